@@ -1,0 +1,1 @@
+"""How snapshots get in: states, tables, store, reading, loading, inbox, sample."""

@@ -1,0 +1,191 @@
+"""What delivered text means: one expression per column of an account's content.
+
+All of it runs in the database, on the rows whose text is new. Text that cannot be understood
+becomes *unknown* and is kept as a flag; it never costs the account. A change here changes what
+stored versions would have said: run `rollcall rebuild` after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import (
+    ARRAY,
+    JSON,
+    TIMESTAMP,
+    Boolean,
+    ColumnElement,
+    DateTime,
+    Float,
+    FromClause,
+    Select,
+    String,
+    and_,
+    case,
+    cast,
+    false,
+    func,
+    literal,
+    null,
+    or_,
+    select,
+    true,
+    try_cast,
+)
+from sqlalchemy.dialects.postgresql import array
+
+from data.states import STATE_NAMES, UNRECOGNISED
+from data.tables import CONTENT, DELIVERED
+
+WHITE = " \t\r\n\u00a0"
+
+YES = ("true", "yes", "1", "active", "y", "t")
+NO = ("false", "no", "0", "inactive", "n", "f")
+UNKNOWN = ("unknown", "null", "none", "n/a", "-")
+
+LOOSE_TIME = r"^(\d{4})[/-](\d\d)[/-](\d\d)[T ]([\d:.]+) ?(Z|UTC|[+-]\d\d:?\d\d)?$"
+"""Spellings close to ISO 8601 and as clear: `2014/09/08 18:17:23 -0700`."""
+
+NO_ROLES = cast(array([]), ARRAY(String))
+
+Cells = Mapping[str, ColumnElement[Any]]
+
+
+def understood(rows: FromClause) -> Select[Any]:
+    """One row per row of `rows` (shaped like `load_row`): account_id and its content."""
+    tidy = select(
+        rows.c.account_id,
+        *(filled(rows.c[name]).label(name) for name in DELIVERED if name != "attributes"),
+        rows.c.attributes,
+    ).subquery("tidy")
+    looks_like_list = func.starts_with(tidy.c.roles, "[")
+    read = select(
+        tidy,
+        case((looks_like_list, try_cast(tidy.c.roles, JSON))).label("role_list"),
+        _state(tidy.c.provisioning_state).label("state"),
+        _active(tidy.c.active_in_app).label("active"),
+        _moment(tidy.c.last_updated).label("moment"),
+    ).subquery("read")
+    meaning = _content(read.c)
+    return select(read.c.account_id, *(meaning[name].label(name) for name in CONTENT))
+
+
+def _content(cell: Cells) -> dict[str, ColumnElement[Any]]:
+    name, email = _person(cell)
+    return {
+        "username_in_app": cell["username_in_app"],
+        "user_name": name,
+        "user_email": email,
+        "roles": _roles(cell["roles"], cell["role_list"]),
+        "role_details": _role_details(cell["role_list"]),
+        "active_in_app": cell["active"],
+        "upstream_user_id": cell["upstream_user_id"],
+        "provisioning_state": cell["state"],
+        "state_reason": cell["state_reason"],
+        "failure_code": cell["failure_code"],
+        "last_updated": cell["moment"],
+        "attributes": cell["attributes"],
+        "flags": _flags(cell),
+    }
+
+
+def filled(text: ColumnElement[Any]) -> ColumnElement[Any]:
+    """The text without the white space around it; NULL where nothing is left."""
+    return func.nullif(func.trim(text, WHITE), "")
+
+
+def _person(cell: Cells) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
+    """User name and email: their own columns first, then what one `User` column says of both.
+
+    That is `Ada Lovelace <ada@x.io>`, or an email, or a name; angle brackets around something
+    else belong to the name.
+    """
+    both = cell["user_text"]
+    last = func.list_extract(func.string_split(both, "<"), -1)
+    address = func.rtrim(last, ">")
+    is_both = and_(
+        func.suffix(both, ">"), func.contains(last, "@"), ~func.regexp_matches(last, r"\s|>.")
+    )
+    is_email = and_(func.contains(both, "@"), ~func.regexp_matches(both, r"\s"))
+    name = case(
+        (is_both, filled(func.left(both, func.len(both) - func.len(last) - 1))),
+        (is_email, null()),
+        else_=both,
+    )
+    email = case((is_both, address), (is_email, both))
+    return func.coalesce(cell["user_name"], name), func.coalesce(cell["user_email"], email)
+
+
+def _roles(text: ColumnElement[Any], listed: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Role names, sorted, each once: from `;`-separated text, a JSON list, or a list of objects."""
+    bare = func.trim(text, WHITE + ";")
+    names = case(
+        (_is_objects(listed), func.json_extract_string(listed, "$[*].name")),
+        (listed.is_not(None), func.json_extract_string(listed, "$[*]")),
+        (bare == "", NO_ROLES),
+        (func.regexp_matches(bare, r";[\s;]|\s;"), func.string_split_regex(bare, r"\s*;[\s;]*")),
+        else_=func.string_split(bare, ";"),
+    )
+    return func.coalesce(func.list_sort(func.list_distinct(names)), NO_ROLES)
+
+
+def _role_details(listed: ColumnElement[Any]) -> ColumnElement[Any]:
+    """The role objects as one JSON array, in an order of their own, so that only content counts."""
+    objects = func.list_sort(func.json_extract(listed, "$[*]"))
+    return case((_is_objects(listed), cast(func.to_json(objects), String)))
+
+
+def _is_objects(listed: ColumnElement[Any]) -> ColumnElement[bool]:
+    return and_(listed.is_not(None), func.json_type(listed, "$[0]") == "OBJECT")
+
+
+def _active(text: ColumnElement[Any]) -> ColumnElement[Any]:
+    word = func.lower(text)
+    return case((word.in_(YES), true()), (word.in_(NO), false()), else_=cast(null(), Boolean))
+
+
+def _state(text: ColumnElement[Any]) -> ColumnElement[Any]:
+    """The state that the text names; almost always it is spelled as it should be."""
+    spoken = func.regexp_replace(func.lower(text), r"[\s_\-]+", " ", "g")
+    loose = case(
+        {name.lower(): name for name in STATE_NAMES}, value=spoken, else_=UNRECOGNISED.name
+    )
+    return case((text.in_(STATE_NAMES), text), else_=loose)
+
+
+def _moment(text: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Naive UTC. Without an offset the text is UTC already; a lone number is a Unix time."""
+    zulu = case((func.suffix(text, "Z"), try_cast(text, DateTime)))  # the usual, and fastest
+    iso = try_cast(text, TIMESTAMP(timezone=True))
+    loose = try_cast(func.regexp_replace(text, LOOSE_TIME, r"\1-\2-\3 \4\5"), TIMESTAMP(timezone=True))
+    seconds = case(
+        (func.regexp_full_match(text, r"\d{10}(\.\d+)?"), func.to_timestamp(cast(text, Float))),
+        (func.regexp_full_match(text, r"\d{13}"), func.to_timestamp(cast(text, Float) / 1000)),
+    )
+    return func.coalesce(
+        zulu, cast(func.timezone("UTC", func.coalesce(iso, loose, seconds)), DateTime)
+    )
+
+
+def _flags(cell: Cells) -> ColumnElement[Any]:
+    """Column → the text in it that was not understood, as a JSON object; NULL without any."""
+    names = func.json_extract_string(cell["role_list"], "$[*].name")
+    puzzling = {
+        "provisioning_state": cell["state"] == UNRECOGNISED.name,
+        "active_in_app": and_(
+            cell["active"].is_(None), func.lower(cell["active_in_app"]).not_in(UNKNOWN)
+        ),
+        "last_updated": cell["moment"].is_(None),
+        "roles": and_(
+            _is_objects(cell["role_list"]),
+            func.json_array_length(cell["role_list"]) != func.len(names),
+        ),
+    }
+    pairs = [
+        part
+        for name, is_puzzling in puzzling.items()
+        for part in (literal(name), case((is_puzzling, cell[name])))
+    ]
+    kept = func.json_merge_patch("{}", func.json_object(*pairs))
+    return case((or_(*puzzling.values()), func.nullif(cast(kept, String), "{}")))

@@ -1,0 +1,64 @@
+"""Where Rollcall keeps what it has: one folder, named by ROLLCALL_HOME."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Home:
+    """The folder of one installation and what is where in it."""
+
+    root: Path
+
+    @property
+    def inbox(self) -> Path:
+        """`<integration>/<taken_at>.<ext>`: snapshot files that wait to be loaded."""
+        return self.root / "snapshots"
+
+    @property
+    def archive(self) -> Path:
+        """Every loaded file, untouched; the store can be rebuilt from it."""
+        return self.root / "archive"
+
+    @property
+    def refused(self) -> Path:
+        """Every refused file, each beside a `.reason.txt`."""
+        return self.root / "refused"
+
+    @property
+    def database_url(self) -> str:
+        """Where the store is: ROLLCALL_DATABASE_URL, or a DuckDB file in the home."""
+        return os.environ.get("ROLLCALL_DATABASE_URL") or _duckdb_url(
+            self.root / "rollcall.duckdb"
+        )
+
+    @property
+    def sample_url(self) -> str:
+        """A store of its own, so that sample data never mixes with real data."""
+        return _duckdb_url(self.root / "sample" / "sample.duckdb")
+
+    @property
+    def sample_removed(self) -> Path:
+        """Exists once a person has removed the sample data."""
+        return self.root / "sample-removed"
+
+    def wants_sample(self) -> bool:
+        """Whether an empty store shows sample data instead of nothing."""
+        return not os.environ.get("ROLLCALL_NO_SAMPLE") and not self.sample_removed.exists()
+
+
+def _duckdb_url(path: Path) -> str:
+    return f"duckdb:///{path}"
+
+
+def here() -> Home:
+    """The home that the environment names; `var/` in the checkout where it names none."""
+    home = Home(Path(os.environ.get("ROLLCALL_HOME") or CHECKOUT / "var").resolve())
+    for folder in (home.inbox, home.archive, home.refused):
+        folder.mkdir(parents=True, exist_ok=True)
+    return home

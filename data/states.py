@@ -1,0 +1,69 @@
+"""The eleven provisioning states: the one place that spells, orders and defines them."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+Operation = Literal["provision", "update", "delete"]
+Phase = Literal["waiting", "working", "failed", "settled"]
+
+
+class State(NamedTuple):
+    """One provisioning state: what an integration is doing, or has done, with an account."""
+
+    name: str
+    operation: Operation | None
+    """The operation that is under way; None for the two settled states, between operations."""
+    phase: Phase
+    definition: str
+
+
+STATES: tuple[State, ...] = (
+    State(
+        "Provisioning awaiting",
+        "provision",
+        "waiting",
+        "The provisioning job is queued and waiting to start.",
+    ),
+    State(
+        "Provisioning ongoing", "provision", "working", "The provisioning job is in progress."
+    ),
+    State("Provisioning failed", "provision", "failed", "The provisioning job failed."),
+    State("Onboarded", None, "settled", "The account was created in the external app."),
+    State(
+        "Update awaiting", "update", "waiting", "The update job is queued and waiting to start."
+    ),
+    State("Update ongoing", "update", "working", "The update job is in progress."),
+    State("Update failed", "update", "failed", "The update job failed."),
+    State(
+        "Delete awaiting",
+        "delete",
+        "waiting",
+        "The deprovisioning job is queued and waiting to start.",
+    ),
+    State("Delete ongoing", "delete", "working", "The deprovisioning job is in progress."),
+    State("Delete failed", "delete", "failed", "The deprovisioning job failed."),
+    State("Deleted", None, "settled", "The account was removed from the external app."),
+)
+"""All states, in lifecycle order."""
+
+UNRECOGNISED = State(
+    "Unrecognised",
+    None,
+    "settled",
+    "The snapshot's text for the state is none of the eleven; it is kept with the account.",
+)
+"""Where an account is counted whose state could not be understood: a bucket, not a state."""
+
+STATE_NAMES: tuple[str, ...] = tuple(state.name for state in STATES)
+STATE_BY_NAME: dict[str, State] = {state.name: state for state in (*STATES, UNRECOGNISED)}
+OPERATIONS: tuple[Operation, ...] = ("provision", "update", "delete")
+
+
+def state_names(*, phase: Phase, operation: Operation | None = None) -> tuple[str, ...]:
+    """The states of one phase, of one operation or of all, in lifecycle order."""
+    return tuple(
+        state.name
+        for state in STATES
+        if state.phase == phase and operation in (None, state.operation)
+    )

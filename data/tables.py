@@ -1,0 +1,232 @@
+"""The store's tables, as a list. Times are naive UTC; texts from snapshots are kept as delivered.
+
+DuckDB holds them without indexes or constraints beyond NOT NULL: both were measured to cost
+more than they give. What a key would promise, the loader checks.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Integer,
+    MetaData,
+    String,
+    Table,
+)
+
+FOREVER = datetime(9999, 12, 31)
+"""`valid_to` of a version that is still so."""
+
+metadata = MetaData()
+scratch = MetaData()
+"""Temporary tables of a load; they live and die with its transaction."""
+
+DELIVERED = (
+    "username_in_app",
+    "user_text",
+    "user_name",
+    "user_email",
+    "roles",
+    "active_in_app",
+    "upstream_user_id",
+    "provisioning_state",
+    "state_reason",
+    "failure_code",
+    "last_updated",
+    "attributes",
+)
+"""The columns of a row as delivered: text, before anything is understood of it."""
+
+CONTENT = (
+    "username_in_app",
+    "user_name",
+    "user_email",
+    "roles",
+    "role_details",
+    "active_in_app",
+    "upstream_user_id",
+    "provisioning_state",
+    "state_reason",
+    "failure_code",
+    "last_updated",
+    "attributes",
+    "flags",
+)
+"""What a version says of an account. A difference in any of them opens a new version."""
+
+
+def _delivered() -> list[Column]:
+    return [Column("account_id", String), *(Column(name, String) for name in DELIVERED)]
+
+
+def _content() -> list[Column]:
+    return [
+        Column("username_in_app", String, nullable=False),
+        Column("user_name", String),
+        Column("user_email", String),
+        Column("roles", ARRAY(String), nullable=False),  # names, sorted, each once
+        Column("role_details", String),  # JSON array of objects; NULL where a role is a name only
+        Column("active_in_app", Boolean),  # NULL: unknown
+        Column("upstream_user_id", String),
+        Column("provisioning_state", String, nullable=False),
+        Column("state_reason", String),
+        Column("failure_code", String),
+        Column("last_updated", DateTime),
+        Column("attributes", String),  # JSON object: the snapshot's other columns
+        Column("flags", String),  # JSON object: column → the text that was not understood
+    ]
+
+
+# One row per integration.
+integration = Table(
+    "integration",
+    metadata,
+    Column("integration_id", Integer, nullable=False),
+    Column("name", String, nullable=False),
+)
+
+# One row per loaded snapshot: one integration at one moment, from one file.
+snapshot = Table(
+    "snapshot",
+    metadata,
+    Column("snapshot_id", BigInteger, nullable=False),
+    Column("integration_id", Integer, nullable=False),
+    Column("taken_at", DateTime, nullable=False),
+    Column("loaded_at", DateTime, nullable=False),
+    Column("file_name", String, nullable=False),
+    Column("sha256", String, nullable=False),
+    Column("rows_read", BigInteger, nullable=False),
+    Column("accepted", BigInteger, nullable=False),
+    Column("rejected", BigInteger, nullable=False),
+    Column("flagged", BigInteger, nullable=False),  # accepted rows with a value not understood
+)
+
+# One row per row of a snapshot file that is no account.
+rejected_row = Table(
+    "rejected_row",
+    metadata,
+    Column("snapshot_id", BigInteger, nullable=False),
+    Column("line", BigInteger, nullable=False),  # of the file, headings included; from 1
+    Column("text", String),
+    Column("reason", String, nullable=False),
+)
+
+# One row per account that was ever seen: its identity, kept when it goes and when it comes back.
+account = Table(
+    "account",
+    metadata,
+    Column("account_key", BigInteger, nullable=False),
+    Column("integration_id", Integer, nullable=False),
+    Column("account_id", String, nullable=False),
+)
+
+# One row per account and interval [valid_from, valid_to) of unchanged content: the truth.
+account_version = Table(
+    "account_version",
+    metadata,
+    Column("account_key", BigInteger, nullable=False),
+    Column("integration_id", Integer, nullable=False),
+    *_content(),
+    Column("valid_from", DateTime, nullable=False),
+    Column("valid_to", DateTime, nullable=False),
+)
+
+# One row per account in its integration's newest snapshot: a copy of the open versions, so that
+# what people look at most does not depend on how long the history is.
+account_current = Table(
+    "account_current",
+    metadata,
+    Column("account_key", BigInteger, nullable=False),
+    Column("integration_id", Integer, nullable=False),
+    *_content(),
+    Column("valid_from", DateTime, nullable=False),
+)
+
+# One row per account in its integration's newest snapshot, in the file's own words. A cache: it
+# spares the next load from understanding again what has not changed, and may be emptied any time.
+delivered_row = Table(
+    "delivered_row",
+    metadata,
+    Column("integration_id", Integer, nullable=False),
+    *_delivered(),
+)
+
+# One row per snapshot and state: what charts read instead of the history.
+state_count = Table(
+    "state_count",
+    metadata,
+    Column("integration_id", Integer, nullable=False),
+    Column("taken_at", DateTime, nullable=False),
+    Column("provisioning_state", String, nullable=False),
+    Column("accounts", BigInteger, nullable=False),
+    Column("active", BigInteger, nullable=False),
+    Column("unmatched", BigInteger, nullable=False),
+    Column("entered", BigInteger, nullable=False),  # came into the state since the one before
+    Column("left", BigInteger, nullable=False),  # left it, gone from the snapshot included
+)
+
+# One row per snapshot and pair of states that differ; NULL for an account that was, or is, not there.
+state_change = Table(
+    "state_change",
+    metadata,
+    Column("integration_id", Integer, nullable=False),
+    Column("taken_at", DateTime, nullable=False),
+    Column("from_state", String),
+    Column("to_state", String),
+    Column("accounts", BigInteger, nullable=False),
+)
+
+# One row per record of the file, as delivered and in the file's order; account_id is NULL where
+# the record is no account.
+load_row = Table(
+    "load_row",
+    scratch,
+    *_delivered(),
+    prefixes=["TEMPORARY"],
+)
+
+# One row per account whose text in the file is not what is known of it; `listed` is false for an
+# account that is known and not in the file.
+load_news = Table(
+    "load_news",
+    scratch,
+    Column("listed", Boolean, nullable=False),
+    *_delivered(),
+    prefixes=["TEMPORARY"],
+)
+
+# One row per account that may have changed, understood.
+load_content = Table(
+    "load_content",
+    scratch,
+    Column("account_id", String, nullable=False),
+    *_content(),
+    prefixes=["TEMPORARY"],
+)
+
+# One row per account whose content differs from before: `now` says whether it is in the snapshot.
+load_delta = Table(
+    "load_delta",
+    scratch,
+    Column("account_key", BigInteger),
+    Column("account_id", String, nullable=False),
+    Column("now", Boolean, nullable=False),
+    *_content(),
+    prefixes=["TEMPORARY"],
+)
+
+# One row per account whose versions on both sides of a moment say the same: they become one.
+load_joined = Table(
+    "load_joined",
+    scratch,
+    Column("account_key", BigInteger, nullable=False),
+    Column("valid_from", DateTime, nullable=False),
+    Column("valid_to", DateTime, nullable=False),
+    prefixes=["TEMPORARY"],
+)

@@ -1,0 +1,319 @@
+"""What the charts of Health show, and what they never do."""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+import math
+from collections.abc import Callable
+
+import pandas as pd
+import plotly.graph_objects as go
+import pytest
+
+from data.states import OPERATIONS, STATE_BY_NAME, STATE_NAMES
+from widgets import figures
+
+MONDAY = dt.date(2026, 11, 23)
+DAYS = [MONDAY + dt.timedelta(days=n) for n in range(4)]
+
+# Streamlit's light background, and its dark one before and in 1.67.
+BACKGROUNDS = ["#ffffff", "#0e1117", "#171614"]
+COLOURS = figures.TONES | figures.OPERATION_COLOURS
+
+
+def counts(**accounts: int) -> pd.DataFrame:
+    """Zero accounts in each of the eleven states, but for the given ones (spaces as underscores)."""
+    given = {state.replace("_", " "): count for state, count in accounts.items()}
+    rows = dict.fromkeys(STATE_NAMES, 0) | given
+    return pd.DataFrame(rows.items(), columns=["state", "accounts"])
+
+
+def mix(days: list[dt.date] = DAYS, **accounts: int) -> pd.DataFrame:
+    return pd.concat([counts(**accounts).assign(day=day) for day in days], ignore_index=True)
+
+
+def daily(value: float | dict[str, float], days: list[dt.date] = DAYS, column: str = "accounts"):
+    """The same value for each day and operation, or one per operation."""
+    values = value if isinstance(value, dict) else dict.fromkeys(OPERATIONS, value)
+    rows = [(day, operation, amount) for day in days for operation, amount in values.items()]
+    return pd.DataFrame(rows, columns=["day", "operation", column])
+
+
+def rates(value: float | dict[str, float], days: list[dt.date] = DAYS):
+    return daily(value, days, column="rate")
+
+
+def trace(figure: go.Figure, name: str):
+    return next(trace for trace in figure.data if trace.name == name)
+
+
+def hover_of(figure: go.Figure, name: str, day: dt.date) -> str:
+    marks = trace(figure, name)
+    return marks.hovertext[marks.x.index(day.isoformat())]
+
+
+def sentence(figure: go.Figure) -> str:
+    assert not figure.data
+    return figure.layout.annotations[0].text
+
+
+PER_DAY = [
+    pytest.param(figures.state_mix_figure, mix, id="state mix"),
+    pytest.param(figures.newly_failed_figure, lambda days: daily(3, days), id="newly failed"),
+    pytest.param(figures.failing_figure, lambda days: daily(3, days), id="failing"),
+    pytest.param(figures.failure_rate_figure, lambda days: rates(0.2, days), id="failure rate"),
+]
+Draw = Callable[[pd.DataFrame], go.Figure]
+Build = Callable[[list[dt.date]], pd.DataFrame]
+
+
+# Accounts by provisioning state
+
+
+def test_all_eleven_states_are_listed_in_lifecycle_order_even_when_zero():
+    shuffled = counts(Onboarded=1600, Update_failed=14).sample(frac=1, random_state=1)
+    figure = figures.state_counts_figure(shuffled)
+    assert figure.layout.yaxis.ticktext == STATE_NAMES
+    assert trace(figure, None).text[:4] == ("0", "0", "0", "1,600")
+
+
+def test_a_state_that_the_frame_leaves_out_is_listed_as_zero():
+    only_onboarded = pd.DataFrame({"state": ["Onboarded"], "accounts": [5]})
+    figure = figures.state_counts_figure(only_onboarded)
+    assert figure.layout.yaxis.ticktext == STATE_NAMES
+
+
+def test_the_first_state_of_the_lifecycle_is_on_top():
+    figure = figures.state_counts_figure(counts())
+    bottom, top = figure.layout.yaxis.range
+    assert top < figure.data[0].y[0] < figure.data[0].y[-1] < bottom
+
+
+@pytest.mark.parametrize(("accounts", "shown"), [(0, False), (2, True)])
+def test_unrecognised_is_listed_only_when_an_account_is_in_it(accounts: int, shown: bool):
+    figure = figures.state_counts_figure(counts(Unrecognised=accounts))
+    assert ("Unrecognised" in figure.layout.yaxis.ticktext) == shown
+
+
+def test_operations_stand_apart_from_each_other_and_from_the_settled_states():
+    rows = figures.state_counts_figure(counts()).data[0].y
+    steps = [round(below - above, 1) for above, below in itertools.pairwise(rows)]
+    assert steps == [1.0, 1.0, 1.4, 1.4, 1.0, 1.0, 1.4, 1.0, 1.0, 1.4]
+
+
+def test_fifty_times_the_accounts_leave_the_small_bar_a_seventh_of_the_length():
+    figure = figures.state_counts_figure(counts(Onboarded=2000, Update_failed=40))
+    lengths = dict(zip(figure.layout.yaxis.ticktext, figure.data[0].x, strict=True))
+    assert lengths["Onboarded"] / lengths["Update failed"] == pytest.approx(math.sqrt(50))
+    assert lengths["Deleted"] == 0
+    assert "square root" in figure.layout.xaxis.title.text
+
+
+def test_a_bar_tells_its_state_count_and_share():
+    figure = figures.state_counts_figure(counts(Onboarded=1999, Update_failed=1))
+    assert figure.data[0].hovertext[STATE_NAMES.index("Update failed")] == (
+        "Update failed: 1 account, 0.1% of all"
+    )
+
+
+def test_a_click_on_a_bar_means_its_state():
+    figure = figures.state_counts_figure(counts())
+    assert [meaning[0] for meaning in figure.data[0].customdata] == list(STATE_NAMES)
+
+
+# Over time
+
+
+@pytest.mark.parametrize(("draw", "build"), PER_DAY)
+def test_a_day_without_a_snapshot_is_a_gap_not_a_zero(draw: Draw, build: Build):
+    figure = draw(build([DAYS[0], DAYS[1], DAYS[3]]))
+    for marks in figure.data:
+        assert marks.x == tuple(day.isoformat() for day in DAYS)
+        assert [value is None for value in marks.y] == [False, False, True, False]
+        assert not getattr(marks, "connectgaps", False)
+
+
+@pytest.mark.parametrize(("draw", "build"), PER_DAY)
+def test_a_day_without_a_snapshot_is_shaded_and_explained(draw: Draw, build: Build):
+    assert not draw(build(DAYS)).layout.shapes
+    figure = draw(build([DAYS[0], DAYS[3]]))
+    assert [shade.x0.date() for shade in figure.layout.shapes] == DAYS[:2]  # from noon to noon
+    assert [shade.showlegend for shade in figure.layout.shapes] == [True, False]
+    assert figure.layout.shapes[0].name == "No snapshot"
+
+
+def test_an_operation_without_a_row_on_a_day_with_a_snapshot_failed_zero_times():
+    figure = figures.newly_failed_figure(daily({"update": 3}))
+    assert trace(figure, "Delete").y == (0, 0, 0, 0)
+
+
+def test_an_operation_that_neither_failed_nor_settled_has_no_rate_that_day():
+    values = rates(0.2)
+    values.loc[(values["day"] == DAYS[1]) & (values["operation"] == "update"), "rate"] = math.nan
+    figure = figures.failure_rate_figure(values)
+    assert trace(figure, "Update").y == (0.2, None, 0.2, 0.2)
+    assert not figure.layout.shapes
+
+
+def test_a_day_between_two_gaps_is_seen_though_no_line_reaches_it():
+    line = trace(figures.failing_figure(daily(3, [DAYS[0], DAYS[2], DAYS[3]])), "Update")
+    assert [size > 0 for size in line.marker.size] == [True, False, False, False]
+
+
+@pytest.mark.parametrize(("draw", "build"), PER_DAY)
+def test_days_may_come_as_timestamps_and_in_any_order(draw: Draw, build: Build):
+    frame = build(DAYS)
+    shuffled = frame.assign(day=pd.to_datetime(frame["day"])).sample(frac=1, random_state=1)
+    assert draw(shuffled) == draw(frame)
+
+
+@pytest.mark.parametrize(("draw", "build"), PER_DAY)
+def test_one_day_alone_is_drawn_on_a_week(draw: Draw, build: Build):
+    first, last = draw(build([MONDAY])).layout.xaxis.range
+    assert last - first == dt.timedelta(days=7)
+
+
+def test_state_mix_keeps_onboarded_out_of_the_stack_of_what_is_under_way():
+    figure = figures.state_mix_figure(mix(Onboarded=1600))
+    stacked = [marks.name for marks in figure.data if marks.type == "bar"]
+    assert stacked == ["Failed", "Working", "Waiting"]  # from the bottom
+    assert {marks.yaxis for marks in figure.data if marks.type == "bar"} == {"y"}
+    assert trace(figure, "Onboarded").yaxis == trace(figure, "Deleted").yaxis == "y2"
+
+
+def test_state_mix_adds_up_the_states_of_a_phase():
+    every_state = dict.fromkeys((name.replace(" ", "_") for name in STATE_NAMES), 2)
+    figure = figures.state_mix_figure(mix([MONDAY], **every_state))
+    assert {marks.name: marks.y for marks in figure.data} == {
+        "Onboarded": (2,),
+        "Deleted": (2,),
+        "Waiting": (6,),
+        "Working": (6,),
+        "Failed": (6,),
+    }
+
+
+def test_state_mix_shows_unrecognised_only_when_an_account_is_in_it():
+    named = [marks.name for marks in figures.state_mix_figure(mix(Unrecognised=1)).data]
+    assert "Unrecognised" in named
+    assert "Unrecognised" not in [marks.name for marks in figures.state_mix_figure(mix()).data]
+
+
+def test_hovering_over_the_state_mix_tells_the_whole_day():
+    figure = figures.state_mix_figure(mix(Onboarded=1600, Update_failed=14, Delete_failed=1))
+    words = "1,600 Onboarded<br>0 Deleted<br>0 waiting<br>0 working<br>15 failed"
+    assert hover_of(figure, "Failed", MONDAY) == words
+
+
+@pytest.mark.parametrize(
+    ("figure", "words"),
+    [
+        (figures.newly_failed_figure(daily(14)), "14 accounts newly failed to update"),
+        (figures.newly_failed_figure(daily(1)), "1 account newly failed to update"),
+        (figures.failing_figure(daily(1400)), "1,400 accounts failing to update"),
+        (figures.failure_rate_figure(rates(0.125)), "12.5% of update jobs failed"),
+    ],
+)
+def test_a_mark_tells_its_day_and_number_in_words(figure: go.Figure, words: str):
+    assert hover_of(figure, "Update", MONDAY) == words
+    assert trace(figure, "Update").hovertemplate == "%{x|%-d %b %Y}: %{hovertext}<extra></extra>"
+
+
+@pytest.mark.parametrize(("draw", "build"), PER_DAY[1:])
+def test_a_click_on_a_failure_means_its_day_and_operation(draw: Draw, build: Build):
+    figure = draw(build(DAYS))
+    assert trace(figure, "Update").customdata[1] == ["2026-11-24", "update"]
+
+
+def test_a_click_on_the_state_mix_means_its_day_and_states():
+    figure = figures.state_mix_figure(mix())
+    day, *states = trace(figure, "Failed").customdata[0]
+    assert day == "2026-11-23"
+    assert states == ["Provisioning failed", "Update failed", "Delete failed"]
+    assert trace(figure, "Onboarded").customdata[0] == ["2026-11-23", "Onboarded"]
+
+
+@pytest.mark.parametrize("draw", [figures.state_mix_figure, figures.newly_failed_figure])
+def test_the_legend_of_a_stack_reads_from_the_top_of_the_stack(draw: Draw):
+    figure = draw(mix() if draw is figures.state_mix_figure else daily(3))
+    assert figure.layout.legend.traceorder == "reversed"
+    assert figure.layout.barmode == "stack"
+
+
+def test_operations_come_in_the_same_order_in_every_legend():
+    stacked = [marks.name for marks in figures.newly_failed_figure(daily(3)).data]
+    lines = [marks.name for marks in figures.failing_figure(daily(3)).data]
+    assert stacked[::-1] == lines == ["Provision", "Update", "Delete"]
+
+
+def test_few_accounts_are_counted_in_whole_steps():
+    assert figures.failing_figure(daily(2)).layout.yaxis.dtick == 1
+    assert figures.failing_figure(daily(200)).layout.yaxis.dtick is None
+
+
+# Nothing to draw
+
+
+@pytest.mark.parametrize(("draw", "build"), PER_DAY)
+def test_a_period_without_snapshots_says_so(draw: Draw, build: Build):
+    assert sentence(draw(build(DAYS).iloc[:0])) == "No snapshots in this period."
+
+
+def test_a_store_without_snapshots_says_so():
+    assert sentence(figures.state_counts_figure(counts().iloc[:0])) == (
+        "No snapshots in this period."
+    )
+
+
+def test_a_period_in_which_nothing_failed_says_so():
+    figure = figures.newly_failed_figure(daily(0))
+    assert sentence(figure) == "No account newly failed in this period."
+
+
+def test_a_period_in_which_nothing_failed_or_settled_says_so():
+    figure = figures.failure_rate_figure(rates(math.nan))
+    assert sentence(figure) == "Nothing failed or settled in this period."
+
+
+# Seen by everyone
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance, as WCAG 2 defines it."""
+    channels = [int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(colour: str, other: str) -> float:
+    darker, lighter = sorted([luminance(colour), luminance(other)])
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+@pytest.mark.parametrize("background", BACKGROUNDS)
+@pytest.mark.parametrize("meaning", COLOURS)
+def test_every_colour_stands_out_from_light_and_from_dark(meaning: str, background: str):
+    assert contrast(COLOURS[meaning], background) >= 3
+
+
+def test_there_is_a_colour_for_every_phase_and_every_operation():
+    assert set(figures.TONES) == {state.phase for state in STATE_BY_NAME.values()}
+    assert set(figures.OPERATION_COLOURS) == set(OPERATIONS)
+
+
+def test_lines_differ_in_dash_and_columns_in_pattern_not_in_colour_alone():
+    lines = figures.failing_figure(daily(3)).data
+    columns = figures.newly_failed_figure(daily(3)).data
+    phases = [m for m in figures.state_mix_figure(mix()).data if m.type == "bar"]
+    assert len({line.line.dash for line in lines}) == len(lines)
+    assert len({column.marker.pattern.shape for column in columns}) == len(columns)
+    assert len({column.marker.pattern.shape for column in phases}) == len(phases)
+
+
+@pytest.mark.parametrize(("draw", "build"), PER_DAY)
+def test_text_and_background_are_left_to_the_theme(draw: Draw, build: Build):
+    layout = draw(build(DAYS)).layout
+    assert layout.paper_bgcolor == layout.plot_bgcolor == "rgba(0, 0, 0, 0)"
+    assert layout.font.color is None
+    assert layout.template.layout.to_plotly_json() == {}

@@ -1,0 +1,1 @@
+"""What several pages draw with: the table, the filters, the figures."""

@@ -1,0 +1,201 @@
+"""The charts of Health: each a function from a frame to a plotly figure, no Streamlit, no query.
+
+For `st.plotly_chart(figure, theme="streamlit", config=PLOTLY_CONFIG)`, which fills what is left open
+here – fonts, text, grid, hover – for light or dark. A mark's `customdata` says what a click means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from data.states import OPERATIONS, STATE_BY_NAME, STATES, state_names
+
+# At least 3:1 against Streamlit's light and dark background: the server cannot know the theme.
+TONES = {"failed": "#D4471C", "working": "#3F86D0", "waiting": "#B08000", "settled": "#808790"}
+OPERATION_COLOURS = {"provision": "#0B9550", "update": "#7757F7", "delete": "#B0588D"}
+PATTERNS = {"working": ".", "waiting": "/", "update": "/", "delete": "x"}
+DASHES = {"update": "dash", "delete": "dot", "Deleted": "dash", "Unrecognised": "dot"}
+NO_SNAPSHOT = {"name": "No snapshot", "fillcolor": "#80808030", "line_width": 0, "layer": "below"}
+# No mode bar: it would lie over the legend, and nothing here is zoomed or drawn on.
+PLOTLY_CONFIG = {"displayModeBar": False, "responsive": True, "doubleClick": False, "locale": "en"}
+LOOK: dict[str, Any] = {
+    "template": "none",
+    "height": 280,
+    "barmode": "stack",
+    "paper_bgcolor": "rgba(0, 0, 0, 0)",
+    "plot_bgcolor": "rgba(0, 0, 0, 0)",
+    "margin": {"l": 0, "r": 8, "t": 8, "b": 8, "pad": 4},
+    "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
+    "xaxis": {"fixedrange": True, "showgrid": False, "zeroline": False, "automargin": True},
+    "yaxis": {"fixedrange": True, "zeroline": False, "automargin": True},
+}
+DAY = pd.Timedelta(days=1)
+
+
+def state_counts_figure(counts: pd.DataFrame) -> go.Figure:
+    """Accounts by provisioning state. One row per state [state, accounts]; a click means [state].
+
+    Onboarded is often fifty times the others: a plain axis makes slivers of them, a logarithmic one
+    has no zero and draws 50 as half of 2,000. A square root keeps zero and lets small ones compare.
+    """
+    if counts.empty:
+        return _empty_figure(counts)
+    by_state = counts.set_index("state")["accounts"].astype(int)
+    states = [s for s in STATE_BY_NAME.values() if s in STATES or by_state.get(s.name, 0)]
+    accounts = by_state.reindex([state.name for state in states], fill_value=0)
+    total, longest = max(accounts.sum(), 1), max(accounts.max(), 1) ** 0.5
+    group = pd.Series([state.operation or state.name for state in states])
+    rows = (1 + 0.4 * (group != group.shift())).cumsum().tolist()
+    bars = go.Bar(
+        orientation="h",
+        x=(accounts**0.5).tolist(),
+        y=rows,
+        width=0.74,
+        text=[f"{count:,}" for count in accounts],
+        textposition="outside",
+        cliponaxis=False,
+        marker_color=[TONES[state.phase] for state in states],
+        unselected_marker_opacity=1,
+        customdata=[[state.name] for state in states],
+        hovertext=[f"{s}: {_accounts(n)}, {n / total:.1%} of all" for s, n in accounts.items()],
+        hovertemplate="%{hovertext}<extra></extra>",
+    )
+    figure = go.Figure(bars, LOOK).update_layout(height=60 + 30 * len(rows))
+    figure.update_xaxes(range=[0, longest * 1.2], tickvals=[])  # 0.2: room for the longest's count
+    figure.update_xaxes(title={"text": "Bar length: square root of the count", "standoff": 4})
+    figure.update_yaxes(range=[rows[-1] + 0.8, 0.8], tickvals=rows, ticktext=list(accounts.index))
+    return figure.update_yaxes(showgrid=False)
+
+
+def state_mix_figure(daily: pd.DataFrame) -> go.Figure:
+    """State mix. One row per day and state [day, state, accounts]; a click means [day, state, …].
+
+    In one stack Onboarded would flatten all else. So two panels: settled accounts as lines; those
+    under way stacked by phase, failed at the bottom where the axis measures it, and in columns, as
+    plotly closes the gaps of areas. Hover tells the whole day, but not unified: clicks need a mark.
+    """
+    if daily.empty:
+        return _empty_figure(daily)
+    states = _per_day(daily, "state", "accounts", list(STATE_BY_NAME))
+    settled = {state.name: [state.name] for state in STATE_BY_NAME.values() if not state.operation}
+    if not states["Unrecognised"].any():
+        del settled["Unrecognised"]
+    under_way = {phase: state_names(phase=phase) for phase in ("waiting", "working", "failed")}
+    parts = settled | under_way
+    mix = pd.DataFrame({p: states[list(of)].sum(axis=1, min_count=1) for p, of in parts.items()})
+    texts = mix.apply(lambda part: part.map("{:,.0f} ".format) + str(part.name))
+    whole_days = texts.agg("<br>".join, axis=1).tolist()
+    traces = []
+    for part, of in reversed(parts.items()):  # what is added first is at the bottom
+        draw, y = (_columns, "y") if part in under_way else (_line, "y2")
+        colour = TONES.get(part, TONES["settled"])
+        traces.append(draw(part, colour, mix[part], of, whole_days).update(yaxis=y))
+    figure = _figure(traces, mix, height=420, legend_traceorder="reversed")
+    title = "<b>%{fullData.name}, %{x|%-d %b %Y}</b>"
+    figure.update_traces(hovertemplate=title + "<br>%{hovertext}<extra></extra>")
+    lower = _count_axis(mix[list(under_way)].sum(axis=1), title="Under way", domain=[0, 0.6])
+    upper = _count_axis(mix[list(settled)].max(axis=1), title="Settled", domain=[0.68, 1])
+    return figure.update_layout(yaxis=lower, yaxis2=upper | {"anchor": "x"})
+
+
+def newly_failed_figure(daily: pd.DataFrame) -> go.Figure:
+    """Newly failed. One row per day and operation [day, operation, accounts]; clicks mean both."""
+    if daily.empty or not daily["accounts"].any():
+        return _empty_figure(daily, "No account newly failed in this period.")
+    failed = _per_day(daily, "operation", "accounts", OPERATIONS)
+    columns = _per_operation(_columns, failed, lambda n, o: f"{_accounts(n)} newly failed to {o}")
+    figure = _figure(columns[::-1], failed, legend_traceorder="reversed")
+    return figure.update_layout(yaxis=_count_axis(failed.sum(axis=1)))
+
+
+def failing_figure(daily: pd.DataFrame) -> go.Figure:
+    """Failing at day's end. One row per day, operation [day, operation, accounts]; clicks: both."""
+    if daily.empty:
+        return _empty_figure(daily)
+    failing = _per_day(daily, "operation", "accounts", OPERATIONS)
+    lines = _per_operation(_line, failing, lambda n, o: f"{_accounts(n)} failing to {o}")
+    return _figure(lines, failing).update_layout(yaxis=_count_axis(failing.max(axis=1)))
+
+
+def failure_rate_figure(daily: pd.DataFrame) -> go.Figure:
+    """Failed / (failed + settled): 0 to 1, or NaN, a gap, when there were none. One row per day and
+    operation [day, operation, rate]; clicks mean both.
+    """
+    if daily.empty or daily["rate"].isna().all():
+        return _empty_figure(daily, "Nothing failed or settled in this period.")
+    rates = _per_day(daily, "operation", "rate", OPERATIONS)
+    lines = _per_operation(_line, rates, lambda rate, o: f"{rate:.1%} of {o} jobs failed")
+    return _figure(lines, rates).update_yaxes(tickformat=".0%", rangemode="tozero", nticks=6)
+
+
+def _per_day(daily: pd.DataFrame, column: str, value: str, names: Sequence[str]) -> pd.DataFrame:
+    """One row per calendar day, one column per name; all NaN on a day without any row, a gap. A day
+    with some was counted whole: a row that it lacks is zero accounts.
+    """
+    rows = daily.assign(day=pd.to_datetime(daily["day"])).set_index(["day", column])[value]
+    days = rows.astype(float).unstack().reindex(columns=list(names))
+    days = days.fillna(0) if value == "accounts" else days
+    return days.reindex(pd.date_range(days.index.min(), days.index.max(), freq="D"))
+
+
+def _per_operation(draw: Callable[..., Any], daily: pd.DataFrame, say: Callable[..., str]):
+    says = {o: [say(value, o) for value in daily[o]] for o in OPERATIONS}
+    return [draw(o, OPERATION_COLOURS[o], daily[o], [o], says[o]) for o in OPERATIONS]
+
+
+def _columns(name: str, colour: str, *rest: Any) -> go.Bar:
+    hatch = {"shape": PATTERNS.get(name, ""), "size": 5, "solidity": 0.2, "fillmode": "overlay"}
+    marker = {"color": colour, "pattern": hatch | {"fgcolor": "white", "fgopacity": 0.7}}
+    return go.Bar(marker=marker, width=DAY / pd.Timedelta(1, "ms"), **_marks(name, *rest))
+
+
+def _line(name: str, colour: str, values: pd.Series, *rest: Any) -> go.Scatter:
+    alone = values.shift().isna() & values.shift(-1).isna()  # else size 0: clicked, but not seen
+    marker = {"color": colour, "size": (7 * alone).tolist(), "line": {"width": 0}}
+    line = {"color": colour, "width": 2, "dash": DASHES.get(name, "solid")}
+    return go.Scatter(mode="lines+markers", marker=marker, line=line, **_marks(name, values, *rest))
+
+
+def _marks(name: str, values: pd.Series, meaning: Sequence[str], sentences: list[str]):
+    days = [f"{day:%Y-%m-%d}" for day in values.index]
+    return {
+        "name": name.capitalize(),
+        "x": days,
+        "y": [None if pd.isna(value) else value for value in values],
+        "customdata": [[day, *meaning] for day in days],
+        "hovertext": sentences,
+        "hovertemplate": "%{x|%-d %b %Y}: %{hovertext}<extra></extra>",
+        "unselected": {"marker": {"opacity": 1}},  # a click opens Users, it highlights nothing
+    }
+
+
+def _count_axis(counts: pd.Series, **more: Any) -> dict[str, Any]:
+    whole = {"dtick": 1} if counts.max() < 5 else {"nticks": 5}
+    return LOOK["yaxis"] | {"tickformat": ",d", "rangemode": "tozero"} | whole | more
+
+
+def _figure(traces: list[Any], daily: pd.DataFrame, **layout: Any) -> go.Figure:
+    figure = go.Figure(traces, LOOK).update_layout(**layout)
+    start = min(daily.index[0], daily.index[-1] - 6 * DAY)  # a week: one day's column is no wall
+    span = [start - DAY / 2, daily.index[-1] + DAY / 2]  # below, \n: the year only as it changes
+    figure.update_xaxes(range=span, tickangle=0, nticks=6, tickformat="%-d %b\n%Y")
+    last = {"legendrank": 1 if "legend_traceorder" in layout else 2000}
+    for nth, day in enumerate(daily.index[daily.isna().all(axis=1)]):
+        where = {"x0": day - DAY / 2, "x1": day + DAY / 2, "y0": 0, "y1": 1, "yref": "paper"}
+        figure.add_shape(**NO_SNAPSHOT, **where, **last, showlegend=nth == 0)
+    return figure
+
+
+def _empty_figure(frame: pd.DataFrame, quiet: str = "") -> go.Figure:
+    sentence = "No snapshots in this period." if frame.empty else quiet
+    note = {"text": sentence, "showarrow": False, "xref": "paper", "yref": "paper"}
+    hidden = {"xaxis": {"visible": False}, "yaxis": {"visible": False}}
+    return go.Figure(None, LOOK | hidden | {"height": 160, "annotations": [note]})
+
+
+def _accounts(count: float) -> str:
+    return f"{count:,.0f} account{'' if count == 1 else 's'}"

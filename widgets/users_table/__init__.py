@@ -1,0 +1,232 @@
+"""A page of rows as one semantic table; each row opens a panel of details right under it.
+
+The browser draws it (users_table.js and .css, a packaged Streamlit component); this module hands it
+plain data and checks what comes back. Neither side knows what the rows mean.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from functools import cache
+from typing import Literal, NotRequired, TypedDict
+
+import streamlit as st
+from streamlit.components.v2 import component
+from streamlit.components.v2.types import ComponentRenderer
+
+Tone = Literal["good", "bad", "busy", "wait", "quiet", "warn"]
+Icon = Literal["check", "cross", "clock", "spinner", "dash", "question", "alert"]
+
+MOST_OPEN = 200  # rows; the browser remembers as many
+
+
+class Column(TypedDict):
+    """One column; its width is a share of the table relative to the others."""
+
+    key: str
+    label: str
+    sortable: bool
+    width: float
+
+
+class Cell(TypedDict):
+    """One value and how it is drawn; the functions below make the kinds there are."""
+
+    kind: Literal["person", "quiet", "text", "code", "tags", "mark", "time"]
+    text: NotRequired[str]
+    title: NotRequired[str]
+    subtitle: NotRequired[str]
+    items: NotRequired[list[str]]
+    more: NotRequired[int]
+    tone: NotRequired[Tone]
+    icon: NotRequired[Icon]
+    iso: NotRequired[str]
+
+
+class Row(TypedDict):
+    """One row: its id, the words that name its button, and a cell per column key."""
+
+    id: str
+    label: str
+    cells: Mapping[str, Cell]
+
+
+class Event(TypedDict):
+    """One point of a timeline."""
+
+    iso: str
+    when: str
+    title: str
+    text: str
+    tone: Tone
+
+
+class Block(TypedDict):
+    """One part of a row's details; the functions below make the kinds there are."""
+
+    kind: Literal["facts", "table", "note", "timeline"]
+    caption: NotRequired[str]
+    items: NotRequired[list[tuple[str, Cell]] | list[Event]]
+    columns: NotRequired[list[str]]
+    rows: NotRequired[list[list[Cell | str]]]
+    searchable: NotRequired[bool]
+    text: NotRequired[str]
+    tone: NotRequired[Tone]
+
+
+def column(key: str, label: str, *, sortable: bool = True, width: float = 1) -> Column:
+    return {"key": key, "label": label, "sortable": sortable, "width": width}
+
+
+def row(id: str, label: str, **cells: Cell) -> Row:
+    return {"id": id, "label": label, "cells": cells}
+
+
+def person(title: str, subtitle: str = "") -> Cell:
+    return {"kind": "person", "title": title, "subtitle": subtitle}
+
+
+def quiet(text: str = "–") -> Cell:
+    return {"kind": "quiet", "text": text}
+
+
+def text(text: str) -> Cell:
+    return {"kind": "text", "text": text} if text else quiet()
+
+
+def code(text: str) -> Cell:
+    return {"kind": "code", "text": text} if text else quiet()
+
+
+def tags(items: Sequence[str], *, shown: int = 2) -> Cell:
+    """The first few as chips, then how many more there are."""
+    return (
+        {"kind": "tags", "items": list(items[:shown]), "more": max(len(items) - shown, 0)}
+        if items
+        else quiet()
+    )
+
+
+def mark(text: str, tone: Tone, icon: Icon) -> Cell:
+    """A word with a colour and a shape, so that neither has to be seen alone."""
+    return {"kind": "mark", "text": text, "tone": tone, "icon": icon}
+
+
+def time(at: datetime | None, shown: str | None = None) -> Cell:
+    """A moment in UTC, to the minute or in the words given; to the second when pointed at."""
+    if at is None:
+        return quiet()
+    return {
+        "kind": "time",
+        "iso": _iso(at),
+        "text": shown or f"{at:%Y-%m-%d %H:%M}",
+        "title": f"{at:%Y-%m-%d %H:%M:%S} UTC",
+    }
+
+
+def facts(items: Sequence[tuple[str, Cell]]) -> Block:
+    return {"kind": "facts", "items": list(items)}
+
+
+def table(
+    caption: str,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[Cell | str]],
+    *,
+    searchable: bool = False,
+) -> Block:
+    return {
+        "kind": "table",
+        "caption": caption,
+        "columns": list(columns),
+        "rows": [list(r) for r in rows],
+        "searchable": searchable,
+    }
+
+
+def note(text: str, tone: Tone = "quiet") -> Block:
+    return {"kind": "note", "text": text, "tone": tone}
+
+
+def event(at: datetime, title: str, text: str = "", tone: Tone = "quiet") -> Event:
+    return {
+        "iso": _iso(at),
+        "when": f"{at:%Y-%m-%d %H:%M}",
+        "title": title,
+        "text": text,
+        "tone": tone,
+    }
+
+
+def timeline(caption: str, items: Sequence[Event]) -> Block:
+    return {"kind": "timeline", "caption": caption, "items": list(items)}
+
+
+def users_table(
+    rows: Sequence[Row],
+    *,
+    columns: Sequence[Column],
+    sort: str,
+    descending: bool,
+    details: Callable[[Sequence[str]], Mapping[str, list[Block]]],
+    on_sort: Callable[[str], None],
+    caption: str,
+    empty: str,
+    key: str,
+) -> None:
+    """Draw one page of rows.
+
+    `details` is asked only for the rows that are open; `on_sort` gets the key of a clicked column.
+    Call it inside a fragment: opening a row or sorting then reruns just that fragment.
+    """
+    open_ids = opened(st.session_state.get(key), [r["id"] for r in rows])
+    found = details(open_ids) if open_ids else {}
+
+    def sort_clicked() -> None:
+        chosen = sort_key(st.session_state.get(key), columns)
+        if chosen is not None:
+            on_sort(chosen)
+
+    data = {
+        "caption": caption,
+        "columns": list(columns),
+        "sort": {"key": sort, "descending": descending} if sort else None,
+        "rows": list(rows),
+        "details": {id: found.get(id, []) for id in open_ids},
+        "empty": empty,
+    }
+    _component()(
+        key=key,
+        data=data,
+        default={"open": []},
+        on_open_change=lambda: None,
+        on_sort_change=sort_clicked,
+    )
+
+
+@cache
+def _component() -> ComponentRenderer:
+    """Made at the first draw: only a running Streamlit knows where the packaged files are."""
+    return component(
+        "rollcall.users_table",
+        # hidden until the stylesheet has come
+        html='<div class="users-table" tabindex="-1" style="visibility: hidden"></div>',
+        css="users_table.css",
+        js="users_table.js",
+    )
+
+
+def opened(state: object, shown: Sequence[str]) -> list[str]:
+    """The rows the browser says are open; as it may say anything, only shown rows count."""
+    claimed = state.get("open") if isinstance(state, Mapping) else None
+    wanted = {id for id in claimed if isinstance(id, str)} if isinstance(claimed, list) else set()
+    return [id for id in shown if id in wanted][:MOST_OPEN]
+
+
+def sort_key(state: object, columns: Sequence[Column]) -> str | None:
+    """The column whose header was clicked, if it is one that can be sorted by."""
+    clicked = state.get("sort") if isinstance(state, Mapping) else None
+    return next((c["key"] for c in columns if c["sortable"] and c["key"] == clicked), None)
+
+
+def _iso(at: datetime) -> str:
+    return at.isoformat() + ("" if at.tzinfo else "Z")

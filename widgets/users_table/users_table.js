@@ -1,0 +1,240 @@
+// A page of rows as one semantic table, each row with a panel that opens right under it.
+// It draws what it is handed (see __init__.py for the shapes) and knows nothing about what the rows mean.
+// Every piece of data becomes a text node or an inert attribute: nothing is ever parsed as HTML.
+// Rows and panels that did not change keep their DOM nodes, so focus, text and scrolling stay where they are.
+
+const MOST_REMEMBERED = 200;
+const SVG = "http://www.w3.org/2000/svg";
+const ICONS = {
+  check: "M8 1.75a6.25 6.25 0 1 1 0 12.5 6.25 6.25 0 0 1 0-12.5M5.25 8.25l2 2 3.5-4.25",
+  cross: "M5.4 1.75h5.2l3.65 3.65v5.2l-3.65 3.65H5.4L1.75 10.6V5.4zM6 6l4 4m0-4-4 4",
+  clock: "M8 1.75a6.25 6.25 0 1 1 0 12.5 6.25 6.25 0 0 1 0-12.5M8 4.5V8l2.25 1.5",
+  spinner: "M13.9 6A6.25 6.25 0 0 0 2.6 4.9M2.1 10a6.25 6.25 0 0 0 11.3 1.1M2.5 1.75V5h3.25M13.5 14.25V11h-3.25",
+  dash: "M4 8h8",
+  question: "M5.5 5.75a2.5 2.5 0 1 1 3.6 2.25C8.3 8.4 8 8.8 8 9.6M8 12.5v.01",
+  alert: "M8 2 1.75 13.5h12.5zM8 6.5v3M8 11.5v.01",
+  open: "m6 3.5 4.5 4.5L6 12.5",
+  up: "M8 13V3.5M4 7l4-4 4 4",
+  down: "M8 3v9.5M4 9l4 4 4-4",
+};
+const NOTE_ICONS = { good: "check", bad: "cross", busy: "spinner", wait: "clock", warn: "alert", quiet: "dash" };
+const views = new WeakMap(); // root element -> what has to outlive a redraw
+
+export default function draw(component) {
+  const root = component.parentElement.querySelector(".users-table");
+  const view = views.get(root) ?? begin(root, component.data);
+  root.classList.toggle("many", component.data.columns.length > 7);
+  view.component = component;
+  const restore = remember(root);
+  drawHead(view);
+  drawRows(view);
+  restore();
+}
+
+function begin(root, data) {
+  const view = { open: new Set(Object.keys(data.details)), rows: new Map(), searches: new Map(), serial: 0 };
+  view.sorter = el("div", { class: "sorter" });
+  view.caption = el("caption");
+  view.widths = el("colgroup");
+  view.head = el("thead", { role: "rowgroup" });
+  view.body = el("tbody", { role: "rowgroup" });
+  root.replaceChildren(view.sorter, el("table", { class: "main", role: "table" }, view.caption, view.widths, view.head, view.body));
+  root.addEventListener("pointerdown", (event) => { view.pressed = [event.clientX, event.clientY]; });
+  root.addEventListener("click", (event) => clicked(view, event));
+  root.addEventListener("change", (event) => { if (event.target.id === "sort-by") view.component.setTriggerValue("sort", event.target.value); });
+  root.addEventListener("input", (event) => { if (event.target.type === "search") searched(view, event.target); });
+  views.set(root, view);
+  return view;
+}
+
+// ---- what the reader does ------------------------------------------------------------------------------------------
+
+function clicked(view, event) {
+  const control = event.target.closest("a, button, input, select, label");
+  if (control?.dataset.sort) return view.component.setTriggerValue("sort", control.dataset.sort);
+  if (control && !control.classList.contains("toggle")) return;
+  const row = event.target.closest("tr.row");
+  if (row && (control || !selecting(view, event))) toggle(view, row.dataset.id);
+}
+
+function selecting(view, event) {
+  const [x, y] = view.pressed ?? [event.clientX, event.clientY];
+  return event.detail > 1 || Math.hypot(event.clientX - x, event.clientY - y) > 4;
+}
+
+function toggle(view, id) {
+  if (!view.open.delete(id)) view.open.add(id);
+  for (const oldest of view.open) if (view.open.size > MOST_REMEMBERED) view.open.delete(oldest);
+  drawPanel(view, view.rows.get(id));
+  view.component.setStateValue("open", [...view.open]);
+}
+
+function searched(view, input) {
+  view.searches.set(input.id, input.value);
+  const block = input.closest(".block");
+  const rows = [...block.querySelectorAll(":scope tbody tr")];
+  const wanted = input.value.trim().toLowerCase();
+  for (const row of rows) row.hidden = !row.textContent.toLowerCase().includes(wanted);
+  block.querySelector("output").textContent = wanted ? `${rows.filter((row) => !row.hidden).length} of ${rows.length}` : "";
+}
+
+// ---- the table -----------------------------------------------------------------------------------------------------
+
+function drawHead(view) {
+  const { caption, columns, sort } = view.component.data;
+  const drawn = JSON.stringify([caption, columns, sort]);
+  if (view.drawn === drawn) return;
+  view.drawn = drawn;
+  view.caption.textContent = caption;
+  const total = columns.reduce((sum, column) => sum + (column.width ?? 1), 0);
+  view.widths.replaceChildren(el("col", { class: "toggles" }), ...columns.map((column) => {
+    const col = el("col");
+    col.style.width = `${(100 * (column.width ?? 1)) / total}%`;
+    return col;
+  }));
+  view.head.replaceChildren(el("tr", { role: "row" },
+    el("th", { scope: "col", role: "columnheader" }, el("span", { class: "unseen" }, "Details")),
+    columns.map((column) => headCell(column, sort))));
+  view.sorter.replaceChildren(...sorter(columns.filter((column) => column.sortable), sort));
+}
+
+function headCell({ key, label, sortable }, sort) {
+  const way = sort?.key === key ? (sort.descending ? "descending" : "ascending") : null;
+  const inner = sortable
+    ? el("button", { type: "button", id: `sort-${key}`, "data-sort": key }, el("span", {}, label), icon(way === "descending" ? "down" : "up"))
+    : label;
+  return el("th", { scope: "col", role: "columnheader", "aria-sort": way }, inner);
+}
+
+// In place of the header where rows are cards.
+function sorter(columns, sort) {
+  if (!columns.length) return [];
+  const choices = columns.map(({ key, label }) => el("option", { value: key, selected: sort?.key === key }, label));
+  if (!sort) choices.unshift(el("option", { value: "", selected: true, disabled: true }, "Unsorted"));
+  const way = sort?.descending ? "descending" : "ascending";
+  return [el("select", { id: "sort-by", "aria-label": "Sort by" }, choices),
+    sort && el("button", { type: "button", id: "sort-way", "data-sort": sort.key, title: `Sorted ${way}`,
+      "aria-label": `Sorted ${way}; reverse` }, icon(sort.descending ? "down" : "up"))].filter(Boolean);
+}
+
+function drawRows(view) {
+  const { rows, columns, empty } = view.component.data;
+  const shown = new Map(rows.map((row) => [row.id, drawRow(view, row, columns)]));
+  view.rows = shown;
+  for (const entry of shown.values()) drawPanel(view, entry);
+  const nothing = el("tr", { role: "row" }, el("td", { role: "cell", class: "empty", colspan: columns.length + 1 }, empty));
+  arrange(view.body, shown.size ? [...shown.values()].flatMap((entry) => [entry.row, entry.panel]) : [nothing]);
+}
+
+function drawRow(view, row, columns) {
+  const drawn = JSON.stringify([row, columns]);
+  const entry = view.rows.get(row.id) ?? { id: row.id, serial: ++view.serial };
+  if (entry.drawn === drawn) return entry;
+  entry.drawn = drawn;
+  entry.toggle = el("button", { type: "button", class: "toggle", id: `toggle-${entry.serial}`, "aria-expanded": "false",
+    "aria-controls": `panel-${entry.serial}`, "aria-label": `Details of ${row.label}` }, icon("open"));
+  const cells = columns.map((column, index) => tableCell(index === 0, column.label, row.cells[column.key]));
+  entry.row = el("tr", { role: "row", class: "row", "data-id": row.id }, el("td", { role: "cell", class: "toggles" }, entry.toggle), cells);
+  entry.panel ??= el("tr", { role: "row", class: "panel", id: `panel-${entry.serial}` }, el("td", { role: "cell" }));
+  entry.panel.firstChild.colSpan = columns.length + 1;
+  return entry;
+}
+
+function drawPanel(view, entry) {
+  const open = view.open.has(entry.id);
+  entry.toggle.setAttribute("aria-expanded", String(open));
+  entry.row.classList.toggle("opened", open);
+  entry.panel.hidden = !open;
+  const blocks = open ? view.component.data.details[entry.id] : [];
+  const drawn = JSON.stringify([open, blocks]);
+  if (entry.filled === drawn) return;
+  entry.filled = drawn;
+  const content = blocks?.map((block, index) => drawBlock(block, `${entry.serial}-${index}`)) ?? [loading()];
+  entry.panel.firstChild.replaceChildren(el("div", { class: "blocks" }, content.length || !open ? content : "No details."));
+  for (const input of entry.panel.querySelectorAll("input")) {
+    input.value = view.searches.get(input.id) ?? "";
+    if (input.value) searched(view, input);
+  }
+}
+
+// ---- cells ---------------------------------------------------------------------------------------------------------
+
+const CELLS = {
+  text: ({ text }) => words("text", text),
+  quiet: ({ text }) => words("text muted", text),
+  code: ({ text }) => words("text code", text),
+  person: ({ title, subtitle }) => [words("text title", title), subtitle && words("line muted", subtitle)],
+  tags: ({ items, more }) => items.length ? el("span", { class: "tags" }, items.slice(0, -1).map(tag),
+    el("span", { class: "last" }, tag(items.at(-1)), more > 0 && el("span", { class: "more" }, `+${more}`, el("span", { class: "unseen" }, " more")))) : [],
+  mark: ({ text, tone, icon: name }) => el("span", { class: `mark ${tone}` }, icon(name), el("span", { dir: "auto" }, text)),
+  time: ({ iso, text, title }) => el("time", { datetime: iso, title }, text.split(" ").flatMap((word) => [" ", el("span", { class: "word" }, word)]).slice(1)),
+};
+const cellOf = (cell) => typeof cell === "string" ? CELLS.text({ text: cell }) : (cell && CELLS[cell.kind]?.(cell)) || [];
+const tag = (text) => el("span", { class: "tag", dir: "auto", title: text }, text);
+const words = (kind, text) => el("span", { class: kind, dir: "auto", title: text.length > 16 ? text : null }, text);
+
+function tableCell(heads, label, cell) {
+  return el(heads ? "th" : "td", { scope: heads ? "row" : null, role: heads ? "rowheader" : "cell", "data-label": label },
+    el("div", { class: "value" }, cellOf(cell)));
+}
+
+// ---- blocks of a panel ---------------------------------------------------------------------------------------------
+
+const BLOCKS = {
+  facts: ({ items }) => el("dl", { class: "facts" }, items.map(([label, cell]) => el("div", {}, el("dt", {}, label), el("dd", {}, cellOf(cell))))),
+  note: ({ text, tone }) => el("p", { class: `note ${tone}` }, icon(NOTE_ICONS[tone]), el("span", { dir: "auto" }, text)),
+  timeline: ({ caption, items }, id) => el("div", { class: "block timeline" }, blockName(caption, id),
+    el("ol", { class: "scroll", id: `scroll-${id}`, role: "list", tabindex: items.length > 6 ? "0" : null, "aria-labelledby": `name-${id}` },
+      items.map(({ iso, when, title, text, tone }) => el("li", { class: tone },
+        el("span", { class: "title", dir: "auto" }, title), text && el("span", { class: "text muted", dir: "auto", title: text }, text),
+        el("time", { class: "muted", datetime: iso }, when))))),
+  table: ({ caption, columns, rows, searchable }, id) => el("div", { class: "block" }, blockName(caption, id,
+      searchable && [el("output", { "aria-live": "polite" }), el("input", { type: "search", id: `search-${id}`, placeholder: "Search",
+        "aria-label": `Search ${caption}`, autocomplete: "off", spellcheck: "false", maxlength: 200 })]),
+    el("div", { class: "scroll", id: `scroll-${id}`, role: "group", tabindex: rows.length > 6 ? "0" : null, "aria-labelledby": `name-${id}` },
+      el("table", { role: "table", "aria-labelledby": `name-${id}` },
+        el("thead", { role: "rowgroup" }, el("tr", { role: "row" }, columns.map((name) => el("th", { scope: "col", role: "columnheader" }, name)))),
+        el("tbody", { role: "rowgroup" }, rows.map((row) => el("tr", { role: "row" }, row.map((cell, index) => tableCell(index === 0, columns[index], cell)))))))),
+};
+const drawBlock = (block, id) => BLOCKS[block.kind]?.(block, id) ?? [];
+const blockName = (caption, id, tools) => el("div", { class: "name" }, el("p", { id: `name-${id}` }, caption), tools);
+const loading = () => el("div", { class: "loading", role: "status" }, el("span", { class: "unseen" }, "Loading…"),
+  el("i", {}), el("i", {}), el("i", {}));
+
+// ---- small tools ---------------------------------------------------------------------------------------------------
+
+function el(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) if (value != null && value !== false) element.setAttribute(name, value === true ? "" : value);
+  element.append(...children.flat(2).filter(Boolean)); // strings become text nodes
+  return element;
+}
+
+function icon(name) {
+  const svg = document.createElementNS(SVG, "svg");
+  for (const [key, value] of Object.entries({ viewBox: "0 0 16 16", class: `icon ${name}`, "aria-hidden": "true" })) svg.setAttribute(key, value);
+  svg.appendChild(document.createElementNS(SVG, "path")).setAttribute("d", ICONS[name] ?? ICONS.question);
+  return svg;
+}
+
+// Puts exactly these nodes into the parent, moving as few as it can.
+function arrange(parent, nodes) {
+  const wanted = new Set(nodes);
+  for (const child of [...parent.children]) if (!wanted.has(child)) child.remove();
+  nodes.forEach((node, index) => { if (parent.children[index] !== node) parent.insertBefore(node, parent.children[index] ?? null); });
+}
+
+// Remembers focus, caret and inner scrolling before a redraw; the returned function brings them back.
+function remember(root) {
+  const tree = root.getRootNode();
+  const active = root.contains(tree.activeElement) ? tree.activeElement : null;
+  const caret = active?.type === "search" ? [active.selectionStart, active.selectionEnd] : null;
+  const scrolled = [...root.querySelectorAll(".scroll")].filter((box) => box.scrollTop).map((box) => [box.id, box.scrollTop]);
+  return () => {
+    for (const [id, top] of scrolled) tree.getElementById(id)?.scrollTo(0, top);
+    if (!active || tree.activeElement === active) return;
+    const again = tree.getElementById(active.id) ?? root;
+    again.focus({ preventScroll: true });
+    if (caret && again.type === "search") again.setSelectionRange(...caret);
+  };
+}
