@@ -58,7 +58,7 @@ def understood(rows: FromClause) -> Select[Any]:
         rows.c.account_id,
         *(filled(rows.c[name]).label(name) for name in DELIVERED if name != "attributes"),
         rows.c.attributes,
-    ).subquery("tidy")
+    ).cte("tidy").prefix_with("MATERIALIZED")
     looks_like_list = func.starts_with(tidy.c.roles, "[")
     read = select(
         tidy,
@@ -66,7 +66,7 @@ def understood(rows: FromClause) -> Select[Any]:
         _state(tidy.c.provisioning_state).label("state"),
         _active(tidy.c.active_in_app).label("active"),
         _moment(tidy.c.last_updated).label("moment"),
-    ).subquery("read")
+    ).cte("read").prefix_with("MATERIALIZED")
     meaning = _content(read.c)
     return select(read.c.account_id, *(meaning[name].label(name) for name in CONTENT))
 

@@ -158,7 +158,7 @@ def remove(engine: Engine, integration_name: str, taken_at: datetime) -> bool:
             return False
         _list_snapshot_before(con, found.integration_id, taken_at)
         until = _next_moment(con, found.integration_id, taken_at)
-        write_span(con, found.integration_id, taken_at, until)
+        write_span(con, found.integration_id, taken_at, until, anew=True)
         con.execute(
             delete(delivered_row).where(delivered_row.c.integration_id == found.integration_id)
         )
@@ -183,7 +183,7 @@ def _load(
     _find_news(con, integration_id, file.taken_at, until, replaces=bool(known))
     news = select(load_news).where(load_news.c.listed).subquery("news")
     con.execute(insert(load_content).from_select(["account_id", *CONTENT], understood(news)))
-    write_span(con, integration_id, file.taken_at, until)
+    write_span(con, integration_id, file.taken_at, until, anew=bool(known))
     if until == FOREVER:
         _remember_delivered(con, integration_id)
     if known:

@@ -47,21 +47,26 @@ from data.tables import (
 version = account_version
 
 
-def write_span(con: Connection, integration_id: int, taken_at: datetime, until: datetime) -> None:
+def write_span(
+    con: Connection, integration_id: int, taken_at: datetime, until: datetime, *, anew: bool = False
+) -> None:
     """Make the accounts over [taken_at, until) what `load_content` says of them.
 
     Accounts that `load_news` calls not listed are gone over the span. Accounts in neither stay
-    what the store has them to be at `taken_at`.
+    what the store has them to be at `taken_at`. `anew`: the store had a snapshot of `taken_at`.
     """
     before = accounts_at(integration_id, None if until == FOREVER else taken_at)
     _find_differences(con, integration_id, before)
     _cut_out(con, taken_at, until)
     _put_in(con, integration_id, taken_at, until)
-    for moment in (taken_at, until):
-        _join_equal_neighbours(con, moment)
+    if anew:
+        _join_equal_neighbours(con, taken_at)
+    if until < FOREVER:
+        _join_equal_neighbours(con, until)
     _copy_open_versions(con)
-    for moment in (taken_at, until):
-        count_states(con, integration_id, moment, newest=until == FOREVER)
+    count_states(con, integration_id, taken_at, newest=until == FOREVER)
+    if until < FOREVER:
+        count_states(con, integration_id, until)
 
 
 def accounts_at(integration_id: int, at: datetime | None) -> FromClause:
@@ -175,8 +180,6 @@ def _columns(source: FromClause, **given: Any) -> list[ColumnElement[Any]]:
 
 def _join_equal_neighbours(con: Connection, moment: datetime) -> None:
     """Where the touched accounts are the same before and after `moment`, make it one version."""
-    if moment == FOREVER:
-        return
     before, after = version.alias("before"), version.alias("after")
     con.execute(delete(load_joined))
     con.execute(
@@ -219,8 +222,6 @@ def count_states(
     con: Connection, integration_id: int, moment: datetime, *, newest: bool = False
 ) -> None:
     """Write `state_change` and `state_count` of one snapshot anew, from the versions alone."""
-    if moment == FOREVER:
-        return
     for rollup in (state_change, state_count):
         con.execute(
             delete(rollup).where(

@@ -23,7 +23,7 @@ COLOURS = figures.TONES | figures.OPERATION_COLOURS
 
 
 def counts(**accounts: int) -> pd.DataFrame:
-    """Zero accounts in each of the eleven states, but for the given ones (spaces as underscores)."""
+    """Zero accounts in each of the eleven states, but for the given (underscores as spaces)."""
     given = {state.replace("_", " "): count for state, count in accounts.items()}
     rows = dict.fromkeys(STATE_NAMES, 0) | given
     return pd.DataFrame(rows.items(), columns=["state", "accounts"])

@@ -1,7 +1,7 @@
 """The charts of Health: each a function from a frame to a plotly figure, no Streamlit, no query.
 
-For `st.plotly_chart(figure, theme="streamlit", config=PLOTLY_CONFIG)`, which fills what is left open
-here – fonts, text, grid, hover – for light or dark. A mark's `customdata` says what a click means.
+For `st.plotly_chart(figure, theme="streamlit", config=PLOTLY_CONFIG)`: that theme fills what stays
+open here (text, grid, hover) for light or dark. A mark's `customdata` says what a click means.
 """
 
 from __future__ import annotations
@@ -73,7 +73,6 @@ def state_counts_figure(counts: pd.DataFrame) -> go.Figure:
 
 def state_mix_figure(daily: pd.DataFrame) -> go.Figure:
     """State mix. One row per day and state [day, state, accounts]; a click means [day, state, …].
-
     In one stack Onboarded would flatten all else. So two panels: settled accounts as lines; those
     under way stacked by phase, failed at the bottom where the axis measures it, and in columns, as
     plotly closes the gaps of areas. Hover tells the whole day, but not unified: clicks need a mark.
@@ -155,7 +154,7 @@ def _columns(name: str, colour: str, *rest: Any) -> go.Bar:
 
 def _line(name: str, colour: str, values: pd.Series, *rest: Any) -> go.Scatter:
     alone = values.shift().isna() & values.shift(-1).isna()  # else size 0: clicked, but not seen
-    marker = {"color": colour, "size": (7 * alone).tolist(), "line": {"width": 0}}
+    marker = {"color": colour, "size": (7 * alone).tolist(), "opacity": 1, "line": {"width": 0}}
     line = {"color": colour, "width": 2, "dash": DASHES.get(name, "solid")}
     return go.Scatter(mode="lines+markers", marker=marker, line=line, **_marks(name, values, *rest))
 
