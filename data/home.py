@@ -33,14 +33,12 @@ class Home:
     @property
     def database_url(self) -> str:
         """Where the store is: ROLLCALL_DATABASE_URL, or a DuckDB file in the home."""
-        return os.environ.get("ROLLCALL_DATABASE_URL") or _duckdb_url(
-            self.root / "rollcall.duckdb"
-        )
+        return os.environ.get("ROLLCALL_DATABASE_URL") or f"duckdb:///{self.root}/rollcall.duckdb"
 
     @property
-    def sample_url(self) -> str:
-        """A store of its own, so that sample data never mixes with real data."""
-        return _duckdb_url(self.root / "sample" / "sample.duckdb")
+    def sample(self) -> Path:
+        """Stores of its own for the sample data, so that it never mixes with real data."""
+        return self.root / "sample"
 
     @property
     def sample_removed(self) -> Path:
@@ -50,10 +48,6 @@ class Home:
     def wants_sample(self) -> bool:
         """Whether an empty store shows sample data instead of nothing."""
         return not os.environ.get("ROLLCALL_NO_SAMPLE") and not self.sample_removed.exists()
-
-
-def _duckdb_url(path: Path) -> str:
-    return f"duckdb:///{path}"
 
 
 def here() -> Home:

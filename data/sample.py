@@ -188,6 +188,7 @@ class Population:
         self.rng = np.random.default_rng([seed, number])
         self.number, self.app = number, APPS[number % len(APPS)]
         again = f"-{number // len(APPS) + 1}" if number >= len(APPS) else ""
+        self.name = self.app + again.replace("-", " ")
         self.slug = self.app.lower().replace(" ", "-") + again
         self.wave = WAVES.get(self.slug, CALM)
         self.days, self.until = days + SETTLING_DAYS, np.datetime64(until, "s")
@@ -432,7 +433,7 @@ def _write(
 ) -> Path:
     """One snapshot; it gets its name only once it is complete."""
     ending, content, options = FORMATS[population.number % len(FORMATS)]
-    path = directory / population.slug / f"{taken_at:%Y-%m-%dT%H-%M-%SZ}.{ending}"
+    path = directory / population.name / f"{taken_at:%Y-%m-%dT%H-%M-%SZ}.{ending}"
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.part")
     con.register("accounts", population.accounts())

@@ -19,6 +19,16 @@ class StoreInUse(Exception):
     """Another process has the store open; DuckDB lets only one in."""
 
 
+_opened: list[Engine] = []
+
+
+def close_stores() -> None:
+    """Close every store; DuckDB then writes what its log holds into the file."""
+    while _opened:
+        _opened.pop().dispose()
+    open_store.cache_clear()
+
+
 @cache
 def open_store(url: str) -> Engine:
     """The engine of a store, its tables made where they are missing.
@@ -30,6 +40,7 @@ def open_store(url: str) -> Engine:
         Path(database).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(url)
     event.listen(engine, "connect", _speak_utc)
+    _opened.append(engine)
     try:
         metadata.create_all(engine)
     except Exception as fault:

@@ -201,7 +201,7 @@ def test_files_come_oldest_first_and_say_integration_and_time(sample: list[Path]
     assert taken_at == sorted(taken_at)
     assert sorted(set(taken_at)) == [TODAY - timedelta(days=ago) for ago in (2, 1, 0)]
     assert [p.parent.name for p in sample[:6]] == [
-        "figma", "salesforce-emea", "slack", "github", "zoom", "notion"
+        "Figma", "Salesforce EMEA", "Slack", "GitHub", "Zoom", "Notion"
     ]  # fmt: skip
 
 
@@ -226,8 +226,8 @@ def test_five_hundred_integrations_have_five_hundred_folders(tmp_path: Path) -> 
     paths = write_sample(tmp_path, accounts=5, days=1, integrations=500, until=TODAY)
     folders = [p.parent.name for p in paths]
     assert len(set(folders)) == 500
-    assert all(re.fullmatch(r"[a-z0-9-]+", folder) for folder in folders)
-    assert "jira-2" in folders
+    assert all(re.fullmatch(r"[A-Za-z0-9 ]+", folder) for folder in folders)
+    assert "Jira 2" in folders
 
 
 def test_integrations_differ_in_size_around_the_given_number(sample: list[Path]) -> None:
@@ -237,7 +237,7 @@ def test_integrations_differ_in_size_around_the_given_number(sample: list[Path])
 
 
 def test_a_csv_has_the_headings_of_the_table(sample: list[Path]) -> None:
-    assert newest(sample)["salesforce-emea"].read_text(encoding="utf-8").splitlines()[0] == (
+    assert newest(sample)["Salesforce EMEA"].read_text(encoding="utf-8").splitlines()[0] == (
         "User,Username in app,App access,Active in app,Upstream user ID,Provisioning state,"
         "Last updated,Reason,Failure code"
     )
@@ -262,7 +262,7 @@ def test_no_account_was_updated_after_its_snapshot_was_taken(sample: list[Path])
 
 def test_last_updated_changes_exactly_when_the_account_does(sample: list[Path]) -> None:
     before, after = ({a["account_id"]: a for a in rows(p)} for p in (sample[-12], sample[-6]))
-    assert sample[-6].parent.name == "figma"
+    assert sample[-6].parent.name == "Figma"
     both = before.keys() & after.keys()
     restamped = {i for i in both if before[i]["last_updated"] != after[i]["last_updated"]}
     assert restamped == {i for i in both if before[i] != after[i]}
@@ -298,7 +298,7 @@ def test_some_accounts_are_unmatched_and_some_of_them_administer_the_app(tmp_pat
 def test_a_person_has_accounts_in_several_integrations(sample: list[Path]) -> None:
     figma, slack = (
         {(a["user_email"], a["upstream_user_id"]) for a in rows(newest(sample)[slug])}
-        for slug in ("figma", "slack")
+        for slug in ("Figma", "Slack")
     )
     assert len(figma & slack) > 50
 
@@ -311,7 +311,7 @@ def test_now_and_then_two_accounts_of_an_integration_share_an_upstream_id(tmp_pa
 
 
 def test_most_accounts_hold_few_roles_and_one_or_two_hold_dozens(sample: list[Path]) -> None:
-    accounts = rows(newest(sample)["figma"])
+    accounts = rows(newest(sample)["Figma"])
     counts = [len({role["name"] for role in a["roles"]}) for a in accounts]
     assert counts == [len(a["roles"]) for a in accounts]
     assert sum(1 <= count <= 4 for count in counts) > 0.7 * len(counts)
@@ -323,7 +323,7 @@ def test_most_accounts_hold_few_roles_and_one_or_two_hold_dozens(sample: list[Pa
 def test_a_failed_state_comes_with_its_reason_and_code_and_no_other_does(
     sample: list[Path],
 ) -> None:
-    for account in rows(newest(sample)["github"]):
+    for account in rows(newest(sample)["GitHub"]):
         failed = str(account["provisioning_state"]).endswith("failed")
         assert bool(account["state_reason"]) == bool(account["failure_code"]) == failed
         assert "{" not in str(account["state_reason"])

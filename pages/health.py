@@ -1,0 +1,95 @@
+"""How provisioning goes: is it getting better?"""
+
+from datetime import timedelta
+
+import streamlit as st
+
+from queries.health import (
+    daily_failing,
+    daily_outcomes,
+    daily_states,
+    failure_reasons,
+    integrations_now,
+    newest_day,
+    oldest_wait,
+)
+from queries.users import integration_names
+from widgets import empty, health
+from widgets.figures import (
+    failing_figure,
+    failure_rate_figure,
+    newly_failed_figure,
+    state_counts_figure,
+    state_mix_figure,
+)
+from widgets.filters import choose_integrations
+from widgets.store import reading
+
+PERIODS = {7: "7 days", 30: "30 days", 90: "90 days"}
+
+st.title("Health")
+
+with reading() as con:
+    integrations = integration_names(con)
+    if not integrations:
+        empty.no_snapshots()
+        st.stop()
+
+    picker, period = st.columns([3, 1], vertical_alignment="center")
+    with picker:
+        chosen = choose_integrations(integrations)
+    days = period.segmented_control(
+        "Period",
+        list(PERIODS),
+        format_func=PERIODS.__getitem__,
+        default=30,
+        required=True,
+        key="days",
+        bind="query-params",
+        label_visibility="collapsed",
+    )
+    today = newest_day(con, chosen)
+    since = today - timedelta(days=days - 1)
+    states = daily_states(con, chosen, since)
+    outcomes = daily_outcomes(con, chosen, since)
+    failing = daily_failing(con, chosen, since)
+    newest = integrations_now(con, chosen)
+    reasons = failure_reasons(con, chosen)
+    wait = oldest_wait(con, chosen)
+
+health.tiles(states, newest, wait, days)
+
+with st.grid(2, min_column_width=400, gap="small"):
+    health.chart(
+        "Accounts by provisioning state",
+        "Where every account stands now; click a bar to see its accounts.",
+        state_counts_figure(states[states["day"] == states["day"].max()]),
+        key="state_counts",
+    )
+    health.chart(
+        "State mix over time",
+        "Settled accounts above; below them, those under way: a growing stack is a backlog.",
+        state_mix_figure(states),
+        key="state_mix",
+    )
+    health.chart(
+        "Newly failed per day",
+        "Accounts that came into a failed state on the day: whether something is going wrong now.",
+        newly_failed_figure(outcomes.rename(columns={"failed": "accounts"})),
+        key="newly_failed",
+    )
+    health.chart(
+        "Failing at the end of the day",
+        "Accounts in a failed state: whether failures are cleared as fast as they come.",
+        failing_figure(health.failing_by_operation(states)),
+        key="failing",
+    )
+    health.chart(
+        "Failure rate",
+        "Of the jobs that ended on the day, the share that failed: failed / (failed + settled).",
+        failure_rate_figure(outcomes),
+        key="failure_rate",
+    )
+    health.reasons(reasons)
+
+health.integrations(newest, failing)

@@ -1,0 +1,28 @@
+"""What surrounds every page: the name, the navigation, and a mark where the data is made up.
+
+It lies among the pages, and not above them, as Streamlit would serve a folder `pages` beside its
+script by itself, without any of this, until the first visitor has come by here.
+"""
+
+from pathlib import Path
+
+import streamlit as st
+
+from widgets import sample
+from widgets.live import rerun_when_loaded
+
+LOOK = Path(__file__).parent.parent / "widgets" / "look"
+
+st.set_page_config(page_title="Rollcall", page_icon=str(LOOK / "icon.svg"), layout="wide")
+
+pages = [
+    st.Page("health.py", title="Health", icon=":material/monitor_heart:", default=True),
+    st.Page("users.py", title="Users", icon=":material/group:"),
+]
+page = st.navigation(pages, position="top")
+st.logo(str(LOOK / "logo.svg"), size="medium")
+st.html(LOOK / "page.css")
+
+if sample.announce():
+    rerun_when_loaded()
+    page.run()

@@ -1,0 +1,94 @@
+"""Who has an account, with which roles, in which state."""
+
+import streamlit as st
+
+from queries.filters import Filters
+from queries.users import (
+    PAGE_SIZE,
+    SORTS,
+    count_accounts,
+    details_of,
+    history_of,
+    integration_names,
+    page_of_accounts,
+    roles_in_use,
+)
+from widgets import account, empty
+from widgets.downloads import offer_users
+from widgets.filters import asked, choose_accounts, offer_presets
+from widgets.store import reading
+from widgets.users_table import Block, users_table
+
+FIRST_SORT = "user"
+
+st.title("Users")
+
+with reading() as con:
+    integrations = integration_names(con)
+    if not integrations:
+        empty.no_snapshots()
+        st.stop()
+    roles = roles_in_use(con, asked())
+
+filters = choose_accounts(integrations, roles)
+offer_presets()
+
+
+@st.fragment
+def list_of_accounts(filters: Filters) -> None:
+    sort = st.query_params.get("sort", FIRST_SORT)
+    order, descending = sort.removeprefix("-"), sort.startswith("-")
+    if order not in SORTS:
+        order, descending = FIRST_SORT, False
+
+    with reading() as con:
+        found = count_accounts(con, filters)
+        everything = count_accounts(con, filters.without_any())
+        pages = max(1, -(-found // PAGE_SIZE))
+        page = min(int(st.session_state.get("page") or 1), pages)
+        rows = page_of_accounts(con, filters, sort=order, descending=descending, page=page)
+
+        def sort_by(key: str) -> None:
+            st.query_params["sort"] = f"-{key}" if key == order and not descending else key
+            st.session_state["page"] = 1
+
+        def panels(ids: list[str]) -> dict[str, list[Block]]:
+            keys = [int(id_) for id_ in ids]
+            versions = history_of(con, keys)
+            return {
+                str(one.account_key): account.panel(
+                    one, [v for v in versions if v.account_key == one.account_key]
+                )
+                for one in details_of(con, filters, keys)
+            }
+
+        with st.container(
+            horizontal=True,
+            horizontal_alignment="distribute",
+            vertical_alignment="center",
+            key="found",
+        ):
+            st.markdown(count_in_words(found, everything), width="content")
+            offer_users(filters, sort)
+        users_table(
+            [account.table_row(row) for row in rows],
+            columns=account.columns(several_integrations=len(filters.integration or integrations) > 1),
+            sort=order,
+            descending=descending,
+            details=panels,
+            on_sort=sort_by,
+            caption="Users",
+            empty="No accounts match these filters. Clear one to see more.",
+            key="users",
+        )
+    if pages > 1:
+        st.pagination(pages, key="page", bind="query-params")
+
+
+def count_in_words(found: int, everything: int) -> str:
+    if found == everything:
+        return f"**{found:,}** accounts"
+    return f"**{found:,}** of {everything:,} accounts"
+
+
+list_of_accounts(filters)

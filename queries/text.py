@@ -1,0 +1,44 @@
+"""Words in columns, each asked in the way that its database answers fastest."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Boolean, ColumnElement, String, cast, literal
+from sqlalchemy.dialects.postgresql import array
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import GenericFunction
+
+SPECIAL = str.maketrans({"\\": "\\\\", "%": "\\%", "_": "\\_"})
+
+
+def contains(column: ColumnElement[Any], text: str) -> ColumnElement[bool]:
+    """Whether the text occurs in the column, in any case.
+
+    ESCAPE makes DuckDB half again as slow, so it is asked for only where it is needed.
+    """
+    escaped = text.translate(SPECIAL)
+    return column.ilike(f"%{escaped}%", escape=None if escaped == text else "\\")
+
+
+class has_role(GenericFunction[bool]):  # noqa: N801 - reads as the function that it is in SQL
+    """Whether an account has the role: `has_role(accounts.c.roles, name)`."""
+
+    type = Boolean()
+    inherit_cache = True
+
+    def __init__(self, roles: ColumnElement[Any], role: str) -> None:
+        super().__init__(roles, literal(role, String))
+
+
+@compiles(has_role)
+def _contained(element: has_role, compiler: SQLCompiler, **options: Any) -> str:
+    roles, role = element.clauses
+    return compiler.process(roles.op("@>")(cast(array([role]), roles.type)), **options)
+
+
+@compiles(has_role, "duckdb")
+def _listed(element: has_role, compiler: SQLCompiler, **options: Any) -> str:
+    """`list_contains` uses no index, but is eight times as fast as `= ANY`."""
+    return compiler.visit_function(element, name="list_contains", **options)

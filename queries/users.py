@@ -1,0 +1,143 @@
+"""Accounts, one row each: a page of them, how many, and all that is known of some."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    Row,
+    Select,
+    case,
+    func,
+    select,
+)
+
+from data.states import STATES
+from data.tables import account, account_version, integration
+from queries.filters import Filters, accounts, conditions
+
+PAGE_SIZE = 50
+"""Rows of a page; up to 50, DuckDB fetches the other columns only for the rows that are shown."""
+
+COLUMNS = (
+    "account_key",
+    "username_in_app",
+    "user_name",
+    "user_email",
+    "roles",
+    "active_in_app",
+    "upstream_user_id",
+    "provisioning_state",
+    "last_updated",
+    "state_reason",
+    "failure_code",
+)
+
+SORTS = (
+    "user",
+    "username_in_app",
+    "integration",
+    "roles",
+    "active_in_app",
+    "upstream_user_id",
+    "provisioning_state",
+    "last_updated",
+)
+"""What the table can be sorted by; a state by its place in the lifecycle, roles by how many."""
+
+
+def page_of_accounts(
+    con: Connection, filters: Filters, *, sort: str, descending: bool, page: int
+) -> Sequence[Row[Any]]:
+    """One row per account on the page (from 1), with the integration's name."""
+    return con.execute(
+        _sorted(_listed(filters), sort, descending=descending)
+        .limit(PAGE_SIZE)
+        .offset((page - 1) * PAGE_SIZE)
+    ).all()
+
+
+def all_accounts(filters: Filters, *, sort: str, descending: bool) -> Select[Any]:
+    """One row per account of the whole filtered list, in the order shown; for downloads."""
+    return _sorted(_listed(filters), sort, descending=descending)
+
+
+def count_accounts(con: Connection, filters: Filters) -> int:
+    """How many accounts the filters leave."""
+    rows = accounts(filters)
+    counted = select(func.count()).select_from(rows).where(*conditions(filters, rows))
+    return con.scalar(counted) or 0
+
+
+def roles_in_use(con: Connection, filters: Filters) -> list[str]:
+    """The roles that accounts have at the moment, in the chosen integrations, by name."""
+    rows = accounts(filters)
+    within = Filters(integration=filters.integration)
+    held = select(func.unnest(rows.c.roles).label("role")).where(*conditions(within, rows))
+    return list(con.scalars(select(held.subquery().c.role).distinct().order_by("role")))
+
+
+def integration_names(con: Connection) -> list[str]:
+    """All integrations, by name."""
+    return list(con.scalars(select(integration.c.name).order_by(func.lower(integration.c.name))))
+
+
+def details_of(
+    con: Connection, filters: Filters, account_keys: Sequence[int]
+) -> Sequence[Row[Any]]:
+    """One row per account: role details, attributes, flags, and what the table shows besides."""
+    rows = accounts(filters)
+    return con.execute(
+        select(rows, integration.c.name.label("integration"), account.c.account_id)
+        .join_from(rows, integration, integration.c.integration_id == rows.c.integration_id)
+        .join(account, account.c.account_key == rows.c.account_key)
+        .where(rows.c.account_key.in_(account_keys))
+    ).all()
+
+
+def history_of(con: Connection, account_keys: Sequence[int]) -> Sequence[Row[Any]]:
+    """One row per version of the accounts, oldest first."""
+    return con.execute(
+        select(account_version)
+        .where(account_version.c.account_key.in_(account_keys))
+        .order_by(account_version.c.account_key, account_version.c.valid_from)
+    ).all()
+
+
+def _listed(filters: Filters) -> tuple[Select[Any], FromClause]:
+    rows = accounts(filters)
+    listed = (
+        select(*(rows.c[name] for name in COLUMNS), integration.c.name.label("integration"))
+        .join_from(rows, integration, integration.c.integration_id == rows.c.integration_id)
+        .where(*conditions(filters, rows))
+    )
+    return listed, rows
+
+
+def _sorted(
+    listed: tuple[Select[Any], FromClause], sort: str, *, descending: bool
+) -> Select[Any]:
+    """Empty values last either way; ties in an order of their own, so that pages do not overlap."""
+    statement, rows = listed
+    key = _sort_key(rows, sort)
+    order = key.desc() if descending else key.asc()
+    return statement.order_by(order.nulls_last(), rows.c.account_key)
+
+
+def _sort_key(rows: FromClause, sort: str) -> ColumnElement[Any]:
+    keys: dict[str, ColumnElement[Any]] = {
+        "user": func.lower(func.coalesce(rows.c.user_name, rows.c.user_email)),
+        "username_in_app": func.lower(rows.c.username_in_app),
+        "integration": func.lower(integration.c.name),
+        "roles": func.coalesce(func.array_length(rows.c.roles, 1), 0),
+        "provisioning_state": case(
+            {state.name: place for place, state in enumerate(STATES)},
+            value=rows.c.provisioning_state,
+            else_=len(STATES),
+        ),
+    }
+    return keys.get(sort, rows.c.get(sort, rows.c.last_updated))
