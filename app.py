@@ -1,7 +1,7 @@
-"""The web app: `python app.py` serves Rollcall on http://127.0.0.1:8501 (PORT names another port).
+"""The web app: `python app.py` serves it on http://127.0.0.1:8501 (PORT names another port).
 
-The pages are drawn by pages/navigation.py. Around it, here: the downloads, a sign of life, and the two
-threads that load what arrives.
+The pages are drawn by pages/navigation.py. Around it, here: the downloads, a sign of life, and
+the two threads that load what arrives.
 """
 
 from __future__ import annotations

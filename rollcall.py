@@ -82,7 +82,12 @@ def export(args: argparse.Namespace) -> int:
     engine = open_store(here().database_url)
     with engine.connect() as con:
         rows = export_file(
-            con, filters, args.output, args.format, sort=args.sort.lstrip("-"), descending=args.sort.startswith("-")
+            con,
+            filters,
+            args.output,
+            args.format,
+            sort=args.sort.lstrip("-"),
+            descending=args.sort.startswith("-"),
         )
     print(f"{args.output}: {rows:,} accounts.")
     return DONE

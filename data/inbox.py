@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 from data.home import Home
 from data.loading import Loaded, SnapshotFile, load
 from data.reading import reader_of
-from data.refusals import NotPlaced, SnapshotRefused, UnknownFormat
+from data.refusals import NotPlaced, SnapshotRefused
 
 log = logging.getLogger("rollcall")
 

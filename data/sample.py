@@ -201,7 +201,7 @@ class Population:
     def _admit(self, founders: int) -> None:
         """Those there from the start, and the days on which the others will join."""
         agos = np.arange(self.days - 1, -1, -1)
-        rush = np.where([self.wave.is_on(ago) for ago in agos], self.wave.joins, 1)
+        rush = np.where([self.wave.is_on(int(ago)) for ago in agos], self.wave.joins, 1)
         joining = np.repeat(agos, self.rng.poisson(JOINS * founders * rush))
         self.joined = np.append(np.full(founders, self.days), joining)
         self.size, self.has_every_state = self.joined.size, founders >= EVERY_STATE_FROM

@@ -49,6 +49,9 @@ with reading() as con:
         label_visibility="collapsed",
     )
     today = newest_day(con, chosen)
+    if today is None:
+        empty.no_snapshots()
+        st.stop()
     since = today - timedelta(days=days - 1)
     states = daily_states(con, chosen, since)
     outcomes = daily_outcomes(con, chosen, since)

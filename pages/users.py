@@ -1,5 +1,7 @@
 """Who has an account, with which roles, in which state."""
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from queries.filters import Filters
@@ -52,7 +54,7 @@ def list_of_accounts(filters: Filters) -> None:
             st.query_params["sort"] = f"-{key}" if key == order and not descending else key
             st.session_state["page"] = 1
 
-        def panels(ids: list[str]) -> dict[str, list[Block]]:
+        def panels(ids: Sequence[str]) -> dict[str, list[Block]]:
             keys = [int(id_) for id_ in ids]
             versions = history_of(con, keys)
             return {
@@ -72,7 +74,9 @@ def list_of_accounts(filters: Filters) -> None:
             offer_users(filters, sort)
         users_table(
             [account.table_row(row) for row in rows],
-            columns=account.columns(several_integrations=len(filters.integration or integrations) > 1),
+            columns=account.columns(
+                several_integrations=len(filters.integration or integrations) > 1
+            ),
             sort=order,
             descending=descending,
             details=panels,

@@ -8,7 +8,7 @@ from tempfile import NamedTemporaryFile
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
+import pyarrow.compute as pc  # its functions are made at import, unseen by type checkers
 import xlsxwriter
 from pyarrow import csv
 from sqlalchemy import Connection, Select, case, func
@@ -19,7 +19,7 @@ from queries.users import all_accounts
 BATCH = 20_000
 """Rows that are made into text at a time."""
 
-FORMULA = r"^([=+\-@\t\r＝＋－＠])"
+FORMULA = "^([=+\\-@\t\r\uff1d\uff0b\uff0d\uff20])"
 """How text starts that a spreadsheet takes for a formula; the last four are full-width."""
 
 SHEET_ROWS = 1_048_575
@@ -100,7 +100,7 @@ def export_file(
     return rows
 
 
-def _headed(filters: Filters, *, sort: str, descending: bool) -> Select[Any]:
+def _headed(filters: Filters, *, sort: str, descending: bool) -> Select[*tuple[Any, ...]]:
     listed = all_accounts(filters, sort=sort, descending=descending)
     row = listed.selected_columns
     active = case(
@@ -124,7 +124,9 @@ def _headed(filters: Filters, *, sort: str, descending: bool) -> Select[Any]:
 def _told(batch: pa.RecordBatch) -> pa.RecordBatch:
     """Times as ISO 8601 in UTC, which is also what a snapshot file may hold."""
     columns = [
-        pc.strftime(pc.cast(column, pa.timestamp("s"), safe=False), "%Y-%m-%dT%H:%M:%SZ")
+        pc.strftime(  # pyright: ignore[reportAttributeAccessIssue]
+            pc.cast(column, pa.timestamp("s"), safe=False), "%Y-%m-%dT%H:%M:%SZ"
+        )
         if pa.types.is_timestamp(column.type)
         else column
         for column in batch.columns
@@ -133,13 +135,17 @@ def _told(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def _neutralised(batch: pa.RecordBatch) -> pa.RecordBatch:
-    columns = [pc.replace_substring_regex(column, FORMULA, r"'\1") for column in batch.columns]
+    replace = pc.replace_substring_regex  # pyright: ignore[reportAttributeAccessIssue]
+    columns = [replace(column, FORMULA, r"'\1") for column in batch.columns]
     return pa.RecordBatch.from_arrays(columns, batch.schema.names)
 
 
 def _fill_sheet(book: xlsxwriter.Workbook, batches: Iterator[pa.RecordBatch]) -> None:
     sheet = book.add_worksheet("Users")
-    bold, moment = book.add_format({"bold": True}), book.add_format({"num_format": "yyyy-mm-dd hh:mm:ss"})
+    bold, moment = (
+        book.add_format({"bold": True}),
+        book.add_format({"num_format": "yyyy-mm-dd hh:mm:ss"}),
+    )
     sheet.freeze_panes(1, 0)
     last = 0
     for batch in batches:

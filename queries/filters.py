@@ -1,4 +1,4 @@
-"""Which accounts: one set of filters for the pages, their addresses, downloads and the command line."""
+"""Which accounts: one set of filters for pages, addresses, downloads and the command line."""
 
 from __future__ import annotations
 

@@ -44,7 +44,9 @@ FAILED = state_names(phase="failed")
 
 def newest_day(con: Connection, integrations: Sequence[str]) -> date | None:
     """The UTC day of the newest snapshot; None without any."""
-    newest = con.scalar(select(func.max(snapshot.c.taken_at)).where(_chosen(snapshot, integrations)))
+    newest = con.scalar(
+        select(func.max(snapshot.c.taken_at)).where(_chosen(snapshot, integrations))
+    )
     return newest.date() if newest else None
 
 
@@ -211,7 +213,7 @@ def failure_reasons(
 
 
 def oldest_wait(con: Connection, integrations: Sequence[str]) -> datetime | None:
-    """Since when the account that waits longest has been in its state (naive UTC); None: none waits.
+    """Since when the longest waiting account has been in its state (naive UTC); None: none waits.
 
     As the snapshots tell it: from the first one that shows the account in the state.
     """
@@ -294,6 +296,6 @@ def _total(number: ColumnElement[Any], where: ColumnElement[bool]) -> ColumnElem
     return cast(func.coalesce(func.sum(number).filter(where), 0), BigInteger)
 
 
-def _frame(con: Connection, statement: Select[Any]) -> pd.DataFrame:
+def _frame(con: Connection, statement: Select[*tuple[Any, ...]]) -> pd.DataFrame:
     rows = con.execute(statement)
     return pd.DataFrame(rows.all(), columns=list(rows.keys()))

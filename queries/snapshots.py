@@ -10,7 +10,7 @@ from data.tables import snapshot
 
 
 def newest_load(con: Connection) -> tuple[int, datetime | None]:
-    """How many snapshots there are and when the last one was loaded (naive UTC): new after each load."""
+    """How many snapshots there are, and when the last one was loaded (naive UTC)."""
     return tuple(  # type: ignore[return-value]
         con.execute(
             select(func.count(), func.max(snapshot.c.loaded_at)).select_from(snapshot)

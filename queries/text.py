@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Boolean, ColumnElement, String, cast, literal
+from sqlalchemy import Boolean, ColumnElement, String, cast, func, literal
 from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -41,4 +41,4 @@ def _contained(element: has_role, compiler: SQLCompiler, **options: Any) -> str:
 @compiles(has_role, "duckdb")
 def _listed(element: has_role, compiler: SQLCompiler, **options: Any) -> str:
     """`list_contains` uses no index, but is eight times as fast as `= ANY`."""
-    return compiler.visit_function(element, name="list_contains", **options)
+    return compiler.process(func.list_contains(*element.clauses), **options)

@@ -25,7 +25,7 @@ LABELS = {
 
 
 def offer_users(filters: Filters, sort: str) -> None:
-    """One link per format. Links, not buttons: a file is made when it is asked for, and streamed."""
+    """One link per format. Links, not buttons: a file is made, and streamed, when asked for."""
     query = urlencode([*filters.params(), ("sort", sort)])
     links = " ".join(
         f'<a href="export/users.{form}?{escape(query)}" download title="{escape(words)}">'

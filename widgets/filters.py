@@ -106,9 +106,7 @@ def offer_presets() -> None:
     """The views of every day, one click each."""
     with st.container(horizontal=True, gap="small", key="presets"):
         for name in PRESETS:
-            st.button(
-                name, key=f"preset_{name}", type="tertiary", on_click=_apply, args=(name,)
-            )
+            st.button(name, key=f"preset_{name}", type="tertiary", on_click=_apply, args=(name,))
         if asked() != asked().without_any():
             st.button(
                 "Clear all", key="clear", type="tertiary", icon=":material/close:", on_click=clear

@@ -48,9 +48,7 @@ def tiles(
             )
         ages = {"Oldest wait": waits_since, "Newest snapshot": newest["taken_at"].max()}
         for label, since in ages.items():
-            st.metric(
-                label, _age(since), border=True, height="stretch", help=MEANINGS[label]
-            )
+            st.metric(label, _age(since), border=True, height="stretch", help=MEANINGS[label])
 
 
 MEANINGS = {
@@ -91,7 +89,7 @@ def chart(title: str, words: str, figure: go.Figure, *, key: str) -> None:
             selection_mode="points",
             alt=f"{title}. {words}",
         )
-    points = event.selection.points  # type: ignore[union-attr]
+    points = event.selection.points
     if points:
         st.switch_page(USERS, query_params=meant_by(points[0]["customdata"]))
 
@@ -103,7 +101,9 @@ def meant_by(mark: Sequence[str]) -> list[tuple[str, str]]:
     day = words.pop(0) if words[0] not in STATE_BY_NAME else None
     for word in words:
         if word in OPERATIONS:
-            asked.append(("state", f"{word.replace('provision', 'provisioning').capitalize()} failed"))
+            asked.append(
+                ("state", f"{word.replace('provision', 'provisioning').capitalize()} failed")
+            )
         elif word in STATE_BY_NAME:
             asked.append(("state", word))
     if day:
@@ -167,8 +167,15 @@ def integrations(newest: pd.DataFrame, failing: pd.DataFrame) -> None:
             selection_mode="single-row",
             alt="One row per integration: accounts, active, unmatched, failed, waiting",
             column_order=[
-                "integration", "accounts", "active", "unmatched", "failed", "waiting", "trend", "taken_at",
-            ],  # fmt: skip
+                "integration",
+                "accounts",
+                "active",
+                "unmatched",
+                "failed",
+                "waiting",
+                "trend",
+                "taken_at",
+            ],
             column_config={
                 "integration": st.column_config.TextColumn("Integration", pinned=True),
                 "accounts": st.column_config.NumberColumn("Accounts", format="localized"),
@@ -182,7 +189,7 @@ def integrations(newest: pd.DataFrame, failing: pd.DataFrame) -> None:
                 ),
             },
         )
-    rows = event.selection.rows  # type: ignore[union-attr]
+    rows = event.selection.rows
     if rows:
         name = shown.iloc[rows[0]]["integration"]
         st.switch_page(USERS, query_params={"integration": name})

@@ -26,9 +26,7 @@ def announce() -> bool:
             color="orange",
             help="Made-up accounts. Your first snapshot replaces them.",
         )
-        st.button(
-            "Remove sample data", type="tertiary", key="remove_sample", on_click=_remove
-        )
+        st.button("Remove sample data", type="tertiary", key="remove_sample", on_click=_remove)
     return True
 
 
