@@ -15,7 +15,7 @@ from threading import Event, Thread
 
 import streamlit as st
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from data.current import prepare_sample
@@ -51,10 +51,19 @@ async def healthz(_: Request) -> Response:
     return PlainTextResponse("ok")
 
 
+async def health(request: Request) -> Response:
+    """The first page, which to Streamlit has no address but `/`."""
+    return RedirectResponse(f"./?{request.url.query}")
+
+
 app = st.App(
     Path(__file__).parent / "pages" / "navigation.py",
     lifespan=loading,
-    routes=[Route("/healthz", healthz), Route("/export/users.{form:path}", send_users)],
+    routes=[
+        Route("/healthz", healthz),
+        Route("/health", health),
+        Route("/export/users.{form:path}", send_users),
+    ],
 )
 
 if __name__ == "__main__":

@@ -21,7 +21,6 @@ log = logging.getLogger("rollcall")
 
 SAMPLE_DAYS = 90
 SAMPLE_INTEGRATIONS = 6
-SAMPLE_SNAPSHOTS = SAMPLE_DAYS * SAMPLE_INTEGRATIONS
 
 
 class Current(NamedTuple):
@@ -38,23 +37,28 @@ def current(home: Home) -> Current:
     if _snapshots(real) or not home.wants_sample():
         return Current(real, is_sample=False)
     sample = open_store(_sample_url(home))
-    return Current(sample, is_sample=True, ready=min(1.0, _snapshots(sample) / SAMPLE_SNAPSHOTS))
+    made = _snapshots(sample) / (SAMPLE_DAYS * SAMPLE_INTEGRATIONS)
+    return Current(sample, is_sample=True, ready=min(1.0, made))
 
 
 def prepare_sample(home: Home) -> None:
     """Load the sample that ends today, unless it is there, or real data is."""
-    now = current(home)
-    if not now.is_sample or now.ready == 1.0:
+    until = _newest()
+    if not current(home).is_sample:
         return
-    _drop_older_samples(home)
-    with TemporaryDirectory(dir=home.root) as folder:
+    _drop_other_samples(home, until)
+    now = current(home)
+    if now.ready == 1.0:
+        return
+    with TemporaryDirectory(dir=home.sample) as folder:
         made = sample_snapshots(
-            Path(folder), days=SAMPLE_DAYS, integrations=SAMPLE_INTEGRATIONS, until=_newest()
+            Path(folder), days=SAMPLE_DAYS, integrations=SAMPLE_INTEGRATIONS, until=until
         )
         for path in made:
-            if not home.wants_sample():
+            if not current(home).is_sample:
                 return
-            load(now.engine, SnapshotFile.placed(path))
+            # What an earlier start has loaded is known, or replaced where it was another version's.
+            load(now.engine, SnapshotFile.placed(path), replace=True)
             path.unlink()
     log.info("The sample data is ready.")
 
@@ -65,15 +69,20 @@ def remove_sample(home: Home) -> None:
     shutil.rmtree(home.sample, ignore_errors=True)
 
 
-def _drop_older_samples(home: Home) -> None:
+def _drop_other_samples(home: Home, until: datetime) -> None:
+    """The samples of other days, and the files that a killed start has left."""
     for old in home.sample.glob("*"):
-        if old.name.split(".")[0] != f"{_newest():%Y-%m-%d}":
+        if old.is_dir():
+            shutil.rmtree(old)
+        elif old.name.split(".")[0] != f"{until:%Y-%m-%d}":
             old.unlink(missing_ok=True)
 
 
 def _sample_url(home: Home) -> str:
+    """The sample that is there: while the app runs past a day's end, it stays that day's."""
     home.sample.mkdir(parents=True, exist_ok=True)
-    return f"duckdb:///{home.sample}/{_newest():%Y-%m-%d}.duckdb"
+    there = max(home.sample.glob("*.duckdb"), default=None)
+    return f"duckdb:///{there or home.sample / f'{_newest():%Y-%m-%d}.duckdb'}"
 
 
 def _newest() -> datetime:

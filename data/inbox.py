@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import logging
 import shutil
 import time
@@ -13,8 +14,8 @@ from sqlalchemy import Engine
 
 from data.home import Home
 from data.loading import Loaded, SnapshotFile, load
-from data.reading import reader_of
-from data.refusals import NotPlaced, SnapshotRefused
+from data.reading import COMPRESSIONS, reader_of
+from data.refusals import NotPlaced, OtherContentKnown, SnapshotRefused
 
 log = logging.getLogger("rollcall")
 
@@ -27,7 +28,7 @@ LOOKED_AT_EVERY = 2.0
 
 @dataclass(frozen=True)
 class Refused:
-    """A file that was not loaded, and why."""
+    """A file that was not loaded, where it is now, and why."""
 
     path: Path
     reason: str
@@ -38,19 +39,27 @@ def waiting_files(home: Home) -> list[Path]:
     return sorted(
         path
         for path in home.inbox.rglob("*")
-        if path.is_file() and not path.name.startswith(".") and path.suffix not in (".part", ".tmp")
+        if path.is_file()
+        and not any(part.startswith(".") for part in path.relative_to(home.inbox).parts)
+        and path.suffix not in (".part", ".tmp")
     )
 
 
 def put_into_inbox(home: Home, file: SnapshotFile, *, replace: bool = False) -> Path:
     """A copy of the file in the inbox, under the name that says what it is; whole or not at all.
 
-    Raises UnknownFormat, or NotPlaced for an integration that cannot be the name of a folder.
+    Raises UnknownFormat, OtherContentKnown where another file waits under that name, or NotPlaced
+    for an integration that cannot be the name of a folder.
     """
     target = _place(home.inbox, file)
     reader_of(file.path)
     if replace:
         target = target.with_name(f"{REPLACING}{target.name}")
+    elif target.exists() and not filecmp.cmp(file.path, target, shallow=False):
+        raise OtherContentKnown(
+            f"{file.path}: another file for {file.integration} at {file.taken_at:%Y-%m-%d %H:%M:%S} "
+            "UTC waits in the inbox. To put this one in its place: rollcall load --replace."
+        )
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.part")
     shutil.copyfile(file.path, partial)
@@ -69,15 +78,27 @@ def load_waiting(engine: Engine, home: Home, *, settled: bool = True) -> list[Lo
     """
     placed, outcomes = [], []
     for path in waiting_files(home):
-        if settled and time.time() - path.stat().st_mtime < SETTLED_AFTER:
+        if settled and not _is_settled(path):
             continue
         try:
             placed.append(_what_it_is(home, path))
         except SnapshotRefused as refusal:
             outcomes.append(_refuse(home, path, str(refusal)))
     for file in sorted(placed, key=lambda file: (file.taken_at, file.integration)):
-        outcomes.append(_load_one(engine, home, file))
+        try:
+            outcomes.append(_load_one(engine, home, file))
+        except Exception as fault:  # no fault of the file's, perhaps; and others wait behind it
+            log.exception("%s could not be loaded; it stays in the inbox.", file.path)
+            outcomes.append(Refused(file.path, f"{file.path} could not be loaded: {fault}"))
     return outcomes
+
+
+def _is_settled(path: Path) -> bool:
+    """A time of change in the future is a wrong clock's: such a file would never be old enough."""
+    try:
+        return abs(time.time() - path.stat().st_mtime) >= SETTLED_AFTER
+    except FileNotFoundError:
+        return False
 
 
 def watch(engine: Engine, home: Home, stop: Event) -> None:
@@ -90,9 +111,14 @@ def watch(engine: Engine, home: Home, stop: Event) -> None:
 
 
 def _what_it_is(home: Home, path: Path) -> SnapshotFile:
-    file = SnapshotFile.placed(path.with_name(path.name.removeprefix(REPLACING)))
     if path.parent.parent != home.inbox:
-        raise NotPlaced(f"{path.name} lies in no integration's folder of the snapshots folder.")
+        raise NotPlaced(
+            f"{path.relative_to(home.inbox)} lies in no integration's folder. "
+            "Put it into snapshots as <integration>/<taken_at>.<ext>."
+        )
+    named = path.with_name(path.name.removeprefix(REPLACING))
+    file = SnapshotFile.placed(named, integration=path.parent.name)
+    _place(home.archive, file)
     return SnapshotFile(path, file.integration, file.taken_at)
 
 
@@ -101,10 +127,12 @@ def _load_one(engine: Engine, home: Home, file: SnapshotFile) -> Loaded | Refuse
         loaded = load(engine, file, replace=file.path.name.startswith(REPLACING))
     except SnapshotRefused as refusal:
         return _refuse(home, file.path, str(refusal))
+    _forget_refusals(home, file)
     kept = _place(home.archive, file)
     kept.parent.mkdir(parents=True, exist_ok=True)
     for replaced in kept.parent.glob(f"{kept.name.split('.', 1)[0]}.*"):
-        replaced.unlink()
+        if replaced != kept:
+            replaced.unlink()
     shutil.move(file.path, kept)
     log.info(in_words(loaded))
     return loaded
@@ -114,31 +142,65 @@ def in_words(loaded: Loaded) -> str:
     """What became of a file, as a sentence."""
     file = loaded.file
     which = f"{file.integration} at {file.taken_at:%Y-%m-%d %H:%M:%S} UTC"
+    return f"{which}: {counts_in_words(loaded)}"
+
+
+def counts_in_words(loaded: Loaded) -> str:
+    """How many accounts the file gave, and what of it was not understood."""
     if loaded.already:
-        return f"{which}: known already, nothing changed."
+        return "known already, nothing changed."
     parts = [f"{loaded.accepted:,} accounts"]
     if loaded.rejected:
         parts.append(f"{loaded.rejected:,} of {loaded.rows_read:,} rows rejected")
     if loaded.flagged:
         parts.append(f"{loaded.flagged:,} accounts with a value that was not understood")
-    return f"{which}: {', '.join(parts)}."
+    return f"{', '.join(parts)}."
 
 
 def _refuse(home: Home, path: Path, reason: str) -> Refused:
-    """Move the file out of the way, with the reason beside it."""
-    folder = home.refused / path.parent.relative_to(home.inbox)
-    folder.mkdir(parents=True, exist_ok=True)
-    shutil.move(path, folder / path.name)
-    (folder / f"{path.name}.reason.txt").write_text(f"{reason}\n", encoding="utf-8")
+    """Move the file out of the way, with the reason beside it.
+
+    The reason comes first: who waits for the file to leave the inbox finds it then.
+    """
+    reason_file = reason_for(home, path)
+    reason_file.parent.mkdir(parents=True, exist_ok=True)
+    reason_file.write_text(f"{reason}\n", encoding="utf-8")
+    refused = reason_file.with_name(path.name)
+    shutil.move(path, refused)
     log.warning("Refused: %s", reason)
-    return Refused(folder / path.name, reason)
+    return Refused(refused, reason)
+
+
+def reason_for(home: Home, path: Path) -> Path:
+    """Where the reason is written if a file of the inbox is refused; the file goes beside it.
+
+    Files outside of an integration's folder get one of their own, so that none of them takes the
+    name of a folder.
+    """
+    is_placed = path.parent.parent == home.inbox
+    folder = home.refused / (path.parent.name if is_placed else MISPLACED)
+    return folder / f"{path.name}.reason.txt"
+
+
+MISPLACED = ".misplaced"
+"""The folder for refused files that lay in no integration's folder."""
+
+
+def _forget_refusals(home: Home, file: SnapshotFile) -> None:
+    """What was refused under the name of a file that is now loaded."""
+    name = file.path.name.removeprefix(REPLACING)
+    for refused in (file.path.with_name(name), file.path.with_name(REPLACING + name)):
+        reason_file = reason_for(home, refused)
+        reason_file.with_name(refused.name).unlink(missing_ok=True)
+        reason_file.unlink(missing_ok=True)
 
 
 def _place(folder: Path, file: SnapshotFile) -> Path:
     """`<integration>/<taken_at>.<ext>` in the folder."""
     name = file.integration
-    if name.startswith(".") or any(mark in name for mark in "/\\\0"):
-        raise NotPlaced(f"“{name}” cannot name an integration: no dot in front, no slashes.")
-    suffixes = file.path.suffixes
-    ending = "".join(suffixes[-2:] if suffixes[-1:] in ([".gz"], [".zst"]) else suffixes[-1:])
+    if not name.strip() or name.startswith(".") or any(mark in name for mark in "/\\\0"):
+        raise NotPlaced(f"“{name}” cannot name an integration: some text, no dot in front, no slashes.")
+    suffixes = [suffix.lower() for suffix in file.path.suffixes]
+    is_compressed = bool(suffixes) and suffixes[-1] in COMPRESSIONS
+    ending = "".join(suffixes[-2:] if is_compressed else suffixes[-1:])
     return folder / name / f"{file.taken_at:%Y-%m-%dT%H-%M-%SZ}{ending}"

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
-from threading import RLock
+from threading import Lock, RLock
 
 from sqlalchemy import Engine, create_engine, event, make_url
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -19,28 +18,35 @@ class StoreInUse(Exception):
     """Another process has the store open; DuckDB lets only one in."""
 
 
-_opened: list[Engine] = []
+_opened: dict[str, Engine] = {}
+_opening = Lock()
+"""Two threads that make the same tables at once would fail each other."""
 
 
 def close_stores() -> None:
     """Close every store; DuckDB then writes what its log holds into the file."""
-    while _opened:
-        _opened.pop().dispose()
-    open_store.cache_clear()
+    with _opening:
+        while _opened:
+            _opened.popitem()[1].dispose()
 
 
-@cache
 def open_store(url: str) -> Engine:
-    """The engine of a store, its tables made where they are missing.
+    """The one engine of a store, its tables made where they are missing.
 
     Raises StoreInUse where another process holds the DuckDB file.
     """
+    with _opening:
+        if url not in _opened:
+            _opened[url] = _open(url)
+        return _opened[url]
+
+
+def _open(url: str) -> Engine:
     database = make_url(url).database
     if url.startswith("duckdb") and database and database != ":memory:":
         Path(database).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(url)
     event.listen(engine, "connect", _speak_utc)
-    _opened.append(engine)
     try:
         metadata.create_all(engine)
     except Exception as fault:

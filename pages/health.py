@@ -35,7 +35,7 @@ with reading() as con:
         empty.no_snapshots()
         st.stop()
 
-    picker, period = st.columns([3, 1], vertical_alignment="center")
+    picker, period = st.columns([3, 1], vertical_alignment="bottom")
     with picker:
         chosen = choose_integrations(integrations)
     days = period.segmented_control(

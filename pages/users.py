@@ -17,7 +17,7 @@ from queries.users import (
 )
 from widgets import account, empty
 from widgets.downloads import offer_users
-from widgets.filters import asked, choose_accounts, offer_presets
+from widgets.filters import asked, choose_accounts, mark_past, offer_presets
 from widgets.store import reading
 from widgets.users_table import Block, users_table
 
@@ -34,6 +34,7 @@ with reading() as con:
 
 filters = choose_accounts(integrations, roles)
 offer_presets()
+mark_past(filters)
 
 
 @st.fragment
@@ -43,11 +44,12 @@ def list_of_accounts(filters: Filters) -> None:
     if order not in SORTS:
         order, descending = FIRST_SORT, False
 
-    with reading() as con:
+    listed, below = st.container(), st.container()
+    with reading() as con, listed:
         found = count_accounts(con, filters)
         everything = count_accounts(con, filters.without_any())
         pages = max(1, -(-found // PAGE_SIZE))
-        page = min(int(st.session_state.get("page") or 1), pages)
+        page = below.pagination(pages, key="page", bind="query-params") if pages > 1 else 1
         rows = page_of_accounts(con, filters, sort=order, descending=descending, page=page)
 
         def sort_by(key: str) -> None:
@@ -85,8 +87,6 @@ def list_of_accounts(filters: Filters) -> None:
             empty="No accounts match these filters. Clear one to see more.",
             key="users",
         )
-    if pages > 1:
-        st.pagination(pages, key="page", bind="query-params")
 
 
 def count_in_words(found: int, everything: int) -> str:

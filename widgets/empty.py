@@ -7,8 +7,14 @@ from data.home import here
 
 def no_snapshots() -> None:
     """Nothing was loaded yet."""
-    st.subheader("No snapshots yet")
-    st.text("Drop a file with an integration’s accounts into the snapshots folder, named after")
-    st.code(f"{here().inbox}/figma/2026-11-23T06-00-00Z.csv", language=None)
-    st.text("or load it from the command line. It shows here within seconds.")
-    st.code("rollcall load export.csv --integration figma --taken-at 2026-11-23", language="sh")
+    with st.container(border=True, width=760, key="no_snapshots"):
+        st.subheader("No snapshots yet", anchor=False)
+        st.text("Drop a file that lists an integration’s accounts into the snapshots folder:")
+        st.code(f"{here().inbox}/figma/2026-11-23T06-00-00Z.csv", language=None)
+        st.text("Or load it from the command line:")
+        st.code(
+            ".venv/bin/rollcall load export.csv --integration figma --taken-at 2026-11-23T06:00:00Z",
+            language=None,
+            wrap_lines=True,
+        )
+        st.caption("It shows here within seconds. The README tells which columns are understood.")

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, get_args
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from data.states import STATE_BY_NAME, STATES, UNRECOGNISED, state_names
-from queries.filters import LONGEST_SEARCH, Filters
+from queries.filters import LONGEST_SEARCH, Active, Filters, Match
 
-ACTIVE = {"yes": "Active", "no": "Not active", "unknown": "Activity unknown"}
-MATCH = {"matched": "Matched", "unmatched": "Unmatched"}
 KEYS = ("integration", "state", "role", "active", "match", "q")
 WAITING = (*state_names(phase="waiting"), *state_names(phase="working"))
 
@@ -30,8 +30,7 @@ def choose_integrations(names: list[str]) -> list[str]:
         names,
         key="integration",
         bind="query-params",
-        placeholder="All integrations",
-        label_visibility="collapsed",
+        placeholder="All",
         on_change=first_page,
     )
 
@@ -48,9 +47,8 @@ def choose_accounts(integrations: list[str], roles: list[str]) -> Filters:
             bind="query-params",
             type="search",
             max_chars=LONGEST_SEARCH,
-            placeholder="Search user, email, username or ID",
+            placeholder="User, email, username or upstream ID",
             icon=":material/search:",
-            label_visibility="collapsed",
             on_change=first_page,
         )
         with chosen:
@@ -60,9 +58,8 @@ def choose_accounts(integrations: list[str], roles: list[str]) -> Filters:
             [s.name for s in (*STATES, UNRECOGNISED)],
             key="state",
             bind="query-params",
-            placeholder="All states",
+            placeholder="All",
             help="\n".join(f"- **{s.name}**: {s.definition}" for s in STATE_BY_NAME.values()),
-            label_visibility="collapsed",
             on_change=first_page,
         )
         role.multiselect(
@@ -70,25 +67,23 @@ def choose_accounts(integrations: list[str], roles: list[str]) -> Filters:
             roles,
             key="role",
             bind="query-params",
-            placeholder="All roles",
-            label_visibility="collapsed",
+            placeholder="All",
             on_change=first_page,
         )
-        _one_of(active, "Active in app", "active", ACTIVE, "Active or not")
-        _one_of(match, "Matched with a user", "match", MATCH, "Matched or not")
+        _one_of(active, "Active in app", "active", get_args(Active))
+        _one_of(match, "User", "match", get_args(Match))
     return asked()
 
 
-def _one_of(place: Any, label: str, key: str, options: dict[str, str], everything: str) -> None:
+def _one_of(place: DeltaGenerator, label: str, key: str, options: Sequence[str]) -> None:
+    """One value or any. What a widget shows is what its address carries: the values as they are."""
     place.selectbox(
         label,
-        list(options),
+        options,
         index=None,
-        format_func=options.__getitem__,
         key=key,
         bind="query-params",
-        placeholder=everything,
-        label_visibility="collapsed",
+        placeholder="All",
         on_change=first_page,
     )
 
@@ -131,3 +126,19 @@ def clear() -> None:
 def first_page() -> None:
     """After a change of the filters the old place in the list means nothing."""
     st.session_state["page"] = 1
+
+
+def mark_past(filters: Filters) -> None:
+    """Where the list is not of now, say so, with the way back."""
+    if filters.as_of is None:
+        return
+    with st.container(horizontal=True, vertical_alignment="center", key="past"):
+        st.badge(
+            f"As of {filters.as_of:%Y-%m-%d %H:%M} UTC", icon=":material/history:", color="violet"
+        )
+        st.button("Back to now", type="tertiary", key="now", on_click=_back_to_now)
+
+
+def _back_to_now() -> None:
+    del st.query_params["as_of"]
+    first_page()
