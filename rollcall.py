@@ -6,15 +6,23 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 
 from data.home import Home, here
-from data.inbox import Refused, in_words, load_waiting, put_into_inbox
+from data.inbox import (
+    Refused,
+    counts_in_words,
+    in_words,
+    load_waiting,
+    put_into_inbox,
+    reason_for,
+)
 from data.loading import Loaded, SnapshotFile, load, moment_of
 from data.refusals import SnapshotRefused
 from data.sample import write_sample
+from data.states import STATE_BY_NAME
 from data.store import StoreInUse, close_stores, open_store
 from queries.export import FORMATS, export_file
 from queries.filters import Filters
@@ -36,38 +44,45 @@ def main(words: Sequence[str] | None = None) -> int:
         return _fail(str(refusal), REFUSED)
     except StoreInUse as fault:
         return _fail(f"{fault} Stop it, then try again.", REFUSED)
+    except OSError as fault:  # a folder that is not there, a full disk
+        return _fail(_fault_in_words(fault), REFUSED)
+    finally:
+        close_stores()
 
 
 def load_files(args: argparse.Namespace) -> int:
     """Put the files into the inbox; load them here, unless a running app does."""
-    home = here()
-    files = [SnapshotFile.placed(path, args.integration, args.taken_at) for path in args.files]
-    waiting = [put_into_inbox(home, file, replace=args.replace) for file in files]
-    try:
-        engine = open_store(home.database_url)
-    except StoreInUse:
-        return _await_app(home, waiting)
-    outcomes = load_waiting(engine, home, settled=False)
-    engine.dispose()
-    return _tell(outcomes)
+    home, waiting, outcome = here(), [], DONE
+    for path in args.files:
+        try:
+            file = SnapshotFile.placed(path, args.integration, args.taken_at)
+            waiting.append(put_into_inbox(home, file, replace=args.replace))
+        except (SnapshotRefused, OSError) as fault:
+            outcome = _fail(_fault_in_words(fault), REFUSED)
+    if waiting:
+        outcome = max(outcome, _load_or_await(home, waiting))
+    return outcome
 
 
 def check_files(args: argparse.Namespace) -> int:
     """Load each file into a store of its own that is thrown away, and tell what came of it."""
     worst = DONE
     for path in args.files:
-        engine = open_store("duckdb:///:memory:")
         moment = args.taken_at or moment_of(path.name.split(".")[0]) or datetime(1970, 1, 1)
-        file = SnapshotFile.placed(path, args.integration or path.resolve().parent.name, moment)
+        file = SnapshotFile(path, args.integration or path.absolute().parent.name, moment)
         try:
-            found = load(engine, file)
+            found = load(open_store("duckdb:///:memory:"), file)
             told = {name: getattr(found, name) for name in COUNTS}
-            words = f"{path.name}: " + in_words(found).split(": ", 1)[1]
-        except SnapshotRefused as refusal:
-            told, words, worst = {"refused": str(refusal)}, str(refusal), REFUSED
+            words = f"{path.name}: {counts_in_words(found)}"
+        except (SnapshotRefused, OSError) as fault:
+            words, worst = _fault_in_words(fault), REFUSED
+            told = {"refused": words}
         finally:
             close_stores()
-        print(json.dumps({"file": path.name, **told}) if args.json else words)
+        if args.json:
+            print(json.dumps({"file": path.name, **told}))
+        else:
+            print(words, file=sys.stderr if "refused" in told else sys.stdout)
     return worst
 
 
@@ -76,9 +91,15 @@ COUNTS = ("rows_read", "accepted", "rejected", "flagged")
 
 def export(args: argparse.Namespace) -> int:
     """Write the filtered list to a file."""
-    asked = vars(args)
-    names = ("integration", "state", "role", "active", "match", "q", "as_of")
-    filters = Filters.from_params({name: _listed(asked[name]) for name in names})
+    filters = Filters(
+        integration=tuple(args.integration or ()),
+        state=tuple(args.state or ()),
+        role=tuple(args.role or ()),
+        active=args.active,
+        match=args.match,
+        q=args.q,
+        as_of=args.as_of,
+    )
     engine = open_store(here().database_url)
     with engine.connect() as con:
         rows = export_file(
@@ -97,21 +118,38 @@ def rebuild(_: argparse.Namespace) -> int:
     """Make the store anew from the archive, beside the old one, and put it in its place."""
     home = here()
     url = home.database_url
-    open_store(url).dispose()  # refuses where an app has it open
     path = Path(url.removeprefix("duckdb:///"))
     fresh = path.with_name(f"{path.name}.new")
-    fresh.unlink(missing_ok=True)
-    engine = open_store(f"duckdb:///{fresh}")
-    files = sorted(
-        (SnapshotFile.placed(p) for p in home.archive.rglob("*") if p.is_file()),
-        key=lambda file: file.taken_at,
-    )
-    for number, file in enumerate(files, start=1):
-        print(f"{number} of {len(files)}: {in_words(load(engine, file))}")
-    engine.dispose()
+    paths = sorted(_archived(home), key=lambda path: (path.name, path.parent.name))
+    with open_store(url).connect():  # refuses where an app has it open, and keeps apps out
+        if not paths:
+            print(f"No files in {home.archive}: nothing to rebuild.")
+            return DONE
+        for left_over in (fresh, Path(f"{fresh}.wal")):
+            left_over.unlink(missing_ok=True)
+        engine, failed = open_store(f"duckdb:///{fresh}"), 0
+        for number, archived in enumerate(paths, start=1):
+            try:
+                file = SnapshotFile.placed(archived, integration=archived.parent.name)
+                print(f"{number} of {len(paths)}: {in_words(load(engine, file))}")
+            except (SnapshotRefused, OSError) as fault:
+                failed += 1
+                _fail(f"{archived}: {_fault_in_words(fault)}", REFUSED)
+    close_stores()
+    if failed:
+        fresh.unlink()
+        return _fail(
+            f"The store stays as it was: {failed:,} of {len(paths):,} files of the archive "
+            "cannot be loaded. Move them out of the archive to rebuild without them.",
+            REFUSED,
+        )
     fresh.replace(path)
-    print(f"The store holds {len(files):,} snapshots again.")
+    print(f"The store holds {len(paths):,} snapshots again.")
     return DONE
+
+
+def _archived(home: Home) -> Iterable[Path]:
+    return (p for p in home.archive.glob("*/*") if p.is_file() and not p.name.startswith("."))
 
 
 def sample(args: argparse.Namespace) -> int:
@@ -127,31 +165,52 @@ def sample(args: argparse.Namespace) -> int:
     return DONE
 
 
-def _await_app(home: Home, waiting: list[Path]) -> int:
-    """The app that holds the store takes files out of the inbox; tell where they went."""
+def _load_or_await(home: Home, waiting: list[Path]) -> int:
+    """Load what is in the inbox; while another process holds the store, wait for it to do so."""
     give_up = time.monotonic() + LONGEST_WAIT
-    outcome = DONE
-    for path in waiting:
-        while path.exists():
+    while True:
+        try:
+            engine = open_store(home.database_url)
+        except StoreInUse:
+            if not any(path.exists() for path in waiting):
+                return max(_tell_of_app(home, path) for path in waiting)
             if time.monotonic() > give_up:
-                return _fail(f"{path.name} still waits in {home.inbox} for the app.", REFUSED)
-            time.sleep(0.1)
-        reason = home.refused / path.parent.name / f"{path.name}.reason.txt"
-        if reason.exists() and reason.stat().st_mtime > time.time() - LONGEST_WAIT:
-            outcome = _fail(reason.read_text(encoding="utf-8").strip(), REFUSED)
+                return _fail(f"The app has not taken the files out of {home.inbox}.", REFUSED)
+            time.sleep(0.2)
         else:
-            print(f"{path.parent.name}/{path.name}: loaded by the running app.")
-    return outcome
+            taken = [path for path in waiting if not path.exists()]
+            outcomes = load_waiting(engine, home)
+            return max(
+                DONE, *(_tell_of_app(home, path) for path in taken), _tell(outcomes, waiting)
+            )
 
 
-def _tell(outcomes: list[Loaded | Refused]) -> int:
-    worst = DONE
+def _tell_of_app(home: Home, path: Path) -> int:
+    """What became of a file that the running app took out of the inbox."""
+    reason = reason_for(home, path)
+    if reason.exists():
+        return _fail(reason.read_text(encoding="utf-8").strip(), REFUSED)
+    print(f"{path.parent.name}/{path.name}: loaded by the running app.")
+    return DONE
+
+
+def _tell(outcomes: list[Loaded | Refused], asked: list[Path]) -> int:
+    """Tell of all; only a refusal of what was asked to be loaded counts."""
+    names, worst = {(path.parent.name, path.name) for path in asked}, DONE
     for outcome in outcomes:
-        if isinstance(outcome, Refused):
-            worst = _fail(outcome.reason, REFUSED)
-        else:
+        if isinstance(outcome, Loaded):
             print(in_words(outcome))
+            continue
+        code = _fail(outcome.reason, REFUSED)
+        if (outcome.path.parent.name, outcome.path.name) in names:
+            worst = code
     return worst
+
+
+def _fault_in_words(fault: SnapshotRefused | OSError) -> str:
+    if isinstance(fault, OSError) and fault.filename:
+        return f"{fault.filename}: {fault.strerror}."
+    return str(fault)
 
 
 def _fail(words: str, code: int) -> int:
@@ -159,15 +218,41 @@ def _fail(words: str, code: int) -> int:
     return code
 
 
-def _listed(value: str | list[str] | None) -> list[str]:
-    return [value] if isinstance(value, str) else value or []
-
-
 def _moment(text: str) -> datetime:
     moment = moment_of(text)
     if moment is None:
         raise argparse.ArgumentTypeError(f"“{text}” is no moment; expected 2026-11-23T06:00:00Z")
     return moment
+
+
+def _text(text: str) -> str:
+    """Bytes that are no UTF-8 reach Python as lone surrogates, which no database takes."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as fault:
+        raise argparse.ArgumentTypeError(f"{text!a} is not UTF-8") from fault
+    return text
+
+
+def _state(text: str) -> str:
+    """A state in any case, spelled with spaces, underscores or dashes."""
+    spoken = text.replace("_", " ").replace("-", " ").strip().capitalize()
+    if spoken not in STATE_BY_NAME:
+        known = ", ".join(STATE_BY_NAME)
+        raise argparse.ArgumentTypeError(f"“{text}” is no provisioning state; expected {known}")
+    return spoken
+
+
+def _number(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"“{text}” is no whole number")
+    return int(text)
+
+
+def _count(text: str) -> int:
+    if _number(text) < 1:
+        raise argparse.ArgumentTypeError("expected at least 1")
+    return _number(text)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -192,21 +277,31 @@ def _parser() -> argparse.ArgumentParser:
     listed = command(export, "export")
     listed.add_argument("--format", choices=FORMATS, default="csv")
     listed.add_argument("--output", type=Path, required=True, metavar="FILE")
-    for name in ("integration", "state", "role"):
-        listed.add_argument(f"--{name}", action="append", metavar=name.upper())
+    for name, kind in (("integration", _text), ("state", _state), ("role", _text)):
+        listed.add_argument(f"--{name}", action="append", type=kind, metavar=name.upper())
     listed.add_argument("--active", choices=["yes", "no", "unknown"])
     listed.add_argument("--match", choices=["matched", "unmatched"])
-    listed.add_argument("--q", metavar="TEXT", help="in user, email, username or upstream ID")
-    listed.add_argument("--as-of", metavar="TIME", help="as it was at a moment, in UTC")
+    listed.add_argument(
+        "--q",
+        type=_text,
+        default="",
+        metavar="TEXT",
+        help="in user, email, username or upstream ID",
+    )
+    listed.add_argument(
+        "--as-of", type=_moment, metavar="TIME", help="as it was at a moment, in UTC"
+    )
     orders = [order for name in SORTS for order in (name, f"-{name}")]
-    listed.add_argument("--sort", choices=orders, default="user", metavar="[-]COLUMN")
+    words = f"one of {', '.join(SORTS)}; --sort=-user is user from the end"
+    listed.add_argument("--sort", choices=orders, default="user", metavar="COLUMN", help=words)
 
     command(rebuild, "rebuild")
 
     made_up = command(sample, "sample")
     made_up.add_argument("directory", type=Path, metavar="DIR")
-    for name, default in (("accounts", 300), ("days", 90), ("integrations", 6), ("seed", 1)):
-        made_up.add_argument(f"--{name}", type=int, default=default, metavar=name[0].upper())
+    for name, default in (("accounts", 300), ("days", 90), ("integrations", 6)):
+        made_up.add_argument(f"--{name}", type=_count, default=default, metavar=name[0].upper())
+    made_up.add_argument("--seed", type=_number, default=1, metavar="S")
     return parser
 
 

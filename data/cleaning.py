@@ -53,12 +53,13 @@ Cells = Mapping[str, ColumnElement[Any]]
 
 
 def understood(rows: FromClause) -> Select[Any]:
-    """One row per row of `rows` (shaped like `load_row`): account_id and its content."""
+    """One row per row of `rows`, the delivered columns of which become content; others stay."""
+    others = [c.name for c in rows.c if c.name not in DELIVERED]
     tidy = select(
-        rows.c.account_id,
+        *(rows.c[name] for name in others),
         *(filled(rows.c[name]).label(name) for name in DELIVERED if name != "attributes"),
         rows.c.attributes,
-    ).cte("tidy").prefix_with("MATERIALIZED")
+    ).subquery("tidy")
     looks_like_list = func.starts_with(tidy.c.roles, "[")
     read = select(
         tidy,
@@ -66,9 +67,11 @@ def understood(rows: FromClause) -> Select[Any]:
         _state(tidy.c.provisioning_state).label("state"),
         _active(tidy.c.active_in_app).label("active"),
         _moment(tidy.c.last_updated).label("moment"),
-    ).cte("read").prefix_with("MATERIALIZED")
+    ).subquery("read")
     meaning = _content(read.c)
-    return select(read.c.account_id, *(meaning[name].label(name) for name in CONTENT))
+    return select(
+        *(read.c[name] for name in others), *(meaning[name].label(name) for name in CONTENT)
+    )
 
 
 def _content(cell: Cells) -> dict[str, ColumnElement[Any]]:
@@ -142,7 +145,8 @@ def _is_objects(listed: ColumnElement[Any]) -> ColumnElement[bool]:
 
 def _active(text: ColumnElement[Any]) -> ColumnElement[Any]:
     word = func.lower(text)
-    return case((word.in_(YES), true()), (word.in_(NO), false()), else_=cast(null(), Boolean))
+    meaning = {**dict.fromkeys(YES, true()), **dict.fromkeys(NO, false())}
+    return case(meaning, value=word, else_=cast(null(), Boolean))
 
 
 def _state(text: ColumnElement[Any]) -> ColumnElement[Any]:
@@ -151,14 +155,16 @@ def _state(text: ColumnElement[Any]) -> ColumnElement[Any]:
     loose = case(
         {name.lower(): name for name in STATE_NAMES}, value=spoken, else_=UNRECOGNISED.name
     )
-    return case((text.in_(STATE_NAMES), text), else_=loose)
+    return case({name: name for name in STATE_NAMES}, value=text, else_=loose)
 
 
 def _moment(text: ColumnElement[Any]) -> ColumnElement[Any]:
     """Naive UTC. Without an offset the text is UTC already; a lone number is a Unix time."""
     zulu = case((func.suffix(text, "Z"), try_cast(text, DateTime)))  # the usual, and fastest
     iso = try_cast(text, TIMESTAMP(timezone=True))
-    loose = try_cast(func.regexp_replace(text, LOOSE_TIME, r"\1-\2-\3 \4\5"), TIMESTAMP(timezone=True))
+    loose = try_cast(
+        func.regexp_replace(text, LOOSE_TIME, r"\1-\2-\3 \4\5"), TIMESTAMP(timezone=True)
+    )
     seconds = case(
         (func.regexp_full_match(text, r"\d{10}(\.\d+)?"), func.to_timestamp(cast(text, Float))),
         (func.regexp_full_match(text, r"\d{13}"), func.to_timestamp(cast(text, Float) / 1000)),
@@ -174,7 +180,12 @@ def _flags(cell: Cells) -> ColumnElement[Any]:
     puzzling = {
         "provisioning_state": cell["state"] == UNRECOGNISED.name,
         "active_in_app": and_(
-            cell["active"].is_(None), func.lower(cell["active_in_app"]).not_in(UNKNOWN)
+            cell["active"].is_(None),
+            case(
+                dict.fromkeys(UNKNOWN, false()),
+                value=func.lower(cell["active_in_app"]),
+                else_=true(),
+            ),
         ),
         "last_updated": cell["moment"].is_(None),
         "roles": and_(

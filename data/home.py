@@ -47,12 +47,13 @@ class Home:
 
     def wants_sample(self) -> bool:
         """Whether an empty store shows sample data instead of nothing."""
-        return not os.environ.get("ROLLCALL_NO_SAMPLE") and not self.sample_removed.exists()
+        declined = os.environ.get("ROLLCALL_NO_SAMPLE", "") not in ("", "0")
+        return not declined and not self.sample_removed.exists()
 
 
 def here() -> Home:
     """The home that the environment names; `var/` in the checkout where it names none."""
-    home = Home(Path(os.environ.get("ROLLCALL_HOME") or CHECKOUT / "var").resolve())
+    home = Home(Path(os.environ.get("ROLLCALL_HOME") or CHECKOUT / "var").expanduser().resolve())
     for folder in (home.inbox, home.archive, home.refused):
         folder.mkdir(parents=True, exist_ok=True)
     return home

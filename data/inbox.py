@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import filecmp
 import logging
+import os
 import shutil
 import time
 from dataclasses import dataclass
@@ -57,12 +58,14 @@ def put_into_inbox(home: Home, file: SnapshotFile, *, replace: bool = False) -> 
         target = target.with_name(f"{REPLACING}{target.name}")
     elif target.exists() and not filecmp.cmp(file.path, target, shallow=False):
         raise OtherContentKnown(
-            f"{file.path}: another file for {file.integration} at {file.taken_at:%Y-%m-%d %H:%M:%S} "
-            "UTC waits in the inbox. To put this one in its place: rollcall load --replace."
+            f"{file.path}: another file waits in the inbox as {file.integration}/{target.name}. "
+            "To put this one in its place: rollcall load --replace."
         )
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.part")
     shutil.copyfile(file.path, partial)
+    settled = time.time() - 2 * SETTLED_AFTER  # it is whole: nobody has to wait for its end
+    os.utime(partial, (settled, settled))
     partial.replace(target)
     return target
 
@@ -182,7 +185,7 @@ def reason_for(home: Home, path: Path) -> Path:
     return folder / f"{path.name}.reason.txt"
 
 
-MISPLACED = ".misplaced"
+MISPLACED = "misplaced"
 """The folder for refused files that lay in no integration's folder."""
 
 
@@ -199,7 +202,9 @@ def _place(folder: Path, file: SnapshotFile) -> Path:
     """`<integration>/<taken_at>.<ext>` in the folder."""
     name = file.integration
     if not name.strip() or name.startswith(".") or any(mark in name for mark in "/\\\0"):
-        raise NotPlaced(f"“{name}” cannot name an integration: some text, no dot in front, no slashes.")
+        raise NotPlaced(
+            f"“{name}” cannot name an integration: some text, no dot in front, no slashes."
+        )
     suffixes = [suffix.lower() for suffix in file.path.suffixes]
     is_compressed = bool(suffixes) and suffixes[-1] in COMPRESSIONS
     ending = "".join(suffixes[-2:] if is_compressed else suffixes[-1:])

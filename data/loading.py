@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,6 @@ from sqlalchemy import (
     Integer,
     Row,
     Select,
-    String,
     cast,
     delete,
     false,
@@ -32,9 +32,9 @@ from sqlalchemy import (
 from sqlalchemy.schema import CreateTable, DropTable
 
 from data.cleaning import understood
-from data.reading import Read, fill_load_row
+from data.reading import fill_load_row
 from data.refusals import MostlyRejected, NoAccounts, NotPlaced, OtherContentKnown
-from data.rejecting import Sifted, sift
+from data.rejecting import POSITION, Sifted, sift
 from data.store import writing
 from data.tables import (
     CONTENT,
@@ -42,23 +42,21 @@ from data.tables import (
     FOREVER,
     account,
     account_current,
-    account_version,
     delivered_row,
     integration,
-    load_content,
     load_news,
     load_row,
+    load_unfit,
     rejected_row,
     scratch,
     snapshot,
-    state_change,
-    state_count,
 )
-from data.versions import accounts_at, count_states, write_span
+from data.versions import Span, accounts_at, find_differences, forget_counts, write_span
 
 MOMENT = re.compile(
     r"(?P<date>\d{4}-?\d\d-?\d\d)(?:[T_ ](?P<time>\d\d[-:]?\d\d(?:[-:]?\d\d)?(?:\.\d+)?)Z?)?$"
 )
+BEFORE_ALL = datetime(1, 1, 1)
 MOST_REJECTED = 0.5
 """Share of a file's rows; with more rejected, the file is not what it seems."""
 
@@ -80,7 +78,9 @@ class SnapshotFile:
         Raises NotPlaced where neither says it.
         """
         taken_at = taken_at or moment_of(path.name.split(".", 1)[0])
-        name = integration or (path.resolve().parent.name if moment_of(path.name.split(".", 1)[0]) else None)
+        name = integration or (
+            path.resolve().parent.name if moment_of(path.name.split(".", 1)[0]) else None
+        )
         if not name or not taken_at:
             missing = "at which moment it was taken" if name else "which integration it lists"
             raise NotPlaced(
@@ -123,15 +123,66 @@ def load(engine: Engine, file: SnapshotFile, *, replace: bool = False) -> Loaded
     with writing, _with_scratch(engine) as con:
         with con.begin():
             known = _find(con, file.integration, file.taken_at)
+            span = _span(con, file.integration, file.taken_at, anew=bool(known))
         if known and known.sha256 == sha256:
             counts = (known.rows_read, known.accepted, known.rejected, known.flagged)
             return Loaded(file, *counts, already=True)
         if known and not replace:
             raise OtherContentKnown(_other_content(file, known))
-        with con.begin():  # of its own: DuckDB reads only what is committed on several cores
-            read = fill_load_row(con, file.path)
+        sifted = _understand(con, file, span)
         with con.begin():
-            return _load(con, file, sha256, read, known)
+            flagged = _write(con, file, span, known, sha256=sha256, **sifted._asdict())
+    return Loaded(file, sifted.rows_read, sifted.accepted, sifted.rejected, flagged)
+
+
+def _understand(con: Connection, file: SnapshotFile, span: Span) -> Sifted:
+    """Fill the scratch tables with what the file changes; the store is only read.
+
+    Each is committed by itself, which lets DuckDB read it on several cores.
+    """
+    with con.begin():
+        read = fill_load_row(con, file.path)
+    with con.begin():
+        sifted = sift(con, read)
+        _refuse_implausible(con, file, span, sifted)
+    with con.begin():
+        _find_news(con, span)
+    with con.begin():
+        find_differences(con, span, _meaning_of_news())
+    return sifted
+
+
+def _write(
+    con: Connection, file: SnapshotFile, span: Span, known: Row[Any] | None, **facts: Any
+) -> int:
+    """The one transaction that changes the store; how many accounts have a flag."""
+    _name_integration(con, span.integration_id, file.integration)
+    write_span(con, span)
+    if span.is_newest:
+        _remember_delivered(con, span.integration_id)
+    if known:
+        _forget(con, known)
+    flagged = _count_flagged(con, span)
+    snapshot_id = con.scalar(select(func.coalesce(func.max(snapshot.c.snapshot_id), 0) + 1))
+    if facts["rejected"]:
+        con.execute(
+            insert(rejected_row).from_select(
+                [c.name for c in rejected_row.c],
+                select(literal(snapshot_id, BigInteger), *load_unfit.c),
+            )
+        )
+    con.execute(
+        insert(snapshot).values(
+            snapshot_id=snapshot_id,
+            integration_id=span.integration_id,
+            taken_at=file.taken_at,
+            loaded_at=datetime.now(UTC).replace(tzinfo=None),
+            file_name=file.path.name,
+            flagged=flagged,
+            **facts,
+        )
+    )
+    return flagged
 
 
 @contextmanager
@@ -156,67 +207,30 @@ def remove(engine: Engine, integration_name: str, taken_at: datetime) -> bool:
         found = _find(con, integration_name, taken_at)
         if not found:
             return False
-        _list_snapshot_before(con, found.integration_id, taken_at)
-        until = _next_moment(con, found.integration_id, taken_at)
-        write_span(con, found.integration_id, taken_at, until, anew=True)
+        span = _span(con, integration_name, taken_at, anew=True)
+        before = _accounts_of_snapshot_before(con, span)
+        _find_missing_from(con, span, before)
+        find_differences(con, span, before)
+        write_span(con, span)
         con.execute(
-            delete(delivered_row).where(delivered_row.c.integration_id == found.integration_id)
+            delete(delivered_row).where(delivered_row.c.integration_id == span.integration_id)
         )
         _forget(con, found)
-        for rollup in (state_count, state_change):
-            con.execute(
-                delete(rollup).where(
-                    rollup.c.integration_id == found.integration_id, rollup.c.taken_at == taken_at
-                )
-            )
+        forget_counts(con, span.integration_id, taken_at)
     return True
 
 
-def _load(
-    con: Connection, file: SnapshotFile, sha256: str, read: Read, known: Row[Any] | None
-) -> Loaded:
-    integration_id = _integration_id(con, file.integration)
-    snapshot_id = con.scalar(select(func.coalesce(func.max(snapshot.c.snapshot_id), 0) + 1))
-    sifted = sift(con, snapshot_id, read)
-    _refuse_implausible(con, integration_id, file, sifted)
-    until = _next_moment(con, integration_id, file.taken_at)
-    _find_news(con, integration_id, file.taken_at, until, replaces=bool(known))
-    news = select(load_news).where(load_news.c.listed).subquery("news")
-    con.execute(insert(load_content).from_select(["account_id", *CONTENT], understood(news)))
-    write_span(con, integration_id, file.taken_at, until, anew=bool(known))
-    if until == FOREVER:
-        _remember_delivered(con, integration_id)
-    if known:
-        _forget(con, known)
-    flagged = _count_flagged(con, integration_id, None if until == FOREVER else file.taken_at)
-    con.execute(
-        insert(snapshot).values(
-            snapshot_id=snapshot_id,
-            integration_id=integration_id,
-            taken_at=file.taken_at,
-            loaded_at=datetime.now(UTC).replace(tzinfo=None),
-            file_name=file.path.name,
-            sha256=sha256,
-            flagged=flagged,
-            **sifted._asdict(),
-        )
-    )
-    return Loaded(file, sifted.rows_read, sifted.accepted, sifted.rejected, flagged)
-
-
-def _refuse_implausible(
-    con: Connection, integration_id: int, file: SnapshotFile, sifted: Sifted
-) -> None:
+def _refuse_implausible(con: Connection, file: SnapshotFile, span: Span, sifted: Sifted) -> None:
     name = file.path.name
     if sifted.rejected > sifted.rows_read * MOST_REJECTED:
-        first = con.execute(select(rejected_row).order_by(rejected_row.c.snapshot_id.desc(), rejected_row.c.line)).first()
+        first = con.execute(select(load_unfit).order_by(load_unfit.c.line)).first()
         example = f" The first: line {first.line}: {first.reason}" if first else ""
         raise MostlyRejected(
             f"{name}: {sifted.rejected:,} of {sifted.rows_read:,} rows are no accounts, which is "
             f"more than half; nothing was loaded.{example}"
         )
     if not sifted.accepted and con.scalar(
-        select(func.count()).where(account_current.c.integration_id == integration_id)
+        select(func.count()).where(account_current.c.integration_id == span.integration_id)
     ):
         raise NoAccounts(
             f"{name} lists no accounts, but the snapshot before does; nothing was loaded. "
@@ -224,59 +238,63 @@ def _refuse_implausible(
         )
 
 
-def _find_news(
-    con: Connection, integration_id: int, taken_at: datetime, until: datetime, *, replaces: bool
-) -> None:
-    """Fill `load_news` by comparing the file's text with what is known.
+def _find_news(con: Connection, span: Span) -> None:
+    """Fill `load_news` by comparing the file's rows with what is known.
 
-    A file that extends the history is compared with the text of the newest snapshot: what is
-    unchanged there means what it meant, and need not be understood again. For any other file
-    only the accounts are known, not their text, and every row is news.
+    A file that extends the history is compared with the newest snapshot, row by row as delivered:
+    what is unchanged there means what it meant, and need not be understood again. For any other
+    file only the accounts are known, not their rows, and every row is news.
     """
-    extends = until == FOREVER and not replaces and _remembers_all(con, integration_id)
+    extends = span.is_newest and not span.anew and _remembers_all(con, span.integration_id)
     known = (
-        select(delivered_row).where(delivered_row.c.integration_id == integration_id)
+        select(delivered_row).where(delivered_row.c.integration_id == span.integration_id)
         if extends
-        else _without_text(integration_id, None if until == FOREVER else taken_at)
+        else _without_fingerprint(span)
     ).subquery("known")
     row = load_row
-    columns = ["listed", *(c.name for c in row.c)]
     news = (
         select(
             row.c.account_id.is_not(None),
             func.coalesce(row.c.account_id, known.c.account_id),
-            *(row.c[n] for n in DELIVERED),
+            *(row.c[n] for n in (*DELIVERED, "fingerprint")),
         )
         .select_from(row.join(known, known.c.account_id == row.c.account_id, full=True))
         .where(
             or_(
                 known.c.account_id.is_(None),
                 row.c.account_id.is_(None),
-                *(row.c[n].is_distinct_from(known.c[n]) for n in DELIVERED),
+                row.c.fingerprint.is_distinct_from(known.c.fingerprint),
             )
         )
     )
-    con.execute(insert(load_news).from_select(columns, news))
+    con.execute(insert(load_news).from_select([c.name for c in load_news.c], news))
+
+
+@cache
+def _meaning_of_news() -> Select[Any]:
+    columns = [load_news.c.account_id, *(load_news.c[name] for name in DELIVERED)]
+    news = select(POSITION.label("number"), *columns).select_from(load_news)
+    return understood(news.where(load_news.c.listed).subquery("news"))
 
 
 def _remembers_all(con: Connection, integration_id: int) -> bool:
-    """Whether `delivered_row` holds the text of every account of the newest snapshot."""
-    sizes = [
-        con.scalar(select(func.count()).where(table.c.integration_id == integration_id))
+    """Whether `delivered_row` has every account of the newest snapshot."""
+    delivered, current = (
+        select(func.count()).where(table.c.integration_id == integration_id).scalar_subquery()
         for table in (delivered_row, account_current)
-    ]
-    return sizes[0] == sizes[1]
+    )
+    return bool(con.scalar(select(delivered == current)))
 
 
-def _without_text(integration_id: int, at: datetime | None) -> Select[Any]:
-    then = accounts_at(integration_id, at)
-    return select(
-        account.c.account_id, *(cast(null(), String).label(name) for name in DELIVERED)
-    ).select_from(then.join(account, account.c.account_key == then.c.account_key))
+def _without_fingerprint(span: Span) -> Select[Any]:
+    then = span.accounts_in_store()
+    return select(account.c.account_id, cast(null(), BigInteger).label("fingerprint")).select_from(
+        then.join(account, account.c.account_key == then.c.account_key)
+    )
 
 
 def _remember_delivered(con: Connection, integration_id: int) -> None:
-    """Bring `delivered_row` up to date with the newest snapshot's text."""
+    """Bring `delivered_row` up to date with the newest snapshot."""
     con.execute(
         delete(delivered_row).where(
             delivered_row.c.integration_id == integration_id,
@@ -285,38 +303,36 @@ def _remember_delivered(con: Connection, integration_id: int) -> None:
     )
     con.execute(
         insert(delivered_row).from_select(
-            ["integration_id", *(c.name for c in load_row.c)],
+            ["integration_id", "account_id", "fingerprint"],
             select(
-                literal(integration_id, Integer), *(load_news.c[c.name] for c in load_row.c)
+                literal(integration_id, Integer), load_news.c.account_id, load_news.c.fingerprint
             ).where(load_news.c.listed),
         )
     )
 
 
-def _list_snapshot_before(con: Connection, integration_id: int, taken_at: datetime) -> None:
-    """Fill the scratch tables as if the snapshot before had been delivered again."""
+def _accounts_of_snapshot_before(con: Connection, span: Span) -> Select[Any]:
+    """The accounts of the snapshot before the span's, as if they had been delivered again."""
     before = con.scalar(
         select(func.max(snapshot.c.taken_at)).where(
-            snapshot.c.integration_id == integration_id, snapshot.c.taken_at < taken_at
+            snapshot.c.integration_id == span.integration_id,
+            snapshot.c.taken_at < span.taken_at,
         )
     )
-    if before is not None:
-        then = accounts_at(integration_id, before)
-        con.execute(
-            insert(load_content).from_select(
-                ["account_id", *CONTENT],
-                select(account.c.account_id, *(then.c[n] for n in CONTENT)).select_from(
-                    then.join(account, account.c.account_key == then.c.account_key)
-                ),
-            )
-        )
-    known = _without_text(integration_id, taken_at).subquery("known")
+    then = accounts_at(span.integration_id, before or BEFORE_ALL)
+    nobody_new = literal(0, BigInteger).label("number")
+    return select(account.c.account_id, nobody_new, *(then.c[n] for n in CONTENT)).select_from(
+        then.join(account, account.c.account_key == then.c.account_key)
+    )
+
+
+def _find_missing_from(con: Connection, span: Span, listed: Select[Any]) -> None:
+    """Fill `load_news` with the accounts of the span that are not listed."""
+    known = _without_fingerprint(span).subquery("known")
+    missing = known.c.account_id.not_in(select(listed.subquery("listed").c.account_id))
     con.execute(
         insert(load_news).from_select(
-            ["listed", "account_id"],
-            select(false(), known.c.account_id).where(
-                known.c.account_id.not_in(select(load_content.c.account_id))
-            ),
+            ["listed", "account_id"], select(false(), known.c.account_id).where(missing)
         )
     )
 
@@ -326,21 +342,25 @@ def _forget(con: Connection, old: Row[Any]) -> None:
         con.execute(delete(table).where(table.c.snapshot_id == old.snapshot_id))
 
 
-def _next_moment(con: Connection, integration_id: int, taken_at: datetime) -> datetime:
-    """When the snapshot after `taken_at` was taken; FOREVER where there is none."""
-    later = select(func.min(snapshot.c.taken_at)).where(
-        snapshot.c.integration_id == integration_id, snapshot.c.taken_at > taken_at
+def _span(con: Connection, integration_name: str, taken_at: datetime, *, anew: bool) -> Span:
+    """Over which time a snapshot of the moment is what is known of the integration."""
+    known = con.scalar(
+        select(integration.c.integration_id).where(integration.c.name == integration_name)
     )
-    return con.scalar(later) or FOREVER
+    if known is None:
+        highest = con.scalar(select(func.max(integration.c.integration_id))) or 0
+        return Span(highest + 1, taken_at, FOREVER, anew)
+    later = select(func.min(snapshot.c.taken_at)).where(
+        snapshot.c.integration_id == known, snapshot.c.taken_at > taken_at
+    )
+    return Span(known, taken_at, con.scalar(later) or FOREVER, anew)
 
 
-def _integration_id(con: Connection, name: str) -> int:
-    known = con.scalar(select(integration.c.integration_id).where(integration.c.name == name))
-    if known is not None:
-        return known
-    new = con.scalar(select(func.coalesce(func.max(integration.c.integration_id), 0) + 1))
-    con.execute(insert(integration).values(integration_id=new, name=name))
-    return new
+def _name_integration(con: Connection, integration_id: int, name: str) -> None:
+    """Keep the name of an integration that is seen for the first time."""
+    named = select(integration.c.name).where(integration.c.integration_id == integration_id)
+    if con.scalar(named) is None:
+        con.execute(insert(integration).values(integration_id=integration_id, name=name))
 
 
 def _find(con: Connection, integration_name: str, taken_at: datetime) -> Row[Any] | None:
@@ -351,8 +371,8 @@ def _find(con: Connection, integration_name: str, taken_at: datetime) -> Row[Any
     ).first()
 
 
-def _count_flagged(con: Connection, integration_id: int, at: datetime | None) -> int:
-    then = accounts_at(integration_id, at)
+def _count_flagged(con: Connection, span: Span) -> int:
+    then = span.accounts_in_store()
     return con.scalar(select(func.count()).select_from(then).where(then.c.flags.is_not(None))) or 0
 
 

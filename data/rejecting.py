@@ -22,18 +22,21 @@ from sqlalchemy import (
     select,
 )
 
-from data.reading import Read
-from data.tables import DELIVERED, load_row, rejected_row
+from data.reading import Read, line_breaks
+from data.tables import DELIVERED, load_row, load_unfit
 
 NO_USERNAME = "The row has no username in app."
-NOTHING_READ = "The row is empty or cannot be read."
+NOTHING_THERE = "The row is empty."
+NOT_READABLE = "The row is not a JSON object."
 REPEATED = "The row repeats an account of an earlier row, which counts. Account ID: "
 
 LONGEST_TEXT = 2_000
 """Characters of a rejected row that are kept."""
 
+UNFIT = [c.name for c in load_unfit.c]
+
 POSITION = column("rowid", BigInteger)
-"""DuckDB numbers the rows of a table in the order in which the file had them."""
+"""DuckDB numbers the rows of a table from 0, in the order in which the file had them."""
 
 
 class Sifted(NamedTuple):
@@ -44,83 +47,69 @@ class Sifted(NamedTuple):
     rejected: int  # exact repeats of an earlier row included, which are counted but not kept
 
 
-def sift(con: Connection, snapshot_id: int, read: Read) -> Sifted:
-    """Leave in `load_row` one row per account; write the others to `rejected_row`."""
+def sift(con: Connection, read: Read) -> Sifted:
+    """Leave in `load_row` one row per account; put the others into `load_unfit`."""
     rows, distinct = con.execute(
         select(func.count(), func.count(load_row.c.account_id.distinct())).select_from(load_row)
     ).one()
     broken = 0
     if read.broken is not None:
         broken = con.scalar(select(func.count()).select_from(read.broken)) or 0
-    if broken:
-        _keep(con, snapshot_id, read.broken)
+        con.execute(insert(load_unfit).from_select(UNFIT, select(read.broken)))
     if distinct < rows:
-        _take_out(con, snapshot_id, read, broken)
+        _take_out(con, read)
     return Sifted(rows + broken, distinct, rows + broken - distinct)
 
 
-def _take_out(con: Connection, snapshot_id: int, read: Read, broken: int) -> None:
+def _take_out(con: Connection, read: Read) -> None:
     """The rows without a username, and all but the first of each account."""
-    row = _numbered(con, read)
+    row = _numbered(read)
     nameless, repeat = row.c.account_id.is_(None), row.c.nth > 1
     exact = and_(row.c.account_id.is_not(None), row.c.same > 1)
-    nothing = row.c.text == "{}"
+    reason = case(
+        (row.c.unreadable, NOT_READABLE),
+        (row.c.text == "{}", NOTHING_THERE),
+        (nameless, NO_USERNAME),
+        else_=REPEATED + row.c.account_id,
+    )
     line = row.c.line
-    if broken:
+    if read.broken is not None:
         line += _lines_of_broken_before(row, read.broken)
-    unfit = select(
-        line.label("line"),
-        func.left(row.c.text, LONGEST_TEXT).label("text"),
-        case(
-            (nothing, NOTHING_READ), (nameless, NO_USERNAME), else_=REPEATED + row.c.account_id
-        ).label("reason"),
-    ).where(or_(nameless, repeat), ~exact)
-    _keep(con, snapshot_id, unfit.subquery("unfit"))
+    unfit = select(line, func.left(row.c.text, LONGEST_TEXT), reason)
+    con.execute(insert(load_unfit).from_select(UNFIT, unfit.where(or_(nameless, repeat), ~exact)))
     con.execute(
-        delete(load_row).where(POSITION.in_(select(row.c.position).where(or_(nameless, repeat))))
+        delete(load_row).where(POSITION.in_(select(row.c.number).where(or_(nameless, repeat))))
     )
 
 
-def _keep(con: Connection, snapshot_id: int, unfit: FromClause) -> None:
-    con.execute(
-        insert(rejected_row).from_select(
-            [c.name for c in rejected_row.c],
-            select(
-                literal(snapshot_id, BigInteger), unfit.c.line, unfit.c.text, unfit.c.reason
-            ),
-        )
-    )
-
-
-def _numbered(con: Connection, read: Read) -> FromClause:
-    """One row per row of `load_row`: its text, its line, and how many like it there were so far."""
-    first = con.scalar(select(func.min(POSITION)).select_from(load_row))
+def _numbered(read: Read) -> FromClause:
+    """One row per row of `load_row`: its text, its line, how many like it there were so far."""
     cells = [load_row.c[name] for name in DELIVERED]
-    breaks = sum(_line_breaks(cell) for cell in cells)
-    before = func.sum(breaks).over(order_by=POSITION, rows=(None, -1))
     pairs = [part for cell in cells for part in (literal(cell.name), cell)]
-    return select(
-        POSITION.label("position"),
-        load_row.c.account_id,
-        cast(func.json_merge_patch("{}", func.json_object(*pairs)), String).label("text"),
-        (POSITION - first + read.first_line + func.coalesce(before, 0)).label("line"),
-        _nth([load_row.c.account_id]).label("nth"),
-        _nth([load_row.c.account_id, *cells]).label("same"),
-    ).subquery("numbered")
+    text = cast(func.json_merge_patch("{}", func.json_object(*pairs)), String)
+    lines = read.lines
+    return (
+        select(
+            lines.c.number,
+            lines.c.line,
+            lines.c.text.is_not(None).label("unreadable"),
+            load_row.c.account_id,
+            func.coalesce(lines.c.text, text).label("text"),
+            _nth([load_row.c.account_id]).label("nth"),
+            _nth([load_row.c.account_id, *cells]).label("same"),
+        )
+        .select_from(load_row.join(lines, lines.c.number == POSITION))
+        .subquery("numbered")
+    )
 
 
 def _nth(alike: list[ColumnElement[Any]]) -> ColumnElement[int]:
     return func.row_number().over(partition_by=alike, order_by=POSITION)
 
 
-def _line_breaks(text: ColumnElement[Any]) -> ColumnElement[int]:
-    """How many more lines than one the text takes."""
-    return func.coalesce(func.len(text) - func.len(func.replace(text, "\n", "")), 0)
-
-
 def _lines_of_broken_before(row: FromClause, broken: FromClause) -> ColumnElement[int]:
     """Broken records are not in `load_row`, but take lines of the file all the same."""
-    takes = 1 + _line_breaks(broken.c.text)
+    takes = 1 + line_breaks(broken.c.text)
     earlier = func.coalesce(func.sum(takes).over(order_by=broken.c.line, rows=(None, -1)), 0)
     gap = select((broken.c.line - earlier).label("line"), takes.label("takes")).subquery("gap")
     return func.coalesce(

@@ -25,14 +25,10 @@ STATES: tuple[State, ...] = (
         "waiting",
         "The provisioning job is queued and waiting to start.",
     ),
-    State(
-        "Provisioning ongoing", "provision", "working", "The provisioning job is in progress."
-    ),
+    State("Provisioning ongoing", "provision", "working", "The provisioning job is in progress."),
     State("Provisioning failed", "provision", "failed", "The provisioning job failed."),
     State("Onboarded", None, "settled", "The account was created in the external app."),
-    State(
-        "Update awaiting", "update", "waiting", "The update job is queued and waiting to start."
-    ),
+    State("Update awaiting", "update", "waiting", "The update job is queued and waiting to start."),
     State("Update ongoing", "update", "working", "The update job is in progress."),
     State("Update failed", "update", "failed", "The update job failed."),
     State(

@@ -25,7 +25,8 @@ FOREVER = datetime(9999, 12, 31)
 
 metadata = MetaData()
 scratch = MetaData()
-"""Temporary tables of a load; they live and die with its transaction."""
+"""Temporary tables of a load. Each is filled and committed before the store's one transaction, as
+DuckDB reads what is not committed yet on one core only."""
 
 DELIVERED = (
     "username_in_app",
@@ -148,13 +149,15 @@ account_current = Table(
     Column("valid_from", DateTime, nullable=False),
 )
 
-# One row per account in its integration's newest snapshot, in the file's own words. A cache: it
-# spares the next load from understanding again what has not changed, and may be emptied any time.
+# One row per account in its integration's newest snapshot: the fingerprint of its row as delivered.
+# A cache: it spares the next load from understanding again what has not changed, and may be emptied
+# any time. DuckDB versions need not agree on fingerprints; then one load takes all rows for news.
 delivered_row = Table(
     "delivered_row",
     metadata,
     Column("integration_id", Integer, nullable=False),
-    *_delivered(),
+    Column("account_id", String, nullable=False),
+    Column("fingerprint", BigInteger, nullable=False),
 )
 
 # One row per snapshot and state: what charts read instead of the history.
@@ -171,7 +174,7 @@ state_count = Table(
     Column("left", BigInteger, nullable=False),  # left it, gone from the snapshot included
 )
 
-# One row per snapshot and pair of states that differ; NULL for an account that was, or is, not there.
+# One row per snapshot and pair of states that differ; NULL where an account was, or is, not there.
 state_change = Table(
     "state_change",
     metadata,
@@ -188,6 +191,17 @@ load_row = Table(
     "load_row",
     scratch,
     *_delivered(),
+    Column("fingerprint", BigInteger),
+    prefixes=["TEMPORARY"],
+)
+
+# One row per row of the file that is no account.
+load_unfit = Table(
+    "load_unfit",
+    scratch,
+    Column("line", BigInteger),
+    Column("text", String),
+    Column("reason", String),
     prefixes=["TEMPORARY"],
 )
 
@@ -198,15 +212,7 @@ load_news = Table(
     scratch,
     Column("listed", Boolean, nullable=False),
     *_delivered(),
-    prefixes=["TEMPORARY"],
-)
-
-# One row per account that may have changed, understood.
-load_content = Table(
-    "load_content",
-    scratch,
-    Column("account_id", String, nullable=False),
-    *_content(),
+    Column("fingerprint", BigInteger),
     prefixes=["TEMPORARY"],
 )
 

@@ -9,7 +9,7 @@ differ only in where the list comes from.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
@@ -18,8 +18,8 @@ from sqlalchemy import (
     DateTime,
     FromClause,
     Integer,
+    Select,
     and_,
-    cast,
     delete,
     exists,
     func,
@@ -27,6 +27,7 @@ from sqlalchemy import (
     literal,
     or_,
     select,
+    union_all,
     update,
 )
 
@@ -36,7 +37,6 @@ from data.tables import (
     account,
     account_current,
     account_version,
-    load_content,
     load_delta,
     load_joined,
     load_news,
@@ -45,28 +45,44 @@ from data.tables import (
 )
 
 version = account_version
+NUMBERS = ("accounts", "active", "unmatched", "entered", "left")
+"""What `state_count` counts."""
 
 
-def write_span(
-    con: Connection, integration_id: int, taken_at: datetime, until: datetime, *, anew: bool = False
-) -> None:
-    """Make the accounts over [taken_at, until) what `load_content` says of them.
+class Span(NamedTuple):
+    """The time over which a snapshot is what is known of an integration: [taken_at, until)."""
 
-    Accounts that `load_news` calls not listed are gone over the span. Accounts in neither stay
-    what the store has them to be at `taken_at`. `anew`: the store had a snapshot of `taken_at`.
-    """
-    before = accounts_at(integration_id, None if until == FOREVER else taken_at)
-    _find_differences(con, integration_id, before)
-    _cut_out(con, taken_at, until)
-    _put_in(con, integration_id, taken_at, until)
-    if anew:
-        _join_equal_neighbours(con, taken_at)
-    if until < FOREVER:
-        _join_equal_neighbours(con, until)
-    _copy_open_versions(con)
-    count_states(con, integration_id, taken_at, newest=until == FOREVER)
-    if until < FOREVER:
-        count_states(con, integration_id, until)
+    integration_id: int
+    taken_at: datetime
+    until: datetime  # of the next snapshot; FOREVER for the newest
+    anew: bool  # whether the store had a snapshot of `taken_at` before
+
+    @property
+    def is_newest(self) -> bool:
+        """Whether no snapshot of the integration was taken later."""
+        return self.until == FOREVER
+
+    def accounts_in_store(self) -> FromClause:
+        """One row per account of the integration, as the store has it at the span's start."""
+        return accounts_at(self.integration_id, None if self.is_newest else self.taken_at)
+
+
+def write_span(con: Connection, span: Span) -> None:
+    """Make the accounts over the span what `load_delta` says of them; the others stay."""
+    _name_new_accounts(con, span)
+    _cut_out(con, span)
+    _put_in(con, span)
+    if span.anew:
+        _join_equal_neighbours(con, span.taken_at)
+    if not span.is_newest:
+        _join_equal_neighbours(con, span.until)
+    _keep_current(con, span)
+    if span.anew:
+        forget_counts(con, span.integration_id, span.taken_at)
+    count_states(con, span.integration_id, span.taken_at, newest=span.is_newest)
+    if not span.is_newest:
+        forget_counts(con, span.integration_id, span.until)
+        count_states(con, span.integration_id, span.until)
 
 
 def accounts_at(integration_id: int, at: datetime | None) -> FromClause:
@@ -85,14 +101,16 @@ def accounts_at(integration_id: int, at: datetime | None) -> FromClause:
     )
 
 
-def _find_differences(con: Connection, integration_id: int, before: FromClause) -> None:
-    """Fill `load_delta`; an account seen for the first time gets its key here."""
-    new, seen = load_content, account
-    top = con.scalar(select(func.coalesce(func.max(account.c.account_key), 0)))
-    number = func.row_number().over(
-        partition_by=seen.c.account_key.is_(None), order_by=new.c.account_id
-    )
-    key = func.coalesce(seen.c.account_key, literal(top, BigInteger) + number)
+def find_differences(con: Connection, span: Span, listed: Select[Any]) -> None:
+    """Fill `load_delta` with what the snapshot changes over the span.
+
+    `listed`: account_id, a number of its own and the content, one row per account of the snapshot
+    that may have changed. Accounts that `load_news` calls not listed are gone. New accounts get
+    their key here, by that number; keys have gaps, as counting without any needs a slow sort.
+    """
+    before, integration_id = span.accounts_in_store(), span.integration_id
+    new, seen = listed.subquery("listed"), account
+    key = func.coalesce(seen.c.account_key, _highest_key() + 1 + new.c.number)
     changed = (
         select(key, new.c.account_id, literal(True), *(new.c[n] for n in CONTENT))
         .select_from(
@@ -118,17 +136,22 @@ def _find_differences(con: Connection, integration_id: int, before: FromClause) 
         .where(~news.c.listed)
     )
     columns = ["account_key", "account_id", "now", *CONTENT]
-    con.execute(delete(load_delta))
     con.execute(insert(load_delta).from_select(columns, changed))
     con.execute(insert(load_delta).from_select(columns, gone))
-    con.execute(
-        insert(account).from_select(
-            ["account_key", "integration_id", "account_id"],
-            select(
-                load_delta.c.account_key, literal(integration_id, Integer), load_delta.c.account_id
-            ).where(load_delta.c.account_key > top),
-        )
-    )
+
+
+def _highest_key() -> ColumnElement[int]:
+    return select(func.coalesce(func.max(account.c.account_key), 0)).scalar_subquery()
+
+
+def _name_new_accounts(con: Connection, span: Span) -> None:
+    """Keep the identity of the accounts that are seen for the first time."""
+    new = select(
+        load_delta.c.account_key,
+        literal(span.integration_id, Integer),
+        load_delta.c.account_id,
+    ).where(load_delta.c.account_key > _highest_key())
+    con.execute(insert(account).from_select(["account_key", "integration_id", "account_id"], new))
 
 
 def _same_identity(integration_id: int, named: FromClause) -> ColumnElement[bool]:
@@ -145,37 +168,38 @@ def _touched() -> ColumnElement[bool]:
     return version.c.account_key.in_(select(load_delta.c.account_key))
 
 
-def _cut_out(con: Connection, taken_at: datetime, until: datetime) -> None:
+def _cut_out(con: Connection, span: Span) -> None:
     """End what the touched accounts were at `taken_at`; what they are from `until` on stays."""
-    running = and_(_touched(), version.c.valid_from <= taken_at, version.c.valid_to > taken_at)
-    if until < FOREVER:
-        rest = _columns(version, valid_from=until, valid_to=version.c.valid_to)
-        follows = select(*rest).where(running, version.c.valid_to > until)
-        con.execute(insert(version).from_select([c.name for c in version.c], follows))
-    con.execute(delete(version).where(running, version.c.valid_from == taken_at))
-    con.execute(update(version).where(running).values(valid_to=taken_at))
+    then = span.taken_at
+    running = and_(_touched(), version.c.valid_from <= then, version.c.valid_to > then)
+    if not span.is_newest:
+        rest = {c.name: c for c in version.c} | {"valid_from": literal(span.until, DateTime)}
+        follows = select(*rest.values()).where(running, version.c.valid_to > span.until)
+        con.execute(insert(version).from_select(list(rest), follows))
+    if span.anew:  # only then does a version begin at this very moment
+        con.execute(delete(version).where(running, version.c.valid_from == then))
+    con.execute(update(version).where(running).values(valid_to=then))
 
 
-def _put_in(con: Connection, integration_id: int, taken_at: datetime, until: datetime) -> None:
+def _put_in(con: Connection, span: Span) -> None:
     """One version per account that is now in the list with other content than before."""
-    span = _columns(
-        load_delta, integration_id=integration_id, valid_from=taken_at, valid_to=until
-    )
     con.execute(
         insert(version).from_select(
-            [c.name for c in version.c], select(*span).where(load_delta.c.now)
+            [c.name for c in version.c], _listed_over(span, [c.name for c in version.c])
         )
     )
 
 
-def _columns(source: FromClause, **given: Any) -> list[ColumnElement[Any]]:
-    """The columns of `account_version`, from `source` where they are not given."""
-    return [
-        cast(literal(given[c.name], c.type), c.type)
-        if c.name in given and not isinstance(given[c.name], ColumnElement)
-        else given.get(c.name, source.c.get(c.name))
-        for c in version.c
-    ]
+def _listed_over(span: Span, columns: list[str]) -> Select[Any]:
+    """One row per account of `load_delta` that is in the list, with the span's own columns."""
+    given = {
+        "integration_id": literal(span.integration_id, Integer),
+        "valid_from": literal(span.taken_at, DateTime),
+        "valid_to": literal(span.until, DateTime),
+    }
+    return select(
+        *(given[name] if name in given else load_delta.c[name] for name in columns)
+    ).where(load_delta.c.now)
 
 
 def _join_equal_neighbours(con: Connection, moment: datetime) -> None:
@@ -204,30 +228,24 @@ def _join_equal_neighbours(con: Connection, moment: datetime) -> None:
     con.execute(update(version).where(longer).values(valid_to=load_joined.c.valid_to))
 
 
-def _copy_open_versions(con: Connection) -> None:
+def _keep_current(con: Connection, span: Span) -> None:
     """Bring `account_current` up to date for the touched accounts."""
     touched = select(load_delta.c.account_key)
     con.execute(delete(account_current).where(account_current.c.account_key.in_(touched)))
-    con.execute(
-        insert(account_current).from_select(
-            [c.name for c in account_current.c],
-            select(*(version.c[c.name] for c in account_current.c)).where(
-                version.c.valid_to == FOREVER, _touched()
-            ),
+    columns = [c.name for c in account_current.c]
+    if span.is_newest and not span.anew:  # the usual case: what was put in is what is open
+        opened = _listed_over(span, columns)
+    else:
+        opened = select(*(version.c[name] for name in columns)).where(
+            version.c.valid_to == FOREVER, _touched()
         )
-    )
+    con.execute(insert(account_current).from_select(columns, opened))
 
 
 def count_states(
     con: Connection, integration_id: int, moment: datetime, *, newest: bool = False
 ) -> None:
-    """Write `state_change` and `state_count` of one snapshot anew, from the versions alone."""
-    for rollup in (state_change, state_count):
-        con.execute(
-            delete(rollup).where(
-                rollup.c.integration_id == integration_id, rollup.c.taken_at == moment
-            )
-        )
+    """Write `state_change` and `state_count` of one snapshot, from the versions alone."""
     here = [literal(integration_id, Integer), literal(moment, DateTime)]
     ended = _states_of(integration_id, version.c.valid_to == moment, "ended")
     began = _states_of(integration_id, version.c.valid_from == moment, "began")
@@ -240,23 +258,29 @@ def count_states(
             .group_by(ended.c.state, began.c.state),
         )
     )
-    counted = _counted(integration_id, None if newest else moment)
-    entered = _moved(integration_id, moment, state_change.c.to_state, "entered")
-    left = _moved(integration_id, moment, state_change.c.from_state, "left_")
-    name = func.coalesce(counted.c.state, entered.c.state, left.c.state)
-    numbers = (
-        counted.c.accounts, counted.c.active, counted.c.unmatched, entered.c.n, left.c.n
-    )  # fmt: skip
+    parts = union_all(
+        _counted(accounts_at(integration_id, None if newest else moment)),
+        _moved(here, entered=state_change.c.to_state),
+        _moved(here, left=state_change.c.from_state),
+    ).subquery("parts")
     con.execute(
         insert(state_count).from_select(
             [c.name for c in state_count.c],
-            select(*here, name, *(func.coalesce(n, 0) for n in numbers)).select_from(
-                counted.join(entered, counted.c.state == entered.c.state, full=True).join(
-                    left, func.coalesce(counted.c.state, entered.c.state) == left.c.state, full=True
-                )
+            select(*here, parts.c.state, *(func.sum(parts.c[name]) for name in NUMBERS)).group_by(
+                parts.c.state
             ),
         )
     )
+
+
+def forget_counts(con: Connection, integration_id: int, moment: datetime) -> None:
+    """Drop what charts read of one snapshot."""
+    for rollup in (state_change, state_count):
+        con.execute(
+            delete(rollup).where(
+                rollup.c.integration_id == integration_id, rollup.c.taken_at == moment
+            )
+        )
 
 
 def _states_of(integration_id: int, which: ColumnElement[bool], name: str) -> FromClause:
@@ -267,33 +291,29 @@ def _states_of(integration_id: int, which: ColumnElement[bool], name: str) -> Fr
     )
 
 
-def _counted(integration_id: int, at: datetime | None) -> FromClause:
+def _counted(accounts: FromClause) -> Select[Any]:
     """One row per state: accounts in it, active ones, unmatched ones."""
-    accounts = accounts_at(integration_id, at)
     unmatched = and_(accounts.c.user_name.is_(None), accounts.c.user_email.is_(None))
-    return (
-        select(
-            accounts.c.provisioning_state.label("state"),
-            func.count().label("accounts"),
-            func.count().filter(accounts.c.active_in_app).label("active"),
-            func.count().filter(unmatched).label("unmatched"),
-        )
-        .group_by(accounts.c.provisioning_state)
-        .subquery("counted")
+    return _numbers(
+        accounts.c.provisioning_state,
+        accounts=func.count(),
+        active=func.count().filter(accounts.c.active_in_app),
+        unmatched=func.count().filter(unmatched),
+    ).group_by(accounts.c.provisioning_state)
+
+
+def _moved(here: list[ColumnElement[Any]], **direction: ColumnElement[Any]) -> Select[Any]:
+    """One row per change into a state, or out of one: how many accounts made it."""
+    ((name, state),) = direction.items()
+    integration_id, moment = here
+    return _numbers(state, **{name: state_change.c.accounts}).where(
+        state_change.c.integration_id == integration_id,
+        state_change.c.taken_at == moment,
+        state.is_not(None),
     )
 
 
-def _moved(
-    integration_id: int, moment: datetime, state: ColumnElement[Any], name: str
-) -> FromClause:
-    """One row per state: how many accounts came into it, or left it, at the moment."""
-    return (
-        select(state.label("state"), func.sum(state_change.c.accounts).label("n"))
-        .where(
-            state_change.c.integration_id == integration_id,
-            state_change.c.taken_at == moment,
-            state.is_not(None),
-        )
-        .group_by(state)
-        .subquery(name)
-    )
+def _numbers(state: ColumnElement[Any], **given: ColumnElement[Any]) -> Select[Any]:
+    """The numbers of `state_count`, zero where they are not given."""
+    nothing = literal(0, BigInteger)
+    return select(state.label("state"), *(given.get(name, nothing).label(name) for name in NUMBERS))

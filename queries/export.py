@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
@@ -11,7 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc  # its functions are made at import, unseen by type checkers
 import xlsxwriter
 from pyarrow import csv
-from sqlalchemy import Connection, Select, case, func
+from sqlalchemy import ColumnElement, Connection, Select, String, case, cast, func, or_
+from xlsxwriter.format import Format
+from xlsxwriter.worksheet import Worksheet
 
 from queries.filters import Filters
 from queries.users import all_accounts
@@ -19,11 +22,18 @@ from queries.users import all_accounts
 BATCH = 20_000
 """Rows that are made into text at a time."""
 
-FORMULA = "^([=+\\-@\t\r\uff1d\uff0b\uff0d\uff20])"
+FORMULA = "^([=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20])"
 """How text starts that a spreadsheet takes for a formula; the last four are full-width."""
 
 SHEET_ROWS = 1_048_575
-"""Rows that an Excel sheet has below its headings."""
+"""Rows that an Excel sheet has below its headings; further accounts get further sheets."""
+
+CELL = 32_767
+"""Characters that an Excel cell holds, one outside of the basic plane counted as two."""
+
+FIRST_DAY = datetime(1900, 3, 1)
+LAST_DAY = datetime(9999, 12, 31)
+"""Between these all spreadsheets count days alike; Excel has none before 1900."""
 
 WIDTHS = (18, 24, 30, 24, 40, 12, 24, 22, 40, 14, 22)
 
@@ -46,10 +56,7 @@ def raw_csv_chunks(batches: Iterator[pa.RecordBatch]) -> Iterator[bytes]:
 
 
 def xlsx_chunks(batches: Iterator[pa.RecordBatch]) -> Iterator[bytes]:
-    """An Excel file: text as text, real times, a frozen header with filters.
-
-    Raises TooManyRows before anything is given where a sheet cannot hold them.
-    """
+    """An Excel file: text as text, real times, a frozen header with filters."""
     with NamedTemporaryFile(suffix=".xlsx") as file:
         options = {
             "constant_memory": True,
@@ -58,7 +65,7 @@ def xlsx_chunks(batches: Iterator[pa.RecordBatch]) -> Iterator[bytes]:
             "strings_to_numbers": False,
         }
         with xlsxwriter.Workbook(file.name, options) as book:
-            _fill_sheet(book, batches)
+            _fill(book, batches)
         while chunk := file.read(1 << 20):
             yield chunk
 
@@ -111,13 +118,25 @@ def _headed(filters: Filters, *, sort: str, descending: bool) -> Select[*tuple[A
         row.user_name.label("User"),
         row.user_email.label("Email"),
         row.username_in_app.label("Username in app"),
-        func.array_to_string(row.roles, "; ").label("App access"),
+        _roles(row.roles).label("App access"),
         active.label("Active in app"),
         row.upstream_user_id.label("Upstream user ID"),
         row.provisioning_state.label("Provisioning state"),
         row.state_reason.label("Reason"),
         row.failure_code.label("Failure code"),
         row.last_updated.label("Last updated"),
+    )
+
+
+def _roles(names: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Names with semicolons between them; as a JSON list where that would say something else."""
+    joined = func.array_to_string(names, "; ")
+    ambiguous = or_(
+        func.starts_with(joined, "["),
+        func.string_split_regex(func.trim(joined), r"\s*;\s*") != names,
+    )
+    return case(
+        (func.len(names) == 0, ""), (ambiguous, cast(func.to_json(names), String)), else_=joined
     )
 
 
@@ -140,31 +159,60 @@ def _neutralised(batch: pa.RecordBatch) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, batch.schema.names)
 
 
-def _fill_sheet(book: xlsxwriter.Workbook, batches: Iterator[pa.RecordBatch]) -> None:
-    sheet = book.add_worksheet("Users")
-    bold, moment = (
-        book.add_format({"bold": True}),
-        book.add_format({"num_format": "yyyy-mm-dd hh:mm:ss"}),
-    )
-    sheet.freeze_panes(1, 0)
-    last = 0
+def _fill(book: xlsxwriter.Workbook, batches: Iterator[pa.RecordBatch]) -> None:
+    moment = book.add_format({"num_format": "yyyy-mm-dd hh:mm:ss"})
+    bold = book.add_format({"bold": True})
+    sheet, last = None, 0
     for batch in batches:
-        if not last:
-            for column, (heading, width) in enumerate(zip(batch.schema.names, WIDTHS, strict=True)):
-                sheet.set_column(column, column, width)
-                sheet.write_string(0, column, heading, bold)
-        for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+        headings = batch.schema.names
+        sheet = sheet or _headed_sheet(book, headings, bold)
+        for row in zip(*_cells(batch), strict=True):
+            if last == SHEET_ROWS:
+                sheet.autofilter(0, 0, last, len(WIDTHS) - 1)
+                sheet, last = _headed_sheet(book, headings, bold), 0
             last += 1
             for column, value in enumerate(row):
                 if isinstance(value, str):
-                    sheet.write_string(last, column, value[:CELL])
+                    sheet.write_string(last, column, _fitting(value))
                 elif value is not None:
                     sheet.write_datetime(last, column, value, moment)
-    sheet.autofilter(0, 0, last, len(WIDTHS) - 1)
+    if sheet:
+        sheet.autofilter(0, 0, last, len(WIDTHS) - 1)
 
 
-CELL = 32_767
-"""Characters that an Excel cell holds."""
+def _headed_sheet(book: xlsxwriter.Workbook, headings: list[str], bold: Format) -> Worksheet:
+    nth = len(book.worksheets()) + 1
+    sheet = book.add_worksheet("Users" if nth == 1 else f"Users {nth}")
+    sheet.freeze_panes(1, 0)
+    for column, (heading, width) in enumerate(zip(headings, WIDTHS, strict=True)):
+        sheet.set_column(column, column, width)
+        sheet.write_string(0, column, heading, bold)
+    return sheet
+
+
+def _cells(batch: pa.RecordBatch) -> list[list[Any]]:
+    """The values of each column; a time that Excel does not have is text."""
+    return [
+        [time or text for time, text in zip(_within_reach(column), told.to_pylist(), strict=True)]
+        if pa.types.is_timestamp(column.type)
+        else told.to_pylist()
+        for column, told in zip(batch.columns, _told(batch).columns, strict=True)
+    ]
+
+
+def _within_reach(times: pa.Array) -> list[datetime | None]:
+    reached = pc.and_(  # pyright: ignore[reportAttributeAccessIssue]
+        pc.greater_equal(times, FIRST_DAY),  # pyright: ignore[reportAttributeAccessIssue]
+        pc.less(times, LAST_DAY),  # pyright: ignore[reportAttributeAccessIssue]
+    )
+    return pc.if_else(reached, times, None).to_pylist()  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _fitting(text: str) -> str:
+    """As much of the text as a cell holds."""
+    if len(text) <= CELL // 2:
+        return text
+    return text.encode("utf-16-le")[: 2 * CELL].decode("utf-16-le", errors="ignore")
 
 
 def _no_rows(schema: pa.Schema) -> pa.RecordBatch:

@@ -60,7 +60,7 @@ class Filters:
             ("active", self.active or ""),
             ("match", self.match or ""),
             ("q", self.q),
-            ("as_of", f"{self.as_of:%Y-%m-%dT%H:%M:%SZ}" if self.as_of else ""),
+            ("as_of", f"{self.as_of.isoformat(timespec='seconds')}Z" if self.as_of else ""),
         ]
         return [(name, value) for name, value in named if value]
 

@@ -215,7 +215,8 @@ def failure_reasons(
 def oldest_wait(con: Connection, integrations: Sequence[str]) -> datetime | None:
     """Since when the longest waiting account has been in its state (naive UTC); None: none waits.
 
-    As the snapshots tell it: from the first one that shows the account in the state.
+    As the snapshots tell it: from the first one that shows the account in the state, since it
+    was last seen in another.
     """
     now, then = account_current, account_version
     waiting = (
@@ -223,17 +224,23 @@ def oldest_wait(con: Connection, integrations: Sequence[str]) -> datetime | None
         .where(now.c.provisioning_state.in_(WAITING), _chosen(now, integrations))
         .subquery("waiting")
     )
-    other = then.c.provisioning_state != waiting.c.state
-    since = func.coalesce(
-        func.max(then.c.valid_to).filter(other), func.min(then.c.valid_from)
-    ).label("since")
-    each = (
-        select(since)
-        .join_from(waiting, then, then.c.account_key == waiting.c.account_key)
-        .group_by(waiting.c.account_key)
-        .subquery("each")
+    before = then.alias("before")
+    in_another = (
+        select(before.c.account_key, func.max(before.c.valid_to).label("until"))
+        .join_from(waiting, before, before.c.account_key == waiting.c.account_key)
+        .where(before.c.provisioning_state != waiting.c.state)
+        .group_by(before.c.account_key)
+        .subquery("in_another")
     )
-    return con.scalar(select(func.min(each.c.since)))
+    return con.scalar(
+        select(func.min(then.c.valid_from))
+        .select_from(
+            waiting.join(then, then.c.account_key == waiting.c.account_key).outerjoin(
+                in_another, in_another.c.account_key == waiting.c.account_key
+            )
+        )
+        .where(or_(in_another.c.until.is_(None), then.c.valid_from >= in_another.c.until))
+    )
 
 
 def _days(integrations: Sequence[str], since: date) -> FromClause:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine
+from builders import Deliveries
+from sqlalchemy import Connection, Engine
 
-from data.store import open_store
+from data.home import Home, here
+from data.store import close_stores, open_store
 
 
 @pytest.fixture
@@ -17,3 +19,41 @@ def store(tmp_path: Path) -> Iterator[Engine]:
     engine = open_store(f"duckdb:///{tmp_path}/store.duckdb")
     yield engine
     engine.dispose()
+
+
+@pytest.fixture
+def con(store: Engine) -> Iterator[Connection]:
+    """A reader of the store."""
+    with store.connect() as con:
+        yield con
+
+
+@pytest.fixture
+def snapshots(store: Engine, tmp_path: Path) -> Deliveries:
+    """Loads snapshots into the store: `snapshots.take(an_account(), at=YESTERDAY)`."""
+    return Deliveries(store, tmp_path / "delivered")
+
+
+@pytest.fixture(scope="module")
+def a_store_to_read(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Deliveries]]:
+    """Makes stores that several tests share, because they only read them."""
+    opened: list[Engine] = []
+
+    def make() -> Deliveries:
+        folder = tmp_path_factory.mktemp("store")
+        opened.append(open_store(f"duckdb:///{folder}/store.duckdb"))
+        return Deliveries(opened[-1], folder / "delivered")
+
+    yield make
+    for engine in opened:
+        engine.dispose()
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
+    """An installation of its own, without sample data."""
+    monkeypatch.setenv("ROLLCALL_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("ROLLCALL_NO_SAMPLE", "1")
+    monkeypatch.delenv("ROLLCALL_DATABASE_URL", raising=False)
+    yield here()
+    close_stores()

@@ -1,88 +1,70 @@
-"""Snapshot files as an integration delivers them, with the headings of the table on the page."""
+"""Files as people deliver them, and what the store says after they were loaded."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
-from data.home import Home
+from sqlalchemy import Engine, Table, func, select
 
-NEW_YEAR = "2026-01-01T06-00-00Z"
-"""When a snapshot was taken where a test does not care."""
+from data.loading import Loaded, SnapshotFile, load
+from data.tables import account, account_current, metadata, rejected_row
 
-
-class Delivered(NamedTuple):
-    """One row of a snapshot file; the fields are in the order of HEADINGS."""
-
-    user: str = "Ada Lovelace <ada@x.io>"
-    username: str = "ada"
-    roles: str = "Editor"
-    active: str = "yes"
-    upstream_id: str = "00u1"
-    state: str = "Onboarded"
-    last_updated: str = "2025-12-31T10:00:00Z"
-    reason: str = ""
-
+MONDAY = datetime(2026, 11, 23, 6)
+TUESDAY = MONDAY + timedelta(days=1)
 
 HEADINGS = (
-    "User",
-    "Username in app",
-    "App access",
-    "Active in app",
-    "Upstream user ID",
-    "Provisioning state",
-    "Last updated",
-    "Reason",
+    "User,Username in app,App access,Active in app,Upstream user ID,Provisioning state,Last updated"
 )
-
-HOSTILE = (
-    '=HYPERLINK("http://evil.example","x")',
-    "<img src=x onerror=alert(1)>",
-    "<script>alert(1)</script>",
-    "**bold** [x](javascript:alert(1)) ![p](http://evil.example/p.png)",
-    "O'Brien; DROP TABLE account",
-    "$\\LaTeX$ :smile: :red[red] `code`",
-    "مرحبا \u202eexe.fdp",
-    "+1 & -1 %s {0} \\n",
-    "x" * 10_000,
-)
-"""Names that a page must show as what they are: text."""
-
-
-def hostile_accounts() -> list[Delivered]:
-    """Each hostile text as a user, a username, a role, an upstream ID and a reason."""
-    return [
-        Delivered(
-            user=text,
-            username=f"{text}{number}",
-            roles=f'["{_escaped(text)}", "Viewer"]',
-            upstream_id=text,
-            state="Update failed",
-            reason=text,
-        )
-        for number, text in enumerate(HOSTILE)
-    ]
-
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"')
+ADA = "Ada Lovelace <ada@x.io>,ada,Admin;Editor,Yes,U-1,Onboarded,2026-11-01T08:00:00Z"
+BOB = "bob@x.io,bob,Viewer,No,U-2,Delete failed,2026-11-02 09:30:00"
 
 
 def deliver(
-    home: Home,
-    accounts: Iterable[Delivered],
-    *,
-    integration: str = "figma",
-    taken_at: str = NEW_YEAR,
-) -> Path:
-    """Drop a snapshot file into the inbox, written under a temporary name and renamed."""
-    path = home.inbox / integration / f"{taken_at}.csv"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.part")
-    with partial.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(HEADINGS)
-        writer.writerows(accounts)
-    return partial.rename(path)
+    store: Engine,
+    folder: Path,
+    content: str | bytes,
+    name: str = "accounts.csv",
+    taken_at: datetime = MONDAY,
+    **how: Any,
+) -> Loaded:
+    """Load a file with this content; texts are written as they are, in UTF-8."""
+    path = folder / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return load(store, SnapshotFile(path, "figma", taken_at), **how)
+
+
+def accounts(store: Engine) -> dict[str, dict[str, Any]]:
+    """Username in app → the account as it is now."""
+    with store.connect() as con:
+        found = con.execute(select(account_current)).mappings().all()
+    return {row["username_in_app"]: dict(row) for row in found}
+
+
+def the_account(store: Engine) -> dict[str, Any]:
+    (only,) = accounts(store).values()
+    return only
+
+
+def account_ids(store: Engine) -> set[str]:
+    with store.connect() as con:
+        return set(con.scalars(select(account.c.account_id)))
+
+
+def rejections(store: Engine) -> list[tuple[int, str, str]]:
+    """Line, text and reason of the rejected rows, from the top of the file."""
+    row = rejected_row.c
+    with store.connect() as con:
+        found = con.execute(select(row.line, row.text, row.reason).order_by(row.line))
+        return [tuple(each) for each in found]
+
+
+def sizes(store: Engine) -> dict[str, int]:
+    """How many rows each table has."""
+
+    def rows(table: Table) -> int:
+        return con.scalar(select(func.count()).select_from(table)) or 0
+
+    with store.connect() as con:
+        return {table.name: rows(table) for table in metadata.sorted_tables}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, get_args
+from typing import Any, NoReturn, get_args
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -12,6 +12,7 @@ from data.states import STATE_BY_NAME, STATES, UNRECOGNISED, state_names
 from queries.filters import LONGEST_SEARCH, Active, Filters, Match
 
 KEYS = ("integration", "state", "role", "active", "match", "q")
+WANTED = "_wanted_integrations"
 WAITING = (*state_names(phase="waiting"), *state_names(phase="working"))
 
 PRESETS: dict[str, tuple[dict[str, Any], str]] = {
@@ -35,8 +36,24 @@ def choose_integrations(names: list[str]) -> list[str]:
     )
 
 
+def open_users(wanted: Filters) -> NoReturn:
+    """Show the accounts that the filters leave, on their page.
+
+    Streamlit lets no page write a parameter that a widget of its own is bound to: the integrations
+    are handed over in the session, and the widget there writes them into the address.
+    """
+    st.session_state[WANTED] = list(wanted.integration)
+    params: dict[str, list[str]] = {}
+    for name, value in wanted.params():
+        params.setdefault(name, []).append(value)
+    params.pop("integration", None)
+    st.switch_page("users.py", query_params=params)
+
+
 def choose_accounts(integrations: list[str], roles: list[str]) -> Filters:
     """Every filter of the Users page, in one bar."""
+    if WANTED in st.session_state:
+        st.session_state["integration"] = st.session_state.pop(WANTED)
     with st.container(key="filters"):
         search, chosen, state, role, active, match = st.columns(
             [2.4, 1.3, 1.3, 1.2, 1.1, 1.2], gap="small", vertical_alignment="bottom"

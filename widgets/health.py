@@ -11,9 +11,10 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from data.states import OPERATIONS, STATE_BY_NAME, state_names
+from queries.filters import Filters
 from widgets.figures import PLOTLY_CONFIG
+from widgets.filters import open_users
 
-USERS = "users.py"
 FAILED = state_names(phase="failed")
 WAITING = (*state_names(phase="waiting"), *state_names(phase="working"))
 
@@ -34,10 +35,11 @@ def tiles(
     ).fillna(0)
     with st.grid(min_column_width=150, gap="small"):
         for label, numbers in daily.items():
-            change = int(numbers.iloc[-1] - numbers.iloc[0])
+            before, after = (int(numbers.iloc[i]) if len(numbers) else 0 for i in (0, -1))
+            change = after - before
             st.metric(
                 str(label),
-                f"{int(numbers.iloc[-1]):,}",
+                f"{after:,}",
                 f"{change:+,}" if change else "±0",
                 delta_color=_good_or_bad(str(label), change),
                 delta_arrow="auto" if change else "off",
@@ -91,24 +93,24 @@ def chart(title: str, words: str, figure: go.Figure, *, key: str) -> None:
         )
     points = event.selection.points
     if points:
-        st.switch_page(USERS, query_params=meant_by(points[0]["customdata"]))
+        open_users(meant_by(points[0]["customdata"]))
 
 
-def meant_by(mark: Sequence[str]) -> list[tuple[str, str]]:
-    """The address of what a mark stands for: its states, or a day and its operation or states."""
-    words = list(mark)
-    asked = [("integration", name) for name in st.session_state.get("integration") or ()]
-    day = words.pop(0) if words[0] not in STATE_BY_NAME else None
-    for word in words:
-        if word in OPERATIONS:
-            asked.append(
-                ("state", f"{word.replace('provision', 'provisioning').capitalize()} failed")
-            )
-        elif word in STATE_BY_NAME:
-            asked.append(("state", word))
-    if day:
-        asked.append(("as_of", f"{day[:10]}T23:59:59Z"))
-    return asked
+def meant_by(mark: Sequence[str]) -> Filters:
+    """The accounts that a mark stands for: of some states, or of a day and states or operation."""
+    day = mark[0] if mark[0] not in STATE_BY_NAME else None
+    states = [
+        state.name
+        for state in STATE_BY_NAME.values()
+        if state.name in mark or (state.phase == "failed" and state.operation in mark)
+    ]
+    return Filters.from_params(
+        {
+            "integration": st.session_state.get("integration") or [],
+            "state": states,
+            "as_of": [f"{day[:10]}T23:59:59Z"] if day else [],
+        }
+    )
 
 
 def failing_by_operation(states: pd.DataFrame) -> pd.DataFrame:
@@ -191,5 +193,4 @@ def integrations(newest: pd.DataFrame, failing: pd.DataFrame) -> None:
         )
     rows = event.selection.rows
     if rows:
-        name = shown.iloc[rows[0]]["integration"]
-        st.switch_page(USERS, query_params={"integration": name})
+        open_users(Filters(integration=(shown.iloc[rows[0]]["integration"],)))

@@ -1,0 +1,589 @@
+"""The app as a person meets it: a real server, a real Chromium, found by labels and roles."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+from urllib.parse import parse_qs, urlsplit
+
+import openpyxl
+import pytest
+from dropped_files import HOSTILE, Delivered, deliver, hostile_accounts
+from openpyxl.cell import Cell
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Locator,
+    Page,
+    expect,
+    sync_playwright,
+)
+
+from data.home import Home
+
+pytestmark = pytest.mark.browser
+
+ROOT = Path(__file__).parent.parent
+BROWSERS = (
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+)
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+PATIENCE = 15_000
+"""Milliseconds that a condition may take to come true; a file to be loaded and shown, too."""
+
+ColorScheme = Literal["light", "dark"]
+
+PROBE = re.compile(r"/\w+/_stcore/(health|host-config)$")
+"""Below a page's path Streamlit looks for itself, in vain, before it looks at the root."""
+
+STATES = ("Onboarded", "Update failed", "Deleted")
+PEOPLE = [
+    Delivered(
+        user=f"Person {n:02} <p{n:02}@x.io>",
+        username=f"person{n:02}",
+        roles="; ".join(f"Role {r}" for r in range(n % 4)),
+        active=("yes", "no", "")[n % 3],
+        upstream_id=f"00u{n:02}",
+        state=STATES[n % 3],
+        last_updated=f"2025-12-{n % 28 + 1:02}T10:00:00Z",
+        reason="Seat limit reached" if n % 3 == 1 else "",
+    )
+    for n in range(60)
+]
+FAILED = [person for person in PEOPLE if person.state == "Update failed"]
+
+
+# ---- a server, a browser, and a reader ---------------------------------------------------------
+
+
+@dataclass
+class Served:
+    """A running app: its address, and the home that it serves."""
+
+    url: str
+    home: Home
+    process: subprocess.Popen[str]
+
+    def stop(self) -> int:
+        """As a service manager does it; answers with the exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=10)
+
+
+@contextmanager
+def served(root: Path) -> Iterator[Served]:
+    """The app as `python app.py` serves it, until the end of the block."""
+    port = _free_port()
+    environment = os.environ | {
+        "PORT": str(port),
+        "ROLLCALL_HOME": str(root),
+        "ROLLCALL_NO_SAMPLE": "1",
+    }
+    log = (root / "log.txt").open("w+")
+    process = subprocess.Popen(
+        [sys.executable, ROOT / "app.py"], env=environment, stdout=log, stderr=log, text=True
+    )
+    try:
+        url = f"http://127.0.0.1:{port}"
+        _await(f"{url}/healthz", process)
+        yield Served(url, Home(root), process)
+        assert "Traceback" not in (root / "log.txt").read_text()
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+        log.close()
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+def _await(url: str, process: subprocess.Popen[str]) -> None:
+    give_up = time.monotonic() + 30
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=5):  # noqa: S310 - our own address
+                return
+        except OSError:
+            assert process.poll() is None, "the app has ended"
+            assert time.monotonic() < give_up, "the app does not answer"
+            time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def empty_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """An app that has loaded nothing, and that nobody has visited."""
+    with served(tmp_path_factory.mktemp("empty")) as app:
+        yield app
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """An app with people in one integration and hostile names in another."""
+    root = tmp_path_factory.mktemp("home")
+    deliver(Home(root), PEOPLE)
+    deliver(Home(root), hostile_accounts(), integration="okta")
+    with served(root) as app:
+        yield app
+        assert app.stop() in (0, -signal.SIGTERM)
+        assert not list(root.glob("*.wal")), "the store was not closed"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    assert path, f"none of these is installed: {', '.join(BROWSERS)}"
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield chromium
+        chromium.close()
+
+
+@dataclass
+class Reader:
+    """Somebody at a browser of their own, and what went wrong there."""
+
+    page: Page
+    hosts: set[str] = field(default_factory=set)
+    faults: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.page.set_default_timeout(PATIENCE)
+        self.page.on("request", lambda request: self._went_to(request.url))
+        self.page.on("websocket", lambda socket: self._went_to(socket.url))
+        self.page.on("console", self._heard)
+        self.page.on("pageerror", lambda error: self.faults.append(str(error)))
+        self.page.on("dialog", lambda dialog: self.faults.append(f"dialog: {dialog.message}"))
+
+    def _went_to(self, url: str) -> None:
+        if urlsplit(url).scheme not in ("data", "blob"):
+            self.hosts.add(urlsplit(url).netloc)
+
+    def _heard(self, message: ConsoleMessage) -> None:
+        if message.type == "error" and not PROBE.search(message.location["url"]):
+            self.faults.append(f"{message.text} ({message.location['url']})")
+
+    # -- what a reader sees and does
+
+    def row(self, username: str) -> Locator:
+        button = self.page.get_by_role("button", name=f"Details of {username}", exact=True)
+        return self.page.get_by_role("row").filter(has=button)
+
+    def toggle(self, username: str) -> Locator:
+        return self.page.get_by_role("button", name=f"Details of {username}", exact=True)
+
+    def lists(self, usernames: list[str]) -> None:
+        """These are the rows, in this order."""
+        toggles = self.page.get_by_role("button", name=re.compile("^Details of "))
+        expect(toggles).to_have_count(len(usernames))
+        for number, username in enumerate(usernames):
+            expect(toggles.nth(number)).to_have_accessible_name(f"Details of {username}")
+
+    def sees(self, count: str) -> None:
+        """The list is there, with so many accounts."""
+        words = re.compile(rf"^{count} accounts$")
+        expect(self.page.get_by_text(words)).to_be_visible(timeout=PATIENCE)
+
+    def choose(self, label: str, option: str) -> None:
+        self.page.get_by_label(label, exact=True).first.click()
+        self.page.get_by_role("option", name=option, exact=True).click()
+
+    def asked(self) -> dict[str, list[str]]:
+        return parse_qs(urlsplit(self.page.url).query)
+
+
+@pytest.fixture(scope="module")
+def used_browser(browser: Browser) -> BrowserContext:
+    """One that has visited before, and need not fetch Streamlit again."""
+    return browser.new_context(viewport={"width": 1440, "height": 900})
+
+
+Visit = Callable[..., Reader]
+
+
+@pytest.fixture
+def visit(browser: Browser, used_browser: BrowserContext) -> Iterator[Visit]:
+    """Opens an address, `afresh` as somebody else; at the end nothing has gone wrong."""
+    readers: list[tuple[Reader, str]] = []
+
+    def open_(
+        url: str, *, afresh: bool = False, width: int = 1440, scheme: ColorScheme = "light"
+    ) -> Reader:
+        reader = Reader((browser.new_context() if afresh else used_browser).new_page())
+        reader.page.set_viewport_size({"width": width, "height": 900})
+        reader.page.emulate_media(color_scheme=scheme)
+        readers.append((reader, urlsplit(url).netloc))
+        reader.page.goto(url)
+        return reader
+
+    yield open_
+    for reader, host in readers:
+        reader.page.close()
+        assert reader.hosts == {host}, "a request left the machine"
+        assert reader.faults == []
+
+
+# ---- the first visit ---------------------------------------------------------------------------
+
+
+def test_the_first_visit_ever_to_a_page_shows_the_navigation_and_what_to_do(
+    empty_app: Served, visit: Visit
+) -> None:
+    page = visit(f"{empty_app.url}/users", afresh=True).page
+    expect(page.get_by_role("heading", name="No snapshots yet")).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_text(f"{empty_app.home.inbox}/")).to_be_visible()
+    for name in ("Health", "Users"):
+        expect(page.get_by_role("link", name=name)).to_be_visible()
+    expect(page.get_by_role("link", name="navigation")).to_have_count(0)
+
+
+def test_a_dropped_file_is_shown_without_a_reload(empty_app: Served, visit: Visit) -> None:
+    reader = visit(f"{empty_app.url}/users")
+    expect(reader.page.get_by_text("No snapshots yet")).to_be_visible(timeout=PATIENCE)
+    reader.page.evaluate("window.sameDocument = true")
+    deliver(empty_app.home, PEOPLE[:3], taken_at="2026-11-20T06-00-00Z")
+    reader.sees("3")
+    reader.lists(["person00", "person01", "person02"])
+    assert reader.page.evaluate("window.sameDocument")
+    assert (empty_app.home.archive / "figma" / "2026-11-20T06-00-00Z.csv").exists()
+
+
+def test_a_second_app_on_the_same_home_ends_with_a_sentence(empty_app: Served) -> None:
+    environment = os.environ | {"ROLLCALL_HOME": str(empty_app.home.root), "PORT": "0"}
+    second = subprocess.run(
+        [sys.executable, ROOT / "app.py"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert second.returncode == 1
+    assert "is Rollcall running already?" in second.stderr
+    assert "Traceback" not in second.stderr
+
+
+def test_the_first_page_has_an_address(app: Served, visit: Visit) -> None:
+    page = visit(f"{app.url}/health?integration=figma").page
+    expect(page.get_by_role("heading", name="Health")).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_text("Page not found")).to_have_count(0)
+    expect(page.get_by_test_id("stMetric").filter(has_text="Accounts")).to_contain_text("60")
+
+
+# ---- users: filters ----------------------------------------------------------------------------
+
+
+def test_searching_filters_the_list_and_the_address_carries_it(app: Served, visit: Visit) -> None:
+    reader = visit(f"{app.url}/users?integration=figma")
+    reader.sees("60 of 69")
+    reader.page.get_by_role("searchbox", name="Search").fill("P07@")
+    reader.page.keyboard.press("Enter")
+    reader.sees("1 of 69")
+    reader.lists(["person07"])
+    assert reader.asked() == {"integration": ["figma"], "q": ["P07@"]}
+
+
+def test_a_view_can_be_shared(app: Served, visit: Visit) -> None:
+    reader = visit(f"{app.url}/users")
+    reader.sees("69")
+    reader.choose("Integration", "figma")
+    reader.sees("60 of 69")
+    reader.choose("Provisioning state", "Update failed")
+    reader.sees("20 of 69")
+    reader.choose("Active in app", "no")
+    reader.choose("User", "matched")
+    expect(reader.page).to_have_url(re.compile("match=matched"))
+    assert reader.asked() == {
+        "integration": ["figma"],
+        "state": ["Update failed"],
+        "active": ["no"],
+        "match": ["matched"],
+    }
+    other = visit(reader.page.url, afresh=True)
+    other.sees("20 of 69")
+    for each in (reader, other):
+        each.lists([person.username for person in FAILED])
+
+
+def test_back_returns_to_the_page_before(app: Served, visit: Visit) -> None:
+    reader = visit(f"{app.url}/users?state=Deleted")
+    reader.sees("20 of 69")
+    reader.page.get_by_role("link", name="Health").click()
+    # To the end: Streamlit forgets the address where a page is left while it is being drawn.
+    expect(reader.page.get_by_role("heading", name="Integrations")).to_be_visible()
+    expect(reader.page.get_by_test_id("stStatusWidget")).to_have_count(0)
+    reader.page.go_back()
+    reader.sees("20 of 69")
+    assert reader.asked() == {"state": ["Deleted"]}
+
+
+# ---- users: the table --------------------------------------------------------------------------
+
+
+def test_a_row_opens_its_details_right_under_it(app: Served, visit: Visit) -> None:
+    reader = visit(f"{app.url}/users?state=Update+failed&integration=figma")
+    reader.sees("20 of 69")
+    toggle = reader.toggle("person07")
+    expect(toggle).to_have_attribute("aria-expanded", "false")
+    toggle.click()
+    expect(toggle).to_have_attribute("aria-expanded", "true")
+    panel = reader.page.locator(f"#{toggle.get_attribute('aria-controls')}")
+    expect(panel).to_contain_text("Assigned roles (3)")
+    expect(panel.get_by_role("rowheader")).to_have_text(["Role 0", "Role 1", "Role 2"])
+    expect(panel).to_contain_text("Seat limit reached")
+    expect(panel).to_contain_text("First seen")
+    row, details = reader.row("person07").bounding_box(), panel.bounding_box()
+    assert row
+    assert details
+    assert abs(row["y"] + row["height"] - details["y"]) < 2
+
+
+def test_several_rows_are_open_at_once_and_the_keyboard_is_enough(
+    app: Served, visit: Visit
+) -> None:
+    reader = visit(f"{app.url}/users?integration=figma")
+    reader.sees("60 of 69")
+    first, second = reader.toggle("person01"), reader.toggle("person03")
+    first.focus()
+    reader.page.keyboard.press("Enter")
+    expect(reader.page.get_by_text("Assigned roles (1)")).to_be_visible()
+    expect(first).to_be_focused()
+    second.focus()
+    reader.page.keyboard.press("Space")
+    expect(reader.page.get_by_text("Assigned roles (3)")).to_be_visible()
+    expect(reader.page.get_by_text("Assigned roles (1)")).to_be_visible()
+    expect(second).to_be_focused()
+    reader.page.keyboard.press("Space")
+    expect(second).to_have_attribute("aria-expanded", "false")
+    expect(reader.page.get_by_text("Assigned roles (3)")).to_be_hidden()
+    expect(first).to_have_attribute("aria-expanded", "true")
+
+
+def test_a_heading_sorts_the_list_and_says_so(app: Served, visit: Visit) -> None:
+    reader = visit(f"{app.url}/users?integration=figma&state=Update+failed")
+    reader.sees("20 of 69")
+    heading = reader.page.get_by_role("columnheader", name="Last updated")
+    heading.get_by_role("button").click()
+    expect(heading).to_have_attribute("aria-sort", "ascending")
+    oldest_first = [p.username for p in sorted(FAILED, key=lambda p: p.last_updated)]
+    reader.lists(oldest_first)
+    assert reader.asked()["sort"] == ["last_updated"]
+    heading.get_by_role("button").click()
+    expect(heading).to_have_attribute("aria-sort", "descending")
+    reader.lists(oldest_first[::-1])
+    assert reader.asked()["sort"] == ["-last_updated"]
+
+
+def test_the_next_page_shows_the_rest(app: Served, visit: Visit) -> None:
+    reader = visit(f"{app.url}/users?integration=figma")
+    reader.sees("60 of 69")
+    reader.page.get_by_role("button", name="Page 2", exact=True).click()
+    expect(reader.toggle("person59")).to_be_visible()
+    reader.lists([f"person{n}" for n in range(50, 60)])
+    assert reader.asked()["page"] == ["2"]
+    other = visit(reader.page.url)
+    expect(other.toggle("person59")).to_be_visible(timeout=PATIENCE)
+
+
+# ---- users: downloads --------------------------------------------------------------------------
+
+
+def downloaded(reader: Reader, name: str) -> bytes:
+    with reader.page.expect_download() as download:
+        reader.page.get_by_role("link", name=name, exact=True).click()
+    return download.value.path().read_bytes()
+
+
+def csv_rows(content: bytes) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(content.decode("utf-8-sig"))))
+
+
+def sheet_cells(content: bytes) -> list[tuple[Cell, ...]]:
+    sheet = openpyxl.load_workbook(io.BytesIO(content)).active
+    assert sheet
+    return list(sheet.iter_rows())
+
+
+def test_the_downloads_hold_exactly_the_filtered_list(app: Served, visit: Visit) -> None:
+    reader = visit(f"{app.url}/users?integration=figma&state=Update+failed")
+    reader.sees("20 of 69")
+    rows = csv_rows(downloaded(reader, "CSV"))
+    assert [row["Username in app"] for row in rows] == [p.username for p in FAILED]
+    assert [row["Last updated"] for row in rows] == [p.last_updated for p in FAILED]
+    assert [row["App access"] for row in rows] == [p.roles for p in FAILED]
+    header, *cells = sheet_cells(downloaded(reader, "Excel"))
+    at = [cell.value for cell in header].index("Username in app")
+    assert [row[at].value for row in cells] == [p.username for p in FAILED]
+
+
+def test_formulas_are_neutralised_but_for_the_raw_download(app: Served, visit: Visit) -> None:
+    reader = visit(f"{app.url}/users?integration=okta")
+    reader.sees("9 of 69")
+    for row in csv_rows(downloaded(reader, "CSV")):
+        assert [cell for cell in row.values() if cell.startswith(("=", "+", "-", "@"))] == []
+    raw = csv_rows(downloaded(reader, "Raw CSV"))
+    assert {row["Upstream user ID"] for row in raw} == set(HOSTILE)
+    cells = [cell for row in sheet_cells(downloaded(reader, "Excel")) for cell in row]
+    assert [cell for cell in cells if cell.data_type == "f" or cell.hyperlink] == []
+
+
+# ---- text from the data ------------------------------------------------------------------------
+
+
+CREATED = """() => {
+  const found = [], look = (root) => root.querySelectorAll("*").forEach((e) => {
+    if (e.shadowRoot) look(e.shadowRoot);
+    if (e.hostname === "evil.example" || e.protocol === "javascript:") found.push(e.outerHTML);
+    if (/evil.example/.test(e.getAttribute("src"))) found.push(e.outerHTML);
+    if (e.localName === "img" && e.getAttribute("src") === "x") found.push(e.outerHTML);
+    if (e.localName === "script" && e.textContent.includes("alert(")) found.push(e.outerHTML);
+    if (e.matches(".katex, strong a, code.inline")) found.push(e.outerHTML);
+  });
+  look(document);
+  return found;
+}"""
+
+
+def test_hostile_names_are_shown_as_they_are(app: Served, visit: Visit) -> None:
+    reader = visit(f"{app.url}/users?integration=okta")
+    reader.sees("9 of 69")
+    for number, text in enumerate(HOSTILE):
+        toggle = reader.toggle(f"{text}{number}")
+        toggle.click()
+        expect(reader.row(f"{text}{number}")).to_contain_text(text)
+    expect(reader.page.get_by_text("Assigned roles (2)")).to_have_count(len(HOSTILE))
+    for text in HOSTILE:
+        expect(
+            reader.page.get_by_role("rowheader").get_by_text(text, exact=True)
+        ).not_to_have_count(0)
+    assert reader.page.evaluate(CREATED) == []
+
+
+def test_hostile_roles_can_be_chosen_as_they_are(app: Served, visit: Visit) -> None:
+    reader = visit(f"{app.url}/users")
+    reader.sees("69")
+    for text in HOSTILE[:4]:
+        reader.page.get_by_label("Role", exact=True).first.click()
+        option = reader.page.get_by_role("option", name=text, exact=True)
+        expect(option).to_have_text(text)
+        assert reader.page.evaluate(CREATED) == []
+        option.click()
+        reader.page.keyboard.press("Escape")
+    reader.sees("4 of 69")
+    assert reader.asked()["role"] == list(HOSTILE[:4])
+    assert reader.page.evaluate(CREATED) == []
+
+
+def test_hostile_names_do_nothing_on_health(app: Served, visit: Visit) -> None:
+    reader = visit(f"{app.url}/?integration=okta")
+    expect(reader.page.get_by_role("heading", name="Top failure reasons")).to_be_visible()
+    expect(reader.page.get_by_test_id("stDataFrame")).to_have_count(2)
+    assert reader.page.evaluate(CREATED) == []
+
+
+# ---- health ------------------------------------------------------------------------------------
+
+CHARTS = (
+    "Accounts by provisioning state",
+    "State mix over time",
+    "Newly failed per day",
+    "Failing at the end of the day",
+    "Failure rate",
+)
+
+
+def test_every_chart_is_drawn_and_told_in_words(app: Served, visit: Visit) -> None:
+    page = visit(f"{app.url}/").page
+    for title in CHARTS:
+        figure = page.get_by_role("figure", name=re.compile(f"^{title}. "))
+        expect(figure.locator("svg.main-svg").first).to_be_visible(timeout=PATIENCE)
+
+
+def test_a_click_on_a_bar_opens_its_accounts(app: Served, visit: Visit) -> None:
+    reader = visit(f"{app.url}/?integration=figma")
+    figure = reader.page.get_by_role("figure", name=re.compile("^Accounts by provisioning state"))
+    bars = figure.locator(".bars .point")
+    expect(bars).to_have_count(11, timeout=PATIENCE)
+    box = bars.nth(6).bounding_box()  # Update failed is the seventh of the lifecycle
+    assert box
+    reader.page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    reader.sees("20 of 69")
+    expect(reader.page).to_have_url(re.compile("integration="))
+    assert reader.asked() == {"integration": ["figma"], "state": ["Update failed"]}
+
+
+def test_a_click_on_an_integration_opens_its_accounts(app: Served, visit: Visit) -> None:
+    reader = visit(f"{app.url}/")
+    table = reader.page.get_by_test_id("stDataFrame").last
+    expect(table.locator("canvas").first).to_be_visible(timeout=PATIENCE)
+    table.scroll_into_view_if_needed()
+    box = table.bounding_box()
+    assert box
+    reader.page.mouse.click(box["x"] + 15, box["y"] + 35 + 17)  # the first row's marker
+    reader.sees("60 of 69")
+    expect(reader.page).to_have_url(re.compile("integration="))
+    assert reader.asked() == {"integration": ["figma"]}
+
+
+# ---- layout ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [420, 1440])
+def test_no_page_is_wider_than_its_window(
+    app: Served, visit: Visit, width: int, scheme: ColorScheme
+) -> None:
+    reader = visit(f"{app.url}/users", width=width, scheme=scheme)
+    reader.sees("69")
+    reader.toggle("person00").click()
+    expect(reader.page.get_by_text("No assigned roles")).to_be_visible()
+    assert _sideways(reader.page) == 0
+    assert (_brightness(reader.page) > 128) == (scheme == "light")
+    reader.page.goto(app.url)
+    expect(reader.page.get_by_role("figure").last).to_be_visible(timeout=PATIENCE)
+    assert _sideways(reader.page) == 0
+
+
+def _sideways(page: Page) -> int:
+    """Pixels that the page is wider than the window."""
+    return page.evaluate(
+        """() => Math.max(...[...document.querySelectorAll("html, main")]
+            .map((e) => e.scrollWidth - e.clientWidth))"""
+    )
+
+
+def _brightness(page: Page) -> float:
+    colour = page.evaluate(
+        "getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor"
+    )
+    return sum(map(float, re.findall(r"[\d.]+", colour)[:3])) / 3

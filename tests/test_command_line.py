@@ -1,0 +1,503 @@
+"""The `rollcall` command: its exit codes, and what it says."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import openpyxl
+import pytest
+from builders import (
+    TODAY,
+    YESTERDAY,
+    a_snapshot_file,
+    an_account,
+    an_unmatched_account,
+    usernames,
+)
+from sqlalchemy import select
+
+import rollcall
+from data.home import Home
+from data.store import close_stores, open_store
+from data.tables import account_version, integration, snapshot, state_change, state_count
+from rollcall import main
+
+DONE, REFUSED, USAGE = 0, 1, 2
+STAMP = f"{TODAY:%Y-%m-%dT%H-%M-%SZ}"
+
+
+def run(*words: object) -> int:
+    """The exit code, wherever it comes from: argparse ends the process by itself."""
+    try:
+        return main([str(word) for word in words])
+    except SystemExit as end:
+        return int(end.code or DONE)
+
+
+def listed(home: Home, **asked: Any) -> list[str]:
+    with open_store(home.database_url).connect() as con:
+        return usernames(con, **asked)
+
+
+def everything_in(home: Home) -> dict[str, list[str]]:
+    """The store's content, but for when it was loaded."""
+    told = {}
+    with open_store(home.database_url).connect() as con:
+        for table in (account_version, integration, snapshot, state_change, state_count):
+            columns = [c for c in table.c if c.name not in ("loaded_at", "account_key")]
+            told[table.name] = sorted(str(tuple(row)) for row in con.execute(select(*columns)))
+    close_stores()
+    return told
+
+
+def tree(folder: Path) -> dict[str, tuple[int, float]]:
+    return {
+        str(path.relative_to(folder)): (path.stat().st_size, path.stat().st_mtime)
+        for path in folder.rglob("*")
+    }
+
+
+# ---- load ---------------------------------------------------------------------------------------
+
+
+def test_load_takes_files_whose_paths_say_what_they_are(
+    home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = [
+        a_snapshot_file(tmp_path, [an_account("new")], at=TODAY),
+        a_snapshot_file(tmp_path, [an_account("old")], at=YESTERDAY),
+    ]
+    assert run("load", *paths) == DONE
+    assert capsys.readouterr().out.splitlines() == [
+        "figma at 2026-11-22 06:00:00 UTC: 1 accounts.",
+        "figma at 2026-11-23 06:00:00 UTC: 1 accounts.",
+    ]
+    assert listed(home) == ["new"]
+    assert listed(home, as_of=YESTERDAY) == ["old"]
+    assert all(path.exists() for path in paths)
+
+
+def test_load_is_told_what_the_path_does_not_say(home: Home, tmp_path: Path) -> None:
+    path = tmp_path / "export.2026.csv.gz"
+    path.write_bytes(gzip.compress(b"login\nada\n"))
+    options = ("--integration", "Salesforce EMEA", "--taken-at", "2026-11-23T06:00:00Z")
+    assert run("load", path, *options) == DONE
+    assert listed(home, integration=("Salesforce EMEA",), as_of=TODAY) == ["ada"]
+    assert (home.archive / "Salesforce EMEA" / f"{STAMP}.csv.gz").exists()
+
+
+def test_load_of_what_is_known_already_is_done(
+    home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = a_snapshot_file(tmp_path)
+    assert [run("load", path), run("load", path)] == [DONE, DONE]
+    assert "known already, nothing changed" in capsys.readouterr().out
+
+
+def test_load_replaces_only_when_told_to(
+    home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("load", a_snapshot_file(tmp_path, [an_account("ada")]))
+    other = a_snapshot_file(tmp_path, [an_account("bob")])
+    assert run("load", other) == REFUSED
+    assert "rollcall load --replace" in capsys.readouterr().err
+    assert listed(home) == ["ada"]
+    assert run("load", other, "--replace") == DONE
+    assert listed(home) == ["bob"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        (f"figma/{STAMP}.csv", "a,b\n1,2\n", "no column for the username in app"),
+        (f"figma/{STAMP}.pdf", "x", "has no known ending"),
+        (f"figma/{STAMP}.json", '{"error": 1}', "expected a list of accounts"),
+        ("figma/export.csv", "login\nada\n", "--integration and --taken-at"),
+        (f"figma/{STAMP}.csv", None, "No such file or directory"),
+        ("figma/2026-11-22.csv/x", "", "Is a directory"),
+    ],
+)
+def test_load_says_why_it_refuses_a_file_and_loads_the_others(
+    home: Home,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    content: str | None,
+    words: str,
+) -> None:
+    path = tmp_path / name
+    path.parent.mkdir(parents=True)
+    if content is not None:
+        path.write_text(content)
+    good = a_snapshot_file(tmp_path, [an_account("bob")], integration="slack")
+    assert run("load", path.parent if words == "Is a directory" else path, good) == REFUSED
+    assert words in capsys.readouterr().err
+    assert listed(home) == ["bob"]
+
+
+def test_load_is_not_to_blame_for_other_files_in_the_inbox(
+    home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nonsense = a_snapshot_file(home.inbox, [an_account("")], integration="slack")
+    os.utime(nonsense, (0, 0))
+    assert run("load", a_snapshot_file(tmp_path)) == DONE
+    assert "1 of 1 rows are no accounts" in capsys.readouterr().err
+
+
+def test_load_leaves_alone_what_others_still_write(home: Home, tmp_path: Path) -> None:
+    half_written = a_snapshot_file(home.inbox, integration="slack")
+    assert run("load", a_snapshot_file(tmp_path)) == DONE
+    assert half_written.exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["load"],
+        ["load", "x.csv", "--taken-at", "yesterday"],
+        ["load", "x.csv", "--nonsense"],
+        ["nonsense"],
+        ["export"],
+        ["export", "--output", "x", "--format", "docx"],
+        ["export", "--output", "x", "--as-of", "long ago"],
+        ["export", "--output", "x", "--state", "Sleeping"],
+        ["export", "--output", "x", "--active", "maybe"],
+        ["export", "--output", "x", "--sort", "password"],
+        ["export", "--output", "x", "--q", "caf\udce9"],  # café in Latin-1
+        ["sample"],
+        ["sample", "x", "--days", "0"],
+        ["sample", "x", "--accounts", "-5"],
+        ["sample", "x", "--seed", "one"],
+    ],
+)
+def test_wrong_usage_says_so_and_does_nothing(
+    home: Home, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    assert run(*words) == USAGE
+    assert "usage: rollcall" in capsys.readouterr().err
+
+
+def test_every_command_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ("load", "check", "export", "rebuild", "sample"):
+        assert run(command, "--help") == DONE
+        assert f"usage: rollcall {command}" in capsys.readouterr().out
+
+
+# ---- check --------------------------------------------------------------------------------------
+
+
+def test_check_tells_what_a_load_would_give_and_loads_nothing(
+    home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [an_account("a", active="perhaps"), an_account("b"), an_account("")]
+    path = a_snapshot_file(tmp_path, rows, integration="Sales: EMEA")
+    before = tree(home.root)
+    assert run("check", path) == DONE
+    assert capsys.readouterr().out == (
+        f"{path.name}: 2 accounts, 1 of 3 rows rejected, "
+        "1 accounts with a value that was not understood.\n"
+    )
+    assert tree(home.root) == before
+    assert "rollcall.duckdb" not in before
+
+
+def test_check_works_while_the_store_is_in_use_and_with_any_file_name(
+    home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "export (1).csv"
+    path.write_text("login\nada\n")
+    assert run("check", path) == DONE
+    assert capsys.readouterr().out == "export (1).csv: 1 accounts.\n"
+
+
+def test_check_answers_in_json_one_object_per_file(
+    home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = a_snapshot_file(tmp_path, [an_account("a"), an_account("a"), an_account("b")])
+    bad, missing = tmp_path / "bad.csv", tmp_path / "missing.csv"
+    bad.write_text("")
+    assert run("check", "--json", good, bad, missing) == REFUSED
+    first, second, third = map(json.loads, capsys.readouterr().out.splitlines())
+    assert first == {
+        "file": good.name,
+        "rows_read": 3,
+        "accepted": 2,
+        "rejected": 1,
+        "flagged": 0,
+    }
+    assert second == {
+        "file": "bad.csv",
+        "refused": "bad.csv is empty; expected a line of headings.",
+    }
+    assert third == {"file": "missing.csv", "refused": f"{missing}: No such file or directory."}
+
+
+def test_check_says_why_a_file_would_be_refused(
+    home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "x.pdf"
+    path.write_text("x")
+    assert run("check", path) == REFUSED
+    assert "has no known ending" in capsys.readouterr().err
+
+
+# ---- export -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def stocked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A home in which two integrations are loaded; tests only read it."""
+    root = tmp_path_factory.mktemp("stocked")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ROLLCALL_HOME", str(root / "home"))
+        delivered = [
+            a_snapshot_file(root, [an_account("old")], at=YESTERDAY),
+            a_snapshot_file(
+                root,
+                [
+                    an_account("ada", user="Zoe", roles=["Admin"], active="no"),
+                    an_account("bob", user="Bob", state="Update failed", email="bob@x.io"),
+                    an_unmatched_account("cy", state="Delete failed", active=""),
+                ],
+            ),
+            a_snapshot_file(root, [an_account("dee", roles=["Owner"])], integration="slack"),
+        ]
+        assert run("load", *delivered) == DONE
+    yield root / "home"
+    close_stores()
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        ([], ["dee", "bob", "ada", "cy"]),
+        (["--sort", "username_in_app"], ["ada", "bob", "cy", "dee"]),
+        (["--sort=-username_in_app"], ["dee", "cy", "bob", "ada"]),
+        (["--integration", "slack"], ["dee"]),
+        (["--integration", "slack", "--integration", "figma"], ["dee", "bob", "ada", "cy"]),
+        (["--integration", "nowhere"], []),
+        (["--state", "Update failed"], ["bob"]),
+        (["--state", "update_failed", "--state", "delete-failed"], ["bob", "cy"]),
+        (["--role", "Admin", "--role", "Owner"], ["dee", "ada"]),
+        (["--active", "no"], ["ada"]),
+        (["--active", "unknown"], ["cy"]),
+        (["--match", "unmatched"], ["cy"]),
+        (["--q", "BOB@"], ["bob"]),
+        (["--as-of", "2026-11-22T12:00:00Z"], ["old"]),
+        (["--as-of", "2020-01-01"], []),
+        (["--state", "Onboarded", "--active", "yes", "--q", "e"], ["dee"]),
+    ],
+)
+def test_export_gives_the_list_that_the_page_would_show(
+    stocked: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    found: list[str],
+) -> None:
+    monkeypatch.setenv("ROLLCALL_HOME", str(stocked))
+    path = tmp_path / "users.csv"
+    assert run("export", "--output", path, *options) == DONE
+    with path.open(newline="", encoding="utf-8") as file:
+        assert [row["Username in app"] for row in csv.DictReader(file)] == found
+    assert capsys.readouterr().out == f"{path}: {len(found)} accounts.\n"
+
+
+@pytest.mark.parametrize("form", ["csv", "raw.csv", "xlsx"])
+def test_export_writes_every_format(
+    stocked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    monkeypatch.setenv("ROLLCALL_HOME", str(stocked))
+    path = tmp_path / f"users.{form}"
+    assert run("export", "--format", form, "--output", path) == DONE
+    if form == "xlsx":
+        assert openpyxl.load_workbook(path).active.max_row == 5
+    else:
+        assert len(path.read_text().splitlines()) == 5
+
+
+def test_export_to_a_folder_that_is_not_there_says_so(
+    stocked: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("ROLLCALL_HOME", str(stocked))
+    path = tmp_path / "nowhere" / "users.csv"
+    assert run("export", "--output", path) == REFUSED
+    assert capsys.readouterr().err == f"{path}: No such file or directory.\n"
+
+
+# ---- rebuild ------------------------------------------------------------------------------------
+
+
+def test_a_rebuilt_store_equals_the_one_before(
+    home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    history = [
+        a_snapshot_file(tmp_path, [an_account("a"), an_account("b")], at=TODAY),
+        a_snapshot_file(tmp_path, [an_account("a", state="Deleted")], integration="slack"),
+        a_snapshot_file(tmp_path, [an_account("a", state="Update failed")], at=YESTERDAY),
+    ]
+    for path in history:
+        run("load", path)
+    run("load", "--replace", a_snapshot_file(tmp_path, [an_account("c"), an_account("a")]))
+    before = {name: rows for name, rows in everything_in(home).items() if name != "snapshot"}
+    (home.archive / ".DS_Store").touch()
+    capsys.readouterr()
+    assert run("rebuild") == DONE
+    assert capsys.readouterr().out.splitlines()[-1] == "The store holds 3 snapshots again."
+    after = everything_in(home)
+    assert len(after.pop("snapshot")) == 3
+    assert after == before
+    assert not list(home.root.glob("*.new*"))
+
+
+def test_rebuild_leaves_the_store_as_it_was_where_a_file_cannot_be_loaded(
+    home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("load", a_snapshot_file(tmp_path), a_snapshot_file(tmp_path, integration="slack"))
+    before = everything_in(home)
+    broken = home.archive / "slack" / f"{STAMP}.ndjson"
+    broken.write_text("[]")
+    stray = home.archive / "figma" / "notes.txt"
+    stray.touch()
+    assert run("rebuild") == REFUSED
+    told = capsys.readouterr().err
+    assert f"{broken}: " in told
+    assert f"{stray}: notes.txt does not say" in told
+    assert "The store stays as it was: 2 of 3 files" in told
+    assert everything_in(home) == before
+    assert not list(home.root.glob("*.new*"))
+
+
+def test_rebuild_without_an_archive_leaves_the_store_alone(
+    home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("rebuild") == DONE
+    assert "nothing to rebuild" in capsys.readouterr().out
+
+
+def test_rebuild_does_not_mind_what_a_killed_rebuild_has_left(home: Home, tmp_path: Path) -> None:
+    run("load", a_snapshot_file(tmp_path))
+    for ending in (".new", ".new.wal"):
+        (home.root / f"rollcall.duckdb{ending}").write_text("half written")
+    assert run("rebuild") == DONE
+    assert listed(home) == ["ada"]
+
+
+# ---- sample -------------------------------------------------------------------------------------
+
+
+def test_sample_writes_snapshots_that_load(
+    home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ("--accounts", 20, "--days", 2, "--integrations", 3, "--seed", 5)
+    assert run("sample", tmp_path / "made", *options) == DONE
+    assert capsys.readouterr().out == f"{tmp_path / 'made'}: 6 snapshots.\n"
+    paths = [path for path in (tmp_path / "made").rglob("*") if path.is_file()]
+    assert run("load", *paths) == DONE
+    assert len(listed(home)) >= 30
+
+
+# ---- while the app runs -------------------------------------------------------------------------
+
+
+APP = """if True:
+    import sys
+    from threading import Event
+    from data import inbox
+    from data.home import here
+    from data.store import open_store
+
+    inbox.LOOKED_AT_EVERY = 0.05
+    home, stop = here(), Event()
+    store = open_store(home.database_url)
+    print("ready", flush=True)
+    inbox.watch(store, home, stop)
+"""
+
+
+@pytest.fixture
+def app(home: Home) -> Iterator[subprocess.Popen[str]]:
+    """Another process that has the store open and watches the inbox."""
+    command = [sys.executable, "-c", APP]
+    root = Path(rollcall.__file__).parent
+    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "ready\n"
+        yield process
+        process.kill()
+
+
+def test_load_hands_files_over_to_the_running_app(
+    home: Home,
+    tmp_path: Path,
+    app: subprocess.Popen[str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    good = a_snapshot_file(tmp_path, [an_account("ada")])
+    assert run("load", good) == DONE
+    assert capsys.readouterr().out == f"figma/{STAMP}.ndjson: loaded by the running app.\n"
+
+    bad = a_snapshot_file(tmp_path, [an_account("")], integration="slack")
+    assert run("load", good, bad) == REFUSED
+    told = capsys.readouterr()
+    assert "1 of 1 rows are no accounts" in told.err
+    assert "figma" in told.out
+
+    better = a_snapshot_file(tmp_path, [an_account("bob")], integration="slack")
+    assert run("load", better) == DONE
+
+    assert run("export", "--output", tmp_path / "x.csv") == REFUSED
+    assert "is open in another process. Stop it, then try again." in capsys.readouterr().err
+    assert run("rebuild") == REFUSED
+    assert run("check", good) == DONE
+
+    app.kill()
+    app.wait()
+    assert listed(home) == ["ada", "bob"]
+
+
+def test_load_takes_over_where_the_app_ends(
+    home: Home,
+    tmp_path: Path,
+    app: subprocess.Popen[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def app_ends(_: Home, file: Any, **options: Any) -> Path:
+        path = put(home, file, **options)
+        app.kill()
+        app.wait()
+        return path
+
+    app.send_signal(signal.SIGSTOP)  # it hangs
+    put = rollcall.put_into_inbox
+    monkeypatch.setattr(rollcall, "put_into_inbox", app_ends)
+    assert run("load", a_snapshot_file(tmp_path)) == DONE
+    assert capsys.readouterr().out == "figma at 2026-11-23 06:00:00 UTC: 1 accounts.\n"
+
+
+def test_load_gives_up_on_an_app_that_does_not_take_the_file(
+    home: Home,
+    tmp_path: Path,
+    app: subprocess.Popen[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    app.send_signal(signal.SIGSTOP)  # it hangs
+    monkeypatch.setattr(rollcall, "LONGEST_WAIT", 0.1)
+    assert run("load", a_snapshot_file(tmp_path)) == REFUSED
+    assert f"has not taken the files out of {home.inbox}" in capsys.readouterr().err

@@ -1,0 +1,201 @@
+"""Which store a reader sees: the sample's, until there is a real snapshot."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from builders import a_snapshot_file
+from sqlalchemy import Engine, func, select
+
+from data import current as module
+from data.current import Current, current, prepare_sample, remove_sample
+from data.home import Home
+from data.loading import SnapshotFile, load
+from data.store import close_stores, open_store
+from data.tables import snapshot
+
+DAYS, INTEGRATIONS = 2, 2
+
+
+@pytest.fixture
+def home(home: Home, monkeypatch: pytest.MonkeyPatch) -> Home:
+    """An installation that starts with a small sample."""
+    monkeypatch.delenv("ROLLCALL_NO_SAMPLE")
+    monkeypatch.setattr(module, "SAMPLE_DAYS", DAYS)
+    monkeypatch.setattr(module, "SAMPLE_INTEGRATIONS", INTEGRATIONS)
+    return home
+
+
+def snapshots_in(engine: Engine) -> int:
+    with engine.connect() as con:
+        return con.scalar(select(func.count()).select_from(snapshot)) or 0
+
+
+def restarted(home: Home) -> Current:
+    """What is seen after a restart, before anything is prepared."""
+    close_stores()
+    return current(home)
+
+
+def it_is(monkeypatch: pytest.MonkeyPatch, day: int) -> None:
+    monkeypatch.setattr(module, "_newest", lambda: datetime(2026, 11, day, 6))
+
+
+def samples(home: Home) -> list[str]:
+    return sorted(path.name for path in home.sample.glob("*.duckdb"))
+
+
+def test_an_empty_store_shows_the_sample_once_it_is_ready(home: Home) -> None:
+    assert current(home).is_sample
+    assert current(home).ready == 0
+    prepare_sample(home)
+    seen = current(home)
+    assert (seen.is_sample, seen.ready) == (True, 1.0)
+    assert snapshots_in(seen.engine) == DAYS * INTEGRATIONS
+    assert snapshots_in(open_store(home.database_url)) == 0
+
+
+def test_a_real_snapshot_replaces_the_sample_at_once_and_for_good(
+    home: Home, tmp_path: Path
+) -> None:
+    prepare_sample(home)
+    real = open_store(home.database_url)
+    load(real, SnapshotFile.placed(a_snapshot_file(tmp_path)))
+    assert current(home) == (real, False, 1.0)
+    assert snapshots_in(real) == 1
+    assert not restarted(home).is_sample
+
+
+def test_no_sample_is_made_where_there_is_real_data(home: Home, tmp_path: Path) -> None:
+    load(open_store(home.database_url), SnapshotFile.placed(a_snapshot_file(tmp_path)))
+    prepare_sample(home)
+    assert not home.sample.exists()
+
+
+def test_no_sample_is_made_where_the_environment_declines_it(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROLLCALL_NO_SAMPLE", "1")
+    prepare_sample(home)
+    assert not current(home).is_sample
+    assert not home.sample.exists()
+
+
+def test_a_removed_sample_stays_removed_after_a_restart(home: Home) -> None:
+    prepare_sample(home)
+    remove_sample(home)
+    assert not current(home).is_sample
+    assert not home.sample.exists()
+    assert not restarted(home).is_sample
+    prepare_sample(home)
+    assert snapshots_in(current(home).engine) == 0
+    assert not home.sample.exists()
+
+
+def test_a_sample_removed_while_it_is_made_is_made_no_further(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loads: list[SnapshotFile] = []
+
+    def removed_meanwhile(_: Engine, file: SnapshotFile, *, replace: bool) -> None:
+        loads.append(file)
+        home.sample_removed.touch()
+
+    monkeypatch.setattr(module, "load", removed_meanwhile)
+    prepare_sample(home)
+    assert len(loads) == 1
+
+
+def test_real_data_that_arrives_while_the_sample_is_made_ends_the_making(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def real_meanwhile(*_: object, **__: object) -> None:
+        load(open_store(home.database_url), SnapshotFile.placed(a_snapshot_file(tmp_path)))
+
+    monkeypatch.setattr(module, "load", real_meanwhile)
+    prepare_sample(home)
+    assert snapshots_in(current(home).engine) == 1
+
+
+def test_a_sample_of_yesterday_is_replaced_at_the_next_start(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    it_is(monkeypatch, day=22)
+    prepare_sample(home)
+    close_stores()
+    it_is(monkeypatch, day=23)
+    prepare_sample(home)
+    assert samples(home) == ["2026-11-23.duckdb"]
+    assert current(home).ready == 1.0
+    with current(home).engine.connect() as con:
+        assert con.scalar(select(func.max(snapshot.c.taken_at))) == datetime(2026, 11, 23, 6)
+
+
+def test_a_running_app_keeps_its_sample_when_the_day_ends(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    it_is(monkeypatch, day=22)
+    prepare_sample(home)
+    it_is(monkeypatch, day=23)
+    assert current(home).ready == 1.0
+    assert samples(home) == ["2026-11-22.duckdb"]
+
+
+class Killed(BaseException):
+    """The process ends."""
+
+
+@pytest.fixture
+def half_made(home: Home, monkeypatch: pytest.MonkeyPatch) -> Home:
+    """A home whose app was killed in the middle of the sample."""
+    loads: list[SnapshotFile] = []
+
+    def killed_in_between(engine: Engine, file: SnapshotFile, *, replace: bool) -> None:
+        if len(loads) == 3:
+            raise Killed
+        loads.append(file)
+        load(engine, file, replace=replace)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "load", killed_in_between)
+        with pytest.raises(Killed):
+            prepare_sample(home)
+    return home
+
+
+def test_a_sample_that_was_cut_short_is_completed_at_the_next_start(half_made: Home) -> None:
+    assert restarted(half_made).ready == 3 / (DAYS * INTEGRATIONS)
+    prepare_sample(half_made)
+    assert current(half_made).ready == 1.0
+    assert snapshots_in(current(half_made).engine) == DAYS * INTEGRATIONS
+
+
+def test_what_a_killed_start_has_left_is_cleared_away(half_made: Home) -> None:
+    left = half_made.sample / "tmp123" / "figma" / "2026-11-23.csv"
+    left.parent.mkdir(parents=True)
+    left.touch()
+    close_stores()
+    prepare_sample(half_made)
+    assert [path.suffix for path in half_made.sample.iterdir() if path.is_dir()] == []
+
+
+def test_a_sample_that_another_version_began_is_completed(
+    half_made: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = module.sample_snapshots
+    monkeypatch.setattr(
+        module, "sample_snapshots", lambda *args, **options: made(*args, **options, seed=2)
+    )
+    close_stores()
+    prepare_sample(half_made)
+    assert current(half_made).ready == 1.0
+
+
+def test_a_complete_sample_is_not_made_again(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepare_sample(home)
+    close_stores()
+    monkeypatch.delattr(module, "sample_snapshots")
+    prepare_sample(home)
+    assert current(home).ready == 1.0

@@ -1,0 +1,391 @@
+"""How provisioning goes: the numbers on Health, each worked out by hand."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+
+import pandas as pd
+import pytest
+from builders import TODAY, Deliveries, an_account, an_unmatched_account
+from sqlalchemy import Connection
+
+from queries.health import (
+    daily_failing,
+    daily_outcomes,
+    daily_states,
+    failure_reasons,
+    integrations_now,
+    newest_day,
+    oldest_wait,
+)
+
+MONDAY, TUESDAY, WEDNESDAY, THURSDAY = days = [
+    datetime(2026, 11, 23, 6) + timedelta(days=n) for n in range(4)
+]
+ALWAYS = date(2000, 1, 1)
+
+
+def in_states(*states: str) -> list[dict[str, object]]:
+    """Accounts u0, u1, …: one in each state; a state that is empty: that account is not there."""
+    return [an_account(f"u{n}", state=state) for n, state in enumerate(states) if state]
+
+
+def accounts_by_state(con: Connection, *integrations: str, since: date = ALWAYS) -> dict:
+    """Day → state → accounts, without zeros."""
+    frame = daily_states(con, integrations, since)
+    told: dict[int, dict[str, int]] = {}
+    for row in frame.itertuples():
+        told.setdefault(row.day.day, {})
+        if row.accounts:
+            told[row.day.day][row.state] = row.accounts
+    return told
+
+
+def outcomes_of(con: Connection, *integrations: str, since: date = ALWAYS) -> dict:
+    """(day, operation) → (failed, settled), without those where neither happened."""
+    frame = daily_outcomes(con, integrations, since)
+    return {
+        (row.day.day, row.operation): (row.failed, row.settled)
+        for row in frame.itertuples()
+        if row.failed or row.settled
+    }
+
+
+# ---- states per day -----------------------------------------------------------------------------
+
+
+def test_a_day_shows_the_integrations_without_a_snapshot_as_they_were_before(
+    snapshots: Deliveries, con: Connection
+) -> None:
+    snapshots.take(*in_states("Onboarded", "Onboarded"), integration="figma", at=MONDAY)
+    snapshots.take(*in_states("Update failed"), integration="slack", at=TUESDAY)
+    snapshots.take(*in_states("Onboarded", "Deleted"), integration="figma", at=THURSDAY)
+    assert accounts_by_state(con) == {
+        23: {"Onboarded": 2},
+        24: {"Onboarded": 2, "Update failed": 1},
+        26: {"Onboarded": 1, "Deleted": 1, "Update failed": 1},
+    }
+
+
+def test_a_day_without_any_snapshot_is_missing_and_not_zero(
+    snapshots: Deliveries, con: Connection
+) -> None:
+    for day in (MONDAY, THURSDAY):
+        snapshots.take(*in_states("Onboarded"), at=day)
+    assert list(accounts_by_state(con)) == [23, 26]
+    assert set(daily_outcomes(con, [], ALWAYS)["day"]) == {MONDAY.date(), THURSDAY.date()}
+    assert list(daily_failing(con, [], ALWAYS)["day"]) == [MONDAY.date(), THURSDAY.date()]
+
+
+def test_the_last_snapshot_of_a_day_counts(snapshots: Deliveries, con: Connection) -> None:
+    snapshots.take(*in_states("Onboarded", "Onboarded"), at=MONDAY + timedelta(hours=17))
+    snapshots.take(*in_states("Update failed", "Update failed"), at=MONDAY)
+    assert accounts_by_state(con) == {23: {"Onboarded": 2}}
+
+
+def test_a_day_begins_at_midnight_utc(snapshots: Deliveries, con: Connection) -> None:
+    snapshots.take(*in_states("Onboarded"), at=datetime(2026, 11, 23, 23, 59, 59))
+    snapshots.take(*in_states("Deleted"), at=datetime(2026, 11, 24))
+    assert accounts_by_state(con) == {23: {"Onboarded": 1}, 24: {"Deleted": 1}}
+
+
+def test_the_first_day_of_a_period_knows_what_was_before_it(
+    snapshots: Deliveries, con: Connection
+) -> None:
+    snapshots.take(*in_states("Deleted"), integration="slack", at=MONDAY)
+    snapshots.take(*in_states("Onboarded"), integration="figma", at=WEDNESDAY)
+    since = WEDNESDAY.date()
+    assert accounts_by_state(con, since=since) == {25: {"Deleted": 1, "Onboarded": 1}}
+
+
+def test_active_and_unmatched_accounts_are_counted_in_each_state(
+    snapshots: Deliveries, con: Connection
+) -> None:
+    snapshots.take(
+        an_account("1", active="yes"),
+        an_account("2", active="no"),
+        an_unmatched_account("3", active=""),
+        an_unmatched_account("4", active="yes", state="Deleted"),
+        an_account("5", user=None, email="e@x.io", state="Deleted", active="no"),
+    )
+    frame = daily_states(con, [], ALWAYS).set_index("state")
+    numbers = frame[["accounts", "active", "unmatched"]]
+    assert numbers.loc["Onboarded"].to_list() == [3, 1, 1]
+    assert numbers.loc["Deleted"].to_list() == [2, 1, 1]
+
+
+def test_unrecognised_states_are_counted_in_a_bucket_of_their_own(
+    snapshots: Deliveries, con: Connection
+) -> None:
+    snapshots.take(*in_states("Onboarded", "on holiday"))
+    assert accounts_by_state(con) == {23: {"Onboarded": 1, "Unrecognised": 1}}
+
+
+# ---- outcomes -----------------------------------------------------------------------------------
+
+
+def test_an_account_that_comes_into_a_failed_state_has_newly_failed(
+    snapshots: Deliveries, con: Connection
+) -> None:
+    snapshots.take(
+        *in_states("Update ongoing", "Update ongoing", "Delete awaiting", "Onboarded"), at=MONDAY
+    )
+    snapshots.take(
+        *in_states("Update failed", "Update failed", "Delete failed", "Onboarded"), at=TUESDAY
+    )
+    snapshots.take(
+        *in_states("Update failed", "Update awaiting", "Delete failed", "Onboarded"), at=WEDNESDAY
+    )
+    assert outcomes_of(con) == {(24, "update"): (2, 0), (24, "delete"): (1, 0)}
+
+
+def test_the_first_snapshot_of_an_integration_tells_of_no_failures(
+    snapshots: Deliveries, con: Connection
+) -> None:
+    snapshots.take(*in_states("Update failed"), integration="figma", at=MONDAY)
+    snapshots.take(*in_states("Delete failed"), integration="slack", at=TUESDAY)
+    snapshots.take(*in_states("Update failed"), integration="figma", at=TUESDAY)
+    assert outcomes_of(con) == {}
+
+
+def test_an_account_that_is_new_and_failed_has_newly_failed(
+    snapshots: Deliveries, con: Connection
+) -> None:
+    snapshots.take(*in_states("Onboarded"), at=MONDAY)
+    snapshots.take(*in_states("Onboarded", "Provisioning failed"), at=TUESDAY)
+    assert outcomes_of(con) == {(24, "provision"): (1, 0)}
+
+
+def test_an_operation_is_settled_when_its_account_is_onboarded_or_deleted(
+    snapshots: Deliveries, con: Connection
+) -> None:
+    snapshots.take(
+        *in_states("Provisioning ongoing", "Update failed", "Delete awaiting", "Onboarded"),
+        at=MONDAY,
+    )
+    snapshots.take(*in_states("Onboarded", "Onboarded", "Deleted", "Deleted"), at=TUESDAY)
+    assert outcomes_of(con) == {
+        (24, "provision"): (0, 1),
+        (24, "update"): (0, 1),
+        (24, "delete"): (0, 1),
+    }
+
+
+def test_an_account_that_is_gone_is_neither_settled_nor_failed(
+    snapshots: Deliveries, con: Connection
+) -> None:
+    snapshots.take(*in_states("Onboarded", "Update ongoing", "Update failed"), at=MONDAY)
+    snapshots.take(*in_states("Onboarded"), at=TUESDAY)
+    assert outcomes_of(con) == {}
+
+
+def test_all_snapshots_of_a_day_add_to_its_outcomes(snapshots: Deliveries, con: Connection) -> None:
+    snapshots.take(*in_states("Update ongoing", "Update ongoing"), at=MONDAY)
+    noon = TUESDAY + timedelta(hours=6)
+    snapshots.take(*in_states("Update failed", "Update ongoing"), at=TUESDAY)
+    snapshots.take(*in_states("Onboarded", "Update failed"), at=noon)
+    assert outcomes_of(con) == {(24, "update"): (2, 1)}
+
+
+def test_the_failure_rate_is_failed_of_all_that_ended_and_unknown_where_nothing_did(
+    snapshots: Deliveries, con: Connection
+) -> None:
+    snapshots.take(*in_states(*["Update ongoing"] * 4, "Delete ongoing"), at=MONDAY)
+    snapshots.take(*in_states("Update failed", *["Onboarded"] * 3, "Deleted"), at=TUESDAY)
+    frame = daily_outcomes(con, [], TUESDAY.date()).set_index("operation")
+    assert frame.loc["update", "rate"] == 0.25
+    assert frame.loc["delete", "rate"] == 0.0
+    assert pd.isna(frame.loc["provision", "rate"])
+    monday = daily_outcomes(con, [], ALWAYS).query("day == @MONDAY.date()")
+    assert len(monday) == 3
+    assert monday["rate"].isna().all()
+
+
+# ---- now ----------------------------------------------------------------------------------------
+
+
+def test_integrations_now_counts_the_newest_snapshot_of_each(
+    snapshots: Deliveries, con: Connection
+) -> None:
+    snapshots.take(*in_states("Update failed", "Update failed"), integration="figma", at=MONDAY)
+    snapshots.take(
+        an_account("1", state="Update failed", active="yes"),
+        an_account("2", state="Delete awaiting", active="no"),
+        an_unmatched_account("3", state="Provisioning ongoing", active="yes"),
+        an_account("4", state="Deleted", active=""),
+        integration="figma",
+        at=TUESDAY,
+    )
+    snapshots.take(*in_states("Onboarded"), integration="Atlassian", at=MONDAY)
+    frame = integrations_now(con, [])
+    assert frame.to_dict("records") == [
+        {
+            "integration": "Atlassian", "taken_at": MONDAY, "accounts": 1, "active": 1,
+            "unmatched": 0, "failed": 0, "waiting": 0,
+        },
+        {
+            "integration": "figma", "taken_at": TUESDAY, "accounts": 4, "active": 2,
+            "unmatched": 1, "failed": 1, "waiting": 2,
+        },
+    ]  # fmt: skip
+
+
+def test_failing_accounts_are_counted_per_integration_and_day(
+    snapshots: Deliveries, con: Connection
+) -> None:
+    snapshots.take(*in_states("Update failed", "Delete failed"), integration="figma", at=MONDAY)
+    snapshots.take(*in_states("Onboarded"), integration="slack", at=TUESDAY)
+    snapshots.take(*in_states("Onboarded", "Delete failed"), integration="figma", at=WEDNESDAY)
+    frame = daily_failing(con, [], ALWAYS)
+    told = [(row.integration, row.day.day, row.failed) for row in frame.itertuples()]
+    assert told == [
+        ("figma", 23, 2),
+        ("figma", 24, 2),
+        ("figma", 25, 1),
+        ("slack", 24, 0),
+        ("slack", 25, 0),
+    ]
+
+
+def test_reasons_are_counted_by_code_then_by_text_most_first(
+    snapshots: Deliveries, con: Connection
+) -> None:
+    failed = {"state": "Update failed"}
+    snapshots.take(
+        an_account("1", code="E1", reason="User bob is locked", **failed),
+        an_account("2", code="E1", reason="User ada is locked", **failed),
+        an_account("3", code="E1", reason=None, state="Delete failed"),
+        an_account("4", reason="Timeout", **failed),
+        an_account("5", reason="Timeout", **failed),
+        an_account("6", **failed),
+        an_account("7", code="E1", reason="old trouble", state="Onboarded"),
+    )
+    frame = failure_reasons(con, [])
+    assert frame[["reason", "accounts"]].to_numpy().tolist() == [
+        ["E1", 3],
+        ["Timeout", 2],
+        ["No reason given", 1],
+    ]
+    assert frame["example"].to_list()[:2] == ["User ada is locked", "Timeout"]
+    assert len(failure_reasons(con, [], limit=1)) == 1
+
+
+# ---- the oldest wait ----------------------------------------------------------------------------
+
+
+def test_the_oldest_wait_began_when_the_account_came_into_its_state(
+    snapshots: Deliveries, con: Connection
+) -> None:
+    for day, state, reason in (
+        (MONDAY, "Onboarded", None),
+        (TUESDAY, "Update awaiting", "in the queue"),
+        (WEDNESDAY, "Update awaiting", "place 3"),
+    ):
+        snapshots.take(an_account("ada", state=state, reason=reason), an_account("bob"), at=day)
+    assert oldest_wait(con, []) == TUESDAY
+
+
+def test_a_wait_ends_where_the_next_step_begins(snapshots: Deliveries, con: Connection) -> None:
+    for day, state in zip(
+        days, ("Update awaiting", "Update failed", "Update awaiting", "Update ongoing"), strict=True
+    ):
+        snapshots.take(*in_states(state), at=day)
+    assert oldest_wait(con, []) == THURSDAY
+
+
+def test_an_account_that_waits_since_the_first_snapshot_waits_since_then(
+    snapshots: Deliveries, con: Connection
+) -> None:
+    for day in (MONDAY, TUESDAY):
+        snapshots.take(*in_states("Delete ongoing", "Onboarded"), at=day)
+    snapshots.take(*in_states("Update awaiting"), integration="slack", at=TUESDAY)
+    assert oldest_wait(con, []) == MONDAY
+    assert oldest_wait(con, ["slack"]) == TUESDAY
+
+
+def test_time_in_which_an_account_was_gone_is_no_wait(
+    snapshots: Deliveries, con: Connection
+) -> None:
+    snapshots.take(*in_states("Onboarded", "Onboarded"), at=MONDAY)
+    snapshots.take(*in_states("Onboarded"), at=TUESDAY)
+    snapshots.take(*in_states("Onboarded", "Provisioning awaiting"), at=WEDNESDAY)
+    assert oldest_wait(con, []) == WEDNESDAY
+
+
+def test_without_waiting_accounts_there_is_no_oldest_wait(
+    snapshots: Deliveries, con: Connection
+) -> None:
+    snapshots.take(*in_states("Update awaiting", "Onboarded"), at=MONDAY)
+    snapshots.take(*in_states("Onboarded", "Update failed"), at=TUESDAY)
+    assert oldest_wait(con, []) is None
+
+
+# ---- which integrations -------------------------------------------------------------------------
+
+FRAMES = {
+    "daily_states": (
+        lambda con, chosen: daily_states(con, chosen, ALWAYS),
+        ["day", "state", "accounts", "active", "unmatched"],
+    ),
+    "daily_outcomes": (
+        lambda con, chosen: daily_outcomes(con, chosen, ALWAYS),
+        ["day", "operation", "failed", "settled", "rate"],
+    ),
+    "daily_failing": (
+        lambda con, chosen: daily_failing(con, chosen, ALWAYS),
+        ["integration", "day", "failed"],
+    ),
+    "integrations_now": (
+        integrations_now,
+        ["integration", "taken_at", "accounts", "active", "unmatched", "failed", "waiting"],
+    ),
+    "failure_reasons": (failure_reasons, ["reason", "example", "accounts"]),
+}
+
+
+def test_an_empty_store_gives_empty_frames_with_their_columns(con: Connection) -> None:
+    for ask, columns in FRAMES.values():
+        frame = ask(con, [])
+        assert list(frame.columns) == columns
+        assert frame.empty
+    assert newest_day(con, []) is None
+    assert oldest_wait(con, []) is None
+
+
+@pytest.mark.parametrize("name", ["no such", "figma' OR '1'='1", ""])
+def test_an_unknown_integration_gives_empty_frames(
+    snapshots: Deliveries, con: Connection, name: str
+) -> None:
+    snapshots.take(*in_states("Update failed"), at=MONDAY)
+    snapshots.take(*in_states("Update awaiting"), at=TUESDAY)
+    for ask, columns in FRAMES.values():
+        frame = ask(con, [name])
+        assert list(frame.columns) == columns
+        assert frame.empty
+    assert newest_day(con, [name]) is None
+    assert oldest_wait(con, [name]) is None
+
+
+def test_every_number_is_that_of_the_chosen_integrations(
+    snapshots: Deliveries, con: Connection
+) -> None:
+    snapshots.take(*in_states("Update ongoing", "Update ongoing"), at=MONDAY)
+    snapshots.take(*in_states("Update failed", "Onboarded"), at=TUESDAY)
+    snapshots.take(*in_states("Deleted", "Delete failed"), integration="slack", at=WEDNESDAY)
+    assert newest_day(con, ["figma"]) == TUESDAY.date()
+    assert newest_day(con, []) == newest_day(con, ["figma", "slack"]) == WEDNESDAY.date()
+    assert accounts_by_state(con, "figma") == {
+        23: {"Update ongoing": 2},
+        24: {"Update failed": 1, "Onboarded": 1},
+    }
+    assert outcomes_of(con, "figma") == {(24, "update"): (1, 1)}
+    assert outcomes_of(con, "slack") == {}
+    assert list(integrations_now(con, ["slack"])["integration"]) == ["slack"]
+    assert set(daily_failing(con, ["slack"], ALWAYS)["integration"]) == {"slack"}
+    assert list(failure_reasons(con, ["slack"])["accounts"]) == [1]
+
+
+def test_today_is_the_day_of_the_newest_snapshot(snapshots: Deliveries, con: Connection) -> None:
+    snapshots.take(an_account(), at=TODAY)
+    snapshots.take(an_account(), at=TODAY - timedelta(days=3))
+    assert newest_day(con, []) == TODAY.date()

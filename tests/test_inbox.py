@@ -1,0 +1,478 @@
+"""The folder into which people and jobs drop snapshot files, and what becomes of them."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from threading import Event, Thread
+
+import pytest
+from builders import TODAY, YESTERDAY, a_snapshot_file, an_account, usernames
+from sqlalchemy import Engine, func, select
+
+from data import inbox
+from data.home import Home, here
+from data.inbox import (
+    REPLACING,
+    SETTLED_AFTER,
+    Refused,
+    in_words,
+    load_waiting,
+    put_into_inbox,
+    waiting_files,
+    watch,
+)
+from data.loading import Loaded, SnapshotFile
+from data.refusals import NotPlaced, OtherContentKnown, UnknownFormat
+from data.store import open_store
+from data.tables import snapshot
+
+STAMP = f"{TODAY:%Y-%m-%dT%H-%M-%SZ}"
+
+
+@pytest.fixture
+def store(home: Home) -> Iterator[Engine]:
+    """The store of the home."""
+    engine = open_store(home.database_url)
+    yield engine
+    engine.dispose()
+
+
+def files_in(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def listed(store: Engine) -> list[str]:
+    with store.connect() as con:
+        return usernames(con)
+
+
+def look(store: Engine, home: Home) -> list[Loaded | Refused]:
+    """A look into the inbox, some time after the files were written."""
+    for path in home.inbox.rglob("*"):
+        os.utime(path, (0, 0))
+    return load_waiting(store, home)
+
+
+# ---- files that are loaded ----------------------------------------------------------------------
+
+
+def test_a_loaded_file_moves_untouched_to_the_archive(home: Home, store: Engine) -> None:
+    content = a_snapshot_file(home.inbox, [an_account("ada")]).read_bytes()
+    [loaded] = look(store, home)
+    assert isinstance(loaded, Loaded)
+    assert listed(store) == ["ada"]
+    assert (home.archive / "figma" / f"{STAMP}.ndjson").read_bytes() == content
+    assert files_in(home.inbox) == []
+    assert files_in(home.refused) == []
+
+
+def test_files_are_loaded_oldest_first_whatever_their_integration(
+    home: Home, store: Engine
+) -> None:
+    expected = [
+        (YESTERDAY - timedelta(days=1), "slack"),
+        (YESTERDAY, "figma"),
+        (YESTERDAY, "slack"),
+        (TODAY, "figma"),
+    ]
+    for at, integration in reversed(expected):
+        a_snapshot_file(home.inbox, integration=integration, at=at)
+    loaded = look(store, home)
+    assert [(one.file.taken_at, one.file.integration) for one in loaded] == expected
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        ".hidden.ndjson",
+        f".{STAMP}.ndjson.part",
+        f"{STAMP}.ndjson.part",
+        f"{STAMP}.ndjson.tmp",
+        ".DS_Store",
+        ".git/figma/x.csv",
+    ],
+)
+def test_files_with_a_temporary_or_hidden_name_are_left_alone(
+    home: Home, store: Engine, name: str
+) -> None:
+    for folder in (home.inbox, home.inbox / "figma"):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("{}")
+    assert look(store, home) == []
+    assert len(files_in(home.inbox)) == 2
+
+
+def test_a_file_that_was_just_written_is_left_until_it_settles(home: Home, store: Engine) -> None:
+    path = a_snapshot_file(home.inbox)
+    assert load_waiting(store, home) == []
+    assert path.exists()
+    old = time.time() - SETTLED_AFTER
+    os.utime(path, (old, old))
+    assert len(load_waiting(store, home)) == 1
+
+
+def test_a_file_from_a_clock_that_is_ahead_is_loaded_all_the_same(
+    home: Home, store: Engine
+) -> None:
+    ahead = time.time() + 3600
+    os.utime(a_snapshot_file(home.inbox), (ahead, ahead))
+    assert len(load_waiting(store, home)) == 1
+
+
+def test_a_file_that_is_put_into_the_inbox_is_whole_and_loaded_at_once(
+    home: Home, store: Engine, tmp_path: Path
+) -> None:
+    path = a_snapshot_file(tmp_path)
+    put_into_inbox(home, SnapshotFile.placed(path))
+    assert len(load_waiting(store, home)) == 1
+    assert path.exists()
+
+
+def test_loading_the_same_file_again_is_recognised_and_clears_the_inbox(
+    home: Home, store: Engine
+) -> None:
+    for _ in range(2):
+        content = a_snapshot_file(home.inbox).read_bytes()
+        [loaded] = look(store, home)
+    assert isinstance(loaded, Loaded)
+    assert loaded.already
+    assert in_words(loaded) == "figma at 2026-11-23 06:00:00 UTC: known already, nothing changed."
+    assert files_in(home.inbox) == []
+    assert (home.archive / "figma" / f"{STAMP}.ndjson").read_bytes() == content
+
+
+def test_what_became_of_a_file_is_told_in_words(home: Home, store: Engine) -> None:
+    rows = [an_account("a", active="perhaps"), an_account("b"), an_account("")]
+    a_snapshot_file(home.inbox, rows)
+    [loaded] = look(store, home)
+    assert in_words(loaded) == (
+        "figma at 2026-11-23 06:00:00 UTC: 2 accounts, 1 of 3 rows rejected, "
+        "1 accounts with a value that was not understood."
+    )
+
+
+# ---- the same moment again ----------------------------------------------------------------------
+
+
+def test_other_content_for_the_same_moment_is_refused_with_the_way_out(
+    home: Home, store: Engine
+) -> None:
+    for name in ("ada", "bob"):
+        a_snapshot_file(home.inbox, [an_account(name)])
+        [outcome] = look(store, home)
+    assert isinstance(outcome, Refused)
+    assert "loaded already" in outcome.reason
+    assert "--replace" in outcome.reason
+    assert listed(store) == ["ada"]
+
+
+def test_a_replacement_takes_the_place_of_the_snapshot_and_of_its_file(
+    home: Home, store: Engine, tmp_path: Path
+) -> None:
+    a_snapshot_file(home.inbox, [an_account("ada")])
+    look(store, home)
+    other = tmp_path / "other.csv"
+    other.write_text("login\nbob\n")
+    path = put_into_inbox(home, SnapshotFile(other, "figma", TODAY), replace=True)
+    assert path.name == f"{REPLACING}{STAMP}.csv"
+    look(store, home)
+    assert listed(store) == ["bob"]
+    assert files_in(home.archive) == [f"figma/{STAMP}.csv"]
+    assert files_in(home.inbox) == []
+
+
+def test_a_second_file_for_a_moment_does_not_push_the_first_out_of_the_inbox(
+    home: Home, tmp_path: Path
+) -> None:
+    first = a_snapshot_file(tmp_path / "1", [an_account("ada")])
+    other = a_snapshot_file(tmp_path / "2", [an_account("bob")])
+    waiting = put_into_inbox(home, SnapshotFile.placed(first))
+    put_into_inbox(home, SnapshotFile.placed(first))
+    with pytest.raises(OtherContentKnown, match="another file waits in the inbox"):
+        put_into_inbox(home, SnapshotFile.placed(other))
+    assert waiting.read_bytes() == first.read_bytes()
+
+
+# ---- files that are refused ---------------------------------------------------------------------
+
+
+def test_a_refused_file_lies_beside_the_reason(home: Home, store: Engine) -> None:
+    path = home.inbox / "figma" / f"{STAMP}.json"
+    path.parent.mkdir()
+    path.write_text('{"error": "Unauthorized"}')
+    [refused] = look(store, home)
+    assert isinstance(refused, Refused)
+    folder = home.refused / "figma"
+    assert files_in(folder) == [path.name, f"{path.name}.reason.txt"]
+    assert refused.path == folder / path.name
+    assert refused.path.read_text() == '{"error": "Unauthorized"}'
+    reason = (folder / f"{path.name}.reason.txt").read_text(encoding="utf-8")
+    assert reason == f"{refused.reason}\n"
+    assert "expected a list of accounts" in reason
+    assert files_in(home.inbox) == []
+
+
+def test_the_reason_is_there_before_the_file_leaves_the_inbox(
+    home: Home, store: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = home.inbox / "figma" / "nonsense.csv"
+    path.parent.mkdir()
+    path.write_text("x")
+    seen: list[bool] = []
+    move = inbox.shutil.move
+
+    def watched(source: Path, target: Path) -> None:
+        seen.append(target.with_name(f"{target.name}.reason.txt").exists())
+        move(source, target)
+
+    monkeypatch.setattr(inbox.shutil, "move", watched)
+    look(store, home)
+    assert seen == [True]
+
+
+def test_a_file_that_is_loaded_at_last_is_no_longer_among_the_refused(
+    home: Home, store: Engine
+) -> None:
+    path = home.inbox / "figma" / f"{STAMP}.csv"
+    path.parent.mkdir()
+    for content in ("no usable heading\nx\n", "login\nada\n"):
+        path.write_text(content)
+        look(store, home)
+    assert listed(store) == ["ada"]
+    assert files_in(home.refused) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        (f"{STAMP}.csv", "lies in no integration's folder"),
+        ("figma", "lies in no integration's folder"),
+        (f"figma/2026/{STAMP}.csv", "lies in no integration's folder"),
+        ("figma/export.csv", "does not say at which moment it was taken"),
+        ("figma/2026-13-45.csv", "does not say at which moment it was taken"),
+        (f"figma/{STAMP}.pdf", "has no known ending"),
+        (f"figma/{STAMP}", "has no known ending"),
+        (f"fig\\ma/{STAMP}.csv", "cannot name an integration"),
+    ],
+)
+def test_a_file_whose_place_or_name_says_too_little_is_refused_with_words(
+    home: Home, store: Engine, name: str, words: str
+) -> None:
+    path = home.inbox / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("login\nada\n")
+    [refused] = look(store, home)
+    assert isinstance(refused, Refused)
+    assert words in refused.reason
+    assert refused.path.read_text() == "login\nada\n"
+    assert len(files_in(home.refused)) == 2
+    assert files_in(home.inbox) == []
+    assert listed(store) == []
+
+
+def test_a_misplaced_file_never_stands_in_the_way_of_an_integration(
+    home: Home, store: Engine
+) -> None:
+    (home.inbox / "figma").write_text("x")
+    look(store, home)
+    a_snapshot_file(home.inbox, [an_account("")])
+    look(store, home)
+    assert len(files_in(home.refused)) == 4
+
+
+def test_a_refused_file_does_not_stop_the_others(home: Home, store: Engine) -> None:
+    a_snapshot_file(home.inbox, [an_account("")], at=YESTERDAY)
+    a_snapshot_file(home.inbox, [an_account("ada")], at=TODAY)
+    refused, loaded = look(store, home)
+    assert isinstance(refused, Refused)
+    assert isinstance(loaded, Loaded)
+    assert listed(store) == ["ada"]
+
+
+# ---- names --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("export.2026.csv.gz", f"{STAMP}.csv.gz"),
+        ("Export Final.CSV.GZ", f"{STAMP}.csv.gz"),
+        ("a.b.c.ndjson", f"{STAMP}.ndjson"),
+        ("users.JSON", f"{STAMP}.json"),
+        ("users.parquet.zst", f"{STAMP}.parquet.zst"),
+    ],
+)
+def test_a_given_file_gets_the_name_that_says_what_it_is(
+    home: Home, tmp_path: Path, given: str, kept: str
+) -> None:
+    path = tmp_path / given
+    path.write_bytes(b"content")
+    put = put_into_inbox(home, SnapshotFile(path, "Salesforce: EMEA", TODAY))
+    assert put == home.inbox / "Salesforce: EMEA" / kept
+    assert put.read_bytes() == b"content"
+    assert waiting_files(home) == [put]
+    assert [path.name for path in put.parent.iterdir()] == [kept]
+
+
+@pytest.mark.parametrize(
+    "name", ["../x", "a/b", ".hidden", "..", ".", "/etc", "a\\b", "x\0y", "", " "]
+)
+def test_an_integration_never_leads_out_of_the_folder(
+    home: Home, tmp_path: Path, name: str
+) -> None:
+    path = a_snapshot_file(tmp_path)
+    with pytest.raises(NotPlaced, match="cannot name an integration"):
+        put_into_inbox(home, SnapshotFile(path, name, TODAY))
+    assert files_in(home.root) == []
+
+
+def test_a_file_of_unknown_format_does_not_get_into_the_inbox(home: Home, tmp_path: Path) -> None:
+    path = tmp_path / "accounts.pdf"
+    path.write_text("x")
+    with pytest.raises(UnknownFormat):
+        put_into_inbox(home, SnapshotFile(path, "figma", TODAY))
+    assert files_in(home.inbox) == []
+
+
+def test_the_folder_names_the_integration_even_of_a_link(
+    home: Home, store: Engine, tmp_path: Path
+) -> None:
+    path = a_snapshot_file(tmp_path / "elsewhere", integration="exports")
+    link = home.inbox / "figma" / path.name
+    link.parent.mkdir()
+    link.symlink_to(path)
+    [loaded] = look(store, home)
+    assert isinstance(loaded, Loaded)
+    assert loaded.file.integration == "figma"
+
+
+# ---- what goes wrong ----------------------------------------------------------------------------
+
+
+def test_a_file_that_fails_unexpectedly_stays_and_the_others_are_loaded(
+    home: Home, store: Engine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    load = inbox.load
+
+    def unlucky(engine: Engine, file: SnapshotFile, *, replace: bool) -> Loaded:
+        if file.integration == "figma":
+            raise OSError("No space left on device")
+        return load(engine, file, replace=replace)
+
+    monkeypatch.setattr(inbox, "load", unlucky)
+    path = a_snapshot_file(home.inbox, at=YESTERDAY)
+    a_snapshot_file(home.inbox, [an_account("bob")], integration="slack")
+    failed, loaded = look(store, home)
+    assert isinstance(failed, Refused)
+    assert "No space left on device" in failed.reason
+    assert path.exists()
+    assert "stays in the inbox" in caplog.text
+    assert isinstance(loaded, Loaded)
+    monkeypatch.undo()
+    assert len(look(store, home)) == 1
+
+
+def test_watching_goes_on_after_a_failing_look(
+    home: Home, store: Engine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    looks, stop = [], Event()
+
+    def failing_once(*_: object) -> list[Loaded | Refused]:
+        looks.append(len(looks))
+        if len(looks) == 3:
+            stop.set()
+        if len(looks) == 1:
+            raise RuntimeError("unlucky")
+        return []
+
+    monkeypatch.setattr(inbox, "LOOKED_AT_EVERY", 0.01)
+    monkeypatch.setattr(inbox, "load_waiting", failing_once)
+    watcher = Thread(target=watch, args=(store, home, stop))
+    with caplog.at_level(logging.ERROR, "rollcall"):
+        watcher.start()
+        watcher.join(timeout=10)
+    assert looks == [0, 1, 2]
+    assert "unlucky" in caplog.text
+
+
+def test_a_file_that_was_loaded_but_not_yet_moved_when_the_process_died_is_moved_at_the_next_look(
+    home: Home, store: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise SystemExit
+
+    a_snapshot_file(home.inbox)
+    monkeypatch.setattr(inbox.shutil, "move", killed)
+    with pytest.raises(SystemExit):
+        look(store, home)
+    monkeypatch.undo()
+    look(store, home)
+    assert files_in(home.inbox) == []
+    assert files_in(home.archive) == [f"figma/{STAMP}.ndjson"]
+    with store.connect() as con:
+        assert con.scalar(select(func.count()).select_from(snapshot)) == 1
+
+
+# ---- home and store -----------------------------------------------------------------------------
+
+
+def test_the_environment_names_home_and_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROLLCALL_HOME", str(tmp_path / "some where"))
+    monkeypatch.delenv("ROLLCALL_DATABASE_URL", raising=False)
+    assert here().root == tmp_path / "some where"
+    assert here().database_url == f"duckdb:///{tmp_path}/some where/rollcall.duckdb"
+    assert (tmp_path / "some where" / "snapshots").is_dir()
+    monkeypatch.setenv("ROLLCALL_DATABASE_URL", "duckdb:////elsewhere/x.duckdb")
+    assert here().database_url == "duckdb:////elsewhere/x.duckdb"
+
+
+@pytest.mark.parametrize(
+    ("value", "wants"), [("1", False), ("yes", False), ("0", True), ("", True)]
+)
+def test_the_environment_may_decline_the_sample(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str, wants: bool
+) -> None:
+    monkeypatch.setenv("ROLLCALL_NO_SAMPLE", value)
+    assert Home(tmp_path).wants_sample() is wants
+
+
+def test_a_store_that_another_process_holds_says_so(home: Home, store: Engine) -> None:
+    code = """if True:
+        import sys
+        from data.store import StoreInUse, open_store
+        try:
+            open_store(sys.argv[1])
+        except StoreInUse as fault:
+            print(fault)
+        """
+    ended = subprocess.run(
+        [sys.executable, "-c", code, home.database_url],
+        cwd=Path(inbox.__file__).parent.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    words = f"{home.root}/rollcall.duckdb is open in another process.\n"
+    assert (ended.stdout, ended.stderr) == (words, "")
+
+
+def test_threads_that_open_a_store_at_once_get_the_same_one(tmp_path: Path) -> None:
+    url, engines = f"duckdb:///{tmp_path}/new/store.duckdb", []
+    threads = [Thread(target=lambda: engines.append(open_store(url))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(engines) == 8
+    assert len(set(map(id, engines))) == 1
+    engines[0].dispose()

@@ -1,0 +1,377 @@
+"""Loading is whole or not at all: what is refused, in which words, and what stays as it was."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from deliveries import (
+    ADA,
+    BOB,
+    HEADINGS,
+    MONDAY,
+    TUESDAY,
+    accounts,
+    deliver,
+    rejections,
+    sizes,
+)
+from sqlalchemy import Engine, event, select
+
+from data import refusals
+from data.loading import Loaded, SnapshotFile, load, moment_of, remove
+from data.tables import account_version, snapshot, state_change, state_count
+
+CSV = f"{HEADINGS}\n{ADA}\n{BOB}\n"
+JSON = json.dumps([{"login": f"user{n}", "State": "Onboarded"} for n in range(500)])
+
+
+def parquet() -> bytes:
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table({"login": [f"user{n}" for n in range(500)]}), sink)
+    return sink.getvalue().to_pybytes()
+
+
+# ---- where a file belongs -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["2026-11-23T06-00-00Z.csv", "2026-11-23T06:00:00Z.csv.gz", "20261123T060000Z.json"],
+)
+def test_the_path_says_integration_and_moment(tmp_path: Path, name: str):
+    file = SnapshotFile.placed(tmp_path / "figma" / name)
+    assert (file.integration, file.taken_at) == ("figma", MONDAY)
+
+
+def test_arguments_win_over_the_path(tmp_path: Path):
+    path = tmp_path / "figma" / "2026-11-23T06-00-00Z.csv"
+    file = SnapshotFile.placed(path, integration="Salesforce EMEA", taken_at=TUESDAY)
+    assert (file.integration, file.taken_at) == ("Salesforce EMEA", TUESDAY)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "words"),
+    [
+        ("users.csv", {}, "users.csv does not say which integration it lists."),
+        ("users.csv", {"integration": "figma"}, "does not say at which moment it was taken."),
+        ("users.csv", {"taken_at": MONDAY}, "does not say which integration it lists."),
+        ("2026-13-45T06-00-00Z.csv", {"integration": "figma"}, "does not say at which moment"),
+    ],
+)
+def test_a_file_that_says_too_little_is_refused(
+    tmp_path: Path, name: str, given: dict[str, Any], words: str
+):
+    with pytest.raises(refusals.NotPlaced) as refused:
+        SnapshotFile.placed(tmp_path / name, **given)
+    assert words in str(refused.value)
+    assert "like figma/2026-11-23T06-00-00Z.csv, or give --integration" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2026-11-23", datetime(2026, 11, 23)),
+        ("2026-11-23_06-30", datetime(2026, 11, 23, 6, 30)),
+        ("2026-11-23T06:30:15.250Z", datetime(2026, 11, 23, 6, 30, 15)),
+        ("2026-02-30", None),
+        ("yesterday", None),
+        ("", None),
+    ],
+)
+def test_moments_are_spelled_in_several_ways(text: str, moment: datetime | None):
+    assert moment_of(text) == moment
+
+
+# ---- what a load says and writes ----------------------------------------------------------------
+
+
+def test_a_load_says_what_became_of_the_rows(store: Engine, tmp_path: Path):
+    loaded = deliver(store, tmp_path, CSV + ",,,,,,\ncy,cy,,perhaps,,Odd,\n")
+    assert (loaded.rows_read, loaded.accepted, loaded.rejected, loaded.flagged) == (4, 3, 1, 1)
+    with store.connect() as con:
+        kept = con.execute(select(snapshot)).one()
+    assert (kept.file_name, kept.taken_at) == ("accounts.csv", MONDAY)
+    assert (kept.rows_read, kept.accepted, kept.rejected, kept.flagged) == (4, 3, 1, 1)
+    assert len(kept.sha256) == 64
+
+
+def test_an_unchanged_account_costs_no_version(store: Engine, tmp_path: Path):
+    deliver(store, tmp_path, CSV)
+    deliver(store, tmp_path, CSV.replace("Delete failed", "Deleted"), taken_at=TUESDAY)
+    with store.connect() as con:
+        versions = con.execute(
+            select(account_version.c.username_in_app, account_version.c.valid_from).order_by(
+                *account_version.c["valid_from", "username_in_app"]
+            )
+        ).all()
+    assert versions == [("ada", MONDAY), ("bob", MONDAY), ("bob", TUESDAY)]
+
+
+def test_other_spellings_of_the_same_are_no_change(store: Engine, tmp_path: Path):
+    deliver(store, tmp_path, CSV)
+    other = CSV.replace("Admin;Editor", "Editor; Admin").replace("Yes", "TRUE")
+    deliver(store, tmp_path, other.replace("Onboarded", "onboarded"), taken_at=TUESDAY)
+    assert sizes(store)["account_version"] == 2
+
+
+def test_an_account_that_goes_and_comes_back_is_the_same_account(store: Engine, tmp_path: Path):
+    deliver(store, tmp_path, CSV)
+    deliver(store, tmp_path, f"{HEADINGS}\n{ADA}\n", taken_at=TUESDAY)
+    assert set(accounts(store)) == {"ada"}
+    deliver(store, tmp_path, CSV, taken_at=datetime(2026, 11, 25))
+    assert set(accounts(store)) == {"ada", "bob"}
+    assert sizes(store)["account"] == 2
+    assert sizes(store)["account_version"] == 3
+
+
+def test_states_are_counted_with_what_entered_and_left(store: Engine, tmp_path: Path):
+    deliver(store, tmp_path, CSV)
+    deliver(store, tmp_path, CSV.replace("Delete failed", "Deleted"), taken_at=TUESDAY)
+    count, change = state_count.c, state_change.c
+    with store.connect() as con:
+        counts = con.execute(
+            select(
+                count.provisioning_state, count.accounts, count.active, count.entered, count.left
+            )
+            .where(count.taken_at == TUESDAY)
+            .order_by(count.provisioning_state)
+        ).all()
+        changes = con.execute(
+            select(change.from_state, change.to_state, change.accounts).where(
+                change.taken_at == TUESDAY
+            )
+        ).all()
+    assert counts == [
+        ("Delete failed", 0, 0, 0, 1),
+        ("Deleted", 1, 0, 1, 0),
+        ("Onboarded", 1, 1, 0, 0),
+    ]
+    assert changes == [("Delete failed", "Deleted", 1)]
+
+
+def test_integrations_do_not_touch_each_other(store: Engine, tmp_path: Path):
+    deliver(store, tmp_path, CSV)
+    path = tmp_path / "other.csv"
+    path.write_text(f"{HEADINGS}\n{ADA}\n")
+    load(store, SnapshotFile(path, "slack", MONDAY))
+    assert sizes(store)["account_current"] == 3
+    assert remove(store, "slack", MONDAY)
+    assert set(accounts(store)) == {"ada", "bob"}
+
+
+# ---- refused whole ------------------------------------------------------------------------------
+
+MOSTLY_NONE = "login,State\nada,Onboarded\n,Onboarded\n,Deleted\n"
+
+REFUSED = [
+    pytest.param(
+        "a.xlsx", CSV, refusals.UnknownFormat,
+        "a.xlsx has no known ending; expected one of .csv, .tsv, .json, .ndjson, .jsonl, .parquet.",
+        id="unknown ending",
+    ),
+    pytest.param(
+        "a.parquet.gz", gzip.compress(parquet()), refusals.UnknownFormat,
+        "a.parquet.gz: a Parquet file is compressed inside; deliver it as it is, as .parquet.",
+        id="compressed Parquet",
+    ),
+    pytest.param(
+        "a.csv", "", refusals.NoUsableHeader,
+        "a.csv is empty; expected a line of headings.", id="empty CSV",
+    ),
+    pytest.param(
+        "a.csv", "\n \n", refusals.NoUsableHeader,
+        "a.csv is empty; expected a line of headings.", id="blank CSV",
+    ),
+    pytest.param("a.json", "", refusals.UnreadableFile, "a.json is empty", id="empty JSON"),
+    pytest.param(
+        "a.parquet", b"", refusals.UnreadableFile, "too small to be a Parquet file.",
+        id="empty Parquet",
+    ),
+    pytest.param(
+        "a.csv", "Name,State\nada,Onboarded\n", refusals.NoUsableHeader,
+        "a.csv has no column for the username in app. Found: Name, State. Expected a heading like "
+        "“Username in app”, “userName” or “login”.",
+        id="header without a username",
+    ),
+    pytest.param(
+        "a.json", '[{"name": "ada"}]', refusals.NoUsableHeader,
+        "a.json has no column for the username in app. Found: name.",
+        id="JSON without a username",
+    ),
+    pytest.param(
+        "a.json", '{"error": {"code": 401, "message": "Token expired"}}',
+        refusals.NotAListOfAccounts,
+        "a.json is one JSON object; expected a list of accounts: [{…}, {…}].",
+        id="JSON error body",
+    ),
+    pytest.param(
+        "a.json", "[1, 2]", refusals.NotAListOfAccounts,
+        "a.json lists no accounts: no record in it is an object with keys.",
+        id="list of numbers",
+    ),
+    pytest.param(
+        "a.json", "<html>502 Bad Gateway</html>", refusals.UnreadableFile,
+        "a.json is not JSON: it starts with '<'.",
+        id="HTML for JSON",
+    ),
+    pytest.param(
+        "a.ndjson", "<html>\n502 Bad Gateway</html>", refusals.NotAListOfAccounts,
+        "a.ndjson lists no accounts: no record in it is an object with keys.",
+        id="HTML for NDJSON",
+    ),
+    pytest.param(
+        "a.json", JSON[:7000], refusals.UnreadableFile,
+        "a.json cannot be read; it may be cut off or damaged.",
+        id="JSON cut off",
+    ),
+    pytest.param(
+        "a.parquet", parquet()[:-100], refusals.UnreadableFile,
+        "a.parquet cannot be read; it may be cut off or damaged.",
+        id="Parquet cut off",
+    ),
+    pytest.param(
+        "a.csv.gz", gzip.compress((CSV * 500).encode())[:-50], refusals.UnreadableFile,
+        "a.csv.gz cannot be read; it may be cut off or damaged.",
+        id="gzip cut off",
+    ),
+    pytest.param(
+        "a.json.zst", pa.compress(JSON.encode(), codec="zstd", asbytes=True)[:-50],
+        refusals.UnreadableFile,
+        "a.json.zst cannot be read; it may be cut off or damaged.",
+        id="zstd cut off",
+    ),
+    pytest.param(
+        "a.csv.gz", CSV, refusals.UnreadableFile,
+        "a.csv.gz cannot be read; it may be cut off or damaged.",
+        id="no gzip at all",
+    ),
+    pytest.param(
+        "a.csv.zst", CSV, refusals.UnreadableFile,
+        "a.csv.zst cannot be read; it may be cut off or damaged.",
+        id="no zstd at all",
+    ),
+    pytest.param(
+        "a.csv", CSV.encode("utf-16"), refusals.UnreadableFile,
+        "a.csv is not UTF-8 text. Save or export it as UTF-8 (in Excel: “CSV UTF-8”).",
+        id="UTF-16",
+    ),
+    pytest.param(
+        "a.csv", f"{CSV}Zoé,zoe,,,,,\n".encode("latin-1"), refusals.UnreadableFile,
+        "a.csv is not UTF-8 text. Save or export it as UTF-8 (in Excel: “CSV UTF-8”).",
+        id="Latin-1",
+    ),
+    pytest.param(
+        "a.ndjson", '{"login": "ada"}\n{"login": "Zoé"}\n'.encode("latin-1"),
+        refusals.UnreadableFile,
+        "a.ndjson is not UTF-8 text.",
+        id="NDJSON in Latin-1",
+    ),
+    pytest.param(
+        "a.json", '[{"login": "ada"}, {"login": "Zoé"}]'.encode("latin-1"),
+        refusals.UnreadableFile,
+        "a.json is not UTF-8 text.",
+        id="JSON in Latin-1",
+    ),
+    pytest.param(
+        "a.csv", MOSTLY_NONE, refusals.MostlyRejected,
+        "a.csv: 2 of 3 rows are no accounts, which is more than half; nothing was loaded. "
+        "The first: line 3: The row has no username in app.",
+        id="mostly rejected",
+    ),
+    pytest.param(
+        "a.csv", f"{HEADINGS}\n", refusals.NoAccounts,
+        "a.csv lists no accounts, but the snapshot before does; nothing was loaded. "
+        "An empty list is more often a failed export than an app without users.",
+        id="empty list, CSV",
+    ),
+    pytest.param(
+        "a.json", "[]", refusals.NoAccounts, "a.json lists no accounts, but", id="empty list, JSON"
+    ),
+    pytest.param(
+        "a.ndjson", "", refusals.NoAccounts, "a.ndjson lists no accounts, but", id="empty NDJSON"
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "content", "refusal", "words"), REFUSED)
+def test_a_refused_file_says_why_and_leaves_the_store_as_it_was(
+    store: Engine,
+    tmp_path: Path,
+    name: str,
+    content: str | bytes,
+    refusal: type[refusals.SnapshotRefused],
+    words: str,
+):
+    deliver(store, tmp_path, CSV)
+    before = sizes(store), accounts(store), rejections(store)
+    with pytest.raises(refusal) as refused:
+        deliver(store, tmp_path, content, name, TUESDAY)
+    assert words in str(refused.value)
+    assert str(tmp_path) not in str(refused.value)
+    assert len(str(refused.value).splitlines()) == 1
+    assert (sizes(store), accounts(store), rejections(store)) == before
+    assert deliver(store, tmp_path, CSV + ",\n", "next.csv", TUESDAY).accepted == 2
+
+
+def test_the_same_moment_with_other_content_is_refused_and_says_how_to_replace(
+    store: Engine, tmp_path: Path
+):
+    deliver(store, tmp_path, CSV, "first.csv")
+    other = f"{HEADINGS}\n{ADA}\n"
+    with pytest.raises(refusals.OtherContentKnown) as refused:
+        deliver(store, tmp_path, other, "second.csv")
+    assert str(refused.value) == (
+        "figma at 2026-11-23 06:00:00 UTC is loaded already, from first.csv with other content. "
+        "To put second.csv in its place: rollcall load --replace."
+    )
+    assert set(accounts(store)) == {"ada", "bob"}
+    assert deliver(store, tmp_path, other, "second.csv", replace=True).accepted == 1
+    assert set(accounts(store)) == {"ada"}
+
+
+def test_the_same_file_again_changes_nothing_and_says_so(store: Engine, tmp_path: Path):
+    first = deliver(store, tmp_path, CSV)
+    before = sizes(store)
+    again = deliver(store, tmp_path, CSV)
+    assert (first.already, again.already) == (False, True)
+    assert (again.rows_read, again.accepted) == (2, 2)
+    assert sizes(store) == before
+
+
+@pytest.mark.parametrize(("name", "content"), [("a.csv", HEADINGS), ("a.json", "[]")])
+def test_the_first_list_of_an_integration_may_be_empty(
+    store: Engine, tmp_path: Path, name: str, content: str
+):
+    assert deliver(store, tmp_path, content, name).accepted == 0
+    assert deliver(store, tmp_path, CSV, taken_at=TUESDAY).accepted == 2
+
+
+def test_removing_what_is_not_there_says_so(store: Engine, tmp_path: Path):
+    assert not remove(store, "figma", MONDAY)
+    deliver(store, tmp_path, CSV)
+    assert not remove(store, "figma", TUESDAY)
+    assert remove(store, "figma", MONDAY)
+    assert sizes(store)["account_version"] == 0
+
+
+def test_a_load_that_fails_on_the_way_leaves_the_store_as_it_was(store: Engine, tmp_path: Path):
+    deliver(store, tmp_path, CSV)
+    before = sizes(store), accounts(store)
+
+    def fail(_con: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith("INSERT INTO snapshot"):
+            raise RuntimeError("the disk is full")
+
+    event.listen(store, "before_cursor_execute", fail)
+    with pytest.raises(RuntimeError):
+        deliver(store, tmp_path, f"{HEADINGS}\n{ADA}\n", taken_at=TUESDAY)
+    event.remove(store, "before_cursor_execute", fail)
+    assert (sizes(store), accounts(store)) == before
+    assert isinstance(deliver(store, tmp_path, CSV, taken_at=TUESDAY), Loaded)

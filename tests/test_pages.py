@@ -1,0 +1,586 @@
+"""What the pages say, run without a browser: every page with rows, and every one without."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dropped_files import HOSTILE, Delivered, deliver, hostile_accounts
+from streamlit.testing.v1 import AppTest
+
+from data.current import _newest, _sample_url, current
+from data.home import Home
+from data.inbox import Refused, load_waiting
+from data.loading import SnapshotFile, load
+from data.sample import sample_snapshots
+from data.states import STATE_BY_NAME
+from data.store import open_store
+from queries.filters import Filters
+from queries.users import PAGE_SIZE, SORTS
+from widgets.health import meant_by
+
+PAGES = Path(__file__).parent.parent / "pages"
+TODAY, YESTERDAY = "2026-01-02T06-00-00Z", "2026-01-01T06-00-00Z"
+ONE_VALUE_EACH = [
+    *(("state", name) for name in STATE_BY_NAME),
+    *(("active", value) for value in ("yes", "no", "unknown")),
+    *(("match", value) for value in ("matched", "unmatched")),
+    ("integration", "figma"),
+    ("role", "Editor"),
+    ("q", "ada"),
+    ("as_of", "2026-01-01T12:00:00Z"),
+    ("page", "2"),
+    *(("sort", name) for name in SORTS),
+]
+HOSTILE_VALUES = ["", "nonsense", "'; DROP TABLE account --", "\0", "%", "-1", "١", "9" * 400]
+
+
+@dataclass
+class Page:
+    """A page as a reader finds it."""
+
+    run: AppTest
+
+    @property
+    def table(self) -> dict[str, Any]:
+        return json.loads(self.run.get("bidi_component")[0].proto.json)
+
+    @property
+    def usernames(self) -> list[str]:
+        return [row["label"] for row in self.table["rows"]]
+
+    @property
+    def headings(self) -> list[str]:
+        return [column["label"] for column in self.table["columns"]]
+
+    @property
+    def count(self) -> str:
+        return next(m.value for m in self.run.markdown if "accounts" in m.value)
+
+    @property
+    def address(self) -> dict[str, Any]:
+        return dict(self.run.query_params)
+
+    def panel(self, username: str) -> list[dict[str, Any]]:
+        """The details of an account, its row opened."""
+        id_ = next(row["id"] for row in self.table["rows"] if row["label"] == username)
+        self.run.session_state["users"] = {"open": [id_]}
+        self.run.run()
+        return self.table["details"][id_]
+
+
+def page(name: str, **params: Any) -> Page:
+    run = AppTest.from_file(PAGES / name, default_timeout=20)
+    for param, value in params.items():
+        run.query_params[param] = value
+    run.run()
+    assert not run.exception, [fault.message for fault in run.exception]
+    return Page(run)
+
+
+def users(**params: Any) -> Page:
+    return page("users.py", **params)
+
+
+def load_all(home: Home, *accounts: Delivered, **delivery: str) -> None:
+    deliver(home, accounts, **delivery)
+    outcomes = load_waiting(open_store(home.database_url), home, settled=False)
+    refused = [outcome.reason for outcome in outcomes if isinstance(outcome, Refused)]
+    assert not refused
+
+
+def accounts(count: int, **same: str) -> list[Delivered]:
+    return [
+        Delivered(user=f"User {n:03} <u{n}@x.io>", username=f"user{n:03}", **same)
+        for n in range(count)
+    ]
+
+
+ADA = Delivered("Ada Lovelace <ada@x.io>", "ada", "Admin; Editor", "yes", "00u1", "Onboarded")
+BOB = Delivered("Bob <bob@x.io>", "bob", "Editor", "no", "00u2", "Update failed")
+CY = Delivered("", "cy", "", "", "", "Deleted")
+
+
+# ---- every page ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in PAGES.glob("*.py")))
+def test_every_page_says_what_to_do_where_nothing_was_loaded(home: Home, name: str) -> None:
+    shown = page(name)
+    assert [s.value for s in shown.run.subheader] == ["No snapshots yet"]
+    assert str(home.inbox) in shown.run.code[0].value
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in PAGES.glob("*.py")))
+def test_every_page_draws_rows(home: Home, name: str) -> None:
+    load_all(home, ADA, BOB, CY)
+    shown = page(name)
+    assert "No snapshots yet" not in [s.value for s in shown.run.subheader]
+    assert shown.run.get("bidi_component") or shown.run.get("plotly_chart")
+
+
+def test_the_navigation_leads_from_health_to_users(home: Home) -> None:
+    load_all(home, ADA)
+    shown = page("navigation.py")
+    assert [t.value for t in shown.run.title] == ["Health"]
+    shown.run.switch_page("users.py").run()
+    assert not shown.run.exception
+    assert [t.value for t in shown.run.title] == ["Users"]
+    assert shown.usernames == ["ada"]
+
+
+@pytest.mark.parametrize("name", ["users.py", "health.py"])
+def test_no_filter_fails_on_an_empty_store(home: Home, name: str) -> None:
+    for param, value in ONE_VALUE_EACH:
+        page(name, **{param: value})
+
+
+# ---- users: the list -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("params", "usernames"),
+    [
+        ({}, ["ada", "bob", "cy"]),
+        ({"state": "Update failed"}, ["bob"]),
+        ({"state": ["Update failed", "Deleted"]}, ["bob", "cy"]),
+        ({"role": "Editor"}, ["ada", "bob"]),
+        ({"role": "Admin"}, ["ada"]),
+        ({"active": "yes"}, ["ada"]),
+        ({"active": "no"}, ["bob"]),
+        ({"active": "unknown"}, ["cy"]),
+        ({"match": "matched"}, ["ada", "bob"]),
+        ({"match": "unmatched"}, ["cy"]),
+        ({"q": "LOVELACE"}, ["ada"]),
+        ({"q": "bob@"}, ["bob"]),
+        ({"q": "00U2"}, ["bob"]),
+        ({"q": "c", "active": "unknown"}, ["cy"]),
+        ({"q": "ada", "active": "no"}, []),
+        ({"integration": "figma"}, ["ada", "bob", "cy"]),
+    ],
+)
+def test_an_address_narrows_the_list(
+    home: Home, params: dict[str, Any], usernames: list[str]
+) -> None:
+    load_all(home, ADA, BOB, CY)
+    shown = users(**params)
+    assert sorted(shown.usernames) == usernames
+    assert shown.address == params
+
+
+def test_the_count_says_how_many_of_all_are_listed(home: Home) -> None:
+    load_all(home, ADA, BOB, CY)
+    assert users().count == "**3** accounts"
+    assert users(active="yes").count == "**1** of 3 accounts"
+
+
+def test_a_list_without_rows_says_what_to_do(home: Home) -> None:
+    load_all(home, ADA)
+    shown = users(state="Deleted")
+    assert shown.usernames == []
+    assert shown.table["empty"] == "No accounts match these filters. Clear one to see more."
+
+
+@pytest.mark.parametrize("param", ["integration", "state", "role", "active", "match", "as_of"])
+def test_a_filter_that_is_none_is_not_asked(home: Home, param: str) -> None:
+    load_all(home, ADA, BOB)
+    for value in HOSTILE_VALUES:
+        assert users(**{param: value}).usernames == ["ada", "bob"], value
+
+
+@pytest.mark.parametrize("param", ["sort", "page", "unheard_of"])
+def test_an_order_or_a_page_that_is_none_is_the_first(home: Home, param: str) -> None:
+    load_all(home, *accounts(60))
+    for value in HOSTILE_VALUES:
+        assert users(**{param: value}).usernames[0] == "user000", value
+
+
+def test_anything_can_be_searched_for(home: Home) -> None:
+    load_all(home, ADA)
+    for value in HOSTILE_VALUES:
+        assert users(q=value).usernames == ([] if value else ["ada"]), value
+
+
+def test_a_percent_sign_and_an_underscore_are_searched_for_as_such(home: Home) -> None:
+    load_all(home, ADA, Delivered(username="a_b"), Delivered(username="100%"))
+    assert users(q="_").usernames == ["a_b"]
+    assert users(q="%").usernames == ["100%"]
+
+
+def test_the_integration_is_a_column_only_where_there_are_several_to_tell_apart(
+    home: Home,
+) -> None:
+    load_all(home, ADA)
+    assert "Integration" not in users().headings
+    load_all(home, BOB, integration="okta")
+    assert "Integration" in users().headings
+    assert "Integration" in users(integration=["figma", "okta"]).headings
+    assert "Integration" not in users(integration="okta").headings
+    assert users(integration="okta").usernames == ["bob"]
+
+
+def test_the_table_has_the_columns_of_the_brief_in_their_order(home: Home) -> None:
+    load_all(home, ADA)
+    assert users().headings == [
+        "User",
+        "Username in app",
+        "App access",
+        "Active in app",
+        "Upstream user ID",
+        "Provisioning state",
+        "Last updated",
+    ]
+
+
+def test_an_unmatched_account_is_quietly_called_so(home: Home) -> None:
+    load_all(home, CY)
+    cell = users().table["rows"][0]["cells"]["user"]
+    assert cell == {"kind": "quiet", "text": "Unmatched"}
+
+
+# ---- users: order and pages ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sort", "usernames"),
+    [
+        ("user", ["ada", "bob", "cy"]),
+        ("-user", ["bob", "ada", "cy"]),  # those without a user last either way
+        ("username_in_app", ["ada", "bob", "cy"]),
+        ("-username_in_app", ["cy", "bob", "ada"]),
+        ("roles", ["cy", "bob", "ada"]),
+        ("provisioning_state", ["ada", "bob", "cy"]),
+        ("-provisioning_state", ["cy", "bob", "ada"]),
+        ("upstream_user_id", ["ada", "bob", "cy"]),
+    ],
+)
+def test_the_list_is_in_the_order_that_the_address_names(
+    home: Home, sort: str, usernames: list[str]
+) -> None:
+    load_all(home, CY, BOB, ADA)
+    shown = users(sort=sort)
+    assert shown.usernames == usernames
+    assert shown.table["sort"] == {"key": sort.lstrip("-"), "descending": sort[0] == "-"}
+
+
+def test_a_page_of_the_list_can_be_addressed(home: Home) -> None:
+    load_all(home, *accounts(PAGE_SIZE + 5))
+    assert users().usernames == [f"user{n:03}" for n in range(PAGE_SIZE)]
+    assert users(page="2").usernames == [f"user{n:03}" for n in range(PAGE_SIZE, PAGE_SIZE + 5)]
+
+
+@pytest.mark.parametrize("beyond", ["3", "999999999999999999999"])
+def test_a_page_beyond_the_end_is_the_first(home: Home, beyond: str) -> None:
+    load_all(home, *accounts(PAGE_SIZE + 5))
+    assert users(page=beyond).usernames[0] == "user000"
+
+
+def test_another_filter_leads_back_to_the_first_page(home: Home) -> None:
+    load_all(home, *accounts(2 * PAGE_SIZE + 5))
+    shown = users(page="3")
+    shown.run.text_input(key="q").set_value("user").run()
+    assert shown.usernames[0] == "user000"
+
+
+def test_a_list_that_shrinks_below_its_page_is_still_drawn(home: Home) -> None:
+    load_all(home, *accounts(2 * PAGE_SIZE + 5))
+    shown = users(page="3")
+    load_all(home, *accounts(PAGE_SIZE + 5), taken_at=TODAY)
+    shown.run.run()
+    assert not shown.run.exception
+    assert shown.usernames
+
+
+# ---- users: filters that are clicked -------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("preset", "usernames"),
+    [
+        ("Failed", ["bob"]),
+        ("Waiting longest", ["dee", "eve"]),
+        ("Unmatched", ["cy"]),
+        ("Active but deleted", ["zoe"]),
+    ],
+)
+def test_a_preset_replaces_the_filters(home: Home, preset: str, usernames: list[str]) -> None:
+    at = {"last_updated": "2025-01-01T00:00:00Z"}
+    load_all(
+        home,
+        ADA,
+        BOB,
+        CY,
+        Delivered(username="eve", state="Update ongoing"),
+        Delivered(username="dee", state="Delete awaiting", **at),
+        Delivered(username="zoe", state="Deleted"),
+    )
+    shown = users(q="nobody")
+    shown.run.button(key=f"preset_{preset}").click().run()
+    assert not shown.run.exception
+    assert shown.usernames == usernames
+    assert "q" not in shown.address
+
+
+def test_clear_all_asks_for_everything_again(home: Home) -> None:
+    load_all(home, ADA, BOB)
+    shown = users(state="Onboarded", role="Admin", active="yes", match="matched", q="ada")
+    assert shown.usernames == ["ada"]
+    shown.run.button(key="clear").click().run()
+    assert shown.usernames == ["ada", "bob"]
+    assert shown.address == {}
+    assert "clear" not in [button.key for button in shown.run.button]
+
+
+def test_a_role_that_the_chosen_integration_lacks_is_no_longer_asked(home: Home) -> None:
+    load_all(home, ADA)
+    load_all(home, BOB, integration="okta")
+    shown = users(role="Admin")
+    shown.run.multiselect(key="integration").select("okta").run()
+    assert not shown.run.exception
+    assert shown.usernames == ["bob"]
+
+
+def test_the_downloads_ask_for_the_list_that_is_shown(home: Home) -> None:
+    load_all(home, ADA, BOB)
+    shown = users(state="Update failed", q="b&b=<1>", sort="-user")
+    links = shown.run.get("html")[-1].proto.body
+    assert "export/users.csv?state=Update+failed&amp;q=b%26b%3D%3C1%3E&amp;sort=-user" in links
+
+
+# ---- users: the past -----------------------------------------------------------------------------
+
+
+def test_the_past_is_listed_as_it_was(home: Home) -> None:
+    load_all(home, ADA, Delivered(username="gone", roles="Left"), taken_at=YESTERDAY)
+    load_all(home, ADA._replace(state="Update failed"), BOB, taken_at=TODAY)
+    then = users(as_of="2026-01-01T12:00:00Z")
+    assert then.usernames == ["ada", "gone"]
+    assert then.table["rows"][0]["cells"]["provisioning_state"]["text"] == "Onboarded"
+    assert users(as_of="2026-01-01T12:00:00Z", role="Left").usernames == ["gone"]
+    assert users().usernames == ["ada", "bob"]
+    assert users(as_of="2020-01-01").usernames == []
+
+
+def test_the_past_is_marked_as_such_with_a_way_back(home: Home) -> None:
+    load_all(home, ADA, taken_at=YESTERDAY)
+    load_all(home, ADA, BOB, taken_at=TODAY)
+    shown = users(as_of="2026-01-01T12:00:00Z")
+    assert any("As of 2026-01-01 12:00 UTC" in m.value for m in shown.run.markdown)
+    shown.run.button(key="now").click().run()
+    assert shown.usernames == ["ada", "bob"]
+    assert shown.address == {}
+
+
+# ---- users: an open row --------------------------------------------------------------------------
+
+
+def blocks(panel: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
+    return [block for block in panel if block["kind"] == kind]
+
+
+def test_an_open_row_shows_all_its_roles(home: Home) -> None:
+    names = [f"Role {n:03}" for n in range(500)]
+    load_all(home, ADA._replace(roles="; ".join(names)), BOB)
+    shown = users()
+    assert shown.table["rows"][0]["cells"]["roles"] == {
+        "kind": "tags",
+        "items": names[:2],
+        "more": 498,
+    }
+    (roles,) = blocks(shown.panel("ada"), "table")
+    assert roles["caption"] == "Assigned roles (500)"
+    assert [row[0] for row in roles["rows"]] == names
+    assert roles["searchable"]
+
+
+def test_an_open_row_shows_what_is_known_of_each_role(home: Home) -> None:
+    told = [
+        {"name": "Admin", "type": "Built-in", "description": "All", "via": "IT", "since": "2025"},
+        {"name": "Editor"},
+    ]
+    load_all(home, ADA._replace(roles=json.dumps(told)))
+    (roles,) = blocks(users().panel("ada"), "table")
+    assert roles["columns"] == ["Role", "Type", "Description", "Via", "Since"]
+    assert roles["rows"] == [
+        ["Admin", "Built-in", "All", "IT", "2025"],
+        ["Editor", "–", "–", "–", "–"],
+    ]
+
+
+def test_an_open_row_shows_the_reason_of_a_failure(home: Home) -> None:
+    load_all(home, BOB._replace(reason="Seat limit reached"))
+    notes = blocks(users().panel("bob"), "note")
+    assert notes[0]["tone"] == "bad"
+    assert notes[0]["text"] == "Update failed. The update job failed. Seat limit reached"
+
+
+def test_an_open_row_shows_the_history_newest_first(home: Home) -> None:
+    load_all(home, ADA, taken_at="2026-01-01T06-00-00Z")
+    load_all(home, ADA._replace(state="Update ongoing"), taken_at="2026-01-02T06-00-00Z")
+    load_all(home, BOB, taken_at="2026-01-03T06-00-00Z")
+    load_all(home, ADA._replace(roles="Viewer"), taken_at="2026-01-04T06-00-00Z")
+    (history,) = blocks(users().panel("ada"), "timeline")
+    assert [(event["when"][:10], event["title"]) for event in history["items"]] == [
+        ("2026-01-04", "2 roles lost"),
+        ("2026-01-04", "1 role gained"),
+        ("2026-01-04", "Update ongoing → Onboarded"),
+        ("2026-01-04", "Came back"),
+        ("2026-01-03", "Gone from the app’s list"),
+        ("2026-01-02", "Onboarded → Update ongoing"),
+        ("2026-01-01", "First seen"),
+    ]
+
+
+def test_an_open_row_shows_what_was_not_understood(home: Home) -> None:
+    load_all(home, ADA._replace(state="Half done", active="perhaps"), BOB)
+    shown = users()
+    warnings = [n["text"] for n in blocks(shown.panel("ada"), "note") if n["tone"] == "warn"]
+    assert any(text.endswith("The snapshot says: Half done") for text in warnings)
+    assert any(text.endswith("The snapshot says: perhaps") for text in warnings)
+
+
+def test_an_account_without_roles_says_so(home: Home) -> None:
+    load_all(home, CY)
+    (roles,) = blocks(users().panel("cy"), "table")
+    assert roles["caption"] == "No assigned roles"
+
+
+@pytest.mark.parametrize("claimed", [["999"], ["x"], [None], "1", {"1": 1}, [["1"]]])
+def test_a_row_that_is_not_shown_cannot_be_opened(home: Home, claimed: Any) -> None:
+    load_all(home, ADA)
+    shown = users()
+    shown.run.session_state["users"] = {"open": claimed}
+    shown.run.run()
+    assert not shown.run.exception
+    assert shown.table["details"] == {}
+
+
+# ---- health --------------------------------------------------------------------------------------
+
+
+def metric(shown: Page, label: str) -> str:
+    return next(m.value for m in shown.run.metric if m.label == label)
+
+
+def test_the_tiles_count_what_is_there_now(home: Home) -> None:
+    load_all(home, ADA, taken_at=YESTERDAY)
+    load_all(home, ADA, BOB, CY, Delivered(username="w", state="Delete ongoing"), taken_at=TODAY)
+    shown = page("health.py")
+    counts = {m.label: m.value for m in shown.run.metric}
+    assert counts["Accounts"] == "4"
+    assert counts["Active"] == "2"
+    assert counts["Unmatched"] == "1"
+    assert counts["Failed"] == "1"
+    assert counts["Waiting"] == "1"
+    assert next(m.delta for m in shown.run.metric if m.label == "Accounts") == "+3"
+
+
+def test_health_counts_only_the_chosen_integrations(home: Home) -> None:
+    load_all(home, ADA, BOB)
+    load_all(home, CY, integration="okta")
+    assert metric(page("health.py"), "Accounts") == "3"
+    assert metric(page("health.py", integration="okta"), "Accounts") == "1"
+    assert metric(page("health.py", integration="nonsense"), "Accounts") == "3"
+
+
+def test_an_integration_whose_list_is_empty_is_drawn(home: Home) -> None:
+    load_all(home)
+    page("health.py")
+    assert page("users.py").usernames == []
+
+
+@pytest.mark.parametrize("state", ["Provisioning failed", "Deleted", "Half done"])
+def test_health_can_draw_a_state_alone(home: Home, state: str) -> None:
+    load_all(home, ADA._replace(state=state))
+    assert metric(page("health.py"), "Accounts") == "1"
+
+
+@pytest.mark.parametrize(
+    ("mark", "states", "as_of"),
+    [
+        (["Deleted"], ("Deleted",), None),
+        (["2026-01-01", "Onboarded"], ("Onboarded",), datetime(2026, 1, 1, 23, 59, 59)),
+        (["2026-01-01", "provision"], ("Provisioning failed",), datetime(2026, 1, 1, 23, 59, 59)),
+        (
+            ["2026-01-01", "Update awaiting", "Delete awaiting"],
+            ("Update awaiting", "Delete awaiting"),
+            datetime(2026, 1, 1, 23, 59, 59),
+        ),
+    ],
+)
+def test_a_mark_of_a_chart_stands_for_its_accounts(
+    mark: list[str], states: tuple[str, ...], as_of: datetime | None
+) -> None:
+    assert meant_by(mark) == Filters(state=states, as_of=as_of)
+
+
+# ---- text from the data --------------------------------------------------------------------------
+
+
+def all_markdown(run: AppTest) -> str:
+    """Every text of a page that Streamlit reads as markdown or HTML: labels, too."""
+    texts = []
+    for kind in ("markdown", "title", "subheader", "caption", "button", "metric", "html"):
+        for element in run.get(kind):
+            texts += [str(getattr(element, name, "")) for name in ("value", "label", "help")]
+            texts.append(str(getattr(getattr(element, "proto", None), "body", "")))
+    return "\n".join(texts)
+
+
+@pytest.mark.parametrize("name", ["users.py", "health.py"])
+def test_no_text_from_the_data_is_markdown_or_html(home: Home, name: str) -> None:
+    load_all(home, *hostile_accounts())
+    shown = page(name)
+    found = all_markdown(shown.run)
+    assert [text for text in HOSTILE if text in found] == []
+
+
+def test_hostile_names_arrive_as_they_were_delivered(home: Home) -> None:
+    load_all(home, *hostile_accounts())
+    shown = users()
+    assert sorted(shown.usernames) == sorted(f"{text}{n}" for n, text in enumerate(HOSTILE))
+    assert set(HOSTILE) < set(shown.run.multiselect(key="role").options)
+
+
+def test_a_hostile_name_can_be_searched_for_and_chosen_as_a_role(home: Home) -> None:
+    load_all(home, *hostile_accounts(), ADA)
+    for number, text in enumerate(HOSTILE[:-1]):
+        assert users(q=text, role=text).usernames == [f"{text}{number}"]
+
+
+# ---- the sample ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_sample(home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A home that shows a sample, of few days so that it is made at once."""
+    monkeypatch.delenv("ROLLCALL_NO_SAMPLE")
+    monkeypatch.setattr("data.current.SAMPLE_DAYS", 2)
+    monkeypatch.setattr("data.current.SAMPLE_INTEGRATIONS", 1)
+    engine = open_store(_sample_url(home))
+    made = sample_snapshots(tmp_path / "made", accounts=20, days=2, integrations=1, until=_newest())
+    for path in made:
+        load(engine, SnapshotFile.placed(path))
+    assert current(home).ready == 1
+
+
+def test_sample_data_is_marked_and_can_be_removed(home: Home, small_sample: None) -> None:
+    shown = page("navigation.py")
+    assert any("Sample data" in m.value for m in shown.run.markdown)
+    assert shown.run.get("plotly_chart")
+    shown.run.button(key="remove_sample").click().run()
+    assert not shown.run.exception
+    assert [s.value for s in shown.run.subheader] == ["No snapshots yet"]
+    assert "remove_sample" not in [button.key for button in shown.run.button]
+    assert not any("Sample data" in m.value for m in shown.run.markdown)
+
+
+def test_real_data_takes_the_place_of_the_sample(home: Home, small_sample: None) -> None:
+    load_all(home, ADA)
+    shown = page("navigation.py")
+    assert not any("Sample data" in m.value for m in shown.run.markdown)
+    assert metric(shown, "Accounts") == "1"

@@ -1,0 +1,227 @@
+"""The list of accounts, page by page, and what is known of each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from builders import TODAY, YESTERDAY, Deliveries, an_account, an_unmatched_account, usernames
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import Connection, Row
+
+from data.states import STATE_NAMES
+from queries.filters import Filters
+from queries.users import (
+    PAGE_SIZE,
+    SORTS,
+    count_accounts,
+    details_of,
+    history_of,
+    integration_names,
+    page_of_accounts,
+    roles_in_use,
+)
+
+MANY = 2 * PAGE_SIZE + 23
+
+
+def pages_of(
+    con: Connection, filters: Filters, *, sort: str, descending: bool
+) -> list[Sequence[Row[Any]]]:
+    last = -(-count_accounts(con, filters) // PAGE_SIZE)
+    return [
+        page_of_accounts(con, filters, sort=sort, descending=descending, page=page)
+        for page in range(1, last + 1)
+    ]
+
+
+def keys_of(con: Connection, *names: str, **asked: Any) -> list[int]:
+    rows = page_of_accounts(con, Filters(**asked), sort="user", descending=False, page=1)
+    return [row.account_key for row in rows if row.username_in_app in names]
+
+
+@pytest.fixture(scope="module")
+def crowd(a_store_to_read: Callable[[], Deliveries]) -> Iterator[Connection]:
+    """More accounts than two pages hold, with many ties and many empty values."""
+    snapshots = a_store_to_read()
+    people = [
+        an_account(
+            f"u{n:03}",
+            user=None if n % 5 == 0 else f"Name {n % 4}",
+            email=None,
+            roles=["Editor", "Admin", "Viewer"][: n % 4],
+            active=("yes", "no", "")[n % 3],
+            upstream_id=None if n % 7 == 0 else f"id{n % 6}",
+            state=(*STATE_NAMES, "odd")[n % 12],
+            last_updated=None if n % 6 == 0 else f"2026-11-{1 + n % 9:02}T00:00:00Z",
+        )
+        for n in range(MANY)
+    ]
+    for integration, part in (("figma", people[:90]), ("Slack", people[90:])):
+        snapshots.take(*part, integration=integration)
+    with snapshots.store.connect() as con:
+        yield con
+
+
+@given(
+    sort=st.sampled_from(SORTS),
+    descending=st.booleans(),
+    filters=st.builds(
+        Filters,
+        active=st.sampled_from([None, "yes", "unknown"]),
+        match=st.sampled_from([None, "matched"]),
+        integration=st.sampled_from([(), ("figma",)]),
+        as_of=st.sampled_from([None, TODAY]),
+    ),
+)
+def test_pages_neither_overlap_nor_miss_an_account(
+    crowd: Connection, sort: str, descending: bool, filters: Filters
+) -> None:
+    pages = pages_of(crowd, filters, sort=sort, descending=descending)
+    listed = [row.account_key for page in pages for row in page]
+    assert len(set(listed)) == len(listed) == count_accounts(crowd, filters)
+    assert all(len(page) == PAGE_SIZE for page in pages[:-1])
+
+
+@pytest.mark.parametrize("descending", [False, True])
+@pytest.mark.parametrize("sort", ["user", "active_in_app", "upstream_user_id", "last_updated"])
+def test_accounts_without_a_value_come_last_in_both_directions(
+    crowd: Connection, sort: str, descending: bool
+) -> None:
+    column = "user_name" if sort == "user" else sort
+    pages = pages_of(crowd, Filters(), sort=sort, descending=descending)
+    values = [getattr(row, column) for page in pages for row in page]
+    filled = [value for value in values if value is not None]
+    assert values == sorted(filled, reverse=descending) + [None] * (len(values) - len(filled))
+    assert len(filled) < len(values)
+
+
+def test_states_are_sorted_by_their_place_in_the_lifecycle(crowd: Connection) -> None:
+    def states(*, descending: bool) -> list[str]:
+        pages = pages_of(crowd, Filters(), sort="provisioning_state", descending=descending)
+        return list(dict.fromkeys(row.provisioning_state for page in pages for row in page))
+
+    assert states(descending=False) == [*STATE_NAMES, "Unrecognised"]
+    assert states(descending=True) == ["Unrecognised", *reversed(STATE_NAMES)]
+
+
+def test_roles_are_sorted_by_how_many_an_account_has(crowd: Connection) -> None:
+    pages = pages_of(crowd, Filters(), sort="roles", descending=True)
+    numbers = [len(row.roles) for page in pages for row in page]
+    assert numbers == sorted(numbers, reverse=True)
+    assert {0, 3} <= set(numbers)
+
+
+@pytest.mark.parametrize("sort", ["user", "username_in_app", "integration"])
+def test_names_are_sorted_without_regard_to_case(
+    snapshots: Deliveries, con: Connection, sort: str
+) -> None:
+    for name in ("b", "A", "C"):
+        snapshots.take(an_account(name, user=name), integration=name)
+    assert usernames(con, sort=sort) == ["A", "b", "C"]
+    assert usernames(con, sort=f"-{sort}") == ["C", "b", "A"]
+
+
+def test_a_user_without_a_name_is_sorted_by_email(snapshots: Deliveries, con: Connection) -> None:
+    snapshots.take(
+        an_account("1", user="Zoe"),
+        an_account("2", user=None, email="bob@x.io"),
+        an_unmatched_account("3"),
+        an_account("4", user="Ada"),
+    )
+    assert usernames(con, sort="user") == ["4", "2", "1", "3"]
+
+
+def test_ties_keep_their_order_whatever_the_direction(crowd: Connection) -> None:
+    for descending in (False, True):
+        pages = pages_of(crowd, Filters(), sort="integration", descending=descending)
+        keys = [row.account_key for page in pages for row in page if row.integration == "figma"]
+        assert keys == sorted(keys)
+
+
+def test_a_page_after_the_last_is_empty(crowd: Connection) -> None:
+    assert not page_of_accounts(crowd, Filters(), sort="user", descending=False, page=4)
+
+
+def test_an_empty_store_lists_nothing(con: Connection) -> None:
+    assert count_accounts(con, Filters()) == 0
+    assert not page_of_accounts(con, Filters(), sort="user", descending=False, page=1)
+    assert roles_in_use(con, Filters()) == []
+    assert integration_names(con) == []
+    assert not details_of(con, Filters(), [1])
+    assert not history_of(con, [])
+
+
+def test_integrations_are_listed_by_name(snapshots: Deliveries, con: Connection) -> None:
+    for name in ("slack", "Salesforce EMEA", "figma"):
+        snapshots.take(an_account(), integration=name)
+    assert integration_names(con) == ["figma", "Salesforce EMEA", "slack"]
+
+
+def test_roles_in_use_are_those_of_the_chosen_integrations_at_the_moment(
+    snapshots: Deliveries, con: Connection
+) -> None:
+    snapshots.take(an_account(roles=["Old"]), at=YESTERDAY)
+    snapshots.take(an_account("ada", roles=["B", "A"]), an_account("bob", roles=["B"]))
+    snapshots.take(an_account(roles=["C"]), an_account("bob", roles=[]), integration="slack")
+    assert roles_in_use(con, Filters()) == ["A", "B", "C"]
+    assert roles_in_use(con, Filters(integration=("figma",))) == ["A", "B"]
+    assert roles_in_use(con, Filters(as_of=YESTERDAY)) == ["Old"]
+    assert roles_in_use(con, Filters(state=("Deleted",), q="nobody")) == ["A", "B", "C"]
+
+
+def test_details_tell_all_that_was_delivered(snapshots: Deliveries, con: Connection) -> None:
+    admin = {"name": "Admin", "id": "r1", "type": "seat", "via": "sg-admins"}
+    snapshots.take(
+        an_account(
+            "ada",
+            account_id="A-1",
+            roles=[admin],
+            active="perhaps",
+            state="Update failed",
+            reason="Quota exceeded",
+            code="FIG-429",
+            team="Research",
+        ),
+        an_account("bob"),
+    )
+    [ada] = details_of(con, Filters(), keys_of(con, "ada"))
+    assert (ada.integration, ada.account_id, ada.username_in_app) == ("figma", "A-1", "ada")
+    assert (ada.roles, json.loads(ada.role_details)) == (["Admin"], [admin])
+    assert (ada.state_reason, ada.failure_code) == ("Quota exceeded", "FIG-429")
+    assert json.loads(ada.attributes) == {"team": "Research"}
+    assert json.loads(ada.flags) == {"active_in_app": "perhaps"}
+    assert ada.active_in_app is None
+
+
+def test_details_are_those_of_the_moment(snapshots: Deliveries, con: Connection) -> None:
+    snapshots.take(an_account(reason="old"), at=YESTERDAY)
+    snapshots.take(an_account(reason="new"), at=TODAY)
+    keys = keys_of(con, "ada")
+    assert [row.state_reason for row in details_of(con, Filters(), keys)] == ["new"]
+    then = Filters(as_of=YESTERDAY)
+    assert [row.state_reason for row in details_of(con, then, keys)] == ["old"]
+
+
+def test_an_account_s_history_has_one_row_per_unchanged_stretch(
+    snapshots: Deliveries, con: Connection
+) -> None:
+    days = [TODAY - timedelta(days=ago) for ago in (4, 3, 2, 1, 0)]
+    states = ["Provisioning awaiting", "Onboarded", "Onboarded", None, "Update failed"]
+    for day, state in zip(days, states, strict=True):
+        here = [an_account("ada", state=state)] if state else []
+        snapshots.take(*here, an_account("bob"), at=day)
+    told = [
+        (row.provisioning_state, row.valid_from, row.valid_to.year)
+        for row in history_of(con, keys_of(con, "ada"))
+    ]
+    assert told == [
+        ("Provisioning awaiting", days[0], 2026),
+        ("Onboarded", days[1], 2026),
+        ("Update failed", days[4], 9999),
+    ]
+    assert len(history_of(con, keys_of(con, "ada", "bob"))) == 4

@@ -1,0 +1,89 @@
+"""What the browser says of the users table is checked: it may say anything."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from widgets.users_table import MOST_OPEN, column, opened, sort_key, tags, text, time
+
+COLUMNS = [column("user", "User"), column("note", "Note", sortable=False)]
+SHOWN = ["1", "2", "3"]
+
+
+def test_the_open_rows_are_told_in_the_order_shown() -> None:
+    assert opened({"open": ["3", "1"]}, SHOWN) == ["1", "3"]
+
+
+def test_a_row_that_is_not_shown_is_not_open() -> None:
+    assert opened({"open": ["2", "4", "1 OR 1=1"]}, SHOWN) == ["2"]
+
+
+def test_a_row_told_twice_is_open_once() -> None:
+    assert opened({"open": ["2", "2"]}, SHOWN) == ["2"]
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        None,
+        "open",
+        [],
+        {},
+        {"open": None},
+        {"open": "123"},
+        {"open": {"1": True}},
+        {"open": [1, None, True, 2.0]},
+        {"open": [["1"], {"id": "1"}]},
+    ],
+)
+def test_anything_but_a_list_of_ids_opens_nothing(state: Any) -> None:
+    assert opened(state, SHOWN) == []
+
+
+def test_no_more_rows_are_open_than_the_browser_remembers() -> None:
+    many = [str(n) for n in range(MOST_OPEN + 50)]
+    assert opened({"open": many}, many) == many[:MOST_OPEN]
+
+
+def test_a_click_on_a_heading_sorts_by_its_column() -> None:
+    assert sort_key({"sort": "user"}, COLUMNS) == "user"
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        None,
+        "user",
+        {},
+        {"sort": None},
+        {"sort": "note"},
+        {"sort": "User"},
+        {"sort": "-user"},
+        {"sort": ["user"]},
+        {"sort": {"key": "user"}},
+        {"sort": "user; DROP TABLE account"},
+    ],
+)
+def test_only_a_column_that_can_be_sorted_by_is_taken(state: Any) -> None:
+    assert sort_key(state, COLUMNS) is None
+
+
+def test_tags_beyond_the_first_are_counted() -> None:
+    assert tags(["a", "b", "c"]) == {"kind": "tags", "items": ["a", "b"], "more": 1}
+    assert tags(["a"]) == {"kind": "tags", "items": ["a"], "more": 0}
+
+
+def test_what_is_empty_is_a_quiet_dash() -> None:
+    dash = {"kind": "quiet", "text": "–"}
+    assert [text(""), tags([]), time(None)] == [dash, dash, dash]
+
+
+@pytest.mark.parametrize("zone", [None, UTC])
+def test_a_moment_is_shown_to_the_minute_and_told_to_the_second(zone: Any) -> None:
+    cell = time(datetime(2026, 1, 2, 3, 4, 5, tzinfo=zone))
+    assert cell.get("text") == "2026-01-02 03:04"
+    assert cell.get("title") == "2026-01-02 03:04:05 UTC"
+    assert cell.get("iso") in ("2026-01-02T03:04:05Z", "2026-01-02T03:04:05+00:00")
