@@ -32,7 +32,7 @@ async def loading(_: st.App) -> AsyncIterator[None]:
     store = open_store(home.database_url)
 
     def load_all() -> None:
-        load_waiting(store, home, settled=False)
+        load_waiting(store, home)
         watch(store, home, stop)
 
     inbox = Thread(target=load_all, name="inbox")

@@ -7,14 +7,13 @@ stored versions would have said: run `rollcall rebuild` after it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import (
     ARRAY,
     JSON,
     TIMESTAMP,
-    Boolean,
     ColumnElement,
     DateTime,
     Float,
@@ -27,7 +26,6 @@ from sqlalchemy import (
     false,
     func,
     literal,
-    null,
     or_,
     select,
     true,
@@ -46,6 +44,8 @@ UNKNOWN = ("unknown", "null", "none", "n/a", "-")
 
 LOOSE_TIME = r"^(\d{4})[/-](\d\d)[/-](\d\d)[T ]([\d:.]+) ?(Z|UTC|[+-]\d\d:?\d\d)?$"
 """Spellings close to ISO 8601 and as clear: `2014/09/08 18:17:23 -0700`."""
+NO_SECONDS = r"^(\d{4}[/-]\d\d[/-]\d\d[T ]\d\d:\d\d)( ?(?:Z|UTC|[+-]\d\d:?\d\d))$"
+"""ISO 8601 allows `2026-11-01T08:00Z`, DuckDB does not."""
 
 NO_ROLES = cast(array([]), ARRAY(String))
 
@@ -64,6 +64,7 @@ def understood(rows: FromClause) -> Select[Any]:
     read = select(
         tidy,
         case((looks_like_list, try_cast(tidy.c.roles, JSON))).label("role_list"),
+        _after_bracket(tidy.c.user_text).label("after_bracket"),
         _state(tidy.c.provisioning_state).label("state"),
         _active(tidy.c.active_in_app).label("active"),
         _moment(tidy.c.last_updated).label("moment"),
@@ -105,19 +106,21 @@ def _person(cell: Cells) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
     else belong to the name.
     """
     both = cell["user_text"]
-    last = func.list_extract(func.string_split(both, "<"), -1)
-    address = func.rtrim(last, ">")
-    is_both = and_(
-        func.suffix(both, ">"), func.contains(last, "@"), ~func.regexp_matches(last, r"\s|>.")
-    )
+    last = cell["after_bracket"]
     is_email = and_(func.contains(both, "@"), ~func.regexp_matches(both, r"\s"))
-    name = case(
-        (is_both, filled(func.left(both, func.len(both) - func.len(last) - 1))),
-        (is_email, null()),
-        else_=both,
+    email = case(
+        (func.regexp_full_match(last, r"[^\s>]*@[^\s>]*>"), func.rtrim(last, ">")),
+        (is_email, both),
     )
-    email = case((is_both, address), (is_email, both))
+    name = case(
+        (email.is_(None), both),
+        (func.suffix(both, ">"), filled(func.left(both, func.len(both) - func.len(last) - 1))),
+    )
     return func.coalesce(cell["user_name"], name), func.coalesce(cell["user_email"], email)
+
+
+def _after_bracket(text: ColumnElement[Any]) -> ColumnElement[Any]:
+    return case((func.contains(text, "<"), func.list_extract(func.string_split(text, "<"), -1)))
 
 
 def _roles(text: ColumnElement[Any], listed: ColumnElement[Any]) -> ColumnElement[Any]:
@@ -145,25 +148,29 @@ def _is_objects(listed: ColumnElement[Any]) -> ColumnElement[bool]:
 
 def _active(text: ColumnElement[Any]) -> ColumnElement[Any]:
     word = func.lower(text)
-    meaning = {**dict.fromkeys(YES, true()), **dict.fromkeys(NO, false())}
-    return case(meaning, value=word, else_=cast(null(), Boolean))
+    return case((_is_one_of(YES, word), true()), (_is_one_of(NO, word), false()))
+
+
+def _is_one_of(words: Iterable[str], word: ColumnElement[Any]) -> ColumnElement[Any]:
+    """DuckDB plans this in a fraction of the time of IN, which it turns into a join."""
+    return func.list_contains(array(words), word)
 
 
 def _state(text: ColumnElement[Any]) -> ColumnElement[Any]:
-    """The state that the text names; almost always it is spelled as it should be."""
+    """The state that the text names, in any case and with any separator."""
     spoken = func.regexp_replace(func.lower(text), r"[\s_\-]+", " ", "g")
-    loose = case(
-        {name.lower(): name for name in STATE_NAMES}, value=spoken, else_=UNRECOGNISED.name
-    )
-    return case({name: name for name in STATE_NAMES}, value=text, else_=loose)
+    spellings = array([name.lower() for name in STATE_NAMES])
+    known = func.list_extract(array(STATE_NAMES), func.list_position(spellings, spoken))
+    return func.coalesce(known, UNRECOGNISED.name)
 
 
 def _moment(text: ColumnElement[Any]) -> ColumnElement[Any]:
     """Naive UTC. Without an offset the text is UTC already; a lone number is a Unix time."""
     zulu = case((func.suffix(text, "Z"), try_cast(text, DateTime)))  # the usual, and fastest
     iso = try_cast(text, TIMESTAMP(timezone=True))
+    whole = func.regexp_replace(text, NO_SECONDS, r"\1:00\2")
     loose = try_cast(
-        func.regexp_replace(text, LOOSE_TIME, r"\1-\2-\3 \4\5"), TIMESTAMP(timezone=True)
+        func.regexp_replace(whole, LOOSE_TIME, r"\1-\2-\3 \4\5"), TIMESTAMP(timezone=True)
     )
     seconds = case(
         (func.regexp_full_match(text, r"\d{10}(\.\d+)?"), func.to_timestamp(cast(text, Float))),
@@ -180,12 +187,7 @@ def _flags(cell: Cells) -> ColumnElement[Any]:
     puzzling = {
         "provisioning_state": cell["state"] == UNRECOGNISED.name,
         "active_in_app": and_(
-            cell["active"].is_(None),
-            case(
-                dict.fromkeys(UNKNOWN, false()),
-                value=func.lower(cell["active_in_app"]),
-                else_=true(),
-            ),
+            cell["active"].is_(None), ~_is_one_of(UNKNOWN, func.lower(cell["active_in_app"]))
         ),
         "last_updated": cell["moment"].is_(None),
         "roles": and_(

@@ -74,14 +74,14 @@ REPLACING = "replace~"
 """A file whose name starts so takes the place of what is loaded for its moment."""
 
 
-def load_waiting(engine: Engine, home: Home, *, settled: bool = True) -> list[Loaded | Refused]:
+def load_waiting(engine: Engine, home: Home) -> list[Loaded | Refused]:
     """Load what is in the inbox, oldest first; each file ends in the archive or among the refused.
 
-    `settled`: leave files alone that were written to just now.
+    Files that were written to just now are left for the next look.
     """
     placed, outcomes = [], []
     for path in waiting_files(home):
-        if settled and not _is_settled(path):
+        if not _is_settled(path):
             continue
         try:
             placed.append(_what_it_is(home, path))

@@ -13,7 +13,7 @@ def no_snapshots() -> None:
         st.code(f"{here().inbox}/figma/2026-11-23T06-00-00Z.csv", language=None)
         st.text("Or load it from the command line:")
         st.code(
-            ".venv/bin/rollcall load export.csv --integration figma --taken-at 2026-11-23T06:00:00Z",
+            ".venv/bin/rollcall load export.csv --integration figma --taken-at 2026-11-23",
             language=None,
             wrap_lines=True,
         )
