@@ -26,7 +26,7 @@ from data.states import STATE_BY_NAME
 from data.store import StoreInUse, close_stores, open_store
 from queries.export import FORMATS, export_file
 from queries.filters import Filters
-from queries.users import SORTS
+from queries.users import SORTS, order_of
 
 DONE, REFUSED, USAGE = 0, 1, 2
 """Exit codes."""
@@ -100,6 +100,7 @@ def export(args: argparse.Namespace) -> int:
         q=args.q,
         as_of=args.as_of,
     )
+    column, descending = order_of(args.sort)
     engine = open_store(here().database_url)
     with engine.connect() as con:
         rows = export_file(
@@ -107,8 +108,8 @@ def export(args: argparse.Namespace) -> int:
             filters,
             args.output,
             args.format,
-            sort=args.sort.lstrip("-"),
-            descending=args.sort.startswith("-"),
+            sort=column,
+            descending=descending,
         )
     print(f"{args.output}: {rows:,} accounts.")
     return DONE

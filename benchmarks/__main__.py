@@ -161,7 +161,10 @@ def sizes(folder: Path, accounts: int, days: int) -> list[str]:
                 rows.append(
                     f"| {day + 1} | {ours:.1f} MB | {theirs:.1f} MB | {theirs / ours:.1f} |"
                 )
-    rows += ["", f"The last ten loads took {late / early:.2f} times the work (CPU) of the first ten."]
+    rows += [
+        "",
+        f"The last ten loads took {late / early:.2f} times the work (CPU) of the first ten.",
+    ]
     return rows
 
 

@@ -52,7 +52,7 @@ NO_ROLES = cast(array([]), ARRAY(String))
 Cells = Mapping[str, ColumnElement[Any]]
 
 
-def understood(rows: FromClause) -> Select[Any]:
+def understood(rows: FromClause) -> Select[*tuple[Any, ...]]:
     """One row per row of `rows`, the delivered columns of which become content; others stay."""
     others = [c.name for c in rows.c if c.name not in DELIVERED]
     tidy = select(
@@ -69,10 +69,9 @@ def understood(rows: FromClause) -> Select[Any]:
         _active(tidy.c.active_in_app).label("active"),
         _moment(tidy.c.last_updated).label("moment"),
     ).subquery("read")
-    meaning = _content(read.c)
-    return select(
-        *(read.c[name] for name in others), *(meaning[name].label(name) for name in CONTENT)
-    )
+    meaning = _content(dict(read.c.items()))
+    columns: list[Any] = [*(read.c[n] for n in others), *(meaning[n].label(n) for n in CONTENT)]
+    return select(*columns)
 
 
 def _content(cell: Cells) -> dict[str, ColumnElement[Any]]:

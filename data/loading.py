@@ -271,7 +271,7 @@ def _find_news(con: Connection, span: Span) -> None:
 
 
 @cache
-def _meaning_of_news() -> Select[Any]:
+def _meaning_of_news() -> Select[*tuple[Any, ...]]:
     columns = [load_news.c.account_id, *(load_news.c[name] for name in DELIVERED)]
     news = select(POSITION.label("number"), *columns).select_from(load_news)
     return understood(news.where(load_news.c.listed).subquery("news"))
@@ -286,7 +286,7 @@ def _remembers_all(con: Connection, integration_id: int) -> bool:
     return bool(con.scalar(select(delivered == current)))
 
 
-def _without_fingerprint(span: Span) -> Select[Any]:
+def _without_fingerprint(span: Span) -> Select[*tuple[Any, ...]]:
     then = span.accounts_in_store()
     return select(account.c.account_id, cast(null(), BigInteger).label("fingerprint")).select_from(
         then.join(account, account.c.account_key == then.c.account_key)
@@ -311,7 +311,7 @@ def _remember_delivered(con: Connection, integration_id: int) -> None:
     )
 
 
-def _accounts_of_snapshot_before(con: Connection, span: Span) -> Select[Any]:
+def _accounts_of_snapshot_before(con: Connection, span: Span) -> Select[*tuple[Any, ...]]:
     """The accounts of the snapshot before the span's, as if they had been delivered again."""
     before = con.scalar(
         select(func.max(snapshot.c.taken_at)).where(
@@ -326,7 +326,7 @@ def _accounts_of_snapshot_before(con: Connection, span: Span) -> Select[Any]:
     )
 
 
-def _find_missing_from(con: Connection, span: Span, listed: Select[Any]) -> None:
+def _find_missing_from(con: Connection, span: Span, listed: Select[*tuple[Any, ...]]) -> None:
     """Fill `load_news` with the accounts of the span that are not listed."""
     known = _without_fingerprint(span).subquery("known")
     missing = known.c.account_id.not_in(select(listed.subquery("listed").c.account_id))

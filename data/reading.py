@@ -195,7 +195,9 @@ def _read_json(con: Connection, path: Path, records: FromClause, lines: FromClau
             f"{path.name} lists no accounts: no record in it is an object with keys."
         )
     found = found or ["username_in_app"]  # an empty list, which is a list all the same
-    cells = {key: func.json_extract_string(record, _pointer(key)) for key in sorted(found)}
+    cells: dict[str, ColumnElement[Any]] = {
+        key: func.json_extract_string(record, _pointer(key)) for key in sorted(found)
+    }
     return Rows(records, cells, lines)
 
 
@@ -357,7 +359,7 @@ def _unique(headings: list[str]) -> list[str]:
 
 
 @contextmanager
-def _unpacked(path: Path) -> Iterator[IO[bytes]]:
+def _unpacked(path: Path) -> Iterator[Any]:
     """The file's bytes, read only as far as asked."""
     compression = _compression(path)
     if compression == "zstd":

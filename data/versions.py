@@ -101,7 +101,7 @@ def accounts_at(integration_id: int, at: datetime | None) -> FromClause:
     )
 
 
-def find_differences(con: Connection, span: Span, listed: Select[Any]) -> None:
+def find_differences(con: Connection, span: Span, listed: Select[*tuple[Any, ...]]) -> None:
     """Fill `load_delta` with what the snapshot changes over the span.
 
     `listed`: account_id, a number of its own and the content, one row per account of the snapshot
@@ -137,7 +137,8 @@ def find_differences(con: Connection, span: Span, listed: Select[Any]) -> None:
     )
     columns = ["account_key", "account_id", "now", *CONTENT]
     con.execute(insert(load_delta).from_select(columns, changed))
-    con.execute(insert(load_delta).from_select(columns, gone))
+    if con.scalar(select(func.count()).select_from(news).where(~news.c.listed)):
+        con.execute(insert(load_delta).from_select(columns, gone))
 
 
 def _highest_key() -> ColumnElement[int]:

@@ -25,7 +25,7 @@ from widgets.figures import (
 from widgets.filters import choose_integrations
 from widgets.store import reading
 
-PERIODS = {7: "7 days", 30: "30 days", 90: "90 days"}
+PERIODS = (7, 30, 90)  # days; as the address names them
 
 st.title("Health")
 
@@ -39,14 +39,12 @@ with reading() as con:
     with picker:
         chosen = choose_integrations(integrations)
     days = period.segmented_control(
-        "Period",
-        list(PERIODS),
-        format_func=PERIODS.__getitem__,
+        "Days shown",
+        PERIODS,
         default=30,
         required=True,
         key="days",
         bind="query-params",
-        label_visibility="collapsed",
     )
     today = newest_day(con, chosen)
     if today is None:

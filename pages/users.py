@@ -7,11 +7,11 @@ import streamlit as st
 from queries.filters import Filters
 from queries.users import (
     PAGE_SIZE,
-    SORTS,
     count_accounts,
     details_of,
     history_of,
     integration_names,
+    order_of,
     page_of_accounts,
     roles_in_use,
 )
@@ -20,8 +20,6 @@ from widgets.downloads import offer_users
 from widgets.filters import asked, choose_accounts, mark_past, offer_presets
 from widgets.store import reading
 from widgets.users_table import Block, users_table
-
-FIRST_SORT = "user"
 
 st.title("Users")
 
@@ -39,10 +37,8 @@ mark_past(filters)
 
 @st.fragment
 def list_of_accounts(filters: Filters) -> None:
-    sort = st.query_params.get("sort", FIRST_SORT)
-    order, descending = sort.removeprefix("-"), sort.startswith("-")
-    if order not in SORTS:
-        order, descending = FIRST_SORT, False
+    sort = st.query_params.get("sort", "")
+    order, descending = order_of(sort)
 
     listed, below = st.container(), st.container()
     with reading() as con, listed:

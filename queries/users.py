@@ -50,6 +50,15 @@ SORTS = (
 """What the table can be sorted by; a state by its place in the lifecycle, roles by how many."""
 
 
+def order_of(sort: str) -> tuple[str, bool]:
+    """The column that `last_updated` or `-last_updated` names, and whether it descends.
+
+    By user for anything that names none.
+    """
+    column = sort.removeprefix("-")
+    return (column, column != sort) if column in SORTS else (SORTS[0], False)
+
+
 def page_of_accounts(
     con: Connection, filters: Filters, *, sort: str, descending: bool, page: int
 ) -> Sequence[Row[Any]]:

@@ -14,7 +14,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
 from queries.export import FORMATS, listed_batches
 from queries.filters import Filters
-from queries.users import SORTS
+from queries.users import order_of
 from widgets.store import reading
 
 LABELS = {
@@ -44,13 +44,10 @@ async def send_users(request: Request) -> Response:
     if form not in FORMATS:
         return PlainTextResponse(f"No such format: {', '.join(FORMATS)}.", status_code=404)
     filters = Filters.from_params({name: params.getlist(name) for name in params})
-    sort = params.get("sort", "user")
-    if sort.lstrip("-") not in SORTS:
-        sort = "user"
     name = f"users-{datetime.now(UTC):%Y-%m-%dT%H-%M-%SZ}.{form}"
     headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
     return StreamingResponse(
-        iterate_in_threadpool(_chunks(filters, sort, form)),
+        iterate_in_threadpool(_chunks(filters, params.get("sort", ""), form)),
         media_type="text/csv" if form.endswith("csv") else EXCEL,
         headers=headers,
     )
@@ -61,7 +58,6 @@ EXCEL = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 def _chunks(filters: Filters, sort: str, form: str) -> Iterator[bytes]:
     with reading() as con:
-        batches = listed_batches(
-            con, filters, sort=sort.lstrip("-"), descending=sort.startswith("-")
-        )
+        column, descending = order_of(sort)
+        batches = listed_batches(con, filters, sort=column, descending=descending)
         yield from FORMATS[form](batches)
