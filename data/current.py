@@ -20,7 +20,7 @@ from data.tables import snapshot
 log = logging.getLogger("rollcall")
 
 SAMPLE_DAYS = 90
-SAMPLE_INTEGRATIONS = 6
+SAMPLE_INTEGRATIONS = 5
 
 
 class Current(NamedTuple):

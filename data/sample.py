@@ -6,18 +6,22 @@ Nobody in here exists.
 
 from __future__ import annotations
 
+import csv
+import gzip
+import json
 import re
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from itertools import product
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from itertools import islice, product
 from math import gcd
 from pathlib import Path
 from typing import Any, NamedTuple
 from unicodedata import normalize
 
-import duckdb
 import numpy as np
 import pyarrow as pa
+from pyarrow import parquet
 
 from data.states import STATE_NAMES, STATES
 
@@ -374,31 +378,143 @@ def _catalogue(app: str) -> tuple[pa.Table, int]:
 
 # ---- files --------------------------------------------------------------------------------------
 
-FIELDS = """
-    SELECT account_id, username AS username_in_app, if(matched, name, NULL) AS user_name,
-        if(matched, email, NULL) AS user_email, roles, active AS active_in_app,
-        if(matched, upstream_user_id, NULL) AS upstream_user_id, state AS provisioning_state,
-        reason.replace('{app}', app).replace('{user}', username)
-            .replace('{number}', detail::VARCHAR).replace('{seconds}', (detail % 90)::VARCHAR)
-            .replace('{when}', strftime(changed_at, '%Y-%m-%dT%H:%M:%SZ')) AS state_reason,
-        upper(app[:3]) || '-' || code AS failure_code, changed_at AS last_updated
-    FROM accounts"""
-HEADINGS = f"""
-    SELECT user_name || ' <' || user_email || '>' AS "User", username_in_app AS "Username in app",
-        array_to_string([role.name FOR role IN roles], '; ') AS "App access",
-        if(active_in_app, 'Yes', if(NOT active_in_app, 'No', NULL)) AS "Active in app",
-        upstream_user_id AS "Upstream user ID", provisioning_state AS "Provisioning state",
-        last_updated AS "Last updated", state_reason AS "Reason", failure_code AS "Failure code"
-    FROM ({FIELDS})"""  # noqa: S608 – made of two constants
-ISO = "TIMESTAMPFORMAT '%Y-%m-%dT%H:%M:%SZ'"
-FORMATS = (  # ending, content, how DuckDB writes it
-    ("parquet", FIELDS, "FORMAT parquet"),
-    ("csv", HEADINGS, f"FORMAT csv, {ISO}"),
-    ("ndjson", FIELDS, f"FORMAT json, {ISO}"),
-    ("json", FIELDS, f"FORMAT json, ARRAY true, {ISO}"),
-    ("tsv", HEADINGS, f"FORMAT csv, DELIMITER '\t', {ISO}"),
-    ("jsonl.gz", FIELDS, f"FORMAT json, COMPRESSION gzip, {ISO}"),
+ROLE = pa.struct(
+    [
+        *((key, pa.string()) for key in ("name", "type", "description", "via")),
+        ("since", pa.date32()),
+    ]
 )
+TYPES = pa.schema(
+    {
+        "account_id": pa.string(),
+        "username_in_app": pa.string(),
+        "user_name": pa.string(),
+        "user_email": pa.string(),
+        "roles": pa.list_(ROLE),
+        "active_in_app": pa.bool_(),
+        "upstream_user_id": pa.string(),
+        "provisioning_state": pa.string(),
+        "state_reason": pa.string(),
+        "failure_code": pa.string(),
+        "last_updated": pa.timestamp("us"),
+    }
+)
+AT_A_TIME = 50_000
+"""Accounts that are held as Python values at a time."""
+
+Records = Iterator[dict[str, Any]]
+
+
+def _records(accounts: pa.Table) -> Records:
+    """One record per account, with the columns of a snapshot file."""
+    for batch in accounts.to_batches(max_chunksize=AT_A_TIME):
+        for account in batch.to_pylist():
+            person = account if account["matched"] else {}
+            yield {
+                "account_id": account["account_id"],
+                "username_in_app": account["username"],
+                "user_name": person.get("name"),
+                "user_email": person.get("email"),
+                "roles": account["roles"],
+                "active_in_app": account["active"],
+                "upstream_user_id": person.get("upstream_user_id"),
+                "provisioning_state": account["state"],
+                "state_reason": account["reason"] and _told(account),
+                "failure_code": account["code"]
+                and f"{account['app'][:3].upper()}-{account['code']}",
+                "last_updated": account["changed_at"],
+            }
+
+
+def _told(account: dict[str, Any]) -> str:
+    return account["reason"].format(
+        app=account["app"],
+        user=account["username"],
+        number=account["detail"],
+        seconds=account["detail"] % 90,
+        when=_iso(account["changed_at"]),
+    )
+
+
+def _iso(day_or_time: date) -> str:
+    is_time = isinstance(day_or_time, datetime)
+    return f"{day_or_time:%Y-%m-%dT%H:%M:%SZ}" if is_time else f"{day_or_time}"
+
+
+def _write_parquet(path: Path, records: Records) -> None:
+    with parquet.ParquetWriter(path, TYPES) as file:
+        while batch := [*islice(records, AT_A_TIME)]:
+            file.write_batch(pa.RecordBatch.from_pylist(batch, schema=TYPES))
+
+
+def _write_separated(path: Path, records: Records, *, delimiter: str) -> None:
+    """With the headings of the Users table."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, delimiter=delimiter, lineterminator="\n")
+        writer.writerow(HEADINGS)
+        writer.writerows(map(_headed, records))
+
+
+HEADINGS = (
+    "User",
+    "Username in app",
+    "App access",
+    "Active in app",
+    "Upstream user ID",
+    "Provisioning state",
+    "Last updated",
+    "Reason",
+    "Failure code",
+)
+
+
+def _headed(record: dict[str, Any]) -> list[str | None]:
+    name, active = record["user_name"], record["active_in_app"]
+    return [
+        f"{name} <{record['user_email']}>" if name else None,
+        record["username_in_app"],
+        "; ".join(role["name"] for role in record["roles"]),
+        None if active is None else "Yes" if active else "No",
+        record["upstream_user_id"],
+        record["provisioning_state"],
+        _iso(record["last_updated"]),
+        record["state_reason"],
+        record["failure_code"],
+    ]
+
+
+def _json(record: dict[str, Any]) -> str:
+    return json.dumps(record, ensure_ascii=False, default=_iso)
+
+
+def _write_json_lines(path: Path, records: Records) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        file.writelines(f"{_json(record)}\n" for record in records)
+
+
+def _write_json_array(path: Path, records: Records) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        for number, record in enumerate(records):
+            file.write((",\n" if number else "[\n") + _json(record))
+        file.write("\n]\n")
+
+
+def _write_packed_json_lines(path: Path, records: Records) -> None:
+    """Without the time of packing, so that the same records give the same bytes."""
+    with path.open("wb") as raw, gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as file:
+        for record in records:
+            file.write(f"{_json(record)}\n".encode())
+
+
+FORMATS: tuple[tuple[str, Callable[[Path, Records], None]], ...] = (
+    ("parquet", _write_parquet),
+    ("csv", partial(_write_separated, delimiter=",")),
+    ("ndjson", _write_json_lines),
+    ("json", _write_json_array),
+    ("tsv", partial(_write_separated, delimiter="\t")),
+    ("jsonl.gz", _write_packed_json_lines),
+)
+"""Ending, and what writes such a file; one per integration in turn."""
 
 
 def write_sample(directory: Path, **options: Any) -> list[Path]:
@@ -421,23 +537,19 @@ def sample_snapshots(
     """
     until = until or _latest_morning(datetime.now(UTC).replace(tzinfo=None))
     populations = [Population(i, accounts, days, until, seed) for i in range(integrations)]
-    with duckdb.connect(config={"threads": 1}) as con:
-        for ago in range(days - 1, -1, -1):
-            for population in populations:
-                population.live(ago)
-                yield _write(con, population, directory, until - timedelta(days=ago))
+    for ago in range(days - 1, -1, -1):
+        for population in populations:
+            population.live(ago)
+            yield _write(population, directory, until - timedelta(days=ago))
 
 
-def _write(
-    con: duckdb.DuckDBPyConnection, population: Population, directory: Path, taken_at: datetime
-) -> Path:
+def _write(population: Population, directory: Path, taken_at: datetime) -> Path:
     """One snapshot; it gets its name only once it is complete."""
-    ending, content, options = FORMATS[population.number % len(FORMATS)]
+    ending, write = FORMATS[population.number % len(FORMATS)]
     path = directory / population.name / f"{taken_at:%Y-%m-%dT%H-%M-%SZ}.{ending}"
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.part")
-    con.register("accounts", population.accounts())
-    con.execute(f"COPY ({content}) TO $path ({options})", {"path": str(unfinished)})
+    write(unfinished, _records(population.accounts()))
     return unfinished.replace(path)
 
 

@@ -13,14 +13,15 @@ from widgets.live import rerun_when_loaded
 
 LOOK = Path(__file__).parent.parent / "widgets" / "look"
 
+# Before the navigation: a page's own icon would be fetched from elsewhere as the tab's.
+st.set_page_config(page_icon=str(LOOK / "icon.svg"), layout="wide")
+
 pages = [
     st.Page("health.py", title="Health", icon=":material/monitor_heart:", default=True),
     st.Page("users.py", title="Users", icon=":material/group:"),
 ]
 page = st.navigation(pages, position="top")
-st.set_page_config(
-    page_title=f"{page.title} · Rollcall", page_icon=str(LOOK / "icon.svg"), layout="wide"
-)
+st.set_page_config(page_title=f"{page.title} · Rollcall")
 st.logo(str(LOOK / "logo.svg"), size="medium")
 st.html(LOOK / "page.css")
 
