@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from sqlalchemy import Engine, func, select
 
 from data.home import Home
 from data.loading import SnapshotFile, load
-from data.sample import sample_snapshots
+from data.sample import latest_morning, sample_snapshots
 from data.store import open_store
 from data.tables import snapshot
 
@@ -87,9 +87,7 @@ def _sample_url(home: Home) -> str:
 
 def _newest() -> datetime:
     """When the sample's newest snapshot was taken: the last time that it was six o'clock, UTC."""
-    now = datetime.now(UTC).replace(tzinfo=None)
-    six = now.replace(hour=6, minute=0, second=0, microsecond=0)
-    return six if six <= now else six - timedelta(days=1)
+    return latest_morning(datetime.now(UTC).replace(tzinfo=None))
 
 
 def _snapshots(engine: Engine) -> int:

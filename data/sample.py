@@ -535,7 +535,7 @@ def sample_snapshots(
 
     The newest are taken at `until` (naive UTC). The same arguments give the same bytes.
     """
-    until = until or _latest_morning(datetime.now(UTC).replace(tzinfo=None))
+    until = until or latest_morning(datetime.now(UTC).replace(tzinfo=None))
     populations = [Population(i, accounts, days, until, seed) for i in range(integrations)]
     for ago in range(days - 1, -1, -1):
         for population in populations:
@@ -553,6 +553,6 @@ def _write(population: Population, directory: Path, taken_at: datetime) -> Path:
     return unfinished.replace(path)
 
 
-def _latest_morning(now: datetime) -> datetime:
-    """06:00 today, or yesterday's while that has not come."""
+def latest_morning(now: datetime) -> datetime:
+    """06:00 of the day, or of the day before while that has not come; naive UTC, as `now`."""
     return (now - timedelta(hours=6)).replace(hour=6, minute=0, second=0, microsecond=0)

@@ -63,3 +63,8 @@ def state_names(*, phase: Phase, operation: Operation | None = None) -> tuple[st
         for state in STATES
         if state.phase == phase and operation in (None, state.operation)
     )
+
+
+FAILED = state_names(phase="failed")
+WAITING = (*state_names(phase="waiting"), *state_names(phase="working"))
+"""The states in which a job is queued or in progress: an account in one waits for its end."""

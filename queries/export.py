@@ -40,18 +40,18 @@ WIDTHS = (18, 24, 30, 24, 40, 12, 24, 22, 40, 14, 22)
 
 def csv_chunks(batches: Iterator[pa.RecordBatch]) -> Iterator[bytes]:
     """CSV, safe for spreadsheets: text that would be a formula gets an apostrophe in front."""
-    for number, batch in enumerate(batches):
-        sink = pa.BufferOutputStream()
-        told = _neutralised(_told(batch))
-        csv.write_csv(told, sink, csv.WriteOptions(include_header=number == 0))
-        yield sink.getvalue().to_pybytes()
+    return _as_csv(_neutralised(_told(batch)) for batch in batches)
 
 
 def raw_csv_chunks(batches: Iterator[pa.RecordBatch]) -> Iterator[bytes]:
     """CSV with every text as it was delivered; not for spreadsheets."""
+    return _as_csv(_told(batch) for batch in batches)
+
+
+def _as_csv(batches: Iterator[pa.RecordBatch]) -> Iterator[bytes]:
     for number, batch in enumerate(batches):
         sink = pa.BufferOutputStream()
-        csv.write_csv(_told(batch), sink, csv.WriteOptions(include_header=number == 0))
+        csv.write_csv(batch, sink, csv.WriteOptions(include_header=number == 0))
         yield sink.getvalue().to_pybytes()
 
 

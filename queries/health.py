@@ -28,7 +28,7 @@ from sqlalchemy import (
     true,
 )
 
-from data.states import OPERATIONS, STATES, state_names
+from data.states import FAILED, OPERATIONS, STATES, WAITING, state_names
 from data.tables import (
     account_current,
     account_version,
@@ -37,9 +37,6 @@ from data.tables import (
     state_change,
     state_count,
 )
-
-WAITING = (*state_names(phase="waiting"), *state_names(phase="working"))
-FAILED = state_names(phase="failed")
 
 
 def newest_day(con: Connection, integrations: Sequence[str]) -> date | None:

@@ -215,6 +215,8 @@ class Reader:
         expect(self.page.get_by_text(words)).to_be_visible(timeout=PATIENCE)
 
     def choose(self, label: str, option: str) -> None:
+        """A list that is opened while the page is still being drawn anew takes no click."""
+        self.page.locator("[data-test-script-state=notRunning]").wait_for()
         self.page.get_by_label(label, exact=True).first.click()
         self.page.get_by_role("option", name=option, exact=True).click()
 

@@ -18,7 +18,7 @@ from data.sample import (
     FAILED,
     GONE,
     Population,
-    _latest_morning,
+    latest_morning,
     sample_snapshots,
     write_sample,
 )
@@ -347,4 +347,4 @@ def test_addresses_are_reserved_ones_and_nothing_looks_like_a_credential(
     ],
 )
 def test_the_newest_snapshot_is_of_the_latest_six_o_clock(now: datetime, morning: datetime) -> None:
-    assert _latest_morning(now) == morning
+    assert latest_morning(now) == morning

@@ -8,15 +8,14 @@ from typing import Any, NoReturn, get_args
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from data.states import STATE_BY_NAME, STATES, UNRECOGNISED, state_names
+from data.states import FAILED, STATE_BY_NAME, STATES, UNRECOGNISED, WAITING
 from queries.filters import LONGEST_SEARCH, Active, Filters, Match
 
 KEYS = ("integration", "state", "role", "active", "match", "q")
 WANTED = "_wanted_integrations"
-WAITING = (*state_names(phase="waiting"), *state_names(phase="working"))
 
 PRESETS: dict[str, tuple[dict[str, Any], str]] = {
-    "Failed": ({"state": list(state_names(phase="failed"))}, "last_updated"),
+    "Failed": ({"state": list(FAILED)}, "last_updated"),
     "Waiting longest": ({"state": list(WAITING)}, "last_updated"),
     "Unmatched": ({"match": "unmatched"}, "username_in_app"),
     "Active but deleted": ({"state": ["Deleted"], "active": "yes"}, "user"),

@@ -10,13 +10,10 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from data.states import OPERATIONS, STATE_BY_NAME, state_names
+from data.states import FAILED, OPERATIONS, STATE_BY_NAME, WAITING
 from queries.filters import Filters
 from widgets.figures import PLOTLY_CONFIG
 from widgets.filters import open_users
-
-FAILED = state_names(phase="failed")
-WAITING = (*state_names(phase="waiting"), *state_names(phase="working"))
 
 
 def tiles(
