@@ -132,7 +132,7 @@ def rebuild(_: argparse.Namespace) -> int:
         for number, archived in enumerate(paths, start=1):
             try:
                 file = SnapshotFile.placed(archived, integration=archived.parent.name)
-                print(f"{number} of {len(paths)}: {in_words(load(engine, file))}")
+                print(f"{number} of {len(paths)}: {in_words(load(engine, file, confirmed=True))}")
             except (SnapshotRefused, OSError) as fault:
                 failed += 1
                 _fail(f"{archived}: {_fault_in_words(fault)}", REFUSED)

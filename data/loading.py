@@ -114,9 +114,12 @@ def moment_of(text: str) -> datetime | None:
         return None
 
 
-def load(engine: Engine, file: SnapshotFile, *, replace: bool = False) -> Loaded:
+def load(
+    engine: Engine, file: SnapshotFile, *, replace: bool = False, confirmed: bool = False
+) -> Loaded:
     """Load a snapshot file; with `replace`, in place of what is loaded for the same moment.
 
+    `confirmed`: a person has looked at it, so that it may say what is hard to believe.
     Raises a SnapshotRefused; the store is then as it was.
     """
     sha256 = _sha256(file.path)
@@ -129,13 +132,13 @@ def load(engine: Engine, file: SnapshotFile, *, replace: bool = False) -> Loaded
             return Loaded(file, *counts, already=True)
         if known and not replace:
             raise OtherContentKnown(_other_content(file, known))
-        sifted = _understand(con, file, span)
+        sifted = _understand(con, file, span, confirmed=confirmed)
         with con.begin():
             flagged = _write(con, file, span, known, sha256=sha256, **sifted._asdict())
     return Loaded(file, sifted.rows_read, sifted.accepted, sifted.rejected, flagged)
 
 
-def _understand(con: Connection, file: SnapshotFile, span: Span) -> Sifted:
+def _understand(con: Connection, file: SnapshotFile, span: Span, *, confirmed: bool) -> Sifted:
     """Fill the scratch tables with what the file changes; the store is only read.
 
     Each is committed by itself, which lets DuckDB read it on several cores.
@@ -144,7 +147,7 @@ def _understand(con: Connection, file: SnapshotFile, span: Span) -> Sifted:
         read = fill_load_row(con, file.path)
     with con.begin():
         sifted = sift(con, read)
-        _refuse_implausible(con, file, span, sifted)
+        _refuse_implausible(con, file, span, sifted, confirmed=confirmed)
     with con.begin():
         _find_news(con, span)
     with con.begin():
@@ -220,7 +223,9 @@ def remove(engine: Engine, integration_name: str, taken_at: datetime) -> bool:
     return True
 
 
-def _refuse_implausible(con: Connection, file: SnapshotFile, span: Span, sifted: Sifted) -> None:
+def _refuse_implausible(
+    con: Connection, file: SnapshotFile, span: Span, sifted: Sifted, *, confirmed: bool
+) -> None:
     name = file.path.name
     if sifted.rejected > sifted.rows_read * MOST_REJECTED:
         first = con.execute(select(load_unfit).order_by(load_unfit.c.line)).first()
@@ -229,9 +234,10 @@ def _refuse_implausible(con: Connection, file: SnapshotFile, span: Span, sifted:
             f"{name}: {sifted.rejected:,} of {sifted.rows_read:,} rows are no accounts, which is "
             f"more than half; nothing was loaded.{example}"
         )
-    if not sifted.accepted and con.scalar(
-        select(func.count()).where(account_current.c.integration_id == span.integration_id)
-    ):
+    if sifted.accepted or confirmed:
+        return
+    before = _accounts_of_snapshot_before(con, span).limit(1).subquery()
+    if con.scalar(select(func.count()).select_from(before)):
         raise NoAccounts(
             f"{name} lists no accounts, but the snapshot before does; nothing was loaded. "
             "An empty list is more often a failed export than an app without users."

@@ -4,12 +4,11 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from queries.account import details_of, history_of
 from queries.filters import Filters
 from queries.users import (
     PAGE_SIZE,
     count_accounts,
-    details_of,
-    history_of,
     integration_names,
     order_of,
     page_of_accounts,

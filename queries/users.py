@@ -1,4 +1,4 @@
-"""Accounts, one row each: a page of them, how many, and all that is known of some."""
+"""Accounts, one row each: a page of them, and how many."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sqlalchemy import (
 )
 
 from data.states import STATES
-from data.tables import account, account_version, integration
+from data.tables import integration
 from queries.filters import Filters, accounts, conditions
 
 PAGE_SIZE = 50
@@ -100,28 +100,6 @@ def roles_in_use(con: Connection, filters: Filters) -> list[str]:
 def integration_names(con: Connection) -> list[str]:
     """All integrations, by name."""
     return list(con.scalars(select(integration.c.name).order_by(func.lower(integration.c.name))))
-
-
-def details_of(
-    con: Connection, filters: Filters, account_keys: Sequence[int]
-) -> Sequence[Row[Any]]:
-    """One row per account: role details, attributes, flags, and what the table shows besides."""
-    rows = accounts(filters)
-    return con.execute(
-        select(rows, integration.c.name.label("integration"), account.c.account_id)
-        .join_from(rows, integration, integration.c.integration_id == rows.c.integration_id)
-        .join(account, account.c.account_key == rows.c.account_key)
-        .where(rows.c.account_key.in_(account_keys))
-    ).all()
-
-
-def history_of(con: Connection, account_keys: Sequence[int]) -> Sequence[Row[Any]]:
-    """One row per version of the accounts, oldest first."""
-    return con.execute(
-        select(account_version)
-        .where(account_version.c.account_key.in_(account_keys))
-        .order_by(account_version.c.account_key, account_version.c.valid_from)
-    ).all()
 
 
 def _columns(rows: FromClause) -> list[ColumnElement[Any]]:

@@ -14,13 +14,12 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, Row
 
 from data.states import STATE_NAMES
+from queries.account import details_of, history_of
 from queries.filters import Filters
 from queries.users import (
     PAGE_SIZE,
     SORTS,
     count_accounts,
-    details_of,
-    history_of,
     integration_names,
     page_of_accounts,
     roles_in_use,
