@@ -12,6 +12,8 @@ from sqlalchemy import Connection, Engine
 from data.home import Home, here
 from data.store import close_stores, open_store
 
+pytest_plugins = ["browsing"]
+
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Engine]:
