@@ -46,6 +46,8 @@ LOOSE_TIME = r"^(\d{4})[/-](\d\d)[/-](\d\d)[T ]([\d:.]+) ?(Z|UTC|[+-]\d\d:?\d\d)
 """Spellings close to ISO 8601 and as clear: `2014/09/08 18:17:23 -0700`."""
 NO_SECONDS = r"^(\d{4}[/-]\d\d[/-]\d\d[T ]\d\d:\d\d)( ?(?:Z|UTC|[+-]\d\d:?\d\d))$"
 """ISO 8601 allows `2026-11-01T08:00Z`, DuckDB does not."""
+DATED = r"\d{4}[/-]\d\d?[/-]\d|[A-Za-z]{3,} \d|\d [A-Za-z]{3}"
+OFFSET = r"(?:[Zz]|UTC|GMT|:\d\d(?:\.\d+)? ?[+-]\d\d(?::?\d\d)?)\s*$"
 
 NO_ROLES = cast(array([]), ARRAY(String))
 
@@ -177,6 +179,15 @@ def _moment(text: ColumnElement[Any]) -> ColumnElement[Any]:
     )
     return func.coalesce(
         zulu, cast(func.timezone("UTC", func.coalesce(iso, loose, seconds)), DateTime)
+    )
+
+
+def names_no_offset(text: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Whether the text is a time with a date that is taken for UTC for want of an offset."""
+    return and_(
+        ~func.suffix(text, "Z"),  # the usual, and fastest
+        func.regexp_matches(text, DATED),
+        ~func.regexp_matches(text, OFFSET),
     )
 
 

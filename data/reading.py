@@ -76,6 +76,8 @@ class Read(NamedTuple):
     broken: (
         FromClause | None
     )  # one row per record that could not be taken apart: line, text, reason
+    headings: tuple[str, ...] = ()  # as in the file, repeated ones numbered
+    notes: tuple[str, ...] = ()  # what a person should know of how it was read: full sentences
 
 
 def fill_load_row(con: Connection, path: Path) -> Read:
@@ -92,7 +94,7 @@ def fill_load_row(con: Connection, path: Path) -> Read:
         if "username_in_app" not in found:
             raise NoUsableHeader(_no_username(path, rows))
         con.execute(_into_load_row(rows, found))
-        return Read(rows.lines, _broken_lines(con, path, rows))
+        return Read(rows.lines, _broken_lines(con, path, rows), tuple(rows.cells))
     except UnicodeError as fault:
         raise UnreadableFile(NOT_UTF8.format(name=path.name)) from fault
     except UNREADABLE as fault:

@@ -22,6 +22,7 @@ from sqlalchemy import (
     select,
 )
 
+from data.cleaning import names_no_offset
 from data.reading import Read, line_breaks
 from data.tables import DELIVERED, load_row, load_unfit
 
@@ -40,17 +41,26 @@ POSITION = column("rowid", BigInteger)
 
 
 class Sifted(NamedTuple):
-    """accepted + rejected = rows_read."""
+    """Counts of rows of one file; accepted + rejected = rows_read."""
 
     rows_read: int
     accepted: int
     rejected: int  # exact repeats of an earlier row included, which are counted but not kept
+    repeated: int  # rows that repeat an account of an earlier row; all are among the rejected
+    exact_repeats: int  # those of them that say just what an earlier row says
+    without_offset: int  # rows with a time that names no UTC offset, and so is taken for UTC
 
 
 def sift(con: Connection, read: Read) -> Sifted:
     """Leave in `load_row` one row per account; put the others into `load_unfit`."""
-    rows, distinct = con.execute(
-        select(func.count(), func.count(load_row.c.account_id.distinct())).select_from(load_row)
+    account_id = load_row.c.account_id
+    rows, named, distinct, without_offset = con.execute(
+        select(
+            func.count(),
+            func.count(account_id),
+            func.count(account_id.distinct()),
+            func.count().filter(names_no_offset(load_row.c.last_updated)),
+        ).select_from(load_row)
     ).one()
     broken = 0
     if read.broken is not None:
@@ -58,7 +68,11 @@ def sift(con: Connection, read: Read) -> Sifted:
         con.execute(insert(load_unfit).from_select(UNFIT, select(read.broken)))
     if distinct < rows:
         _take_out(con, read)
-    return Sifted(rows + broken, distinct, rows + broken - distinct)
+    rejected, repeated = rows + broken - distinct, named - distinct
+    kept = con.scalar(select(func.count()).select_from(load_unfit)) if repeated else rejected
+    return Sifted(
+        rows + broken, distinct, rejected, repeated, rejected - (kept or 0), without_offset
+    )
 
 
 def _take_out(con: Connection, read: Read) -> None:

@@ -22,6 +22,11 @@ from deliveries import (
     the_account,
 )
 from sqlalchemy import Engine
+from sqlalchemy.schema import CreateTable, DropTable
+
+from data.reading import Read, fill_load_row
+from data.rejecting import Sifted, sift
+from data.tables import scratch
 
 RECORDS = [
     {
@@ -478,3 +483,51 @@ def test_files_are_read_where_they_are_and_left_as_they_are(store: Engine, tmp_p
     assert [path.name for path in tmp_path.iterdir() if "duckdb" not in path.name] == [
         "accounts.csv"
     ]
+
+
+# ---- what a file says of itself -----------------------------------------------------------------
+
+
+def read_and_sifted(store: Engine, path: Path) -> tuple[Read, Sifted]:
+    """What the reader and the sieve tell of a file; nothing is loaded."""
+    with store.connect() as con:
+        with con.begin():
+            for each in scratch.tables.values():
+                con.execute(CreateTable(each))
+        with con.begin():
+            read = fill_load_row(con, path)
+        with con.begin():
+            sifted = sift(con, read)
+        with con.begin():
+            for each in scratch.tables.values():
+                con.execute(DropTable(each))
+    return read, sifted
+
+
+def told_of(store: Engine, folder: Path, content: str | bytes, name: str = "a.csv"):
+    path = folder / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return read_and_sifted(store, path)
+
+
+def test_a_reader_tells_the_headings_of_the_file(store: Engine, tmp_path: Path):
+    read, _ = told_of(store, tmp_path, "login,Team,Team,\nada,a,b,c\n")
+    assert read.headings == ("login", "Team", "Team (2)", "Column 4")
+
+
+def test_repeats_are_counted_and_the_exact_ones_among_them(store: Engine, tmp_path: Path):
+    content = "login,Team\nada,a\nada,a\nada,b\n,c\n,c\nbob,d\ncy,e\n"
+    _, sifted = told_of(store, tmp_path, content)
+    assert (sifted.rows_read, sifted.accepted, sifted.rejected) == (7, 3, 4)
+    assert (sifted.repeated, sifted.exact_repeats) == (2, 1)
+
+
+def test_times_that_name_no_offset_are_counted(store: Engine, tmp_path: Path):
+    times = [
+        "2026-11-01T08:00:00", "2026-11-01 08:00", "2026-11-01", "2014/09/08 18:17:23",
+        "2026-11-01T08:00:00Z", "2026-11-01T08:00:00+02:00", "2026-11-01 08:00:00.5 -0700",
+        "2026-11-01T08:00Z", "2026-11-01 08:00:00 UTC", "1767261600", "1767261600123", "", "soon",
+    ]  # fmt: skip
+    rows = "".join(f"user{n},{text}\n" for n, text in enumerate(times))
+    _, sifted = told_of(store, tmp_path, "login,Last updated\n" + rows)
+    assert sifted.without_offset == 4
