@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
@@ -32,8 +32,16 @@ from sqlalchemy import (
 from sqlalchemy.schema import CreateTable, DropTable
 
 from data.cleaning import understood
-from data.reading import fill_load_row
-from data.refusals import MostlyRejected, NoAccounts, NotPlaced, OtherContentKnown
+from data.passport import (
+    FEWEST_DEPARTURES,
+    FileFacts,
+    Passport,
+    count_departing,
+    departure_in_words,
+    passport_of,
+)
+from data.reading import Read, fill_load_row
+from data.refusals import Held, MostlyRejected, NoAccounts, NotPlaced, OtherContentKnown
 from data.rejecting import POSITION, Sifted, sift
 from data.store import writing
 from data.tables import (
@@ -122,52 +130,125 @@ def load(
     `confirmed`: a person has looked at it, so that it may say what is hard to believe.
     Raises a SnapshotRefused; the store is then as it was.
     """
-    sha256 = _sha256(file.path)
     with writing, _with_scratch(engine) as con:
+        task = _task(con, file)
+        if task.is_known_word_for_word:
+            return _known_already(task)
+        if task.known and not replace:
+            raise OtherContentKnown(_other_content(file, task.known))
+        found = _understand(con, task, confirmed=confirmed)
         with con.begin():
-            known = _find(con, file.integration, file.taken_at)
-            span = _span(con, file.integration, file.taken_at, anew=bool(known))
-        if known and known.sha256 == sha256:
-            counts = (known.rows_read, known.accepted, known.rejected, known.flagged)
-            return Loaded(file, *counts, already=True)
-        if known and not replace:
-            raise OtherContentKnown(_other_content(file, known))
-        sifted = _understand(con, file, span, confirmed=confirmed)
-        with con.begin():
-            flagged = _write(con, file, span, known, sha256=sha256, **sifted._asdict())
-    return Loaded(file, sifted.rows_read, sifted.accepted, sifted.rejected, flagged)
+            flagged = _write(con, task, found)
+            if not confirmed:
+                _hold_mass_departure(con, task)
+    return Loaded(file, *found.sifted[:3], flagged)
 
 
-def _understand(con: Connection, file: SnapshotFile, span: Span, *, confirmed: bool) -> Sifted:
+@dataclass(frozen=True)
+class Preview:
+    """What loading a file would give; nothing of it is kept."""
+
+    passport: Passport
+    rows: list[dict[str, str]]  # the first of the file: column → text as delivered
+    rejected: list[tuple[int, str, str]]  # the first: line, text, reason
+    already: bool  # the very same file is loaded
+    replaces: str  # the name of another file that is loaded for the moment; empty without one
+
+
+SHOWN_ROWS = 10
+SHOWN_REJECTED = 100
+
+
+def preview(engine: Engine, file: SnapshotFile) -> Preview:
+    """Do all that loading does, look at the outcome, and undo it.
+
+    Raises a SnapshotRefused for what cannot be loaded even if a person confirms it.
+    """
+    with writing, _with_scratch(engine) as con:
+        task = _task(con, file)
+        found = _understand(con, task, confirmed=True)
+        with con.begin():
+            first = select(*(load_row.c[name] for name in DELIVERED)).order_by(POSITION)
+            rows = [
+                {name: text for name, text in row.items() if text}
+                for row in con.execute(first.limit(SHOWN_ROWS)).mappings()
+            ]
+            unfit = select(load_unfit).order_by(load_unfit.c.line).limit(SHOWN_REJECTED)
+            rejected = [tuple(row) for row in con.execute(unfit)]
+        with con.begin() as trial:
+            _write(con, task, found)
+            passport = passport_of(con, file.integration, file.taken_at)
+            trial.rollback()
+    other = task.known and not task.is_known_word_for_word
+    return Preview(
+        passport,
+        rows,
+        rejected,
+        already=task.is_known_word_for_word,
+        replaces=task.known.file_name if other and task.known else "",
+    )
+
+
+class _Task(NamedTuple):
+    """A file to load, where it belongs, and what is loaded there already."""
+
+    file: SnapshotFile
+    sha256: str
+    span: Span
+    known: Row[Any] | None
+
+    @property
+    def is_known_word_for_word(self) -> bool:
+        return self.known is not None and self.known.sha256 == self.sha256
+
+
+class _Found(NamedTuple):
+    read: Read
+    sifted: Sifted
+
+
+def _task(con: Connection, file: SnapshotFile) -> _Task:
+    sha256 = _sha256(file.path)
+    with con.begin():
+        known = _find(con, file.integration, file.taken_at)
+        span = _span(con, file.integration, file.taken_at, anew=bool(known))
+    return _Task(file, sha256, span, known)
+
+
+def _known_already(task: _Task) -> Loaded:
+    counts = ("rows_read", "accepted", "rejected", "flagged")
+    return Loaded(task.file, *(getattr(task.known, name) for name in counts), already=True)
+
+
+def _understand(con: Connection, task: _Task, *, confirmed: bool) -> _Found:
     """Fill the scratch tables with what the file changes; the store is only read.
 
     Each is committed by itself, which lets DuckDB read it on several cores.
     """
     with con.begin():
-        read = fill_load_row(con, file.path)
+        read = fill_load_row(con, task.file.path)
     with con.begin():
         sifted = sift(con, read)
-        _refuse_implausible(con, file, span, sifted, confirmed=confirmed)
+        _refuse_implausible(con, task.file, task.span, sifted, confirmed=confirmed)
     with con.begin():
-        _find_news(con, span)
+        _find_news(con, task.span)
     with con.begin():
-        find_differences(con, span, _meaning_of_news())
-    return sifted
+        find_differences(con, task.span, _meaning_of_news())
+    return _Found(read, sifted)
 
 
-def _write(
-    con: Connection, file: SnapshotFile, span: Span, known: Row[Any] | None, **facts: Any
-) -> int:
+def _write(con: Connection, task: _Task, found: _Found) -> int:
     """The one transaction that changes the store; how many accounts have a flag."""
+    file, sifted, span = task.file, found.sifted, task.span
     _name_integration(con, span.integration_id, file.integration)
     write_span(con, span)
     if span.is_newest:
         _remember_delivered(con, span.integration_id)
-    if known:
-        _forget(con, known)
+    if task.known:
+        _forget(con, task.known)
     flagged = _count_flagged(con, span)
     snapshot_id = con.scalar(select(func.coalesce(func.max(snapshot.c.snapshot_id), 0) + 1))
-    if facts["rejected"]:
+    if sifted.rejected:
         con.execute(
             insert(rejected_row).from_select(
                 [c.name for c in rejected_row.c],
@@ -181,11 +262,31 @@ def _write(
             taken_at=file.taken_at,
             loaded_at=datetime.now(UTC).replace(tzinfo=None),
             file_name=file.path.name,
+            sha256=task.sha256,
+            rows_read=sifted.rows_read,
+            accepted=sifted.accepted,
+            rejected=sifted.rejected,
             flagged=flagged,
-            **facts,
+            facts=FileFacts(
+                headings=found.read.headings,
+                notes=found.read.notes,
+                repeated=sifted.repeated,
+                exact_repeats=sifted.exact_repeats,
+                without_offset=sifted.without_offset,
+                flags=_flags_by_column(con, span) if flagged else {},
+            ).as_json(),
         )
     )
     return flagged
+
+
+def _hold_mass_departure(con: Connection, task: _Task) -> None:
+    """Raises Held, which undoes the load."""
+    if count_departing(con, task.span.integration_id, task.file.taken_at) < FEWEST_DEPARTURES:
+        return  # as nearly always: the passport itself costs as much as a tenth of a small load
+    passport = passport_of(con, task.file.integration, task.file.taken_at)
+    if passport.is_mass_departure:
+        raise Held(f"{task.file.path.name} is held: {departure_in_words(passport)}")
 
 
 @contextmanager
@@ -380,6 +481,17 @@ def _find(con: Connection, integration_name: str, taken_at: datetime) -> Row[Any
 def _count_flagged(con: Connection, span: Span) -> int:
     then = span.accounts_in_store()
     return con.scalar(select(func.count()).select_from(then).where(then.c.flags.is_not(None))) or 0
+
+
+def _flags_by_column(con: Connection, span: Span) -> dict[str, int]:
+    """Column → accounts with text in it that was not understood."""
+    then = span.accounts_in_store()
+    columns = select(func.unnest(func.json_keys(then.c.flags)).label("name")).where(
+        then.c.flags.is_not(None)
+    )
+    each = columns.subquery()
+    counted = select(each.c.name, func.count().label("accounts")).group_by(each.c.name)
+    return {row.name: row.accounts for row in con.execute(counted)}
 
 
 def _other_content(file: SnapshotFile, known: Row[Any]) -> str:

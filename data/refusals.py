@@ -37,3 +37,7 @@ class MostlyRejected(SnapshotRefused):
 
 class OtherContentKnown(SnapshotRefused):
     """Another file is loaded for the same integration and moment."""
+
+
+class Held(SnapshotRefused):
+    """So many accounts would leave at once that a person has to confirm the file first."""

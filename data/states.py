@@ -68,3 +68,5 @@ def state_names(*, phase: Phase, operation: Operation | None = None) -> tuple[st
 FAILED = state_names(phase="failed")
 WAITING = (*state_names(phase="waiting"), *state_names(phase="working"))
 """The states in which a job is queued or in progress: an account in one waits for its end."""
+LEAVING = ("Delete awaiting", "Delete ongoing", "Delete failed", "Deleted")
+"""The states in which an account is being removed, or has been."""

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     DateTime,
+    Float,
     Integer,
     MetaData,
     String,
@@ -90,6 +91,7 @@ integration = Table(
     metadata,
     Column("integration_id", Integer, nullable=False),
     Column("name", String, nullable=False),
+    Column("departure_limit", Float),  # share of accounts; NULL: the usual one
 )
 
 # One row per loaded snapshot: one integration at one moment, from one file.
@@ -106,6 +108,21 @@ snapshot = Table(
     Column("accepted", BigInteger, nullable=False),
     Column("rejected", BigInteger, nullable=False),
     Column("flagged", BigInteger, nullable=False),  # accepted rows with a value not understood
+    Column("facts", String, nullable=False),  # JSON object: passport.FileFacts
+)
+
+# One row per delivered file that is not loaded: held for a person to decide, or refused. It lies
+# in the folder of that name, as <integration>/<file_name>.
+unloaded = Table(
+    "unloaded",
+    metadata,
+    Column("integration", String, nullable=False),
+    Column("file_name", String, nullable=False),
+    Column("verdict", String, nullable=False),  # held or refused
+    Column("reason", String, nullable=False),
+    Column("found_at", DateTime, nullable=False),
+    Column("taken_at", DateTime),  # NULL where the name does not say it
+    Column("passport", String),  # JSON object; NULL where the file could not be read so far
 )
 
 # One row per row of a snapshot file that is no account.
@@ -172,6 +189,7 @@ state_count = Table(
     Column("unmatched", BigInteger, nullable=False),
     Column("entered", BigInteger, nullable=False),  # came into the state since the one before
     Column("left", BigInteger, nullable=False),  # left it, gone from the snapshot included
+    Column("changed", BigInteger, nullable=False),  # there before as well, with other content
 )
 
 # One row per snapshot and pair of states that differ; NULL where an account was, or is, not there.

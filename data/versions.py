@@ -45,7 +45,7 @@ from data.tables import (
 )
 
 version = account_version
-NUMBERS = ("accounts", "active", "unmatched", "entered", "left")
+NUMBERS = ("accounts", "active", "unmatched", "entered", "left", "changed")
 """What `state_count` counts."""
 
 
@@ -263,6 +263,9 @@ def count_states(
         _counted(accounts_at(integration_id, None if newest else moment)),
         _moved(here, entered=state_change.c.to_state),
         _moved(here, left=state_change.c.from_state),
+        _numbers(began.c.state, changed=func.count())
+        .select_from(began.join(ended, ended.c.key == began.c.key))
+        .group_by(began.c.state),
     ).subquery("parts")
     con.execute(
         insert(state_count).from_select(

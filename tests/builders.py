@@ -78,7 +78,7 @@ class Deliveries:
 
     def take(self, *accounts: Account, integration: str = "figma", at: datetime = TODAY) -> Loaded:
         path = a_snapshot_file(self.folder, accounts, integration=integration, at=at)
-        return load(self.store, SnapshotFile(path, integration, at))
+        return load(self.store, SnapshotFile(path, integration, at), confirmed=True)
 
 
 def usernames(con: Connection, *, sort: str = "username_in_app", **asked: Any) -> list[str]:

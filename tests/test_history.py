@@ -109,7 +109,7 @@ def a_store() -> Iterator[Engine]:
 
 
 def load_all(engine: Engine, files: list[SnapshotFile]) -> list[Loaded]:
-    return [load(engine, file) for file in files]
+    return [load(engine, file, confirmed=True) for file in files]
 
 
 def contents(engine: Engine) -> dict[str, Any]:
@@ -138,6 +138,7 @@ def contents(engine: Engine) -> dict[str, Any]:
                     snapshot.c.accepted,
                     snapshot.c.rejected,
                     snapshot.c.flagged,
+                    snapshot.c.facts,
                 )
             ),
         }
@@ -181,7 +182,7 @@ def test_a_replaced_snapshot_leaves_the_store_as_if_only_the_replacement_had_bee
         day = data.draw(st.integers(0, len(days) - 1))
         load_all(engine, History(Path(folder), days).files)
         anew = History(Path(folder), [*days[:day], other, *days[day + 1 :]]).files
-        load(engine, anew[day], replace=True)
+        load(engine, anew[day], replace=True, confirmed=True)
         assert contents(engine) == in_order(anew)
 
 
@@ -316,4 +317,9 @@ def test_the_counts_of_every_snapshot_are_what_counting_its_accounts_gives(
                 state = row["provisioning_state"]
                 assert row["entered"] == sum(n for (_, to), n in moved.items() if to == state)
                 assert row["left"] == sum(n for (was, _), n in moved.items() if was == state)
+                assert row["changed"] == sum(
+                    before[name] != said
+                    for name, said in after.items()
+                    if name in before and said[5] == state
+                )
             before = after
