@@ -490,8 +490,9 @@ def _flags_by_column(con: Connection, span: Span) -> dict[str, int]:
         then.c.flags.is_not(None)
     )
     each = columns.subquery()
-    counted = select(each.c.name, func.count().label("accounts")).group_by(each.c.name)
-    return {row.name: row.accounts for row in con.execute(counted)}
+    counted = select(each.c.name, func.count().label("accounts"))
+    grouped = counted.group_by(each.c.name).order_by(each.c.name)
+    return {row.name: row.accounts for row in con.execute(grouped)}
 
 
 def _other_content(file: SnapshotFile, known: Row[Any]) -> str:
