@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from queries.account import details_of, history_of
+from queries.account import known_of
 from queries.filters import Filters
 from queries.users import (
     PAGE_SIZE,
@@ -52,14 +52,8 @@ def list_of_accounts(filters: Filters) -> None:
             st.session_state["page"] = 1
 
         def panels(ids: Sequence[str]) -> dict[str, list[Block]]:
-            keys = [int(id_) for id_ in ids]
-            versions = history_of(con, keys)
-            return {
-                str(one.account_key): account.panel(
-                    one, [v for v in versions if v.account_key == one.account_key]
-                )
-                for one in details_of(con, filters, keys)
-            }
+            known = known_of(con, filters, [int(id_) for id_ in ids])
+            return {str(k): account.panel(v, as_of=filters.as_of) for k, v in known.items()}
 
         with st.container(
             horizontal=True,

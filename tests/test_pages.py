@@ -407,17 +407,20 @@ def test_an_open_row_shows_what_is_known_of_each_role(home: Home) -> None:
     load_all(home, ADA._replace(roles=json.dumps(told)))
     (roles,) = blocks(users().panel("ada"), "table")
     assert roles["columns"] == ["Role", "Type", "Description", "Via", "Since"]
-    assert roles["rows"] == [
+    assert [[name, *(cell["text"] for cell in told)] for name, *told in roles["rows"]] == [
         ["Admin", "Built-in", "All", "IT", "2025"],
-        ["Editor", "–", "–", "–", "–"],
+        ["Editor", "–", "–", "–", "by 2026-01-01 06:00"],
     ]
 
 
 def test_an_open_row_shows_the_reason_of_a_failure(home: Home) -> None:
     load_all(home, BOB._replace(reason="Seat limit reached"))
     notes = blocks(users().panel("bob"), "note")
-    assert notes[0]["tone"] == "bad"
-    assert notes[0]["text"] == "Update failed. The update job failed. Seat limit reached"
+    assert (notes[0]["tone"], notes[0]["mark"]["text"]) == ("bad", "Update failed")
+    assert notes[0]["text"] == "The update job failed."
+    assert [(label, cell["text"]) for label, cell in notes[0]["items"]] == [
+        ("Reason", "Seat limit reached")
+    ]
 
 
 def test_an_open_row_shows_the_history_newest_first(home: Home) -> None:
@@ -427,10 +430,10 @@ def test_an_open_row_shows_the_history_newest_first(home: Home) -> None:
     load_all(home, ADA._replace(roles="Viewer"), taken_at="2026-01-04T06-00-00Z")
     (history,) = blocks(users().panel("ada"), "timeline")
     assert [(event["when"][:10], event["title"]) for event in history["items"]] == [
-        ("2026-01-04", "2 roles lost"),
-        ("2026-01-04", "1 role gained"),
-        ("2026-01-04", "Update ongoing → Onboarded"),
         ("2026-01-04", "Came back"),
+        ("2026-01-04", "Update ongoing → Onboarded"),
+        ("2026-01-04", "1 role gained"),
+        ("2026-01-04", "2 roles lost"),
         ("2026-01-03", "Gone from the app’s list"),
         ("2026-01-02", "Onboarded → Update ongoing"),
         ("2026-01-01", "First seen"),
@@ -440,9 +443,11 @@ def test_an_open_row_shows_the_history_newest_first(home: Home) -> None:
 def test_an_open_row_shows_what_was_not_understood(home: Home) -> None:
     load_all(home, ADA._replace(state="Half done", active="perhaps"), BOB)
     shown = users()
-    warnings = [n["text"] for n in blocks(shown.panel("ada"), "note") if n["tone"] == "warn"]
-    assert any(text.endswith("The snapshot says: Half done") for text in warnings)
-    assert any(text.endswith("The snapshot says: perhaps") for text in warnings)
+    warnings = [n for n in blocks(shown.panel("ada"), "note") if n["tone"] == "warn"]
+    assert {n["text"]: [(label, cell["text"]) for label, cell in n["items"]] for n in warnings} == {
+        "Provisioning state was not understood.": [("The snapshot says", "Half done")],
+        "Active in app was not understood.": [("The snapshot says", "perhaps")],
+    }
 
 
 def test_an_account_without_roles_says_so(home: Home) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -14,7 +12,6 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, Row
 
 from data.states import STATE_NAMES
-from queries.account import details_of, history_of
 from queries.filters import Filters
 from queries.users import (
     PAGE_SIZE,
@@ -36,11 +33,6 @@ def pages_of(
         page_of_accounts(con, filters, sort=sort, descending=descending, page=page)
         for page in range(1, last + 1)
     ]
-
-
-def keys_of(con: Connection, *names: str, **asked: Any) -> list[int]:
-    rows = page_of_accounts(con, Filters(**asked), sort="user", descending=False, page=1)
-    return [row.account_key for row in rows if row.username_in_app in names]
 
 
 @pytest.fixture(scope="module")
@@ -151,8 +143,6 @@ def test_an_empty_store_lists_nothing(con: Connection) -> None:
     assert not page_of_accounts(con, Filters(), sort="user", descending=False, page=1)
     assert roles_in_use(con, Filters()) == []
     assert integration_names(con) == []
-    assert not details_of(con, Filters(), [1])
-    assert not history_of(con, [])
 
 
 def test_integrations_are_listed_by_name(snapshots: Deliveries, con: Connection) -> None:
@@ -171,56 +161,3 @@ def test_roles_in_use_are_those_of_the_chosen_integrations_at_the_moment(
     assert roles_in_use(con, Filters(integration=("figma",))) == ["A", "B"]
     assert roles_in_use(con, Filters(as_of=YESTERDAY)) == ["Old"]
     assert roles_in_use(con, Filters(state=("Deleted",), q="nobody")) == ["A", "B", "C"]
-
-
-def test_details_tell_all_that_was_delivered(snapshots: Deliveries, con: Connection) -> None:
-    admin = {"name": "Admin", "id": "r1", "type": "seat", "via": "sg-admins"}
-    snapshots.take(
-        an_account(
-            "ada",
-            account_id="A-1",
-            roles=[admin],
-            active="perhaps",
-            state="Update failed",
-            reason="Quota exceeded",
-            code="FIG-429",
-            team="Research",
-        ),
-        an_account("bob"),
-    )
-    [ada] = details_of(con, Filters(), keys_of(con, "ada"))
-    assert (ada.integration, ada.account_id, ada.username_in_app) == ("figma", "A-1", "ada")
-    assert (ada.roles, json.loads(ada.role_details)) == (["Admin"], [admin])
-    assert (ada.state_reason, ada.failure_code) == ("Quota exceeded", "FIG-429")
-    assert json.loads(ada.attributes) == {"team": "Research"}
-    assert json.loads(ada.flags) == {"active_in_app": "perhaps"}
-    assert ada.active_in_app is None
-
-
-def test_details_are_those_of_the_moment(snapshots: Deliveries, con: Connection) -> None:
-    snapshots.take(an_account(reason="old"), at=YESTERDAY)
-    snapshots.take(an_account(reason="new"), at=TODAY)
-    keys = keys_of(con, "ada")
-    assert [row.state_reason for row in details_of(con, Filters(), keys)] == ["new"]
-    then = Filters(as_of=YESTERDAY)
-    assert [row.state_reason for row in details_of(con, then, keys)] == ["old"]
-
-
-def test_an_account_s_history_has_one_row_per_unchanged_stretch(
-    snapshots: Deliveries, con: Connection
-) -> None:
-    days = [TODAY - timedelta(days=ago) for ago in (4, 3, 2, 1, 0)]
-    states = ["Provisioning awaiting", "Onboarded", "Onboarded", None, "Update failed"]
-    for day, state in zip(days, states, strict=True):
-        here = [an_account("ada", state=state)] if state else []
-        snapshots.take(*here, an_account("bob"), at=day)
-    told = [
-        (row.provisioning_state, row.valid_from, row.valid_to.year)
-        for row in history_of(con, keys_of(con, "ada"))
-    ]
-    assert told == [
-        ("Provisioning awaiting", days[0], 2026),
-        ("Onboarded", days[1], 2026),
-        ("Update failed", days[4], 9999),
-    ]
-    assert len(history_of(con, keys_of(con, "ada", "bob"))) == 4

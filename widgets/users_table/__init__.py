@@ -14,7 +14,7 @@ from streamlit.components.v2 import component
 from streamlit.components.v2.types import ComponentRenderer
 
 Tone = Literal["good", "bad", "busy", "wait", "quiet", "warn"]
-Icon = Literal["check", "cross", "clock", "spinner", "dash", "question", "alert"]
+Icon = Literal["check", "cross", "clock", "spinner", "dash", "plus", "question", "alert"]
 
 MOST_OPEN = 200  # rows; the browser remembers as many
 
@@ -31,7 +31,7 @@ class Column(TypedDict):
 class Cell(TypedDict):
     """One value and how it is drawn; the functions below make the kinds there are."""
 
-    kind: Literal["person", "quiet", "text", "code", "tags", "mark", "time"]
+    kind: Literal["person", "quiet", "text", "code", "lines", "link", "tags", "mark", "time"]
     text: NotRequired[str]
     title: NotRequired[str]
     subtitle: NotRequired[str]
@@ -40,6 +40,7 @@ class Cell(TypedDict):
     tone: NotRequired[Tone]
     icon: NotRequired[Icon]
     iso: NotRequired[str]
+    href: NotRequired[str]
 
 
 class Row(TypedDict):
@@ -51,13 +52,16 @@ class Row(TypedDict):
 
 
 class Event(TypedDict):
-    """One point of a timeline."""
+    """One point of a timeline: what happened, and of that a text, a change or some names."""
 
     iso: str
     when: str
     title: str
-    text: str
     tone: Tone
+    icon: Icon | None
+    text: str
+    change: tuple[str, str] | None
+    tags: Cell | None
 
 
 class Block(TypedDict):
@@ -71,6 +75,8 @@ class Block(TypedDict):
     searchable: NotRequired[bool]
     text: NotRequired[str]
     tone: NotRequired[Tone]
+    mark: NotRequired[Cell | None]
+    since: NotRequired[Cell | None]
 
 
 def column(key: str, label: str, *, sortable: bool = True, width: float = 1) -> Column:
@@ -89,12 +95,24 @@ def quiet(text: str = "–") -> Cell:
     return {"kind": "quiet", "text": text}
 
 
-def text(text: str) -> Cell:
+def text(text: str | None) -> Cell:
     return {"kind": "text", "text": text} if text else quiet()
 
 
-def code(text: str) -> Cell:
+def code(text: str | None) -> Cell:
     return {"kind": "code", "text": text} if text else quiet()
+
+
+def lines(text: str) -> Cell:
+    """A text whose lines and spaces mean something."""
+    return {"kind": "lines", "text": text}
+
+
+def link(text: str, href: str) -> Cell:
+    """A way to another view of the same page: `href` is its query, from the question mark on."""
+    if not href.startswith("?"):
+        raise ValueError("A link leads to a view of the same page")
+    return {"kind": "link", "text": text, "href": href}
 
 
 def tags(items: Sequence[str], *, shown: int = 2) -> Cell:
@@ -111,7 +129,7 @@ def mark(text: str, tone: Tone, icon: Icon) -> Cell:
     return {"kind": "mark", "text": text, "tone": tone, "icon": icon}
 
 
-def time(at: datetime | None, shown: str | None = None) -> Cell:
+def time(at: datetime | None, shown: str = "", *, title: str = "") -> Cell:
     """A moment in UTC, to the minute or in the words given; to the second when pointed at."""
     if at is None:
         return quiet()
@@ -119,12 +137,12 @@ def time(at: datetime | None, shown: str | None = None) -> Cell:
         "kind": "time",
         "iso": _iso(at),
         "text": shown or f"{at:%Y-%m-%d %H:%M}",
-        "title": f"{at:%Y-%m-%d %H:%M:%S} UTC",
+        "title": title or f"{at:%Y-%m-%d %H:%M:%S} UTC",
     }
 
 
-def facts(items: Sequence[tuple[str, Cell]]) -> Block:
-    return {"kind": "facts", "items": list(items)}
+def facts(items: Sequence[tuple[str, Cell]], *, caption: str = "") -> Block:
+    return {"kind": "facts", "caption": caption, "items": list(items)}
 
 
 def table(
@@ -143,21 +161,49 @@ def table(
     }
 
 
-def note(text: str, tone: Tone = "quiet") -> Block:
-    return {"kind": "note", "text": text, "tone": tone}
+def note(
+    text: str,
+    tone: Tone = "quiet",
+    *,
+    mark: Cell | None = None,
+    since: Cell | None = None,
+    facts: Sequence[tuple[str, Cell]] = (),
+) -> Block:
+    """A sentence, below what it is about and since when, above what else there is to say."""
+    return {
+        "kind": "note",
+        "text": text,
+        "tone": tone,
+        "mark": mark,
+        "since": since,
+        "items": list(facts),
+    }
 
 
-def event(at: datetime, title: str, text: str = "", tone: Tone = "quiet") -> Event:
+def event(
+    at: datetime,
+    title: str,
+    text: str = "",
+    *,
+    change: tuple[str, str] | None = None,
+    tags: Cell | None = None,
+    tone: Tone = "quiet",
+    icon: Icon | None = None,
+) -> Event:
     return {
         "iso": _iso(at),
         "when": f"{at:%Y-%m-%d %H:%M}",
         "title": title,
-        "text": text,
         "tone": tone,
+        "icon": icon,
+        "text": text,
+        "change": change,
+        "tags": tags,
     }
 
 
 def timeline(caption: str, items: Sequence[Event]) -> Block:
+    """Events in the order given; those of one moment, one after the other, are told together."""
     return {"kind": "timeline", "caption": caption, "items": list(items)}
 
 

@@ -3,7 +3,10 @@
 // Every piece of data becomes a text node or an inert attribute: nothing is ever parsed as HTML.
 // Rows and panels that did not change keep their DOM nodes, so focus, text and scrolling stay where they are.
 
-const MOST_REMEMBERED = 200;
+const MOST_REMEMBERED = 200; // open rows
+const MOMENTS_FIRST = 8; // of a timeline; the rest comes on demand
+const NAMES_FIRST = 6; // of one of its events
+const LONG = 300; // characters; a longer text gets a box of its own to scroll in
 const SVG = "http://www.w3.org/2000/svg";
 const ICONS = {
   check: "M8 1.75a6.25 6.25 0 1 1 0 12.5 6.25 6.25 0 0 1 0-12.5M5.25 8.25l2 2 3.5-4.25",
@@ -11,6 +14,7 @@ const ICONS = {
   clock: "M8 1.75a6.25 6.25 0 1 1 0 12.5 6.25 6.25 0 0 1 0-12.5M8 4.5V8l2.25 1.5",
   spinner: "M13.9 6A6.25 6.25 0 0 0 2.6 4.9M2.1 10a6.25 6.25 0 0 0 11.3 1.1M2.5 1.75V5h3.25M13.5 14.25V11h-3.25",
   dash: "M4 8h8",
+  plus: "M4 8h8M8 4v8",
   question: "M5.5 5.75a2.5 2.5 0 1 1 3.6 2.25C8.3 8.4 8 8.8 8 9.6M8 12.5v.01",
   alert: "M8 2 1.75 13.5h12.5zM8 6.5v3M8 11.5v.01",
   open: "m6 3.5 4.5 4.5L6 12.5",
@@ -32,7 +36,7 @@ export default function draw(component) {
 }
 
 function begin(root, data) {
-  const view = { open: new Set(Object.keys(data.details)), rows: new Map(), searches: new Map(), serial: 0 };
+  const view = { open: new Set(Object.keys(data.details)), rows: new Map(), searches: new Map(), unfolded: new Set(), serial: 0 };
   view.sorter = el("div", { class: "sorter" });
   view.caption = el("caption");
   view.widths = el("colgroup");
@@ -41,6 +45,8 @@ function begin(root, data) {
   root.replaceChildren(view.sorter, el("table", { class: "main", role: "table" }, view.caption, view.widths, view.head, view.body));
   root.addEventListener("pointerdown", (event) => { view.pressed = [event.clientX, event.clientY]; });
   root.addEventListener("click", (event) => clicked(view, event));
+  root.addEventListener("keydown", (event) => pressed(view, event));
+  root.addEventListener("toggle", (event) => unfolded(view, event.target), true); // it does not bubble
   root.addEventListener("change", (event) => { if (event.target.id === "sort-by") view.component.setTriggerValue("sort", event.target.value); });
   root.addEventListener("input", (event) => { if (event.target.type === "search") searched(view, event.target); });
   views.set(root, view);
@@ -69,14 +75,34 @@ function toggle(view, id) {
   view.component.setStateValue("open", [...view.open]);
 }
 
+// Escape in a panel closes it and goes back to its row; in a search it first empties that.
+function pressed(view, event) {
+  const panel = event.key === "Escape" && !event.target.value && event.target.closest("tr.panel");
+  const entry = panel && [...view.rows.values()].find((entry) => entry.panel === panel);
+  if (!entry) return;
+  entry.toggle.focus();
+  toggle(view, entry.id);
+}
+
+function unfolded(view, details) {
+  if (!details.open) return view.unfolded.delete(details.id);
+  view.unfolded.add(details.id);
+  details.fill?.();
+  delete details.fill;
+}
+
 function searched(view, input) {
   view.searches.set(input.id, input.value);
   const block = input.closest(".block");
   const rows = [...block.querySelectorAll(":scope tbody tr")];
-  const wanted = input.value.trim().toLowerCase();
-  for (const row of rows) row.hidden = !row.textContent.toLowerCase().includes(wanted);
-  block.querySelector("output").textContent = wanted ? `${rows.filter((row) => !row.hidden).length} of ${rows.length}` : "";
+  const wanted = plain(input.value.trim());
+  for (const row of rows) row.hidden = !plain(row.textContent).includes(wanted);
+  const left = rows.filter((row) => !row.hidden).length;
+  block.querySelector("output").textContent = wanted ? (left ? `${left} of ${rows.length}` : "Nothing found") : "";
 }
+
+// Without case and accents.
+const plain = (text) => text.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase();
 
 // ---- the table -----------------------------------------------------------------------------------------------------
 
@@ -149,8 +175,9 @@ function drawPanel(view, entry) {
   const drawn = JSON.stringify([open, blocks]);
   if (entry.filled === drawn) return;
   entry.filled = drawn;
-  const content = blocks?.map((block, index) => drawBlock(block, `${entry.serial}-${index}`)) ?? [loading()];
-  entry.panel.firstChild.replaceChildren(el("div", { class: "blocks" }, content.length || !open ? content : "No details."));
+  entry.panel.firstChild.replaceChildren(blocks?.length ? drawBlocks(blocks, entry.serial) : blocks && open ? el("p", {}, "No details.") : loading());
+  for (const text of entry.panel.querySelectorAll(".text")) if (text.textContent.length > LONG) makeScroll(text);
+  for (const details of entry.panel.querySelectorAll("details")) details.open = view.unfolded.has(details.id);
   for (const input of entry.panel.querySelectorAll("input")) {
     input.value = view.searches.get(input.id) ?? "";
     if (input.value) searched(view, input);
@@ -163,8 +190,10 @@ const CELLS = {
   text: ({ text }) => words("text", text),
   quiet: ({ text }) => words("text muted", text),
   code: ({ text }) => words("text code", text),
+  lines: ({ text }) => el("pre", { class: "code lines", dir: "auto", tabindex: text.split("\n").length > 9 || text.length > LONG ? "0" : null }, text),
+  link: ({ text, href }) => el("a", { class: "text", dir: "auto", href: href.startsWith("?") ? href : null }, text),
   person: ({ title, subtitle }) => [words("text title", title), subtitle && words("line muted", subtitle)],
-  tags: ({ items, more }) => items.length ? el("span", { class: "tags" }, items.slice(0, -1).map(tag),
+  tags: ({ items, more = 0 }) => items.length ? el("span", { class: "tags" }, items.slice(0, -1).map(tag),
     el("span", { class: "last" }, tag(items.at(-1)), more > 0 && el("span", { class: "more" }, `+${more}`, el("span", { class: "unseen" }, " more")))) : [],
   mark: ({ text, tone, icon: name }) => el("span", { class: `mark ${tone}` }, icon(name), el("span", { dir: "auto" }, text)),
   time: ({ iso, text, title }) => el("time", { datetime: iso, title }, text.split(" ").flatMap((word) => [" ", el("span", { class: "word" }, word)]).slice(1)),
@@ -181,23 +210,70 @@ function tableCell(heads, label, cell) {
 // ---- blocks of a panel ---------------------------------------------------------------------------------------------
 
 const BLOCKS = {
-  facts: ({ items }) => el("dl", { class: "facts" }, items.map(([label, cell]) => el("div", {}, el("dt", {}, label), el("dd", {}, cellOf(cell))))),
-  note: ({ text, tone }) => el("p", { class: `note ${tone}` }, icon(NOTE_ICONS[tone]), el("span", { dir: "auto" }, text)),
-  timeline: ({ caption, items }, id) => el("div", { class: "block timeline" }, blockName(caption, id),
-    el("ol", { class: "scroll", id: `scroll-${id}`, role: "list", tabindex: items.length > 6 ? "0" : null, "aria-labelledby": `name-${id}` },
-      items.map(({ iso, when, title, text, tone }) => el("li", { class: tone },
-        el("span", { class: "title", dir: "auto" }, title), text && el("span", { class: "text muted", dir: "auto", title: text }, text),
-        el("time", { class: "muted", datetime: iso }, when))))),
+  facts: ({ caption, items }, id) => el("div", { class: "block" }, caption && blockName(caption, id), list(items)),
+  note: ({ text, tone, mark, since, items }) => el("div", { class: `note ${tone}` },
+    mark ? el("p", { class: "about" }, cellOf(mark), cellOf(since)) : icon(NOTE_ICONS[tone]),
+    el("div", {}, el("p", { dir: "auto" }, text), items.length > 0 && list(items))),
+  timeline: ({ caption, items }, id) => {
+    const moments = byMoment(items);
+    const first = moments.slice(0, MOMENTS_FIRST), rest = moments.slice(MOMENTS_FIRST);
+    return el("div", { class: "block timeline" }, blockName(caption, id),
+      el("ol", { role: "list" }, first.map((moment, index) => drawMoment(moment, `${id}-${index}`))),
+      rest.length > 0 && fold(`rest-${id}`, `Show ${rest.length.toLocaleString("en")} earlier`,
+        () => el("div", { class: "scroll", id: `scroll-${id}`, ...scrolls(rest.length > MOMENTS_FIRST, `name-${id}`) },
+          el("ol", { role: "list" }, rest.map((moment, index) => drawMoment(moment, `${id}-r${index}`))))));
+  },
   table: ({ caption, columns, rows, searchable }, id) => el("div", { class: "block" }, blockName(caption, id,
       searchable && [el("output", { "aria-live": "polite" }), el("input", { type: "search", id: `search-${id}`, placeholder: "Search",
         "aria-label": `Search ${caption}`, autocomplete: "off", spellcheck: "false", maxlength: 200 })]),
-    el("div", { class: "scroll", id: `scroll-${id}`, role: "group", tabindex: rows.length > 6 ? "0" : null, "aria-labelledby": `name-${id}` },
+    rows.length > 0 && el("div", { class: "scroll", id: `scroll-${id}`, ...scrolls(rows.length > 6, `name-${id}`) },
       el("table", { role: "table", "aria-labelledby": `name-${id}` },
         el("thead", { role: "rowgroup" }, el("tr", { role: "row" }, columns.map((name) => el("th", { scope: "col", role: "columnheader" }, name)))),
         el("tbody", { role: "rowgroup" }, rows.map((row) => el("tr", { role: "row" }, row.map((cell, index) => tableCell(index === 0, columns[index], cell)))))))),
 };
 const drawBlock = (block, id) => BLOCKS[block.kind]?.(block, id) ?? [];
 const blockName = (caption, id, tools) => el("div", { class: "name" }, el("p", { id: `name-${id}` }, caption), tools);
+const list = (items) => el("dl", { class: "facts" }, items.map(([label, cell]) => el("div", {}, el("dt", { dir: "auto" }, label), el("dd", {}, cellOf(cell)))));
+// Closed at first; what is in it is made when it opens.
+function fold(id, words, content) {
+  const details = el("details", { id }, el("summary", {}, words));
+  details.fill = () => details.append(content());
+  return details;
+}
+const makeScroll = (text) => { text.classList.add("long"); text.tabIndex = 0; };
+const scrolls = (can, name) => can ? { tabindex: "0", role: "group", "aria-labelledby": name } : {};
+
+// A timeline stands beside the rest where there is room.
+function drawBlocks(blocks, serial) {
+  const drawn = blocks.map((block, index) => [block, drawBlock(block, `${serial}-${index}`)]);
+  const beside = ([block]) => block.kind === "timeline";
+  return el("div", { class: "blocks" },
+    el("div", {}, drawn.filter((each) => !beside(each)).map((each) => each[1])), drawn.filter(beside).map((each) => each[1]));
+}
+
+// Events of one moment, one after the other, under one time.
+function byMoment(events) {
+  const moments = [];
+  for (const event of events) {
+    if (moments.at(-1)?.[0].iso === event.iso) moments.at(-1).push(event);
+    else moments.push([event]);
+  }
+  return moments;
+}
+
+const drawMoment = (events, id) => el("li", {}, el("time", { datetime: events[0].iso, title: `${events[0].when} UTC` }, events[0].when),
+  events.map((event, index) => drawEvent(event, `${id}-${index}`)));
+
+function drawEvent({ title, tone, icon: name, text, change, tags }, id) {
+  const names = tags?.items ?? [], rest = names.slice(NAMES_FIRST);
+  return el("div", { class: `event ${tone}` }, el("span", { class: "dot" }, name && icon(name)), el("div", {},
+    el("p", { class: "title", dir: "auto" }, title),
+    text && words("text muted", text),
+    change && el("p", { class: "change muted" }, el("bdi", {}, change[0]), " → ", el("bdi", {}, change[1])),
+    names.length > 0 && el("p", { class: "tags" }, names.slice(0, NAMES_FIRST).map(tag)),
+    rest.length > 0 && fold(`names-${id}`, `and ${(rest.length + tags.more).toLocaleString("en")} more`,
+      () => el("p", { class: "tags" }, rest.map(tag), tags.more > 0 && el("span", { class: "more" }, `and ${tags.more.toLocaleString("en")} more`)))));
+}
 const loading = () => el("div", { class: "loading", role: "status" }, el("span", { class: "unseen" }, "Loading…"),
   el("i", {}), el("i", {}), el("i", {}));
 

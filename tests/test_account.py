@@ -1,0 +1,401 @@
+"""One account in full: what the store knows of it, and the panel in which the page tells it."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import parse_qs
+
+import pytest
+from builders import TODAY, YESTERDAY, Deliveries, an_account, an_unmatched_account
+from dropped_files import HOSTILE
+from sqlalchemy import Connection
+
+from queries import account as queries
+from queries.account import Known, details_of, history_of, known_of, others_of
+from queries.filters import Filters
+from queries.users import page_of_accounts
+from widgets.account import panel
+
+DAYS = [TODAY - timedelta(days=ago) for ago in (4, 3, 2, 1, 0)]
+
+
+def keys_of(con: Connection, *names: str, **asked: Any) -> list[int]:
+    rows = page_of_accounts(con, Filters(**asked), sort="user", descending=False, page=1)
+    return [row.account_key for row in rows if row.username_in_app in names]
+
+
+def known(con: Connection, username: str = "ada", **asked: Any) -> Known:
+    filters = Filters(**asked)
+    [key] = keys_of(con, username, **asked)
+    return known_of(con, filters, [key])[key]
+
+
+def shown(con: Connection, username: str = "ada", **asked: Any) -> list[Any]:
+    """The blocks of the account's panel."""
+    return panel(known(con, username, **asked), as_of=asked.get("as_of"))
+
+
+def block(blocks: list[Any], caption: str) -> Any:
+    return next(b for b in blocks if b.get("caption", "").startswith(caption))
+
+
+def said(cell: Any) -> str:
+    return cell if isinstance(cell, str) else cell["text"]
+
+
+def roles(blocks: list[Any]) -> list[list[str]]:
+    return [[said(cell) for cell in row] for row in blocks[1]["rows"]]
+
+
+def others(con: Connection, username: str = "ada", **asked: Any) -> list[tuple[str, str, bool]]:
+    filters = Filters(**asked)
+    rows = others_of(con, filters, keys_of(con, username, **asked))
+    return [(row.integration, row.username_in_app, row.same_id) for row in rows]
+
+
+def history(blocks: list[Any]) -> list[tuple[int, str]]:
+    """Day before today, and what happened."""
+    return [
+        ((TODAY - datetime.fromisoformat(e["iso"]).replace(tzinfo=None)).days, e["title"])
+        for e in block(blocks, "History")["items"]
+    ]
+
+
+# ---- what the store knows ------------------------------------------------------------------------
+
+
+def test_details_tell_all_that_was_delivered(snapshots: Deliveries, con: Connection) -> None:
+    admin = {"name": "Admin", "id": "r1", "type": "seat", "via": "sg-admins"}
+    snapshots.take(
+        an_account(
+            "ada",
+            account_id="A-1",
+            roles=[admin],
+            active="perhaps",
+            state="Update failed",
+            reason="Quota exceeded",
+            code="FIG-429",
+            team="Research",
+        ),
+        an_account("bob"),
+    )
+    [ada] = details_of(con, Filters(), keys_of(con, "ada"))
+    assert (ada.integration, ada.account_id, ada.username_in_app) == ("figma", "A-1", "ada")
+    assert (ada.roles, json.loads(ada.role_details)) == (["Admin"], [admin])
+    assert (ada.state_reason, ada.failure_code) == ("Quota exceeded", "FIG-429")
+    assert json.loads(ada.attributes) == {"team": "Research"}
+    assert json.loads(ada.flags) == {"active_in_app": "perhaps"}
+    assert ada.active_in_app is None
+
+
+def test_details_are_those_of_the_moment(snapshots: Deliveries, con: Connection) -> None:
+    snapshots.take(an_account(reason="old"), at=YESTERDAY)
+    snapshots.take(an_account(reason="new"), at=TODAY)
+    keys = keys_of(con, "ada")
+    assert [row.state_reason for row in details_of(con, Filters(), keys)] == ["new"]
+    then = Filters(as_of=YESTERDAY)
+    assert [row.state_reason for row in details_of(con, then, keys)] == ["old"]
+
+
+def test_an_account_s_history_has_one_row_per_unchanged_stretch(
+    snapshots: Deliveries, con: Connection
+) -> None:
+    states = ["Provisioning awaiting", "Onboarded", "Onboarded", None, "Update failed"]
+    for day, state in zip(DAYS, states, strict=True):
+        here = [an_account("ada", state=state)] if state else []
+        snapshots.take(*here, an_account("bob"), at=day)
+    told = [
+        (row.provisioning_state, row.valid_from, row.valid_to.year)
+        for row in history_of(con, Filters(), keys_of(con, "ada"))
+    ]
+    assert told == [
+        ("Provisioning awaiting", DAYS[0], 2026),
+        ("Onboarded", DAYS[1], 2026),
+        ("Update failed", DAYS[4], 9999),
+    ]
+    assert len(history_of(con, Filters(), keys_of(con, "ada", "bob"))) == 4
+
+
+def test_a_history_ends_at_the_moment_asked_for(snapshots: Deliveries, con: Connection) -> None:
+    for day, state in zip(DAYS, ("Onboarded", "Update awaiting", "Update failed"), strict=False):
+        snapshots.take(an_account(state=state), at=day)
+    keys = keys_of(con, "ada")
+    then = Filters(as_of=DAYS[1] + timedelta(hours=1))
+    told = [(row.provisioning_state, row.valid_to.year) for row in history_of(con, then, keys)]
+    assert told == [("Onboarded", 2026), ("Update awaiting", 9999)]
+
+
+def test_of_a_long_history_the_newest_part_is_told(
+    snapshots: Deliveries, con: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queries, "MOST_VERSIONS", 2)
+    for number, day in enumerate(DAYS):
+        snapshots.take(an_account(reason=f"{number}"), an_account("bob"), at=day)
+    rows = history_of(con, Filters(), keys_of(con, "ada", "bob"))
+    assert [(row.state_reason, row.number) for row in rows] == [("3", 4), ("4", 5), (None, 1)]
+    assert history(shown(con))[-1] == (1, "What was before is not shown")
+
+
+def test_other_accounts_have_the_same_upstream_id_or_else_the_same_email(
+    snapshots: Deliveries, con: Connection
+) -> None:
+    snapshots.take(
+        an_account(upstream_id="U", email="ada@x.io"),
+        an_account("twin", upstream_id="U", email="ada@x.io"),
+        an_account("other", upstream_id="V", email="bob@x.io"),
+    )
+    snapshots.take(
+        an_account("by-id", upstream_id="U", email="old@x.io"),
+        an_account("by-email", upstream_id=None, email="ADA@X.io"),
+        an_account("no-one", upstream_id=None, email=None),
+        integration="slack",
+    )
+    assert others(con) == [
+        ("figma", "twin", True),
+        ("slack", "by-email", False),
+        ("slack", "by-id", True),
+    ]
+    assert others(con, "by-email") == [("figma", "ada", False), ("figma", "twin", False)]
+    assert others(con, "no-one") == []
+    assert others(con, "other") == []
+
+
+def test_other_accounts_are_those_of_the_moment(snapshots: Deliveries, con: Connection) -> None:
+    snapshots.take(an_account(), at=YESTERDAY)
+    snapshots.take(an_account("slack-ada"), integration="slack", at=TODAY)
+    assert others(con) == [("slack", "slack-ada", True)]
+    assert others(con, as_of=YESTERDAY) == []
+
+
+def test_of_very_many_other_accounts_the_first_are_told_and_all_counted(
+    snapshots: Deliveries, con: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queries, "MOST_OTHERS", 2)
+    snapshots.take(an_account(), *(an_account(f"n{n}") for n in range(4)))
+    assert [name for _, name, _ in others(con)] == ["n0", "n1"]
+    caption = "Other accounts of the same person (the first 2 of 4)"
+    assert block(shown(con), caption)
+
+
+# ---- the state -----------------------------------------------------------------------------------
+
+
+def test_the_state_is_told_with_its_meaning_its_reason_and_since_when(
+    snapshots: Deliveries, con: Connection
+) -> None:
+    for day, state in zip(DAYS, ("Update ongoing", *["Update failed"] * 4), strict=True):
+        snapshots.take(an_account(state=state, reason=f"{day:%d}", code="E1"), at=day)
+    state = shown(con)[0]
+    assert (state["mark"]["text"], state["tone"]) == ("Update failed", "bad")
+    assert state["text"] == "The update job failed."
+    assert state["since"]["text"] == f"since at least {DAYS[1]:%Y-%m-%d %H:%M}"
+    assert [(label, said(cell)) for label, cell in state["items"]] == [
+        ("Reason", "23"),
+        ("Code", "E1"),
+    ]
+
+
+def test_what_was_not_understood_is_told_with_its_text(
+    snapshots: Deliveries, con: Connection
+) -> None:
+    snapshots.take(an_account(state="<b>odd</b>", last_updated="tomorrow", active="perhaps"))
+    warnings = [b for b in shown(con) if b.get("tone") == "warn"]
+    assert {b["text"]: said(b["items"][0][1]) for b in warnings} == {
+        "Provisioning state was not understood.": "<b>odd</b>",
+        "Active in app was not understood.": "perhaps",
+        "Last updated was not understood.": "tomorrow",
+    }
+
+
+# ---- roles ---------------------------------------------------------------------------------------
+
+
+def test_a_role_is_held_since_the_file_says_else_since_it_was_first_seen_without_a_break(
+    snapshots: Deliveries, con: Connection
+) -> None:
+    told = {"name": "Told", "since": "2020-05-01"}
+    held = (["Lost"], ["Broken"], ["Kept"], ["Broken", "Kept"], [told, "Broken", "Kept"])
+    for day, names in zip(DAYS, held, strict=True):
+        each = [{"name": n} if isinstance(n, str) else n for n in names]
+        snapshots.take(an_account(roles=each), at=day)
+    assert roles(shown(con)) == [
+        ["Broken", f"by {DAYS[3]:%Y-%m-%d %H:%M}"],
+        ["Kept", f"by {DAYS[2]:%Y-%m-%d %H:%M}"],
+        ["Told", "2020-05-01"],
+    ]
+
+
+def test_being_gone_breaks_what_was_held(snapshots: Deliveries, con: Connection) -> None:
+    for day in DAYS:
+        here = [] if day == DAYS[2] else [an_account()]
+        snapshots.take(*here, an_account("bob"), at=day)
+    blocks = shown(con)
+    assert roles(blocks) == [["Editor", f"by {DAYS[3]:%Y-%m-%d %H:%M}"]]
+    assert blocks[0]["since"]["text"] == f"since at least {DAYS[3]:%Y-%m-%d %H:%M}"
+
+
+def test_a_role_held_in_two_ways_has_two_rows(snapshots: Deliveries, con: Connection) -> None:
+    ways = [{"name": "Admin", "via": via} for via in ("sg-it", "sg-ops")]
+    snapshots.take(an_account(roles=ways))
+    blocks = shown(con)
+    assert blocks[1]["caption"] == "Assigned roles (1)"
+    assert blocks[1]["columns"] == ["Role", "Via", "Since"]
+    assert [row[:2] for row in roles(blocks)] == [["Admin", "sg-it"], ["Admin", "sg-ops"]]
+
+
+def test_five_hundred_roles_are_all_there_and_can_be_searched(
+    snapshots: Deliveries, con: Connection
+) -> None:
+    names = [f"Role {n:03}" for n in range(500)]
+    snapshots.take(an_account(roles=names[:20]), at=YESTERDAY)
+    snapshots.take(an_account(roles=names), at=TODAY)
+    assert not shown(con, as_of=YESTERDAY)[1]["searchable"]
+    blocks = shown(con)
+    assert [row[0] for row in roles(blocks)] == names
+    assert blocks[1]["searchable"]
+    [gained] = [e for e in block(blocks, "History")["items"] if e["title"] == "480 roles gained"]
+    assert (len(gained["tags"]["items"]), gained["tags"]["more"]) == (100, 380)
+
+
+def test_hostile_roles_are_told_as_they_are(snapshots: Deliveries, con: Connection) -> None:
+    told = [{"name": text, "description": text, "via": text, "since": text} for text in HOSTILE]
+    snapshots.take(an_account(roles=told))
+    assert roles(shown(con)) == [[text] * 4 for text in sorted(HOSTILE)]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(7, "7"), (True, "true"), (["a"], '["a"]'), (None, "–"), ({"k": 1}, '{"k":')],
+)
+def test_a_role_s_details_may_be_anything(
+    snapshots: Deliveries, con: Connection, value: Any, text: str
+) -> None:
+    snapshots.take(an_account(roles=[{"name": "A", "type": "x"}, {"name": "B", "type": value}]))
+    assert roles(shown(con))[1][1].startswith(text)
+
+
+# ---- history -------------------------------------------------------------------------------------
+
+
+def test_the_history_tells_every_kind_of_change(snapshots: Deliveries, con: Connection) -> None:
+    day = an_account(account_id="1", roles=["A", "B"], team="red")
+    snapshots.take(day, at=DAYS[0])
+    snapshots.take(an_unmatched_account(account_id="1", roles=["A", "B"], team="red"), at=DAYS[1])
+    snapshots.take(
+        an_account(account_id="1", roles=["B", "C"], active="no", team="blue", state="Deleted"),
+        at=DAYS[2],
+    )
+    snapshots.take(
+        an_account("ada.l", account_id="1", roles=["B", "C"], active="no", state="Deleted",
+                   email="al@x.io", upstream_id="U2", team="blue", reason="why"),
+        at=DAYS[3],
+    )  # fmt: skip
+    blocks = shown(con, "ada.l")
+    assert history(blocks) == [
+        (1, "User changed"),
+        (1, "Username in app changed"),
+        (1, "Upstream user ID changed"),
+        (1, "Details changed"),
+        (2, "Onboarded → Deleted"),
+        (2, "1 role gained"),
+        (2, "1 role lost"),
+        (2, "Matched with a user"),
+        (2, "Active in app: yes → no"),
+        (2, "Details changed"),
+        (3, "Became unmatched"),
+        (4, "First seen"),
+    ]
+    events = block(blocks, "History")["items"]
+    assert [e["change"] for e in events[:3]] == [
+        ("Ada Lovelace · ada@x.io", "Ada Lovelace · al@x.io"),
+        ("ada", "ada.l"),
+        ("00u1", "U2"),
+    ]
+    named = [e["tags"]["items"] for e in events if e["tags"]]
+    assert named == [["Reason"], ["C"], ["A"], ["team"]]
+
+
+def test_an_account_that_was_gone_came_back(snapshots: Deliveries, con: Connection) -> None:
+    for day in DAYS:
+        here = [] if day in DAYS[1:3] else [an_account(state="Onboarded" if day < DAYS[3] else "x")]
+        snapshots.take(*here, an_account("bob"), at=day)
+    assert history(shown(con)) == [
+        (1, "Came back"),
+        (1, "Onboarded → Unrecognised"),
+        (3, "Gone from the app’s list"),
+        (4, "First seen"),
+    ]
+
+
+def test_a_new_time_of_the_last_update_alone_is_no_news(
+    snapshots: Deliveries, con: Connection
+) -> None:
+    for day in DAYS:
+        snapshots.take(an_account(last_updated=f"{day:%Y-%m-%dT%H:%M:%SZ}"), at=day)
+    assert history(shown(con)) == [(4, "First seen")]
+
+
+def test_the_panel_tells_what_was_known_at_the_moment(
+    snapshots: Deliveries, con: Connection
+) -> None:
+    snapshots.take(an_account(roles=["Old"]), at=DAYS[0])
+    snapshots.take(an_account(roles=["New"]), at=DAYS[2])
+    blocks = shown(con, as_of=DAYS[1])
+    assert history(blocks) == [(4, "First seen")]
+    assert [row[0] for row in roles(blocks)] == ["Old"]
+
+
+# ---- other accounts, and what else the snapshot says ---------------------------------------------
+
+
+@pytest.mark.parametrize("name", [*HOSTILE, "?x=1#y", "a&integration=b", "//evil.example/"])
+def test_another_account_is_a_link_within_the_page(
+    snapshots: Deliveries, con: Connection, name: str
+) -> None:
+    snapshots.take(an_account(), at=YESTERDAY)
+    snapshots.take(an_account(name), integration="R&D #1", at=YESTERDAY)
+    table = block(shown(con, as_of=YESTERDAY), "Other accounts of the same person (1)")
+    [[link, *cells]] = table["rows"]
+    assert link["text"] == name
+    assert [said(cell) for cell in cells] == ["R&D #1", "Onboarded", "Yes", "Upstream user ID"]
+    assert link["href"].startswith("?integration=R%26D+%231&q=")
+    asked = parse_qs(link["href"][1:])
+    assert asked == {
+        "integration": ["R&D #1"],
+        "q": [name[:200].strip()],
+        "as_of": [f"{YESTERDAY.isoformat()}Z"],
+    }
+
+
+def test_an_account_of_nobody_else_has_no_list_of_others(
+    snapshots: Deliveries, con: Connection
+) -> None:
+    snapshots.take(an_account())
+    assert not [b for b in shown(con) if b.get("caption", "").startswith("Other accounts")]
+
+
+def test_other_columns_are_told_in_a_readable_way(snapshots: Deliveries, con: Connection) -> None:
+    manager = {"name": "Grace", "teams": ["a", "b"]}
+    deep = "[" * 50_000 + "]" * 50_000
+    snapshots.take(
+        an_account(
+            team="Research",
+            groups=json.dumps(["x", "y"]),
+            manager=json.dumps(manager),
+            deep=deep,
+            broken="{no json",
+        )
+    )
+    told = dict(block(shown(con), "Also in the snapshot")["items"])
+    assert {name: cell["kind"] for name, cell in told.items()} == {
+        "team": "text",
+        "groups": "tags",
+        "manager": "lines",
+        "deep": "text",
+        "broken": "text",
+    }
+    assert told["groups"]["items"] == ["x", "y"]
+    assert told["manager"]["text"].splitlines()[:2] == ["{", '  "name": "Grace",']
+    assert (told["deep"]["text"], told["broken"]["text"]) == (deep, "{no json")
