@@ -1,49 +1,33 @@
 """The web app: `python app.py` serves it on http://127.0.0.1:8501 (PORT names another port).
 
 The pages are drawn by pages/navigation.py. Around it, here: the downloads, a sign of life, and
-the two threads that load what arrives.
+the keeping of the store.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from threading import Event, Thread
 
 import streamlit as st
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from data.current import prepare_sample
+from data.current import state
 from data.home import here
-from data.inbox import load_waiting, watch
-from data.store import StoreInUse, close_stores, open_store
+from data.keeping import kept
 from widgets.downloads import send_users
 
 
 @asynccontextmanager
-async def loading(_: st.App) -> AsyncIterator[None]:
-    """While the server runs, load what is or comes into the inbox, and once the sample data."""
-    home, stop = here(), Event()
-    store = open_store(home.database_url)
-
-    def load_all() -> None:
-        load_waiting(store, home)
-        watch(store, home, stop)
-
-    inbox = Thread(target=load_all, name="inbox")
-    inbox.start()
-    Thread(target=prepare_sample, args=(home,), name="sample", daemon=True).start()
-    try:
+async def keeping(_: st.App) -> AsyncIterator[None]:
+    """While the server runs, the store is open, and what comes into the inbox is loaded."""
+    with kept(here(), f"http://{st.get_option('server.address')}:{st.get_option('server.port')}"):
         yield
-    finally:
-        stop.set()
-        inbox.join()
-        close_stores()
 
 
 async def healthz(_: Request) -> Response:
@@ -56,19 +40,29 @@ async def health(request: Request) -> Response:
     return RedirectResponse(f"./?{request.url.query}")
 
 
+def while_open(answer: Callable[[Request], Awaitable[Response]]) -> Callable:
+    """Where there is no store to read, say so before the answer has begun."""
+
+    async def answer_or_explain(request: Request) -> Response:
+        how = state(here())
+        return await answer(request) if how.is_open else PlainTextResponse(how.words, 503)
+
+    return answer_or_explain
+
+
 app = st.App(
     Path(__file__).parent / "pages" / "navigation.py",
-    lifespan=loading,
+    lifespan=keeping,
     routes=[
         Route("/healthz", healthz),
         Route("/health", health),
-        Route("/export/users.{form:path}", send_users),
+        Route("/export/users.{form:path}", while_open(send_users)),
     ],
 )
 
 if __name__ == "__main__":
     try:
-        open_store(here().database_url)
-    except StoreInUse as fault:
-        sys.exit(f"{fault} One process serves one store; is Rollcall running already?")
+        here()
+    except OSError as fault:
+        sys.exit(f"Rollcall keeps its data in ROLLCALL_HOME. {fault.filename}: {fault.strerror}.")
     app.run(config={"server.port": int(os.environ.get("PORT") or 8501)})

@@ -1,4 +1,4 @@
-"""Which store a reader sees: the real one, or the sample as long as nothing real was loaded."""
+"""Which store a reader sees, if any: the sample's, as long as nothing real was loaded."""
 
 from __future__ import annotations
 
@@ -7,20 +7,42 @@ import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from sqlalchemy import Engine, func, select
 
 from data.home import Home
 from data.loading import SnapshotFile, load
 from data.sample import latest_morning, sample_snapshots
-from data.store import open_store
+from data.store import StoreFault, StoreUnusable, close_store, open_store
 from data.tables import snapshot
 
 log = logging.getLogger("rollcall")
 
 SAMPLE_DAYS = 90
 SAMPLE_INTEGRATIONS = 5
+
+
+Phase = Literal["open", "opening", "in use", "rebuilding", "making the sample", "failed"]
+
+
+class State(NamedTuple):
+    """How the store of a home is; only where it is open there is something to read."""
+
+    phase: Phase
+    words: str = ""  # for a person; where it is open: what is not as it should be
+    done: int = 0
+    of: int = 0  # 0: nobody knows how much there is to do
+    address: str = ""  # of the Rollcall that has the store, where it is another one
+
+    @property
+    def is_open(self) -> bool:
+        """Whether pages can be drawn."""
+        return self.phase == "open"
+
+
+class StoreAway(StoreFault):
+    """There is no store to read now, or none yet; the message says why."""
 
 
 class Current(NamedTuple):
@@ -31,14 +53,57 @@ class Current(NamedTuple):
     ready: float = 1.0  # share of the sample that is loaded
 
 
+_told: dict[Home, State] = {}
+
+
+def tell(home: Home, state: State) -> None:
+    """The one that keeps the store of the home tells how it is."""
+    _told[home] = state
+
+
+def state(home: Home) -> State:
+    """How the store of a home is, to be asked before anything is read."""
+    told = _told.get(home, State("open"))
+    if not told.is_open:
+        return told
+    try:
+        shown = current(home)
+    except StoreFault as fault:
+        return State("failed", str(fault))
+    if shown.ready < 1:
+        return _making_sample(shown.ready)
+    return told
+
+
+def _making_sample(ready: float) -> State:
+    every = SAMPLE_DAYS * SAMPLE_INTEGRATIONS
+    words = f"Making up {SAMPLE_DAYS} days of sample data, once …"
+    return State("making the sample", words, round(ready * every), every)
+
+
 def current(home: Home) -> Current:
-    """The store that a reader sees now."""
+    """The store that a reader sees now. Raises a StoreFault where there is none."""
+    told = _told.get(home, State("open"))
+    if not told.is_open:
+        raise StoreAway(told.words)
     real = open_store(home.database_url)
     if _snapshots(real) or not home.wants_sample():
         return Current(real, is_sample=False)
-    sample = open_store(_sample_url(home))
+    sample = _sample_store(home)
     made = _snapshots(sample) / (SAMPLE_DAYS * SAMPLE_INTEGRATIONS)
     return Current(sample, is_sample=True, ready=min(1.0, made))
+
+
+def _sample_store(home: Home) -> Engine:
+    """One that is of no use is made up again."""
+    url = _sample_url(home)
+    try:
+        return open_store(url)
+    except StoreUnusable:
+        close_store(url)
+        for path in home.sample.glob("*.duckdb*"):
+            path.unlink(missing_ok=True)
+        return open_store(_sample_url(home))
 
 
 def prepare_sample(home: Home) -> None:

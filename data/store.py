@@ -1,24 +1,104 @@
-"""The database: opened once per process, upgraded to the tables of today."""
+"""The database: opened once per process, checked and set up before anybody asks it."""
 
 from __future__ import annotations
 
+import os
+import re
+from functools import partial
 from pathlib import Path
+from tempfile import gettempdir
 from threading import Lock, RLock
+from typing import Any
 
-from sqlalchemy import Engine, create_engine, event, make_url
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy import (
+    Column,
+    Connection,
+    Engine,
+    Integer,
+    MetaData,
+    Table,
+    column,
+    create_engine,
+    event,
+    func,
+    insert,
+    inspect,
+    make_url,
+    select,
+)
+from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.pool import ConnectionPoolEntry, Pool
 
 from data.tables import metadata
+
+LAYOUT = 1
+"""Raise it when a store of before is not what loading its files today would give: after a change
+to the tables, or to what is derived from a file. The store is then rebuilt from the archive."""
+
+# One row: the LAYOUT that the store was made with.
+layout = Table("layout", MetaData(), Column("number", Integer, nullable=False))
+
+MOST_MEMORY = 1 << 30
+"""Bytes that DuckDB may take, where the machine has twice as many; beyond, it spills to disk."""
+
+FILE_HEADERS = 3 * 4096
+"""Bytes of a DuckDB file before its first block."""
 
 writing = RLock()
 """Held while the store is written. DuckDB refuses two writers; here the second one waits."""
 
 
-class StoreInUse(Exception):
+class StoreFault(Exception):
+    """The store cannot be used now. The message tells a person why, and what to do."""
+
+
+class StoreInUse(StoreFault):
     """Another process has the store open; DuckDB lets only one in."""
+
+    def __init__(self, message: str, process: int | None = None) -> None:
+        super().__init__(message)
+        self.process = process  # which one, where DuckDB tells
+
+
+class StoreUnreachable(StoreFault):
+    """The file cannot be opened or made: a folder that is read-only or not there, say."""
+
+
+class StoreTooNew(StoreFault):
+    """A newer DuckDB made the file. It is not damaged: the newer Rollcall can read it."""
+
+
+class NoRoom(StoreFault):
+    """The disk is full, or the file may not grow. What was committed is safe."""
+
+
+class StoreInterrupted(StoreFault):
+    """DuckDB stopped after a fault; what was committed is safe. The store must be opened anew."""
+
+
+class StoreUnusable(StoreFault):
+    """The store must be made anew, from the archive."""
+
+    name = "unusable"  # in the name of the file that is moved aside
+
+
+class StoreDamaged(StoreUnusable):
+    """The file is cut off, overwritten or no database at all."""
+
+    name = "damaged"
+
+
+class StoreOutdated(StoreUnusable):
+    """Another version of Rollcall, or of DuckDB, made the store."""
+
+    name = "outdated"
 
 
 _opened: dict[str, Engine] = {}
+_reading: dict[str, dict[ConnectionPoolEntry, Pool]] = {}
+"""The connections in use. As long as one is, DuckDB would open nothing but the same old store."""
+_broken: dict[str, StoreFault] = {}
+"""What a question to an open store has brought to light, until the store is closed."""
 _opening = Lock()
 """Two threads that make the same tables at once would fail each other."""
 
@@ -26,39 +106,203 @@ _opening = Lock()
 def close_stores() -> None:
     """Close every store; DuckDB then writes what its log holds into the file."""
     with _opening:
-        while _opened:
-            _opened.popitem()[1].dispose()
+        for url in list(_opened):
+            _close(url)
+
+
+def close_store(url: str) -> None:
+    """Close one store, if it is open. Readers in the middle of a question still get the answer."""
+    with _opening:
+        _close(url)
 
 
 def open_store(url: str) -> Engine:
-    """The one engine of a store, its tables made where they are missing.
+    """The one engine of a store, its tables made where it is new.
 
-    Raises StoreInUse where another process holds the DuckDB file.
+    Raises a StoreFault; every use of the engine may raise one, too.
     """
     with _opening:
+        if isinstance(_broken.get(url), StoreInterrupted):
+            _close(url)
+        if url in _broken:
+            raise _broken[url]
         if url not in _opened:
+            if _reading.get(url):
+                raise StoreInterrupted("The store is opened anew when its last reader is done.")
             _opened[url] = _open(url)
         return _opened[url]
 
 
-def _open(url: str) -> Engine:
-    database = make_url(url).database
-    if url.startswith("duckdb") and database and database != ":memory:":
-        Path(database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(url)
-    event.listen(engine, "connect", _speak_utc)
-    try:
-        metadata.create_all(engine)
-    except Exception as fault:
+def _close(url: str) -> None:
+    _broken.pop(url, None)
+    if engine := _opened.pop(url, None):
         engine.dispose()
-        if "Conflicting lock" in str(fault) or "Could not set lock" in str(fault):
-            raise StoreInUse(f"{database} is open in another process.") from fault
+
+
+def file_of(url: str) -> Path | None:
+    """The DuckDB file of a store; None where it has none."""
+    database = make_url(url).database
+    is_file = url.startswith("duckdb") and database and not database.startswith(":memory:")
+    return Path(database) if is_file and database else None
+
+
+def _open(url: str) -> Engine:
+    file = file_of(url)
+    if file:
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as fault:
+            raise StoreUnreachable(f"{fault.filename}: {fault.strerror}.") from fault
+    engine = unchecked(url)
+    try:
+        with engine.begin() as con:
+            if not inspect(con).get_table_names():
+                _make_tables(con)
+            else:
+                _check_layout(con)
+                if file:
+                    _check_length(con, file)
+    except BaseException:
+        engine.dispose()
+        _broken.pop(url, None)  # who opened it knows
         raise
     return engine
 
 
-def _speak_utc(connection: object, _: ConnectionPoolEntry) -> None:
-    """Without it DuckDB reads times that name no offset in the machine's own zone."""
-    cursor = connection.cursor()  # type: ignore[attr-defined]
-    cursor.execute("SET TimeZone = 'UTC'")
+def unchecked(url: str) -> Engine:
+    """An engine that looks at nothing in the store, for one that may be of another layout."""
+    engine = create_engine(url, connect_args={"config": _settings(url)})
+    event.listen(engine, "connect", _settle)
+    event.listen(engine, "handle_error", partial(_in_words, url))
+    _note_readers(engine, _reading.setdefault(url, {}))
+    return engine
+
+
+def _note_readers(engine: Engine, reading: dict[ConnectionPoolEntry, Pool]) -> None:
+    """Know the connections in use, and let go of those that come back after the store's closing."""
+
+    def goes(_: object, entry: ConnectionPoolEntry, __: object) -> None:
+        reading[entry] = engine.pool
+
+    def comes(_: object, entry: ConnectionPoolEntry) -> None:
+        if reading.pop(entry, None) is not engine.pool:
+            entry.invalidate()
+
+    event.listen(engine, "checkout", goes)
+    event.listen(engine, "checkin", comes)
+
+
+def _settings(url: str) -> dict[str, Any]:
+    """What DuckDB may do. It reads files in any folder, as `rollcall load` names them; no more."""
+    file = file_of(url)
+    return {
+        # Nothing is fetched from the network, and no code from the home folder of a user is run.
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+        "allow_community_extensions": False,
+        "custom_extension_repository": os.devnull,
+        "allow_persistent_secrets": False,
+        # A table's name never stands for a variable of the program.
+        "python_enable_replacements": False,
+        # DuckDB's own would be 80 % of the machine's memory, and for a store in memory a folder
+        # wherever the program was started.
+        "memory_limit": os.environ.get("ROLLCALL_MEMORY_LIMIT") or f"{_memory() >> 20}MiB",
+        "temp_directory": f"{file}.tmp" if file else f"{gettempdir()}/rollcall.tmp",
+    }
+
+
+def _memory() -> int:
+    """Bytes: half of the machine's memory, up to MOST_MEMORY."""
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return min(MOST_MEMORY, there // 2)
+
+
+def _settle(connection: Any, _: ConnectionPoolEntry) -> None:
+    """What can be set only once the database runs; then nothing can be changed any more.
+
+    Without UTC, DuckDB reads times that name no offset in the machine's own zone.
+    """
+    cursor = connection.cursor()
+    cursor.execute("SELECT current_setting('lock_configuration')")
+    if not cursor.fetchone()[0]:
+        cursor.execute("SET GLOBAL TimeZone = 'UTC'")
+        cursor.execute("SET lock_configuration = true")
     cursor.close()
+
+
+def _make_tables(con: Connection) -> None:
+    metadata.create_all(con)
+    layout.create(con)
+    con.execute(insert(layout).values(number=LAYOUT))
+
+
+def _check_layout(con: Connection) -> None:
+    """Raises StoreOutdated where a table or a column is missing too: nobody forgets to raise it."""
+    there = inspect(con)
+    tables = set(there.get_table_names())
+    number = con.scalar(select(layout.c.number)) if layout.name in tables else None
+    if number != LAYOUT or any(
+        table.name not in tables
+        or {c.name for c in table.c} - {c["name"] for c in there.get_columns(table.name)}
+        for table in metadata.sorted_tables
+    ):
+        raise StoreOutdated("The store was made by another version of Rollcall.")
+
+
+def _check_length(con: Connection, file: Path) -> None:
+    """Raises StoreDamaged where the file was cut off: it opens, and fails at some later question.
+
+    A block at the end may have been set aside and never written, so that a whole file looks too
+    short; therefore one that does is read once, whole. The length is asked of the file system: to
+    open and close the file would end DuckDB's lock on it.
+    """
+    columns = column("block_size", Integer), column("total_blocks", Integer)
+    size = func.pragma_database_size().table_valued(*columns)
+    block, blocks = con.execute(select(size)).one()
+    if file.stat().st_size < FILE_HEADERS + block * blocks:
+        for table in metadata.sorted_tables:
+            con.execute(select(*(func.bit_xor(func.hash(c)) for c in table.c))).one()
+
+
+def _in_words(url: str, context: ExceptionContext) -> StoreFault | None:
+    """What the fault of a statement means for the store; None where it means nothing."""
+    file = file_of(url)
+    fault = _fault_of(file, str(context.original_exception)) if file else None
+    if isinstance(fault, StoreInterrupted | StoreUnusable):
+        context.is_disconnect = True
+        _broken[url] = fault
+    return fault
+
+
+def _fault_of(file: Path, said: str) -> StoreFault | None:
+    """By DuckDB's own words, as it has no codes."""
+    if re.search(r"No space left|File too large|quota exceeded", said):
+        return NoRoom(
+            f"There is no room left on the disk of {file.parent}: nothing can be loaded, and "
+            "nothing that was loaded is lost. Make room; files that wait in the inbox are loaded "
+            "then."
+        )
+    if re.search(r"database has been invalidated|FATAL Error", said):
+        return StoreInterrupted(f"{file} has to be opened anew. DuckDB says: {said}")
+    if "Conflicting lock" in said or "Could not set lock" in said:
+        process = re.search(r"\(PID (\d+)\)", said)
+        return StoreInUse(f"{file} is open in another process.", process and int(process[1]))
+    if versions := re.search(r"version number (\d+), but .* between \d+ and (\d+)", said):
+        if int(versions[1]) > int(versions[2]):
+            return StoreTooNew(
+                f"{file} was made by a newer DuckDB than this Rollcall has. Start the newer "
+                "Rollcall, or make the store anew from the archive: rollcall rebuild."
+            )
+        return StoreOutdated(f"{file} was made by an older DuckDB.")
+    if _speaks_of_damage(file, said):
+        return StoreDamaged(f"{file} is damaged. DuckDB says: {said.splitlines()[0]}")
+    if f'"{file}"' in said and said.startswith("IO Error"):
+        return StoreUnreachable(f"{file} cannot be opened. DuckDB says: {said.splitlines()[0]}")
+    return None
+
+
+def _speaks_of_damage(file: Path, said: str) -> bool:
+    """Snapshot files that are read at the same time can be damaged too; the store need not be."""
+    marks = r"not a valid DuckDB database|Corrupt (database|WAL) file|Failure while replaying WAL"
+    cut_off = f'Could not read enough bytes from file "{file}' in said
+    return cut_off or re.search(marks, said) is not None

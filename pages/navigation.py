@@ -8,7 +8,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from widgets import sample
+from widgets import empty, sample
 from widgets.live import rerun_when_loaded
 
 LOOK = Path(__file__).parent.parent / "widgets" / "look"
@@ -25,6 +25,7 @@ st.set_page_config(page_title=f"{page.title} · Rollcall")
 st.logo(str(LOOK / "logo.svg"), size="medium")
 st.html(LOOK / "page.css")
 
-if sample.announce():
+if empty.announce():
+    sample.announce()
     rerun_when_loaded()
     page.run()

@@ -1,8 +1,47 @@
 """What a page says when there is nothing to show, and what to do about it."""
 
+from __future__ import annotations
+
 import streamlit as st
 
+from data.current import Phase
 from data.home import here
+from widgets.store import state
+
+TITLES: dict[Phase, str] = {
+    "opening": "Opening the store",
+    "in use": "Rollcall is open elsewhere",
+    "rebuilding": "Rebuilding from the archive",
+    "making the sample": "Welcome to Rollcall",
+    "failed": "The store cannot be opened",
+}
+
+
+def announce() -> bool:
+    """Say so where there is nothing to read now. False then: draw no page."""
+    how = state()
+    if how.is_open:
+        if how.words:
+            with st.container(border=True, key="amiss"):
+                st.badge("Not as it should be", icon=":material/warning:", color="orange")
+                st.text(how.words)
+        return True
+    st.title(TITLES[how.phase], anchor=False)
+    _say(how.phase)
+    return False
+
+
+@st.fragment(run_every=1)
+def _say(phase: Phase) -> None:
+    """Follow it, and draw the page as soon as there is something to read."""
+    how = state()
+    if how.phase != phase:
+        st.rerun()
+    st.text(how.words)
+    if how.of:
+        st.progress(min(1.0, how.done / how.of), text=f"{how.done:,} of {how.of:,} snapshots")
+    if how.address:
+        st.link_button("Go to the other Rollcall", how.address, icon=":material/open_in_new:")
 
 
 def no_snapshots() -> None:
