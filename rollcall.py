@@ -6,30 +6,31 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
+from sqlalchemy import Engine
+
+from data.filing import reason_for
 from data.home import Home, here
-from data.inbox import (
-    Refused,
-    counts_in_words,
-    in_words,
-    load_waiting,
-    put_into_inbox,
-    reason_for,
-)
-from data.loading import Loaded, SnapshotFile, load, moment_of
+from data.inbox import SetAside, Trouble, in_words, load_waiting, put_into_inbox
+from data.loading import Loaded, SnapshotFile, load, moment_of, preview
+from data.passport import departure_in_words
 from data.refusals import SnapshotRefused
 from data.sample import write_sample
 from data.states import STATE_BY_NAME
 from data.store import StoreInUse, close_stores, open_store
 from queries.export import FORMATS, export_file
 from queries.filters import Filters
-from queries.users import SORTS, order_of
+from queries.listing import COLUMNS, UnknownColumns, Wanted, columns_named
+from queries.users import SORTS
 
 DONE, REFUSED, USAGE = 0, 1, 2
 """Exit codes."""
+
+HOW_TO_CONFIRM = " To load it all the same: rollcall load --confirm, or the Snapshots page."
 
 LONGEST_WAIT = 600
 """Seconds that `load` waits for a running app to load its files."""
@@ -56,7 +57,7 @@ def load_files(args: argparse.Namespace) -> int:
     for path in args.files:
         try:
             file = SnapshotFile.placed(path, args.integration, args.taken_at)
-            waiting.append(put_into_inbox(home, file, replace=args.replace))
+            waiting.append(put_into_inbox(home, file, replace=args.replace, confirmed=args.confirm))
         except (SnapshotRefused, OSError) as fault:
             outcome = _fail(_fault_in_words(fault), REFUSED)
     if waiting:
@@ -65,28 +66,74 @@ def load_files(args: argparse.Namespace) -> int:
 
 
 def check_files(args: argparse.Namespace) -> int:
-    """Load each file into a store of its own that is thrown away, and tell what came of it."""
-    worst = DONE
+    """Tell the passport of each file, against the snapshot before; load nothing."""
+    worst, engine = DONE, _store_to_compare()
     for path in args.files:
-        moment = args.taken_at or moment_of(path.name.split(".")[0]) or datetime(1970, 1, 1)
-        file = SnapshotFile(path, args.integration or path.absolute().parent.name, moment)
-        try:
-            found = load(open_store("duckdb:///:memory:"), file)
-            told = {name: getattr(found, name) for name in COUNTS}
-            words = f"{path.name}: {counts_in_words(found)}"
-        except (SnapshotRefused, OSError) as fault:
-            words, worst = _fault_in_words(fault), REFUSED
-            told = {"refused": words}
-        finally:
-            close_stores()
+        told = _checked(engine, path, args)
+        worst = max(worst, REFUSED if {"refused", "held"} & set(told) else DONE)
         if args.json:
-            print(json.dumps({"file": path.name, **told}))
+            print(json.dumps({"file": path.name, **told}, ensure_ascii=False))
         else:
-            print(words, file=sys.stderr if "refused" in told else sys.stdout)
+            out = sys.stderr if "refused" in told else sys.stdout
+            print(*_lines(path, told), sep="\n", file=out)
     return worst
 
 
+def _store_to_compare() -> Engine:
+    """The store of the home; an empty one where there is none, or another process has it."""
+    url, nothing = here().database_url, "duckdb:///:memory:"
+    if url.startswith("duckdb:///") and not Path(url.removeprefix("duckdb:///")).exists():
+        return open_store(nothing)
+    try:
+        return open_store(url)
+    except StoreInUse as fault:
+        print(f"{fault} So there is nothing to compare with.", file=sys.stderr)
+        return open_store(nothing)
+
+
+def _checked(engine: Engine, path: Path, args: argparse.Namespace) -> dict[str, Any]:
+    """What came of trying to load the file: its passport, or why it is refused."""
+    moment = args.taken_at or moment_of(path.name.split(".")[0]) or NO_MOMENT
+    file = SnapshotFile(path, args.integration or path.absolute().parent.name, moment)
+    try:
+        seen = preview(engine, file)
+    except (SnapshotRefused, OSError) as fault:
+        return {"refused": _fault_in_words(fault)}
+    passport = seen.passport
+    told: dict[str, Any] = {
+        "grade": passport.grade,
+        **{name: getattr(passport, name) for name in COUNTS},
+    }
+    if passport.before:
+        told["before"] = f"{passport.before.taken_at.isoformat()}Z"
+        told |= {name: getattr(passport, name) for name in MOVES}
+    told |= {"look_at": passport.findings(), "remarks": passport.remarks()}
+    told["rejected_rows"] = [{"line": line, "reason": reason} for line, _, reason in seen.rejected]
+    if passport.is_mass_departure and not seen.already:
+        told["held"] = departure_in_words(passport)
+    return told
+
+
+def _lines(path: Path, told: dict[str, Any]) -> Iterator[str]:
+    """A passport as a person reads it."""
+    if "refused" in told:
+        yield f"{path.name}: refused. {told['refused']}"
+        return
+    grade = "held" if "held" in told else told["grade"]
+    yield f"{path.name}: {grade}."
+    yield f"  {told['accepted']:,} of {told['rows_read']:,} rows are accounts."
+    if "before" in told:
+        moved = ", ".join(f"{told[name]:,} {name}" for name in MOVES if name != "removed")
+        yield f"  Against {told['before']}: {moved}."
+    yield from (f"  Look at: {sentence}" for sentence in told["look_at"])
+    yield from (f"  {sentence}" for sentence in told["remarks"])
+    yield from (f"  Line {row['line']}: {row['reason']}" for row in told["rejected_rows"])
+
+
 COUNTS = ("rows_read", "accepted", "rejected", "flagged")
+MOVES = ("joined", "changed", "gone", "removed")
+NO_MOMENT = datetime(1970, 1, 1)
+"""For a file that does not say when it was taken: before all others, so compared with none."""
 
 
 def export(args: argparse.Namespace) -> int:
@@ -100,17 +147,9 @@ def export(args: argparse.Namespace) -> int:
         q=args.q,
         as_of=args.as_of,
     )
-    column, descending = order_of(args.sort)
-    engine = open_store(here().database_url)
-    with engine.connect() as con:
-        rows = export_file(
-            con,
-            filters,
-            args.output,
-            args.format,
-            sort=column,
-            descending=descending,
-        )
+    wanted = Wanted(filters, args.sort, columns_named(args.columns))
+    with open_store(here().database_url).connect() as con:
+        rows = export_file(con, wanted, args.output, args.format, tell=args.about)
     print(f"{args.output}: {rows:,} accounts.")
     return DONE
 
@@ -188,21 +227,24 @@ def _load_or_await(home: Home, waiting: list[Path]) -> int:
 
 def _tell_of_app(home: Home, path: Path) -> int:
     """What became of a file that the running app took out of the inbox."""
-    reason = reason_for(home, path)
-    if reason.exists():
-        return _fail(reason.read_text(encoding="utf-8").strip(), REFUSED)
+    for verdict in ("held", "refused"):
+        reason = reason_for(home, path, verdict)
+        if reason.exists():
+            said = reason.read_text(encoding="utf-8").strip()
+            return _fail(said + (HOW_TO_CONFIRM if verdict == "held" else ""), REFUSED)
     print(f"{path.parent.name}/{path.name}: loaded by the running app.")
     return DONE
 
 
-def _tell(outcomes: list[Loaded | Refused], asked: list[Path]) -> int:
+def _tell(outcomes: list[Loaded | SetAside | Trouble], asked: list[Path]) -> int:
     """Tell of all; only a refusal of what was asked to be loaded counts."""
     names, worst = {(path.parent.name, path.name) for path in asked}, DONE
     for outcome in outcomes:
         if isinstance(outcome, Loaded):
             print(in_words(outcome))
             continue
-        code = _fail(outcome.reason, REFUSED)
+        held = isinstance(outcome, SetAside) and outcome.verdict == "held"
+        code = _fail(outcome.reason + (HOW_TO_CONFIRM if held else ""), REFUSED)
         if (outcome.path.parent.name, outcome.path.name) in names:
             worst = code
     return worst
@@ -232,6 +274,14 @@ def _text(text: str) -> str:
         text.encode()
     except UnicodeEncodeError as fault:
         raise argparse.ArgumentTypeError(f"{text!a} is not UTF-8") from fault
+    return text
+
+
+def _columns(text: str) -> str:
+    try:
+        columns_named([text])
+    except UnknownColumns as fault:
+        raise argparse.ArgumentTypeError(str(fault)) from fault
     return text
 
 
@@ -272,6 +322,9 @@ def _parser() -> argparse.ArgumentParser:
         files.add_argument("--taken-at", type=_moment, metavar="TIME", help="when, in UTC")
         if run is load_files:
             files.add_argument("--replace", action="store_true", help="what is loaded for the time")
+            files.add_argument(
+                "--confirm", action="store_true", help="load what is held: you have looked at it"
+            )
         else:
             files.add_argument("--json", action="store_true", help="one JSON object per file")
 
@@ -295,6 +348,21 @@ def _parser() -> argparse.ArgumentParser:
     orders = [order for name in SORTS for order in (name, f"-{name}")]
     words = f"one of {', '.join(SORTS)}; --sort=-user is user from the end"
     listed.add_argument("--sort", choices=orders, default="user", metavar="COLUMN", help=words)
+
+    listed.add_argument(
+        "--columns",
+        action="append",
+        default=[],
+        type=_columns,
+        metavar="NAMES",
+        help=f"some, in your order, with commas between: {', '.join(COLUMNS)}",
+    )
+    listed.add_argument(
+        "--no-about",
+        dest="about",
+        action="store_false",
+        help="write no FILE.about.json, which tells the filters, the snapshots and the hash",
+    )
 
     command(rebuild, "rebuild")
 

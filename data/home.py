@@ -31,6 +31,16 @@ class Home:
         return self.root / "refused"
 
     @property
+    def held(self) -> Path:
+        """Every file that a person has to confirm first, each beside a `.reason.txt`."""
+        return self.root / "held"
+
+    @property
+    def removed(self) -> Path:
+        """Every file that a person took out, or put another in place of: nothing is deleted."""
+        return self.root / "removed"
+
+    @property
     def database_url(self) -> str:
         """Where the store is: ROLLCALL_DATABASE_URL, or a DuckDB file in the home."""
         return os.environ.get("ROLLCALL_DATABASE_URL") or f"duckdb:///{self.root}/rollcall.duckdb"

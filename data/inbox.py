@@ -13,10 +13,11 @@ from threading import Event
 
 from sqlalchemy import Engine
 
+from data.filing import Verdict, into_archive, place, set_aside
 from data.home import Home
-from data.loading import Loaded, SnapshotFile, load
-from data.reading import COMPRESSIONS, reader_of
-from data.refusals import NotPlaced, OtherContentKnown, SnapshotRefused
+from data.loading import CONFIRMED, REPLACING, Loaded, SnapshotFile, load, unmarked
+from data.reading import reader_of
+from data.refusals import Held, NotPlaced, OtherContentKnown, SnapshotRefused
 
 log = logging.getLogger("rollcall")
 
@@ -27,12 +28,31 @@ LOOKED_AT_EVERY = 2.0
 """Seconds between two looks into the inbox."""
 
 
+LONGEST_PAUSE = 300.0
+"""Seconds at most until a file that failed is tried again; the first pause is a look's length."""
+
+
 @dataclass(frozen=True)
-class Refused:
+class SetAside:
     """A file that was not loaded, where it is now, and why."""
 
     path: Path
     reason: str
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """A file that stays in the inbox as loading it fails, by no fault of its own perhaps."""
+
+    path: Path
+    reason: str
+    pause: float  # seconds until it is tried again
+    since: float  # on the monotonic clock
+
+
+troubles: dict[Path, Trouble] = {}
+"""What this process could not load, until it can: a full disk, say. Shown to all."""
 
 
 def waiting_files(home: Home) -> list[Path]:
@@ -46,17 +66,19 @@ def waiting_files(home: Home) -> list[Path]:
     )
 
 
-def put_into_inbox(home: Home, file: SnapshotFile, *, replace: bool = False) -> Path:
+def put_into_inbox(
+    home: Home, file: SnapshotFile, *, replace: bool = False, confirmed: bool = False
+) -> Path:
     """A copy of the file in the inbox, under the name that says what it is; whole or not at all.
 
     Raises UnknownFormat, OtherContentKnown where another file waits under that name, or NotPlaced
     for an integration that cannot be the name of a folder.
     """
-    target = _place(home.inbox, file)
+    target = place(home.inbox, file)
     reader_of(file.path)
-    if replace:
-        target = target.with_name(f"{REPLACING}{target.name}")
-    elif target.exists() and not filecmp.cmp(file.path, target, shallow=False):
+    marks = f"{CONFIRMED if confirmed else ''}{REPLACING if replace else ''}"
+    target = target.with_name(f"{marks}{target.name}")
+    if not replace and target.exists() and not filecmp.cmp(file.path, target, shallow=False):
         raise OtherContentKnown(
             f"{file.path}: another file waits in the inbox as {file.integration}/{target.name}. "
             "To put this one in its place: rollcall load --replace."
@@ -70,38 +92,79 @@ def put_into_inbox(home: Home, file: SnapshotFile, *, replace: bool = False) -> 
     return target
 
 
-REPLACING = "replace~"
-"""A file whose name starts so takes the place of what is loaded for its moment."""
+def load_waiting(engine: Engine, home: Home) -> list[Loaded | SetAside | Trouble]:
+    """Load what is in the inbox, oldest first; each file ends in another folder of the home.
 
-
-def load_waiting(engine: Engine, home: Home) -> list[Loaded | Refused]:
-    """Load what is in the inbox, oldest first; each file ends in the archive or among the refused.
-
-    Files that were written to just now are left for the next look.
+    Files that were written to just now are left for the next look; those that failed, for later.
     """
     placed, outcomes = [], []
     for path in waiting_files(home):
-        if not _is_settled(path):
+        if not _is_settled(path) or _is_paused(path):
             continue
         try:
             placed.append(_what_it_is(home, path))
         except SnapshotRefused as refusal:
-            outcomes.append(_refuse(home, path, str(refusal)))
+            aside = set_aside(engine, home, path, "refused", str(refusal))
+            outcomes.append(SetAside(aside, str(refusal), "refused"))
     for file in sorted(placed, key=lambda file: (file.taken_at, file.integration)):
         try:
             outcomes.append(_load_one(engine, home, file))
+            troubles.pop(file.path, None)
         except Exception as fault:  # no fault of the file's, perhaps; and others wait behind it
-            log.exception("%s could not be loaded; it stays in the inbox.", file.path)
-            outcomes.append(Refused(file.path, f"{file.path} could not be loaded: {fault}"))
+            outcomes.append(_put_off(file.path, fault))
+    for path in set(troubles).difference(waiting_files(home)):
+        troubles.pop(path)
     return outcomes
 
 
 def _is_settled(path: Path) -> bool:
-    """A time of change in the future is a wrong clock's: such a file would never be old enough."""
+    """Whether the file is written to its end, as far as can be told.
+
+    A time of change in the future is a wrong clock's: such a file would never be old enough.
+    """
     try:
-        return abs(time.time() - path.stat().st_mtime) >= SETTLED_AFTER
+        if abs(time.time() - path.stat().st_mtime) < SETTLED_AFTER:
+            return False
+        return not _is_open_for_writing(path)
     except FileNotFoundError:
         return False
+
+
+def _is_open_for_writing(path: Path) -> bool:
+    """Whether a process still holds the file open to write it; only Linux tells, in /proc."""
+    inode = path.stat()
+    for entry in Path("/proc").glob("[0-9]*/fd/*"):
+        try:
+            there = entry.stat()
+            if (there.st_ino, there.st_dev) != (inode.st_ino, inode.st_dev):
+                continue
+            flags = (entry.parent.parent / "fdinfo" / entry.name).read_text()
+        except OSError:  # another user's, or gone meanwhile
+            continue
+        if int(flags.split("flags:", 1)[1].split()[0], 8) & (os.O_WRONLY | os.O_RDWR):
+            return True
+    return False
+
+
+def _is_paused(path: Path) -> bool:
+    trouble = troubles.get(path)
+    return trouble is not None and time.monotonic() < trouble.since + trouble.pause
+
+
+def _put_off(path: Path, fault: Exception) -> Trouble:
+    """Remember that the file failed; try it again after longer and longer pauses."""
+    before = troubles.get(path)
+    pause = min(2 * before.pause, LONGEST_PAUSE) if before else LOOKED_AT_EVERY
+    cause = str(getattr(fault, "orig", fault)).splitlines()
+    said = cause[0] if cause else type(fault).__name__
+    reason = (
+        f"{path.parent.name}/{path.name} could not be loaded and stays in the inbox; it is tried "
+        f"again by itself. {said}"
+    )
+    if not before or before.reason != reason:
+        log.error(reason, exc_info=fault)
+    troubles[path] = Trouble(path, reason, pause, time.monotonic())
+    return troubles[path]
 
 
 def watch(engine: Engine, home: Home, stop: Event) -> None:
@@ -119,24 +182,22 @@ def _what_it_is(home: Home, path: Path) -> SnapshotFile:
             f"{path.relative_to(home.inbox)} lies in no integration's folder. "
             "Put it into snapshots as <integration>/<taken_at>.<ext>."
         )
-    named = path.with_name(path.name.removeprefix(REPLACING))
+    named = path.with_name(unmarked(path.name))
     file = SnapshotFile.placed(named, integration=path.parent.name)
-    _place(home.archive, file)
+    place(home.archive, file)
     return SnapshotFile(path, file.integration, file.taken_at)
 
 
-def _load_one(engine: Engine, home: Home, file: SnapshotFile) -> Loaded | Refused:
+def _load_one(engine: Engine, home: Home, file: SnapshotFile) -> Loaded | SetAside:
+    name = file.path.name
+    replace, confirmed = REPLACING in name, name.startswith(CONFIRMED)
     try:
-        loaded = load(engine, file, replace=file.path.name.startswith(REPLACING))
+        loaded = load(engine, file, replace=replace, confirmed=confirmed)
     except SnapshotRefused as refusal:
-        return _refuse(home, file.path, str(refusal))
-    _forget_refusals(home, file)
-    kept = _place(home.archive, file)
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    for replaced in kept.parent.glob(f"{kept.name.split('.', 1)[0]}.*"):
-        if replaced != kept:
-            replaced.unlink()
-    shutil.move(file.path, kept)
+        verdict: Verdict = "held" if isinstance(refusal, Held) else "refused"
+        aside = set_aside(engine, home, file.path, verdict, str(refusal))
+        return SetAside(aside, str(refusal), verdict)
+    into_archive(engine, home, file)
     log.info(in_words(loaded))
     return loaded
 
@@ -158,54 +219,3 @@ def counts_in_words(loaded: Loaded) -> str:
     if loaded.flagged:
         parts.append(f"{loaded.flagged:,} accounts with a value that was not understood")
     return f"{', '.join(parts)}."
-
-
-def _refuse(home: Home, path: Path, reason: str) -> Refused:
-    """Move the file out of the way, with the reason beside it.
-
-    The reason comes first: who waits for the file to leave the inbox finds it then.
-    """
-    reason_file = reason_for(home, path)
-    reason_file.parent.mkdir(parents=True, exist_ok=True)
-    reason_file.write_text(f"{reason}\n", encoding="utf-8")
-    refused = reason_file.with_name(path.name)
-    shutil.move(path, refused)
-    log.warning("Refused: %s", reason)
-    return Refused(refused, reason)
-
-
-def reason_for(home: Home, path: Path) -> Path:
-    """Where the reason is written if a file of the inbox is refused; the file goes beside it.
-
-    Files outside of an integration's folder get one of their own, so that none of them takes the
-    name of a folder.
-    """
-    is_placed = path.parent.parent == home.inbox
-    folder = home.refused / (path.parent.name if is_placed else MISPLACED)
-    return folder / f"{path.name}.reason.txt"
-
-
-MISPLACED = "misplaced"
-"""The folder for refused files that lay in no integration's folder."""
-
-
-def _forget_refusals(home: Home, file: SnapshotFile) -> None:
-    """What was refused under the name of a file that is now loaded."""
-    name = file.path.name.removeprefix(REPLACING)
-    for refused in (file.path.with_name(name), file.path.with_name(REPLACING + name)):
-        reason_file = reason_for(home, refused)
-        reason_file.with_name(refused.name).unlink(missing_ok=True)
-        reason_file.unlink(missing_ok=True)
-
-
-def _place(folder: Path, file: SnapshotFile) -> Path:
-    """`<integration>/<taken_at>.<ext>` in the folder."""
-    name = file.integration
-    if not name.strip() or name.startswith(".") or any(mark in name for mark in "/\\\0"):
-        raise NotPlaced(
-            f"“{name}” cannot name an integration: some text, no dot in front, no slashes."
-        )
-    suffixes = [suffix.lower() for suffix in file.path.suffixes]
-    is_compressed = bool(suffixes) and suffixes[-1] in COMPRESSIONS
-    ending = "".join(suffixes[-2:] if is_compressed else suffixes[-1:])
-    return folder / name / f"{file.taken_at:%Y-%m-%dT%H-%M-%SZ}{ending}"

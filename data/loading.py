@@ -64,6 +64,12 @@ from data.versions import Span, accounts_at, find_differences, forget_counts, wr
 MOMENT = re.compile(
     r"(?P<date>\d{4}-?\d\d-?\d\d)(?:[T_ ](?P<time>\d\d[-:]?\d\d(?:[-:]?\d\d)?(?:\.\d+)?)Z?)?$"
 )
+REPLACING = "replace~"
+"""A file of the inbox whose name starts so takes the place of what is loaded for its moment."""
+
+CONFIRMED = "confirmed~"
+"""A file of the inbox whose name starts so is loaded although it is hard to believe."""
+
 BEFORE_ALL = datetime(1, 1, 1)
 MOST_REJECTED = 0.5
 """Share of a file's rows; with more rejected, the file is not what it seems."""
@@ -77,6 +83,11 @@ class SnapshotFile:
     integration: str
     taken_at: datetime  # naive UTC
 
+    @property
+    def name(self) -> str:
+        """The file's name, as a reader should see it."""
+        return unmarked(self.path.name)
+
     @classmethod
     def placed(
         cls, path: Path, integration: str | None = None, taken_at: datetime | None = None
@@ -87,7 +98,7 @@ class SnapshotFile:
         """
         taken_at = taken_at or moment_of(path.name.split(".", 1)[0])
         name = integration or (
-            path.resolve().parent.name if moment_of(path.name.split(".", 1)[0]) else None
+            path.absolute().parent.name if moment_of(path.name.split(".", 1)[0]) else None
         )
         if not name or not taken_at:
             missing = "at which moment it was taken" if name else "which integration it lists"
@@ -120,6 +131,11 @@ def moment_of(text: str) -> datetime | None:
         return datetime.strptime(digits, "%Y%m%d%H%M%S").replace(tzinfo=UTC).replace(tzinfo=None)
     except ValueError:
         return None
+
+
+def unmarked(name: str) -> str:
+    """A file's name without what it says about how to load it."""
+    return name.removeprefix(CONFIRMED).removeprefix(REPLACING)
 
 
 def load(
@@ -261,7 +277,7 @@ def _write(con: Connection, task: _Task, found: _Found) -> int:
             integration_id=span.integration_id,
             taken_at=file.taken_at,
             loaded_at=datetime.now(UTC).replace(tzinfo=None),
-            file_name=file.path.name,
+            file_name=file.name,
             sha256=task.sha256,
             rows_read=sifted.rows_read,
             accepted=sifted.accepted,
@@ -286,7 +302,7 @@ def _hold_mass_departure(con: Connection, task: _Task) -> None:
         return  # as nearly always: the passport itself costs as much as a tenth of a small load
     passport = passport_of(con, task.file.integration, task.file.taken_at)
     if passport.is_mass_departure:
-        raise Held(f"{task.file.path.name} is held: {departure_in_words(passport)}")
+        raise Held(f"{task.file.name} is held: {departure_in_words(passport)}")
 
 
 @contextmanager
@@ -327,7 +343,7 @@ def remove(engine: Engine, integration_name: str, taken_at: datetime) -> bool:
 def _refuse_implausible(
     con: Connection, file: SnapshotFile, span: Span, sifted: Sifted, *, confirmed: bool
 ) -> None:
-    name = file.path.name
+    name = file.name
     if sifted.rejected > sifted.rows_read * MOST_REJECTED:
         first = con.execute(select(load_unfit).order_by(load_unfit.c.line)).first()
         example = f" The first: line {first.line}: {first.reason}" if first else ""
@@ -498,7 +514,7 @@ def _flags_by_column(con: Connection, span: Span) -> dict[str, int]:
 def _other_content(file: SnapshotFile, known: Row[Any]) -> str:
     return (
         f"{file.integration} at {file.taken_at:%Y-%m-%d %H:%M:%S} UTC is loaded already, from "
-        f"{known.file_name} with other content. To put {file.path.name} in its place: "
+        f"{known.file_name} with other content. To put {file.name} in its place: "
         "rollcall load --replace."
     )
 

@@ -16,6 +16,7 @@ from typing import Any, Literal
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Engine,
     FromClause,
     Integer,
     Row,
@@ -24,10 +25,12 @@ from sqlalchemy import (
     func,
     or_,
     select,
+    update,
 )
 
 from data.headings import squash
 from data.states import LEAVING, UNRECOGNISED
+from data.store import writing
 from data.tables import integration, snapshot, state_change, state_count
 
 DEPARTURE_LIMIT = 0.2
@@ -131,11 +134,13 @@ class Passport:
             kept = self.rejected - self.facts.exact_repeats
             found.append(f"{_of(kept, self.rows_read, 'row')} rejected: no account.")
         if unknown := self.states.get(UNRECOGNISED.name, 0):
-            found.append(f"{_of(unknown, self.accepted, 'account')} in a state that is unknown.")
+            found.append(f"State not recognised for {_of(unknown, self.accepted, 'account')}.")
         for column, accounts in self.facts.flags.items():
             if column != "provisioning_state":
                 label = column.replace("_", " ").capitalize()
-                found.append(f"{label} not understood for {_count(accounts, 'account')}.")
+                found.append(
+                    f"{label} not understood for {_of(accounts, self.accepted, 'account')}."
+                )
         if self.missing:
             found.append(f"Columns that the snapshot before had: {', '.join(self.missing)}.")
         if self.is_mass_departure:
@@ -184,6 +189,16 @@ def departure_in_words(passport: Passport) -> str:
         f"{leave:,} of {accounts:,} accounts ({passport.departing:.0%}) would leave at once: "
         f"{' and '.join(filter(None, parts))}; more than {passport.limit:.0%} need a person’s word."
     )
+
+
+def set_departure_limit(engine: Engine, integration_name: str, share: float | None) -> None:
+    """How many of an integration's accounts may leave at once, from 0 to 1; None: the usual."""
+    with writing, engine.begin() as con:
+        con.execute(
+            update(integration)
+            .where(integration.c.name == integration_name)
+            .values(departure_limit=share)
+        )
 
 
 def passport_of(con: Connection, integration_name: str, taken_at: datetime) -> Passport:
@@ -362,4 +377,4 @@ def _count(number: int, noun: str) -> str:
 
 
 def _of(number: int, all_: int, noun: str) -> str:
-    return f"{number:,} of {_count(all_, noun)}"
+    return f"{number:,} of {all_:,} {noun}s"

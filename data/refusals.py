@@ -19,6 +19,10 @@ class UnreadableFile(SnapshotRefused):
     """The file is cut off, damaged or not what its name says."""
 
 
+class TooLarge(SnapshotRefused):
+    """Unpacked, the file is larger than any list of accounts: a decompression bomb, say."""
+
+
 class NoUsableHeader(SnapshotRefused):
     """No column holds the username in app, without which a row is no account."""
 

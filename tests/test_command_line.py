@@ -18,6 +18,7 @@ import pytest
 from builders import (
     TODAY,
     YESTERDAY,
+    Account,
     a_snapshot_file,
     an_account,
     an_unmatched_account,
@@ -204,8 +205,11 @@ def test_check_tells_what_a_load_would_give_and_loads_nothing(
     before = tree(home.root)
     assert run("check", path) == DONE
     assert capsys.readouterr().out == (
-        f"{path.name}: 2 accounts, 1 of 3 rows rejected, "
-        "1 accounts with a value that was not understood.\n"
+        f"{path.name}: look at it.\n"
+        "  2 of 3 rows are accounts.\n"
+        "  Look at: 1 of 3 rows rejected: no account.\n"
+        "  Look at: Active in app not understood for 1 of 2 accounts.\n"
+        "  Line 3: The row has no username in app.\n"
     )
     assert tree(home.root) == before
     assert "rollcall.duckdb" not in before
@@ -215,9 +219,9 @@ def test_check_works_while_the_store_is_in_use_and_with_any_file_name(
     home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "export (1).csv"
-    path.write_text("login\nada\n")
+    path.write_text("login,state\nada,Onboarded\n")
     assert run("check", path) == DONE
-    assert capsys.readouterr().out == "export (1).csv: 1 accounts.\n"
+    assert capsys.readouterr().out == "export (1).csv: good.\n  1 of 1 rows are accounts.\n"
 
 
 def test_check_answers_in_json_one_object_per_file(
@@ -230,10 +234,14 @@ def test_check_answers_in_json_one_object_per_file(
     first, second, third = map(json.loads, capsys.readouterr().out.splitlines())
     assert first == {
         "file": good.name,
+        "grade": "good",
         "rows_read": 3,
         "accepted": 2,
         "rejected": 1,
         "flagged": 0,
+        "look_at": [],
+        "remarks": ["1 row repeated word for word."],
+        "rejected_rows": [],
     }
     assert second == {
         "file": "bad.csv",
@@ -249,6 +257,54 @@ def test_check_says_why_a_file_would_be_refused(
     path.write_text("x")
     assert run("check", path) == REFUSED
     assert "has no known ending" in capsys.readouterr().err
+
+
+def test_check_compares_with_the_snapshot_before(
+    home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("load", a_snapshot_file(tmp_path, [an_account(f"a{n}") for n in range(10)], at=YESTERDAY))
+    path = a_snapshot_file(tmp_path, [an_account(f"a{n}") for n in range(1, 11)])
+    assert run("check", path) == DONE
+    assert "Against 2026-11-22T06:00:00Z: 1 joined, 0 changed, 1 gone." in capsys.readouterr().out
+    assert listed(home) == [f"a{n}" for n in range(10)]
+
+
+TEN = [an_account(f"a{n}") for n in range(10)]
+
+
+@pytest.mark.parametrize(
+    "accounts",
+    [
+        TEN[:7],
+        [*TEN[:7], *(an_account(f"a{n}", state="Delete awaiting") for n in range(7, 10))],
+        [*TEN[:7], an_account("a7", state="Deleted"), an_account("a8", state="Delete failed")],
+    ],
+)
+def test_a_file_that_takes_more_than_a_fifth_of_the_accounts_away_waits_for_a_persons_word(
+    home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str], accounts: list[Account]
+) -> None:
+    run("load", a_snapshot_file(tmp_path, TEN, at=YESTERDAY))
+    path = a_snapshot_file(tmp_path, accounts)
+    assert run("check", path) == REFUSED
+    assert "held" in capsys.readouterr().out
+    assert run("load", path) == REFUSED
+    told = capsys.readouterr().err
+    assert "3 of 10 accounts (30%) would leave at once" in told
+    assert "rollcall load --confirm" in told
+    assert len(listed(home)) == 10
+    assert (home.held / "figma" / path.name).exists()
+    assert run("load", path, "--confirm") == DONE
+    assert len(listed(home)) == len(accounts)
+    assert not any(home.held.rglob("*.ndjson"))
+
+
+def test_a_fifth_of_the_accounts_may_leave_and_one_account_always(
+    home: Home, tmp_path: Path
+) -> None:
+    run("load", a_snapshot_file(tmp_path, TEN, at=YESTERDAY))
+    assert run("load", a_snapshot_file(tmp_path, TEN[:8])) == DONE
+    run("load", a_snapshot_file(tmp_path, TEN[:2], integration="slack", at=YESTERDAY))
+    assert run("load", a_snapshot_file(tmp_path, TEN[:1], integration="slack")) == DONE
 
 
 # ---- export -------------------------------------------------------------------------------------

@@ -19,16 +19,17 @@ from sqlalchemy import Engine, func, select
 from data import inbox
 from data.home import Home, here
 from data.inbox import (
-    REPLACING,
     SETTLED_AFTER,
-    Refused,
+    SetAside,
+    Trouble,
     in_words,
     load_waiting,
     put_into_inbox,
+    troubles,
     waiting_files,
     watch,
 )
-from data.loading import Loaded, SnapshotFile
+from data.loading import REPLACING, Loaded, SnapshotFile
 from data.refusals import NotPlaced, OtherContentKnown, UnknownFormat
 from data.store import open_store
 from data.tables import snapshot
@@ -53,7 +54,7 @@ def listed(store: Engine) -> list[str]:
         return usernames(con)
 
 
-def look(store: Engine, home: Home) -> list[Loaded | Refused]:
+def look(store: Engine, home: Home) -> list[Loaded | SetAside | Trouble]:
     """A look into the inbox, some time after the files were written."""
     for path in home.inbox.rglob("*"):
         os.utime(path, (0, 0))
@@ -168,7 +169,7 @@ def test_other_content_for_the_same_moment_is_refused_with_the_way_out(
     for name in ("ada", "bob"):
         a_snapshot_file(home.inbox, [an_account(name)])
         [outcome] = look(store, home)
-    assert isinstance(outcome, Refused)
+    assert isinstance(outcome, SetAside)
     assert "loaded already" in outcome.reason
     assert "--replace" in outcome.reason
     assert listed(store) == ["ada"]
@@ -209,7 +210,7 @@ def test_a_refused_file_lies_beside_the_reason(home: Home, store: Engine) -> Non
     path.parent.mkdir()
     path.write_text('{"error": "Unauthorized"}')
     [refused] = look(store, home)
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, SetAside)
     folder = home.refused / "figma"
     assert files_in(folder) == [path.name, f"{path.name}.reason.txt"]
     assert refused.path == folder / path.name
@@ -270,7 +271,7 @@ def test_a_file_whose_place_or_name_says_too_little_is_refused_with_words(
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("login\nada\n")
     [refused] = look(store, home)
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, SetAside)
     assert words in refused.reason
     assert refused.path.read_text() == "login\nada\n"
     assert len(files_in(home.refused)) == 2
@@ -292,7 +293,7 @@ def test_a_refused_file_does_not_stop_the_others(home: Home, store: Engine) -> N
     a_snapshot_file(home.inbox, [an_account("")], at=YESTERDAY)
     a_snapshot_file(home.inbox, [an_account("ada")], at=TODAY)
     refused, loaded = look(store, home)
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, SetAside)
     assert isinstance(loaded, Loaded)
     assert listed(store) == ["ada"]
 
@@ -362,22 +363,26 @@ def test_a_file_that_fails_unexpectedly_stays_and_the_others_are_loaded(
 ) -> None:
     load = inbox.load
 
-    def unlucky(engine: Engine, file: SnapshotFile, *, replace: bool) -> Loaded:
+    def unlucky(engine: Engine, file: SnapshotFile, **how: bool) -> Loaded:
         if file.integration == "figma":
             raise OSError("No space left on device")
-        return load(engine, file, replace=replace)
+        return load(engine, file, **how)
 
     monkeypatch.setattr(inbox, "load", unlucky)
     path = a_snapshot_file(home.inbox, at=YESTERDAY)
     a_snapshot_file(home.inbox, [an_account("bob")], integration="slack")
     failed, loaded = look(store, home)
-    assert isinstance(failed, Refused)
+    assert isinstance(failed, Trouble)
     assert "No space left on device" in failed.reason
     assert path.exists()
     assert "stays in the inbox" in caplog.text
     assert isinstance(loaded, Loaded)
-    monkeypatch.undo()
+    assert [trouble.reason for trouble in troubles.values()] == [failed.reason]
+    monkeypatch.setattr(inbox, "load", load)
+    assert look(store, home) == [], "it was tried again at once"
+    monkeypatch.setattr(inbox.time, "monotonic", lambda: failed.since + failed.pause)
     assert len(look(store, home)) == 1
+    assert not troubles
 
 
 def test_watching_goes_on_after_a_failing_look(
@@ -385,7 +390,7 @@ def test_watching_goes_on_after_a_failing_look(
 ) -> None:
     looks, stop = [], Event()
 
-    def failing_once(*_: object) -> list[Loaded | Refused]:
+    def failing_once(*_: object) -> list[Loaded | SetAside | Trouble]:
         looks.append(len(looks))
         if len(looks) == 3:
             stop.set()

@@ -1,0 +1,129 @@
+"""What the passport of a snapshot tells, and when a person should look at it."""
+
+from __future__ import annotations
+
+import pytest
+from builders import TODAY, YESTERDAY, Account, Deliveries, an_account
+from sqlalchemy import Connection, Engine
+
+from data.passport import Passport, passport_of, passports, set_departure_limit
+from data.tables import integration
+
+TEN = [an_account(f"a{n}") for n in range(10)]
+
+
+def tell(con: Connection) -> Passport:
+    return passport_of(con, "figma", TODAY)
+
+
+def test_a_passport_compares_with_the_snapshot_before(
+    con: Connection, snapshots: Deliveries
+) -> None:
+    snapshots.take(*TEN, at=YESTERDAY)
+    snapshots.take(
+        *TEN[3:8],
+        an_account("a8", state="Update failed"),
+        an_account("a9", state="Deleted"),
+        an_account("new"),
+    )
+    seen = tell(con)
+    assert (seen.joined, seen.changed, seen.gone, seen.removed) == (1, 2, 3, 1)
+    assert seen.before
+    assert (seen.before.taken_at, seen.before.accounts) == (YESTERDAY, 10)
+    assert seen.departing == pytest.approx(0.4)
+    assert seen.states == {"Onboarded": 6, "Update failed": 1, "Deleted": 1}
+    assert seen.shift == pytest.approx(0.25)
+    assert seen.grade == "look at it"
+    assert seen.findings() == [
+        "4 of 10 accounts (40%) would leave at once: 3 are not listed any more and 1 fall into a "
+        "Delete state; more than 20% need a person’s word.",
+        "25% of the accounts are in other states than before.",
+    ]
+
+
+def test_a_snapshot_that_arrives_late_between_two_changes_what_the_later_one_is_compared_with(
+    con: Connection, snapshots: Deliveries
+) -> None:
+    snapshots.take(*TEN[:5])
+    assert tell(con).before is None
+    assert tell(con).joined == 5
+    snapshots.take(*TEN[1:6], at=YESTERDAY)
+    assert (tell(con).joined, tell(con).gone) == (1, 1)
+
+
+def test_the_first_snapshot_of_an_integration_is_compared_with_nothing(
+    con: Connection, snapshots: Deliveries
+) -> None:
+    snapshots.take(*TEN, integration="slack", at=YESTERDAY)
+    snapshots.take(an_account())
+    seen = tell(con)
+    assert (seen.before, seen.joined, seen.gone, seen.grade) == (None, 1, 0, "good")
+
+
+@pytest.mark.parametrize(
+    ("accounts", "finding"),
+    [
+        ([*TEN, an_account("")], "1 of 11 rows rejected: no account."),
+        ([*TEN, an_account("A0", email="x@x.io")], "1 of 11 rows rejected: no account."),
+        ([*TEN, an_account("b", state="Odd")], "State not recognised for 1 of 11 accounts."),
+        ([*TEN, an_account("b", active="perhaps")], "Active in app not understood for 1 of 11"),
+        ([*TEN, an_account("b", last_updated="soon")], "Last updated not understood for 1 of 11"),
+    ],
+)
+def test_what_a_file_says_oddly_is_to_be_looked_at(
+    con: Connection, snapshots: Deliveries, accounts: list[Account], finding: str
+) -> None:
+    snapshots.take(*accounts)
+    (found,) = tell(con).findings()
+    assert finding in found
+
+
+def test_what_needs_nobody_is_only_remarked(con: Connection, snapshots: Deliveries) -> None:
+    snapshots.take(*TEN, at=YESTERDAY)
+    local = an_account("b", last_updated="2026-11-20 10:00:00", Team="Design")
+    snapshots.take(*TEN, TEN[0], local)
+    seen = tell(con)
+    assert seen.grade == "good"
+    assert seen.remarks() == [
+        "1 row repeated word for word.",
+        "1 time without an offset, read as UTC.",
+        "Columns that the snapshot before had not: Team.",
+    ]
+
+
+def test_a_column_that_is_missing_is_to_be_looked_at(
+    con: Connection, snapshots: Deliveries
+) -> None:
+    snapshots.take(*TEN, an_account("x", Team="Design"), at=YESTERDAY)
+    snapshots.take(*TEN, an_account("x"))
+    assert tell(con).findings() == ["Columns that the snapshot before had: Team."]
+
+
+def test_each_integration_may_have_a_limit_of_its_own(
+    con: Connection, snapshots: Deliveries, store: Engine
+) -> None:
+    snapshots.take(*TEN, at=YESTERDAY)
+    snapshots.take(*TEN[:7])
+    assert tell(con).is_mass_departure
+    set_departure_limit(store, "figma", 0.3)
+    assert not tell(con).is_mass_departure
+    set_departure_limit(store, "figma", None)
+    assert tell(con).is_mass_departure
+
+
+def test_passports_come_newest_first_and_in_pages(con: Connection, snapshots: Deliveries) -> None:
+    for name in ("zoom", "box"):
+        snapshots.take(an_account(), integration=name, at=YESTERDAY)
+        snapshots.take(an_account(), integration=name)
+    found = [(p.integration, p.taken_at) for p in passports(con)]
+    assert found == [
+        ("box", TODAY),
+        ("zoom", TODAY),
+        ("box", YESTERDAY),
+        ("zoom", YESTERDAY),
+    ]
+    page = passports(con, limit=2, offset=1)
+    assert [(p.integration, p.taken_at) for p in page] == found[1:3]
+    only = passports(con, integration.c.name == "box")
+    assert [p.integration for p in only] == ["box", "box"]
+    assert all(p.before for p in only[:1])
