@@ -49,7 +49,7 @@ def no_snapshots() -> None:
     with st.container(border=True, width=760, key="no_snapshots"):
         st.subheader("No snapshots yet", anchor=False)
         st.text("Drop a file that lists an integration’s accounts into the snapshots folder:")
-        st.code(f"{here().inbox}/figma/2026-11-23T06-00-00Z.csv", language=None)
+        st.code(f"{here().inbox}/figma/2026-11-23T06-00-00Z.csv", language=None, wrap_lines=True)
         st.text("Or load it from the command line:")
         st.code(
             ".venv/bin/rollcall load export.csv --integration figma --taken-at 2026-11-23",
