@@ -137,9 +137,9 @@ def remove_snapshot(engine: Engine, home: Home, integration: str, taken_at: date
 
 def _aside(home: Home, verdict: Verdict, integration: str, name: str) -> Path:
     """Raises FileNotFoundError where no such file was set aside: names come from a browser."""
-    folder = _folder(home, verdict)
-    path = folder / integration / name
-    if path.parent.parent != folder or not path.is_file():
+    path = _folder(home, verdict) / integration / name
+    leads_elsewhere = any(part in ("", ".", "..") or "/" in part for part in (integration, name))
+    if leads_elsewhere or not path.is_file():
         raise FileNotFoundError(f"{integration}/{name} is not among the {verdict} files any more.")
     return path
 

@@ -12,13 +12,13 @@ from data.tables import integration
 TEN = [an_account(f"a{n}") for n in range(10)]
 
 
-def tell(con: Connection) -> Passport:
-    return passport_of(con, "figma", TODAY)
+def tell(store: Engine) -> Passport:
+    """As the store has it now, whatever it said to an earlier reader."""
+    with store.connect() as con:
+        return passport_of(con, "figma", TODAY)
 
 
-def test_a_passport_compares_with_the_snapshot_before(
-    con: Connection, snapshots: Deliveries
-) -> None:
+def test_a_passport_compares_with_the_snapshot_before(store: Engine, snapshots: Deliveries) -> None:
     snapshots.take(*TEN, at=YESTERDAY)
     snapshots.take(
         *TEN[3:8],
@@ -26,7 +26,7 @@ def test_a_passport_compares_with_the_snapshot_before(
         an_account("a9", state="Deleted"),
         an_account("new"),
     )
-    seen = tell(con)
+    seen = tell(store)
     assert (seen.joined, seen.changed, seen.gone, seen.removed) == (1, 2, 3, 1)
     assert seen.before
     assert (seen.before.taken_at, seen.before.accounts) == (YESTERDAY, 10)
@@ -42,21 +42,21 @@ def test_a_passport_compares_with_the_snapshot_before(
 
 
 def test_a_snapshot_that_arrives_late_between_two_changes_what_the_later_one_is_compared_with(
-    con: Connection, snapshots: Deliveries
+    store: Engine, snapshots: Deliveries
 ) -> None:
     snapshots.take(*TEN[:5])
-    assert tell(con).before is None
-    assert tell(con).joined == 5
+    assert tell(store).before is None
+    assert tell(store).joined == 5
     snapshots.take(*TEN[1:6], at=YESTERDAY)
-    assert (tell(con).joined, tell(con).gone) == (1, 1)
+    assert (tell(store).joined, tell(store).gone) == (1, 1)
 
 
 def test_the_first_snapshot_of_an_integration_is_compared_with_nothing(
-    con: Connection, snapshots: Deliveries
+    store: Engine, snapshots: Deliveries
 ) -> None:
     snapshots.take(*TEN, integration="slack", at=YESTERDAY)
     snapshots.take(an_account())
-    seen = tell(con)
+    seen = tell(store)
     assert (seen.before, seen.joined, seen.gone, seen.grade) == (None, 1, 0, "good")
 
 
@@ -71,18 +71,18 @@ def test_the_first_snapshot_of_an_integration_is_compared_with_nothing(
     ],
 )
 def test_what_a_file_says_oddly_is_to_be_looked_at(
-    con: Connection, snapshots: Deliveries, accounts: list[Account], finding: str
+    store: Engine, snapshots: Deliveries, accounts: list[Account], finding: str
 ) -> None:
     snapshots.take(*accounts)
-    (found,) = tell(con).findings()
+    (found,) = tell(store).findings()
     assert finding in found
 
 
-def test_what_needs_nobody_is_only_remarked(con: Connection, snapshots: Deliveries) -> None:
+def test_what_needs_nobody_is_only_remarked(store: Engine, snapshots: Deliveries) -> None:
     snapshots.take(*TEN, at=YESTERDAY)
     local = an_account("b", last_updated="2026-11-20 10:00:00", Team="Design")
     snapshots.take(*TEN, TEN[0], local)
-    seen = tell(con)
+    seen = tell(store)
     assert seen.grade == "good"
     assert seen.remarks() == [
         "1 row repeated word for word.",
@@ -91,24 +91,20 @@ def test_what_needs_nobody_is_only_remarked(con: Connection, snapshots: Deliveri
     ]
 
 
-def test_a_column_that_is_missing_is_to_be_looked_at(
-    con: Connection, snapshots: Deliveries
-) -> None:
+def test_a_column_that_is_missing_is_to_be_looked_at(store: Engine, snapshots: Deliveries) -> None:
     snapshots.take(*TEN, an_account("x", Team="Design"), at=YESTERDAY)
     snapshots.take(*TEN, an_account("x"))
-    assert tell(con).findings() == ["Columns that the snapshot before had: Team."]
+    assert tell(store).findings() == ["Columns that the snapshot before had: Team."]
 
 
-def test_each_integration_may_have_a_limit_of_its_own(
-    con: Connection, snapshots: Deliveries, store: Engine
-) -> None:
+def test_each_integration_may_have_a_limit_of_its_own(store: Engine, snapshots: Deliveries) -> None:
     snapshots.take(*TEN, at=YESTERDAY)
     snapshots.take(*TEN[:7])
-    assert tell(con).is_mass_departure
+    assert tell(store).is_mass_departure
     set_departure_limit(store, "figma", 0.3)
-    assert not tell(con).is_mass_departure
+    assert not tell(store).is_mass_departure
     set_departure_limit(store, "figma", None)
-    assert tell(con).is_mass_departure
+    assert tell(store).is_mass_departure
 
 
 def test_passports_come_newest_first_and_in_pages(con: Connection, snapshots: Deliveries) -> None:
