@@ -238,20 +238,15 @@ def count_departing(con: Connection, integration_id: int, taken_at: datetime) ->
 def _with_the_one_before(
     which: Sequence[ColumnElement[bool]], limit: int | None, offset: int
 ) -> FromClause:
-    """One row per snapshot that is asked for: its columns, its name, the snapshot before it."""
-    before = snapshot.alias("before")
+    """One row per snapshot that is asked for: its columns, its name, the snapshot before it.
+
+    Only those that are asked for look for the one before them: of a page it is a page, not all.
+    """
     chosen = (
         select(
             snapshot,
             integration.c.name,
             func.coalesce(integration.c.departure_limit, DEPARTURE_LIMIT).label("departure_limit"),
-            select(func.max(before.c.taken_at))
-            .where(
-                before.c.integration_id == snapshot.c.integration_id,
-                before.c.taken_at < snapshot.c.taken_at,
-            )
-            .scalar_subquery()
-            .label("before_at"),
         )
         .join(integration, integration.c.integration_id == snapshot.c.integration_id)
         .where(*which)
@@ -260,16 +255,33 @@ def _with_the_one_before(
         .offset(offset)
         .subquery("chosen")
     )
+    earlier, before = snapshot.alias("earlier"), snapshot.alias("before")
+    last = (
+        select(chosen.c.snapshot_id, func.max(earlier.c.taken_at).label("before_at"))
+        .join_from(
+            chosen,
+            earlier,
+            and_(
+                earlier.c.integration_id == chosen.c.integration_id,
+                earlier.c.taken_at < chosen.c.taken_at,
+            ),
+        )
+        .group_by(chosen.c.snapshot_id)
+        .subquery("last")
+    )
     return (
         select(
-            chosen, before.c.accepted.label("before_accounts"), before.c.facts.label("before_facts")
+            chosen,
+            last.c.before_at,
+            before.c.accepted.label("before_accounts"),
+            before.c.facts.label("before_facts"),
         )
         .select_from(
-            chosen.outerjoin(
+            chosen.outerjoin(last, last.c.snapshot_id == chosen.c.snapshot_id).outerjoin(
                 before,
                 and_(
                     before.c.integration_id == chosen.c.integration_id,
-                    before.c.taken_at == chosen.c.before_at,
+                    before.c.taken_at == last.c.before_at,
                 ),
             )
         )
