@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from widgets.users_table import MOST_OPEN, column, opened, sort_key, tags, text, time
+from widgets.users_table import MOST_OPEN, column, link, opened, sort_key, tags, text, time
 
 COLUMNS = [column("user", "User"), column("note", "Note", sortable=False)]
 SHOWN = ["1", "2", "3"]
@@ -79,6 +79,18 @@ def test_tags_beyond_the_first_are_counted() -> None:
 def test_what_is_empty_is_a_quiet_dash() -> None:
     dash = {"kind": "quiet", "text": "–"}
     assert [text(""), tags([]), time(None)] == [dash, dash, dash]
+
+
+def test_a_link_leads_to_a_view_of_the_same_page() -> None:
+    assert link("ada", "?q=ada") == {"kind": "link", "text": "ada", "href": "?q=ada"}
+
+
+@pytest.mark.parametrize(
+    "href", ["", "javascript:alert(1)", "//evil.example/?", "http://evil.example", "/?", " ?q=ada"]
+)
+def test_a_link_leads_nowhere_else(href: str) -> None:
+    with pytest.raises(ValueError, match="same page"):
+        link("ada", href)
 
 
 @pytest.mark.parametrize("zone", [None, UTC])
