@@ -110,7 +110,7 @@ def deliver_again(
     engine: Engine, home: Home, verdict: Verdict, integration: str, name: str, *, confirmed: bool
 ) -> None:
     """Put a held or refused file back into the inbox; `confirmed`: to be loaded all the same."""
-    aside = _aside(home, verdict, integration, name)
+    aside = file_aside(home, verdict, integration, name)
     mark = CONFIRMED if confirmed and not name.startswith(CONFIRMED) else ""
     target = home.inbox / integration / f"{mark}{name}"
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -120,7 +120,7 @@ def deliver_again(
 
 def dismiss(engine: Engine, home: Home, verdict: Verdict, integration: str, name: str) -> None:
     """Take a held or refused file out of sight, into the removed ones."""
-    aside = _aside(home, verdict, integration, name)
+    aside = file_aside(home, verdict, integration, name)
     _into(home.removed, aside)
     _drop_note(engine, aside)
 
@@ -135,8 +135,11 @@ def remove_snapshot(engine: Engine, home: Home, integration: str, taken_at: date
     return remove(engine, integration, taken_at)
 
 
-def _aside(home: Home, verdict: Verdict, integration: str, name: str) -> Path:
-    """Raises FileNotFoundError where no such file was set aside: names come from a browser."""
+def file_aside(home: Home, verdict: Verdict, integration: str, name: str) -> Path:
+    """Where a held or refused file lies.
+
+    Raises FileNotFoundError where no such file was set aside: names come from a browser.
+    """
     path = _folder(home, verdict) / integration / name
     leads_elsewhere = any(part in ("", ".", "..") or "/" in part for part in (integration, name))
     if leads_elsewhere or not path.is_file():
