@@ -5,83 +5,123 @@ from collections.abc import Sequence
 import streamlit as st
 
 from queries.account import known_of
-from queries.filters import Filters
+from queries.facets import heard_of
+from queries.filters import Filters, ignored, in_words
 from queries.users import (
     PAGE_SIZE,
+    SORTS,
     count_accounts,
     integration_names,
     order_of,
     page_of_accounts,
-    roles_in_use,
 )
 from widgets import account, empty
 from widgets.downloads import offer_users
-from widgets.filters import asked, choose_accounts, mark_past, offer_presets
+from widgets.filters import (
+    address,
+    asked,
+    filter_bar,
+    go,
+    mark_past,
+    offer_less,
+    offer_presets,
+    say_what_is_shown,
+    tell_ignored,
+)
 from widgets.store import reading
 from widgets.users_table import Block, users_table
 
-st.title("Users")
+MOST_OFFERED = 8  # ways out of an empty list
 
 with reading() as con:
     integrations = integration_names(con)
-    if not integrations:
-        empty.no_snapshots()
-        st.stop()
-    roles = roles_in_use(con, asked())
+    filters = heard_of(con, asked())
 
-filters = choose_accounts(integrations, roles)
-offer_presets()
+with st.container(horizontal=True, vertical_alignment="center", key="head"):
+    st.title("Users", width="content")
+    if integrations:
+        offer_presets(filters)
+
+if not integrations:
+    empty.no_snapshots()
+    st.stop()
+
+filter_bar(filters)
 mark_past(filters)
 
 
 @st.fragment
 def list_of_accounts(filters: Filters) -> None:
-    sort = st.query_params.get("sort", "")
+    """The rows come first; what is counted over all accounts follows."""
+    sort, page = st.query_params.get("sort", ""), page_of(st.query_params.get("page", ""))
     order, descending = order_of(sort)
+    above, listed, below = st.container(key="found"), st.container(), st.container()
+    with reading() as con:
 
-    listed, below = st.container(), st.container()
-    with reading() as con, listed:
-        found = count_accounts(con, filters)
-        everything = count_accounts(con, filters.without_any())
-        pages = max(1, -(-found // PAGE_SIZE))
-        page = below.pagination(pages, key="page", bind="query-params") if pages > 1 else 1
-        rows = page_of_accounts(con, filters, sort=order, descending=descending, page=page)
+        def rows_of(page: int) -> Sequence:
+            return page_of_accounts(con, filters, sort=order, descending=descending, page=page)
+
+        rows = rows_of(page)
+        if not rows and page > 1:
+            page, rows = 1, rows_of(1)
 
         def sort_by(key: str) -> None:
-            st.query_params["sort"] = f"-{key}" if key == order and not descending else key
-            st.session_state["page"] = 1
+            go(sort=f"-{key}" if key == order and not descending else key, page=None)
 
         def panels(ids: Sequence[str]) -> dict[str, list[Block]]:
             known = known_of(con, filters, [int(id_) for id_ in ids])
-            return {str(k): account.panel(v, as_of=filters.as_of) for k, v in known.items()}
+            return {str(key): account.panel(k, as_of=filters.as_of) for key, k in known.items()}
 
-        with st.container(
-            horizontal=True,
-            horizontal_alignment="distribute",
-            vertical_alignment="center",
-            key="found",
-        ):
-            st.markdown(count_in_words(found, everything), width="content")
-            offer_users(filters, sort)
-        users_table(
-            [account.table_row(row) for row in rows],
-            columns=account.columns(
-                several_integrations=len(filters.integration or integrations) > 1
-            ),
-            sort=order,
-            descending=descending,
-            details=panels,
-            on_sort=sort_by,
-            caption="Users",
-            empty="No accounts match these filters. Clear one to see more.",
-            key="users",
-        )
+        with listed:
+            users_table(
+                [account.table_row(row) for row in rows],
+                columns=account.columns(
+                    several_integrations=len(filters.integration or integrations) > 1
+                ),
+                sort=order,
+                descending=descending,
+                details=panels,
+                on_sort=sort_by,
+                caption="Users",
+                empty="No accounts match these filters. Remove one to see more.",
+                key="users",
+            )
+        found = count_accounts(con, filters)
+        with above:
+            with st.container(horizontal=True, horizontal_alignment="distribute"):
+                say_what_is_shown(filters, found, count_accounts(con, filters.without_any()))
+                offer_users(filters, sort)
+            tell_ignored([*ignored(address(), filters), *no_order(sort), *no_page(page)])
+        with below:
+            turn_pages(page, max(1, -(-found // PAGE_SIZE)))
+            if not found:
+                without = [
+                    (part, filters.without(part.name, part.value)) for part in in_words(filters)
+                ]
+                counts = [
+                    (part, count_accounts(con, left)) for part, left in without[:MOST_OFFERED]
+                ]
+                offer_less(filters, counts)
 
 
-def count_in_words(found: int, everything: int) -> str:
-    if found == everything:
-        return f"**{found:,}** accounts"
-    return f"**{found:,}** of {everything:,} accounts"
+def turn_pages(page: int, pages: int) -> None:
+    if pages > 1:
+        st.session_state["page"] = page
+        st.pagination(pages, key="page", on_change=lambda: go(page=str(st.session_state["page"])))
+
+
+def page_of(text: str) -> int:
+    """The page that an address names; the first for anything that is none."""
+    return max(1, int(text)) if text.isascii() and text.isdecimal() and len(text) < 10 else 1
+
+
+def no_order(sort: str) -> list[tuple[str, str]]:
+    return [] if not sort or sort.removeprefix("-") in SORTS else [("sort", sort)]
+
+
+def no_page(page: int) -> list[tuple[str, str]]:
+    named = st.query_params.get("page", "")
+    return [] if named in ("", str(page)) else [("page", named)]
 
 
 list_of_accounts(filters)

@@ -1,18 +1,25 @@
-"""Which accounts: one set of filters for pages, addresses, downloads and the command line."""
+"""Which accounts: one set of filters for pages, addresses, downloads and the command line.
+
+FILTERS is the list of them. Each says how an address names it, what a row must fulfil, and how a
+sentence puts it; pages draw its control, and count its choices, from the same entry. A new filter
+is a field of `Filters`, and an entry of the same name here.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import Literal, get_args
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any, Literal, get_args
 
-from sqlalchemy import ColumnElement, FromClause, and_, or_, select
+from sqlalchemy import ColumnElement, FromClause, and_, case, func, or_, select
 
 from data.loading import moment_of
 from data.states import STATE_BY_NAME
 from data.tables import account_current, account_version, integration
 from queries.text import contains, has_role
+from queries.waiting import waiting_since
 
 Active = Literal["yes", "no", "unknown"]
 Match = Literal["matched", "unmatched"]
@@ -20,53 +27,259 @@ Match = Literal["matched", "unmatched"]
 LONGEST_SEARCH = 200
 """Characters of a search text; more is cut off."""
 
+MOST_WORDS = 8
+"""Words of a search that are looked for one by one; what comes after them is one text."""
+
+MOST_VALUES = 50
+"""Values of one filter in an address; more are not asked."""
+
 
 @dataclass(frozen=True)
 class Filters:
     """What a reader asked to see. Empty means: not asked; several values of one kind mean: any."""
 
-    integration: tuple[str, ...] = ()
+    q: str = ""
     state: tuple[str, ...] = ()
     role: tuple[str, ...] = ()
+    integration: tuple[str, ...] = ()
     active: Active | None = None
     match: Match | None = None
-    q: str = ""
+    updated_from: date | None = None  # UTC days, both of them included
+    updated_to: date | None = None
+    waiting: timedelta | None = None  # longer than
     as_of: datetime | None = None  # naive UTC; None is now
 
     @classmethod
     def from_params(cls, params: Mapping[str, Sequence[str]]) -> Filters:
         """The filters that an address names; what is not understood is not asked."""
-
-        def one(name: str) -> str:
-            return next(iter(params.get(name, ())), "")
-
-        active, match = one("active"), one("match")
-        return cls(
-            integration=tuple(params.get("integration", ())),
-            state=tuple(s for s in params.get("state", ()) if s in STATE_BY_NAME),
-            role=tuple(params.get("role", ())),
-            active=active if active in get_args(Active) else None,  # type: ignore[arg-type]
-            match=match if match in get_args(Match) else None,  # type: ignore[arg-type]
-            q=one("q")[:LONGEST_SEARCH].strip(),
-            as_of=moment_of(one("as_of")),
-        )
+        read = {f.name: f.read(params.get(f.name, ())[:MOST_VALUES]) for f in FILTERS}
+        moment = moment_of(next(iter(params.get("as_of", ())), ""))
+        return cls(**read, as_of=moment)
 
     def params(self) -> list[tuple[str, str]]:
         """The filters as an address names them."""
-        named = [
-            *(("integration", name) for name in self.integration),
-            *(("state", name) for name in self.state),
-            *(("role", name) for name in self.role),
-            ("active", self.active or ""),
-            ("match", self.match or ""),
-            ("q", self.q),
-            ("as_of", f"{self.as_of.isoformat(timespec='seconds')}Z" if self.as_of else ""),
-        ]
-        return [(name, value) for name, value in named if value]
+        named = [(f.name, value) for f in FILTERS for value in f.write(getattr(self, f.name))]
+        if self.as_of:
+            named.append(("as_of", f"{self.as_of.isoformat(timespec='seconds')}Z"))
+        return named
 
     def without_any(self) -> Filters:
         """Everything at the same moment."""
-        return replace(Filters(), as_of=self.as_of)
+        return Filters(as_of=self.as_of)
+
+    def without(self, name: str, value: str | None = None) -> Filters:
+        """All but one filter, or but one of its values as the address has it."""
+        left = [v for n, v in self.params() if n == name and value not in (None, v)]
+        return replace(self, **{name: FILTER_BY_NAME[name].read(left)})
+
+    def with_(self, name: str, value: str) -> Filters:
+        """A value more, as the address has it; in place of the one before, where one is all."""
+        before = self.values(name) if isinstance(getattr(self, name), tuple) else []
+        return replace(self, **{name: FILTER_BY_NAME[name].read([*before, value])})
+
+    def values(self, name: str) -> list[str]:
+        """What is asked of one filter, as the address has it."""
+        return FILTER_BY_NAME[name].write(getattr(self, name))
+
+
+@dataclass(frozen=True)
+class Filter:
+    """One filter: a field of `Filters` by its name, and a parameter of the address."""
+
+    name: str
+    label: str
+    read: Callable[[Sequence[str]], Any]
+    """What an address asks; what is not understood in it is not asked."""
+    write: Callable[[Any], list[str]]
+    """What is asked, as the address has it; empty where nothing is."""
+    condition: Callable[[FromClause, Any, datetime | None], ColumnElement[bool]]
+    """What a row of `accounts` must fulfil at the moment, which None says is now."""
+    words: Callable[[str], str] = str
+    """One value, as the address has it, in a sentence."""
+    lead: str = ","
+    """What links it to the words before it in the sentence."""
+    choices: tuple[str, ...] = ()
+    """All that can be asked, as the address has it; empty where the store knows, or it is open."""
+    counted_by: Callable[[FromClause], ColumnElement[Any]] | None = None
+    """Which of its choices a row counts for, where it is exactly one."""
+
+
+# ---- what an address asks, and how it asks it ----------------------------------------------------
+
+
+def _any_texts(values: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(value for value in values if value.strip() and "\0" not in value))
+
+
+def _states(values: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(value for value in values if value in STATE_BY_NAME))
+
+
+def _one_of(known: Sequence[str]) -> Callable[[Sequence[str]], str | None]:
+    return lambda values: next((value for value in values if value in known), None)
+
+
+def _search(values: Sequence[str]) -> str:
+    return next(iter(values), "").replace("\0", "")[:LONGEST_SEARCH].strip()
+
+
+def _day(values: Sequence[str]) -> date | None:
+    try:
+        return datetime.strptime(next(iter(values), ""), "%Y-%m-%d").date()
+    except ValueError:
+        return None
+
+
+def _span(values: Sequence[str]) -> timedelta | None:
+    found = re.fullmatch(r"([0-9]{1,4})([hd])", next(iter(values), ""))
+    if not found or not int(found[1]):
+        return None
+    return timedelta(**{{"h": "hours", "d": "days"}[found[2]]: int(found[1])})
+
+
+def _span_text(span: timedelta | None) -> list[str]:
+    if span is None:
+        return []
+    hours = int(span.total_seconds()) // 3600
+    return [f"{hours}h" if hours % 24 else f"{hours // 24}d"]
+
+
+def _if_any(value: Any) -> list[str]:
+    return [str(value)] if value else []
+
+
+# ---- what a row must fulfil ----------------------------------------------------------------------
+
+
+def _found(rows: FromClause, text: str, _: Any) -> ColumnElement[bool]:
+    """Every word occurs in one of the columns, each where it likes."""
+    c = rows.c
+    columns = (c.user_name, c.user_email, c.username_in_app, c.upstream_user_id)
+    everything = func.concat_ws(" ", *columns)
+    return and_(*(contains(everything, word) for word in text.split(None, MOST_WORDS)))
+
+
+def _in_state(rows: FromClause, states: Sequence[str], _: Any) -> ColumnElement[bool]:
+    return rows.c.provisioning_state.in_(states)
+
+
+def _holds(rows: FromClause, roles: Sequence[str], _: Any) -> ColumnElement[bool]:
+    return or_(*(has_role(rows.c.roles, role) for role in roles))
+
+
+def _belongs(rows: FromClause, names: Sequence[str], _: Any) -> ColumnElement[bool]:
+    named = select(integration.c.integration_id).where(integration.c.name.in_(names))
+    return rows.c.integration_id.in_(named)
+
+
+def _active(rows: FromClause, value: Active, _: Any) -> ColumnElement[bool]:
+    return rows.c.active_in_app.is_({"yes": True, "no": False, "unknown": None}[value])
+
+
+def _match(rows: FromClause, value: Match, _: Any) -> ColumnElement[bool]:
+    unmatched = and_(rows.c.user_name.is_(None), rows.c.user_email.is_(None))
+    return unmatched if value == "unmatched" else ~unmatched
+
+
+def _updated_from(rows: FromClause, day: date, _: Any) -> ColumnElement[bool]:
+    return rows.c.last_updated >= datetime.combine(day, time.min)
+
+
+def _updated_to(rows: FromClause, day: date, _: Any) -> ColumnElement[bool]:
+    return rows.c.last_updated <= datetime.combine(day, time.max)
+
+
+def _waits(rows: FromClause, span: timedelta, at: datetime | None) -> ColumnElement[bool]:
+    waits = waiting_since(rows, at)
+    return rows.c.account_key.in_(
+        select(waits.c.account_key).where(waits.c.since < began_before(span, at))
+    )
+
+
+def began_before(span: timedelta, at: datetime | None) -> datetime:
+    """When what has lasted longer than the span must have begun (naive UTC)."""
+    end = at or datetime.now(UTC).replace(tzinfo=None)
+    return end - min(span, end - datetime(1, 1, 1))
+
+
+# ---- in words ------------------------------------------------------------------------------------
+
+
+def _span_words(value: str) -> str:
+    number, unit = int(value[:-1]), {"h": "hour", "d": "day"}[value[-1]]
+    return f"waiting longer than {number} {unit}{'s' if number > 1 else ''}"
+
+
+ACTIVE_WORDS = {"yes": "active", "no": "not active", "unknown": "activity unknown"}
+
+
+# ---- the filters, in the order of the bar and of the sentence ------------------------------------
+
+FILTERS: tuple[Filter, ...] = (
+    Filter("q", "Search", _search, _if_any, _found, lambda text: f"“{text}”"),
+    Filter(
+        "state",
+        "Provisioning state",
+        _states,
+        list,
+        _in_state,
+        choices=tuple(STATE_BY_NAME),
+        counted_by=lambda rows: rows.c.provisioning_state,
+    ),
+    Filter("role", "Role", _any_texts, list, _holds, lead="with role"),
+    Filter("integration", "Integration", _any_texts, list, _belongs, lead="in"),
+    Filter(
+        "active",
+        "Active in app",
+        _one_of(get_args(Active)),
+        _if_any,
+        _active,
+        ACTIVE_WORDS.__getitem__,
+        choices=get_args(Active),
+        counted_by=lambda rows: case(
+            (rows.c.active_in_app, "yes"), (rows.c.active_in_app.is_(None), "unknown"), else_="no"
+        ),
+    ),
+    Filter(
+        "match",
+        "User",
+        _one_of(get_args(Match)),
+        _if_any,
+        _match,
+        choices=get_args(Match),
+        counted_by=lambda rows: case(
+            (_match(rows, "unmatched", None), "unmatched"), else_="matched"
+        ),
+    ),
+    Filter(
+        "updated_from",
+        "Last updated from",
+        _day,
+        _if_any,
+        _updated_from,
+        lambda day: f"last updated from {day}",
+    ),
+    Filter(
+        "updated_to",
+        "Last updated to",
+        _day,
+        _if_any,
+        _updated_to,
+        lambda day: f"last updated to {day}",
+    ),
+    Filter(
+        "waiting",
+        "Waiting longer than",
+        _span,
+        _span_text,
+        _waits,
+        _span_words,
+        choices=("1h", "1d", "3d", "7d", "30d"),
+    ),
+)
+FILTER_BY_NAME = {each.name: each for each in FILTERS}
+PARAMS = tuple(field.name for field in fields(Filters))
+"""The parameters of an address that filter."""
 
 
 def accounts(filters: Filters) -> FromClause:
@@ -83,28 +296,47 @@ def accounts(filters: Filters) -> FromClause:
 
 def conditions(filters: Filters, of: FromClause) -> list[ColumnElement[bool]]:
     """What a row of `accounts` must fulfil."""
-    c = of.c
-    asked: list[ColumnElement[bool]] = []
-    if filters.integration:
-        named = select(integration.c.integration_id).where(
-            integration.c.name.in_(filters.integration)
-        )
-        asked.append(c.integration_id.in_(named))
-    if filters.state:
-        asked.append(c.provisioning_state.in_(filters.state))
-    if filters.role:
-        asked.append(or_(*(has_role(c.roles, role) for role in filters.role)))
-    if filters.active:
-        wanted: dict[str, ColumnElement[bool]] = {
-            "yes": c.active_in_app.is_(True),
-            "no": c.active_in_app.is_(False),
-            "unknown": c.active_in_app.is_(None),
-        }
-        asked.append(wanted[filters.active])
-    if filters.match:
-        unmatched = and_(c.user_name.is_(None), c.user_email.is_(None))
-        asked.append(unmatched if filters.match == "unmatched" else ~unmatched)
-    if filters.q:
-        searched = (c.user_name, c.user_email, c.username_in_app, c.upstream_user_id)
-        asked.append(or_(*(contains(column, filters.q) for column in searched)))
-    return asked
+    return [
+        each.condition(of, getattr(filters, each.name), filters.as_of)
+        for each in FILTERS
+        if getattr(filters, each.name)
+    ]
+
+
+# ---- the sentence --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of what is asked: which filter, its value as the address has it, and its words."""
+
+    lead: str
+    name: str
+    value: str
+    words: str
+
+
+def in_words(filters: Filters) -> list[Part]:
+    """What is asked, part by part, as a sentence says it: “Update failed in Figma or Slack”."""
+    parts: list[Part] = []
+    for each in FILTERS:
+        for place, value in enumerate(filters.values(each.name)):
+            lead = "or" if place else "" if each.lead == "," and not parts else each.lead
+            parts.append(Part(lead, each.name, value, each.words(value)))
+    return parts
+
+
+def ignored(params: Mapping[str, Sequence[str]], filters: Filters) -> list[tuple[str, str]]:
+    """What an address names, and the filters that came of it do not ask: parameter and value."""
+    kept = set(filters.params())
+
+    def is_kept(name: str, value: str) -> bool:
+        alone = Filters.from_params({name: [value]}).params()
+        return bool(alone) and set(alone) <= kept
+
+    return [
+        (name, value)
+        for name in PARAMS
+        for value in params.get(name, ())
+        if value.strip() and not is_kept(name, value)
+    ]

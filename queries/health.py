@@ -31,12 +31,12 @@ from sqlalchemy import (
 from data.states import FAILED, OPERATIONS, STATES, WAITING, state_names
 from data.tables import (
     account_current,
-    account_version,
     integration,
     snapshot,
     state_change,
     state_count,
 )
+from queries.waiting import waiting_since
 
 
 def newest_day(con: Connection, integrations: Sequence[str]) -> date | None:
@@ -210,34 +210,9 @@ def failure_reasons(
 
 
 def oldest_wait(con: Connection, integrations: Sequence[str]) -> datetime | None:
-    """Since when the longest waiting account has been in its state (naive UTC); None: none waits.
-
-    As the snapshots tell it: from the first one that shows the account in the state, since it
-    was last seen in another.
-    """
-    now, then = account_current, account_version
-    waiting = (
-        select(now.c.account_key, now.c.provisioning_state.label("state"))
-        .where(now.c.provisioning_state.in_(WAITING), _chosen(now, integrations))
-        .subquery("waiting")
-    )
-    before = then.alias("before")
-    in_another = (
-        select(before.c.account_key, func.max(before.c.valid_to).label("until"))
-        .join_from(waiting, before, before.c.account_key == waiting.c.account_key)
-        .where(before.c.provisioning_state != waiting.c.state)
-        .group_by(before.c.account_key)
-        .subquery("in_another")
-    )
-    return con.scalar(
-        select(func.min(then.c.valid_from))
-        .select_from(
-            waiting.join(then, then.c.account_key == waiting.c.account_key).outerjoin(
-                in_another, in_another.c.account_key == waiting.c.account_key
-            )
-        )
-        .where(or_(in_another.c.until.is_(None), then.c.valid_from >= in_another.c.until))
-    )
+    """Since when the longest waiting account has waited (naive UTC); None: none waits."""
+    now = select(account_current).where(_chosen(account_current, integrations)).subquery("now")
+    return con.scalar(select(func.min(waiting_since(now, at=None).c.since)))
 
 
 def _days(integrations: Sequence[str], since: date) -> FromClause:

@@ -1,147 +1,407 @@
-"""The filters as widgets. Each is bound to the address, so that a view can be shared."""
+"""The filters as widgets. The address is the only truth: widgets show it, and change it.
+
+A widget is not bound to its parameter, as Streamlit would put what it shows, counts and all, into
+the address, and would leave no entry in the browser's history. Instead every change writes the
+whole address at once: one entry, to which Back returns.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from typing import Any, NoReturn, get_args
+from dataclasses import replace
+from datetime import date, timedelta
+from typing import Any, NoReturn
 
 import streamlit as st
-from streamlit.delta_generator import DeltaGenerator
 
-from data.states import FAILED, STATE_BY_NAME, STATES, UNRECOGNISED, WAITING
-from queries.filters import LONGEST_SEARCH, Active, Filters, Match
+from data.states import FAILED, OPERATIONS, STATE_BY_NAME, WAITING, state_names
+from queries.facets import Choice, choices, moments
+from queries.filters import (
+    FILTER_BY_NAME,
+    FILTERS,
+    LONGEST_SEARCH,
+    Filter,
+    Filters,
+    Part,
+    in_words,
+)
+from widgets.store import reading
 
-KEYS = ("integration", "state", "role", "active", "match", "q")
-WANTED = "_wanted_integrations"
-
-PRESETS: dict[str, tuple[dict[str, Any], str]] = {
-    "Failed": ({"state": list(FAILED)}, "last_updated"),
-    "Waiting longest": ({"state": list(WAITING)}, "last_updated"),
-    "Unmatched": ({"match": "unmatched"}, "username_in_app"),
-    "Active but deleted": ({"state": ["Deleted"], "active": "yes"}, "user"),
+PRESETS: dict[str, tuple[Filters, str]] = {
+    "Failed": (Filters(state=FAILED), "last_updated"),
+    "Waiting longest": (Filters(state=WAITING), "last_updated"),
+    "Unmatched": (Filters(match="unmatched"), "username_in_app"),
+    "Active but deleted": (Filters(state=("Deleted",), active="yes"), "user"),
 }
 """Views that people open every day: what they ask for, and the order."""
 
+LONGEST_LABEL = 60
+"""Characters of a text from the data on a button or beside a box; its end is left out."""
 
-def choose_integrations(names: list[str]) -> list[str]:
-    """Some integrations; none chosen means all."""
-    return st.multiselect(
-        "Integration",
-        names,
-        key="integration",
-        bind="query-params",
-        placeholder="All",
-        on_change=first_page,
-    )
+FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(2100, 12, 31)
+"""Between these, days can be picked; an address may ask for any."""
 
 
-def open_users(wanted: Filters) -> NoReturn:
-    """Show the accounts that the filters leave, on their page.
+MARKDOWN = re.compile(r"[!-/:-@\[-`{-~]")
+"""What may mean something in markdown; no letter and no digit does."""
 
-    Streamlit lets no page write a parameter that a widget of its own is bound to: the integrations
-    are handed over in the session, and the widget there writes them into the address.
-    """
-    st.session_state[WANTED] = list(wanted.integration)
-    params: dict[str, list[str]] = {}
-    for name, value in wanted.params():
-        params.setdefault(name, []).append(value)
-    params.pop("integration", None)
-    st.switch_page("users.py", query_params=params)
+# ---- the address ---------------------------------------------------------------------------------
 
 
-def choose_accounts(integrations: list[str], roles: list[str]) -> Filters:
-    """Every filter of the Users page, in one bar."""
-    if WANTED in st.session_state:
-        st.session_state["integration"] = st.session_state.pop(WANTED)
-    with st.container(key="filters"):
-        search, chosen, state, role, active, match = st.columns(
-            [2.4, 1.3, 1.3, 1.2, 1.1, 1.2], gap="small", vertical_alignment="bottom"
-        )
-        search.text_input(
-            "Search",
-            key="q",
-            bind="query-params",
-            type="search",
-            max_chars=LONGEST_SEARCH,
-            placeholder="User, email, username or upstream ID",
-            icon=":material/search:",
-            on_change=first_page,
-        )
-        with chosen:
-            choose_integrations(integrations)
-        state.multiselect(
-            "Provisioning state",
-            [s.name for s in (*STATES, UNRECOGNISED)],
-            key="state",
-            bind="query-params",
-            placeholder="All",
-            help="\n".join(f"- **{s.name}**: {s.definition}" for s in STATE_BY_NAME.values()),
-            on_change=first_page,
-        )
-        role.multiselect(
-            "Role",
-            roles,
-            key="role",
-            bind="query-params",
-            placeholder="All",
-            on_change=first_page,
-        )
-        _one_of(active, "Active in app", "active", get_args(Active))
-        _one_of(match, "User", "match", get_args(Match))
-    return asked()
-
-
-def _one_of(place: DeltaGenerator, label: str, key: str, options: Sequence[str]) -> None:
-    """One value or any. What a widget shows is what its address carries: the values as they are."""
-    place.selectbox(
-        label,
-        options,
-        index=None,
-        key=key,
-        bind="query-params",
-        placeholder="All",
-        on_change=first_page,
-    )
+def address() -> dict[str, list[str]]:
+    """All parameters that the address has."""
+    return {name: st.query_params.get_all(name) for name in st.query_params}
 
 
 def asked() -> Filters:
-    """The filters as the widgets, and the address for what has no widget, name them."""
-    chosen = {key: st.session_state.get(key) for key in KEYS}
-    listed = {
-        key: value if isinstance(value, list) else [value] for key, value in chosen.items() if value
-    }
-    return Filters.from_params({**listed, "as_of": st.query_params.get_all("as_of")})
+    """The filters that the address names."""
+    return Filters.from_params(address())
 
 
-def offer_presets() -> None:
-    """The views of every day, one click each."""
+def go(**changes: str | None) -> None:
+    """Change parameters of the address, in one step for the browser's history; None: drop it."""
+    changed = {**address(), **{name: [value or ""] for name, value in changes.items()}}
+    st.query_params.from_dict({name: values for name, values in changed.items() if any(values)})
+
+
+def show(filters: Filters, *, sort: str | None = None) -> None:
+    """Ask for other accounts, from their first page; everything on the page follows."""
+    wanted = [*filters.params(), ("sort", sort or st.query_params.get("sort", ""))]
+    st.query_params.from_dict(_by_name(wanted))
+    st.rerun()
+
+
+def open_users(wanted: Filters) -> NoReturn:
+    """Show the accounts that the filters leave, on their page."""
+    st.switch_page("users.py", query_params=_by_name(wanted.params()))
+
+
+def _by_name(named: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
+    params: dict[str, list[str]] = {}
+    for name, value in named:
+        params.setdefault(name, []).append(value)
+    return {name: values for name, values in params.items() if any(values)}
+
+
+# ---- text from the data, in labels ---------------------------------------------------------------
+
+
+def plain_label(text: str) -> str:
+    """The text as a label, which is markdown, shows it as it is; cut off where it is too long."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    cut = line if len(line) <= LONGEST_LABEL else f"{line[:LONGEST_LABEL]}…"
+    return MARKDOWN.sub(r"\\\g<0>", cut)
+
+
+def _unseen(words: str) -> str:
+    """Words for those who hear a label; page.css hides what is small from the eye."""
+    return f":small[{words}]"
+
+
+# ---- the bar -------------------------------------------------------------------------------------
+
+
+def choose_integrations(names: list[str]) -> list[str]:
+    """Some integrations, on any page; none chosen means all."""
+    chosen = [name for name in st.query_params.get_all("integration") if name in names]
+    st.session_state["integration"] = chosen
+
+    def choose() -> None:
+        st.query_params["integration"] = st.session_state["integration"]
+
+    return st.multiselect(
+        "Integration", names, key="integration", placeholder="All", on_change=choose
+    )
+
+
+@st.fragment
+def filter_bar(filters: Filters) -> None:
+    """Every filter, side by side. What a button opens is drawn, and counted, when it is opened."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="filters"):
+        _search(filters)
+        _fold()
+        for each in FILTERS:
+            if each.name in CONTROLS:
+                label, draw = CONTROLS[each.name]
+                _opening(label, each.name, draw, filters, each)
+        _opening("As of", "as_of", _moment, filters, None)
+
+
+def _fold() -> None:
+    """On a phone the other controls fold into this button; page.css shows it only there."""
+    unfolded = st.session_state.setdefault("filters_unfolded", False)
+
+    def turn() -> None:
+        st.session_state["filters_unfolded"] = not unfolded
+
+    with st.container(key="unfolded" if unfolded else "folded", width="content"):
+        st.button("Filters", key="fold", icon=":material/tune:", on_click=turn)
+
+
+def _opening(label: str, name: str, draw: Any, filters: Filters, each: Filter | None) -> None:
+    names = ("updated_from", "updated_to") if name == "updated_from" else (name,)
+    is_asked = any(getattr(filters, each) for each in names)
+    with st.container(key=f"{'asked' if is_asked else 'open'}_{name}", width="content"):
+        box = st.popover(label, key=f"filter_{name}", on_change="rerun")
+    if box.open:
+        with box:
+            draw(filters, each)
+
+
+def _search(filters: Filters) -> None:
+    st.session_state["q"] = filters.q
+
+    def search() -> None:
+        show(replace(filters, q=FILTER_BY_NAME["q"].read([st.session_state["q"]])))
+
+    st.text_input(
+        "Search",
+        key="q",
+        type="search",
+        max_chars=LONGEST_SEARCH,
+        placeholder="User, email, username or upstream ID",
+        icon=":material/search:",
+        on_change=search,
+        label_visibility="collapsed",
+        width=300,
+    )
+
+
+def _choices(filters: Filters, each: Filter) -> None:
+    """The choices of a filter with their counts; where there are too many, with a search."""
+    search = str(st.session_state.get(f"find_{each.name}", ""))
+    place = st.empty()
+    with reading() as con:
+        found = choices(con, filters, each.name, search)
+    if found.more or search:
+        place.text_input(
+            f"Search {each.label.lower()}s",
+            key=f"find_{each.name}",
+            type="search",
+            live=True,
+            max_chars=LONGEST_SEARCH,
+            icon=":material/search:",
+        )
+    if found.shown:
+        _offer(filters, each, found.shown, label=each.label)
+    else:
+        st.text("Nothing is called so." if search else "There are none.")
+    if found.more:
+        st.text(f"and {found.more:,} more; search to find them")
+
+
+def _states(filters: Filters, each: Filter) -> None:
+    """The states by operation, and each phase at one click."""
+    with reading() as con:
+        found = choices(con, filters, each.name).shown
+    with st.container(horizontal=True, gap="small", key="phases"):
+        for phase in ("failed", "waiting", "working"):
+            wanted = replace(filters, state=state_names(phase=phase))
+            st.button(f"All {phase}", key=f"all_{phase}", on_click=show, args=(wanted,))
+    for operation in (*OPERATIONS, None):
+        group = [choice for choice in found if STATE_BY_NAME[choice.value].operation == operation]
+        name = operation or "settled"
+        _offer(
+            filters,
+            each,
+            group,
+            label=name.capitalize(),
+            within=name,
+            help="\n".join(
+                f"- **{choice.value}**: {STATE_BY_NAME[choice.value].definition}"
+                for choice in group
+            ),
+        )
+
+
+def _offer(
+    filters: Filters,
+    each: Filter,
+    offered: Sequence[Choice],
+    *,
+    label: str,
+    within: str = "",
+    help: str | None = None,
+) -> None:
+    """Choices, or one group of them, to be switched on and off."""
+    key, values = f"choose_{each.name}{within}", [choice.value for choice in offered]
+    chosen = [value for value in filters.values(each.name) if value in values]
+    several = isinstance(getattr(filters, each.name), tuple)
+    st.session_state[key] = chosen if several else next(iter(chosen), None)
+    labels = _labels(each, offered)
+
+    def choose() -> None:
+        picked = st.session_state[key]
+        picked = picked if several else [picked] if picked else []
+        before = asked().values(each.name) if several else []
+        kept = [value for value in before if value in picked or value not in values]
+        show(replace(asked(), **{each.name: each.read([*kept, *picked])}))
+
+    pills: Any = st.pills  # its overloads want the mode spelled out
+    pills(
+        label,
+        values,
+        selection_mode="multi" if several else "single",
+        format_func=lambda value: labels.get(value, value),
+        key=key,
+        help=help,
+        label_visibility="visible" if within else "collapsed",
+        on_change=choose,
+    )
+
+
+def _labels(each: Filter, offered: Sequence[Choice]) -> dict[str, str]:
+    """The words of each choice, and how many accounts it would show; quiet where none."""
+    labels: dict[str, str] = {}
+    for value, count in offered:
+        words = plain_label(CHOICE_WORDS.get(each.name, str)(value))
+        label = f"{words} :gray[{count:,}]" if count else f":gray[{words}] :gray[0]"
+        while label in labels.values():  # Streamlit tells choices apart by their labels
+            label += "\u200b"
+        labels[value] = label
+    return labels
+
+
+def _days(filters: Filters, _: Filter) -> None:
+    """The days of the last change: from, to, or both."""
+    for name, label in (("updated_from", "From"), ("updated_to", "To")):
+        day = getattr(filters, name)
+        st.session_state[name] = day and min(max(day, FIRST_DAY), LAST_DAY)
+        st.date_input(
+            f"{label} (UTC day)",
+            key=name,
+            format="YYYY-MM-DD",
+            min_value=FIRST_DAY,
+            max_value=LAST_DAY,
+            on_change=_choose_day,
+            args=(filters, name),
+        )
+
+
+def _choose_day(filters: Filters, name: str) -> None:
+    show(replace(filters, **{name: st.session_state[name]}))
+
+
+def _moment(filters: Filters, _: None) -> None:
+    """Any moment from the first to the newest snapshot; what people ask for most, at a click."""
+    with reading() as con:
+        *last, first = moments(con)
+    newest = last[0]
+    st.session_state["moment"] = filters.as_of and min(max(filters.as_of, first), newest)
+
+    def choose() -> None:
+        show(replace(filters, as_of=st.session_state["moment"]))
+
+    st.datetime_input(
+        "Moment (UTC)",
+        key="moment",
+        value=None,
+        min_value=first,
+        max_value=newest,
+        step=timedelta(minutes=1),
+        format="YYYY-MM-DD",
+        on_change=choose,
+    )
+    quick = {f"Snapshot of {moment:%Y-%m-%d %H:%M}": moment for moment in last}
+    for label, days in (("A day before the newest", 1), ("A week before the newest", 7)):
+        if newest - timedelta(days=days) >= first:
+            quick[label] = newest - timedelta(days=days)
+    with st.container(gap=None, key="moments"):
+        for label, moment in quick.items():
+            wanted = replace(filters, as_of=moment)
+            st.button(label, key=f"as_of_{label}", type="tertiary", on_click=show, args=(wanted,))
+
+
+CONTROLS: dict[str, tuple[str, Any]] = {
+    "state": (FILTER_BY_NAME["state"].label, _states),
+    **{
+        name: (FILTER_BY_NAME[name].label, _choices)
+        for name in ("role", "integration", "active", "match", "waiting")
+    },
+    "updated_from": ("Last updated", _days),
+}
+"""What opens for a filter, and under which label; the search is there without."""
+
+CHOICE_WORDS = {
+    "active": str.capitalize,
+    "match": str.capitalize,
+    "waiting": lambda span: (
+        FILTER_BY_NAME["waiting"].words(span).removeprefix("waiting longer than ")
+    ),
+}
+
+
+# ---- above the list ------------------------------------------------------------------------------
+
+
+def offer_presets(filters: Filters) -> None:
+    """The views of every day, one click each; the one that is shown is marked."""
     with st.container(horizontal=True, gap="small", key="presets"):
-        for name in PRESETS:
-            st.button(name, key=f"preset_{name}", type="tertiary", on_click=_apply, args=(name,))
-        if asked() != asked().without_any():
+        for name, (wanted, sort) in PRESETS.items():
+            shown = filters == replace(wanted, as_of=filters.as_of)
             st.button(
-                "Clear all", key="clear", type="tertiary", icon=":material/close:", on_click=clear
+                f"{_unseen('Shown:')} {name}" if shown else name,
+                key=f"preset_{name}",
+                type="primary" if shown else "tertiary",
+                on_click=show,
+                args=(replace(wanted, as_of=filters.as_of),),
+                kwargs={"sort": sort},
             )
 
 
-def _apply(name: str) -> None:
-    clear()
-    wanted, sort = PRESETS[name]
-    for key, value in wanted.items():
-        st.session_state[key] = value
-    st.query_params["sort"] = sort
+def say_what_is_shown(filters: Filters, found: int, everything: int) -> None:
+    """One sentence; each part of it is a button that removes it."""
+    with st.container(horizontal=True, vertical_alignment="center", gap=None, key="sentence"):
+        st.markdown(
+            f"**{found:,}** accounts"
+            if filters == filters.without_any()
+            else f"**{found:,}** of {everything:,} accounts",
+            width="content",
+        )
+        for part in in_words(filters):
+            if part.lead not in ("", ","):  # the gap between two buttons is comma enough
+                st.markdown(plain_label(part.lead), width="content")
+            _removable(filters, part)
+        if filters != filters.without_any():
+            st.button(
+                "Clear all",
+                key="clear",
+                type="tertiary",
+                on_click=show,
+                args=(filters.without_any(),),
+            )
 
 
-def clear() -> None:
-    """Ask for everything again."""
-    for key in KEYS:
-        st.session_state[key] = {"q": "", "active": None, "match": None}.get(key, [])
-    first_page()
+def _removable(filters: Filters, part: Part) -> None:
+    st.button(
+        f"{_unseen('Remove filter:')} {plain_label(part.words)}",
+        key=f"remove_{part.name}_{part.value}",
+        on_click=show,
+        args=(filters.without(part.name, part.value),),
+    )
 
 
-def first_page() -> None:
-    """After a change of the filters the old place in the list means nothing."""
-    st.session_state["page"] = 1
+def offer_less(filters: Filters, counts: Sequence[tuple[Part, int]]) -> None:
+    """Where nothing is found: how many accounts there are without each part of what is asked."""
+    with st.container(horizontal=True, gap="small", key="less"):
+        for part, count in counts:
+            noun = "account" if count == 1 else "accounts"
+            st.button(
+                f"Without {plain_label(part.words)}: {count:,} {noun}",
+                key=f"less_{part.name}_{part.value}",
+                on_click=show,
+                args=(filters.without(part.name, part.value),),
+            )
+
+
+def tell_ignored(pairs: Sequence[tuple[str, str]], *, most: int = 3) -> None:
+    """What the address names and nobody understands, quietly."""
+    if pairs:
+        told = [plain_label(f"{name}={value}") for name, value in pairs[:most]]
+        more = f" and {len(pairs) - most:,} more" if len(pairs) > most else ""
+        with st.container(key="ignored"):
+            st.markdown(f"Ignored from the address: {', '.join(told)}{more}")
 
 
 def mark_past(filters: Filters) -> None:
@@ -152,9 +412,10 @@ def mark_past(filters: Filters) -> None:
         st.badge(
             f"As of {filters.as_of:%Y-%m-%d %H:%M} UTC", icon=":material/history:", color="violet"
         )
-        st.button("Back to now", type="tertiary", key="now", on_click=_back_to_now)
-
-
-def _back_to_now() -> None:
-    del st.query_params["as_of"]
-    first_page()
+        st.button(
+            "Back to now",
+            type="tertiary",
+            key="now",
+            on_click=show,
+            args=(replace(filters, as_of=None),),
+        )
