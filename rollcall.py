@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,15 @@ from sqlalchemy import Engine
 from data.filing import reason_for
 from data.home import Home, here
 from data.inbox import SetAside, Trouble, in_words, load_waiting, put_into_inbox
-from data.loading import Loaded, SnapshotFile, load, moment_of, preview
+from data.loading import Loaded, SnapshotFile, moment_of, preview
 from data.passport import departure_in_words
+from data.rebuilding import archived, complete, opened
+from data.rebuilding import rebuild as make_anew
 from data.refusals import SnapshotRefused
 from data.sample import write_sample
+from data.serving import server_of
 from data.states import STATE_BY_NAME
-from data.store import StoreInUse, close_stores, open_store
+from data.store import StoreFault, StoreInUse, StoreUnusable, close_stores, open_store
 from queries.export import FORMATS, export_file
 from queries.filters import Filters
 from queries.listing import COLUMNS, UnknownColumns, Wanted, columns_named
@@ -44,7 +47,13 @@ def main(words: Sequence[str] | None = None) -> int:
     except SnapshotRefused as refusal:
         return _fail(str(refusal), REFUSED)
     except StoreInUse as fault:
-        return _fail(f"{fault} Stop it, then try again.", REFUSED)
+        server = server_of(here())
+        where = f" Rollcall shows it at {server.address}." if server else ""
+        return _fail(f"{fault}{where} Stop it, then try again.", REFUSED)
+    except StoreUnusable as fault:
+        return _fail(f"{fault} To make it anew from the archive: rollcall rebuild.", REFUSED)
+    except StoreFault as fault:
+        return _fail(str(fault), REFUSED)
     except OSError as fault:  # a folder that is not there, a full disk
         return _fail(_fault_in_words(fault), REFUSED)
     finally:
@@ -157,39 +166,15 @@ def export(args: argparse.Namespace) -> int:
 def rebuild(_: argparse.Namespace) -> int:
     """Make the store anew from the archive, beside the old one, and put it in its place."""
     home = here()
-    url = home.database_url
-    path = Path(url.removeprefix("duckdb:///"))
-    fresh = path.with_name(f"{path.name}.new")
-    paths = sorted(_archived(home), key=lambda path: (path.name, path.parent.name))
-    with open_store(url).connect():  # refuses where an app has it open, and keeps apps out
-        if not paths:
-            print(f"No files in {home.archive}: nothing to rebuild.")
-            return DONE
-        for left_over in (fresh, Path(f"{fresh}.wal")):
-            left_over.unlink(missing_ok=True)
-        engine, failed = open_store(f"duckdb:///{fresh}"), 0
-        for number, archived in enumerate(paths, start=1):
-            try:
-                file = SnapshotFile.placed(archived, integration=archived.parent.name)
-                print(f"{number} of {len(paths)}: {in_words(load(engine, file, confirmed=True))}")
-            except (SnapshotRefused, OSError) as fault:
-                failed += 1
-                _fail(f"{archived}: {_fault_in_words(fault)}", REFUSED)
-    close_stores()
-    if failed:
-        fresh.unlink()
-        return _fail(
-            f"The store stays as it was: {failed:,} of {len(paths):,} files of the archive "
-            "cannot be loaded. Move them out of the archive to rebuild without them.",
-            REFUSED,
-        )
-    fresh.replace(path)
-    print(f"The store holds {len(paths):,} snapshots again.")
+    if not archived(home):
+        print(f"No files in {home.archive}: nothing to rebuild.")
+        return DONE
+    print(f"The store holds {make_anew(home, _print_progress):,} snapshots again.")
     return DONE
 
 
-def _archived(home: Home) -> Iterable[Path]:
-    return (p for p in home.archive.glob("*/*") if p.is_file() and not p.name.startswith("."))
+def _print_progress(done: int, of: int, words: str) -> None:
+    print(f"{done:,} of {of:,}: {words}" if done else words)
 
 
 def sample(args: argparse.Namespace) -> int:
@@ -210,7 +195,9 @@ def _load_or_await(home: Home, waiting: list[Path]) -> int:
     give_up = time.monotonic() + LONGEST_WAIT
     while True:
         try:
-            engine = open_store(home.database_url)
+            engine = opened(home, _print_progress)
+            for words in complete(engine, home, _print_progress):
+                _fail(words, REFUSED)
         except StoreInUse:
             if not any(path.exists() for path in waiting):
                 return max(_tell_of_app(home, path) for path in waiting)

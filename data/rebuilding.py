@@ -59,9 +59,9 @@ def opened(home: Home, progress: Progress) -> Engine:
             close_store(url)
             progress(0, len(archived(home)), words)
             fresh, _ = _made_anew(home, progress)
-            aside = _move_aside(home, fault.name)
+            close_store(url)
+            log.warning("The store as it was: %s", _move_aside(home, fault.name))
             fresh.replace(_file(home))
-            log.warning("The store as it was: %s", aside)
             return open_store(url)
 
 
@@ -72,15 +72,18 @@ def rebuild(home: Home, progress: Progress) -> int:
     another StoreFault; the store is then as it was.
     """
     with _door(home, fcntl.LOCK_EX):
-        _keep_others_out(home)
+        why = _keep_others_out(home)
         fresh, failed = _made_anew(home, progress)
         close_store(home.database_url)
         if failed:
             fresh.unlink()
             raise NotRebuilt(
-                f"The store stays as it was: {len(failed):,} files of the archive cannot be "
-                "loaded. Move them out of the archive to rebuild without them."
+                "\n".join(failed) + f"\nThe store stays as it was: {len(failed):,} of "
+                f"{len(archived(home)):,} files of the archive cannot be loaded. Move them out of "
+                "the archive to rebuild without them."
             )
+        if why or Path(f"{_file(home)}.wal").exists():  # a full disk can leave the log unmerged
+            log.warning("The store as it was: %s", _move_aside(home, why or "replaced"))
         fresh.replace(_file(home))
     return len(archived(home))
 
@@ -120,14 +123,16 @@ def _door(home: Home, way: int) -> Iterator[None]:
         yield
 
 
-def _keep_others_out(home: Home) -> None:
-    """By having the old store open, if that is possible."""
+def _keep_others_out(home: Home) -> str:
+    """By having the old store open; where that is impossible, why, in a word."""
     try:
         open_store(home.database_url)
     except StoreInUse:
         raise
     except StoreFault as fault:
         log.warning("%s", fault)
+        return fault.name if isinstance(fault, StoreUnusable) else "unreadable"
+    return ""
 
 
 def _made_anew(home: Home, progress: Progress) -> tuple[Path, list[str]]:
@@ -153,7 +158,7 @@ def _load_all(engine: Engine, paths: Sequence[Path], progress: Progress) -> list
             file = SnapshotFile.placed(path, integration=path.parent.name)
             words = in_words(load(engine, file, confirmed=True))
         except (SnapshotRefused, OSError) as fault:
-            words = f"{path}: {fault}"
+            words = f"{path}: {getattr(fault, 'strerror', None) or fault}"
             failed.append(words)
             log.warning("%s", words)
         progress(number, len(paths), words)

@@ -266,11 +266,16 @@ def _check_length(con: Connection, file: Path) -> None:
 
 def _in_words(url: str, context: ExceptionContext) -> StoreFault | None:
     """What the fault of a statement means for the store; None where it means nothing."""
-    file = file_of(url)
-    fault = _fault_of(file, str(context.original_exception)) if file else None
-    if isinstance(fault, StoreInterrupted | StoreUnusable):
-        context.is_disconnect = True
+    file, said = file_of(url), str(context.original_exception)
+    if not file:
+        return None
+    fault = _fault_of(file, said)
+    if re.search(r"database has been invalidated|FATAL Error", said):
+        _broken[url] = StoreInterrupted(f"{file} has to be opened anew. DuckDB says: “{said}”.")
+        fault = fault or _broken[url]
+    elif isinstance(fault, StoreUnusable):
         _broken[url] = fault
+    context.is_disconnect = context.is_disconnect or url in _broken
     return fault
 
 
@@ -282,8 +287,6 @@ def _fault_of(file: Path, said: str) -> StoreFault | None:
             "nothing that was loaded is lost. Make room; files that wait in the inbox are loaded "
             "then."
         )
-    if re.search(r"database has been invalidated|FATAL Error", said):
-        return StoreInterrupted(f"{file} has to be opened anew. DuckDB says: {said}")
     if "Conflicting lock" in said or "Could not set lock" in said:
         process = re.search(r"\(PID (\d+)\)", said)
         return StoreInUse(f"{file} is open in another process.", process and int(process[1]))
@@ -295,9 +298,9 @@ def _fault_of(file: Path, said: str) -> StoreFault | None:
             )
         return StoreOutdated(f"{file} was made by an older DuckDB.")
     if _speaks_of_damage(file, said):
-        return StoreDamaged(f"{file} is damaged. DuckDB says: {said.splitlines()[0]}")
+        return StoreDamaged(f"{file} is damaged. DuckDB says: “{said.splitlines()[0]}”.")
     if f'"{file}"' in said and said.startswith("IO Error"):
-        return StoreUnreachable(f"{file} cannot be opened. DuckDB says: {said.splitlines()[0]}")
+        return StoreUnreachable(f"{file} cannot be opened. DuckDB says: “{said.splitlines()[0]}”.")
     return None
 
 
