@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 from builders import TODAY, YESTERDAY, Deliveries, an_account, an_unmatched_account, usernames
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection, Engine, Row
 
 from data.states import STATE_NAMES
+from queries import users
 from queries.filters import Filters
 from queries.users import (
     PAGE_SIZE,
@@ -58,7 +59,7 @@ def crowd(a_store_to_read: Callable[[], Deliveries]) -> Iterator[Connection]:
         yield con
 
 
-@given(
+views = given(
     sort=st.sampled_from(SORTS),
     descending=st.booleans(),
     filters=st.builds(
@@ -69,6 +70,10 @@ def crowd(a_store_to_read: Callable[[], Deliveries]) -> Iterator[Connection]:
         as_of=st.sampled_from([None, TODAY]),
     ),
 )
+
+
+@settings(deadline=None)  # the machine's pace is not what is tested
+@views
 def test_pages_neither_overlap_nor_miss_an_account(
     crowd: Connection, sort: str, descending: bool, filters: Filters
 ) -> None:
@@ -76,6 +81,28 @@ def test_pages_neither_overlap_nor_miss_an_account(
     listed = [row.account_key for page in pages for row in page]
     assert len(set(listed)) == len(listed) == count_accounts(crowd, filters)
     assert all(len(page) == PAGE_SIZE for page in pages[:-1])
+
+
+@settings(deadline=None)
+@views
+def test_pages_far_behind_follow_the_same_order(
+    crowd: Connection, sort: str, descending: bool, filters: Filters
+) -> None:
+    near = pages_of(crowd, filters, sort=sort, descending=descending)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(users, "FAR", 0)
+        assert pages_of(crowd, filters, sort=sort, descending=descending) == near
+
+
+def test_pages_far_behind_show_what_was_loaded_since(
+    store: Engine, snapshots: Deliveries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(users, "FAR", 0)
+    for names in (["ada"], ["ada", "bob"]):
+        snapshots.take(*map(an_account, names), at=TODAY if "bob" in names else YESTERDAY)
+        with store.connect() as con:
+            (page,) = pages_of(con, Filters(), sort="user", descending=False)
+        assert [row.username_in_app for row in page] == names
 
 
 @pytest.mark.parametrize("descending", [False, True])
