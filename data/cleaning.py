@@ -8,6 +8,7 @@ stored versions would have said: run `rollcall rebuild` after it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -23,6 +24,7 @@ from sqlalchemy import (
     and_,
     case,
     cast,
+    column,
     false,
     func,
     literal,
@@ -32,22 +34,69 @@ from sqlalchemy import (
     try_cast,
 )
 from sqlalchemy.dialects.postgresql import array
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 
 from data.states import STATE_NAMES, UNRECOGNISED
 from data.tables import CONTENT, DELIVERED
 
 WHITE = " \t\r\n\u00a0"
+UNSEEN = WHITE + "".join(
+    map(
+        chr,
+        (
+            *range(32),
+            0x7F,
+            0x85,
+            0xAD,
+            0x34F,
+            0x61C,
+            0x115F,
+            0x1160,
+            0x1680,
+            0x17B4,
+            0x17B5,
+            *range(0x180B, 0x1810),
+            *range(0x2000, 0x2010),
+            *range(0x2028, 0x2030),
+            *range(0x205F, 0x2070),
+            0x2800,
+            0x3000,
+            0x3164,
+            *range(0xFE00, 0xFE10),
+            0xFEFF,
+            0xFFA0,
+        ),
+    )
+)
+"""White space of all kinds, and what takes no place: a name of these alone is none."""
 
-YES = ("true", "yes", "1", "active", "y", "t")
-NO = ("false", "no", "0", "inactive", "n", "f")
-UNKNOWN = ("unknown", "null", "none", "n/a", "-")
+YES = ("true", "yes", "1", "1.0", "active", "y", "t", "on", "enabled")
+NO = ("false", "no", "0", "0.0", "inactive", "n", "f", "off", "disabled", "deactivated")
+UNKNOWN = ("unknown", "undefined", "null", "none", "nan", "nat", "n/a", "-", "?")
 
-LOOSE_TIME = r"^(\d{4})[/-](\d\d)[/-](\d\d)[T ]([\d:.]+) ?(Z|UTC|[+-]\d\d:?\d\d)?$"
+EARLIEST, END = datetime(1900, 1, 1), datetime(10000 - 1, 12, 31, 23, 59, 59, 999999)
+"""Times outside say that nobody knew: `0001-01-01`, infinity."""
+YEAR_FIRST = r"^\d{4}\D"
+OFFSET = r"Z|UTC|GMT|[+-]\d\d:?\d\d"
+LOOSE_TIME = rf"^(\d{{4}})[/-](\d\d)[/-](\d\d)[T ]([\d:]+)(?:[.,](\d+))? ?({OFFSET})?$"
 """Spellings close to ISO 8601 and as clear: `2014/09/08 18:17:23 -0700`."""
-NO_SECONDS = r"^(\d{4}[/-]\d\d[/-]\d\d[T ]\d\d:\d\d)( ?(?:Z|UTC|[+-]\d\d:?\d\d))$"
+NO_SECONDS = rf"^(\d{{4}}[/-]\d\d[/-]\d\d[T ]\d\d:\d\d)( ?(?:{OFFSET}))$"
 """ISO 8601 allows `2026-11-01T08:00Z`, DuckDB does not."""
-DATED = r"\d{4}[/-]\d\d?[/-]\d|[A-Za-z]{3,} \d|\d [A-Za-z]{3}"
-OFFSET = r"(?:[Zz]|UTC|GMT|:\d\d(?:\.\d+)? ?[+-]\d\d(?::?\d\d)?)\s*$"
+BASIC_TIME = rf"^(\d{{4}})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)({OFFSET})?$"
+"""ISO 8601 without punctuation: `20261123T060000Z`."""
+WEEKDAY = r"^[A-Z][a-z]{2}, "
+NAMED_MONTH = ("%b %d, %Y, %I:%M:%S %p", "%b %d, %Y %I:%M:%S %p", "%b %d, %Y", "%B %d, %Y")
+"""As spreadsheets and consoles export: `Nov 23, 2026, 6:00:00 AM`."""
+MAIL_TIME = "%d %b %Y %H:%M:%S %z"
+"""As in mails and HTTP, without the weekday: `23 Nov 2026 06:00:00 +0000`."""
+UNIX_TIMES = {10: 1, 13: 1_000, 16: 1_000_000, 19: 1_000_000_000}
+"""Digits before the point → units a second. They tell a time from 2001 to 2286; a number with
+other digits is a date without punctuation, or a zero, and is flagged."""
+
+HAS_DATE = r"^(?:\d{4}[/-]\d\d?[/-]\d|\d{8}T\d{6}|[A-Z][a-z]{2,8} \d\d?, \d{4})"
+HAS_OFFSET = r"(?:[Zz]|UTC|GMT|[A-Za-z]/[A-Za-z_/]+|[:T]\d[\d.,]* ?[+-]\d\d(?::?\d\d)?)\s*$"
 
 NO_ROLES = cast(array([]), ARRAY(String))
 
@@ -62,10 +111,9 @@ def understood(rows: FromClause) -> Select[*tuple[Any, ...]]:
         *(filled(rows.c[name]).label(name) for name in DELIVERED if name != "attributes"),
         rows.c.attributes,
     ).subquery("tidy")
-    looks_like_list = func.starts_with(tidy.c.roles, "[")
     read = select(
         tidy,
-        case((looks_like_list, try_cast(tidy.c.roles, JSON))).label("role_list"),
+        _role_list(tidy.c.roles).label("role_list"),
         _after_bracket(tidy.c.user_text).label("after_bracket"),
         _state(tidy.c.provisioning_state).label("state"),
         _active(tidy.c.active_in_app).label("active"),
@@ -100,6 +148,12 @@ def filled(text: ColumnElement[Any]) -> ColumnElement[Any]:
     return func.nullif(func.trim(text, WHITE), "")
 
 
+def unless_blank(text: ColumnElement[Any]) -> ColumnElement[Any]:
+    """The text as `filled` gives it; NULL also where nobody would see anything of it."""
+    bare = filled(text)
+    return case((func.trim(bare, UNSEEN) != "", bare))
+
+
 def _person(cell: Cells) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
     """User name and email: their own columns first, then what one `User` column says of both.
 
@@ -124,27 +178,77 @@ def _after_bracket(text: ColumnElement[Any]) -> ColumnElement[Any]:
     return case((func.contains(text, "<"), func.list_extract(func.string_split(text, "<"), -1)))
 
 
+def _role_list(text: ColumnElement[Any]) -> ColumnElement[Any]:
+    """The JSON list that the text is; one object is a list of one."""
+    visible = func.replace(text, "\\u0000", "\\ufffd")  # NUL is no text
+    return case(
+        (func.starts_with(text, "["), try_cast(visible, JSON)),
+        (func.starts_with(text, "{"), try_cast("[" + visible + "]", JSON)),
+    )
+
+
 def _roles(text: ColumnElement[Any], listed: ColumnElement[Any]) -> ColumnElement[Any]:
-    """Role names, sorted, each once: from `;`-separated text, a JSON list, or a list of objects."""
+    """Role names, sorted, each once.
+
+    In a JSON list each item is a role, or an object with its name. In plain text `;` parts them;
+    only where there is none, `,` does: `Admin, EMEA` are two roles, `Admin, EMEA;` is one.
+    """
     bare = func.trim(text, WHITE + ";")
+    by_comma = and_(~func.contains(text, ";"), func.contains(text, ","))
     names = case(
-        (_is_objects(listed), func.json_extract_string(listed, "$[*].name")),
-        (listed.is_not(None), func.json_extract_string(listed, "$[*]")),
-        (bare == "", NO_ROLES),
+        (listed.is_not(None), func.list_transform(_items(listed), of_each(_role_name(ROLE)))),
+        (func.trim(bare, WHITE + ",") == "", NO_ROLES),
+        (by_comma, func.string_split_regex(func.trim(bare, WHITE + ","), r"\s*,[\s,]*")),
         (func.regexp_matches(bare, r";[\s;]|\s;"), func.string_split_regex(bare, r"\s*;[\s;]*")),
         else_=func.string_split(bare, ";"),
     )
     return func.coalesce(func.list_sort(func.list_distinct(names)), NO_ROLES)
 
 
+class of_each(FunctionElement[Any]):  # noqa: N801 — a function of SQL, named like one
+    """What becomes of each item of a list, which is called ROLE: `lambda role: …`."""
+
+    inherit_cache = True
+
+
+@compiles(of_each)
+def _write_lambda(element: of_each, compiler: SQLCompiler, **how: Any) -> str:
+    return f"lambda {ROLE.name}: {compiler.process(element.clauses, **how)}"
+
+
+ROLE: ColumnElement[Any] = column("role_item", JSON)
+
+
+def _items(listed: ColumnElement[Any]) -> ColumnElement[Any]:
+    return func.json_extract(listed, "$[*]")
+
+
+def _role_name(item: ColumnElement[Any]) -> ColumnElement[Any]:
+    """NULL where an item has none, as an object without a name, or a list."""
+    kind = func.json_type(item)
+    name = case(
+        (kind == "VARCHAR", func.json_extract_string(item, "$")),
+        (kind == "OBJECT", func.json_extract_string(item, "$.name")),
+        (kind != "ARRAY", func.json_extract_string(item, "$")),
+    )
+    return filled(name)
+
+
 def _role_details(listed: ColumnElement[Any]) -> ColumnElement[Any]:
-    """The role objects as one JSON array, in an order of their own, so that only content counts."""
-    objects = func.list_sort(func.json_extract(listed, "$[*]"))
-    return case((_is_objects(listed), cast(func.to_json(objects), String)))
+    """The roles as one JSON array, in an order of their own, so that only content counts."""
+    items = func.list_sort(_items(listed))
+    return case((_has_objects(listed), cast(func.to_json(items), String)))
 
 
-def _is_objects(listed: ColumnElement[Any]) -> ColumnElement[bool]:
-    return and_(listed.is_not(None), func.json_type(listed, "$[0]") == "OBJECT")
+def _has_objects(listed: ColumnElement[Any]) -> ColumnElement[bool]:
+    return and_(listed.is_not(None), func.list_contains(func.json_type(listed, "$[*]"), "OBJECT"))
+
+
+def _has_nameless(listed: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Whether an item of the list is something, but has no name."""
+    nameless = and_(func.json_type(ROLE) != "NULL", _role_name(ROLE).is_(None))
+    lacks = func.list_transform(_items(listed), of_each(nameless))
+    return and_(listed.is_not(None), func.list_contains(lacks, true()))
 
 
 def _active(text: ColumnElement[Any]) -> ColumnElement[Any]:
@@ -166,44 +270,70 @@ def _state(text: ColumnElement[Any]) -> ColumnElement[Any]:
 
 
 def _moment(text: ColumnElement[Any]) -> ColumnElement[Any]:
-    """Naive UTC. Without an offset the text is UTC already; a lone number is a Unix time."""
+    """Naive UTC. Without an offset the text is UTC already; a lone number is a Unix time.
+
+    A date whose first number is no year is not understood: in `03/04/2026` nobody can tell day
+    from month, and `23/04/2026` comes in the same files.
+    """
     zulu = case((func.suffix(text, "Z"), try_cast(text, DateTime)))  # the usual, and fastest
-    iso = try_cast(text, TIMESTAMP(timezone=True))
-    whole = func.regexp_replace(text, NO_SECONDS, r"\1:00\2")
-    loose = try_cast(
-        func.regexp_replace(whole, LOOSE_TIME, r"\1-\2-\3 \4\5"), TIMESTAMP(timezone=True)
-    )
-    seconds = case(
-        (func.regexp_full_match(text, r"\d{10}(\.\d+)?"), func.to_timestamp(cast(text, Float))),
-        (func.regexp_full_match(text, r"\d{13}"), func.to_timestamp(cast(text, Float) / 1000)),
-    )
+    with_zone = func.coalesce(_iso(text), _mail_time(text), _unix_time(text))
+    named = func.try_strptime(func.replace(text, "\u202f", " "), array(NAMED_MONTH))
+    moment = func.coalesce(zulu, cast(func.timezone("UTC", with_zone), DateTime), named)
+    return case((moment.between(EARLIEST, END), moment))
+
+
+def _iso(text: ColumnElement[Any]) -> ColumnElement[Any]:
+    whole = func.regexp_replace(func.upper(text), NO_SECONDS, r"\1:00\2")
+    loose = func.regexp_replace(whole, LOOSE_TIME, r"\1-\2-\3 \4.\5\6")
+    basic = func.regexp_replace(text, BASIC_TIME, r"\1-\2-\3 \4:\5:\6\7")
+    spellings = [text, loose, basic]
     return func.coalesce(
-        zulu, cast(func.timezone("UTC", func.coalesce(iso, loose, seconds)), DateTime)
+        *(
+            case((func.regexp_matches(each, YEAR_FIRST), try_cast(each, TIMESTAMP(timezone=True))))
+            for each in spellings
+        )
     )
+
+
+def _mail_time(text: ColumnElement[Any]) -> ColumnElement[Any]:
+    without_day = func.regexp_replace(text, WEEKDAY, "")
+    return func.try_strptime(
+        func.regexp_replace(without_day, " (?:GMT|UTC|Z)$", " +0000"), MAIL_TIME
+    )
+
+
+def _unix_time(text: ColumnElement[Any]) -> ColumnElement[Any]:
+    return case(
+        *(
+            (
+                func.regexp_full_match(text, rf"\d{{{digits}}}(\.\d+)?"),
+                func.to_timestamp(cast(text, Float) / units),
+            )
+            for digits, units in UNIX_TIMES.items()
+        )
+    )
+
+
+def _says_unknown(text: ColumnElement[Any]) -> ColumnElement[Any]:
+    return _is_one_of(UNKNOWN, func.lower(text))
 
 
 def names_no_offset(text: ColumnElement[Any]) -> ColumnElement[bool]:
     """Whether the text is a time with a date that is taken for UTC for want of an offset."""
     return and_(
         ~func.suffix(text, "Z"),  # the usual, and fastest
-        func.regexp_matches(text, DATED),
-        ~func.regexp_matches(text, OFFSET),
+        func.regexp_matches(text, HAS_DATE),
+        ~func.regexp_matches(text, HAS_OFFSET),
     )
 
 
 def _flags(cell: Cells) -> ColumnElement[Any]:
     """Column → the text in it that was not understood, as a JSON object; NULL without any."""
-    names = func.json_extract_string(cell["role_list"], "$[*].name")
     puzzling = {
         "provisioning_state": cell["state"] == UNRECOGNISED.name,
-        "active_in_app": and_(
-            cell["active"].is_(None), ~_is_one_of(UNKNOWN, func.lower(cell["active_in_app"]))
-        ),
-        "last_updated": cell["moment"].is_(None),
-        "roles": and_(
-            _is_objects(cell["role_list"]),
-            func.json_array_length(cell["role_list"]) != func.len(names),
-        ),
+        "active_in_app": and_(cell["active"].is_(None), ~_says_unknown(cell["active_in_app"])),
+        "last_updated": and_(cell["moment"].is_(None), ~_says_unknown(cell["last_updated"])),
+        "roles": _has_nameless(cell["role_list"]),
     }
     pairs = [
         part

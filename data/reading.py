@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import csv
 import glob
-import gzip
+import json
+import re
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from io import TextIOWrapper
-from itertools import chain
+from bisect import bisect_left
+from codecs import BOM_UTF8
+from collections.abc import Callable
+from functools import partial
+from itertools import chain, count
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import duckdb
 import pyarrow
+from pyarrow import parquet
 from sqlalchemy import (
     JSON,
     BigInteger,
@@ -45,17 +48,69 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import DropTable
 from sqlalchemy.sql.expression import TableClause
 
-from data.cleaning import WHITE, filled
+from data.cleaning import WHITE, filled, unless_blank
 from data.headings import CREDENTIAL, columns_of
-from data.refusals import NotAListOfAccounts, NoUsableHeader, UnknownFormat, UnreadableFile
+from data.lines import starts_of_records
+from data.refusals import (
+    NotAListOfAccounts,
+    NoUsableHeader,
+    TooLarge,
+    UnknownFormat,
+    UnreadableFile,
+)
 from data.tables import DELIVERED, load_row
+from data.unpacking import (
+    COMPRESSIONS,
+    MEGABYTE,
+    TOO_LARGE,
+    Form,
+    Plain,
+    as_plain,
+    head_of,
+    most_unpacked,
+    part_of,
+    refuse_signature,
+    tail_of,
+)
 
 VIEW = "snapshot_file"
+LINES_VIEW = "snapshot_lines"
+BROKEN_VIEW = "snapshot_broken"
 DELIMITERS = ",;\t|"
-CHUNK = 1024 * 1024  # bytes read at a time
 LONGEST_LINE = 16 * 1024 * 1024  # bytes; above it a line is a fault, not an account
-NOT_UTF8 = "{name} is not UTF-8 text. Save or export it as UTF-8 (in Excel: “CSV UTF-8”)."
-UNREADABLE = (duckdb.Error, DBAPIError, OSError, EOFError, zlib.error, csv.Error)
+LARGEST_ANSWER = 4 * 1024 * 1024  # bytes of a JSON object that are searched for what it is
+MOST_HEADINGS = 1_000
+"""Above it a file has data where headings should be, like an object with a key per account."""
+MOST_ROWS = 20_000_000
+"""Of a Parquet file, where a value repeated a billion times takes no place. Twenty times the
+longest list that Rollcall is made for."""
+MOST_VALUES = 5 * MOST_ROWS
+"""Of one of its columns, where lists have several a row."""
+MOST_SHOWN = 20  # headings or keys in a sentence
+LONGEST_SHOWN = 60  # characters of each
+PATH = re.compile(r"/\S+/[^\s\"']+")
+"""As DuckDB names files: the server's own affair, and of copies nobody else's."""
+TOO_MANY_HEADINGS = (
+    "{name} has more than {most:,} different headings: data, it seems, is where they should be. "
+    "Expected a list of accounts, each with the same columns."
+)
+UNREADABLE = (
+    duckdb.Error,
+    DBAPIError,
+    OSError,
+    EOFError,
+    zlib.error,
+    csv.Error,
+    UnicodeError,
+    pyarrow.ArrowException,
+)
+
+
+class Places(NamedTuple):
+    """Where in a file its records are."""
+
+    lines: FromClause  # one row per row of `load_row`: number, from 0; line; text if not readable
+    broken: FromClause | None = None  # one row per record not taken apart: line, text, reason
 
 
 class Rows(NamedTuple):
@@ -63,49 +118,51 @@ class Rows(NamedTuple):
 
     records: FromClause  # one row per record, in the file's order
     cells: dict[str, ColumnElement[Any]]  # heading → its cell as text, or NULL
-    lines: (
-        FromClause  # one row per record: its number, from 0; its line; its text where not readable
-    )
+    places: Callable[[Connection], Places]  # asking for them reads the file once more
     notes_broken: bool = False  # whether DuckDB keeps out, and notes, what it cannot take apart
 
 
 class Read(NamedTuple):
     """What a reader leaves beside `load_row`."""
 
-    lines: FromClause  # as in Rows; asking for it reads the file once more
-    broken: (
-        FromClause | None
-    )  # one row per record that could not be taken apart: line, text, reason
-    headings: tuple[str, ...] = ()  # as in the file, repeated ones numbered
-    notes: tuple[str, ...] = ()  # what a person should know of how it was read: full sentences
+    places: Callable[[Connection], Places]  # as in Rows
+    broken: int  # records that could not be taken apart
+    headings: tuple[str, ...]  # as in the file, repeated ones numbered
+    notes: tuple[str, ...]  # what a person should know of how it was read: full sentences
+    copies: tuple[object, ...]  # what was read in place of the file: is deleted after this
 
 
 def fill_load_row(con: Connection, path: Path) -> Read:
     """Fill `load_row` with one row per record of the file.
 
-    Raises UnknownFormat, UnreadableFile, NoUsableHeader or NotAListOfAccounts.
+    Raises UnknownFormat, UnreadableFile, TooLarge, NoUsableHeader or NotAListOfAccounts.
     """
     reader = reader_of(path)
     try:
-        if _compression(path) != "uncompressed":
-            _unpack_to_the_end(path)
-        rows = reader(con, path)
+        plain = as_plain(path, reader.form) if reader.form else Plain(path, path.name)
+        plain, rows = reader.read(con, plain)
+        if len(rows.cells) > MOST_HEADINGS:
+            raise NotAListOfAccounts(TOO_MANY_HEADINGS.format(name=path.name, most=MOST_HEADINGS))
         found = columns_of(rows.cells)
         if "username_in_app" not in found:
-            raise NoUsableHeader(_no_username(path, rows))
+            raise NoUsableHeader(_no_username(path.name, rows))
         con.execute(_into_load_row(rows, found))
-        return Read(rows.lines, _broken_lines(con, path, rows), tuple(rows.cells))
-    except UnicodeError as fault:
-        raise UnreadableFile(NOT_UTF8.format(name=path.name)) from fault
+        broken = _count_broken(con, rows)
+        return Read(rows.places, broken, tuple(rows.cells), plain.notes, plain.copies)
     except UNREADABLE as fault:
         raise UnreadableFile(_why_unreadable(path, fault)) from fault
+
+
+def place_word(file_name: str) -> str:
+    """What the line of a rejected row counts: lines, or records where those have no lines."""
+    return "line" if reader_of(Path(file_name)).counts_lines else "record"
 
 
 def _into_load_row(rows: Rows, found: dict[str, str]) -> Any:
     """The one statement that reads the whole file."""
     cell = {name: rows.cells[heading] for name, heading in found.items()}
-    username = filled(cell["username_in_app"])
-    own_id = filled(cell["account_id"]) if "account_id" in cell else None
+    username = unless_blank(cell["username_in_app"])
+    own_id = unless_blank(cell["account_id"]) if "account_id" in cell else None
     account_id = (
         func.lower(username) if own_id is None else func.coalesce(own_id, func.lower(username))
     )
@@ -135,104 +192,239 @@ def _attributes(rows: Rows, headings: list[str]) -> ColumnElement[Any]:
     return func.nullif(cast(kept, String), "{}")
 
 
-# ---- formats ------------------------------------------------------------------------------------
+# ---- CSV ----------------------------------------------------------------------------------------
 
 
-def _read_separated(con: Connection, path: Path) -> Rows:
+def _read_separated(con: Connection, plain: Plain) -> tuple[Plain, Rows]:
     """CSV and its relatives; the first record is the headings, the delimiter is what it uses."""
-    with _as_text(path) as lines:
-        first = _first_record(path, lines)
+    first = _first_record(plain)
     names = [f"c{i}" for i in range(len(first.headings))]
-    _forget_broken_lines(con)
+    _forget_broken(con)
     relation = _duckdb(con).read_csv(
-        _exactly(path),
+        _exactly(plain.path),
         columns=dict.fromkeys(names, "VARCHAR"),
         auto_detect=False,
         header=True,
         delimiter=first.delimiter,
         quotechar='"',
         escapechar='"',
-        compression=_compression(path),
         skiprows=first.blank_lines,
         max_line_size=LONGEST_LINE,
         store_rejects=True,
     )
     cells = dict(zip(_unique(first.headings), map(_text, names), strict=True))
-    view = _view(con, relation)
-    lines = _lines_of_cells(view, cells, first.line + 1)
-    return Rows(view, cells, lines, notes_broken=True)
+    records: FromClause = _view(con, relation)
+    if len(names) == 1:  # of several, DuckDB leaves out blank lines by itself
+        records = select(records).where(column(names[0]).is_not(None)).subquery("records")
+    places = partial(_places_in_csv, plain, first, tuple(cells))
+    return plain, Rows(records, cells, places, notes_broken=True)
 
 
-def _lines_of_cells(
-    view: FromClause, cells: dict[str, ColumnElement[Any]], first_line: int
-) -> FromClause:
-    """A record takes as many lines as its cells have line breaks, and one."""
-    takes = 1 + sum(line_breaks(cell) for cell in cells.values())
-    upto = func.sum(takes).over(rows=(None, 0))
-    number = func.row_number().over() - 1
-    return (
+class _FirstRecord(NamedTuple):
+    headings: list[str]
+    delimiter: str
+    blank_lines: int  # before the headings
+    lines: int  # up to the end of the headings
+
+
+def _first_record(plain: Plain) -> _FirstRecord:
+    with plain.path.open(encoding="utf-8-sig", newline="") as text:
+        lines, blank = iter(partial(text.readline, LONGEST_LINE), ""), 0
+        for line in lines:
+            if line.strip(WHITE):
+                break
+            blank += 1
+        else:
+            raise NoUsableHeader(f"{plain.name} is empty; expected a line of headings.")
+        delimiter = max(DELIMITERS, key=re.sub(r'"[^"]*"?', "", line).count)
+        reader = csv.reader(chain([line], lines), delimiter=delimiter)
+        headings, upto = next(reader), blank + reader.line_num
+        following = next((row for row in reader if row), headings)
+    return _FirstRecord(_as_wide_as(following, headings), delimiter, blank, upto)
+
+
+def _as_wide_as(row: list[str], headings: list[str]) -> list[str]:
+    """The headings, with or without the empty one that a delimiter at the end makes: as `row`."""
+    if len(row) == len(headings) - 1 and not headings[-1].strip(WHITE):
+        return headings[:-1]
+    if len(row) == len(headings) + 1 and not row[-1].strip(WHITE):
+        return [*headings, ""]
+    return headings
+
+
+def _unique(headings: list[str]) -> list[str]:
+    """Headings, the repeated ones numbered: `Team`, `Team (2)`; an empty one is `Column 3`."""
+    names: dict[str, None] = {}
+    for position, heading in enumerate(headings, start=1):
+        name = heading.strip(WHITE) or f"Column {position}"
+        numbered = (f"{name} ({n})" for n in count(2))
+        names[name if name not in names else next(n for n in numbered if n not in names)] = None
+    return list(names)
+
+
+BROKEN = table("reject_errors", *map(column, ("line_byte_position", "csv_line", "error_type")))
+UNQUOTED = "UNQUOTED VALUE"
+WORDS = {
+    "MISSING COLUMNS": "The line has fewer cells than there are headings.",
+    "TOO MANY COLUMNS": "The line has more cells than there are headings.",
+    UNQUOTED: "A quoted cell does not end.",
+    "LINE SIZE OVER MAXIMUM": "The line is longer than 16 MiB.",
+}
+"""DuckDB's kinds of broken CSV lines, in a reader's words."""
+OTHERWISE_BROKEN = "The line cannot be taken apart."
+CUT_IN_QUOTES = (
+    "{name} is cut off or damaged: the quoted cell in line {line:,} or after it does not end."
+)
+
+
+def _forget_broken(con: Connection) -> None:
+    """DuckDB notes broken lines in tables of its own, which last as long as the connection."""
+    for name in ("reject_errors", "reject_scans"):
+        con.execute(DropTable(Table(name, MetaData()), if_exists=True))
+
+
+def _count_broken(con: Connection, rows: Rows) -> int:
+    """Raises UnreadableFile where the last record does not end: the file is cut off."""
+    if not rows.notes_broken:
+        return 0
+    position, kind = BROKEN.c.line_byte_position, BROKEN.c.error_type
+    records, unquoted = con.execute(
+        select(func.count(position.distinct()), func.count().filter(kind == UNQUOTED))
+    ).one()
+    if unquoted:
+        rows.places(con)
+    return records
+
+
+def _places_in_csv(
+    plain: Plain, first: _FirstRecord, headings: tuple[str, ...], con: Connection
+) -> Places:
+    """Of its records DuckDB tells neither line nor number, so they are counted here.
+
+    Raises UnreadableFile where the last record does not end: the file is cut off.
+    """
+    starts = starts_of_records(plain.path, first.delimiter, first.lines)
+    if starts.is_open:
+        raise UnreadableFile(CUT_IN_QUOTES.format(name=plain.name, line=starts.lines[-1]))
+    position = BROKEN.c.line_byte_position
+    broken = con.execute(
         select(
-            number.label("number"),
-            (upto - takes + first_line).label("line"),
-            cast(null(), String).label("text"),
-        )
-        .select_from(view)
-        .subquery("lines")
+            position,
+            func.min(BROKEN.c.csv_line).label("text"),
+            func.min(BROKEN.c.error_type).label("kind"),
+        ).group_by(position)
+    ).all()
+    at = [bisect_left(starts.offsets, each.line_byte_position - 1) for each in broken]
+    taken, last = set(at), len(starts.lines) - 1
+    lines = [line for index, line in enumerate(starts.lines) if index not in taken]
+    # nobody knows where in a broken line the credentials are
+    tells = any(map(CREDENTIAL.search, headings))
+    return Places(
+        _registered(
+            con,
+            LINES_VIEW,
+            number=pyarrow.array(range(len(lines)), "int64"),
+            line=pyarrow.array(lines, "int64"),
+            text=pyarrow.nulls(len(lines), "string"),
+        ),
+        _registered(
+            con,
+            BROKEN_VIEW,
+            line=pyarrow.array([starts.lines[min(index, last)] for index in at], "int64"),
+            text=pyarrow.array(
+                [None if tells else each.text.strip("\r\n") for each in broken], "string"
+            ),
+            reason=pyarrow.array(
+                [WORDS.get(each.kind, OTHERWISE_BROKEN) for each in broken], "string"
+            ),
+        ),
     )
 
 
-def line_breaks(text: ColumnElement[Any]) -> ColumnElement[int]:
-    """How many more lines than one the text takes."""
-    return func.coalesce(func.len(text) - func.len(func.replace(text, "\n", "")), 0)
+# ---- JSON ---------------------------------------------------------------------------------------
+
+A_LIST = "a list of accounts: [{…}, {…}]"
+WRAPPED = re.compile(rb'(?:\xef\xbb\xbf)?\s*\{\s*("(?:[^"\\]|\\.)*")\s*:\s*(?=\[)')
+LIST_OF_OBJECTS = re.compile(rb"\s*\[\s*\{")
+WRAPPED_END = re.compile(rb"\](\s*\}\s*)$")
+UNWRAPPED = "The file is a JSON object; the accounts are the list under “{key}”, its only key."
 
 
-def _read_json(con: Connection, path: Path, records: FromClause, lines: FromClause) -> Rows:
-    """Records as JSON objects; every key that occurs anywhere is a heading."""
-    record = records.c.record
-    is_object = func.json_type(record) == "OBJECT"
-    keys = select(func.unnest(func.json_keys(record)).label("key")).where(is_object)
-    found = con.scalars(select(keys.subquery().c.key).distinct()).all()
-    if not found and con.scalar(select(func.count()).select_from(records)):
-        raise NotAListOfAccounts(
-            f"{path.name} lists no accounts: no record in it is an object with keys."
-        )
-    found = found or ["username_in_app"]  # an empty list, which is a list all the same
-    cells: dict[str, ColumnElement[Any]] = {
-        key: func.json_extract_string(record, _pointer(key)) for key in sorted(found)
-    }
-    return Rows(records, cells, lines)
-
-
-def _read_json_array(con: Connection, path: Path) -> Rows:
-    with _as_text(path) as lines:
-        start = next((c for line in lines for c in line if not c.isspace() and c != "\ufeff"), "")
+def _read_json_array(con: Connection, plain: Plain) -> tuple[Plain, Rows]:
+    start = _first_character(plain)
     if start == "{":
-        raise NotAListOfAccounts(
-            f"{path.name} is one JSON object; expected a list of accounts: [{{…}}, {{…}}]."
-        )
-    if not start:
-        raise UnreadableFile(f"{path.name} is empty; expected a list of accounts: [{{…}}, {{…}}].")
-    if start != "[":
-        raise UnreadableFile(f"{path.name} is not JSON: it starts with {start!r}.")
+        plain = _list_in_object(plain)
+    elif start != "[":
+        raise UnreadableFile(f"{plain.name} is not JSON: it starts with {start!r}.")
+    if not tail_of(plain.path).rstrip().endswith(b"]"):
+        raise UnreadableFile(f"{plain.name} is cut off or damaged: its list does not end.")
     relation = _duckdb(con).read_json(
-        _exactly(path),
+        _exactly(plain.path),
         columns={"record": "JSON"},
         records="false",
         format="array",
-        compression=_compression(path),
         maximum_object_size=LONGEST_LINE,
     )
     records = select(column("record", JSON)).select_from(_view(con, relation)).subquery("records")
     text = _unless_object(records.c.record, cast(records.c.record, String))
-    return _read_json(con, path, records, _numbered(records, text))
+    return plain, _records(con, plain, records, _numbered(records, text))
 
 
-def _read_json_lines(con: Connection, path: Path) -> Rows:
+def _first_character(plain: Plain) -> str:
+    with plain.path.open(encoding="utf-8-sig") as text:
+        while piece := text.read(LARGEST_ANSWER):
+            if piece.strip():
+                return piece.strip()[0]
+    raise UnreadableFile(f"{plain.name} is empty; expected {A_LIST}.")
+
+
+def _list_in_object(plain: Plain) -> Plain:
+    """The list alone, of an object that holds nothing else.
+
+    Another key may say that there is more, a next page for instance: such a file is refused.
+    """
+    size = plain.path.stat().st_size
+    if size <= LARGEST_ANSWER:
+        _refuse_unless_list_only(plain)
+    begun = WRAPPED.match(head_of(plain.path, LARGEST_ANSWER))
+    ended = WRAPPED_END.search(tail_of(plain.path))
+    if not begun or not ended:
+        raise NotAListOfAccounts(f"{plain.name} is one JSON object; expected {A_LIST}.")
+    note = UNWRAPPED.format(key=_shown(json.loads(begun[1])))
+    return part_of(plain, begun.end(), size - len(ended[1]), note)
+
+
+def _refuse_unless_list_only(plain: Plain) -> None:
+    text = plain.path.read_text(encoding="utf-8-sig").strip()
+    try:
+        found, end = json.JSONDecoder().raw_decode(text)
+    except (ValueError, RecursionError) as fault:
+        raise UnreadableFile(f"{plain.name} is JSON that is cut off or damaged.") from fault
+    if text[end:].lstrip().startswith("{"):
+        raise UnreadableFile(
+            f"{plain.name} holds one JSON object after another, not a list. If each has a line of "
+            "its own, the name should end in .ndjson."
+        )
+    lists = [key for key, value in found.items() if isinstance(value, list)]
+    if len(found) == 1 and lists:
+        return
+    keys = ", ".join(map(_shown, list(found)[:MOST_SHOWN])) or "none"
+    advice = (
+        f" If “{_shown(lists[0])}” is all of it, deliver that alone." if len(lists) == 1 else ""
+    )
+    raise NotAListOfAccounts(
+        f"{plain.name} is one JSON object; expected {A_LIST}. Its keys: {keys}.{advice}"
+    )
+
+
+def _read_json_lines(con: Connection, plain: Plain) -> tuple[Plain, Rows]:
     """Line by line, so that a broken one costs no other; blank ones are none."""
-    with _as_text(path) as lines:
-        next(lines, None)  # DuckDB reads any bytes as text here
+    if LIST_OF_OBJECTS.match(head_of(plain.path).removeprefix(BOM_UTF8)):
+        raise UnreadableFile(
+            f"{plain.name} is one JSON list, not an object a line; its name should end in .json."
+        )
     relation = _duckdb(con).read_csv(
-        _exactly(path),
+        _exactly(plain.path),
         columns={"line": "VARCHAR"},
         auto_detect=False,
         header=False,
@@ -240,7 +432,6 @@ def _read_json_lines(con: Connection, path: Path) -> Rows:
         quotechar="",
         escapechar="",
         strict_mode=False,
-        compression=_compression(path),
         max_line_size=LONGEST_LINE,
     )
     view, text = _view(con, relation), filled(_text("line"))
@@ -253,7 +444,25 @@ def _read_json_lines(con: Connection, path: Path) -> Rows:
         line.c.line,
         _unless_object(try_cast(line.c.text, JSON), line.c.text).label("text"),
     ).where(line.c.text.is_not(None))
-    return _read_json(con, path, records.subquery("records"), lines.subquery("lines"))
+    return plain, _records(con, plain, records.subquery("records"), lines.subquery("lines"))
+
+
+def _records(con: Connection, plain: Plain, records: FromClause, lines: FromClause) -> Rows:
+    """Records as JSON objects; every key that occurs anywhere is a heading."""
+    record = records.c.record
+    is_object = func.json_type(record) == "OBJECT"
+    keys = select(func.unnest(func.json_keys(record)).label("key")).where(is_object)
+    distinct = select(keys.subquery().c.key).distinct().limit(MOST_HEADINGS + 1)
+    found = con.scalars(distinct).all()
+    if not found and con.scalar(select(func.count()).select_from(records)):
+        raise NotAListOfAccounts(
+            f"{plain.name} lists no accounts: no record in it is an object with keys."
+        )
+    found = found or ["username_in_app"]  # an empty list, which is a list all the same
+    cells: dict[str, ColumnElement[Any]] = {
+        key: func.json_extract_string(record, _pointer(key)) for key in sorted(found)
+    }
+    return Rows(records, cells, lambda _: Places(lines))
 
 
 def _numbered(records: FromClause, text: ColumnElement[Any]) -> FromClause:
@@ -270,51 +479,95 @@ def _unless_object(record: ColumnElement[Any], text: ColumnElement[Any]) -> Colu
     return case((and_(is_none, tells), ""), (is_none, text))
 
 
-def _read_parquet(con: Connection, path: Path) -> Rows:
+# ---- Parquet ------------------------------------------------------------------------------------
+
+
+def _read_parquet(con: Connection, plain: Plain) -> tuple[Plain, Rows]:
     """Every type as the text that the other formats would hold."""
-    if path.suffix.lower() in COMPRESSIONS:
+    if plain.path.suffix.lower() in COMPRESSIONS:
         raise UnknownFormat(
-            f"{path.name}: a Parquet file is compressed inside; deliver it as it is, as .parquet."
+            f"{plain.name}: a Parquet file is compressed inside; deliver it as it is, as .parquet."
         )
-    relation = _duckdb(con).read_parquet(_exactly(path))
-    nested = ("STRUCT", "MAP", "UNION")
+    if not (head := head_of(plain.path)).startswith(b"PAR1"):
+        refuse_signature(plain.name, head, "Parquet")
+    _refuse_more_values_than_people(plain)
+    relation = _duckdb(con).read_parquet(_exactly(plain.path))
     cells = {
-        name: cast(func.to_json(column(name)), String)
-        if str(kind).startswith(nested) or str(kind).endswith("[]")
-        else _text(name)
+        name: _without_nul(_as_text(name, str(kind)))
         for name, kind in zip(relation.columns, relation.types, strict=True)
     }
     view = _view(con, relation)
-    return Rows(view, cells, _numbered(view, cast(null(), String)))
+    _refuse_more_text_than_unpacked(con, plain, view, cells)
+    return plain, Rows(view, cells, lambda _: Places(_numbered(view, cast(null(), String))))
 
 
-READERS: dict[str, Callable[[Connection, Path], Rows]] = {
-    ".csv": _read_separated,
-    ".tsv": _read_separated,
-    ".json": _read_json_array,
-    ".ndjson": _read_json_lines,
-    ".jsonl": _read_json_lines,
-    ".parquet": _read_parquet,
+def _refuse_more_values_than_people(plain: Plain) -> None:
+    about = parquet.read_metadata(plain.path)
+    groups = [about.row_group(n) for n in range(about.num_row_groups)]
+    in_columns = [sum(g.column(n).num_values for g in groups) for n in range(about.num_columns)]
+    if about.num_rows > MOST_ROWS or max(in_columns, default=0) > MOST_VALUES:
+        raise TooLarge(
+            f"{plain.name} has {about.num_rows:,} rows and {max(in_columns, default=0):,} values "
+            f"in a column; Rollcall reads up to {MOST_ROWS:,} rows and {MOST_VALUES:,} values."
+        )
+
+
+def _refuse_more_text_than_unpacked(
+    con: Connection, plain: Plain, view: FromClause, cells: dict[str, ColumnElement[Any]]
+) -> None:
+    """A text that is repeated takes place only once, until it is copied out."""
+    sizes = [func.coalesce(func.sum(func.strlen(cell)), 0) for cell in cells.values()]
+    if sizes and sum(con.execute(select(*sizes).select_from(view)).one()) > most_unpacked():
+        raise TooLarge(TOO_LARGE.format(name=plain.name, most=most_unpacked() // MEGABYTE))
+
+
+def _as_text(name: str, kind: str) -> ColumnElement[Any]:
+    """The cell as another format would hold it."""
+    if kind.startswith(("STRUCT", "MAP", "UNION")) or kind.endswith("]"):
+        return cast(func.to_json(column(name)), String)
+    if kind == "BLOB":  # texts of writers that do not say that they are texts
+        return func.coalesce(func.try_(func.decode(column(name))), _text(name))
+    if kind in ("DOUBLE", "FLOAT"):  # integers, where pandas met an empty cell among them
+        whole = try_cast(column(name), BigInteger)
+        return func.coalesce(case((whole == column(name), cast(whole, String))), _text(name))
+    return _text(name)
+
+
+def _without_nul(text: ColumnElement[Any]) -> ColumnElement[Any]:
+    """NUL, which no text has, as the sign for what is none; in JSON it is spelled out."""
+    return func.replace(func.replace(text, "\0", "\ufffd"), "\\u0000", "\ufffd")
+
+
+# ---- which reader -------------------------------------------------------------------------------
+
+
+class Reader(NamedTuple):
+    """How files with a certain ending are read."""
+
+    read: Callable[[Connection, Plain], tuple[Plain, Rows]]
+    form: Form | None  # None: no text, to be read as it is
+    counts_lines: bool = True
+
+
+CSV = Reader(_read_separated, Form("CSV", escapes=False, ends_lines=True))
+JSON_LINES = Reader(_read_json_lines, Form("NDJSON", escapes=True, ends_lines=False))
+READERS = {
+    ".csv": CSV,
+    ".tsv": CSV,
+    ".json": Reader(
+        _read_json_array, Form("JSON", escapes=True, ends_lines=False), counts_lines=False
+    ),
+    ".ndjson": JSON_LINES,
+    ".jsonl": JSON_LINES,
+    ".parquet": Reader(_read_parquet, None, counts_lines=False),
 }
 """File name ending → reader. A new format is one function and one line here."""
 
-COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 NEVER = "\x1f"
 """A delimiter that no JSON text can hold."""
 
-BROKEN = table("reject_errors", *map(column, ("line", "csv_line", "error_type", "error_message")))
-WORDS = {
-    "MISSING COLUMNS": "The line has fewer cells than there are headings.",
-    "TOO MANY COLUMNS": "The line has more cells than there are headings.",
-    "UNQUOTED VALUE": "A quoted cell does not end.",
-    "LINE SIZE OVER MAXIMUM": "The line is longer than 16 MiB.",
-}
-"""DuckDB's kinds of broken CSV lines, in a reader's words."""
-OTHER_ENCODING = "INVALID ENCODING"
-"""One more kind. It makes the whole file suspect: accounts would be gone for their accents."""
 
-
-def reader_of(path: Path) -> Callable[[Connection, Path], Rows]:
+def reader_of(path: Path) -> Reader:
     """The reader for a file's name. Raises UnknownFormat."""
     suffixes = [suffix.lower() for suffix in path.suffixes]
     if suffixes and suffixes[-1] in COMPRESSIONS:
@@ -327,70 +580,6 @@ def reader_of(path: Path) -> Callable[[Connection, Path], Rows]:
 
 
 # ---- small things -------------------------------------------------------------------------------
-
-
-class _FirstRecord(NamedTuple):
-    headings: list[str]
-    delimiter: str
-    blank_lines: int  # before the headings
-    line: int  # on which the headings end
-
-
-def _first_record(path: Path, lines: IO[str]) -> _FirstRecord:
-    blank = 0
-    for line in lines:
-        if line.strip(WHITE + "\ufeff"):
-            break
-        blank += 1
-    else:
-        raise NoUsableHeader(f"{path.name} is empty; expected a line of headings.")
-    delimiter = max(DELIMITERS, key=line.count)
-    reader = csv.reader(chain([line.lstrip("\ufeff")], lines), delimiter=delimiter)
-    return _FirstRecord(next(reader), delimiter, blank, blank + reader.line_num)
-
-
-def _unique(headings: list[str]) -> list[str]:
-    """Headings, the repeated ones numbered: `Team`, `Team (2)`; an empty one is `Column 3`."""
-    seen: dict[str, int] = {}
-    names = []
-    for position, heading in enumerate(headings, start=1):
-        name = heading.strip(WHITE) or f"Column {position}"
-        seen[name] = seen.get(name, 0) + 1
-        names.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
-    return names
-
-
-@contextmanager
-def _unpacked(path: Path) -> Iterator[Any]:
-    """The file's bytes, read only as far as asked."""
-    compression = _compression(path)
-    if compression == "zstd":
-        with pyarrow.input_stream(str(path), compression="zstd") as raw:
-            yield raw
-    elif compression == "gzip":
-        with gzip.open(path) as raw:
-            yield raw
-    else:
-        with path.open("rb") as raw:
-            yield raw
-
-
-@contextmanager
-def _as_text(path: Path) -> Iterator[IO[str]]:
-    """The file's text, read only as far as asked."""
-    with _unpacked(path) as raw, TextIOWrapper(raw, encoding="utf-8", newline="") as text:
-        yield text
-
-
-def _unpack_to_the_end(path: Path) -> None:
-    """DuckDB takes a compressed file that is cut off for a short one; accounts would be gone."""
-    with _unpacked(path) as raw:
-        while raw.read(CHUNK):
-            pass
-
-
-def _compression(path: Path) -> str:
-    return COMPRESSIONS.get(path.suffix.lower(), "uncompressed")
 
 
 def _exactly(path: Path) -> str:
@@ -408,6 +597,12 @@ def _view(con: Connection, relation: duckdb.DuckDBPyRelation) -> TableClause:
     return table(VIEW, *(Column(name) for name in relation.columns))
 
 
+def _registered(con: Connection, name: str, **columns: Any) -> TableClause:
+    """Arrow arrays as a table to select from."""
+    _duckdb(con).register(name, pyarrow.table(columns))
+    return table(name, *map(Column, columns))
+
+
 def _text(name: str) -> ColumnElement[Any]:
     return cast(column(name), String)
 
@@ -416,50 +611,25 @@ def _pointer(key: str) -> str:
     return "/" + key.replace("~", "~0").replace("/", "~1")
 
 
-def _forget_broken_lines(con: Connection) -> None:
-    for name in ("reject_errors", "reject_scans"):
-        con.execute(DropTable(Table(name, MetaData()), if_exists=True))
-
-
-def _broken_lines(con: Connection, path: Path, rows: Rows) -> FromClause | None:
-    """The CSV records with too few or too many cells, or without an end; None without any.
-
-    Where a column holds credentials, nobody knows where in a broken line they are.
-    """
-    if not rows.notes_broken:
-        return None
-    kinds = con.scalars(select(BROKEN.c.error_type).distinct()).all()
-    if not kinds:
-        return None
-    if OTHER_ENCODING in kinds:
-        raise UnreadableFile(NOT_UTF8.format(name=path.name))
-    kind = func.min(BROKEN.c.error_type)
-    has_credentials = any(map(CREDENTIAL.search, rows.cells))
-    text = cast(null(), String) if has_credentials else func.min(BROKEN.c.csv_line)
-    return (
-        select(
-            BROKEN.c.line,
-            text.label("text"),
-            case(WORDS, value=kind, else_=func.min(BROKEN.c.error_message)).label("reason"),
-        )
-        .group_by(BROKEN.c.line)
-        .subquery("broken")
-    )
+def _shown(text: str) -> str:
+    """Text of the file, on one line and short enough for a sentence."""
+    line = " ".join(text.split())
+    return line if len(line) <= LONGEST_SHOWN else f"{line[:LONGEST_SHOWN]}…"
 
 
 def _why_unreadable(path: Path, fault: Exception) -> str:
     """DuckDB's first line says what is wrong; its path is the server's own affair."""
     cause = fault.orig if isinstance(fault, DBAPIError) else fault
     said = str(cause).splitlines()[0] if str(cause) else type(cause).__name__
-    if "unicode" in said.lower() or "utf-8" in said.lower():
-        return NOT_UTF8.format(name=path.name)
-    said = said.replace(str(path), path.name).split(": ", 1)[-1].rstrip(".")
+    said = PATH.sub(path.name, said).split(": ", 1)[-1].rstrip(".")
     return f"{path.name} cannot be read; it may be cut off or damaged. The reader says: {said}."
 
 
-def _no_username(path: Path, rows: Rows) -> str:
-    found = ", ".join(rows.cells) or "none"
+def _no_username(name: str, rows: Rows) -> str:
+    headings = [*map(_shown, rows.cells)]
+    more = ", …" if len(headings) > MOST_SHOWN else ""
+    found = ", ".join(headings[:MOST_SHOWN]) + more
     return (
-        f"{path.name} has no column for the username in app. Found: {found}. "
+        f"{name} has no column for the username in app. Found: {found or 'none'}. "
         "Expected a heading like “Username in app”, “userName” or “login”."
     )

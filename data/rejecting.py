@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 
 from data.cleaning import names_no_offset
-from data.reading import Read, line_breaks
+from data.reading import Places, Read
 from data.tables import DELIVERED, load_row, load_unfit
 
 NO_USERNAME = "The row has no username in app."
@@ -62,22 +62,19 @@ def sift(con: Connection, read: Read) -> Sifted:
             func.count().filter(names_no_offset(load_row.c.last_updated)),
         ).select_from(load_row)
     ).one()
-    broken = 0
-    if read.broken is not None:
-        broken = con.scalar(select(func.count()).select_from(read.broken)) or 0
-        con.execute(insert(load_unfit).from_select(UNFIT, select(read.broken)))
-    if distinct < rows:
-        _take_out(con, read)
-    rejected, repeated = rows + broken - distinct, named - distinct
+    rejected = rows - distinct + read.broken
+    if rejected:
+        _take_out(con, read.places(con))
+    repeated = named - distinct
     kept = con.scalar(select(func.count()).select_from(load_unfit)) if repeated else rejected
     return Sifted(
-        rows + broken, distinct, rejected, repeated, rejected - (kept or 0), without_offset
+        rows + read.broken, distinct, rejected, repeated, rejected - (kept or 0), without_offset
     )
 
 
-def _take_out(con: Connection, read: Read) -> None:
+def _take_out(con: Connection, places: Places) -> None:
     """The rows without a username, and all but the first of each account."""
-    row = _numbered(read)
+    row = _numbered(places.lines)
     nameless, repeat = row.c.account_id.is_(None), row.c.nth > 1
     exact = and_(row.c.account_id.is_not(None), row.c.same > 1)
     reason = case(
@@ -86,46 +83,36 @@ def _take_out(con: Connection, read: Read) -> None:
         (nameless, NO_USERNAME),
         else_=REPEATED + row.c.account_id,
     )
-    line = row.c.line
-    if read.broken is not None:
-        line += _lines_of_broken_before(row, read.broken)
-    unfit = select(line, func.left(row.c.text, LONGEST_TEXT), reason)
+    unfit = select(row.c.line, func.left(row.c.text, LONGEST_TEXT), reason)
     con.execute(insert(load_unfit).from_select(UNFIT, unfit.where(or_(nameless, repeat), ~exact)))
     con.execute(
         delete(load_row).where(POSITION.in_(select(row.c.number).where(or_(nameless, repeat))))
     )
+    if places.broken is not None:
+        line, text, reason = places.broken.c
+        broken = select(line, func.left(text, LONGEST_TEXT), reason)
+        con.execute(insert(load_unfit).from_select(UNFIT, broken))
 
 
-def _numbered(read: Read) -> FromClause:
+def _numbered(lines: FromClause) -> FromClause:
     """One row per row of `load_row`: its text, its line, how many like it there were so far."""
     cells = [load_row.c[name] for name in DELIVERED]
     pairs = [part for cell in cells for part in (literal(cell.name), cell)]
     text = cast(func.json_merge_patch("{}", func.json_object(*pairs)), String)
-    lines = read.lines
     return (
         select(
-            lines.c.number,
-            lines.c.line,
+            POSITION.label("number"),
+            func.coalesce(lines.c.line, 0).label("line"),
             lines.c.text.is_not(None).label("unreadable"),
             load_row.c.account_id,
             func.coalesce(lines.c.text, text).label("text"),
             _nth([load_row.c.account_id]).label("nth"),
             _nth([load_row.c.account_id, *cells]).label("same"),
         )
-        .select_from(load_row.join(lines, lines.c.number == POSITION))
+        .select_from(load_row.join(lines, lines.c.number == POSITION, isouter=True))
         .subquery("numbered")
     )
 
 
 def _nth(alike: list[ColumnElement[Any]]) -> ColumnElement[int]:
     return func.row_number().over(partition_by=alike, order_by=POSITION)
-
-
-def _lines_of_broken_before(row: FromClause, broken: FromClause) -> ColumnElement[int]:
-    """Broken records are not in `load_row`, but take lines of the file all the same."""
-    takes = 1 + line_breaks(broken.c.text)
-    earlier = func.coalesce(func.sum(takes).over(order_by=broken.c.line, rows=(None, -1)), 0)
-    gap = select((broken.c.line - earlier).label("line"), takes.label("takes")).subquery("gap")
-    return func.coalesce(
-        select(func.sum(gap.c.takes)).where(gap.c.line <= row.c.line).scalar_subquery(), 0
-    )

@@ -191,7 +191,7 @@ REFUSED = [
     ),
     pytest.param("a.json", "", refusals.UnreadableFile, "a.json is empty", id="empty JSON"),
     pytest.param(
-        "a.parquet", b"", refusals.UnreadableFile, "too small to be a Parquet file.",
+        "a.parquet", b"", refusals.UnreadableFile, "Parquet file size is 0 bytes.",
         id="empty Parquet",
     ),
     pytest.param(
@@ -206,29 +206,101 @@ REFUSED = [
         id="JSON without a username",
     ),
     pytest.param(
-        "a.json", '{"error": {"code": 401, "message": "Token expired"}}',
+        "a.json", '{"error": {"code": 401, "message": "Token expired"}, "trace": "x"}',
         refusals.NotAListOfAccounts,
-        "a.json is one JSON object; expected a list of accounts: [{…}, {…}].",
+        "a.json is one JSON object; expected a list of accounts: [{…}, {…}]. "
+        "Its keys: error, trace.",
         id="JSON error body",
+    ),
+    pytest.param(
+        "a.json", '{"schemas": "x", "totalResults": 2, "Resources": [{"userName": "ada"}]}',
+        refusals.NotAListOfAccounts,
+        "Its keys: schemas, totalResults, Resources. "
+        "If “Resources” is all of it, deliver that alone.",
+        id="JSON list beside other keys",
+    ),
+    pytest.param(
+        "a.json", '{"login": "ada"}\n{"login": "bob"}', refusals.UnreadableFile,
+        "a.json holds one JSON object after another, not a list. If each has a line of its own, "
+        "the name should end in .ndjson.",
+        id="NDJSON for JSON",
+    ),
+    pytest.param(
+        "a.ndjson", '[{"login": "ada"},\n{"login": "bob"}]', refusals.UnreadableFile,
+        "a.ndjson is one JSON list, not an object a line; its name should end in .json.",
+        id="JSON for NDJSON",
+    ),
+    pytest.param(
+        "a.json", '{"users": [{"login": "ada"}', refusals.UnreadableFile,
+        "a.json is JSON that is cut off or damaged.", id="JSON object cut off",
+    ),
+    pytest.param(
+        "a.json", '{"errors": [{"code": 401}]}', refusals.NoUsableHeader,
+        "a.json has no column for the username in app. Found: code.",
+        id="list of errors",
     ),
     pytest.param(
         "a.json", "[1, 2]", refusals.NotAListOfAccounts,
         "a.json lists no accounts: no record in it is an object with keys.",
         id="list of numbers",
     ),
-    pytest.param(
-        "a.json", "<html>502 Bad Gateway</html>", refusals.UnreadableFile,
-        "a.json is not JSON: it starts with '<'.",
-        id="HTML for JSON",
+    *(
+        pytest.param(
+            f"a.{ending}", "\n<!DOCTYPE html><html>Log in, please</html>", refusals.UnreadableFile,
+            f"a.{ending} looks like a web page or XML, not {kind}. "
+            "It may be a page for logging in, or an error, of where it comes from.",
+            id=f"login page as {ending}",
+        )
+        for ending, kind in (("csv", "CSV"), ("tsv", "CSV"), ("json", "JSON"), ("ndjson", "NDJSON"))
+    ),
+    *(
+        pytest.param(
+            name, content, refusals.UnreadableFile, f"{name} looks like {words}",
+            id=f"{words.split(',')[0]} as {name}",
+        )
+        for name, content, words in (
+            ("a.csv", gzip.compress(CSV.encode()),
+             "a gzip file, not CSV. If it holds a list of accounts, name it a.csv.gz."),
+            ("a.csv.gz", gzip.compress(gzip.compress(CSV.encode())), "a gzip file, not CSV."),
+            ("a.json", pa.compress(b"[]", codec="zstd", asbytes=True),
+             "a Zstandard file, not JSON. If it holds a list of accounts, name it a.json.zst."),
+            ("a.csv", parquet(), "a Parquet file, not CSV. Then its name should end in .parquet."),
+            ("a.csv", b"PK\x03\x04\x14\x00\x06\x00",
+             "an Excel workbook or another ZIP archive, not CSV. Save the list as CSV UTF-8."),
+            ("a.parquet", b"PK\x03\x04\x14\x00\x06\x00",
+             "an Excel workbook or another ZIP archive, not Parquet. Save the list as CSV UTF-8."),
+            ("a.csv", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Excel workbook, not CSV."),
+            ("a.ndjson", b"%PDF-1.7", "a PDF document, not NDJSON. Export the list as CSV."),
+        )
     ),
     pytest.param(
-        "a.ndjson", "<html>\n502 Bad Gateway</html>", refusals.NotAListOfAccounts,
-        "a.ndjson lists no accounts: no record in it is an object with keys.",
-        id="HTML for NDJSON",
+        "a.csv", f'{CSV},"dee' + "\nx,eve" * 3, refusals.UnreadableFile,
+        "a.csv is cut off or damaged: the quoted cell in line 4 or after it does not end.",
+        id="CSV cut off in quotes",
+    ),
+    pytest.param(
+        "a.json", '[{"login": "ada"},', refusals.UnreadableFile,
+        "a.json is cut off or damaged: its list does not end.",
+        id="JSON cut off between records",
+    ),
+    pytest.param(
+        "a.json", JSON + "[]", refusals.UnreadableFile,
+        "a.json cannot be read; it may be cut off or damaged.",
+        id="JSON with more after the list",
+    ),
+    pytest.param(
+        "a.json", "7", refusals.UnreadableFile, "a.json is not JSON: it starts with '7'.",
+        id="JSON number",
+    ),
+    pytest.param(
+        "a.json", json.dumps([{"login": "x", **{f"k{n}": 1 for n in range(1000)}}]),
+        refusals.NotAListOfAccounts,
+        "a.json has more than 1,000 different headings: data, it seems, is where they should be.",
+        id="a heading per account",
     ),
     pytest.param(
         "a.json", JSON[:7000], refusals.UnreadableFile,
-        "a.json cannot be read; it may be cut off or damaged.",
+        "a.json is cut off or damaged: its list does not end.",
         id="JSON cut off",
     ),
     pytest.param(
@@ -258,26 +330,22 @@ REFUSED = [
         id="no zstd at all",
     ),
     pytest.param(
-        "a.csv", CSV.encode("utf-16"), refusals.UnreadableFile,
-        "a.csv is not UTF-8 text. Save or export it as UTF-8 (in Excel: “CSV UTF-8”).",
-        id="UTF-16",
+        "a.csv", CSV.encode("utf-16")[:-1], refusals.UnreadableFile,
+        "a.csv begins like UTF-16 text but is not; it may be cut off or damaged.",
+        id="UTF-16 cut off",
     ),
     pytest.param(
-        "a.csv", f"{CSV}Zoé,zoe,,,,,\n".encode("latin-1"), refusals.UnreadableFile,
-        "a.csv is not UTF-8 text. Save or export it as UTF-8 (in Excel: “CSV UTF-8”).",
-        id="Latin-1",
-    ),
-    pytest.param(
-        "a.ndjson", '{"login": "ada"}\n{"login": "Zoé"}\n'.encode("latin-1"),
+        "a.csv", f"{CSV}Zoé,zoe,,,,,\nÅsa,åsa,,,,,\n".encode() + b"Ren\xe9,rene,,,,,\n",
         refusals.UnreadableFile,
-        "a.ndjson is not UTF-8 text.",
-        id="NDJSON in Latin-1",
+        "a.csv is UTF-8 text up to byte 269, which is not: it is cut off or damaged there, or put "
+        "together from files in different encodings. Export it anew, as UTF-8.",
+        id="UTF-8 but for a byte",
     ),
     pytest.param(
-        "a.json", '[{"login": "ada"}, {"login": "Zoé"}]'.encode("latin-1"),
-        refusals.UnreadableFile,
-        "a.json is not UTF-8 text.",
-        id="JSON in Latin-1",
+        "a.csv", CSV.encode() + b"\x81\xfe\x00,bin,,,,,\n", refusals.UnreadableFile,
+        "a.csv is neither UTF-8 nor Windows-1252 text. Save or export it as UTF-8 (in Excel: "
+        "“CSV UTF-8”).",
+        id="neither UTF-8 nor Windows-1252",
     ),
     pytest.param(
         "a.csv", MOSTLY_NONE, refusals.MostlyRejected,
