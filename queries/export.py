@@ -2,218 +2,220 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from datetime import datetime
+import errno
+import hashlib
+import io
+import json
+import os
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from tempfile import NamedTemporaryFile
-from typing import Any
+from typing import IO, Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc  # its functions are made at import, unseen by type checkers
-import xlsxwriter
-from pyarrow import csv
-from sqlalchemy import ColumnElement, Connection, Select, String, case, cast, func, or_
-from xlsxwriter.format import Format
-from xlsxwriter.worksheet import Worksheet
+from pyarrow import csv, parquet
+from sqlalchemy import Connection
 
-from queries.filters import Filters
-from queries.users import all_accounts
+from queries.about import About, about
+from queries.listing import COLUMNS, Listing, Wanted, times_told
+from queries.workbook import workbook_chunks
 
-BATCH = 20_000
-"""Rows that are made into text at a time."""
-
-FORMULA = "^([=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20])"
+FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 """How text starts that a spreadsheet takes for a formula; the last four are full-width."""
 
-SHEET_ROWS = 1_048_575
-"""Rows that an Excel sheet has below its headings; further accounts get further sheets."""
+ROW_GROUP = 60_000
+"""Rows that Parquet compresses together: few groups to plan over, little to hold."""
 
-CELL = 32_767
-"""Characters that an Excel cell holds, one outside of the basic plane counted as two."""
+ON_PAGE = tuple(name for name in COLUMNS if name != "account_id")
+"""What is downloaded where nothing was chosen: the table's columns and the attributes."""
 
-FIRST_DAY = datetime(1900, 3, 1)
-LAST_DAY = datetime(9999, 12, 31)
-"""Between these all spreadsheets count days alike; Excel has none before 1900."""
-
-WIDTHS = (18, 24, 30, 24, 40, 12, 24, 22, 40, 14, 22)
+Chunks = Generator[bytes, None, None]
 
 
-def csv_chunks(batches: Iterator[pa.RecordBatch]) -> Iterator[bytes]:
-    """CSV, safe for spreadsheets: text that would be a formula gets an apostrophe in front."""
-    return _as_csv(_neutralised(_told(batch)) for batch in batches)
+def csv_chunks(listing: Listing) -> Chunks:
+    """CSV for spreadsheets: text that would be a formula gets an apostrophe in front.
+
+    It starts with a byte order mark, without which Excel reads UTF-8 as the machine's old
+    encoding, and “Zoë” as “ZoÃ«”. Rollcall reads it without a stumble.
+    """
+    yield "\ufeff".encode()
+    batches = listing.texts(listing.columns(ON_PAGE))
+    yield from _as_csv(neutralised(with_times_told(batch)) for batch in batches)
 
 
-def raw_csv_chunks(batches: Iterator[pa.RecordBatch]) -> Iterator[bytes]:
-    """CSV with every text as it was delivered; not for spreadsheets."""
-    return _as_csv(_told(batch) for batch in batches)
+def raw_csv_chunks(listing: Listing) -> Chunks:
+    """CSV for programs: every text as it is, no byte order mark, and the account's identity."""
+    batches = listing.texts(listing.columns(tuple(COLUMNS)))
+    return _as_csv(with_times_told(batch) for batch in batches)
 
 
-def _as_csv(batches: Iterator[pa.RecordBatch]) -> Iterator[bytes]:
+def json_chunks(listing: Listing) -> Chunks:
+    """A snapshot file as JSON: a list with one account a line.
+
+    What was loaded as one integration loads again as the same accounts. The integration is the
+    file's affair, not the account's, so only a list of several names it.
+    """
+    several = len(about(listing, columns=["account_id"]).snapshots) > 1
+    usual = [name for name in COLUMNS if several or name != "integration"]
+    between = "[\n"
+    for batch in listing.objects(listing.wanted.columns or usual):
+        if batch.num_rows:
+            lines = pa.ListArray.from_arrays([0, batch.num_rows], batch.column(0))
+            yield between.encode()
+            yield pc.binary_join(lines, ",\n")[0].as_buffer().to_pybytes()  # pyright: ignore[reportAttributeAccessIssue]
+            between = ",\n"
+    yield b"[]\n" if between == "[\n" else b"\n]\n"
+
+
+def parquet_chunks(listing: Listing) -> Chunks:
+    """Parquet for analysis: real times, roles as a list; what the file is of, as its metadata."""
+    facts = json.dumps(about(listing).facts()).encode()
+    batches = listing.typed(listing.columns(tuple(COLUMNS)))
+    sink = io.BytesIO()
+    schema = next(batches).schema
+    with parquet.ParquetWriter(sink, schema, compression="zstd") as file:
+        file.add_key_value_metadata({"rollcall": facts})
+        for table in _grouped(batches):
+            file.write_table(table)
+            yield _taken(sink)
+    yield _taken(sink)
+
+
+class Format(NamedTuple):
+    """A kind of file that a list can be."""
+
+    label: str
+    words: str  # for whom it is, in a sentence
+    media_type: str
+    chunks: Callable[[Listing], Chunks]
+
+
+FORMATS: dict[str, Format] = {
+    "csv": Format(
+        "CSV",
+        "Opens in a spreadsheet; text that looks like a formula stays text.",
+        "text/csv; charset=utf-8",
+        csv_chunks,
+    ),
+    "raw.csv": Format(
+        "Raw CSV",
+        "For programs: every text as it is, with account IDs. Not safe in a spreadsheet.",
+        "text/csv; charset=utf-8",
+        raw_csv_chunks,
+    ),
+    "xlsx": Format(
+        "Excel",
+        "Real times and filters; a second sheet has a row per role.",
+        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+        workbook_chunks,
+    ),
+    "parquet": Format(
+        "Parquet",
+        "For analysis: typed and small, roles as a list.",
+        "application/vnd.apache.parquet",
+        parquet_chunks,
+    ),
+    "json": Format(
+        "JSON",
+        "A snapshot file with everything known; Rollcall loads it again.",
+        "application/json",
+        json_chunks,
+    ),
+}
+"""File name ending → what it is and what writes it. A new format is one function and one entry."""
+
+
+def export_file(con: Connection, wanted: Wanted, path: Path, form: str, *, tell: bool) -> int:
+    """Write the list to a file, whole or not at all; answers with how many accounts it lists.
+
+    `tell`: write beside it what it is of, as `<file>.about.json`.
+    """
+    listing = Listing(con, wanted)
+    found, seal, size = about(listing), hashlib.sha256(), 0
+    with _whole(path) as file:
+        for chunk in FORMATS[form].chunks(listing):
+            seal.update(chunk)
+            size += file.write(chunk)
+    if tell and path.is_file():
+        _tell(found, path, bytes=size, sha256=seal.hexdigest())
+    return found.rows
+
+
+def _tell(found: About, path: Path, **seal: Any) -> None:
+    facts = {"file": path.name, **seal, **found.facts()}
+    words = json.dumps(facts, indent=2, ensure_ascii=False)
+    path.with_name(f"{path.name}.about.json").write_text(f"{words}\n", encoding="utf-8")
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[IO[bytes]]:
+    """A file that takes its name when it is complete; a pipe or a device is written as it is."""
+    if path.exists() and not path.is_file():
+        with path.open("wb") as file:
+            yield file
+        return
+    if not path.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with part.open("wb") as file:
+            yield file
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _as_csv(batches: Iterable[pa.RecordBatch]) -> Chunks:
     for number, batch in enumerate(batches):
         sink = pa.BufferOutputStream()
-        csv.write_csv(batch, sink, csv.WriteOptions(include_header=number == 0))
+        how = csv.WriteOptions(include_header=number == 0, batch_size=max(1, batch.num_rows))
+        csv.write_csv(batch, sink, how)
         yield sink.getvalue().to_pybytes()
 
 
-def xlsx_chunks(batches: Iterator[pa.RecordBatch]) -> Iterator[bytes]:
-    """An Excel file: text as text, real times, a frozen header with filters."""
-    with NamedTemporaryFile(suffix=".xlsx") as file:
-        options = {
-            "constant_memory": True,
-            "strings_to_formulas": False,
-            "strings_to_urls": False,
-            "strings_to_numbers": False,
-        }
-        with xlsxwriter.Workbook(file.name, options) as book:
-            _fill(book, batches)
-        while chunk := file.read(1 << 20):
-            yield chunk
-
-
-FORMATS: dict[str, Callable[[Iterator[pa.RecordBatch]], Iterator[bytes]]] = {
-    "csv": csv_chunks,
-    "raw.csv": raw_csv_chunks,
-    "xlsx": xlsx_chunks,
-}
-"""File name ending → what writes it. A new format is one function and one line here."""
-
-
-def listed_batches(
-    con: Connection, filters: Filters, *, sort: str, descending: bool
-) -> Iterator[pa.RecordBatch]:
-    """One row per account of the filtered list, the columns headed as on the page."""
-    rows = con.execution_options(duckdb_arrow=True).execute(
-        _headed(filters, sort=sort, descending=descending)
-    )
-    table: pa.Table = rows.arrow  # type: ignore[attr-defined]
-    yield from table.to_batches(max_chunksize=BATCH) or [_no_rows(table.schema)]
-
-
-def export_file(
-    con: Connection, filters: Filters, path: Path, form: str, *, sort: str, descending: bool
-) -> int:
-    """Write the filtered list to a file; answers with how many accounts it lists."""
-    rows = 0
-
-    def counted() -> Iterator[pa.RecordBatch]:
-        nonlocal rows
-        for batch in listed_batches(con, filters, sort=sort, descending=descending):
-            rows += batch.num_rows
-            yield batch
-
-    with path.open("wb") as file:
-        for chunk in FORMATS[form](counted()):
-            file.write(chunk)
-    return rows
-
-
-def _headed(filters: Filters, *, sort: str, descending: bool) -> Select[*tuple[Any, ...]]:
-    listed = all_accounts(filters, sort=sort, descending=descending)
-    row = listed.selected_columns
-    active = case(
-        (row.active_in_app.is_(True), "Yes"), (row.active_in_app.is_(False), "No"), else_=""
-    )
-    return listed.with_only_columns(
-        row.integration.label("Integration"),
-        row.user_name.label("User"),
-        row.user_email.label("Email"),
-        row.username_in_app.label("Username in app"),
-        _roles(row.roles).label("App access"),
-        active.label("Active in app"),
-        row.upstream_user_id.label("Upstream user ID"),
-        row.provisioning_state.label("Provisioning state"),
-        row.state_reason.label("Reason"),
-        row.failure_code.label("Failure code"),
-        row.last_updated.label("Last updated"),
-    )
-
-
-def _roles(names: ColumnElement[Any]) -> ColumnElement[Any]:
-    """Names with semicolons between them; as a JSON list where that would say something else."""
-    joined = func.array_to_string(names, "; ")
-    ambiguous = or_(
-        func.starts_with(joined, "["),
-        func.string_split_regex(func.trim(joined), r"\s*;\s*") != names,
-    )
-    return case(
-        (func.len(names) == 0, ""), (ambiguous, cast(func.to_json(names), String)), else_=joined
-    )
-
-
-def _told(batch: pa.RecordBatch) -> pa.RecordBatch:
+def with_times_told(batch: pa.RecordBatch) -> pa.RecordBatch:
     """Times as ISO 8601 in UTC, which is also what a snapshot file may hold."""
     columns = [
-        pc.strftime(  # pyright: ignore[reportAttributeAccessIssue]
-            pc.cast(column, pa.timestamp("s"), safe=False), "%Y-%m-%dT%H:%M:%SZ"
-        )
-        if pa.types.is_timestamp(column.type)
-        else column
+        times_told(column) if pa.types.is_timestamp(column.type) else column
         for column in batch.columns
     ]
     return pa.RecordBatch.from_arrays(columns, batch.schema.names)
 
 
-def _neutralised(batch: pa.RecordBatch) -> pa.RecordBatch:
-    replace = pc.replace_substring_regex  # pyright: ignore[reportAttributeAccessIssue]
-    columns = [replace(column, FORMULA, r"'\1") for column in batch.columns]
-    return pa.RecordBatch.from_arrays(columns, batch.schema.names)
-
-
-def _fill(book: xlsxwriter.Workbook, batches: Iterator[pa.RecordBatch]) -> None:
-    moment = book.add_format({"num_format": "yyyy-mm-dd hh:mm:ss"})
-    bold = book.add_format({"bold": True})
-    sheet, last = None, 0
-    for batch in batches:
-        headings = batch.schema.names
-        sheet = sheet or _headed_sheet(book, headings, bold)
-        for row in zip(*_cells(batch), strict=True):
-            if last == SHEET_ROWS:
-                sheet.autofilter(0, 0, last, len(WIDTHS) - 1)
-                sheet, last = _headed_sheet(book, headings, bold), 0
-            last += 1
-            for column, value in enumerate(row):
-                if isinstance(value, str):
-                    sheet.write_string(last, column, _fitting(value))
-                elif value is not None:
-                    sheet.write_datetime(last, column, value, moment)
-    if sheet:
-        sheet.autofilter(0, 0, last, len(WIDTHS) - 1)
-
-
-def _headed_sheet(book: xlsxwriter.Workbook, headings: list[str], bold: Format) -> Worksheet:
-    nth = len(book.worksheets()) + 1
-    sheet = book.add_worksheet("Users" if nth == 1 else f"Users {nth}")
-    sheet.freeze_panes(1, 0)
-    for column, (heading, width) in enumerate(zip(headings, WIDTHS, strict=True)):
-        sheet.set_column(column, column, width)
-        sheet.write_string(0, column, heading, bold)
-    return sheet
-
-
-def _cells(batch: pa.RecordBatch) -> list[list[Any]]:
-    """The values of each column; a time that Excel does not have is text."""
-    return [
-        [time or text for time, text in zip(_within_reach(column), told.to_pylist(), strict=True)]
-        if pa.types.is_timestamp(column.type)
-        else told.to_pylist()
-        for column, told in zip(batch.columns, _told(batch).columns, strict=True)
-    ]
-
-
-def _within_reach(times: pa.Array) -> list[datetime | None]:
-    reached = pc.and_(  # pyright: ignore[reportAttributeAccessIssue]
-        pc.greater_equal(times, FIRST_DAY),  # pyright: ignore[reportAttributeAccessIssue]
-        pc.less(times, LAST_DAY),  # pyright: ignore[reportAttributeAccessIssue]
+def neutralised(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """No cell and no heading starts like a formula; a heading can be an attribute's name."""
+    return pa.RecordBatch.from_arrays(
+        [_without_formulas(column) for column in batch.columns],
+        [f"'{name}" if name.startswith(FORMULA) else name for name in batch.schema.names],
     )
-    return pc.if_else(reached, times, None).to_pylist()  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def _fitting(text: str) -> str:
-    """As much of the text as a cell holds."""
-    if len(text) <= CELL // 2:
-        return text
-    return text.encode("utf-16-le")[: 2 * CELL].decode("utf-16-le", errors="ignore")
+def _without_formulas(texts: pa.Array) -> pa.Array:
+    """With an apostrophe where one is needed, which hardly ever it is."""
+    first = pc.utf8_slice_codeunits(texts, 0, 1)  # pyright: ignore[reportAttributeAccessIssue]
+    alive = pc.is_in(first, value_set=pa.array(FORMULA))  # pyright: ignore[reportAttributeAccessIssue]
+    if not alive.true_count:
+        return texts
+    quoted = pc.binary_join_element_wise("'", texts, "")  # pyright: ignore[reportAttributeAccessIssue]
+    return pc.if_else(alive, quoted, texts)  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def _no_rows(schema: pa.Schema) -> pa.RecordBatch:
-    return pa.RecordBatch.from_pylist([], schema=schema)
+def _grouped(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """The rows in tables that make a row group each."""
+    held: list[pa.RecordBatch] = []
+    for batch in batches:
+        held.append(batch)
+        if sum(map(len, held)) >= ROW_GROUP:
+            yield pa.Table.from_batches(held)
+            held = []
+    if held:
+        yield pa.Table.from_batches(held)
+
+
+def _taken(sink: io.BytesIO) -> bytes:
+    """What was written since last time; the writer keeps count of its place by itself."""
+    content = sink.getvalue()
+    sink.seek(0)
+    sink.truncate()
+    return content

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
-from collections.abc import Callable, Iterator
-from datetime import datetime
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import openpyxl
+import pyarrow as pa
 import pytest
 from builders import (
     TODAY,
@@ -20,14 +26,23 @@ from builders import (
     an_unmatched_account,
     usernames,
 )
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from openpyxl.cell import Cell
-from sqlalchemy import Connection
+from pyarrow import parquet
+from sqlalchemy import Connection, Engine, select
 
+from data.cleaning import WHITE
 from data.loading import SnapshotFile, load
 from data.states import STATE_NAMES
-from queries import export
-from queries.export import FORMATS, export_file, listed_batches
+from data.store import close_stores, open_store
+from data.tables import CONTENT, account, account_current
+from queries import export, listing, workbook
+from queries.about import about
+from queries.export import FORMATS, export_file
 from queries.filters import Filters
+from queries.listing import COLUMNS, Listing, UnknownColumns, Wanted, columns_named
+from queries.users import all_accounts
 
 HEADINGS = [
     "Integration",
@@ -74,14 +89,28 @@ HARMLESS = [
 ]
 
 
-def file_of(con: Connection, form: str, *, sort: str = "username_in_app", **asked: Any) -> bytes:
-    order, descending = sort.lstrip("-"), sort.startswith("-")
-    batches = listed_batches(con, Filters(**asked), sort=order, descending=descending)
-    return b"".join(FORMATS[form](batches))
+def file_of(
+    con: Connection,
+    form: str,
+    *,
+    sort: str = "username_in_app",
+    columns: Sequence[str] = (),
+    **asked: Any,
+) -> bytes:
+    wanted = Wanted(Filters(**asked), sort, tuple(columns))
+    return b"".join(FORMATS[form].chunks(Listing(con, wanted)))
 
 
 def csv_rows(content: bytes) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(content.decode(), newline="")))
+    return list(csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline="")))
+
+
+def csv_headings(content: bytes) -> list[str]:
+    return next(csv.reader(io.StringIO(content.decode("utf-8-sig"), newline="")))
+
+
+def parquet_table(content: bytes) -> pa.Table:
+    return parquet.read_table(io.BytesIO(content))
 
 
 def sheets(content: bytes) -> dict[str, list[tuple[Cell, ...]]]:
@@ -90,14 +119,21 @@ def sheets(content: bytes) -> dict[str, list[tuple[Cell, ...]]]:
 
 
 def values(rows: list[tuple[Cell, ...]], heading: str) -> list[Any]:
-    place = HEADINGS.index(heading)
+    place = [cell.value for cell in rows[0]].index(heading)
     return [row[place].value for row in rows[1:]]
+
+
+NAME_OF = {column.heading: column.name for column in COLUMNS.values()}
 
 
 def column(con: Connection, form: str, heading: str, **asked: Any) -> list[Any]:
     content = file_of(con, form, **asked)
     if form == "xlsx":
         return values(sheets(content)["Users"], heading)
+    if form == "json":
+        return [account[NAME_OF[heading]] for account in json.loads(content)]
+    if form == "parquet":
+        return parquet_table(content)[NAME_OF[heading]].to_pylist()
     return [row[heading] for row in csv_rows(content)]
 
 
@@ -144,12 +180,12 @@ def test_safe_csv_neutralises_usernames_and_integrations_too(texts: Connection) 
 
 @pytest.mark.parametrize("start", "=+-@\t\r\n＝＋－＠")
 def test_no_cell_of_a_safe_csv_starts_like_a_formula(start: str) -> None:
-    batch = export.pa.RecordBatch.from_pylist([{"a": f"{start}1", "b": None}, {"a": "", "b": "x"}])
-    rows = csv_rows(b"".join(export.csv_chunks(iter([batch]))))
-    assert rows == [{"a": f"'{start}1", "b": ""}, {"a": "", "b": "x"}]
+    batch = pa.RecordBatch.from_pylist([{"a": f"{start}1", "b": None}, {"a": "", "b": "x"}])
+    safe = export.neutralised(batch).to_pylist()
+    assert safe == [{"a": f"'{start}1", "b": None}, {"a": "", "b": "x"}]
 
 
-@pytest.mark.parametrize("form", ["csv", "raw.csv", "xlsx"])
+@pytest.mark.parametrize("form", list(FORMATS))
 @pytest.mark.parametrize("heading", TEXTS)
 def test_harmless_text_stays_as_it_is(texts: Connection, form: str, heading: str) -> None:
     found = column(texts, form, heading, integration=("odd",))[len(FORMULAS) :]
@@ -158,9 +194,9 @@ def test_harmless_text_stays_as_it_is(texts: Connection, form: str, heading: str
     assert found == HARMLESS
 
 
-@pytest.mark.parametrize("form", ["raw.csv", "xlsx"])
+@pytest.mark.parametrize("form", ["raw.csv", "xlsx", "parquet", "json"])
 @pytest.mark.parametrize("heading", TEXTS)
-def test_raw_csv_and_excel_give_formulas_as_the_text_that_they_are(
+def test_all_but_safe_csv_give_formulas_as_the_text_that_they_are(
     texts: Connection, form: str, heading: str
 ) -> None:
     found = column(texts, form, heading, integration=("odd",))
@@ -169,8 +205,9 @@ def test_raw_csv_and_excel_give_formulas_as_the_text_that_they_are(
 
 def test_no_text_becomes_a_formula_a_number_or_a_link_in_excel(texts: Connection) -> None:
     rows = sheets(file_of(texts, "xlsx"))["Users"]
+    rows += sheets(file_of(texts, "xlsx"))["Roles"]
     cells = [cell for row in rows for cell in row if isinstance(cell.value, str)]
-    assert len(cells) > 100
+    assert len(cells) > 200
     assert {cell.data_type for cell in cells} == {"s"}
     assert not any(cell.hyperlink for cell in cells)
 
@@ -217,7 +254,7 @@ def a_mixed_list(snapshots: Deliveries) -> None:
 def test_a_file_lists_exactly_the_filtered_accounts_in_the_order_shown(
     snapshots: Deliveries, con: Connection, form: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(export, "BATCH", 7)
+    monkeypatch.setattr(listing, "BATCH", 7)
     a_mixed_list(snapshots)
     for asked in (
         {},
@@ -237,8 +274,13 @@ def test_an_empty_list_is_a_file_of_headings(con: Connection, form: str) -> None
     content = file_of(con, form)
     if form == "xlsx":
         assert [[c.value for c in row] for row in sheets(content)["Users"]] == [HEADINGS]
+    elif form == "json":
+        assert json.loads(content) == []
+    elif form == "parquet":
+        assert parquet_table(content).num_rows == 0
+        assert parquet_table(content).column_names == list(COLUMNS)[:-1]
     else:
-        assert next(csv.reader(io.StringIO(content.decode()))) == HEADINGS
+        assert csv_headings(content) == HEADINGS + ["Account ID"] * (form == "raw.csv")
         assert csv_rows(content) == []
 
 
@@ -248,7 +290,7 @@ def test_csv_says_what_the_page_says(snapshots: Deliveries, con: Connection, for
         an_account("a", roles=["Editor", "Admin"], active="no", state="Update failed", code="E1"),
         an_unmatched_account("b", roles=[], active="", upstream_id=None, last_updated=None),
     )
-    first, second = csv_rows(file_of(con, form))
+    first, second = csv_rows(file_of(con, form, columns=list(COLUMNS)[:-2]))
     assert first == {
         "Integration": "figma",
         "User": "Ada Lovelace",
@@ -272,17 +314,22 @@ def test_csv_says_what_the_page_says(snapshots: Deliveries, con: Connection, for
 def test_more_accounts_than_a_sheet_holds_go_on_in_further_sheets(
     snapshots: Deliveries, con: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(export, "SHEET_ROWS", 10)
-    monkeypatch.setattr(export, "BATCH", 4)
+    monkeypatch.setattr(workbook, "SHEET_ROWS", 10)
+    monkeypatch.setattr(listing, "BATCH", 4)
     snapshots.take(*(an_account(f"u{n:02}") for n in range(25)))
     book = sheets(file_of(con, "xlsx"))
     assert {name: len(rows) - 1 for name, rows in book.items()} == {
         "Users": 10,
         "Users 2": 10,
         "Users 3": 5,
+        "Roles": 10,
+        "Roles 2": 10,
+        "Roles 3": 5,
+        "About": len(book["About"]) - 1,
     }
-    assert all([c.value for c in rows[0]] == HEADINGS for rows in book.values())
-    listed = [name for rows in book.values() for name in values(rows, "Username in app")]
+    users = [rows for name, rows in book.items() if name.startswith("Users")]
+    assert all([c.value for c in rows[0]] == HEADINGS for rows in users)
+    listed = [name for rows in users for name in values(rows, "Username in app")]
     assert listed == [f"u{n:02}" for n in range(25)]
 
 
@@ -290,9 +337,9 @@ def test_more_accounts_than_a_sheet_holds_go_on_in_further_sheets(
 def test_accounts_that_fit_into_one_sheet_are_in_one(
     snapshots: Deliveries, con: Connection, monkeypatch: pytest.MonkeyPatch, accounts: int
 ) -> None:
-    monkeypatch.setattr(export, "SHEET_ROWS", 10)
+    monkeypatch.setattr(workbook, "SHEET_ROWS", 10)
     snapshots.take(*(an_account(f"u{n:02}") for n in range(accounts)))
-    assert list(sheets(file_of(con, "xlsx"))) == ["Users"]
+    assert list(sheets(file_of(con, "xlsx"))) == ["Users", "Roles", "About"]
 
 
 def test_a_raw_csv_loads_again_as_a_snapshot_of_the_same_accounts(
@@ -326,7 +373,7 @@ def test_a_raw_csv_loads_again_as_a_snapshot_of_the_same_accounts(
     assert (loaded.rejected, loaded.flagged) == (0, 1)  # the state that nobody knows
 
     def facts(integration: str) -> list[tuple[Any, ...]]:
-        listed = export.all_accounts(
+        listed = all_accounts(
             Filters(integration=(integration,)), sort="username_in_app", descending=False
         )
         return [
@@ -353,5 +400,323 @@ def test_a_file_on_disk_says_how_many_accounts_it_lists(
 ) -> None:
     snapshots.take(an_account("a"), an_account("b"), an_account("c", state="Deleted"))
     path, filters = tmp_path / "users.csv", Filters(state=("Onboarded",))
-    assert export_file(con, filters, path, "csv", sort="user", descending=False) == 2
+    assert export_file(con, Wanted(filters), path, "csv", tell=False) == 2
+    assert list(tmp_path.glob("*users*")) == [path]
     assert len(csv_rows(path.read_bytes())) == 2
+
+
+# ---- columns -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("texts", "names"),
+    [
+        ([], ()),
+        (["user_email,roles"], ("user_email", "roles")),
+        (["App access", "User"], ("roles", "user_name")),
+        (["account-id, ACCOUNT ID", "roles,"], ("account_id", "roles")),
+    ],
+)
+def test_columns_are_chosen_by_name_or_heading(texts: list[str], names: tuple[str, ...]) -> None:
+    assert columns_named(texts) == names
+
+
+def test_an_unknown_column_is_told_with_the_known_ones() -> None:
+    with pytest.raises(UnknownColumns, match=r"No such column: shoe\. Known: .*user_email.*"):
+        columns_named(["roles,shoe"])
+
+
+@pytest.mark.parametrize("form", list(FORMATS))
+def test_a_file_has_the_chosen_columns_in_the_order_of_choice(
+    snapshots: Deliveries, con: Connection, form: str
+) -> None:
+    snapshots.take(an_account("ada", account_id="A-1"))
+    content = file_of(con, form, columns=["account_id", "username_in_app"])
+    if form == "xlsx":
+        rows = sheets(content)["Users"]
+        assert [[c.value for c in row] for row in rows] == [
+            ["Account ID", "Username in app"],
+            ["A-1", "ada"],
+        ]
+    elif form == "parquet":
+        assert parquet_table(content).to_pylist() == [
+            {"account_id": "A-1", "username_in_app": "ada"}
+        ]
+    elif form == "json":
+        assert content == b'[\n{"account_id":"A-1","username_in_app":"ada"}\n]\n'
+    else:
+        assert csv_headings(content) == ["Account ID", "Username in app"]
+        assert [list(row.values()) for row in csv_rows(content)] == [["A-1", "ada"]]
+
+
+@pytest.mark.parametrize("form", list(FORMATS))
+def test_each_attribute_is_a_further_column(
+    snapshots: Deliveries, con: Connection, form: str
+) -> None:
+    odd = {"=Team": "=1+1", "a/b~c": "x", "Last login": "never"}
+    snapshots.take(an_account("ada", **odd), an_account("bob", Seat="7"))
+    content = file_of(con, form)
+    names = sorted([*odd, "Seat"])
+    if form == "json":
+        first, second = json.loads(content)
+        assert {name: first.get(name) for name in names} == {**odd, "Seat": None}
+        assert second["Seat"] == "7"
+        return
+    if form == "csv":
+        names = [name.replace("=Team", "'=Team") for name in names]
+    if form == "xlsx":
+        rows = sheets(content)["Users"]
+        found = {name: values(rows, name) for name in names}
+    elif form == "parquet":
+        found = {name: parquet_table(content)[name].to_pylist() for name in names}
+    else:
+        found = {name: [row[name] or None for row in csv_rows(content)] for name in names}
+    mark = "'" if form == "csv" else ""
+    assert found == {
+        f"{mark}=Team": [f"{mark}=1+1", None],
+        "Last login": ["never", None],
+        "Seat": [None, "7"],
+        "a/b~c": ["x", None],
+    }
+
+
+# ---- formats -------------------------------------------------------------------------------------
+
+
+def test_only_the_csv_for_spreadsheets_has_a_byte_order_mark(
+    snapshots: Deliveries, con: Connection
+) -> None:
+    snapshots.take(an_account("zoë"))
+    assert file_of(con, "csv").startswith("\ufeff".encode())
+    assert not file_of(con, "raw.csv").startswith("\ufeff".encode())
+
+
+def test_a_safe_csv_loads_again(snapshots: Deliveries, con: Connection, tmp_path: Path) -> None:
+    snapshots.take(an_account("ada"), an_account("zoë", roles=["Admin", "Editor"]))
+    path = tmp_path / "a.csv"
+    path.write_bytes(file_of(con, "csv"))
+    con.rollback()
+    loaded = load(snapshots.store, SnapshotFile(path, "again", TODAY))
+    assert (loaded.accepted, loaded.rejected) == (2, 0)
+    assert usernames(con, integration=("again",)) == ["ada", "zoë"]
+
+
+def test_excel_has_a_row_per_account_and_role(snapshots: Deliveries, con: Connection) -> None:
+    known = {"name": "Admin", "type": "seat", "via": "sg-admins", "since": "2026-01-01"}
+    snapshots.take(
+        an_account("ada", account_id="A-1", roles=[known, {"name": "Editor", "id": "r2"}]),
+        an_account("bob", roles=["=Viewer"]),
+        an_account("cy", roles=[]),
+    )
+    headings, *rows = sheets(file_of(con, "xlsx"))["Roles"]
+    assert [cell.value for cell in headings] == list(listing.ROLE_HEADINGS)
+    assert sorted([cell.value for cell in row][1:] for row in rows) == [
+        ["ada", "A-1", "Admin", None, "seat", None, "sg-admins", "2026-01-01"],
+        ["ada", "A-1", "Editor", "r2", None, None, None, None],
+        ["bob", "bob", "=Viewer", None, None, None, None, None],
+    ]
+
+
+def test_parquet_has_times_lists_and_truths(snapshots: Deliveries, con: Connection) -> None:
+    snapshots.take(an_account("ada", roles=["Editor", "Admin"], active="no"))
+    content = file_of(con, "parquet", columns=["roles", "active_in_app", "last_updated"])
+    assert parquet_table(content).to_pylist() == [
+        {
+            "roles": ["Admin", "Editor"],
+            "active_in_app": False,
+            "last_updated": datetime(2026, 11, 20, 10),
+        }
+    ]
+    group = parquet.ParquetFile(io.BytesIO(content)).metadata.row_group(0)
+    assert {group.column(n).compression for n in range(group.num_columns)} == {"ZSTD"}
+
+
+def test_json_of_several_integrations_names_them(snapshots: Deliveries, con: Connection) -> None:
+    snapshots.take(an_account("ada"))
+    snapshots.take(an_account("bob"), integration="slack")
+    told = [account["integration"] for account in json.loads(file_of(con, "json"))]
+    assert told == ["figma", "slack"]
+    alone = json.loads(file_of(con, "json", integration=("slack",)))
+    assert "integration" not in alone[0]
+
+
+TEXT = st.text(st.characters(codec="utf-8"), max_size=12)
+WORD = TEXT.filter(lambda text: text.strip(WHITE))
+ROLE = WORD | st.fixed_dictionaries(
+    {"name": WORD}, optional={"id": TEXT, "type": TEXT, "description": TEXT, "via": TEXT}
+)
+ANY_ACCOUNT = st.fixed_dictionaries(
+    {
+        "username": WORD,
+        "account_id": st.none() | WORD,
+        "user": st.none() | TEXT,
+        "email": st.none() | TEXT,
+        "roles": st.lists(WORD, max_size=4) | st.lists(ROLE.filter(lambda r: r), max_size=4),
+        "active": st.sampled_from(["yes", "no", "", "perhaps"]),
+        "upstream_id": st.none() | TEXT,
+        "state": st.sampled_from([*STATE_NAMES, "", "odd state"]),
+        "reason": st.none() | TEXT,
+        "code": st.none() | TEXT,
+        "last_updated": st.none()
+        | st.datetimes(datetime(1800, 1, 1), datetime(2200, 1, 1)).map(
+            lambda t: f"{t.isoformat()}Z"
+        )
+        | st.just("long ago"),
+        "Team": TEXT,
+        "a/b~c": TEXT,
+    }
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(facts=st.lists(ANY_ACCOUNT, min_size=1, max_size=4))
+def test_json_loads_again_as_the_same_accounts(facts: list[dict[str, Any]]) -> None:
+    with TemporaryDirectory() as folder:
+        first = open_store("duckdb:///:memory:")
+        try:
+            Deliveries(first, Path(folder)).take(*(an_account(**each) for each in facts))
+            before = contents(first)
+            path = Path(folder) / "again.json"
+            with first.connect() as con:
+                path.write_bytes(file_of(con, "json"))
+            first.dispose()
+            again = open_store(f"duckdb:///{folder}/again.duckdb")
+            load(again, SnapshotFile(path, "figma", TODAY))
+            assert contents(again) == before
+        finally:
+            close_stores()
+
+
+def contents(store: Engine) -> dict[str, tuple[Any, ...]]:
+    """Account ID → all that a version says; JSON by its meaning, where spaces do not count."""
+    json_columns = ("role_details", "attributes", "flags")
+    whose = select(account.c.account_id, account_current).join(
+        account_current, account_current.c.account_key == account.c.account_key
+    )
+    with store.connect() as con:
+        return {
+            row["account_id"]: tuple(
+                json.loads(row[name] or "null") if name in json_columns else row[name]
+                for name in CONTENT
+            )
+            for row in con.execute(whose).mappings()
+        }
+
+
+# ---- what a file is of ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("asked", "name"),
+    [
+        ({}, "users-2026-11-23T06-00-00Z.csv"),
+        (
+            {"integration": ("figma",), "state": ("Update failed",)},
+            "users-figma-update-failed-2026-11-23T06-00-00Z.csv",
+        ),
+        ({"as_of": YESTERDAY}, "users-2026-11-22T06-00-00Z.csv"),
+        ({"active": "no", "q": "../../etc"}, "users-active-no-etc-2026-11-23T06-00-00Z.csv"),
+        ({"state": STATE_NAMES[:4]}, "users-4-states-2026-11-23T06-00-00Z.csv"),
+        ({"q": 'Zoë "x"\u202e\r\n'}, "users-zoë-x-2026-11-23T06-00-00Z.csv"),
+        ({"q": "x" * 200}, f"users-{'x' * 80}-2026-11-23T06-00-00Z.csv"),
+    ],
+)
+def test_a_files_name_says_what_and_when(
+    snapshots: Deliveries, con: Connection, asked: dict[str, Any], name: str
+) -> None:
+    snapshots.take(an_account(), at=YESTERDAY)
+    snapshots.take(an_account("bob"))
+    assert about(Listing(con, Wanted(Filters(**asked)))).file_name("csv") == name
+
+
+def facts_in(con: Connection, form: str, path: Path) -> dict[str, Any]:
+    """What the file itself tells, or the one beside it."""
+    wanted = Wanted(Filters(integration=("figma",), as_of=YESTERDAY), "-user")
+    export_file(con, wanted, path, form, tell=True)
+    if form == "parquet":
+        return json.loads(parquet.read_metadata(path).metadata[b"rollcall"])
+    if form == "xlsx":
+        rows = sheets(path.read_bytes())["About"]
+        return {str(row[0].value): [cell.value for cell in row[1:]] for row in rows}
+    return json.loads(path.with_name(f"{path.name}.about.json").read_text())
+
+
+@pytest.mark.parametrize("form", ["csv", "raw.csv", "json", "parquet"])
+def test_a_file_tells_its_filters_its_snapshots_and_its_count(
+    snapshots: Deliveries, con: Connection, tmp_path: Path, form: str
+) -> None:
+    delivered = snapshots.take(an_account(), an_account("bob"), at=YESTERDAY)
+    snapshots.take(an_account())
+    snapshots.take(an_account(), integration="slack")
+    path = tmp_path / f"users.{form}"
+    told = facts_in(con, form, path)
+    assert told["accounts"] == "All accounts, in figma, as of 2026-11-22 06:00:00 UTC"
+    assert told["filters"] == {"integration": ["figma"], "as_of": ["2026-11-22T06:00:00Z"]}
+    assert told["sort"] == "-user"
+    assert told["rows"] == 2
+    assert told["snapshots"] == [
+        {
+            "integration": "figma",
+            "taken_at": "2026-11-22T06:00:00Z",
+            "file_name": "2026-11-22T06-00-00Z.ndjson",
+            "sha256": hashlib.sha256(delivered.file.path.read_bytes()).hexdigest(),
+        }
+    ]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", told["made_at"])
+    beside = json.loads(path.with_name(f"{path.name}.about.json").read_text())
+    assert beside["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_excel_tells_what_it_is_of_on_its_last_sheet(
+    snapshots: Deliveries, con: Connection, tmp_path: Path
+) -> None:
+    snapshots.take(an_account(), at=YESTERDAY)
+    told = facts_in(con, "xlsx", tmp_path / "users.xlsx")
+    assert told["Rows"][0] == "1"
+    assert told["Filters"][0] == "integration=figma; as_of=2026-11-22T06:00:00Z"
+    assert told["figma"][:2] == ["2026-11-22T06:00:00Z", "2026-11-22T06-00-00Z.ndjson"]
+
+
+def test_a_file_that_fails_on_the_way_leaves_the_old_one(
+    snapshots: Deliveries, con: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_: Listing) -> Iterator[bytes]:
+        yield b"half"
+        raise OSError("disk full")
+
+    monkeypatch.setitem(FORMATS, "csv", FORMATS["csv"]._replace(chunks=fails))
+    path = tmp_path / "users.csv"
+    path.write_text("old")
+    with pytest.raises(OSError, match="disk full"):
+        export_file(con, Wanted(Filters()), path, "csv", tell=True)
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.glob("*users*")] == ["users.csv"]
+
+
+@pytest.mark.parametrize("form", list(FORMATS))
+def test_a_file_is_of_one_moment_though_a_load_happens_meanwhile(
+    snapshots: Deliveries, con: Connection, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "BATCH", 2048)
+    monkeypatch.setattr(export, "ROW_GROUP", 2048)
+    snapshots.take(*(an_account(f"u{n:05}") for n in range(6000)))
+    one = Listing(con, Wanted(Filters(), "username_in_app"))
+    told = about(one)
+    chunks = FORMATS[form].chunks(one)
+    first = next(chunks) + next(chunks)
+    with ThreadPoolExecutor() as pool:
+        pool.submit(snapshots.take, an_account("only"), at=TODAY + timedelta(days=1)).result()
+    content = first + b"".join(chunks)
+    if form == "xlsx":
+        found = values(sheets(content)["Users"], "Username in app")
+        assert len(sheets(content)["Roles"]) == 1 + 6000
+    elif form == "parquet":
+        found = parquet_table(content)["username_in_app"].to_pylist()
+    elif form == "json":
+        found = [account["username_in_app"] for account in json.loads(content)]
+    else:
+        found = [row["Username in app"] for row in csv_rows(content)]
+    assert found == [f"u{n:05}" for n in range(6000)]
+    assert told.rows == 6000
+    con.rollback()
+    assert usernames(con) == ["only"]

@@ -1,63 +1,139 @@
-"""Downloads of the filtered list: links on a page, and the route that answers them."""
+"""Downloads of the filtered list: links on a page, and the routes that answer them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import UTC, datetime
+from collections.abc import AsyncGenerator
+from contextlib import ExitStack
 from html import escape
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
+import anyio
 import streamlit as st
-from starlette.concurrency import iterate_in_threadpool
+from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
-from queries.export import FORMATS, listed_batches
+from queries.about import About, about
+from queries.export import FORMATS
 from queries.filters import Filters
-from queries.users import order_of
+from queries.listing import COLUMNS, Listing, UnknownColumns, Wanted
 from widgets.store import reading
 
-LABELS = {
-    "csv": ("CSV", "Safe to open in a spreadsheet"),
-    "xlsx": ("Excel", "Text as text, times as times"),
-    "raw.csv": ("Raw CSV", "Every text as delivered; formulas are not neutralised"),
-}
+ABOUT = "about.json"
+COLUMNS_KEY = "download_columns"
 
 
 def offer_users(filters: Filters, sort: str) -> None:
-    """One link per format. Links, not buttons: a file is made, and streamed, when asked for."""
-    query = urlencode([*filters.params(), ("sort", sort)])
-    links = " ".join(
-        f'<a href="export/users.{form}?{escape(query)}" download title="{escape(words)}">'
-        f"{escape(label)}</a>"
-        for form, (label, words) in LABELS.items()
+    """A link per format, and what may be chosen besides.
+
+    Links, not buttons: a file is made, and streamed, when asked for. They are there at once, as
+    people come for the same format every day; what explains them opens beside them.
+    """
+    with st.container(
+        horizontal=True, vertical_alignment="center", gap="small", width="content", key="downloads"
+    ):
+        links = st.empty()
+        with st.popover("Download options", icon=":material/tune:", key="download_options"):
+            chosen = _choose_columns()
+            wanted = Wanted(filters, sort, tuple(chosen))
+            _explain(wanted)
+        links.html(_links(wanted), width="content")
+
+
+def _choose_columns() -> list[str]:
+    """Some columns, in the order of choice; none means what a format has by itself."""
+    return st.multiselect(
+        "Columns, in this order",
+        list(COLUMNS),
+        key=COLUMNS_KEY,
+        placeholder="All",
+        format_func=lambda name: COLUMNS[name].heading,
+    )
+
+
+def _explain(wanted: Wanted) -> None:
+    terms = "".join(
+        f"<dt>{escape(form.label)}</dt><dd>{escape(form.words)}</dd>" for form in FORMATS.values()
     )
     st.html(
-        f'<nav class="downloads" aria-label="Download this list">Download {links}</nav>',
-        width="content",
+        f'<dl class="formats">{terms}</dl>'
+        f'<a class="about" href="{_address(ABOUT, wanted)}" download>About this list</a>'
+        "<p>Its filters, its snapshots and how many accounts, to keep beside a file.</p>"
     )
+
+
+def _links(wanted: Wanted) -> str:
+    links = "".join(
+        f'<li><a href="{_address(ending, wanted)}" download title="{escape(form.words)}">'
+        f"{escape(form.label)}</a></li>"
+        for ending, form in FORMATS.items()
+    )
+    return f'<nav class="downloads" aria-label="Download this list"><ul>{links}</ul></nav>'
+
+
+def _address(ending: str, wanted: Wanted) -> str:
+    return escape(f"export/users.{ending}?{urlencode(wanted.params())}")
 
 
 async def send_users(request: Request) -> Response:
-    """`/export/users.<format>?<filters>&sort=<[-]column>`: the list that the page shows, whole."""
+    """`/export/users.<format>?<filters>&sort=<[-]column>&columns=<names>`: the whole list.
+
+    `/export/users.about.json` with the same parameters tells what the list is of.
+    """
     form, params = request.path_params["form"], request.query_params
-    if form not in FORMATS:
+    if form not in FORMATS and form != ABOUT:
         return PlainTextResponse(f"No such format: {', '.join(FORMATS)}.", status_code=404)
-    filters = Filters.from_params({name: params.getlist(name) for name in params})
-    name = f"users-{datetime.now(UTC):%Y-%m-%dT%H-%M-%SZ}.{form}"
-    headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
-    return StreamingResponse(
-        iterate_in_threadpool(_chunks(filters, params.get("sort", ""), form)),
-        media_type="text/csv" if form.endswith("csv") else EXCEL,
-        headers=headers,
-    )
+    try:
+        wanted = Wanted.from_params({name: params.getlist(name) for name in params})
+    except UnknownColumns as fault:
+        return PlainTextResponse(str(fault), status_code=400)
+    with ExitStack() as opened:
+        listing = Listing(await run_in_threadpool(opened.enter_context, reading()), wanted)
+        found = await run_in_threadpool(about, listing)
+        if form == ABOUT:
+            content = {"file": found.file_name(ABOUT), **found.facts()}
+            return JSONResponse(content, headers=_headers(found, form))
+        return Streamed(listing, form, opened.pop_all(), headers=_headers(found, form))
 
 
-EXCEL = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+class Streamed(StreamingResponse):
+    """A list that is made while it is sent; the work ends when nobody waits for it any more.
+
+    An error on the way ends the connection, so that no short file is taken for a whole one.
+    """
+
+    def __init__(
+        self, listing: Listing, form: str, opened: ExitStack, headers: dict[str, str]
+    ) -> None:
+        self._opened, self._chunks = opened, FORMATS[form].chunks(listing)
+        self._sending = self._sent()
+        super().__init__(self._sending, media_type=FORMATS[form].media_type, headers=headers)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._sending.aclose()
+                await run_in_threadpool(self._close)
+
+    async def _sent(self) -> AsyncGenerator[bytes]:
+        async for chunk in iterate_in_threadpool(self._chunks):
+            if chunk:
+                yield chunk
+
+    def _close(self) -> None:
+        with self._opened:
+            self._chunks.close()
 
 
-def _chunks(filters: Filters, sort: str, form: str) -> Iterator[bytes]:
-    with reading() as con:
-        column, descending = order_of(sort)
-        batches = listed_batches(con, filters, sort=column, descending=descending)
-        yield from FORMATS[form](batches)
+def _headers(found: About, form: str) -> dict[str, str]:
+    """The name in ASCII for old programs, and in full, as RFC 6266 has it."""
+    name = found.file_name(form)
+    plain = name.encode("ascii", "ignore").decode()
+    return {
+        "Content-Disposition": f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name)}",
+        "Content-Encoding": "identity",  # or Streamlit's server packs it, at a tenth of the speed
+        "Cache-Control": "no-store",
+    }

@@ -1,0 +1,138 @@
+"""What a file of accounts is of: in words, in a name, and as facts to check it by."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import func, select
+
+from data.tables import integration, snapshot
+from queries.filters import Filters
+from queries.listing import COLUMNS, Listing
+from queries.users import count_accounts
+
+LONGEST_NAME = 80
+"""Characters of a file's name that tell of the filters."""
+
+MOST_NAMED = 3
+"""Integrations, states or roles that a file's name lists; of more it says how many."""
+
+
+class Source(NamedTuple):
+    """A snapshot that the list came from."""
+
+    integration: str
+    taken_at: datetime
+    file_name: str
+    sha256: str
+
+    def facts(self) -> dict[str, str]:
+        """As JSON can say it."""
+        return self._asdict() | {"taken_at": _in_utc(self.taken_at)}
+
+
+@dataclass(frozen=True)
+class About:
+    """What a file of accounts is of. Times are naive UTC."""
+
+    accounts: str  # the filters in words
+    filters: dict[str, list[str]]  # as parameters
+    sort: str
+    as_of: datetime | None
+    made_at: datetime
+    columns: list[str]
+    rows: int
+    snapshots: list[Source]
+
+    def facts(self) -> dict[str, Any]:
+        """As JSON can say it."""
+        return asdict(self) | {
+            "as_of": _in_utc(self.as_of) if self.as_of else None,
+            "made_at": _in_utc(self.made_at),
+            "snapshots": [source.facts() for source in self.snapshots],
+        }
+
+    def file_name(self, ending: str) -> str:
+        """`users-figma-update-failed-2026-11-23T06-00-00Z.csv`: what, and of when."""
+        newest = max((source.taken_at for source in self.snapshots), default=self.made_at)
+        words = _slug("-".join(_words_of_name(self.filters)))[:LONGEST_NAME].strip("-")
+        when = f"{self.as_of or newest:%Y-%m-%dT%H-%M-%SZ}"
+        return "-".join(filter(None, ("users", words, when))) + f".{ending}"
+
+
+def about(listing: Listing, columns: list[str] | None = None) -> About:
+    """What the list is of; asked of the same moment of the store."""
+    wanted = listing.wanted
+    params: dict[str, list[str]] = {}
+    for name, value in wanted.filters.params():
+        params.setdefault(name, []).append(value)
+    return About(
+        accounts=in_words(wanted.filters),
+        filters=params,
+        sort=wanted.sort or "user",
+        as_of=wanted.filters.as_of,
+        made_at=datetime.now(UTC).replace(tzinfo=None, microsecond=0),
+        columns=columns or [c.heading for c in listing.columns(tuple(COLUMNS))],
+        rows=count_accounts(listing.con, wanted.filters),
+        snapshots=_sources(listing),
+    )
+
+
+def in_words(filters: Filters) -> str:
+    """`Update failed or Deleted, in Figma, active: yes`."""
+    said = [
+        " or ".join(filters.state) or "All accounts",
+        f"in {' or '.join(filters.integration)}" if filters.integration else "",
+        f"with the role {' or '.join(filters.role)}" if filters.role else "",
+        f"active: {filters.active}" if filters.active else "",
+        filters.match or "",
+        f"“{filters.q}” in user, email, username or upstream ID" if filters.q else "",
+        f"as of {filters.as_of:%Y-%m-%d %H:%M:%S} UTC" if filters.as_of else "",
+    ]
+    return ", ".join(filter(None, said))
+
+
+def _sources(listing: Listing) -> list[Source]:
+    """The newest snapshot of each integration that the filters leave, at their moment."""
+    filters = listing.wanted.filters
+    newest = select(snapshot.c.integration_id, func.max(snapshot.c.taken_at).label("taken_at"))
+    if filters.as_of:
+        newest = newest.where(snapshot.c.taken_at <= filters.as_of)
+    last = newest.group_by(snapshot.c.integration_id).subquery("last")
+    found = (
+        select(integration.c.name, snapshot.c.taken_at, snapshot.c.file_name, snapshot.c.sha256)
+        .join_from(snapshot, integration, integration.c.integration_id == snapshot.c.integration_id)
+        .join(
+            last,
+            (last.c.integration_id == snapshot.c.integration_id)
+            & (last.c.taken_at == snapshot.c.taken_at),
+        )
+        .order_by(func.lower(integration.c.name))
+    )
+    if filters.integration:
+        found = found.where(integration.c.name.in_(filters.integration))
+    return [Source(*row) for row in listing.con.execute(found)]
+
+
+def _words_of_name(filters: dict[str, list[str]]) -> list[str]:
+    """The filters in the order in which one says them; a moment stands at the name's end."""
+    words = []
+    for kind in ("integration", "state", "role", "active", "match", "q"):
+        values = filters.get(kind, [])
+        words += [f"{len(values)}-{kind}s"] if len(values) > MOST_NAMED else values
+        if kind == "active" and values:
+            words[-1] = f"active-{words[-1]}"
+    return words
+
+
+def _slug(text: str) -> str:
+    """Letters and digits of any script; dashes for all else, so never part of a path."""
+    return re.sub(r"[\W_]+", "-", unicodedata.normalize("NFC", text).casefold()).strip("-")
+
+
+def _in_utc(moment: datetime) -> str:
+    return f"{moment.isoformat()}Z"
