@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import func, select
 
 from data.tables import integration, snapshot
-from queries.filters import Filters
+from queries.filters import Filters, in_words
 from queries.listing import COLUMNS, Listing
 from queries.users import count_accounts
 
@@ -40,6 +40,7 @@ class About:
     """What a file of accounts is of. Times are naive UTC."""
 
     accounts: str  # the filters in words
+    words_of_name: list[str]
     filters: dict[str, list[str]]  # as parameters
     sort: str
     as_of: datetime | None
@@ -50,7 +51,9 @@ class About:
 
     def facts(self) -> dict[str, Any]:
         """As JSON can say it."""
-        return asdict(self) | {
+        told = asdict(self)
+        told.pop("words_of_name")
+        return told | {
             "as_of": _in_utc(self.as_of) if self.as_of else None,
             "made_at": _in_utc(self.made_at),
             "snapshots": [source.facts() for source in self.snapshots],
@@ -59,7 +62,7 @@ class About:
     def file_name(self, ending: str) -> str:
         """`users-figma-update-failed-2026-11-23T06-00-00Z.csv`: what, and of when."""
         newest = max((source.taken_at for source in self.snapshots), default=self.made_at)
-        words = _slug("-".join(_words_of_name(self.filters)))[:LONGEST_NAME].strip("-")
+        words = _slug("-".join(self.words_of_name))[:LONGEST_NAME].strip("-")
         when = f"{self.as_of or newest:%Y-%m-%dT%H-%M-%SZ}"
         return "-".join(filter(None, ("users", words, when))) + f".{ending}"
 
@@ -71,7 +74,8 @@ def about(listing: Listing, columns: list[str] | None = None) -> About:
     for name, value in wanted.filters.params():
         params.setdefault(name, []).append(value)
     return About(
-        accounts=in_words(wanted.filters),
+        accounts=_said(wanted.filters),
+        words_of_name=_words_of_name(wanted.filters),
         filters=params,
         sort=wanted.sort or "user",
         as_of=wanted.filters.as_of,
@@ -82,18 +86,13 @@ def about(listing: Listing, columns: list[str] | None = None) -> About:
     )
 
 
-def in_words(filters: Filters) -> str:
-    """`Update failed or Deleted, in Figma, active: yes`."""
-    said = [
-        " or ".join(filters.state) or "All accounts",
-        f"in {' or '.join(filters.integration)}" if filters.integration else "",
-        f"with the role {' or '.join(filters.role)}" if filters.role else "",
-        f"active: {filters.active}" if filters.active else "",
-        filters.match or "",
-        f"“{filters.q}” in user, email, username or upstream ID" if filters.q else "",
-        f"as of {filters.as_of:%Y-%m-%d %H:%M:%S} UTC" if filters.as_of else "",
+def _said(filters: Filters) -> str:
+    """`Update failed in figma or slack, active`, and of which moment."""
+    parts = [
+        f"{'' if part.lead == ',' else ' '}{part.lead} {part.words}" for part in in_words(filters)
     ]
-    return ", ".join(filter(None, said))
+    said = "".join(parts).strip() or "All accounts"
+    return f"{said}, as of {filters.as_of:%Y-%m-%d %H:%M:%S} UTC" if filters.as_of else said
 
 
 def _sources(listing: Listing) -> list[Source]:
@@ -118,15 +117,16 @@ def _sources(listing: Listing) -> list[Source]:
     return [Source(*row) for row in listing.con.execute(found)]
 
 
-def _words_of_name(filters: dict[str, list[str]]) -> list[str]:
-    """The filters in the order in which one says them; a moment stands at the name's end."""
-    words = []
-    for kind in ("integration", "state", "role", "active", "match", "q"):
-        values = filters.get(kind, [])
-        words += [f"{len(values)}-{kind}s"] if len(values) > MOST_NAMED else values
-        if kind == "active" and values:
-            words[-1] = f"active-{words[-1]}"
-    return words
+def _words_of_name(filters: Filters) -> list[str]:
+    """The filters in words, the integration first; a moment stands at the name's end."""
+    words: dict[str, list[str]] = {"integration": []}
+    for part in in_words(filters):
+        words.setdefault(part.name, []).append(part.words)
+    return [
+        word
+        for name, said in words.items()
+        for word in (said if len(said) <= MOST_NAMED else [f"{len(said)}-{name}s"])
+    ]
 
 
 def _slug(text: str) -> str:

@@ -615,7 +615,7 @@ def contents(store: Engine) -> dict[str, tuple[Any, ...]]:
             "users-figma-update-failed-2026-11-23T06-00-00Z.csv",
         ),
         ({"as_of": YESTERDAY}, "users-2026-11-22T06-00-00Z.csv"),
-        ({"active": "no", "q": "../../etc"}, "users-active-no-etc-2026-11-23T06-00-00Z.csv"),
+        ({"active": "no", "q": "../../etc"}, "users-etc-not-active-2026-11-23T06-00-00Z.csv"),
         ({"state": STATE_NAMES[:4]}, "users-4-states-2026-11-23T06-00-00Z.csv"),
         ({"q": 'Zoë "x"\u202e\r\n'}, "users-zoë-x-2026-11-23T06-00-00Z.csv"),
         ({"q": "x" * 200}, f"users-{'x' * 80}-2026-11-23T06-00-00Z.csv"),
@@ -650,7 +650,7 @@ def test_a_file_tells_its_filters_its_snapshots_and_its_count(
     snapshots.take(an_account(), integration="slack")
     path = tmp_path / f"users.{form}"
     told = facts_in(con, form, path)
-    assert told["accounts"] == "All accounts, in figma, as of 2026-11-22 06:00:00 UTC"
+    assert told["accounts"] == "in figma, as of 2026-11-22 06:00:00 UTC"
     assert told["filters"] == {"integration": ["figma"], "as_of": ["2026-11-22T06:00:00Z"]}
     assert told["sort"] == "-user"
     assert told["rows"] == 2

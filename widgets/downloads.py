@@ -53,23 +53,23 @@ def _choose_columns() -> list[str]:
 
 
 def _explain(wanted: Wanted) -> None:
-    terms = "".join(
-        f"<dt>{escape(form.label)}</dt><dd>{escape(form.words)}</dd>" for form in FORMATS.values()
+    formats = "".join(
+        f"<p><strong>{escape(form.label)}</strong> – {escape(form.words)}</p>"
+        for form in FORMATS.values()
     )
     st.html(
-        f'<dl class="formats">{terms}</dl>'
-        f'<a class="about" href="{_address(ABOUT, wanted)}" download>About this list</a>'
-        "<p>Its filters, its snapshots and how many accounts, to keep beside a file.</p>"
+        f'{formats}<p><a href="{_address(ABOUT, wanted)}" download style="color: inherit">About this list</a> – '
+        "its filters, its snapshots and its count, to keep beside a file.</p>"
     )
 
 
 def _links(wanted: Wanted) -> str:
-    links = "".join(
-        f'<li><a href="{_address(ending, wanted)}" download title="{escape(form.words)}">'
-        f"{escape(form.label)}</a></li>"
+    links = " ".join(
+        f'<a href="{_address(ending, wanted)}" download title="{escape(form.words)}">'
+        f"{escape(form.label)}</a>"
         for ending, form in FORMATS.items()
     )
-    return f'<nav class="downloads" aria-label="Download this list"><ul>{links}</ul></nav>'
+    return f'<nav class="downloads" aria-label="Download this list">{links}</nav>'
 
 
 def _address(ending: str, wanted: Wanted) -> str:

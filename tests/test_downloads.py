@@ -1,0 +1,158 @@
+"""Downloads as a program gets them: named, whole or not at all, and ended with the reader."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from email.message import Message
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
+import uvicorn
+from builders import TODAY, YESTERDAY, a_snapshot_file, an_account
+from starlette.applications import Starlette
+from starlette.routing import Route
+
+from data.home import Home
+from data.loading import SnapshotFile, load
+from data.store import open_store
+from queries.export import FORMATS
+from queries.listing import Listing
+from widgets.downloads import send_users
+
+
+@pytest.fixture
+def server(home: Home) -> Iterator[str]:
+    """The downloads alone, as a real server answers them; its address."""
+    routes = [Route("/export/users.{form:path}", send_users)]
+    config = uvicorn.Config(Starlette(routes=routes), port=0, log_level="critical", ws="none")
+    server, up = uvicorn.Server(config), threading.Event()
+    started = server.startup
+
+    async def startup(sockets: object = None) -> None:
+        await started(sockets)  # type: ignore[arg-type]
+        up.set()
+
+    server.startup = startup  # type: ignore[method-assign]
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    assert up.wait(20)
+    yield f"127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    thread.join()
+
+
+def stock(home: Home, *usernames: str, integration: str = "figma") -> None:
+    path = a_snapshot_file(
+        home.root / "made", [an_account(name) for name in usernames], integration=integration
+    )
+    load(open_store(home.database_url), SnapshotFile(path, integration, TODAY))
+
+
+def got(server: str, form: str, **params: str) -> tuple[Message, bytes]:
+    url = f"http://{server}/export/users.{form}?{urlencode(params)}"
+    with urllib.request.urlopen(url) as answer:
+        return answer.headers, answer.read()
+
+
+def refusal(server: str, form: str, **params: str) -> tuple[int, str]:
+    with pytest.raises(urllib.error.HTTPError) as fault:
+        got(server, form, **params)
+    with fault.value as answer:
+        return answer.code, answer.read().decode()
+
+
+@pytest.mark.parametrize("form", list(FORMATS))
+def test_every_format_has_its_type_and_its_name(home: Home, server: str, form: str) -> None:
+    stock(home, "ada", "bob")
+    headers, content = got(server, form, integration="figma")
+    assert headers["Content-Type"] == FORMATS[form].media_type
+    assert headers.get_filename() == f"users-figma-2026-11-23T06-00-00Z.{form}"
+    assert headers["Cache-Control"] == "no-store"
+    assert content
+
+
+def test_a_name_in_another_script_reaches_old_and_new_programs(home: Home, server: str) -> None:
+    stock(home, "ada")
+    headers, _ = got(server, "csv", q='"é/日本"')
+    assert headers["Content-Disposition"] == (
+        'attachment; filename="users---2026-11-23T06-00-00Z.csv"; '
+        "filename*=UTF-8''users-%C3%A9-%E6%97%A5%E6%9C%AC-2026-11-23T06-00-00Z.csv"
+    )
+
+
+def test_the_columns_of_the_address_are_those_of_the_file(home: Home, server: str) -> None:
+    stock(home, "ada")
+    _, content = got(server, "raw.csv", columns="username_in_app,Email")
+    assert content.decode() == '"Username in app","Email"\n"ada","ada@x.io"\n'
+
+
+def test_an_unknown_column_is_refused_with_the_known_ones(home: Home, server: str) -> None:
+    code, words = refusal(server, "csv", columns="shoe")
+    assert code == 400
+    assert "No such column: shoe" in words
+    assert "user_email" in words
+
+
+def test_an_unknown_format_is_not_there(home: Home, server: str) -> None:
+    assert refusal(server, "docx") == (404, f"No such format: {', '.join(FORMATS)}.")
+
+
+def test_what_the_list_is_of_is_told_beside_it(home: Home, server: str) -> None:
+    stock(home, "ada", "bob")
+    headers, content = got(server, "about.json", q="bob", columns="roles")
+    told = json.loads(content)
+    assert headers.get_filename() == told["file"] == "users-bob-2026-11-23T06-00-00Z.about.json"
+    assert told["rows"] == 1
+    assert told["filters"] == {"q": ["bob"]}
+    assert told["columns"] == ["App access"]
+
+
+def test_a_download_that_fails_on_the_way_does_not_look_whole(
+    home: Home, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_: Listing) -> Iterator[bytes]:
+        yield b"half"
+        raise OSError("disk full")
+
+    monkeypatch.setitem(FORMATS, "csv", FORMATS["csv"]._replace(chunks=fails))
+    with pytest.raises((http.client.IncompleteRead, ConnectionError)):
+        got(server, "csv")
+
+
+def test_the_work_ends_when_the_reader_goes_away(
+    home: Home, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended, connections = threading.Event(), []
+
+    def endless(listing: Listing) -> Iterator[bytes]:
+        connections.append(listing.con)
+        try:
+            while True:
+                yield b"x" * 65_536
+        finally:
+            ended.set()
+
+    monkeypatch.setitem(FORMATS, "csv", FORMATS["csv"]._replace(chunks=endless))
+    reader = http.client.HTTPConnection(server)
+    reader.request("GET", "/export/users.csv")
+    answer = reader.getresponse()
+    answer.read(100_000)
+    answer.close()
+    reader.close()
+    assert ended.wait(15)
+    assert len(connections) == 1
+
+
+def test_the_past_is_downloaded_as_it_was(home: Home, server: str, tmp_path: Path) -> None:
+    then = a_snapshot_file(tmp_path, [an_account("old")], at=YESTERDAY)
+    load(open_store(home.database_url), SnapshotFile(then, "figma", YESTERDAY))
+    stock(home, "new")
+    headers, content = got(server, "raw.csv", as_of="2026-11-22T12:00:00Z", columns="account_id")
+    assert content.decode() == '"Account ID"\n"old"\n'
+    assert headers.get_filename() == "users-2026-11-22T12-00-00Z.raw.csv"
