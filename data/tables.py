@@ -164,6 +164,7 @@ account_current = Table(
     Column("integration_id", Integer, nullable=False),
     *_content(),
     Column("valid_from", DateTime, nullable=False),
+    Column("search", String, nullable=False),  # plain.searched of the row: one text to look through
 )
 
 # One row per account in its integration's newest snapshot: the fingerprint of its row as delivered.

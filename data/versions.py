@@ -31,6 +31,7 @@ from sqlalchemy import (
     update,
 )
 
+from data.plain import searched
 from data.tables import (
     CONTENT,
     FOREVER,
@@ -233,14 +234,14 @@ def _keep_current(con: Connection, span: Span) -> None:
     """Bring `account_current` up to date for the touched accounts."""
     touched = select(load_delta.c.account_key)
     con.execute(delete(account_current).where(account_current.c.account_key.in_(touched)))
-    columns = [c.name for c in account_current.c]
+    columns = [c.name for c in account_current.c if c.name != "search"]
     if span.is_newest and not span.anew:  # the usual case: what was put in is what is open
-        opened = _listed_over(span, columns)
+        opened = _listed_over(span, columns).add_columns(searched(load_delta))
     else:
-        opened = select(*(version.c[name] for name in columns)).where(
+        opened = select(*(version.c[name] for name in columns), searched(version)).where(
             version.c.valid_to == FOREVER, _touched()
         )
-    con.execute(insert(account_current).from_select(columns, opened))
+    con.execute(insert(account_current).from_select([*columns, "search"], opened))
 
 
 def count_states(

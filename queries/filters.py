@@ -13,12 +13,13 @@ from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Literal, get_args
 
-from sqlalchemy import ColumnElement, FromClause, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, FromClause, and_, case, or_, select
 
 from data.loading import moment_of
+from data.plain import searched
 from data.states import STATE_BY_NAME
 from data.tables import account_current, account_version, integration
-from queries.text import contains, has_role
+from queries.text import found_in, has_role
 from queries.waiting import waiting_since
 
 Active = Literal["yes", "no", "unknown"]
@@ -153,10 +154,8 @@ def _if_any(value: Any) -> list[str]:
 
 def _found(rows: FromClause, text: str, _: Any) -> ColumnElement[bool]:
     """Every word occurs in one of the columns, each where it likes."""
-    c = rows.c
-    columns = (c.user_name, c.user_email, c.username_in_app, c.upstream_user_id)
-    everything = func.concat_ws(" ", *columns)
-    return and_(*(contains(everything, word) for word in text.split(None, MOST_WORDS)))
+    everything = rows.c.search if "search" in rows.c else searched(rows)
+    return and_(*(found_in(everything, word) for word in text.split(None, MOST_WORDS)))
 
 
 def _in_state(rows: FromClause, states: Sequence[str], _: Any) -> ColumnElement[bool]:

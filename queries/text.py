@@ -4,37 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Boolean, ColumnElement, String, cast, func, literal, literal_column
+from sqlalchemy import Boolean, ColumnElement, String, cast, func, literal
 from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import GenericFunction
 
+from data.plain import plain
+
 
 def contains(column: ColumnElement[Any], text: str) -> ColumnElement[bool]:
     """Whether the text occurs in the column, whatever case and accents either is written with."""
-    return func.strpos(plain(column), plain(literal(text, String))) > 0
+    return found_in(plain(column), text)
 
 
-class plain(GenericFunction[str]):  # noqa: N801 - reads as the function that it is in SQL
-    """A text without its case and accents: `plain("Zoë")` is `zoe`."""
-
-    type = String()
-    inherit_cache = True
-
-
-@compiles(plain)
-def _unmarked(element: plain, compiler: SQLCompiler, **options: Any) -> str:
-    """Take letters and their marks apart, and drop the marks: PostgreSQL needs no extension."""
-    apart = func.normalize(func.lower(*element.clauses), literal_column("NFD"))
-    marks = literal_column("'[\u0300-\u036f]'")
-    unmarked = func.regexp_replace(apart, marks, literal_column("''"), literal_column("'g'"))
-    return compiler.process(unmarked, **options)
-
-
-@compiles(plain, "duckdb")
-def _stripped(element: plain, compiler: SQLCompiler, **options: Any) -> str:
-    return compiler.process(func.strip_accents(func.lower(*element.clauses)), **options)
+def found_in(plain_text: ColumnElement[Any], text: str) -> ColumnElement[bool]:
+    """Whether the text occurs, in any case and with any accents, in a text that has none."""
+    return func.strpos(plain_text, plain(literal(text, String))) > 0
 
 
 class has_role(GenericFunction[bool]):  # noqa: N801 - reads as the function that it is in SQL

@@ -119,7 +119,7 @@ def contents(engine: Engine) -> dict[str, Any]:
         names.c.account_id, *(account_version.c[n] for n in (*CONTENT, "valid_from", "valid_to"))
     ).join_from(account_version, names, names.c.account_key == account_version.c.account_key)
     current = select(
-        names.c.account_id, *(account_current.c[n] for n in (*CONTENT, "valid_from"))
+        names.c.account_id, *(account_current.c[n] for n in (*CONTENT, "valid_from", "search"))
     ).join_from(account_current, names, names.c.account_key == account_current.c.account_key)
     with engine.connect() as con:
 
