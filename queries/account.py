@@ -21,7 +21,7 @@ from sqlalchemy import (
 from data.tables import FOREVER, account, account_version, integration
 from queries.filters import Filters, accounts
 
-MOST_VERSIONS = 2_000
+MOST_VERSIONS = 1_000
 """Of one account; older ones are counted, but not fetched."""
 
 MOST_OTHERS = 50

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
 from builders import TODAY, YESTERDAY, Deliveries, an_account, an_unmatched_account
 from dropped_files import HOSTILE
+from hypothesis import given
+from hypothesis import strategies as st
 from sqlalchemy import Connection
 
+from data.states import STATE_NAMES
+from data.tables import CONTENT, FOREVER
 from queries import account as queries
 from queries.account import Known, details_of, history_of, known_of, others_of
 from queries.filters import Filters
@@ -227,6 +232,54 @@ def test_a_role_is_held_since_the_file_says_else_since_it_was_first_seen_without
     ]
 
 
+def a_version(names: frozenset[str], state: str, start: datetime, end: datetime) -> Any:
+    nothing = dict.fromkeys(CONTENT)
+    return SimpleNamespace(
+        **nothing
+        | {"username_in_app": "ada", "account_id": "ada", "integration": "figma"}
+        | {"roles": sorted(names), "provisioning_state": state}
+        | {"valid_from": start, "valid_to": end, "number": 1}
+    )
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.frozensets(st.sampled_from("ABC")), st.sampled_from(STATE_NAMES[:2]), st.booleans()
+        ),
+        min_size=1,
+        max_size=8,
+    )
+)
+def test_since_is_where_an_unbroken_stretch_begins_whatever_the_history(
+    told: list[tuple[frozenset[str], str, bool]],
+) -> None:
+    """Each stretch ends where the next begins, or a little before: then the account was gone."""
+    starts = [TODAY + timedelta(days=n) for n in range(len(told))]
+    ends = [
+        start + timedelta(hours=12 if gone else 24)
+        for start, (*_, gone) in zip(starts, told, strict=True)
+    ]
+    versions = [
+        a_version(names, state, start, end)
+        for (names, state, _), start, end in zip(told, starts, [*ends[:-1], FOREVER], strict=True)
+    ]
+
+    def began(holds: Any) -> str:
+        first = len(told) - 1
+        while first and not told[first - 1][2] and holds(told[first - 1]):
+            first -= 1
+        return f"{starts[first]:%Y-%m-%d %H:%M}"
+
+    blocks: list[Any] = panel(Known(versions[-1], versions, []), as_of=None)
+    names, state, _ = told[-1]
+    assert dict(roles(blocks)) == {
+        role: f"by {began(lambda then, role=role: role in then[0])}" for role in names
+    }
+    since = began(lambda then: then[1] == state)
+    assert blocks[0]["since"]["text"] == f"since at least {since}"
+
+
 def test_being_gone_breaks_what_was_held(snapshots: Deliveries, con: Connection) -> None:
     for day in DAYS:
         here = [] if day == DAYS[2] else [an_account()]
@@ -360,8 +413,8 @@ def test_another_account_is_a_link_within_the_page(
     [[link, *cells]] = table["rows"]
     assert link["text"] == name
     assert [said(cell) for cell in cells] == ["R&D #1", "Onboarded", "Yes", "Upstream user ID"]
-    assert link["href"].startswith("?integration=R%26D+%231&q=")
-    asked = parse_qs(link["href"][1:])
+    mark, asked = link["href"][0], parse_qs(link["href"][1:])
+    assert mark == "?"
     assert asked == {
         "integration": ["R&D #1"],
         "q": [name[:200].strip()],

@@ -6,6 +6,7 @@
 const MOST_REMEMBERED = 200; // open rows
 const MOMENTS_FIRST = 8; // of a timeline; the rest comes on demand
 const NAMES_FIRST = 6; // of one of its events
+const WIDE = 40; // characters; a longer text may not make its column as wide as it likes
 const LONG = 300; // characters; a longer text gets a box of its own to scroll in
 const SVG = "http://www.w3.org/2000/svg";
 const ICONS = {
@@ -229,8 +230,16 @@ const BLOCKS = {
     rows.length > 0 && el("div", { class: "scroll", id: `scroll-${id}`, ...scrolls(rows.length > 6, `name-${id}`) },
       el("table", { role: "table", "aria-labelledby": `name-${id}` },
         el("thead", { role: "rowgroup" }, el("tr", { role: "row" }, columns.map((name) => el("th", { scope: "col", role: "columnheader" }, name)))),
-        el("tbody", { role: "rowgroup" }, rows.map((row) => el("tr", { role: "row" }, row.map((cell, index) => tableCell(index === 0, columns[index], cell)))))))),
+        el("tbody", { role: "rowgroup" }, rows.map((row) => el("tr", { role: "row" }, row.map((cell, index) => innerCell(index === 0, columns[index], cell)))))))),
 };
+// As lean as can be: there may be thousands.
+function innerCell(heads, label, cell) {
+  const { kind, text = cell, iso, title } = cell;
+  const drawn = kind === "time" ? el("time", { datetime: iso, title }, text) : cellOf(cell);
+  return el(heads ? "th" : "td", { scope: heads ? "row" : null, role: heads ? "rowheader" : "cell", "data-label": label },
+    text.length > WIDE ? el("div", { class: "value" }, drawn) : drawn);
+}
+
 const drawBlock = (block, id) => BLOCKS[block.kind]?.(block, id) ?? [];
 const blockName = (caption, id, tools) => el("div", { class: "name" }, el("p", { id: `name-${id}` }, caption), tools);
 const list = (items) => el("dl", { class: "facts" }, items.map(([label, cell]) => el("div", {}, el("dt", { dir: "auto" }, label), el("dd", {}, cellOf(cell)))));
