@@ -24,12 +24,14 @@ from builders import (
     an_unmatched_account,
     usernames,
 )
+from pyarrow import parquet
 from sqlalchemy import select
 
 import rollcall
 from data.home import Home
 from data.store import close_stores, open_store
 from data.tables import account_version, integration, snapshot, state_change, state_count
+from queries.export import FORMATS
 from rollcall import main
 
 DONE, REFUSED, USAGE = 0, 1, 2
@@ -174,6 +176,7 @@ def test_load_leaves_alone_what_others_still_write(home: Home, tmp_path: Path) -
         ["export", "--output", "x", "--state", "Sleeping"],
         ["export", "--output", "x", "--active", "maybe"],
         ["export", "--output", "x", "--sort", "password"],
+        ["export", "--output", "x", "--columns", "username_in_app,shoe"],
         ["export", "--output", "x", "--q", "caf\udce9"],  # café in Latin-1
         ["sample"],
         ["sample", "x", "--days", "0"],
@@ -370,7 +373,7 @@ def test_export_gives_the_list_that_the_page_would_show(
     assert capsys.readouterr().out == f"{path}: {len(found)} accounts.\n"
 
 
-@pytest.mark.parametrize("form", ["csv", "raw.csv", "xlsx"])
+@pytest.mark.parametrize("form", list(FORMATS))
 def test_export_writes_every_format(
     stocked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
 ) -> None:
@@ -379,8 +382,25 @@ def test_export_writes_every_format(
     assert run("export", "--format", form, "--output", path) == DONE
     if form == "xlsx":
         assert openpyxl.load_workbook(path).active.max_row == 5
+    elif form == "parquet":
+        assert parquet.read_table(path).num_rows == 4
+    elif form == "json":
+        assert len(json.loads(path.read_text())) == 4
     else:
         assert len(path.read_text().splitlines()) == 5
+    told = json.loads(path.with_name(f"{path.name}.about.json").read_text())
+    assert (told["file"], told["rows"], told["bytes"]) == (path.name, 4, path.stat().st_size)
+
+
+def test_export_writes_the_chosen_columns_and_nothing_beside_the_file_where_so_asked(
+    stocked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROLLCALL_HOME", str(stocked))
+    path = tmp_path / "users.csv"
+    options = ["--columns", "username_in_app,App access", "--columns", "account_id", "--no-about"]
+    assert run("export", "--format", "raw.csv", "--output", path, "--q", "dee", *options) == DONE
+    assert path.read_text() == '"Username in app","App access","Account ID"\n"dee","Owner","dee"\n'
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_export_to_a_folder_that_is_not_there_says_so(

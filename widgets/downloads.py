@@ -57,8 +57,9 @@ def _explain(wanted: Wanted) -> None:
         f"<p><strong>{escape(form.label)}</strong> – {escape(form.words)}</p>"
         for form in FORMATS.values()
     )
+    about_it = f'href="{_address(ABOUT, wanted)}" download style="color: inherit"'
     st.html(
-        f'{formats}<p><a href="{_address(ABOUT, wanted)}" download style="color: inherit">About this list</a> – '
+        f"{formats}<p><a {about_it}>About this list</a> – "
         "its filters, its snapshots and its count, to keep beside a file.</p>"
     )
 
