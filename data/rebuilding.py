@@ -57,6 +57,7 @@ def opened(home: Home, progress: Progress) -> Engine:
         log.warning(words)
         with _door(home, fcntl.LOCK_EX):
             close_store(url)
+            _refuse_to_lose(home)
             progress(0, len(archived(home)), words)
             fresh, _ = _made_anew(home, progress)
             close_store(url)
@@ -121,6 +122,26 @@ def _door(home: Home, way: int) -> Iterator[None]:
         except BlockingIOError as fault:
             raise StoreInUse("The store is being rebuilt by another process.") from fault
         yield
+
+
+def _refuse_to_lose(home: Home) -> None:
+    """Raises NotRebuilt where the old store tells of snapshots that the archive does not have."""
+    old = unchecked(home.database_url)
+    try:
+        with old.connect() as con:
+            lost = _moments(con).difference(map(_moment_named, archived(home)))
+    except (StoreFault, SQLAlchemyError):
+        return  # nobody can tell any more
+    finally:
+        old.dispose()
+        close_store(home.database_url)
+    if lost:
+        name, at = min(lost)
+        raise NotRebuilt(
+            f"The store is of another version, and {len(lost):,} of its snapshots have no file in "
+            f"the archive, {name} at {at:%Y-%m-%d %H:%M:%S} UTC among them. Put them back into "
+            f"{home.archive}, or go on without them: rollcall rebuild."
+        )
 
 
 def _keep_others_out(home: Home) -> str:

@@ -1,0 +1,627 @@
+"""What is left when a process is killed, the disk is full, or a file of the store is damaged."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime, timedelta
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from threading import Event, Thread
+from typing import NamedTuple
+
+import pytest
+from browsing import PATIENCE as PATIENCE_MS
+from browsing import Visit, served
+from builders import TODAY, YESTERDAY, a_snapshot_file, an_account, usernames
+from playwright.sync_api import expect
+from sqlalchemy import func, insert, select, text, update
+from streamlit.testing.v1 import AppTest
+
+import rollcall
+from data import current as current_module
+from data import keeping
+from data.current import State, current, state
+from data.home import Home
+from data.inbox import load_waiting
+from data.keeping import kept
+from data.loading import SnapshotFile, load
+from data.serving import server_of
+from data.store import NoRoom, StoreFault, StoreInterrupted, close_stores, layout, open_store
+from data.tables import integration, snapshot, state_count, unloaded
+from queries.filters import Filters
+from queries.users import count_accounts
+
+ROOT = Path(__file__).parent.parent
+DAY = timedelta(days=1)
+SECONDS_OF_KILLS = 30
+"""In the suite; by hand, hours are possible."""
+
+SNAPSHOTS = 12
+PATIENCE = 20  # seconds until something must have come about
+
+
+def until(condition: Callable[[], object]) -> None:
+    give_up = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < give_up, "it did not come about"
+        time.sleep(0.02)
+
+
+# ---- kill -9 ------------------------------------------------------------------------------------
+
+
+class Moment(NamedTuple):
+    """A snapshot: of which integration, and when."""
+
+    integration: str
+    at: datetime
+
+
+Told = dict[str, str]  # username → state
+
+
+def a_history(folder: Path, seed: int) -> dict[Moment, tuple[Path, Told]]:
+    """Files of two integrations in which accounts come, go and change."""
+    chance, written = random.Random(seed), {}
+    for name in ("figma", "slack"):
+        states = {f"user{n:03}": "Onboarded" for n in range(150)}
+        for day in range(SNAPSHOTS // 2):
+            for username in chance.sample(sorted(states), 20):
+                states[username] = chance.choice(["Onboarded", "Update failed", "Deleted"])
+            for username in chance.sample(sorted(states), 5):
+                del states[username]
+            states |= {f"new{day}-{n}": "Provisioning awaiting" for n in range(6)}
+            at = YESTERDAY + timedelta(hours=day)
+            rows = [an_account(who, state=how) for who, how in states.items()]
+            path = a_snapshot_file(folder, rows, integration=name, at=at)
+            written[Moment(name, at)] = path, dict(states)
+    return written
+
+
+def load_in_a_process(root: Path, paths: list[Path], silent: Path) -> None:
+    """`rollcall load`, as its process runs it."""
+    os.environ |= {"ROLLCALL_HOME": str(root), "ROLLCALL_NO_SAMPLE": "1"}
+    with silent.open("a") as log:
+        sys.stdout = sys.stderr = log
+        sys.exit(rollcall.main(["load", *map(str, paths)]))
+
+
+def loading(home: Home, paths: list[Path]) -> BaseProcess:
+    """A process of its own that loads; forked from one that has imported everything already."""
+    context = multiprocessing.get_context("forkserver")
+    process = context.Process(target=load_in_a_process, args=(home.root, paths, home.root / "log"))
+    process.start()
+    return process
+
+
+def what_is_loaded(home: Home, history: dict[Moment, tuple[Path, Told]]) -> set[Moment]:
+    """The snapshots of the store, each of which says exactly what its file says."""
+    if not (home.root / "rollcall.duckdb").exists():
+        return set()
+    with open_store(home.database_url).connect() as con:
+        named = snapshot.join(
+            integration, snapshot.c.integration_id == integration.c.integration_id
+        )
+        rows = select(integration.c.name, snapshot.c.taken_at, snapshot.c.accepted)
+        found = {Moment(*row[:2]): row.accepted for row in con.execute(rows.select_from(named))}
+        for moment, accepted in found.items():
+            _, told = history[moment]
+            assert accepted == len(told)
+            asked = {"integration": (moment.integration,), "as_of": moment.at}
+            assert sorted(usernames(con, **asked)) == sorted(told)
+            for how in set(told.values()):
+                wanted = Filters(**asked, state=(how,))
+                assert count_accounts(con, wanted) == list(told.values()).count(how)
+        counted = con.scalar(select(func.sum(state_count.c.accounts))) or 0
+        assert counted == sum(found.values())
+    close_stores()
+    return set(found)
+
+
+def kill_while_loading(
+    home: Home, folder: Path, chance: random.Random, seconds: float
+) -> list[int]:
+    """How many snapshots were in after each kill. A history that is whole makes way for another."""
+    seen, longest, seed = [], how_long_a_load_takes(home, folder), 0
+    history: dict[Moment, tuple[Path, Told]] = {}
+    give_up = time.monotonic() + seconds
+    while time.monotonic() < give_up:
+        if not history:
+            seed += 1
+            shutil.rmtree(folder, ignore_errors=True)
+            history = a_history(folder, seed)
+            loaded: set[Moment] = set()
+        paths = [path for moment, (path, _) in history.items() if moment not in loaded]
+        chance.shuffle(paths)
+        process = loading(home, paths)
+        process.join(chance.uniform(0, longest))
+        process.kill()
+        process.join()
+        loaded = what_is_loaded(home, history)
+        seen.append(len(loaded))
+        archived = {Moment(p.parent.name, moment_in(p)) for p in home.archive.glob("*/*")}
+        assert archived <= loaded, "a file left the inbox before it was in the store"
+        if len(loaded) == SNAPSHOTS or chance.random() < 0.2:
+            finish(home, history)
+            clear(home)
+            history = {}
+    return seen
+
+
+def how_long_a_load_takes(home: Home, folder: Path) -> float:
+    """Seconds; the first process starts the one that the others are forked from."""
+    history = a_history(folder, seed=0)
+    for _ in range(2):
+        start = time.monotonic()
+        finish(home, history)
+        took = time.monotonic() - start
+        clear(home)
+    return took
+
+
+def clear(home: Home) -> None:
+    close_stores()
+    for place in home.root.iterdir():
+        shutil.rmtree(place) if place.is_dir() else place.unlink()
+
+
+def moment_in(path: Path) -> datetime:
+    return datetime.strptime(path.name.split(".")[0], "%Y-%m-%dT%H-%M-%SZ")
+
+
+def finish(home: Home, history: dict[Moment, tuple[Path, Told]]) -> None:
+    """What was interrupted is taken up again, and ends as if nothing had happened."""
+    process = loading(home, [path for path, _ in history.values()])
+    process.join()
+    assert process.exitcode == 0, (home.root / "log").read_text()
+    assert what_is_loaded(home, history) == set(history)
+    assert len(list(home.archive.glob("*/*"))) == SNAPSHOTS
+    left = [p.name for p in home.inbox.rglob("*") if p.is_file() and not p.name.endswith(".part")]
+    assert left == []
+    log = (home.root / "log").read_text()
+    assert "Traceback" not in log
+    assert "made anew" not in log
+
+
+@pytest.fixture
+def forked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes are forked from one that has imported what they need."""
+    here = Path(__file__).parent
+    monkeypatch.setenv("PYTHONPATH", f"{here.parent}{os.pathsep}{here}")
+    multiprocessing.get_context("forkserver").set_forkserver_preload([Path(__file__).stem])
+
+
+def test_a_killed_load_leaves_every_snapshot_wholly_in_or_wholly_pending(
+    home: Home, tmp_path: Path, forked: None
+) -> None:
+    seen = kill_while_loading(home, tmp_path / "delivered", random.Random(), SECONDS_OF_KILLS)
+    assert set(seen) - {0, SNAPSHOTS}, "kills came in the middle"
+
+
+# ---- a full disk --------------------------------------------------------------------------------
+
+
+FULL_DISK = """if True:
+    import json, os, resource, sys, time
+    from pathlib import Path
+    from data.current import current, state
+    from data.home import here
+    from data.keeping import kept
+    from queries.filters import Filters
+    from queries.users import count_accounts
+
+    home, (first, second) = here(), map(Path, sys.argv[1:])
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def deliver(path):
+        target = home.inbox / path.parent.name / path.name
+        target.parent.mkdir(exist_ok=True)
+        path.rename(target)
+        os.utime(target, (0, 0))
+
+    def accounts():
+        with current(home).engine.connect() as con:
+            return count_accounts(con, Filters())
+
+    def until(condition):
+        give_up = time.monotonic() + 40
+        while not condition():
+            assert time.monotonic() < give_up, state(home)
+            time.sleep(0.02)
+
+    with kept(home, "http://here"):
+        deliver(first)
+        until(lambda: state(home).is_open and accounts())
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, most))
+        deliver(second)
+        until(lambda: state(home).words)
+        full = {"words": state(home).words, "accounts": accounts(),
+                "waits": [path.name for path in home.inbox.glob("*/*")]}
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+        until(lambda: accounts() == 400)
+        until(lambda: not state(home).words)
+    print(json.dumps(full))
+"""
+
+
+def test_a_full_disk_is_told_in_words_and_loading_goes_on_when_there_is_room(
+    home: Home, tmp_path: Path
+) -> None:
+    first, second = (
+        a_snapshot_file(tmp_path, [an_account(f"user{n:03}") for n in range(count)], at=at)
+        for at, count in ((YESTERDAY, 300), (TODAY, 400))
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, first, second],
+        cwd=Path(rollcall.__file__).parent,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    full = json.loads(ended.stdout)
+    assert f"figma/{second.name} could not be loaded and stays in the inbox" in full["words"]
+    assert "There is no room left on the disk" in full["words"]
+    assert full["accounts"] == 300
+    assert full["waits"] == [second.name]
+    assert listed(home, as_of=YESTERDAY) == [f"user{n:03}" for n in range(300)]
+
+
+def listed(home: Home, **asked: object) -> list[str]:
+    with open_store(home.database_url).connect() as con:
+        return usernames(con, **asked)
+
+
+def test_a_store_that_duckdb_gave_up_is_opened_anew(home: Home, tmp_path: Path) -> None:
+    """As after a checkpoint on a full disk: DuckDB then refuses every question, reads included."""
+    engine = open_store(home.database_url)
+    load(engine, SnapshotFile.placed(a_snapshot_file(tmp_path)))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with engine.connect() as reader:
+        reader.execute(select(snapshot))
+        reader.rollback()
+        resource.setrlimit(resource.RLIMIT_FSIZE, (16_384, hard))
+        try:
+            with pytest.raises(NoRoom), engine.connect() as con:
+                con.execute(text("CHECKPOINT"))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        with pytest.raises(StoreFault):
+            reader.execute(select(snapshot))
+        with pytest.raises(StoreInterrupted), engine.connect() as con:
+            open_store(home.database_url)
+    assert listed(home) == ["ada"]
+
+
+# ---- a damaged store ----------------------------------------------------------------------------
+
+
+def cut(file: Path) -> None:
+    os.truncate(file, file.stat().st_size // 2)
+
+
+def cut_a_little(file: Path) -> None:
+    os.truncate(file, file.stat().st_size - 1)
+
+
+def empty(file: Path) -> None:
+    os.truncate(file, 0)
+
+
+def zero(file: Path) -> None:
+    file.write_bytes(bytes(file.stat().st_size))
+
+
+def overwrite(file: Path) -> None:
+    file.write_text("to do: buy milk\n")
+
+
+def lose(file: Path) -> None:
+    file.unlink()
+
+
+def spoil_a_block(file: Path) -> None:
+    """It opens; some question to it fails."""
+    with file.open("r+b") as raw:
+        raw.seek(3 * 4096 + 1000)
+        raw.write(b"spoilt" * 100)
+
+
+def spoil_the_end(log: Path) -> None:
+    log.write_bytes(log.read_bytes()[:-300] + b"spoilt" * 50)
+
+
+@pytest.fixture
+def stocked(home: Home, tmp_path: Path) -> Home:
+    """A home with two snapshots, whose store is closed."""
+    for at, who in ((YESTERDAY, "ada"), (TODAY, "bob")):
+        path = a_snapshot_file(home.inbox, [an_account(who)], at=at)
+        os.utime(path, (0, 0))
+    load_waiting(open_store(home.database_url), home)
+    close_stores()
+    return home
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[State]:
+    """Every state that readers could have seen."""
+    states: list[State] = []
+
+    def tell(home: Home, how: State) -> None:
+        states.append(how)
+        real(home, how)
+
+    real = keeping.tell
+    monkeypatch.setattr(keeping, "tell", tell)
+    return states
+
+
+@contextmanager
+def an_app(home: Home) -> Iterator[None]:
+    """What a running app does to the store."""
+    with kept(home, "http://here"):
+        yield
+    current_module._told.clear()
+
+
+@pytest.mark.parametrize("damage", [cut, cut_a_little, empty, zero, overwrite])
+def test_the_app_makes_a_damaged_store_anew_and_keeps_the_damaged_file(
+    stocked: Home, told: list[State], damage: Callable[[Path], None]
+) -> None:
+    file = stocked.root / "rollcall.duckdb"
+    damage(file)
+    damaged = file.read_bytes()
+    with an_app(stocked):
+        until(lambda: state(stocked).is_open)
+        assert listed(stocked) == ["bob"]
+        assert listed(stocked, as_of=YESTERDAY) == ["ada"]
+    [aside] = stocked.root.glob("rollcall.duckdb.damaged-*")
+    assert aside.read_bytes() == damaged
+    seen = [(how.done, how.of) for how in told if how.phase == "rebuilding"]
+    assert seen == [(0, 2), (1, 2), (2, 2)]
+    [words] = {how.words for how in told if how.phase == "rebuilding"}
+    assert f"{file} is damaged" in words
+    assert "made anew from the archive; the file as it was is kept" in words
+
+
+def test_a_store_that_was_deleted_is_loaded_again_from_the_archive(
+    stocked: Home, told: list[State]
+) -> None:
+    lose(stocked.root / "rollcall.duckdb")
+    with an_app(stocked):
+        until(lambda: state(stocked).is_open)
+        assert listed(stocked, as_of=YESTERDAY) == ["ada"]
+    assert "snapshots that the archive has" in told[1].words
+
+
+def test_damage_that_a_question_brings_to_light_is_repaired_while_the_app_runs(
+    stocked: Home, told: list[State]
+) -> None:
+    spoil_a_block(stocked.root / "rollcall.duckdb")
+    with an_app(stocked):
+        until(lambda: state(stocked).is_open or told[-1].phase == "rebuilding")
+        with suppress(StoreFault):
+            listed(stocked)
+        until(lambda: list(stocked.root.glob("*.damaged-*")) and state(stocked).is_open)
+        assert listed(stocked, as_of=YESTERDAY) == ["ada"]
+
+
+def test_a_question_to_a_damaged_store_ends_in_words_on_the_page(stocked: Home) -> None:
+    spoil_a_block(stocked.root / "rollcall.duckdb")
+    shown = AppTest.from_file(ROOT / "pages" / "navigation.py", default_timeout=20).run()
+    assert not shown.exception
+    assert [title.value for title in shown.title] == ["The store cannot be opened"]
+    assert "rollcall.duckdb is damaged" in shown.text[0].value
+
+
+@pytest.mark.parametrize("damage", [cut, empty, zero, overwrite, lose, spoil_the_end])
+def test_what_a_damaged_log_has_lost_is_loaded_again_from_the_archive(
+    stocked: Home, tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
+    """The log has what was loaded since the last checkpoint; DuckDB drops what it cannot read."""
+    copy = tmp_path / "copy"
+    for at, who in ((TODAY + timedelta(days=1), "cy"), (TODAY + timedelta(days=2), "dee")):
+        os.utime(a_snapshot_file(stocked.inbox, [an_account(who)], at=at), (0, 0))
+    load_waiting(open_store(stocked.database_url), stocked)
+    shutil.copytree(stocked.root, copy)  # as if the process had been killed here
+    close_stores()
+    damage(copy / "rollcall.duckdb.wal")
+    revived = Home(copy)
+    with an_app(revived):
+        until(lambda: state(revived).is_open)
+        assert listed(revived) == ["dee"]
+        assert listed(revived, as_of=TODAY) == ["bob"]
+
+
+def test_files_of_the_archive_that_cannot_be_loaded_are_told_on_every_page(
+    stocked: Home, told: list[State]
+) -> None:
+    lose(stocked.root / "rollcall.duckdb")
+    broken = next(stocked.archive.glob("*/2026-11-22*"))
+    broken.write_text("[]")
+    with an_app(stocked):
+        until(lambda: state(stocked).is_open)
+        assert listed(stocked) == ["bob"]
+        assert "1 files of the archive cannot be loaded" in state(stocked).words
+        assert str(broken) in state(stocked).words
+
+
+# ---- a store of another version -----------------------------------------------------------------
+
+
+def of_another_number(home: Home) -> None:
+    with open_store(home.database_url).begin() as con:
+        con.execute(update(layout).values(number=layout.c.number + 1))
+
+
+def without_a_number(home: Home) -> None:
+    with open_store(home.database_url).begin() as con:
+        layout.drop(con)
+
+
+def without_a_column(home: Home) -> None:
+    with open_store(home.database_url).begin() as con:
+        con.execute(text("ALTER TABLE snapshot DROP COLUMN flagged"))
+
+
+@pytest.mark.parametrize("change", [of_another_number, without_a_number, without_a_column])
+def test_a_store_of_another_version_is_made_anew_with_what_no_file_says(
+    stocked: Home, change: Callable[[Home], None]
+) -> None:
+    noted = {"integration": "slack", "file_name": "x.csv", "verdict": "held", "reason": "why"}
+    with open_store(stocked.database_url).begin() as con:
+        con.execute(update(integration).values(departure_limit=0.5))
+        con.execute(insert(unloaded).values(**noted, found_at=TODAY))
+    change(stocked)
+    close_stores()
+    with an_app(stocked):
+        until(lambda: state(stocked).is_open)
+        assert listed(stocked, as_of=YESTERDAY) == ["ada"]
+        with open_store(stocked.database_url).connect() as con:
+            assert con.scalars(select(integration.c.departure_limit)).all() == [0.5]
+            assert con.scalars(select(unloaded.c.reason)).all() == ["why"]
+    assert len(list(stocked.root.glob("rollcall.duckdb.outdated-*"))) == 1
+
+
+def test_what_the_archive_does_not_have_is_not_lost_silently(
+    stocked: Home, told: list[State]
+) -> None:
+    shutil.rmtree(stocked.archive)
+    without_a_number(stocked)
+    close_stores()
+    with an_app(stocked):
+        until(lambda: state(stocked).phase == "failed")
+    assert "2 of its snapshots have no file in the archive" in told[-1].words
+    assert not list(stocked.root.glob("*.outdated-*"))
+
+
+# ---- two processes ------------------------------------------------------------------------------
+
+OTHER_APP = """if True:
+    import sys
+    from threading import Event
+    from data.home import here
+    from data.current import state
+    from data.keeping import kept
+
+    with kept(here(), "http://first:1"):
+        while not state(here()).is_open:
+            pass
+        print("ready", flush=True)
+        sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def other_app(stocked: Home) -> Iterator[subprocess.Popen[str]]:
+    """Another process that has the store of the home open."""
+    with subprocess.Popen(
+        [sys.executable, "-c", OTHER_APP],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "ready\n"
+        yield process
+        process.kill()
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, None])
+def test_a_second_app_says_who_has_the_store_and_takes_over(
+    stocked: Home, other_app: subprocess.Popen[str], end: signal.Signals | None
+) -> None:
+    with an_app(stocked):
+        until(lambda: state(stocked).phase == "in use")
+        how = state(stocked)
+        assert how.address == "http://first:1"
+        assert f"Another Rollcall (process {other_app.pid})" in how.words
+        with pytest.raises(StoreFault, match="Another Rollcall"):
+            current(stocked)
+        other_app.send_signal(end) if end else other_app.communicate("")
+        until(lambda: state(stocked).is_open)
+        assert listed(stocked) == ["bob"]
+        assert json.loads((stocked.root / "serving.json").read_text())["address"] == "http://here"
+    assert not (stocked.root / "serving.json").exists()
+
+
+def test_commands_say_which_app_has_the_store(
+    stocked: Home, other_app: subprocess.Popen[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for command in (["rebuild"], ["export", "--output", str(stocked.root / "x.csv")]):
+        assert rollcall.main(command) == 1
+        assert "is open in another process. Rollcall shows it at http://first:1." in (
+            capsys.readouterr().err
+        )
+
+
+@pytest.mark.parametrize("left", ['{"pid": 1', '{"pid": 99999999, "address": "x"}', "[]", ""])
+def test_what_a_killed_app_left_behind_misleads_nobody(stocked: Home, left: str) -> None:
+    (stocked.root / "serving.json").write_text(left)
+    assert server_of(stocked) is None
+
+
+# ---- readers ------------------------------------------------------------------------------------
+
+
+def test_readers_see_whole_snapshots_only_and_do_not_wait_for_a_load(
+    home: Home, tmp_path: Path
+) -> None:
+    engine, many = open_store(home.database_url), 20_000
+    files = [
+        a_snapshot_file(
+            tmp_path, [an_account(f"u{n}", state=how) for n in range(many)], at=TODAY + day * DAY
+        )
+        for day, how in enumerate(["Onboarded", "Update failed", "Onboarded"])
+    ]
+    load(engine, SnapshotFile.placed(files[0]))
+    seen: list[tuple[int, int]] = []
+    done = Event()
+
+    def read() -> None:
+        while not done.is_set():
+            with engine.connect() as con:
+                everybody = count_accounts(con, Filters())
+                seen.append((everybody, count_accounts(con, Filters(state=("Onboarded",)))))
+
+    readers = [Thread(target=read) for _ in range(2)]
+    for reader in readers:
+        reader.start()
+    for file in files[1:]:
+        before = len(seen)
+        load(engine, SnapshotFile.placed(file))
+        assert len(seen) > before + 5, "readers waited"
+    done.set()
+    for reader in readers:
+        reader.join()
+    assert set(seen) == {(many, many), (many, 0)}
+
+
+@pytest.mark.browser
+def test_two_browsers_show_what_is_loaded_meanwhile_without_a_reload(
+    tmp_path: Path, visit: Visit
+) -> None:
+    with served(tmp_path) as app:
+        readers = [visit(f"{app.url}/users", afresh=True) for _ in range(2)]
+        for reader in readers:
+            expect(reader.page.get_by_text("No snapshots yet")).to_be_visible(timeout=PATIENCE_MS)
+            reader.page.evaluate("window.sameDocument = true")
+        for day, count in enumerate((10, 12, 15)):
+            rows = [an_account(f"user{n:02}") for n in range(count)]
+            a_snapshot_file(app.home.inbox, rows, at=TODAY + day * DAY)
+            for reader in readers:
+                reader.sees(str(count))
+        assert all(reader.page.evaluate("window.sameDocument") for reader in readers)
