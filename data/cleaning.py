@@ -151,7 +151,8 @@ def filled(text: ColumnElement[Any]) -> ColumnElement[Any]:
 def unless_blank(text: ColumnElement[Any]) -> ColumnElement[Any]:
     """The text as `filled` gives it; NULL also where nobody would see anything of it."""
     bare = filled(text)
-    return case((func.trim(bare, UNSEEN) != "", bare))
+    starts_visibly = and_(bare >= "!", bare < "\x7f")  # as nearly all; a trim is far dearer
+    return case((starts_visibly, bare), (func.trim(bare, UNSEEN) != "", bare))
 
 
 def _person(cell: Cells) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
