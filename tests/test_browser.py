@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 import re
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import openpyxl
 import pytest
-from browsing import PATIENCE, ROOT, ColorScheme, Reader, Served, Visit, served
+from browsing import PATIENCE, ColorScheme, Reader, Served, Visit, served
 from dropped_files import HOSTILE, Delivered, deliver, hostile_accounts
 from openpyxl.cell import Cell
 from playwright.sync_api import (
@@ -86,19 +86,19 @@ def test_a_dropped_file_is_shown_without_a_reload(empty_app: Served, visit: Visi
     assert (empty_app.home.archive / "figma" / "2026-11-20T06-00-00Z.csv").exists()
 
 
-def test_a_second_app_on_the_same_home_ends_with_a_sentence(empty_app: Served) -> None:
-    environment = os.environ | {"ROLLCALL_HOME": str(empty_app.home.root), "PORT": "0"}
-    second = subprocess.run(
-        [sys.executable, ROOT / "app.py"],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-    assert second.returncode == 1
-    assert "is Rollcall running already?" in second.stderr
-    assert "Traceback" not in second.stderr
+def test_a_second_app_on_the_same_home_shows_where_the_first_is_and_takes_over(
+    tmp_path: Path, visit: Visit
+) -> None:
+    deliver(Home(tmp_path), PEOPLE[:3])
+    with served(tmp_path) as first, served(tmp_path) as second:
+        page = visit(f"{second.url}/users").page
+        expect(page.get_by_text("Another Rollcall")).to_be_visible(timeout=PATIENCE)
+        link = page.get_by_role("link", name="Go to the other Rollcall")
+        expect(link).to_have_attribute("href", first.url)
+        with pytest.raises(HTTPError, match="503"):
+            urlopen(f"{second.url}/export/users.csv")  # noqa: S310 - our own address
+        first.process.kill()
+        expect(page.get_by_role("button", name="Details of person00")).to_be_visible()
 
 
 def test_the_first_page_has_an_address(app: Served, visit: Visit) -> None:
@@ -143,17 +143,115 @@ def test_a_view_can_be_shared(app: Served, visit: Visit) -> None:
         each.lists([person.username for person in FAILED])
 
 
-def test_back_returns_to_the_view_before(app: Served, visit: Visit) -> None:
+def test_back_and_forward_go_through_every_filter_order_and_page(app: Served, visit: Visit) -> None:
+    reader = visit(f"{app.url}/users")
+    reader.sees("69")
+    steps = [("69", reader.asked())]
+
+    def stepped(count: str) -> None:
+        reader.sees(count)
+        expect(reader.page).not_to_have_url(before)
+        steps.append((count, reader.asked()))
+
+    before = reader.page.url
+    reader.choose("Integration", "figma")
+    stepped("60 of 69")
+    before = reader.page.url
+    reader.page.get_by_role("columnheader", name="Last updated").get_by_role("button").click()
+    stepped("60 of 69")
+    before = reader.page.url
+    reader.page.get_by_role("button", name="Page 2", exact=True).click()
+    stepped("60 of 69")
+    before = reader.page.url
+    reader.page.get_by_role("button", name="Failed", exact=True).click()
+    stepped("29 of 69")
+    before = reader.page.url
+    reader.page.get_by_role("searchbox", name="Search").fill("person4")
+    reader.page.keyboard.press("Enter")
+    stepped("4 of 69")
+    assert steps[3][1] == {"integration": ["figma"], "sort": ["last_updated"], "page": ["2"]}
+    for count, asked in steps[-2::-1]:
+        reader.page.go_back()
+        reader.sees(count)
+        assert reader.asked() == asked
+    expect(reader.page.get_by_role("searchbox", name="Search")).to_have_value("")
+    for count, asked in steps[1:]:
+        reader.page.go_forward()
+        reader.sees(count)
+        assert reader.asked() == asked
+    expect(reader.page.get_by_role("searchbox", name="Search")).to_have_value("person4")
+
+
+def test_back_from_another_page_returns_to_the_view_before(app: Served, visit: Visit) -> None:
     reader = visit(f"{app.url}/users?state=Deleted")
     reader.sees("20 of 69")
     reader.page.get_by_role("link", name="Health").click()
     expect(reader.page.get_by_role("heading", name="Integrations")).to_be_visible()
     reader.page.go_back()
-    expect(reader.page.get_by_role("table", name="Users")).to_be_visible()
-    if not reader.asked():  # Streamlit 1.67 sometimes enters the page without its filters, too
-        reader.page.go_back()
     reader.sees("20 of 69")
     assert reader.asked() == {"state": ["Deleted"]}
+
+
+def test_each_part_of_the_sentence_can_be_removed_from_the_keyboard(
+    app: Served, visit: Visit
+) -> None:
+    reader = visit(f"{app.url}/users?state=Update+failed&integration=figma&active=no")
+    reader.sees("20 of 69")
+    part = reader.page.get_by_role("button", name="Remove filter: not active", exact=True)
+    part.focus()
+    reader.page.keyboard.press("Enter")
+    expect(part).to_have_count(0)
+    reader.page.get_by_role("button", name="Remove filter: figma", exact=True).click()
+    reader.sees("29 of 69")
+    assert reader.asked() == {"state": ["Update failed"]}
+    reader.page.get_by_role("button", name="Clear all").click()
+    reader.sees("69")
+    assert reader.asked() == {}
+
+
+def test_an_open_filter_stays_open_while_its_counts_follow(app: Served, visit: Visit) -> None:
+    reader = visit(f"{app.url}/users?active=no")
+    reader.sees("20 of 69")
+    dialog = reader.opened("Provisioning state")
+    dialog.get_by_role("button", name="Update failed 20", exact=True).click()
+    reader.sees("20 of 69")
+    chosen = dialog.get_by_role("button", name="Update failed 20", exact=True)
+    expect(chosen).to_have_attribute("aria-pressed", "true")
+    dialog.get_by_role("button", name="All waiting", exact=True).click()
+    reader.sees("0 of 69")
+    expect(chosen).to_have_attribute("aria-pressed", "false")
+    expect(dialog.get_by_role("button", name="Onboarded 0", exact=True)).to_be_visible()
+
+
+def test_any_moment_can_be_chosen_and_left_again(app: Served, visit: Visit) -> None:
+    reader = visit(f"{app.url}/users?integration=figma")
+    reader.sees("60 of 69")
+    reader.opened("As of").get_by_role("button", name="Snapshot of 2026-01-01 06:00").click()
+    expect(reader.page.get_by_text("As of 2026-01-01 06:00 UTC")).to_be_visible()
+    assert reader.asked()["as_of"] == ["2026-01-01T06:00:00Z"]
+    reader.page.keyboard.press("Escape")
+    reader.page.get_by_role("button", name="Back to now").click()
+    expect(reader.page.get_by_text("As of 2026-01-01 06:00 UTC")).to_be_hidden()
+    assert reader.asked() == {"integration": ["figma"]}
+
+
+def test_on_a_phone_the_filters_fold_into_one_button(app: Served, visit: Visit) -> None:
+    reader = visit(f"{app.url}/users", width=420)
+    reader.sees("69")
+    filter_ = reader.page.get_by_role("button", name="Role", exact=True).first
+    expect(filter_).to_be_hidden()
+    reader.page.get_by_role("button", name="Filters").click()
+    expect(filter_).to_be_visible()
+    reader.choose("Active in app", "no")
+    reader.sees("20 of 69")
+
+
+def test_the_table_begins_high_on_the_page(app: Served, visit: Visit) -> None:
+    reader = visit(f"{app.url}/users?state=Update+failed&integration=figma&active=no")
+    reader.sees("20 of 69")
+    table = reader.page.get_by_role("table", name="Users").bounding_box()
+    assert table
+    assert table["y"] <= 300
 
 
 # ---- users: the table --------------------------------------------------------------------------
@@ -299,17 +397,19 @@ def test_hostile_names_are_shown_as_they_are(app: Served, visit: Visit) -> None:
 
 
 def test_hostile_roles_can_be_chosen_as_they_are(app: Served, visit: Visit) -> None:
-    reader = visit(f"{app.url}/users")
-    reader.sees("69")
-    for text in HOSTILE[:4]:
-        reader.page.get_by_label("Role", exact=True).first.click()
-        option = reader.page.get_by_role("option", name=text, exact=True)
-        expect(option).to_have_text(text)
-        assert reader.page.evaluate(CREATED) == []
-        option.click()
-        reader.page.keyboard.press("Escape")
-    reader.sees("4 of 69")
-    assert reader.asked()["role"] == list(HOSTILE[:4])
+    reader = visit(f"{app.url}/users?match=matched")
+    reader.sees("69 of 69")
+    reader.opened("Role")
+    dialog = reader.page.get_by_role("dialog", name="Role", exact=True)
+    expect(dialog.get_by_role("button", name=f"{HOSTILE[0]} 1", exact=True)).to_be_visible()
+    assert reader.page.evaluate(CREATED) == []
+    reader.page.keyboard.press("Escape")
+    reader.choose("Role", *HOSTILE[:3])
+    reader.sees("3 of 69")
+    assert reader.asked()["role"] == list(HOSTILE[:3])
+    expect(
+        reader.page.get_by_role("button", name=f"Remove filter: {HOSTILE[1]}", exact=True)
+    ).to_be_visible()
     assert reader.page.evaluate(CREATED) == []
 
 

@@ -1,0 +1,210 @@
+"""What the store promises when it is opened, and what DuckDB is not allowed to do."""
+
+from __future__ import annotations
+
+import re
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from builders import a_snapshot_file
+from sqlalchemy import Engine, func, insert, select, text
+from sqlalchemy.exc import DBAPIError
+
+import rollcall
+from data.home import Home
+from data.loading import SnapshotFile, load
+from data.store import (
+    LAYOUT,
+    StoreDamaged,
+    StoreInterrupted,
+    StoreInUse,
+    StoreTooNew,
+    StoreUnreachable,
+    close_store,
+    close_stores,
+    file_of,
+    layout,
+    open_store,
+)
+from data.tables import integration, snapshot
+
+ROOT = Path(rollcall.__file__).parent
+
+
+def setting(store: Engine, name: str) -> object:
+    with store.connect() as con:
+        return con.scalar(select(func.current_setting(name)))
+
+
+# ---- what DuckDB may do -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("statement", "words"),
+    [
+        ("INSTALL httpfs", "no access to the file"),
+        ("LOAD sqlite_scanner", "not found"),
+        ("SELECT * FROM read_csv('http://127.0.0.1:1/x.csv')", "requires the extension"),
+        ("SELECT * FROM 's3://bucket/x.parquet'", "requires the extension"),
+        ("ATTACH 'https://127.0.0.1:1/x.duckdb' AS other", "requires the extension"),
+        ("SELECT * FROM ROOT", "does not exist"),
+        ("SET memory_limit = '100GB'", "configuration has been locked"),
+        ("SET autoload_known_extensions = true", "configuration has been locked"),
+        ("SET GLOBAL TimeZone = 'America/New_York'", "configuration has been locked"),
+    ],
+)
+def test_nothing_is_fetched_nothing_foreign_is_run_and_nothing_can_be_set(
+    store: Engine, statement: str, words: str
+) -> None:
+    with store.connect() as con, pytest.raises(DBAPIError, match=words):
+        con.execute(text(statement))
+
+
+def test_memory_is_bounded_and_what_does_not_fit_goes_beside_the_store(
+    store: Engine, tmp_path: Path
+) -> None:
+    number, unit = re.fullmatch(r"([\d.]+) (\w+)", str(setting(store, "memory_limit"))).groups()
+    assert float(number) * {"MiB": 1, "GiB": 1024}[unit] <= 1024
+    assert setting(store, "temp_directory") == f"{tmp_path}/store.duckdb.tmp"
+
+
+def test_the_bound_can_be_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROLLCALL_MEMORY_LIMIT", "300MiB")
+    store = open_store(f"duckdb:///{tmp_path}/small.duckdb")
+    assert setting(store, "memory_limit") == "300.0 MiB"
+    close_stores()
+
+
+def test_a_store_in_memory_leaves_nothing_where_the_program_was_started() -> None:
+    store = open_store("duckdb:///:memory:")
+    assert not str(setting(store, "temp_directory")).startswith(".")
+    close_stores()
+
+
+def test_every_connection_speaks_utc(store: Engine) -> None:
+    with store.connect() as one, store.connect() as other:
+        for con in (one, other):
+            assert con.scalar(select(func.current_setting("TimeZone"))) == "UTC"
+
+
+# ---- opening ------------------------------------------------------------------------------------
+
+
+def test_a_new_store_has_its_number_and_keeps_it(store: Engine, tmp_path: Path) -> None:
+    with store.connect() as con:
+        assert con.scalars(select(layout.c.number)).all() == [LAYOUT]
+    close_stores()
+    with open_store(f"duckdb:///{tmp_path}/store.duckdb").connect() as con:
+        assert con.scalars(select(layout.c.number)).all() == [LAYOUT]
+
+
+def checksum(content: bytes) -> int:
+    """DuckDB's own, of whole words."""
+    result = 5381
+    for (word,) in struct.iter_unpack("<Q", content):
+        result ^= word * 0xBF58476D1CE4E5B9 % 2**64
+    return result
+
+
+def test_a_store_of_a_newer_duckdb_is_told_and_left_alone(tmp_path: Path) -> None:
+    url = f"duckdb:///{tmp_path}/newer.duckdb"
+    open_store(url)
+    close_store(url)
+    file = file_of(url)
+    assert file
+    header = bytearray(file.read_bytes()[8:4096])
+    header[4:12] = struct.pack("<Q", 9999)
+    written = struct.pack("<Q", checksum(header)) + header + file.read_bytes()[4096:]
+    file.write_bytes(written)
+    with pytest.raises(StoreTooNew, match=r"made by a newer DuckDB.*rollcall rebuild"):
+        open_store(url)
+    assert file.read_bytes() == written
+
+
+def test_where_no_store_can_be_made_it_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    for place, words in (("file/x.duckdb", "file"), ("folder", "folder cannot be opened")):
+        with pytest.raises(StoreUnreachable, match=words):
+            open_store(f"duckdb:///{tmp_path}/{place}")
+
+
+@pytest.mark.parametrize("command", [["rollcall.py", "rebuild"], ["app.py"]])
+def test_a_home_that_cannot_be_made_is_told_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("ROLLCALL_HOME", str(tmp_path / "file" / "home"))
+    ended = subprocess.run(
+        [sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 1
+    assert f"{tmp_path}/file" in ended.stderr
+    assert "Not a directory" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_store_in_use_is_told_with_the_process_that_has_it(home: Home) -> None:
+    script = "import sys; from data.store import *; open_store(sys.argv[1]); print(1, flush=True)"
+    with subprocess.Popen(
+        [sys.executable, "-c", f"{script}; sys.stdin.read()", home.database_url],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdout
+        process.stdout.readline()
+        with pytest.raises(StoreInUse, match="open in another process") as told:
+            open_store(home.database_url)
+        assert told.value.process == process.pid
+        process.kill()
+
+
+def test_a_store_is_not_opened_anew_before_its_last_reader_is_done(home: Home) -> None:
+    """DuckDB would hand out the old one, whatever file is there now."""
+    with open_store(home.database_url).connect() as reader:
+        close_store(home.database_url)
+        with pytest.raises(StoreInterrupted):
+            open_store(home.database_url)
+        assert reader.scalar(select(func.count()).select_from(integration)) == 0
+    open_store(home.database_url)
+
+
+def test_a_damaged_snapshot_file_is_no_damaged_store(home: Home, tmp_path: Path) -> None:
+    engine = open_store(home.database_url)
+    good = a_snapshot_file(tmp_path)
+    broken = good.with_suffix(".parquet")
+    broken.write_bytes(b"PAR1" + bytes(100) + b"PAR1")
+    with pytest.raises(Exception, match=r"cannot be read|damaged"):
+        load(engine, SnapshotFile.placed(broken))
+    assert open_store(home.database_url) is engine
+    load(engine, SnapshotFile.placed(good))
+
+
+def test_a_file_that_only_looks_too_short_is_read_and_used(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load(open_store(home.database_url), SnapshotFile.placed(a_snapshot_file(tmp_path)))
+    close_stores()
+    monkeypatch.setattr("data.store.FILE_HEADERS", 10**9)
+    with open_store(home.database_url).connect() as con:
+        assert con.scalar(select(func.count()).select_from(snapshot)) == 1
+
+
+def test_a_store_found_damaged_stays_so_until_it_is_closed(home: Home) -> None:
+    file = home.root / "rollcall.duckdb"
+    engine = open_store(home.database_url)
+    with engine.begin() as con:
+        rows = [{"integration_id": n, "name": f"app {n}"} for n in range(5000)]
+        con.execute(insert(integration), rows)
+    close_stores()
+    with file.open("r+b") as raw:
+        raw.seek(3 * 4096 + 1000)
+        raw.write(b"spoilt" * 100)
+    with pytest.raises(StoreDamaged), open_store(home.database_url).connect() as con:
+        con.execute(select(integration)).all()
+    with pytest.raises(StoreDamaged):
+        open_store(home.database_url)
