@@ -21,6 +21,7 @@ from data.current import state
 from data.home import here
 from data.keeping import kept
 from widgets.downloads import send_users
+from widgets.snapshots import send_rejected
 
 
 @asynccontextmanager
@@ -57,6 +58,7 @@ app = st.App(
         Route("/healthz", healthz),
         Route("/health", health),
         Route("/export/users.{form:path}", while_open(send_users)),
+        Route("/export/rejected.csv", while_open(send_rejected)),
     ],
 )
 

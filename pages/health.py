@@ -13,14 +13,17 @@ from queries.health import (
     newest_day,
     oldest_wait,
 )
+from queries.snapshots import unloaded_days
 from queries.users import integration_names
 from widgets import empty, health
 from widgets.figures import (
     failing_figure,
     failure_rate_figure,
+    marked,
     newly_failed_figure,
     state_counts_figure,
     state_mix_figure,
+    unloaded_in_words,
 )
 from widgets.filters import choose_integrations
 from widgets.store import reading
@@ -57,6 +60,9 @@ with reading() as con:
     newest = integrations_now(con, chosen)
     reasons = failure_reasons(con, chosen)
     wait = oldest_wait(con, chosen)
+    unloaded = unloaded_days(con, chosen, since, today + timedelta(days=days))
+
+not_counted = unloaded_in_words(unloaded)
 
 health.tiles(states, newest, wait, days)
 
@@ -70,26 +76,30 @@ with st.grid(2, min_column_width=400, gap="small"):
     health.chart(
         "State mix over time",
         "Settled accounts above; below them, those under way: a growing stack is a backlog.",
-        state_mix_figure(states),
+        marked(state_mix_figure(states), unloaded),
         key="state_mix",
+        besides=not_counted,
     )
     health.chart(
         "Newly failed per day",
         "Accounts that came into a failed state on the day: whether something is going wrong now.",
-        newly_failed_figure(outcomes.rename(columns={"failed": "accounts"})),
+        marked(newly_failed_figure(outcomes.rename(columns={"failed": "accounts"})), unloaded),
         key="newly_failed",
+        besides=not_counted,
     )
     health.chart(
         "Failing at the end of the day",
         "Accounts in a failed state: whether failures are cleared as fast as they come.",
-        failing_figure(health.failing_by_operation(states)),
+        marked(failing_figure(health.failing_by_operation(states)), unloaded),
         key="failing",
+        besides=not_counted,
     )
     health.chart(
         "Failure rate",
         "Of the jobs that ended on the day, the share that failed: failed / (failed + settled).",
-        failure_rate_figure(outcomes),
+        marked(failure_rate_figure(outcomes), unloaded),
         key="failure_rate",
+        besides=not_counted,
     )
     health.reasons(reasons)
 

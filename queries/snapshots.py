@@ -1,23 +1,160 @@
-"""What was loaded, one row per snapshot."""
+"""What was loaded, one row per snapshot; and what was delivered and is not loaded."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import Connection, func, select
+import pandas as pd
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Date,
+    Row,
+    case,
+    cast,
+    func,
+    select,
+    true,
+)
 
-from data.tables import snapshot
+from data.filing import MISPLACED
+from data.passport import DEPARTURE_LIMIT, Passport, passports
+from data.tables import integration, snapshot, unloaded
+
+PAGE_SIZE = 25
+"""Snapshots on one page of the list."""
+
+FILES_SHOWN = 10
+"""Held and refused files on one page of them."""
 
 
-def newest_load(con: Connection) -> tuple[int, datetime | None]:
-    """How many snapshots there are, and when the last one was loaded (naive UTC)."""
-    return tuple(  # type: ignore[return-value]
-        con.execute(
-            select(func.count(), func.max(snapshot.c.loaded_at)).select_from(snapshot)
-        ).one()
-    )
+def newest_load(con: Connection) -> tuple[int, datetime | None, int, datetime | None]:
+    """How many snapshots there are and when the last one was loaded (naive UTC).
+
+    Then the same of the files that were held or refused.
+    """
+    loaded = select(func.count(), func.max(snapshot.c.loaded_at)).select_from(snapshot)
+    aside = select(func.count(), func.max(unloaded.c.found_at)).select_from(unloaded)
+    return tuple(con.execute(loaded).one()) + tuple(con.execute(aside).one())  # type: ignore[return-value]
 
 
 def newest_taken_at(con: Connection) -> datetime | None:
     """When the newest snapshot of any integration was taken (naive UTC); None without any."""
     return con.scalar(select(func.max(snapshot.c.taken_at)))
+
+
+# ---- loaded --------------------------------------------------------------------------------------
+
+
+def count_snapshots(con: Connection, integrations: Sequence[str]) -> int:
+    """How many snapshots of the integrations are loaded; of all where none is named."""
+    chosen = select(func.count()).select_from(snapshot.join(integration, _belongs()))
+    return con.scalar(chosen.where(_named(integrations))) or 0
+
+
+def page_of_snapshots(con: Connection, integrations: Sequence[str], page: int) -> list[Passport]:
+    """One passport per snapshot of one page, newest first."""
+    return passports(
+        con, _named(integrations), limit=PAGE_SIZE, offset=max(0, page - 1) * PAGE_SIZE
+    )
+
+
+def snapshot_at(con: Connection, name: str, taken_at: datetime) -> Passport | None:
+    """The passport of one integration's snapshot of a moment."""
+    found = passports(con, integration.c.name == name, snapshot.c.taken_at == taken_at)
+    return found[0] if found else None
+
+
+def departure_limits(con: Connection) -> dict[str, float]:
+    """Integration → the share of its accounts that may leave at once, by name."""
+    limit = func.coalesce(integration.c.departure_limit, DEPARTURE_LIMIT)
+    listed = select(integration.c.name, limit).order_by(func.lower(integration.c.name))
+    return {row[0]: row[1] for row in con.execute(listed)}
+
+
+# ---- not loaded ----------------------------------------------------------------------------------
+
+
+class Outcome(NamedTuple):
+    """What became of a delivered file, as far as the store knows."""
+
+    state: Literal["loaded", "held", "refused", "not yet"]
+    words: str = ""
+
+
+def outcome_of(
+    con: Connection, name: str, taken_at: datetime, sha256: str, *, since: datetime
+) -> Outcome:
+    """What became of the file of one integration, moment and content, delivered at `since`."""
+    loaded = (
+        select(snapshot.c.accepted)
+        .join(integration, _belongs())
+        .where(
+            integration.c.name == name,
+            snapshot.c.taken_at == taken_at,
+            snapshot.c.sha256 == sha256,
+        )
+    )
+    accounts = con.scalar(loaded)
+    if accounts is not None:
+        return Outcome("loaded", f"{accounts:,} accounts")
+    file = unloaded.c
+    aside = con.execute(
+        select(file.verdict, file.reason)
+        .where(file.integration == name, file.taken_at == taken_at, file.found_at >= since)
+        .order_by(file.found_at.desc())
+    ).first()
+    return Outcome(aside.verdict, aside.reason) if aside else Outcome("not yet")
+
+
+def count_unloaded(con: Connection) -> dict[str, int]:
+    """Verdict → how many files were so set aside, and wait for a person."""
+    counted = select(unloaded.c.verdict, func.count()).group_by(unloaded.c.verdict)
+    return {row[0]: row[1] for row in con.execute(counted)}
+
+
+def unloaded_files(con: Connection, page: int) -> Sequence[Row[Any]]:
+    """One row per held or refused file of one page: the held ones first, then the newest."""
+    file = unloaded.c
+    return con.execute(
+        select(unloaded)
+        .order_by(
+            case((file.verdict == "held", 0), else_=1),
+            file.found_at.desc(),
+            file.integration,
+            file.file_name,
+        )
+        .limit(FILES_SHOWN)
+        .offset(max(0, page - 1) * FILES_SHOWN)
+    ).all()
+
+
+def unloaded_days(
+    con: Connection, integrations: Sequence[str], since: date, until: date
+) -> pd.DataFrame:
+    """One row per day, integration and verdict: [day, integration, verdict, files].
+
+    The day is the snapshot's. Where the file does not say it, or says one that had not come yet,
+    it is the day on which the file was found.
+    """
+    file = unloaded.c
+    day = cast(func.least(func.coalesce(file.taken_at, file.found_at), file.found_at), Date)
+    named = file.integration.in_(integrations) if integrations else true()
+    found = con.execute(
+        select(day.label("day"), file.integration, file.verdict, func.count().label("files"))
+        .where(named, file.integration != MISPLACED, day >= since, day <= until)
+        .group_by(day, file.integration, file.verdict)
+        .order_by(day, file.integration, file.verdict)
+    )
+    return pd.DataFrame(found.all(), columns=list(found.keys()))
+
+
+def _belongs() -> ColumnElement[bool]:
+    return integration.c.integration_id == snapshot.c.integration_id
+
+
+def _named(integrations: Sequence[str]) -> ColumnElement[bool]:
+    """All integrations where none is named."""
+    return integration.c.name.in_(integrations) if integrations else true()

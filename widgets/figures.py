@@ -7,6 +7,7 @@ open here (text, grid, hover) for light or dark. A mark's `customdata` says what
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from html import escape
 from typing import Any
 
 import pandas as pd
@@ -18,6 +19,7 @@ from data.states import OPERATIONS, STATE_BY_NAME, STATES, state_names
 TONES = {"failed": "#D4471C", "working": "#3F86D0", "waiting": "#B08000", "settled": "#808790"}
 OPERATION_COLOURS = {"provision": "#0B9550", "update": "#7757F7", "delete": "#B0588D"}
 PATTERNS = {"working": ".", "waiting": "/", "update": "/", "delete": "x"}
+QUIET = "#A8791B"  # of what is not in a trend
 DASHES = {"update": "dash", "delete": "dot", "Deleted": "dash", "Unrecognised": "dot"}
 NO_SNAPSHOT = {"name": "No snapshot", "fillcolor": "#80808030", "line_width": 0, "layer": "below"}
 # No mode bar: it would lie over the legend, and nothing here is zoomed or drawn on.
@@ -33,6 +35,8 @@ LOOK: dict[str, Any] = {
     "xaxis": {"fixedrange": True, "showgrid": False, "zeroline": False, "automargin": True},
     "yaxis": {"fixedrange": True, "zeroline": False, "automargin": True},
 }
+UNLOADED = "unloaded"
+"""In the meaning of a mark: files of the day that were held or refused."""
 DAY = pd.Timedelta(days=1)
 
 
@@ -129,6 +133,75 @@ def failure_rate_figure(daily: pd.DataFrame) -> go.Figure:
     rates = _per_day(daily, "operation", "rate", OPERATIONS)
     lines = _per_operation(_line, rates, lambda rate, o: f"{rate:.1%} of {o} jobs failed")
     return _figure(lines, rates).update_yaxes(tickformat=".0%", rangemode="tozero", nticks=6)
+
+
+def marked(figure: go.Figure, unloaded: pd.DataFrame) -> go.Figure:
+    """The figure with a quiet mark on each day of which a file was held or refused, so that the
+    day is not taken for what it seems. One row per day, integration and verdict
+    [day, integration, verdict]; a click means [day, UNLOADED].
+    """
+    if unloaded.empty:
+        return figure
+    if not figure.data:
+        words = escape(unloaded_in_words(unloaded), quote=False)
+        return figure.for_each_annotation(lambda note: note.update(text=f"{note.text}<br>{words}"))
+    days = pd.to_datetime(pd.Series(sorted(set(unloaded["day"]))))
+    _reach(figure, days.iloc[-1])
+    figure.add_trace(_unloaded_marks(unloaded, days))
+    over = "y2" if "yaxis2" in figure.layout else "y"
+    figure.update_layout(yaxis9={"overlaying": over, "range": [0, 1], "visible": False})
+    figure.update_layout(yaxis9_fixedrange=True)
+    for day in days:
+        where = {"x0": day, "x1": day, "y0": 0, "y1": 1, "yref": "paper", "layer": "below"}
+        figure.add_shape(type="line", line={"color": QUIET, "width": 1, "dash": "dot"}, **where)
+    return figure
+
+
+def unloaded_in_words(unloaded: pd.DataFrame, *, most: int = 5) -> str:
+    """Which files are not in a trend: the newest days, as text."""
+    days = sorted(set(unloaded["day"]), reverse=True)
+    told = [
+        f"{day:%-d %b %Y} ({', '.join(_verdicts(unloaded[unloaded['day'] == day]))})"
+        for day in days
+    ]
+    more = f" and {len(told) - most:,} more days" if len(told) > most else ""
+    return f"Held or refused, and not counted: {', '.join(told[:most])}{more}." if told else ""
+
+
+def _unloaded_marks(unloaded: pd.DataFrame, days: pd.Series) -> go.Scatter:
+    when = pd.to_datetime(unloaded["day"])
+    by_day = {day: _verdicts(unloaded[when == day]) for day in days}
+    names = [f"{day:%Y-%m-%d}" for day in days]
+    return go.Scatter(
+        name="Held or refused",
+        mode="markers",
+        x=names,
+        y=[0.97] * len(names),
+        yaxis="y9",
+        marker={"symbol": "triangle-down", "size": 9, "color": QUIET, "opacity": 1},
+        customdata=[[name, UNLOADED] for name in names],
+        hovertext=[escape("; ".join(by_day[day]), quote=False) for day in days],
+        hovertemplate="%{x|%-d %b %Y}: %{hovertext}<extra></extra>",
+        unselected={"marker": {"opacity": 1}},
+        legendrank=3000,
+        cliponaxis=False,
+    )
+
+
+def _verdicts(rows: pd.DataFrame, most: int = 6) -> list[str]:
+    """`figma held`, one per integration and verdict of a day; of many, the first."""
+    told = [f"{name} {verdict}" for name, verdict in rows[["integration", "verdict"]].values]
+    return told[:most] + ([f"{len(told) - most:,} more"] if len(told) > most else [])
+
+
+def _reach(figure: go.Figure, day: pd.Timestamp) -> None:
+    """Let the days go on to this one; what is added has no snapshot."""
+    start, end = (pd.Timestamp(edge) for edge in figure.layout.xaxis.range)
+    known = any(shape.name == NO_SNAPSHOT["name"] for shape in figure.layout.shapes)
+    if day + DAY / 2 > end:
+        where = {"x0": end, "x1": day + DAY / 2, "y0": 0, "y1": 1, "yref": "paper"}
+        figure.add_shape(**NO_SNAPSHOT, **where, legendrank=2000, showlegend=not known)
+        figure.update_xaxes(range=[start, day + DAY / 2])
 
 
 def _per_day(daily: pd.DataFrame, column: str, value: str, names: Sequence[str]) -> pd.DataFrame:

@@ -12,7 +12,7 @@ import streamlit as st
 
 from data.states import FAILED, OPERATIONS, STATE_BY_NAME, WAITING
 from queries.filters import Filters
-from widgets.figures import PLOTLY_CONFIG
+from widgets.figures import PLOTLY_CONFIG, UNLOADED
 from widgets.filters import open_users
 
 
@@ -74,8 +74,11 @@ def _age(since: datetime | None) -> str:
     return f"{minutes // 60} h" if minutes < 48 * 60 else f"{minutes // 1440:,} days"
 
 
-def chart(title: str, words: str, figure: go.Figure, *, key: str) -> None:
-    """A figure under its title and one sentence; a click on a mark opens its accounts."""
+def chart(title: str, words: str, figure: go.Figure, *, key: str, besides: str = "") -> None:
+    """A figure under its title and one sentence; a click on a mark opens its accounts.
+
+    `besides` is said to those who do not see it.
+    """
     with st.container(border=True, key=f"card_{key}"):
         st.subheader(title, anchor=False)
         st.caption(words)
@@ -86,9 +89,11 @@ def chart(title: str, words: str, figure: go.Figure, *, key: str) -> None:
             config=PLOTLY_CONFIG,
             on_select="rerun",
             selection_mode="points",
-            alt=f"{title}. {words}",
+            alt=f"{title}. {words} {besides}".strip(),
         )
     points = event.selection.points
+    if points and UNLOADED in points[0]["customdata"]:
+        st.switch_page("snapshots.py")
     if points:
         open_users(meant_by(points[0]["customdata"]))
 

@@ -1,0 +1,106 @@
+"""What was loaded and how good it was; what waits for a person; and how more gets in."""
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from queries.rejected import rejected_rows
+from queries.snapshots import (
+    PAGE_SIZE,
+    count_snapshots,
+    departure_limits,
+    page_of_snapshots,
+    snapshot_at,
+)
+from queries.users import integration_names
+from widgets import empty, set_aside, snapshots, uploads
+from widgets.filters import choose_integrations, go
+from widgets.store import now, reading
+from widgets.users_table import Block, users_table
+
+is_sample = now().is_sample
+asked = snapshots.asked_snapshot()
+with reading() as con:
+    integrations = integration_names(con)
+    is_empty = not count_snapshots(con, ())
+    one = snapshot_at(con, *asked) if asked else None
+
+st.title("Snapshots")
+
+
+def table(passports: Sequence, *, key: str) -> None:
+    """A row per snapshot; each opens its passport."""
+
+    def panels(ids: Sequence[str]) -> dict[str, list[Block]]:
+        opened = [p for p in passports if snapshots.id_of(p) in ids]
+        with reading() as con:
+            return {
+                snapshots.id_of(p): snapshots.panel(
+                    p,
+                    rejected_rows(con, p.integration, p.taken_at, limit=snapshots.REJECTED_SHOWN),
+                )
+                for p in opened
+            }
+
+    users_table(
+        [snapshots.table_row(p) for p in passports],
+        columns=snapshots.COLUMNS,
+        sort="",
+        descending=False,
+        details=panels,
+        on_sort=lambda _: None,
+        caption="Snapshots",
+        empty="No snapshots of these integrations.",
+        key=key,
+    )
+
+
+def page_of(text: str) -> int:
+    """The page that an address names; the first for anything that is none."""
+    return max(1, int(text)) if text.isascii() and text.isdecimal() and len(text) < 10 else 1
+
+
+@st.fragment
+def list_of_snapshots(chosen: Sequence[str]) -> None:
+    """The newest first, a page at a time."""
+    with reading() as con:
+        found = count_snapshots(con, chosen)
+        pages = max(1, -(-found // PAGE_SIZE))
+        page = min(page_of(st.query_params.get("page", "")), pages)
+        passports = page_of_snapshots(con, chosen, page)
+    st.text(f"{found:,} snapshots, the newest first" + (" · sample data" if is_sample else ""))
+    table(passports, key="snapshots")
+    if pages > 1:
+        st.session_state["page"] = page
+        st.pagination(pages, key="page", on_change=lambda: go(page=str(st.session_state["page"])))
+
+
+if asked:
+    if st.button("All snapshots", icon=":material/arrow_back:", type="tertiary", key="all"):
+        st.query_params.clear()
+        st.rerun()
+    if one:
+        snapshots.act_on(one, is_sample=is_sample)
+        st.session_state.setdefault("snapshot", {"open": [snapshots.id_of(one)]})
+        table([one], key="snapshot")
+        if not is_sample:
+            with st.expander("Replace it by another file", key="replace"):
+                uploads.upload(integrations, of=(one.integration, one.taken_at))
+            uploads.follow()
+    else:
+        st.text("There is no such snapshot, or not any more.")
+    st.stop()
+
+set_aside.needs_a_person()
+uploads.upload(integrations)
+uploads.follow()
+if is_empty:
+    empty.no_snapshots()
+    st.stop()
+
+st.subheader("Loaded", anchor=False)
+chosen = choose_integrations(integrations)
+list_of_snapshots(chosen)
+if not is_sample:
+    with reading() as con:
+        snapshots.set_limits(departure_limits(con), chosen)
