@@ -6,20 +6,25 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
-    CTE,
+    ColumnElement,
     Connection,
     FromClause,
     Row,
     Select,
+    Subquery,
+    Table,
     case,
     func,
     literal,
+    or_,
     select,
     union_all,
 )
 
 from data.tables import FOREVER, account, account_version, integration
-from queries.filters import Filters, accounts
+from queries.filters import Filters
+from queries.found_first import found_first
+from queries.users import accounts_where, accounts_with
 
 MOST_VERSIONS = 1_000
 """Of one account; older ones are counted, but not fetched."""
@@ -62,13 +67,22 @@ def details_of(
     con: Connection, filters: Filters, account_keys: Sequence[int]
 ) -> Sequence[Row[Any]]:
     """One row per account: role details, attributes, flags, and what the table shows besides."""
-    rows = accounts(filters)
+    rows = accounts_with(filters, account_keys)
+    identity = _rows_of(account, account_keys)
     return con.execute(
-        select(rows, integration.c.name.label("integration"), account.c.account_id)
+        select(rows, integration.c.name.label("integration"), identity.c.account_id)
         .join_from(rows, integration, integration.c.integration_id == rows.c.integration_id)
-        .join(account, account.c.account_key == rows.c.account_key)
-        .where(rows.c.account_key.in_(account_keys))
+        .join(identity, identity.c.account_key == rows.c.account_key)
     ).all()
+
+
+def _rows_of(table: Table, account_keys: Sequence[int]) -> Subquery:
+    """The rows of a table that are of the accounts."""
+    return (
+        select(table)
+        .where(found_first(table, lambda rows: rows.c.account_key.in_(account_keys)))
+        .subquery()
+    )
 
 
 def history_of(
@@ -78,11 +92,7 @@ def history_of(
 
     What held then had no end yet. At most MOST_VERSIONS of each account, the newest.
     """
-    version = account_version.c
-    told = account_version.select().where(version.account_key.in_(account_keys))
-    if filters.as_of is not None:
-        told = told.where(version.valid_from <= filters.as_of)
-    whole = told.subquery("whole")
+    whole = _rows_of(account_version, account_keys)
     until = whole.c.valid_to
     if filters.as_of is not None:
         until = case((until > filters.as_of, literal(FOREVER)), else_=until).label("valid_to")
@@ -93,7 +103,10 @@ def history_of(
         until,
         func.row_number().over(partition_by=of_one, order_by=whole.c.valid_from).label("number"),
         func.count().over(partition_by=of_one).label("found"),
-    ).subquery("numbered")
+    )
+    if filters.as_of is not None:
+        numbered = numbered.where(whole.c.valid_from <= filters.as_of)
+    numbered = numbered.subquery("numbered")
     return con.execute(
         select(numbered)
         .where(numbered.c.number > numbered.c.found - MOST_VERSIONS)
@@ -107,12 +120,11 @@ def others_of(con: Connection, filters: Filters, account_keys: Sequence[int]) ->
     The same person is who has the same upstream ID, else the same e-mail, in any case;
     `same_id` says which. At most MOST_OTHERS for each account.
     """
-    rows = accounts(filters)
-    asked = (
-        select(rows.c.account_key, rows.c.upstream_user_id, rows.c.user_email)
-        .where(rows.c.account_key.in_(account_keys))
-        .cte("asked")
-    )
+    asked = accounts_with(filters, account_keys)
+    told = con.execute(select(asked.c.upstream_user_id, asked.c.user_email)).all()
+    ids = {row.upstream_user_id for row in told} - {None}
+    emails = {row.user_email.lower() for row in told if row.user_email}
+    rows = accounts_where(filters, lambda rows: _is_of(rows, ids, emails))
     same = union_all(_with_same_id(asked, rows), _with_same_email(asked, rows)).subquery("same")
     order = (integration.c.name, same.c.username_in_app, same.c.other_key)
     of_one = same.c.account_key
@@ -133,13 +145,17 @@ def others_of(con: Connection, filters: Filters, account_keys: Sequence[int]) ->
     ).all()
 
 
-def _with_same_id(asked: CTE, rows: FromClause) -> Select[Any]:
+def _is_of(rows: FromClause, ids: set[str], emails: set[str]) -> ColumnElement[bool]:
+    return or_(rows.c.upstream_user_id.in_(ids), func.lower(rows.c.user_email).in_(emails))
+
+
+def _with_same_id(asked: FromClause, rows: FromClause) -> Select[Any]:
     return _other(asked, rows, same_id=True).where(
         rows.c.upstream_user_id == asked.c.upstream_user_id
     )
 
 
-def _with_same_email(asked: CTE, rows: FromClause) -> Select[Any]:
+def _with_same_email(asked: FromClause, rows: FromClause) -> Select[Any]:
     return _other(asked, rows, same_id=False).where(
         func.lower(rows.c.user_email) == func.lower(asked.c.user_email),
         rows.c.upstream_user_id.is_distinct_from(asked.c.upstream_user_id)
@@ -147,7 +163,7 @@ def _with_same_email(asked: CTE, rows: FromClause) -> Select[Any]:
     )
 
 
-def _other(asked: CTE, rows: FromClause, *, same_id: bool) -> Select[Any]:
+def _other(asked: FromClause, rows: FromClause, *, same_id: bool) -> Select[Any]:
     shown = ("username_in_app", "provisioning_state", "active_in_app", "integration_id")
     return select(
         asked.c.account_key,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -93,14 +93,21 @@ def page_of_accounts(
 
 def accounts_with(filters: Filters, account_keys: Sequence[int]) -> FromClause:
     """One row per account with such a key that is there at the moment; for a few of them."""
+    return accounts_where(filters, lambda rows: rows.c.account_key.in_(account_keys))
+
+
+def accounts_where(
+    filters: Filters, condition: Callable[[FromClause], ColumnElement[bool]]
+) -> FromClause:
+    """One row per account that is there at the moment and fulfils what few of them do."""
     at = filters.as_of
     table = account_current if at is None else account_version
 
     def those(rows: FromClause) -> ColumnElement[bool]:
-        known = rows.c.account_key.in_(account_keys)
-        return known if at is None else and_(known, rows.c.valid_from <= at, rows.c.valid_to > at)
+        asked = condition(rows)
+        return asked if at is None else and_(asked, rows.c.valid_from <= at, rows.c.valid_to > at)
 
-    return select(table).where(found_first(table, those)).subquery("accounts")
+    return select(table).where(found_first(table, those)).subquery()
 
 
 @lru_cache(maxsize=8)
