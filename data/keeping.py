@@ -44,8 +44,10 @@ def _keep(home: Home, address: str, stop: Event) -> None:
             keeper.look()
         except StoreInUse as fault:
             tell(home, in_use(home, fault))
-        except (StoreFault, OSError) as fault:
+        except StoreFault as fault:
             tell(home, State("failed", str(fault)))
+        except OSError as fault:  # a folder that is read-only, a full disk
+            tell(home, State("failed", f"{fault.filename or home.root}: {fault.strerror}."))
         except Exception:
             log.exception("The store cannot be kept.")
             tell(home, State("failed", "Something went wrong; the log tells what."))

@@ -298,10 +298,16 @@ def _fault_of(file: Path, said: str) -> StoreFault | None:
             )
         return StoreOutdated(f"{file} was made by an older DuckDB.")
     if _speaks_of_damage(file, said):
-        return StoreDamaged(f"{file} is damaged. DuckDB says: “{said.splitlines()[0]}”.")
+        return StoreDamaged(f"{file} is damaged. DuckDB says: “{_shortened(said, file)}”.")
     if f'"{file}"' in said and said.startswith("IO Error"):
-        return StoreUnreachable(f"{file} cannot be opened. DuckDB says: “{said.splitlines()[0]}”.")
+        return StoreUnreachable(
+            f"{file} cannot be opened. DuckDB says: “{_shortened(said, file)}”."
+        )
     return None
+
+
+def _shortened(said: str, file: Path) -> str:
+    return said.splitlines()[0].removeprefix("IO Error: ").replace(str(file), file.name)
 
 
 def _speaks_of_damage(file: Path, said: str) -> bool:
