@@ -73,9 +73,8 @@ def _of_a_kind(con: Connection, filters: Filters, kind: Filter) -> list[Choice]:
     rows, others = _others(filters, kind.name)
     assert kind.counted_by  # noqa: S101 - asked for only where it is there
     value = kind.counted_by(rows).label("value")
-    found = dict(
-        con.execute(select(value, func.count()).where(others).group_by(value)).tuples().all()
-    )
+    counted = select(value, func.count().label("accounts")).where(others).group_by(value)
+    found = {row.value: row.accounts for row in con.execute(counted)}
     chosen = filters.values(kind.name)
     return [
         Choice(name, found.get(name, 0))

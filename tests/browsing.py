@@ -169,11 +169,21 @@ class Reader:
         words = re.compile(rf"^{count} accounts$")
         expect(self.page.get_by_text(words)).to_be_visible(timeout=PATIENCE)
 
-    def choose(self, label: str, option: str) -> None:
-        """A list that is opened while the page is still being drawn anew takes no click."""
+    def opened(self, label: str) -> Locator:
+        """What a filter's button opens; while the page is being drawn anew it takes no click."""
         self.page.locator("[data-test-script-state=notRunning]").wait_for()
-        self.page.get_by_label(label, exact=True).first.click()
-        self.page.get_by_role("option", name=option, exact=True).click()
+        self.page.get_by_role("button", name=label, exact=True).first.click()
+        return self.page.get_by_role("dialog", name=label, exact=True)
+
+    def choose(self, label: str, *options: str) -> None:
+        """Choices of a filter, each beside its count."""
+        dialog = self.opened(label)
+        for option in options:
+            words = re.compile(rf"^{re.escape(option)} [\d,]+$", re.IGNORECASE)
+            dialog.locator("button").filter(has_text=words).click()
+            self.page.locator("[data-test-script-state=notRunning]").wait_for()
+        self.page.keyboard.press("Escape")
+        expect(dialog).to_be_hidden()
 
     def asked(self) -> dict[str, list[str]]:
         return parse_qs(urlsplit(self.page.url).query)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, get_args
 
 import pytest
@@ -12,19 +12,34 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Connection
 
-from data.states import STATE_BY_NAME, STATE_NAMES
-from queries.filters import LONGEST_SEARCH, Active, Filters, Match
+from data.states import STATE_BY_NAME, STATE_NAMES, WAITING
+from queries.filters import (
+    FILTERS as ALL,
+)
+from queries.filters import (
+    LONGEST_SEARCH,
+    PARAMS,
+    Active,
+    Filters,
+    Match,
+    ignored,
+    in_words,
+)
 from queries.users import count_accounts
 
-WORDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
+WORDS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=20)
+NAMES = st.lists(WORDS.filter(str.strip), max_size=3, unique=True).map(tuple)
 FILTERS = st.builds(
     Filters,
-    integration=st.lists(WORDS, max_size=3).map(tuple),
-    state=st.lists(st.sampled_from(list(STATE_BY_NAME)), max_size=3).map(tuple),
-    role=st.lists(WORDS, max_size=3).map(tuple),
+    integration=NAMES,
+    state=st.lists(st.sampled_from(list(STATE_BY_NAME)), max_size=3, unique=True).map(tuple),
+    role=NAMES,
     active=st.none() | st.sampled_from(get_args(Active)),
     match=st.none() | st.sampled_from(get_args(Match)),
     q=WORDS.map(str.strip),
+    updated_from=st.none() | st.dates(),
+    updated_to=st.none() | st.dates(),
+    waiting=st.none() | st.integers(1, 9999).map(lambda hours: timedelta(hours=hours)),
     as_of=st.none() | st.datetimes().map(lambda moment: moment.replace(microsecond=0)),
 )
 
@@ -39,6 +54,53 @@ def params_of(filters: Filters) -> dict[str, list[str]]:
 @given(FILTERS)
 def test_an_address_says_exactly_what_was_asked(filters: Filters) -> None:
     assert Filters.from_params(params_of(filters)) == filters
+
+
+@given(FILTERS)
+def test_each_part_of_what_is_asked_can_be_taken_out_and_put_back(filters: Filters) -> None:
+    for part in in_words(filters):
+        less = filters.without(part.name, part.value)
+        assert part.value not in less.values(part.name)
+        assert set(less.params()) < set(filters.params())
+        assert set(less.with_(part.name, part.value).params()) == set(filters.params())
+
+
+def test_every_filter_has_an_entry_and_every_entry_a_filter() -> None:
+    assert {each.name for each in ALL} == set(PARAMS) - {"as_of"}
+
+
+def test_what_is_asked_reads_as_a_sentence() -> None:
+    asked = Filters(
+        q="ada",
+        state=("Update failed", "Delete failed"),
+        role=("Admin",),
+        integration=("Figma", "Slack"),
+        active="no",
+        match="unmatched",
+        updated_from=date(2026, 1, 1),
+        updated_to=date(2026, 2, 1),
+        waiting=timedelta(days=3),
+    )
+    said = " ".join(f"{part.lead} {part.words}".strip() for part in in_words(asked))
+    assert said.replace(" ,", ",") == (
+        "“ada”, Update failed or Delete failed with role Admin in Figma or Slack, not active, "
+        "unmatched, last updated from 2026-01-01, last updated to 2026-02-01, "
+        "waiting longer than 3 days"
+    )
+    assert [part.words for part in in_words(Filters(waiting=timedelta(hours=1)))] == [
+        "waiting longer than 1 hour"
+    ]
+
+
+def test_what_an_address_names_and_nobody_asks_is_told() -> None:
+    params = {"state": ["Foo", "Deleted"], "active": ["no", "yes"], "q": [" x "], "x": ["y"]}
+    asked = Filters.from_params(params)
+    assert ignored(params, asked) == [("state", "Foo"), ("active", "yes")]
+    assert ignored({"role": ["A", "B"]}, Filters(role=("B",))) == [("role", "A")]
+    assert ignored({"waiting": ["24h"], "as_of": ["2026-01-01"]}, Filters()) == [
+        ("waiting", "24h"),
+        ("as_of", "2026-01-01"),
+    ]
 
 
 def test_an_address_of_no_filters_is_empty() -> None:
@@ -58,6 +120,17 @@ def test_an_address_of_no_filters_is_empty() -> None:
         ("as_of", "2026-13-45"),
         ("as_of", "2026-11-23T06:00:00Z; DROP TABLE account"),
         ("q", "   "),
+        ("q", "\0"),
+        ("role", "a\0b"),
+        ("role", " "),
+        ("updated_from", "yesterday"),
+        ("updated_from", "2026-02-30"),
+        ("updated_to", "2026-01-01T00:00:00Z"),
+        ("waiting", "3"),
+        ("waiting", "0d"),
+        ("waiting", "-3d"),
+        ("waiting", "99999d"),
+        ("waiting", "٣d"),
         ("page", "-1"),
         ("constructor", "x"),
     ],
@@ -68,12 +141,11 @@ def test_what_is_not_understood_in_an_address_is_not_asked(name: str, value: str
 
 @given(
     st.dictionaries(
-        st.sampled_from(["integration", "state", "role", "active", "match", "as_of", "q"]),
-        st.lists(WORDS),
+        st.sampled_from(PARAMS), st.lists(st.text(st.characters(exclude_categories=["Cs"])))
     )
 )
 def test_no_address_is_an_error(params: dict[str, list[str]]) -> None:
-    Filters.from_params(params)
+    ignored(params, Filters.from_params(params))
 
 
 def test_a_search_text_is_cut_off_where_it_gets_too_long() -> None:
@@ -81,7 +153,7 @@ def test_a_search_text_is_cut_off_where_it_gets_too_long() -> None:
 
 
 def test_clearing_the_filters_keeps_the_moment() -> None:
-    asked = Filters(state=("Deleted",), q="ada", as_of=TODAY)
+    asked = Filters(state=("Deleted",), q="ada", waiting=timedelta(days=1), as_of=TODAY)
     assert asked.without_any() == Filters(as_of=TODAY)
 
 
@@ -177,6 +249,28 @@ def test_a_search_knows_the_case_of_all_scripts(guests: Connection, text: str) -
     assert usernames(guests, q=text) == ["eva"]
 
 
+@pytest.mark.parametrize("text", ["eva", "EVA", "astrom", "Ëva", "Åstrom"])
+def test_a_search_knows_letters_by_any_accent(guests: Connection, text: str) -> None:
+    assert usernames(guests, q=text) == ["eva"]
+    assert usernames(guests, q=text, as_of=TODAY) == ["eva"]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("hopper mrs", ["ghopper"]),
+        ("navy  00u77\tGrace", ["ghopper"]),
+        ("hopper eva", []),
+        ("mrshopper", []),
+        ("i l b e s i d e s t h a t", []),
+    ],
+)
+def test_every_word_of_a_search_occurs_wherever_it_likes(
+    guests: Connection, text: str, found: list[str]
+) -> None:
+    assert usernames(guests, q=text) == found
+
+
 @pytest.mark.parametrize("text", ["keeper", "failed", "quota"])
 def test_a_search_does_not_look_at_roles_states_or_reasons(guests: Connection, text: str) -> None:
     assert usernames(guests, q=text) == []
@@ -252,3 +346,84 @@ def test_as_of_goes_with_every_other_filter(two_days: Connection) -> None:
     assert usernames(two_days, as_of=YESTERDAY, state=("Update failed",)) == ["ada"]
     assert usernames(two_days, state=("Update failed",)) == []
     assert usernames(two_days, as_of=YESTERDAY, q="BOB", integration=("figma",)) == ["bob"]
+
+
+# ---- last updated ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ({"updated_from": date(2026, 3, 2)}, ["b", "c"]),
+        ({"updated_to": date(2026, 3, 2)}, ["a", "b"]),
+        ({"updated_from": date(2026, 3, 2), "updated_to": date(2026, 3, 2)}, ["b"]),
+        ({"updated_from": date(2026, 3, 3), "updated_to": date(2026, 3, 2)}, []),
+        ({"updated_from": date.min, "updated_to": date.max}, ["a", "b", "c"]),
+    ],
+)
+def test_days_of_the_last_change_are_whole_and_include_both_ends(
+    snapshots: Deliveries, con: Connection, asked: dict[str, Any], found: list[str]
+) -> None:
+    times = {"a": "2026-03-01T23:59:59Z", "b": "2026-03-02T23:59:59.5Z", "c": "2026-03-03"}
+    snapshots.take(
+        *(an_account(name, last_updated=at) for name, at in times.items()),
+        an_account("never", last_updated=None),
+    )
+    assert usernames(con, **asked) == found
+
+
+# ---- waiting longer than ---------------------------------------------------------------------
+
+DAYS = [TODAY - timedelta(days=ago) for ago in (4, 3, 2, 1, 0)]
+
+
+def waited(con: Connection, *, at: datetime = TODAY, **span: int) -> list[str]:
+    return usernames(con, waiting=timedelta(**span), as_of=at)
+
+
+def test_an_account_waits_since_the_first_snapshot_that_shows_its_state(
+    snapshots: Deliveries, con: Connection
+) -> None:
+    for day, state in zip(
+        DAYS[:3], ["Onboarded", "Update awaiting", "Update awaiting"], strict=True
+    ):
+        snapshots.take(an_account("ada", state=state, reason=f"{day}"), at=day)
+    assert waited(con, days=2) == ["ada"]
+    assert waited(con, days=3) == [], "longer than, not as long as"
+    assert waited(con, at=DAYS[2], hours=23) == ["ada"]
+    assert waited(con, at=DAYS[2], days=1) == []
+
+
+def test_another_step_or_a_time_away_begins_the_wait_anew(
+    snapshots: Deliveries, con: Connection
+) -> None:
+    steps = ["Update awaiting", "Update awaiting", "Update ongoing", "Update ongoing"]
+    for number, (day, state) in enumerate(zip(DAYS, steps, strict=False)):
+        gone = [] if number == 2 else [an_account("gone", state="Delete awaiting")]
+        snapshots.take(an_account("ada", state=state), *gone, an_account("bob"), at=day)
+    assert waited(con, hours=47) == ["ada"]
+    assert waited(con, hours=23) == ["ada", "gone"]
+    assert waited(con, days=2) == []
+    assert waited(con, at=DAYS[1], hours=23) == ["ada", "gone"]
+
+
+def test_only_accounts_in_a_waiting_or_working_phase_wait(
+    snapshots: Deliveries, con: Connection
+) -> None:
+    snapshots.take(*(an_account(state, state=state) for state in STATE_BY_NAME), at=DAYS[0])
+    assert sorted(waited(con, days=3)) == sorted(WAITING)
+
+
+def test_now_is_by_the_clock(snapshots: Deliveries, con: Connection) -> None:
+    now = datetime.now(UTC).replace(tzinfo=None, microsecond=0)
+    for name, hours in (("ada", 2), ("bob", 4)):
+        waits = an_account(name, state="Update awaiting")
+        snapshots.take(waits, integration=name, at=now - timedelta(hours=hours))
+    assert usernames(con, waiting=timedelta(hours=3)) == ["bob"]
+    assert usernames(con, waiting=timedelta(hours=1)) == ["ada", "bob"]
+
+
+def test_a_wait_may_be_longer_than_all_time(snapshots: Deliveries, con: Connection) -> None:
+    snapshots.take(an_account(state="Update awaiting"))
+    assert waited(con, at=datetime(1, 1, 2), days=9999) == []
+    assert waited(con, days=9999) == []

@@ -1,0 +1,255 @@
+"""What each choice of a filter would show, and lists against a predicate in plain Python."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple, get_args
+
+import pytest
+from builders import TODAY, YESTERDAY, Deliveries, an_account, an_unmatched_account, usernames
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Connection
+from sqlalchemy.dialects import postgresql
+
+from data.states import STATE_NAMES, WAITING
+from queries.facets import MOST_CHOICES, choices, heard_of, moments
+from queries.filters import FILTER_BY_NAME, Active, Filters, Match, accounts, conditions
+
+INTEGRATIONS = ("figma", "slack", "okta")
+ROLES = ("Admin", "Editor", "Rôle; 1", "%")
+WORDS = ("Zoë", "zoe", "ÅSA", "o'brien", "a_b", "100%", "李")
+DAYS = [TODAY - timedelta(days=ago) for ago in (3, 2, 1, 0)]
+
+STATES = st.sampled_from([*STATE_NAMES[:5], "Deleted"])
+
+
+class Person(NamedTuple):
+    """An account of the tests: what does not change over its days, and its state on each."""
+
+    integration: str
+    user: str | None
+    email: str | None
+    roles: tuple[str, ...]
+    active: str
+    upstream: str | None
+    updated: datetime | None
+    states: tuple[str | None, ...]  # on each of DAYS; None: it is not there
+
+
+PEOPLE = st.lists(
+    st.builds(
+        Person,
+        integration=st.sampled_from(INTEGRATIONS),
+        user=st.none() | st.sampled_from(WORDS),
+        email=st.none() | st.sampled_from(["zoe@x.io", "ASA@x.io"]),
+        roles=st.lists(st.sampled_from(ROLES), unique=True, max_size=3).map(tuple),
+        active=st.sampled_from(["yes", "no", ""]),
+        upstream=st.none() | st.sampled_from(WORDS),
+        updated=st.none()
+        | st.sampled_from([day - timedelta(seconds=s) for day in DAYS for s in (0, 7 * 3600)]),
+        states=st.tuples(*[st.none() | STATES] * len(DAYS)),
+    ),
+    min_size=1,
+    max_size=8,
+)
+FILTERS = st.builds(
+    Filters,
+    q=st.sampled_from(["", "", "zoe", "ZOË", "asa x.io", "%", "_", "o'b", "u1", "李"]),
+    state=st.lists(STATES, unique=True, max_size=2).map(tuple),
+    role=st.lists(st.sampled_from(ROLES), unique=True, max_size=2).map(tuple),
+    integration=st.lists(st.sampled_from(INTEGRATIONS), unique=True, max_size=2).map(tuple),
+    active=st.none() | st.sampled_from(get_args(Active)),
+    match=st.none() | st.sampled_from(get_args(Match)),
+    updated_from=st.none() | st.sampled_from([day.date() for day in DAYS]),
+    updated_to=st.none() | st.sampled_from([day.date() for day in DAYS]),
+    waiting=st.none() | st.sampled_from([timedelta(hours=1), timedelta(days=1), timedelta(days=2)]),
+    as_of=st.sampled_from([*DAYS, TODAY + timedelta(hours=5)]),
+)
+
+
+def plain(text: str) -> str:
+    apart = unicodedata.normalize("NFD", text.lower())
+    return "".join(c for c in apart if not unicodedata.combining(c))
+
+
+def state_at(person: Person, at: datetime) -> str | None:
+    return next(s for day, s in zip(DAYS[::-1], person.states[::-1], strict=True) if day <= at)
+
+
+def waits_since(person: Person, at: datetime) -> datetime:
+    """The first day of the unbroken row of days, up to the moment, in the state of the last."""
+    since = at
+    for day, state in zip(DAYS[::-1], person.states[::-1], strict=True):
+        if day <= at and state != state_at(person, at):
+            break
+        since = min(since, day)
+    return since
+
+
+def is_asked(name: str, person: Person, filters: Filters) -> bool:
+    """What the filters ask of an account that is there at their moment, in plain Python."""
+    at = filters.as_of
+    assert at
+    texts = " ".join(filter(None, (person.user, person.email, name, person.upstream)))
+    answers = {
+        "q": all(plain(word) in plain(texts) for word in filters.q.split()),
+        "state": state_at(person, at) in filters.state,
+        "role": bool(set(person.roles) & set(filters.role)),
+        "integration": person.integration in filters.integration,
+        "active": (person.active or "unknown") == filters.active,
+        "match": (filters.match == "matched") == bool(person.user or person.email),
+        "updated_from": bool(person.updated and filters.updated_from)
+        and person.updated.date() >= filters.updated_from,
+        "updated_to": bool(person.updated and filters.updated_to)
+        and person.updated.date() <= filters.updated_to,
+        "waiting": bool(filters.waiting)
+        and state_at(person, at) in WAITING
+        and at - waits_since(person, at) > filters.waiting,
+    }
+    return all(answers[each] for each in FILTER_BY_NAME if getattr(filters, each))
+
+
+def loaded(make: Callable[[], Deliveries], people: list[Person]) -> Deliveries:
+    snapshots = make()
+    for day_number, day in enumerate(DAYS):
+        for integration in INTEGRATIONS:
+            there = [
+                an_account(
+                    f"u{n}",
+                    user=p.user,
+                    email=p.email,
+                    roles=p.roles,
+                    active=p.active,
+                    upstream_id=p.upstream,
+                    state=p.states[day_number],
+                    last_updated=p.updated and f"{p.updated.isoformat()}Z",
+                )
+                for n, p in enumerate(people)
+                if p.integration == integration and p.states[day_number]
+            ]
+            snapshots.take(*there, integration=integration, at=day)
+    return snapshots
+
+
+@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+@given(people=PEOPLE, asked=st.lists(FILTERS, min_size=8, max_size=8))
+def test_lists_and_counts_are_those_of_a_count_by_hand(
+    a_store_to_read: Callable[[], Deliveries], people: list[Person], asked: list[Filters]
+) -> None:
+    with loaded(a_store_to_read, people).store.connect() as con:
+        for filters in asked:
+            check(con, dict(enumerate(people)), filters)
+
+
+def check(con: Connection, people: dict[int, Person], filters: Filters) -> None:
+    def found(filters: Filters) -> list[str]:
+        names = {f"u{n}": p for n, p in people.items() if state_at(p, filters.as_of or TODAY)}
+        return sorted(name for name, p in names.items() if is_asked(name, p, filters))
+
+    assert sorted(usernames(con, **vars(filters))) == found(filters)
+    for name in ("state", "role", "integration", "active", "match", "waiting"):
+        for value, count in choices(con, filters, name).shown:
+            alone = filters.without(name).with_(name, value)
+            assert count == len(found(alone)), (name, value)
+
+
+@pytest.fixture
+def two_days(snapshots: Deliveries, con: Connection) -> Connection:
+    """Of five accounts one loses a role, and one goes."""
+    same = [an_account("bob", active="no"), an_unmatched_account("bot", roles=[]), an_account("cy")]
+    old = an_account("ada", roles=["Admin", "Old"], state="Gibberish")
+    snapshots.take(old, *same, an_account("eve"), integration="Figma", at=YESTERDAY)
+    snapshots.take(
+        an_account("ada", roles=["Admin"], state="Update failed"),
+        *same,
+        integration="Figma",
+        at=TODAY,
+    )
+    snapshots.take(integration="Empty", at=TODAY)
+    return con
+
+
+def offered(con: Connection, name: str, search: str = "", **asked: Any) -> list[tuple[str, int]]:
+    return [tuple(choice) for choice in choices(con, Filters(**asked), name, search).shown]
+
+
+def test_states_come_in_the_order_of_the_lifecycle_with_those_of_no_account(
+    two_days: Connection,
+) -> None:
+    counts = dict.fromkeys(STATE_NAMES, 0) | {"Onboarded": 3, "Update failed": 1}
+    assert offered(two_days, "state") == list(counts.items())
+
+
+def test_what_is_unrecognised_is_offered_only_where_it_is_or_is_asked(
+    two_days: Connection,
+) -> None:
+    assert offered(two_days, "state", as_of=YESTERDAY)[-1] == ("Unrecognised", 1)
+    assert offered(two_days, "state", state=("Unrecognised",))[-1] == ("Unrecognised", 0)
+    assert offered(two_days, "state")[-1] == ("Deleted", 0)
+
+
+def test_roles_and_integrations_come_by_how_many_have_them_and_those_of_none_last(
+    two_days: Connection,
+) -> None:
+    assert offered(two_days, "integration") == [("Figma", 4), ("Empty", 0)]
+    assert offered(two_days, "role") == [("Editor", 2), ("Admin", 1)]
+    assert offered(two_days, "role", state=("Update failed",)) == [("Admin", 1), ("Editor", 0)]
+    assert ("Old", 1) in offered(two_days, "role", as_of=YESTERDAY)
+
+
+def test_of_thousands_of_roles_the_most_frequent_are_offered_and_the_chosen_ones(
+    snapshots: Deliveries, con: Connection
+) -> None:
+    many = [f"Role {n:04}" for n in range(5000)]
+    snapshots.take(an_account("ada", roles=[*many, "Common"]), an_account("bob", roles=["Common"]))
+    found = choices(con, Filters(role=("Role 4321",)), "role")
+    assert found.shown[:2] == [("Role 4321", 1), ("Common", 2)]
+    assert (len(found.shown), found.more) == (MOST_CHOICES + 1, 5001 - MOST_CHOICES - 1)
+    assert offered(con, "role", "RÔLE 123")[-1] == ("Role 1239", 1)
+    assert len(offered(con, "role", "RÔLE 123")) == 10
+    assert offered(con, "role", "%") == []
+
+
+def test_an_account_that_is_asked_by_a_span_of_its_own_is_offered_that_too(
+    two_days: Connection,
+) -> None:
+    spans = [value for value, _ in offered(two_days, "waiting", waiting=timedelta(days=5))]
+    assert spans == ["1h", "1d", "3d", "5d", "7d", "30d"]
+
+
+def test_an_empty_store_offers_nothing_and_counts_nothing(con: Connection) -> None:
+    for name in ("role", "integration"):
+        assert offered(con, name, "x") == []
+    for name in ("state", "active", "match", "waiting"):
+        assert {count for _, count in offered(con, name)} == {0}
+    assert moments(con) == []
+
+
+def test_roles_and_integrations_that_were_never_heard_of_are_not_asked(
+    two_days: Connection,
+) -> None:
+    asked = Filters(role=("Nope", "Old", "Admin"), integration=("nope", "Figma"), q="x")
+    known = Filters(role=("Old", "Admin"), integration=("Figma",), q="x")
+    assert heard_of(two_days, asked) == known
+    assert heard_of(two_days, replace(asked, as_of=YESTERDAY)) == replace(known, as_of=YESTERDAY)
+
+
+def test_the_moments_offered_are_the_last_ones_and_the_first(
+    snapshots: Deliveries, con: Connection
+) -> None:
+    for day in DAYS:
+        for integration in ("figma", "slack"):
+            snapshots.take(an_account(), integration=integration, at=day)
+    assert moments(con, last=2) == [DAYS[3], DAYS[2], DAYS[0]]
+
+
+def test_a_search_needs_no_extension_of_postgresql() -> None:
+    rows = accounts(Filters())
+    said = str(conditions(Filters(q="zoë"), rows)[0].compile(dialect=postgresql.dialect()))
+    assert "strip_accents" not in said
+    assert said.count("regexp_replace(normalize(lower(") == 2
+    assert said.startswith("strpos(")
