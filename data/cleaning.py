@@ -89,6 +89,8 @@ BASIC_TIME = rf"^(\d{{4}})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)({OFFSET})?$"
 WEEKDAY = r"^[A-Z][a-z]{2}, "
 NAMED_MONTH = ("%b %d, %Y, %I:%M:%S %p", "%b %d, %Y %I:%M:%S %p", "%b %d, %Y", "%B %d, %Y")
 """As spreadsheets and consoles export: `Nov 23, 2026, 6:00:00 AM`."""
+MONTH_FIRST = r"^[A-Z][a-z]{2,8} \d"
+DAY_FIRST = r"^\d\d? [A-Z][a-z]{2} \d"
 MAIL_TIME = "%d %b %Y %H:%M:%S %z"
 """As in mails and HTTP, without the weekday: `23 Nov 2026 06:00:00 +0000`."""
 UNIX_TIMES = {10: 1, 13: 1_000, 16: 1_000_000, 19: 1_000_000_000}
@@ -278,7 +280,9 @@ def _moment(text: ColumnElement[Any]) -> ColumnElement[Any]:
     """
     zulu = case((func.suffix(text, "Z"), try_cast(text, DateTime)))  # the usual, and fastest
     with_zone = func.coalesce(_iso(text), _mail_time(text), _unix_time(text))
-    named = func.try_strptime(func.replace(text, "\u202f", " "), array(NAMED_MONTH))
+    spoken = func.replace(text, "\u202f", " ")
+    is_named = func.regexp_matches(spoken, MONTH_FIRST)
+    named = case((is_named, func.try_strptime(spoken, array(NAMED_MONTH))))
     moment = func.coalesce(zulu, cast(func.timezone("UTC", with_zone), DateTime), named)
     return case((moment.between(EARLIEST, END), moment))
 
@@ -298,9 +302,9 @@ def _iso(text: ColumnElement[Any]) -> ColumnElement[Any]:
 
 def _mail_time(text: ColumnElement[Any]) -> ColumnElement[Any]:
     without_day = func.regexp_replace(text, WEEKDAY, "")
-    return func.try_strptime(
-        func.regexp_replace(without_day, " (?:GMT|UTC|Z)$", " +0000"), MAIL_TIME
-    )
+    numeric = func.regexp_replace(without_day, " (?:GMT|UTC|Z)$", " +0000")
+    is_mail = func.regexp_matches(without_day, DAY_FIRST)
+    return case((is_mail, func.try_strptime(numeric, MAIL_TIME)))
 
 
 def _unix_time(text: ColumnElement[Any]) -> ColumnElement[Any]:

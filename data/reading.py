@@ -88,6 +88,7 @@ MOST_VALUES = 5 * MOST_ROWS
 """Of one of its columns, where lists have several a row."""
 MOST_SHOWN = 20  # headings or keys in a sentence
 LONGEST_SHOWN = 60  # characters of each
+LONGEST_SAID = 300  # characters of what DuckDB says
 PATH = re.compile(r"/\S+/[^\s\"']+")
 """As DuckDB names files: the server's own affair, and of copies nobody else's."""
 TOO_MANY_HEADINGS = (
@@ -611,17 +612,17 @@ def _pointer(key: str) -> str:
     return "/" + key.replace("~", "~0").replace("/", "~1")
 
 
-def _shown(text: str) -> str:
-    """Text of the file, on one line and short enough for a sentence."""
-    line = " ".join(text.split())
-    return line if len(line) <= LONGEST_SHOWN else f"{line[:LONGEST_SHOWN]}…"
+def _shown(text: str, longest: int = LONGEST_SHOWN) -> str:
+    """Text of the file, short enough for a sentence, of characters that can be seen."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return line if len(line) <= longest else f"{line[:longest]}…"
 
 
 def _why_unreadable(path: Path, fault: Exception) -> str:
     """DuckDB's first line says what is wrong; its path is the server's own affair."""
     cause = fault.orig if isinstance(fault, DBAPIError) else fault
     said = str(cause).splitlines()[0] if str(cause) else type(cause).__name__
-    said = PATH.sub(path.name, said).split(": ", 1)[-1].rstrip(".")
+    said = _shown(PATH.sub(path.name, said).split(": ", 1)[-1], LONGEST_SAID).rstrip(".")
     return f"{path.name} cannot be read; it may be cut off or damaged. The reader says: {said}."
 
 

@@ -134,8 +134,11 @@ def as_plain(path: Path, form: Form) -> Plain:
         plain = _copied(plain, _as_utf8(plain, encoding), *notes)
     if _any(plain, NUL_IN[form.escapes]):
         plain = _copied(plain, _without_nul(plain, form), NULS)
-    if form.ends_lines and _has_mixed_breaks(plain):
+    breaks = _line_breaks(plain) if form.ends_lines else set()
+    if len(breaks) > 1:
         plain = _copied(plain, _with_one_break(plain), MIXED_BREAKS)
+    elif breaks == {b"\r"}:  # lines by which nothing else counts
+        plain = _copied(plain, (c.replace(b"\r", b"\n") for c in _chunks(plain.path)))
     return plain
 
 
@@ -361,15 +364,13 @@ def _without_nul(plain: Plain, form: Form) -> Iterator[bytes]:
         yield NUL_ESCAPE.sub(rb"\1\\ufffd", text) if form.escapes else text
 
 
-def _has_mixed_breaks(plain: Plain) -> bool:
-    """Whether lines end in several ways; breaks within quotes are content."""
-    if not _any(plain, lambda chunk: b"\r" in chunk):
-        return False
+def _line_breaks(plain: Plain) -> set[bytes]:
+    """What lines end in; breaks within quotes are content, and end none."""
     kinds: set[bytes] = set()
     for is_quoted, text in _quoted_and_not(plain):
         if not is_quoted:
             kinds.update(BREAK.findall(text))
-    return len(kinds) > 1
+    return kinds
 
 
 def _with_one_break(plain: Plain) -> Iterator[bytes]:

@@ -1,0 +1,355 @@
+"""Files as they are in the wild: encodings, line ends, types, limits."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from deliveries import account_ids, accounts, deliver, rejections, the_account
+from sqlalchemy import Engine
+from test_reading import one, told_of
+
+from data import reading, refusals, unpacking
+from data.headings import columns_of
+
+WINDOWS = "The file is not UTF-8; it was read as Windows-1252 (Latin-1): check names with accents."
+TABLE = "login,User\nada,Zoé „Ada“\nbob,ß\n"
+
+
+def parquet(**columns: Any) -> bytes:
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table(columns), sink)
+    return sink.getvalue().to_pybytes()
+
+
+# ---- encodings ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("encoding", "notes"),
+    [
+        ("utf-8", ()),
+        ("utf-8-sig", ()),
+        ("utf-16", ()),
+        ("utf-32", ()),
+        ("utf-16-le", (unpacking.NO_MARK.format(encoding="UTF-16-LE"),)),
+        ("utf-16-be", (unpacking.NO_MARK.format(encoding="UTF-16-BE"),)),
+        ("cp1252", (WINDOWS,)),
+    ],
+)
+@pytest.mark.parametrize("name", ["a.csv", "a.json", "a.ndjson", "a.csv.gz"])
+def test_a_file_in_another_encoding_is_read_and_that_is_said(
+    store: Engine, tmp_path: Path, encoding: str, notes: tuple[str, ...], name: str
+):
+    rows = [{"login": "ada", "User": "Zoé „Ada“"}, {"login": "bob", "User": "ß"}]
+    text = {
+        "a.json": json.dumps(rows, ensure_ascii=False),
+        "a.ndjson": "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows),
+    }.get(name, TABLE)
+    content = text.encode(encoding)
+    content = gzip.compress(content) if name.endswith(".gz") else content
+    read, _ = told_of(store, tmp_path, content, name)
+    assert read.notes == notes
+    deliver(store, tmp_path, content, name)
+    assert {a["user_name"] for a in accounts(store).values()} == {"Zoé „Ada“", "ß"}
+
+
+def test_one_byte_at_the_end_of_a_long_file_decides_its_encoding(store: Engine, tmp_path: Path):
+    rows = "".join(f"user{n},Team {n}\n" for n in range(40_000))
+    content = f"login,Team\n{rows}".encode() + b"last,\xe9quipe\n"
+    read, sifted = told_of(store, tmp_path, content)
+    assert (read.notes, sifted.accepted) == ((WINDOWS,), 40_001)
+
+
+def test_copies_of_files_do_not_outlive_the_load(
+    store: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(unpacking.tempfile, "tempdir", str(folder))
+    deliver(store, tmp_path, gzip.compress(TABLE.encode("utf-16")), "a.csv.gz")
+    assert set(accounts(store)) == {"ada", "bob"}
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", "login,User\nada,a\0b\n"),
+        ("a.ndjson", '{"login": "ada", "User": "a\\u0000b"}'),
+        ("a.json", '[{"login": "ada", "User": "a\\u0000b"}]'),
+    ],
+)
+def test_nul_is_no_text_and_becomes_visible(store: Engine, tmp_path: Path, name: str, content: str):
+    read, _ = told_of(store, tmp_path, content, name)
+    assert read.notes == (
+        "The file holds NUL characters, which no text has; each was read as “\ufffd”.",
+    )
+    deliver(store, tmp_path, content, name)
+    assert the_account(store)["user_name"] == "a\ufffdb"
+
+
+def test_a_backslash_before_u0000_is_text(store: Engine, tmp_path: Path):
+    read, _ = told_of(store, tmp_path, r'[{"login": "ada", "User": "\\u0000"}]', "a.json")
+    assert read.notes == ()
+
+
+# ---- lines --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("line_break", ["\n", "\r\n", "\r"])
+def test_lines_of_rejected_rows_are_those_of_the_file(
+    store: Engine, tmp_path: Path, line_break: str
+):
+    lines = ["", "login,Team", "ada,", "", '"bob","a', "", 'b"', "", ",c", "cy", "", "dee,", ",d"]
+    deliver(store, tmp_path, line_break.join([*lines, "eve,", "fay,", ""]))
+    assert set(accounts(store)) == {"ada", "bob", "dee", "eve", "fay"}
+    assert [line for line, _, _ in rejections(store)] == [9, 10, 13]
+
+
+def test_lines_may_end_in_several_ways(store: Engine, tmp_path: Path):
+    content = 'login,Team\r\nada,"a\r\nb"\nbob,c\rcy,d\r\n,e\n'
+    read, sifted = told_of(store, tmp_path, content)
+    assert read.notes == (unpacking.MIXED_BREAKS,)
+    assert (sifted.accepted, sifted.rejected) == (3, 1)
+    deliver(store, tmp_path, content)
+    assert json.loads(accounts(store)["ada"]["attributes"]) == {"Team": "a\r\nb"}
+    assert [line for line, _, _ in rejections(store)] == [6]
+
+
+@pytest.mark.parametrize("content", ["login,Team,\nada,x\nbob,y\n", "login,Team\nada,x,\nbob,y,\n"])
+def test_a_delimiter_at_the_end_of_only_some_lines_is_no_column(
+    store: Engine, tmp_path: Path, content: str
+):
+    assert deliver(store, tmp_path, content).rejected == 0
+    assert json.loads(accounts(store)["bob"]["attributes"]) == {"Team": "y"}
+
+
+def test_what_has_no_lines_is_counted_in_records():
+    assert reading.place_word("a.json.gz") == reading.place_word("a.parquet") == "record"
+    assert reading.place_word("a.csv") == reading.place_word("a.ndjson") == "line"
+
+
+def test_a_list_that_is_all_of_an_object_is_read_and_that_is_said(store: Engine, tmp_path: Path):
+    content = ' { "Benutzer ü": [ {"login": "ada"}, {"login": "bob"} ] } \n'
+    read, sifted = told_of(store, tmp_path, content, "a.json")
+    assert sifted.accepted == 2
+    assert read.notes == (
+        "The file is a JSON object; the accounts are the list under “Benutzer ü”, its only key.",
+    )
+
+
+def test_packed_files_may_have_several_members(store: Engine, tmp_path: Path):
+    content = gzip.compress(b"login\nada\n") + gzip.compress(b"bob\n")
+    assert deliver(store, tmp_path, content, "a.csv.gz").accepted == 2
+
+
+@pytest.mark.parametrize("name", [" ", "\u00a0", "\u200b\u200d", "\u2003\ufeff", "\u202e"])
+def test_a_name_that_nobody_sees_is_none(store: Engine, tmp_path: Path, name: str):
+    deliver(store, tmp_path, json.dumps([{"login": "ada"}, {"login": name}]), "a.json")
+    assert rejections(store)[0][2] == "The row has no username in app."
+
+
+def test_invisible_characters_within_a_name_stay(store: Engine, tmp_path: Path):
+    name = "\u202eada\u200b\u200dx\u200b"
+    assert one(store, tmp_path, login=name, username_in_app=name)["username_in_app"] == name
+
+
+# ---- meaning ------------------------------------------------------------------------------------
+
+AT_SIX = datetime(2026, 11, 23, 6)
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2026-11-23T06:00:00.1234567Z", AT_SIX.replace(microsecond=123456)),
+        ("2026-11-23T06:00:00.123456789", AT_SIX.replace(microsecond=123456)),
+        ("2026-11-23T08:00:00.123456789+02:00", AT_SIX.replace(microsecond=123456)),
+        ("2026-11-23T06:00:00,5Z", AT_SIX.replace(microsecond=500000)),
+        ("2026-11-23t06:00:00z", AT_SIX),
+        ("20261123T060000Z", AT_SIX),
+        ("20261123T080000+0200", AT_SIX),
+        ("Mon, 23 Nov 2026 06:00:00 GMT", AT_SIX),
+        ("Mon, 23 Nov 2026 07:00:00 +0100", AT_SIX),
+        ("23 Nov 2026 06:00:00 GMT", AT_SIX),
+        ("Nov 23, 2026, 6:00:00 AM", AT_SIX),
+        ("Nov 23, 2026, 6:00:00\u202fAM", AT_SIX),
+        ("November 23, 2026", datetime(2026, 11, 23)),
+        ("1795413600.5", AT_SIX.replace(microsecond=500000)),
+        (1795413600.0, AT_SIX),
+        ("1795413600000000", AT_SIX),
+    ],
+)
+def test_times_in_more_spellings(store: Engine, tmp_path: Path, text: Any, moment: datetime):
+    account = one(store, tmp_path, updatedAt=text)
+    assert (account["last_updated"], account["flags"]) == (moment, None)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "03/04/2026", "23/04/2026", "3-4-2026", "infinity", "-infinity", "0001-01-01T00:00:00Z",
+        "10000-01-01T00:00:00Z", "1899-12-31", "0", "-1795413600", "20261123", "202611230600",
+        "epoch", "2026-11-23 (BC)",
+    ],
+)  # fmt: skip
+def test_times_that_could_mean_several_are_flagged_not_guessed(
+    store: Engine, tmp_path: Path, text: str
+):
+    account = one(store, tmp_path, updatedAt=text)
+    assert account["last_updated"] is None
+    assert json.loads(account["flags"]) == {"last_updated": text}
+
+
+@pytest.mark.parametrize(
+    ("text", "active"),
+    [
+        *[(word, True) for word in ("y", "T", "on", "Enabled", "1.0")],
+        *[(word, False) for word in ("n", "F", "off", "disabled", "Deactivated", "0.0")],
+        *[(word, None) for word in ("NaN", "?", "-", "undefined")],
+    ],
+)
+def test_active_in_more_spellings(store: Engine, tmp_path: Path, text: str, active: bool | None):
+    account = one(store, tmp_path, active=text)
+    assert (account["active_in_app"], account["flags"]) == (active, None)
+
+
+@pytest.mark.parametrize(
+    ("roles", "names"),
+    [
+        ("Editor, Admin", ["Admin", "Editor"]),
+        (",Editor,,Admin , ", ["Admin", "Editor"]),
+        ("Admin, EMEA; Editor", ["Admin, EMEA", "Editor"]),
+        ("Admin, EMEA;", ["Admin, EMEA"]),
+        (["Admin, EMEA", "Editor"], ["Admin, EMEA", "Editor"]),
+        ('["Admin; EMEA"]', ["Admin; EMEA"]),
+        ({"name": "Admin"}, ["Admin"]),
+        ('{"name": "Admin"}', ["Admin"]),
+        (["Editor", {"name": "Admin"}, 7, None, " "], ["7", "Admin", "Editor"]),
+        ("Admin", ["Admin"]),
+        (" , ", []),
+    ],
+)
+def test_roles_in_more_shapes(store: Engine, tmp_path: Path, roles: Any, names: list[str]):
+    assert one(store, tmp_path, roles=roles)["roles"] == names
+
+
+@pytest.mark.parametrize("roles", [[["Admin"]], [{"id": "7"}], {"Admin": True}, [{"name": None}]])
+def test_roles_without_a_name_are_flagged(store: Engine, tmp_path: Path, roles: Any):
+    account = one(store, tmp_path, roles=roles)
+    assert account["roles"] == []
+    assert "roles" in json.loads(account["flags"])
+
+
+# ---- Parquet ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+@pytest.mark.parametrize("zone", [None, "UTC", "Europe/Berlin"])
+def test_parquet_times_of_every_unit_and_zone(
+    store: Engine, tmp_path: Path, unit: str, zone: str | None
+):
+    moment = AT_SIX if zone is None else AT_SIX.replace(tzinfo=UTC)
+    times = pa.array([moment], pa.timestamp(unit, zone))
+    deliver(store, tmp_path, parquet(login=["ada"], last_updated=times), "a.parquet")
+    account = the_account(store)
+    assert (account["last_updated"], account["flags"]) == (AT_SIX, None)
+
+
+def test_parquet_values_of_every_type_are_as_text_would_be(store: Engine, tmp_path: Path):
+    content = parquet(
+        login=pa.array(["ada"]).dictionary_encode(),
+        id=pa.array([42.0]),
+        externalId=pa.array([b"Zo\xc3\xa9"]),
+        last_updated=pa.array([date(2026, 11, 23)]),
+        roles=pa.array([[{"name": "Admin", "via": "IT"}]]),
+        active=pa.array([False]),
+        Price=pa.array([Decimal("1.50")]),
+        Nothing=pa.nulls(1),
+        Tags=pa.array([[("a", 1)]], pa.map_(pa.string(), pa.int32())),
+        Raw=pa.array([b"\xff"]),
+        Text=pa.array(["a\0b"]),
+        Share=pa.array([0.5]),
+    )
+    deliver(store, tmp_path, content, "a.parquet")
+    account = the_account(store)
+    assert account_ids(store) == {"42"}
+    assert account["upstream_user_id"] == "Zoé"
+    assert (account["roles"], account["active_in_app"]) == (["Admin"], False)
+    assert account["last_updated"] == datetime(2026, 11, 23)
+    assert json.loads(account["attributes"]) == {
+        "Price": "1.50", "Tags": '{"a":1}', "Raw": "\\xFF", "Text": "a\ufffdb", "Share": "0.5",
+    }  # fmt: skip
+
+
+# ---- limits -------------------------------------------------------------------------------------
+
+
+def test_a_file_that_unpacks_to_too_much_is_refused(
+    store: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("ROLLCALL_MAX_UNPACKED_MB", "1")
+    content = gzip.compress(b"login\n" + b"x" * (1 << 20))
+    with pytest.raises(refusals.TooLarge) as refused:
+        deliver(store, tmp_path, content, "a.csv.gz")
+    assert str(refused.value) == (
+        "a.csv.gz unpacks to more than 1 MB, which is the most that Rollcall reads. "
+        "ROLLCALL_MAX_UNPACKED_MB sets another bound."
+    )
+
+
+@pytest.mark.parametrize("name", ["a.csv.gz", "a.json.zst"])
+def test_a_decompression_bomb_is_refused(store: Engine, tmp_path: Path, name: str):
+    zeros = b"login\n" + b"0" * (65 << 20)
+    packed = gzip.compress(zeros) if name.endswith("gz") else pa.compress(zeros, "zstd", True)
+    with pytest.raises(refusals.TooLarge) as refused:
+        deliver(store, tmp_path, packed, name)
+    assert "unpacks to more than 200 times its size" in str(refused.value)
+
+
+def test_a_parquet_file_of_one_value_over_and_over_is_refused(
+    store: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("ROLLCALL_MAX_UNPACKED_MB", "1")
+    content = parquet(login=["x" * 1000] * 2000)
+    with pytest.raises(refusals.TooLarge) as refused:
+        deliver(store, tmp_path, content, "a.parquet")
+    assert "a.parquet unpacks to more than 1 MB" in str(refused.value)
+    monkeypatch.setattr(reading, "MOST_ROWS", 1000)
+    with pytest.raises(refusals.TooLarge) as refused:
+        deliver(store, tmp_path, content, "a.parquet")
+    assert "a.parquet has 2,000 rows" in str(refused.value)
+
+
+# ---- headings -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("headings", "found"),
+    [
+        ("username_in_app|Username in app", "username_in_app"),
+        ("userName|login|LOGIN", "username_in_app"),
+        ("account_id|Account ID|id", "account_id"),
+        ("User", "user_text"),
+        ("user_name|User name|USER-NAME", "user_name"),
+        ("user_email|User email|Email|E-mail", "user_email"),
+        ("roles|App access|Entitlements|APP_ACCESS", "roles"),
+        ("active_in_app|Active in app|Active", "active_in_app"),
+        ("upstream_user_id|Upstream user ID|externalId|External ID", "upstream_user_id"),
+        ("provisioning_state|Provisioning state|State|Status", "provisioning_state"),
+        ("state_reason|Reason|Error", "state_reason"),
+        ("failure_code|Error code|errorCode", "failure_code"),
+        ("last_updated|Last updated|lastUpdated|updatedAt", "last_updated"),
+    ],
+)
+def test_the_headings_that_the_readme_names_are_taken(headings: str, found: str):
+    for heading in headings.split("|"):
+        assert columns_of([heading]) == {found: heading}
