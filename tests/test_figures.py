@@ -317,3 +317,58 @@ def test_text_and_background_are_left_to_the_theme(draw: Draw, build: Build):
     assert layout.paper_bgcolor == layout.plot_bgcolor == "rgba(0, 0, 0, 0)"
     assert layout.font.color is None
     assert layout.template.layout.to_plotly_json() == {}
+
+
+# Days of which a file was held or refused
+
+
+def unloaded(*rows: tuple[dt.date, str, str]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["day", "integration", "verdict"])
+
+
+@pytest.mark.parametrize(("draw", "build"), PER_DAY)
+def test_a_day_of_which_a_file_was_held_is_marked_in_every_trend(draw: Draw, build: Build):
+    figure = figures.marked(draw(build(DAYS)), unloaded((DAYS[1], "figma", "held")))
+    assert hover_of(figure, "Held or refused", DAYS[1]) == "figma held"
+    assert trace(figure, "Held or refused").customdata == (["2026-11-24", figures.UNLOADED],)
+    (line,) = [shape for shape in figure.layout.shapes if shape.type == "line"]
+    assert pd.Timestamp(line.x0) == pd.Timestamp(DAYS[1])
+
+
+@pytest.mark.parametrize(("draw", "build"), PER_DAY)
+def test_a_trend_without_such_days_is_drawn_as_ever(draw: Draw, build: Build):
+    assert figures.marked(draw(build(DAYS)), unloaded()) == draw(build(DAYS))
+
+
+@pytest.mark.parametrize(("draw", "build"), PER_DAY)
+def test_a_mark_after_the_last_snapshot_has_room_and_stands_on_no_snapshot(
+    draw: Draw, build: Build
+):
+    later = DAYS[-1] + dt.timedelta(days=2)
+    figure = figures.marked(draw(build(DAYS)), unloaded((later, "figma", "refused")))
+    assert pd.Timestamp(figure.layout.xaxis.range[1]) == pd.Timestamp(later) + figures.DAY / 2
+    (gap,) = [shape for shape in figure.layout.shapes if shape.name == "No snapshot"]
+    assert pd.Timestamp(gap.x0) == pd.Timestamp(DAYS[-1]) + figures.DAY / 2
+
+
+def test_a_mark_names_all_files_of_its_day_as_text():
+    held = unloaded((MONDAY, "<b>figma</b>", "held"), (MONDAY, "slack", "refused"))
+    figure = figures.marked(figures.failing_figure(daily(3)), held)
+    assert hover_of(figure, "Held or refused", MONDAY) == (
+        "&lt;b&gt;figma&lt;/b&gt; held; slack refused"
+    )
+
+
+def test_a_trend_that_has_nothing_to_show_says_what_is_not_counted():
+    figure = figures.marked(figures.newly_failed_figure(daily(0)), unloaded((MONDAY, "a", "held")))
+    assert sentence(figure) == (
+        "No account newly failed in this period.<br>"
+        "Held or refused, and not counted: 23 Nov 2026 (a held)."
+    )
+
+
+def test_of_many_days_the_newest_are_told():
+    many = unloaded(*((MONDAY + dt.timedelta(days=n), "figma", "held") for n in range(7)))
+    words = figures.unloaded_in_words(many)
+    assert words.startswith("Held or refused, and not counted: 29 Nov 2026 (figma held), 28 Nov")
+    assert words.endswith(" and 2 more days.")

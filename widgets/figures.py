@@ -147,10 +147,11 @@ def marked(figure: go.Figure, unloaded: pd.DataFrame) -> go.Figure:
         return figure.for_each_annotation(lambda note: note.update(text=f"{note.text}<br>{words}"))
     days = pd.to_datetime(pd.Series(sorted(set(unloaded["day"]))))
     _reach(figure, days.iloc[-1])
-    figure.add_trace(_unloaded_marks(unloaded, days))
+    last = 0 if figure.layout.legend.traceorder == "reversed" else 3000
+    figure.add_trace(_unloaded_marks(unloaded, days).update(legendrank=last))
     over = "y2" if "yaxis2" in figure.layout else "y"
-    figure.update_layout(yaxis9={"overlaying": over, "range": [0, 1], "visible": False})
-    figure.update_layout(yaxis9_fixedrange=True)
+    hidden = {"range": [0, 1], "visible": False, "fixedrange": True}
+    figure.update_layout(yaxis9={"overlaying": over, **hidden})
     for day in days:
         where = {"x0": day, "x1": day, "y0": 0, "y1": 1, "yref": "paper", "layer": "below"}
         figure.add_shape(type="line", line={"color": QUIET, "width": 1, "dash": "dot"}, **where)
@@ -183,7 +184,6 @@ def _unloaded_marks(unloaded: pd.DataFrame, days: pd.Series) -> go.Scatter:
         hovertext=[escape("; ".join(by_day[day]), quote=False) for day in days],
         hovertemplate="%{x|%-d %b %Y}: %{hovertext}<extra></extra>",
         unselected={"marker": {"opacity": 1}},
-        legendrank=3000,
         cliponaxis=False,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import datetime
 from html import escape
@@ -151,7 +151,7 @@ def _facts(passport: Passport) -> list[tuple[str, ut.Cell]]:
     ]
 
 
-def _state_rows(passport: Passport) -> Any:
+def _state_rows(passport: Passport) -> Iterator[list[ut.Cell | str]]:
     """One row per state that has accounts, or had some before."""
     before = passport.before
     for state in STATE_BY_NAME.values():
@@ -263,12 +263,11 @@ async def send_rejected(request: Request) -> Response:
         con = await run_in_threadpool(opened.enter_context, reading())
         if not taken_at or not await run_in_threadpool(snapshot_at, con, name, taken_at):
             return PlainTextResponse("There is no such snapshot.", status_code=404)
-        opened.pop_all()  # until the last row is sent
-        chunks = rejected_csv(con, name, taken_at)
+        chunks = _closing(opened.pop_all(), rejected_csv(con, name, taken_at))
         file = f"rejected {name} {taken_at:%Y-%m-%dT%H-%M-%SZ}.csv"
         plain = "".join(c for c in file if c.isascii() and c.isprintable() and c not in '"\\')
         return StreamingResponse(
-            iterate_in_threadpool(_closing(con, chunks)),
+            iterate_in_threadpool(chunks),
             media_type="text/csv; charset=utf-8",
             headers={
                 "Content-Disposition": (
@@ -279,6 +278,7 @@ async def send_rejected(request: Request) -> Response:
         )
 
 
-def _closing(con: Any, chunks: Any) -> Any:
-    with con:
+def _closing(opened: ExitStack, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The chunks; after the last one, or when nobody waits any more, what was opened is closed."""
+    with opened:
         yield from chunks
