@@ -123,7 +123,7 @@ def prepare_sample(home: Home) -> None:
             if not current(home).is_sample:
                 return
             # What an earlier start has loaded is known, or replaced where it was another version's.
-            load(now.engine, SnapshotFile.placed(path), replace=True)
+            load(now.engine, SnapshotFile.placed(path), replace=True, confirmed=True)
             path.unlink()
     log.info("The sample data is ready.")
 

@@ -64,7 +64,8 @@ def into_archive(engine: Engine, home: Home, file: SnapshotFile) -> None:
 def set_aside(engine: Engine, home: Home, path: Path, verdict: Verdict, reason: str) -> Path:
     """Move a file of the inbox to the held or the refused ones, with the reason beside it.
 
-    The reason comes first: who waits for the file to leave the inbox finds it then.
+    The reason and the note come first: who waits for the file to leave the inbox finds them then,
+    and a process that is killed in between finds the file again.
     """
     reason_file = reason_for(home, path, verdict)
     aside = reason_file.with_name(path.name)
@@ -73,8 +74,8 @@ def set_aside(engine: Engine, home: Home, path: Path, verdict: Verdict, reason: 
             _into(home.removed, old)
     reason_file.parent.mkdir(parents=True, exist_ok=True)
     reason_file.write_text(f"{reason}\n", encoding="utf-8")
-    shutil.move(path, aside)
     note_unloaded(engine, aside, verdict, reason)
+    shutil.move(path, aside)
     log.warning("%s: %s", verdict.capitalize(), reason)
     return aside
 

@@ -9,7 +9,6 @@ import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Event
 
 from sqlalchemy import Engine
 
@@ -85,10 +84,14 @@ def put_into_inbox(
         )
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.part")
-    shutil.copyfile(file.path, partial)
-    settled = time.time() - 2 * SETTLED_AFTER  # it is whole: nobody has to wait for its end
-    os.utime(partial, (settled, settled))
-    partial.replace(target)
+    try:
+        shutil.copyfile(file.path, partial)
+        settled = time.time() - 2 * SETTLED_AFTER  # it is whole: nobody has to wait for its end
+        os.utime(partial, (settled, settled))
+        partial.replace(target)
+    except OSError as fault:  # a full disk, which does not say what did not fit
+        partial.unlink(missing_ok=True)
+        raise OSError(fault.errno, fault.strerror, str(target)) from fault
     return target
 
 
@@ -98,8 +101,10 @@ def load_waiting(engine: Engine, home: Home) -> list[Loaded | SetAside | Trouble
     Files that were written to just now are left for the next look; those that failed, for later.
     """
     placed, outcomes = [], []
-    for path in waiting_files(home):
-        if not _is_settled(path) or _is_paused(path):
+    still = [path for path in waiting_files(home) if _is_settled(path) and not _is_paused(path)]
+    written = _open_for_writing() if still else set()
+    for path in still:
+        if _identity(path) in written:
             continue
         try:
             placed.append(_what_it_is(home, path))
@@ -118,32 +123,36 @@ def load_waiting(engine: Engine, home: Home) -> list[Loaded | SetAside | Trouble
 
 
 def _is_settled(path: Path) -> bool:
-    """Whether the file is written to its end, as far as can be told.
+    """Whether nobody has written to the file for a while.
 
     A time of change in the future is a wrong clock's: such a file would never be old enough.
     """
     try:
-        if abs(time.time() - path.stat().st_mtime) < SETTLED_AFTER:
-            return False
-        return not _is_open_for_writing(path)
+        return abs(time.time() - path.stat().st_mtime) >= SETTLED_AFTER
     except FileNotFoundError:
         return False
 
 
-def _is_open_for_writing(path: Path) -> bool:
-    """Whether a process still holds the file open to write it; only Linux tells, in /proc."""
-    inode = path.stat()
-    for entry in Path("/proc").glob("[0-9]*/fd/*"):
+def _open_for_writing() -> set[tuple[int, int] | None]:
+    """The files that some process still writes, however long it pauses; Linux tells in /proc."""
+    written = set()
+    for opened in Path("/proc").glob("[0-9]*/fd/*"):
         try:
-            there = entry.stat()
-            if (there.st_ino, there.st_dev) != (inode.st_ino, inode.st_dev):
-                continue
-            flags = (entry.parent.parent / "fdinfo" / entry.name).read_text()
+            told = (opened.parent.parent / "fdinfo" / opened.name).read_text()
         except OSError:  # another user's, or gone meanwhile
             continue
-        if int(flags.split("flags:", 1)[1].split()[0], 8) & (os.O_WRONLY | os.O_RDWR):
-            return True
-    return False
+        if int(told.split("flags:", 1)[1].split()[0], 8) & (os.O_WRONLY | os.O_RDWR):
+            written.add(_identity(opened))
+    return written
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What tells a file from all others; None where it is gone."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _is_paused(path: Path) -> bool:
@@ -165,15 +174,6 @@ def _put_off(path: Path, fault: Exception) -> Trouble:
         log.error(reason, exc_info=fault)
     troubles[path] = Trouble(path, reason, pause, time.monotonic())
     return troubles[path]
-
-
-def watch(engine: Engine, home: Home, stop: Event) -> None:
-    """Look into the inbox until told to stop. A failing look is logged and tried again."""
-    while not stop.wait(LOOKED_AT_EVERY):
-        try:
-            load_waiting(engine, home)
-        except Exception:
-            log.exception("Looking into the inbox failed; trying again.")
 
 
 def _what_it_is(home: Home, path: Path) -> SnapshotFile:

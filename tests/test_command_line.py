@@ -491,17 +491,17 @@ def test_sample_writes_snapshots_that_load(
 
 
 APP = """if True:
-    import sys
-    from threading import Event
-    from data import inbox
+    import time
+    from data import keeping
+    from data.current import state
     from data.home import here
-    from data.store import open_store
 
-    inbox.LOOKED_AT_EVERY = 0.05
-    home, stop = here(), Event()
-    store = open_store(home.database_url)
-    print("ready", flush=True)
-    inbox.watch(store, home, stop)
+    keeping.LOOKED_AT_EVERY = 0.05
+    with keeping.kept(here(), "http://127.0.0.1:1"):
+        while not state(here()).is_open:
+            time.sleep(0.01)
+        print("ready", flush=True)
+        time.sleep(600)
 """
 
 
@@ -537,7 +537,8 @@ def test_load_hands_files_over_to_the_running_app(
     assert run("load", better) == DONE
 
     assert run("export", "--output", tmp_path / "x.csv") == REFUSED
-    assert "is open in another process. Stop it, then try again." in capsys.readouterr().err
+    told = "Rollcall shows it at http://127.0.0.1:1. Stop it, then try again."
+    assert told in capsys.readouterr().err
     assert run("rebuild") == REFUSED
     assert run("check", good) == DONE
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import subprocess
 import sys
@@ -10,7 +9,7 @@ import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from threading import Event, Thread
+from threading import Thread
 
 import pytest
 from builders import TODAY, YESTERDAY, a_snapshot_file, an_account, usernames
@@ -27,7 +26,6 @@ from data.inbox import (
     put_into_inbox,
     troubles,
     waiting_files,
-    watch,
 )
 from data.loading import REPLACING, Loaded, SnapshotFile
 from data.refusals import NotPlaced, OtherContentKnown, UnknownFormat
@@ -383,29 +381,6 @@ def test_a_file_that_fails_unexpectedly_stays_and_the_others_are_loaded(
     monkeypatch.setattr(inbox.time, "monotonic", lambda: failed.since + failed.pause)
     assert len(look(store, home)) == 1
     assert not troubles
-
-
-def test_watching_goes_on_after_a_failing_look(
-    home: Home, store: Engine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    looks, stop = [], Event()
-
-    def failing_once(*_: object) -> list[Loaded | SetAside | Trouble]:
-        looks.append(len(looks))
-        if len(looks) == 3:
-            stop.set()
-        if len(looks) == 1:
-            raise RuntimeError("unlucky")
-        return []
-
-    monkeypatch.setattr(inbox, "LOOKED_AT_EVERY", 0.01)
-    monkeypatch.setattr(inbox, "load_waiting", failing_once)
-    watcher = Thread(target=watch, args=(store, home, stop))
-    with caplog.at_level(logging.ERROR, "rollcall"):
-        watcher.start()
-        watcher.join(timeout=10)
-    assert looks == [0, 1, 2]
-    assert "unlucky" in caplog.text
 
 
 def test_a_file_that_was_loaded_but_not_yet_moved_when_the_process_died_is_moved_at_the_next_look(
