@@ -7,7 +7,9 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +20,15 @@ from data.home import Home, here
 from data.inbox import SetAside, Trouble, in_words, load_waiting, put_into_inbox
 from data.loading import Loaded, SnapshotFile, moment_of, preview
 from data.passport import departure_in_words
+from data.reading import place_word
 from data.rebuilding import archived, complete, opened
 from data.rebuilding import rebuild as make_anew
 from data.refusals import SnapshotRefused
 from data.sample import write_sample
 from data.serving import server_of
-from data.states import STATE_BY_NAME
 from data.store import StoreFault, StoreInUse, StoreUnusable, close_stores, open_store
 from queries.export import FORMATS, export_file
-from queries.filters import Filters
+from queries.filters import FILTERS, Filter, Filters
 from queries.listing import COLUMNS, UnknownColumns, Wanted, columns_named
 from queries.users import SORTS
 
@@ -136,7 +138,8 @@ def _lines(path: Path, told: dict[str, Any]) -> Iterator[str]:
         yield f"  Against {told['before']}: {moved}."
     yield from (f"  Look at: {sentence}" for sentence in told["look_at"])
     yield from (f"  {sentence}" for sentence in told["remarks"])
-    yield from (f"  Line {row['line']}: {row['reason']}" for row in told["rejected_rows"])
+    place = place_word(path.name).capitalize()
+    yield from (f"  {place} {row['line']}: {row['reason']}" for row in told["rejected_rows"])
 
 
 COUNTS = ("rows_read", "accepted", "rejected", "flagged")
@@ -147,15 +150,8 @@ NO_MOMENT = datetime(1970, 1, 1)
 
 def export(args: argparse.Namespace) -> int:
     """Write the filtered list to a file."""
-    filters = Filters(
-        integration=tuple(args.integration or ()),
-        state=tuple(args.state or ()),
-        role=tuple(args.role or ()),
-        active=args.active,
-        match=args.match,
-        q=args.q,
-        as_of=args.as_of,
-    )
+    asked = {each.name: getattr(args, each.name) for each in FILTERS}
+    filters = replace(Filters.from_params(asked), as_of=args.as_of)
     wanted = Wanted(filters, args.sort, columns_named(args.columns))
     with open_store(here().database_url).connect() as con:
         rows = export_file(con, wanted, args.output, args.format, tell=args.about)
@@ -272,13 +268,15 @@ def _columns(text: str) -> str:
     return text
 
 
-def _state(text: str) -> str:
-    """A state in any case, spelled with spaces, underscores or dashes."""
-    spoken = text.replace("_", " ").replace("-", " ").strip().capitalize()
-    if spoken not in STATE_BY_NAME:
-        known = ", ".join(STATE_BY_NAME)
-        raise argparse.ArgumentTypeError(f"“{text}” is no provisioning state; expected {known}")
-    return spoken
+def _asked(filter_: Filter, text: str) -> str:
+    """A value as an address has it; a state in any case, with spaces, underscores or dashes."""
+    value = _text(text)
+    if filter_.name == "state":
+        value = value.replace("_", " ").replace("-", " ").strip().capitalize()
+    if not filter_.read([value]):
+        known = f"; expected {', '.join(filter_.choices)}" if filter_.choices else ""
+        raise argparse.ArgumentTypeError(f"“{text}” is not understood{known}")
+    return value
 
 
 def _number(text: str) -> int:
@@ -318,17 +316,15 @@ def _parser() -> argparse.ArgumentParser:
     listed = command(export, "export")
     listed.add_argument("--format", choices=FORMATS, default="csv")
     listed.add_argument("--output", type=Path, required=True, metavar="FILE")
-    for name, kind in (("integration", _text), ("state", _state), ("role", _text)):
-        listed.add_argument(f"--{name}", action="append", type=kind, metavar=name.upper())
-    listed.add_argument("--active", choices=["yes", "no", "unknown"])
-    listed.add_argument("--match", choices=["matched", "unmatched"])
-    listed.add_argument(
-        "--q",
-        type=_text,
-        default="",
-        metavar="TEXT",
-        help="in user, email, username or upstream ID",
-    )
+    for each in FILTERS:
+        listed.add_argument(
+            f"--{each.name.replace('_', '-')}",
+            action="append",
+            default=[],
+            type=partial(_asked, each),
+            metavar=each.name.upper(),
+            help=f"{each.label}: {', '.join(each.choices)}" if each.choices else each.label,
+        )
     listed.add_argument(
         "--as-of", type=_moment, metavar="TIME", help="as it was at a moment, in UTC"
     )

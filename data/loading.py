@@ -40,7 +40,7 @@ from data.passport import (
     departure_in_words,
     passport_of,
 )
-from data.reading import Read, fill_load_row
+from data.reading import Read, fill_load_row, place_word
 from data.refusals import Held, MostlyRejected, NoAccounts, NotPlaced, OtherContentKnown
 from data.rejecting import POSITION, Sifted, sift
 from data.store import writing
@@ -346,7 +346,8 @@ def _refuse_implausible(
     name = file.name
     if sifted.rejected > sifted.rows_read * MOST_REJECTED:
         first = con.execute(select(load_unfit).order_by(load_unfit.c.line)).first()
-        example = f" The first: line {first.line}: {first.reason}" if first else ""
+        place = place_word(file.name)
+        example = f" The first: {place} {first.line}: {first.reason}" if first else ""
         raise MostlyRejected(
             f"{name}: {sifted.rejected:,} of {sifted.rows_read:,} rows are no accounts, which is "
             f"more than half; nothing was loaded.{example}"

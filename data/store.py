@@ -38,7 +38,7 @@ to the tables, or to what is derived from a file. The store is then rebuilt from
 # One row: the LAYOUT that the store was made with.
 layout = Table("layout", MetaData(), Column("number", Integer, nullable=False))
 
-MOST_MEMORY = 1 << 30
+MOST_MEMORY = 512 << 20
 """Bytes that DuckDB may take, where the machine has twice as many; beyond, it spills to disk."""
 
 FILE_HEADERS = 3 * 4096

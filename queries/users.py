@@ -139,14 +139,6 @@ def count_accounts(con: Connection, filters: Filters) -> int:
     return con.scalar(counted) or 0
 
 
-def roles_in_use(con: Connection, filters: Filters) -> list[str]:
-    """The roles that accounts have at the moment, in the chosen integrations, by name."""
-    rows = accounts(filters)
-    within = Filters(integration=filters.integration)
-    held = select(func.unnest(rows.c.roles).label("role")).where(*conditions(within, rows))
-    return list(con.scalars(select(held.subquery().c.role).distinct().order_by("role")))
-
-
 def integration_names(con: Connection) -> list[str]:
     """All integrations, by name."""
     return list(con.scalars(select(integration.c.name).order_by(func.lower(integration.c.name))))

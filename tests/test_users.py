@@ -20,7 +20,6 @@ from queries.users import (
     count_accounts,
     integration_names,
     page_of_accounts,
-    roles_in_use,
 )
 
 MANY = 2 * PAGE_SIZE + 23
@@ -168,7 +167,6 @@ def test_a_page_after_the_last_is_empty(crowd: Connection) -> None:
 def test_an_empty_store_lists_nothing(con: Connection) -> None:
     assert count_accounts(con, Filters()) == 0
     assert not page_of_accounts(con, Filters(), sort="user", descending=False, page=1)
-    assert roles_in_use(con, Filters()) == []
     assert integration_names(con) == []
 
 
@@ -176,15 +174,3 @@ def test_integrations_are_listed_by_name(snapshots: Deliveries, con: Connection)
     for name in ("slack", "Salesforce EMEA", "figma"):
         snapshots.take(an_account(), integration=name)
     assert integration_names(con) == ["figma", "Salesforce EMEA", "slack"]
-
-
-def test_roles_in_use_are_those_of_the_chosen_integrations_at_the_moment(
-    snapshots: Deliveries, con: Connection
-) -> None:
-    snapshots.take(an_account(roles=["Old"]), at=YESTERDAY)
-    snapshots.take(an_account("ada", roles=["B", "A"]), an_account("bob", roles=["B"]))
-    snapshots.take(an_account(roles=["C"]), an_account("bob", roles=[]), integration="slack")
-    assert roles_in_use(con, Filters()) == ["A", "B", "C"]
-    assert roles_in_use(con, Filters(integration=("figma",))) == ["A", "B"]
-    assert roles_in_use(con, Filters(as_of=YESTERDAY)) == ["Old"]
-    assert roles_in_use(con, Filters(state=("Deleted",), q="nobody")) == ["A", "B", "C"]
