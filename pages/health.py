@@ -103,4 +103,4 @@ with st.grid(2, min_column_width=400, gap="small"):
     )
     health.reasons(reasons)
 
-health.integrations(newest, failing)
+health.integrations(newest, failing, unloaded)

@@ -184,10 +184,17 @@ def test_charts_mark_the_day_of_a_held_file_until_it_is_confirmed(
     expect(mix).to_have_accessible_name(
         re.compile(r"not counted: 2 Jan 2026 \(chat held\)"), timeout=PATIENCE
     )
+    mark = mix.locator(".scatterlayer .trace").last.locator(".point")
+    box = mark.bounding_box()
+    assert box
+    health.page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    expect(health.page.get_by_role("heading", name="To be decided")).to_be_visible()
     press(reader, "Load it all the same")
     press(reader, "Load it")
     expect(reader.row("chat at 2026-01-02 06:00")).to_be_visible(timeout=PATIENCE)
-    expect(mix).not_to_have_accessible_name(re.compile("not counted"), timeout=PATIENCE)
+    health.page.goto(f"{app.url}/?integration=chat")
+    expect(mix).to_have_accessible_name(re.compile("State mix"), timeout=PATIENCE)
+    expect(mix).not_to_have_accessible_name(re.compile("not counted"))
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -10,16 +10,20 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 from builders import TODAY, YESTERDAY, Account, a_snapshot_file, an_account, usernames
 from sqlalchemy import Engine
 from streamlit.testing.v1 import AppTest
 
+from data.current import _newest, _sample_url
 from data.filing import remove_snapshot
 from data.home import Home
 from data.inbox import load_waiting, waiting_files
-from data.store import open_store
+from data.loading import SnapshotFile, load
+from data.sample import sample_snapshots
+from data.store import NoRoom, open_store
 from queries.rejected import rejected_csv
 from queries.snapshots import (
     PAGE_SIZE,
@@ -434,6 +438,16 @@ def test_an_upload_that_is_loaded_already_says_so(store: Engine, home: Home) -> 
     assert "Load" not in [b.label for b in run.button]
 
 
+@pytest.mark.usefixtures("home")
+def test_a_full_disk_is_told_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: Any) -> None:
+        raise NoRoom("There is no room left on the disk.")
+
+    monkeypatch.setattr("widgets.previews.preview", fails)
+    run = upload(page(), (f"figma/{STAMP}.csv", GOOD))
+    assert "It cannot be looked at now. There is no room left on the disk." in said(run)
+
+
 def test_several_uploads_are_loaded_at_once(store: Engine, home: Home) -> None:
     names = [f"{app}/{STAMP}.csv" for app in ("figma", "slack")]
     run = upload(page(), *((name, GOOD) for name in names))
@@ -490,6 +504,19 @@ def test_a_held_file_marks_its_day_until_it_is_loaded(store: Engine, home: Home)
     assert marks() == []
 
 
+@pytest.mark.usefixtures("held")
+def test_health_counts_the_held_files_of_an_integration(store: Engine, home: Home) -> None:
+    def column() -> list[Any]:
+        run = AppTest.from_file(PAGE.with_name("health.py"), default_timeout=30).run()
+        assert not run.exception, [fault.message for fault in run.exception]
+        return run.dataframe[-1].value["unloaded"].fillna(0).tolist()
+
+    take(store, home, *TEN, integration="slack")
+    assert column() == [1, 0]
+    press(press(page(), "Refuse"), "Leave it out")
+    assert column() == [0, 0]
+
+
 def test_a_removed_snapshot_is_gone_from_the_list(store: Engine, home: Home) -> None:
     take(store, home, *TEN)
     remove_snapshot(store, home, "figma", TODAY)
@@ -503,4 +530,37 @@ def test_a_removed_snapshot_is_gone_from_the_list(store: Engine, home: Home) -> 
 def test_an_empty_store_offers_the_upload_right_there() -> None:
     run = page()
     assert [s.value for s in run.subheader] == ["No snapshots yet"]
-    assert run.file_uploader[0].label == "Upload snapshot files"
+    assert run.file_uploader[0].label == "Drop snapshot files here, or choose them"
+
+
+@pytest.fixture
+def sample(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A home that shows a sample, of few days so that it is made at once."""
+    monkeypatch.delenv("ROLLCALL_NO_SAMPLE")
+    monkeypatch.setattr("data.current.SAMPLE_DAYS", 2)
+    monkeypatch.setattr("data.current.SAMPLE_INTEGRATIONS", 1)
+    engine = open_store(_sample_url(home))
+    made = sample_snapshots(tmp_path / "made", accounts=20, days=2, integrations=1, until=_newest())
+    for path in made:
+        load(engine, SnapshotFile.placed(path))
+
+
+@pytest.mark.usefixtures("sample")
+def test_the_sample_is_shown_as_such_and_nothing_of_it_can_be_changed() -> None:
+    run = page()
+    assert "2 snapshots, the newest first · sample data" in said(run)
+    assert not run.number_input
+    link = table(run)["rows"][0]["cells"]["taken_at"]["href"]
+    asked = {name: values[0] for name, values in parse_qs(link[1:]).items()}
+    own = page(**asked)
+    assert len(table(own)["rows"]) == 1
+    assert "Remove snapshot" not in [b.label for b in own.button]
+    assert not own.file_uploader
+
+
+@pytest.mark.usefixtures("sample")
+def test_the_first_upload_takes_the_place_of_the_sample(store: Engine, home: Home) -> None:
+    press(upload(page(), (f"figma/{STAMP}.csv", GOOD)), "Load")
+    look(store, home)
+    assert cells(page(), "integration") == ["figma"]
+    assert "sample" not in said(page())

@@ -156,10 +156,15 @@ def reasons(found: pd.DataFrame) -> None:
         )
 
 
-def integrations(newest: pd.DataFrame, failing: pd.DataFrame) -> None:
-    """A row per integration; selecting one opens its accounts."""
+def integrations(newest: pd.DataFrame, failing: pd.DataFrame, unloaded: pd.DataFrame) -> None:
+    """A row per integration; selecting one opens its accounts.
+
+    How many of its files are held or refused is told where some are.
+    """
     lines = failing.groupby("integration")["failed"].apply(list).rename("trend")
     shown = newest.merge(lines, on="integration", how="left")
+    aside = shown["integration"].map(unloaded.groupby("integration")["files"].sum())
+    shown = shown.assign(unloaded=aside.astype("Int64"))
     with st.container(border=True, key="card_integrations"):
         st.subheader("Integrations", anchor=False)
         st.caption("Each at its newest snapshot; select a row to see its accounts.")
@@ -179,6 +184,7 @@ def integrations(newest: pd.DataFrame, failing: pd.DataFrame) -> None:
                 "waiting",
                 "trend",
                 "taken_at",
+                *(["unloaded"] if shown["unloaded"].any() else []),
             ],
             column_config={
                 "integration": st.column_config.TextColumn("Integration", pinned=True),
@@ -188,6 +194,7 @@ def integrations(newest: pd.DataFrame, failing: pd.DataFrame) -> None:
                 "failed": st.column_config.NumberColumn("Failed", format="localized"),
                 "waiting": st.column_config.NumberColumn("Waiting", format="localized"),
                 "trend": st.column_config.AreaChartColumn("Failing per day", y_min=0),
+                "unloaded": st.column_config.NumberColumn("Held or refused files"),
                 "taken_at": st.column_config.DatetimeColumn(
                     "Newest snapshot (UTC)", format="YYYY-MM-DD HH:mm"
                 ),

@@ -14,6 +14,7 @@ from data.loading import Preview, preview
 from data.passport import Passport
 from data.refusals import SnapshotRefused
 from data.states import STATE_BY_NAME
+from data.store import StoreFault
 from queries.snapshots import (
     departure_limits,
     newest_load,
@@ -51,6 +52,14 @@ def previewed(
             return preview(real_store(), file)
     except SnapshotRefused as refusal:
         return str(refusal)
+
+
+def look_at(what: str, known: Known, open_: Callable[..., Any]) -> Preview | str:
+    """What loading the file that `what` names would give, or why that cannot be."""
+    try:
+        return previewed(what, known, state_of_store(known[0]), open_)
+    except (StoreFault, OSError) as fault:
+        return f"It cannot be looked at now. {fault}"
 
 
 def state_of_store(name: str) -> Any:

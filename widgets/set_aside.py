@@ -23,11 +23,10 @@ from queries.snapshots import (
 from widgets.previews import (
     OUTCOMES,
     Known,
+    look_at,
     needs_word,
-    previewed,
     show_preview,
     shown_name,
-    state_of_store,
 )
 from widgets.snapshots import real_store
 
@@ -75,7 +74,7 @@ def _aside_card(file: Row[Any]) -> None:
                 with box:
                     seen = _preview_of(file)
                     if isinstance(seen, str):
-                        st.text(f"It would be refused: {seen}")
+                        st.text(seen)
                     else:
                         show_preview(seen, key=key)
         with st.container(horizontal=True):
@@ -102,7 +101,7 @@ def _preview_of(file: Row[Any]) -> Preview | str:
         return str(fault)
     known = file.integration, file.taken_at
     what = f"{path} {path.stat().st_mtime_ns}"
-    return previewed(what, known, state_of_store(file.integration), open_)
+    return look_at(what, known, open_)
 
 
 def _offer(file: Row[Any], seen: Preview | str | None, key: str) -> None:

@@ -32,11 +32,10 @@ from widgets.filters import plain_label
 from widgets.previews import (
     OUTCOMES,
     Known,
+    look_at,
     needs_word,
-    previewed,
     show_preview,
     shown_name,
-    state_of_store,
 )
 from widgets.snapshots import real_store
 
@@ -75,7 +74,7 @@ def upload(integrations: Sequence[str], *, of: Known | None = None) -> None:
     number = st.session_state.setdefault("_uploads", 0)
     most = int(st.get_option("server.maxUploadSize"))
     files = st.file_uploader(
-        "Upload snapshot files" if not of else "The file to put in its place",
+        "Drop snapshot files here, or choose them" if not of else "The file to put in its place",
         accept_multiple_files=True,
         key=f"upload_{number}_{'one' if of else 'many'}",
         help=f"{FORMATS}. Up to {most:,} MB each; the server’s maxUploadSize sets another limit.",
@@ -110,7 +109,7 @@ def _card(file: Any, integrations: Sequence[str], of: Known | None) -> Ready | N
         if known is None:
             badge.badge("To be completed", icon=":material/edit:", color="blue")
             return None
-        seen = previewed(file.file_id, known, state_of_store(known[0]), partial(as_file, file))
+        seen = look_at(file.file_id, known, partial(as_file, file))
         if isinstance(seen, str):
             badge.badge("Refused", icon=":material/block:", color="red")
             st.text(seen)
@@ -238,8 +237,8 @@ def _deliver(ready: Ready) -> None:
     except OtherContentKnown:
         st.toast("Another file of this moment waits to be loaded. Try again in some seconds.")
         return
-    except SnapshotRefused as refusal:
-        st.toast(plain_label(str(refusal)))
+    except (SnapshotRefused, OSError) as fault:
+        st.toast(f"It could not be put into the inbox. {plain_label(str(fault))}")
         return
     _delivered().append(
         Delivered(
