@@ -62,7 +62,7 @@ class About:
     def file_name(self, ending: str) -> str:
         """`users-figma-update-failed-2026-11-23T06-00-00Z.csv`: what, and of when."""
         newest = max((source.taken_at for source in self.snapshots), default=self.made_at)
-        words = _slug("-".join(self.words_of_name))[:LONGEST_NAME].strip("-")
+        words = slug("-".join(self.words_of_name))[:LONGEST_NAME].strip("-")
         when = f"{self.as_of or newest:%Y-%m-%dT%H-%M-%SZ}"
         return "-".join(filter(None, ("users", words, when))) + f".{ending}"
 
@@ -129,7 +129,7 @@ def _words_of_name(filters: Filters) -> list[str]:
     ]
 
 
-def _slug(text: str) -> str:
+def slug(text: str) -> str:
     """Letters and digits of any script; dashes for all else, so never part of a path."""
     return re.sub(r"[\W_]+", "-", unicodedata.normalize("NFC", text).casefold()).strip("-")
 

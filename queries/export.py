@@ -41,13 +41,13 @@ def csv_chunks(listing: Listing) -> Chunks:
     """
     yield "\ufeff".encode()
     batches = listing.texts(listing.columns(ON_PAGE))
-    yield from _as_csv(neutralised(with_times_told(batch)) for batch in batches)
+    yield from as_csv(neutralised(with_times_told(batch)) for batch in batches)
 
 
 def raw_csv_chunks(listing: Listing) -> Chunks:
     """CSV for programs: every text as it is, no byte order mark, and the account's identity."""
     batches = listing.texts(listing.columns(tuple(COLUMNS)))
-    return _as_csv(with_times_told(batch) for batch in batches)
+    return as_csv(with_times_told(batch) for batch in batches)
 
 
 def json_chunks(listing: Listing) -> Chunks:
@@ -166,7 +166,8 @@ def _whole(path: Path) -> Iterator[IO[bytes]]:
         part.unlink(missing_ok=True)
 
 
-def _as_csv(batches: Iterable[pa.RecordBatch]) -> Chunks:
+def as_csv(batches: Iterable[pa.RecordBatch]) -> Chunks:
+    """Headings once, then the rows; the batches have the same columns."""
     for number, batch in enumerate(batches):
         sink = pa.BufferOutputStream()
         how = csv.WriteOptions(include_header=number == 0, batch_size=max(1, batch.num_rows))
