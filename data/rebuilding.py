@@ -1,7 +1,7 @@
 """The store from the archive: made anew where it is of no use, completed where it lost something.
 
-The files are the source of truth. What only people have said – settings of integrations, what was
-held or refused – is carried over from the old store where that can be read.
+The files are the source of truth. What only people have said – settings, findings that they have
+accepted, what was held or refused – is carried over from the old store where that can be read.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from data.store import (
     open_store,
     unchecked,
 )
-from data.tables import integration, snapshot, unloaded
+from data.tables import accepted, integration, setting, snapshot, unloaded
 
 log = logging.getLogger("rollcall")
 
@@ -205,12 +205,12 @@ def _carry_over(home: Home, fresh: Engine) -> None:
         with old.connect() as before, fresh.begin() as con:
             there = {name: _columns(before, name) for name in inspect(before).get_table_names()}
             _carry_settings(before, con, there.get(integration.name, set()))
-            if unloaded.name in there:
-                rows = _rows(before, unloaded, there[unloaded.name])
-                con.execute(insert(unloaded), rows) if rows else None
+            for table in (unloaded, accepted, setting):
+                rows = _rows(before, table, there[table.name]) if table.name in there else []
+                con.execute(insert(table), rows) if rows else None
     except (StoreFault, SQLAlchemyError) as fault:
         log.warning(
-            "Settings of integrations could not be read from the old store: %s",
+            "Settings and accepted findings could not be read from the old store: %s",
             fault,
         )
     finally:

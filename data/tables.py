@@ -13,6 +13,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Date,
     DateTime,
     Float,
     Integer,
@@ -202,6 +203,32 @@ state_change = Table(
     Column("from_state", String),
     Column("to_state", String),
     Column("accounts", BigInteger, nullable=False),
+)
+
+# One row per finding that a person has accepted: what a rule finds of an account. It holds for as long
+# as the finding does that held at `held_at`; what ends and begins again needs another word. A row
+# stays when it is withdrawn or out of date: who said what, and when, is part of the evidence.
+accepted = Table(
+    "accepted",
+    metadata,
+    Column("integration", String, nullable=False),
+    Column("account_id", String, nullable=False),
+    Column("rule", String, nullable=False),
+    Column("held_at", DateTime, nullable=False),  # the snapshot that the person looked at
+    Column("reason", String, nullable=False),
+    Column("accepted_by", String, nullable=False),
+    Column("accepted_at", DateTime, nullable=False),
+    Column("until", Date),  # the last UTC day; NULL: as long as the finding holds
+    Column("withdrawn_by", String),
+    Column("withdrawn_at", DateTime),  # NULL: it was not
+)
+
+# One row per setting that a person has changed.
+setting = Table(
+    "setting",
+    metadata,
+    Column("name", String, nullable=False),
+    Column("value", String, nullable=False),  # JSON
 )
 
 # One row per record of the file, as delivered and in the file's order; account_id is NULL where
