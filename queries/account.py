@@ -10,20 +10,17 @@ from sqlalchemy import (
     Connection,
     FromClause,
     Row,
-    Select,
-    Subquery,
-    Table,
     case,
+    false,
     func,
     literal,
     or_,
     select,
-    union_all,
 )
 
 from data.tables import FOREVER, account, account_version, integration
 from queries.filters import Filters
-from queries.found_first import found_first
+from queries.remembering import remembered
 from queries.users import accounts_where, accounts_with
 
 MOST_VERSIONS = 1_000
@@ -40,134 +37,96 @@ class Known(NamedTuple):
     """Role details, attributes and flags, and what the table shows besides."""
     versions: Sequence[Row[Any]]
     """Its newest versions, oldest first; each says in `number` the how-manieth it is, from 1."""
-    others: Sequence[Row[Any]]
-    """Accounts of the same person; each says in `found` how many there are."""
+    others: Sequence[Any]
+    """Other accounts of the same person; each says in `found` how many there are."""
 
 
 def known_of(con: Connection, filters: Filters, account_keys: Sequence[int]) -> dict[int, Known]:
     """Account key → what is known, of those accounts that are there at the moment."""
-    versions = _by_account(history_of(con, filters, account_keys))
-    others = _by_account(others_of(con, filters, account_keys))
-    return {
-        one.account_key: Known(
-            one, versions.get(one.account_key, []), others.get(one.account_key, [])
-        )
-        for one in details_of(con, filters, account_keys)
-    }
+    moment = Filters(as_of=filters.as_of)
+    known = {key: _known(con, moment, key) for key in account_keys}
+    return {key: one for key, one in known.items() if one}
 
 
-def _by_account(rows: Sequence[Row[Any]]) -> dict[int, list[Row[Any]]]:
-    found: dict[int, list[Row[Any]]] = {}
-    for row in rows:
-        found.setdefault(row.account_key, []).append(row)
-    return found
+@remembered(200)
+def _known(con: Connection, moment: Filters, account_key: int) -> Known | None:
+    one = details_of(con, moment, account_key)
+    if one is None:
+        return None
+    return Known(one, history_of(con, moment, account_key), others_of(con, moment, one))
 
 
-def details_of(
-    con: Connection, filters: Filters, account_keys: Sequence[int]
-) -> Sequence[Row[Any]]:
-    """One row per account: role details, attributes, flags, and what the table shows besides."""
-    rows = accounts_with(filters, account_keys)
-    identity = _rows_of(account, account_keys)
+def details_of(con: Connection, moment: Filters, account_key: int) -> Row[Any] | None:
+    """The account's role details, attributes and flags, and what the table shows besides."""
+    rows = accounts_with(moment, [account_key])
     return con.execute(
-        select(rows, integration.c.name.label("integration"), identity.c.account_id)
+        select(rows, integration.c.name.label("integration"), account.c.account_id)
         .join_from(rows, integration, integration.c.integration_id == rows.c.integration_id)
-        .join(identity, identity.c.account_key == rows.c.account_key)
-    ).all()
+        .join(account, account.c.account_key == rows.c.account_key)
+        .where(account.c.account_key == account_key)
+    ).first()
 
 
-def _rows_of(table: Table, account_keys: Sequence[int]) -> Subquery:
-    """The rows of a table that are of the accounts."""
-    return (
-        select(table)
-        .where(found_first(table, lambda rows: rows.c.account_key.in_(account_keys)))
-        .subquery()
-    )
+def history_of(con: Connection, moment: Filters, account_key: int) -> Sequence[Row[Any]]:
+    """One row per version of the account, oldest first, as known at the moment.
 
-
-def history_of(
-    con: Connection, filters: Filters, account_keys: Sequence[int]
-) -> Sequence[Row[Any]]:
-    """One row per version of the accounts, oldest first, as known at the moment.
-
-    What held then had no end yet. At most MOST_VERSIONS of each account, the newest.
+    What held then had no end yet. At most MOST_VERSIONS, the newest.
     """
-    whole = _rows_of(account_version, account_keys)
-    until = whole.c.valid_to
-    if filters.as_of is not None:
-        until = case((until > filters.as_of, literal(FOREVER)), else_=until).label("valid_to")
-    of_one = whole.c.account_key
-    numbered = select(
-        *(c for c in whole.c if c.name not in ("valid_to", "role_details")),
-        func.md5(whole.c.role_details).label("role_details"),
-        until,
-        func.row_number().over(partition_by=of_one, order_by=whole.c.valid_from).label("number"),
-        func.count().over(partition_by=of_one).label("found"),
+    version, until = account_version.c, account_version.c.valid_to
+    at_that_time = [version.account_key == account_key]
+    if moment.as_of is not None:
+        at_that_time.append(version.valid_from <= moment.as_of)
+        until = case((until > moment.as_of, literal(FOREVER)), else_=until)
+    numbered = (
+        select(
+            *(c for c in version if c.name not in ("valid_to", "role_details")),
+            func.md5(version.role_details).label("role_details"),
+            until.label("valid_to"),
+            func.row_number().over(order_by=version.valid_from).label("number"),
+            func.count().over().label("found"),
+        )
+        .where(*at_that_time)
+        .subquery("numbered")
     )
-    if filters.as_of is not None:
-        numbered = numbered.where(whole.c.valid_from <= filters.as_of)
-    numbered = numbered.subquery("numbered")
     return con.execute(
         select(numbered)
         .where(numbered.c.number > numbered.c.found - MOST_VERSIONS)
-        .order_by(numbered.c.account_key, numbered.c.number)
+        .order_by(numbered.c.number)
     ).all()
 
 
-def others_of(con: Connection, filters: Filters, account_keys: Sequence[int]) -> Sequence[Row[Any]]:
-    """One row per account and other account of the same person, by integration and username.
+def others_of(con: Connection, moment: Filters, one: Row[Any]) -> Sequence[Any]:
+    """One row per other account of the same person, by integration and username.
 
     The same person is who has the same upstream ID, else the same e-mail, in any case;
-    `same_id` says which. At most MOST_OTHERS for each account.
+    `same_id` says which, `found` how many there are. At most MOST_OTHERS.
     """
-    asked = accounts_with(filters, account_keys)
-    told = con.execute(select(asked.c.upstream_user_id, asked.c.user_email)).all()
-    ids = {row.upstream_user_id for row in told} - {None}
-    emails = {row.user_email.lower() for row in told if row.user_email}
-    rows = accounts_where(filters, lambda rows: _is_of(rows, ids, emails))
-    same = union_all(_with_same_id(asked, rows), _with_same_email(asked, rows)).subquery("same")
-    order = (integration.c.name, same.c.username_in_app, same.c.other_key)
-    of_one = same.c.account_key
-    ranked = (
-        select(
-            *same.c,
-            integration.c.name.label("integration"),
-            func.row_number().over(partition_by=of_one, order_by=order).label("number"),
-            func.count().over(partition_by=of_one).label("found"),
-        )
-        .join(integration, integration.c.integration_id == same.c.integration_id)
-        .subquery("ranked")
-    )
+    if not one.upstream_user_id and not one.user_email:
+        return []
+    rows = accounts_where(moment, lambda rows: _is_same_person(rows, one))
     return con.execute(
-        select(ranked)
-        .where(ranked.c.number <= MOST_OTHERS)
-        .order_by(ranked.c.account_key, ranked.c.number)
+        select(
+            rows.c.account_key,
+            rows.c.username_in_app,
+            rows.c.provisioning_state,
+            rows.c.active_in_app,
+            _has_same_id(rows, one).label("same_id"),
+            integration.c.name.label("integration"),
+            func.count().over().label("found"),
+        )
+        .join(integration, integration.c.integration_id == rows.c.integration_id)
+        .where(rows.c.account_key != one.account_key)
+        .order_by(integration.c.name, rows.c.username_in_app, rows.c.account_key)
+        .limit(MOST_OTHERS)
     ).all()
 
 
-def _is_of(rows: FromClause, ids: set[str], emails: set[str]) -> ColumnElement[bool]:
-    return or_(rows.c.upstream_user_id.in_(ids), func.lower(rows.c.user_email).in_(emails))
+def _is_same_person(rows: FromClause, one: Row[Any]) -> ColumnElement[bool]:
+    email = one.user_email
+    same_email = func.lower(rows.c.user_email) == email.lower() if email else false()
+    return or_(_has_same_id(rows, one), same_email)
 
 
-def _with_same_id(asked: FromClause, rows: FromClause) -> Select[Any]:
-    return _other(asked, rows, same_id=True).where(
-        rows.c.upstream_user_id == asked.c.upstream_user_id
-    )
-
-
-def _with_same_email(asked: FromClause, rows: FromClause) -> Select[Any]:
-    return _other(asked, rows, same_id=False).where(
-        func.lower(rows.c.user_email) == func.lower(asked.c.user_email),
-        rows.c.upstream_user_id.is_distinct_from(asked.c.upstream_user_id)
-        | asked.c.upstream_user_id.is_(None),
-    )
-
-
-def _other(asked: FromClause, rows: FromClause, *, same_id: bool) -> Select[Any]:
-    shown = ("username_in_app", "provisioning_state", "active_in_app", "integration_id")
-    return select(
-        asked.c.account_key,
-        rows.c.account_key.label("other_key"),
-        *(rows.c[name] for name in shown),
-        literal(same_id).label("same_id"),
-    ).where(rows.c.account_key != asked.c.account_key)
+def _has_same_id(rows: FromClause, one: Row[Any]) -> ColumnElement[bool]:
+    id_ = one.upstream_user_id
+    return func.coalesce(rows.c.upstream_user_id == id_, false()) if id_ else false()

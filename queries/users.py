@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import Any
 
 import numpy
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Engine,
     FromClause,
     Row,
     Select,
@@ -24,7 +22,7 @@ from data.states import STATES
 from data.tables import account_current, account_version, integration
 from queries.filters import Filters, accounts, conditions
 from queries.found_first import found_first
-from queries.snapshots import newest_load
+from queries.remembering import remembered
 
 PAGE_SIZE = 50
 """Rows of a page; up to 50, DuckDB fetches the other columns only for the rows that are shown."""
@@ -69,6 +67,7 @@ def order_of(sort: str) -> tuple[str, bool]:
     return (column, column != sort) if column in SORTS else (SORTS[0], False)
 
 
+@remembered(64)
 def page_of_accounts(
     con: Connection, filters: Filters, *, sort: str, descending: bool, page: int
 ) -> Sequence[Row[Any]]:
@@ -85,7 +84,7 @@ def page_of_accounts(
         cut = _sorted(within, rows, sort, descending=descending)
         shown = cut.limit(PAGE_SIZE).offset(start).subquery("shown")
     else:
-        listed = _order(con.engine, newest_load(con), filters, sort, descending)
+        listed = _order(con, filters, sort, descending)
         shown = accounts_with(filters, listed[start : start + PAGE_SIZE].tolist())
     named = _named(select(*_columns(shown)), shown)
     return con.execute(_sorted(named, shown, sort, descending=descending)).all()
@@ -110,18 +109,15 @@ def accounts_where(
     return select(table).where(found_first(table, those)).subquery()
 
 
-@lru_cache(maxsize=8)
+@remembered(8)
 def _order(
-    engine: Engine, _loaded: object, filters: Filters, sort: str, descending: bool
+    con: Connection, filters: Filters, sort: str, descending: bool
 ) -> numpy.ndarray[Any, Any]:
-    """The account keys of the whole filtered list, in order: 8 bytes for each.
-
-    `_loaded` says of which state of the store it is: after a load, nobody asks for this one again.
-    """
+    """The account keys of the whole filtered list, in order: 8 bytes for each."""
     rows = accounts(filters)
     keys = select(rows.c.account_key).where(*conditions(filters, rows))
-    with engine.connect().execution_options(duckdb_arrow=True) as con:
-        listed = con.execute(_sorted(keys, rows, sort, descending=descending))
+    with con.engine.connect().execution_options(duckdb_arrow=True) as apart:
+        listed = apart.execute(_sorted(keys, rows, sort, descending=descending))
         return listed.arrow["account_key"].to_numpy()  # type: ignore[attr-defined]
 
 
@@ -132,6 +128,7 @@ def all_accounts(filters: Filters, *, sort: str, descending: bool) -> Select[Any
     return _sorted(listed, rows, sort, descending=descending)
 
 
+@remembered(256)
 def count_accounts(con: Connection, filters: Filters) -> int:
     """How many accounts the filters leave."""
     rows = accounts(filters)

@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 from data.states import STATE_NAMES
 from data.tables import CONTENT, FOREVER
 from queries import account as queries
-from queries.account import Known, details_of, history_of, known_of, others_of
+from queries.account import Known, known_of
 from queries.filters import Filters
 from queries.users import page_of_accounts
 from widgets.account import panel
@@ -55,8 +55,7 @@ def roles(blocks: list[Any]) -> list[list[str]]:
 
 
 def others(con: Connection, username: str = "ada", **asked: Any) -> list[tuple[str, str, bool]]:
-    filters = Filters(**asked)
-    rows = others_of(con, filters, keys_of(con, username, **asked))
+    rows = known(con, username, **asked).others
     return [(row.integration, row.username_in_app, row.same_id) for row in rows]
 
 
@@ -86,7 +85,7 @@ def test_details_tell_all_that_was_delivered(snapshots: Deliveries, con: Connect
         ),
         an_account("bob"),
     )
-    [ada] = details_of(con, Filters(), keys_of(con, "ada"))
+    ada = known(con).account
     assert (ada.integration, ada.account_id, ada.username_in_app) == ("figma", "A-1", "ada")
     assert (ada.roles, json.loads(ada.role_details)) == (["Admin"], [admin])
     assert (ada.state_reason, ada.failure_code) == ("Quota exceeded", "FIG-429")
@@ -98,10 +97,8 @@ def test_details_tell_all_that_was_delivered(snapshots: Deliveries, con: Connect
 def test_details_are_those_of_the_moment(snapshots: Deliveries, con: Connection) -> None:
     snapshots.take(an_account(reason="old"), at=YESTERDAY)
     snapshots.take(an_account(reason="new"), at=TODAY)
-    keys = keys_of(con, "ada")
-    assert [row.state_reason for row in details_of(con, Filters(), keys)] == ["new"]
-    then = Filters(as_of=YESTERDAY)
-    assert [row.state_reason for row in details_of(con, then, keys)] == ["old"]
+    assert known(con).account.state_reason == "new"
+    assert known(con, as_of=YESTERDAY).account.state_reason == "old"
 
 
 def test_an_account_s_history_has_one_row_per_unchanged_stretch(
@@ -112,23 +109,21 @@ def test_an_account_s_history_has_one_row_per_unchanged_stretch(
         here = [an_account("ada", state=state)] if state else []
         snapshots.take(*here, an_account("bob"), at=day)
     told = [
-        (row.provisioning_state, row.valid_from, row.valid_to.year)
-        for row in history_of(con, Filters(), keys_of(con, "ada"))
+        (row.provisioning_state, row.valid_from, row.valid_to.year) for row in known(con).versions
     ]
     assert told == [
         ("Provisioning awaiting", DAYS[0], 2026),
         ("Onboarded", DAYS[1], 2026),
         ("Update failed", DAYS[4], 9999),
     ]
-    assert len(history_of(con, Filters(), keys_of(con, "ada", "bob"))) == 4
+    assert len(known(con, "bob").versions) == 1
 
 
 def test_a_history_ends_at_the_moment_asked_for(snapshots: Deliveries, con: Connection) -> None:
     for day, state in zip(DAYS, ("Onboarded", "Update awaiting", "Update failed"), strict=False):
         snapshots.take(an_account(state=state), at=day)
-    keys = keys_of(con, "ada")
-    then = Filters(as_of=DAYS[1] + timedelta(hours=1))
-    told = [(row.provisioning_state, row.valid_to.year) for row in history_of(con, then, keys)]
+    then = known(con, as_of=DAYS[1] + timedelta(hours=1)).versions
+    told = [(row.provisioning_state, row.valid_to.year) for row in then]
     assert told == [("Onboarded", 2026), ("Update awaiting", 9999)]
 
 
@@ -138,8 +133,8 @@ def test_of_a_long_history_the_newest_part_is_told(
     monkeypatch.setattr(queries, "MOST_VERSIONS", 2)
     for number, day in enumerate(DAYS):
         snapshots.take(an_account(reason=f"{number}"), an_account("bob"), at=day)
-    rows = history_of(con, Filters(), keys_of(con, "ada", "bob"))
-    assert [(row.state_reason, row.number) for row in rows] == [("3", 4), ("4", 5), (None, 1)]
+    rows = known(con).versions
+    assert [(row.state_reason, row.number) for row in rows] == [("3", 4), ("4", 5)]
     assert history(shown(con))[-1] == (1, "What was before is not shown")
 
 

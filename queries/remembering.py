@@ -1,0 +1,60 @@
+"""Answers that hold until something is loaded, kept for whoever asks the same again."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from functools import wraps
+from threading import Lock
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from sqlalchemy import Connection
+
+from queries.snapshots import newest_load
+
+Asked = ParamSpec("Asked")
+Answer = TypeVar("Answer")
+
+
+def remembered(
+    most: int,
+) -> Callable[
+    [Callable[Concatenate[Connection, Asked], Answer]],
+    Callable[Concatenate[Connection, Asked], Answer],
+]:
+    """Keep the last so many answers to a question of the store, the least asked for going first.
+
+    What is asked about must be hashable; answers are shared by all who ask, so nobody changes them.
+    """
+
+    def remember(
+        ask: Callable[Concatenate[Connection, Asked], Answer],
+    ) -> Callable[Concatenate[Connection, Asked], Answer]:
+        answers: OrderedDict[Any, Answer] = OrderedDict()
+        changing = Lock()
+
+        @wraps(ask)
+        def asked(con: Connection, *about: Asked.args, **more: Asked.kwargs) -> Answer:
+            when = con.engine, newest_load(con), _minute(*about, *more.values())
+            key = when, about, tuple(more.items())
+            with changing:
+                if key in answers:
+                    answers.move_to_end(key)
+                    return answers[key]
+            answer = ask(con, *about, **more)
+            with changing:
+                answers[key] = answer
+                while len(answers) > most:
+                    answers.popitem(last=False)
+            return answer
+
+        return asked
+
+    return remember
+
+
+def _minute(*about: object) -> int:
+    """What speaks of how long something has waited until now is of another answer soon."""
+    speaks_of_now = any(getattr(one, "waiting", None) for one in about)
+    return int(time.monotonic() // 60) if speaks_of_now else 0
