@@ -224,14 +224,37 @@ def _compared(between: Between, account_keys: Sequence[int] | None = None) -> Su
         select(
             func.coalesce(then.c.account_key, now.c.account_key).label("account_key"),
             func.coalesce(then.c.integration_id, now.c.integration_id).label("integration_id"),
-            then.c.account_key.label("was_key"),
-            now.c.account_key.label("is_key"),
-            *(then.c[name].label(f"was_{name}") for name in CONTENT),
-            *(now.c[name].label(f"is_{name}") for name in CONTENT),
+            *(
+                side.c[n].label(f"{of}_{n}")
+                for side, of in ((then, "was"), (now, "is"))
+                for n in CONTENT
+            ),
+            *(fact.label(name) for name, fact in _facts(then, now).items()),
         )
         .select_from(both)
         .subquery("compared")
     )
+
+
+def _facts(then: Subquery, now: Subquery) -> dict[str, ColumnElement[Any]]:
+    """What all ways to change are told by; where an account is listed once only, all differs."""
+
+    def unmatched(rows: Subquery) -> ColumnElement[bool]:
+        return and_(rows.c.user_name.is_(None), rows.c.user_email.is_(None))
+
+    def holds_more(rows: Subquery, than: Subquery) -> ColumnElement[bool]:
+        more = not_(than.c.roles.op("@>", is_comparison=True)(rows.c.roles))
+        return case((then.c.roles.is_distinct_from(now.c.roles), more), else_=false())
+
+    return {
+        "was_there": then.c.account_key.is_not(None),
+        "is_there": now.c.account_key.is_not(None),
+        "was_unmatched": unmatched(then),
+        "is_unmatched": unmatched(now),
+        "gained": holds_more(now, then),
+        "lost": holds_more(then, now),
+        **{f"differs_{n}": then.c[n].is_distinct_from(now.c[n]) for n in CONTENT},
+    }
 
 
 def _versions(
@@ -268,7 +291,7 @@ def _returned(between: Between) -> Select[Any]:
     return (
         select(arrived.c.account_key)
         .join(before, before.c.account_key == arrived.c.account_key)
-        .where(arrived.c.was_key.is_(None), before.c.valid_to <= between.since)
+        .where(not_(arrived.c.was_there), before.c.valid_to <= between.since)
         .distinct()
     )
 
@@ -276,51 +299,43 @@ def _returned(between: Between) -> Select[Any]:
 # ---- ways to change ------------------------------------------------------------------------------
 
 
-def _differs(c: Any, name: str) -> ColumnElement[bool]:
-    return c[f"was_{name}"].is_distinct_from(c[f"is_{name}"])
+# Each is asked of `_compared`, or of the combinations of facts in it.
 
 
-def _stayed(c: Any) -> ColumnElement[bool]:
-    return and_(c.was_key.is_not(None), c.is_key.is_not(None))
+def _stayed(c: Any, *facts: ColumnElement[bool]) -> ColumnElement[bool]:
+    return and_(c.was_there, c.is_there, *facts)
 
 
-def _moved(c: Any) -> ColumnElement[bool]:
-    return and_(_stayed(c), _differs(c, "provisioning_state"))
+def _becomes_active(to: bool | None) -> Callable[[Any], ColumnElement[bool]]:
+    return lambda c: _stayed(c, c.differs_active_in_app, c.is_active_in_app.is_(to))
 
 
-def _gained(c: Any) -> ColumnElement[bool]:
-    new = not_(c.was_roles.op("@>", is_comparison=True)(c.is_roles))
-    return and_(_stayed(c), _differs(c, "roles"), new)
+def _other(name: str, unless: str = "") -> Callable[[Any], ColumnElement[bool]]:
+    """Another value, but not where it follows from what else differs."""
+    excepted = [unless] if unless else []
+    return lambda c: _stayed(
+        c, c[f"differs_{name}"], *(not_(c[f"differs_{other}"]) for other in excepted)
+    )
 
 
-def _lost(c: Any) -> ColumnElement[bool]:
-    old = not_(c.is_roles.op("@>", is_comparison=True)(c.was_roles))
-    return and_(_stayed(c), _differs(c, "roles"), old)
+def _another_person(c: Any) -> ColumnElement[bool]:
+    is_matched = and_(not_(c.was_unmatched), not_(c.is_unmatched))
+    return _stayed(c, is_matched, or_(c.differs_user_name, c.differs_user_email))
 
 
-def _unmatched(c: Any, side: str) -> ColumnElement[bool]:
-    return and_(c[f"{side}_user_name"].is_(None), c[f"{side}_user_email"].is_(None))
+def _only_touched(c: Any) -> ColumnElement[bool]:
+    same = (not_(c[f"differs_{name}"]) for name in CONTENT if name != "last_updated")
+    return _stayed(c, c.differs_last_updated, *same)
 
 
-def _matched_now(c: Any) -> ColumnElement[bool]:
-    return and_(_stayed(c), _unmatched(c, "was"), not_(_unmatched(c, "is")))
-
-
-def _unmatched_now(c: Any) -> ColumnElement[bool]:
-    return and_(_stayed(c), not_(_unmatched(c, "was")), _unmatched(c, "is"))
-
-
-def _active_now(to: bool | None) -> Callable[[Any], ColumnElement[bool]]:
-    return lambda c: and_(_stayed(c), _differs(c, "active_in_app"), c.is_active_in_app.is_(to))
-
-
-def _other(name: str) -> Callable[[Any], ColumnElement[bool]]:
-    return lambda c: and_(_stayed(c), _differs(c, name))
-
-
-def _same_person(c: Any) -> ColumnElement[bool]:
-    """Matched then and now, which is all that is said of who with."""
-    return and_(not_(_unmatched(c, "was")), not_(_unmatched(c, "is")))
+TURNS: dict[str, Callable[[Any], ColumnElement[bool]]] = {
+    "matched": lambda c: _stayed(c, c.was_unmatched, not_(c.is_unmatched)),
+    "unmatched": lambda c: _stayed(c, not_(c.was_unmatched), c.is_unmatched),
+    "active": _becomes_active(True),
+    "inactive": _becomes_active(False),
+    "unknown": _becomes_active(None),
+}
+"""What an account can turn into."""
 
 
 class Value(NamedTuple):
@@ -331,37 +346,19 @@ class Value(NamedTuple):
 
 
 VALUES: dict[str, Value] = {
-    "user": Value(
-        "User",
-        lambda c: and_(
-            _stayed(c),
-            or_(_differs(c, "user_name"), _differs(c, "user_email")),
-            _same_person(c),
-        ),
-    ),
+    "user": Value("User", _another_person),
     "username_in_app": Value("Username in app", _other("username_in_app")),
     "upstream_user_id": Value("Upstream user ID", _other("upstream_user_id")),
     "state_reason": Value(
-        "Reason of the same state",
-        lambda c: and_(_other("state_reason")(c), not_(_differs(c, "provisioning_state"))),
+        "Reason of the same state", _other("state_reason", unless="provisioning_state")
     ),
     "failure_code": Value(
-        "Failure code of the same state",
-        lambda c: and_(_other("failure_code")(c), not_(_differs(c, "provisioning_state"))),
+        "Failure code of the same state", _other("failure_code", unless="provisioning_state")
     ),
-    "role_details": Value(
-        "Details of the same roles",
-        lambda c: and_(_other("role_details")(c), not_(_differs(c, "roles"))),
-    ),
+    "role_details": Value("Details of the same roles", _other("role_details", unless="roles")),
     "attributes": Value("Further columns", _other("attributes")),
     "flags": Value("Values not understood", _other("flags")),
-    "last_updated": Value(
-        "Only Last updated",
-        lambda c: and_(
-            _other("last_updated")(c),
-            *(not_(_differs(c, name)) for name in CONTENT if name != "last_updated"),
-        ),
-    ),
+    "last_updated": Value("Only Last updated", _only_touched),
 }
 """What else can change, as an address names it."""
 
@@ -399,14 +396,14 @@ moments."""
 
 def _condition(between: Between, listed: Listed, c: Any) -> ColumnElement[bool]:
     conditions: dict[str, Callable[[], ColumnElement[bool]]] = {
-        "joined": lambda: and_(c.was_key.is_(None), c.account_key.not_in(_returned(between))),
-        "back": lambda: and_(c.was_key.is_(None), c.account_key.in_(_returned(between))),
-        "gone": lambda: c.is_key.is_(None),
-        "moved": lambda: _moved(c),
-        "gained": lambda: _of_role(_gained(c), listed.role, c.is_roles, c.was_roles),
-        "lost": lambda: _of_role(_lost(c), listed.role, c.was_roles, c.is_roles),
-        "match": lambda: or_(_matched_now(c), _unmatched_now(c)),
-        "activity": lambda: and_(_stayed(c), _differs(c, "active_in_app")),
+        "joined": lambda: and_(not_(c.was_there), c.account_key.not_in(_returned(between))),
+        "back": lambda: and_(not_(c.was_there), c.account_key.in_(_returned(between))),
+        "gone": lambda: not_(c.is_there),
+        "moved": lambda: _stayed(c, c.differs_provisioning_state),
+        "gained": lambda: _stayed(c, c.gained, *_of_role(listed.role, c.is_roles, c.was_roles)),
+        "lost": lambda: _stayed(c, c.lost, *_of_role(listed.role, c.was_roles, c.is_roles)),
+        "match": lambda: or_(TURNS["matched"](c), TURNS["unmatched"](c)),
+        "activity": lambda: _stayed(c, c.differs_active_in_app),
         "other": lambda: _any_value(c, [listed.value] if listed.value else list(VALUES)),
     }
     within = [conditions[listed.kind]()]
@@ -417,16 +414,12 @@ def _condition(between: Between, listed: Listed, c: Any) -> ColumnElement[bool]:
     return and_(*within)
 
 
-def _of_role(
-    changed: ColumnElement[bool], role: str | None, having: Any, lacking: Any
-) -> ColumnElement[bool]:
-    if role is None:
-        return changed
-    return and_(changed, has_role(having, role), not_(has_role(lacking, role)))
+def _of_role(role: str | None, having: Any, lacking: Any) -> list[ColumnElement[bool]]:
+    return [] if role is None else [has_role(having, role), not_(has_role(lacking, role))]
 
 
 def _any_value(c: Any, names: Sequence[str]) -> ColumnElement[bool]:
-    return or_(false(), *(VALUES[name].changed(c) for name in names))
+    return or_(*(VALUES[name].changed(c) for name in names))
 
 
 # ---- how many ------------------------------------------------------------------------------------
@@ -463,6 +456,9 @@ def summary_of(con: Connection, between: Between) -> Summary:
     return _summary(con.engine, newest_load(con), between)
 
 
+NO_ROLES = pd.DataFrame({"role": [], "gained": [], "lost": []})
+
+
 @lru_cache(maxsize=32)
 def _summary(engine: Engine, _loaded: object, between: Between) -> Summary:
     with engine.connect() as con:
@@ -470,10 +466,11 @@ def _summary(engine: Engine, _loaded: object, between: Between) -> Summary:
         tally = pd.DataFrame(found.all(), columns=list(found.keys()))
         arrived = tally["was"].isna()
         back = _count_returned(con, between) if arrived.any() else 0
-        roles = _changed_roles(con, between)
-    totals = {str(name): int(n) for name, n in tally.drop(columns=["was", "now"]).sum().items()}
+        totals = {str(name): int(n) for name, n in tally.drop(columns=["was", "now"]).sum().items()}
+        roles = _changed_roles(con, between) if totals["gained"] + totals["lost"] else NO_ROLES
     stayed = tally[tally["was"].notna() & tally["now"].notna()]
     moves = stayed.loc[stayed["was"] != stayed["now"], ["was", "now", "accounts"]]
+    moves = moves.astype({"accounts": int}).reset_index(drop=True)
     gone = tally.loc[tally["now"].isna(), "accounts"].sum()
     came = int(tally.loc[arrived, "accounts"].sum())
     counts = {
@@ -489,34 +486,47 @@ def _summary(engine: Engine, _loaded: object, between: Between) -> Summary:
     }
     turned = {name: totals[name] for name in TURNS}
     values = {name: totals[f"value_{name}"] for name in VALUES}
-    return Summary(counts, moves.reset_index(drop=True), turned, values, roles)
+    return Summary(counts, moves, turned, values, roles)
 
 
-TURNS: dict[str, Callable[[Any], ColumnElement[bool]]] = {
-    "matched": _matched_now,
-    "unmatched": _unmatched_now,
-    "active": _active_now(True),
-    "inactive": _active_now(False),
-    "unknown": _active_now(None),
-}
+FACTS = (
+    "was_provisioning_state",
+    "is_provisioning_state",
+    "is_active_in_app",
+    "was_there",
+    "is_there",
+    "was_unmatched",
+    "is_unmatched",
+    "gained",
+    "lost",
+    *(f"differs_{name}" for name in CONTENT),
+)
 
 
-def _tally(between: Between) -> Select[Any]:
-    """One row per pair of states, NULL where not listed; how many, and how many in each way."""
-    c = _compared(between).c
+def _tally(between: Between) -> Select[*tuple[Any, ...]]:
+    """One row per pair of states, NULL where not listed; how many, and how many in each way.
+
+    The facts are counted by their combinations, which are few, before any way is asked of them:
+    that takes a third of the time.
+    """
+    compared = _compared(between)
+    facts = [compared.c[name] for name in FACTS]
+    counted = select(*facts, func.count().label("accounts")).group_by(*facts)
+    c = counted.subquery("combinations").c
     ways = {
-        "gained": _gained(c),
-        "lost": _lost(c),
-        **{name: became(c) for name, became in TURNS.items()},
+        "gained": _stayed(c, c.gained),
+        "lost": _stayed(c, c.lost),
+        **{name: turned(c) for name, turned in TURNS.items()},
         "other": _any_value(c, list(VALUES)),
         **{f"value_{name}": value.changed(c) for name, value in VALUES.items()},
     }
     was, now = c.was_provisioning_state.label("was"), c.is_provisioning_state.label("now")
-    counted = [func.count().filter(way).label(name) for name, way in ways.items()]
+    accounts = func.sum(c.accounts)
+    told = [func.coalesce(accounts.filter(way), 0).label(name) for name, way in ways.items()]
     return (
-        select(was, now, func.count().label("accounts"), *counted)
+        select(was, now, accounts.label("accounts"), *told)
         .group_by(was, now)
-        .order_by(func.count().desc(), was, now)
+        .order_by(accounts.desc(), was, now)
     )
 
 
@@ -527,7 +537,7 @@ def _count_returned(con: Connection, between: Between) -> int:
 def _changed_roles(con: Connection, between: Between) -> pd.DataFrame:
     """One row per role that any account gained or lost: [role, gained, lost]."""
     c = _compared(between).c
-    differs = and_(_stayed(c), _differs(c, "roles"))
+    differs = _stayed(c, c.differs_roles)
     held = [
         select(c.account_key, func.unnest(roles).label("role"), literal(step).label("step")).where(
             differs
@@ -635,7 +645,7 @@ def _told(c: Any) -> dict[str, ColumnElement[Any]]:
 
 
 def _active_text(c: Any, side: str) -> ColumnElement[Any]:
-    active, there = c[f"{side}_active_in_app"], c[f"{side}_key"].is_not(None)
+    active, there = c[f"{side}_active_in_app"], c[f"{side}_there"]
     yes_or_no = case((active.is_(True), "Yes"), (active.is_(False), "No"), else_="Unknown")
     return case((there, yes_or_no))
 
