@@ -8,8 +8,9 @@ from collections.abc import Callable
 from functools import wraps
 from threading import Lock
 from typing import Any, Concatenate, ParamSpec, TypeVar
+from weakref import WeakKeyDictionary
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Transaction
 
 from queries.snapshots import newest_load
 
@@ -36,7 +37,7 @@ def remembered(
 
         @wraps(ask)
         def asked(con: Connection, *about: Asked.args, **more: Asked.kwargs) -> Answer:
-            when = con.engine, newest_load(con), _minute(*about, *more.values())
+            when = con.engine, _loaded(con), _minute(*about, *more.values())
             key = when, about, tuple(more.items())
             with changing:
                 if key in answers:
@@ -52,6 +53,21 @@ def remembered(
         return asked
 
     return remember
+
+
+_loads: WeakKeyDictionary[Transaction, object] = WeakKeyDictionary()
+
+
+def _loaded(con: Connection) -> object:
+    """What tells one state of the store from the next; asked once, as a transaction sees one."""
+    seen = con.get_transaction()
+    if seen is None or seen not in _loads:
+        loaded = newest_load(con)
+        seen = con.get_transaction()
+        if seen is None:
+            return loaded
+        _loads[seen] = loaded
+    return _loads[seen]
 
 
 def _minute(*about: object) -> int:

@@ -1,0 +1,77 @@
+"""What was asked is remembered until something is loaded."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from builders import TODAY, YESTERDAY, Deliveries, an_account
+from sqlalchemy import Connection, Engine
+
+from queries.filters import Filters
+from queries.remembering import remembered
+
+
+def counting(most: int = 3) -> tuple[list[object], object]:
+    asked: list[object] = []
+
+    @remembered(most)
+    def ask(con: Connection, about: object) -> int:
+        asked.append(about)
+        return len(asked)
+
+    return asked, ask
+
+
+def test_the_same_question_is_asked_once(store: Engine) -> None:
+    asked, ask = counting()
+    for _ in range(3):
+        with store.connect() as con:
+            assert ask(con, "a") == 1
+            assert ask(con, "a") == 1
+    assert asked == ["a"]
+
+
+def test_a_load_makes_every_answer_old_and_so_does_a_removal(
+    store: Engine, snapshots: Deliveries
+) -> None:
+    asked, ask = counting()
+    for day in (None, YESTERDAY, TODAY):
+        if day:
+            snapshots.take(an_account(), at=day)
+        with store.connect() as con:
+            ask(con, "a")
+    assert asked == ["a", "a", "a"]
+
+
+def test_a_reader_of_an_old_state_gets_no_answer_of_a_newer_one(
+    store: Engine, snapshots: Deliveries
+) -> None:
+    asked, ask = counting()
+    with store.connect() as before:
+        assert ask(before, "a") == 1
+        snapshots.take(an_account())
+        with store.connect() as after:
+            assert ask(after, "a") == 2
+        assert ask(before, "a") == 1
+    assert len(asked) == 2
+
+
+def test_only_so_many_answers_are_kept(store: Engine) -> None:
+    asked, ask = counting(most=2)
+    with store.connect() as con:
+        for about in "abcab":
+            ask(con, about)
+    assert asked == list("abcab")
+
+
+def test_what_speaks_of_now_is_asked_again_after_a_while(store: Engine, monkeypatch) -> None:
+    asked, ask = counting()
+    clock = [0.0]
+    monkeypatch.setattr("queries.remembering.time.monotonic", lambda: clock[0])
+    waiting = Filters(waiting=timedelta(days=3))
+    with store.connect() as con:
+        for about in (waiting, Filters()):
+            ask(con, about)
+            clock[0] += 61
+            ask(con, about)
+    assert asked == [waiting, waiting, Filters()]
