@@ -23,6 +23,7 @@ from sqlalchemy import (
     Select,
     SmallInteger,
     String,
+    and_,
     case,
     cast,
     func,
@@ -284,13 +285,16 @@ def _yes_or_no(rows: FromClause) -> ColumnElement[Any]:
 def _roles(names: ColumnElement[Any]) -> ColumnElement[Any]:
     """Names with semicolons between them; as a JSON list where that would say something else.
 
-    It would where a name holds a semicolon or starts or ends with white space. To split the text
-    again and compare is simpler, but took longer than all else in a download.
+    It would where a name holds a semicolon, starts or ends with white space, or is the only one
+    and holds a comma. To split the text again and compare is simpler, but took longer than all
+    else in a download.
     """
     joined = func.array_to_string(names, ";")
     semicolons = func.len(joined) - func.len(func.replace(joined, ";", ""))
     ambiguous = or_(
-        semicolons >= func.len(names), func.regexp_matches(joined, r"^[\[\s;]|\s;|;[\s;]|[\s;]$")
+        semicolons >= func.len(names),
+        and_(semicolons == 0, func.contains(joined, ",")),
+        func.regexp_matches(joined, r"^[\[{\s;]|\s;|;[\s;]|[\s;]$"),
     )
     return case(
         (func.len(names) == 0, ""),

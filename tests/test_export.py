@@ -365,6 +365,8 @@ def test_a_raw_csv_loads_again_as_a_snapshot_of_the_same_accounts(
         an_account("r6", roles=['O\'Brien "Q"', "a, b", "two\nlines"]),
         an_account("r7", roles=[{"name": "Owner", "type": "seat"}]),
         an_account("r8", roles=["[1]"]),
+        an_account("r9", roles=["Admin, EMEA"]),
+        an_account("r10", roles=['{"name": "x"}', "{", ","]),
     )
     path = tmp_path / "again" / "2026-11-30T00-00-00Z.csv"
     path.parent.mkdir()
