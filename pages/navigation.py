@@ -19,6 +19,7 @@ st.set_page_config(page_icon=str(LOOK / "icon.svg"), layout="wide")
 pages = [
     st.Page("health.py", title="Health", icon=":material/monitor_heart:", default=True),
     st.Page("users.py", title="Users", icon=":material/group:"),
+    st.Page("changes.py", title="Changes", icon=":material/compare_arrows:"),
     st.Page("snapshots.py", title="Snapshots", icon=":material/inventory_2:"),
 ]
 page = st.navigation(pages, position="top")

@@ -120,9 +120,10 @@ def moment_text(moment: datetime) -> str:
 
 
 class Usual(NamedTuple):
-    """The moments that a store offers: its first and its newest snapshot (naive UTC)."""
+    """The moments that a store offers (naive UTC)."""
 
-    first: datetime
+    first: datetime  # snapshot
+    before: datetime | None  # the newest, where there are several moments
     newest: datetime
 
     @property
@@ -133,10 +134,10 @@ class Usual(NamedTuple):
 
 def usual_moments(con: Connection, integrations: Sequence[str]) -> Usual | None:
     """Of the integrations, or of all where none is named; None without any snapshot."""
-    taken = snapshot.c.taken_at
-    asked = select(func.min(taken), func.max(taken)).where(_of(snapshot, integrations))
-    first, newest = con.execute(asked).one()
-    return Usual(first, newest) if first else None
+    taken, ours = snapshot.c.taken_at, _of(snapshot, integrations)
+    first, newest = con.execute(select(func.min(taken), func.max(taken)).where(ours)).one()
+    before = con.scalar(select(func.max(taken)).where(ours, taken < newest))
+    return Usual(first, before, newest) if first else None
 
 
 def asked_between(params: Params, usual: Usual) -> Between:
@@ -572,7 +573,8 @@ def count_changes(con: Connection, between: Between, listed: Listed) -> int:
 def page_of_changes(
     con: Connection, between: Between, listed: Listed, page: int
 ) -> Sequence[Row[Any]]:
-    """One row per account on the page (from 1), by username: `was_…` and `is_…` of each column.
+    """One row per account on the page (from 1), by username: `was_…` and `is_…` of each column, and
+    `value_…`, whether it changed, of each of VALUES.
 
     Its place in the order is found by few columns; the others are read for these accounts only.
     """
@@ -581,7 +583,11 @@ def page_of_changes(
     )
     rows = _compared(between, keys)
     shown = (
-        select(rows, integration.c.name.label("integration"))
+        select(
+            rows,
+            integration.c.name.label("integration"),
+            *(value.changed(rows.c).label(f"value_{name}") for name, value in VALUES.items()),
+        )
         .join_from(rows, integration, integration.c.integration_id == rows.c.integration_id)
         .where(rows.c.account_key.in_(keys))
         .order_by(*_order(rows.c))

@@ -1,0 +1,60 @@
+"""What changed between two moments: in words, in counts, and which accounts."""
+
+from dataclasses import replace
+
+import streamlit as st
+
+from queries.changes import (
+    Listed,
+    asked_between,
+    compared_snapshots,
+    summary_of,
+    usual_moments,
+)
+from queries.users import integration_names
+from widgets import changes, empty
+from widgets.filters import address, choose_integrations, tell_ignored
+from widgets.store import reading
+
+st.title("Changes")
+
+with reading() as con:
+    integrations = integration_names(con)
+    if not integrations:
+        empty.no_snapshots()
+        st.stop()
+    picker, moments = st.columns([2, 3])
+    with picker:
+        chosen = choose_integrations(integrations)
+    usual = usual_moments(con, chosen)
+    if usual is None:
+        empty.no_snapshots()
+        st.stop()
+    between = replace(asked_between(address(), usual), integration=tuple(chosen))
+    listed = Listed.from_params(address())
+    with moments:
+        changes.choose_moments(between, usual)
+    compared = compared_snapshots(con, between)
+    summary = summary_of(con, between)
+
+changes.explain(between, usual, compared)
+tell_ignored(changes.ignored(between, listed))
+st.code(changes.in_words(between, summary, compared), language=None, wrap_lines=True)
+changes.tiles(between, summary, listed)
+
+if listed:
+    st.button(
+        "All changes",
+        key="all_changes",
+        icon=":material/arrow_back:",
+        type="tertiary",
+        on_click=changes.ask,
+        args=(between,),
+    )
+    changes.accounts(between, listed, several_integrations=len(chosen or integrations) > 1)
+else:
+    changes.moves(between, summary)
+    with st.grid(2, min_column_width=400, gap="small"):
+        changes.roles(between, summary)
+        changes.values(between, summary)
+    changes.sources(compared)
