@@ -1,0 +1,585 @@
+"""How the rules find what takes more than one look at an account: pasts, others, what is usual.
+
+Each answers with one row per account: [account_key, since, detail].
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    Select,
+    String,
+    and_,
+    case,
+    cast,
+    false,
+    func,
+    literal,
+    or_,
+    select,
+)
+
+from data.states import LEAVING, OPERATIONS, STATES, WAITING, state_names
+from data.tables import account_version, state_change
+from queries.held import (
+    Found,
+    View,
+    in_state_since,
+    no_detail,
+    reached_at,
+    same_limit,
+    states_of,
+    unbroken,
+)
+from queries.lawful import UNLAWFUL
+
+FINISHED_IN = timedelta(days=90)
+"""Jobs that began and ended in so many days up to the newest snapshot tell what is usual."""
+
+USUAL = 0.95
+"""Share of the finished jobs that took no longer."""
+
+FEWEST_JOBS = 20
+"""Finished jobs of an integration and operation; fewer tell nothing about what is usual."""
+
+BEING_DELETED = ("Delete awaiting", "Delete ongoing", "Delete failed")
+MINUTE = "%Y-%m-%d %H:%M"
+
+# ---- gone and come back --------------------------------------------------------------------------
+
+
+def returned(view: View) -> Select[*tuple[Any, ...]]:
+    """Accounts that were Deleted when they were last seen Deleted, then gone, and are back.
+
+    Since the first snapshot of the present stay. Being Deleted again ends it.
+    """
+    now, v = view.accounts(), account_version.alias("v")
+    went = state_change.alias("went")
+    gone = select(went.c.taken_at).where(
+        went.c.from_state == "Deleted", went.c.to_state.is_(None), view.known(went.c.taken_at)
+    )
+    ended = (
+        select(v.c.account_key)
+        .where(v.c.provisioning_state == "Deleted", v.c.valid_to.in_(gone))
+        .distinct()
+        .cte("ended")
+    )
+    keys = (
+        select(ended.c.account_key)
+        .join_from(ended, now, now.c.account_key == ended.c.account_key)
+        .where(now.c.provisioning_state != "Deleted")
+        .cte("back")
+    )
+    stay = unbroken(view, keys, lambda a: a.c.account_key.is_not(None))
+    was = account_version.alias("was")
+    deleted = (
+        select(was.c.account_key, func.max(was.c.valid_to).label("until"))
+        .where(
+            was.c.account_key.in_(select(keys.c.account_key)),
+            was.c.provisioning_state == "Deleted",
+            view.known(was.c.valid_from),
+        )
+        .group_by(was.c.account_key)
+        .subquery("deleted")
+    )
+    return (
+        select(
+            stay.c.account_key,
+            stay.c.since,
+            func.concat("Deleted until ", func.strftime(deleted.c.until, MINUTE)).label("detail"),
+        )
+        .join_from(stay, deleted, deleted.c.account_key == stay.c.account_key)
+        .where(deleted.c.until < stay.c.since)
+    )
+
+
+# ---- unlawful jumps ------------------------------------------------------------------------------
+
+
+def jumped(view: View) -> Select[*tuple[Any, ...]]:
+    """Accounts that are in a state since a move into it that is unlawful.
+
+    The rollup says when there were any: where it has none, no history is read.
+    """
+    moved = state_change.alias("moved")
+    moves = (
+        select(moved.c.integration_id, moved.c.taken_at, moved.c.from_state, moved.c.to_state)
+        .where(
+            func.concat(moved.c.from_state, ">", moved.c.to_state).in_(UNLAWFUL),
+            view.known(moved.c.taken_at),
+        )
+        .cte("moves")
+    )
+    v, now = account_version.alias("v"), view.accounts()
+    came = (
+        select(v.c.account_key, v.c.integration_id, v.c.valid_from, v.c.provisioning_state)
+        .where(v.c.valid_from.in_(select(moves.c.taken_at)))
+        .cte("came")
+    )
+    was = account_version.alias("was")
+    jumps = (
+        select(
+            came.c.account_key,
+            came.c.valid_from,
+            came.c.provisioning_state.label("after"),
+            was.c.provisioning_state.label("before"),
+        )
+        .join_from(
+            came,
+            was,
+            and_(was.c.account_key == came.c.account_key, was.c.valid_to == came.c.valid_from),
+        )
+        .where(func.concat(was.c.provisioning_state, ">", came.c.provisioning_state).in_(UNLAWFUL))
+        .cte("jumps")
+    )
+    still = (
+        select(jumps.c.account_key)
+        .join_from(jumps, now, now.c.account_key == jumps.c.account_key)
+        .where(now.c.provisioning_state == jumps.c.after)
+        .distinct()
+        .cte("still")
+    )
+    stays = in_state_since(view, still)
+    return select(
+        stays.c.account_key, stays.c.since, func.concat("was ", jumps.c.before).label("detail")
+    ).join_from(
+        stays,
+        jumps,
+        and_(jumps.c.account_key == stays.c.account_key, jumps.c.valid_from == stays.c.since),
+    )
+
+
+# ---- waiting longer than usual -------------------------------------------------------------------
+
+
+def overdue(view: View) -> Select[*tuple[Any, ...]]:
+    """Accounts whose job has lasted longer than what is usual for it."""
+    newest, usual, began = view.newest(), _usual(view), _waiting_since(view)
+    late = (
+        select(began.c.account_key, began.c.integration_id, began.c.since, usual.c.span)
+        .join_from(began, newest, newest.c.integration_id == began.c.integration_id)
+        .join(
+            usual,
+            and_(
+                usual.c.integration_id == began.c.integration_id,
+                usual.c.operation == began.c.operation,
+            ),
+        )
+        .where(newest.c.at - began.c.since > usual.c.span)
+        .cte("late")
+    )
+    limit = late.c.since + late.c.span
+    reached = reached_at(view, late, limit)
+    detail = func.concat(
+        "since ", func.strftime(late.c.since, MINUTE), "; usually up to ", _in_hours(late.c.span)
+    )
+    return select(
+        late.c.account_key, reached.c.at.label("since"), detail.label("detail")
+    ).join_from(late, reached, same_limit(reached, late, limit))
+
+
+def _waiting_since(view: View) -> FromClause:
+    """One row per account with a job: [account_key, integration_id, operation, since].
+
+    Since the first snapshot of the stretch in which the job of this operation waits or runs.
+    """
+    now, v = view.accounts(), account_version.alias("v")
+    keys = (
+        select(now.c.account_key, _operation(now.c.provisioning_state).label("operation"))
+        .where(now.c.provisioning_state.in_(WAITING))
+        .subquery("keys")
+    )
+    before = func.lag(v.c.valid_to).over(partition_by=v.c.account_key, order_by=v.c.valid_from)
+    held = (
+        select(
+            v.c.account_key,
+            v.c.integration_id,
+            keys.c.operation,
+            v.c.valid_from,
+            before.is_distinct_from(v.c.valid_from).label("begins"),
+        )
+        .join_from(v, keys, keys.c.account_key == v.c.account_key)
+        .where(
+            v.c.provisioning_state.in_(WAITING),
+            _operation(v.c.provisioning_state) == keys.c.operation,
+            view.known(v.c.valid_from),
+        )
+        .subquery("held")
+    )
+    named = (held.c.account_key, held.c.integration_id, held.c.operation)
+    return (
+        select(*named, func.max(held.c.valid_from).label("since"))
+        .where(held.c.begins)
+        .group_by(*named)
+        .subquery("waiting_since")
+    )
+
+
+def _usual(view: View) -> FromClause:
+    """One row per integration and operation: [integration_id, operation, span] of 95 % of its jobs.
+
+    Of jobs that began and ended in the last 90 days, in a failed or settled state: from the first
+    snapshot that shows them to the first that shows their end.
+    """
+    newest, jobs, after = view.newest(), _jobs(view), account_version.alias("after")
+    ends = (*state_names(phase="failed"), *state_names(phase="settled"))
+    span = jobs.c.ended - jobs.c.began
+    its_end = and_(after.c.account_key == jobs.c.account_key, after.c.valid_from == jobs.c.ended)
+    return (
+        select(
+            jobs.c.integration_id,
+            jobs.c.operation,
+            func.percentile_disc(USUAL).within_group(span.asc()).label("span"),
+        )
+        .join_from(jobs, after, its_end)
+        .join(newest, newest.c.integration_id == jobs.c.integration_id)
+        .where(
+            jobs.c.ended <= newest.c.at,
+            jobs.c.began >= newest.c.at - FINISHED_IN,
+            after.c.provisioning_state.in_(ends),
+        )
+        .group_by(jobs.c.integration_id, jobs.c.operation)
+        .having(func.count() >= FEWEST_JOBS)
+        .subquery("usual")
+    )
+
+
+def _jobs(view: View) -> FromClause:
+    """One row per job that ended of late: [account_key, integration_id, operation, began, ended].
+
+    A job is a stretch of versions in which one operation waits or works.
+    Versions that ended before are left out; what is left of their stretch began before, too.
+    """
+    v, newest = account_version.alias("v"), view.newest()
+    operation = _operation(v.c.provisioning_state)
+    oldest = select(func.min(newest.c.at) - FINISHED_IN).scalar_subquery()
+    before = func.lag(v.c.valid_to).over(
+        partition_by=(v.c.account_key, operation), order_by=v.c.valid_from
+    )
+    told = (
+        select(
+            v.c.account_key,
+            v.c.integration_id,
+            operation.label("operation"),
+            v.c.valid_from,
+            v.c.valid_to,
+            before.is_distinct_from(v.c.valid_from).label("begins"),
+        )
+        .where(
+            v.c.provisioning_state.in_(WAITING),
+            view.known(v.c.valid_from),
+            v.c.valid_to >= oldest,
+        )
+        .subquery("told")
+    )
+    began = func.max(case((told.c.begins, told.c.valid_from))).over(
+        partition_by=(told.c.account_key, told.c.operation), order_by=told.c.valid_from
+    )
+    dated = select(told, began.label("began")).subquery("dated")
+    named = (dated.c.account_key, dated.c.integration_id, dated.c.operation, dated.c.began)
+    return (
+        select(*named, func.max(dated.c.valid_to).label("ended")).group_by(*named).subquery("jobs")
+    )
+
+
+def _operation(state: ColumnElement[Any]) -> ColumnElement[Any]:
+    """The place of a state's operation among all: a number, which costs less than its name."""
+    places = {s.name: OPERATIONS.index(s.operation) for s in STATES if s.operation}
+    return case(places, value=state)
+
+
+def _in_hours(span: ColumnElement[Any]) -> ColumnElement[Any]:
+    """A span in words: `52 hours`."""
+    return func.concat(cast(func.round(func.epoch(span) / 3600, 1), String), " hours")
+
+
+# ---- the last holder of a role -------------------------------------------------------------------
+
+
+def last_holders(view: View) -> Select[*tuple[Any, ...]]:
+    """Accounts with a role that goes with them; since none that stays has it."""
+    now = view.accounts()
+    leaves = and_(now.c.active_in_app, now.c.provisioning_state.in_(BEING_DELETED))
+    leaving = select(
+        now.c.account_key, now.c.integration_id, func.unnest(now.c.roles).label("role")
+    ).where(leaves)
+    those = leaving.subquery("leaving")
+    rest = view.accounts()
+    stays = and_(rest.c.active_in_app, rest.c.provisioning_state.not_in(LEAVING))
+    roles = select(rest.c.integration_id, func.unnest(rest.c.roles).label("role")).where(stays)
+    held = select(roles.subquery("roles")).distinct().subquery("held")
+    last = (
+        select(those)
+        .outerjoin(
+            held,
+            and_(held.c.integration_id == those.c.integration_id, held.c.role == those.c.role),
+        )
+        .where(held.c.role.is_(None))
+        .cte("last")
+    )
+    own = _leaving_with(view, last)
+    others = _held_until(view, last)
+    since = func.greatest(own.c.since, func.coalesce(others.c.until, own.c.since))
+    return (
+        select(
+            own.c.account_key,
+            func.min(since).label("since"),
+            func.string_agg(own.c.role, literal("; ")).label("detail"),
+        )
+        .join_from(
+            own,
+            others,
+            and_(others.c.integration_id == own.c.integration_id, others.c.role == own.c.role),
+            isouter=True,
+        )
+        .group_by(own.c.account_key)
+    )
+
+
+def _leaving_with(view: View, last: FromClause) -> FromClause:
+    """One row per account and role: [.., since] it has been leaving, active, with that role."""
+    v = account_version.alias("v")
+    mine: Any = {"partition_by": (v.c.account_key, last.c.role), "order_by": v.c.valid_from}
+    holding = (
+        select(
+            v.c.account_key,
+            v.c.integration_id,
+            last.c.role,
+            v.c.valid_from,
+            func.lag(v.c.valid_to).over(**mine).is_distinct_from(v.c.valid_from).label("begins"),
+        )
+        .join_from(v, last, last.c.account_key == v.c.account_key)
+        .where(
+            view.known(v.c.valid_from),
+            v.c.active_in_app,
+            v.c.provisioning_state.in_(BEING_DELETED),
+            func.list_contains(v.c.roles, last.c.role),
+        )
+        .subquery("holding")
+    )
+    named = (holding.c.account_key, holding.c.integration_id, holding.c.role)
+    return (
+        select(*named, func.max(holding.c.valid_from).label("since"))
+        .where(holding.c.begins)
+        .group_by(*named)
+        .subquery("own")
+    )
+
+
+def _held_until(view: View, last: FromClause) -> FromClause:
+    """One row per integration and role: [.., until] an active account that stayed had it."""
+    v = account_version.alias("v")
+    roles = select(last.c.integration_id, last.c.role).distinct().subquery("roles")
+    return (
+        select(roles, func.max(v.c.valid_to).label("until"))
+        .join_from(v, roles, roles.c.integration_id == v.c.integration_id)
+        .where(
+            view.known(v.c.valid_to),
+            v.c.active_in_app,
+            v.c.provisioning_state.not_in(LEAVING),
+            func.list_contains(v.c.roles, roles.c.role),
+        )
+        .group_by(roles.c.integration_id, roles.c.role)
+        .subquery("held_until")
+    )
+
+
+# ---- one upstream ID on several accounts ---------------------------------------------------------
+
+
+def sharing(view: View) -> Found:
+    """Accounts with an upstream ID that another one has; since both have."""
+    now = view.accounts()
+    shared = (
+        select(now.c.integration_id, now.c.upstream_user_id, func.count().label("accounts"))
+        .where(now.c.upstream_user_id.is_not(None))
+        .group_by(now.c.integration_id, now.c.upstream_user_id)
+        .having(func.count() > 1)
+        .subquery("shared")
+    )
+    one = view.accounts()
+    found = select(one.c.account_key, *shared.c).join_from(one, shared, _same_id(one, shared))
+
+    def told(among: FromClause | None) -> Select[*tuple[Any, ...]]:
+        those = found.cte("those")
+        if among is not None:
+            both = those.join(among, among.c.account_key == those.c.account_key)
+            those = select(those).select_from(both).cte("those_among")
+        own, together = _with_id_since(view, those), _together_since(view, those)
+        return (
+            select(
+                own.c.account_key,
+                func.greatest(own.c.since, together.c.since).label("since"),
+                func.concat(those.c.accounts, " accounts: ", those.c.upstream_user_id).label(
+                    "detail"
+                ),
+            )
+            .join_from(own, those, those.c.account_key == own.c.account_key)
+            .join(together, _same_id(together, those))
+        )
+
+    return Found(select(found.subquery("found").c.account_key), told)
+
+
+def _same_id(one: FromClause, other: FromClause) -> ColumnElement[bool]:
+    return and_(
+        one.c.integration_id == other.c.integration_id,
+        one.c.upstream_user_id == other.c.upstream_user_id,
+    )
+
+
+def _with_id_since(view: View, those: FromClause) -> FromClause:
+    """One row per account: [account_key, since] it has had the ID that it has."""
+    v = account_version.alias("v")
+    before = func.lag(v.c.valid_to).over(partition_by=v.c.account_key, order_by=v.c.valid_from)
+    holding = (
+        select(
+            v.c.account_key, v.c.valid_from, before.is_distinct_from(v.c.valid_from).label("begins")
+        )
+        .join_from(v, those, those.c.account_key == v.c.account_key)
+        .where(v.c.upstream_user_id == those.c.upstream_user_id, view.known(v.c.valid_from))
+        .subquery("holding")
+    )
+    return (
+        select(holding.c.account_key, func.max(holding.c.valid_from).label("since"))
+        .where(holding.c.begins)
+        .group_by(holding.c.account_key)
+        .subquery("own")
+    )
+
+
+def _together_since(view: View, those: FromClause) -> FromClause:
+    """One row per ID: [.., since] more than one account has had it without interruption.
+
+    Each version with the ID adds one account at its beginning and takes one off at its end.
+    """
+    ids = select(those.c.integration_id, those.c.upstream_user_id).distinct().subquery("ids")
+    v = account_version.alias("v")
+    named = (ids.c.integration_id, ids.c.upstream_user_id)
+    comes = (
+        select(*named, v.c.valid_from.label("at"), literal(1).label("change"))
+        .join_from(v, ids, _same_id(v, ids))
+        .where(view.known(v.c.valid_from))
+    )
+    w = account_version.alias("w")
+    goes = (
+        select(*named, w.c.valid_to.label("at"), literal(-1).label("change"))
+        .join_from(w, ids, _same_id(w, ids))
+        .where(view.known(w.c.valid_to))
+    )
+    changes = comes.union_all(goes).subquery("changes")
+    of_one = (changes.c.integration_id, changes.c.upstream_user_id)
+    moments = (
+        select(*of_one, changes.c.at, func.sum(changes.c.change).label("change"))
+        .group_by(*of_one, changes.c.at)
+        .subquery("moments")
+    )
+    mine = (moments.c.integration_id, moments.c.upstream_user_id)
+    running = func.sum(moments.c.change).over(partition_by=mine, order_by=moments.c.at)
+    counted = select(*mine, moments.c.at, running.label("accounts")).subquery("counted")
+    each = (counted.c.integration_id, counted.c.upstream_user_id)
+    earlier = func.lag(counted.c.accounts).over(partition_by=each, order_by=counted.c.at)
+    steps = select(
+        *each, counted.c.at, counted.c.accounts, func.coalesce(earlier, 0).label("earlier")
+    ).subquery("steps")
+    return (
+        select(
+            steps.c.integration_id,
+            steps.c.upstream_user_id,
+            func.max(steps.c.at).label("since"),
+        )
+        .where(steps.c.accounts > 1, steps.c.earlier <= 1)
+        .group_by(steps.c.integration_id, steps.c.upstream_user_id)
+        .subquery("together")
+    )
+
+
+# ---- a job that changed nothing ------------------------------------------------------------------
+
+UPDATING = state_names(phase="waiting", operation="update") + state_names(
+    phase="working", operation="update"
+)
+UPDATE = (*UPDATING, "Update failed")
+
+SUBSTANCE = (
+    "username_in_app",
+    "user_name",
+    "user_email",
+    "roles",
+    "role_details",
+    "active_in_app",
+    "upstream_user_id",
+    "attributes",
+)
+"""What a job may be there to change."""
+
+
+def unchanged(view: View) -> Select[*tuple[Any, ...]]:
+    """Accounts that are Onboarded since an update of late, and as they were before it."""
+    updated = _updated_of_late(view)
+    v = account_version.alias("v")
+
+    def before(of: ColumnElement[Any]) -> ColumnElement[Any]:
+        return func.lag(of).over(partition_by=v.c.account_key, order_by=v.c.valid_from)
+
+    differs = or_(*(before(v.c[n]).is_distinct_from(v.c[n]) for n in SUBSTANCE))
+    follows = before(v.c.valid_to) == v.c.valid_from
+    steps = (
+        select(v.c.account_key, and_(follows, differs).label("changes"))
+        .join_from(v, updated, updated.c.account_key == v.c.account_key)
+        .where(view.known(v.c.valid_from), v.c.valid_to >= updated.c.began)
+        .subquery("steps")
+    )
+    changed = select(steps.c.account_key).where(steps.c.changes)
+    return select(updated.c.account_key, updated.c.since, no_detail()).where(
+        updated.c.account_key.not_in(changed)
+    )
+
+
+def _updated_of_late(view: View) -> FromClause:
+    """One row per account: [account_key, began, since] of its last update, in which it succeeded.
+
+    `since`: it has been Onboarded, right after Update awaiting or ongoing.
+    """
+    now, newest, v = view.accounts(), view.newest(), account_version.alias("v")
+    span = timedelta(days=view.limits.unchanged_days)
+    first = select(func.min(newest.c.at) - span).scalar_subquery()
+    ended = (
+        select(v.c.account_key)
+        .join_from(v, now, now.c.account_key == v.c.account_key)
+        .where(
+            v.c.provisioning_state.in_(UPDATING),
+            v.c.valid_to >= first,
+            view.known(v.c.valid_to),
+            now.c.provisioning_state == "Onboarded",
+        )
+        .distinct()
+        .cte("ended")
+    )
+    states = states_of(view, ended)
+    is_update = states.c.state.in_(UPDATE)
+    was_update = func.coalesce(states.c.before.in_(UPDATE), false())
+    is_done = states.c.state == "Onboarded"
+    was_done = func.coalesce(states.c.before == "Onboarded", false())
+    succeeded = and_(is_done, states.c.before.in_(UPDATING))
+    jobs = (
+        select(
+            states.c.account_key,
+            states.c.integration_id,
+            func.max(states.c.valid_from).filter(is_update, ~was_update).label("began"),
+            func.max(states.c.valid_from).filter(is_done, ~was_done).label("since"),
+            func.max(states.c.valid_from).filter(succeeded).label("succeeded"),
+        )
+        .group_by(states.c.account_key, states.c.integration_id)
+        .subquery("jobs")
+    )
+    return (
+        select(jobs.c.account_key, jobs.c.began, jobs.c.since)
+        .join_from(jobs, newest, newest.c.integration_id == jobs.c.integration_id)
+        .where(jobs.c.succeeded == jobs.c.since, jobs.c.since >= newest.c.at - span)
+        .cte("updated")
+    )
