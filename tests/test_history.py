@@ -12,13 +12,18 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, select
 
+from data.filing import remove_snapshot
+from data.home import Home, here
+from data.inbox import load_waiting, put_into_inbox
 from data.loading import Loaded, SnapshotFile, load, remove
+from data.rebuilding import rebuild
 from data.states import STATE_NAMES
-from data.store import open_store
+from data.store import close_store, open_store
 from data.tables import (
     CONTENT,
     account,
@@ -62,6 +67,7 @@ PUZZLING = {"active_in_app": "perhaps", "provisioning_state": "Odd", "last_updat
 rows = st.fixed_dictionaries(
     {
         "username_in_app": st.sampled_from(["ada", "Ada", "bob", "cy", "", "é'x"]),
+        "account_id": st.sampled_from(["", "", "", "A-1", "a-1"]),
         "user": st.sampled_from(list(USERS)),
         "roles": st.sampled_from(list(ROLES)),
         "active_in_app": st.sampled_from(list(ACTIVE)),
@@ -197,6 +203,40 @@ def test_loading_a_file_twice_changes_nothing(days: list[list[dict[str, Any]]]) 
         assert contents(engine) == before
 
 
+@some
+@given(histories, st.lists(rows, max_size=5), st.data())
+def test_a_store_that_is_made_anew_from_the_archive_is_the_same(
+    days: list[list[dict[str, Any]]], other: list[dict[str, Any]], data: st.DataObject
+) -> None:
+    with TemporaryDirectory() as folder, a_home() as home:
+        files = History(Path(folder), days).files
+        engine = open_store(home.database_url)
+        for file in data.draw(st.permutations(files)):
+            put_into_inbox(home, file, confirmed=True)
+            load_waiting(engine, home)
+        out, anew = (data.draw(st.integers(0, len(days) - 1)) for _ in range(2))
+        changed = History(Path(folder), [*days[:anew], other, *days[anew + 1 :]]).files
+        put_into_inbox(home, changed[anew], replace=True, confirmed=True)
+        load_waiting(engine, home)
+        remove_snapshot(engine, home, "app", files[out].taken_at)
+        before = contents(engine)
+        rebuild(home, lambda *_: None)
+        assert contents(open_store(home.database_url)) == before
+        assert len(before["snapshots"]) == len(days) - 1
+
+
+@contextmanager
+def a_home() -> Iterator[Home]:
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ROLLCALL_HOME", folder)
+        patch.delenv("ROLLCALL_DATABASE_URL", raising=False)
+        home = here()
+        try:
+            yield home
+        finally:
+            close_store(home.database_url)
+
+
 # ---- what the store says is what the files say, worked out here without any of its code ---------
 
 
@@ -205,10 +245,11 @@ def meant(records: list[dict[str, Any]]) -> dict[str, tuple[Any, ...]]:
     found: dict[str, tuple[Any, ...]] = {}
     for row in records:
         username = row["username_in_app"]
-        if not username or username.lower() in found:
+        account_id = row.get("account_id") or username.lower()
+        if not username or account_id in found:
             continue
         flags = {name: text for name, text in PUZZLING.items() if row.get(name) == text}
-        found[username.lower()] = (
+        found[account_id] = (
             username,
             *USERS[row.get("user", "")],
             ROLES[row.get("roles", "")],
