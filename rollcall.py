@@ -30,6 +30,7 @@ from data.store import StoreFault, StoreInUse, StoreUnusable, close_stores, open
 from queries.export import FORMATS, export_file
 from queries.filters import FILTERS, Filter, Filters
 from queries.listing import COLUMNS, UnknownColumns, Wanted, columns_named
+from queries.proof import NoPack, verify
 from queries.users import SORTS
 
 DONE, REFUSED, USAGE = 0, 1, 2
@@ -171,6 +172,25 @@ def rebuild(_: argparse.Namespace) -> int:
 
 def _print_progress(done: int, of: int, words: str) -> None:
     print(f"{done:,} of {of:,}: {words}" if done else words)
+
+
+def verify_pack(args: argparse.Namespace) -> int:
+    """Prove an evidence pack from the archive: load its snapshots anew, and compare every row."""
+    try:
+        amiss = verify(args.pack, here(), _print_loaded)
+    except NoPack as fault:
+        return _fail(str(fault), REFUSED)
+    for words in amiss:
+        _fail(f"{args.pack.name}: {words}", REFUSED)
+    if amiss:
+        return _fail(f"{args.pack.name} is not proved.", REFUSED)
+    print(f"{args.pack.name} is proved: every row follows from the snapshots in the archive.")
+    return DONE
+
+
+def _print_loaded(done: int, of: int) -> None:
+    if done == of or not done % 100:
+        print(f"{done:,} of {of:,} snapshots loaded anew.")
 
 
 def sample(args: argparse.Namespace) -> int:
@@ -348,6 +368,9 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     command(rebuild, "rebuild")
+
+    proved = command(verify_pack, "verify")
+    proved.add_argument("pack", type=Path, metavar="PACK", help="a zip file from the Review page")
 
     made_up = command(sample, "sample")
     made_up.add_argument("directory", type=Path, metavar="DIR")

@@ -38,14 +38,14 @@ class Limits:
     @classmethod
     def of(cls, told: dict[str, Any]) -> Limits:
         """What is told, as far as it makes sense; the usual for the rest."""
-        known = {f.name: told[f.name] for f in fields(cls) if f.name in told}
         days = {
-            name: value
-            for name, value in known.items()
-            if type(value) is int and 0 <= value <= MOST_DAYS and name != "privileged"
+            f.name: told[f.name]
+            for f in fields(cls)
+            if type(told.get(f.name)) is int and 0 <= told[f.name] <= MOST_DAYS
         }
-        listed = known.get("privileged")
-        return cls(**days, privileged=patterns(listed)) if isinstance(listed, list) else cls(**days)
+        listed = told.get("privileged")
+        privileged = patterns(listed) if isinstance(listed, list) else cls.privileged
+        return cls(privileged, **days)
 
     def facts(self) -> dict[str, Any]:
         """As JSON can say it."""
@@ -118,9 +118,7 @@ def accept(
         con.execute(insert(accepted), rows) if rows else None
 
 
-def withdraw(
-    engine: Engine, finding: Finding, by: str, *, at: datetime | None = None
-) -> None:
+def withdraw(engine: Engine, finding: Finding, by: str, *, at: datetime | None = None) -> None:
     """The finding counts again. Raises SaysNothing."""
     at = at or datetime.now(UTC).replace(tzinfo=None)
     with writing, engine.begin() as con:

@@ -166,6 +166,7 @@ def unbroken(
         select(
             v.c.account_key, v.c.valid_from, before.is_distinct_from(v.c.valid_from).label("begins")
         )
+        .where(v.c.account_key.in_(select(keys.c.account_key)))
         .where(view.known(v.c.valid_from), holds(v))
         .subquery("holding")
     )

@@ -328,7 +328,7 @@ def last_holders(view: View) -> Select[*tuple[Any, ...]]:
         select(
             own.c.account_key,
             func.min(since).label("since"),
-            func.string_agg(own.c.role, literal("; ")).label("detail"),
+            func.array_to_string(func.list_sort(func.list(own.c.role)), "; ").label("detail"),
         )
         .join_from(
             own,
