@@ -1,0 +1,230 @@
+"""What the Users page costs: its questions beside the bare statements, and what a person waits."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from statistics import median, quantiles
+from typing import Any
+
+from playwright.sync_api import Page, sync_playwright
+from sqlalchemy import Connection, Engine, insert, literal, select, text
+
+from benchmarks.made import START, Accounts
+from data.loading import SnapshotFile, load
+from data.states import FAILED
+from data.store import close_store, open_store
+from data.tables import account_version
+from queries.filters import Filters
+from queries.users import count_accounts, page_of_accounts
+
+ROOT = Path(__file__).parent.parent
+STEP = timedelta(days=30)
+"""Between two versions of an account."""
+
+
+def a_home(folder: Path, accounts: int, versions: int) -> Path:
+    """A home whose store has so many accounts, and so many versions of each."""
+    home = folder / "home"
+    home.mkdir()
+    url = f"duckdb:///{home}/rollcall.duckdb"
+    path = Accounts(accounts).write(folder / "accounts.csv")
+    engine = open_store(url)
+    load(engine, SnapshotFile(path, "app", START))
+    for number in range(1, versions):
+        _add_older_versions(engine, number)
+    close_store(url)
+    return home
+
+
+def _add_older_versions(engine: Engine, number: int) -> None:
+    """Every account, in another state, for the stretch before the ones that are there."""
+    version = account_version
+    until = START - STEP * (number - 1)
+    columns: dict[str, Any] = {c.name: c for c in version.c}
+    columns |= {
+        "provisioning_state": literal(FAILED[number % 3]),
+        "valid_from": literal(until - STEP),
+        "valid_to": literal(until),
+    }
+    here = version.c.valid_from == START
+    with engine.begin() as con:
+        con.execute(
+            insert(version).from_select(list(columns), select(*columns.values()).where(here))
+        )
+
+
+NEWEST = "FROM account_current"
+THEN = "FROM account_version WHERE valid_from <= '{at}' AND valid_to > '{at}'"
+BY_USER = "ORDER BY lower(coalesce(user_name, user_email)) NULLS LAST, account_key LIMIT 50"
+BY_TIME = "ORDER BY last_updated DESC NULLS LAST, account_key LIMIT 50"
+IN_FAILED = f"provisioning_state IN {FAILED}"
+
+
+def questions(at: datetime, accounts: int) -> list[tuple[str, Callable[[Connection], object], str]]:
+    """What is asked, how a page asks it, and the bare statement."""
+    page, count = page_of_accounts.__wrapped__, count_accounts.__wrapped__  # type: ignore[attr-defined]
+    then = THEN.format(at=at)
+
+    def rows(filters: Filters, sort: str, number: int = 1) -> Callable[[Connection], object]:
+        return lambda con: page(con, filters, sort=sort, descending=sort != "user", page=number)
+
+    failed, found = Filters(state=FAILED), Filters(q="first12 last9")
+    search = "contains(search, 'first12') AND contains(search, 'last9')"
+    return [
+        ("Failed, newest change first", rows(failed, "last_updated"),
+         f"SELECT * {NEWEST} WHERE {IN_FAILED} {BY_TIME}"),
+        ("All, by user", rows(Filters(), "user"), f"SELECT * {NEWEST} {BY_USER}"),
+        ("All, by user, in the middle", rows(Filters(), "user", accounts // 100),
+         f"SELECT * {NEWEST} {BY_USER}"),
+        ("Search, by user", rows(found, "user"), f"SELECT * {NEWEST} WHERE {search} {BY_USER}"),
+        ("Count of a search", lambda con: count(con, found),
+         f"SELECT count(*) {NEWEST} WHERE {search}"),
+        ("Count of all", lambda con: count(con, Filters()), f"SELECT count(*) {NEWEST}"),
+        ("Failed, as of long ago", rows(Filters(state=FAILED, as_of=at), "last_updated"),
+         f"SELECT * {then} AND {IN_FAILED} {BY_TIME}"),
+    ]  # fmt: skip
+
+
+def asked(home: Path, rounds: int) -> list[str]:
+    """Table rows: each question beside its bare statement, in turns."""
+    engine = open_store(f"duckdb:///{home}/rollcall.duckdb")
+    rows = []
+    with engine.connect() as con:
+        accounts = count_accounts(con, Filters())
+        for what, ask, bare in questions(START - STEP * 2, accounts):
+            ask(con), con.execute(text(bare)).all()
+            pairs = [
+                (_seconds(lambda ask=ask: ask(con)),
+                 _seconds(lambda bare=bare: con.execute(text(bare)).all()))
+                for _ in range(rounds)
+            ]  # fmt: skip
+            ratio = median(ours / theirs for ours, theirs in pairs)
+            rows.append(
+                f"| {what} | {ratio:.2f} | {1000 * median(p[0] for p in pairs):.0f} ms "
+                f"| {1000 * median(p[1] for p in pairs):.0f} ms |"
+            )
+    close_store(f"duckdb:///{home}/rollcall.duckdb")
+    return rows
+
+
+def _seconds(act: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    act()
+    return time.perf_counter() - began
+
+
+def felt(home: Path) -> list[str]:
+    """Table rows: from an act in a real browser to the frame that shows other rows."""
+    with served(home) as url, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
+        )
+        page = browser.new_page(viewport={"width": 1440, "height": 900})
+        page.goto(f"{url}/users")
+        page.locator("table tbody tr.row").first.wait_for(timeout=60_000)
+        page.wait_for_timeout(2_000)
+        page.add_script_tag(content=WATCH)
+        rows = [
+            _felt(page, "Sort by a heading", _sorts(page)),
+            _felt(page, "Turn the page", [page.get_by_label("Next page").click] * 10),
+            _felt(page, "Choose a preset", _presets(page)),
+            _felt(page, "Search", _searches(page)),
+        ]
+        browser.close()
+    return rows
+
+
+def _sorts(page: Page) -> list[Callable[[], None]]:
+    names = ("Username in app", "Last updated", "Provisioning state", "Upstream user ID", "User")
+    return [
+        page.locator("table thead").get_by_role("button", name=name, exact=True).click
+        for name in names * 3
+    ]
+
+
+def _presets(page: Page) -> list[Callable[[], None]]:
+    names = ("Failed", "Unmatched", "Waiting longest", "Active but deleted")
+    return [page.get_by_role("button", name=name, exact=True).first.click for name in names * 3]
+
+
+def _searches(page: Page) -> list[Callable[[], None]]:
+    def search(words: str) -> None:
+        page.get_by_label("Search").first.fill(words)
+        page.get_by_label("Search").first.press("Enter")
+
+    words = ("first12", "last99", "user77", "first4 last5", "first1", "last3", "up-12", "first33")
+    return [lambda text=text: search(text) for text in words]
+
+
+def _felt(page: Page, what: str, acts: list[Callable[[], None]]) -> str:
+    waits = []
+    for act in acts:
+        page.evaluate("watchRows()")
+        act()
+        waits.append(page.evaluate("rowsChanged"))
+        page.wait_for_timeout(400)
+    known = [wait for wait in waits if wait is not None]
+    worst = quantiles(known, n=20)[-1]
+    return f"| {what} | {median(known):.0f} ms | {worst:.0f} ms | {len(known)} of {len(waits)} |"
+
+
+WATCH = """
+function shownRows() {
+  const find = (node) => node.shadowRoot ? find(node.shadowRoot) : [...node.children].map((child) =>
+    child.matches("table.main") ? [...child.querySelectorAll("tr.row")].map((row) => row.dataset.id).join()
+      : find(child)).find(Boolean);
+  return find(document.body);
+}
+function watchRows() {
+  const before = shownRows();
+  let began;
+  addEventListener("pointerdown", () => { began ??= performance.now(); }, { once: true, capture: true });
+  addEventListener("keydown", (event) => { if (event.key === "Enter") began ??= performance.now(); }, { capture: true });
+  window.rowsChanged = new Promise((resolve) => {
+    const given = performance.now();
+    const look = (now) => {
+      const rows = shownRows();
+      if (began && rows && rows !== before) resolve(performance.now() - began);
+      else if (now - given > 10000) resolve(null);
+      else requestAnimationFrame(look);
+    };
+    requestAnimationFrame(look);
+  });
+}
+"""  # noqa: E501 - JavaScript
+
+
+@contextmanager
+def served(home: Path) -> Iterator[str]:
+    """The app on the home, until the end of the block."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = os.environ | {"PORT": f"{port}", "ROLLCALL_HOME": f"{home}"}
+    url = f"http://127.0.0.1:{port}"
+    with subprocess.Popen([sys.executable, ROOT / "app.py"], env=environment) as process:
+        try:
+            _await(f"{url}/healthz")
+            yield url
+        finally:
+            process.terminate()
+
+
+def _await(url: str) -> None:
+    for _ in range(300):
+        try:
+            with urllib.request.urlopen(url, timeout=5):  # noqa: S310 - our own address
+                return
+        except OSError:
+            time.sleep(0.1)
+    raise TimeoutError(url)
