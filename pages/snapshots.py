@@ -14,7 +14,7 @@ from queries.snapshots import (
 )
 from queries.users import integration_names
 from widgets import empty, set_aside, snapshots, uploads
-from widgets.filters import choose_integrations, go
+from widgets.filters import choose_integrations, go, page_of
 from widgets.store import now, reading
 from widgets.users_table import Block, users_table
 
@@ -53,11 +53,6 @@ def table(passports: Sequence, *, key: str) -> None:
         empty="No snapshots of these integrations.",
         key=key,
     )
-
-
-def page_of(text: str) -> int:
-    """The page that an address names; the first for anything that is none."""
-    return max(1, int(text)) if text.isascii() and text.isdecimal() and len(text) < 10 else 1
 
 
 @st.fragment

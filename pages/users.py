@@ -25,6 +25,7 @@ from widgets.filters import (
     mark_past,
     offer_less,
     offer_presets,
+    page_of,
     say_what_is_shown,
     tell_ignored,
 )
@@ -108,11 +109,6 @@ def turn_pages(page: int, pages: int) -> None:
     if pages > 1:
         st.session_state["page"] = page
         st.pagination(pages, key="page", on_change=lambda: go(page=str(st.session_state["page"])))
-
-
-def page_of(text: str) -> int:
-    """The page that an address names; the first for anything that is none."""
-    return max(1, int(text)) if text.isascii() and text.isdecimal() and len(text) < 10 else 1
 
 
 def no_order(sort: str) -> list[tuple[str, str]]:

@@ -65,6 +65,11 @@ def go(**changes: str | None) -> None:
     st.query_params.from_dict({name: values for name, values in changed.items() if any(values)})
 
 
+def page_of(text: str) -> int:
+    """The page that an address names; the first for anything that is none."""
+    return max(1, int(text)) if text.isascii() and text.isdecimal() and len(text) < 10 else 1
+
+
 def show(filters: Filters, *, sort: str | None = None) -> None:
     """Ask for other accounts, from their first page; everything on the page follows."""
     wanted = [*filters.params(), ("sort", sort or st.query_params.get("sort", ""))]
