@@ -22,6 +22,7 @@ from data.home import here
 from data.keeping import kept
 from widgets.changes import send_changes
 from widgets.downloads import send_users
+from widgets.review import send_evidence
 from widgets.snapshots import send_rejected
 
 
@@ -59,6 +60,7 @@ app = st.App(
         Route("/healthz", healthz),
         Route("/health", health),
         Route("/export/users.{form:path}", while_open(send_users)),
+        Route("/export/evidence.zip", while_open(send_evidence)),
         Route("/export/rejected.csv", while_open(send_rejected)),
         Route("/export/changes.csv", while_open(send_changes)),
     ],

@@ -20,6 +20,7 @@ pages = [
     st.Page("health.py", title="Health", icon=":material/monitor_heart:", default=True),
     st.Page("users.py", title="Users", icon=":material/group:"),
     st.Page("changes.py", title="Changes", icon=":material/compare_arrows:"),
+    st.Page("review.py", title="Review", icon=":material/fact_check:"),
     st.Page("snapshots.py", title="Snapshots", icon=":material/inventory_2:"),
 ]
 page = st.navigation(pages, position="top")

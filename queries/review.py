@@ -9,13 +9,15 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from datetime import timedelta
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple, get_args
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Engine,
     FromClause,
     Row,
     Select,
@@ -28,10 +30,11 @@ from sqlalchemy import (
     values,
 )
 
-from data.findings import Limits, in_force
+from data.findings import Finding, Limits, in_force
 from data.tables import accepted, account, integration
 from queries.filters import Filters
 from queries.held import Found, View, that, that_lasts, whole
+from queries.snapshots import newest_load
 from queries.suspicions import jumped, last_holders, overdue, returned, sharing, unchanged
 from queries.users import accounts_with
 
@@ -51,6 +54,7 @@ class Rule:
     severity: Severity
     sentences: str  # with the names of limits in braces
     find: Callable[[View], Found]
+    users: Filters | None = None  # which show the same accounts on the Users page
 
     def in_words(self, limits: Limits) -> str:
         """The rule with its limits."""
@@ -58,12 +62,14 @@ class Rule:
         return self.sentences.format(**named)
 
 
-def rule(title: str, severity: Severity) -> Callable[[Callable[[View], Found]], Rule]:
+def rule(
+    title: str, severity: Severity, users: Filters | None = None
+) -> Callable[[Callable[[View], Found]], Rule]:
     """Make a rule of a function that finds accounts; its docstring is the rule in words."""
 
     def made(find: Callable[[View], Found]) -> Rule:
         words = " ".join(inspect.cleandoc(find.__doc__ or "").split())
-        return Rule(find.__name__, title, severity, words, find)
+        return Rule(find.__name__, title, severity, words, find, users)
 
     return made
 
@@ -71,13 +77,13 @@ def rule(title: str, severity: Severity) -> Callable[[Callable[[View], Found]], 
 # ---- the rules -----------------------------------------------------------------------------------
 
 
-@rule("Deleted but active", "high")
+@rule("Deleted but active", "high", Filters(state=("Deleted",), active="yes"))
 def deleted_but_active(view: View) -> Found:
     """The account is Deleted, and the app says that it is active."""
     return that(view, lambda a: and_(a.c.provisioning_state == "Deleted", a.c.active_in_app))
 
 
-@rule("Delete failed, still active", "high")
+@rule("Delete failed, still active", "high", Filters(state=("Delete failed",), active="yes"))
 def delete_failed_but_active(view: View) -> Found:
     """The deletion failed, and the app says that the account is active."""
     return that(view, lambda a: and_(a.c.provisioning_state == "Delete failed", a.c.active_in_app))
@@ -110,7 +116,7 @@ def unmatched_and_privileged(view: View) -> Found:
     return that(view, holds, is_costly=True)
 
 
-@rule("Active and unmatched", "medium")
+@rule("Active and unmatched", "medium", Filters(active="yes", match="unmatched"))
 def active_and_unmatched(view: View) -> Found:
     """The app says that the account is active, and no user is known for it."""
     return that(view, lambda a: and_(a.c.active_in_app, _unmatched(a)))
@@ -205,13 +211,24 @@ class Count(NamedTuple):
 
 def count_findings(con: Connection, view: View, rule: Rule) -> Count:
     """How many findings there are; since when is asked only of those that somebody accepted."""
-    found = rule.find(view).accounts.subquery("found")
-    every = con.scalar(select(func.count()).select_from(found)) or 0
+    asked = replace(view, asked_at=datetime(1, 1, 1))  # what people say changes no rule
+    every = _count_every(con.engine, newest_load(con), asked, rule)
     if not every or not _accepts_any(con, view, rule):
         return Count(every, 0)
     agreed = _agreed(view, rule).subquery("agreed")
     is_accepted = con.scalar(select(func.count()).select_from(agreed)) or 0
     return Count(every - is_accepted, is_accepted)
+
+
+@lru_cache(maxsize=256)
+def _count_every(engine: Engine, _loaded: object, view: View, rule: Rule) -> int:
+    """How many accounts a rule finds, accepted or not.
+
+    `_loaded` says of which state of the store: after a load, nobody asks for this one again.
+    """
+    with engine.connect() as con:
+        found = rule.find(view).accounts.subquery("found")
+        return con.scalar(select(func.count()).select_from(found)) or 0
 
 
 def page_of_findings(
@@ -239,6 +256,22 @@ def page_of_findings(
     now = accounts_with(Filters(as_of=view.at), keys)
     listed = _named(view, rows, now)
     return con.execute(select(listed).order_by(listed.c.since, listed.c.account_key)).all()
+
+
+MOST_AT_ONCE = 10_000
+"""Findings that a person can accept with one word."""
+
+
+def findings_to_accept(con: Connection, view: View, rule: Rule) -> list[tuple[Finding, datetime]]:
+    """The findings that count, each with the snapshot that shows it; at most MOST_AT_ONCE."""
+    every = findings(view, rule)
+    counts = select(every.c.integration, every.c.account_id, every.c.held_at).where(
+        every.c.reason.is_(None)
+    )
+    return [
+        (Finding(rule.name, row.integration, row.account_id), row.held_at)
+        for row in con.execute(counts.limit(MOST_AT_ONCE))
+    ]
 
 
 def all_findings(view: View, rule: Rule) -> Select[*tuple[Any, ...]]:

@@ -1,0 +1,48 @@
+"""Who still has access who should not: what each rule finds, and what people said of it."""
+
+import streamlit as st
+
+from data.findings import limits_of
+from queries.evidence import chosen_rules
+from queries.users import integration_names
+from widgets import empty, review
+from widgets.filters import choose_integrations, go
+from widgets.store import now, reading
+
+with reading() as con:
+    integrations = integration_names(con)
+    limits = limits_of(con)
+
+st.title("Review")
+if not integrations:
+    empty.no_snapshots()
+    st.stop()
+
+one = review.asked_rule()
+with st.container(horizontal=True, vertical_alignment="bottom", key="asked_of"):
+    chosen = choose_integrations(integrations)
+    severities = [] if one else review.choose_severities()
+    view = review.view_of(limits, chosen)
+    review.choose_moment(view)
+rules = (one,) if one else chosen_rules((), severities)
+review.mark_past(view)
+
+with st.container(horizontal=True, vertical_alignment="center", key="review_head"):
+    if one:
+        st.button(
+            "All rules",
+            key="all_rules",
+            icon=":material/arrow_back:",
+            type="tertiary",
+            on_click=go,
+            kwargs={"rule": None, "page": None, "accepted": None},
+        )
+    review.offer_evidence(view, rules)
+
+if one:
+    review.one_rule(view, one)
+    st.stop()
+
+review.overview(view, rules)
+if view.at is None and not now().is_sample:
+    review.choose_limits(limits)

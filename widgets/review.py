@@ -1,0 +1,530 @@
+"""The review as a reader sees it: what rules find, the accounts, and the word of who accepts."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Generator, Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from html import escape
+from typing import Any
+from urllib.parse import urlencode
+
+import anyio
+import streamlit as st
+from sqlalchemy import Row
+from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from data.findings import (
+    LONGEST_NAME,
+    LONGEST_REASON,
+    MOST_DAYS,
+    Finding,
+    Limits,
+    Said,
+    SaysNothing,
+    accept,
+    limits_of,
+    patterns,
+    set_limits,
+    withdraw,
+)
+from data.loading import moment_of
+from queries.account import known_of
+from queries.evidence import Evidence, chosen_rules, evidence_chunks
+from queries.facets import moments
+from queries.filters import Filters
+from queries.held import View
+from queries.review import (
+    MOST_AT_ONCE,
+    PAGE_SIZE,
+    RULE_BY_NAME,
+    SEVERITIES,
+    Count,
+    Rule,
+    count_findings,
+    findings_to_accept,
+    page_of_findings,
+)
+from queries.users import integration_names
+from widgets import account
+from widgets import users_table as ut
+from widgets.filters import address, go, open_users, plain_label
+from widgets.store import now, reading
+from widgets.users_table import Block, users_table
+
+BADGES: dict[str, tuple[str, str, Any]] = {
+    "high": ("High", ":material/gpp_bad:", "red"),
+    "medium": ("Medium", ":material/warning:", "orange"),
+    "low": ("Low", ":material/info:", "blue"),
+}
+"""Severity → its word, icon and colour."""
+
+NAME_KEY = "_reviewer"
+"""Where the name is remembered that a person has typed last."""
+
+
+# ---- what is asked -------------------------------------------------------------------------------
+
+
+def asked_rule() -> Rule | None:
+    """The one rule that the address names."""
+    return RULE_BY_NAME.get(st.query_params.get("rule", ""))
+
+
+def asked_severities() -> list[str]:
+    """The severities that the address names; none means all."""
+    return [name for name in SEVERITIES if name in address().get("severity", [])]
+
+
+def view_of(limits: Limits, integrations: Sequence[str]) -> View:
+    """What to ask of which accounts, at the moment that the address names."""
+    at = moment_of(st.query_params.get("as_of", ""))
+    return View(integration=tuple(integrations), at=at, limits=limits)
+
+
+def choose_severities() -> list[str]:
+    """Some severities; none chosen means all."""
+    st.session_state["severity"] = asked_severities()
+
+    def choose() -> None:
+        st.query_params["severity"] = st.session_state["severity"]
+
+    return st.pills(
+        "Severity",
+        SEVERITIES,
+        selection_mode="multi",
+        format_func=str.capitalize,
+        key="severity",
+        on_change=choose,
+    )
+
+
+def choose_moment(view: View) -> None:
+    """Any moment from the first snapshot to the newest, the last few at a click."""
+    with reading() as con:
+        *last, first = moments(con)
+    st.session_state["moment"] = view.at and min(max(view.at, first), last[0])
+
+    def choose() -> None:
+        go(as_of=_param(st.session_state["moment"]), page=None)
+
+    with st.popover("As of", icon=":material/history:", key="as_of"):
+        st.datetime_input(
+            "Moment (UTC)",
+            key="moment",
+            value=None,
+            min_value=first,
+            max_value=last[0],
+            format="YYYY-MM-DD",
+            on_change=choose,
+        )
+        for at in last:
+            st.button(
+                f"Snapshot of {at:%Y-%m-%d %H:%M}",
+                key=f"as_of_{at:%Y%m%d%H%M%S}",
+                type="tertiary",
+                on_click=go,
+                kwargs={"as_of": _param(at), "page": None},
+            )
+
+
+def mark_past(view: View) -> None:
+    """Where the findings are not of now, say so, with the way back."""
+    if view.at is None:
+        return
+    with st.container(horizontal=True, vertical_alignment="center", key="past"):
+        st.badge(f"As of {view.at:%Y-%m-%d %H:%M} UTC", icon=":material/history:", color="violet")
+        st.text("Findings, and what was accepted by then, with today’s limits.", width="content")
+        back = {"as_of": None, "page": None}
+        st.button("Back to now", type="tertiary", key="now", on_click=go, kwargs=back)
+
+
+def _param(at: datetime | None) -> str | None:
+    return f"{at.isoformat(timespec='seconds')}Z" if at else None
+
+
+# ---- all rules -----------------------------------------------------------------------------------
+
+
+def overview(view: View, rules: Sequence[Rule]) -> None:
+    """Every rule in words, the severest first; the counts come as they are known."""
+    total, places = st.empty(), {}
+    for severity in SEVERITIES:
+        those = [rule for rule in rules if rule.severity == severity]
+        if those:
+            with st.container(border=True, key=f"severity_{severity}"):
+                words, icon, color = BADGES[severity]
+                st.badge(words, icon=icon, color=color)
+                places |= {rule: _line(rule, view.limits) for rule in those}
+    total.text("Counting …")
+    with reading() as con:
+        counts = {rule: _counted(place, count_findings(con, view, rule), rule)
+                  for rule, place in places.items()}  # fmt: skip
+    total.text(in_words(counts))
+
+
+def _line(rule: Rule, limits: Limits) -> Any:
+    """One rule; answers with the place for its count."""
+    with st.container(horizontal=True, vertical_alignment="top", key=f"rule_{rule.name}"):
+        with st.container(width="content", key=f"count_{rule.name}"):
+            place = st.empty()
+            place.text("…")
+        with st.container(gap=None, width="stretch"):
+            _title(rule)
+            st.text(rule.in_words(limits))
+    return place
+
+
+def _title(rule: Rule) -> None:
+    st.button(
+        rule.title,
+        key=f"open_{rule.name}",
+        type="tertiary",
+        on_click=go,
+        kwargs={"rule": rule.name, "page": None, "accepted": None},
+    )
+
+
+def _counted(place: Any, count: Count, rule: Rule) -> Count:
+    also = f" +{count.accepted:,} accepted" if count.accepted else ""
+    with place.container(gap=None, key=f"{'some' if count.open else 'none'}_{rule.name}"):
+        st.markdown(f"**{count.open:,}**{also}" if count.open else f"0{also}")
+    return count
+
+
+def in_words(counts: dict[Rule, Count]) -> str:
+    """`31 findings by 4 rules`, or that there is nothing to review."""
+    found, by = sum(c.open for c in counts.values()), sum(c.open > 0 for c in counts.values())
+    agreed = sum(count.accepted for count in counts.values())
+    also = f" {agreed:,} are accepted." if agreed else ""
+    if not found:
+        return f"Nothing to review: none of the rules finds an account that counts.{also}"
+    return (
+        f"{found:,} {'finding' if found == 1 else 'findings'} by {by} of {len(counts)} rules.{also}"
+    )
+
+
+# ---- one rule ------------------------------------------------------------------------------------
+
+COLUMNS = [
+    ut.column("user", "User", sortable=False, width=1.7),
+    ut.column("username_in_app", "Username in app", sortable=False, width=1.4),
+    ut.column("integration", "Integration", sortable=False, width=1.0),
+    ut.column("roles", "App access", sortable=False, width=1.4),
+    ut.column("active_in_app", "Active in app", sortable=False, width=0.85),
+    ut.column("provisioning_state", "Provisioning state", sortable=False, width=1.4),
+    ut.column("since", "Found since", sortable=False, width=1.05),
+]
+DETAIL = ut.column("detail", "Besides", sortable=False, width=1.5)
+AGREED = [
+    ut.column("reason", "Reason", sortable=False, width=1.6),
+    ut.column("by", "Accepted by", sortable=False, width=1.1),
+    ut.column("until", "Until", sortable=False, width=0.8),
+]
+FEWER_WHERE_AGREED = ("roles", "active_in_app", "detail")
+
+
+def one_rule(view: View, rule: Rule) -> None:
+    """The rule in words, and its accounts: those that count, or those that are accepted."""
+    words, icon, color = BADGES[rule.severity]
+    with st.container(gap="small", key="rule"):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.subheader(rule.title, anchor=False, width="content")
+            st.badge(words, icon=icon, color=color)
+        st.text(rule.in_words(view.limits))
+    _accounts(view, rule)
+
+
+@st.fragment
+def _accounts(view: View, rule: Rule) -> None:
+    shows_agreed = "yes" in address().get("accepted", [])
+    with reading() as con:
+        count = count_findings(con, view, rule)
+        found = count.accepted if shows_agreed else count.open
+        pages = max(1, -(-found // PAGE_SIZE))
+        page = min(_page(), pages)
+        rows = page_of_findings(con, view, rule, page, accepted=shows_agreed) if found else []
+        several = len(view.integration or integration_names(con)) > 1
+    _head(view, rule, count, shows_agreed=shows_agreed)
+    if not found:
+        st.text("Nobody has accepted a finding of this rule." if shows_agreed else NOTHING)
+        return
+    _table(view, rows, several=several, agreed=shows_agreed)
+    if pages > 1:
+        st.session_state["page"] = page
+        st.pagination(pages, key="page", on_change=lambda: go(page=str(st.session_state["page"])))
+    if view.at is not None:
+        return
+    if now().is_sample:
+        st.text("This is sample data: its findings cannot be accepted.")
+    elif shows_agreed:
+        _offer_to_withdraw(rule, rows)
+    else:
+        _offer_to_accept(view, rule, rows, found)
+
+
+NOTHING = "Nothing to review: this rule finds no account that counts."
+
+
+def _head(view: View, rule: Rule, count: Count, *, shows_agreed: bool) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", key="found"):
+        noun = "account" if count.open == 1 else "accounts"
+        st.markdown(f"**{count.open:,}** {noun}, found longest first", width="content")
+        if count.accepted or shows_agreed:
+            st.button(
+                "Back to those that count" if shows_agreed else f"{count.accepted:,} accepted",
+                key="accepted",
+                type="tertiary",
+                on_click=go,
+                kwargs={"accepted": None if shows_agreed else "yes", "page": None},
+            )
+        if rule.users and st.button("Open in Users", key="users", type="tertiary"):
+            open_users(replace(rule.users, integration=view.integration, as_of=view.at))
+
+
+def _table(view: View, rows: Sequence[Row[Any]], *, several: bool, agreed: bool) -> None:
+    """The accounts of the findings; each opens all that is known of it."""
+    columns = [c for c in COLUMNS if several or c["key"] != "integration"]
+    if any(row.detail for row in rows):
+        columns.append(DETAIL)
+    if agreed:
+        columns = [c for c in columns if c["key"] not in FEWER_WHERE_AGREED] + AGREED
+
+    def panels(ids: Sequence[str]) -> dict[str, list[Block]]:
+        at = Filters(as_of=view.at)
+        with reading() as con:
+            known = known_of(con, at, [int(id_) for id_ in ids])
+        return {
+            str(key): account.panel(each._replace(others=[]), as_of=view.at)
+            for key, each in known.items()
+        }
+
+    users_table(
+        [_row(row) for row in rows],
+        columns=columns,
+        sort="",
+        descending=False,
+        details=panels,
+        on_sort=lambda _: None,
+        caption="Findings",
+        empty=NOTHING,
+        key="findings_agreed" if agreed else "findings",
+    )
+
+
+def _row(row: Row[Any]) -> ut.Row:
+    drawn = account.table_row(row)
+    until = f"{row.until:%Y-%m-%d}" if row.until else "as long as it holds"
+    more = {
+        "since": ut.time(row.since),
+        "detail": ut.text(row.detail),
+        "reason": ut.text(row.reason),
+        "by": ut.text(row.accepted_by),
+        "until": ut.text(until),
+    }
+    return {**drawn, "cells": {**drawn["cells"], **more}}
+
+
+def _page() -> int:
+    text = st.query_params.get("page", "")
+    return max(1, int(text)) if text.isascii() and text.isdecimal() and len(text) < 10 else 1
+
+
+# ---- what a person says --------------------------------------------------------------------------
+
+
+def _offer_to_accept(view: View, rule: Rule, rows: Sequence[Row[Any]], found: int) -> None:
+    with st.expander("Accept findings", icon=":material/done:", key="accepting"):
+        st.text(
+            "An accepted finding no longer counts, and is in the evidence with your reason. When "
+            "it ends and begins again, it counts again."
+        )
+        chosen = _choose_accounts(rows, "accept")
+        takes_all = found > len(rows) and st.checkbox(
+            f"All {min(found, MOST_AT_ONCE):,} that this rule finds", key="accept_all"
+        )
+        reason = st.text_area("Reason", key="accept_reason", max_chars=LONGEST_REASON, height=80)
+        left, right = st.columns(2)
+        with left:
+            by = _ask_name()
+        until = right.date_input(
+            "Until (the last UTC day; empty: as long as it holds)",
+            value=None,
+            min_value=datetime.now(UTC).date(),
+            format="YYYY-MM-DD",
+            key="accept_until",
+        )
+        if not st.button("Accept", type="primary", key="accept_now"):
+            return
+        with reading() as con:
+            named = findings_to_accept(con, view, rule) if takes_all else [
+                (_finding(rule, row), row.held_at) for row in chosen
+            ]  # fmt: skip
+        _say(named, Said(reason, by, until if isinstance(until, date) else None))
+
+
+def _say(named: Sequence[tuple[Finding, datetime]], said: Said) -> None:
+    if not named:
+        st.warning("Choose the accounts first.", icon=":material/person_search:")
+        return
+    try:
+        accept(now().engine, named, said)
+    except SaysNothing as fault:
+        st.warning(plain_label(str(fault)), icon=":material/edit:")
+        return
+    _remember(said.by)
+    st.toast(f"Accepted: {len(named):,} {'finding' if len(named) == 1 else 'findings'}.")
+    st.rerun()
+
+
+def _offer_to_withdraw(rule: Rule, rows: Sequence[Row[Any]]) -> None:
+    with st.expander("Withdraw acceptances", icon=":material/undo:", key="withdrawing"):
+        chosen, by = _choose_accounts(rows, "withdraw"), _ask_name()
+        if not st.button("Withdraw", type="primary", key="withdraw_now"):
+            return
+        if not chosen:
+            st.warning("Choose the accounts first.", icon=":material/person_search:")
+            return
+        try:
+            for row in chosen:
+                withdraw(now().engine, _finding(rule, row), by)
+        except SaysNothing as fault:
+            st.warning(plain_label(str(fault)), icon=":material/edit:")
+            return
+        _remember(by)
+        st.toast("Withdrawn: they count again.")
+        st.rerun()
+
+
+def _choose_accounts(rows: Sequence[Row[Any]], what: str) -> list[Row[Any]]:
+    """Some of the accounts on the page."""
+    by_key = {row.account_key: row for row in rows}
+    labels = {
+        key: f"{row.username_in_app} · {row.integration} · {row.account_id}"
+        for key, row in by_key.items()
+    }
+    keys = st.multiselect(
+        "Accounts on this page",
+        list(by_key),
+        format_func=labels.__getitem__,
+        placeholder="Choose some",
+        key=f"{what}_accounts",
+    )
+    return [by_key[key] for key in keys if key in by_key]
+
+
+def _ask_name() -> str:
+    known = st.session_state.get(NAME_KEY, "")
+    return st.text_input("Your name", known, key="said_by", max_chars=LONGEST_NAME) or ""
+
+
+def _remember(name: str) -> None:
+    st.session_state[NAME_KEY] = name
+
+
+def _finding(rule: Rule, row: Row[Any]) -> Finding:
+    return Finding(rule.name, row.integration, row.account_id)
+
+
+# ---- limits --------------------------------------------------------------------------------------
+
+
+def choose_limits(limits: Limits) -> None:
+    """From where on rules find something: for everybody, from now on."""
+    with st.expander("Limits of the rules", icon=":material/tune:", key="limits"):
+        names = st.text_area(
+            "Privileged roles, one pattern a line; * stands for any text, ? for one character",
+            "\n".join(limits.privileged),
+            key="limit_privileged",
+            height=120,
+        )
+        columns = st.columns(len(DAYS))
+        days = {
+            name: column.number_input(
+                label, 0, MOST_DAYS, getattr(limits, name), key=f"limit_{name}"
+            )
+            for column, (name, label) in zip(columns, DAYS.items(), strict=True)
+        }
+        if st.button("Save", key="limits_save"):
+            set_limits(now().engine, Limits(patterns(names.splitlines()), **days))
+            st.toast("Saved: all rules look again.")
+            st.rerun()
+
+
+DAYS = {
+    "delete_awaiting_days": "Delete awaiting, at most (days)",
+    "inactive_days": "Onboarded and not active, at most (days)",
+    "unchanged_days": "Look back for updates that changed nothing (days)",
+}
+
+
+# ---- the evidence --------------------------------------------------------------------------------
+
+
+def offer_evidence(view: View, rules: Sequence[Rule]) -> None:
+    """The pack of what is shown: one link, made when it is asked for."""
+    if now().is_sample:
+        return
+    params = [("integration", name) for name in view.integration]
+    params += [("rule", rule.name) for rule in rules]
+    params += [("as_of", _param(view.at) or "")] if view.at else []
+    link = escape(f"export/evidence.zip?{urlencode(params)}")
+    st.html(
+        '<nav class="downloads" aria-label="Download the evidence">'
+        f'<a href="{link}" download title="Findings, snapshots with their hashes, rules: '
+        'rollcall verify proves it from the archive">Evidence pack</a></nav>',
+        width="content",
+    )
+
+
+async def send_evidence(request: Request) -> Response:
+    """`/export/evidence.zip?integration=&rule=&severity=&as_of=`: findings that can be proved."""
+    params = request.query_params
+    if await run_in_threadpool(lambda: now().is_sample):
+        return PlainTextResponse("Sample data has no archive to prove it from.", status_code=404)
+    rules = chosen_rules(params.getlist("rule"), params.getlist("severity"))
+    with ExitStack() as opened:
+        con = await run_in_threadpool(opened.enter_context, reading())
+        known = await run_in_threadpool(integration_names, con)
+        limits = await run_in_threadpool(limits_of, con)
+        named = tuple(name for name in params.getlist("integration") if name in known)
+        at = moment_of(params.get("as_of", ""))
+        evidence = Evidence(con, View(named, at, limits), rules)
+        return _Sent(evidence, opened.pop_all())
+
+
+class _Sent(StreamingResponse):
+    """A pack that is made while it is sent; the work ends when nobody waits for it any more."""
+
+    def __init__(self, evidence: Evidence, opened: ExitStack) -> None:
+        self._opened, self._chunks = opened, evidence_chunks(evidence)
+        self._sending = _some(self._chunks)
+        headers = {
+            "Content-Disposition": f'attachment; filename="{evidence.file_name()}"',
+            "Content-Encoding": "identity",  # it is packed already
+            "Cache-Control": "no-store",
+        }
+        super().__init__(self._sending, media_type="application/zip", headers=headers)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._sending.aclose()
+                await run_in_threadpool(_close, self._opened, self._chunks)
+
+
+async def _some(chunks: Iterable[bytes]) -> AsyncGenerator[bytes]:
+    async for chunk in iterate_in_threadpool(chunks):
+        if chunk:
+            yield chunk
+
+
+def _close(opened: ExitStack, chunks: Generator[bytes, None, None]) -> None:
+    with opened:
+        chunks.close()
