@@ -1,6 +1,7 @@
 """What changed between two moments: in words, in counts, and which accounts."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import streamlit as st
 
@@ -15,6 +16,8 @@ from queries.users import integration_names
 from widgets import changes, empty
 from widgets.filters import address, choose_integrations, tell_ignored
 from widgets.store import reading
+
+CSS = Path(__file__).parent.parent / "widgets" / "look" / "changes.css"
 
 st.title("Changes")
 
@@ -39,9 +42,16 @@ with reading() as con:
 
 changes.explain(between, usual, compared)
 tell_ignored(changes.ignored(between, listed))
-st.code(changes.in_words(between, summary, compared), language=None, wrap_lines=True)
-changes.tiles(between, summary, listed)
+if not changes.is_comparable(compared):
+    st.stop()
 
+st.code(changes.in_words(between, summary, compared), language=None, wrap_lines=True)
+if summary.is_nothing:
+    changes.sources(compared)
+    st.stop()
+
+st.html(CSS)
+changes.tiles(between, summary, listed)
 if listed:
     st.button(
         "All changes",

@@ -136,8 +136,9 @@ def usual_moments(con: Connection, integrations: Sequence[str]) -> Usual | None:
     """Of the integrations, or of all where none is named; None without any snapshot."""
     taken, ours = snapshot.c.taken_at, _of(snapshot, integrations)
     first, newest = con.execute(select(func.min(taken), func.max(taken)).where(ours)).one()
-    before = con.scalar(select(func.max(taken)).where(ours, taken < newest))
-    return Usual(first, before, newest) if first else None
+    if first is None:
+        return None
+    return Usual(first, con.scalar(select(func.max(taken)).where(ours, taken < newest)), newest)
 
 
 def asked_between(params: Params, usual: Usual) -> Between:
@@ -385,8 +386,8 @@ KINDS: dict[str, Kind] = {
     "moved": Kind("Changed state", "In another provisioning state than then.", ("was", "now")),
     "gained": Kind("Gained a role", "With a role that they did not have then.", ("role",)),
     "lost": Kind("Lost a role", "Without a role that they had then.", ("role",)),
-    "match": Kind("Matched or unmatched", "With a user where none was known then, or without."),
-    "activity": Kind("Activity", "Active, not active or unknown, and something else then."),
+    "match": Kind("Match changed", "With a user where none was known then, or without."),
+    "activity": Kind("Activity changed", "Active, not active or unknown, and something else then."),
     "other": Kind(
         "Otherwise changed", "With another value than then, besides all these.", ("value",)
     ),
@@ -573,10 +574,10 @@ def count_changes(con: Connection, between: Between, listed: Listed) -> int:
 def page_of_changes(
     con: Connection, between: Between, listed: Listed, page: int
 ) -> Sequence[Row[Any]]:
-    """One row per account on the page (from 1), by username: `was_…` and `is_…` of each column, and
-    `value_…`, whether it changed, of each of VALUES.
+    """One row per account on the page (from 1), by username.
 
-    Its place in the order is found by few columns; the others are read for these accounts only.
+    [`was_…` and `is_…` of each column; `value_…` of each of VALUES: whether it changed]. Its place
+    in the order is found by few columns; the others are read for these accounts only.
     """
     keys = list(
         con.scalars(_in_order(between, listed).limit(PAGE_SIZE).offset((page - 1) * PAGE_SIZE))

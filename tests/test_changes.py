@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from queries.changes import (
     VALUES,
     Between,
     Listed,
+    Usual,
     asked_between,
     changes_csv,
     compared_snapshots,
@@ -187,6 +187,239 @@ def test_every_list_and_every_count_is_that_of_two_lists_compared_by_hand(
             accounts = count_changes(con, between, Listed("other", value=value))
             assert accounts == expected["values"][value]
         assert summary.is_nothing == (not any(expected[kind] for kind in KINDS))
+
+
+# ---- one by one ----------------------------------------------------------------------------------
+
+
+def test_an_account_that_was_there_before_the_earlier_moment_came_back(
+    snapshots: Deliveries, con: Connection
+) -> None:
+    snapshots.take(an_account("ada"), an_account("bob"), at=YESTERDAY - DAY)
+    snapshots.take(an_account("bob"), at=YESTERDAY)
+    snapshots.take(an_account("ada"), an_account("bob"), an_account("cy"), at=TODAY)
+    assert listed(con, SINCE_YESTERDAY, "back") == ["ada"]
+    assert listed(con, SINCE_YESTERDAY, "joined") == ["cy"]
+    assert listed(con, Between(YESTERDAY - DAY, TODAY), "back") == []
+
+
+def test_what_changed_and_changed_back_has_not_changed(
+    snapshots: Deliveries, con: Connection
+) -> None:
+    for days, state in ((2, "Onboarded"), (1, "Update failed"), (0, "Onboarded")):
+        snapshots.take(an_account(state=state), at=TODAY - days * DAY)
+    assert summary_of(con, Between(TODAY - 2 * DAY, TODAY)).is_nothing
+    assert not summary_of(con, SINCE_YESTERDAY).is_nothing
+
+
+def test_newly_failed_are_those_that_changed_to_a_failed_state(
+    snapshots: Deliveries, con: Connection
+) -> None:
+    before = [an_account("ada"), an_account("bob", state="Update failed"), an_account("cy")]
+    after = [an_account("ada", state="Update failed"), an_account("bob"), an_account("cy")]
+    snapshots.take(*before, at=YESTERDAY)
+    snapshots.take(*after, an_account("dot", state="Update failed"), at=TODAY)
+    assert summary_of(con, SINCE_YESTERDAY).newly_failed == 1
+    assert listed(con, SINCE_YESTERDAY, "moved", now=FAILED) == ["ada"]
+
+
+@pytest.mark.parametrize(
+    ("value", "before", "after"),
+    [
+        ("user", {"user": "Ada"}, {"user": "Ada Lovelace"}),
+        ("upstream_user_id", {"upstream_id": "u1"}, {"upstream_id": None}),
+        ("username_in_app", {"username": "ada"}, {"username": "ada2"}),
+        ("state_reason", {"reason": "Seat limit"}, {"reason": "No licence"}),
+        ("failure_code", {"code": "E1"}, {"code": "E2"}),
+        ("role_details", {"roles": [{"name": "A", "via": "x"}]}, {"roles": [{"name": "A"}]}),
+        ("attributes", {"team": "red"}, {"team": "blue"}),
+        ("flags", {"last_updated": "soon"}, {"last_updated": "later"}),
+        ("last_updated", {}, {"last_updated": "2026-11-21T10:00:00Z"}),
+    ],
+)
+def test_anything_else_that_changes_is_told_by_its_name(
+    snapshots: Deliveries, con: Connection, value: str, before: Any, after: Any
+) -> None:
+    snapshots.take(an_account(account_id="1", **before), at=YESTERDAY)
+    snapshots.take(an_account(account_id="1", **after), at=TODAY)
+    told = {name for name, count in summary_of(con, SINCE_YESTERDAY).values.items() if count}
+    assert told == {value}
+    (row,) = page_of_changes(con, SINCE_YESTERDAY, Listed("other", value=value), 1)
+    assert {name for name in VALUES if getattr(row, f"value_{name}")} == {value}
+
+
+def test_a_new_reason_with_a_new_state_is_one_change(
+    snapshots: Deliveries, con: Connection
+) -> None:
+    snapshots.take(an_account(), at=YESTERDAY)
+    snapshots.take(an_account(state="Update failed", reason="Seat limit", code="E1"), at=TODAY)
+    assert summary_of(con, SINCE_YESTERDAY).counts["other"] == 0
+
+
+def test_each_integration_is_compared_at_its_own_snapshots(
+    snapshots: Deliveries, con: Connection
+) -> None:
+    snapshots.take(an_account("ada"), integration="okta", at=TODAY - 3 * DAY)
+    snapshots.take(an_account("bob"), at=YESTERDAY)
+    snapshots.take(an_account("cy"), integration="slack", at=TODAY - DAY / 2)
+    snapshots.take(an_account("bob", state="Deleted"), at=TODAY)
+    found = compared_snapshots(con, SINCE_YESTERDAY).set_index("integration")
+    assert list(found.index) == ["figma", "okta", "slack"]
+    assert list(found["taken_now"]) == [TODAY, TODAY - 3 * DAY, TODAY - DAY / 2]
+    assert list(found["taken_then"].isna()) == [False, False, True]
+    assert listed(con, SINCE_YESTERDAY, "joined") == []
+    assert listed(con, SINCE_YESTERDAY, "moved") == ["bob"]
+
+
+def test_only_the_chosen_integrations_are_compared(snapshots: Deliveries, con: Connection) -> None:
+    for name in ("figma", "okta"):
+        snapshots.take(an_account(name), integration=name, at=YESTERDAY)
+        snapshots.take(an_account(name, state="Deleted"), integration=name, at=TODAY)
+    only = Between(YESTERDAY, TODAY, ("okta",))
+    assert listed(con, only, "moved") == ["okta"]
+    assert summary_of(con, only).counts["moved"] == 1
+
+
+def test_a_load_is_seen_by_the_next_reader(snapshots: Deliveries) -> None:
+    snapshots.take(an_account(), at=YESTERDAY)
+    with snapshots.store.connect() as con:
+        assert summary_of(con, SINCE_YESTERDAY).is_nothing
+    snapshots.take(an_account(state="Deleted"), at=TODAY)
+    with snapshots.store.connect() as con:
+        assert summary_of(con, SINCE_YESTERDAY).counts["moved"] == 1
+
+
+def test_pages_follow_each_other_without_gap_or_overlap(
+    snapshots: Deliveries, con: Connection
+) -> None:
+    names = [f"user{n:03}" for n in range(PAGE_SIZE + 7)]
+    snapshots.take(an_account("ada"), at=YESTERDAY)
+    snapshots.take(an_account("ada"), *map(an_account, reversed(names)), at=TODAY)
+    pages = [page_of_changes(con, SINCE_YESTERDAY, Listed("joined"), n) for n in (1, 2, 3)]
+    assert [row.is_username_in_app for page in pages for row in page] == names
+
+
+# ---- what is asked -------------------------------------------------------------------------------
+
+
+def test_without_moments_the_newest_is_compared_with_a_day_before(
+    snapshots: Deliveries, con: Connection
+) -> None:
+    assert usual_moments(con, []) is None
+    snapshots.take(an_account(), at=TODAY - DAY / 4)
+    snapshots.take(an_account(), at=TODAY)
+    usual = usual_moments(con, [])
+    assert usual == (TODAY - DAY / 4, TODAY - DAY / 4, TODAY)
+    assert asked_between({}, usual) == Between(TODAY - DAY / 4, TODAY)  # nothing was there before
+    snapshots.take(an_account(), at=FIRST)
+    usual = usual_moments(con, [])
+    assert usual
+    assert asked_between({}, usual) == SINCE_YESTERDAY
+
+
+@given(
+    between=st.builds(
+        lambda a, b, names: Between(*sorted((a, b)), tuple(names)),
+        *[st.datetimes(min_value=datetime(1970, 1, 1)).map(lambda m: m.replace(microsecond=0))] * 2,
+        st.lists(st.sampled_from(["figma", "Salesforce EMEA", "a&b=c"]), unique=True),
+    ),
+    listed=st.builds(
+        Listed,
+        st.sampled_from(list(KINDS)),
+        was=st.sampled_from([(), ("Onboarded", "Deleted")]),
+        now=st.sampled_from([(), FAILED]),
+        role=st.sampled_from([None, "Admin", "a&b"]),
+        value=st.sampled_from([None, *VALUES]),
+    ),
+)
+def test_an_address_says_what_is_asked_and_nothing_is_lost_on_the_way(
+    between: Between, listed: Listed
+) -> None:
+    params: dict[str, list[str]] = {}
+    for name, value in [*between.params(), *listed.params()]:
+        params.setdefault(name, []).append(value)
+    usual = Usual(FIRST, None, TODAY)
+    assert asked_between(params, usual) == between
+    asked = Listed.from_params(params)
+    assert asked
+    for name in ("was", "now", "role", "value"):  # what a kind has not, its list is not of
+        expected = (
+            getattr(listed, name) if name in KINDS[listed.kind].by else getattr(Listed(""), name)
+        )
+        assert getattr(asked, name) == expected
+
+
+# ---- as a file -----------------------------------------------------------------------------------
+
+
+def as_rows(content: Iterable[bytes]) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(b"".join(content).decode("utf-8-sig"))))
+
+
+def test_a_file_has_every_page_and_both_sides_of_each_account(
+    snapshots: Deliveries, con: Connection
+) -> None:
+    names = [f"user{n:03}" for n in range(PAGE_SIZE * 2)]
+    snapshots.take(*map(an_account, names), at=YESTERDAY)
+    after = [
+        an_account(n, state="Update failed", reason="Full", active="", roles=[]) for n in names
+    ]
+    snapshots.take(*after, at=TODAY)
+    rows = as_rows(changes_csv(con, SINCE_YESTERDAY, Listed("moved")))
+    assert [row["Username in app"] for row in rows] == names
+    assert rows[0] == {
+        "Integration": "figma",
+        "Account ID": "user000",
+        "Username in app": "user000",
+        "Provisioning state, then": "Onboarded",
+        "Provisioning state, now": "Update failed",
+        "Reason, then": "",
+        "Reason, now": "Full",
+        "User, then": "Ada Lovelace",
+        "User, now": "Ada Lovelace",
+        "Email, then": "ada@x.io",
+        "Email, now": "ada@x.io",
+        "App access, then": "Editor",
+        "App access, now": "",
+        "Active in app, then": "Yes",
+        "Active in app, now": "Unknown",
+        "Upstream user ID, then": "00u1",
+        "Upstream user ID, now": "00u1",
+        "Last updated, then": "2026-11-20T10:00:00Z",
+        "Last updated, now": "2026-11-20T10:00:00Z",
+    }
+
+
+def test_who_is_gone_has_no_values_now(snapshots: Deliveries, con: Connection) -> None:
+    snapshots.take(an_account("ada"), an_account("bob"), at=YESTERDAY)
+    snapshots.take(an_account("bob"), at=TODAY)
+    (row,) = as_rows(changes_csv(con, SINCE_YESTERDAY, Listed("gone")))
+    assert row["Username in app"] == "ada"
+    assert {value for heading, value in row.items() if heading.endswith(", now")} == {""}
+
+
+def test_no_cell_of_a_file_is_a_formula(snapshots: Deliveries, con: Connection) -> None:
+    snapshots.take(an_account("bob"), at=YESTERDAY)
+    snapshots.take(an_account("bob"), an_unmatched_account("=1+1", roles=["@x"]), at=TODAY)
+    (row,) = as_rows(changes_csv(con, SINCE_YESTERDAY, Listed("joined")))
+    assert row["Username in app"] == "'=1+1"
+    assert row["App access, now"] == "'@x"
+
+
+def test_a_file_of_nobody_has_its_headings(snapshots: Deliveries, con: Connection) -> None:
+    snapshots.take(an_account(), at=TODAY)
+    content = b"".join(changes_csv(con, SINCE_YESTERDAY, Listed("gone"))).decode("utf-8-sig")
+    assert content.startswith('"Integration","Account ID"')
+    assert len(content.splitlines()) == 1
+
+
+def test_the_name_of_a_file_says_what_and_between_which_moments() -> None:
+    between = Between(YESTERDAY, TODAY, ("Salesforce EMEA",))
+    asked = Listed("moved", was=("Onboarded",), now=("Update failed",))
+    assert file_name(between, asked) == (
+        "changes-salesforce-emea-moved-onboarded-update-failed-"
+        "2026-11-22T06-00-00Z-2026-11-23T06-00-00Z.csv"
+    )
 
 
 class a_store_of:  # noqa: N801 - reads as the function that it could be

@@ -105,11 +105,16 @@ def _moment(label: str, side: str, between: Between, usual: Usual) -> None:
     st.session_state[key] = min(max(getattr(between, side), usual.first), usual.newest)
 
     def choose() -> None:
-        ask(_in_order(replace(between, **{side: st.session_state[key]})))
+        chosen = st.session_state[key]
+        if chosen:
+            ask(_in_order(replace(between, **{side: chosen})))
+        else:
+            go(**{label.lower(): None})
 
     st.datetime_input(
         f"{label} (UTC)",
         key=key,
+        value=None,
         min_value=usual.first,
         max_value=usual.newest,
         step=timedelta(minutes=1),
@@ -146,7 +151,7 @@ def _quick(usual: Usual) -> dict[str, datetime]:
 
 def _looked() -> datetime | None:
     """Up to which moment this browser's reader has looked, as far as it remembers."""
-    return moment_of(st.session_state.get(LOOKED) or st.context.cookies.get(LOOKED) or "")
+    return moment_of(str(st.session_state.get(LOOKED) or st.context.cookies.get(LOOKED)))
 
 
 def _offer_to_remember(between: Between) -> None:
@@ -174,7 +179,7 @@ def explain(between: Between, usual: Usual, compared: pd.DataFrame) -> None:
         st.text("“From” was later than “to”, so they are swapped.")
     if usual.first == usual.newest:
         st.text("There is one snapshot only so far; changes show from the second one on.")
-    elif compared["taken_then"].isna().all():
+    elif not is_comparable(compared):
         st.text(
             f"Nothing was loaded yet for {_moment_words(between.since)} UTC, so nothing can be "
             f"compared: the first snapshot is of {_moment_words(usual.first)} UTC."
@@ -183,6 +188,11 @@ def explain(between: Between, usual: Usual, compared: pd.DataFrame) -> None:
         st.button("From the first snapshot", key="from_first", on_click=ask, args=(first,))
     elif between.since == between.until:
         st.text("Both moments are the same, so nothing has changed. Choose an earlier “from”.")
+
+
+def is_comparable(compared: pd.DataFrame) -> bool:
+    """Whether any integration had a snapshot at both moments."""
+    return bool(compared["taken_then"].notna().any())
 
 
 # ---- in words ------------------------------------------------------------------------------------
@@ -224,7 +234,7 @@ def _changes_in_words(summary: Summary) -> str:
         (counts["back"], "came back"),
         (counts["gone"], "gone"),
         (counts["moved"], f"changed state{failed}"),
-        *_roles_in_words(summary.roles),
+        *_roles_in_words(summary),
         (turned["matched"], "now matched with a user"),
         (turned["unmatched"], "now unmatched"),
         (turned["active"], "now active"),
@@ -236,21 +246,36 @@ def _changes_in_words(summary: Summary) -> str:
     if not said:
         return "nothing changed"
     first, *others = said
-    more = len(summary.roles) - MOST_ROLES
-    beyond = [f"{_number(more, 'more role')} gained or lost"] if more > 0 else []
-    return ", ".join(
-        [f"{_number(first[0], 'account')} {first[1]}", *(f"{n:,} {w}" for n, w in others), *beyond]
-    )
+    return ", ".join([f"{_number(first[0])} {first[1]}", *(f"{n:,} {w}" for n, w in others)])
 
 
-def _roles_in_words(roles: pd.DataFrame) -> Iterator[tuple[int, str]]:
-    named = roles.head(MOST_ROLES)
-    for role, gained, lost in zip(named["role"], named["gained"], named["lost"], strict=True):
-        if gained and lost:
-            yield int(gained), f"gained and {lost:,} lost the role {role}"
-        else:
-            verb = "gained" if gained else "lost"
-            yield int(gained or lost), f"{verb} the role {role}"
+def _roles_in_words(summary: Summary) -> Iterator[tuple[int, str]]:
+    """Role by role where they are few; the accounts and the foremost roles where they are many."""
+    each = summary.roles
+    if len(each) > MOST_ROLES:
+        gained, lost, first = (
+            summary.counts["gained"],
+            summary.counts["lost"],
+            each.head(MOST_ROLES),
+        )
+        named = [
+            role + "".join(f" {n:+,}" for n in (up, -down) if n) for role, up, down in _rows(first)
+        ]
+        roles = f"{', '.join(named)} and {len(each) - MOST_ROLES:,} more"
+        yield _gained_and_lost(gained, lost, f"roles ({roles})")
+    else:
+        for role, gained, lost in _rows(each):
+            yield _gained_and_lost(gained, lost, f"the role {role}")
+
+
+def _rows(roles: pd.DataFrame) -> Iterator[tuple[str, int, int]]:
+    return zip(roles["role"], roles["gained"].map(int), roles["lost"].map(int), strict=True)
+
+
+def _gained_and_lost(gained: int, lost: int, what: str) -> tuple[int, str]:
+    if gained and lost:
+        return gained, f"gained and {lost:,} lost {what}"
+    return (gained, f"gained {what}") if gained else (lost, f"lost {what}")
 
 
 def _number(count: Any, noun: str = "account") -> str:
@@ -271,13 +296,15 @@ def tiles(between: Between, summary: Summary, shown: Listed | None) -> None:
     each = [(kind.label, summary.counts[name], Listed(name)) for name, kind in KINDS.items()]
     at = next(n for n, (_, _, listed) in enumerate(each) if listed.kind == "moved") + 1
     each.insert(at, ("Newly failed", summary.newly_failed, failed))
-    with st.grid(min_column_width=130, gap="small"):
+    with st.grid(5, min_column_width=150, gap="small"):
         for label, count, listed in each:
             with st.container(border=True, gap=None, key=f"tile_{label}"):
                 st.metric(label, f"{count:,}", label_visibility="collapsed")
                 st.button(
                     label,
                     key=f"open_{label}",
+                    icon=":material/chevron_right:",
+                    icon_position="right",
                     type="primary" if listed == shown else "tertiary",
                     on_click=ask,
                     args=(between, listed),
@@ -317,6 +344,7 @@ def moves(between: Between, summary: Summary) -> None:
             key="matrix",
             on_select=open_cell,
             selection_mode="single-cell",
+            placeholder="",
             alt="Accounts by state then, a row each, and state now, a column each",
             column_config={
                 "was": st.column_config.TextColumn("Then ↓  Now →", pinned=True),
@@ -448,8 +476,8 @@ def _person(side: str) -> Callable[[Any], ut.Cell]:
     return cell
 
 
-def _roles_of(side: str) -> Callable[[Any], ut.Cell]:
-    return lambda row: ut.tags(getattr(row, f"{side}_roles") or [])
+def _roles_of(side: str, shown: int = 2) -> Callable[[Any], ut.Cell]:
+    return lambda row: ut.tags(getattr(row, f"{side}_roles") or [], shown=shown)
 
 
 def _roles_only(side: str, other: str) -> Callable[[Any], ut.Cell]:
@@ -562,7 +590,8 @@ def _panels(between: Between, rows: Sequence[Row[Any]]) -> dict[str, list[ut.Blo
         with reading() as con:
             known = known_of(con, Filters(as_of=moment), keys) if keys else {}
         for key, one in known.items():
-            found[str(key)] = account.panel(one, as_of=moment)
+            # without other accounts: what leads to them is an address of Users
+            found[str(key)] = account.panel(one._replace(others=[]), as_of=moment)
     differences = {str(row.account_key): _differences(row) for row in rows}
     return {key: [differences[key], *blocks] for key, blocks in found.items()}
 
@@ -571,7 +600,7 @@ def _differences(row: Row[Any]) -> ut.Block:
     pairs = {
         "User": _person,
         "Provisioning state": _state,
-        "App access": _roles_of,
+        "App access": lambda side: _roles_of(side, shown=30),
         "Active in app": _activity,
         "Username in app": _text("username_in_app"),
         "Upstream user ID": _text("upstream_user_id"),

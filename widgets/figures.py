@@ -6,7 +6,7 @@ open here (text, grid, hover) for light or dark. A mark's `customdata` says what
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -14,24 +14,50 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from data.states import OPERATIONS, STATE_BY_NAME, STATES, state_names
+from queries.durations import Durations
 
 # At least 3:1 against Streamlit's light and dark background: the server cannot know the theme.
 TONES = {"failed": "#D4471C", "working": "#3F86D0", "waiting": "#B08000", "settled": "#808790"}
 OPERATION_COLOURS = {"provision": "#0B9550", "update": "#7757F7", "delete": "#B0588D"}
-PATTERNS = {"working": ".", "waiting": "/", "update": "/", "delete": "x"}
+PATTERNS = {
+    "working": ".",
+    "waiting": "/",
+    "update": "/",
+    "delete": "x",
+    "new": "/",
+    "cleared": "x",
+}
+NEW, CLEARED = "new", "cleared"
+"""In the meaning of a mark: only the accounts that came, or went, on the day."""
+FLOWS: dict[str, tuple[str, list[str]]] = {
+    "carried": (TONES["settled"], []),
+    "new": (TONES["failed"], [NEW]),
+    "cleared": (OPERATION_COLOURS["provision"], [CLEARED]),
+}
+HEAT = [[0, "#80808022"], [0.001, "#F0B49C"], [0.35, "#DC6A42"], [1, "#8F1D00"]]
+"""From nothing, which is as quiet as the page, to the most."""
+MOST_COLUMNS = 45
+"""Days that a map shows one by one."""
 QUIET = "#A8791B"  # of what is not in a trend
 DASHES = {"update": "dash", "delete": "dot", "Deleted": "dash", "Unrecognised": "dot"}
 NO_SNAPSHOT = {"name": "No snapshot", "fillcolor": "#80808030", "line_width": 0, "layer": "below"}
-# No mode bar: it would lie over the legend, and nothing here is zoomed or drawn on.
-PLOTLY_CONFIG = {"displayModeBar": False, "responsive": True, "doubleClick": False, "locale": "en"}
+# The only thing to do with a picture is to take it along: nothing here is zoomed or drawn on.
+PLOTLY_CONFIG: dict[str, Any] = {
+    "displayModeBar": True,
+    "modeBarButtons": [["toImage"]],
+    "responsive": True,
+    "doubleClick": False,
+    "locale": "en",
+}
 LOOK: dict[str, Any] = {
     "template": "none",
     "height": 280,
     "barmode": "stack",
     "paper_bgcolor": "rgba(0, 0, 0, 0)",
     "plot_bgcolor": "rgba(0, 0, 0, 0)",
-    "margin": {"l": 0, "r": 8, "t": 8, "b": 8, "pad": 4},
+    "margin": {"l": 0, "r": 8, "t": 26, "b": 8, "pad": 4},
     "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
+    "modebar": {"bgcolor": "rgba(0, 0, 0, 0)", "color": "#80879080", "activecolor": "#808790"},
     "xaxis": {"fixedrange": True, "showgrid": False, "zeroline": False, "automargin": True},
     "yaxis": {"fixedrange": True, "zeroline": False, "automargin": True},
 }
@@ -105,14 +131,37 @@ def state_mix_figure(daily: pd.DataFrame) -> go.Figure:
     return figure.update_layout(yaxis=lower, yaxis2=upper | {"anchor": "x"})
 
 
-def newly_failed_figure(daily: pd.DataFrame) -> go.Figure:
-    """Newly failed. One row per day and operation [day, operation, accounts]; clicks mean both."""
-    if daily.empty or not daily["accounts"].any():
-        return _empty_figure(daily, "No account newly failed in this period.")
-    failed = _per_day(daily, "operation", "accounts", OPERATIONS)
-    columns = _per_operation(_columns, failed, lambda n, o: f"{_accounts(n)} newly failed to {o}")
-    figure = _figure(columns[::-1], failed, legend_traceorder="reversed")
-    return figure.update_layout(yaxis=_count_axis(failed.sum(axis=1)))
+def failure_trend_figure(daily: pd.DataFrame) -> go.Figure:
+    """How failures come and go, a panel per operation. One row per day and operation
+    [day, operation, carried, new, cleared]; a click means [day, operation], of what is new or
+    cleared [day, operation, NEW or CLEARED].
+    """
+    if daily.empty or not daily[list(FLOWS)].to_numpy().any():
+        return _empty_figure(daily, "Nothing failed in this period.")
+    traces, axes, room = [], {}, 1 / len(OPERATIONS)
+    for nth, operation in enumerate(OPERATIONS):
+        mine = _per_day(daily, "operation", "carried", OPERATIONS)[[]]
+        for part in FLOWS:
+            mine[part] = _per_day(daily, "operation", part, OPERATIONS)[operation]
+        says = [_flow_words(day, operation) for day in mine.to_dict("records")]
+        for part, (colour, meaning) in FLOWS.items():
+            values = -mine[part] if part == "cleared" else mine[part]
+            bars = _columns(part, colour, values, [operation, *meaning], says)
+            traces.append(bars.update(yaxis=f"y{nth + 1}", legendgroup=part, showlegend=nth == 0))
+        top = 1 - nth * room
+        reach = pd.concat([mine["carried"] + mine["new"], mine["cleared"]])
+        axis = _count_axis(reach, title=operation.capitalize(), domain=[top - room + 0.05, top])
+        axes[f"yaxis{nth + 1}"] = axis | {"nticks": 4, "zeroline": True, "anchor": "x"}
+    days = _per_day(daily, "operation", "carried", OPERATIONS)
+    figure = _figure(traces, days, height=420, barmode="relative").update_layout(axes)
+    return figure.update_xaxes(anchor=f"y{len(OPERATIONS)}")
+
+
+def _flow_words(day: dict[str, float], operation: str) -> str:
+    return (
+        f"{day['new']:,.0f} newly failed to {operation}, {day['carried']:,.0f} carried over, "
+        f"{day['cleared']:,.0f} cleared"
+    )
 
 
 def failing_figure(daily: pd.DataFrame) -> go.Figure:
@@ -132,7 +181,166 @@ def failure_rate_figure(daily: pd.DataFrame) -> go.Figure:
         return _empty_figure(daily, "Nothing failed or settled in this period.")
     rates = _per_day(daily, "operation", "rate", OPERATIONS)
     lines = _per_operation(_line, rates, lambda rate, o: f"{rate:.1%} of {o} jobs failed")
-    return _figure(lines, rates).update_yaxes(tickformat=".0%", rangemode="tozero", nticks=6)
+    gaps = rates.index.difference(pd.DatetimeIndex(pd.to_datetime(daily["day"])))
+    return _figure(lines, rates, gaps).update_yaxes(tickformat=".0%", rangemode="tozero", nticks=6)
+
+
+def durations_figure(durations: Mapping[str, Durations]) -> go.Figure:
+    """The share of jobs that has ended after some time, as estimated. A click means the states of
+    the operation's jobs that still run.
+    """
+    if not any(each.jobs for each in durations.values()):
+        return _empty_figure(pd.DataFrame([0]), "No job began in this period.")
+    traces = []
+    for name in OPERATIONS:
+        each = durations[name]
+        if not each.jobs:
+            continue
+        share = [0.0, *(1 - step.share for step in each.curve)]
+        after = [0.0, *(step.seconds for step in each.curve)]
+        known = ([*after, each.observed], [*share, share[-1]])
+        words = [
+            f"{done:.0%} of {name} jobs ended within {in_words(t)}"
+            for t, done in zip(*known, strict=True)
+        ]
+        line = {"shape": "hv", "color": OPERATION_COLOURS[name], "dash": DASHES.get(name, "solid")}
+        running = [s.name for s in STATES if s.operation == name]
+        traces.append(
+            go.Scatter(
+                name=name.capitalize(),
+                x=[seconds / 86_400 for seconds in known[0]],
+                y=known[1],
+                mode="lines+markers",
+                line=line,
+                marker={"size": 5, "color": OPERATION_COLOURS[name], "opacity": 1},
+                customdata=[running] * len(words),
+                hovertext=words,
+                hovertemplate="%{hovertext}<extra></extra>",
+                unselected={"marker": {"opacity": 1}},
+            )
+        )
+    figure = go.Figure(traces, LOOK).update_layout(height=420)
+    figure.update_xaxes(title={"text": "Days since the job began", "standoff": 4})
+    figure.update_xaxes(rangemode="tozero", nticks=7)
+    for share in (0.5, 0.9):
+        figure.add_hline(share, line={"color": TONES["settled"], "width": 1, "dash": "dot"})
+    return figure.update_yaxes(
+        range=[0, 1.03], tickformat=".0%", tickvals=[0, 0.25, 0.5, 0.75, 0.9]
+    )
+
+
+def backlog_figure(backlog: pd.DataFrame, least: Mapping[str, str]) -> go.Figure:
+    """How long things wait now. One row per operation and age [operation, age, accounts]; a click
+    means the operation's waiting states and, as of `least`, how long they wait at least.
+    """
+    if not backlog["accounts"].any():
+        return _empty_figure(pd.DataFrame([0]), "Nothing waits.")
+    bars = []
+    for name in OPERATIONS:
+        mine = backlog[backlog["operation"] == name]
+        waiting = [
+            s.name for s in STATES if s.operation == name and s.phase in ("waiting", "working")
+        ]
+        hatch = {"shape": PATTERNS.get(name, ""), "size": 5, "solidity": 0.2, "fillmode": "overlay"}
+        hatch |= {"fgcolor": "white", "fgopacity": 0.7}
+        bars.append(
+            go.Bar(
+                name=name.capitalize(),
+                x=mine["age"].tolist(),
+                y=mine["accounts"].astype(int).tolist(),
+                marker={"color": OPERATION_COLOURS[name], "pattern": hatch},
+                customdata=[[*waiting, *filter(None, [least[age]])] for age in mine["age"]],
+                hovertext=[f"{_accounts(n)} wait to {name}" for n in mine["accounts"]],
+                hovertemplate="%{x}: %{hovertext}<extra></extra>",
+                unselected={"marker": {"opacity": 1}},
+            )
+        )
+    totals = backlog.groupby("age")["accounts"].sum()
+    return go.Figure(bars, LOOK).update_layout(yaxis=_count_axis(totals), bargap=0.25)
+
+
+def failing_map_figure(cells: pd.DataFrame, meaning: Callable[[str, str], list[str]]) -> go.Figure:
+    """Where it fails: the share of accounts that fail, integration by day. One row per integration
+    and day [integration, day, failed, accounts]; a click means what `meaning` says of the two.
+
+    Long periods have a cell per week, as its last day: cells of two pixels tell and take no click.
+    """
+    if cells.empty:
+        return _empty_figure(cells)
+    rows = cells.assign(day=pd.to_datetime(cells["day"]))
+    span = (rows["day"].max() - rows["day"].min()).days + 1
+    is_weekly = span > MOST_COLUMNS
+    if is_weekly:
+        rows = rows.assign(day=rows["day"].dt.to_period("W").dt.start_time, last=rows["day"])
+        rows = rows.sort_values("last").groupby(["integration", "day"], sort=False).last()
+        rows = rows.reset_index()
+    else:
+        rows = rows.assign(last=rows["day"])
+    rows = rows.assign(share=rows["failed"] / rows["accounts"].where(rows["accounts"] > 0))
+    every = pd.date_range(rows["day"].min(), rows["day"].max(), freq="7D" if is_weekly else "D")
+    shares = rows.pivot(index="integration", columns="day", values="share").reindex(columns=every)
+    newest = rows.sort_values("day").groupby("integration")["share"].last().fillna(0)
+    shares = shares.loc[newest.sort_values().index]
+    names = [_short(name) for name in shares.index]
+    places = {name: place for place, name in enumerate(shares.index)}
+    said = [
+        _cell_words(*cell) for cell in rows[["integration", "last", "failed", "accounts"]].values
+    ]
+    heat = go.Heatmap(
+        x=every,
+        y=list(range(len(names))),
+        z=shares.to_numpy(dtype="float32"),
+        zmin=0,
+        zmax=max(0.05, float(rows["share"].max() or 0)),
+        colorscale=HEAT,
+        xgap=1,
+        ygap=1,
+        hoverinfo="skip",
+        colorbar={"tickformat": ".0%", "thickness": 10, "len": 1, "nticks": 5, "x": 1.01},
+    )
+    marks = go.Scatter(
+        x=rows["day"].tolist(),
+        y=[places[name] for name in rows["integration"]],
+        mode="markers",
+        marker={"symbol": "square", "size": 14, "color": "rgba(0, 0, 0, 0)", "opacity": 1},
+        customdata=[
+            meaning(name, f"{day:%Y-%m-%d}") for name, day in rows[["integration", "last"]].values
+        ],
+        hovertext=said,
+        hovertemplate="%{hovertext}<extra></extra>",
+        unselected={"marker": {"opacity": 1}},
+        showlegend=False,
+    )
+    figure = go.Figure([heat, marks], LOOK).update_layout(height=70 + 17 * max(len(names), 5))
+    half = pd.Timedelta(days=3.5 if is_weekly else 0.5)
+    figure.update_xaxes(range=[every[0] - half, every[-1] + half], nticks=6, tickangle=0)
+    figure.update_xaxes(tickformat="%-d %b\n%Y")
+    return figure.update_yaxes(
+        tickvals=list(range(len(names))), ticktext=names, showgrid=False, tickfont={"size": 11},
+        range=[-0.5, len(names) - 0.5],
+    )  # fmt: skip
+
+
+def _cell_words(name: str, day: pd.Timestamp, failed: int, accounts: int) -> str:
+    share = f" ({failed / accounts:.1%})" if accounts else ""
+    return f"{_short(name)}, {day:%-d %b %Y}: {failed:,} of {_accounts(accounts)} failing{share}"
+
+
+def _short(name: str, most: int = 24) -> str:
+    """A name from the data as an axis or a bubble shows it: as text."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in name).split())
+    return escape(line if len(line) <= most else f"{line[:most]}…", quote=False)
+
+
+def in_words(seconds: float) -> str:
+    """A time span in its largest sensible unit: `36 h`, `2.5 days`."""
+    if seconds < 3600:
+        return f"{seconds / 60:.0f} min"
+    if seconds < 48 * 3600:
+        return f"{seconds / 3600:.3g} h"
+    return (
+        f"{seconds / 86_400:,.3g} days" if seconds < 8_640_000 else f"{seconds / 86_400:,.0f} days"
+    )
 
 
 def marked(figure: go.Figure, unloaded: pd.DataFrame) -> go.Figure:
@@ -250,13 +458,17 @@ def _count_axis(counts: pd.Series, **more: Any) -> dict[str, Any]:
     return LOOK["yaxis"] | {"tickformat": ",d", "rangemode": "tozero"} | whole | more
 
 
-def _figure(traces: list[Any], daily: pd.DataFrame, **layout: Any) -> go.Figure:
+def _figure(
+    traces: list[Any], daily: pd.DataFrame, gaps: pd.Index | None = None, **layout: Any
+) -> go.Figure:
+    """Traces over days; `gaps` are those without a snapshot, else the days without a number."""
     figure = go.Figure(traces, LOOK).update_layout(**layout)
     start = min(daily.index[0], daily.index[-1] - 6 * DAY)  # a week: one day's column is no wall
     span = [start - DAY / 2, daily.index[-1] + DAY / 2]  # below, \n: the year only as it changes
     figure.update_xaxes(range=span, tickangle=0, nticks=6, tickformat="%-d %b\n%Y")
     last = {"legendrank": 1 if "legend_traceorder" in layout else 2000}
-    for nth, day in enumerate(daily.index[daily.isna().all(axis=1)]):
+    gaps = daily.index[daily.isna().all(axis=1)] if gaps is None else gaps
+    for nth, day in enumerate(gaps):
         where = {"x0": day - DAY / 2, "x1": day + DAY / 2, "y0": 0, "y1": 1, "yref": "paper"}
         figure.add_shape(**NO_SNAPSHOT, **where, **last, showlegend=nth == 0)
     return figure
@@ -304,7 +516,7 @@ def state_moves_figure(moves: pd.DataFrame) -> go.Figure:
             "source": [place_was[name] for name in moves["was"]],
             "target": [place_now[name] for name in moves["now"]],
             "value": moves["accounts"].tolist(),
-            "color": [f"{TONES[STATE_BY_NAME[name].phase]}60" for name in moves["now"]],
+            "color": [f"{TONES[STATE_BY_NAME[name].phase]}48" for name in moves["now"]],
             "customdata": [_accounts(count) for count in moves["accounts"]],
             "hovertemplate": "%{source.label} → %{target.label}: %{customdata}<extra></extra>",
         },
