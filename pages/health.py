@@ -1,36 +1,44 @@
 """How provisioning goes: is it getting better?"""
 
-from datetime import timedelta
+from datetime import UTC, datetime
 
 import streamlit as st
 
-from queries.health import (
-    daily_failing,
-    daily_outcomes,
-    daily_states,
-    failure_reasons,
-    integrations_now,
-    newest_day,
-    oldest_wait,
-)
-from queries.snapshots import unloaded_days
+from queries.durations import durations
+from queries.health import trends
+from queries.reasons import failure_reasons
+from queries.snapshots import newest_load, unloaded_days
 from queries.users import integration_names
-from widgets import empty, health
+from queries.waiting import backlog, waits
+from widgets import empty, findings, health
+from widgets.charts import chart
 from widgets.figures import (
+    backlog_figure,
+    durations_figure,
     failing_figure,
+    failing_map_figure,
     failure_rate_figure,
+    failure_trend_figure,
     marked,
-    newly_failed_figure,
     state_counts_figure,
     state_mix_figure,
     unloaded_in_words,
 )
 from widgets.filters import choose_integrations
+from widgets.period import (
+    asked_zone,
+    choose_days,
+    choose_period,
+    choose_zone,
+    nothing_until,
+    scope_of,
+    scrub,
+    told_days,
+)
 from widgets.store import reading
 
-PERIODS = (7, 30, 90)  # days; as the address names them
-
 st.title("Health")
+zone = asked_zone()
 
 with reading() as con:
     integrations = integration_names(con)
@@ -38,69 +46,121 @@ with reading() as con:
         empty.no_snapshots()
         st.stop()
 
-    picker, period = st.columns([3, 1], vertical_alignment="bottom")
+    picker, period, clock = st.columns([3, 3, 2], vertical_alignment="bottom")
     with picker:
         chosen = choose_integrations(integrations)
-    days = period.segmented_control(
-        "Days shown",
-        PERIODS,
-        default=30,
-        required=True,
-        key="days",
-        bind="query-params",
-    )
-    today = newest_day(con, chosen)
-    if today is None:
-        empty.no_snapshots()
+    scope = scope_of(con, chosen, zone)
+    with period:
+        choose_period(scope)
+    with clock:
+        choose_zone(zone)
+    scrub(con, chosen, zone)
+    if scope is None:
+        nothing_until(zone)
         st.stop()
-    since = today - timedelta(days=days - 1)
-    states = daily_states(con, chosen, since)
-    outcomes = daily_outcomes(con, chosen, since)
-    failing = daily_failing(con, chosen, since)
-    newest = integrations_now(con, chosen)
-    reasons = failure_reasons(con, chosen)
-    wait = oldest_wait(con, chosen)
-    unloaded = unloaded_days(con, chosen, since, today + timedelta(days=days))
+    choose_days(scope)
+    loaded = newest_load(con)
+    found = trends(con, loaded, scope)
+    now = scope.at or datetime.now(UTC).replace(tzinfo=None)
+    unloaded = unloaded_days(con, chosen, scope.first, now.date())
+    states, failures = found.states, found.failures
+    not_counted, when, open_mark = (
+        unloaded_in_words(unloaded),
+        told_days(scope),
+        health.opens(scope),
+    )
+    tell_oldest_wait = health.tiles(found, scope, now)
 
-not_counted = unloaded_in_words(unloaded)
+    with st.grid(2, min_column_width=400, gap="small"):
+        chart(
+            "failing",
+            "Failing at the end of the day",
+            findings.of_failing(states, when),
+            "Accounts in a failed state: whether failures are cleared as fast as they come.",
+            lambda: marked(failing_figure(health.failing_by_operation(failures)), unloaded),
+            health.failing_by_operation(failures),
+            open_mark,
+            not_counted,
+        )
+        chart(
+            "failure_rate",
+            "Failure rate",
+            findings.of_rate(failures),
+            "Of the jobs that ended on the day, the share that failed: whether more goes wrong.",
+            lambda: marked(failure_rate_figure(failures), unloaded),
+            failures[["day", "operation", "new", "settled", "rate"]],
+            open_mark,
+            not_counted,
+        )
+        chart(
+            "failure_trend",
+            "New, carried over and cleared failures",
+            findings.of_trend(failures),
+            "What came into a failed state on the day, what had been there, and what left it.",
+            lambda: marked(failure_trend_figure(failures), unloaded),
+            failures[["day", "operation", "carried", "new", "cleared", "failing"]],
+            open_mark,
+            not_counted,
+        )
+        chart(
+            "state_counts",
+            "Accounts by provisioning state",
+            findings.of_states(found.now),
+            "Where every account stands; click a bar to see its accounts.",
+            lambda: state_counts_figure(found.now),
+            found.now,
+            open_mark,
+        )
+        chart(
+            "state_mix",
+            "State mix over time",
+            findings.of_mix(states, when),
+            "Settled accounts above; below them, those under way: a growing stack is a backlog.",
+            lambda: marked(state_mix_figure(states), unloaded),
+            states,
+            open_mark,
+            not_counted,
+        )
+        lasting, waiting, failing = st.container(), st.container(), st.container()
 
-health.tiles(states, newest, wait, days)
+    chart(
+        "failing_map",
+        "Failing by integration and day",
+        findings.of_map(found.by_integration),
+        "The share of accounts that fail: where to look first, and since when.",
+        lambda: failing_map_figure(found.by_integration, health.in_cell),
+        found.by_integration,
+        open_mark,
+    )
+    health.integrations(found, unloaded, scope, now)
 
-with st.grid(2, min_column_width=400, gap="small"):
-    health.chart(
-        "Accounts by provisioning state",
-        "Where every account stands now; click a bar to see its accounts.",
-        state_counts_figure(states[states["day"] == states["day"].max()]),
-        key="state_counts",
-    )
-    health.chart(
-        "State mix over time",
-        "Settled accounts above; below them, those under way: a growing stack is a backlog.",
-        marked(state_mix_figure(states), unloaded),
-        key="state_mix",
-        besides=not_counted,
-    )
-    health.chart(
-        "Newly failed per day",
-        "Accounts that came into a failed state on the day: whether something is going wrong now.",
-        marked(newly_failed_figure(outcomes.rename(columns={"failed": "accounts"})), unloaded),
-        key="newly_failed",
-        besides=not_counted,
-    )
-    health.chart(
-        "Failing at the end of the day",
-        "Accounts in a failed state: whether failures are cleared as fast as they come.",
-        marked(failing_figure(health.failing_by_operation(states)), unloaded),
-        key="failing",
-        besides=not_counted,
-    )
-    health.chart(
-        "Failure rate",
-        "Of the jobs that ended on the day, the share that failed: failed / (failed + settled).",
-        marked(failure_rate_figure(outcomes), unloaded),
-        key="failure_rate",
-        besides=not_counted,
-    )
-    health.reasons(reasons)
-
-health.integrations(newest, failing, unloaded)
+    # What follows asks the history, which may take a moment the first time after a load.
+    waited = waits(con, loaded, scope.integrations, scope.at)
+    tell_oldest_wait(waited)
+    ages = backlog(waited, now)
+    with waiting:
+        chart(
+            "backlog",
+            "Backlog by age",
+            findings.of_backlog(ages),
+            "How long accounts have waited in their state. A click shows all that wait so long, "
+            "or longer.",
+            lambda: backlog_figure(ages, health.LONGER_THAN),
+            ages,
+            open_mark,
+        )
+    lasted = durations(con, loaded, scope)
+    with lasting:
+        chart(
+            "durations",
+            "Time to provision, update and delete",
+            findings.of_durations(lasted),
+            "Jobs begun in the period, until they settled; those still open count as at least so "
+            "long (Kaplan–Meier). Dotted: half of them, and 90%.",
+            lambda: durations_figure(lasted),
+            health.durations_table(lasted, durations(con, loaded, scope.before)),
+            open_mark,
+        )
+    with failing:
+        failed = int(found.now.loc[found.now["state"].isin(health.FAILED), "accounts"].sum())
+        health.reasons(failure_reasons(con, loaded, scope), failed, scope)

@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 import pytest
 
 from data.states import OPERATIONS, STATE_BY_NAME, STATE_NAMES
+from queries.durations import Durations, kaplan_meier
 from widgets import figures
 
 MONDAY = dt.date(2026, 11, 23)
@@ -40,6 +41,14 @@ def daily(value: float | dict[str, float], days: list[dt.date] = DAYS, column: s
     return pd.DataFrame(rows, columns=["day", "operation", column])
 
 
+def flows(days: list[dt.date] = DAYS, **of_update: int) -> pd.DataFrame:
+    """Three of everything for each day and operation, but for what is given of updates."""
+    frame = daily(3, days, column="carried").assign(new=3, cleared=3)
+    for part, number in of_update.items():
+        frame.loc[frame["operation"] == "update", part] = number
+    return frame
+
+
 def rates(value: float | dict[str, float], days: list[dt.date] = DAYS):
     return daily(value, days, column="rate")
 
@@ -60,7 +69,7 @@ def sentence(figure: go.Figure) -> str:
 
 PER_DAY = [
     pytest.param(figures.state_mix_figure, mix, id="state mix"),
-    pytest.param(figures.newly_failed_figure, lambda days: daily(3, days), id="newly failed"),
+    pytest.param(figures.failure_trend_figure, flows, id="failure trend"),
     pytest.param(figures.failing_figure, lambda days: daily(3, days), id="failing"),
     pytest.param(figures.failure_rate_figure, lambda days: rates(0.2, days), id="failure rate"),
 ]
@@ -144,7 +153,7 @@ def test_a_day_without_a_snapshot_is_shaded_and_explained(draw: Draw, build: Bui
 
 
 def test_an_operation_without_a_row_on_a_day_with_a_snapshot_failed_zero_times():
-    figure = figures.newly_failed_figure(daily({"update": 3}))
+    figure = figures.failing_figure(daily({"update": 3}))
     assert trace(figure, "Delete").y == (0, 0, 0, 0)
 
 
@@ -209,8 +218,6 @@ def test_hovering_over_the_state_mix_tells_the_whole_day():
 @pytest.mark.parametrize(
     ("figure", "words"),
     [
-        (figures.newly_failed_figure(daily(14)), "14 accounts newly failed to update"),
-        (figures.newly_failed_figure(daily(1)), "1 account newly failed to update"),
         (figures.failing_figure(daily(1400)), "1,400 accounts failing to update"),
         (figures.failure_rate_figure(rates(0.125)), "12.5% of update jobs failed"),
     ],
@@ -220,7 +227,7 @@ def test_a_mark_tells_its_day_and_number_in_words(figure: go.Figure, words: str)
     assert trace(figure, "Update").hovertemplate == "%{x|%-d %b %Y}: %{hovertext}<extra></extra>"
 
 
-@pytest.mark.parametrize(("draw", "build"), PER_DAY[1:])
+@pytest.mark.parametrize(("draw", "build"), PER_DAY[2:])
 def test_a_click_on_a_failure_means_its_day_and_operation(draw: Draw, build: Build):
     figure = draw(build(DAYS))
     assert trace(figure, "Update").customdata[1] == ["2026-11-24", "update"]
@@ -234,22 +241,179 @@ def test_a_click_on_the_state_mix_means_its_day_and_states():
     assert trace(figure, "Onboarded").customdata[0] == ["2026-11-23", "Onboarded"]
 
 
-@pytest.mark.parametrize("draw", [figures.state_mix_figure, figures.newly_failed_figure])
-def test_the_legend_of_a_stack_reads_from_the_top_of_the_stack(draw: Draw):
-    figure = draw(mix() if draw is figures.state_mix_figure else daily(3))
+def test_the_legend_of_a_stack_reads_from_the_top_of_the_stack():
+    figure = figures.state_mix_figure(mix())
     assert figure.layout.legend.traceorder == "reversed"
     assert figure.layout.barmode == "stack"
 
 
 def test_operations_come_in_the_same_order_in_every_legend():
-    stacked = [marks.name for marks in figures.newly_failed_figure(daily(3)).data]
     lines = [marks.name for marks in figures.failing_figure(daily(3)).data]
-    assert stacked[::-1] == lines == ["Provision", "Update", "Delete"]
+    shares = [marks.name for marks in figures.failure_rate_figure(rates(0.2)).data]
+    assert shares == lines == ["Provision", "Update", "Delete"]
 
 
 def test_few_accounts_are_counted_in_whole_steps():
     assert figures.failing_figure(daily(2)).layout.yaxis.dtick == 1
     assert figures.failing_figure(daily(200)).layout.yaxis.dtick is None
+
+
+# How failures come and go
+
+
+def of_update(figure: go.Figure, part: str):
+    """The marks of one part in the second panel, that of updates."""
+    return next(m for m in figure.data if m.name == part and m.yaxis == "y2")
+
+
+def test_what_failed_before_and_what_is_new_add_up_and_what_is_cleared_goes_below():
+    figure = figures.failure_trend_figure(flows(carried=10, new=4, cleared=2))
+    assert of_update(figure, "Carried").y == (10, 10, 10, 10)
+    assert of_update(figure, "New").y == (4, 4, 4, 4)
+    assert of_update(figure, "Cleared").y == (-2, -2, -2, -2)
+    assert figure.layout.barmode == "relative"
+
+
+def test_a_day_of_the_trend_is_told_in_words():
+    figure = figures.failure_trend_figure(flows(carried=1400, new=4, cleared=2))
+    words = "4 newly failed to update, 1,400 carried over, 2 cleared"
+    assert of_update(figure, "New").hovertext[0] == words
+
+
+def test_a_click_on_the_trend_means_the_day_the_operation_and_what_came_or_went():
+    figure = figures.failure_trend_figure(flows())
+    assert of_update(figure, "Carried").customdata[1] == ["2026-11-24", "update"]
+    assert of_update(figure, "New").customdata[1] == ["2026-11-24", "update", figures.NEW]
+    assert of_update(figure, "Cleared").customdata[1] == ["2026-11-24", "update", figures.CLEARED]
+
+
+def test_a_day_on_which_nothing_ended_has_no_rate_but_is_no_gap():
+    values = rates(0.2)
+    values.loc[values["day"] == DAYS[1], "rate"] = math.nan
+    figure = figures.failure_rate_figure(values)
+    assert trace(figure, "Update").y == (0.2, None, 0.2, 0.2)
+    assert not figure.layout.shapes
+
+
+# How long things take
+
+
+def lasting(**jobs: list[tuple[float, bool, int]]) -> dict[str, Durations]:
+    return {name: kaplan_meier(jobs.get(name, [])) for name in OPERATIONS}
+
+
+HOURS, DAYS_LONG = 3600, 86_400
+
+
+def test_the_share_of_ended_jobs_rises_where_jobs_ended():
+    two_of_four = [(DAYS_LONG, True, 1), (2 * DAYS_LONG, True, 1), (3 * DAYS_LONG, False, 2)]
+    line = trace(figures.durations_figure(lasting(update=two_of_four)), "Update")
+    assert line.x == (0, 1, 2, 3)
+    assert line.y == pytest.approx((0, 0.25, 0.5, 0.5))
+    assert line.hovertext[2] == "50% of update jobs ended within 2 days"
+    assert line.line.shape == "hv"
+
+
+def test_an_operation_without_jobs_has_no_line():
+    figure = figures.durations_figure(lasting(update=[(HOURS, True, 1)]))
+    assert [line.name for line in figure.data] == ["Update"]
+    assert sentence(figures.durations_figure(lasting())) == "No job began in this period."
+
+
+def test_a_click_on_a_duration_means_the_jobs_that_run():
+    figure = figures.durations_figure(lasting(delete=[(HOURS, True, 1)]))
+    assert figure.data[0].customdata[0] == ["Delete awaiting", "Delete ongoing", "Delete failed"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "0 min"),
+        (90 * 60, "1.5 h"),
+        (36 * HOURS, "36 h"),
+        (5.25 * DAYS_LONG, "5.25 days"),
+        (1234 * DAYS_LONG, "1,234 days"),
+    ],
+)
+def test_a_time_span_is_told_in_its_largest_sensible_unit(seconds: float, words: str):
+    assert figures.in_words(seconds) == words
+
+
+# What waits
+
+
+def waiting(age: str, **accounts: int) -> pd.DataFrame:
+    rows = [(name, age, accounts.get(name, 0)) for name in OPERATIONS]
+    return pd.DataFrame(rows, columns=["operation", "age", "accounts"])
+
+
+def test_a_bar_of_the_backlog_means_what_waits_at_least_so_long():
+    figure = figures.backlog_figure(waiting("1–3 d", update=4), {"1–3 d": "1d"})
+    bar = trace(figure, "Update")
+    assert bar.y == (4,)
+    assert bar.customdata == (["Update awaiting", "Update ongoing", "1d"],)
+    assert bar.hovertext == ("4 accounts wait to update",)
+
+
+def test_a_store_in_which_nothing_waits_says_so():
+    assert sentence(figures.backlog_figure(waiting("1–3 d"), {"1–3 d": ""})) == "Nothing waits."
+
+
+# Where it fails
+
+
+def cells(*rows: tuple[str, dt.date, int, int]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["integration", "day", "failed", "accounts"])
+
+
+def failing_map(frame: pd.DataFrame) -> go.Figure:
+    return figures.failing_map_figure(frame, lambda name, day: [day, name])
+
+
+def test_a_cell_is_the_share_of_accounts_that_fail_the_worst_integration_on_top():
+    figure = failing_map(
+        cells(
+            ("a", DAYS[0], 1, 4), ("a", DAYS[1], 2, 4), ("b", DAYS[0], 0, 4), ("b", DAYS[1], 0, 4)
+        )
+    )
+    heat, marks = figure.data
+    assert heat.z.tolist() == [[0, 0], [0.25, 0.5]]
+    assert figure.layout.yaxis.ticktext == ("b", "a")
+    assert marks.hovertext[1] == "a, 24 Nov 2026: 2 of 4 accounts failing (50.0%)"
+    assert marks.customdata[1] == ["2026-11-24", "a"]
+
+
+def test_a_day_without_a_snapshot_is_an_empty_column_of_the_map():
+    figure = failing_map(cells(("a", DAYS[0], 1, 4), ("a", DAYS[2], 1, 4)))
+    assert [math.isnan(share) for share in figure.data[0].z[0]] == [False, True, False]
+
+
+def test_an_integration_without_accounts_has_no_share():
+    figure = failing_map(cells(("a", DAYS[0], 0, 0)))
+    assert math.isnan(figure.data[0].z[0][0])
+    assert figure.data[1].hovertext[0] == "a, 23 Nov 2026: 0 of 0 accounts failing"
+
+
+def test_a_long_period_is_mapped_by_the_last_day_of_each_week():
+    days = [MONDAY + dt.timedelta(days=n) for n in range(50)]
+    figure = failing_map(cells(*(("a", day, nth, 100) for nth, day in enumerate(days))))
+    assert figure.data[0].z.shape == (1, 8)
+    assert figure.data[1].customdata[0] == ["2026-11-29", "a"]
+    assert figure.data[0].z[0][0] == pytest.approx(0.06)
+
+
+def test_a_hundred_integrations_have_a_line_of_their_own_each():
+    figure = failing_map(cells(*((f"app {n}", MONDAY, n, 100) for n in range(100))))
+    assert len(figure.layout.yaxis.ticktext) == 100
+    assert figure.layout.height / 100 > 15
+
+
+def test_names_in_the_map_are_text():
+    figure = failing_map(cells(("<b>figma</b>\n" + "x" * 50, MONDAY, 1, 2)))
+    (name,) = figure.layout.yaxis.ticktext
+    assert name.startswith("&lt;b&gt;figma&lt;/b&gt; x")
+    assert name.endswith("…")
+    assert "<b>" not in figure.data[1].hovertext[0]
 
 
 # Nothing to draw
@@ -267,8 +431,8 @@ def test_a_store_without_snapshots_says_so():
 
 
 def test_a_period_in_which_nothing_failed_says_so():
-    figure = figures.newly_failed_figure(daily(0))
-    assert sentence(figure) == "No account newly failed in this period."
+    nothing = daily(0, column="carried").assign(new=0, cleared=0)
+    assert sentence(figures.failure_trend_figure(nothing)) == "Nothing failed in this period."
 
 
 def test_a_period_in_which_nothing_failed_or_settled_says_so():
@@ -304,7 +468,7 @@ def test_there_is_a_colour_for_every_phase_and_every_operation():
 
 def test_lines_differ_in_dash_and_columns_in_pattern_not_in_colour_alone():
     lines = figures.failing_figure(daily(3)).data
-    columns = figures.newly_failed_figure(daily(3)).data
+    columns = figures.failure_trend_figure(flows()).data[:3]
     phases = [m for m in figures.state_mix_figure(mix()).data if m.type == "bar"]
     assert len({line.line.dash for line in lines}) == len(lines)
     assert len({column.marker.pattern.shape for column in columns}) == len(columns)
@@ -360,9 +524,11 @@ def test_a_mark_names_all_files_of_its_day_as_text():
 
 
 def test_a_trend_that_has_nothing_to_show_says_what_is_not_counted():
-    figure = figures.marked(figures.newly_failed_figure(daily(0)), unloaded((MONDAY, "a", "held")))
+    figure = figures.marked(
+        figures.failure_rate_figure(rates(math.nan)), unloaded((MONDAY, "a", "held"))
+    )
     assert sentence(figure) == (
-        "No account newly failed in this period.<br>"
+        "Nothing failed or settled in this period.<br>"
         "Held or refused, and not counted: 23 Nov 2026 (a held)."
     )
 

@@ -3,26 +3,51 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
+from typing import Any
 
 import pandas as pd
 import pytest
 from builders import TODAY, Deliveries, an_account, an_unmatched_account
 from sqlalchemy import Connection
 
+from queries.days import Scope
 from queries.health import (
     daily_failing,
-    daily_outcomes,
+    daily_failures,
     daily_states,
-    failure_reasons,
-    integrations_now,
+    integrations_at,
     newest_day,
-    oldest_wait,
+    states_at,
 )
+from queries.reasons import failure_reasons
+from queries.waiting import oldest_wait, waits
 
 MONDAY, TUESDAY, WEDNESDAY, THURSDAY = days = [
     datetime(2026, 11, 23, 6) + timedelta(days=n) for n in range(4)
 ]
-ALWAYS = date(2000, 1, 1)
+
+
+def always(
+    *integrations: str,
+    since: date = date(2000, 1, 1),
+    until: date = date(2100, 1, 1),
+    zone: str = "UTC",
+    at: datetime | None = None,
+) -> Scope:
+    """All days but for those that a test leaves out."""
+    return Scope(integrations, since, until, zone, at)
+
+
+def failures(con: Connection, scope: Scope) -> pd.DataFrame:
+    return daily_failures(con, scope, daily_states(con, scope))
+
+
+def oldest(con: Connection, *integrations: str, at: datetime | None = None) -> datetime | None:
+    return oldest_wait(waits(con, object(), integrations, at))
+
+
+def reasons(con: Connection, scope: Scope | None = None, **more: int) -> pd.DataFrame:
+    return failure_reasons(con, object(), scope or always(), **more)
 
 
 def in_states(*states: str) -> list[dict[str, object]]:
@@ -30,9 +55,9 @@ def in_states(*states: str) -> list[dict[str, object]]:
     return [an_account(f"u{n}", state=state) for n, state in enumerate(states) if state]
 
 
-def accounts_by_state(con: Connection, *integrations: str, since: date = ALWAYS) -> dict:
+def accounts_by_state(con: Connection, *integrations: str, **asked: Any) -> dict:
     """Day → state → accounts, without zeros."""
-    frame = daily_states(con, integrations, since)
+    frame = daily_states(con, always(*integrations, **asked))
     told: dict[int, dict[str, int]] = {}
     for row in frame.itertuples():
         told.setdefault(row.day.day, {})
@@ -41,13 +66,12 @@ def accounts_by_state(con: Connection, *integrations: str, since: date = ALWAYS)
     return told
 
 
-def outcomes_of(con: Connection, *integrations: str, since: date = ALWAYS) -> dict:
-    """(day, operation) → (failed, settled), without those where neither happened."""
-    frame = daily_outcomes(con, integrations, since)
+def outcomes_of(con: Connection, *integrations: str) -> dict:
+    """(day, operation) → (newly failed, settled), without those where neither happened."""
     return {
-        (row.day.day, row.operation): (row.failed, row.settled)
-        for row in frame.itertuples()
-        if row.failed or row.settled
+        (row.day.day, row.operation): (row.new, row.settled)
+        for row in failures(con, always(*integrations)).itertuples()
+        if row.new or row.settled
     }
 
 
@@ -73,8 +97,8 @@ def test_a_day_without_any_snapshot_is_missing_and_not_zero(
     for day in (MONDAY, THURSDAY):
         snapshots.take(*in_states("Onboarded"), at=day)
     assert list(accounts_by_state(con)) == [23, 26]
-    assert set(daily_outcomes(con, [], ALWAYS)["day"]) == {MONDAY.date(), THURSDAY.date()}
-    assert list(daily_failing(con, [], ALWAYS)["day"]) == [MONDAY.date(), THURSDAY.date()]
+    assert set(failures(con, always())["day"]) == {MONDAY.date(), THURSDAY.date()}
+    assert list(daily_failing(con, always())["day"]) == [MONDAY.date(), THURSDAY.date()]
 
 
 def test_the_last_snapshot_of_a_day_counts(snapshots: Deliveries, con: Connection) -> None:
@@ -108,7 +132,7 @@ def test_active_and_unmatched_accounts_are_counted_in_each_state(
         an_unmatched_account("4", active="yes", state="Deleted"),
         an_account("5", user=None, email="e@x.io", state="Deleted", active="no"),
     )
-    frame = daily_states(con, [], ALWAYS).set_index("state")
+    frame = daily_states(con, always()).set_index("state")
     numbers = frame[["accounts", "active", "unmatched"]]
     assert numbers.loc["Onboarded"].to_list() == [3, 1, 1]
     assert numbers.loc["Deleted"].to_list() == [2, 1, 1]
@@ -192,11 +216,11 @@ def test_the_failure_rate_is_failed_of_all_that_ended_and_unknown_where_nothing_
 ) -> None:
     snapshots.take(*in_states(*["Update ongoing"] * 4, "Delete ongoing"), at=MONDAY)
     snapshots.take(*in_states("Update failed", *["Onboarded"] * 3, "Deleted"), at=TUESDAY)
-    frame = daily_outcomes(con, [], TUESDAY.date()).set_index("operation")
+    frame = failures(con, always(since=TUESDAY.date())).set_index("operation")
     assert frame.loc["update", "rate"] == 0.25
     assert frame.loc["delete", "rate"] == 0.0
     assert pd.isna(frame.loc["provision", "rate"])
-    monday = daily_outcomes(con, [], ALWAYS).query("day == @MONDAY.date()")
+    monday = failures(con, always()).query("day == @MONDAY.date()")
     assert len(monday) == 3
     assert monday["rate"].isna().all()
 
@@ -204,7 +228,7 @@ def test_the_failure_rate_is_failed_of_all_that_ended_and_unknown_where_nothing_
 # ---- now ----------------------------------------------------------------------------------------
 
 
-def test_integrations_now_counts_the_newest_snapshot_of_each(
+def test_an_integration_counts_the_newest_snapshot_of_each(
     snapshots: Deliveries, con: Connection
 ) -> None:
     snapshots.take(*in_states("Update failed", "Update failed"), integration="figma", at=MONDAY)
@@ -217,7 +241,7 @@ def test_integrations_now_counts_the_newest_snapshot_of_each(
         at=TUESDAY,
     )
     snapshots.take(*in_states("Onboarded"), integration="Atlassian", at=MONDAY)
-    frame = integrations_now(con, [])
+    frame = integrations_at(con, always()).drop(columns="rhythm")
     assert frame.to_dict("records") == [
         {
             "integration": "Atlassian", "taken_at": MONDAY, "accounts": 1, "active": 1,
@@ -236,7 +260,7 @@ def test_failing_accounts_are_counted_per_integration_and_day(
     snapshots.take(*in_states("Update failed", "Delete failed"), integration="figma", at=MONDAY)
     snapshots.take(*in_states("Onboarded"), integration="slack", at=TUESDAY)
     snapshots.take(*in_states("Onboarded", "Delete failed"), integration="figma", at=WEDNESDAY)
-    frame = daily_failing(con, [], ALWAYS)
+    frame = daily_failing(con, always())
     told = [(row.integration, row.day.day, row.failed) for row in frame.itertuples()]
     assert told == [
         ("figma", 23, 2),
@@ -260,14 +284,14 @@ def test_reasons_are_counted_by_code_then_by_text_most_first(
         an_account("6", **failed),
         an_account("7", code="E1", reason="old trouble", state="Onboarded"),
     )
-    frame = failure_reasons(con, [])
+    frame = reasons(con)
     assert frame[["reason", "accounts"]].to_numpy().tolist() == [
         ["E1", 3],
         ["Timeout", 2],
         ["No reason given", 1],
     ]
-    assert frame["example"].to_list()[:2] == ["User ada is locked", "Timeout"]
-    assert len(failure_reasons(con, [], limit=1)) == 1
+    assert frame["words"].to_list()[:2] == ["User ada is locked", "Timeout"]
+    assert len(reasons(con, limit=1)) == 1
 
 
 # ---- the oldest wait ----------------------------------------------------------------------------
@@ -282,7 +306,7 @@ def test_the_oldest_wait_began_when_the_account_came_into_its_state(
         (WEDNESDAY, "Update awaiting", "place 3"),
     ):
         snapshots.take(an_account("ada", state=state, reason=reason), an_account("bob"), at=day)
-    assert oldest_wait(con, []) == TUESDAY
+    assert oldest(con) == TUESDAY
 
 
 def test_a_wait_ends_where_the_next_step_begins(snapshots: Deliveries, con: Connection) -> None:
@@ -290,7 +314,7 @@ def test_a_wait_ends_where_the_next_step_begins(snapshots: Deliveries, con: Conn
         days, ("Update awaiting", "Update failed", "Update awaiting", "Update ongoing"), strict=True
     ):
         snapshots.take(*in_states(state), at=day)
-    assert oldest_wait(con, []) == THURSDAY
+    assert oldest(con) == THURSDAY
 
 
 def test_an_account_that_waits_since_the_first_snapshot_waits_since_then(
@@ -299,8 +323,8 @@ def test_an_account_that_waits_since_the_first_snapshot_waits_since_then(
     for day in (MONDAY, TUESDAY):
         snapshots.take(*in_states("Delete ongoing", "Onboarded"), at=day)
     snapshots.take(*in_states("Update awaiting"), integration="slack", at=TUESDAY)
-    assert oldest_wait(con, []) == MONDAY
-    assert oldest_wait(con, ["slack"]) == TUESDAY
+    assert oldest(con) == MONDAY
+    assert oldest(con, "slack") == TUESDAY
 
 
 def test_time_in_which_an_account_was_gone_is_no_wait(
@@ -309,7 +333,7 @@ def test_time_in_which_an_account_was_gone_is_no_wait(
     snapshots.take(*in_states("Onboarded", "Onboarded"), at=MONDAY)
     snapshots.take(*in_states("Onboarded"), at=TUESDAY)
     snapshots.take(*in_states("Onboarded", "Provisioning awaiting"), at=WEDNESDAY)
-    assert oldest_wait(con, []) == WEDNESDAY
+    assert oldest(con) == WEDNESDAY
 
 
 def test_without_waiting_accounts_there_is_no_oldest_wait(
@@ -317,39 +341,44 @@ def test_without_waiting_accounts_there_is_no_oldest_wait(
 ) -> None:
     snapshots.take(*in_states("Update awaiting", "Onboarded"), at=MONDAY)
     snapshots.take(*in_states("Onboarded", "Update failed"), at=TUESDAY)
-    assert oldest_wait(con, []) is None
+    assert oldest(con) is None
 
 
 # ---- which integrations -------------------------------------------------------------------------
 
 FRAMES = {
-    "daily_states": (
-        lambda con, chosen: daily_states(con, chosen, ALWAYS),
-        ["day", "state", "accounts", "active", "unmatched"],
+    "daily_states": (daily_states, ["day", "state", "accounts", "active", "unmatched"]),
+    "daily_failures": (
+        failures,
+        ["day", "operation", "failing", "new", "settled", "cleared", "carried", "rate"],
     ),
-    "daily_outcomes": (
-        lambda con, chosen: daily_outcomes(con, chosen, ALWAYS),
-        ["day", "operation", "failed", "settled", "rate"],
+    "daily_failing": (daily_failing, ["integration", "day", "failed", "accounts"]),
+    "integrations_at": (
+        integrations_at,
+        [
+            *("integration", "taken_at", "accounts", "active", "unmatched", "failed", "waiting"),
+            "rhythm",
+        ],
     ),
-    "daily_failing": (
-        lambda con, chosen: daily_failing(con, chosen, ALWAYS),
-        ["integration", "day", "failed"],
+    "states_at": (
+        lambda con, scope: states_at(con, scope.integrations, None),
+        ["state", "accounts", "active", "unmatched"],
     ),
-    "integrations_now": (
-        integrations_now,
-        ["integration", "taken_at", "accounts", "active", "unmatched", "failed", "waiting"],
+    "failure_reasons": (reasons, ["reason", "words", "accounts", "before", "first_seen"]),
+    "waits": (
+        lambda con, scope: waits(con, object(), scope.integrations, None),
+        ["operation", "ended", "since", "oldest", "accounts"],
     ),
-    "failure_reasons": (failure_reasons, ["reason", "example", "accounts"]),
 }
 
 
 def test_an_empty_store_gives_empty_frames_with_their_columns(con: Connection) -> None:
     for ask, columns in FRAMES.values():
-        frame = ask(con, [])
+        frame = ask(con, always())
         assert list(frame.columns) == columns
         assert frame.empty
     assert newest_day(con, []) is None
-    assert oldest_wait(con, []) is None
+    assert oldest(con) is None
 
 
 @pytest.mark.parametrize("name", ["no such", "figma' OR '1'='1", ""])
@@ -359,11 +388,11 @@ def test_an_unknown_integration_gives_empty_frames(
     snapshots.take(*in_states("Update failed"), at=MONDAY)
     snapshots.take(*in_states("Update awaiting"), at=TUESDAY)
     for ask, columns in FRAMES.values():
-        frame = ask(con, [name])
+        frame = ask(con, always(name))
         assert list(frame.columns) == columns
         assert frame.empty
     assert newest_day(con, [name]) is None
-    assert oldest_wait(con, [name]) is None
+    assert oldest(con, name) is None
 
 
 def test_every_number_is_that_of_the_chosen_integrations(
@@ -380,9 +409,9 @@ def test_every_number_is_that_of_the_chosen_integrations(
     }
     assert outcomes_of(con, "figma") == {(24, "update"): (1, 1)}
     assert outcomes_of(con, "slack") == {}
-    assert list(integrations_now(con, ["slack"])["integration"]) == ["slack"]
-    assert set(daily_failing(con, ["slack"], ALWAYS)["integration"]) == {"slack"}
-    assert list(failure_reasons(con, ["slack"])["accounts"]) == [1]
+    assert list(integrations_at(con, always("slack"))["integration"]) == ["slack"]
+    assert set(daily_failing(con, always("slack"))["integration"]) == {"slack"}
+    assert list(reasons(con, always("slack"))["accounts"]) == [1]
 
 
 def test_today_is_the_day_of_the_newest_snapshot(snapshots: Deliveries, con: Connection) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
-from dataclasses import dataclass
-from datetime import date, datetime
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from dropped_files import HOSTILE, Delivered, deliver, hostile_accounts
 from streamlit.testing.v1 import AppTest
@@ -21,12 +22,17 @@ from data.loading import SnapshotFile, load
 from data.sample import sample_snapshots
 from data.states import FAILED, STATE_BY_NAME
 from data.store import open_store
+from queries.changes import Between, Listed
+from queries.days import Scope
 from queries.filters import Filters
 from queries.users import PAGE_SIZE, SORTS
+from widgets.charts import spreadsheet
+from widgets.figures import CLEARED, NEW
 from widgets.filters import LONGEST_LABEL, PRESETS
-from widgets.health import meant_by
+from widgets.health import changes_meant_by, in_cell, meant_by
 
 PAGES = Path(__file__).parent.parent / "pages"
+JANUARY = Scope((), date(2026, 1, 1), date(2026, 1, 31))
 TODAY, YESTERDAY = "2026-01-02T06-00-00Z", "2026-01-01T06-00-00Z"
 ONE_VALUE_EACH = [
     *(("state", name) for name in STATE_BY_NAME),
@@ -714,7 +720,164 @@ def test_health_can_draw_a_state_alone(home: Home, state: str) -> None:
 def test_a_mark_of_a_chart_stands_for_its_accounts(
     mark: list[str], states: tuple[str, ...], as_of: datetime | None
 ) -> None:
-    assert meant_by(mark) == Filters(state=states, as_of=as_of)
+    assert meant_by(mark, JANUARY) == Filters(state=states, as_of=as_of)
+
+
+def test_a_day_of_a_time_zone_ends_there() -> None:
+    there = replace(JANUARY, zone="America/New_York")
+    assert meant_by(["2026-01-01", "update"], there).as_of == datetime(2026, 1, 2, 4, 59, 59)
+
+
+def test_a_mark_of_the_past_stands_for_the_accounts_as_they_were_then() -> None:
+    at = datetime(2026, 1, 1, 7)
+    then = replace(JANUARY, at=at, integrations=("figma",))
+    for mark in (["Deleted"], ["2026-01-01", "Deleted"]):
+        assert meant_by(mark, then) == Filters(state=("Deleted",), integration=("figma",), as_of=at)
+
+
+def test_a_bar_of_the_backlog_stands_for_what_waits_at_least_so_long() -> None:
+    wanted = Filters(state=("Update awaiting", "Update ongoing"), waiting=timedelta(days=3))
+    assert meant_by(["Update awaiting", "Update ongoing", "3d"], JANUARY) == wanted
+
+
+@pytest.mark.parametrize("name", ["figma", "Deleted", "update", "3d", "2026-01-01"])
+def test_a_cell_of_the_map_stands_for_what_failed_in_the_integration(name: str) -> None:
+    wanted = Filters(state=FAILED, integration=(name,), as_of=datetime(2026, 1, 1, 23, 59, 59))
+    assert meant_by(in_cell(name, "2026-01-01"), JANUARY) == wanted
+
+
+@pytest.mark.parametrize(
+    ("what", "moved"),
+    [
+        (NEW, Listed("moved", now=("Update failed",))),
+        (CLEARED, Listed("moved", was=("Update failed",))),
+    ],
+)
+def test_what_came_and_went_on_a_day_opens_the_changes_of_the_day(what: str, moved: Listed) -> None:
+    day = Between(datetime(2026, 1, 1, 23, 59, 59), datetime(2026, 1, 2, 23, 59, 59))
+    assert changes_meant_by(["2026-01-02", "update", what], JANUARY) == (day, moved)
+
+
+# ---- health: days, zones and moments -------------------------------------------------------------
+
+
+def alt(shown: Page, name: str) -> str:
+    """What a chart says to those who do not see it."""
+    return next(c.proto.alt for c in shown.run.get("plotly_chart") if c.proto.alt.startswith(name))
+
+
+def test_a_chart_tells_what_its_numbers_say(home: Home) -> None:
+    was, now = accounts(4, state="Update failed"), accounts(4)
+    load_all(home, *was, taken_at=YESTERDAY)
+    load_all(home, was[0], *now[1:], taken_at=TODAY)
+    assert "Failures fell from 4 to 1 in 30 days" in alt(page("health.py"), "Failing at")
+
+
+@pytest.mark.parametrize("days", ["7", "30", "90", "all", "own", "nonsense", "\0"])
+def test_any_period_can_be_asked_for(home: Home, days: str) -> None:
+    load_all(home, ADA, BOB, taken_at=YESTERDAY)
+    load_all(home, ADA, BOB, taken_at=TODAY)
+    assert metric(page("health.py", days=days), "Accounts") == "2"
+
+
+def test_an_own_period_ends_where_it_says(home: Home) -> None:
+    load_all(home, ADA, taken_at=YESTERDAY)
+    load_all(home, ADA, BOB, taken_at=TODAY)
+    shown = page("health.py", **{"from": "2026-01-01", "to": "2026-01-01"})
+    assert metric(shown, "Accounts") == "1"
+    assert shown.run.segmented_control(key="days").value == "own"
+
+
+@pytest.mark.parametrize(
+    "ends",
+    [
+        {"from": "2030-01-01"},
+        {"to": "1900-01-01"},
+        {"from": "9999-12-31", "to": "0001-01-01"},
+        {"from": "2026-01-02", "to": "2026-01-01"},
+        {"from": "nonsense", "to": "'"},
+    ],
+)
+def test_an_odd_own_period_is_told_and_no_error(home: Home, ends: dict[str, str]) -> None:
+    load_all(home, ADA, BOB)
+    page("health.py", **ends)
+
+
+def test_a_chosen_period_is_in_the_address(home: Home) -> None:
+    load_all(home, ADA)
+    shown = page("health.py")
+    shown.run.segmented_control(key="days").set_value("90").run()
+    assert shown.address["days"] == "90"
+    shown.run.segmented_control(key="days").set_value("30").run()
+    assert "days" not in shown.address
+
+
+def test_days_are_those_of_the_chosen_time_zone(home: Home) -> None:
+    late = "2026-01-01T23-30-00Z"
+    load_all(home, ADA, BOB, taken_at=late)
+    load_all(home, ADA, BOB, taken_at="2026-01-02T06-00-00Z")
+    named = "Failing at"
+    assert "stayed at 1" in alt(page("health.py"), named)
+    assert "on the only day" in alt(page("health.py", tz="Europe/Berlin"), named)
+    assert page("health.py", tz="Mars/Olympus").run.selectbox(key="tz").value == "UTC"
+
+
+def test_the_time_zone_stays_from_page_to_page(home: Home) -> None:
+    load_all(home, ADA)
+    shown = page("health.py", tz="Asia/Tokyo")
+    del shown.run.query_params["tz"]  # as a click on another page and back leaves it
+    shown.run.run()
+    assert shown.run.selectbox(key="tz").value == "Asia/Tokyo"
+    assert shown.address["tz"] == ["Asia/Tokyo"] or shown.address["tz"] == "Asia/Tokyo"
+
+
+def test_health_shows_any_moment(home: Home) -> None:
+    load_all(home, ADA, taken_at=YESTERDAY)
+    load_all(home, ADA, BOB, CY, taken_at=TODAY)
+    shown = page("health.py", as_of="2026-01-01T12:00:00Z")
+    assert metric(shown, "Accounts") == "1"
+    assert any("As of 2026-01-01 12:00 UTC" in m.value for m in shown.run.markdown)
+    shown.run.button(key="now").click().run()
+    assert metric(shown, "Accounts") == "3"
+    assert "as_of" not in shown.address
+
+
+def test_one_steps_through_the_snapshots(home: Home) -> None:
+    for count, taken_at in ((1, YESTERDAY), (2, "2026-01-02T05-00-00Z"), (3, TODAY)):
+        load_all(home, *accounts(count), taken_at=taken_at)
+    shown = page("health.py")
+    seen = [metric(shown, "Accounts")]
+    for step in ("earlier", "earlier", "later", "later"):
+        shown.run.button(key=step).click().run()
+        assert not shown.run.exception
+        seen.append(metric(shown, "Accounts"))
+    assert seen == ["3", "2", "1", "2", "3"]
+    assert "as_of" not in shown.address
+    assert shown.run.button(key="later").disabled
+
+
+def test_before_the_first_snapshot_there_is_a_sentence_and_the_way_back(home: Home) -> None:
+    load_all(home, ADA)
+    shown = page("health.py", as_of="2020-01-01")
+    assert any("No snapshot until 2020-01-01 00:00 UTC" in t.value for t in shown.run.text)
+    shown.run.button(key="now").click().run()
+    assert metric(shown, "Accounts") == "1"
+
+
+def test_an_integration_without_a_snapshot_in_the_period_is_shown_as_it_was(home: Home) -> None:
+    load_all(home, ADA, BOB, integration="okta", taken_at="2025-06-01T06-00-00Z")
+    load_all(home, ADA, taken_at=TODAY)
+    assert metric(page("health.py"), "Accounts") == "3"
+    assert (
+        metric(page("health.py", integration="okta", **{"from": "2025-07-01"}), "Accounts") == "2"
+    )
+
+
+def test_numbers_for_a_spreadsheet_hold_no_formula() -> None:
+    table = pd.DataFrame({"=a": ["=1+1", "plain", None], "accounts": [-1, 2, 3]})
+    text = spreadsheet(table).decode("utf-8-sig")
+    assert text.splitlines()[1].replace('"', "") == "'=1+1,-1"
+    assert text.splitlines()[0].replace('"', "") == "'=a,accounts"
 
 
 # ---- text from the data --------------------------------------------------------------------------

@@ -157,7 +157,7 @@ def failure_trend_figure(daily: pd.DataFrame) -> go.Figure:
     return figure.update_xaxes(anchor=f"y{len(OPERATIONS)}")
 
 
-def _flow_words(day: dict[str, float], operation: str) -> str:
+def _flow_words(day: Mapping[Any, Any], operation: str) -> str:
     return (
         f"{day['new']:,.0f} newly failed to {operation}, {day['carried']:,.0f} carried over, "
         f"{day['cleared']:,.0f} cleared"

@@ -1,54 +1,28 @@
-"""The parts of the Health page: tiles, charts that open Users, and two small tables."""
+"""The parts of the Health page: tiles, what a mark opens, and the tables."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, date, datetime
+from typing import Any, NoReturn
 
 import pandas as pd
-import plotly.graph_objects as go
 import streamlit as st
 
-from data.states import FAILED, OPERATIONS, STATE_BY_NAME, WAITING
+from data.states import FAILED, STATE_BY_NAME, WAITING
+from queries.changes import Between, Listed
+from queries.days import DAY, Scope, end_of, local
+from queries.durations import Durations
 from queries.filters import Filters
-from widgets.figures import PLOTLY_CONFIG, UNLOADED
+from queries.health import Trends, stale
+from queries.waiting import AGES, oldest_wait
+from widgets import findings
+from widgets.charts import heading, numbers
+from widgets.figures import CLEARED, NEW, UNLOADED, in_words
 from widgets.filters import open_users
 
-
-def tiles(
-    states: pd.DataFrame, newest: pd.DataFrame, waits_since: datetime | None, days: int
-) -> None:
-    """What counts now, each with its change over the period. `states` as of `daily_states`."""
-    failed, waiting = states["state"].isin(FAILED), states["state"].isin(WAITING)
-    daily = pd.DataFrame(
-        {
-            "Accounts": states.groupby("day")["accounts"].sum(),
-            "Active": states.groupby("day")["active"].sum(),
-            "Unmatched": states.groupby("day")["unmatched"].sum(),
-            "Failed": states[failed].groupby("day")["accounts"].sum(),
-            "Waiting": states[waiting].groupby("day")["accounts"].sum(),
-        }
-    ).fillna(0)
-    with st.grid(min_column_width=150, gap="small"):
-        for label, numbers in daily.items():
-            before, after = (int(numbers.iloc[i]) if len(numbers) else 0 for i in (0, -1))
-            change = after - before
-            st.metric(
-                str(label),
-                f"{after:,}",
-                f"{change:+,}" if change else "±0",
-                delta_color=_good_or_bad(str(label), change),
-                delta_arrow="auto" if change else "off",
-                delta_description=f"in {days} days",
-                chart_data=numbers.tolist(),
-                border=True,
-                help=MEANINGS[str(label)],
-            )
-        ages = {"Oldest wait": waits_since, "Newest snapshot": newest["taken_at"].max()}
-        for label, since in ages.items():
-            st.metric(label, _age(since), border=True, height="stretch", help=MEANINGS[label])
-
+LONGER_THAN = dict(zip([age for age, _ in AGES], ("", "1h", "1d", "3d", "7d"), strict=True))
+"""How the Users page names what waits at least as long as an age."""
 
 MEANINGS = {
     "Accounts": "All accounts of the integrations shown, deleted ones included.",
@@ -59,147 +33,357 @@ MEANINGS = {
     "Oldest wait": "How long the longest waiting account has been in its state.",
     "Newest snapshot": "How long ago the newest snapshot was taken.",
 }
+WORSE_WHEN_MORE = ("Unmatched", "Failed", "Waiting", "Oldest wait", "Newest snapshot")
 
 
-def _good_or_bad(label: str, change: int) -> Any:
-    return "inverse" if change and label in ("Unmatched", "Failed", "Waiting") else "off"
+# ---- tiles ---------------------------------------------------------------------------------------
 
 
-def _age(since: datetime | None) -> str:
-    if since is None or pd.isna(since):
-        return "–"
-    minutes = int((datetime.now(UTC).replace(tzinfo=None) - since).total_seconds() // 60)
-    if minutes < 60:
-        return f"{max(minutes, 0)} min"
-    return f"{minutes // 60} h" if minutes < 48 * 60 else f"{minutes // 1440:,} days"
+def tiles(found: Trends, scope: Scope, now: datetime) -> Callable[[pd.DataFrame], None]:
+    """What counts now, each with its change over the period and its course.
 
-
-def chart(title: str, words: str, figure: go.Figure, *, key: str, besides: str = "") -> None:
-    """A figure under its title and one sentence; a click on a mark opens its accounts.
-
-    `besides` is said to those who do not see it.
+    The oldest wait is told afterwards, by what this returns: history knows it, not the rollups.
     """
-    with st.container(border=True, key=f"card_{key}"):
-        st.subheader(title, anchor=False)
-        st.caption(words)
-        event = st.plotly_chart(
-            figure,
-            key=key,
-            theme="streamlit",
-            config=PLOTLY_CONFIG,
-            on_select="rerun",
-            selection_mode="points",
-            alt=f"{title}. {words} {besides}".strip(),
-        )
-    points = event.selection.points
-    if points and UNLOADED in points[0]["customdata"]:
-        st.switch_page("snapshots.py")
-    if points:
-        open_users(meant_by(points[0]["customdata"]))
+    day, in_words_ = _compared(found, scope)
+    daily = {label: _daily(found.states, label) for label in COUNTS}
+    with st.grid(min_column_width=150, gap="small"):
+        for label in COUNTS:
+            before = _count(found.before, label) if day is None else _first(daily[label].tolist())
+            _tile(label, _count(found.now, label), before, daily[label].tolist(), in_words_)
+        waited = st.empty()
+        newest = found.taken[-1] if found.taken else None
+        _age_tile("Newest snapshot", newest, found.taken, scope, now, in_words_)
+
+    def tell_oldest(waits: pd.DataFrame) -> None:
+        ends = _ends(found, scope)
+        was = oldest_wait(waits, scope.before.at)
+        course = [_hours(end, oldest_wait(waits, end)) for end in ends]
+        since = oldest_wait(waits)
+        before = _hours(scope.before.at, was) if day is None else _first(course)
+        with waited.container():
+            _span_tile("Oldest wait", _hours(now, since), before, course, in_words_)
+
+    return tell_oldest
 
 
-def meant_by(mark: Sequence[str]) -> Filters:
-    """The accounts that a mark stands for: of some states, or of a day and states or operation."""
-    day = mark[0] if mark[0] not in STATE_BY_NAME else None
+def _compared(found: Trends, scope: Scope) -> tuple[date | None, str]:
+    """With what numbers are compared: the end of the period before, or else the first day."""
+    if not found.before.empty:
+        return None, f"in {scope.days:,} {'day' if scope.days == 1 else 'days'}"
+    first = found.states["day"].min() if len(found.states) else scope.first
+    return first, f"since {first:%-d %b}"
+
+
+COUNTS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "Accounts": ("accounts", ()),
+    "Active": ("active", ()),
+    "Unmatched": ("unmatched", ()),
+    "Failed": ("accounts", FAILED),
+    "Waiting": ("accounts", WAITING),
+}
+"""What a tile counts: a column, in some states or in all."""
+
+
+def _count(states: pd.DataFrame, label: str) -> int:
+    column, names = COUNTS[label]
+    counted = states[states["state"].isin(names)] if names else states
+    return int(counted[column].sum())
+
+
+def _daily(states: pd.DataFrame, label: str) -> pd.Series:
+    column, names = COUNTS[label]
+    counted = states[column].where(states["state"].isin(names), 0) if names else states[column]
+    return counted.groupby(states["day"]).sum()
+
+
+def _first(course: Sequence[Any]) -> Any:
+    return course[0] if course else None
+
+
+def _tile(label: str, value: int, before: Any, course: list[Any], since: str) -> None:
+    change = None if before is None else value - int(before)
+    st.metric(
+        label,
+        f"{value:,}",
+        _signed(change, "{:+,}"),
+        delta_color=_colour(label, change),
+        delta_arrow="auto" if change else "off",
+        delta_description=since,
+        chart_data=course,
+        border=True,
+        height="stretch",
+        help=MEANINGS[label],
+    )
+
+
+def _age_tile(
+    label: str,
+    newest: datetime | None,
+    taken: Sequence[datetime],
+    scope: Scope,
+    now: datetime,
+    since: str,
+) -> None:
+    """How old the newest snapshot is, and was at the end of each day."""
+    times = pd.Series(pd.to_datetime(list(taken)))
+    days = pd.date_range(scope.first, scope.last)
+    ends = [min(end_of(day.date(), scope.zone), now) for day in days]
+    places = times.searchsorted(pd.Series(pd.to_datetime(ends)), side="right") - 1
+    course = [
+        _hours(end, times[place].to_pydatetime())
+        for end, place in zip(ends, places, strict=True)
+        if place >= 0
+    ]
+    earlier = [moment for moment in taken if moment < scope.begins]
+    before = _hours(scope.before.at, earlier[-1]) if earlier else _first(course)
+    _span_tile(label, _hours(now, newest), before, course, since)
+
+
+def _span_tile(
+    label: str, hours: float | None, before: float | None, course: list[Any], since: str
+) -> None:
+    value = "–" if hours is None else in_words(hours * 3600)
+    change = None if hours is None or before is None else hours - before
+    sign = "+" if change and change > 0 else "-"
+    told = None if change is None else f"{sign}{in_words(abs(change) * 3600)}"
+    shown = round(change * 60) if change is not None else None  # a minute is the least to tell
+    st.metric(
+        label,
+        value,
+        "±0" if shown == 0 else told,
+        delta_color=_colour(label, shown),
+        delta_arrow=("up" if shown > 0 else "down") if shown else "off",
+        delta_description=since if told else None,
+        chart_data=[round(each, 2) for each in course if each is not None] or None,
+        border=True,
+        height="stretch",
+        help=MEANINGS[label],
+    )
+
+
+def _hours(now: datetime | None, since: datetime | None) -> float | None:
+    if now is None or since is None or pd.isna(since):
+        return None
+    return max((now - since).total_seconds(), 0) / 3600
+
+
+def _ends(found: Trends, scope: Scope) -> list[datetime]:
+    """The last known moment of each day with a snapshot."""
+    last = scope.at or datetime.now(UTC).replace(tzinfo=None)
+    return [min(end_of(day, scope.zone), last) for day in sorted(set(found.states["day"]))]
+
+
+def _signed(change: int | None, form: str) -> str | None:
+    return None if change is None else form.format(change) if change else "±0"
+
+
+def _colour(label: str, change: float | None) -> Any:
+    return "inverse" if change and label in WORSE_WHEN_MORE else "off"
+
+
+# ---- what a mark opens ---------------------------------------------------------------------------
+
+
+def opens(scope: Scope) -> Callable[[Sequence[Any]], NoReturn]:
+    """What a click on a mark of the scope's charts does."""
+
+    def open_mark(mark: Sequence[Any]) -> NoReturn:
+        if UNLOADED in mark:
+            st.switch_page("snapshots.py")
+        if NEW in mark or CLEARED in mark:
+            open_changes(mark, scope)
+        open_users(meant_by(mark, scope))
+
+    return open_mark
+
+
+def meant_by(mark: Sequence[Any], scope: Scope) -> Filters:
+    """The accounts that a mark stands for, by the words in it.
+
+    A day means its end in the scope's zone, an operation its failed state; besides states there
+    may be how long something waits at least, as the Users page names it, and `[integration]`.
+    """
+    day = _day_of(mark)
     states = [
         state.name
         for state in STATE_BY_NAME.values()
         if state.name in mark or (state.phase == "failed" and state.operation in mark)
     ]
+    end = end_of(day, scope.zone) if day else None
+    at = min(filter(None, (end, scope.at)), default=None)
     return Filters.from_params(
         {
-            "integration": st.session_state.get("integration") or [],
+            "integration": next((word for word in mark if isinstance(word, list)), None)
+            or scope.integrations,
             "state": states,
-            "as_of": [f"{day[:10]}T23:59:59Z"] if day else [],
+            "waiting": [word for word in mark if word in LONGER_THAN.values()],
+            "as_of": [f"{at.isoformat(timespec='seconds')}Z"] if at else [],
         }
     )
 
 
-def failing_by_operation(states: pd.DataFrame) -> pd.DataFrame:
-    """One row per day and operation: [day, operation, accounts] in the failed state."""
-    operation = {name: STATE_BY_NAME[name].operation for name in FAILED}
-    return (
-        states[states["state"].isin(FAILED)]
-        .assign(operation=lambda f: f["state"].map(operation))
-        .loc[:, ["day", "operation", "accounts"]]
-        .set_index(["day", "operation"])
-        .reindex(
-            pd.MultiIndex.from_product(
-                [states["day"].unique(), OPERATIONS], names=["day", "operation"]
-            ),
-            fill_value=0,
-        )
-        .reset_index()
+def open_changes(mark: Sequence[Any], scope: Scope) -> NoReturn:
+    """The accounts that came into a failed state on a day, or left it, on the page of changes."""
+    params: dict[str, list[str]] = {}
+    between, listed = changes_meant_by(mark, scope)
+    for name, value in [*between.params(), *listed.params()]:
+        params.setdefault(name, []).append(value)
+    st.switch_page("changes.py", query_params=params)
+
+
+def changes_meant_by(mark: Sequence[Any], scope: Scope) -> tuple[Between, Listed]:
+    """From the end of the day before to the end of the mark's day: who moved."""
+    day = _day_of(mark) or scope.last
+    until = min(filter(None, (end_of(day, scope.zone), scope.at)))
+    states = tuple(name for name in FAILED if STATE_BY_NAME[name].operation in mark)
+    moved = Listed("moved", now=states) if NEW in mark else Listed("moved", was=states)
+    return Between(end_of(day - DAY, scope.zone), until, scope.integrations), moved
+
+
+def _day_of(mark: Sequence[Any]) -> date | None:
+    try:
+        return date.fromisoformat(str(mark[0])[:10])
+    except ValueError:
+        return None
+
+
+def in_cell(integration: str, day: str) -> list[Any]:
+    """What a cell of the map means."""
+    return [day, *FAILED, [integration]]
+
+
+# ---- tables --------------------------------------------------------------------------------------
+
+
+def durations_table(found: Mapping[str, Durations], before: Mapping[str, Durations]) -> Any:
+    """One row per operation: how long its jobs take, and what that is known from."""
+
+    def told(seconds: float | None, each: Durations) -> str:
+        if not each.jobs:
+            return "–"
+        return f"> {in_words(each.observed)}" if seconds is None else in_words(seconds)
+
+    return pd.DataFrame(
+        {
+            "Operation": name.capitalize(),
+            "Median": told(each.median, each),
+            "Median before": told(before[name].median, before[name]),
+            "90% within": told(each.quantile(0.9), each),
+            "Mean": f"{'' if each.ended == each.jobs else '≥ '}{told(each.mean, each)}",
+            "Jobs": each.jobs,
+            "Still open": each.jobs - each.ended,
+        }
+        for name, each in found.items()
     )
 
 
-def reasons(found: pd.DataFrame) -> None:
-    """The reasons that accounts fail for now; `found` as of `failure_reasons`."""
+def reasons(found: pd.DataFrame, failed: int, scope: Scope) -> None:
+    """The reasons that accounts fail for; `found` as of `failure_reasons`."""
+    name = "Top failure reasons"
     with st.container(border=True, key="card_reasons"):
-        st.subheader("Top failure reasons", anchor=False)
-        st.caption("Why accounts fail now, the reason with the most accounts first.")
+        words = "What differs from account to account is left out of a reason, as “…”. First seen"
+        heading(
+            name,
+            findings.of_reasons(found, failed),
+            f"{words} in all history; the change is that of the period.",
+        )
         if found.empty:
-            st.text("Nothing fails.")
             return
+        table = pd.DataFrame(
+            {
+                "reason": found["words"].fillna(found["reason"]),
+                "accounts": found["accounts"],
+                "trend": [_growth(now - then) for now, then in _pairs(found)],
+                "first_seen": [local(at, scope.zone) for at in found["first_seen"]],
+                "code": found["reason"].where(found["reason"] != found["words"]),
+            }
+        )
         st.dataframe(
-            found,
+            table,
             hide_index=True,
             key="reasons",
-            alt="Failure reasons with an example and the number of accounts",
+            alt="Failure reasons with their accounts, whether they grow, and since when",
             column_config={
-                "reason": st.column_config.TextColumn("Reason", width="medium"),
-                "example": st.column_config.TextColumn("For example", width="large"),
-                "accounts": st.column_config.ProgressColumn(
-                    "Accounts", format="%d", min_value=0, max_value=int(found["accounts"].max())
-                ),
+                "reason": st.column_config.TextColumn("Reason", width="large"),
+                "accounts": st.column_config.NumberColumn("Accounts", format="localized"),
+                "trend": st.column_config.TextColumn("In the period"),
+                "first_seen": st.column_config.DatetimeColumn("First seen", format="YYYY-MM-DD"),
+                "code": st.column_config.TextColumn("Code"),
             },
         )
+        numbers("reasons", name, table, shown=False)
 
 
-def integrations(newest: pd.DataFrame, failing: pd.DataFrame, unloaded: pd.DataFrame) -> None:
+def _pairs(found: pd.DataFrame) -> zip:
+    return zip(found["accounts"], found["before"], strict=True)
+
+
+def _growth(change: int) -> str:
+    if not change:
+        return "→ steady"
+    return f"↑ growing, +{change:,}" if change > 0 else f"↓ shrinking, -{-change:,}"
+
+
+def integrations(found: Trends, unloaded: pd.DataFrame, scope: Scope, now: datetime) -> None:
     """A row per integration; selecting one opens its accounts.
 
     How many of its files are held or refused is told where some are.
     """
-    lines = failing.groupby("integration")["failed"].apply(list).rename("trend")
+    name, newest = "Integrations", found.newest
+    lines = found.by_integration.groupby("integration")["failed"].apply(list).rename("trend")
+    is_stale = stale(newest, now)
     shown = newest.merge(lines, on="integration", how="left")
     aside = shown["integration"].map(unloaded.groupby("integration")["files"].sum())
-    shown = shown.assign(unloaded=aside.astype("Int64"))
+    shown = shown.assign(
+        unloaded=aside.astype("Int64"),
+        freshness=[_freshness(*row) for row in zip(shown["taken_at"], shown["rhythm"], is_stale,
+                                                   [now] * len(shown), strict=True)],
+        taken_at=[local(at, scope.zone) for at in shown["taken_at"]],
+    ).drop(columns="rhythm")  # fmt: skip
+    columns = {
+        "integration": st.column_config.TextColumn("Integration", pinned=True),
+        "freshness": st.column_config.TextColumn("Freshness", width="medium"),
+        "failed": st.column_config.NumberColumn("Failed", format="localized"),
+        "trend": st.column_config.AreaChartColumn("Failing per day", y_min=0),
+        "waiting": st.column_config.NumberColumn("Waiting", format="localized"),
+        "accounts": st.column_config.NumberColumn("Accounts", format="localized"),
+        "active": st.column_config.NumberColumn("Active", format="localized"),
+        "unmatched": st.column_config.NumberColumn("Unmatched", format="localized"),
+        "taken_at": st.column_config.DatetimeColumn(
+            f"Newest snapshot ({scope.zone})", format="YYYY-MM-DD HH:mm"
+        ),
+        "unloaded": st.column_config.NumberColumn("Held or refused files"),
+    }
+    if not shown["unloaded"].any():
+        del columns["unloaded"]
     with st.container(border=True, key="card_integrations"):
-        st.subheader("Integrations", anchor=False)
-        st.caption("Each at its newest snapshot; select a row to see its accounts.")
+        heading(
+            name,
+            findings.of_integrations(len(shown), int(is_stale.sum())),
+            "Each at its newest snapshot, stale by its own rhythm; select a row for its accounts.",
+        )
         event = st.dataframe(
             shown,
             hide_index=True,
             key="integrations",
             on_select="rerun",
             selection_mode="single-row",
-            alt="One row per integration: accounts, active, unmatched, failed, waiting",
-            column_order=[
-                "integration",
-                "accounts",
-                "active",
-                "unmatched",
-                "failed",
-                "waiting",
-                "trend",
-                "taken_at",
-                *(["unloaded"] if shown["unloaded"].any() else []),
-            ],
-            column_config={
-                "integration": st.column_config.TextColumn("Integration", pinned=True),
-                "accounts": st.column_config.NumberColumn("Accounts", format="localized"),
-                "active": st.column_config.NumberColumn("Active", format="localized"),
-                "unmatched": st.column_config.NumberColumn("Unmatched", format="localized"),
-                "failed": st.column_config.NumberColumn("Failed", format="localized"),
-                "waiting": st.column_config.NumberColumn("Waiting", format="localized"),
-                "trend": st.column_config.AreaChartColumn("Failing per day", y_min=0),
-                "unloaded": st.column_config.NumberColumn("Held or refused files"),
-                "taken_at": st.column_config.DatetimeColumn(
-                    "Newest snapshot (UTC)", format="YYYY-MM-DD HH:mm"
-                ),
-            },
+            alt="One row per integration: how fresh it is, and its accounts",
+            column_order=list(columns),
+            column_config=columns,
         )
+        numbers("integrations", name, shown.drop(columns="trend"), shown=False)
     rows = event.selection.rows
     if rows:
-        open_users(Filters(integration=(shown.iloc[rows[0]]["integration"],)))
+        open_users(meant_by([[shown.iloc[rows[0]]["integration"]]], scope))
+
+
+def _freshness(taken_at: datetime, rhythm: Any, is_stale: bool, now: datetime) -> str:
+    age = in_words(max((now - taken_at).total_seconds(), 0))
+    usual = "" if pd.isna(rhythm) else f", usually every {in_words(rhythm.total_seconds())}"
+    return f"{'▲ stale' if is_stale else '● fresh'}: {age} old{usual}"
+
+
+def failing_by_operation(failures: pd.DataFrame) -> pd.DataFrame:
+    """One row per day and operation: [day, operation, accounts] in the failed state."""
+    return failures.rename(columns={"failing": "accounts"})[["day", "operation", "accounts"]]
