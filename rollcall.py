@@ -17,7 +17,7 @@ from sqlalchemy import Engine
 
 from data.filing import reason_for
 from data.home import Home, here
-from data.inbox import SetAside, Trouble, in_words, load_waiting, put_into_inbox
+from data.inbox import Outcome, SetAside, in_words, load_waiting, put_into_inbox
 from data.loading import Loaded, SnapshotFile, moment_of, preview
 from data.passport import departure_in_words
 from data.reading import place_word
@@ -222,10 +222,23 @@ def _load_or_await(home: Home, waiting: list[Path]) -> int:
             time.sleep(0.2)
         else:
             taken = [path for path in waiting if not path.exists()]
-            outcomes = load_waiting(engine, home)
+            outcomes = load_waiting(engine, home, _draw_bar)
             return max(
                 DONE, *(_tell_of_app(home, path) for path in taken), _tell(outcomes, waiting)
             )
+
+
+def _draw_bar(done: int, of: int) -> None:
+    """How far a load of several files is, for a person who looks on."""
+    if of < 2 or not sys.stderr.isatty():
+        return
+    filled = BAR * done // of
+    bar = f"[{'#' * filled}{'.' * (BAR - filled)}] {done:,} of {of:,}"
+    print(f"\r{bar}", end="\n" if done == of else "", file=sys.stderr, flush=True)
+
+
+BAR = 40
+"""Characters of a bar that is full."""
 
 
 def _tell_of_app(home: Home, path: Path) -> int:
@@ -239,7 +252,7 @@ def _tell_of_app(home: Home, path: Path) -> int:
     return DONE
 
 
-def _tell(outcomes: list[Loaded | SetAside | Trouble], asked: list[Path]) -> int:
+def _tell(outcomes: list[Outcome], asked: list[Path]) -> int:
     """Tell of all; only a refusal of what was asked to be loaded counts."""
     names, worst = {(path.parent.name, path.name) for path in asked}, DONE
     for outcome in outcomes:

@@ -7,6 +7,7 @@ import logging
 import os
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,6 +50,8 @@ class Trouble:
     pause: float  # seconds until it is tried again
     since: float  # on the monotonic clock
 
+
+Outcome = Loaded | SetAside | Trouble
 
 troubles: dict[Path, Trouble] = {}
 """What this process could not load, until it can: a full disk, say. Shown to all."""
@@ -95,7 +98,9 @@ def put_into_inbox(
     return target
 
 
-def load_waiting(engine: Engine, home: Home) -> list[Loaded | SetAside | Trouble]:
+def load_waiting(
+    engine: Engine, home: Home, progress: Callable[[int, int], None] = lambda *_: None
+) -> list[Outcome]:
     """Load what is in the inbox, oldest first; each file ends in another folder of the home.
 
     Files that were written to just now are left for the next look; those that failed, for later.
@@ -111,7 +116,9 @@ def load_waiting(engine: Engine, home: Home) -> list[Loaded | SetAside | Trouble
         except SnapshotRefused as refusal:
             aside = set_aside(engine, home, path, "refused", str(refusal))
             outcomes.append(SetAside(aside, str(refusal), "refused"))
-    for file in sorted(placed, key=lambda file: (file.taken_at, file.integration)):
+    placed.sort(key=lambda file: (file.taken_at, file.integration))
+    for number, file in enumerate(placed):
+        progress(number, len(placed))
         try:
             outcomes.append(_load_one(engine, home, file))
             troubles.pop(file.path, None)
@@ -119,6 +126,8 @@ def load_waiting(engine: Engine, home: Home) -> list[Loaded | SetAside | Trouble
             outcomes.append(_put_off(file.path, fault))
     for path in set(troubles).difference(waiting_files(home)):
         troubles.pop(path)
+    if placed:
+        progress(len(placed), len(placed))
     return outcomes
 
 

@@ -19,6 +19,8 @@ from sqlalchemy import (
     Integer,
     Row,
     Select,
+    and_,
+    case,
     cast,
     delete,
     false,
@@ -43,6 +45,7 @@ from data.passport import (
 from data.reading import Read, fill_load_row, place_word
 from data.refusals import Held, MostlyRejected, NoAccounts, NotPlaced, OtherContentKnown
 from data.rejecting import POSITION, Sifted, sift
+from data.states import LEAVING
 from data.store import writing
 from data.tables import (
     CONTENT,
@@ -52,6 +55,7 @@ from data.tables import (
     account_current,
     delivered_row,
     integration,
+    load_delta,
     load_news,
     load_row,
     load_unfit,
@@ -167,12 +171,15 @@ class Preview:
     passport: Passport
     rows: list[dict[str, str]]  # the first of the file: column → text as delivered
     rejected: list[tuple[int, str, str]]  # the first: line, text, reason
+    leaving: list[tuple[str, str | None, str, str]]  # the first: username, user, was, would be
     already: bool  # the very same file is loaded
     replaces: str  # the name of another file that is loaded for the moment; empty without one
 
 
 SHOWN_ROWS = 10
 SHOWN_REJECTED = 100
+SHOWN_LEAVING = 100
+GONE = "Gone"
 
 
 def preview(engine: Engine, file: SnapshotFile) -> Preview:
@@ -191,6 +198,7 @@ def preview(engine: Engine, file: SnapshotFile) -> Preview:
             ]
             unfit = select(load_unfit).order_by(load_unfit.c.line).limit(SHOWN_REJECTED)
             rejected = [tuple(row) for row in con.execute(unfit)]
+            leaving = _leaving(con, task.span)
         with con.begin() as trial:
             _write(con, task, found)
             passport = passport_of(con, file.integration, file.taken_at)
@@ -200,9 +208,30 @@ def preview(engine: Engine, file: SnapshotFile) -> Preview:
         passport,
         rows,
         rejected,
+        leaving,
         already=task.is_known_word_for_word,
         replaces=task.known.file_name if other and task.known else "",
     )
+
+
+def _leaving(con: Connection, span: Span) -> list[tuple[str, str | None, str, str]]:
+    """The first accounts that would go, or fall into a Delete state, by username."""
+    before, delta = span.accounts_in_store(), load_delta.c
+    becomes = case((delta.now, delta.provisioning_state), else_=GONE)
+    falls = and_(delta.provisioning_state.in_(LEAVING), before.c.provisioning_state.not_in(LEAVING))
+    found = con.execute(
+        select(
+            before.c.username_in_app,
+            func.coalesce(before.c.user_name, before.c.user_email),
+            before.c.provisioning_state,
+            becomes,
+        )
+        .join_from(load_delta, before, before.c.account_key == delta.account_key)
+        .where(or_(~delta.now, falls))
+        .order_by(func.lower(before.c.username_in_app))
+        .limit(SHOWN_LEAVING)
+    )
+    return [tuple(row) for row in found]
 
 
 class _Task(NamedTuple):

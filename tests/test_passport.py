@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
-from builders import TODAY, YESTERDAY, Account, Deliveries, an_account
+from builders import (
+    TODAY,
+    YESTERDAY,
+    Account,
+    Deliveries,
+    a_snapshot_file,
+    an_account,
+    usernames,
+)
 from sqlalchemy import Connection, Engine
 
+from data.loading import SnapshotFile, preview
 from data.passport import Passport, passport_of, passports, set_departure_limit
 from data.tables import integration
 
@@ -39,6 +50,24 @@ def test_a_passport_compares_with_the_snapshot_before(store: Engine, snapshots: 
         "Delete state; more than 20% need a person’s word.",
         "25% of the accounts are in other states than before.",
     ]
+
+
+def test_a_preview_names_who_would_leave_and_changes_nothing(
+    store: Engine, snapshots: Deliveries, tmp_path: Path
+) -> None:
+    snapshots.take(*TEN[:4], at=YESTERDAY)
+    accounts = [TEN[0], an_account("a1", state="Delete awaiting"), TEN[2], an_account("new")]
+    path = a_snapshot_file(tmp_path, accounts)
+    seen = preview(store, SnapshotFile(path, "figma", TODAY))
+    assert seen.leaving == [
+        ("a1", "Ada Lovelace", "Onboarded", "Delete awaiting"),
+        ("a3", "Ada Lovelace", "Onboarded", "Gone"),
+    ]
+    assert (seen.passport.joined, seen.passport.gone, seen.passport.removed) == (1, 1, 1)
+    assert [row["username_in_app"] for row in seen.rows] == ["a0", "a1", "a2", "new"]
+    with store.connect() as con:
+        assert usernames(con) == ["a0", "a1", "a2", "a3"]
+        assert len(passports(con)) == 1
 
 
 def test_a_snapshot_that_arrives_late_between_two_changes_what_the_later_one_is_compared_with(

@@ -12,6 +12,7 @@ import streamlit as st
 
 from data.loading import Preview, preview
 from data.passport import Passport
+from data.reading import place_word
 from data.refusals import SnapshotRefused
 from data.states import STATE_BY_NAME
 from data.store import StoreFault
@@ -81,8 +82,14 @@ def show_preview(seen: Preview, *, key: str) -> None:
         _sentence(sentence, ":material/warning:", "orange")
     for sentence in passport.remarks():
         _sentence(sentence, ":material/info:", "gray")
-    rows, states, rejected = st.tabs(
-        ["First rows", "States before and after", f"Rejected rows ({passport.rejected:,})"],
+    leave, place = passport.gone + passport.removed, place_word(passport.file_name).capitalize()
+    rows, states, leaving, rejected = st.tabs(
+        [
+            "First rows",
+            "States before and after",
+            f"Leaving ({leave:,})",
+            f"Rejected rows ({passport.rejected:,})",
+        ],
         key=f"tabs_{key}",
     )
     with rows:
@@ -91,10 +98,18 @@ def show_preview(seen: Preview, *, key: str) -> None:
         _frame(frame, f"rows_{key}", "The first rows, by the columns that were understood")
     with states:
         _frame(_mix(passport), f"states_{key}", "Accounts by provisioning state, before and after")
+    with leaving:
+        if seen.leaving:
+            frame = pd.DataFrame(seen.leaving, columns=["Username in app", "User", "Now", "Then"])
+            _frame(frame, f"leaving_{key}", "The accounts that would go, or be deleted")
+            if len(seen.leaving) < leave:
+                st.text(f"The first {len(seen.leaving):,} of {leave:,}.")
+        else:
+            st.text("None: nobody goes, or falls into a Delete state.")
     with rejected:
         if seen.rejected:
-            frame = pd.DataFrame(seen.rejected, columns=["Line", "Text", "Reason"])
-            _frame(frame[["Line", "Reason", "Text"]], f"rejected_{key}", "The rejected rows")
+            frame = pd.DataFrame(seen.rejected, columns=[place, "Text", "Reason"])
+            _frame(frame[[place, "Reason", "Text"]], f"rejected_{key}", "The rejected rows")
             if len(seen.rejected) < passport.rejected:
                 st.text(f"The first {len(seen.rejected):,} of {passport.rejected:,}.")
         else:

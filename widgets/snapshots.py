@@ -19,6 +19,7 @@ from data.filing import remove_snapshot
 from data.home import here
 from data.loading import moment_of
 from data.passport import DEPARTURE_LIMIT, Passport, set_departure_limit
+from data.reading import place_word
 from data.states import STATE_BY_NAME
 from data.store import open_store
 from queries.rejected import rejected_csv
@@ -176,7 +177,8 @@ def _rejected_block(passport: Passport, rejected: Sequence[Row[Any]]) -> list[ut
     more = f": the first {len(rejected):,}" if len(rejected) < passport.rejected else ""
     rows = [[f"{row.line:,}", ut.text(row.reason), ut.code(row.text)] for row in rejected]
     caption = f"Rejected rows{more}"
-    return [ut.table(caption, ["Line", "Reason", "Text"], rows, searchable=len(rows) > 10)]
+    place = place_word(passport.file_name).capitalize()
+    return [ut.table(caption, [place, "Reason", "Text"], rows, searchable=len(rows) > 10)]
 
 
 # ---- what to do with one -------------------------------------------------------------------------
