@@ -302,19 +302,23 @@ def test_pages_follow_each_other_without_gap_or_overlap(
 # ---- what is asked -------------------------------------------------------------------------------
 
 
-def test_without_moments_the_newest_is_compared_with_a_day_before(
-    snapshots: Deliveries, con: Connection
-) -> None:
-    assert usual_moments(con, []) is None
-    snapshots.take(an_account(), at=TODAY - DAY / 4)
+def test_without_moments_the_newest_is_compared_with_a_day_before(snapshots: Deliveries) -> None:
+    assert usual_now(snapshots) is None
+    earlier = TODAY - DAY / 4
+    snapshots.take(an_account(), at=earlier)
     snapshots.take(an_account(), at=TODAY)
-    usual = usual_moments(con, [])
-    assert usual == (TODAY - DAY / 4, TODAY - DAY / 4, TODAY)
-    assert asked_between({}, usual) == Between(TODAY - DAY / 4, TODAY)  # nothing was there before
+    usual = Usual(earlier, earlier, TODAY)
+    assert usual_now(snapshots) == usual
+    assert asked_between({}, usual) == Between(earlier, TODAY)  # nothing was there a day before
     snapshots.take(an_account(), at=FIRST)
-    usual = usual_moments(con, [])
-    assert usual
+    usual = Usual(FIRST, earlier, TODAY)
+    assert usual_now(snapshots) == usual
     assert asked_between({}, usual) == SINCE_YESTERDAY
+
+
+def usual_now(snapshots: Deliveries) -> Usual | None:
+    with snapshots.store.connect() as con:
+        return usual_moments(con, [])
 
 
 @given(

@@ -39,7 +39,7 @@ from queries.filters import Filters
 from widgets import account
 from widgets import users_table as ut
 from widgets.figures import PLOTLY_CONFIG, state_moves_figure
-from widgets.filters import address, go
+from widgets.filters import address, go, page_of
 from widgets.store import reading
 
 LOOKED = "rollcall_looked"
@@ -317,9 +317,10 @@ def moves(between: Between, summary: Summary) -> None:
     found = summary.moves
     total = _number(summary.counts["moved"])
     with st.container(border=True, key="card_moves"):
-        st.subheader("State moves", anchor=False)
+        failed = f", {summary.newly_failed:,} newly failed" if summary.newly_failed else ""
+        st.subheader(f"{total} changed state{failed}", anchor=False)
         st.caption(
-            f"{total} in another state than then: left the state then, right the state now. "
+            "Left the state then, right the state now: where work got stuck, and where it went on. "
             "In the table, a cell opens its accounts."
         )
         told = "; ".join(f"{m.was} to {m.now}: {m.accounts:,}" for m in found.head(10).itertuples())
@@ -525,7 +526,7 @@ def accounts(between: Between, listed: Listed, *, several_integrations: bool) ->
     with reading() as con:
         found = count_changes(con, between, listed)
         pages = max(1, -(-found // PAGE_SIZE))
-        page = min(_page_of(st.query_params.get("page", "")), pages)
+        page = min(page_of(st.query_params.get("page", "")), pages)
         rows = page_of_changes(con, between, listed, page)
 
     def panels(ids: Sequence[str]) -> Mapping[str, list[ut.Block]]:
@@ -549,11 +550,6 @@ def accounts(between: Between, listed: Listed, *, several_integrations: bool) ->
     if pages > 1:
         st.session_state["page"] = page
         st.pagination(pages, key="page", on_change=lambda: go(page=str(st.session_state["page"])))
-
-
-def _page_of(text: str) -> int:
-    """The page that an address names; the first for anything that is none."""
-    return max(1, int(text)) if text.isascii() and text.isdecimal() and len(text) < 10 else 1
 
 
 def _columns(listed: Listed, several_integrations: bool) -> list[ut.Column]:

@@ -1,0 +1,120 @@
+"""The Changes page as a person meets it: a real server, a real Chromium."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from browsing import PATIENCE, ColorScheme, Reader, Served, Visit, served
+from dropped_files import Delivered, deliver, hostile_accounts
+from playwright.sync_api import expect
+
+from data.home import Home
+
+pytestmark = pytest.mark.browser
+
+FRIDAY, MONDAY = "2026-11-20T06-00-00Z", "2026-11-23T06-00-00Z"
+BETWEEN = "from=2026-11-20T06:00:00Z&to=2026-11-23T06:00:00Z"
+BEFORE = [
+    Delivered(username="ada", state="Update ongoing"),
+    Delivered(username="bob", roles="Viewer"),
+    Delivered(username="cy"),
+]
+AFTER = [
+    Delivered(username="ada", state="Update failed", reason="Seat limit reached"),
+    Delivered(username="bob", roles="Admin; Viewer"),
+    Delivered(username="dot"),
+]
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """An app with a weekend's changes in one integration, and hostile names in another."""
+    root = tmp_path_factory.mktemp("home")
+    for accounts, moment in ((BEFORE, FRIDAY), (AFTER, MONDAY)):
+        deliver(Home(root), accounts, taken_at=moment)
+    deliver(Home(root), [Delivered()], integration="okta", taken_at=FRIDAY)
+    deliver(Home(root), [Delivered(), *hostile_accounts()], integration="okta", taken_at=MONDAY)
+    with served(root) as app:
+        yield app
+
+
+def tile(reader: Reader, label: str) -> None:
+    reader.page.get_by_role("button", name=label).first.click()
+
+
+def tells(reader: Reader, words: str) -> None:
+    expect(reader.page.get_by_test_id("stCode")).to_contain_text(words, timeout=PATIENCE)
+
+
+def test_from_the_words_to_the_accounts_and_back(app: Served, visit: Visit) -> None:
+    reader = visit(f"{app.url}/changes?integration=figma&{BETWEEN}")
+    tells(reader, "1 account joined, 1 gone, 1 changed state (1 newly failed), 1 gained the role")
+    tile(reader, "Newly failed")
+    reader.lists(["ada"])
+    assert reader.asked()["list"] == ["moved"]
+    reader.toggle("ada").click()
+    differs = reader.page.get_by_role("table", name="What differs")
+    expect(differs).to_contain_text("Update ongoing")
+    expect(differs).to_contain_text("Update failed")
+    reader.page.go_back()
+    expect(reader.page.get_by_role("heading", name="1 account changed state")).to_be_visible()
+    expect(reader.toggle("ada")).to_have_count(0)
+
+
+def test_a_cell_of_the_moves_opens_its_accounts(app: Served, visit: Visit) -> None:
+    reader = visit(f"{app.url}/changes?integration=figma&{BETWEEN}")
+    card = reader.page.locator(".st-key-card_moves")
+    expect(card.get_by_label(re.compile("^Flows from the state then"))).to_be_visible(
+        timeout=PATIENCE
+    )
+    cells = card.get_by_test_id("data-grid-canvas")
+    cells.scroll_into_view_if_needed()
+    box = cells.bounding_box()
+    assert box
+    reader.page.mouse.click(box["x"] + box["width"] - 30, box["y"] + box["height"] - 15)
+    reader.lists(["ada"])
+    asked = reader.asked()
+    assert (asked["was"], asked["now"]) == (["Update ongoing"], ["Update failed"])
+
+
+def test_a_browser_remembers_until_when_its_reader_has_looked(app: Served, visit: Visit) -> None:
+    reader = visit(f"{app.url}/changes?integration=figma&to=2026-11-21T06:00:00Z", afresh=True)
+    looked = reader.page.get_by_role("button", name="I have looked")
+    looked.click(timeout=PATIENCE)
+    since = reader.page.get_by_role("button", name="Since I last looked")
+    expect(reader.page.get_by_text("Looked until 2026-11-21 06:00 UTC.")).to_be_visible()
+    reader.page.goto(f"{app.url}/changes?integration=figma")
+    since.click(timeout=PATIENCE)
+    tells(reader, "21 Nov 2026 06:00 → 23 Nov 2026 06:00 UTC: 1 account joined")
+
+
+def test_the_whole_list_can_be_downloaded(app: Served, visit: Visit) -> None:
+    reader = visit(f"{app.url}/changes?integration=figma&{BETWEEN}&list=gained&role=Admin")
+    reader.lists(["bob"])
+    with reader.page.expect_download() as download:
+        reader.page.get_by_role("link", name="CSV").click()
+    assert download.value.suggested_filename == (
+        "changes-figma-gained-admin-2026-11-20T06-00-00Z-2026-11-23T06-00-00Z.csv"
+    )
+    with Path(download.value.path()).open(encoding="utf-8-sig", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert row["Username in app"] == "bob"
+    assert (row["App access, then"], row["App access, now"]) == ("Viewer", "Admin; Viewer")
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(420, "dark"), (2560, "light")])
+def test_hostile_names_stay_text_and_nothing_is_wider_than_the_page(
+    app: Served, visit: Visit, width: int, scheme: ColorScheme
+) -> None:
+    reader = visit(
+        f"{app.url}/changes?integration=okta&{BETWEEN}&list=joined", width=width, scheme=scheme
+    )
+    expect(reader.page.get_by_text("9 accounts · Joined")).to_be_visible(timeout=PATIENCE)
+    expect(reader.page.get_by_role("button", name=re.compile("^Details of "))).to_have_count(9)
+    main = reader.page.get_by_test_id("stMain")
+    assert main.evaluate("main => main.scrollWidth <= main.clientWidth")
+    assert reader.page.locator("main img[src=x]").count() == 0
