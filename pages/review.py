@@ -1,5 +1,7 @@
 """Who still has access who should not: what each rule finds, and what people said of it."""
 
+from pathlib import Path
+
 import streamlit as st
 
 from data.findings import limits_of
@@ -9,17 +11,20 @@ from widgets import empty, review
 from widgets.filters import choose_integrations, go
 from widgets.store import now, reading
 
+CSS = Path(__file__).parent.parent / "widgets" / "look" / "review.css"
+
 with reading() as con:
     integrations = integration_names(con)
     limits = limits_of(con)
 
+st.html(CSS)
 st.title("Review")
 if not integrations:
     empty.no_snapshots()
     st.stop()
 
 one = review.asked_rule()
-with st.container(horizontal=True, vertical_alignment="bottom", key="asked_of"):
+with st.container(horizontal=True, vertical_alignment="bottom", key="review_of"):
     chosen = choose_integrations(integrations)
     severities = [] if one else review.choose_severities()
     view = review.view_of(limits, chosen)

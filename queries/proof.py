@@ -26,9 +26,6 @@ from queries.held import View
 MOST_NAMED = 10
 """Rows, files or snapshots that differ and are named; of more it is said how many."""
 
-COMPARED = ("rules.json", "findings.json", "findings.csv")
-"""What is made again from the archive, and must come out the same to the byte."""
-
 Progress = Callable[[int, int], None]
 """Told of every snapshot that is loaded: its number, and how many there are."""
 
@@ -183,9 +180,9 @@ def _compared(engine: Engine, pack: Pack) -> list[str]:
     )
     with engine.connect() as con:
         anew = Evidence(con, view, rules_named(asked["rule"]))
-        made = {name: b"".join(anew.members()[name]()) for name in COMPARED}
-    for name in COMPARED:
-        if made[name] != pack.files[name]:
+        made = {name: b"".join(member()) for name, member in anew.members().items()}
+    for name, content in made.items():
+        if content != pack.files.get(name):
             amiss.append(f"{name} does not follow from the snapshots.")
     if made["findings.json"] != pack.files["findings.json"]:
         amiss += _rows_that_differ(json.loads(made["findings.json"]), pack.told("findings.json"))

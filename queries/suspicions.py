@@ -10,9 +10,9 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
+    Float,
     FromClause,
     Select,
-    String,
     and_,
     case,
     cast,
@@ -175,7 +175,7 @@ def overdue(view: View) -> Select[*tuple[Any, ...]]:
     limit = late.c.since + late.c.span
     reached = reached_at(view, late, limit)
     detail = func.concat(
-        "since ", func.strftime(late.c.since, MINUTE), "; usually up to ", _in_hours(late.c.span)
+        "since ", func.strftime(late.c.since, MINUTE), "; usually up to ", _in_words(late.c.span)
     )
     return select(
         late.c.account_key, reached.c.at.label("since"), detail.label("detail")
@@ -292,9 +292,17 @@ def _operation(state: ColumnElement[Any]) -> ColumnElement[Any]:
     return case(places, value=state)
 
 
-def _in_hours(span: ColumnElement[Any]) -> ColumnElement[Any]:
-    """A span in words: `52 hours`."""
-    return func.concat(cast(func.round(func.epoch(span) / 3600, 1), String), " hours")
+def _in_words(span: ColumnElement[Any]) -> ColumnElement[Any]:
+    """A span in words: `52 hours`, from three days on `4.5 days`."""
+    hours = func.epoch(span) / 3600
+
+    def rounded(number: ColumnElement[Any]) -> ColumnElement[Any]:
+        return func.format("{:.3g}", cast(number, Float))
+
+    return case(
+        (hours >= 72, func.concat(rounded(hours / 24), " days")),
+        else_=func.concat(rounded(hours), " hours"),
+    )
 
 
 # ---- the last holder of a role -------------------------------------------------------------------

@@ -326,7 +326,7 @@ def test_a_job_that_takes_longer_than_its_kind_is_found(live: Lives, con: Connec
     assert found(con, "waiting_longer_than_usual", at=day(6)) == {}
     assert found(con, "waiting_longer_than_usual") == {"bad": day(7)}
     told = detail(con, "waiting_longer_than_usual")
-    assert told == "since 2026-01-05 00:00; usually up to 48.0 hours"
+    assert told == "since 2026-01-05 00:00; usually up to 48 hours"
 
 
 def test_few_finished_jobs_tell_nothing_about_what_is_usual(live: Lives, con: Connection) -> None:

@@ -162,8 +162,9 @@ def overview(view: View, rules: Sequence[Rule]) -> None:
                 places |= {rule: _line(rule, view.limits) for rule in those}
     total.text("Counting …")
     with reading() as con:
-        counts = {rule: _counted(place, count_findings(con, view, rule), rule)
-                  for rule, place in places.items()}  # fmt: skip
+        counts = {
+            rule: _counted(place, count_findings(con, view, rule)) for rule, place in places.items()
+        }
     total.text(in_words(counts))
 
 
@@ -189,10 +190,10 @@ def _title(rule: Rule) -> None:
     )
 
 
-def _counted(place: Any, count: Count, rule: Rule) -> Count:
-    also = f" +{count.accepted:,} accepted" if count.accepted else ""
-    with place.container(gap=None, key=f"{'some' if count.open else 'none'}_{rule.name}"):
-        st.markdown(f"**{count.open:,}**{also}" if count.open else f"0{also}")
+def _counted(place: Any, count: Count) -> Count:
+    number = f"**{count.open:,}**" if count.open else ":gray[0]"
+    also = f"  \n:small[+{count.accepted:,} accepted]" if count.accepted else ""
+    place.markdown(number + also)
     return count
 
 

@@ -1,0 +1,361 @@
+"""The evidence pack: what is in it, that the archive proves it, and that tampering is found."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import shutil
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zipfile import ZIP_STORED, ZipFile
+
+import pytest
+from builders import a_snapshot_file, an_account, an_unmatched_account
+from sqlalchemy import Engine, func, select
+
+from data.findings import Finding, Limits, Said, accept, limits_of, set_limits, withdraw
+from data.home import Home
+from data.rebuilding import rebuild
+from data.store import open_store
+from data.tables import accepted
+from queries.evidence import MANIFEST, SEAL, Evidence, chosen_rules, evidence_chunks
+from queries.held import View
+from queries.review import RULES
+from rollcall import main
+
+START = datetime(2026, 1, 1)
+BAD = Finding("deleted_but_active", "figma", "bad")
+FINE = Said("Kept for the audit", "Grace", date(2100, 1, 1))
+
+
+def day(number: int) -> datetime:
+    return START + timedelta(days=number)
+
+
+@pytest.fixture
+def archived(home: Home, tmp_path: Path) -> Home:
+    """Three days of two integrations, loaded as a person does: the files are in the archive."""
+    bad = an_account("bad", state="Deleted", upstream_id="1")
+    formula = an_unmatched_account("=cmd()", roles=["Admin"], upstream_id="2")
+    for number, state in enumerate(("Deleted", "Deleted", "Onboarded")):
+        for name, accounts in {
+            "figma": [bad, formula | {"provisioning_state": state}],
+            "slack": [an_account("ada", state=state)],
+        }.items():
+            file = a_snapshot_file(tmp_path, accounts, integration=name, at=day(number))
+            assert main(["load", str(file)]) == 0
+    return home
+
+
+def store_of(home: Home) -> Engine:
+    return open_store(home.database_url)
+
+
+def pack(home: Home, path: Path, *, rules: tuple[str, ...] = (), **view: Any) -> Path:
+    """The pack, as the page gives it."""
+    with store_of(home).connect() as con:
+        asked = View(**{"limits": limits_of(con), **view})
+        content = b"".join(evidence_chunks(Evidence(con, asked, chosen_rules(rules, ()))))
+    path.write_bytes(content)
+    return path
+
+
+def read(path: Path) -> dict[str, bytes]:
+    with ZipFile(path) as file:
+        return {name: file.read(name) for name in file.namelist()}
+
+
+def rows(path: Path) -> list[dict[str, Any]]:
+    return json.loads(read(path)["findings.json"])
+
+
+def verified(path: Path) -> int:
+    return main(["verify", str(path)])
+
+
+# ---- what is in it -------------------------------------------------------------------------------
+
+
+def test_the_pack_has_every_finding_with_since_when_and_what_was_said(
+    archived: Home, tmp_path: Path
+) -> None:
+    accept(store_of(archived), [(BAD, day(2))], FINE)
+    found = rows(pack(archived, tmp_path / "e.zip", rules=("deleted_but_active",)))
+    (bad,) = found
+    assert (bad["integration"], bad["account_id"]) == ("figma", "bad")
+    assert bad["since"] == "2026-01-01T00:00:00Z"
+    assert (bad["reason"], bad["accepted_by"], bad["until"]) == (*FINE[:2], "2100-01-01")
+
+
+def test_the_pack_is_of_the_moment_and_the_integrations_that_were_chosen(
+    archived: Home, tmp_path: Path
+) -> None:
+    path = pack(archived, tmp_path / "e.zip", at=day(1), integration=("slack",))
+    assert {row["account_id"] for row in rows(path)} == {"ada"}
+    named = json.loads(read(path)["snapshots.json"])
+    assert [each["taken_at"] for each in named] == ["2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"]
+    assert {each["integration"] for each in named} == {"slack"}
+
+
+def test_the_manifest_seals_every_file_and_counts(archived: Home, tmp_path: Path) -> None:
+    accept(store_of(archived), [(BAD, day(2))], FINE)
+    files = read(pack(archived, tmp_path / "e.zip"))
+    manifest = json.loads(files[MANIFEST])
+    assert set(manifest["files"]) == set(files) - {MANIFEST, SEAL}
+    for name, seal in manifest["files"].items():
+        assert seal["sha256"] == hashlib.sha256(files[name]).hexdigest()
+    assert manifest["counts"]["deleted_but_active"] == {"open": 0, "accepted": 1}
+    assert manifest["as_of"] is None
+
+
+def test_the_pack_tells_the_rules_with_their_limits(archived: Home, tmp_path: Path) -> None:
+    limits = Limits(privileged=("*boss*",), inactive_days=12)
+    files = read(pack(archived, tmp_path / "e.zip", limits=limits))
+    assert [each["rule"] for each in json.loads(files["rules.json"])] == [r.name for r in RULES]
+    for words in ("*boss*", "more than 12 days"):
+        assert words in files["README.txt"].decode()
+
+
+def test_no_text_of_the_csv_comes_alive_in_a_spreadsheet(archived: Home, tmp_path: Path) -> None:
+    content = read(pack(archived, tmp_path / "e.zip"))["findings.csv"].decode("utf-8-sig")
+    names = {row["username_in_app"] for row in csv.DictReader(io.StringIO(content, newline=""))}
+    assert "'=cmd()" in names
+    assert "=cmd()" not in names
+
+
+# ---- the archive proves it -----------------------------------------------------------------------
+
+
+def test_a_pack_is_proved_by_the_archive(
+    archived: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    engine = store_of(archived)
+    accept(engine, [(BAD, day(1))], Said("First", "Ada"))
+    withdraw(engine, BAD, "Ada")
+    accept(engine, [(BAD, day(2))], FINE)
+    assert verified(pack(archived, tmp_path / "e.zip")) == 0
+    assert "every row follows from the snapshots" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("view", [{"at": day(1)}, {"integration": ("slack",)}, {"at": day(-9)}])
+def test_a_pack_of_another_view_is_proved_too(
+    archived: Home, tmp_path: Path, view: dict[str, Any]
+) -> None:
+    assert verified(pack(archived, tmp_path / "e.zip", **view)) == 0
+
+
+def test_a_pack_is_proved_when_more_was_loaded_since(archived: Home, tmp_path: Path) -> None:
+    path = pack(archived, tmp_path / "e.zip")
+    later = a_snapshot_file(tmp_path, [an_account("new")], integration="slack", at=day(9))
+    assert main(["load", str(later)]) == 0
+    assert verified(path) == 0
+
+
+@pytest.mark.parametrize(
+    ("harm", "words"),
+    [
+        (lambda file: file.unlink(), "has no snapshot of figma at 2026-01-02"),
+        (lambda file: file.write_text("{}"), "figma at 2026-01-02 00:00:00 UTC has another hash"),
+    ],
+)
+def test_an_archive_that_lacks_a_snapshot_proves_nothing(
+    archived: Home,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    harm: Callable[[Path], None],
+    words: str,
+) -> None:
+    path = pack(archived, tmp_path / "e.zip")
+    harm(next((archived.archive / "figma").glob("2026-01-02*")))
+    assert verified(path) == 1
+    assert words in capsys.readouterr().err
+
+
+# ---- tampering is found --------------------------------------------------------------------------
+
+Files = dict[str, bytes]
+
+
+def packed(files: Files, path: Path) -> Path:
+    with ZipFile(path, "w", ZIP_STORED) as file:
+        for name, content in files.items():
+            file.writestr(name, content)
+    return path
+
+
+def resealed(files: Files) -> Files:
+    """As somebody does who knows how: every hash is right again."""
+    manifest = json.loads(files[MANIFEST])
+    manifest["files"] = {
+        name: {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+        for name, content in files.items()
+        if name not in (MANIFEST, SEAL)
+    }
+    told = json.dumps(manifest).encode()
+    return {**files, MANIFEST: told, SEAL: hashlib.sha256(told).hexdigest().encode()}
+
+
+@pytest.fixture(scope="module")
+def a_pack(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Home], Files]:
+    """A pack of the archive, made once."""
+    made: dict[str, Files] = {}
+    path = tmp_path_factory.mktemp("pack") / "e.zip"
+
+    def make(home: Home) -> Files:
+        if not made:
+            accept(store_of(home), [(BAD, day(2))], FINE)
+            made.update(files=read(pack(home, path)))
+        return made["files"]
+
+    return make
+
+
+def test_a_pack_that_is_only_packed_anew_is_still_proved(
+    archived: Home, tmp_path: Path, a_pack: Callable[[Home], Files]
+) -> None:
+    assert verified(packed(resealed(a_pack(archived)), tmp_path / "e.zip")) == 0
+
+
+def test_no_file_can_be_changed_added_or_taken_out(
+    archived: Home, tmp_path: Path, a_pack: Callable[[Home], Files]
+) -> None:
+    files = a_pack(archived)
+    tampered = [{**files, name: content + b" "} for name, content in files.items()]
+    tampered += [{n: c for n, c in files.items() if n != name} for name in files]
+    tampered += [{**files, "more.txt": b"more"}]
+    for number, each in enumerate(tampered):
+        assert verified(packed(each, tmp_path / f"{number}.zip")) == 1
+
+
+def other(value: Any) -> Any:
+    """A value of its kind that is not this one."""
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, list):
+        return [*value, "Another"]
+    return f"{value or ''}x"
+
+
+def test_no_value_of_any_row_can_be_changed_even_by_who_seals_it_again(
+    archived: Home, tmp_path: Path, a_pack: Callable[[Home], Files]
+) -> None:
+    files = a_pack(archived)
+    told = json.loads(files["findings.json"])
+    for column in told[0]:
+        changed = [{**told[0], column: other(told[0][column])}, *told[1:]]
+        forged = resealed({**files, "findings.json": json.dumps(changed).encode()})
+        assert verified(packed(forged, tmp_path / f"{column}.zip")) == 1
+
+
+@pytest.mark.parametrize(
+    ("forge", "words"),
+    [
+        (lambda told: told[1:], "deleted_but_active, account bad of figma: the finding is missing"),
+        (
+            lambda told: [*told, {**told[0], "account_id": "mallory"}],
+            "account mallory of figma: no such finding follows",
+        ),
+        (
+            lambda told: [{**told[0], "since": "2020-01-01T00:00:00Z"}, *told[1:]],
+            "account bad of figma: since differ",
+        ),
+    ],
+)
+def test_the_words_name_what_differs(
+    archived: Home,
+    tmp_path: Path,
+    a_pack: Callable[[Home], Files],
+    capsys: pytest.CaptureFixture[str],
+    forge: Callable[[list[dict[str, Any]]], list[dict[str, Any]]],
+    words: str,
+) -> None:
+    files = a_pack(archived)
+    told = forge(json.loads(files["findings.json"]))
+    forged = resealed({**files, "findings.json": json.dumps(told).encode()})
+    assert verified(packed(forged, tmp_path / "e.zip")) == 1
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["README.txt", "rules.json", "findings.csv"])
+def test_no_other_file_can_be_forged(
+    archived: Home, tmp_path: Path, a_pack: Callable[[Home], Files], name: str
+) -> None:
+    files = a_pack(archived)
+    forged = resealed({**files, name: files[name].replace(b"account", b"Account", 1)})
+    assert verified(packed(forged, tmp_path / "e.zip")) == 1
+
+
+def test_no_hash_of_a_snapshot_can_be_changed(
+    archived: Home, tmp_path: Path, a_pack: Callable[[Home], Files]
+) -> None:
+    files = a_pack(archived)
+    for number, each in enumerate(json.loads(files["snapshots.json"])):
+        told = files["snapshots.json"].replace(each["sha256"].encode(), b"0" * 64)
+        forged = resealed({**files, "snapshots.json": told})
+        assert verified(packed(forged, tmp_path / f"{number}.zip")) == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"as_of": "2026-01-02T00:00:00Z"},
+        {"counts": {}},
+        {"filter": {"integration": ["figma"], "rule": [each.name for each in RULES]}},
+        {"filter": {"integration": [], "rule": ["no_such_rule"]}},
+        {"limits": {"privileged": []}},
+        {"made_at": "2101-01-01T00:00:00"},
+        {"made_at": None},
+        {"more": 1},
+    ],
+)
+def test_the_manifest_cannot_be_forged(
+    archived: Home, tmp_path: Path, a_pack: Callable[[Home], Files], change: dict[str, Any]
+) -> None:
+    files = a_pack(archived)
+    manifest = {**json.loads(files[MANIFEST]), **change}
+    forged = resealed({**files, MANIFEST: json.dumps(manifest).encode()})
+    assert verified(packed(forged, tmp_path / "e.zip")) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(b"no zip", "no zip file"), (b"", "no zip file")],
+)
+def test_what_is_no_pack_is_said_so(
+    home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes, words: str
+) -> None:
+    path = tmp_path / "e.zip"
+    path.write_bytes(content)
+    assert verified(path) == 1
+    assert words in capsys.readouterr().err
+    assert verified(packed({"a.txt": b"a"}, path)) == 1
+    assert "no manifest" in capsys.readouterr().err
+
+
+def test_a_name_in_a_pack_reaches_no_file_outside_of_the_archive(
+    archived: Home, tmp_path: Path, a_pack: Callable[[Home], Files]
+) -> None:
+    files = a_pack(archived)
+    shutil.copytree(archived.archive / "figma", archived.root / "outside")
+    told = files["snapshots.json"].replace(b'"figma"', b'"../outside"')
+    forged = resealed({**files, "snapshots.json": told})
+    assert verified(packed(forged, tmp_path / "e.zip")) == 1
+
+
+# ---- rebuilds ------------------------------------------------------------------------------------
+
+
+def test_what_people_said_outlives_a_rebuild(archived: Home, tmp_path: Path) -> None:
+    engine = store_of(archived)
+    accept(engine, [(BAD, day(2))], FINE)
+    set_limits(engine, Limits(inactive_days=12))
+    before = rows(pack(archived, tmp_path / "before.zip"))
+    rebuild(archived, lambda *_: None)
+    with store_of(archived).connect() as con:
+        assert con.scalar(select(func.count()).select_from(accepted)) == 1
+        assert limits_of(con) == Limits(inactive_days=12)
+    assert rows(pack(archived, tmp_path / "after.zip")) == before
