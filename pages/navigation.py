@@ -22,6 +22,7 @@ pages = [
     st.Page("changes.py", title="Changes", icon=":material/compare_arrows:"),
     st.Page("review.py", title="Review", icon=":material/fact_check:"),
     st.Page("snapshots.py", title="Snapshots", icon=":material/inventory_2:"),
+    st.Page("definitions.py", title="Definitions", icon=":material/menu_book:"),
 ]
 page = st.navigation(pages, position="top")
 st.set_page_config(page_title=f"{page.title} · Rollcall")

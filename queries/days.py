@@ -29,6 +29,11 @@ class Scope:
         return start_of(self.first, self.zone)
 
     @property
+    def ends(self) -> datetime:
+        """The last second of the last day (naive UTC)."""
+        return end_of(self.last, self.zone)
+
+    @property
     def days(self) -> int:
         """How many days there are."""
         return (self.last - self.first).days + 1
@@ -36,9 +41,9 @@ class Scope:
     @property
     def before(self) -> Scope:
         """The days just before these, as many of them, as they were known when they ended."""
-        first, last = self.first - self.days * DAY, self.first - DAY
-        end = end_of(last, self.zone)
-        return Scope(self.integrations, first, last, self.zone, end)
+        length = min(self.days, (self.first - date.min).days - 1)
+        first, last = self.first - length * DAY, self.first - DAY
+        return Scope(self.integrations, first, last, self.zone, end_of(last, self.zone))
 
 
 @cache

@@ -177,7 +177,7 @@ def jobs(con: Connection, scope: Scope) -> list[Jobs]:
                 ),
             )
         )
-        .where(run.c.began >= scope.begins)
+        .where(run.c.began.between(scope.begins, scope.ends))
         .group_by(run.c.label, seconds, is_settled)
     )
     return [Jobs(*row) for row in rows]

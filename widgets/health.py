@@ -10,7 +10,6 @@ import pandas as pd
 import streamlit as st
 
 from data.states import FAILED, STATE_BY_NAME, WAITING
-from queries.changes import Between, Listed
 from queries.days import DAY, Scope, end_of, local
 from queries.durations import Durations
 from queries.filters import Filters
@@ -191,7 +190,7 @@ def opens(scope: Scope) -> Callable[[Sequence[Any]], NoReturn]:
         if UNLOADED in mark:
             st.switch_page("snapshots.py")
         if NEW in mark or CLEARED in mark:
-            open_changes(mark, scope)
+            st.switch_page("changes.py", query_params=changes_meant_by(mark, scope))
         open_users(meant_by(mark, scope))
 
     return open_mark
@@ -217,27 +216,31 @@ def meant_by(mark: Sequence[Any], scope: Scope) -> Filters:
             or scope.integrations,
             "state": states,
             "waiting": [word for word in mark if word in LONGER_THAN.values()],
-            "as_of": [f"{at.isoformat(timespec='seconds')}Z"] if at else [],
+            "as_of": [_moment(at)] if at else [],
         }
     )
 
 
-def open_changes(mark: Sequence[Any], scope: Scope) -> NoReturn:
-    """The accounts that came into a failed state on a day, or left it, on the page of changes."""
-    params: dict[str, list[str]] = {}
-    between, listed = changes_meant_by(mark, scope)
-    for name, value in [*between.params(), *listed.params()]:
-        params.setdefault(name, []).append(value)
-    st.switch_page("changes.py", query_params=params)
+def changes_meant_by(mark: Sequence[Any], scope: Scope) -> dict[str, list[str]]:
+    """The address of who came into a failed state on the mark's day, or left it, on Changes.
 
-
-def changes_meant_by(mark: Sequence[Any], scope: Scope) -> tuple[Between, Listed]:
-    """From the end of the day before to the end of the mark's day: who moved."""
+    That compares the end of the day with the end of the day before.
+    """
     day = _day_of(mark) or scope.last
     until = min(filter(None, (end_of(day, scope.zone), scope.at)))
-    states = tuple(name for name in FAILED if STATE_BY_NAME[name].operation in mark)
-    moved = Listed("moved", now=states) if NEW in mark else Listed("moved", was=states)
-    return Between(end_of(day - DAY, scope.zone), until, scope.integrations), moved
+    return {
+        "from": [_moment(end_of(day - DAY, scope.zone))],
+        "to": [_moment(until)],
+        "integration": list(scope.integrations),
+        "list": ["moved"],
+        "now" if NEW in mark else "was": [
+            name for name in FAILED if STATE_BY_NAME[name].operation in mark
+        ],
+    }
+
+
+def _moment(moment: datetime) -> str:
+    return f"{moment.isoformat(timespec='seconds')}Z"
 
 
 def _day_of(mark: Sequence[Any]) -> date | None:
