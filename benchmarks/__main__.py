@@ -14,7 +14,8 @@ from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.browsing import a_home, asked, felt
+from benchmarks.browsing import a_home, asked, felt, served
+from benchmarks.crowd import crowd
 from benchmarks.loading import loads, sizes
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
@@ -43,7 +44,9 @@ def main() -> None:
         small = loads(Path(folder), 300, given.rounds * 3)
         kept = sizes(Path(folder), given.daily, given.days)
         home = a_home(Path(folder), given.accounts, given.versions)
-        answers, waits = asked(home, given.rounds), felt(home)
+        answers = asked(home, given.rounds)
+        with served(home) as url:
+            waits, crowds = felt(url), [crowd(url, people) for people in (1, 10, 50)]
     text = TEMPLATE.format(
         machine=machine(),
         loads="\n".join(large + small),
@@ -53,6 +56,7 @@ def main() -> None:
         versions=given.accounts * given.versions,
         answers="\n".join(answers),
         waits="\n".join(waits),
+        crowds="\n".join(crowds),
     )
     RESULTS.write_text(text, encoding="utf-8")
     print(text)
@@ -98,6 +102,13 @@ other rows:
 | act | median | 95th percentile | rows changed |
 | --- | --- | --- | --- |
 {waits}
+
+What several people wait who ask for other accounts every 5 seconds on average, each in a session of
+its own, without a browser; the two cores are shared with them.
+
+| people | median | 95th percentile | lists |
+| --- | --- | --- | --- |
+{crowds}
 """
 
 if __name__ == "__main__":

@@ -123,9 +123,9 @@ def _seconds(act: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def felt(home: Path) -> list[str]:
+def felt(url: str) -> list[str]:
     """Table rows: from an act in a real browser to the frame that shows other rows."""
-    with served(home) as url, sync_playwright() as playwright:
+    with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
         )
