@@ -20,7 +20,7 @@ from starlette.routing import Route
 from data.current import state
 from data.home import here
 from data.keeping import kept
-from widgets.changes import send_changes
+from widgets.changed import send_changes
 from widgets.downloads import send_users
 from widgets.review import send_evidence
 from widgets.snapshots import send_rejected

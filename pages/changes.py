@@ -5,15 +5,12 @@ from pathlib import Path
 
 import streamlit as st
 
-from queries.changes import (
-    Listed,
-    asked_between,
-    compared_snapshots,
-    summary_of,
-    usual_moments,
-)
+from queries.between import asked_between, compared_snapshots, usual_moments
+from queries.changes import summary_of
+from queries.comparison import Listed
 from queries.users import integration_names
-from widgets import changes, empty
+from widgets import changed, changes, empty
+from widgets.changes_in_words import in_words
 from widgets.filters import address, choose_integrations, tell_ignored
 from widgets.store import reading
 
@@ -45,7 +42,7 @@ tell_ignored(changes.ignored(between, listed))
 if not changes.is_comparable(compared):
     st.stop()
 
-st.code(changes.in_words(between, summary, compared), language=None, wrap_lines=True)
+st.code(in_words(between, summary, compared), language=None, wrap_lines=True)
 if summary.is_nothing:
     changes.sources(compared)
     st.stop()
@@ -61,7 +58,7 @@ if listed:
         on_click=changes.ask,
         args=(between,),
     )
-    changes.accounts(between, listed, several_integrations=len(chosen or integrations) > 1)
+    changed.accounts(between, listed, several_integrations=len(chosen or integrations) > 1)
 else:
     changes.moves(between, summary)
     with st.grid(2, min_column_width=400, gap="small"):

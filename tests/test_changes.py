@@ -20,22 +20,16 @@ from sqlalchemy import Connection
 
 from data.states import FAILED
 from data.store import open_store
-from queries.changes import (
-    KINDS,
-    PAGE_SIZE,
-    VALUES,
+from queries.between import (
     Between,
-    Listed,
     Usual,
     asked_between,
-    changes_csv,
     compared_snapshots,
-    count_changes,
-    file_name,
-    page_of_changes,
-    summary_of,
     usual_moments,
 )
+from queries.changed import PAGE_SIZE, changes_csv, count_changes, file_name, page_of_changes
+from queries.changes import summary_of
+from queries.comparison import KINDS, VALUES, Listed
 
 DAY = timedelta(days=1)
 FIRST = TODAY - 5 * DAY

@@ -14,8 +14,8 @@ from streamlit.testing.v1 import AppTest
 
 from data.home import Home
 from data.store import open_store
-from queries.changes import KINDS
-from widgets.changes import COLUMNS
+from queries.comparison import KINDS
+from widgets.changed import COLUMNS
 
 PAGE = Path(__file__).parent.parent / "pages" / "changes.py"
 DAY = timedelta(days=1)

@@ -1,55 +1,24 @@
-"""The parts of the Changes page: two moments, what changed in words and counts, and which ones."""
+"""The parts of the Changes page: two moments, and what changed in counts, flows and tables."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, time, timedelta
-from html import escape
-from typing import Any, NamedTuple
-from urllib.parse import quote, urlencode
 
 import pandas as pd
 import streamlit as st
-from sqlalchemy import Row
-from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
 from data.loading import moment_of
 from data.states import FAILED, STATE_BY_NAME
-from queries.account import known_of
-from queries.changes import (
-    KINDS,
-    PAGE_SIZE,
-    VALUES,
-    Between,
-    Listed,
-    Summary,
-    Usual,
-    asked_between,
-    changes_csv,
-    count_changes,
-    file_name,
-    moment_text,
-    page_of_changes,
-    usual_moments,
-)
-from queries.filters import Filters
-from widgets import account
-from widgets import users_table as ut
+from queries.between import Between, Usual, moment_text
+from queries.changes import Summary
+from queries.comparison import KINDS, VALUES, Listed
+from widgets.changes_in_words import moment_in_words, number_of
 from widgets.figures import PLOTLY_CONFIG, state_moves_figure
-from widgets.filters import address, go, page_of
-from widgets.store import reading
+from widgets.filters import address, go
 
 LOOKED = "rollcall_looked"
 """The cookie with the moment up to which a reader has looked; it stays in that browser."""
-
-MOST_ROLES = 3
-"""Roles that the words name; of more they say how many."""
-
-MOST_NAMED = 5
-"""Integrations that the words name."""
 
 ROLES_SHOWN = 100
 """Roles in the table of them, those that changed most."""
@@ -181,8 +150,8 @@ def explain(between: Between, usual: Usual, compared: pd.DataFrame) -> None:
         st.text("There is one snapshot only so far; changes show from the second one on.")
     elif not is_comparable(compared):
         st.text(
-            f"Nothing was loaded yet for {_moment_words(between.since)} UTC, so nothing can be "
-            f"compared: the first snapshot is of {_moment_words(usual.first)} UTC."
+            f"Nothing was loaded yet for {moment_in_words(between.since)} UTC, so nothing can be "
+            f"compared: the first snapshot is of {moment_in_words(usual.first)} UTC."
         )
         first = replace(between, since=usual.first, until=max(between.until, usual.first))
         st.button("From the first snapshot", key="from_first", on_click=ask, args=(first,))
@@ -193,98 +162,6 @@ def explain(between: Between, usual: Usual, compared: pd.DataFrame) -> None:
 def is_comparable(compared: pd.DataFrame) -> bool:
     """Whether any integration had a snapshot at both moments."""
     return bool(compared["taken_then"].notna().any())
-
-
-# ---- in words ------------------------------------------------------------------------------------
-
-
-def in_words(between: Between, summary: Summary, compared: pd.DataFrame) -> str:
-    """What changed, as plain sentences for a ticket or a chat."""
-    told = [_who(between, compared) + f": {_changes_in_words(summary)}."]
-    known = compared[compared["taken_then"].notna()]
-    if len(known):
-        then, now = int(known["accounts_then"].sum()), int(known["accounts_now"].sum())
-        told.append(f"{_number(then, 'account')} then, {now:,} now.")
-    new = compared[compared["taken_then"].isna()]
-    if len(new):
-        names = _listed([f"{r.integration} ({_number(r.accounts_now)})" for r in new.itertuples()])
-        told.append(f"New to Rollcall, and not counted as joined: {names}.")
-    still = known[known["taken_then"] == known["taken_now"]]
-    if len(still) and between.since != between.until:
-        told.append(f"No snapshot in between: {_listed(list(still['integration']))}.")
-    return "\n".join(told)
-
-
-def _who(between: Between, compared: pd.DataFrame) -> str:
-    names = list(between.integration or compared["integration"])
-    who = _listed(names, 3) if between.integration or len(names) == 1 else "All integrations"
-    return f"{who}, {_moment_words(between.since)} → {_moment_words(between.until)} UTC"
-
-
-def _moment_words(moment: datetime) -> str:
-    return f"{moment:%-d %b %Y %H:%M}"
-
-
-def _changes_in_words(summary: Summary) -> str:
-    counts, turned = summary.counts, summary.turned
-    failed = f" ({summary.newly_failed:,} newly failed)" if summary.newly_failed else ""
-    values = ", ".join(f"{VALUES[name].label} {n:,}" for name, n in summary.values.items() if n)
-    told = [
-        (counts["joined"], "joined"),
-        (counts["back"], "came back"),
-        (counts["gone"], "gone"),
-        (counts["moved"], f"changed state{failed}"),
-        *_roles_in_words(summary),
-        (turned["matched"], "now matched with a user"),
-        (turned["unmatched"], "now unmatched"),
-        (turned["active"], "now active"),
-        (turned["inactive"], "now not active"),
-        (turned["unknown"], "now of unknown activity"),
-        (counts["other"], f"otherwise changed ({values})"),
-    ]
-    said = [(count, words) for count, words in told if count]
-    if not said:
-        return "nothing changed"
-    first, *others = said
-    return ", ".join([f"{_number(first[0])} {first[1]}", *(f"{n:,} {w}" for n, w in others)])
-
-
-def _roles_in_words(summary: Summary) -> Iterator[tuple[int, str]]:
-    """Role by role where they are few; the accounts and the foremost roles where they are many."""
-    each = summary.roles
-    if len(each) > MOST_ROLES:
-        gained, lost, first = (
-            summary.counts["gained"],
-            summary.counts["lost"],
-            each.head(MOST_ROLES),
-        )
-        named = [
-            role + "".join(f" {n:+,}" for n in (up, -down) if n) for role, up, down in _rows(first)
-        ]
-        roles = f"{', '.join(named)} and {len(each) - MOST_ROLES:,} more"
-        yield _gained_and_lost(gained, lost, f"roles ({roles})")
-    else:
-        for role, gained, lost in _rows(each):
-            yield _gained_and_lost(gained, lost, f"the role {role}")
-
-
-def _rows(roles: pd.DataFrame) -> Iterator[tuple[str, int, int]]:
-    return zip(roles["role"], roles["gained"].map(int), roles["lost"].map(int), strict=True)
-
-
-def _gained_and_lost(gained: int, lost: int, what: str) -> tuple[int, str]:
-    if gained and lost:
-        return gained, f"gained and {lost:,} lost {what}"
-    return (gained, f"gained {what}") if gained else (lost, f"lost {what}")
-
-
-def _number(count: Any, noun: str = "account") -> str:
-    return f"{int(count):,} {noun}{'' if count == 1 else 's'}"
-
-
-def _listed(names: Sequence[str], most: int = MOST_NAMED) -> str:
-    more = f" and {len(names) - most:,} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
 
 
 # ---- the overview --------------------------------------------------------------------------------
@@ -315,7 +192,7 @@ def tiles(between: Between, summary: Summary, shown: Listed | None) -> None:
 def moves(between: Between, summary: Summary) -> None:
     """The state moves as flows, and as a table whose cells open their accounts."""
     found = summary.moves
-    total = _number(summary.counts["moved"])
+    total = number_of(summary.counts["moved"])
     with st.container(border=True, key="card_moves"):
         failed = f", {summary.newly_failed:,} newly failed" if summary.newly_failed else ""
         st.subheader(f"{total} changed state{failed}", anchor=False)
@@ -440,231 +317,3 @@ def sources(compared: pd.DataFrame) -> None:
                 "accounts_now": st.column_config.NumberColumn("Accounts now", format="localized"),
             },
         )
-
-
-# ---- a list --------------------------------------------------------------------------------------
-
-
-class Shown(NamedTuple):
-    """One column that a list has besides who it is."""
-
-    label: str
-    cell: Callable[[Any], ut.Cell]
-
-
-def _state(side: str) -> Callable[[Any], ut.Cell]:
-    def cell(row: Any) -> ut.Cell:
-        name = getattr(row, f"{side}_provisioning_state")
-        if name is None:
-            return ut.quiet("Not listed")
-        return ut.mark(name, *(account.MARKS.get(name) or account.MARKS[STATE_BY_NAME[name].phase]))
-
-    return cell
-
-
-def _activity(side: str) -> Callable[[Any], ut.Cell]:
-    marks = {True: ut.mark("Yes", "good", "check"), False: ut.mark("No", "quiet", "dash")}
-    return lambda row: marks.get(getattr(row, f"{side}_active_in_app"), ut.quiet("Unknown"))
-
-
-def _person(side: str) -> Callable[[Any], ut.Cell]:
-    def cell(row: Any) -> ut.Cell:
-        name, email = getattr(row, f"{side}_user_name"), getattr(row, f"{side}_user_email")
-        if not name and not email:
-            return ut.quiet("Unmatched")
-        return ut.person(name or email, email if name and email else "")
-
-    return cell
-
-
-def _roles_of(side: str, shown: int = 2) -> Callable[[Any], ut.Cell]:
-    return lambda row: ut.tags(getattr(row, f"{side}_roles") or [], shown=shown)
-
-
-def _roles_only(side: str, other: str) -> Callable[[Any], ut.Cell]:
-    def cell(row: Any) -> ut.Cell:
-        without = set(getattr(row, f"{other}_roles"))
-        return ut.tags([r for r in getattr(row, f"{side}_roles") if r not in without], shown=6)
-
-    return cell
-
-
-def _values_of(row: Any) -> ut.Cell:
-    names = [name for name in VALUES if getattr(row, f"value_{name}")]
-    return ut.tags([VALUES[name].label for name in names], shown=6)
-
-
-STATES = [Shown("State then", _state("was")), Shown("State now", _state("is"))]
-ROLES = [Shown("Gained", _roles_only("is", "was")), Shown("Lost", _roles_only("was", "is"))]
-COLUMNS: dict[str, list[Shown]] = {
-    "joined": [Shown("State now", _state("is")), Shown("App access", _roles_of("is"))],
-    "back": [Shown("State now", _state("is")), Shown("App access", _roles_of("is"))],
-    "gone": [Shown("State then", _state("was")), Shown("App access then", _roles_of("was"))],
-    "moved": [*STATES, Shown("Reason now", lambda row: ut.text(row.is_state_reason))],
-    "gained": ROLES,
-    "lost": ROLES,
-    "match": [Shown("User then", _person("was")), Shown("User now", _person("is"))],
-    "activity": [Shown("Active then", _activity("was")), Shown("Active now", _activity("is"))],
-    "other": [Shown("Changed", _values_of)],
-}
-"""Kind → what its list shows besides who an account is."""
-
-
-def list_in_words(listed: Listed) -> str:
-    """`Changed state, from Onboarded, to Update failed`."""
-    parts = [KINDS[listed.kind].label]
-    parts += [f"from {' or '.join(listed.was)}"] if listed.was else []
-    parts += [f"to {' or '.join(listed.now)}"] if listed.now else []
-    parts += [f"role {listed.role}"] if listed.role else []
-    parts += [VALUES[listed.value].label] if listed.value else []
-    return ", ".join(parts)
-
-
-@st.fragment
-def accounts(between: Between, listed: Listed, *, several_integrations: bool) -> None:
-    """The accounts of a list, a page at a time; each opens what differs and its history."""
-    with reading() as con:
-        found = count_changes(con, between, listed)
-        pages = max(1, -(-found // PAGE_SIZE))
-        page = min(page_of(st.query_params.get("page", "")), pages)
-        rows = page_of_changes(con, between, listed, page)
-
-    def panels(ids: Sequence[str]) -> Mapping[str, list[ut.Block]]:
-        return _panels(between, [row for row in rows if str(row.account_key) in ids])
-
-    with st.container(horizontal=True, horizontal_alignment="distribute", key="list_head"):
-        st.text(f"{_number(found)} · {list_in_words(listed)}", width="content")
-        st.html(_download(between, listed), width="content")
-    st.caption(KINDS[listed.kind].words)
-    ut.users_table(
-        [_row(row, listed) for row in rows],
-        columns=_columns(listed, several_integrations),
-        sort="",
-        descending=False,
-        details=panels,
-        on_sort=lambda _: None,
-        caption=KINDS[listed.kind].label,
-        empty="No accounts changed in this way.",
-        key="changed",
-    )
-    if pages > 1:
-        st.session_state["page"] = page
-        st.pagination(pages, key="page", on_change=lambda: go(page=str(st.session_state["page"])))
-
-
-def _columns(listed: Listed, several_integrations: bool) -> list[ut.Column]:
-    who = [
-        ut.column("user", "User", sortable=False, width=1.6),
-        ut.column("username", "Username in app", sortable=False, width=1.4),
-    ]
-    where = [ut.column("integration", "Integration", sortable=False)] * several_integrations
-    own = [
-        ut.column(f"c{n}", shown.label, sortable=False, width=1.5)
-        for n, shown in enumerate(COLUMNS[listed.kind])
-    ]
-    return [*who, *where, *own]
-
-
-def _row(row: Row[Any], listed: Listed) -> ut.Row:
-    username = row.is_username_in_app or row.was_username_in_app
-    own = {f"c{n}": shown.cell(row) for n, shown in enumerate(COLUMNS[listed.kind])}
-    return ut.row(
-        str(row.account_key),
-        username,
-        user=_person("is" if row.is_there else "was")(row),
-        username=ut.text(username),
-        integration=ut.text(row.integration),
-        **own,
-    )
-
-
-def _panels(between: Between, rows: Sequence[Row[Any]]) -> dict[str, list[ut.Block]]:
-    """What differs, and then all that is known of the account where it is listed."""
-    found: dict[str, list[ut.Block]] = {}
-    for moment, is_there in ((between.until, True), (between.since, False)):
-        keys = [row.account_key for row in rows if row.is_there is is_there]
-        with reading() as con:
-            known = known_of(con, Filters(as_of=moment), keys) if keys else {}
-        for key, one in known.items():
-            # without other accounts: what leads to them is an address of Users
-            found[str(key)] = account.panel(one._replace(others=[]), as_of=moment)
-    differences = {str(row.account_key): _differences(row) for row in rows}
-    return {key: [differences[key], *blocks] for key, blocks in found.items()}
-
-
-def _differences(row: Row[Any]) -> ut.Block:
-    pairs = {
-        "User": _person,
-        "Provisioning state": _state,
-        "App access": lambda side: _roles_of(side, shown=30),
-        "Active in app": _activity,
-        "Username in app": _text("username_in_app"),
-        "Upstream user ID": _text("upstream_user_id"),
-        "Reason": _text("state_reason"),
-        "Failure code": _text("failure_code"),
-        "Last updated": _time("last_updated"),
-    }
-    absent = ut.quiet("Not listed")
-    sides = {
-        label: [
-            cell(side)(row) if there else absent
-            for side, there in (("was", row.was_there), ("is", row.is_there))
-        ]
-        for label, cell in pairs.items()
-    }
-    rows = [[label, *cells] for label, cells in sides.items() if cells[0] != cells[1]]
-    return ut.table("What differs", ["", "Then", "Now"], rows)
-
-
-def _text(name: str) -> Callable[[str], Callable[[Any], ut.Cell]]:
-    return lambda side: lambda row: ut.text(getattr(row, f"{side}_{name}"))
-
-
-def _time(name: str) -> Callable[[str], Callable[[Any], ut.Cell]]:
-    return lambda side: lambda row: ut.time(getattr(row, f"{side}_{name}"))
-
-
-# ---- the download --------------------------------------------------------------------------------
-
-
-def _download(between: Between, listed: Listed) -> str:
-    href = escape(f"export/changes.csv?{urlencode([*between.params(), *listed.params()])}")
-    return (
-        '<nav class="downloads" aria-label="Download this list">'
-        f'<a href="{href}" download title="All pages, safe in a spreadsheet">CSV</a></nav>'
-    )
-
-
-async def send_changes(request: Request) -> Response:
-    """`/export/changes.csv?from=&to=&integration=&list=&…`: the whole list, safe to open."""
-    params = {name: request.query_params.getlist(name) for name in request.query_params}
-    listed = Listed.from_params(params)
-    if not listed:
-        return PlainTextResponse(f"No such list: {', '.join(KINDS)}.", status_code=404)
-    usual = await run_in_threadpool(_usual, params.get("integration", []))
-    if not usual:
-        return PlainTextResponse("There is no snapshot of these integrations.", status_code=404)
-    between = asked_between(params, usual)
-    name = file_name(between, listed)
-    plain = name.encode("ascii", "ignore").decode()
-    return StreamingResponse(
-        iterate_in_threadpool(_sent(between, listed)),
-        media_type="text/csv; charset=utf-8",
-        headers={
-            "Content-Disposition": (
-                f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name)}"
-            ),
-            "Content-Encoding": "identity",  # or the server packs it, at a tenth of the speed
-            "Cache-Control": "no-store",
-        },
-    )
-
-
-def _usual(integrations: Sequence[str]) -> Usual | None:
-    with reading() as con:
-        return usual_moments(con, integrations)
-
-
-def _sent(between: Between, listed: Listed) -> Iterator[bytes]:
-    with reading() as con:
-        yield from changes_csv(con, between, listed)
