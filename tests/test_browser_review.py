@@ -1,0 +1,122 @@
+"""The Review page in a real Chromium: read, opened, accepted, taken along as evidence."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from browsing import PATIENCE, ColorScheme, Reader, Served, Visit, served
+from dropped_files import Delivered, deliver
+from playwright.sync_api import expect
+from test_accessibility import violations
+
+from rollcall import main
+
+pytestmark = pytest.mark.browser
+
+RULE = "Deleted but active"
+HOSTILE_NAME = "**bold** <img src=x onerror=alert(1)>"
+ACCOUNTS = [
+    Delivered("Ada Lovelace <ada@x.io>", "ada", state="Deleted"),
+    Delivered(HOSTILE_NAME, "bob", roles="<b>x</b>", state="Deleted", upstream_id="00u2"),
+    Delivered("", "bot", roles="Org admin", upstream_id="00u3"),
+]
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with served(tmp_path_factory.mktemp("home")) as app:
+        deliver(app.home, ACCOUNTS)
+        yield app
+
+
+def review(app: Served, visit: Visit, query: str = "", **how: object) -> Reader:
+    reader = visit(f"{app.url}/review{query}", **how)
+    heading = reader.page.get_by_role("heading", name="Review", exact=True)
+    expect(heading).to_be_visible(timeout=PATIENCE)
+    return reader
+
+
+def says(reader: Reader, words: str | re.Pattern[str]) -> None:
+    expect(reader.page.get_by_text(words).first).to_be_visible(timeout=PATIENCE)
+
+
+def lists_both(reader: Reader) -> None:
+    """Found since the same moment, they come in any order."""
+    expect(reader.page.get_by_role("button", name=re.compile("^Details of "))).to_have_count(2)
+    for name in ("ada", "bob"):
+        expect(reader.toggle(name)).to_be_visible(timeout=PATIENCE)
+
+
+def press(reader: Reader, label: str) -> None:
+    reader.page.locator("[data-test-script-state=notRunning]").wait_for()
+    reader.page.get_by_role("button", name=label, exact=True).click()
+
+
+def test_a_rule_opens_by_keyboard_and_back_returns(app: Served, visit: Visit) -> None:
+    reader = review(app, visit)
+    says(reader, re.compile(r"^\d+ findings by \d+ of 12 rules"))
+    reader.page.get_by_role("button", name=RULE, exact=True).press("Enter")
+    lists_both(reader)
+    assert reader.asked() == {"rule": ["deleted_but_active"]}
+    expect(reader.row("bob")).to_contain_text(HOSTILE_NAME)
+    reader.page.go_back()
+    says(reader, re.compile(r"^\d+ findings by \d+ of 12 rules"))
+
+
+def test_a_rule_that_filters_can_say_opens_in_users(app: Served, visit: Visit) -> None:
+    reader = review(app, visit, "?rule=deleted_but_active&integration=figma")
+    press(reader, "Open in Users")
+    lists_both(reader)
+    assert reader.asked() == {
+        "state": ["Deleted"],
+        "active": ["yes"],
+        "integration": ["figma"],
+    }
+
+
+def test_the_evidence_pack_is_one_click_and_the_archive_proves_it(
+    app: Served, visit: Visit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = review(app, visit)
+    with reader.page.expect_download() as download:
+        reader.page.get_by_role("link", name="Evidence pack").click()
+    pack = tmp_path / download.value.suggested_filename
+    download.value.save_as(pack)
+    monkeypatch.setenv("ROLLCALL_HOME", str(app.home.root))
+    assert main(["verify", str(pack)]) == 0
+
+
+def test_a_finding_is_accepted_with_a_reason_and_a_name(app: Served, visit: Visit) -> None:
+    reader = review(app, visit, "?rule=unmatched_and_privileged")
+    reader.lists(["bot"])
+    reader.page.get_by_text("Accept findings", exact=True).click()
+    accounts = reader.page.get_by_role("combobox", name=re.compile("Accounts on this page"))
+    accounts.focus()
+    for key in ("ArrowDown", "Enter", "Escape"):
+        accounts.press(key)
+    says(reader, "bot · figma · bot")
+    reader.page.get_by_label("Reason").fill("The build needs it")
+    reader.page.get_by_label("Your name").fill("Grace")
+    reader.page.get_by_label("Your name").press("Tab")
+    press(reader, "Accept")
+    says(reader, "Nothing to review: this rule finds no account that counts.")
+    press(reader, "1 accepted")
+    expect(reader.row("bot")).to_contain_text("The build needs it")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [420, 1440])
+def test_the_page_has_nothing_that_some_cannot_use(
+    app: Served, visit: Visit, width: int, scheme: ColorScheme
+) -> None:
+    reader = review(app, visit, width=width, scheme=scheme)
+    says(reader, re.compile(r"^\d+ findings by \d+ of 12 rules"))
+    assert violations(reader.page) == []
+    reader = review(app, visit, "?rule=deleted_but_active", width=width, scheme=scheme)
+    lists_both(reader)
+    reader.page.get_by_text("Accept findings", exact=True).click()
+    says(reader, "Accounts on this page")
+    assert violations(reader.page) == []

@@ -1,0 +1,227 @@
+"""The Review page: what it says of findings, how one is accepted, and what it says of none."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from builders import Account, a_snapshot_file, an_account, an_unmatched_account
+from dropped_files import HOSTILE
+from sqlalchemy import Engine
+from streamlit.testing.v1 import AppTest
+
+from data.current import prepare_sample
+from data.findings import Limits, limits_of
+from data.home import Home
+from data.loading import SnapshotFile, load
+from data.store import open_store
+from queries.review import PAGE_SIZE, RULES
+
+PAGE = Path(__file__).parent.parent / "pages" / "review.py"
+MONDAY = datetime(2026, 1, 5, 6)
+
+
+@pytest.fixture
+def store(home: Home) -> Iterator[Engine]:
+    engine = open_store(home.database_url)
+    yield engine
+    engine.dispose()
+
+
+def take(store: Engine, home: Home, *accounts: Account, days: int = 0, of: str = "figma") -> None:
+    at = MONDAY + timedelta(days=days)
+    path = a_snapshot_file(home.root / "delivered", accounts, integration=of, at=at)
+    load(store, SnapshotFile(path, of, at), confirmed=True)
+
+
+@pytest.fixture
+def deleted(store: Engine, home: Home) -> None:
+    """Two integrations with an account each that is Deleted and active since Tuesday."""
+    for of, name in (("figma", "ada"), ("slack", "bob")):
+        take(store, home, an_account(name), of=of)
+        take(store, home, an_account(name, state="Deleted"), of=of, days=1)
+
+
+def page(**params: Any) -> AppTest:
+    run = AppTest.from_file(PAGE, default_timeout=60)
+    for name, value in params.items():
+        run.query_params[name] = value
+    return ran(run.run())
+
+
+def ran(run: AppTest) -> AppTest:
+    assert not run.exception, [fault.message for fault in run.exception]
+    return run
+
+
+def press(run: AppTest, key: str) -> AppTest:
+    return ran(run.button(key=key).click().run())
+
+
+def said(run: AppTest) -> list[str]:
+    return [str(each.value) for each in (*run.text, *run.markdown, *run.warning)]
+
+
+def table(run: AppTest) -> dict[str, Any]:
+    return json.loads(run.get("bidi_component")[0].proto.json)
+
+
+def listed(run: AppTest) -> list[str]:
+    return sorted(row["label"] for row in table(run)["rows"])
+
+
+def test_every_rule_is_told_in_words_with_its_severity_and_count(deleted: None) -> None:
+    run = page()
+    words = said(run)
+    assert [b.label for b in run.button if str(b.key).startswith("open_")] == [
+        rule.title for rule in RULES
+    ]
+    for rule in RULES:
+        assert rule.in_words(Limits()) in words
+    assert "2 findings by 1 of 12 rules." in words
+    assert "**2**" in words
+
+
+def test_nothing_found_is_said_in_words(store: Engine, home: Home) -> None:
+    take(store, home, an_account())
+    words = said(page())
+    assert "Nothing to review: none of the rules finds an account that counts." in words
+    nothing = "Nothing to review: this rule finds no account that counts."
+    assert nothing in said(page(rule="deleted_but_active"))
+
+
+def test_an_empty_store_says_what_to_do(home: Home) -> None:
+    assert page().subheader[0].value == "No snapshots yet"
+
+
+def test_the_address_chooses_integration_severity_rule_and_moment(deleted: None) -> None:
+    assert "1 finding by 1 of 12 rules." in said(page(integration="slack"))
+    assert "2 findings by 1 of 5 rules." in said(page(severity="high"))
+    assert listed(page(rule="deleted_but_active", integration="figma")) == ["ada"]
+    monday = said(page(as_of="2026-01-05T12:00:00Z"))
+    assert "Nothing to review: none of the rules finds an account that counts." in monday
+
+
+@pytest.mark.parametrize("value", ["", "nonsense", "'; DROP TABLE account --", "\0", "9" * 400])
+def test_an_address_that_makes_no_sense_asks_nothing(deleted: None, value: str) -> None:
+    run = page(**dict.fromkeys(("rule", "severity", "as_of", "page", "accepted"), value))
+    assert "2 findings by 1 of 12 rules." in said(run)
+
+
+def test_a_rule_opens_its_accounts_with_since_when(deleted: None) -> None:
+    run = press(page(), "open_deleted_but_active")
+    assert run.query_params["rule"] == "deleted_but_active"
+    assert listed(run) == ["ada", "bob"]
+    since = [row["cells"]["since"]["text"] for row in table(run)["rows"]]
+    assert since == ["2026-01-06 06:00"] * 2
+
+
+def test_accounts_come_a_page_at_a_time(store: Engine, home: Home) -> None:
+    many = [an_account(f"a{n:03}", state="Deleted", upstream_id=None) for n in range(PAGE_SIZE + 1)]
+    take(store, home, *many)
+    assert len(listed(page(rule="deleted_but_active"))) == PAGE_SIZE
+    assert len(listed(page(rule="deleted_but_active", page="2"))) == 1
+    assert len(listed(page(rule="deleted_but_active", page="99"))) == 1
+
+
+def choose_first(run: AppTest, key: str) -> None:
+    of = run.multiselect(key=key)
+    of.select(of.options[0])
+
+
+def fill(run: AppTest, *, reason: str = "Known", by: str = "Grace") -> AppTest:
+    run.text_area(key="accept_reason").set_value(reason)
+    run.text_input(key="said_by").set_value(by)
+    return run
+
+
+def test_a_finding_is_accepted_seen_and_withdrawn(deleted: None) -> None:
+    run = page(rule="deleted_but_active")
+    choose_first(run, "accept_accounts")
+    run = press(fill(run), "accept_now")
+    assert listed(run) == ["bob"]
+    run = press(run, "accepted")
+    assert listed(run) == ["ada"]
+    cells = table(run)["rows"][0]["cells"]
+    assert [cells[name]["text"] for name in ("reason", "by")] == ["Known", "Grace"]
+    choose_first(run, "withdraw_accounts")
+    run.text_input(key="said_by").set_value("Ada")
+    run = press(run, "withdraw_now")
+    assert "Nobody has accepted a finding of this rule." in said(run)
+    assert listed(press(run, "accepted")) == ["ada", "bob"]
+
+
+def test_all_findings_of_a_rule_are_accepted_at_once(store: Engine, home: Home) -> None:
+    many = [an_account(f"a{n:03}", state="Deleted", upstream_id=None) for n in range(PAGE_SIZE + 9)]
+    take(store, home, *many)
+    run = page(rule="deleted_but_active")
+    run.checkbox(key="accept_all").check()
+    run = press(fill(run), "accept_now")
+    assert "Nothing to review: this rule finds no account that counts." in said(run)
+    assert (
+        f"Nothing to review: none of the rules finds an account that counts. {PAGE_SIZE + 9} "
+        in (" ".join(said(page())))
+    )
+
+
+@pytest.mark.parametrize(
+    ("chooses", "told", "words"),
+    [
+        (False, {}, "Choose the accounts first."),
+        (True, {"reason": " "}, "The reason is missing\\."),
+        (True, {"by": " "}, "The name is missing\\."),
+    ],
+)
+def test_what_is_missing_is_asked_for(
+    deleted: None, chooses: bool, told: dict[str, str], words: str
+) -> None:
+    run = page(rule="deleted_but_active")
+    if chooses:
+        choose_first(run, "accept_accounts")
+    run = press(fill(run, **told), "accept_now")
+    assert words in said(run)
+    assert listed(run) == ["ada", "bob"]
+
+
+def test_the_past_cannot_be_accepted(deleted: None) -> None:
+    run = page(rule="deleted_but_active", as_of="2026-01-06T12:00:00Z")
+    assert listed(run) == ["ada", "bob"]
+    assert not any(b.key == "accept_now" for b in run.button)
+
+
+def test_limits_can_be_set(store: Engine, home: Home, deleted: None) -> None:
+    take(store, home, an_unmatched_account("bot", roles=["Big Boss"]), days=2)
+    run = page()
+    run.text_area(key="limit_privileged").set_value("*boss\n\n *root* ")
+    run.number_input(key="limit_inactive_days").set_value(12)
+    run = press(run, "limits_save")
+    with store.connect() as con:
+        assert limits_of(con) == Limits(privileged=("*boss", "*root*"), inactive_days=12)
+    assert listed(page(rule="unmatched_and_privileged")) == ["bot"]
+
+
+def test_text_from_the_data_is_never_markdown(store: Engine, home: Home) -> None:
+    for number, text in enumerate(HOSTILE):
+        take(store, home, an_account(f"a{text}", user=text, roles=[text], state="Deleted"),
+             days=number, of="figma")  # fmt: skip
+    run = page(rule="deleted_but_active")
+    for text in HOSTILE:
+        assert not any(text in str(each.value) for each in (*run.markdown, *run.caption))
+        assert not any(text in str(each.label) for each in (*run.button, *run.expander))
+
+
+def test_sample_data_has_findings_that_nobody_can_accept(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROLLCALL_NO_SAMPLE", "")
+    monkeypatch.setattr("data.current.SAMPLE_DAYS", 15)
+    prepare_sample(home)
+    run = page(rule="deleted_but_active")
+    assert listed(run)
+    assert "This is sample data: its findings cannot be accepted." in said(run)
+    assert not any(b.key == "accept_now" for b in run.button)
+    assert not run.get("html") or "evidence.zip" not in str([h.proto for h in run.get("html")])
