@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from builders import TODAY, YESTERDAY, Deliveries, an_account, an_unmatched_account
 from dropped_files import HOSTILE
@@ -16,6 +17,7 @@ from data.home import Home
 from data.store import open_store
 from queries.comparison import KINDS
 from widgets.changed import COLUMNS
+from widgets.figures import state_moves_figure
 
 PAGE = Path(__file__).parent.parent / "pages" / "changes.py"
 DAY = timedelta(days=1)
@@ -314,3 +316,20 @@ def test_hostile_names_are_shown_as_text(delivered: Deliveries) -> None:
         assert usernames(changes(list=kind))
     shown = [m.value for m in changes(list="gained", role=HOSTILE[1]).markdown]
     assert not any("<img" in text for text in shown)
+
+
+# ---- the flow picture ----------------------------------------------------------------------------
+
+
+def test_the_flows_are_the_moves_from_the_state_then_to_the_state_now() -> None:
+    moves = pd.DataFrame(
+        [("Onboarded", "Update failed", 3), ("Update failed", "Onboarded", 1)],
+        columns=["was", "now", "accounts"],
+    )
+    (flows,) = state_moves_figure(moves).data
+    names = flows.node.label
+    ends = zip(flows.link.source, flows.link.target, flows.link.value, strict=True)
+    assert [(names[was], names[now], n) for was, now, n in ends] == list(
+        moves.itertuples(index=False, name=None)
+    )
+    assert max(flows.link.source) < min(flows.link.target)  # then is left, now is right
