@@ -33,7 +33,6 @@ from widgets.period import (
     nothing_until,
     scope_of,
     scrub,
-    told_days,
 )
 from widgets.store import reading
 
@@ -64,18 +63,15 @@ with reading() as con:
     now = scope.at or datetime.now(UTC).replace(tzinfo=None)
     unloaded = unloaded_days(con, chosen, scope.first, now.date())
     states, failures = found.states, found.failures
-    not_counted, when, open_mark = (
-        unloaded_in_words(unloaded),
-        told_days(scope),
-        health.opens(scope),
-    )
-    tell_oldest_wait = health.tiles(found, scope, now)
+    compared = findings.compared(found, scope)
+    not_counted, open_mark = unloaded_in_words(unloaded), health.opens(scope)
+    tell_oldest_wait = health.tiles(found, compared, scope, now)
 
     with st.grid(2, min_column_width=400, gap="small"):
         chart(
             "failing",
             "Failing at the end of the day",
-            findings.of_failing(states, when),
+            findings.of_failing(compared),
             "Accounts in a failed state: whether failures are cleared as fast as they come.",
             lambda: marked(failing_figure(health.failing_by_operation(failures)), unloaded),
             health.failing_by_operation(failures),
@@ -114,7 +110,7 @@ with reading() as con:
         chart(
             "state_mix",
             "State mix over time",
-            findings.of_mix(states, when),
+            findings.of_mix(compared),
             "Settled accounts above; below them, those under way: a growing stack is a backlog.",
             lambda: marked(state_mix_figure(states), unloaded),
             states,

@@ -25,7 +25,7 @@ DIFFER: tuple[tuple[str, str], ...] = (
     ("\"[^\"]*\"|“[^”]*”|„[^“”]*[“”]|\u2018[^\u2019]*\u2019|«[^»]*»|`[^`]*`", GAP),
     (r"(^|[\s(:=,])'[^']*'", rf"\1{GAP}"),  # not the apostrophe of a word
     (rf"{DAY}([T ]{CLOCK})?|{CLOCK}", GAP),
-    (r"[\w-]*\d([\w-]|[.,:]\w)*", GAP),  # numbers, and words with a digit: ids
+    (r"(\w[\w.+/-]*)?\d([\w.:,+/-]*\w)?", GAP),  # numbers, and words with a digit: ids
     (rf"{GAP}([\s,;/]+{GAP})+", GAP),  # several of them: a list
 )  # fmt: skip
 """What is taken out of a reason, in this order, and what comes in its place."""

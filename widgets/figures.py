@@ -6,6 +6,7 @@ open here (text, grid, hover) for light or dark. A mark's `customdata` says what
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Any
@@ -332,14 +333,13 @@ def _short(name: str, most: int = 24) -> str:
     return escape(line if len(line) <= most else f"{line[:most]}…", quote=False)
 
 
-def in_words(seconds: float) -> str:
+def in_words(seconds: float, *, digits: int = 3) -> str:
     """A time span in its largest sensible unit: `36 h`, `2.5 days`."""
-    if seconds < 3600:
-        return f"{seconds / 60:.0f} min"
-    if seconds < 48 * 3600:
-        return f"{seconds / 3600:.3g} h"
+    units = ((60, "min", 60), (3600, "h", 48), (86_400, "days", math.inf))
+    size, unit, _ = next(each for each in units if seconds < each[0] * each[2])
+    amount = seconds / size
     return (
-        f"{seconds / 86_400:,.3g} days" if seconds < 8_640_000 else f"{seconds / 86_400:,.0f} days"
+        f"{amount:,.0f} {unit}" if amount >= 100 or unit == "min" else f"{amount:.{digits}g} {unit}"
     )
 
 

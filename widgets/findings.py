@@ -6,14 +6,42 @@ Each is a function of the frame that its chart is drawn from. No text from the d
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
+from typing import NamedTuple
 
 import pandas as pd
 
 from data.states import FAILED, OPERATIONS, WAITING
+from queries.days import Scope
 from queries.durations import Durations
+from queries.health import Trends
 from widgets.figures import in_words
 
 NOTHING = "No snapshots in this period"
+
+
+class Compared(NamedTuple):
+    """Accounts by state now, and what they are compared with. Frames as of `states_at`."""
+
+    now: pd.DataFrame
+    before: pd.DataFrame
+    when: str
+    """How long ago that was, in words; empty where there is nothing to compare with."""
+    since: date | None = None
+    """The first day, where nothing was loaded before the period."""
+
+
+def compared(found: Trends, scope: Scope) -> Compared:
+    """With the end of the period before, or else with the end of the first day."""
+    if not found.before.empty:
+        return Compared(
+            found.now, found.before, f"in {scope.days:,} day{'' if scope.days == 1 else 's'}"
+        )
+    days = found.states["day"]
+    first = days.min() if len(days) else None
+    if first is None or first == days.max():
+        return Compared(found.now, found.now, "", first)
+    return Compared(found.now, found.states[days == first], f"since {first:%-d %b}", first)
 
 
 def of_states(now: pd.DataFrame) -> str:
@@ -27,14 +55,14 @@ def of_states(now: pd.DataFrame) -> str:
     return f"{_share(onboarded, total)} of {_accounts(total)} {_are(total)} onboarded, {fails}"
 
 
-def of_mix(states: pd.DataFrame, when: str) -> str:
+def of_mix(compared: Compared) -> str:
     """Whether a backlog builds up."""
-    return _moved("Accounts under way", _daily(states, (*WAITING, *FAILED)), when)
+    return _moved("Accounts under way", (*WAITING, *FAILED), compared)
 
 
-def of_failing(states: pd.DataFrame, when: str) -> str:
+def of_failing(compared: Compared) -> str:
     """Whether it gets better."""
-    return _moved("Failures", _daily(states, FAILED), when)
+    return _moved("Failures", FAILED, compared)
 
 
 def of_trend(failures: pd.DataFrame) -> str:
@@ -122,21 +150,18 @@ def of_map(cells: pd.DataFrame) -> str:
     )
 
 
-def _daily(states: pd.DataFrame, names: tuple[str, ...]) -> pd.Series:
-    counted = states["accounts"].where(states["state"].isin(names), 0)
-    return counted.groupby(states["day"]).sum()
-
-
-def _moved(what: str, daily: pd.Series, when: str) -> str:
-    """From the first shown day to the last one."""
-    if daily.empty:
-        return NOTHING
-    first, last = int(daily.iloc[0]), int(daily.iloc[-1])
-    if len(daily) == 1:
-        return f"{what}: {last:,}, on the only day with a snapshot"
+def _moved(what: str, names: tuple[str, ...], compared: Compared) -> str:
+    """From what it is compared with to now, as on the tiles."""
+    first, last = (
+        int(states.loc[states["state"].isin(names), "accounts"].sum())
+        for states in (compared.before, compared.now)
+    )
+    if not compared.when:
+        return f"{what}: {last:,}, nothing to compare with yet"
     if first == last:
-        return f"{what} stayed at {last:,} {when}" if last else f"{what}: none at either end {when}"
-    return f"{what} {'fell' if last < first else 'rose'} from {first:,} to {last:,} {when}"
+        told = f"stayed at {last:,}" if last else "none, as before"
+        return f"{what} {told} {compared.when}" if last else f"{what}: {told}"
+    return f"{what} {'fell' if last < first else 'rose'} from {first:,} to {last:,} {compared.when}"
 
 
 def _share(part: int, of: int) -> str:

@@ -38,39 +38,33 @@ WORSE_WHEN_MORE = ("Unmatched", "Failed", "Waiting", "Oldest wait", "Newest snap
 # ---- tiles ---------------------------------------------------------------------------------------
 
 
-def tiles(found: Trends, scope: Scope, now: datetime) -> Callable[[pd.DataFrame], None]:
+def tiles(
+    found: Trends, compared: findings.Compared, scope: Scope, now: datetime
+) -> Callable[[pd.DataFrame], None]:
     """What counts now, each with its change over the period and its course.
 
     The oldest wait is told afterwards, by what this returns: history knows it, not the rollups.
     """
-    day, in_words_ = _compared(found, scope)
-    daily = {label: _daily(found.states, label) for label in COUNTS}
+    when = compared.when
     with st.grid(min_column_width=150, gap="small"):
         for label in COUNTS:
-            before = _count(found.before, label) if day is None else _first(daily[label].tolist())
-            _tile(label, _count(found.now, label), before, daily[label].tolist(), in_words_)
+            course = _daily(found.states, label).tolist()
+            before = _count(compared.before, label) if when else None
+            _tile(label, _count(found.now, label), before, course, when)
         waited = st.empty()
         newest = found.taken[-1] if found.taken else None
-        _age_tile("Newest snapshot", newest, found.taken, scope, now, in_words_)
+        _age_tile("Newest snapshot", newest, found.taken, scope, now, when)
 
     def tell_oldest(waits: pd.DataFrame) -> None:
         ends = _ends(found, scope)
         was = oldest_wait(waits, scope.before.at)
         course = [_hours(end, oldest_wait(waits, end)) for end in ends]
         since = oldest_wait(waits)
-        before = _hours(scope.before.at, was) if day is None else _first(course)
+        before = _hours(scope.before.at, was) if compared.since is None else _first(course)
         with waited.container():
-            _span_tile("Oldest wait", _hours(now, since), before, course, in_words_)
+            _span_tile("Oldest wait", _hours(now, since), before, course, when)
 
     return tell_oldest
-
-
-def _compared(found: Trends, scope: Scope) -> tuple[date | None, str]:
-    """With what numbers are compared: the end of the period before, or else the first day."""
-    if not found.before.empty:
-        return None, f"in {scope.days:,} {'day' if scope.days == 1 else 'days'}"
-    first = found.states["day"].min() if len(found.states) else scope.first
-    return first, f"since {first:%-d %b}"
 
 
 COUNTS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -142,9 +136,9 @@ def _span_tile(
     label: str, hours: float | None, before: float | None, course: list[Any], since: str
 ) -> None:
     value = "–" if hours is None else in_words(hours * 3600)
-    change = None if hours is None or before is None else hours - before
+    change = None if hours is None or before is None or not since else hours - before
     sign = "+" if change and change > 0 else "-"
-    told = None if change is None else f"{sign}{in_words(abs(change) * 3600)}"
+    told = None if change is None else f"{sign}{in_words(abs(change) * 3600, digits=2)}"
     shown = round(change * 60) if change is not None else None  # a minute is the least to tell
     st.metric(
         label,
@@ -294,8 +288,8 @@ def reasons(found: pd.DataFrame, failed: int, scope: Scope) -> None:
             return
         table = pd.DataFrame(
             {
-                "reason": found["words"].fillna(found["reason"]),
                 "accounts": found["accounts"],
+                "reason": found["words"].fillna(found["reason"]),
                 "trend": [_growth(now - then) for now, then in _pairs(found)],
                 "first_seen": [local(at, scope.zone) for at in found["first_seen"]],
                 "code": found["reason"].where(found["reason"] != found["words"]),
@@ -307,8 +301,10 @@ def reasons(found: pd.DataFrame, failed: int, scope: Scope) -> None:
             key="reasons",
             alt="Failure reasons with their accounts, whether they grow, and since when",
             column_config={
+                "accounts": st.column_config.NumberColumn(
+                    "Accounts", format="localized", width="small"
+                ),
                 "reason": st.column_config.TextColumn("Reason", width="large"),
-                "accounts": st.column_config.NumberColumn("Accounts", format="localized"),
                 "trend": st.column_config.TextColumn("In the period"),
                 "first_seen": st.column_config.DatetimeColumn("First seen", format="YYYY-MM-DD"),
                 "code": st.column_config.TextColumn("Code"),

@@ -205,10 +205,3 @@ def nothing_until(zone: str) -> None:
         if at
         else "No snapshots of these integrations yet."
     )
-
-
-def told_days(scope: Scope) -> str:
-    """How long a change took, in words."""
-    if scope.days == 1:
-        return f"on {scope.last:%-d %b %Y}"
-    return f"in {scope.days:,} days"
