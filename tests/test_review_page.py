@@ -118,6 +118,7 @@ def test_a_rule_opens_its_accounts_with_since_when(deleted: None) -> None:
     assert listed(run) == ["ada", "bob"]
     since = [row["cells"]["since"]["text"] for row in table(run)["rows"]]
     assert since == ["2026-01-06 06:00"] * 2
+    assert "**2** accounts, the earliest since 2026-01-06 06:00 UTC" in said(run)
 
 
 def test_accounts_come_a_page_at_a_time(store: Engine, home: Home) -> None:

@@ -250,7 +250,8 @@ def _accounts(view: View, rule: Rule) -> None:
         page = min(_page(), pages)
         rows = page_of_findings(con, view, rule, page, accepted=shows_agreed) if found else []
         several = len(view.integration or integration_names(con)) > 1
-    _head(view, rule, count, shows_agreed=shows_agreed)
+    earliest = rows[0].since if rows and page == 1 and not shows_agreed else None
+    _head(view, rule, count, earliest, shows_agreed=shows_agreed)
     if not found:
         st.text("Nobody has accepted a finding of this rule." if shows_agreed else NOTHING)
         return
@@ -271,10 +272,13 @@ def _accounts(view: View, rule: Rule) -> None:
 NOTHING = "Nothing to review: this rule finds no account that counts."
 
 
-def _head(view: View, rule: Rule, count: Count, *, shows_agreed: bool) -> None:
+def _head(
+    view: View, rule: Rule, count: Count, earliest: datetime | None, *, shows_agreed: bool
+) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="found"):
         noun = "account" if count.open == 1 else "accounts"
-        st.markdown(f"**{count.open:,}** {noun}, found longest first", width="content")
+        since = f", the earliest since {earliest:%Y-%m-%d %H:%M} UTC" if earliest else ""
+        st.markdown(f"**{count.open:,}** {noun}{since}", width="content")
         if count.accepted or shows_agreed:
             st.button(
                 "Back to those that count" if shows_agreed else f"{count.accepted:,} accepted",
