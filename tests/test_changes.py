@@ -144,6 +144,13 @@ CAME_AND_WENT = {"figma": {0: {"ada": Said()}, 1: {"bob": Said()}, 2: {"ada": Sa
 CHANGED_BACK = {
     "figma": {0: {"ada": Said()}, 1: {"ada": Said("Update failed")}, 2: {"ada": Said()}}
 }
+JOINED_AND_CHANGED = {
+    "figma": {
+        0: {"bob": Said()},
+        1: {"bob": Said(), "ada": Said()},
+        2: {"bob": Said(), "ada": Said("Update failed")},
+    }
+}
 NEW_TO_ROLLCALL = {"figma": {0: {"ada": Said()}}, "okta": {1: {"bob": Said()}}}
 
 
@@ -151,6 +158,7 @@ NEW_TO_ROLLCALL = {"figma": {0: {"ada": Said()}}, "okta": {1: {"bob": Said()}}}
 @given(histories=HISTORIES, since=st.integers(-1, 5), until=st.integers(-1, 5))
 @example(histories=CAME_AND_WENT, since=1, until=2)
 @example(histories=CHANGED_BACK, since=0, until=2)
+@example(histories=JOINED_AND_CHANGED, since=0, until=2)
 @example(histories=NEW_TO_ROLLCALL, since=0, until=1)
 def test_every_list_and_every_count_is_that_of_two_lists_compared_by_hand(
     histories: Histories, since: int, until: int
