@@ -205,9 +205,9 @@ state_change = Table(
     Column("accounts", BigInteger, nullable=False),
 )
 
-# One row per finding that a person has accepted: what a rule finds of an account. It holds for as long
-# as the finding does that held at `held_at`; what ends and begins again needs another word. A row
-# stays when it is withdrawn or out of date: who said what, and when, is part of the evidence.
+# One row per finding that a person has accepted: what a rule finds of an account. It holds for as
+# long as the finding does that held at `held_at`; what ends and begins again needs another word. A
+# row stays when it is withdrawn or out of date: who said what, and when, is part of the evidence.
 accepted = Table(
     "accepted",
     metadata,
