@@ -417,7 +417,8 @@ def sharing(view: View) -> Found:
         if among is not None:
             both = those.join(among, among.c.account_key == those.c.account_key)
             those = select(those).select_from(both).cte("those_among")
-        own, together = _with_id_since(view, those), _together_since(view, those)
+        held = _held_ids(view, those)
+        own, together = _with_id_since(held, those), _together_since(view, held)
         return (
             select(
                 own.c.account_key,
@@ -440,16 +441,28 @@ def _same_id(one: FromClause, other: FromClause) -> ColumnElement[bool]:
     )
 
 
-def _with_id_since(view: View, those: FromClause) -> FromClause:
-    """One row per account: [account_key, since] it has had the ID that it has."""
+def _held_ids(view: View, those: FromClause) -> FromClause:
+    """One row per version with one of the IDs: whose, which, from when and until when."""
+    ids = select(those.c.integration_id, those.c.upstream_user_id).distinct().subquery("ids")
     v = account_version.alias("v")
-    before = func.lag(v.c.valid_to).over(partition_by=v.c.account_key, order_by=v.c.valid_from)
+    return (
+        select(v.c.account_key, *ids.c, v.c.valid_from, v.c.valid_to)
+        .join_from(v, ids, _same_id(v, ids))
+        .where(view.known(v.c.valid_from))
+        .cte("held_ids")
+    )
+
+
+def _with_id_since(held: FromClause, those: FromClause) -> FromClause:
+    """One row per account: [account_key, since] it has had the ID that it has."""
+    before = func.lag(held.c.valid_to).over(
+        partition_by=held.c.account_key, order_by=held.c.valid_from
+    )
+    begins = before.is_distinct_from(held.c.valid_from).label("begins")
+    same = and_(held.c.account_key == those.c.account_key, _same_id(held, those))
     holding = (
-        select(
-            v.c.account_key, v.c.valid_from, before.is_distinct_from(v.c.valid_from).label("begins")
-        )
-        .join_from(v, those, those.c.account_key == v.c.account_key)
-        .where(v.c.upstream_user_id == those.c.upstream_user_id, view.known(v.c.valid_from))
+        select(held.c.account_key, held.c.valid_from, begins)
+        .join_from(held, those, same)
         .subquery("holding")
     )
     return (
@@ -460,24 +473,15 @@ def _with_id_since(view: View, those: FromClause) -> FromClause:
     )
 
 
-def _together_since(view: View, those: FromClause) -> FromClause:
+def _together_since(view: View, held: FromClause) -> FromClause:
     """One row per ID: [.., since] more than one account has had it without interruption.
 
     Each version with the ID adds one account at its beginning and takes one off at its end.
     """
-    ids = select(those.c.integration_id, those.c.upstream_user_id).distinct().subquery("ids")
-    v = account_version.alias("v")
-    named = (ids.c.integration_id, ids.c.upstream_user_id)
-    comes = (
-        select(*named, v.c.valid_from.label("at"), literal(1).label("change"))
-        .join_from(v, ids, _same_id(v, ids))
-        .where(view.known(v.c.valid_from))
-    )
-    w = account_version.alias("w")
-    goes = (
-        select(*named, w.c.valid_to.label("at"), literal(-1).label("change"))
-        .join_from(w, ids, _same_id(w, ids))
-        .where(view.known(w.c.valid_to))
+    named = (held.c.integration_id, held.c.upstream_user_id)
+    comes = select(*named, held.c.valid_from.label("at"), literal(1).label("change"))
+    goes = select(*named, held.c.valid_to.label("at"), literal(-1).label("change")).where(
+        view.known(held.c.valid_to)
     )
     changes = comes.union_all(goes).subquery("changes")
     of_one = (changes.c.integration_id, changes.c.upstream_user_id)

@@ -618,7 +618,8 @@ rows = st.fixed_dictionaries(
         "upstream_id": st.sampled_from([None, "1", "2"]),
     }
 )
-histories = st.lists(st.lists(rows, max_size=4), min_size=1, max_size=6)
+listed = st.lists(rows, max_size=3, unique_by=lambda row: row["username"])
+histories = st.lists(listed, min_size=1, max_size=6)
 some = settings(deadline=None, max_examples=8, phases=(Phase.reuse, Phase.generate))
 SHORT = Limits(delete_awaiting_days=1, inactive_days=1, unchanged_days=3)
 
