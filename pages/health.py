@@ -124,9 +124,9 @@ with reading() as con:
         "Failing by integration and day",
         findings.of_map(found.by_integration),
         "The share of accounts that fail: where to look first, and since when.",
-        lambda: failing_map_figure(found.by_integration, health.in_cell),
+        lambda: failing_map_figure(found.by_integration),
         found.by_integration,
-        open_mark,
+        lambda mark: open_mark(health.in_cell(mark)),
     )
     health.integrations(found, unloaded, scope, now)
 

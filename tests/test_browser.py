@@ -17,6 +17,7 @@ from browsing import PATIENCE, ColorScheme, Reader, Served, Visit, served
 from dropped_files import HOSTILE, Delivered, deliver, hostile_accounts
 from openpyxl.cell import Cell
 from playwright.sync_api import (
+    Locator,
     Page,
     expect,
 )
@@ -415,7 +416,7 @@ def test_hostile_roles_can_be_chosen_as_they_are(app: Served, visit: Visit) -> N
 
 def test_hostile_names_do_nothing_on_health(app: Served, visit: Visit) -> None:
     reader = visit(f"{app.url}/?integration=okta")
-    expect(reader.page.get_by_role("heading", name="Top failure reasons")).to_be_visible()
+    expect(reader.page.get_by_text("Top failure reasons")).to_be_visible(timeout=PATIENCE)
     expect(reader.page.get_by_test_id("stDataFrame")).to_have_count(2)
     assert reader.page.evaluate(CREATED) == []
 
@@ -425,9 +426,12 @@ def test_hostile_names_do_nothing_on_health(app: Served, visit: Visit) -> None:
 CHARTS = (
     "Accounts by provisioning state",
     "State mix over time",
-    "Newly failed per day",
     "Failing at the end of the day",
     "Failure rate",
+    "New, carried over and cleared failures",
+    "Time to provision, update and delete",
+    "Backlog by age",
+    "Failing by integration and day",
 )
 
 
@@ -443,6 +447,7 @@ def test_a_click_on_a_bar_opens_its_accounts(app: Served, visit: Visit) -> None:
     figure = reader.page.get_by_role("figure", name=re.compile("^Accounts by provisioning state"))
     bars = figure.locator(".bars .point")
     expect(bars).to_have_count(11, timeout=PATIENCE)
+    _settle(reader.page, figure)
     box = bars.nth(6).bounding_box()  # Update failed is the seventh of the lifecycle
     assert box
     reader.page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
@@ -453,6 +458,7 @@ def test_a_click_on_a_bar_opens_its_accounts(app: Served, visit: Visit) -> None:
 
 def test_a_click_on_an_integration_opens_its_accounts(app: Served, visit: Visit) -> None:
     reader = visit(f"{app.url}/")
+    expect(reader.page.get_by_test_id("stDataFrame")).to_have_count(2, timeout=PATIENCE)
     table = reader.page.get_by_test_id("stDataFrame").last
     expect(table.locator("canvas").first).to_be_visible(timeout=PATIENCE)
     table.scroll_into_view_if_needed()
@@ -462,6 +468,41 @@ def test_a_click_on_an_integration_opens_its_accounts(app: Served, visit: Visit)
     reader.sees("60 of 69")
     expect(reader.page).to_have_url(re.compile("integration="))
     assert reader.asked() == {"integration": ["figma"]}
+
+
+def test_a_chart_brings_its_numbers_and_its_picture(app: Served, visit: Visit) -> None:
+    page = visit(f"{app.url}/").page
+    card = page.locator(".st-key-card_failing")
+    expect(card.locator("svg.main-svg").first).to_be_visible(timeout=PATIENCE)
+    with page.expect_download() as numbers:
+        card.get_by_role("button", name="CSV").click()
+    assert "operation" in numbers.value.path().read_text(encoding="utf-8-sig").splitlines()[0]
+    with page.expect_download() as picture:
+        card.locator(".modebar-btn").click()
+    assert picture.value.path().read_bytes().startswith(b"\x89PNG")
+    card.get_by_text("Table", exact=True).click()
+    expect(card.get_by_test_id("stDataFrame")).to_be_visible()
+
+
+def _settle(page: Page, figure: Locator) -> None:
+    """Where nothing above it is drawn any more, the figure is where it stays."""
+    page.locator("[data-test-script-state=notRunning]").wait_for()
+    figure.scroll_into_view_if_needed()
+
+
+def test_a_cell_of_the_map_opens_what_failed_there(app: Served, visit: Visit) -> None:
+    reader = visit(f"{app.url}/?integration=figma")
+    figure = reader.page.get_by_role("figure", name=re.compile("^Failing by integration"))
+    cell = figure.locator(".scatterlayer .point").last
+    expect(cell).to_be_attached(timeout=PATIENCE)
+    _settle(reader.page, figure)
+    box = cell.bounding_box()
+    assert box
+    reader.page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    reader.sees("20 of 69")
+    assert reader.asked()["integration"] == ["figma"]
+    states = {"Provisioning failed", "Update failed", "Delete failed"}
+    assert set(reader.asked()["state"]) == states
 
 
 # ---- layout ------------------------------------------------------------------------------------

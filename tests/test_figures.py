@@ -367,7 +367,7 @@ def cells(*rows: tuple[str, dt.date, int, int]) -> pd.DataFrame:
 
 
 def failing_map(frame: pd.DataFrame) -> go.Figure:
-    return figures.failing_map_figure(frame, lambda name, day: [day, name])
+    return figures.failing_map_figure(frame)
 
 
 def test_a_cell_is_the_share_of_accounts_that_fail_the_worst_integration_on_top():
@@ -380,7 +380,7 @@ def test_a_cell_is_the_share_of_accounts_that_fail_the_worst_integration_on_top(
     assert heat.z.tolist() == [[0, 0], [0.25, 0.5]]
     assert figure.layout.yaxis.ticktext == ("b", "a")
     assert marks.hovertext[1] == "a, 24 Nov 2026: 2 of 4 accounts failing (50.0%)"
-    assert marks.customdata[1] == ["2026-11-24", "a"]
+    assert marks.customdata[1].tolist() == ["2026-11-24", "a"]
 
 
 def test_a_day_without_a_snapshot_is_an_empty_column_of_the_map():
@@ -398,7 +398,7 @@ def test_a_long_period_is_mapped_by_the_last_day_of_each_week():
     days = [MONDAY + dt.timedelta(days=n) for n in range(50)]
     figure = failing_map(cells(*(("a", day, nth, 100) for nth, day in enumerate(days))))
     assert figure.data[0].z.shape == (1, 8)
-    assert figure.data[1].customdata[0] == ["2026-11-29", "a"]
+    assert figure.data[1].customdata[0].tolist() == ["2026-11-29", "a"]
     assert figure.data[0].z[0][0] == pytest.approx(0.06)
 
 

@@ -743,7 +743,7 @@ def test_a_bar_of_the_backlog_stands_for_what_waits_at_least_so_long() -> None:
 @pytest.mark.parametrize("name", ["figma", "Deleted", "update", "3d", "2026-01-01"])
 def test_a_cell_of_the_map_stands_for_what_failed_in_the_integration(name: str) -> None:
     wanted = Filters(state=FAILED, integration=(name,), as_of=datetime(2026, 1, 1, 23, 59, 59))
-    assert meant_by(in_cell(name, "2026-01-01"), JANUARY) == wanted
+    assert meant_by(in_cell(["2026-01-01", name]), JANUARY) == wanted
 
 
 @pytest.mark.parametrize(("what", "side"), [(NEW, "now"), (CLEARED, "was")])

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -260,9 +261,9 @@ def backlog_figure(backlog: pd.DataFrame, least: Mapping[str, str]) -> go.Figure
     return go.Figure(bars, LOOK).update_layout(yaxis=_count_axis(totals), bargap=0.25)
 
 
-def failing_map_figure(cells: pd.DataFrame, meaning: Callable[[str, str], list[str]]) -> go.Figure:
+def failing_map_figure(cells: pd.DataFrame) -> go.Figure:
     """Where it fails: the share of accounts that fail, integration by day. One row per integration
-    and day [integration, day, failed, accounts]; a click means what `meaning` says of the two.
+    and day [integration, day, failed, accounts]; a click means [day, integration].
 
     Long periods have a cell per week, as its last day: cells of two pixels tell and take no click.
     """
@@ -299,15 +300,16 @@ def failing_map_figure(cells: pd.DataFrame, meaning: Callable[[str, str], list[s
         hoverinfo="skip",
         colorbar={"tickformat": ".0%", "thickness": 10, "len": 1, "nticks": 5, "x": 1.01},
     )
-    marks = go.Scatter(
-        x=rows["day"].tolist(),
-        y=[places[name] for name in rows["integration"]],
+    meanings = pd.DataFrame(
+        {"day": rows["last"].dt.strftime("%Y-%m-%d"), "name": rows["integration"]}
+    )
+    marks = go.Scatter(  # arrays: of lists, plotly looks at every cell
+        x=rows["day"].to_numpy(),
+        y=rows["integration"].map(places).to_numpy(),
         mode="markers",
         marker={"symbol": "square", "size": 14, "color": "rgba(0, 0, 0, 0)", "opacity": 1},
-        customdata=[
-            meaning(name, f"{day:%Y-%m-%d}") for name, day in rows[["integration", "last"]].values
-        ],
-        hovertext=said,
+        customdata=meanings.to_numpy(dtype=object),
+        hovertext=np.array(said, dtype=object),
         hovertemplate="%{hovertext}<extra></extra>",
         unselected={"marker": {"opacity": 1}},
         showlegend=False,

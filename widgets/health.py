@@ -244,8 +244,9 @@ def _day_of(mark: Sequence[Any]) -> date | None:
         return None
 
 
-def in_cell(integration: str, day: str) -> list[Any]:
-    """What a cell of the map means."""
+def in_cell(mark: Sequence[Any]) -> list[Any]:
+    """What a cell of the map means, which names a day and an integration."""
+    day, integration = mark
     return [day, *FAILED, [integration]]
 
 

@@ -143,10 +143,10 @@ def scrub(con: Connection, integrations: Sequence[str], zone: str) -> None:
     with st.container(
         horizontal=True, vertical_alignment="center", gap="small", key="past" if at else "scrubber"
     ):
-        _step("Previous snapshot", "chevron_left", earlier, key="earlier")
+        _step("Previous", "chevron_left", earlier, key="earlier")
         if span[0] < span[1]:
             _slide(at, span, zone)
-        _step("Next snapshot", "chevron_right", later if at else None, key="later", end=span[1])
+        _step("Next", "chevron_right", later if at else None, key="later", end=span[1])
         if at:
             st.badge(
                 f"As of {local(at, zone):%Y-%m-%d %H:%M} {zone}",
@@ -183,10 +183,9 @@ def _step(
     label: str, icon: str, to: datetime | None, *, key: str, end: datetime | None = None
 ) -> None:
     st.button(
-        "",
+        label,
         key=key,
         icon=f":material/{icon}:",
-        help=label,
         disabled=to is None,
         on_click=_look,
         args=(None if to == end else to,),
