@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from typing import Any
 
 import pandas as pd
 import pytest
 from builders import TODAY, Deliveries, an_account, an_unmatched_account
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sqlalchemy import Connection
 
-from queries.days import Scope
+from queries.days import Scope, day_of
 from queries.health import (
     daily_failing,
     daily_failures,
     daily_states,
     integrations_at,
+    neighbours,
     newest_day,
+    span_of,
+    stale,
     states_at,
 )
 from queries.reasons import failure_reasons
@@ -418,3 +424,174 @@ def test_today_is_the_day_of_the_newest_snapshot(snapshots: Deliveries, con: Con
     snapshots.take(an_account(), at=TODAY)
     snapshots.take(an_account(), at=TODAY - timedelta(days=3))
     assert newest_day(con, []) == TODAY.date()
+
+
+# ---- days of a time zone ------------------------------------------------------------------------
+
+
+def test_a_day_is_a_day_of_the_time_zone(snapshots: Deliveries, con: Connection) -> None:
+    """On 29 March 2026 clocks in Berlin go forward: the day begins at 23:00 and has 23 hours."""
+    for at, state in (
+        (datetime(2026, 3, 28, 22, 59), "Onboarded"),
+        (datetime(2026, 3, 28, 23), "Update awaiting"),
+        (datetime(2026, 3, 29, 21, 59), "Update failed"),
+        (datetime(2026, 3, 29, 22), "Deleted"),
+    ):
+        snapshots.take(*in_states(state), at=at)
+    assert accounts_by_state(con, zone="Europe/Berlin") == {
+        28: {"Onboarded": 1},
+        29: {"Update failed": 1},
+        30: {"Deleted": 1},
+    }
+    there = always(since=date(2026, 3, 29), until=date(2026, 3, 29), zone="Europe/Berlin")
+    assert there.begins == datetime(2026, 3, 28, 23)
+    assert there.ends == datetime(2026, 3, 29, 21, 59, 59)
+    assert there.before.at == datetime(2026, 3, 28, 22, 59, 59)
+    new = failures(con, there).query("new > 0")[["day", "operation"]].to_numpy().tolist()
+    assert new == [[date(2026, 3, 29), "update"]]
+
+
+moments = st.integers(0, 96).map(lambda hour: datetime(2026, 10, 23) + timedelta(hours=hour))
+deliveries = st.lists(
+    st.tuples(
+        st.sampled_from(["figma", "slack"]),
+        moments,
+        st.lists(st.sampled_from(["Onboarded", "Update failed", "Delete failed", ""]), min_size=2,
+                 max_size=2),
+    ),
+    min_size=1, max_size=7, unique_by=lambda delivery: delivery[:2],
+)  # fmt: skip
+
+
+@given(delivered=deliveries, zone=st.sampled_from(["UTC", "Europe/Berlin", "Pacific/Auckland"]))
+@settings(max_examples=12, deadline=None)
+def test_any_day_is_what_carrying_forward_by_hand_gives(
+    a_store_to_read: Callable[[], Deliveries],
+    delivered: list[tuple[str, datetime, list[str]]],
+    zone: str,
+) -> None:
+    snapshots = a_store_to_read()
+    for name, at, states in delivered:
+        snapshots.take(an_account("z"), *in_states(*states), integration=name, at=at)
+    days = sorted({day_of(at, zone) for _, at, _ in delivered})
+    by_hand = {
+        day: sum(
+            state.endswith("failed")
+            for name in ("figma", "slack")
+            for _, _, states in sorted(
+                d for d in delivered if d[0] == name and day_of(d[1], zone) <= day
+            )[-1:]
+            for state in states
+        )
+        for day in days
+    }
+    with snapshots.store.connect() as con:
+        frame = failures(con, always(zone=zone))
+    assert frame.groupby("day")["failing"].sum().to_dict() == by_hand
+    assert (frame["carried"] + frame["new"] - frame["cleared"] == frame["failing"]).all()
+    firsts = {
+        day_of(min(at for n, at, _ in delivered if n == name), zone) for name, _, _ in delivered
+    }
+    for operation, rows in frame.groupby("operation"):
+        before = rows["failing"].shift(fill_value=0)
+        joined = rows["day"].isin(firsts)
+        assert (rows["carried"] == before)[~joined].all(), operation
+        assert (rows["carried"] >= before)[joined].all(), operation
+
+
+# ---- before, at a moment, and by rhythm ---------------------------------------------------------
+
+
+def test_what_is_carried_over_is_new_and_cleared_the_day_before_and_after(
+    snapshots: Deliveries, con: Connection
+) -> None:
+    snapshots.take(*in_states("Update failed", "Update ongoing", "Onboarded"), at=MONDAY)
+    snapshots.take(*in_states("Update failed", "Update failed", "Delete failed"), at=TUESDAY)
+    snapshots.take(*in_states("Onboarded", "Update awaiting"), at=WEDNESDAY)
+    frame = failures(con, always()).set_index("operation")
+    columns = ["carried", "new", "cleared", "failing"]
+    assert frame.loc["update", columns].to_numpy().tolist() == [
+        [1, 0, 0, 1],
+        [1, 1, 0, 2],
+        [2, 0, 2, 0],
+    ]
+    assert frame.loc["delete", columns].to_numpy().tolist() == [
+        [0, 0, 0, 0],
+        [0, 1, 0, 1],
+        [1, 0, 1, 0],
+    ]
+
+
+def test_at_a_moment_nothing_later_is_known(snapshots: Deliveries, con: Connection) -> None:
+    for at, state in ((MONDAY, "Onboarded"), (TUESDAY, "Update failed"), (WEDNESDAY, "Deleted")):
+        snapshots.take(*in_states(state), at=at)
+    then = always(at=TUESDAY)
+    assert accounts_by_state(con, at=TUESDAY) == {23: {"Onboarded": 1}, 24: {"Update failed": 1}}
+    shown = states_at(con, [], TUESDAY).query("accounts > 0")
+    assert shown["state"].to_list() == ["Update failed"]
+    assert states_at(con, [], MONDAY - timedelta(seconds=1)).empty
+    assert integrations_at(con, then)["failed"].to_list() == [1]
+    assert reasons(con, then)["accounts"].to_list() == [1]
+    assert newest_day(con, [], at=TUESDAY) == TUESDAY.date()
+    assert neighbours(con, [], TUESDAY) == (MONDAY, WEDNESDAY)
+    assert neighbours(con, [], None) == (TUESDAY, None)
+    assert span_of(con, []) == (MONDAY, WEDNESDAY)
+
+
+def test_an_integration_is_stale_by_its_own_rhythm(snapshots: Deliveries, con: Connection) -> None:
+    for hours in (0, 1, 2, 30):
+        snapshots.take(*in_states("Onboarded"), at=MONDAY + timedelta(hours=hours))
+    for number in (0, 1, 2):
+        at = MONDAY + timedelta(days=number)
+        snapshots.take(*in_states("Onboarded"), integration="slack", at=at)
+    for number in (0, 1):
+        at = MONDAY + timedelta(hours=number)
+        snapshots.take(*in_states("Onboarded"), integration="zoom", at=at)
+    newest = integrations_at(con, always())
+    assert newest["rhythm"].to_list()[:2] == [timedelta(hours=1), timedelta(days=1)]
+    assert pd.isna(newest["rhythm"].iloc[2])
+    at = MONDAY + timedelta(hours=33)
+    assert stale(newest, at).to_list() == [True, False, False]
+    assert stale(newest, at - timedelta(hours=1)).to_list() == [False, False, False]
+
+
+# ---- reasons that are one -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("User 00u17 was not found", "User … was not found"),
+        ("Mail ada.lovelace+x@mail.example.org is taken", "Mail … is taken"),
+        ('Role "Admin" and “Editor” are gone', "Role … and … are gone"),
+        ("Role 'Admin' isn't known to the app's owner", "Role … isn't known to the app's owner"),
+        ("GET https://api.x.io/v2/users?id=7 timed out", "GET … timed out"),
+        ("Job 6ba7b810-9dad-11d1-80b4-00c04fd430c8 is lost", "Job … is lost"),
+        ("Locked since 2026-11-20T10:00:00Z.", "Locked since …."),
+        ("Locked since 20.11.2026 10:00", "Locked since …"),
+        ("HTTP 429, retry after 3,500 ms", "HTTP …, retry after … ms"),
+        ("Missing: a1, b2, c3", "Missing: …"),
+        ("Quota exceeded", "Quota exceeded"),
+    ],
+)
+def test_what_differs_is_left_out_of_a_reason(
+    snapshots: Deliveries, con: Connection, text: str, told: str
+) -> None:
+    snapshots.take(an_account(state="Update failed", reason=text))
+    assert reasons(con)["reason"].to_list() == [told]
+
+
+def test_a_reason_tells_since_when_and_whether_it_grows(
+    snapshots: Deliveries, con: Connection
+) -> None:
+    fails = [
+        an_account(f"u{n}", state="Update failed", reason=f"User {n} is locked") for n in range(3)
+    ]
+    fine = an_account("u9")
+    snapshots.take(fails[0], fine, at=MONDAY)
+    snapshots.take(*fails[:2], fine, at=TUESDAY)
+    snapshots.take(*fails, fine, at=WEDNESDAY)
+    since = always(since=WEDNESDAY.date(), until=WEDNESDAY.date())
+    (row,) = reasons(con, since).to_dict("records")
+    assert row["reason"] == "User … is locked"
+    assert (row["accounts"], row["before"], row["first_seen"]) == (3, 2, MONDAY)
