@@ -21,7 +21,7 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 from sqlalchemy import Connection, select, true
 
 from data.tables import accepted, integration, snapshot
-from queries.export import FORMULA
+from queries.export import tame
 from queries.held import View
 from queries.review import ACCEPTANCE, FINDING, RULE_BY_NAME, RULES, Rule, all_findings
 
@@ -235,7 +235,7 @@ def _cell(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return {None: "", True: "yes", False: "no"}[value]
     text = "; ".join(value) if isinstance(value, list) else str(value)
-    return f"'{text}" if text.startswith(FORMULA) else text
+    return tame(text)
 
 
 def _snapshots(con: Connection, view: View) -> list[dict[str, Any]]:

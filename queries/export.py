@@ -188,8 +188,13 @@ def neutralised(batch: pa.RecordBatch) -> pa.RecordBatch:
     """No cell and no heading starts like a formula; a heading can be an attribute's name."""
     return pa.RecordBatch.from_arrays(
         [_without_formulas(column) for column in batch.columns],
-        [f"'{name}" if name.startswith(FORMULA) else name for name in batch.schema.names],
+        [tame(name) for name in batch.schema.names],
     )
+
+
+def tame(text: str) -> str:
+    """With an apostrophe in front where a spreadsheet would take the text for a formula."""
+    return f"'{text}" if text.startswith(FORMULA) else text
 
 
 def _without_formulas(texts: pa.Array) -> pa.Array:

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, select
 
 from data.tables import integration, rejected_row, snapshot
-from queries.export import FORMULA
+from queries.export import tame
 
 
 def rejected_rows(
@@ -26,7 +26,7 @@ def rejected_csv(con: Connection, name: str, taken_at: datetime) -> Generator[by
     yield _csv_of([("Line", "Reason", "Text")], mark="\ufeff")
     found = con.execution_options(stream_results=True).execute(_rejected(name, taken_at))
     for batch in found.partitions(1_000):
-        yield _csv_of((row.line, _tame(row.reason), _tame(row.text)) for row in batch)
+        yield _csv_of((row.line, tame(row.reason), tame(row.text or "")) for row in batch)
 
 
 def _rejected(name: str, taken_at: datetime) -> Select[*tuple[Any, ...]]:
@@ -38,11 +38,6 @@ def _rejected(name: str, taken_at: datetime) -> Select[*tuple[Any, ...]]:
         .where(integration.c.name == name, snapshot.c.taken_at == taken_at)
         .order_by(row.line)
     )
-
-
-def _tame(text: str | None) -> str:
-    """With an apostrophe in front where a spreadsheet would take it for a formula."""
-    return f"'{text}" if text and text.startswith(FORMULA) else text or ""
 
 
 def _csv_of(rows: Any, mark: str = "") -> bytes:
