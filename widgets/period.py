@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
+from pathlib import Path
 
 import streamlit as st
 from sqlalchemy import Connection
@@ -16,6 +17,7 @@ from queries.days import Scope, end_of, known_zones, local, utc, zone_of
 from queries.health import neighbours, newest_day, oldest_day, span_of
 from widgets.filters import FIRST_DAY, LAST_DAY, asked, go
 
+LOOK = Path(__file__).parent / "look" / "health.css"
 PERIODS = {"7": "7 days", "30": "30 days", "90": "90 days", "all": "All", "own": "Own"}
 USUAL = "30"
 NEAR = ("UTC", "Europe/London", "Europe/Berlin", "America/New_York", "America/Los_Angeles",
@@ -167,6 +169,7 @@ def _slide(at: datetime | None, span: tuple[datetime, datetime], zone: str) -> N
         moment = st.session_state["moment"]
         _look(None if moment >= newest else utc(moment, zone))
 
+    st.html(LOOK)
     st.slider(
         f"Moment ({zone})",
         first,
