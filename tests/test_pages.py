@@ -154,8 +154,9 @@ def test_every_page_says_what_to_do_where_nothing_was_loaded(home: Home, name: s
     assert str(home.inbox) in shown.run.code[0].value
 
 
-@pytest.mark.parametrize("name", sorted(OF_ACCOUNTS))
+@pytest.mark.parametrize("name", sorted(OF_ACCOUNTS - {"changes.py", "review.py"}))
 def test_every_page_draws_rows(home: Home, name: str) -> None:
+    """But for those that need a change, or something odd, to draw any: theirs are elsewhere."""
     load_all(home, ADA, BOB, CY)
     shown = page(name)
     assert "No snapshots yet" not in [s.value for s in shown.run.subheader]
