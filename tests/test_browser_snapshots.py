@@ -184,7 +184,9 @@ def test_charts_mark_the_day_of_a_held_file_until_it_is_confirmed(
     expect(mix).to_have_accessible_name(
         re.compile(r"not counted: 2 Jan 2026 \(chat held\)"), timeout=PATIENCE
     )
+    health.page.locator("[data-test-script-state=notRunning]").wait_for()
     mark = mix.locator(".scatterlayer .trace").last.locator(".point")
+    mark.scroll_into_view_if_needed()
     box = mark.bounding_box()
     assert box
     health.page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
