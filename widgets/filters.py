@@ -56,7 +56,18 @@ def address() -> dict[str, list[str]]:
 
 def asked() -> Filters:
     """The filters that the address names."""
-    return Filters.from_params(address())
+    filters = Filters.from_params(address())
+    st.session_state[LAST] = filters
+    return filters
+
+
+LAST = "_last_asked"
+"""What the page was drawn for, or is going to be.
+
+A press changes this, and not the address that comes along with it: every press, and the look
+every few seconds at what was loaded, brings the address that the browser had at the time, which
+may be the one before the last press.
+"""
 
 
 def go(**changes: str | None) -> None:
@@ -72,6 +83,7 @@ def page_of(text: str) -> int:
 
 def show(filters: Filters, *, sort: str | None = None) -> None:
     """Ask for other accounts, from their first page; everything on the page follows."""
+    st.session_state[LAST] = filters
     wanted = [*filters.params(), ("sort", sort or st.query_params.get("sort", ""))]
     st.query_params.from_dict(_by_name(wanted))
     st.rerun()
@@ -239,9 +251,10 @@ def _offer(
     def choose() -> None:
         picked = st.session_state[key]
         picked = picked if several else [picked] if picked else []
-        before = asked().values(each.name) if several else []
+        last: Filters = st.session_state.get(LAST, filters)
+        before = last.values(each.name) if several else []
         kept = [value for value in before if value in picked or value not in values]
-        show(replace(asked(), **{each.name: each.read([*kept, *picked])}))
+        show(replace(last, **{each.name: each.read([*kept, *picked])}))
 
     pills: Any = st.pills  # its overloads want the mode spelled out
     pills(
