@@ -99,7 +99,7 @@ def test_a_sample_removed_while_it_is_made_is_made_no_further(
 ) -> None:
     loads: list[SnapshotFile] = []
 
-    def removed_meanwhile(_: Engine, file: SnapshotFile, *, replace: bool) -> None:
+    def removed_meanwhile(_: Engine, file: SnapshotFile, **how: bool) -> None:
         loads.append(file)
         home.sample_removed.touch()
 
@@ -152,11 +152,11 @@ def half_made(home: Home, monkeypatch: pytest.MonkeyPatch) -> Home:
     """A home whose app was killed in the middle of the sample."""
     loads: list[SnapshotFile] = []
 
-    def killed_in_between(engine: Engine, file: SnapshotFile, *, replace: bool) -> None:
+    def killed_in_between(engine: Engine, file: SnapshotFile, **how: bool) -> None:
         if len(loads) == 3:
             raise Killed
         loads.append(file)
-        load(engine, file, replace=replace)
+        load(engine, file, **how)
 
     with monkeypatch.context() as patch:
         patch.setattr(module, "load", killed_in_between)
