@@ -11,7 +11,7 @@ run: .venv/runtime ## set up and serve Rollcall on http://127.0.0.1:8501 (PORT=9
 	@PORT=$(PORT) exec .venv/bin/python app.py
 
 test: .venv/development browser lint ## set up, a browser included; check the code and run all tests
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest --numprocesses auto --dist loadfile
 
 lint: .venv/development ## check format, code, types and the direction of imports
 	.venv/bin/ruff format --check
