@@ -18,7 +18,7 @@ from sqlalchemy import Engine
 from data.filing import reason_for
 from data.home import Home, here
 from data.inbox import Outcome, SetAside, in_words, load_waiting, put_into_inbox
-from data.loading import Loaded, SnapshotFile, moment_of, preview
+from data.loading import Loaded, preview
 from data.passport import departure_in_words
 from data.reading import place_word
 from data.rebuilding import archived, complete, opened
@@ -26,6 +26,7 @@ from data.rebuilding import rebuild as make_anew
 from data.refusals import SnapshotRefused
 from data.sample import write_sample
 from data.serving import server_of
+from data.snapshot_file import SnapshotFile, moment_of
 from data.store import StoreFault, StoreInUse, StoreUnusable, close_stores, open_store
 from queries.export import FORMATS, export_file
 from queries.filters import FILTERS, Filter, Filters

@@ -20,7 +20,8 @@ from playwright.sync_api import Page, sync_playwright
 from sqlalchemy import Connection, Engine, insert, literal, select, text
 
 from benchmarks.made import START, Accounts
-from data.loading import SnapshotFile, load
+from data.loading import load
+from data.snapshot_file import SnapshotFile
 from data.states import FAILED
 from data.store import close_store, open_store
 from data.tables import account_version

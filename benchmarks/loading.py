@@ -9,7 +9,8 @@ from statistics import median
 import duckdb
 
 from benchmarks.made import CHANGED, START, Accounts, Cost, a_store, cost_of
-from data.loading import SnapshotFile, load
+from data.loading import load
+from data.snapshot_file import SnapshotFile
 
 
 def parse(path: Path) -> Cost:

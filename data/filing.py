@@ -17,9 +17,10 @@ from typing import Literal
 from sqlalchemy import ColumnElement, Engine, and_, delete, insert
 
 from data.home import Home
-from data.loading import CONFIRMED, SnapshotFile, moment_of, remove, unmarked
+from data.loading import remove
 from data.reading import COMPRESSIONS
 from data.refusals import NotPlaced
+from data.snapshot_file import CONFIRMED, SnapshotFile, moment_of, unmarked
 from data.store import writing
 from data.tables import unloaded
 

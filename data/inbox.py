@@ -15,9 +15,10 @@ from sqlalchemy import Engine
 
 from data.filing import Verdict, into_archive, place, set_aside
 from data.home import Home
-from data.loading import CONFIRMED, REPLACING, Loaded, SnapshotFile, load, unmarked
+from data.loading import Loaded, load
 from data.reading import reader_of
 from data.refusals import Held, NotPlaced, OtherContentKnown, SnapshotRefused
+from data.snapshot_file import CONFIRMED, REPLACING, SnapshotFile, unmarked
 
 log = logging.getLogger("rollcall")
 

@@ -19,8 +19,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from data.home import Home
 from data.inbox import in_words
-from data.loading import SnapshotFile, load, moment_of
+from data.loading import load
 from data.refusals import SnapshotRefused
+from data.snapshot_file import SnapshotFile, moment_of
 from data.store import (
     StoreFault,
     StoreInUse,

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pandas as pd
 from sqlalchemy import ColumnElement, Connection, FromClause, Subquery, func, select, true
 
-from data.loading import moment_of
+from data.snapshot_file import moment_of
 from data.tables import integration, snapshot
 from queries.filters import MOST_VALUES
 

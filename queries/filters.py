@@ -15,8 +15,8 @@ from typing import Any, Literal, get_args
 
 from sqlalchemy import ColumnElement, FromClause, and_, case, or_, select
 
-from data.loading import moment_of
 from data.plain import searched
+from data.snapshot_file import moment_of
 from data.states import STATE_BY_NAME
 from data.tables import account_current, account_version, integration
 from queries.text import found_in, has_role

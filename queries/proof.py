@@ -16,8 +16,9 @@ from sqlalchemy import Engine, insert
 
 from data.findings import Limits
 from data.home import Home
-from data.loading import SnapshotFile, load
+from data.loading import load
 from data.refusals import SnapshotRefused
+from data.snapshot_file import SnapshotFile
 from data.store import close_store, open_store
 from data.tables import accepted
 from queries.evidence import FORMAT, MANIFEST, SEAL, Evidence, rules_named

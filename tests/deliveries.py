@@ -8,7 +8,8 @@ from typing import Any
 
 from sqlalchemy import Engine, Table, func, select
 
-from data.loading import Loaded, SnapshotFile, load
+from data.loading import Loaded, load
+from data.snapshot_file import SnapshotFile
 from data.tables import account, account_current, metadata, rejected_row
 
 MONDAY = datetime(2026, 11, 23, 6)

@@ -35,8 +35,9 @@ from data.current import State, current, state
 from data.home import Home
 from data.inbox import load_waiting
 from data.keeping import kept
-from data.loading import SnapshotFile, load
+from data.loading import load
 from data.serving import server_of
+from data.snapshot_file import SnapshotFile
 from data.store import NoRoom, StoreFault, StoreInterrupted, close_stores, layout, open_store
 from data.tables import integration, snapshot, state_count, unloaded
 from queries.filters import Filters

@@ -12,7 +12,8 @@ from sqlalchemy import Engine, func, select
 from data import current as module
 from data.current import Current, current, prepare_sample, remove_sample
 from data.home import Home
-from data.loading import SnapshotFile, load
+from data.loading import load
+from data.snapshot_file import SnapshotFile
 from data.store import close_stores, open_store
 from data.tables import snapshot
 

@@ -19,7 +19,8 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from data.home import Home
-from data.loading import SnapshotFile, load
+from data.loading import load
+from data.snapshot_file import SnapshotFile
 from data.store import open_store
 from queries.export import FORMATS
 from queries.listing import Listing

@@ -33,7 +33,8 @@ from pyarrow import parquet
 from sqlalchemy import Connection, Engine, select
 
 from data.cleaning import WHITE
-from data.loading import SnapshotFile, load
+from data.loading import load
+from data.snapshot_file import SnapshotFile
 from data.states import STATE_NAMES
 from data.store import close_stores, open_store
 from data.tables import CONTENT, account, account_current

@@ -20,8 +20,9 @@ from sqlalchemy import Engine, select
 from data.filing import remove_snapshot
 from data.home import Home, here
 from data.inbox import load_waiting, put_into_inbox
-from data.loading import Loaded, SnapshotFile, load, remove
+from data.loading import Loaded, load, remove
 from data.rebuilding import rebuild
+from data.snapshot_file import SnapshotFile
 from data.states import STATE_NAMES
 from data.store import close_store, open_store
 from data.tables import (

@@ -27,8 +27,9 @@ from data.inbox import (
     troubles,
     waiting_files,
 )
-from data.loading import REPLACING, Loaded, SnapshotFile
+from data.loading import Loaded
 from data.refusals import NotPlaced, OtherContentKnown, UnknownFormat
+from data.snapshot_file import REPLACING, SnapshotFile
 from data.store import open_store
 from data.tables import snapshot
 

@@ -25,7 +25,8 @@ from deliveries import (
 from sqlalchemy import Engine, event, select
 
 from data import refusals
-from data.loading import Loaded, SnapshotFile, load, moment_of, remove
+from data.loading import Loaded, load, remove
+from data.snapshot_file import SnapshotFile, moment_of
 from data.tables import account_version, snapshot, state_change, state_count
 
 CSV = f"{HEADINGS}\n{ADA}\n{BOB}\n"

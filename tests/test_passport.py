@@ -16,8 +16,9 @@ from builders import (
 )
 from sqlalchemy import Connection, Engine
 
-from data.loading import SnapshotFile, preview
+from data.loading import preview
 from data.passport import Passport, passport_of, passports, set_departure_limit
+from data.snapshot_file import SnapshotFile
 from data.tables import integration
 
 TEN = [an_account(f"a{n}") for n in range(10)]

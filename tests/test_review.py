@@ -24,7 +24,8 @@ from data.findings import (
     set_limits,
     withdraw,
 )
-from data.loading import SnapshotFile, load
+from data.loading import load
+from data.snapshot_file import SnapshotFile
 from data.states import STATE_NAMES, UNRECOGNISED
 from data.store import open_store
 from queries.held import View

@@ -21,8 +21,9 @@ from data.current import _newest, _sample_url
 from data.filing import remove_snapshot
 from data.home import Home
 from data.inbox import load_waiting, waiting_files
-from data.loading import SnapshotFile, load
+from data.loading import load
 from data.sample import sample_snapshots
+from data.snapshot_file import SnapshotFile
 from data.store import NoRoom, open_store
 from queries.rejected import rejected_csv
 from queries.snapshots import (

@@ -15,7 +15,8 @@ from sqlalchemy.exc import DBAPIError
 
 import rollcall
 from data.home import Home
-from data.loading import SnapshotFile, load
+from data.loading import load
+from data.snapshot_file import SnapshotFile
 from data.store import (
     LAYOUT,
     StoreDamaged,

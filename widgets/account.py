@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 from sqlalchemy import Row
 
-from data.loading import moment_of
+from data.snapshot_file import moment_of
 from data.states import STATE_BY_NAME
 from queries.account import Known
 from queries.filters import LONGEST_SEARCH, Filters

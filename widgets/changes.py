@@ -8,7 +8,7 @@ from datetime import datetime, time, timedelta
 import pandas as pd
 import streamlit as st
 
-from data.loading import moment_of
+from data.snapshot_file import moment_of
 from data.states import FAILED, STATE_BY_NAME
 from queries.between import Between, Usual, moment_text
 from queries.changes import Summary

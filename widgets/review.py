@@ -32,7 +32,7 @@ from data.findings import (
     set_limits,
     withdraw,
 )
-from data.loading import moment_of
+from data.snapshot_file import moment_of
 from queries.account import known_of
 from queries.evidence import Evidence, chosen_rules, evidence_chunks
 from queries.facets import moments

@@ -14,7 +14,8 @@ from sqlalchemy import Row
 from data.filing import MISPLACED, Verdict, deliver_again, dismiss, file_aside
 from data.home import Home, here
 from data.inbox import put_into_inbox, troubles
-from data.loading import REPLACING, Preview, SnapshotFile, moment_of, unmarked
+from data.loading import Preview
+from data.snapshot_file import REPLACING, SnapshotFile, moment_of, unmarked
 from queries.snapshots import (
     FILES_SHOWN,
     count_unloaded,

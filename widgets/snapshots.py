@@ -17,9 +17,9 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
 from data.filing import remove_snapshot
 from data.home import here
-from data.loading import moment_of
 from data.passport import DEPARTURE_LIMIT, Passport, set_departure_limit
 from data.reading import place_word
+from data.snapshot_file import moment_of
 from data.states import STATE_BY_NAME
 from data.store import open_store
 from queries.rejected import rejected_csv

@@ -21,9 +21,10 @@ import streamlit as st
 from data.filing import place
 from data.home import here
 from data.inbox import put_into_inbox, troubles, waiting_files
-from data.loading import Preview, SnapshotFile, moment_of, unmarked
+from data.loading import Preview
 from data.reading import reader_of
 from data.refusals import OtherContentKnown, SnapshotRefused
+from data.snapshot_file import SnapshotFile, moment_of, unmarked
 from queries.snapshots import (
     Outcome,
     outcome_of,
