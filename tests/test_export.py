@@ -32,7 +32,7 @@ from openpyxl.cell import Cell
 from pyarrow import parquet
 from sqlalchemy import Connection, Engine, select
 
-from data.cleaning import WHITE
+from data.cleaning import UNSEEN, WHITE
 from data.loading import load
 from data.snapshot_file import SnapshotFile
 from data.states import STATE_NAMES
@@ -544,7 +544,7 @@ def test_json_of_several_integrations_names_them(snapshots: Deliveries, con: Con
 
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=12)
-WORD = TEXT.filter(lambda text: text.strip(WHITE))
+WORD = TEXT.filter(lambda text: text.strip(WHITE).strip(UNSEEN))
 ROLE = WORD | st.fixed_dictionaries(
     {"name": WORD}, optional={"id": TEXT, "type": TEXT, "description": TEXT, "via": TEXT}
 )
