@@ -7,7 +7,7 @@ import streamlit as st
 from queries.durations import durations
 from queries.health import trends
 from queries.reasons import failure_reasons
-from queries.snapshots import newest_load, unloaded_days
+from queries.snapshots import unloaded_days
 from queries.users import integration_names
 from queries.waiting import backlog, waits
 from widgets import empty, findings, health
@@ -58,8 +58,7 @@ with reading() as con:
         nothing_until(zone)
         st.stop()
     choose_days(scope)
-    loaded = newest_load(con)
-    found = trends(con, loaded, scope)
+    found = trends(con, scope)
     now = scope.at or datetime.now(UTC).replace(tzinfo=None)
     unloaded = unloaded_days(con, chosen, scope.first, now.date())
     states, failures = found.states, found.failures
@@ -131,7 +130,7 @@ with reading() as con:
     health.integrations(found, unloaded, scope, now)
 
     # What follows asks the history, which may take a moment the first time after a load.
-    waited = waits(con, loaded, scope.integrations, scope.at)
+    waited = waits(con, scope.integrations, scope.at)
     tell_oldest_wait(waited)
     ages = backlog(waited, now)
     with waiting:
@@ -145,7 +144,7 @@ with reading() as con:
             ages,
             open_mark,
         )
-    lasted = durations(con, loaded, scope)
+    lasted = durations(con, scope)
     with lasting:
         chart(
             "durations",
@@ -154,9 +153,9 @@ with reading() as con:
             "Jobs begun in the period, until they settled; those still open count as at least so "
             "long (Kaplan–Meier). Dotted: half of them, and 90%.",
             lambda: durations_figure(lasted),
-            health.durations_table(lasted, durations(con, loaded, scope.before)),
+            health.durations_table(lasted, durations(con, scope.before)),
             open_mark,
         )
     with failing:
         failed = int(found.now.loc[found.now["state"].isin(health.FAILED), "accounts"].sum())
-        health.reasons(failure_reasons(con, loaded, scope), failed, scope)
+        health.reasons(failure_reasons(con, scope), failed, scope)

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
 import pandas as pd
-from sqlalchemy import Connection, Engine, Select, func, literal, select
+from sqlalchemy import Connection, Select, func, literal, select
 
 from data.states import FAILED
 from data.tables import CONTENT
 from queries.between import Between
 from queries.comparison import TURNS, VALUES, any_value, compared, returned, stayed
-from queries.snapshots import newest_load
+from queries.remembering import remembered
 
 
 @dataclass(frozen=True)
@@ -43,23 +42,18 @@ class Summary:
         return not any(self.counts.values())
 
 
-def summary_of(con: Connection, between: Between) -> Summary:
-    """How many changed; kept for as long as the store stays the same."""
-    return _summary(con.engine, newest_load(con), between)
-
-
 NO_ROLES = pd.DataFrame({"role": [], "gained": [], "lost": []})
 
 
-@lru_cache(maxsize=32)
-def _summary(engine: Engine, _loaded: object, between: Between) -> Summary:
-    with engine.connect() as con:
-        found = con.execute(_tally(between))
-        tally = pd.DataFrame(found.all(), columns=list(found.keys()))
-        arrived = tally["was"].isna()
-        back = _count_returned(con, between) if arrived.any() else 0
-        totals = {str(name): int(n) for name, n in tally.drop(columns=["was", "now"]).sum().items()}
-        roles = _changed_roles(con, between) if totals["gained"] + totals["lost"] else NO_ROLES
+@remembered(32)
+def summary_of(con: Connection, between: Between) -> Summary:
+    """How many changed."""
+    found = con.execute(_tally(between))
+    tally = pd.DataFrame(found.all(), columns=list(found.keys()))
+    arrived = tally["was"].isna()
+    back = _count_returned(con, between) if arrived.any() else 0
+    totals = {str(name): int(n) for name, n in tally.drop(columns=["was", "now"]).sum().items()}
+    roles = _changed_roles(con, between) if totals["gained"] + totals["lost"] else NO_ROLES
     stayed = tally[tally["was"].notna() & tally["now"].notna()]
     moves = stayed.loc[stayed["was"] != stayed["now"], ["was", "now", "accounts"]]
     moves = moves.astype({"accounts": int}).reset_index(drop=True)

@@ -12,14 +12,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Connection,
-    Engine,
     FromClause,
     Select,
     and_,
@@ -34,6 +32,7 @@ from sqlalchemy import (
 from data.states import OPERATIONS, STATES, state_names
 from data.tables import FOREVER, account_version, integration, snapshot
 from queries.days import Scope
+from queries.remembering import remembered
 
 NEWER = FOREVER - timedelta(days=1)
 """Every version that has ended ended before."""
@@ -117,18 +116,10 @@ def kaplan_meier(jobs: Iterable[tuple[float, bool, int]]) -> Durations:
 # ---- jobs ----------------------------------------------------------------------------------------
 
 
-def durations(con: Connection, loaded: object, scope: Scope) -> dict[str, Durations]:
-    """Operation → how long its jobs take, of those that began in the scope.
-
-    Kept for the next reader; `loaded` says of which state of the store.
-    """
-    return _durations(con.engine, loaded, scope)
-
-
-@lru_cache(maxsize=16)
-def _durations(engine: Engine, _loaded: object, scope: Scope) -> dict[str, Durations]:
-    with engine.connect() as con:
-        found = jobs(con, scope)
+@remembered(16)
+def durations(con: Connection, scope: Scope) -> dict[str, Durations]:
+    """Operation → how long its jobs take, of those that began in the scope."""
+    found = jobs(con, scope)
     return {
         name: kaplan_meier(job[1:] for job in found if job.operation == name) for name in OPERATIONS
     }

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -17,7 +16,6 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Connection,
-    Engine,
     FromClause,
     Select,
     and_,
@@ -31,6 +29,7 @@ from sqlalchemy import (
 from data.states import FAILED, OPERATIONS, STATE_BY_NAME, STATES, WAITING, state_names
 from data.tables import integration, snapshot, state_change, state_count
 from queries.days import Scope, day_column, day_of
+from queries.remembering import remembered
 
 RHYTHM_OF = 30
 """Spans between snapshots, the last ones, of which the usual one is the median."""
@@ -54,24 +53,19 @@ class Trends(NamedTuple):
     """When its snapshots were taken (naive UTC), and the last one before them; oldest first."""
 
 
-def trends(con: Connection, loaded: object, scope: Scope) -> Trends:
-    """What the rollups tell, kept for the next reader; `loaded` says of which store."""
-    return _trends(con.engine, loaded, scope)
-
-
-@lru_cache(maxsize=16)
-def _trends(engine: Engine, _loaded: object, scope: Scope) -> Trends:
-    with engine.connect() as con:
-        states = daily_states(con, scope)
-        return Trends(
-            states,
-            daily_failures(con, scope, states),
-            daily_failing(con, scope),
-            integrations_at(con, scope),
-            states_at(con, scope.integrations, scope.at),
-            states_at(con, scope.integrations, scope.before.at),
-            moments_of(con, scope),
-        )
+@remembered(16)
+def trends(con: Connection, scope: Scope) -> Trends:
+    """What the rollups tell of the scope."""
+    states = daily_states(con, scope)
+    return Trends(
+        states,
+        daily_failures(con, scope, states),
+        daily_failing(con, scope),
+        integrations_at(con, scope),
+        states_at(con, scope.integrations, scope.at),
+        states_at(con, scope.integrations, scope.before.at),
+        moments_of(con, scope),
+    )
 
 
 def newest_day(

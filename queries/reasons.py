@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from functools import lru_cache, reduce
+from functools import reduce
 from typing import Any
 
 import pandas as pd
-from sqlalchemy import BigInteger, ColumnElement, Connection, Engine, and_, cast, func, select
+from sqlalchemy import BigInteger, ColumnElement, Connection, and_, cast, func, select
 
 from data.states import FAILED
 from data.tables import FOREVER, account_version
 from queries.days import Scope
 from queries.durations import known
+from queries.remembering import remembered
 
 GAP = "…"
 """What stands in a template where texts differ."""
@@ -41,23 +42,16 @@ def template(text: ColumnElement[Any]) -> ColumnElement[Any]:
     return func.trim(reduce(without, DIFFER, text))
 
 
-def failure_reasons(
-    con: Connection, loaded: object, scope: Scope, *, limit: int = 8
-) -> pd.DataFrame:
+@remembered(16)
+def failure_reasons(con: Connection, scope: Scope, *, limit: int = 8) -> pd.DataFrame:
     """One row per reason that accounts fail for at the moment, the most accounts first.
 
     [reason, words, accounts, before, first_seen]: `words` is the template of one of its texts, NULL
     where there is none; `before` are the accounts that failed for it
     just before the scope, `first_seen` is the first snapshot that tells of it, ever. Accounts with
-    a failure code are one reason by the code, the others by the template of their text. Kept for
-    the next reader; `loaded` says of which state of the store.
+    a failure code are one reason by the code, the others by the template of their text. Each text
+    is taken once, and then its template: texts are many, different ones are fewer.
     """
-    return _failure_reasons(con.engine, loaded, scope, limit)
-
-
-@lru_cache(maxsize=16)
-def _failure_reasons(engine: Engine, _loaded: object, scope: Scope, limit: int) -> pd.DataFrame:
-    """Each text once, then its template: texts are many, different ones are fewer."""
     version = account_version.c
     texts = (
         select(
@@ -86,9 +80,8 @@ def _failure_reasons(engine: Engine, _loaded: object, scope: Scope, limit: int) 
         .order_by(func.sum(texts.c.accounts).desc(), reason)
         .limit(limit)
     )
-    with engine.connect() as con:
-        rows = con.execute(reasons)
-        return pd.DataFrame(rows.all(), columns=list(rows.keys()))
+    rows = con.execute(reasons)
+    return pd.DataFrame(rows.all(), columns=list(rows.keys()))
 
 
 def _there_at(moment: Any) -> ColumnElement[Any]:

@@ -11,13 +11,11 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
-from functools import lru_cache
 from typing import Any, Literal, NamedTuple, get_args
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Engine,
     FromClause,
     Row,
     Select,
@@ -34,7 +32,7 @@ from data.findings import Finding, Limits, in_force
 from data.tables import accepted, account, integration
 from queries.filters import Filters
 from queries.held import Found, View, that, that_lasts, whole
-from queries.snapshots import newest_load
+from queries.remembering import remembered
 from queries.suspicions import jumped, last_holders, overdue, returned, sharing, unchanged
 from queries.users import accounts_with
 
@@ -212,7 +210,7 @@ class Count(NamedTuple):
 def count_findings(con: Connection, view: View, rule: Rule) -> Count:
     """How many findings there are; since when is asked only of those that somebody accepted."""
     asked = replace(view, asked_at=datetime(1, 1, 1))  # what people say changes no rule
-    every = _count_every(con.engine, newest_load(con), asked, rule)
+    every = _count_every(con, asked, rule)
     if not every or not _accepts_any(con, view, rule):
         return Count(every, 0)
     agreed = _agreed(view, rule).subquery("agreed")
@@ -220,15 +218,11 @@ def count_findings(con: Connection, view: View, rule: Rule) -> Count:
     return Count(every - is_accepted, is_accepted)
 
 
-@lru_cache(maxsize=256)
-def _count_every(engine: Engine, _loaded: object, view: View, rule: Rule) -> int:
-    """How many accounts a rule finds, accepted or not.
-
-    `_loaded` says of which state of the store: after a load, nobody asks for this one again.
-    """
-    with engine.connect() as con:
-        found = rule.find(view).accounts.subquery("found")
-        return con.scalar(select(func.count()).select_from(found)) or 0
+@remembered(256)
+def _count_every(con: Connection, view: View, rule: Rule) -> int:
+    """How many accounts a rule finds, accepted or not."""
+    found = rule.find(view).accounts.subquery("found")
+    return con.scalar(select(func.count()).select_from(found)) or 0
 
 
 def page_of_findings(

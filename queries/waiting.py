@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from functools import lru_cache
 from typing import Any
 
 import pandas as pd
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Engine,
     FromClause,
     case,
     func,
@@ -22,6 +20,7 @@ from sqlalchemy import (
 from data.states import OPERATIONS, WAITING
 from data.tables import FOREVER, account_version
 from queries.durations import known, operation_of, runs
+from queries.remembering import remembered
 
 AGES: tuple[tuple[str, timedelta], ...] = (
     ("< 1 h", timedelta()),
@@ -71,39 +70,29 @@ def waiting_since(rows: FromClause, at: datetime | None) -> FromClause:
     )
 
 
-def waits(
-    con: Connection, loaded: object, integrations: tuple[str, ...], at: datetime | None
-) -> pd.DataFrame:
+@remembered(8)
+def waits(con: Connection, integrations: tuple[str, ...], at: datetime | None) -> pd.DataFrame:
     """All waits until the moment: [operation, ended, since, oldest, accounts].
 
     One row per operation and end of waits, with the beginning of the `oldest` of them; of those
-    that still go on one per beginning, which is then `since` too, and the end of time as end. Kept
-    for the next reader; `loaded` says of which state of the store.
+    that still go on one per beginning, which is then `since` too, and the end of time as end.
     """
-    return _waits(con.engine, loaded, integrations, at)
-
-
-@lru_cache(maxsize=8)
-def _waits(
-    engine: Engine, _loaded: object, integrations: tuple[str, ...], at: datetime | None
-) -> pd.DataFrame:
     state = account_version.c.provisioning_state
     wait = runs(state, WAITING, *known(integrations, at)).subquery("wait")
     goes_on = wait.c.ended > (at or FOREVER - timedelta(days=1))
     ended = case((goes_on, FOREVER), else_=wait.c.ended).label("ended")
     since = case((goes_on, wait.c.began)).label("since")
     operation = operation_of(wait.c.label).label("operation")
-    with engine.connect() as con:
-        rows = con.execute(
-            select(
-                operation,
-                ended,
-                since,
-                func.min(wait.c.began).label("oldest"),
-                func.count().label("accounts"),
-            ).group_by(operation, ended, since)
-        )
-        return pd.DataFrame(rows.all(), columns=list(rows.keys()))
+    rows = con.execute(
+        select(
+            operation,
+            ended,
+            since,
+            func.min(wait.c.began).label("oldest"),
+            func.count().label("accounts"),
+        ).group_by(operation, ended, since)
+    )
+    return pd.DataFrame(rows.all(), columns=list(rows.keys()))
 
 
 def oldest_wait(waits: pd.DataFrame, at: datetime | None = None) -> datetime | None:

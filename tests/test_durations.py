@@ -248,7 +248,7 @@ def test_a_job_is_followed_to_the_newest_snapshot_of_its_integration(
 def test_the_median_counts_what_still_runs(snapshots: Deliveries, con: Connection) -> None:
     """Settled after 1 and 2 days, one open for 3: S(1) = 2/3, S(2) = 1/3; without it: 1 day."""
     take(snapshots, "a:u b:u c:u", "a:o b:u c:u", "a:o b:o c:u", "a:o b:o c:u")
-    found = durations(con, object(), period())["update"]
+    found = durations(con, period())["update"]
     assert (found.median, found.quantile(0.9)) == (2 * DAY, None)
     assert found.mean == pytest.approx((1 + 2 / 3 + 1 / 3) * DAY)
     assert (found.jobs, found.ended) == (3, 2)
@@ -303,7 +303,7 @@ def test_the_backlog_is_counted_by_operation_and_age(
     snapshots: Deliveries, con: Connection
 ) -> None:
     take(snapshots, "a:u b:o c:o d:o", "a:u b:D c:o d:o", "a:u b:D c:P d:!u")
-    found = backlog(waits(con, object(), (), None), day(2) + timedelta(hours=2))
+    found = backlog(waits(con, (), None), day(2) + timedelta(hours=2))
     ages = {(row[0], row[1]): row[2] for row in found.to_numpy().tolist() if row[2]}
     assert ages == {("update", "1–3 d"): 1, ("delete", "1–3 d"): 1, ("provision", "1–24 h"): 1}
 
@@ -325,13 +325,13 @@ def test_an_age_begins_where_the_one_before_ends(
     snapshots: Deliveries, con: Connection, waited: timedelta, age: str
 ) -> None:
     take(snapshots, "a:u")
-    found = backlog(waits(con, object(), (), None), day(0) + waited)
+    found = backlog(waits(con, (), None), day(0) + waited)
     assert found.loc[found["accounts"] > 0, "age"].to_list() == [age]
 
 
 def test_the_oldest_wait_is_known_for_every_moment(snapshots: Deliveries, con: Connection) -> None:
     take(snapshots, "a:o b:o", "a:U b:o", "a:U b:D", "a:o b:D", "a:o b:x")
-    found = waits(con, object(), (), None)
+    found = waits(con, (), None)
     oldest = [oldest_wait(found, day(number)) for number in range(5)]
     assert oldest == [None, day(1), day(1), day(2), None]
     assert oldest_wait(found) is None
@@ -339,13 +339,13 @@ def test_the_oldest_wait_is_known_for_every_moment(snapshots: Deliveries, con: C
 
 def test_waits_are_told_as_they_were_known(snapshots: Deliveries, con: Connection) -> None:
     take(snapshots, "a:o", "a:U", "a:U", "a:o")
-    assert oldest_wait(waits(con, object(), (), day(2))) == day(1)
-    assert oldest_wait(waits(con, object(), (), day(3))) is None
-    assert oldest_wait(waits(con, object(), ("slack",), None)) is None
+    assert oldest_wait(waits(con, (), day(2))) == day(1)
+    assert oldest_wait(waits(con, (), day(3))) is None
+    assert oldest_wait(waits(con, ("slack",), None)) is None
 
 
 def test_a_store_without_waits_has_an_empty_backlog(con: Connection) -> None:
-    found = backlog(waits(con, object(), (), None), day(0))
+    found = backlog(waits(con, (), None), day(0))
     assert len(found) == 3 * 5
     assert not found["accounts"].any()
     assert jobs(con, Scope((), date(2026, 1, 1), date(2026, 1, 2))) == []

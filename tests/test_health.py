@@ -49,11 +49,11 @@ def failures(con: Connection, scope: Scope) -> pd.DataFrame:
 
 
 def oldest(con: Connection, *integrations: str, at: datetime | None = None) -> datetime | None:
-    return oldest_wait(waits(con, object(), integrations, at))
+    return oldest_wait(waits(con, integrations, at))
 
 
 def reasons(con: Connection, scope: Scope | None = None, **more: int) -> pd.DataFrame:
-    return failure_reasons(con, object(), scope or always(), **more)
+    return failure_reasons(con, scope or always(), **more)
 
 
 def in_states(*states: str) -> list[dict[str, object]]:
@@ -372,7 +372,7 @@ FRAMES = {
     ),
     "failure_reasons": (reasons, ["reason", "words", "accounts", "before", "first_seen"]),
     "waits": (
-        lambda con, scope: waits(con, object(), scope.integrations, None),
+        lambda con, scope: waits(con, scope.integrations, None),
         ["operation", "ended", "since", "oldest", "accounts"],
     ),
 }
