@@ -191,13 +191,13 @@ def finish(home: Home, history: dict[Moment, tuple[Path, Told]]) -> None:
     """What was interrupted is taken up again, and ends as if nothing had happened."""
     process = loading(home, [path for path, _ in history.values()])
     process.join()
-    assert process.exitcode == 0, (home.root / "log").read_text()
+    written = home.root / "log"  # a process that was killed at once has not made it
+    log = written.read_text() if written.exists() else ""
+    assert process.exitcode == 0, log
     assert what_is_loaded(home, history) == set(history)
     assert len(list(home.archive.glob("*/*"))) == SNAPSHOTS
     left = [p.name for p in home.inbox.rglob("*") if p.is_file() and not p.name.endswith(".part")]
     assert left == []
-    written = home.root / "log"  # a process that was killed at once has not made it
-    log = written.read_text() if written.exists() else ""
     assert "Traceback" not in log
     assert "made anew" not in log
 

@@ -571,8 +571,13 @@ ANY_ACCOUNT = st.fixed_dictionaries(
 )
 
 
+def identity(facts: dict[str, Any]) -> str:
+    """Rows with the same one are repeats, of which a file may not consist for the most part."""
+    return (facts["account_id"] or facts["username"]).strip(WHITE + UNSEEN).lower()
+
+
 @settings(max_examples=25, deadline=None)
-@given(facts=st.lists(ANY_ACCOUNT, min_size=1, max_size=4))
+@given(facts=st.lists(ANY_ACCOUNT, min_size=1, max_size=4, unique_by=identity))
 def test_json_loads_again_as_the_same_accounts(facts: list[dict[str, Any]]) -> None:
     with TemporaryDirectory() as folder:
         first = open_store("duckdb:///:memory:")
