@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import filecmp
 import logging
 import os
@@ -93,9 +94,11 @@ def put_into_inbox(
         settled = time.time() - 2 * SETTLED_AFTER  # it is whole: nobody has to wait for its end
         os.utime(partial, (settled, settled))
         partial.replace(target)
-    except OSError as fault:  # a full disk, which does not say what did not fit
+    except OSError as fault:
         partial.unlink(missing_ok=True)
-        raise OSError(fault.errno, fault.strerror, str(target)) from fault
+        if fault.errno != errno.ENOSPC:
+            raise
+        raise OSError(fault.errno, fault.strerror, str(target)) from fault  # it is full, not ours
     return target
 
 

@@ -317,9 +317,12 @@ def _refuse_implausible(
         first = con.execute(select(load_unfit).order_by(load_unfit.c.line)).first()
         place = place_word(file.name)
         example = f" The first: {place} {first.line}: {first.reason}" if first else ""
+        repeats = f" {sifted.exact_repeats:,} repeat a row word for word." * bool(
+            sifted.exact_repeats
+        )
         raise MostlyRejected(
             f"{name}: {sifted.rejected:,} of {sifted.rows_read:,} rows are no accounts, which is "
-            f"more than half; nothing was loaded.{example}"
+            f"more than half; nothing was loaded.{repeats}{example}"
         )
     if sifted.accepted or confirmed:
         return

@@ -133,8 +133,11 @@ class Passport:
         if self.rejected > self.facts.exact_repeats:
             kept = self.rejected - self.facts.exact_repeats
             found.append(f"{_of(kept, self.rows_read, 'row')} rejected: no account.")
-        if unknown := self.states.get(UNRECOGNISED.name, 0):
-            found.append(f"State not recognised for {_of(unknown, self.accepted, 'account')}.")
+        odd = self.facts.flags.get("provisioning_state", 0)
+        if odd:
+            found.append(f"State not recognised for {_of(odd, self.accepted, 'account')}.")
+        if none := self.states.get(UNRECOGNISED.name, 0) - odd:
+            found.append(f"No state given for {_of(none, self.accepted, 'account')}.")
         for column, accounts in self.facts.flags.items():
             if column != "provisioning_state":
                 label = column.replace("_", " ").capitalize()

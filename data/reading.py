@@ -209,7 +209,7 @@ def _read_separated(con: Connection, plain: Plain) -> tuple[Plain, Rows]:
         delimiter=first.delimiter,
         quotechar='"',
         escapechar='"',
-        skiprows=first.blank_lines,
+        skiprows=first.skipped,
         max_line_size=LONGEST_LINE,
         store_rejects=True,
     )
@@ -221,27 +221,33 @@ def _read_separated(con: Connection, plain: Plain) -> tuple[Plain, Rows]:
     return plain, Rows(records, cells, places, notes_broken=True)
 
 
+SAYS_DELIMITER = re.compile(r"sep=(.)", re.IGNORECASE)
+"""The first line of some exports, for Excel."""
+
+
 class _FirstRecord(NamedTuple):
     headings: list[str]
     delimiter: str
-    blank_lines: int  # before the headings
+    skipped: int  # lines before the headings
     lines: int  # up to the end of the headings
 
 
 def _first_record(plain: Plain) -> _FirstRecord:
     with plain.path.open(encoding="utf-8-sig", newline="") as text:
-        lines, blank = iter(partial(text.readline, LONGEST_LINE), ""), 0
+        lines, skipped, delimiter = iter(partial(text.readline, LONGEST_LINE), ""), 0, ""
         for line in lines:
-            if line.strip(WHITE):
+            said = SAYS_DELIMITER.fullmatch(line.rstrip("\r\n"))
+            if line.strip(WHITE) and not said:
                 break
-            blank += 1
+            delimiter = said[1] if said else delimiter
+            skipped += 1
         else:
             raise NoUsableHeader(f"{plain.name} is empty; expected a line of headings.")
-        delimiter = max(DELIMITERS, key=re.sub(r'"[^"]*"?', "", line).count)
+        delimiter = delimiter or max(DELIMITERS, key=re.sub(r'"[^"]*"?', "", line).count)
         reader = csv.reader(chain([line], lines), delimiter=delimiter)
-        headings, upto = next(reader), blank + reader.line_num
+        headings, upto = next(reader), skipped + reader.line_num
         following = next((row for row in reader if row), headings)
-    return _FirstRecord(_as_wide_as(following, headings), delimiter, blank, upto)
+    return _FirstRecord(_as_wide_as(following, headings), delimiter, skipped, upto)
 
 
 def _as_wide_as(row: list[str], headings: list[str]) -> list[str]:

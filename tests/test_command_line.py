@@ -143,7 +143,9 @@ def test_load_says_why_it_refuses_a_file_and_loads_the_others(
         path.write_text(content)
     good = a_snapshot_file(tmp_path, [an_account("bob")], integration="slack")
     assert run("load", path.parent if words == "Is a directory" else path, good) == REFUSED
-    assert words in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert words in told
+    assert content is not None or str(path) in told, "the file that was asked for is named"
     assert listed(home) == ["bob"]
 
 

@@ -96,6 +96,7 @@ def test_the_first_snapshot_of_an_integration_is_compared_with_nothing(
         ([*TEN, an_account("")], "1 of 11 rows rejected: no account."),
         ([*TEN, an_account("A0", email="x@x.io")], "1 of 11 rows rejected: no account."),
         ([*TEN, an_account("b", state="Odd")], "State not recognised for 1 of 11 accounts."),
+        ([*TEN, an_account("b", state="")], "No state given for 1 of 11 accounts."),
         ([*TEN, an_account("b", active="perhaps")], "Active in app not understood for 1 of 11"),
         ([*TEN, an_account("b", last_updated="soon")], "Last updated not understood for 1 of 11"),
     ],

@@ -93,6 +93,7 @@ def parquet_of(records: list[dict[str, Any]]) -> bytes:
         pytest.param("a.csv", SEED.replace("\n", "\r\n"), id="CSV with CRLF"),
         pytest.param("a.csv", SEED.rstrip(), id="CSV without a last line break"),
         pytest.param("a.csv", "\n\n" + SEED, id="CSV after blank lines"),
+        pytest.param("a.csv", "sep=,\r\n" + SEED, id="CSV that tells Excel its delimiter"),
         pytest.param("A.CSV", SEED, id="ending in capitals"),
         pytest.param("a[1]*.csv", SEED, id="file name like a pattern"),
         pytest.param("a.tsv", SEED.replace(",", "\t"), id="TSV"),
