@@ -18,6 +18,7 @@ from datetime import datetime, timedelta
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from threading import Event, Thread
+from types import ModuleType
 from typing import NamedTuple
 
 import pytest
@@ -207,6 +208,8 @@ def forked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Processes are forked from one that has imported what they need."""
     here = Path(__file__).parent
     monkeypatch.setenv("PYTHONPATH", f"{here.parent}{os.pathsep}{here}")
+    # AppTest leaves a page behind as `__main__`, which each process would begin by running.
+    monkeypatch.setitem(sys.modules, "__main__", ModuleType("__main__"))
     multiprocessing.get_context("forkserver").set_forkserver_preload([Path(__file__).stem])
 
 
