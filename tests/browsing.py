@@ -118,6 +118,7 @@ def _await(url: str, process: subprocess.Popen[str]) -> None:
 def browser() -> Iterator[Browser]:
     path = next(filter(None, map(shutil.which, BROWSERS)), None)
     assert path, f"none of these is installed: {', '.join(BROWSERS)}"
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
         yield chromium
@@ -167,7 +168,7 @@ class Reader:
     def sees(self, count: str) -> None:
         """The list is there, with so many accounts."""
         words = re.compile(rf"^{count} accounts$")
-        expect(self.page.get_by_text(words)).to_be_visible(timeout=PATIENCE)
+        expect(self.page.get_by_text(words)).to_be_visible()
 
     def opened(self, label: str) -> Locator:
         """What a filter's button opens; while the page is being drawn anew it takes no click."""
@@ -179,8 +180,9 @@ class Reader:
         """Choices of a filter, each beside its count."""
         dialog = self.opened(label)
         for option in options:
-            words = re.compile(rf"^{re.escape(option)} [\d,]+$", re.IGNORECASE)
+            words, before = re.compile(rf"^{re.escape(option)} [\d,]+$", re.I), self.page.url
             dialog.locator("button").filter(has_text=words).click()
+            expect(self.page).not_to_have_url(before)
             self.page.locator("[data-test-script-state=notRunning]").wait_for()
         self.page.keyboard.press("Escape")
         expect(dialog).to_be_hidden()

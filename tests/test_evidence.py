@@ -41,13 +41,15 @@ def archived(home: Home, tmp_path: Path) -> Home:
     """Three days of two integrations, loaded as a person does: the files are in the archive."""
     bad = an_account("bad", state="Deleted", upstream_id="1")
     formula = an_unmatched_account("=cmd()", roles=["Admin"], upstream_id="2")
-    for number, state in enumerate(("Deleted", "Deleted", "Onboarded")):
+    files = [
+        a_snapshot_file(tmp_path, accounts, integration=name, at=day(number))
+        for number, state in enumerate(("Deleted", "Deleted", "Onboarded"))
         for name, accounts in {
             "figma": [bad, formula | {"provisioning_state": state}],
             "slack": [an_account("ada", state=state)],
-        }.items():
-            file = a_snapshot_file(tmp_path, accounts, integration=name, at=day(number))
-            assert main(["load", str(file)]) == 0
+        }.items()
+    ]
+    assert main(["load", *map(str, files)]) == 0
     return home
 
 
