@@ -30,7 +30,7 @@ from widgets.filters import (
     tell_ignored,
 )
 from widgets.store import reading
-from widgets.users_table import Block, users_table
+from widgets.users_table import Block, Row, users_table
 
 MOST_OFFERED = 8  # ways out of an empty list
 
@@ -51,7 +51,7 @@ filter_bar(filters)
 mark_past(filters)
 
 
-@st.fragment
+@st.fragment(key="list")
 def list_of_accounts(filters: Filters) -> None:
     """The rows come first; what is counted over all accounts follows."""
     sort, page = st.query_params.get("sort", ""), page_of(st.query_params.get("page", ""))
@@ -59,34 +59,15 @@ def list_of_accounts(filters: Filters) -> None:
     above, listed, below = st.container(key="found"), st.container(), st.container()
     with reading() as con:
 
-        def rows_of(page: int) -> Sequence:
-            return page_of_accounts(con, filters, sort=order, descending=descending, page=page)
+        def rows_of(page: int) -> list[Row]:
+            listed = page_of_accounts(con, filters, sort=order, descending=descending, page=page)
+            return [account.table_row(each) for each in listed]
 
         rows = rows_of(page)
         if not rows and page > 1:
             page, rows = 1, rows_of(1)
-
-        def sort_by(key: str) -> None:
-            go(sort=f"-{key}" if key == order and not descending else key, page=None)
-
-        def panels(ids: Sequence[str]) -> dict[str, list[Block]]:
-            known = known_of(con, filters, [int(id_) for id_ in ids])
-            return {str(key): account.panel(k, as_of=filters.as_of) for key, k in known.items()}
-
         with listed:
-            users_table(
-                [account.table_row(row) for row in rows],
-                columns=account.columns(
-                    several_integrations=len(filters.integration or integrations) > 1
-                ),
-                sort=order,
-                descending=descending,
-                details=panels,
-                on_sort=sort_by,
-                caption="Users",
-                empty="No accounts match these filters. Remove one to see more.",
-                key="users",
-            )
+            draw_table(rows, filters, order, descending=descending)
         found = count_accounts(con, filters)
         with above:
             with st.container(horizontal=True, horizontal_alignment="distribute"):
@@ -103,6 +84,32 @@ def list_of_accounts(filters: Filters) -> None:
                     (part, count_accounts(con, left)) for part, left in without[:MOST_OFFERED]
                 ]
                 offer_less(filters, counts)
+
+
+@st.fragment
+def draw_table(rows: Sequence[Row], filters: Filters, order: str, *, descending: bool) -> None:
+    """A fragment of its own, so that opening a row draws nothing else, and asks for no page."""
+
+    def sort_by(key: str) -> None:
+        go(sort=f"-{key}" if key == order and not descending else key, page=None)
+        st.rerun("list")
+
+    def panels(ids: Sequence[str]) -> dict[str, list[Block]]:
+        with reading() as con:
+            known = known_of(con, filters, [int(id_) for id_ in ids])
+        return {str(key): account.panel(k, as_of=filters.as_of) for key, k in known.items()}
+
+    users_table(
+        rows,
+        columns=account.columns(several_integrations=len(filters.integration or integrations) > 1),
+        sort=order,
+        descending=descending,
+        details=panels,
+        on_sort=sort_by,
+        caption="Users",
+        empty="No accounts match these filters. Remove one to see more.",
+        key="users",
+    )
 
 
 def turn_pages(page: int, pages: int) -> None:

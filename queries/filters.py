@@ -19,7 +19,7 @@ from data.plain import searched
 from data.snapshot_file import moment_of
 from data.states import STATE_BY_NAME
 from data.tables import account_current, account_version, integration
-from queries.text import found_in, has_role
+from queries.text import found_in, has_role, is_one_of
 from queries.waiting import waiting_since
 
 Active = Literal["yes", "no", "unknown"]
@@ -159,7 +159,7 @@ def _found(rows: FromClause, text: str, _: Any) -> ColumnElement[bool]:
 
 
 def _in_state(rows: FromClause, states: Sequence[str], _: Any) -> ColumnElement[bool]:
-    return rows.c.provisioning_state.in_(states)
+    return is_one_of(rows.c.provisioning_state, states)
 
 
 def _holds(rows: FromClause, roles: Sequence[str], _: Any) -> ColumnElement[bool]:
