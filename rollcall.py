@@ -7,10 +7,12 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from sqlalchemy import Engine
@@ -19,7 +21,6 @@ from data.filing import reason_for
 from data.home import Home, here
 from data.inbox import Outcome, SetAside, in_words, load_waiting, put_into_inbox
 from data.loading import Loaded, preview
-from data.passport import departure_in_words
 from data.reading import place_word
 from data.rebuilding import archived, complete, opened
 from data.rebuilding import rebuild as make_anew
@@ -28,6 +29,7 @@ from data.sample import write_sample
 from data.serving import server_of
 from data.snapshot_file import SnapshotFile, moment_of
 from data.store import StoreFault, StoreInUse, StoreUnusable, close_stores, open_store
+from data.zipped import zip_together
 from queries.export import FORMATS, export_file
 from queries.filters import FILTERS, Filter, Filters
 from queries.listing import COLUMNS, UnknownColumns, Wanted, columns_named
@@ -67,15 +69,28 @@ def main(words: Sequence[str] | None = None) -> int:
 def load_files(args: argparse.Namespace) -> int:
     """Put the files into the inbox; load them here, unless a running app does."""
     home, waiting, outcome = here(), [], DONE
-    for path in args.files:
-        try:
-            file = SnapshotFile.placed(path, args.integration, args.taken_at)
-            waiting.append(put_into_inbox(home, file, replace=args.replace, confirmed=args.confirm))
-        except (SnapshotRefused, OSError) as fault:
-            outcome = _fail(_fault_in_words(fault), REFUSED)
+    with _as_one(args) if args.together else nullcontext(args.files) as files:
+        for path in files:
+            try:
+                file = SnapshotFile.placed(path, args.integration, args.taken_at)
+                marks = {"replace": args.replace, "confirmed": args.confirm}
+                waiting.append(put_into_inbox(home, file, **marks))
+            except (SnapshotRefused, OSError) as fault:
+                outcome = _fail(_fault_in_words(fault), REFUSED)
     if waiting:
         outcome = max(outcome, _load_or_await(home, waiting))
     return outcome
+
+
+@contextmanager
+def _as_one(args: argparse.Namespace) -> Iterator[list[Path]]:
+    """All the files in one archive, placed like the first of them."""
+    first = SnapshotFile.placed(args.files[0], args.integration, args.taken_at)
+    with TemporaryDirectory() as folder:
+        archive = Path(folder) / first.integration / f"{first.taken_at:%Y-%m-%dT%H-%M-%SZ}.zip"
+        archive.parent.mkdir()
+        zip_together(args.files, archive)
+        yield [archive]
 
 
 def check_files(args: argparse.Namespace) -> int:
@@ -122,8 +137,8 @@ def _checked(engine: Engine, path: Path, args: argparse.Namespace) -> dict[str, 
         told |= {name: getattr(passport, name) for name in MOVES}
     told |= {"look_at": passport.findings(), "remarks": passport.remarks()}
     told["rejected_rows"] = [{"line": line, "reason": reason} for line, _, reason in seen.rejected]
-    if passport.is_mass_departure and not seen.already:
-        told["held"] = departure_in_words(passport)
+    if passport.doubt and not seen.already:
+        told["held"] = passport.doubt
     return told
 
 
@@ -343,6 +358,9 @@ def _parser() -> argparse.ArgumentParser:
             files.add_argument("--replace", action="store_true", help="what is loaded for the time")
             files.add_argument(
                 "--confirm", action="store_true", help="load what is held: you have looked at it"
+            )
+            files.add_argument(
+                "--together", action="store_true", help="all files are one snapshot, like pages"
             )
         else:
             files.add_argument("--json", action="store_true", help="one JSON object per file")

@@ -74,6 +74,8 @@ UNSEEN = WHITE + "".join(
 
 YES = ("true", "yes", "1", "1.0", "active", "y", "t", "on", "enabled")
 NO = ("false", "no", "0", "0.0", "inactive", "n", "f", "off", "disabled", "deactivated")
+REPORTED, NOT_REPORTED = "reported", ("inferred", "default")
+"""How a state is known: the source says it, or it follows from other facts, or is the usual."""
 UNKNOWN = ("unknown", "undefined", "null", "none", "nan", "nat", "n/a", "-", "?")
 
 EARLIEST, END = datetime(1900, 1, 1), datetime(10000 - 1, 12, 31, 23, 59, 59, 999999)
@@ -137,6 +139,7 @@ def _content(cell: Cells) -> dict[str, ColumnElement[Any]]:
         "active_in_app": cell["active"],
         "upstream_user_id": cell["upstream_user_id"],
         "provisioning_state": cell["state"],
+        "state_source": _state_source(cell["state_source"]),
         "state_reason": cell["state_reason"],
         "failure_code": cell["failure_code"],
         "last_updated": cell["moment"],
@@ -272,6 +275,12 @@ def _state(text: ColumnElement[Any]) -> ColumnElement[Any]:
     return func.coalesce(known, UNRECOGNISED.name)
 
 
+def _state_source(text: ColumnElement[Any]) -> ColumnElement[Any]:
+    """How the state is known; NULL where the source reports it, which is the usual."""
+    word = func.lower(text)
+    return case((_is_one_of(NOT_REPORTED, word), word))
+
+
 def _moment(text: ColumnElement[Any]) -> ColumnElement[Any]:
     """Naive UTC. Without an offset the text is UTC already; a lone number is a Unix time.
 
@@ -336,6 +345,7 @@ def _flags(cell: Cells) -> ColumnElement[Any]:
     """Column → the text in it that was not understood, as a JSON object; NULL without any."""
     puzzling = {
         "provisioning_state": cell["state"] == UNRECOGNISED.name,
+        "state_source": ~_is_one_of((REPORTED, *NOT_REPORTED), func.lower(cell["state_source"])),
         "active_in_app": and_(cell["active"].is_(None), ~_says_unknown(cell["active_in_app"])),
         "last_updated": and_(cell["moment"].is_(None), ~_says_unknown(cell["last_updated"])),
         "roles": _has_nameless(cell["role_list"]),

@@ -15,13 +15,16 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "active_in_app": ("active",),
     "upstream_user_id": ("externalid",),
     "provisioning_state": ("state", "status"),
+    "state_source": (),
     "state_reason": ("reason", "error", "failurereason"),
     "failure_code": ("errorcode",),
     "last_updated": ("updatedat",),
 }
 """Column of a snapshot → further headings that are taken for it, squashed. The first wins."""
 
-CREDENTIAL = re.compile(r"password|token|secret", re.IGNORECASE)
+CREDENTIAL = re.compile(
+    r"password|passwd|token|secret|credential|(?:api|private)[\s_-]?key", re.IGNORECASE
+)
 """Headings of columns whose values are never stored."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -33,12 +33,14 @@ from sqlalchemy import (
 from sqlalchemy.schema import CreateTable, DropTable
 
 from data.cleaning import understood
+from data.headings import columns_of
 from data.passport import (
     FEWEST_DEPARTURES,
     FileFacts,
     Passport,
     count_departing,
     departure_in_words,
+    incomplete_in_words,
     passport_of,
 )
 from data.reading import Read, fill_load_row, place_word
@@ -211,7 +213,9 @@ def _understand(con: Connection, task: _Task, *, confirmed: bool) -> _Found:
     Each is committed by itself, which lets DuckDB read it on several cores.
     """
     with con.begin():
-        read = fill_load_row(con, task.file.path)
+        read = fill_load_row(con, task.file.path, task.file.integration)
+        if read.said.incomplete and not confirmed:
+            raise Held(f"{task.file.name} is held: {incomplete_in_words(read.said.incomplete)}")
     with con.begin():
         sifted = sift(con, read)
         _refuse_implausible(con, task.file, task.span, sifted, confirmed=confirmed)
@@ -255,6 +259,9 @@ def _write(con: Connection, task: _Task, found: _Found) -> int:
             facts=FileFacts(
                 headings=found.read.headings,
                 notes=found.read.notes,
+                remarks=tuple(found.read.said.remarks),
+                incomplete=found.read.said.incomplete,
+                states_not_reported=_states_not_reported(con, span, found.read.headings),
                 repeated=sifted.repeated,
                 exact_repeats=sifted.exact_repeats,
                 without_offset=sifted.without_offset,
@@ -482,6 +489,15 @@ def _flags_by_column(con: Connection, span: Span) -> dict[str, int]:
     counted = select(each.c.name, func.count().label("accounts"))
     grouped = counted.group_by(each.c.name).order_by(each.c.name)
     return {row.name: row.accounts for row in con.execute(grouped)}
+
+
+def _states_not_reported(con: Connection, span: Span, headings: Sequence[str]) -> dict[str, int]:
+    """How a state is known → accounts, where it is not the source that reports it."""
+    if "state_source" not in columns_of(headings):
+        return {}
+    how = span.accounts_in_store().c.state_source
+    counted = select(how, func.count()).where(how.is_not(None)).group_by(how).order_by(how)
+    return {row[0]: row[1] for row in con.execute(counted)}
 
 
 def _other_content(file: SnapshotFile, known: Row[Any]) -> str:

@@ -62,6 +62,11 @@ class FileFacts:
     exact_repeats: int = 0  # … word for word; those are counted only
     without_offset: int = 0  # rows whose time of change names no UTC offset
     flags: dict[str, int] = field(default_factory=dict)  # column → accounts with unclear text
+    remarks: Sequence[str] = ()  # what another product's file has to say, in sentences
+    incomplete: str = ""  # why it cannot be the whole list
+    states_not_reported: dict[str, int] = field(
+        default_factory=dict
+    )  # inferred, default → accounts
 
     def as_json(self) -> str:
         """For the store."""
@@ -93,12 +98,20 @@ class Passport:
     @property
     def departing(self) -> float:
         """Share of the accounts before that go, or fall into a Delete state."""
-        return (self.gone + self.removed) / self.before.accounts if self.before else 0.0
+        accounts = self.before.accounts if self.before else 0
+        return (self.gone + self.removed) / accounts if accounts else 0.0
 
     @property
     def is_mass_departure(self) -> bool:
         """Whether so many accounts leave at once that a person should look first."""
         return self.departing > self.limit and self.gone + self.removed >= FEWEST_DEPARTURES
+
+    @property
+    def doubt(self) -> str:
+        """Why a person should confirm the file before it is loaded; empty where nothing is."""
+        if self.facts.incomplete:
+            return incomplete_in_words(self.facts.incomplete)
+        return departure_in_words(self) if self.is_mass_departure else ""
 
     @property
     def shift(self) -> float:
@@ -130,6 +143,8 @@ class Passport:
     def findings(self) -> list[str]:
         """What a person should look at, in sentences."""
         found = [*self.facts.notes]
+        if self.facts.incomplete:
+            found.append(incomplete_in_words(self.facts.incomplete))
         if self.rejected > self.facts.exact_repeats:
             kept = self.rejected - self.facts.exact_repeats
             found.append(f"{_of(kept, self.rows_read, 'row')} rejected: no account.")
@@ -154,7 +169,10 @@ class Passport:
 
     def remarks(self) -> list[str]:
         """What is worth knowing and needs nobody, in sentences."""
-        said = []
+        said = [*self.facts.remarks]
+        for how, accounts in self.facts.states_not_reported.items():
+            told = _of(accounts, self.accepted, "account")
+            said.append(HOW_IN_WORDS[how].format(told))
         if self.facts.exact_repeats:
             said.append(f"{_count(self.facts.exact_repeats, 'row')} repeated word for word.")
         if self.facts.without_offset:
@@ -177,6 +195,17 @@ class Before:
     def share(self, state: str) -> float:
         """Of the accounts, those in the state."""
         return self.states.get(state, 0) / self.accounts if self.accounts else 0.0
+
+
+HOW_IN_WORDS = {
+    "inferred": "The state of {} is inferred: the source does not report it.",
+    "default": "The state of {} is taken for Onboarded: nothing is provisioned for them.",
+}
+
+
+def incomplete_in_words(why: str) -> str:
+    """Why a file cannot be the whole list, as a sentence."""
+    return f"The list is not complete: {why}. Accounts that are not in it would count as gone."
 
 
 def departure_in_words(passport: Passport) -> str:

@@ -40,6 +40,7 @@ from sqlalchemy import (
     insert,
     literal,
     null,
+    or_,
     select,
     table,
     try_cast,
@@ -58,6 +59,9 @@ from data.refusals import (
     UnknownFormat,
     UnreadableFile,
 )
+from data.sources import mapped
+from data.sources.parts import Part
+from data.sources.source import Said
 from data.tables import DELIVERED, load_row
 from data.unpacking import (
     COMPRESSIONS,
@@ -72,6 +76,7 @@ from data.unpacking import (
     refuse_signature,
     tail_of,
 )
+from data.zipped import unzipped
 
 VIEW = "snapshot_file"
 LINES_VIEW = "snapshot_lines"
@@ -91,6 +96,10 @@ LONGEST_SHOWN = 60  # characters of each
 LONGEST_SAID = 300  # characters of what DuckDB says
 PATH = re.compile(r"/\S+/[^\s\"']+")
 """As DuckDB names files: the server's own affair, and of copies nobody else's."""
+SEVERAL = (
+    "{name} holds {files:,} files that are no pages of one source that Rollcall knows. Deliver a "
+    "snapshot with Rollcall’s own columns as one file."
+)
 TOO_MANY_HEADINGS = (
     "{name} has more than {most:,} different headings: data, it seems, is where they should be. "
     "Expected a list of accounts, each with the same columns."
@@ -131,16 +140,17 @@ class Read(NamedTuple):
     headings: tuple[str, ...]  # as in the file, repeated ones numbered
     notes: tuple[str, ...]  # what a person should know of how it was read: full sentences
     copies: tuple[object, ...]  # what was read in place of the file: is deleted after this
+    said: Said  # what the file's source has to say, where it is another product's
 
 
-def fill_load_row(con: Connection, path: Path) -> Read:
+def fill_load_row(con: Connection, path: Path, integration: str = "") -> Read:
     """Fill `load_row` with one row per record of the file.
 
     Raises UnknownFormat, UnreadableFile, TooLarge, NoUsableHeader or NotAListOfAccounts.
     """
-    reader = reader_of(path)
+    reader_of(path)
     try:
-        plain = as_plain(path, reader.form) if reader.form else Plain(path, path.name)
+        plain, reader, said = _opened(path, integration)
         plain, rows = reader.read(con, plain)
         if len(rows.cells) > MOST_HEADINGS:
             raise NotAListOfAccounts(TOO_MANY_HEADINGS.format(name=path.name, most=MOST_HEADINGS))
@@ -149,9 +159,31 @@ def fill_load_row(con: Connection, path: Path) -> Read:
             raise NoUsableHeader(_no_username(path.name, rows))
         con.execute(_into_load_row(rows, found))
         broken = _count_broken(con, rows)
-        return Read(rows.places, broken, tuple(rows.cells), plain.notes, plain.copies)
+        return Read(rows.places, broken, tuple(rows.cells), plain.notes, plain.copies, said)
     except UNREADABLE as fault:
         raise UnreadableFile(_why_unreadable(path, fault)) from fault
+
+
+def _opened(path: Path, integration: str) -> tuple[Plain, Reader, Said]:
+    """The file as its reader wants it; another product's as rows, and what there is to say."""
+    delivered = unzipped(path) if path.suffix.lower() == ZIP else [Plain(path, path.name)]
+    parts = [_part(plain) for plain in delivered]
+    texts = [part for part in parts if isinstance(part, Part)]
+    found = mapped(texts, path.name, integration) if len(texts) == len(parts) else None
+    if found:
+        return found.plain, JSON_LINES, found.said
+    if len(parts) > 1:
+        raise NotAListOfAccounts(SEVERAL.format(name=path.name, files=len(parts)))
+    plain = parts[0].plain if isinstance(parts[0], Part) else parts[0]
+    return plain, reader_of(Path(plain.name)), Said()
+
+
+def _part(plain: Plain) -> Part | Plain:
+    """A file of text with its form; another one as it is."""
+    reader = reader_of(Path(plain.name))
+    if reader.form:
+        return Part(as_plain(plain, reader.form), reader.form)
+    return plain
 
 
 def place_word(file_name: str) -> str:
@@ -188,9 +220,16 @@ def _attributes(rows: Rows, headings: list[str]) -> ColumnElement[Any]:
     """The columns that Rollcall has no name for, as one JSON object without the empty ones."""
     if not headings:
         return cast(literal(None), String)
-    pairs = [x for h in headings for x in (literal(h), filled(rows.cells[h]))]
+    pairs = [x for h in headings for x in (literal(h), _unless_secret(filled(rows.cells[h])))]
     kept = func.json_merge_patch("{}", func.json_object(*pairs))
     return func.nullif(cast(kept, String), "{}")
+
+
+def _unless_secret(text: ColumnElement[Any]) -> ColumnElement[Any]:
+    """NULL for a list or an object that holds a credential somewhere within."""
+    within = rf'"[^"]*(?:{CREDENTIAL.pattern})[^"]*"\s*:'
+    is_deep = or_(func.starts_with(text, "{"), func.starts_with(text, "["))
+    return case((~and_(is_deep, func.regexp_matches(text, within, "i")), text))
 
 
 # ---- CSV ----------------------------------------------------------------------------------------
@@ -412,6 +451,10 @@ def _refuse_unless_list_only(plain: Plain) -> None:
             f"{plain.name} holds one JSON object after another, not a list. If each has a line of "
             "its own, the name should end in .ndjson."
         )
+    if found.get("type") == "object" and isinstance(found.get("properties"), dict):
+        raise NotAListOfAccounts(
+            f"{plain.name} is a JSON Schema: it describes data, and holds none. Expected {A_LIST}."
+        )
     lists = [key for key, value in found.items() if isinstance(value, list)]
     if len(found) == 1 and lists:
         return
@@ -545,6 +588,10 @@ def _without_nul(text: ColumnElement[Any]) -> ColumnElement[Any]:
     return func.replace(func.replace(text, "\0", "\ufffd"), "\\u0000", "\ufffd")
 
 
+def _refuse_within(_: Connection, plain: Plain) -> tuple[Plain, Rows]:
+    raise UnknownFormat(f"{plain.name}: a ZIP archive within a ZIP archive is not unpacked.")
+
+
 # ---- which reader -------------------------------------------------------------------------------
 
 
@@ -557,6 +604,7 @@ class Reader(NamedTuple):
 
 
 CSV = Reader(_read_separated, Form("CSV", escapes=False, ends_lines=True))
+ZIP = ".zip"
 JSON_LINES = Reader(_read_json_lines, Form("NDJSON", escapes=True, ends_lines=False))
 READERS = {
     ".csv": CSV,
@@ -567,6 +615,7 @@ READERS = {
     ".ndjson": JSON_LINES,
     ".jsonl": JSON_LINES,
     ".parquet": Reader(_read_parquet, None, counts_lines=False),
+    ZIP: Reader(_refuse_within, None, counts_lines=False),
 }
 """File name ending → reader. A new format is one function and one line here."""
 

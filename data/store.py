@@ -31,7 +31,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, Pool
 
 from data.tables import metadata
 
-LAYOUT = 1
+LAYOUT = 2
 """Raise it when a store of before is not what loading its files today would give: after a change
 to the tables, or to what is derived from a file. The store is then rebuilt from the archive."""
 

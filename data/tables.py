@@ -39,6 +39,7 @@ DELIVERED = (
     "active_in_app",
     "upstream_user_id",
     "provisioning_state",
+    "state_source",
     "state_reason",
     "failure_code",
     "last_updated",
@@ -55,6 +56,7 @@ CONTENT = (
     "active_in_app",
     "upstream_user_id",
     "provisioning_state",
+    "state_source",
     "state_reason",
     "failure_code",
     "last_updated",
@@ -78,6 +80,7 @@ def _content() -> list[Column]:
         Column("active_in_app", Boolean),  # NULL: unknown
         Column("upstream_user_id", String),
         Column("provisioning_state", String, nullable=False),
+        Column("state_source", String),  # inferred or default; NULL: the source reports the state
         Column("state_reason", String),
         Column("failure_code", String),
         Column("last_updated", DateTime),

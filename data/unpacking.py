@@ -117,28 +117,27 @@ class Plain(NamedTuple):
     copies: tuple[object, ...] = ()  # the copies are deleted when these are gone
 
 
-def as_plain(path: Path, form: Form) -> Plain:
+def as_plain(delivered: Plain, form: Form) -> Plain:
     """The file, or a copy, as UTF-8 text without what the database cannot read.
 
     Raises UnreadableFile where it is something else, TooLarge for a decompression bomb.
     """
-    plain = Plain(path, path.name)
-    compression = compression_of(path)
+    plain, compression = delivered, compression_of(delivered.path)
     if compression:
-        plain = _copied(plain, _unpacked(path, compression))
+        plain = copied(plain, _unpacked(plain.path, compression))
     _refuse_other_kinds(plain, form)
     if _is_usual(plain, form):
         return plain
     encoding, notes = _encoding_of(plain)
     if encoding != "utf-8":
-        plain = _copied(plain, _as_utf8(plain, encoding), *notes)
+        plain = copied(plain, _as_utf8(plain, encoding), *notes)
     if _any(plain, NUL_IN[form.escapes]):
-        plain = _copied(plain, _without_nul(plain, form), NULS)
+        plain = copied(plain, _without_nul(plain, form), NULS)
     breaks = _line_breaks(plain) if form.ends_lines else set()
     if len(breaks) > 1:
-        plain = _copied(plain, _with_one_break(plain), MIXED_BREAKS)
+        plain = copied(plain, _with_one_break(plain), MIXED_BREAKS)
     elif breaks == {b"\r"}:  # lines by which nothing else counts
-        plain = _copied(plain, (c.replace(b"\r", b"\n") for c in _chunks(plain.path)))
+        plain = copied(plain, (c.replace(b"\r", b"\n") for c in _chunks(plain.path)))
     return plain
 
 
@@ -169,7 +168,7 @@ def part_of(plain: Plain, start: int, end: int, note: str) -> Plain:
             while chunk := raw.read(min(CHUNK, end - raw.tell())):
                 yield chunk
 
-    return _copied(plain, chunks(), note)
+    return copied(plain, chunks(), note)
 
 
 def refuse_signature(name: str, head: bytes, wanted: str) -> None:
@@ -200,7 +199,8 @@ class _Copy:
         weakref.finalize(self, self.path.unlink, missing_ok=True)
 
 
-def _copied(plain: Plain, chunks: Iterator[bytes], *notes: str) -> Plain:
+def copied(plain: Plain, chunks: Iterator[bytes], *notes: str) -> Plain:
+    """A copy that takes the place of a file, with these chunks in it."""
     copy = _Copy()
     with copy.path.open("wb") as out:
         for chunk in chunks:

@@ -189,6 +189,9 @@ VALUES: dict[str, Value] = {
     "user": Value("User", _another_person),
     "username_in_app": Value("Username in app", _other("username_in_app")),
     "upstream_user_id": Value("Upstream user ID", _other("upstream_user_id")),
+    "state_source": Value(
+        "How the same state is known", _other("state_source", unless="provisioning_state")
+    ),
     "state_reason": Value(
         "Reason of the same state", _other("state_reason", unless="provisioning_state")
     ),

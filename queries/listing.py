@@ -34,6 +34,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import array
 
+from data.cleaning import REPORTED
 from data.headings import squash
 from data.states import STATE_BY_NAME, UNRECOGNISED
 from data.tables import account, integration
@@ -66,6 +67,7 @@ COLUMNS: dict[str, Column] = {
         Column("active_in_app", "Active in app", 12),
         Column("upstream_user_id", "Upstream user ID", 24),
         Column("provisioning_state", "Provisioning state", 22),
+        Column("state_source", "State source", 14),
         Column("state_reason", "Reason", 40),
         Column("failure_code", "Failure code", 14),
         Column("last_updated", "Last updated", 22),
@@ -270,7 +272,9 @@ def _none(schema: pa.Schema) -> pa.RecordBatch:
 
 
 def _plain(rows: FromClause, column: Column) -> ColumnElement[Any]:
-    """The value as the store has it."""
+    """The value as the store has it; what most states are is not kept, but told."""
+    if column.name == "state_source":
+        return func.coalesce(rows.c.state_source, REPORTED)
     if not column.name.startswith(ATTRIBUTE):
         return rows.c[column.name]
     key = column.name.removeprefix(ATTRIBUTE).replace("~", "~0").replace("/", "~1")
@@ -317,6 +321,9 @@ def _as_delivered(rows: FromClause) -> dict[str, ColumnElement[Any]]:
         "roles": func.coalesce(flagged_roles, details, func.to_json(rows.c.roles)),
         "active_in_app": func.coalesce(func.to_json(active), func.to_json(rows.c.active_in_app)),
         "provisioning_state": state,
+        "state_source": func.coalesce(
+            _flagged(rows, "state_source"), rows.c.state_source, REPORTED
+        ),
         "last_updated": case(
             (rows.c.last_updated.is_(None), _flagged(rows, "last_updated")), else_=moment
         ),

@@ -41,6 +41,7 @@ COLUMNS = (
     "upstream_user_id",
     "provisioning_state",
     "last_updated",
+    "state_source",
     "state_reason",
     "failure_code",
 )

@@ -233,6 +233,7 @@ def test_newly_failed_are_those_that_changed_to_a_failed_state(
         ("username_in_app", {"username": "ada"}, {"username": "ada2"}),
         ("state_reason", {"reason": "Seat limit"}, {"reason": "No licence"}),
         ("failure_code", {"code": "E1"}, {"code": "E2"}),
+        ("state_source", {"state_source": "inferred"}, {"state_source": "Reported"}),
         ("role_details", {"roles": [{"name": "A", "via": "x"}]}, {"roles": [{"name": "A"}]}),
         ("attributes", {"team": "red"}, {"team": "blue"}),
         ("flags", {"last_updated": "soon"}, {"last_updated": "later"}),

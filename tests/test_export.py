@@ -54,6 +54,7 @@ HEADINGS = [
     "Active in app",
     "Upstream user ID",
     "Provisioning state",
+    "State source",
     "Reason",
     "Failure code",
     "Last updated",
@@ -301,6 +302,7 @@ def test_csv_says_what_the_page_says(snapshots: Deliveries, con: Connection, for
         "Active in app": "No",
         "Upstream user ID": "00u1",
         "Provisioning state": "Update failed",
+        "State source": "reported",
         "Reason": "",
         "Failure code": "E1",
         "Last updated": "2026-11-20T10:00:00Z",
@@ -309,6 +311,7 @@ def test_csv_says_what_the_page_says(snapshots: Deliveries, con: Connection, for
         "Integration",
         "Username in app",
         "Provisioning state",
+        "State source",
     }
 
 

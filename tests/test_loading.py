@@ -174,7 +174,8 @@ MOSTLY_NONE = "login,State\nada,Onboarded\n,Onboarded\n,Deleted\n"
 REFUSED = [
     pytest.param(
         "a.xlsx", CSV, refusals.UnknownFormat,
-        "a.xlsx has no known ending; expected one of .csv, .tsv, .json, .ndjson, .jsonl, .parquet.",
+        "a.xlsx has no known ending; expected one of .csv, .tsv, .json, .ndjson, .jsonl, .parquet, "
+        ".zip.",
         id="unknown ending",
     ),
     pytest.param(
@@ -214,10 +215,9 @@ REFUSED = [
         id="JSON error body",
     ),
     pytest.param(
-        "a.json", '{"schemas": "x", "totalResults": 2, "Resources": [{"userName": "ada"}]}',
+        "a.json", '{"page": "x", "total": 2, "accounts": [{"userName": "ada"}]}',
         refusals.NotAListOfAccounts,
-        "Its keys: schemas, totalResults, Resources. "
-        "If “Resources” is all of it, deliver that alone.",
+        "Its keys: page, total, accounts. If “accounts” is all of it, deliver that alone.",
         id="JSON list beside other keys",
     ),
     pytest.param(

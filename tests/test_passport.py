@@ -154,3 +154,11 @@ def test_passports_come_newest_first_and_in_pages(con: Connection, snapshots: De
     only = passports(con, integration.c.name == "box")
     assert [p.integration for p in only] == ["box", "box"]
     assert all(p.before for p in only[:1])
+
+
+def test_after_a_snapshot_without_accounts_nobody_can_leave(
+    store: Engine, snapshots: Deliveries
+) -> None:
+    snapshots.take(at=YESTERDAY)
+    snapshots.take(an_account())
+    assert (tell(store).joined, tell(store).departing, tell(store).grade) == (1, 0, "good")

@@ -43,6 +43,12 @@ IDENTIFIERS = {"username_in_app": "Username in app", "upstream_user_id": "Upstre
 
 ACTIVE_WORDS = {True: "yes", False: "no", None: "unknown"}
 
+HOW_KNOWN = {
+    "inferred": "Inferred: the source lists accounts, but reports no jobs.",
+    "default": "By default: for signing in only, nothing is provisioned.",
+}
+"""How a state is known → in words, where it is not the source that reports it."""
+
 COLUMNS = [
     ut.column("user", "User", width=1.8),
     ut.column("username_in_app", "Username in app", width=1.5),
@@ -117,7 +123,12 @@ def _state(known: Known) -> ut.Block:
     one = known.account
     state = STATE_BY_NAME[one.provisioning_state]
     tone, icon = _looks(state.name)
-    why = [("Reason", ut.text(one.state_reason)), ("Code", ut.code(one.failure_code))]
+    how = HOW_KNOWN.get(one.state_source or "")
+    why = [
+        ("How it is known", ut.text(how)),
+        ("Reason", ut.text(one.state_reason)),
+        ("Code", ut.code(one.failure_code)),
+    ]
     return ut.note(
         state.definition,
         "bad" if tone == "bad" else "quiet",
@@ -374,6 +385,8 @@ def _quiet_changes(before: Row[Any], after: Row[Any]) -> Iterator[ut.Event]:
     if before.roles == after.roles and before.role_details != after.role_details:
         names.append("Role details")
     same_state = before.provisioning_state == after.provisioning_state
+    if same_state and before.state_source != after.state_source:
+        names.append("How the state is known")
     if same_state and before.state_reason != after.state_reason:
         names.append("Reason")
     if names:

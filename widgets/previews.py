@@ -71,7 +71,7 @@ def state_of_store(name: str) -> Any:
 def needs_word(passport: Passport) -> bool:
     """Whether the file is loaded only where a person confirms it."""
     emptied = not passport.accepted and passport.before is not None and passport.before.accounts
-    return passport.is_mass_departure or bool(emptied)
+    return bool(passport.doubt or emptied)
 
 
 def show_preview(seen: Preview, *, key: str) -> None:

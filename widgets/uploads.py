@@ -43,7 +43,10 @@ from widgets.snapshots import real_store
 NAMED = re.compile(r"(?P<integration>[^/\\]*?)[\s_~-]*(?P<moment>\d{4}-?\d\d-?\d\d[-T_ :.\d]*Z?)")
 """`figma 2026-11-23T06-00-00Z`: how people name a file that lies in no folder."""
 
-FORMATS = "CSV, TSV, JSON, NDJSON or Parquet; all but Parquet also as .gz or .zst"
+FORMATS = (
+    "CSV, TSV, JSON, NDJSON or Parquet, all but Parquet also as .gz or .zst; or what SCIM, Okta, "
+    "Entra and others give, several pages as one ZIP archive"
+)
 
 
 class Delivered(NamedTuple):
