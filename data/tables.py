@@ -65,6 +65,19 @@ CONTENT = (
 )
 """What a version says of an account. A difference in any of them opens a new version."""
 
+DERIVED = (
+    "failure_reason",
+    "state_since",
+    "attempt_since",
+    "job_since",
+    "active_since",
+    "user_since",
+    "same_since",
+    "state_before",
+    "job_before",
+)
+"""What follows from an account's content, and from its versions before: see data/stays.py."""
+
 
 def _delivered() -> list[Column]:
     return [Column("account_id", String), *(Column(name, String) for name in DELIVERED)]
@@ -86,6 +99,21 @@ def _content() -> list[Column]:
         Column("last_updated", DateTime),
         Column("attributes", String),  # JSON object: the snapshot's other columns
         Column("flags", String),  # JSON object: column → the text that was not understood
+    ]
+
+
+def _derived() -> list[Column]:
+    """Kept beside the content, so that no question has to go through the history for it."""
+    return [
+        Column("failure_reason", String),  # failures.reason_of; NULL: it does not fail
+        Column("state_since", DateTime, nullable=False),  # in its state, without interruption
+        Column("attempt_since", DateTime, nullable=False),  # its job awaiting or ongoing
+        Column("job_since", DateTime, nullable=False),  # in states of its operation
+        Column("active_since", DateTime, nullable=False),  # as active as it is
+        Column("user_since", DateTime, nullable=False),  # with its user, or with none
+        Column("same_since", DateTime, nullable=False),  # in all that a job may be there to change
+        Column("state_before", String),  # the state before this one; NULL: it was not there
+        Column("job_before", DateTime),  # `job_since` of what was before this job or settled state
     ]
 
 
@@ -155,6 +183,7 @@ account_version = Table(
     Column("account_key", BigInteger, nullable=False),
     Column("integration_id", Integer, nullable=False),
     *_content(),
+    *_derived(),
     Column("valid_from", DateTime, nullable=False),
     Column("valid_to", DateTime, nullable=False),
 )
@@ -167,6 +196,7 @@ account_current = Table(
     Column("account_key", BigInteger, nullable=False),
     Column("integration_id", Integer, nullable=False),
     *_content(),
+    *_derived(),
     Column("valid_from", DateTime, nullable=False),
     Column("search", String, nullable=False),  # plain.searched of the row: one text to look through
 )
@@ -195,6 +225,7 @@ state_count = Table(
     Column("entered", BigInteger, nullable=False),  # came into the state since the one before
     Column("left", BigInteger, nullable=False),  # left it, gone from the snapshot included
     Column("changed", BigInteger, nullable=False),  # there before as well, with other content
+    Column("oldest", DateTime),  # the earliest `state_since` in it; NULL: settled, or without any
 )
 
 # One row per snapshot and pair of states that differ; NULL where an account was, or is, not there.
@@ -206,6 +237,21 @@ state_change = Table(
     Column("from_state", String),
     Column("to_state", String),
     Column("accounts", BigInteger, nullable=False),
+)
+
+# One row per snapshot, operation, beginnings and outcome: how many jobs, or attempts of them, ended
+# there. A job is an account's unbroken stay in the states of one operation; an attempt is its stay
+# in those in which it waits or works. Where an attempt fails, its job goes on.
+job_end = Table(
+    "job_end",
+    metadata,
+    Column("integration_id", Integer, nullable=False),
+    Column("taken_at", DateTime, nullable=False),
+    Column("operation", String, nullable=False),
+    Column("began", DateTime, nullable=False),
+    Column("attempt_began", DateTime),  # NULL: it had failed before
+    Column("outcome", String, nullable=False),  # settled, failed, or other: gone, another operation
+    Column("jobs", BigInteger, nullable=False),
 )
 
 # One row per finding that a person has accepted: what a rule finds of an account. It holds for as
@@ -273,6 +319,7 @@ load_delta = Table(
     Column("account_id", String, nullable=False),
     Column("now", Boolean, nullable=False),
     *_content(),
+    *_derived(),
     prefixes=["TEMPORARY"],
 )
 

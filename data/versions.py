@@ -20,20 +20,32 @@ from sqlalchemy import (
     Integer,
     Select,
     and_,
+    cast,
     delete,
     exists,
     func,
     insert,
     literal,
+    null,
     or_,
     select,
     union_all,
     update,
 )
 
+from data.failures import reason_of
 from data.plain import searched
+from data.states import FAILED, WAITING
+from data.stays import (
+    count_job_ends,
+    forget_job_ends,
+    stays_of,
+    tell_oldest_anew,
+    tell_stays_anew,
+)
 from data.tables import (
     CONTENT,
+    DERIVED,
     FOREVER,
     account,
     account_current,
@@ -63,6 +75,11 @@ class Span(NamedTuple):
         """Whether no snapshot of the integration was taken later."""
         return self.until == FOREVER
 
+    @property
+    def extends(self) -> bool:
+        """Whether it comes after all that is known, as nearly always."""
+        return self.is_newest and not self.anew
+
     def accounts_in_store(self) -> FromClause:
         """One row per account of the integration, as the store has it at the span's start."""
         return accounts_at(self.integration_id, None if self.is_newest else self.taken_at)
@@ -77,13 +94,25 @@ def write_span(con: Connection, span: Span) -> None:
         _join_equal_neighbours(con, span.taken_at)
     if not span.is_newest:
         _join_equal_neighbours(con, span.until)
+    if not span.extends:
+        tell_stays_anew(con)
     _keep_current(con, span)
+    _count(con, span)
+
+
+def _count(con: Connection, span: Span) -> None:
+    """Write the rollups, as far as the span changes them: of stays also those that come after."""
+    here = span.integration_id
     if span.anew:
-        forget_counts(con, span.integration_id, span.taken_at)
-    count_states(con, span.integration_id, span.taken_at, newest=span.is_newest)
+        forget_counts(con, here, span.taken_at)
+    count_states(con, here, span.taken_at, newest=span.is_newest)
     if not span.is_newest:
-        forget_counts(con, span.integration_id, span.until)
-        count_states(con, span.integration_id, span.until)
+        forget_counts(con, here, span.until)
+        count_states(con, here, span.until)
+    if not span.extends:
+        forget_job_ends(con, here, span.taken_at)
+        tell_oldest_anew(con, here, span.taken_at)
+    count_job_ends(con, here, span.taken_at)
 
 
 def accounts_at(integration_id: int, at: datetime | None) -> FromClause:
@@ -112,8 +141,9 @@ def find_differences(con: Connection, span: Span, listed: Select[*tuple[Any, ...
     before, integration_id = span.accounts_in_store(), span.integration_id
     new, seen = listed.subquery("listed"), account
     key = func.coalesce(seen.c.account_key, _highest_key() + 1 + new.c.number)
+    derived = reason_of(new), *stays_of(new, before, literal(span.taken_at, DateTime))
     changed = (
-        select(key, new.c.account_id, literal(True), *(new.c[n] for n in CONTENT))
+        select(key, new.c.account_id, literal(True), *(new.c[n] for n in CONTENT), *derived)
         .select_from(
             new.outerjoin(seen, _same_identity(integration_id, new)).outerjoin(
                 before, before.c.account_key == seen.c.account_key
@@ -127,7 +157,7 @@ def find_differences(con: Connection, span: Span, listed: Select[*tuple[Any, ...
             before.c.account_key,
             news.c.account_id,
             literal(False),
-            *(before.c[n] for n in CONTENT),
+            *(before.c[n] for n in (*CONTENT, *DERIVED)),
         )
         .select_from(
             news.join(seen, _same_identity(integration_id, news)).join(
@@ -136,7 +166,7 @@ def find_differences(con: Connection, span: Span, listed: Select[*tuple[Any, ...
         )
         .where(~news.c.listed)
     )
-    columns = ["account_key", "account_id", "now", *CONTENT]
+    columns = ["account_key", "account_id", "now", *CONTENT, *DERIVED]
     con.execute(insert(load_delta).from_select(columns, changed))
     if con.scalar(select(func.count()).select_from(news).where(~news.c.listed)):
         con.execute(insert(load_delta).from_select(columns, gone))
@@ -235,7 +265,7 @@ def _keep_current(con: Connection, span: Span) -> None:
     touched = select(load_delta.c.account_key)
     con.execute(delete(account_current).where(account_current.c.account_key.in_(touched)))
     columns = [c.name for c in account_current.c if c.name != "search"]
-    if span.is_newest and not span.anew:  # the usual case: what was put in is what is open
+    if span.extends:  # what was put in is what is open
         opened = _listed_over(span, columns).add_columns(searched(load_delta))
     else:
         opened = select(*(version.c[name] for name in columns), searched(version)).where(
@@ -271,9 +301,12 @@ def count_states(
     con.execute(
         insert(state_count).from_select(
             [c.name for c in state_count.c],
-            select(*here, parts.c.state, *(func.sum(parts.c[name]) for name in NUMBERS)).group_by(
-                parts.c.state
-            ),
+            select(
+                *here,
+                parts.c.state,
+                *(func.sum(parts.c[name]) for name in NUMBERS),
+                func.min(parts.c.oldest),
+            ).group_by(parts.c.state),
         )
     )
 
@@ -297,13 +330,16 @@ def _states_of(integration_id: int, which: ColumnElement[bool], name: str) -> Fr
 
 
 def _counted(accounts: FromClause) -> Select[Any]:
-    """One row per state: accounts in it, active ones, unmatched ones."""
+    """One row per state: accounts in it, active ones, unmatched ones, and the longest in it."""
     unmatched = and_(accounts.c.user_name.is_(None), accounts.c.user_email.is_(None))
     return _numbers(
         accounts.c.provisioning_state,
         accounts=func.count(),
         active=func.count().filter(accounts.c.active_in_app),
         unmatched=func.count().filter(unmatched),
+        oldest=func.min(accounts.c.state_since).filter(
+            accounts.c.provisioning_state.in_((*WAITING, *FAILED))
+        ),
     ).group_by(accounts.c.provisioning_state)
 
 
@@ -321,4 +357,8 @@ def _moved(here: list[ColumnElement[Any]], **direction: ColumnElement[Any]) -> S
 def _numbers(state: ColumnElement[Any], **given: ColumnElement[Any]) -> Select[Any]:
     """The numbers of `state_count`, zero where they are not given."""
     nothing = literal(0, BigInteger)
-    return select(state.label("state"), *(given.get(name, nothing).label(name) for name in NUMBERS))
+    return select(
+        state.label("state"),
+        *(given.get(name, nothing).label(name) for name in NUMBERS),
+        given.get("oldest", cast(null(), DateTime)).label("oldest"),
+    )

@@ -64,7 +64,7 @@ with reading() as con:
     states, failures = found.states, found.failures
     compared = findings.compared(found, scope)
     not_counted, open_mark = unloaded_in_words(unloaded), health.opens(scope)
-    tell_oldest_wait = health.tiles(found, compared, scope, now)
+    health.tiles(found, compared, scope, now)
 
     with st.grid(2, min_column_width=400, gap="small"):
         chart(
@@ -131,16 +131,14 @@ with reading() as con:
 
     # What follows asks the history, which may take a moment the first time after a load.
     waited = waits(con, scope.integrations, scope.at)
-    tell_oldest_wait(waited)
     ages = backlog(waited, now)
     with waiting:
         chart(
             "backlog",
             "Backlog by age",
             findings.of_backlog(ages),
-            "How long accounts have waited in their state. A click shows all that wait so long, "
-            "or longer.",
-            lambda: backlog_figure(ages, health.LONGER_THAN),
+            "How long accounts have waited in their state: what is stuck, and what is only busy.",
+            lambda: backlog_figure(ages),
             ages,
             open_mark,
         )

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -19,23 +19,22 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     FromClause,
-    Select,
     and_,
     case,
     cast,
+    false,
     func,
-    or_,
+    literal,
     select,
     true,
+    union_all,
 )
 
-from data.states import OPERATIONS, STATES, state_names
-from data.tables import FOREVER, account_version, integration, snapshot
+from data.states import OPERATIONS, STATES
+from data.stays import operation_of
+from data.tables import account_current, integration, job_end, snapshot
 from queries.days import Scope
 from queries.remembering import remembered
-
-NEWER = FOREVER - timedelta(days=1)
-"""Every version that has ended ended before."""
 
 EXACT = 1e-9
 """Shares are products of fractions: so much may be lost, and a half is still a half."""
@@ -138,110 +137,64 @@ def jobs(con: Connection, scope: Scope) -> list[Jobs]:
     """One row per operation, duration and end.
 
     Of the jobs that began on a day of the scope, followed until its moment; those that had not
-    settled then are censored.
+    settled then are censored. What has ended is read from its rollup: a job that was open at a
+    moment of the past has ended since, or is open now.
     """
-    version = account_version.c
-    of_the_days = or_(  # or ended there: then what follows has not begun, but gone on
-        version.valid_from >= scope.begins,
-        version.valid_to.between(scope.begins, scope.at or NEWER),
-    )
-    states = [state.name for state in STATES if state.operation]
-    asked = (of_the_days, *known(scope.integrations, scope.at))
-    run = runs(operation_of(_state), states, *asked).subquery("run")
-    settled, seen = _settled(scope), _last_seen(scope)
-    is_settled = settled.c.account_key.is_not(None)
-    lasted = func.least(run.c.ended, seen.c.at) - run.c.began
-    seconds = cast(func.extract("epoch", lasted), BigInteger)
+    ended, open_now, seen = job_end.c, account_current, _last_seen(scope)
+    chosen = [*_chosen(job_end, scope.integrations), ended.outcome != "failed"]
+    still = select(
+        open_now.c.integration_id,
+        operation_of(open_now.c.provisioning_state).label("operation"),
+        open_now.c.job_since.label("began"),
+        seen.c.at.label("until"),
+        false().label("settled"),
+        literal(1).label("jobs"),
+    ).join_from(open_now, seen, seen.c.integration_id == open_now.c.integration_id)
+    until = _had_come(ended.taken_at, scope.at)
+    over = select(
+        ended.integration_id,
+        ended.operation,
+        ended.began,
+        case((until, ended.taken_at), else_=seen.c.at).label("until"),
+        and_(until, ended.outcome == "settled").label("settled"),
+        ended.jobs,
+    ).join_from(job_end, seen, seen.c.integration_id == ended.integration_id)
+    job = union_all(
+        over.where(*chosen),
+        still.where(
+            open_now.c.provisioning_state.in_(UNSETTLED), *_chosen(open_now, scope.integrations)
+        ),
+    ).subquery("job")
+    seconds = cast(func.extract("epoch", job.c.until - job.c.began), BigInteger)
+    began = job.c.began.between(scope.begins, min(filter(None, (scope.ends, scope.at))))
     rows = con.execute(
-        select(
-            run.c.label.label("operation"),
-            seconds.label("seconds"),
-            is_settled.label("settled"),
-            func.count().label("jobs"),
-        )
-        .select_from(
-            run.join(seen, seen.c.integration_id == run.c.integration_id).outerjoin(
-                settled,
-                and_(
-                    settled.c.account_key == run.c.account_key,
-                    settled.c.valid_from == run.c.ended,
-                ),
-            )
-        )
-        .where(run.c.began.between(scope.begins, scope.ends))
-        .group_by(run.c.label, seconds, is_settled)
+        select(job.c.operation, seconds, job.c.settled, cast(func.sum(job.c.jobs), BigInteger))
+        .where(began)
+        .group_by(job.c.operation, seconds, job.c.settled)
     )
     return [Jobs(*row) for row in rows]
 
 
-_state = account_version.c.provisioning_state
+UNSETTLED = tuple(state.name for state in STATES if state.operation)
 
 
-def runs(
-    label: ColumnElement[Any], states: Sequence[str], *conditions: ColumnElement[bool]
-) -> Select[Any]:
-    """One row per account's unbroken run of versions in the states with the same label.
-
-    [account_key, integration_id, label, began, ended], of the versions that fulfil the conditions.
-    `ended` is when the account was no longer so; the end of time where it still is.
-    """
-    version = account_version.c
-    columns = (version.account_key, version.integration_id, version.valid_from, version.valid_to)
-    rows = select(*columns, label.label("label")).where(_state.in_(states), *conditions).subquery()
-    earlier: Any = {"partition_by": rows.c.account_key, "order_by": rows.c.valid_from}
-    begins = or_(
-        func.lag(rows.c.valid_to).over(**earlier).is_distinct_from(rows.c.valid_from),
-        func.lag(rows.c.label).over(**earlier).is_distinct_from(rows.c.label),
-    )
-    marked = select(rows, case((begins, 1), else_=0).label("begins")).subquery()
-    nth = func.sum(marked.c.begins).over(
-        partition_by=marked.c.account_key, order_by=marked.c.valid_from
-    )
-    numbered = select(marked, nth.label("nth")).subquery()
-    same = [numbered.c[name] for name in ("account_key", "integration_id", "label")]
-    return select(
-        *same,
-        func.min(numbered.c.valid_from).label("began"),
-        func.max(numbered.c.valid_to).label("ended"),
-    ).group_by(*same, numbered.c.nth)
+def _had_come(moment: ColumnElement[Any], at: datetime | None) -> ColumnElement[bool]:
+    """Whether a moment had come."""
+    return true() if at is None else moment <= at
 
 
-def known(integrations: Sequence[str], at: datetime | None) -> list[ColumnElement[bool]]:
-    """Versions of the integrations, all where none is named, that were known at the moment."""
-    version, named = account_version.c, integration.c.name.in_(integrations)
-    chosen = select(integration.c.integration_id).where(named)
-    return [
-        *([version.integration_id.in_(chosen)] if integrations else []),
-        *([version.valid_from <= at] if at is not None else []),
-    ]
-
-
-def operation_of(state: ColumnElement[Any]) -> ColumnElement[Any]:
-    """The operation that a state is of; NULL for the settled ones."""
-    return case({s.name: s.operation for s in STATES if s.operation}, value=state)
-
-
-def _settled(scope: Scope) -> FromClause:
-    """One row per version in a settled state that begins in the scope."""
-    version = account_version.c
-    return (
-        select(version.account_key, version.valid_from)
-        .where(
-            _state.in_(state_names(phase="settled")),
-            version.valid_from >= scope.begins,
-            *known(scope.integrations, scope.at),
-        )
-        .subquery("settled")
-    )
+def _chosen(of: FromClause, integrations: Sequence[str]) -> list[ColumnElement[bool]]:
+    """All integrations where none is named."""
+    named = select(integration.c.integration_id).where(integration.c.name.in_(integrations))
+    return [of.c.integration_id.in_(named)] if integrations else []
 
 
 def _last_seen(scope: Scope) -> FromClause:
     """One row per integration: until when its accounts were followed."""
     taken = snapshot.c.taken_at
-    known = true() if scope.at is None else taken <= scope.at
     return (
         select(snapshot.c.integration_id, func.max(taken).label("at"))
-        .where(known)
+        .where(_had_come(taken, scope.at))
         .group_by(snapshot.c.integration_id)
         .subquery("seen")
     )

@@ -26,11 +26,9 @@ from queries.filters import (
     Filter,
     Filters,
     accounts,
-    began_before,
     conditions,
 )
 from queries.text import contains, has_role
-from queries.waiting import waiting_since
 
 MOST_CHOICES = 30
 """Choices of an open list that are shown; a search brings the others."""
@@ -59,7 +57,7 @@ def choices(con: Connection, filters: Filters, name: str, search: str = "") -> C
         return Choices(_waits(con, filters))
     if FILTER_BY_NAME[name].counted_by:
         return Choices(_of_a_kind(con, filters, FILTER_BY_NAME[name]))
-    counted = {"role": _roles, "integration": _integrations}[name](filters)
+    counted = {"role": _roles, "integration": _integrations, "reason": _reasons}[name](filters)
     return _most_frequent(con, counted, filters.values(name), search)
 
 
@@ -85,16 +83,12 @@ def _of_a_kind(con: Connection, filters: Filters, kind: Filter) -> list[Choice]:
 
 def _waits(con: Connection, filters: Filters) -> list[Choice]:
     rows, others = _others(filters, "waiting")
-    waits = waiting_since(rows, filters.as_of)
-    spans = _spans(filters)
+    spans, waiting = _spans(filters), FILTER_BY_NAME["waiting"]
     totals = [
-        func.count().filter(waits.c.since < began_before(length, filters.as_of))
+        func.count().filter(waiting.condition(rows, length, filters.as_of))
         for length in spans.values()
     ]
-    counted = select(*totals).select_from(
-        rows.join(waits, waits.c.account_key == rows.c.account_key)
-    )
-    found = con.execute(counted.where(others)).one()
+    found = con.execute(select(*totals).select_from(rows).where(others)).one()
     return [Choice(span, count) for span, count in zip(spans, found, strict=True)]
 
 
@@ -127,6 +121,16 @@ def _integrations(filters: Filters) -> Select[Any, Any]:
         integration.c.name.label("value"), func.coalesce(found.c.accounts, 0).label("accounts")
     ).join_from(
         integration, found, found.c.integration_id == integration.c.integration_id, isouter=True
+    )
+
+
+def _reasons(filters: Filters) -> Select[Any, Any]:
+    """One row per reason that accounts fail for: [value, accounts]."""
+    rows, others = _others(filters, "reason")
+    return (
+        select(rows.c.failure_reason.label("value"), func.count().filter(others).label("accounts"))
+        .where(rows.c.failure_reason.is_not(None))
+        .group_by(rows.c.failure_reason)
     )
 
 

@@ -17,10 +17,9 @@ from sqlalchemy import ColumnElement, FromClause, and_, case, or_, select
 
 from data.plain import searched
 from data.snapshot_file import moment_of
-from data.states import STATE_BY_NAME
+from data.states import STATE_BY_NAME, WAITING
 from data.tables import account_current, account_version, integration
 from queries.text import found_in, has_role, is_one_of
-from queries.waiting import waiting_since
 
 Active = Literal["yes", "no", "unknown"]
 Match = Literal["matched", "unmatched"]
@@ -48,6 +47,8 @@ class Filters:
     updated_from: date | None = None  # UTC days, both of them included
     updated_to: date | None = None
     waiting: timedelta | None = None  # longer than
+    waiting_upto: timedelta | None = None
+    reason: tuple[str, ...] = ()  # that accounts fail for: failure codes, and templates of texts
     as_of: datetime | None = None  # naive UTC; None is now
 
     @classmethod
@@ -171,6 +172,10 @@ def _belongs(rows: FromClause, names: Sequence[str], _: Any) -> ColumnElement[bo
     return rows.c.integration_id.in_(named)
 
 
+def _fails_for(rows: FromClause, reasons: Sequence[str], _: Any) -> ColumnElement[bool]:
+    return rows.c.failure_reason.in_(reasons)
+
+
 def _active(rows: FromClause, value: Active, _: Any) -> ColumnElement[bool]:
     return rows.c.active_in_app.is_({"yes": True, "no": False, "unknown": None}[value])
 
@@ -189,14 +194,15 @@ def _updated_to(rows: FromClause, day: date, _: Any) -> ColumnElement[bool]:
 
 
 def _waits(rows: FromClause, span: timedelta, at: datetime | None) -> ColumnElement[bool]:
-    waits = waiting_since(rows, at)
-    return rows.c.account_key.in_(
-        select(waits.c.account_key).where(waits.c.since < began_before(span, at))
-    )
+    return and_(rows.c.provisioning_state.in_(WAITING), rows.c.state_since < begun(span, at))
 
 
-def began_before(span: timedelta, at: datetime | None) -> datetime:
-    """When what has lasted longer than the span must have begun (naive UTC)."""
+def _waits_no_longer(rows: FromClause, span: timedelta, at: datetime | None) -> ColumnElement[bool]:
+    return and_(rows.c.provisioning_state.in_(WAITING), rows.c.state_since >= begun(span, at))
+
+
+def begun(span: timedelta, at: datetime | None) -> datetime:
+    """When what has lasted for the span at the moment has begun (naive UTC)."""
     end = at or datetime.now(UTC).replace(tzinfo=None)
     return end - min(span, end - datetime(1, 1, 1))
 
@@ -204,9 +210,10 @@ def began_before(span: timedelta, at: datetime | None) -> datetime:
 # ---- in words ------------------------------------------------------------------------------------
 
 
-def _span_words(value: str) -> str:
+def span_words(value: str) -> str:
+    """`1 hour`, `3 days`."""
     number, unit = int(value[:-1]), {"h": "hour", "d": "day"}[value[-1]]
-    return f"waiting longer than {number} {unit}{'s' if number > 1 else ''}"
+    return f"{number} {unit}{'s' if number > 1 else ''}"
 
 
 ACTIVE_WORDS = {"yes": "active", "no": "not active", "unknown": "activity unknown"}
@@ -272,8 +279,19 @@ FILTERS: tuple[Filter, ...] = (
         _span,
         _span_text,
         _waits,
-        _span_words,
+        lambda span: f"waiting longer than {span_words(span)}",
         choices=("1h", "1d", "3d", "7d", "30d"),
+    ),
+    Filter(
+        "waiting_upto",
+        "Waiting up to",
+        _span,
+        _span_text,
+        _waits_no_longer,
+        lambda span: f"waiting up to {span_words(span)}",
+    ),
+    Filter(
+        "reason", "Failing for", _any_texts, list, _fails_for, lambda why: f"“{why}”", "failing for"
     ),
 )
 FILTER_BY_NAME = {each.name: each for each in FILTERS}

@@ -115,7 +115,11 @@ def neighbours(
 
 
 def daily_states(con: Connection, scope: Scope) -> pd.DataFrame:
-    """One row per day and state: [day, state, accounts, active, unmatched] at the day's end."""
+    """One row per day and state: [day, state, accounts, active, unmatched, oldest] at its end.
+
+    `oldest`: since when the account that has been in the state longest has (naive UTC); NaT for
+    the settled ones.
+    """
     shown = _shown_snapshots(scope)
     state = state_count.c.provisioning_state
     return _frame(
@@ -128,9 +132,9 @@ def daily_states(con: Connection, scope: Scope) -> pd.DataFrame:
 
 
 def states_at(con: Connection, integrations: Sequence[str], at: datetime | None) -> pd.DataFrame:
-    """One row per state: [state, accounts, active, unmatched] at the moment; None is now.
+    """One row per state: [state, accounts, active, unmatched, oldest] at the moment; None is now.
 
-    Of each integration the last snapshot until then.
+    `oldest` as of `daily_states`. Of each integration the last snapshot until then.
     """
     shown = _newest(integrations, at).subquery("shown")
     state = state_count.c.provisioning_state
@@ -141,6 +145,12 @@ def states_at(con: Connection, integrations: Sequence[str], at: datetime | None)
         .group_by(state)
         .order_by(state),
     )
+
+
+def oldest_wait(states: pd.DataFrame) -> datetime | None:
+    """Since when what has waited longest has (naive UTC); None: nothing waits."""
+    oldest = states.loc[states["state"].isin(WAITING), "oldest"].min()
+    return None if pd.isna(oldest) else oldest
 
 
 def daily_failures(con: Connection, scope: Scope, states: pd.DataFrame) -> pd.DataFrame:
@@ -360,9 +370,10 @@ def _counts_of(shown: FromClause) -> FromClause:
 
 
 def _totals() -> list[ColumnElement[Any]]:
+    numbers = ("accounts", "active", "unmatched")
     return [
-        cast(func.sum(state_count.c[name]), BigInteger).label(name)
-        for name in ("accounts", "active", "unmatched")
+        *(cast(func.sum(state_count.c[name]), BigInteger).label(name) for name in numbers),
+        func.min(state_count.c.oldest).label("oldest"),
     ]
 
 

@@ -6,7 +6,7 @@ the same snapshots always give the same answers.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,7 +17,6 @@ from sqlalchemy import (
     Select,
     String,
     and_,
-    case,
     cast,
     func,
     null,
@@ -83,46 +82,73 @@ class Found:
     """One row per account, of all or of those among: [account_key, since, detail]."""
 
 
-def that(view: View, holds: Condition, *, is_costly: bool = False) -> Found:
+def that(view: View, holds: Condition, *since: str) -> Found:
+    """Accounts that say something, since the latest of these stays began: see data.stays."""
+    now = view.accounts()
+    keys = select(now.c.account_key).where(holds(now))
+
+    def told(among: FromClause | None) -> Select[*tuple[Any, ...]]:
+        those = _within(keys, among)
+        return select(now.c.account_key, latest(now, since).label("since"), no_detail()).join_from(
+            now, those, those.c.account_key == now.c.account_key
+        )
+
+    return Found(keys, told)
+
+
+def that_in_history(view: View, holds: Condition) -> Found:
     """Accounts that say something, since the first version that has said so ever since."""
     now = view.accounts()
     keys = select(now.c.account_key).where(holds(now))
 
     def told(among: FromClause | None) -> Select[*tuple[Any, ...]]:
-        since = unbroken(view, _within(keys, among), holds, is_costly=is_costly)
-        return select(since, no_detail())
+        return select(unbroken(view, _within(keys, among), holds), no_detail())
 
     return Found(keys, told)
 
 
-def that_lasts(view: View, holds: Condition, lasts: Condition, span: timedelta) -> Found:
-    """Accounts that say something, and of it a part for longer than the span."""
+def that_lasts(
+    view: View, holds: Condition, span: timedelta, lasts: Sequence[str], since: Sequence[str]
+) -> Found:
+    """Accounts that say something, and of it a part for longer than the span.
+
+    `lasts` and `since`: the stays that the part, and all of it, last for.
+    """
     now, newest = view.accounts(), view.newest()
-    those = select(now.c.account_key, now.c.integration_id).where(holds(now)).subquery("those")
-    began = unbroken(view, select(those.c.account_key).subquery("began"), lasts)
+    began = latest(now, lasts)
     late = (
-        select(those, began.c.since.label("began"))
-        .join_from(those, began, began.c.account_key == those.c.account_key)
-        .join(newest, newest.c.integration_id == those.c.integration_id)
-        .where(newest.c.at - span > began.c.since)
+        select(
+            now.c.account_key,
+            now.c.integration_id,
+            began.label("began"),
+            latest(now, since).label("held"),
+        )
+        .join_from(now, newest, newest.c.integration_id == now.c.integration_id)
+        .where(holds(now), newest.c.at - span > began)
         .cte("late")
     )
 
     def told(among: FromClause | None) -> Select[*tuple[Any, ...]]:
-        keys = _within(select(late.c.account_key), among)
-        held = unbroken(view, keys, holds)
-        reached = reached_at(view, late, late.c.began + span)
+        limit = late.c.began + span
+        reached = reached_at(view, late, limit)
+        those = _within(select(late.c.account_key), among)
         return (
             select(
                 late.c.account_key,
-                func.greatest(held.c.since, reached.c.at).label("since"),
+                func.greatest(late.c.held, reached.c.at).label("since"),
                 no_detail(),
             )
-            .join_from(late, held, held.c.account_key == late.c.account_key)
-            .join(reached, same_limit(reached, late, late.c.began + span))
+            .join_from(late, those, those.c.account_key == late.c.account_key)
+            .join(reached, same_limit(reached, late, limit))
         )
 
     return Found(select(late.c.account_key), told)
+
+
+def latest(rows: FromClause, since: Sequence[str]) -> ColumnElement[Any]:
+    """When the latest of these stays began."""
+    columns = [rows.c[name] for name in since]
+    return func.greatest(*columns) if columns[1:] else columns[0]
 
 
 def whole(told: Select[*tuple[Any, ...]]) -> Found:
@@ -152,21 +178,18 @@ def no_detail() -> ColumnElement[Any]:
     return cast(null(), String).label("detail")
 
 
-def unbroken(
-    view: View, keys: FromClause, holds: Condition, *, is_costly: bool = False
-) -> FromClause:
+def unbroken(view: View, keys: FromClause, holds: Condition) -> FromClause:
     """One row per account: [account_key, since] of the last stretch in which something held.
 
-    A version that says otherwise, or a snapshot without the account, ends a stretch. What is
-    costly to find out is asked of the versions of these accounts only.
+    A version that says otherwise, or a snapshot without the account, ends a stretch. It is asked of
+    the versions of these accounts only, which are to be few.
     """
-    v = _versions_of(keys) if is_costly else account_version.alias("v")
+    v = _versions_of(keys)
     before = func.lag(v.c.valid_to).over(partition_by=v.c.account_key, order_by=v.c.valid_from)
     holding = (
         select(
             v.c.account_key, v.c.valid_from, before.is_distinct_from(v.c.valid_from).label("begins")
         )
-        .where(v.c.account_key.in_(select(keys.c.account_key)))
         .where(view.known(v.c.valid_from), holds(v))
         .subquery("holding")
     )
@@ -212,35 +235,3 @@ def same_limit(
 ) -> ColumnElement[bool]:
     """Whether a row of `reached_at` is the one for a limit."""
     return and_(reached.c.integration_id == late.c.integration_id, reached.c.after == limit)
-
-
-def in_state_since(view: View, keys: FromClause) -> FromClause:
-    """One row per account: [account_key, since] it has been in the state that it is in."""
-    states = states_of(view, keys)
-    return (
-        select(states.c.account_key, func.max(states.c.valid_from).label("since"))
-        .where(states.c.before.is_distinct_from(states.c.state))
-        .group_by(states.c.account_key)
-        .subquery("in_state_since")
-    )
-
-
-def states_of(view: View, keys: FromClause) -> FromClause:
-    """One row per version: [account_key, integration_id, valid_from, state, before].
-
-    `before` is the state of the version right before; NULL where the account was not there.
-    """
-    v = account_version.alias("v")
-    mine: Any = {"partition_by": v.c.account_key, "order_by": v.c.valid_from}
-    follows = func.lag(v.c.valid_to).over(**mine) == v.c.valid_from
-    return (
-        select(
-            v.c.account_key,
-            v.c.integration_id,
-            v.c.valid_from,
-            v.c.provisioning_state.label("state"),
-            case((follows, func.lag(v.c.provisioning_state).over(**mine))).label("before"),
-        )
-        .where(v.c.account_key.in_(select(keys.c.account_key)), view.known(v.c.valid_from))
-        .subquery("states")
-    )

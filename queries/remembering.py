@@ -72,5 +72,7 @@ def _loaded(con: Connection) -> object:
 
 def _minute(*about: object) -> int:
     """What speaks of how long something has waited until now is of another answer soon."""
-    speaks_of_now = any(getattr(one, "waiting", None) for one in about)
+    speaks_of_now = any(
+        getattr(one, "waiting", None) or getattr(one, "waiting_upto", None) for one in about
+    )
     return int(time.monotonic() // 60) if speaks_of_now else 0

@@ -31,7 +31,7 @@ from sqlalchemy import (
 from data.findings import Finding, Limits, in_force
 from data.tables import accepted, account, integration
 from queries.filters import Filters
-from queries.held import Found, View, that, that_lasts, whole
+from queries.held import Found, View, that, that_in_history, that_lasts, whole
 from queries.remembering import remembered
 from queries.suspicions import jumped, last_holders, overdue, returned, sharing, unchanged
 from queries.users import accounts_with
@@ -78,24 +78,24 @@ def rule(
 @rule("Deleted but active", "high", Filters(state=("Deleted",), active="yes"))
 def deleted_but_active(view: View) -> Found:
     """The account is Deleted, and the app says that it is active."""
-    return that(view, lambda a: and_(a.c.provisioning_state == "Deleted", a.c.active_in_app))
+    return _active_in(view, "Deleted")
 
 
 @rule("Delete failed, still active", "high", Filters(state=("Delete failed",), active="yes"))
 def delete_failed_but_active(view: View) -> Found:
     """The deletion failed, and the app says that the account is active."""
-    return that(view, lambda a: and_(a.c.provisioning_state == "Delete failed", a.c.active_in_app))
+    return _active_in(view, "Delete failed")
 
 
 @rule("Deletion does not begin, still active", "high")
 def delete_awaiting_but_active(view: View) -> Found:
     """In Delete awaiting for more than {delete_awaiting_days} days, and active in the app."""
 
-    def awaits(a: FromClause) -> ColumnElement[bool]:
-        return a.c.provisioning_state == "Delete awaiting"
+    def holds(a: FromClause) -> ColumnElement[bool]:
+        return and_(a.c.provisioning_state == "Delete awaiting", a.c.active_in_app)
 
     span = timedelta(days=view.limits.delete_awaiting_days)
-    return that_lasts(view, lambda a: and_(awaits(a), a.c.active_in_app), awaits, span)
+    return that_lasts(view, holds, span, ("state_since",), ("state_since", "active_since"))
 
 
 @rule("Came back after it was Deleted", "high")
@@ -111,13 +111,15 @@ def unmatched_and_privileged(view: View) -> Found:
     def holds(a: FromClause) -> ColumnElement[bool]:
         return and_(_unmatched(a), _has_any_like(a, view.limits.privileged))
 
-    return that(view, holds, is_costly=True)
+    return that_in_history(view, holds)
 
 
 @rule("Active and unmatched", "medium", Filters(active="yes", match="unmatched"))
 def active_and_unmatched(view: View) -> Found:
     """The app says that the account is active, and no user is known for it."""
-    return that(view, lambda a: and_(a.c.active_in_app, _unmatched(a)))
+    return that(
+        view, lambda a: and_(a.c.active_in_app, _unmatched(a)), "active_since", "user_since"
+    )
 
 
 @rule("Last holder of a role is being deleted", "medium")
@@ -146,7 +148,8 @@ def onboarded_but_inactive(view: View) -> Found:
     def idle(a: FromClause) -> ColumnElement[bool]:
         return and_(a.c.provisioning_state == "Onboarded", a.c.active_in_app.is_(False))
 
-    return that_lasts(view, idle, idle, timedelta(days=view.limits.inactive_days))
+    stays, span = ("state_since", "active_since"), timedelta(days=view.limits.inactive_days)
+    return that_lasts(view, idle, span, stays, stays)
 
 
 @rule("State that no job explains", "low")
@@ -365,6 +368,16 @@ def _agreed(view: View, rule: Rule) -> Select[*tuple[Any, ...]]:
 
 
 # ---- what an account says ------------------------------------------------------------------------
+
+
+def _active_in(view: View, state: str) -> Found:
+    """In the state, and active."""
+    return that(
+        view,
+        lambda a: and_(a.c.provisioning_state == state, a.c.active_in_app),
+        "state_since",
+        "active_since",
+    )
 
 
 def _unmatched(a: FromClause) -> ColumnElement[bool]:

@@ -16,23 +16,20 @@ from sqlalchemy import (
     and_,
     case,
     cast,
-    false,
     func,
     literal,
-    or_,
     select,
 )
 
-from data.states import LEAVING, OPERATIONS, STATES, WAITING, state_names
-from data.tables import account_version, state_change
+from data.states import LEAVING, WAITING, state_names
+from data.stays import operation_of
+from data.tables import account_version, job_end, state_change
 from queries.held import (
     Found,
     View,
-    in_state_since,
     no_detail,
     reached_at,
     same_limit,
-    states_of,
     unbroken,
 )
 from queries.lawful import UNLAWFUL
@@ -101,56 +98,14 @@ def returned(view: View) -> Select[*tuple[Any, ...]]:
 
 
 def jumped(view: View) -> Select[*tuple[Any, ...]]:
-    """Accounts that are in a state since a move into it that is unlawful.
-
-    The rollup says when there were any: where it has none, no history is read.
-    """
-    moved = state_change.alias("moved")
-    moves = (
-        select(moved.c.integration_id, moved.c.taken_at, moved.c.from_state, moved.c.to_state)
-        .where(
-            func.concat(moved.c.from_state, ">", moved.c.to_state).in_(UNLAWFUL),
-            view.known(moved.c.taken_at),
-        )
-        .cte("moves")
-    )
-    v, now = account_version.alias("v"), view.accounts()
-    came = (
-        select(v.c.account_key, v.c.integration_id, v.c.valid_from, v.c.provisioning_state)
-        .where(v.c.valid_from.in_(select(moves.c.taken_at)))
-        .cte("came")
-    )
-    was = account_version.alias("was")
-    jumps = (
-        select(
-            came.c.account_key,
-            came.c.valid_from,
-            came.c.provisioning_state.label("after"),
-            was.c.provisioning_state.label("before"),
-        )
-        .join_from(
-            came,
-            was,
-            and_(was.c.account_key == came.c.account_key, was.c.valid_to == came.c.valid_from),
-        )
-        .where(func.concat(was.c.provisioning_state, ">", came.c.provisioning_state).in_(UNLAWFUL))
-        .cte("jumps")
-    )
-    still = (
-        select(jumps.c.account_key)
-        .join_from(jumps, now, now.c.account_key == jumps.c.account_key)
-        .where(now.c.provisioning_state == jumps.c.after)
-        .distinct()
-        .cte("still")
-    )
-    stays = in_state_since(view, still)
+    """Accounts that are in a state since a move into it that is unlawful."""
+    now = view.accounts()
+    move = func.concat(now.c.state_before, ">", now.c.provisioning_state)
     return select(
-        stays.c.account_key, stays.c.since, func.concat("was ", jumps.c.before).label("detail")
-    ).join_from(
-        stays,
-        jumps,
-        and_(jumps.c.account_key == stays.c.account_key, jumps.c.valid_from == stays.c.since),
-    )
+        now.c.account_key,
+        now.c.state_since.label("since"),
+        func.concat("was ", now.c.state_before).label("detail"),
+    ).where(now.c.state_before.is_not(None), move.in_(UNLAWFUL))
 
 
 # ---- waiting longer than usual -------------------------------------------------------------------
@@ -158,138 +113,73 @@ def jumped(view: View) -> Select[*tuple[Any, ...]]:
 
 def overdue(view: View) -> Select[*tuple[Any, ...]]:
     """Accounts whose job has lasted longer than what is usual for it."""
-    newest, usual, began = view.newest(), _usual(view), _waiting_since(view)
+    now, newest, usual = view.accounts(), view.newest(), _usual(view)
+    same_kind = and_(
+        usual.c.integration_id == now.c.integration_id,
+        usual.c.operation == operation_of(now.c.provisioning_state),
+    )
     late = (
-        select(began.c.account_key, began.c.integration_id, began.c.since, usual.c.span)
-        .join_from(began, newest, newest.c.integration_id == began.c.integration_id)
-        .join(
-            usual,
-            and_(
-                usual.c.integration_id == began.c.integration_id,
-                usual.c.operation == began.c.operation,
-            ),
+        select(
+            now.c.account_key,
+            now.c.integration_id,
+            now.c.attempt_since.label("began"),
+            usual.c.span,
         )
-        .where(newest.c.at - began.c.since > usual.c.span)
+        .join_from(now, newest, newest.c.integration_id == now.c.integration_id)
+        .join(usual, same_kind)
+        .where(
+            now.c.provisioning_state.in_(WAITING),
+            newest.c.at - now.c.attempt_since > usual.c.span,
+        )
         .cte("late")
     )
-    limit = late.c.since + late.c.span
+    limit = late.c.began + late.c.span
     reached = reached_at(view, late, limit)
     detail = func.concat(
-        "since ", func.strftime(late.c.since, MINUTE), "; usually up to ", _in_words(late.c.span)
+        "since ", func.strftime(late.c.began, MINUTE), "; usually up to ", _in_words(late.c.span)
     )
     return select(
         late.c.account_key, reached.c.at.label("since"), detail.label("detail")
     ).join_from(late, reached, same_limit(reached, late, limit))
 
 
-def _waiting_since(view: View) -> FromClause:
-    """One row per account with a job: [account_key, integration_id, operation, since].
-
-    Since the first snapshot of the stretch in which the job of this operation waits or runs.
-    """
-    now, v = view.accounts(), account_version.alias("v")
-    keys = (
-        select(now.c.account_key, _operation(now.c.provisioning_state).label("operation"))
-        .where(now.c.provisioning_state.in_(WAITING))
-        .subquery("keys")
-    )
-    before = func.lag(v.c.valid_to).over(partition_by=v.c.account_key, order_by=v.c.valid_from)
-    held = (
-        select(
-            v.c.account_key,
-            v.c.integration_id,
-            keys.c.operation,
-            v.c.valid_from,
-            before.is_distinct_from(v.c.valid_from).label("begins"),
-        )
-        .join_from(v, keys, keys.c.account_key == v.c.account_key)
-        .where(
-            v.c.provisioning_state.in_(WAITING),
-            _operation(v.c.provisioning_state) == keys.c.operation,
-            view.known(v.c.valid_from),
-        )
-        .subquery("held")
-    )
-    named = (held.c.account_key, held.c.integration_id, held.c.operation)
-    return (
-        select(*named, func.max(held.c.valid_from).label("since"))
-        .where(held.c.begins)
-        .group_by(*named)
-        .subquery("waiting_since")
-    )
-
-
 def _usual(view: View) -> FromClause:
     """One row per integration and operation: [integration_id, operation, span] of 95 % of its jobs.
 
-    Of jobs that began and ended in the last 90 days, in a failed or settled state: from the first
+    Of attempts that began and ended in the last 90 days, and failed or settled: from the first
     snapshot that shows them to the first that shows their end.
     """
-    newest, jobs, after = view.newest(), _jobs(view), account_version.alias("after")
-    ends = (*state_names(phase="failed"), *state_names(phase="settled"))
-    span = jobs.c.ended - jobs.c.began
-    its_end = and_(after.c.account_key == jobs.c.account_key, after.c.valid_from == jobs.c.ended)
+    newest, ended = view.newest(), job_end.c
+    spans = (
+        select(
+            ended.integration_id,
+            ended.operation,
+            (ended.taken_at - ended.attempt_began).label("span"),
+            func.sum(ended.jobs).label("jobs"),
+        )
+        .join_from(job_end, newest, newest.c.integration_id == ended.integration_id)
+        .where(
+            ended.taken_at <= newest.c.at,
+            ended.attempt_began >= newest.c.at - FINISHED_IN,
+            ended.outcome.in_(("failed", "settled")),
+        )
+        .group_by(ended.integration_id, ended.operation, ended.taken_at - ended.attempt_began)
+        .subquery("spans")
+    )
+    kind = (spans.c.integration_id, spans.c.operation)
+    so_far = func.sum(spans.c.jobs).over(partition_by=kind, order_by=spans.c.span)
+    all_of_it = func.sum(spans.c.jobs).over(partition_by=kind)
+    counted = select(*kind, spans.c.span, so_far.label("so_far"), all_of_it.label("jobs")).subquery(
+        "counted"
+    )
     return (
         select(
-            jobs.c.integration_id,
-            jobs.c.operation,
-            func.percentile_disc(USUAL).within_group(span.asc()).label("span"),
+            counted.c.integration_id, counted.c.operation, func.min(counted.c.span).label("span")
         )
-        .join_from(jobs, after, its_end)
-        .join(newest, newest.c.integration_id == jobs.c.integration_id)
-        .where(
-            jobs.c.ended <= newest.c.at,
-            jobs.c.began >= newest.c.at - FINISHED_IN,
-            after.c.provisioning_state.in_(ends),
-        )
-        .group_by(jobs.c.integration_id, jobs.c.operation)
-        .having(func.count() >= FEWEST_JOBS)
+        .where(counted.c.jobs >= FEWEST_JOBS, counted.c.so_far >= USUAL * counted.c.jobs)
+        .group_by(counted.c.integration_id, counted.c.operation)
         .subquery("usual")
     )
-
-
-def _jobs(view: View) -> FromClause:
-    """One row per job that ended of late: [account_key, integration_id, operation, began, ended].
-
-    A job is a stretch of versions in which one operation waits or works.
-    Versions that ended before are left out; what is left of their stretch began before, too.
-    """
-    v, newest = account_version.alias("v"), view.newest()
-    operation = _operation(v.c.provisioning_state)
-    oldest = select(func.min(newest.c.at) - FINISHED_IN).scalar_subquery()
-    before = func.lag(v.c.valid_to).over(
-        partition_by=(v.c.account_key, operation), order_by=v.c.valid_from
-    )
-    told = (
-        select(
-            v.c.account_key,
-            v.c.integration_id,
-            operation.label("operation"),
-            v.c.valid_from,
-            v.c.valid_to,
-            before.is_distinct_from(v.c.valid_from).label("begins"),
-        )
-        .where(
-            v.c.provisioning_state.in_(WAITING),
-            view.known(v.c.valid_from),
-            v.c.valid_to >= oldest,
-        )
-        .subquery("told")
-    )
-    began = func.max(case((told.c.begins, told.c.valid_from))).over(
-        partition_by=(told.c.account_key, told.c.operation), order_by=told.c.valid_from
-    )
-    dated = select(told, began.label("began")).subquery("dated")
-    named = (dated.c.account_key, dated.c.integration_id, dated.c.operation, dated.c.began)
-    return (
-        select(*named, func.max(dated.c.valid_to).label("ended")).group_by(*named).subquery("jobs")
-    )
-
-
-def _operation(state: ColumnElement[Any]) -> ColumnElement[Any]:
-    """The place of a state's operation among all: a number, which costs less than its name."""
-    places = {s.name: OPERATIONS.index(s.operation) for s in STATES if s.operation}
-    return case(places, value=state)
 
 
 def _in_words(span: ColumnElement[Any]) -> ColumnElement[Any]:
@@ -512,86 +402,23 @@ def _together_since(view: View, held: FromClause) -> FromClause:
 
 # ---- a job that changed nothing ------------------------------------------------------------------
 
-UPDATING = state_names(phase="waiting", operation="update") + state_names(
-    phase="working", operation="update"
-)
-UPDATE = (*UPDATING, "Update failed")
-
-SUBSTANCE = (
-    "username_in_app",
-    "user_name",
-    "user_email",
-    "roles",
-    "role_details",
-    "active_in_app",
-    "upstream_user_id",
-    "attributes",
-)
-"""What a job may be there to change."""
-
 
 def unchanged(view: View) -> Select[*tuple[Any, ...]]:
     """Accounts that are Onboarded since an update of late, and as they were before it."""
-    updated = _updated_of_late(view)
-    v = account_version.alias("v")
-
-    def before(of: ColumnElement[Any]) -> ColumnElement[Any]:
-        return func.lag(of).over(partition_by=v.c.account_key, order_by=v.c.valid_from)
-
-    differs = or_(*(before(v.c[n]).is_distinct_from(v.c[n]) for n in SUBSTANCE))
-    follows = before(v.c.valid_to) == v.c.valid_from
-    steps = (
-        select(v.c.account_key, and_(follows, differs).label("changes"))
-        .join_from(v, updated, updated.c.account_key == v.c.account_key)
-        .where(view.known(v.c.valid_from), v.c.valid_to >= updated.c.began)
-        .subquery("steps")
-    )
-    changed = select(steps.c.account_key).where(steps.c.changes)
-    return select(updated.c.account_key, updated.c.since, no_detail()).where(
-        updated.c.account_key.not_in(changed)
-    )
-
-
-def _updated_of_late(view: View) -> FromClause:
-    """One row per account: [account_key, began, since] of its last update, in which it succeeded.
-
-    `since`: it has been Onboarded, right after Update awaiting or ongoing.
-    """
-    now, newest, v = view.accounts(), view.newest(), account_version.alias("v")
+    now, newest = view.accounts(), view.newest()
     span = timedelta(days=view.limits.unchanged_days)
-    first = select(func.min(newest.c.at) - span).scalar_subquery()
-    ended = (
-        select(v.c.account_key)
-        .join_from(v, now, now.c.account_key == v.c.account_key)
-        .where(
-            v.c.provisioning_state.in_(UPDATING),
-            v.c.valid_to >= first,
-            view.known(v.c.valid_to),
-            now.c.provisioning_state == "Onboarded",
-        )
-        .distinct()
-        .cte("ended")
-    )
-    states = states_of(view, ended)
-    is_update = states.c.state.in_(UPDATE)
-    was_update = func.coalesce(states.c.before.in_(UPDATE), false())
-    is_done = states.c.state == "Onboarded"
-    was_done = func.coalesce(states.c.before == "Onboarded", false())
-    succeeded = and_(is_done, states.c.before.in_(UPDATING))
-    jobs = (
-        select(
-            states.c.account_key,
-            states.c.integration_id,
-            func.max(states.c.valid_from).filter(is_update, ~was_update).label("began"),
-            func.max(states.c.valid_from).filter(is_done, ~was_done).label("since"),
-            func.max(states.c.valid_from).filter(succeeded).label("succeeded"),
-        )
-        .group_by(states.c.account_key, states.c.integration_id)
-        .subquery("jobs")
-    )
     return (
-        select(jobs.c.account_key, jobs.c.began, jobs.c.since)
-        .join_from(jobs, newest, newest.c.integration_id == jobs.c.integration_id)
-        .where(jobs.c.succeeded == jobs.c.since, jobs.c.since >= newest.c.at - span)
-        .cte("updated")
+        select(now.c.account_key, now.c.state_since.label("since"), no_detail())
+        .join_from(now, newest, newest.c.integration_id == now.c.integration_id)
+        .where(
+            now.c.provisioning_state == "Onboarded",
+            now.c.state_before.in_(UPDATING),
+            now.c.state_since >= newest.c.at - span,
+            now.c.same_since < now.c.job_before,
+        )
     )
+
+
+UPDATING = state_names(phase="waiting", operation="update") + state_names(
+    phase="working", operation="update"
+)

@@ -16,7 +16,8 @@ from sqlalchemy import Connection
 
 from queries.days import Scope
 from queries.durations import Durations, durations, jobs, kaplan_meier
-from queries.waiting import backlog, oldest_wait, waits
+from queries.health import oldest_wait, states_at
+from queries.waiting import backlog, waits
 
 DAY = 86_400
 FIRST = datetime(2026, 11, 1, 6)
@@ -311,17 +312,19 @@ def test_the_backlog_is_counted_by_operation_and_age(
 @pytest.mark.parametrize(
     ("waited", "age"),
     [
-        (timedelta(0), "< 1 h"),
-        (timedelta(minutes=59), "< 1 h"),
-        (timedelta(hours=1), "1–24 h"),
-        (timedelta(days=1), "1–3 d"),
-        (timedelta(days=3), "3–7 d"),
-        (timedelta(days=7), "> 7 d"),
+        (timedelta(0), "≤ 1 h"),
+        (timedelta(minutes=59), "≤ 1 h"),
+        (timedelta(hours=1), "≤ 1 h"),
+        (timedelta(hours=1, seconds=1), "1–24 h"),
+        (timedelta(days=1), "1–24 h"),
+        (timedelta(days=2), "1–3 d"),
+        (timedelta(days=7), "3–7 d"),
+        (timedelta(days=7, seconds=1), "> 7 d"),
         (timedelta(days=400), "> 7 d"),
-        (timedelta(hours=-1), "< 1 h"),
+        (timedelta(hours=-1), "≤ 1 h"),
     ],
 )
-def test_an_age_begins_where_the_one_before_ends(
+def test_an_age_is_longer_than_the_one_before_and_open_at_the_end(
     snapshots: Deliveries, con: Connection, waited: timedelta, age: str
 ) -> None:
     take(snapshots, "a:u")
@@ -331,17 +334,16 @@ def test_an_age_begins_where_the_one_before_ends(
 
 def test_the_oldest_wait_is_known_for_every_moment(snapshots: Deliveries, con: Connection) -> None:
     take(snapshots, "a:o b:o", "a:U b:o", "a:U b:D", "a:o b:D", "a:o b:x")
-    found = waits(con, (), None)
-    oldest = [oldest_wait(found, day(number)) for number in range(5)]
+    oldest = [oldest_wait(states_at(con, (), day(number))) for number in range(5)]
     assert oldest == [None, day(1), day(1), day(2), None]
-    assert oldest_wait(found) is None
+    assert oldest_wait(states_at(con, (), None)) is None
 
 
 def test_waits_are_told_as_they_were_known(snapshots: Deliveries, con: Connection) -> None:
     take(snapshots, "a:o", "a:U", "a:U", "a:o")
-    assert oldest_wait(waits(con, (), day(2))) == day(1)
-    assert oldest_wait(waits(con, (), day(3))) is None
-    assert oldest_wait(waits(con, ("slack",), None)) is None
+    assert waits(con, (), day(2)).to_numpy().tolist() == [["update", day(1), 1]]
+    assert waits(con, (), day(3)).empty
+    assert waits(con, ("slack",), day(2)).empty
 
 
 def test_a_store_without_waits_has_an_empty_backlog(con: Connection) -> None:

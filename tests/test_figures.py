@@ -347,16 +347,16 @@ def waiting(age: str, **accounts: int) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["operation", "age", "accounts"])
 
 
-def test_a_bar_of_the_backlog_means_what_waits_at_least_so_long():
-    figure = figures.backlog_figure(waiting("1–3 d", update=4), {"1–3 d": "1d"})
+def test_a_bar_of_the_backlog_means_what_waits_just_so_long():
+    figure = figures.backlog_figure(waiting("1–3 d", update=4))
     bar = trace(figure, "Update")
     assert bar.y == (4,)
-    assert bar.customdata == (["Update awaiting", "Update ongoing", "1d"],)
+    assert bar.customdata == (["Update awaiting", "Update ongoing", "1–3 d"],)
     assert bar.hovertext == ("4 accounts wait to update",)
 
 
 def test_a_store_in_which_nothing_waits_says_so():
-    assert sentence(figures.backlog_figure(waiting("1–3 d"), {"1–3 d": ""})) == "Nothing waits."
+    assert sentence(figures.backlog_figure(waiting("1–3 d"))) == "Nothing waits."
 
 
 # Where it fails

@@ -21,12 +21,13 @@ from queries.health import (
     integrations_at,
     neighbours,
     newest_day,
+    oldest_wait,
     span_of,
     stale,
     states_at,
 )
 from queries.reasons import failure_reasons
-from queries.waiting import oldest_wait, waits
+from queries.waiting import waits
 
 MONDAY, TUESDAY, WEDNESDAY, THURSDAY = days = [
     datetime(2026, 11, 23, 6) + timedelta(days=n) for n in range(4)
@@ -49,7 +50,7 @@ def failures(con: Connection, scope: Scope) -> pd.DataFrame:
 
 
 def oldest(con: Connection, *integrations: str, at: datetime | None = None) -> datetime | None:
-    return oldest_wait(waits(con, integrations, at))
+    return oldest_wait(states_at(con, integrations, at))
 
 
 def reasons(con: Connection, scope: Scope | None = None, **more: int) -> pd.DataFrame:
@@ -353,7 +354,7 @@ def test_without_waiting_accounts_there_is_no_oldest_wait(
 # ---- which integrations -------------------------------------------------------------------------
 
 FRAMES = {
-    "daily_states": (daily_states, ["day", "state", "accounts", "active", "unmatched"]),
+    "daily_states": (daily_states, ["day", "state", "accounts", "active", "unmatched", "oldest"]),
     "daily_failures": (
         failures,
         ["day", "operation", "failing", "new", "settled", "cleared", "carried", "rate"],
@@ -368,12 +369,12 @@ FRAMES = {
     ),
     "states_at": (
         lambda con, scope: states_at(con, scope.integrations, None),
-        ["state", "accounts", "active", "unmatched"],
+        ["state", "accounts", "active", "unmatched", "oldest"],
     ),
     "failure_reasons": (reasons, ["reason", "words", "accounts", "before", "first_seen"]),
     "waits": (
         lambda con, scope: waits(con, scope.integrations, None),
-        ["operation", "ended", "since", "oldest", "accounts"],
+        ["operation", "since", "accounts"],
     ),
 }
 

@@ -23,13 +23,16 @@ from data.inbox import load_waiting, put_into_inbox
 from data.loading import Loaded, load, remove
 from data.rebuilding import rebuild
 from data.snapshot_file import SnapshotFile
-from data.states import STATE_NAMES
+from data.states import STATE_BY_NAME, STATE_NAMES
+from data.stays import BEFORE
 from data.store import close_store, open_store
 from data.tables import (
     CONTENT,
+    DERIVED,
     account,
     account_current,
     account_version,
+    job_end,
     snapshot,
     state_change,
     state_count,
@@ -123,10 +126,12 @@ def contents(engine: Engine) -> dict[str, Any]:
     """Everything that the store says, told without the keys that depend on the order of loading."""
     names = select(account.c.account_key, account.c.account_id).subquery()
     versions = select(
-        names.c.account_id, *(account_version.c[n] for n in (*CONTENT, "valid_from", "valid_to"))
+        names.c.account_id,
+        *(account_version.c[n] for n in (*CONTENT, *DERIVED, "valid_from", "valid_to")),
     ).join_from(account_version, names, names.c.account_key == account_version.c.account_key)
     current = select(
-        names.c.account_id, *(account_current.c[n] for n in (*CONTENT, "valid_from", "search"))
+        names.c.account_id,
+        *(account_current.c[n] for n in (*CONTENT, *DERIVED, "valid_from", "search")),
     ).join_from(account_current, names, names.c.account_key == account_current.c.account_key)
     with engine.connect() as con:
 
@@ -138,6 +143,7 @@ def contents(engine: Engine) -> dict[str, Any]:
             "current": told(current),
             "counts": told(select(*state_count.c)),
             "changes": told(select(*state_change.c)),
+            "ended": told(select(*job_end.c)),
             "snapshots": told(
                 select(
                     snapshot.c.taken_at,
@@ -365,3 +371,127 @@ def test_the_counts_of_every_snapshot_are_what_counting_its_accounts_gives(
                     if name in before and said[5] == state
                 )
             before = after
+
+
+# ---- how long accounts stay as they are, looked up snapshot by snapshot --------------------------
+
+Said = tuple[Any, ...]
+
+OPERATION = {name: STATE_BY_NAME[name].operation for name in STATES.values()}
+
+
+def attempt(said: Said) -> Any:
+    state = STATE_BY_NAME[said[5]]
+    return state.operation if state.phase in ("waiting", "working") else state.name
+
+
+SAYS = {
+    "state_since": lambda said: said[5],
+    "attempt_since": attempt,
+    "job_since": lambda said: OPERATION[said[5]] or said[5],
+    "active_since": lambda said: said[4],
+    "user_since": lambda said: said[1:3],
+    "same_since": lambda said: said[:5],
+}
+
+
+def stays_in(history: History) -> list[dict[str, dict[str, Any]]]:
+    """Per snapshot: account ID → since when it has said each thing in every snapshot."""
+    told: list[dict[str, dict[str, Any]]] = []
+    shown = [meant(records) for records in history.rows]
+    for number, file in enumerate(history.files):
+        before = shown[number - 1] if number else {}
+        earlier = told[-1] if told else {}
+        told.append({})
+        for name, said in shown[number].items():
+            goes_on = {
+                what: name in before and says(before[name]) == says(said)
+                for what, says in SAYS.items()
+            }
+            stay = {what: earlier[name][what] if goes_on[what] else file.taken_at for what in SAYS}
+            for what, of, value in (
+                ("state_before", "state_since", name in before and before[name][5]),
+                ("job_before", "job_since", name in before and earlier[name]["job_since"]),
+            ):
+                stay[what] = earlier[name][what] if goes_on[of] else value or None
+            told[-1][name] = stay
+    return told
+
+
+def in_any_way(engine: Engine, history: History, data: st.DataObject) -> list[SnapshotFile]:
+    """Loaded in any order, and one perhaps taken out again; answers with those that stay."""
+    load_all(engine, data.draw(st.permutations(history.files)))
+    out = data.draw(st.sampled_from([None, *history.files]))
+    if out is None:
+        return history.files
+    remove(engine, "app", out.taken_at)
+    place = history.files.index(out)
+    del history.files[place], history.rows[place]
+    return history.files
+
+
+@some
+@given(histories, st.data())
+def test_accounts_have_been_as_they_are_since_the_first_snapshot_that_has_said_so_ever_since(
+    days: list[list[dict[str, Any]]], data: st.DataObject
+) -> None:
+    with TemporaryDirectory() as folder, a_store() as engine:
+        history = History(Path(folder), days)
+        files = in_any_way(engine, history, data)
+        v = account_version.c
+        said = select(account.c.account_id, *(v[name] for name in (*SAYS, *BEFORE))).join_from(
+            account_version, account, account.c.account_key == v.account_key
+        )
+        for file, right in zip(files, stays_in(history), strict=True):
+            then = said.where(v.valid_from <= file.taken_at, v.valid_to > file.taken_at)
+            with engine.connect() as con:
+                rows = con.execute(then).mappings().all()
+                oldest = con.execute(
+                    select(state_count.c.provisioning_state, state_count.c.oldest).where(
+                        state_count.c.taken_at == file.taken_at, state_count.c.oldest.is_not(None)
+                    )
+                ).all()
+            told = {row["account_id"]: {n: row[n] for n in (*SAYS, *BEFORE)} for row in rows}
+            assert told == right
+            states = {name: now[5] for name, now in meant(history.rows[files.index(file)]).items()}
+            begun: dict[str, Any] = {}
+            for name, state in states.items():
+                if OPERATION[state]:
+                    since = right[name]["state_since"]
+                    begun[state] = min(since, begun.get(state, since))
+            assert {row[0]: row[1] for row in oldest} == begun
+
+
+@some
+@given(histories, st.data())
+def test_jobs_and_attempts_end_where_the_next_snapshot_shows_something_else(
+    days: list[list[dict[str, Any]]], data: st.DataObject
+) -> None:
+    with TemporaryDirectory() as folder, a_store() as engine:
+        history = History(Path(folder), days)
+        files = in_any_way(engine, history, data)
+        shown, stays = [meant(records) for records in history.rows], stays_in(history)
+        ended: Counter[tuple[Any, ...]] = Counter()
+        for number in range(1, len(files)):
+            for name, was in shown[number - 1].items():
+                state, since = STATE_BY_NAME[was[5]], stays[number - 1][name]
+                now = shown[number].get(name)
+                after = STATE_BY_NAME[now[5]] if now else None
+                same_job = after is not None and after.operation == state.operation
+                under_way = ("waiting", "working")
+                if not state.operation or (
+                    same_job and (state.phase == "failed" or (after and after.phase in under_way))
+                ):
+                    continue
+                outcome = "other"
+                if after and after.name in ("Onboarded", "Deleted"):
+                    outcome = "settled"
+                elif after and after.phase == "failed" and same_job:
+                    outcome = "failed"
+                attempted = since["attempt_since"] if state.phase in under_way else None
+                moment = files[number].taken_at
+                ended[moment, state.operation, since["job_since"], attempted, outcome] += 1
+        e = job_end.c
+        told = (e.taken_at, e.operation, e.began, e.attempt_began, e.outcome, e.jobs)
+        with engine.connect() as con:
+            assert {tuple(row[:5]): row[5] for row in con.execute(select(*told))} == ended

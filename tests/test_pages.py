@@ -6,7 +6,7 @@ import json
 import os
 import re
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from data.store import open_store
 from queries.days import Scope
 from queries.filters import Filters
 from queries.users import PAGE_SIZE, SORTS
+from queries.waiting import AGES
 from widgets.charts import spreadsheet
 from widgets.figures import CLEARED, NEW
 from widgets.filters import LONGEST_LABEL, PRESETS
@@ -737,9 +738,12 @@ def test_a_mark_of_the_past_stands_for_the_accounts_as_they_were_then() -> None:
         assert meant_by(mark, then) == Filters(state=("Deleted",), integration=("figma",), as_of=at)
 
 
-def test_a_bar_of_the_backlog_stands_for_what_waits_at_least_so_long() -> None:
-    wanted = Filters(state=("Update awaiting", "Update ongoing"), waiting=timedelta(days=3))
-    assert meant_by(["Update awaiting", "Update ongoing", "3d"], JANUARY) == wanted
+def test_the_bars_of_the_backlog_part_what_waits_with_nothing_left_and_nothing_twice() -> None:
+    states = ("Update awaiting", "Update ongoing")
+    bars = [meant_by([*states, age], JANUARY) for age, _ in AGES]
+    assert all(bar.state == states for bar in bars)
+    assert [bar.waiting for bar in bars] == [None, *(start for _, start in AGES[1:])]
+    assert [bar.waiting_upto for bar in bars] == [*(start for _, start in AGES[1:]), None]
 
 
 @pytest.mark.parametrize("name", ["figma", "Deleted", "update", "3d", "2026-01-01"])

@@ -464,6 +464,13 @@ def test_an_update_with_any_change_by_now_is_not_found(
     assert found(con, "nothing_changed") == {}
 
 
+def test_an_account_that_nobody_saw_before_its_update_is_not_found(
+    live: Lives, con: Connection
+) -> None:
+    live(*(an_account("good", state=state) for state in ["Update ongoing", "Onboarded"]))
+    assert found(con, "nothing_changed") == {}
+
+
 @pytest.mark.parametrize("states", [["Update failed", "Onboarded"], ["Update ongoing"] * 2])
 def test_only_an_update_that_was_seen_to_succeed_is_found(
     live: Lives, con: Connection, states: list[str]
@@ -473,8 +480,9 @@ def test_only_an_update_that_was_seen_to_succeed_is_found(
 
 
 def test_an_old_update_is_forgotten(live: Lives, con: Connection) -> None:
-    live(*(an_account("bad", state=s) for s in ["Update ongoing", *["Onboarded"] * 4]))
-    assert found(con, "nothing_changed", limits=Limits(unchanged_days=3)) == {"bad": day(1)}
+    states = ["Onboarded", "Update ongoing", *["Onboarded"] * 4]
+    live(*(an_account("bad", state=state) for state in states))
+    assert found(con, "nothing_changed", limits=Limits(unchanged_days=3)) == {"bad": day(2)}
     assert found(con, "nothing_changed", limits=Limits(unchanged_days=2)) == {}
 
 

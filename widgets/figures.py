@@ -231,9 +231,9 @@ def durations_figure(durations: Mapping[str, Durations]) -> go.Figure:
     )
 
 
-def backlog_figure(backlog: pd.DataFrame, least: Mapping[str, str]) -> go.Figure:
+def backlog_figure(backlog: pd.DataFrame) -> go.Figure:
     """How long things wait now. One row per operation and age [operation, age, accounts]; a click
-    means the operation's waiting states and, as of `least`, how long they wait at least.
+    means the operation's waiting states and the age.
     """
     if not backlog["accounts"].any():
         return _empty_figure(pd.DataFrame([0]), "Nothing waits.")
@@ -251,7 +251,7 @@ def backlog_figure(backlog: pd.DataFrame, least: Mapping[str, str]) -> go.Figure
                 x=mine["age"].tolist(),
                 y=mine["accounts"].astype(int).tolist(),
                 marker={"color": OPERATION_COLOURS[name], "pattern": hatch},
-                customdata=[[*waiting, *filter(None, [least[age]])] for age in mine["age"]],
+                customdata=[[*waiting, age] for age in mine["age"]],
                 hovertext=[f"{_accounts(n)} wait to {name}" for n in mine["accounts"]],
                 hovertemplate="%{x}: %{hovertext}<extra></extra>",
                 unselected={"marker": {"opacity": 1}},

@@ -25,6 +25,7 @@ from queries.filters import (
     Filters,
     Part,
     in_words,
+    span_words,
 )
 from widgets.store import reading
 
@@ -335,7 +336,7 @@ CONTROLS: dict[str, tuple[str, Any]] = {
     "state": (FILTER_BY_NAME["state"].label, _states),
     **{
         name: (FILTER_BY_NAME[name].label, _choices)
-        for name in ("role", "integration", "active", "match", "waiting")
+        for name in ("role", "integration", "active", "match", "waiting", "reason")
     },
     "updated_from": ("Last updated", _days),
 }
@@ -344,9 +345,7 @@ CONTROLS: dict[str, tuple[str, Any]] = {
 CHOICE_WORDS = {
     "active": str.capitalize,
     "match": str.capitalize,
-    "waiting": lambda span: (
-        FILTER_BY_NAME["waiting"].words(span).removeprefix("waiting longer than ")
-    ),
+    "waiting": span_words,
 }
 
 

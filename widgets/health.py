@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Any, NoReturn
 
 import pandas as pd
@@ -13,15 +13,20 @@ from data.states import FAILED, STATE_BY_NAME, WAITING
 from queries.days import DAY, Scope, end_of, local
 from queries.durations import Durations
 from queries.filters import Filters
-from queries.health import Trends, stale
-from queries.waiting import AGES, oldest_wait
+from queries.health import Trends, oldest_wait, stale
 from widgets import findings
 from widgets.charts import heading, numbers
 from widgets.figures import CLEARED, NEW, UNLOADED, in_words
 from widgets.filters import open_users
 
-LONGER_THAN = dict(zip([age for age, _ in AGES], ("", "1h", "1d", "3d", "7d"), strict=True))
-"""How the Users page names what waits at least as long as an age."""
+WAITS = {
+    "≤ 1 h": {"waiting_upto": ["1h"]},
+    "1–24 h": {"waiting": ["1h"], "waiting_upto": ["1d"]},
+    "1–3 d": {"waiting": ["1d"], "waiting_upto": ["3d"]},
+    "3–7 d": {"waiting": ["3d"], "waiting_upto": ["7d"]},
+    "> 7 d": {"waiting": ["7d"]},
+}
+"""Age → how the address of Users names it."""
 
 MEANINGS = {
     "Accounts": "All accounts of the integrations shown, deleted ones included.",
@@ -38,33 +43,30 @@ WORSE_WHEN_MORE = ("Unmatched", "Failed", "Waiting", "Oldest wait", "Newest snap
 # ---- tiles ---------------------------------------------------------------------------------------
 
 
-def tiles(
-    found: Trends, compared: findings.Compared, scope: Scope, now: datetime
-) -> Callable[[pd.DataFrame], None]:
-    """What counts now, each with its change over the period and its course.
-
-    The oldest wait is told afterwards, by what this returns: history knows it, not the rollups.
-    """
+def tiles(found: Trends, compared: findings.Compared, scope: Scope, now: datetime) -> None:
+    """What counts now, each with its change over the period and its course."""
     when = compared.when
     with st.grid(min_column_width=150, gap="small"):
         for label in COUNTS:
             course = _daily(found.states, label).tolist()
             before = _count(compared.before, label) if when else None
             _tile(label, _count(found.now, label), before, course, when)
-        waited = st.empty()
+        _oldest_tile("Oldest wait", found, compared, scope, now)
         newest = found.taken[-1] if found.taken else None
         _age_tile("Newest snapshot", newest, found.taken, scope, now, when)
 
-    def tell_oldest(waits: pd.DataFrame) -> None:
-        ends = _ends(found, scope)
-        was = oldest_wait(waits, scope.before.at)
-        course = [_hours(end, oldest_wait(waits, end)) for end in ends]
-        since = oldest_wait(waits)
-        before = _hours(scope.before.at, was) if compared.since is None else _first(course)
-        with waited.container():
-            _span_tile("Oldest wait", _hours(now, since), before, course, when)
 
-    return tell_oldest
+def _oldest_tile(
+    label: str, found: Trends, compared: findings.Compared, scope: Scope, now: datetime
+) -> None:
+    """How long what has waited longest has waited, and had at the end of each day."""
+    waiting = found.states[found.states["state"].isin(WAITING)]
+    oldest = waiting.groupby("day")["oldest"].min().reindex(sorted(set(found.states["day"])))
+    ends = [min(end_of(day, scope.zone), now) for day in oldest.index]
+    course = [_hours(end, since) for end, since in zip(ends, oldest, strict=True)]
+    was = _hours(scope.before.at, oldest_wait(found.before))
+    before = was if compared.since is None else _first(course)
+    _span_tile(label, _hours(now, oldest_wait(found.now)), before, course, compared.when)
 
 
 COUNTS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -160,12 +162,6 @@ def _hours(now: datetime | None, since: datetime | None) -> float | None:
     return max((now - since).total_seconds(), 0) / 3600
 
 
-def _ends(found: Trends, scope: Scope) -> list[datetime]:
-    """The last known moment of each day with a snapshot."""
-    last = scope.at or datetime.now(UTC).replace(tzinfo=None)
-    return [min(end_of(day, scope.zone), last) for day in sorted(set(found.states["day"]))]
-
-
 def _signed(change: int | None, form: str) -> str | None:
     return None if change is None else form.format(change) if change else "±0"
 
@@ -194,7 +190,7 @@ def meant_by(mark: Sequence[Any], scope: Scope) -> Filters:
     """The accounts that a mark stands for, by the words in it.
 
     A day means its end in the scope's zone, an operation its failed state; besides states there
-    may be how long something waits at least, as the Users page names it, and `[integration]`.
+    may be an age of AGES, and `[integration]`.
     """
     day = _day_of(mark)
     states = [
@@ -209,7 +205,7 @@ def meant_by(mark: Sequence[Any], scope: Scope) -> Filters:
             "integration": next((word for word in mark if isinstance(word, list)), None)
             or scope.integrations,
             "state": states,
-            "waiting": [word for word in mark if word in LONGER_THAN.values()],
+            **next((waits for age, waits in WAITS.items() if age in mark), {}),
             "as_of": [_moment(at)] if at else [],
         }
     )
@@ -276,14 +272,14 @@ def durations_table(found: Mapping[str, Durations], before: Mapping[str, Duratio
 
 
 def reasons(found: pd.DataFrame, failed: int, scope: Scope) -> None:
-    """The reasons that accounts fail for; `found` as of `failure_reasons`."""
+    """The reasons that accounts fail for, as of `failure_reasons`; a row opens its accounts."""
     name = "Top failure reasons"
     with st.container(border=True, key="card_reasons"):
-        words = "What differs from account to account is left out of a reason, as “…”. First seen"
         heading(
             name,
             findings.of_reasons(found, failed),
-            f"{words} in all history; the change is that of the period.",
+            "What differs from account to account is left out, as “…”. First seen in all history; "
+            "the change is that of the period. Select a row for its accounts.",
         )
         if found.empty:
             return
@@ -296,10 +292,12 @@ def reasons(found: pd.DataFrame, failed: int, scope: Scope) -> None:
                 "code": found["reason"].where(found["reason"] != found["words"]),
             }
         )
-        st.dataframe(
+        event = st.dataframe(
             table,
             hide_index=True,
             key="reasons",
+            on_select="rerun",
+            selection_mode="single-row",
             alt="Failure reasons with their accounts, whether they grow, and since when",
             column_config={
                 "accounts": st.column_config.NumberColumn(
@@ -312,6 +310,10 @@ def reasons(found: pd.DataFrame, failed: int, scope: Scope) -> None:
             },
         )
         numbers("reasons", name, table, shown=False)
+    rows = event.selection.rows
+    if rows:
+        reason = str(found.iloc[rows[0]]["reason"])
+        open_users(Filters(integration=scope.integrations, reason=(reason,), as_of=scope.at))
 
 
 def _pairs(found: pd.DataFrame) -> zip:

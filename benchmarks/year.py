@@ -1,0 +1,45 @@
+"""A year of a large installation, made in the database, for Health, Changes and Review.
+
+To load 36,500 snapshots would take most of an hour, so the versions are made up in one go, and what
+loading derives from them is counted from them, as its own tests say that it must be.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+from sqlalchemy import Engine, text
+
+from benchmarks.made import START
+from data.stays import count_job_ends
+from data.store import close_store, open_store
+
+SQL = Path(__file__).with_name("year.sql")
+DAYS = 365
+FIRST = START - timedelta(days=DAYS - 1)
+
+
+def a_year(folder: Path, accounts: int = 1_000_000, integrations: int = 100) -> Path:
+    """A home with so many accounts, and a snapshot of each integration for every day of a year."""
+    home = folder / "year"
+    home.mkdir()
+    url = f"duckdb:///{home}/rollcall.duckdb"
+    make(open_store(url), accounts, integrations)
+    close_store(url)
+    return home
+
+
+def make(engine: Engine, accounts: int, integrations: int) -> None:
+    """Fill a new store."""
+    values = {"accounts": accounts, "integrations": integrations, "days": DAYS}
+    taken = (
+        "CREATE TEMP MACRO taken(integration, day) AS "
+        f"TIMESTAMP '{FIRST}' + to_days(day::INT) + to_minutes(integration)"
+    )
+    with engine.begin() as con:
+        for statement in (taken, *SQL.read_text(encoding="utf-8").split(";")[:-1]):
+            used = {name: value for name, value in values.items() if f":{name}" in statement}
+            con.execute(text(statement).bindparams(**used))
+        for integration_id in range(1, integrations + 1):
+            count_job_ends(con, integration_id, FIRST)

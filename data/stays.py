@@ -1,0 +1,256 @@
+"""How long accounts stay as they are: in a state, in a job, active, with a user, and unchanged.
+
+Kept with the versions, so that no question has to go through the history for it. A stay is
+unbroken: a version that says otherwise, or a snapshot without the account, ends it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    Integer,
+    and_,
+    case,
+    delete,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
+
+from data.states import FAILED, STATES, WAITING, state_names
+from data.tables import FOREVER, account_version, job_end, load_delta, state_count
+
+version = account_version
+
+SUBSTANCE = (
+    "username_in_app",
+    "user_name",
+    "user_email",
+    "roles",
+    "role_details",
+    "active_in_app",
+    "upstream_user_id",
+    "attributes",
+)
+"""What a job may be there to change."""
+
+
+def operation_of(state: ColumnElement[Any]) -> ColumnElement[Any]:
+    """The operation that a state is of; NULL for the settled ones."""
+    return case({s.name: s.operation for s in STATES if s.operation}, value=state)
+
+
+def _attempt(state: ColumnElement[Any]) -> ColumnElement[Any]:
+    """The operation that waits or works, or else the state."""
+    return case(
+        {s.name: s.operation for s in STATES if s.name in WAITING}, value=state, else_=state
+    )
+
+
+def _job(state: ColumnElement[Any]) -> ColumnElement[Any]:
+    """The operation, or the settled state."""
+    return func.coalesce(operation_of(state), state)
+
+
+STAYS: dict[str, Callable[[Any], Sequence[ColumnElement[Any]]]] = {
+    "state_since": lambda c: [c.provisioning_state],
+    "attempt_since": lambda c: [_attempt(c.provisioning_state)],
+    "job_since": lambda c: [_job(c.provisioning_state)],
+    "active_since": lambda c: [c.active_in_app],
+    "user_since": lambda c: [c.user_name, c.user_email],
+    "same_since": lambda c: [c[name] for name in SUBSTANCE],
+}
+"""Column → what stays the same for as long as it says."""
+
+BEFORE = {"state_before": ("state_since", "provisioning_state"), "job_before": ("job_since",) * 2}
+"""Column → the stay that it is of, and what it tells of the version right before that."""
+
+
+# ---- of what a snapshot says ---------------------------------------------------------------------
+
+
+def stays_of(now: FromClause, before: FromClause, moment: Any) -> list[ColumnElement[Any]]:
+    """STAYS and BEFORE of accounts as a snapshot shows them, by how the one before showed them."""
+
+    def goes_on(name: str) -> ColumnElement[bool]:
+        pairs = zip(STAYS[name](now.c), STAYS[name](before.c), strict=True)
+        same = (one.is_not_distinct_from(other) for one, other in pairs)
+        return and_(before.c.account_key.is_not(None), *same)
+
+    since = [case((goes_on(name), before.c[name]), else_=moment) for name in STAYS]
+    led = [
+        case((goes_on(stay), before.c[name]), else_=before.c[told])
+        for name, (stay, told) in BEFORE.items()
+    ]
+    return [*since, *led]
+
+
+def tell_stays_anew(con: Connection) -> None:
+    """Work out the stays of all accounts in `load_delta` from all their versions."""
+    stays = _stays_of_versions()
+    con.execute(
+        update(version)
+        .values({name: stays.c[name] for name in (*STAYS, *BEFORE)})
+        .where(
+            version.c.account_key == stays.c.account_key,
+            version.c.valid_from == stays.c.valid_from,
+            or_(
+                *(version.c[name].is_distinct_from(stays.c[name]) for name in (*STAYS, *BEFORE)),
+            ),
+        )
+    )
+
+
+def _stays_of_versions() -> FromClause:
+    """One row per version of the accounts: [account_key, valid_from, *STAYS, *BEFORE]."""
+
+    def earlier(rows: FromClause) -> dict[str, Any]:
+        return {"partition_by": rows.c.account_key, "order_by": rows.c.valid_from}
+
+    v = version.c
+    follows = func.lag(v.valid_to).over(**earlier(version)) == v.valid_from
+    begins = {
+        name: or_(
+            follows.is_not(True),
+            *(func.lag(of).over(**earlier(version)).is_distinct_from(of) for of in says(v)),
+        )
+        for name, says in STAYS.items()
+    }
+    told = (
+        select(
+            v.account_key,
+            v.valid_from,
+            v.provisioning_state,
+            follows.label("follows"),
+            *(case((is_so, v.valid_from)).label(name) for name, is_so in begins.items()),
+        )
+        .where(v.account_key.in_(select(load_delta.c.account_key)))
+        .subquery("told")
+    )
+    so_far = [func.max(told.c[name]).over(**earlier(told)).label(name) for name in STAYS]
+    since = select(
+        told.c.account_key, told.c.valid_from, told.c.provisioning_state, told.c.follows, *so_far
+    ).subquery("since")
+    before = [
+        case((since.c.follows, func.lag(since.c[of]).over(**earlier(since)))).label(name)
+        for name, (_, of) in BEFORE.items()
+    ]
+    dated = select(since, *before).cte("dated")
+    first = {name: dated.alias(f"of_{name}") for name in BEFORE}
+    rows: FromClause = dated
+    for name, (stay, _) in BEFORE.items():
+        began = and_(
+            first[name].c.account_key == dated.c.account_key,
+            first[name].c.valid_from == dated.c[stay],
+        )
+        rows = rows.join(first[name], began)
+    columns = [dated.c[name] for name in ("account_key", "valid_from", *STAYS)]
+    led = [each.c[name] for name, each in first.items()]
+    return select(*columns, *led).select_from(rows).subquery("stays")
+
+
+# ---- of what has ended ---------------------------------------------------------------------------
+
+
+def count_job_ends(con: Connection, integration_id: int, since: datetime) -> None:
+    """Write `job_end` of the integration's snapshots from a moment on."""
+    later = select(version.c.account_key, version.c.valid_from, version.c.provisioning_state).where(
+        version.c.integration_id == integration_id, version.c.valid_from >= since
+    )
+    after = later.subquery("after")
+    was, is_ = version.c.provisioning_state, after.c.provisioning_state
+    attempts = was.in_(WAITING)
+    same_job = operation_of(is_) == operation_of(was)
+    outcome = case(
+        (is_.in_(state_names(phase="settled")), "settled"),
+        (and_(is_.in_(FAILED), same_job), "failed"),
+        else_="other",
+    )
+    told = [
+        version.c.valid_to,
+        operation_of(was),
+        version.c.job_since,
+        case((attempts, version.c.attempt_since)),
+        outcome,
+    ]
+    ends = case(
+        (attempts, _attempt(was).is_distinct_from(_attempt(is_))),
+        else_=same_job.is_not(True),
+    )
+    ended = (
+        select(literal(integration_id, Integer), *told, func.count())
+        .select_from(
+            version.outerjoin(
+                after,
+                and_(
+                    after.c.account_key == version.c.account_key,
+                    after.c.valid_from == version.c.valid_to,
+                ),
+            )
+        )
+        .where(
+            version.c.integration_id == integration_id,
+            version.c.valid_to >= since,
+            version.c.valid_to < FOREVER,
+            was.in_((*WAITING, *FAILED)),
+            ends,
+        )
+        .group_by(*told)
+    )
+    con.execute(insert(job_end).from_select([c.name for c in job_end.c], ended))
+
+
+def forget_job_ends(con: Connection, integration_id: int, since: datetime) -> None:
+    """Drop `job_end` of the integration's snapshots from a moment on."""
+    con.execute(
+        delete(job_end).where(
+            job_end.c.integration_id == integration_id, job_end.c.taken_at >= since
+        )
+    )
+
+
+def tell_oldest_anew(con: Connection, integration_id: int, since: datetime) -> None:
+    """Write `state_count.oldest` of the integration's snapshots from a moment on.
+
+    Of all stays in a state with the same beginning the longest says at which snapshots there was
+    any: there are few of these to look at.
+    """
+    state = version.c.provisioning_state
+    stay = (
+        select(state, version.c.state_since, func.max(version.c.valid_to).label("until"))
+        .where(version.c.integration_id == integration_id, state.in_((*WAITING, *FAILED)))
+        .group_by(state, version.c.state_since)
+        .subquery("stay")
+    )
+    of = state_count.alias("of")
+    there = and_(
+        stay.c.provisioning_state == of.c.provisioning_state,
+        stay.c.state_since <= of.c.taken_at,
+        stay.c.until > of.c.taken_at,
+    )
+    told = (
+        select(of.c.taken_at, of.c.provisioning_state, func.min(stay.c.state_since).label("oldest"))
+        .select_from(of.outerjoin(stay, there))
+        .where(of.c.integration_id == integration_id, of.c.taken_at >= since)
+        .group_by(of.c.taken_at, of.c.provisioning_state)
+        .subquery("told")
+    )
+    con.execute(
+        update(state_count)
+        .values(oldest=told.c.oldest)
+        .where(
+            state_count.c.integration_id == integration_id,
+            state_count.c.taken_at == told.c.taken_at,
+            state_count.c.provisioning_state == told.c.provisioning_state,
+            state_count.c.oldest.is_distinct_from(told.c.oldest),
+        )
+    )
