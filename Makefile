@@ -10,7 +10,7 @@ help: ## this list
 run: .venv/runtime ## set up and serve Rollcall on http://127.0.0.1:8501 (PORT=9000 for another port)
 	@PORT=$(PORT) exec .venv/bin/python app.py
 
-test: .venv/development browser lint ## set up, a browser included; check the code and run all tests
+test: .venv/development browser server lint ## set up, a browser included; check the code and run all tests
 	.venv/bin/python -m pytest --numprocesses auto --dist loadfile
 
 lint: .venv/development ## check format, code, types and the direction of imports
@@ -87,4 +87,21 @@ browser:
 		exit 1; \
 	fi
 
-.PHONY: help run test lint format bench requirements clean browser
+# The tests start a PostgreSQL server of their own, as another user than root.
+server:
+	@for server in /usr/lib/postgresql/*/bin/pg_ctl "$$(command -v pg_ctl)"; do \
+		if [ -x "$$server" ]; then exit 0; fi; \
+	done; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "Installing PostgreSQL for the tests, once."; \
+		mkdir -p /etc/postgresql-common && \
+			echo "create_main_cluster = false" >/etc/postgresql-common/createcluster.conf; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y \
+			--no-install-recommends postgresql </dev/null; \
+	else \
+		echo "The tests need PostgreSQL; on Debian and Ubuntu" \
+			"'sudo apt-get install postgresql' installs it." >&2; \
+		exit 1; \
+	fi
+
+.PHONY: help run test lint format bench requirements clean browser server

@@ -17,6 +17,8 @@ from typing import Any
 
 from sqlalchemy import Engine
 
+from data.citus import NotDistributed, distribute
+from data.copying import copy_store, tables_that_differ
 from data.filing import reason_for
 from data.home import Home, here
 from data.inbox import Outcome, SetAside, in_words, load_waiting, put_into_inbox
@@ -30,6 +32,7 @@ from data.serving import server_of
 from data.snapshot_file import SnapshotFile, moment_of
 from data.store import StoreFault, StoreInUse, StoreUnusable, close_stores, open_store
 from data.zipped import zip_together
+from queries.agreeing import answers_that_differ, count_questions
 from queries.export import FORMATS, export_file
 from queries.filters import FILTERS, Filter, Filters
 from queries.listing import COLUMNS, UnknownColumns, Wanted, columns_named
@@ -58,7 +61,7 @@ def main(words: Sequence[str] | None = None) -> int:
         return _fail(f"{fault}{where} Stop it, then try again.", REFUSED)
     except StoreUnusable as fault:
         return _fail(f"{fault} To make it anew from the archive: rollcall rebuild.", REFUSED)
-    except StoreFault as fault:
+    except (StoreFault, NotDistributed) as fault:
         return _fail(str(fault), REFUSED)
     except OSError as fault:  # a folder that is not there, a full disk
         return _fail(_fault_in_words(fault), REFUSED)
@@ -188,6 +191,36 @@ def rebuild(_: argparse.Namespace) -> int:
 
 def _print_progress(done: int, of: int, words: str) -> None:
     print(f"{done:,} of {of:,}: {words}" if done else words)
+
+
+def init(args: argparse.Namespace) -> int:
+    """Make the store's tables where there are none; on a Citus cluster, spread them."""
+    engine = open_store(here().database_url)
+    if args.distributed:
+        print(f"Spread over the cluster: {', '.join(distribute(engine)) or 'nothing new'}.")
+    print(f"The store is ready: {engine.url!r}.")
+    return DONE
+
+
+def copy(args: argparse.Namespace) -> int:
+    """Copy a store into an empty one, then check that both hold and answer the same."""
+    source, target = (open_store(_store_url(name)) for name in (args.source, args.target))
+    copy_store(source, target, lambda name, rows: print(f"{name}: {rows:,} rows."))
+    differ = [f"The rows of {name}." for name in tables_that_differ(source, target)]
+    with source.connect() as one, target.connect() as other:
+        asked = count_questions(one)
+        differ += [f"The answer to: {name}." for name in answers_that_differ(one, other)]
+    for words in differ:
+        _fail(f"Differs: {words}", REFUSED)
+    if differ:
+        return REFUSED
+    print(f"Both hold the same rows in every table, and answer {asked:,} questions alike.")
+    return DONE
+
+
+def _store_url(name: str) -> str:
+    """An address, or the path of a DuckDB file."""
+    return name if "://" in name else f"duckdb:///{Path(name).expanduser().absolute()}"
 
 
 def verify_pack(args: argparse.Namespace) -> int:
@@ -400,6 +433,15 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     command(rebuild, "rebuild")
+
+    made = command(init, "init")
+    words = "over a Citus cluster: large tables by integration, small ones everywhere"
+    made.add_argument("--distributed", action="store_true", help=words)
+
+    copied = command(copy, "copy")
+    words = "a store: postgresql+psycopg://…, or the path of a DuckDB file"
+    for name, metavar in (("source", "FROM"), ("target", "TO")):
+        copied.add_argument(name, metavar=metavar, help=words)
 
     proved = command(verify_pack, "verify")
     proved.add_argument("pack", type=Path, metavar="PACK", help="a zip file from the Review page")

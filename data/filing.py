@@ -21,7 +21,7 @@ from data.loading import remove
 from data.reading import COMPRESSIONS
 from data.refusals import NotPlaced
 from data.snapshot_file import CONFIRMED, SnapshotFile, moment_of, unmarked
-from data.store import writing
+from data.store import changing
 from data.tables import unloaded
 
 log = logging.getLogger("rollcall")
@@ -83,7 +83,7 @@ def set_aside(engine: Engine, home: Home, path: Path, verdict: Verdict, reason: 
 
 def note_unloaded(engine: Engine, aside: Path, verdict: Verdict, reason: str) -> None:
     """Remember in the store that a file was held or refused, in place of what it said before."""
-    with writing, engine.begin() as con:
+    with changing(engine) as con:
         con.execute(delete(unloaded).where(_is(aside)))
         con.execute(
             insert(unloaded).values(
@@ -175,7 +175,7 @@ def _forget(engine: Engine, home: Home, file: SnapshotFile) -> None:
 
 def _drop_note(engine: Engine, aside: Path) -> None:
     aside.with_name(aside.name + REASON).unlink(missing_ok=True)
-    with writing, engine.begin() as con:
+    with changing(engine) as con:
         con.execute(delete(unloaded).where(_is(aside)))
 
 

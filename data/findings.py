@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Engine, and_, delete, insert, select, update
 
-from data.store import writing
+from data.store import changing
 from data.tables import accepted, setting
 
 LONGEST_REASON = 1_000
@@ -66,7 +66,7 @@ def limits_of(con: Connection) -> Limits:
 
 def set_limits(engine: Engine, limits: Limits) -> None:
     """From now on, rules find what is beyond these."""
-    with writing, engine.begin() as con:
+    with changing(engine) as con:
         con.execute(delete(setting).where(setting.c.name == "review"))
         con.execute(insert(setting).values(name="review", value=json.dumps(limits.facts())))
 
@@ -106,7 +106,7 @@ def accept(
     reason, by = _told(said.reason, "reason", LONGEST_REASON), _told(said.by, "name", LONGEST_NAME)
     if said.until and said.until < at.date():
         raise SaysNothing(f"{said.until} has passed.")
-    with writing, engine.begin() as con:
+    with changing(engine) as con:
         for finding, _ in findings:
             con.execute(_withdrawn(finding, by, at))
         rows = [
@@ -121,7 +121,7 @@ def accept(
 def withdraw(engine: Engine, finding: Finding, by: str, *, at: datetime | None = None) -> None:
     """The finding counts again. Raises SaysNothing."""
     at = at or datetime.now(UTC).replace(tzinfo=None)
-    with writing, engine.begin() as con:
+    with changing(engine) as con:
         con.execute(_withdrawn(finding, _told(by, "name", LONGEST_NAME), at))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import filecmp
 import logging
 import os
@@ -108,7 +109,16 @@ def load_waiting(
     """Load what is in the inbox, oldest first; each file ends in another folder of the home.
 
     Files that were written to just now are left for the next look; those that failed, for later.
+    Where several processes watch an inbox, as they can with PostgreSQL, one after the other does.
     """
+    with (home.root / ".loading").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        return _load_in_turn(engine, home, progress)
+
+
+def _load_in_turn(
+    engine: Engine, home: Home, progress: Callable[[int, int], None]
+) -> list[Outcome]:
     placed, outcomes = [], []
     still = [path for path in waiting_files(home) if _is_settled(path) and not _is_paused(path)]
     written = _open_for_writing() if still else set()

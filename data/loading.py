@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -15,6 +14,7 @@ from sqlalchemy import (
     BigInteger,
     Connection,
     Engine,
+    FromClause,
     Integer,
     Row,
     Select,
@@ -30,9 +30,9 @@ from sqlalchemy import (
     or_,
     select,
 )
-from sqlalchemy.schema import CreateTable, DropTable
 
 from data.cleaning import understood
+from data.handing import desk, fetched, hand_over, handed, step, with_staging
 from data.headings import columns_of
 from data.passport import (
     FEWEST_DEPARTURES,
@@ -43,6 +43,7 @@ from data.passport import (
     incomplete_in_words,
     passport_of,
 )
+from data.portable import each_key
 from data.reading import Read, fill_load_row, place_word
 from data.refusals import Held, MostlyRejected, NoAccounts, OtherContentKnown
 from data.rejecting import POSITION, Sifted, sift
@@ -58,14 +59,22 @@ from data.tables import (
     delivered_row,
     integration,
     load_delta,
+    load_meant,
     load_news,
     load_row,
+    load_told,
     load_unfit,
     rejected_row,
-    scratch,
     snapshot,
 )
-from data.versions import Span, accounts_at, find_differences, forget_counts, write_span
+from data.versions import (
+    Span,
+    accounts_at,
+    find_differences,
+    forget_counts,
+    same_account,
+    write_span,
+)
 
 BEFORE_ALL = datetime(1, 1, 1)
 MOST_REJECTED = 0.5
@@ -92,15 +101,15 @@ def load(
     `confirmed`: a person has looked at it, so that it may say what is hard to believe.
     Raises a SnapshotRefused; the store is then as it was.
     """
-    with writing, _with_scratch(engine) as con:
+    with writing(engine) as con, with_staging(con), desk(con) as at:
         task = _task(con, file)
         if task.is_known_word_for_word:
             return _known_already(task)
         if task.known and not replace:
             raise OtherContentKnown(_other_content(file, task.known))
-        found = _understand(con, task, confirmed=confirmed)
-        with con.begin():
-            flagged = _write(con, task, found)
+        found = _understand(con, at, task, confirmed=confirmed)
+        with step(con, at):
+            flagged = _write(con, at, task, found)
             if not confirmed:
                 _hold_mass_departure(con, task)
     return Loaded(file, *found.sifted[:3], flagged)
@@ -129,22 +138,21 @@ def preview(engine: Engine, file: SnapshotFile) -> Preview:
 
     Raises a SnapshotRefused for what cannot be loaded even if a person confirms it.
     """
-    with writing, _with_scratch(engine) as con:
+    with writing(engine) as con, with_staging(con), desk(con) as at:
         task = _task(con, file)
-        found = _understand(con, task, confirmed=True)
-        with con.begin():
+        found = _understand(con, at, task, confirmed=True)
+        with step(con, at):
             first = select(*(load_row.c[name] for name in DELIVERED)).order_by(POSITION)
             rows = [
                 {name: text for name, text in row.items() if text}
-                for row in con.execute(first.limit(SHOWN_ROWS)).mappings()
+                for row in at.execute(first.limit(SHOWN_ROWS)).mappings()
             ]
             unfit = select(load_unfit).order_by(load_unfit.c.line).limit(SHOWN_REJECTED)
-            rejected = [tuple(row) for row in con.execute(unfit)]
+            rejected = [tuple(row) for row in at.execute(unfit)]
             leaving = _leaving(con, task.span)
-        with con.begin() as trial:
-            _write(con, task, found)
+        with step(con, at, keep=False):
+            _write(con, at, task, found)
             passport = passport_of(con, file.integration, file.taken_at)
-            trial.rollback()
     other = task.known and not task.is_known_word_for_word
     return Preview(
         passport,
@@ -168,7 +176,7 @@ def _leaving(con: Connection, span: Span) -> list[tuple[str, str | None, str, st
             before.c.provisioning_state,
             becomes,
         )
-        .join_from(load_delta, before, before.c.account_key == delta.account_key)
+        .join_from(load_delta, before, same_account(before, load_delta))
         .where(or_(~delta.now, falls))
         .order_by(func.lower(before.c.username_in_app))
         .limit(SHOWN_LEAVING)
@@ -192,6 +200,7 @@ class _Task(NamedTuple):
 class _Found(NamedTuple):
     read: Read
     sifted: Sifted
+    news: FromClause  # in the store
 
 
 def _task(con: Connection, file: SnapshotFile) -> _Task:
@@ -207,43 +216,44 @@ def _known_already(task: _Task) -> Loaded:
     return Loaded(task.file, *(getattr(task.known, name) for name in counts), already=True)
 
 
-def _understand(con: Connection, task: _Task, *, confirmed: bool) -> _Found:
-    """Fill the scratch tables with what the file changes; the store is only read.
+def _understand(con: Connection, at: Connection, task: _Task, *, confirmed: bool) -> _Found:
+    """Fill the tables of a load with what the file changes; the store is only read.
 
     Each is committed by itself, which lets DuckDB read it on several cores.
     """
-    with con.begin():
-        read = fill_load_row(con, task.file.path, task.file.integration)
+    with at.begin():
+        read = fill_load_row(at, task.file.path, task.file.integration)
         if read.said.incomplete and not confirmed:
             raise Held(f"{task.file.name} is held: {incomplete_in_words(read.said.incomplete)}")
-    with con.begin():
-        sifted = sift(con, read)
-        _refuse_implausible(con, task.file, task.span, sifted, confirmed=confirmed)
-    with con.begin():
-        _find_news(con, task.span)
-    with con.begin():
-        find_differences(con, task.span, _meaning_of_news())
-    return _Found(read, sifted)
+    with step(con, at):
+        sifted = sift(at, read)
+        _refuse_implausible(con, at, task, sifted, confirmed=confirmed)
+    with step(con, at):
+        _find_news(con, at, task.span)
+    with step(con, at):
+        here = literal(task.span.integration_id, Integer).label("integration_id")
+        told = select(here, load_news.c.account_id, load_news.c.listed, load_news.c.fingerprint)
+        news = handed(at, told, con, load_told)
+        means = _meaning_of_news().subquery("means")
+        meant = handed(at, select(here, *(means.c[n] for n in MEANT)), con, load_meant)
+        find_differences(con, task.span, meant, news)
+    return _Found(read, sifted, news)
 
 
-def _write(con: Connection, task: _Task, found: _Found) -> int:
+def _write(con: Connection, at: Connection, task: _Task, found: _Found) -> int:
     """The one transaction that changes the store; how many accounts have a flag."""
     file, sifted, span = task.file, found.sifted, task.span
     _name_integration(con, span.integration_id, file.integration)
     write_span(con, span)
     if span.is_newest:
-        _remember_delivered(con, span.integration_id)
+        _remember_delivered(con, span.integration_id, found.news)
     if task.known:
         _forget(con, task.known)
     flagged = _count_flagged(con, span)
     snapshot_id = con.scalar(select(func.coalesce(func.max(snapshot.c.snapshot_id), 0) + 1))
     if sifted.rejected:
-        con.execute(
-            insert(rejected_row).from_select(
-                [c.name for c in rejected_row.c],
-                select(literal(snapshot_id, BigInteger), *load_unfit.c),
-            )
-        )
+        rows = select(literal(snapshot_id, BigInteger).label("snapshot_id"), *load_unfit.c)
+        hand_over(at, rows, con, rejected_row)
     con.execute(
         insert(snapshot).values(
             snapshot_id=snapshot_id,
@@ -281,32 +291,16 @@ def _hold_mass_departure(con: Connection, task: _Task) -> None:
         raise Held(f"{task.file.name} is held: {departure_in_words(passport)}")
 
 
-@contextmanager
-def _with_scratch(engine: Engine) -> Iterator[Connection]:
-    """A connection with the empty scratch tables, which end with it."""
-    with engine.connect() as con:
-        with con.begin():
-            for table in scratch.tables.values():
-                con.execute(CreateTable(table))
-        try:
-            yield con
-        finally:
-            con.rollback()
-            with con.begin():
-                for table in scratch.tables.values():
-                    con.execute(DropTable(table))
-
-
 def remove(engine: Engine, integration_name: str, taken_at: datetime) -> bool:
     """Take a snapshot out, as if it had never been loaded. False where there is none."""
-    with writing, _with_scratch(engine) as con, con.begin():
+    with writing(engine) as con, with_staging(con), con.begin():
         found = _find(con, integration_name, taken_at)
         if not found:
             return False
         span = _span(con, integration_name, taken_at, anew=True)
         before = _accounts_of_snapshot_before(con, span)
         _find_missing_from(con, span, before)
-        find_differences(con, span, before)
+        find_differences(con, span, before.subquery("listed"), load_told)
         write_span(con, span)
         con.execute(
             delete(delivered_row).where(delivered_row.c.integration_id == span.integration_id)
@@ -317,12 +311,12 @@ def remove(engine: Engine, integration_name: str, taken_at: datetime) -> bool:
 
 
 def _refuse_implausible(
-    con: Connection, file: SnapshotFile, span: Span, sifted: Sifted, *, confirmed: bool
+    con: Connection, at: Connection, task: _Task, sifted: Sifted, *, confirmed: bool
 ) -> None:
-    name = file.name
+    name = task.file.name
     if sifted.rejected > sifted.rows_read * MOST_REJECTED:
-        first = con.execute(select(load_unfit).order_by(load_unfit.c.line)).first()
-        place = place_word(file.name)
+        first = at.execute(select(load_unfit).order_by(load_unfit.c.line)).first()
+        place = place_word(name)
         example = f" The first: {place} {first.line}: {first.reason}" if first else ""
         repeats = f" {sifted.exact_repeats:,} repeat a row word for word." * bool(
             sifted.exact_repeats
@@ -333,7 +327,7 @@ def _refuse_implausible(
         )
     if sifted.accepted or confirmed:
         return
-    before = _accounts_of_snapshot_before(con, span).limit(1).subquery()
+    before = _accounts_of_snapshot_before(con, task.span).limit(1).subquery()
     if con.scalar(select(func.count()).select_from(before)):
         raise NoAccounts(
             f"{name} lists no accounts, but the snapshot before does; nothing was loaded. "
@@ -341,7 +335,7 @@ def _refuse_implausible(
         )
 
 
-def _find_news(con: Connection, span: Span) -> None:
+def _find_news(con: Connection, at: Connection, span: Span) -> None:
     """Fill `load_news` by comparing the file's rows with what is known.
 
     A file that extends the history is compared with the newest snapshot, row by row as delivered:
@@ -349,11 +343,10 @@ def _find_news(con: Connection, span: Span) -> None:
     file only the accounts are known, not their rows, and every row is news.
     """
     extends = span.is_newest and not span.anew and _remembers_all(con, span.integration_id)
-    known = (
-        select(delivered_row).where(delivered_row.c.integration_id == span.integration_id)
-        if extends
-        else _without_fingerprint(span)
-    ).subquery("known")
+    remembered = select(delivered_row.c.account_id, delivered_row.c.fingerprint).where(
+        delivered_row.c.integration_id == span.integration_id
+    )
+    known = fetched(con, remembered if extends else _without_fingerprint(span), at, "known")
     row = load_row
     news = (
         select(
@@ -370,7 +363,10 @@ def _find_news(con: Connection, span: Span) -> None:
             )
         )
     )
-    con.execute(insert(load_news).from_select([c.name for c in load_news.c], news))
+    at.execute(insert(load_news).from_select([c.name for c in load_news.c], news))
+
+
+MEANT = ("account_id", "number", *CONTENT)
 
 
 @cache
@@ -392,24 +388,25 @@ def _remembers_all(con: Connection, integration_id: int) -> bool:
 def _without_fingerprint(span: Span) -> Select[*tuple[Any, ...]]:
     then = span.accounts_in_store()
     return select(account.c.account_id, cast(null(), BigInteger).label("fingerprint")).select_from(
-        then.join(account, account.c.account_key == then.c.account_key)
+        then.join(account, same_account(account, then))
     )
 
 
-def _remember_delivered(con: Connection, integration_id: int) -> None:
+def _remember_delivered(con: Connection, integration_id: int, news: FromClause) -> None:
     """Bring `delivered_row` up to date with the newest snapshot."""
+    named = select(news.c.account_id).where(news.c.integration_id == integration_id)
     con.execute(
         delete(delivered_row).where(
             delivered_row.c.integration_id == integration_id,
-            delivered_row.c.account_id.in_(select(load_news.c.account_id)),
+            delivered_row.c.account_id.in_(named),
         )
     )
     con.execute(
         insert(delivered_row).from_select(
             ["integration_id", "account_id", "fingerprint"],
-            select(
-                literal(integration_id, Integer), load_news.c.account_id, load_news.c.fingerprint
-            ).where(load_news.c.listed),
+            select(news.c.integration_id, news.c.account_id, news.c.fingerprint).where(
+                news.c.listed
+            ),
         )
     )
 
@@ -424,8 +421,9 @@ def _accounts_of_snapshot_before(con: Connection, span: Span) -> Select[*tuple[A
     )
     then = accounts_at(span.integration_id, before or BEFORE_ALL)
     nobody_new = literal(0, BigInteger).label("number")
-    return select(account.c.account_id, nobody_new, *(then.c[n] for n in CONTENT)).select_from(
-        then.join(account, account.c.account_key == then.c.account_key)
+    said = account.c.integration_id, account.c.account_id, nobody_new
+    return select(*said, *(then.c[n] for n in CONTENT)).select_from(
+        then.join(account, same_account(account, then))
     )
 
 
@@ -433,9 +431,11 @@ def _find_missing_from(con: Connection, span: Span, listed: Select[*tuple[Any, .
     """Fill `load_news` with the accounts of the span that are not listed."""
     known = _without_fingerprint(span).subquery("known")
     missing = known.c.account_id.not_in(select(listed.subquery("listed").c.account_id))
+    here = literal(span.integration_id, Integer)
     con.execute(
-        insert(load_news).from_select(
-            ["listed", "account_id"], select(false(), known.c.account_id).where(missing)
+        insert(load_told).from_select(
+            ["integration_id", "account_id", "listed"],
+            select(here, known.c.account_id, false()).where(missing),
         )
     )
 
@@ -450,13 +450,14 @@ def _span(con: Connection, integration_name: str, taken_at: datetime, *, anew: b
     known = con.scalar(
         select(integration.c.integration_id).where(integration.c.name == integration_name)
     )
+    key = con.scalar(select(func.max(account.c.account_key))) or 0
     if known is None:
         highest = con.scalar(select(func.max(integration.c.integration_id))) or 0
-        return Span(highest + 1, taken_at, FOREVER, anew)
+        return Span(highest + 1, taken_at, FOREVER, anew, key)
     later = select(func.min(snapshot.c.taken_at)).where(
         snapshot.c.integration_id == known, snapshot.c.taken_at > taken_at
     )
-    return Span(known, taken_at, con.scalar(later) or FOREVER, anew)
+    return Span(known, taken_at, con.scalar(later) or FOREVER, anew, key)
 
 
 def _name_integration(con: Connection, integration_id: int, name: str) -> None:
@@ -482,9 +483,7 @@ def _count_flagged(con: Connection, span: Span) -> int:
 def _flags_by_column(con: Connection, span: Span) -> dict[str, int]:
     """Column → accounts with text in it that was not understood."""
     then = span.accounts_in_store()
-    columns = select(func.unnest(func.json_keys(then.c.flags)).label("name")).where(
-        then.c.flags.is_not(None)
-    )
+    columns = select(each_key(then.c.flags).label("name")).where(then.c.flags.is_not(None))
     each = columns.subquery()
     counted = select(each.c.name, func.count().label("accounts"))
     grouped = counted.group_by(each.c.name).order_by(each.c.name)

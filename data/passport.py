@@ -30,7 +30,7 @@ from sqlalchemy import (
 
 from data.headings import squash
 from data.states import LEAVING, UNRECOGNISED
-from data.store import writing
+from data.store import changing
 from data.tables import integration, snapshot, state_change, state_count
 
 DEPARTURE_LIMIT = 0.2
@@ -225,7 +225,7 @@ def departure_in_words(passport: Passport) -> str:
 
 def set_departure_limit(engine: Engine, integration_name: str, share: float | None) -> None:
     """How many of an integration's accounts may leave at once, from 0 to 1; None: the usual."""
-    with writing, engine.begin() as con:
+    with changing(engine) as con:
         con.execute(
             update(integration)
             .where(integration.c.name == integration_name)

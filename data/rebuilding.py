@@ -17,6 +17,8 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Table, insert, inspect, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
+from data import postgresql
+from data.citus import distribute_like
 from data.home import Home
 from data.inbox import in_words
 from data.loading import load
@@ -28,6 +30,7 @@ from data.store import (
     StoreUnusable,
     close_store,
     file_of,
+    is_duckdb,
     open_store,
     unchecked,
 )
@@ -54,6 +57,10 @@ def opened(home: Home, progress: Progress) -> Engine:
         with _door(home, fcntl.LOCK_SH):
             return open_store(url)
     except StoreUnusable as fault:
+        if not file_of(url):  # others may be at work with it
+            raise StoreFault(
+                f"{fault} Stop the others that use it, then: rollcall rebuild."
+            ) from fault
         words = f"{fault} It is made anew from the archive; the file as it was is kept."
         log.warning(words)
         with _door(home, fcntl.LOCK_EX):
@@ -73,28 +80,59 @@ def rebuild(home: Home, progress: Progress) -> int:
     Answers with the number of snapshots. Raises NotRebuilt where a file cannot be loaded, or
     another StoreFault; the store is then as it was.
     """
+    if not file_of(home.database_url):
+        return _rebuild_on_server(home, progress)
     with _door(home, fcntl.LOCK_EX):
         why = _keep_others_out(home)
         fresh, failed = _made_anew(home, progress)
         close_store(home.database_url)
         if failed:
             fresh.unlink()
-            raise NotRebuilt(
-                "\n".join(failed) + f"\nThe store stays as it was: {len(failed):,} of "
-                f"{len(archived(home)):,} files of the archive cannot be loaded. Move them out of "
-                "the archive to rebuild without them."
-            )
+            raise _not_rebuilt(home, failed)
         if why or Path(f"{_file(home)}.wal").exists():  # a full disk can leave the log unmerged
             log.warning("The store as it was: %s", _move_aside(home, why or "replaced"))
         fresh.replace(_file(home))
     return len(archived(home))
 
 
+def _rebuild_on_server(home: Home, progress: Progress) -> int:
+    """The same in a schema beside; what was there goes into another, and is kept."""
+    _refuse_to_lose(home)
+    old = unchecked(home.database_url)
+    try:
+        with old.connect() as con, postgresql.alone(con), postgresql.beside(con) as address:
+            try:
+                engine = open_store(address)
+                distribute_like(con, engine)
+                failed = _load_all(engine, archived(home), progress)
+                _carry_over(home, engine)
+            finally:
+                close_store(address)
+            if failed:
+                raise _not_rebuilt(home, failed)
+            log.warning("The store as it was: schema %s", postgresql.exchange(con))
+    finally:
+        old.dispose()
+        close_store(home.database_url)
+    return len(archived(home))
+
+
+def _not_rebuilt(home: Home, failed: list[str]) -> NotRebuilt:
+    return NotRebuilt(
+        "\n".join(failed) + f"\nThe store stays as it was: {len(failed):,} of "
+        f"{len(archived(home)):,} files of the archive cannot be loaded. Move them out of "
+        "the archive to rebuild without them."
+    )
+
+
 def complete(engine: Engine, home: Home, progress: Progress) -> list[str]:
     """Load what the archive has and the store has not: a log that was cut off loses it silently.
 
-    Answers with why, for each file that cannot be loaded.
+    Answers with why, for each file that cannot be loaded. PostgreSQL loses nothing, and what it
+    lacks was taken out, on another machine perhaps.
     """
+    if not is_duckdb(engine):
+        return []
     with engine.connect() as con:
         there = _moments(con)
     missing = [path for path in archived(home) if _moment_named(path) not in there | {None}]
@@ -127,7 +165,7 @@ def _door(home: Home, way: int) -> Iterator[None]:
 
 def _refuse_to_lose(home: Home) -> None:
     """Raises NotRebuilt where the old store tells of snapshots that the archive does not have."""
-    old = unchecked(home.database_url)
+    old, file = unchecked(home.database_url), file_of(home.database_url)
     try:
         with old.connect() as con:
             lost = _moments(con).difference(map(_moment_named, archived(home)))
@@ -139,9 +177,9 @@ def _refuse_to_lose(home: Home) -> None:
     if lost:
         name, at = min(lost)
         raise NotRebuilt(
-            f"The store is of another version, and {len(lost):,} of its snapshots have no file in "
+            f"The store cannot be made anew: {len(lost):,} of its snapshots have no file in "
             f"the archive, {name} at {at:%Y-%m-%d %H:%M:%S} UTC among them. Put them back into "
-            f"{home.archive}, or go on without them: rollcall rebuild."
+            f"{home.archive}{', or go on without them: rollcall rebuild' if file else ''}."
         )
 
 
@@ -199,7 +237,8 @@ def _move_aside(home: Home, name: str) -> Path:
 
 def _carry_over(home: Home, fresh: Engine) -> None:
     """What no file says, by the names of columns that old and new store both have."""
-    if not _file(home).exists():
+    file = file_of(home.database_url)
+    if file and not file.exists():
         return
     old = unchecked(home.database_url)
     try:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from tempfile import gettempdir
@@ -29,6 +31,7 @@ from sqlalchemy import (
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.pool import ConnectionPoolEntry, Pool
 
+from data import postgresql
 from data.tables import metadata
 
 LAYOUT = 2
@@ -44,8 +47,8 @@ MOST_MEMORY = 512 << 20
 FILE_HEADERS = 3 * 4096
 """Bytes of a DuckDB file before its first block."""
 
-writing = RLock()
-"""Held while the store is written. DuckDB refuses two writers; here the second one waits."""
+_writing = RLock()
+"""DuckDB refuses two writers at once; here the second one waits. PostgreSQL has a lock for it."""
 
 
 class StoreFault(Exception):
@@ -92,6 +95,29 @@ class StoreOutdated(StoreUnusable):
     """Another version of Rollcall, or of DuckDB, made the store."""
 
     name = "outdated"
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """A connection that alone writes to the store, in whatever process."""
+    with _writing, engine.connect() as con, _alone(con):
+        yield con
+
+
+@contextmanager
+def changing(engine: Engine) -> Iterator[Connection]:
+    """The same, in one transaction."""
+    with writing(engine) as con, con.begin():
+        yield con
+
+
+def is_duckdb(con: Connection | Engine) -> bool:
+    """Whether the store is a DuckDB file, which this process alone has open."""
+    return con.dialect.name == "duckdb"
+
+
+def _alone(con: Connection) -> AbstractContextManager[None]:
+    return nullcontext() if is_duckdb(con) else postgresql.alone(con)
 
 
 _opened: dict[str, Engine] = {}
@@ -155,13 +181,16 @@ def _open(url: str) -> Engine:
             raise StoreUnreachable(f"{fault.filename}: {fault.strerror}.") from fault
     engine = unchecked(url)
     try:
-        with engine.begin() as con:
-            if not inspect(con).get_table_names():
-                _make_tables(con)
-            else:
-                _check_layout(con)
-                if file:
-                    _check_length(con, file)
+        with engine.connect() as con:
+            with con.begin():
+                is_new = not _has_tables(con)
+            if is_new:
+                with _alone(con), con.begin():
+                    if not _has_tables(con):  # another process may have been at it
+                        _make_tables(con)
+            _check_layout(con)
+            if file:
+                _check_length(con, file)
     except BaseException:
         engine.dispose()
         _broken.pop(url, None)  # who opened it knows
@@ -171,6 +200,10 @@ def _open(url: str) -> Engine:
 
 def unchecked(url: str) -> Engine:
     """An engine that looks at nothing in the store, for one that may be of another layout."""
+    if not url.startswith("duckdb"):
+        engine = postgresql.engine_of(url)
+        event.listen(engine, "handle_error", partial(_in_words_of_server, url))
+        return engine
     engine = create_engine(url, connect_args={"config": _settings(url)})
     event.listen(engine, "connect", _settle)
     event.listen(engine, "handle_error", partial(_in_words, url))
@@ -230,8 +263,25 @@ def _settle(connection: Any, _: ConnectionPoolEntry) -> None:
     cursor.close()
 
 
+def _has_tables(con: Connection) -> bool:
+    """Raises StoreUnreachable where the database is not for a store."""
+    there = set(inspect(con).get_table_names())
+    if is_duckdb(con):
+        return bool(there)
+    wrong = OTHERS_TABLES if there and layout.name not in there else postgresql.amiss(con)
+    if wrong:
+        raise StoreUnreachable(f"{_shown(str(con.engine.url))} cannot hold a store. {wrong}")
+    return bool(there)
+
+
+OTHERS_TABLES = (
+    "It has tables that are not Rollcall’s. Give Rollcall a database of its own, or a schema, "
+    "named at the end of the address: ?options=-csearch_path%3Drollcall,public."
+)
+
+
 def _make_tables(con: Connection) -> None:
-    metadata.create_all(con)
+    metadata.create_all(con) if is_duckdb(con) else postgresql.make_tables(con)
     layout.create(con)
     con.execute(insert(layout).values(number=LAYOUT))
 
@@ -277,6 +327,26 @@ def _in_words(url: str, context: ExceptionContext) -> StoreFault | None:
         _broken[url] = fault
     context.is_disconnect = context.is_disconnect or url in _broken
     return fault
+
+
+def _in_words_of_server(url: str, context: ExceptionContext) -> StoreFault | None:
+    """The same of PostgreSQL, which has codes."""
+    fault = context.original_exception
+    if getattr(fault, "sqlstate", None) == DISK_FULL:
+        return NoRoom(f"There is no room left on the disk of {_shown(url)}. Make room there.")
+    if context.is_disconnect or context.connection is None:
+        said = " ".join(str(fault).split())
+        return StoreUnreachable(f"{_shown(url)} cannot be reached. PostgreSQL says: “{said}”.")
+    return None
+
+
+DISK_FULL = "53100"
+
+
+def _shown(url: str) -> str:
+    """Which store it is, without the password."""
+    where = make_url(url)
+    return f"{where.host or 'localhost'}:{where.port or 5432}/{where.database}"
 
 
 def _fault_of(file: Path, said: str) -> StoreFault | None:

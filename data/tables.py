@@ -1,7 +1,8 @@
 """The store's tables, as a list. Times are naive UTC; texts from snapshots are kept as delivered.
 
 DuckDB holds them without indexes or constraints beyond NOT NULL: both were measured to cost
-more than they give. What a key would promise, the loader checks.
+more than they give. What a key would promise, the loader checks. What PostgreSQL has besides is
+in `postgresql`.
 """
 
 from __future__ import annotations
@@ -27,8 +28,11 @@ FOREVER = datetime(9999, 12, 31)
 
 metadata = MetaData()
 scratch = MetaData()
-"""Temporary tables of a load. Each is filled and committed before the store's one transaction, as
-DuckDB reads what is not committed yet on one core only."""
+"""Temporary tables of a load, where its file is read. Each is filled and committed before the
+store's one transaction, as DuckDB reads what is not committed yet on one core only."""
+staging = MetaData()
+"""Temporary tables of a load in the store: what is handed to it, and what that changes. With an
+integration each, so that a store on many machines keeps a load on one of them."""
 
 DELIVERED = (
     "username_in_app",
@@ -311,10 +315,33 @@ load_news = Table(
     prefixes=["TEMPORARY"],
 )
 
+# One row per account of `load_news`, where that is not in the store's own database.
+load_told = Table(
+    "load_told",
+    staging,
+    Column("integration_id", Integer, nullable=False),
+    Column("account_id", String, nullable=False),
+    Column("listed", Boolean, nullable=False),
+    Column("fingerprint", BigInteger),
+    prefixes=["TEMPORARY"],
+)
+
+# What the listed ones of them mean, likewise; `number` tells them apart.
+load_meant = Table(
+    "load_meant",
+    staging,
+    Column("integration_id", Integer, nullable=False),
+    Column("account_id", String, nullable=False),
+    Column("number", BigInteger, nullable=False),
+    *_content(),
+    prefixes=["TEMPORARY"],
+)
+
 # One row per account whose content differs from before: `now` says whether it is in the snapshot.
 load_delta = Table(
     "load_delta",
-    scratch,
+    staging,
+    Column("integration_id", Integer, nullable=False),
     Column("account_key", BigInteger),
     Column("account_id", String, nullable=False),
     Column("now", Boolean, nullable=False),
@@ -326,7 +353,8 @@ load_delta = Table(
 # One row per account whose versions on both sides of a moment say the same: they become one.
 load_joined = Table(
     "load_joined",
-    scratch,
+    staging,
+    Column("integration_id", Integer, nullable=False),
     Column("account_key", BigInteger, nullable=False),
     Column("valid_from", DateTime, nullable=False),
     Column("valid_to", DateTime, nullable=False),

@@ -52,7 +52,6 @@ from data.tables import (
     account_version,
     load_delta,
     load_joined,
-    load_news,
     state_change,
     state_count,
 )
@@ -69,6 +68,7 @@ class Span(NamedTuple):
     taken_at: datetime
     until: datetime  # of the next snapshot; FOREVER for the newest
     anew: bool  # whether the store had a snapshot of `taken_at` before
+    highest_key: int  # of all accounts before the span is written; 0 without any
 
     @property
     def is_newest(self) -> bool:
@@ -91,9 +91,9 @@ def write_span(con: Connection, span: Span) -> None:
     _cut_out(con, span)
     _put_in(con, span)
     if span.anew:
-        _join_equal_neighbours(con, span.taken_at)
+        _join_equal_neighbours(con, span, span.taken_at)
     if not span.is_newest:
-        _join_equal_neighbours(con, span.until)
+        _join_equal_neighbours(con, span, span.until)
     if not span.extends:
         tell_stays_anew(con)
     _keep_current(con, span)
@@ -131,29 +131,30 @@ def accounts_at(integration_id: int, at: datetime | None) -> FromClause:
     )
 
 
-def find_differences(con: Connection, span: Span, listed: Select[*tuple[Any, ...]]) -> None:
+def find_differences(con: Connection, span: Span, new: FromClause, news: FromClause) -> None:
     """Fill `load_delta` with what the snapshot changes over the span.
 
-    `listed`: account_id, a number of its own and the content, one row per account of the snapshot
-    that may have changed. Accounts that `load_news` calls not listed are gone. New accounts get
-    their key here, by that number; keys have gaps, as counting without any needs a slow sort.
+    `new`: integration_id, account_id, a number of its own and the content, one row per account of
+    the snapshot that may have changed. Accounts that `news`, [integration_id, account_id, listed],
+    calls not listed are gone. New accounts get their key here, by that number; keys have gaps, as
+    counting without any needs a slow sort.
     """
-    before, integration_id = span.accounts_in_store(), span.integration_id
-    new, seen = listed.subquery("listed"), account
-    key = func.coalesce(seen.c.account_key, _highest_key() + 1 + new.c.number)
+    before, integration_id, seen = span.accounts_in_store(), span.integration_id, account
+    here = literal(integration_id, Integer)
+    key = func.coalesce(seen.c.account_key, new.c.number + literal(span.highest_key + 1))
     derived = reason_of(new), *stays_of(new, before, literal(span.taken_at, DateTime))
     changed = (
-        select(key, new.c.account_id, literal(True), *(new.c[n] for n in CONTENT), *derived)
+        select(here, key, new.c.account_id, literal(True), *(new.c[n] for n in CONTENT), *derived)
         .select_from(
             new.outerjoin(seen, _same_identity(integration_id, new)).outerjoin(
-                before, before.c.account_key == seen.c.account_key
+                before, same_account(before, seen)
             )
         )
         .where(or_(before.c.account_key.is_(None), _differs(new, before)))
     )
-    news = load_news
     gone = (
         select(
+            here,
             before.c.account_key,
             news.c.account_id,
             literal(False),
@@ -161,34 +162,32 @@ def find_differences(con: Connection, span: Span, listed: Select[*tuple[Any, ...
         )
         .select_from(
             news.join(seen, _same_identity(integration_id, news)).join(
-                before, before.c.account_key == seen.c.account_key
+                before, same_account(before, seen)
             )
         )
         .where(~news.c.listed)
     )
-    columns = ["account_key", "account_id", "now", *CONTENT, *DERIVED]
+    columns = ["integration_id", "account_key", "account_id", "now", *CONTENT, *DERIVED]
     con.execute(insert(load_delta).from_select(columns, changed))
     if con.scalar(select(func.count()).select_from(news).where(~news.c.listed)):
         con.execute(insert(load_delta).from_select(columns, gone))
-
-
-def _highest_key() -> ColumnElement[int]:
-    return select(func.coalesce(func.max(account.c.account_key), 0)).scalar_subquery()
 
 
 def _name_new_accounts(con: Connection, span: Span) -> None:
     """Keep the identity of the accounts that are seen for the first time."""
     new = select(
         load_delta.c.account_key,
-        literal(span.integration_id, Integer),
+        load_delta.c.integration_id,
         load_delta.c.account_id,
-    ).where(load_delta.c.account_key > _highest_key())
+    ).where(load_delta.c.account_key > span.highest_key)
     con.execute(insert(account).from_select(["account_key", "integration_id", "account_id"], new))
 
 
 def _same_identity(integration_id: int, named: FromClause) -> ColumnElement[bool]:
     return and_(
-        account.c.integration_id == integration_id, account.c.account_id == named.c.account_id
+        account.c.integration_id == integration_id,
+        account.c.integration_id == named.c.integration_id,
+        account.c.account_id == named.c.account_id,
     )
 
 
@@ -196,14 +195,17 @@ def _differs(one: FromClause, other: FromClause) -> ColumnElement[bool]:
     return or_(*(one.c[n].is_distinct_from(other.c[n]) for n in CONTENT))
 
 
-def _touched() -> ColumnElement[bool]:
-    return version.c.account_key.in_(select(load_delta.c.account_key))
+def _touched(of: FromClause, span: Span) -> ColumnElement[bool]:
+    """Whether a row is of an account that the snapshot changes."""
+    delta = load_delta.c
+    keys = select(delta.account_key).where(delta.integration_id == span.integration_id)
+    return and_(of.c.integration_id == span.integration_id, of.c.account_key.in_(keys))
 
 
 def _cut_out(con: Connection, span: Span) -> None:
     """End what the touched accounts were at `taken_at`; what they are from `until` on stays."""
     then = span.taken_at
-    running = and_(_touched(), version.c.valid_from <= then, version.c.valid_to > then)
+    running = and_(_touched(version, span), version.c.valid_from <= then, version.c.valid_to > then)
     if not span.is_newest:
         rest = {c.name: c for c in version.c} | {"valid_from": literal(span.until, DateTime)}
         follows = select(*rest.values()).where(running, version.c.valid_to > span.until)
@@ -225,7 +227,6 @@ def _put_in(con: Connection, span: Span) -> None:
 def _listed_over(span: Span, columns: list[str]) -> Select[Any]:
     """One row per account of `load_delta` that is in the list, with the span's own columns."""
     given = {
-        "integration_id": literal(span.integration_id, Integer),
         "valid_from": literal(span.taken_at, DateTime),
         "valid_to": literal(span.until, DateTime),
     }
@@ -234,42 +235,52 @@ def _listed_over(span: Span, columns: list[str]) -> Select[Any]:
     ).where(load_delta.c.now)
 
 
-def _join_equal_neighbours(con: Connection, moment: datetime) -> None:
+def _join_equal_neighbours(con: Connection, span: Span, moment: datetime) -> None:
     """Where the touched accounts are the same before and after `moment`, make it one version."""
     before, after = version.alias("before"), version.alias("after")
     con.execute(delete(load_joined))
     con.execute(
         insert(load_joined).from_select(
-            ["account_key", "valid_from", "valid_to"],
-            select(before.c.account_key, before.c.valid_from, after.c.valid_to)
-            .select_from(before.join(after, before.c.account_key == after.c.account_key))
+            [c.name for c in load_joined.c],
+            select(
+                before.c.integration_id,
+                before.c.account_key,
+                before.c.valid_from,
+                after.c.valid_to,
+            )
+            .select_from(before.join(after, same_account(before, after)))
             .where(
                 before.c.valid_to == moment,
                 after.c.valid_from == moment,
-                before.c.account_key.in_(select(load_delta.c.account_key)),
+                _touched(before, span),
                 ~_differs(before, after),
             ),
         )
     )
-    longer = and_(
-        version.c.account_key == load_joined.c.account_key,
-        version.c.valid_from == load_joined.c.valid_from,
-    )
-    joined = exists().where(version.c.account_key == load_joined.c.account_key)
-    con.execute(delete(version).where(version.c.valid_from == moment, joined))
+    here = version.c.integration_id == span.integration_id
+    joined = same_account(version, load_joined)
+    longer = and_(here, joined, version.c.valid_from == load_joined.c.valid_from)
+    swallowed = and_(here, version.c.valid_from == moment, exists().where(joined))
+    con.execute(delete(version).where(swallowed))
     con.execute(update(version).where(longer).values(valid_to=load_joined.c.valid_to))
+
+
+def same_account(one: FromClause, other: FromClause) -> ColumnElement[bool]:
+    """Whether two rows are of one account. Their integration says on which machine both are."""
+    return and_(
+        one.c.integration_id == other.c.integration_id, one.c.account_key == other.c.account_key
+    )
 
 
 def _keep_current(con: Connection, span: Span) -> None:
     """Bring `account_current` up to date for the touched accounts."""
-    touched = select(load_delta.c.account_key)
-    con.execute(delete(account_current).where(account_current.c.account_key.in_(touched)))
+    con.execute(delete(account_current).where(_touched(account_current, span)))
     columns = [c.name for c in account_current.c if c.name != "search"]
     if span.extends:  # what was put in is what is open
         opened = _listed_over(span, columns).add_columns(searched(load_delta))
     else:
         opened = select(*(version.c[name] for name in columns), searched(version)).where(
-            version.c.valid_to == FOREVER, _touched()
+            version.c.valid_to == FOREVER, _touched(version, span)
         )
     con.execute(insert(account_current).from_select([*columns, "search"], opened))
 
@@ -285,7 +296,7 @@ def count_states(
         insert(state_change).from_select(
             [c.name for c in state_change.c],
             select(*here, ended.c.state, began.c.state, func.count())
-            .select_from(ended.join(began, ended.c.key == began.c.key, full=True))
+            .select_from(ended.join(began, same_account(ended, began), full=True))
             .where(ended.c.state.is_distinct_from(began.c.state))
             .group_by(ended.c.state, began.c.state),
         )
@@ -295,7 +306,7 @@ def count_states(
         _moved(here, entered=state_change.c.to_state),
         _moved(here, left=state_change.c.from_state),
         _numbers(began.c.state, changed=func.count())
-        .select_from(began.join(ended, ended.c.key == began.c.key))
+        .select_from(began.join(ended, same_account(began, ended)))
         .group_by(began.c.state),
     ).subquery("parts")
     con.execute(
@@ -323,7 +334,11 @@ def forget_counts(con: Connection, integration_id: int, moment: datetime) -> Non
 
 def _states_of(integration_id: int, which: ColumnElement[bool], name: str) -> FromClause:
     return (
-        select(version.c.account_key.label("key"), version.c.provisioning_state.label("state"))
+        select(
+            version.c.integration_id,
+            version.c.account_key,
+            version.c.provisioning_state.label("state"),
+        )
         .where(version.c.integration_id == integration_id, which)
         .subquery(name)
     )

@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 from sqlalchemy import ColumnElement, Connection, Row, Select, case, func, select
 
+from data.handing import in_batches
 from data.tables import account, integration
 from queries.about import slug
 from queries.between import Between
@@ -16,9 +17,6 @@ from queries.export import as_csv, neutralised, with_times_told
 
 PAGE_SIZE = 50
 """Accounts of a page of a list."""
-
-BATCH = 20_000
-"""Rows that are made into text at a time."""
 
 LONGEST_NAME = 80
 """Characters of a file's name that tell what it lists."""
@@ -83,8 +81,7 @@ def _batches(con: Connection, between: Between, listed: Listed) -> Iterator[pa.R
         .where(condition_of(between, listed, c))
         .order_by(*_order(c))
     )
-    found = con.execute(rows, execution_options={"duckdb_arrow": True})
-    with found.batches(BATCH) as batches:  # type: ignore[attr-defined]
+    with in_batches(con, rows) as batches:
         yield pa.RecordBatch.from_pylist([], schema=batches.schema)
         yield from batches
 

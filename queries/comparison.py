@@ -24,11 +24,11 @@ from sqlalchemy import (
     select,
 )
 
+from data.portable import has_role
 from data.states import STATE_BY_NAME
 from data.tables import CONTENT, account_version, snapshot
 from queries.between import Between, Params, of_integrations
 from queries.found_first import found_first
-from queries.text import has_role
 
 # ---- the two sides -------------------------------------------------------------------------------
 

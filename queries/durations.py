@@ -22,6 +22,7 @@ from sqlalchemy import (
     and_,
     case,
     cast,
+    extract,
     false,
     func,
     literal,
@@ -165,7 +166,7 @@ def jobs(con: Connection, scope: Scope) -> list[Jobs]:
             open_now.c.provisioning_state.in_(UNSETTLED), *_chosen(open_now, scope.integrations)
         ),
     ).subquery("job")
-    seconds = cast(func.extract("epoch", job.c.until - job.c.began), BigInteger)
+    seconds = cast(extract("epoch", job.c.until - job.c.began), BigInteger)
     began = job.c.began.between(scope.begins, min(filter(None, (scope.ends, scope.at))))
     rows = con.execute(
         select(job.c.operation, seconds, job.c.settled, cast(func.sum(job.c.jobs), BigInteger))

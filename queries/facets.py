@@ -19,6 +19,7 @@ from sqlalchemy import (
     true,
 )
 
+from data.portable import has_role
 from data.states import UNRECOGNISED
 from data.tables import account_version, integration, snapshot
 from queries.filters import (
@@ -28,7 +29,7 @@ from queries.filters import (
     accounts,
     conditions,
 )
-from queries.text import contains, has_role
+from queries.text import contains
 
 MOST_CHOICES = 30
 """Choices of an open list that are shown; a search brings the others."""

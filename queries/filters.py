@@ -16,10 +16,11 @@ from typing import Any, Literal, get_args
 from sqlalchemy import ColumnElement, FromClause, and_, case, or_, select
 
 from data.plain import searched
+from data.portable import has_role, is_one_of
 from data.snapshot_file import moment_of
 from data.states import STATE_BY_NAME, WAITING
 from data.tables import account_current, account_version, integration
-from queries.text import found_in, has_role, is_one_of
+from queries.text import found_in
 
 Active = Literal["yes", "no", "unknown"]
 Match = Literal["matched", "unmatched"]

@@ -26,6 +26,7 @@ from sqlalchemy import (
     true,
 )
 
+from data.portable import seconds
 from data.states import FAILED, OPERATIONS, STATE_BY_NAME, STATES, WAITING, state_names
 from data.tables import integration, snapshot, state_change, state_count
 from queries.days import Scope, day_column, day_of
@@ -265,7 +266,7 @@ def _spans(con: Connection, scope: Scope) -> pd.DataFrame:
     before = func.lag(taken).over(partition_by=mine, order_by=taken)
     nth = func.row_number().over(partition_by=mine, order_by=taken.desc())
     spans = (
-        select(mine, func.extract("epoch", taken - before).label("seconds"), nth.label("nth"))
+        select(mine, seconds(taken - before).label("seconds"), nth.label("nth"))
         .where(_known(scope.integrations, scope.at))
         .subquery("spans")
     )

@@ -35,14 +35,13 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import array
 
 from data.cleaning import REPORTED
+from data.handing import at_a_desk, fetched, in_batches
 from data.headings import squash
+from data.portable import each_key
 from data.states import STATE_BY_NAME, UNRECOGNISED
 from data.tables import account, integration
 from queries.filters import Filters
 from queries.users import all_accounts, order_of
-
-BATCH = 20_000
-"""Rows that are made into text at a time."""
 
 MOST_FURTHER = 200
 """Attributes that get a column each; of more, all come in one column, as JSON objects."""
@@ -134,7 +133,7 @@ class Listing:
     def further(self) -> list[Column]:
         """A column per attribute that any account of the list has, by name."""
         rows = self._in_order().subquery("listed")
-        keys = select(func.unnest(func.json_keys(rows.c.attributes)).label("key"))
+        keys = select(each_key(rows.c.attributes).label("key"))
         key = keys.where(rows.c.attributes.is_not(None)).subquery("keys").c.key
         found = list(self.con.scalars(select(key).distinct().order_by(key).limit(MOST_FURTHER + 1)))
         if len(found) > MOST_FURTHER:
@@ -193,7 +192,8 @@ class Listing:
         rows in it are small: states and integrations are numbers until they have come out of it.
         """
         identified = any(column.name == "account_id" for column in columns)
-        rows = self._in_order(identified=identified).subquery("sorted")
+        listed = self._in_order(identified=identified)
+        rows = fetched(self.con, listed, self._desk, "sorted")
         names = {row.integration_id: row.name for row in self.con.execute(select(integration))}
         said = {
             "integration": _named(rows.c.integration_id, names),
@@ -201,6 +201,11 @@ class Listing:
         }
         kept = [column for column in rows.c if column.name not in said]
         return select(*kept, *(text.label(name) for name, text in said.items())).subquery("listed")
+
+    @cached_property
+    def _desk(self) -> Connection:
+        """Where rows are made into text: DuckDB, whatever the store is."""
+        return at_a_desk(self.con)
 
     def _in_order(self, *, identified: bool = False) -> Select[Any]:
         column, descending = order_of(self.wanted.sort)
@@ -224,8 +229,7 @@ class Listing:
         """The rows as they come out of DuckDB, after a batch of none that has the names alone."""
         # A name comes from the data, and may be there twice: as an SQL name it would be changed.
         statement = select(*(value.label(f"c{n}") for n, value in enumerate(values)))
-        rows = self.con.execute(statement, execution_options={"duckdb_arrow": True})
-        with rows.batches(BATCH) as batches:  # type: ignore[attr-defined]
+        with in_batches(self._desk, statement) as batches:
             types = [field.type for field in batches.schema]
             schema = pa.schema([*map(pa.field, names, types)])
             yield _none(schema)

@@ -29,6 +29,7 @@ from sqlalchemy import (
 )
 
 from data.findings import Finding, Limits, in_force
+from data.portable import matches
 from data.tables import accepted, account, integration
 from queries.filters import Filters
 from queries.held import Found, View, that, that_in_history, that_lasts, whole
@@ -390,7 +391,7 @@ def _has_any_like(a: FromClause, patterns: Sequence[str]) -> ColumnElement[bool]
         return false()
     one_of = "|".join(_globbed(each) for each in patterns)
     listed = func.concat(BETWEEN, func.array_to_string(a.c.roles, BETWEEN), BETWEEN)
-    return func.regexp_matches(listed, f"(?is){BETWEEN}(?:{one_of}){BETWEEN}")
+    return matches(func.lower(listed), f"(?s){BETWEEN}(?:{one_of.lower()}){BETWEEN}")
 
 
 BETWEEN = "\x1f"

@@ -10,17 +10,22 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
-    Float,
     FromClause,
     Select,
     and_,
     case,
-    cast,
     func,
     literal,
     select,
 )
 
+from data.portable import (
+    has_role,
+    in_three_digits,
+    seconds,
+    sorted_and_joined,
+    to_the_minute,
+)
 from data.states import LEAVING, WAITING, state_names
 from data.stays import operation_of
 from data.tables import account_version, job_end, state_change
@@ -44,7 +49,6 @@ FEWEST_JOBS = 20
 """Finished jobs of an integration and operation; fewer tell nothing about what is usual."""
 
 BEING_DELETED = ("Delete awaiting", "Delete ongoing", "Delete failed")
-MINUTE = "%Y-%m-%d %H:%M"
 
 # ---- gone and come back --------------------------------------------------------------------------
 
@@ -87,7 +91,7 @@ def returned(view: View) -> Select[*tuple[Any, ...]]:
         select(
             stay.c.account_key,
             stay.c.since,
-            func.concat("Deleted until ", func.strftime(deleted.c.until, MINUTE)).label("detail"),
+            func.concat("Deleted until ", to_the_minute(deleted.c.until)).label("detail"),
         )
         .join_from(stay, deleted, deleted.c.account_key == stay.c.account_key)
         .where(deleted.c.until < stay.c.since)
@@ -136,7 +140,7 @@ def overdue(view: View) -> Select[*tuple[Any, ...]]:
     limit = late.c.began + late.c.span
     reached = reached_at(view, late, limit)
     detail = func.concat(
-        "since ", func.strftime(late.c.began, MINUTE), "; usually up to ", _in_words(late.c.span)
+        "since ", to_the_minute(late.c.began), "; usually up to ", _in_words(late.c.span)
     )
     return select(
         late.c.account_key, reached.c.at.label("since"), detail.label("detail")
@@ -184,14 +188,10 @@ def _usual(view: View) -> FromClause:
 
 def _in_words(span: ColumnElement[Any]) -> ColumnElement[Any]:
     """A span in words: `52 hours`, from three days on `4.5 days`."""
-    hours = func.epoch(span) / 3600
-
-    def rounded(number: ColumnElement[Any]) -> ColumnElement[Any]:
-        return func.format("{:.3g}", cast(number, Float))
-
+    hours = seconds(span) / 3600
     return case(
-        (hours >= 72, func.concat(rounded(hours / 24), " days")),
-        else_=func.concat(rounded(hours), " hours"),
+        (hours >= 72, func.concat(in_three_digits(hours / 24), " days")),
+        else_=func.concat(in_three_digits(hours), " hours"),
     )
 
 
@@ -226,7 +226,7 @@ def last_holders(view: View) -> Select[*tuple[Any, ...]]:
         select(
             own.c.account_key,
             func.min(since).label("since"),
-            func.array_to_string(func.list_sort(func.list(own.c.role)), "; ").label("detail"),
+            sorted_and_joined(own.c.role, "; ").label("detail"),
         )
         .join_from(
             own,
@@ -255,7 +255,7 @@ def _leaving_with(view: View, last: FromClause) -> FromClause:
             view.known(v.c.valid_from),
             v.c.active_in_app,
             v.c.provisioning_state.in_(BEING_DELETED),
-            func.list_contains(v.c.roles, last.c.role),
+            has_role(v.c.roles, last.c.role),
         )
         .subquery("holding")
     )
@@ -279,7 +279,7 @@ def _held_until(view: View, last: FromClause) -> FromClause:
             view.known(v.c.valid_to),
             v.c.active_in_app,
             v.c.provisioning_state.not_in(LEAVING),
-            func.list_contains(v.c.roles, roles.c.role),
+            has_role(v.c.roles, roles.c.role),
         )
         .group_by(roles.c.integration_id, roles.c.role)
         .subquery("held_until")

@@ -18,6 +18,7 @@ from sqlalchemy import (
     select,
 )
 
+from data.handing import in_batches
 from data.states import STATES
 from data.tables import account_current, account_version, integration
 from queries.filters import Filters, accounts, conditions
@@ -117,9 +118,9 @@ def _order(
     """The account keys of the whole filtered list, in order: 8 bytes for each."""
     rows = accounts(filters)
     keys = select(rows.c.account_key).where(*conditions(filters, rows))
-    with con.engine.connect().execution_options(duckdb_arrow=True) as apart:
-        listed = apart.execute(_sorted(keys, rows, sort, descending=descending))
-        return listed.arrow["account_key"].to_numpy()  # type: ignore[attr-defined]
+    with con.engine.connect() as apart:
+        listed = in_batches(apart, _sorted(keys, rows, sort, descending=descending)).read_all()
+        return listed["account_key"].to_numpy()
 
 
 def all_accounts(filters: Filters, *, sort: str, descending: bool) -> Select[Any]:

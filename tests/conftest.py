@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine
 from data.home import Home, here
 from data.store import close_stores, open_store
 
-pytest_plugins = ["browsing"]
+pytest_plugins = ["browsing", "servers"]
 
 
 @pytest.fixture

@@ -1,0 +1,78 @@
+"""PostgreSQL on many machines: a store spread over a cluster by Citus.
+
+What that asks of statements holds everywhere, and is tested on their text: two large tables are
+joined on the integration, too; windows part by it; no row that a load changes is on two machines.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, Engine, cast, column, func, select, table, text
+from sqlalchemy.dialects.postgresql import REGCLASS
+
+from data.tables import account_version, metadata, rejected_row, staging
+
+DISTRIBUTED = "integration_id"
+"""All rows of an integration are on one machine, so that a load and most joins are, too."""
+
+EVERYWHERE = {"integration", "snapshot", "unloaded", "accepted", "setting", "layout"}
+"""Small tables, which every machine has whole."""
+
+
+def distribute(engine: Engine) -> list[str]:
+    """Spread the tables of a store over the machines of a Citus cluster; answers with which.
+
+    What is spread already stays as it is. Raises NotDistributed where the database is no cluster.
+    """
+    with engine.connect() as con:
+        with con.begin():
+            if not _is_cluster(con):
+                raise NotDistributed(
+                    "The database has no Citus: CREATE EXTENSION citus there, on every machine."
+                )
+        ours = {*metadata.tables, *staging.tables, *EVERYWHERE}
+        left = [name for name in ours if not _is_distributed(con, name)]
+        con.rollback()
+        for name in sorted(left, key=lambda name: (name not in EVERYWHERE, name != ANCHOR, name)):
+            with con.begin():
+                _distribute(con, name)
+    return left
+
+
+class NotDistributed(Exception):
+    """The database is no cluster; the message says what to do."""
+
+
+ANCHOR = account_version.name
+"""The table whose shards those of the others lie beside."""
+
+
+def _distribute(con: Connection, name: str) -> None:
+    """Citus's functions take names as constants of no type."""
+    if name in EVERYWHERE:
+        con.execute(text("SELECT create_reference_table(:name)"), {"name": name})
+        return
+    by, beside = DISTRIBUTED, "default" if name == ANCHOR else ANCHOR
+    if name == rejected_row.name:  # never joined but with small tables
+        by, beside = "snapshot_id", "none"
+    con.execute(
+        text("SELECT create_distributed_table(:name, :by, colocate_with => :beside)"),
+        {"name": name, "by": by, "beside": beside},
+    )
+
+
+def _is_distributed(con: Connection, name: str) -> bool:
+    known = table("pg_dist_partition", column("logicalrelid"))
+    this = known.c.logicalrelid == cast(name, REGCLASS)
+    return bool(con.scalar(select(func.count()).select_from(known).where(this)))
+
+
+def _is_cluster(con: Connection) -> bool:
+    return bool(con.scalar(select(func.to_regclass("pg_dist_partition").is_not(None))))
+
+
+def distribute_like(con: Connection, fresh: Engine) -> None:
+    """Spread a store where the one of the connection is spread."""
+    with con.begin():
+        spread = _is_cluster(con) and _is_distributed(con, ANCHOR)
+    if spread:
+        distribute(fresh)

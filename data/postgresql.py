@@ -1,0 +1,237 @@
+"""PostgreSQL as the store of a team: several processes on several machines read and load at once.
+
+Every reader sees the store at one moment, as its transactions are of repeatable read; loads wait
+for one another by an advisory lock of the database, which ends with the connection that holds it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    ARRAY,
+    Connection,
+    Engine,
+    Index,
+    String,
+    create_engine,
+    event,
+    func,
+    inspect,
+    literal,
+    select,
+)
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.schema import (
+    DDL,
+    CreateColumn,
+    CreateSchema,
+    CreateTable,
+    DropSchema,
+    ExecutableDDLElement,
+)
+from sqlalchemy.sql.compiler import DDLCompiler
+
+from data.portable import CODE_POINTS
+from data.tables import (
+    account,
+    account_current,
+    account_version,
+    delivered_row,
+    metadata,
+    rejected_row,
+    snapshot,
+    staging,
+    state_change,
+    state_count,
+)
+
+log = logging.getLogger("rollcall")
+
+MOST_CONNECTIONS = 20
+"""Of one process. A page needs one for as long as it asks."""
+
+LOADING = 0x726F6C6C
+"""The first half of the advisory lock's key; the second one tells schemas apart."""
+
+INDEXES = [
+    Index("current_by_key", account_current.c.account_key),
+    Index("current_by_integration", account_current.c.integration_id),
+    Index(
+        "current_by_state",
+        account_current.c.provisioning_state,
+        account_current.c.last_updated,
+    ),
+    Index("current_by_role", account_current.c.roles, postgresql_using="gin"),
+    Index("version_by_key", account_version.c.account_key, account_version.c.valid_from),
+    Index("version_by_start", account_version.c.integration_id, account_version.c.valid_from),
+    Index("version_by_end", account_version.c.integration_id, account_version.c.valid_to),
+    Index("account_by_key", account.c.account_key),
+    Index("account_by_id", account.c.integration_id, account.c.account_id),
+    Index("delivered_by_id", delivered_row.c.integration_id, delivered_row.c.account_id),
+    Index("snapshot_by_moment", snapshot.c.integration_id, snapshot.c.taken_at),
+    Index("rejected_by_snapshot", rejected_row.c.snapshot_id),
+    Index("count_by_moment", state_count.c.integration_id, state_count.c.taken_at),
+    Index("change_by_moment", state_change.c.integration_id, state_change.c.taken_at),
+]
+"""What finds few rows among many. DuckDB has none of them."""
+
+for each in INDEXES:
+    each.ddl_if(dialect="postgresql")
+
+
+def _knows_trigrams(*told: Any, **_: Any) -> bool:
+    known, con = select(func.to_regtype("gtrgm").is_not(None)), told[2]
+    return con.dialect.name == "postgresql" and bool(con.scalar(known))
+
+
+Index(
+    "current_by_text",
+    account_current.c.search,
+    postgresql_using="gin",
+    postgresql_ops={"search": "gin_trgm_ops"},
+).ddl_if(callable_=_knows_trigrams)
+"""Finds a text within others, where the extension pg_trgm is there or may be created."""
+
+
+# ---- tables --------------------------------------------------------------------------------------
+
+
+def make_tables(con: Connection) -> None:
+    """The tables of a store, with their indexes; those of a load, too, which here stay."""
+    try:
+        with con.begin_nested():
+            con.execute(DDL("CREATE EXTENSION IF NOT EXISTS pg_trgm"))
+    except DBAPIError:
+        log.info("Without pg_trgm, a search reads every account; its creation is not allowed here.")
+    metadata.create_all(con)
+    staging.create_all(con)
+
+
+@compiles(CreateTable, "postgresql")
+def _unlogged(create: CreateTable, compiler: DDLCompiler, **how: Any) -> str:
+    """A load's tables are made once: on a cluster, temporary ones cannot be joined with others."""
+    text = str(compiler.visit_create_table(create, **how))
+    return text.replace("CREATE TEMPORARY TABLE", "CREATE UNLOGGED TABLE", 1)
+
+
+@compiles(CreateColumn, "postgresql")
+def _collated(create: CreateColumn, compiler: DDLCompiler, **how: Any) -> str:
+    """Texts compare by code points, as in DuckDB, whatever the locale of the database is."""
+    text, kind = str(compiler.visit_create_column(create, **how)), create.element.type
+    is_text = isinstance(kind.item_type if isinstance(kind, ARRAY) else kind, String)
+    return f'{text} COLLATE "{CODE_POINTS}"' if is_text else text
+
+
+# ---- connections ---------------------------------------------------------------------------------
+
+
+def engine_of(url: str) -> Engine:
+    """An engine whose transactions each see the database at one moment."""
+    engine = create_engine(
+        url,
+        isolation_level="REPEATABLE READ",
+        pool_pre_ping=True,  # the server may have been started anew
+        pool_size=MOST_CONNECTIONS // 4,
+        max_overflow=MOST_CONNECTIONS - MOST_CONNECTIONS // 4,
+    )
+    event.listen(engine, "connect", _settle)
+    return engine
+
+
+def _settle(connection: Any, _: ConnectionPoolEntry) -> None:
+    """Compiling a statement to machine code takes longer than most of them."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET jit = off")
+    connection.commit()
+
+
+def gather_statistics(con: Connection) -> None:
+    """So that the planner knows at once how much there is; by itself it would in a minute."""
+    with con.begin():
+        for table in metadata.sorted_tables:
+            con.execute(DDL(f"ANALYZE {table.name}"))
+
+
+@contextmanager
+def alone(con: Connection) -> Iterator[None]:
+    """Nobody else writes to the store meanwhile, on whatever machine.
+
+    The lock is taken in a transaction of its own: one that waited would see what was before.
+    """
+    key = literal(LOADING), func.hashtext(func.current_schema())
+    with con.begin():
+        con.execute(select(func.pg_advisory_lock(*key)))
+    try:
+        yield
+    finally:
+        if not con.invalidated:
+            con.rollback()
+            with con.begin():
+                con.execute(select(func.pg_advisory_unlock(*key)))
+
+
+def amiss(con: Connection) -> str:
+    """Why the database cannot hold a store, in a sentence; empty where it can."""
+    encoding = con.scalar(select(func.current_setting("server_encoding")))
+    knows_case = con.scalar(select(func.lower(literal("É")) == "é"))
+    if encoding == "UTF8" and knows_case:
+        return ""
+    return (
+        "The database must be of UTF-8, and of a locale that knows letters beyond ASCII: "
+        "CREATE DATABASE rollcall TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C.UTF-8'."
+    )
+
+
+# ---- a store beside the store --------------------------------------------------------------------
+
+
+@contextmanager
+def beside(con: Connection) -> Iterator[str]:
+    """The address of a store in a new schema of the same database; it is gone afterwards."""
+    with con.begin():
+        here = str(con.scalar(select(func.current_schema())))
+        con.execute(DropSchema(f"{here}_new", cascade=True, if_exists=True))
+        con.execute(CreateSchema(f"{here}_new"))
+    url, there = con.engine.url, f'-csearch_path="{here}_new",public'
+    options = f"{url.query.get('options', '')} {there}".strip()
+    try:
+        yield url.update_query_dict({"options": options}).render_as_string(hide_password=False)
+    finally:
+        con.rollback()
+        with con.begin():
+            con.execute(DropSchema(f"{here}_new", cascade=True, if_exists=True))
+
+
+def exchange(con: Connection) -> str:
+    """Put the tables of the schema beside in the place of the store's, at one blow.
+
+    Answers with the schema in which the store's are kept.
+    """
+    with con.begin():
+        here = str(con.scalar(select(func.current_schema())))
+        aside = f"{here}_replaced_{datetime.now(UTC):%Y%m%d_%H%M%S}"
+        con.execute(CreateSchema(aside))
+        for source, target in ((here, aside), (f"{here}_new", here)):
+            for name in sorted(inspect(con).get_table_names(schema=source)):
+                con.execute(_MoveTable(source, name, target))
+    return aside
+
+
+class _MoveTable(ExecutableDDLElement):
+    def __init__(self, source: str, name: str, target: str) -> None:
+        self.source, self.name, self.into = source, name, target
+
+
+@compiles(_MoveTable)
+def _move(element: _MoveTable, compiler: DDLCompiler, **_: Any) -> str:
+    source, name, target = map(
+        compiler.preparer.quote, (element.source, element.name, element.into)
+    )
+    return f"ALTER TABLE {source}.{name} SET SCHEMA {target}"

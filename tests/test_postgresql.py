@@ -1,0 +1,217 @@
+"""A team's store on PostgreSQL: several processes at once, making it anew, moving there."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from builders import TODAY, YESTERDAY, Deliveries, a_snapshot_file, an_account, usernames
+from servers import Server
+from sqlalchemy import create_engine, func, inspect, select, text
+
+from data.citus import NotDistributed, distribute
+from data.copying import copy_store, tables_that_differ
+from data.home import Home, here
+from data.inbox import Outcome, load_waiting, put_into_inbox
+from data.loading import Loaded, load
+from data.rebuilding import NotRebuilt, rebuild
+from data.snapshot_file import SnapshotFile
+from data.store import StoreUnreachable, close_store, open_store, unchecked
+from data.tables import account_version, metadata, snapshot, staging
+from queries.agreeing import answers_that_differ
+from queries.filters import Filters
+from queries.users import count_accounts
+from rollcall import main
+
+
+@pytest.fixture
+def team(home: Home, postgresql: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
+    """A home whose store is on the server."""
+    monkeypatch.setenv("ROLLCALL_DATABASE_URL", postgresql.new_store())
+    yield here()
+    close_store(here().database_url)
+
+
+def loaded_days(store_url: str) -> int:
+    with open_store(store_url).connect() as con:
+        return con.scalar(select(func.count()).select_from(snapshot)) or 0
+
+
+def test_loads_of_several_processes_wait_for_one_another(
+    postgresql: Server, tmp_path: Path
+) -> None:
+    url = postgresql.new_store()
+    engines = [unchecked(url) for _ in range(3)] if open_store(url) else []
+    days = [TODAY + timedelta(days=n) for n in range(9)]
+    files = [
+        SnapshotFile(
+            a_snapshot_file(tmp_path, [an_account(), an_account(f"u{n}")], at=at), "figma", at
+        )
+        for n, at in enumerate(days)
+    ]
+    with ThreadPoolExecutor(3) as pool:
+        done = list(pool.map(lambda n: load(engines[n % 3], files[n], confirmed=True), range(9)))
+    assert all(one.accepted == 2 for one in done)
+    with engines[0].connect() as con:
+        assert usernames(con) == ["ada", "u8"]
+        versions = select(func.count()).select_from(account_version)
+        assert con.scalar(versions) == 1 + 9
+    for engine in engines:
+        engine.dispose()
+
+
+def test_a_reader_keeps_the_view_that_it_had(postgresql: Server, tmp_path: Path) -> None:
+    with postgresql.a_store() as engine:
+        delivered = Deliveries(engine, tmp_path)
+        delivered.take(an_account(), at=YESTERDAY)
+        with engine.connect() as con:
+            assert count_accounts(con, Filters()) == 1
+            delivered.take(an_account(), an_account("bob"), at=TODAY)
+            assert usernames(con) == ["ada"]
+        with engine.connect() as con:
+            assert usernames(con) == ["ada", "bob"]
+
+
+def test_two_processes_that_open_a_new_store_at_once_make_it_once(postgresql: Server) -> None:
+    url = postgresql.new_store()
+    asked = "import sys; from data.store import open_store; open_store(sys.argv[1])"
+    both = [subprocess.Popen([sys.executable, "-c", asked, url], cwd=Path.cwd()) for _ in range(2)]
+    assert [process.wait(60) for process in both] == [0, 0]
+    assert loaded_days(url) == 0
+
+
+def test_a_server_that_is_not_there_is_told_without_the_password() -> None:
+    with pytest.raises(
+        StoreUnreachable, match=r"127\.0\.0\.1:1/rollcall cannot be reached"
+    ) as told:
+        open_store("postgresql+psycopg://ada:sesame@127.0.0.1:1/rollcall")
+    assert "sesame" not in str(told.value)
+
+
+def test_a_database_with_other_tables_is_left_alone(postgresql: Server) -> None:
+    url = postgresql.new_store()
+    engine = create_engine(url)
+    with engine.begin() as con:
+        con.execute(text("CREATE TABLE invoices (id int)"))
+    engine.dispose()
+    with pytest.raises(StoreUnreachable, match="tables that are not Rollcall’s"):
+        open_store(url)
+
+
+def test_an_inbox_that_two_processes_watch_is_loaded_once(team: Home, tmp_path: Path) -> None:
+    for n in range(4):
+        at = TODAY + timedelta(days=n)
+        path = a_snapshot_file(tmp_path, [an_account()], at=at)
+        put_into_inbox(team, SnapshotFile(path, "figma", at))
+    engine = open_store(team.database_url)
+    with ThreadPoolExecutor(2) as pool:
+        looks = pool.map(lambda _: load_waiting(engine, team), range(2))
+        outcomes: list[Outcome] = [one for look in looks for one in look]
+    assert [type(one) for one in outcomes] == [Loaded] * 4
+    assert loaded_days(team.database_url) == 4
+
+
+def test_a_store_is_made_anew_beside_the_old_one_which_is_kept(team: Home, tmp_path: Path) -> None:
+    path = a_snapshot_file(tmp_path, [an_account(), an_account("bob")])
+    assert main(["load", str(path), "--integration", "figma"]) == 0
+    engine = open_store(team.database_url)
+    with engine.begin() as con:
+        con.execute(text("UPDATE layout SET number = 0"))
+    close_store(team.database_url)
+    assert main(["load", str(path), "--integration", "figma"]) == 1
+    assert rebuild(team, lambda *_: None) == 1
+    with open_store(team.database_url).connect() as con:
+        assert usernames(con) == ["ada", "bob"]
+        schemas = inspect(con).get_schema_names()
+        here = con.scalar(select(func.current_schema()))
+    assert [name for name in schemas if name.startswith(f"{here}_")] != []
+    assert f"{here}_new" not in schemas
+
+
+def test_a_store_that_the_archive_does_not_have_whole_is_not_made_anew(
+    team: Home, tmp_path: Path
+) -> None:
+    Deliveries(open_store(team.database_url), tmp_path).take(an_account())
+    with pytest.raises(NotRebuilt, match="1 of its snapshots have no file"):
+        rebuild(team, lambda *_: None)
+    assert loaded_days(team.database_url) == 1
+
+
+def test_a_store_moves_to_the_server_and_back_whole(
+    home: Home, postgresql: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start, url = open_store(home.database_url), postgresql.new_store()
+    delivered = Deliveries(start, tmp_path / "files")
+    odd = an_account(
+        "Zoë", roles=['a"b\\', "x;{y}", {"name": "Z", "via": "g"}], team=" \n,", code=""
+    )
+    delivered.take(an_account(), odd, an_account(""), at=YESTERDAY)
+    delivered.take(an_account(state="Update failed", reason="Line\n2"), at=TODAY)
+    delivered.take(an_account(), integration="slack")
+    close_store(home.database_url)
+    file = home.root / "rollcall.duckdb"
+    assert main(["copy", str(file), url]) == 0
+    assert "Both hold the same rows in every table" in capsys.readouterr().out
+    back, again = f"duckdb:///{tmp_path}/back.duckdb", postgresql.new_store()
+    assert main(["copy", url, back]) == 0
+    assert main(["copy", url, again]) == 0
+    assert main(["copy", back, f"{tmp_path}/third.duckdb"]) == 0
+    assert main(["copy", back, again]) == 1
+    assert "holds snapshots already" in capsys.readouterr().err
+    delivered.store = open_store(back)  # it goes on there as if nothing had been
+    assert delivered.take(an_account("eve"), at=TODAY + timedelta(days=1)).accepted == 1
+
+
+def test_a_copy_that_is_not_the_same_is_noticed(postgresql: Server, tmp_path: Path) -> None:
+    one = open_store(f"duckdb:///{tmp_path}/one.duckdb")
+    Deliveries(one, tmp_path).take(an_account(), an_account("bob"))
+    with postgresql.a_store() as other:
+        copy_store(one, other, lambda *_: None)
+        assert tables_that_differ(one, other) == []
+        with other.begin() as con:
+            con.execute(
+                text("UPDATE account_current SET user_name = 'Eve' WHERE username_in_app = 'bob'")
+            )
+        assert tables_that_differ(one, other) == ["account_current"]
+        with one.connect() as con, other.connect() as against:
+            assert "list by user now" in answers_that_differ(con, against)
+    one.dispose()
+
+
+# ---- a cluster, as far as one server can play it -------------------------------------------------
+
+PLAYED = """
+CREATE TABLE pg_dist_partition (logicalrelid regclass, by text, beside text);
+CREATE FUNCTION create_reference_table(table_name regclass) RETURNS void LANGUAGE sql AS
+    'INSERT INTO pg_dist_partition VALUES (table_name, NULL, NULL)';
+CREATE FUNCTION create_distributed_table(table_name regclass, distribution_column text,
+    distribution_type text DEFAULT 'hash', colocate_with text DEFAULT 'default')
+    RETURNS void LANGUAGE sql AS
+    'INSERT INTO pg_dist_partition VALUES (table_name, distribution_column, colocate_with)';
+"""
+
+
+def test_a_store_is_spread_by_integration_and_only_once(postgresql: Server) -> None:
+    with postgresql.a_store() as engine:
+        with pytest.raises(NotDistributed, match="CREATE EXTENSION citus"):
+            distribute(engine)
+        with engine.begin() as con:
+            con.execute(text(PLAYED))
+        spread = distribute(engine)
+        assert distribute(engine) == []
+        with engine.connect() as con:
+            how = con.execute(text("SELECT logicalrelid::text, by FROM pg_dist_partition"))
+            by = {name.split(".")[-1]: column for name, column in how}
+    assert set(spread) == set(by) >= {*metadata.tables, *staging.tables, "layout"}
+    assert by["account_version"] == by["account_current"] == by["load_delta"] == "integration_id"
+    assert by["snapshot"] is by["integration"] is by["accepted"] is None
+    assert all(
+        "integration_id" in table.c
+        for table in (*metadata.tables.values(), *staging.tables.values())
+        if by[table.name] == "integration_id"
+    )

@@ -1,0 +1,408 @@
+"""Whatever the store is, the same snapshots give the same answers to every question."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+from collections.abc import Callable, Iterator, Mapping
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+from builders import an_account, an_unmatched_account
+from pyarrow import parquet
+from servers import Server
+from sqlalchemy import Connection, Engine, Row, select
+
+from data.filing import note_unloaded
+from data.findings import Finding, Limits, Said, accept
+from data.loading import load, preview
+from data.passport import set_departure_limit
+from data.sample import write_sample
+from data.snapshot_file import SnapshotFile
+from data.store import open_store
+from data.tables import account
+from queries.account import known_of
+from queries.between import Between, compared_snapshots, usual_moments
+from queries.changed import changes_csv, count_changes, page_of_changes
+from queries.changes import summary_of
+from queries.comparison import KINDS, VALUES, Listed
+from queries.days import Scope
+from queries.durations import durations
+from queries.evidence import Evidence
+from queries.export import FORMATS
+from queries.facets import choices, heard_of, moments
+from queries.filters import FILTERS, Filters
+from queries.health import integrations_at, neighbours, newest_day, oldest_day, span_of, trends
+from queries.held import View
+from queries.listing import Listing, Wanted
+from queries.reasons import failure_reasons
+from queries.rejected import rejected_csv, rejected_rows
+from queries.review import RULES, all_findings, count_findings, page_of_findings
+from queries.snapshots import (
+    count_snapshots,
+    count_unloaded,
+    departure_limits,
+    newest_taken_at,
+    page_of_snapshots,
+    unloaded_days,
+    unloaded_files,
+)
+from queries.users import SORTS, count_accounts, integration_names, page_of_accounts
+from queries.waiting import waits
+
+DAYS = 12
+END = datetime(2026, 3, 20, 6)
+START = END - timedelta(days=DAYS - 1)
+MIDDLE = START + timedelta(days=DAYS // 2, hours=5)
+
+ODD = [
+    an_account("Zoë", user="Zoë Ångström", email="ZOE@x.io", upstream_id="same"),
+    an_account("o'brien", user='quote " back \\ slash', upstream_id="same", roles=["a;b", 'c"d\\']),
+    an_account("100%", user="한글 이름", email="i\u0307@x.io", roles=[]),
+    an_account("a_b", user="ΟΔΟΣ", roles=[{"name": "Owner", "via": "g,1"}, "Root"], team="=1+1"),
+    an_account("line", reason="broken\nline", code="E,1", state="Update failed", **{"a/b~c": "x"}),
+    an_account("odd", state="Nonsense", active="perhaps", last_updated="soon", roles=[{"id": "7"}]),
+    an_unmatched_account("svc", roles=["super-ADMIN"], upstream_id=None, last_updated=None),
+    an_unmatched_account("", roles=["lost"]),
+    an_account("LEAVER", state="Delete failed", reason="User 17 of 2026-01-02 not found"),
+    an_account("leaver2", state="Delete failed", reason="User 4 of 2026-03-01 not found"),
+    an_account("emptied", user=" ", email="", reason=" ", team=""),
+    an_account("last", roles=["Sole"], state="Delete awaiting"),
+]
+"""Text that databases treat in ways of their own, and what rules look for."""
+
+
+SEEN: dict[str, list[str | None]] = {
+    "back": ["Onboarded", "Deleted", None, "Onboarded", "Onboarded", "Onboarded"],
+    "slow": ["Provisioning ongoing"] * 6,
+    "jumper": ["Deleted", *["Update failed"] * 5],
+    **{f"quick{n}": ["Provisioning ongoing", *["Onboarded"] * 5] for n in range(20)},
+}
+"""Username → its state in each snapshot of the odd app; None: it is not there."""
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> list[SnapshotFile]:
+    """A rich history: what the sample's apps do, and an odd one that comes, goes and changes."""
+    folder = tmp_path_factory.mktemp("files")
+    made = write_sample(folder, accounts=50, days=DAYS, integrations=2, seed=3, until=END)
+    placed = [SnapshotFile.placed(path) for path in made]
+    for day in range(0, DAYS, 2):
+        listed = [{**row, "provisioning_state": _state_of(row, day)} for row in ODD[day // 2 :]]
+        if day % 4:
+            listed += ODD[:1]
+            listed = [{**row, "roles": [*row["roles"], "Later"]} for row in listed]
+        seen = ((name, states[day // 2]) for name, states in SEEN.items())
+        listed += [an_account(name, upstream_id=None, state=s) for name, s in seen if s]
+        at = START + timedelta(days=day, hours=1)
+        path = folder / "odd" / f"{at:%Y-%m-%dT%H-%M-%SZ}.ndjson"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("".join(json.dumps(row) + "\n" for row in listed), encoding="utf-8")
+        placed.append(SnapshotFile(path, "odd", at))
+    return placed
+
+
+def _state_of(row: dict[str, Any], day: int) -> str:
+    moving = ("Update awaiting", "Update ongoing", "Onboarded", "Deleted")
+    return (
+        moving[day % 3 + day // 8] if len(row["username_in_app"]) % 2 else row["provisioning_state"]
+    )
+
+
+class Both(NamedTuple):
+    """Two stores with the same history."""
+
+    one: Engine
+    other: Engine
+
+
+@pytest.fixture(scope="module")
+def both(
+    tmp_path_factory: pytest.TempPathFactory, postgresql: Server, files: list[SnapshotFile]
+) -> Iterator[Both]:
+    file = tmp_path_factory.mktemp("store") / "store.duckdb"
+    with postgresql.a_store() as other:
+        stores = Both(open_store(f"duckdb:///{file}"), other)
+        late = [*files[1::3], *files[0::3], *files[2::3]]  # so that some arrive out of order
+        for engine in stores:
+            for each in late:
+                load(engine, each, confirmed=True)
+            _say(engine, file.parent)
+        yield stores
+        stores.one.dispose()
+
+
+def _say(engine: Engine, folder: Path) -> None:
+    """What people have said, and what was set aside."""
+    set_departure_limit(engine, "odd", 0.5)
+    note_unloaded(engine, folder / "odd" / "2026-03-14T06-00-00Z.csv", "held", "Too many leave.")
+    note_unloaded(engine, folder / "odd" / "unnamed.csv", "refused", "No headings.")
+    with engine.connect() as con:
+        rows = page_of_findings(con, View(), RULES[6], 1)
+    found = [(Finding(RULES[6].name, r.integration, r.account_id), r.held_at) for r in rows[:2]]
+    accept(engine, found, Said("known", "Ada"), at=END)
+
+
+Question = Callable[[Connection], Any]
+NOW, THEN = Filters(), Filters(as_of=MIDDLE)
+SOME = [
+    NOW,
+    THEN,
+    Filters(q="zoe"),
+    Filters(q="ANGSTRÖM zoë", as_of=MIDDLE),
+    Filters(q="100%"),
+    Filters(q="a_b"),
+    Filters(q="back \\ slash"),
+    Filters(q="οδοσ"),
+    Filters(q="한글"),
+    Filters(role=("a;b", "Later")),
+    Filters(role=('c"d\\',), as_of=MIDDLE),
+    Filters(state=("Onboarded",), active="yes", match="matched"),
+    Filters(integration=("odd",), active="unknown"),
+    Filters(match="unmatched", updated_from=date(2026, 1, 1), updated_to=date(2026, 3, 10)),
+    Filters(waiting=timedelta(days=1), as_of=END),
+    Filters(waiting=timedelta(hours=7), as_of=MIDDLE),
+]
+SCOPES = [
+    Scope((), START.date(), END.date()),
+    Scope(("odd",), START.date() + timedelta(days=3), END.date(), "Asia/Kolkata"),
+    Scope((), START.date() + timedelta(days=6), END.date(), "America/New_York", MIDDLE),
+]
+BETWEENS = [
+    Between(START + timedelta(days=2), END),
+    Between(MIDDLE, MIDDLE + timedelta(days=1), ("odd",)),
+    Between(START + timedelta(days=1), MIDDLE + timedelta(days=3)),
+]
+LISTS = [
+    *(Listed(kind) for kind in KINDS),
+    Listed("moved", was=("Onboarded",), now=("Update awaiting", "Update failed")),
+    Listed("gained", role="Later"),
+    *(Listed("other", value=name) for name in VALUES),
+]
+ASKED_AT = datetime(2026, 4, 1)
+VIEWS = [
+    View(asked_at=ASKED_AT, limits=Limits(inactive_days=3, delete_awaiting_days=1)),
+    View(at=MIDDLE, asked_at=ASKED_AT, limits=Limits(inactive_days=2, unchanged_days=5)),
+    View(integration=("odd",), asked_at=ASKED_AT, limits=Limits(delete_awaiting_days=1)),
+]
+
+
+def listed_questions() -> Iterator[tuple[str, Question]]:
+    """Name and question, of all that queries/ can answer."""
+    for filters in SOME:
+        words = str(filters.params())
+        yield f"count {words}", lambda con, f=filters: count_accounts(con, f)
+        yield f"heard of {words}", lambda con, f=filters: heard_of(con, f)
+        for each in FILTERS:
+            if each.counted_by or each.name in ("waiting", "role", "integration"):
+                name = each.name
+                yield (
+                    f"choices of {name} {words}",
+                    lambda con, f=filters, n=name: choices(con, f, n, "e" if f.q else ""),
+                )
+    for filters in (NOW, THEN, SOME[2]):
+        for sort in SORTS:
+            for descending in (False, True):
+                yield (
+                    f"page by {sort} {descending} {filters.params()}",
+                    lambda con, f=filters, s=sort, d=descending: in_order(con, f, s, d),
+                )
+        for form in ("csv", "raw.csv", "json", "parquet"):
+            yield (
+                f"{form} {filters.params()}",
+                lambda con, f=filters, form=form: exported(con, f, form),
+            )
+        yield (
+            f"roles {filters.params()}",
+            lambda con, f=filters: batches(Listing(con, Wanted(f)).roles()),
+        )
+        yield (
+            f"columns {filters.params()}",
+            lambda con, f=filters: batches(
+                Listing(con, Wanted(f, columns=("roles", "attributes"))).objects(["roles"])
+            ),
+        )
+        yield f"accounts {filters.params()}", lambda con, f=filters: histories(con, f)
+    yield "moments", moments
+    yield "integrations", integration_names
+
+
+def trend_questions() -> Iterator[tuple[str, Question]]:
+    for number, scope in enumerate(SCOPES):
+        yield f"trends {number}", lambda con, s=scope: trends(con, s)
+        yield f"durations {number}", lambda con, s=scope: durations(con, s)
+        yield f"reasons {number}", lambda con, s=scope: failure_reasons(con, s)
+        yield f"waits {number}", lambda con, s=scope: waits(con, s.integrations, s.at)
+        yield f"integrations {number}", lambda con, s=scope: integrations_at(con, s)
+        yield (
+            f"days {number}",
+            lambda con, s=scope: (
+                newest_day(con, s.integrations, s.zone, s.at),
+                oldest_day(con, s.integrations, s.zone),
+                span_of(con, s.integrations),
+                neighbours(con, s.integrations, s.at),
+            ),
+        )
+
+
+def change_questions() -> Iterator[tuple[str, Question]]:
+    for number, between in enumerate(BETWEENS):
+        yield f"summary {number}", lambda con, b=between: summary_of(con, b)
+        yield f"compared {number}", lambda con, b=between: compared_snapshots(con, b)
+        yield f"usual {number}", lambda con, b=between: usual_moments(con, b.integration)
+        for listed in LISTS:
+            yield (
+                f"{listed.params()} {number}",
+                lambda con, b=between, n=listed: (
+                    count_changes(con, b, n),
+                    page_of_changes(con, b, n, 1),
+                    lines(b"".join(changes_csv(con, b, n))),
+                ),
+            )
+
+
+def review_questions() -> Iterator[tuple[str, Question]]:
+    for number, view in enumerate(VIEWS):
+        for rule in RULES:
+            yield (
+                f"{rule.name} {number}",
+                lambda con, v=view, r=rule: (
+                    count_findings(con, v, r),
+                    page_of_findings(con, v, r, 1),
+                    page_of_findings(con, v, r, 1, accepted=True),
+                    con.execute(all_findings(v, r)).all(),
+                ),
+            )
+        yield f"evidence {number}", lambda con, v=view: packed(con, v)
+
+
+def snapshot_questions() -> Iterator[tuple[str, Question]]:
+    yield "newest", newest_taken_at
+    yield "limits", departure_limits
+    yield "set aside", lambda con: (count_unloaded(con), unloaded_files(con, 1))
+    yield "days aside", lambda con: unloaded_days(con, (), date(2026, 3, 1), date(2027, 1, 1))
+    for names in ((), ("odd",)):
+        yield (
+            f"snapshots of {names}",
+            lambda con, n=names: (count_snapshots(con, n), page_of_snapshots(con, n, 1)),
+        )
+    for day in range(0, DAYS, 2):
+        at = START + timedelta(days=day, hours=1)
+        yield (
+            f"rejected {day}",
+            lambda con, at=at: (
+                rejected_rows(con, "odd", at, limit=9),
+                b"".join(rejected_csv(con, "odd", at)),
+            ),
+        )
+
+
+QUESTIONS = {
+    "lists": listed_questions,
+    "trends": trend_questions,
+    "changes": change_questions,
+    "review": review_questions,
+    "snapshots": snapshot_questions,
+}
+
+
+@pytest.mark.parametrize("page", QUESTIONS)
+def test_both_databases_answer_the_same(both: Both, page: str) -> None:
+    differ = []
+    with both.one.connect() as con, both.other.connect() as other:
+        for name, ask in QUESTIONS[page]():
+            if told(con, ask) != told(other, ask):
+                differ.append(name)
+    assert not differ
+
+
+def test_what_differs_between_answers_is_noticed(both: Both) -> None:
+    with both.one.connect() as con, both.other.connect() as other:
+        assert told(con, lambda c: heard_of(c, NOW)) != told(other, lambda c: heard_of(c, THEN))
+
+
+def test_every_rule_finds_something_to_compare(both: Both) -> None:
+    with both.other.connect() as con:
+        found = {rule.name: [sum(count_findings(con, v, rule)) for v in VIEWS] for rule in RULES}
+    assert not [name for name, counts in found.items() if not any(counts)]
+
+
+def test_a_preview_says_the_same_and_leaves_nothing(
+    both: Both, files: list[SnapshotFile], tmp_path: Path
+) -> None:
+    path = tmp_path / "next.ndjson"
+    path.write_text(files[-1].path.read_text() + "{}\nbroken\n")
+    file = SnapshotFile(path, "odd", END + timedelta(days=1))
+    seen = [preview(engine, file) for engine in both]
+    with both.one.connect() as con:
+        assert plain(con, seen[0]) == plain(con, seen[1])
+    with both.other.connect() as con:
+        assert newest_taken_at(con) != file.taken_at
+
+
+# ---- answers as texts that can be compared -------------------------------------------------------
+
+
+def told(con: Connection, ask: Question) -> Any:
+    return plain(con, ask(con))
+
+
+def plain(con: Connection, answer: Any) -> Any:
+    """Without the keys of accounts and the times of loading, which are each store's own."""
+    if isinstance(answer, pd.DataFrame):
+        return [sorted(answer.columns), sorted(map(str, answer.astype(object).to_dict("records")))]
+    if isinstance(answer, Row):
+        return plain(con, dict(answer._mapping))
+    if dataclasses.is_dataclass(answer) and not isinstance(answer, type):
+        return plain(con, {f.name: getattr(answer, f.name) for f in dataclasses.fields(answer)})
+    if isinstance(answer, tuple) and hasattr(answer, "_asdict"):
+        return plain(con, answer._asdict())
+    if isinstance(answer, Mapping):
+        mine = ("account_key", "loaded_at", "found_at")
+        return {str(k): plain(con, v) for k, v in answer.items() if k not in mine}
+    if isinstance(answer, list | tuple):
+        return sorted((plain(con, one) for one in answer), key=str)
+    return str(answer)
+
+
+def in_order(con: Connection, filters: Filters, sort: str, descending: bool) -> Any:
+    """The page, and apart from it the order of what it is sorted by: ties go by keys."""
+    page = page_of_accounts(con, filters, sort=sort, descending=descending, page=1)
+    key = {"user": "user_name"}.get(sort, sort)
+    return str([getattr(row, key) for row in page]), count_accounts(con, filters)
+
+
+def exported(con: Connection, filters: Filters, form: str) -> Any:
+    content = b"".join(FORMATS[form].chunks(Listing(con, Wanted(filters))))
+    if form == "parquet":
+        table = parquet.read_table(pa.BufferReader(content))
+        return table.schema.remove_metadata().to_string(), table.to_pylist()
+    return json.loads(content) if form == "json" else lines(content)
+
+
+def lines(content: bytes) -> list[str]:
+    return [str(row) for row in csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""))]
+
+
+def batches(rows: Iterator[pa.RecordBatch]) -> Any:
+    found = list(rows)
+    return found[0].schema.names, pa.Table.from_batches(found).to_pylist()
+
+
+def histories(con: Connection, filters: Filters) -> Any:
+    """All that is known of some accounts, by their names."""
+    listed = con.execute(select(account).order_by(account.c.integration_id, account.c.account_id))
+    named = {row.account_key: f"{row.integration_id} {row.account_id}" for row in listed}
+    known = known_of(con, filters, list(named)[::9])
+    return {named[key]: one for key, one in known.items()}
+
+
+def packed(con: Connection, view: View) -> Any:
+    pack = Evidence(con, view)
+    return {name: b"".join(member()) for name, member in pack.members().items()}
