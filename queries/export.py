@@ -24,7 +24,7 @@ from queries.workbook import workbook_chunks
 FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 """How text starts that a spreadsheet takes for a formula; the last four are full-width."""
 
-ROW_GROUP = 60_000
+ROW_GROUP = 30_000
 """Rows that Parquet compresses together: few groups to plan over, little to hold."""
 
 ON_PAGE = tuple(name for name in COLUMNS if name != "account_id")

@@ -6,7 +6,7 @@ snapshots that it came from agree even while a load happens.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -41,7 +41,7 @@ from data.portable import each_key
 from data.states import STATE_BY_NAME, UNRECOGNISED
 from data.tables import account, integration
 from queries.filters import Filters
-from queries.users import all_accounts, order_of
+from queries.users import Part, all_accounts, order_of, parts_of
 
 MOST_FURTHER = 200
 """Attributes that get a column each; of more, all come in one column, as JSON objects."""
@@ -142,59 +142,48 @@ class Listing:
 
     def texts(self, columns: Sequence[Column]) -> Iterator[pa.RecordBatch]:
         """One row per account, what the page says of it; times stay times."""
-        rows = self._rows(columns)
-        meaning = {"roles": _roles(rows.c.roles), "active_in_app": _yes_or_no(rows)}
-        return self._batches(
-            [meaning.get(c.name, _plain(rows, c)) for c in columns], [c.heading for c in columns]
-        )
+
+        def values(rows: FromClause) -> list[ColumnElement[Any]]:
+            said = {"roles": _roles(rows.c.roles), "active_in_app": _yes_or_no(rows)}
+            return [said.get(c.name, _plain(rows, c)) for c in columns]
+
+        return self._batches(columns, values, [c.heading for c in columns])
 
     def typed(self, columns: Sequence[Column]) -> Iterator[pa.RecordBatch]:
         """One row per account, under the names of a snapshot file; roles as a list."""
-        rows = self._rows(columns)
         names = [c.name.removeprefix(ATTRIBUTE) for c in columns]
-        return self._batches([_plain(rows, c) for c in columns], names)
+        return self._batches(columns, lambda rows: [_plain(rows, c) for c in columns], names)
 
     def objects(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """One row per account: a JSON object as in a snapshot file, text not understood included.
 
         Loaded again it is the same account. Attributes are keys beside the others.
         """
-        rows = self._rows([COLUMNS[name] for name in names])
-        said = _as_delivered(rows)
         own = [name for name in names if name != "attributes"]
-        parts = [part for name in own for part in (literal(name), said[name])]
-        text = cast(func.json_object(*parts), String)
-        if "attributes" in names:
-            text = _joined(text, rows.c.attributes) if own else _or_nothing(rows.c.attributes)
-        return self._batches([text], ["account"])
+
+        def values(rows: FromClause) -> list[ColumnElement[Any]]:
+            said = _as_delivered(rows)
+            parts = [part for name in own for part in (literal(name), said[name])]
+            text = cast(func.json_object(*parts), String)
+            if "attributes" in names:
+                text = _joined(text, rows.c.attributes) if own else _or_nothing(rows.c.attributes)
+            return [text]
+
+        return self._batches([COLUMNS[name] for name in names], values, ["account"])
 
     def roles(self) -> Iterator[pa.RecordBatch]:
         """One row per account and role, with what is known of the role."""
-        rows = self._rows([COLUMNS["account_id"]])
-        known = func.coalesce(cast(rows.c.role_details, JSON), func.to_json(rows.c.roles))
-        whose = [rows.c[name] for name in ("integration", "username_in_app", "account_id")]
-        held = select(*whose, func.unnest(func.json_extract(known, "$[*]")).label("role"))
-        one = held.subquery("held").c
-        is_object = func.json_type(one.role) == "OBJECT"
+        return self._batches([COLUMNS["account_id"]], _each_role, ROLE_HEADINGS)
 
-        def fact(key: str) -> ColumnElement[Any]:
-            return case((is_object, func.json_extract_string(one.role, f"$.{key}")))
-
-        name = func.coalesce(fact("name"), func.json_extract_string(one.role, "$"))
-        facts = [one.integration, one.username_in_app, one.account_id, name]
-        facts += [fact(key) for key in ("id", "type", "description", "via", "since")]
-        return self._batches(facts, ROLE_HEADINGS)
-
-    def _rows(self, columns: Iterable[Column]) -> FromClause:
-        """The list in its order, with whatever the columns are made of.
+    def _rows(self, columns: Iterable[Column], part: Part) -> FromClause:
+        """A part of the list in its order, with whatever the columns are made of.
 
         What is not used is not read: DuckDB prunes it. The sort holds every row in memory, so the
         rows in it are small: states and integrations are numbers until they have come out of it.
         """
         identified = any(column.name == "account_id" for column in columns)
-        listed = self._in_order(identified=identified)
+        listed, names = self._in_order(part, identified=identified), self._integrations
         rows = fetched(self.con, listed, self._desk, "sorted")
-        names = {row.integration_id: row.name for row in self.con.execute(select(integration))}
         said = {
             "integration": _named(rows.c.integration_id, names),
             "provisioning_state": _named(rows.c.state_place, dict(enumerate(STATE_BY_NAME))),
@@ -207,9 +196,14 @@ class Listing:
         """Where rows are made into text: DuckDB, whatever the store is."""
         return at_a_desk(self.con)
 
-    def _in_order(self, *, identified: bool = False) -> Select[Any]:
+    @cached_property
+    def _integrations(self) -> dict[int, str]:
+        """Number → name."""
+        return {row.integration_id: row.name for row in self.con.execute(select(integration))}
+
+    def _in_order(self, part: Part | None = None, *, identified: bool = False) -> Select[Any]:
         column, descending = order_of(self.wanted.sort)
-        listed = all_accounts(self.wanted.filters, sort=column, descending=descending)
+        listed = all_accounts(self.wanted.filters, sort=column, descending=descending, part=part)
         rows = listed.selected_columns
         content = rows.account_key.table
         more = [content.c[n] for n in ("integration_id", "role_details", "attributes", "flags")]
@@ -224,17 +218,26 @@ class Listing:
         )
 
     def _batches(
-        self, values: Sequence[ColumnElement[Any]], names: Sequence[str]
+        self,
+        columns: Sequence[Column],
+        values: Callable[[FromClause], list[ColumnElement[Any]]],
+        names: Sequence[str],
     ) -> Iterator[pa.RecordBatch]:
         """The rows as they come out of DuckDB, after a batch of none that has the names alone."""
-        # A name comes from the data, and may be there twice: as an SQL name it would be changed.
-        statement = select(*(value.label(f"c{n}") for n, value in enumerate(values)))
-        with in_batches(self._desk, statement) as batches:
-            types = [field.type for field in batches.schema]
-            schema = pa.schema([*map(pa.field, names, types)])
-            yield _none(schema)
-            for batch in batches:
-                yield pa.RecordBatch.from_arrays(batch.columns, schema=schema)
+        sort, descending = order_of(self.wanted.sort)
+        schema: pa.Schema | None = None
+        for part in parts_of(self.con, self.wanted.filters, sort=sort, descending=descending):
+            # A name is the data's, and may be there twice: as an SQL name it would be changed.
+            said = [
+                value.label(f"c{n}") for n, value in enumerate(values(self._rows(columns, part)))
+            ]
+            with in_batches(self._desk, select(*said)) as batches:
+                if schema is None:
+                    types = [field.type for field in batches.schema]
+                    schema = pa.schema([*map(pa.field, names, types)])
+                    yield _none(schema)
+                for batch in batches:
+                    yield pa.RecordBatch.from_arrays(batch.columns, schema=schema)
 
 
 ATTRIBUTE = "attributes/"
@@ -283,6 +286,22 @@ def _plain(rows: FromClause, column: Column) -> ColumnElement[Any]:
         return rows.c[column.name]
     key = column.name.removeprefix(ATTRIBUTE).replace("~", "~0").replace("/", "~1")
     return func.json_extract_string(rows.c.attributes, f"/{key}")
+
+
+def _each_role(rows: FromClause) -> list[ColumnElement[Any]]:
+    """Of each role that the rows have: whose it is, and what is known of it."""
+    known = func.coalesce(cast(rows.c.role_details, JSON), func.to_json(rows.c.roles))
+    whose = [rows.c[name] for name in ("integration", "username_in_app", "account_id")]
+    held = select(*whose, func.unnest(func.json_extract(known, "$[*]")).label("role"))
+    one = held.subquery("held").c
+    is_object = func.json_type(one.role) == "OBJECT"
+
+    def fact(key: str) -> ColumnElement[Any]:
+        return case((is_object, func.json_extract_string(one.role, f"$.{key}")))
+
+    name = func.coalesce(fact("name"), func.json_extract_string(one.role, "$"))
+    facts = [fact(key) for key in ("id", "type", "description", "via", "since")]
+    return [one.integration, one.username_in_app, one.account_id, name, *facts]
 
 
 def _yes_or_no(rows: FromClause) -> ColumnElement[Any]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from itertools import pairwise
+from operator import ge, gt, le, lt
+from typing import Any, NamedTuple
 
 import numpy
 from sqlalchemy import (
@@ -15,11 +17,15 @@ from sqlalchemy import (
     and_,
     case,
     func,
+    literal,
+    or_,
     select,
+    true,
 )
 
 from data.handing import in_batches
 from data.states import STATES
+from data.store import is_duckdb
 from data.tables import account_current, account_version, integration
 from queries.filters import Filters, accounts, conditions
 from queries.found_first import found_first
@@ -31,6 +37,12 @@ PAGE_SIZE = 50
 FAR = 10 * PAGE_SIZE
 """Rows before a page from which on the whole list's order is kept: half a second once for a
 million accounts, and a hundredth for every further page."""
+
+PART = 350_000
+"""Rows that a download sorts at a time: a sort holds all of its rows in memory."""
+
+ONE_OF = 499
+"""Of so many rows, one tells where to cut."""
 
 COLUMNS = (
     "account_key",
@@ -123,11 +135,74 @@ def _order(
         return listed["account_key"].to_numpy()
 
 
-def all_accounts(filters: Filters, *, sort: str, descending: bool) -> Select[Any]:
-    """One row per account of the whole filtered list, in the order shown; for downloads."""
+class Mark(NamedTuple):
+    """A row, by what its place in the list depends on."""
+
+    key: Any
+    account_key: int
+
+
+class Part(NamedTuple):
+    """A stretch of a list in its order."""
+
+    first: Mark | None = None  # None: from the beginning
+    until: Mark | None = None  # the row after the last one; None: to the end
+
+
+def parts_of(con: Connection, filters: Filters, *, sort: str, descending: bool) -> list[Part]:
+    """The filtered list, cut into stretches of about PART rows; of a shorter one the whole.
+
+    Where to cut is told by some of its rows: it need not be exact. A database that is a process of
+    its own does not sort in the memory of this one.
+    """
+    wanted = -(-count_accounts(con, filters) // PART)
+    if wanted < 2 or not is_duckdb(con):
+        return [Part()]
     rows = accounts(filters)
-    listed = _named(select(*_columns(rows)).where(*conditions(filters, rows)), rows)
-    return _sorted(listed, rows, sort, descending=descending)
+    place: list[ColumnElement[Any]] = [_sort_key(rows, sort).label("key"), rows.c.account_key]
+    some = select(*place).where(*conditions(filters, rows), rows.c.account_key % ONE_OF == 0)
+    found = con.execute(_sorted(some, rows, sort, descending=descending)).all()
+    marks = [Mark(*found[len(found) * n // wanted]) for n in range(1, wanted) if found]
+    return [Part(*ends) for ends in pairwise((None, *marks, None))]
+
+
+def all_accounts(
+    filters: Filters, *, sort: str, descending: bool, part: Part | None = None
+) -> Select[Any]:
+    """One row per account of the filtered list, or of a part of it, in the order shown."""
+    rows = accounts(filters)
+    listed = select(*_columns(rows)).where(*conditions(filters, rows))
+    if part:
+        key = _sort_key(rows, sort)
+        listed = listed.where(_within(part, key, rows.c.account_key, descending=descending))
+    return _sorted(_named(listed, rows), rows, sort, descending=descending)
+
+
+def _within(
+    part: Part, key: ColumnElement[Any], number: ColumnElement[int], *, descending: bool
+) -> ColumnElement[bool]:
+    """Whether a row is in the part, as `_sorted` has it.
+
+    DuckDB works out the key anew wherever it is named, so it is named as seldom as can be.
+    """
+    first, until = part
+    last_have_none = until is None or until.key is None
+    within: ColumnElement[bool] = true()
+    if first and first.key is None:
+        within = and_(key.is_(None), number >= first.account_key)
+    elif first:
+        at, beyond = (le, lt) if descending else (ge, gt)
+        mark = literal(first.key, key.type)
+        follows = and_(at(key, mark), or_(beyond(key, mark), number >= first.account_key))
+        within = or_(follows, key.is_(None)) if last_have_none else follows
+    if until and until.key is None:
+        within = and_(within, or_(key.is_not(None), number < until.account_key))
+    elif until:
+        at, beyond = (ge, gt) if descending else (le, lt)
+        mark = literal(until.key, key.type)
+        precedes = or_(beyond(key, mark), number < until.account_key)
+        within = and_(within, at(key, mark), precedes)
+    return within
 
 
 @remembered(256)

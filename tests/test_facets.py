@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import unicodedata
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,12 +13,16 @@ import pytest
 from builders import TODAY, YESTERDAY, Deliveries, an_account, an_unmatched_account, usernames
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pyarrow import parquet
 from sqlalchemy import Connection
 from sqlalchemy.dialects import postgresql
 
 from data.states import STATE_NAMES, WAITING
+from queries import users
+from queries.export import FORMATS
 from queries.facets import MOST_CHOICES, choices, heard_of, moments
 from queries.filters import FILTER_BY_NAME, Active, Filters, Match, accounts, conditions
+from queries.listing import Listing, Wanted
 
 INTEGRATIONS = ("figma", "slack", "okta")
 ROLES = ("Admin", "Editor", "Rôle; 1", "%")
@@ -137,12 +142,13 @@ def loaded(make: Callable[[], Deliveries], people: list[Person]) -> Deliveries:
 
 @settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
 @given(people=PEOPLE, asked=st.lists(FILTERS, min_size=8, max_size=8))
-def test_lists_and_counts_are_those_of_a_count_by_hand(
+def test_lists_counts_and_downloads_are_those_of_a_count_by_hand(
     a_store_to_read: Callable[[], Deliveries], people: list[Person], asked: list[Filters]
 ) -> None:
     with loaded(a_store_to_read, people).store.connect() as con:
         for filters in asked:
             check(con, dict(enumerate(people)), filters)
+            check_download(con, dict(enumerate(people)), filters)
 
 
 def check(con: Connection, people: dict[int, Person], filters: Filters) -> None:
@@ -155,6 +161,35 @@ def check(con: Connection, people: dict[int, Person], filters: Filters) -> None:
         for value, count in choices(con, filters, name).shown:
             alone = filters.without(name).with_(name, value)
             assert count == len(found(alone)), (name, value)
+
+
+def check_download(con: Connection, people: dict[int, Person], filters: Filters) -> None:
+    """Each row is what was delivered, and they are in the order shown, however it is cut."""
+    at = filters.as_of or TODAY
+    delivered = {
+        f"u{n}": {
+            "integration": person.integration,
+            "user_name": person.user,
+            "user_email": person.email,
+            "username_in_app": f"u{n}",
+            "roles": sorted(person.roles),
+            "active_in_app": {"yes": True, "no": False}.get(person.active),
+            "upstream_user_id": person.upstream,
+            "provisioning_state": state_at(person, at),
+            "state_reason": None,
+            "failure_code": None,
+            "last_updated": person.updated,
+            "account_id": f"u{n}",
+        }
+        for n, person in people.items()
+    }
+    shown = usernames(con, sort="-user", **vars(filters))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(users, "PART", 2)
+        patch.setattr(users, "ONE_OF", 1)
+        chunks = FORMATS["parquet"].chunks(Listing(con, Wanted(filters, "-user")))
+        rows = parquet.read_table(io.BytesIO(b"".join(chunks))).to_pylist()
+    assert rows == [delivered[name] for name in shown]
 
 
 @pytest.fixture
