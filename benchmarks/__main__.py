@@ -1,7 +1,7 @@
-"""How Rollcall does beside yardsticks of the same run: `python -m benchmarks`.
+"""How Rollcall does beside yardsticks of the same run: `python -m benchmarks [loading|browsing]`.
 
 Each figure is set beside a yardstick that is measured in turns with it, so that a slow or busy
-machine slows down both. Writes RESULTS.md beside this file.
+machine slows down both. Writes RESULTS.md beside this file; what is not measured stays in it.
 """
 
 from __future__ import annotations
@@ -9,16 +9,20 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import re
+import shutil
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.browsing import a_home, asked, felt, served
+from benchmarks.browsing import a_home, asked, counting, downloaded, felt, served
 from benchmarks.crowd import crowd
 from benchmarks.loading import loads, sizes
+from benchmarks.opponents import beside
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
+PARTS = ("loading", "browsing")
 
 
 def machine() -> str:
@@ -33,41 +37,66 @@ def machine() -> str:
 
 def main() -> None:
     options = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    options.add_argument("parts", nargs="*", default=PARTS, help=f"of {', '.join(PARTS)}; or all")
     options.add_argument("--accounts", type=int, default=1_000_000, help="of a large snapshot")
     options.add_argument("--rounds", type=int, default=9, help="loads that are measured")
     options.add_argument("--days", type=int, default=100, help="of daily snapshots kept")
     options.add_argument("--daily", type=int, default=100_000, help="accounts of a daily snapshot")
     options.add_argument("--versions", type=int, default=10, help="of each account, for browsing")
     given = options.parse_args()
-    with TemporaryDirectory() as folder:
-        large = loads(Path(folder), given.accounts, given.rounds)
-        small = loads(Path(folder), 300, given.rounds * 3)
-        kept = sizes(Path(folder), given.daily, given.days)
-        home = a_home(Path(folder), given.accounts, given.versions)
-        answers = asked(home, given.rounds)
-        with served(home) as url:
-            waits, crowds = felt(url), [crowd(url, people) for people in (1, 10, 50)]
-    text = TEMPLATE.format(
+    for part in given.parts:
+        with TemporaryDirectory() as folder:
+            measure = {"loading": loading, "browsing": browsing}[part]
+            write(part, measure(Path(folder), given))
+    print(RESULTS.read_text(encoding="utf-8"))
+
+
+def loading(folder: Path, given: argparse.Namespace) -> str:
+    return LOADING.format(
         machine=machine(),
-        loads="\n".join(large + small),
+        loads="\n".join(
+            loads(folder, given.accounts, given.rounds) + loads(folder, 300, given.rounds * 3)
+        ),
         daily=given.daily,
-        sizes="\n".join(kept),
+        sizes="\n".join(sizes(folder, given.daily, given.days)),
+    )
+
+
+def browsing(folder: Path, given: argparse.Namespace) -> str:
+    home = a_home(folder, given.accounts, given.versions)
+    answers = asked(home, given.rounds)
+    apart = shutil.copytree(home, folder / "apart")
+    with served(home) as server:
+        waits = felt(server.url)
+        downloads = downloaded(server)
+        crowds = [crowd(server.url, people) for people in (1, 10, 50)]
+        with counting(apart) as counts:
+            opponents = beside(server, counts, folder, folder / "accounts.csv")
+    return BROWSING.format(
+        machine=machine(),
         accounts=given.accounts,
         versions=given.accounts * given.versions,
         answers="\n".join(answers),
         waits="\n".join(waits),
+        downloads="\n".join(downloads),
         crowds="\n".join(crowds),
+        opponents="\n".join(opponents),
     )
-    RESULTS.write_text(text, encoding="utf-8")
-    print(text)
 
 
-TEMPLATE = """\
-# Benchmarks
+def write(part: str, text: str) -> None:
+    """Put it in the place of what was measured before."""
+    told = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else "# Benchmarks\n"
+    parts = dict(re.findall(r"^<!-- (\w+) -->\n(.*?)(?=^<!-- |\Z)", told, re.DOTALL | re.MULTILINE))
+    parts[part] = text
+    body = "\n".join(f"<!-- {name} -->\n{parts[name].strip()}\n" for name in PARTS if name in parts)
+    RESULTS.write_text(f"# Benchmarks\n\nWritten by `make bench`.\n\n{body}", encoding="utf-8")
 
-Written by `make bench`. {machine}.
 
+LOADING = """\
 ## Loading
+
+{machine}.
 
 A whole load – reading, checking, comparing, writing, committing – as a multiple of the time that
 DuckDB takes to read the same CSV into a table and do nothing else. Both are measured in turns, in
@@ -85,8 +114,12 @@ every snapshot whole. Both are closed before they are measured, and neither is c
 | days | Rollcall | whole copies | copies / Rollcall |
 | --- | --- | --- | --- |
 {sizes}
+"""
 
+BROWSING = """\
 ## Browsing
+
+{machine}.
 
 {accounts:,} accounts with {versions:,} versions. A question of the Users page – its Python, its SQL
 and its rows – as a multiple of a bare DuckDB statement with the same answer, in turns. The page in
@@ -97,11 +130,17 @@ the middle is set beside the first page; its order is remembered once it was ask
 {answers}
 
 What a person waits in a real browser on the same machine, from pressing to the frame that shows
-other rows:
+other rows, or the details of one:
 
-| act | median | 95th percentile | rows changed |
+| act | median | 95th percentile | shown |
 | --- | --- | --- | --- |
 {waits}
+
+All of the accounts as a file, and the memory that the server takes for it:
+
+| format | time | memory |
+| --- | --- | --- |
+{downloads}
 
 What several people wait who ask for other accounts every 5 seconds on average, each in a session of
 its own, without a browser; the two cores are shared with them.
@@ -109,6 +148,15 @@ its own, without a browser; the two cores are shared with them.
 | people | median | 95th percentile | lists |
 | --- | --- | --- | --- |
 {crowds}
+
+The same beside others, in turns, without a browser; medians. Rollcall and the page with pandas
+answer over Streamlit's WebSocket, Datasette over HTTP, with the indexes and the full-text search
+(of whole words) that it deserves, and its limits of time lifted. “Per state” is asked within the
+process, but of Datasette. The page with pandas reads the CSV file once per visitor.
+
+| asked | Rollcall | bare DuckDB | Datasette | pandas in the session |
+| --- | --- | --- | --- | --- |
+{opponents}
 """
 
 if __name__ == "__main__":

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
+import re
 import shutil
-import socket
-import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from statistics import median, quantiles
@@ -20,11 +17,14 @@ from playwright.sync_api import Page, sync_playwright
 from sqlalchemy import Connection, Engine, insert, literal, select, text
 
 from benchmarks.made import START, Accounts
+from benchmarks.serving import Server, serving
 from data.loading import load
 from data.snapshot_file import SnapshotFile
-from data.states import FAILED
+from data.states import FAILED, WAITING
 from data.store import close_store, open_store
 from data.tables import account_version
+from queries.export import FORMATS
+from queries.facets import choices
 from queries.filters import Filters
 from queries.users import count_accounts, page_of_accounts
 
@@ -81,6 +81,9 @@ def questions(at: datetime, accounts: int) -> list[tuple[str, Callable[[Connecti
 
     failed, found = Filters(state=FAILED), Filters(q="first12 last9")
     search = "contains(search, 'first12') AND contains(search, 'last9')"
+    texts = "user_name, user_email, username_in_app, upstream_user_id"
+    text_then = f"strip_accents(lower(concat_ws(' ', {texts})))"
+    search_then = f"contains({text_then}, 'first12') AND contains({text_then}, 'last9')"
     return [
         ("Failed, newest change first", rows(failed, "last_updated"),
          f"SELECT * {NEWEST} WHERE {IN_FAILED} {BY_TIME}"),
@@ -93,6 +96,12 @@ def questions(at: datetime, accounts: int) -> list[tuple[str, Callable[[Connecti
         ("Count of all", lambda con: count(con, Filters()), f"SELECT count(*) {NEWEST}"),
         ("Failed, as of long ago", rows(Filters(state=FAILED, as_of=at), "last_updated"),
          f"SELECT * {then} AND {IN_FAILED} {BY_TIME}"),
+        ("All, by user, as of long ago", rows(Filters(as_of=at), "user"),
+         f"SELECT * {then} {BY_USER}"),
+        ("Search, as of long ago", rows(Filters(q="first12 last9", as_of=at), "user"),
+         f"SELECT * {then} AND {search_then} {BY_USER}"),
+        ("Accounts per state of a search", lambda con: choices(con, found, "state"),
+         f"SELECT provisioning_state, count(*) {NEWEST} WHERE {search} GROUP BY ALL"),
     ]  # fmt: skip
 
 
@@ -140,6 +149,8 @@ def felt(url: str) -> list[str]:
             _felt(page, "Turn the page", [page.get_by_label("Next page").click] * 10),
             _felt(page, "Choose a preset", _presets(page)),
             _felt(page, "Search", _searches(page)),
+            _felt(page, "Open a row", _toggles(page)),
+            _felt(page, "Choose a state in an open filter", _choices(page)),
         ]
         browser.close()
     return rows
@@ -167,6 +178,24 @@ def _searches(page: Page) -> list[Callable[[], None]]:
     return [lambda text=text: search(text) for text in words]
 
 
+def _toggles(page: Page) -> list[Callable[[], None]]:
+    page.get_by_role("button", name="Clear all").click()
+    page.wait_for_timeout(2_000)
+    toggles = page.get_by_role("button", name=re.compile("^Details of "))
+    return [toggles.nth(number).click for number in range(12)]
+
+
+def _choices(page: Page) -> list[Callable[[], None]]:
+    """Each of the states is chosen besides those before."""
+    page.get_by_role("button", name="Provisioning state", exact=True).first.click()
+    page.wait_for_timeout(2_000)
+    offered = page.get_by_role("dialog", name="Provisioning state", exact=True)
+    return [
+        offered.locator("button").filter(has_text=re.compile(rf"^{name} [\d,]+$")).click
+        for name in ("Deleted", *FAILED, *WAITING)
+    ]
+
+
 def _felt(page: Page, what: str, acts: list[Callable[[], None]]) -> str:
     waits = []
     for act in acts:
@@ -183,7 +212,7 @@ WATCH = """
 function shownRows() {
   const find = (node) => node.shadowRoot ? find(node.shadowRoot) : [...node.children].map((child) =>
     child.matches("table.main") ? [...child.querySelectorAll("tr.row")].map((row) => row.dataset.id).join()
-      : find(child)).find(Boolean);
+      + child.querySelectorAll(".timeline").length : find(child)).find(Boolean);
   return find(document.body);
 }
 function watchRows() {
@@ -205,27 +234,29 @@ function watchRows() {
 """  # noqa: E501 - JavaScript
 
 
+def served(home: Path) -> AbstractContextManager[Server]:
+    """The app on the home; there as soon as its store is open."""
+    command = [sys.executable, str(ROOT / "app.py")]
+    return serving(command, "export/users.about.json", ROLLCALL_HOME=str(home))
+
+
+def downloaded(server: Server) -> list[str]:
+    """Table rows: the whole list in each format, and the memory that this takes."""
+    rows = []
+    for form in ("csv", "raw.csv", "parquet", "json"):
+        server.forget_most()
+        held = server.memory()
+        took = _seconds(lambda form=form: server.get(f"export/users.{form}"))
+        rows.append(
+            f"| {FORMATS[form].label} | {took:.1f} s | {server.memory(most=True) - held:,} MB |"
+        )
+    return rows
+
+
 @contextmanager
-def served(home: Path) -> Iterator[str]:
-    """The app on the home, until the end of the block."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = os.environ | {"PORT": f"{port}", "ROLLCALL_HOME": f"{home}"}
-    url = f"http://127.0.0.1:{port}"
-    with subprocess.Popen([sys.executable, ROOT / "app.py"], env=environment) as process:
-        try:
-            _await(f"{url}/healthz")
-            yield url
-        finally:
-            process.terminate()
-
-
-def _await(url: str) -> None:
-    for _ in range(300):
-        try:
-            with urllib.request.urlopen(url, timeout=5):  # noqa: S310 - our own address
-                return
-        except OSError:
-            time.sleep(0.1)
-    raise TimeoutError(url)
+def counting(home: Path) -> Iterator[Callable[[str], object]]:
+    """How many accounts with a text are in each state, as the page asks it of a home's store."""
+    url = f"duckdb:///{home}/rollcall.duckdb"
+    with open_store(url).connect() as con:
+        yield lambda words: choices(con, Filters(q=words), "state")
+    close_store(url)

@@ -1,7 +1,7 @@
 """What many people wait who use the Users page at once: sessions without a browser, on loopback.
 
-A session speaks Streamlit's own protocol over its WebSocket. Every few seconds it asks for other
-accounts, as a press on a filter does, and waits until the page is drawn.
+Every few seconds a session asks for other accounts, as a press on a filter does, and waits until
+the page is drawn.
 """
 
 from __future__ import annotations
@@ -10,13 +10,11 @@ import asyncio
 import random
 import time
 from statistics import median, quantiles
-from urllib.parse import urlencode
+from typing import Any
 
-from streamlit.proto.BackMsg_pb2 import BackMsg
-from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.typing import Subprotocol
 
+from benchmarks.serving import PROTOCOLS, STREAM, asking, is_drawn
 from data.states import STATE_NAMES
 
 PAUSE = 5.0
@@ -43,8 +41,7 @@ async def _one(url: str, chance: random.Random, ends: float) -> list[float]:
     """The waits of one person, in seconds, but for the first visit."""
     waits: list[float] = []
     await asyncio.sleep(chance.random() * PAUSE)
-    protocols = [Subprotocol("streamlit")]
-    async with connect(f"{url}/_stcore/stream", subprotocols=protocols, max_size=None) as socket:
+    async with connect(f"{url}/{STREAM}", subprotocols=PROTOCOLS, max_size=None) as socket:
         await _ask(socket, {})
         while time.monotonic() < ends:
             await asyncio.sleep(PAUSE * (0.5 + chance.random()))
@@ -54,14 +51,8 @@ async def _one(url: str, chance: random.Random, ends: float) -> list[float]:
     return waits
 
 
-async def _ask(socket: ClientConnection, params: dict[str, object]) -> None:
-    asked = BackMsg()
-    asked.rerun_script.query_string = urlencode(params, doseq=True)
-    asked.rerun_script.page_name = "users"
-    await socket.send(asked.SerializeToString())
+async def _ask(socket: ClientConnection, params: dict[str, Any]) -> None:
+    await socket.send(asking(params, "users"))
     async for said in socket:
-        heard = ForwardMsg.FromString(said)  # type: ignore[arg-type]
-        if heard.delta.new_element.HasField("exception"):
-            raise RuntimeError(heard.delta.new_element.exception.message)
-        if heard.WhichOneof("type") == "script_finished":
+        if is_drawn(said):
             return
