@@ -47,7 +47,7 @@ if not integrations:
     empty.no_snapshots()
     st.stop()
 
-filter_bar(filters)
+bar = st.container(key="bar")
 mark_past(filters)
 
 
@@ -128,3 +128,5 @@ def no_page(page: int) -> list[tuple[str, str]]:
 
 
 list_of_accounts(filters)
+with bar:  # after the list, as what an open filter counts may take longer
+    filter_bar(filters)

@@ -293,6 +293,13 @@ def test_a_role_held_in_two_ways_has_two_rows(snapshots: Deliveries, con: Connec
     assert [row[:2] for row in roles(blocks)] == [["Admin", "sg-it"], ["Admin", "sg-ops"]]
 
 
+def test_white_space_around_a_role_s_name_costs_no_details(
+    snapshots: Deliveries, con: Connection
+) -> None:
+    snapshots.take(an_account(roles=[{"name": " Admin\n", "via": "sg-it"}]))
+    assert [row[:2] for row in roles(shown(con))] == [["Admin", "sg-it"]]
+
+
 def test_five_hundred_roles_are_all_there_and_can_be_searched(
     snapshots: Deliveries, con: Connection
 ) -> None:

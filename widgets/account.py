@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 
 from sqlalchemy import Row
 
+from data.cleaning import WHITE
 from data.snapshot_file import moment_of
 from data.states import STATE_BY_NAME
 from queries.account import Known
@@ -180,7 +181,7 @@ def _told_of_roles(account: Row[Any]) -> dict[str, list[dict[str, Any]]]:
     told: dict[str, list[dict[str, Any]]] = {}
     for role in _json(account.role_details, list):
         if isinstance(role, dict):
-            told.setdefault(_words(role.get("name")), []).append(role)
+            told.setdefault(_words(role.get("name")).strip(WHITE), []).append(role)
     return told
 
 
