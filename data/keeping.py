@@ -15,7 +15,7 @@ from data.home import Home
 from data.inbox import LOOKED_AT_EVERY, load_waiting, troubles
 from data.rebuilding import complete, opened
 from data.serving import announce, server_of, withdraw
-from data.store import StoreFault, StoreInUse, close_stores
+from data.store import StoreFault, StoreInUse, confined_to
 
 log = logging.getLogger("rollcall")
 
@@ -26,14 +26,14 @@ def kept(home: Home, address: str) -> Iterator[None]:
     stop = Event()
     tell(home, State("opening", "Opening the store …"))
     keeper = Thread(target=_keep, args=(home, address, stop), name="keeper")
-    keeper.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        keeper.join()
-        withdraw(home)
-        close_stores()
+    with confined_to(home.root):
+        keeper.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            keeper.join()
+            withdraw(home)
 
 
 def _keep(home: Home, address: str, stop: Event) -> None:

@@ -32,6 +32,8 @@ from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.pool import ConnectionPoolEntry, Pool
 
 from data import postgresql
+from data.access import EVERYTHING, Sight
+from data.sight import views
 from data.tables import metadata
 
 LAYOUT = 2
@@ -44,8 +46,14 @@ layout = Table("layout", MetaData(), Column("number", Integer, nullable=False))
 MOST_MEMORY = 512 << 20
 """Bytes that DuckDB may take, where the machine has twice as many; beyond, it spills to disk."""
 
+MOST_SPILLED = "8GiB"
+"""What it may spill at a time: one question must not fill the disk."""
+
 FILE_HEADERS = 3 * 4096
 """Bytes of a DuckDB file before its first block."""
+
+_readable: list[str] = []
+"""Folders whose files DuckDB may read; any, where none is named."""
 
 _writing = RLock()
 """DuckDB refuses two writers at once; here the second one waits. PostgreSQL has a lock for it."""
@@ -121,6 +129,9 @@ def _alone(con: Connection) -> AbstractContextManager[None]:
 
 
 _opened: dict[str, Engine] = {}
+_seen: dict[str, dict[Sight, Engine]] = {}
+"""An engine of its own for each restricted sight: no connection, and nothing that is remembered by
+engine, is ever shared by people who may see different things."""
 _reading: dict[str, dict[ConnectionPoolEntry, Pool]] = {}
 """The connections in use. As long as one is, DuckDB would open nothing but the same old store."""
 _broken: dict[str, StoreFault] = {}
@@ -134,6 +145,21 @@ def close_stores() -> None:
     with _opening:
         for url in list(_opened):
             _close(url)
+
+
+@contextmanager
+def confined_to(folder: Path) -> Iterator[None]:
+    """Stores that are opened in the block touch no file that is not below the folder.
+
+    For a server, whose questions come from others; a command reads what it is told to. In the end
+    all stores are closed.
+    """
+    _readable.append(f"{folder.resolve()}/")
+    try:
+        yield
+    finally:
+        close_stores()
+        _readable.clear()
 
 
 def close_store(url: str) -> None:
@@ -159,10 +185,33 @@ def open_store(url: str) -> Engine:
         return _opened[url]
 
 
+def seen(engine: Engine, sight: Sight) -> Engine:
+    """The engine through which somebody reads an open store; raises a StoreFault."""
+    if sight == EVERYTHING:
+        return engine
+    url = engine.url.render_as_string(hide_password=False)
+    with _opening:
+        through = _seen.setdefault(url, {})
+        if sight not in through:
+            through[sight] = unchecked(url)
+            event.listen(through[sight], "connect", partial(_restrict, through[sight], sight))
+        return through[sight]
+
+
+def _restrict(engine: Engine, sight: Sight, connection: Any, _: ConnectionPoolEntry) -> None:
+    """Put the views in front before anybody gets to ask."""
+    cursor = connection.cursor()
+    cursor.execute("SELECT current_database()")
+    for view in views(sight, cursor.fetchone()[0], engine.dialect):
+        cursor.execute(view)
+    cursor.close()
+
+
 def _close(url: str) -> None:
     _broken.pop(url, None)
-    if engine := _opened.pop(url, None):
-        engine.dispose()
+    for engine in (_opened.pop(url, None), *_seen.pop(url, {}).values()):
+        if engine:
+            engine.dispose()
 
 
 def file_of(url: str) -> Path | None:
@@ -204,7 +253,8 @@ def unchecked(url: str) -> Engine:
         engine = postgresql.engine_of(url)
         event.listen(engine, "handle_error", partial(_in_words_of_server, url))
         return engine
-    engine = create_engine(url, connect_args={"config": _settings(url)})
+    # Values are people's names; what is wrong with a statement is told without them.
+    engine = create_engine(url, connect_args={"config": _settings(url)}, hide_parameters=True)
     event.listen(engine, "connect", _settle)
     event.listen(engine, "handle_error", partial(_in_words, url))
     _note_readers(engine, _reading.setdefault(url, {}))
@@ -226,7 +276,7 @@ def _note_readers(engine: Engine, reading: dict[ConnectionPoolEntry, Pool]) -> N
 
 
 def _settings(url: str) -> dict[str, Any]:
-    """What DuckDB may do. It reads files in any folder, as `rollcall load` names them; no more."""
+    """What DuckDB may do: read and write the store, and read files as `_settle` says; no more."""
     file = file_of(url)
     return {
         # Nothing is fetched from the network, and no code from the home folder of a user is run.
@@ -241,6 +291,7 @@ def _settings(url: str) -> dict[str, Any]:
         # wherever the program was started.
         "memory_limit": os.environ.get("ROLLCALL_MEMORY_LIMIT") or f"{_memory() >> 20}MiB",
         "temp_directory": f"{file}.tmp" if file else f"{gettempdir()}/rollcall.tmp",
+        "max_temp_directory_size": os.environ.get("ROLLCALL_TEMP_LIMIT") or MOST_SPILLED,
     }
 
 
@@ -259,6 +310,9 @@ def _settle(connection: Any, _: ConnectionPoolEntry) -> None:
     cursor.execute("SELECT current_setting('lock_configuration')")
     if not cursor.fetchone()[0]:
         cursor.execute("SET GLOBAL TimeZone = 'UTC'")
+        if _readable:
+            cursor.execute("SET GLOBAL allowed_directories = $folders", {"folders": _readable})
+            cursor.execute("SET GLOBAL enable_external_access = false")
         cursor.execute("SET lock_configuration = true")
     cursor.close()
 

@@ -14,6 +14,7 @@ from sqlalchemy import Engine, func, insert, select, text
 from sqlalchemy.exc import DBAPIError
 
 import rollcall
+from data.access import Sight
 from data.home import Home
 from data.loading import load
 from data.snapshot_file import SnapshotFile
@@ -26,9 +27,11 @@ from data.store import (
     StoreUnreachable,
     close_store,
     close_stores,
+    confined_to,
     file_of,
     layout,
     open_store,
+    seen,
 )
 from data.tables import integration, snapshot
 
@@ -209,3 +212,31 @@ def test_a_store_found_damaged_stays_so_until_it_is_closed(home: Home) -> None:
         con.execute(select(integration)).all()
     with pytest.raises(StoreDamaged):
         open_store(home.database_url)
+
+
+def test_a_server_s_store_touches_no_file_outside_of_the_home(tmp_path: Path) -> None:
+    home, outside = tmp_path / "home", tmp_path / "outside.csv"
+    home.mkdir()
+    for path in (home / "inside.csv", outside):
+        path.write_text("a\n1\n")
+    (home / "link.csv").symlink_to(outside)
+    with confined_to(home):
+        engine = open_store(f"duckdb:///{home}/store.duckdb")
+        for through in (engine, seen(engine, Sight(("figma",)))):
+            with through.connect() as con:
+                read = "SELECT * FROM read_csv('{}')"
+                assert con.exec_driver_sql(read.format(home / "inside.csv")).all() == [(1,)]
+                for forbidden in (
+                    read.format(outside),
+                    read.format(home / ".." / outside.name),
+                    read.format(home / "link.csv"),
+                    f"COPY (SELECT 1) TO '{outside}'",
+                    f"ATTACH '{tmp_path}/other.duckdb'",
+                    "INSTALL httpfs",
+                    "SET memory_limit = '1TB'",
+                    "SET GLOBAL enable_external_access = true",
+                ):
+                    with pytest.raises(DBAPIError):
+                        con.exec_driver_sql(forbidden)
+                    con.rollback()
+    assert outside.read_text() == "a\n1\n"
