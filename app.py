@@ -13,22 +13,32 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import streamlit as st
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from data.access import NotAllowed
 from data.current import state
 from data.home import here
 from data.keeping import kept
+from data.people import Misconfigured
 from widgets.changed import send_changes
 from widgets.downloads import send_users
+from widgets.gate import Gate
 from widgets.review import send_evidence
+from widgets.signed_in import refuse_to_be_reached
 from widgets.snapshots import send_rejected
 
 
 @asynccontextmanager
 async def keeping(_: st.App) -> AsyncIterator[None]:
-    """While the server runs, the store is open, and what comes into the inbox is loaded."""
+    """While the server runs, the store is open, and what comes into the inbox is loaded.
+
+    However it was started, it is not served to a network that nobody has to sign in for.
+    """
+    if refused := refuse_to_be_reached(st.get_option("server.address")):
+        raise RuntimeError(refused)
     with kept(here(), f"http://{st.get_option('server.address')}:{st.get_option('server.port')}"):
         yield
 
@@ -53,6 +63,11 @@ def while_open(answer: Callable[[Request], Awaitable[Response]]) -> Callable:
     return answer_or_explain
 
 
+async def not_allowed(_: Request, why: Exception) -> Response:
+    """For who asks by hand; pages offer nobody what they may not do."""
+    return PlainTextResponse(f"Your role may not {why}.", 403)
+
+
 app = st.App(
     Path(__file__).parent / "pages" / "navigation.py",
     lifespan=keeping,
@@ -64,11 +79,17 @@ app = st.App(
         Route("/export/rejected.csv", while_open(send_rejected)),
         Route("/export/changes.csv", while_open(send_changes)),
     ],
+    middleware=[Middleware(Gate)],
+    exception_handlers={NotAllowed: not_allowed},
 )
 
 if __name__ == "__main__":
     try:
         here()
+        if refused := refuse_to_be_reached(st.get_option("server.address")):
+            sys.exit(refused)
+    except Misconfigured as fault:
+        sys.exit(f"Sign-in is not set up right. {fault}")
     except OSError as fault:
         sys.exit(f"Rollcall keeps its data in ROLLCALL_HOME. {fault.filename}: {fault.strerror}.")
     app.run(config={"server.port": int(os.environ.get("PORT") or 8501)})

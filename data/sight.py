@@ -23,24 +23,29 @@ from sqlalchemy import (
     literal,
     literal_column,
     null,
+    or_,
     quoted_name,
     select,
     true,
 )
 
 from data.access import Personal, Sight
+from data.failures import NO_REASON
 from data.tables import integration, metadata, setting, snapshot
 
 IMPERSONAL = frozenset(
     "integration_id account_key snapshot_id name departure_limit valid_from valid_to taken_at "
-    "loaded_at found_at last_updated provisioning_state active_in_app from_state to_state verdict "
-    "accounts active unmatched entered left changed rows_read accepted rejected flagged value "
-    "integration".split()
+    "loaded_at found_at last_updated provisioning_state state_source active_in_app state_since "
+    "attempt_since job_since active_since user_since same_since state_before job_before from_state "
+    "to_state verdict accounts active unmatched entered left changed oldest rows_read accepted "
+    "rejected flagged operation began attempt_began outcome jobs value integration".split()
 )
 """Columns that tell nothing of a person."""
 
 COVER = "•"
 """What stands for a text that is there and not shown."""
+
+UNTOLD = "Reason not shown"
 
 CODE = r"[A-Za-z0-9_.:/-]{1,60}"
 """A failure code; any other text there might name somebody."""
@@ -55,8 +60,12 @@ HIDDEN: Mapping[str, Callable[[ColumnElement[Any]], ColumnElement[Any]]] = {
     "user_name": _covered,
     "user_email": _covered,
     "account_id": _covered,
-    "state_reason": lambda text: case((text.is_not(None), "Reason not shown")),
+    "state_reason": lambda text: case((text.is_not(None), UNTOLD)),
     "failure_code": lambda text: case((func.regexp_full_match(text, CODE), text)),
+    "failure_reason": lambda text: case(
+        (or_(func.regexp_full_match(text, CODE), text == NO_REASON), text),
+        (text.is_not(None), UNTOLD),
+    ),
     "roles": lambda _: literal_column("[]::VARCHAR[]"),
     "facts": lambda _: literal("{}"),
     "search": lambda _: literal(""),

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from data.access import Act
 from queries.between import asked_between, compared_snapshots, usual_moments
 from queries.changes import summary_of
 from queries.comparison import Listed
@@ -18,7 +19,7 @@ CSS = Path(__file__).parent.parent / "widgets" / "look" / "changes.css"
 
 st.title("Changes")
 
-with reading() as con:
+with reading(Act.CHANGES) as con:
     integrations = integration_names(con)
     if not integrations:
         empty.no_snapshots()

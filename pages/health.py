@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import streamlit as st
 
+from data.access import Act
 from queries.durations import durations
 from queries.health import trends
 from queries.reasons import failure_reasons
@@ -39,7 +40,7 @@ from widgets.store import reading
 st.title("Health")
 zone = asked_zone()
 
-with reading() as con:
+with reading(Act.HEALTH) as con:
     integrations = integration_names(con)
     if not integrations:
         empty.no_snapshots()
@@ -64,6 +65,7 @@ with reading() as con:
     states, failures = found.states, found.failures
     compared = findings.compared(found, scope)
     not_counted, open_mark = unloaded_in_words(unloaded), health.opens(scope)
+    open_cell = open_mark and (lambda mark, open_=open_mark: open_(health.in_cell(mark)))
     health.tiles(found, compared, scope, now)
 
     with st.grid(2, min_column_width=400, gap="small"):
@@ -125,7 +127,7 @@ with reading() as con:
         "The share of accounts that fail: where to look first, and since when.",
         lambda: failing_map_figure(found.by_integration),
         found.by_integration,
-        lambda mark: open_mark(health.in_cell(mark)),
+        open_cell,
     )
     health.integrations(found, unloaded, scope, now)
 

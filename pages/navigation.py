@@ -4,32 +4,63 @@ It lies among the pages, and not above them, as Streamlit would serve a folder `
 script by itself, without any of this, until the first visitor has come by here.
 """
 
+from functools import partial
 from pathlib import Path
 
 import streamlit as st
 
+from data.access import Act
 from widgets import empty, sample
+from widgets.account_menu import account_menu
 from widgets.live import rerun_when_loaded
+from widgets.signed_in import principal
+from widgets.store import turn_away
 
 LOOK = Path(__file__).parent.parent / "widgets" / "look"
 
 # Before the navigation: a page's own icon would be fetched from elsewhere as the tab's.
 st.set_page_config(page_icon=str(LOOK / "icon.svg"), layout="wide")
 
-pages = [
-    st.Page("health.py", title="Health", icon=":material/monitor_heart:", default=True),
-    st.Page("users.py", title="Users", icon=":material/group:"),
-    st.Page("changes.py", title="Changes", icon=":material/compare_arrows:"),
-    st.Page("review.py", title="Review", icon=":material/fact_check:"),
-    st.Page("snapshots.py", title="Snapshots", icon=":material/inventory_2:"),
-    st.Page("definitions.py", title="Definitions", icon=":material/menu_book:"),
-]
-page = st.navigation(pages, position="top")
+PAGES = {
+    Act.HEALTH: ("health.py", "Health", ":material/monitor_heart:"),
+    Act.USERS: ("users.py", "Users", ":material/group:"),
+    Act.CHANGES: ("changes.py", "Changes", ":material/compare_arrows:"),
+    Act.REVIEW: ("review.py", "Review", ":material/fact_check:"),
+    Act.SNAPSHOTS: ("snapshots.py", "Snapshots", ":material/inventory_2:"),
+}
+who = principal()
+
+
+def page_of(act: Act) -> st.Page:
+    """The page; for those who may not see it, one that says so at the same address."""
+    script, title, icon = PAGES[act]
+    if who.may(act):
+        return st.Page(script, title=title, icon=icon, default=act is Act.HEALTH)
+    path = script.removesuffix(".py")
+    closed = partial(turn_away, who, act)
+    return st.Page(closed, title=title, url_path=path, visibility="hidden")
+
+
+def first_page() -> None:
+    """For those who do not see Health."""
+    st.switch_page(next(page for act, page in pages.items() if who.may(act)))
+
+
+pages = {act: page_of(act) for act in PAGES}
+others = [st.Page("definitions.py", title="Definitions", icon=":material/menu_book:")]
+if not who.is_anybody:
+    others = [st.Page(partial(turn_away, who), title="Signed out", default=True)]
+elif not who.may(Act.HEALTH):
+    others.append(st.Page(first_page, title="Rollcall", default=True, visibility="hidden"))
+page = st.navigation([*pages.values(), *others], position="top")
 st.set_page_config(page_title=f"{page.title} · Rollcall")
 st.logo(str(LOOK / "logo.svg"), size="medium")
 st.html(LOOK / "page.css")
 
-if empty.announce():
+if not who.is_anybody:
+    page.run()
+elif empty.announce():
+    account_menu(who)
     sample.announce()
     rerun_when_loaded()
     page.run()

@@ -4,16 +4,18 @@ from pathlib import Path
 
 import streamlit as st
 
+from data.access import Act
 from data.findings import limits_of
 from queries.evidence import chosen_rules
 from queries.users import integration_names
 from widgets import empty, review
 from widgets.filters import choose_integrations, go
-from widgets.store import now, reading
+from widgets.signed_in import principal
+from widgets.store import is_sample, reading
 
 CSS = Path(__file__).parent.parent / "widgets" / "look" / "review.css"
 
-with reading() as con:
+with reading(Act.REVIEW) as con:
     integrations = integration_names(con)
     limits = limits_of(con)
 
@@ -49,5 +51,5 @@ if one:
     st.stop()
 
 review.overview(view, rules)
-if view.at is None and not now().is_sample:
+if view.at is None and not is_sample() and principal().may_for_all(Act.SET):
     review.choose_limits(limits)

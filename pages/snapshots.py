@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from data.access import Act
 from queries.rejected import rejected_rows
 from queries.snapshots import (
     PAGE_SIZE,
@@ -15,12 +16,12 @@ from queries.snapshots import (
 from queries.users import integration_names
 from widgets import empty, set_aside, snapshots, uploads
 from widgets.filters import choose_integrations, go, page_of
-from widgets.store import now, reading
+from widgets.store import is_sample, reading
 from widgets.users_table import Block, users_table
 
-is_sample = now().is_sample
+sample = is_sample()
 asked = snapshots.asked_snapshot()
-with reading() as con:
+with reading(Act.SNAPSHOTS) as con:
     integrations = integration_names(con)
     is_empty = not count_snapshots(con, ())
     one = snapshot_at(con, *asked) if asked else None
@@ -33,7 +34,7 @@ def table(passports: Sequence, *, key: str) -> None:
 
     def panels(ids: Sequence[str]) -> dict[str, list[Block]]:
         opened = [p for p in passports if snapshots.id_of(p) in ids]
-        with reading() as con:
+        with reading(Act.SNAPSHOTS) as con:
             return {
                 snapshots.id_of(p): snapshots.panel(
                     p,
@@ -58,12 +59,12 @@ def table(passports: Sequence, *, key: str) -> None:
 @st.fragment
 def list_of_snapshots(chosen: Sequence[str]) -> None:
     """The newest first, a page at a time."""
-    with reading() as con:
+    with reading(Act.SNAPSHOTS) as con:
         found = count_snapshots(con, chosen)
         pages = max(1, -(-found // PAGE_SIZE))
         page = min(page_of(st.query_params.get("page", "")), pages)
         passports = page_of_snapshots(con, chosen, page)
-    st.text(f"{found:,} snapshots, the newest first" + (" · sample data" if is_sample else ""))
+    st.text(f"{found:,} snapshots, the newest first" + (" · sample data" if sample else ""))
     table(passports, key="snapshots")
     if pages > 1:
         st.session_state["page"] = page
@@ -75,10 +76,10 @@ if asked:
         st.query_params.clear()
         st.rerun()
     if one:
-        snapshots.act_on(one, is_sample=is_sample)
+        snapshots.act_on(one, is_sample=sample)
         st.session_state.setdefault("snapshot", {"open": [snapshots.id_of(one)]})
         table([one], key="snapshot")
-        if not is_sample:
+        if not sample:
             with st.expander("Replace it by another file", key="replace"):
                 uploads.upload(integrations, of=(one.integration, one.taken_at))
             uploads.follow()
@@ -96,6 +97,6 @@ if is_empty:
 st.subheader("Loaded", anchor=False)
 chosen = choose_integrations(integrations)
 list_of_snapshots(chosen)
-if not is_sample:
-    with reading() as con:
+if not sample:
+    with reading(Act.SNAPSHOTS) as con:
         snapshots.set_limits(departure_limits(con), chosen)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from data.access import Act
 from queries.account import known_of
 from queries.facets import heard_of
 from queries.filters import Filters, ignored, in_words
@@ -34,7 +35,7 @@ from widgets.users_table import Block, Row, users_table
 
 MOST_OFFERED = 8  # ways out of an empty list
 
-with reading() as con:
+with reading(Act.USERS) as con:
     integrations = integration_names(con)
     filters = heard_of(con, asked())
 
@@ -57,7 +58,7 @@ def list_of_accounts(filters: Filters) -> None:
     sort, page = st.query_params.get("sort", ""), page_of(st.query_params.get("page", ""))
     order, descending = order_of(sort)
     above, listed, below = st.container(key="found"), st.container(), st.container()
-    with reading() as con:
+    with reading(Act.USERS) as con:
 
         def rows_of(page: int) -> list[Row]:
             listed = page_of_accounts(con, filters, sort=order, descending=descending, page=page)
@@ -95,7 +96,7 @@ def draw_table(rows: Sequence[Row], filters: Filters, order: str, *, descending:
         st.rerun("list")
 
     def panels(ids: Sequence[str]) -> dict[str, list[Block]]:
-        with reading() as con:
+        with reading(Act.USERS) as con:
             known = known_of(con, filters, [int(id_) for id_ in ids])
         return {str(key): account.panel(k, as_of=filters.as_of) for key, k in known.items()}
 

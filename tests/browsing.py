@@ -72,13 +72,14 @@ class Served:
 
 
 @contextmanager
-def served(root: Path) -> Iterator[Served]:
-    """The app as `python app.py` serves it, until the end of the block."""
-    port = _free_port()
+def served(root: Path, port: int = 0, **more: str) -> Iterator[Served]:
+    """The app as `python app.py` serves it, with `more` in its environment, for the block."""
+    port = port or free_port()
     environment = os.environ | {
         "PORT": str(port),
         "ROLLCALL_HOME": str(root),
         "ROLLCALL_NO_SAMPLE": "1",
+        **more,
     }
     log = (root / "log.txt").open("w+")
     process = subprocess.Popen(
@@ -86,7 +87,7 @@ def served(root: Path) -> Iterator[Served]:
     )
     try:
         url = f"http://127.0.0.1:{port}"
-        _await(f"{url}/healthz", process)
+        await_answer(f"{url}/healthz", process)
         yield Served(url, Home(root), process)
         assert "Traceback" not in (root / "log.txt").read_text()
     finally:
@@ -96,13 +97,13 @@ def served(root: Path) -> Iterator[Served]:
         log.close()
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return free.getsockname()[1]
 
 
-def _await(url: str, process: subprocess.Popen[str]) -> None:
+def await_answer(url: str, process: subprocess.Popen[str]) -> None:
     give_up = time.monotonic() + 30
     while True:
         try:

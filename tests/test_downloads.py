@@ -16,6 +16,7 @@ import pytest
 import uvicorn
 from builders import TODAY, YESTERDAY, a_snapshot_file, an_account
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.routing import Route
 
 from data.home import Home
@@ -25,13 +26,15 @@ from data.store import open_store
 from queries.export import FORMATS
 from queries.listing import Listing
 from widgets.downloads import send_users
+from widgets.gate import Gate
 
 
 @pytest.fixture
 def server(home: Home) -> Iterator[str]:
     """The downloads alone, as a real server answers them; its address."""
     routes = [Route("/export/users.{form:path}", send_users)]
-    config = uvicorn.Config(Starlette(routes=routes), port=0, log_level="critical", ws="none")
+    app = Starlette(routes=routes, middleware=[Middleware(Gate)])
+    config = uvicorn.Config(app, port=0, log_level="critical", ws="none")
     server, up = uvicorn.Server(config), threading.Event()
     started = server.startup
 

@@ -13,6 +13,7 @@ from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
+from data.access import Act
 from data.states import STATE_BY_NAME
 from queries.account import known_of
 from queries.between import Between, Usual, asked_between, usual_moments
@@ -23,7 +24,8 @@ from widgets import account
 from widgets import users_table as ut
 from widgets.changes_in_words import number_of
 from widgets.filters import go, page_of
-from widgets.store import reading
+from widgets.signed_in import principal
+from widgets.store import allowed, reading
 
 
 class Shown(NamedTuple):
@@ -104,7 +106,7 @@ def list_in_words(listed: Listed) -> str:
 @st.fragment
 def accounts(between: Between, listed: Listed, *, several_integrations: bool) -> None:
     """The accounts of a list, a page at a time; each opens what differs and its history."""
-    with reading() as con:
+    with reading(Act.CHANGES) as con:
         found = count_changes(con, between, listed)
         pages = max(1, -(-found // PAGE_SIZE))
         page = min(page_of(st.query_params.get("page", "")), pages)
@@ -115,7 +117,8 @@ def accounts(between: Between, listed: Listed, *, several_integrations: bool) ->
 
     with st.container(horizontal=True, horizontal_alignment="distribute", key="list_head"):
         st.text(f"{number_of(found)} · {list_in_words(listed)}", width="content")
-        st.html(_download(between, listed), width="content")
+        if principal().may(Act.DOWNLOAD):
+            st.html(_download(between, listed), width="content")
     st.caption(KINDS[listed.kind].words)
     ut.users_table(
         [_row(row, listed) for row in rows],
@@ -164,7 +167,7 @@ def _panels(between: Between, rows: Sequence[Row[Any]]) -> dict[str, list[ut.Blo
     found: dict[str, list[ut.Block]] = {}
     for moment, is_there in ((between.until, True), (between.since, False)):
         keys = [row.account_key for row in rows if row.is_there is is_there]
-        with reading() as con:
+        with reading(Act.CHANGES) as con:
             known = known_of(con, Filters(as_of=moment), keys) if keys else {}
         for key, one in known.items():
             # without other accounts: what leads to them is an address of Users
@@ -218,6 +221,7 @@ def _download(between: Between, listed: Listed) -> str:
 
 async def send_changes(request: Request) -> Response:
     """`/export/changes.csv?from=&to=&integration=&list=&…`: the whole list, safe to open."""
+    allowed(Act.DOWNLOAD)
     params = {name: request.query_params.getlist(name) for name in request.query_params}
     listed = Listed.from_params(params)
     if not listed:
@@ -242,10 +246,10 @@ async def send_changes(request: Request) -> Response:
 
 
 def _usual(integrations: Sequence[str]) -> Usual | None:
-    with reading() as con:
+    with reading(Act.CHANGES) as con:
         return usual_moments(con, integrations)
 
 
 def _sent(between: Between, listed: Listed) -> Iterator[bytes]:
-    with reading() as con:
+    with reading(Act.CHANGES) as con:
         yield from changes_csv(con, between, listed)

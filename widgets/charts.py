@@ -25,28 +25,28 @@ def chart(
     words: str,
     draw: Draw,
     table: pd.DataFrame,
-    open_mark: Callable[[Sequence[Any]], None],
+    open_mark: Callable[[Sequence[Any]], None] | None,
     besides: str = "",
 ) -> None:
-    """A figure under what it says; a click on a mark opens its accounts.
+    """A figure under what it says; a click on a mark opens its accounts, where that is given.
 
     `besides` is said to those who do not see it. The card alone is drawn anew for its table.
     """
     with st.container(border=True, key=f"card_{key}"):
         heading(name, finding, words)
         picture = {"format": "png", "scale": 2, "filename": f"rollcall-{slug(name)}"}
-        event = st.plotly_chart(
+        event: Any = st.plotly_chart(
             draw(),
             key=key,
             theme="streamlit",
             config=PLOTLY_CONFIG | {"toImageButtonOptions": picture},
-            on_select="rerun",
+            on_select="rerun" if open_mark else "ignore",
             selection_mode="points",
             alt=f"{name}. {finding}. {words} {besides}".strip(),
         )
         numbers(key, name, table)
-    points = event.selection.points
-    if points and points[0].get("customdata"):
+    points = event.selection.points if open_mark else []
+    if open_mark and points and points[0].get("customdata"):
         open_mark(points[0]["customdata"])
 
 

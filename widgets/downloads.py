@@ -14,11 +14,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from data.access import Act
 from queries.about import About, about
 from queries.export import FORMATS
 from queries.filters import Filters
 from queries.listing import COLUMNS, Listing, UnknownColumns, Wanted
-from widgets.store import reading
+from widgets.signed_in import principal
+from widgets.store import allowed, reading
 
 ABOUT = "about.json"
 COLUMNS_KEY = "download_columns"
@@ -30,6 +32,8 @@ def offer_users(filters: Filters, sort: str) -> None:
     Links, not buttons: a file is made, and streamed, when asked for. They are there at once, as
     people come for the same format every day; what explains them opens beside them.
     """
+    if not principal().may(Act.DOWNLOAD):
+        return
     with st.container(
         horizontal=True, vertical_alignment="center", gap="small", width="content", key="downloads"
     ):
@@ -82,6 +86,7 @@ async def send_users(request: Request) -> Response:
 
     `/export/users.about.json` with the same parameters tells what the list is of.
     """
+    allowed(Act.DOWNLOAD)
     form, params = request.path_params["form"], request.query_params
     if form not in FORMATS and form != ABOUT:
         return PlainTextResponse(f"No such format: {', '.join(FORMATS)}.", status_code=404)
@@ -90,7 +95,7 @@ async def send_users(request: Request) -> Response:
     except UnknownColumns as fault:
         return PlainTextResponse(str(fault), status_code=400)
     with ExitStack() as opened:
-        listing = Listing(await run_in_threadpool(opened.enter_context, reading()), wanted)
+        listing = Listing(await run_in_threadpool(opened.enter_context, reading(Act.USERS)), wanted)
         found = await run_in_threadpool(about, listing)
         if form == ABOUT:
             content = {"file": found.file_name(ABOUT), **found.facts()}

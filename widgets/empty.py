@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
+from data.access import Act
 from data.current import Phase
 from data.home import here
+from widgets.signed_in import principal
 from widgets.store import state
 
 TITLES: dict[Phase, str] = {
@@ -21,7 +23,7 @@ def announce() -> bool:
     """Say so where there is nothing to read now. False then: draw no page."""
     how = state()
     if how.is_open:
-        if how.words:
+        if how.words and principal().may_for_all(Act.LOAD):  # it can name files, and people
             with st.container(border=True, key="amiss"):
                 st.badge("Not as it should be", icon=":material/warning:", color="orange")
                 st.text(how.words)
@@ -37,10 +39,10 @@ def _say(phase: Phase) -> None:
     how = state()
     if how.phase != phase:
         st.rerun()
-    st.text(how.words)
+    st.text(how.words if principal().may_for_all(Act.LOAD) else "It is back in a moment.")
     if how.of:
         st.progress(min(1.0, how.done / how.of), text=f"{how.done:,} of {how.of:,} snapshots")
-    if how.address:
+    if how.address and principal().may_for_all(Act.LOAD):
         st.link_button("Go to the other Rollcall", how.address, icon=":material/open_in_new:")
 
 
@@ -48,6 +50,9 @@ def no_snapshots() -> None:
     """Nothing was loaded yet."""
     with st.container(border=True, width=760, key="no_snapshots"):
         st.subheader("No snapshots yet", anchor=False)
+        if not principal().may(Act.LOAD):
+            st.text("As soon as one is loaded, it shows here.")
+            return
         st.text("Drop a file that lists an integration’s accounts into the snapshots folder:")
         st.code(f"{here().inbox}/figma/2026-11-23T06-00-00Z.csv", language=None, wrap_lines=True)
         st.text("Or load it from the command line:")

@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 import streamlit as st
 
+from data.access import Act
 from data.states import FAILED, OPERATIONS, STATE_BY_NAME, WAITING, state_names
 from queries.facets import Choice, choices, moments
 from queries.filters import (
@@ -190,7 +191,7 @@ def _choices(filters: Filters, each: Filter) -> None:
     """The choices of a filter with their counts; where there are too many, with a search."""
     search = str(st.session_state.get(f"find_{each.name}", ""))
     place = st.empty()
-    with reading() as con:
+    with reading(Act.USERS) as con:
         found = choices(con, filters, each.name, search)
     if found.more or search:
         place.text_input(
@@ -211,7 +212,7 @@ def _choices(filters: Filters, each: Filter) -> None:
 
 def _states(filters: Filters, each: Filter) -> None:
     """The states by operation, and each phase at one click."""
-    with reading() as con:
+    with reading(Act.USERS) as con:
         found = choices(con, filters, each.name).shown
     with st.container(horizontal=True, gap="small", key="phases"):
         for phase in ("failed", "waiting", "working"):
@@ -304,7 +305,7 @@ def _choose_day(filters: Filters, name: str) -> None:
 
 def _moment(filters: Filters, _: None) -> None:
     """Any moment from the first to the newest snapshot; what people ask for most, at a click."""
-    with reading() as con:
+    with reading(Act.USERS) as con:
         *last, first = moments(con)
     newest = last[0]
     st.session_state["moment"] = filters.as_of and min(max(filters.as_of, first), newest)

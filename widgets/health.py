@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import pandas as pd
 import streamlit as st
 
+from data.access import Act
 from data.states import FAILED, STATE_BY_NAME, WAITING
 from queries.days import DAY, Scope, end_of, local
 from queries.durations import Durations
@@ -18,6 +19,7 @@ from widgets import findings
 from widgets.charts import heading, numbers
 from widgets.figures import CLEARED, NEW, UNLOADED, in_words
 from widgets.filters import open_users
+from widgets.signed_in import principal
 
 WAITS = {
     "≤ 1 h": {"waiting_upto": ["1h"]},
@@ -173,8 +175,10 @@ def _colour(label: str, change: float | None) -> Any:
 # ---- what a mark opens ---------------------------------------------------------------------------
 
 
-def opens(scope: Scope) -> Callable[[Sequence[Any]], NoReturn]:
-    """What a click on a mark of the scope's charts does."""
+def opens(scope: Scope) -> Callable[[Sequence[Any]], NoReturn] | None:
+    """What a click on a mark of the scope's charts does; nothing where nobody may see more."""
+    if not principal().acts >= LEADS_TO:
+        return None
 
     def open_mark(mark: Sequence[Any]) -> NoReturn:
         if UNLOADED in mark:
@@ -184,6 +188,10 @@ def opens(scope: Scope) -> Callable[[Sequence[Any]], NoReturn]:
         open_users(meant_by(mark, scope))
 
     return open_mark
+
+
+LEADS_TO = {Act.USERS, Act.CHANGES, Act.SNAPSHOTS}
+"""What one has to see to go on from Health."""
 
 
 def meant_by(mark: Sequence[Any], scope: Scope) -> Filters:
@@ -364,18 +372,19 @@ def integrations(found: Trends, unloaded: pd.DataFrame, scope: Scope, now: datet
             findings.of_integrations(len(shown), int(is_stale.sum())),
             "Each at its newest snapshot, stale by its own rhythm; select a row for its accounts.",
         )
-        event = st.dataframe(
+        leads_on = Act.USERS in principal().acts
+        event: Any = st.dataframe(
             shown,
             hide_index=True,
             key="integrations",
-            on_select="rerun",
+            on_select="rerun" if leads_on else "ignore",
             selection_mode="single-row",
             alt="One row per integration: how fresh it is, and its accounts",
             column_order=list(columns),
             column_config=columns,
         )
         numbers("integrations", name, shown.drop(columns="trend"), shown=False)
-    rows = event.selection.rows
+    rows = event.selection.rows if leads_on else []
     if rows:
         open_users(meant_by([[shown.iloc[rows[0]]["integration"]]], scope))
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from queries.snapshots import newest_load
-from widgets.store import reading
+from widgets.store import last_change
 
 LOOK_EVERY = 3
-"""Seconds between two looks at whether something was loaded."""
+"""Seconds between two looks at whether something was loaded, or the session has ended."""
 
 
 def rerun_when_loaded() -> None:
@@ -19,8 +18,7 @@ def rerun_when_loaded() -> None:
 
 @st.fragment(run_every=LOOK_EVERY)
 def _look() -> None:
-    with reading() as con:
-        newest = newest_load(con)
+    newest = last_change()
     if newest != st.session_state.setdefault("_newest_load", newest):
         st.session_state["_newest_load"] = newest
         st.rerun()

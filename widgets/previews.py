@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from data.access import Act
 from data.loading import Preview, preview
 from data.passport import Passport
 from data.reading import place_word
@@ -20,7 +21,7 @@ from queries.snapshots import (
     departure_limits,
     newest_load,
 )
-from widgets.snapshots import real_store
+from widgets.store import changing, delivered
 
 COLUMN_NAMES = {"user_text": "User", "upstream_user_id": "Upstream user ID"}
 """Column of a row as delivered → its heading, where that is not the name itself."""
@@ -37,7 +38,7 @@ OUTCOMES: dict[str, tuple[str, str, Any]] = {
 """What became of an upload → words, icon and colour."""
 
 
-@st.cache_data(max_entries=200, show_spinner="Looking at the file …")
+@st.cache_data(scope="session", max_entries=50, show_spinner="Looking at the file …")
 def previewed(
     what: str,  # noqa: ARG001 - what the answer depends on, for the cache
     known: Known,
@@ -50,7 +51,7 @@ def previewed(
     """
     try:
         with _open(known) as file:
-            return preview(real_store(), file)
+            return preview(changing(Act.LOAD, known[0]), file)
     except SnapshotRefused as refusal:
         return str(refusal)
 
@@ -64,7 +65,7 @@ def look_at(what: str, known: Known, open_: Callable[..., Any]) -> Preview | str
 
 
 def state_of_store(name: str) -> Any:
-    with real_store().connect() as con:
+    with delivered(Act.LOAD).connect() as con:
         return newest_load(con), departure_limits(con).get(name)
 
 

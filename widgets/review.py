@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from data.access import Act
 from data.findings import (
     LONGEST_NAME,
     LONGEST_REASON,
@@ -53,7 +54,8 @@ from queries.users import integration_names
 from widgets import account
 from widgets import users_table as ut
 from widgets.filters import address, go, open_users, plain_label
-from widgets.store import now, reading
+from widgets.signed_in import principal
+from widgets.store import allowed, changing, is_sample, reading
 from widgets.users_table import Block, users_table
 
 BADGES: dict[str, tuple[str, str, Any]] = {
@@ -105,7 +107,7 @@ def choose_severities() -> list[str]:
 
 def choose_moment(view: View) -> None:
     """Any moment from the first snapshot to the newest, the last few at a click."""
-    with reading() as con:
+    with reading(Act.REVIEW) as con:
         *last, first = moments(con)
     st.session_state["moment"] = view.at and min(max(view.at, first), last[0])
 
@@ -161,7 +163,7 @@ def overview(view: View, rules: Sequence[Rule]) -> None:
                 st.badge(words, icon=icon, color=color)
                 places |= {rule: _line(rule, view.limits) for rule in those}
     total.text("Counting …")
-    with reading() as con:
+    with reading(Act.REVIEW) as con:
         counts = {
             rule: _counted(place, count_findings(con, view, rule)) for rule, place in places.items()
         }
@@ -243,7 +245,7 @@ def one_rule(view: View, rule: Rule) -> None:
 @st.fragment
 def _accounts(view: View, rule: Rule) -> None:
     shows_agreed = "yes" in address().get("accepted", [])
-    with reading() as con:
+    with reading(Act.REVIEW) as con:
         count = count_findings(con, view, rule)
         found = count.accepted if shows_agreed else count.open
         pages = max(1, -(-found // PAGE_SIZE))
@@ -261,7 +263,7 @@ def _accounts(view: View, rule: Rule) -> None:
         st.pagination(pages, key="page", on_change=lambda: go(page=str(st.session_state["page"])))
     if view.at is not None:
         return
-    if now().is_sample:
+    if is_sample():
         st.text("This is sample data: its findings cannot be accepted.")
     elif shows_agreed:
         _offer_to_withdraw(rule, rows)
@@ -301,7 +303,7 @@ def _table(view: View, rows: Sequence[Row[Any]], *, several: bool, agreed: bool)
 
     def panels(ids: Sequence[str]) -> dict[str, list[Block]]:
         at = Filters(as_of=view.at)
-        with reading() as con:
+        with reading(Act.REVIEW) as con:
             known = known_of(con, at, [int(id_) for id_ in ids])
         return {
             str(key): account.panel(each._replace(others=[]), as_of=view.at)
@@ -365,7 +367,7 @@ def _offer_to_accept(view: View, rule: Rule, rows: Sequence[Row[Any]], found: in
         )
         if not st.button("Accept", type="primary", key="accept_now"):
             return
-        with reading() as con:
+        with reading(Act.REVIEW) as con:
             named = findings_to_accept(con, view, rule) if takes_all else [
                 (_finding(rule, row), row.held_at) for row in chosen
             ]  # fmt: skip
@@ -377,7 +379,9 @@ def _say(named: Sequence[tuple[Finding, datetime]], said: Said) -> None:
         st.warning("Choose the accounts first.", icon=":material/person_search:")
         return
     try:
-        accept(now().engine, named, said)
+        for finding, _ in named:
+            allowed(Act.ACCEPT, finding.integration)
+        accept(changing(Act.ACCEPT, named[0][0].integration), named, said)
     except SaysNothing as fault:
         st.warning(plain_label(str(fault)), icon=":material/edit:")
         return
@@ -396,7 +400,7 @@ def _offer_to_withdraw(rule: Rule, rows: Sequence[Row[Any]]) -> None:
             return
         try:
             for row in chosen:
-                withdraw(now().engine, _finding(rule, row), by)
+                withdraw(changing(Act.ACCEPT, row.integration), _finding(rule, row), by)
         except SaysNothing as fault:
             st.warning(plain_label(str(fault)), icon=":material/edit:")
             return
@@ -455,7 +459,7 @@ def choose_limits(limits: Limits) -> None:
             for column, (name, label) in zip(columns, DAYS.items(), strict=True)
         }
         if st.button("Save", key="limits_save"):
-            set_limits(now().engine, Limits(patterns(names.splitlines()), **days))
+            set_limits(changing(Act.SET), Limits(patterns(names.splitlines()), **days))
             st.toast("Saved: all rules look again.")
             st.rerun()
 
@@ -472,7 +476,7 @@ DAYS = {
 
 def offer_evidence(view: View, rules: Sequence[Rule]) -> None:
     """The pack of what is shown: one link, made when it is asked for."""
-    if now().is_sample:
+    if is_sample():
         return
     params = [("integration", name) for name in view.integration]
     params += [("rule", rule.name) for rule in rules]
@@ -488,15 +492,18 @@ def offer_evidence(view: View, rules: Sequence[Rule]) -> None:
 
 async def send_evidence(request: Request) -> Response:
     """`/export/evidence.zip?integration=&rule=&severity=&as_of=`: findings that can be proved."""
+    allowed(Act.DOWNLOAD)
     params = request.query_params
-    if await run_in_threadpool(lambda: now().is_sample):
+    if await run_in_threadpool(is_sample):
         return PlainTextResponse("Sample data has no archive to prove it from.", status_code=404)
     rules = chosen_rules(params.getlist("rule"), params.getlist("severity"))
     with ExitStack() as opened:
-        con = await run_in_threadpool(opened.enter_context, reading())
+        con = await run_in_threadpool(opened.enter_context, reading(Act.REVIEW))
         known = await run_in_threadpool(integration_names, con)
         limits = await run_in_threadpool(limits_of, con)
         named = tuple(name for name in params.getlist("integration") if name in known)
+        if principal().integrations is not None:
+            named = named or tuple(known)  # the pack has to say of which integrations it is
         at = moment_of(params.get("as_of", ""))
         evidence = Evidence(con, View(named, at, limits), rules)
         return _Sent(evidence, opened.pop_all())

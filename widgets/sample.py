@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import streamlit as st
 
+from data.access import Act
 from data.current import remove_sample
 from data.home import here
-from widgets.store import now
+from widgets.signed_in import principal
+from widgets.store import changing, is_sample
 
 
 def announce() -> None:
     """Say so where the sample is shown."""
-    if not now().is_sample:
+    if not is_sample():
         return
     with st.container(horizontal=True, vertical_alignment="center", key="sample"):
         st.badge(
@@ -20,8 +22,10 @@ def announce() -> None:
             color="orange",
             help="Made-up accounts. Your first snapshot replaces them.",
         )
-        st.button("Remove sample data", type="tertiary", key="remove_sample", on_click=_remove)
+        if principal().may_for_all(Act.REMOVE):
+            st.button("Remove sample data", type="tertiary", key="remove_sample", on_click=_remove)
 
 
 def _remove() -> None:
+    changing(Act.REMOVE)
     remove_sample(here())

@@ -11,6 +11,7 @@ from typing import Any
 import streamlit as st
 from sqlalchemy import Row
 
+from data.access import Act
 from data.filing import MISPLACED, Verdict, deliver_again, dismiss, file_aside
 from data.home import Home, here
 from data.inbox import put_into_inbox, troubles
@@ -29,17 +30,23 @@ from widgets.previews import (
     show_preview,
     shown_name,
 )
-from widgets.snapshots import real_store
+from widgets.signed_in import principal
+from widgets.store import changing, delivered
 
 
 def needs_a_person() -> None:
     """Files that were held or refused, and those that cannot be loaded; quiet without any."""
-    with real_store().connect() as con:
+    with delivered(Act.LOAD).connect() as con:
         counts = count_unloaded(con)
         pages = -(-sum(counts.values()) // FILES_SHOWN)
         page = min(int(st.session_state.get("aside_page") or 1), max(1, pages))
         files = unloaded_files(con, page)
-    if not files and not troubles:
+    stuck = [
+        trouble
+        for trouble in list(troubles.values())
+        if principal().may(Act.LOAD, trouble.path.parent.name)
+    ]
+    if not files and not stuck:
         return
     st.subheader("To be decided", anchor=False)
     told = [
@@ -47,7 +54,7 @@ def needs_a_person() -> None:
     ]
     if told:
         st.caption(f"{' and '.join(told)}. Nothing of these files is in any list or chart.")
-    for trouble in list(troubles.values()):
+    for trouble in stuck:
         with st.container(border=True):
             st.badge("Cannot be loaded now", icon=":material/sync_problem:", color="orange")
             st.text(trouble.reason)
@@ -159,7 +166,13 @@ def _ask_to_dismiss(file: Row[Any]) -> None:
 def _do(act: Callable[..., None], file: Row[Any]) -> None:
     """Move a file that lies aside; somebody else may have done so meanwhile."""
     try:
-        act(real_store(), here(), file.verdict, file.integration, file.file_name)
+        act(
+            changing(Act.LOAD, file.integration),
+            here(),
+            file.verdict,
+            file.integration,
+            file.file_name,
+        )
     except FileNotFoundError:
         st.toast("Somebody has dealt with this file meanwhile.")
 

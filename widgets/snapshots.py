@@ -10,24 +10,25 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 import streamlit as st
-from sqlalchemy import Engine, Row
+from sqlalchemy import Row
 from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
+from data.access import Act
 from data.filing import remove_snapshot
 from data.home import here
 from data.passport import DEPARTURE_LIMIT, Passport, set_departure_limit
 from data.reading import place_word
 from data.snapshot_file import moment_of
 from data.states import STATE_BY_NAME
-from data.store import open_store
 from queries.rejected import rejected_csv
 from queries.snapshots import snapshot_at
 from widgets import users_table as ut
 from widgets.account import MARKS
 from widgets.filters import address
-from widgets.store import reading
+from widgets.signed_in import principal
+from widgets.store import allowed, changing, reading
 
 REJECTED_SHOWN = 100
 """Rejected rows that a passport lists; the download has them all."""
@@ -45,11 +46,6 @@ COLUMNS = [
     ut.column("file", "File", sortable=False, width=2.1),
     ut.column("loaded_at", "Loaded at (UTC)", sortable=False, width=1.25),
 ]
-
-
-def real_store() -> Engine:
-    """The store of what was really delivered, whatever is shown: the one that files change."""
-    return open_store(here().database_url)
 
 
 def params_of(integration: str, taken_at: datetime) -> dict[str, str]:
@@ -201,7 +197,8 @@ def act_on(passport: Passport, *, is_sample: bool) -> None:
             f'<nav class="downloads" aria-label="This snapshot">{items}</nav>',
             width="content",
         )
-        if not is_sample and st.button("Remove snapshot", icon=":material/delete:", key="remove"):
+        may_remove = not is_sample and principal().may(Act.REMOVE, passport.integration)
+        if may_remove and st.button("Remove snapshot", icon=":material/delete:", key="remove"):
             _ask_to_remove(passport)
 
 
@@ -222,7 +219,8 @@ def _ask_to_remove(passport: Passport) -> None:
 
 
 def _remove(passport: Passport) -> None:
-    remove_snapshot(real_store(), here(), passport.integration, passport.taken_at)
+    store = changing(Act.REMOVE, passport.integration)
+    remove_snapshot(store, here(), passport.integration, passport.taken_at)
     st.query_params.clear()
     st.toast("The snapshot was removed.")
 
@@ -246,7 +244,7 @@ def set_limits(limits: dict[str, float], chosen: Sequence[str]) -> None:
             key=f"limit_{names.index(name)}",
         )
         if save.button("Save", key="limit_save", width="stretch"):
-            set_departure_limit(real_store(), name, percent / 100)
+            set_departure_limit(changing(Act.SET, name), name, percent / 100)
             st.toast("Saved: it counts from the next file on.")
             st.rerun()
         others = {n: s for n, s in limits.items() if round(s, 4) != DEPARTURE_LIMIT}
@@ -259,10 +257,11 @@ def set_limits(limits: dict[str, float], chosen: Sequence[str]) -> None:
 
 async def send_rejected(request: Request) -> Response:
     """`/export/rejected.csv?integration=<name>&taken_at=<moment>`: all of them, safe to open."""
+    allowed(Act.DOWNLOAD)
     name = request.query_params.get("integration", "")
     taken_at = moment_of(request.query_params.get("taken_at", ""))
     with ExitStack() as opened:
-        con = await run_in_threadpool(opened.enter_context, reading())
+        con = await run_in_threadpool(opened.enter_context, reading(Act.SNAPSHOTS))
         if not taken_at or not await run_in_threadpool(snapshot_at, con, name, taken_at):
             return PlainTextResponse("There is no such snapshot.", status_code=404)
         chunks = _closing(opened.pop_all(), rejected_csv(con, name, taken_at))

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import streamlit as st
 
+from data.access import Act
 from data.filing import place
 from data.home import here
 from data.inbox import put_into_inbox, troubles, waiting_files
@@ -38,7 +39,8 @@ from widgets.previews import (
     show_preview,
     shown_name,
 )
-from widgets.snapshots import real_store
+from widgets.signed_in import principal
+from widgets.store import allowed, delivered
 
 NAMED = re.compile(r"(?P<integration>[^/\\]*?)[\s_~-]*(?P<moment>\d{4}-?\d\d-?\d\d[-T_ :.\d]*Z?)")
 """`figma 2026-11-23T06-00-00Z`: how people name a file that lies in no folder."""
@@ -112,6 +114,10 @@ def _card(file: Any, integrations: Sequence[str], of: Known | None) -> Ready | N
         known = of or _ask_what_it_is(file, integrations, key)
         if known is None:
             badge.badge("To be completed", icon=":material/edit:", color="blue")
+            return None
+        if not principal().may(Act.LOAD, known[0]):
+            badge.badge("Refused", icon=":material/block:", color="red")
+            st.text(f"Your role does not load files of {known[0]}.")
             return None
         seen = look_at(file.file_id, known, partial(as_file, file))
         if isinstance(seen, str):
@@ -235,6 +241,7 @@ def as_file(uploaded: Any, known: Known) -> Iterator[SnapshotFile]:
 def _deliver(ready: Ready) -> None:
     """Put an upload into the inbox, and remember it, to tell what becomes of it."""
     uploaded, (integration, taken_at) = ready.upload, ready.known
+    allowed(Act.LOAD, integration)
     try:
         with as_file(uploaded, ready.known) as file:
             put_into_inbox(here(), file, replace=ready.replace, confirmed=ready.confirmed)
@@ -290,9 +297,9 @@ def _on_the_way() -> OnTheWay:
     waiting = [
         f"{path.parent.name}/{unmarked(path.name)}"
         for path in waiting_files(home)
-        if path not in stuck
+        if path not in stuck and principal().may(Act.LOAD, path.parent.name)
     ]
-    with real_store().connect() as con:
+    with delivered(Act.LOAD).connect() as con:
         outcomes = [
             (each, outcome_of(con, each.integration, each.taken_at, each.sha256, since=each.at))
             for each in _delivered()

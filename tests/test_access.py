@@ -1,0 +1,348 @@
+"""Who may do what, and what of the store each one sees; without a browser."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from builders import TODAY, YESTERDAY, an_account
+from signing_in import CLIENT, SECRET
+from signing_in import ROLES as GROUPS
+from sqlalchemy import Engine, insert, select
+from streamlit.testing.v1 import AppTest
+
+from data.access import EVERYTHING, LOCAL, NOBODY, ROLES, Act, NotAllowed, Personal, Sight
+from data.findings import Finding, Said, accept
+from data.home import Home, here
+from data.loading import load
+from data.people import Misconfigured, Rules, hold
+from data.signed_out import SignedOut
+from data.snapshot_file import SnapshotFile
+from data.store import close_stores, open_store, seen
+from data.tables import integration, metadata, unloaded
+from queries.filters import Filters
+from queries.users import count_accounts, page_of_accounts
+from widgets import signed_in
+from widgets.signed_in import Door
+from widgets.store import allowed
+
+PAGES = Path(__file__).parent.parent / "pages"
+SCRIPTS = {
+    "health.py": Act.HEALTH,
+    "users.py": Act.USERS,
+    "changes.py": Act.CHANGES,
+    "review.py": Act.REVIEW,
+    "snapshots.py": Act.SNAPSHOTS,
+}
+NOW = 1_795_000_000
+MARK = "zzmarkzz"
+"""Part of everything that a snapshot says of a person here."""
+
+DOOR = Door("http://127.0.0.1", CLIENT, SECRET, Rules(claim="groups", roles=GROUPS))
+
+
+def claims(*groups: str, **others: Any) -> dict[str, Any]:
+    now = time.time()
+    said = {"sub": "s", "iss": "x", "aud": [CLIENT], "iat": now, "exp": now + 600}
+    said |= {"is_logged_in": True, "email": "olga@x.io", "email_verified": True}
+    return said | {"groups": list(groups)} | others
+
+
+def somebody_marked(number: int, **facts: Any) -> dict[str, Any]:
+    return an_account(
+        f"{MARK}{number}",
+        account_id=f"{MARK}-id-{number}",
+        user=f"{MARK} Person {number}",
+        email=f"{MARK}{number}@x.io",
+        upstream_id=f"{MARK}-up-{number}",
+        state="Update failed",
+        reason=f"{MARK} has no licence",
+        code=f"{MARK} {number}@x.io",
+        roles=[{"name": f"{MARK} folder", "description": f"of {MARK}", "via": MARK}],
+        manager=f"{MARK} the manager",
+        **facts,
+    )
+
+
+def marked(root: Path, engine: Engine) -> None:
+    """Two integrations, full of marks wherever text of a person can be; one row is rejected."""
+    for name in ("figma", "slack"):
+        for at in (YESTERDAY, TODAY):
+            people = [somebody_marked(n, active="perhaps" if n else "yes") for n in range(3)]
+            people[0]["roles"] = [MARK, f"{at:%d}"]
+            rows = "\n".join(map(json.dumps, [*people, {"user_name": f"{MARK} nobody"}]))
+            path = root / f"{MARK}-{name}-{at:%Y%m%d}.ndjson"
+            path.write_text(rows)
+            load(engine, SnapshotFile(path, name, at), confirmed=True)
+    finding = Finding("deleted_active", "slack", f"{MARK}-id-1")
+    accept(engine, [(finding, TODAY)], Said(f"{MARK} may", MARK))
+    with engine.begin() as con:
+        held = {"integration": "slack", "file_name": f"{MARK}.csv", "verdict": "held"}
+        con.execute(insert(unloaded).values(**held, reason=MARK, found_at=TODAY, passport=MARK))
+
+
+@pytest.fixture(scope="module")
+def marked_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    root = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ROLLCALL_HOME", str(root))
+        patch.setenv("ROLLCALL_NO_SAMPLE", "1")
+        patch.delenv("ROLLCALL_DATABASE_URL", raising=False)
+        home = here()
+        marked(root, open_store(home.database_url))
+        yield home
+        close_stores()
+
+
+@pytest.fixture
+def door(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signed_in, "door", lambda: DOOR)
+
+
+# ---- the table -----------------------------------------------------------------------------------
+
+
+def test_the_table_says_who_may_do_what() -> None:
+    assert ROLES["Owner"].acts == set(Act)
+    assert set(Act) - ROLES["Super Admin"].acts == {Act.AUDIT} == set(Act) - ROLES["Admin"].acts
+    assert ROLES["Analyst"].acts == {Act.USERS, Act.CHANGES, Act.DOWNLOAD}
+    assert ROLES["Manager"].acts == {Act.HEALTH}
+    hidden = [name for name, role in ROLES.items() if role.personal is Personal.HIDDEN]
+    assert hidden == ["Manager"]
+
+
+def test_who_has_no_role_may_do_nothing() -> None:
+    assert not any(NOBODY.may(act) for act in Act)
+    assert NOBODY.sight.personal is Personal.HIDDEN
+
+
+def test_a_restriction_is_for_every_act() -> None:
+    who = Rules(roles={"a": "Admin"}, integrations={"a": ["figma"]}).principal({"roles": ["a"]})
+    assert who.may(Act.LOAD, "figma")
+    assert not who.may(Act.LOAD, "slack")
+    assert who.may(Act.LOAD)
+    assert not who.may_for_all(Act.LOAD)
+    assert who.sight == Sight(("figma",))
+
+
+# ---- people --------------------------------------------------------------------------------------
+
+BOTH = Rules(
+    claim="realm_access.roles",
+    roles={"rc-boss": "Owner", "rc-read": "Analyst", "rc-look": "Manager"},
+    people={"Ada@x.io": "Admin"},
+    integrations={"Analyst": ["figma"], "rc-look": ["slack"], "ada@X.io": ["jira"]},
+)
+
+
+@pytest.mark.parametrize(
+    ("said", "roles", "only"),
+    [
+        ({}, (), None),
+        ({"realm_access": {"roles": ["rc-boss", "else"]}}, ("Owner",), None),
+        ({"realm_access.roles": "rc-read"}, ("Analyst",), ("figma",)),
+        ({"realm_access": {"roles": ["rc-look", "rc-read"]}}, ("Analyst", "Manager"),
+         ("figma", "slack")),
+        ({"realm_access": "rc-boss"}, (), None),
+        ({"realm_access": {"roles": [["rc-boss"], 7, None]}}, (), None),
+        ({"realm_access": {"roles": ["Owner", "RC-BOSS"]}}, (), None),
+        ({"roles": ["rc-boss"]}, (), None),
+        ({"email": "ADA@x.io", "email_verified": True}, ("Admin",), ("jira",)),
+        ({"email": "ada@x.io", "email_verified": False}, (), None),
+        ({"email": "ada@x.io"}, (), None),
+        ({"email": ["ada@x.io"], "email_verified": True}, (), None),
+    ],
+)  # fmt: skip
+def test_roles_come_from_the_claim_or_from_a_verified_address(
+    said: dict[str, Any], roles: tuple[str, ...], only: tuple[str, ...] | None
+) -> None:
+    who = BOTH.principal(said)
+    assert (who.roles, who.integrations) == (roles, only)
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        ({}, "Nobody has a role"),
+        ({"roles": {}}, "Nobody has a role"),
+        ({"roles": {"x": "King"}}, "No such role: King"),
+        ({"people": {"a@x.io": "owner"}}, "No such role: owner"),
+        ({"roles": {"x": "Owner"}, "rolls": {}}, "does not know rolls"),
+        ({"roles": ["Owner"]}, "roles in .access. is not what"),
+        ({"roles": {"x": "Owner"}, "integrations": {"x": "figma"}}, "a table of lists"),
+        ({"roles": {"x": "Owner"}, "hours": 0}, "a number above 0"),
+        ({"roles": {"x": "Owner"}, "unverified_emails": "no"}, "true or false"),
+    ],
+)
+def test_settings_that_say_nothing_sensible_are_refused(told: dict[str, Any], words: str) -> None:
+    with pytest.raises(Misconfigured, match=words):
+        Rules.of(told)
+
+
+@pytest.mark.parametrize(
+    "lacks",
+    [
+        {"cookie_secret": "short"},
+        {"client_id": ""},
+        {"redirect_uri": "http://rollcall.example.com/oauth2callback"},
+        {"redirect_uri": "https://rollcall.example.com/"},
+        {"server_metadata_url": None},
+    ],
+)
+def test_sign_in_that_would_not_be_safe_is_refused(lacks: dict[str, Any]) -> None:
+    auth = {
+        "redirect_uri": "https://rollcall.example.com/oauth2callback",
+        "cookie_secret": SECRET,
+        "client_id": CLIENT,
+        "client_secret": "s",
+        "server_metadata_url": "https://id.example.com",
+    }
+    assert Door.of(auth, {"roles": {"x": "Owner"}}).is_secure
+    with pytest.raises(Misconfigured):
+        Door.of(auth | lacks, {"roles": {"x": "Owner"}})
+
+
+@pytest.mark.parametrize(
+    ("said", "holds"),
+    [
+        ({}, True),
+        ({"aud": CLIENT, "azp": CLIENT}, True),
+        ({"aud": ["other", CLIENT]}, True),
+        ({"aud": "another"}, False),
+        ({"aud": []}, False),
+        ({"aud": None}, False),
+        ({"azp": "another"}, False),
+        ({"exp": NOW}, False),
+        ({"exp": None}, False),
+        ({"exp": "9999999999"}, False),
+        ({"exp": True}, False),
+        ({"iat": None}, False),
+        ({"iat": NOW - 9 * 3600}, False),
+        ({"iat": NOW + 120}, False),
+    ],
+)
+def test_a_token_holds_for_us_and_for_its_time(said: dict[str, Any], holds: bool) -> None:
+    token = {"aud": [CLIENT], "iat": NOW - 100, "exp": NOW + 1} | said
+    assert hold(token, client_id=CLIENT, hours=8, now=NOW) is holds
+
+
+def test_who_has_signed_out_stays_out_after_a_restart(tmp_path: Path) -> None:
+    mine, later = {"sub": "ada", "iat": 1}, {"sub": "ada", "iat": 2}
+    SignedOut(tmp_path / "list").add(mine, time.time() + 60)
+    known = SignedOut(tmp_path / "list")
+    assert mine in known
+    assert later not in known
+    assert "ada" not in (tmp_path / "list").read_text()
+    assert (tmp_path / "list").stat().st_mode & 0o077 == 0
+    known.add(later, time.time() - 1)
+    assert later not in SignedOut(tmp_path / "list"), "its time is over anyway"
+
+
+def test_a_session_is_nobodys_when_its_token_has_ended(door: None) -> None:
+    assert signed_in.person_of(claims("owners")).roles == ("Owner",)
+    for ended in ({"exp": time.time() - 1}, {"is_logged_in": "yes"}, {"aud": "another"}):
+        who = signed_in.person_of(claims("owners", **ended))
+        assert not who.is_anybody
+        assert who.name == "olga@x.io"
+
+
+def test_without_a_session_and_without_a_request_nobody_asks() -> None:
+    with pytest.raises(NotAllowed):
+        allowed(Act.HEALTH)
+
+
+def test_without_sign_in_only_this_machine_is_served() -> None:
+    refuse = signed_in.refuse_to_be_reached
+    for address in ("0.0.0.0", "::", "192.168.1.4", "rollcall.example.com", "", None):  # noqa: S104
+        assert "without sign-in" in refuse(address)
+    assert not any(map(refuse, ("127.0.0.1", "::1", "localhost", "127.1.2.3")))
+
+
+# ---- what is seen --------------------------------------------------------------------------------
+
+
+def everything_seen(engine: Engine) -> dict[str, list[Any]]:
+    with engine.connect() as con:
+        return {
+            table.name: [tuple(row) for row in con.execute(select(table))]
+            for table in metadata.sorted_tables
+        }
+
+
+def test_a_hidden_sight_has_every_account_and_nobodys_person(marked_home: Home) -> None:
+    engine = open_store(marked_home.database_url)
+    seen_by_all, hidden = everything_seen(engine), everything_seen(seen(engine, NOBODY.sight))
+    assert MARK in str(seen_by_all)
+    assert MARK not in str(hidden)
+    for name in ("account_current", "account_version", "state_count", "snapshot"):
+        assert len(hidden[name]) == len(seen_by_all[name]) > 0
+
+
+def test_a_restricted_sight_has_nothing_of_other_integrations(marked_home: Home) -> None:
+    engine = open_store(marked_home.database_url)
+    with engine.connect() as con:
+        slack = con.scalar(
+            select(integration.c.integration_id).where(integration.c.name == "slack")
+        )
+    figma = seen(engine, Sight(("figma", "o'brien")))
+    assert "slack" not in str(everything_seen(figma))
+    everything = everything_seen(engine)
+    for table in metadata.sorted_tables:
+        if "integration_id" in table.c:
+            with figma.connect() as con:
+                ids = set(con.scalars(select(table.c.integration_id)))
+            assert ids == ({1, 2} - {slack} if everything[table.name] else set()), table.name
+    assert not any(everything_seen(seen(engine, Sight(())))[t.name] for t in metadata.sorted_tables
+                   if t.name != "setting")  # fmt: skip
+
+
+def test_what_is_remembered_for_one_sight_is_not_told_to_another(marked_home: Home) -> None:
+    engine = open_store(marked_home.database_url)
+    sights = [EVERYTHING, Sight(("figma",)), Sight((), Personal.HIDDEN), NOBODY.sight]
+    for _ in range(2):
+        counts, names = [], []
+        for sight in sights:
+            with seen(engine, sight).connect() as con:
+                counts.append(count_accounts(con, Filters()))
+                rows = page_of_accounts(con, Filters(), sort="user", descending=False, page=1)
+                names.append({row.username_in_app for row in rows})
+        assert counts == [6, 3, 0, 6]
+        assert names[3] == {"•"}
+        assert names[0] == names[1] != names[3]
+
+
+# ---- pages ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("role", [None, *ROLES])
+def test_every_page_asks_who_is_there(marked_home: Home, door: None, role: str | None) -> None:
+    """Each page alone, without the navigation that would not offer it."""
+    group = {name: group for group, name in GROUPS.items()}.get(role or "")
+    for script, act in SCRIPTS.items():
+        run = AppTest.from_file(PAGES / script, default_timeout=60)
+        run.user = claims(*filter(None, [group]))
+        run.run()
+        assert not run.exception
+        drawn = "".join(str(element.proto) for element in run.main if hasattr(element, "proto"))
+        if role and act in ROLES[role].acts:
+            assert run.title[0].value == script.removesuffix(".py").capitalize()
+            if script in ("health.py", "users.py"):
+                assert (MARK in drawn) is (role != "Manager")
+        else:
+            assert MARK not in drawn
+            assert "figma" not in drawn
+            words = "Not for your role" if role else "Your session has ended"
+            assert [title.value for title in run.title][-1] == words
+
+
+def test_every_page_is_walked() -> None:
+    scripts = {path.name for path in PAGES.glob("*.py")}
+    assert scripts == {*SCRIPTS, "navigation.py", "definitions.py"}
+
+
+def test_nobody_signs_in_where_that_is_not_set_up() -> None:
+    assert LOCAL.acts == set(Act)

@@ -1,0 +1,252 @@
+"""The gate as an attacker meets it: every address, as nobody and as each role."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from itsdangerous import URLSafeTimedSerializer
+from signing_in import CLIENT, SECRET
+from signing_in import ROLES as GROUPS
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route, WebSocketRoute
+from starlette.testclient import TestClient
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from data.home import Home
+from data.people import Rules
+from data.signed_out import SignedOut
+from widgets import gate, signed_in
+from widgets.gate import Gate
+from widgets.gate_headers import content_policy
+from widgets.signed_in import Door, asking
+
+ORIGIN = "https://rollcall.example.com"
+INNER = (
+    "/_stcore/stream /_stcore/health /_stcore/metrics /_stcore/host-config "
+    "/_stcore/upload_file/s/f /_stcore/agent/openapi.json /media/0123abcd.csv "
+    "/component/x/index.html /_stcore/bidi-components/x.js /export/users.csv /export/evidence.zip "
+    "/export/audit.ndjson /healthz/../export/users.csv /static/../export/users.csv /app/static/x "
+    "//export/users.csv /Healthz /healthz/ /metrics"
+).split()
+Client = Callable[..., TestClient]
+
+
+def cookie(
+    *groups: str, secret: str = SECRET, salt: str = "_streamlit_user", **others: Any
+) -> dict[str, str]:
+    """What Streamlit leaves in a browser after sign-in."""
+    now = time.time()
+    said = {"sub": "s", "iss": "x", "aud": [CLIENT], "iat": now, "exp": now + 600}
+    said |= {"is_logged_in": True, "origin": ORIGIN, "email": "olga@x.io", "email_verified": True}
+    return signed(json.dumps(said | {"groups": list(groups)} | others), secret, salt)
+
+
+def signed(text: str, secret: str = SECRET, salt: str = "_streamlit_user") -> dict[str, str]:
+    return {"_streamlit_user": URLSafeTimedSerializer(secret, salt=salt).dumps(text)}
+
+
+async def behind(request: Request) -> PlainTextResponse:
+    answer = PlainTextResponse(f"behind the gate, for {asking.get().name}")
+    answer.set_cookie("_streamlit_xsrf", "x")
+    return answer
+
+
+async def session(socket: WebSocket) -> None:
+    await socket.accept()
+    await socket.send_text("a session")
+    with suppress(WebSocketDisconnect):
+        await socket.receive_text()
+
+
+@pytest.fixture
+def client(home: Home, monkeypatch: pytest.MonkeyPatch) -> Client:
+    """The gate before something that answers everything."""
+    routes = [
+        WebSocketRoute("/{rest:path}", session),
+        Route("/{rest:path}", behind, methods=["GET", "PUT"]),
+    ]
+    rules = Rules(claim="groups", roles=GROUPS, contact="<b>it@x.io</b>")
+    door = Door(ORIGIN, CLIENT, SECRET, rules)
+    gone = SignedOut(home.root / "gone")
+
+    def make(*, guarded: bool = True, base: str = ORIGIN, **cookies: str) -> TestClient:
+        for module in (signed_in, gate):
+            monkeypatch.setattr(module, "door", lambda: door if guarded else None)
+            monkeypatch.setattr(module, "signed_out", lambda: gone)
+        app = Starlette(routes=routes, middleware=[Middleware(Gate)])
+        here = ("127.0.0.1", 50_000)
+        return TestClient(app, base_url=base, cookies=cookies, follow_redirects=False, client=here)
+
+    return make
+
+
+def comes_through(client: TestClient, path: str, **how: Any) -> bool:
+    answer = client.request(how.pop("method", "GET"), path, **how)
+    return answer.text.startswith("behind")
+
+
+def stream_of(client: TestClient) -> str:
+    return f"{client.base_url}".rstrip("/").replace("http", "ws", 1) + "/_stcore/stream"
+
+
+def connects(client: TestClient, origin: str | None = ORIGIN, **headers: str) -> bool:
+    sent = headers | ({"Origin": origin} if origin is not None else {})
+    try:
+        with client.websocket_connect(stream_of(client), headers=sent) as socket:
+            return socket.receive_text() == "a session"
+    except WebSocketDisconnect:
+        return False
+
+
+@pytest.mark.parametrize("path", INNER)
+def test_nobody_gets_anything_but_the_sign_of_life(client: Client, path: str) -> None:
+    nobody = client()
+    assert not comes_through(nobody, path)
+    assert not comes_through(nobody, path, headers={"Accept": "text/html"})
+    assert not comes_through(nobody, path, method="PUT", content=b"x")
+    assert comes_through(nobody, "/healthz")
+
+
+FORGED = {
+    "another secret": cookie("owners", secret="f" * 40),
+    "another cookie's": cookie("owners", salt="_streamlit_user_tokens"),
+    "no text": {"_streamlit_user": "x"},
+    "cut off": {"_streamlit_user": cookie("owners")["_streamlit_user"][:-3]},
+    "in pieces": {"_streamlit_user": "chunks-2"},
+    "no object": signed("[]"),
+    "of another app": cookie("owners", origin="https://other.example.com"),
+    "for another app": cookie("owners", aud=["another"]),
+    "expired": cookie("owners", exp=time.time() - 1),
+    "without an end": cookie("owners", exp=None),
+    "too old": cookie("owners", iat=time.time() - 9 * 3600, exp=time.time() + 9_999),
+    "not signed in": cookie("owners", is_logged_in=False),
+    "without a role": cookie(),
+    "with a stranger's role": cookie("Owner", "everybody"),
+    "with the claim missing": cookie("owners", groups=None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", FORGED)
+def test_a_cookie_that_is_not_good_is_as_none(client: Client, kind: str) -> None:
+    forger = client(**FORGED[kind])
+    for path in ("/", "/users", *INNER):
+        assert not comes_through(forger, path, headers={"Accept": "text/html"})
+    assert not connects(forger)
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_who_has_a_role_comes_through(client: Client, group: str) -> None:
+    somebody = client(**cookie(group))
+    assert somebody.get("/users").text == "behind the gate, for olga@x.io"
+    assert connects(somebody)
+    uploads = comes_through(somebody, "/_stcore/upload_file/s/f", method="PUT", content=b"x")
+    assert uploads is (group in ("owners", "super-admins", "admins"))
+
+
+@pytest.mark.parametrize(
+    "origin", ["https://evil.example.com", "null", "", None, f"{ORIGIN}.evil.com"]
+)
+def test_only_a_page_of_our_own_gets_a_session(client: Client, origin: str | None) -> None:
+    assert not connects(client(**cookie("owners")), origin)
+    assert not connects(client(guarded=False, base="http://127.0.0.1"), origin)
+
+
+def test_another_host_is_told_nothing(client: Client) -> None:
+    owner = client(base="https://evil.example.com", **cookie("owners"))
+    assert owner.get("/users").status_code == 421
+    assert not connects(owner)
+
+
+def test_strangers_are_told_whom_to_ask_and_no_markup_comes_alive(client: Client) -> None:
+    answer = client(**cookie(email="<script>@x.io")).get("/", headers={"Accept": "text/html"})
+    assert answer.status_code == 403
+    assert "&lt;script&gt;@x.io" in answer.text
+    assert "ask &lt;b&gt;it@x.io&lt;/b&gt;" in answer.text
+
+
+def test_signing_in_leads_to_where_one_wanted_to_go(client: Client) -> None:
+    nobody = client()
+    answer = nobody.get("/users?q=ada&state=Deleted", headers={"Accept": "text/html"})
+    assert answer.status_code == 401
+    assert "Sign in" in answer.text
+    nobody.cookies.update(cookie("owners"))
+    answer = nobody.get("/", headers={"Accept": "text/html"})
+    assert (answer.status_code, answer.headers["location"]) == (302, "/users?q=ada&state=Deleted")
+    assert comes_through(nobody, "/", headers={"Accept": "text/html"}), "once"
+
+
+@pytest.mark.parametrize(
+    "to", ["//evil.example.com/", "/\\evil.example.com", "https://evil.example.com"]
+)
+def test_nobody_is_led_elsewhere(client: Client, to: str) -> None:
+    owner = client(rollcall_next=to, **cookie("owners"))
+    assert comes_through(owner, "/", headers={"Accept": "text/html"})
+
+
+def test_a_cookie_that_was_copied_is_of_no_use_after_sign_out(client: Client) -> None:
+    thief, owner = client(**cookie("owners")), client()
+    owner.cookies.update(dict(thief.cookies))
+    assert comes_through(thief, "/export/users.csv")
+    owner.get("/auth/logout")
+    assert not comes_through(thief, "/export/users.csv")
+    assert not connects(thief)
+    assert comes_through(client(**cookie("owners", iat=time.time() - 1)), "/users"), "another one"
+
+
+def test_a_session_ends_with_its_token(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate, "GRACE", 0.1)
+    owner = client(**cookie("owners", exp=time.time() + 0.5))
+    with owner.websocket_connect(stream_of(owner), headers={"Origin": ORIGIN}) as socket:
+        assert socket.receive_text() == "a session"
+        with pytest.raises(WebSocketDisconnect):
+            socket.receive_text()
+
+
+def test_every_answer_says_what_a_browser_may_do_with_it(client: Client) -> None:
+    for answer in (client().get("/"), client(**cookie("owners")).get("/users")):
+        assert answer.headers["cache-control"] == "no-store"
+        assert answer.headers["x-frame-options"] == "DENY"
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["strict-transport-security"]
+        policy = answer.headers["content-security-policy"]
+        assert "frame-ancestors 'none'" in policy
+        assert "unsafe-eval" not in policy
+        for sent in answer.headers.get_list("set-cookie"):
+            assert sent.endswith("; Secure")
+    assert content_policy().count("'sha256-") >= 1
+
+
+# ---- without sign-in -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8501", "localhost:8501", "[::1]:8501"])
+def test_without_sign_in_this_machine_is_served(client: Client, host: str) -> None:
+    local = client(guarded=False, base=f"http://{host}")
+    assert local.get("/users").text == "behind the gate, for who is at this machine"
+    assert connects(local, f"http://{host}")
+
+
+@pytest.mark.parametrize(
+    ("host", "headers"),
+    [
+        ("rollcall.example.com", {}),
+        ("192.168.1.4:8501", {}),
+        ("127.0.0.1.evil.example.com", {}),
+        ("127.0.0.1:8501", {"X-Forwarded-For": "10.0.0.1"}),
+        ("127.0.0.1:8501", {"Forwarded": "for=10.0.0.1"}),
+        ("127.0.0.1:8501", {"Via": "1.1 proxy"}),
+    ],
+)
+def test_without_sign_in_nobody_else_is(client: Client, host: str, headers: dict[str, str]) -> None:
+    local = client(guarded=False, base=f"http://{host}")
+    for path in ("/", "/static/x.js", *INNER):
+        assert not comes_through(local, path, headers=headers)
+    assert not connects(local, f"http://{host}", **headers)

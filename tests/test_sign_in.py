@@ -1,0 +1,216 @@
+"""People who sign in at a real OpenID provider, in a real browser, and what each one gets."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import pytest
+from browsing import PATIENCE, Served
+from builders import TODAY, YESTERDAY, a_snapshot_file, an_account
+from playwright.sync_api import Browser, BrowserContext, Page, WebSocket, expect
+from signing_in import CLIENT, Provider, a_provider, guarded, sign_in
+
+from data.home import Home
+
+pytestmark = pytest.mark.browser
+
+MARK = "zzmarkzz"
+PAGES_OF = {
+    "owners": ["Health", "Users", "Changes", "Review", "Snapshots", "Definitions"],
+    "analysts": ["Users", "Changes", "Definitions"],
+    "managers": ["Health", "Definitions"],
+}
+EXPORTS = {
+    "export/users.csv": {"owners", "analysts"},
+    "export/changes.csv?list=joined": {"owners", "analysts"},
+    "export/evidence.zip": {"owners"},
+    "export/rejected.csv?integration=figma&taken_at=2026-11-23T06:00:00Z": {"owners"},
+}
+
+
+@pytest.fixture(scope="module")
+def provider() -> Iterator[Provider]:
+    with a_provider() as provider:
+        yield provider
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory, provider: Provider) -> Iterator[Served]:
+    """Two integrations of marked people, some of whom fail for a reason that names them."""
+    root = tmp_path_factory.mktemp("home")
+    for name in ("figma", "slack"):
+        for at in (YESTERDAY, TODAY):
+            people = [
+                an_account(
+                    f"{MARK}{n}",
+                    user=f"{MARK} of {name} {n}",
+                    email=f"{MARK}{n}@{name}.io",
+                    upstream_id=f"{MARK}-{n}",
+                    state="Update failed" if n % 2 else "Update awaiting",
+                    reason=f"{MARK} has no licence",
+                )
+                for n in range(2 + (at == TODAY))
+            ]
+            a_snapshot_file(Home(root).inbox, people, integration=name, at=at)
+    only = {"figma-only": ["figma"]}
+    roles = {"integrations": only, "contact": "it@x.io"}
+    with guarded(root, provider.url, **roles) as app:
+        yield app
+
+
+@dataclass
+class Person:
+    """Somebody who has signed in, and all that their browser was sent."""
+
+    page: Page
+    context: BrowserContext
+    sent: list[bytes] = field(default_factory=list)
+
+    def listens(self, socket: WebSocket) -> None:
+        socket.on("framereceived", lambda frame: self.sent.append(_bytes(frame)))
+
+    def asks(self, url: str, **headers: str) -> int:
+        """A request with this browser's cookies; answers with the status."""
+        return self.context.request.get(url, headers=headers).status
+
+
+def _bytes(frame: str | bytes) -> bytes:
+    return frame.encode() if isinstance(frame, str) else frame
+
+
+Enter = Callable[..., Person]
+
+
+@pytest.fixture
+def enter(browser: Browser, app: Served, provider: Provider) -> Iterator[Enter]:
+    """Signs somebody in, in a browser of their own, at an address."""
+    contexts: list[BrowserContext] = []
+
+    def enter(group: str, at: str = "/", **claims: Any) -> Person:
+        sub = f"{group}{len(contexts)}"
+        told = {"email": f"{sub}@x.io", "email_verified": True, "groups": [group]}
+        provider.says_of(sub, **told | claims)
+        context = browser.new_context(viewport={"width": 1440, "height": 900})
+        contexts.append(context)
+        person = Person(context.new_page(), context)
+        person.page.set_default_timeout(PATIENCE)
+        person.page.on("websocket", person.listens)
+        sign_in(person.page, app.url + at, sub)
+        return person
+
+    yield enter
+    for context in contexts:
+        context.close()
+
+
+def sees_pages(page: Page, *titles: str) -> None:
+    links = page.get_by_test_id("stTopNavLink")
+    words = [re.compile(f"{title}$") for title in titles]  # before it, the icon
+    expect(links).to_have_text(words, timeout=PATIENCE)
+
+
+def has_drawn_health(page: Page) -> None:
+    expect(page.get_by_text("First seen in all history")).to_be_visible(timeout=PATIENCE)
+    page.locator("[data-test-script-state=notRunning]").wait_for()
+
+
+def is_shut_out(page: Page) -> None:
+    expect(page.get_by_role("link", name="Sign in", exact=True)).to_be_visible()
+
+
+@pytest.mark.parametrize("group", PAGES_OF)
+def test_each_role_gets_its_pages_and_its_downloads(enter: Enter, app: Served, group: str) -> None:
+    person = enter(group)
+    sees_pages(person.page, *PAGES_OF[group])
+    for path in ("users", "changes", "review", "snapshots"):
+        person.page.goto(f"{app.url}/{path}")
+        title = path.capitalize() if path.capitalize() in PAGES_OF[group] else "Not for your role"
+        expect(person.page.get_by_role("heading", name=title, level=1)).to_be_visible()
+    for path, groups in EXPORTS.items():
+        assert person.asks(f"{app.url}/{path}") == (200 if group in groups else 403), path
+
+
+def test_a_managers_browser_never_receives_a_name(enter: Enter, app: Served) -> None:
+    manager = enter("managers")
+    tile = manager.page.get_by_test_id("stMetric").filter(has_text="Accounts")
+    expect(tile).to_contain_text("6", timeout=PATIENCE)
+    has_drawn_health(manager.page)
+    for path in ("users?q=zz", "changes", "review", "snapshots"):
+        manager.page.goto(f"{app.url}/{path}")
+        expect(manager.page.get_by_text("Not for your role")).to_be_visible()
+    received = b"".join(manager.sent)
+    assert b"figma" in received, "what was sent can be read here"
+    assert MARK.encode() not in received
+    owner = enter("owners")
+    has_drawn_health(owner.page)
+    assert MARK.encode() in b"".join(owner.sent), "others do"
+
+
+def test_who_may_see_one_integration_sees_nothing_of_another(enter: Enter, app: Served) -> None:
+    person = enter("analysts", "/users?integration=slack", groups=["analysts", "figma-only"])
+    expect(person.page.get_by_text("3 accounts")).to_be_visible(timeout=PATIENCE)
+    person.page.get_by_role("button", name=f"Details of {MARK}1").click()
+    expect(person.page.get_by_text("Assigned roles")).to_be_visible()
+    listed = person.context.request.get(f"{app.url}/export/users.csv?integration=slack").text()
+    everything = person.context.request.get(f"{app.url}/export/users.csv").text()
+    assert MARK not in listed
+    assert f"{MARK}0@figma.io" in everything
+    assert "slack" not in everything
+    assert b"slack.io" not in b"".join(person.sent)
+
+
+def test_strangers_see_a_page_that_says_whom_to_ask(enter: Enter, app: Served) -> None:
+    for claims in ({"groups": ["sales"]}, {"groups": None}, {"groups": "owners-of-nothing"}):
+        stranger = enter("nobody", **claims)
+        expect(stranger.page.get_by_text("To get one, ask it@x.io.")).to_be_visible()
+        assert stranger.asks(f"{app.url}/export/users.csv") == 403
+        assert stranger.asks(f"{app.url}/_stcore/health") == 403
+
+
+def test_a_token_for_another_app_opens_nothing(enter: Enter, app: Served) -> None:
+    person = enter("owners", aud=["another app"], azp=CLIENT)  # Authlib lets it pass
+    is_shut_out(person.page)
+    assert person.asks(f"{app.url}/export/users.csv") == 401
+
+
+def test_a_session_ends_with_its_token_before_ones_eyes(enter: Enter, app: Served) -> None:
+    person = enter("owners", "/users?q=zzmarkzz1", exp=time.time() + 12)
+    expect(person.page.get_by_role("button", name=f"Details of {MARK}1").first).to_be_visible()
+    expect(person.page.get_by_text("Your session has ended")).to_be_visible(timeout=30_000)
+    expect(person.page.get_by_text(MARK)).to_have_count(0)
+    assert person.asks(f"{app.url}/export/users.csv") == 401
+    person.page.get_by_role("link", name="Sign in again").click()
+    is_shut_out(person.page)
+
+
+def test_signing_out_in_one_tab_ends_the_session_in_the_other(enter: Enter, app: Served) -> None:
+    person = enter("analysts", "/users")
+    expect(person.page.get_by_role("button", name=f"Details of {MARK}1").first).to_be_visible()
+    stolen = person.context.cookies(app.url)
+    other = person.context.new_page()
+    other.goto(f"{app.url}/users")
+    other.get_by_role("button", name="Account", exact=True).click()
+    other.get_by_role("button", name="Sign out").click()
+    expect(person.page.get_by_text("Your session has ended")).to_be_visible(timeout=30_000)
+    expect(person.page.get_by_text(MARK)).to_have_count(0)
+    header = "; ".join(f"{each['name']}={each['value']}" for each in stolen)  # pyright: ignore
+    with pytest.raises(HTTPError, match="401"):
+        urlopen(Request(f"{app.url}/export/users.csv", headers={"Cookie": header}))  # noqa: S310
+
+
+def test_a_cookie_that_was_tampered_with_opens_nothing(enter: Enter, app: Served) -> None:
+    person = enter("managers")
+    sees_pages(person.page, *PAGES_OF["managers"])
+    (mine,) = [c for c in person.context.cookies(app.url) if c.get("name") == "_streamlit_user"]
+    value = str(mine.get("value"))
+    for at in (5, len(value) // 2, len(value) - 3):
+        changed = value[:at] + ("A" if value[at] != "A" else "B") + value[at + 1 :]
+        person.context.add_cookies([{"name": "_streamlit_user", "value": changed, "url": app.url}])
+        person.page.goto(f"{app.url}/")
+        is_shut_out(person.page)
