@@ -23,6 +23,7 @@ from data.current import state
 from data.home import here
 from data.keeping import kept
 from data.people import Misconfigured
+from widgets.audit import send_audit
 from widgets.changed import send_changes
 from widgets.downloads import send_users
 from widgets.gate import Gate
@@ -78,6 +79,7 @@ app = st.App(
         Route("/export/evidence.zip", while_open(send_evidence)),
         Route("/export/rejected.csv", while_open(send_rejected)),
         Route("/export/changes.csv", while_open(send_changes)),
+        Route("/export/audit.ndjson", while_open(send_audit)),
     ],
     middleware=[Middleware(Gate)],
     exception_handlers={NotAllowed: not_allowed},

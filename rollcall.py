@@ -11,12 +11,14 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
+from getpass import getuser
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from sqlalchemy import Engine
 
+from data.audit import Event, note, settle
 from data.citus import NotDistributed, distribute
 from data.copying import copy_store, tables_that_differ
 from data.filing import reason_for
@@ -78,6 +80,8 @@ def load_files(args: argparse.Namespace) -> int:
                 file = SnapshotFile.placed(path, args.integration, args.taken_at)
                 marks = {"replace": args.replace, "confirmed": args.confirm}
                 waiting.append(put_into_inbox(home, file, **marks))
+                named = {"integration": file.integration, "taken_at": f"{file.taken_at}Z"}
+                note(home, f"{getuser()} at the command line", Event.DELIVERED, **named, **marks)
             except (SnapshotRefused, OSError) as fault:
                 outcome = _fail(_fault_in_words(fault), REFUSED)
     if waiting:
@@ -272,6 +276,7 @@ def _load_or_await(home: Home, waiting: list[Path]) -> int:
         else:
             taken = [path for path in waiting if not path.exists()]
             outcomes = load_waiting(engine, home, _draw_bar)
+            settle(engine, home)
             return max(
                 DONE, *(_tell_of_app(home, path) for path in taken), _tell(outcomes, waiting)
             )

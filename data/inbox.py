@@ -15,6 +15,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
+from data.audit import Event, note
 from data.filing import Verdict, into_archive, place, set_aside
 from data.home import Home
 from data.loading import Loaded, load
@@ -219,10 +220,22 @@ def _load_one(engine: Engine, home: Home, file: SnapshotFile) -> Loaded | SetAsi
     except SnapshotRefused as refusal:
         verdict: Verdict = "held" if isinstance(refusal, Held) else "refused"
         aside = set_aside(engine, home, file.path, verdict, str(refusal))
+        note(home, INBOX, Event.SET_ASIDE, verdict=verdict, **_named(file))
         return SetAside(aside, str(refusal), verdict)
     into_archive(engine, home, file)
+    if not loaded.already:
+        how = {"replaced": replace, "confirmed": confirmed, "accounts": loaded.accepted}
+        note(home, INBOX, Event.LOADED, **_named(file), **how)
     log.info(in_words(loaded))
     return loaded
+
+
+INBOX = "the inbox"
+"""Who loads, to the audit log; who put a file there is another event."""
+
+
+def _named(file: SnapshotFile) -> dict[str, str]:
+    return {"integration": file.integration, "taken_at": f"{file.taken_at.isoformat()}Z"}
 
 
 def in_words(loaded: Loaded) -> str:

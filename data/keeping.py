@@ -10,6 +10,7 @@ from threading import Event, Thread
 
 from sqlalchemy import Engine
 
+from data.audit import settle
 from data.current import State, prepare_sample, state, tell
 from data.home import Home
 from data.inbox import LOOKED_AT_EVERY, load_waiting, troubles
@@ -72,6 +73,7 @@ class _Keeper:
         stuck = [trouble.reason for trouble in troubles.values()]
         tell(self.home, State("open", " ".join(filter(None, (self.amiss, *stuck[:1])))))
         self._see_to_sample()
+        settle(engine, self.home)
         load_waiting(engine, self.home)
 
     def _tell_progress(self, done: int, of: int, words: str) -> None:

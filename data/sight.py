@@ -75,7 +75,7 @@ HIDDEN: Mapping[str, Callable[[ColumnElement[Any]], ColumnElement[Any]]] = {
 }
 """What stands for a column where nobody's person is to be seen; unmatched is still unmatched."""
 
-NOT_SEEN = {Personal.HIDDEN: {"rejected_row", "accepted", "delivered_row"}}
+NOT_SEEN = {Personal.HIDDEN: {"rejected_row", "accepted", "delivered_row", "audit"}}
 """Tables of which nothing is seen."""
 
 
@@ -88,7 +88,9 @@ def views(sight: Sight, database: str, dialect: Dialect) -> list[str]:
     return [
         str(
             CreateView(
-                select(*_columns(table, sight.personal), number).where(_rows(table, tables, sight)),
+                select(*_columns(table, sight.personal), number)
+                .select_from(table)
+                .where(_rows(table, tables, sight)),
                 table.name,
                 temporary=True,
             ).compile(dialect=dialect)

@@ -276,6 +276,19 @@ accepted = Table(
     Column("withdrawn_at", DateTime),  # NULL: it was not
 )
 
+# One row per event of the audit log: rows are added, never changed.
+audit = Table(
+    "audit",
+    metadata,
+    Column("number", BigInteger, nullable=False),  # from 1, without a gap
+    Column("event_id", String, nullable=False),
+    Column("at", DateTime, nullable=False),
+    Column("who", String, nullable=False),
+    Column("what", String, nullable=False),  # audit.Event
+    Column("details", String, nullable=False),  # JSON object
+    Column("seal", String, nullable=False),  # audit.seal_of
+)
+
 # One row per setting that a person has changed.
 setting = Table(
     "setting",

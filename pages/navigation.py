@@ -27,6 +27,7 @@ PAGES = {
     Act.CHANGES: ("changes.py", "Changes", ":material/compare_arrows:"),
     Act.REVIEW: ("review.py", "Review", ":material/fact_check:"),
     Act.SNAPSHOTS: ("snapshots.py", "Snapshots", ":material/inventory_2:"),
+    Act.AUDIT: ("audit.py", "Audit", ":material/policy:"),
 }
 who = principal()
 

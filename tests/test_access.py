@@ -37,6 +37,7 @@ SCRIPTS = {
     "changes.py": Act.CHANGES,
     "review.py": Act.REVIEW,
     "snapshots.py": Act.SNAPSHOTS,
+    "audit.py": Act.AUDIT,
 }
 NOW = 1_795_000_000
 MARK = "zzmarkzz"

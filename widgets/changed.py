@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
 from data.access import Act
+from data.audit import Event
 from data.states import STATE_BY_NAME
 from queries.account import known_of
 from queries.between import Between, Usual, asked_between, usual_moments
@@ -25,7 +26,7 @@ from widgets import users_table as ut
 from widgets.changes_in_words import number_of
 from widgets.filters import go, page_of
 from widgets.signed_in import principal
-from widgets.store import allowed, reading
+from widgets.store import allowed, noted, reading
 
 
 class Shown(NamedTuple):
@@ -231,6 +232,8 @@ async def send_changes(request: Request) -> Response:
         return PlainTextResponse("There is no snapshot of these integrations.", status_code=404)
     between = asked_between(params, usual)
     name = file_name(between, listed)
+    filters = dict([*between.params(), *listed.params()])
+    noted(Event.DOWNLOADED, file="changes.csv", filters=filters)
     plain = name.encode("ascii", "ignore").decode()
     return StreamingResponse(
         iterate_in_threadpool(_sent(between, listed)),

@@ -10,9 +10,12 @@ import plotly.graph_objects as go
 import pyarrow as pa
 import streamlit as st
 
+from data.audit import Event, note
+from data.home import here
 from queries.about import slug
 from queries.export import as_csv, neutralised
 from widgets.figures import PLOTLY_CONFIG
+from widgets.signed_in import principal
 
 Draw = Callable[[], go.Figure]
 
@@ -62,9 +65,10 @@ def numbers(key: str, name: str, table: pd.DataFrame, *, shown: bool = True) -> 
     """The numbers behind a picture: as a table where asked for, and as a file."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         is_open = shown and st.toggle("Table", key=f"table_{key}")
+        who = principal().name
         st.download_button(
             "CSV",
-            lambda: spreadsheet(table),
+            lambda: _taken_by(who, name, table),
             file_name=f"rollcall-{slug(name)}.csv",
             mime="text/csv",
             key=f"csv_{key}",
@@ -75,6 +79,12 @@ def numbers(key: str, name: str, table: pd.DataFrame, *, shown: bool = True) -> 
         )
     if is_open:
         st.dataframe(table, hide_index=True, height=280, alt=f"{name}: the numbers")
+
+
+def _taken_by(who: str, name: str, table: pd.DataFrame) -> bytes:
+    """Made on a thread that knows nobody; `who` was there when the button was drawn."""
+    note(here(), who, Event.DOWNLOADED, file=f"The numbers of “{name}”", rows=len(table))
+    return spreadsheet(table)
 
 
 def spreadsheet(table: pd.DataFrame) -> bytes:

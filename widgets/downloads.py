@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import ExitStack
 from html import escape
+from typing import Any
 from urllib.parse import quote, urlencode
 
 import anyio
@@ -15,12 +16,13 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 from starlette.types import Receive, Scope, Send
 
 from data.access import Act
+from data.audit import Event
 from queries.about import About, about
 from queries.export import FORMATS
 from queries.filters import Filters
 from queries.listing import COLUMNS, Listing, UnknownColumns, Wanted
 from widgets.signed_in import principal
-from widgets.store import allowed, reading
+from widgets.store import allowed, noted, reading
 
 ABOUT = "about.json"
 COLUMNS_KEY = "download_columns"
@@ -97,10 +99,22 @@ async def send_users(request: Request) -> Response:
     with ExitStack() as opened:
         listing = Listing(await run_in_threadpool(opened.enter_context, reading(Act.USERS)), wanted)
         found = await run_in_threadpool(about, listing)
+        noted(Event.DOWNLOADED, **what_was_taken(found, f"users.{form}"))
         if form == ABOUT:
             content = {"file": found.file_name(ABOUT), **found.facts()}
             return JSONResponse(content, headers=_headers(found, form))
         return Streamed(listing, form, opened.pop_all(), headers=_headers(found, form))
+
+
+def what_was_taken(found: About, file: str) -> dict[str, Any]:
+    """For the audit log."""
+    return {
+        "file": file,
+        "accounts": found.accounts,
+        "filters": found.filters,
+        "rows": found.rows,
+        "snapshots": [source.facts() for source in found.snapshots],
+    }
 
 
 class Streamed(StreamingResponse):

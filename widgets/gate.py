@@ -15,15 +15,17 @@ from contextlib import suppress
 from urllib.parse import urlsplit
 
 from itsdangerous import BadData, URLSafeTimedSerializer
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import cookie_parser
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit.auth_util import get_cookie_with_chunks
 from streamlit.user_info import generate_login_redirect_url
 from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
 
 from data.access import LOCAL, Act, Principal
+from data.audit import Event, note, note_refusal
+from data.home import here
 from data.people import Claims
 from widgets.gate_headers import with_headers
 from widgets.gate_pages import SIGN_IN, SIGN_OUT, on_to, path_of, stranger, welcome
@@ -43,7 +45,8 @@ log = logging.getLogger("rollcall")
 OPEN = ("/healthz",)
 """Addresses that anybody may ask, and that tell nothing of the data."""
 
-SIGNING = ("/auth/login", "/oauth2callback")
+CALLBACK = "/oauth2callback"
+SIGNING = ("/auth/login", CALLBACK)
 ASSETS = ("/static/",)
 """Streamlit's own files, the same in every Streamlit."""
 
@@ -75,6 +78,8 @@ class Gate:
             send = with_headers(
                 send, is_asset=path_of(scope).startswith(ASSETS), is_secure=self._is_secure
             )
+            if self._door and path_of(scope) == CALLBACK and scope["query_string"]:
+                send = _noting_who_comes(send, self._door)
             answer = self._answer(scope, headers, who, claims)
             await (answer or self._app)(scope, receive, send)
 
@@ -186,7 +191,27 @@ async def _until_it_ends(claims: Claims) -> None:
     await asyncio.sleep(GRACE)
 
 
+def _noting_who_comes(send: Send, how: Door) -> Send:
+    """What Streamlit answers a provider's word with; whom it lets in, or not, is an event."""
+
+    async def sent(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            cookies = MutableHeaders(scope=message).getlist("set-cookie")
+            made = "; ".join(cookie.split(";", 1)[0] for cookie in cookies)
+            claims = claims_of(Headers({"cookie": made}), how)
+            who = person_of(claims) if claims else Principal("")
+            if who.is_anybody:
+                note(here(), who.name, Event.SIGNED_IN, roles=list(who.roles))
+            else:
+                why = "has no role" if claims and is_signed_in(claims) else "brought no good token"
+                note_refusal(here(), who.name, f"{why} at sign-in")
+        await send(message)
+
+    return sent
+
+
 def _sign_out(claims: Claims) -> None:
+    note(here(), person_of(claims).name, Event.SIGNED_OUT)
     try:
         signed_out().add(claims, session_ends_at(claims))
     except OSError as fault:

@@ -18,7 +18,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from data.access import Act
+from data.access import LOCAL, Act
+from data.audit import Event
 from data.findings import (
     LONGEST_NAME,
     LONGEST_REASON,
@@ -55,7 +56,7 @@ from widgets import account
 from widgets import users_table as ut
 from widgets.filters import address, go, open_users, plain_label
 from widgets.signed_in import principal
-from widgets.store import allowed, changing, is_sample, reading
+from widgets.store import allowed, changing, is_sample, noted, reading
 from widgets.users_table import Block, users_table
 
 BADGES: dict[str, tuple[str, str, Any]] = {
@@ -64,6 +65,9 @@ BADGES: dict[str, tuple[str, str, Any]] = {
     "low": ("Low", ":material/info:", "blue"),
 }
 """Severity → its word, icon and colour."""
+
+MOST_NAMED = 100
+"""Accounts that an event of the audit log names; of more it says how many."""
 
 NAME_KEY = "_reviewer"
 """Where the name is remembered that a person has typed last."""
@@ -386,6 +390,8 @@ def _say(named: Sequence[tuple[Finding, datetime]], said: Said) -> None:
         st.warning(plain_label(str(fault)), icon=":material/edit:")
         return
     _remember(said.by)
+    until = {"until": f"{said.until}"} if said.until else {}
+    noted(Event.ACCEPTED, rule=named[0][0].rule, reason=said.reason, **_which(named), **until)
     st.toast(f"Accepted: {len(named):,} {'finding' if len(named) == 1 else 'findings'}.")
     st.rerun()
 
@@ -405,6 +411,8 @@ def _offer_to_withdraw(rule: Rule, rows: Sequence[Row[Any]]) -> None:
             st.warning(plain_label(str(fault)), icon=":material/edit:")
             return
         _remember(by)
+        found = [(_finding(rule, row), row.held_at) for row in chosen]
+        noted(Event.WITHDREW, rule=rule.name, **_which(found))
         st.toast("Withdrawn: they count again.")
         st.rerun()
 
@@ -426,7 +434,18 @@ def _choose_accounts(rows: Sequence[Row[Any]], what: str) -> list[Row[Any]]:
     return [by_key[key] for key in keys if key in by_key]
 
 
+def _which(named: Sequence[tuple[Finding, datetime]]) -> dict[str, Any]:
+    """For the audit log."""
+    accounts = [f"{finding.integration}/{finding.account_id}" for finding, _ in named]
+    return {"findings": len(accounts), "accounts": accounts[:MOST_NAMED]}
+
+
 def _ask_name() -> str:
+    """The name of who is signed in; without sign-in they say it."""
+    who = principal()
+    if who != LOCAL:
+        st.text(f"In the name of {who.name}.")
+        return who.name
     known = st.session_state.get(NAME_KEY, "")
     return st.text_input("Your name", known, key="said_by", max_chars=LONGEST_NAME) or ""
 
@@ -459,7 +478,9 @@ def choose_limits(limits: Limits) -> None:
             for column, (name, label) in zip(columns, DAYS.items(), strict=True)
         }
         if st.button("Save", key="limits_save"):
-            set_limits(changing(Act.SET), Limits(patterns(names.splitlines()), **days))
+            chosen = Limits(patterns(names.splitlines()), **days)
+            set_limits(changing(Act.SET), chosen)
+            noted(Event.SET, setting="Limits of the rules", **chosen.facts())
             st.toast("Saved: all rules look again.")
             st.rerun()
 
@@ -506,6 +527,8 @@ async def send_evidence(request: Request) -> Response:
             named = named or tuple(known)  # the pack has to say of which integrations it is
         at = moment_of(params.get("as_of", ""))
         evidence = Evidence(con, View(named, at, limits), rules)
+        asked = {"rules": [rule.name for rule in rules], "integrations": list(named)}
+        noted(Event.DOWNLOADED, file=evidence.file_name(), **asked)
         return _Sent(evidence, opened.pop_all())
 
 

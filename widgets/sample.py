@@ -5,10 +5,11 @@ from __future__ import annotations
 import streamlit as st
 
 from data.access import Act
+from data.audit import Event
 from data.current import remove_sample
 from data.home import here
 from widgets.signed_in import principal
-from widgets.store import changing, is_sample
+from widgets.store import changing, is_sample, noted
 
 
 def announce() -> None:
@@ -29,3 +30,4 @@ def announce() -> None:
 def _remove() -> None:
     changing(Act.REMOVE)
     remove_sample(here())
+    noted(Event.REMOVED, data="the sample")

@@ -12,6 +12,7 @@ import streamlit as st
 from sqlalchemy import Row
 
 from data.access import Act
+from data.audit import Event
 from data.filing import MISPLACED, Verdict, deliver_again, dismiss, file_aside
 from data.home import Home, here
 from data.inbox import put_into_inbox, troubles
@@ -31,7 +32,7 @@ from widgets.previews import (
     shown_name,
 )
 from widgets.signed_in import principal
-from widgets.store import changing, delivered
+from widgets.store import changing, delivered, noted
 
 
 def needs_a_person() -> None:
@@ -130,7 +131,7 @@ def _offer(file: Row[Any], seen: Preview | str | None, key: str) -> None:
             icon=":material/refresh:",
             key=f"again_{key}",
             on_click=_do,
-            args=(again, file),
+            args=(again, file, "try again"),
         )
     label, icon = ("Refuse", "block") if file.verdict == "held" else ("Dismiss", "close")
     if st.button(label, icon=f":material/{icon}:", key=f"dismiss_{key}"):
@@ -146,7 +147,9 @@ def _ask_to_load(file: Row[Any], instead_of: str) -> None:
     st.text("Every list and chart shows it from then on. It can be removed again on this page.")
     with st.container(horizontal=True):
         act = _put_in_place if instead_of else partial(deliver_again, confirmed=True)
-        sure = st.button("Load it", type="primary", key="load_sure", on_click=_do, args=(act, file))
+        words = f"load it in place of {instead_of}" if instead_of else "load it all the same"
+        act_on = (act, file, words)
+        sure = st.button("Load it", type="primary", key="load_sure", on_click=_do, args=act_on)
         if sure or st.button("Cancel", key="load_not"):
             st.rerun()
 
@@ -157,13 +160,17 @@ def _ask_to_dismiss(file: Row[Any]) -> None:
     st.text(f"It is not loaded, and not shown here any more. It is kept, in {here().removed}.")
     with st.container(horizontal=True):
         sure = st.button(
-            "Leave it out", type="primary", key="dismiss_sure", on_click=_do, args=(dismiss, file)
+            "Leave it out",
+            type="primary",
+            key="dismiss_sure",
+            on_click=_do,
+            args=(dismiss, file, "leave it out"),
         )
         if sure or st.button("Cancel", key="dismiss_not"):
             st.rerun()
 
 
-def _do(act: Callable[..., None], file: Row[Any]) -> None:
+def _do(act: Callable[..., None], file: Row[Any], decision: str) -> None:
     """Move a file that lies aside; somebody else may have done so meanwhile."""
     try:
         act(
@@ -175,6 +182,9 @@ def _do(act: Callable[..., None], file: Row[Any]) -> None:
         )
     except FileNotFoundError:
         st.toast("Somebody has dealt with this file meanwhile.")
+        return
+    named = {"integration": file.integration, "file": file.file_name, "verdict": file.verdict}
+    noted(Event.DECIDED, decision=decision, **named)
 
 
 def _put_in_place(_: Any, home: Home, verdict: Verdict, integration: str, name: str) -> None:

@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
 from data.access import Act
+from data.audit import Event
 from data.filing import remove_snapshot
 from data.home import here
 from data.passport import DEPARTURE_LIMIT, Passport, set_departure_limit
@@ -28,7 +29,7 @@ from widgets import users_table as ut
 from widgets.account import MARKS
 from widgets.filters import address
 from widgets.signed_in import principal
-from widgets.store import allowed, changing, reading
+from widgets.store import allowed, changing, noted, reading
 
 REJECTED_SHOWN = 100
 """Rejected rows that a passport lists; the download has them all."""
@@ -221,6 +222,8 @@ def _ask_to_remove(passport: Passport) -> None:
 def _remove(passport: Passport) -> None:
     store = changing(Act.REMOVE, passport.integration)
     remove_snapshot(store, here(), passport.integration, passport.taken_at)
+    named = params_of(passport.integration, passport.taken_at)
+    noted(Event.REMOVED, **named, sha256=passport.sha256, accounts=passport.accepted)
     st.query_params.clear()
     st.toast("The snapshot was removed.")
 
@@ -245,6 +248,7 @@ def set_limits(limits: dict[str, float], chosen: Sequence[str]) -> None:
         )
         if save.button("Save", key="limit_save", width="stretch"):
             set_departure_limit(changing(Act.SET, name), name, percent / 100)
+            noted(Event.SET, setting="May leave at once", integration=name, percent=percent)
             st.toast("Saved: it counts from the next file on.")
             st.rerun()
         others = {n: s for n, s in limits.items() if round(s, 4) != DEPARTURE_LIMIT}
@@ -264,6 +268,7 @@ async def send_rejected(request: Request) -> Response:
         con = await run_in_threadpool(opened.enter_context, reading(Act.SNAPSHOTS))
         if not taken_at or not await run_in_threadpool(snapshot_at, con, name, taken_at):
             return PlainTextResponse("There is no such snapshot.", status_code=404)
+        noted(Event.DOWNLOADED, file="rejected.csv", integration=name, taken_at=f"{taken_at}Z")
         chunks = _closing(opened.pop_all(), rejected_csv(con, name, taken_at))
         file = f"rejected {name} {taken_at:%Y-%m-%dT%H-%M-%SZ}.csv"
         plain = "".join(c for c in file if c.isascii() and c.isprintable() and c not in '"\\')

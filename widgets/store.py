@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from html import escape
-from typing import NoReturn
+from typing import Any, NoReturn
 from urllib.parse import urlencode, urlsplit
 
 import streamlit as st
@@ -18,6 +18,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from data import current
 from data.access import Act, NotAllowed, Principal, Sight
+from data.audit import Event, note, note_refusal
 from data.home import here
 from data.store import StoreFault, StoreInterrupted, open_store, seen
 from queries.snapshots import newest_load
@@ -34,6 +35,7 @@ def allowed(act: Act, integration: str | None = None) -> Principal:
 
 
 def _refuse(who: Principal, act: Act) -> NoReturn:
+    note_refusal(here(), who.name, f"may not {act.value}")
     if get_script_run_ctx(suppress_warning=True) is None:
         raise NotAllowed(act)
     turn_away(who, act)
@@ -52,6 +54,11 @@ def turn_away(who: Principal, act: Act | None = None) -> None:
     again = escape(f"{here.path or '/'}?{urlencode(st.query_params.to_dict(), doseq=True)}")
     link = f'<a href="{again}" target="_self">Sign in again</a>'
     st.html(f'<nav class="downloads" aria-label="Sign in">{link}</nav>', width="content")
+
+
+def noted(what: Event, **details: Any) -> None:
+    """Write into the audit log that who asks has done something."""
+    note(here(), principal().name, what, **details)
 
 
 def is_sample() -> bool:

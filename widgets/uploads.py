@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import streamlit as st
 
 from data.access import Act
+from data.audit import Event
 from data.filing import place
 from data.home import here
 from data.inbox import put_into_inbox, troubles, waiting_files
@@ -40,7 +41,7 @@ from widgets.previews import (
     shown_name,
 )
 from widgets.signed_in import principal
-from widgets.store import allowed, delivered
+from widgets.store import allowed, delivered, noted
 
 NAMED = re.compile(r"(?P<integration>[^/\\]*?)[\s_~-]*(?P<moment>\d{4}-?\d\d-?\d\d[-T_ :.\d]*Z?)")
 """`figma 2026-11-23T06-00-00Z`: how people name a file that lies in no folder."""
@@ -251,13 +252,16 @@ def _deliver(ready: Ready) -> None:
     except (SnapshotRefused, OSError) as fault:
         st.toast(f"It could not be put into the inbox. {plain_label(str(fault))}")
         return
+    sha256 = hashlib.sha256(uploaded.getbuffer()).hexdigest()
+    how = {"replaced": ready.replace, "confirmed": ready.confirmed, "sha256": sha256}
+    noted(Event.DELIVERED, integration=integration, taken_at=f"{taken_at.isoformat()}Z", **how)
     _delivered().append(
         Delivered(
             uploaded.file_id,
             shown_name(uploaded.name),
             integration,
             taken_at,
-            hashlib.sha256(uploaded.getbuffer()).hexdigest(),
+            sha256,
             datetime.now(UTC).replace(tzinfo=None),
         )
     )

@@ -1,0 +1,9 @@
+"""What was done, and by whom."""
+
+import streamlit as st
+
+from widgets.audit import events, search_events
+
+st.title("Audit")
+st.caption("Who came in, took what along and changed what. It is added to, and never changed.")
+events(search_events())

@@ -1,0 +1,126 @@
+"""The audit log as a table, and its download."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import streamlit as st
+from sqlalchemy import Row
+from starlette.concurrency import iterate_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from data.access import Act
+from data.audit import Event
+from queries.audit import PAGE_SIZE, broken_from, count_events, events_ndjson, page_of_events
+from queries.filters import LONGEST_SEARCH
+from widgets import users_table as ut
+from widgets.filters import go, page_of
+from widgets.store import allowed, noted, reading
+
+COLUMNS = [
+    ut.column("at", "When (UTC)", sortable=False, width=0.9),
+    ut.column("who", "Who", sortable=False, width=1.2),
+    ut.column("what", "What", sortable=False, width=1),
+    ut.column("about", "About", sortable=False, width=2.5),
+]
+MOST_TOLD = 3
+"""Details that a row tells; it opens to all of them."""
+
+
+def search_events() -> str:
+    """Words to look for, kept in the address."""
+    st.session_state["q"] = st.query_params.get("q", "")[:LONGEST_SEARCH]
+    return st.text_input(
+        "Search",
+        key="q",
+        type="search",
+        max_chars=LONGEST_SEARCH,
+        placeholder="Who, what, or of what",
+        icon=":material/search:",
+        on_change=lambda: go(q=st.session_state["q"], page=None),
+        label_visibility="collapsed",
+        width=300,
+    )
+
+
+@st.fragment
+def events(search: str) -> None:
+    """The newest first, a page at a time."""
+    with reading(Act.AUDIT) as con:
+        found = count_events(con, search)
+        pages = max(1, -(-found // PAGE_SIZE))
+        page = min(page_of(st.query_params.get("page", "")), pages)
+        rows = page_of_events(con, search, page)
+        broken = broken_from(con)
+    if broken:
+        st.error(f"From event {broken:,} on the log is not as it was written: it was changed.")
+    with st.container(horizontal=True, horizontal_alignment="distribute", key="found"):
+        st.text(f"{found:,} events, the newest first", width="content")
+        link = '<a href="export/audit.ndjson" download>All events as NDJSON</a>'
+        st.html(f'<nav class="downloads" aria-label="Download">{link}</nav>', width="content")
+    by_id = {row.event_id: row for row in rows}
+    ut.users_table(
+        [_row(row) for row in rows],
+        columns=COLUMNS,
+        sort="",
+        descending=False,
+        details=lambda ids: {id_: [_details(by_id[id_])] for id_ in ids},
+        on_sort=lambda _: None,
+        caption="Audit log",
+        empty="Nothing that was done is called so." if search else "Nothing was done yet.",
+        key="events",
+    )
+    if pages > 1:
+        st.session_state["page"] = page
+        st.pagination(pages, key="page", on_change=lambda: go(page=str(st.session_state["page"])))
+
+
+def _row(row: Row[Any]) -> ut.Row:
+    told = _told(row)
+    about = ", ".join(f"{name} {value}" for name, value in told[:MOST_TOLD])
+    return ut.row(
+        row.event_id,
+        f"event {row.number}",
+        at=ut.time(row.at),
+        who=ut.text(row.who),
+        what=ut.text(row.what),
+        about=ut.text(about + (", …" if len(told) > MOST_TOLD else "")),
+    )
+
+
+def _details(row: Row[Any]) -> ut.Block:
+    facts = [(name.capitalize(), ut.text(value)) for name, value in _told(row)]
+    return ut.facts([("Event", ut.text(f"{row.number:,}")), *facts, ("Seal", ut.code(row.seal))])
+
+
+def _told(row: Row[Any]) -> Sequence[tuple[str, str]]:
+    details = json.loads(row.details)
+    return [(name.replace("_", " "), _in_words(value)) for name, value in details.items()]
+
+
+def _in_words(value: Any) -> str:
+    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+        return ", ".join(value)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+async def send_audit(_: Request) -> Response:
+    """`/export/audit.ndjson`: every event, oldest first."""
+    allowed(Act.AUDIT)
+    noted(Event.DOWNLOADED, file="audit.ndjson")
+    return StreamingResponse(
+        iterate_in_threadpool(_sent()),
+        media_type="application/x-ndjson",
+        headers={
+            "Content-Disposition": 'attachment; filename="audit.ndjson"',
+            "Cache-Control": "no-store",
+        },
+    )
+
+
+def _sent() -> Iterator[bytes]:
+    with reading(Act.AUDIT) as con:
+        yield from events_ndjson(con)
