@@ -25,6 +25,7 @@ from data.filing import reason_for
 from data.home import Home, here
 from data.inbox import Outcome, SetAside, in_words, load_waiting, put_into_inbox
 from data.loading import Loaded, preview
+from data.pseudonyms import reveal
 from data.reading import place_word
 from data.rebuilding import archived, complete, opened
 from data.rebuilding import rebuild as make_anew
@@ -378,6 +379,20 @@ def _count(text: str) -> int:
     return _number(text)
 
 
+def reveal_pseudonyms(args: argparse.Namespace) -> int:
+    """Tell whom pseudonyms stand for, with the key in the home."""
+    home = here()
+    with open_store(home.database_url).connect() as con:
+        found = reveal(con, home, args.pseudonyms)
+    note(home, f"{getuser()} at the command line", Event.REVEALED, pseudonyms=args.pseudonyms)
+    if args.json:
+        print(json.dumps(found, ensure_ascii=False))
+    else:
+        for text, values in found.items():
+            print(f"{text}: {', '.join(values) or 'stands for nothing that is known here'}")
+    return DONE if all(found.values()) else REFUSED
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="rollcall", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -386,6 +401,10 @@ def _parser() -> argparse.ArgumentParser:
         sub = commands.add_parser(words, help=run.__doc__, description=run.__doc__)
         sub.set_defaults(run=run)
         return sub
+
+    pseudonyms = command(reveal_pseudonyms, "reveal")
+    pseudonyms.add_argument("pseudonyms", nargs="+", metavar="PSEUDONYM")
+    pseudonyms.add_argument("--json", action="store_true", help="as JSON")
 
     for run, name in ((load_files, "load"), (check_files, "check")):
         files = command(run, name)

@@ -23,6 +23,7 @@ class Act(StrEnum):
     LOAD = "load or refuse files"
     REMOVE = "remove snapshots"
     ACCEPT = "accept findings"
+    PROVE = "take evidence along"
     SET = "change settings"
 
 
@@ -30,6 +31,7 @@ class Personal(StrEnum):
     """How much of what tells a person from others is shown."""
 
     SHOWN = "shown"
+    PSEUDONYMS = "as pseudonyms"
     HIDDEN = "hidden"
 
 
@@ -48,6 +50,10 @@ ROLES: dict[str, Allowed] = {
     "Manager": Allowed(frozenset({Act.HEALTH}), Personal.HIDDEN),
 }
 """The table."""
+
+
+NEED_NAMES = frozenset({Act.ACCEPT, Act.AUDIT, Act.PROVE})
+"""What somebody cannot do who sees pseudonyms instead of names."""
 
 
 class Sight(NamedTuple):
@@ -71,11 +77,13 @@ class Principal:
     name: str  # as the audit log has it: an e-mail address where there is one
     roles: tuple[str, ...] = ()  # of ROLES
     integrations: tuple[str, ...] | None = None  # None: all
+    pseudonyms: bool = False  # instead of names
 
     @property
     def acts(self) -> frozenset[Act]:
         """All that one of the roles allows."""
-        return frozenset[Act]().union(*(ROLES[role].acts for role in self.roles))
+        acts = frozenset[Act]().union(*(ROLES[role].acts for role in self.roles))
+        return acts - NEED_NAMES if self.pseudonyms else acts
 
     def may(self, act: Act, integration: str | None = None) -> bool:
         """Whether one of the roles allows it, for this integration where one is named."""
@@ -95,7 +103,8 @@ class Principal:
     def sight(self) -> Sight:
         """What they see of the store: as much of persons as the most trusted of their roles."""
         shown = any(ROLES[role].personal is Personal.SHOWN for role in self.roles)
-        return Sight(self.integrations, Personal.SHOWN if shown else Personal.HIDDEN)
+        personal = Personal.PSEUDONYMS if self.pseudonyms else Personal.SHOWN
+        return Sight(self.integrations, personal if shown else Personal.HIDDEN)
 
 
 NOBODY = Principal("")

@@ -50,6 +50,7 @@ class Event(StrEnum):
     ACCEPTED = "accepted findings"
     WITHDREW = "withdrew an acceptance"
     SET = "changed a setting"
+    REVEALED = "revealed pseudonyms"
 
 
 _writing = Lock()

@@ -37,6 +37,8 @@ class Rules:
     """E-mail address → role."""
     integrations: Mapping[str, Sequence[str]] | None = None
     """Role, value of the claim or e-mail address → the only integrations that they see."""
+    pseudonyms: bool | Sequence[str] = False
+    """Whether people see pseudonyms instead of names; or the roles that do."""
     unverified_emails: bool = False
     """Whether an address counts that the provider does not call verified."""
     hours: float = 8
@@ -73,7 +75,14 @@ class Rules:
         found = [(self.roles or {}).get(value) for value in values] + [people.get(email)]
         roles = tuple(role for role in ROLES if role in found)
         name = email or str(claims.get("email") or claims.get("sub") or "")
-        return Principal(name[:LONGEST_NAME], roles, self._integrations({*roles, *values, email}))
+        only = self._integrations({*roles, *values, email})
+        return Principal(name[:LONGEST_NAME], roles, only, pseudonyms=self._masks(roles))
+
+    def _masks(self, roles: Sequence[str]) -> bool:
+        """Not where another role of the same person sees names."""
+        if isinstance(self.pseudonyms, bool):
+            return self.pseudonyms
+        return all(role in self.pseudonyms for role in roles if ROLES[role].personal == "shown")
 
     def _email(self, claims: Claims) -> str:
         """The address, in lower case, where it is to be believed."""
@@ -102,6 +111,11 @@ def _are_lists(value: Any) -> bool:
     )
 
 
+def _are_roles(value: Any) -> bool:
+    is_list = isinstance(value, list | tuple)
+    return isinstance(value, bool) or (is_list and all(role in ROLES for role in value))
+
+
 def _are_hours(value: Any) -> bool:
     return type(value) in (int, float) and 0 < value <= 24 * 30
 
@@ -111,6 +125,7 @@ KINDS: dict[str, Callable[[Any], bool]] = {
     "roles": _are_texts,
     "people": _are_texts,
     "integrations": _are_lists,
+    "pseudonyms": _are_roles,
     "unverified_emails": lambda value: isinstance(value, bool),
     "hours": _are_hours,
     "contact": _is_text,
@@ -120,6 +135,7 @@ EXPECTED = {
     "roles": 'a table of texts, such as "rollcall-admins" = "Admin"',
     "people": 'a table of texts, such as "ada@example.com" = "Owner"',
     "integrations": 'a table of lists, such as "Analyst" = ["figma"]',
+    "pseudonyms": 'true, false, or a list of roles, such as ["Analyst"]',
     "unverified_emails": "true or false",
     "hours": "a number above 0, at most 720",
     "contact": "a text",

@@ -13,13 +13,13 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import GenericFunction
 
+SEARCHED = ("user_name", "user_email", "username_in_app", "upstream_user_id")
+"""Columns that a search looks through."""
+
 
 def searched(accounts: FromClause) -> ColumnElement[str]:
     """All that a search looks through, as one text per account."""
-    c = accounts.c
-    return plain(
-        func.concat_ws(" ", c.user_name, c.user_email, c.username_in_app, c.upstream_user_id)
-    )
+    return plain(func.concat_ws(" ", *(accounts.c[name] for name in SEARCHED)))
 
 
 class plain(GenericFunction[str]):  # noqa: N801 - reads as the function that it is in SQL

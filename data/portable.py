@@ -15,6 +15,7 @@ from sqlalchemy import (
     ColumnElement,
     Float,
     Integer,
+    LargeBinary,
     Numeric,
     String,
     cast,
@@ -188,6 +189,85 @@ def _rounded(element: in_three_digits, compiler: SQLCompiler, **options: Any) ->
 def _formatted(element: in_three_digits, compiler: SQLCompiler, **options: Any) -> str:
     (number,) = element.clauses
     return compiler.process(func.format("{:.3g}", cast(number, Float)), **options)
+
+
+class sha256_of(GenericFunction[bytes]):  # noqa: N801
+    """The SHA-256 of bytes, as bytes."""
+
+    type = LargeBinary()
+    inherit_cache = True
+
+
+@compiles(sha256_of)
+def _sha256(element: sha256_of, compiler: SQLCompiler, **options: Any) -> str:
+    return compiler.process(func.sha256(*element.clauses), **options)
+
+
+@compiles(sha256_of, "duckdb")
+def _unhexed(element: sha256_of, compiler: SQLCompiler, **options: Any) -> str:
+    return compiler.process(func.unhex(func.sha256(*element.clauses)), **options)
+
+
+class bytes_of(GenericFunction[bytes]):  # noqa: N801
+    """A text in UTF-8."""
+
+    type = LargeBinary()
+    inherit_cache = True
+
+
+@compiles(bytes_of)
+def _converted(element: bytes_of, compiler: SQLCompiler, **options: Any) -> str:
+    return compiler.process(func.convert_to(*element.clauses, literal("UTF8")), **options)
+
+
+@compiles(bytes_of, "duckdb")
+def _encoded(element: bytes_of, compiler: SQLCompiler, **options: Any) -> str:
+    return compiler.process(func.encode(*element.clauses), **options)
+
+
+class hex_of(GenericFunction[str]):  # noqa: N801
+    """Bytes as hexadecimal digits, in lower case."""
+
+    type = String()
+    inherit_cache = True
+
+
+@compiles(hex_of)
+def _hexed(element: hex_of, compiler: SQLCompiler, **options: Any) -> str:
+    return compiler.process(func.encode(*element.clauses, literal("hex")), **options)
+
+
+@compiles(hex_of, "duckdb")
+def _lower_hex(element: hex_of, compiler: SQLCompiler, **options: Any) -> str:
+    return f"lower({compiler.process(func.hex(*element.clauses), **options)})"
+
+
+class told_in_hex(GenericFunction[bytes]):  # noqa: N801
+    """Bytes that the connection was told before, by `tell_in_hex`."""
+
+    type = LargeBinary()
+    inherit_cache = True
+
+
+@compiles(told_in_hex)
+def _setting(element: told_in_hex, compiler: SQLCompiler, **options: Any) -> str:
+    (name,) = element.clauses
+    told = func.current_setting(literal("rollcall.").concat(name))
+    return compiler.process(func.decode(told, literal("hex")), **options)
+
+
+@compiles(told_in_hex, "duckdb")
+def _variable(element: told_in_hex, compiler: SQLCompiler, **options: Any) -> str:
+    (name,) = element.clauses
+    told = func.getvariable(literal("rollcall_").concat(name))
+    return compiler.process(func.from_hex(told), **options)
+
+
+def tell_in_hex(name: str, value: bytes, dialect: str) -> str:
+    """The statement that tells a connection some bytes; the name is ours."""
+    if dialect == "duckdb":
+        return f"SET VARIABLE rollcall_{name} = '{value.hex()}'"
+    return f"SET rollcall.{name} = '{value.hex()}'"
 
 
 def seconds(span: ColumnElement[Any]) -> ColumnElement[float]:

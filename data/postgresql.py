@@ -137,6 +137,7 @@ def engine_of(url: str) -> Engine:
     engine = create_engine(
         url,
         isolation_level="REPEATABLE READ",
+        hide_parameters=True,  # values are people's names
         pool_pre_ping=True,  # the server may have been started anew
         pool_size=MOST_CONNECTIONS // 4,
         max_overflow=MOST_CONNECTIONS - MOST_CONNECTIONS // 4,

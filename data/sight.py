@@ -11,10 +11,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sqlalchemy import (
+    ARRAY,
     ColumnElement,
     CreateView,
     Dialect,
     MetaData,
+    Select,
+    String,
     Table,
     case,
     cast,
@@ -28,9 +31,13 @@ from sqlalchemy import (
     select,
     true,
 )
+from sqlalchemy.dialects.postgresql import array
 
 from data.access import Personal, Sight
 from data.failures import NO_REASON
+from data.plain import SEARCHED, plain
+from data.portable import matches
+from data.pseudonyms import MASKS
 from data.tables import integration, metadata, setting, snapshot
 
 IMPERSONAL = frozenset(
@@ -55,18 +62,20 @@ def _covered(text: ColumnElement[Any]) -> ColumnElement[Any]:
     return case((text.is_not(None), COVER))
 
 
-HIDDEN: Mapping[str, Callable[[ColumnElement[Any]], ColumnElement[Any]]] = {
+Covers = Mapping[str, Callable[[ColumnElement[Any]], ColumnElement[Any]]]
+
+HIDDEN: Covers = {
     "username_in_app": _covered,
     "user_name": _covered,
     "user_email": _covered,
     "account_id": _covered,
     "state_reason": lambda text: case((text.is_not(None), UNTOLD)),
-    "failure_code": lambda text: case((func.regexp_full_match(text, CODE), text)),
+    "failure_code": lambda text: case((matches(text, f"^{CODE}$"), text)),
     "failure_reason": lambda text: case(
-        (or_(func.regexp_full_match(text, CODE), text == NO_REASON), text),
+        (or_(matches(text, f"^{CODE}$"), text == NO_REASON), text),
         (text.is_not(None), UNTOLD),
     ),
-    "roles": lambda _: literal_column("[]::VARCHAR[]"),
+    "roles": lambda _: cast(array([]), ARRAY(String)),
     "facts": lambda _: literal("{}"),
     "search": lambda _: literal(""),
     "file_name": lambda _: literal(""),
@@ -75,40 +84,59 @@ HIDDEN: Mapping[str, Callable[[ColumnElement[Any]], ColumnElement[Any]]] = {
 }
 """What stands for a column where nobody's person is to be seen; unmatched is still unmatched."""
 
-NOT_SEEN = {Personal.HIDDEN: {"rejected_row", "accepted", "delivered_row", "audit"}}
+PSEUDONYMS: Covers = {
+    **{name: HIDDEN[name] for name in ("state_reason", "failure_code", "failure_reason", "reason")},
+    **MASKS,
+    **dict.fromkeys(("roles", "facts", "file_name", "sha256", "rule", "held_at"), lambda c: c),
+    **dict.fromkeys(("accepted_at", "until", "withdrawn_at"), lambda c: c),
+}
+"""What stands for a column where persons are pseudonyms. Free text could name somebody."""
+
+COVERS = {Personal.HIDDEN: HIDDEN, Personal.PSEUDONYMS: PSEUDONYMS}
+
+NOT_SEEN = {
+    Personal.HIDDEN: {"rejected_row", "accepted", "delivered_row", "audit"},
+    Personal.PSEUDONYMS: {"rejected_row", "delivered_row", "audit"},
+}
 """Tables of which nothing is seen."""
 
 
-def views(sight: Sight, database: str, dialect: Dialect) -> list[str]:
-    """What hides every table of the database from a connection but for what the sight leaves."""
-    quoted = dialect.identifier_preparer.quote(database)
-    behind = MetaData(schema=quoted_name(f"{quoted}.main", quote=False))
-    tables = {table.name: table.to_metadata(behind) for table in metadata.sorted_tables}
-    number = literal_column("rowid").label("rowid")
+def views(sight: Sight, behind: str, dialect: Dialect) -> list[str]:
+    """What hides every table of a schema from a connection but for what the sight leaves."""
+    schema = MetaData(schema=quoted_name(behind, quote=False))
+    tables = {table.name: table.to_metadata(schema) for table in metadata.sorted_tables}
     return [
         str(
-            CreateView(
-                select(*_columns(table, sight.personal), number)
-                .select_from(table)
-                .where(_rows(table, tables, sight)),
-                table.name,
-                temporary=True,
-            ).compile(dialect=dialect)
+            CreateView(_seen(table, tables, sight, dialect), name, temporary=True).compile(
+                dialect=dialect
+            )
         )
-        for table in tables.values()
+        for name, table in tables.items()
     ]
+
+
+def _seen(
+    table: Table, tables: Mapping[str, Table], sight: Sight, dialect: Dialect
+) -> Select[*tuple[Any, ...]]:
+    columns = _columns(table, sight.personal)
+    if dialect.name == "duckdb":  # its rows have numbers, by which queries find some
+        columns.append(literal_column("rowid").label("rowid"))
+    return select(*columns).select_from(table).where(_rows(table, tables, sight))
 
 
 def _columns(table: Table, personal: Personal) -> list[ColumnElement[Any]]:
     if personal is Personal.SHOWN:
         return list(table.c)
-    return [_column(c).label(c.name) for c in table.c]
+    covered = {c.name: _column(c, COVERS[personal]) for c in table.c}
+    if personal is Personal.PSEUDONYMS and "search" in covered:
+        covered["search"] = plain(func.concat_ws(" ", *(covered[name] for name in SEARCHED)))
+    return [column.label(name) for name, column in covered.items()]
 
 
-def _column(column: ColumnElement[Any]) -> ColumnElement[Any]:
+def _column(column: ColumnElement[Any], covers: Covers) -> ColumnElement[Any]:
     if column.name in IMPERSONAL:
         return column
-    cover = HIDDEN.get(column.name)
+    cover = covers.get(column.name)
     return cover(column) if cover else cast(null(), column.type)
 
 

@@ -32,7 +32,9 @@ from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.pool import ConnectionPoolEntry, Pool
 
 from data import postgresql
-from data.access import EVERYTHING, Sight
+from data.access import EVERYTHING, Personal, Sight
+from data.home import here
+from data.pseudonyms import key_of, with_key
 from data.sight import views
 from data.tables import metadata
 
@@ -200,11 +202,17 @@ def seen(engine: Engine, sight: Sight) -> Engine:
 
 def _restrict(engine: Engine, sight: Sight, connection: Any, _: ConnectionPoolEntry) -> None:
     """Put the views in front before anybody gets to ask."""
+    name, quote = engine.dialect.name, engine.dialect.identifier_preparer.quote
+    told = with_key(key_of(here()), name) if sight.personal is Personal.PSEUDONYMS else []
     cursor = connection.cursor()
-    cursor.execute("SELECT current_database()")
-    for view in views(sight, cursor.fetchone()[0], engine.dialect):
+    for statement in told:
+        cursor.execute(statement)
+    cursor.execute(f"SELECT {'current_database' if name == 'duckdb' else 'current_schema'}()")
+    behind = quote(cursor.fetchone()[0]) + (".main" if name == "duckdb" else "")
+    for view in views(sight, behind, engine.dialect):
         cursor.execute(view)
     cursor.close()
+    connection.commit() if name != "duckdb" else None
 
 
 def _close(url: str) -> None:

@@ -30,7 +30,7 @@ from widgets.filters import (
     say_what_is_shown,
     tell_ignored,
 )
-from widgets.store import reading
+from widgets.store import allowed, reading
 from widgets.users_table import Block, Row, users_table
 
 MOST_OFFERED = 8  # ways out of an empty list
@@ -90,6 +90,7 @@ def list_of_accounts(filters: Filters) -> None:
 @st.fragment
 def draw_table(rows: Sequence[Row], filters: Filters, order: str, *, descending: bool) -> None:
     """A fragment of its own, so that opening a row draws nothing else, and asks for no page."""
+    allowed(Act.USERS)
 
     def sort_by(key: str) -> None:
         go(sort=f"-{key}" if key == order and not descending else key, page=None)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import re
 import time
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,8 @@ import pytest
 from builders import TODAY, YESTERDAY, an_account
 from signing_in import CLIENT, SECRET
 from signing_in import ROLES as GROUPS
-from sqlalchemy import Engine, insert, select
+from sqlalchemy import Engine, insert, select, text
+from sqlalchemy.exc import DBAPIError
 from streamlit.testing.v1 import AppTest
 
 from data.access import EVERYTHING, LOCAL, NOBODY, ROLES, Act, NotAllowed, Personal, Sight
@@ -347,3 +351,61 @@ def test_every_page_is_walked() -> None:
 
 def test_nobody_signs_in_where_that_is_not_set_up() -> None:
     assert LOCAL.acts == set(Act)
+
+
+# ---- what the code must not do -------------------------------------------------------------------
+
+SOURCES = [*PAGES.glob("*.py"), *(PAGES.parent / "widgets").rglob("*.py")]
+ASK = {"reading", "allowed", "delivered", "last_change", "_on_the_way"}
+DRAW_NO_DATA = {"_say"}
+"""Tells how the store is, to whom is waiting for it."""
+
+
+def calls_in(tree: ast.AST) -> set[str]:
+    calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return {call.id for call in calls if isinstance(call, ast.Name)}
+
+
+def test_every_fragment_asks_again() -> None:
+    """Streamlit runs a fragment without the rest of the page, and so without its checks."""
+    found = []
+    for tree in (ast.parse(path.read_text()) for path in SOURCES):
+        functions = {n.name: n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)}
+        decorated = [f for f in functions.values() if "fragment" in ast.unparse(f).split("def ")[0]]
+        made = [
+            functions[ast.unparse(call.args[0])]
+            for call in ast.walk(tree)
+            if isinstance(call, ast.Call) and call.args and ast.unparse(call.func) == "st.fragment"
+        ]
+        found += [f for f in (*decorated, *made) if f.name not in DRAW_NO_DATA]
+    assert len(found) > 8
+    assert [f.name for f in found if not calls_in(f) & ASK] == []
+
+
+def test_the_store_is_reached_in_one_way_only() -> None:
+    for path in SOURCES:
+        text = path.read_text()
+        if path.name != "store.py":
+            assert not re.search(r"import .*\b(open_store|seen|unchecked|current)\b", text), path
+        for banned in ("unsafe_allow_html", "persist=", "cache_resource", "st.experimental"):
+            assert banned not in text, (path, banned)
+        assert text.count("cache_data") == text.count('cache_data(scope="session"'), path
+
+
+def test_streamlit_is_set_up_to_tell_nobody_anything() -> None:
+    config = tomllib.loads((PAGES.parent / ".streamlit" / "config.toml").read_text())
+    assert config["client"]["showErrorDetails"] == "none"
+    assert config["client"]["showErrorLinks"] is False
+    assert config["client"]["toolbarMode"] == "minimal"
+    assert config["client"]["disableDataExport"] is True
+    assert config["browser"]["gatherUsageStats"] is False
+    assert config["server"]["enableXsrfProtection"] is True
+    assert config["server"].get("enableCORS", True) is True
+    assert config["server"]["address"] == "127.0.0.1"
+    assert config["server"]["maxUploadSize"] <= 200
+
+
+def test_what_is_wrong_with_a_statement_is_told_without_its_values(marked_home: Home) -> None:
+    with open_store(marked_home.database_url).connect() as con, pytest.raises(DBAPIError) as fault:
+        con.execute(text("SELECT nothing FROM account WHERE account_id = :id"), {"id": MARK})
+    assert MARK not in str(fault.value)

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.browser
 
 MARK = "zzmarkzz"
 PAGES_OF = {
-    "owners": ["Health", "Users", "Changes", "Review", "Snapshots", "Definitions"],
+    "owners": ["Health", "Users", "Changes", "Review", "Snapshots", "Audit", "Definitions"],
     "analysts": ["Users", "Changes", "Definitions"],
     "managers": ["Health", "Definitions"],
 }
@@ -128,7 +128,7 @@ def is_shut_out(page: Page) -> None:
 def test_each_role_gets_its_pages_and_its_downloads(enter: Enter, app: Served, group: str) -> None:
     person = enter(group)
     sees_pages(person.page, *PAGES_OF[group])
-    for path in ("users", "changes", "review", "snapshots"):
+    for path in ("users", "changes", "review", "snapshots", "audit"):
         person.page.goto(f"{app.url}/{path}")
         title = path.capitalize() if path.capitalize() in PAGES_OF[group] else "Not for your role"
         expect(person.page.get_by_role("heading", name=title, level=1)).to_be_visible()
@@ -214,3 +214,10 @@ def test_a_cookie_that_was_tampered_with_opens_nothing(enter: Enter, app: Served
         person.context.add_cookies([{"name": "_streamlit_user", "value": changed, "url": app.url}])
         person.page.goto(f"{app.url}/")
         is_shut_out(person.page)
+
+
+def test_the_log_names_nobody(app: Served) -> None:
+    """After all that the tests before have done."""
+    log = (app.home.root / "log.txt").read_text()
+    for personal in (MARK, "@x.io", "code=", "eyJ"):
+        assert personal not in log

@@ -10,7 +10,7 @@ from widgets.filters import plain_label
 
 def account_menu(who: Principal) -> None:
     """Nothing where nobody signs in."""
-    if who == LOCAL:
+    if who.name == LOCAL.name:
         return
     with (
         st.container(key="account_menu", width="content"),
@@ -20,4 +20,6 @@ def account_menu(who: Principal) -> None:
         st.caption(", ".join(who.roles))
         if who.integrations is not None:
             st.caption(plain_label(f"Only {', '.join(who.integrations) or 'no integration'}"))
+        if who.pseudonyms:
+            st.caption("Pseudonyms instead of names")
         st.button("Sign out", icon=":material/logout:", key="sign_out", on_click=st.logout)

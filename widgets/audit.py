@@ -54,13 +54,12 @@ def events(search: str) -> None:
         pages = max(1, -(-found // PAGE_SIZE))
         page = min(page_of(st.query_params.get("page", "")), pages)
         rows = page_of_events(con, search, page)
-        broken = broken_from(con)
-    if broken:
-        st.error(f"From event {broken:,} on the log is not as it was written: it was changed.")
     with st.container(horizontal=True, horizontal_alignment="distribute", key="found"):
         st.text(f"{found:,} events, the newest first", width="content")
         link = '<a href="export/audit.ndjson" download>All events as NDJSON</a>'
-        st.html(f'<nav class="downloads" aria-label="Download">{link}</nav>', width="content")
+        with st.container(horizontal=True, vertical_alignment="center", width="content"):
+            _offer_to_check()
+            st.html(f'<nav class="downloads" aria-label="Download">{link}</nav>', width="content")
     by_id = {row.event_id: row for row in rows}
     ut.users_table(
         [_row(row) for row in rows],
@@ -76,6 +75,18 @@ def events(search: str) -> None:
     if pages > 1:
         st.session_state["page"] = page
         st.pagination(pages, key="page", on_change=lambda: go(page=str(st.session_state["page"])))
+
+
+def _offer_to_check() -> None:
+    """Reads the whole log, so only where somebody asks for it."""
+    if not st.button("Check the seals", icon=":material/verified:", type="tertiary", key="check"):
+        return
+    with reading(Act.AUDIT) as con:
+        broken = broken_from(con)
+    if broken:
+        st.badge(f"Changed from event {broken:,} on", icon=":material/gpp_bad:", color="red")
+    else:
+        st.badge("Every event is as it was written", icon=":material/check:", color="green")
 
 
 def _row(row: Row[Any]) -> ut.Row:

@@ -10,12 +10,14 @@ import plotly.graph_objects as go
 import pyarrow as pa
 import streamlit as st
 
+from data.access import Act
 from data.audit import Event, note
 from data.home import here
 from queries.about import slug
 from queries.export import as_csv, neutralised
 from widgets.figures import PLOTLY_CONFIG
 from widgets.signed_in import principal
+from widgets.store import allowed
 
 Draw = Callable[[], go.Figure]
 
@@ -35,6 +37,7 @@ def chart(
 
     `besides` is said to those who do not see it. The card alone is drawn anew for its table.
     """
+    allowed(Act.HEALTH)
     with st.container(border=True, key=f"card_{key}"):
         heading(name, finding, words)
         picture = {"format": "png", "scale": 2, "filename": f"rollcall-{slug(name)}"}

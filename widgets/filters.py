@@ -28,7 +28,7 @@ from queries.filters import (
     in_words,
     span_words,
 )
-from widgets.store import reading
+from widgets.store import allowed, reading
 
 PRESETS: dict[str, tuple[Filters, str]] = {
     "Failed": (Filters(state=FAILED), "last_updated"),
@@ -137,6 +137,7 @@ def choose_integrations(names: list[str]) -> list[str]:
 @st.fragment
 def filter_bar(filters: Filters) -> None:
     """Every filter, side by side. What a button opens is drawn, and counted, when it is opened."""
+    allowed(Act.USERS)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="filters"):
         _search(filters)
         _fold()

@@ -23,7 +23,7 @@ from streamlit.auth_util import get_cookie_with_chunks
 from streamlit.user_info import generate_login_redirect_url
 from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
 
-from data.access import LOCAL, Act, Principal
+from data.access import Act, Principal
 from data.audit import Event, note, note_refusal
 from data.home import here
 from data.people import Claims
@@ -35,6 +35,7 @@ from widgets.signed_in import (
     door,
     is_loopback,
     is_signed_in,
+    local,
     person_of,
     session_ends_at,
     signed_out,
@@ -70,7 +71,7 @@ class Gate:
             return
         headers = Headers(scope=scope)
         claims = claims_of(headers, self._door) if self._door else None
-        who = person_of(claims) if claims else LOCAL if not self._door else Principal("")
+        who = person_of(claims) if claims else Principal("") if self._door else local()
         asking.set(who)
         if scope["type"] == "websocket":
             await self._connect(scope, receive, send, headers, who, claims)

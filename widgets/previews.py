@@ -21,6 +21,7 @@ from queries.snapshots import (
     departure_limits,
     newest_load,
 )
+from widgets.signed_in import principal
 from widgets.store import changing, delivered
 
 COLUMN_NAMES = {"user_text": "User", "upstream_user_id": "Upstream user ID"}
@@ -83,6 +84,9 @@ def show_preview(seen: Preview, *, key: str) -> None:
         _sentence(sentence, ":material/warning:", "orange")
     for sentence in passport.remarks():
         _sentence(sentence, ":material/info:", "gray")
+    if principal().pseudonyms:  # the file itself has names
+        _frame(_mix(passport), f"states_{key}", "Accounts by provisioning state, before and after")
+        return
     leave, place = passport.gone + passport.removed, place_word(passport.file_name).capitalize()
     rows, states, leaving, rejected = st.tabs(
         [

@@ -269,6 +269,8 @@ def _accounts(view: View, rule: Rule) -> None:
         return
     if is_sample():
         st.text("This is sample data: its findings cannot be accepted.")
+    elif not principal().may(Act.ACCEPT):
+        st.text("Findings are accepted by those who see names instead of pseudonyms.")
     elif shows_agreed:
         _offer_to_withdraw(rule, rows)
     else:
@@ -443,7 +445,7 @@ def _which(named: Sequence[tuple[Finding, datetime]]) -> dict[str, Any]:
 def _ask_name() -> str:
     """The name of who is signed in; without sign-in they say it."""
     who = principal()
-    if who != LOCAL:
+    if who.name != LOCAL.name:
         st.text(f"In the name of {who.name}.")
         return who.name
     known = st.session_state.get(NAME_KEY, "")
@@ -497,7 +499,7 @@ DAYS = {
 
 def offer_evidence(view: View, rules: Sequence[Rule]) -> None:
     """The pack of what is shown: one link, made when it is asked for."""
-    if is_sample():
+    if is_sample() or not principal().may(Act.PROVE):
         return
     params = [("integration", name) for name in view.integration]
     params += [("rule", rule.name) for rule in rules]
@@ -513,7 +515,7 @@ def offer_evidence(view: View, rules: Sequence[Rule]) -> None:
 
 async def send_evidence(request: Request) -> Response:
     """`/export/evidence.zip?integration=&rule=&severity=&as_of=`: findings that can be proved."""
-    allowed(Act.DOWNLOAD)
+    allowed(Act.PROVE)
     params = request.query_params
     if await run_in_threadpool(is_sample):
         return PlainTextResponse("Sample data has no archive to prove it from.", status_code=404)

@@ -6,10 +6,11 @@ runs, nobody gets more than they had.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from ipaddress import ip_address
 from pathlib import Path
@@ -102,6 +103,11 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def wants_pseudonyms() -> bool:
+    """Whether everybody sees pseudonyms instead of names: ROLLCALL_PSEUDONYMS."""
+    return os.environ.get("ROLLCALL_PSEUDONYMS", "") not in ("", "0")
+
+
 def refuse_to_be_reached(address: str | None) -> str:
     """Why the app may not be served there; empty where it may. Raises Misconfigured."""
     if door() or (address and is_loopback(address)):
@@ -123,9 +129,12 @@ def principal() -> Principal:
     """Who is asking now. A session's person is nobody as soon as their token has ended."""
     if get_script_run_ctx(suppress_warning=True) is None:
         return asking.get()
-    if not door():
-        return LOCAL
-    return person_of(st.user.to_dict())
+    return person_of(st.user.to_dict()) if door() else local()
+
+
+def local() -> Principal:
+    """Who is at this machine, where nobody signs in."""
+    return replace(LOCAL, pseudonyms=wants_pseudonyms())
 
 
 def person_of(claims: Claims) -> Principal:
@@ -134,6 +143,7 @@ def person_of(claims: Claims) -> Principal:
     if not how:
         return NOBODY
     known = how.rules.principal(claims)
+    known = replace(known, pseudonyms=known.pseudonyms or wants_pseudonyms())
     return known if is_signed_in(claims) else Principal(known.name)
 
 

@@ -1,0 +1,176 @@
+"""Pseudonyms: consistent, on every page and in every download, and back with the key only."""
+
+from __future__ import annotations
+
+import hmac
+import io
+import json
+from collections.abc import Iterator
+
+import openpyxl
+import pytest
+from builders import TODAY, YESTERDAY, a_snapshot_file, an_account
+from hypothesis import given
+from hypothesis import strategies as st
+from pyarrow import parquet
+from sqlalchemy import Engine, literal, select
+from streamlit.testing.v1 import AppTest
+from test_access import PAGES, SCRIPTS
+
+import rollcall as command
+from data.access import Personal, Sight
+from data.findings import Finding, Said, accept
+from data.home import Home, here
+from data.loading import load
+from data.pseudonyms import KNOWN, key_of, keyed, with_key
+from data.snapshot_file import SnapshotFile
+from data.store import close_stores, open_store, seen
+from data.tables import account_current, metadata
+from queries.account import known_of
+from queries.export import FORMATS
+from queries.filters import Filters
+from queries.listing import Listing, Wanted
+from queries.review import RULES
+from queries.users import count_accounts
+
+SECRETS = ("Zelda", "Zumthor", "zz-login", "zz@x.io", "ZZ@x.io", "zz-upstream", "zz-account")
+MASKED = Sight(personal=Personal.PSEUDONYMS)
+
+
+def zelda(integration: str, **facts: str) -> dict[str, object]:
+    """The same person everywhere, by her address in any case and her upstream ID."""
+    return an_account(
+        f"zz-login-{integration}",
+        account_id=f"zz-account-{integration}",
+        user="Zelda Zumthor",
+        email="zz@x.io" if integration == "figma" else "ZZ@x.io",
+        upstream_id=f"zz-upstream-{integration}",
+        state="Deleted",
+        reason="Zelda Zumthor (zz@x.io) has left, says zz-login",
+        code="E-42",
+        roles=["Editor", {"name": "Admin", "description": "given by Zelda", "via": "zz-login"}],
+        last_updated="whenever Zelda likes",
+        manager="Zelda Zumthor",
+        **facts,
+    )
+
+
+@pytest.fixture(scope="module")
+def masked_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    root = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ROLLCALL_HOME", str(root))
+        patch.setenv("ROLLCALL_NO_SAMPLE", "1")
+        patch.setenv("ROLLCALL_PSEUDONYMS", "1")
+        patch.delenv("ROLLCALL_DATABASE_URL", raising=False)
+        engine = open_store(here().database_url)
+        for name in ("figma", "slack"):
+            for at, more in ((YESTERDAY, []), (TODAY, [an_account("bob", user=None, email=None)])):
+                rows = [zelda(name, note=f"{at:%d}"), *more, {"user_name": "Zelda Zumthor"}]
+                path = a_snapshot_file(root / "made", rows, integration=name, at=at)
+                load(engine, SnapshotFile(path, name, at), confirmed=True)
+        finding = Finding("deleted_but_active", "slack", "zz-account-slack")
+        accept(engine, [(finding, TODAY)], Said("Zelda may", "zz@x.io"))
+        yield here()
+        close_stores()
+
+
+@pytest.fixture
+def masked(masked_home: Home) -> Engine:
+    return seen(open_store(masked_home.database_url), MASKED)
+
+
+def names_nobody(text: str) -> bool:
+    return not any(secret.casefold() in text.casefold() for secret in SECRETS)
+
+
+def test_no_table_names_anybody(masked: Engine) -> None:
+    with masked.connect() as con:
+        for table in metadata.sorted_tables:
+            assert names_nobody(str(con.execute(select(table)).all())), table.name
+        assert count_accounts(con, Filters()) == 4
+        assert count_accounts(con, Filters(match="unmatched")) == 2
+        assert count_accounts(con, Filters(role=("Admin",))) == 2
+
+
+def test_accounts_of_one_person_are_still_found(masked: Engine) -> None:
+    with masked.connect() as con:
+        row = con.execute(select(account_current)).first()
+        assert row
+        (known,) = known_of(con, Filters(), [row.account_key]).values()
+        assert [other.integration for other in known.others] == ["slack"]
+        assert [version.user_email for version in known.versions] == [row.user_email] * 2
+        assert count_accounts(con, Filters(q=row.user_email)) == 2
+        assert count_accounts(con, Filters(q="Zelda")) == 0, "no search leads back"
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_no_download_names_anybody(masked: Engine, form: str) -> None:
+    with masked.connect() as con:
+        content = b"".join(FORMATS[form].chunks(Listing(con, Wanted(Filters()))))
+    if form == "xlsx":
+        book = openpyxl.load_workbook(io.BytesIO(content))
+        told = str([[cell.value for row in sheet for cell in row] for sheet in book])
+    elif form == "parquet":
+        told = str(parquet.read_table(io.BytesIO(content)).to_pylist())
+    else:
+        told = content.decode()
+    assert "@pseudonym.invalid" in told
+    assert names_nobody(told)
+
+
+@pytest.mark.parametrize("script", [script for script in SCRIPTS if script != "audit.py"])
+def test_no_page_names_anybody(masked_home: Home, script: str) -> None:
+    run = AppTest.from_file(PAGES / script, default_timeout=60)
+    if script == "users.py":
+        run.session_state["users"] = {"open": ["1", "2", "3", "4"]}
+    if script == "review.py":
+        run.query_params["rule"] = RULES[0].name
+    run.run()
+    assert not run.exception
+    drawn = "".join(str(element.proto) for element in run.main if hasattr(element, "proto"))
+    assert names_nobody(drawn)
+    if script == "users.py":
+        assert "@pseudonym.invalid" in drawn
+
+
+def test_who_sees_pseudonyms_does_nothing_that_needs_names(masked_home: Home) -> None:
+    run = AppTest.from_file(PAGES / "audit.py", default_timeout=60).run()
+    assert run.title[-1].value == "Not for your role"
+
+
+@given(text=st.text(max_size=100), key=st.binary(min_size=32, max_size=32))
+def test_a_pseudonym_is_an_hmac(text: str, key: bytes) -> None:
+    if "\0" in text:
+        return
+    with MEMORY.connect() as con:
+        for statement in with_key(key, "duckdb"):
+            con.exec_driver_sql(statement)
+        told = con.scalar(select(keyed("name", literal(text))))
+    assert told == hmac.new(key, f"name:{text}".encode(), "sha256").hexdigest()[:12]
+
+
+MEMORY = open_store("duckdb:///:memory:")
+
+
+def test_another_key_gives_other_pseudonyms(masked_home: Home, tmp_path_factory) -> None:
+    other = Home(tmp_path_factory.mktemp("other"))
+    assert key_of(other) != key_of(masked_home)
+    assert key_of(masked_home) == key_of(masked_home)
+    assert (masked_home.root / "pseudonym-key").stat().st_mode & 0o077 == 0
+
+
+def test_the_key_leads_back(
+    masked: Engine, masked_home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with masked.connect() as con:
+        row = con.execute(select(account_current)).first()
+    assert row
+    asked = [row.user_name, row.user_email, row.username_in_app, row.upstream_user_id]
+    assert command.main(["reveal", *asked, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told[row.user_name] == ["name: Zelda Zumthor"]
+    assert sorted(told[row.user_email]) == ["email: ZZ@x.io", "email: zz@x.io"]
+    assert told[row.username_in_app] == ["username: zz-login-figma"]
+    assert command.main(["reveal", "user-000000000000"]) == 1
+    assert set(KNOWN) == {"name", "email", "username", "upstream", "account"}
