@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -26,6 +27,7 @@ from data.home import Home, here
 from data.inbox import Outcome, SetAside, in_words, load_waiting, put_into_inbox
 from data.loading import Loaded, preview
 from data.pseudonyms import reveal
+from data.pulling import known_pulls, pull, secrets_file
 from data.reading import place_word
 from data.rebuilding import archived, complete, opened
 from data.rebuilding import rebuild as make_anew
@@ -33,6 +35,7 @@ from data.refusals import SnapshotRefused
 from data.sample import write_sample
 from data.serving import server_of
 from data.snapshot_file import SnapshotFile, moment_of
+from data.sources.web import PullFailed
 from data.store import StoreFault, StoreInUse, StoreUnusable, close_stores, open_store
 from data.zipped import zip_together
 from queries.agreeing import answers_that_differ, count_questions
@@ -56,7 +59,7 @@ def main(words: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(words)
     try:
         return args.run(args)
-    except SnapshotRefused as refusal:
+    except (SnapshotRefused, PullFailed) as refusal:
         return _fail(str(refusal), REFUSED)
     except StoreInUse as fault:
         server = server_of(here())
@@ -99,6 +102,51 @@ def _as_one(args: argparse.Namespace) -> Iterator[list[Path]]:
         archive.parent.mkdir()
         zip_together(args.files, archive)
         yield [archive]
+
+
+def pull_all(args: argparse.Namespace) -> int:
+    """Ask servers for their accounts, as sections [pull.NAME] of the secrets say, and load them."""
+    known = {asked.integration: asked for asked in known_pulls()}
+    if unknown := [name for name in args.names if name not in known]:
+        words = f"No section [pull.{unknown[0]}] in {secrets_file()}; there is: "
+        return _fail(words + (", ".join(known) or "none."), USAGE)
+    if not known:
+        return _fail(f"Nothing to pull: no section [pull.NAME] in {secrets_file()}.", USAGE)
+    home, waiting, outcome = here(), [], DONE
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    for name in args.names or known:
+        line = _Line(name)
+        try:
+            waiting.append(pull(home, known[name], line.tell))
+        except (PullFailed, SnapshotRefused, OSError) as fault:
+            outcome = line.end(_fail, f"{name}: {_fault_in_words(fault)}", REFUSED)
+        else:
+            line.end(print, f"{name}: {line.words}.")
+    return max(outcome, _load_or_await(home, waiting)) if waiting else outcome
+
+
+class _Line:
+    """How far a pull is: one line that changes, or a line now and then where nobody looks on."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.words, self._spoke = name, "", time.monotonic()
+
+    def tell(self, words: str) -> None:
+        self.words = words
+        if sys.stderr.isatty():
+            print(f"\r\x1b[K{self.name}: {words}", end="", file=sys.stderr, flush=True)
+        elif time.monotonic() - self._spoke > SPOKEN_EVERY:
+            self._spoke = time.monotonic()
+            print(f"{self.name}: {words}", file=sys.stderr, flush=True)
+
+    def end(self, say: Callable[..., Any], *words: Any) -> Any:
+        if sys.stderr.isatty():
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+        return say(*words)
+
+
+SPOKEN_EVERY = 10
+"""Seconds."""
 
 
 def check_files(args: argparse.Namespace) -> int:
@@ -321,7 +369,7 @@ def _tell(outcomes: list[Outcome], asked: list[Path]) -> int:
     return worst
 
 
-def _fault_in_words(fault: SnapshotRefused | OSError) -> str:
+def _fault_in_words(fault: Exception) -> str:
     if isinstance(fault, OSError) and fault.filename:
         return f"{fault.filename}: {fault.strerror}."
     return str(fault)
@@ -421,6 +469,9 @@ def _parser() -> argparse.ArgumentParser:
             )
         else:
             files.add_argument("--json", action="store_true", help="one JSON object per file")
+
+    pulled = command(pull_all, "pull")
+    pulled.add_argument("names", nargs="*", metavar="NAME", help="which; all where none is named")
 
     listed = command(export, "export")
     listed.add_argument("--format", choices=FORMATS, default="csv")

@@ -15,10 +15,14 @@ from data.current import State, prepare_sample, state, tell
 from data.home import Home
 from data.inbox import LOOKED_AT_EVERY, load_waiting, troubles
 from data.rebuilding import complete, opened
+from data.scheduling import keep_pulling
 from data.serving import announce, server_of, withdraw
 from data.store import StoreFault, StoreInUse, confined_to
 
 log = logging.getLogger("rollcall")
+
+LONGEST_GOODBYE = 5.0
+"""Seconds that a pull gets to see that it is to stop; it leaves nothing behind anyway."""
 
 
 @contextmanager
@@ -27,13 +31,16 @@ def kept(home: Home, address: str) -> Iterator[None]:
     stop = Event()
     tell(home, State("opening", "Opening the store …"))
     keeper = Thread(target=_keep, args=(home, address, stop), name="keeper")
+    puller = Thread(target=keep_pulling, args=(home, stop), name="puller", daemon=True)
     with confined_to(home.root):
         keeper.start()
+        puller.start()
         try:
             yield
         finally:
             stop.set()
             keeper.join()
+            puller.join(LONGEST_GOODBYE)
             withdraw(home)
 
 

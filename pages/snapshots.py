@@ -14,7 +14,7 @@ from queries.snapshots import (
     snapshot_at,
 )
 from queries.users import integration_names
-from widgets import empty, set_aside, snapshots, uploads
+from widgets import empty, pulls, set_aside, snapshots, uploads
 from widgets.filters import choose_integrations, go, page_of
 from widgets.store import is_sample, reading
 from widgets.users_table import Block, users_table
@@ -90,6 +90,7 @@ if asked:
 set_aside.needs_a_person()
 uploads.upload(integrations)
 uploads.follow()
+pulls.pulls()
 if is_empty:
     empty.no_snapshots()
     st.stop()

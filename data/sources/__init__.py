@@ -6,10 +6,11 @@ A source is one module here and one line in SOURCES. See docs/sources.md.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 from data.refusals import NotAListOfAccounts
+from data.sources import entra_pull, okta, scim
 from data.sources.baton import BATON
 from data.sources.cerby import CERBY
 from data.sources.conductorone import CONDUCTORONE
@@ -17,10 +18,20 @@ from data.sources.entra import ENTRA, ENTRA_USERS
 from data.sources.google import GOOGLE
 from data.sources.okta import OKTA, OKTA_USERS
 from data.sources.parts import Part
+from data.sources.pull import Pull
 from data.sources.sailpoint import SAILPOINT
 from data.sources.scim import SCIM
 from data.sources.source import Said, Source
+from data.sources.web import Web
 from data.unpacking import Plain, copied
+
+
+class Puller(NamedTuple):
+    """How a source is asked for its accounts."""
+
+    pages: Callable[[Pull, Web], Iterator[Any]]  # one JSON document after another
+    url: str = ""  # where, unless the section says so
+
 
 SOURCES = (
     SCIM,
@@ -35,6 +46,15 @@ SOURCES = (
     SAILPOINT,
 )
 """The first that knows a file is asked for its accounts."""
+
+PULLERS: dict[str, Puller] = {
+    "scim": Puller(scim.pull),
+    "okta": Puller(okta.pull),
+    "okta-users": Puller(okta.pull_users),
+    "entra": Puller(entra_pull.pull, entra_pull.GRAPH),
+    "entra-users": Puller(entra_pull.pull_users, entra_pull.GRAPH),
+}
+"""`source` of a section `[pull.NAME]` → what asks for it."""
 
 
 class Mapped(NamedTuple):

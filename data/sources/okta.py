@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import Any
+from urllib.parse import quote
 
 from data.sources.parts import Beginning, Part, pages
+from data.sources.pull import Pull
 from data.sources.source import (
     How,
     Row,
@@ -21,6 +23,7 @@ from data.sources.source import (
     mapping,
     role,
 )
+from data.sources.web import Web
 from data.states import UNRECOGNISED
 
 ROLE_KEYS = frozenset(
@@ -192,6 +195,26 @@ def _user(found: Row) -> Row:
             "Last login": found.get("lastLogin"),
         },
     )
+
+
+def pull(asked: Pull, web: Web) -> Iterator[Any]:
+    """Every page of an application's users, with the person of each."""
+    params = {"limit": FULL_PAGES[-1], "expand": "user"}
+    yield from _pages(asked, web, f"api/v1/apps/{quote(asked['app'], safe='')}/users", params)
+
+
+def pull_users(asked: Pull, web: Web) -> Iterator[Any]:
+    """Every page of Okta's own users."""
+    yield from _pages(asked, web, "api/v1/users", {"limit": 200})
+
+
+def _pages(asked: Pull, web: Web, path: str, params: Row | None) -> Iterator[Any]:
+    """The next page is in a header, its address whole."""
+    web.let_in_by(f"SSWS {asked['token']}")
+    while path:
+        answer = web.get(path, params)
+        yield answer.document
+        path, params = answer.next_url, None
 
 
 OKTA = Source("Okta application users", knows, accounts)

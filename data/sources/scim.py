@@ -11,7 +11,12 @@ from typing import Any
 
 from data.refusals import NotAListOfAccounts
 from data.sources.parts import Beginning, Page, Part, pages
+from data.sources.pull import Pull
 from data.sources.source import Row, Said, Source, account, counted, joined, listed, objects, role
+from data.sources.web import PullFailed, Web
+
+PAGE = 200
+"""Users to ask for at once; servers give fewer where that is too many."""
 
 URNS = ("urn:ietf:params:scim:", "urn:scim:schemas:")
 ENTERPRISE = "enterprise:"
@@ -91,6 +96,35 @@ def _say(said: Said, seen: _Seen) -> None:
             )
     if seen.singles == 1 and not seen.lists:
         said.incomplete = "it holds a single resource, not the list of all users"
+
+
+def pull(asked: Pull, web: Web) -> Iterator[Any]:
+    """Every page of `/Users`, and of `/Groups` where `groups` is set.
+
+    By cursor where the server has one (RFC 9865), by `startIndex` elsewhere.
+    """
+    web.let_in_by(f"Bearer {asked['token']}")
+    for path in ("Users", "Groups")[: 1 + (asked.get("groups").casefold() == "true")]:
+        yield from _pages(web, path, int(asked.get("page_size", str(PAGE))))
+
+
+def _pages(web: Web, path: str, size: int) -> Iterator[Any]:
+    start, params, before = 1, {"startIndex": 1, "count": size}, None
+    while True:
+        document = web.get(path, params).document
+        told = _lower(document)
+        found, total = listed(told.get("resources")), _number(told.get("totalresults"))
+        if found and found == before:
+            raise PullFailed(f"{web.url.host} gives the same page of {path} again, not the next.")
+        yield document
+        number, before = len(found), found
+        start += number
+        if cursor := told.get("nextcursor"):
+            params = {"cursor": cursor, "count": size}
+        elif not number or start > total:
+            return
+        else:
+            params = {"startIndex": start, "count": size}
 
 
 def _as_list(page: Page) -> Page:

@@ -1,0 +1,125 @@
+"""Pulls: a server is asked for its accounts, and what it says goes into the inbox as a file.
+
+So what was pulled is loaded, held, refused and archived like everything else. It is in the inbox
+whole or not at all: until its last page is there, it is a file without a name.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import os
+import shutil
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory, TemporaryFile
+from typing import IO, Any
+
+from data.home import CHECKOUT, Home
+from data.inbox import put_into_inbox
+from data.snapshot_file import SnapshotFile, moment_of, unmarked
+from data.sources import PULLERS
+from data.sources.pull import Pull, cleansed, pulls_in
+from data.sources.web import PullFailed, Web
+
+logging.getLogger("httpx2").setLevel(logging.WARNING)  # each request of a pull is no news
+
+MOST_PAGES = 100_000
+
+Told = Callable[[str], None]
+Stopped = Callable[[float], bool]
+"""Waits so many seconds, and says whether to end."""
+
+
+def pull(
+    home: Home,
+    asked: Pull,
+    told: Told = lambda _: None,
+    stopped: Stopped = lambda seconds: bool(time.sleep(seconds)),
+) -> Path:
+    """Ask for all the accounts of an integration; answers with the file in the inbox.
+
+    `told` hears how far it is. Raises PullFailed, or an OSError such as a full disk.
+    """
+    puller = PULLERS.get(asked.source)
+    if puller is None:
+        known = ", ".join(PULLERS)
+        raise PullFailed(f"[pull.{asked.integration}] source: expected one of {known}.")
+    with (
+        _alone(home, told, stopped),
+        TemporaryFile(dir=home.root) as packed,
+        Web(asked.get("url", puller.url) or asked["url"], {}, told=told, stopped=stopped) as web,
+    ):
+        taken_at = datetime.now(UTC).replace(tzinfo=None, microsecond=0)
+        _pack(puller.pages(asked, web), packed, told)
+        return _deliver(home, SnapshotFile(Path("pulled.zip"), asked.integration, taken_at), packed)
+
+
+def last_pulled(home: Home, integration: str) -> datetime | None:
+    """When the newest snapshot of an integration was taken, wherever its file lies by now."""
+    folders = (home.inbox, home.archive, home.held, home.refused)
+    files = (path for folder in folders for path in (folder / integration).glob("*.*"))
+    return max(
+        filter(None, (moment_of(unmarked(p.name).split(".", 1)[0]) for p in files)), default=None
+    )
+
+
+def _pack(pages: Iterator[Any], packed: IO[bytes], told: Told) -> None:
+    """Each page as a file of the archive, without what no file should hold."""
+    records = 0
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for number, page in enumerate(pages, start=1):
+            if number > MOST_PAGES:
+                raise PullFailed(f"There are more than {MOST_PAGES:,} pages; something goes round.")
+            records += _count(page)
+            archive.writestr(f"page-{number}.json", json.dumps(cleansed(page)))
+            told(f"{records:,} records in {number:,} pages")
+
+
+def _count(page: Any) -> int:
+    """How many records a page lists."""
+    if isinstance(page, list):
+        return len(page)
+    lists = [each for key, each in page.items() if isinstance(each, list) and key != "schemas"]
+    return max(map(len, lists), default=0)
+
+
+def _deliver(home: Home, file: SnapshotFile, packed: IO[bytes]) -> Path:
+    with TemporaryDirectory(prefix=".pull-", dir=home.root) as folder:
+        path = Path(folder) / file.path.name
+        packed.seek(0)
+        with path.open("wb") as out:
+            shutil.copyfileobj(packed, out)
+        return put_into_inbox(home, SnapshotFile(path, file.integration, file.taken_at))
+
+
+@contextmanager
+def _alone(home: Home, told: Told, stopped: Stopped) -> Iterator[None]:
+    """One pull at a time, whichever process it is in. Raises PullFailed where it is stopped."""
+    with (home.root / ".pulling").open("w") as lock:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                told("waiting for another pull to end")
+                if stopped(1):
+                    raise PullFailed("Stopped.") from None
+            else:
+                break
+        yield
+
+
+def secrets_file() -> Path:
+    """Where the sections `[pull.NAME]` are: ROLLCALL_SECRETS, or the checkout's secrets."""
+    named = os.environ.get("ROLLCALL_SECRETS")
+    return Path(named).expanduser() if named else CHECKOUT / ".streamlit" / "secrets.toml"
+
+
+def known_pulls() -> list[Pull]:
+    """What can be pulled. Raises PullFailed where the secrets cannot be understood."""
+    return pulls_in(secrets_file())

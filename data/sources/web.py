@@ -1,0 +1,198 @@
+"""Asking a server for one page after another: patient, polite, and never in the clear."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, NamedTuple
+
+import httpx2
+
+TIMEOUT = httpx2.Timeout(60, connect=10)
+"""Seconds: of a page that is being made, and of a server that is not there."""
+
+PATIENCE = 900.0
+"""Seconds that one page is asked for again and again; a rate limit mostly ends within a minute."""
+
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
+"""Seconds between tries, where the server names none: twice as long each time, and never alike."""
+
+BUSY = (408, 425, 429, 500, 502, 503, 504)
+"""Answers after which the same question may be asked again."""
+
+LARGEST_PAGE = 64 * 1024 * 1024
+"""Bytes of one answer; pages of a thousand users have one or two million."""
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+WORDS = {
+    401: "the token is not accepted, or has expired",
+    403: "the token may not read this",
+    404: "there is no such address",
+}
+"""What a refusal means, mostly."""
+
+
+class PullFailed(Exception):
+    """A server could not be asked, or did not answer as it should. Nothing was delivered."""
+
+
+class Answer(NamedTuple):
+    """One page, and where the next one is if a header says so."""
+
+    document: Any
+    next_url: str
+
+
+class Web:
+    """One server, with the headers that let us in. They go to no other one, and into no log."""
+
+    def __init__(
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        *,
+        told: Callable[[str], None] = lambda _: None,
+        stopped: Callable[[float], bool] = lambda seconds: bool(time.sleep(seconds)),
+    ) -> None:
+        """`told` is called with what is waited for; `stopped` waits, and says whether to end."""
+        self.url, self._told, self._stopped = httpx2.URL(url.rstrip("/")), told, stopped
+        if self.url.scheme != "https" and self.url.host not in LOOPBACK:
+            raise PullFailed(
+                f"{url} would send the token in the clear; it has to start with https."
+            )
+        self._client = httpx2.Client(
+            headers={"User-Agent": "rollcall", **headers}, timeout=TIMEOUT, follow_redirects=False
+        )
+
+    def __enter__(self) -> Web:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
+    @property
+    def client(self) -> httpx2.Client:
+        """For who speaks a protocol of its own, such as that of signing in."""
+        return self._client
+
+    def let_in_by(self, header: str) -> None:
+        """The `Authorization` that holds from now on."""
+        self._client.headers["Authorization"] = header
+
+    def get(self, address: str, params: Mapping[str, Any] | None = None) -> Answer:
+        """A page, however often it has to be asked for. Raises PullFailed.
+
+        `address` is a path below the server's, or the whole address of a next page.
+        """
+        url = self._whole(address)
+        give_up, pause = time.monotonic() + PATIENCE, FIRST_PAUSE
+        while True:
+            fault, asked = self._try(url, params)
+            if isinstance(fault, Answer):
+                return fault
+            wait = asked if asked is not None else pause * random.uniform(0.5, 1)  # noqa: S311
+            pause = min(2 * pause, LONGEST_PAUSE)
+            if time.monotonic() + wait > give_up:
+                raise PullFailed(f"{fault} It was asked for {PATIENCE / 60:.0f} minutes.")
+            self._told(f"{fault} Asking again in {wait:.0f} s.")
+            if self._stopped(wait):
+                raise PullFailed("Stopped.")
+
+    def _try(self, url: httpx2.URL, params: Any) -> tuple[Answer | str, float | None]:
+        """The answer; or why there is none yet, and how many seconds the server asks to wait."""
+        try:
+            with self._client.stream("GET", url, params=params) as response:
+                body = _read(response)
+        except httpx2.TransportError as fault:
+            if "CERTIFICATE_VERIFY_FAILED" in str(fault):
+                raise PullFailed(
+                    f"{url.host} shows a certificate that cannot be trusted."
+                ) from fault
+            return f"{url.host} does not answer ({type(fault).__name__}).", None
+        if response.status_code in BUSY:
+            return f"{url.host} answers with {response.status_code}.", pause_asked(response.headers)
+        return _answer(response, body), None
+
+    def _whole(self, address: str) -> httpx2.URL:
+        """Raises PullFailed for an address elsewhere, which the token is no business of."""
+        if not address.startswith(("http://", "https://")):
+            return httpx2.URL(f"{self.url}/{address.lstrip('/')}")
+        url = httpx2.URL(address)
+        if (url.scheme, url.host, url.port) != (self.url.scheme, self.url.host, self.url.port):
+            raise PullFailed(f"The next page is on another server, {url.host}: not followed.")
+        return url
+
+
+def pause_asked(headers: Mapping[str, str]) -> float | None:
+    """Seconds to wait, as `Retry-After` says in either form, or Okta's own header does."""
+    after = headers.get("retry-after", "").strip()
+    if after.isdecimal():
+        return float(after)
+    if after:
+        try:
+            return _until(parsedate_to_datetime(after).timestamp())
+        except ValueError:
+            return None
+    reset = headers.get("x-rate-limit-reset", "")
+    return _until(float(reset)) if reset.isdecimal() else None
+
+
+def _until(moment: float) -> float:
+    return max(0.0, moment - datetime.now(UTC).timestamp()) + 1
+
+
+def _read(response: httpx2.Response) -> bytes:
+    chunks, size = [], 0
+    for chunk in response.iter_bytes():
+        size += len(chunk)
+        if size > LARGEST_PAGE:
+            raise PullFailed(
+                f"{response.url.host} sends a page of more than {LARGEST_PAGE:,} bytes."
+            )
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _answer(response: httpx2.Response, body: bytes) -> Answer:
+    """Raises PullFailed, with what the server says of it."""
+    host, status = response.url.host, response.status_code
+    if response.is_redirect:
+        raise PullFailed(f"{host} answers with a redirect ({status}): is the address right?")
+    document = _json(body)
+    if status != 200:
+        why = WORDS.get(status, "it refuses to answer")
+        raise PullFailed(f"{host}{response.url.path}: {why} ({status}).{_said(document)}")
+    if document is None:
+        raise PullFailed(
+            f"{host}{response.url.path} does not answer with JSON: is the address right?"
+        )
+    return Answer(document, response.links.get("next", {}).get("url", ""))
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _said(document: Any) -> str:
+    """What an error's body says, in the words of SCIM, Okta, Graph or OAuth."""
+    if not isinstance(document, dict):
+        return ""
+    error = document.get("error")
+    texts: Iterator[Any] = iter(
+        (
+            document.get("detail"),
+            document.get("errorSummary"),
+            document.get("error_description"),
+            error.get("message") if isinstance(error, dict) else error,
+        )
+    )
+    said = next((str(text) for text in texts if text), "")
+    return f" It says: {' '.join(said.split())[:300]}" if said else ""

@@ -1,0 +1,432 @@
+"""Pulls from real servers and from ones of a recorded shape: all pages, or nothing."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import ssl
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import pytest
+import trustme
+from builders import usernames
+from deliveries import accounts
+from serving_pages import TOKEN, Asked, Server, Told, node_scim, python_scim
+from sqlalchemy import Engine
+from test_sources import a_scim_page, a_scim_user, an_event, an_okta_user, modified
+
+import rollcall
+from data import scheduling
+from data.home import Home
+from data.inbox import load_waiting, waiting_files
+from data.loading import Loaded
+from data.pulling import last_pulled, pull
+from data.sources import web
+from data.sources.pull import Pull, cleansed, pulls_in
+from data.sources.web import PullFailed, pause_asked
+from data.store import open_store
+
+
+def asking(url: str, source: str = "scim", **settings: Any) -> Pull:
+    return Pull("figma", source, {"url": url, "token": TOKEN, **settings})
+
+
+@pytest.fixture
+def store_of(home: Home) -> Engine:
+    return open_store(home.database_url)
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web, "FIRST_PAUSE", 0.01)
+
+
+def pulled(home: Home, asked: Pull) -> dict[str, dict[str, Any]]:
+    """Pull it, load it, and tell the accounts by username."""
+    pull(home, asked)
+    (loaded,) = load_waiting(open_store(home.database_url), home)
+    assert isinstance(loaded, Loaded), loaded
+    return accounts(open_store(home.database_url))
+
+
+def nothing_is_left(home: Home) -> bool:
+    """Neither in the inbox nor beside it."""
+    beside = [path for path in home.root.iterdir() if path.name.startswith(".pull-")]
+    return not [*home.inbox.rglob("*.*"), *beside]
+
+
+# ---- SCIM, from real servers ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("by_cursor", [False, True], ids=["by index", "by cursor"])
+def test_a_scim_server_of_thousands_is_pulled_page_by_page(home: Home, by_cursor: bool):
+    progress: list[str] = []
+    with python_scim(2_050, by_cursor=by_cursor) as url:
+        path = pull(home, asking(url, groups=True), progress.append)
+    assert progress[-2:] == ["2,050 records in 11 pages", "2,051 records in 12 pages"]
+    with zipfile.ZipFile(path) as archive:
+        assert len(archive.namelist()) == 12
+    (loaded,) = load_waiting(open_store(home.database_url), home)
+    assert isinstance(loaded, Loaded)
+    found = accounts(open_store(home.database_url))
+    assert (len(found), loaded.rejected) == (2_050, 0)
+    assert (found["user1"]["roles"], found["user3"]["roles"]) == (["Staff"], [])
+    assert (found["user10"]["active_in_app"], found["user10"]["upstream_user_id"]) == (
+        False, "00u10",
+    )  # fmt: skip
+    assert found["user10"]["last_updated"] == datetime(2026, 11, 1, 8)
+
+
+def test_a_scim_server_by_others_is_pulled_too(home: Home):
+    with node_scim(2_000) as url:
+        found = pulled(home, asking(url))
+    assert len(found) == 2_000
+    assert found["user7"]["attributes"].count("user7@x.io") == 1
+    (archived,) = home.archive.rglob("*.zip")
+    with zipfile.ZipFile(archived) as archive:
+        assert b"t1meMa" not in b"".join(map(archive.read, archive.namelist()))
+
+
+def test_a_wrong_token_is_told_in_words_and_leaves_nothing(home: Home):
+    with python_scim(1) as url, pytest.raises(PullFailed, match=r"token is not accepted.*\(401\)"):
+        pull(home, asking(url, token="wrong"))
+    assert nothing_is_left(home)
+
+
+# ---- what servers do -----------------------------------------------------------------------------
+
+
+def test_a_busy_server_is_asked_again_and_the_pull_goes_on_where_it_was(
+    home: Home, caplog: pytest.LogCaptureFixture
+):
+    """A rate limit at every third request, a page that fails twice, pages smaller than asked."""
+    users = [a_scim_user(n) for n in range(1, 51)]
+    failing = [500, 503]
+
+    def answer(asked: Asked) -> Told:
+        if len(server.asked) % 3 == 0:
+            return Told({}, 429, {"Retry-After": "0"})
+        start = int(asked.query["startIndex"][0])
+        if start == 21 and failing:
+            return Told({}, failing.pop())
+        return Told(a_scim_page(*users[start - 1 : start + 9], total=50, start=start))
+
+    said: list[str] = []
+    with caplog.at_level(logging.DEBUG), Server(answer).serving() as server:
+        path = pull(home, asking(server.url), said.append)
+    starts = [int(asked.query["startIndex"][0]) for asked in server.asked]
+    assert sorted(set(starts)) == [1, 11, 21, 31, 41]
+    assert starts == sorted(starts)  # never from the beginning
+    assert said[-1] == "50 records in 5 pages"
+    assert any("answers with 429. Asking again in 0 s." in words for words in said)
+    assert all(asked.headers["authorization"] == f"Bearer {TOKEN}" for asked in server.asked)
+    told = [*said, caplog.text, repr(asking("x")), path.read_bytes().decode("latin-1")]
+    assert TOKEN not in "".join(told)
+
+
+def test_a_page_that_fails_for_good_leaves_nothing(home: Home, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(web, "PATIENCE", 0.05)
+
+    def answer(asked: Asked) -> Told:
+        if asked.query["startIndex"] == ["1"]:
+            return Told(a_scim_page(a_scim_user(1), total=2))
+        return Told({"detail": "Out of order"}, 503)
+
+    with (
+        Server(answer).serving() as server,
+        pytest.raises(PullFailed, match="answers with 503"),
+    ):
+        pull(home, asking(server.url))
+    assert nothing_is_left(home)
+
+
+def test_a_server_that_does_not_page_is_found_out(home: Home):
+    page = a_scim_page(a_scim_user(1), total=1_000_000)
+    with (
+        Server(lambda _: Told(page)).serving() as server,
+        pytest.raises(PullFailed, match="gives the same page of Users again"),
+    ):
+        pull(home, asking(server.url))
+    assert len(server.asked) == 2
+    assert nothing_is_left(home)
+
+
+def test_a_server_that_gives_less_than_it_counts_is_held(home: Home, store_of: Engine):
+    def answer(asked: Asked) -> Told:
+        first = asked.query["startIndex"] == ["1"]
+        return Told(a_scim_page(*[a_scim_user(1)] * first, total=2))
+
+    with Server(answer).serving() as server:
+        pull(home, asking(server.url))
+    (held,) = load_waiting(store_of, home)
+    assert "counts 2 users (totalResults), and 1 are here" in held.reason  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        (
+            Told({"error": {"message": "No such app"}}, 404),
+            "no such address .404.. It says: No such",
+        ),
+        (Told({}, 302, {"Location": "https://x.io"}), r"answers with a redirect \(302\)"),
+        (Told([{}], 200, {"Link": '<https://evil.example/p2>; rel="next"'}), "on another server"),
+    ],
+)
+def test_what_is_no_list_is_told_in_words(home: Home, told: Told, words: str):
+    with Server(lambda _: told).serving() as server, pytest.raises(PullFailed, match=words):
+        pull(home, asking(server.url, "okta", app="0oa1"))
+    assert nothing_is_left(home)
+
+
+def test_a_token_is_not_sent_in_the_clear(home: Home):
+    with pytest.raises(PullFailed, match="has to start with https"):
+        pull(home, asking("http://scim.example.com"))
+
+
+def test_the_pause_is_the_one_that_the_server_asks_for():
+    later = datetime.now(UTC) + timedelta(seconds=30)
+    assert pause_asked({"retry-after": "7"}) == 7
+    assert 28 < (pause_asked({"retry-after": format_datetime(later, usegmt=True)}) or 0) < 32
+    assert 28 < (pause_asked({"x-rate-limit-reset": f"{later.timestamp():.0f}"}) or 0) < 32
+    assert pause_asked({"retry-after": "soon"}) is None
+    assert pause_asked({}) is None
+
+
+def test_a_pull_that_is_killed_leaves_nothing(home: Home, tmp_path: Path):
+    stuck, path = Event(), tmp_path / "secrets.toml"
+
+    def answer(asked: Asked) -> Told:
+        if asked.query["startIndex"] != ["1"]:
+            stuck.wait(20)
+        return Told(a_scim_page(a_scim_user(1), total=2))
+
+    with Server(answer).serving() as server:
+        path.write_text(f'[pull.figma]\nsource = "scim"\nurl = "{server.url}"\ntoken = "$T"\n')
+        for way, code in ((signal.SIGKILL, -9), (signal.SIGTERM, 143)):
+            server.asked.clear()
+            command = [Path(sys.executable).with_name("rollcall"), "pull", "figma"]
+            environment = os.environ | {"ROLLCALL_SECRETS": str(path), "T": TOKEN}
+            with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) as process:
+                _await(lambda: len(server.asked) == 2)
+                process.send_signal(way)
+                process.communicate(timeout=20)
+            assert process.returncode == code
+            assert nothing_is_left(home)
+        stuck.set()
+
+
+def _await(condition: Callable[[], bool]) -> None:
+    give_up = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < give_up
+        time.sleep(0.02)
+
+
+# ---- Okta and Microsoft Graph, of a recorded shape -----------------------------------------------
+
+
+def test_okta_s_pages_are_followed_by_their_link_headers(home: Home):
+    def answer(asked: Asked) -> Told:
+        assert asked.path == "/api/v1/apps/0oa%2F1/users"
+        assert asked.headers["authorization"] == f"SSWS {TOKEN}"
+        if len(server.asked) == 2:
+            past = f"{time.time() - 5:.0f}"
+            return Told({"errorSummary": "Too many"}, 429, {"X-Rate-Limit-Reset": past})
+        after = int(asked.query.get("after", ["0"])[0])
+        if not after:
+            assert asked.query == {"limit": ["500"], "expand": ["user"]}
+        own = f"{server.url}{asked.path}"
+        links = f'<{own}?limit=500>; rel="self"'
+        if after < 2:
+            links += f', <{own}?after={after + 1}&limit=500&expand=user>; rel="next"'
+        user = an_okta_user("ACTIVE", "SYNCHRONIZED", id=f"00u{after}")
+        user["credentials"] = {"userName": f"user{after}", "password": {"value": "t1meMa$heen"}}
+        return Told([user], 200, {"Link": links})
+
+    with Server(answer).serving() as server:
+        pull(home, asking(server.url, "okta", app="0oa/1"), stopped=lambda _: False)
+    assert [asked.query.get("after") for asked in server.asked] == [None, ["1"], ["1"], ["2"]]
+    load_waiting(open_store(home.database_url), home)
+    assert set(accounts(open_store(home.database_url))) == {"user0", "user1", "user2"}
+    (archived,) = home.archive.rglob("*.zip")
+    with zipfile.ZipFile(archived) as archive:
+        assert b"t1meMa" not in b"".join(map(archive.read, archive.namelist()))
+
+
+@pytest.fixture(scope="module")
+def authority() -> tuple[trustme.CA, ssl.SSLContext]:
+    ca, server = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert("localhost").configure_cert(server)
+    return ca, server
+
+
+def graph(asked: Asked, server: Server) -> Told:
+    """Microsoft's sign-in and Graph, on one address."""
+    if asked.path.endswith("openid-configuration"):
+        at = f"{server.url}/t1"
+        places = ("authorization_endpoint", "token_endpoint", "issuer")
+        return Told({place: f"{at}/{place}" for place in places})
+    if asked.path.endswith("token_endpoint"):
+        assert "grant_type=client_credentials" in asked.body
+        assert "client_secret=cl1ent" in asked.body
+        return Told({"access_token": TOKEN, "token_type": "Bearer", "expires_in": 3599})
+    assert asked.headers["authorization"] == f"Bearer {TOKEN}"
+    match asked.path:
+        case "/v1.0/servicePrincipals/sp1":
+            roles = [{"id": "r1", "displayName": "Member"}]
+            return Told({"id": "sp1", "displayName": "Figma", "appRoles": roles})
+        case "/v1.0/servicePrincipals/sp1/appRoleAssignedTo":
+            assigned = {
+                "principalId": "obj-bob", "principalType": "User", "appRoleId": "r1",
+                "principalDisplayName": "Bob", "createdDateTime": "2020-01-01T00:00:00Z",
+            }  # fmt: skip
+            return Told({"value": [assigned]})
+        case "/v1.0/auditLogs/provisioning" if "$skiptoken" not in asked.query:
+            (wanted,) = asked.query["$filter"]
+            assert wanted.endswith("Z and servicePrincipal/id eq 'sp1'")
+            assert wanted.startswith("activityDateTime gt 20")
+            event = an_event(1, "create", "success", modifiedProperties=modified(userName="ada.l"))
+            following = f"{server.url}{asked.path}?$skiptoken=abc"
+            return Told({"value": [event], "@odata.nextLink": following})
+        case "/v1.0/auditLogs/provisioning":
+            return Told({"value": [an_event(2, "update", "failure")]})
+    return Told({}, 404)
+
+
+def test_graph_is_signed_in_to_and_followed_by_its_next_links(
+    home: Home, authority: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    ca, tls = authority
+    ca.cert_pem.write_to_path(tmp_path / "ca.pem")
+    server = Server(lambda asked: graph(asked, server))
+    with server.serving(tls):
+        asked = asking(
+            server.url, "entra", authority=server.url, tenant="t1", client_id="c1",
+            client_secret="$ENTRA_SECRET", service_principal="sp1",
+        )  # fmt: skip
+        monkeypatch.delenv("ENTRA_SECRET", raising=False)
+        with pytest.raises(PullFailed, match="ENTRA_SECRET is not set"):
+            pull(home, asked)
+        monkeypatch.setenv("ENTRA_SECRET", "cl1ent")
+        monkeypatch.setattr(web, "PATIENCE", 0.05)
+        with pytest.raises(PullFailed, match="CERTIFICATE_VERIFY_FAILED"):
+            pull(home, asked)
+        assert not server.asked  # a certificate that nobody vouches for gets no secret
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+        found = pulled(home, asked)
+    assert {name: each["provisioning_state"] for name, each in found.items()} == {
+        "ada.l": "Update failed", "Bob": "Onboarded",
+    }  # fmt: skip
+
+
+# ---- sections, and the clock ---------------------------------------------------------------------
+
+
+def test_sections_of_the_secrets_name_what_to_pull(tmp_path: Path):
+    path = tmp_path / "secrets.toml"
+    assert pulls_in(path) == []
+    path.write_text('[auth]\nx = 1\n[pull."Figma EU"]\nsource = "scim"\nevery = "6h"\nurl = "u"\n')
+    (asked,) = pulls_in(path)
+    assert (asked.integration, asked.every, asked["url"]) == ("Figma EU", timedelta(hours=6), "u")
+    for text, words in (
+        ('[pull.figma]\nurl = "x"', "does not say its source"),
+        ('[pull.figma]\nsource = "scim"\nevery = "often"', "expected 15m, 6h or 1d"),
+        ("[pull]\nfigma = 1", "expected sections like"),
+        ('token = "s3cret', "is no TOML"),
+    ):
+        path.write_text(text)
+        with pytest.raises(PullFailed, match=words) as fault:
+            pulls_in(path)
+        assert "s3cret" not in str(fault.value)
+
+
+def test_a_payload_is_written_without_credentials():
+    okta = {"credentials": {"userName": "ada", "password": {"hash": "x"}, "recovery_question": {}}}
+    assert cleansed([{"apiKey": 1, "a": [okta]}]) == [
+        {"a": [{"credentials": {"userName": "ada", "recovery_question": {}}}]}
+    ]
+
+
+def test_the_command_pulls_loads_and_says_so(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    path = tmp_path / "secrets.toml"
+    monkeypatch.setenv("ROLLCALL_SECRETS", str(path))
+    assert rollcall.main(["pull"]) == rollcall.USAGE
+    with Server(lambda _: Told(a_scim_page(a_scim_user(1)))).serving() as server:
+        section = '[pull.{}]\nsource = "{}"\nurl = "{}"\ntoken = "x"\n'
+        path.write_text(
+            section.format("figma", "scim", server.url) + section.format("slack", "scum", "x")
+        )
+        assert rollcall.main(["pull", "nobody"]) == rollcall.USAGE
+        assert rollcall.main(["pull", "figma"]) == rollcall.DONE
+        assert "figma: 1 records in 1 pages." in (out := capsys.readouterr().out)
+        assert "1 accounts." in out
+        time.sleep(1)  # two snapshots of one second would be one
+        assert rollcall.main(["pull"]) == rollcall.REFUSED
+    assert "slack: [pull.slack] source: expected one of scim, okta" in capsys.readouterr().err
+    with open_store(home.database_url).connect() as con:
+        assert usernames(con) == ["user1"]
+
+
+def test_a_pull_is_due_so_long_after_the_newest_snapshot_or_when_a_person_wants_it(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(scheduling, "courses", {})
+    monkeypatch.setattr(scheduling, "wanted", set())
+    now = datetime(2026, 11, 23, 12)
+    asked = Pull("figma", "scim", {}, timedelta(hours=6))
+    by_hand = Pull("figma", "scim", {})
+    assert scheduling.is_due(home, asked, now)
+    assert not scheduling.is_due(home, by_hand, now)
+    for hour, due in ((5, True), (6, True), (7, False)):
+        path = home.archive / "figma" / f"2026-11-23T{hour:02}-00-00Z.zip"
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+        assert last_pulled(home, "figma") == datetime(2026, 11, 23, hour)
+        assert scheduling.is_due(home, asked, now) == due
+    scheduling.wanted.add("figma")
+    assert scheduling.is_due(home, by_hand, now)
+    scheduling.wanted.clear()
+    later = now + timedelta(hours=6)
+    scheduling.courses["figma"] = scheduling.Course("No answer.", later, failed=True)
+    assert not scheduling.is_due(home, asked, later + timedelta(minutes=14))
+    assert scheduling.is_due(home, asked, later + timedelta(minutes=15))
+
+
+def test_the_app_pulls_by_the_clock_and_tells_how_it_went(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(scheduling, "courses", {})
+    monkeypatch.setattr(scheduling, "LOOKED_AT_EVERY", 0.01)
+    monkeypatch.setenv("ROLLCALL_SECRETS", str(tmp_path / "secrets.toml"))
+    ways = [Told({}, 401), Told(a_scim_page(a_scim_user(1)))]
+
+    class Stop(Event):
+        """Stops when a pull has come to its end."""
+
+        def wait(self, timeout: float | None = None) -> bool:
+            course = scheduling.courses.get("figma")
+            return (course is not None and not course.under_way) or super().wait(timeout)
+
+    with Server(lambda _: ways[0]).serving() as server:
+        (tmp_path / "secrets.toml").write_text(
+            f'[pull.figma]\nsource = "scim"\nurl = "{server.url}"\ntoken = "x"\nevery = "1d"\n'
+        )
+        scheduling.keep_pulling(home, Stop())
+        assert scheduling.courses.pop("figma").words.endswith("or has expired (401).")
+        ways.pop(0)
+        scheduling.keep_pulling(home, Stop())
+    assert scheduling.courses["figma"].words == "1 records in 1 pages"
+    assert [path.parent.name for path in waiting_files(home)] == ["figma"]
