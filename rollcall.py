@@ -26,6 +26,7 @@ from data.filing import reason_for
 from data.home import Home, here
 from data.inbox import Outcome, SetAside, in_words, load_waiting, put_into_inbox
 from data.loading import Loaded, preview
+from data.mapping import columns_from, mapping_of, save_mapping
 from data.pseudonyms import reveal
 from data.pulling import known_pulls, pull, secrets_file
 from data.reading import place_word
@@ -78,6 +79,9 @@ def main(words: Sequence[str] | None = None) -> int:
 def load_files(args: argparse.Namespace) -> int:
     """Put the files into the inbox; load them here, unless a running app does."""
     home, waiting, outcome = here(), [], DONE
+    if args.mapping:
+        first = SnapshotFile.placed(args.files[0], args.integration, args.taken_at)
+        save_mapping(home, first.integration, columns_from(args.mapping.read_text("utf-8")))
     with _as_one(args) if args.together else nullcontext(args.files) as files:
         for path in files:
             try:
@@ -178,8 +182,10 @@ def _store_to_compare() -> Engine:
 def _checked(engine: Engine, path: Path, args: argparse.Namespace) -> dict[str, Any]:
     """What came of trying to load the file: its passport, or why it is refused."""
     moment = args.taken_at or moment_of(path.name.split(".")[0]) or NO_MOMENT
-    file = SnapshotFile(path, args.integration or path.absolute().parent.name, moment)
+    name = args.integration or path.absolute().parent.name
     try:
+        columns = columns_from(args.mapping.read_text("utf-8")) if args.mapping else None
+        file = SnapshotFile(path, name, moment, columns or mapping_of(here(), name))
         seen = preview(engine, file)
     except (SnapshotRefused, OSError) as fault:
         return {"refused": _fault_in_words(fault)}
@@ -459,6 +465,12 @@ def _parser() -> argparse.ArgumentParser:
         files.add_argument("files", nargs="+", type=Path, metavar="FILE")
         files.add_argument("--integration", metavar="NAME", help="what the files list")
         files.add_argument("--taken-at", type=_moment, metavar="TIME", help="when, in UTC")
+        files.add_argument(
+            "--mapping",
+            type=Path,
+            metavar="TOML",
+            help="which heading is which column; `load` keeps it for the integration",
+        )
         if run is load_files:
             files.add_argument("--replace", action="store_true", help="what is loaded for the time")
             files.add_argument(

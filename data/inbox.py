@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import fcntl
 import filecmp
@@ -19,6 +20,7 @@ from data.audit import Event, note
 from data.filing import Verdict, into_archive, place, set_aside
 from data.home import Home
 from data.loading import Loaded, load
+from data.mapping import mapping_of
 from data.reading import reader_of
 from data.refusals import Held, NotPlaced, OtherContentKnown, SnapshotRefused
 from data.snapshot_file import CONFIRMED, REPLACING, SnapshotFile, unmarked
@@ -216,6 +218,7 @@ def _load_one(engine: Engine, home: Home, file: SnapshotFile) -> Loaded | SetAsi
     name = file.path.name
     replace, confirmed = REPLACING in name, name.startswith(CONFIRMED)
     try:
+        file = dataclasses.replace(file, columns=mapping_of(home, file.integration))
         loaded = load(engine, file, replace=replace, confirmed=confirmed)
     except SnapshotRefused as refusal:
         verdict: Verdict = "held" if isinstance(refusal, Held) else "refused"

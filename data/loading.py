@@ -34,6 +34,7 @@ from sqlalchemy import (
 from data.cleaning import understood
 from data.handing import desk, fetched, hand_over, handed, step, with_staging
 from data.headings import columns_of
+from data.mapping import NO_MAPPING
 from data.passport import (
     FEWEST_DEPARTURES,
     FileFacts,
@@ -222,7 +223,8 @@ def _understand(con: Connection, at: Connection, task: _Task, *, confirmed: bool
     Each is committed by itself, which lets DuckDB read it on several cores.
     """
     with at.begin():
-        read = fill_load_row(at, task.file.path, task.file.integration)
+        file = task.file
+        read = fill_load_row(at, file.path, file.integration, file.columns or NO_MAPPING)
         if read.said.incomplete and not confirmed:
             raise Held(f"{task.file.name} is held: {incomplete_in_words(read.said.incomplete)}")
     with step(con, at):

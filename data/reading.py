@@ -50,8 +50,9 @@ from sqlalchemy.schema import DropTable
 from sqlalchemy.sql.expression import TableClause
 
 from data.cleaning import WHITE, filled, unless_blank
-from data.headings import CREDENTIAL, columns_of
+from data.headings import CREDENTIAL
 from data.lines import starts_of_records
+from data.mapping import NO_MAPPING, Columns
 from data.refusals import (
     NotAListOfAccounts,
     NoUsableHeader,
@@ -96,6 +97,7 @@ LONGEST_SHOWN = 60  # characters of each
 LONGEST_SAID = 300  # characters of what DuckDB says
 PATH = re.compile(r"/\S+/[^\s\"']+")
 """As DuckDB names files: the server's own affair, and of copies nobody else's."""
+MISSING = "Headings that the mapping of the integration names are not in the file: {}."
 SEVERAL = (
     "{name} holds {files:,} files that are no pages of one source that Rollcall knows. Deliver a "
     "snapshot with Rollcall’s own columns as one file."
@@ -143,8 +145,10 @@ class Read(NamedTuple):
     said: Said  # what the file's source has to say, where it is another product's
 
 
-def fill_load_row(con: Connection, path: Path, integration: str = "") -> Read:
-    """Fill `load_row` with one row per record of the file.
+def fill_load_row(
+    con: Connection, path: Path, integration: str = "", columns: Columns = NO_MAPPING
+) -> Read:
+    """Fill `load_row` with one row per record of the file, whose headings mean what `columns` say.
 
     Raises UnknownFormat, UnreadableFile, TooLarge, NoUsableHeader or NotAListOfAccounts.
     """
@@ -154,12 +158,30 @@ def fill_load_row(con: Connection, path: Path, integration: str = "") -> Read:
         plain, rows = reader.read(con, plain)
         if len(rows.cells) > MOST_HEADINGS:
             raise NotAListOfAccounts(TOO_MANY_HEADINGS.format(name=path.name, most=MOST_HEADINGS))
-        found = columns_of(rows.cells)
+        if said.source:  # its headings are ours
+            columns = NO_MAPPING
+        found = columns.found_in(rows.cells)
+        missing = columns.missing_from(rows.cells)
         if "username_in_app" not in found:
-            raise NoUsableHeader(_no_username(path.name, rows))
-        con.execute(_into_load_row(rows, found))
+            raise NoUsableHeader(_no_username(path.name, rows, missing))
+        if missing:
+            said.notes.append(MISSING.format(", ".join(map(_shown, missing[:MOST_SHOWN]))))
+        con.execute(_into_load_row(rows, found, columns))
         broken = _count_broken(con, rows)
-        return Read(rows.places, broken, tuple(rows.cells), plain.notes, plain.copies, said)
+        notes = (*plain.notes, *said.notes)
+        return Read(rows.places, broken, tuple(rows.cells), notes, plain.copies, said)
+    except UNREADABLE as fault:
+        raise UnreadableFile(_why_unreadable(path, fault)) from fault
+
+
+def headings_of(con: Connection, path: Path) -> tuple[str, ...]:
+    """The headings of a file of somebody's own; none where another product's file is recognised.
+
+    Raises what `fill_load_row` does.
+    """
+    try:
+        plain, reader, said = _opened(path, "")
+        return () if said.source else tuple(reader.read(con, plain)[1].cells)[:MOST_HEADINGS]
     except UNREADABLE as fault:
         raise UnreadableFile(_why_unreadable(path, fault)) from fault
 
@@ -191,9 +213,9 @@ def place_word(file_name: str) -> str:
     return "line" if reader_of(Path(file_name)).counts_lines else "record"
 
 
-def _into_load_row(rows: Rows, found: dict[str, str]) -> Any:
+def _into_load_row(rows: Rows, found: dict[str, str], columns: Columns) -> Any:
     """The one statement that reads the whole file."""
-    cell = {name: rows.cells[heading] for name, heading in found.items()}
+    cell = {name: columns.cell(name, rows.cells) for name in found}
     username = unless_blank(cell["username_in_app"])
     own_id = unless_blank(cell["account_id"]) if "account_id" in cell else None
     account_id = (
@@ -201,7 +223,8 @@ def _into_load_row(rows: Rows, found: dict[str, str]) -> Any:
     )
     if own_id is not None:
         account_id = func.if_(username.is_(None), None, account_id)
-    rest = [h for h in rows.cells if h not in found.values() and not CREDENTIAL.search(h)]
+    taken = {*found.values(), *columns.headings_in(rows.cells)}
+    rest = [h for h in rows.cells if h not in taken and not CREDENTIAL.search(h)]
     cell["attributes"] = _attributes(rows, rest)
     nothing = cast(literal(None), String)
     texts = [cell.get(name, nothing).label(name) for name in DELIVERED]
@@ -681,10 +704,15 @@ def _why_unreadable(path: Path, fault: Exception) -> str:
     return f"{path.name} cannot be read; it may be cut off or damaged. The reader says: {said}."
 
 
-def _no_username(name: str, rows: Rows) -> str:
+def _no_username(name: str, rows: Rows, missing: list[str]) -> str:
     headings = [*map(_shown, rows.cells)]
     more = ", …" if len(headings) > MOST_SHOWN else ""
     found = ", ".join(headings[:MOST_SHOWN]) + more
+    if missing:
+        return (
+            f"{name} lacks “{_shown(missing[0])}”, which the mapping of its integration names. "
+            f"Found: {found or 'none'}."
+        )
     return (
         f"{name} has no column for the username in app. Found: {found or 'none'}. "
         "Expected a heading like “Username in app”, “userName” or “login”."

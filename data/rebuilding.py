@@ -11,6 +11,7 @@ import fcntl
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from data.citus import distribute_like
 from data.home import Home
 from data.inbox import in_words
 from data.loading import load
+from data.mapping import mapping_of
 from data.refusals import SnapshotRefused
 from data.snapshot_file import SnapshotFile, moment_of
 from data.store import (
@@ -105,7 +107,7 @@ def _rebuild_on_server(home: Home, progress: Progress) -> int:
             try:
                 engine = open_store(address)
                 distribute_like(con, engine)
-                failed = _load_all(engine, archived(home), progress)
+                failed = _load_all(engine, home, archived(home), progress)
                 _carry_over(home, engine)
             finally:
                 close_store(address)
@@ -141,7 +143,7 @@ def complete(engine: Engine, home: Home, progress: Progress) -> list[str]:
         words = "The store lacks snapshots that the archive has; they are loaded again."
         log.warning(words)
         progress(0, len(missing), words)
-    return _load_all(engine, missing, progress)
+    return _load_all(engine, home, missing, progress)
 
 
 def archived(home: Home) -> list[Path]:
@@ -205,18 +207,19 @@ def _made_anew(home: Home, progress: Progress) -> tuple[Path, list[str]]:
     url = f"duckdb:///{fresh}"
     try:
         engine = open_store(url)
-        failed = _load_all(engine, archived(home), progress)
+        failed = _load_all(engine, home, archived(home), progress)
         _carry_over(home, engine)
     finally:
         close_store(url)
     return fresh, failed
 
 
-def _load_all(engine: Engine, paths: Sequence[Path], progress: Progress) -> list[str]:
+def _load_all(engine: Engine, home: Home, paths: Sequence[Path], progress: Progress) -> list[str]:
     failed = []
     for number, path in enumerate(paths, start=1):
         try:
             file = SnapshotFile.placed(path, integration=path.parent.name)
+            file = replace(file, columns=mapping_of(home, file.integration))
             words = in_words(load(engine, file, confirmed=True))
         except (SnapshotRefused, OSError) as fault:
             words = f"{path}: {getattr(fault, 'strerror', None) or fault}"

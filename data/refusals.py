@@ -27,6 +27,10 @@ class NoUsableHeader(SnapshotRefused):
     """No column holds the username in app, without which a row is no account."""
 
 
+class NotMapped(SnapshotRefused):
+    """The mapping of the integration cannot be understood."""
+
+
 class NotAListOfAccounts(SnapshotRefused):
     """The file is well formed but lists no accounts: an error body, say."""
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from data.mapping import Columns
 from data.refusals import NotPlaced
 
 MOMENT = re.compile(
@@ -26,6 +27,7 @@ class SnapshotFile:
     path: Path
     integration: str
     taken_at: datetime  # naive UTC
+    columns: Columns | None = field(default=None, compare=False)  # a mapping of its own headings
 
     @property
     def name(self) -> str:

@@ -17,6 +17,7 @@ from sqlalchemy import Engine, insert
 from data.findings import Limits
 from data.home import Home
 from data.loading import load
+from data.mapping import mapping_of
 from data.refusals import SnapshotRefused
 from data.snapshot_file import SnapshotFile
 from data.store import close_store, open_store
@@ -58,7 +59,7 @@ def verify(path: Path, home: Home, progress: Progress) -> list[str]:
         missing = [words for words in files.values() if isinstance(words, str)]
         if missing:
             return amiss + _first(missing)
-        return amiss + _differences(pack, files, progress)
+        return amiss + _differences(pack, home, files, progress)
     except (KeyError, TypeError, ValueError, AttributeError) as fault:
         return [*amiss, f"The pack says something that cannot be understood: {fault!r}."]
     except SnapshotRefused as fault:
@@ -145,14 +146,17 @@ def _in_archive(home: Home, name: str, at: datetime, sha256: str) -> Path | str:
 # ---- whether it follows --------------------------------------------------------------------------
 
 
-def _differences(pack: Pack, files: dict[Named, Path | str], progress: Progress) -> list[str]:
+def _differences(
+    pack: Pack, home: Home, files: dict[Named, Path | str], progress: Progress
+) -> list[str]:
     """What comes out otherwise when the snapshots are loaded anew, in a place of their own."""
     with TemporaryDirectory(prefix="rollcall-verify-") as folder:
         url = f"duckdb:///{folder}/store.duckdb"
         try:
             engine = open_store(url)
             for number, ((name, at), path) in enumerate(files.items(), start=1):
-                load(engine, SnapshotFile(Path(path), name, at), confirmed=True)
+                columns = mapping_of(home, name)
+                load(engine, SnapshotFile(Path(path), name, at, columns), confirmed=True)
                 progress(number, len(files))
             _repeat(engine, pack)
             return _compared(engine, pack)

@@ -449,6 +449,24 @@ def test_a_full_disk_is_told_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "It cannot be looked at now. There is no room left on the disk." in said(run)
 
 
+def test_a_file_with_headings_of_its_own_is_mapped_by_a_person_once(
+    store: Engine, home: Home
+) -> None:
+    own = "Kennung,Zustand\nada,fertig\n"
+    run = upload(page(), (f"figma/{STAMP}.csv", own))
+    assert [b.label for b in run.button] == ["Save this mapping"]  # first saved, then loaded
+    run.text_area[0].set_value("fertig = onboarded\nwas").run()
+    assert "Not understood: was" in said(run)
+    press(press(run, "Save this mapping"), "Load")
+    look(store, home)
+    assert 'username_in_app = "Kennung"' in (home.root / "mappings" / "figma.toml").read_text()
+    with store.connect() as con:
+        assert usernames(con, state=("Onboarded",)) == ["ada"]
+    later = f"{TODAY + timedelta(days=1):%Y-%m-%dT%H-%M-%SZ}"
+    run = upload(page(), (f"figma/{later}.csv", own))
+    assert "Load" in [b.label for b in run.button]
+
+
 def test_several_uploads_are_loaded_at_once(store: Engine, home: Home) -> None:
     names = [f"{app}/{STAMP}.csv" for app in ("figma", "slack")]
     run = upload(page(), *((name, GOOD) for name in names))

@@ -17,6 +17,7 @@ from data.filing import MISPLACED, Verdict, deliver_again, dismiss, file_aside
 from data.home import Home, here
 from data.inbox import put_into_inbox, troubles
 from data.loading import Preview
+from data.mapping import mapping_of
 from data.snapshot_file import REPLACING, SnapshotFile, moment_of, unmarked
 from queries.snapshots import (
     FILES_SHOWN,
@@ -102,7 +103,7 @@ def _preview_of(file: Row[Any]) -> Preview | str:
 
     @contextmanager
     def open_(known: Known) -> Iterator[SnapshotFile]:
-        yield SnapshotFile(path, *known)
+        yield SnapshotFile(path, *known, mapping_of(here(), known[0]))
 
     try:
         path = file_aside(here(), file.verdict, file.integration, file.file_name)

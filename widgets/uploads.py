@@ -24,14 +24,17 @@ from data.filing import place
 from data.home import here
 from data.inbox import put_into_inbox, troubles, waiting_files
 from data.loading import Preview
-from data.reading import reader_of
+from data.mapping import Columns, mapping_of
+from data.reading import headings_of, reader_of
 from data.refusals import OtherContentKnown, SnapshotRefused
 from data.snapshot_file import SnapshotFile, moment_of, unmarked
+from data.store import StoreFault, open_store
 from queries.snapshots import (
     Outcome,
     outcome_of,
 )
 from widgets.filters import plain_label
+from widgets.mapping import ask_for_columns
 from widgets.previews import (
     OUTCOMES,
     Known,
@@ -120,7 +123,10 @@ def _card(file: Any, integrations: Sequence[str], of: Known | None) -> Ready | N
             badge.badge("Refused", icon=":material/block:", color="red")
             st.text(f"Your role does not load files of {known[0]}.")
             return None
-        seen = look_at(file.file_id, known, partial(as_file, file))
+        headings = _headings_of(file.file_id, file)
+        columns = ask_for_columns(headings, known[0], key)
+        what = f"{file.file_id} {columns}"
+        seen = look_at(what, known, partial(as_file, file, columns=columns))
         if isinstance(seen, str):
             badge.badge("Refused", icon=":material/block:", color="red")
             st.text(seen)
@@ -131,6 +137,8 @@ def _card(file: Any, integrations: Sequence[str], of: Known | None) -> Ready | N
             st.text("This very file is loaded already: loading it again changes nothing.")
             return None
         show_preview(seen, key=key)
+        if columns != _saved_mapping(known[0]):
+            return None  # what is loaded is read as is saved; the button for that is above
         ready = _decide(file, known, seen, key, replacing=of is not None)
         if st.button("Load", type="primary", key=f"load_{key}", disabled=ready is None) and ready:
             _deliver(ready)
@@ -224,8 +232,28 @@ def _unknown_format(uploaded: Any) -> str:
     return ""
 
 
+@st.cache_data(max_entries=50, show_spinner=False)
+def _headings_of(upload: str, _file: Any) -> tuple[str, ...]:  # noqa: ARG001 - for the cache
+    """Of a file of somebody's own columns; none of any other, or of one that cannot be read."""
+    try:
+        with (
+            as_file(_file, ("headings", datetime.min)) as file,  # noqa: DTZ901 - of no moment
+            open_store("duckdb:///:memory:").connect() as con,
+        ):
+            return headings_of(con, file.path)
+    except (SnapshotRefused, StoreFault):
+        return ()
+
+
+def _saved_mapping(integration: str) -> Columns | None:
+    try:
+        return mapping_of(here(), integration)
+    except SnapshotRefused:
+        return None
+
+
 @contextmanager
-def as_file(uploaded: Any, known: Known) -> Iterator[SnapshotFile]:
+def as_file(uploaded: Any, known: Known, columns: Columns | None = None) -> Iterator[SnapshotFile]:
     """The upload as a file in the home, under a name of our own, for the length of the block.
 
     Of its own name only an ending that we know is used. Raises UnknownFormat, or NotPlaced for an
@@ -236,7 +264,7 @@ def as_file(uploaded: Any, known: Known) -> Iterator[SnapshotFile]:
     with TemporaryDirectory(prefix=".upload-", dir=here().root) as folder:
         path = Path(folder) / place(here().inbox, SnapshotFile(named, *known)).name
         path.write_bytes(uploaded.getbuffer())
-        yield SnapshotFile(path, *known)
+        yield SnapshotFile(path, *known, columns)
 
 
 def _deliver(ready: Ready) -> None:

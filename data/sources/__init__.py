@@ -87,15 +87,15 @@ def mapped(parts: Sequence[Part], name: str, integration: str) -> Mapped | None:
     source = source_of(parts)
     if not source:
         return None
-    said = Said(integration)
+    said = Said(integration, source=source.name)
     try:
         plain = copied(Plain(parts[0].plain.path, name), _lines(source, parts, said))
     except NotAListOfAccounts as refusal:
         raise NotAListOfAccounts(f"{name}: {refusal}") from refusal
     files = f", of {len(parts):,} files" if len(parts) > 1 else ""
     said.remarks.insert(0, f"Read as {source.name}{files}.")
-    notes = (note for part in parts for note in part.plain.notes)
-    return Mapped(plain._replace(notes=tuple(dict.fromkeys([*notes, *said.notes]))), said)
+    notes = dict.fromkeys(note for part in parts for note in part.plain.notes)
+    return Mapped(plain._replace(notes=tuple(notes)), said)
 
 
 def _lines(source: Source, parts: Sequence[Part], said: Said) -> Iterator[bytes]:

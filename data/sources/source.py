@@ -28,6 +28,7 @@ class Said:
     remarks: list[str] = field(default_factory=list)  # worth knowing
     notes: list[str] = field(default_factory=list)  # worth a look
     incomplete: str = ""  # why this cannot be the whole list; it is held then
+    source: str = ""  # the source's name; empty for a file of Rollcall's own columns
 
 
 class Source(NamedTuple):

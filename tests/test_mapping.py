@@ -1,0 +1,168 @@
+"""Files with headings of somebody's own: a mapping per integration says which column is which."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from builders import usernames
+from deliveries import MONDAY, TUESDAY, accounts
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import Engine
+
+import rollcall
+from data.home import Home
+from data.inbox import load_waiting
+from data.loading import Loaded, load
+from data.mapping import (
+    ACTIVE,
+    COLUMNS,
+    Columns,
+    columns_from,
+    guess,
+    mapping_file,
+    mapping_of,
+    save_mapping,
+)
+from data.rebuilding import rebuild
+from data.refusals import NotMapped, NoUsableHeader
+from data.snapshot_file import SnapshotFile
+from data.states import STATE_NAMES
+from data.store import close_stores, open_store
+
+GERMAN = (
+    "Kennung;E-Mail-Adresse;Rolle;Gruppe;Gesperrt;Zustand;Kennwort;Abteilung\n"
+    "ada;ada@x.io;Admin;Vertrieb;nein;aktiv;s3cret;A1\n"
+    "bob;;;Einkauf;ja;in Arbeit;s3cret;A2\n"
+)
+TOML = """
+[columns]
+username_in_app = "kennung"
+user_email = "E-Mail-Adresse"
+roles = ["Rolle", "Gruppe"]
+active_in_app = "Gesperrt"
+provisioning_state = "Zustand"
+
+[states]
+Aktiv = "Onboarded"
+
+[active]
+nein = true
+ja = "no"
+"""
+
+
+def test_a_mapping_says_which_column_is_which_and_what_its_words_mean(
+    store: Engine, tmp_path: Path
+):
+    path = tmp_path / "a.csv"
+    path.write_text(GERMAN.replace("Kennwort", "Passwort-Token"))
+    load(store, SnapshotFile(path, "figma", MONDAY, columns_from(TOML)))
+    found = accounts(store)
+    ada, bob = found["ada"], found["bob"]
+    assert (ada["user_email"], ada["roles"], ada["active_in_app"], ada["provisioning_state"]) == (
+        "ada@x.io", ["Admin", "Vertrieb"], True, "Onboarded",
+    )  # fmt: skip
+    assert (bob["user_email"], bob["roles"], bob["active_in_app"], bob["provisioning_state"]) == (
+        None, ["Einkauf"], False, "Unrecognised",
+    )  # fmt: skip
+    assert json.loads(bob["flags"]) == {"provisioning_state": "in Arbeit"}
+    assert json.loads(ada["attributes"]) == {"Abteilung": "A1"}
+
+
+def test_a_column_that_is_mapped_to_nothing_stays_out_of_it(store: Engine, tmp_path: Path):
+    path = tmp_path / "a.csv"
+    path.write_text("login,Status\nada,gold\n")
+    load(
+        store, SnapshotFile(path, "figma", MONDAY, columns_from("columns.provisioning_state = []"))
+    )
+    assert accounts(store)["ada"]["provisioning_state"] == "Unrecognised"
+    assert json.loads(accounts(store)["ada"]["attributes"]) == {"Status": "gold"}
+
+
+def test_headings_that_are_missing_are_told(store: Engine, tmp_path: Path):
+    path = tmp_path / "a.csv"
+    path.write_text("Kennung\nada\n")
+    assert load(store, SnapshotFile(path, "figma", MONDAY, columns_from(TOML))).accepted == 1
+    path.write_text("Nutzer\nada\n")
+    with pytest.raises(NoUsableHeader, match="lacks “kennung”, which the mapping of its integrat"):
+        load(store, SnapshotFile(path, "figma", TUESDAY, columns_from(TOML)))
+
+
+@pytest.mark.parametrize(
+    ("toml", "words"),
+    [
+        ("[columns", "is no TOML"),
+        ("[colums]", r"has a section \[colums\]"),
+        ("columns = 1", "“columns” is no section"),
+        ('columns.login = "x"', "names a column login; expected one of username_in_app"),
+        ('columns.user_email = ["a", "b"]', "only roles can"),
+        ('columns.user_email = "API key"', "named like a credential"),
+        ('states.x = "Gone"', r"\[states\] “x” = “Gone”: expected Provisioning awaiting"),
+        ('active.x = "perhaps"', "expected yes, no, unknown"),
+    ],
+)
+def test_a_mapping_that_makes_no_sense_is_told(toml: str, words: str):
+    with pytest.raises(NotMapped, match=words):
+        columns_from(toml)
+
+
+WORD = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), min_size=1)
+HEADING = WORD.filter(str.strip).filter(lambda text: "key" not in text.casefold())
+
+
+@given(
+    st.dictionaries(st.sampled_from(COLUMNS), HEADING.map(lambda text: (text,))),
+    st.dictionaries(WORD.map(lambda text: text.casefold().strip()), st.sampled_from(STATE_NAMES)),
+    st.dictionaries(WORD.map(lambda text: text.casefold().strip()), st.sampled_from(ACTIVE)),
+)
+def test_a_mapping_is_what_its_file_says(columns: Any, states: Any, active: Any):
+    told = Columns(columns, states, active)
+    assert columns_from(told.as_toml()) == told
+
+
+def test_likely_columns_are_guessed_and_never_a_credential():
+    headings = ["Benutzername", "E-Mail-Adresse", "Vollständiger Name", "Rolle", "Zustand"]
+    assert guess(headings) == {
+        "username_in_app": "Benutzername", "user_email": "E-Mail-Adresse",
+        "user_name": "Vollständiger Name", "roles": "Rolle", "provisioning_state": "Zustand",
+    }  # fmt: skip
+    assert guess(["login", "Account enabled", "Login token"]) == {
+        "username_in_app": "login", "active_in_app": "Account enabled",
+    }  # fmt: skip
+
+
+def test_a_saved_mapping_holds_for_files_that_come_by_themselves_and_for_a_rebuild(home: Home):
+    save_mapping(home, "figma", columns_from(TOML))
+    assert mapping_of(home, "figma") == columns_from(TOML)
+    assert mapping_of(home, "../figma") is mapping_of(home, "slack") is None
+    path = home.inbox / "figma" / "2026-11-23T06-00-00Z.csv"
+    path.parent.mkdir(parents=True)
+    path.write_text(GERMAN)
+    os.utime(path, (1, 1))
+    (loaded,) = load_waiting(open_store(home.database_url), home)
+    assert isinstance(loaded, Loaded)
+    close_stores()
+    assert rebuild(home, lambda *_: None) == 1
+    with open_store(home.database_url).connect() as con:
+        assert usernames(con) == ["ada", "bob"]
+
+
+def test_the_command_takes_a_mapping_and_keeps_it(
+    home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    (tmp_path / "m.toml").write_text(TOML)
+    (tmp_path / "a.csv").write_text(GERMAN)
+    how = ["--integration", "figma", "--taken-at", "2026-11-23", "--mapping", f"{tmp_path}/m.toml"]
+    assert rollcall.main(["check", f"{tmp_path}/a.csv", *how]) == rollcall.DONE
+    assert not mapping_file(home, "figma").exists()
+    assert rollcall.main(["load", f"{tmp_path}/a.csv", *how]) == rollcall.DONE
+    assert mapping_of(home, "figma") == columns_from(TOML)
+    assert rollcall.main(["check", f"{tmp_path}/a.csv", *how[:4]]) == rollcall.DONE
+    (tmp_path / "m.toml").write_text("[colums]")
+    assert rollcall.main(["load", f"{tmp_path}/a.csv", *how]) == rollcall.REFUSED
+    assert "has a section [colums]" in capsys.readouterr().err
