@@ -36,22 +36,29 @@ Stopped = Callable[[float], bool]
 """Waits so many seconds, and says whether to end."""
 
 
+class PullBusy(PullFailed):
+    """Another process pulls from this home."""
+
+
 def pull(
     home: Home,
     asked: Pull,
     told: Told = lambda _: None,
     stopped: Stopped = lambda seconds: bool(time.sleep(seconds)),
+    *,
+    patient: bool = True,
 ) -> Path:
     """Ask for all the accounts of an integration; answers with the file in the inbox.
 
-    `told` hears how far it is. Raises PullFailed, or an OSError such as a full disk.
+    `told` hears how far it is; who is not `patient` gets PullBusy where another pull goes on.
+    Raises PullFailed, or an OSError such as a full disk.
     """
     puller = PULLERS.get(asked.source)
     if puller is None:
         known = ", ".join(PULLERS)
         raise PullFailed(f"[pull.{asked.integration}] source: expected one of {known}.")
     with (
-        _alone(home, told, stopped),
+        _alone(home, told, stopped, patient=patient),
         TemporaryFile(dir=home.root) as packed,
         Web(asked.get("url", puller.url) or asked["url"], {}, told=told, stopped=stopped) as web,
     ):
@@ -99,13 +106,15 @@ def _deliver(home: Home, file: SnapshotFile, packed: IO[bytes]) -> Path:
 
 
 @contextmanager
-def _alone(home: Home, told: Told, stopped: Stopped) -> Iterator[None]:
-    """One pull at a time, whichever process it is in. Raises PullFailed where it is stopped."""
+def _alone(home: Home, told: Told, stopped: Stopped, *, patient: bool) -> Iterator[None]:
+    """One pull at a time, whichever process it is in. Raises PullBusy, or PullFailed if stopped."""
     with (home.root / ".pulling").open("w") as lock:
         while True:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
+                if not patient:
+                    raise PullBusy("Another pull goes on.") from None
                 told("waiting for another pull to end")
                 if stopped(1):
                     raise PullFailed("Stopped.") from None

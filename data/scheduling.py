@@ -8,7 +8,7 @@ from threading import Event
 from typing import NamedTuple
 
 from data.home import Home
-from data.pulling import known_pulls, last_pulled, pull
+from data.pulling import PullBusy, known_pulls, last_pulled, pull
 from data.sources.pull import Pull
 from data.sources.web import PullFailed
 
@@ -71,6 +71,7 @@ def next_pull(home: Home, asked: Pull) -> datetime | None:
 
 def _pull(home: Home, asked: Pull, stop: Event) -> None:
     name = asked.integration
+    by_hand = name in wanted
     wanted.discard(name)
 
     def tell(words: str) -> None:
@@ -78,7 +79,11 @@ def _pull(home: Home, asked: Pull, stop: Event) -> None:
 
     tell("starting")
     try:
-        pull(home, asked, tell, stop.wait)
+        pull(home, asked, tell, stop.wait, patient=False)
+    except PullBusy:  # another process of this home: what it has pulled is not due any more
+        courses.pop(name, None)
+        if by_hand:
+            wanted.add(name)
     except (PullFailed, OSError) as fault:
         said = f"{fault.filename}: {fault.strerror}." if isinstance(fault, OSError) else str(fault)
         courses[name] = Course(said, _now(), failed=True)
