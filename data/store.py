@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
-from tempfile import gettempdir
 from threading import Lock, RLock
 from typing import Any
 
@@ -37,6 +36,7 @@ from data.home import here
 from data.pseudonyms import key_of, with_key
 from data.sight import views
 from data.tables import metadata
+from data.unpacking import copies
 
 LAYOUT = 2
 """Raise it when a store of before is not what loading its files today would give: after a change
@@ -153,10 +153,10 @@ def close_stores() -> None:
 def confined_to(folder: Path) -> Iterator[None]:
     """Stores that are opened in the block touch no file that is not below the folder.
 
-    For a server, whose questions come from others; a command reads what it is told to. In the end
-    all stores are closed.
+    Or below the one with copies of files that had to be unpacked. For a server, whose questions
+    come from others; a command reads what it is told to. In the end all stores are closed.
     """
-    _readable.append(f"{folder.resolve()}/")
+    _readable.extend(f"{each.resolve()}/" for each in (folder, copies()))
     try:
         yield
     finally:
@@ -298,7 +298,7 @@ def _settings(url: str) -> dict[str, Any]:
         # DuckDB's own would be 80 % of the machine's memory, and for a store in memory a folder
         # wherever the program was started.
         "memory_limit": os.environ.get("ROLLCALL_MEMORY_LIMIT") or f"{_memory() >> 20}MiB",
-        "temp_directory": f"{file}.tmp" if file else f"{gettempdir()}/rollcall.tmp",
+        "temp_directory": f"{file}.tmp" if file else str(copies()),
         "max_temp_directory_size": os.environ.get("ROLLCALL_TEMP_LIMIT") or MOST_SPILLED,
     }
 

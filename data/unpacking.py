@@ -6,14 +6,17 @@ system's temporary folder, in a stream, and deleted when nobody needs it any mor
 
 from __future__ import annotations
 
+import atexit
 import codecs
 import gzip
 import os
 import re
+import shutil
 import tempfile
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -189,11 +192,19 @@ def most_unpacked() -> int:
 # ---- copies -------------------------------------------------------------------------------------
 
 
+@cache
+def copies() -> Path:
+    """The folder in which this process, and nobody else, keeps copies for as long as it runs."""
+    folder = Path(tempfile.mkdtemp(prefix="rollcall-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
 class _Copy:
     """A temporary file that is deleted when nothing refers to this object any more."""
 
     def __init__(self) -> None:
-        number, name = tempfile.mkstemp(prefix="rollcall-")
+        number, name = tempfile.mkstemp(dir=copies())
         os.close(number)
         self.path = Path(name)
         weakref.finalize(self, self.path.unlink, missing_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 import struct
 import subprocess
@@ -9,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from builders import a_snapshot_file
+from builders import TODAY, a_snapshot_file
 from sqlalchemy import Engine, func, insert, select, text
 from sqlalchemy.exc import DBAPIError
 
@@ -212,6 +213,15 @@ def test_a_store_found_damaged_stays_so_until_it_is_closed(home: Home) -> None:
         con.execute(select(integration)).all()
     with pytest.raises(StoreDamaged):
         open_store(home.database_url)
+
+
+def test_a_server_s_store_reads_what_had_to_be_unpacked(tmp_path: Path) -> None:
+    home, packed = tmp_path / "home", tmp_path / "home" / "a.csv.gz"
+    home.mkdir()
+    packed.write_bytes(gzip.compress("login\nzoé\n".encode("utf-16")))
+    with confined_to(home):
+        engine = open_store(f"duckdb:///{home}/store.duckdb")
+        assert load(engine, SnapshotFile(packed, "figma", TODAY)).accepted == 1
 
 
 def test_a_server_s_store_touches_no_file_outside_of_the_home(tmp_path: Path) -> None:

@@ -68,15 +68,10 @@ def test_one_byte_at_the_end_of_a_long_file_decides_its_encoding(store: Engine, 
     assert (read.notes, sifted.accepted) == ((WINDOWS,), 40_001)
 
 
-def test_copies_of_files_do_not_outlive_the_load(
-    store: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    monkeypatch.setattr(unpacking.tempfile, "tempdir", str(folder))
+def test_copies_of_files_do_not_outlive_the_load(store: Engine, tmp_path: Path):
     deliver(store, tmp_path, gzip.compress(TABLE.encode("utf-16")), "a.csv.gz")
     assert set(accounts(store)) == {"ada", "bob"}
-    assert list(folder.iterdir()) == []
+    assert list(unpacking.copies().iterdir()) == []
 
 
 @pytest.mark.parametrize(
