@@ -40,13 +40,13 @@ def key_of(home: Home) -> bytes:
 def with_key(key: bytes, dialect: str) -> list[str]:
     """What a connection has to execute before it works out pseudonyms."""
     filled = key.ljust(BLOCK, b"\0")
-    pads = {"inner": 0x36, "outer": 0x5C}
+    pads = {"inner_pad": 0x36, "outer_pad": 0x5C}
     return [tell_in_hex(n, bytes(b ^ pad for b in filled), dialect) for n, pad in pads.items()]
 
 
 def keyed(kind: str, text: ColumnElement[Any]) -> ColumnElement[Any]:
     """The HMAC-SHA256 of `<kind>:<text>`, cut off."""
-    inner, outer = told_in_hex(literal("inner")), told_in_hex(literal("outer"))
+    inner, outer = told_in_hex(literal("inner_pad")), told_in_hex(literal("outer_pad"))
     first = sha256_of(inner.op("||")(bytes_of(func.concat(f"{kind}:", text))))
     return func.left(hex_of(sha256_of(outer.op("||")(first))), LENGTH)
 

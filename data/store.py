@@ -191,8 +191,10 @@ def seen(engine: Engine, sight: Sight) -> Engine:
     """The engine through which somebody reads an open store; raises a StoreFault."""
     if sight == EVERYTHING:
         return engine
-    url = engine.url.render_as_string(hide_password=False)
     with _opening:
+        url = next((url for url, opened in _opened.items() if opened is engine), None)
+        if url is None:
+            raise StoreInterrupted("The store was closed meanwhile, and is opened anew.")
         through = _seen.setdefault(url, {})
         if sight not in through:
             through[sight] = unchecked(url)

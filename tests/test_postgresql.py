@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from builders import TODAY, YESTERDAY, Deliveries, a_snapshot_file, an_account, usernames
 from servers import Server
-from sqlalchemy import create_engine, func, inspect, select, text
+from sqlalchemy import Row, create_engine, func, inspect, select, text
 
+from data.access import Personal, Sight
 from data.citus import NotDistributed, distribute
 from data.copying import copy_store, tables_that_differ
 from data.home import Home, here
@@ -21,7 +23,7 @@ from data.inbox import Outcome, load_waiting, put_into_inbox
 from data.loading import Loaded, load
 from data.rebuilding import NotRebuilt, rebuild
 from data.snapshot_file import SnapshotFile
-from data.store import StoreUnreachable, close_store, open_store, unchecked
+from data.store import StoreUnreachable, close_store, open_store, seen, unchecked
 from data.tables import account_version, metadata, snapshot, staging
 from queries.agreeing import answers_that_differ
 from queries.filters import Filters
@@ -215,3 +217,29 @@ def test_a_store_is_spread_by_integration_and_only_once(postgresql: Server) -> N
         for table in (*metadata.tables.values(), *staging.tables.values())
         if by[table.name] == "integration_id"
     )
+
+
+def test_readers_see_there_what_they_see_in_duckdb(
+    postgresql: Server, home: Home, tmp_path: Path
+) -> None:
+    stores = [open_store(postgresql.new_store()), open_store(f"duckdb:///{tmp_path}/store.duckdb")]
+    people = [an_account("ada", reason="Ada has left"), an_account("bob", email="ADA@x.io")]
+    for engine in stores:
+        for name in ("figma", "slack"):
+            path = a_snapshot_file(tmp_path, people, integration=name)
+            load(engine, SnapshotFile(path, name, TODAY), confirmed=True)
+    only = [table for table in metadata.sorted_tables if table.name != "delivered_row"]
+    for personal in Personal:
+        for integrations in (("figma",), None):
+            found = []
+            for engine in stores:
+                with seen(engine, Sight(integrations, personal)).connect() as con:
+                    rows = [row for table in only for row in con.execute(select(table.c))]
+                    found.append(sorted(map(_but_for_times, rows)))
+            assert found[0] == found[1]
+            if personal is not Personal.SHOWN:
+                assert "ada" not in str(found[0]).casefold()
+
+
+def _but_for_times(row: Row[Any]) -> str:
+    return str({name: value for name, value in row._asdict().items() if name != "loaded_at"})
