@@ -19,6 +19,9 @@ lint: .venv/development ## check format, code, types and the direction of import
 	.venv/bin/basedpyright
 	.venv/bin/lint-imports --no-logo
 
+audit: .venv/development ## look the pinned packages up among the known vulnerabilities
+	@.venv/bin/python .ci/audit
+
 format: .venv/development ## put the code into its format and order its imports
 	.venv/bin/ruff check --select I --fix
 	.venv/bin/ruff format
@@ -104,4 +107,4 @@ server:
 		exit 1; \
 	fi
 
-.PHONY: help run test lint format bench requirements clean browser server
+.PHONY: help run test lint audit format bench requirements clean browser server

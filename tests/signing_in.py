@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import urllib.request
@@ -12,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from browsing import Served, await_answer, free_port, served
+import pytest
+from browsing import ROOT, Served, await_answer, free_port, served
 from playwright.sync_api import Page
 
 CLIENT = "rollcall"
@@ -59,12 +61,42 @@ def a_provider() -> Iterator[Provider]:
         process.wait()
 
 
+STRICT = "oidc-provider@9.13.3"
+PACKAGES = ROOT / ".venv" / "strict-provider"
+
+
+@contextmanager
+def a_strict_provider(app_port: int) -> Iterator[str]:
+    """A certified provider that insists on PKCE and knows one address of ours; its own address.
+
+    It is installed once. Where it cannot be, the test is skipped, and says why.
+    """
+    if not shutil.which("node") or not shutil.which("npm"):
+        pytest.skip("Node.js and npm are not installed: nothing was tried with oidc-provider.")
+    if not (PACKAGES / "node_modules" / "oidc-provider").exists():
+        install = ["npm", "install", "--no-audit", "--no-fund", "--prefix", str(PACKAGES), STRICT]
+        done = subprocess.run(install, capture_output=True, text=True, timeout=120, check=False)
+        if done.returncode:
+            pytest.skip(f"npm cannot install {STRICT}: {done.stderr[-300:]}")
+    port = free_port()
+    redirect = f"http://127.0.0.1:{app_port}/oauth2callback"
+    script = Path(__file__).parent / "strict_provider.mjs"
+    command = ["node", str(script), str(PACKAGES / "node_modules"), str(port), redirect]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        await_answer(f"http://localhost:{port}/.well-known/openid-configuration", process)
+        yield f"http://localhost:{port}"
+    finally:
+        process.kill()
+        process.wait()
+
+
 @contextmanager
 def guarded(
-    root: Path, provider: str, auth: Mapping[str, str] | None = None, **access: Any
+    root: Path, provider: str, port: int = 0, prompt: str = "select_account", **access: Any
 ) -> Iterator[Served]:
     """The app with sign-in at a provider, its roles those of ROLES."""
-    port = free_port()
+    port = port or free_port()
     settings = root / "settings" / ".streamlit"
     settings.mkdir(parents=True)
     auth = {
@@ -73,7 +105,8 @@ def guarded(
         "client_id": CLIENT,
         "client_secret": "nobody asks for it",
         "server_metadata_url": f"{provider}/.well-known/openid-configuration",
-    } | dict(auth or {})
+        "client_kwargs": {"prompt": prompt},
+    }
     told = {"auth": auth, "access": {"claim": "groups", "roles": ROLES} | access}
     (settings / "secrets.toml").write_text(_toml(told), encoding="utf-8")
     with served(root, port, HOME=str(settings.parent)) as app:

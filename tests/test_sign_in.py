@@ -6,15 +6,16 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
-from browsing import PATIENCE, Served
+from browsing import PATIENCE, Served, free_port
 from builders import TODAY, YESTERDAY, a_snapshot_file, an_account
 from playwright.sync_api import Browser, BrowserContext, Page, WebSocket, expect
-from signing_in import CLIENT, Provider, a_provider, guarded, sign_in
+from signing_in import CLIENT, Provider, a_provider, a_strict_provider, guarded, sign_in
 
 from data.home import Home
 
@@ -214,6 +215,32 @@ def test_a_cookie_that_was_tampered_with_opens_nothing(enter: Enter, app: Served
         person.context.add_cookies([{"name": "_streamlit_user", "value": changed, "url": app.url}])
         person.page.goto(f"{app.url}/")
         is_shut_out(person.page)
+
+
+def test_a_certified_provider_that_insists_on_pkce_signs_people_in_and_out(
+    browser: Browser, tmp_path: Path
+) -> None:
+    port = free_port()
+    with (
+        a_strict_provider(port) as provider,
+        guarded(tmp_path, provider, port, prompt="login") as app,
+    ):
+        page = browser.new_context().new_page()
+        page.set_default_timeout(PATIENCE)
+        page.goto(f"{app.url}/users")
+        page.get_by_role("link", name="Sign in").click()
+        page.locator("input[name=login]").fill("admins")
+        page.locator("input[name=password]").fill("any")
+        page.get_by_role("button", name="Sign-in").click()
+        page.get_by_role("button", name="Continue").click()
+        sees_pages(page, "Health", "Users", "Changes", "Review", "Snapshots", "Definitions")
+        expect(page.get_by_text("No snapshots yet")).to_be_visible()
+        page.get_by_role("button", name="Account", exact=True).click()
+        expect(page.get_by_text("admins@x.io")).to_be_visible()
+        page.get_by_role("button", name="Sign out").click()
+        page.get_by_role("button", name="Yes, sign me out").click()
+        is_shut_out(page)
+        page.context.close()
 
 
 def test_the_log_names_nobody(app: Served) -> None:
