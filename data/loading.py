@@ -66,6 +66,7 @@ from data.tables import (
     load_told,
     load_unfit,
     rejected_row,
+    same_account,
     snapshot,
 )
 from data.versions import (
@@ -73,7 +74,6 @@ from data.versions import (
     accounts_at,
     find_differences,
     forget_counts,
-    same_account,
     write_span,
 )
 

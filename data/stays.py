@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 
 from data.states import FAILED, STATES, WAITING, state_names
-from data.tables import FOREVER, account_version, job_end, load_delta, state_count
+from data.tables import FOREVER, account_version, job_end, load_delta, same_account, state_count
 
 version = account_version
 
@@ -94,14 +94,15 @@ def stays_of(now: FromClause, before: FromClause, moment: Any) -> list[ColumnEle
     return [*since, *led]
 
 
-def tell_stays_anew(con: Connection) -> None:
+def tell_stays_anew(con: Connection, integration_id: int) -> None:
     """Work out the stays of all accounts in `load_delta` from all their versions."""
-    stays = _stays_of_versions()
+    stays = _stays_of_versions(integration_id)
     con.execute(
         update(version)
         .values({name: stays.c[name] for name in (*STAYS, *BEFORE)})
         .where(
-            version.c.account_key == stays.c.account_key,
+            version.c.integration_id == integration_id,
+            same_account(version, stays),
             version.c.valid_from == stays.c.valid_from,
             or_(
                 *(version.c[name].is_distinct_from(stays.c[name]) for name in (*STAYS, *BEFORE)),
@@ -110,13 +111,15 @@ def tell_stays_anew(con: Connection) -> None:
     )
 
 
-def _stays_of_versions() -> FromClause:
-    """One row per version of the accounts: [account_key, valid_from, *STAYS, *BEFORE]."""
+def _stays_of_versions(integration_id: int) -> FromClause:
+    """One row per version: [integration_id, account_key, valid_from, *STAYS, *BEFORE]."""
 
     def earlier(rows: FromClause) -> dict[str, Any]:
-        return {"partition_by": rows.c.account_key, "order_by": rows.c.valid_from}
+        whose = (rows.c.integration_id, rows.c.account_key)
+        return {"partition_by": whose, "order_by": rows.c.valid_from}
 
-    v = version.c
+    v, delta = version.c, load_delta.c
+    touched = select(delta.account_key).where(delta.integration_id == integration_id)
     follows = func.lag(v.valid_to).over(**earlier(version)) == v.valid_from
     begins = {
         name: or_(
@@ -127,18 +130,24 @@ def _stays_of_versions() -> FromClause:
     }
     told = (
         select(
+            v.integration_id,
             v.account_key,
             v.valid_from,
             v.provisioning_state,
             follows.label("follows"),
             *(case((is_so, v.valid_from)).label(name) for name, is_so in begins.items()),
         )
-        .where(v.account_key.in_(select(load_delta.c.account_key)))
+        .where(v.integration_id == integration_id, v.account_key.in_(touched))
         .subquery("told")
     )
     so_far = [func.max(told.c[name]).over(**earlier(told)).label(name) for name in STAYS]
     since = select(
-        told.c.account_key, told.c.valid_from, told.c.provisioning_state, told.c.follows, *so_far
+        told.c.integration_id,
+        told.c.account_key,
+        told.c.valid_from,
+        told.c.provisioning_state,
+        told.c.follows,
+        *so_far,
     ).subquery("since")
     before = [
         case((since.c.follows, func.lag(since.c[of]).over(**earlier(since)))).label(name)
@@ -149,11 +158,11 @@ def _stays_of_versions() -> FromClause:
     rows: FromClause = dated
     for name, (stay, _) in BEFORE.items():
         began = and_(
-            first[name].c.account_key == dated.c.account_key,
+            same_account(first[name], dated),
             first[name].c.valid_from == dated.c[stay],
         )
         rows = rows.join(first[name], began)
-    columns = [dated.c[name] for name in ("account_key", "valid_from", *STAYS)]
+    columns = [dated.c[name] for name in ("integration_id", "account_key", "valid_from", *STAYS)]
     led = [each.c[name] for name, each in first.items()]
     return select(*columns, *led).select_from(rows).subquery("stays")
 
@@ -163,7 +172,8 @@ def _stays_of_versions() -> FromClause:
 
 def count_job_ends(con: Connection, integration_id: int, since: datetime) -> None:
     """Write `job_end` of the integration's snapshots from a moment on."""
-    later = select(version.c.account_key, version.c.valid_from, version.c.provisioning_state).where(
+    of_each = ("integration_id", "account_key", "valid_from", "provisioning_state")
+    later = select(*(version.c[name] for name in of_each)).where(
         version.c.integration_id == integration_id, version.c.valid_from >= since
     )
     after = later.subquery("after")
@@ -192,7 +202,7 @@ def count_job_ends(con: Connection, integration_id: int, since: datetime) -> Non
             version.outerjoin(
                 after,
                 and_(
-                    after.c.account_key == version.c.account_key,
+                    same_account(after, version),
                     after.c.valid_from == version.c.valid_to,
                 ),
             )

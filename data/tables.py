@@ -14,13 +14,16 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ColumnElement,
     Date,
     DateTime,
     Float,
+    FromClause,
     Integer,
     MetaData,
     String,
     Table,
+    and_,
 )
 
 FOREVER = datetime(9999, 12, 31)
@@ -373,3 +376,13 @@ load_joined = Table(
     Column("valid_to", DateTime, nullable=False),
     prefixes=["TEMPORARY"],
 )
+
+
+def same_account(one: FromClause, other: FromClause) -> ColumnElement[bool]:
+    """Whether two rows are of one account. The key alone says it; the integration says where.
+
+    A store that is spread over machines has all rows of an integration on one.
+    """
+    return and_(
+        one.c.integration_id == other.c.integration_id, one.c.account_key == other.c.account_key
+    )

@@ -52,6 +52,7 @@ from data.tables import (
     account_version,
     load_delta,
     load_joined,
+    same_account,
     state_change,
     state_count,
 )
@@ -95,7 +96,7 @@ def write_span(con: Connection, span: Span) -> None:
     if not span.is_newest:
         _join_equal_neighbours(con, span, span.until)
     if not span.extends:
-        tell_stays_anew(con)
+        tell_stays_anew(con, span.integration_id)
     _keep_current(con, span)
     _count(con, span)
 
@@ -263,13 +264,6 @@ def _join_equal_neighbours(con: Connection, span: Span, moment: datetime) -> Non
     swallowed = and_(here, version.c.valid_from == moment, exists().where(joined))
     con.execute(delete(version).where(swallowed))
     con.execute(update(version).where(longer).values(valid_to=load_joined.c.valid_to))
-
-
-def same_account(one: FromClause, other: FromClause) -> ColumnElement[bool]:
-    """Whether two rows are of one account. Their integration says on which machine both are."""
-    return and_(
-        one.c.integration_id == other.c.integration_id, one.c.account_key == other.c.account_key
-    )
 
 
 def _keep_current(con: Connection, span: Span) -> None:

@@ -18,7 +18,7 @@ from sqlalchemy import (
     select,
 )
 
-from data.tables import FOREVER, account, account_version, integration
+from data.tables import FOREVER, account, account_version, integration, same_account
 from queries.filters import Filters
 from queries.remembering import remembered
 from queries.users import accounts_where, accounts_with
@@ -62,7 +62,7 @@ def details_of(con: Connection, moment: Filters, account_key: int) -> Row[Any] |
     return con.execute(
         select(rows, integration.c.name.label("integration"), account.c.account_id)
         .join_from(rows, integration, integration.c.integration_id == rows.c.integration_id)
-        .join(account, account.c.account_key == rows.c.account_key)
+        .join(account, same_account(account, rows))
         .where(account.c.account_key == account_key)
     ).first()
 

@@ -36,20 +36,22 @@ def count_questions(con: Connection) -> int:
 
 
 def _questions(con: Connection) -> Iterator[tuple[str, Question]]:
-    """Of now, and of the moments at which a quarter, a half and all of the history has passed."""
+    """Of now, of the first moment and of the middle of the history."""
     yield "snapshots", lambda con: page_of_snapshots(con, (), 1)
     if not (span := span_of(con, ())):
         return
     first, last = span
-    moments = [first, first + (last - first) / 4, first + (last - first) / 2, last]
-    for at in (None, *moments):
+    middle = (first + (last - first) / 2).replace(microsecond=0)
+    for sort in SORTS:
+        yield f"list by {sort}", lambda con, s=sort: _first_page(con, s)
+    for at in (None, first, middle):
         yield from _of_a_moment(Filters(as_of=at), last)
-    for at in (None, moments[2]):
+    for at in (None, middle):
         scope = Scope((), first.date(), last.date(), at=at)
         yield f"trends {scope.at}", lambda con, s=scope: trends(con, s)
         yield f"durations {scope.at}", lambda con, s=scope: durations(con, s)
         yield f"reasons {scope.at}", lambda con, s=scope: failure_reasons(con, s)
-    for since in moments[:-1]:
+    for since in (first, middle):
         between = Between(since, last)
         yield f"changes since {since}", lambda con, b=between: summary_of(con, b)
 
@@ -61,15 +63,13 @@ def _of_a_moment(filters: Filters, last: datetime) -> Iterator[tuple[str, Questi
     for each in FILTERS:
         if each.counted_by or each.name in ("role", "integration"):
             yield f"{each.label} {when}", lambda con, n=each.name: choices(con, filters, n)
-    for sort in SORTS:
-        yield f"list by {sort} {when}", lambda con, s=sort: _first_page(con, filters, s)
     view = View(at=filters.as_of, asked_at=last)
     for rule in RULES:
         yield f"{rule.title} {when}", lambda con, r=rule: count_findings(con, view, r)
 
 
-def _first_page(con: Connection, filters: Filters, sort: str) -> Any:
-    return page_of_accounts(con, filters, sort=sort, descending=False, page=1)
+def _first_page(con: Connection, sort: str) -> Any:
+    return page_of_accounts(con, Filters(), sort=sort, descending=False, page=1)
 
 
 def _plain(answer: Any) -> Any:

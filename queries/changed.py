@@ -9,7 +9,7 @@ import pyarrow as pa
 from sqlalchemy import ColumnElement, Connection, Row, Select, case, func, select
 
 from data.handing import in_batches
-from data.tables import account, integration
+from data.tables import account, integration, same_account
 from queries.about import slug
 from queries.between import Between
 from queries.comparison import VALUES, Listed, compared, condition_of
@@ -76,7 +76,7 @@ def _batches(con: Connection, between: Between, listed: Listed) -> Iterator[pa.R
     c = compared(between).c
     rows = (
         select(*(value.label(heading) for heading, value in _told(c).items()))
-        .join_from(c.account_key.table, account, account.c.account_key == c.account_key)
+        .join_from(c.account_key.table, account, same_account(account, c.account_key.table))
         .join(integration, integration.c.integration_id == c.integration_id)
         .where(condition_of(between, listed, c))
         .order_by(*_order(c))

@@ -26,7 +26,7 @@ from sqlalchemy import (
 
 from data.portable import has_role
 from data.states import STATE_BY_NAME
-from data.tables import CONTENT, account_version, snapshot
+from data.tables import CONTENT, account_version, same_account, snapshot
 from queries.between import Between, Params, of_integrations
 from queries.found_first import found_first
 
@@ -58,7 +58,7 @@ def compared(between: Between, account_keys: Sequence[int] | None = None) -> Sub
             v.valid_to > between.until,
         ),
     )
-    both = then.outerjoin(now, then.c.account_key == now.c.account_key, full=True)
+    both = then.outerjoin(now, same_account(then, now), full=True)
     return (
         select(
             func.coalesce(then.c.account_key, now.c.account_key).label("account_key"),
@@ -129,7 +129,7 @@ def returned(between: Between) -> Select[Any]:
     before = account_version.alias("before")
     return (
         select(arrived.c.account_key)
-        .join(before, before.c.account_key == arrived.c.account_key)
+        .join(before, same_account(before, arrived))
         .where(not_(arrived.c.was_there), before.c.valid_to <= between.since)
         .distinct()
     )

@@ -185,7 +185,9 @@ def unbroken(view: View, keys: FromClause, holds: Condition) -> FromClause:
     the versions of these accounts only, which are to be few.
     """
     v = _versions_of(keys)
-    before = func.lag(v.c.valid_to).over(partition_by=v.c.account_key, order_by=v.c.valid_from)
+    before = func.lag(v.c.valid_to).over(
+        partition_by=(v.c.integration_id, v.c.account_key), order_by=v.c.valid_from
+    )
     holding = (
         select(
             v.c.account_key, v.c.valid_from, before.is_distinct_from(v.c.valid_from).label("begins")

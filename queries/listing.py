@@ -39,7 +39,7 @@ from data.handing import at_a_desk, fetched, in_batches
 from data.headings import squash
 from data.portable import each_key
 from data.states import STATE_BY_NAME, UNRECOGNISED
-from data.tables import account, integration
+from data.tables import account, integration, same_account
 from queries.filters import Filters
 from queries.users import Part, all_accounts, order_of, parts_of
 
@@ -214,7 +214,7 @@ class Listing:
         if not identified:
             return listed.add_columns(*more)
         return listed.add_columns(*more, account.c.account_id).join(
-            account, account.c.account_key == rows.account_key
+            account, same_account(account, content)
         )
 
     def _batches(

@@ -30,7 +30,7 @@ from sqlalchemy import (
 
 from data.findings import Finding, Limits, in_force
 from data.portable import matches
-from data.tables import accepted, account, integration
+from data.tables import accepted, account, integration, same_account
 from queries.filters import Filters
 from queries.held import Found, View, that, that_in_history, that_lasts, whole
 from queries.remembering import remembered
@@ -316,7 +316,7 @@ def _named(view: View, dated: FromClause, now: FromClause) -> FromClause:
             *(dated.c[name] for name in ACCEPTANCE),
         )
         .join_from(dated, now, now.c.account_key == dated.c.account_key)
-        .join(account, account.c.account_key == now.c.account_key)
+        .join(account, same_account(account, now))
         .join(integration, integration.c.integration_id == now.c.integration_id)
         .join(newest, newest.c.integration_id == now.c.integration_id)
         .subquery("findings")

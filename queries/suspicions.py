@@ -28,7 +28,7 @@ from data.portable import (
 )
 from data.states import LEAVING, WAITING, state_names
 from data.stays import operation_of
-from data.tables import account_version, job_end, state_change
+from data.tables import account_version, job_end, same_account, state_change
 from queries.held import (
     Found,
     View,
@@ -241,7 +241,8 @@ def last_holders(view: View) -> Select[*tuple[Any, ...]]:
 def _leaving_with(view: View, last: FromClause) -> FromClause:
     """One row per account and role: [.., since] it has been leaving, active, with that role."""
     v = account_version.alias("v")
-    mine: Any = {"partition_by": (v.c.account_key, last.c.role), "order_by": v.c.valid_from}
+    whose = (v.c.integration_id, v.c.account_key, last.c.role)
+    mine: Any = {"partition_by": whose, "order_by": v.c.valid_from}
     holding = (
         select(
             v.c.account_key,
@@ -250,7 +251,7 @@ def _leaving_with(view: View, last: FromClause) -> FromClause:
             v.c.valid_from,
             func.lag(v.c.valid_to).over(**mine).is_distinct_from(v.c.valid_from).label("begins"),
         )
-        .join_from(v, last, last.c.account_key == v.c.account_key)
+        .join_from(v, last, same_account(last, v))
         .where(
             view.known(v.c.valid_from),
             v.c.active_in_app,
@@ -346,7 +347,7 @@ def _held_ids(view: View, those: FromClause) -> FromClause:
 def _with_id_since(held: FromClause, those: FromClause) -> FromClause:
     """One row per account: [account_key, since] it has had the ID that it has."""
     before = func.lag(held.c.valid_to).over(
-        partition_by=held.c.account_key, order_by=held.c.valid_from
+        partition_by=(held.c.integration_id, held.c.account_key), order_by=held.c.valid_from
     )
     begins = before.is_distinct_from(held.c.valid_from).label("begins")
     same = and_(held.c.account_key == those.c.account_key, _same_id(held, those))

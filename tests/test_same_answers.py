@@ -15,17 +15,18 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from builders import an_account, an_unmatched_account
+from clusters import breaches
 from pyarrow import parquet
 from servers import Server
-from sqlalchemy import Connection, Engine, Row, select
+from sqlalchemy import Connection, Engine, Row, event, select
 
 from data.filing import note_unloaded
 from data.findings import Finding, Limits, Said, accept
-from data.loading import load, preview
+from data.loading import load, preview, remove
 from data.passport import set_departure_limit
 from data.sample import write_sample
 from data.snapshot_file import SnapshotFile
-from data.store import open_store
+from data.store import open_store, unchecked
 from data.tables import account
 from queries.account import known_of
 from queries.between import Between, compared_snapshots, usual_moments
@@ -81,6 +82,7 @@ ODD = [
 SEEN: dict[str, list[str | None]] = {
     "back": ["Onboarded", "Deleted", None, "Onboarded", "Onboarded", "Onboarded"],
     "slow": ["Provisioning ongoing"] * 6,
+    "idle": [*["Onboarded"] * 3, "Update awaiting", *["Onboarded"] * 2],
     "jumper": ["Deleted", *["Update failed"] * 5],
     **{f"quick{n}": ["Provisioning ongoing", *["Onboarded"] * 5] for n in range(20)},
 }
@@ -406,3 +408,35 @@ def histories(con: Connection, filters: Filters) -> Any:
 def packed(con: Connection, view: View) -> Any:
     pack = Evidence(con, view)
     return {name: b"".join(member()) for name, member in pack.members().items()}
+
+
+# ---- what a cluster asks of all of these statements ----------------------------------------------
+
+
+def test_every_question_can_be_asked_of_a_cluster(both: Both) -> None:
+    engine, found = unchecked(both.other.url.render_as_string(hide_password=False)), set[str]()
+
+    @event.listens_for(engine, "before_execute")
+    def check(_: Connection, statement: Any, *__: Any) -> None:
+        found.update(breaches(statement))
+
+    with engine.connect() as con:
+        for page in QUESTIONS.values():
+            for _, ask in page():
+                ask(con)
+    engine.dispose()
+    assert not found
+
+
+def test_every_load_can_be_done_on_a_cluster(postgresql: Server, files: list[SnapshotFile]) -> None:
+    found = set[str]()
+    with postgresql.a_store() as engine:
+        event.listen(engine, "before_execute", lambda _, s, *__: found.update(breaches(s)))
+        odd = [file for file in files if file.integration == "odd"]
+        for file in (odd[0], odd[2], odd[1]):
+            load(engine, file, confirmed=True)
+        load(
+            engine, SnapshotFile(odd[3].path, "odd", odd[1].taken_at), replace=True, confirmed=True
+        )
+        remove(engine, "odd", odd[2].taken_at)
+    assert not found

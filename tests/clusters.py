@@ -1,0 +1,100 @@
+"""What a cluster asks of a statement, as far as its text tells: joins, windows and changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import Delete, FromClause, Join, Over, Select, Table, Update
+from sqlalchemy.sql import operators, visitors
+from sqlalchemy.sql.elements import BinaryExpression
+
+from data.citus import DISTRIBUTED, EVERYWHERE
+from data.tables import metadata, staging
+
+LARGE = {*metadata.tables, *staging.tables} - EVERYWHERE - {"rejected_row"}
+"""The tables that are spread over the machines by integration."""
+
+
+def breaches(statement: Any) -> list[str]:
+    """What of the statement a cluster could not do on each machine alone, in words."""
+    return [words for part in visitors.iterate(statement) for words in _breaches_of(part)]
+
+
+def _breaches_of(part: Any) -> Iterator[str]:
+    if isinstance(part, Select):
+        froms = part.get_final_froms()
+        for join in (each for rows in froms for each in _joins(rows)):
+            if _know_it(join.left, join.right) and not _meets_on_integration(join.onclause):
+                yield f"joined without the integration: {_short(join.onclause)}"
+        if _know_it(*froms) and not _meets_on_integration(part.whereclause):
+            yield f"side by side without the integration: {_short(part.whereclause)}"
+        for over in _own_windows(part):
+            if any(map(_is_large, froms)) and not _parts_by_integration(over):
+                yield f"a window without the integration: {_short(over)}"
+    changes = isinstance(part, Update | Delete) and part.table.name in LARGE - set(staging.tables)
+    if changes and not _names_one_integration(part.whereclause):
+        yield f"changes more than one integration: {_short(part.whereclause)}"
+
+
+def _joins(rows: FromClause) -> Iterator[Join]:
+    if isinstance(rows, Join):
+        yield rows
+        yield from _joins(rows.left)
+        yield from _joins(rows.right)
+
+
+def _know_it(*rows: FromClause) -> bool:
+    """Whether several of them are large, and say the integration of each row.
+
+    Others are short lists of keys, which a cluster gathers before it joins.
+    """
+    return sum(_is_large(each) and _says_integration(each) for each in rows) > 1
+
+
+def _says_integration(rows: FromClause) -> bool:
+    if isinstance(rows, Join):
+        return _says_integration(rows.left) or _says_integration(rows.right)
+    return DISTRIBUTED in rows.c
+
+
+def _is_large(rows: FromClause) -> bool:
+    return any(isinstance(e, Table) and e.name in LARGE for e in visitors.iterate(rows))
+
+
+def _equations(condition: Any) -> Iterator[BinaryExpression[Any]]:
+    if condition is not None:
+        for each in visitors.iterate(condition):
+            if isinstance(each, BinaryExpression) and each.operator is operators.eq:
+                yield each
+
+
+def _meets_on_integration(condition: Any) -> bool:
+    return any(
+        getattr(e.left, "key", "") == getattr(e.right, "key", "") == DISTRIBUTED
+        for e in _equations(condition)
+    )
+
+
+def _names_one_integration(condition: Any) -> bool:
+    return any(getattr(e.left, "key", "") == DISTRIBUTED for e in _equations(condition))
+
+
+def _own_windows(select: Select[Any]) -> Iterator[Over[Any]]:
+    """Of the statement itself, not of what is inside of it."""
+    for column in select._raw_columns:
+        if not isinstance(column, FromClause):
+            yield from (e for e in visitors.iterate(column) if isinstance(e, Over))
+
+
+def _parts_by_integration(over: Over[Any]) -> bool:
+    """Or over the whole of a short list, which is gathered first."""
+    if over.partition_by is None:
+        return True
+    return any(
+        getattr(part, "key", "") == DISTRIBUTED for part in visitors.iterate(over.partition_by)
+    )
+
+
+def _short(part: Any) -> str:
+    return " ".join(str(part).split())[:160]
