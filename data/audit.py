@@ -43,6 +43,7 @@ class Event(StrEnum):
     SIGNED_OUT = "signed out"
     DOWNLOADED = "downloaded"
     DELIVERED = "delivered a file"
+    PULLED = "asked for a pull"
     LOADED = "loaded"
     SET_ASIDE = "set a file aside"
     DECIDED = "decided on a file"

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
+from data.access import Act
+from data.audit import Event
 from data.home import here
 from data.mapping import (
     ACTIVE,
@@ -19,6 +21,7 @@ from data.mapping import (
 from data.refusals import NotMapped
 from data.states import STATE_NAMES
 from widgets.filters import plain_label
+from widgets.store import allowed, noted
 
 NOWHERE = "– not in the file –"
 SHOWN = {
@@ -64,11 +67,17 @@ def ask_for_columns(headings: Sequence[str], integration: str, key: str) -> Colu
             "Save this mapping",
             icon=":material/save:",
             key=f"save_mapping_{key}",
-            on_click=save_mapping,
-            args=(here(), integration, told),
+            on_click=_save,
+            args=(integration, told),
         )
         st.text("Below is what it gives. Save it, then load the file.")
     return told
+
+
+def _save(integration: str, told: Columns) -> None:
+    allowed(Act.LOAD, integration)
+    save_mapping(here(), integration, told)
+    noted(Event.SET, setting="Which column is which", integration=integration)
 
 
 def _reads_alike(one: Columns, other: Columns, headings: Sequence[str]) -> bool:

@@ -6,11 +6,15 @@ from datetime import datetime
 
 import streamlit as st
 
+from data.access import Act
+from data.audit import Event
 from data.home import here
 from data.pulling import known_pulls, last_pulled
 from data.scheduling import Course, courses, next_pull, wanted
 from data.sources.pull import Pull
 from data.sources.web import PullFailed
+from widgets.signed_in import principal
+from widgets.store import allowed, noted
 
 LOOKED_AT_EVERY = 2
 """Seconds between two looks, while a pull is under way."""
@@ -22,8 +26,12 @@ def pulls() -> None:
         known = known_pulls()
     except PullFailed as fault:
         st.subheader("Pulls", anchor=False)
-        st.text(str(fault))
+        st.text(
+            str(fault) if principal().may_for_all(Act.LOAD) else "Their settings cannot be read."
+        )
         return
+    who = principal()
+    known = [asked for asked in known if who.may(Act.LOAD, asked.integration)]
     if not known:
         return
     st.subheader("Pulls", anchor=False)
@@ -32,6 +40,7 @@ def pulls() -> None:
 
 
 def _list(known: list[Pull], *, was_busy: bool) -> None:
+    allowed(Act.LOAD)
     for asked in known:
         _card(asked)
     if any(_is_busy(asked) for asked in known) != was_busy:
@@ -52,11 +61,17 @@ def _card(asked: Pull) -> None:
                 icon=":material/download:",
                 key=f"pull_now_{name}",
                 disabled=_is_busy(asked),
-                on_click=wanted.add,
+                on_click=_pull_now,
                 args=(name,),
             )
         if course:
             st.text(course.words)
+
+
+def _pull_now(integration: str) -> None:
+    allowed(Act.LOAD, integration)
+    wanted.add(integration)
+    noted(Event.PULLED, integration=integration)
 
 
 def _is_busy(asked: Pull) -> bool:

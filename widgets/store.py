@@ -107,6 +107,11 @@ def delivered(act: Act) -> Engine:
     return seen(open_store(here().database_url), allowed(act).sight)
 
 
+def nothing_loaded() -> Engine:
+    """An empty store in memory, to read a file with."""
+    return open_store("duckdb:///:memory:")
+
+
 def changing(act: Act, integration: str | None = None) -> Engine:
     """The whole store, for something to be done to one integration, or to what concerns all.
 

@@ -28,7 +28,7 @@ from data.mapping import Columns, mapping_of
 from data.reading import headings_of, reader_of
 from data.refusals import OtherContentKnown, SnapshotRefused
 from data.snapshot_file import SnapshotFile, moment_of, unmarked
-from data.store import StoreFault, open_store
+from data.store import StoreFault
 from queries.snapshots import (
     Outcome,
     outcome_of,
@@ -44,7 +44,7 @@ from widgets.previews import (
     shown_name,
 )
 from widgets.signed_in import principal
-from widgets.store import allowed, delivered, noted
+from widgets.store import allowed, delivered, noted, nothing_loaded
 
 NAMED = re.compile(r"(?P<integration>[^/\\]*?)[\s_~-]*(?P<moment>\d{4}-?\d\d-?\d\d[-T_ :.\d]*Z?)")
 """`figma 2026-11-23T06-00-00Z`: how people name a file that lies in no folder."""
@@ -232,13 +232,13 @@ def _unknown_format(uploaded: Any) -> str:
     return ""
 
 
-@st.cache_data(max_entries=50, show_spinner=False)
+@st.cache_data(scope="session", max_entries=50, show_spinner=False)
 def _headings_of(upload: str, _file: Any) -> tuple[str, ...]:  # noqa: ARG001 - for the cache
     """Of a file of somebody's own columns; none of any other, or of one that cannot be read."""
     try:
         with (
             as_file(_file, ("headings", datetime.min)) as file,  # noqa: DTZ901 - of no moment
-            open_store("duckdb:///:memory:").connect() as con,
+            nothing_loaded().connect() as con,
         ):
             return headings_of(con, file.path)
     except (SnapshotRefused, StoreFault):
