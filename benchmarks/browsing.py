@@ -54,6 +54,7 @@ def _add_older_versions(engine: Engine, number: int) -> None:
     columns: dict[str, Any] = {c.name: c for c in version.c}
     columns |= {
         "provisioning_state": literal(FAILED[number % 3]),
+        "state_since": literal(until - STEP),
         "valid_from": literal(until - STEP),
         "valid_to": literal(until),
     }

@@ -32,6 +32,7 @@ from openpyxl.cell import Cell
 from pyarrow import parquet
 from sqlalchemy import Connection, Engine, select
 
+from data import handing
 from data.cleaning import UNSEEN, WHITE
 from data.loading import load
 from data.snapshot_file import SnapshotFile
@@ -256,7 +257,7 @@ def a_mixed_list(snapshots: Deliveries) -> None:
 def test_a_file_lists_exactly_the_filtered_accounts_in_the_order_shown(
     snapshots: Deliveries, con: Connection, form: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listing, "BATCH", 7)
+    monkeypatch.setattr(handing, "BATCH", 7)
     a_mixed_list(snapshots)
     for asked in (
         {},
@@ -319,7 +320,7 @@ def test_more_accounts_than_a_sheet_holds_go_on_in_further_sheets(
     snapshots: Deliveries, con: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(workbook, "SHEET_ROWS", 10)
-    monkeypatch.setattr(listing, "BATCH", 4)
+    monkeypatch.setattr(handing, "BATCH", 4)
     snapshots.take(*(an_account(f"u{n:02}") for n in range(25)))
     book = sheets(file_of(con, "xlsx"))
     assert {name: len(rows) - 1 for name, rows in book.items()} == {
@@ -708,7 +709,7 @@ def test_a_file_that_fails_on_the_way_leaves_the_old_one(
 def test_a_file_is_of_one_moment_though_a_load_happens_meanwhile(
     snapshots: Deliveries, con: Connection, form: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listing, "BATCH", 2048)
+    monkeypatch.setattr(handing, "BATCH", 2048)
     monkeypatch.setattr(export, "ROW_GROUP", 2048)
     snapshots.take(*(an_account(f"u{n:05}") for n in range(6000)))
     one = Listing(con, Wanted(Filters(), "username_in_app"))
