@@ -144,7 +144,7 @@ def felt(url: str) -> list[str]:
         page.goto(f"{url}/users")
         page.locator("table tbody tr.row").first.wait_for(timeout=60_000)
         page.wait_for_timeout(2_000)
-        page.add_script_tag(content=WATCH)
+        page.evaluate(WATCH)
         rows = [
             _felt(page, "Sort by a heading", _sorts(page)),
             _felt(page, "Turn the page", [page.get_by_label("Next page").click] * 10),
@@ -209,14 +209,14 @@ def _felt(page: Page, what: str, acts: list[Callable[[], None]]) -> str:
     return f"| {what} | {median(known):.0f} ms | {worst:.0f} ms | {len(known)} of {len(waits)} |"
 
 
-WATCH = """
+WATCH = """() => {
 function shownRows() {
   const find = (node) => node.shadowRoot ? find(node.shadowRoot) : [...node.children].map((child) =>
     child.matches("table.main") ? [...child.querySelectorAll("tr.row")].map((row) => row.dataset.id).join()
       + child.querySelectorAll(".timeline").length : find(child)).find(Boolean);
   return find(document.body);
 }
-function watchRows() {
+window.watchRows = () => {
   const before = shownRows();
   let began;
   addEventListener("pointerdown", () => { began ??= performance.now(); }, { once: true, capture: true });
@@ -231,6 +231,7 @@ function watchRows() {
     };
     requestAnimationFrame(look);
   });
+};
 }
 """  # noqa: E501 - JavaScript
 

@@ -13,6 +13,7 @@ from statistics import median, quantiles
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.typing import Origin
 
 from benchmarks.serving import PROTOCOLS, STREAM, asking, is_drawn
 from data.states import STATE_NAMES
@@ -26,7 +27,7 @@ LASTS = 40.0
 
 def crowd(url: str, people: int) -> str:
     """A table row: how long each waited for each list."""
-    waits = asyncio.run(_all(url.replace("http", "ws", 1), people))
+    waits = asyncio.run(_all(url, people))
     worst = quantiles(waits, n=20)[-1]
     return f"| {people} | {1000 * median(waits):.0f} ms | {1000 * worst:.0f} ms | {len(waits)} |"
 
@@ -41,7 +42,10 @@ async def _one(url: str, chance: random.Random, ends: float) -> list[float]:
     """The waits of one person, in seconds, but for the first visit."""
     waits: list[float] = []
     await asyncio.sleep(chance.random() * PAUSE)
-    async with connect(f"{url}/{STREAM}", subprotocols=PROTOCOLS, max_size=None) as socket:
+    address = f"{url.replace('http', 'ws', 1)}/{STREAM}"
+    async with connect(
+        address, origin=Origin(url), subprotocols=PROTOCOLS, max_size=None
+    ) as socket:
         await _ask(socket, {})
         while time.monotonic() < ends:
             await asyncio.sleep(PAUSE * (0.5 + chance.random()))

@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.sync.client import connect
-from websockets.typing import Subprotocol
+from websockets.typing import Origin, Subprotocol
 
 STREAM = "_stcore/stream"
 PROTOCOLS = [Subprotocol("streamlit")]
@@ -83,7 +83,10 @@ class Session:
 
     def __init__(self, server: Server, page: str) -> None:
         address = f"{server.url.replace('http', 'ws', 1)}/{STREAM}"
-        self.socket, self.page = connect(address, subprotocols=PROTOCOLS, max_size=None), page
+        self.page = page
+        self.socket = connect(
+            address, origin=Origin(server.url), subprotocols=PROTOCOLS, max_size=None
+        )
 
     def ask(self, **params: Any) -> None:
         """Open the page with these parameters, and wait until it is drawn."""
