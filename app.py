@@ -78,7 +78,7 @@ app = st.App(
         Route("/export/users.{form:path}", while_open(send_users)),
         Route("/export/evidence.zip", while_open(send_evidence)),
         Route("/export/rejected.csv", while_open(send_rejected)),
-        Route("/export/changes.csv", while_open(send_changes)),
+        Route("/export/changes.{form:path}", while_open(send_changes)),
         Route("/export/audit.ndjson", while_open(send_audit)),
     ],
     middleware=[Middleware(Gate)],

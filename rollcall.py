@@ -293,6 +293,7 @@ def verify_pack(args: argparse.Namespace) -> int:
     if amiss:
         return _fail(f"{args.pack.name} is not proved.", REFUSED)
     print(f"{args.pack.name} is proved: every row follows from the snapshots in the archive.")
+    print("Who accepted what is as it was recorded; no snapshot can prove that.")
     return DONE
 
 

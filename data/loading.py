@@ -309,7 +309,16 @@ def remove(engine: Engine, integration_name: str, taken_at: datetime) -> bool:
         )
         _forget(con, found)
         forget_counts(con, span.integration_id, taken_at)
+        _forget_integration_without_snapshots(con, span.integration_id)
     return True
+
+
+def _forget_integration_without_snapshots(con: Connection, integration_id: int) -> None:
+    """With its last snapshot an integration goes, name and all: it is as if it had never been."""
+    left = select(func.count()).where(snapshot.c.integration_id == integration_id)
+    if not con.scalar(left):
+        for table in (account, integration):
+            con.execute(delete(table).where(table.c.integration_id == integration_id))
 
 
 def _refuse_implausible(

@@ -11,7 +11,7 @@ from queries.reasons import failure_reasons
 from queries.snapshots import unloaded_days
 from queries.users import integration_names
 from queries.waiting import backlog, waits
-from widgets import empty, findings, health
+from widgets import clock, empty, findings, health
 from widgets.charts import chart
 from widgets.figures import (
     backlog_figure,
@@ -27,10 +27,8 @@ from widgets.figures import (
 )
 from widgets.filters import choose_integrations
 from widgets.period import (
-    asked_zone,
     choose_days,
     choose_period,
-    choose_zone,
     nothing_until,
     scope_of,
     scrub,
@@ -38,7 +36,7 @@ from widgets.period import (
 from widgets.store import reading
 
 st.title("Health")
-zone = asked_zone()
+zone = clock.zone()
 
 with reading(Act.HEALTH) as con:
     integrations = integration_names(con)
@@ -46,14 +44,14 @@ with reading(Act.HEALTH) as con:
         empty.no_snapshots()
         st.stop()
 
-    picker, period, clock = st.columns([3, 3, 2], vertical_alignment="bottom")
+    picker, period, zones = st.columns([3, 3, 2], vertical_alignment="bottom")
     with picker:
         chosen = choose_integrations(integrations)
     scope = scope_of(con, chosen, zone)
     with period:
         choose_period(scope)
-    with clock:
-        choose_zone(zone)
+    with zones:
+        clock.choose_zone()
     scrub(con, chosen, zone)
     if scope is None:
         nothing_until(zone)
@@ -124,10 +122,12 @@ with reading(Act.HEALTH) as con:
         "failing_map",
         "Failing by integration and day",
         findings.of_map(found.by_integration),
-        "The share of accounts that fail: where to look first, and since when.",
-        lambda: failing_map_figure(found.by_integration),
+        "The share of accounts that fail: where to look first, and since when. A triangle: a file "
+        "was held or refused.",
+        lambda: failing_map_figure(found.by_integration, unloaded),
         found.by_integration,
         open_cell,
+        not_counted,
     )
     health.integrations(found, unloaded, scope, now)
 

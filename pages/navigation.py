@@ -10,7 +10,7 @@ from pathlib import Path
 import streamlit as st
 
 from data.access import Act
-from widgets import empty, sample
+from widgets import clock, empty, sample
 from widgets.account_menu import account_menu
 from widgets.live import rerun_when_loaded
 from widgets.signed_in import principal
@@ -61,6 +61,7 @@ st.html(LOOK / "page.css")
 if not who.is_anybody:
     page.run()
 elif empty.announce():
+    clock.keep_in_address(page.url_path)
     account_menu(who)
     sample.announce()
     rerun_when_loaded()

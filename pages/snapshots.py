@@ -14,7 +14,7 @@ from queries.snapshots import (
     snapshot_at,
 )
 from queries.users import integration_names
-from widgets import empty, pulls, set_aside, snapshots, uploads
+from widgets import clock, empty, pulls, set_aside, snapshots, uploads
 from widgets.filters import choose_integrations, go, page_of
 from widgets.store import is_sample, reading
 from widgets.users_table import Block, users_table
@@ -45,7 +45,7 @@ def table(passports: Sequence, *, key: str) -> None:
 
     users_table(
         [snapshots.table_row(p) for p in passports],
-        columns=snapshots.COLUMNS,
+        columns=snapshots.columns(),
         sort="",
         descending=False,
         details=panels,
@@ -73,7 +73,7 @@ def list_of_snapshots(chosen: Sequence[str]) -> None:
 
 if asked:
     if st.button("All snapshots", icon=":material/arrow_back:", type="tertiary", key="all"):
-        st.query_params.clear()
+        st.query_params.from_dict(clock.with_zone({}))
         st.rerun()
     if one:
         snapshots.act_on(one, is_sample=sample)
@@ -96,7 +96,11 @@ if is_empty:
     st.stop()
 
 st.subheader("Loaded", anchor=False)
-chosen = choose_integrations(integrations)
+left, right = st.columns([4, 1])
+with left:
+    chosen = choose_integrations(integrations)
+with right:
+    clock.choose_zone()
 list_of_snapshots(chosen)
 if not sample:
     with reading(Act.SNAPSHOTS) as con:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select
 
 from data.tables import integration, snapshot
 from queries.filters import Filters, in_words
@@ -32,7 +33,7 @@ class Source(NamedTuple):
 
     def facts(self) -> dict[str, str]:
         """As JSON can say it."""
-        return self._asdict() | {"taken_at": _in_utc(self.taken_at)}
+        return self._asdict() | {"taken_at": in_utc(self.taken_at)}
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,8 @@ class About:
         told = asdict(self)
         told.pop("words_of_name")
         return told | {
-            "as_of": _in_utc(self.as_of) if self.as_of else None,
-            "made_at": _in_utc(self.made_at),
+            "as_of": in_utc(self.as_of) if self.as_of else None,
+            "made_at": in_utc(self.made_at),
             "snapshots": [source.facts() for source in self.snapshots],
         }
 
@@ -82,7 +83,7 @@ def about(listing: Listing, columns: list[str] | None = None) -> About:
         made_at=datetime.now(UTC).replace(tzinfo=None, microsecond=0),
         columns=columns or [c.heading for c in listing.columns(tuple(COLUMNS))],
         rows=count_accounts(listing.con, wanted.filters),
-        snapshots=_sources(listing),
+        snapshots=sources(listing.con, wanted.filters.integration, wanted.filters.as_of),
     )
 
 
@@ -95,12 +96,11 @@ def _said(filters: Filters) -> str:
     return f"{said}, as of {filters.as_of:%Y-%m-%d %H:%M:%S} UTC" if filters.as_of else said
 
 
-def _sources(listing: Listing) -> list[Source]:
-    """The newest snapshot of each integration that the filters leave, at their moment."""
-    filters = listing.wanted.filters
+def sources(con: Connection, integrations: Sequence[str], as_of: datetime | None) -> list[Source]:
+    """The newest snapshot of each integration, of all where none is named, at the moment."""
     newest = select(snapshot.c.integration_id, func.max(snapshot.c.taken_at).label("taken_at"))
-    if filters.as_of:
-        newest = newest.where(snapshot.c.taken_at <= filters.as_of)
+    if as_of:
+        newest = newest.where(snapshot.c.taken_at <= as_of)
     last = newest.group_by(snapshot.c.integration_id).subquery("last")
     found = (
         select(integration.c.name, snapshot.c.taken_at, snapshot.c.file_name, snapshot.c.sha256)
@@ -112,9 +112,9 @@ def _sources(listing: Listing) -> list[Source]:
         )
         .order_by(func.lower(integration.c.name))
     )
-    if filters.integration:
-        found = found.where(integration.c.name.in_(filters.integration))
-    return [Source(*row) for row in listing.con.execute(found)]
+    if integrations:
+        found = found.where(integration.c.name.in_(integrations))
+    return [Source(*row) for row in con.execute(found)]
 
 
 def _words_of_name(filters: Filters) -> list[str]:
@@ -134,5 +134,6 @@ def slug(text: str) -> str:
     return re.sub(r"[\W_]+", "-", unicodedata.normalize("NFC", text).casefold()).strip("-")
 
 
-def _in_utc(moment: datetime) -> str:
+def in_utc(moment: datetime) -> str:
+    """`2026-11-23T06:00:00Z`, of naive UTC."""
     return f"{moment.isoformat()}Z"

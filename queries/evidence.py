@@ -142,6 +142,11 @@ manifest.json                What the pack is of, and the SHA-256 of every file 
 
 To prove it, on a machine with the archive:  rollcall verify PACK
 
+That proves the findings: each follows from the snapshots. Who accepted which of them, when and why,
+follows from no snapshot: it is what was recorded, under the name that was given, and nobody signed
+it. Whoever can write the store, or make a pack anew, can change it without a trace. Where it has to
+be beyond doubt, keep packs where nobody can exchange them, and compare.
+
 “Since” is the first snapshot from which a finding has held without interruption. Spans are measured
 up to the newest snapshot of the account's integration. All times are UTC.
 

@@ -7,8 +7,9 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -58,8 +59,13 @@ def json_chunks(listing: Listing) -> Chunks:
     """
     several = len(about(listing, columns=["account_id"]).snapshots) > 1
     usual = [name for name in COLUMNS if several or name != "integration"]
+    return json_of(listing.objects(listing.wanted.columns or usual))
+
+
+def json_of(batches: Iterable[pa.RecordBatch]) -> Chunks:
+    """A JSON list, a line for each row: its only column is an object as text."""
     between = "[\n"
-    for batch in listing.objects(listing.wanted.columns or usual):
+    for batch in batches:
         if batch.num_rows:
             lines = pa.ListArray.from_arrays([0, batch.num_rows], batch.column(0))
             yield between.encode()
@@ -70,13 +76,17 @@ def json_chunks(listing: Listing) -> Chunks:
 
 def parquet_chunks(listing: Listing) -> Chunks:
     """Parquet for analysis: real times, roles as a list; what the file is of, as its metadata."""
-    facts = json.dumps(about(listing).facts()).encode()
-    batches = listing.typed(listing.columns(tuple(COLUMNS)))
+    facts = about(listing).facts()
+    return parquet_of(listing.typed(listing.columns(tuple(COLUMNS))), facts)
+
+
+def parquet_of(batches: Iterator[pa.RecordBatch], facts: Mapping[str, Any]) -> Chunks:
+    """The rows, after a first batch that may have none, and what they are of as metadata."""
     sink = io.BytesIO()
-    schema = next(batches).schema
-    with parquet.ParquetWriter(sink, schema, compression="zstd") as file:
-        file.add_key_value_metadata({"rollcall": facts})
-        for table in _grouped(batches):
+    first = next(batches)
+    with parquet.ParquetWriter(sink, first.schema, compression="zstd") as file:
+        file.add_key_value_metadata({"rollcall": json.dumps(facts).encode()})
+        for table in _grouped(chain([first], batches)):
             file.write_table(table)
             yield _taken(sink)
     yield _taken(sink)

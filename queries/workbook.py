@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from datetime import datetime
 from tempfile import NamedTemporaryFile
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc  # its functions are made at import, unseen by type checkers
 import xlsxwriter
 from xlsxwriter.worksheet import Worksheet
 
-from queries.about import About, about
+from queries.about import about
 from queries.listing import COLUMNS, Listing, times_told
 
 SHEET_ROWS = 1_048_575
@@ -36,21 +36,36 @@ OPTIONS = {
 }
 
 
+class Sheet(NamedTuple):
+    """Rows under their headings; the first batch has none."""
+
+    name: str
+    widths: Sequence[int]  # in characters
+    batches: Iterator[pa.RecordBatch]
+
+
 def workbook_chunks(listing: Listing) -> Generator[bytes, None, None]:
-    """An Excel file: text as text, real times, frozen headings with filters, roles in a sheet.
+    """The list as an Excel file, and in a second sheet a row per role."""
+    columns = listing.columns([name for name in COLUMNS if name != "account_id"])
+    widths = [column.width for column in columns]
+    users = Sheet("Users", widths, listing.texts(columns))
+    roles = Sheet("Roles", ROLE_WIDTHS, listing.roles())
+    found = about(listing, [column.heading for column in columns])
+    return workbook_of((users, roles), found.facts())
+
+
+def workbook_of(sheets: Sequence[Sheet], facts: Mapping[str, Any]) -> Generator[bytes, None, None]:
+    """An Excel file: text as text, real times, frozen headings with filters, and what it is of.
 
     It has to be complete before its first byte is known. Until then it gives empty chunks, so that
     who sends it notices when nobody waits any more.
     """
-    columns = listing.columns([name for name in COLUMNS if name != "account_id"])
     with NamedTemporaryFile(suffix=".xlsx") as file:
         with xlsxwriter.Workbook(file.name, OPTIONS) as book:
-            widths = [column.width for column in columns]
-            for _ in _filled(book, "Users", widths, listing.texts(columns)):
-                yield b""
-            for _ in _filled(book, "Roles", ROLE_WIDTHS, listing.roles()):
-                yield b""
-            _tell(book, about(listing, [column.heading for column in columns]))
+            for sheet in sheets:
+                for _ in _filled(book, *sheet):
+                    yield b""
+            _tell(book, facts)
         while chunk := file.read(CHUNK):
             yield chunk
 
@@ -90,19 +105,19 @@ def _headed_sheet(
     return sheet
 
 
-def _tell(book: xlsxwriter.Workbook, found: About) -> None:
+def _tell(book: xlsxwriter.Workbook, told: Mapping[str, Any]) -> None:
     """A last sheet with what the file is of."""
     bold, sheet = book.add_format({"bold": True}), book.add_worksheet("About")
     sheet.set_column(0, 0, 18)
     sheet.set_column(1, 3, 40)
-    facts = [(name, value) for name, value in found.facts().items() if name != "snapshots"]
+    facts = [(name, value) for name, value in told.items() if name != "snapshots"]
     for row, (name, value) in enumerate(facts):
         sheet.write_string(row, 0, name.replace("_", " ").capitalize(), bold)
         sheet.write_string(row, 1, fitting(_in_a_cell(value)))
     for column, heading in enumerate(("Snapshot of", "Taken at", "File", "SHA-256")):
         sheet.write_string(len(facts) + 1, column, heading, bold)
-    for row, source in enumerate(found.snapshots, start=len(facts) + 2):
-        for column, text in enumerate(source.facts().values()):
+    for row, source in enumerate(told["snapshots"], start=len(facts) + 2):
+        for column, text in enumerate(source.values()):
             sheet.write_string(row, column, fitting(text))
 
 

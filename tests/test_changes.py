@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,6 +17,8 @@ import pytest
 from builders import TODAY, YESTERDAY, Deliveries, an_account, an_unmatched_account
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from openpyxl import load_workbook
+from pyarrow import parquet
 from sqlalchemy import Connection
 
 from data.states import FAILED
@@ -27,9 +30,10 @@ from queries.between import (
     compared_snapshots,
     usual_moments,
 )
-from queries.changed import PAGE_SIZE, changes_csv, count_changes, file_name, page_of_changes
+from queries.changed import CHUNKS, PAGE_SIZE, ChangesFile, count_changes, page_of_changes
 from queries.changes import summary_of
 from queries.comparison import KINDS, VALUES, Listed
+from queries.export import FORMATS
 
 DAY = timedelta(days=1)
 FIRST = TODAY - 5 * DAY
@@ -359,8 +363,40 @@ def test_an_address_says_what_is_asked_and_nothing_is_lost_on_the_way(
 # ---- as a file -----------------------------------------------------------------------------------
 
 
-def as_rows(content: Iterable[bytes]) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(b"".join(content).decode("utf-8-sig"))))
+def as_rows(content: bytes) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(content.decode("utf-8-sig"))))
+
+
+def made(form: str, con: Connection, kind: str) -> bytes:
+    """The file of a list of what has changed since yesterday."""
+    return b"".join(CHUNKS[form](ChangesFile(con, SINCE_YESTERDAY, Listed(kind))))
+
+
+def test_every_format_of_a_list_has_its_accounts_and_says_what_it_is_of(
+    snapshots: Deliveries, con: Connection
+) -> None:
+    snapshots.take(an_account("ada"), an_account("bob", roles=["A", "B"]), at=YESTERDAY)
+    snapshots.take(an_account("ada"), an_account("bob", roles=["=A"], active="no"), at=TODAY)
+    assert list(CHUNKS) == list(FORMATS)
+    (line,) = json.loads(made("json", con, "lost"))
+    file = parquet.ParquetFile(io.BytesIO(made("parquet", con, "lost")))
+    (row,) = file.read().to_pylist()
+    for told in (line, row):
+        assert (told["username_in_app"], told["was_roles"], told["is_roles"]) == (
+            *("bob", ["A", "B"]),
+            ["=A"],
+        )
+        assert (told["was_active_in_app"], told["is_active_in_app"]) == (True, False)
+    (raw,) = as_rows(made("raw.csv", con, "lost"))
+    assert raw["App access, now"] == "=A"
+    book = load_workbook(io.BytesIO(made("xlsx", con, "lost")))
+    assert book.sheetnames == ["Changes", "About"]
+    assert [cell.value for cell in book["Changes"][2]][2] == "bob"
+    facts = json.loads(file.metadata.metadata[b"rollcall"])
+    assert facts["rows"] == 1
+    assert facts["filters"]["list"] == ["lost"]
+    taken = [source["taken_at"] for source in facts["snapshots"]]
+    assert taken == ["2026-11-22T06:00:00Z", "2026-11-23T06:00:00Z"]
 
 
 def test_a_file_has_every_page_and_both_sides_of_each_account(
@@ -372,7 +408,7 @@ def test_a_file_has_every_page_and_both_sides_of_each_account(
         an_account(n, state="Update failed", reason="Full", active="", roles=[]) for n in names
     ]
     snapshots.take(*after, at=TODAY)
-    rows = as_rows(changes_csv(con, SINCE_YESTERDAY, Listed("moved")))
+    rows = as_rows(made("csv", con, "moved"))
     assert [row["Username in app"] for row in rows] == names
     assert rows[0] == {
         "Integration": "figma",
@@ -382,6 +418,8 @@ def test_a_file_has_every_page_and_both_sides_of_each_account(
         "Provisioning state, now": "Update failed",
         "Reason, then": "",
         "Reason, now": "Full",
+        "Failure code, then": "",
+        "Failure code, now": "",
         "User, then": "Ada Lovelace",
         "User, now": "Ada Lovelace",
         "Email, then": "ada@x.io",
@@ -400,7 +438,7 @@ def test_a_file_has_every_page_and_both_sides_of_each_account(
 def test_who_is_gone_has_no_values_now(snapshots: Deliveries, con: Connection) -> None:
     snapshots.take(an_account("ada"), an_account("bob"), at=YESTERDAY)
     snapshots.take(an_account("bob"), at=TODAY)
-    (row,) = as_rows(changes_csv(con, SINCE_YESTERDAY, Listed("gone")))
+    (row,) = as_rows(made("csv", con, "gone"))
     assert row["Username in app"] == "ada"
     assert {value for heading, value in row.items() if heading.endswith(", now")} == {""}
 
@@ -408,22 +446,22 @@ def test_who_is_gone_has_no_values_now(snapshots: Deliveries, con: Connection) -
 def test_no_cell_of_a_file_is_a_formula(snapshots: Deliveries, con: Connection) -> None:
     snapshots.take(an_account("bob"), at=YESTERDAY)
     snapshots.take(an_account("bob"), an_unmatched_account("=1+1", roles=["@x"]), at=TODAY)
-    (row,) = as_rows(changes_csv(con, SINCE_YESTERDAY, Listed("joined")))
+    (row,) = as_rows(made("csv", con, "joined"))
     assert row["Username in app"] == "'=1+1"
     assert row["App access, now"] == "'@x"
 
 
 def test_a_file_of_nobody_has_its_headings(snapshots: Deliveries, con: Connection) -> None:
     snapshots.take(an_account(), at=TODAY)
-    content = b"".join(changes_csv(con, SINCE_YESTERDAY, Listed("gone"))).decode("utf-8-sig")
+    content = made("csv", con, "gone").decode("utf-8-sig")
     assert content.startswith('"Integration","Account ID"')
     assert len(content.splitlines()) == 1
 
 
-def test_the_name_of_a_file_says_what_and_between_which_moments() -> None:
+def test_the_name_of_a_file_says_what_and_between_which_moments(con: Connection) -> None:
     between = Between(YESTERDAY, TODAY, ("Salesforce EMEA",))
     asked = Listed("moved", was=("Onboarded",), now=("Update failed",))
-    assert file_name(between, asked) == (
+    assert ChangesFile(con, between, asked).name("csv") == (
         "changes-salesforce-emea-moved-onboarded-update-failed-"
         "2026-11-22T06-00-00Z-2026-11-23T06-00-00Z.csv"
     )

@@ -366,8 +366,25 @@ def cells(*rows: tuple[str, dt.date, int, int]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["integration", "day", "failed", "accounts"])
 
 
-def failing_map(frame: pd.DataFrame) -> go.Figure:
-    return figures.failing_map_figure(frame)
+NONE_ASIDE = pd.DataFrame({"day": [], "integration": [], "verdict": [], "files": []})
+
+
+def failing_map(frame: pd.DataFrame, unloaded: pd.DataFrame = NONE_ASIDE) -> go.Figure:
+    return figures.failing_map_figure(frame, unloaded)
+
+
+def test_the_map_marks_the_files_that_were_held_in_their_row_and_reaches_to_their_day():
+    day, later = dt.date(2026, 3, 1), dt.date(2026, 3, 3)
+    held = pd.DataFrame(
+        [[later, "figma", "held", 1], [later, "never loaded", "refused", 2]],
+        columns=["day", "integration", "verdict", "files"],
+    )
+    figure = failing_map(cells(("figma", day, 1, 10), ("slack", day, 5, 10)), held)
+    mark = figure.data[-1]
+    assert list(mark.customdata) == [["2026-03-03", figures.UNLOADED, "figma"]]
+    assert figure.layout.yaxis.ticktext[mark.y[0]] == "figma"
+    assert mark.hovertext == ("figma, 3 Mar 2026: 1 file held",)
+    assert figure.layout.xaxis.range[1] == pd.Timestamp(later) + pd.Timedelta(hours=12)
 
 
 def test_a_cell_is_the_share_of_accounts_that_fail_the_worst_integration_on_top():

@@ -430,6 +430,16 @@ def test_removing_what_is_not_there_says_so(store: Engine, tmp_path: Path):
     assert sizes(store)["account_version"] == 0
 
 
+def test_an_integration_goes_with_its_last_snapshot_and_leaves_nothing_to_the_next(
+    store: Engine, tmp_path: Path
+):
+    deliver(store, tmp_path, CSV)
+    assert remove(store, "figma", MONDAY)
+    assert (sizes(store)["integration"], sizes(store)["account"]) == (0, 0)
+    load(store, SnapshotFile(tmp_path / "accounts.csv", "slack", MONDAY))
+    assert (sizes(store)["integration"], sizes(store)["account"]) == (1, 2)
+
+
 def test_a_load_that_fails_on_the_way_leaves_the_store_as_it_was(store: Engine, tmp_path: Path):
     deliver(store, tmp_path, CSV)
     before = sizes(store), accounts(store)

@@ -834,7 +834,34 @@ def test_the_time_zone_stays_from_page_to_page(home: Home) -> None:
     del shown.run.query_params["tz"]  # as a click on another page and back leaves it
     shown.run.run()
     assert shown.run.selectbox(key="tz").value == "Asia/Tokyo"
-    assert shown.address["tz"] == ["Asia/Tokyo"] or shown.address["tz"] == "Asia/Tokyo"
+
+
+def test_a_chosen_time_zone_is_told_in_on_every_page_and_stays_in_the_address(home: Home) -> None:
+    load_all(home, ADA, taken_at=YESTERDAY)
+    load_all(home, ADA, BOB, taken_at=TODAY)
+    there = {"tz": "Asia/Tokyo"}
+    (words,) = (code.value for code in page("changes.py", **there).run.code)
+    assert "1 Jan 2026 15:00 → 2 Jan 2026 15:00 Asia/Tokyo" in words
+    times = [
+        row["cells"]["taken_at"]["text"] for row in page("snapshots.py", **there).table["rows"]
+    ]
+    assert times == ["2026-01-02 15:00", "2026-01-01 15:00"]
+    then = {"as_of": "2026-01-01T06:00:00Z", **there}
+    for name in ("users.py", "review.py", "health.py"):
+        shown = page(name, **then)
+        assert any("As of 2026-01-01 15:00 Asia/Tokyo" in m.value for m in shown.run.markdown)
+    users = page("users.py", **there)
+    users.run.button(key="preset_Failed").click().run()
+    assert users.address["tz"] in ("Asia/Tokyo", ["Asia/Tokyo"])
+
+
+def test_back_leads_on_from_a_page_whose_address_was_given_the_time_zone(home: Home) -> None:
+    load_all(home, ADA)
+    shown = page("navigation.py", tz="Asia/Tokyo")
+    for amended in (True, False):  # at first, and where Back leads to the address of before
+        del shown.run.query_params["tz"]
+        shown.run.run()
+        assert ("tz" in shown.run.query_params) is amended
 
 
 def test_health_shows_any_moment(home: Home) -> None:

@@ -16,6 +16,7 @@ from data.snapshot_file import moment_of
 from data.states import STATE_BY_NAME
 from queries.account import Known
 from queries.filters import LONGEST_SEARCH, Filters
+from widgets import clock
 from widgets import users_table as ut
 
 T = TypeVar("T")
@@ -200,8 +201,9 @@ def _role_cell(role: dict[str, Any], key: str, seen: datetime) -> ut.Cell:
 
 def _seen(at: datetime, word: str) -> ut.Cell:
     """Since when snapshots show something: it began then, or some time before."""
-    says = f"In every snapshot since {at:%Y-%m-%d %H:%M:%S} UTC; the file does not say since when."
-    return ut.time(at, f"{word} {at:%Y-%m-%d %H:%M}", title=says)
+    since = clock.named(at, seconds=True)
+    says = f"In every snapshot since {since}; the file does not say since when."
+    return ut.time(at, f"{word} {clock.told(at)}", title=says)
 
 
 def _in_state_since(versions: Versions) -> datetime:

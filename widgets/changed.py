@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from html import escape
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any, NamedTuple
-from urllib.parse import quote, urlencode
 
 import streamlit as st
 from sqlalchemy import Row
-from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from data.access import Act
 from data.audit import Event
 from data.states import STATE_BY_NAME
 from queries.account import known_of
-from queries.between import Between, Usual, asked_between, usual_moments
-from queries.changed import PAGE_SIZE, changes_csv, count_changes, file_name, page_of_changes
+from queries.between import Between, asked_between, usual_moments
+from queries.changed import CHUNKS, PAGE_SIZE, ChangesFile, count_changes, page_of_changes
 from queries.comparison import KINDS, VALUES, Listed
 from queries.filters import Filters
 from widgets import account
 from widgets import users_table as ut
 from widgets.changes_in_words import number_of
+from widgets.downloads import ABOUT, Streamed, format_links, named_so
 from widgets.filters import go, page_of
 from widgets.signed_in import principal
 from widgets.store import allowed, noted, reading
@@ -119,7 +119,8 @@ def accounts(between: Between, listed: Listed, *, several_integrations: bool) ->
     with st.container(horizontal=True, horizontal_alignment="distribute", key="list_head"):
         st.text(f"{number_of(found)} · {list_in_words(listed)}", width="content")
         if principal().may(Act.DOWNLOAD):
-            st.html(_download(between, listed), width="content")
+            params = [*between.params(), *listed.params()]
+            st.html(format_links("changes", params), width="content")
     st.caption(KINDS[listed.kind].words)
     ut.users_table(
         [_row(row, listed) for row in rows],
@@ -209,50 +210,31 @@ def _time(name: str) -> Callable[[str], Callable[[Any], ut.Cell]]:
     return lambda side: lambda row: ut.time(getattr(row, f"{side}_{name}"))
 
 
-# ---- the download --------------------------------------------------------------------------------
-
-
-def _download(between: Between, listed: Listed) -> str:
-    href = escape(f"export/changes.csv?{urlencode([*between.params(), *listed.params()])}")
-    return (
-        '<nav class="downloads" aria-label="Download this list">'
-        f'<a href="{href}" download title="All pages, safe in a spreadsheet">CSV</a></nav>'
-    )
+# ---- the downloads -------------------------------------------------------------------------------
 
 
 async def send_changes(request: Request) -> Response:
-    """`/export/changes.csv?from=&to=&integration=&list=&…`: the whole list, safe to open."""
+    """`/export/changes.<format>?from=&to=&integration=&list=&…`: the whole list.
+
+    `/export/changes.about.json` with the same parameters tells what the list is of.
+    """
     allowed(Act.DOWNLOAD)
+    form = request.path_params["form"]
     params = {name: request.query_params.getlist(name) for name in request.query_params}
     listed = Listed.from_params(params)
-    if not listed:
-        return PlainTextResponse(f"No such list: {', '.join(KINDS)}.", status_code=404)
-    usual = await run_in_threadpool(_usual, params.get("integration", []))
-    if not usual:
-        return PlainTextResponse("There is no snapshot of these integrations.", status_code=404)
-    between = asked_between(params, usual)
-    name = file_name(between, listed)
-    filters = dict([*between.params(), *listed.params()])
-    noted(Event.DOWNLOADED, file="changes.csv", filters=filters)
-    plain = name.encode("ascii", "ignore").decode()
-    return StreamingResponse(
-        iterate_in_threadpool(_sent(between, listed)),
-        media_type="text/csv; charset=utf-8",
-        headers={
-            "Content-Disposition": (
-                f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name)}"
-            ),
-            "Content-Encoding": "identity",  # or the server packs it, at a tenth of the speed
-            "Cache-Control": "no-store",
-        },
-    )
-
-
-def _usual(integrations: Sequence[str]) -> Usual | None:
-    with reading(Act.CHANGES) as con:
-        return usual_moments(con, integrations)
-
-
-def _sent(between: Between, listed: Listed) -> Iterator[bytes]:
-    with reading(Act.CHANGES) as con:
-        yield from changes_csv(con, between, listed)
+    if not listed or (form not in CHUNKS and form != ABOUT):
+        known = f"No such list, or format: {', '.join(KINDS)}; {', '.join(CHUNKS)}."
+        return PlainTextResponse(known, status_code=404)
+    with ExitStack() as opened:
+        con = await run_in_threadpool(opened.enter_context, reading(Act.CHANGES))
+        usual = await run_in_threadpool(usual_moments, con, params.get("integration", []))
+        if not usual:
+            return PlainTextResponse("There is no snapshot of these integrations.", status_code=404)
+        file = ChangesFile(con, asked_between(params, usual), listed)
+        facts = await run_in_threadpool(file.facts)
+        noted(Event.DOWNLOADED, file=f"changes.{form}", **facts)
+        if form == ABOUT:
+            content = {"file": file.name(ABOUT), **facts}
+            return JSONResponse(content, headers=named_so(file.name(ABOUT)))
+        chunks = await run_in_threadpool(CHUNKS[form], file)
+        return Streamed(chunks, form, opened.pop_all(), named_so(file.name(form)))

@@ -13,6 +13,7 @@ from data.states import FAILED, STATE_BY_NAME
 from queries.between import Between, Usual, moment_text
 from queries.changes import Summary
 from queries.comparison import KINDS, VALUES, Listed
+from widgets import clock
 from widgets.changes_in_words import moment_in_words, number_of
 from widgets.figures import PLOTLY_CONFIG, state_moves_figure
 from widgets.filters import address, go
@@ -34,7 +35,7 @@ def ask(between: Between, listed: Listed | None = None) -> None:
     params: dict[str, list[str]] = {}
     for name, value in [*between.params(), *(listed.params() if listed else [])]:
         params.setdefault(name, []).append(value)
-    st.query_params.from_dict(params)
+    st.query_params.from_dict(clock.with_zone(params))
 
 
 def ignored(between: Between, listed: Listed | None) -> list[tuple[str, str]]:
@@ -51,11 +52,13 @@ def ignored(between: Between, listed: Listed | None) -> list[tuple[str, str]]:
 
 def choose_moments(between: Between, usual: Usual) -> None:
     """From and to, and what people ask for most at one click."""
-    from_, to = st.columns(2)
+    from_, to, zone = st.columns(3)
     with from_:
         _moment("From", "since", between, usual)
     with to:
         _moment("To", "until", between, usual)
+    with zone:
+        clock.choose_zone()
     with st.container(horizontal=True, gap="small", key="presets"):
         for label, since in _quick(usual).items():
             wanted = replace(between, since=since, until=usual.newest)
@@ -70,26 +73,14 @@ def choose_moments(between: Between, usual: Usual) -> None:
 
 
 def _moment(label: str, side: str, between: Between, usual: Usual) -> None:
-    key = f"moment_{side}"
-    st.session_state[key] = min(max(getattr(between, side), usual.first), usual.newest)
-
-    def choose() -> None:
-        chosen = st.session_state[key]
-        if chosen:
-            ask(_in_order(replace(between, **{side: chosen})))
+    def choose(moment: datetime | None) -> None:
+        if moment:
+            ask(_in_order(replace(between, **{side: moment})))
         else:
             go(**{label.lower(): None})
 
-    st.datetime_input(
-        f"{label} (UTC)",
-        key=key,
-        value=None,
-        min_value=usual.first,
-        max_value=usual.newest,
-        step=timedelta(minutes=1),
-        format="YYYY-MM-DD",
-        on_change=choose,
-    )
+    span = (usual.first, usual.newest)
+    clock.choose_moment(label, f"moment_{side}", getattr(between, side), span, choose)
 
 
 def _in_order(between: Between) -> Between:
@@ -103,11 +94,11 @@ def _quick(usual: Usual) -> dict[str, datetime]:
     Days are told from the newest snapshot back, and by their names, so that no label lies where
     nothing was loaded for a while. A day's moment is its end: what has changed since then.
     """
-    today = usual.newest.date()
+    today = clock.here(usual.newest).date()
     yesterday = today - timedelta(days=1)
     friday = today - timedelta(days=(today.weekday() - FRIDAY - 1) % 7 + 1)
     quick = {
-        f"Since {day:%A, %-d %b}": datetime.combine(day, time(23, 59, 59))
+        f"Since {day:%A, %-d %b}": clock.there(datetime.combine(day, time(23, 59, 59)))
         for day in (yesterday, friday)
     }
     quick |= {f"{days} days": usual.newest - timedelta(days=days) for days in (7, 30)}
@@ -138,7 +129,7 @@ def _offer_to_remember(between: Between) -> None:
         st.session_state[LOOKED] = looked
         cookie = f"{LOOKED}={looked}; path=/; max-age=31536000; SameSite=Strict"
         st.html(f"<script>document.cookie = '{cookie}'</script>", unsafe_allow_javascript=True)
-        st.toast(f"Looked until {between.until:%Y-%m-%d %H:%M} UTC.")
+        st.toast(f"Looked until {clock.named(between.until)}.")
 
 
 def explain(between: Between, usual: Usual, compared: pd.DataFrame) -> None:
@@ -149,9 +140,10 @@ def explain(between: Between, usual: Usual, compared: pd.DataFrame) -> None:
     if usual.first == usual.newest:
         st.text("There is one snapshot only so far; changes show from the second one on.")
     elif not is_comparable(compared):
+        wanted, there = map(moment_in_words, (between.since, usual.first))
         st.text(
-            f"Nothing was loaded yet for {moment_in_words(between.since)} UTC, so nothing can be "
-            f"compared: the first snapshot is of {moment_in_words(usual.first)} UTC."
+            f"Nothing was loaded yet for {wanted} {clock.zone()}, so nothing can be compared: the "
+            f"first snapshot is of {there} {clock.zone()}."
         )
         first = replace(between, since=usual.first, until=max(between.until, usual.first))
         st.button("From the first snapshot", key="from_first", on_click=ask, args=(first,))
@@ -300,19 +292,21 @@ def sources(compared: pd.DataFrame) -> None:
             "An integration is as its last snapshot said; what came and went in between is not "
             "told."
         )
+        taken = ("taken_then", "taken_now")
+        shown = {name: compared[name].map(clock.here, na_action="ignore") for name in taken}
         st.dataframe(
-            compared,
+            compared.assign(**shown),
             key="compared",
             hide_index=True,
             alt="One row per integration: the snapshots compared and their accounts",
             column_config={
                 "integration": st.column_config.TextColumn("Integration", pinned=True),
                 "taken_then": st.column_config.DatetimeColumn(
-                    "Snapshot then (UTC)", format="YYYY-MM-DD HH:mm"
+                    f"Snapshot then ({clock.zone()})", format="YYYY-MM-DD HH:mm"
                 ),
                 "accounts_then": st.column_config.NumberColumn("Accounts", format="localized"),
                 "taken_now": st.column_config.DatetimeColumn(
-                    "Snapshot now (UTC)", format="YYYY-MM-DD HH:mm"
+                    f"Snapshot now ({clock.zone()})", format="YYYY-MM-DD HH:mm"
                 ),
                 "accounts_now": st.column_config.NumberColumn("Accounts now", format="localized"),
             },

@@ -11,6 +11,7 @@ import pandas as pd
 from queries.between import Between
 from queries.changes import Summary
 from queries.comparison import VALUES
+from widgets import clock
 
 MOST_ROLES = 3
 """Roles that the words name; of more they say how many."""
@@ -41,12 +42,14 @@ def in_words(between: Between, summary: Summary, compared: pd.DataFrame) -> str:
 def _who(between: Between, compared: pd.DataFrame) -> str:
     names = list(between.integration or compared["integration"])
     who = _listed(names, 3) if between.integration or len(names) == 1 else "All integrations"
-    return f"{who}, {moment_in_words(between.since)} → {moment_in_words(between.until)} UTC"
+    return (
+        f"{who}, {moment_in_words(between.since)} → {moment_in_words(between.until)} {clock.zone()}"
+    )
 
 
 def moment_in_words(moment: datetime) -> str:
-    """`23 Nov 2026 06:00`."""
-    return f"{moment:%-d %b %Y %H:%M}"
+    """`23 Nov 2026 06:00`, on the reader's clock."""
+    return f"{clock.here(moment):%-d %b %Y %H:%M}"
 
 
 def _changes_in_words(summary: Summary) -> str:

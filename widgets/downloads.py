@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import ExitStack
 from html import escape
 from typing import Any
@@ -18,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 from data.access import Act
 from data.audit import Event
 from queries.about import About, about
-from queries.export import FORMATS
+from queries.export import FORMATS, Chunks
 from queries.filters import Filters
 from queries.listing import COLUMNS, Listing, UnknownColumns, Wanted
 from widgets.signed_in import principal
@@ -44,7 +44,7 @@ def offer_users(filters: Filters, sort: str) -> None:
             chosen = _choose_columns()
             wanted = Wanted(filters, sort, tuple(chosen))
             _explain(wanted)
-        links.html(_links(wanted), width="content")
+        links.html(format_links("users", wanted.params()), width="content")
 
 
 def _choose_columns() -> list[str]:
@@ -63,24 +63,29 @@ def _explain(wanted: Wanted) -> None:
         f"<p><strong>{escape(form.label)}</strong> – {escape(form.words)}</p>"
         for form in FORMATS.values()
     )
-    about_it = f'href="{_address(ABOUT, wanted)}" download style="color: inherit"'
+    about_it = f'href="{_address("users", ABOUT, wanted.params())}" download'
+    about_it += ' style="color: inherit"'
     st.html(
         f"{formats}<p><a {about_it}>About this list</a> – "
         "its filters, its snapshots and its count, to keep beside a file.</p>"
     )
 
 
-def _links(wanted: Wanted) -> str:
+def format_links(of: str, params: Params) -> str:
+    """A link to the list in each format: `/export/<of>.<format>?<params>`."""
     links = " ".join(
-        f'<a href="{_address(ending, wanted)}" download title="{escape(form.words)}">'
+        f'<a href="{_address(of, ending, params)}" download title="{escape(form.words)}">'
         f"{escape(form.label)}</a>"
         for ending, form in FORMATS.items()
     )
     return f'<nav class="downloads" aria-label="Download this list">{links}</nav>'
 
 
-def _address(ending: str, wanted: Wanted) -> str:
-    return escape(f"export/users.{ending}?{urlencode(wanted.params())}")
+Params = Sequence[tuple[str, str]]
+
+
+def _address(of: str, ending: str, params: Params) -> str:
+    return escape(f"export/{of}.{ending}?{urlencode(params)}")
 
 
 async def send_users(request: Request) -> Response:
@@ -102,8 +107,9 @@ async def send_users(request: Request) -> Response:
         noted(Event.DOWNLOADED, **what_was_taken(found, f"users.{form}"))
         if form == ABOUT:
             content = {"file": found.file_name(ABOUT), **found.facts()}
-            return JSONResponse(content, headers=_headers(found, form))
-        return Streamed(listing, form, opened.pop_all(), headers=_headers(found, form))
+            return JSONResponse(content, headers=named_so(found.file_name(form)))
+        chunks = FORMATS[form].chunks(listing)
+        return Streamed(chunks, form, opened.pop_all(), named_so(found.file_name(form)))
 
 
 def what_was_taken(found: About, file: str) -> dict[str, Any]:
@@ -124,9 +130,9 @@ class Streamed(StreamingResponse):
     """
 
     def __init__(
-        self, listing: Listing, form: str, opened: ExitStack, headers: dict[str, str]
+        self, chunks: Chunks, form: str, opened: ExitStack, headers: dict[str, str]
     ) -> None:
-        self._opened, self._chunks = opened, FORMATS[form].chunks(listing)
+        self._opened, self._chunks = opened, chunks
         self._sending = self._sent()
         super().__init__(self._sending, media_type=FORMATS[form].media_type, headers=headers)
 
@@ -148,9 +154,8 @@ class Streamed(StreamingResponse):
             self._chunks.close()
 
 
-def _headers(found: About, form: str) -> dict[str, str]:
-    """The name in ASCII for old programs, and in full, as RFC 6266 has it."""
-    name = found.file_name(form)
+def named_so(name: str) -> dict[str, str]:
+    """Headers with the file's name: in ASCII for old programs, and in full, as RFC 6266 has it."""
     plain = name.encode("ascii", "ignore").decode()
     return {
         "Content-Disposition": f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name)}",

@@ -261,9 +261,10 @@ def backlog_figure(backlog: pd.DataFrame) -> go.Figure:
     return go.Figure(bars, LOOK).update_layout(yaxis=_count_axis(totals), bargap=0.25)
 
 
-def failing_map_figure(cells: pd.DataFrame) -> go.Figure:
+def failing_map_figure(cells: pd.DataFrame, unloaded: pd.DataFrame) -> go.Figure:
     """Where it fails: the share of accounts that fail, integration by day. One row per integration
-    and day [integration, day, failed, accounts]; a click means [day, integration].
+    and day [integration, day, failed, accounts]; a click means [day, integration]. Where a file was
+    held or refused there is a mark, as of `marked`, that means [day, UNLOADED, integration].
 
     Long periods have a cell per week, as its last day: cells of two pixels tell and take no click.
     """
@@ -315,13 +316,39 @@ def failing_map_figure(cells: pd.DataFrame) -> go.Figure:
         showlegend=False,
     )
     figure = go.Figure([heat, marks], LOOK).update_layout(height=70 + 17 * max(len(names), 5))
-    half = pd.Timedelta(days=3.5 if is_weekly else 0.5)
-    figure.update_xaxes(range=[every[0] - half, every[-1] + half], nticks=6, tickangle=0)
+    aside = unloaded[unloaded["integration"].isin(list(places))]
+    aside = aside.assign(last=pd.to_datetime(aside["day"]))
+    weeks = aside["last"].dt.to_period("W").dt.start_time
+    aside = aside.assign(day=weeks if is_weekly else aside["last"])
+    if len(aside):
+        figure.add_trace(_unloaded_cells(aside, places))
+    half, last = pd.Timedelta(days=3.5 if is_weekly else 0.5), max([every[-1], *aside["day"]])
+    figure.update_xaxes(range=[every[0] - half, last + half], nticks=6, tickangle=0)
     figure.update_xaxes(tickformat="%-d %b\n%Y")
     return figure.update_yaxes(
         tickvals=list(range(len(names))), ticktext=names, showgrid=False, tickfont={"size": 11},
         range=[-0.5, len(names) - 0.5],
     )  # fmt: skip
+
+
+def _unloaded_cells(aside: pd.DataFrame, places: Mapping[str, int]) -> go.Scatter:
+    """A mark per row [day, last, integration, verdict, files]."""
+    rows = aside[["last", "integration", "verdict", "files"]].to_dict("records")
+    return go.Scatter(
+        x=list(aside["day"]),
+        y=[places[row["integration"]] for row in rows],
+        mode="markers",
+        marker={"symbol": "triangle-down", "size": 9, "color": QUIET, "opacity": 1},
+        customdata=[[f"{row['last']:%Y-%m-%d}", UNLOADED, row["integration"]] for row in rows],
+        hovertext=[
+            f"{_short(row['integration'])}, {row['last']:%-d %b %Y}: {row['files']:,} "
+            f"{'file' if row['files'] == 1 else 'files'} {row['verdict']}"
+            for row in rows
+        ],
+        hovertemplate="%{hovertext}<extra></extra>",
+        unselected={"marker": {"opacity": 1}},
+        showlegend=False,
+    )
 
 
 def _cell_words(name: str, day: pd.Timestamp, failed: int, accounts: int) -> str:

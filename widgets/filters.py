@@ -28,6 +28,7 @@ from queries.filters import (
     in_words,
     span_words,
 )
+from widgets import clock
 from widgets.store import allowed, reading
 
 PRESETS: dict[str, tuple[Filters, str]] = {
@@ -100,7 +101,7 @@ def _by_name(named: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
     params: dict[str, list[str]] = {}
     for name, value in named:
         params.setdefault(name, []).append(value)
-    return {name: values for name, values in params.items() if any(values)}
+    return clock.with_zone({name: values for name, values in params.items() if any(values)})
 
 
 # ---- text from the data, in labels ---------------------------------------------------------------
@@ -309,22 +310,14 @@ def _moment(filters: Filters, _: None) -> None:
     with reading(Act.USERS) as con:
         *last, first = moments(con)
     newest = last[0]
-    st.session_state["moment"] = filters.as_of and min(max(filters.as_of, first), newest)
-
-    def choose() -> None:
-        show(replace(filters, as_of=st.session_state["moment"]))
-
-    st.datetime_input(
-        "Moment (UTC)",
-        key="moment",
-        value=None,
-        min_value=first,
-        max_value=newest,
-        step=timedelta(minutes=1),
-        format="YYYY-MM-DD",
-        on_change=choose,
+    clock.choose_moment(
+        "Moment",
+        "moment",
+        filters.as_of,
+        (first, newest),
+        lambda moment: show(replace(filters, as_of=moment)),
     )
-    quick = {f"Snapshot of {moment:%Y-%m-%d %H:%M}": moment for moment in last}
+    quick = {f"Snapshot of {clock.told(moment)}": moment for moment in last}
     for label, days in (("A day before the newest", 1), ("A week before the newest", 7)):
         if newest - timedelta(days=days) >= first:
             quick[label] = newest - timedelta(days=days)
@@ -332,6 +325,7 @@ def _moment(filters: Filters, _: None) -> None:
         for label, moment in quick.items():
             wanted = replace(filters, as_of=moment)
             st.button(label, key=f"as_of_{label}", type="tertiary", on_click=show, args=(wanted,))
+    clock.choose_zone()
 
 
 CONTROLS: dict[str, tuple[str, Any]] = {
@@ -428,9 +422,7 @@ def mark_past(filters: Filters) -> None:
     if filters.as_of is None:
         return
     with st.container(horizontal=True, vertical_alignment="center", key="past"):
-        st.badge(
-            f"As of {filters.as_of:%Y-%m-%d %H:%M} UTC", icon=":material/history:", color="violet"
-        )
+        st.badge(f"As of {clock.named(filters.as_of)}", icon=":material/history:", color="violet")
         st.button(
             "Back to now",
             type="tertiary",

@@ -249,7 +249,9 @@ def _day_of(mark: Sequence[Any]) -> date | None:
 
 
 def in_cell(mark: Sequence[Any]) -> list[Any]:
-    """What a cell of the map means, which names a day and an integration."""
+    """What a cell of the map means, which names a day and an integration; other marks stay."""
+    if UNLOADED in mark[1:-1]:
+        return list(mark)
     day, integration = mark
     return [day, *FAILED, [integration]]
 
@@ -294,10 +296,9 @@ def reasons(found: pd.DataFrame, failed: int, scope: Scope) -> None:
         table = pd.DataFrame(
             {
                 "accounts": found["accounts"],
-                "reason": found["words"].fillna(found["reason"]),
+                "reason": [_reason(*each) for each in found[["reason", "words"]].to_numpy()],
                 "trend": [_growth(now - then) for now, then in _pairs(found)],
                 "first_seen": [local(at, scope.zone) for at in found["first_seen"]],
-                "code": found["reason"].where(found["reason"] != found["words"]),
             }
         )
         event = st.dataframe(
@@ -314,7 +315,6 @@ def reasons(found: pd.DataFrame, failed: int, scope: Scope) -> None:
                 "reason": st.column_config.TextColumn("Reason", width="large"),
                 "trend": st.column_config.TextColumn("In the period"),
                 "first_seen": st.column_config.DatetimeColumn("First seen", format="YYYY-MM-DD"),
-                "code": st.column_config.TextColumn("Code"),
             },
         )
         numbers("reasons", name, table, shown=False)
@@ -322,6 +322,11 @@ def reasons(found: pd.DataFrame, failed: int, scope: Scope) -> None:
     if rows:
         reason = str(found.iloc[rows[0]]["reason"])
         open_users(Filters(integration=scope.integrations, reason=(reason,), as_of=scope.at))
+
+
+def _reason(reason: str, words: str | None) -> str:
+    """The words of a code beside it, where it has some."""
+    return reason if words in (None, reason) else f"{reason}: {words}"
 
 
 def _pairs(found: pd.DataFrame) -> zip:

@@ -1,7 +1,7 @@
 """Which days, in which time zone, as of which moment: widgets over the address.
 
-`days` is 7, 30, 90 or all; `from` and `to` are an own period's days, both included; `tz` is a time
-zone's IANA name, which stays from page to page; `as_of` is the moment.
+`days` is 7, 30, 90 or all; `from` and `to` are an own period's days, both included; `as_of` is the
+moment.
 """
 
 from __future__ import annotations
@@ -13,39 +13,13 @@ from pathlib import Path
 import streamlit as st
 from sqlalchemy import Connection
 
-from queries.days import Scope, end_of, known_zones, local, utc, zone_of
+from queries.days import Scope, end_of, local, utc
 from queries.health import neighbours, newest_day, oldest_day, span_of
 from widgets.filters import FIRST_DAY, LAST_DAY, asked, go
 
 LOOK = Path(__file__).parent / "look" / "health.css"
 PERIODS = {"7": "7 days", "30": "30 days", "90": "90 days", "all": "All", "own": "Own"}
 USUAL = "30"
-NEAR = ("UTC", "Europe/London", "Europe/Berlin", "America/New_York", "America/Los_Angeles",
-        "Asia/Kolkata", "Asia/Tokyo", "Australia/Sydney")  # fmt: skip
-"""Time zones that are offered first."""
-
-
-def asked_zone() -> str:
-    """The time zone that the address names, or that was chosen on another page; else UTC."""
-    named = st.query_params.get("tz")
-    if named is not None:
-        st.session_state["_zone"] = zone_of(named)
-    zone = st.session_state.get("_zone", "UTC")
-    if named is None and zone != "UTC":
-        st.query_params["tz"] = zone
-    return zone
-
-
-def choose_zone(zone: str) -> None:
-    """The time zone in which days begin."""
-    names = [*NEAR, *sorted(known_zones() - set(NEAR))]
-    st.session_state["tz"] = zone
-
-    def choose() -> None:
-        st.session_state["_zone"] = st.session_state["tz"]
-        go(tz=None if st.session_state["tz"] == "UTC" else st.session_state["tz"])
-
-    st.selectbox("Time zone", names, key="tz", on_change=choose)
 
 
 def scope_of(con: Connection, integrations: Sequence[str], zone: str) -> Scope | None:

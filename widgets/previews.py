@@ -21,6 +21,7 @@ from queries.snapshots import (
     departure_limits,
     newest_load,
 )
+from widgets import clock
 from widgets.signed_in import principal
 from widgets.store import changing, delivered
 
@@ -132,7 +133,7 @@ def _counts_in_words(passport: Passport) -> str:
         "fallen into a Delete state": passport.removed,
     }
     told = ", ".join(f"{number:,} {word}" for word, number in parts.items())
-    return f"{accounts} Against {passport.before.taken_at:%Y-%m-%d %H:%M} UTC: {told}."
+    return f"{accounts} Against {clock.named(passport.before.taken_at)}: {told}."
 
 
 def _sentence(sentence: str, icon: str, color: Any) -> None:

@@ -52,7 +52,7 @@ from queries.review import (
     page_of_findings,
 )
 from queries.users import integration_names
-from widgets import account
+from widgets import account, clock
 from widgets import users_table as ut
 from widgets.filters import address, go, open_users, plain_label
 from widgets.signed_in import principal
@@ -113,29 +113,23 @@ def choose_moment(view: View) -> None:
     """Any moment from the first snapshot to the newest, the last few at a click."""
     with reading(Act.REVIEW) as con:
         *last, first = moments(con)
-    st.session_state["moment"] = view.at and min(max(view.at, first), last[0])
-
-    def choose() -> None:
-        go(as_of=_param(st.session_state["moment"]), page=None)
-
     with st.popover("As of", icon=":material/history:", key="as_of"):
-        st.datetime_input(
-            "Moment (UTC)",
-            key="moment",
-            value=None,
-            min_value=first,
-            max_value=last[0],
-            format="YYYY-MM-DD",
-            on_change=choose,
+        clock.choose_moment(
+            "Moment",
+            "moment",
+            view.at,
+            (first, last[0]),
+            lambda moment: go(as_of=_param(moment), page=None),
         )
         for at in last:
             st.button(
-                f"Snapshot of {at:%Y-%m-%d %H:%M}",
+                f"Snapshot of {clock.told(at)}",
                 key=f"as_of_{at:%Y%m%d%H%M%S}",
                 type="tertiary",
                 on_click=go,
                 kwargs={"as_of": _param(at), "page": None},
             )
+        clock.choose_zone()
 
 
 def mark_past(view: View) -> None:
@@ -143,7 +137,7 @@ def mark_past(view: View) -> None:
     if view.at is None:
         return
     with st.container(horizontal=True, vertical_alignment="center", key="past"):
-        st.badge(f"As of {view.at:%Y-%m-%d %H:%M} UTC", icon=":material/history:", color="violet")
+        st.badge(f"As of {clock.named(view.at)}", icon=":material/history:", color="violet")
         st.text("Findings, and what was accepted by then, with today’s limits.", width="content")
         back = {"as_of": None, "page": None}
         st.button("Back to now", type="tertiary", key="now", on_click=go, kwargs=back)
@@ -285,7 +279,7 @@ def _head(
 ) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="found"):
         noun = "account" if count.open == 1 else "accounts"
-        since = f", the earliest since {earliest:%Y-%m-%d %H:%M} UTC" if earliest else ""
+        since = f", the earliest since {clock.named(earliest)}" if earliest else ""
         st.markdown(f"**{count.open:,}** {noun}{since}", width="content")
         if count.accepted or shows_agreed:
             st.button(

@@ -24,6 +24,7 @@ from queries.snapshots import (
     count_unloaded,
     unloaded_files,
 )
+from widgets import clock
 from widgets.previews import (
     OUTCOMES,
     Known,
@@ -75,7 +76,7 @@ def _aside_card(file: Row[Any]) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.badge(words, icon=icon, color=color)
             st.text(_what_it_is(file))
-            st.caption(f"{file.found_at:%Y-%m-%d %H:%M} UTC")
+            st.caption(clock.named(file.found_at))
         st.text(file.reason)
         seen = None
         if file.taken_at and file.integration != MISPLACED:
@@ -95,7 +96,7 @@ def _what_it_is(file: Row[Any]) -> str:
     name = shown_name(unmarked(file.file_name))
     if not file.taken_at or file.integration == MISPLACED:
         return name
-    return f"{file.integration} at {file.taken_at:%Y-%m-%d %H:%M:%S} UTC · {name}"
+    return f"{file.integration} at {clock.named(file.taken_at, seconds=True)} · {name}"
 
 
 def _preview_of(file: Row[Any]) -> Preview | str:
@@ -141,7 +142,7 @@ def _offer(file: Row[Any], seen: Preview | str | None, key: str) -> None:
 
 @st.dialog("Load this file all the same?")
 def _ask_to_load(file: Row[Any], instead_of: str) -> None:
-    st.text(f"{file.integration}, taken at {file.taken_at:%Y-%m-%d %H:%M:%S} UTC.")
+    st.text(f"{file.integration}, taken at {clock.named(file.taken_at, seconds=True)}.")
     st.text(file.reason)
     if instead_of:
         st.text(f"It takes the place of {instead_of}, which is kept in {here().removed}.")

@@ -25,6 +25,7 @@ from data.snapshot_file import moment_of
 from data.states import STATE_BY_NAME
 from queries.rejected import rejected_csv
 from queries.snapshots import snapshot_at
+from widgets import clock
 from widgets import users_table as ut
 from widgets.account import MARKS
 from widgets.filters import address
@@ -34,19 +35,23 @@ from widgets.store import allowed, changing, noted, reading
 REJECTED_SHOWN = 100
 """Rejected rows that a passport lists; the download has them all."""
 
-COLUMNS = [
-    ut.column("integration", "Integration", sortable=False, width=1.4),
-    ut.column("taken_at", "Taken at (UTC)", sortable=False, width=1.25),
-    ut.column("grade", "Grade", sortable=False, width=1.05),
-    ut.column("accounts", "Accounts", sortable=False, width=0.85),
-    ut.column("joined", "Joined", sortable=False, width=0.75),
-    ut.column("changed", "Changed", sortable=False, width=0.85),
-    ut.column("gone", "Gone", sortable=False, width=0.65),
-    ut.column("rejected", "Rejected", sortable=False, width=0.85),
-    ut.column("flagged", "Flagged", sortable=False, width=0.75),
-    ut.column("file", "File", sortable=False, width=2.1),
-    ut.column("loaded_at", "Loaded at (UTC)", sortable=False, width=1.25),
-]
+
+def columns() -> list[ut.Column]:
+    """The columns of the list; times are those of the reader's clock."""
+    zone = clock.zone()
+    return [
+        ut.column("integration", "Integration", sortable=False, width=1.4),
+        ut.column("taken_at", f"Taken at ({zone})", sortable=False, width=1.25),
+        ut.column("grade", "Grade", sortable=False, width=1.05),
+        ut.column("accounts", "Accounts", sortable=False, width=0.85),
+        ut.column("joined", "Joined", sortable=False, width=0.75),
+        ut.column("changed", "Changed", sortable=False, width=0.85),
+        ut.column("gone", "Gone", sortable=False, width=0.65),
+        ut.column("rejected", "Rejected", sortable=False, width=0.85),
+        ut.column("flagged", "Flagged", sortable=False, width=0.75),
+        ut.column("file", "File", sortable=False, width=2.1),
+        ut.column("loaded_at", f"Loaded at ({zone})", sortable=False, width=1.25),
+    ]
 
 
 def params_of(integration: str, taken_at: datetime) -> dict[str, str]:
@@ -71,7 +76,7 @@ def id_of(passport: Passport) -> str:
 
 def table_row(passport: Passport) -> ut.Row:
     """One snapshot of the list; its moment leads to its own address."""
-    when = f"{passport.taken_at:%Y-%m-%d %H:%M}"
+    when = clock.told(passport.taken_at)
     own = urlencode(params_of(passport.integration, passport.taken_at))
     compares = passport.before is not None
     return ut.row(
@@ -206,7 +211,7 @@ def act_on(passport: Passport, *, is_sample: bool) -> None:
 @st.dialog("Remove this snapshot?")
 def _ask_to_remove(passport: Passport) -> None:
     st.text(
-        f"{passport.integration}, taken at {passport.taken_at:%Y-%m-%d %H:%M:%S} UTC, with "
+        f"{passport.integration}, taken at {clock.named(passport.taken_at, seconds=True)}, with "
         f"{passport.accepted:,} accounts, is taken out as if it had never been loaded: from the "
         "history of its accounts and from every chart."
     )

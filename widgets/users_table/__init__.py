@@ -13,6 +13,8 @@ import streamlit as st
 from streamlit.components.v2 import component
 from streamlit.components.v2.types import ComponentRenderer
 
+from widgets import clock
+
 Tone = Literal["good", "bad", "busy", "wait", "quiet", "warn"]
 Icon = Literal["check", "cross", "clock", "spinner", "dash", "plus", "question", "alert"]
 
@@ -56,6 +58,7 @@ class Event(TypedDict):
 
     iso: str
     when: str
+    exactly: str
     title: str
     tone: Tone
     icon: Icon | None
@@ -130,14 +133,14 @@ def mark(text: str, tone: Tone, icon: Icon) -> Cell:
 
 
 def time(at: datetime | None, shown: str = "", *, title: str = "") -> Cell:
-    """A moment in UTC, to the minute or in the words given; to the second when pointed at."""
+    """A moment on the reader's clock, to the minute or in words; to the second when pointed at."""
     if at is None:
         return quiet()
     return {
         "kind": "time",
         "iso": _iso(at),
-        "text": shown or f"{at:%Y-%m-%d %H:%M}",
-        "title": title or f"{at:%Y-%m-%d %H:%M:%S} UTC",
+        "text": shown or clock.told(at),
+        "title": title or clock.named(at, seconds=True),
     }
 
 
@@ -192,7 +195,8 @@ def event(
 ) -> Event:
     return {
         "iso": _iso(at),
-        "when": f"{at:%Y-%m-%d %H:%M}",
+        "when": clock.told(at),
+        "exactly": clock.named(at, seconds=True),
         "title": title,
         "tone": tone,
         "icon": icon,

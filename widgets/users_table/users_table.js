@@ -270,7 +270,7 @@ function byMoment(events) {
   return moments;
 }
 
-const drawMoment = (events, id) => el("li", {}, el("time", { datetime: events[0].iso, title: `${events[0].when} UTC` }, events[0].when),
+const drawMoment = (events, id) => el("li", {}, el("time", { datetime: events[0].iso, title: events[0].exactly }, events[0].when),
   events.map((event, index) => drawEvent(event, `${id}-${index}`)));
 
 function drawEvent({ title, tone, icon: name, text, change, tags }, id) {
