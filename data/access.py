@@ -17,6 +17,7 @@ class Act(StrEnum):
     USERS = "see Users"
     CHANGES = "see Changes"
     REVIEW = "see Review"
+    MATCH = "match accounts with people"
     SNAPSHOTS = "see Snapshots"
     AUDIT = "see the audit log"
     DOWNLOAD = "download lists"
@@ -52,7 +53,7 @@ ROLES: dict[str, Allowed] = {
 """The table."""
 
 
-NEED_NAMES = frozenset({Act.ACCEPT, Act.AUDIT, Act.PROVE})
+NEED_NAMES = frozenset({Act.ACCEPT, Act.AUDIT, Act.MATCH, Act.PROVE})
 """What somebody cannot do who sees pseudonyms instead of names."""
 
 

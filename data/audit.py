@@ -50,6 +50,8 @@ class Event(StrEnum):
     REMOVED = "removed"
     ACCEPTED = "accepted findings"
     WITHDREW = "withdrew an acceptance"
+    MATCHED = "said whose accounts are"
+    UNMATCHED = "withdrew whose accounts are"
     SET = "changed a setting"
     REVEALED = "revealed pseudonyms"
 

@@ -14,7 +14,7 @@ from data.tables import account_version, metadata, rejected_row, staging
 DISTRIBUTED = "integration_id"
 """All rows of an integration are on one machine, so that a load and most joins are, too."""
 
-EVERYWHERE = {"integration", "snapshot", "unloaded", "accepted", "setting", "layout"}
+EVERYWHERE = {"integration", "snapshot", "unloaded", "accepted", "matched", "setting", "layout"}
 """Small tables, which every machine has whole."""
 
 

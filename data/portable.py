@@ -24,7 +24,7 @@ from sqlalchemy import (
     func,
     literal,
 )
-from sqlalchemy.dialects.postgresql import aggregate_order_by, array
+from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by, array
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import GenericFunction
@@ -278,3 +278,22 @@ def seconds(span: ColumnElement[Any]) -> ColumnElement[float]:
 def sorted_and_joined(texts: ColumnElement[Any], between: str) -> ColumnElement[str]:
     """The texts of a group as one, in order."""
     return func.string_agg(texts, aggregate_order_by(literal(between, String), texts))
+
+
+class text_under(GenericFunction[str]):  # noqa: N801 - reads as the function that it is in SQL
+    """What a JSON object says under a key, as text: `text_under(attributes, "Email")`."""
+
+    type = String()
+    inherit_cache = True
+
+
+@compiles(text_under)
+def _arrow(element: text_under, compiler: SQLCompiler, **options: Any) -> str:
+    told, key = element.clauses
+    return compiler.process(cast(told, JSONB).op("->>")(key), **options)
+
+
+@compiles(text_under, "duckdb")
+def _extracted(element: text_under, compiler: SQLCompiler, **options: Any) -> str:
+    told, key = element.clauses
+    return compiler.process(func.json_extract_string(told, literal("/").concat(key)), **options)

@@ -1,8 +1,8 @@
 """The store from the archive: made anew where it is of no use, completed where it lost something.
 
 The files are the source of truth. What only people have said or done – settings, findings that
-they have accepted, what was held or refused, the audit log – is carried over from the old store
-where that can be read.
+they have accepted, whose an account is, what was held or refused, the audit log – is carried over
+from the old store where that can be read.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from data.store import (
     open_store,
     unchecked,
 )
-from data.tables import accepted, audit, integration, setting, snapshot, unloaded
+from data.tables import accepted, audit, integration, matched, setting, snapshot, unloaded
 
 log = logging.getLogger("rollcall")
 
@@ -249,7 +249,7 @@ def _carry_over(home: Home, fresh: Engine) -> None:
         with old.connect() as before, fresh.begin() as con:
             there = {name: _columns(before, name) for name in inspect(before).get_table_names()}
             _carry_settings(before, con, there.get(integration.name, set()))
-            for table in (unloaded, accepted, setting, audit):
+            for table in (unloaded, accepted, matched, setting, audit):
                 rows = _rows(before, table, there[table.name]) if table.name in there else []
                 con.execute(insert(table), rows) if rows else None
     except (StoreFault, SQLAlchemyError) as fault:

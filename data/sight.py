@@ -95,8 +95,8 @@ PSEUDONYMS: Covers = {
 COVERS = {Personal.HIDDEN: HIDDEN, Personal.PSEUDONYMS: PSEUDONYMS}
 
 NOT_SEEN = {
-    Personal.HIDDEN: {"rejected_row", "accepted", "delivered_row", "audit"},
-    Personal.PSEUDONYMS: {"rejected_row", "delivered_row", "audit"},
+    Personal.HIDDEN: {"rejected_row", "accepted", "matched", "delivered_row", "audit"},
+    Personal.PSEUDONYMS: {"rejected_row", "matched", "delivered_row", "audit"},
 }
 """Tables of which nothing is seen."""
 

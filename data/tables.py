@@ -292,6 +292,24 @@ audit = Table(
     Column("seal", String, nullable=False),  # audit.seal_of
 )
 
+# One row per word of a person on whose an account is: somebody's, of a list of people, or nobody's.
+# The newest that is not withdrawn holds. By names, not keys, so that it outlives a rebuild.
+matched = Table(
+    "matched",
+    metadata,
+    Column("integration", String, nullable=False),
+    Column("account_id", String, nullable=False),
+    Column("people", String),  # the integration that lists the person; NULL: nobody's
+    Column("person_id", String),  # the account ID there
+    Column("user_name", String),
+    Column("user_email", String),
+    Column("evidence", String, nullable=False),
+    Column("decided_by", String, nullable=False),
+    Column("decided_at", DateTime, nullable=False),
+    Column("withdrawn_by", String),
+    Column("withdrawn_at", DateTime),  # NULL: it was not
+)
+
 # One row per setting that a person has changed.
 setting = Table(
     "setting",

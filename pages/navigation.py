@@ -26,6 +26,7 @@ PAGES = {
     Act.USERS: ("users.py", "Users", ":material/group:"),
     Act.CHANGES: ("changes.py", "Changes", ":material/compare_arrows:"),
     Act.REVIEW: ("review.py", "Review", ":material/fact_check:"),
+    Act.MATCH: ("matching.py", "Matching", ":material/person_search:"),
     Act.SNAPSHOTS: ("snapshots.py", "Snapshots", ":material/inventory_2:"),
     Act.AUDIT: ("audit.py", "Audit", ":material/policy:"),
 }

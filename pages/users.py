@@ -8,6 +8,7 @@ from data.access import Act
 from queries.account import known_of
 from queries.facets import heard_of
 from queries.filters import Filters, ignored, in_words
+from queries.matching import decided_for
 from queries.users import (
     PAGE_SIZE,
     SORTS,
@@ -62,7 +63,8 @@ def list_of_accounts(filters: Filters) -> None:
 
         def rows_of(page: int) -> list[Row]:
             listed = page_of_accounts(con, filters, sort=order, descending=descending, page=page)
-            return [account.table_row(each) for each in listed]
+            decided = decided_for(con, [each.account_key for each in listed])
+            return [account.table_row(each, decided.get(each.account_key)) for each in listed]
 
         rows = rows_of(page)
         if not rows and page > 1:
@@ -99,7 +101,11 @@ def draw_table(rows: Sequence[Row], filters: Filters, order: str, *, descending:
     def panels(ids: Sequence[str]) -> dict[str, list[Block]]:
         with reading(Act.USERS) as con:
             known = known_of(con, filters, [int(id_) for id_ in ids])
-        return {str(key): account.panel(k, as_of=filters.as_of) for key, k in known.items()}
+            decided = decided_for(con, list(known))
+        return {
+            str(key): account.panel(k, as_of=filters.as_of, decided=decided.get(key))
+            for key, k in known.items()
+        }
 
     users_table(
         rows,

@@ -40,6 +40,7 @@ SCRIPTS = {
     "users.py": Act.USERS,
     "changes.py": Act.CHANGES,
     "review.py": Act.REVIEW,
+    "matching.py": Act.MATCH,
     "snapshots.py": Act.SNAPSHOTS,
     "audit.py": Act.AUDIT,
 }

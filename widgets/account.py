@@ -68,12 +68,12 @@ def columns(*, several_integrations: bool) -> list[ut.Column]:
     return [c for c in COLUMNS if several_integrations or c["key"] != "integration"]
 
 
-def table_row(account: Row[Any]) -> ut.Row:
-    """One row of the table."""
+def table_row(account: Row[Any], decided: Row[Any] | None = None) -> ut.Row:
+    """One row of the table; `decided` is what a person has said of whose the account is."""
     return ut.row(
         str(account.account_key),
         account.username_in_app,
-        user=_person(account),
+        user=_person(account, decided),
         username_in_app=ut.text(account.username_in_app),
         integration=ut.text(account.integration),
         roles=ut.tags(account.roles),
@@ -84,10 +84,13 @@ def table_row(account: Row[Any]) -> ut.Row:
     )
 
 
-def panel(known: Known, *, as_of: datetime | None) -> list[ut.Block]:
+def panel(
+    known: Known, *, as_of: datetime | None, decided: Row[Any] | None = None
+) -> list[ut.Block]:
     """What an open row shows: the state and why, the roles in full, the person, the history."""
     return [
         _state(known),
+        *_decided(decided),
         *_not_understood(known.account),
         _roles(known),
         *_others(known, as_of),
@@ -97,8 +100,11 @@ def panel(known: Known, *, as_of: datetime | None) -> list[ut.Block]:
     ]
 
 
-def _person(account: Row[Any]) -> ut.Cell:
+def _person(account: Row[Any], decided: Row[Any] | None = None) -> ut.Cell:
     name, email = account.user_name, account.user_email
+    if not name and not email and decided and decided.people:
+        theirs = decided.user_name or decided.user_email or decided.person_id
+        return ut.person(theirs, f"matched by {decided.decided_by}")
     if not name and not email:
         return ut.quiet("Unmatched")
     return ut.person(name or email, email if name and email else "")
@@ -138,6 +144,21 @@ def _state(known: Known) -> ut.Block:
         since=_seen(_in_state_since(known.versions), "since at least"),
         facts=[(label, cell) for label, cell in why if cell["kind"] != "quiet"],
     )
+
+
+def _decided(said: Row[Any] | None) -> list[ut.Block]:
+    """What a person has said of whose the account is."""
+    if said is None:
+        return []
+    whose = " · ".join(filter(None, (said.user_name, said.user_email)))
+    facts = [("Listed in", ut.text(said.people)), ("Because", ut.text(said.evidence))]
+    return [
+        ut.note(
+            f"{said.decided_by} has said that it is {whose or 'nobody’s'}.",
+            since=ut.time(said.decided_at),
+            facts=[(label, cell) for label, cell in facts if cell["kind"] != "quiet"],
+        )
+    ]
 
 
 def _not_understood(account: Row[Any]) -> list[ut.Block]:

@@ -357,7 +357,7 @@ def _offer_to_accept(view: View, rule: Rule, rows: Sequence[Row[Any]], found: in
         reason = st.text_area("Reason", key="accept_reason", max_chars=LONGEST_REASON, height=80)
         left, right = st.columns(2)
         with left:
-            by = _ask_name()
+            by = ask_name()
         until = right.date_input(
             "Until (the last UTC day; empty: as long as it holds)",
             value=None,
@@ -385,7 +385,7 @@ def _say(named: Sequence[tuple[Finding, datetime]], said: Said) -> None:
     except SaysNothing as fault:
         st.warning(plain_label(str(fault)), icon=":material/edit:")
         return
-    _remember(said.by)
+    remember_name(said.by)
     until = {"until": f"{said.until}"} if said.until else {}
     noted(Event.ACCEPTED, rule=named[0][0].rule, reason=said.reason, **_which(named), **until)
     st.toast(f"Accepted: {len(named):,} {'finding' if len(named) == 1 else 'findings'}.")
@@ -394,7 +394,7 @@ def _say(named: Sequence[tuple[Finding, datetime]], said: Said) -> None:
 
 def _offer_to_withdraw(rule: Rule, rows: Sequence[Row[Any]]) -> None:
     with st.expander("Withdraw acceptances", icon=":material/undo:", key="withdrawing"):
-        chosen, by = _choose_accounts(rows, "withdraw"), _ask_name()
+        chosen, by = _choose_accounts(rows, "withdraw"), ask_name()
         if not st.button("Withdraw", type="primary", key="withdraw_now"):
             return
         if not chosen:
@@ -406,7 +406,7 @@ def _offer_to_withdraw(rule: Rule, rows: Sequence[Row[Any]]) -> None:
         except SaysNothing as fault:
             st.warning(plain_label(str(fault)), icon=":material/edit:")
             return
-        _remember(by)
+        remember_name(by)
         found = [(_finding(rule, row), row.held_at) for row in chosen]
         noted(Event.WITHDREW, rule=rule.name, **_which(found))
         st.toast("Withdrawn: they count again.")
@@ -436,7 +436,7 @@ def _which(named: Sequence[tuple[Finding, datetime]]) -> dict[str, Any]:
     return {"findings": len(accounts), "accounts": accounts[:MOST_NAMED]}
 
 
-def _ask_name() -> str:
+def ask_name() -> str:
     """The name of who is signed in; without sign-in they say it."""
     who = principal()
     if who.name != LOCAL.name:
@@ -446,7 +446,7 @@ def _ask_name() -> str:
     return st.text_input("Your name", known, key="said_by", max_chars=LONGEST_NAME) or ""
 
 
-def _remember(name: str) -> None:
+def remember_name(name: str) -> None:
     st.session_state[NAME_KEY] = name
 
 

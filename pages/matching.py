@@ -1,0 +1,30 @@
+"""Whose the accounts are that no integration matches: what speaks for whom, for a person to say."""
+
+import streamlit as st
+
+from data.access import Act
+from data.matches import people_lists
+from queries.matching import KINDS, likely_people, matching
+from queries.users import integration_names
+from widgets import empty
+from widgets import matching as shown
+from widgets.store import is_sample, reading
+
+with reading(Act.MATCH) as con:
+    integrations = integration_names(con)
+    lists, likely = people_lists(con), likely_people(con)
+
+st.title("Matching")
+if not integrations:
+    empty.no_snapshots()
+    st.stop()
+
+if not is_sample():
+    shown.choose_people(integrations, lists, likely)
+if not lists:
+    st.stop()
+
+kind = shown.choose_kind(KINDS)
+with reading(Act.MATCH) as con:
+    found = matching(con, kind)
+shown.listed(found, kind)

@@ -1,0 +1,166 @@
+"""Accounts are matched beside a list of people: suggested, never applied, decided by a person."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from builders import TODAY, Deliveries, an_account, an_unmatched_account
+from sqlalchemy import Connection
+from streamlit.testing.v1 import AppTest
+
+from data.home import Home
+from data.inbox import load_waiting, put_into_inbox
+from data.matches import Match, NobodySays, decide, people_lists, set_people_lists, withdraw
+from data.rebuilding import rebuild
+from data.snapshot_file import SnapshotFile
+from data.store import close_stores, open_store
+from queries.matching import Found, Kind, decided_for, evidence, likely_people, matching
+
+PAGE = Path(__file__).parent.parent / "pages" / "matching.py"
+
+PEOPLE = [
+    an_account("ada@x.io", account_id="00u1", user="Ada", email="Ada@x.io", upstream_id="E1"),
+    an_account("bob@x.io", account_id="00u2", user="Bob", email="bob@x.io", upstream_id="E2"),
+    an_account("cyd@x.io", account_id="00u3", user="Cyd", email="cyd@x.io", upstream_id="E2"),
+    an_account("dan@x.io", account_id="00u4", user="Dan", email="shared@x.io", upstream_id=None),
+    an_account("eve@x.io", account_id="00u5", user="Eve", email="SHARED@x.io", upstream_id=None),
+]
+ACCOUNTS = [
+    an_unmatched_account("a1", account_id="1", upstream_id="00u1", Email="ADA@X.io"),
+    an_unmatched_account("a2", account_id="2", upstream_id="E1"),
+    an_unmatched_account("Bob@X.io", account_id="3", upstream_id="old"),
+    an_unmatched_account("a4", account_id="4", upstream_id="E2"),
+    an_unmatched_account("a5", account_id="5", upstream_id="00u1", Email="bob@x.io"),
+    an_unmatched_account("a6", account_id="6", upstream_id=None, Email="shared@x.io"),
+    an_unmatched_account("a7", account_id="7", upstream_id="00U1", Email="zoe@x.io"),
+    an_unmatched_account("a8", account_id="8", upstream_id=None),
+    an_account("a9", account_id="9"),
+]
+
+
+@pytest.fixture
+def both(snapshots: Deliveries) -> Deliveries:
+    snapshots.take(*PEOPLE, integration="okta")
+    snapshots.take(*ACCOUNTS)
+    set_people_lists(snapshots.store, ["okta"])
+    return snapshots
+
+
+def told(con: Connection, kind: Kind) -> dict[str, tuple[str | None, str]]:
+    """Account ID → the person's name, and why."""
+    return {row.account_id: (row.user_name, evidence(row)) for row in matching(con, kind).rows}
+
+
+def test_an_account_is_suggested_by_upstream_id_then_by_email_in_any_case(
+    both: Deliveries, con: Connection
+):
+    assert told(con, "suggested") == {
+        "1": ("Ada", "The upstream ID 00u1 is theirs, and the email ADA@X.io is theirs too."),
+        "2": ("Ada", "The upstream ID E1 is theirs."),
+        "3": ("Bob", "The email Bob@X.io is theirs."),
+    }
+
+
+def test_what_is_not_clear_or_nobody_s_says_why(both: Deliveries, con: Connection):
+    assert told(con, "doubtful") == {
+        "4": (None, "2 people have the upstream ID E2."),
+        "5": (None, "The upstream ID 00u1 and the email bob@x.io are of different people."),
+        "6": (None, "2 people have the email shared@x.io."),
+    }
+    assert told(con, "nobody") == {
+        "7": (
+            None,
+            "Nobody in the list of people has the upstream ID 00U1 or the email zoe@x.io.",
+        ),
+        "8": (None, "It has neither an upstream ID nor an email."),
+    }
+    assert matching(con, "decided").counts == {"suggested": 3, "doubtful": 3, "nobody": 2}
+
+
+def test_without_a_list_of_people_nobody_is_found(snapshots: Deliveries, con: Connection):
+    snapshots.take(*ACCOUNTS)
+    assert people_lists(con) == ()
+    assert matching(con, "suggested") == Found({"nobody": 8}, [])
+
+
+def test_a_decision_holds_until_it_is_withdrawn_or_replaced(both: Deliveries, con: Connection):
+    ada = Match("figma", "1", "The upstream ID is theirs.", "okta", "00u1", "Ada", "ada@x.io")
+    nobody = Match("figma", "2", "A robot.")
+    with pytest.raises(NobodySays):
+        decide(both.store, [ada], " ")
+    decide(both.store, [ada, nobody], "Grace")
+    con.rollback()
+    assert {name: row[0] for name, row in told(con, "decided").items()} == {"1": "Ada", "2": None}
+    assert set(told(con, "suggested")) == {"3"}
+    keys = [row.account_key for row in matching(con, "decided").rows]
+    assert {row.decided_by for row in decided_for(con, keys).values()} == {"Grace"}
+    decide(both.store, [nobody._replace(account_id="1")], "Hal")
+    withdraw(both.store, [("figma", "2")], "Hal")
+    con.rollback()
+    assert {name: row[0] for name, row in told(con, "decided").items()} == {"1": None}
+    assert set(told(con, "suggested")) == {"2", "3"}
+
+
+def test_a_decision_outlives_a_rebuild_and_okta_s_people_are_found_by_themselves(
+    home: Home, tmp_path: Path
+):
+    users = tmp_path / "users.json"
+    users.write_text(
+        '[{"id": "00u1", "status": "ACTIVE", "created": "2026-01-01T00:00:00Z",'
+        ' "profile": {"login": "ada@x.io", "firstName": "Ada", "email": "ada@x.io"}}]'
+    )
+    own = tmp_path / "own.csv"
+    own.write_text("login,externalId\nada,00u1\n")
+    for path, name in ((users, "okta"), (own, "figma")):
+        put_into_inbox(home, SnapshotFile(path, name, TODAY))
+    store = open_store(home.database_url)
+    load_waiting(store, home)
+    with store.connect() as con:
+        assert likely_people(con) == ["okta"]
+        set_people_lists(store, likely_people(con))
+    decide(store, [Match("figma", "ada", "x", "okta", "00u1", "Ada", "ada@x.io")], "Grace")
+    close_stores()
+    rebuild(home, lambda *_: None)
+    with open_store(home.database_url).connect() as con:
+        assert people_lists(con) == ("okta",)
+        (said,) = matching(con, "decided").rows
+        assert (said.account_id, said.user_name, said.evidence) == ("ada", "Ada", "x")
+
+
+def page(name: str = "matching") -> AppTest:
+    run = AppTest.from_file(PAGE.with_name(f"{name}.py"), default_timeout=30).run()
+    assert not run.exception, [fault.message for fault in run.exception]
+    return run
+
+
+def press(run: AppTest, label: str) -> AppTest:
+    next(b for b in run.button if b.label == label).click().run()
+    assert not run.exception, [fault.message for fault in run.exception]
+    return run
+
+
+def test_the_page_suggests_and_applies_nothing_by_itself(home: Home, tmp_path: Path):
+    assert not page().dataframe  # nothing is loaded
+    made = Deliveries(open_store(home.database_url), tmp_path)
+    made.take(*PEOPLE, integration="okta")
+    made.take(*ACCOUNTS)
+    run = page()
+    assert not run.dataframe  # first a person says which list is of people
+    run = press(run.multiselect[0].set_value(["okta"]).run(), "Compare with these")
+    assert "3 suggested, 3 in doubt, 2 nobody found, 0 decided" in run.caption[0].value
+    frame = run.dataframe[0].value
+    assert list(frame["Person"]) == ["Ada · Ada@x.io", "Ada · Ada@x.io", "Bob · bob@x.io"]
+    assert [b.label for b in run.button] == []  # nothing to press before accounts are selected
+    run.segmented_control[0].set_value("nobody").run()
+    assert list(run.dataframe[0].value["Username in app"]) == ["a7", "a8"]
+
+
+def test_a_decided_match_is_shown_with_the_account(home: Home, tmp_path: Path):
+    made = Deliveries(open_store(home.database_url), tmp_path)
+    made.take(*ACCOUNTS[:1])
+    decide(made.store, [Match("figma", "1", "It is.", "okta", "u1", "Ada", "a@x.io")], "Grace")
+    (row,) = json.loads(page("users").get("bidi_component")[0].proto.json)["rows"]
+    assert "Ada" in str(row["cells"]["user"])
+    assert "matched by Grace" in str(row["cells"]["user"])
