@@ -8,8 +8,7 @@ from contextlib import contextmanager, nullcontext
 from sqlalchemy import Connection, Engine, Table, cast, func, select
 from sqlalchemy.types import Numeric
 
-from data.handing import at_a_desk, fetched, hand_over
-from data.postgresql import gather_statistics
+from data.handing import at_a_desk, count_anew, fetched, hand_over
 from data.store import StoreFault, is_duckdb, writing
 from data.tables import metadata, snapshot
 
@@ -23,15 +22,13 @@ class NotEmpty(StoreFault):
 
 def copy_store(source: Engine, target: Engine, progress: Progress) -> None:
     """Copy all tables; whole or not at all. Raises NotEmpty."""
-    with source.connect() as con, writing(target) as into:
-        with into.begin():
-            if into.scalar(select(func.count()).select_from(snapshot)):
-                raise NotEmpty(f"{target.url!r} holds snapshots already; nothing was copied.")
-            for table in metadata.sorted_tables:
-                _copy(con, into, table)
-                progress(table.name, size_of(into, table))
-        if not is_duckdb(into):
-            gather_statistics(into)
+    with source.connect() as con, writing(target) as into, into.begin():
+        if into.scalar(select(func.count()).select_from(snapshot)):
+            raise NotEmpty(f"{target.url!r} holds snapshots already; nothing was copied.")
+        for table in metadata.sorted_tables:
+            _copy(con, into, table)
+            progress(table.name, size_of(into, table))
+        count_anew(into, *metadata.sorted_tables)
 
 
 def _copy(source: Connection, target: Connection, table: Table) -> None:

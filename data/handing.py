@@ -32,7 +32,6 @@ from sqlalchemy import (
     SmallInteger,
     String,
     Table,
-    delete,
     func,
     insert,
     select,
@@ -40,6 +39,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.schema import CreateTable, DropTable
 
+from data import postgresql
 from data.cleaning import ROLE, of_each
 from data.store import is_duckdb, unchecked
 from data.tables import scratch, staging
@@ -107,8 +107,11 @@ def _memory() -> Engine:
 def with_staging(store: Connection) -> Iterator[None]:
     """The tables that take what is handed over, empty."""
     with store.begin():
-        for each in staging.tables.values():
-            store.execute(CreateTable(each) if is_duckdb(store) else delete(each))
+        if not is_duckdb(store):
+            postgresql.empty_staging(store)
+        else:
+            for each in staging.tables.values():
+                store.execute(CreateTable(each))
     try:
         yield
     finally:
@@ -145,9 +148,14 @@ def handed(at: Connection, rows: Rows, store: Connection, through: Table) -> Fro
     if at is store:
         return rows.subquery(through.name)
     hand_over(at, rows, store, through)
-    with _cursor(store) as cursor:  # without, the planner takes a million rows for none
-        cursor.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(through.name)))
+    count_anew(store, through)
     return through
+
+
+def count_anew(store: Connection, *tables: Table) -> None:
+    """Let the planner know what was filled just now; it would take a million rows for none."""
+    if not is_duckdb(store):
+        postgresql.gather_statistics(store, *tables)
 
 
 def _as_text(texts: ColumnElement[Any]) -> ColumnElement[Any]:

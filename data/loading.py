@@ -32,7 +32,7 @@ from sqlalchemy import (
 )
 
 from data.cleaning import understood
-from data.handing import desk, fetched, hand_over, handed, step, with_staging
+from data.handing import count_anew, desk, fetched, hand_over, handed, step, with_staging
 from data.headings import columns_of
 from data.mapping import NO_MAPPING
 from data.passport import (
@@ -57,6 +57,7 @@ from data.tables import (
     FOREVER,
     account,
     account_current,
+    account_version,
     delivered_row,
     integration,
     load_delta,
@@ -80,6 +81,9 @@ from data.versions import (
 BEFORE_ALL = datetime(1, 1, 1)
 MOST_REJECTED = 0.5
 """Share of a file's rows; with more rejected, the file is not what it seems."""
+
+MANY = 10_000
+"""Changed accounts of a load, from which on a database that plans by statistics needs new ones."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +117,9 @@ def load(
             flagged = _write(con, at, task, found)
             if not confirmed:
                 _hold_mass_departure(con, task)
+        if found.differences > MANY:
+            with con.begin():
+                count_anew(con, account, account_current, account_version, delivered_row)
     return Loaded(file, *found.sifted[:3], flagged)
 
 
@@ -202,6 +209,7 @@ class _Found(NamedTuple):
     read: Read
     sifted: Sifted
     news: FromClause  # in the store
+    differences: int  # accounts that say something else than before
 
 
 def _task(con: Connection, file: SnapshotFile) -> _Task:
@@ -239,7 +247,9 @@ def _understand(con: Connection, at: Connection, task: _Task, *, confirmed: bool
         means = _meaning_of_news().subquery("means")
         meant = handed(at, select(here, *(means.c[n] for n in MEANT)), con, load_meant)
         find_differences(con, task.span, meant, news)
-    return _Found(read, sifted, news)
+        count_anew(con, load_delta)
+        differences = con.scalar(select(func.count()).select_from(load_delta)) or 0
+    return _Found(read, sifted, news, differences)
 
 
 def _write(con: Connection, at: Connection, task: _Task, found: _Found) -> int:
@@ -353,7 +363,7 @@ def _find_news(con: Connection, at: Connection, span: Span) -> None:
     what is unchanged there means what it meant, and need not be understood again. For any other
     file only the accounts are known, not their rows, and every row is news.
     """
-    extends = span.is_newest and not span.anew and _remembers_all(con, span.integration_id)
+    extends = span.extends and _remembers_all(con, span.integration_id)
     remembered = select(delivered_row.c.account_id, delivered_row.c.fingerprint).where(
         delivered_row.c.integration_id == span.integration_id
     )

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import pytest
+import test_history
+import test_pages
 from builders import TODAY, YESTERDAY, Deliveries, a_snapshot_file, an_account, usernames
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from servers import Server
 from sqlalchemy import Row, create_engine, func, inspect, select, text
 
@@ -245,3 +250,45 @@ def test_readers_see_there_what_they_see_in_duckdb(
 
 def _but_for_times(row: Row[Any]) -> str:
     return str({name: value for name, value in row._asdict().items() if name != "loaded_at"})
+
+
+# ---- what holds on DuckDB, here ------------------------------------------------------------------
+
+DRAWN = {
+    "days": test_history.histories,
+    "other": st.lists(test_history.rows, max_size=5),
+    "data": st.data(),
+}
+INVARIANTS = [
+    check.hypothesis.inner_test
+    for name, check in vars(test_history).items()
+    if name.startswith("test_") and hasattr(check, "hypothesis") and "archive" not in name
+]
+"""Of whole histories. The one about an archive is told of this database above."""
+
+
+@pytest.mark.parametrize("invariant", INVARIANTS, ids=lambda check: check.__name__)
+def test_histories_are_kept_as_in_duckdb(
+    invariant: Callable[..., None], postgresql: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With few examples, as each makes stores."""
+    monkeypatch.setattr(test_history, "a_store", postgresql.a_store)
+    drawn = {name: DRAWN[name] for name in signature(invariant).parameters}
+    settings(test_history.some, max_examples=3, database=None)(given(**drawn)(invariant))()
+
+
+@pytest.mark.parametrize("name", sorted(test_pages.OF_ACCOUNTS))
+def test_every_page_is_drawn_from_the_server(team: Home, name: str) -> None:
+    test_pages.load_all(team, test_pages.ADA, test_pages.BOB, taken_at=test_pages.YESTERDAY)
+    test_pages.load_all(team, test_pages.ADA, test_pages.CY, taken_at=test_pages.TODAY)
+    shown = test_pages.page(name)
+    assert "No snapshots yet" not in [s.value for s in shown.run.subheader]
+    drawn = shown.run.get("bidi_component") or shown.run.get("plotly_chart") or shown.run.metric
+    assert drawn or "Deleted but active" in [button.label for button in shown.run.button]
+
+
+def test_the_list_is_narrowed_searched_and_opened_from_the_server(team: Home) -> None:
+    test_pages.load_all(team, *test_pages.accounts(3), test_pages.BOB)
+    assert test_pages.users(q="BOB").usernames == ["bob"]
+    assert test_pages.users(state="Update failed").usernames == ["bob"]
+    assert len(test_pages.users(sort="-user").usernames) == 4
