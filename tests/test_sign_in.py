@@ -117,8 +117,8 @@ def sees_pages(page: Page, *titles: str) -> None:
 
 
 def has_drawn_health(page: Page) -> None:
-    expect(page.get_by_text("First seen in all history")).to_be_visible(timeout=PATIENCE)
-    page.locator("[data-test-script-state=notRunning]").wait_for()
+    expect(page.get_by_text("First seen in all history")).to_be_visible(timeout=4 * PATIENCE)
+    page.locator("[data-test-script-state=notRunning]").wait_for(timeout=4 * PATIENCE)
 
 
 def is_shut_out(page: Page) -> None:
@@ -181,9 +181,9 @@ def test_a_token_for_another_app_opens_nothing(enter: Enter, app: Served) -> Non
 
 
 def test_a_session_ends_with_its_token_before_ones_eyes(enter: Enter, app: Served) -> None:
-    person = enter("owners", "/users?q=zzmarkzz1", exp=time.time() + 12)
+    person = enter("owners", "/users?q=zzmarkzz1", exp=time.time() + 30)
     expect(person.page.get_by_role("button", name=f"Details of {MARK}1").first).to_be_visible()
-    expect(person.page.get_by_text("Your session has ended")).to_be_visible(timeout=30_000)
+    expect(person.page.get_by_text("Your session has ended")).to_be_visible(timeout=60_000)
     expect(person.page.get_by_text(MARK)).to_have_count(0)
     assert person.asks(f"{app.url}/export/users.csv") == 401
     person.page.get_by_role("link", name="Sign in again").click()
