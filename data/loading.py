@@ -57,7 +57,6 @@ from data.tables import (
     FOREVER,
     account,
     account_current,
-    account_version,
     delivered_row,
     integration,
     load_delta,
@@ -81,9 +80,6 @@ from data.versions import (
 BEFORE_ALL = datetime(1, 1, 1)
 MOST_REJECTED = 0.5
 """Share of a file's rows; with more rejected, the file is not what it seems."""
-
-MANY = 10_000
-"""Changed accounts of a load, from which on a database that plans by statistics needs new ones."""
 
 
 @dataclass(frozen=True)
@@ -117,9 +113,8 @@ def load(
             flagged = _write(con, at, task, found)
             if not confirmed:
                 _hold_mass_departure(con, task)
-        if found.differences > MANY:
-            with con.begin():
-                count_anew(con, account, account_current, account_version, delivered_row)
+        with con.begin():
+            count_anew(con, account, account_current, delivered_row, after=load_delta)
     return Loaded(file, *found.sifted[:3], flagged)
 
 
@@ -209,7 +204,6 @@ class _Found(NamedTuple):
     read: Read
     sifted: Sifted
     news: FromClause  # in the store
-    differences: int  # accounts that say something else than before
 
 
 def _task(con: Connection, file: SnapshotFile) -> _Task:
@@ -248,8 +242,7 @@ def _understand(con: Connection, at: Connection, task: _Task, *, confirmed: bool
         meant = handed(at, select(here, *(means.c[n] for n in MEANT)), con, load_meant)
         find_differences(con, task.span, meant, news)
         count_anew(con, load_delta)
-        differences = con.scalar(select(func.count()).select_from(load_delta)) or 0
-    return _Found(read, sifted, news, differences)
+    return _Found(read, sifted, news)
 
 
 def _write(con: Connection, at: Connection, task: _Task, found: _Found) -> int:

@@ -34,6 +34,7 @@ from sqlalchemy import (
 )
 
 from data.failures import reason_of
+from data.handing import count_anew
 from data.plain import searched
 from data.states import FAILED, WAITING
 from data.stays import (
@@ -98,6 +99,7 @@ def write_span(con: Connection, span: Span) -> None:
     if not span.extends:
         tell_stays_anew(con, span.integration_id)
     _keep_current(con, span)
+    count_anew(con, version, after=load_delta)
     _count(con, span)
 
 

@@ -18,7 +18,7 @@ from builders import an_account, an_unmatched_account
 from clusters import breaches
 from pyarrow import parquet
 from servers import Server
-from sqlalchemy import Connection, Engine, Row, event, select
+from sqlalchemy import Connection, Engine, Row, delete, event, func, select
 
 from data.filing import note_unloaded
 from data.findings import Finding, Limits, Said, accept
@@ -27,7 +27,7 @@ from data.passport import set_departure_limit
 from data.sample import write_sample
 from data.snapshot_file import SnapshotFile
 from data.store import open_store, unchecked
-from data.tables import account
+from data.tables import account, account_current, account_version, same_account
 from queries.account import known_of
 from queries.between import Between, compared_snapshots, usual_moments
 from queries.changed import changes_csv, count_changes, page_of_changes
@@ -440,3 +440,14 @@ def test_every_load_can_be_done_on_a_cluster(postgresql: Server, files: list[Sna
         )
         remove(engine, "odd", odd[2].taken_at)
     assert not found
+
+
+def test_a_statement_that_a_cluster_cannot_do_is_noticed() -> None:
+    now, v = account_current, account_version
+    by_key = now.c.account_key == v.c.account_key
+    assert breaches(select(now.c.account_key).join_from(now, v, by_key))
+    assert breaches(select(now.c.account_key).where(by_key))
+    assert not breaches(select(now.c.account_key).join_from(now, v, same_account(now, v)))
+    assert breaches(select(func.lag(v.c.valid_to).over(partition_by=v.c.account_key)))
+    assert breaches(delete(v).where(v.c.account_key == 1))
+    assert not breaches(delete(v).where(v.c.account_key == 1, v.c.integration_id == 1))
