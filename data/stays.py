@@ -49,16 +49,17 @@ def operation_of(state: ColumnElement[Any]) -> ColumnElement[Any]:
     return case({s.name: s.operation for s in STATES if s.operation}, value=state)
 
 
-def _attempt(state: ColumnElement[Any]) -> ColumnElement[Any]:
-    """The operation that waits or works, or else the state."""
-    return case(
-        {s.name: s.operation for s in STATES if s.name in WAITING}, value=state, else_=state
-    )
-
-
 def _job(state: ColumnElement[Any]) -> ColumnElement[Any]:
-    """The operation, or the settled state."""
-    return func.coalesce(operation_of(state), state)
+    """What tells the states of an operation, or a settled state, from all others: the first word.
+
+    It is a tenth of the SQL that their names would be, which a small load mostly waits for.
+    """
+    return func.split_part(state, " ", 1)
+
+
+def _attempt(state: ColumnElement[Any]) -> ColumnElement[Any]:
+    """The same of the states in which a job waits or works; a failed one is by itself."""
+    return case((state.in_(FAILED), state), else_=_job(state))
 
 
 STAYS: dict[str, Callable[[Any], Sequence[ColumnElement[Any]]]] = {
@@ -179,7 +180,7 @@ def count_job_ends(con: Connection, integration_id: int, since: datetime) -> Non
     after = later.subquery("after")
     was, is_ = version.c.provisioning_state, after.c.provisioning_state
     attempts = was.in_(WAITING)
-    same_job = operation_of(is_) == operation_of(was)
+    same_job = _job(is_) == _job(was)
     outcome = case(
         (is_.in_(state_names(phase="settled")), "settled"),
         (and_(is_.in_(FAILED), same_job), "failed"),

@@ -385,6 +385,11 @@ def attempt(said: Said) -> Any:
     return state.operation if state.phase in ("waiting", "working") else state.name
 
 
+def test_the_first_word_of_a_state_tells_its_operation() -> None:
+    words = [(s.name.split(" ")[0], s.operation or s.name) for s in STATE_BY_NAME.values()]
+    assert len({word for word, _ in words}) == len({of for _, of in words}) == len(set(words))
+
+
 SAYS = {
     "state_since": lambda said: said[5],
     "attempt_since": attempt,
