@@ -13,6 +13,7 @@ from data.pulling import known_pulls, last_pulled
 from data.scheduling import Course, courses, next_pull, wanted
 from data.sources.pull import Pull
 from data.sources.web import PullFailed
+from widgets import clock
 from widgets.signed_in import principal
 from widgets.store import allowed, noted
 
@@ -93,11 +94,7 @@ def _verdict(asked: Pull, course: Course | None) -> tuple[str, str, str]:
 
 def _when(asked: Pull) -> str:
     last, due = last_pulled(here(), asked.integration), next_pull(here(), asked)
-    parts = [f"newest snapshot {_moment(last)}" if last else "no snapshot yet"]
-    parts.append(f"next {_moment(due)}" if due and due > datetime.min else "")  # noqa: DTZ901
+    parts = [f"newest snapshot {clock.named(last)}" if last else "no snapshot yet"]
+    parts.append(f"next {clock.named(due)}" if due and due > datetime.min else "")  # noqa: DTZ901
     parts.append("" if asked.every else "only when asked for")
     return " · ".join(filter(None, parts))
-
-
-def _moment(at: datetime) -> str:
-    return f"{at:%Y-%m-%d %H:%M} UTC"
