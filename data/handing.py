@@ -219,11 +219,14 @@ def _read(text: io.BufferedReader, schema: pa.Schema) -> pa.RecordBatchReader:
 
 
 def in_batches(store: Connection, rows: Rows) -> pa.RecordBatchReader:
-    """The rows as they come out of the store, without lists among their columns."""
+    """The rows as they come out of the store."""
     if is_duckdb(store):
         found: Any = store.execute(rows, execution_options={"duckdb_arrow": True})
         return found.batches(BATCH)
     asked = rows.subquery("asked")
+    if any(map(_is_list, asked.c)):  # which come as JSON
+        at = at_a_desk(store)
+        return in_batches(at, select(fetched(store, rows, at, "asked")))
     reader = _copied(store, asked)
     pieces = (
         batch.slice(start, BATCH) for batch in reader for start in range(0, batch.num_rows, BATCH)

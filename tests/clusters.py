@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from sqlalchemy import Delete, FromClause, Join, Over, Select, Table, Update
-from sqlalchemy.sql import operators, visitors
+from sqlalchemy.sql import operators
 from sqlalchemy.sql.elements import BinaryExpression
 
 from data.citus import DISTRIBUTED, EVERYWHERE
@@ -18,7 +18,18 @@ LARGE = {*metadata.tables, *staging.tables} - EVERYWHERE - {"rejected_row"}
 
 def breaches(statement: Any) -> list[str]:
     """What of the statement a cluster could not do on each machine alone, in words."""
-    return [words for part in visitors.iterate(statement) for words in _breaches_of(part)]
+    return [words for part in _parts(statement) for words in _breaches_of(part)]
+
+
+def _parts(whole: Any) -> Iterator[Any]:
+    """Each once, however many others it is part of."""
+    left, seen = [whole], set[int]()
+    while left:
+        part = left.pop()
+        if id(part) not in seen:
+            seen.add(id(part))
+            yield part
+            left.extend(part.get_children())
 
 
 def _breaches_of(part: Any) -> Iterator[str]:
@@ -59,12 +70,12 @@ def _says_integration(rows: FromClause) -> bool:
 
 
 def _is_large(rows: FromClause) -> bool:
-    return any(isinstance(e, Table) and e.name in LARGE for e in visitors.iterate(rows))
+    return any(isinstance(e, Table) and e.name in LARGE for e in _parts(rows))
 
 
 def _equations(condition: Any) -> Iterator[BinaryExpression[Any]]:
     if condition is not None:
-        for each in visitors.iterate(condition):
+        for each in _parts(condition):
             if isinstance(each, BinaryExpression) and each.operator is operators.eq:
                 yield each
 
@@ -84,16 +95,14 @@ def _own_windows(select: Select[Any]) -> Iterator[Over[Any]]:
     """Of the statement itself, not of what is inside of it."""
     for column in select._raw_columns:
         if not isinstance(column, FromClause):
-            yield from (e for e in visitors.iterate(column) if isinstance(e, Over))
+            yield from (e for e in _parts(column) if isinstance(e, Over))
 
 
 def _parts_by_integration(over: Over[Any]) -> bool:
     """Or over the whole of a short list, which is gathered first."""
     if over.partition_by is None:
         return True
-    return any(
-        getattr(part, "key", "") == DISTRIBUTED for part in visitors.iterate(over.partition_by)
-    )
+    return any(getattr(part, "key", "") == DISTRIBUTED for part in _parts(over.partition_by))
 
 
 def _short(part: Any) -> str:

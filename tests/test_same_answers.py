@@ -30,7 +30,7 @@ from data.store import open_store, unchecked
 from data.tables import account, account_current, account_version, same_account
 from queries.account import known_of
 from queries.between import Between, compared_snapshots, usual_moments
-from queries.changed import changes_csv, count_changes, page_of_changes
+from queries.changed import CHUNKS, ChangesFile, count_changes, page_of_changes
 from queries.changes import summary_of
 from queries.comparison import KINDS, VALUES, Listed
 from queries.days import Scope
@@ -264,8 +264,13 @@ def change_questions() -> Iterator[tuple[str, Question]]:
                 lambda con, b=between, n=listed: (
                     count_changes(con, b, n),
                     page_of_changes(con, b, n, 1),
-                    lines(b"".join(changes_csv(con, b, n))),
+                    lines(b"".join(CHUNKS["csv"](ChangesFile(con, b, n)))),
                 ),
+            )
+        for listed in LISTS[:4]:
+            yield (
+                f"typed {listed.kind} {number}",
+                lambda con, b=between, n=listed: batches(ChangesFile(con, b, n).typed()),
             )
 
 
@@ -414,11 +419,14 @@ def packed(con: Connection, view: View) -> Any:
 
 
 def test_every_question_can_be_asked_of_a_cluster(both: Both) -> None:
-    engine, found = unchecked(both.other.url.render_as_string(hide_password=False)), set[str]()
+    engine = unchecked(both.other.url.render_as_string(hide_password=False))
+    seen, found = set[str](), set[str]()
 
-    @event.listens_for(engine, "before_execute")
-    def check(_: Connection, statement: Any, *__: Any) -> None:
-        found.update(breaches(statement))
+    @event.listens_for(engine, "before_cursor_execute")
+    def check(_: Connection, __: Any, words: str, ___: Any, context: Any, *____: Any) -> None:
+        if words not in seen and context.compiled:
+            found.update(breaches(context.compiled.statement))
+        seen.add(words)
 
     with engine.connect() as con:
         for page in QUESTIONS.values():
