@@ -19,8 +19,13 @@ if not integrations:
     empty.no_snapshots()
     st.stop()
 
-if not is_sample():
-    shown.choose_people(integrations, lists, likely)
+if is_sample():
+    st.text(
+        "The sample lists no people. Beside a list of people, as Okta or Microsoft Entra give one, "
+        "this page suggests whose the accounts without a user are, and keeps what you decide."
+    )
+    st.stop()
+shown.choose_people(integrations, lists, likely)
 if not lists:
     st.stop()
 
