@@ -26,7 +26,9 @@ from data.people import Misconfigured
 from widgets.audit import send_audit
 from widgets.changed import send_changes
 from widgets.downloads import send_users
-from widgets.gate import Gate
+from widgets.gate import METRICS, Gate
+from widgets.logs import is_json, set_up
+from widgets.metrics import send_metrics
 from widgets.review import send_evidence
 from widgets.signed_in import refuse_to_be_reached
 from widgets.snapshots import send_rejected
@@ -38,6 +40,7 @@ async def keeping(_: st.App) -> AsyncIterator[None]:
 
     However it was started, it is not served to a network that nobody has to sign in for.
     """
+    set_up()
     if refused := refuse_to_be_reached(st.get_option("server.address")):
         raise RuntimeError(refused)
     with kept(here(), f"http://{st.get_option('server.address')}:{st.get_option('server.port')}"):
@@ -47,6 +50,15 @@ async def keeping(_: st.App) -> AsyncIterator[None]:
 async def healthz(_: Request) -> Response:
     """Answers as long as the server runs."""
     return PlainTextResponse("ok")
+
+
+def readyz(_: Request) -> Response:
+    """Whether pages can be drawn. Anybody may ask, so nobody is told why not: pages and log do.
+
+    Not async, as asking a database on another machine can take a while.
+    """
+    is_open = state(here()).is_open
+    return PlainTextResponse("ok" if is_open else "not ready", 200 if is_open else 503)
 
 
 async def health(request: Request) -> Response:
@@ -74,6 +86,8 @@ app = st.App(
     lifespan=keeping,
     routes=[
         Route("/healthz", healthz),
+        Route("/readyz", readyz),
+        Route(METRICS, send_metrics),
         Route("/health", health),
         Route("/export/users.{form:path}", while_open(send_users)),
         Route("/export/evidence.zip", while_open(send_evidence)),
@@ -86,6 +100,7 @@ app = st.App(
 )
 
 if __name__ == "__main__":
+    set_up()
     try:
         here()
         if refused := refuse_to_be_reached(st.get_option("server.address")):
@@ -94,4 +109,5 @@ if __name__ == "__main__":
         sys.exit(f"Sign-in is not set up right. {fault}")
     except OSError as fault:
         sys.exit(f"Rollcall keeps its data in ROLLCALL_HOME. {fault.filename}: {fault.strerror}.")
-    app.run(config={"server.port": int(os.environ.get("PORT") or 8501)})
+    port = int(os.environ.get("PORT") or 8501)
+    app.run(config={"server.port": port, "logger.hideWelcomeMessage": is_json()})

@@ -109,5 +109,7 @@ class Principal:
 
 
 NOBODY = Principal("")
+MONITOR = Principal("monitoring", ("Manager",))
+"""Who has the token for /metrics, and asks for nothing else: it is told of no person."""
 LOCAL = Principal("who is at this machine", ("Owner",))
 """Without sign-in Rollcall answers its own machine only, and whoever is there owns the data."""

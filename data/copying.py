@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 
 from sqlalchemy import Connection, Engine, Table, cast, func, select
@@ -20,15 +20,20 @@ class NotEmpty(StoreFault):
     """The store that is copied to holds snapshots; nothing was copied."""
 
 
-def copy_store(source: Engine, target: Engine, progress: Progress) -> None:
-    """Copy all tables; whole or not at all. Raises NotEmpty."""
+def copy_store(
+    source: Engine,
+    target: Engine,
+    progress: Progress = lambda *_: None,
+    tables: Sequence[Table] = metadata.sorted_tables,
+) -> None:
+    """Copy the tables; whole or not at all. Raises NotEmpty."""
     with source.connect() as con, writing(target) as into, into.begin():
         if into.scalar(select(func.count()).select_from(snapshot)):
             raise NotEmpty(f"{target.url!r} holds snapshots already; nothing was copied.")
-        for table in metadata.sorted_tables:
+        for table in tables:
             _copy(con, into, table)
             progress(table.name, size_of(into, table))
-        count_anew(into, *metadata.sorted_tables)
+        count_anew(into, *tables)
 
 
 def _copy(source: Connection, target: Connection, table: Table) -> None:

@@ -77,7 +77,8 @@ def set_aside(engine: Engine, home: Home, path: Path, verdict: Verdict, reason: 
     reason_file.write_text(f"{reason}\n", encoding="utf-8")
     note_unloaded(engine, aside, verdict, reason)
     shutil.move(path, aside)
-    log.warning("%s: %s", verdict.capitalize(), reason)
+    # Not the reason, which can quote the file: a log goes to other people.
+    log.warning("%s/%s is %s; why is beside it.", aside.parent.name, aside.name, verdict)
     return aside
 
 

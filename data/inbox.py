@@ -21,6 +21,7 @@ from data.filing import Verdict, into_archive, place, set_aside
 from data.home import Home
 from data.loading import Loaded, load
 from data.mapping import mapping_of
+from data.measures import FILES, LOAD_SECONDS, ROWS
 from data.reading import reader_of
 from data.refusals import Held, NotPlaced, OtherContentKnown, SnapshotRefused
 from data.snapshot_file import CONFIRMED, REPLACING, SnapshotFile, unmarked
@@ -132,15 +133,15 @@ def _load_in_turn(
             placed.append(_what_it_is(home, path))
         except SnapshotRefused as refusal:
             aside = set_aside(engine, home, path, "refused", str(refusal))
-            outcomes.append(SetAside(aside, str(refusal), "refused"))
+            outcomes.append(_counted(SetAside(aside, str(refusal), "refused")))
     placed.sort(key=lambda file: (file.taken_at, file.integration))
     for number, file in enumerate(placed):
         progress(number, len(placed))
         try:
-            outcomes.append(_load_one(engine, home, file))
+            outcomes.append(_counted(_load_one(engine, home, file)))
             troubles.pop(file.path, None)
         except Exception as fault:  # no fault of the file's, perhaps; and others wait behind it
-            outcomes.append(_put_off(file.path, fault))
+            outcomes.append(_counted(_put_off(file.path, fault)))
     for path in set(troubles).difference(waiting_files(home)):
         troubles.pop(path)
     if placed:
@@ -197,7 +198,7 @@ def _put_off(path: Path, fault: Exception) -> Trouble:
         f"again by itself. {said}"
     )
     if not before or before.reason != reason:
-        log.error(reason, exc_info=fault)
+        log.error("%s/%s stays in the inbox.", path.parent.name, path.name, exc_info=fault)
     troubles[path] = Trouble(path, reason, pause, time.monotonic())
     return troubles[path]
 
@@ -219,7 +220,8 @@ def _load_one(engine: Engine, home: Home, file: SnapshotFile) -> Loaded | SetAsi
     replace, confirmed = REPLACING in name, name.startswith(CONFIRMED)
     try:
         file = dataclasses.replace(file, columns=mapping_of(home, file.integration))
-        loaded = load(engine, file, replace=replace, confirmed=confirmed)
+        with LOAD_SECONDS.time():
+            loaded = load(engine, file, replace=replace, confirmed=confirmed)
     except SnapshotRefused as refusal:
         verdict: Verdict = "held" if isinstance(refusal, Held) else "refused"
         aside = set_aside(engine, home, file.path, verdict, str(refusal))
@@ -231,6 +233,20 @@ def _load_one(engine: Engine, home: Home, file: SnapshotFile) -> Loaded | SetAsi
         note(home, INBOX, Event.LOADED, **_named(file), **how)
     log.info(in_words(loaded))
     return loaded
+
+
+def _counted(outcome: Outcome) -> Outcome:
+    """For who watches over Rollcall: see data/measures.py."""
+    if isinstance(outcome, Loaded):
+        name = outcome.file.integration
+        FILES.labels(name, "known" if outcome.already else "loaded").inc()
+        if not outcome.already:
+            for verdict in ("accepted", "rejected", "flagged"):
+                ROWS.labels(name, verdict).inc(getattr(outcome, verdict))
+        return outcome
+    what = outcome.verdict if isinstance(outcome, SetAside) else "put off"
+    FILES.labels(outcome.path.parent.name, what).inc()
+    return outcome
 
 
 INBOX = "the inbox"

@@ -11,6 +11,7 @@ from threading import Event, Thread
 from sqlalchemy import Engine
 
 from data.audit import settle
+from data.backing_up import hold_still_if_asked
 from data.current import State, prepare_sample, state, tell
 from data.home import Home
 from data.inbox import LOOKED_AT_EVERY, load_waiting, troubles
@@ -82,6 +83,7 @@ class _Keeper:
         self._see_to_sample()
         settle(engine, self.home)
         load_waiting(engine, self.home)
+        hold_still_if_asked(engine, self.home)
 
     def _tell_progress(self, done: int, of: int, words: str) -> None:
         if not done:

@@ -17,6 +17,9 @@ Claims = Mapping[str, Any]
 LEEWAY = 60
 """Seconds that the provider's clock may be ahead."""
 
+SHORTEST_SECRET = 32
+"""Characters of a secret that nobody may guess."""
+
 LONGEST_NAME = 200
 """Characters of a name that are kept."""
 
@@ -45,6 +48,8 @@ class Rules:
     """A session ends so long after the sign-in, or when its token does."""
     contact: str = ""
     """Whom to ask for a role."""
+    metrics_token: str = ""
+    """What a monitoring system sends to be told /metrics; empty: nothing lets it in."""
 
     @classmethod
     def of(cls, told: Mapping[str, Any]) -> Rules:
@@ -129,6 +134,7 @@ KINDS: dict[str, Callable[[Any], bool]] = {
     "unverified_emails": lambda value: isinstance(value, bool),
     "hours": _are_hours,
     "contact": _is_text,
+    "metrics_token": lambda value: _is_text(value) and len(value) >= SHORTEST_SECRET,
 }
 EXPECTED = {
     "claim": 'a text, such as "roles"',
@@ -139,6 +145,7 @@ EXPECTED = {
     "unverified_emails": "true or false",
     "hours": "a number above 0, at most 720",
     "contact": "a text",
+    "metrics_token": f"a text of at least {SHORTEST_SECRET} characters",
 }
 
 

@@ -37,7 +37,7 @@ from data.store import (
     open_store,
     unchecked,
 )
-from data.tables import accepted, audit, integration, matched, setting, snapshot, unloaded
+from data.tables import TOLD, integration, snapshot
 
 log = logging.getLogger("rollcall")
 
@@ -224,7 +224,7 @@ def _load_all(engine: Engine, home: Home, paths: Sequence[Path], progress: Progr
         except (SnapshotRefused, OSError) as fault:
             words = f"{path}: {getattr(fault, 'strerror', None) or fault}"
             failed.append(words)
-            log.warning("%s", words)
+            log.warning("%s cannot be loaded.", path)  # not why, which can quote it
         progress(number, len(paths), words)
     return failed
 
@@ -249,7 +249,7 @@ def _carry_over(home: Home, fresh: Engine) -> None:
         with old.connect() as before, fresh.begin() as con:
             there = {name: _columns(before, name) for name in inspect(before).get_table_names()}
             _carry_settings(before, con, there.get(integration.name, set()))
-            for table in (unloaded, accepted, matched, setting, audit):
+            for table in TOLD:
                 rows = _rows(before, table, there[table.name]) if table.name in there else []
                 con.execute(insert(table), rows) if rows else None
     except (StoreFault, SQLAlchemyError) as fault:

@@ -318,6 +318,9 @@ setting = Table(
     Column("value", String, nullable=False),  # JSON
 )
 
+TOLD = (unloaded, accepted, matched, setting, audit)
+"""What only people have said or done: no file tells it, and `departure_limit` of integrations."""
+
 # One row per record of the file, as delivered and in the file's order; account_id is NULL where
 # the record is no account.
 load_row = Table(

@@ -10,6 +10,7 @@ from pathlib import Path
 import streamlit as st
 
 from data.access import Act
+from data.measures import PAGE_SECONDS
 from widgets import clock, empty, sample
 from widgets.account_menu import account_menu
 from widgets.live import rerun_when_loaded
@@ -66,4 +67,5 @@ elif empty.announce():
     account_menu(who)
     sample.announce()
     rerun_when_loaded()
-    page.run()
+    with PAGE_SECONDS.labels(page.title).time():
+        page.run()

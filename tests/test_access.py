@@ -181,6 +181,7 @@ def test_roles_come_from_the_claim_or_from_a_verified_address(
         ({"roles": ["Owner"]}, "roles in .access. is not what"),
         ({"roles": {"x": "Owner"}, "integrations": {"x": "figma"}}, "a table of lists"),
         ({"roles": {"x": "Owner"}, "hours": 0}, "a number above 0"),
+        ({"roles": {"x": "Owner"}, "metrics_token": "short"}, "at least 32 characters"),
         ({"roles": {"x": "Owner"}, "unverified_emails": "no"}, "true or false"),
     ],
 )

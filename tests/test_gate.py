@@ -36,6 +36,7 @@ INNER = (
     "/export/audit.ndjson /healthz/../export/users.csv /static/../export/users.csv /app/static/x "
     "//export/users.csv /Healthz /healthz/ /metrics"
 ).split()
+TOKEN = "a token of the tests, and of nobody else"
 Client = Callable[..., TestClient]
 
 
@@ -73,11 +74,14 @@ def client(home: Home, monkeypatch: pytest.MonkeyPatch) -> Client:
         WebSocketRoute("/{rest:path}", session),
         Route("/{rest:path}", behind, methods=["GET", "PUT"]),
     ]
-    rules = Rules(claim="groups", roles=GROUPS, contact="<b>it@x.io</b>")
-    door = Door(ORIGIN, CLIENT, SECRET, rules)
     gone = SignedOut(home.root / "gone")
 
-    def make(*, guarded: bool = True, base: str = ORIGIN, **cookies: str) -> TestClient:
+    def make(
+        *, guarded: bool = True, base: str = ORIGIN, token: str = TOKEN, **cookies: str
+    ) -> TestClient:
+        contact = "<b>it@x.io</b>"
+        rules = Rules(claim="groups", roles=GROUPS, contact=contact, metrics_token=token)
+        door = Door(ORIGIN, CLIENT, SECRET, rules)
         for module in (signed_in, gate):
             monkeypatch.setattr(module, "door", lambda: door if guarded else None)
             monkeypatch.setattr(module, "signed_out", lambda: gone)
@@ -113,6 +117,24 @@ def test_nobody_gets_anything_but_the_sign_of_life(client: Client, path: str) ->
     assert not comes_through(nobody, path, headers={"Accept": "text/html"})
     assert not comes_through(nobody, path, method="PUT", content=b"x")
     assert comes_through(nobody, "/healthz")
+
+
+def test_a_monitoring_system_gets_the_metrics_and_nothing_else(client: Client) -> None:
+    token = {"Authorization": f"Bearer {TOKEN}"}
+    monitor = client(base="http://127.0.0.1:8501")
+    assert monitor.get("/metrics", headers=token).text == "behind the gate, for monitoring"
+    for sent in ("", "Bearer ", f"Bearer {TOKEN[:-1]}", f"Basic {TOKEN}", "Bearer \u00e4"):
+        assert not comes_through(client(), "/metrics", headers={"Authorization": sent.encode()})
+    for path in {*INNER, "/", "/users"} - {"/metrics"}:
+        assert not comes_through(client(), path, headers=token)
+    assert not connects(client(), **token)
+    assert comes_through(monitor, "/readyz")
+
+
+def test_without_a_token_nobody_can_send_it(client: Client) -> None:
+    for sent in ("", "Bearer", "Bearer "):
+        nobody = client(token="")
+        assert not comes_through(nobody, "/metrics", headers={"Authorization": sent})
 
 
 FORGED = {

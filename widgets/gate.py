@@ -12,6 +12,7 @@ import json
 import logging
 import time
 from contextlib import suppress
+from hmac import compare_digest
 from urllib.parse import urlsplit
 
 from itsdangerous import BadData, URLSafeTimedSerializer
@@ -23,7 +24,7 @@ from streamlit.auth_util import get_cookie_with_chunks
 from streamlit.user_info import generate_login_redirect_url
 from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
 
-from data.access import Act, Principal
+from data.access import MONITOR, Act, Principal
 from data.audit import Event, note, note_refusal
 from data.home import here
 from data.people import Claims
@@ -43,11 +44,12 @@ from widgets.signed_in import (
 
 log = logging.getLogger("rollcall")
 
-OPEN = ("/healthz",)
+OPEN = ("/healthz", "/readyz")
 """Addresses that anybody may ask, and that tell nothing of the data."""
 
 CALLBACK = "/oauth2callback"
 SIGNING = ("/auth/login", CALLBACK)
+METRICS = "/metrics"
 ASSETS = ("/static/",)
 """Streamlit's own files, the same in every Streamlit."""
 
@@ -72,6 +74,8 @@ class Gate:
         headers = Headers(scope=scope)
         claims = claims_of(headers, self._door) if self._door else None
         who = person_of(claims) if claims else Principal("") if self._door else local()
+        if self._door and _is_monitor(scope, headers, self._door):
+            who = MONITOR
         asking.set(who)
         if scope["type"] == "websocket":
             await self._connect(scope, receive, send, headers, who, claims)
@@ -122,7 +126,7 @@ class Gate:
     ) -> Response | None:
         """What the gate answers by itself; None where the request may go through."""
         path = path_of(scope)
-        if path in OPEN:
+        if path in OPEN or who is MONITOR:
             return None
         if refused := self._refused(scope, headers):
             return refused
@@ -164,6 +168,14 @@ class Gate:
             ".streamlit/secrets.toml.example explains how to set it up.",
             403,
         )
+
+
+def _is_monitor(scope: Scope, headers: Headers, how: Door) -> bool:
+    """Whether somebody asks for the metrics with their token, by whatever name of ours."""
+    is_theirs = scope["type"] == "http" and path_of(scope) == METRICS
+    token = how.rules.metrics_token
+    sent = headers.get("authorization", "").encode()
+    return is_theirs and bool(token) and compare_digest(sent, f"Bearer {token}".encode())
 
 
 def claims_of(headers: Headers, how: Door) -> Claims | None:

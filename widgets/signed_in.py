@@ -22,11 +22,8 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from data.access import LOCAL, NOBODY, Principal
 from data.home import here
-from data.people import Claims, Misconfigured, Rules, ends_at, hold
+from data.people import SHORTEST_SECRET, Claims, Misconfigured, Rules, ends_at, hold
 from data.signed_out import SignedOut
-
-SHORTEST_SECRET = 32
-"""Characters of the secret that signs cookies."""
 
 PROVIDER_KEYS = ("client_id", "client_secret", "server_metadata_url")
 

@@ -1,0 +1,41 @@
+"""What a monitoring system asks of the store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, func, select
+
+from data.tables import integration, snapshot
+
+
+def newest_snapshots(con: Connection) -> Sequence[Row[Any, Any, Any, Any]]:
+    """One row per integration: name, how many snapshots, the newest's taken_at, its accounts.
+
+    Times are naive UTC.
+    """
+    counted = (
+        select(
+            snapshot.c.integration_id,
+            func.count().label("snapshots"),
+            func.max(snapshot.c.taken_at).label("taken_at"),
+        )
+        .group_by(snapshot.c.integration_id)
+        .subquery()
+    )
+    is_newest = and_(
+        snapshot.c.integration_id == counted.c.integration_id,
+        snapshot.c.taken_at == counted.c.taken_at,
+    )
+    return con.execute(
+        select(
+            integration.c.name,
+            counted.c.snapshots,
+            counted.c.taken_at,
+            snapshot.c.accepted.label("accounts"),
+        )
+        .join_from(integration, counted, counted.c.integration_id == integration.c.integration_id)
+        .join(snapshot, is_newest)
+        .order_by(integration.c.name)
+    ).all()

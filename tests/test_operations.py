@@ -1,0 +1,174 @@
+"""What people need who run Rollcall for others: how it is, what it logs, and a backup of it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import sys
+import tarfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from browsing import ROOT, Served, served
+from builders import TODAY, YESTERDAY, a_snapshot_file, an_account
+from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import insert, select
+from starlette.testclient import TestClient
+
+import app as web
+from data.current import State, tell
+from data.home import Home
+from data.rebuilding import rebuild
+from data.store import changing, close_store, open_store
+from data.tables import TOLD, accepted, integration, setting
+from queries.agreeing import answers_that_differ
+from widgets.logs import JsonLines
+
+ADA = "Ada Lovelace"
+ROLLCALL = [sys.executable, str(ROOT / "rollcall.py")]
+
+
+def a_home(root: Path) -> Home:
+    """Two loaded snapshots, and what people have said."""
+    home = Home(root)
+    a_snapshot_file(home.inbox, [an_account("ada"), an_account("bob")], at=YESTERDAY)
+    a_snapshot_file(home.inbox, [an_account("ada", state="Update failed")], at=TODAY)
+    said = {"account_id": "ada", "rule": "failed deletes", "held_at": TODAY, "reason": "known"}
+    said |= {"integration": "figma", "accepted_by": "olga@x.io", "accepted_at": TODAY}
+    with changing(open_store(f"duckdb:///{root}/rollcall.duckdb")) as con:
+        con.execute(insert(accepted), said)
+        con.execute(insert(setting), {"name": "stale_after_hours", "value": "30"})
+    close_store(f"duckdb:///{root}/rollcall.duckdb")
+    return home
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """An app that has loaded two files and refused one, which had a person for a heading."""
+    home = a_home(tmp_path_factory.mktemp("running"))
+    (home.inbox / "slack").mkdir()
+    (home.inbox / "slack" / "2026-11-23T06-00-00Z.csv").write_text(f"{ADA},ada@x.io\nx,y\n")
+    with served(home.root, ROLLCALL_LOG="json") as app:
+        wait_until(lambda: metrics(app).get(("rollcall_load_seconds_count", "")) == 3)
+        wait_until(lambda: metrics(app)["rollcall_files_waiting", ""] == 0)
+        yield app
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    give_up = time.monotonic() + 60
+    while not is_so():
+        assert time.monotonic() < give_up
+        time.sleep(0.1)
+
+
+def answer(app: Served, path: str) -> str:
+    with urllib.request.urlopen(f"{app.url}{path}", timeout=30) as told:  # noqa: S310 - our own
+        return told.read().decode()
+
+
+def metrics(app: Served) -> dict[tuple[str, str], float]:
+    """Name and labels → value."""
+    return {
+        (sample.name, ",".join(sample.labels.values())): sample.value
+        for family in text_string_to_metric_families(answer(app, "/metrics"))
+        for sample in family.samples
+    }
+
+
+def test_metrics_tell_of_loads_rows_and_ages_and_of_nobody(running: Served) -> None:
+    told = metrics(running)
+    assert told["rollcall_store_open", ""] == 1
+    assert told["rollcall_files_total", "figma,loaded"] == 2
+    assert told["rollcall_files_total", "slack,refused"] == 1
+    assert told["rollcall_rows_total", "figma,accepted"] == 3
+    assert told["rollcall_snapshots", "figma"] == 2
+    assert told["rollcall_accounts", "figma"] == 1
+    assert told["rollcall_newest_snapshot_timestamp_seconds", "figma"] == 1_795_413_600
+    assert told["rollcall_files_set_aside", "refused"] == 1
+    assert told["rollcall_load_seconds_count", ""] == 3
+    assert told["rollcall_log_messages_total", "warning"] >= 1
+    text = answer(running, "/metrics").lower()
+    assert "ada" not in text.replace("metadata", "")
+    assert "olga" not in text
+
+
+def test_each_line_of_the_log_is_an_object_and_names_nobody(running: Served) -> None:
+    assert answer(running, "/readyz") == "ok"
+    text = (running.home.root / "log.txt").read_text()
+    lines = [json.loads(line) for line in text.splitlines()]
+    assert {"time", "level", "logger", "message"} <= set(lines[-1])
+    said = [line["message"] for line in lines if line["logger"] == "rollcall"]
+    assert "slack/2026-11-23T06-00-00Z.csv is refused; why is beside it." in said
+    assert not [line for line in lines if "GET" in line["message"]], "no access log"
+    assert "Ada" not in text
+    assert "ada@" not in text
+
+
+def test_an_error_is_logged_without_what_it_says() -> None:
+    try:
+        try:
+            {}["ada@x.io"]
+        except KeyError as fault:
+            raise ValueError(f"{ADA} is no number") from fault
+    except ValueError as fault:
+        told: Any = (type(fault), fault, fault.__traceback__)
+        words = f"It failed: {fault}"
+    record = logging.LogRecord("rollcall", logging.ERROR, "x.py", 1, words, (), told)
+    line = json.loads(JsonLines().format(record))
+    assert (line["error"], line["message"]) == ("ValueError", "It failed: …")
+    assert "after KeyError" in line["at"]
+    assert "ada" not in json.dumps(line).lower()
+
+
+@pytest.mark.parametrize("is_running", [True, False])
+def test_a_backup_gives_all_of_it_back(
+    running: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_running: bool
+) -> None:
+    """What was loaded and what was said, whoever has the store while it is made."""
+    monkeypatch.delenv("ROLLCALL_DATABASE_URL", raising=False)
+    home = running.home
+    if not is_running:
+        running.stop()
+    monkeypatch.setenv("ROLLCALL_HOME", str(home.root))
+    made = subprocess.run(
+        [*ROLLCALL, "backup", str(tmp_path / "backup.tar.gz")], capture_output=True, text=True
+    )
+    assert made.returncode == 0, made.stderr
+    assert (tmp_path / "backup.tar.gz").stat().st_mode & 0o777 == 0o600
+    assert not (home.root / ".backup").exists()
+
+    again = Home(tmp_path / "again")
+    with tarfile.open(tmp_path / "backup.tar.gz") as packed:
+        packed.extractall(again.root, filter="data")
+    assert rebuild(again, lambda *_: None) == 2
+    if is_running:
+        running.stop()
+    restored = open_store(again.database_url)
+    before = open_store(home.database_url)
+    try:
+        with before.connect() as one, restored.connect() as other:
+            assert answers_that_differ(one, other) in ([], ["snapshots"]), "but for when loaded"
+            for table in (integration, *TOLD):
+                rows = [sorted(map(repr, con.execute(select(table)))) for con in (one, other)]
+                assert rows[0] == rows[1], table.name
+                assert rows[0] or table.name == "matched"
+        for folder in ("archive", "refused"):
+            names = [sorted(p.name for p in (h.root / folder).rglob("*")) for h in (home, again)]
+            assert names[0] == names[1]
+    finally:
+        close_store(home.database_url)
+        close_store(again.database_url)
+
+
+def test_ready_is_what_has_its_store_open(home: Home) -> None:
+    asked = TestClient(web.app, base_url="http://127.0.0.1", client=("127.0.0.1", 50_000))
+    tell(home, State("failed", "The disk is full."))
+    answer = asked.get("/readyz")
+    assert (answer.status_code, answer.text) == (503, "not ready")
+    assert asked.get("/healthz").status_code == 200
+    assert "rollcall_store_open 0.0" in asked.get("/metrics").text
