@@ -14,8 +14,12 @@ from data.tables import account_version, metadata, rejected_row, staging
 DISTRIBUTED = "integration_id"
 """All rows of an integration are on one machine, so that a load and most joins are, too."""
 
-EVERYWHERE = {"integration", "snapshot", "unloaded", "accepted", "matched", "setting", "layout"}
-"""Small tables, which every machine has whole."""
+EVERYWHERE = {"integration", "snapshot", "layout"} | {
+    each.name
+    for each in metadata.sorted_tables
+    if not {DISTRIBUTED, "snapshot_id"} & set(each.c.keys())
+}
+"""Small tables, which every machine has whole: what people have said, and what is joined most."""
 
 
 def distribute(engine: Engine) -> list[str]:

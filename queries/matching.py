@@ -26,7 +26,14 @@ from sqlalchemy import (
 
 from data.matches import people_lists
 from data.portable import text_under
-from data.tables import account, account_current, integration, matched, snapshot
+from data.tables import (
+    account,
+    account_current,
+    integration,
+    matched,
+    same_account,
+    snapshot,
+)
 
 Kind = Literal["suggested", "doubtful", "nobody", "decided"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -173,7 +180,7 @@ def _people(lists: Sequence[str]) -> Select[*tuple[Any, ...]]:
             now.c.user_email.label("person_own_email"),
             func.lower(now.c.user_email).label("person_email"),
         )
-        .join_from(now, account, account.c.account_key == now.c.account_key)
+        .join_from(now, account, same_account(account, now))
         .join(integration, integration.c.integration_id == now.c.integration_id)
         .where(integration.c.name.in_(lists))
     )
@@ -195,7 +202,7 @@ def _unmatched(lists: Sequence[str]) -> Select[*tuple[Any, ...]]:
             now.c.upstream_user_id,
             own.label("email"),
         )
-        .join_from(now, account, account.c.account_key == now.c.account_key)
+        .join_from(now, account, same_account(account, now))
         .join(integration, integration.c.integration_id == now.c.integration_id)
         .where(
             now.c.user_name.is_(None), now.c.user_email.is_(None), integration.c.name.not_in(lists)

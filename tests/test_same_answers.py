@@ -23,6 +23,7 @@ from sqlalchemy import Connection, Engine, Row, delete, event, func, select
 from data.filing import note_unloaded
 from data.findings import Finding, Limits, Said, accept
 from data.loading import load, preview, remove
+from data.matches import set_people_lists
 from data.passport import set_departure_limit
 from data.sample import write_sample
 from data.snapshot_file import SnapshotFile
@@ -42,6 +43,8 @@ from queries.filters import FILTERS, Filters
 from queries.health import integrations_at, neighbours, newest_day, oldest_day, span_of, trends
 from queries.held import View
 from queries.listing import Listing, Wanted
+from queries.matching import KINDS as MATCHES
+from queries.matching import matching
 from queries.reasons import failure_reasons
 from queries.rejected import rejected_csv, rejected_rows
 from queries.review import RULES, all_findings, count_findings, page_of_findings
@@ -143,6 +146,7 @@ def both(
 def _say(engine: Engine, folder: Path) -> None:
     """What people have said, and what was set aside."""
     set_departure_limit(engine, "odd", 0.5)
+    set_people_lists(engine, ["Figma"])
     note_unloaded(engine, folder / "odd" / "2026-03-14T06-00-00Z.csv", "held", "Too many leave.")
     note_unloaded(engine, folder / "odd" / "unnamed.csv", "refused", "No headings.")
     with engine.connect() as con:
@@ -291,6 +295,8 @@ def review_questions() -> Iterator[tuple[str, Question]]:
 
 def snapshot_questions() -> Iterator[tuple[str, Question]]:
     yield "newest", newest_taken_at
+    for kind in MATCHES:
+        yield f"matches {kind}", lambda con, k=kind: matching(con, k)
     yield "limits", departure_limits
     yield "set aside", lambda con: (count_unloaded(con), unloaded_files(con, 1))
     yield "days aside", lambda con: unloaded_days(con, (), date(2026, 3, 1), date(2027, 1, 1))
