@@ -122,8 +122,9 @@ def make_tables(con: Connection) -> None:
             con.execute(DDL("CREATE EXTENSION IF NOT EXISTS pg_trgm"))
     except DBAPIError:
         log.info("Without pg_trgm, a search reads every account; its creation is not allowed here.")
-    metadata.create_all(con)
-    staging.create_all(con)
+    # No look whether one is there, as it would find those of another schema on the search path.
+    metadata.create_all(con, checkfirst=False)
+    staging.create_all(con, checkfirst=False)
 
 
 @compiles(CreateTable, "postgresql")

@@ -329,7 +329,8 @@ def _settle(connection: Any, _: ConnectionPoolEntry) -> None:
 
 def _has_tables(con: Connection) -> bool:
     """Raises StoreUnreachable where the database is not for a store."""
-    there = set(inspect(con).get_table_names())
+    look = inspect(con)  # by itself it would find those of every schema on the search path
+    there = set(look.get_table_names(None if is_duckdb(con) else look.default_schema_name))
     if is_duckdb(con):
         return bool(there)
     wrong = OTHERS_TABLES if there and layout.name not in there else postgresql.amiss(con)

@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 import pytest
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import DDL, Engine, create_engine, make_url
 from sqlalchemy.schema import CreateSchema, DropSchema
 
 from data.store import close_store, open_store
@@ -105,6 +105,15 @@ class Server:
             close_store(url)
             with self._engine.connect() as con:
                 con.execute(DropSchema(url.rsplit("%3D")[-1], cascade=True))
+
+    @contextmanager
+    def a_database(self) -> Iterator[str]:
+        """The address of an empty database, which is gone afterwards."""
+        name = f"database{next(self._numbers)}"
+        with self._engine.connect() as con:
+            con.execute(DDL(f"CREATE DATABASE {name}"))
+            yield make_url(self.url).set(database=name).render_as_string(hide_password=False)
+            con.execute(DDL(f"DROP DATABASE {name} WITH (FORCE)"))
 
     def close(self) -> None:
         self._engine.dispose()

@@ -93,14 +93,19 @@ def a_strict_provider(app_port: int) -> Iterator[str]:
 
 @contextmanager
 def guarded(
-    root: Path, provider: str, port: int = 0, prompt: str = "select_account", **access: Any
+    root: Path,
+    provider: str,
+    port: int = 0,
+    prompt: str = "select_account",
+    origin: str = "",
+    **access: Any,
 ) -> Iterator[Served]:
-    """The app with sign-in at a provider, its roles those of ROLES."""
+    """The app with sign-in at a provider, its roles those of ROLES; `origin`: of a proxy."""
     port = port or free_port()
     settings = root / "settings" / ".streamlit"
     settings.mkdir(parents=True)
     auth = {
-        "redirect_uri": f"http://127.0.0.1:{port}/oauth2callback",
+        "redirect_uri": f"{origin or f'http://127.0.0.1:{port}'}/oauth2callback",
         "cookie_secret": SECRET,
         "client_id": CLIENT,
         "client_secret": "nobody asks for it",

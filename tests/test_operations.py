@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import subprocess
 import sys
 import tarfile
@@ -17,15 +18,19 @@ import pytest
 from browsing import ROOT, Served, served
 from builders import TODAY, YESTERDAY, a_snapshot_file, an_account
 from prometheus_client.parser import text_string_to_metric_families
-from sqlalchemy import insert, select
+from servers import Server
+from sqlalchemy import func, insert, select
 from starlette.testclient import TestClient
 
 import app as web
+from data.backing_up import back_up
+from data.copying import copy_store
 from data.current import State, tell
 from data.home import Home
+from data.inbox import load_waiting
 from data.rebuilding import rebuild
-from data.store import changing, close_store, open_store
-from data.tables import TOLD, accepted, integration, setting
+from data.store import changing, close_store, close_stores, open_store
+from data.tables import TOLD, accepted, account_current, integration, setting
 from queries.agreeing import answers_that_differ
 from widgets.logs import JsonLines
 
@@ -36,8 +41,12 @@ ROLLCALL = [sys.executable, str(ROOT / "rollcall.py")]
 def a_home(root: Path) -> Home:
     """Two loaded snapshots, and what people have said."""
     home = Home(root)
+    for folder in (home.inbox, home.archive):
+        folder.mkdir(parents=True)
     a_snapshot_file(home.inbox, [an_account("ada"), an_account("bob")], at=YESTERDAY)
     a_snapshot_file(home.inbox, [an_account("ada", state="Update failed")], at=TODAY)
+    for file in home.inbox.rglob("*.ndjson"):
+        os.utime(file, (0, 0))  # written long ago
     said = {"account_id": "ada", "rule": "failed deletes", "held_at": TODAY, "reason": "known"}
     said |= {"integration": "figma", "accepted_by": "olga@x.io", "accepted_at": TODAY}
     with changing(open_store(f"duckdb:///{root}/rollcall.duckdb")) as con:
@@ -172,3 +181,23 @@ def test_ready_is_what_has_its_store_open(home: Home) -> None:
     assert (answer.status_code, answer.text) == (503, "not ready")
     assert asked.get("/healthz").status_code == 200
     assert "rollcall_store_open 0.0" in asked.get("/metrics").text
+
+
+def test_a_backup_makes_a_store_on_postgresql(
+    postgresql: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the schema `public`, which stays on the search path while another is filled beside it."""
+    home = a_home(tmp_path / "home")
+    load_waiting(open_store(home.database_url), home)
+    back_up(home, tmp_path / "backup.tar")
+    again = Home(tmp_path / "again")
+    with tarfile.open(tmp_path / "backup.tar") as packed:
+        packed.extractall(again.root, filter="data")
+    with postgresql.a_database() as url:
+        copy_store(open_store(again.database_url), open_store(url))
+        monkeypatch.setenv("ROLLCALL_DATABASE_URL", url)
+        assert rebuild(again, lambda *_: None) == 2
+        with open_store(url).connect() as con:
+            assert con.scalar(select(func.count()).select_from(account_current)) == 1
+            assert con.scalar(select(accepted.c.reason)) == "known"
+        close_stores()

@@ -1,0 +1,93 @@
+"""Behind nginx as deploy/nginx.conf sets it up: TLS, sign-in, and a session over its WebSocket."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import ssl
+import subprocess
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.error import HTTPError
+
+import pytest
+import trustme
+from browsing import PATIENCE, ROOT, free_port
+from playwright.sync_api import Browser, expect
+from signing_in import a_provider, guarded, sign_in
+
+NGINX = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/bin")
+TOKEN = "a token of the tests, and of nobody else"
+
+
+@contextmanager
+def nginx(root: Path, app: int, plain: int, secure: int) -> Iterator[None]:
+    """The documented configuration, with ports and a certificate of its own."""
+    trustme.CA().issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(
+        root / "cert.pem"
+    )
+    text = (ROOT / "deploy" / "nginx.conf").read_text()
+    for ours, theirs in (
+        (r"/etc/ssl/rollcall/\w+\.pem", f"{root}/cert.pem"),
+        (r"listen 80;", f"listen 127.0.0.1:{plain};"),
+        (r"listen 443 ", f"listen 127.0.0.1:{secure} "),
+        (r"rollcall\.example\.com", "localhost"),
+        (r"127\.0\.0\.1:8501", f"127.0.0.1:{app}"),
+    ):
+        text, found = re.subn(ours, theirs, text)
+        assert found, ours
+    temporary = " ".join(
+        f"{kind}_temp_path {root}/{kind};"
+        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    whole = f"daemon off; pid {root}/pid; error_log {root}/error; events {{}}\n"
+    (root / "nginx.conf").write_text(f"{whole}http {{ {temporary}\n{text} }}")
+    process = subprocess.Popen([str(NGINX), "-e", f"{root}/error", "-c", f"{root}/nginx.conf"])
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@pytest.mark.skipif(not NGINX, reason="nginx is not installed: nothing was tried with it")
+def test_a_session_through_the_proxy(browser: Browser, tmp_path: Path) -> None:
+    app, plain, secure = free_port(), free_port(), free_port()
+    origin = f"https://localhost:{secure}"
+    settings = {"origin": origin, "metrics_token": TOKEN}
+    with (
+        a_provider() as provider,
+        nginx(tmp_path, app, plain, secure),
+        guarded(tmp_path, provider.url, app, **settings),
+    ):
+        provider.says_of("olga", groups=["owners"], email="olga@x.io", email_verified=True)
+        context = browser.new_context(ignore_https_errors=True)
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE)
+        sockets: list[str] = []
+        page.on("websocket", lambda socket: sockets.append(socket.url))
+        sign_in(page, f"{origin}/users", "olga")
+        expect(page.get_by_text("No snapshots yet")).to_be_visible()
+        assert sockets
+        assert all(url.startswith(f"wss://localhost:{secure}/") for url in sockets)
+        cookies = [each for each in context.cookies() if each.get("name") == "_streamlit_user"]
+        assert [each.get("secure") for each in cookies] == [True]
+        context.close()
+
+        assert status(f"{origin}/readyz") == 200
+        assert status(f"{origin}/export/users.csv") == 401
+        assert status(f"{origin}/metrics", token=TOKEN) == 404, "not from outside"
+        assert status(f"http://127.0.0.1:{app}/metrics", token=TOKEN) == 200
+        assert status(f"http://127.0.0.1:{app}/metrics") == 421
+
+
+def status(url: str, token: str = "") -> int:
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})  # noqa: S310
+    how = ssl._create_unverified_context()  # noqa: S323 - our own
+    try:
+        with urllib.request.urlopen(request, context=how) as answer:  # noqa: S310
+            return answer.status
+    except HTTPError as fault:
+        return fault.code
