@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from threading import Event, Thread
 
@@ -18,7 +18,7 @@ from data.inbox import LOOKED_AT_EVERY, load_waiting, troubles
 from data.rebuilding import complete, opened
 from data.scheduling import keep_pulling
 from data.serving import announce, server_of, withdraw
-from data.store import StoreFault, StoreInUse, confined_to
+from data.store import NoRoom, StoreFault, StoreInUse, confined_to
 
 log = logging.getLogger("rollcall")
 
@@ -81,7 +81,8 @@ class _Keeper:
         stuck = [trouble.reason for trouble in troubles.values()]
         tell(self.home, State("open", " ".join(filter(None, (self.amiss, *stuck[:1])))))
         self._see_to_sample()
-        settle(engine, self.home)
+        with suppress(NoRoom):  # what was written down lies in its file until there is room
+            settle(engine, self.home)
         load_waiting(engine, self.home)
         hold_still_if_asked(engine, self.home)
 
