@@ -386,8 +386,10 @@ def test_hostile_names_are_shown_as_they_are(app: Served, visit: Visit) -> None:
     reader = visit(f"{app.url}/users?integration=okta")
     reader.sees("9 of 69")
     for number, text in enumerate(HOSTILE):
+        reader.page.locator("[data-test-script-state=notRunning]").wait_for()
         toggle = reader.toggle(f"{text}{number}")
         toggle.click()
+        expect(toggle).to_have_attribute("aria-expanded", "true")
         expect(reader.row(f"{text}{number}")).to_contain_text(text)
     expect(reader.page.get_by_text("Assigned roles (2)")).to_have_count(len(HOSTILE))
     for text in HOSTILE:

@@ -96,7 +96,7 @@ def test_the_whole_list_can_be_downloaded(app: Served, visit: Visit) -> None:
     reader = visit(f"{app.url}/changes?integration=figma&{BETWEEN}&list=gained&role=Admin")
     reader.lists(["bob"])
     with reader.page.expect_download() as download:
-        reader.page.get_by_role("link", name="CSV").click()
+        reader.page.get_by_role("link", name="CSV", exact=True).click()
     assert download.value.suggested_filename == (
         "changes-figma-gained-admin-2026-11-20T06-00-00Z-2026-11-23T06-00-00Z.csv"
     )

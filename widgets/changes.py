@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, time, timedelta
+from html import escape
 
 import pandas as pd
 import streamlit as st
@@ -17,6 +18,7 @@ from widgets import clock
 from widgets.changes_in_words import moment_in_words, number_of
 from widgets.figures import PLOTLY_CONFIG, state_moves_figure
 from widgets.filters import address, go
+from widgets.gate_headers import KEEP_COOKIE
 
 LOOKED = "rollcall_looked"
 """The cookie with the moment up to which a reader has looked; it stays in that browser."""
@@ -128,7 +130,11 @@ def _offer_to_remember(between: Between) -> None:
     ):
         st.session_state[LOOKED] = looked
         cookie = f"{LOOKED}={looked}; path=/; max-age=31536000; SameSite=Strict"
-        st.html(f"<script>document.cookie = '{cookie}'</script>", unsafe_allow_javascript=True)
+        st.html(
+            f'<span id="cookie-to-keep" data-cookie="{escape(cookie)}"></span>'
+            f"<script>{KEEP_COOKIE}</script>",
+            unsafe_allow_javascript=True,
+        )
         st.toast(f"Looked until {clock.named(between.until)}.")
 
 

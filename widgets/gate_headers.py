@@ -22,12 +22,17 @@ HEADERS = {
 }
 
 
+KEEP_COOKIE = "document.cookie = document.getElementById('cookie-to-keep').dataset.cookie"
+"""The one script in a page that is ours: what it keeps lies beside it, so it is always the same."""
+
+
 @cache
 def content_policy() -> str:
-    """What a page may load: nothing from elsewhere, and of scripts in it only Streamlit's own."""
+    """What a page may load: nothing from elsewhere, and of scripts in it Streamlit's and ours."""
     page = Path(st.__file__).parent.joinpath("static", "index.html").read_text(encoding="utf-8")
     scripts = re.findall(r"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", page, re.DOTALL)
-    hashes = (base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in scripts)
+    known = [*scripts, KEEP_COOKIE]
+    hashes = (base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in known)
     own = " ".join(f"'sha256-{each}'" for each in hashes)
     return (
         f"default-src 'self'; script-src 'self' {own}; style-src 'self' 'unsafe-inline'; "
