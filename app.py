@@ -26,10 +26,10 @@ from data.people import Misconfigured
 from widgets.audit import send_audit
 from widgets.changed import send_changes
 from widgets.downloads import send_users
+from widgets.evidence import send_findings, send_users_pack
 from widgets.gate import METRICS, Gate
 from widgets.logs import is_json, set_up
 from widgets.metrics import send_metrics
-from widgets.review import send_evidence
 from widgets.signed_in import refuse_to_be_reached
 from widgets.snapshots import send_rejected
 
@@ -89,8 +89,9 @@ app = st.App(
         Route("/readyz", readyz),
         Route(METRICS, send_metrics),
         Route("/health", health),
+        Route("/export/users.evidence.zip", while_open(send_users_pack)),
         Route("/export/users.{form:path}", while_open(send_users)),
-        Route("/export/evidence.zip", while_open(send_evidence)),
+        Route("/export/evidence.zip", while_open(send_findings)),
         Route("/export/rejected.csv", while_open(send_rejected)),
         Route("/export/changes.{form:path}", while_open(send_changes)),
         Route("/export/audit.ndjson", while_open(send_audit)),

@@ -41,10 +41,10 @@ from data.sources.web import PullFailed
 from data.store import StoreFault, StoreInUse, StoreUnusable, close_stores, open_store
 from data.zipped import zip_together
 from queries.agreeing import answers_that_differ, count_questions
+from queries.evidence.proof import NoPack, verify
 from queries.export import FORMATS, export_file
 from queries.filters import FILTERS, Filter, Filters
 from queries.listing import COLUMNS, UnknownColumns, Wanted, columns_named
-from queries.proof import NoPack, verify
 from queries.users import SORTS
 
 DONE, REFUSED, USAGE = 0, 1, 2

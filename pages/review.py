@@ -6,9 +6,9 @@ import streamlit as st
 
 from data.access import Act
 from data.findings import limits_of
-from queries.evidence import chosen_rules
+from queries.evidence.findings import chosen_rules
 from queries.users import integration_names
-from widgets import empty, review
+from widgets import empty, evidence, review
 from widgets.filters import choose_integrations, go
 from widgets.signed_in import principal
 from widgets.store import is_sample, reading
@@ -44,7 +44,7 @@ with st.container(horizontal=True, vertical_alignment="center", key="review_head
             on_click=go,
             kwargs={"rule": None, "page": None, "accepted": None},
         )
-    review.offer_evidence(view, rules)
+    evidence.offer_findings(view, rules)
 
 if one:
     review.one_rule(view, one)

@@ -7,6 +7,7 @@ snapshots that it came from agree even while a load happens.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -236,8 +237,17 @@ class Listing:
                     types = [field.type for field in batches.schema]
                     schema = pa.schema([*map(pa.field, names, types)])
                     yield _none(schema)
-                for batch in batches:
+                for batch in _read_ahead(batches):
                     yield pa.RecordBatch.from_arrays(batch.columns, schema=schema)
+
+
+def _read_ahead(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The batches; while one is made into a file, the next comes out of the store."""
+    with ThreadPoolExecutor(max_workers=1) as reader:
+        following = reader.submit(next, batches, None)
+        while (batch := following.result()) is not None:
+            following = reader.submit(next, batches, None)
+            yield batch
 
 
 ATTRIBUTE = "attributes/"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from browsing import PATIENCE, ColorScheme, Reader, Served, Visit, served
 from dropped_files import Delivered, deliver
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 from test_accessibility import violations
 
 from rollcall import main
@@ -81,13 +81,21 @@ def test_a_rule_that_filters_can_say_opens_in_users(app: Served, visit: Visit) -
 def test_the_evidence_pack_is_one_click_and_the_archive_proves_it(
     app: Served, visit: Visit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reader = review(app, visit)
-    with reader.page.expect_download() as download:
-        reader.page.get_by_role("link", name="Evidence pack").click()
-    pack = tmp_path / download.value.suggested_filename
-    download.value.save_as(pack)
     monkeypatch.setenv("ROLLCALL_HOME", str(app.home.root))
-    assert main(["verify", str(pack)]) == 0
+
+    def downloaded(page: Page) -> Path:
+        with page.expect_download() as download:
+            page.get_by_role("link", name="Evidence pack").click()
+        download.value.save_as(tmp_path / download.value.suggested_filename)
+        return tmp_path / download.value.suggested_filename
+
+    findings = downloaded(review(app, visit).page)
+    assert main(["verify", str(findings)]) == 0
+    users = visit(f"{app.url}/users?match=unmatched").page
+    users.get_by_role("button", name="Download options").click()
+    listed = downloaded(users)
+    assert listed.name.startswith("evidence-users-unmatched")
+    assert main(["verify", str(listed)]) == 0
 
 
 def test_a_finding_is_accepted_with_a_reason_and_a_name(app: Served, visit: Visit) -> None:

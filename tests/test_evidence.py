@@ -8,6 +8,7 @@ import io
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,10 @@ from data.home import Home
 from data.rebuilding import rebuild
 from data.store import open_store
 from data.tables import accepted
-from queries.evidence import MANIFEST, SEAL, Evidence, chosen_rules, evidence_chunks
+from queries.evidence.accounts import Accounts
+from queries.evidence.findings import Findings, chosen_rules
+from queries.evidence.pack import MANIFEST, SEAL, chunks_of
+from queries.filters import Filters
 from queries.held import View
 from queries.review import RULES
 from rollcall import main
@@ -61,7 +65,7 @@ def pack(home: Home, path: Path, *, rules: tuple[str, ...] = (), **view: Any) ->
     """The pack, as the page gives it."""
     with store_of(home).connect() as con:
         asked = View(**{"limits": limits_of(con), **view})
-        content = b"".join(evidence_chunks(Evidence(con, asked, chosen_rules(rules, ()))))
+        content = b"".join(chunks_of(Findings(con, asked, chosen_rules(rules, ()))))
     path.write_bytes(content)
     return path
 
@@ -223,14 +227,28 @@ def test_a_pack_that_is_only_packed_anew_is_still_proved(
 
 
 def test_no_file_can_be_changed_added_or_taken_out(
-    archived: Home, tmp_path: Path, a_pack: Callable[[Home], Files]
+    archived: Home,
+    tmp_path: Path,
+    a_pack: Callable[[Home], Files],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     files = a_pack(archived)
-    tampered = [{**files, name: content + b" "} for name, content in files.items()]
-    tampered += [{n: c for n, c in files.items() if n != name} for name in files]
-    tampered += [{**files, "more.txt": b"more"}]
-    for number, each in enumerate(tampered):
-        assert verified(packed(each, tmp_path / f"{number}.zip")) == 1
+    inner = [name for name in files if name not in (MANIFEST, SEAL)]
+    path = tmp_path / "e.zip"
+
+    def amiss(tampered: Files) -> str:
+        capsys.readouterr()
+        assert verified(packed(tampered, path)) == 1
+        return capsys.readouterr().err
+
+    said = amiss({**{name: content + b" " for name, content in files.items()}, "more.txt": b"more"})
+    assert all(f"{name} is not the file that the manifest seals" in said for name in inner)
+    assert "more.txt is in the pack, and the manifest does not name it" in said
+    assert f"{MANIFEST} is not the file that {SEAL} seals" in said
+    said = amiss({name: files[name] for name in (MANIFEST, SEAL)})
+    assert all(f"{name} is missing from the pack" in said for name in inner)
+    for name, words in {MANIFEST: "no manifest", SEAL: "is not the file"}.items():
+        assert words in amiss({n: content for n, content in files.items() if n != name})
 
 
 def other(value: Any) -> Any:
@@ -243,14 +261,20 @@ def other(value: Any) -> Any:
 
 
 def test_no_value_of_any_row_can_be_changed_even_by_who_seals_it_again(
-    archived: Home, tmp_path: Path, a_pack: Callable[[Home], Files]
+    archived: Home,
+    tmp_path: Path,
+    a_pack: Callable[[Home], Files],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     files = a_pack(archived)
     told = json.loads(files["findings.json"])
-    for column in told[0]:
-        changed = [{**told[0], column: other(told[0][column])}, *told[1:]]
-        forged = resealed({**files, "findings.json": json.dumps(changed).encode()})
-        assert verified(packed(forged, tmp_path / f"{column}.zip")) == 1
+    name = ("rule", "integration", "account_id")
+    forged = {n: value if n in name else other(value) for n, value in told[0].items()}
+    changed = json.dumps([forged, *told[1:]]).encode()
+    path = packed(resealed({**files, "findings.json": changed}), tmp_path / "e.zip")
+    assert verified(path) == 1
+    differ = ", ".join(n for n in told[0] if n not in name)
+    assert f"account bad of figma: {differ} differ." in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -361,3 +385,81 @@ def test_what_people_said_outlives_a_rebuild(archived: Home, tmp_path: Path) -> 
         assert con.scalar(select(func.count()).select_from(accepted)) == 1
         assert limits_of(con) == Limits(inactive_days=12)
     assert rows(pack(archived, tmp_path / "after.zip")) == before
+
+
+# ---- a list of accounts --------------------------------------------------------------------------
+
+
+def list_pack(home: Home, path: Path, filters: Filters) -> Path:
+    """The pack of a list, as the Users page gives it."""
+    with store_of(home).connect() as con:
+        path.write_bytes(b"".join(chunks_of(Accounts.asked(con, filters))))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("filters", "usernames"),
+    [
+        (Filters(), ["=cmd()", "bad", "ada"]),
+        (Filters(match="unmatched", as_of=day(1)), ["=cmd()"]),
+        (Filters(integration=("slack",), state=("Onboarded",)), ["ada"]),
+        (Filters(state=("Delete awaiting",)), []),
+    ],
+)
+def test_a_list_of_accounts_is_proved_by_the_archive(
+    archived: Home, tmp_path: Path, filters: Filters, usernames: list[str]
+) -> None:
+    path = list_pack(archived, tmp_path / "list.zip", filters)
+    files = read(path)
+    told = json.loads(files["accounts.json"])
+    assert [row["username_in_app"] for row in told] == usernames
+    table = csv.DictReader(io.StringIO(files["accounts.csv"].decode("utf-8-sig")))
+    assert [row["Username in app"].lstrip("'") for row in table] == usernames
+    manifest = json.loads(files[MANIFEST])
+    assert manifest["counts"] == {"accounts": len(usernames)}
+    assert Filters.from_params(manifest["filter"]) == replace(filters, as_of=None)
+    assert verified(path) == 0
+
+
+def test_a_list_of_now_is_proved_when_more_was_loaded_since_in_another_order(
+    archived: Home, tmp_path: Path
+) -> None:
+    waits = an_account("waits", state="Update awaiting")
+    longest = Filters(waiting=timedelta(days=1))
+    assert (
+        main(["load", str(a_snapshot_file(tmp_path, [waits], integration="zoom", at=START))]) == 0
+    )
+    path = list_pack(archived, tmp_path / "list.zip", longest)
+    assert len(json.loads(read(path)["accounts.json"])) == 1
+    later = a_snapshot_file(tmp_path, [an_account("waits")], integration="zoom", at=day(3))
+    assert main(["load", str(later)]) == 0
+    assert verified(path) == 0
+
+
+@pytest.mark.parametrize(
+    ("forge", "words"),
+    [
+        (lambda told: told[1:], "account =cmd() of figma: the account is missing"),
+        (lambda told: [*told, {**told[0], "account_id": "mallory"}], "mallory of figma: no such"),
+        (lambda told: [{**told[0], "roles": ["Viewer"]}, *told[1:]], "of figma: roles differ"),
+    ],
+)
+def test_no_row_of_a_list_can_be_forged(
+    archived: Home,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    forge: Callable[[list[dict[str, Any]]], list[dict[str, Any]]],
+    words: str,
+) -> None:
+    files = read(list_pack(archived, tmp_path / "list.zip", Filters()))
+    told = forge(json.loads(files["accounts.json"]))
+    forged = resealed({**files, "accounts.json": json.dumps(told).encode()})
+    assert verified(packed(forged, tmp_path / "forged.zip")) == 1
+    assert words in capsys.readouterr().err
+
+
+def test_the_filter_of_a_list_cannot_be_forged(archived: Home, tmp_path: Path) -> None:
+    files = read(list_pack(archived, tmp_path / "list.zip", Filters(active="yes")))
+    manifest = {**json.loads(files[MANIFEST]), "filter": {"match": ["unmatched"]}}
+    forged = resealed({**files, MANIFEST: json.dumps(manifest).encode()})
+    assert verified(packed(forged, tmp_path / "forged.zip")) == 1

@@ -33,7 +33,8 @@ INNER = (
     "/_stcore/stream /_stcore/health /_stcore/metrics /_stcore/host-config "
     "/_stcore/upload_file/s/f /_stcore/agent/openapi.json /media/0123abcd.csv "
     "/component/x/index.html /_stcore/bidi-components/x.js /export/users.csv /export/evidence.zip "
-    "/export/audit.ndjson /healthz/../export/users.csv /static/../export/users.csv /app/static/x "
+    "/export/users.evidence.zip /export/audit.ndjson /healthz/../export/users.csv "
+    "/static/../export/users.csv /app/static/x "
     "//export/users.csv /Healthz /healthz/ /metrics"
 ).split()
 TOKEN = "a token of the tests, and of nobody else"

@@ -36,7 +36,7 @@ from queries.changes import summary_of
 from queries.comparison import KINDS, VALUES, Listed
 from queries.days import Scope
 from queries.durations import durations
-from queries.evidence import Evidence
+from queries.evidence.findings import Findings
 from queries.export import FORMATS
 from queries.facets import choices, heard_of, moments
 from queries.filters import FILTERS, Filters
@@ -387,7 +387,7 @@ def plain(con: Connection, answer: Any) -> Any:
 def in_order(con: Connection, filters: Filters, sort: str, descending: bool) -> Any:
     """The page, and apart from it the order of what it is sorted by: ties go by keys."""
     page = page_of_accounts(con, filters, sort=sort, descending=descending, page=1)
-    key = {"user": "user_name"}.get(sort, sort)
+    key = {"user": "user_name", "account_id": "username_in_app"}.get(sort, sort)
     return str([getattr(row, key) for row in page]), count_accounts(con, filters)
 
 
@@ -417,7 +417,7 @@ def histories(con: Connection, filters: Filters) -> Any:
 
 
 def packed(con: Connection, view: View) -> Any:
-    pack = Evidence(con, view)
+    pack = Findings(con, view)
     return {name: b"".join(member()) for name, member in pack.members().items()}
 
 

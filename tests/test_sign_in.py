@@ -33,6 +33,7 @@ EXPORTS = {
     "export/users.csv": {"owners", "analysts"},
     "export/changes.csv?list=joined": {"owners", "analysts"},
     "export/evidence.zip": {"owners"},
+    "export/users.evidence.zip": {"owners"},
     "export/rejected.csv?integration=figma&taken_at=2026-11-23T06:00:00Z": {"owners"},
 }
 

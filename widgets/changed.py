@@ -19,12 +19,14 @@ from queries.account import known_of
 from queries.between import Between, asked_between, usual_moments
 from queries.changed import CHUNKS, PAGE_SIZE, ChangesFile, count_changes, page_of_changes
 from queries.comparison import KINDS, VALUES, Listed
+from queries.export import FORMATS
 from queries.filters import Filters
 from widgets import account
 from widgets import users_table as ut
 from widgets.changes_in_words import number_of
-from widgets.downloads import ABOUT, Streamed, format_links, named_so
+from widgets.downloads import ABOUT, format_links
 from widgets.filters import go, page_of
+from widgets.sending import Streamed, named_so
 from widgets.signed_in import principal
 from widgets.store import allowed, noted, reading
 
@@ -237,4 +239,4 @@ async def send_changes(request: Request) -> Response:
             content = {"file": file.name(ABOUT), **facts}
             return JSONResponse(content, headers=named_so(file.name(ABOUT)))
         chunks = await run_in_threadpool(CHUNKS[form], file)
-        return Streamed(chunks, form, opened.pop_all(), named_so(file.name(form)))
+        return Streamed(chunks, FORMATS[form].media_type, opened.pop_all(), file.name(form))

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from html import escape
-from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
-import anyio
 import streamlit as st
-from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
-from starlette.types import Receive, Scope, Send
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from data.access import Act
 from data.audit import Event
-from queries.about import About, about
-from queries.export import FORMATS, Chunks
+from queries.about import about
+from queries.export import FORMATS
 from queries.filters import Filters
 from queries.listing import COLUMNS, Listing, UnknownColumns, Wanted
+from widgets.evidence import can_be_proved, users_pack
+from widgets.sending import Streamed, named_so, what_was_taken
 from widgets.signed_in import principal
 from widgets.store import allowed, noted, reading
 
@@ -63,12 +62,19 @@ def _explain(wanted: Wanted) -> None:
         f"<p><strong>{escape(form.label)}</strong> – {escape(form.words)}</p>"
         for form in FORMATS.values()
     )
-    about_it = f'href="{_address("users", ABOUT, wanted.params())}" download'
-    about_it += ' style="color: inherit"'
-    st.html(
-        f"{formats}<p><a {about_it}>About this list</a> – "
-        "its filters, its snapshots and its count, to keep beside a file.</p>"
-    )
+    about_it = _link(_address("users", ABOUT, wanted.params()), "About this list")
+    about_it += " – its filters, its snapshots and its count, to keep beside a file."
+    st.html(f"{formats}<p>{about_it}</p>")
+    if can_be_proved():
+        pack = _link(escape(users_pack(wanted.filters)), "Evidence pack")
+        st.html(
+            f"<p>{pack} – for an auditor: this list with the hashes of the snapshots behind it. "
+            "<code>rollcall verify</code> proves every row from the archive.</p>"
+        )
+
+
+def _link(address: str, words: str) -> str:
+    return f'<a href="{address}" download style="color: inherit">{words}</a>'
 
 
 def format_links(of: str, params: Params) -> str:
@@ -104,61 +110,10 @@ async def send_users(request: Request) -> Response:
     with ExitStack() as opened:
         listing = Listing(await run_in_threadpool(opened.enter_context, reading(Act.USERS)), wanted)
         found = await run_in_threadpool(about, listing)
-        noted(Event.DOWNLOADED, **what_was_taken(found, f"users.{form}"))
+        noted(Event.DOWNLOADED, file=f"users.{form}", **what_was_taken(found))
         if form == ABOUT:
             content = {"file": found.file_name(ABOUT), **found.facts()}
             return JSONResponse(content, headers=named_so(found.file_name(form)))
         chunks = FORMATS[form].chunks(listing)
-        return Streamed(chunks, form, opened.pop_all(), named_so(found.file_name(form)))
-
-
-def what_was_taken(found: About, file: str) -> dict[str, Any]:
-    """For the audit log."""
-    return {
-        "file": file,
-        "accounts": found.accounts,
-        "filters": found.filters,
-        "rows": found.rows,
-        "snapshots": [source.facts() for source in found.snapshots],
-    }
-
-
-class Streamed(StreamingResponse):
-    """A list that is made while it is sent; the work ends when nobody waits for it any more.
-
-    An error on the way ends the connection, so that no short file is taken for a whole one.
-    """
-
-    def __init__(
-        self, chunks: Chunks, form: str, opened: ExitStack, headers: dict[str, str]
-    ) -> None:
-        self._opened, self._chunks = opened, chunks
-        self._sending = self._sent()
-        super().__init__(self._sending, media_type=FORMATS[form].media_type, headers=headers)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await super().__call__(scope, receive, send)
-        finally:
-            with anyio.CancelScope(shield=True):
-                await self._sending.aclose()
-                await run_in_threadpool(self._close)
-
-    async def _sent(self) -> AsyncGenerator[bytes]:
-        async for chunk in iterate_in_threadpool(self._chunks):
-            if chunk:
-                yield chunk
-
-    def _close(self) -> None:
-        with self._opened:
-            self._chunks.close()
-
-
-def named_so(name: str) -> dict[str, str]:
-    """Headers with the file's name: in ASCII for old programs, and in full, as RFC 6266 has it."""
-    plain = name.encode("ascii", "ignore").decode()
-    return {
-        "Content-Disposition": f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name)}",
-        "Content-Encoding": "identity",  # or Streamlit's server packs it, at a tenth of the speed
-        "Cache-Control": "no-store",
-    }
+        name = found.file_name(form)
+        return Streamed(chunks, FORMATS[form].media_type, opened.pop_all(), name)

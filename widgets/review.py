@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Generator, Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
-from html import escape
 from typing import Any
-from urllib.parse import urlencode
 
-import anyio
 import streamlit as st
 from sqlalchemy import Row
-from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response, StreamingResponse
-from starlette.types import Receive, Scope, Send
 
 from data.access import LOCAL, Act
 from data.audit import Event
@@ -29,14 +21,12 @@ from data.findings import (
     Said,
     SaysNothing,
     accept,
-    limits_of,
     patterns,
     set_limits,
     withdraw,
 )
 from data.snapshot_file import moment_of
 from queries.account import known_of
-from queries.evidence import Evidence, chosen_rules, evidence_chunks
 from queries.facets import moments
 from queries.filters import Filters
 from queries.held import View
@@ -486,76 +476,3 @@ DAYS = {
     "inactive_days": "Onboarded and not active, at most (days)",
     "unchanged_days": "Look back for updates that changed nothing (days)",
 }
-
-
-# ---- the evidence --------------------------------------------------------------------------------
-
-
-def offer_evidence(view: View, rules: Sequence[Rule]) -> None:
-    """The pack of what is shown: one link, made when it is asked for."""
-    if is_sample() or not principal().may(Act.PROVE):
-        return
-    params = [("integration", name) for name in view.integration]
-    params += [("rule", rule.name) for rule in rules]
-    params += [("as_of", _param(view.at) or "")] if view.at else []
-    link = escape(f"export/evidence.zip?{urlencode(params)}")
-    st.html(
-        '<nav class="downloads" aria-label="Download the evidence">'
-        f'<a href="{link}" download title="Findings, snapshots with their hashes, rules: '
-        'rollcall verify proves it from the archive">Evidence pack</a></nav>',
-        width="content",
-    )
-
-
-async def send_evidence(request: Request) -> Response:
-    """`/export/evidence.zip?integration=&rule=&severity=&as_of=`: findings that can be proved."""
-    allowed(Act.PROVE)
-    params = request.query_params
-    if await run_in_threadpool(is_sample):
-        return PlainTextResponse("Sample data has no archive to prove it from.", status_code=404)
-    rules = chosen_rules(params.getlist("rule"), params.getlist("severity"))
-    with ExitStack() as opened:
-        con = await run_in_threadpool(opened.enter_context, reading(Act.REVIEW))
-        known = await run_in_threadpool(integration_names, con)
-        limits = await run_in_threadpool(limits_of, con)
-        named = tuple(name for name in params.getlist("integration") if name in known)
-        if principal().integrations is not None:
-            named = named or tuple(known)  # the pack has to say of which integrations it is
-        at = moment_of(params.get("as_of", ""))
-        evidence = Evidence(con, View(named, at, limits), rules)
-        asked = {"rules": [rule.name for rule in rules], "integrations": list(named)}
-        noted(Event.DOWNLOADED, file=evidence.file_name(), **asked)
-        return _Sent(evidence, opened.pop_all())
-
-
-class _Sent(StreamingResponse):
-    """A pack that is made while it is sent; the work ends when nobody waits for it any more."""
-
-    def __init__(self, evidence: Evidence, opened: ExitStack) -> None:
-        self._opened, self._chunks = opened, evidence_chunks(evidence)
-        self._sending = _some(self._chunks)
-        headers = {
-            "Content-Disposition": f'attachment; filename="{evidence.file_name()}"',
-            "Content-Encoding": "identity",  # it is packed already
-            "Cache-Control": "no-store",
-        }
-        super().__init__(self._sending, media_type="application/zip", headers=headers)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await super().__call__(scope, receive, send)
-        finally:
-            with anyio.CancelScope(shield=True):
-                await self._sending.aclose()
-                await run_in_threadpool(_close, self._opened, self._chunks)
-
-
-async def _some(chunks: Iterable[bytes]) -> AsyncGenerator[bytes]:
-    async for chunk in iterate_in_threadpool(chunks):
-        if chunk:
-            yield chunk
-
-
-def _close(opened: ExitStack, chunks: Generator[bytes, None, None]) -> None:
-    with opened:
-        chunks.close()

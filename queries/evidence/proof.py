@@ -6,24 +6,26 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 from zipfile import BadZipFile, ZipFile
 
-from sqlalchemy import Engine, insert
+from sqlalchemy import Engine
 
-from data.findings import Limits
 from data.home import Home
 from data.loading import load
 from data.mapping import mapping_of
 from data.refusals import SnapshotRefused
 from data.snapshot_file import SnapshotFile
 from data.store import close_store, open_store
-from data.tables import accepted
-from queries.evidence import FORMAT, MANIFEST, SEAL, Evidence, rules_named
-from queries.held import View
+from queries.evidence.accounts import Accounts
+from queries.evidence.findings import Findings
+from queries.evidence.pack import FORMAT, MANIFEST, SEAL, Evidence, moment
+
+KINDS: dict[str, type[Evidence]] = {kind.of: kind for kind in (Findings, Accounts)}
+"""The kinds of evidence, by the manifest's word for them."""
 
 MOST_NAMED = 10
 """Rows, files or snapshots that differ and are named; of more it is said how many."""
@@ -122,7 +124,7 @@ def _snapshot_files(pack: Pack, home: Home) -> dict[Named, Path | str]:
     """Integration and moment → the snapshot's file in the archive, or why there is none."""
     found: dict[Named, Path | str] = {}
     for each in pack.told("snapshots.json"):
-        name, at, sha256 = each["integration"], _moment(each["taken_at"]), each["sha256"]
+        name, at, sha256 = each["integration"], moment(each["taken_at"]), each["sha256"]
         if (name, at) in found:
             found[name, at] = f"The snapshot of {name} at {at} is named twice."
         else:
@@ -158,84 +160,59 @@ def _differences(
                 columns = mapping_of(home, name)
                 load(engine, SnapshotFile(Path(path), name, at, columns), confirmed=True)
                 progress(number, len(files))
-            _repeat(engine, pack)
-            return _compared(engine, pack)
+            return _compared(KINDS[pack.manifest["of"]], engine, pack)
         finally:
             close_store(url)
 
 
-def _repeat(engine: Engine, pack: Pack) -> None:
-    """Say again what people have said: it follows from no snapshot."""
-    kinds = {"held_at": _moment, "accepted_at": _moment, "withdrawn_at": _moment, "until": _day}
-    rows = [
-        {name: kinds.get(name, _same)(value) for name, value in row.items()}
-        for row in pack.told("accepted.json")
-    ]
-    with engine.begin() as con:
-        con.execute(insert(accepted), rows) if rows else None
-
-
-def _compared(engine: Engine, pack: Pack) -> list[str]:
-    asked, amiss = pack.manifest["filter"], []
-    view = View(
-        integration=tuple(asked["integration"]),
-        at=_moment(pack.manifest["as_of"]) if pack.manifest["as_of"] else None,
-        limits=Limits.of(pack.manifest["limits"]),
-        asked_at=_moment(pack.manifest["made_at"]),
-    )
+def _compared(kind: type[Evidence], engine: Engine, pack: Pack) -> list[str]:
+    kind.say_again(engine, pack.told)
+    amiss, of = [], kind.rows_in
     with engine.connect() as con:
-        anew = Evidence(con, view, rules_named(asked["rule"]))
+        anew = kind.again(con, pack.manifest)
         made = {name: b"".join(member()) for name, member in anew.members().items()}
+        now = anew.manifest()
     for name, content in made.items():
         if content != pack.files.get(name):
             amiss.append(f"{name} does not follow from the snapshots.")
-    if made["findings.json"] != pack.files["findings.json"]:
-        amiss += _rows_that_differ(json.loads(made["findings.json"]), pack.told("findings.json"))
+    if made[of] != pack.files[of]:
+        amiss += _rows_that_differ(kind, json.loads(made[of]), pack.told(of))
     facts = {name: value for name, value in pack.manifest.items() if name != "files"}
-    now = anew.facts()
     for name in sorted({*facts, *now} - {"rollcall"}):
         if facts.get(name) != now.get(name):
             amiss.append(f"The manifest’s {name} is not what follows from the snapshots.")
     return amiss
 
 
-def _rows_that_differ(right: list[dict[str, Any]], told: list[dict[str, Any]]) -> list[str]:
-    """Which findings the pack has too many, too few, or otherwise."""
-    rows, here = _by_finding(right), _by_finding(told)
+def _rows_that_differ(
+    kind: type[Evidence], right: list[dict[str, Any]], told: list[dict[str, Any]]
+) -> list[str]:
+    """Which rows the pack has too many, too few, or otherwise."""
+    rows, here = _by_name(kind, right), _by_name(kind, told)
     words = []
-    for finding in [*here, *(each for each in rows if each not in here)]:
-        if finding not in rows:
-            words.append(f"{_spoken(finding)}: no such finding follows from the snapshots.")
-        elif finding not in here:
-            words.append(f"{_spoken(finding)}: the finding is missing from the pack.")
-        elif rows[finding] != here[finding]:
-            differ = [n for n, value in rows[finding].items() if here[finding].get(n) != value]
-            words.append(f"{_spoken(finding)}: {', '.join(differ) or 'further columns'} differ.")
+    for name in [*here, *(each for each in rows if each not in here)]:
+        spoken = _spoken(name)
+        if name not in rows:
+            words.append(f"{spoken}: no such {kind.one_row} follows from the snapshots.")
+        elif name not in here:
+            words.append(f"{spoken}: the {kind.one_row} is missing from the pack.")
+        elif rows[name] != here[name]:
+            differ = [n for n, value in rows[name].items() if here[name].get(n) != value]
+            words.append(f"{spoken}: {', '.join(differ) or 'further columns'} differ.")
     return _first(words)
 
 
-def _by_finding(rows: list[dict[str, Any]]) -> dict[tuple[str, ...], dict[str, Any]]:
-    return {(row["rule"], row["integration"], row["account_id"]): row for row in rows}
+def _by_name(
+    kind: type[Evidence], rows: list[dict[str, Any]]
+) -> dict[tuple[str, ...], dict[str, Any]]:
+    return {tuple(row[name] for name in kind.named_by): row for row in rows}
 
 
-def _spoken(finding: tuple[str, ...]) -> str:
-    rule, integration, account_id = finding
-    return f"{rule}, account {account_id} of {integration}"
+def _spoken(name: tuple[str, ...]) -> str:
+    *rule, integration, account_id = name
+    return ", ".join([*rule, f"account {account_id} of {integration}"])
 
 
 def _first(words: list[str]) -> list[str]:
     more = len(words) - MOST_NAMED
     return [*words[:MOST_NAMED], f"And {more:,} more."] if more > 0 else words
-
-
-def _moment(text: str | None) -> Any:
-    """Naive UTC of what a pack says; None stays."""
-    return datetime.fromisoformat(text.removesuffix("Z")) if text else None
-
-
-def _day(text: str | None) -> date | None:
-    return date.fromisoformat(text) if text else None
-
-
-def _same(value: Any) -> Any:
-    return value
