@@ -225,6 +225,22 @@ def test_a_long_history_is_short_until_all_of_it_is_asked_for(app: Served, visit
     expect(history.get_by_text("First seen")).to_be_visible()
 
 
+def test_a_filter_is_opened_chosen_and_left_by_keyboard_alone(app: Served, visit: Visit) -> None:
+    reader = visit(f"{app.url}/users?integration=slack")
+    press, button = reader.page.keyboard.press, reader.page.get_by_role("button", name="User").first
+    button.focus()
+    press("Enter")
+    offered = reader.page.get_by_role("dialog", name="User", exact=True)
+    expect(offered).to_be_focused()
+    expect(offered.get_by_text("matched").first).to_be_visible()
+    press("Tab")
+    assert offered.evaluate("dialog => dialog.contains(document.activeElement)")
+    press("Shift+Tab")
+    expect(button).to_be_focused()
+    press("Escape")
+    expect(offered).to_have_count(0)
+
+
 def test_another_account_of_the_person_is_one_click_away(app: Served, visit: Visit) -> None:
     reader = visit(f"{app.url}/users?integration=figma")
     panel(reader, "ada").get_by_role("link", name="ada2", exact=True).click()
