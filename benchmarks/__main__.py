@@ -1,4 +1,4 @@
-"""How Rollcall does beside yardsticks of the same run: `python -m benchmarks [loading|browsing]`.
+"""How Rollcall does beside yardsticks of the same run: `python -m benchmarks [PART ...]`.
 
 Each figure is set beside a yardstick that is measured in turns with it, so that a slow or busy
 machine slows down both. Writes RESULTS.md beside this file; what is not measured stays in it.
@@ -18,11 +18,13 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.browsing import a_home, asked, counting, downloaded, felt, served
 from benchmarks.crowd import crowd
+from benchmarks.insight import pressed, visited
 from benchmarks.loading import loads, sizes
 from benchmarks.opponents import beside
+from benchmarks.year import DAYS, a_year
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
-PARTS = ("loading", "browsing")
+PARTS = ("loading", "browsing", "insight")
 
 
 def machine() -> str:
@@ -42,11 +44,12 @@ def main() -> None:
     options.add_argument("--rounds", type=int, default=9, help="loads that are measured")
     options.add_argument("--days", type=int, default=100, help="of daily snapshots kept")
     options.add_argument("--daily", type=int, default=100_000, help="accounts of a daily snapshot")
+    options.add_argument("--integrations", type=int, default=100, help="of a year, for insight")
     options.add_argument("--versions", type=int, default=10, help="of each account, for browsing")
     given = options.parse_args()
     for part in given.parts:
         with TemporaryDirectory() as folder:
-            measure = {"loading": loading, "browsing": browsing}[part]
+            measure = {"loading": loading, "browsing": browsing, "insight": insight}[part]
             write(part, measure(Path(folder), given))
     print(RESULTS.read_text(encoding="utf-8"))
 
@@ -81,6 +84,19 @@ def browsing(folder: Path, given: argparse.Namespace) -> str:
         downloads="\n".join(downloads),
         crowds="\n".join(crowds),
         opponents="\n".join(opponents),
+    )
+
+
+def insight(folder: Path, given: argparse.Namespace) -> str:
+    with served(a_year(folder, given.accounts, given.integrations)) as server:
+        visits, presses = visited(server.url), pressed(server.url)
+    return INSIGHT.format(
+        machine=machine(),
+        accounts=given.accounts,
+        integrations=given.integrations,
+        days=DAYS,
+        visits="\n".join(visits),
+        presses="\n".join(presses),
     )
 
 
@@ -157,6 +173,27 @@ process, but of Datasette. The page with pandas reads the CSV file once per visi
 | asked | Rollcall | bare DuckDB | Datasette | pandas in the session |
 | --- | --- | --- | --- | --- |
 {opponents}
+"""
+
+INSIGHT = """\
+## Insight
+
+{machine}.
+
+{accounts:,} accounts in {integrations} integrations, with a snapshot of each on every one of {days}
+days, in a real browser on the same machine. From an address to the page's title, and to its first
+numbers; medians:
+
+| page | title | numbers |
+| --- | --- | --- |
+{visits}
+
+From a press to the frame that shows another answer: when nobody has asked for it since the last
+load, and when somebody has; medians:
+
+| act | first | again |
+| --- | --- | --- |
+{presses}
 """
 
 if __name__ == "__main__":

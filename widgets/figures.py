@@ -51,6 +51,12 @@ PLOTLY_CONFIG: dict[str, Any] = {
     "doubleClick": False,
     "locale": "en",
 }
+AXIS: dict[str, Any] = {
+    "fixedrange": True,
+    "zeroline": False,
+    "automargin": True,
+    "ticklabeloverflow": "allow",  # all fit; or each label is measured at every draw
+}
 LOOK: dict[str, Any] = {
     "template": "none",
     "height": 280,
@@ -60,8 +66,8 @@ LOOK: dict[str, Any] = {
     "margin": {"l": 0, "r": 8, "t": 26, "b": 8, "pad": 4},
     "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
     "modebar": {"bgcolor": "rgba(0, 0, 0, 0)", "color": "#80879080", "activecolor": "#808790"},
-    "xaxis": {"fixedrange": True, "showgrid": False, "zeroline": False, "automargin": True},
-    "yaxis": {"fixedrange": True, "zeroline": False, "automargin": True},
+    "xaxis": AXIS | {"showgrid": False},
+    "yaxis": AXIS,
 }
 UNLOADED = "unloaded"
 """In the meaning of a mark: files of the day that were held or refused."""
@@ -464,7 +470,8 @@ def _columns(name: str, colour: str, *rest: Any) -> go.Bar:
 
 def _line(name: str, colour: str, values: pd.Series, *rest: Any) -> go.Scatter:
     alone = values.shift().isna() & values.shift(-1).isna()  # else size 0: clicked, but not seen
-    marker = {"color": colour, "size": (7 * alone).tolist(), "opacity": 1, "line": {"width": 0}}
+    sizes = (7 * alone).tolist() if alone.any() else 0  # a list is looked at point by point
+    marker = {"color": colour, "size": sizes, "opacity": 1, "line": {"width": 0}}
     line = {"color": colour, "width": 2, "dash": DASHES.get(name, "solid")}
     return go.Scatter(mode="lines+markers", marker=marker, line=line, **_marks(name, values, *rest))
 
