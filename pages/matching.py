@@ -8,6 +8,7 @@ from queries.matching import KINDS, likely_people, matching
 from queries.users import integration_names
 from widgets import empty
 from widgets import matching as shown
+from widgets.filters import now_only
 from widgets.store import is_sample, reading
 
 with reading(Act.MATCH) as con:
@@ -15,6 +16,7 @@ with reading(Act.MATCH) as con:
     lists, likely = people_lists(con), likely_people(con)
 
 st.title("Matching")
+now_only()
 if not integrations:
     empty.no_snapshots()
     st.stop()

@@ -9,7 +9,7 @@ from data.findings import limits_of
 from queries.evidence.findings import chosen_rules
 from queries.users import integration_names
 from widgets import empty, evidence, review
-from widgets.filters import choose_integrations, go
+from widgets.filters import choose_integrations, go, mark_past
 from widgets.signed_in import principal
 from widgets.store import is_sample, reading
 
@@ -32,7 +32,11 @@ with st.container(horizontal=True, vertical_alignment="bottom", key="review_of")
     view = review.view_of(limits, chosen)
     review.choose_moment(view)
 rules = (one,) if one else chosen_rules((), severities)
-review.mark_past(view)
+mark_past(
+    view.at,
+    lambda: go(as_of=None, page=None),
+    "Findings, and what was accepted by then, with today’s limits.",
+)
 
 with st.container(horizontal=True, vertical_alignment="center", key="review_head"):
     if one:

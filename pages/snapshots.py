@@ -15,7 +15,7 @@ from queries.snapshots import (
 )
 from queries.users import integration_names
 from widgets import clock, empty, pulls, set_aside, snapshots, uploads
-from widgets.filters import choose_integrations, go, page_of
+from widgets.filters import choose_integrations, go, mark_past, moment_asked, page_of
 from widgets.store import is_sample, reading
 from widgets.users_table import Block, users_table
 
@@ -59,12 +59,14 @@ def table(passports: Sequence, *, key: str) -> None:
 @st.fragment
 def list_of_snapshots(chosen: Sequence[str]) -> None:
     """The newest first, a page at a time."""
+    until = moment_asked()
     with reading(Act.SNAPSHOTS) as con:
-        found = count_snapshots(con, chosen)
+        found = count_snapshots(con, chosen, until)
         pages = max(1, -(-found // PAGE_SIZE))
         page = min(page_of(st.query_params.get("page", "")), pages)
-        passports = page_of_snapshots(con, chosen, page)
-    st.text(f"{found:,} snapshots, the newest first" + (" · sample data" if sample else ""))
+        passports = page_of_snapshots(con, chosen, page, until)
+    noun = "snapshot" if found == 1 else "snapshots"
+    st.text(f"{found:,} {noun}, the newest first" + (" · sample data" if sample else ""))
     table(passports, key="snapshots")
     if pages > 1:
         st.session_state["page"] = page
@@ -101,6 +103,7 @@ with left:
     chosen = choose_integrations(integrations)
 with right:
     clock.choose_zone()
+mark_past(moment_asked(), lambda: go(as_of=None, page=None), "Snapshots taken by then.")
 list_of_snapshots(chosen)
 if not sample:
     with reading(Act.SNAPSHOTS) as con:

@@ -1,6 +1,7 @@
 """Who has an account, with which roles, in which state."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import streamlit as st
 
@@ -29,6 +30,7 @@ from widgets.filters import (
     offer_presets,
     page_of,
     say_what_is_shown,
+    show,
     tell_ignored,
 )
 from widgets.store import allowed, reading
@@ -50,7 +52,7 @@ if not integrations:
     st.stop()
 
 bar = st.container(key="bar")
-mark_past(filters)
+mark_past(filters.as_of, lambda: show(replace(filters, as_of=None)))
 
 
 @st.fragment(key="list")

@@ -40,25 +40,26 @@ def newest_load(con: Connection) -> tuple[int, datetime | None, int, datetime | 
     return tuple(con.execute(loaded).one()) + tuple(con.execute(aside).one())  # type: ignore[return-value]
 
 
-def newest_taken_at(con: Connection) -> datetime | None:
-    """When the newest snapshot of any integration was taken (naive UTC); None without any."""
-    return con.scalar(select(func.max(snapshot.c.taken_at)))
-
-
 # ---- loaded --------------------------------------------------------------------------------------
 
 
-def count_snapshots(con: Connection, integrations: Sequence[str]) -> int:
-    """How many snapshots of the integrations are loaded; of all where none is named."""
+def count_snapshots(
+    con: Connection, integrations: Sequence[str], until: datetime | None = None
+) -> int:
+    """How many snapshots of the integrations are loaded; of all where none is named.
+
+    With `until` (naive UTC), those that were taken by then.
+    """
     chosen = select(func.count()).select_from(snapshot.join(integration, _belongs()))
-    return con.scalar(chosen.where(_named(integrations))) or 0
+    return con.scalar(chosen.where(_named(integrations), _taken(until))) or 0
 
 
-def page_of_snapshots(con: Connection, integrations: Sequence[str], page: int) -> list[Passport]:
-    """One passport per snapshot of one page, newest first."""
-    return passports(
-        con, _named(integrations), limit=PAGE_SIZE, offset=max(0, page - 1) * PAGE_SIZE
-    )
+def page_of_snapshots(
+    con: Connection, integrations: Sequence[str], page: int, until: datetime | None = None
+) -> list[Passport]:
+    """One passport per snapshot of one page, newest first; counted as by `count_snapshots`."""
+    start = max(0, page - 1) * PAGE_SIZE
+    return passports(con, _named(integrations), _taken(until), limit=PAGE_SIZE, offset=start)
 
 
 def snapshot_at(con: Connection, name: str, taken_at: datetime) -> Passport | None:
@@ -158,3 +159,7 @@ def _belongs() -> ColumnElement[bool]:
 def _named(integrations: Sequence[str]) -> ColumnElement[bool]:
     """All integrations where none is named."""
     return integration.c.name.in_(integrations) if integrations else true()
+
+
+def _taken(until: datetime | None) -> ColumnElement[bool]:
+    return snapshot.c.taken_at <= until if until else true()

@@ -144,6 +144,7 @@ def accounts(count: int, **same: str) -> list[Delivered]:
 ADA = Delivered("Ada Lovelace <ada@x.io>", "ada", "Admin; Editor", "yes", "00u1", "Onboarded")
 BOB = Delivered("Bob <bob@x.io>", "bob", "Editor", "no", "00u2", "Update failed")
 CY = Delivered("", "cy", "", "", "", "Deleted")
+AS_OF = "2026-01-01T06:00:00Z"
 
 
 # ---- every page ----------------------------------------------------------------------------------
@@ -256,6 +257,13 @@ def test_what_is_ignored_of_an_address_is_told_in_one_quiet_note(home: Home) -> 
     shown = users(role=[f"r{n}" for n in range(5)], page="-1")
     assert shown.ignored == "Ignored from the address: role=r0, role=r1, role=r2 and 3 more"
     assert users(state="Onboarded", active="yes", page="1", sort="-user", color="red").ignored == ""
+
+
+@pytest.mark.parametrize("name", ["matching.py", "audit.py"])
+def test_a_page_that_can_only_be_of_now_says_so(home: Home, name: str) -> None:
+    load_all(home, ADA)
+    assert page(name, as_of=AS_OF).ignored == f"Ignored from the address: as_of={AS_OF}"
+    assert page(name).ignored == ""
 
 
 def test_a_hostile_address_is_told_as_text_and_cut_short(home: Home) -> None:

@@ -177,6 +177,17 @@ def test_only_the_snapshots_of_the_chosen_integrations_are_listed(
     assert cells(page(integration="slack"), "integration") == ["slack"]
 
 
+def test_the_list_is_as_it_was_at_any_moment_and_leads_back_to_now(
+    store: Engine, home: Home
+) -> None:
+    take(store, home, *TEN, at=TODAY - timedelta(days=1))
+    take(store, home, *TEN)
+    run = page(as_of=f"{(TODAY - timedelta(hours=1)).isoformat()}Z")
+    assert len(cells(run, "taken_at")) == 1
+    press(run, "Back to now")
+    assert len(cells(run, "taken_at")) == 2
+
+
 def test_pages_of_the_list_hold_every_snapshot_once(store: Engine, home: Home) -> None:
     for day in range(PAGE_SIZE + 2):
         a_snapshot_file(home.inbox, TEN, at=TODAY - timedelta(days=day))

@@ -8,9 +8,9 @@ whole address at once: one entry, to which Back returns.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, NoReturn
 
 import streamlit as st
@@ -62,6 +62,11 @@ def asked() -> Filters:
     filters = Filters.from_params(address())
     st.session_state[LAST] = filters
     return filters
+
+
+def moment_asked() -> datetime | None:
+    """The moment that the address names (naive UTC); None is now."""
+    return Filters.from_params(address()).as_of
 
 
 LAST = "_last_asked"
@@ -417,16 +422,17 @@ def tell_ignored(pairs: Sequence[tuple[str, str]], *, most: int = 3) -> None:
             st.markdown(f"Ignored from the address: {', '.join(told)}{more}")
 
 
-def mark_past(filters: Filters) -> None:
-    """Where the list is not of now, say so, with the way back."""
-    if filters.as_of is None:
+def mark_past(at: datetime | None, back: Callable[[], None], words: str = "") -> None:
+    """Where what is shown is not of now (naive UTC), say so, with the way back."""
+    if at is None:
         return
     with st.container(horizontal=True, vertical_alignment="center", key="past"):
-        st.badge(f"As of {clock.named(filters.as_of)}", icon=":material/history:", color="violet")
-        st.button(
-            "Back to now",
-            type="tertiary",
-            key="now",
-            on_click=show,
-            args=(replace(filters, as_of=None),),
-        )
+        st.badge(f"As of {clock.named(at)}", icon=":material/history:", color="violet")
+        if words:
+            st.text(words, width="content")
+        st.button("Back to now", type="tertiary", key="now", on_click=back)
+
+
+def now_only() -> None:
+    """Where a page can only be of now, tell who asks for another moment."""
+    tell_ignored([("as_of", moment) for moment in address().get("as_of", [])])

@@ -122,17 +122,6 @@ def choose_moment(view: View) -> None:
         clock.choose_zone()
 
 
-def mark_past(view: View) -> None:
-    """Where the findings are not of now, say so, with the way back."""
-    if view.at is None:
-        return
-    with st.container(horizontal=True, vertical_alignment="center", key="past"):
-        st.badge(f"As of {clock.named(view.at)}", icon=":material/history:", color="violet")
-        st.text("Findings, and what was accepted by then, with today’s limits.", width="content")
-        back = {"as_of": None, "page": None}
-        st.button("Back to now", type="tertiary", key="now", on_click=go, kwargs=back)
-
-
 def _param(at: datetime | None) -> str | None:
     return f"{at.isoformat(timespec='seconds')}Z" if at else None
 
