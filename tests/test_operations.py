@@ -21,6 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from servers import Server
 from sqlalchemy import func, insert, select
 from starlette.testclient import TestClient
+from streamlit.testing.v1 import AppTest
 
 import app as web
 from data.backing_up import back_up
@@ -104,6 +105,38 @@ def test_metrics_tell_of_loads_rows_and_ages_and_of_nobody(running: Served) -> N
     text = answer(running, "/metrics").lower()
     assert "ada" not in text.replace("metadata", "")
     assert "olga" not in text
+
+
+def test_metrics_tell_how_long_pages_take(home: Home) -> None:
+    asked = TestClient(web.app, base_url="http://127.0.0.1", client=("127.0.0.1", 50_000))
+
+    def drawn() -> float:
+        families = text_string_to_metric_families(asked.get("/metrics").text)
+        samples = [sample for family in families for sample in family.samples]
+        return sum(s.value for s in samples if s.name == "rollcall_page_seconds_count")
+
+    before = drawn()
+    run = AppTest.from_file(ROOT / "pages" / "navigation.py", default_timeout=60).run()
+    assert not run.exception
+    assert drawn() == before + 1
+
+
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    [
+        ({"STREAMLIT_SERVER_ADDRESS": "0.0.0.0"}, "does not serve 0.0.0.0 without sign-in"),  # noqa: S104
+        ({"ROLLCALL_SECRETS": "/nowhere/secrets.toml"}, "names no .toml file that can be read"),
+        ({"PORT": "web"}, "PORT is no whole number: web"),
+    ],
+)
+def test_it_does_not_start_where_the_environment_says_nothing_safe(
+    tmp_path: Path, environment: dict[str, str], words: str
+) -> None:
+    told = os.environ | {"ROLLCALL_HOME": str(tmp_path), **environment}
+    command = [sys.executable, str(ROOT / "app.py")]
+    done = subprocess.run(command, env=told, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert words in done.stderr
 
 
 def test_each_line_of_the_log_is_an_object_and_names_nobody(running: Served) -> None:
