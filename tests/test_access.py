@@ -339,6 +339,8 @@ def test_every_page_asks_who_is_there(marked_home: Home, door: None, role: str |
             assert run.title[0].value == script.removesuffix(".py").capitalize()
             if script in ("health.py", "users.py"):
                 assert (MARK in drawn) is (role != "Manager")
+            if script == "health.py":
+                assert ("click a bar" in drawn) is (role != "Manager"), "they may not see Users"
         else:
             assert MARK not in drawn
             assert "figma" not in drawn
@@ -402,6 +404,8 @@ def test_streamlit_is_set_up_to_tell_nobody_anything() -> None:
     assert config["client"]["disableDataExport"] is True
     assert config["browser"]["gatherUsageStats"] is False
     assert config["server"]["enableXsrfProtection"] is True
+    assert config["server"]["headless"] is True  # or a browser on this machine may have it write
+    assert config["server"].get("enableAgentApi", False) is False
     assert config["server"].get("enableCORS", True) is True
     assert config["server"]["address"] == "127.0.0.1"
     assert config["server"]["maxUploadSize"] <= 200

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import io
 import json
+import os
 from collections.abc import Iterator
 
 import openpyxl
@@ -21,8 +22,10 @@ import rollcall as command
 from data.access import Personal, Sight
 from data.findings import Finding, Said, accept
 from data.home import Home, here
+from data.inbox import load_waiting
 from data.loading import load
 from data.pseudonyms import KNOWN, key_of, keyed, with_key
+from data.sight import UNTOLD
 from data.snapshot_file import SnapshotFile
 from data.store import close_stores, open_store, seen
 from data.tables import account_current, metadata
@@ -132,6 +135,20 @@ def test_no_page_names_anybody(masked_home: Home, script: str) -> None:
     assert names_nobody(drawn)
     if script == "users.py":
         assert "@pseudonym.invalid" in drawn
+
+
+def test_why_a_file_was_refused_names_nobody(masked_home: Home) -> None:
+    path = masked_home.inbox / "figma" / "2026-11-24T06-00-00Z.csv"
+    path.parent.mkdir(parents=True)
+    path.write_text("Zelda Zumthor,zz@x.io\n1,2\n")
+    os.utime(path, (0, 0))
+    load_waiting(open_store(masked_home.database_url), masked_home)
+    run = AppTest.from_file(PAGES / "snapshots.py", default_timeout=60).run()
+    key = next(str(b.key) for b in run.button if str(b.key).startswith("dismiss_"))
+    run.session_state[key.replace("dismiss", "see")] = True
+    run.run()
+    assert [text.value for text in run.text].count(UNTOLD) == 2
+    assert names_nobody("".join(str(e.proto) for e in run.main if hasattr(e, "proto")))
 
 
 def test_who_sees_pseudonyms_does_nothing_that_needs_names(masked_home: Home) -> None:
