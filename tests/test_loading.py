@@ -296,7 +296,7 @@ REFUSED = [
     pytest.param(
         "a.json", json.dumps([{"login": "x", **{f"k{n}": 1 for n in range(1000)}}]),
         refusals.NotAListOfAccounts,
-        "a.json has more than 1,000 different headings: data, it seems, is where they should be.",
+        "a.json has more than 500 different headings: data, it seems, is where they should be.",
         id="a heading per account",
     ),
     pytest.param(
