@@ -6,7 +6,9 @@ import hmac
 import io
 import json
 import os
+import re
 from collections.abc import Iterator
+from datetime import datetime
 
 import openpyxl
 import pytest
@@ -24,6 +26,7 @@ from data.findings import Finding, Said, accept
 from data.home import Home, here
 from data.inbox import load_waiting
 from data.loading import load
+from data.plain import SEARCHED
 from data.pseudonyms import KNOWN, key_of, keyed, with_key
 from data.sight import UNTOLD
 from data.snapshot_file import SnapshotFile
@@ -105,6 +108,21 @@ def test_accounts_of_one_person_are_still_found(masked: Engine) -> None:
         assert [version.user_email for version in known.versions] == [row.user_email] * 2
         assert count_accounts(con, Filters(q=row.user_email)) == 2
         assert count_accounts(con, Filters(q="Zelda")) == 0, "no search leads back"
+
+
+@pytest.mark.parametrize("as_of", [None, TODAY])
+def test_a_whole_pseudonym_is_found_wherever_it_was_read(
+    masked: Engine, as_of: datetime | None
+) -> None:
+    with masked.connect() as con:
+        (row,) = con.execute(select(account_current).where(account_current.c.account_key == 1))
+        for column in SEARCHED:
+            text = row._mapping[column]
+            assert count_accounts(con, Filters(q=text, as_of=as_of)) in (1, 2), column
+            assert count_accounts(con, Filters(q=text.upper(), as_of=as_of)) in (1, 2), column
+            another = re.sub("[0-9a-f]{12}", "0" * 12, text)
+            assert count_accounts(con, Filters(q=another, as_of=as_of)) == 0
+        assert count_accounts(con, Filters(q=row.user_email[2:8])) == 0, "a part says nothing"
 
 
 @pytest.mark.parametrize("form", FORMATS)
