@@ -10,6 +10,7 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from builders import TODAY, YESTERDAY, an_account
@@ -348,6 +349,20 @@ def test_every_page_asks_who_is_there(marked_home: Home, door: None, role: str |
             assert [title.value for title in run.title][-1] == words
 
 
+def test_nobody_guesses_where_the_numbers_of_a_chart_are(marked_home: Home, door: None) -> None:
+    """Streamlit gives what is made when clicked to whoever knows its address."""
+
+    def addresses() -> set[str]:
+        run = AppTest.from_file(PAGES / "health.py", default_timeout=60)
+        run.user = claims("managers")
+        return {button.proto.deferred_file_id for button in run.run().get("download_button")}
+
+    ones, others = addresses(), addresses()
+    assert len(ones) > 5
+    assert not ones & others
+    assert {UUID(each).version for each in ones} == {4}, "random"
+
+
 def test_every_page_is_walked() -> None:
     scripts = {path.name for path in PAGES.glob("*.py")}
     assert scripts == {*SCRIPTS, "navigation.py", "definitions.py"}
@@ -393,6 +408,8 @@ def test_the_store_is_reached_in_one_way_only() -> None:
             assert not re.search(r"import .*\b(open_store|seen|unchecked|current)\b", text), path
         for banned in ("unsafe_allow_html", "persist=", "cache_resource", "st.experimental"):
             assert banned not in text, (path, banned)
+        assert text.count("lazy=") == text.count("lazy=False"), path
+        assert "download_button" not in text or path.name == "charts.py", "a list has a route"
         assert text.count("cache_data") == text.count('cache_data(scope="session"'), path
 
 

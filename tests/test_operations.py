@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -137,6 +138,18 @@ def test_it_does_not_start_where_the_environment_says_nothing_safe(
     done = subprocess.run(command, env=told, capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
     assert words in done.stderr
+
+
+def test_the_unit_is_sound_and_closed(tmp_path: Path) -> None:
+    analyze = shutil.which("systemd-analyze")
+    if not analyze:
+        pytest.skip("systemd is not installed: deploy/rollcall.service was not checked.")
+    unit = tmp_path / "rollcall.service"
+    text = (ROOT / "deploy" / "rollcall.service").read_text()
+    unit.write_text(text.replace("/opt/rollcall/.venv/bin/python", sys.executable))
+    for asked in (["verify"], ["security", "--offline=true", "--threshold=20", "--no-pager"]):
+        done = subprocess.run([analyze, *asked, str(unit)], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr or done.stdout[-500:]
 
 
 def test_each_line_of_the_log_is_an_object_and_names_nobody(running: Served) -> None:
