@@ -328,7 +328,7 @@ def test_a_parquet_file_of_one_value_over_and_over_is_refused(
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("a.csv.gz", gzip.compress(gzip.compress(b"login\nada\n")), "looks like a gzip file"),
+        ("a.csv.gz", gzip.compress(gzip.compress(b"login\nada\n")), "Pack a list once"),
         ("a.csv", '<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]><a>&b;'
          "</a>", "looks like a web page or XML"),
         ("a.json", "[" * 1_000_000, "its list does not end"),
