@@ -8,6 +8,7 @@ import re
 import time
 import tomllib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -347,6 +348,21 @@ def test_every_page_asks_who_is_there(marked_home: Home, door: None, role: str |
             assert "figma" not in drawn
             words = "Not for your role" if role else "Your session has ended"
             assert [title.value for title in run.title][-1] == words
+
+
+def test_rows_that_a_browser_makes_up_open_nothing_that_is_not_seen(
+    marked_home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither accounts of another integration, nor those of the same person there."""
+    rules = replace(DOOR.rules, integrations={"analysts": ["figma"]})
+    monkeypatch.setattr(signed_in, "door", lambda: replace(DOOR, rules=rules))
+    run = AppTest.from_file(PAGES / "users.py", default_timeout=60)
+    run.user = claims("analysts")
+    run.session_state["users"] = {"open": [*map(str, range(20)), "x", ""], "sort": "search"}
+    assert not run.run().exception
+    drawn = str(run.get("bidi_component")[0].proto)
+    assert drawn.count("Assigned roles") == 3
+    assert "slack" not in drawn
 
 
 def test_nobody_guesses_where_the_numbers_of_a_chart_are(marked_home: Home, door: None) -> None:

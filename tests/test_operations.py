@@ -30,11 +30,13 @@ from data.copying import copy_store
 from data.current import State, tell
 from data.home import Home
 from data.inbox import load_waiting
+from data.people import Misconfigured
 from data.rebuilding import rebuild
 from data.store import changing, close_store, close_stores, open_store
 from data.tables import TOLD, accepted, account_current, integration, setting
 from queries.agreeing import answers_that_differ
 from widgets.logs import JsonLines
+from widgets.options import from_environment
 
 ADA = "Ada Lovelace"
 ROLLCALL = [sys.executable, str(ROOT / "rollcall.py")]
@@ -122,22 +124,29 @@ def test_metrics_tell_how_long_pages_take(home: Home) -> None:
     assert drawn() == before + 1
 
 
-@pytest.mark.parametrize(
-    ("environment", "words"),
-    [
-        ({"STREAMLIT_SERVER_ADDRESS": "0.0.0.0"}, "does not serve 0.0.0.0 without sign-in"),  # noqa: S104
-        ({"ROLLCALL_SECRETS": "/nowhere/secrets.toml"}, "names no .toml file that can be read"),
-        ({"PORT": "web"}, "PORT is no whole number: web"),
-    ],
-)
-def test_it_does_not_start_where_the_environment_says_nothing_safe(
-    tmp_path: Path, environment: dict[str, str], words: str
-) -> None:
-    told = os.environ | {"ROLLCALL_HOME": str(tmp_path), **environment}
+def test_an_address_of_the_environment_is_not_served_without_sign_in(tmp_path: Path) -> None:
+    everywhere = {"STREAMLIT_SERVER_ADDRESS": "0.0.0.0"}  # noqa: S104
+    told = os.environ | {"ROLLCALL_HOME": str(tmp_path), **everywhere}
     command = [sys.executable, str(ROOT / "app.py")]
     done = subprocess.run(command, env=told, capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
-    assert words in done.stderr
+    assert "does not serve 0.0.0.0 without sign-in" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("ROLLCALL_SECRETS", "/nowhere/secrets.toml", "names no .toml file that can be read"),
+        ("ROLLCALL_SECRETS", __file__, "names no .toml file that can be read"),
+        ("PORT", "web", "PORT is no whole number: web"),
+    ],
+)
+def test_what_the_environment_says_wrongly_is_not_passed_over(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, words: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(Misconfigured, match=words):
+        from_environment()
 
 
 def test_the_unit_is_sound_and_closed(tmp_path: Path) -> None:
