@@ -645,6 +645,17 @@ def test_what_an_archive_claims_of_its_size_is_not_believed(
         deliver(store, tmp_path, bytes(content), "a.zip")
 
 
+def test_an_archive_of_endless_names_is_not_read(store: Engine, tmp_path: Path):
+    """Each takes ten times its place in memory."""
+    content = zipped(a_csv="")
+    start, end = content.index(b"PK\1\2"), content.index(b"PK\5\6")
+    names = content[start:end] * 250_000
+    size = len(names).to_bytes(4, "little")
+    content = content[:start] + names + content[end : end + 12] + size + content[end + 16 :]
+    with pytest.raises(TooLarge, match="has too many files"):
+        deliver(store, tmp_path, content, "a.zip")
+
+
 def test_an_archive_unpacks_to_no_more_than_is_allowed(
     store: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
