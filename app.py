@@ -6,7 +6,6 @@ the keeping of the store.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -17,6 +16,7 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
+from streamlit.web.bootstrap import load_config_options
 
 from data.access import NotAllowed
 from data.current import state
@@ -28,8 +28,9 @@ from widgets.changed import send_changes
 from widgets.downloads import send_users
 from widgets.evidence import send_findings, send_users_pack
 from widgets.gate import METRICS, Gate
-from widgets.logs import is_json, set_up
+from widgets.logs import set_up
 from widgets.metrics import send_metrics
+from widgets.options import from_environment
 from widgets.signed_in import refuse_to_be_reached
 from widgets.snapshots import send_rejected
 
@@ -104,11 +105,12 @@ if __name__ == "__main__":
     set_up()
     try:
         here()
+        options = from_environment()
+        load_config_options(options)
         if refused := refuse_to_be_reached(st.get_option("server.address")):
             sys.exit(refused)
     except Misconfigured as fault:
-        sys.exit(f"Sign-in is not set up right. {fault}")
+        sys.exit(f"Rollcall is not set up right. {fault}")
     except OSError as fault:
         sys.exit(f"Rollcall keeps its data in ROLLCALL_HOME. {fault.filename}: {fault.strerror}.")
-    port = int(os.environ.get("PORT") or 8501)
-    app.run(config={"server.port": port, "logger.hideWelcomeMessage": is_json()})
+    app.run(config=options)

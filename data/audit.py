@@ -69,7 +69,7 @@ def note(home: Home, who: str, what: Event, **details: Any) -> None:
         "at": datetime.now(UTC).replace(tzinfo=None).isoformat(),
         "who": who[:LONGEST_TEXT],
         "what": what.value,
-        "details": {name: _short(value) for name, value in details.items() if value},
+        "details": {name: _short(value) for name, value in details.items() if _says(value)},
     }
     line = json.dumps(event, ensure_ascii=False, default=str)
     try:
@@ -149,6 +149,11 @@ def _events(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
             log.warning("A line of the audit log cannot be read.")
             continue
         yield {name: event[name] for name in ("event_id", "at", "who", "what", "details")}
+
+
+def _says(value: Any) -> bool:
+    """Whether a detail tells something: what is empty does not, but that it was none does."""
+    return bool(value) or type(value) is int
 
 
 def _short(value: Any) -> Any:

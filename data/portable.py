@@ -239,7 +239,10 @@ def _hexed(element: hex_of, compiler: SQLCompiler, **options: Any) -> str:
 
 @compiles(hex_of, "duckdb")
 def _lower_hex(element: hex_of, compiler: SQLCompiler, **options: Any) -> str:
-    return f"lower({compiler.process(func.hex(*element.clauses), **options)})"
+    (content,) = element.clauses
+    if isinstance(content, sha256_of):  # which it tells in digits by itself
+        return compiler.process(func.sha256(*content.clauses), **options)
+    return f"lower({compiler.process(func.hex(content), **options)})"
 
 
 class told_in_hex(GenericFunction[bytes]):  # noqa: N801

@@ -40,7 +40,6 @@ from sqlalchemy import (
     insert,
     literal,
     null,
-    or_,
     select,
     table,
     try_cast,
@@ -85,7 +84,7 @@ BROKEN_VIEW = "snapshot_broken"
 DELIMITERS = ",;\t|"
 LONGEST_LINE = 16 * 1024 * 1024  # bytes; above it a line is a fault, not an account
 LARGEST_ANSWER = 4 * 1024 * 1024  # bytes of a JSON object that are searched for what it is
-MOST_HEADINGS = 1_000
+MOST_HEADINGS = 500
 """Above it a file has data where headings should be, like an object with a key per account."""
 MOST_ROWS = 20_000_000
 """Of a Parquet file, where a value repeated a billion times takes no place. Twenty times the
@@ -156,8 +155,7 @@ def fill_load_row(
     try:
         plain, reader, said = _opened(path, integration)
         plain, rows = reader.read(con, plain)
-        if len(rows.cells) > MOST_HEADINGS:
-            raise NotAListOfAccounts(TOO_MANY_HEADINGS.format(name=path.name, most=MOST_HEADINGS))
+        _refuse_too_many(path.name, len(rows.cells))
         if said.source:  # its headings are ours
             columns = NO_MAPPING
         found = columns.found_in(rows.cells)
@@ -172,6 +170,11 @@ def fill_load_row(
         return Read(rows.places, broken, tuple(rows.cells), notes, plain.copies, said)
     except UNREADABLE as fault:
         raise UnreadableFile(_why_unreadable(path, fault)) from fault
+
+
+def _refuse_too_many(name: str, headings: int) -> None:
+    if headings > MOST_HEADINGS:
+        raise NotAListOfAccounts(TOO_MANY_HEADINGS.format(name=name, most=MOST_HEADINGS))
 
 
 def headings_of(con: Connection, path: Path) -> tuple[str, ...]:
@@ -225,10 +228,17 @@ def _into_load_row(rows: Rows, found: dict[str, str], columns: Columns) -> Any:
         account_id = func.if_(username.is_(None), None, account_id)
     taken = {*found.values(), *columns.headings_in(rows.cells)}
     rest = [h for h in rows.cells if h not in taken and not CREDENTIAL.search(h)]
-    cell["attributes"] = _attributes(rows, rest)
     nothing = cast(literal(None), String)
-    texts = [cell.get(name, nothing).label(name) for name in DELIVERED]
-    row = select(account_id.label("account_id"), *texts).select_from(rows.records).subquery("row")
+    known = [cell.get(name, nothing).label(name) for name in DELIVERED if name != "attributes"]
+    more = [filled(rows.cells[heading]).label(f"more_{n}") for n, heading in enumerate(rest)]
+    cells = (
+        select(account_id.label("account_id"), *known, *more)
+        .select_from(rows.records)
+        .subquery("cells")
+    )
+    kept = _attributes({h: cells.c[f"more_{n}"] for n, h in enumerate(rest)}).label("attributes")
+    texts = [kept if name == "attributes" else cells.c[name] for name in DELIVERED]
+    row = select(cells.c.account_id, *texts).subquery("row")
     return insert(load_row).from_select(
         [c.name for c in load_row.c], select(*row.c, _fingerprint(row))
     )
@@ -239,20 +249,23 @@ def _fingerprint(row: FromClause) -> ColumnElement[int]:
     return cast(func.hash(*(row.c[name] for name in DELIVERED)).op(">>")(1), BigInteger)
 
 
-def _attributes(rows: Rows, headings: list[str]) -> ColumnElement[Any]:
-    """The columns that Rollcall has no name for, as one JSON object without the empty ones."""
-    if not headings:
+def _attributes(cells: dict[str, ColumnElement[Any]]) -> ColumnElement[Any]:
+    """The columns that Rollcall has no name for, as one JSON object without the empty ones.
+
+    Of what occurs twice in a statement DuckDB makes one, which takes it minutes for a thousand
+    columns: so a cell is filled before, and named once here.
+    """
+    if not cells:
         return cast(literal(None), String)
-    pairs = [x for h in headings for x in (literal(h), _unless_secret(filled(rows.cells[h])))]
+    pairs = [x for heading, text in cells.items() for x in (literal(heading), _unless_secret(text))]
     kept = func.json_merge_patch("{}", func.json_object(*pairs))
     return func.nullif(cast(kept, String), "{}")
 
 
 def _unless_secret(text: ColumnElement[Any]) -> ColumnElement[Any]:
     """NULL for a list or an object that holds a credential somewhere within."""
-    within = rf'"[^"]*(?:{CREDENTIAL.pattern})[^"]*"\s*:'
-    is_deep = or_(func.starts_with(text, "{"), func.starts_with(text, "["))
-    return case((~and_(is_deep, func.regexp_matches(text, within, "i")), text))
+    within = rf'^[{{[].*"[^"]*(?:{CREDENTIAL.pattern})[^"]*"\s*:'
+    return case((~func.regexp_matches(text, within, "is"), text))
 
 
 # ---- CSV ----------------------------------------------------------------------------------------
@@ -261,6 +274,7 @@ def _unless_secret(text: ColumnElement[Any]) -> ColumnElement[Any]:
 def _read_separated(con: Connection, plain: Plain) -> tuple[Plain, Rows]:
     """CSV and its relatives; the first record is the headings, the delimiter is what it uses."""
     first = _first_record(plain)
+    _refuse_too_many(plain.name, len(first.headings))
     names = [f"c{i}" for i in range(len(first.headings))]
     _forget_broken(con)
     relation = _duckdb(con).read_csv(
@@ -565,6 +579,7 @@ def _read_parquet(con: Connection, plain: Plain) -> tuple[Plain, Rows]:
         refuse_signature(plain.name, head, "Parquet")
     _refuse_more_values_than_people(plain)
     relation = _duckdb(con).read_parquet(_exactly(plain.path))
+    _refuse_too_many(plain.name, len(relation.columns))
     cells = {
         name: _without_nul(_as_text(name, str(kind)))
         for name, kind in zip(relation.columns, relation.types, strict=True)

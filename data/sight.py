@@ -22,7 +22,6 @@ from sqlalchemy import (
     case,
     cast,
     false,
-    func,
     literal,
     literal_column,
     null,
@@ -35,7 +34,6 @@ from sqlalchemy.dialects.postgresql import array
 
 from data.access import Personal, Sight
 from data.failures import NO_REASON
-from data.plain import SEARCHED, plain
 from data.portable import matches
 from data.pseudonyms import MASKS
 from data.tables import integration, metadata, setting, snapshot
@@ -86,6 +84,7 @@ HIDDEN: Covers = {
 
 PSEUDONYMS: Covers = {
     **{name: HIDDEN[name] for name in ("state_reason", "failure_code", "failure_reason", "reason")},
+    "search": HIDDEN["search"],  # a whole pseudonym is found without
     **MASKS,
     **dict.fromkeys(("roles", "facts", "file_name", "sha256", "rule", "held_at"), lambda c: c),
     **dict.fromkeys(("accepted_at", "until", "withdrawn_at"), lambda c: c),
@@ -127,10 +126,7 @@ def _seen(
 def _columns(table: Table, personal: Personal) -> list[ColumnElement[Any]]:
     if personal is Personal.SHOWN:
         return list(table.c)
-    covered = {c.name: _column(c, COVERS[personal]) for c in table.c}
-    if personal is Personal.PSEUDONYMS and "search" in covered:
-        covered["search"] = plain(func.concat_ws(" ", *(covered[name] for name in SEARCHED)))
-    return [column.label(name) for name, column in covered.items()]
+    return [_column(column, COVERS[personal]).label(column.name) for column in table.c]
 
 
 def _column(column: ColumnElement[Any], covers: Covers) -> ColumnElement[Any]:

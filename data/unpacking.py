@@ -87,11 +87,8 @@ BOMB = (
 LOOKS_LIKE = "{name} looks like {thing}, not {wanted}. {advice}"
 
 SIGNATURES = {
-    b"\x1f\x8b": ("a gzip file", "If it holds a list of accounts, name it {name}.gz."),
-    b"\x28\xb5\x2f\xfd": (
-        "a Zstandard file",
-        "If it holds a list of accounts, name it {name}.zst.",
-    ),
+    b"\x1f\x8b": ("a gzip file", "Pack a list once, and let its name end in .gz."),
+    b"\x28\xb5\x2f\xfd": ("a Zstandard file", "Pack a list once, and let its name end in .zst."),
     b"PAR1": ("a Parquet file", "Then its name should end in .parquet."),
     b"PK\x03\x04": ("an Excel workbook or another ZIP archive", "Save the list as CSV UTF-8."),
     b"\xd0\xcf\x11\xe0": ("an old Excel workbook", "Save the list as CSV UTF-8."),
@@ -178,7 +175,6 @@ def refuse_signature(name: str, head: bytes, wanted: str) -> None:
     """Raises UnreadableFile where the file begins like one of another kind."""
     for signature, (thing, advice) in SIGNATURES.items():
         if head.startswith(signature):
-            advice = advice.format(name=name)
             raise UnreadableFile(
                 LOOKS_LIKE.format(name=name, thing=thing, wanted=wanted, advice=advice)
             )

@@ -10,6 +10,7 @@ import re
 import shutil
 import zipfile
 from collections.abc import Iterable, Iterator
+from io import BufferedReader, FileIO
 from pathlib import Path, PurePosixPath
 
 from data.refusals import TooLarge, UnreadableFile
@@ -28,6 +29,9 @@ from data.unpacking import (
 MOST_FILES = 10_000
 """A million accounts in pages of a hundred."""
 
+LONGEST_LIST = 1024 * MOST_FILES
+"""Bytes of an archive's list of its files, which `zipfile` reads at once, whatever it says."""
+
 LEFT_OUT = re.compile(r"(^|/)(__MACOSX/|\.|Thumbs\.db$|desktop\.ini$)")
 """What systems put into an archive by themselves."""
 
@@ -38,7 +42,7 @@ def unzipped(path: Path) -> list[Plain]:
     Raises UnreadableFile, or TooLarge for a decompression bomb.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with _Archive(FileIO(path)) as raw, zipfile.ZipFile(raw) as archive:
             found = [
                 each
                 for each in archive.infolist()
@@ -60,6 +64,16 @@ def zip_together(paths: Iterable[Path], archive: Path) -> None:
             about.compress_type = zipfile.ZIP_DEFLATED
             with path.open("rb") as raw, made.open(about, "w") as packed:
                 shutil.copyfileobj(raw, packed)
+
+
+class _Archive(BufferedReader):
+    """A file of which nobody reads a list of files that is beyond measure."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size and size > LONGEST_LIST:
+            name = Path(self.name).name
+            raise TooLarge(f"{name} has too many files; Rollcall reads {MOST_FILES:,}.")
+        return super().read(size)
 
 
 def _refuse_implausible(path: Path, found: list[zipfile.ZipInfo]) -> None:

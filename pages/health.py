@@ -101,7 +101,8 @@ with reading(Act.HEALTH) as con:
             "state_counts",
             "Accounts by provisioning state",
             findings.of_states(found.now),
-            "Where every account stands; click a bar to see its accounts.",
+            "Where every account stands"
+            + ("; click a bar to see its accounts." if open_mark else "."),
             lambda: state_counts_figure(found.now),
             found.now,
             open_mark,

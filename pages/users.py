@@ -33,6 +33,7 @@ from widgets.filters import (
     show,
     tell_ignored,
 )
+from widgets.signed_in import principal
 from widgets.store import allowed, reading
 from widgets.users_table import Block, Row, users_table
 
@@ -51,6 +52,8 @@ if not integrations:
     empty.no_snapshots()
     st.stop()
 
+# An order by pseudonyms says nothing, and takes a million of them to be worked out.
+usual = "-last_updated" if principal().pseudonyms else ""
 bar = st.container(key="bar")
 mark_past(filters.as_of, lambda: show(replace(filters, as_of=None)))
 
@@ -58,7 +61,7 @@ mark_past(filters.as_of, lambda: show(replace(filters, as_of=None)))
 @st.fragment(key="list")
 def list_of_accounts(filters: Filters) -> None:
     """The rows come first; what is counted over all accounts follows."""
-    sort, page = st.query_params.get("sort", ""), page_of(st.query_params.get("page", ""))
+    sort, page = st.query_params.get("sort") or usual, page_of(st.query_params.get("page", ""))
     order, descending = order_of(sort)
     above, listed, below = st.container(key="found"), st.container(), st.container()
     with reading(Act.USERS) as con:

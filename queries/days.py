@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
@@ -64,13 +64,20 @@ def day_of(moment: datetime, zone: str) -> date:
 
 def local(moment: datetime, zone: str) -> datetime:
     """The time on the clocks of the zone at a moment (naive UTC)."""
-    return moment.replace(tzinfo=UTC).astimezone(ZoneInfo(zone)).replace(tzinfo=None)
+    return _on_clocks(moment, UTC, ZoneInfo(zone))
 
 
 def utc(time_there: datetime, zone: str) -> datetime:
     """The moment (naive UTC) at which clocks of the zone show this; of two, the earlier."""
-    there = time_there.replace(tzinfo=ZoneInfo(zone))
-    return there.astimezone(UTC).replace(tzinfo=None)
+    return _on_clocks(time_there, ZoneInfo(zone), UTC)
+
+
+def _on_clocks(shown: datetime, here: tzinfo, there: tzinfo) -> datetime:
+    """What clocks there show while clocks here show this; beyond the calendar's ends, the same."""
+    try:
+        return shown.replace(tzinfo=here).astimezone(there).replace(tzinfo=None)
+    except OverflowError:
+        return shown
 
 
 def start_of(day: date, zone: str) -> datetime:

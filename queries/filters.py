@@ -17,6 +17,7 @@ from sqlalchemy import ColumnElement, FromClause, and_, case, or_, select
 
 from data.plain import searched
 from data.portable import has_role, is_one_of
+from data.pseudonyms import is_called
 from data.snapshot_file import moment_of
 from data.states import STATE_BY_NAME, WAITING
 from data.tables import account_current, account_version, integration
@@ -155,9 +156,11 @@ def _if_any(value: Any) -> list[str]:
 
 
 def _found(rows: FromClause, text: str, _: Any) -> ColumnElement[bool]:
-    """Every word occurs in one of the columns, each where it likes."""
+    """Every word occurs in one of the columns, each where it likes; or it is a pseudonym."""
     everything = rows.c.search if "search" in rows.c else searched(rows)
-    return and_(*(found_in(everything, word) for word in text.split(None, MOST_WORDS)))
+    words = and_(*(found_in(everything, word) for word in text.split(None, MOST_WORDS)))
+    called = is_called(rows, text)
+    return words if called is None else or_(words, called)
 
 
 def _in_state(rows: FromClause, states: Sequence[str], _: Any) -> ColumnElement[bool]:

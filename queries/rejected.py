@@ -8,7 +8,7 @@ from collections.abc import Generator, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, select
+from sqlalchemy import Connection, Row, Select, func, select
 
 from data.tables import integration, rejected_row, snapshot
 from queries.export import tame
@@ -19,6 +19,12 @@ def rejected_rows(
 ) -> Sequence[Row[Any]]:
     """One row per row of the snapshot's file that is no account: [line, text, reason]."""
     return con.execute(_rejected(name, taken_at).limit(limit)).all()
+
+
+def count_rejected(con: Connection, name: str, taken_at: datetime) -> int:
+    """How many rows of the snapshot's file are no account."""
+    rows = _rejected(name, taken_at).order_by(None).subquery()
+    return con.scalar(select(func.count()).select_from(rows)) or 0
 
 
 def rejected_csv(con: Connection, name: str, taken_at: datetime) -> Generator[bytes, None, None]:

@@ -102,8 +102,8 @@ def guarded(
 ) -> Iterator[Served]:
     """The app with sign-in at a provider, its roles those of ROLES; `origin`: of a proxy."""
     port = port or free_port()
-    settings = root / "settings" / ".streamlit"
-    settings.mkdir(parents=True)
+    secrets = root / "settings" / "secrets.toml"
+    secrets.parent.mkdir()
     auth = {
         "redirect_uri": f"{origin or f'http://127.0.0.1:{port}'}/oauth2callback",
         "cookie_secret": SECRET,
@@ -113,8 +113,8 @@ def guarded(
         "client_kwargs": {"prompt": prompt},
     }
     told = {"auth": auth, "access": {"claim": "groups", "roles": ROLES} | access}
-    (settings / "secrets.toml").write_text(_toml(told), encoding="utf-8")
-    with served(root, port, HOME=str(settings.parent)) as app:
+    secrets.write_text(_toml(told), encoding="utf-8")
+    with served(root, port, ROLLCALL_SECRETS=str(secrets)) as app:
         yield app
 
 

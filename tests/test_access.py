@@ -8,8 +8,10 @@ import re
 import time
 import tomllib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from builders import TODAY, YESTERDAY, an_account
@@ -339,11 +341,42 @@ def test_every_page_asks_who_is_there(marked_home: Home, door: None, role: str |
             assert run.title[0].value == script.removesuffix(".py").capitalize()
             if script in ("health.py", "users.py"):
                 assert (MARK in drawn) is (role != "Manager")
+            if script == "health.py":
+                assert ("click a bar" in drawn) is (role != "Manager"), "they may not see Users"
         else:
             assert MARK not in drawn
             assert "figma" not in drawn
             words = "Not for your role" if role else "Your session has ended"
             assert [title.value for title in run.title][-1] == words
+
+
+def test_rows_that_a_browser_makes_up_open_nothing_that_is_not_seen(
+    marked_home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither accounts of another integration, nor those of the same person there."""
+    rules = replace(DOOR.rules, integrations={"analysts": ["figma"]})
+    monkeypatch.setattr(signed_in, "door", lambda: replace(DOOR, rules=rules))
+    run = AppTest.from_file(PAGES / "users.py", default_timeout=60)
+    run.user = claims("analysts")
+    run.session_state["users"] = {"open": [*map(str, range(20)), "x", ""], "sort": "search"}
+    assert not run.run().exception
+    drawn = str(run.get("bidi_component")[0].proto)
+    assert drawn.count("Assigned roles") == 3
+    assert "slack" not in drawn
+
+
+def test_nobody_guesses_where_the_numbers_of_a_chart_are(marked_home: Home, door: None) -> None:
+    """Streamlit gives what is made when clicked to whoever knows its address."""
+
+    def addresses() -> set[str]:
+        run = AppTest.from_file(PAGES / "health.py", default_timeout=60)
+        run.user = claims("managers")
+        return {button.proto.deferred_file_id for button in run.run().get("download_button")}
+
+    ones, others = addresses(), addresses()
+    assert len(ones) > 5
+    assert not ones & others
+    assert {UUID(each).version for each in ones} == {4}, "random"
 
 
 def test_every_page_is_walked() -> None:
@@ -391,6 +424,8 @@ def test_the_store_is_reached_in_one_way_only() -> None:
             assert not re.search(r"import .*\b(open_store|seen|unchecked|current)\b", text), path
         for banned in ("unsafe_allow_html", "persist=", "cache_resource", "st.experimental"):
             assert banned not in text, (path, banned)
+        assert text.count("lazy=") == text.count("lazy=False"), path
+        assert "download_button" not in text or path.name == "charts.py", "a list has a route"
         assert text.count("cache_data") == text.count('cache_data(scope="session"'), path
 
 
@@ -402,6 +437,8 @@ def test_streamlit_is_set_up_to_tell_nobody_anything() -> None:
     assert config["client"]["disableDataExport"] is True
     assert config["browser"]["gatherUsageStats"] is False
     assert config["server"]["enableXsrfProtection"] is True
+    assert config["server"]["headless"] is True  # or a browser on this machine may have it write
+    assert config["server"].get("enableAgentApi", False) is False
     assert config["server"].get("enableCORS", True) is True
     assert config["server"]["address"] == "127.0.0.1"
     assert config["server"]["maxUploadSize"] <= 200

@@ -8,13 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from builders import TODAY, a_snapshot_file
+from builders import TODAY, YESTERDAY, a_snapshot_file, an_account
 from sqlalchemy import Engine, delete, func, select, update
+from starlette.testclient import TestClient
 from streamlit.testing.v1 import AppTest
 
+import app as web
 import rollcall
 from data.audit import Event, note, note_refusal, settle
 from data.home import Home
+from data.loading import load
+from data.snapshot_file import SnapshotFile
 from data.store import close_stores, open_store
 from data.tables import audit
 from queries.audit import broken_from, count_events, events_ndjson, page_of_events
@@ -128,12 +132,42 @@ def test_the_log_can_be_searched_and_paged(home: Home, engine: Engine) -> None:
         assert con.scalar(select(func.count(audit.c.event_id.distinct()))) == 60
 
 
+@pytest.mark.parametrize(
+    ("address", "rows"),
+    [
+        ("users.csv?q=bob", 1),
+        ("changes.csv?list=joined", 2),
+        ("changes.about.json?list=gone", 0),
+        (f"rejected.csv?integration=figma&taken_at={TODAY.isoformat()}Z", 1),
+    ],
+)
+def test_a_download_is_told_with_its_rows_and_its_snapshots(
+    home: Home, engine: Engine, address: str, rows: int
+) -> None:
+    people = [an_account("ada"), an_account("bob")]
+    for at, more in ((YESTERDAY, []), (TODAY, [*people, {"user_name": "has no username"}])):
+        path = a_snapshot_file(home.root / "made", [an_account("cyd"), *more], at=at)
+        load(engine, SnapshotFile(path, "figma", at))
+    near = {"base_url": "http://127.0.0.1", "client": ("127.0.0.1", 50_000)}
+    answer = TestClient(web.app, **near).get(f"/export/{address}")
+    assert answer.status_code == 200
+    settle(engine, home)
+    (details,) = [event["details"] for event in told(engine)]
+    assert details["file"] == address.split("?")[0]
+    assert details["rows"] == rows
+    assert f"{TODAY.isoformat()}Z" in str(details)
+
+
 def test_the_page_shows_it_and_no_text_comes_alive(home: Home, engine: Engine) -> None:
     note(home, "**eve** <b>x</b>", Event.SET, setting="a", percent=20)
     settle(engine, home)
-    run = AppTest.from_file(PAGE, default_timeout=60).run()
+    run = AppTest.from_file(PAGE, default_timeout=60)
+    run.query_params["tz"] = "Asia/Tokyo"
+    run.run()
     assert not run.exception
     table = json.loads(run.get("bidi_component")[0].proto.json)
     cells = table["rows"][0]["cells"]
+    assert table["columns"][0]["label"] == "When (Asia/Tokyo)"
+    assert cells["at"]["title"].endswith("Asia/Tokyo")
     assert cells["who"] == {"kind": "text", "text": "**eve** <b>x</b>"}
     assert cells["about"]["text"] == "setting a, percent 20"

@@ -175,6 +175,16 @@ def test_who_has_a_role_comes_through(client: Client, group: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "path", ["/_stcore/metrics", "/_stcore/agent/interact", "/_stcore/agent/mcp"]
+)
+def test_what_pages_do_not_need_of_streamlit_is_there_for_nobody(client: Client, path: str) -> None:
+    for who in (cookie("owners"), {"guarded": False, "base": "http://127.0.0.1"}):
+        somebody = client(**who)
+        assert somebody.get(path).status_code == 404
+        assert not comes_through(somebody, path, method="PUT", content=b"{}")
+
+
+@pytest.mark.parametrize(
     "origin", ["https://evil.example.com", "null", "", None, f"{ORIGIN}.evil.com"]
 )
 def test_only_a_page_of_our_own_gets_a_session(client: Client, origin: str | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -129,8 +130,10 @@ def test_a_decision_outlives_a_rebuild_and_okta_s_people_are_found_by_themselves
         assert (said.account_id, said.user_name, said.evidence) == ("ada", "Ada", "x")
 
 
-def page(name: str = "matching") -> AppTest:
-    run = AppTest.from_file(PAGE.with_name(f"{name}.py"), default_timeout=30).run()
+def page(name: str = "matching", **params: str) -> AppTest:
+    run = AppTest.from_file(PAGE.with_name(f"{name}.py"), default_timeout=30)
+    run.query_params.update(params)
+    run.run()
     assert not run.exception, [fault.message for fault in run.exception]
     return run
 
@@ -164,3 +167,16 @@ def test_a_decided_match_is_shown_with_the_account(home: Home, tmp_path: Path):
     (row,) = json.loads(page("users").get("bidi_component")[0].proto.json)["rows"]
     assert "Ada" in str(row["cells"]["user"])
     assert "matched by Grace" in str(row["cells"]["user"])
+
+
+def test_when_it_was_decided_is_told_on_the_reader_s_clock(home: Home, tmp_path: Path):
+    made = Deliveries(open_store(home.database_url), tmp_path)
+    made.take(*PEOPLE, integration="okta")
+    made.take(*ACCOUNTS[:1])
+    set_people_lists(made.store, ["okta"])
+    decide(made.store, [Match("figma", "1", "It is.", "okta", "u1", "Ada", "a@x.io")], "Grace")
+    with made.store.connect() as con:
+        (said,) = matching(con, "decided").rows
+    run = page(tz="Asia/Tokyo").segmented_control[0].set_value("decided").run()
+    there = f"{said.decided_at + timedelta(hours=9):%Y-%m-%d %H:%M} Asia/Tokyo"
+    assert list(run.dataframe[0].value["On"]) == [there]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -21,6 +22,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from servers import Server
 from sqlalchemy import func, insert, select
 from starlette.testclient import TestClient
+from streamlit.testing.v1 import AppTest
 
 import app as web
 from data.backing_up import back_up
@@ -28,11 +30,13 @@ from data.copying import copy_store
 from data.current import State, tell
 from data.home import Home
 from data.inbox import load_waiting
+from data.people import Misconfigured
 from data.rebuilding import rebuild
 from data.store import changing, close_store, close_stores, open_store
 from data.tables import TOLD, accepted, account_current, integration, setting
 from queries.agreeing import answers_that_differ
 from widgets.logs import JsonLines
+from widgets.options import from_environment
 
 ADA = "Ada Lovelace"
 ROLLCALL = [sys.executable, str(ROOT / "rollcall.py")]
@@ -104,6 +108,57 @@ def test_metrics_tell_of_loads_rows_and_ages_and_of_nobody(running: Served) -> N
     text = answer(running, "/metrics").lower()
     assert "ada" not in text.replace("metadata", "")
     assert "olga" not in text
+
+
+def test_metrics_tell_how_long_pages_take(home: Home) -> None:
+    asked = TestClient(web.app, base_url="http://127.0.0.1", client=("127.0.0.1", 50_000))
+
+    def drawn() -> float:
+        families = text_string_to_metric_families(asked.get("/metrics").text)
+        samples = [sample for family in families for sample in family.samples]
+        return sum(s.value for s in samples if s.name == "rollcall_page_seconds_count")
+
+    before = drawn()
+    run = AppTest.from_file(ROOT / "pages" / "navigation.py", default_timeout=60).run()
+    assert not run.exception
+    assert drawn() == before + 1
+
+
+def test_an_address_of_the_environment_is_not_served_without_sign_in(tmp_path: Path) -> None:
+    everywhere = {"STREAMLIT_SERVER_ADDRESS": "0.0.0.0"}  # noqa: S104
+    told = os.environ | {"ROLLCALL_HOME": str(tmp_path), **everywhere}
+    command = [sys.executable, str(ROOT / "app.py")]
+    done = subprocess.run(command, env=told, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert "does not serve 0.0.0.0 without sign-in" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("ROLLCALL_SECRETS", "/nowhere/secrets.toml", "names no .toml file that can be read"),
+        ("ROLLCALL_SECRETS", __file__, "names no .toml file that can be read"),
+        ("PORT", "web", "PORT is no whole number: web"),
+    ],
+)
+def test_what_the_environment_says_wrongly_is_not_passed_over(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, words: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(Misconfigured, match=words):
+        from_environment()
+
+
+def test_the_unit_is_sound_and_closed(tmp_path: Path) -> None:
+    analyze = shutil.which("systemd-analyze")
+    if not analyze:
+        pytest.skip("systemd is not installed: deploy/rollcall.service was not checked.")
+    unit = tmp_path / "rollcall.service"
+    text = (ROOT / "deploy" / "rollcall.service").read_text()
+    unit.write_text(text.replace("/opt/rollcall/.venv/bin/python", sys.executable))
+    for asked in (["verify"], ["security", "--offline=true", "--threshold=20", "--no-pager"]):
+        done = subprocess.run([analyze, *asked, str(unit)], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr or done.stdout[-500:]
 
 
 def test_each_line_of_the_log_is_an_object_and_names_nobody(running: Served) -> None:

@@ -863,6 +863,13 @@ def test_a_chosen_time_zone_is_told_in_on_every_page_and_stays_in_the_address(ho
     assert users.address["tz"] in ("Asia/Tokyo", ["Asia/Tokyo"])
 
 
+def test_a_time_at_an_end_of_the_calendar_is_told_in_every_zone(home: Home) -> None:
+    load_all(home, ADA._replace(last_updated="9999-12-31T23:59:59Z"))
+    (row,) = page("users.py", tz="Asia/Tokyo").table["rows"]
+    assert row["cells"]["last_updated"]["title"] == "9999-12-31 23:59:59 Asia/Tokyo"
+    page("users.py", as_of="0001-01-01", tz="America/New_York")
+
+
 def test_back_leads_on_from_a_page_whose_address_was_given_the_time_zone(home: Home) -> None:
     load_all(home, ADA)
     shown = page("navigation.py", tz="Asia/Tokyo")

@@ -5,7 +5,10 @@ from __future__ import annotations
 import hmac
 import io
 import json
+import os
+import re
 from collections.abc import Iterator
+from datetime import datetime
 
 import openpyxl
 import pytest
@@ -21,8 +24,11 @@ import rollcall as command
 from data.access import Personal, Sight
 from data.findings import Finding, Said, accept
 from data.home import Home, here
+from data.inbox import load_waiting
 from data.loading import load
+from data.plain import SEARCHED
 from data.pseudonyms import KNOWN, key_of, keyed, with_key
+from data.sight import UNTOLD
 from data.snapshot_file import SnapshotFile
 from data.store import close_stores, open_store, seen
 from data.tables import account_current, metadata
@@ -104,6 +110,21 @@ def test_accounts_of_one_person_are_still_found(masked: Engine) -> None:
         assert count_accounts(con, Filters(q="Zelda")) == 0, "no search leads back"
 
 
+@pytest.mark.parametrize("as_of", [None, TODAY])
+def test_a_whole_pseudonym_is_found_wherever_it_was_read(
+    masked: Engine, as_of: datetime | None
+) -> None:
+    with masked.connect() as con:
+        (row,) = con.execute(select(account_current).where(account_current.c.account_key == 1))
+        for column in SEARCHED:
+            text = row._mapping[column]
+            assert count_accounts(con, Filters(q=text, as_of=as_of)) in (1, 2), column
+            assert count_accounts(con, Filters(q=text.upper(), as_of=as_of)) in (1, 2), column
+            another = re.sub("[0-9a-f]{12}", "0" * 12, text)
+            assert count_accounts(con, Filters(q=another, as_of=as_of)) == 0
+        assert count_accounts(con, Filters(q=row.user_email[2:8])) == 0, "a part says nothing"
+
+
 @pytest.mark.parametrize("form", FORMATS)
 def test_no_download_names_anybody(masked: Engine, form: str) -> None:
     with masked.connect() as con:
@@ -132,6 +153,20 @@ def test_no_page_names_anybody(masked_home: Home, script: str) -> None:
     assert names_nobody(drawn)
     if script == "users.py":
         assert "@pseudonym.invalid" in drawn
+
+
+def test_why_a_file_was_refused_names_nobody(masked_home: Home) -> None:
+    path = masked_home.inbox / "figma" / "2026-11-24T06-00-00Z.csv"
+    path.parent.mkdir(parents=True)
+    path.write_text("Zelda Zumthor,zz@x.io\n1,2\n")
+    os.utime(path, (0, 0))
+    load_waiting(open_store(masked_home.database_url), masked_home)
+    run = AppTest.from_file(PAGES / "snapshots.py", default_timeout=60).run()
+    key = next(str(b.key) for b in run.button if str(b.key).startswith("dismiss_"))
+    run.session_state[key.replace("dismiss", "see")] = True
+    run.run()
+    assert [text.value for text in run.text].count(UNTOLD) == 2
+    assert names_nobody("".join(str(e.proto) for e in run.main if hasattr(e, "proto")))
 
 
 def test_who_sees_pseudonyms_does_nothing_that_needs_names(masked_home: Home) -> None:

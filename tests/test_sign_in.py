@@ -34,6 +34,7 @@ EXPORTS = {
     "export/changes.csv?list=joined": {"owners", "analysts"},
     "export/evidence.zip": {"owners"},
     "export/users.evidence.zip": {"owners"},
+    "export/audit.ndjson": {"owners"},
     "export/rejected.csv?integration=figma&taken_at=2026-11-23T06:00:00Z": {"owners"},
 }
 

@@ -388,6 +388,28 @@ def test_what_the_name_does_not_say_has_to_be_filled_in(store: Engine, home: Hom
     assert cells(page(), "integration") == ["slack"]
 
 
+@pytest.mark.parametrize(
+    ("zone", "name", "shown", "written", "taken_at"),
+    [
+        ("Asia/Tokyo", "a.csv", "", "2026-11-23 15:00", STAMP),
+        ("Asia/Tokyo", "a.csv", "", "2026-11-23T06-00-00Z", STAMP),
+        ("Asia/Tokyo", f"{STAMP}.csv", "2026-11-23 15:00:00", "2026-11-23 15:00:01",
+         "2026-11-23T06-00-01Z"),
+        ("Europe/Berlin", "2026-10-25T01-30-00Z.csv", "2026-10-25 02:30:00", None,
+         "2026-10-25T01-30-00Z"),  # shown twice that night
+    ],
+)  # fmt: skip
+def test_a_moment_is_told_and_written_as_the_reader_s_clocks_show_it(
+    home: Home, zone: str, name: str, shown: str, written: str | None, taken_at: str
+) -> None:
+    run = upload(page(tz=zone), (name, GOOD))
+    assert run.text_input[0].label == f"Taken at ({zone})"
+    assert run.text_input[0].value == shown
+    name_it(run, "slack", shown if written is None else written)
+    press(choose_typed(run, "slack"), "Load")
+    assert [path.name for path in waiting_files(home)] == [f"{taken_at}.csv"]
+
+
 @pytest.mark.usefixtures("home")
 @pytest.mark.parametrize(
     ("written", "words"), [("23/11/2026", "as 2026-11-23 06:00"), ("2099-01-01", "still to come")]

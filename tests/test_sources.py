@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import stat
 import zipfile
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from data.passport import Passport, passport_of
 from data.refusals import Held, NotAListOfAccounts, SnapshotRefused, TooLarge, UnreadableFile
 from data.snapshot_file import SnapshotFile
 from data.sources.okta import NOT_YET, THERE
+from data.unpacking import copies
 
 FORMATS = Path(__file__).parent / "formats"
 """Samples from public documentation."""
@@ -605,6 +608,51 @@ def test_an_archive_of_anything_else_is_refused_in_words(
     store: Engine, tmp_path: Path, content: bytes, words: str
 ):
     with pytest.raises(SnapshotRefused, match=words):
+        deliver(store, tmp_path, content, "a.zip")
+
+
+@pytest.mark.parametrize("to", ["../", "../../", "..\\", "{tmp_path}/", "a/\0../"])
+def test_an_archive_is_never_unpacked_to_where_it_names(store: Engine, tmp_path: Path, to: str):
+    sink, name = io.BytesIO(), "rollcall-was-here.csv"
+    with zipfile.ZipFile(sink, "w") as archive:
+        archive.writestr(to.format(tmp_path=tmp_path) + name, "login\nada\n")
+    with suppress(SnapshotRefused):
+        deliver(store, tmp_path, sink.getvalue(), "a.zip")
+    assert not list(tmp_path.parent.rglob(name))
+    assert not any((folder / name).exists() for folder in [copies(), *copies().parents])
+
+
+def test_a_link_in_an_archive_leads_nowhere(store: Engine, tmp_path: Path):
+    (tmp_path / "other.csv").write_text("login\nnobody's business\n")
+    link, sink = zipfile.ZipInfo("a.csv"), io.BytesIO()
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    with zipfile.ZipFile(sink, "w") as archive:
+        archive.writestr(link, f"login\n{tmp_path}/other.csv\n")
+    deliver(store, tmp_path, sink.getvalue(), "a.zip")
+    assert set(accounts(store)) == {f"{tmp_path}/other.csv"}
+
+
+@pytest.mark.parametrize(
+    ("claim", "words"), [(2**31, "decompression bomb"), (10, "cannot be unpacked")]
+)
+def test_what_an_archive_claims_of_its_size_is_not_believed(
+    store: Engine, tmp_path: Path, claim: int, words: str
+):
+    content = bytearray(zipped(a_csv="login\n" + "a\n" * 1000))
+    entry = content.index(b"PK\1\2")
+    content[entry + 24 : entry + 28] = claim.to_bytes(4, "little")
+    with pytest.raises(SnapshotRefused, match=words):
+        deliver(store, tmp_path, bytes(content), "a.zip")
+
+
+def test_an_archive_of_endless_names_is_not_read(store: Engine, tmp_path: Path):
+    """Each takes ten times its place in memory."""
+    content = zipped(a_csv="")
+    start, end = content.index(b"PK\1\2"), content.index(b"PK\5\6")
+    names = content[start:end] * 250_000
+    size = len(names).to_bytes(4, "little")
+    content = content[:start] + names + content[end : end + 12] + size + content[end + 16 :]
+    with pytest.raises(TooLarge, match="has too many files"):
         deliver(store, tmp_path, content, "a.zip")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import time
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -322,6 +323,43 @@ def test_a_parquet_file_of_one_value_over_and_over_is_refused(
     with pytest.raises(refusals.TooLarge) as refused:
         deliver(store, tmp_path, content, "a.parquet")
     assert "a.parquet has 2,000 rows" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("a.csv.gz", gzip.compress(gzip.compress(b"login\nada\n")), "Pack a list once"),
+        ("a.csv", '<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]><a>&b;'
+         "</a>", "looks like a web page or XML"),
+        ("a.json", "[" * 1_000_000, "its list does not end"),
+        ("a.json", "[" * 100_000 + "]" * 100_000, "lists no accounts"),
+    ],
+    ids=["packed twice", "XML", "lists without an end", "lists in lists"],
+)  # fmt: skip
+def test_a_file_made_to_mislead_is_refused(
+    store: Engine, tmp_path: Path, name: str, content: str | bytes, words: str
+):
+    with pytest.raises(refusals.SnapshotRefused, match=words):
+        deliver(store, tmp_path, content, name)
+
+
+def test_a_parquet_file_that_names_others_is_refused(store: Engine, tmp_path: Path):
+    """As the summary of a folder of them does."""
+    table, about = pa.table({"login": ["nobody's business"]}), []
+    pq.write_table(table, tmp_path / "other.parquet", metadata_collector=about)
+    about[0].set_file_path("other.parquet")
+    pq.write_metadata(table.schema, tmp_path / "summary", metadata_collector=about)
+    with pytest.raises(refusals.UnreadableFile):
+        deliver(store, tmp_path, (tmp_path / "summary").read_bytes(), "a.parquet")
+    assert not accounts(store)
+
+
+def test_as_many_columns_as_are_read_take_no_minutes(store: Engine, tmp_path: Path):
+    names = [f"k{n}" for n in range(reading.MOST_HEADINGS - 1)]
+    began = time.monotonic()
+    deliver(store, tmp_path, f"login,{','.join(names)}\nada{',x' * len(names)}\n")
+    assert json.loads(the_account(store)["attributes"]) == dict.fromkeys(names, "x")
+    assert time.monotonic() - began < 20, "it took 50 seconds"
 
 
 # ---- headings -----------------------------------------------------------------------------------

@@ -16,16 +16,11 @@ from data.access import Act
 from data.audit import Event
 from queries.audit import PAGE_SIZE, broken_from, count_events, events_ndjson, page_of_events
 from queries.filters import LONGEST_SEARCH
+from widgets import clock
 from widgets import users_table as ut
 from widgets.filters import go, page_of
 from widgets.store import allowed, noted, reading
 
-COLUMNS = [
-    ut.column("at", "When (UTC)", sortable=False, width=0.9),
-    ut.column("who", "Who", sortable=False, width=1.2),
-    ut.column("what", "What", sortable=False, width=1),
-    ut.column("about", "About", sortable=False, width=2.5),
-]
 MOST_TOLD = 3
 """Details that a row tells; it opens to all of them."""
 
@@ -63,7 +58,7 @@ def events(search: str) -> None:
     by_id = {row.event_id: row for row in rows}
     ut.users_table(
         [_row(row) for row in rows],
-        columns=COLUMNS,
+        columns=_columns(),
         sort="",
         descending=False,
         details=lambda ids: {id_: [_details(by_id[id_])] for id_ in ids},
@@ -75,6 +70,15 @@ def events(search: str) -> None:
     if pages > 1:
         st.session_state["page"] = page
         st.pagination(pages, key="page", on_change=lambda: go(page=str(st.session_state["page"])))
+
+
+def _columns() -> list[ut.Column]:
+    return [
+        ut.column("at", f"When ({clock.zone()})", sortable=False, width=0.9),
+        ut.column("who", "Who", sortable=False, width=1.2),
+        ut.column("what", "What", sortable=False, width=1),
+        ut.column("about", "About", sortable=False, width=2.5),
+    ]
 
 
 def _offer_to_check() -> None:

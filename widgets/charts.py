@@ -81,7 +81,8 @@ def numbers(key: str, name: str, table: pd.DataFrame, *, shown: bool = True) -> 
             on_click="ignore",
         )
     if is_open:
-        st.dataframe(table, hide_index=True, height=280, alt=f"{name}: the numbers")
+        alt = f"{name}: the numbers"
+        st.dataframe(table, hide_index=True, height=280, alt=alt, lazy=False)
 
 
 def _taken_by(who: str, name: str, table: pd.DataFrame) -> bytes:

@@ -29,6 +29,7 @@ from queries.filters import (
     span_words,
 )
 from widgets import clock
+from widgets.signed_in import principal
 from widgets.store import allowed, reading
 
 PRESETS: dict[str, tuple[Filters, str]] = {
@@ -186,7 +187,11 @@ def _search(filters: Filters) -> None:
         key="q",
         type="search",
         max_chars=LONGEST_SEARCH,
-        placeholder="User, email, username or upstream ID",
+        placeholder=(
+            "A whole pseudonym"
+            if principal().pseudonyms
+            else "User, email, username or upstream ID"
+        ),
         icon=":material/search:",
         on_change=search,
         label_visibility="collapsed",

@@ -50,6 +50,9 @@ OPEN = ("/healthz", "/readyz")
 CALLBACK = "/oauth2callback"
 SIGNING = ("/auth/login", CALLBACK)
 METRICS = "/metrics"
+UNUSED = ("/_stcore/metrics", "/_stcore/agent/")
+"""Ways of Streamlit to ask about a server, and to use it without a browser: closed to everybody."""
+
 ASSETS = ("/static/",)
 """Streamlit's own files, the same in every Streamlit."""
 
@@ -130,6 +133,8 @@ class Gate:
             return None
         if refused := self._refused(scope, headers):
             return refused
+        if path.startswith(UNUSED):
+            return PlainTextResponse("There is nothing.", 404)
         if self._door is None or path.startswith(ASSETS):
             return None
         is_read = scope["method"] in ("GET", "HEAD")

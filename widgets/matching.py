@@ -14,6 +14,7 @@ from data.access import Act
 from data.audit import Event
 from data.matches import Match, NobodySays, decide, set_people_lists, withdraw
 from queries.matching import SHOWN, Found, Kind, evidence
+from widgets import clock
 from widgets.review import ask_name, remember_name
 from widgets.signed_in import principal
 from widgets.store import allowed, changing, noted
@@ -119,7 +120,7 @@ def _shown(row: Row[Any], kind: Kind) -> dict[str, str]:
         told |= {"Person": person or "Nobody’s", "Listed in": row.people or ""}
     told["Why"] = row.evidence if kind == "decided" else evidence(row)
     if kind == "decided":
-        told |= {"Said by": row.decided_by, "On": f"{row.decided_at:%Y-%m-%d %H:%M} UTC"}
+        told |= {"Said by": row.decided_by, "On": clock.named(row.decided_at)}
     return told
 
 

@@ -18,6 +18,7 @@ from data.home import Home, here
 from data.inbox import put_into_inbox, troubles
 from data.loading import Preview
 from data.mapping import mapping_of
+from data.sight import UNTOLD
 from data.snapshot_file import REPLACING, SnapshotFile, moment_of, unmarked
 from queries.snapshots import (
     FILES_SHOWN,
@@ -60,7 +61,7 @@ def needs_a_person() -> None:
     for trouble in stuck:
         with st.container(border=True):
             st.badge("Cannot be loaded now", icon=":material/sync_problem:", color="orange")
-            st.text(trouble.reason)
+            st.text(_as_may_be_told(trouble.reason))
     for file in files:
         _aside_card(file)
     if pages > 1:
@@ -77,7 +78,7 @@ def _aside_card(file: Row[Any]) -> None:
             st.badge(words, icon=icon, color=color)
             st.text(_what_it_is(file))
             st.caption(clock.named(file.found_at))
-        st.text(file.reason)
+        st.text(_as_may_be_told(file.reason))
         seen = None
         if file.taken_at and file.integration != MISPLACED:
             box = st.expander("See what would happen", on_change="rerun", key=f"see_{key}")
@@ -85,11 +86,16 @@ def _aside_card(file: Row[Any]) -> None:
                 with box:
                     seen = _preview_of(file)
                     if isinstance(seen, str):
-                        st.text(seen)
+                        st.text(_as_may_be_told(seen))
                     else:
                         show_preview(seen, key=key)
         with st.container(horizontal=True):
             _offer(file, seen, key)
+
+
+def _as_may_be_told(why: str) -> str:
+    """Why a file is not loaded, which can quote it."""
+    return UNTOLD if principal().pseudonyms else why
 
 
 def _what_it_is(file: Row[Any]) -> str:

@@ -23,7 +23,7 @@ from data.passport import DEPARTURE_LIMIT, Passport, set_departure_limit
 from data.reading import place_word
 from data.snapshot_file import moment_of
 from data.states import STATE_BY_NAME
-from queries.rejected import rejected_csv
+from queries.rejected import count_rejected, rejected_csv
 from queries.snapshots import snapshot_at
 from widgets import clock
 from widgets import users_table as ut
@@ -273,7 +273,8 @@ async def send_rejected(request: Request) -> Response:
         con = await run_in_threadpool(opened.enter_context, reading(Act.SNAPSHOTS))
         if not taken_at or not await run_in_threadpool(snapshot_at, con, name, taken_at):
             return PlainTextResponse("There is no such snapshot.", status_code=404)
-        noted(Event.DOWNLOADED, file="rejected.csv", integration=name, taken_at=f"{taken_at}Z")
+        rows = await run_in_threadpool(count_rejected, con, name, taken_at)
+        noted(Event.DOWNLOADED, file="rejected.csv", **params_of(name, taken_at), rows=rows)
         chunks = _closing(opened.pop_all(), rejected_csv(con, name, taken_at))
         file = f"rejected {name} {taken_at:%Y-%m-%dT%H-%M-%SZ}.csv"
         plain = "".join(c for c in file if c.isascii() and c.isprintable() and c not in '"\\')

@@ -33,6 +33,7 @@ from queries.snapshots import (
     Outcome,
     outcome_of,
 )
+from widgets import clock
 from widgets.filters import plain_label
 from widgets.mapping import ask_for_columns
 from widgets.previews import (
@@ -189,20 +190,28 @@ def _ask_what_it_is(file: Any, integrations: Sequence[str], key: str) -> Known |
         accept_new_options=True,
         key=f"integration_{key}",
     )
+    named = clock.told(moment, seconds=True) if moment else ""
     written = right.text_input(
-        "Taken at (UTC)",
-        f"{moment:%Y-%m-%d %H:%M:%S}" if moment else "",
+        f"Taken at ({clock.zone()})",
+        named,
         placeholder="2026-11-23 06:00",
-        key=f"taken_at_{key}",
+        key=f"taken_at_{key}_{clock.zone()}",  # what was written for one zone is wrong in another
         max_chars=30,
-    )
-    taken_at = moment_of(written.strip())
-    if written.strip() and not taken_at:
+    ).strip()
+    shown = moment_of(written)
+    # Unless it was written anew: the clocks show some hours twice, and a name says which is meant.
+    taken_at = moment if written == named else shown and _meant(written, shown)
+    if written and not taken_at:
         st.text("Write the moment as 2026-11-23 06:00.")
     elif taken_at and taken_at > datetime.now(UTC).replace(tzinfo=None) + timedelta(days=1):
         st.text("This moment is still to come.")
         return None
     return (integration.strip(), taken_at) if integration and taken_at else None
+
+
+def _meant(written: str, shown: datetime) -> datetime:
+    """The moment at which the reader's clocks show this; `…Z` is UTC whatever they show."""
+    return shown if written.endswith("Z") else clock.there(shown)
 
 
 def what_name_says(name: str) -> tuple[str, datetime | None]:
@@ -347,7 +356,7 @@ def _tell(drawn: OnTheWay) -> None:
             words, icon, color = OUTCOMES[outcome.state]
             with st.container(horizontal=True, vertical_alignment="center"):
                 st.badge(words, icon=icon, color=color)
-                st.text(f"{each.integration} at {each.taken_at:%Y-%m-%d %H:%M:%S} UTC")
+                st.text(f"{each.integration} at {clock.named(each.taken_at, seconds=True)}")
                 st.text(outcome.words or each.name)
         own = {f"{e.integration}/{e.taken_at:%Y-%m-%dT%H-%M-%SZ}" for e, _ in drawn.outcomes}
         others = [name for name in drawn.waiting if name.split(".", 1)[0] not in own]
