@@ -26,7 +26,7 @@ format: .venv/development ## put the code into its format and order its imports
 	.venv/bin/ruff check --select I --fix
 	.venv/bin/ruff format
 
-bench: .venv/development ## run the benchmarks (PARTS=browsing: only those), into benchmarks/RESULTS.md
+bench: .venv/development ## run the benchmarks (PARTS=browsing: only those; PARTS=--quick: a tenth of everything), into benchmarks/RESULTS.md
 	.venv/bin/python -m benchmarks $(PARTS)
 
 requirements: .venv/development ## pin what pyproject.toml asks for (UPGRADE=1: the newest of all)

@@ -18,13 +18,13 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.browsing import a_home, asked, counting, downloaded, felt, served
 from benchmarks.crowd import crowd
+from benchmarks.growth import growth
 from benchmarks.insight import pressed, visited
 from benchmarks.loading import loads, sizes
 from benchmarks.opponents import beside
 from benchmarks.year import DAYS, a_year
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
-PARTS = ("loading", "browsing", "insight")
 
 
 def machine() -> str:
@@ -39,17 +39,28 @@ def machine() -> str:
 
 def main() -> None:
     options = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    options.add_argument("parts", nargs="*", default=PARTS, help=f"of {', '.join(PARTS)}; or all")
+    options.add_argument(
+        "parts", nargs="*", default=list(MEASURES), help=f"of {', '.join(MEASURES)}; or all"
+    )
     options.add_argument("--accounts", type=int, default=1_000_000, help="of a large snapshot")
     options.add_argument("--rounds", type=int, default=9, help="loads that are measured")
     options.add_argument("--days", type=int, default=100, help="of daily snapshots kept")
     options.add_argument("--daily", type=int, default=100_000, help="accounts of a daily snapshot")
     options.add_argument("--integrations", type=int, default=100, help="of a year, for insight")
     options.add_argument("--versions", type=int, default=10, help="of each account, for browsing")
+    options.add_argument("--quick", action="store_true", help="a tenth of everything")
     given = options.parse_args()
+    if given.quick:
+        given.accounts, given.daily, given.days = 100_000, 20_000, 31
+        given.rounds, given.integrations = 5, 20
     for part in given.parts:
         with TemporaryDirectory() as folder:
-            measure = {"loading": loading, "browsing": browsing, "insight": insight}[part]
+            measure = {
+                "loading": loading,
+                "browsing": browsing,
+                "insight": insight,
+                "growth": growing,
+            }[part]
             write(part, measure(Path(folder), given))
     print(RESULTS.read_text(encoding="utf-8"))
 
@@ -100,12 +111,22 @@ def insight(folder: Path, given: argparse.Namespace) -> str:
     )
 
 
+def growing(folder: Path, given: argparse.Namespace) -> str:
+    costs, slopes = growth(folder, given.accounts)
+    return GROWTH.format(machine=machine(), costs="\n".join(costs), slopes="\n".join(slopes))
+
+
+MEASURES = {"loading": loading, "browsing": browsing, "insight": insight, "growth": growing}
+
+
 def write(part: str, text: str) -> None:
     """Put it in the place of what was measured before."""
     told = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else "# Benchmarks\n"
     parts = dict(re.findall(r"^<!-- (\w+) -->\n(.*?)(?=^<!-- |\Z)", told, re.DOTALL | re.MULTILINE))
     parts[part] = text
-    body = "\n".join(f"<!-- {name} -->\n{parts[name].strip()}\n" for name in PARTS if name in parts)
+    body = "\n".join(
+        f"<!-- {name} -->\n{parts[name].strip()}\n" for name in MEASURES if name in parts
+    )
     RESULTS.write_text(f"# Benchmarks\n\nWritten by `make bench`.\n\n{body}", encoding="utf-8")
 
 
@@ -194,6 +215,26 @@ load, and when somebody has; medians:
 | act | first | again |
 | --- | --- | --- |
 {presses}
+"""
+
+GROWTH = """\
+## Growth
+
+{machine}.
+
+What each act costs, in work on all cores, to who asks first after a load. How it grows is the
+exponent of the power law that fits best: 0 is not at all, 1 in proportion. “A load” is one more
+snapshot of one of the integrations; with more of them, each has fewer accounts.
+
+![Costs against sizes, both on logarithmic scales](growth.png)
+
+| act | accounts | days of history | integrations | share changed |
+| --- | --- | --- | --- | --- |
+{slopes}
+
+| sizes | act | cost at each size |  |  |  |  |
+| --- | --- | --- | --- | --- | --- | --- |
+{costs}
 """
 
 if __name__ == "__main__":

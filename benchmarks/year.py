@@ -17,7 +17,8 @@ from data.store import close_store, open_store
 
 SQL = Path(__file__).with_name("year.sql")
 DAYS = 365
-FIRST = START - timedelta(days=DAYS - 1)
+JOBS = 3
+"""That may begin for an account in a year; each does with a chance of two fifths."""
 
 
 def a_year(folder: Path, accounts: int = 1_000_000, integrations: int = 100) -> Path:
@@ -30,16 +31,18 @@ def a_year(folder: Path, accounts: int = 1_000_000, integrations: int = 100) -> 
     return home
 
 
-def make(engine: Engine, accounts: int, integrations: int) -> None:
-    """Fill a new store."""
-    values = {"accounts": accounts, "integrations": integrations, "days": DAYS}
+def make(engine: Engine, accounts: int, integrations: int, days: int = DAYS) -> None:
+    """Fill a new store with snapshots of so many days, the last of them START's."""
+    jobs = max(1, round(JOBS * days / DAYS))
+    values = {"accounts": accounts, "integrations": integrations, "days": days, "jobs": jobs}
+    first = START - timedelta(days=days - 1)
     taken = (
         "CREATE TEMP MACRO taken(integration, day) AS "
-        f"TIMESTAMP '{FIRST}' + to_days(day::INT) + to_minutes(integration)"
+        f"TIMESTAMP '{first}' + to_days(day::INT) + to_minutes(integration)"
     )
     with engine.begin() as con:
         for statement in (taken, *SQL.read_text(encoding="utf-8").split(";")[:-1]):
             used = {name: value for name, value in values.items() if f":{name}" in statement}
             con.execute(text(statement).bindparams(**used))
         for integration_id in range(1, integrations + 1):
-            count_job_ends(con, integration_id, FIRST)
+            count_job_ends(con, integration_id, first)

@@ -16,7 +16,7 @@ WITH job AS (
     SELECT account_key, (hash(account_key, n, 'w') % 1000000)::INT AS chance,
         (1 + hash(account_key, n) % (:days - 3))::INT AS day,
         ['Update', 'Update', 'Update', 'Delete', 'Provisioning'][(1 + hash(account_key, n, 'o') % 5)::INT] AS job
-    FROM made, range(1, 4) AS jobs(n) WHERE hash(account_key, n, 'j') % 100 < 41
+    FROM made, range(1, 1 + :jobs) AS jobs(n) WHERE hash(account_key, n, 'j') % 100 < 41
 ), took AS (
     SELECT *, day + 1 AS starts, day + 2 + (chance % 3) * (chance // 7 % 4) AS ends,
         chance % 100 < 15 AS fails FROM job
