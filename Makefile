@@ -10,7 +10,7 @@ help: ## this list
 run: .venv/runtime ## set up and serve Rollcall on http://127.0.0.1:8501 (PORT=9000 for another port)
 	@PORT=$(PORT) exec .venv/bin/python app.py
 
-test: .venv/development browser server lint ## set up, a browser included; check the code and run all tests
+test: .venv/development browser server proxy lint ## set up, a browser included; check the code and run all tests
 	.venv/bin/python -m pytest --numprocesses auto --dist loadfile
 
 lint: .venv/development ## check format, code, types and the direction of imports
@@ -107,4 +107,13 @@ server:
 		exit 1; \
 	fi
 
-.PHONY: help run test lint audit format bench requirements clean browser server
+# Without it, what is tried with it is skipped, and that is said.
+proxy:
+	@if ! command -v nginx >/dev/null && [ ! -x /usr/sbin/nginx ] \
+			&& [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "Installing nginx for the tests, once."; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y \
+			--no-install-recommends nginx-light </dev/null || true; \
+	fi
+
+.PHONY: help run test lint audit format bench requirements clean browser server proxy

@@ -98,6 +98,7 @@ def guarded(
     port: int = 0,
     prompt: str = "select_account",
     origin: str = "",
+    environment: Mapping[str, str] | None = None,
     **access: Any,
 ) -> Iterator[Served]:
     """The app with sign-in at a provider, its roles those of ROLES; `origin`: of a proxy."""
@@ -114,7 +115,7 @@ def guarded(
     }
     told = {"auth": auth, "access": {"claim": "groups", "roles": ROLES} | access}
     secrets.write_text(_toml(told), encoding="utf-8")
-    with served(root, port, ROLLCALL_SECRETS=str(secrets)) as app:
+    with served(root, port, ROLLCALL_SECRETS=str(secrets), **(environment or {})) as app:
         yield app
 
 
