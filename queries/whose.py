@@ -15,6 +15,7 @@ from sqlalchemy import (
     Connection,
     FromClause,
     Row,
+    RowMapping,
     String,
     and_,
     case,
@@ -33,6 +34,12 @@ from queries.remembering import remembered
 
 MATCHED_BY = "Matched by"
 """The attribute that names who has said whose the account is."""
+
+
+SAID = tuple(
+    c.name for c in matched.c if c.name not in ("account_key", "withdrawn_by", "withdrawn_at")
+)
+"""What a word says, as long as it holds, to whoever has another store."""
 
 
 def is_unmatched(rows: FromClause) -> ColumnElement[bool]:
@@ -77,6 +84,21 @@ def as_decided(con: Connection, rows: FromClause, at: datetime | None) -> FromCl
 def matched_by_people(rows: FromClause, at: datetime | None) -> ColumnElement[bool]:
     """Whether a row has no user but the one who, at the moment, is said to be theirs."""
     return and_(is_unmatched(rows), rows.c.account_key.in_(select(_somebody_s(at).c.account_key)))
+
+
+def what_holds(
+    con: Connection, integrations: Sequence[str], at: datetime | None
+) -> Sequence[RowMapping]:
+    """What is said at the moment of whose accounts are, by integration and account ID.
+
+    One row per account: [*SAID]; of all integrations where none is named.
+    """
+    said = matched.c
+    listed = select(*(said[name] for name in SAID)).where(_holds(at))
+    listed = listed.order_by(said.integration, said.account_id)
+    if integrations:
+        listed = listed.where(said.integration.in_(integrations))
+    return con.execute(listed).mappings().all()
 
 
 def decided_for(
