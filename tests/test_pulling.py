@@ -26,7 +26,7 @@ from sqlalchemy import Engine
 from test_sources import a_scim_page, a_scim_user, an_event, an_okta_user, modified
 
 import rollcall
-from data import scheduling
+from data import scheduling, sources
 from data.home import Home
 from data.inbox import load_waiting, waiting_files
 from data.loading import Loaded
@@ -34,7 +34,7 @@ from data.pulling import last_pulled, pull
 from data.sources import web
 from data.sources.kept_pages import KeptPages
 from data.sources.pull import Pull, cleansed, pulls_in
-from data.sources.web import PullFailed, pause_asked
+from data.sources.web import PullFailed, Web, pause_asked
 from data.store import open_store
 
 
@@ -364,6 +364,27 @@ def test_okta_s_pages_are_followed_by_their_link_headers(home: Home):
     (archived,) = home.archive.rglob("*.zip")
     with zipfile.ZipFile(archived) as archive:
         assert b"t1meMa" not in b"".join(map(archive.read, archive.namelist()))
+
+
+def test_the_puller_that_the_documentation_makes_up_works(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+):
+    told = (Path(__file__).parent.parent / "docs" / "sources.md").read_text(encoding="utf-8")
+    made: dict[str, Any] = {"Pull": Pull, "Web": Web, "Iterator": Iterator, "Any": Any}
+    exec(told.split("```python\n")[3].split("```")[0], made)  # noqa: S102 - it is our own
+    monkeypatch.setitem(sources.PULLERS, "acme", sources.Puller(made["pull"]))
+
+    def answer(asked: Asked) -> Told:
+        assert (asked.path, asked.headers["acme-version"]) == ("/v1/seats", "2026-01-01")
+        assert asked.headers["authorization"] == f"Bearer {TOKEN}"
+        if asked.query == {"limit": ["100"]}:
+            return Told({"seats": [1, 2], "next": "v1/seats?page=2"})
+        return Told({"seats": [3]})
+
+    with Server(answer).serving() as server:
+        path = pull(home, asking(server.url, "acme"))
+    with zipfile.ZipFile(path) as archive:
+        assert len(archive.namelist()) == 2
 
 
 @pytest.fixture(scope="module")

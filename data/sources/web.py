@@ -97,9 +97,9 @@ class Web:
         """For who speaks a protocol of its own, such as that of signing in."""
         return Client(self._ask)
 
-    def let_in_by(self, header: str) -> None:
-        """The `Authorization` that holds from now on."""
-        self._client.headers["Authorization"] = header
+    def let_in_by(self, authorization: str, more: Mapping[str, str] | None = None) -> None:
+        """The header `Authorization` that is sent from now on, and others that a server wants."""
+        self._client.headers.update({"Authorization": authorization} | dict(more or {}))
 
     def get(self, address: str, params: Mapping[str, Any] | None = None) -> Answer:
         """A page, however often it has to be asked for. Raises PullFailed.
