@@ -1,6 +1,7 @@
 """Whose an account is, as people say it: a suggestion is theirs to take or to refuse.
 
-Kept in the store by names, not by keys, so that it outlives a rebuild.
+Kept in the store by names, so that it outlives a rebuild, with the account's key as long as that is
+the account's.
 """
 
 from __future__ import annotations
