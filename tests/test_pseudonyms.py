@@ -78,7 +78,7 @@ def masked_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
                 load(engine, SnapshotFile(path, name, at), confirmed=True)
         finding = Finding("deleted_but_active", "slack", "zz-account-slack")
         accept(engine, [(finding, TODAY)], Said("Zelda may", "zz@x.io"))
-        theirs = ("Zelda’s.", "figma", "zz-account-figma", "Zelda Zumthor")
+        theirs = ("Zelda’s.", "figma", "zz-account-figma", "Zelda the Other")
         decide(engine, [Match("slack", "bob", *theirs)], "zz@x.io")
         yield here()
         close_stores()
