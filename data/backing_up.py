@@ -21,7 +21,8 @@ from sqlalchemy import Engine
 from data.audit import settle
 from data.copying import copy_store
 from data.home import Home
-from data.store import StoreFault, StoreInUse, close_store, open_store
+from data.matches import forget_keys
+from data.store import StoreFault, StoreInUse, changing, close_store, open_store
 from data.tables import TOLD, integration
 
 log = logging.getLogger("rollcall")
@@ -128,7 +129,10 @@ def hold_still(engine: Engine, home: Home) -> None:
 def _copy_told(engine: Engine, file: Path) -> None:
     url = f"duckdb:///{file}"
     try:
-        copy_store(engine, open_store(url), tables=(integration, *TOLD))
+        copied = open_store(url)
+        copy_store(engine, copied, tables=(integration, *TOLD))
+        with changing(copied) as con:
+            forget_keys(con)  # the archive gives its accounts new ones
     finally:
         close_store(url)
 

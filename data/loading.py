@@ -35,6 +35,7 @@ from data.cleaning import understood
 from data.handing import count_anew, desk, fetched, hand_over, handed, step, with_staging
 from data.headings import columns_of
 from data.mapping import NO_MAPPING
+from data.matches import forget_keys
 from data.passport import (
     FEWEST_DEPARTURES,
     FileFacts,
@@ -320,6 +321,7 @@ def _forget_integration_without_snapshots(con: Connection, integration_id: int) 
     """With its last snapshot an integration goes, name and all: it is as if it had never been."""
     left = select(func.count()).where(snapshot.c.integration_id == integration_id)
     if not con.scalar(left):
+        forget_keys(con, integration_id)
         for table in (account, integration):
             con.execute(delete(table).where(table.c.integration_id == integration_id))
 

@@ -53,14 +53,15 @@ class Columns:
 
     def found_in(self, headings: Iterable[str]) -> dict[str, str]:
         """Snapshot column → heading, of the file; of several, the first."""
-        by_key = {squash(heading): heading for heading in reversed([*headings])}
+        headings = list(headings)
+        by_key = {squash(heading): heading for heading in reversed(headings)}
         told = {
             name: [by_key[squash(w)] for w in wanted if squash(w) in by_key]
             for name, wanted in self.columns.items()
         }
         mapped = {name: there[0] for name, there in told.items() if there}
-        taken = set(self.headings_in(by_key.values()))
-        left = [heading for heading in by_key.values() if heading not in taken]
+        taken = set(self.headings_in(headings))
+        left = [heading for heading in headings if heading not in taken]
         guessed = {n: h for n, h in columns_of(left).items() if n not in self.columns}
         return guessed | mapped
 

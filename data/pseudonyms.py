@@ -81,6 +81,7 @@ FORMS = {
     "username_in_app": Form("username", "user-"),
     "upstream_user_id": Form("upstream", "id-"),
     "account_id": Form("account", "account-"),
+    "decided_by": Form("email", "p-", "@pseudonym.invalid"),
     "accepted_by": Form("email", "p-", "@pseudonym.invalid"),
     "withdrawn_by": Form("email", "p-", "@pseudonym.invalid"),
 }

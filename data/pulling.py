@@ -1,7 +1,8 @@
 """Pulls: a server is asked for its accounts, and what it says goes into the inbox as a file.
 
 So what was pulled is loaded, held, refused and archived like everything else. It is in the inbox
-whole or not at all: until its last page is there, it is a file without a name.
+whole or not at all: until its last page is there, it is a file without a name. The pages of a pull
+that was interrupted wait beside, for an hour, for the next try to go on from.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ from data.home import CHECKOUT, Home
 from data.inbox import put_into_inbox
 from data.snapshot_file import SnapshotFile, moment_of, unmarked
 from data.sources import PULLERS
+from data.sources.kept_pages import KeptPages
 from data.sources.pull import Pull, cleansed, pulls_in
-from data.sources.web import PullFailed, Web
+from data.sources.web import Interrupted, PullFailed, Web
 
 logging.getLogger("httpx2").setLevel(logging.WARNING)  # each request of a pull is no news
 
@@ -57,14 +59,32 @@ def pull(
     if puller is None:
         known = ", ".join(PULLERS)
         raise PullFailed(f"[pull.{asked.integration}] source: expected one of {known}.")
-    with (
-        _alone(home, told, stopped, patient=patient),
-        TemporaryFile(dir=home.root) as packed,
-        Web(asked.get("url", puller.url) or asked["url"], {}, told=told, stopped=stopped) as web,
-    ):
-        taken_at = datetime.now(UTC).replace(tzinfo=None, microsecond=0)
-        _pack(puller.pages(asked, web), packed, told)
-        return _deliver(home, SnapshotFile(Path("pulled.zip"), asked.integration, taken_at), packed)
+    url = asked.get("url", puller.url) or asked["url"]
+    with _alone(home, told, stopped, patient=patient):
+        kept = KeptPages(home.root, asked)
+        while True:
+            began_before = kept.began_at
+            taken_at = began_before or datetime.now(UTC).replace(tzinfo=None, microsecond=0)
+            file = SnapshotFile(Path("pulled.zip"), asked.integration, taken_at)
+            try:
+                with Web(url, {}, told=told, stopped=stopped, memory=kept) as web:
+                    path = _pulled(home, file, puller.pages(asked, web), told)
+            except Interrupted:
+                raise
+            except (PullFailed, OSError) as fault:
+                kept.forget()
+                if began_before is None or isinstance(fault, OSError):
+                    raise
+                told(f"{fault} Beginning anew.")
+            else:
+                kept.forget()
+                return path
+
+
+def _pulled(home: Home, file: SnapshotFile, pages: Iterator[Any], told: Told) -> Path:
+    with TemporaryFile(dir=home.root) as packed:
+        _pack(pages, packed, told)
+        return _deliver(home, file, packed)
 
 
 def last_pulled(home: Home, integration: str) -> datetime | None:
@@ -117,7 +137,7 @@ def _alone(home: Home, told: Told, stopped: Stopped, *, patient: bool) -> Iterat
                     raise PullBusy("Another pull goes on.") from None
                 told("waiting for another pull to end")
                 if stopped(1):
-                    raise PullFailed("Stopped.") from None
+                    raise Interrupted("Stopped.") from None
             else:
                 break
         yield

@@ -25,6 +25,7 @@ from data.home import Home
 from data.inbox import in_words
 from data.loading import load
 from data.mapping import mapping_of
+from data.matches import find_keys, forget_keys
 from data.refusals import SnapshotRefused
 from data.snapshot_file import SnapshotFile, moment_of
 from data.store import (
@@ -252,6 +253,8 @@ def _carry_over(home: Home, fresh: Engine) -> None:
             for table in TOLD:
                 rows = _rows(before, table, there[table.name]) if table.name in there else []
                 con.execute(insert(table), rows) if rows else None
+            forget_keys(con)
+            find_keys(con)
     except (StoreFault, SQLAlchemyError) as fault:
         log.warning(
             "Settings, accepted findings and the audit log could not be read: %s",

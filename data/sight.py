@@ -43,7 +43,8 @@ IMPERSONAL = frozenset(
     "loaded_at found_at last_updated provisioning_state state_source active_in_app state_since "
     "attempt_since job_since active_since user_since same_since state_before job_before from_state "
     "to_state verdict accounts active unmatched entered left changed oldest rows_read accepted "
-    "rejected flagged operation began attempt_began outcome jobs value integration".split()
+    "rejected flagged operation began attempt_began outcome jobs value integration people "
+    "decided_at withdrawn_at".split()
 )
 """Columns that tell nothing of a person."""
 
@@ -87,15 +88,15 @@ PSEUDONYMS: Covers = {
     "search": HIDDEN["search"],  # a whole pseudonym is found without
     **MASKS,
     **dict.fromkeys(("roles", "facts", "file_name", "sha256", "rule", "held_at"), lambda c: c),
-    **dict.fromkeys(("accepted_at", "until", "withdrawn_at"), lambda c: c),
+    **dict.fromkeys(("accepted_at", "until"), lambda c: c),
 }
 """What stands for a column where persons are pseudonyms. Free text could name somebody."""
 
 COVERS = {Personal.HIDDEN: HIDDEN, Personal.PSEUDONYMS: PSEUDONYMS}
 
 NOT_SEEN = {
-    Personal.HIDDEN: {"rejected_row", "accepted", "matched", "delivered_row", "audit"},
-    Personal.PSEUDONYMS: {"rejected_row", "matched", "delivered_row", "audit"},
+    Personal.HIDDEN: {"rejected_row", "accepted", "delivered_row", "audit"},
+    Personal.PSEUDONYMS: {"rejected_row", "delivered_row", "audit"},
 }
 """Tables of which nothing is seen."""
 

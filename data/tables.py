@@ -293,12 +293,13 @@ audit = Table(
 )
 
 # One row per word of a person on whose an account is: somebody's, of a list of people, or nobody's.
-# The newest that is not withdrawn holds. By names, not keys, so that it outlives a rebuild.
+# The newest that is not withdrawn holds. By names, so that it outlives a rebuild.
 matched = Table(
     "matched",
     metadata,
     Column("integration", String, nullable=False),
     Column("account_id", String, nullable=False),
+    Column("account_key", BigInteger),  # NULL: no snapshot tells of the account
     Column("people", String),  # the integration that lists the person; NULL: nobody's
     Column("person_id", String),  # the account ID there
     Column("user_name", String),

@@ -35,6 +35,7 @@ from sqlalchemy import (
 
 from data.failures import reason_of
 from data.handing import count_anew
+from data.matches import find_keys
 from data.plain import searched
 from data.states import FAILED, WAITING
 from data.stays import (
@@ -184,6 +185,7 @@ def _name_new_accounts(con: Connection, span: Span) -> None:
         load_delta.c.account_id,
     ).where(load_delta.c.account_key > span.highest_key)
     con.execute(insert(account).from_select(["account_key", "integration_id", "account_id"], new))
+    find_keys(con)
 
 
 def _same_identity(integration_id: int, named: FromClause) -> ColumnElement[bool]:

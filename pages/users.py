@@ -9,7 +9,6 @@ from data.access import Act
 from queries.account import known_of
 from queries.facets import heard_of
 from queries.filters import Filters, ignored, in_words
-from queries.matching import decided_for
 from queries.users import (
     PAGE_SIZE,
     SORTS,
@@ -18,6 +17,7 @@ from queries.users import (
     order_of,
     page_of_accounts,
 )
+from queries.whose import decided_for
 from widgets import account, empty
 from widgets.downloads import offer_users
 from widgets.filters import (
@@ -68,7 +68,7 @@ def list_of_accounts(filters: Filters) -> None:
 
         def rows_of(page: int) -> list[Row]:
             listed = page_of_accounts(con, filters, sort=order, descending=descending, page=page)
-            decided = decided_for(con, [each.account_key for each in listed])
+            decided = decided_for(con, [each.account_key for each in listed], filters.as_of)
             return [account.table_row(each, decided.get(each.account_key)) for each in listed]
 
         rows = rows_of(page)
@@ -106,7 +106,7 @@ def draw_table(rows: Sequence[Row], filters: Filters, order: str, *, descending:
     def panels(ids: Sequence[str]) -> dict[str, list[Block]]:
         with reading(Act.USERS) as con:
             known = known_of(con, filters, [int(id_) for id_ in ids])
-            decided = decided_for(con, list(known))
+            decided = decided_for(con, list(known), filters.as_of)
         return {
             str(key): account.panel(k, as_of=filters.as_of, decided=decided.get(key))
             for key, k in known.items()

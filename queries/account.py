@@ -19,9 +19,9 @@ from sqlalchemy import (
 )
 
 from data.tables import FOREVER, account, account_version, integration, same_account
-from queries.filters import Filters
+from queries.filters import Filters, accounts
 from queries.remembering import remembered
-from queries.users import accounts_where, accounts_with
+from queries.users import accounts_of
 
 MOST_VERSIONS = 1_000
 """Of one account; older ones are counted, but not fetched."""
@@ -58,7 +58,7 @@ def _known(con: Connection, moment: Filters, account_key: int) -> Known | None:
 
 def details_of(con: Connection, moment: Filters, account_key: int) -> Row[Any] | None:
     """The account's role details, attributes and flags, and what the table shows besides."""
-    rows = accounts_with(moment, [account_key])
+    rows = accounts_of(con, moment, [account_key])
     return con.execute(
         select(rows, integration.c.name.label("integration"), account.c.account_id)
         .join_from(rows, integration, integration.c.integration_id == rows.c.integration_id)
@@ -103,7 +103,9 @@ def others_of(con: Connection, moment: Filters, one: Row[Any]) -> Sequence[Any]:
     """
     if not one.upstream_user_id and not one.user_email:
         return []
-    rows = accounts_where(moment, lambda rows: _is_same_person(rows, one))
+    everyone = accounts(con, moment)
+    same = select(everyone.c.account_key).where(_is_same_person(everyone, one))
+    rows = accounts_of(con, moment, con.scalars(same).all())
     return con.execute(
         select(
             rows.c.account_key,

@@ -58,18 +58,18 @@ def choices(con: Connection, filters: Filters, name: str, search: str = "") -> C
         return Choices(_waits(con, filters))
     if FILTER_BY_NAME[name].counted_by:
         return Choices(_of_a_kind(con, filters, FILTER_BY_NAME[name]))
-    counted = {"role": _roles, "integration": _integrations, "reason": _reasons}[name](filters)
+    counted = {"role": _roles, "integration": _integrations, "reason": _reasons}[name](con, filters)
     return _most_frequent(con, counted, filters.values(name), search)
 
 
-def _others(filters: Filters, name: str) -> tuple[FromClause, Any]:
+def _others(con: Connection, filters: Filters, name: str) -> tuple[FromClause, Any]:
     """The accounts, and what all filters but one ask of them."""
-    rows = accounts(filters)
+    rows = accounts(con, filters)
     return rows, and_(true(), *conditions(filters.without(name), rows))
 
 
 def _of_a_kind(con: Connection, filters: Filters, kind: Filter) -> list[Choice]:
-    rows, others = _others(filters, kind.name)
+    rows, others = _others(con, filters, kind.name)
     assert kind.counted_by  # noqa: S101 - asked for only where it is there
     value = kind.counted_by(rows).label("value")
     counted = select(value, func.count().label("accounts")).where(others).group_by(value)
@@ -83,7 +83,7 @@ def _of_a_kind(con: Connection, filters: Filters, kind: Filter) -> list[Choice]:
 
 
 def _waits(con: Connection, filters: Filters) -> list[Choice]:
-    rows, others = _others(filters, "waiting")
+    rows, others = _others(con, filters, "waiting")
     spans, waiting = _spans(filters), FILTER_BY_NAME["waiting"]
     totals = [
         func.count().filter(waiting.condition(rows, length, filters.as_of))
@@ -100,18 +100,18 @@ def _spans(filters: Filters) -> dict[str, timedelta]:
     return dict(sorted(spans.items(), key=lambda span: span[1]))
 
 
-def _roles(filters: Filters) -> Select[Any, Any]:
+def _roles(con: Connection, filters: Filters) -> Select[Any, Any]:
     """One row per role that any account has: [value, accounts]."""
-    rows, others = _others(filters, "role")
+    rows, others = _others(con, filters, "role")
     held = select(func.unnest(rows.c.roles).label("value"), others.label("counts")).subquery("held")
     return select(held.c.value, func.count().filter(held.c.counts).label("accounts")).group_by(
         held.c.value
     )
 
 
-def _integrations(filters: Filters) -> Select[Any, Any]:
+def _integrations(con: Connection, filters: Filters) -> Select[Any, Any]:
     """One row per integration: [value, accounts]."""
-    rows, others = _others(filters, "integration")
+    rows, others = _others(con, filters, "integration")
     found = (
         select(rows.c.integration_id, func.count().label("accounts"))
         .where(others)
@@ -125,9 +125,9 @@ def _integrations(filters: Filters) -> Select[Any, Any]:
     )
 
 
-def _reasons(filters: Filters) -> Select[Any, Any]:
+def _reasons(con: Connection, filters: Filters) -> Select[Any, Any]:
     """One row per reason that accounts fail for: [value, accounts]."""
-    rows, others = _others(filters, "reason")
+    rows, others = _others(con, filters, "reason")
     return (
         select(rows.c.failure_reason.label("value"), func.count().filter(others).label("accounts"))
         .where(rows.c.failure_reason.is_not(None))
@@ -168,7 +168,7 @@ def heard_of(con: Connection, filters: Filters) -> Filters:
 
 
 def _is_held(con: Connection, filters: Filters, role: str) -> bool:
-    rows = accounts(filters)
+    rows = accounts(con, filters)
     found = select(rows.c.account_key).where(has_role(rows.c.roles, role)).limit(1)
     return con.scalar(found) is not None
 

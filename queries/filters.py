@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Literal, get_args
 
-from sqlalchemy import ColumnElement, FromClause, and_, case, or_, select
+from sqlalchemy import ColumnElement, Connection, FromClause, and_, case, or_, select
 
 from data.plain import searched
 from data.portable import has_role, is_one_of
@@ -22,6 +22,7 @@ from data.snapshot_file import moment_of
 from data.states import STATE_BY_NAME, WAITING
 from data.tables import account_current, account_version, integration
 from queries.text import found_in
+from queries.whose import as_decided, is_unmatched
 
 Active = Literal["yes", "no", "unknown"]
 Match = Literal["matched", "unmatched"]
@@ -185,8 +186,7 @@ def _active(rows: FromClause, value: Active, _: Any) -> ColumnElement[bool]:
 
 
 def _match(rows: FromClause, value: Match, _: Any) -> ColumnElement[bool]:
-    unmatched = and_(rows.c.user_name.is_(None), rows.c.user_email.is_(None))
-    return unmatched if value == "unmatched" else ~unmatched
+    return is_unmatched(rows) if value == "unmatched" else ~is_unmatched(rows)
 
 
 def _updated_from(rows: FromClause, day: date, _: Any) -> ColumnElement[bool]:
@@ -303,8 +303,16 @@ PARAMS = tuple(field.name for field in fields(Filters))
 """The parameters of an address that filter."""
 
 
-def accounts(filters: Filters) -> FromClause:
-    """One row per account at the moment that the filters name, before any other of them."""
+def accounts(con: Connection, filters: Filters) -> FromClause:
+    """One row per account at the moment that the filters name, before any other of them.
+
+    With the user that the snapshot tells, or that a person has said is theirs.
+    """
+    return as_decided(con, delivered(filters), filters.as_of)
+
+
+def delivered(filters: Filters) -> FromClause:
+    """The same as the snapshots tell it."""
     if filters.as_of is None:
         return account_current
     at = filters.as_of

@@ -30,7 +30,9 @@ from data.portable import seconds
 from data.states import FAILED, OPERATIONS, STATE_BY_NAME, STATES, WAITING, state_names
 from data.tables import integration, snapshot, state_change, state_count
 from queries.days import Scope, day_column, day_of
+from queries.filters import Filters, delivered
 from queries.remembering import remembered
+from queries.whose import is_anything_decided, matched_by_people
 
 RHYTHM_OF = 30
 """Spans between snapshots, the last ones, of which the usual one is the median."""
@@ -139,13 +141,36 @@ def states_at(con: Connection, integrations: Sequence[str], at: datetime | None)
     """
     shown = _newest(integrations, at).subquery("shown")
     state = state_count.c.provisioning_state
-    return _frame(
+    frame = _frame(
         con,
         select(state.label("state"), *_totals())
         .select_from(_counts_of(shown))
         .group_by(state)
         .order_by(state),
     )
+    return _without_decided(con, frame, "state", integrations, at)
+
+
+def _without_decided(
+    con: Connection,
+    frame: pd.DataFrame,
+    by: str,
+    integrations: Sequence[str],
+    at: datetime | None,
+) -> pd.DataFrame:
+    """A frame by state or by integration; what people have matched is not unmatched there."""
+    if not is_anything_decided(con):
+        return frame
+    rows = delivered(Filters(as_of=at))
+    told = {"state": rows.c.provisioning_state, "integration": integration.c.name}[by]
+    counted = (
+        select(told, func.count())
+        .join_from(rows, integration, integration.c.integration_id == rows.c.integration_id)
+        .where(_chosen(rows, integrations), matched_by_people(rows, at))
+        .group_by(told)
+    )
+    found = {row[0]: row[1] for row in con.execute(counted)}
+    return frame.assign(unmatched=frame["unmatched"] - frame[by].map(found).fillna(0).astype(int))
 
 
 def oldest_wait(states: pd.DataFrame) -> datetime | None:
@@ -251,6 +276,7 @@ def integrations_at(con: Connection, scope: Scope) -> pd.DataFrame:
     usual = spans.groupby("integration")["seconds"].agg(["median", "size"])
     usual = usual["median"].where(usual["size"] >= 2)
     rhythm = pd.to_timedelta(frame["integration"].map(usual).astype(float), unit="s")
+    frame = _without_decided(con, frame, "integration", scope.integrations, scope.at)
     return frame.assign(rhythm=rhythm)
 
 

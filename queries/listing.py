@@ -204,7 +204,9 @@ class Listing:
 
     def _in_order(self, part: Part | None = None, *, identified: bool = False) -> Select[Any]:
         column, descending = order_of(self.wanted.sort)
-        listed = all_accounts(self.wanted.filters, sort=column, descending=descending, part=part)
+        listed = all_accounts(
+            self.con, self.wanted.filters, sort=column, descending=descending, part=part
+        )
         rows = listed.selected_columns
         content = rows.account_key.table
         more = [content.c[n] for n in ("integration_id", "role_details", "attributes", "flags")]

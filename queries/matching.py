@@ -75,24 +75,6 @@ def matching(con: Connection, kind: Kind) -> Found:
     return Found(counts, con.execute(rows).all())
 
 
-def decided_for(con: Connection, account_keys: Sequence[int]) -> dict[int, Row[Any]]:
-    """Account key → what a person has said of whose it is; only for those of whom one has."""
-    said = _decided()
-    rows = (
-        select(account.c.account_key, said)
-        .join_from(account, integration, integration.c.integration_id == account.c.integration_id)
-        .join(
-            said,
-            and_(
-                said.c.integration == integration.c.name,
-                said.c.account_id == account.c.account_id,
-            ),
-        )
-        .where(account.c.account_key.in_(account_keys))
-    )
-    return {row.account_key: row for row in con.execute(rows)} if account_keys else {}
-
-
 def evidence(row: Row[Any]) -> str:
     """Why an account is of that kind, in a sentence."""
     by_id, by_email = row.by_id or 0, row.by_email or 0
@@ -143,13 +125,7 @@ def _clues(lists: Sequence[str]) -> Select[*tuple[Any, ...]]:
         mine.outerjoin(ids, ids.c.account_key == mine.c.account_key)
         .outerjoin(emails, emails.c.account_key == mine.c.account_key)
         .outerjoin(people, people.c.person_key == one)
-        .outerjoin(
-            said,
-            and_(
-                said.c.integration == mine.c.integration,
-                said.c.account_id == mine.c.account_id,
-            ),
-        )
+        .outerjoin(said, said.c.account_key == mine.c.account_key)
     )
 
 

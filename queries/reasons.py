@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Connection, and_, func, select
 from data.failures import template
 from data.tables import account_version, integration
 from queries.days import Scope
-from queries.filters import Filters, accounts, conditions
+from queries.filters import Filters, conditions, delivered
 from queries.remembering import remembered
 
 
@@ -22,7 +22,7 @@ def failure_reasons(con: Connection, scope: Scope, *, limit: int = 8) -> pd.Data
     reason by the code, the others by the template of their text.
     """
     asked = Filters(integration=scope.integrations, as_of=scope.at)
-    now = accounts(asked)
+    now = delivered(asked)
     most = (
         select(
             now.c.failure_reason.label("reason"),

@@ -21,7 +21,7 @@ from sqlalchemy import (
 
 from data.filing import MISPLACED
 from data.passport import DEPARTURE_LIMIT, Passport, passports
-from data.tables import integration, snapshot, unloaded
+from data.tables import integration, matched, snapshot, unloaded
 
 PAGE_SIZE = 25
 """Snapshots on one page of the list."""
@@ -30,14 +30,17 @@ FILES_SHOWN = 10
 """Held and refused files on one page of them."""
 
 
-def newest_load(con: Connection) -> tuple[int, datetime | None, int, datetime | None]:
+def newest_load(con: Connection) -> tuple[int | datetime | None, ...]:
     """How many snapshots there are and when the last one was loaded (naive UTC).
 
-    Then the same of the files that were held or refused.
+    Then the same of the files that were held or refused, and of what people have said of whose
+    accounts are, with when the last of it was withdrawn.
     """
     loaded = select(func.count(), func.max(snapshot.c.loaded_at)).select_from(snapshot)
     aside = select(func.count(), func.max(unloaded.c.found_at)).select_from(unloaded)
-    return tuple(con.execute(loaded).one()) + tuple(con.execute(aside).one())  # type: ignore[return-value]
+    moments = (func.max(matched.c.decided_at), func.max(matched.c.withdrawn_at))
+    said = select(func.count(), *moments).select_from(matched)
+    return tuple(each for news in (loaded, aside, said) for each in con.execute(news).one())
 
 
 # ---- loaded --------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from operator import ge, gt, le, lt
 from typing import Any, NamedTuple
@@ -30,6 +30,7 @@ from data.tables import account, account_current, account_version, integration, 
 from queries.filters import Filters, accounts, conditions
 from queries.found_first import found_first
 from queries.remembering import remembered
+from queries.whose import as_decided, is_anything_decided
 
 PAGE_SIZE = 50
 """Rows of a page; up to 50, DuckDB fetches the other columns only for the rows that are shown."""
@@ -93,35 +94,39 @@ def page_of_accounts(
 
     The page is cut out before the name is joined: over one table DuckDB finds the rows by the
     sort column alone, and reads the others only for those. That is quick for the first pages; for
-    those far behind, the order of the whole list is worth keeping.
+    those far behind, the order of the whole list is worth keeping. Where people have said whose
+    accounts are it is not one table any more, and the rows are found first.
     """
-    start = (page - 1) * PAGE_SIZE
-    if start < FAR:
-        rows = accounts(filters)
-        within = select(*_columns(rows), rows.c.integration_id).where(*conditions(filters, rows))
-        cut = _sorted(within, rows, sort, descending=descending)
-        shown = cut.limit(PAGE_SIZE).offset(start).subquery("shown")
-    else:
+    start, rows = (page - 1) * PAGE_SIZE, accounts(con, filters)
+    if start >= FAR:
         listed = _order(con, filters, sort, descending)
-        shown = accounts_with(filters, listed[start : start + PAGE_SIZE].tolist())
+        shown = accounts_of(con, filters, listed[start : start + PAGE_SIZE].tolist())
+    else:
+        is_one_table = not is_anything_decided(con)
+        columns = [*_columns(rows), rows.c.integration_id] if is_one_table else [rows.c.account_key]
+        within = select(*columns).where(*conditions(filters, rows))
+        cut = _sorted(within, rows, sort, descending=descending).limit(PAGE_SIZE).offset(start)
+        shown = (
+            cut.subquery("shown")
+            if is_one_table
+            else accounts_of(con, filters, con.scalars(cut).all())
+        )
     named = _named(select(*_columns(shown)), shown)
     return con.execute(_sorted(named, shown, sort, descending=descending)).all()
 
 
-def accounts_with(filters: Filters, account_keys: Sequence[int]) -> FromClause:
+def accounts_of(con: Connection, filters: Filters, account_keys: Sequence[int]) -> FromClause:
     """One row per account with such a key that is there at the moment; for a few of them."""
-    return accounts_where(filters, lambda rows: rows.c.account_key.in_(account_keys))
+    return as_decided(con, accounts_with(filters, account_keys), filters.as_of)
 
 
-def accounts_where(
-    filters: Filters, condition: Callable[[FromClause], ColumnElement[bool]]
-) -> FromClause:
-    """One row per account that is there at the moment and fulfils what few of them do."""
+def accounts_with(filters: Filters, account_keys: Sequence[int]) -> FromClause:
+    """The same as the snapshots tell it."""
     at = filters.as_of
     table = account_current if at is None else account_version
 
     def those(rows: FromClause) -> ColumnElement[bool]:
-        asked = condition(rows)
+        asked = rows.c.account_key.in_(account_keys)
         return asked if at is None else and_(asked, rows.c.valid_from <= at, rows.c.valid_to > at)
 
     return select(table).where(found_first(table, those)).subquery()
@@ -132,7 +137,7 @@ def _order(
     con: Connection, filters: Filters, sort: str, descending: bool
 ) -> numpy.ndarray[Any, Any]:
     """The account keys of the whole filtered list, in order: 8 bytes for each."""
-    rows = accounts(filters)
+    rows = accounts(con, filters)
     keys = select(rows.c.account_key).where(*conditions(filters, rows))
     with con.engine.connect() as apart:
         listed = in_batches(apart, _sorted(keys, rows, sort, descending=descending)).read_all()
@@ -162,7 +167,7 @@ def parts_of(con: Connection, filters: Filters, *, sort: str, descending: bool) 
     wanted = -(-count_accounts(con, filters) // PART)
     if wanted < 2 or not is_duckdb(con):
         return [Part()]
-    rows = accounts(filters)
+    rows = accounts(con, filters)
     place: list[ColumnElement[Any]] = [_sort_key(rows, sort).label("key"), rows.c.account_key]
     some = select(*place).where(*conditions(filters, rows), rows.c.account_key % ONE_OF == 0)
     found = con.execute(_sorted(some, rows, sort, descending=descending)).all()
@@ -171,10 +176,10 @@ def parts_of(con: Connection, filters: Filters, *, sort: str, descending: bool) 
 
 
 def all_accounts(
-    filters: Filters, *, sort: str, descending: bool, part: Part | None = None
+    con: Connection, filters: Filters, *, sort: str, descending: bool, part: Part | None = None
 ) -> Select[Any]:
     """One row per account of the filtered list, or of a part of it, in the order shown."""
-    rows = accounts(filters)
+    rows = accounts(con, filters)
     listed = select(*_columns(rows)).where(*conditions(filters, rows))
     if part:
         key = _sort_key(rows, sort)
@@ -212,7 +217,7 @@ def _within(
 @remembered(256)
 def count_accounts(con: Connection, filters: Filters) -> int:
     """How many accounts the filters leave."""
-    rows = accounts(filters)
+    rows = accounts(con, filters)
     counted = select(func.count()).select_from(rows).where(*conditions(filters, rows))
     return con.scalar(counted) or 0
 

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, func, select
 
 from data.states import OPERATIONS, WAITING
 from data.stays import operation_of
-from queries.filters import Filters, accounts, conditions
+from queries.filters import Filters, conditions, delivered
 from queries.remembering import remembered
 
 AGES: tuple[tuple[str, timedelta], ...] = (
@@ -26,7 +26,7 @@ AGES: tuple[tuple[str, timedelta], ...] = (
 def waits(con: Connection, integrations: tuple[str, ...], at: datetime | None) -> pd.DataFrame:
     """One row per operation and beginning of waits: [operation, since, accounts] at the moment."""
     asked = Filters(integration=integrations, state=WAITING, as_of=at)
-    rows = accounts(asked)
+    rows = delivered(asked)
     operation = operation_of(rows.c.provisioning_state).label("operation")
     since = rows.c.state_since.label("since")
     found = con.execute(

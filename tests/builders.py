@@ -85,5 +85,5 @@ class Deliveries:
 def usernames(con: Connection, *, sort: str = "username_in_app", **asked: Any) -> list[str]:
     """The accounts that filters leave, by username in the app."""
     order, descending = sort.lstrip("-"), sort.startswith("-")
-    listed = all_accounts(Filters(**asked), sort=order, descending=descending)
+    listed = all_accounts(con, Filters(**asked), sort=order, descending=descending)
     return [row.username_in_app for row in con.execute(listed)]

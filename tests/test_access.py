@@ -25,6 +25,7 @@ from data.access import EVERYTHING, LOCAL, NOBODY, ROLES, Act, NotAllowed, Perso
 from data.findings import Finding, Said, accept
 from data.home import Home, here
 from data.loading import load
+from data.matches import Match, decide
 from data.people import Misconfigured, Rules, hold
 from data.signed_out import SignedOut
 from data.snapshot_file import SnapshotFile
@@ -88,6 +89,7 @@ def marked(root: Path, engine: Engine) -> None:
             load(engine, SnapshotFile(path, name, at), confirmed=True)
     finding = Finding("deleted_active", "slack", f"{MARK}-id-1")
     accept(engine, [(finding, TODAY)], Said(f"{MARK} may", MARK))
+    decide(engine, [Match("slack", f"{MARK}-id-1", MARK, "slack", MARK, MARK, MARK)], MARK)
     with engine.begin() as con:
         held = {"integration": "slack", "file_name": f"{MARK}.csv", "verdict": "held"}
         con.execute(insert(unloaded).values(**held, reason=MARK, found_at=TODAY, passport=MARK))

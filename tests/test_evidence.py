@@ -20,6 +20,8 @@ from sqlalchemy import Engine, func, select
 
 from data.findings import Finding, Limits, Said, accept, limits_of, set_limits, withdraw
 from data.home import Home
+from data.matches import Match, decide
+from data.matches import withdraw as withdraw_match
 from data.rebuilding import rebuild
 from data.store import open_store
 from data.tables import accepted
@@ -434,6 +436,21 @@ def test_a_list_of_now_is_proved_when_more_was_loaded_since_in_another_order(
     later = a_snapshot_file(tmp_path, [an_account("waits")], integration="zoom", at=day(3))
     assert main(["load", str(later)]) == 0
     assert verified(path) == 0
+
+
+def test_a_list_is_proved_with_what_people_have_said_of_whose_accounts_are(
+    archived: Home, tmp_path: Path
+) -> None:
+    engine = open_store(archived.database_url)
+    theirs = Match("figma", "=cmd()", "Hers.", "okta", "00u1", "Ada Lovelace", None)
+    decide(engine, [theirs], "Grace")
+    path = list_pack(archived, tmp_path / "list.zip", Filters(q="lovelace", match="matched"))
+    withdraw_match(engine, [("figma", "=cmd()")], "Hal")
+    files = read(path)
+    assert "=cmd()" in [row["username_in_app"] for row in json.loads(files["accounts.json"])]
+    assert verified(path) == 0
+    forged = resealed({**files, "matches.json": b"[]\n"})
+    assert verified(packed(forged, tmp_path / "forged.zip")) == 1
 
 
 @pytest.mark.parametrize(

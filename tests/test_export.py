@@ -381,7 +381,7 @@ def test_a_raw_csv_loads_again_as_a_snapshot_of_the_same_accounts(
 
     def facts(integration: str) -> list[tuple[Any, ...]]:
         listed = all_accounts(
-            Filters(integration=(integration,)), sort="username_in_app", descending=False
+            con, Filters(integration=(integration,)), sort="username_in_app", descending=False
         )
         return [
             (

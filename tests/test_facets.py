@@ -22,7 +22,7 @@ from data.states import STATE_NAMES, WAITING
 from queries import users
 from queries.export import FORMATS
 from queries.facets import MOST_CHOICES, choices, heard_of, moments
-from queries.filters import FILTER_BY_NAME, Active, Filters, Match, accounts, conditions
+from queries.filters import FILTER_BY_NAME, Active, Filters, Match, conditions, delivered
 from queries.listing import Listing, Wanted
 
 INTEGRATIONS = ("figma", "slack", "okta")
@@ -285,7 +285,7 @@ def test_the_moments_offered_are_the_last_ones_and_the_first(
 
 
 def test_a_search_needs_no_extension_of_postgresql() -> None:
-    rows = accounts(Filters(as_of=TODAY))  # of now, what is searched is kept without accents
+    rows = delivered(Filters(as_of=TODAY))  # of now, what is searched is kept without accents
     said = str(conditions(Filters(q="zoë"), rows)[0].compile(dialect=postgresql.dialect()))
     assert not {"strip_accents", "unaccent"} & set(re.findall(r"\w+", said))
     assert said.count("regexp_replace(normalize((lower(") == 2

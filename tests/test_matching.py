@@ -4,20 +4,35 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from io import BytesIO
 from pathlib import Path
+from typing import Any
+from zipfile import ZipFile
 
 import pytest
-from builders import TODAY, Deliveries, an_account, an_unmatched_account
-from sqlalchemy import Connection
+from builders import TODAY, Deliveries, an_account, an_unmatched_account, usernames
+from pyarrow import parquet
+from sqlalchemy import Connection, select
 from streamlit.testing.v1 import AppTest
 
+from data.access import Personal, Sight
 from data.home import Home
 from data.inbox import load_waiting, put_into_inbox
+from data.loading import remove
 from data.matches import Match, NobodySays, decide, people_lists, set_people_lists, withdraw
 from data.rebuilding import rebuild
 from data.snapshot_file import SnapshotFile
-from data.store import close_stores, open_store
-from queries.matching import Found, Kind, decided_for, evidence, likely_people, matching
+from data.store import close_stores, open_store, seen
+from data.tables import account, account_version
+from queries.account import known_of
+from queries.export import FORMATS
+from queries.facets import choices
+from queries.filters import Filters
+from queries.health import states_at
+from queries.listing import Listing, Wanted
+from queries.matching import Found, Kind, evidence, likely_people, matching
+from queries.users import count_accounts, page_of_accounts
+from queries.whose import decided_for
 
 PAGE = Path(__file__).parent.parent / "pages" / "matching.py"
 
@@ -28,6 +43,7 @@ PEOPLE = [
     an_account("dan@x.io", account_id="00u4", user="Dan", email="shared@x.io", upstream_id=None),
     an_account("eve@x.io", account_id="00u5", user="Eve", email="SHARED@x.io", upstream_id=None),
 ]
+MONDAY = TODAY + timedelta(days=7)
 ACCOUNTS = [
     an_unmatched_account("a1", account_id="1", upstream_id="00u1", Email="ADA@X.io"),
     an_unmatched_account("a2", account_id="2", upstream_id="E1"),
@@ -104,6 +120,76 @@ def test_a_decision_holds_until_it_is_withdrawn_or_replaced(both: Deliveries, co
     assert set(told(con, "suggested")) == {"2", "3"}
 
 
+BYRON = Match("figma", "8", "She says so.", "okta", "00u9", "Lady Byron", "byron@x.io")
+
+
+def unmatched(con: Connection, **asked: Any) -> set[str]:
+    con.rollback()
+    found = set(usernames(con, match="unmatched", **asked))
+    counted = dict(choices(con, Filters(**asked), "match").shown)
+    everyone = count_accounts(con, Filters(**asked))
+    assert states_at(con, (), asked.get("as_of"))["unmatched"].sum() == len(found)
+    assert counted == {"unmatched": len(found), "matched": everyone - len(found)}
+    return found
+
+
+def test_a_decision_counts_wherever_accounts_are_asked_for_and_what_snapshots_say_stays(
+    both: Deliveries, con: Connection
+):
+    before, history = unmatched(con), con.execute(select(account_version)).all()
+    assert "a8" in before
+    decide(both.store, [BYRON, Match("figma", "7", "A robot.")], "Grace", at=MONDAY)
+    assert unmatched(con) == before - {"a8"}
+    assert unmatched(con, as_of=MONDAY - timedelta(seconds=1)) == before
+    assert unmatched(con, as_of=MONDAY) == before - {"a8"}
+    for moment in (None, MONDAY):
+        assert usernames(con, q="byron X.IO", as_of=moment) == ["a8"]
+        by_user = usernames(con, sort="user", integration=("figma",), as_of=moment)
+        assert by_user[:2] == ["a9", "a8"]
+        filters = Filters(q="a8", as_of=moment)
+        (row,) = page_of_accounts(con, filters, sort="user", descending=False, page=1)
+        assert (row.user_name, row.user_email) == ("Lady Byron", "byron@x.io")
+    for form, file in FORMATS.items():
+        content = b"".join(file.chunks(Listing(con, Wanted(Filters(q="a8")))))
+        if form == "xlsx":
+            with ZipFile(BytesIO(content)) as book:
+                content = b"".join(map(book.read, book.namelist()))
+        if form == "parquet":
+            content = str(parquet.read_table(BytesIO(content)).to_pylist()).encode()
+        assert all(each in content for each in (b"Lady Byron", b"Matched by", b"Grace")), form
+    (key,) = con.scalars(select(account.c.account_key).where(account.c.account_id == "8"))
+    assert known_of(con, Filters(), [key])[key].account.user_name == "Lady Byron"
+    withdraw(both.store, [("figma", "8")], "Hal", at=MONDAY + timedelta(hours=1))
+    assert unmatched(con) == before
+    assert unmatched(con, as_of=MONDAY) == before - {"a8"}
+    assert con.execute(select(account_version)).all() == history
+
+
+def test_a_user_in_the_snapshot_comes_before_a_decision(both: Deliveries, con: Connection):
+    decide(both.store, [BYRON, BYRON._replace(account_id="9")], "Grace")
+    both.take(an_account("a8", account_id="8", user="Eve"), an_account("a9"), at=MONDAY)
+    assert usernames(con, q="byron@x.io") == []
+    assert usernames(con, q="eve", integration=("figma",)) == ["a8"]
+
+
+def test_a_decision_waits_for_an_integration_that_was_removed(both: Deliveries, con: Connection):
+    decide(both.store, [BYRON], "Grace")
+    remove(both.store, "figma", TODAY)
+    both.take(an_unmatched_account("other"), integration="slack")  # may get a key of before
+    assert unmatched(con) == {"other"}
+    both.take(*ACCOUNTS)
+    assert unmatched(con) & {"a7", "a8", "other"} == {"a7", "other"}
+
+
+def test_who_sees_no_persons_counts_the_same(home: Home, tmp_path: Path):
+    store = open_store(home.database_url)
+    Deliveries(store, tmp_path).take(*ACCOUNTS)
+    decide(store, [BYRON], "Grace")
+    for personal in Personal:
+        with seen(store, Sight(("figma",), personal)).connect() as con:
+            assert count_accounts(con, Filters(match="unmatched")) == 7, personal
+
+
 def test_a_decision_outlives_a_rebuild_and_okta_s_people_are_found_by_themselves(
     home: Home, tmp_path: Path
 ):
@@ -128,6 +214,7 @@ def test_a_decision_outlives_a_rebuild_and_okta_s_people_are_found_by_themselves
         assert people_lists(con) == ("okta",)
         (said,) = matching(con, "decided").rows
         assert (said.account_id, said.user_name, said.evidence) == ("ada", "Ada", "x")
+        assert unmatched(con) == set()
 
 
 def page(name: str = "matching", **params: str) -> AppTest:

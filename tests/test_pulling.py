@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -26,14 +26,15 @@ from sqlalchemy import Engine
 from test_sources import a_scim_page, a_scim_user, an_event, an_okta_user, modified
 
 import rollcall
-from data import scheduling
+from data import scheduling, sources
 from data.home import Home
 from data.inbox import load_waiting, waiting_files
 from data.loading import Loaded
 from data.pulling import last_pulled, pull
 from data.sources import web
+from data.sources.kept_pages import KeptPages
 from data.sources.pull import Pull, cleansed, pulls_in
-from data.sources.web import PullFailed, pause_asked
+from data.sources.web import PullFailed, Web, pause_asked
 from data.store import open_store
 
 
@@ -203,7 +204,108 @@ def test_the_pause_is_the_one_that_the_server_asks_for():
     assert pause_asked({}) is None
 
 
-def test_a_pull_that_is_killed_leaves_nothing(home: Home, tmp_path: Path):
+# ---- a pull that is interrupted ------------------------------------------------------------------
+
+
+class Listing:
+    """30 users on a server, ten a page, by index (SCIM) or by links (Okta); it can be down."""
+
+    def __init__(self, source: str) -> None:
+        self.source, self.users, self.told = source, 30, list[int]()
+        self.down_from, self.as_of_down = 21, 503
+        self.server = Server(self.answer)
+
+    def answer(self, asked: Asked) -> Told:
+        start = int((asked.query.get("startIndex") or asked.query.get("after") or ["1"])[0])
+        if start >= self.down_from:
+            return Told({}, self.as_of_down)
+        self.told.append(start)
+        numbers = range(start, min(start + 10, self.users + 1))
+        if self.source == "scim":
+            users = [a_scim_user(n) for n in numbers]
+            return Told(a_scim_page(*users, total=self.users, start=start))
+        following = f'<{self.server.url}{asked.path}?after={start + 10}>; rel="next"'
+        users = [
+            an_okta_user("ACTIVE", "SYNCHRONIZED", id=f"u{n}", credentials={"userName": f"user{n}"})
+            for n in numbers
+        ]
+        return Told(users, 200, {"Link": following} if start + 10 <= self.users else {})
+
+    @property
+    def asking(self) -> Pull:
+        return asking(self.server.url, self.source, app="0oa1")
+
+
+@pytest.fixture(params=["scim", "okta"])
+def interrupted(
+    request: pytest.FixtureRequest, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Listing]:
+    """A server that is there again, after a pull that has got two pages of three."""
+    listing = Listing(request.param)
+    with listing.server.serving():
+        monkeypatch.setattr(web, "PATIENCE", 0.05)
+        with pytest.raises(PullFailed, match="answers with 503"):
+            pull(home, listing.asking)
+        assert (listing.told, nothing_is_left(home)) == ([1, 11], True)
+        listing.told.clear()
+        listing.down_from = 1_000
+        yield listing
+
+
+def kept_pages(home: Home) -> list[Path]:
+    return [path for path in home.root.rglob(".pages-*/*") if path.is_file()]
+
+
+def test_an_interrupted_pull_goes_on_where_it_was(home: Home, interrupted: Listing):
+    kept = kept_pages(home)
+    assert [path.stat().st_mode & 0o77 for path in (*kept, kept[0].parent)] == [0, 0, 0]
+    assert not any(TOKEN in path.read_text() for path in kept)
+    for path in kept:
+        os.utime(path, (time.time() - 100,) * 2)
+    began = datetime.fromtimestamp(kept[0].stat().st_mtime, UTC)
+    path = pull(home, interrupted.asking)
+    assert interrupted.told == [21]
+    assert path.name == f"{began:%Y-%m-%dT%H-%M-%SZ}.zip"  # the list is of when it began
+    assert not kept_pages(home)
+    load_waiting(open_store(home.database_url), home)
+    assert len(accounts(open_store(home.database_url))) == 30
+
+
+def test_a_pull_begins_anew_where_it_cannot_go_on(home: Home, interrupted: Listing):
+    def anew(words: str) -> bool:
+        said: list[str] = []
+        pull(home, interrupted.asking, said.append)
+        return any(words in each for each in said)
+
+    if interrupted.source == "scim":
+        interrupted.users = 31
+        assert anew("Users came or went since the pull was interrupted. Beginning anew.")
+        assert interrupted.told == [21, 1, 11, 21, 31]
+    else:
+        interrupted.down_from, interrupted.as_of_down = 21, 400  # the cursor is not known any more
+        with pytest.raises(PullFailed, match=r"refuses to answer \(400\)"):
+            anew("")
+        assert interrupted.told == [1, 11]
+    assert not kept_pages(home)
+
+
+def test_pages_of_long_ago_are_forgotten(home: Home, interrupted: Listing):
+    for path in kept_pages(home):
+        os.utime(path, (time.time() - 3_700,) * 2)
+    pull(home, interrupted.asking)
+    assert interrupted.told == [1, 11, 21]
+
+
+def test_a_page_that_says_where_to_go_on_in_what_looks_secret_is_not_kept(home: Home):
+    kept, asked = KeptPages(home.root, asking("x")), asking("x")
+    kept.keep("u1", {"users": [{"apiToken": "s3cret", "id": 1}], "page": {"number": 1}}, "u2")
+    kept.keep("u2", {"users": [], "page": {"nextPageToken": "u3"}}, "")
+    again = KeptPages(home.root, asked)
+    assert again.get("u1") == ({"users": [{"id": 1}], "page": {"number": 1}}, "u2")
+    assert (again.get("u2"), kept.get("u1")) == (None, None)  # not in the try that has asked
+
+
+def test_a_pull_that_is_killed_leaves_nothing_but_pages_to_go_on_from(home: Home, tmp_path: Path):
     stuck, path = Event(), tmp_path / "secrets.toml"
 
     def answer(asked: Asked) -> Told:
@@ -213,12 +315,12 @@ def test_a_pull_that_is_killed_leaves_nothing(home: Home, tmp_path: Path):
 
     with Server(answer).serving() as server:
         path.write_text(f'[pull.figma]\nsource = "scim"\nurl = "{server.url}"\ntoken = "$T"\n')
-        for way, code in ((signal.SIGKILL, -9), (signal.SIGTERM, 143)):
+        for way, code, requests in ((signal.SIGKILL, -9, 2), (signal.SIGTERM, 143, 1)):
             server.asked.clear()
             command = [Path(sys.executable).with_name("rollcall"), "pull", "figma"]
             environment = os.environ | {"ROLLCALL_SECRETS": str(path), "T": TOKEN}
             with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) as process:
-                _await(lambda: len(server.asked) == 2)
+                _await(lambda n=requests: len(server.asked) == n)
                 process.send_signal(way)
                 process.communicate(timeout=20)
             assert process.returncode == code
@@ -264,6 +366,27 @@ def test_okta_s_pages_are_followed_by_their_link_headers(home: Home):
         assert b"t1meMa" not in b"".join(map(archive.read, archive.namelist()))
 
 
+def test_the_puller_that_the_documentation_makes_up_works(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+):
+    told = (Path(__file__).parent.parent / "docs" / "sources.md").read_text(encoding="utf-8")
+    made: dict[str, Any] = {"Pull": Pull, "Web": Web, "Iterator": Iterator, "Any": Any}
+    exec(told.split("```python\n")[3].split("```")[0], made)  # noqa: S102 - it is our own
+    monkeypatch.setitem(sources.PULLERS, "acme", sources.Puller(made["pull"]))
+
+    def answer(asked: Asked) -> Told:
+        assert (asked.path, asked.headers["acme-version"]) == ("/v1/seats", "2026-01-01")
+        assert asked.headers["authorization"] == f"Bearer {TOKEN}"
+        if asked.query == {"limit": ["100"]}:
+            return Told({"seats": [1, 2], "next": "v1/seats?page=2"})
+        return Told({"seats": [3]})
+
+    with Server(answer).serving() as server:
+        path = pull(home, asking(server.url, "acme"))
+    with zipfile.ZipFile(path) as archive:
+        assert len(archive.namelist()) == 2
+
+
 @pytest.fixture(scope="module")
 def authority() -> tuple[trustme.CA, ssl.SSLContext]:
     ca, server = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -280,6 +403,9 @@ def graph(asked: Asked, server: Server) -> Told:
     if asked.path.endswith("token_endpoint"):
         assert "grant_type=client_credentials" in asked.body
         assert "client_secret=cl1ent" in asked.body
+        times = sum(each.path == asked.path for each in server.asked)
+        if times < 3:
+            return Told({}, {1: 429, 2: 503}[times], {"Retry-After": "0"})
         return Told({"access_token": TOKEN, "token_type": "Bearer", "expires_in": 3599})
     assert asked.headers["authorization"] == f"Bearer {TOKEN}"
     match asked.path:
@@ -320,7 +446,7 @@ def test_graph_is_signed_in_to_and_followed_by_its_next_links(
             pull(home, asked)
         monkeypatch.setenv("ENTRA_SECRET", "cl1ent")
         monkeypatch.setattr(web, "PATIENCE", 0.05)
-        with pytest.raises(PullFailed, match="CERTIFICATE_VERIFY_FAILED"):
+        with pytest.raises(PullFailed, match="shows a certificate that cannot be trusted"):
             pull(home, asked)
         assert not server.asked  # a certificate that nobody vouches for gets no secret
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))

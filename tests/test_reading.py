@@ -334,6 +334,12 @@ def test_columns_with_the_same_heading_are_told_apart(store: Engine, tmp_path: P
     assert kept == {"Team": "Blue", "Team (2)": "Red", "Column 4": "Green"}
 
 
+def test_the_username_and_the_person_s_name_are_told_apart(store: Engine, tmp_path: Path):
+    deliver(store, tmp_path, "userName,user_name,login\nada.l,Ada,x\n")
+    ada = the_account(store)
+    assert (ada["username_in_app"], ada["user_name"]) == ("ada.l", "Ada")
+
+
 def test_json_keys_may_differ_between_records_and_hold_anything(store: Engine, tmp_path: Path):
     records = [
         {"userName": "ada", "meta": {"a": [1, None]}, "x/y~z": "1", "it's": "2"},

@@ -23,7 +23,7 @@ from sqlalchemy import Connection, Engine, Row, delete, event, func, select
 from data.filing import note_unloaded
 from data.findings import Finding, Limits, Said, accept
 from data.loading import load, preview, remove
-from data.matches import set_people_lists
+from data.matches import Match, decide, set_people_lists
 from data.passport import set_departure_limit
 from data.sample import write_sample
 from data.snapshot_file import SnapshotFile
@@ -147,6 +147,8 @@ def _say(engine: Engine, folder: Path) -> None:
     """What people have said, and what was set aside."""
     set_departure_limit(engine, "odd", 0.5)
     set_people_lists(engine, ["Figma"])
+    svc = Match("odd", "svc", "Its owner.", "Figma", "1", "Zoë Decided", None)
+    decide(engine, [svc], "Ada", at=MIDDLE - timedelta(days=2))
     note_unloaded(engine, folder / "odd" / "2026-03-14T06-00-00Z.csv", "held", "Too many leave.")
     note_unloaded(engine, folder / "odd" / "unnamed.csv", "refused", "No headings.")
     with engine.connect() as con:
@@ -161,6 +163,7 @@ SOME = [
     NOW,
     THEN,
     Filters(q="zoe"),
+    Filters(q="decided", match="matched"),
     Filters(q="ANGSTRÖM zoë", as_of=MIDDLE),
     Filters(q="100%"),
     Filters(q="a_b"),

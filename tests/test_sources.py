@@ -182,6 +182,18 @@ def test_pages_in_one_archive_are_one_snapshot(store: Engine, tmp_path: Path):
     assert len(accounts(store)) == 11
 
 
+@pytest.mark.parametrize("source", ["SCIM users", "Okta application users"])
+def test_pages_in_one_list_are_one_snapshot(store: Engine, tmp_path: Path, source: str):
+    """As `jq --slurp` puts them together."""
+    if source == "SCIM users":
+        pages = [a_scim_page(a_scim_user(n), total=2, start=n) for n in (1, 2)]
+    else:
+        names = [{"userName": f"user{n}"} for n in (1, 2)]
+        pages = [[an_okta_user("ACTIVE", None, id=str(n), credentials=n)] for n in names]
+    assert len(loaded(store, tmp_path, pages)) == 2
+    assert passport(store).facts.remarks[0] == f"Read as {source}."
+
+
 def test_a_page_that_repeats_a_user_costs_no_other(store: Engine, tmp_path: Path):
     first, second = (a_scim_page(a_scim_user(1), a_scim_user(n), total=3) for n in (2, 3))
     deliver(store, tmp_path, zipped(a_json=first, b_json=second), "a.zip")
@@ -310,6 +322,15 @@ def test_okta_s_person_is_who_is_embedded_and_roles_are_what_the_profile_calls_s
     assert more_of(found["ada"])["city"] == "Oslo"
     assert "s3cret" not in str(found)
     assert [found["bob"][c] for c in ("user_name", "user_email", "active_in_app")] == [None] * 3
+
+
+def test_an_okta_app_without_sign_in_names_its_users_by_their_login(store: Engine, tmp_path: Path):
+    person = {"user": {"profile": {"login": "ada@x.io", "email": "a@x.io"}}}
+    bookmark = an_okta_user("ACTIVE", "DISABLED", credentials=None, _embedded=person)
+    unknown = an_okta_user(
+        "ACTIVE", "DISABLED", id="2", credentials={}, profile={"email": "b@x.io"}
+    )
+    assert set(loaded(store, tmp_path, [bookmark, unknown])) == {"ada@x.io", "b@x.io"}
 
 
 def test_as_many_okta_users_as_one_answer_holds_are_worth_a_look(store: Engine, tmp_path: Path):
@@ -486,6 +507,10 @@ def test_who_is_assigned_and_not_in_the_log_waits_or_was_there_before(
         "ada@x.io": ("Onboarded", None, ["Member"]),
         "old": ("Onboarded", "inferred", ["Member"]),
         "new": ("Provisioning awaiting", "inferred", ["Member"]),
+    }
+    assert accounts(store)["old"]["user_name"] == "old"
+    assert more_of(accounts(store)["old"]) == {
+        "Username": "not known: the display name stands for it"
     }
 
 

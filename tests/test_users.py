@@ -99,12 +99,15 @@ def test_a_list_in_parts_is_the_whole_list(
     crowd: Connection, sort: str, descending: bool, filters: Filters
 ) -> None:
     order: dict[str, Any] = {"sort": sort, "descending": descending}
-    whole = crowd.execute(users.all_accounts(filters, **order)).all()
+    whole = crowd.execute(users.all_accounts(crowd, filters, **order)).all()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(users, "PART", 40)
         patch.setattr(users, "ONE_OF", 2)
         parts = users.parts_of(crowd, filters, **order)
-    found = [crowd.execute(users.all_accounts(filters, **order, part=part)).all() for part in parts]
+    found = [
+        crowd.execute(users.all_accounts(crowd, filters, **order, part=part)).all()
+        for part in parts
+    ]
     assert [row for rows in found for row in rows] == whole
     assert max(map(len, found), default=0) < 60
 

@@ -16,6 +16,7 @@ from data.snapshot_file import moment_of
 from data.states import STATE_BY_NAME
 from queries.account import Known
 from queries.filters import LONGEST_SEARCH, Filters
+from queries.whose import MATCHED_BY
 from widgets import clock
 from widgets import users_table as ut
 
@@ -95,16 +96,15 @@ def panel(
         _roles(known),
         *_others(known, as_of),
         ut.facts(_facts(known)),
-        *_attributes(known.account),
+        *_attributes(known.account, decided),
         ut.timeline("History", _events(known.versions)),
     ]
 
 
 def _person(account: Row[Any], decided: Row[Any] | None = None) -> ut.Cell:
     name, email = account.user_name, account.user_email
-    if not name and not email and decided and decided.people:
-        theirs = decided.user_name or decided.user_email or decided.person_id
-        return ut.person(theirs, f"matched by {decided.decided_by}")
+    if decided and decided.people and (name, email) == (decided.user_name, decided.user_email):
+        return ut.person(name or email, f"matched by {decided.decided_by}")
     if not name and not email:
         return ut.quiet("Unmatched")
     return ut.person(name or email, email if name and email else "")
@@ -301,9 +301,11 @@ def _facts(known: Known) -> list[tuple[str, ut.Cell]]:
     ]
 
 
-def _attributes(account: Row[Any]) -> list[ut.Block]:
+def _attributes(account: Row[Any], decided: Row[Any] | None) -> list[ut.Block]:
     """The snapshot's other columns."""
     attributes = _json(account.attributes, dict)
+    if decided:
+        attributes.pop(MATCHED_BY, None)  # told above, and by no snapshot
     facts = [(name, _readable(_words(value))) for name, value in attributes.items()]
     return [ut.facts(facts, caption="Also in the snapshot")] if facts else []
 

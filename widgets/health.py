@@ -33,7 +33,7 @@ WAITS = {
 MEANINGS = {
     "Accounts": "All accounts of the integrations shown, deleted ones included.",
     "Active": "Accounts that the app calls active, whatever their provisioning state.",
-    "Unmatched": "Accounts without a user: neither a name nor an email is known.",
+    "Unmatched": "Accounts without a user: no snapshot names one, nor has a person on Matching.",
     "Failed": "Accounts whose provisioning, update or deletion failed.",
     "Waiting": "Accounts whose job is queued or in progress.",
     "Oldest wait": "How long the longest waiting account has been in its state.",

@@ -30,7 +30,8 @@ def pull(asked: Pull, web: Web) -> Iterator[Any]:
     yield web.get(f"v1.0/servicePrincipals/{app}", {"$select": "id,displayName,appRoles"}).document
     yield from _pages(web, f"v1.0/servicePrincipals/{app}/appRoleAssignedTo", {"$top": 999})
     since = datetime.now(UTC) - timedelta(days=int(asked.get("days", str(DAYS))))
-    wanted = f"activityDateTime gt {since:%Y-%m-%dT%H:%M:%SZ} and servicePrincipal/id eq '{app}'"
+    # From midnight, so that a try which goes on where another was interrupted asks for the same.
+    wanted = f"activityDateTime gt {since:%Y-%m-%dT00:00:00Z} and servicePrincipal/id eq '{app}'"
     yield from _pages(web, "v1.0/auditLogs/provisioning", {"$filter": wanted, "$top": 1000})
 
 
@@ -49,7 +50,7 @@ def _pages(web: Web, path: str, params: dict[str, Any] | None) -> Iterator[Any]:
 
 
 def _sign_in(asked: Pull, web: Web) -> None:
-    """With the credentials of an application. Raises PullFailed."""
+    """With the credentials of an application, asked for patiently. Raises PullFailed."""
     authority = f"{asked.get('authority', AUTHORITY)}/{quote(asked['tenant'], safe='')}"
     try:
         app = msal.ConfidentialClientApplication(
@@ -60,7 +61,7 @@ def _sign_in(asked: Pull, web: Web) -> None:
             http_client=web.client,
         )
         found = app.acquire_token_for_client([f"{asked.get('url', GRAPH)}/.default"])
-    except (ValueError, httpx2.TransportError) as fault:
+    except (ValueError, httpx2.HTTPStatusError) as fault:
         raise PullFailed(
             f"Microsoft does not know the tenant, or does not answer: {fault}"
         ) from fault

@@ -89,7 +89,8 @@ def _account(found: Row) -> Row:
         or own.get("displayName")
         or own.get("name")
     )
-    username = mapping(found.get("credentials")).get("userName")
+    # Apps without a sign-in of their own, such as bookmarks, have no credentials.
+    username = mapping(found.get("credentials")).get("userName") or user.get("login")
     more = {key: value for key, value in profile.items() if _is_shown(key, value)}
     more |= {
         "Okta status": status,
@@ -100,7 +101,7 @@ def _account(found: Row) -> Row:
         "Created": found.get("created"),
     }
     return account(
-        username,
+        username or profile.get("email"),
         # Not `externalId`, which comes only with the account: one assignment would be two accounts.
         account_id=found.get("id") or found.get("externalId"),
         name=name if is_somebody else None,

@@ -126,10 +126,15 @@ class Part:
 
 
 def pages(parts: Iterable[Part], key: str) -> Iterator[Page]:
-    """Every document as a page: a list, an object with a list under the key, or a record alone."""
+    """Every document as a page: a list, an object with a list under the key, or a record alone.
+
+    A list of pages, as `jq --slurp` makes one, is as many pages.
+    """
     for part in parts:
         for document in part.documents():
-            if document is not None:
+            if isinstance(document, list) and document and _page(document[0], key).is_list:
+                yield from (_page(each, key) for each in document)
+            elif document is not None:
                 yield _page(document, key)
 
 
@@ -153,7 +158,9 @@ def _page(document: Any, key: str) -> Page:
 def _beginning_of(text: str) -> Beginning:
     at = _after_space(text, 0)
     if text.startswith("[", at):
-        return Beginning(record=_first_object(text, at + 1))
+        while text.startswith("[", at):  # a list of pages, perhaps
+            at = _after_space(text, at + 1)
+        return Beginning(record=_first_object(text, at))
     found: dict[str, Any] = {}
     try:
         at = _after_space(text, at + 1) if text.startswith("{", at) else len(text)

@@ -88,10 +88,10 @@ def cleansed(value: Any) -> Any:
         return [cleansed(each) for each in value]
     if not isinstance(value, dict):
         return value
-    return {key: cleansed(each) for key, each in value.items() if not _is_secret(key, each)}
+    return {key: cleansed(each) for key, each in value.items() if not is_secret(key, each)}
 
 
-def _is_secret(key: str, value: Any) -> bool:
-    """Okta's `credentials` are an object that holds the username, too."""
+def is_secret(key: str, value: Any) -> bool:
+    """By its name. Okta's `credentials` are an object that holds the username, too."""
     is_holder = key.casefold() == "credentials" and isinstance(value, dict)
     return bool(CREDENTIAL.search(key)) and not is_holder

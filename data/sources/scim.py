@@ -109,11 +109,14 @@ def pull(asked: Pull, web: Web) -> Iterator[Any]:
 
 
 def _pages(web: Web, path: str, size: int) -> Iterator[Any]:
-    start, params, before = 1, {"startIndex": 1, "count": size}, None
+    start, params, before, counted_before = 1, {"startIndex": 1, "count": size}, None, None
     while True:
-        document = web.get(path, params).document
+        document, _, is_kept = web.get(path, params)
         told = _lower(document)
         found, total = listed(told.get("resources")), _number(told.get("totalresults"))
+        if not is_kept and counted_before not in (None, total):
+            raise PullFailed(f"{path} came or went since the pull was interrupted.")
+        counted_before = total if is_kept else None
         if found and found == before:
             raise PullFailed(f"{web.url.host} gives the same page of {path} again, not the next.")
         yield document
@@ -183,7 +186,7 @@ def _role(item: Any, kind: str) -> Row:
     told = _lower(item) if isinstance(item, dict) else {"value": item}
     own = told.get("value") or told.get("id")
     name = told.get("display") or told.get("displayname") or own
-    via = told.get("type") if kind == "Group" and told.get("type") != "direct" else ""
+    via = "indirect" if kind == "Group" and told.get("type") == "indirect" else ""
     return role(name, kind, id=own if own != name else "", via=via)
 
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import httpx2
 
@@ -41,11 +41,26 @@ class PullFailed(Exception):
     """A server could not be asked, or did not answer as it should. Nothing was delivered."""
 
 
+class Interrupted(PullFailed):
+    """A server did not answer for too long, or a person does not want to wait for it."""
+
+
 class Answer(NamedTuple):
     """One page, and where the next one is if a header says so."""
 
     document: Any
     next_url: str
+    is_kept: bool = False  # from an interrupted try before
+
+
+class Memory(Protocol):
+    """What remembers pages from one try to the next, by their address."""
+
+    def get(self, url: str) -> tuple[Any, str] | None:
+        """The page, and the address of the next one."""
+
+    def keep(self, url: str, document: Any, next_url: str) -> None:
+        """Remember them."""
 
 
 class Web:
@@ -58,8 +73,10 @@ class Web:
         *,
         told: Callable[[str], None] = lambda _: None,
         stopped: Callable[[float], bool] = lambda seconds: bool(time.sleep(seconds)),
+        memory: Memory | None = None,
     ) -> None:
         """`told` is called with what is waited for; `stopped` waits, and says whether to end."""
+        self._memory = memory
         self.url, self._told, self._stopped = httpx2.URL(url.rstrip("/")), told, stopped
         if self.url.scheme != "https" and self.url.host not in LOOPBACK:
             raise PullFailed(
@@ -76,13 +93,13 @@ class Web:
         self._client.close()
 
     @property
-    def client(self) -> httpx2.Client:
+    def client(self) -> Client:
         """For who speaks a protocol of its own, such as that of signing in."""
-        return self._client
+        return Client(self._ask)
 
-    def let_in_by(self, header: str) -> None:
-        """The `Authorization` that holds from now on."""
-        self._client.headers["Authorization"] = header
+    def let_in_by(self, authorization: str, more: Mapping[str, str] | None = None) -> None:
+        """The header `Authorization` that is sent from now on, and others that a server wants."""
+        self._client.headers.update({"Authorization": authorization} | dict(more or {}))
 
     def get(self, address: str, params: Mapping[str, Any] | None = None) -> Answer:
         """A page, however often it has to be asked for. Raises PullFailed.
@@ -90,23 +107,35 @@ class Web:
         `address` is a path below the server's, or the whole address of a next page.
         """
         url = self._whole(address)
+        url = url.copy_merge_params(params) if params else url
+        if self._memory and (known := self._memory.get(str(url))):
+            return Answer(*known, is_kept=True)
+        found = _answer(self._ask("GET", url))
+        if self._memory:
+            self._memory.keep(str(url), found.document, found.next_url)
+        return found
+
+    def _ask(self, method: str, url: httpx2.URL | str, **how: Any) -> httpx2.Response:
+        """The answer to a request, however often it has to be made. Raises PullFailed."""
         give_up, pause = time.monotonic() + PATIENCE, FIRST_PAUSE
         while True:
-            fault, asked = self._try(url, params)
-            if isinstance(fault, Answer):
-                return fault
+            found, asked = self._try(method, httpx2.URL(url), how)
+            if isinstance(found, httpx2.Response):
+                return found
             wait = asked if asked is not None else pause * random.uniform(0.5, 1)  # noqa: S311
             pause = min(2 * pause, LONGEST_PAUSE)
             if time.monotonic() + wait > give_up:
-                raise PullFailed(f"{fault} It was asked for {PATIENCE / 60:.0f} minutes.")
-            self._told(f"{fault} Asking again in {wait:.0f} s.")
+                raise Interrupted(f"{found} It was asked for {PATIENCE / 60:.0f} minutes.")
+            self._told(f"{found} Asking again in {wait:.0f} s.")
             if self._stopped(wait):
-                raise PullFailed("Stopped.")
+                raise Interrupted("Stopped.")
 
-    def _try(self, url: httpx2.URL, params: Any) -> tuple[Answer | str, float | None]:
+    def _try(
+        self, method: str, url: httpx2.URL, how: Mapping[str, Any]
+    ) -> tuple[httpx2.Response | str, float | None]:
         """The answer; or why there is none yet, and how many seconds the server asks to wait."""
         try:
-            with self._client.stream("GET", url, params=params) as response:
+            with self._client.stream(method, url, **how) as response:
                 body = _read(response)
         except httpx2.TransportError as fault:
             if "CERTIFICATE_VERIFY_FAILED" in str(fault):
@@ -116,7 +145,11 @@ class Web:
             return f"{url.host} does not answer ({type(fault).__name__}).", None
         if response.status_code in BUSY:
             return f"{url.host} answers with {response.status_code}.", pause_asked(response.headers)
-        return _answer(response, body), None
+        links = {"Link": response.headers["link"]} if "link" in response.headers else {}
+        whole = httpx2.Response(
+            response.status_code, headers=links, content=body, request=response.request
+        )
+        return whole, None
 
     def _whole(self, address: str) -> httpx2.URL:
         """Raises PullFailed for an address elsewhere, which the token is no business of."""
@@ -126,6 +159,20 @@ class Web:
         if (url.scheme, url.host, url.port) != (self.url.scheme, self.url.host, self.url.port):
             raise PullFailed(f"The next page is on another server, {url.host}: not followed.")
         return url
+
+
+class Client(NamedTuple):
+    """The same patience for a library that has words of its own for a request."""
+
+    ask: Callable[..., httpx2.Response]
+
+    def get(self, url: str, **how: Any) -> httpx2.Response:
+        """What is there."""
+        return self.ask("GET", url, **how)
+
+    def post(self, url: str, **how: Any) -> httpx2.Response:
+        """What is answered to what is told."""
+        return self.ask("POST", url, **how)
 
 
 def pause_asked(headers: Mapping[str, str]) -> float | None:
@@ -158,12 +205,12 @@ def _read(response: httpx2.Response) -> bytes:
     return b"".join(chunks)
 
 
-def _answer(response: httpx2.Response, body: bytes) -> Answer:
+def _answer(response: httpx2.Response) -> Answer:
     """Raises PullFailed, with what the server says of it."""
     host, status = response.url.host, response.status_code
     if response.is_redirect:
         raise PullFailed(f"{host} answers with a redirect ({status}): is the address right?")
-    document = _json(body)
+    document = _json(response.content)
     if status != 200:
         why = WORDS.get(status, "it refuses to answer")
         raise PullFailed(f"{host}{response.url.path}: {why} ({status}).{_said(document)}")

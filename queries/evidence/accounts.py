@@ -1,6 +1,7 @@
 """A list of accounts as evidence: what a reader filtered on the Users page.
 
-Every row follows from the snapshots that the pack names, and from the filters. “Now” is the moment
+Every row follows from the snapshots that the pack names, from the filters, and from what people
+have said of whose accounts without a user are, which is in the pack. “Now” is the moment
 at which it was asked for, so that a filter by how long accounts wait answers the same for ever.
 """
 
@@ -11,15 +12,18 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Self
 
-from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy import Connection, Engine, func, insert, select
 
+from data.matches import find_keys
 from data.states import STATES
-from data.tables import snapshot
+from data.store import changing
+from data.tables import matched, snapshot
 from queries.about import About, about
 from queries.evidence.pack import Evidence, Told, as_json, moment, plain, snapshots_of
 from queries.export import csv_chunks, json_of
 from queries.filters import Filters
 from queries.listing import COLUMNS, Listing, Wanted
+from queries.whose import SAID, what_holds
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,14 @@ class Accounts(Evidence):
 
     @classmethod
     def say_again(cls, engine: Engine, told: Told) -> None:
-        """Nothing: the snapshots say it all."""
+        """Say again whose people have said that accounts are."""
+        rows = [
+            {name: row[name] for name in SAID} | {"decided_at": moment(row["decided_at"])}
+            for row in told("matches.json")
+        ]
+        with changing(engine) as con:
+            con.execute(insert(matched), rows) if rows else None
+            find_keys(con)
 
     def members(self) -> dict[str, Callable[[], Iterable[bytes]]]:
         """File name → what makes the file."""
@@ -66,6 +77,7 @@ class Accounts(Evidence):
             "snapshots.json": lambda: [
                 as_json(snapshots_of(self.con, self.filters.integration, until))
             ],
+            "matches.json": lambda: [as_json(self._matches())],
             self.rows_in: lambda: json_of(listing.objects(tuple(COLUMNS))),
             "accounts.csv": lambda: csv_chunks(listing),
         }
@@ -90,6 +102,11 @@ class Accounts(Evidence):
         """`evidence-users-figma-2026-11-23T06-00-00Z.zip`, as the list's other files are called."""
         return f"evidence-{self.about().file_name('zip')}"
 
+    def _matches(self) -> list[dict[str, Any]]:
+        """What held at the moment of what people have said, in the integrations of the list."""
+        rows = what_holds(self.con, self.filters.integration, self.filters.as_of)
+        return [{name: plain(value) for name, value in row.items()} for row in rows]
+
     def _read_me(self) -> str:
         states = "\n".join(f"{each['state']}\n  {each['definition']}" for each in DEFINITIONS)
         return READ_ME.format(accounts=self.about().accounts, states=states)
@@ -102,13 +119,15 @@ READ_ME = """Accounts in Rollcall: {accounts}.
 accounts.csv, accounts.json  One row per account, by integration and account ID, with everything
                              known of it. The CSV is safe to open in a spreadsheet.
 snapshots.json               The snapshots that the rows follow from, with their hashes.
+matches.json                 Whose people have said that accounts without a user are.
 states.json                  What the provisioning states mean.
 manifest.json                What the pack is of, its filters, and the SHA-256 of every file in it.
 
 To prove it, on a machine with the archive:  rollcall verify PACK
 
 That proves that every row follows from the snapshots, and that none is missing. It cannot prove the
-snapshots: they are what the integrations said. All times are UTC.
+snapshots: they are what the integrations said. Nor can it prove what people have said of whose
+accounts are: it is what was recorded. All times are UTC.
 
 The provisioning states
 
