@@ -168,6 +168,8 @@ def fill_load_row(
         broken = _count_broken(con, rows)
         notes = (*plain.notes, *said.notes)
         return Read(rows.places, broken, tuple(rows.cells), notes, plain.copies, said)
+    except duckdb.OutOfMemoryException:
+        raise  # no fault of the file's
     except UNREADABLE as fault:
         raise UnreadableFile(_why_unreadable(path, fault)) from fault
 

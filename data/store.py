@@ -85,6 +85,10 @@ class NoRoom(StoreFault):
     """The disk is full, or the file may not grow. What was committed is safe."""
 
 
+class NoMemory(StoreFault):
+    """DuckDB needs more memory at a time than it may take, and cannot spill it. Nothing is lost."""
+
+
 class StoreInterrupted(StoreFault):
     """DuckDB stopped after a fault; what was committed is safe. The store must be opened anew."""
 
@@ -299,16 +303,17 @@ def _settings(url: str) -> dict[str, Any]:
         "python_enable_replacements": False,
         # DuckDB's own would be 80 % of the machine's memory, and for a store in memory a folder
         # wherever the program was started.
-        "memory_limit": os.environ.get("ROLLCALL_MEMORY_LIMIT") or f"{_memory() >> 20}MiB",
+        "memory_limit": _memory_limit(),
         "temp_directory": f"{file}.tmp" if file else str(copies()),
         "max_temp_directory_size": os.environ.get("ROLLCALL_TEMP_LIMIT") or MOST_SPILLED,
     }
 
 
-def _memory() -> int:
-    """Bytes: half of the machine's memory, up to MOST_MEMORY."""
+def _memory_limit() -> str:
+    """What DuckDB may take: as told, or half of the machine's memory, up to MOST_MEMORY."""
     there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return min(MOST_MEMORY, there // 2)
+    half = f"{min(MOST_MEMORY, there // 2) >> 20}MiB"
+    return os.environ.get("ROLLCALL_MEMORY_LIMIT") or half
 
 
 def _settle(connection: Any, _: ConnectionPoolEntry) -> None:
@@ -421,6 +426,11 @@ def _fault_of(file: Path, said: str) -> StoreFault | None:
             f"There is no room left on the disk of {file.parent}: nothing can be loaded, and "
             "nothing that was loaded is lost. Make room; files that wait in the inbox are loaded "
             "then."
+        )
+    if "Out of Memory Error" in said:
+        return NoMemory(
+            f"DuckDB needs more memory than the {_memory_limit()} that it may take, and gave up: "
+            "nothing that was loaded is lost. ROLLCALL_MEMORY_LIMIT, as in 2GiB, lets it take more."
         )
     if "Conflicting lock" in said or "Could not set lock" in said:
         process = re.search(r"\(PID (\d+)\)", said)

@@ -30,7 +30,7 @@ from data.inbox import (
 from data.loading import Loaded
 from data.refusals import NotPlaced, OtherContentKnown, UnknownFormat
 from data.snapshot_file import REPLACING, SnapshotFile
-from data.store import open_store
+from data.store import close_store, open_store
 from data.tables import snapshot
 
 STAMP = f"{TODAY:%Y-%m-%dT%H-%M-%SZ}"
@@ -400,6 +400,22 @@ def test_a_file_that_was_loaded_but_not_yet_moved_when_the_process_died_is_moved
     assert files_in(home.archive) == [f"figma/{STAMP}.ndjson"]
     with store.connect() as con:
         assert con.scalar(select(func.count()).select_from(snapshot)) == 1
+
+
+def test_a_file_that_takes_more_memory_than_there_is_waits_and_is_not_refused(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_snapshot_file(home.inbox, [an_account(f"user {n}") for n in range(10_000)])
+    monkeypatch.setenv("ROLLCALL_MEMORY_LIMIT", "8MiB")
+    monkeypatch.setenv("ROLLCALL_TEMP_LIMIT", "1MiB")
+    (failed,) = look(open_store(home.database_url), home)
+    assert isinstance(failed, Trouble)
+    assert "more memory than the 8MiB" in failed.reason
+    close_store(home.database_url)
+    monkeypatch.undo()
+    troubles.clear()
+    (loaded,) = look(open_store(home.database_url), home)
+    assert isinstance(loaded, Loaded)
 
 
 # ---- home and store -----------------------------------------------------------------------------
