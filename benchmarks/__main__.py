@@ -16,11 +16,13 @@ from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.browsing import a_home, asked, counting, downloaded, felt, served
+from benchmarks.browsing import a_home, asked, counting, deliver, downloaded, felt, served
 from benchmarks.crowd import crowd
+from benchmarks.dbt import against_dbt
 from benchmarks.growth import growth
 from benchmarks.insight import pressed, visited
 from benchmarks.loading import loads, sizes
+from benchmarks.made import Accounts
 from benchmarks.opponents import beside
 from benchmarks.year import DAYS, a_year
 
@@ -55,13 +57,7 @@ def main() -> None:
         given.rounds, given.integrations = 5, 20
     for part in given.parts:
         with TemporaryDirectory() as folder:
-            measure = {
-                "loading": loading,
-                "browsing": browsing,
-                "insight": insight,
-                "growth": growing,
-            }[part]
-            write(part, measure(Path(folder), given))
+            write(part, MEASURES[part](Path(folder), given))
     print(RESULTS.read_text(encoding="utf-8"))
 
 
@@ -71,6 +67,8 @@ def loading(folder: Path, given: argparse.Namespace) -> str:
         loads="\n".join(
             loads(folder, given.accounts, given.rounds) + loads(folder, 300, given.rounds * 3)
         ),
+        accounts=given.accounts,
+        dbt="\n".join(against_dbt(folder, given.accounts, given.rounds)),
         daily=given.daily,
         sizes="\n".join(sizes(folder, given.daily, given.days)),
     )
@@ -84,6 +82,10 @@ def browsing(folder: Path, given: argparse.Namespace) -> str:
         waits = felt(server.url)
         downloads = downloaded(server)
         crowds = [crowd(server.url, people) for people in (1, 10, 50)]
+        server.forget_most()
+        deliver(home, Accounts(given.accounts))
+        crowds.append(crowd(server.url, 50, besides=", while a snapshot of as many is loaded"))
+        most = server.memory(most=True)
         with counting(apart) as counts:
             opponents = beside(server, counts, folder, folder / "accounts.csv")
     return BROWSING.format(
@@ -94,6 +96,7 @@ def browsing(folder: Path, given: argparse.Namespace) -> str:
         waits="\n".join(waits),
         downloads="\n".join(downloads),
         crowds="\n".join(crowds),
+        most=most,
         opponents="\n".join(opponents),
     )
 
@@ -143,6 +146,17 @@ one process; the median of the ratios counts, the range shows how much the machi
 | --- | --- | --- | --- | --- | --- |
 {loads}
 
+## Beside dbt
+
+`dbt snapshot` (dbt-core below 1.12, dbt-duckdb, the same DuckDB) of the same {accounts:,}
+accounts, 1 % changed, as a multiple of a load; in turns, without the first of each. Inside is what
+dbt says that its statements took, and a load in a process that runs; as a command both start
+Python. A load also checks the rows, counts them for Health and keeps the file, and dbt does not.
+
+| measured | dbt / load | range | loads |
+| --- | --- | --- | --- |
+{dbt}
+
 ## Room on disk
 
 Daily snapshots of {daily:,} accounts, 1 % of them changed a day, beside a DuckDB file that keeps
@@ -185,6 +199,8 @@ its own, without a browser; the two cores are shared with them.
 | people | median | 95th percentile | lists |
 | --- | --- | --- | --- |
 {crowds}
+
+The server took {most:,} MB at most in the last of these trials.
 
 The same beside others, in turns, without a browser; medians. Rollcall and the page with pandas
 answer over Streamlit's WebSocket, Datasette over HTTP, with the indexes and the full-text search

@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Engine, insert, literal, select, text
 
 from benchmarks.made import START, Accounts
 from benchmarks.serving import Server, serving
+from data.home import Home
 from data.loading import load
 from data.snapshot_file import SnapshotFile
 from data.states import FAILED, WAITING
@@ -45,6 +46,15 @@ def a_home(folder: Path, accounts: int, versions: int) -> Path:
         _add_older_versions(engine, number)
     close_store(url)
     return home
+
+
+def deliver(home: Path, made: Accounts) -> None:
+    """Put a list of the accounts, some of them in another state, before the app's eyes."""
+    made.change()
+    inbox = Home(home).inbox / "app"
+    inbox.mkdir(parents=True, exist_ok=True)
+    written = made.write(home / "next.csv")
+    written.rename(inbox / f"{START + timedelta(days=1):%Y-%m-%dT%H-%M-%SZ}.csv")
 
 
 def _add_older_versions(engine: Engine, number: int) -> None:
