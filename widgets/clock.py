@@ -91,8 +91,13 @@ def choose_moment(
     span: tuple[datetime, datetime],
     choose: Callable[[datetime | None], None],
 ) -> None:
-    """A moment from the first to the last of the span, on the reader's clocks."""
+    """A moment from the first to the last of the span, on the reader's clocks.
+
+    Each moment has an input of its own: when its popover closes, an input says once more what it
+    showed, which may be what was there before a press beside it, and nobody listens to that.
+    """
     first, last = map(here, span)
+    key = f"{key}_{at:%Y%m%d%H%M%S}" if at else key
     st.session_state[key] = at and min(max(here(at), first), last)
 
     def chosen() -> None:
