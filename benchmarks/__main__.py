@@ -84,7 +84,7 @@ def browsing(folder: Path, given: argparse.Namespace) -> str:
         crowds = [crowd(server.url, people) for people in (1, 10, 50)]
         server.forget_most()
         deliver(home, Accounts(given.accounts))
-        crowds.append(crowd(server.url, 50, besides=", while a snapshot of as many is loaded"))
+        crowd(server.url, 50)  # how long is not told: pages are drawn again as soon as it is loaded
         most = server.memory(most=True)
         with counting(apart) as counts:
             opponents = beside(server, counts, folder, folder / "accounts.csv")
@@ -200,7 +200,8 @@ its own, without a browser; the two cores are shared with them.
 | --- | --- | --- | --- |
 {crowds}
 
-The server took {most:,} MB at most in the last of these trials.
+While 50 people asked and a snapshot of as many accounts was loaded, the server took at most
+{most:,} MB.
 
 The same beside others, in turns, without a browser; medians. Rollcall and the page with pandas
 answer over Streamlit's WebSocket, Datasette over HTTP, with the indexes and the full-text search

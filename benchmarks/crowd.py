@@ -25,12 +25,11 @@ LASTS = 40.0
 """Seconds of a trial."""
 
 
-def crowd(url: str, people: int, besides: str = "") -> str:
-    """A table row: how long each waited for each list, and what was going on besides."""
+def crowd(url: str, people: int) -> str:
+    """A table row: how long each waited for each list."""
     waits = asyncio.run(_all(url, people))
     worst = quantiles(waits, n=20)[-1]
-    told = f"{1000 * median(waits):.0f} ms | {1000 * worst:.0f} ms | {len(waits)}"
-    return f"| {people}{besides} | {told} |"
+    return f"| {people} | {1000 * median(waits):.0f} ms | {1000 * worst:.0f} ms | {len(waits)} |"
 
 
 async def _all(url: str, people: int) -> list[float]:

@@ -46,7 +46,7 @@ from queries.users import count_accounts
 
 ROOT = Path(__file__).parent.parent
 DAY = timedelta(days=1)
-SECONDS_OF_KILLS = 30
+SECONDS_OF_KILLS = 15
 """In the suite; by hand, hours are possible."""
 
 SNAPSHOTS = 12

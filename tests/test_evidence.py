@@ -23,7 +23,7 @@ from data.home import Home
 from data.matches import Match, decide
 from data.matches import withdraw as withdraw_match
 from data.rebuilding import rebuild
-from data.store import open_store
+from data.store import close_stores, open_store
 from data.tables import accepted
 from queries.evidence.accounts import Accounts
 from queries.evidence.findings import Findings, chosen_rules
@@ -42,20 +42,31 @@ def day(number: int) -> datetime:
     return START + timedelta(days=number)
 
 
-@pytest.fixture
-def archived(home: Home, tmp_path: Path) -> Home:
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three days of two integrations, loaded as a person does: the files are in the archive."""
+    folder = tmp_path_factory.mktemp("template")
     bad = an_account("bad", state="Deleted", upstream_id="1")
     formula = an_unmatched_account("=cmd()", roles=["Admin"], upstream_id="2")
     files = [
-        a_snapshot_file(tmp_path, accounts, integration=name, at=day(number))
+        a_snapshot_file(folder, accounts, integration=name, at=day(number))
         for number, state in enumerate(("Deleted", "Deleted", "Onboarded"))
         for name, accounts in {
             "figma": [bad, formula | {"provisioning_state": state}],
             "slack": [an_account("ada", state=state)],
         }.items()
     ]
-    assert main(["load", *map(str, files)]) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ROLLCALL_HOME", str(folder / "home"))
+        assert main(["load", *map(str, files)]) == 0
+    close_stores()
+    return folder / "home"
+
+
+@pytest.fixture
+def archived(home: Home, template: Path) -> Home:
+    """A home of its own with what was loaded."""
+    shutil.copytree(template, home.root, dirs_exist_ok=True)
     return home
 
 

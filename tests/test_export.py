@@ -580,7 +580,7 @@ def identity(facts: dict[str, Any]) -> str:
     return (facts["account_id"] or facts["username"]).strip(WHITE + UNSEEN).lower()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(facts=st.lists(ANY_ACCOUNT, min_size=1, max_size=4, unique_by=identity))
 def test_json_loads_again_as_the_same_accounts(facts: list[dict[str, Any]]) -> None:
     with TemporaryDirectory() as folder:

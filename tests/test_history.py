@@ -84,7 +84,7 @@ histories = st.lists(st.lists(rows, max_size=5), min_size=1, max_size=4)
 # A failure is shown as it was found: to shrink it would take minutes of loading.
 some = settings(
     deadline=None,
-    max_examples=12,
+    max_examples=8,
     phases=(Phase.explicit, Phase.reuse, Phase.generate),
 )
 

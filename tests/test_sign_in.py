@@ -185,7 +185,7 @@ def test_a_token_for_another_app_opens_nothing(enter: Enter, app: Served) -> Non
 
 
 def test_a_session_ends_with_its_token_before_ones_eyes(enter: Enter, app: Served) -> None:
-    person = enter("owners", "/users?q=zzmarkzz1", exp=time.time() + 30)
+    person = enter("owners", "/users?q=zzmarkzz1", exp=time.time() + 15)
     expect(person.page.get_by_role("button", name=f"Details of {MARK}1").first).to_be_visible()
     expect(person.page.get_by_text("Your session has ended")).to_be_visible(timeout=60_000)
     expect(person.page.get_by_text(MARK)).to_have_count(0)

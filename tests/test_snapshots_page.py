@@ -200,12 +200,12 @@ def test_pages_of_the_list_hold_every_snapshot_once(store: Engine, home: Home) -
     assert len(cells(page(page="2"), "taken_at")) == 2
 
 
-@pytest.mark.parametrize("value", ["", "0", "-1", "nonsense", "9" * 400, "١", "\0", "'; DROP --"])
 @pytest.mark.parametrize("name", ["page", "integration", "taken_at", "as_of"])
-def test_no_address_breaks_the_page(store: Engine, home: Home, name: str, value: str) -> None:
+def test_no_address_breaks_the_page(store: Engine, home: Home, name: str) -> None:
     take(store, home, *TEN)
-    page(**{name: value})
-    page(**{"integration": "figma", "taken_at": "2026-11-23T06:00:00Z", name: value})
+    for value in ("", "0", "-1", "nonsense", "9" * 400, "١", "\0", "'; DROP --"):
+        page(**{name: value})
+        page(**{"integration": "figma", "taken_at": "2026-11-23T06:00:00Z", name: value})
 
 
 # ---- one snapshot --------------------------------------------------------------------------------
