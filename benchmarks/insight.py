@@ -17,8 +17,6 @@ PAGES = {
     "Health": ("health", METRICS),
     "Changes": ("changes", "[data-testid=stCode]"),
     "Review": ("review", ".st-key-severity_high"),
-    "Users": ("users", "[data-testid=stBidiComponentRegular], [data-testid=stBidiComponent]"),
-    "Snapshots": ("snapshots", "[data-testid=stDataFrame]"),
 }
 """Page → its address, and what is there when it says something."""
 
