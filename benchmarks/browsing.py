@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -13,11 +12,11 @@ from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 from sqlalchemy import Connection, Engine, insert, literal, select, text
 
 from benchmarks.made import START, Accounts
-from benchmarks.serving import Server, serving
+from benchmarks.serving import Server, a_browser, serving
 from data.home import Home
 from data.loading import load
 from data.snapshot_file import SnapshotFile
@@ -146,16 +145,12 @@ def _seconds(act: Callable[[], object]) -> float:
 
 def felt(url: str) -> list[str]:
     """Table rows: from an act in a real browser to the frame that shows other rows."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
-        )
-        page = browser.new_page(viewport={"width": 1440, "height": 900})
+    with a_browser() as page:
         page.goto(f"{url}/users")
         page.locator("table tbody tr.row").first.wait_for(timeout=60_000)
         page.wait_for_timeout(2_000)
         page.evaluate(WATCH)
-        rows = [
+        return [
             _felt(page, "Sort by a heading", _sorts(page)),
             _felt(page, "Turn the page", [page.get_by_label("Next page").click] * 10),
             _felt(page, "Choose a preset", _presets(page)),
@@ -163,8 +158,6 @@ def felt(url: str) -> list[str]:
             _felt(page, "Open a row", _toggles(page)),
             _felt(page, "Choose a state in an open filter", _choices(page)),
         ]
-        browser.close()
-    return rows
 
 
 def _sorts(page: Page) -> list[Callable[[], None]]:

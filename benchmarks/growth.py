@@ -15,11 +15,11 @@ from typing import NamedTuple
 
 import numpy as np
 import plotly.graph_objects as go
-from playwright.sync_api import sync_playwright
 from plotly.subplots import make_subplots
 from sqlalchemy import Connection, select, text
 
 from benchmarks.made import START
+from benchmarks.serving import a_browser
 from benchmarks.year import make
 from data.loading import load
 from data.snapshot_file import SnapshotFile
@@ -225,13 +225,8 @@ def _draw(found: dict[str, list[tuple[float, Costs]]]) -> None:
 
 
 def _picture(figure: go.Figure) -> None:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
-        )
-        page = browser.new_page(viewport={"width": 1400, "height": 480})
+    with a_browser(height=480) as page:
         page.set_content(figure.to_html(include_plotlyjs=True, full_html=True))
         page.locator(".main-svg").first.wait_for()
         page.wait_for_timeout(500)
         page.locator(".plot-container").screenshot(path=str(PICTURE))
-        browser.close()

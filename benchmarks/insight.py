@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from statistics import median
 from typing import Any
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
+
+from benchmarks.serving import a_browser
 
 VISITS = 3
 ROUNDS = 2
@@ -23,37 +24,27 @@ PAGES = {
 
 def visited(url: str) -> list[str]:
     """Table rows: from an address to the page's title, and to its first numbers."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
-        )
-        page = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
-        rows = []
+    rows = []
+    with a_browser() as page:
         for name, (path, content) in PAGES.items():
             page.goto(f"{url}/{path}")  # a first visit asks what nobody has asked since the load
             _settle(page)
             waits = [_visit(page, f"{url}/{path}", content) for _ in range(VISITS)]
             title, numbers = (median(each) for each in zip(*waits, strict=True))
             rows.append(f"| {name} | {title:.0f} ms | {numbers:.0f} ms |")
-        browser.close()
     return rows
 
 
 def pressed(url: str) -> list[str]:
     """Table rows: from a press to the frame with another answer, at first and repeated."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
-        )
-        page = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
-        rows = []
+    rows = []
+    with a_browser() as page:
         for what, path, shows, acts in ACTS:
             page.goto(f"{url}/{path}")
             _settle(page)
             first = [_press(page, act, shows) for act in acts]
             again = [_press(page, act, shows) for _ in range(ROUNDS) for act in acts]
             rows.append(f"| {what} | {median(first):.0f} ms | {median(again):.0f} ms |")
-        browser.close()
     return rows
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 import time
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+from playwright.sync_api import Page, sync_playwright
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.sync.client import connect
@@ -76,6 +78,17 @@ def _await(url: str) -> None:
         except OSError:
             time.sleep(0.1)
     raise TimeoutError(url)
+
+
+@contextmanager
+def a_browser(height: int = 900, width: int = 1440) -> Iterator[Page]:
+    """A window of a real browser that has been nowhere yet, until the end of the block."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
+        )
+        yield browser.new_page(viewport={"width": width, "height": height})
+        browser.close()
 
 
 class Session:

@@ -82,7 +82,7 @@ async def send_users_pack(request: Request) -> Response:
     def asked(con: Connection) -> tuple[Accounts, dict[str, Any]]:
         named = _seen(con, filters.integration)
         evidence = Accounts.asked(con, replace(filters, integration=named))
-        return evidence, what_was_taken(evidence.about())
+        return evidence, what_was_taken(evidence.about)
 
     return await _sent(Act.USERS, asked)
 

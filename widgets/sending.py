@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator
 from contextlib import ExitStack
 from typing import Any
 from urllib.parse import quote
@@ -13,8 +13,7 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from queries.about import About
-
-Chunks = Generator[bytes, None, None]
+from queries.export import Chunks
 
 
 class Streamed(StreamingResponse):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any, ClassVar, Self
 
 from sqlalchemy import Connection, Engine, func, insert, select
@@ -19,7 +20,7 @@ from data.states import STATES
 from data.store import changing
 from data.tables import matched, snapshot
 from queries.about import About, about
-from queries.evidence.pack import Evidence, Told, as_json, moment, plain, snapshots_of
+from queries.evidence.pack import Evidence, Told, as_json, moment, plain, snapshots_of, told
 from queries.export import csv_chunks, json_of
 from queries.filters import Filters
 from queries.listing import COLUMNS, Listing, Wanted
@@ -69,8 +70,7 @@ class Accounts(Evidence):
 
     def members(self) -> dict[str, Callable[[], Iterable[bytes]]]:
         """File name → what makes the file."""
-        listing = Listing(self.con, Wanted(self.filters, sort="account_id", columns=tuple(COLUMNS)))
-        until = self.filters.as_of
+        listing, until = self._listing, self.filters.as_of
         return {
             "README.txt": lambda: [self._read_me().encode()],
             "states.json": lambda: [as_json(DEFINITIONS)],
@@ -82,34 +82,39 @@ class Accounts(Evidence):
             "accounts.csv": lambda: csv_chunks(listing),
         }
 
+    @cached_property
     def about(self) -> About:
         """What the list is of, and how many rows it has."""
-        return about(Listing(self.con, Wanted(self.filters)))
+        return about(self._listing)
+
+    @cached_property
+    def _listing(self) -> Listing:
+        wanted = Wanted(self.filters, sort="account_id", columns=tuple(COLUMNS))
+        return Listing(self.con, wanted)
 
     def facts(self) -> dict[str, Any]:
         """What the manifest says of it."""
         asked = replace(self.filters, as_of=None).params()
         named = {name: [value for n, value in asked if n == name] for name, _ in asked}
-        found = self.about()
         return {
             "as_of": plain(self.filters.as_of),
             "filter": named,
-            "accounts": found.accounts,
-            "counts": {"accounts": found.rows},
+            "accounts": self.about.accounts,
+            "counts": {"accounts": self.about.rows},
         }
 
     def file_name(self) -> str:
         """`evidence-users-figma-2026-11-23T06-00-00Z.zip`, as the list's other files are called."""
-        return f"evidence-{self.about().file_name('zip')}"
+        return f"evidence-{self.about.file_name('zip')}"
 
     def _matches(self) -> list[dict[str, Any]]:
         """What held at the moment of what people have said, in the integrations of the list."""
         rows = what_holds(self.con, self.filters.integration, self.filters.as_of)
-        return [{name: plain(value) for name, value in row.items()} for row in rows]
+        return [told(row) for row in rows]
 
     def _read_me(self) -> str:
         states = "\n".join(f"{each['state']}\n  {each['definition']}" for each in DEFINITIONS)
-        return READ_ME.format(accounts=self.about().accounts, states=states)
+        return READ_ME.format(accounts=self.about.accounts, states=states)
 
 
 DEFINITIONS = [{"state": state.name, "definition": state.definition} for state in STATES]

@@ -9,7 +9,7 @@ import hashlib
 import io
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from importlib.metadata import version
@@ -19,11 +19,11 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 from sqlalchemy import Connection, Engine, select
 
 from data.tables import integration, snapshot
+from queries.export import Chunks
 
 FORMAT = "rollcall evidence 2"
 MANIFEST, SEAL = "manifest.json", "manifest.sha256"
 
-Chunks = Generator[bytes, None, None]
 Told = Callable[[str], Any]
 """What a file of a pack that was read says in JSON, by the file's name."""
 
