@@ -6,7 +6,7 @@ joined on the integration, too; windows part by it; no row that a load changes i
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, Engine, cast, column, func, select, table, text
+from sqlalchemy import Connection, Engine, cast, column, func, literal, select, table, text
 from sqlalchemy.dialects.postgresql import REGCLASS
 
 from data.tables import account_version, metadata, rejected_row, staging
@@ -32,6 +32,11 @@ def distribute(engine: Engine) -> list[str]:
             if not _is_cluster(con):
                 raise NotDistributed(
                     "The database has no Citus: CREATE EXTENSION citus there, on every machine."
+                )
+            if not con.scalar(select(literal("B") < "a")):
+                raise NotDistributed(
+                    "The databases of a cluster must sort by code points, on every machine: CREATE "
+                    "DATABASE rollcall TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C.UTF-8'."
                 )
         ours = {*metadata.tables, *staging.tables, *EVERYWHERE}
         left = [name for name in ours if not _is_distributed(con, name)]

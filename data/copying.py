@@ -27,13 +27,15 @@ def copy_store(
     tables: Sequence[Table] = metadata.sorted_tables,
 ) -> None:
     """Copy the tables; whole or not at all. Raises NotEmpty."""
-    with source.connect() as con, writing(target) as into, into.begin():
-        if into.scalar(select(func.count()).select_from(snapshot)):
-            raise NotEmpty(f"{target.url!r} holds snapshots already; nothing was copied.")
-        for table in tables:
-            _copy(con, into, table)
-            progress(table.name, size_of(into, table))
-        count_anew(into, *tables)
+    with source.connect() as con, writing(target) as into:
+        with into.begin():
+            if into.scalar(select(func.count()).select_from(snapshot)):
+                raise NotEmpty(f"{target.url!r} holds snapshots already; nothing was copied.")
+            for table in tables:
+                _copy(con, into, table)
+                progress(table.name, size_of(into, table))
+        with into.begin():  # a cluster gathers no statistics where it has just written
+            count_anew(into, *tables)
 
 
 def _copy(source: Connection, target: Connection, table: Table) -> None:

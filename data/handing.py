@@ -291,6 +291,9 @@ ARROW: dict[Any, pa.DataType] = {
 
 
 def _cursor(store: Connection) -> Any:
+    """In a transaction, which SQLAlchemy would begin for a statement of its own."""
+    if not store.in_transaction():
+        store.begin()
     return store.connection.cursor()
 
 

@@ -17,9 +17,9 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     Numeric,
+    Select,
     String,
     cast,
-    collate,
     extract,
     func,
     literal,
@@ -42,8 +42,11 @@ class lower(GenericFunction[str]):  # noqa: N801 - takes the place of the usual 
 
 @compiles(lower, "postgresql")
 def _lower(element: lower, compiler: SQLCompiler, **options: Any) -> str:
-    (text,) = element.clauses
-    words = compiler.process(collate(text, "default"), **options)
+    """Out and in again, a text has the collation of the database, which knows all letters.
+
+    `COLLATE "default"` says so, too, but Citus forgets it on the way to the machine that is asked.
+    """
+    words = compiler.process(func.textin(func.varcharout(*element.clauses)), **options)
     return f'(lower({words}) COLLATE "{CODE_POINTS}")'
 
 
@@ -93,6 +96,31 @@ def _in(element: is_one_of, compiler: SQLCompiler, **options: Any) -> str:
 def _in_list(element: is_one_of, compiler: SQLCompiler, **options: Any) -> str:
     column, *texts = element.clauses
     return compiler.process(func.list_contains(array(texts), column), **options)
+
+
+class is_among(GenericFunction[bool]):  # noqa: N801
+    """Whether a column holds one of the few values of a query that depends on no row of it.
+
+    PostgreSQL knows them before it begins, and can look for them in an index beside another.
+    """
+
+    type = Boolean()
+    inherit_cache = True
+
+    def __init__(self, column: ColumnElement[Any], values: Select[Any]) -> None:
+        super().__init__(column, values.scalar_subquery())
+
+
+@compiles(is_among)
+def _any_of(element: is_among, compiler: SQLCompiler, **options: Any) -> str:
+    column, values = (compiler.process(each, **options) for each in element.clauses)
+    return f"{column} = ANY (ARRAY{values})"
+
+
+@compiles(is_among, "duckdb")
+def _in_query(element: is_among, compiler: SQLCompiler, **options: Any) -> str:
+    column, values = (compiler.process(each, **options) for each in element.clauses)
+    return f"{column} IN {values}"
 
 
 class occurs_in(GenericFunction[bool]):  # noqa: N801
@@ -246,7 +274,7 @@ def _lower_hex(element: hex_of, compiler: SQLCompiler, **options: Any) -> str:
 
 
 class told_in_hex(GenericFunction[bytes]):  # noqa: N801
-    """Bytes that the connection was told before, by `tell_in_hex`."""
+    """Bytes that the transaction was told before, by `tell_in_hex`."""
 
     type = LargeBinary()
     inherit_cache = True
@@ -267,10 +295,10 @@ def _variable(element: told_in_hex, compiler: SQLCompiler, **options: Any) -> st
 
 
 def tell_in_hex(name: str, value: bytes, dialect: str) -> str:
-    """The statement that tells a connection some bytes; the name is ours."""
+    """The statement that tells a transaction some bytes; the name is ours."""
     if dialect == "duckdb":
         return f"SET VARIABLE rollcall_{name} = '{value.hex()}'"
-    return f"SET rollcall.{name} = '{value.hex()}'"
+    return f"SET LOCAL rollcall.{name} = '{value.hex()}'"
 
 
 def seconds(span: ColumnElement[Any]) -> ColumnElement[float]:

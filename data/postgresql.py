@@ -160,9 +160,13 @@ def engine_of(url: str) -> Engine:
 
 
 def _settle(connection: Any, _: ConnectionPoolEntry) -> None:
-    """Compiling a statement to machine code takes longer than most of them."""
+    """Compiling a statement to machine code takes longer than most of them.
+
+    What a transaction is told, the machines of a cluster are told, too; else nobody asks for that.
+    """
     with connection.cursor() as cursor:
         cursor.execute("SET jit = off")
+        cursor.execute("SET citus.propagate_set_commands = 'local'")
     connection.commit()
 
 

@@ -39,7 +39,7 @@ def key_of(home: Home) -> bytes:
 
 
 def with_key(key: bytes, dialect: str) -> list[str]:
-    """What a connection has to execute before it works out pseudonyms."""
+    """What a transaction has to execute before it works out pseudonyms."""
     filled = key.ljust(BLOCK, b"\0")
     pads = {"inner_pad": 0x36, "outer_pad": 0x5C}
     return [tell_in_hex(n, bytes(b ^ pad for b in filled), dialect) for n, pad in pads.items()]

@@ -46,7 +46,7 @@ SUBSTANCE = (
 
 def operation_of(state: ColumnElement[Any]) -> ColumnElement[Any]:
     """The operation that a state is of; NULL for the settled ones."""
-    return case({s.name: s.operation for s in STATES if s.operation}, value=state)
+    return case(*((state == s.name, s.operation) for s in STATES if s.operation))
 
 
 def _job(state: ColumnElement[Any]) -> ColumnElement[Any]:

@@ -204,22 +204,27 @@ def seen(engine: Engine, sight: Sight) -> Engine:
         if sight not in through:
             through[sight] = unchecked(url)
             event.listen(through[sight], "connect", partial(_restrict, through[sight], sight))
+            if sight.personal is Personal.PSEUDONYMS:
+                event.listen(through[sight], "begin", _tell_key)
         return through[sight]
 
 
 def _restrict(engine: Engine, sight: Sight, connection: Any, _: ConnectionPoolEntry) -> None:
     """Put the views in front before anybody gets to ask."""
     name, quote = engine.dialect.name, engine.dialect.identifier_preparer.quote
-    told = with_key(key_of(here()), name) if sight.personal is Personal.PSEUDONYMS else []
     cursor = connection.cursor()
-    for statement in told:
-        cursor.execute(statement)
     cursor.execute(f"SELECT {'current_database' if name == 'duckdb' else 'current_schema'}()")
     behind = quote(cursor.fetchone()[0]) + (".main" if name == "duckdb" else "")
     for view in views(sight, behind, engine.dialect):
         cursor.execute(view)
     cursor.close()
     connection.commit() if name != "duckdb" else None
+
+
+def _tell_key(con: Connection) -> None:
+    """Each transaction anew: of a cluster, a machine knows a transaction and no connection."""
+    for statement in with_key(key_of(here()), con.dialect.name):
+        con.exec_driver_sql(statement)
 
 
 def _close(url: str) -> None:

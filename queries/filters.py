@@ -22,7 +22,7 @@ from data.snapshot_file import moment_of
 from data.states import STATE_BY_NAME, WAITING
 from data.tables import account_current, account_version, integration
 from queries.text import found_in
-from queries.whose import as_decided, is_unmatched
+from queries.whose import as_decided, found_in_search, is_unmatched
 
 Active = Literal["yes", "no", "unknown"]
 Match = Literal["matched", "unmatched"]
@@ -156,12 +156,15 @@ def _if_any(value: Any) -> list[str]:
 # ---- what a row must fulfil ----------------------------------------------------------------------
 
 
-def _found(rows: FromClause, text: str, _: Any) -> ColumnElement[bool]:
+def _found(rows: FromClause, text: str, at: datetime | None) -> ColumnElement[bool]:
     """Every word occurs in one of the columns, each where it likes; or it is a pseudonym."""
-    everything = rows.c.search if "search" in rows.c else searched(rows)
-    words = and_(*(found_in(everything, word) for word in text.split(None, MOST_WORDS)))
+    words = text.split(None, MOST_WORDS)
+    if "search" in rows.c:
+        found = found_in_search(rows, text, words, at)
+    else:
+        found = and_(*(found_in(searched(rows), word) for word in words))
     called = is_called(rows, text)
-    return words if called is None else or_(words, called)
+    return found if called is None else or_(found, called)
 
 
 def _in_state(rows: FromClause, states: Sequence[str], _: Any) -> ColumnElement[bool]:

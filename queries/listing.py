@@ -210,9 +210,8 @@ class Listing:
         rows = listed.selected_columns
         content = rows.account_key.table
         more = [content.c[n] for n in ("integration_id", "role_details", "attributes", "flags")]
-        places = case(
-            {name: n for n, name in enumerate(STATE_BY_NAME)}, value=content.c.provisioning_state
-        )
+        state = content.c.provisioning_state
+        places = case(*((state == name, n) for n, name in enumerate(STATE_BY_NAME)))
         more.append(cast(places, SmallInteger).label("state_place"))
         if not identified:
             return listed.add_columns(*more)

@@ -255,8 +255,7 @@ def _sort_key(rows: FromClause, sort: str) -> ColumnElement[Any]:
         "integration": _place_by_name(rows),
         "roles": func.coalesce(func.array_length(rows.c.roles, 1), 0),
         "provisioning_state": case(
-            {state.name: place for place, state in enumerate(STATES)},
-            value=rows.c.provisioning_state,
+            *((rows.c.provisioning_state == s.name, place) for place, s in enumerate(STATES)),
             else_=len(STATES),
         ),
         "account_id": _identity(rows),

@@ -28,8 +28,13 @@ from sqlalchemy import (
 )
 
 from data.plain import plain
+from data.portable import is_among
 from data.tables import matched
 from queries.remembering import remembered
+from queries.text import found_in
+
+SEARCH_KEPT = "search_kept"
+"""The text to look through as the snapshots tell it, of which there is an index."""
 
 MATCHED_BY = "Matched by"
 """The attribute that names who has said whose the account is."""
@@ -68,15 +73,40 @@ def as_decided(con: Connection, rows: FromClause, at: datetime | None) -> FromCl
         "user_email": said.c.user_email,
         "attributes": _with_name(rows.c.attributes, said.c.decided_by),
     }
+    kept = []
     if "search" in rows.c:
-        own = plain(func.concat_ws(" ", said.c.user_name, said.c.user_email))
-        told["search"] = func.concat_ws(" ", own, rows.c.search)
+        told["search"] = func.concat_ws(" ", _person(said), rows.c.search)
+        kept.append(rows.c.search.label(SEARCH_KEPT))
     is_theirs = and_(said.c.account_key.is_not(None), is_unmatched(rows))
     columns = (
         case((is_theirs, told[c.name]), else_=c).label(c.name) if c.name in told else c
         for c in rows.c
     )
-    return select(*columns).select_from(rows.outerjoin(said, same)).subquery("accounts")
+    return select(*columns, *kept).select_from(rows.outerjoin(said, same)).subquery("accounts")
+
+
+def found_in_search(
+    rows: FromClause, text: str, words: Sequence[str], at: datetime | None
+) -> ColumnElement[bool]:
+    """Whether each of the words, which make up the text, occurs in what a search looks through.
+
+    Where people have decided, that is worked out, and no index is of it. But then it occurs in the
+    text that is kept, or the account is one of the few whose person has a word of the text.
+    """
+    found = and_(*(found_in(rows.c.search, word) for word in words))
+    if SEARCH_KEPT not in rows.c:
+        return found
+    kept = and_(*(found_in(rows.c[SEARCH_KEPT], word) for word in words))
+    said = _somebody_s(at)
+    has_a_word = or_(*(found_in(_person(said), word) for word in text.split()))
+    return and_(
+        found, or_(kept, is_among(rows.c.account_key, select(said.c.account_key).where(has_a_word)))
+    )
+
+
+def _person(said: FromClause) -> ColumnElement[str]:
+    """What a search looks through of the person."""
+    return plain(func.concat_ws(" ", said.c.user_name, said.c.user_email))
 
 
 def matched_by_people(rows: FromClause, at: datetime | None) -> ColumnElement[bool]:

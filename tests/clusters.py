@@ -1,13 +1,13 @@
-"""What a cluster asks of a statement, as far as its text tells: joins, windows and changes."""
+"""What a cluster asks of a statement, as far as its text tells: joins, windows, changes, words."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import Delete, FromClause, Join, Over, Select, Table, Update
+from sqlalchemy import Case, Delete, FromClause, Join, Over, Select, Table, Update
 from sqlalchemy.sql import operators
-from sqlalchemy.sql.elements import BinaryExpression
+from sqlalchemy.sql.elements import BinaryExpression, CollationClause
 
 from data.citus import DISTRIBUTED, EVERYWHERE
 from data.tables import metadata, staging
@@ -43,6 +43,10 @@ def _breaches_of(part: Any) -> Iterator[str]:
         for over in _own_windows(part):
             if any(map(_is_large, froms)) and not _parts_by_integration(over):
                 yield f"a window without the integration: {_short(over)}"
+    if isinstance(part, Case) and part.value is not None:
+        yield f"a case that names its value once, which Citus cannot send on: {_short(part)}"
+    if isinstance(part, CollationClause):
+        yield f"a collation, which Citus does not send on: {_short(part)}"
     changes = isinstance(part, Update | Delete) and part.table.name in LARGE - set(staging.tables)
     if changes and not _names_one_integration(part.whereclause):
         yield f"changes more than one integration: {_short(part.whereclause)}"

@@ -1,4 +1,7 @@
-"""A PostgreSQL server for the tests: Debian's, on a port and in a folder of its own."""
+"""PostgreSQL for the tests: Debian's, on ports and in folders of its own.
+
+Where it brings Citus, all that is tried on one server is tried on a cluster, too.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,17 @@ import os
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from itertools import count
 from pathlib import Path
 from tempfile import mkdtemp
 
 import pytest
-from sqlalchemy import DDL, Engine, create_engine, make_url
+from sqlalchemy import DDL, Connection, Engine, create_engine, func, make_url, select
 from sqlalchemy.schema import CreateSchema, DropSchema
 
+from data.citus import distribute
 from data.store import close_store, open_store
 
 SETTINGS = {
@@ -24,6 +28,13 @@ SETTINGS = {
     "full_page_writes": "off",
     "autovacuum": "off",
     "max_connections": "200",
+}
+
+CLUSTERED = SETTINGS | {
+    "shared_preload_libraries": "citus",
+    "wal_level": "logical",
+    "citus.node_conninfo": "sslmode=disable",
+    "citus.shard_count": "4",  # two for each worker; the usual 32 take seconds to make
 }
 
 
@@ -35,15 +46,24 @@ def programs() -> Path | None:
     return every[-1].parent if every else None
 
 
+def has_citus() -> bool:
+    """Whether the PostgreSQL of this machine brings Citus."""
+    config = (programs() or Path()) / "pg_config"
+    if not config.is_file():
+        return False
+    shared = subprocess.run([config, "--sharedir"], capture_output=True, text=True, check=True)
+    return Path(shared.stdout.strip(), "extension", "citus.control").is_file()
+
+
 @contextmanager
-def a_server() -> Iterator[str]:
+def a_server(settings: Mapping[str, str] = SETTINGS) -> Iterator[str]:
     """The address of a server that runs as long as the block."""
     found = programs()
     if found is None:
         pytest.fail("The tests need PostgreSQL; `make test` installs it on Debian and Ubuntu.")
     folder, port = Path(mkdtemp(prefix="rollcall-pg-")), _free_port()
     as_user = _as_user(folder)
-    how = " ".join(f"-c {name}={value}" for name, value in SETTINGS.items())
+    how = " ".join(f"-c {name}={value}" for name, value in settings.items())
     try:
         how_made = "--auth=trust --username=rollcall --encoding=UTF8 --locale=C.UTF-8 --no-sync"
         initdb = [*as_user, str(found / "initdb"), "--pgdata", f"{folder}/data"]
@@ -57,6 +77,30 @@ def a_server() -> Iterator[str]:
             _run([*control, "-m", "immediate", "stop"])
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def a_cluster() -> Iterator[str]:
+    """The address of the coordinator of a cluster with two workers, which run as long as it."""
+    with ExitStack() as running:
+        urls = [running.enter_context(a_server(CLUSTERED)) for _ in range(3)]
+        for url in urls:
+            with _told(url) as con:
+                con.execute(DDL("CREATE EXTENSION citus"))
+        coordinator, *workers = [(url.host, url.port) for url in map(make_url, urls)]
+        with _told(urls[0]) as con:
+            con.execute(select(func.citus_set_coordinator_host(*coordinator)))
+            for worker in workers:
+                con.execute(select(func.citus_add_node(*worker)))
+        yield urls[0]
+
+
+@contextmanager
+def _told(url: str) -> Iterator[Connection]:
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as con:
+        yield con
+    engine.dispose()
 
 
 def _as_user(folder: Path) -> list[str]:
@@ -81,19 +125,29 @@ def _free_port() -> int:
 
 
 class Server:
-    """One server, on which every store has a schema of its own."""
+    """One server, or a cluster, on which every store has a schema of its own."""
 
-    def __init__(self, url: str) -> None:
-        self.url = url
+    def __init__(self, url: str, *, is_cluster: bool = False) -> None:
+        self.url, self.is_cluster = url, is_cluster
         self._engine = create_engine(url, isolation_level="AUTOCOMMIT")
         self._numbers = count(1)
+        with self._engine.connect() as con:  # in `public`, where every store finds it
+            con.execute(DDL("CREATE EXTENSION pg_trgm"))
 
-    def new_store(self) -> str:
+    def new_schema(self) -> str:
         """The address of a store that is not there yet."""
         name = f"store{next(self._numbers)}"
         with self._engine.connect() as con:
             con.execute(CreateSchema(name))
-        return f"{self.url}?options=-csearch_path%3D{name}"
+        return f"{self.url}?options=-csearch_path%3D{name},public"
+
+    def new_store(self) -> str:
+        """The address of an empty store, which on a cluster is spread."""
+        url = self.new_schema()
+        if self.is_cluster:
+            distribute(open_store(url))
+            close_store(url)
+        return url
 
     @contextmanager
     def a_store(self) -> Iterator[Engine]:
@@ -104,7 +158,8 @@ class Server:
         finally:
             close_store(url)
             with self._engine.connect() as con:
-                con.execute(DropSchema(url.rsplit("%3D")[-1], cascade=True))
+                name = url.rsplit("%3D")[-1].removesuffix(",public")
+                con.execute(DropSchema(name, cascade=True))
 
     @contextmanager
     def a_database(self) -> Iterator[str]:
@@ -119,10 +174,13 @@ class Server:
         self._engine.dispose()
 
 
-@pytest.fixture(scope="session")
-def postgresql() -> Iterator[Server]:
-    """A PostgreSQL server that all tests of a process share."""
-    with a_server() as url:
-        server = Server(url)
+KINDS = {"server": a_server} | ({"cluster": a_cluster} if has_citus() else {})
+
+
+@pytest.fixture(scope="session", params=KINDS)
+def postgresql(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """What all tests of a process share: a server, and where there is Citus a cluster."""
+    with KINDS[request.param]() as url:
+        server = Server(url, is_cluster=request.param == "cluster")
         yield server
         server.close()

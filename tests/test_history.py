@@ -33,6 +33,7 @@ from data.tables import (
     account_current,
     account_version,
     job_end,
+    same_account,
     snapshot,
     state_change,
     state_count,
@@ -279,7 +280,7 @@ def told_at(engine: Engine, moment: datetime) -> dict[str, tuple[Any, ...]]:
     )
     with engine.connect() as con:
         found = con.execute(
-            said.join_from(account_version, account, account.c.account_key == v.account_key).where(
+            said.join_from(account_version, account, same_account(account, account_version)).where(
                 v.valid_from <= moment, v.valid_to > moment
             )
         ).all()
@@ -445,7 +446,7 @@ def test_accounts_have_been_as_they_are_since_the_first_snapshot_that_has_said_s
         files = in_any_way(engine, history, data)
         v = account_version.c
         said = select(account.c.account_id, *(v[name] for name in (*SAYS, *BEFORE))).join_from(
-            account_version, account, account.c.account_key == v.account_key
+            account_version, account, same_account(account, account_version)
         )
         for file, right in zip(files, stays_in(history), strict=True):
             then = said.where(v.valid_from <= file.taken_at, v.valid_to > file.taken_at)

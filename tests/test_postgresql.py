@@ -17,8 +17,20 @@ import test_pages
 from builders import TODAY, YESTERDAY, Deliveries, a_snapshot_file, an_account, usernames
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from servers import Server
-from sqlalchemy import Row, create_engine, func, inspect, select, text
+from servers import KINDS, Server, has_citus
+from sqlalchemy import (
+    Row,
+    String,
+    cast,
+    column,
+    create_engine,
+    func,
+    inspect,
+    select,
+    table,
+    text,
+)
+from sqlalchemy.dialects.postgresql import REGCLASS
 
 from data.access import Personal, Sight
 from data.citus import NotDistributed, distribute
@@ -85,7 +97,7 @@ def test_a_reader_keeps_the_view_that_it_had(postgresql: Server, tmp_path: Path)
 
 
 def test_two_processes_that_open_a_new_store_at_once_make_it_once(postgresql: Server) -> None:
-    url = postgresql.new_store()
+    url = postgresql.new_schema()
     asked = "import sys; from data.store import open_store; open_store(sys.argv[1])"
     both = [subprocess.Popen([sys.executable, "-c", asked, url], cwd=Path.cwd()) for _ in range(2)]
     assert [process.wait(60) for process in both] == [0, 0]
@@ -101,7 +113,7 @@ def test_a_server_that_is_not_there_is_told_without_the_password() -> None:
 
 
 def test_a_database_with_other_tables_is_left_alone(postgresql: Server) -> None:
-    url = postgresql.new_store()
+    url = postgresql.new_schema()
     engine = create_engine(url)
     with engine.begin() as con:
         con.execute(text("CREATE TABLE invoices (id int)"))
@@ -192,10 +204,12 @@ def test_a_copy_that_is_not_the_same_is_noticed(postgresql: Server, tmp_path: Pa
     one.dispose()
 
 
-# ---- a cluster, as far as one server can play it -------------------------------------------------
+# ---- a cluster, as far as one server can play it where there is none -----------------------------
 
 PLAYED = """
-CREATE TABLE pg_dist_partition (logicalrelid regclass, by text, beside text);
+CREATE TABLE pg_dist_partition (logicalrelid regclass, partkey text, beside text);
+CREATE FUNCTION column_to_column_name(table_name regclass, partkey text) RETURNS text LANGUAGE sql
+    AS 'SELECT partkey';
 CREATE FUNCTION create_reference_table(table_name regclass) RETURNS void LANGUAGE sql AS
     'INSERT INTO pg_dist_partition VALUES (table_name, NULL, NULL)';
 CREATE FUNCTION create_distributed_table(table_name regclass, distribution_column text,
@@ -206,24 +220,33 @@ CREATE FUNCTION create_distributed_table(table_name regclass, distribution_colum
 
 
 def test_a_store_is_spread_by_integration_and_only_once(postgresql: Server) -> None:
-    with postgresql.a_store() as engine:
+    url = postgresql.new_schema()
+    engine, here = open_store(url), column("logicalrelid", REGCLASS)
+    if not postgresql.is_cluster:
         with pytest.raises(NotDistributed, match="CREATE EXTENSION citus"):
             distribute(engine)
         with engine.begin() as con:
             con.execute(text(PLAYED))
-        spread = distribute(engine)
-        assert distribute(engine) == []
-        with engine.connect() as con:
-            how = con.execute(text("SELECT logicalrelid::text, by FROM pg_dist_partition"))
-            by = {name.split(".")[-1]: column for name, column in how}
+    spread = distribute(engine)
+    assert distribute(engine) == []
+    with engine.connect() as con:
+        by_column = func.column_to_column_name(here, column("partkey"))
+        how = select(cast(here, String), by_column).select_from(table("pg_dist_partition"))
+        by = dict(con.execute(how.where(func.pg_table_is_visible(here))).tuples().all())
     assert set(spread) == set(by) >= {*metadata.tables, *staging.tables, "layout"}
     assert by["account_version"] == by["account_current"] == by["load_delta"] == "integration_id"
     assert by["snapshot"] is by["integration"] is by["accepted"] is None
     assert all(
-        "integration_id" in table.c
-        for table in (*metadata.tables.values(), *staging.tables.values())
-        if by[table.name] == "integration_id"
+        "integration_id" in each.c
+        for each in (*metadata.tables.values(), *staging.tables.values())
+        if by[each.name] == "integration_id"
     )
+    close_store(url)
+
+
+@pytest.mark.skipif(not has_citus(), reason="Citus is not installed: no cluster was tried")
+def test_all_that_is_tried_on_a_server_is_tried_on_a_cluster() -> None:
+    assert list(KINDS) == ["server", "cluster"]
 
 
 def test_readers_see_there_what_they_see_in_duckdb(

@@ -18,7 +18,7 @@ from builders import an_account, an_unmatched_account
 from clusters import breaches
 from pyarrow import parquet
 from servers import Server
-from sqlalchemy import Connection, Engine, Row, delete, event, func, select
+from sqlalchemy import Connection, Engine, Row, case, collate, delete, event, func, select
 
 from data.filing import note_unloaded
 from data.findings import Finding, Limits, Said, accept
@@ -467,3 +467,5 @@ def test_a_statement_that_a_cluster_cannot_do_is_noticed() -> None:
     assert breaches(select(func.lag(v.c.valid_to).over(partition_by=v.c.account_key)))
     assert breaches(delete(v).where(v.c.account_key == 1))
     assert not breaches(delete(v).where(v.c.account_key == 1, v.c.integration_id == 1))
+    assert breaches(select(case({"Deleted": 1}, value=v.c.provisioning_state)))
+    assert breaches(select(collate(v.c.user_name, "default")))
