@@ -115,8 +115,7 @@ def measured(folder: Path, size: Size) -> Costs:
     home.mkdir()
     path = home / "rollcall.duckdb"
     url = f"duckdb:///{path}"
-    make(open_store(url), size.accounts, size.integrations, size.days)
-    close_store(url)
+    make(url, size.accounts, size.integrations, size.days)
     found = {SIZE: path.stat().st_size / 1e6}
     found |= {what: _least(url, ask) for what, ask in questions(size)}
     found["a load"] = _a_load(url, home / "next.csv", size.changed)
