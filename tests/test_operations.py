@@ -129,7 +129,7 @@ def test_an_address_of_the_environment_is_not_served_without_sign_in(tmp_path: P
     told = os.environ | {"ROLLCALL_HOME": str(tmp_path), **everywhere}
     command = [sys.executable, str(ROOT / "app.py")]
     done = subprocess.run(command, env=told, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 1
+    assert done.returncode == os.EX_CONFIG
     assert "does not serve 0.0.0.0 without sign-in" in done.stderr
 
 
