@@ -25,7 +25,7 @@ from sqlalchemy import (
 
 from data.handing import kept
 from data.reading import Read
-from data.rejecting import Sifted, counted
+from data.rejecting import POSITION, Sifted, counted
 from data.tables import (
     DELIVERED,
     account,
@@ -107,9 +107,10 @@ def sift_unless_odd(at: Connection, read: Read, known: FromClause) -> Sifted | N
 
 def find_news(at: Connection, known: FromClause) -> None:
     """Fill `load_news` with what of `load_row` is not `known`, and what of that is missing."""
-    row = select(load_row).where(~load_row.c.known).subquery("row")
+    row = select(POSITION.label("number"), load_row).where(~load_row.c.known).subquery("row")
     news = (
         select(
+            row.c.number,
             row.c.account_id.is_not(None),
             func.coalesce(row.c.account_id, known.c.account_id),
             *(row.c[n] for n in (*DELIVERED, "fingerprint")),

@@ -393,8 +393,8 @@ MEANT = ("account_id", "number", *CONTENT)
 
 @cache
 def _meaning_of_news() -> Select[*tuple[Any, ...]]:
-    columns = [load_news.c.account_id, *(load_news.c[name] for name in DELIVERED)]
-    news = select(POSITION.label("number"), *columns).select_from(load_news)
+    columns = [load_news.c[name] for name in ("account_id", "number", *DELIVERED)]
+    news = select(*columns)
     return understood(news.where(load_news.c.listed).subquery("news"))
 
 

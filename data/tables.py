@@ -369,6 +369,7 @@ load_unfit = Table(
 load_news = Table(
     "load_news",
     scratch,
+    Column("number", BigInteger),  # of its row in the file; from 0
     Column("listed", Boolean, nullable=False),
     *_delivered(),
     Column("fingerprint", BigInteger),

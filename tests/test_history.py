@@ -234,7 +234,7 @@ def test_a_store_that_is_made_anew_from_the_archive_is_the_same(
         assert len(before["snapshots"]) == len(days) - 1
 
 
-@settings(some, max_examples=25)
+@settings(some, max_examples=12)
 @given(st.lists(rows, min_size=1, max_size=5), st.lists(rows, max_size=2), st.data())
 def test_to_remember_rows_as_delivered_changes_nothing_but_the_time_of_a_load(
     first: list[dict[str, Any]], new: list[dict[str, Any]], data: st.DataObject
