@@ -6,10 +6,13 @@ the keeping of the store.
 
 from __future__ import annotations
 
+import logging
+import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import streamlit as st
 from starlette.middleware import Middleware
@@ -101,6 +104,13 @@ app = st.App(
     exception_handlers={NotAllowed: not_allowed},
 )
 
+
+def refuse_to_start(why: str) -> NoReturn:
+    """What a service manager need not try again; the unit in deploy/ knows this exit code."""
+    logging.getLogger("rollcall").error(why)
+    sys.exit(os.EX_CONFIG)
+
+
 if __name__ == "__main__":
     set_up()
     try:
@@ -108,9 +118,9 @@ if __name__ == "__main__":
         options = from_environment()
         load_config_options(options)
         if refused := refuse_to_be_reached(st.get_option("server.address")):
-            sys.exit(refused)
+            refuse_to_start(refused)
     except Misconfigured as fault:
-        sys.exit(f"Rollcall is not set up right. {fault}")
+        refuse_to_start(f"Rollcall is not set up right. {fault}")
     except OSError as fault:
         sys.exit(f"Rollcall keeps its data in ROLLCALL_HOME. {fault.filename}: {fault.strerror}.")
     app.run(config=options)

@@ -46,7 +46,7 @@ def main() -> None:
     )
     options.add_argument("--accounts", type=int, default=1_000_000, help="of a large snapshot")
     options.add_argument("--rounds", type=int, default=9, help="loads that are measured")
-    options.add_argument("--days", type=int, default=100, help="of daily snapshots kept")
+    options.add_argument("--days", type=int, default=365, help="of daily snapshots kept")
     options.add_argument("--daily", type=int, default=100_000, help="accounts of a daily snapshot")
     options.add_argument("--integrations", type=int, default=100, help="of a year, for insight")
     options.add_argument("--versions", type=int, default=10, help="of each account, for browsing")

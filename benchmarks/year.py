@@ -6,10 +6,13 @@ loading derives from them is counted from them, as its own tests say that it mus
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
-from sqlalchemy import Engine, text
+from sqlalchemy import text
 
 from benchmarks.made import START
 from data.stays import count_job_ends
@@ -25,14 +28,12 @@ def a_year(folder: Path, accounts: int = 1_000_000, integrations: int = 100) -> 
     """A home with so many accounts, and a snapshot of each integration for every day of a year."""
     home = folder / "year"
     home.mkdir()
-    url = f"duckdb:///{home}/rollcall.duckdb"
-    make(open_store(url), accounts, integrations)
-    close_store(url)
+    make(f"duckdb:///{home}/rollcall.duckdb", accounts, integrations)
     return home
 
 
-def make(engine: Engine, accounts: int, integrations: int, days: int = DAYS) -> None:
-    """Fill a new store with snapshots of so many days, the last of them START's."""
+def make(url: str, accounts: int, integrations: int, days: int = DAYS) -> None:
+    """Fill a new store with snapshots of so many days, the last of them START's; then close it."""
     jobs = max(1, round(JOBS * days / DAYS))
     values = {"accounts": accounts, "integrations": integrations, "days": days, "jobs": jobs}
     first = START - timedelta(days=days - 1)
@@ -40,9 +41,23 @@ def make(engine: Engine, accounts: int, integrations: int, days: int = DAYS) -> 
         "CREATE TEMP MACRO taken(integration, day) AS "
         f"TIMESTAMP '{first}' + to_days(day::INT) + to_minutes(integration)"
     )
-    with engine.begin() as con:
+    with roomy(), open_store(url).begin() as con:
         for statement in (taken, *SQL.read_text(encoding="utf-8").split(";")[:-1]):
             used = {name: value for name, value in values.items() if f":{name}" in statement}
             con.execute(text(statement).bindparams(**used))
         for integration_id in range(1, integrations + 1):
             count_job_ends(con, integration_id, first)
+    close_store(url)
+
+
+@contextmanager
+def roomy() -> Iterator[None]:
+    """Stores that are opened meanwhile may take more memory: years made in one go need it."""
+    before = os.environ.get("ROLLCALL_MEMORY_LIMIT")
+    os.environ["ROLLCALL_MEMORY_LIMIT"] = "6GiB"
+    try:
+        yield
+    finally:
+        del os.environ["ROLLCALL_MEMORY_LIMIT"]
+        if before is not None:
+            os.environ["ROLLCALL_MEMORY_LIMIT"] = before

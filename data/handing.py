@@ -100,6 +100,12 @@ def _scratch_tables(con: Connection) -> Iterator[None]:
                 con.execute(DropTable(each))
 
 
+def empty(at: Connection, scratch_table: Table) -> None:
+    """Begin it anew, so that its rows are numbered from 0 again."""
+    at.execute(DropTable(scratch_table))
+    at.execute(CreateTable(scratch_table))
+
+
 @cache
 def _memory() -> Engine:
     """A database of this process in which nothing stays."""
@@ -191,6 +197,15 @@ def fetched(store: Connection, rows: Rows, at: Connection, name: str) -> FromCla
     _duckdb(at).register(f"{name}_copied", _copied(store, asked))
     rows_there = table(f"{name}_copied", *(Column(c.key, c.type) for c in asked.c))
     return select(*(_as_list(c) if _is_list(c) else c for c in rows_there.c)).subquery(name)
+
+
+def kept(store: Connection, rows: Rows, at: Connection, into: Table) -> FromClause:
+    """As `fetched`, to be read more than once; the table takes what is not at the desk."""
+    if at is store:
+        return rows.subquery(into.name)
+    told = fetched(store, rows, at, f"{into.name}_told")
+    at.execute(insert(into).from_select([c.name for c in into.c], select(*told.c)))
+    return into
 
 
 def _copied(store: Connection, asked: FromClause) -> pa.RecordBatchReader:

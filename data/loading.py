@@ -20,19 +20,24 @@ from sqlalchemy import (
     Select,
     and_,
     case,
-    cast,
     delete,
     false,
     func,
     insert,
     literal,
-    null,
     or_,
     select,
 )
 
 from data.cleaning import understood
-from data.handing import count_anew, desk, fetched, hand_over, handed, step, with_staging
+from data.comparing import (
+    find_news,
+    known_accounts,
+    remember_delivered,
+    sift_unless_odd,
+    without_fingerprint,
+)
+from data.handing import count_anew, desk, empty, hand_over, handed, step, with_staging
 from data.headings import columns_of
 from data.mapping import NO_MAPPING
 from data.matches import forget_keys
@@ -62,6 +67,7 @@ from data.tables import (
     integration,
     load_delta,
     load_meant,
+    load_missed,
     load_news,
     load_row,
     load_told,
@@ -144,7 +150,7 @@ def preview(engine: Engine, file: SnapshotFile) -> Preview:
     """
     with writing(engine) as con, with_staging(con), desk(con) as at:
         task = _task(con, file)
-        found = _understand(con, at, task, confirmed=True)
+        found = _understand(con, at, task, confirmed=True, whole=True)
         with step(con, at):
             first = select(*(load_row.c[name] for name in DELIVERED)).order_by(POSITION)
             rows = [
@@ -220,21 +226,23 @@ def _known_already(task: _Task) -> Loaded:
     return Loaded(task.file, *(getattr(task.known, name) for name in counts), already=True)
 
 
-def _understand(con: Connection, at: Connection, task: _Task, *, confirmed: bool) -> _Found:
+def _understand(
+    con: Connection, at: Connection, task: _Task, *, confirmed: bool, whole: bool = False
+) -> _Found:
     """Fill the tables of a load with what the file changes; the store is only read.
 
-    Each is committed by itself, which lets DuckDB read it on several cores.
+    Each is committed by itself, which lets DuckDB read it on several cores. `whole`: every row
+    is read with its texts, whether they are known or not.
     """
-    with at.begin():
-        file = task.file
-        read = fill_load_row(at, file.path, file.integration, file.columns or NO_MAPPING)
-        if read.said.incomplete and not confirmed:
-            raise Held(f"{task.file.name} is held: {incomplete_in_words(read.said.incomplete)}")
     with step(con, at):
-        sifted = sift(at, read)
+        known = known_accounts(con, at, task.span)
+    quick = None
+    if known.with_rows and not whole:
+        quick = _read_news(con, at, task, known.accounts, confirmed=confirmed)
+    read, sifted = quick or _read_whole(con, at, task, confirmed=confirmed)
+    with step(con, at):
         _refuse_implausible(con, at, task, sifted, confirmed=confirmed)
-    with step(con, at):
-        _find_news(con, at, task.span)
+        find_news(at, load_missed if quick else known.accounts)
     with step(con, at):
         here = literal(task.span.integration_id, Integer).label("integration_id")
         told = select(here, load_news.c.account_id, load_news.c.listed, load_news.c.fingerprint)
@@ -246,13 +254,42 @@ def _understand(con: Connection, at: Connection, task: _Task, *, confirmed: bool
     return _Found(read, sifted, news)
 
 
+def _read_news(
+    con: Connection, at: Connection, task: _Task, known: FromClause, *, confirmed: bool
+) -> tuple[Read, Sifted] | None:
+    """Fill `load_row` with what is not known, and `load_missed`; None where the file is too odd."""
+    read = _fill(at, task, known, confirmed=confirmed)
+    with step(con, at):
+        sifted = sift_unless_odd(at, read, known)
+    return (read, sifted) if sifted else None
+
+
+def _read_whole(
+    con: Connection, at: Connection, task: _Task, *, confirmed: bool
+) -> tuple[Read, Sifted]:
+    """Fill `load_row` with one row per account of the file, and `load_unfit` with the others."""
+    read = _fill(at, task, None, confirmed=confirmed)
+    with step(con, at):
+        return read, sift(at, read)
+
+
+def _fill(at: Connection, task: _Task, known: FromClause | None, *, confirmed: bool) -> Read:
+    file = task.file
+    with at.begin():
+        empty(at, load_row)
+        read = fill_load_row(at, file.path, file.integration, file.columns or NO_MAPPING, known)
+    if read.said.incomplete and not confirmed:
+        raise Held(f"{file.name} is held: {incomplete_in_words(read.said.incomplete)}")
+    return read
+
+
 def _write(con: Connection, at: Connection, task: _Task, found: _Found) -> int:
     """The one transaction that changes the store; how many accounts have a flag."""
     file, sifted, span = task.file, found.sifted, task.span
     _name_integration(con, span.integration_id, file.integration)
     write_span(con, span)
     if span.is_newest:
-        _remember_delivered(con, span.integration_id, found.news)
+        remember_delivered(con, span.integration_id, found.news)
     if task.known:
         _forget(con, task.known)
     flagged = _count_flagged(con, span)
@@ -351,80 +388,14 @@ def _refuse_implausible(
         )
 
 
-def _find_news(con: Connection, at: Connection, span: Span) -> None:
-    """Fill `load_news` by comparing the file's rows with what is known.
-
-    A file that extends the history is compared with the newest snapshot, row by row as delivered:
-    what is unchanged there means what it meant, and need not be understood again. For any other
-    file only the accounts are known, not their rows, and every row is news.
-    """
-    extends = span.extends and _remembers_all(con, span.integration_id)
-    remembered = select(delivered_row.c.account_id, delivered_row.c.fingerprint).where(
-        delivered_row.c.integration_id == span.integration_id
-    )
-    known = fetched(con, remembered if extends else _without_fingerprint(span), at, "known")
-    row = load_row
-    news = (
-        select(
-            row.c.account_id.is_not(None),
-            func.coalesce(row.c.account_id, known.c.account_id),
-            *(row.c[n] for n in (*DELIVERED, "fingerprint")),
-        )
-        .select_from(row.join(known, known.c.account_id == row.c.account_id, full=True))
-        .where(
-            or_(
-                known.c.account_id.is_(None),
-                row.c.account_id.is_(None),
-                row.c.fingerprint.is_distinct_from(known.c.fingerprint),
-            )
-        )
-    )
-    at.execute(insert(load_news).from_select([c.name for c in load_news.c], news))
-
-
 MEANT = ("account_id", "number", *CONTENT)
 
 
 @cache
 def _meaning_of_news() -> Select[*tuple[Any, ...]]:
-    columns = [load_news.c.account_id, *(load_news.c[name] for name in DELIVERED)]
-    news = select(POSITION.label("number"), *columns).select_from(load_news)
+    columns = [load_news.c[name] for name in ("account_id", "number", *DELIVERED)]
+    news = select(*columns)
     return understood(news.where(load_news.c.listed).subquery("news"))
-
-
-def _remembers_all(con: Connection, integration_id: int) -> bool:
-    """Whether `delivered_row` has every account of the newest snapshot."""
-    delivered, current = (
-        select(func.count()).where(table.c.integration_id == integration_id).scalar_subquery()
-        for table in (delivered_row, account_current)
-    )
-    return bool(con.scalar(select(delivered == current)))
-
-
-def _without_fingerprint(span: Span) -> Select[*tuple[Any, ...]]:
-    then = span.accounts_in_store()
-    return select(account.c.account_id, cast(null(), BigInteger).label("fingerprint")).select_from(
-        then.join(account, same_account(account, then))
-    )
-
-
-def _remember_delivered(con: Connection, integration_id: int, news: FromClause) -> None:
-    """Bring `delivered_row` up to date with the newest snapshot."""
-    named = select(news.c.account_id).where(news.c.integration_id == integration_id)
-    con.execute(
-        delete(delivered_row).where(
-            delivered_row.c.integration_id == integration_id,
-            delivered_row.c.account_id.in_(named),
-        )
-    )
-    con.execute(
-        insert(delivered_row).from_select(
-            ["integration_id", "account_id", "fingerprint"],
-            select(news.c.integration_id, news.c.account_id, news.c.fingerprint).where(
-                news.c.listed
-            ),
-        )
-    )
 
 
 def _accounts_of_snapshot_before(con: Connection, span: Span) -> Select[*tuple[Any, ...]]:
@@ -445,7 +416,7 @@ def _accounts_of_snapshot_before(con: Connection, span: Span) -> Select[*tuple[A
 
 def _find_missing_from(con: Connection, span: Span, listed: Select[*tuple[Any, ...]]) -> None:
     """Fill `load_news` with the accounts of the span that are not listed."""
-    known = _without_fingerprint(span).subquery("known")
+    known = without_fingerprint(span).subquery("known")
     missing = known.c.account_id.not_in(select(listed.subquery("listed").c.account_id))
     here = literal(span.integration_id, Integer)
     con.execute(

@@ -30,16 +30,19 @@ from sqlalchemy import (
     Connection,
     FromClause,
     MetaData,
+    Select,
     String,
     Table,
     and_,
     case,
     cast,
     column,
+    false,
     func,
     insert,
     literal,
     null,
+    or_,
     select,
     table,
     try_cast,
@@ -48,7 +51,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import DropTable
 from sqlalchemy.sql.expression import TableClause
 
-from data.cleaning import WHITE, filled, unless_blank
+from data.cleaning import WHITE, filled, names_no_offset, unless_blank
 from data.headings import CREDENTIAL
 from data.lines import starts_of_records
 from data.mapping import NO_MAPPING, Columns
@@ -145,10 +148,16 @@ class Read(NamedTuple):
 
 
 def fill_load_row(
-    con: Connection, path: Path, integration: str = "", columns: Columns = NO_MAPPING
+    con: Connection,
+    path: Path,
+    integration: str = "",
+    columns: Columns = NO_MAPPING,
+    known: FromClause | None = None,
 ) -> Read:
     """Fill `load_row` with one row per record of the file, whose headings mean what `columns` say.
 
+    A record with a fingerprint of `known` keeps only that: to write texts takes longer than to read
+    them, and nearly all are as the day before.
     Raises UnknownFormat, UnreadableFile, TooLarge, NoUsableHeader or NotAListOfAccounts.
     """
     reader_of(path)
@@ -164,7 +173,7 @@ def fill_load_row(
             raise NoUsableHeader(_no_username(path.name, rows, missing))
         if missing:
             said.notes.append(MISSING.format(", ".join(map(_shown, missing[:MOST_SHOWN]))))
-        con.execute(_into_load_row(rows, found, columns))
+        con.execute(_into_load_row(rows, found, columns, known))
         broken = _count_broken(con, rows)
         notes = (*plain.notes, *said.notes)
         return Read(rows.places, broken, tuple(rows.cells), notes, plain.copies, said)
@@ -218,37 +227,56 @@ def place_word(file_name: str) -> str:
     return "line" if reader_of(Path(file_name)).counts_lines else "record"
 
 
-def _into_load_row(rows: Rows, found: dict[str, str], columns: Columns) -> Any:
+def _into_load_row(
+    rows: Rows, found: dict[str, str], columns: Columns, known: FromClause | None
+) -> Any:
     """The one statement that reads the whole file."""
     cell = {name: columns.cell(name, rows.cells) for name in found}
-    username = unless_blank(cell["username_in_app"])
-    own_id = unless_blank(cell["account_id"]) if "account_id" in cell else None
-    account_id = (
-        func.lower(username) if own_id is None else func.coalesce(own_id, func.lower(username))
-    )
-    if own_id is not None:
-        account_id = func.if_(username.is_(None), None, account_id)
     taken = {*found.values(), *columns.headings_in(rows.cells)}
     rest = [h for h in rows.cells if h not in taken and not CREDENTIAL.search(h)]
     nothing = cast(literal(None), String)
-    known = [cell.get(name, nothing).label(name) for name in DELIVERED if name != "attributes"]
+    named = [cell.get(name, nothing).label(name) for name in DELIVERED if name != "attributes"]
+    own_id = [cell["account_id"].label("own_id")] if "account_id" in cell else []
     more = [filled(rows.cells[heading]).label(f"more_{n}") for n, heading in enumerate(rest)]
-    cells = (
-        select(account_id.label("account_id"), *known, *more)
-        .select_from(rows.records)
-        .subquery("cells")
-    )
+    cells = select(*own_id, *named, *more).select_from(rows.records).subquery("cells")
     kept = _attributes({h: cells.c[f"more_{n}"] for n, h in enumerate(rest)}).label("attributes")
     texts = [kept if name == "attributes" else cells.c[name] for name in DELIVERED]
-    row = select(cells.c.account_id, *texts).subquery("row")
-    return insert(load_row).from_select(
-        [c.name for c in load_row.c], select(*row.c, _fingerprint(row))
-    )
+    ids = [cells.c.own_id] if own_id else []
+    row = select(*ids, *texts).subquery("row")
+    told = select(*row.c, _fingerprint(row).label("fingerprint")).subquery("told")
+    return insert(load_row).from_select([c.name for c in load_row.c], _unless_known(told, known))
+
+
+def _unless_known(told: FromClause, known: FromClause | None) -> Select[*tuple[Any, ...]]:
+    """The rows with their account IDs; of known ones what their counts need."""
+    if known is None:
+        texts = (told.c[name] for name in DELIVERED)
+        return select(_account_id(told), *texts, told.c.fingerprint, false())
+    # Asked for as a value, it is looked up row by row as the file is read. As a condition it would
+    # be a join, for which DuckDB takes the file, of unknown length, into memory first.
+    is_known = told.c.fingerprint.in_(select(known.c.fingerprint))
+    seen = select(*told.c, is_known.label("known")).subquery("seen")
+    counts = {"last_updated": names_no_offset(seen.c.last_updated)}
+    new = {
+        name: case((or_(~seen.c.known, counts.get(name, false())), seen.c[name]))
+        for name in DELIVERED
+    }
+    account_id = case((~seen.c.known, _account_id(seen)))
+    return select(account_id, *new.values(), seen.c.fingerprint, seen.c.known)
+
+
+def _account_id(row: FromClause) -> ColumnElement[Any]:
+    """The row's own, else its username in lower case; NULL where it is no account."""
+    username = unless_blank(row.c.username_in_app)
+    if "own_id" not in row.c:
+        return func.lower(username)
+    own_id = func.coalesce(unless_blank(row.c.own_id), func.lower(username))
+    return func.if_(username.is_(None), None, own_id)
 
 
 def _fingerprint(row: FromClause) -> ColumnElement[int]:
     """63 bits that differ where the texts do: to compare them is a third of comparing the texts."""
-    return cast(func.hash(*(row.c[name] for name in DELIVERED)).op(">>")(1), BigInteger)
+    return cast(func.hash(*row.c).op(">>")(1), BigInteger)
 
 
 def _attributes(cells: dict[str, ColumnElement[Any]]) -> ColumnElement[Any]:

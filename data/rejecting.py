@@ -9,6 +9,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     FromClause,
+    Row,
     String,
     and_,
     case,
@@ -53,15 +54,7 @@ class Sifted(NamedTuple):
 
 def sift(con: Connection, read: Read) -> Sifted:
     """Leave in `load_row` one row per account; put the others into `load_unfit`."""
-    account_id = load_row.c.account_id
-    rows, named, distinct, without_offset = con.execute(
-        select(
-            func.count(),
-            func.count(account_id),
-            func.count(account_id.distinct()),
-            func.count().filter(names_no_offset(load_row.c.last_updated)),
-        ).select_from(load_row)
-    ).one()
+    rows, _, named, distinct, without_offset = counted(con)
     rejected = rows - distinct + read.broken
     if rejected:
         _take_out(con, read.places(con))
@@ -70,6 +63,20 @@ def sift(con: Connection, read: Read) -> Sifted:
     return Sifted(
         rows + read.broken, distinct, rejected, repeated, rejected - (kept or 0), without_offset
     )
+
+
+def counted(con: Connection) -> Row[*tuple[int, ...]]:
+    """Of `load_row`: rows, known ones, others with an account, their accounts, without offset."""
+    account_id = load_row.c.account_id
+    return con.execute(
+        select(
+            func.count(),
+            func.count().filter(load_row.c.known),
+            func.count(account_id),
+            func.count(account_id.distinct()),
+            func.count().filter(names_no_offset(load_row.c.last_updated)),
+        ).select_from(load_row)
+    ).one()
 
 
 def _take_out(con: Connection, places: Places) -> None:

@@ -322,13 +322,35 @@ setting = Table(
 TOLD = (unloaded, accepted, matched, setting, audit)
 """What only people have said or done: no file tells it, and `departure_limit` of integrations."""
 
+# One row per account that is known at the moment of a file: its row as it was delivered, where that
+# is remembered; where the store is not in the database that reads the file.
+load_known = Table(
+    "load_known",
+    scratch,
+    Column("account_id", String, nullable=False),
+    Column("fingerprint", BigInteger),
+    prefixes=["TEMPORARY"],
+)
+
 # One row per record of the file, as delivered and in the file's order; account_id is NULL where
-# the record is no account.
+# the record is no account. Of a record that says what is known its texts are left out, and its
+# account_id.
 load_row = Table(
     "load_row",
     scratch,
     *_delivered(),
     Column("fingerprint", BigInteger),
+    Column("known", Boolean, nullable=False),
+    prefixes=["TEMPORARY"],
+)
+
+# One row per account of `load_known` whose row is not among the known ones of the file; and those
+# that are, but of which the file has another row as well.
+load_missed = Table(
+    "load_missed",
+    scratch,
+    *(Column(c.name, c.type) for c in load_known.c),
+    Column("repeated", Boolean, nullable=False),
     prefixes=["TEMPORARY"],
 )
 
@@ -347,6 +369,7 @@ load_unfit = Table(
 load_news = Table(
     "load_news",
     scratch,
+    Column("number", BigInteger),  # of its row in the file; from 0
     Column("listed", Boolean, nullable=False),
     *_delivered(),
     Column("fingerprint", BigInteger),

@@ -140,8 +140,8 @@ def find_differences(con: Connection, span: Span, new: FromClause, news: FromCla
 
     `new`: integration_id, account_id, a number of its own and the content, one row per account of
     the snapshot that may have changed. Accounts that `news`, [integration_id, account_id, listed],
-    calls not listed are gone. New accounts get their key here, by that number; keys have gaps, as
-    counting without any needs a slow sort.
+    calls not listed are gone. New accounts get their key here, by that number: in the order of the
+    file, so that every database gives the same ones. Keys have gaps, as to count needs a slow sort.
     """
     before, integration_id, seen = span.accounts_in_store(), span.integration_id, account
     here = literal(integration_id, Integer)

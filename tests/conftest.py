@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,6 +14,11 @@ from data.home import Home, here
 from data.store import close_stores, open_store
 
 pytest_plugins = ["browsing", "servers"]
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: a third of the time is waiting, for a browser above all."""
+    return 1 + (os.cpu_count() or 1)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, delete, select
 
 from data.filing import remove_snapshot
 from data.home import Home, here
@@ -32,8 +32,13 @@ from data.tables import (
     account,
     account_current,
     account_version,
+    delivered_row,
     job_end,
+<<<<<<< HEAD
     same_account,
+=======
+    rejected_row,
+>>>>>>> main
     snapshot,
     state_change,
     state_count,
@@ -231,6 +236,29 @@ def test_a_store_that_is_made_anew_from_the_archive_is_the_same(
         rebuild(home, lambda *_: None)
         assert contents(open_store(home.database_url)) == before
         assert len(before["snapshots"]) == len(days) - 1
+
+
+@settings(some, max_examples=12)
+@given(st.lists(rows, min_size=1, max_size=5), st.lists(rows, max_size=2), st.data())
+def test_to_remember_rows_as_delivered_changes_nothing_but_the_time_of_a_load(
+    first: list[dict[str, Any]], new: list[dict[str, Any]], data: st.DataObject
+) -> None:
+    again = data.draw(st.lists(st.sampled_from(first), max_size=6))
+    second = data.draw(st.permutations([*again, *new]))
+    found = []
+    for forgets in (False, True):
+        with TemporaryDirectory() as folder, a_store() as engine:
+            files = History(Path(folder), [first, second]).files
+            load_all(engine, files[:1])
+            if forgets:
+                with engine.begin() as con:
+                    con.execute(delete(delivered_row))
+            load_all(engine, files[1:])
+            with engine.connect() as con:
+                rejected = con.execute(select(rejected_row)).all()
+                remembered = con.execute(select(delivered_row)).all()
+            found.append((contents(engine), sorted(map(str, [*rejected, *remembered]))))
+    assert found[0] == found[1]
 
 
 @contextmanager

@@ -129,7 +129,7 @@ def test_an_address_of_the_environment_is_not_served_without_sign_in(tmp_path: P
     told = os.environ | {"ROLLCALL_HOME": str(tmp_path), **everywhere}
     command = [sys.executable, str(ROOT / "app.py")]
     done = subprocess.run(command, env=told, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 1
+    assert done.returncode == os.EX_CONFIG
     assert "does not serve 0.0.0.0 without sign-in" in done.stderr
 
 
@@ -159,6 +159,18 @@ def test_the_unit_is_sound_and_closed(tmp_path: Path) -> None:
     for asked in (["verify"], ["security", "--offline=true", "--threshold=20", "--no-pager"]):
         done = subprocess.run([analyze, *asked, str(unit)], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr or done.stdout[-500:]
+
+
+def test_the_container_gets_all_that_is_imported_and_nothing_else() -> None:
+    """Podman and Docker send what `.dockerignore` lets through; the Containerfile copies it."""
+    lines = (ROOT / "deploy" / "Containerfile").read_text().splitlines()
+    copied = [name for line in lines if line.startswith("COPY ") for name in line.split()[1:-1]]
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
+    assert sorted(copied) == sorted(line[1:] for line in ignored if line.startswith("!"))
+    assert "*" in ignored
+    assert all((ROOT / name).exists() for name in copied)
+    packages = {path.parent.name for path in ROOT.glob("*/*.py")} - {"tests", "benchmarks"}
+    assert packages | {path.name for path in ROOT.glob("*.py")} <= set(copied)
 
 
 def test_each_line_of_the_log_is_an_object_and_names_nobody(running: Served) -> None:

@@ -280,6 +280,8 @@ def _but_for_times(row: Row[Any]) -> str:
 DRAWN = {
     "days": test_history.histories,
     "other": st.lists(test_history.rows, max_size=5),
+    "first": st.lists(test_history.rows, min_size=1, max_size=5),
+    "new": st.lists(test_history.rows, max_size=2),
     "data": st.data(),
 }
 INVARIANTS = [
