@@ -95,14 +95,15 @@ def page_of_accounts(
     The page is cut out before the name is joined: over one table DuckDB finds the rows by the
     sort column alone, and reads the others only for those. That is quick for the first pages; for
     those far behind, the order of the whole list is worth keeping. Where people have said whose
-    accounts are it is not one table any more, and the rows are found first.
+    accounts are, or the order is by what another table tells, it is not one table any more, and
+    the rows are found first.
     """
     start, rows = (page - 1) * PAGE_SIZE, accounts(con, filters)
     if start >= FAR:
         listed = _order(con, filters, sort, descending)
         shown = accounts_of(con, filters, listed[start : start + PAGE_SIZE].tolist())
     else:
-        is_one_table = not is_anything_decided(con)
+        is_one_table = sort != "account_id" and not is_anything_decided(con)
         columns = [*_columns(rows), rows.c.integration_id] if is_one_table else [rows.c.account_key]
         within = select(*columns).where(*conditions(filters, rows))
         cut = _sorted(within, rows, sort, descending=descending).limit(PAGE_SIZE).offset(start)

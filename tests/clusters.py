@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Case, Delete, FromClause, Join, Over, Select, Table, Update
 from sqlalchemy.sql import operators
 from sqlalchemy.sql.elements import BinaryExpression, CollationClause
+from sqlalchemy.sql.selectable import ScalarSelect, Subquery
 
 from data.citus import DISTRIBUTED, EVERYWHERE
 from data.tables import metadata, staging
@@ -43,6 +44,11 @@ def _breaches_of(part: Any) -> Iterator[str]:
         for over in _own_windows(part):
             if any(map(_is_large, froms)) and not _parts_by_integration(over):
                 yield f"a window without the integration: {_short(over)}"
+        asks = any(
+            isinstance(e, ScalarSelect) and _is_large(e.element.subquery()) for e in _ordered(part)
+        )
+        if asks and any(_is_cut(e) for rows in froms for e in _parts(rows)):
+            yield f"asks a large table about the rows of a page: {_short(part)}"
     if isinstance(part, Case) and part.value is not None:
         yield f"a case that names its value once, which Citus cannot send on: {_short(part)}"
     if isinstance(part, CollationClause):
@@ -107,6 +113,17 @@ def _parts_by_integration(over: Over[Any]) -> bool:
     if over.partition_by is None:
         return True
     return any(getattr(part, "key", "") == DISTRIBUTED for part in _parts(over.partition_by))
+
+
+def _ordered(select: Select[Any]) -> Iterator[Any]:
+    """All that the order of the statement itself is made of."""
+    for clause in select._order_by_clauses:
+        yield from _parts(clause)
+
+
+def _is_cut(part: Any) -> bool:
+    """Whether it is a page of a list, which is gathered first."""
+    return isinstance(part, Subquery) and getattr(part.element, "_limit_clause", None) is not None
 
 
 def _short(part: Any) -> str:

@@ -34,11 +34,8 @@ from data.tables import (
     account_version,
     delivered_row,
     job_end,
-<<<<<<< HEAD
-    same_account,
-=======
     rejected_row,
->>>>>>> main
+    same_account,
     snapshot,
     state_change,
     state_count,

@@ -14,7 +14,15 @@ from typing import Any
 import pytest
 import test_history
 import test_pages
-from builders import TODAY, YESTERDAY, Deliveries, a_snapshot_file, an_account, usernames
+from builders import (
+    TODAY,
+    YESTERDAY,
+    Deliveries,
+    a_snapshot_file,
+    an_account,
+    an_unmatched_account,
+    usernames,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from servers import KINDS, Server, has_citus
@@ -38,12 +46,13 @@ from data.copying import copy_store, tables_that_differ
 from data.home import Home, here
 from data.inbox import Outcome, load_waiting, put_into_inbox
 from data.loading import Loaded, load
+from data.matches import Match, decide
 from data.rebuilding import NotRebuilt, rebuild
 from data.snapshot_file import SnapshotFile
 from data.store import StoreUnreachable, close_store, open_store, seen, unchecked
 from data.tables import account_version, metadata, snapshot, staging
 from queries.agreeing import answers_that_differ
-from queries.filters import Filters
+from queries.filters import Filters, accounts, conditions
 from queries.users import count_accounts
 from rollcall import main
 
@@ -232,7 +241,8 @@ def test_a_store_is_spread_by_integration_and_only_once(postgresql: Server) -> N
     with engine.connect() as con:
         by_column = func.column_to_column_name(here, column("partkey"))
         how = select(cast(here, String), by_column).select_from(table("pg_dist_partition"))
-        by = dict(con.execute(how.where(func.pg_table_is_visible(here))).tuples().all())
+        visible = con.execute(how.where(func.pg_table_is_visible(here)))
+        by = {name: named for name, named in visible}
     assert set(spread) == set(by) >= {*metadata.tables, *staging.tables, "layout"}
     assert by["account_version"] == by["account_current"] == by["load_delta"] == "integration_id"
     assert by["snapshot"] is by["integration"] is by["accepted"] is None
@@ -273,6 +283,24 @@ def test_readers_see_there_what_they_see_in_duckdb(
 
 def _but_for_times(row: Row[Any]) -> str:
     return str({name: value for name, value in row._asdict().items() if name != "loaded_at"})
+
+
+def test_a_search_uses_the_index_of_trigrams_where_people_have_decided(
+    postgresql: Server, tmp_path: Path
+) -> None:
+    if postgresql.is_cluster:
+        pytest.skip("Its workers plan by themselves, and tell it in other words.")
+    with postgresql.a_store() as engine:
+        Deliveries(engine, tmp_path).take(an_account(), an_unmatched_account("svc"))
+        decide(engine, [Match("figma", "svc", "x", "People", "1", "Zoë Decided")], "Ada")
+        with engine.connect() as con:
+            rows, asked = accounts(con, Filters(q="zoe")), Filters(q="zoe")
+            found = select(rows.c.username_in_app).where(*conditions(asked, rows))
+            assert con.scalars(found).all() == ["svc"]
+            con.execute(text("SET LOCAL enable_seqscan = off"))  # so few rows need no index
+            said = found.compile(con, compile_kwargs={"render_postcompile": True})
+            plan = con.exec_driver_sql(f"EXPLAIN {said.string}", dict(said.params)).scalars()
+            assert "Bitmap Index Scan on current_by_text" in "".join(plan)
 
 
 # ---- what holds on DuckDB, here ------------------------------------------------------------------

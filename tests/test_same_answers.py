@@ -444,6 +444,17 @@ def test_every_question_can_be_asked_of_a_cluster(both: Both) -> None:
     assert not found
 
 
+@pytest.mark.parametrize("sort", SORTS)
+def test_a_list_of_which_nothing_was_decided_can_be_asked_of_a_cluster(
+    postgresql: Server, sort: str
+) -> None:
+    found = set[str]()
+    with postgresql.a_store() as engine, engine.connect() as con:
+        event.listen(con, "before_execute", lambda _, s, *__: found.update(breaches(s)))
+        page_of_accounts(con, NOW, sort=sort, descending=False, page=1)
+    assert not found
+
+
 def test_every_load_can_be_done_on_a_cluster(postgresql: Server, files: list[SnapshotFile]) -> None:
     found = set[str]()
     with postgresql.a_store() as engine:
