@@ -6,6 +6,7 @@ next look. There each one is sealed over the one before, so that a change or a g
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import logging
@@ -96,8 +97,15 @@ def note_refusal(home: Home, who: str, what: str) -> None:
 def settle(engine: Engine, home: Home) -> int:
     """Put what was written down into the store; answers with how many events that were.
 
-    Each is there once, even if the process is killed between the store and the file.
+    Each is there once, even if the process is killed between the store and the file. Where several
+    processes share a home, as they can with PostgreSQL, one after the other does.
     """
+    with (home.root / ".settling").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        return _settle_in_turn(engine, home)
+
+
+def _settle_in_turn(engine: Engine, home: Home) -> int:
     with _writing:
         pending, settling = _pending(home), _pending(home).with_suffix(".settling")
         if pending.exists() and not settling.exists():

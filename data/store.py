@@ -414,15 +414,18 @@ def _in_words(url: str, context: ExceptionContext) -> StoreFault | None:
 def _in_words_of_server(url: str, context: ExceptionContext) -> StoreFault | None:
     """The same of PostgreSQL, which has codes."""
     fault = context.original_exception
-    if getattr(fault, "sqlstate", None) == DISK_FULL:
+    code = getattr(fault, "sqlstate", None) or ""
+    if code == DISK_FULL:
         return NoRoom(f"There is no room left on the disk of {_shown(url)}. Make room there.")
-    if context.is_disconnect or context.connection is None:
+    if context.is_disconnect or context.connection is None or code.startswith(NO_CONNECTION):
         said = " ".join(str(fault).split())
         return StoreUnreachable(f"{_shown(url)} cannot be reached. PostgreSQL says: “{said}”.")
     return None
 
 
 DISK_FULL = "53100"
+NO_CONNECTION = "08"
+"""How the codes begin that tell of connections: also of a server to another one of its cluster."""
 
 
 def _shown(url: str) -> str:

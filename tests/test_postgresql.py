@@ -27,6 +27,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from servers import KINDS, Server, has_citus
 from sqlalchemy import (
+    Connection,
     Row,
     String,
     cast,
@@ -242,7 +243,7 @@ def test_a_store_is_spread_by_integration_and_only_once(postgresql: Server) -> N
         by_column = func.column_to_column_name(here, column("partkey"))
         how = select(cast(here, String), by_column).select_from(table("pg_dist_partition"))
         visible = con.execute(how.where(func.pg_table_is_visible(here)))
-        by = {name: named for name, named in visible}
+        by = dict(visible.all())
     assert set(spread) == set(by) >= {*metadata.tables, *staging.tables, "layout"}
     assert by["account_version"] == by["account_current"] == by["load_delta"] == "integration_id"
     assert by["snapshot"] is by["integration"] is by["accepted"] is None
@@ -346,3 +347,22 @@ def test_the_list_is_narrowed_searched_and_opened_from_the_server(team: Home) ->
     assert test_pages.users(q="BOB").usernames == ["bob"]
     assert test_pages.users(state="Update failed").usernames == ["bob"]
     assert len(test_pages.users(sort="-user").usernames) == 4
+
+
+# ---- what cannot be asked ------------------------------------------------------------------------
+
+
+def test_a_machine_of_a_cluster_that_is_away_is_told_in_words(
+    team: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Played: the server says what it does where another one does not answer."""
+    test_pages.load_all(team, test_pages.ADA)
+    away = "DO $$ BEGIN RAISE EXCEPTION 'no way to node 2' USING ERRCODE = '08006'; END $$"
+
+    def ask(con: Connection, *_: object, **__: object) -> None:
+        con.execute(text(away))
+
+    monkeypatch.setattr("queries.users.count_accounts", ask)
+    run = test_pages.page("users.py").run
+    (said,) = [error.value for error in run.error]
+    assert "cannot be reached. PostgreSQL says: “no way to node 2" in said

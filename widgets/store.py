@@ -76,7 +76,7 @@ def reading(act: Act) -> Iterator[Connection]:
     """A connection for one page's questions; all of them see the store at one moment.
 
     It is the store that readers see now: the real one, or the sample's. Where it goes away in
-    between, the page is drawn anew, and says why.
+    between, the page is drawn anew, and says why; where it cannot answer, the page ends there.
     """
     with _connected(allowed(act).sight) as con:
         yield con
@@ -97,9 +97,12 @@ def _connected(sight: Sight) -> Iterator[Connection]:
         with seen(current.current(here()).engine, sight).connect() as con:
             yield con
     except StoreFault as fault:
+        if get_script_run_ctx(suppress_warning=True) is None:
+            raise
         if isinstance(fault, StoreInterrupted) or not state().is_open:
             st.rerun()
-        raise
+        st.error(str(fault), icon=":material/database_off:")
+        st.stop()
 
 
 def delivered(act: Act) -> Engine:
