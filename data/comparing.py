@@ -81,18 +81,22 @@ def sift_unless_odd(at: Connection, read: Read, known: FromClause) -> Sifted | N
     None where a row is no account, or an account has several: to tell which row that is, all of
     them have to be looked at.
     """
-    rows, repeats, named, accounts, without_offset = counted(at)
-    if read.broken or rows != repeats + named or named != accounts:
+    rows, as_before, named, accounts, without_offset = counted(at)
+    if read.broken or rows != as_before + named or named != accounts:
         return None
-    found, new = (
-        select(load_row).where(w).subquery() for w in (load_row.c.known, ~load_row.c.known)
+    row = load_row.c
+    looked_up = select(
+        *known.c,
+        known.c.fingerprint.in_(select(row.fingerprint).where(row.known)).label("found"),
+        known.c.account_id.in_(select(row.account_id).where(~row.known)).label("told_anew"),
+    ).subquery("looked_up")
+    seen = looked_up.c
+    missed = select(seen.account_id, seen.fingerprint, seen.found)
+    at.execute(
+        insert(load_missed).from_select(
+            [c.name for c in load_missed.c], missed.where(or_(~seen.found, seen.told_anew))
+        )
     )
-    is_found = known.c.fingerprint.in_(select(found.c.fingerprint))
-    is_new = known.c.account_id.in_(select(new.c.account_id))
-    looked_up = select(*known.c, is_found.label("found"), is_new.label("new")).subquery("looked_up")
-    texts = looked_up.c.account_id, looked_up.c.fingerprint, looked_up.c.found
-    missed = select(*texts).where(or_(~looked_up.c.found, looked_up.c.new))
-    at.execute(insert(load_missed).from_select([c.name for c in load_missed.c], missed))
     every, gone, twice = at.execute(
         select(
             select(func.count()).select_from(known).scalar_subquery(),
@@ -100,7 +104,7 @@ def sift_unless_odd(at: Connection, read: Read, known: FromClause) -> Sifted | N
             func.count().filter(load_missed.c.repeated),
         ).select_from(load_missed)
     ).one()
-    if twice or every - gone != repeats:
+    if twice or every - gone != as_before:
         return None
     return Sifted(rows, rows, 0, 0, 0, without_offset)
 
