@@ -44,10 +44,8 @@ def _breaches_of(part: Any) -> Iterator[str]:
         for over in _own_windows(part):
             if any(map(_is_large, froms)) and not _parts_by_integration(over):
                 yield f"a window without the integration: {_short(over)}"
-        asks = any(
-            isinstance(e, ScalarSelect) and _is_large(e.element.subquery()) for e in _ordered(part)
-        )
-        if asks and any(_is_cut(e) for rows in froms for e in _parts(rows)):
+        is_page = any(_is_cut(each) for rows in froms for each in _parts(rows))
+        if is_page and any(map(_asks_a_large_table, _ordered(part))):
             yield f"asks a large table about the rows of a page: {_short(part)}"
     if isinstance(part, Case) and part.value is not None:
         yield f"a case that names its value once, which Citus cannot send on: {_short(part)}"
@@ -119,6 +117,11 @@ def _ordered(select: Select[Any]) -> Iterator[Any]:
     """All that the order of the statement itself is made of."""
     for clause in select._order_by_clauses:
         yield from _parts(clause)
+
+
+def _asks_a_large_table(part: Any) -> bool:
+    """Whether it is a query of one value, and not of a small table only."""
+    return isinstance(part, ScalarSelect) and any(map(_is_large, part.element.columns_clause_froms))
 
 
 def _is_cut(part: Any) -> bool:
