@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -98,9 +98,12 @@ for each in INDEXES:
     each.ddl_if(dialect="postgresql")
 
 
+KNOWS_TRIGRAMS = func.to_regtype("gtrgm").is_not(None)
+
+
 def _knows_trigrams(*told: Any, **_: Any) -> bool:
-    known, con = select(func.to_regtype("gtrgm").is_not(None)), told[2]
-    return con.dialect.name == "postgresql" and bool(con.scalar(known))
+    con = told[2]
+    return con.dialect.name == "postgresql" and bool(con.scalar(select(KNOWS_TRIGRAMS)))
 
 
 Index(
@@ -117,11 +120,10 @@ Index(
 
 def make_tables(con: Connection) -> None:
     """The tables of a store, with their indexes; those of a load, too, which here stay."""
-    try:
-        with con.begin_nested():
-            con.execute(DDL("CREATE EXTENSION IF NOT EXISTS pg_trgm"))
-    except DBAPIError:
-        log.info("Without pg_trgm, a search reads every account; its creation is not allowed here.")
+    with suppress(DBAPIError), con.begin_nested():  # it may not be allowed here
+        con.execute(DDL("CREATE EXTENSION IF NOT EXISTS pg_trgm SCHEMA public"))
+    if not con.scalar(select(KNOWS_TRIGRAMS)):
+        log.info("Without pg_trgm on the search path, a search reads every account.")
     # No look whether one is there, as it would find those of another schema on the search path.
     metadata.create_all(con, checkfirst=False)
     staging.create_all(con, checkfirst=False)

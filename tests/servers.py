@@ -131,8 +131,6 @@ class Server:
         self.url, self.is_cluster = url, is_cluster
         self._engine = create_engine(url, isolation_level="AUTOCOMMIT")
         self._numbers = count(1)
-        with self._engine.connect() as con:  # in `public`, where every store finds it
-            con.execute(DDL("CREATE EXTENSION pg_trgm"))
 
     def new_schema(self) -> str:
         """The address of a store that is not there yet."""

@@ -158,7 +158,7 @@ JOINED_AND_CHANGED = {
 NEW_TO_ROLLCALL = {"figma": {0: {"ada": Said()}}, "okta": {1: {"bob": Said()}}}
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(histories=HISTORIES, since=st.integers(-1, 5), until=st.integers(-1, 5))
 @example(histories=CAME_AND_WENT, since=1, until=2)
 @example(histories=CHANGED_BACK, since=0, until=2)

@@ -87,7 +87,7 @@ histories = st.lists(st.lists(rows, max_size=5), min_size=1, max_size=4)
 # A failure is shown as it was found: to shrink it would take minutes of loading.
 some = settings(
     deadline=None,
-    max_examples=8,
+    max_examples=6,
     phases=(Phase.explicit, Phase.reuse, Phase.generate),
 )
 
@@ -235,7 +235,7 @@ def test_a_store_that_is_made_anew_from_the_archive_is_the_same(
         assert len(before["snapshots"]) == len(days) - 1
 
 
-@settings(some, max_examples=12)
+@settings(some, max_examples=8)
 @given(st.lists(rows, min_size=1, max_size=5), st.lists(rows, max_size=2), st.data())
 def test_to_remember_rows_as_delivered_changes_nothing_but_the_time_of_a_load(
     first: list[dict[str, Any]], new: list[dict[str, Any]], data: st.DataObject
