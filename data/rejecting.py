@@ -102,21 +102,27 @@ def _take_out(con: Connection, places: Places) -> None:
 
 
 def _numbered(lines: FromClause) -> FromClause:
-    """One row per row of `load_row`: its text, its line, how many like it there were so far."""
+    """One row per row of `load_row` that is no account, or of an account that has several.
+
+    Its text, its line, and how many like it there were so far.
+    """
     cells = [load_row.c[name] for name in DELIVERED]
     pairs = [part for cell in cells for part in (literal(cell.name), cell)]
     text = cast(func.json_merge_patch("{}", func.json_object(*pairs)), String)
+    account_id = load_row.c.account_id
+    several = select(account_id).group_by(account_id).having(func.count() > 1)
     return (
         select(
             POSITION.label("number"),
             func.coalesce(lines.c.line, 0).label("line"),
             lines.c.text.is_not(None).label("unreadable"),
-            load_row.c.account_id,
+            account_id,
             func.coalesce(lines.c.text, text).label("text"),
-            _nth([load_row.c.account_id]).label("nth"),
-            _nth([load_row.c.account_id, *cells]).label("same"),
+            _nth([account_id]).label("nth"),
+            _nth([account_id, *cells]).label("same"),
         )
         .select_from(load_row.join(lines, lines.c.number == POSITION, isouter=True))
+        .where(or_(account_id.is_(None), account_id.in_(several)))
         .subquery("numbered")
     )
 
