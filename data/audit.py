@@ -6,7 +6,6 @@ next look. There each one is sealed over the one before, so that a change or a g
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import logging
@@ -100,8 +99,7 @@ def settle(engine: Engine, home: Home) -> int:
     Each is there once, even if the process is killed between the store and the file. Where several
     processes share a home, as they can with PostgreSQL, one after the other does.
     """
-    with (home.root / ".settling").open("w") as turn:
-        fcntl.flock(turn, fcntl.LOCK_EX)
+    with home.in_turn("settling"):
         return _settle_in_turn(engine, home)
 
 

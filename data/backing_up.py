@@ -6,7 +6,6 @@ start, or `rollcall rebuild`, loads its archive.
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import shutil
@@ -67,8 +66,7 @@ def _private(partial: Path) -> Iterator[None]:
 def _standing_still(home: Home) -> Iterator[Path]:
     """A copy of the home that nobody changes, for the block; by the app, if that has the store."""
     still, wanted = _still(home), _wanted(home)
-    with (home.root / ".backing-up").open("w") as turn:
-        fcntl.flock(turn, fcntl.LOCK_EX)
+    with home.in_turn("backing-up"):
         shutil.rmtree(still, ignore_errors=True)
         try:
             _make_or_await(home)
@@ -114,8 +112,7 @@ def hold_still(engine: Engine, home: Home) -> None:
     made = _still(home).with_suffix(".part")
     shutil.rmtree(made, ignore_errors=True)
     made.mkdir(mode=0o700)
-    with (home.root / ".loading").open("w") as turn:  # no file leaves the inbox meanwhile
-        fcntl.flock(turn, fcntl.LOCK_EX)
+    with home.in_turn("loading"):  # no file leaves the inbox meanwhile
         settle(engine, home)
         _copy_told(engine, made / STORE)
         for path in _kept(home):

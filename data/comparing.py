@@ -14,6 +14,7 @@ from sqlalchemy import (
     Connection,
     FromClause,
     Select,
+    and_,
     cast,
     delete,
     func,
@@ -54,17 +55,16 @@ def known_accounts(con: Connection, at: Connection, span: Span) -> Known:
     )
     with_rows = span.extends and _remembers_all(con, span.integration_id)
     accounts = remembered if with_rows else without_fingerprint(span)
-    some = with_rows and con.scalar(select(func.count()).select_from(remembered.subquery()))
-    return Known(kept(con, accounts, at, load_known), bool(some))
+    return Known(kept(con, accounts, at, load_known), with_rows)
 
 
 def _remembers_all(con: Connection, integration_id: int) -> bool:
-    """Whether `delivered_row` has every account of the newest snapshot."""
+    """Whether `delivered_row` has every account of the newest snapshot, and there is any."""
     delivered, current = (
         select(func.count()).where(table.c.integration_id == integration_id).scalar_subquery()
         for table in (delivered_row, account_current)
     )
-    return bool(con.scalar(select(delivered == current)))
+    return bool(con.scalar(select(and_(delivered == current, current > 0))))
 
 
 def without_fingerprint(span: Span) -> Select[*tuple[Any, ...]]:

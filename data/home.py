@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,6 +57,13 @@ class Home:
     def sample_removed(self) -> Path:
         """Exists once a person has removed the sample data."""
         return self.root / "sample-removed"
+
+    @contextmanager
+    def in_turn(self, doing: str) -> Iterator[None]:
+        """Wait until no other process of the home does it; the turn ends with the process, too."""
+        with (self.root / f".{doing}").open("w") as turn:
+            fcntl.flock(turn, fcntl.LOCK_EX)
+            yield
 
     def wants_sample(self) -> bool:
         """Whether an empty store shows sample data instead of nothing."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import errno
-import fcntl
 import filecmp
 import logging
 import os
@@ -115,8 +114,7 @@ def load_waiting(
     Files that were written to just now are left for the next look; those that failed, for later.
     Where several processes watch an inbox, as they can with PostgreSQL, one after the other does.
     """
-    with (home.root / ".loading").open("w") as turn:
-        fcntl.flock(turn, fcntl.LOCK_EX)
+    with home.in_turn("loading"):
         return _load_in_turn(engine, home, progress)
 
 

@@ -209,9 +209,11 @@ def seen(engine: Engine, sight: Sight) -> Engine:
         return through[sight]
 
 
-def _restrict(engine: Engine, sight: Sight, connection: Any, _: ConnectionPoolEntry) -> None:
+def _restrict(engine: Engine, sight: Sight, connection: Any, entry: ConnectionPoolEntry) -> None:
     """Put the views in front before anybody gets to ask."""
     name, quote = engine.dialect.name, engine.dialect.identifier_preparer.quote
+    if sight.personal is Personal.PSEUDONYMS:
+        entry.info[KEY] = with_key(key_of(here()), name)
     cursor = connection.cursor()
     cursor.execute(f"SELECT {'current_database' if name == 'duckdb' else 'current_schema'}()")
     behind = quote(cursor.fetchone()[0]) + (".main" if name == "duckdb" else "")
@@ -221,9 +223,12 @@ def _restrict(engine: Engine, sight: Sight, connection: Any, _: ConnectionPoolEn
     connection.commit() if name != "duckdb" else None
 
 
+KEY = "what tells the key"
+
+
 def _tell_key(con: Connection) -> None:
     """Each transaction anew: of a cluster, a machine knows a transaction and no connection."""
-    for statement in with_key(key_of(here()), con.dialect.name):
+    for statement in con.info[KEY]:
         con.exec_driver_sql(statement)
 
 
