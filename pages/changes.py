@@ -11,8 +11,9 @@ from queries.changes import summary_of
 from queries.comparison import Listed
 from queries.users import integration_names
 from widgets import changed, changes, empty
+from widgets.address import address
 from widgets.changes_in_words import in_words
-from widgets.filters import address, choose_integrations, tell_ignored
+from widgets.filters import choose_integrations, tell_ignored
 from widgets.store import reading
 
 CSS = Path(__file__).parent.parent / "widgets" / "look" / "changes.css"

@@ -9,7 +9,8 @@ from data.findings import limits_of
 from queries.evidence.findings import chosen_rules
 from queries.users import integration_names
 from widgets import empty, evidence, review
-from widgets.filters import choose_integrations, go, mark_past
+from widgets.address import go
+from widgets.filters import choose_integrations, mark_past
 from widgets.signed_in import principal
 from widgets.store import is_sample, reading
 

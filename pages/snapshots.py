@@ -15,7 +15,8 @@ from queries.snapshots import (
 )
 from queries.users import integration_names
 from widgets import clock, empty, pulls, set_aside, snapshots, uploads
-from widgets.filters import choose_integrations, go, mark_past, moment_asked, page_of
+from widgets.address import go, page_of, write
+from widgets.filters import choose_integrations, mark_past, moment_asked
 from widgets.store import is_sample, reading
 from widgets.users_table import Block, users_table
 
@@ -75,7 +76,7 @@ def list_of_snapshots(chosen: Sequence[str]) -> None:
 
 if asked:
     if st.button("All snapshots", icon=":material/arrow_back:", type="tertiary", key="all"):
-        st.query_params.from_dict(clock.with_zone({}))
+        write(clock.with_zone({}))
         st.rerun()
     if one:
         snapshots.act_on(one, is_sample=sample)

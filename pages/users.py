@@ -19,16 +19,14 @@ from queries.users import (
 )
 from queries.whose import decided_for
 from widgets import account, empty
+from widgets.address import address, go, page_of
 from widgets.downloads import offer_users
 from widgets.filters import (
-    address,
     asked,
     filter_bar,
-    go,
     mark_past,
     offer_less,
     offer_presets,
-    page_of,
     say_what_is_shown,
     show,
     tell_ignored,

@@ -171,9 +171,13 @@ class Reader:
         words = re.compile(rf"^{count} accounts$")
         expect(self.page.get_by_text(words)).to_be_visible()
 
-    def opened(self, label: str) -> Locator:
-        """What a filter's button opens; while the page is being drawn anew it takes no click."""
+    def is_still(self) -> None:
+        """While the page is being drawn anew, it takes no click."""
         self.page.locator("[data-test-script-state=notRunning]").wait_for()
+
+    def opened(self, label: str) -> Locator:
+        """What a filter's button opens."""
+        self.is_still()
         self.page.get_by_role("button", name=label, exact=True).first.click()
         return self.page.get_by_role("dialog", name=label, exact=True)
 
@@ -184,7 +188,7 @@ class Reader:
             words, before = re.compile(rf"^{re.escape(option)} [\d,]+$", re.I), self.page.url
             dialog.locator("button").filter(has_text=words).click()
             expect(self.page).not_to_have_url(before)
-            self.page.locator("[data-test-script-state=notRunning]").wait_for()
+            self.is_still()
         self.page.keyboard.press("Escape")
         expect(dialog).to_be_hidden()
 

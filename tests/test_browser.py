@@ -152,6 +152,7 @@ def test_back_and_forward_go_through_every_filter_order_and_page(app: Served, vi
     def stepped(count: str) -> None:
         reader.sees(count)
         expect(reader.page).not_to_have_url(before)
+        reader.is_still()
         steps.append((count, reader.asked()))
 
     before = reader.page.url

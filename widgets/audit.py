@@ -18,7 +18,7 @@ from queries.audit import PAGE_SIZE, broken_from, count_events, events_ndjson, p
 from queries.filters import LONGEST_SEARCH
 from widgets import clock
 from widgets import users_table as ut
-from widgets.filters import go, page_of
+from widgets.address import go, page_of
 from widgets.store import allowed, noted, reading
 
 MOST_TOLD = 3

@@ -23,9 +23,9 @@ from queries.export import FORMATS
 from queries.filters import Filters
 from widgets import account
 from widgets import users_table as ut
+from widgets.address import go, page_of
 from widgets.changes_in_words import number_of
 from widgets.downloads import ABOUT, format_links
-from widgets.filters import go, page_of
 from widgets.sending import Streamed, named_so
 from widgets.signed_in import principal
 from widgets.store import allowed, noted, reading

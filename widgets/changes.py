@@ -15,9 +15,9 @@ from queries.between import Between, Usual, moment_text
 from queries.changes import Summary
 from queries.comparison import KINDS, VALUES, Listed
 from widgets import clock
+from widgets.address import address, by_name, go, write
 from widgets.changes_in_words import moment_in_words, number_of
 from widgets.figures import PLOTLY_CONFIG, state_moves_figure
-from widgets.filters import address, go
 from widgets.gate_headers import KEEP_COOKIE
 
 LOOKED = "rollcall_looked"
@@ -33,11 +33,9 @@ FRIDAY = 4
 
 
 def ask(between: Between, listed: Listed | None = None) -> None:
-    """Show these moments, and of them a list, in one step for the browser's history."""
-    params: dict[str, list[str]] = {}
-    for name, value in [*between.params(), *(listed.params() if listed else [])]:
-        params.setdefault(name, []).append(value)
-    st.query_params.from_dict(clock.with_zone(params))
+    """Show these moments, and of them a list."""
+    params = [*between.params(), *(listed.params() if listed else [])]
+    write(clock.with_zone(by_name(params)))
 
 
 def ignored(between: Between, listed: Listed | None) -> list[tuple[str, str]]:

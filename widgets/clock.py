@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 import streamlit as st
 
 from queries.days import known_zones, local, utc, zone_of
+from widgets.address import address, pressed, write
 
 ZONE = "_zone"
 AMENDED = "_amended"
@@ -53,10 +54,9 @@ def choose_zone(label: str = "Time zone") -> None:
     st.session_state["tz"] = zone()
 
     def choose() -> None:
-        st.session_state[ZONE] = st.session_state["tz"]
-        st.query_params.from_dict(
-            with_zone({name: st.query_params.get_all(name) for name in st.query_params})
-        )
+        if pressed():
+            st.session_state[ZONE] = st.session_state["tz"]
+            write(with_zone(address()))
 
     st.selectbox(label, names, key="tz", on_change=choose)
 

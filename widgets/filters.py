@@ -1,9 +1,4 @@
-"""The filters as widgets. The address is the only truth: widgets show it, and change it.
-
-A widget is not bound to its parameter, as Streamlit would put what it shows, counts and all, into
-the address, and would leave no entry in the browser's history. Instead every change writes the
-whole address at once: one entry, to which Back returns.
-"""
+"""The filters as widgets. The address is the only truth: widgets show it, and change it."""
 
 from __future__ import annotations
 
@@ -29,6 +24,7 @@ from queries.filters import (
     span_words,
 )
 from widgets import clock
+from widgets.address import address, by_name, go, pressed, write
 from widgets.signed_in import principal
 from widgets.store import allowed, reading
 
@@ -53,11 +49,6 @@ MARKDOWN = re.compile(r"[!-/:-@\[-`{-~]")
 # ---- the address ---------------------------------------------------------------------------------
 
 
-def address() -> dict[str, list[str]]:
-    """All parameters that the address has."""
-    return {name: st.query_params.get_all(name) for name in st.query_params}
-
-
 def asked() -> Filters:
     """The filters that the address names."""
     filters = Filters.from_params(address())
@@ -79,35 +70,19 @@ may be the one before the last press.
 """
 
 
-def go(**changes: str | None) -> None:
-    """Change parameters of the address, in one step for the browser's history; None: drop it."""
-    changed = {**address(), **{name: [value or ""] for name, value in changes.items()}}
-    st.query_params.from_dict({name: values for name, values in changed.items() if any(values)})
-
-
-def page_of(text: str) -> int:
-    """The page that an address names; the first for anything that is none."""
-    return max(1, int(text)) if text.isascii() and text.isdecimal() and len(text) < 10 else 1
-
-
 def show(filters: Filters, *, sort: str | None = None) -> None:
     """Ask for other accounts, from their first page; everything on the page follows."""
+    if not pressed():
+        return
     st.session_state[LAST] = filters
     wanted = [*filters.params(), ("sort", sort or st.query_params.get("sort", ""))]
-    st.query_params.from_dict(_by_name(wanted))
+    write(clock.with_zone(by_name(wanted)))
     st.rerun()
 
 
 def open_users(wanted: Filters) -> NoReturn:
     """Show the accounts that the filters leave, on their page."""
-    st.switch_page("users.py", query_params=_by_name(wanted.params()))
-
-
-def _by_name(named: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
-    params: dict[str, list[str]] = {}
-    for name, value in named:
-        params.setdefault(name, []).append(value)
-    return clock.with_zone({name: values for name, values in params.items() if any(values)})
+    st.switch_page("users.py", query_params=clock.with_zone(by_name(wanted.params())))
 
 
 # ---- text from the data, in labels ---------------------------------------------------------------
@@ -134,7 +109,7 @@ def choose_integrations(names: list[str]) -> list[str]:
     st.session_state["integration"] = chosen
 
     def choose() -> None:
-        st.query_params["integration"] = st.session_state["integration"]
+        go(integration=st.session_state["integration"])
 
     return st.multiselect(
         "Integration", names, key="integration", placeholder="All", on_change=choose

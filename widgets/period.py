@@ -15,7 +15,8 @@ from sqlalchemy import Connection
 
 from queries.days import Scope, end_of, local, utc
 from queries.health import neighbours, newest_day, oldest_day, span_of
-from widgets.filters import FIRST_DAY, LAST_DAY, asked, go
+from widgets.address import go
+from widgets.filters import FIRST_DAY, LAST_DAY, asked
 
 LOOK = Path(__file__).parent / "look" / "health.css"
 PERIODS = {"7": "7 days", "30": "30 days", "90": "90 days", "all": "All", "own": "Own"}

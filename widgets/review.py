@@ -44,7 +44,8 @@ from queries.review import (
 from queries.users import integration_names
 from widgets import account, clock
 from widgets import users_table as ut
-from widgets.filters import address, go, open_users, plain_label
+from widgets.address import address, go
+from widgets.filters import open_users, plain_label
 from widgets.signed_in import principal
 from widgets.store import allowed, changing, is_sample, noted, reading
 from widgets.users_table import Block, users_table
@@ -87,7 +88,7 @@ def choose_severities() -> list[str]:
     st.session_state["severity"] = asked_severities()
 
     def choose() -> None:
-        st.query_params["severity"] = st.session_state["severity"]
+        go(severity=st.session_state["severity"])
 
     return st.pills(
         "Severity",

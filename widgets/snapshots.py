@@ -28,7 +28,7 @@ from queries.snapshots import snapshot_at
 from widgets import clock
 from widgets import users_table as ut
 from widgets.account import MARKS
-from widgets.filters import address
+from widgets.address import address
 from widgets.signed_in import principal
 from widgets.store import allowed, changing, noted, reading
 
