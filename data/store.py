@@ -423,7 +423,7 @@ def _in_words_of_server(url: str, context: ExceptionContext) -> StoreFault | Non
     if code == DISK_FULL:
         return NoRoom(f"There is no room left on the disk of {_shown(url)}. Make room there.")
     if context.is_disconnect or context.connection is None or code.startswith(NO_CONNECTION):
-        said = " ".join(str(fault).split())
+        said = ". ".join(line.strip() for line in str(fault).splitlines())
         return StoreUnreachable(f"{_shown(url)} cannot be reached. PostgreSQL says: “{said}”.")
     return None
 

@@ -40,6 +40,8 @@ def _say(phase: Phase) -> None:
     if how.phase != phase:
         st.rerun()
     st.text(how.words if principal().may_for_all(Act.LOAD) else "It is back in a moment.")
+    if how.phase == "failed":
+        st.caption("It is tried again every few seconds. The page shows as soon as it can.")
     if how.of:
         st.progress(min(1.0, how.done / how.of), text=f"{how.done:,} of {how.of:,} snapshots")
     if how.address and principal().may_for_all(Act.LOAD):
