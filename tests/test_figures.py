@@ -13,7 +13,7 @@ import pytest
 
 from data.states import OPERATIONS, STATE_BY_NAME, STATE_NAMES
 from queries.durations import Durations, kaplan_meier
-from widgets import figures
+from widgets import figures, findings
 
 MONDAY = dt.date(2026, 11, 23)
 DAYS = [MONDAY + dt.timedelta(days=n) for n in range(4)]
@@ -385,6 +385,16 @@ def test_the_map_marks_the_files_that_were_held_in_their_row_and_reaches_to_thei
     assert figure.layout.yaxis.ticktext[mark.y[0]] == "figma"
     assert mark.hovertext == ("figma, 3 Mar 2026: 1 file held",)
     assert figure.layout.xaxis.range[1] == pd.Timestamp(later) + pd.Timedelta(hours=12)
+
+
+def test_a_map_of_many_integrations_shows_those_that_fail_most_and_says_so():
+    many = cells(*((f"app{n:03d}", DAYS[0], n, 1000) for n in range(500)))
+    figure = failing_map(many)
+    assert figure.layout.yaxis.ticktext == tuple(f"app{n}" for n in range(400, 500))
+    assert {meant[1] for meant in figure.data[1].customdata} == {f"app{n}" for n in range(400, 500)}
+    assert findings.of_map(many) == (
+        "499 of 500 integrations have failures; the 100 that fail most are shown"
+    )
 
 
 def test_a_cell_is_the_share_of_accounts_that_fail_the_worst_integration_on_top():

@@ -40,6 +40,8 @@ HEAT = [[0, "#80808022"], [0.001, "#F0B49C"], [0.35, "#DC6A42"], [1, "#8F1D00"]]
 """From nothing, which is as quiet as the page, to the most."""
 MOST_COLUMNS = 45
 """Days that a map shows one by one."""
+MOST_ROWS = 100
+"""Integrations that a map shows: with more, nobody would reach what comes after it."""
 QUIET = "#A8791B"  # of what is not in a trend
 DASHES = {"update": "dash", "delete": "dot", "Deleted": "dash", "Unrecognised": "dot"}
 NO_SNAPSHOT = {"name": "No snapshot", "fillcolor": "#80808030", "line_width": 0, "layer": "below"}
@@ -273,6 +275,7 @@ def failing_map_figure(cells: pd.DataFrame, unloaded: pd.DataFrame) -> go.Figure
     held or refused there is a mark, as of `marked`, that means [day, UNLOADED, integration].
 
     Long periods have a cell per week, as its last day: cells of two pixels tell and take no click.
+    Of many integrations those have a row that fail most now.
     """
     if cells.empty:
         return _empty_figure(cells)
@@ -287,9 +290,11 @@ def failing_map_figure(cells: pd.DataFrame, unloaded: pd.DataFrame) -> go.Figure
         rows = rows.assign(last=rows["day"])
     rows = rows.assign(share=rows["failed"] / rows["accounts"].where(rows["accounts"] > 0))
     every = pd.date_range(rows["day"].min(), rows["day"].max(), freq="7D" if is_weekly else "D")
-    shares = rows.pivot(index="integration", columns="day", values="share").reindex(columns=every)
     newest = rows.sort_values("day").groupby("integration")["share"].last().fillna(0)
-    shares = shares.loc[newest.sort_values().index]
+    worst = newest.sort_values(kind="stable").index[-MOST_ROWS:]
+    rows = rows[rows["integration"].isin(worst)]
+    shares = rows.pivot(index="integration", columns="day", values="share")
+    shares = shares.reindex(index=worst, columns=every)
     names = [_short(name) for name in shares.index]
     places = {name: place for place, name in enumerate(shares.index)}
     said = [

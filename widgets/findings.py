@@ -15,9 +15,12 @@ from data.states import FAILED, OPERATIONS, WAITING
 from queries.days import Scope
 from queries.durations import Durations
 from queries.health import Trends
-from widgets.figures import in_words
+from widgets.figures import MOST_ROWS, in_words
 
 NOTHING = "No snapshots in this period"
+
+LEAST_TOLD = 0.01
+"""A smaller share of all failures says nothing of one integration."""
 
 
 class Compared(NamedTuple):
@@ -144,10 +147,10 @@ def of_map(cells: pd.DataFrame) -> str:
         return "No integration has failing accounts now"
     if len(newest) == 1:
         return f"{_accounts(int(newest.iloc[0]))} of the integration fail"
-    worst = newest.max() / newest.sum()
-    return (
-        f"{failing:,} of {len(newest):,} integrations have failures, the worst {worst:.0%} of them"
-    )
+    worst, words = newest.max() / newest.sum(), f"{failing:,} of {len(newest):,} integrations"
+    share = f", the worst {worst:.0%} of them" if worst >= LEAST_TOLD else ""
+    shown = f"; the {MOST_ROWS} that fail most are shown" if len(newest) > MOST_ROWS else ""
+    return f"{words} have failures{share}{shown}"
 
 
 def _moved(what: str, names: tuple[str, ...], compared: Compared) -> str:
