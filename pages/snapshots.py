@@ -15,7 +15,7 @@ from queries.snapshots import (
 )
 from queries.users import integration_names
 from widgets import clock, empty, pulls, set_aside, snapshots, uploads
-from widgets.address import go, page_of, write
+from widgets.address import go, page_asked, turn_pages, write
 from widgets.filters import choose_integrations, mark_past, moment_asked
 from widgets.store import is_sample, reading
 from widgets.users_table import Block, users_table
@@ -64,14 +64,12 @@ def list_of_snapshots(chosen: Sequence[str]) -> None:
     with reading(Act.SNAPSHOTS) as con:
         found = count_snapshots(con, chosen, until)
         pages = max(1, -(-found // PAGE_SIZE))
-        page = min(page_of(st.query_params.get("page", "")), pages)
+        page = min(page_asked(), pages)
         passports = page_of_snapshots(con, chosen, page, until)
     noun = "snapshot" if found == 1 else "snapshots"
     st.text(f"{found:,} {noun}, the newest first" + (" · sample data" if sample else ""))
     table(passports, key="snapshots")
-    if pages > 1:
-        st.session_state["page"] = page
-        st.pagination(pages, key="page", on_change=lambda: go(page=str(st.session_state["page"])))
+    turn_pages(page, pages)
 
 
 if asked:

@@ -19,7 +19,7 @@ from queries.users import (
 )
 from queries.whose import decided_for
 from widgets import account, empty
-from widgets.address import address, go, page_of
+from widgets.address import address, go, page_asked, turn_pages
 from widgets.downloads import offer_users
 from widgets.filters import (
     asked,
@@ -59,7 +59,7 @@ mark_past(filters.as_of, lambda: show(replace(filters, as_of=None)))
 @st.fragment(key="list")
 def list_of_accounts(filters: Filters) -> None:
     """The rows come first; what is counted over all accounts follows."""
-    sort, page = st.query_params.get("sort") or usual, page_of(st.query_params.get("page", ""))
+    sort, page = st.query_params.get("sort") or usual, page_asked()
     order, descending = order_of(sort)
     above, listed, below = st.container(key="found"), st.container(), st.container()
     with reading(Act.USERS) as con:
@@ -121,12 +121,6 @@ def draw_table(rows: Sequence[Row], filters: Filters, order: str, *, descending:
         empty="No accounts match these filters. Remove one to see more.",
         key="users",
     )
-
-
-def turn_pages(page: int, pages: int) -> None:
-    if pages > 1:
-        st.session_state["page"] = page
-        st.pagination(pages, key="page", on_change=lambda: go(page=str(st.session_state["page"])))
 
 
 def no_order(sort: str) -> list[tuple[str, str]]:

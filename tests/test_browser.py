@@ -387,7 +387,7 @@ def test_hostile_names_are_shown_as_they_are(app: Served, visit: Visit) -> None:
     reader = visit(f"{app.url}/users?integration=okta")
     reader.sees("9 of 69")
     for number, text in enumerate(HOSTILE):
-        reader.page.locator("[data-test-script-state=notRunning]").wait_for()
+        reader.is_still()
         toggle = reader.toggle(f"{text}{number}")
         toggle.click()
         expect(toggle).to_have_attribute("aria-expanded", "true")

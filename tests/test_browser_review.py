@@ -51,7 +51,7 @@ def lists_both(reader: Reader) -> None:
 
 
 def press(reader: Reader, label: str) -> None:
-    reader.page.locator("[data-test-script-state=notRunning]").wait_for()
+    reader.is_still()
     reader.page.get_by_role("button", name=label, exact=True).click()
 
 
@@ -103,7 +103,7 @@ def test_a_finding_is_accepted_with_a_reason_and_a_name(app: Served, visit: Visi
     reader.lists(["bot"])
     reader.page.get_by_text("Accept findings", exact=True).click()
     accounts = reader.page.get_by_role("combobox", name=re.compile("Accounts on this page"))
-    reader.page.locator("[data-test-script-state=notRunning]").wait_for()
+    reader.is_still()
     option = reader.page.get_by_role("option", name="bot · figma · bot")
     for _ in range(10):  # a list that is opened while the page is drawn anew closes again
         if option.is_visible():

@@ -46,7 +46,7 @@ def upload(reader: Reader, *files: Path) -> None:
 
 def press(reader: Reader, label: str) -> None:
     """A button that is pressed while the page is still being drawn anew may be another one then."""
-    reader.page.locator("[data-test-script-state=notRunning]").wait_for()
+    reader.is_still()
     reader.page.get_by_role("button", name=label, exact=True).click()
 
 
@@ -184,7 +184,7 @@ def test_charts_mark_the_day_of_a_held_file_until_it_is_confirmed(
     expect(mix).to_have_accessible_name(
         re.compile(r"not counted: 2 Jan 2026 \(chat held\)"), timeout=PATIENCE
     )
-    health.page.locator("[data-test-script-state=notRunning]").wait_for()
+    health.is_still()
     mark = mix.locator(".scatterlayer .trace").last.locator(".point")
     mark.scroll_into_view_if_needed()
     box = mark.bounding_box()

@@ -435,6 +435,7 @@ def test_a_question_to_a_damaged_store_ends_in_words_on_the_page(stocked: Home) 
     assert not shown.exception
     assert [title.value for title in shown.title] == ["The store cannot be opened"]
     assert "rollcall.duckdb is damaged" in shown.text[0].value
+    assert "tried again" in shown.caption[0].value
 
 
 @pytest.mark.parametrize("damage", [cut, empty, zero, overwrite, lose, spoil_the_end])

@@ -18,8 +18,9 @@ def address() -> dict[str, list[str]]:
     return {name: st.query_params.get_all(name) for name in st.query_params}
 
 
-def page_of(text: str) -> int:
-    """The page that an address names; the first for anything that is none."""
+def page_asked() -> int:
+    """The page of a list that the address names; the first for anything that is none."""
+    text = st.query_params.get("page", "")
     return max(1, int(text)) if text.isascii() and text.isdecimal() and len(text) < 10 else 1
 
 
@@ -37,12 +38,19 @@ def write(params: Mapping[str, Sequence[str]]) -> None:
         st.query_params.from_dict({name: v for name, v in params.items() if any(v)})
 
 
+def turn_pages(page: int, pages: int) -> None:
+    """The pages of a list, of which one is shown."""
+    if pages > 1:
+        st.session_state["page"] = page
+        st.pagination(pages, key="page", on_change=lambda: go(page=str(st.session_state["page"])))
+
+
 def by_name(params: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
     """Parameters, some of which may come several times, as an address has them."""
     named: dict[str, list[str]] = {}
     for name, value in params:
         named.setdefault(name, []).append(value)
-    return {name: values for name, values in named.items() if any(values)}
+    return named
 
 
 def pressed() -> bool:

@@ -18,7 +18,7 @@ from queries.audit import PAGE_SIZE, broken_from, count_events, events_ndjson, p
 from queries.filters import LONGEST_SEARCH
 from widgets import clock
 from widgets import users_table as ut
-from widgets.address import go, page_of
+from widgets.address import go, page_asked, turn_pages
 from widgets.store import allowed, noted, reading
 
 MOST_TOLD = 3
@@ -47,7 +47,7 @@ def events(search: str) -> None:
     with reading(Act.AUDIT) as con:
         found = count_events(con, search)
         pages = max(1, -(-found // PAGE_SIZE))
-        page = min(page_of(st.query_params.get("page", "")), pages)
+        page = min(page_asked(), pages)
         rows = page_of_events(con, search, page)
     with st.container(horizontal=True, horizontal_alignment="distribute", key="found"):
         st.text(f"{found:,} events, the newest first", width="content")
@@ -67,9 +67,7 @@ def events(search: str) -> None:
         empty="Nothing that was done is called so." if search else "Nothing was done yet.",
         key="events",
     )
-    if pages > 1:
-        st.session_state["page"] = page
-        st.pagination(pages, key="page", on_change=lambda: go(page=str(st.session_state["page"])))
+    turn_pages(page, pages)
 
 
 def _columns() -> list[ut.Column]:

@@ -23,7 +23,7 @@ from queries.export import FORMATS
 from queries.filters import Filters
 from widgets import account
 from widgets import users_table as ut
-from widgets.address import go, page_of
+from widgets.address import page_asked, turn_pages
 from widgets.changes_in_words import number_of
 from widgets.downloads import ABOUT, format_links
 from widgets.sending import Streamed, named_so
@@ -112,7 +112,7 @@ def accounts(between: Between, listed: Listed, *, several_integrations: bool) ->
     with reading(Act.CHANGES) as con:
         found = count_changes(con, between, listed)
         pages = max(1, -(-found // PAGE_SIZE))
-        page = min(page_of(st.query_params.get("page", "")), pages)
+        page = min(page_asked(), pages)
         rows = page_of_changes(con, between, listed, page)
 
     def panels(ids: Sequence[str]) -> Mapping[str, list[ut.Block]]:
@@ -135,9 +135,7 @@ def accounts(between: Between, listed: Listed, *, several_integrations: bool) ->
         empty="No accounts changed in this way.",
         key="changed",
     )
-    if pages > 1:
-        st.session_state["page"] = page
-        st.pagination(pages, key="page", on_change=lambda: go(page=str(st.session_state["page"])))
+    turn_pages(page, pages)
 
 
 def _columns(listed: Listed, several_integrations: bool) -> list[ut.Column]:

@@ -147,10 +147,10 @@ def of_map(cells: pd.DataFrame) -> str:
         return "No integration has failing accounts now"
     if len(newest) == 1:
         return f"{_accounts(int(newest.iloc[0]))} of the integration fail"
-    worst, words = newest.max() / newest.sum(), f"{failing:,} of {len(newest):,} integrations"
+    worst = newest.max() / newest.sum()
     share = f", the worst {worst:.0%} of them" if worst >= LEAST_TOLD else ""
     shown = f"; the {MOST_ROWS} that fail most are shown" if len(newest) > MOST_ROWS else ""
-    return f"{words} have failures{share}{shown}"
+    return f"{failing:,} of {len(newest):,} integrations have failures{share}{shown}"
 
 
 def _moved(what: str, names: tuple[str, ...], compared: Compared) -> str:

@@ -44,7 +44,7 @@ from queries.review import (
 from queries.users import integration_names
 from widgets import account, clock
 from widgets import users_table as ut
-from widgets.address import address, go
+from widgets.address import address, go, page_asked, turn_pages
 from widgets.filters import open_users, plain_label
 from widgets.signed_in import principal
 from widgets.store import allowed, changing, is_sample, noted, reading
@@ -227,7 +227,7 @@ def _accounts(view: View, rule: Rule) -> None:
         count = count_findings(con, view, rule)
         found = count.accepted if shows_agreed else count.open
         pages = max(1, -(-found // PAGE_SIZE))
-        page = min(_page(), pages)
+        page = min(page_asked(), pages)
         rows = page_of_findings(con, view, rule, page, accepted=shows_agreed) if found else []
         several = len(view.integration or integration_names(con)) > 1
     earliest = rows[0].since if rows and page == 1 and not shows_agreed else None
@@ -236,9 +236,7 @@ def _accounts(view: View, rule: Rule) -> None:
         st.text("Nobody has accepted a finding of this rule." if shows_agreed else NOTHING)
         return
     _table(view, rows, several=several, agreed=shows_agreed)
-    if pages > 1:
-        st.session_state["page"] = page
-        st.pagination(pages, key="page", on_change=lambda: go(page=str(st.session_state["page"])))
+    turn_pages(page, pages)
     if view.at is not None:
         return
     if is_sample():
@@ -314,11 +312,6 @@ def _row(row: Row[Any]) -> ut.Row:
         "until": ut.text(until),
     }
     return {**drawn, "cells": {**drawn["cells"], **more}}
-
-
-def _page() -> int:
-    text = st.query_params.get("page", "")
-    return max(1, int(text)) if text.isascii() and text.isdecimal() and len(text) < 10 else 1
 
 
 # ---- what a person says --------------------------------------------------------------------------
