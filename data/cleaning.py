@@ -118,6 +118,7 @@ def understood(rows: FromClause) -> Select[*tuple[Any, ...]]:
     read = select(
         tidy,
         _role_list(tidy.c.roles).label("role_list"),
+        _without_semicolons(tidy.c.roles).label("bare_roles"),
         _after_bracket(tidy.c.user_text).label("after_bracket"),
         _state(tidy.c.provisioning_state).label("state"),
         _active(tidy.c.active_in_app).label("active"),
@@ -134,7 +135,7 @@ def _content(cell: Cells) -> dict[str, ColumnElement[Any]]:
         "username_in_app": cell["username_in_app"],
         "user_name": name,
         "user_email": email,
-        "roles": _roles(cell["roles"], cell["role_list"]),
+        "roles": _roles(cell["roles"], cell["bare_roles"], cell["role_list"]),
         "role_details": _role_details(cell["role_list"]),
         "active_in_app": cell["active"],
         "upstream_user_id": cell["upstream_user_id"],
@@ -150,7 +151,10 @@ def _content(cell: Cells) -> dict[str, ColumnElement[Any]]:
 
 def filled(text: ColumnElement[Any]) -> ColumnElement[Any]:
     """The text without the white space around it; NULL where nothing is left."""
-    return func.nullif(func.trim(text, WHITE), "")
+    ends_visibly = and_(text >= "!", text < "\x7f", func.array_extract(text, -1).between("!", "~"))
+    return case(
+        (ends_visibly, text), else_=func.nullif(func.trim(text, WHITE), "")
+    )  # is far dearer
 
 
 def unless_blank(text: ColumnElement[Any]) -> ColumnElement[Any]:
@@ -173,10 +177,8 @@ def _person(cell: Cells) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
         (func.regexp_full_match(last, r"[^\s>]*@[^\s>]*>"), func.rtrim(last, ">")),
         (is_email, both),
     )
-    name = case(
-        (email.is_(None), both),
-        (func.suffix(both, ">"), filled(func.left(both, func.len(both) - func.len(last) - 1))),
-    )
+    before = func.rtrim(func.left(both, func.len(both) - func.len(last) - 1), WHITE)
+    name = case((email.is_(None), both), (func.suffix(both, ">"), func.nullif(before, "")))
     return func.coalesce(cell["user_name"], name), func.coalesce(cell["user_email"], email)
 
 
@@ -193,17 +195,25 @@ def _role_list(text: ColumnElement[Any]) -> ColumnElement[Any]:
     )
 
 
-def _roles(text: ColumnElement[Any], listed: ColumnElement[Any]) -> ColumnElement[Any]:
+def _without_semicolons(text: ColumnElement[Any]) -> ColumnElement[Any]:
+    is_so = and_(~func.starts_with(text, ";"), ~func.suffix(text, ";"))
+    return case((is_so, text), else_=func.trim(text, WHITE + ";"))
+
+
+def _roles(
+    text: ColumnElement[Any], bare: ColumnElement[Any], listed: ColumnElement[Any]
+) -> ColumnElement[Any]:
     """Role names, sorted, each once.
 
     In a JSON list each item is a role, or an object with its name. In plain text `;` parts them;
-    only where there is none, `,` does: `Admin, EMEA` are two roles, `Admin, EMEA;` is one.
+    only where there is none, `,` does: `Admin, EMEA` are two roles, `Admin, EMEA;` is one. `bare`:
+    the text without those at its ends.
     """
-    bare = func.trim(text, WHITE + ";")
     by_comma = and_(~func.contains(text, ";"), func.contains(text, ","))
+    may_be_empty = or_(bare == "", func.starts_with(bare, ","))
     names = case(
         (listed.is_not(None), func.list_transform(_items(listed), of_each(_role_name(ROLE)))),
-        (func.trim(bare, WHITE + ",") == "", NO_ROLES),
+        (and_(may_be_empty, func.trim(bare, WHITE + ",") == ""), NO_ROLES),
         (by_comma, func.string_split_regex(func.trim(bare, WHITE + ","), r"\s*,[\s,]*")),
         (func.regexp_matches(bare, r";[\s;]|\s;"), func.string_split_regex(bare, r"\s*;[\s;]*")),
         else_=func.string_split(bare, ";"),
@@ -287,12 +297,14 @@ def _moment(text: ColumnElement[Any]) -> ColumnElement[Any]:
     A date whose first number is no year is not understood: in `03/04/2026` nobody can tell day
     from month, and `23/04/2026` comes in the same files.
     """
-    zulu = case((func.suffix(text, "Z"), try_cast(text, DateTime)))  # the usual, and fastest
+    zulu = try_cast(text, DateTime)
     with_zone = func.coalesce(_iso(text), _mail_time(text), _unix_time(text))
     spoken = func.replace(text, "\u202f", " ")
     is_named = func.regexp_matches(spoken, MONTH_FIRST)
     named = case((is_named, func.try_strptime(spoken, array(NAMED_MONTH))))
-    moment = func.coalesce(zulu, cast(func.timezone("UTC", with_zone), DateTime), named)
+    others = func.coalesce(cast(func.timezone("UTC", with_zone), DateTime), named)
+    is_zulu = and_(func.suffix(text, "Z"), zulu.is_not(None))
+    moment = case((is_zulu, zulu), else_=others)  # the usual, and fastest
     return case((moment.between(EARLIEST, END), moment))
 
 
@@ -334,10 +346,10 @@ def _says_unknown(text: ColumnElement[Any]) -> ColumnElement[Any]:
 
 def names_no_offset(text: ColumnElement[Any]) -> ColumnElement[bool]:
     """Whether the text is a time with a date that is taken for UTC for want of an offset."""
-    return and_(
-        ~func.suffix(text, "Z"),  # the usual, and fastest
-        func.regexp_matches(text, HAS_DATE),
-        ~func.regexp_matches(text, HAS_OFFSET),
+    lacks = and_(func.regexp_matches(text, HAS_DATE), ~func.regexp_matches(text, HAS_OFFSET))
+    return case(  # of which DuckDB works out but what it needs; of AND, each part for every row
+        (func.suffix(text, "Z"), false()),  # the usual, and fastest
+        else_=func.coalesce(lacks, false()),
     )
 
 

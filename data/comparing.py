@@ -11,14 +11,17 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
+    ColumnElement,
     Connection,
     FromClause,
+    ScalarSelect,
     Select,
     and_,
     cast,
     delete,
     func,
     insert,
+    literal,
     null,
     or_,
     select,
@@ -28,34 +31,38 @@ from data.handing import kept
 from data.reading import Read
 from data.rejecting import POSITION, Sifted, counted
 from data.tables import (
-    DELIVERED,
     account,
     account_current,
     delivered_row,
+    delivered_texts,
     load_known,
     load_missed,
+    load_named,
     load_news,
     load_row,
-    same_account,
 )
 from data.versions import Span
 
 
 class Known(NamedTuple):
-    """What is known of an integration's accounts over a span."""
+    """What is known of an integration's accounts over a span, at the desk."""
 
-    accounts: FromClause  # at the desk: account_id, fingerprint; one row per account
+    rows: FromClause  # account_key, fingerprint; one row per account
+    names: FromClause  # account_key, account_id; one row per account that was ever seen
     with_rows: bool  # whether there is any, and the fingerprints tell how it was delivered
 
 
 def known_accounts(con: Connection, at: Connection, span: Span) -> Known:
     """What the file of the span is to be compared with."""
-    remembered = select(delivered_row.c.account_id, delivered_row.c.fingerprint).where(
+    remembered = select(delivered_row.c.account_key, delivered_row.c.fingerprint).where(
         delivered_row.c.integration_id == span.integration_id
     )
+    names = select(account.c.account_key, account.c.account_id).where(
+        account.c.integration_id == span.integration_id
+    )
     with_rows = span.extends and _remembers_all(con, span.integration_id)
-    accounts = remembered if with_rows else without_fingerprint(span)
-    return Known(kept(con, accounts, at, load_known), with_rows)
+    rows = remembered if with_rows else without_fingerprint(span)
+    return Known(kept(con, rows, at, load_known), kept(con, names, at, load_named), with_rows)
 
 
 def _remembers_all(con: Connection, integration_id: int) -> bool:
@@ -70,13 +77,13 @@ def _remembers_all(con: Connection, integration_id: int) -> bool:
 def without_fingerprint(span: Span) -> Select[*tuple[Any, ...]]:
     """The accounts of the span, whose rows nobody remembers."""
     then = span.accounts_in_store()
-    return select(account.c.account_id, cast(null(), BigInteger).label("fingerprint")).select_from(
-        then.join(account, same_account(account, then))
-    )
+    return select(then.c.account_key, cast(null(), BigInteger).label("fingerprint"))
 
 
-def sift_unless_odd(at: Connection, read: Read, known: FromClause) -> Sifted | None:
-    """The counts of a file of which `load_row` has the news only; and `load_missed`, filled.
+def find_news_unless_odd(
+    at: Connection, read: Read, known: Known, highest_key: int
+) -> Sifted | None:
+    """What `find_news` does, of a `load_row` without the texts of known rows; the file's counts.
 
     None where a row is no account, or an account has several: to tell which row that is, all of
     them have to be looked at.
@@ -84,46 +91,63 @@ def sift_unless_odd(at: Connection, read: Read, known: FromClause) -> Sifted | N
     rows, as_before, named, accounts, without_offset = counted(at)
     if read.broken or rows != as_before + named or named != accounts:
         return None
-    row = load_row.c
-    looked_up = select(
-        *known.c,
-        known.c.fingerprint.in_(select(row.fingerprint).where(row.known)).label("found"),
-        known.c.account_id.in_(select(row.account_id).where(~row.known)).label("told_anew"),
-    ).subquery("looked_up")
-    seen = looked_up.c
-    missed = select(seen.account_id, seen.fingerprint, seen.found)
-    at.execute(
-        insert(load_missed).from_select(
-            [c.name for c in load_missed.c], missed.where(or_(~seen.found, seen.told_anew))
-        )
-    )
-    every, gone, twice = at.execute(
+    seen = select(load_row.c.fingerprint).where(load_row.c.known)
+    missed = select(known.rows).where(known.rows.c.fingerprint.not_in(seen))
+    at.execute(insert(load_missed).from_select([c.name for c in load_missed.c], missed))
+    find_news(at, load_missed, known.names, highest_key)
+    in_store, gone, told_anew, missed_there = at.execute(
         select(
-            select(func.count()).select_from(known).scalar_subquery(),
-            func.count().filter(~load_missed.c.repeated),
-            func.count().filter(load_missed.c.repeated),
-        ).select_from(load_missed)
+            _count(known.rows),
+            _count(load_missed),
+            _count(known.rows, among=load_news.c.listed),
+            _count(load_missed, among=load_news.c.listed),
+        )
     ).one()
-    if twice or every - gone != as_before:
+    if in_store - gone != as_before or told_anew != missed_there:
+        at.execute(delete(load_news))
         return None
     return Sifted(rows, rows, 0, 0, 0, without_offset)
 
 
-def find_news(at: Connection, known: FromClause) -> None:
-    """Fill `load_news` with what of `load_row` is not `known`, and what of that is missing."""
-    row = select(POSITION.label("number"), load_row).where(~load_row.c.known).subquery("row")
+def _count(rows: FromClause, *, among: ColumnElement[bool] | None = None) -> ScalarSelect[int]:
+    """Of `rows` with an account each; of those, the ones that `load_news` has as well."""
+    count = select(func.count())
+    if among is None:
+        return count.select_from(rows).scalar_subquery()
+    both = rows.join(load_news, load_news.c.account_key == rows.c.account_key)
+    return count.select_from(both).where(among).scalar_subquery()
+
+
+def find_news(at: Connection, known: FromClause, names: FromClause, highest_key: int) -> None:
+    """Fill `load_news` with what of `load_row` is not `known`, and what of that is missing.
+
+    An account that was never seen gets its key here, by its row: in the order of the file, so that
+    every database gives the same ones. Keys have gaps, as to count needs a slow sort.
+    """
+    texts = [load_row.c.account_id, *delivered_texts().values(), load_row.c.fingerprint]
+    number = (POSITION + literal(highest_key + 1, BigInteger)).label("number")
+    is_news = ~load_row.c.known
+    told = select(number, *texts).where(is_news).subquery("told")
+    # named twice, so that DuckDB looks all names up among the few, and not the few among all
+    theirs = names.c.account_id.in_(select(load_row.c.account_id).where(is_news))
+    name = select(names).where(theirs).subquery("name")
+    key = func.coalesce(name.c.account_key, told.c.number).label("account_key")
+    row = (
+        select(key, told)
+        .select_from(told.outerjoin(name, name.c.account_id == told.c.account_id))
+        .subquery("row")
+    )
     news = (
         select(
-            row.c.number,
-            row.c.account_id.is_not(None),
-            func.coalesce(row.c.account_id, known.c.account_id),
-            *(row.c[n] for n in (*DELIVERED, "fingerprint")),
+            func.coalesce(row.c.account_key, known.c.account_key),
+            row.c.account_key.is_not(None),
+            *(row.c[text.name] for text in texts),
         )
-        .select_from(row.join(known, known.c.account_id == row.c.account_id, full=True))
+        .select_from(row.join(known, known.c.account_key == row.c.account_key, full=True))
         .where(
             or_(
-                known.c.account_id.is_(None),
-                row.c.account_id.is_(None),
+                known.c.account_key.is_(None),
+                row.c.account_key.is_(None),
                 row.c.fingerprint.is_distinct_from(known.c.fingerprint),
             )
         )
@@ -133,17 +157,17 @@ def find_news(at: Connection, known: FromClause) -> None:
 
 def remember_delivered(con: Connection, integration_id: int, news: FromClause) -> None:
     """Bring `delivered_row` up to date with the newest snapshot."""
-    named = select(news.c.account_id).where(news.c.integration_id == integration_id)
+    named = select(news.c.account_key).where(news.c.integration_id == integration_id)
     con.execute(
         delete(delivered_row).where(
             delivered_row.c.integration_id == integration_id,
-            delivered_row.c.account_id.in_(named),
+            delivered_row.c.account_key.in_(named),
         )
     )
     con.execute(
         insert(delivered_row).from_select(
-            ["integration_id", "account_id", "fingerprint"],
-            select(news.c.integration_id, news.c.account_id, news.c.fingerprint).where(
+            [c.name for c in delivered_row.c],
+            select(news.c.integration_id, news.c.account_key, news.c.fingerprint).where(
                 news.c.listed
             ),
         )

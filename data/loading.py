@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -18,23 +19,27 @@ from sqlalchemy import (
     Integer,
     Row,
     Select,
+    String,
     and_,
     case,
+    cast,
     delete,
     false,
     func,
     insert,
     literal,
+    null,
     or_,
     select,
 )
 
 from data.cleaning import understood
 from data.comparing import (
+    Known,
     find_news,
+    find_news_unless_odd,
     known_accounts,
     remember_delivered,
-    sift_unless_odd,
     without_fingerprint,
 )
 from data.handing import count_anew, desk, empty, hand_over, handed, step, with_staging
@@ -64,10 +69,10 @@ from data.tables import (
     account,
     account_current,
     delivered_row,
+    delivered_texts,
     integration,
     load_delta,
     load_meant,
-    load_missed,
     load_news,
     load_row,
     load_told,
@@ -109,13 +114,18 @@ def load(
     `confirmed`: a person has looked at it, so that it may say what is hard to believe.
     Raises a SnapshotRefused; the store is then as it was.
     """
-    with writing(engine) as con, with_staging(con), desk(con) as at:
+    with (
+        writing(engine) as con,
+        with_staging(con),
+        desk(con) as at,
+        ThreadPoolExecutor(max_workers=1) as beside,
+    ):
         task = _task(con, file)
         if task.is_known_word_for_word:
             return _known_already(task)
         if task.known and not replace:
             raise OtherContentKnown(_other_content(file, task.known))
-        found = _understand(con, at, task, confirmed=confirmed)
+        found = _understand(con, at, task, beside, confirmed=confirmed)
         with step(con, at):
             flagged = _write(con, at, task, found)
             if not confirmed:
@@ -148,11 +158,16 @@ def preview(engine: Engine, file: SnapshotFile) -> Preview:
 
     Raises a SnapshotRefused for what cannot be loaded even if a person confirms it.
     """
-    with writing(engine) as con, with_staging(con), desk(con) as at:
+    with (
+        writing(engine) as con,
+        with_staging(con),
+        desk(con) as at,
+        ThreadPoolExecutor(max_workers=1) as beside,
+    ):
         task = _task(con, file)
-        found = _understand(con, at, task, confirmed=True, whole=True)
+        found = _understand(con, at, task, beside, confirmed=True, whole=True)
         with step(con, at):
-            first = select(*(load_row.c[name] for name in DELIVERED)).order_by(POSITION)
+            first = select(*delivered_texts().values()).order_by(POSITION)
             rows = [
                 {name: text for name, text in row.items() if text}
                 for row in at.execute(first.limit(SHOWN_ROWS)).mappings()
@@ -198,27 +213,24 @@ class _Task(NamedTuple):
     """A file to load, where it belongs, and what is loaded there already."""
 
     file: SnapshotFile
-    sha256: str
     span: Span
     known: Row[Any] | None
-
-    @property
-    def is_known_word_for_word(self) -> bool:
-        return self.known is not None and self.known.sha256 == self.sha256
+    is_known_word_for_word: bool
 
 
 class _Found(NamedTuple):
     read: Read
     sifted: Sifted
     news: FromClause  # in the store
+    sha256: Future[str]  # of the file; it takes longer than most steps, and one core
 
 
 def _task(con: Connection, file: SnapshotFile) -> _Task:
-    sha256 = _sha256(file.path)
     with con.begin():
         known = _find(con, file.integration, file.taken_at)
         span = _span(con, file.integration, file.taken_at, anew=bool(known))
-    return _Task(file, sha256, span, known)
+    same = known is not None and known.sha256 == _sha256(file.path)
+    return _Task(file, span, known, same)
 
 
 def _known_already(task: _Task) -> Loaded:
@@ -227,7 +239,13 @@ def _known_already(task: _Task) -> Loaded:
 
 
 def _understand(
-    con: Connection, at: Connection, task: _Task, *, confirmed: bool, whole: bool = False
+    con: Connection,
+    at: Connection,
+    task: _Task,
+    beside: Executor,
+    *,
+    confirmed: bool,
+    whole: bool = False,
 ) -> _Found:
     """Fill the tables of a load with what the file changes; the store is only read.
 
@@ -238,39 +256,41 @@ def _understand(
         known = known_accounts(con, at, task.span)
     quick = None
     if known.with_rows and not whole:
-        quick = _read_news(con, at, task, known.accounts, confirmed=confirmed)
-    read, sifted = quick or _read_whole(con, at, task, confirmed=confirmed)
+        quick = _read_news(con, at, task, known, confirmed=confirmed)
+    read, sifted = quick or _read_whole(con, at, task, known, confirmed=confirmed)
+    sha256 = beside.submit(_sha256, task.file.path)
     with step(con, at):
         _refuse_implausible(con, at, task, sifted, confirmed=confirmed)
-        find_news(at, load_missed if quick else known.accounts)
-    with step(con, at):
         here = literal(task.span.integration_id, Integer).label("integration_id")
-        told = select(here, load_news.c.account_id, load_news.c.listed, load_news.c.fingerprint)
+        told = select(here, load_news.c.account_key, load_news.c.listed, load_news.c.fingerprint)
         news = handed(at, told, con, load_told)
         means = _meaning_of_news().subquery("means")
         meant = handed(at, select(here, *(means.c[n] for n in MEANT)), con, load_meant)
         find_differences(con, task.span, meant, news)
         count_anew(con, load_delta)
-    return _Found(read, sifted, news)
+    return _Found(read, sifted, news, sha256)
 
 
 def _read_news(
-    con: Connection, at: Connection, task: _Task, known: FromClause, *, confirmed: bool
+    con: Connection, at: Connection, task: _Task, known: Known, *, confirmed: bool
 ) -> tuple[Read, Sifted] | None:
-    """Fill `load_row` with what is not known, and `load_missed`; None where the file is too odd."""
-    read = _fill(at, task, known, confirmed=confirmed)
+    """Fill `load_news` from the rows that are not known; None where the file is too odd."""
+    read = _fill(at, task, known.rows, confirmed=confirmed)
     with step(con, at):
-        sifted = sift_unless_odd(at, read, known)
+        sifted = find_news_unless_odd(at, read, known, task.span.highest_key)
     return (read, sifted) if sifted else None
 
 
 def _read_whole(
-    con: Connection, at: Connection, task: _Task, *, confirmed: bool
+    con: Connection, at: Connection, task: _Task, known: Known, *, confirmed: bool
 ) -> tuple[Read, Sifted]:
-    """Fill `load_row` with one row per account of the file, and `load_unfit` with the others."""
+    """Fill `load_news` from all rows, and `load_unfit` with those that are no account."""
     read = _fill(at, task, None, confirmed=confirmed)
     with step(con, at):
-        return read, sift(at, read)
+        sifted = sift(at, read)
+    with step(con, at):
+        find_news(at, known.rows, known.names, task.span.highest_key)
+    return read, sifted
 
 
 def _fill(at: Connection, task: _Task, known: FromClause | None, *, confirmed: bool) -> Read:
@@ -304,7 +324,7 @@ def _write(con: Connection, at: Connection, task: _Task, found: _Found) -> int:
             taken_at=file.taken_at,
             loaded_at=datetime.now(UTC).replace(tzinfo=None),
             file_name=file.name,
-            sha256=task.sha256,
+            sha256=found.sha256.result(),
             rows_read=sifted.rows_read,
             accepted=sifted.accepted,
             rejected=sifted.rejected,
@@ -388,12 +408,12 @@ def _refuse_implausible(
         )
 
 
-MEANT = ("account_id", "number", *CONTENT)
+MEANT = ("account_key", "account_id", *CONTENT)
 
 
 @cache
 def _meaning_of_news() -> Select[*tuple[Any, ...]]:
-    columns = [load_news.c[name] for name in ("account_id", "number", *DELIVERED)]
+    columns = [load_news.c[name] for name in ("account_key", "account_id", *DELIVERED)]
     news = select(*columns)
     return understood(news.where(load_news.c.listed).subquery("news"))
 
@@ -407,22 +427,21 @@ def _accounts_of_snapshot_before(con: Connection, span: Span) -> Select[*tuple[A
         )
     )
     then = accounts_at(span.integration_id, before or BEFORE_ALL)
-    nobody_new = literal(0, BigInteger).label("number")
-    said = account.c.integration_id, account.c.account_id, nobody_new
-    return select(*said, *(then.c[n] for n in CONTENT)).select_from(
-        then.join(account, same_account(account, then))
+    nobody_new = cast(null(), String).label("account_id")
+    return select(
+        then.c.integration_id, then.c.account_key, nobody_new, *(then.c[n] for n in CONTENT)
     )
 
 
 def _find_missing_from(con: Connection, span: Span, listed: Select[*tuple[Any, ...]]) -> None:
     """Fill `load_news` with the accounts of the span that are not listed."""
     known = without_fingerprint(span).subquery("known")
-    missing = known.c.account_id.not_in(select(listed.subquery("listed").c.account_id))
+    missing = known.c.account_key.not_in(select(listed.subquery("listed").c.account_key))
     here = literal(span.integration_id, Integer)
     con.execute(
         insert(load_told).from_select(
-            ["integration_id", "account_id", "listed"],
-            select(here, known.c.account_id, false()).where(missing),
+            ["integration_id", "account_key", "listed"],
+            select(here, known.c.account_key, false()).where(missing),
         )
     )
 

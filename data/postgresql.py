@@ -85,7 +85,7 @@ INDEXES = [
     ),
     Index("account_by_key", account.c.account_key),
     Index("account_by_id", account.c.integration_id, account.c.account_id),
-    Index("delivered_by_id", delivered_row.c.integration_id, delivered_row.c.account_id),
+    Index("delivered_by_key", delivered_row.c.integration_id, delivered_row.c.account_key),
     Index("snapshot_by_moment", snapshot.c.integration_id, snapshot.c.taken_at),
     Index("rejected_by_snapshot", rejected_row.c.snapshot_id),
     Index("count_by_moment", state_count.c.integration_id, state_count.c.taken_at),

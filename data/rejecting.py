@@ -23,9 +23,8 @@ from sqlalchemy import (
     select,
 )
 
-from data.cleaning import names_no_offset
 from data.reading import Places, Read
-from data.tables import DELIVERED, load_row, load_unfit
+from data.tables import delivered_texts, load_row, load_unfit
 
 NO_USERNAME = "The row has no username in app."
 NOTHING_THERE = "The row is empty."
@@ -74,7 +73,7 @@ def counted(con: Connection) -> Row[*tuple[int, ...]]:
             func.count().filter(load_row.c.known),
             func.count(account_id),
             func.count(account_id.distinct()),
-            func.count().filter(names_no_offset(load_row.c.last_updated)),
+            func.count().filter(load_row.c.without_offset),
         ).select_from(load_row)
     ).one()
 
@@ -106,8 +105,8 @@ def _numbered(lines: FromClause) -> FromClause:
 
     Its text, its line, and how many like it there were so far.
     """
-    cells = [load_row.c[name] for name in DELIVERED]
-    pairs = [part for cell in cells for part in (literal(cell.name), cell)]
+    cells = delivered_texts()
+    pairs = [part for name, cell in cells.items() for part in (literal(name), cell)]
     text = cast(func.json_merge_patch("{}", func.json_object(*pairs)), String)
     account_id = load_row.c.account_id
     several = select(account_id).group_by(account_id).having(func.count() > 1)
@@ -119,7 +118,7 @@ def _numbered(lines: FromClause) -> FromClause:
             account_id,
             func.coalesce(lines.c.text, text).label("text"),
             _nth([account_id]).label("nth"),
-            _nth([account_id, *cells]).label("same"),
+            _nth([account_id, load_row.c.texts]).label("same"),
         )
         .select_from(load_row.join(lines, lines.c.number == POSITION, isouter=True))
         .where(or_(account_id.is_(None), account_id.in_(several)))

@@ -86,10 +86,6 @@ DERIVED = (
 """What follows from an account's content, and from its versions before: see data/stays.py."""
 
 
-def _delivered() -> list[Column]:
-    return [Column("account_id", String), *(Column(name, String) for name in DELIVERED)]
-
-
 def _content() -> list[Column]:
     return [
         Column("username_in_app", String, nullable=False),
@@ -215,7 +211,7 @@ delivered_row = Table(
     "delivered_row",
     metadata,
     Column("integration_id", Integer, nullable=False),
-    Column("account_id", String, nullable=False),
+    Column("account_key", BigInteger, nullable=False),
     Column("fingerprint", BigInteger, nullable=False),
 )
 
@@ -327,8 +323,17 @@ TOLD = (unloaded, accepted, matched, setting, audit)
 load_known = Table(
     "load_known",
     scratch,
-    Column("account_id", String, nullable=False),
+    Column("account_key", BigInteger, nullable=False),
     Column("fingerprint", BigInteger),
+    prefixes=["TEMPORARY"],
+)
+
+# One row per account of the integration that was ever seen, likewise.
+load_named = Table(
+    "load_named",
+    scratch,
+    Column("account_key", BigInteger, nullable=False),
+    Column("account_id", String, nullable=False),
     prefixes=["TEMPORARY"],
 )
 
@@ -338,19 +343,26 @@ load_known = Table(
 load_row = Table(
     "load_row",
     scratch,
-    *_delivered(),
+    Column("account_id", String),
+    Column("texts", ARRAY(String)),  # DELIVERED; one column, as to write empty ones takes time
+    Column("without_offset", Boolean, nullable=False),  # its time is taken for UTC for want of one
     Column("fingerprint", BigInteger),
     Column("known", Boolean, nullable=False),
     prefixes=["TEMPORARY"],
 )
 
-# One row per account of `load_known` whose row is not among the known ones of the file; and those
-# that are, but of which the file has another row as well.
+
+def delivered_texts() -> dict[str, ColumnElement[str]]:
+    """The DELIVERED columns of `load_row`, each by its name."""
+    numbered = enumerate(DELIVERED, start=1)
+    return {name: load_row.c.texts[number].label(name) for number, name in numbered}
+
+
+# One row per known account whose row as it was delivered is not among the known ones of the file.
 load_missed = Table(
     "load_missed",
     scratch,
     *(Column(c.name, c.type) for c in load_known.c),
-    Column("repeated", Boolean, nullable=False),
     prefixes=["TEMPORARY"],
 )
 
@@ -369,9 +381,10 @@ load_unfit = Table(
 load_news = Table(
     "load_news",
     scratch,
-    Column("number", BigInteger),  # of its row in the file; from 0
+    Column("account_key", BigInteger, nullable=False),
     Column("listed", Boolean, nullable=False),
-    *_delivered(),
+    Column("account_id", String),
+    *(Column(name, String) for name in DELIVERED),
     Column("fingerprint", BigInteger),
     prefixes=["TEMPORARY"],
 )
@@ -381,19 +394,19 @@ load_told = Table(
     "load_told",
     staging,
     Column("integration_id", Integer, nullable=False),
-    Column("account_id", String, nullable=False),
+    Column("account_key", BigInteger, nullable=False),
     Column("listed", Boolean, nullable=False),
     Column("fingerprint", BigInteger),
     prefixes=["TEMPORARY"],
 )
 
-# What the listed ones of them mean, likewise; `number` tells them apart.
+# What the listed ones of them mean, likewise.
 load_meant = Table(
     "load_meant",
     staging,
     Column("integration_id", Integer, nullable=False),
+    Column("account_key", BigInteger, nullable=False),
     Column("account_id", String, nullable=False),
-    Column("number", BigInteger, nullable=False),
     *_content(),
     prefixes=["TEMPORARY"],
 )
@@ -403,8 +416,8 @@ load_delta = Table(
     "load_delta",
     staging,
     Column("integration_id", Integer, nullable=False),
-    Column("account_key", BigInteger),
-    Column("account_id", String, nullable=False),
+    Column("account_key", BigInteger, nullable=False),
+    Column("account_id", String),  # NULL: it was in the store before
     Column("now", Boolean, nullable=False),
     *_content(),
     *_derived(),

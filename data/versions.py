@@ -19,7 +19,9 @@ from sqlalchemy import (
     FromClause,
     Integer,
     Select,
+    String,
     and_,
+    case,
     cast,
     delete,
     exists,
@@ -138,37 +140,22 @@ def accounts_at(integration_id: int, at: datetime | None) -> FromClause:
 def find_differences(con: Connection, span: Span, new: FromClause, news: FromClause) -> None:
     """Fill `load_delta` with what the snapshot changes over the span.
 
-    `new`: integration_id, account_id, a number of its own and the content, one row per account of
-    the snapshot that may have changed. Accounts that `news`, [integration_id, account_id, listed],
-    calls not listed are gone. New accounts get their key here, by that number: in the order of the
-    file, so that every database gives the same ones. Keys have gaps, as to count needs a slow sort.
+    `new`: integration_id, account_key, account_id and the content, one row per account of the
+    snapshot that may have changed. Accounts that `news`, [integration_id, account_key, listed],
+    calls not listed are gone.
     """
-    before, integration_id, seen = span.accounts_in_store(), span.integration_id, account
-    here = literal(integration_id, Integer)
-    key = func.coalesce(seen.c.account_key, new.c.number + literal(span.highest_key + 1))
+    before, here = span.accounts_in_store(), literal(span.integration_id, Integer)
     derived = reason_of(new), *stays_of(new, before, literal(span.taken_at, DateTime))
+    told = new.c.account_key, new.c.account_id, literal(True), *(new.c[n] for n in CONTENT)
     changed = (
-        select(here, key, new.c.account_id, literal(True), *(new.c[n] for n in CONTENT), *derived)
-        .select_from(
-            new.outerjoin(seen, _same_identity(integration_id, new)).outerjoin(
-                before, same_account(before, seen)
-            )
-        )
+        select(here, *told, *derived)
+        .select_from(new.outerjoin(before, same_account(before, new)))
         .where(or_(before.c.account_key.is_(None), _differs(new, before)))
     )
+    was = (before.c[n] for n in (*CONTENT, *DERIVED))
     gone = (
-        select(
-            here,
-            before.c.account_key,
-            news.c.account_id,
-            literal(False),
-            *(before.c[n] for n in (*CONTENT, *DERIVED)),
-        )
-        .select_from(
-            news.join(seen, _same_identity(integration_id, news)).join(
-                before, same_account(before, seen)
-            )
-        )
+        select(here, before.c.account_key, cast(null(), String), literal(False), *was)
+        .select_from(news.join(before, same_account(before, news)))
         .where(~news.c.listed)
     )
     columns = ["integration_id", "account_key", "account_id", "now", *CONTENT, *DERIVED]
@@ -186,14 +173,6 @@ def _name_new_accounts(con: Connection, span: Span) -> None:
     ).where(load_delta.c.account_key > span.highest_key)
     con.execute(insert(account).from_select(["account_key", "integration_id", "account_id"], new))
     find_keys(con)
-
-
-def _same_identity(integration_id: int, named: FromClause) -> ColumnElement[bool]:
-    return and_(
-        account.c.integration_id == integration_id,
-        account.c.integration_id == named.c.integration_id,
-        account.c.account_id == named.c.account_id,
-    )
 
 
 def _differs(one: FromClause, other: FromClause) -> ColumnElement[bool]:
@@ -344,16 +323,16 @@ def _states_of(integration_id: int, which: ColumnElement[bool], name: str) -> Fr
 
 def _counted(accounts: FromClause) -> Select[Any]:
     """One row per state: accounts in it, active ones, unmatched ones, and the longest in it."""
-    unmatched = and_(accounts.c.user_name.is_(None), accounts.c.user_email.is_(None))
+    state = accounts.c.provisioning_state
+    matched = func.count(func.coalesce(accounts.c.user_name, accounts.c.user_email))
+    settles_not = state.in_((*WAITING, *FAILED))  # asked per state, as per account it takes longer
     return _numbers(
-        accounts.c.provisioning_state,
+        state,
         accounts=func.count(),
         active=func.count().filter(accounts.c.active_in_app),
-        unmatched=func.count().filter(unmatched),
-        oldest=func.min(accounts.c.state_since).filter(
-            accounts.c.provisioning_state.in_((*WAITING, *FAILED))
-        ),
-    ).group_by(accounts.c.provisioning_state)
+        unmatched=func.count() - matched,
+        oldest=case((settles_not, func.min(accounts.c.state_since))),
+    ).group_by(state)
 
 
 def _moved(here: list[ColumnElement[Any]], **direction: ColumnElement[Any]) -> Select[Any]:
