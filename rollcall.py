@@ -40,7 +40,6 @@ from data.snapshot_file import SnapshotFile, moment_of
 from data.sources.web import PullFailed
 from data.store import StoreFault, StoreInUse, StoreUnusable, close_stores, open_store
 from data.zipped import zip_together
-from queries.agreeing import answers_that_differ, count_questions
 from queries.evidence.proof import NoPack, verify
 from queries.export import FORMATS, export_file
 from queries.filters import FILTERS, Filter, Filters
@@ -271,6 +270,10 @@ def init(args: argparse.Namespace) -> int:
 
 def copy(args: argparse.Namespace) -> int:
     """Copy a store into an empty one, then check that both hold and answer the same."""
+    # with it comes pandas, in which charts get their numbers: every command would start half a
+    # second later
+    from queries.agreeing import answers_that_differ, count_questions
+
     source, target = (open_store(_store_url(name)) for name in (args.source, args.target))
     copy_store(source, target, lambda name, rows: print(f"{name}: {rows:,} rows."))
     differ = [f"The rows of {name}." for name in tables_that_differ(source, target)]

@@ -226,6 +226,7 @@ class _Found(NamedTuple):
 
 
 def _task(con: Connection, file: SnapshotFile) -> _Task:
+    file.path.open("rb").close()  # one that cannot be opened is no fault of its content
     with con.begin():
         known = _find(con, file.integration, file.taken_at)
         span = _span(con, file.integration, file.taken_at, anew=bool(known))

@@ -52,6 +52,10 @@ MOST_MEMORY = 512 << 20
 MOST_SPILLED = "8GiB"
 """What it may spill at a time: one question must not fill the disk."""
 
+BLOCK = 1 << 16
+"""Bytes of a block of a new file. In DuckDB's own, of four times as much, each of the many columns
+leaves more room over: the first weeks of a store are a fifth larger, and no question is faster."""
+
 FILE_HEADERS = 3 * 4096
 """Bytes of a DuckDB file before its first block."""
 
@@ -315,6 +319,7 @@ def _settings(url: str) -> dict[str, Any]:
         # DuckDB's own would be 80 % of the machine's memory, and for a store in memory a folder
         # wherever the program was started.
         "memory_limit": _memory_limit(),
+        "default_block_size": str(BLOCK),
         "temp_directory": f"{file}.tmp" if file else str(copies()),
         "max_temp_directory_size": os.environ.get("ROLLCALL_TEMP_LIMIT") or MOST_SPILLED,
     }

@@ -6,9 +6,8 @@ import streamlit as st
 
 from data.access import Act
 from queries.durations import durations
-from queries.health import trends
+from queries.health import trends, unloaded_days
 from queries.reasons import failure_reasons
-from queries.snapshots import unloaded_days
 from queries.users import integration_names
 from queries.waiting import backlog, waits
 from widgets import clock, empty, findings, health

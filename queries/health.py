@@ -16,6 +16,7 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Connection,
+    Date,
     FromClause,
     Select,
     and_,
@@ -26,9 +27,10 @@ from sqlalchemy import (
     true,
 )
 
+from data.filing import MISPLACED
 from data.portable import seconds
 from data.states import FAILED, OPERATIONS, STATE_BY_NAME, STATES, WAITING, state_names
-from data.tables import integration, snapshot, state_change, state_count
+from data.tables import integration, snapshot, state_change, state_count, unloaded
 from queries.days import Scope, day_column, day_of
 from queries.filters import Filters, delivered
 from queries.remembering import remembered
@@ -284,6 +286,26 @@ def stale(newest: pd.DataFrame, now: datetime) -> pd.Series:
     """Which integrations are stale at the moment (naive UTC), by their own rhythm."""
     age = now - pd.to_datetime(newest["taken_at"])
     return newest["rhythm"].notna() & (age > STALE_AFTER * newest["rhythm"])
+
+
+def unloaded_days(
+    con: Connection, integrations: Sequence[str], since: date, until: date
+) -> pd.DataFrame:
+    """One row per day, integration and verdict: [day, integration, verdict, files].
+
+    The day is the snapshot's. Where the file does not say it, or says one that had not come yet,
+    it is the day on which the file was found.
+    """
+    file = unloaded.c
+    day = cast(func.least(func.coalesce(file.taken_at, file.found_at), file.found_at), Date)
+    named = file.integration.in_(integrations) if integrations else true()
+    return _frame(
+        con,
+        select(day.label("day"), file.integration, file.verdict, func.count().label("files"))
+        .where(named, file.integration != MISPLACED, day >= since, day <= until)
+        .group_by(day, file.integration, file.verdict)
+        .order_by(day, file.integration, file.verdict),
+    )
 
 
 def _spans(con: Connection, scope: Scope) -> pd.DataFrame:

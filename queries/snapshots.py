@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
-import pandas as pd
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Date,
     Row,
     case,
-    cast,
     func,
     select,
     true,
 )
 
-from data.filing import MISPLACED
 from data.passport import DEPARTURE_LIMIT, Passport, passports
 from data.tables import integration, matched, snapshot, unloaded
 
@@ -133,26 +129,6 @@ def unloaded_files(con: Connection, page: int) -> Sequence[Row[Any]]:
         .limit(FILES_SHOWN)
         .offset(max(0, page - 1) * FILES_SHOWN)
     ).all()
-
-
-def unloaded_days(
-    con: Connection, integrations: Sequence[str], since: date, until: date
-) -> pd.DataFrame:
-    """One row per day, integration and verdict: [day, integration, verdict, files].
-
-    The day is the snapshot's. Where the file does not say it, or says one that had not come yet,
-    it is the day on which the file was found.
-    """
-    file = unloaded.c
-    day = cast(func.least(func.coalesce(file.taken_at, file.found_at), file.found_at), Date)
-    named = file.integration.in_(integrations) if integrations else true()
-    found = con.execute(
-        select(day.label("day"), file.integration, file.verdict, func.count().label("files"))
-        .where(named, file.integration != MISPLACED, day >= since, day <= until)
-        .group_by(day, file.integration, file.verdict)
-        .order_by(day, file.integration, file.verdict)
-    )
-    return pd.DataFrame(found.all(), columns=list(found.keys()))
 
 
 def _belongs() -> ColumnElement[bool]:

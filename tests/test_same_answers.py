@@ -40,7 +40,15 @@ from queries.evidence.findings import Findings
 from queries.export import FORMATS
 from queries.facets import choices, heard_of, moments
 from queries.filters import FILTERS, Filters
-from queries.health import integrations_at, neighbours, newest_day, oldest_day, span_of, trends
+from queries.health import (
+    integrations_at,
+    neighbours,
+    newest_day,
+    oldest_day,
+    span_of,
+    trends,
+    unloaded_days,
+)
 from queries.held import View
 from queries.listing import Listing, Wanted
 from queries.matching import KINDS as MATCHES
@@ -54,7 +62,6 @@ from queries.snapshots import (
     departure_limits,
     page_of_snapshots,
     snapshot_at,
-    unloaded_days,
     unloaded_files,
 )
 from queries.users import SORTS, count_accounts, integration_names, page_of_accounts

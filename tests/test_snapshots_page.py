@@ -25,12 +25,12 @@ from data.loading import load
 from data.sample import sample_snapshots
 from data.snapshot_file import SnapshotFile
 from data.store import NoRoom, open_store
+from queries.health import unloaded_days
 from queries.rejected import rejected_csv
 from queries.snapshots import (
     PAGE_SIZE,
     newest_load,
     page_of_snapshots,
-    unloaded_days,
 )
 from widgets.uploads import what_name_says
 

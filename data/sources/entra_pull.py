@@ -8,7 +8,6 @@ from typing import Any
 from urllib.parse import quote
 
 import httpx2
-import msal
 
 from data.sources.pull import Pull
 from data.sources.web import PullFailed, Web
@@ -51,6 +50,8 @@ def _pages(web: Web, path: str, params: dict[str, Any] | None) -> Iterator[Any]:
 
 def _sign_in(asked: Pull, web: Web) -> None:
     """With the credentials of an application, asked for patiently. Raises PullFailed."""
+    import msal  # whoever pulls from elsewhere need not wait for it
+
     authority = f"{asked.get('authority', AUTHORITY)}/{quote(asked['tenant'], safe='')}"
     try:
         app = msal.ConfidentialClientApplication(
