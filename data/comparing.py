@@ -14,6 +14,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     FromClause,
+    Integer,
     ScalarSelect,
     Select,
     and_,
@@ -27,7 +28,7 @@ from sqlalchemy import (
     select,
 )
 
-from data.handing import kept
+from data.handing import handed, kept
 from data.reading import Read
 from data.rejecting import POSITION, Sifted, counted
 from data.tables import (
@@ -35,6 +36,7 @@ from data.tables import (
     account_current,
     delivered_row,
     delivered_texts,
+    load_asked,
     load_known,
     load_missed,
     load_named,
@@ -48,7 +50,6 @@ class Known(NamedTuple):
     """What is known of an integration's accounts over a span, at the desk."""
 
     rows: FromClause  # account_key, fingerprint; one row per account
-    names: FromClause  # account_key, account_id; one row per account that was ever seen
     with_rows: bool  # whether there is any, and the fingerprints tell how it was delivered
 
 
@@ -57,12 +58,9 @@ def known_accounts(con: Connection, at: Connection, span: Span) -> Known:
     remembered = select(delivered_row.c.account_key, delivered_row.c.fingerprint).where(
         delivered_row.c.integration_id == span.integration_id
     )
-    names = select(account.c.account_key, account.c.account_id).where(
-        account.c.integration_id == span.integration_id
-    )
     with_rows = span.extends and _remembers_all(con, span.integration_id)
     rows = remembered if with_rows else without_fingerprint(span)
-    return Known(kept(con, rows, at, load_known), kept(con, names, at, load_named), with_rows)
+    return Known(kept(con, rows, at, load_known), with_rows)
 
 
 def _remembers_all(con: Connection, integration_id: int) -> bool:
@@ -81,7 +79,7 @@ def without_fingerprint(span: Span) -> Select[*tuple[Any, ...]]:
 
 
 def find_news_unless_odd(
-    at: Connection, read: Read, known: Known, highest_key: int
+    con: Connection, at: Connection, read: Read, known: Known, span: Span
 ) -> Sifted | None:
     """What `find_news` does, of a `load_row` without the texts of known rows; the file's counts.
 
@@ -94,7 +92,7 @@ def find_news_unless_odd(
     seen = select(load_row.c.fingerprint).where(load_row.c.known)
     missed = select(known.rows).where(known.rows.c.fingerprint.not_in(seen))
     at.execute(insert(load_missed).from_select([c.name for c in load_missed.c], missed))
-    find_news(at, load_missed, known.names, highest_key)
+    find_news(con, at, load_missed, span)
     in_store, gone, told_anew, missed_there = at.execute(
         select(
             _count(known.rows),
@@ -118,23 +116,20 @@ def _count(rows: FromClause, *, among: ColumnElement[bool] | None = None) -> Sca
     return count.select_from(both).where(among).scalar_subquery()
 
 
-def find_news(at: Connection, known: FromClause, names: FromClause, highest_key: int) -> None:
+def find_news(con: Connection, at: Connection, known: FromClause, span: Span) -> None:
     """Fill `load_news` with what of `load_row` is not `known`, and what of that is missing.
 
     An account that was never seen gets its key here, by its row: in the order of the file, so that
     every database gives the same ones. Keys have gaps, as to count needs a slow sort.
     """
     texts = [load_row.c.account_id, *delivered_texts().values(), load_row.c.fingerprint]
-    number = (POSITION + literal(highest_key + 1, BigInteger)).label("number")
-    is_news = ~load_row.c.known
-    told = select(number, *texts).where(is_news).subquery("told")
-    # named twice, so that DuckDB looks all names up among the few, and not the few among all
-    theirs = names.c.account_id.in_(select(load_row.c.account_id).where(is_news))
-    name = select(names).where(theirs).subquery("name")
-    key = func.coalesce(name.c.account_key, told.c.number).label("account_key")
+    number = (POSITION + literal(span.highest_key + 1, BigInteger)).label("number")
+    told = select(number, *texts).where(~load_row.c.known).subquery("told")
+    seen = _seen_before(con, at, span.integration_id)
+    key = func.coalesce(seen.c.account_key, told.c.number).label("account_key")
     row = (
         select(key, told)
-        .select_from(told.outerjoin(name, name.c.account_id == told.c.account_id))
+        .select_from(told.outerjoin(seen, seen.c.account_id == told.c.account_id))
         .subquery("row")
     )
     news = (
@@ -153,6 +148,18 @@ def find_news(at: Connection, known: FromClause, names: FromClause, highest_key:
         )
     )
     at.execute(insert(load_news).from_select([c.name for c in load_news.c], news))
+
+
+def _seen_before(con: Connection, at: Connection, integration_id: int) -> FromClause:
+    """Of the accounts that were ever seen, those that the file lists as news; at the desk."""
+    here = literal(integration_id, Integer).label("integration_id")
+    news = select(here, load_row.c.account_id).where(~load_row.c.known)
+    asked = handed(at, news, con, load_asked)
+    ids = select(asked.c.account_id).where(asked.c.integration_id == integration_id)
+    seen = select(account.c.account_key, account.c.account_id).where(
+        account.c.integration_id == integration_id, account.c.account_id.in_(ids)
+    )
+    return kept(con, seen, at, load_named)
 
 
 def remember_delivered(con: Connection, integration_id: int, news: FromClause) -> None:

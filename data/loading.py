@@ -278,7 +278,7 @@ def _read_news(
     """Fill `load_news` from the rows that are not known; None where the file is too odd."""
     read = _fill(at, task, known.rows, confirmed=confirmed)
     with step(con, at):
-        sifted = find_news_unless_odd(at, read, known, task.span.highest_key)
+        sifted = find_news_unless_odd(con, at, read, known, task.span)
     return (read, sifted) if sifted else None
 
 
@@ -290,7 +290,7 @@ def _read_whole(
     with step(con, at):
         sifted = sift(at, read)
     with step(con, at):
-        find_news(at, known.rows, known.names, task.span.highest_key)
+        find_news(con, at, known.rows, task.span)
     return read, sifted
 
 

@@ -328,7 +328,7 @@ load_known = Table(
     prefixes=["TEMPORARY"],
 )
 
-# One row per account of the integration that was ever seen, likewise.
+# One row per account that was ever seen and the file may list as news, likewise.
 load_named = Table(
     "load_named",
     scratch,
@@ -389,7 +389,16 @@ load_news = Table(
     prefixes=["TEMPORARY"],
 )
 
-# One row per account of `load_news`, where that is not in the store's own database.
+# One row per account ID of rows that are news, where those are not in the store's own database.
+load_asked = Table(
+    "load_asked",
+    staging,
+    Column("integration_id", Integer, nullable=False),
+    Column("account_id", String, nullable=False),
+    prefixes=["TEMPORARY"],
+)
+
+# One row per account of `load_news`, likewise.
 load_told = Table(
     "load_told",
     staging,
