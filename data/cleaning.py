@@ -151,10 +151,9 @@ def _content(cell: Cells) -> dict[str, ColumnElement[Any]]:
 
 def filled(text: ColumnElement[Any]) -> ColumnElement[Any]:
     """The text without the white space around it; NULL where nothing is left."""
-    ends_visibly = and_(text >= "!", text < "\x7f", func.array_extract(text, -1).between("!", "~"))
-    return case(
-        (ends_visibly, text), else_=func.nullif(func.trim(text, WHITE), "")
-    )  # is far dearer
+    last = func.array_extract(text, -1)
+    is_bare = and_(text >= "!", text < "\x7f", last.between("!", "~"))  # as nearly all
+    return case((is_bare, text), else_=func.nullif(func.trim(text, WHITE), ""))  # a trim is dearer
 
 
 def unless_blank(text: ColumnElement[Any]) -> ColumnElement[Any]:

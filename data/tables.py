@@ -351,13 +351,6 @@ load_row = Table(
     prefixes=["TEMPORARY"],
 )
 
-
-def delivered_texts() -> dict[str, ColumnElement[str]]:
-    """The DELIVERED columns of `load_row`, each by its name."""
-    numbered = enumerate(DELIVERED, start=1)
-    return {name: load_row.c.texts[number].label(name) for number, name in numbered}
-
-
 # One row per known account whose row as it was delivered is not among the known ones of the file.
 load_missed = Table(
     "load_missed",
@@ -426,7 +419,7 @@ load_delta = Table(
     staging,
     Column("integration_id", Integer, nullable=False),
     Column("account_key", BigInteger, nullable=False),
-    Column("account_id", String),  # NULL: it was in the store before
+    Column("account_id", String),  # of one that a file lists; NULL: it was in the store before
     Column("now", Boolean, nullable=False),
     *_content(),
     *_derived(),
@@ -453,3 +446,9 @@ def same_account(one: FromClause, other: FromClause) -> ColumnElement[bool]:
     return and_(
         one.c.integration_id == other.c.integration_id, one.c.account_key == other.c.account_key
     )
+
+
+def delivered_texts() -> dict[str, ColumnElement[str]]:
+    """The DELIVERED columns of `load_row`, each by its name."""
+    numbered = enumerate(DELIVERED, start=1)
+    return {name: load_row.c.texts[number].label(name) for number, name in numbered}
