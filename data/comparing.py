@@ -28,7 +28,7 @@ from sqlalchemy import (
     select,
 )
 
-from data.handing import handed, kept
+from data.handing import empty, handed, kept
 from data.reading import Read
 from data.rejecting import POSITION, Sifted, counted
 from data.tables import (
@@ -84,8 +84,18 @@ def find_news_unless_odd(
     """What `find_news` does, of a `load_row` without the texts of known rows; the file's counts.
 
     None where a row is no account, or an account has several: to tell which row that is, all of
-    them have to be looked at.
+    them have to be looked at. The tables are empty then.
     """
+    sifted = _sifted_if_plain(con, at, read, known, span)
+    if not sifted:
+        for each in (load_row, load_missed, load_news):
+            empty(at, each)
+    return sifted
+
+
+def _sifted_if_plain(
+    con: Connection, at: Connection, read: Read, known: Known, span: Span
+) -> Sifted | None:
     rows, as_before, named, accounts, without_offset = counted(at)
     if read.broken or rows != as_before + named or named != accounts:
         return None
@@ -102,7 +112,6 @@ def find_news_unless_odd(
         )
     ).one()
     if in_store - gone != as_before or told_anew != missed_there:
-        at.execute(delete(load_news))
         return None
     return Sifted(rows, rows, 0, 0, 0, without_offset)
 

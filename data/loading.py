@@ -42,18 +42,17 @@ from data.comparing import (
     remember_delivered,
     without_fingerprint,
 )
-from data.handing import count_anew, desk, empty, hand_over, handed, step, with_staging
+from data.handing import count_anew, desk, hand_over, handed, step, with_staging
 from data.headings import columns_of
 from data.mapping import NO_MAPPING
 from data.matches import forget_keys
 from data.passport import (
-    FEWEST_DEPARTURES,
     FileFacts,
     Passport,
-    count_departing,
     departure_in_words,
     incomplete_in_words,
     passport_of,
+    too_many_leave,
 )
 from data.portable import each_key
 from data.reading import Read, fill_load_row, place_word
@@ -74,7 +73,6 @@ from data.tables import (
     load_delta,
     load_meant,
     load_news,
-    load_row,
     load_told,
     load_unfit,
     rejected_row,
@@ -129,7 +127,7 @@ def load(
         with step(con, at):
             flagged = _write(con, at, task, found)
             if not confirmed:
-                _hold_mass_departure(con, task)
+                _hold_mass_departure(con, task, found.sifted.accepted)
         with con.begin():
             count_anew(con, account, account_current, delivered_row, after=load_delta)
     return Loaded(file, *found.sifted[:3], flagged)
@@ -297,7 +295,6 @@ def _read_whole(
 def _fill(at: Connection, task: _Task, known: FromClause | None, *, confirmed: bool) -> Read:
     file = task.file
     with at.begin():
-        empty(at, load_row)
         read = fill_load_row(at, file.path, file.integration, file.columns or NO_MAPPING, known)
     if read.said.incomplete and not confirmed:
         raise Held(f"{file.name} is held: {incomplete_in_words(read.said.incomplete)}")
@@ -346,13 +343,12 @@ def _write(con: Connection, at: Connection, task: _Task, found: _Found) -> int:
     return flagged
 
 
-def _hold_mass_departure(con: Connection, task: _Task) -> None:
+def _hold_mass_departure(con: Connection, task: _Task, accounts: int) -> None:
     """Raises Held, which undoes the load."""
-    if count_departing(con, task.span.integration_id, task.file.taken_at) < FEWEST_DEPARTURES:
-        return  # as nearly always: the passport itself costs as much as a tenth of a small load
-    passport = passport_of(con, task.file.integration, task.file.taken_at)
-    if passport.is_mass_departure:
-        raise Held(f"{task.file.name} is held: {departure_in_words(passport)}")
+    file = task.file
+    if too_many_leave(con, task.span.integration_id, file.taken_at, accounts):
+        passport = passport_of(con, file.integration, file.taken_at)  # a tenth of a small load
+        raise Held(f"{file.name} is held: {departure_in_words(passport)}")
 
 
 def remove(engine: Engine, integration_name: str, taken_at: datetime) -> bool:

@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     Connection,
     Engine,
@@ -42,6 +43,7 @@ FEWEST_DEPARTURES = 2
 SHIFT = 0.1
 """Share of the accounts that are in other states than before: more is worth a look."""
 
+JOINED = state_change.c.from_state.is_(None)
 GONE = state_change.c.to_state.is_(None)
 REMOVED = and_(
     state_change.c.from_state.is_not(None),
@@ -258,13 +260,25 @@ def passports(
     return [_passport(row, states, changed, moves) for row in rows]
 
 
-def count_departing(con: Connection, integration_id: int, taken_at: datetime) -> int:
-    """How many accounts a snapshot takes away: gone, or fallen into a Delete state."""
+def too_many_leave(con: Connection, integration_id: int, taken_at: datetime, accounts: int) -> bool:
+    """Whether a snapshot of so many accounts is a mass departure, without its whole passport."""
     move = state_change.c
-    departing = select(func.coalesce(func.sum(move.accounts), 0)).where(
-        move.integration_id == integration_id, move.taken_at == taken_at, or_(GONE, REMOVED)
+    departing, gone, joined = con.execute(
+        select(*map(_accounts_that, (or_(GONE, REMOVED), GONE, JOINED))).where(
+            move.integration_id == integration_id, move.taken_at == taken_at
+        )
+    ).one()
+    limit = con.scalar(
+        select(integration.c.departure_limit).where(integration.c.integration_id == integration_id)
     )
-    return int(con.scalar(departing) or 0)
+    before = accounts - joined + gone
+    most = before * (DEPARTURE_LIMIT if limit is None else limit)
+    return departing >= FEWEST_DEPARTURES and departing > most
+
+
+def _accounts_that(move: ColumnElement[bool]) -> ColumnElement[int]:
+    of = func.sum(state_change.c.accounts).filter(move)
+    return cast(func.coalesce(of, 0), BigInteger)
 
 
 def _with_the_one_before(
