@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
-    ColumnElement,
     Connection,
     FromClause,
     Integer,
@@ -103,26 +102,23 @@ def _sifted_if_plain(
     missed = select(known.rows).where(known.rows.c.fingerprint.not_in(seen))
     at.execute(insert(load_missed).from_select([c.name for c in load_missed.c], missed))
     find_news(con, at, load_missed, span)
-    in_store, gone, told_anew, missed_there = at.execute(
-        select(
-            _count(known.rows),
-            _count(load_missed),
-            _count(known.rows, among=load_news.c.listed),
-            _count(load_missed, among=load_news.c.listed),
-        )
-    ).one()
-    if in_store - gone != as_before or told_anew != missed_there:
+    every = (known.rows, load_missed, _told_anew(known.rows), _told_anew(load_missed))
+    in_store, missing, told_anew, of_missing = at.execute(select(*map(_number_of, every))).one()
+    if in_store - missing != as_before:  # a known row comes twice
+        return None
+    if told_anew != of_missing:  # an account has a known row, and another one
         return None
     return Sifted(rows, rows, 0, 0, 0, without_offset)
 
 
-def _count(rows: FromClause, *, among: ColumnElement[bool] | None = None) -> ScalarSelect[int]:
-    """Of `rows` with an account each; of those, the ones that `load_news` has as well."""
-    count = select(func.count())
-    if among is None:
-        return count.select_from(rows).scalar_subquery()
-    both = rows.join(load_news, load_news.c.account_key == rows.c.account_key)
-    return count.select_from(both).where(among).scalar_subquery()
+def _told_anew(known: FromClause) -> FromClause:
+    """The known accounts of which the file has a row that is news."""
+    same = load_news.c.account_key == known.c.account_key
+    return known.join(load_news, and_(same, load_news.c.listed))
+
+
+def _number_of(rows: FromClause) -> ScalarSelect[int]:
+    return select(func.count()).select_from(rows).scalar_subquery()
 
 
 def find_news(con: Connection, at: Connection, known: FromClause, span: Span) -> None:

@@ -14,10 +14,16 @@ from builders import (
     an_account,
     usernames,
 )
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, select
 
 from data.loading import preview
-from data.passport import Passport, passport_of, passports, set_departure_limit
+from data.passport import (
+    Passport,
+    passport_of,
+    passports,
+    set_departure_limit,
+    too_many_leave,
+)
 from data.snapshot_file import SnapshotFile
 from data.tables import integration
 
@@ -136,6 +142,43 @@ def test_each_integration_may_have_a_limit_of_its_own(store: Engine, snapshots: 
     assert not tell(store).is_mass_departure
     set_departure_limit(store, "figma", None)
     assert tell(store).is_mass_departure
+
+
+@pytest.mark.parametrize(
+    ("gone", "deleted", "joined", "limit", "held"),
+    [
+        (0, 0, 0, None, False),
+        (2, 0, 0, None, False),
+        (3, 0, 0, None, True),
+        (2, 1, 0, None, True),
+        (3, 0, 9, None, True),
+        (1, 0, 0, 0.0, False),
+        (2, 0, 0, 0.1, True),
+        (0, 2, 5, 0.2, False),
+        (10, 0, 1, 1.0, False),
+    ],
+)
+def test_a_load_asks_in_short_what_the_passport_tells(
+    store: Engine,
+    snapshots: Deliveries,
+    gone: int,
+    deleted: int,
+    joined: int,
+    limit: float | None,
+    held: bool,
+) -> None:
+    snapshots.take(*TEN, at=YESTERDAY)
+    set_departure_limit(store, "figma", limit)
+    left = [
+        *(an_account(f"a{n}", state="Deleted") for n in range(gone, gone + deleted)),
+        *TEN[gone + deleted :],
+        *(an_account(f"new{n}") for n in range(joined)),
+    ]
+    snapshots.take(*left)
+    with store.connect() as con:
+        figma = con.scalar(select(integration.c.integration_id))
+        assert too_many_leave(con, figma, TODAY, len(left)) == held
+    assert tell(store).is_mass_departure == held
 
 
 def test_passports_come_newest_first_and_in_pages(con: Connection, snapshots: Deliveries) -> None:
