@@ -102,8 +102,14 @@ def _sifted_if_plain(
     missed = select(known.rows).where(known.rows.c.fingerprint.not_in(seen))
     at.execute(insert(load_missed).from_select([c.name for c in load_missed.c], missed))
     find_news(con, at, load_missed, span)
-    every = (known.rows, load_missed, _told_anew(known.rows), _told_anew(load_missed))
-    in_store, missing, told_anew, of_missing = at.execute(select(*map(_number_of, every))).one()
+    in_store, missing, told_anew, of_missing = at.execute(
+        select(
+            _number_of(known.rows),
+            _number_of(load_missed),
+            _number_of(_told_anew(known.rows)),
+            _number_of(_told_anew(load_missed)),
+        )
+    ).one()
     if in_store - missing != as_before:  # a known row comes twice
         return None
     if told_anew != of_missing:  # an account has a known row, and another one

@@ -264,9 +264,9 @@ def too_many_leave(con: Connection, integration_id: int, taken_at: datetime, acc
     """Whether a snapshot of so many accounts is a mass departure, without its whole passport."""
     move = state_change.c
     departing, gone, joined = con.execute(
-        select(*map(_accounts_that, (or_(GONE, REMOVED), GONE, JOINED))).where(
-            move.integration_id == integration_id, move.taken_at == taken_at
-        )
+        select(
+            _accounts_that(or_(GONE, REMOVED)), _accounts_that(GONE), _accounts_that(JOINED)
+        ).where(move.integration_id == integration_id, move.taken_at == taken_at)
     ).one()
     limit = con.scalar(
         select(integration.c.departure_limit).where(integration.c.integration_id == integration_id)
