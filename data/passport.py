@@ -14,7 +14,6 @@ from datetime import datetime
 from typing import Any, Literal
 
 from sqlalchemy import (
-    BigInteger,
     ColumnElement,
     Connection,
     Engine,
@@ -101,12 +100,12 @@ class Passport:
     def departing(self) -> float:
         """Share of the accounts before that go, or fall into a Delete state."""
         accounts = self.before.accounts if self.before else 0
-        return (self.gone + self.removed) / accounts if accounts else 0.0
+        return _share(self.gone + self.removed, accounts)
 
     @property
     def is_mass_departure(self) -> bool:
         """Whether so many accounts leave at once that a person should look first."""
-        return self.departing > self.limit and self.gone + self.removed >= FEWEST_DEPARTURES
+        return _are_too_many(self.gone + self.removed, self.departing, self.limit)
 
     @property
     def doubt(self) -> str:
@@ -263,22 +262,23 @@ def passports(
 def too_many_leave(con: Connection, integration_id: int, taken_at: datetime, accounts: int) -> bool:
     """Whether a snapshot of so many accounts is a mass departure, without its whole passport."""
     move = state_change.c
-    departing, gone, joined = con.execute(
-        select(
-            _accounts_that(or_(GONE, REMOVED)), _accounts_that(GONE), _accounts_that(JOINED)
-        ).where(move.integration_id == integration_id, move.taken_at == taken_at)
+    moved = con.execute(
+        select(*_moves()).where(move.integration_id == integration_id, move.taken_at == taken_at)
     ).one()
     limit = con.scalar(
         select(integration.c.departure_limit).where(integration.c.integration_id == integration_id)
     )
-    before = accounts - joined + gone
-    most = before * (DEPARTURE_LIMIT if limit is None else limit)
-    return departing >= FEWEST_DEPARTURES and departing > most
+    departing = moved.gone + moved.removed
+    share = _share(departing, accounts - moved.joined + moved.gone)
+    return _are_too_many(departing, share, DEPARTURE_LIMIT if limit is None else limit)
 
 
-def _accounts_that(move: ColumnElement[bool]) -> ColumnElement[int]:
-    of = func.sum(state_change.c.accounts).filter(move)
-    return cast(func.coalesce(of, 0), BigInteger)
+def _share(departing: int, accounts: int) -> float:
+    return departing / accounts if accounts else 0.0
+
+
+def _are_too_many(departing: int, share: float, limit: float) -> bool:
+    return share > limit and departing >= FEWEST_DEPARTURES
 
 
 def _with_the_one_before(
@@ -377,9 +377,7 @@ def _moves_in(con: Connection, shown: FromClause) -> Mapping[Moment, Any]:
         select(
             move.integration_id,
             move.taken_at,
-            _sum(move.accounts, move.from_state.is_(None)).label("joined"),
-            _sum(move.accounts, GONE).label("gone"),
-            _sum(move.accounts, REMOVED).label("removed"),
+            *_moves(),
         )
         .join_from(
             state_change,
@@ -391,8 +389,14 @@ def _moves_in(con: Connection, shown: FromClause) -> Mapping[Moment, Any]:
     return {(row.integration_id, row.taken_at): row for row in found}
 
 
-def _sum(number: ColumnElement[Any], where: ColumnElement[bool]) -> ColumnElement[int]:
-    return cast(func.coalesce(func.sum(number).filter(where), 0), Integer)
+def _moves() -> list[ColumnElement[int]]:
+    """How many accounts of `state_change` joined, went, and fell into a Delete state."""
+    which = {"joined": JOINED, "gone": GONE, "removed": REMOVED}
+    accounts = func.sum(state_change.c.accounts)
+    return [
+        cast(func.coalesce(accounts.filter(moves), 0), Integer).label(name)
+        for name, moves in which.items()
+    ]
 
 
 def _passport(

@@ -181,6 +181,17 @@ def test_a_load_asks_in_short_what_the_passport_tells(
     assert tell(store).is_mass_departure == held
 
 
+def test_a_share_of_just_the_limit_may_leave(store: Engine, snapshots: Deliveries) -> None:
+    hundred = [an_account(f"a{n}") for n in range(100)]
+    snapshots.take(*hundred, at=YESTERDAY)
+    set_departure_limit(store, "figma", 0.29)  # of 100, a little less than 29 in binary
+    snapshots.take(*hundred[29:])
+    with store.connect() as con:
+        figma = con.scalar(select(integration.c.integration_id))
+        assert not too_many_leave(con, figma, TODAY, 71)
+    assert not tell(store).is_mass_departure
+
+
 def test_passports_come_newest_first_and_in_pages(con: Connection, snapshots: Deliveries) -> None:
     for name in ("zoom", "box"):
         snapshots.take(an_account(), integration=name, at=YESTERDAY)
