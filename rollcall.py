@@ -270,8 +270,7 @@ def init(args: argparse.Namespace) -> int:
 
 def copy(args: argparse.Namespace) -> int:
     """Copy a store into an empty one, then check that both hold and answer the same."""
-    # with it comes pandas, in which charts get their numbers: every command would start half a
-    # second later
+    # with it comes pandas, in which charts get their numbers; no other command waits for that
     from queries.agreeing import answers_that_differ, count_questions
 
     source, target = (open_store(_store_url(name)) for name in (args.source, args.target))

@@ -151,16 +151,19 @@ def _content(cell: Cells) -> dict[str, ColumnElement[Any]]:
 
 def filled(text: ColumnElement[Any]) -> ColumnElement[Any]:
     """The text without the white space around it; NULL where nothing is left."""
-    last = func.array_extract(text, -1)
-    is_bare = and_(text >= "!", text < "\x7f", last.between("!", "~"))  # as nearly all
-    return case((is_bare, text), else_=func.nullif(func.trim(text, WHITE), ""))  # a trim is dearer
+    is_bare = and_(_starts_visibly(text), func.array_extract(text, -1).between("!", "~"))
+    return case((is_bare, text), else_=func.nullif(func.trim(text, WHITE), ""))
 
 
 def unless_blank(text: ColumnElement[Any]) -> ColumnElement[Any]:
     """The text as `filled` gives it; NULL also where nobody would see anything of it."""
     bare = filled(text)
-    starts_visibly = and_(bare >= "!", bare < "\x7f")  # as nearly all; a trim is far dearer
-    return case((starts_visibly, bare), (func.trim(bare, UNSEEN) != "", bare))
+    return case((_starts_visibly(bare), bare), (func.trim(bare, UNSEEN) != "", bare))
+
+
+def _starts_visibly(text: ColumnElement[Any]) -> ColumnElement[bool]:
+    """As nearly all texts do. To ask is far cheaper than a trim."""
+    return and_(text >= "!", text < "\x7f")
 
 
 def _person(cell: Cells) -> tuple[ColumnElement[Any], ColumnElement[Any]]:

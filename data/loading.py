@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -112,12 +113,7 @@ def load(
     `confirmed`: a person has looked at it, so that it may say what is hard to believe.
     Raises a SnapshotRefused; the store is then as it was.
     """
-    with (
-        writing(engine) as con,
-        with_staging(con),
-        desk(con) as at,
-        ThreadPoolExecutor(max_workers=1) as beside,
-    ):
+    with _at_work(engine) as (con, at, beside):
         task = _task(con, file)
         if task.is_known_word_for_word:
             return _known_already(task)
@@ -156,12 +152,7 @@ def preview(engine: Engine, file: SnapshotFile) -> Preview:
 
     Raises a SnapshotRefused for what cannot be loaded even if a person confirms it.
     """
-    with (
-        writing(engine) as con,
-        with_staging(con),
-        desk(con) as at,
-        ThreadPoolExecutor(max_workers=1) as beside,
-    ):
+    with _at_work(engine) as (con, at, beside):
         task = _task(con, file)
         found = _understand(con, at, task, beside, confirmed=True, whole=True)
         with step(con, at):
@@ -205,6 +196,18 @@ def _leaving(con: Connection, span: Span) -> list[tuple[str, str | None, str, st
         .limit(SHOWN_LEAVING)
     )
     return [tuple(row) for row in found]
+
+
+@contextmanager
+def _at_work(engine: Engine) -> Iterator[tuple[Connection, Connection, Executor]]:
+    """The store, the desk, and who works beside them on what needs neither."""
+    with (
+        writing(engine) as con,
+        with_staging(con),
+        desk(con) as at,
+        ThreadPoolExecutor(max_workers=1) as beside,
+    ):
+        yield con, at, beside
 
 
 class _Task(NamedTuple):
@@ -431,7 +434,7 @@ def _accounts_of_snapshot_before(con: Connection, span: Span) -> Select[*tuple[A
 
 
 def _find_missing_from(con: Connection, span: Span, listed: Select[*tuple[Any, ...]]) -> None:
-    """Fill `load_news` with the accounts of the span that are not listed."""
+    """Fill `load_told` with the accounts of the span that are not listed."""
     known = without_fingerprint(span).subquery("known")
     missing = known.c.account_key.not_in(select(listed.subquery("listed").c.account_key))
     here = literal(span.integration_id, Integer)
