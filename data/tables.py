@@ -413,7 +413,8 @@ load_meant = Table(
     prefixes=["TEMPORARY"],
 )
 
-# One row per account whose content differs from before: `now` says whether it is in the snapshot.
+# One row per account whose content differs from before: `now` says whether it is in the snapshot;
+# of one that is not, nothing else is told.
 load_delta = Table(
     "load_delta",
     staging,
@@ -421,8 +422,7 @@ load_delta = Table(
     Column("account_key", BigInteger, nullable=False),
     Column("account_id", String),  # of one that a file lists; NULL: it was in the store before
     Column("now", Boolean, nullable=False),
-    *_content(),
-    *_derived(),
+    *(Column(c.name, c.type) for c in (*_content(), *_derived())),
     prefixes=["TEMPORARY"],
 )
 

@@ -152,16 +152,11 @@ def find_differences(con: Connection, span: Span, new: FromClause, news: FromCla
         .select_from(new.outerjoin(before, same_account(before, new)))
         .where(or_(before.c.account_key.is_(None), _differs(new, before)))
     )
-    was = (before.c[n] for n in (*CONTENT, *DERIVED))
-    gone = (
-        select(here, before.c.account_key, cast(null(), String), literal(False), *was)
-        .select_from(news.join(before, same_account(before, news)))
-        .where(~news.c.listed)
-    )
-    columns = ["integration_id", "account_key", "account_id", "now", *CONTENT, *DERIVED]
-    con.execute(insert(load_delta).from_select(columns, changed))
-    if con.scalar(select(func.count()).select_from(news).where(~news.c.listed)):
-        con.execute(insert(load_delta).from_select(columns, gone))
+    gone = select(here, news.c.account_key, literal(False)).where(~news.c.listed)
+    who = ["integration_id", "account_key"]
+    said = [*who, "account_id", "now", *CONTENT, *DERIVED]
+    con.execute(insert(load_delta).from_select(said, changed))
+    con.execute(insert(load_delta).from_select([*who, "now"], gone))
 
 
 def _name_new_accounts(con: Connection, span: Span) -> None:
