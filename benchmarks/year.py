@@ -12,11 +12,12 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
-from sqlalchemy import text
+from sqlalchemy import text, update
 
 from benchmarks.made import START
-from data.stays import count_job_ends
+from data.stays import count_job_ends, substance_of
 from data.store import close_store, open_store
+from data.tables import account_current
 
 SQL = Path(__file__).with_name("year.sql")
 DAYS = 365
@@ -45,6 +46,7 @@ def make(url: str, accounts: int, integrations: int, days: int = DAYS) -> None:
         for statement in (taken, *SQL.read_text(encoding="utf-8").split(";")[:-1]):
             used = {name: value for name, value in values.items() if f":{name}" in statement}
             con.execute(text(statement).bindparams(**used))
+        con.execute(update(account_current).values(substance=substance_of(account_current)))
         for integration_id in range(1, integrations + 1):
             count_job_ends(con, integration_id, first)
     close_store(url)

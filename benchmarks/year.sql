@@ -81,7 +81,8 @@ SELECT * EXCLUDE (follows, job, attempt, comes, attempts, jobs, led),
     max(led) OVER (PARTITION BY account_key, job_since) AS job_before FROM led ORDER BY valid_from, account_key;
 
 INSERT INTO account_current BY NAME SELECT * EXCLUDE valid_to,
-    strip_accents(lower(concat_ws(' ', user_name, user_email, username_in_app, upstream_user_id))) AS search
+    strip_accents(lower(concat_ws(' ', user_name, user_email, username_in_app, upstream_user_id))) AS search,
+    0 AS substance
 FROM account_version WHERE valid_to = TIMESTAMP '9999-12-31';
 
 CREATE TEMP TABLE moved AS

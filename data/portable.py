@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     ColumnElement,
     Float,
@@ -24,7 +25,7 @@ from sqlalchemy import (
     func,
     literal,
 )
-from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by, array
+from sqlalchemy.dialects.postgresql import BIT, JSONB, aggregate_order_by, array
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import GenericFunction
@@ -271,6 +272,25 @@ def _lower_hex(element: hex_of, compiler: SQLCompiler, **options: Any) -> str:
     if isinstance(content, sha256_of):  # which it tells in digits by itself
         return compiler.process(func.sha256(*content.clauses), **options)
     return f"lower({compiler.process(func.hex(content), **options)})"
+
+
+class digest_of(GenericFunction[int]):  # noqa: N801
+    """60 bits of a text's MD5: where they differ, so do the texts."""
+
+    type = BigInteger()
+    inherit_cache = True
+
+
+@compiles(digest_of)
+def _from_bits(element: digest_of, compiler: SQLCompiler, **options: Any) -> str:
+    digits = literal("x").concat(func.left(func.md5(*element.clauses), 15))
+    return compiler.process(cast(cast(digits, BIT(60)), BigInteger), **options)
+
+
+@compiles(digest_of, "duckdb")
+def _from_digits(element: digest_of, compiler: SQLCompiler, **options: Any) -> str:
+    digits = literal("0x").concat(func.left(func.md5(*element.clauses), 15))
+    return compiler.process(cast(digits, BigInteger), **options)
 
 
 class told_in_hex(GenericFunction[bytes]):  # noqa: N801

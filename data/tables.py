@@ -202,6 +202,7 @@ account_current = Table(
     *_derived(),
     Column("valid_from", DateTime, nullable=False),
     Column("search", String, nullable=False),  # plain.searched of the row: one text to look through
+    Column("substance", BigInteger, nullable=False),  # stays.substance_of the row, to be compared
 )
 
 # One row per account in its integration's newest snapshot: the fingerprint of its row as delivered.
@@ -422,7 +423,7 @@ load_delta = Table(
     Column("account_key", BigInteger, nullable=False),
     Column("account_id", String),  # of one that a file lists; NULL: it was in the store before
     Column("now", Boolean, nullable=False),
-    *(Column(c.name, c.type) for c in (*_content(), *_derived())),
+    *(Column(c.name, c.type) for c in (*_content(), *_derived(), account_current.c.substance)),
     prefixes=["TEMPORARY"],
 )
 

@@ -19,7 +19,6 @@ from sqlalchemy import (
     FromClause,
     Integer,
     Select,
-    String,
     and_,
     case,
     cast,
@@ -41,9 +40,11 @@ from data.matches import find_keys
 from data.plain import searched
 from data.states import FAILED, WAITING
 from data.stays import (
+    SUBSTANCE,
     count_job_ends,
     forget_job_ends,
     stays_of,
+    substance_of,
     tell_oldest_anew,
     tell_stays_anew,
 )
@@ -145,18 +146,19 @@ def find_differences(con: Connection, span: Span, new: FromClause, news: FromCla
     calls not listed are gone.
     """
     before, here = span.accounts_in_store(), literal(span.integration_id, Integer)
+    if span.is_newest:
+        new = select(*new.c, substance_of(new).label("substance")).subquery("new")
+    told = [c for c in new.c if c.name != "integration_id"]
     derived = reason_of(new), *stays_of(new, before, literal(span.taken_at, DateTime))
-    told = new.c.account_key, new.c.account_id, literal(True), *(new.c[n] for n in CONTENT)
     changed = (
-        select(here, *told, *derived)
+        select(here, literal(True), *told, *derived)
         .select_from(new.outerjoin(before, same_account(before, new)))
         .where(or_(before.c.account_key.is_(None), _differs(new, before)))
     )
     gone = select(here, news.c.account_key, literal(False)).where(~news.c.listed)
-    who = ["integration_id", "account_key"]
-    said = [*who, "account_id", "now", *CONTENT, *DERIVED]
+    said = ["integration_id", "now", *(c.name for c in told), *DERIVED]
     con.execute(insert(load_delta).from_select(said, changed))
-    con.execute(insert(load_delta).from_select([*who, "now"], gone))
+    con.execute(insert(load_delta).from_select(["integration_id", "account_key", "now"], gone))
 
 
 def _name_new_accounts(con: Connection, span: Span) -> None:
@@ -171,7 +173,10 @@ def _name_new_accounts(con: Connection, span: Span) -> None:
 
 
 def _differs(one: FromClause, other: FromClause) -> ColumnElement[bool]:
-    return or_(*(one.c[n].is_distinct_from(other.c[n]) for n in CONTENT))
+    names = CONTENT
+    if "substance" in one.c and "substance" in other.c:
+        names = ("substance", *(n for n in CONTENT if n not in SUBSTANCE))
+    return or_(*(one.c[n].is_distinct_from(other.c[n]) for n in names))
 
 
 def _touched(of: FromClause, span: Span) -> ColumnElement[bool]:
@@ -247,14 +252,16 @@ def _join_equal_neighbours(con: Connection, span: Span, moment: datetime) -> Non
 def _keep_current(con: Connection, span: Span) -> None:
     """Bring `account_current` up to date for the touched accounts."""
     con.execute(delete(account_current).where(_touched(account_current, span)))
-    columns = [c.name for c in account_current.c if c.name != "search"]
+    columns = [c.name for c in account_current.c if c.name in version.c]
     if span.extends:  # what was put in is what is open
-        opened = _listed_over(span, columns).add_columns(searched(load_delta))
+        told = searched(load_delta), load_delta.c.substance
+        opened = _listed_over(span, columns).add_columns(*told)
     else:
-        opened = select(*(version.c[name] for name in columns), searched(version)).where(
+        told = searched(version), substance_of(version)
+        opened = select(*(version.c[name] for name in columns), *told).where(
             version.c.valid_to == FOREVER, _touched(version, span)
         )
-    con.execute(insert(account_current).from_select([*columns, "search"], opened))
+    con.execute(insert(account_current).from_select([*columns, "search", "substance"], opened))
 
 
 def count_states(

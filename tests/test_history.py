@@ -134,7 +134,7 @@ def contents(engine: Engine) -> dict[str, Any]:
     ).join_from(account_version, names, names.c.account_key == account_version.c.account_key)
     current = select(
         names.c.account_id,
-        *(account_current.c[n] for n in (*CONTENT, *DERIVED, "valid_from", "search")),
+        *(account_current.c[n] for n in (*CONTENT, *DERIVED, "valid_from", "search", "substance")),
     ).join_from(account_current, names, names.c.account_key == account_current.c.account_key)
     with engine.connect() as con:
 

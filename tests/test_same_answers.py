@@ -344,6 +344,16 @@ def test_both_databases_answer_the_same(both: Both, page: str) -> None:
     assert not differ
 
 
+def test_both_databases_know_an_account_by_the_same_number(both: Both) -> None:
+    substance = select(account.c.account_id, account_current.c.substance).join_from(
+        account, account_current, same_account(account, account_current)
+    )
+    with both.one.connect() as con, both.other.connect() as other:
+        numbers = sorted(con.execute(substance).all())
+        assert numbers == sorted(other.execute(substance).all())
+    assert len({number for _, number in numbers}) > len(numbers) / 2
+
+
 def test_what_differs_between_answers_is_noticed(both: Both) -> None:
     with both.one.connect() as con, both.other.connect() as other:
         assert told(con, lambda c: heard_of(c, NOW)) != told(other, lambda c: heard_of(c, THEN))
