@@ -108,21 +108,29 @@ Cells = Mapping[str, ColumnElement[Any]]
 
 
 def understood(rows: FromClause) -> Select[*tuple[Any, ...]]:
-    """One row per row of `rows`, the delivered columns of which become content; others stay."""
+    """One row per row of `rows`, the delivered columns of which become content; others stay.
+
+    In steps: what is asked for twice is named once, as planning takes as long as the words are.
+    """
     others = [c.name for c in rows.c if c.name not in DELIVERED]
     tidy = select(
         *(rows.c[name] for name in others),
         *(filled(rows.c[name]).label(name) for name in DELIVERED if name != "attributes"),
         rows.c.attributes,
     ).subquery("tidy")
-    read = select(
+    taken = select(
         tidy,
         _role_list(tidy.c.roles).label("role_list"),
         _without_semicolons(tidy.c.roles).label("bare_roles"),
         _after_bracket(tidy.c.user_text).label("after_bracket"),
-        _state(tidy.c.provisioning_state).label("state"),
-        _active(tidy.c.active_in_app).label("active"),
-        _moment(tidy.c.last_updated).label("moment"),
+        _moment(tidy.c.last_updated).label("any_moment"),
+    ).subquery("taken")
+    read = select(
+        taken,
+        _has_nameless(taken.c.role_list).label("has_nameless"),
+        _state(taken.c.provisioning_state).label("state"),
+        _active(taken.c.active_in_app).label("active"),
+        _unless_nobody_knew(taken.c.any_moment).label("moment"),
     ).subquery("read")
     meaning = _content(dict(read.c.items()))
     columns: list[Any] = [*(read.c[n] for n in others), *(meaning[n].label(n) for n in CONTENT)]
@@ -214,7 +222,7 @@ def _roles(
     by_comma = and_(~func.contains(text, ";"), func.contains(text, ","))
     may_be_empty = or_(bare == "", func.starts_with(bare, ","))
     names = case(
-        (listed.is_not(None), func.list_transform(_items(listed), of_each(_role_name(ROLE)))),
+        (listed.is_not(None), _role_names(listed)),
         (and_(may_be_empty, func.trim(bare, WHITE + ",") == ""), NO_ROLES),
         (by_comma, func.string_split_regex(func.trim(bare, WHITE + ","), r"\s*,[\s,]*")),
         (func.regexp_matches(bare, r";[\s;]|\s;"), func.string_split_regex(bare, r"\s*;[\s;]*")),
@@ -241,15 +249,15 @@ def _items(listed: ColumnElement[Any]) -> ColumnElement[Any]:
     return func.json_extract(listed, "$[*]")
 
 
-def _role_name(item: ColumnElement[Any]) -> ColumnElement[Any]:
-    """NULL where an item has none, as an object without a name, or a list."""
-    kind = func.json_type(item)
+def _role_names(listed: ColumnElement[Any]) -> ColumnElement[Any]:
+    """One for each item; NULL where an item has none, as an object without a name, or a list."""
+    kind = func.json_type(ROLE)
     name = case(
-        (kind == "VARCHAR", func.json_extract_string(item, "$")),
-        (kind == "OBJECT", func.json_extract_string(item, "$.name")),
-        (kind != "ARRAY", func.json_extract_string(item, "$")),
+        (kind == "OBJECT", func.json_extract_string(ROLE, "$.name")),
+        (kind != "ARRAY", func.json_extract_string(ROLE, "$")),
     )
-    return filled(name)
+    names = func.list_transform(_items(listed), of_each(name))
+    return func.list_transform(names, of_each(filled(ROLE)))
 
 
 def _role_details(listed: ColumnElement[Any]) -> ColumnElement[Any]:
@@ -264,9 +272,8 @@ def _has_objects(listed: ColumnElement[Any]) -> ColumnElement[bool]:
 
 def _has_nameless(listed: ColumnElement[Any]) -> ColumnElement[bool]:
     """Whether an item of the list is something, but has no name."""
-    nameless = and_(func.json_type(ROLE) != "NULL", _role_name(ROLE).is_(None))
-    lacks = func.list_transform(_items(listed), of_each(nameless))
-    return and_(listed.is_not(None), func.list_contains(lacks, true()))
+    items = func.len(func.list_filter(func.json_type(listed, "$[*]"), of_each(ROLE != "NULL")))
+    return and_(listed.is_not(None), items > func.list_count(_role_names(listed)))
 
 
 def _active(text: ColumnElement[Any]) -> ColumnElement[Any]:
@@ -306,7 +313,10 @@ def _moment(text: ColumnElement[Any]) -> ColumnElement[Any]:
     named = case((is_named, func.try_strptime(spoken, array(NAMED_MONTH))))
     others = func.coalesce(cast(func.timezone("UTC", with_zone), DateTime), named)
     is_zulu = and_(func.suffix(text, "Z"), zulu.is_not(None))
-    moment = case((is_zulu, zulu), else_=others)  # the usual, and fastest
+    return case((is_zulu, zulu), else_=others)  # the usual, and fastest
+
+
+def _unless_nobody_knew(moment: ColumnElement[Any]) -> ColumnElement[Any]:
     return case((moment.between(EARLIEST, END), moment))
 
 
@@ -362,7 +372,7 @@ def _flags(cell: Cells) -> ColumnElement[Any]:
         "state_source": ~_is_one_of((REPORTED, *NOT_REPORTED), func.lower(cell["state_source"])),
         "active_in_app": and_(cell["active"].is_(None), ~_says_unknown(cell["active_in_app"])),
         "last_updated": and_(cell["moment"].is_(None), ~_says_unknown(cell["last_updated"])),
-        "roles": _has_nameless(cell["role_list"]),
+        "roles": cell["has_nameless"],
     }
     pairs = [
         part
