@@ -82,7 +82,7 @@ SELECT * EXCLUDE (follows, job, attempt, comes, attempts, jobs, led),
 
 INSERT INTO account_current BY NAME SELECT * EXCLUDE valid_to,
     strip_accents(lower(concat_ws(' ', user_name, user_email, username_in_app, upstream_user_id))) AS search,
-    0 AS substance
+    0 AS substance, coalesce(user_name, user_email) IS NOT NULL AS is_matched
 FROM account_version WHERE valid_to = TIMESTAMP '9999-12-31';
 
 CREATE TEMP TABLE moved AS

@@ -203,6 +203,7 @@ account_current = Table(
     Column("valid_from", DateTime, nullable=False),
     Column("search", String, nullable=False),  # plain.searched of the row: one text to look through
     Column("substance", BigInteger, nullable=False),  # stays.substance_of the row, to be compared
+    Column("is_matched", Boolean, nullable=False),  # with a user's name or email, to be counted
 )
 
 # One row per account in its integration's newest snapshot: the fingerprint of its row as delivered.

@@ -254,14 +254,23 @@ def _keep_current(con: Connection, span: Span) -> None:
     con.execute(delete(account_current).where(_touched(account_current, span)))
     columns = [c.name for c in account_current.c if c.name in version.c]
     if span.extends:  # what was put in is what is open
-        told = searched(load_delta), load_delta.c.substance
-        opened = _listed_over(span, columns).add_columns(*told)
+        source, substance = load_delta, load_delta.c.substance
+        opened = _listed_over(span, columns)
     else:
-        told = searched(version), substance_of(version)
-        opened = select(*(version.c[name] for name in columns), *told).where(
+        source, substance = version, substance_of(version)
+        opened = select(*(version.c[name] for name in columns)).where(
             version.c.valid_to == FOREVER, _touched(version, span)
         )
-    con.execute(insert(account_current).from_select([*columns, "search", "substance"], opened))
+    opened = opened.add_columns(searched(source), substance, _is_matched(source))
+    columns += ["search", "substance", "is_matched"]
+    con.execute(insert(account_current).from_select(columns, opened))
+
+
+def _is_matched(accounts: FromClause) -> ColumnElement[bool]:
+    """Told of current accounts by a column, as to read texts of all of them takes longer."""
+    if "is_matched" in accounts.c:
+        return accounts.c.is_matched
+    return func.coalesce(accounts.c.user_name, accounts.c.user_email).is_not(None)
 
 
 def count_states(
@@ -326,13 +335,12 @@ def _states_of(integration_id: int, which: ColumnElement[bool], name: str) -> Fr
 def _counted(accounts: FromClause) -> Select[Any]:
     """One row per state: accounts in it, active ones, unmatched ones, and the longest in it."""
     state = accounts.c.provisioning_state
-    matched = func.count(func.coalesce(accounts.c.user_name, accounts.c.user_email))
     settles_not = state.in_((*WAITING, *FAILED))  # asked per state, as per account it takes longer
     return _numbers(
         state,
         accounts=func.count(),
         active=func.count().filter(accounts.c.active_in_app),
-        unmatched=func.count() - matched,
+        unmatched=func.count().filter(~_is_matched(accounts)),
         oldest=case((settles_not, func.min(accounts.c.state_since))),
     ).group_by(state)
 

@@ -125,6 +125,9 @@ def load_all(engine: Engine, files: list[SnapshotFile]) -> list[Loaded]:
     return [load(engine, file, confirmed=True) for file in files]
 
 
+BESIDE = ("search", "substance", "is_matched")
+
+
 def contents(engine: Engine) -> dict[str, Any]:
     """Everything that the store says, told without the keys that depend on the order of loading."""
     names = select(account.c.account_key, account.c.account_id).subquery()
@@ -134,7 +137,7 @@ def contents(engine: Engine) -> dict[str, Any]:
     ).join_from(account_version, names, names.c.account_key == account_version.c.account_key)
     current = select(
         names.c.account_id,
-        *(account_current.c[n] for n in (*CONTENT, *DERIVED, "valid_from", "search", "substance")),
+        *(account_current.c[n] for n in (*CONTENT, *DERIVED, "valid_from", *BESIDE)),
     ).join_from(account_current, names, names.c.account_key == account_current.c.account_key)
     with engine.connect() as con:
 
