@@ -56,7 +56,7 @@ from data.passport import (
     too_many_leave,
 )
 from data.portable import each_key
-from data.reading import Read, fill_load_row, place_word
+from data.reading import Opened, Read, fill_load_row, opened, place_word
 from data.refusals import Held, MostlyRejected, NoAccounts, OtherContentKnown
 from data.rejecting import POSITION, Sifted, sift
 from data.snapshot_file import SnapshotFile
@@ -113,8 +113,7 @@ def load(
     `confirmed`: a person has looked at it, so that it may say what is hard to believe.
     Raises a SnapshotRefused; the store is then as it was.
     """
-    with _at_work(engine) as (con, at, beside):
-        task = _task(con, file)
+    with _at_work(engine, file) as (con, at, beside, task):
         if task.is_known_word_for_word:
             return _known_already(task)
         if task.known and not replace:
@@ -152,8 +151,7 @@ def preview(engine: Engine, file: SnapshotFile) -> Preview:
 
     Raises a SnapshotRefused for what cannot be loaded even if a person confirms it.
     """
-    with _at_work(engine) as (con, at, beside):
-        task = _task(con, file)
+    with _at_work(engine, file) as (con, at, beside, task):
         found = _understand(con, at, task, beside, confirmed=True, whole=True)
         with step(con, at):
             first = select(*delivered_texts().values()).order_by(POSITION)
@@ -198,25 +196,25 @@ def _leaving(con: Connection, span: Span) -> list[tuple[str, str | None, str, st
     return [tuple(row) for row in found]
 
 
-@contextmanager
-def _at_work(engine: Engine) -> Iterator[tuple[Connection, Connection, Executor]]:
-    """The store, the desk, and who works beside them on what needs neither."""
-    with (
-        writing(engine) as con,
-        with_staging(con),
-        desk(con) as at,
-        ThreadPoolExecutor(max_workers=1) as beside,
-    ):
-        yield con, at, beside
-
-
 class _Task(NamedTuple):
     """A file to load, where it belongs, and what is loaded there already."""
 
     file: SnapshotFile
+    opened: Future[Opened]
     span: Span
     known: Row[Any] | None
     is_known_word_for_word: bool
+
+
+@contextmanager
+def _at_work(
+    engine: Engine, file: SnapshotFile
+) -> Iterator[tuple[Connection, Connection, Executor, _Task]]:
+    """The store, the desk, who works beside them on what needs neither, and what there is to do."""
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        delivered = beside.submit(opened, file.path, file.integration)
+        with writing(engine) as con, with_staging(con), desk(con) as at:
+            yield con, at, beside, _task(con, file, delivered)
 
 
 class _Found(NamedTuple):
@@ -226,13 +224,13 @@ class _Found(NamedTuple):
     sha256: Future[str]  # of the file; it takes longer than most steps, and one core
 
 
-def _task(con: Connection, file: SnapshotFile) -> _Task:
+def _task(con: Connection, file: SnapshotFile, delivered: Future[Opened]) -> _Task:
     file.path.open("rb").close()  # one that cannot be opened is no fault of its content
     with con.begin():
         known = _find(con, file.integration, file.taken_at)
         span = _span(con, file.integration, file.taken_at, anew=bool(known))
     same = known is not None and known.sha256 == _sha256(file.path)
-    return _Task(file, span, known, same)
+    return _Task(file, delivered, span, known, same)
 
 
 def _known_already(task: _Task) -> Loaded:
@@ -297,8 +295,9 @@ def _read_whole(
 
 def _fill(at: Connection, task: _Task, known: FromClause | None, *, confirmed: bool) -> Read:
     file = task.file
+    delivered = task.opened.result()
     with at.begin():
-        read = fill_load_row(at, file.path, file.integration, file.columns or NO_MAPPING, known)
+        read = fill_load_row(at, delivered, file.columns or NO_MAPPING, known)
     if read.said.incomplete and not confirmed:
         raise Held(f"{file.name} is held: {incomplete_in_words(read.said.incomplete)}")
     return read

@@ -13,7 +13,8 @@ import re
 import zlib
 from bisect import bisect_left
 from codecs import BOM_UTF8
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from itertools import chain, count
 from pathlib import Path
@@ -147,10 +148,28 @@ class Read(NamedTuple):
     said: Said  # what the file's source has to say, where it is another product's
 
 
+class Opened(NamedTuple):
+    """A file as its reader wants it."""
+
+    path: Path
+    plain: Plain
+    reader: Reader
+    said: Said
+
+
+def opened(path: Path, integration: str = "") -> Opened:
+    """Unpack a file, look through it, and make rows of it where it is another product's.
+
+    Raises UnknownFormat, UnreadableFile, TooLarge or NotAListOfAccounts.
+    """
+    reader_of(path)
+    with _telling_why(path):
+        return Opened(path, *_opened(path, integration))
+
+
 def fill_load_row(
     con: Connection,
-    path: Path,
-    integration: str = "",
+    file: Opened,
     columns: Columns = NO_MAPPING,
     known: FromClause | None = None,
 ) -> Read:
@@ -160,10 +179,9 @@ def fill_load_row(
     them, and nearly all are as the day before.
     Raises UnknownFormat, UnreadableFile, TooLarge, NoUsableHeader or NotAListOfAccounts.
     """
-    reader_of(path)
-    try:
-        plain, reader, said = _opened(path, integration)
-        plain, rows = reader.read(con, plain)
+    path, said = file.path, file.said
+    with _telling_why(path):
+        plain, rows = file.reader.read(con, file.plain)
         _refuse_too_many(path.name, len(rows.cells))
         if said.source:  # its headings are ours
             columns = NO_MAPPING
@@ -171,12 +189,19 @@ def fill_load_row(
         missing = columns.missing_from(rows.cells)
         if "username_in_app" not in found:
             raise NoUsableHeader(_no_username(path.name, rows, missing))
+        notes = [*plain.notes, *said.notes]
         if missing:
-            said.notes.append(MISSING.format(", ".join(map(_shown, missing[:MOST_SHOWN]))))
+            notes.append(MISSING.format(", ".join(map(_shown, missing[:MOST_SHOWN]))))
         con.execute(_into_load_row(rows, found, columns, known))
         broken = _count_broken(con, rows)
-        notes = (*plain.notes, *said.notes)
-        return Read(rows.places, broken, tuple(rows.cells), notes, plain.copies, said)
+        return Read(rows.places, broken, tuple(rows.cells), tuple(notes), plain.copies, said)
+
+
+@contextmanager
+def _telling_why(path: Path) -> Iterator[None]:
+    """Raises UnreadableFile for what readers raise."""
+    try:
+        yield
     except duckdb.OutOfMemoryException:
         raise  # no fault of the file's
     except UNREADABLE as fault:
@@ -191,13 +216,15 @@ def _refuse_too_many(name: str, headings: int) -> None:
 def headings_of(con: Connection, path: Path) -> tuple[str, ...]:
     """The headings of a file of somebody's own; none where another product's file is recognised.
 
-    Raises what `fill_load_row` does.
+    Raises what `opened` does.
     """
-    try:
-        plain, reader, said = _opened(path, "")
-        return () if said.source else tuple(reader.read(con, plain)[1].cells)[:MOST_HEADINGS]
-    except UNREADABLE as fault:
-        raise UnreadableFile(_why_unreadable(path, fault)) from fault
+    file = opened(path)
+    with _telling_why(path):
+        return (
+            ()
+            if file.said.source
+            else tuple(file.reader.read(con, file.plain)[1].cells)[:MOST_HEADINGS]
+        )
 
 
 def _opened(path: Path, integration: str) -> tuple[Plain, Reader, Said]:

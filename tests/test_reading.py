@@ -24,7 +24,7 @@ from deliveries import (
 from sqlalchemy import Engine
 from sqlalchemy.schema import CreateTable, DropTable
 
-from data.reading import Read, fill_load_row
+from data.reading import Read, fill_load_row, opened
 from data.rejecting import Sifted, sift
 from data.tables import scratch
 
@@ -502,7 +502,7 @@ def read_and_sifted(store: Engine, path: Path) -> tuple[Read, Sifted]:
             for each in scratch.tables.values():
                 con.execute(CreateTable(each))
         with con.begin():
-            read = fill_load_row(con, path)
+            read = fill_load_row(con, opened(path))
         with con.begin():
             sifted = sift(con, read)
         with con.begin():
