@@ -256,6 +256,17 @@ def test_the_table_begins_high_on_the_page(app: Served, visit: Visit) -> None:
     assert table["y"] <= 300
 
 
+def test_on_a_phone_what_is_found_follows_right_below_the_search(app: Served, visit: Visit) -> None:
+    page = visit(f"{app.url}/audit", width=420).page
+    search, found = page.get_by_role("searchbox"), page.get_by_text("events, the newest first")
+    expect(found).to_be_visible(timeout=PATIENCE)
+    above, below = search.bounding_box(), found.bounding_box()
+    assert above
+    assert below
+    assert below["y"] - above["y"] - above["height"] < 40
+    assert above["width"] > 300
+
+
 # ---- users: the table --------------------------------------------------------------------------
 
 
