@@ -87,7 +87,7 @@ def find_news_unless_odd(
     """
     sifted = _sifted_if_plain(con, at, read, known, span)
     if not sifted:
-        for each in (load_row, load_missed, load_news):
+        for each in (load_row, load_missed, load_news, load_named):
             empty(at, each)
     return sifted
 

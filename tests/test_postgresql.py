@@ -51,7 +51,7 @@ from data.matches import Match, decide
 from data.rebuilding import NotRebuilt, rebuild
 from data.snapshot_file import SnapshotFile
 from data.store import StoreUnreachable, close_store, open_store, seen, unchecked
-from data.tables import account_version, metadata, snapshot, staging
+from data.tables import account_current, account_version, metadata, snapshot, staging
 from queries.agreeing import answers_that_differ
 from queries.filters import Filters, accounts, conditions
 from queries.users import count_accounts
@@ -302,6 +302,20 @@ def test_a_search_uses_the_index_of_trigrams_where_people_have_decided(
             said = found.compile(con, compile_kwargs={"render_postcompile": True})
             plan = con.exec_driver_sql(f"EXPLAIN {said.string}", dict(said.params)).scalars()
             assert "Bitmap Index Scan on current_by_text" in "".join(plan)
+
+
+def test_an_account_with_a_known_row_and_another_one_is_there_once(
+    postgresql: Server, tmp_path: Path
+) -> None:
+    with postgresql.a_store() as engine:
+        deliveries = Deliveries(engine, tmp_path)
+        ada, failed = an_account("ada"), an_account("ada", state="Update failed")
+        deliveries.take(ada, an_account("bob"), at=YESTERDAY)
+        deliveries.take(ada, failed, an_account("bob", state="Update failed"), at=TODAY)
+        with engine.connect() as con:
+            told = select(account_current.c.username_in_app, account_current.c.provisioning_state)
+            found = sorted(tuple(row) for row in con.execute(told))
+    assert found == [("ada", "Onboarded"), ("bob", "Update failed")]
 
 
 # ---- what holds on DuckDB, here ------------------------------------------------------------------
