@@ -19,6 +19,7 @@ from sqlalchemy import (
     and_,
     cast,
     delete,
+    exists,
     func,
     insert,
     literal,
@@ -164,8 +165,10 @@ def find_news(con: Connection, at: Connection, known: FromClause, span: Span) ->
 def _seen_before(con: Connection, at: Connection, integration_id: int) -> FromClause:
     """Of the accounts that were ever seen, those that the file lists as news; at the desk."""
     here = literal(integration_id, Integer).label("integration_id")
-    news = select(here, load_row.c.account_id).where(~load_row.c.known)
-    asked = handed(at, news, con, load_asked)
+    asked = load_asked  # which is empty
+    if con.scalar(select(exists().where(account.c.integration_id == integration_id))):
+        news = select(here, load_row.c.account_id).where(~load_row.c.known)
+        asked = handed(at, news, con, load_asked)
     ids = select(asked.c.account_id).where(asked.c.integration_id == integration_id)
     seen = select(account.c.account_key, account.c.account_id).where(
         account.c.integration_id == integration_id, account.c.account_id.in_(ids)

@@ -260,7 +260,6 @@ def _understand(
     read, sifted = quick or _read_whole(con, at, task, known, confirmed=confirmed)
     sha256 = beside.submit(_sha256, task.file.path)
     with step(con, at):
-        _refuse_implausible(con, at, task, sifted, confirmed=confirmed)
         here = literal(task.span.integration_id, Integer).label("integration_id")
         told = select(here, load_news.c.account_key, load_news.c.listed, load_news.c.fingerprint)
         news = handed(at, told, con, load_told)
@@ -278,6 +277,8 @@ def _read_news(
     read = _fill(at, task, known.rows, confirmed=confirmed)
     with step(con, at):
         sifted = find_news_unless_odd(con, at, read, known, task.span)
+        if sifted:
+            _refuse_implausible(con, at, task, sifted, confirmed=confirmed)
     return (read, sifted) if sifted else None
 
 
@@ -288,6 +289,7 @@ def _read_whole(
     read = _fill(at, task, None, confirmed=confirmed)
     with step(con, at):
         sifted = sift(at, read)
+        _refuse_implausible(con, at, task, sifted, confirmed=confirmed)
     with step(con, at):
         find_news(con, at, known.rows, task.span)
     return read, sifted
