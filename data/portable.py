@@ -274,23 +274,27 @@ def _lower_hex(element: hex_of, compiler: SQLCompiler, **options: Any) -> str:
     return f"lower({compiler.process(func.hex(content), **options)})"
 
 
-class digest_of(GenericFunction[int]):  # noqa: N801
-    """60 bits of a text's MD5: where they differ, so do the texts."""
+class number_in_hex(GenericFunction[int]):  # noqa: N801
+    """The number that up to 15 hexadecimal digits spell."""
 
     type = BigInteger()
     inherit_cache = True
 
 
-@compiles(digest_of)
-def _from_bits(element: digest_of, compiler: SQLCompiler, **options: Any) -> str:
-    digits = literal("x").concat(func.left(func.md5(*element.clauses), 15))
-    return compiler.process(cast(cast(digits, BIT(60)), BigInteger), **options)
+@compiles(number_in_hex)
+def _from_bits(element: number_in_hex, compiler: SQLCompiler, **options: Any) -> str:
+    bits = cast(literal("x").concat(*element.clauses), BIT(60))
+    return compiler.process(cast(bits, BigInteger), **options)
 
 
-@compiles(digest_of, "duckdb")
-def _from_digits(element: digest_of, compiler: SQLCompiler, **options: Any) -> str:
-    digits = literal("0x").concat(func.left(func.md5(*element.clauses), 15))
-    return compiler.process(cast(digits, BigInteger), **options)
+@compiles(number_in_hex, "duckdb")
+def _from_digits(element: number_in_hex, compiler: SQLCompiler, **options: Any) -> str:
+    return compiler.process(cast(literal("0x").concat(*element.clauses), BigInteger), **options)
+
+
+def digest_of(text: ColumnElement[Any]) -> ColumnElement[int]:
+    """60 bits of a text's SHA-256: where they differ, so do the texts."""
+    return number_in_hex(func.left(hex_of(sha256_of(bytes_of(text))), 15))
 
 
 class told_in_hex(GenericFunction[bytes]):  # noqa: N801

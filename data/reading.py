@@ -149,7 +149,7 @@ class Read(NamedTuple):
 
 
 class Opened(NamedTuple):
-    """A file as its reader wants it."""
+    """A file as its reader wants it; another product's as rows, and what there is to say."""
 
     path: Path
     plain: Plain
@@ -164,7 +164,7 @@ def opened(path: Path, integration: str = "") -> Opened:
     """
     reader_of(path)
     with _telling_why(path):
-        return Opened(path, *_opened(path, integration))
+        return _opened(path, integration)
 
 
 def fill_load_row(
@@ -219,26 +219,24 @@ def headings_of(con: Connection, path: Path) -> tuple[str, ...]:
     Raises what `opened` does.
     """
     file = opened(path)
+    if file.said.source:
+        return ()
     with _telling_why(path):
-        return (
-            ()
-            if file.said.source
-            else tuple(file.reader.read(con, file.plain)[1].cells)[:MOST_HEADINGS]
-        )
+        _, rows = file.reader.read(con, file.plain)
+    return tuple(rows.cells)[:MOST_HEADINGS]
 
 
-def _opened(path: Path, integration: str) -> tuple[Plain, Reader, Said]:
-    """The file as its reader wants it; another product's as rows, and what there is to say."""
+def _opened(path: Path, integration: str) -> Opened:
     delivered = unzipped(path) if path.suffix.lower() == ZIP else [Plain(path, path.name)]
     parts = [_part(plain) for plain in delivered]
     texts = [part for part in parts if isinstance(part, Part)]
     found = mapped(texts, path.name, integration) if len(texts) == len(parts) else None
     if found:
-        return found.plain, JSON_LINES, found.said
+        return Opened(path, found.plain, JSON_LINES, found.said)
     if len(parts) > 1:
         raise NotAListOfAccounts(SEVERAL.format(name=path.name, files=len(parts)))
     plain = parts[0].plain if isinstance(parts[0], Part) else parts[0]
-    return plain, reader_of(Path(plain.name)), Said()
+    return Opened(path, plain, reader_of(Path(plain.name)), Said())
 
 
 def _part(plain: Plain) -> Part | Plain:

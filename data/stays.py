@@ -61,7 +61,7 @@ def substance_of(accounts: FromClause) -> ColumnElement[int]:
 
 
 BETWEEN, BETWEEN_ROLES, NOTHING = "\x1d", "\x1e", "\x1f"
-"""Characters that are there to part texts, and in none of them."""
+"""ASCII's own characters for parting texts, which those of people and roles do not use."""
 
 
 def operation_of(state: ColumnElement[Any]) -> ColumnElement[Any]:

@@ -142,8 +142,8 @@ def find_differences(con: Connection, span: Span, new: FromClause, news: FromCla
     """Fill `load_delta` with what the snapshot changes over the span.
 
     `new`: integration_id, account_key, account_id and the content, one row per account of the
-    snapshot that may have changed. Accounts that `news`, [integration_id, account_key, listed],
-    calls not listed are gone.
+    snapshot that may have changed. Accounts of the store that `news`, [integration_id,
+    account_key, listed], calls not listed are gone.
     """
     before, here = span.accounts_in_store(), literal(span.integration_id, Integer)
     if span.is_newest:
