@@ -127,7 +127,7 @@ def understood(rows: FromClause) -> Select[*tuple[Any, ...]]:
     ).subquery("taken")
     read = select(
         taken,
-        _has_nameless(taken.c.role_list).label("has_nameless"),
+        _role_names(taken.c.role_list).label("role_names"),
         _state(taken.c.provisioning_state).label("state"),
         _active(taken.c.active_in_app).label("active"),
         _unless_nobody_knew(taken.c.any_moment).label("moment"),
@@ -143,7 +143,7 @@ def _content(cell: Cells) -> dict[str, ColumnElement[Any]]:
         "username_in_app": cell["username_in_app"],
         "user_name": name,
         "user_email": email,
-        "roles": _roles(cell["roles"], cell["bare_roles"], cell["role_list"]),
+        "roles": _roles(cell["roles"], cell["bare_roles"], cell["role_names"]),
         "role_details": _role_details(cell["role_list"]),
         "active_in_app": cell["active"],
         "upstream_user_id": cell["upstream_user_id"],
@@ -211,18 +211,18 @@ def _without_semicolons(text: ColumnElement[Any]) -> ColumnElement[Any]:
 
 
 def _roles(
-    text: ColumnElement[Any], bare: ColumnElement[Any], listed: ColumnElement[Any]
+    text: ColumnElement[Any], bare: ColumnElement[Any], named: ColumnElement[Any]
 ) -> ColumnElement[Any]:
     """Role names, sorted, each once.
 
     In a JSON list each item is a role, or an object with its name. In plain text `;` parts them;
     only where there is none, `,` does: `Admin, EMEA` are two roles, `Admin, EMEA;` is one. `bare`:
-    the text without those at its ends.
+    the text without those at its ends. `named`: the names in a JSON list, where it is one.
     """
     by_comma = and_(~func.contains(text, ";"), func.contains(text, ","))
     may_be_empty = or_(bare == "", func.starts_with(bare, ","))
     names = case(
-        (listed.is_not(None), _role_names(listed)),
+        (named.is_not(None), named),
         (and_(may_be_empty, func.trim(bare, WHITE + ",") == ""), NO_ROLES),
         (by_comma, func.string_split_regex(func.trim(bare, WHITE + ","), r"\s*,[\s,]*")),
         (func.regexp_matches(bare, r";[\s;]|\s;"), func.string_split_regex(bare, r"\s*;[\s;]*")),
@@ -270,10 +270,10 @@ def _has_objects(listed: ColumnElement[Any]) -> ColumnElement[bool]:
     return and_(listed.is_not(None), func.list_contains(func.json_type(listed, "$[*]"), "OBJECT"))
 
 
-def _has_nameless(listed: ColumnElement[Any]) -> ColumnElement[bool]:
+def _has_nameless(listed: ColumnElement[Any], named: ColumnElement[Any]) -> ColumnElement[bool]:
     """Whether an item of the list is something, but has no name."""
     items = func.len(func.list_filter(func.json_type(listed, "$[*]"), of_each(ROLE != "NULL")))
-    return and_(listed.is_not(None), items > func.list_count(_role_names(listed)))
+    return and_(listed.is_not(None), items > func.list_count(named))
 
 
 def _active(text: ColumnElement[Any]) -> ColumnElement[Any]:
@@ -372,7 +372,7 @@ def _flags(cell: Cells) -> ColumnElement[Any]:
         "state_source": ~_is_one_of((REPORTED, *NOT_REPORTED), func.lower(cell["state_source"])),
         "active_in_app": and_(cell["active"].is_(None), ~_says_unknown(cell["active_in_app"])),
         "last_updated": and_(cell["moment"].is_(None), ~_says_unknown(cell["last_updated"])),
-        "roles": cell["has_nameless"],
+        "roles": _has_nameless(cell["role_list"], cell["role_names"]),
     }
     pairs = [
         part

@@ -60,6 +60,11 @@ def substance_of(accounts: FromClause) -> ColumnElement[int]:
     return digest_of(func.concat_ws(BETWEEN, *told))
 
 
+def substance_in(columns: Any) -> list[ColumnElement[Any]]:
+    """What to compare of SUBSTANCE: the one number, where it is told."""
+    return [columns.substance] if "substance" in columns else [columns[n] for n in SUBSTANCE]
+
+
 BETWEEN, BETWEEN_ROLES, NOTHING = "\x1d", "\x1e", "\x1f"
 """ASCII's own characters for parting texts, which those of people and roles do not use."""
 
@@ -88,7 +93,7 @@ STAYS: dict[str, Callable[[Any], Sequence[ColumnElement[Any]]]] = {
     "job_since": lambda c: [_job(c.provisioning_state)],
     "active_since": lambda c: [c.active_in_app],
     "user_since": lambda c: [c.user_name, c.user_email],
-    "same_since": lambda c: [c.substance] if "substance" in c else [c[n] for n in SUBSTANCE],
+    "same_since": substance_in,
 }
 """Column → what stays the same for as long as it says."""
 

@@ -450,6 +450,11 @@ def same_account(one: FromClause, other: FromClause) -> ColumnElement[bool]:
     )
 
 
+def is_unmatched(rows: FromClause) -> ColumnElement[bool]:
+    """Whether no user is known."""
+    return and_(rows.c.user_name.is_(None), rows.c.user_email.is_(None))
+
+
 def delivered_texts() -> dict[str, ColumnElement[str]]:
     """The DELIVERED columns of `load_row`, each by its name."""
     numbered = enumerate(DELIVERED, start=1)

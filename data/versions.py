@@ -44,6 +44,7 @@ from data.stays import (
     count_job_ends,
     forget_job_ends,
     stays_of,
+    substance_in,
     substance_of,
     tell_oldest_anew,
     tell_stays_anew,
@@ -55,6 +56,7 @@ from data.tables import (
     account,
     account_current,
     account_version,
+    is_unmatched,
     load_delta,
     load_joined,
     same_account,
@@ -173,10 +175,9 @@ def _name_new_accounts(con: Connection, span: Span) -> None:
 
 
 def _differs(one: FromClause, other: FromClause) -> ColumnElement[bool]:
-    names = CONTENT
-    if "substance" in one.c and "substance" in other.c:
-        names = ("substance", *(n for n in CONTENT if n not in SUBSTANCE))
-    return or_(*(one.c[n].is_distinct_from(other.c[n]) for n in names))
+    rest = [name for name in CONTENT if name not in SUBSTANCE]
+    told = ([*substance_in(rows.c), *(rows.c[name] for name in rest)] for rows in (one, other))
+    return or_(*(a.is_distinct_from(b) for a, b in zip(*told, strict=True)))
 
 
 def _touched(of: FromClause, span: Span) -> ColumnElement[bool]:
@@ -270,7 +271,7 @@ def _is_matched(accounts: FromClause) -> ColumnElement[bool]:
     """Told of current accounts by a column, as to read texts of all of them takes longer."""
     if "is_matched" in accounts.c:
         return accounts.c.is_matched
-    return func.coalesce(accounts.c.user_name, accounts.c.user_email).is_not(None)
+    return ~is_unmatched(accounts)
 
 
 def count_states(

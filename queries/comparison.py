@@ -26,7 +26,7 @@ from sqlalchemy import (
 
 from data.portable import has_role
 from data.states import STATE_BY_NAME
-from data.tables import CONTENT, account_version, same_account, snapshot
+from data.tables import CONTENT, account_version, is_unmatched, same_account, snapshot
 from queries.between import Between, Params, of_integrations
 from queries.found_first import found_first
 
@@ -78,9 +78,6 @@ def compared(between: Between, account_keys: Sequence[int] | None = None) -> Sub
 def _facts(then: Subquery, now: Subquery) -> dict[str, ColumnElement[Any]]:
     """What all ways to change are told by; where an account is listed once only, all differs."""
 
-    def unmatched(rows: Subquery) -> ColumnElement[bool]:
-        return and_(rows.c.user_name.is_(None), rows.c.user_email.is_(None))
-
     def holds_more(rows: Subquery, than: Subquery) -> ColumnElement[bool]:
         more = not_(than.c.roles.op("@>", is_comparison=True)(rows.c.roles))
         return case((then.c.roles.is_distinct_from(now.c.roles), more), else_=false())
@@ -88,8 +85,8 @@ def _facts(then: Subquery, now: Subquery) -> dict[str, ColumnElement[Any]]:
     return {
         "was_there": then.c.account_key.is_not(None),
         "is_there": now.c.account_key.is_not(None),
-        "was_unmatched": unmatched(then),
-        "is_unmatched": unmatched(now),
+        "was_unmatched": is_unmatched(then),
+        "is_unmatched": is_unmatched(now),
         "gained": holds_more(now, then),
         "lost": holds_more(then, now),
         **{f"differs_{n}": then.c[n].is_distinct_from(now.c[n]) for n in CONTENT},

@@ -20,9 +20,9 @@ from data.portable import has_role, is_one_of
 from data.pseudonyms import is_called
 from data.snapshot_file import moment_of
 from data.states import STATE_BY_NAME, WAITING
-from data.tables import account_current, account_version, integration
+from data.tables import account_current, account_version, integration, is_unmatched
 from queries.text import found_in
-from queries.whose import as_decided, found_in_search, is_unmatched
+from queries.whose import as_decided, found_in_search
 
 Active = Literal["yes", "no", "unknown"]
 Match = Literal["matched", "unmatched"]

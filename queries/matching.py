@@ -30,6 +30,7 @@ from data.tables import (
     account,
     account_current,
     integration,
+    is_unmatched,
     matched,
     same_account,
     snapshot,
@@ -180,9 +181,7 @@ def _unmatched(lists: Sequence[str]) -> Select[*tuple[Any, ...]]:
         )
         .join_from(now, account, same_account(account, now))
         .join(integration, integration.c.integration_id == now.c.integration_id)
-        .where(
-            now.c.user_name.is_(None), now.c.user_email.is_(None), integration.c.name.not_in(lists)
-        )
+        .where(is_unmatched(now), integration.c.name.not_in(lists))
     )
 
 

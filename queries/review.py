@@ -30,7 +30,7 @@ from sqlalchemy import (
 
 from data.findings import Finding, Limits, in_force
 from data.portable import matches
-from data.tables import accepted, account, integration, same_account
+from data.tables import accepted, account, integration, is_unmatched, same_account
 from queries.filters import Filters
 from queries.held import Found, View, that, that_in_history, that_lasts, whole
 from queries.remembering import remembered
@@ -110,7 +110,7 @@ def unmatched_and_privileged(view: View) -> Found:
     """No user is known for the account, and one of its roles matches: {privileged}."""
 
     def holds(a: FromClause) -> ColumnElement[bool]:
-        return and_(_unmatched(a), _has_any_like(a, view.limits.privileged))
+        return and_(is_unmatched(a), _has_any_like(a, view.limits.privileged))
 
     return that_in_history(view, holds)
 
@@ -119,7 +119,7 @@ def unmatched_and_privileged(view: View) -> Found:
 def active_and_unmatched(view: View) -> Found:
     """The app says that the account is active, and no user is known for it."""
     return that(
-        view, lambda a: and_(a.c.active_in_app, _unmatched(a)), "active_since", "user_since"
+        view, lambda a: and_(a.c.active_in_app, is_unmatched(a)), "active_since", "user_since"
     )
 
 
@@ -379,10 +379,6 @@ def _active_in(view: View, state: str) -> Found:
         "state_since",
         "active_since",
     )
-
-
-def _unmatched(a: FromClause) -> ColumnElement[bool]:
-    return and_(a.c.user_name.is_(None), a.c.user_email.is_(None))
 
 
 def _has_any_like(a: FromClause, patterns: Sequence[str]) -> ColumnElement[bool]:

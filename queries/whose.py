@@ -29,7 +29,7 @@ from sqlalchemy import (
 
 from data.plain import plain
 from data.portable import is_among
-from data.tables import matched
+from data.tables import is_unmatched, matched
 from queries.remembering import remembered
 from queries.text import found_in
 
@@ -44,11 +44,6 @@ SAID = tuple(
     c.name for c in matched.c if c.name not in ("account_key", "withdrawn_by", "withdrawn_at")
 )
 """What a word says, as long as it holds, to whoever has another store."""
-
-
-def is_unmatched(rows: FromClause) -> ColumnElement[bool]:
-    """Whether no user is known."""
-    return and_(rows.c.user_name.is_(None), rows.c.user_email.is_(None))
 
 
 @remembered(8)
