@@ -31,6 +31,7 @@ from widgets.changed import send_changes
 from widgets.downloads import send_users
 from widgets.evidence import send_findings, send_users_pack
 from widgets.gate import METRICS, Gate
+from widgets.live import send_last_change
 from widgets.logs import set_up
 from widgets.metrics import send_metrics
 from widgets.options import from_environment
@@ -93,6 +94,7 @@ app = st.App(
         Route("/readyz", readyz),
         Route(METRICS, send_metrics),
         Route("/health", health),
+        Route("/last-change", while_open(send_last_change)),
         Route("/export/users.evidence.zip", while_open(send_users_pack)),
         Route("/export/users.{form:path}", while_open(send_users)),
         Route("/export/evidence.zip", while_open(send_findings)),

@@ -13,7 +13,7 @@ from data.access import Act
 from data.measures import PAGE_SECONDS
 from widgets import clock, empty, sample
 from widgets.account_menu import account_menu
-from widgets.gate_headers import KEYBOARD
+from widgets.gate_headers import INPUT
 from widgets.live import rerun_when_loaded
 from widgets.signed_in import principal
 from widgets.store import turn_away
@@ -60,8 +60,8 @@ page = st.navigation([*pages.values(), *others], position="top")
 st.set_page_config(page_title=f"{page.title} · Rollcall")
 st.logo(str(LOOK / "logo.svg"), size="medium")
 st.html(LOOK / "page.css")
-with st.container(key="keyboard"):
-    st.html(f"<script>{KEYBOARD}</script>", unsafe_allow_javascript=True)
+with st.container(key="input"):
+    st.html(f"<script>{INPUT}</script>", unsafe_allow_javascript=True)
 
 if not who.is_anybody:
     page.run()

@@ -393,7 +393,7 @@ def test_nobody_signs_in_where_that_is_not_set_up() -> None:
 # ---- what the code must not do -------------------------------------------------------------------
 
 SOURCES = [*PAGES.glob("*.py"), *(PAGES.parent / "widgets").rglob("*.py")]
-ASK = {"reading", "allowed", "delivered", "last_change", "_on_the_way"}
+ASK = {"reading", "allowed", "delivered", "_on_the_way"}
 DRAW_NO_DATA = {"_say"}
 """Tells how the store is, to whom is waiting for it."""
 

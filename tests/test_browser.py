@@ -19,6 +19,7 @@ from openpyxl.cell import Cell
 from playwright.sync_api import (
     Locator,
     Page,
+    WebSocket,
     expect,
 )
 
@@ -209,6 +210,22 @@ def test_each_part_of_the_sentence_can_be_removed_from_the_keyboard(
     reader.page.get_by_role("button", name="Clear all").click()
     reader.sees("69")
     assert reader.asked() == {}
+
+
+def test_a_page_at_rest_looks_for_news_beside_streamlit(app: Served, visit: Visit) -> None:
+    """A rerun for each look could take back a click that has just led to another page."""
+    reader = visit(f"{app.url}/")
+    asked = _asked_of_streamlit(reader)
+    reader.page.reload()
+    expect(reader.page.get_by_role("heading", name="Health")).to_be_visible(timeout=PATIENCE)
+    reader.is_still()
+    before = len(asked)
+    assert before
+    for _ in range(2):
+        with reader.page.expect_response("**/last-change") as answer:
+            pass
+        assert answer.value.ok
+    assert len(asked) == before
 
 
 def test_an_open_filter_stays_open_while_its_counts_follow(app: Served, visit: Visit) -> None:
@@ -466,7 +483,28 @@ def test_a_click_on_a_bar_opens_its_accounts(app: Served, visit: Visit) -> None:
     assert box
     reader.page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     reader.sees("20 of 69")
-    expect(reader.page).to_have_url(re.compile("integration="))
+    assert reader.asked() == {"integration": ["figma"], "state": ["Update failed"]}
+
+
+def test_the_second_half_of_a_double_click_asks_for_nothing(app: Served, visit: Visit) -> None:
+    """It would come while another page is being drawn, and leave that one empty."""
+    reader = visit(f"{app.url}/")
+    asked = _asked_of_streamlit(reader)
+    reader.page.goto(f"{app.url}/?integration=figma")
+    figure = reader.page.get_by_role("figure", name=re.compile("^Accounts by provisioning state"))
+    expect(figure.locator(".bars .point")).to_have_count(11, timeout=PATIENCE)
+    _settle(reader.page, figure)
+    box = figure.locator(".bars .point").nth(6).bounding_box()
+    assert box
+    before = len(asked)
+    reader.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    for half in (1, 2):
+        reader.page.mouse.down(click_count=half)
+        reader.page.mouse.up(click_count=half)
+        reader.page.wait_for_timeout(20)
+    reader.sees("20 of 69")
+    reader.is_still()
+    assert len(asked) == before + 1
     assert reader.asked() == {"integration": ["figma"], "state": ["Update failed"]}
 
 
@@ -496,6 +534,17 @@ def test_a_chart_brings_its_numbers_and_its_picture(app: Served, visit: Visit) -
     assert picture.value.path().read_bytes().startswith(b"\x89PNG")
     card.get_by_text("Table", exact=True).click()
     expect(card.get_by_test_id("stDataFrame")).to_be_visible()
+
+
+def _asked_of_streamlit(reader: Reader) -> list[object]:
+    """What the page asks for from the next address on; grows."""
+    asked: list[object] = []
+
+    def listen(socket: WebSocket) -> None:
+        socket.on("framesent", lambda frame: asked.append(frame))
+
+    reader.page.on("websocket", listen)
+    return asked
 
 
 def _settle(page: Page, figure: Locator) -> None:

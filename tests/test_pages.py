@@ -61,7 +61,8 @@ class Page:
 
     @property
     def table(self) -> dict[str, Any]:
-        return json.loads(self.run.get("bidi_component")[0].proto.json)
+        drawn = [json.loads(each.proto.json) for each in self.run.get("bidi_component")]
+        return next(each for each in drawn if "rows" in each)
 
     @property
     def usernames(self) -> list[str]:

@@ -64,9 +64,8 @@ def moment_asked() -> datetime | None:
 LAST = "_last_asked"
 """What the page was drawn for, or is going to be.
 
-A press changes this, and not the address that comes along with it: every press, and the look
-every few seconds at what was loaded, brings the address that the browser had at the time, which
-may be the one before the last press.
+A press changes this, and not the address that comes along with it: every press brings the address
+that the browser had at the time, which may be the one before the last press.
 """
 
 

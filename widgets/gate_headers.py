@@ -23,7 +23,7 @@ HEADERS = {
 
 
 KEEP_COOKIE = "document.cookie = document.getElementById('cookie-to-keep').dataset.cookie"
-KEYBOARD = Path(__file__).with_name("look").joinpath("keyboard.js").read_text(encoding="utf-8")
+INPUT = Path(__file__).with_name("look").joinpath("input.js").read_text(encoding="utf-8")
 """The scripts in a page that are ours, known by their hashes: each is always the same."""
 
 
@@ -32,7 +32,7 @@ def content_policy() -> str:
     """What a page may load: nothing from elsewhere, and of scripts in it Streamlit's and ours."""
     page = Path(st.__file__).parent.joinpath("static", "index.html").read_text(encoding="utf-8")
     scripts = re.findall(r"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", page, re.DOTALL)
-    known = [*scripts, KEEP_COOKIE, KEYBOARD]
+    known = [*scripts, KEEP_COOKIE, INPUT]
     hashes = (base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in known)
     own = " ".join(f"'sha256-{each}'" for each in hashes)
     return (

@@ -82,13 +82,13 @@ def reading(act: Act) -> Iterator[Connection]:
         yield con
 
 
-def last_change() -> object:
-    """What tells whether something was loaded since it was asked last; None for nobody."""
+def last_change() -> str:
+    """What tells whether something was loaded since it was asked last; empty for nobody."""
     who = principal()
     if not who.is_anybody:
-        return None
+        return ""
     with _connected(who.sight) as con:
-        return newest_load(con)
+        return " ".join(map(str, newest_load(con)))
 
 
 @contextmanager
