@@ -37,6 +37,7 @@ from widgets.metrics import send_metrics
 from widgets.options import from_environment
 from widgets.signed_in import refuse_to_be_reached
 from widgets.snapshots import send_rejected
+from widgets.store import why_closed
 
 
 @asynccontextmanager
@@ -75,8 +76,8 @@ def while_open(answer: Callable[[Request], Awaitable[Response]]) -> Callable:
     """Where there is no store to read, say so before the answer has begun."""
 
     async def answer_or_explain(request: Request) -> Response:
-        how = state(here())
-        return await answer(request) if how.is_open else PlainTextResponse(how.words, 503)
+        is_open = state(here()).is_open
+        return await answer(request) if is_open else PlainTextResponse(why_closed(), 503)
 
     return answer_or_explain
 

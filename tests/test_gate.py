@@ -20,6 +20,8 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from app import while_open
+from data.current import State, tell
 from data.home import Home
 from data.people import Rules
 from data.signed_out import SignedOut
@@ -35,7 +37,7 @@ INNER = (
     "/component/x/index.html /_stcore/bidi-components/x.js /export/users.csv /export/evidence.zip "
     "/export/users.evidence.zip /export/audit.ndjson /healthz/../export/users.csv "
     "/static/../export/users.csv /app/static/x "
-    "//export/users.csv /Healthz /healthz/ /metrics"
+    "//export/users.csv /Healthz /healthz/ /metrics /last-change"
 ).split()
 TOKEN = "a token of the tests, and of nobody else"
 Client = Callable[..., TestClient]
@@ -73,6 +75,7 @@ def client(home: Home, monkeypatch: pytest.MonkeyPatch) -> Client:
     """The gate before something that answers everything."""
     routes = [
         WebSocketRoute("/{rest:path}", session),
+        Route("/while-open", while_open(behind)),
         Route("/{rest:path}", behind, methods=["GET", "PUT"]),
     ]
     gone = SignedOut(home.root / "gone")
@@ -241,6 +244,13 @@ def test_a_session_ends_with_its_token(client: Client, monkeypatch: pytest.Monke
         assert socket.receive_text() == "a session"
         with pytest.raises(WebSocketDisconnect):
             socket.receive_text()
+
+
+def test_why_there_is_nothing_to_read_is_told_to_who_loads(client: Client, home: Home) -> None:
+    tell(home, State("failed", "kim.csv is damaged."))
+    answers = [client(**cookie(g)).get("/while-open") for g in ("owners", "analysts")]
+    assert [answer.status_code for answer in answers] == [503, 503]
+    assert [answer.text for answer in answers] == ["kim.csv is damaged.", "It is back in a moment."]
 
 
 def test_every_answer_says_what_a_browser_may_do_with_it(client: Client) -> None:

@@ -8,7 +8,7 @@ from data.access import Act
 from data.current import Phase
 from data.home import here
 from widgets.signed_in import principal
-from widgets.store import state
+from widgets.store import state, why_closed
 
 TITLES: dict[Phase, str] = {
     "opening": "Opening the store",
@@ -39,7 +39,7 @@ def _say(phase: Phase) -> None:
     how = state()
     if how.phase != phase:
         st.rerun()
-    st.text(how.words if principal().may_for_all(Act.LOAD) else "It is back in a moment.")
+    st.text(why_closed())
     if how.phase == "failed":
         st.caption("It is tried again every few seconds. The page shows as soon as it can.")
     if how.of:

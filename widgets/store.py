@@ -71,6 +71,11 @@ def state() -> current.State:
     return current.state(here())
 
 
+def why_closed() -> str:
+    """Why there is nothing to read; it can name files and people, so only for who loads them."""
+    return state().words if principal().may_for_all(Act.LOAD) else "It is back in a moment."
+
+
 @contextmanager
 def reading(act: Act) -> Iterator[Connection]:
     """A connection for one page's questions; all of them see the store at one moment.
