@@ -126,6 +126,10 @@ def browser() -> Iterator[Browser]:
         chromium.close()
 
 
+TOO_WIDE = """() => Math.max(...[...document.querySelectorAll("html, main")]
+    .map((e) => e.scrollWidth - e.clientWidth))"""
+
+
 @dataclass
 class Reader:
     """Somebody at a browser of their own, and what went wrong there."""
@@ -174,6 +178,14 @@ class Reader:
     def is_still(self) -> None:
         """While the page is being drawn anew, it takes no click."""
         self.page.locator("[data-test-script-state=notRunning]").wait_for()
+
+    def fits(self) -> None:
+        """Nothing is wider than the window, once charts have taken the width that is left them."""
+        self.is_still()
+        give_up = time.monotonic() + PATIENCE / 1000
+        while too_wide := self.page.evaluate(TOO_WIDE):
+            assert time.monotonic() < give_up, f"{too_wide} pixels wider than the window"
+            self.page.wait_for_timeout(50)
 
     def opened(self, label: str) -> Locator:
         """What a filter's button opens."""

@@ -580,19 +580,11 @@ def test_no_page_is_wider_than_its_window(
     reader.sees("69")
     reader.toggle("person00").click()
     expect(reader.page.get_by_text("No assigned roles")).to_be_visible()
-    assert _sideways(reader.page) == 0
+    reader.fits()
     assert (_brightness(reader.page) > 128) == (scheme == "light")
     reader.page.goto(app.url)
     expect(reader.page.get_by_role("figure").last).to_be_visible(timeout=PATIENCE)
-    assert _sideways(reader.page) == 0
-
-
-def _sideways(page: Page) -> int:
-    """Pixels that the page is wider than the window."""
-    return page.evaluate(
-        """() => Math.max(...[...document.querySelectorAll("html, main")]
-            .map((e) => e.scrollWidth - e.clientWidth))"""
-    )
+    reader.fits()
 
 
 def _brightness(page: Page) -> float:
