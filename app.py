@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import streamlit as st
+from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
@@ -76,8 +77,8 @@ def while_open(answer: Callable[[Request], Awaitable[Response]]) -> Callable:
     """Where there is no store to read, say so before the answer has begun."""
 
     async def answer_or_explain(request: Request) -> Response:
-        is_open = state(here()).is_open
-        return await answer(request) if is_open else PlainTextResponse(why_closed(), 503)
+        how = await run_in_threadpool(state, here())
+        return await answer(request) if how.is_open else PlainTextResponse(why_closed(how), 503)
 
     return answer_or_explain
 
@@ -95,7 +96,7 @@ app = st.App(
         Route("/readyz", readyz),
         Route(METRICS, send_metrics),
         Route("/health", health),
-        Route("/last-change", while_open(send_last_change)),
+        Route("/last-change", send_last_change),
         Route("/export/users.evidence.zip", while_open(send_users_pack)),
         Route("/export/users.{form:path}", while_open(send_users)),
         Route("/export/evidence.zip", while_open(send_findings)),

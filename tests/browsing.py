@@ -179,6 +179,14 @@ class Reader:
         """While the page is being drawn anew, it takes no click."""
         self.page.locator("[data-test-script-state=notRunning]").wait_for()
 
+    def middle_of(self, mark: Locator) -> tuple[float, float]:
+        """Where a mark of a chart is pointed at: what takes the mouse there lies above it."""
+        self.is_still()
+        mark.scroll_into_view_if_needed()
+        box = mark.bounding_box()
+        assert box
+        return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
     def fits(self) -> None:
         """Nothing is wider than the window, once charts have taken the width that is left them."""
         self.is_still()

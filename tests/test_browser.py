@@ -17,7 +17,6 @@ from browsing import PATIENCE, ColorScheme, Reader, Served, Visit, served
 from dropped_files import HOSTILE, Delivered, deliver, hostile_accounts
 from openpyxl.cell import Cell
 from playwright.sync_api import (
-    Locator,
     Page,
     WebSocket,
     expect,
@@ -473,15 +472,15 @@ def test_every_chart_is_drawn_and_told_in_words(app: Served, visit: Visit) -> No
         expect(figure.locator("svg.main-svg").first).to_be_visible(timeout=PATIENCE)
 
 
+UPDATE_FAILED = 6  # bars before it: it is the seventh state of the lifecycle
+
+
 def test_a_click_on_a_bar_opens_its_accounts(app: Served, visit: Visit) -> None:
     reader = visit(f"{app.url}/?integration=figma")
     figure = reader.page.get_by_role("figure", name=re.compile("^Accounts by provisioning state"))
     bars = figure.locator(".bars .point")
     expect(bars).to_have_count(11, timeout=PATIENCE)
-    _settle(reader.page, figure)
-    box = bars.nth(6).bounding_box()  # Update failed is the seventh of the lifecycle
-    assert box
-    reader.page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    reader.page.mouse.click(*reader.middle_of(bars.nth(UPDATE_FAILED)))
     reader.sees("20 of 69")
     assert reader.asked() == {"integration": ["figma"], "state": ["Update failed"]}
 
@@ -492,12 +491,10 @@ def test_the_second_half_of_a_double_click_asks_for_nothing(app: Served, visit: 
     asked = _asked_of_streamlit(reader)
     reader.page.goto(f"{app.url}/?integration=figma")
     figure = reader.page.get_by_role("figure", name=re.compile("^Accounts by provisioning state"))
-    expect(figure.locator(".bars .point")).to_have_count(11, timeout=PATIENCE)
-    _settle(reader.page, figure)
-    box = figure.locator(".bars .point").nth(6).bounding_box()
-    assert box
+    bars = figure.locator(".bars .point")
+    expect(bars).to_have_count(11, timeout=PATIENCE)
+    reader.page.mouse.move(*reader.middle_of(bars.nth(UPDATE_FAILED)))
     before = len(asked)
-    reader.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     for half in (1, 2):
         reader.page.mouse.down(click_count=half)
         reader.page.mouse.up(click_count=half)
@@ -547,21 +544,12 @@ def _asked_of_streamlit(reader: Reader) -> list[object]:
     return asked
 
 
-def _settle(page: Page, figure: Locator) -> None:
-    """Where nothing above it is drawn any more, the figure is where it stays."""
-    page.locator("[data-test-script-state=notRunning]").wait_for()
-    figure.scroll_into_view_if_needed()
-
-
 def test_a_cell_of_the_map_opens_what_failed_there(app: Served, visit: Visit) -> None:
     reader = visit(f"{app.url}/?integration=figma")
     figure = reader.page.get_by_role("figure", name=re.compile("^Failing by integration"))
     cell = figure.locator(".scatterlayer .point").last
     expect(cell).to_be_attached(timeout=PATIENCE)
-    _settle(reader.page, figure)
-    box = cell.bounding_box()
-    assert box
-    reader.page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    reader.page.mouse.click(*reader.middle_of(cell))
     reader.sees("20 of 69")
     assert reader.asked()["integration"] == ["figma"]
     states = {"Provisioning failed", "Update failed", "Delete failed"}

@@ -184,12 +184,8 @@ def test_charts_mark_the_day_of_a_held_file_until_it_is_confirmed(
     expect(mix).to_have_accessible_name(
         re.compile(r"not counted: 2 Jan 2026 \(chat held\)"), timeout=PATIENCE
     )
-    health.is_still()
     mark = mix.locator(".scatterlayer .trace").last.locator(".point")
-    mark.scroll_into_view_if_needed()
-    box = mark.bounding_box()
-    assert box
-    health.page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    health.page.mouse.click(*health.middle_of(mark))
     expect(health.page.get_by_role("heading", name="To be decided")).to_be_visible()
     press(reader, "Load it all the same")
     press(reader, "Load it")

@@ -247,6 +247,8 @@ def test_ready_is_what_has_its_store_open(home: Home) -> None:
     answer = asked.get("/readyz")
     assert (answer.status_code, answer.text) == (503, "not ready")
     assert asked.get("/healthz").status_code == 200
+    news = asked.get("/last-change")
+    assert (news.status_code, news.headers["content-type"][:10]) == (503, "text/plain")
     assert "rollcall_store_open 0.0" in asked.get("/metrics").text
 
 

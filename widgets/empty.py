@@ -39,7 +39,7 @@ def _say(phase: Phase) -> None:
     how = state()
     if how.phase != phase:
         st.rerun()
-    st.text(why_closed())
+    st.text(why_closed(how))
     if how.phase == "failed":
         st.caption("It is tried again every few seconds. The page shows as soon as it can.")
     if how.of:

@@ -71,9 +71,9 @@ def state() -> current.State:
     return current.state(here())
 
 
-def why_closed() -> str:
+def why_closed(how: current.State) -> str:
     """Why there is nothing to read; it can name files and people, so only for who loads them."""
-    return state().words if principal().may_for_all(Act.LOAD) else "It is back in a moment."
+    return how.words if principal().may_for_all(Act.LOAD) else "It is back in a moment."
 
 
 @contextmanager

@@ -9,12 +9,12 @@ goes back for it, and leaves an empty page.
 from functools import cache
 
 import streamlit as st
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from streamlit.components.v2 import component
 from streamlit.components.v2.types import ComponentRenderer
 
+from data.store import StoreFault
 from widgets.store import last_change
 
 
@@ -25,9 +25,15 @@ def rerun_when_loaded() -> None:
         _component()(key="last_change", data=known, on_news_change=lambda: None)
 
 
-async def send_last_change(_: Request) -> Response:
-    """What a page compares with what it was drawn after."""
-    return PlainTextResponse(await run_in_threadpool(last_change))
+def send_last_change(_: Request) -> Response:
+    """What a page compares with what it was drawn after; 503 where there is no store to read.
+
+    Not async, as asking a database on another machine can take a while.
+    """
+    try:
+        return PlainTextResponse(last_change())
+    except StoreFault:
+        return PlainTextResponse(status_code=503)
 
 
 @cache
