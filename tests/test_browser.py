@@ -100,6 +100,7 @@ def test_a_second_app_on_the_same_home_shows_where_the_first_is_and_takes_over(
             urlopen(f"{second.url}/export/users.csv")  # noqa: S310 - our own address
         first.process.kill()
         expect(page.get_by_role("button", name="Details of person00")).to_be_visible()
+        page.close()  # before the server goes, from which it may still be fetching scripts
 
 
 def test_the_first_page_has_an_address(app: Served, visit: Visit) -> None:
