@@ -637,3 +637,5 @@ def test_two_browsers_show_what_is_loaded_meanwhile_without_a_reload(
             for reader in readers:
                 reader.sees(str(count))
         assert all(reader.page.evaluate("window.sameDocument") for reader in readers)
+        for reader in readers:
+            reader.page.close()  # before the server goes, which it still asks for news
