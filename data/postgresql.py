@@ -43,6 +43,7 @@ from data.portable import CODE_POINTS
 from data.tables import (
     account,
     account_current,
+    account_profile,
     account_version,
     delivered_row,
     metadata,
@@ -83,6 +84,7 @@ INDEXES = [
         account_version.c.valid_to,
         account_version.c.account_key,
     ),
+    Index("profile_by_key", account_profile.c.account_key, account_profile.c.same_since),
     Index("account_by_key", account.c.account_key),
     Index("account_by_id", account.c.integration_id, account.c.account_id),
     Index("delivered_by_key", delivered_row.c.integration_id, delivered_row.c.account_key),

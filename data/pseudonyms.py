@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, Connection, FromClause, String, case, func
 from data.home import Home
 from data.plain import SEARCHED
 from data.portable import bytes_of, hex_of, sha256_of, tell_in_hex, told_in_hex
-from data.tables import account, account_version
+from data.tables import account, account_profile
 
 BLOCK = 64
 """Bytes of a block of SHA-256, to which HMAC fills its key up."""
@@ -103,10 +103,10 @@ def is_called(accounts: FromClause, text: str) -> ColumnElement[bool] | None:
 
 
 KNOWN = {
-    "name": account_version.c.user_name,
-    "email": account_version.c.user_email,
-    "username": account_version.c.username_in_app,
-    "upstream": account_version.c.upstream_user_id,
+    "name": account_profile.c.user_name,
+    "email": account_profile.c.user_email,
+    "username": account_profile.c.username_in_app,
+    "upstream": account_profile.c.upstream_user_id,
     "account": account.c.account_id,
 }
 """Kind → where its values are."""

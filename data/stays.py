@@ -30,20 +30,19 @@ from sqlalchemy import (
 
 from data.portable import digest_of
 from data.states import FAILED, STATES, WAITING, state_names
-from data.tables import FOREVER, account_version, job_end, load_delta, same_account, state_count
+from data.tables import (
+    FOREVER,
+    PROFILE,
+    account_version,
+    job_end,
+    load_version,
+    same_account,
+    state_count,
+)
 
 version = account_version
 
-SUBSTANCE = (
-    "username_in_app",
-    "user_name",
-    "user_email",
-    "roles",
-    "role_details",
-    "active_in_app",
-    "upstream_user_id",
-    "attributes",
-)
+SUBSTANCE = (*PROFILE, "active_in_app")
 """What a job may be there to change."""
 
 
@@ -121,18 +120,16 @@ def stays_of(now: FromClause, before: FromClause, moment: Any) -> list[ColumnEle
 
 
 def tell_stays_anew(con: Connection, integration_id: int) -> None:
-    """Work out the stays of all accounts in `load_delta` from all their versions."""
-    stays = _stays_of_versions(integration_id)
+    """Work out the stays of the versions in `load_version`, which has all of its accounts."""
+    stays, rows = _stays_of_versions(integration_id), load_version
     con.execute(
-        update(version)
+        update(rows)
         .values({name: stays.c[name] for name in (*STAYS, *BEFORE)})
         .where(
-            version.c.integration_id == integration_id,
-            same_account(version, stays),
-            version.c.valid_from == stays.c.valid_from,
-            or_(
-                *(version.c[name].is_distinct_from(stays.c[name]) for name in (*STAYS, *BEFORE)),
-            ),
+            rows.c.integration_id == integration_id,
+            same_account(rows, stays),
+            rows.c.valid_from == stays.c.valid_from,
+            or_(*(rows.c[name].is_distinct_from(stays.c[name]) for name in (*STAYS, *BEFORE))),
         )
     )
 
@@ -144,13 +141,12 @@ def _stays_of_versions(integration_id: int) -> FromClause:
         whose = (rows.c.integration_id, rows.c.account_key)
         return {"partition_by": whose, "order_by": rows.c.valid_from}
 
-    v, delta = version.c, load_delta.c
-    touched = select(delta.account_key).where(delta.integration_id == integration_id)
-    follows = func.lag(v.valid_to).over(**earlier(version)) == v.valid_from
+    v = load_version.c
+    follows = func.lag(v.valid_to).over(**earlier(load_version)) == v.valid_from
     begins = {
         name: or_(
             follows.is_not(True),
-            *(func.lag(of).over(**earlier(version)).is_distinct_from(of) for of in says(v)),
+            *(func.lag(of).over(**earlier(load_version)).is_distinct_from(of) for of in says(v)),
         )
         for name, says in STAYS.items()
     }
@@ -163,7 +159,7 @@ def _stays_of_versions(integration_id: int) -> FromClause:
             follows.label("follows"),
             *(case((is_so, v.valid_from)).label(name) for name, is_so in begins.items()),
         )
-        .where(v.integration_id == integration_id, v.account_key.in_(touched))
+        .where(v.integration_id == integration_id)
         .subquery("told")
     )
     so_far = [func.max(told.c[name]).over(**earlier(told)).label(name) for name in STAYS]

@@ -8,26 +8,55 @@ in `postgresql`.
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import (
     ARRAY,
     BigInteger,
+    BindParameter,
     Boolean,
     Column,
     ColumnElement,
     Date,
     DateTime,
+    Dialect,
     Float,
     FromClause,
     Integer,
     MetaData,
     String,
+    Subquery,
     Table,
     and_,
+    cast,
+    select,
 )
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import TypeCompiler
 
 FOREVER = datetime(9999, 12, 31)
 """`valid_to` of a version that is still so."""
+
+
+class Moment(DateTime):
+    """When a snapshot was taken, naive UTC: to the second, as its file's name says it.
+
+    DuckDB packs numbers by their range, so seconds take half the room that microseconds do.
+    """
+
+    def bind_expression(self, bindvalue: BindParameter[Any]) -> ColumnElement[Any]:
+        """Of the column's own type, DuckDB knows where in a table not to look for it."""
+        return cast(bindvalue, Moment)
+
+    def bind_processor(self, dialect: Dialect) -> Any:  # noqa: ARG002
+        """What lies between two seconds is of the first; DuckDB would round it."""
+        return lambda moment: moment and moment.replace(microsecond=0)
+
+
+@compiles(Moment, "duckdb")
+def _in_seconds(_: Moment, __: TypeCompiler, **___: Any) -> str:
+    return "TIMESTAMP_S"
+
 
 metadata = MetaData()
 scratch = MetaData()
@@ -72,6 +101,17 @@ CONTENT = (
 )
 """What a version says of an account. A difference in any of them opens a new version."""
 
+PROFILE = (
+    "username_in_app",
+    "user_name",
+    "user_email",
+    "roles",
+    "role_details",
+    "upstream_user_id",
+    "attributes",
+)
+"""What of it seldom changes, and takes most room: written once for many versions."""
+
 DERIVED = (
     "failure_reason",
     "state_since",
@@ -86,8 +126,8 @@ DERIVED = (
 """What follows from an account's content, and from its versions before: see data/stays.py."""
 
 
-def _content() -> list[Column]:
-    return [
+def _content(*names: str) -> list[Column]:
+    every = [
         Column("username_in_app", String, nullable=False),
         Column("user_name", String),
         Column("user_email", String),
@@ -103,20 +143,21 @@ def _content() -> list[Column]:
         Column("attributes", String),  # JSON object: the snapshot's other columns
         Column("flags", String),  # JSON object: column → the text that was not understood
     ]
+    return [column for column in every if column.name in names]
 
 
 def _derived() -> list[Column]:
     """Kept beside the content, so that no question has to go through the history for it."""
     return [
         Column("failure_reason", String),  # failures.reason_of; NULL: it does not fail
-        Column("state_since", DateTime, nullable=False),  # in its state, without interruption
-        Column("attempt_since", DateTime, nullable=False),  # its job awaiting or ongoing
-        Column("job_since", DateTime, nullable=False),  # in states of its operation
-        Column("active_since", DateTime, nullable=False),  # as active as it is
-        Column("user_since", DateTime, nullable=False),  # with its user, or with none
-        Column("same_since", DateTime, nullable=False),  # in all that a job may be there to change
+        Column("state_since", Moment, nullable=False),  # in its state, without interruption
+        Column("attempt_since", Moment, nullable=False),  # its job awaiting or ongoing
+        Column("job_since", Moment, nullable=False),  # in states of its operation
+        Column("active_since", Moment, nullable=False),  # as active as it is
+        Column("user_since", Moment, nullable=False),  # with its user, or with none
+        Column("same_since", Moment, nullable=False),  # in all that a job may be there to change
         Column("state_before", String),  # the state before this one; NULL: it was not there
-        Column("job_before", DateTime),  # `job_since` of what was before this job or settled state
+        Column("job_before", Moment),  # `job_since` of what was before this job or settled state
     ]
 
 
@@ -135,7 +176,7 @@ snapshot = Table(
     metadata,
     Column("snapshot_id", BigInteger, nullable=False),
     Column("integration_id", Integer, nullable=False),
-    Column("taken_at", DateTime, nullable=False),
+    Column("taken_at", Moment, nullable=False),
     Column("loaded_at", DateTime, nullable=False),
     Column("file_name", String, nullable=False),
     Column("sha256", String, nullable=False),
@@ -156,7 +197,7 @@ unloaded = Table(
     Column("verdict", String, nullable=False),  # held or refused
     Column("reason", String, nullable=False),
     Column("found_at", DateTime, nullable=False),
-    Column("taken_at", DateTime),  # NULL where the name does not say it
+    Column("taken_at", Moment),  # NULL where the name does not say it
     Column("passport", String),  # JSON object; NULL where the file could not be read so far
 )
 
@@ -179,16 +220,27 @@ account = Table(
     Column("account_id", String, nullable=False),
 )
 
-# One row per account and interval [valid_from, valid_to) of unchanged content: the truth.
+# One row per account and interval [valid_from, valid_to) of unchanged content: the truth, but for
+# PROFILE.
 account_version = Table(
     "account_version",
     metadata,
     Column("account_key", BigInteger, nullable=False),
     Column("integration_id", Integer, nullable=False),
-    *_content(),
+    *_content(*(name for name in CONTENT if name not in PROFILE)),
     *_derived(),
-    Column("valid_from", DateTime, nullable=False),
-    Column("valid_to", DateTime, nullable=False),
+    Column("valid_from", Moment, nullable=False),
+    Column("valid_to", Moment, nullable=False),
+)
+
+# One row per account and `same_since` of its versions: what all of these say of PROFILE.
+account_profile = Table(
+    "account_profile",
+    metadata,
+    Column("account_key", BigInteger, nullable=False),
+    Column("integration_id", Integer, nullable=False),
+    Column("same_since", Moment, nullable=False),
+    *_content(*PROFILE),
 )
 
 # One row per account in its integration's newest snapshot: a copy of the open versions, so that
@@ -198,9 +250,9 @@ account_current = Table(
     metadata,
     Column("account_key", BigInteger, nullable=False),
     Column("integration_id", Integer, nullable=False),
-    *_content(),
+    *_content(*CONTENT),
     *_derived(),
-    Column("valid_from", DateTime, nullable=False),
+    Column("valid_from", Moment, nullable=False),
     Column("search", String, nullable=False),  # plain.searched of the row: one text to look through
     Column("substance", BigInteger, nullable=False),  # stays.substance_of the row, to be compared
     Column("is_matched", Boolean, nullable=False),  # with a user's name or email, to be counted
@@ -222,7 +274,7 @@ state_count = Table(
     "state_count",
     metadata,
     Column("integration_id", Integer, nullable=False),
-    Column("taken_at", DateTime, nullable=False),
+    Column("taken_at", Moment, nullable=False),
     Column("provisioning_state", String, nullable=False),
     Column("accounts", BigInteger, nullable=False),
     Column("active", BigInteger, nullable=False),
@@ -230,7 +282,7 @@ state_count = Table(
     Column("entered", BigInteger, nullable=False),  # came into the state since the one before
     Column("left", BigInteger, nullable=False),  # left it, gone from the snapshot included
     Column("changed", BigInteger, nullable=False),  # there before as well, with other content
-    Column("oldest", DateTime),  # the earliest `state_since` in it; NULL: settled, or without any
+    Column("oldest", Moment),  # the earliest `state_since` in it; NULL: settled, or without any
 )
 
 # One row per snapshot and pair of states that differ; NULL where an account was, or is, not there.
@@ -238,7 +290,7 @@ state_change = Table(
     "state_change",
     metadata,
     Column("integration_id", Integer, nullable=False),
-    Column("taken_at", DateTime, nullable=False),
+    Column("taken_at", Moment, nullable=False),
     Column("from_state", String),
     Column("to_state", String),
     Column("accounts", BigInteger, nullable=False),
@@ -251,10 +303,10 @@ job_end = Table(
     "job_end",
     metadata,
     Column("integration_id", Integer, nullable=False),
-    Column("taken_at", DateTime, nullable=False),
+    Column("taken_at", Moment, nullable=False),
     Column("operation", String, nullable=False),
-    Column("began", DateTime, nullable=False),
-    Column("attempt_began", DateTime),  # NULL: it had failed before
+    Column("began", Moment, nullable=False),
+    Column("attempt_began", Moment),  # NULL: it had failed before
     Column("outcome", String, nullable=False),  # settled, failed, or other: gone, another operation
     Column("jobs", BigInteger, nullable=False),
 )
@@ -268,7 +320,7 @@ accepted = Table(
     Column("integration", String, nullable=False),
     Column("account_id", String, nullable=False),
     Column("rule", String, nullable=False),
-    Column("held_at", DateTime, nullable=False),  # the snapshot that the person looked at
+    Column("held_at", Moment, nullable=False),  # the snapshot that the person looked at
     Column("reason", String, nullable=False),
     Column("accepted_by", String, nullable=False),
     Column("accepted_at", DateTime, nullable=False),
@@ -411,7 +463,7 @@ load_meant = Table(
     Column("integration_id", Integer, nullable=False),
     Column("account_key", BigInteger, nullable=False),
     Column("account_id", String, nullable=False),
-    *_content(),
+    *_content(*CONTENT),
     prefixes=["TEMPORARY"],
 )
 
@@ -424,7 +476,21 @@ load_delta = Table(
     Column("account_key", BigInteger, nullable=False),
     Column("account_id", String),  # of one that a file lists; NULL: it was in the store before
     Column("now", Boolean, nullable=False),
-    *(Column(c.name, c.type) for c in (*_content(), *_derived(), account_current.c.substance)),
+    *(
+        Column(c.name, c.type)
+        for c in (*_content(*CONTENT), *_derived(), account_current.c.substance)
+    ),
+    prefixes=["TEMPORARY"],
+)
+
+# One row per version of the accounts in `load_delta`, while their history is written anew; whole.
+load_version = Table(
+    "load_version",
+    staging,
+    *(
+        Column(c.name, c.type)
+        for c in (*account_version.c, *(account_profile.c[name] for name in PROFILE))
+    ),
     prefixes=["TEMPORARY"],
 )
 
@@ -434,8 +500,8 @@ load_joined = Table(
     staging,
     Column("integration_id", Integer, nullable=False),
     Column("account_key", BigInteger, nullable=False),
-    Column("valid_from", DateTime, nullable=False),
-    Column("valid_to", DateTime, nullable=False),
+    Column("valid_from", Moment, nullable=False),
+    Column("valid_to", Moment, nullable=False),
     prefixes=["TEMPORARY"],
 )
 
@@ -447,6 +513,16 @@ def same_account(one: FromClause, other: FromClause) -> ColumnElement[bool]:
     """
     return and_(
         one.c.integration_id == other.c.integration_id, one.c.account_key == other.c.account_key
+    )
+
+
+def with_profile(versions: FromClause, profiles: FromClause = account_profile) -> Subquery:
+    """The versions, with what their profiles say of them besides."""
+    same = and_(same_account(profiles, versions), profiles.c.same_since == versions.c.same_since)
+    return (
+        select(*versions.c, *(profiles.c[name] for name in PROFILE))
+        .join_from(versions, profiles, same)
+        .subquery()
     )
 
 

@@ -8,6 +8,7 @@ differ only in where the list comes from.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -15,10 +16,10 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Connection,
-    DateTime,
     FromClause,
     Integer,
     Select,
+    Table,
     and_,
     case,
     cast,
@@ -53,15 +54,19 @@ from data.tables import (
     CONTENT,
     DERIVED,
     FOREVER,
+    Moment,
     account,
     account_current,
+    account_profile,
     account_version,
     is_unmatched,
     load_delta,
     load_joined,
+    load_version,
     same_account,
     state_change,
     state_count,
+    with_profile,
 )
 
 version = account_version
@@ -96,16 +101,12 @@ class Span(NamedTuple):
 def write_span(con: Connection, span: Span) -> None:
     """Make the accounts over the span what `load_delta` says of them; the others stay."""
     _name_new_accounts(con, span)
-    _cut_out(con, span)
-    _put_in(con, span)
-    if span.anew:
-        _join_equal_neighbours(con, span, span.taken_at)
-    if not span.is_newest:
-        _join_equal_neighbours(con, span, span.until)
-    if not span.extends:
-        tell_stays_anew(con, span.integration_id)
+    if span.extends:
+        _append(con, span)
+    else:
+        _write_anew(con, span)
     _keep_current(con, span)
-    count_anew(con, version, after=load_delta)
+    count_anew(con, version, account_profile, after=load_delta)
     _count(con, span)
 
 
@@ -129,15 +130,12 @@ def accounts_at(integration_id: int, at: datetime | None) -> FromClause:
     if at is None:
         now = account_current
         return select(now).where(now.c.integration_id == integration_id).subquery("accounts")
-    return (
-        select(version)
-        .where(
-            version.c.integration_id == integration_id,
-            version.c.valid_from <= at,
-            version.c.valid_to > at,
-        )
-        .subquery("accounts")
+    then = select(version).where(
+        version.c.integration_id == integration_id,
+        version.c.valid_from <= at,
+        version.c.valid_to > at,
     )
+    return with_profile(then.subquery("accounts"))
 
 
 def find_differences(con: Connection, span: Span, new: FromClause, news: FromClause) -> None:
@@ -151,7 +149,7 @@ def find_differences(con: Connection, span: Span, new: FromClause, news: FromCla
     if span.is_newest:
         new = select(*new.c, substance_of(new).label("substance")).subquery("new")
     told = [c for c in new.c if c.name != "integration_id"]
-    derived = reason_of(new), *stays_of(new, before, literal(span.taken_at, DateTime))
+    derived = reason_of(new), *stays_of(new, before, literal(span.taken_at, Moment))
     changed = (
         select(here, literal(True), *told, *derived)
         .select_from(new.outerjoin(before, same_account(before, new)))
@@ -187,80 +185,104 @@ def _touched(of: FromClause, span: Span) -> ColumnElement[bool]:
     return and_(of.c.integration_id == span.integration_id, of.c.account_key.in_(keys))
 
 
-def _cut_out(con: Connection, span: Span) -> None:
-    """End what the touched accounts were at `taken_at`; what they are from `until` on stays."""
-    then = span.taken_at
-    running = and_(_touched(version, span), version.c.valid_from <= then, version.c.valid_to > then)
+def _append(con: Connection, span: Span) -> None:
+    """End what the touched accounts were, and begin what they are now."""
+    running = and_(_touched(version, span), version.c.valid_to == FOREVER)
+    con.execute(update(version).where(running).values(valid_to=span.taken_at))
+    _fill(con, version, _listed_over(span, version.c.keys()))
+    is_another = load_delta.c.same_since == span.taken_at
+    _fill(con, account_profile, _listed_over(span, account_profile.c.keys()).where(is_another))
+
+
+def _write_anew(con: Connection, span: Span) -> None:
+    """Take the history of the touched accounts out, change it, and put it back.
+
+    What comes between others may part what is one profile, or make one of two.
+    """
+    whole = with_profile(select(version).where(_touched(version, span)).subquery("touched"))
+    _fill(con, load_version, select(*(whole.c[c.name] for c in load_version.c)))
+    for table in (version, account_profile):
+        con.execute(delete(table).where(_touched(table, span)))
+    _cut_out(con, span)
+    _fill(con, load_version, _listed_over(span, load_version.c.keys()))
+    if span.anew:
+        _join_equal_neighbours(con, span, span.taken_at)
     if not span.is_newest:
-        rest = {c.name: c for c in version.c} | {"valid_from": literal(span.until, DateTime)}
-        follows = select(*rest.values()).where(running, version.c.valid_to > span.until)
-        con.execute(insert(version).from_select(list(rest), follows))
-    if span.anew:  # only then does a version begin at this very moment
-        con.execute(delete(version).where(running, version.c.valid_from == then))
-    con.execute(update(version).where(running).values(valid_to=then))
-
-
-def _put_in(con: Connection, span: Span) -> None:
-    """One version per account that is now in the list with other content than before."""
-    con.execute(
-        insert(version).from_select(
-            [c.name for c in version.c], _listed_over(span, [c.name for c in version.c])
-        )
+        _join_equal_neighbours(con, span, span.until)
+    tell_stays_anew(con, span.integration_id)
+    rows = load_version.c
+    back = select(*(rows[c.name] for c in version.c))
+    profiles = select(*(rows[c.name] for c in account_profile.c)).where(
+        rows.valid_from == rows.same_since
     )
+    for table, told in ((version, back), (account_profile, profiles)):
+        _fill(con, table, told.where(rows.integration_id == span.integration_id))
 
 
-def _listed_over(span: Span, columns: list[str]) -> Select[Any]:
+def _fill(con: Connection, table: Table, rows: Select[*tuple[Any, ...]]) -> None:
+    """Add rows that have the table's columns in their order."""
+    con.execute(insert(table).from_select([c.name for c in table.c], rows))
+
+
+def _cut_out(con: Connection, span: Span) -> None:
+    """End what is in `load_version` at `taken_at`; what it is from `until` on stays."""
+    then, rows = span.taken_at, load_version.c
+    here = rows.integration_id == span.integration_id
+    running = and_(here, rows.valid_from <= then, rows.valid_to > then)
+    if not span.is_newest:
+        rest = {c.name: c for c in rows} | {"valid_from": literal(span.until, Moment)}
+        follows = select(*rest.values()).where(running, rows.valid_to > span.until)
+        _fill(con, load_version, follows)
+    if span.anew:  # only then does a version begin at this very moment
+        con.execute(delete(load_version).where(running, rows.valid_from == then))
+    con.execute(update(load_version).where(running).values(valid_to=then))
+
+
+def _listed_over(span: Span, columns: Iterable[str]) -> Select[*tuple[Any, ...]]:
     """One row per account of `load_delta` that is in the list, with the span's own columns."""
     given = {
-        "valid_from": literal(span.taken_at, DateTime),
-        "valid_to": literal(span.until, DateTime),
+        "valid_from": literal(span.taken_at, Moment),
+        "valid_to": literal(span.until, Moment),
     }
-    return select(
-        *(given[name] if name in given else load_delta.c[name] for name in columns)
-    ).where(load_delta.c.now)
+    told = (given[name] if name in given else load_delta.c[name] for name in columns)
+    return select(*told).where(load_delta.c.now)
 
 
 def _join_equal_neighbours(con: Connection, span: Span, moment: datetime) -> None:
-    """Where the touched accounts are the same before and after `moment`, make it one version."""
-    before, after = version.alias("before"), version.alias("after")
+    """Where accounts are the same before and after `moment`, make it one version."""
+    before, after = load_version.alias("before"), load_version.alias("after")
     con.execute(delete(load_joined))
-    con.execute(
-        insert(load_joined).from_select(
-            [c.name for c in load_joined.c],
-            select(
-                before.c.integration_id,
-                before.c.account_key,
-                before.c.valid_from,
-                after.c.valid_to,
-            )
-            .select_from(before.join(after, same_account(before, after)))
-            .where(
-                before.c.valid_to == moment,
-                after.c.valid_from == moment,
-                _touched(before, span),
-                ~_differs(before, after),
-            ),
-        )
+    _fill(
+        con,
+        load_joined,
+        select(before.c.integration_id, before.c.account_key, before.c.valid_from, after.c.valid_to)
+        .select_from(before.join(after, same_account(before, after)))
+        .where(
+            before.c.integration_id == span.integration_id,
+            before.c.valid_to == moment,
+            after.c.valid_from == moment,
+            ~_differs(before, after),
+        ),
     )
-    here = version.c.integration_id == span.integration_id
-    joined = same_account(version, load_joined)
-    longer = and_(here, joined, version.c.valid_from == load_joined.c.valid_from)
-    swallowed = and_(here, version.c.valid_from == moment, exists().where(joined))
-    con.execute(delete(version).where(swallowed))
-    con.execute(update(version).where(longer).values(valid_to=load_joined.c.valid_to))
+    rows = load_version
+    joined = and_(rows.c.integration_id == span.integration_id, same_account(rows, load_joined))
+    longer = and_(joined, rows.c.valid_from == load_joined.c.valid_from)
+    swallowed = and_(rows.c.valid_from == moment, exists().where(joined))
+    con.execute(delete(rows).where(rows.c.integration_id == span.integration_id, swallowed))
+    con.execute(update(rows).where(longer).values(valid_to=load_joined.c.valid_to))
 
 
 def _keep_current(con: Connection, span: Span) -> None:
     """Bring `account_current` up to date for the touched accounts."""
     con.execute(delete(account_current).where(_touched(account_current, span)))
-    columns = [c.name for c in account_current.c if c.name in version.c]
+    columns = [c.name for c in account_current.c if c.name in load_version.c]
     if span.extends:  # what was put in is what is open
         source, substance = load_delta, load_delta.c.substance
         opened = _listed_over(span, columns)
     else:
-        source, substance = version, substance_of(version)
-        opened = select(*(version.c[name] for name in columns)).where(
-            version.c.valid_to == FOREVER, _touched(version, span)
+        source, substance = load_version, substance_of(load_version)
+        opened = select(*(load_version.c[name] for name in columns)).where(
+            load_version.c.integration_id == span.integration_id, load_version.c.valid_to == FOREVER
         )
     opened = opened.add_columns(searched(source), substance, _is_matched(source))
     columns += ["search", "substance", "is_matched"]
@@ -278,7 +300,7 @@ def count_states(
     con: Connection, integration_id: int, moment: datetime, *, newest: bool = False
 ) -> None:
     """Write `state_change` and `state_count` of one snapshot, from the versions alone."""
-    here = [literal(integration_id, Integer), literal(moment, DateTime)]
+    here = [literal(integration_id, Integer), literal(moment, Moment)]
     ended = _states_of(integration_id, version.c.valid_to == moment, "ended")
     began = _states_of(integration_id, version.c.valid_from == moment, "began")
     con.execute(
@@ -363,5 +385,5 @@ def _numbers(state: ColumnElement[Any], **given: ColumnElement[Any]) -> Select[A
     return select(
         state.label("state"),
         *(given.get(name, nothing).label(name) for name in NUMBERS),
-        given.get("oldest", cast(null(), DateTime)).label("oldest"),
+        given.get("oldest", cast(null(), Moment)).label("oldest"),
     )

@@ -18,8 +18,9 @@ from sqlalchemy import (
     select,
 )
 
-from data.tables import FOREVER, account, account_version, integration, same_account
+from data.tables import FOREVER, account, integration, same_account
 from queries.filters import Filters, accounts
+from queries.found_first import few_versions
 from queries.remembering import remembered
 from queries.users import accounts_of
 
@@ -72,8 +73,8 @@ def history_of(con: Connection, moment: Filters, account_key: int) -> Sequence[R
 
     What held then had no end yet. At most MOST_VERSIONS, the newest.
     """
-    version, until = account_version.c, account_version.c.valid_to
-    at_that_time = [version.account_key == account_key]
+    version = few_versions(lambda rows: rows.c.account_key == account_key).c
+    until, at_that_time = version.valid_to, []
     if moment.as_of is not None:
         at_that_time.append(version.valid_from <= moment.as_of)
         until = case((until > moment.as_of, literal(FOREVER)), else_=until)

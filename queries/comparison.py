@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
+    FromClause,
     Select,
     Subquery,
     and_,
@@ -26,9 +27,16 @@ from sqlalchemy import (
 
 from data.portable import has_role
 from data.states import STATE_BY_NAME
-from data.tables import CONTENT, account_version, is_unmatched, same_account, snapshot
+from data.tables import (
+    CONTENT,
+    account_version,
+    is_unmatched,
+    same_account,
+    snapshot,
+    with_profile,
+)
 from queries.between import Between, Params, of_integrations
-from queries.found_first import found_first
+from queries.found_first import Condition, few_versions
 
 # ---- the two sides -------------------------------------------------------------------------------
 
@@ -43,19 +51,19 @@ def compared(between: Between, account_keys: Sequence[int] | None = None) -> Sub
     then = _versions(
         between,
         account_keys,
-        lambda v: and_(
-            v.valid_from <= between.since,
-            v.valid_to > between.since,
-            v.valid_to <= between.until,
+        lambda rows: and_(
+            rows.c.valid_from <= between.since,
+            rows.c.valid_to > between.since,
+            rows.c.valid_to <= between.until,
         ),
     )
     now = _versions(
         between,
         account_keys,
-        lambda v: and_(
-            v.valid_from > between.since,
-            v.valid_from <= between.until,
-            v.valid_to > between.until,
+        lambda rows: and_(
+            rows.c.valid_from > between.since,
+            rows.c.valid_from <= between.until,
+            rows.c.valid_to > between.until,
         ),
     )
     both = then.outerjoin(now, same_account(then, now), full=True)
@@ -96,7 +104,7 @@ def _facts(then: Subquery, now: Subquery) -> dict[str, ColumnElement[Any]]:
 def _versions(
     between: Between,
     account_keys: Sequence[int] | None,
-    hold: Callable[[Any], ColumnElement[bool]],
+    hold: Condition,
 ) -> Subquery:
     """The versions of integrations that were known at the earlier moment."""
     known = (
@@ -104,20 +112,15 @@ def _versions(
         .group_by(snapshot.c.integration_id)
         .having(func.min(snapshot.c.taken_at) <= between.since)
     )
-    held: ColumnElement[bool] = hold(account_version.c)
+
+    def of_known(rows: FromClause) -> ColumnElement[bool]:
+        named = of_integrations(rows, between.integration)
+        return and_(hold(rows), rows.c.integration_id.in_(known), named)
+
     if account_keys is not None:
-        held = found_first(
-            account_version, lambda rows: and_(rows.c.account_key.in_(account_keys), hold(rows.c))
-        )
-    return (
-        select(account_version)
-        .where(
-            held,
-            account_version.c.integration_id.in_(known),
-            of_integrations(account_version, between.integration),
-        )
-        .subquery()
-    )
+        return few_versions(lambda rows: rows.c.account_key.in_(account_keys), of_known)
+    held = select(account_version).where(of_known(account_version))
+    return with_profile(held.subquery("held"))
 
 
 def returned(between: Between) -> Select[Any]:

@@ -21,7 +21,7 @@ from sqlalchemy import (
 
 from data.portable import has_role
 from data.states import UNRECOGNISED
-from data.tables import account_version, integration, snapshot
+from data.tables import account_profile, integration, snapshot
 from queries.filters import (
     FILTER_BY_NAME,
     Filter,
@@ -64,7 +64,7 @@ def choices(con: Connection, filters: Filters, name: str, search: str = "") -> C
 
 def _others(con: Connection, filters: Filters, name: str) -> tuple[FromClause, Any]:
     """The accounts, and what all filters but one ask of them."""
-    rows = accounts(con, filters)
+    rows = accounts(con, filters, whole=FILTER_BY_NAME[name].of_profile)
     return rows, and_(true(), *conditions(filters.without(name), rows))
 
 
@@ -176,7 +176,7 @@ def _is_held(con: Connection, filters: Filters, role: str) -> bool:
 def _ever_held(con: Connection, roles: Sequence[str]) -> set[str]:
     if not roles:
         return set()
-    held = [func.bool_or(has_role(account_version.c.roles, role)) for role in roles]
+    held = [func.bool_or(has_role(account_profile.c.roles, role)) for role in roles]
     return {
         role for role, found in zip(roles, con.execute(select(*held)).one(), strict=True) if found
     }

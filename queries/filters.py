@@ -20,9 +20,15 @@ from data.portable import has_role, is_one_of
 from data.pseudonyms import is_called
 from data.snapshot_file import moment_of
 from data.states import STATE_BY_NAME, WAITING
-from data.tables import account_current, account_version, integration, is_unmatched
+from data.tables import (
+    account_current,
+    account_version,
+    integration,
+    is_unmatched,
+    with_profile,
+)
 from queries.text import found_in
-from queries.whose import as_decided, found_in_search
+from queries.whose import as_decided, found_in_search, is_anything_decided
 
 Active = Literal["yes", "no", "unknown"]
 Match = Literal["matched", "unmatched"]
@@ -107,6 +113,8 @@ class Filter:
     """All that can be asked, as the address has it; empty where the store knows, or it is open."""
     counted_by: Callable[[FromClause], ColumnElement[Any]] | None = None
     """Which of its choices a row counts for, where it is exactly one."""
+    of_profile: bool = False
+    """Whether it asks for something of PROFILE."""
 
 
 # ---- what an address asks, and how it asks it ----------------------------------------------------
@@ -229,7 +237,7 @@ ACTIVE_WORDS = {"yes": "active", "no": "not active", "unknown": "activity unknow
 # ---- the filters, in the order of the bar and of the sentence ------------------------------------
 
 FILTERS: tuple[Filter, ...] = (
-    Filter("q", "Search", _search, _if_any, _found, lambda text: f"“{text}”"),
+    Filter("q", "Search", _search, _if_any, _found, lambda text: f"“{text}”", of_profile=True),
     Filter(
         "state",
         "Provisioning state",
@@ -239,7 +247,7 @@ FILTERS: tuple[Filter, ...] = (
         choices=tuple(STATE_BY_NAME),
         counted_by=lambda rows: rows.c.provisioning_state,
     ),
-    Filter("role", "Role", _any_texts, list, _holds, lead="with role"),
+    Filter("role", "Role", _any_texts, list, _holds, lead="with role", of_profile=True),
     Filter("integration", "Integration", _any_texts, list, _belongs, lead="in"),
     Filter(
         "active",
@@ -263,6 +271,7 @@ FILTERS: tuple[Filter, ...] = (
         counted_by=lambda rows: case(
             (_match(rows, "unmatched", None), "unmatched"), else_="matched"
         ),
+        of_profile=True,
     ),
     Filter(
         "updated_from",
@@ -306,24 +315,25 @@ PARAMS = tuple(field.name for field in fields(Filters))
 """The parameters of an address that filter."""
 
 
-def accounts(con: Connection, filters: Filters) -> FromClause:
+def accounts(con: Connection, filters: Filters, *, whole: bool = True) -> FromClause:
     """One row per account at the moment that the filters name, before any other of them.
 
-    With the user that the snapshot tells, or that a person has said is theirs.
+    With the user that the snapshot tells, or that a person has said is theirs. Not `whole`: with
+    as much of PROFILE only as the filters ask for, which of the past is quicker.
     """
-    return as_decided(con, delivered(filters), filters.as_of)
+    asked = any(each.of_profile and getattr(filters, each.name) for each in FILTERS)
+    whole = whole or asked or is_anything_decided(con)
+    return as_decided(con, delivered(filters.as_of, whole=whole), filters.as_of)
 
 
-def delivered(filters: Filters) -> FromClause:
-    """The same as the snapshots tell it."""
-    if filters.as_of is None:
+def delivered(at: datetime | None, *, whole: bool = True) -> FromClause:
+    """One row per account at the moment, as the snapshots tell it."""
+    if at is None:
         return account_current
-    at = filters.as_of
-    return (
-        select(account_version)
-        .where(account_version.c.valid_from <= at, account_version.c.valid_to > at)
-        .subquery("accounts")
-    )
+    version = account_version
+    then = select(version).where(version.c.valid_from <= at, version.c.valid_to > at)
+    rows = then.subquery("accounts")
+    return with_profile(rows) if whole else rows
 
 
 def conditions(filters: Filters, of: FromClause) -> list[ColumnElement[bool]]:

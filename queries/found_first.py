@@ -5,10 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import Boolean, ColumnElement, FromClause, Table, literal_column, select
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    FromClause,
+    Subquery,
+    Table,
+    and_,
+    literal_column,
+    select,
+    true,
+)
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import GenericFunction
+
+from data.tables import account_profile, account_version, with_profile
+
+Condition = Callable[[FromClause], ColumnElement[bool]]
 
 
 class found_first(GenericFunction[bool]):  # noqa: N801 - reads as the function that it is in SQL
@@ -39,3 +53,14 @@ def _by_number(element: found_first, compiler: SQLCompiler, **options: Any) -> s
 
 def _number(rows: Table | FromClause) -> ColumnElement[Any]:
     return literal_column(f"{rows.name}.rowid")  # type: ignore[attr-defined]
+
+
+def few_versions(theirs: Condition, hold: Condition = lambda _: true()) -> Subquery:
+    """Versions of few accounts, whole: which ones the account key tells, and what else holds."""
+
+    def both(rows: FromClause) -> ColumnElement[bool]:
+        return and_(theirs(rows), hold(rows))
+
+    versions = select(account_version).where(found_first(account_version, both))
+    profiles = select(account_profile).where(found_first(account_profile, theirs))
+    return with_profile(versions.subquery("few"), profiles.subquery("profiles"))

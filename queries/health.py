@@ -32,7 +32,7 @@ from data.portable import seconds
 from data.states import FAILED, OPERATIONS, STATE_BY_NAME, STATES, WAITING, state_names
 from data.tables import integration, snapshot, state_change, state_count, unloaded
 from queries.days import Scope, day_column, day_of
-from queries.filters import Filters, delivered
+from queries.filters import delivered
 from queries.remembering import remembered
 from queries.whose import is_anything_decided, matched_by_people
 
@@ -163,7 +163,7 @@ def _without_decided(
     """A frame by state or by integration; what people have matched is not unmatched there."""
     if not is_anything_decided(con):
         return frame
-    rows = delivered(Filters(as_of=at))
+    rows = delivered(at)
     told = {"state": rows.c.provisioning_state, "integration": integration.c.name}[by]
     counted = (
         select(told, func.count())

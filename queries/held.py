@@ -24,12 +24,9 @@ from sqlalchemy import (
 )
 
 from data.findings import Limits
-from data.tables import account_current, account_version, snapshot
+from data.tables import account_current, account_version, snapshot, with_profile
 from queries.filters import Filters, conditions
-from queries.found_first import found_first
-
-Condition = Callable[[FromClause], ColumnElement[bool]]
-"""What a row of accounts, or of their versions, says."""
+from queries.found_first import Condition, few_versions
 
 
 @dataclass(frozen=True)
@@ -51,7 +48,8 @@ class View:
         there = conditions(Filters(integration=self.integration), rows)
         if self.at is not None:
             there += [rows.c.valid_from <= self.at, rows.c.valid_to > self.at]
-        return select(rows).where(*there).subquery("now")
+        found = select(rows).where(*there).subquery("now")
+        return found if self.at is None else with_profile(found)
 
     def known(self, moment: ColumnElement[Any]) -> ColumnElement[bool]:
         """Whether a snapshot's moment had come."""
@@ -209,7 +207,7 @@ def _versions_of(keys: FromClause) -> FromClause:
     def theirs(rows: FromClause) -> ColumnElement[bool]:
         return rows.c.account_key.in_(select(keys.c.account_key))
 
-    return select(account_version).where(found_first(account_version, theirs)).subquery("v")
+    return few_versions(theirs)
 
 
 def reached_at(view: View, late: FromClause, limit: ColumnElement[Any]) -> FromClause:

@@ -21,8 +21,8 @@ def failure_reasons(con: Connection, scope: Scope, *, limit: int = 8) -> pd.Data
     `first_seen` is the first snapshot that tells of it, ever. Accounts with a failure code are one
     reason by the code, the others by the template of their text.
     """
-    asked = Filters(integration=scope.integrations, as_of=scope.at)
-    now = delivered(asked)
+    asked = Filters(integration=scope.integrations)
+    now = delivered(scope.at, whole=False)
     most = (
         select(
             now.c.failure_reason.label("reason"),

@@ -28,7 +28,7 @@ from data.portable import (
 )
 from data.states import LEAVING, WAITING, state_names
 from data.stays import operation_of
-from data.tables import account_version, job_end, same_account, state_change
+from data.tables import account_version, job_end, same_account, state_change, with_profile
 from queries.held import (
     Found,
     View,
@@ -240,7 +240,13 @@ def last_holders(view: View) -> Select[*tuple[Any, ...]]:
 
 def _leaving_with(view: View, last: FromClause) -> FromClause:
     """One row per account and role: [.., since] it has been leaving, active, with that role."""
-    v = account_version.alias("v")
+    version = account_version.c
+    leaving = select(account_version).where(
+        view.known(version.valid_from),
+        version.active_in_app,
+        version.provisioning_state.in_(BEING_DELETED),
+    )
+    v = with_profile(leaving.subquery("leaving"))
     whose = (v.c.integration_id, v.c.account_key, last.c.role)
     mine: Any = {"partition_by": whose, "order_by": v.c.valid_from}
     holding = (
@@ -252,12 +258,7 @@ def _leaving_with(view: View, last: FromClause) -> FromClause:
             func.lag(v.c.valid_to).over(**mine).is_distinct_from(v.c.valid_from).label("begins"),
         )
         .join_from(v, last, same_account(last, v))
-        .where(
-            view.known(v.c.valid_from),
-            v.c.active_in_app,
-            v.c.provisioning_state.in_(BEING_DELETED),
-            has_role(v.c.roles, last.c.role),
-        )
+        .where(has_role(v.c.roles, last.c.role))
         .subquery("holding")
     )
     named = (holding.c.account_key, holding.c.integration_id, holding.c.role)
@@ -271,17 +272,18 @@ def _leaving_with(view: View, last: FromClause) -> FromClause:
 
 def _held_until(view: View, last: FromClause) -> FromClause:
     """One row per integration and role: [.., until] an active account that stayed had it."""
-    v = account_version.alias("v")
+    version = account_version.c
+    staying = select(account_version).where(
+        view.known(version.valid_to),
+        version.active_in_app,
+        version.provisioning_state.not_in(LEAVING),
+    )
+    v = with_profile(staying.subquery("staying"))
     roles = select(last.c.integration_id, last.c.role).distinct().subquery("roles")
     return (
         select(roles, func.max(v.c.valid_to).label("until"))
         .join_from(v, roles, roles.c.integration_id == v.c.integration_id)
-        .where(
-            view.known(v.c.valid_to),
-            v.c.active_in_app,
-            v.c.provisioning_state.not_in(LEAVING),
-            has_role(v.c.roles, roles.c.role),
-        )
+        .where(has_role(v.c.roles, roles.c.role))
         .group_by(roles.c.integration_id, roles.c.role)
         .subquery("held_until")
     )
@@ -335,7 +337,7 @@ def _same_id(one: FromClause, other: FromClause) -> ColumnElement[bool]:
 def _held_ids(view: View, those: FromClause) -> FromClause:
     """One row per version with one of the IDs: whose, which, from when and until when."""
     ids = select(those.c.integration_id, those.c.upstream_user_id).distinct().subquery("ids")
-    v = account_version.alias("v")
+    v = with_profile(account_version)
     return (
         select(v.c.account_key, *ids.c, v.c.valid_from, v.c.valid_to)
         .join_from(v, ids, _same_id(v, ids))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from operator import ge, gt, le, lt
 from typing import Any, NamedTuple
@@ -26,9 +26,9 @@ from sqlalchemy import (
 from data.handing import in_batches
 from data.states import STATES
 from data.store import is_duckdb
-from data.tables import account, account_current, account_version, integration, same_account
+from data.tables import PROFILE, account, account_current, integration, same_account
 from queries.filters import Filters, accounts, conditions
-from queries.found_first import found_first
+from queries.found_first import few_versions, found_first
 from queries.remembering import remembered
 from queries.whose import as_decided, is_anything_decided
 
@@ -98,12 +98,13 @@ def page_of_accounts(
     accounts are, or the order is by what another table tells, it is not one table any more, and
     the rows are found first.
     """
-    start, rows = (page - 1) * PAGE_SIZE, accounts(con, filters)
+    start, is_now = (page - 1) * PAGE_SIZE, filters.as_of is None
     if start >= FAR:
         listed = _order(con, filters, sort, descending)
         shown = accounts_of(con, filters, listed[start : start + PAGE_SIZE].tolist())
     else:
-        is_one_table = sort != "account_id" and not is_anything_decided(con)
+        is_one_table = sort != "account_id" and is_now and not is_anything_decided(con)
+        rows = _to_sort(con, filters, sort)
         columns = [*_columns(rows), rows.c.integration_id] if is_one_table else [rows.c.account_key]
         within = select(*columns).where(*conditions(filters, rows))
         cut = _sorted(within, rows, sort, descending=descending).limit(PAGE_SIZE).offset(start)
@@ -124,13 +125,13 @@ def accounts_of(con: Connection, filters: Filters, account_keys: Sequence[int]) 
 def accounts_with(filters: Filters, account_keys: Sequence[int]) -> FromClause:
     """The same as the snapshots tell it."""
     at = filters.as_of
-    table = account_current if at is None else account_version
 
     def those(rows: FromClause) -> ColumnElement[bool]:
-        asked = rows.c.account_key.in_(account_keys)
-        return asked if at is None else and_(asked, rows.c.valid_from <= at, rows.c.valid_to > at)
+        return rows.c.account_key.in_(account_keys)
 
-    return select(table).where(found_first(table, those)).subquery()
+    if at is None:
+        return select(account_current).where(found_first(account_current, those)).subquery()
+    return few_versions(those, lambda rows: and_(rows.c.valid_from <= at, rows.c.valid_to > at))
 
 
 @remembered(8)
@@ -138,7 +139,7 @@ def _order(
     con: Connection, filters: Filters, sort: str, descending: bool
 ) -> numpy.ndarray[Any, Any]:
     """The account keys of the whole filtered list, in order: 8 bytes for each."""
-    rows = accounts(con, filters)
+    rows = _to_sort(con, filters, sort)
     keys = select(rows.c.account_key).where(*conditions(filters, rows))
     with con.engine.connect() as apart:
         listed = in_batches(apart, _sorted(keys, rows, sort, descending=descending)).read_all()
@@ -168,7 +169,7 @@ def parts_of(con: Connection, filters: Filters, *, sort: str, descending: bool) 
     wanted = -(-count_accounts(con, filters) // PART)
     if wanted < 2 or not is_duckdb(con):
         return [Part()]
-    rows = accounts(con, filters)
+    rows = _to_sort(con, filters, sort)
     place: list[ColumnElement[Any]] = [_sort_key(rows, sort).label("key"), rows.c.account_key]
     some = select(*place).where(*conditions(filters, rows), rows.c.account_key % ONE_OF == 0)
     found = con.execute(_sorted(some, rows, sort, descending=descending)).all()
@@ -218,7 +219,7 @@ def _within(
 @remembered(256)
 def count_accounts(con: Connection, filters: Filters) -> int:
     """How many accounts the filters leave."""
-    rows = accounts(con, filters)
+    rows = accounts(con, filters, whole=False)
     counted = select(func.count()).select_from(rows).where(*conditions(filters, rows))
     return con.scalar(counted) or 0
 
@@ -226,6 +227,11 @@ def count_accounts(con: Connection, filters: Filters) -> int:
 def integration_names(con: Connection) -> list[str]:
     """All integrations, by name."""
     return list(con.scalars(select(integration.c.name).order_by(func.lower(integration.c.name))))
+
+
+def _to_sort(con: Connection, filters: Filters, sort: str) -> FromClause:
+    """The accounts with what a list of their keys depends on."""
+    return accounts(con, filters, whole=sort == "user" or sort in PROFILE)
 
 
 def _columns(rows: FromClause) -> list[ColumnElement[Any]]:
@@ -250,18 +256,18 @@ def _sorted(
 
 
 def _sort_key(rows: FromClause, sort: str) -> ColumnElement[Any]:
-    keys: dict[str, ColumnElement[Any]] = {
-        "user": func.lower(func.coalesce(rows.c.user_name, rows.c.user_email)),
-        "username_in_app": func.lower(rows.c.username_in_app),
-        "integration": _place_by_name(rows),
-        "roles": func.coalesce(func.array_length(rows.c.roles, 1), 0),
-        "provisioning_state": case(
-            *((rows.c.provisioning_state == s.name, place) for place, s in enumerate(STATES)),
+    keys: dict[str, Callable[[Any], ColumnElement[Any]]] = {
+        "user": lambda c: func.lower(func.coalesce(c.user_name, c.user_email)),
+        "username_in_app": lambda c: func.lower(c.username_in_app),
+        "integration": lambda _: _place_by_name(rows),
+        "roles": lambda c: func.coalesce(func.array_length(c.roles, 1), 0),
+        "provisioning_state": lambda c: case(
+            *((c.provisioning_state == s.name, place) for place, s in enumerate(STATES)),
             else_=len(STATES),
         ),
-        "account_id": _identity(rows),
+        "account_id": lambda _: _identity(rows),
     }
-    return keys.get(sort, rows.c.get(sort, rows.c.last_updated))
+    return keys[sort](rows.c) if sort in keys else rows.c.get(sort, rows.c.last_updated)
 
 
 def _place_by_name(rows: FromClause) -> ColumnElement[Any]:

@@ -26,7 +26,7 @@ AGES: tuple[tuple[str, timedelta], ...] = (
 def waits(con: Connection, integrations: tuple[str, ...], at: datetime | None) -> pd.DataFrame:
     """One row per operation and beginning of waits: [operation, since, accounts] at the moment."""
     asked = Filters(integration=integrations, state=WAITING, as_of=at)
-    rows = delivered(asked)
+    rows = delivered(at, whole=False)
     operation = operation_of(rows.c.provisioning_state).label("operation")
     since = rows.c.state_since.label("since")
     found = con.execute(

@@ -29,8 +29,10 @@ from data.store import close_store, open_store
 from data.tables import (
     CONTENT,
     DERIVED,
+    PROFILE,
     account,
     account_current,
+    account_profile,
     account_version,
     delivered_row,
     job_end,
@@ -39,6 +41,7 @@ from data.tables import (
     snapshot,
     state_change,
     state_count,
+    with_profile,
 )
 
 START = datetime(2026, 1, 1)
@@ -131,10 +134,14 @@ BESIDE = ("search", "substance", "is_matched")
 def contents(engine: Engine) -> dict[str, Any]:
     """Everything that the store says, told without the keys that depend on the order of loading."""
     names = select(account.c.account_key, account.c.account_id).subquery()
+    whole = with_profile(account_version)
     versions = select(
         names.c.account_id,
-        *(account_version.c[n] for n in (*CONTENT, *DERIVED, "valid_from", "valid_to")),
-    ).join_from(account_version, names, names.c.account_key == account_version.c.account_key)
+        *(whole.c[n] for n in (*CONTENT, *DERIVED, "valid_from", "valid_to")),
+    ).join_from(whole, names, names.c.account_key == whole.c.account_key)
+    profiles = select(
+        names.c.account_id, *(account_profile.c[n] for n in ("same_since", *PROFILE))
+    ).join_from(account_profile, names, names.c.account_key == account_profile.c.account_key)
     current = select(
         names.c.account_id,
         *(account_current.c[n] for n in (*CONTENT, *DERIVED, "valid_from", *BESIDE)),
@@ -146,6 +153,7 @@ def contents(engine: Engine) -> dict[str, Any]:
 
         return {
             "versions": told(versions),
+            "profiles": told(profiles),
             "current": told(current),
             "counts": told(select(*state_count.c)),
             "changes": told(select(*state_change.c)),
@@ -299,7 +307,8 @@ def meant(records: list[dict[str, Any]]) -> dict[str, tuple[Any, ...]]:
 
 def told_at(engine: Engine, moment: datetime) -> dict[str, tuple[Any, ...]]:
     """Account ID → what the store says of it at the moment."""
-    v = account_version.c
+    whole = with_profile(account_version)
+    v = whole.c
     said = select(
         account.c.account_id,
         *(v.username_in_app, v.user_name, v.user_email, v.roles, v.active_in_app),
@@ -308,7 +317,7 @@ def told_at(engine: Engine, moment: datetime) -> dict[str, tuple[Any, ...]]:
     )
     with engine.connect() as con:
         found = con.execute(
-            said.join_from(account_version, account, same_account(account, account_version)).where(
+            said.join_from(whole, account, same_account(account, whole)).where(
                 v.valid_from <= moment, v.valid_to > moment
             )
         ).all()

@@ -27,7 +27,14 @@ from sqlalchemy import Engine, event, select
 from data import refusals
 from data.loading import Loaded, load, remove
 from data.snapshot_file import SnapshotFile, moment_of
-from data.tables import account_version, snapshot, state_change, state_count
+from data.tables import (
+    account,
+    account_version,
+    same_account,
+    snapshot,
+    state_change,
+    state_count,
+)
 
 CSV = f"{HEADINGS}\n{ADA}\n{BOB}\n"
 JSON = json.dumps([{"login": f"user{n}", "State": "Onboarded"} for n in range(500)])
@@ -108,9 +115,9 @@ def test_an_unchanged_account_costs_no_version(store: Engine, tmp_path: Path):
     deliver(store, tmp_path, CSV.replace("Delete failed", "Deleted"), taken_at=TUESDAY)
     with store.connect() as con:
         versions = con.execute(
-            select(account_version.c.username_in_app, account_version.c.valid_from).order_by(
-                *account_version.c["valid_from", "username_in_app"]
-            )
+            select(account.c.account_id, account_version.c.valid_from)
+            .join_from(account_version, account, same_account(account, account_version))
+            .order_by(account_version.c.valid_from, account.c.account_id)
         ).all()
     assert versions == [("ada", MONDAY), ("bob", MONDAY), ("bob", TUESDAY)]
 

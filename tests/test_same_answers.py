@@ -496,4 +496,4 @@ def test_a_statement_that_a_cluster_cannot_do_is_noticed() -> None:
     assert breaches(delete(v).where(v.c.account_key == 1))
     assert not breaches(delete(v).where(v.c.account_key == 1, v.c.integration_id == 1))
     assert breaches(select(case({"Deleted": 1}, value=v.c.provisioning_state)))
-    assert breaches(select(collate(v.c.user_name, "default")))
+    assert breaches(select(collate(now.c.user_name, "default")))
