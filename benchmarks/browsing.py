@@ -75,7 +75,10 @@ def _add_older_versions(engine: Engine, number: int) -> None:
 
 
 NEWEST = "FROM account_current"
-THEN = "FROM account_version WHERE valid_from <= '{at}' AND valid_to > '{at}'"
+THEN = (
+    "FROM account_version JOIN account_profile USING (account_key, integration_id, same_since) "
+    "WHERE valid_from <= '{at}'::TIMESTAMP_S AND valid_to > '{at}'::TIMESTAMP_S"
+)
 BY_USER = "ORDER BY lower(coalesce(user_name, user_email)) NULLS LAST, account_key LIMIT 50"
 BY_TIME = "ORDER BY last_updated DESC NULLS LAST, account_key LIMIT 50"
 IN_FAILED = f"provisioning_state IN {FAILED}"

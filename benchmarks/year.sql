@@ -57,7 +57,7 @@ FROM range(1, :integrations + 1) AS every(n);
 
 INSERT INTO account BY NAME SELECT account_key, integration_id, account_key::VARCHAR AS account_id FROM made;
 
-INSERT INTO account_version BY NAME
+CREATE TEMP TABLE history AS
 WITH told AS (
     SELECT *, coalesce(lag(valid_to) OVER earlier = valid_from, false) AS follows,
         split_part(provisioning_state, ' ', 1) AS job,
@@ -80,18 +80,25 @@ WITH told AS (
 SELECT * EXCLUDE (follows, job, attempt, comes, attempts, jobs, led),
     max(led) OVER (PARTITION BY account_key, job_since) AS job_before FROM led ORDER BY valid_from, account_key;
 
+INSERT INTO account_version BY NAME
+SELECT * EXCLUDE (username_in_app, user_name, user_email, roles, role_details, upstream_user_id, attributes) FROM history;
+
+INSERT INTO account_profile BY NAME
+SELECT account_key, integration_id, same_since, username_in_app, user_name, user_email, roles, role_details,
+    upstream_user_id, attributes FROM history WHERE valid_from = same_since;
+
 INSERT INTO account_current BY NAME SELECT * EXCLUDE valid_to,
     strip_accents(lower(concat_ws(' ', user_name, user_email, username_in_app, upstream_user_id))) AS search,
     0 AS substance, coalesce(user_name, user_email) IS NOT NULL AS is_matched
-FROM account_version WHERE valid_to = TIMESTAMP '9999-12-31';
+FROM history WHERE valid_to = TIMESTAMP '9999-12-31';
 
 CREATE TEMP TABLE moved AS
 SELECT coalesce(b.integration_id, a.integration_id) AS integration_id, coalesce(b.valid_from, a.valid_to) AS taken_at,
     a.provisioning_state AS from_state, b.provisioning_state AS to_state,
     coalesce(b.active_in_app, a.active_in_app, false)::INT AS active,
     (coalesce(b.user_name, a.user_name) IS NULL)::INT AS unmatched
-FROM (FROM account_version WHERE valid_to < TIMESTAMP '9999-12-31') AS a
-FULL JOIN account_version AS b ON a.account_key = b.account_key AND a.valid_to = b.valid_from;
+FROM (FROM history WHERE valid_to < TIMESTAMP '9999-12-31') AS a
+FULL JOIN history AS b ON a.account_key = b.account_key AND a.valid_to = b.valid_from;
 
 INSERT INTO state_change BY NAME SELECT integration_id, taken_at, from_state, to_state, count(*) AS accounts
 FROM moved GROUP BY ALL;
