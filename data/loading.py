@@ -266,7 +266,6 @@ def _understand(
         means = _meaning_of_news().subquery("means")
         meant = handed(at, select(here, *(means.c[n] for n in MEANT)), con, load_meant)
         find_differences(con, task.span, meant, news)
-        count_anew(con, load_delta)
     return _Found(read, sifted, news, sha256)
 
 

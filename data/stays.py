@@ -175,18 +175,15 @@ def _stays_of_versions(integration_id: int) -> FromClause:
         case((since.c.follows, func.lag(since.c[of]).over(**earlier(since)))).label(name)
         for name, (_, of) in BEFORE.items()
     ]
-    dated = select(since, *before).cte("dated")
-    first = {name: dated.alias(f"of_{name}") for name in BEFORE}
-    rows: FromClause = dated
-    for name, (stay, _) in BEFORE.items():
-        began = and_(
-            same_account(first[name], dated),
-            first[name].c.valid_from == dated.c[stay],
-        )
-        rows = rows.join(first[name], began)
-    columns = [dated.c[name] for name in ("integration_id", "account_key", "valid_from", *STAYS)]
-    led = [each.c[name] for name, each in first.items()]
-    return select(*columns, *led).select_from(rows).subquery("stays")
+    dated = select(since, *before).subquery("dated")
+    key = [dated.c[name] for name in ("integration_id", "account_key", "valid_from")]
+    led = [
+        func.max(case((dated.c.valid_from == dated.c[stay], dated.c[name])))
+        .over(partition_by=(*key[:2], dated.c[stay]))
+        .label(name)
+        for name, (stay, _) in BEFORE.items()
+    ]
+    return select(*key, *(dated.c[name] for name in STAYS), *led).subquery("stays")
 
 
 # ---- of what has ended ---------------------------------------------------------------------------

@@ -159,6 +159,7 @@ def find_differences(con: Connection, span: Span, new: FromClause, news: FromCla
     said = ["integration_id", "now", *(c.name for c in told), *DERIVED]
     con.execute(insert(load_delta).from_select(said, changed))
     con.execute(insert(load_delta).from_select(["integration_id", "account_key", "now"], gone))
+    count_anew(con, load_delta)
 
 
 def _name_new_accounts(con: Connection, span: Span) -> None:
@@ -201,6 +202,7 @@ def _write_anew(con: Connection, span: Span) -> None:
     """
     whole = with_profile(select(version).where(_touched(version, span)).subquery("touched"))
     _fill(con, load_version, select(*(whole.c[c.name] for c in load_version.c)))
+    count_anew(con, load_version, after=load_delta)
     for table in (version, account_profile):
         con.execute(delete(table).where(_touched(table, span)))
     _cut_out(con, span)
