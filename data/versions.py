@@ -191,7 +191,7 @@ def _append(con: Connection, span: Span) -> None:
     running = and_(_touched(version, span), version.c.valid_to == FOREVER)
     con.execute(update(version).where(running).values(valid_to=span.taken_at))
     _fill(con, version, _listed_over(span, version.c.keys()))
-    is_another = load_delta.c.same_since == span.taken_at
+    is_another = load_delta.c.same_since == span.taken_at  # others have their profile already
     _fill(con, account_profile, _listed_over(span, account_profile.c.keys()).where(is_another))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +120,17 @@ def test_an_unchanged_account_costs_no_version(store: Engine, tmp_path: Path):
             .order_by(account_version.c.valid_from, account.c.account_id)
         ).all()
     assert versions == [("ada", MONDAY), ("bob", MONDAY), ("bob", TUESDAY)]
+
+
+def test_a_profile_is_written_once_for_many_versions(store: Engine, tmp_path: Path):
+    deliver(store, tmp_path, CSV)
+    deliver(store, tmp_path, CSV.replace("Delete failed", "Deleted"), taken_at=TUESDAY)
+    assert (sizes(store)["account_version"], sizes(store)["account_profile"]) == (3, 2)
+    other = CSV.replace("Delete failed", "Deleted").replace("Admin;Editor", "Editor")
+    deliver(store, tmp_path, other, taken_at=TUESDAY + timedelta(days=1))
+    assert (sizes(store)["account_version"], sizes(store)["account_profile"]) == (4, 3)
+    assert remove(store, "figma", TUESDAY + timedelta(days=1))
+    assert (sizes(store)["account_version"], sizes(store)["account_profile"]) == (3, 2)
 
 
 def test_other_spellings_of_the_same_are_no_change(store: Engine, tmp_path: Path):

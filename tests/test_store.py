@@ -7,6 +7,7 @@ import re
 import struct
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,17 @@ def test_every_connection_speaks_utc(store: Engine) -> None:
     with store.connect() as one, store.connect() as other:
         for con in (one, other):
             assert con.scalar(select(func.current_setting("TimeZone"))) == "UTC"
+
+
+def test_a_moment_between_two_seconds_is_of_the_first(store: Engine, tmp_path: Path) -> None:
+    path = a_snapshot_file(tmp_path)
+    load(store, SnapshotFile(path, "figma", TODAY), confirmed=True)
+    with store.connect() as con:
+        found = select(func.count()).select_from(snapshot)
+        for part, told in ((0.9, 1), (-0.1, 0)):
+            moment = TODAY + timedelta(seconds=part)
+            assert con.scalar(found.where(snapshot.c.taken_at <= moment)) == told
+            assert con.scalar(found.where(snapshot.c.taken_at > moment)) == 1 - told
 
 
 # ---- opening ------------------------------------------------------------------------------------
