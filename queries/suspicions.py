@@ -28,7 +28,14 @@ from data.portable import (
 )
 from data.states import LEAVING, WAITING, state_names
 from data.stays import operation_of
-from data.tables import account_version, job_end, same_account, state_change, with_profile
+from data.tables import (
+    account_profile,
+    account_version,
+    job_end,
+    same_account,
+    state_change,
+    with_profile,
+)
 from queries.held import (
     Found,
     View,
@@ -240,25 +247,23 @@ def last_holders(view: View) -> Select[*tuple[Any, ...]]:
 
 def _leaving_with(view: View, last: FromClause) -> FromClause:
     """One row per account and role: [.., since] it has been leaving, active, with that role."""
-    version = account_version.c
-    leaving = select(account_version).where(
-        view.known(version.valid_from),
-        version.active_in_app,
-        version.provisioning_state.in_(BEING_DELETED),
-    )
-    v = with_profile(leaving.subquery("leaving"))
-    whose = (v.c.integration_id, v.c.account_key, last.c.role)
-    mine: Any = {"partition_by": whose, "order_by": v.c.valid_from}
-    holding = (
-        select(
-            v.c.account_key,
-            v.c.integration_id,
-            last.c.role,
-            v.c.valid_from,
-            func.lag(v.c.valid_to).over(**mine).is_distinct_from(v.c.valid_from).label("begins"),
-        )
+    v = account_version
+    leaving = (
+        select(v, last.c.role)
         .join_from(v, last, same_account(last, v))
-        .where(has_role(v.c.roles, last.c.role))
+        .where(
+            view.known(v.c.valid_from),
+            v.c.active_in_app,
+            v.c.provisioning_state.in_(BEING_DELETED),
+        )
+    )
+    with_role = with_profile(leaving.subquery("leaving")).c
+    named = (with_role.account_key, with_role.integration_id, with_role.role)
+    mine: Any = {"partition_by": named, "order_by": with_role.valid_from}
+    follows = func.lag(with_role.valid_to).over(**mine) == with_role.valid_from
+    holding = (
+        select(*named, with_role.valid_from, follows.is_not(True).label("begins"))
+        .where(has_role(with_role.roles, with_role.role))
         .subquery("holding")
     )
     named = (holding.c.account_key, holding.c.integration_id, holding.c.role)
@@ -272,19 +277,25 @@ def _leaving_with(view: View, last: FromClause) -> FromClause:
 
 def _held_until(view: View, last: FromClause) -> FromClause:
     """One row per integration and role: [.., until] an active account that stayed had it."""
-    version = account_version.c
-    staying = select(account_version).where(
-        view.known(version.valid_to),
-        version.active_in_app,
-        version.provisioning_state.not_in(LEAVING),
-    )
-    v = with_profile(staying.subquery("staying"))
+    v, profile = account_version.c, account_profile
     roles = select(last.c.integration_id, last.c.role).distinct().subquery("roles")
+    holders = (
+        select(profile.c.account_key, profile.c.same_since, *roles.c)
+        .join_from(profile, roles, roles.c.integration_id == profile.c.integration_id)
+        .where(has_role(profile.c.roles, roles.c.role))
+        .subquery("holders")
+    )
+    held = and_(same_account(holders, account_version), holders.c.same_since == v.same_since)
+    named = (holders.c.integration_id, holders.c.role)
     return (
-        select(roles, func.max(v.c.valid_to).label("until"))
-        .join_from(v, roles, roles.c.integration_id == v.c.integration_id)
-        .where(has_role(v.c.roles, roles.c.role))
-        .group_by(roles.c.integration_id, roles.c.role)
+        select(*named, func.max(v.valid_to).label("until"))
+        .join_from(account_version, holders, held)
+        .where(
+            view.known(v.valid_to),
+            v.active_in_app,
+            v.provisioning_state.not_in(LEAVING),
+        )
+        .group_by(*named)
         .subquery("held_until")
     )
 
