@@ -160,10 +160,12 @@ Python. A load also checks the rows, counts them for Health and keeps the file, 
 ## Room on disk
 
 Daily snapshots of {daily:,} accounts, 1 % of them changed a day, beside a DuckDB file that keeps
-every snapshot whole. Both are closed before they are measured, and neither is compacted.
+every snapshot whole. Both are closed before they are measured. As it lies, Rollcall's file has the
+room in which loads write the current accounts anew; one that `rollcall copy` makes of it has none,
+as that with whole copies, to which rows are only added.
 
-| days | Rollcall | whole copies | copies / Rollcall |
-| --- | --- | --- | --- |
+| days | whole copies | Rollcall | copied | whole / Rollcall | whole / copied |
+| --- | --- | --- | --- | --- | --- |
 {sizes}
 """
 

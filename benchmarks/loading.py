@@ -55,7 +55,7 @@ def _row(what: str, pairs: list[tuple[Cost, Cost]]) -> str:
 
 
 def sizes(folder: Path, accounts: int, days: int) -> list[str]:
-    """Table rows: the store's file beside one that keeps every snapshot whole."""
+    """Table rows: the store's file, and one that a copy of it makes, beside whole snapshots."""
     made, marks, rows = Accounts(accounts), {7, 31, 91, 182, 365, days}, []
     whole = folder / "whole.duckdb"
     early = late = 0.0
@@ -74,17 +74,17 @@ def sizes(folder: Path, accounts: int, days: int) -> list[str]:
             made.change()
             if day + 1 in marks:
                 engine.dispose()  # DuckDB then writes its log into the file
-                ours, theirs = store.stat().st_size / 1e6, whole.stat().st_size / 1e6
+                with a_store(folder, f"copied-{day}") as (copied, copy):
+                    copy_store(engine, copied)
+                files = store, copy, whole
+                ours, tight, theirs = (path.stat().st_size / 1e6 for path in files)
                 rows.append(
-                    f"| {day + 1} | {ours:.1f} MB | {theirs:.1f} MB | {theirs / ours:.1f} |"
+                    f"| {day + 1} | {theirs:.1f} MB | {ours:.1f} MB | {tight:.1f} MB "
+                    f"| {theirs / ours:.1f} | {theirs / tight:.1f} |"
                 )
-        with a_store(folder, "copied") as (copied, copy):
-            copy_store(engine, copied)
-        tight, theirs = (path.stat().st_size / 1e6 for path in (copy, whole))
-    rows += [
+    ratio = late / early
+    return [
+        *rows,
         "",
-        f"The last ten loads took {late / early:.2f} times the work (CPU) of the first ten. "
-        f"`rollcall copy`, which leaves out the room that loads have left behind, makes a file of "
-        f"{tight:.1f} MB of the last: {theirs / tight:.1f} times smaller than whole copies.",
+        f"The last ten loads took {ratio:.2f} times the work (CPU) of the first ten.",
     ]
-    return rows
