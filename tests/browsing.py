@@ -187,6 +187,19 @@ class Reader:
         assert box
         return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
+    def points_at(self, mark: Locator, words: str) -> tuple[float, float]:
+        """Where the mouse is when a chart tells of the mark; before, it may miss a click."""
+        told = self.page.locator(".hoverlayer").get_by_text(words)
+        give_up = time.monotonic() + PATIENCE / 1000
+        while True:
+            x, y = self.middle_of(mark)
+            self.page.mouse.move(x - 1, y)
+            self.page.mouse.move(x, y)
+            self.page.wait_for_timeout(100)
+            if told.count():
+                return x, y
+            assert time.monotonic() < give_up, f"nothing tells of {words}"
+
     def fits(self) -> None:
         """Nothing is wider than the window, once charts have taken the width that is left them."""
         self.is_still()

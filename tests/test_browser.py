@@ -481,7 +481,7 @@ def test_a_click_on_a_bar_opens_its_accounts(app: Served, visit: Visit) -> None:
     figure = reader.page.get_by_role("figure", name=re.compile("^Accounts by provisioning state"))
     bars = figure.locator(".bars .point")
     expect(bars).to_have_count(11, timeout=PATIENCE)
-    reader.page.mouse.click(*reader.middle_of(bars.nth(UPDATE_FAILED)))
+    reader.page.mouse.click(*reader.points_at(bars.nth(UPDATE_FAILED), "Update failed"))
     reader.sees("20 of 69")
     assert reader.asked() == {"integration": ["figma"], "state": ["Update failed"]}
 
@@ -494,7 +494,7 @@ def test_the_second_half_of_a_double_click_asks_for_nothing(app: Served, visit: 
     figure = reader.page.get_by_role("figure", name=re.compile("^Accounts by provisioning state"))
     bars = figure.locator(".bars .point")
     expect(bars).to_have_count(11, timeout=PATIENCE)
-    reader.page.mouse.move(*reader.middle_of(bars.nth(UPDATE_FAILED)))
+    reader.points_at(bars.nth(UPDATE_FAILED), "Update failed")
     before = len(asked)
     for half in (1, 2):
         reader.page.mouse.down(click_count=half)
