@@ -289,7 +289,13 @@ def test_a_hidden_sight_has_every_account_and_nobodys_person(marked_home: Home) 
     seen_by_all, hidden = everything_seen(engine), everything_seen(seen(engine, NOBODY.sight))
     assert MARK in str(seen_by_all)
     assert MARK not in str(hidden)
-    for name in ("account_current", "account_version", "account_profile", "snapshot"):
+    for name in (
+        "account_current",
+        "account_version",
+        "account_profile",
+        "state_count",
+        "snapshot",
+    ):
         assert len(hidden[name]) == len(seen_by_all[name]) > 0
 
 
