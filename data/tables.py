@@ -516,6 +516,11 @@ def same_account(one: FromClause, other: FromClause) -> ColumnElement[bool]:
     )
 
 
+def held_at(versions: FromClause, moment: datetime) -> ColumnElement[bool]:
+    """Whether a version was how the account was at the moment."""
+    return and_(versions.c.valid_from <= moment, versions.c.valid_to > moment)
+
+
 def with_profile(versions: FromClause, profiles: FromClause = account_profile) -> Subquery:
     """The versions, with what their profiles say of them besides."""
     same = and_(same_account(profiles, versions), profiles.c.same_since == versions.c.same_since)

@@ -31,6 +31,7 @@ from sqlalchemy import (
     null,
     or_,
     select,
+    true,
     union_all,
     update,
 )
@@ -59,6 +60,7 @@ from data.tables import (
     account_current,
     account_profile,
     account_version,
+    held_at,
     is_unmatched,
     load_delta,
     load_joined,
@@ -130,11 +132,7 @@ def accounts_at(integration_id: int, at: datetime | None) -> FromClause:
     if at is None:
         now = account_current
         return select(now).where(now.c.integration_id == integration_id).subquery("accounts")
-    then = select(version).where(
-        version.c.integration_id == integration_id,
-        version.c.valid_from <= at,
-        version.c.valid_to > at,
-    )
+    then = select(version).where(version.c.integration_id == integration_id, held_at(version, at))
     return with_profile(then.subquery("accounts"))
 
 
@@ -164,12 +162,10 @@ def find_differences(con: Connection, span: Span, new: FromClause, news: FromCla
 
 def _name_new_accounts(con: Connection, span: Span) -> None:
     """Keep the identity of the accounts that are seen for the first time."""
-    new = select(
-        load_delta.c.account_key,
-        load_delta.c.integration_id,
-        load_delta.c.account_id,
-    ).where(load_delta.c.account_key > span.highest_key)
-    con.execute(insert(account).from_select(["account_key", "integration_id", "account_id"], new))
+    new = select(*(load_delta.c[column.name] for column in account.c)).where(
+        load_delta.c.account_key > span.highest_key
+    )
+    _fill(con, account, new)
     find_keys(con)
 
 
@@ -201,7 +197,7 @@ def _write_anew(con: Connection, span: Span) -> None:
     What comes between others may part what is one profile, or make one of two.
     """
     whole = with_profile(select(version).where(_touched(version, span)).subquery("touched"))
-    _fill(con, load_version, select(*(whole.c[c.name] for c in load_version.c)))
+    _fill(con, load_version, select(whole))
     count_anew(con, load_version, after=load_delta)
     for table in (version, account_profile):
         con.execute(delete(table).where(_touched(table, span)))
@@ -213,12 +209,9 @@ def _write_anew(con: Connection, span: Span) -> None:
         _join_equal_neighbours(con, span, span.until)
     tell_stays_anew(con, span.integration_id)
     rows = load_version.c
-    back = select(*(rows[c.name] for c in version.c))
-    profiles = select(*(rows[c.name] for c in account_profile.c)).where(
-        rows.valid_from == rows.same_since
-    )
-    for table, told in ((version, back), (account_profile, profiles)):
-        _fill(con, table, told.where(rows.integration_id == span.integration_id))
+    for table, told in ((version, true()), (account_profile, rows.valid_from == rows.same_since)):
+        back = select(*(rows[c.name] for c in table.c))
+        _fill(con, table, back.where(rows.integration_id == span.integration_id, told))
 
 
 def _fill(con: Connection, table: Table, rows: Select[*tuple[Any, ...]]) -> None:
@@ -230,7 +223,7 @@ def _cut_out(con: Connection, span: Span) -> None:
     """End what is in `load_version` at `taken_at`; what it is from `until` on stays."""
     then, rows = span.taken_at, load_version.c
     here = rows.integration_id == span.integration_id
-    running = and_(here, rows.valid_from <= then, rows.valid_to > then)
+    running = and_(here, held_at(load_version, then))
     if not span.is_newest:
         rest = {c.name: c for c in rows} | {"valid_from": literal(span.until, Moment)}
         follows = select(*rest.values()).where(running, rows.valid_to > span.until)
@@ -305,14 +298,13 @@ def count_states(
     here = [literal(integration_id, Integer), literal(moment, Moment)]
     ended = _states_of(integration_id, version.c.valid_to == moment, "ended")
     began = _states_of(integration_id, version.c.valid_from == moment, "began")
-    con.execute(
-        insert(state_change).from_select(
-            [c.name for c in state_change.c],
-            select(*here, ended.c.state, began.c.state, func.count())
-            .select_from(ended.join(began, same_account(ended, began), full=True))
-            .where(ended.c.state.is_distinct_from(began.c.state))
-            .group_by(ended.c.state, began.c.state),
-        )
+    _fill(
+        con,
+        state_change,
+        select(*here, ended.c.state, began.c.state, func.count())
+        .select_from(ended.join(began, same_account(ended, began), full=True))
+        .where(ended.c.state.is_distinct_from(began.c.state))
+        .group_by(ended.c.state, began.c.state),
     )
     parts = union_all(
         _counted(accounts_at(integration_id, None if newest else moment)),
@@ -322,16 +314,15 @@ def count_states(
         .select_from(began.join(ended, same_account(began, ended)))
         .group_by(began.c.state),
     ).subquery("parts")
-    con.execute(
-        insert(state_count).from_select(
-            [c.name for c in state_count.c],
-            select(
-                *here,
-                parts.c.state,
-                *(func.sum(parts.c[name]) for name in NUMBERS),
-                func.min(parts.c.oldest),
-            ).group_by(parts.c.state),
-        )
+    _fill(
+        con,
+        state_count,
+        select(
+            *here,
+            parts.c.state,
+            *(func.sum(parts.c[name]) for name in NUMBERS),
+            func.min(parts.c.oldest),
+        ).group_by(parts.c.state),
     )
 
 

@@ -30,6 +30,7 @@ from data.states import STATE_BY_NAME
 from data.tables import (
     CONTENT,
     account_version,
+    held_at,
     is_unmatched,
     same_account,
     snapshot,
@@ -51,20 +52,12 @@ def compared(between: Between, account_keys: Sequence[int] | None = None) -> Sub
     then = _versions(
         between,
         account_keys,
-        lambda rows: and_(
-            rows.c.valid_from <= between.since,
-            rows.c.valid_to > between.since,
-            rows.c.valid_to <= between.until,
-        ),
+        lambda rows: and_(held_at(rows, between.since), rows.c.valid_to <= between.until),
     )
     now = _versions(
         between,
         account_keys,
-        lambda rows: and_(
-            rows.c.valid_from > between.since,
-            rows.c.valid_from <= between.until,
-            rows.c.valid_to > between.until,
-        ),
+        lambda rows: and_(held_at(rows, between.until), rows.c.valid_from > between.since),
     )
     both = then.outerjoin(now, same_account(then, now), full=True)
     return (

@@ -23,6 +23,7 @@ from data.states import STATE_BY_NAME, WAITING
 from data.tables import (
     account_current,
     account_version,
+    held_at,
     integration,
     is_unmatched,
     with_profile,
@@ -330,9 +331,7 @@ def delivered(at: datetime | None, *, whole: bool = True) -> FromClause:
     """One row per account at the moment, as the snapshots tell it."""
     if at is None:
         return account_current
-    version = account_version
-    then = select(version).where(version.c.valid_from <= at, version.c.valid_to > at)
-    rows = then.subquery("accounts")
+    rows = select(account_version).where(held_at(account_version, at)).subquery("accounts")
     return with_profile(rows) if whole else rows
 
 

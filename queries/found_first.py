@@ -23,6 +23,7 @@ from sqlalchemy.sql.functions import GenericFunction
 from data.tables import account_profile, account_version, with_profile
 
 Condition = Callable[[FromClause], ColumnElement[bool]]
+"""What a row of accounts, or of their versions, says."""
 
 
 class found_first(GenericFunction[bool]):  # noqa: N801 - reads as the function that it is in SQL
@@ -35,7 +36,7 @@ class found_first(GenericFunction[bool]):  # noqa: N801 - reads as the function 
     type = Boolean()
     inherit_cache = True
 
-    def __init__(self, table: Table, condition: Callable[[FromClause], ColumnElement[Any]]) -> None:
+    def __init__(self, table: Table, condition: Condition) -> None:
         same = table.alias("same")
         numbers = select(_number(same)).where(condition(same))
         super().__init__(condition(table), _number(table).in_(numbers))

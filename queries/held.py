@@ -24,8 +24,8 @@ from sqlalchemy import (
 )
 
 from data.findings import Limits
-from data.tables import account_current, account_version, snapshot, with_profile
-from queries.filters import Filters, conditions
+from data.tables import account_current, snapshot
+from queries.filters import Filters, conditions, delivered
 from queries.found_first import Condition, few_versions
 
 
@@ -44,12 +44,9 @@ class View:
         """One row per account, as it is at the moment."""
         if self.at is None and not self.integration:
             return account_current.alias("now")
-        rows = account_current if self.at is None else account_version
+        rows = delivered(self.at)
         there = conditions(Filters(integration=self.integration), rows)
-        if self.at is not None:
-            there += [rows.c.valid_from <= self.at, rows.c.valid_to > self.at]
-        found = select(rows).where(*there).subquery("now")
-        return found if self.at is None else with_profile(found)
+        return select(rows).where(*there).subquery("now")
 
     def known(self, moment: ColumnElement[Any]) -> ColumnElement[bool]:
         """Whether a snapshot's moment had come."""

@@ -26,7 +26,7 @@ from sqlalchemy import (
 from data.handing import in_batches
 from data.states import STATES
 from data.store import is_duckdb
-from data.tables import PROFILE, account, account_current, integration, same_account
+from data.tables import PROFILE, account, account_current, held_at, integration, same_account
 from queries.filters import Filters, accounts, conditions
 from queries.found_first import few_versions, found_first
 from queries.remembering import remembered
@@ -131,7 +131,7 @@ def accounts_with(filters: Filters, account_keys: Sequence[int]) -> FromClause:
 
     if at is None:
         return select(account_current).where(found_first(account_current, those)).subquery()
-    return few_versions(those, lambda rows: and_(rows.c.valid_from <= at, rows.c.valid_to > at))
+    return few_versions(those, lambda rows: held_at(rows, at))
 
 
 @remembered(8)
