@@ -19,10 +19,10 @@ from benchmarks.made import START, Accounts
 from benchmarks.serving import Server, a_browser, serving
 from data.home import Home
 from data.loading import load
+from data.schema import account_version
 from data.snapshot_file import SnapshotFile
 from data.states import FAILED, WAITING
 from data.store import close_store, open_store
-from data.tables import account_version
 from queries.export import FORMATS
 from queries.facets import choices
 from queries.filters import Filters

@@ -22,10 +22,10 @@ from benchmarks.made import START
 from benchmarks.serving import a_browser
 from benchmarks.year import make
 from data.loading import load
+from data.schema import account_current
 from data.snapshot_file import SnapshotFile
 from data.states import FAILED
 from data.store import close_store, open_store
-from data.tables import account_current
 from queries.account import history_of
 from queries.between import Between
 from queries.changes import summary_of

@@ -15,9 +15,9 @@ from pathlib import Path
 from sqlalchemy import text, update
 
 from benchmarks.made import START
+from data.schema import account_current
 from data.stays import count_job_ends, substance_of
 from data.store import close_store, open_store
-from data.tables import account_current
 
 SQL = Path(__file__).with_name("year.sql")
 DAYS = 365

@@ -21,8 +21,8 @@ from typing import Any
 from sqlalchemy import Engine, insert, select
 
 from data.home import Home
+from data.schema import audit
 from data.store import changing
-from data.tables import audit
 
 log = logging.getLogger("rollcall")
 

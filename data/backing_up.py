@@ -21,8 +21,8 @@ from data.audit import settle
 from data.copying import copy_store
 from data.home import Home
 from data.matches import forget_keys
+from data.schema import TOLD, integration
 from data.store import StoreFault, StoreInUse, changing, close_store, open_store
-from data.tables import TOLD, integration
 
 log = logging.getLogger("rollcall")
 

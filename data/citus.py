@@ -9,7 +9,8 @@ from __future__ import annotations
 from sqlalchemy import Connection, Engine, cast, column, func, literal, select, table, text
 from sqlalchemy.dialects.postgresql import REGCLASS
 
-from data.tables import account_version, metadata, rejected_row, staging
+from data.schema import account_version, metadata, rejected_row
+from data.staging import staging
 
 DISTRIBUTED = "integration_id"
 """All rows of an integration are on one machine, so that a load and most joins are, too."""

@@ -38,8 +38,8 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
+from data.schema import CONTENT, DELIVERED
 from data.states import STATE_NAMES, UNRECOGNISED
-from data.tables import CONTENT, DELIVERED
 
 WHITE = " \t\r\n\u00a0"
 UNSEEN = WHITE + "".join(

@@ -31,10 +31,8 @@ from sqlalchemy import (
 from data.handing import empty, handed, kept
 from data.reading import Read
 from data.rejecting import POSITION, Sifted, counted
-from data.tables import (
-    account,
-    account_current,
-    delivered_row,
+from data.schema import account, account_current, delivered_row
+from data.staging import (
     delivered_texts,
     load_asked,
     load_known,

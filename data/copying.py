@@ -9,8 +9,8 @@ from sqlalchemy import Connection, Engine, Table, cast, func, select
 from sqlalchemy.types import Numeric
 
 from data.handing import at_a_desk, count_anew, fetched, hand_over
+from data.schema import metadata, snapshot
 from data.store import StoreFault, is_duckdb, writing
-from data.tables import metadata, snapshot
 
 Progress = Callable[[str, int], None]
 """Told of every table: its name, and how many rows it has."""

@@ -14,9 +14,9 @@ from sqlalchemy import Engine, func, select
 from data.home import Home
 from data.loading import load
 from data.sample import latest_morning, sample_snapshots
+from data.schema import snapshot
 from data.snapshot_file import SnapshotFile
 from data.store import StoreFault, StoreUnusable, close_store, open_store
-from data.tables import snapshot
 
 log = logging.getLogger("rollcall")
 

@@ -7,12 +7,11 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, FromClause, case, func
 
-from data.states import FAILED
+from data.states import FAILED, NO_REASON
 
 GAP = "…"
 """What stands in a template where texts differ."""
 
-NO_REASON = "No reason given"
 
 DAY = r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}"
 CLOCK = r"\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?(Z|[+-]\d{2}:?\d{2})?"

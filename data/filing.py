@@ -20,9 +20,9 @@ from data.home import Home
 from data.loading import remove
 from data.reading import COMPRESSIONS
 from data.refusals import NotPlaced
+from data.schema import unloaded
 from data.snapshot_file import CONFIRMED, SnapshotFile, moment_of, unmarked
 from data.store import changing
-from data.tables import unloaded
 
 log = logging.getLogger("rollcall")
 

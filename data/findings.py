@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Engine, and_, delete, insert, select, update
 
+from data.schema import accepted, setting
 from data.store import changing
-from data.tables import accepted, setting
 
 LONGEST_REASON = 1_000
 LONGEST_NAME = 200

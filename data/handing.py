@@ -41,8 +41,8 @@ from sqlalchemy.schema import CreateTable, DropTable
 
 from data import postgresql
 from data.cleaning import ROLE, of_each
+from data.staging import scratch, staging
 from data.store import is_duckdb, unchecked
-from data.tables import scratch, staging
 
 BATCH = 20_000
 """Rows that are sent at a time."""

@@ -20,7 +20,7 @@ from data.filing import Verdict, into_archive, place, set_aside
 from data.home import Home
 from data.loading import Loaded, load
 from data.mapping import mapping_of
-from data.measures import FILES, LOAD_SECONDS, ROWS
+from data.metrics import FILES, LOAD_SECONDS, ROWS
 from data.reading import reader_of
 from data.refusals import Held, NotPlaced, OtherContentKnown, SnapshotRefused
 from data.snapshot_file import CONFIRMED, REPLACING, SnapshotFile, unmarked

@@ -59,27 +59,22 @@ from data.portable import each_key
 from data.reading import Opened, Read, fill_load_row, opened, place_word
 from data.refusals import Held, MostlyRejected, NoAccounts, OtherContentKnown
 from data.rejecting import POSITION, Sifted, sift
-from data.snapshot_file import SnapshotFile
-from data.states import LEAVING
-from data.store import writing
-from data.tables import (
+from data.schema import (
     CONTENT,
     DELIVERED,
     FOREVER,
     account,
     account_current,
     delivered_row,
-    delivered_texts,
     integration,
-    load_delta,
-    load_meant,
-    load_news,
-    load_told,
-    load_unfit,
     rejected_row,
     same_account,
     snapshot,
 )
+from data.snapshot_file import SnapshotFile
+from data.staging import delivered_texts, load_delta, load_meant, load_news, load_told, load_unfit
+from data.states import LEAVING
+from data.store import writing
 from data.versions import (
     Span,
     accounts_at,

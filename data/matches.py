@@ -22,8 +22,8 @@ from sqlalchemy import (
     update,
 )
 
+from data.schema import account, integration, matched, setting
 from data.store import changing
-from data.tables import account, integration, matched, setting
 
 LONGEST_NAME = 200
 """Characters of what a person types."""

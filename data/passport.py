@@ -29,9 +29,9 @@ from sqlalchemy import (
 )
 
 from data.headings import squash
+from data.schema import integration, snapshot, state_change, state_count
 from data.states import LEAVING, UNRECOGNISED
 from data.store import changing
-from data.tables import integration, snapshot, state_change, state_count
 
 DEPARTURE_LIMIT = 0.2
 """Share of an integration's accounts: a file that takes more of them away at once is held."""

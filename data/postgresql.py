@@ -40,7 +40,7 @@ from sqlalchemy.schema import (
 from sqlalchemy.sql.compiler import DDLCompiler
 
 from data.portable import CODE_POINTS
-from data.tables import (
+from data.schema import (
     account,
     account_current,
     account_profile,
@@ -49,10 +49,10 @@ from data.tables import (
     metadata,
     rejected_row,
     snapshot,
-    staging,
     state_change,
     state_count,
 )
+from data.staging import staging
 
 log = logging.getLogger("rollcall")
 

@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, Connection, FromClause, String, case, func
 from data.home import Home
 from data.plain import SEARCHED
 from data.portable import bytes_of, hex_of, sha256_of, tell_in_hex, told_in_hex
-from data.tables import account, account_profile
+from data.schema import account, account_profile
 
 BLOCK = 64
 """Bytes of a block of SHA-256, to which HMAC fills its key up."""

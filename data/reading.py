@@ -63,10 +63,11 @@ from data.refusals import (
     UnknownFormat,
     UnreadableFile,
 )
+from data.schema import DELIVERED
 from data.sources import mapped
 from data.sources.parts import Part
 from data.sources.source import Said
-from data.tables import DELIVERED, load_row
+from data.staging import load_row
 from data.unpacking import (
     COMPRESSIONS,
     MEGABYTE,

@@ -27,6 +27,7 @@ from data.loading import load
 from data.mapping import mapping_of
 from data.matches import find_keys, forget_keys
 from data.refusals import SnapshotRefused
+from data.schema import TOLD, integration, snapshot
 from data.snapshot_file import SnapshotFile, moment_of
 from data.store import (
     StoreFault,
@@ -38,7 +39,6 @@ from data.store import (
     open_store,
     unchecked,
 )
-from data.tables import TOLD, integration, snapshot
 
 log = logging.getLogger("rollcall")
 

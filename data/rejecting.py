@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 
 from data.reading import Places, Read
-from data.tables import delivered_texts, load_row, load_unfit
+from data.staging import delivered_texts, load_row, load_unfit
 
 NO_USERNAME = "The row has no username in app."
 NOTHING_THERE = "The row is empty."

@@ -33,10 +33,10 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import array
 
 from data.access import Personal, Sight
-from data.failures import NO_REASON
 from data.portable import matches
 from data.pseudonyms import MASKS
-from data.tables import integration, metadata, setting, snapshot
+from data.schema import integration, metadata, setting, snapshot
+from data.states import NO_REASON
 
 IMPERSONAL = frozenset(
     "integration_id account_key snapshot_id name departure_limit valid_from valid_to taken_at "

@@ -70,3 +70,6 @@ WAITING = (*state_names(phase="waiting"), *state_names(phase="working"))
 """The states in which a job is queued or in progress: an account in one waits for its end."""
 LEAVING = ("Delete awaiting", "Delete ongoing", "Delete failed", "Deleted")
 """The states in which an account is being removed, or has been."""
+
+
+NO_REASON = "No reason given"

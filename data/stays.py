@@ -29,16 +29,9 @@ from sqlalchemy import (
 )
 
 from data.portable import digest_of
+from data.schema import FOREVER, PROFILE, account_version, job_end, same_account, state_count
+from data.staging import load_version
 from data.states import FAILED, STATES, WAITING, state_names
-from data.tables import (
-    FOREVER,
-    PROFILE,
-    account_version,
-    job_end,
-    load_version,
-    same_account,
-    state_count,
-)
 
 version = account_version
 

@@ -35,9 +35,9 @@ from data import postgresql
 from data.access import EVERYTHING, Personal, Sight
 from data.home import here
 from data.pseudonyms import key_of, with_key
+from data.schema import metadata
 from data.sight import views
-from data.tables import metadata
-from data.unpacking import copies
+from data.tempfiles import copies
 
 LAYOUT = 7
 """Raise it when a store of before is not what loading its files today would give: after a change

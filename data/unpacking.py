@@ -6,17 +6,12 @@ system's temporary folder, in a stream, and deleted when nobody needs it any mor
 
 from __future__ import annotations
 
-import atexit
 import codecs
 import gzip
 import os
 import re
-import shutil
-import tempfile
-import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,6 +19,7 @@ from typing import Any, NamedTuple
 import pyarrow
 
 from data.refusals import TooLarge, UnreadableFile
+from data.tempfiles import TemporaryCopy
 
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 CHUNK = 256 * 1024  # bytes read at a time: they stay in the processor's cache while looked at
@@ -188,27 +184,9 @@ def most_unpacked() -> int:
 # ---- copies -------------------------------------------------------------------------------------
 
 
-@cache
-def copies() -> Path:
-    """The folder in which this process, and nobody else, keeps copies for as long as it runs."""
-    folder = Path(tempfile.mkdtemp(prefix="rollcall-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
-
-
-class _Copy:
-    """A temporary file that is deleted when nothing refers to this object any more."""
-
-    def __init__(self) -> None:
-        number, name = tempfile.mkstemp(dir=copies())
-        os.close(number)
-        self.path = Path(name)
-        weakref.finalize(self, self.path.unlink, missing_ok=True)
-
-
 def copied(plain: Plain, chunks: Iterator[bytes], *notes: str) -> Plain:
     """A copy that takes the place of a file, with these chunks in it."""
-    copy = _Copy()
+    copy = TemporaryCopy()
     with copy.path.open("wb") as out:
         for chunk in chunks:
             out.write(chunk)

@@ -40,18 +40,7 @@ from data.failures import reason_of
 from data.handing import count_anew
 from data.matches import find_keys
 from data.plain import searched
-from data.states import FAILED, WAITING
-from data.stays import (
-    SUBSTANCE,
-    count_job_ends,
-    forget_job_ends,
-    stays_of,
-    substance_in,
-    substance_of,
-    tell_oldest_anew,
-    tell_stays_anew,
-)
-from data.tables import (
+from data.schema import (
     CONTENT,
     DERIVED,
     FOREVER,
@@ -62,13 +51,22 @@ from data.tables import (
     account_version,
     held_at,
     is_unmatched,
-    load_delta,
-    load_joined,
-    load_version,
     same_account,
     state_change,
     state_count,
     with_profile,
+)
+from data.staging import load_delta, load_joined, load_version
+from data.states import FAILED, WAITING
+from data.stays import (
+    SUBSTANCE,
+    count_job_ends,
+    forget_job_ends,
+    stays_of,
+    substance_in,
+    substance_of,
+    tell_oldest_anew,
+    tell_stays_anew,
 )
 
 version = account_version

@@ -10,7 +10,7 @@ from pathlib import Path
 import streamlit as st
 
 from data.access import Act
-from data.measures import PAGE_SECONDS
+from data.metrics import PAGE_SECONDS
 from widgets import clock, empty, sample
 from widgets.account_menu import account_menu
 from widgets.gate_headers import INPUT

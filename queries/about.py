@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, func, select
 
-from data.tables import integration, snapshot
+from data.schema import integration, snapshot
 from queries.filters import Filters, in_words
 from queries.listing import COLUMNS, Listing
 from queries.users import count_accounts

@@ -18,7 +18,7 @@ from sqlalchemy import (
     select,
 )
 
-from data.tables import FOREVER, account, integration, same_account
+from data.schema import FOREVER, account, integration, same_account
 from queries.filters import Filters, accounts
 from queries.found_first import few_versions
 from queries.remembering import remembered

@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 
 from data.handing import in_batches
-from data.tables import account, integration, same_account
+from data.schema import account, integration, same_account
 from queries.about import in_utc, slug, sources
 from queries.between import Between
 from queries.comparison import KINDS, VALUES, Listed, compared, condition_of

@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 from sqlalchemy import Connection, Select, func, literal, select
 
+from data.schema import CONTENT
 from data.states import FAILED
-from data.tables import CONTENT
 from queries.between import Between
 from queries.comparison import TURNS, VALUES, any_value, compared, returned, stayed
 from queries.remembering import remembered

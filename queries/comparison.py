@@ -26,8 +26,7 @@ from sqlalchemy import (
 )
 
 from data.portable import has_role
-from data.states import STATE_BY_NAME
-from data.tables import (
+from data.schema import (
     CONTENT,
     account_version,
     held_at,
@@ -36,6 +35,7 @@ from data.tables import (
     snapshot,
     with_profile,
 )
+from data.states import STATE_BY_NAME
 from queries.between import Between, Params, of_integrations
 from queries.found_first import Condition, few_versions
 

@@ -20,8 +20,8 @@ from sqlalchemy import (
 )
 
 from data.portable import has_role
+from data.schema import account_profile, integration, snapshot
 from data.states import UNRECOGNISED
-from data.tables import account_profile, integration, snapshot
 from queries.filters import (
     FILTER_BY_NAME,
     Filter,

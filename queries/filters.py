@@ -18,9 +18,7 @@ from sqlalchemy import ColumnElement, Connection, FromClause, and_, case, or_, s
 from data.plain import searched
 from data.portable import has_role, is_one_of
 from data.pseudonyms import is_called
-from data.snapshot_file import moment_of
-from data.states import STATE_BY_NAME, WAITING
-from data.tables import (
+from data.schema import (
     account_current,
     account_version,
     held_at,
@@ -28,6 +26,8 @@ from data.tables import (
     is_unmatched,
     with_profile,
 )
+from data.snapshot_file import moment_of
+from data.states import STATE_BY_NAME, WAITING
 from queries.text import found_in
 from queries.whose import as_decided, found_in_search, is_anything_decided
 

@@ -20,7 +20,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import GenericFunction
 
-from data.tables import account_profile, account_version, with_profile
+from data.schema import account_profile, account_version, with_profile
 
 Condition = Callable[[FromClause], ColumnElement[bool]]
 """What a row of accounts, or of their versions, says."""

@@ -29,8 +29,8 @@ from sqlalchemy import (
 
 from data.filing import MISPLACED
 from data.portable import seconds
+from data.schema import integration, snapshot, state_change, state_count, unloaded
 from data.states import FAILED, OPERATIONS, STATE_BY_NAME, STATES, WAITING, state_names
-from data.tables import integration, snapshot, state_change, state_count, unloaded
 from queries.days import Scope, day_column, day_of
 from queries.filters import delivered
 from queries.remembering import remembered

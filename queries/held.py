@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 
 from data.findings import Limits
-from data.tables import account_current, snapshot
+from data.schema import account_current, snapshot
 from queries.filters import Filters, conditions, delivered
 from queries.found_first import Condition, few_versions
 

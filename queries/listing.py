@@ -39,8 +39,8 @@ from data.cleaning import REPORTED
 from data.handing import at_a_desk, fetched, in_batches
 from data.headings import squash
 from data.portable import each_key
+from data.schema import account, integration, same_account
 from data.states import STATE_BY_NAME, UNRECOGNISED
-from data.tables import account, integration, same_account
 from queries.filters import Filters
 from queries.users import Part, all_accounts, order_of, parts_of
 

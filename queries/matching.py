@@ -26,7 +26,7 @@ from sqlalchemy import (
 
 from data.matches import people_lists
 from data.portable import text_under
-from data.tables import (
+from data.schema import (
     account,
     account_current,
     integration,

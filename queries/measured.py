@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, and_, func, select
 
-from data.tables import integration, snapshot
+from data.schema import integration, snapshot
 
 
 def newest_snapshots(con: Connection) -> Sequence[Row[Any, Any, Any, Any]]:

@@ -6,7 +6,7 @@ import pandas as pd
 from sqlalchemy import ColumnElement, Connection, and_, func, select
 
 from data.failures import template
-from data.tables import account_version, integration
+from data.schema import account_version, integration
 from queries.days import Scope
 from queries.filters import Filters, conditions, delivered
 from queries.remembering import remembered

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, func, select
 
-from data.tables import integration, rejected_row, snapshot
+from data.schema import integration, rejected_row, snapshot
 from queries.export import tame
 
 

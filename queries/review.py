@@ -30,7 +30,7 @@ from sqlalchemy import (
 
 from data.findings import Finding, Limits, in_force
 from data.portable import matches
-from data.tables import accepted, account, integration, is_unmatched, same_account
+from data.schema import accepted, account, integration, is_unmatched, same_account
 from queries.filters import Filters
 from queries.held import Found, View, that, that_in_history, that_lasts, whole
 from queries.remembering import remembered

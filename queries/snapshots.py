@@ -17,7 +17,7 @@ from sqlalchemy import (
 )
 
 from data.passport import DEPARTURE_LIMIT, Passport, passports
-from data.tables import integration, matched, snapshot, unloaded
+from data.schema import integration, matched, snapshot, unloaded
 
 PAGE_SIZE = 25
 """Snapshots on one page of the list."""

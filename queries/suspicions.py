@@ -26,9 +26,7 @@ from data.portable import (
     sorted_and_joined,
     to_the_minute,
 )
-from data.states import LEAVING, WAITING, state_names
-from data.stays import operation_of
-from data.tables import (
+from data.schema import (
     account_profile,
     account_version,
     job_end,
@@ -36,6 +34,8 @@ from data.tables import (
     state_change,
     with_profile,
 )
+from data.states import LEAVING, WAITING, state_names
+from data.stays import operation_of
 from queries.held import (
     Found,
     View,

@@ -24,9 +24,9 @@ from sqlalchemy import (
 )
 
 from data.handing import in_batches
+from data.schema import PROFILE, account, account_current, held_at, integration, same_account
 from data.states import STATES
 from data.store import is_duckdb
-from data.tables import PROFILE, account, account_current, held_at, integration, same_account
 from queries.filters import Filters, accounts, conditions
 from queries.found_first import few_versions, found_first
 from queries.remembering import remembered

@@ -29,7 +29,7 @@ from sqlalchemy import (
 
 from data.plain import plain
 from data.portable import is_among
-from data.tables import is_unmatched, matched
+from data.schema import is_unmatched, matched
 from queries.remembering import remembered
 from queries.text import found_in
 

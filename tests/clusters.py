@@ -11,7 +11,8 @@ from sqlalchemy.sql.elements import BinaryExpression, CollationClause
 from sqlalchemy.sql.selectable import ScalarSelect, Subquery
 
 from data.citus import DISTRIBUTED, EVERYWHERE
-from data.tables import metadata, staging
+from data.schema import metadata
+from data.staging import staging
 
 LARGE = {*metadata.tables, *staging.tables} - EVERYWHERE - {"rejected_row"}
 """The tables that are spread over the machines by integration."""

@@ -27,10 +27,10 @@ from data.home import Home, here
 from data.loading import load
 from data.matches import Match, decide
 from data.people import Misconfigured, Rules, hold
+from data.schema import integration, metadata, unloaded
 from data.signed_out import SignedOut
 from data.snapshot_file import SnapshotFile
 from data.store import close_stores, open_store, seen
-from data.tables import integration, metadata, unloaded
 from queries.filters import Filters
 from queries.users import count_accounts, page_of_accounts
 from widgets import signed_in

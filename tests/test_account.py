@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Connection
 
+from data.schema import CONTENT, FOREVER
 from data.states import STATE_NAMES
-from data.tables import CONTENT, FOREVER
 from queries import account as queries
 from queries.account import Known, known_of
 from queries.filters import Filters

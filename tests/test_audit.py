@@ -18,9 +18,9 @@ import rollcall
 from data.audit import Event, note, note_refusal, settle
 from data.home import Home
 from data.loading import load
+from data.schema import audit
 from data.snapshot_file import SnapshotFile
 from data.store import close_stores, open_store
-from data.tables import audit
 from queries.audit import broken_from, count_events, events_ndjson, page_of_events
 
 PAGE = Path(__file__).parent.parent / "pages" / "audit.py"

@@ -29,8 +29,8 @@ from sqlalchemy import select
 
 import rollcall
 from data.home import Home
+from data.schema import account_version, integration, snapshot, state_change, state_count
 from data.store import close_stores, open_store
-from data.tables import account_version, integration, snapshot, state_change, state_count
 from queries.export import FORMATS
 from rollcall import main
 

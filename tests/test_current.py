@@ -13,9 +13,9 @@ from data import current as module
 from data.current import Current, current, prepare_sample, remove_sample
 from data.home import Home
 from data.loading import load
+from data.schema import snapshot
 from data.snapshot_file import SnapshotFile
 from data.store import close_stores, open_store
-from data.tables import snapshot
 
 DAYS, INTEGRATIONS = 2, 2
 

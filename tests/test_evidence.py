@@ -23,8 +23,8 @@ from data.home import Home
 from data.matches import Match, decide
 from data.matches import withdraw as withdraw_match
 from data.rebuilding import rebuild
+from data.schema import accepted
 from data.store import close_stores, open_store
-from data.tables import accepted
 from queries.evidence.accounts import Accounts
 from queries.evidence.findings import Findings, chosen_rules
 from queries.evidence.pack import MANIFEST, SEAL, chunks_of

@@ -35,10 +35,10 @@ from sqlalchemy import Connection, Engine, select
 from data import handing
 from data.cleaning import UNSEEN, WHITE
 from data.loading import load
+from data.schema import CONTENT, account, account_current
 from data.snapshot_file import SnapshotFile
 from data.states import STATE_NAMES
 from data.store import close_stores, open_store
-from data.tables import CONTENT, account, account_current
 from queries import export, listing, workbook
 from queries.about import about
 from queries.export import FORMATS, export_file

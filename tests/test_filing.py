@@ -16,8 +16,8 @@ from data.filing import deliver_again, dismiss, remove_snapshot
 from data.home import Home
 from data.inbox import SETTLED_AFTER, SetAside, load_waiting
 from data.loading import Loaded
+from data.schema import unloaded
 from data.store import open_store
-from data.tables import unloaded
 
 STAMP = f"{TODAY:%Y-%m-%dT%H-%M-%SZ}"
 NAME = f"{STAMP}.ndjson"

@@ -22,11 +22,7 @@ from data.home import Home, here
 from data.inbox import load_waiting, put_into_inbox
 from data.loading import Loaded, load, remove
 from data.rebuilding import rebuild
-from data.snapshot_file import SnapshotFile
-from data.states import STATE_BY_NAME, STATE_NAMES
-from data.stays import BEFORE
-from data.store import close_store, open_store
-from data.tables import (
+from data.schema import (
     CONTENT,
     DERIVED,
     PROFILE,
@@ -43,6 +39,10 @@ from data.tables import (
     state_count,
     with_profile,
 )
+from data.snapshot_file import SnapshotFile
+from data.states import STATE_BY_NAME, STATE_NAMES
+from data.stays import BEFORE
+from data.store import close_store, open_store
 
 START = datetime(2026, 1, 1)
 

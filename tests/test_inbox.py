@@ -29,9 +29,9 @@ from data.inbox import (
 )
 from data.loading import Loaded
 from data.refusals import NotPlaced, OtherContentKnown, UnknownFormat
+from data.schema import snapshot
 from data.snapshot_file import REPLACING, SnapshotFile
 from data.store import close_store, open_store
-from data.tables import snapshot
 
 STAMP = f"{TODAY:%Y-%m-%dT%H-%M-%SZ}"
 

@@ -26,15 +26,8 @@ from sqlalchemy import Engine, event, select
 
 from data import refusals
 from data.loading import Loaded, load, remove
+from data.schema import account, account_version, same_account, snapshot, state_change, state_count
 from data.snapshot_file import SnapshotFile, moment_of
-from data.tables import (
-    account,
-    account_version,
-    same_account,
-    snapshot,
-    state_change,
-    state_count,
-)
 
 CSV = f"{HEADINGS}\n{ADA}\n{BOB}\n"
 JSON = json.dumps([{"login": f"user{n}", "State": "Onboarded"} for n in range(500)])

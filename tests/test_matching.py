@@ -21,9 +21,9 @@ from data.inbox import load_waiting, put_into_inbox
 from data.loading import remove
 from data.matches import Match, NobodySays, decide, people_lists, set_people_lists, withdraw
 from data.rebuilding import rebuild
+from data.schema import account, account_version
 from data.snapshot_file import SnapshotFile
 from data.store import close_stores, open_store, seen
-from data.tables import account, account_version
 from queries.account import known_of
 from queries.export import FORMATS
 from queries.facets import choices

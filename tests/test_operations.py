@@ -32,8 +32,8 @@ from data.home import Home
 from data.inbox import load_waiting
 from data.people import Misconfigured
 from data.rebuilding import rebuild
+from data.schema import TOLD, accepted, account_current, integration, setting
 from data.store import changing, close_store, close_stores, open_store
-from data.tables import TOLD, accepted, account_current, integration, setting
 from queries.agreeing import answers_that_differ
 from widgets.logs import JsonLines
 from widgets.options import from_environment

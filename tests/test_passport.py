@@ -24,8 +24,8 @@ from data.passport import (
     set_departure_limit,
     too_many_leave,
 )
+from data.schema import integration
 from data.snapshot_file import SnapshotFile
-from data.tables import integration
 
 TEN = [an_account(f"a{n}") for n in range(10)]
 

@@ -50,9 +50,10 @@ from data.inbox import Outcome, load_waiting, put_into_inbox
 from data.loading import Loaded, load
 from data.matches import Match, decide
 from data.rebuilding import NotRebuilt, rebuild
+from data.schema import account_current, account_version, metadata, snapshot
 from data.snapshot_file import SnapshotFile
+from data.staging import staging
 from data.store import StoreUnreachable, close_store, open_store, seen, unchecked
-from data.tables import account_current, account_version, metadata, snapshot, staging
 from queries.agreeing import answers_that_differ
 from queries.filters import Filters, accounts, conditions
 from queries.users import count_accounts

@@ -29,10 +29,10 @@ from data.loading import load
 from data.matches import Match, decide
 from data.plain import SEARCHED
 from data.pseudonyms import KNOWN, key_of, keyed, with_key
+from data.schema import account_current, metadata
 from data.sight import UNTOLD
 from data.snapshot_file import SnapshotFile
 from data.store import close_stores, open_store, seen
-from data.tables import account_current, metadata
 from queries.account import known_of
 from queries.export import FORMATS
 from queries.filters import Filters

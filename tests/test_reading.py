@@ -26,7 +26,7 @@ from sqlalchemy.schema import CreateTable, DropTable
 
 from data.reading import Read, fill_load_row, opened
 from data.rejecting import Sifted, sift
-from data.tables import scratch
+from data.staging import scratch
 
 RECORDS = [
     {

@@ -26,9 +26,9 @@ from data.loading import load, preview, remove
 from data.matches import Match, decide, set_people_lists
 from data.passport import set_departure_limit
 from data.sample import write_sample
+from data.schema import account, account_current, account_version, same_account
 from data.snapshot_file import SnapshotFile
 from data.store import open_store, unchecked
-from data.tables import account, account_current, account_version, same_account
 from queries.account import known_of
 from queries.between import Between, compared_snapshots, usual_moments
 from queries.changed import CHUNKS, ChangesFile, count_changes, page_of_changes

@@ -21,7 +21,7 @@ from data.passport import Passport, passport_of
 from data.refusals import Held, NotAListOfAccounts, SnapshotRefused, TooLarge, UnreadableFile
 from data.snapshot_file import SnapshotFile
 from data.sources.okta import NOT_YET, THERE
-from data.unpacking import copies
+from data.tempfiles import copies
 
 FORMATS = Path(__file__).parent / "formats"
 """Samples from public documentation."""

@@ -19,6 +19,7 @@ import rollcall
 from data.access import Sight
 from data.home import Home
 from data.loading import load
+from data.schema import integration, snapshot
 from data.snapshot_file import SnapshotFile
 from data.store import (
     LAYOUT,
@@ -35,7 +36,6 @@ from data.store import (
     open_store,
     seen,
 )
-from data.tables import integration, snapshot
 
 ROOT = Path(rollcall.__file__).parent
 

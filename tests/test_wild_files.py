@@ -17,7 +17,7 @@ from deliveries import account_ids, accounts, deliver, rejections, the_account
 from sqlalchemy import Engine
 from test_reading import one, told_of
 
-from data import reading, refusals, unpacking
+from data import reading, refusals, tempfiles, unpacking
 from data.headings import columns_of
 
 WINDOWS = "The file is not UTF-8; it was read as Windows-1252 (Latin-1): check names with accents."
@@ -72,7 +72,7 @@ def test_one_byte_at_the_end_of_a_long_file_decides_its_encoding(store: Engine, 
 def test_copies_of_files_do_not_outlive_the_load(store: Engine, tmp_path: Path):
     deliver(store, tmp_path, gzip.compress(TABLE.encode("utf-16")), "a.csv.gz")
     assert set(accounts(store)) == {"ada", "bob"}
-    assert list(unpacking.copies().iterdir()) == []
+    assert list(tempfiles.copies().iterdir()) == []
 
 
 @pytest.mark.parametrize(

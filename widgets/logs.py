@@ -17,7 +17,7 @@ from types import TracebackType
 
 import streamlit.logger
 
-from data.measures import LOGGED
+from data.metrics import LOGGED
 
 
 class JsonLines(logging.Formatter):

@@ -18,7 +18,7 @@ from starlette.responses import Response
 from data.access import Act, NotAllowed
 from data.home import here
 from data.inbox import waiting_files
-from data.measures import registry
+from data.metrics import registry
 from queries.measured import newest_snapshots
 from queries.snapshots import count_unloaded
 from widgets.store import allowed, delivered, state

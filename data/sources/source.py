@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from data.headings import CREDENTIAL
+from data.schema import DELIVERED
 from data.sources.parts import Beginning, Part
-from data.tables import DELIVERED
 
 Row = dict[str, Any]
 """A row of a snapshot, as `account` makes it; one without a username is rejected, and shown."""

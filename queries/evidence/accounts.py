@@ -16,9 +16,9 @@ from typing import Any, ClassVar, Self
 from sqlalchemy import Connection, Engine, func, insert, select
 
 from data.matches import find_keys
+from data.schema import matched, snapshot
 from data.states import STATES
 from data.store import changing
-from data.tables import matched, snapshot
 from queries.about import About, about
 from queries.evidence.pack import Evidence, Told, as_json, moment, plain, snapshots_of, told
 from queries.export import csv_chunks, json_of

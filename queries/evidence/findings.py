@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Self
 from sqlalchemy import Connection, Engine, insert, select, true
 
 from data.findings import Limits
-from data.tables import accepted
+from data.schema import accepted
 from queries.evidence.pack import Evidence, Told, as_json, moment, plain, snapshots_of, told
 from queries.export import tame
 from queries.held import View

@@ -18,7 +18,7 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from sqlalchemy import Connection, Engine, select
 
-from data.tables import integration, snapshot
+from data.schema import integration, snapshot
 from queries.export import Chunks
 
 FORMAT = "rollcall evidence 2"
