@@ -22,11 +22,11 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 from streamlit.web.bootstrap import load_config_options
 
-from data.access import NotAllowed
+from data.access.claims import Misconfigured
+from data.access.roles import NotAllowed
 from data.current import state
 from data.home import here
 from data.keeping import kept
-from data.people import Misconfigured
 from widgets.audit import send_audit
 from widgets.changed import send_changes
 from widgets.downloads import send_users

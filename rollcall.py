@@ -23,23 +23,23 @@ from data.audit import Event, note, settle
 from data.backing_up import back_up
 from data.citus import NotDistributed, distribute
 from data.copying import copy_store, tables_that_differ
+from data.files.archive import zip_together
+from data.files.errors import SnapshotRefused
+from data.files.formats import place_word
+from data.files.mapping import columns_from, mapping_of, save_mapping
+from data.files.naming import SnapshotFile, moment_of
 from data.filing import reason_for
 from data.home import Home, here
 from data.inbox import Outcome, SetAside, in_words, load_waiting, put_into_inbox
 from data.loading import Loaded, preview
-from data.mapping import columns_from, mapping_of, save_mapping
 from data.pseudonyms import reveal
 from data.pulling import known_pulls, pull, secrets_file
-from data.reading import place_word
 from data.rebuilding import archived, complete, opened
 from data.rebuilding import rebuild as make_anew
-from data.refusals import SnapshotRefused
 from data.sample import write_sample
 from data.serving import server_of
-from data.snapshot_file import SnapshotFile, moment_of
 from data.sources.web import PullFailed
 from data.store import StoreFault, StoreInUse, StoreUnusable, close_stores, open_store
-from data.zipped import zip_together
 from queries.evidence.proof import NoPack, verify
 from queries.export import FORMATS, export_file
 from queries.filters import FILTERS, Filter, Filters

@@ -12,8 +12,8 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.made import START, Accounts, a_store
+from data.files.naming import SnapshotFile
 from data.loading import load
-from data.snapshot_file import SnapshotFile
 
 PROJECT = {
     "dbt_project.yml": "name: beside\nprofile: beside\nsnapshot-paths: [snapshots]\n",

@@ -21,9 +21,9 @@ from sqlalchemy import Connection, select, text
 from benchmarks.made import START
 from benchmarks.serving import a_browser
 from benchmarks.year import make
+from data.files.naming import SnapshotFile
 from data.loading import load
 from data.schema import account_current
-from data.snapshot_file import SnapshotFile
 from data.states import FAILED
 from data.store import close_store, open_store
 from queries.account import history_of

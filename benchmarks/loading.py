@@ -10,8 +10,8 @@ import duckdb
 
 from benchmarks.made import CHANGED, START, Accounts, Cost, a_store, cost_of
 from data.copying import copy_store
+from data.files.naming import SnapshotFile
 from data.loading import load
-from data.snapshot_file import SnapshotFile
 
 
 def parse(path: Path) -> Cost:

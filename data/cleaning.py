@@ -38,39 +38,9 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
+from data.files.text import WHITE, filled
 from data.schema import CONTENT, DELIVERED
 from data.states import STATE_NAMES, UNRECOGNISED
-
-WHITE = " \t\r\n\u00a0"
-UNSEEN = WHITE + "".join(
-    map(
-        chr,
-        (
-            *range(32),
-            0x7F,
-            0x85,
-            0xAD,
-            0x34F,
-            0x61C,
-            0x115F,
-            0x1160,
-            0x1680,
-            0x17B4,
-            0x17B5,
-            *range(0x180B, 0x1810),
-            *range(0x2000, 0x2010),
-            *range(0x2028, 0x2030),
-            *range(0x205F, 0x2070),
-            0x2800,
-            0x3000,
-            0x3164,
-            *range(0xFE00, 0xFE10),
-            0xFEFF,
-            0xFFA0,
-        ),
-    )
-)
-"""White space of all kinds, and what takes no place: a name of these alone is none."""
 
 YES = ("true", "yes", "1", "1.0", "active", "y", "t", "on", "enabled")
 NO = ("false", "no", "0", "0.0", "inactive", "n", "f", "off", "disabled", "deactivated")
@@ -99,8 +69,6 @@ UNIX_TIMES = {10: 1, 13: 1_000, 16: 1_000_000, 19: 1_000_000_000}
 """Digits before the point → units a second. They tell a time from 2001 to 2286; a number with
 other digits is a date without punctuation, or a zero, and is flagged."""
 
-HAS_DATE = r"^(?:\d{4}[/-]\d\d?[/-]\d|\d{8}T\d{6}|[A-Z][a-z]{2,8} \d\d?, \d{4})"
-HAS_OFFSET = r"(?:[Zz]|UTC|GMT|[A-Za-z]/[A-Za-z_/]+|[:T]\d[\d.,]* ?[+-]\d\d(?::?\d\d)?)\s*$"
 
 NO_ROLES = cast(array([]), ARRAY(String))
 
@@ -155,23 +123,6 @@ def _content(cell: Cells) -> dict[str, ColumnElement[Any]]:
         "attributes": cell["attributes"],
         "flags": _flags(cell),
     }
-
-
-def filled(text: ColumnElement[Any]) -> ColumnElement[Any]:
-    """The text without the white space around it; NULL where nothing is left."""
-    is_bare = and_(_starts_visibly(text), func.array_extract(text, -1).between("!", "~"))
-    return case((is_bare, text), else_=func.nullif(func.trim(text, WHITE), ""))
-
-
-def unless_blank(text: ColumnElement[Any]) -> ColumnElement[Any]:
-    """The text as `filled` gives it; NULL also where nobody would see anything of it."""
-    bare = filled(text)
-    return case((_starts_visibly(bare), bare), (func.trim(bare, UNSEEN) != "", bare))
-
-
-def _starts_visibly(text: ColumnElement[Any]) -> ColumnElement[bool]:
-    """As nearly all texts do. To ask is far cheaper than a trim."""
-    return and_(text >= "!", text < "\x7f")
 
 
 def _person(cell: Cells) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
@@ -354,15 +305,6 @@ def _unix_time(text: ColumnElement[Any]) -> ColumnElement[Any]:
 
 def _says_unknown(text: ColumnElement[Any]) -> ColumnElement[Any]:
     return _is_one_of(UNKNOWN, func.lower(text))
-
-
-def names_no_offset(text: ColumnElement[Any]) -> ColumnElement[bool]:
-    """Whether the text is a time with a date that is taken for UTC for want of an offset."""
-    lacks = and_(func.regexp_matches(text, HAS_DATE), ~func.regexp_matches(text, HAS_OFFSET))
-    return case(  # of which DuckDB works out but what it needs; of AND, each part for every row
-        (func.suffix(text, "Z"), false()),  # the usual, and fastest
-        else_=func.coalesce(lacks, false()),
-    )
 
 
 def _flags(cell: Cells) -> ColumnElement[Any]:

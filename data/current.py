@@ -11,11 +11,11 @@ from typing import Literal, NamedTuple
 
 from sqlalchemy import Engine, func, select
 
+from data.files.naming import SnapshotFile
 from data.home import Home
 from data.loading import load
 from data.sample import latest_morning, sample_snapshots
 from data.schema import snapshot
-from data.snapshot_file import SnapshotFile
 from data.store import StoreFault, StoreUnusable, close_store, open_store
 
 log = logging.getLogger("rollcall")

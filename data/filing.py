@@ -16,12 +16,12 @@ from typing import Literal
 
 from sqlalchemy import ColumnElement, Engine, and_, delete, insert
 
+from data.files.encoding import COMPRESSIONS
+from data.files.errors import NotPlaced
+from data.files.naming import CONFIRMED, SnapshotFile, moment_of, unmarked
 from data.home import Home
 from data.loading import remove
-from data.reading import COMPRESSIONS
-from data.refusals import NotPlaced
 from data.schema import unloaded
-from data.snapshot_file import CONFIRMED, SnapshotFile, moment_of, unmarked
 from data.store import changing
 
 log = logging.getLogger("rollcall")

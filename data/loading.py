@@ -43,9 +43,12 @@ from data.comparing import (
     remember_delivered,
     without_fingerprint,
 )
+from data.files.errors import Held, MostlyRejected, NoAccounts, OtherContentKnown
+from data.files.formats import place_word
+from data.files.headers import columns_of
+from data.files.mapping import NO_MAPPING
+from data.files.naming import SnapshotFile
 from data.handing import count_anew, desk, hand_over, handed, step, with_staging
-from data.headings import columns_of
-from data.mapping import NO_MAPPING
 from data.matches import forget_keys
 from data.passport import (
     FileFacts,
@@ -56,8 +59,7 @@ from data.passport import (
     too_many_leave,
 )
 from data.portable import each_key
-from data.reading import Opened, Read, fill_load_row, opened, place_word
-from data.refusals import Held, MostlyRejected, NoAccounts, OtherContentKnown
+from data.reading import Opened, Read, fill_load_row, opened
 from data.rejecting import POSITION, Sifted, sift
 from data.schema import (
     CONTENT,
@@ -71,7 +73,6 @@ from data.schema import (
     same_account,
     snapshot,
 )
-from data.snapshot_file import SnapshotFile
 from data.staging import delivered_texts, load_delta, load_meant, load_news, load_told, load_unfit
 from data.states import LEAVING
 from data.store import writing

@@ -28,7 +28,7 @@ from sqlalchemy import (
     update,
 )
 
-from data.headings import squash
+from data.files.headers import squash
 from data.schema import integration, snapshot, state_change, state_count
 from data.states import LEAVING, UNRECOGNISED
 from data.store import changing

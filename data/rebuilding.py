@@ -21,14 +21,14 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from data import postgresql
 from data.citus import distribute_like
+from data.files.errors import SnapshotRefused
+from data.files.mapping import mapping_of
+from data.files.naming import SnapshotFile, moment_of
 from data.home import Home
 from data.inbox import in_words
 from data.loading import load
-from data.mapping import mapping_of
 from data.matches import find_keys, forget_keys
-from data.refusals import SnapshotRefused
 from data.schema import TOLD, integration, snapshot
-from data.snapshot_file import SnapshotFile, moment_of
 from data.store import (
     StoreFault,
     StoreInUse,

@@ -23,7 +23,8 @@ from sqlalchemy import (
     select,
 )
 
-from data.reading import Places, Read
+from data.files.relation import Places
+from data.reading import Read
 from data.staging import delivered_texts, load_row, load_unfit
 
 NO_USERNAME = "The row has no username in app."

@@ -32,7 +32,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import array
 
-from data.access import Personal, Sight
+from data.access.roles import Personal, Sight
 from data.portable import matches
 from data.pseudonyms import MASKS
 from data.schema import integration, metadata, setting, snapshot

@@ -32,7 +32,7 @@ from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.pool import ConnectionPoolEntry, Pool
 
 from data import postgresql
-from data.access import EVERYTHING, Personal, Sight
+from data.access.roles import EVERYTHING, Personal, Sight
 from data.home import here
 from data.pseudonyms import key_of, with_key
 from data.schema import metadata

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from data.access import Act
+from data.access.roles import Act
 from queries.between import asked_between, compared_snapshots, usual_moments
 from queries.changes import summary_of
 from queries.comparison import Listed

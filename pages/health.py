@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import streamlit as st
 
-from data.access import Act
+from data.access.roles import Act
 from queries.durations import durations
 from queries.health import trends, unloaded_days
 from queries.reasons import failure_reasons

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from data.access import Act
+from data.access.roles import Act
 from data.metrics import PAGE_SECONDS
 from widgets import clock, empty, sample
 from widgets.account_menu import account_menu

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from data.access import Act
+from data.access.roles import Act
 from queries.rejected import rejected_rows
 from queries.snapshots import (
     PAGE_SIZE,

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import streamlit as st
 
-from data.access import Act
+from data.access.roles import Act
 from queries.account import known_of
 from queries.facets import heard_of
 from queries.filters import Filters, ignored, in_words

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import pandas as pd
 from sqlalchemy import ColumnElement, Connection, FromClause, Subquery, func, select, true
 
+from data.files.naming import moment_of
 from data.schema import integration, snapshot
-from data.snapshot_file import moment_of
 from queries.filters import MOST_VALUES
 
 Params = Mapping[str, Sequence[str]]

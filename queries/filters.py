@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args
 
 from sqlalchemy import ColumnElement, Connection, FromClause, and_, case, or_, select
 
+from data.files.naming import moment_of
 from data.plain import searched
 from data.portable import has_role, is_one_of
 from data.pseudonyms import is_called
@@ -26,7 +27,6 @@ from data.schema import (
     is_unmatched,
     with_profile,
 )
-from data.snapshot_file import moment_of
 from data.states import STATE_BY_NAME, WAITING
 from queries.text import found_in
 from queries.whose import as_decided, found_in_search, is_anything_decided

@@ -36,8 +36,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import array
 
 from data.cleaning import REPORTED
+from data.files.headers import squash
 from data.handing import at_a_desk, fetched, in_batches
-from data.headings import squash
 from data.portable import each_key
 from data.schema import account, integration, same_account
 from data.states import STATE_BY_NAME, UNRECOGNISED

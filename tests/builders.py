@@ -10,8 +10,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
+from data.files.naming import SnapshotFile
 from data.loading import Loaded, load
-from data.snapshot_file import SnapshotFile
 from queries.filters import Filters
 from queries.users import all_accounts
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from sqlalchemy import Engine, Table, func, select
 
+from data.files.naming import SnapshotFile
 from data.loading import Loaded, load
 from data.schema import account, account_current, metadata, rejected_row
-from data.snapshot_file import SnapshotFile
 
 MONDAY = datetime(2026, 11, 23, 6)
 TUESDAY = MONDAY + timedelta(days=1)

@@ -21,15 +21,15 @@ from sqlalchemy import Engine, insert, select, text
 from sqlalchemy.exc import DBAPIError
 from streamlit.testing.v1 import AppTest
 
-from data.access import EVERYTHING, LOCAL, NOBODY, ROLES, Act, NotAllowed, Personal, Sight
+from data.access.claims import Misconfigured, Rules, hold
+from data.access.revoked_tokens import SignedOut
+from data.access.roles import EVERYTHING, LOCAL, NOBODY, ROLES, Act, NotAllowed, Personal, Sight
+from data.files.naming import SnapshotFile
 from data.findings import Finding, Said, accept
 from data.home import Home, here
 from data.loading import load
 from data.matches import Match, decide
-from data.people import Misconfigured, Rules, hold
 from data.schema import integration, metadata, unloaded
-from data.signed_out import SignedOut
-from data.snapshot_file import SnapshotFile
 from data.store import close_stores, open_store, seen
 from queries.filters import Filters
 from queries.users import count_accounts, page_of_accounts

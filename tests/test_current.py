@@ -11,10 +11,10 @@ from sqlalchemy import Engine, func, select
 
 from data import current as module
 from data.current import Current, current, prepare_sample, remove_sample
+from data.files.naming import SnapshotFile
 from data.home import Home
 from data.loading import load
 from data.schema import snapshot
-from data.snapshot_file import SnapshotFile
 from data.store import close_stores, open_store
 
 DAYS, INTEGRATIONS = 2, 2

@@ -19,9 +19,9 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import Route
 
+from data.files.naming import SnapshotFile
 from data.home import Home
 from data.loading import load
-from data.snapshot_file import SnapshotFile
 from data.store import open_store
 from queries.export import FORMATS
 from queries.listing import Listing

@@ -33,10 +33,10 @@ from pyarrow import parquet
 from sqlalchemy import Connection, Engine, select
 
 from data import handing
-from data.cleaning import UNSEEN, WHITE
+from data.files.naming import SnapshotFile
+from data.files.text import UNSEEN, WHITE
 from data.loading import load
 from data.schema import CONTENT, account, account_current
-from data.snapshot_file import SnapshotFile
 from data.states import STATE_NAMES
 from data.store import close_stores, open_store
 from queries import export, listing, workbook

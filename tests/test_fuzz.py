@@ -20,8 +20,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
+from data.files.errors import SnapshotRefused
 from data.loading import Loaded
-from data.refusals import SnapshotRefused
 from data.store import open_store
 
 TIMES = int(os.environ.get("FUZZ", "1"))

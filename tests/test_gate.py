@@ -21,10 +21,10 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from app import while_open
+from data.access.claims import Rules
+from data.access.revoked_tokens import SignedOut
 from data.current import State, tell
 from data.home import Home
-from data.people import Rules
-from data.signed_out import SignedOut
 from widgets import gate, signed_in
 from widgets.gate import Gate
 from widgets.gate_headers import content_policy

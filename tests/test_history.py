@@ -17,6 +17,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, delete, select
 
+from data.files.naming import SnapshotFile
 from data.filing import remove_snapshot
 from data.home import Home, here
 from data.inbox import load_waiting, put_into_inbox
@@ -39,7 +40,6 @@ from data.schema import (
     state_count,
     with_profile,
 )
-from data.snapshot_file import SnapshotFile
 from data.states import STATE_BY_NAME, STATE_NAMES
 from data.stays import BEFORE
 from data.store import close_store, open_store

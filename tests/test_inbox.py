@@ -16,6 +16,8 @@ from builders import TODAY, YESTERDAY, a_snapshot_file, an_account, usernames
 from sqlalchemy import Engine, func, select
 
 from data import inbox
+from data.files.errors import NotPlaced, OtherContentKnown, UnknownFormat
+from data.files.naming import REPLACING, SnapshotFile
 from data.home import Home, here
 from data.inbox import (
     SETTLED_AFTER,
@@ -28,9 +30,7 @@ from data.inbox import (
     waiting_files,
 )
 from data.loading import Loaded
-from data.refusals import NotPlaced, OtherContentKnown, UnknownFormat
 from data.schema import snapshot
-from data.snapshot_file import REPLACING, SnapshotFile
 from data.store import close_store, open_store
 
 STAMP = f"{TODAY:%Y-%m-%dT%H-%M-%SZ}"

@@ -24,10 +24,10 @@ from deliveries import (
 )
 from sqlalchemy import Engine, event, select
 
-from data import refusals
+from data.files import errors
+from data.files.naming import SnapshotFile, moment_of
 from data.loading import Loaded, load, remove
 from data.schema import account, account_version, same_account, snapshot, state_change, state_count
-from data.snapshot_file import SnapshotFile, moment_of
 
 CSV = f"{HEADINGS}\n{ADA}\n{BOB}\n"
 JSON = json.dumps([{"login": f"user{n}", "State": "Onboarded"} for n in range(500)])
@@ -69,7 +69,7 @@ def test_arguments_win_over_the_path(tmp_path: Path):
 def test_a_file_that_says_too_little_is_refused(
     tmp_path: Path, name: str, given: dict[str, Any], words: str
 ):
-    with pytest.raises(refusals.NotPlaced) as refused:
+    with pytest.raises(errors.NotPlaced) as refused:
         SnapshotFile.placed(tmp_path / name, **given)
     assert words in str(refused.value)
     assert "like figma/2026-11-23T06-00-00Z.csv, or give --integration" in str(refused.value)
@@ -184,81 +184,81 @@ MOSTLY_NONE = "login,State\nada,Onboarded\n,Onboarded\n,Deleted\n"
 
 REFUSED = [
     pytest.param(
-        "a.xlsx", CSV, refusals.UnknownFormat,
+        "a.xlsx", CSV, errors.UnknownFormat,
         "a.xlsx has no known ending; expected one of .csv, .tsv, .json, .ndjson, .jsonl, .parquet, "
         ".zip.",
         id="unknown ending",
     ),
     pytest.param(
-        "a.parquet.gz", gzip.compress(parquet()), refusals.UnknownFormat,
+        "a.parquet.gz", gzip.compress(parquet()), errors.UnknownFormat,
         "a.parquet.gz: a Parquet file is compressed inside; deliver it as it is, as .parquet.",
         id="compressed Parquet",
     ),
     pytest.param(
-        "a.csv", "", refusals.NoUsableHeader,
+        "a.csv", "", errors.NoUsableHeader,
         "a.csv is empty; expected a line of headings.", id="empty CSV",
     ),
     pytest.param(
-        "a.csv", "\n \n", refusals.NoUsableHeader,
+        "a.csv", "\n \n", errors.NoUsableHeader,
         "a.csv is empty; expected a line of headings.", id="blank CSV",
     ),
-    pytest.param("a.json", "", refusals.UnreadableFile, "a.json is empty", id="empty JSON"),
+    pytest.param("a.json", "", errors.UnreadableFile, "a.json is empty", id="empty JSON"),
     pytest.param(
-        "a.parquet", b"", refusals.UnreadableFile, "Parquet file size is 0 bytes.",
+        "a.parquet", b"", errors.UnreadableFile, "Parquet file size is 0 bytes.",
         id="empty Parquet",
     ),
     pytest.param(
-        "a.csv", "Name,State\nada,Onboarded\n", refusals.NoUsableHeader,
+        "a.csv", "Name,State\nada,Onboarded\n", errors.NoUsableHeader,
         "a.csv has no column for the username in app. Found: Name, State. Expected a heading like "
         "“Username in app”, “userName” or “login”.",
         id="header without a username",
     ),
     pytest.param(
-        "a.json", '[{"name": "ada"}]', refusals.NoUsableHeader,
+        "a.json", '[{"name": "ada"}]', errors.NoUsableHeader,
         "a.json has no column for the username in app. Found: name.",
         id="JSON without a username",
     ),
     pytest.param(
         "a.json", '{"error": {"code": 401, "message": "Token expired"}, "trace": "x"}',
-        refusals.NotAListOfAccounts,
+        errors.NotAListOfAccounts,
         "a.json is one JSON object; expected a list of accounts: [{…}, {…}]. "
         "Its keys: error, trace.",
         id="JSON error body",
     ),
     pytest.param(
         "a.json", '{"page": "x", "total": 2, "accounts": [{"userName": "ada"}]}',
-        refusals.NotAListOfAccounts,
+        errors.NotAListOfAccounts,
         "Its keys: page, total, accounts. If “accounts” is all of it, deliver that alone.",
         id="JSON list beside other keys",
     ),
     pytest.param(
-        "a.json", '{"login": "ada"}\n{"login": "bob"}', refusals.UnreadableFile,
+        "a.json", '{"login": "ada"}\n{"login": "bob"}', errors.UnreadableFile,
         "a.json holds one JSON object after another, not a list. If each has a line of its own, "
         "the name should end in .ndjson.",
         id="NDJSON for JSON",
     ),
     pytest.param(
-        "a.ndjson", '[{"login": "ada"},\n{"login": "bob"}]', refusals.UnreadableFile,
+        "a.ndjson", '[{"login": "ada"},\n{"login": "bob"}]', errors.UnreadableFile,
         "a.ndjson is one JSON list, not an object a line; its name should end in .json.",
         id="JSON for NDJSON",
     ),
     pytest.param(
-        "a.json", '{"users": [{"login": "ada"}', refusals.UnreadableFile,
+        "a.json", '{"users": [{"login": "ada"}', errors.UnreadableFile,
         "a.json is JSON that is cut off or damaged.", id="JSON object cut off",
     ),
     pytest.param(
-        "a.json", '{"errors": [{"code": 401}]}', refusals.NoUsableHeader,
+        "a.json", '{"errors": [{"code": 401}]}', errors.NoUsableHeader,
         "a.json has no column for the username in app. Found: code.",
         id="list of errors",
     ),
     pytest.param(
-        "a.json", "[1, 2]", refusals.NotAListOfAccounts,
+        "a.json", "[1, 2]", errors.NotAListOfAccounts,
         "a.json lists no accounts: no record in it is an object with keys.",
         id="list of numbers",
     ),
     *(
         pytest.param(
-            f"a.{ending}", "\n<!DOCTYPE html><html>Log in, please</html>", refusals.UnreadableFile,
+            f"a.{ending}", "\n<!DOCTYPE html><html>Log in, please</html>", errors.UnreadableFile,
             f"a.{ending} looks like a web page or XML, not {kind}. "
             "It may be a page for logging in, or an error, of where it comes from.",
             id=f"login page as {ending}",
@@ -267,7 +267,7 @@ REFUSED = [
     ),
     *(
         pytest.param(
-            name, content, refusals.UnreadableFile, f"{name} looks like {words}",
+            name, content, errors.UnreadableFile, f"{name} looks like {words}",
             id=f"{words.split(',')[0]} as {name}",
         )
         for name, content, words in (
@@ -286,96 +286,96 @@ REFUSED = [
         )
     ),
     pytest.param(
-        "a.csv", f'{CSV},"dee' + "\nx,eve" * 3, refusals.UnreadableFile,
+        "a.csv", f'{CSV},"dee' + "\nx,eve" * 3, errors.UnreadableFile,
         "a.csv is cut off or damaged: the quoted cell in line 4 or after it does not end.",
         id="CSV cut off in quotes",
     ),
     pytest.param(
-        "a.json", '[{"login": "ada"},', refusals.UnreadableFile,
+        "a.json", '[{"login": "ada"},', errors.UnreadableFile,
         "a.json is cut off or damaged: its list does not end.",
         id="JSON cut off between records",
     ),
     pytest.param(
-        "a.json", JSON + "[]", refusals.UnreadableFile,
+        "a.json", JSON + "[]", errors.UnreadableFile,
         "a.json cannot be read; it may be cut off or damaged.",
         id="JSON with more after the list",
     ),
     pytest.param(
-        "a.json", "7", refusals.UnreadableFile, "a.json is not JSON: it starts with '7'.",
+        "a.json", "7", errors.UnreadableFile, "a.json is not JSON: it starts with '7'.",
         id="JSON number",
     ),
     pytest.param(
         "a.json", json.dumps([{"login": "x", **{f"k{n}": 1 for n in range(1000)}}]),
-        refusals.NotAListOfAccounts,
+        errors.NotAListOfAccounts,
         "a.json has more than 500 different headings: data, it seems, is where they should be.",
         id="a heading per account",
     ),
     pytest.param(
-        "a.json", JSON[:7000], refusals.UnreadableFile,
+        "a.json", JSON[:7000], errors.UnreadableFile,
         "a.json is cut off or damaged: its list does not end.",
         id="JSON cut off",
     ),
     pytest.param(
-        "a.parquet", parquet()[:-100], refusals.UnreadableFile,
+        "a.parquet", parquet()[:-100], errors.UnreadableFile,
         "a.parquet cannot be read; it may be cut off or damaged.",
         id="Parquet cut off",
     ),
     pytest.param(
-        "a.csv.gz", gzip.compress((CSV * 500).encode())[:-50], refusals.UnreadableFile,
+        "a.csv.gz", gzip.compress((CSV * 500).encode())[:-50], errors.UnreadableFile,
         "a.csv.gz cannot be read; it may be cut off or damaged.",
         id="gzip cut off",
     ),
     pytest.param(
         "a.json.zst", pa.compress(JSON.encode(), codec="zstd", asbytes=True)[:-50],
-        refusals.UnreadableFile,
+        errors.UnreadableFile,
         "a.json.zst cannot be read; it may be cut off or damaged.",
         id="zstd cut off",
     ),
     pytest.param(
-        "a.csv.gz", CSV, refusals.UnreadableFile,
+        "a.csv.gz", CSV, errors.UnreadableFile,
         "a.csv.gz cannot be read; it may be cut off or damaged.",
         id="no gzip at all",
     ),
     pytest.param(
-        "a.csv.zst", CSV, refusals.UnreadableFile,
+        "a.csv.zst", CSV, errors.UnreadableFile,
         "a.csv.zst cannot be read; it may be cut off or damaged.",
         id="no zstd at all",
     ),
     pytest.param(
-        "a.csv", CSV.encode("utf-16")[:-1], refusals.UnreadableFile,
+        "a.csv", CSV.encode("utf-16")[:-1], errors.UnreadableFile,
         "a.csv begins like UTF-16 text but is not; it may be cut off or damaged.",
         id="UTF-16 cut off",
     ),
     pytest.param(
         "a.csv", f"{CSV}Zoé,zoe,,,,,\nÅsa,åsa,,,,,\n".encode() + b"Ren\xe9,rene,,,,,\n",
-        refusals.UnreadableFile,
+        errors.UnreadableFile,
         "a.csv is UTF-8 text up to byte 269, which is not: it is cut off or damaged there, or put "
         "together from files in different encodings. Export it anew, as UTF-8.",
         id="UTF-8 but for a byte",
     ),
     pytest.param(
-        "a.csv", CSV.encode() + b"\x81\xfe\x00,bin,,,,,\n", refusals.UnreadableFile,
+        "a.csv", CSV.encode() + b"\x81\xfe\x00,bin,,,,,\n", errors.UnreadableFile,
         "a.csv is neither UTF-8 nor Windows-1252 text. Save or export it as UTF-8 (in Excel: "
         "“CSV UTF-8”).",
         id="neither UTF-8 nor Windows-1252",
     ),
     pytest.param(
-        "a.csv", MOSTLY_NONE, refusals.MostlyRejected,
+        "a.csv", MOSTLY_NONE, errors.MostlyRejected,
         "a.csv: 2 of 3 rows are no accounts, which is more than half; nothing was loaded. "
         "The first: line 3: The row has no username in app.",
         id="mostly rejected",
     ),
     pytest.param(
-        "a.csv", f"{HEADINGS}\n", refusals.NoAccounts,
+        "a.csv", f"{HEADINGS}\n", errors.NoAccounts,
         "a.csv lists no accounts, but the snapshot before does; nothing was loaded. "
         "An empty list is more often a failed export than an app without users.",
         id="empty list, CSV",
     ),
     pytest.param(
-        "a.json", "[]", refusals.NoAccounts, "a.json lists no accounts, but", id="empty list, JSON"
+        "a.json", "[]", errors.NoAccounts, "a.json lists no accounts, but", id="empty list, JSON"
     ),
     pytest.param(
-        "a.ndjson", "", refusals.NoAccounts, "a.ndjson lists no accounts, but", id="empty NDJSON"
+        "a.ndjson", "", errors.NoAccounts, "a.ndjson lists no accounts, but", id="empty NDJSON"
     ),
 ]  # fmt: skip
 
@@ -386,7 +386,7 @@ def test_a_refused_file_says_why_and_leaves_the_store_as_it_was(
     tmp_path: Path,
     name: str,
     content: str | bytes,
-    refusal: type[refusals.SnapshotRefused],
+    refusal: type[errors.SnapshotRefused],
     words: str,
 ):
     deliver(store, tmp_path, CSV)
@@ -405,7 +405,7 @@ def test_the_same_moment_with_other_content_is_refused_and_says_how_to_replace(
 ):
     deliver(store, tmp_path, CSV, "first.csv")
     other = f"{HEADINGS}\n{ADA}\n"
-    with pytest.raises(refusals.OtherContentKnown) as refused:
+    with pytest.raises(errors.OtherContentKnown) as refused:
         deliver(store, tmp_path, other, "second.csv")
     assert str(refused.value) == (
         "figma at 2026-11-23 06:00:00 UTC is loaded already, from first.csv with other content. "

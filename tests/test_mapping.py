@@ -15,11 +15,9 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine
 
 import rollcall
-from data.headings import CREDENTIAL
-from data.home import Home
-from data.inbox import load_waiting
-from data.loading import Loaded, load
-from data.mapping import (
+from data.files.errors import NotMapped, NoUsableHeader
+from data.files.headers import CREDENTIAL
+from data.files.mapping import (
     ACTIVE,
     COLUMNS,
     Columns,
@@ -29,9 +27,11 @@ from data.mapping import (
     mapping_of,
     save_mapping,
 )
+from data.files.naming import SnapshotFile
+from data.home import Home
+from data.inbox import load_waiting
+from data.loading import Loaded, load
 from data.rebuilding import rebuild
-from data.refusals import NotMapped, NoUsableHeader
-from data.snapshot_file import SnapshotFile
 from data.states import STATE_NAMES
 from data.store import close_stores, open_store
 

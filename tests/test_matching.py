@@ -15,14 +15,14 @@ from pyarrow import parquet
 from sqlalchemy import Connection, select
 from streamlit.testing.v1 import AppTest
 
-from data.access import Personal, Sight
+from data.access.roles import Personal, Sight
+from data.files.naming import SnapshotFile
 from data.home import Home
 from data.inbox import load_waiting, put_into_inbox
 from data.loading import remove
 from data.matches import Match, NobodySays, decide, people_lists, set_people_lists, withdraw
 from data.rebuilding import rebuild
 from data.schema import account, account_version
-from data.snapshot_file import SnapshotFile
 from data.store import close_stores, open_store, seen
 from queries.account import known_of
 from queries.export import FORMATS

@@ -16,11 +16,11 @@ from dropped_files import HOSTILE, Delivered, deliver, hostile_accounts
 from streamlit.testing.v1 import AppTest
 
 from data.current import _newest, _sample_url, current
+from data.files.naming import SnapshotFile
 from data.home import Home
 from data.inbox import SetAside, load_waiting
 from data.loading import load
 from data.sample import sample_snapshots
-from data.snapshot_file import SnapshotFile
 from data.states import FAILED, STATE_BY_NAME
 from data.store import open_store
 from queries.days import Scope

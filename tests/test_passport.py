@@ -16,6 +16,7 @@ from builders import (
 )
 from sqlalchemy import Connection, Engine, select
 
+from data.files.naming import SnapshotFile
 from data.loading import preview
 from data.passport import (
     Passport,
@@ -25,7 +26,6 @@ from data.passport import (
     too_many_leave,
 )
 from data.schema import integration
-from data.snapshot_file import SnapshotFile
 
 TEN = [an_account(f"a{n}") for n in range(10)]
 

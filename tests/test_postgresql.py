@@ -42,16 +42,16 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import REGCLASS
 
-from data.access import Personal, Sight
+from data.access.roles import Personal, Sight
 from data.citus import NotDistributed, distribute
 from data.copying import copy_store, tables_that_differ
+from data.files.naming import SnapshotFile
 from data.home import Home, here
 from data.inbox import Outcome, load_waiting, put_into_inbox
 from data.loading import Loaded, load
 from data.matches import Match, decide
 from data.rebuilding import NotRebuilt, rebuild
 from data.schema import account_current, account_version, metadata, snapshot
-from data.snapshot_file import SnapshotFile
 from data.staging import staging
 from data.store import StoreUnreachable, close_store, open_store, seen, unchecked
 from queries.agreeing import answers_that_differ

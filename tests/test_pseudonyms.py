@@ -21,7 +21,8 @@ from streamlit.testing.v1 import AppTest
 from test_access import PAGES, SCRIPTS
 
 import rollcall as command
-from data.access import Personal, Sight
+from data.access.roles import Personal, Sight
+from data.files.naming import SnapshotFile
 from data.findings import Finding, Said, accept
 from data.home import Home, here
 from data.inbox import load_waiting
@@ -31,7 +32,6 @@ from data.plain import SEARCHED
 from data.pseudonyms import KNOWN, key_of, keyed, with_key
 from data.schema import account_current, metadata
 from data.sight import UNTOLD
-from data.snapshot_file import SnapshotFile
 from data.store import close_stores, open_store, seen
 from queries.account import known_of
 from queries.export import FORMATS

@@ -14,6 +14,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine
 
+from data.files.naming import SnapshotFile
 from data.findings import (
     Finding,
     Limits,
@@ -25,7 +26,6 @@ from data.findings import (
     withdraw,
 )
 from data.loading import load
-from data.snapshot_file import SnapshotFile
 from data.states import STATE_NAMES, UNRECOGNISED
 from data.store import open_store
 from queries.held import View

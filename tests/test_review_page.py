@@ -15,10 +15,10 @@ from sqlalchemy import Engine
 from streamlit.testing.v1 import AppTest
 
 from data.current import prepare_sample
+from data.files.naming import SnapshotFile
 from data.findings import Limits, limits_of
 from data.home import Home
 from data.loading import load
-from data.snapshot_file import SnapshotFile
 from data.store import open_store
 from queries.review import PAGE_SIZE, RULES
 

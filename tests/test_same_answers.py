@@ -20,6 +20,7 @@ from pyarrow import parquet
 from servers import Server
 from sqlalchemy import Connection, Engine, Row, case, collate, delete, event, func, select
 
+from data.files.naming import SnapshotFile
 from data.filing import note_unloaded
 from data.findings import Finding, Limits, Said, accept
 from data.loading import load, preview, remove
@@ -27,7 +28,6 @@ from data.matches import Match, decide, set_people_lists
 from data.passport import set_departure_limit
 from data.sample import write_sample
 from data.schema import account, account_current, account_version, same_account
-from data.snapshot_file import SnapshotFile
 from data.store import open_store, unchecked
 from queries.account import known_of
 from queries.between import Between, compared_snapshots, usual_moments

@@ -18,12 +18,12 @@ from sqlalchemy import Engine
 from streamlit.testing.v1 import AppTest
 
 from data.current import _newest, _sample_url
+from data.files.naming import SnapshotFile
 from data.filing import remove_snapshot
 from data.home import Home
 from data.inbox import load_waiting, waiting_files
 from data.loading import load
 from data.sample import sample_snapshots
-from data.snapshot_file import SnapshotFile
 from data.store import NoRoom, open_store
 from queries.health import unloaded_days
 from queries.rejected import rejected_csv

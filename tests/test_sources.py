@@ -16,10 +16,10 @@ from deliveries import MONDAY, TUESDAY, accounts, deliver, rejections, the_accou
 from sqlalchemy import Engine
 
 from data import sources
+from data.files.errors import Held, NotAListOfAccounts, SnapshotRefused, TooLarge, UnreadableFile
+from data.files.naming import SnapshotFile
 from data.loading import preview
 from data.passport import Passport, passport_of
-from data.refusals import Held, NotAListOfAccounts, SnapshotRefused, TooLarge, UnreadableFile
-from data.snapshot_file import SnapshotFile
 from data.sources.okta import NOT_YET, THERE
 from data.tempfiles import copies
 

@@ -16,11 +16,11 @@ from sqlalchemy import Engine, func, insert, select, text
 from sqlalchemy.exc import DBAPIError
 
 import rollcall
-from data.access import Sight
+from data.access.roles import Sight
+from data.files.naming import SnapshotFile
 from data.home import Home
 from data.loading import load
 from data.schema import integration, snapshot
-from data.snapshot_file import SnapshotFile
 from data.store import (
     LAYOUT,
     StoreDamaged,

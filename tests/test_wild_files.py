@@ -17,8 +17,9 @@ from deliveries import account_ids, accounts, deliver, rejections, the_account
 from sqlalchemy import Engine
 from test_reading import one, told_of
 
-from data import reading, refusals, tempfiles, unpacking
-from data.headings import columns_of
+from data import reading, tempfiles
+from data.files import encoding, errors, formats, relation
+from data.files.headers import columns_of
 
 WINDOWS = "The file is not UTF-8; it was read as Windows-1252 (Latin-1): check names with accents."
 TABLE = "login,User\nada,Zoé „Ada“\nbob,ß\n"
@@ -40,8 +41,8 @@ def parquet(**columns: Any) -> bytes:
         ("utf-8-sig", ()),
         ("utf-16", ()),
         ("utf-32", ()),
-        ("utf-16-le", (unpacking.NO_MARK.format(encoding="UTF-16-LE"),)),
-        ("utf-16-be", (unpacking.NO_MARK.format(encoding="UTF-16-BE"),)),
+        ("utf-16-le", (encoding.NO_MARK.format(encoding="UTF-16-LE"),)),
+        ("utf-16-be", (encoding.NO_MARK.format(encoding="UTF-16-BE"),)),
         ("cp1252", (WINDOWS,)),
     ],
 )
@@ -113,7 +114,7 @@ def test_lines_of_rejected_rows_are_those_of_the_file(
 def test_lines_may_end_in_several_ways(store: Engine, tmp_path: Path):
     content = 'login,Team\r\nada,"a\r\nb"\nbob,c\rcy,d\r\n,e\n'
     read, sifted = told_of(store, tmp_path, content)
-    assert read.notes == (unpacking.MIXED_BREAKS,)
+    assert read.notes == (encoding.MIXED_BREAKS,)
     assert (sifted.accepted, sifted.rejected) == (3, 1)
     deliver(store, tmp_path, content)
     assert json.loads(accounts(store)["ada"]["attributes"]) == {"Team": "a\r\nb"}
@@ -129,8 +130,8 @@ def test_a_delimiter_at_the_end_of_only_some_lines_is_no_column(
 
 
 def test_what_has_no_lines_is_counted_in_records():
-    assert reading.place_word("a.json.gz") == reading.place_word("a.parquet") == "record"
-    assert reading.place_word("a.csv") == reading.place_word("a.ndjson") == "line"
+    assert formats.place_word("a.json.gz") == formats.place_word("a.parquet") == "record"
+    assert formats.place_word("a.csv") == formats.place_word("a.ndjson") == "line"
 
 
 def test_a_list_that_is_all_of_an_object_is_read_and_that_is_said(store: Engine, tmp_path: Path):
@@ -294,7 +295,7 @@ def test_a_file_that_unpacks_to_too_much_is_refused(
 ):
     monkeypatch.setenv("ROLLCALL_MAX_UNPACKED_MB", "1")
     content = gzip.compress(b"login\n" + b"x" * (1 << 20))
-    with pytest.raises(refusals.TooLarge) as refused:
+    with pytest.raises(errors.TooLarge) as refused:
         deliver(store, tmp_path, content, "a.csv.gz")
     assert str(refused.value) == (
         "a.csv.gz unpacks to more than 1 MB, which is the most that Rollcall reads. "
@@ -306,7 +307,7 @@ def test_a_file_that_unpacks_to_too_much_is_refused(
 def test_a_decompression_bomb_is_refused(store: Engine, tmp_path: Path, name: str):
     zeros = b"login\n" + b"0" * (65 << 20)
     packed = gzip.compress(zeros) if name.endswith("gz") else pa.compress(zeros, "zstd", True)
-    with pytest.raises(refusals.TooLarge) as refused:
+    with pytest.raises(errors.TooLarge) as refused:
         deliver(store, tmp_path, packed, name)
     assert "unpacks to more than 200 times its size" in str(refused.value)
 
@@ -316,11 +317,11 @@ def test_a_parquet_file_of_one_value_over_and_over_is_refused(
 ):
     monkeypatch.setenv("ROLLCALL_MAX_UNPACKED_MB", "1")
     content = parquet(login=["x" * 1000] * 2000)
-    with pytest.raises(refusals.TooLarge) as refused:
+    with pytest.raises(errors.TooLarge) as refused:
         deliver(store, tmp_path, content, "a.parquet")
     assert "a.parquet unpacks to more than 1 MB" in str(refused.value)
     monkeypatch.setattr(reading, "MOST_ROWS", 1000)
-    with pytest.raises(refusals.TooLarge) as refused:
+    with pytest.raises(errors.TooLarge) as refused:
         deliver(store, tmp_path, content, "a.parquet")
     assert "a.parquet has 2,000 rows" in str(refused.value)
 
@@ -339,7 +340,7 @@ def test_a_parquet_file_of_one_value_over_and_over_is_refused(
 def test_a_file_made_to_mislead_is_refused(
     store: Engine, tmp_path: Path, name: str, content: str | bytes, words: str
 ):
-    with pytest.raises(refusals.SnapshotRefused, match=words):
+    with pytest.raises(errors.SnapshotRefused, match=words):
         deliver(store, tmp_path, content, name)
 
 
@@ -349,13 +350,13 @@ def test_a_parquet_file_that_names_others_is_refused(store: Engine, tmp_path: Pa
     pq.write_table(table, tmp_path / "other.parquet", metadata_collector=about)
     about[0].set_file_path("other.parquet")
     pq.write_metadata(table.schema, tmp_path / "summary", metadata_collector=about)
-    with pytest.raises(refusals.UnreadableFile):
+    with pytest.raises(errors.UnreadableFile):
         deliver(store, tmp_path, (tmp_path / "summary").read_bytes(), "a.parquet")
     assert not accounts(store)
 
 
 def test_as_many_columns_as_are_read_take_no_minutes(store: Engine, tmp_path: Path):
-    names = [f"k{n}" for n in range(reading.MOST_HEADINGS - 1)]
+    names = [f"k{n}" for n in range(relation.MOST_HEADINGS - 1)]
     began = time.monotonic()
     deliver(store, tmp_path, f"login,{','.join(names)}\nada{',x' * len(names)}\n")
     assert json.loads(the_account(store)["attributes"]) == dict.fromkeys(names, "x")

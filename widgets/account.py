@@ -11,8 +11,8 @@ from urllib.parse import urlencode
 
 from sqlalchemy import Row
 
-from data.cleaning import WHITE
-from data.snapshot_file import moment_of
+from data.files.naming import moment_of
+from data.files.text import WHITE
 from data.states import STATE_BY_NAME
 from queries.account import Known
 from queries.filters import LONGEST_SEARCH, Filters

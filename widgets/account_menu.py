@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from data.access import LOCAL, Principal
+from data.access.roles import LOCAL, Principal
 from widgets.filters import plain_label
 
 

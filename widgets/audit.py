@@ -12,7 +12,7 @@ from starlette.concurrency import iterate_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from data.access import Act
+from data.access.roles import Act
 from data.audit import Event
 from queries.audit import PAGE_SIZE, broken_from, count_events, events_ndjson, page_of_events
 from queries.filters import LONGEST_SEARCH

@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from data.access import Act
+from data.access.roles import Act
 from data.audit import Event
 from data.states import STATE_BY_NAME
 from queries.account import known_of

@@ -9,7 +9,7 @@ from html import escape
 import pandas as pd
 import streamlit as st
 
-from data.snapshot_file import moment_of
+from data.files.naming import moment_of
 from data.states import FAILED, STATE_BY_NAME
 from queries.between import Between, Usual, moment_text
 from queries.changes import Summary

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 import pyarrow as pa
 import streamlit as st
 
-from data.access import Act
+from data.access.roles import Act
 from data.audit import Event, note
 from data.home import here
 from queries.about import slug

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from data.access import Act
+from data.access.roles import Act
 from data.current import Phase
 from data.home import here
 from widgets.signed_in import principal

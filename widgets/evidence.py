@@ -15,10 +15,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from data.access import Act
+from data.access.roles import Act
 from data.audit import Event
+from data.files.naming import moment_of
 from data.findings import limits_of
-from data.snapshot_file import moment_of
 from queries.evidence.accounts import Accounts
 from queries.evidence.findings import Findings, chosen_rules
 from queries.evidence.pack import chunks_of

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import streamlit as st
 
-from data.access import Act
+from data.access.roles import Act
 from data.states import FAILED, OPERATIONS, STATE_BY_NAME, WAITING, state_names
 from queries.facets import Choice, choices, moments
 from queries.filters import (

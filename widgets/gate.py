@@ -24,10 +24,10 @@ from streamlit.auth_util import get_cookie_with_chunks
 from streamlit.user_info import generate_login_redirect_url
 from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
 
-from data.access import MONITOR, Act, Principal
+from data.access.claims import Claims
+from data.access.roles import MONITOR, Act, Principal
 from data.audit import Event, note, note_refusal
 from data.home import here
-from data.people import Claims
 from widgets.gate_headers import with_headers
 from widgets.gate_pages import SIGN_IN, SIGN_OUT, on_to, path_of, stranger, welcome
 from widgets.signed_in import (

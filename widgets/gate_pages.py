@@ -11,7 +11,7 @@ from starlette.requests import cookie_parser
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import Scope
 
-from data.access import Principal
+from data.access.roles import Principal
 from widgets.signed_in import Door
 
 SIGN_IN = "/sign-in"

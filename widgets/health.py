@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import pandas as pd
 import streamlit as st
 
-from data.access import Act
+from data.access.roles import Act
 from data.states import FAILED, STATE_BY_NAME, WAITING
 from queries.days import DAY, Scope, end_of, local
 from queries.durations import Durations

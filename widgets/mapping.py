@@ -6,19 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
-from data.access import Act
+from data.access.roles import Act
 from data.audit import Event
+from data.files.errors import NotMapped
+from data.files.mapping import ACTIVE, COLUMNS, NO_MAPPING, Columns, guess, mapping_of, save_mapping
 from data.home import here
-from data.mapping import (
-    ACTIVE,
-    COLUMNS,
-    NO_MAPPING,
-    Columns,
-    guess,
-    mapping_of,
-    save_mapping,
-)
-from data.refusals import NotMapped
 from data.states import STATE_NAMES
 from widgets.filters import plain_label
 from widgets.store import allowed, noted

@@ -10,7 +10,7 @@ import pandas as pd
 import streamlit as st
 from sqlalchemy import Row
 
-from data.access import Act
+from data.access.roles import Act
 from data.audit import Event
 from data.matches import Match, NobodySays, decide, set_people_lists, withdraw
 from queries.matching import SHOWN, Found, Kind, evidence

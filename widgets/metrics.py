@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 from starlette.requests import Request
 from starlette.responses import Response
 
-from data.access import Act, NotAllowed
+from data.access.roles import Act, NotAllowed
 from data.home import here
 from data.inbox import waiting_files
 from data.metrics import registry

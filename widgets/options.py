@@ -11,7 +11,7 @@ from typing import Any
 
 import streamlit as st
 
-from data.people import Misconfigured
+from data.access.claims import Misconfigured
 from widgets.logs import is_json
 
 

@@ -10,11 +10,11 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from data.access import Act
+from data.access.roles import Act
+from data.files.errors import SnapshotRefused
+from data.files.formats import place_word
 from data.loading import Preview, preview
 from data.passport import Passport
-from data.reading import place_word
-from data.refusals import SnapshotRefused
 from data.states import STATE_BY_NAME
 from data.store import StoreFault
 from queries.snapshots import (

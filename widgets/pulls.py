@@ -6,7 +6,7 @@ from datetime import datetime
 
 import streamlit as st
 
-from data.access import Act
+from data.access.roles import Act
 from data.audit import Event
 from data.home import here
 from data.pulling import known_pulls, last_pulled

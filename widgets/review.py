@@ -10,8 +10,9 @@ from typing import Any
 import streamlit as st
 from sqlalchemy import Row
 
-from data.access import LOCAL, Act
+from data.access.roles import LOCAL, Act
 from data.audit import Event
+from data.files.naming import moment_of
 from data.findings import (
     LONGEST_NAME,
     LONGEST_REASON,
@@ -25,7 +26,6 @@ from data.findings import (
     set_limits,
     withdraw,
 )
-from data.snapshot_file import moment_of
 from queries.account import known_of
 from queries.facets import moments
 from queries.filters import Filters

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from data.access import Act
+from data.access.roles import Act
 from data.audit import Event
 from data.current import remove_sample
 from data.home import here

@@ -11,15 +11,15 @@ from typing import Any
 import streamlit as st
 from sqlalchemy import Row
 
-from data.access import Act
+from data.access.roles import Act
 from data.audit import Event
+from data.files.mapping import mapping_of
+from data.files.naming import REPLACING, SnapshotFile, moment_of, unmarked
 from data.filing import MISPLACED, Verdict, deliver_again, dismiss, file_aside
 from data.home import Home, here
 from data.inbox import put_into_inbox, troubles
 from data.loading import Preview
-from data.mapping import mapping_of
 from data.sight import UNTOLD
-from data.snapshot_file import REPLACING, SnapshotFile, moment_of, unmarked
 from queries.snapshots import (
     FILES_SHOWN,
     count_unloaded,

@@ -20,10 +20,10 @@ from urllib.parse import urlsplit
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from data.access import LOCAL, NOBODY, Principal
+from data.access.claims import SHORTEST_SECRET, Claims, Misconfigured, Rules, ends_at, hold
+from data.access.revoked_tokens import SignedOut
+from data.access.roles import LOCAL, NOBODY, Principal
 from data.home import here
-from data.people import SHORTEST_SECRET, Claims, Misconfigured, Rules, ends_at, hold
-from data.signed_out import SignedOut
 
 PROVIDER_KEYS = ("client_id", "client_secret", "server_metadata_url")
 

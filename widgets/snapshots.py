@@ -15,13 +15,13 @@ from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
-from data.access import Act
+from data.access.roles import Act
 from data.audit import Event
+from data.files.formats import place_word
+from data.files.naming import moment_of
 from data.filing import remove_snapshot
 from data.home import here
 from data.passport import DEPARTURE_LIMIT, Passport, set_departure_limit
-from data.reading import place_word
-from data.snapshot_file import moment_of
 from data.states import STATE_BY_NAME
 from queries.rejected import count_rejected, rejected_csv
 from queries.snapshots import snapshot_at

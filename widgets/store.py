@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Engine
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from data import current
-from data.access import Act, NotAllowed, Principal, Sight
+from data.access.roles import Act, NotAllowed, Principal, Sight
 from data.audit import Event, note, note_refusal
 from data.home import here
 from data.store import StoreFault, StoreInterrupted, open_store, seen

@@ -18,16 +18,17 @@ from typing import Any, NamedTuple
 
 import streamlit as st
 
-from data.access import Act
+from data.access.roles import Act
 from data.audit import Event
+from data.files.errors import OtherContentKnown, SnapshotRefused
+from data.files.formats import reader_of
+from data.files.mapping import Columns, mapping_of
+from data.files.naming import SnapshotFile, moment_of, unmarked
 from data.filing import place
 from data.home import here
 from data.inbox import put_into_inbox, troubles, waiting_files
 from data.loading import Preview
-from data.mapping import Columns, mapping_of
-from data.reading import headings_of, reader_of
-from data.refusals import OtherContentKnown, SnapshotRefused
-from data.snapshot_file import SnapshotFile, moment_of, unmarked
+from data.reading import headings_of
 from data.store import StoreFault
 from queries.snapshots import (
     Outcome,

@@ -9,7 +9,8 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from data.refusals import NotAListOfAccounts
+from data.files.encoding import Plain, copied
+from data.files.errors import NotAListOfAccounts
 from data.sources import entra_pull, okta, scim
 from data.sources.baton import BATON
 from data.sources.cerby import CERBY
@@ -23,7 +24,6 @@ from data.sources.sailpoint import SAILPOINT
 from data.sources.scim import SCIM
 from data.sources.source import Said, Source
 from data.sources.web import Web
-from data.unpacking import Plain, copied
 
 
 class Puller(NamedTuple):

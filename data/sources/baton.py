@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from data.refusals import NotAListOfAccounts
+from data.files.errors import NotAListOfAccounts
 from data.sources.parts import Beginning, Part
 from data.sources.source import Row, Said, Source, account, joined, mapping, objects, role
 

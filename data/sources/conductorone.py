@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from data.headings import squash
-from data.refusals import NotAListOfAccounts
+from data.files.errors import NotAListOfAccounts
+from data.files.headers import squash
 from data.sources.parts import Beginning, Part
 from data.sources.source import Row, Said, Source, account, counted, joined, role
 

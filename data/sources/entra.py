@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from data.refusals import NotAListOfAccounts
+from data.files.errors import NotAListOfAccounts
 from data.sources.entra_events import Event, events
 from data.sources.parts import Beginning, Part, pages
 from data.sources.source import How, Row, Said, Source, account, counted, mapping, role

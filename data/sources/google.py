@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from data.refusals import NotAListOfAccounts
+from data.files.errors import NotAListOfAccounts
 from data.sources.parts import Beginning, Part, pages
 from data.sources.source import Row, Said, Source, account, joined, mapping, objects, role
 

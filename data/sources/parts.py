@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from data.refusals import TooLarge, UnreadableFile
-from data.unpacking import MEGABYTE, Form, Plain, head_of
+from data.files.encoding import MEGABYTE, Form, Plain, head_of
+from data.files.errors import TooLarge, UnreadableFile
 
 LARGEST_DOCUMENT = 256 * MEGABYTE
 """Of JSON that is taken apart at once, in some five times its size of memory."""

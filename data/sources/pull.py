@@ -11,7 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from data.headings import CREDENTIAL
+from data.files.headers import CREDENTIAL
 from data.sources.web import PullFailed
 
 EVERY = re.compile(r"(\d+) ?(m|h|d)(?:in\w*|our\w*|ay\w*)?")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from data.refusals import NotAListOfAccounts
+from data.files.errors import NotAListOfAccounts
 from data.sources.parts import Beginning, Part, records
 from data.sources.source import Row, Said, Source, account, counted, mapping
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from data.refusals import NotAListOfAccounts
+from data.files.errors import NotAListOfAccounts
 from data.sources.parts import Beginning, Page, Part, pages
 from data.sources.pull import Pull
 from data.sources.source import Row, Said, Source, account, counted, joined, listed, objects, role

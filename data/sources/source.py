@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-from data.headings import CREDENTIAL
+from data.files.headers import CREDENTIAL
 from data.schema import DELIVERED
 from data.sources.parts import Beginning, Part
 

@@ -14,11 +14,11 @@ from zipfile import BadZipFile, ZipFile
 
 from sqlalchemy import Engine
 
+from data.files.errors import SnapshotRefused
+from data.files.mapping import mapping_of
+from data.files.naming import SnapshotFile
 from data.home import Home
 from data.loading import load
-from data.mapping import mapping_of
-from data.refusals import SnapshotRefused
-from data.snapshot_file import SnapshotFile
 from data.store import close_store, open_store
 from queries.evidence.accounts import Accounts
 from queries.evidence.findings import Findings

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from data.mapping import Columns
-from data.refusals import NotPlaced
+from data.files.errors import NotPlaced
+from data.files.mapping import Columns
 
 MOMENT = re.compile(
     r"(?P<date>\d{4}-?\d\d-?\d\d)(?:[T_ ](?P<time>\d\d[-:]?\d\d(?:[-:]?\d\d)?(?:\.\d+)?)Z?)?$"

@@ -16,9 +16,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, case, func
 
-from data.headings import ALIASES, CREDENTIAL, columns_of, squash
+from data.files.errors import NotMapped
+from data.files.headers import ALIASES, CREDENTIAL, columns_of, squash
 from data.home import Home
-from data.refusals import NotMapped
 from data.states import STATE_NAMES
 
 COLUMNS = tuple(name for name in ALIASES if name != "state_source")

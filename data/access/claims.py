@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from data.access import ROLES, Principal
+from data.access.roles import ROLES, Principal
 
 Claims = Mapping[str, Any]
 

@@ -13,8 +13,7 @@ from collections.abc import Iterable, Iterator
 from io import BufferedReader, FileIO
 from pathlib import Path, PurePosixPath
 
-from data.refusals import TooLarge, UnreadableFile
-from data.unpacking import (
+from data.files.encoding import (
     BOMB,
     CHUNK,
     MEGABYTE,
@@ -25,6 +24,7 @@ from data.unpacking import (
     copied,
     most_unpacked,
 )
+from data.files.errors import TooLarge, UnreadableFile
 
 MOST_FILES = 10_000
 """A million accounts in pages of a hundred."""

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import pyarrow
 
-from data.refusals import TooLarge, UnreadableFile
+from data.files.errors import TooLarge, UnreadableFile
 from data.tempfiles import TemporaryCopy
 
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}

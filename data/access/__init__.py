@@ -1,0 +1,1 @@
+"""Who may do what: roles, claims of the identity provider, revoked tokens."""

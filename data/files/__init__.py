@@ -1,0 +1,1 @@
+"""Snapshot files: formats, encodings, headers, names."""
