@@ -19,7 +19,6 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from data.audit import Event, note, settle
 from data.backing_up import back_up
 from data.citus import NotDistributed, distribute
 from data.copying import copy_store, tables_that_differ
@@ -28,15 +27,17 @@ from data.files.errors import SnapshotRefused
 from data.files.formats import place_word
 from data.files.mapping import columns_from, mapping_of, save_mapping
 from data.files.naming import SnapshotFile, moment_of
-from data.filing import reason_for
+from data.history.load import Loaded
+from data.history.preview import preview
 from data.home import Home, here
-from data.inbox import Outcome, SetAside, in_words, load_waiting, put_into_inbox
-from data.loading import Loaded, preview
+from data.inbox.inbox import Outcome, SetAside, in_words, load_waiting, put_into_inbox
+from data.inbox.pull import known_pulls, pull, secrets_file
+from data.inbox.quarantine import reason_for
 from data.pseudonyms import reveal
-from data.pulling import known_pulls, pull, secrets_file
 from data.rebuilding import archived, complete, opened
 from data.rebuilding import rebuild as make_anew
-from data.sample import write_sample
+from data.records.audit_log import Event, note, settle
+from data.sample.files import write_sample
 from data.serving import server_of
 from data.sources.web import PullFailed
 from data.store import StoreFault, StoreInUse, StoreUnusable, close_stores, open_store

@@ -18,8 +18,8 @@ from sqlalchemy import Connection, Engine, insert, literal, select, text
 from benchmarks.made import START, Accounts
 from benchmarks.serving import Server, a_browser, serving
 from data.files.naming import SnapshotFile
+from data.history.load import load
 from data.home import Home
-from data.loading import load
 from data.schema import account_version
 from data.states import FAILED, WAITING
 from data.store import close_store, open_store

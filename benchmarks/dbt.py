@@ -13,7 +13,7 @@ from statistics import median
 
 from benchmarks.made import START, Accounts, a_store
 from data.files.naming import SnapshotFile
-from data.loading import load
+from data.history.load import load
 
 PROJECT = {
     "dbt_project.yml": "name: beside\nprofile: beside\nsnapshot-paths: [snapshots]\n",

@@ -22,7 +22,7 @@ from benchmarks.made import START
 from benchmarks.serving import a_browser
 from benchmarks.year import make
 from data.files.naming import SnapshotFile
-from data.loading import load
+from data.history.load import load
 from data.schema import account_current
 from data.states import FAILED
 from data.store import close_store, open_store

@@ -11,7 +11,7 @@ import duckdb
 from benchmarks.made import CHANGED, START, Accounts, Cost, a_store, cost_of
 from data.copying import copy_store
 from data.files.naming import SnapshotFile
-from data.loading import load
+from data.history.load import load
 
 
 def parse(path: Path) -> Cost:

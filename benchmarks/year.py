@@ -15,8 +15,9 @@ from pathlib import Path
 from sqlalchemy import text, update
 
 from benchmarks.made import START
+from data.history.rollups import count_job_ends
+from data.history.since import substance_of
 from data.schema import account_current
-from data.stays import count_job_ends, substance_of
 from data.store import close_store, open_store
 
 SQL = Path(__file__).with_name("year.sql")

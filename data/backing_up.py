@@ -17,10 +17,10 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from data.audit import settle
 from data.copying import copy_store
 from data.home import Home
-from data.matches import forget_keys
+from data.records.audit_log import settle
+from data.records.matches import forget_keys
 from data.schema import TOLD, integration
 from data.store import StoreFault, StoreInUse, changing, close_store, open_store
 

@@ -12,9 +12,9 @@ from typing import Literal, NamedTuple
 from sqlalchemy import Engine, func, select
 
 from data.files.naming import SnapshotFile
+from data.history.load import load
 from data.home import Home
-from data.loading import load
-from data.sample import latest_morning, sample_snapshots
+from data.sample.files import latest_morning, sample_snapshots
 from data.schema import snapshot
 from data.store import StoreFault, StoreUnusable, close_store, open_store
 

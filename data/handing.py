@@ -40,7 +40,7 @@ from sqlalchemy import (
 from sqlalchemy.schema import CreateTable, DropTable
 
 from data import postgresql
-from data.cleaning import ROLE, of_each
+from data.history.normalize import ROLE, of_each
 from data.staging import scratch, staging
 from data.store import is_duckdb, unchecked
 

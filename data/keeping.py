@@ -10,13 +10,13 @@ from threading import Event, Thread
 
 from sqlalchemy import Engine
 
-from data.audit import settle
 from data.backing_up import hold_still_if_asked
 from data.current import State, prepare_sample, state, tell
 from data.home import Home
-from data.inbox import LOOKED_AT_EVERY, load_waiting, troubles
+from data.inbox.inbox import LOOKED_AT_EVERY, load_waiting, troubles
+from data.inbox.schedule import keep_pulling
 from data.rebuilding import complete, opened
-from data.scheduling import keep_pulling
+from data.records.audit_log import settle
 from data.serving import announce, server_of, withdraw
 from data.store import NoRoom, StoreFault, StoreInUse, confined_to
 

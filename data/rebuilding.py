@@ -24,10 +24,10 @@ from data.citus import distribute_like
 from data.files.errors import SnapshotRefused
 from data.files.mapping import mapping_of
 from data.files.naming import SnapshotFile, moment_of
+from data.history.load import load
 from data.home import Home
-from data.inbox import in_words
-from data.loading import load
-from data.matches import find_keys, forget_keys
+from data.inbox.inbox import in_words
+from data.records.matches import find_keys, forget_keys
 from data.schema import TOLD, integration, snapshot
 from data.store import (
     StoreFault,

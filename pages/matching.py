@@ -3,7 +3,7 @@
 import streamlit as st
 
 from data.access.roles import Act
-from data.matches import people_lists
+from data.records.matches import people_lists
 from queries.matching import KINDS, likely_people, matching
 from queries.users import integration_names
 from widgets import empty

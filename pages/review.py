@@ -5,7 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from data.access.roles import Act
-from data.findings import limits_of
+from data.records.exceptions import limits_of
 from queries.evidence.findings import chosen_rules
 from queries.users import integration_names
 from widgets import empty, evidence, review

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select, true
 
-from data.audit import first_broken
+from data.records.audit_log import first_broken
 from data.schema import audit
 from queries.filters import MOST_WORDS
 from queries.text import contains

@@ -31,9 +31,9 @@ from sqlalchemy import (
     union_all,
 )
 
+from data.history.since import operation_of
 from data.schema import account_current, integration, job_end, snapshot
 from data.states import OPERATIONS, STATES
-from data.stays import operation_of
 from queries.days import Scope
 from queries.remembering import remembered
 

@@ -27,7 +27,7 @@ from sqlalchemy import (
     true,
 )
 
-from data.filing import MISPLACED
+from data.inbox.quarantine import MISPLACED
 from data.portable import seconds
 from data.schema import integration, snapshot, state_change, state_count, unloaded
 from data.states import FAILED, OPERATIONS, STATE_BY_NAME, STATES, WAITING, state_names

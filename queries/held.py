@@ -23,7 +23,7 @@ from sqlalchemy import (
     select,
 )
 
-from data.findings import Limits
+from data.records.exceptions import Limits
 from data.schema import account_current, snapshot
 from queries.filters import Filters, conditions, delivered
 from queries.found_first import Condition, few_versions

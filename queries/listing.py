@@ -35,9 +35,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import array
 
-from data.cleaning import REPORTED
 from data.files.headers import squash
 from data.handing import at_a_desk, fetched, in_batches
+from data.history.normalize import REPORTED
 from data.portable import each_key
 from data.schema import account, integration, same_account
 from data.states import STATE_BY_NAME, UNRECOGNISED

@@ -24,8 +24,8 @@ from sqlalchemy import (
     union,
 )
 
-from data.matches import people_lists
 from data.portable import text_under
+from data.records.matches import people_lists
 from data.schema import (
     account,
     account_current,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from sqlalchemy import ColumnElement, Connection, and_, func, select
 
-from data.failures import template
+from data.history.failure_reasons import template
 from data.schema import account_version, integration
 from queries.days import Scope
 from queries.filters import Filters, conditions, delivered

@@ -28,8 +28,8 @@ from sqlalchemy import (
     values,
 )
 
-from data.findings import Finding, Limits, in_force
 from data.portable import matches
+from data.records.exceptions import Finding, Limits, in_force
 from data.schema import accepted, account, integration, is_unmatched, same_account
 from queries.filters import Filters
 from queries.held import Found, View, that, that_in_history, that_lasts, whole

@@ -16,7 +16,7 @@ from sqlalchemy import (
     true,
 )
 
-from data.passport import DEPARTURE_LIMIT, Passport, passports
+from data.history.passport import DEPARTURE_LIMIT, Passport, passports
 from data.schema import integration, matched, snapshot, unloaded
 
 PAGE_SIZE = 25

@@ -19,6 +19,7 @@ from sqlalchemy import (
     select,
 )
 
+from data.history.since import operation_of
 from data.portable import (
     has_role,
     in_three_digits,
@@ -35,7 +36,6 @@ from data.schema import (
     with_profile,
 )
 from data.states import LEAVING, WAITING, state_names
-from data.stays import operation_of
 from queries.held import (
     Found,
     View,

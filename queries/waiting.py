@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 import pandas as pd
 from sqlalchemy import Connection, func, select
 
+from data.history.since import operation_of
 from data.states import OPERATIONS, WAITING
-from data.stays import operation_of
 from queries.filters import Filters, conditions, delivered
 from queries.remembering import remembered
 

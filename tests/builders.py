@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 
 from data.files.naming import SnapshotFile
-from data.loading import Loaded, load
+from data.history.load import Loaded, load
 from queries.filters import Filters
 from queries.users import all_accounts
 

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Engine, Table, func, select
 
 from data.files.naming import SnapshotFile
-from data.loading import Loaded, load
+from data.history.load import Loaded, load
 from data.schema import account, account_current, metadata, rejected_row
 
 MONDAY = datetime(2026, 11, 23, 6)

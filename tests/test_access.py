@@ -25,10 +25,10 @@ from data.access.claims import Misconfigured, Rules, hold
 from data.access.revoked_tokens import SignedOut
 from data.access.roles import EVERYTHING, LOCAL, NOBODY, ROLES, Act, NotAllowed, Personal, Sight
 from data.files.naming import SnapshotFile
-from data.findings import Finding, Said, accept
+from data.history.load import load
 from data.home import Home, here
-from data.loading import load
-from data.matches import Match, decide
+from data.records.exceptions import Finding, Said, accept
+from data.records.matches import Match, decide
 from data.schema import integration, metadata, unloaded
 from data.store import close_stores, open_store, seen
 from queries.filters import Filters

@@ -15,10 +15,10 @@ from streamlit.testing.v1 import AppTest
 
 import app as web
 import rollcall
-from data.audit import Event, note, note_refusal, settle
 from data.files.naming import SnapshotFile
+from data.history.load import load
 from data.home import Home
-from data.loading import load
+from data.records.audit_log import Event, note, note_refusal, settle
 from data.schema import audit
 from data.store import close_stores, open_store
 from queries.audit import broken_from, count_events, events_ndjson, page_of_events

@@ -34,10 +34,10 @@ from data import current as current_module
 from data import keeping
 from data.current import State, current, state
 from data.files.naming import SnapshotFile
+from data.history.load import load
 from data.home import Home
-from data.inbox import load_waiting
+from data.inbox.inbox import load_waiting
 from data.keeping import kept
-from data.loading import load
 from data.schema import integration, snapshot, state_count, unloaded
 from data.serving import server_of
 from data.store import NoRoom, StoreFault, StoreInterrupted, close_stores, layout, open_store

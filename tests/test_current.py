@@ -12,8 +12,8 @@ from sqlalchemy import Engine, func, select
 from data import current as module
 from data.current import Current, current, prepare_sample, remove_sample
 from data.files.naming import SnapshotFile
+from data.history.load import load
 from data.home import Home
-from data.loading import load
 from data.schema import snapshot
 from data.store import close_stores, open_store
 

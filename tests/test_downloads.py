@@ -20,8 +20,8 @@ from starlette.middleware import Middleware
 from starlette.routing import Route
 
 from data.files.naming import SnapshotFile
+from data.history.load import load
 from data.home import Home
-from data.loading import load
 from data.store import open_store
 from queries.export import FORMATS
 from queries.listing import Listing

@@ -18,11 +18,11 @@ import pytest
 from builders import a_snapshot_file, an_account, an_unmatched_account
 from sqlalchemy import Engine, func, select
 
-from data.findings import Finding, Limits, Said, accept, limits_of, set_limits, withdraw
 from data.home import Home
-from data.matches import Match, decide
-from data.matches import withdraw as withdraw_match
 from data.rebuilding import rebuild
+from data.records.exceptions import Finding, Limits, Said, accept, limits_of, set_limits, withdraw
+from data.records.matches import Match, decide
+from data.records.matches import withdraw as withdraw_match
 from data.schema import accepted
 from data.store import close_stores, open_store
 from queries.evidence.accounts import Accounts

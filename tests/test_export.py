@@ -35,7 +35,7 @@ from sqlalchemy import Connection, Engine, select
 from data import handing
 from data.files.naming import SnapshotFile
 from data.files.text import UNSEEN, WHITE
-from data.loading import load
+from data.history.load import load
 from data.schema import CONTENT, account, account_current
 from data.states import STATE_NAMES
 from data.store import close_stores, open_store

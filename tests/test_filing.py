@@ -12,10 +12,10 @@ import pytest
 from builders import TODAY, YESTERDAY, a_snapshot_file, an_account, usernames
 from sqlalchemy import Engine, select
 
-from data.filing import deliver_again, dismiss, remove_snapshot
+from data.history.load import Loaded
 from data.home import Home
-from data.inbox import SETTLED_AFTER, SetAside, load_waiting
-from data.loading import Loaded
+from data.inbox.inbox import SETTLED_AFTER, SetAside, load_waiting
+from data.inbox.quarantine import deliver_again, dismiss, remove_snapshot
 from data.schema import unloaded
 from data.store import open_store
 

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine
 
 from data.files.errors import SnapshotRefused
-from data.loading import Loaded
+from data.history.load import Loaded
 from data.store import open_store
 
 TIMES = int(os.environ.get("FUZZ", "1"))

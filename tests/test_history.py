@@ -18,10 +18,11 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, delete, select
 
 from data.files.naming import SnapshotFile
-from data.filing import remove_snapshot
+from data.history.load import Loaded, load, remove
+from data.history.since import BEFORE
 from data.home import Home, here
-from data.inbox import load_waiting, put_into_inbox
-from data.loading import Loaded, load, remove
+from data.inbox.inbox import load_waiting, put_into_inbox
+from data.inbox.quarantine import remove_snapshot
 from data.rebuilding import rebuild
 from data.schema import (
     CONTENT,
@@ -41,7 +42,6 @@ from data.schema import (
     with_profile,
 )
 from data.states import STATE_BY_NAME, STATE_NAMES
-from data.stays import BEFORE
 from data.store import close_store, open_store
 
 START = datetime(2026, 1, 1)

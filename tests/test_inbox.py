@@ -15,11 +15,12 @@ import pytest
 from builders import TODAY, YESTERDAY, a_snapshot_file, an_account, usernames
 from sqlalchemy import Engine, func, select
 
-from data import inbox
 from data.files.errors import NotPlaced, OtherContentKnown, UnknownFormat
 from data.files.naming import REPLACING, SnapshotFile
+from data.history.load import Loaded
 from data.home import Home, here
-from data.inbox import (
+from data.inbox import inbox
+from data.inbox.inbox import (
     SETTLED_AFTER,
     SetAside,
     Trouble,
@@ -29,7 +30,6 @@ from data.inbox import (
     troubles,
     waiting_files,
 )
-from data.loading import Loaded
 from data.schema import snapshot
 from data.store import close_store, open_store
 

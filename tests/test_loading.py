@@ -26,7 +26,7 @@ from sqlalchemy import Engine, event, select
 
 from data.files import errors
 from data.files.naming import SnapshotFile, moment_of
-from data.loading import Loaded, load, remove
+from data.history.load import Loaded, load, remove
 from data.schema import account, account_version, same_account, snapshot, state_change, state_count
 
 CSV = f"{HEADINGS}\n{ADA}\n{BOB}\n"

@@ -28,9 +28,9 @@ from data.files.mapping import (
     save_mapping,
 )
 from data.files.naming import SnapshotFile
+from data.history.load import Loaded, load
 from data.home import Home
-from data.inbox import load_waiting
-from data.loading import Loaded, load
+from data.inbox.inbox import load_waiting
 from data.rebuilding import rebuild
 from data.states import STATE_NAMES
 from data.store import close_stores, open_store

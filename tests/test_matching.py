@@ -17,11 +17,11 @@ from streamlit.testing.v1 import AppTest
 
 from data.access.roles import Personal, Sight
 from data.files.naming import SnapshotFile
+from data.history.load import remove
 from data.home import Home
-from data.inbox import load_waiting, put_into_inbox
-from data.loading import remove
-from data.matches import Match, NobodySays, decide, people_lists, set_people_lists, withdraw
+from data.inbox.inbox import load_waiting, put_into_inbox
 from data.rebuilding import rebuild
+from data.records.matches import Match, NobodySays, decide, people_lists, set_people_lists, withdraw
 from data.schema import account, account_version
 from data.store import close_stores, open_store, seen
 from queries.account import known_of

@@ -30,7 +30,7 @@ from data.backing_up import back_up
 from data.copying import copy_store
 from data.current import State, tell
 from data.home import Home
-from data.inbox import load_waiting
+from data.inbox.inbox import load_waiting
 from data.rebuilding import rebuild
 from data.schema import TOLD, accepted, account_current, integration, setting
 from data.store import changing, close_store, close_stores, open_store

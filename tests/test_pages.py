@@ -17,10 +17,10 @@ from streamlit.testing.v1 import AppTest
 
 from data.current import _newest, _sample_url, current
 from data.files.naming import SnapshotFile
+from data.history.load import load
 from data.home import Home
-from data.inbox import SetAside, load_waiting
-from data.loading import load
-from data.sample import sample_snapshots
+from data.inbox.inbox import SetAside, load_waiting
+from data.sample.files import sample_snapshots
 from data.states import FAILED, STATE_BY_NAME
 from data.store import open_store
 from queries.days import Scope

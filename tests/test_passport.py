@@ -17,14 +17,14 @@ from builders import (
 from sqlalchemy import Connection, Engine, select
 
 from data.files.naming import SnapshotFile
-from data.loading import preview
-from data.passport import (
+from data.history.passport import (
     Passport,
     passport_of,
     passports,
     set_departure_limit,
     too_many_leave,
 )
+from data.history.preview import preview
 from data.schema import integration
 
 TEN = [an_account(f"a{n}") for n in range(10)]

@@ -46,11 +46,11 @@ from data.access.roles import Personal, Sight
 from data.citus import NotDistributed, distribute
 from data.copying import copy_store, tables_that_differ
 from data.files.naming import SnapshotFile
+from data.history.load import Loaded, load
 from data.home import Home, here
-from data.inbox import Outcome, load_waiting, put_into_inbox
-from data.loading import Loaded, load
-from data.matches import Match, decide
+from data.inbox.inbox import Outcome, load_waiting, put_into_inbox
 from data.rebuilding import NotRebuilt, rebuild
+from data.records.matches import Match, decide
 from data.schema import account_current, account_version, metadata, snapshot
 from data.staging import staging
 from data.store import StoreUnreachable, close_store, open_store, seen, unchecked

@@ -23,13 +23,13 @@ from test_access import PAGES, SCRIPTS
 import rollcall as command
 from data.access.roles import Personal, Sight
 from data.files.naming import SnapshotFile
-from data.findings import Finding, Said, accept
+from data.history.load import load
 from data.home import Home, here
-from data.inbox import load_waiting
-from data.loading import load
-from data.matches import Match, decide
+from data.inbox.inbox import load_waiting
 from data.plain import SEARCHED
 from data.pseudonyms import KNOWN, key_of, keyed, with_key
+from data.records.exceptions import Finding, Said, accept
+from data.records.matches import Match, decide
 from data.schema import account_current, metadata
 from data.sight import UNTOLD
 from data.store import close_stores, open_store, seen

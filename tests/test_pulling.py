@@ -26,11 +26,12 @@ from sqlalchemy import Engine
 from test_sources import a_scim_page, a_scim_user, an_event, an_okta_user, modified
 
 import rollcall
-from data import scheduling, sources
+from data import sources
+from data.history.load import Loaded
 from data.home import Home
-from data.inbox import load_waiting, waiting_files
-from data.loading import Loaded
-from data.pulling import last_pulled, pull
+from data.inbox import schedule
+from data.inbox.inbox import load_waiting, waiting_files
+from data.inbox.pull import last_pulled, pull
 from data.sources import web
 from data.sources.kept_pages import KeptPages
 from data.sources.pull import Pull, cleansed, pulls_in
@@ -510,33 +511,33 @@ def test_the_command_pulls_loads_and_says_so(
 def test_a_pull_is_due_so_long_after_the_newest_snapshot_or_when_a_person_wants_it(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(scheduling, "courses", {})
-    monkeypatch.setattr(scheduling, "wanted", set())
+    monkeypatch.setattr(schedule, "courses", {})
+    monkeypatch.setattr(schedule, "wanted", set())
     now = datetime(2026, 11, 23, 12)
     asked = Pull("figma", "scim", {}, timedelta(hours=6))
     by_hand = Pull("figma", "scim", {})
-    assert scheduling.is_due(home, asked, now)
-    assert not scheduling.is_due(home, by_hand, now)
+    assert schedule.is_due(home, asked, now)
+    assert not schedule.is_due(home, by_hand, now)
     for hour, due in ((5, True), (6, True), (7, False)):
         path = home.archive / "figma" / f"2026-11-23T{hour:02}-00-00Z.zip"
         path.parent.mkdir(exist_ok=True)
         path.touch()
         assert last_pulled(home, "figma") == datetime(2026, 11, 23, hour)
-        assert scheduling.is_due(home, asked, now) == due
-    scheduling.wanted.add("figma")
-    assert scheduling.is_due(home, by_hand, now)
-    scheduling.wanted.clear()
+        assert schedule.is_due(home, asked, now) == due
+    schedule.wanted.add("figma")
+    assert schedule.is_due(home, by_hand, now)
+    schedule.wanted.clear()
     later = now + timedelta(hours=6)
-    scheduling.courses["figma"] = scheduling.Course("No answer.", later, failed=True)
-    assert not scheduling.is_due(home, asked, later + timedelta(minutes=14))
-    assert scheduling.is_due(home, asked, later + timedelta(minutes=15))
+    schedule.courses["figma"] = schedule.Course("No answer.", later, failed=True)
+    assert not schedule.is_due(home, asked, later + timedelta(minutes=14))
+    assert schedule.is_due(home, asked, later + timedelta(minutes=15))
 
 
 def test_the_app_pulls_by_the_clock_and_tells_how_it_went(
     home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(scheduling, "courses", {})
-    monkeypatch.setattr(scheduling, "LOOKED_AT_EVERY", 0.01)
+    monkeypatch.setattr(schedule, "courses", {})
+    monkeypatch.setattr(schedule, "LOOKED_AT_EVERY", 0.01)
     monkeypatch.setenv("ROLLCALL_SECRETS", str(tmp_path / "secrets.toml"))
     ways = [Told({}, 401), Told(a_scim_page(a_scim_user(1)))]
 
@@ -544,16 +545,16 @@ def test_the_app_pulls_by_the_clock_and_tells_how_it_went(
         """Stops when a pull has come to its end."""
 
         def wait(self, timeout: float | None = None) -> bool:
-            course = scheduling.courses.get("figma")
+            course = schedule.courses.get("figma")
             return (course is not None and not course.under_way) or super().wait(timeout)
 
     with Server(lambda _: ways[0]).serving() as server:
         (tmp_path / "secrets.toml").write_text(
             f'[pull.figma]\nsource = "scim"\nurl = "{server.url}"\ntoken = "x"\nevery = "1d"\n'
         )
-        scheduling.keep_pulling(home, Stop())
-        assert scheduling.courses.pop("figma").words.endswith("or has expired (401).")
+        schedule.keep_pulling(home, Stop())
+        assert schedule.courses.pop("figma").words.endswith("or has expired (401).")
         ways.pop(0)
-        scheduling.keep_pulling(home, Stop())
-    assert scheduling.courses["figma"].words == "1 records in 1 pages"
+        schedule.keep_pulling(home, Stop())
+    assert schedule.courses["figma"].words == "1 records in 1 pages"
     assert [path.parent.name for path in waiting_files(home)] == ["figma"]

@@ -24,8 +24,8 @@ from deliveries import (
 from sqlalchemy import Engine
 from sqlalchemy.schema import CreateTable, DropTable
 
-from data.reading import Read, fill_load_row, opened
-from data.rejecting import Sifted, sift
+from data.history.reject import Sifted, sift
+from data.history.stage import Read, fill_load_row, opened
 from data.staging import scratch
 
 RECORDS = [

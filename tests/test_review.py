@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine
 
 from data.files.naming import SnapshotFile
-from data.findings import (
+from data.history.load import load
+from data.records.exceptions import (
     Finding,
     Limits,
     Said,
@@ -25,7 +26,6 @@ from data.findings import (
     set_limits,
     withdraw,
 )
-from data.loading import load
 from data.states import STATE_NAMES, UNRECOGNISED
 from data.store import open_store
 from queries.held import View

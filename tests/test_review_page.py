@@ -16,9 +16,9 @@ from streamlit.testing.v1 import AppTest
 
 from data.current import prepare_sample
 from data.files.naming import SnapshotFile
-from data.findings import Limits, limits_of
+from data.history.load import load
 from data.home import Home
-from data.loading import load
+from data.records.exceptions import Limits, limits_of
 from data.store import open_store
 from queries.review import PAGE_SIZE, RULES
 

@@ -21,12 +21,13 @@ from servers import Server
 from sqlalchemy import Connection, Engine, Row, case, collate, delete, event, func, select
 
 from data.files.naming import SnapshotFile
-from data.filing import note_unloaded
-from data.findings import Finding, Limits, Said, accept
-from data.loading import load, preview, remove
-from data.matches import Match, decide, set_people_lists
-from data.passport import set_departure_limit
-from data.sample import write_sample
+from data.history.load import load, remove
+from data.history.passport import set_departure_limit
+from data.history.preview import preview
+from data.inbox.quarantine import note_unloaded
+from data.records.exceptions import Finding, Limits, Said, accept
+from data.records.matches import Match, decide, set_people_lists
+from data.sample.files import write_sample
 from data.schema import account, account_current, account_version, same_account
 from data.store import open_store, unchecked
 from queries.account import known_of

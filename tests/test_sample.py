@@ -13,15 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data.sample import (
-    CALM,
-    FAILED,
-    GONE,
-    Population,
-    latest_morning,
-    sample_snapshots,
-    write_sample,
-)
+from data.sample.files import latest_morning, sample_snapshots, write_sample
+from data.sample.lifecycle import CALM, FAILED
+from data.sample.population import GONE, Population
 from data.states import STATE_NAMES, STATES
 
 TODAY = datetime(2026, 11, 23, 6)

@@ -19,11 +19,11 @@ from streamlit.testing.v1 import AppTest
 
 from data.current import _newest, _sample_url
 from data.files.naming import SnapshotFile
-from data.filing import remove_snapshot
+from data.history.load import load
 from data.home import Home
-from data.inbox import load_waiting, waiting_files
-from data.loading import load
-from data.sample import sample_snapshots
+from data.inbox.inbox import load_waiting, waiting_files
+from data.inbox.quarantine import remove_snapshot
+from data.sample.files import sample_snapshots
 from data.store import NoRoom, open_store
 from queries.health import unloaded_days
 from queries.rejected import rejected_csv

@@ -18,8 +18,8 @@ from sqlalchemy import Engine
 from data import sources
 from data.files.errors import Held, NotAListOfAccounts, SnapshotRefused, TooLarge, UnreadableFile
 from data.files.naming import SnapshotFile
-from data.loading import preview
-from data.passport import Passport, passport_of
+from data.history.passport import Passport, passport_of
+from data.history.preview import preview
 from data.sources.okta import NOT_YET, THERE
 from data.tempfiles import copies
 

@@ -18,8 +18,8 @@ from sqlalchemy.exc import DBAPIError
 import rollcall
 from data.access.roles import Sight
 from data.files.naming import SnapshotFile
+from data.history.load import load
 from data.home import Home
-from data.loading import load
 from data.schema import integration, snapshot
 from data.store import (
     LAYOUT,

@@ -17,9 +17,10 @@ from deliveries import account_ids, accounts, deliver, rejections, the_account
 from sqlalchemy import Engine
 from test_reading import one, told_of
 
-from data import reading, tempfiles
+from data import tempfiles
 from data.files import encoding, errors, formats, relation
 from data.files.headers import columns_of
+from data.history import stage
 
 WINDOWS = "The file is not UTF-8; it was read as Windows-1252 (Latin-1): check names with accents."
 TABLE = "login,User\nada,Zoé „Ada“\nbob,ß\n"
@@ -320,7 +321,7 @@ def test_a_parquet_file_of_one_value_over_and_over_is_refused(
     with pytest.raises(errors.TooLarge) as refused:
         deliver(store, tmp_path, content, "a.parquet")
     assert "a.parquet unpacks to more than 1 MB" in str(refused.value)
-    monkeypatch.setattr(reading, "MOST_ROWS", 1000)
+    monkeypatch.setattr(stage, "MOST_ROWS", 1000)
     with pytest.raises(errors.TooLarge) as refused:
         deliver(store, tmp_path, content, "a.parquet")
     assert "a.parquet has 2,000 rows" in str(refused.value)

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from data.access.roles import Act
-from data.audit import Event
+from data.records.audit_log import Event
 from queries.audit import PAGE_SIZE, broken_from, count_events, events_ndjson, page_of_events
 from queries.filters import LONGEST_SEARCH
 from widgets import clock

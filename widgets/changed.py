@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from data.access.roles import Act
-from data.audit import Event
+from data.records.audit_log import Event
 from data.states import STATE_BY_NAME
 from queries.account import known_of
 from queries.between import Between, asked_between, usual_moments

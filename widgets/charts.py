@@ -11,8 +11,8 @@ import pyarrow as pa
 import streamlit as st
 
 from data.access.roles import Act
-from data.audit import Event, note
 from data.home import here
+from data.records.audit_log import Event, note
 from queries.about import slug
 from queries.export import as_csv, neutralised
 from widgets.figures import PLOTLY_CONFIG

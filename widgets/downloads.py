@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from data.access.roles import Act
-from data.audit import Event
+from data.records.audit_log import Event
 from queries.about import about
 from queries.export import FORMATS
 from queries.filters import Filters

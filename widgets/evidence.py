@@ -16,9 +16,9 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from data.access.roles import Act
-from data.audit import Event
 from data.files.naming import moment_of
-from data.findings import limits_of
+from data.records.audit_log import Event
+from data.records.exceptions import limits_of
 from queries.evidence.accounts import Accounts
 from queries.evidence.findings import Findings, chosen_rules
 from queries.evidence.pack import chunks_of

@@ -26,8 +26,8 @@ from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_N
 
 from data.access.claims import Claims
 from data.access.roles import MONITOR, Act, Principal
-from data.audit import Event, note, note_refusal
 from data.home import here
+from data.records.audit_log import Event, note, note_refusal
 from widgets.gate_headers import with_headers
 from widgets.gate_pages import SIGN_IN, SIGN_OUT, on_to, path_of, stranger, welcome
 from widgets.signed_in import (

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 import streamlit as st
 
 from data.access.roles import Act
-from data.audit import Event
 from data.files.errors import NotMapped
 from data.files.mapping import ACTIVE, COLUMNS, NO_MAPPING, Columns, guess, mapping_of, save_mapping
 from data.home import here
+from data.records.audit_log import Event
 from data.states import STATE_NAMES
 from widgets.filters import plain_label
 from widgets.store import allowed, noted

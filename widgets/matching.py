@@ -11,8 +11,8 @@ import streamlit as st
 from sqlalchemy import Row
 
 from data.access.roles import Act
-from data.audit import Event
-from data.matches import Match, NobodySays, decide, set_people_lists, withdraw
+from data.records.audit_log import Event
+from data.records.matches import Match, NobodySays, decide, set_people_lists, withdraw
 from queries.matching import SHOWN, Found, Kind, evidence
 from widgets import clock
 from widgets.review import ask_name, remember_name

@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from data.access.roles import Act, NotAllowed
 from data.home import here
-from data.inbox import waiting_files
+from data.inbox.inbox import waiting_files
 from data.metrics import registry
 from queries.measured import newest_snapshots
 from queries.snapshots import count_unloaded

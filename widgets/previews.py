@@ -13,8 +13,8 @@ import streamlit as st
 from data.access.roles import Act
 from data.files.errors import SnapshotRefused
 from data.files.formats import place_word
-from data.loading import Preview, preview
-from data.passport import Passport
+from data.history.passport import Passport
+from data.history.preview import Preview, preview
 from data.states import STATE_BY_NAME
 from data.store import StoreFault
 from queries.snapshots import (

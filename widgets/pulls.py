@@ -7,10 +7,10 @@ from datetime import datetime
 import streamlit as st
 
 from data.access.roles import Act
-from data.audit import Event
 from data.home import here
-from data.pulling import known_pulls, last_pulled
-from data.scheduling import Course, courses, next_pull, wanted
+from data.inbox.pull import known_pulls, last_pulled
+from data.inbox.schedule import Course, courses, next_pull, wanted
+from data.records.audit_log import Event
 from data.sources.pull import Pull
 from data.sources.web import PullFailed
 from widgets import clock

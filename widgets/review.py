@@ -11,9 +11,9 @@ import streamlit as st
 from sqlalchemy import Row
 
 from data.access.roles import LOCAL, Act
-from data.audit import Event
 from data.files.naming import moment_of
-from data.findings import (
+from data.records.audit_log import Event
+from data.records.exceptions import (
     LONGEST_NAME,
     LONGEST_REASON,
     MOST_DAYS,

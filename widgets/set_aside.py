@@ -12,13 +12,13 @@ import streamlit as st
 from sqlalchemy import Row
 
 from data.access.roles import Act
-from data.audit import Event
 from data.files.mapping import mapping_of
 from data.files.naming import REPLACING, SnapshotFile, moment_of, unmarked
-from data.filing import MISPLACED, Verdict, deliver_again, dismiss, file_aside
+from data.history.preview import Preview
 from data.home import Home, here
-from data.inbox import put_into_inbox, troubles
-from data.loading import Preview
+from data.inbox.inbox import put_into_inbox, troubles
+from data.inbox.quarantine import MISPLACED, Verdict, deliver_again, dismiss, file_aside
+from data.records.audit_log import Event
 from data.sight import UNTOLD
 from queries.snapshots import (
     FILES_SHOWN,

@@ -16,12 +16,12 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
 from data.access.roles import Act
-from data.audit import Event
 from data.files.formats import place_word
 from data.files.naming import moment_of
-from data.filing import remove_snapshot
+from data.history.passport import DEPARTURE_LIMIT, Passport, set_departure_limit
 from data.home import here
-from data.passport import DEPARTURE_LIMIT, Passport, set_departure_limit
+from data.inbox.quarantine import remove_snapshot
+from data.records.audit_log import Event
 from data.states import STATE_BY_NAME
 from queries.rejected import count_rejected, rejected_csv
 from queries.snapshots import snapshot_at

@@ -18,8 +18,8 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from data import current
 from data.access.roles import Act, NotAllowed, Principal, Sight
-from data.audit import Event, note, note_refusal
 from data.home import here
+from data.records.audit_log import Event, note, note_refusal
 from data.store import StoreFault, StoreInterrupted, open_store, seen
 from queries.snapshots import newest_load
 from widgets.signed_in import principal

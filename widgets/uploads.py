@@ -19,16 +19,16 @@ from typing import Any, NamedTuple
 import streamlit as st
 
 from data.access.roles import Act
-from data.audit import Event
 from data.files.errors import OtherContentKnown, SnapshotRefused
 from data.files.formats import reader_of
 from data.files.mapping import Columns, mapping_of
 from data.files.naming import SnapshotFile, moment_of, unmarked
-from data.filing import place
+from data.history.preview import Preview
+from data.history.stage import headings_of
 from data.home import here
-from data.inbox import put_into_inbox, troubles, waiting_files
-from data.loading import Preview
-from data.reading import headings_of
+from data.inbox.inbox import put_into_inbox, troubles, waiting_files
+from data.inbox.quarantine import place
+from data.records.audit_log import Event
 from data.store import StoreFault
 from queries.snapshots import (
     Outcome,

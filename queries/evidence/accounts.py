@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Self
 
 from sqlalchemy import Connection, Engine, func, insert, select
 
-from data.matches import find_keys
+from data.records.matches import find_keys
 from data.schema import matched, snapshot
 from data.states import STATES
 from data.store import changing

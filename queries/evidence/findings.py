@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Self
 
 from sqlalchemy import Connection, Engine, insert, select, true
 
-from data.findings import Limits
+from data.records.exceptions import Limits
 from data.schema import accepted
 from queries.evidence.pack import Evidence, Told, as_json, moment, plain, snapshots_of, told
 from queries.export import tame

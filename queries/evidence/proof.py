@@ -17,8 +17,8 @@ from sqlalchemy import Engine
 from data.files.errors import SnapshotRefused
 from data.files.mapping import mapping_of
 from data.files.naming import SnapshotFile
+from data.history.load import load
 from data.home import Home
-from data.loading import load
 from data.store import close_store, open_store
 from queries.evidence.accounts import Accounts
 from queries.evidence.findings import Findings

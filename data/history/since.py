@@ -7,31 +7,26 @@ unbroken: a version that says otherwise, or a snapshot without the account, ends
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
     FromClause,
-    Integer,
     String,
     and_,
     case,
     cast,
-    delete,
     func,
-    insert,
-    literal,
     or_,
     select,
     update,
 )
 
 from data.portable import digest_of
-from data.schema import FOREVER, PROFILE, account_version, job_end, same_account, state_count
+from data.schema import PROFILE, account_version, same_account
 from data.staging import load_version
-from data.states import FAILED, STATES, WAITING, state_names
+from data.states import FAILED, STATES
 
 version = account_version
 
@@ -66,7 +61,7 @@ def operation_of(state: ColumnElement[Any]) -> ColumnElement[Any]:
     return case(*((state == s.name, s.operation) for s in STATES if s.operation))
 
 
-def _job(state: ColumnElement[Any]) -> ColumnElement[Any]:
+def job_of(state: ColumnElement[Any]) -> ColumnElement[Any]:
     """What tells the states of an operation, or a settled state, from all others: the first word.
 
     It is a tenth of the SQL that their names would be, which a small load mostly waits for.
@@ -74,15 +69,15 @@ def _job(state: ColumnElement[Any]) -> ColumnElement[Any]:
     return func.split_part(state, " ", 1)
 
 
-def _attempt(state: ColumnElement[Any]) -> ColumnElement[Any]:
+def attempt_of(state: ColumnElement[Any]) -> ColumnElement[Any]:
     """The same of the states in which a job waits or works; a failed one is by itself."""
-    return case((state.in_(FAILED), state), else_=_job(state))
+    return case((state.in_(FAILED), state), else_=job_of(state))
 
 
 STAYS: dict[str, Callable[[Any], Sequence[ColumnElement[Any]]]] = {
     "state_since": lambda c: [c.provisioning_state],
-    "attempt_since": lambda c: [_attempt(c.provisioning_state)],
-    "job_since": lambda c: [_job(c.provisioning_state)],
+    "attempt_since": lambda c: [attempt_of(c.provisioning_state)],
+    "job_since": lambda c: [job_of(c.provisioning_state)],
     "active_since": lambda c: [c.active_in_app],
     "user_since": lambda c: [c.user_name, c.user_email],
     "same_since": substance_in,
@@ -180,99 +175,3 @@ def _stays_of_versions(integration_id: int) -> FromClause:
 
 
 # ---- of what has ended ---------------------------------------------------------------------------
-
-
-def count_job_ends(con: Connection, integration_id: int, since: datetime) -> None:
-    """Write `job_end` of the integration's snapshots from a moment on."""
-    of_each = ("integration_id", "account_key", "valid_from", "provisioning_state")
-    later = select(*(version.c[name] for name in of_each)).where(
-        version.c.integration_id == integration_id, version.c.valid_from >= since
-    )
-    after = later.subquery("after")
-    was, is_ = version.c.provisioning_state, after.c.provisioning_state
-    attempts = was.in_(WAITING)
-    same_job = _job(is_) == _job(was)
-    outcome = case(
-        (is_.in_(state_names(phase="settled")), "settled"),
-        (and_(is_.in_(FAILED), same_job), "failed"),
-        else_="other",
-    )
-    told = [
-        version.c.valid_to,
-        operation_of(was),
-        version.c.job_since,
-        case((attempts, version.c.attempt_since)),
-        outcome,
-    ]
-    ends = case(
-        (attempts, _attempt(was).is_distinct_from(_attempt(is_))),
-        else_=same_job.is_not(True),
-    )
-    ended = (
-        select(literal(integration_id, Integer), *told, func.count())
-        .select_from(
-            version.outerjoin(
-                after,
-                and_(
-                    same_account(after, version),
-                    after.c.valid_from == version.c.valid_to,
-                ),
-            )
-        )
-        .where(
-            version.c.integration_id == integration_id,
-            version.c.valid_to >= since,
-            version.c.valid_to < FOREVER,
-            was.in_((*WAITING, *FAILED)),
-            ends,
-        )
-        .group_by(*told)
-    )
-    con.execute(insert(job_end).from_select([c.name for c in job_end.c], ended))
-
-
-def forget_job_ends(con: Connection, integration_id: int, since: datetime) -> None:
-    """Drop `job_end` of the integration's snapshots from a moment on."""
-    con.execute(
-        delete(job_end).where(
-            job_end.c.integration_id == integration_id, job_end.c.taken_at >= since
-        )
-    )
-
-
-def tell_oldest_anew(con: Connection, integration_id: int, since: datetime) -> None:
-    """Write `state_count.oldest` of the integration's snapshots from a moment on.
-
-    Of all stays in a state with the same beginning the longest says at which snapshots there was
-    any: there are few of these to look at.
-    """
-    state = version.c.provisioning_state
-    stay = (
-        select(state, version.c.state_since, func.max(version.c.valid_to).label("until"))
-        .where(version.c.integration_id == integration_id, state.in_((*WAITING, *FAILED)))
-        .group_by(state, version.c.state_since)
-        .subquery("stay")
-    )
-    of = state_count.alias("of")
-    there = and_(
-        stay.c.provisioning_state == of.c.provisioning_state,
-        stay.c.state_since <= of.c.taken_at,
-        stay.c.until > of.c.taken_at,
-    )
-    told = (
-        select(of.c.taken_at, of.c.provisioning_state, func.min(stay.c.state_since).label("oldest"))
-        .select_from(of.outerjoin(stay, there))
-        .where(of.c.integration_id == integration_id, of.c.taken_at >= since)
-        .group_by(of.c.taken_at, of.c.provisioning_state)
-        .subquery("told")
-    )
-    con.execute(
-        update(state_count)
-        .values(oldest=told.c.oldest)
-        .where(
-            state_count.c.integration_id == integration_id,
-            state_count.c.taken_at == told.c.taken_at,
-            state_count.c.provisioning_state == told.c.provisioning_state,
-            state_count.c.oldest.is_distinct_from(told.c.oldest),
-        )
-    )

@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 
 from data.files.relation import Places
-from data.reading import Read
+from data.history.stage import Read
 from data.staging import delivered_texts, load_row, load_unfit
 
 NO_USERNAME = "The row has no username in app."

@@ -23,7 +23,7 @@ from typing import IO, Any
 
 from data.files.naming import SnapshotFile, moment_of, unmarked
 from data.home import CHECKOUT, Home
-from data.inbox import put_into_inbox
+from data.inbox.inbox import put_into_inbox
 from data.sources import PULLERS
 from data.sources.kept_pages import KeptPages
 from data.sources.pull import Pull, cleansed, pulls_in

@@ -19,8 +19,8 @@ from sqlalchemy import ColumnElement, Engine, and_, delete, insert
 from data.files.encoding import COMPRESSIONS
 from data.files.errors import NotPlaced
 from data.files.naming import CONFIRMED, SnapshotFile, moment_of, unmarked
+from data.history.load import remove
 from data.home import Home
-from data.loading import remove
 from data.schema import unloaded
 from data.store import changing
 

@@ -29,8 +29,9 @@ from sqlalchemy import (
 )
 
 from data.handing import empty, handed, kept
-from data.reading import Read
-from data.rejecting import POSITION, Sifted, counted
+from data.history.reject import POSITION, Sifted, counted
+from data.history.stage import Read
+from data.history.versions import Span
 from data.schema import account, account_current, delivered_row
 from data.staging import (
     delivered_texts,
@@ -41,7 +42,6 @@ from data.staging import (
     load_news,
     load_row,
 )
-from data.versions import Span
 
 
 class Known(NamedTuple):

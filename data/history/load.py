@@ -21,8 +21,6 @@ from sqlalchemy import (
     Row,
     Select,
     String,
-    and_,
-    case,
     cast,
     delete,
     false,
@@ -30,12 +28,17 @@ from sqlalchemy import (
     insert,
     literal,
     null,
-    or_,
     select,
 )
 
-from data.cleaning import understood
-from data.comparing import (
+from data.files.errors import Held, MostlyRejected, NoAccounts, OtherContentKnown
+from data.files.formats import place_word
+from data.files.headers import columns_of
+from data.files.mapping import NO_MAPPING
+from data.files.naming import SnapshotFile
+from data.handing import count_anew, desk, hand_over, handed, step, with_staging
+from data.history.as_of import accounts_at
+from data.history.delta import (
     Known,
     find_news,
     find_news_unless_odd,
@@ -43,24 +46,20 @@ from data.comparing import (
     remember_delivered,
     without_fingerprint,
 )
-from data.files.errors import Held, MostlyRejected, NoAccounts, OtherContentKnown
-from data.files.formats import place_word
-from data.files.headers import columns_of
-from data.files.mapping import NO_MAPPING
-from data.files.naming import SnapshotFile
-from data.handing import count_anew, desk, hand_over, handed, step, with_staging
-from data.matches import forget_keys
-from data.passport import (
+from data.history.normalize import understood
+from data.history.passport import (
     FileFacts,
-    Passport,
     departure_in_words,
     incomplete_in_words,
     passport_of,
     too_many_leave,
 )
+from data.history.reject import Sifted, sift
+from data.history.rollups import forget_counts
+from data.history.stage import Opened, Read, fill_load_row, opened
+from data.history.versions import Span, find_differences, write_span
 from data.portable import each_key
-from data.reading import Opened, Read, fill_load_row, opened
-from data.rejecting import POSITION, Sifted, sift
+from data.records.matches import forget_keys
 from data.schema import (
     CONTENT,
     DELIVERED,
@@ -70,19 +69,10 @@ from data.schema import (
     delivered_row,
     integration,
     rejected_row,
-    same_account,
     snapshot,
 )
-from data.staging import delivered_texts, load_delta, load_meant, load_news, load_told, load_unfit
-from data.states import LEAVING
+from data.staging import load_delta, load_meant, load_news, load_told, load_unfit
 from data.store import writing
-from data.versions import (
-    Span,
-    accounts_at,
-    find_differences,
-    forget_counts,
-    write_span,
-)
 
 BEFORE_ALL = datetime(1, 1, 1)
 MOST_REJECTED = 0.5
@@ -109,87 +99,19 @@ def load(
     `confirmed`: a person has looked at it, so that it may say what is hard to believe.
     Raises a SnapshotRefused; the store is then as it was.
     """
-    with _at_work(engine, file) as (con, at, beside, task):
+    with at_work(engine, file) as (con, at, beside, task):
         if task.is_known_word_for_word:
             return _known_already(task)
         if task.known and not replace:
             raise OtherContentKnown(_other_content(file, task.known))
-        found = _understand(con, at, task, beside, confirmed=confirmed)
+        found = understand(con, at, task, beside, confirmed=confirmed)
         with step(con, at):
-            flagged = _write(con, at, task, found)
+            flagged = write(con, at, task, found)
             if not confirmed:
                 _hold_mass_departure(con, task, found.sifted.accepted)
         with con.begin():
             count_anew(con, account, account_current, delivered_row, after=load_delta)
     return Loaded(file, *found.sifted[:3], flagged)
-
-
-@dataclass(frozen=True)
-class Preview:
-    """What loading a file would give; nothing of it is kept."""
-
-    passport: Passport
-    rows: list[dict[str, str]]  # the first of the file: column → text as delivered
-    rejected: list[tuple[int, str, str]]  # the first: line, text, reason
-    leaving: list[tuple[str, str | None, str, str]]  # the first: username, user, was, would be
-    already: bool  # the very same file is loaded
-    replaces: str  # the name of another file that is loaded for the moment; empty without one
-
-
-SHOWN_ROWS = 10
-SHOWN_REJECTED = 100
-SHOWN_LEAVING = 100
-GONE = "Gone"
-
-
-def preview(engine: Engine, file: SnapshotFile) -> Preview:
-    """Do all that loading does, look at the outcome, and undo it.
-
-    Raises a SnapshotRefused for what cannot be loaded even if a person confirms it.
-    """
-    with _at_work(engine, file) as (con, at, beside, task):
-        found = _understand(con, at, task, beside, confirmed=True, whole=True)
-        with step(con, at):
-            first = select(*delivered_texts().values()).order_by(POSITION)
-            rows = [
-                {name: text for name, text in row.items() if text}
-                for row in at.execute(first.limit(SHOWN_ROWS)).mappings()
-            ]
-            unfit = select(load_unfit).order_by(load_unfit.c.line).limit(SHOWN_REJECTED)
-            rejected = [tuple(row) for row in at.execute(unfit)]
-            leaving = _leaving(con, task.span)
-        with step(con, at, keep=False):
-            _write(con, at, task, found)
-            passport = passport_of(con, file.integration, file.taken_at)
-    other = task.known and not task.is_known_word_for_word
-    return Preview(
-        passport,
-        rows,
-        rejected,
-        leaving,
-        already=task.is_known_word_for_word,
-        replaces=task.known.file_name if other and task.known else "",
-    )
-
-
-def _leaving(con: Connection, span: Span) -> list[tuple[str, str | None, str, str]]:
-    """The first accounts that would go, or fall into a Delete state, by username."""
-    before, delta = span.accounts_in_store(), load_delta.c
-    becomes = case((delta.now, delta.provisioning_state), else_=GONE)
-    falls = and_(delta.provisioning_state.in_(LEAVING), before.c.provisioning_state.not_in(LEAVING))
-    found = con.execute(
-        select(
-            before.c.username_in_app,
-            func.coalesce(before.c.user_name, before.c.user_email),
-            before.c.provisioning_state,
-            becomes,
-        )
-        .join_from(load_delta, before, same_account(before, load_delta))
-        .where(or_(~delta.now, falls))
-        .order_by(func.lower(before.c.username_in_app))
-        .limit(SHOWN_LEAVING)
-    )
-    return [tuple(row) for row in found]
 
 
 class _Task(NamedTuple):
@@ -203,7 +125,7 @@ class _Task(NamedTuple):
 
 
 @contextmanager
-def _at_work(
+def at_work(
     engine: Engine, file: SnapshotFile
 ) -> Iterator[tuple[Connection, Connection, Executor, _Task]]:
     """The store, the desk, who works beside them on what needs neither, and what there is to do."""
@@ -234,7 +156,7 @@ def _known_already(task: _Task) -> Loaded:
     return Loaded(task.file, *(getattr(task.known, name) for name in counts), already=True)
 
 
-def _understand(
+def understand(
     con: Connection,
     at: Connection,
     task: _Task,
@@ -300,7 +222,7 @@ def _fill(at: Connection, task: _Task, known: FromClause | None, *, confirmed: b
     return read
 
 
-def _write(con: Connection, at: Connection, task: _Task, found: _Found) -> int:
+def write(con: Connection, at: Connection, task: _Task, found: _Found) -> int:
     """The one transaction that changes the store; how many accounts have a flag."""
     file, sifted, span = task.file, found.sifted, task.span
     _name_integration(con, span.integration_id, file.integration)

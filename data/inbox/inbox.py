@@ -15,15 +15,15 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from data.audit import Event, note
 from data.files.errors import Held, NotPlaced, OtherContentKnown, SnapshotRefused
 from data.files.formats import reader_of
 from data.files.mapping import mapping_of
 from data.files.naming import CONFIRMED, REPLACING, SnapshotFile, unmarked
-from data.filing import Verdict, into_archive, place, set_aside
+from data.history.load import Loaded, load
 from data.home import Home
-from data.loading import Loaded, load
+from data.inbox.quarantine import Verdict, into_archive, place, set_aside
 from data.metrics import FILES, LOAD_SECONDS, ROWS
+from data.records.audit_log import Event, note
 
 log = logging.getLogger("rollcall")
 

@@ -13,33 +13,35 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
-    BigInteger,
     ColumnElement,
     Connection,
     FromClause,
     Integer,
     Select,
-    Table,
     and_,
-    case,
-    cast,
     delete,
     exists,
-    func,
     insert,
     literal,
-    null,
     or_,
     select,
     true,
-    union_all,
     update,
 )
 
-from data.failures import reason_of
 from data.handing import count_anew
-from data.matches import find_keys
+from data.history.as_of import accounts_at, fill, is_matched, version
+from data.history.failure_reasons import reason_of
+from data.history.rollups import (
+    count_job_ends,
+    count_states,
+    forget_counts,
+    forget_job_ends,
+    tell_oldest_anew,
+)
+from data.history.since import SUBSTANCE, stays_of, substance_in, substance_of, tell_stays_anew
 from data.plain import searched
+from data.records.matches import find_keys
 from data.schema import (
     CONTENT,
     DERIVED,
@@ -48,30 +50,11 @@ from data.schema import (
     account,
     account_current,
     account_profile,
-    account_version,
     held_at,
-    is_unmatched,
     same_account,
-    state_change,
-    state_count,
     with_profile,
 )
 from data.staging import load_delta, load_joined, load_version
-from data.states import FAILED, WAITING
-from data.stays import (
-    SUBSTANCE,
-    count_job_ends,
-    forget_job_ends,
-    stays_of,
-    substance_in,
-    substance_of,
-    tell_oldest_anew,
-    tell_stays_anew,
-)
-
-version = account_version
-NUMBERS = ("accounts", "active", "unmatched", "entered", "left", "changed")
-"""What `state_count` counts."""
 
 
 class Span(NamedTuple):
@@ -125,15 +108,6 @@ def _count(con: Connection, span: Span) -> None:
     count_job_ends(con, here, span.taken_at)
 
 
-def accounts_at(integration_id: int, at: datetime | None) -> FromClause:
-    """One row per account of the integration at a moment; None is now."""
-    if at is None:
-        now = account_current
-        return select(now).where(now.c.integration_id == integration_id).subquery("accounts")
-    then = select(version).where(version.c.integration_id == integration_id, held_at(version, at))
-    return with_profile(then.subquery("accounts"))
-
-
 def find_differences(con: Connection, span: Span, new: FromClause, news: FromClause) -> None:
     """Fill `load_delta` with what the snapshot changes over the span.
 
@@ -163,7 +137,7 @@ def _name_new_accounts(con: Connection, span: Span) -> None:
     new = select(*(load_delta.c[column.name] for column in account.c)).where(
         load_delta.c.account_key > span.highest_key
     )
-    _fill(con, account, new)
+    fill(con, account, new)
     find_keys(con)
 
 
@@ -184,9 +158,9 @@ def _append(con: Connection, span: Span) -> None:
     """End what the touched accounts were, and begin what they are now."""
     running = and_(_touched(version, span), version.c.valid_to == FOREVER)
     con.execute(update(version).where(running).values(valid_to=span.taken_at))
-    _fill(con, version, _listed_over(span, version.c.keys()))
+    fill(con, version, _listed_over(span, version.c.keys()))
     is_another = load_delta.c.same_since == span.taken_at  # others have their profile already
-    _fill(con, account_profile, _listed_over(span, account_profile.c.keys()).where(is_another))
+    fill(con, account_profile, _listed_over(span, account_profile.c.keys()).where(is_another))
 
 
 def _write_anew(con: Connection, span: Span) -> None:
@@ -195,12 +169,12 @@ def _write_anew(con: Connection, span: Span) -> None:
     What comes between others may part what is one profile, or make one of two.
     """
     whole = with_profile(select(version).where(_touched(version, span)).subquery("touched"))
-    _fill(con, load_version, select(whole))
+    fill(con, load_version, select(whole))
     count_anew(con, load_version, after=load_delta)
     for table in (version, account_profile):
         con.execute(delete(table).where(_touched(table, span)))
     _cut_out(con, span)
-    _fill(con, load_version, _listed_over(span, load_version.c.keys()))
+    fill(con, load_version, _listed_over(span, load_version.c.keys()))
     if span.anew:
         _join_equal_neighbours(con, span, span.taken_at)
     if not span.is_newest:
@@ -209,12 +183,7 @@ def _write_anew(con: Connection, span: Span) -> None:
     rows = load_version.c
     for table, told in ((version, true()), (account_profile, rows.valid_from == rows.same_since)):
         back = select(*(rows[c.name] for c in table.c))
-        _fill(con, table, back.where(rows.integration_id == span.integration_id, told))
-
-
-def _fill(con: Connection, table: Table, rows: Select[*tuple[Any, ...]]) -> None:
-    """Add rows that have the table's columns in their order."""
-    con.execute(insert(table).from_select([c.name for c in table.c], rows))
+        fill(con, table, back.where(rows.integration_id == span.integration_id, told))
 
 
 def _cut_out(con: Connection, span: Span) -> None:
@@ -225,7 +194,7 @@ def _cut_out(con: Connection, span: Span) -> None:
     if not span.is_newest:
         rest = {c.name: c for c in rows} | {"valid_from": literal(span.until, Moment)}
         follows = select(*rest.values()).where(running, rows.valid_to > span.until)
-        _fill(con, load_version, follows)
+        fill(con, load_version, follows)
     if span.anew:  # only then does a version begin at this very moment
         con.execute(delete(load_version).where(running, rows.valid_from == then))
     con.execute(update(load_version).where(running).values(valid_to=then))
@@ -245,7 +214,7 @@ def _join_equal_neighbours(con: Connection, span: Span, moment: datetime) -> Non
     """Where accounts are the same before and after `moment`, make it one version."""
     before, after = load_version.alias("before"), load_version.alias("after")
     con.execute(delete(load_joined))
-    _fill(
+    fill(
         con,
         load_joined,
         select(before.c.integration_id, before.c.account_key, before.c.valid_from, after.c.valid_to)
@@ -277,104 +246,6 @@ def _keep_current(con: Connection, span: Span) -> None:
         opened = select(*(load_version.c[name] for name in columns)).where(
             load_version.c.integration_id == span.integration_id, load_version.c.valid_to == FOREVER
         )
-    opened = opened.add_columns(searched(source), substance, _is_matched(source))
+    opened = opened.add_columns(searched(source), substance, is_matched(source))
     columns += ["search", "substance", "is_matched"]
     con.execute(insert(account_current).from_select(columns, opened))
-
-
-def _is_matched(accounts: FromClause) -> ColumnElement[bool]:
-    """Told of current accounts by a column, as to read texts of all of them takes longer."""
-    if "is_matched" in accounts.c:
-        return accounts.c.is_matched
-    return ~is_unmatched(accounts)
-
-
-def count_states(
-    con: Connection, integration_id: int, moment: datetime, *, newest: bool = False
-) -> None:
-    """Write `state_change` and `state_count` of one snapshot, from the versions alone."""
-    here = [literal(integration_id, Integer), literal(moment, Moment)]
-    ended = _states_of(integration_id, version.c.valid_to == moment, "ended")
-    began = _states_of(integration_id, version.c.valid_from == moment, "began")
-    _fill(
-        con,
-        state_change,
-        select(*here, ended.c.state, began.c.state, func.count())
-        .select_from(ended.join(began, same_account(ended, began), full=True))
-        .where(ended.c.state.is_distinct_from(began.c.state))
-        .group_by(ended.c.state, began.c.state),
-    )
-    parts = union_all(
-        _counted(accounts_at(integration_id, None if newest else moment)),
-        _moved(here, entered=state_change.c.to_state),
-        _moved(here, left=state_change.c.from_state),
-        _numbers(began.c.state, changed=func.count())
-        .select_from(began.join(ended, same_account(began, ended)))
-        .group_by(began.c.state),
-    ).subquery("parts")
-    _fill(
-        con,
-        state_count,
-        select(
-            *here,
-            parts.c.state,
-            *(func.sum(parts.c[name]) for name in NUMBERS),
-            func.min(parts.c.oldest),
-        ).group_by(parts.c.state),
-    )
-
-
-def forget_counts(con: Connection, integration_id: int, moment: datetime) -> None:
-    """Drop what charts read of one snapshot."""
-    for rollup in (state_change, state_count):
-        con.execute(
-            delete(rollup).where(
-                rollup.c.integration_id == integration_id, rollup.c.taken_at == moment
-            )
-        )
-
-
-def _states_of(integration_id: int, which: ColumnElement[bool], name: str) -> FromClause:
-    return (
-        select(
-            version.c.integration_id,
-            version.c.account_key,
-            version.c.provisioning_state.label("state"),
-        )
-        .where(version.c.integration_id == integration_id, which)
-        .subquery(name)
-    )
-
-
-def _counted(accounts: FromClause) -> Select[Any]:
-    """One row per state: accounts in it, active ones, unmatched ones, and the longest in it."""
-    state = accounts.c.provisioning_state
-    settles_not = state.in_((*WAITING, *FAILED))  # asked per state, as per account it takes longer
-    return _numbers(
-        state,
-        accounts=func.count(),
-        active=func.count().filter(accounts.c.active_in_app),
-        unmatched=func.count().filter(~_is_matched(accounts)),
-        oldest=case((settles_not, func.min(accounts.c.state_since))),
-    ).group_by(state)
-
-
-def _moved(here: list[ColumnElement[Any]], **direction: ColumnElement[Any]) -> Select[Any]:
-    """One row per change into a state, or out of one: how many accounts made it."""
-    ((name, state),) = direction.items()
-    integration_id, moment = here
-    return _numbers(state, **{name: state_change.c.accounts}).where(
-        state_change.c.integration_id == integration_id,
-        state_change.c.taken_at == moment,
-        state.is_not(None),
-    )
-
-
-def _numbers(state: ColumnElement[Any], **given: ColumnElement[Any]) -> Select[Any]:
-    """The numbers of `state_count`, zero where they are not given."""
-    nothing = literal(0, BigInteger)
-    return select(
-        state.label("state"),
-        *(given.get(name, nothing).label(name) for name in NUMBERS),
-        given.get("oldest", cast(null(), Moment)).label("oldest"),
-    )

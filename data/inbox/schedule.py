@@ -8,7 +8,7 @@ from threading import Event
 from typing import NamedTuple
 
 from data.home import Home
-from data.pulling import PullBusy, known_pulls, last_pulled, pull
+from data.inbox.pull import PullBusy, known_pulls, last_pulled, pull
 from data.sources.pull import Pull
 from data.sources.web import PullFailed
 

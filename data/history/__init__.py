@@ -1,0 +1,1 @@
+"""How a snapshot becomes history: staged, validated, compared, written as versions."""

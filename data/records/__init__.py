@@ -1,0 +1,1 @@
+"""What people did and decided: the audit log, exceptions, matches."""

@@ -1,0 +1,1 @@
+"""Invented snapshots, to try Rollcall with. Nobody in here exists."""
