@@ -24,9 +24,9 @@ from streamlit.web.bootstrap import load_config_options
 
 from data.access.claims import Misconfigured
 from data.access.roles import NotAllowed
-from data.current import state
 from data.home import here
-from data.keeping import kept
+from data.service.current import state
+from data.service.keeper import kept
 from widgets.audit import send_audit
 from widgets.changed import send_changes
 from widgets.downloads import send_users

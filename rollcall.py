@@ -19,9 +19,6 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from data.backing_up import back_up
-from data.citus import NotDistributed, distribute
-from data.copying import copy_store, tables_that_differ
 from data.files.archive import zip_together
 from data.files.errors import SnapshotRefused
 from data.files.formats import place_word
@@ -33,14 +30,18 @@ from data.home import Home, here
 from data.inbox.inbox import Outcome, SetAside, in_words, load_waiting, put_into_inbox
 from data.inbox.pull import known_pulls, pull, secrets_file
 from data.inbox.quarantine import reason_for
-from data.pseudonyms import reveal
-from data.rebuilding import archived, complete, opened
-from data.rebuilding import rebuild as make_anew
 from data.records.audit_log import Event, note, settle
 from data.sample.files import write_sample
-from data.serving import server_of
-from data.sources.web import PullFailed
-from data.store import StoreFault, StoreInUse, StoreUnusable, close_stores, open_store
+from data.service.backup import back_up
+from data.service.instance import server_of
+from data.service.rebuild import archived, complete, opened
+from data.service.rebuild import rebuild as make_anew
+from data.sources.http import PullFailed
+from data.store.citus import NotDistributed, distribute
+from data.store.copy import copy_store, tables_that_differ
+from data.store.engine import close_stores, open_store
+from data.store.errors import StoreFault, StoreInUse, StoreUnusable
+from data.store.pseudonyms import reveal
 from queries.evidence.proof import NoPack, verify
 from queries.export import FORMATS, export_file
 from queries.filters import FILTERS, Filter, Filters

@@ -22,7 +22,7 @@ from data.history.load import load
 from data.home import Home
 from data.schema import account_version
 from data.states import FAILED, WAITING
-from data.store import close_store, open_store
+from data.store.engine import close_store, open_store
 from queries.export import FORMATS
 from queries.facets import choices
 from queries.filters import Filters

@@ -25,7 +25,7 @@ from data.files.naming import SnapshotFile
 from data.history.load import load
 from data.schema import account_current
 from data.states import FAILED
-from data.store import close_store, open_store
+from data.store.engine import close_store, open_store
 from queries.account import history_of
 from queries.between import Between
 from queries.changes import summary_of

@@ -9,9 +9,9 @@ from statistics import median
 import duckdb
 
 from benchmarks.made import CHANGED, START, Accounts, Cost, a_store, cost_of
-from data.copying import copy_store
 from data.files.naming import SnapshotFile
 from data.history.load import load
+from data.store.copy import copy_store
 
 
 def parse(path: Path) -> Cost:

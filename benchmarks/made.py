@@ -16,7 +16,7 @@ from pyarrow import csv
 from sqlalchemy import Engine
 
 from data.states import STATE_NAMES
-from data.store import close_store, open_store
+from data.store.engine import close_store, open_store
 
 START = datetime(2026, 1, 1, 6)
 CHANGED = 0.01

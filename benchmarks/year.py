@@ -18,7 +18,7 @@ from benchmarks.made import START
 from data.history.rollups import count_job_ends
 from data.history.since import substance_of
 from data.schema import account_current
-from data.store import close_store, open_store
+from data.store.engine import close_store, open_store
 
 SQL = Path(__file__).with_name("year.sql")
 DAYS = 365

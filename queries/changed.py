@@ -20,8 +20,8 @@ from sqlalchemy import (
     select,
 )
 
-from data.handing import in_batches
 from data.schema import account, integration, same_account
+from data.store.transfer import in_batches
 from queries.about import in_utc, slug, sources
 from queries.between import Between
 from queries.comparison import KINDS, VALUES, Listed, compared, condition_of

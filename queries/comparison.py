@@ -25,7 +25,6 @@ from sqlalchemy import (
     select,
 )
 
-from data.portable import has_role
 from data.schema import (
     CONTENT,
     account_version,
@@ -36,6 +35,7 @@ from data.schema import (
     with_profile,
 )
 from data.states import STATE_BY_NAME
+from data.store.dialect import has_role
 from queries.between import Between, Params, of_integrations
 from queries.found_first import Condition, few_versions
 

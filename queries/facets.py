@@ -19,9 +19,9 @@ from sqlalchemy import (
     true,
 )
 
-from data.portable import has_role
 from data.schema import account_profile, integration, snapshot
 from data.states import UNRECOGNISED
+from data.store.dialect import has_role
 from queries.filters import (
     FILTER_BY_NAME,
     Filter,

@@ -16,9 +16,6 @@ from typing import Any, Literal, get_args
 from sqlalchemy import ColumnElement, Connection, FromClause, and_, case, or_, select
 
 from data.files.naming import moment_of
-from data.plain import searched
-from data.portable import has_role, is_one_of
-from data.pseudonyms import is_called
 from data.schema import (
     account_current,
     account_version,
@@ -28,6 +25,9 @@ from data.schema import (
     with_profile,
 )
 from data.states import STATE_BY_NAME, WAITING
+from data.store.dialect import has_role, is_one_of
+from data.store.pseudonyms import is_called
+from data.store.search_text import searched
 from queries.text import found_in
 from queries.whose import as_decided, found_in_search, is_anything_decided
 

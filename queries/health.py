@@ -28,9 +28,9 @@ from sqlalchemy import (
 )
 
 from data.inbox.quarantine import MISPLACED
-from data.portable import seconds
 from data.schema import integration, snapshot, state_change, state_count, unloaded
 from data.states import FAILED, OPERATIONS, STATE_BY_NAME, STATES, WAITING, state_names
+from data.store.dialect import seconds
 from queries.days import Scope, day_column, day_of
 from queries.filters import delivered
 from queries.remembering import remembered

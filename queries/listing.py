@@ -36,11 +36,11 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import array
 
 from data.files.headers import squash
-from data.handing import at_a_desk, fetched, in_batches
 from data.history.normalize import REPORTED
-from data.portable import each_key
 from data.schema import account, integration, same_account
 from data.states import STATE_BY_NAME, UNRECOGNISED
+from data.store.dialect import each_key
+from data.store.transfer import at_a_desk, fetched, in_batches
 from queries.filters import Filters
 from queries.users import Part, all_accounts, order_of, parts_of
 

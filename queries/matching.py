@@ -24,7 +24,6 @@ from sqlalchemy import (
     union,
 )
 
-from data.portable import text_under
 from data.records.matches import people_lists
 from data.schema import (
     account,
@@ -35,6 +34,7 @@ from data.schema import (
     same_account,
     snapshot,
 )
+from data.store.dialect import text_under
 
 Kind = Literal["suggested", "doubtful", "nobody", "decided"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

@@ -28,9 +28,9 @@ from sqlalchemy import (
     values,
 )
 
-from data.portable import matches
 from data.records.exceptions import Finding, Limits, in_force
 from data.schema import accepted, account, integration, is_unmatched, same_account
+from data.store.dialect import matches
 from queries.filters import Filters
 from queries.held import Found, View, that, that_in_history, that_lasts, whole
 from queries.remembering import remembered

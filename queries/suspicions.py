@@ -20,13 +20,6 @@ from sqlalchemy import (
 )
 
 from data.history.since import operation_of
-from data.portable import (
-    has_role,
-    in_three_digits,
-    seconds,
-    sorted_and_joined,
-    to_the_minute,
-)
 from data.schema import (
     account_profile,
     account_version,
@@ -36,6 +29,7 @@ from data.schema import (
     with_profile,
 )
 from data.states import LEAVING, WAITING, state_names
+from data.store.dialect import has_role, in_three_digits, seconds, sorted_and_joined, to_the_minute
 from queries.held import (
     Found,
     View,

@@ -6,8 +6,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, String, literal
 
-from data.plain import plain
-from data.portable import occurs_in
+from data.store.dialect import occurs_in
+from data.store.search_text import plain
 
 
 def contains(column: ColumnElement[Any], text: str) -> ColumnElement[bool]:

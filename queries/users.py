@@ -23,10 +23,10 @@ from sqlalchemy import (
     true,
 )
 
-from data.handing import in_batches
 from data.schema import PROFILE, account, account_current, held_at, integration, same_account
 from data.states import STATES
-from data.store import is_duckdb
+from data.store.engine import is_duckdb
+from data.store.transfer import in_batches
 from queries.filters import Filters, accounts, conditions
 from queries.found_first import few_versions, found_first
 from queries.remembering import remembered

@@ -27,9 +27,9 @@ from sqlalchemy import (
     select,
 )
 
-from data.plain import plain
-from data.portable import is_among
 from data.schema import is_unmatched, matched
+from data.store.dialect import is_among
+from data.store.search_text import plain
 from queries.remembering import remembered
 from queries.text import found_in
 

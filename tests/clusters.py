@@ -10,9 +10,9 @@ from sqlalchemy.sql import operators
 from sqlalchemy.sql.elements import BinaryExpression, CollationClause
 from sqlalchemy.sql.selectable import ScalarSelect, Subquery
 
-from data.citus import DISTRIBUTED, EVERYWHERE
 from data.schema import metadata
 from data.staging import staging
+from data.store.citus import DISTRIBUTED, EVERYWHERE
 
 LARGE = {*metadata.tables, *staging.tables} - EVERYWHERE - {"rejected_row"}
 """The tables that are spread over the machines by integration."""

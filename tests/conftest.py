@@ -11,7 +11,7 @@ from builders import Deliveries
 from sqlalchemy import Connection, Engine
 
 from data.home import Home, here
-from data.store import close_stores, open_store
+from data.store.engine import close_stores, open_store
 
 pytest_plugins = ["browsing", "servers"]
 

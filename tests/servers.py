@@ -19,8 +19,8 @@ import pytest
 from sqlalchemy import DDL, Connection, Engine, create_engine, func, make_url, select
 from sqlalchemy.schema import CreateSchema, DropSchema
 
-from data.citus import distribute
-from data.store import close_store, open_store
+from data.store.citus import distribute
+from data.store.engine import close_store, open_store
 
 SETTINGS = {
     "fsync": "off",  # the server is gone with the tests

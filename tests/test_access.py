@@ -30,7 +30,7 @@ from data.home import Home, here
 from data.records.exceptions import Finding, Said, accept
 from data.records.matches import Match, decide
 from data.schema import integration, metadata, unloaded
-from data.store import close_stores, open_store, seen
+from data.store.engine import close_stores, open_store, seen
 from queries.filters import Filters
 from queries.users import count_accounts, page_of_accounts
 from widgets import signed_in

@@ -20,7 +20,7 @@ from data.history.load import load
 from data.home import Home
 from data.records.audit_log import Event, note, note_refusal, settle
 from data.schema import audit
-from data.store import close_stores, open_store
+from data.store.engine import close_stores, open_store
 from queries.audit import broken_from, count_events, events_ndjson, page_of_events
 
 PAGE = Path(__file__).parent.parent / "pages" / "audit.py"

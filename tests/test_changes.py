@@ -22,7 +22,7 @@ from pyarrow import parquet
 from sqlalchemy import Connection
 
 from data.states import FAILED
-from data.store import open_store
+from data.store.engine import open_store
 from queries.between import (
     Between,
     Usual,

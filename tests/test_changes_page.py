@@ -14,7 +14,7 @@ from dropped_files import HOSTILE
 from streamlit.testing.v1 import AppTest
 
 from data.home import Home
-from data.store import open_store
+from data.store.engine import open_store
 from queries.comparison import KINDS
 from widgets.changed import COLUMNS
 from widgets.figures import state_moves_figure

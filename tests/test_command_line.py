@@ -30,7 +30,7 @@ from sqlalchemy import select
 import rollcall
 from data.home import Home
 from data.schema import account_version, integration, snapshot, state_change, state_count
-from data.store import close_stores, open_store
+from data.store.engine import close_stores, open_store
 from queries.export import FORMATS
 from rollcall import main
 

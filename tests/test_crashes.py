@@ -30,17 +30,18 @@ from sqlalchemy import func, insert, select, text, update
 from streamlit.testing.v1 import AppTest
 
 import rollcall
-from data import current as current_module
-from data import keeping
-from data.current import State, current, state
 from data.files.naming import SnapshotFile
 from data.history.load import load
 from data.home import Home
 from data.inbox.inbox import load_waiting
-from data.keeping import kept
 from data.schema import integration, snapshot, state_count, unloaded
-from data.serving import server_of
-from data.store import NoRoom, StoreFault, StoreInterrupted, close_stores, layout, open_store
+from data.service import current as current_module
+from data.service import keeper
+from data.service.current import State, current, state
+from data.service.instance import server_of
+from data.service.keeper import kept
+from data.store.engine import close_stores, layout, open_store
+from data.store.errors import NoRoom, StoreFault, StoreInterrupted
 from queries.filters import Filters
 from queries.users import count_accounts
 
@@ -374,8 +375,8 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[State]:
         states.append(how)
         real(home, how)
 
-    real = keeping.tell
-    monkeypatch.setattr(keeping, "tell", tell)
+    real = keeper.tell
+    monkeypatch.setattr(keeper, "tell", tell)
     return states
 
 

@@ -9,13 +9,13 @@ import pytest
 from builders import a_snapshot_file
 from sqlalchemy import Engine, func, select
 
-from data import current as module
-from data.current import Current, current, prepare_sample, remove_sample
 from data.files.naming import SnapshotFile
 from data.history.load import load
 from data.home import Home
 from data.schema import snapshot
-from data.store import close_stores, open_store
+from data.service import current as module
+from data.service.current import Current, current, prepare_sample, remove_sample
+from data.store.engine import close_stores, open_store
 
 DAYS, INTEGRATIONS = 2, 2
 

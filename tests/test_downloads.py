@@ -22,7 +22,7 @@ from starlette.routing import Route
 from data.files.naming import SnapshotFile
 from data.history.load import load
 from data.home import Home
-from data.store import open_store
+from data.store.engine import open_store
 from queries.export import FORMATS
 from queries.listing import Listing
 from widgets.downloads import send_users

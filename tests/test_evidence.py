@@ -19,12 +19,12 @@ from builders import a_snapshot_file, an_account, an_unmatched_account
 from sqlalchemy import Engine, func, select
 
 from data.home import Home
-from data.rebuilding import rebuild
 from data.records.exceptions import Finding, Limits, Said, accept, limits_of, set_limits, withdraw
 from data.records.matches import Match, decide
 from data.records.matches import withdraw as withdraw_match
 from data.schema import accepted
-from data.store import close_stores, open_store
+from data.service.rebuild import rebuild
+from data.store.engine import close_stores, open_store
 from queries.evidence.accounts import Accounts
 from queries.evidence.findings import Findings, chosen_rules
 from queries.evidence.pack import MANIFEST, SEAL, chunks_of

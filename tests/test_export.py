@@ -32,13 +32,13 @@ from openpyxl.cell import Cell
 from pyarrow import parquet
 from sqlalchemy import Connection, Engine, select
 
-from data import handing
 from data.files.naming import SnapshotFile
 from data.files.text import UNSEEN, WHITE
 from data.history.load import load
 from data.schema import CONTENT, account, account_current
 from data.states import STATE_NAMES
-from data.store import close_stores, open_store
+from data.store import transfer
+from data.store.engine import close_stores, open_store
 from queries import export, listing, workbook
 from queries.about import about
 from queries.export import FORMATS, export_file
@@ -257,7 +257,7 @@ def a_mixed_list(snapshots: Deliveries) -> None:
 def test_a_file_lists_exactly_the_filtered_accounts_in_the_order_shown(
     snapshots: Deliveries, con: Connection, form: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(handing, "BATCH", 7)
+    monkeypatch.setattr(transfer, "BATCH", 7)
     a_mixed_list(snapshots)
     for asked in (
         {},
@@ -320,7 +320,7 @@ def test_more_accounts_than_a_sheet_holds_go_on_in_further_sheets(
     snapshots: Deliveries, con: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(workbook, "SHEET_ROWS", 10)
-    monkeypatch.setattr(handing, "BATCH", 4)
+    monkeypatch.setattr(transfer, "BATCH", 4)
     snapshots.take(*(an_account(f"u{n:02}") for n in range(25)))
     book = sheets(file_of(con, "xlsx"))
     assert {name: len(rows) - 1 for name, rows in book.items()} == {
@@ -709,7 +709,7 @@ def test_a_file_that_fails_on_the_way_leaves_the_old_one(
 def test_a_file_is_of_one_moment_though_a_load_happens_meanwhile(
     snapshots: Deliveries, con: Connection, form: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(handing, "BATCH", 2048)
+    monkeypatch.setattr(transfer, "BATCH", 2048)
     monkeypatch.setattr(export, "ROW_GROUP", 2048)
     snapshots.take(*(an_account(f"u{n:05}") for n in range(6000)))
     one = Listing(con, Wanted(Filters(), "username_in_app"))

@@ -17,7 +17,7 @@ from data.home import Home
 from data.inbox.inbox import SETTLED_AFTER, SetAside, load_waiting
 from data.inbox.quarantine import deliver_again, dismiss, remove_snapshot
 from data.schema import unloaded
-from data.store import open_store
+from data.store.engine import open_store
 
 STAMP = f"{TODAY:%Y-%m-%dT%H-%M-%SZ}"
 NAME = f"{STAMP}.ndjson"

@@ -22,7 +22,7 @@ from sqlalchemy import Engine
 
 from data.files.errors import SnapshotRefused
 from data.history.load import Loaded
-from data.store import open_store
+from data.store.engine import open_store
 
 TIMES = int(os.environ.get("FUZZ", "1"))
 """How many times as many files: `FUZZ=50 .venv/bin/python -m pytest tests/test_fuzz.py`."""

@@ -23,8 +23,8 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from app import while_open
 from data.access.claims import Rules
 from data.access.revoked_tokens import SignedOut
-from data.current import State, tell
 from data.home import Home
+from data.service.current import State, tell
 from widgets import gate, signed_in
 from widgets.gate import Gate
 from widgets.gate_headers import content_policy

@@ -23,7 +23,6 @@ from data.history.since import BEFORE
 from data.home import Home, here
 from data.inbox.inbox import load_waiting, put_into_inbox
 from data.inbox.quarantine import remove_snapshot
-from data.rebuilding import rebuild
 from data.schema import (
     CONTENT,
     DERIVED,
@@ -41,8 +40,9 @@ from data.schema import (
     state_count,
     with_profile,
 )
+from data.service.rebuild import rebuild
 from data.states import STATE_BY_NAME, STATE_NAMES
-from data.store import close_store, open_store
+from data.store.engine import close_store, open_store
 
 START = datetime(2026, 1, 1)
 

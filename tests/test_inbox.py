@@ -31,7 +31,7 @@ from data.inbox.inbox import (
     waiting_files,
 )
 from data.schema import snapshot
-from data.store import close_store, open_store
+from data.store.engine import close_store, open_store
 
 STAMP = f"{TODAY:%Y-%m-%dT%H-%M-%SZ}"
 
@@ -454,7 +454,7 @@ def test_a_store_that_another_process_holds_says_so(home: Home, store: Engine) -
         """
     ended = subprocess.run(
         [sys.executable, "-c", code, home.database_url],
-        cwd=Path(inbox.__file__).parent.parent,
+        cwd=Path(inbox.__file__).parents[2],
         capture_output=True,
         text=True,
         check=False,

@@ -31,9 +31,9 @@ from data.files.naming import SnapshotFile
 from data.history.load import Loaded, load
 from data.home import Home
 from data.inbox.inbox import load_waiting
-from data.rebuilding import rebuild
+from data.service.rebuild import rebuild
 from data.states import STATE_NAMES
-from data.store import close_stores, open_store
+from data.store.engine import close_stores, open_store
 
 GERMAN = (
     "Kennung;E-Mail-Adresse;Rolle;Gruppe;Gesperrt;Zustand;Kennwort;Abteilung\n"

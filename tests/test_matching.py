@@ -20,10 +20,10 @@ from data.files.naming import SnapshotFile
 from data.history.load import remove
 from data.home import Home
 from data.inbox.inbox import load_waiting, put_into_inbox
-from data.rebuilding import rebuild
 from data.records.matches import Match, NobodySays, decide, people_lists, set_people_lists, withdraw
 from data.schema import account, account_version
-from data.store import close_stores, open_store, seen
+from data.service.rebuild import rebuild
+from data.store.engine import close_stores, open_store, seen
 from queries.account import known_of
 from queries.export import FORMATS
 from queries.facets import choices

@@ -26,14 +26,14 @@ from streamlit.testing.v1 import AppTest
 
 import app as web
 from data.access.claims import Misconfigured
-from data.backing_up import back_up
-from data.copying import copy_store
-from data.current import State, tell
 from data.home import Home
 from data.inbox.inbox import load_waiting
-from data.rebuilding import rebuild
 from data.schema import TOLD, accepted, account_current, integration, setting
-from data.store import changing, close_store, close_stores, open_store
+from data.service.backup import back_up
+from data.service.current import State, tell
+from data.service.rebuild import rebuild
+from data.store.copy import copy_store
+from data.store.engine import changing, close_store, close_stores, open_store
 from queries.agreeing import answers_that_differ
 from widgets.logs import JsonLines
 from widgets.options import from_environment

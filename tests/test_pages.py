@@ -15,14 +15,14 @@ import pytest
 from dropped_files import HOSTILE, Delivered, deliver, hostile_accounts
 from streamlit.testing.v1 import AppTest
 
-from data.current import _newest, _sample_url, current
 from data.files.naming import SnapshotFile
 from data.history.load import load
 from data.home import Home
 from data.inbox.inbox import SetAside, load_waiting
 from data.sample.files import sample_snapshots
+from data.service.current import _newest, _sample_url, current
 from data.states import FAILED, STATE_BY_NAME
-from data.store import open_store
+from data.store.engine import open_store
 from queries.days import Scope
 from queries.filters import Filters
 from queries.users import PAGE_SIZE, SORTS
@@ -973,8 +973,8 @@ def test_a_hostile_name_can_be_searched_for_and_chosen_as_a_role(home: Home) -> 
 def small_sample(home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A home that shows a sample, of few days so that it is made at once."""
     monkeypatch.delenv("ROLLCALL_NO_SAMPLE")
-    monkeypatch.setattr("data.current.SAMPLE_DAYS", 2)
-    monkeypatch.setattr("data.current.SAMPLE_INTEGRATIONS", 1)
+    monkeypatch.setattr("data.service.current.SAMPLE_DAYS", 2)
+    monkeypatch.setattr("data.service.current.SAMPLE_INTEGRATIONS", 1)
     engine = open_store(_sample_url(home))
     made = sample_snapshots(tmp_path / "made", accounts=20, days=2, integrations=1, until=_newest())
     for path in made:

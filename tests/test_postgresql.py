@@ -43,17 +43,18 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import REGCLASS
 
 from data.access.roles import Personal, Sight
-from data.citus import NotDistributed, distribute
-from data.copying import copy_store, tables_that_differ
 from data.files.naming import SnapshotFile
 from data.history.load import Loaded, load
 from data.home import Home, here
 from data.inbox.inbox import Outcome, load_waiting, put_into_inbox
-from data.rebuilding import NotRebuilt, rebuild
 from data.records.matches import Match, decide
 from data.schema import account_current, account_version, metadata, snapshot
+from data.service.rebuild import NotRebuilt, rebuild
 from data.staging import staging
-from data.store import StoreUnreachable, close_store, open_store, seen, unchecked
+from data.store.citus import NotDistributed, distribute
+from data.store.copy import copy_store, tables_that_differ
+from data.store.engine import close_store, open_store, seen, unchecked
+from data.store.errors import StoreUnreachable
 from queries.agreeing import answers_that_differ
 from queries.filters import Filters, accounts, conditions
 from queries.users import count_accounts

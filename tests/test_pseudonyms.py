@@ -26,13 +26,13 @@ from data.files.naming import SnapshotFile
 from data.history.load import load
 from data.home import Home, here
 from data.inbox.inbox import load_waiting
-from data.plain import SEARCHED
-from data.pseudonyms import KNOWN, key_of, keyed, with_key
 from data.records.exceptions import Finding, Said, accept
 from data.records.matches import Match, decide
 from data.schema import account_current, metadata
-from data.sight import UNTOLD
-from data.store import close_stores, open_store, seen
+from data.store.engine import close_stores, open_store, seen
+from data.store.pseudonyms import KNOWN, key_of, keyed, with_key
+from data.store.restricted_views import UNTOLD
+from data.store.search_text import SEARCHED
 from queries.account import known_of
 from queries.export import FORMATS
 from queries.filters import Filters

@@ -32,11 +32,11 @@ from data.home import Home
 from data.inbox import schedule
 from data.inbox.inbox import load_waiting, waiting_files
 from data.inbox.pull import last_pulled, pull
-from data.sources import web
-from data.sources.kept_pages import KeptPages
-from data.sources.pull import Pull, cleansed, pulls_in
-from data.sources.web import PullFailed, Web, pause_asked
-from data.store import open_store
+from data.sources import http
+from data.sources.http import PullFailed, Web, pause_asked
+from data.sources.resume import KeptPages
+from data.sources.settings import Pull, cleansed, pulls_in
+from data.store.engine import open_store
 
 
 def asking(url: str, source: str = "scim", **settings: Any) -> Pull:
@@ -50,7 +50,7 @@ def store_of(home: Home) -> Engine:
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(http, "FIRST_PAUSE", 0.01)
 
 
 def pulled(home: Home, asked: Pull) -> dict[str, dict[str, Any]]:
@@ -137,7 +137,7 @@ def test_a_busy_server_is_asked_again_and_the_pull_goes_on_where_it_was(
 
 
 def test_a_page_that_fails_for_good_leaves_nothing(home: Home, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(web, "PATIENCE", 0.05)
+    monkeypatch.setattr(http, "PATIENCE", 0.05)
 
     def answer(asked: Asked) -> Told:
         if asked.query["startIndex"] == ["1"]:
@@ -244,7 +244,7 @@ def interrupted(
     """A server that is there again, after a pull that has got two pages of three."""
     listing = Listing(request.param)
     with listing.server.serving():
-        monkeypatch.setattr(web, "PATIENCE", 0.05)
+        monkeypatch.setattr(http, "PATIENCE", 0.05)
         with pytest.raises(PullFailed, match="answers with 503"):
             pull(home, listing.asking)
         assert (listing.told, nothing_is_left(home)) == ([1, 11], True)
@@ -447,7 +447,7 @@ def test_graph_is_signed_in_to_and_followed_by_its_next_links(
             pull(home, asked)
         monkeypatch.setenv("ENTRA_SECRET", "cl1ent")
         with monkeypatch.context() as hurried:
-            hurried.setattr(web, "PATIENCE", 0.05)
+            hurried.setattr(http, "PATIENCE", 0.05)
             with pytest.raises(PullFailed, match="shows a certificate that cannot be trusted"):
                 pull(home, asked)
         assert not server.asked  # a certificate that nobody vouches for gets no secret

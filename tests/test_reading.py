@@ -25,7 +25,8 @@ from sqlalchemy import Engine
 from sqlalchemy.schema import CreateTable, DropTable
 
 from data.history.reject import Sifted, sift
-from data.history.stage import Read, fill_load_row, opened
+from data.history.stage import Read, fill_load_row
+from data.sources.delivery import opened
 from data.staging import scratch
 
 RECORDS = [

@@ -27,7 +27,7 @@ from data.records.exceptions import (
     withdraw,
 )
 from data.states import STATE_NAMES, UNRECOGNISED
-from data.store import open_store
+from data.store.engine import open_store
 from queries.held import View
 from queries.lawful import explained
 from queries.review import RULE_BY_NAME, RULES, SEVERITIES, count_findings, page_of_findings

@@ -14,12 +14,12 @@ from dropped_files import HOSTILE
 from sqlalchemy import Engine
 from streamlit.testing.v1 import AppTest
 
-from data.current import prepare_sample
 from data.files.naming import SnapshotFile
 from data.history.load import load
 from data.home import Home
 from data.records.exceptions import Limits, limits_of
-from data.store import open_store
+from data.service.current import prepare_sample
+from data.store.engine import open_store
 from queries.review import PAGE_SIZE, RULES
 
 PAGE = Path(__file__).parent.parent / "pages" / "review.py"
@@ -220,7 +220,7 @@ def test_sample_data_has_findings_that_nobody_can_accept(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ROLLCALL_NO_SAMPLE", "")
-    monkeypatch.setattr("data.current.SAMPLE_DAYS", 15)
+    monkeypatch.setattr("data.service.current.SAMPLE_DAYS", 15)
     prepare_sample(home)
     run = page(rule="deleted_but_active")
     assert listed(run)

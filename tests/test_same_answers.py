@@ -29,7 +29,7 @@ from data.records.exceptions import Finding, Limits, Said, accept
 from data.records.matches import Match, decide, set_people_lists
 from data.sample.files import write_sample
 from data.schema import account, account_current, account_version, same_account
-from data.store import open_store, unchecked
+from data.store.engine import open_store, unchecked
 from queries.account import known_of
 from queries.between import Between, compared_snapshots, usual_moments
 from queries.changed import CHUNKS, ChangesFile, count_changes, page_of_changes

@@ -17,14 +17,15 @@ from builders import TODAY, YESTERDAY, Account, a_snapshot_file, an_account, use
 from sqlalchemy import Engine
 from streamlit.testing.v1 import AppTest
 
-from data.current import _newest, _sample_url
 from data.files.naming import SnapshotFile
 from data.history.load import load
 from data.home import Home
 from data.inbox.inbox import load_waiting, waiting_files
 from data.inbox.quarantine import remove_snapshot
 from data.sample.files import sample_snapshots
-from data.store import NoRoom, open_store
+from data.service.current import _newest, _sample_url
+from data.store.engine import open_store
+from data.store.errors import NoRoom
 from queries.health import unloaded_days
 from queries.rejected import rejected_csv
 from queries.snapshots import (
@@ -589,8 +590,8 @@ def test_an_empty_store_offers_the_upload_right_there() -> None:
 def sample(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A home that shows a sample, of few days so that it is made at once."""
     monkeypatch.delenv("ROLLCALL_NO_SAMPLE")
-    monkeypatch.setattr("data.current.SAMPLE_DAYS", 2)
-    monkeypatch.setattr("data.current.SAMPLE_INTEGRATIONS", 1)
+    monkeypatch.setattr("data.service.current.SAMPLE_DAYS", 2)
+    monkeypatch.setattr("data.service.current.SAMPLE_INTEGRATIONS", 1)
     engine = open_store(_sample_url(home))
     made = sample_snapshots(tmp_path / "made", accounts=20, days=2, integrations=1, until=_newest())
     for path in made:

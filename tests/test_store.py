@@ -21,13 +21,8 @@ from data.files.naming import SnapshotFile
 from data.history.load import load
 from data.home import Home
 from data.schema import integration, snapshot
-from data.store import (
+from data.store.engine import (
     LAYOUT,
-    StoreDamaged,
-    StoreInterrupted,
-    StoreInUse,
-    StoreTooNew,
-    StoreUnreachable,
     close_store,
     close_stores,
     confined_to,
@@ -35,6 +30,13 @@ from data.store import (
     layout,
     open_store,
     seen,
+)
+from data.store.errors import (
+    StoreDamaged,
+    StoreInterrupted,
+    StoreInUse,
+    StoreTooNew,
+    StoreUnreachable,
 )
 
 ROOT = Path(rollcall.__file__).parent
@@ -206,7 +208,7 @@ def test_a_file_that_only_looks_too_short_is_read_and_used(
 ) -> None:
     load(open_store(home.database_url), SnapshotFile.placed(a_snapshot_file(tmp_path)))
     close_stores()
-    monkeypatch.setattr("data.store.FILE_HEADERS", 10**9)
+    monkeypatch.setattr("data.store.engine.FILE_HEADERS", 10**9)
     with open_store(home.database_url).connect() as con:
         assert con.scalar(select(func.count()).select_from(snapshot)) == 1
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import streamlit as st
 
 from data.access.roles import Act
-from data.current import Phase
 from data.home import here
+from data.service.current import Phase
 from widgets.signed_in import principal
 from widgets.store import state, why_closed
 

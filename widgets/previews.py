@@ -16,7 +16,7 @@ from data.files.formats import place_word
 from data.history.passport import Passport
 from data.history.preview import Preview, preview
 from data.states import STATE_BY_NAME
-from data.store import StoreFault
+from data.store.errors import StoreFault
 from queries.snapshots import (
     departure_limits,
     newest_load,

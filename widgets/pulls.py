@@ -11,8 +11,8 @@ from data.home import here
 from data.inbox.pull import known_pulls, last_pulled
 from data.inbox.schedule import Course, courses, next_pull, wanted
 from data.records.audit_log import Event
-from data.sources.pull import Pull
-from data.sources.web import PullFailed
+from data.sources.http import PullFailed
+from data.sources.settings import Pull
 from widgets import clock
 from widgets.signed_in import principal
 from widgets.store import allowed, noted

@@ -5,9 +5,9 @@ from __future__ import annotations
 import streamlit as st
 
 from data.access.roles import Act
-from data.current import remove_sample
 from data.home import here
 from data.records.audit_log import Event
+from data.service.current import remove_sample
 from widgets.signed_in import principal
 from widgets.store import changing, is_sample, noted
 

@@ -19,7 +19,7 @@ from data.home import Home, here
 from data.inbox.inbox import put_into_inbox, troubles
 from data.inbox.quarantine import MISPLACED, Verdict, deliver_again, dismiss, file_aside
 from data.records.audit_log import Event
-from data.sight import UNTOLD
+from data.store.restricted_views import UNTOLD
 from queries.snapshots import (
     FILES_SHOWN,
     count_unloaded,

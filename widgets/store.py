@@ -16,11 +16,12 @@ import streamlit as st
 from sqlalchemy import Connection, Engine
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from data import current
 from data.access.roles import Act, NotAllowed, Principal, Sight
 from data.home import here
 from data.records.audit_log import Event, note, note_refusal
-from data.store import StoreFault, StoreInterrupted, open_store, seen
+from data.service import current
+from data.store.engine import open_store, seen
+from data.store.errors import StoreFault, StoreInterrupted
 from queries.snapshots import newest_load
 from widgets.signed_in import principal
 

@@ -24,12 +24,12 @@ from data.files.formats import reader_of
 from data.files.mapping import Columns, mapping_of
 from data.files.naming import SnapshotFile, moment_of, unmarked
 from data.history.preview import Preview
-from data.history.stage import headings_of
 from data.home import here
 from data.inbox.inbox import put_into_inbox, troubles, waiting_files
 from data.inbox.quarantine import place
 from data.records.audit_log import Event
-from data.store import StoreFault
+from data.sources.delivery import headings_of
+from data.store.errors import StoreFault
 from queries.snapshots import (
     Outcome,
     outcome_of,

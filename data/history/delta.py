@@ -28,7 +28,6 @@ from sqlalchemy import (
     select,
 )
 
-from data.handing import empty, handed, kept
 from data.history.reject import POSITION, Sifted, counted
 from data.history.stage import Read
 from data.history.versions import Span
@@ -42,6 +41,7 @@ from data.staging import (
     load_news,
     load_row,
 )
+from data.store.transfer import empty, handed, kept
 
 
 class Known(NamedTuple):

@@ -36,7 +36,6 @@ from data.files.formats import place_word
 from data.files.headers import columns_of
 from data.files.mapping import NO_MAPPING
 from data.files.naming import SnapshotFile
-from data.handing import count_anew, desk, hand_over, handed, step, with_staging
 from data.history.as_of import accounts_at
 from data.history.delta import (
     Known,
@@ -56,9 +55,8 @@ from data.history.passport import (
 )
 from data.history.reject import Sifted, sift
 from data.history.rollups import forget_counts
-from data.history.stage import Opened, Read, fill_load_row, opened
+from data.history.stage import Read, fill_load_row
 from data.history.versions import Span, find_differences, write_span
-from data.portable import each_key
 from data.records.matches import forget_keys
 from data.schema import (
     CONTENT,
@@ -71,8 +69,11 @@ from data.schema import (
     rejected_row,
     snapshot,
 )
+from data.sources.delivery import Opened, opened
 from data.staging import load_delta, load_meant, load_news, load_told, load_unfit
-from data.store import writing
+from data.store.dialect import each_key
+from data.store.engine import writing
+from data.store.transfer import count_anew, desk, hand_over, handed, step, with_staging
 
 BEFORE_ALL = datetime(1, 1, 1)
 MOST_REJECTED = 0.5

@@ -24,7 +24,6 @@ from sqlalchemy import (
     and_,
     case,
     cast,
-    column,
     false,
     func,
     literal,
@@ -34,13 +33,11 @@ from sqlalchemy import (
     try_cast,
 )
 from sqlalchemy.dialects.postgresql import array
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.functions import FunctionElement
 
 from data.files.text import WHITE, filled
 from data.schema import CONTENT, DELIVERED
 from data.states import STATE_NAMES, UNRECOGNISED
+from data.store.dialect import ROLE, of_each
 
 YES = ("true", "yes", "1", "1.0", "active", "y", "t", "on", "enabled")
 NO = ("false", "no", "0", "0.0", "inactive", "n", "f", "off", "disabled", "deactivated")
@@ -180,20 +177,6 @@ def _roles(
         else_=func.string_split(bare, ";"),
     )
     return func.coalesce(func.list_sort(func.list_distinct(names)), NO_ROLES)
-
-
-class of_each(FunctionElement[Any]):  # noqa: N801 — a function of SQL, named like one
-    """What becomes of each item of a list, which is called ROLE: `lambda role: …`."""
-
-    inherit_cache = True
-
-
-@compiles(of_each)
-def _write_lambda(element: of_each, compiler: SQLCompiler, **how: Any) -> str:
-    return f"lambda {ROLE.name}: {compiler.process(element.clauses, **how)}"
-
-
-ROLE: ColumnElement[Any] = column("role_item", JSON)
 
 
 def _items(listed: ColumnElement[Any]) -> ColumnElement[Any]:

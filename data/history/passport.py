@@ -31,7 +31,7 @@ from sqlalchemy import (
 from data.files.headers import squash
 from data.schema import integration, snapshot, state_change, state_count
 from data.states import LEAVING, UNRECOGNISED
-from data.store import changing
+from data.store.engine import changing
 
 DEPARTURE_LIMIT = 0.2
 """Share of an integration's accounts: a file that takes more of them away at once is held."""

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Engine, and_, case, func, or_, select
 
 from data.files.naming import SnapshotFile
-from data.handing import step
 from data.history.load import at_work, understand, write
 from data.history.passport import Passport, passport_of
 from data.history.reject import POSITION
@@ -15,6 +14,7 @@ from data.history.versions import Span
 from data.schema import same_account
 from data.staging import delivered_texts, load_delta, load_unfit
 from data.states import LEAVING
+from data.store.transfer import step
 
 
 @dataclass(frozen=True)

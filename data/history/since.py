@@ -23,10 +23,10 @@ from sqlalchemy import (
     update,
 )
 
-from data.portable import digest_of
 from data.schema import PROFILE, account_version, same_account
 from data.staging import load_version
 from data.states import FAILED, STATES
+from data.store.dialect import digest_of
 
 version = account_version
 

@@ -6,16 +6,9 @@ cells as text. Lists and objects are given as JSON text. Nothing is understood h
 
 from __future__ import annotations
 
-import csv
-import re
-import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import duckdb
-import pyarrow
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
@@ -32,24 +25,14 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.dialects.postgresql import array
-from sqlalchemy.exc import DBAPIError
 
-from data.files.archive import unzipped
 from data.files.csv import count_broken_records
-from data.files.encoding import (
-    Plain,
-    as_plain,
-)
 from data.files.errors import (
-    NotAListOfAccounts,
     NoUsableHeader,
-    UnreadableFile,
 )
-from data.files.formats import JSON_LINES, ZIP, Reader, reader_of
 from data.files.headers import CREDENTIAL
 from data.files.mapping import NO_MAPPING, Columns
 from data.files.relation import (
-    MOST_HEADINGS,
     MOST_SHOWN,
     Places,
     Rows,
@@ -58,29 +41,11 @@ from data.files.relation import (
 )
 from data.files.text import filled, names_no_offset, unless_blank
 from data.schema import DELIVERED
-from data.sources import mapped
-from data.sources.parts import Part
+from data.sources.delivery import Opened, telling_why
 from data.sources.source import Said
 from data.staging import load_row
 
-LONGEST_SAID = 300  # characters of what DuckDB says
-PATH = re.compile(r"/\S+/[^\s\"']+")
-"""As DuckDB names files: the server's own affair, and of copies nobody else's."""
 MISSING = "Headings that the mapping of the integration names are not in the file: {}."
-SEVERAL = (
-    "{name} holds {files:,} files that are no pages of one source that Rollcall knows. Deliver a "
-    "snapshot with Rollcall’s own columns as one file."
-)
-UNREADABLE = (
-    duckdb.Error,
-    DBAPIError,
-    OSError,
-    EOFError,
-    zlib.error,
-    csv.Error,
-    UnicodeError,
-    pyarrow.ArrowException,
-)
 
 
 class Read(NamedTuple):
@@ -92,25 +57,6 @@ class Read(NamedTuple):
     notes: tuple[str, ...]  # what a person should know of how it was read: full sentences
     copies: tuple[object, ...]  # what was read in place of the file: is deleted after this
     said: Said  # what the file's source has to say, where it is another product's
-
-
-class Opened(NamedTuple):
-    """A file as its reader wants it; another product's as rows, and what there is to say."""
-
-    path: Path
-    plain: Plain
-    reader: Reader
-    said: Said
-
-
-def opened(path: Path, integration: str = "") -> Opened:
-    """Unpack a file, look through it, and make rows of it where it is another product's.
-
-    Raises UnknownFormat, UnreadableFile, TooLarge or NotAListOfAccounts.
-    """
-    reader_of(path)
-    with _telling_why(path):
-        return _opened(path, integration)
 
 
 def fill_load_row(
@@ -126,7 +72,7 @@ def fill_load_row(
     Raises UnknownFormat, UnreadableFile, TooLarge, NoUsableHeader or NotAListOfAccounts.
     """
     path, said = file.path, file.said
-    with _telling_why(path):
+    with telling_why(path):
         plain, rows = file.reader.read(con, file.plain)
         check_heading_count(path.name, len(rows.cells))
         if said.source:  # its headings are ours
@@ -141,51 +87,6 @@ def fill_load_row(
         con.execute(_into_load_row(rows, found, columns, known))
         broken = count_broken_records(con, rows)
         return Read(rows.places, broken, tuple(rows.cells), tuple(notes), plain.copies, said)
-
-
-@contextmanager
-def _telling_why(path: Path) -> Iterator[None]:
-    """Raises UnreadableFile for what readers raise."""
-    try:
-        yield
-    except duckdb.OutOfMemoryException:
-        raise  # no fault of the file's
-    except UNREADABLE as fault:
-        raise UnreadableFile(_why_unreadable(path, fault)) from fault
-
-
-def headings_of(con: Connection, path: Path) -> tuple[str, ...]:
-    """The headings of a file of somebody's own; none where another product's file is recognised.
-
-    Raises what `opened` does.
-    """
-    file = opened(path)
-    if file.said.source:
-        return ()
-    with _telling_why(path):
-        _, rows = file.reader.read(con, file.plain)
-    return tuple(rows.cells)[:MOST_HEADINGS]
-
-
-def _opened(path: Path, integration: str) -> Opened:
-    delivered = unzipped(path) if path.suffix.lower() == ZIP else [Plain(path, path.name)]
-    parts = [_part(plain) for plain in delivered]
-    texts = [part for part in parts if isinstance(part, Part)]
-    found = mapped(texts, path.name, integration) if len(texts) == len(parts) else None
-    if found:
-        return Opened(path, found.plain, JSON_LINES, found.said)
-    if len(parts) > 1:
-        raise NotAListOfAccounts(SEVERAL.format(name=path.name, files=len(parts)))
-    plain = parts[0].plain if isinstance(parts[0], Part) else parts[0]
-    return Opened(path, plain, reader_of(Path(plain.name)), Said())
-
-
-def _part(plain: Plain) -> Part | Plain:
-    """A file of text with its form; another one as it is."""
-    reader = reader_of(Path(plain.name))
-    if reader.form:
-        return Part(as_plain(plain, reader.form), reader.form)
-    return plain
 
 
 def _into_load_row(
@@ -271,14 +172,6 @@ def _unless_secret(text: ColumnElement[Any]) -> ColumnElement[Any]:
 
 
 # ---- small things -------------------------------------------------------------------------------
-
-
-def _why_unreadable(path: Path, fault: Exception) -> str:
-    """DuckDB's first line says what is wrong; its path is the server's own affair."""
-    cause = fault.orig if isinstance(fault, DBAPIError) else fault
-    said = str(cause).splitlines()[0] if str(cause) else type(cause).__name__
-    said = abbreviate(PATH.sub(path.name, said).split(": ", 1)[-1], LONGEST_SAID).rstrip(".")
-    return f"{path.name} cannot be read; it may be cut off or damaged. The reader says: {said}."
 
 
 def _no_username(name: str, rows: Rows, missing: list[str]) -> str:

@@ -29,7 +29,6 @@ from sqlalchemy import (
     update,
 )
 
-from data.handing import count_anew
 from data.history.as_of import accounts_at, fill, is_matched, version
 from data.history.failure_reasons import reason_of
 from data.history.rollups import (
@@ -40,7 +39,6 @@ from data.history.rollups import (
     tell_oldest_anew,
 )
 from data.history.since import SUBSTANCE, stays_of, substance_in, substance_of, tell_stays_anew
-from data.plain import searched
 from data.records.matches import find_keys
 from data.schema import (
     CONTENT,
@@ -55,6 +53,8 @@ from data.schema import (
     with_profile,
 )
 from data.staging import load_delta, load_joined, load_version
+from data.store.search_text import searched
+from data.store.transfer import count_anew
 
 
 class Span(NamedTuple):

@@ -25,9 +25,9 @@ from data.files.naming import SnapshotFile, moment_of, unmarked
 from data.home import CHECKOUT, Home
 from data.inbox.inbox import put_into_inbox
 from data.sources import PULLERS
-from data.sources.kept_pages import KeptPages
-from data.sources.pull import Pull, cleansed, pulls_in
-from data.sources.web import Interrupted, PullFailed, Web
+from data.sources.http import Interrupted, PullFailed, Web
+from data.sources.resume import KeptPages
+from data.sources.settings import Pull, cleansed, pulls_in
 
 logging.getLogger("httpx2").setLevel(logging.WARNING)  # each request of a pull is no news
 

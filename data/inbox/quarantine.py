@@ -22,7 +22,7 @@ from data.files.naming import CONFIRMED, SnapshotFile, moment_of, unmarked
 from data.history.load import remove
 from data.home import Home
 from data.schema import unloaded
-from data.store import changing
+from data.store.engine import changing
 
 log = logging.getLogger("rollcall")
 

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from data.home import Home
 from data.inbox.pull import PullBusy, known_pulls, last_pulled, pull
-from data.sources.pull import Pull
-from data.sources.web import PullFailed
+from data.sources.http import PullFailed
+from data.sources.settings import Pull
 
 log = logging.getLogger("rollcall")
 

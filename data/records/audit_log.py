@@ -22,7 +22,7 @@ from sqlalchemy import Engine, insert, select
 
 from data.home import Home
 from data.schema import audit
-from data.store import changing
+from data.store.engine import changing
 
 log = logging.getLogger("rollcall")
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, Engine, and_, delete, insert, select, update
 
 from data.schema import accepted, setting
-from data.store import changing
+from data.store.engine import changing
 
 LONGEST_REASON = 1_000
 LONGEST_NAME = 200

@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 
 from data.schema import account, integration, matched, setting
-from data.store import changing
+from data.store.engine import changing
 
 LONGEST_NAME = 200
 """Characters of what a person types."""

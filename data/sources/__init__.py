@@ -15,15 +15,15 @@ from data.sources import entra_pull, okta, scim
 from data.sources.baton import BATON
 from data.sources.cerby import CERBY
 from data.sources.conductorone import CONDUCTORONE
+from data.sources.documents import Part
 from data.sources.entra import ENTRA, ENTRA_USERS
 from data.sources.google import GOOGLE
+from data.sources.http import Web
 from data.sources.okta import OKTA, OKTA_USERS
-from data.sources.parts import Part
-from data.sources.pull import Pull
 from data.sources.sailpoint import SAILPOINT
 from data.sources.scim import SCIM
+from data.sources.settings import Pull
 from data.sources.source import Said, Source
-from data.sources.web import Web
 
 
 class Puller(NamedTuple):

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from data.files.errors import NotAListOfAccounts
-from data.sources.parts import Beginning, Part
+from data.sources.documents import Beginning, Part
 from data.sources.source import Row, Said, Source, account, joined, mapping, objects, role
 
 STATUSES = {"enabled": True, "active": True, "disabled": False, "inactive": False, "deleted": False}

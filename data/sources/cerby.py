@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from data.files.errors import NotAListOfAccounts
-from data.sources.parts import Beginning, Part, pages
+from data.sources.documents import Beginning, Part, pages
 from data.sources.source import (
     Row,
     Said,

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from data.files.errors import NotAListOfAccounts
 from data.files.headers import squash
-from data.sources.parts import Beginning, Part
+from data.sources.documents import Beginning, Part
 from data.sources.source import Row, Said, Source, account, counted, joined, role
 
 IDENTITY = {"userid", "userstatus", "emailaddress"}

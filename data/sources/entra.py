@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from data.files.errors import NotAListOfAccounts
+from data.sources.documents import Beginning, Part, pages
 from data.sources.entra_events import Event, events
-from data.sources.parts import Beginning, Part, pages
 from data.sources.source import How, Row, Said, Source, account, counted, mapping, role
 
 AFTER = {

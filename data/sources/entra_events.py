@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from data.files.errors import NotAListOfAccounts
-from data.sources.parts import Part, pages
+from data.sources.documents import Part, pages
 from data.sources.source import Row, Said, mapping, objects
 
 OTHER_ACTIONS = {"other": "update", "soft delete": "stageddelete", "softdelete": "stageddelete"}

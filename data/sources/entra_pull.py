@@ -9,8 +9,8 @@ from urllib.parse import quote
 
 import httpx2
 
-from data.sources.pull import Pull
-from data.sources.web import PullFailed, Web
+from data.sources.http import PullFailed, Web
+from data.sources.settings import Pull
 
 GRAPH = "https://graph.microsoft.com"
 AUTHORITY = "https://login.microsoftonline.com"

@@ -9,8 +9,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from data.sources.parts import Beginning, Part, pages
-from data.sources.pull import Pull
+from data.sources.documents import Beginning, Part, pages
+from data.sources.http import Web
+from data.sources.settings import Pull
 from data.sources.source import (
     How,
     Row,
@@ -23,7 +24,6 @@ from data.sources.source import (
     mapping,
     role,
 )
-from data.sources.web import Web
 from data.states import UNRECOGNISED
 
 ROLE_KEYS = frozenset(

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from data.files.errors import NotAListOfAccounts
-from data.sources.parts import Beginning, Page, Part, pages
-from data.sources.pull import Pull
+from data.sources.documents import Beginning, Page, Part, pages
+from data.sources.http import PullFailed, Web
+from data.sources.settings import Pull
 from data.sources.source import Row, Said, Source, account, counted, joined, listed, objects, role
-from data.sources.web import PullFailed, Web
 
 PAGE = 200
 """Users to ask for at once; servers give fewer where that is too many."""

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 from data.files.headers import CREDENTIAL
 from data.schema import DELIVERED
-from data.sources.parts import Beginning, Part
+from data.sources.documents import Beginning, Part
 
 Row = dict[str, Any]
 """A row of a snapshot, as `account` makes it; one without a username is rejected, and shown."""

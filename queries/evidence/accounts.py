@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Engine, func, insert, select
 from data.records.matches import find_keys
 from data.schema import matched, snapshot
 from data.states import STATES
-from data.store import changing
+from data.store.engine import changing
 from queries.about import About, about
 from queries.evidence.pack import Evidence, Told, as_json, moment, plain, snapshots_of, told
 from queries.export import csv_chunks, json_of

@@ -19,7 +19,7 @@ from data.files.mapping import mapping_of
 from data.files.naming import SnapshotFile
 from data.history.load import load
 from data.home import Home
-from data.store import close_store, open_store
+from data.store.engine import close_store, open_store
 from queries.evidence.accounts import Accounts
 from queries.evidence.findings import Findings
 from queries.evidence.pack import FORMAT, MANIFEST, SEAL, Evidence, moment

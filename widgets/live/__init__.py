@@ -14,7 +14,7 @@ from starlette.responses import PlainTextResponse, Response
 from streamlit.components.v2 import component
 from streamlit.components.v2.types import ComponentRenderer
 
-from data.store import StoreFault
+from data.store.errors import StoreFault
 from widgets.store import last_change
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from data.files.headers import CREDENTIAL
-from data.sources.web import PullFailed
+from data.sources.http import PullFailed
 
 EVERY = re.compile(r"(\d+) ?(m|h|d)(?:in\w*|our\w*|ay\w*)?")
 UNITS = {"m": "minutes", "h": "hours", "d": "days"}

@@ -10,15 +10,16 @@ from threading import Event, Thread
 
 from sqlalchemy import Engine
 
-from data.backing_up import hold_still_if_asked
-from data.current import State, prepare_sample, state, tell
 from data.home import Home
 from data.inbox.inbox import LOOKED_AT_EVERY, load_waiting, troubles
 from data.inbox.schedule import keep_pulling
-from data.rebuilding import complete, opened
 from data.records.audit_log import settle
-from data.serving import announce, server_of, withdraw
-from data.store import NoRoom, StoreFault, StoreInUse, confined_to
+from data.service.backup import hold_still_if_asked
+from data.service.current import State, prepare_sample, state, tell
+from data.service.instance import announce, server_of, withdraw
+from data.service.rebuild import complete, opened
+from data.store.engine import confined_to
+from data.store.errors import NoRoom, StoreFault, StoreInUse
 
 log = logging.getLogger("rollcall")
 

@@ -8,9 +8,10 @@ from contextlib import contextmanager, nullcontext
 from sqlalchemy import Connection, Engine, Table, cast, func, select
 from sqlalchemy.types import Numeric
 
-from data.handing import at_a_desk, count_anew, fetched, hand_over
 from data.schema import metadata, snapshot
-from data.store import StoreFault, is_duckdb, writing
+from data.store.engine import is_duckdb, writing
+from data.store.errors import StoreFault
+from data.store.transfer import at_a_desk, count_anew, fetched, hand_over
 
 Progress = Callable[[str, int], None]
 """Told of every table: its name, and how many rows it has."""

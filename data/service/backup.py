@@ -17,12 +17,13 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from data.copying import copy_store
 from data.home import Home
 from data.records.audit_log import settle
 from data.records.matches import forget_keys
 from data.schema import TOLD, integration
-from data.store import StoreFault, StoreInUse, changing, close_store, open_store
+from data.store.copy import copy_store
+from data.store.engine import changing, close_store, open_store
+from data.store.errors import StoreFault, StoreInUse
 
 log = logging.getLogger("rollcall")
 

@@ -39,7 +39,6 @@ from sqlalchemy.schema import (
 )
 from sqlalchemy.sql.compiler import DDLCompiler
 
-from data.portable import CODE_POINTS
 from data.schema import (
     account,
     account_current,
@@ -53,6 +52,7 @@ from data.schema import (
     state_count,
 )
 from data.staging import staging
+from data.store.dialect import CODE_POINTS
 
 log = logging.getLogger("rollcall")
 

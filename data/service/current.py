@@ -16,7 +16,8 @@ from data.history.load import load
 from data.home import Home
 from data.sample.files import latest_morning, sample_snapshots
 from data.schema import snapshot
-from data.store import StoreFault, StoreUnusable, close_store, open_store
+from data.store.engine import close_store, open_store
+from data.store.errors import StoreFault, StoreUnusable
 
 log = logging.getLogger("rollcall")
 

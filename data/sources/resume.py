@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from data.sources.pull import Pull, cleansed, is_secret
+from data.sources.settings import Pull, cleansed, is_secret
 
 YOUNG = timedelta(hours=1)
 """After so long, lists have changed too much, and most cursors are not known any more."""

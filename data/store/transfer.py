@@ -39,10 +39,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.schema import CreateTable, DropTable
 
-from data import postgresql
-from data.history.normalize import ROLE, of_each
 from data.staging import scratch, staging
-from data.store import is_duckdb, unchecked
+from data.store import postgresql
+from data.store.dialect import ROLE, of_each
+from data.store.engine import is_duckdb, unchecked
 
 BATCH = 20_000
 """Rows that are sent at a time."""

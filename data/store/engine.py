@@ -31,12 +31,22 @@ from sqlalchemy import (
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.pool import ConnectionPoolEntry, Pool
 
-from data import postgresql
 from data.access.roles import EVERYTHING, Personal, Sight
 from data.home import here
-from data.pseudonyms import key_of, with_key
 from data.schema import metadata
-from data.sight import views
+from data.store import postgresql
+from data.store.errors import (
+    NoRoom,
+    StoreFault,
+    StoreInterrupted,
+    StoreOutdated,
+    StoreUnreachable,
+    StoreUnusable,
+    fault_of,
+)
+from data.store.limits import MOST_SPILLED, memory_limit
+from data.store.pseudonyms import key_of, with_key
+from data.store.restricted_views import views
 from data.tempfiles import copies
 
 LAYOUT = 7
@@ -46,11 +56,6 @@ to the tables, or to what is derived from a file. The store is then rebuilt from
 # One row: the LAYOUT that the store was made with.
 layout = Table("layout", MetaData(), Column("number", Integer, nullable=False))
 
-MOST_MEMORY = 512 << 20
-"""Bytes that DuckDB may take, where the machine has twice as many; beyond, it spills to disk."""
-
-MOST_SPILLED = "8GiB"
-"""What it may spill at a time: one question must not fill the disk."""
 
 BLOCK = 1 << 16
 """Bytes of a block of a new file. In DuckDB's own, of four times as much, each of the many columns
@@ -64,56 +69,6 @@ _readable: list[str] = []
 
 _writing = RLock()
 """DuckDB refuses two writers at once; here the second one waits. PostgreSQL has a lock for it."""
-
-
-class StoreFault(Exception):
-    """The store cannot be used now. The message tells a person why, and what to do."""
-
-
-class StoreInUse(StoreFault):
-    """Another process has the store open; DuckDB lets only one in."""
-
-    def __init__(self, message: str, process: int | None = None) -> None:
-        super().__init__(message)
-        self.process = process  # which one, where DuckDB tells
-
-
-class StoreUnreachable(StoreFault):
-    """The file cannot be opened or made: a folder that is read-only or not there, say."""
-
-
-class StoreTooNew(StoreFault):
-    """A newer DuckDB made the file. It is not damaged: the newer Rollcall can read it."""
-
-
-class NoRoom(StoreFault):
-    """The disk is full, or the file may not grow. What was committed is safe."""
-
-
-class NoMemory(StoreFault):
-    """DuckDB needs more memory at a time than it may take, and cannot spill it. Nothing is lost."""
-
-
-class StoreInterrupted(StoreFault):
-    """DuckDB stopped after a fault; what was committed is safe. The store must be opened anew."""
-
-
-class StoreUnusable(StoreFault):
-    """The store must be made anew, from the archive."""
-
-    name = "unusable"  # in the name of the file that is moved aside
-
-
-class StoreDamaged(StoreUnusable):
-    """The file is cut off, overwritten or no database at all."""
-
-    name = "damaged"
-
-
-class StoreOutdated(StoreUnusable):
-    """Another version of Rollcall, or of DuckDB, made the store."""
-
-    name = "outdated"
 
 
 @contextmanager
@@ -318,18 +273,11 @@ def _settings(url: str) -> dict[str, Any]:
         "python_enable_replacements": False,
         # DuckDB's own would be 80 % of the machine's memory, and for a store in memory a folder
         # wherever the program was started.
-        "memory_limit": _memory_limit(),
+        "memory_limit": memory_limit(),
         "default_block_size": str(BLOCK),
         "temp_directory": f"{file}.tmp" if file else str(copies()),
         "max_temp_directory_size": os.environ.get("ROLLCALL_TEMP_LIMIT") or MOST_SPILLED,
     }
-
-
-def _memory_limit() -> str:
-    """What DuckDB may take: as told, or half of the machine's memory, up to MOST_MEMORY."""
-    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    half = f"{min(MOST_MEMORY, there // 2) >> 20}MiB"
-    return os.environ.get("ROLLCALL_MEMORY_LIMIT") or half
 
 
 def _settle(connection: Any, _: ConnectionPoolEntry) -> None:
@@ -411,7 +359,7 @@ def _in_words(url: str, context: ExceptionContext) -> StoreFault | None:
     file, said = file_of(url), str(context.original_exception)
     if not file:
         return None
-    fault = _fault_of(file, said)
+    fault = fault_of(file, said)
     if re.search(r"database has been invalidated|FATAL Error", said):
         _broken[url] = StoreInterrupted(f"{file} has to be opened anew. DuckDB says: “{said}”.")
         fault = fault or _broken[url]
@@ -442,46 +390,3 @@ def _shown(url: str) -> str:
     """Which store it is, without the password."""
     where = make_url(url)
     return f"{where.host or 'localhost'}:{where.port or 5432}/{where.database}"
-
-
-def _fault_of(file: Path, said: str) -> StoreFault | None:
-    """By DuckDB's own words, as it has no codes."""
-    if re.search(r"No space left|File too large|quota exceeded", said):
-        return NoRoom(
-            f"There is no room left on the disk of {file.parent}: nothing can be loaded, and "
-            "nothing that was loaded is lost. Make room; files that wait in the inbox are loaded "
-            "then."
-        )
-    if "Out of Memory Error" in said:
-        return NoMemory(
-            f"DuckDB needs more memory than the {_memory_limit()} that it may take, and gave up: "
-            "nothing that was loaded is lost. ROLLCALL_MEMORY_LIMIT, as in 2GiB, lets it take more."
-        )
-    if "Conflicting lock" in said or "Could not set lock" in said:
-        process = re.search(r"\(PID (\d+)\)", said)
-        return StoreInUse(f"{file} is open in another process.", process and int(process[1]))
-    if versions := re.search(r"version number (\d+), but .* between \d+ and (\d+)", said):
-        if int(versions[1]) > int(versions[2]):
-            return StoreTooNew(
-                f"{file} was made by a newer DuckDB than this Rollcall has. Start the newer "
-                "Rollcall, or make the store anew from the archive: rollcall rebuild."
-            )
-        return StoreOutdated(f"{file} was made by an older DuckDB.")
-    if _speaks_of_damage(file, said):
-        return StoreDamaged(f"{file} is damaged. DuckDB says: “{_shortened(said, file)}”.")
-    if f'"{file}"' in said and said.startswith("IO Error"):
-        return StoreUnreachable(
-            f"{file} cannot be opened. DuckDB says: “{_shortened(said, file)}”."
-        )
-    return None
-
-
-def _shortened(said: str, file: Path) -> str:
-    return said.splitlines()[0].removeprefix("IO Error: ").replace(str(file), file.name)
-
-
-def _speaks_of_damage(file: Path, said: str) -> bool:
-    """Snapshot files that are read at the same time can be damaged too; the store need not be."""
-    marks = r"not a valid DuckDB database|Corrupt (database|WAL) file|Failure while replaying WAL"
-    cut_off = f'Could not read enough bytes from file "{file}' in said
-    return cut_off or re.search(marks, said) is not None

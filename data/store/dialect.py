@@ -21,6 +21,7 @@ from sqlalchemy import (
     Select,
     String,
     cast,
+    column,
     extract,
     func,
     literal,
@@ -28,7 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import BIT, JSONB, aggregate_order_by, array
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.functions import GenericFunction
+from sqlalchemy.sql.functions import FunctionElement, GenericFunction
 
 CODE_POINTS = "C"
 """The collation of PostgreSQL in which texts compare as they do in DuckDB."""
@@ -352,3 +353,17 @@ def _arrow(element: text_under, compiler: SQLCompiler, **options: Any) -> str:
 def _extracted(element: text_under, compiler: SQLCompiler, **options: Any) -> str:
     told, key = element.clauses
     return compiler.process(func.json_extract_string(told, literal("/").concat(key)), **options)
+
+
+class of_each(FunctionElement[Any]):  # noqa: N801 — a function of SQL, named like one
+    """What becomes of each item of a list, which is called ROLE: `lambda role: …`."""
+
+    inherit_cache = True
+
+
+@compiles(of_each)
+def _write_lambda(element: of_each, compiler: SQLCompiler, **how: Any) -> str:
+    return f"lambda {ROLE.name}: {compiler.process(element.clauses, **how)}"
+
+
+ROLE: ColumnElement[Any] = column("role_item", JSON)

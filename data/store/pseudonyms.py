@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, FromClause, String, case, func, literal, select
 
 from data.home import Home
-from data.plain import SEARCHED
-from data.portable import bytes_of, hex_of, sha256_of, tell_in_hex, told_in_hex
 from data.schema import account, account_profile
+from data.store.dialect import bytes_of, hex_of, sha256_of, tell_in_hex, told_in_hex
+from data.store.search_text import SEARCHED
 
 BLOCK = 64
 """Bytes of a block of SHA-256, to which HMAC fills its key up."""

@@ -19,8 +19,6 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Table, insert, inspect, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from data import postgresql
-from data.citus import distribute_like
 from data.files.errors import SnapshotRefused
 from data.files.mapping import mapping_of
 from data.files.naming import SnapshotFile, moment_of
@@ -29,16 +27,10 @@ from data.home import Home
 from data.inbox.inbox import in_words
 from data.records.matches import find_keys, forget_keys
 from data.schema import TOLD, integration, snapshot
-from data.store import (
-    StoreFault,
-    StoreInUse,
-    StoreUnusable,
-    close_store,
-    file_of,
-    is_duckdb,
-    open_store,
-    unchecked,
-)
+from data.store import postgresql
+from data.store.citus import distribute_like
+from data.store.engine import close_store, file_of, is_duckdb, open_store, unchecked
+from data.store.errors import StoreFault, StoreInUse, StoreUnusable
 
 log = logging.getLogger("rollcall")
 

@@ -33,10 +33,10 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import array
 
 from data.access.roles import Personal, Sight
-from data.portable import matches
-from data.pseudonyms import MASKS
 from data.schema import integration, metadata, setting, snapshot
 from data.states import NO_REASON
+from data.store.dialect import matches
+from data.store.pseudonyms import MASKS
 
 IMPERSONAL = frozenset(
     "integration_id account_key snapshot_id name departure_limit valid_from valid_to taken_at "

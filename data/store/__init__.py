@@ -1,0 +1,1 @@
+"""The database: DuckDB, PostgreSQL or Citus behind one engine."""
