@@ -43,10 +43,10 @@ from data.store.engine import close_stores, open_store
 from data.store.errors import StoreFault, StoreInUse, StoreUnusable
 from data.store.pseudonyms import reveal
 from queries.evidence.proof import NoPack, verify
-from queries.export import FORMATS, export_file
+from queries.export.formats import FORMATS, export_file
+from queries.export.listing import COLUMNS, UnknownColumns, Wanted, columns_named
 from queries.filters import FILTERS, Filter, Filters
-from queries.listing import COLUMNS, UnknownColumns, Wanted, columns_named
-from queries.users import SORTS
+from queries.users.accounts import SORTS
 
 DONE, REFUSED, USAGE = 0, 1, 2
 """Exit codes."""
@@ -273,7 +273,7 @@ def init(args: argparse.Namespace) -> int:
 def copy(args: argparse.Namespace) -> int:
     """Copy a store into an empty one, then check that both hold and answer the same."""
     # with it comes pandas, in which charts get their numbers; no other command waits for that
-    from queries.agreeing import answers_that_differ, count_questions
+    from queries.parity import answers_that_differ, count_questions
 
     source, target = (open_store(_store_url(name)) for name in (args.source, args.target))
     copy_store(source, target, lambda name, rows: print(f"{name}: {rows:,} rows."))

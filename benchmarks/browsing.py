@@ -23,10 +23,10 @@ from data.home import Home
 from data.schema import account_version
 from data.states import FAILED, WAITING
 from data.store.engine import close_store, open_store
-from queries.export import FORMATS
-from queries.facets import choices
+from queries.export.formats import FORMATS
 from queries.filters import Filters
-from queries.users import count_accounts, page_of_accounts
+from queries.users.accounts import count_accounts, page_of_accounts
+from queries.users.facets import choices
 
 ROOT = Path(__file__).parent.parent
 STEP = timedelta(days=30)

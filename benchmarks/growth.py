@@ -26,19 +26,19 @@ from data.history.load import load
 from data.schema import account_current
 from data.states import FAILED
 from data.store.engine import close_store, open_store
-from queries.account import history_of
-from queries.between import Between
-from queries.changes import summary_of
-from queries.days import Scope
-from queries.durations import durations
-from queries.facets import choices
+from queries.changes.summary import summary_of
+from queries.changes.window import Between
 from queries.filters import Filters
-from queries.health import trends
-from queries.held import View
-from queries.reasons import failure_reasons
-from queries.review import RULES, count_findings
-from queries.users import page_of_accounts
-from queries.waiting import waits
+from queries.health.backlog import waits
+from queries.health.durations import durations
+from queries.health.failure_reasons import failure_reasons
+from queries.health.trends import trends
+from queries.period import Scope
+from queries.review.duration import View
+from queries.review.rules import RULES, count_findings
+from queries.users.accounts import page_of_accounts
+from queries.users.detail import history_of
+from queries.users.facets import choices
 
 ROUNDS = 3
 PICTURE = Path(__file__).with_name("growth.png")

@@ -6,10 +6,10 @@ from pathlib import Path
 import streamlit as st
 
 from data.access.roles import Act
-from queries.between import asked_between, compared_snapshots, usual_moments
-from queries.changes import summary_of
-from queries.comparison import Listed
-from queries.users import integration_names
+from queries.changes.diff import Listed
+from queries.changes.summary import summary_of
+from queries.changes.window import asked_between, compared_snapshots, usual_moments
+from queries.users.accounts import integration_names
 from widgets import changed, changes, empty
 from widgets.address import address
 from widgets.changes_in_words import in_words

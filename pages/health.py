@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 import streamlit as st
 
 from data.access.roles import Act
-from queries.durations import durations
-from queries.health import trends, unloaded_days
-from queries.reasons import failure_reasons
-from queries.users import integration_names
-from queries.waiting import backlog, waits
+from queries.health.backlog import backlog, waits
+from queries.health.durations import durations
+from queries.health.failure_reasons import failure_reasons
+from queries.health.trends import trends, unloaded_days
+from queries.users.accounts import integration_names
 from widgets import clock, empty, findings, health
 from widgets.charts import chart
 from widgets.figures import (

@@ -5,7 +5,7 @@ import streamlit as st
 from data.access.roles import Act
 from data.records.matches import people_lists
 from queries.matching import KINDS, likely_people, matching
-from queries.users import integration_names
+from queries.users.accounts import integration_names
 from widgets import empty
 from widgets import matching as shown
 from widgets.filters import now_only

@@ -7,7 +7,7 @@ import streamlit as st
 from data.access.roles import Act
 from data.records.exceptions import limits_of
 from queries.evidence.findings import chosen_rules
-from queries.users import integration_names
+from queries.users.accounts import integration_names
 from widgets import empty, evidence, review
 from widgets.address import go
 from widgets.filters import choose_integrations, mark_past

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from data.access.roles import Act
-from queries.rejected import rejected_rows
+from queries.rejected_rows import rejected_rows
 from queries.snapshots import (
     PAGE_SIZE,
     count_snapshots,
@@ -13,7 +13,7 @@ from queries.snapshots import (
     page_of_snapshots,
     snapshot_at,
 )
-from queries.users import integration_names
+from queries.users.accounts import integration_names
 from widgets import clock, empty, pulls, set_aside, snapshots, uploads
 from widgets.address import go, page_asked, turn_pages, write
 from widgets.filters import choose_integrations, mark_past, moment_asked

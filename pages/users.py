@@ -6,10 +6,9 @@ from dataclasses import replace
 import streamlit as st
 
 from data.access.roles import Act
-from queries.account import known_of
-from queries.facets import heard_of
 from queries.filters import Filters, ignored, in_words
-from queries.users import (
+from queries.owners import decided_for
+from queries.users.accounts import (
     PAGE_SIZE,
     SORTS,
     count_accounts,
@@ -17,7 +16,8 @@ from queries.users import (
     order_of,
     page_of_accounts,
 )
-from queries.whose import decided_for
+from queries.users.detail import known_of
+from queries.users.facets import heard_of
 from widgets import account, empty
 from widgets.address import address, go, page_asked, turn_pages
 from widgets.downloads import offer_users

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select, 
 from data.records.audit_log import first_broken
 from data.schema import audit
 from queries.filters import MOST_WORDS
-from queries.text import contains
+from queries.search import contains
 
 PAGE_SIZE = 50
 BATCH = 1_000

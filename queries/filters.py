@@ -28,8 +28,8 @@ from data.states import STATE_BY_NAME, WAITING
 from data.store.dialect import has_role, is_one_of
 from data.store.pseudonyms import is_called
 from data.store.search_text import searched
-from queries.text import found_in
-from queries.whose import as_decided, found_in_search, is_anything_decided
+from queries.owners import as_decided, found_in_search, is_anything_decided
+from queries.search import found_in
 
 Active = Literal["yes", "no", "unknown"]
 Match = Literal["matched", "unmatched"]

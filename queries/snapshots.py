@@ -17,26 +17,13 @@ from sqlalchemy import (
 )
 
 from data.history.passport import DEPARTURE_LIMIT, Passport, passports
-from data.schema import integration, matched, snapshot, unloaded
+from data.schema import integration, snapshot, unloaded
 
 PAGE_SIZE = 25
 """Snapshots on one page of the list."""
 
 FILES_SHOWN = 10
 """Held and refused files on one page of them."""
-
-
-def newest_load(con: Connection) -> tuple[int | datetime | None, ...]:
-    """How many snapshots there are and when the last one was loaded (naive UTC).
-
-    Then the same of the files that were held or refused, and of what people have said of whose
-    accounts are, with when the last of it was withdrawn.
-    """
-    loaded = select(func.count(), func.max(snapshot.c.loaded_at)).select_from(snapshot)
-    aside = select(func.count(), func.max(unloaded.c.found_at)).select_from(unloaded)
-    moments = (func.max(matched.c.decided_at), func.max(matched.c.withdrawn_at))
-    said = select(func.count(), *moments).select_from(matched)
-    return tuple(each for news in (loaded, aside, said) for each in con.execute(news).one())
 
 
 # ---- loaded --------------------------------------------------------------------------------------
@@ -142,3 +129,8 @@ def _named(integrations: Sequence[str]) -> ColumnElement[bool]:
 
 def _taken(until: datetime | None) -> ColumnElement[bool]:
     return snapshot.c.taken_at <= until if until else true()
+
+
+def params_of(integration: str, taken_at: datetime) -> dict[str, str]:
+    """How an address names one snapshot."""
+    return {"integration": integration, "taken_at": f"{taken_at.isoformat(timespec='seconds')}Z"}

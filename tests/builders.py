@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine
 from data.files.naming import SnapshotFile
 from data.history.load import Loaded, load
 from queries.filters import Filters
-from queries.users import all_accounts
+from queries.users.accounts import all_accounts
 
 TODAY = datetime(2026, 11, 23, 6)
 YESTERDAY = TODAY - timedelta(days=1)

@@ -32,7 +32,7 @@ from data.records.matches import Match, decide
 from data.schema import integration, metadata, unloaded
 from data.store.engine import close_stores, open_store, seen
 from queries.filters import Filters
-from queries.users import count_accounts, page_of_accounts
+from queries.users.accounts import count_accounts, page_of_accounts
 from widgets import signed_in
 from widgets.signed_in import Door
 from widgets.store import allowed

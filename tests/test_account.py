@@ -17,10 +17,10 @@ from sqlalchemy import Connection
 
 from data.schema import CONTENT, FOREVER
 from data.states import STATE_NAMES
-from queries import account as queries
-from queries.account import Known, known_of
 from queries.filters import Filters
-from queries.users import page_of_accounts
+from queries.users import detail as queries
+from queries.users.accounts import page_of_accounts
+from queries.users.detail import Known, known_of
 from widgets.account import panel
 
 DAYS = [TODAY - timedelta(days=ago) for ago in (4, 3, 2, 1, 0)]

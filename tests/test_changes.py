@@ -23,17 +23,12 @@ from sqlalchemy import Connection
 
 from data.states import FAILED
 from data.store.engine import open_store
-from queries.between import (
-    Between,
-    Usual,
-    asked_between,
-    compared_snapshots,
-    usual_moments,
-)
-from queries.changed import CHUNKS, PAGE_SIZE, ChangesFile, count_changes, page_of_changes
-from queries.changes import summary_of
-from queries.comparison import KINDS, VALUES, Listed
-from queries.export import FORMATS
+from queries.changes.accounts import PAGE_SIZE, count_changes, page_of_changes
+from queries.changes.diff import KINDS, VALUES, Listed
+from queries.changes.summary import summary_of
+from queries.changes.window import Between, Usual, asked_between, compared_snapshots, usual_moments
+from queries.export.changes import CHUNKS, ChangesFile
+from queries.export.formats import FORMATS
 
 DAY = timedelta(days=1)
 FIRST = TODAY - 5 * DAY

@@ -15,7 +15,7 @@ from streamlit.testing.v1 import AppTest
 
 from data.home import Home
 from data.store.engine import open_store
-from queries.comparison import KINDS
+from queries.changes.diff import KINDS
 from widgets.changed import COLUMNS
 from widgets.figures import state_moves_figure
 

@@ -31,7 +31,7 @@ import rollcall
 from data.home import Home
 from data.schema import account_version, integration, snapshot, state_change, state_count
 from data.store.engine import close_stores, open_store
-from queries.export import FORMATS
+from queries.export.formats import FORMATS
 from rollcall import main
 
 DONE, REFUSED, USAGE = 0, 1, 2

@@ -43,7 +43,7 @@ from data.service.keeper import kept
 from data.store.engine import close_stores, layout, open_store
 from data.store.errors import NoRoom, StoreFault, StoreInterrupted
 from queries.filters import Filters
-from queries.users import count_accounts
+from queries.users.accounts import count_accounts
 
 ROOT = Path(__file__).parent.parent
 DAY = timedelta(days=1)

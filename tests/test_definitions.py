@@ -8,8 +8,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from data.states import FAILED
-from queries.health import RHYTHM_OF, STALE_AFTER
-from queries.waiting import AGES
+from queries.health.backlog import AGES
+from queries.health.trends import RHYTHM_OF, STALE_AFTER
 from widgets.figures import MOST_COLUMNS
 from widgets.health import MEANINGS
 

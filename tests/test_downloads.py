@@ -23,8 +23,8 @@ from data.files.naming import SnapshotFile
 from data.history.load import load
 from data.home import Home
 from data.store.engine import open_store
-from queries.export import FORMATS
-from queries.listing import Listing
+from queries.export.formats import FORMATS
+from queries.export.listing import Listing
 from widgets.downloads import send_users
 from widgets.gate import Gate
 

@@ -14,10 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection
 
-from queries.days import Scope
-from queries.durations import Durations, durations, jobs, kaplan_meier
-from queries.health import oldest_wait, states_at
-from queries.waiting import backlog, waits
+from queries.health.backlog import backlog, waits
+from queries.health.durations import Durations, durations, jobs, kaplan_meier
+from queries.health.trends import oldest_wait, states_at
+from queries.period import Scope
 
 DAY = 86_400
 FIRST = datetime(2026, 11, 1, 6)

@@ -29,8 +29,8 @@ from queries.evidence.accounts import Accounts
 from queries.evidence.findings import Findings, chosen_rules
 from queries.evidence.pack import MANIFEST, SEAL, chunks_of
 from queries.filters import Filters
-from queries.held import View
-from queries.review import RULES
+from queries.review.duration import View
+from queries.review.rules import RULES
 from rollcall import main
 
 START = datetime(2026, 1, 1)

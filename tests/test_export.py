@@ -39,12 +39,12 @@ from data.schema import CONTENT, account, account_current
 from data.states import STATE_NAMES
 from data.store import transfer
 from data.store.engine import close_stores, open_store
-from queries import export, listing, workbook
-from queries.about import about
-from queries.export import FORMATS, export_file
+from queries.export import excel, formats, listing
+from queries.export.formats import FORMATS, export_file
+from queries.export.listing import COLUMNS, Listing, UnknownColumns, Wanted, columns_named
+from queries.export.manifest import about
 from queries.filters import Filters
-from queries.listing import COLUMNS, Listing, UnknownColumns, Wanted, columns_named
-from queries.users import all_accounts
+from queries.users.accounts import all_accounts
 
 HEADINGS = [
     "Integration",
@@ -184,7 +184,7 @@ def test_safe_csv_neutralises_usernames_and_integrations_too(texts: Connection) 
 @pytest.mark.parametrize("start", "=+-@\t\r\n＝＋－＠")
 def test_no_cell_of_a_safe_csv_starts_like_a_formula(start: str) -> None:
     batch = pa.RecordBatch.from_pylist([{"a": f"{start}1", "b": None}, {"a": "", "b": "x"}])
-    safe = export.neutralised(batch).to_pylist()
+    safe = formats.neutralised(batch).to_pylist()
     assert safe == [{"a": f"'{start}1", "b": None}, {"a": "", "b": "x"}]
 
 
@@ -319,7 +319,7 @@ def test_csv_says_what_the_page_says(snapshots: Deliveries, con: Connection, for
 def test_more_accounts_than_a_sheet_holds_go_on_in_further_sheets(
     snapshots: Deliveries, con: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workbook, "SHEET_ROWS", 10)
+    monkeypatch.setattr(excel, "SHEET_ROWS", 10)
     monkeypatch.setattr(transfer, "BATCH", 4)
     snapshots.take(*(an_account(f"u{n:02}") for n in range(25)))
     book = sheets(file_of(con, "xlsx"))
@@ -342,7 +342,7 @@ def test_more_accounts_than_a_sheet_holds_go_on_in_further_sheets(
 def test_accounts_that_fit_into_one_sheet_are_in_one(
     snapshots: Deliveries, con: Connection, monkeypatch: pytest.MonkeyPatch, accounts: int
 ) -> None:
-    monkeypatch.setattr(workbook, "SHEET_ROWS", 10)
+    monkeypatch.setattr(excel, "SHEET_ROWS", 10)
     snapshots.take(*(an_account(f"u{n:02}") for n in range(accounts)))
     assert list(sheets(file_of(con, "xlsx"))) == ["Users", "Roles", "About"]
 
@@ -710,7 +710,7 @@ def test_a_file_is_of_one_moment_though_a_load_happens_meanwhile(
     snapshots: Deliveries, con: Connection, form: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(transfer, "BATCH", 2048)
-    monkeypatch.setattr(export, "ROW_GROUP", 2048)
+    monkeypatch.setattr(formats, "ROW_GROUP", 2048)
     snapshots.take(*(an_account(f"u{n:05}") for n in range(6000)))
     one = Listing(con, Wanted(Filters(), "username_in_app"))
     told = about(one)

@@ -19,11 +19,11 @@ from sqlalchemy import Connection
 from sqlalchemy.dialects import postgresql
 
 from data.states import STATE_NAMES, WAITING
-from queries import users
-from queries.export import FORMATS
-from queries.facets import MOST_CHOICES, choices, heard_of, moments
+from queries.export.formats import FORMATS
+from queries.export.listing import Listing, Wanted
 from queries.filters import FILTER_BY_NAME, Active, Filters, Match, conditions, delivered
-from queries.listing import Listing, Wanted
+from queries.users import accounts
+from queries.users.facets import MOST_CHOICES, choices, heard_of, moments
 
 INTEGRATIONS = ("figma", "slack", "okta")
 ROLES = ("Admin", "Editor", "Rôle; 1", "%")
@@ -187,8 +187,8 @@ def check_download(con: Connection, people: dict[int, Person], filters: Filters)
     }
     shown = usernames(con, sort="-user", **vars(filters))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(users, "PART", 2)
-        patch.setattr(users, "ONE_OF", 1)
+        patch.setattr(accounts, "PART", 2)
+        patch.setattr(accounts, "ONE_OF", 1)
         chunks = FORMATS["parquet"].chunks(Listing(con, Wanted(filters, "-user")))
         rows = parquet.read_table(io.BytesIO(b"".join(chunks))).to_pylist()
     assert rows == [delivered[name] for name in shown]

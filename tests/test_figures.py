@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 import pytest
 
 from data.states import OPERATIONS, STATE_BY_NAME, STATE_NAMES
-from queries.durations import Durations, kaplan_meier
+from queries.health.durations import Durations, kaplan_meier
 from widgets import figures, findings
 
 MONDAY = dt.date(2026, 11, 23)

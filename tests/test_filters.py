@@ -25,7 +25,7 @@ from queries.filters import (
     ignored,
     in_words,
 )
-from queries.users import count_accounts
+from queries.users.accounts import count_accounts
 
 WORDS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=20)
 NAMES = st.lists(WORDS.filter(str.strip), max_size=3, unique=True).map(tuple)

@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection
 
-from queries.days import Scope, day_of
-from queries.health import (
+from queries.health.backlog import waits
+from queries.health.failure_reasons import failure_reasons
+from queries.health.trends import (
     daily_failing,
     daily_failures,
     daily_states,
@@ -26,8 +27,7 @@ from queries.health import (
     stale,
     states_at,
 )
-from queries.reasons import failure_reasons
-from queries.waiting import waits
+from queries.period import Scope, day_of
 
 MONDAY, TUESDAY, WEDNESDAY, THURSDAY = days = [
     datetime(2026, 11, 23, 6) + timedelta(days=n) for n in range(4)

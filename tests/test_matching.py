@@ -24,15 +24,15 @@ from data.records.matches import Match, NobodySays, decide, people_lists, set_pe
 from data.schema import account, account_version
 from data.service.rebuild import rebuild
 from data.store.engine import close_stores, open_store, seen
-from queries.account import known_of
-from queries.export import FORMATS
-from queries.facets import choices
+from queries.export.formats import FORMATS
+from queries.export.listing import Listing, Wanted
 from queries.filters import Filters
-from queries.health import states_at
-from queries.listing import Listing, Wanted
+from queries.health.trends import states_at
 from queries.matching import Found, Kind, evidence, likely_people, matching
-from queries.users import count_accounts, page_of_accounts
-from queries.whose import decided_for
+from queries.owners import decided_for
+from queries.users.accounts import count_accounts, page_of_accounts
+from queries.users.detail import known_of
+from queries.users.facets import choices
 
 PAGE = Path(__file__).parent.parent / "pages" / "matching.py"
 

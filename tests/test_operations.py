@@ -34,7 +34,7 @@ from data.service.current import State, tell
 from data.service.rebuild import rebuild
 from data.store.copy import copy_store
 from data.store.engine import changing, close_store, close_stores, open_store
-from queries.agreeing import answers_that_differ
+from queries.parity import answers_that_differ
 from widgets.logs import JsonLines
 from widgets.options import from_environment
 

@@ -23,10 +23,10 @@ from data.sample.files import sample_snapshots
 from data.service.current import _newest, _sample_url, current
 from data.states import FAILED, STATE_BY_NAME
 from data.store.engine import open_store
-from queries.days import Scope
 from queries.filters import Filters
-from queries.users import PAGE_SIZE, SORTS
-from queries.waiting import AGES
+from queries.health.backlog import AGES
+from queries.period import Scope
+from queries.users.accounts import PAGE_SIZE, SORTS
 from widgets.charts import spreadsheet
 from widgets.figures import CLEARED, NEW
 from widgets.filters import LONGEST_LABEL, PRESETS

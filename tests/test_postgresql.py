@@ -55,9 +55,9 @@ from data.store.citus import NotDistributed, distribute
 from data.store.copy import copy_store, tables_that_differ
 from data.store.engine import close_store, open_store, seen, unchecked
 from data.store.errors import StoreUnreachable
-from queries.agreeing import answers_that_differ
 from queries.filters import Filters, accounts, conditions
-from queries.users import count_accounts
+from queries.parity import answers_that_differ
+from queries.users.accounts import count_accounts
 from rollcall import main
 
 
@@ -380,7 +380,7 @@ def test_a_machine_of_a_cluster_that_is_away_is_told_in_words(
     def ask(con: Connection, *_: object, **__: object) -> None:
         con.execute(text(away))
 
-    monkeypatch.setattr("queries.users.count_accounts", ask)
+    monkeypatch.setattr("queries.users.accounts.count_accounts", ask)
     run = test_pages.page("users.py").run
     (said,) = [error.value for error in run.error]
     assert "cannot be reached. PostgreSQL says: “no way to node 2" in said

@@ -33,12 +33,12 @@ from data.store.engine import close_stores, open_store, seen
 from data.store.pseudonyms import KNOWN, key_of, keyed, with_key
 from data.store.restricted_views import UNTOLD
 from data.store.search_text import SEARCHED
-from queries.account import known_of
-from queries.export import FORMATS
+from queries.export.formats import FORMATS
+from queries.export.listing import Listing, Wanted
 from queries.filters import Filters
-from queries.listing import Listing, Wanted
-from queries.review import RULES
-from queries.users import count_accounts
+from queries.review.rules import RULES
+from queries.users.accounts import count_accounts
+from queries.users.detail import known_of
 
 SECRETS = ("Zelda", "Zumthor", "zz-login", "zz@x.io", "ZZ@x.io", "zz-upstream", "zz-account")
 MASKED = Sight(personal=Personal.PSEUDONYMS)

@@ -7,8 +7,8 @@ from datetime import timedelta
 from builders import TODAY, YESTERDAY, Deliveries, an_account
 from sqlalchemy import Connection, Engine
 
+from queries.cache import remembered
 from queries.filters import Filters
-from queries.remembering import remembered
 
 
 def counting(most: int = 3) -> tuple[list[object], object]:
@@ -67,7 +67,7 @@ def test_only_so_many_answers_are_kept(store: Engine) -> None:
 def test_what_speaks_of_now_is_asked_again_after_a_while(store: Engine, monkeypatch) -> None:
     asked, ask = counting()
     clock = [0.0]
-    monkeypatch.setattr("queries.remembering.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("queries.cache.time.monotonic", lambda: clock[0])
     waiting = Filters(waiting=timedelta(days=3))
     with store.connect() as con:
         for about in (waiting, Filters()):

@@ -28,9 +28,9 @@ from data.records.exceptions import (
 )
 from data.states import STATE_NAMES, UNRECOGNISED
 from data.store.engine import open_store
-from queries.held import View
-from queries.lawful import explained
-from queries.review import RULE_BY_NAME, RULES, SEVERITIES, count_findings, page_of_findings
+from queries.review.duration import View
+from queries.review.rules import RULE_BY_NAME, RULES, SEVERITIES, count_findings, page_of_findings
+from queries.review.transitions import explained
 
 START = datetime(2026, 1, 1)
 OLD = "2025-01-01T00:00:00Z"

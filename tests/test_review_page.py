@@ -20,7 +20,7 @@ from data.home import Home
 from data.records.exceptions import Limits, limits_of
 from data.service.current import prepare_sample
 from data.store.engine import open_store
-from queries.review import PAGE_SIZE, RULES
+from queries.review.rules import PAGE_SIZE, RULES
 
 PAGE = Path(__file__).parent.parent / "pages" / "review.py"
 MONDAY = datetime(2026, 1, 5, 6)

@@ -30,18 +30,19 @@ from data.records.matches import Match, decide, set_people_lists
 from data.sample.files import write_sample
 from data.schema import account, account_current, account_version, same_account
 from data.store.engine import open_store, unchecked
-from queries.account import known_of
-from queries.between import Between, compared_snapshots, usual_moments
-from queries.changed import CHUNKS, ChangesFile, count_changes, page_of_changes
-from queries.changes import summary_of
-from queries.comparison import KINDS, VALUES, Listed
-from queries.days import Scope
-from queries.durations import durations
+from queries.changes.accounts import count_changes, page_of_changes
+from queries.changes.diff import KINDS, VALUES, Listed
+from queries.changes.summary import summary_of
+from queries.changes.window import Between, compared_snapshots, usual_moments
 from queries.evidence.findings import Findings
-from queries.export import FORMATS
-from queries.facets import choices, heard_of, moments
+from queries.export.changes import CHUNKS, ChangesFile
+from queries.export.formats import FORMATS
+from queries.export.listing import Listing, Wanted
 from queries.filters import FILTERS, Filters
-from queries.health import (
+from queries.health.backlog import waits
+from queries.health.durations import durations
+from queries.health.failure_reasons import failure_reasons
+from queries.health.trends import (
     integrations_at,
     neighbours,
     newest_day,
@@ -50,13 +51,12 @@ from queries.health import (
     trends,
     unloaded_days,
 )
-from queries.held import View
-from queries.listing import Listing, Wanted
 from queries.matching import KINDS as MATCHES
 from queries.matching import matching
-from queries.reasons import failure_reasons
-from queries.rejected import rejected_csv, rejected_rows
-from queries.review import RULES, all_findings, count_findings, page_of_findings
+from queries.period import Scope
+from queries.rejected_rows import rejected_csv, rejected_rows
+from queries.review.duration import View
+from queries.review.rules import RULES, all_findings, count_findings, page_of_findings
 from queries.snapshots import (
     count_snapshots,
     count_unloaded,
@@ -65,8 +65,9 @@ from queries.snapshots import (
     snapshot_at,
     unloaded_files,
 )
-from queries.users import SORTS, count_accounts, integration_names, page_of_accounts
-from queries.waiting import waits
+from queries.users.accounts import SORTS, count_accounts, integration_names, page_of_accounts
+from queries.users.detail import known_of
+from queries.users.facets import choices, heard_of, moments
 
 DAYS = 12
 END = datetime(2026, 3, 20, 6)

@@ -26,13 +26,10 @@ from data.sample.files import sample_snapshots
 from data.service.current import _newest, _sample_url
 from data.store.engine import open_store
 from data.store.errors import NoRoom
-from queries.health import unloaded_days
-from queries.rejected import rejected_csv
-from queries.snapshots import (
-    PAGE_SIZE,
-    newest_load,
-    page_of_snapshots,
-)
+from queries.cache import newest_load
+from queries.health.trends import unloaded_days
+from queries.rejected_rows import rejected_csv
+from queries.snapshots import PAGE_SIZE, page_of_snapshots
 from widgets.uploads import what_name_says
 
 PAGE = Path(__file__).parent.parent / "pages" / "snapshots.py"

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, Row
 
 from data.states import STATE_NAMES
-from queries import users
 from queries.filters import Filters
-from queries.users import (
+from queries.users import accounts
+from queries.users.accounts import (
     PAGE_SIZE,
     SORTS,
     count_accounts,
@@ -89,7 +89,7 @@ def test_pages_far_behind_follow_the_same_order(
 ) -> None:
     near = pages_of(crowd, filters, sort=sort, descending=descending)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(users, "FAR", 0)
+        patch.setattr(accounts, "FAR", 0)
         assert pages_of(crowd, filters, sort=sort, descending=descending) == near
 
 
@@ -99,13 +99,13 @@ def test_a_list_in_parts_is_the_whole_list(
     crowd: Connection, sort: str, descending: bool, filters: Filters
 ) -> None:
     order: dict[str, Any] = {"sort": sort, "descending": descending}
-    whole = crowd.execute(users.all_accounts(crowd, filters, **order)).all()
+    whole = crowd.execute(accounts.all_accounts(crowd, filters, **order)).all()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(users, "PART", 40)
-        patch.setattr(users, "ONE_OF", 2)
-        parts = users.parts_of(crowd, filters, **order)
+        patch.setattr(accounts, "PART", 40)
+        patch.setattr(accounts, "ONE_OF", 2)
+        parts = accounts.parts_of(crowd, filters, **order)
     found = [
-        crowd.execute(users.all_accounts(crowd, filters, **order, part=part)).all()
+        crowd.execute(accounts.all_accounts(crowd, filters, **order, part=part)).all()
         for part in parts
     ]
     assert [row for rows in found for row in rows] == whole
@@ -115,7 +115,7 @@ def test_a_list_in_parts_is_the_whole_list(
 def test_pages_far_behind_show_what_was_loaded_since(
     store: Engine, snapshots: Deliveries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(users, "FAR", 0)
+    monkeypatch.setattr(accounts, "FAR", 0)
     for names in (["ada"], ["ada", "bob"]):
         snapshots.take(*map(an_account, names), at=TODAY if "bob" in names else YESTERDAY)
         with store.connect() as con:

@@ -14,9 +14,9 @@ from sqlalchemy import Row
 from data.files.naming import moment_of
 from data.files.text import WHITE
 from data.states import STATE_BY_NAME
-from queries.account import Known
 from queries.filters import LONGEST_SEARCH, Filters
-from queries.whose import MATCHED_BY
+from queries.owners import MATCHED_BY
+from queries.users.detail import Known
 from widgets import clock
 from widgets import users_table as ut
 

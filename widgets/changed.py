@@ -15,17 +15,19 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from data.access.roles import Act
 from data.records.audit_log import Event
 from data.states import STATE_BY_NAME
-from queries.account import known_of
-from queries.between import Between, asked_between, usual_moments
-from queries.changed import CHUNKS, PAGE_SIZE, ChangesFile, count_changes, page_of_changes
-from queries.comparison import KINDS, VALUES, Listed
-from queries.export import FORMATS
+from queries.changes.accounts import PAGE_SIZE, count_changes, page_of_changes
+from queries.changes.diff import KINDS, VALUES, Listed
+from queries.changes.window import Between, asked_between, usual_moments
+from queries.export.changes import CHUNKS, ChangesFile
+from queries.export.formats import FORMATS
+from queries.export.manifest import ABOUT
 from queries.filters import Filters
+from queries.users.detail import known_of
 from widgets import account
 from widgets import users_table as ut
 from widgets.address import page_asked, turn_pages
 from widgets.changes_in_words import number_of
-from widgets.downloads import ABOUT, format_links
+from widgets.downloads import format_links
 from widgets.sending import Streamed, named_so
 from widgets.signed_in import principal
 from widgets.store import allowed, noted, reading

@@ -11,9 +11,9 @@ import streamlit as st
 
 from data.files.naming import moment_of
 from data.states import FAILED, STATE_BY_NAME
-from queries.between import Between, Usual, moment_text
-from queries.changes import Summary
-from queries.comparison import KINDS, VALUES, Listed
+from queries.changes.diff import KINDS, VALUES, Listed
+from queries.changes.summary import Summary
+from queries.changes.window import Between, Usual, moment_text
 from widgets import clock
 from widgets.address import address, by_name, go, write
 from widgets.changes_in_words import moment_in_words, number_of

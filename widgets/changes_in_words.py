@@ -8,9 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from queries.between import Between
-from queries.changes import Summary
-from queries.comparison import VALUES
+from queries.changes.diff import VALUES
+from queries.changes.summary import Summary
+from queries.changes.window import Between
 from widgets import clock
 
 MOST_ROLES = 3

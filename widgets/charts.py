@@ -13,8 +13,8 @@ import streamlit as st
 from data.access.roles import Act
 from data.home import here
 from data.records.audit_log import Event, note
-from queries.about import slug
-from queries.export import as_csv, neutralised
+from queries.export.formats import as_csv, neutralised
+from queries.export.manifest import slug
 from widgets.figures import PLOTLY_CONFIG
 from widgets.signed_in import principal
 from widgets.store import allowed

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 import streamlit as st
 
-from queries.days import known_zones, local, utc, zone_of
+from queries.period import known_zones, local, utc, zone_of
 from widgets.address import address, pressed, write
 
 ZONE = "_zone"

@@ -14,16 +14,15 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from data.access.roles import Act
 from data.records.audit_log import Event
-from queries.about import about
-from queries.export import FORMATS
+from queries.export.formats import FORMATS
+from queries.export.listing import COLUMNS, Listing, UnknownColumns, Wanted
+from queries.export.manifest import ABOUT, about
 from queries.filters import Filters
-from queries.listing import COLUMNS, Listing, UnknownColumns, Wanted
 from widgets.evidence import can_be_proved, users_pack
 from widgets.sending import Streamed, named_so, what_was_taken
 from widgets.signed_in import principal
 from widgets.store import allowed, noted, reading
 
-ABOUT = "about.json"
 COLUMNS_KEY = "download_columns"
 
 

@@ -23,9 +23,9 @@ from queries.evidence.accounts import Accounts
 from queries.evidence.findings import Findings, chosen_rules
 from queries.evidence.pack import chunks_of
 from queries.filters import Filters
-from queries.held import View
-from queries.review import Rule
-from queries.users import integration_names
+from queries.review.duration import View
+from queries.review.rules import Rule
+from queries.users.accounts import integration_names
 from widgets.sending import Streamed, what_was_taken
 from widgets.signed_in import principal
 from widgets.store import allowed, is_sample, noted, reading

@@ -16,7 +16,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from data.states import OPERATIONS, STATE_BY_NAME, STATES, state_names
-from queries.durations import Durations
+from queries.health.durations import Durations
 
 # At least 3:1 against Streamlit's light and dark background: the server cannot know the theme.
 TONES = {"failed": "#D4471C", "working": "#3F86D0", "waiting": "#B08000", "settled": "#808790"}

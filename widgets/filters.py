@@ -12,7 +12,6 @@ import streamlit as st
 
 from data.access.roles import Act
 from data.states import FAILED, OPERATIONS, STATE_BY_NAME, WAITING, state_names
-from queries.facets import Choice, choices, moments
 from queries.filters import (
     FILTER_BY_NAME,
     FILTERS,
@@ -23,6 +22,7 @@ from queries.filters import (
     in_words,
     span_words,
 )
+from queries.users.facets import Choice, choices, moments
 from widgets import clock
 from widgets.address import address, by_name, go, pressed, write
 from widgets.signed_in import principal

@@ -12,9 +12,9 @@ from typing import NamedTuple
 import pandas as pd
 
 from data.states import FAILED, OPERATIONS, WAITING
-from queries.days import Scope
-from queries.durations import Durations
-from queries.health import Trends
+from queries.health.durations import Durations
+from queries.health.trends import Trends
+from queries.period import Scope
 from widgets.figures import MOST_ROWS, in_words
 
 NOTHING = "No snapshots in this period"

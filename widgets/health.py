@@ -11,10 +11,10 @@ import streamlit as st
 
 from data.access.roles import Act
 from data.states import FAILED, STATE_BY_NAME, WAITING
-from queries.days import DAY, Scope, end_of, local
-from queries.durations import Durations
 from queries.filters import Filters
-from queries.health import Trends, oldest_wait, stale
+from queries.health.durations import Durations
+from queries.health.trends import Trends, oldest_wait, stale
+from queries.period import DAY, Scope, end_of, local
 from widgets import findings
 from widgets.charts import heading, numbers
 from widgets.figures import CLEARED, NEW, UNLOADED, in_words

@@ -19,7 +19,7 @@ from data.access.roles import Act, NotAllowed
 from data.home import here
 from data.inbox.inbox import waiting_files
 from data.metrics import registry
-from queries.measured import newest_snapshots
+from queries.metrics import newest_snapshots
 from queries.snapshots import count_unloaded
 from widgets.store import allowed, delivered, state
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import streamlit as st
 from sqlalchemy import Connection
 
-from queries.days import Scope, end_of, local, utc
-from queries.health import neighbours, newest_day, oldest_day, span_of
+from queries.health.trends import neighbours, newest_day, oldest_day, span_of
+from queries.period import Scope, end_of, local, utc
 from widgets.address import go
 from widgets.filters import FIRST_DAY, LAST_DAY, asked
 

@@ -17,10 +17,8 @@ from data.history.passport import Passport
 from data.history.preview import Preview, preview
 from data.states import STATE_BY_NAME
 from data.store.errors import StoreFault
-from queries.snapshots import (
-    departure_limits,
-    newest_load,
-)
+from queries.cache import newest_load
+from queries.snapshots import departure_limits
 from widgets import clock
 from widgets.signed_in import principal
 from widgets.store import changing, delivered

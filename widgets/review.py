@@ -26,11 +26,9 @@ from data.records.exceptions import (
     set_limits,
     withdraw,
 )
-from queries.account import known_of
-from queries.facets import moments
 from queries.filters import Filters
-from queries.held import View
-from queries.review import (
+from queries.review.duration import View
+from queries.review.rules import (
     MOST_AT_ONCE,
     PAGE_SIZE,
     RULE_BY_NAME,
@@ -41,7 +39,9 @@ from queries.review import (
     findings_to_accept,
     page_of_findings,
 )
-from queries.users import integration_names
+from queries.users.accounts import integration_names
+from queries.users.detail import known_of
+from queries.users.facets import moments
 from widgets import account, clock
 from widgets import users_table as ut
 from widgets.address import address, go, page_asked, turn_pages

@@ -12,8 +12,8 @@ from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from queries.about import About
-from queries.export import Chunks
+from queries.export.formats import Chunks
+from queries.export.manifest import About
 
 
 class Streamed(StreamingResponse):

@@ -23,8 +23,8 @@ from data.home import here
 from data.inbox.quarantine import remove_snapshot
 from data.records.audit_log import Event
 from data.states import STATE_BY_NAME
-from queries.rejected import count_rejected, rejected_csv
-from queries.snapshots import snapshot_at
+from queries.rejected_rows import count_rejected, rejected_csv
+from queries.snapshots import params_of, snapshot_at
 from widgets import clock
 from widgets import users_table as ut
 from widgets.account import MARKS
@@ -52,11 +52,6 @@ def columns() -> list[ut.Column]:
         ut.column("file", "File", sortable=False, width=2.1),
         ut.column("loaded_at", f"Loaded at ({zone})", sortable=False, width=1.25),
     ]
-
-
-def params_of(integration: str, taken_at: datetime) -> dict[str, str]:
-    """How an address names one snapshot."""
-    return {"integration": integration, "taken_at": f"{taken_at.isoformat(timespec='seconds')}Z"}
 
 
 def asked_snapshot() -> tuple[str, datetime] | None:

@@ -22,7 +22,7 @@ from data.records.audit_log import Event, note, note_refusal
 from data.service import current
 from data.store.engine import open_store, seen
 from data.store.errors import StoreFault, StoreInterrupted
-from queries.snapshots import newest_load
+from queries.cache import newest_load
 from widgets.signed_in import principal
 
 

@@ -19,12 +19,12 @@ from data.records.matches import find_keys
 from data.schema import matched, snapshot
 from data.states import STATES
 from data.store.engine import changing
-from queries.about import About, about
 from queries.evidence.pack import Evidence, Told, as_json, moment, plain, snapshots_of, told
-from queries.export import csv_chunks, json_of
+from queries.export.formats import csv_chunks, json_of
+from queries.export.listing import COLUMNS, Listing, Wanted
+from queries.export.manifest import About, about
 from queries.filters import Filters
-from queries.listing import COLUMNS, Listing, Wanted
-from queries.whose import SAID, what_holds
+from queries.owners import SAID, what_holds
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,9 @@ from sqlalchemy import Connection, Engine, insert, select, true
 from data.records.exceptions import Limits
 from data.schema import accepted
 from queries.evidence.pack import Evidence, Told, as_json, moment, plain, snapshots_of, told
-from queries.export import tame
-from queries.held import View
-from queries.review import (
+from queries.export.formats import tame
+from queries.review.duration import View
+from queries.review.rules import (
     ACCEPTANCE,
     FINDING,
     RULE_BY_NAME,

@@ -19,7 +19,7 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 from sqlalchemy import Connection, Engine, select
 
 from data.schema import integration, snapshot
-from queries.export import Chunks
+from queries.export.formats import Chunks
 
 FORMAT = "rollcall evidence 2"
 MANIFEST, SEAL = "manifest.json", "manifest.sha256"

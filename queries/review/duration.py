@@ -26,7 +26,7 @@ from sqlalchemy import (
 from data.records.exceptions import Limits
 from data.schema import account_current, snapshot
 from queries.filters import Filters, conditions, delivered
-from queries.found_first import Condition, few_versions
+from queries.lookup import Condition, few_versions
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from sqlalchemy import Connection, Select, func, literal, select
 
 from data.schema import CONTENT
 from data.states import FAILED
-from queries.between import Between
-from queries.comparison import TURNS, VALUES, any_value, compared, returned, stayed
-from queries.remembering import remembered
+from queries.cache import remembered
+from queries.changes.diff import TURNS, VALUES, any_value, compared, returned, stayed
+from queries.changes.window import Between
 
 
 @dataclass(frozen=True)

@@ -30,15 +30,8 @@ from data.schema import (
 )
 from data.states import LEAVING, WAITING, state_names
 from data.store.dialect import has_role, in_three_digits, seconds, sorted_and_joined, to_the_minute
-from queries.held import (
-    Found,
-    View,
-    no_detail,
-    reached_at,
-    same_limit,
-    unbroken,
-)
-from queries.lawful import UNLAWFUL
+from queries.review.duration import Found, View, no_detail, reached_at, same_limit, unbroken
+from queries.review.transitions import UNLAWFUL
 
 FINISHED_IN = timedelta(days=90)
 """Jobs that began and ended in so many days up to the newest snapshot tell what is usual."""

@@ -9,18 +9,18 @@ from typing import Any
 import pandas as pd
 from sqlalchemy import Connection
 
-from queries.between import Between
-from queries.changes import summary_of
-from queries.days import Scope
-from queries.durations import durations
-from queries.facets import choices
+from queries.changes.summary import summary_of
+from queries.changes.window import Between
 from queries.filters import FILTERS, Filters
-from queries.health import span_of, states_at, trends
-from queries.held import View
-from queries.reasons import failure_reasons
-from queries.review import RULES, count_findings
+from queries.health.durations import durations
+from queries.health.failure_reasons import failure_reasons
+from queries.health.trends import span_of, states_at, trends
+from queries.period import Scope
+from queries.review.duration import View
+from queries.review.rules import RULES, count_findings
 from queries.snapshots import page_of_snapshots
-from queries.users import SORTS, count_accounts, page_of_accounts
+from queries.users.accounts import SORTS, count_accounts, page_of_accounts
+from queries.users.facets import choices
 
 Question = Callable[[Connection], Any]
 

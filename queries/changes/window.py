@@ -8,11 +8,12 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import pandas as pd
-from sqlalchemy import ColumnElement, Connection, FromClause, Subquery, func, select, true
+from sqlalchemy import Connection, Subquery, func, select
 
 from data.files.naming import moment_of
 from data.schema import integration, snapshot
 from queries.filters import MOST_VALUES
+from queries.scope import of_integrations
 
 Params = Mapping[str, Sequence[str]]
 """What an address says: parameter → its values."""
@@ -99,11 +100,3 @@ def _held_snapshot(moment: datetime) -> Subquery:
     until = select(snapshot, newest_first.label("age")).where(snapshot.c.taken_at <= moment)
     ranked = until.subquery()
     return select(ranked).where(ranked.c.age == 1).subquery()
-
-
-def of_integrations(rows: FromClause, integrations: Sequence[str]) -> ColumnElement[bool]:
-    """Whether a row is of these; of any where none is named."""
-    if not integrations:
-        return true()
-    named = select(integration.c.integration_id).where(integration.c.name.in_(integrations))
-    return rows.c.integration_id.in_(named)

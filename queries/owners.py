@@ -30,8 +30,8 @@ from sqlalchemy import (
 from data.schema import is_unmatched, matched
 from data.store.dialect import is_among
 from data.store.search_text import plain
-from queries.remembering import remembered
-from queries.text import found_in
+from queries.cache import remembered
+from queries.search import found_in
 
 SEARCH_KEPT = "search_kept"
 """The text to look through as the snapshots tell it, of which there is an index."""

@@ -12,8 +12,8 @@ import pyarrow.compute as pc  # its functions are made at import, unseen by type
 import xlsxwriter
 from xlsxwriter.worksheet import Worksheet
 
-from queries.about import about
-from queries.listing import COLUMNS, Listing, times_told
+from queries.export.listing import COLUMNS, Listing, times_told
+from queries.export.manifest import about
 
 SHEET_ROWS = 1_048_575
 """Rows that an Excel sheet has below its headings; more go on in further sheets."""

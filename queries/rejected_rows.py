@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, func, select
 
 from data.schema import integration, rejected_row, snapshot
-from queries.export import tame
+from queries.export.formats import tame
 
 
 def rejected_rows(

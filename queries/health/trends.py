@@ -31,10 +31,10 @@ from data.inbox.quarantine import MISPLACED
 from data.schema import integration, snapshot, state_change, state_count, unloaded
 from data.states import FAILED, OPERATIONS, STATE_BY_NAME, STATES, WAITING, state_names
 from data.store.dialect import seconds
-from queries.days import Scope, day_column, day_of
+from queries.cache import remembered
 from queries.filters import delivered
-from queries.remembering import remembered
-from queries.whose import is_anything_decided, matched_by_people
+from queries.owners import is_anything_decided, matched_by_people
+from queries.period import Scope, day_column, day_of
 
 RHYTHM_OF = 30
 """Spans between snapshots, the last ones, of which the usual one is the median."""

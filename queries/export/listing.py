@@ -42,7 +42,7 @@ from data.states import STATE_BY_NAME, UNRECOGNISED
 from data.store.dialect import each_key
 from data.store.transfer import at_a_desk, fetched, in_batches
 from queries.filters import Filters
-from queries.users import Part, all_accounts, order_of, parts_of
+from queries.users.accounts import Part, all_accounts, order_of, parts_of
 
 MOST_FURTHER = 200
 """Attributes that get a column each; of more, all come in one column, as JSON objects."""

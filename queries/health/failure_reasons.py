@@ -7,9 +7,9 @@ from sqlalchemy import ColumnElement, Connection, and_, func, select
 
 from data.history.failure_reasons import template
 from data.schema import account_version, integration
-from queries.days import Scope
+from queries.cache import remembered
 from queries.filters import Filters, conditions, delivered
-from queries.remembering import remembered
+from queries.period import Scope
 
 
 @remembered(16)

@@ -29,7 +29,7 @@ from queries.filters import (
     accounts,
     conditions,
 )
-from queries.text import contains
+from queries.search import contains
 
 MOST_CHOICES = 30
 """Choices of an open list that are shown; a search brings the others."""

@@ -19,10 +19,10 @@ from sqlalchemy import (
 )
 
 from data.schema import FOREVER, account, integration, same_account
+from queries.cache import remembered
 from queries.filters import Filters, accounts
-from queries.found_first import few_versions
-from queries.remembering import remembered
-from queries.users import accounts_of
+from queries.lookup import few_versions
+from queries.users.accounts import accounts_of
 
 MOST_VERSIONS = 1_000
 """Of one account; older ones are counted, but not fetched."""

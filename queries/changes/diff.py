@@ -36,8 +36,9 @@ from data.schema import (
 )
 from data.states import STATE_BY_NAME
 from data.store.dialect import has_role
-from queries.between import Between, Params, of_integrations
-from queries.found_first import Condition, few_versions
+from queries.changes.window import Between, Params
+from queries.lookup import Condition, few_versions
+from queries.scope import of_integrations
 
 # ---- the two sides -------------------------------------------------------------------------------
 

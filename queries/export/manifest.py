@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, func, select
 
 from data.schema import integration, snapshot
+from queries.export.listing import COLUMNS, Listing
 from queries.filters import Filters, in_words
-from queries.listing import COLUMNS, Listing
-from queries.users import count_accounts
+from queries.users.accounts import count_accounts
 
 LONGEST_NAME = 80
 """Characters of a file's name that tell of the filters."""
@@ -137,3 +137,6 @@ def slug(text: str) -> str:
 def in_utc(moment: datetime) -> str:
     """`2026-11-23T06:00:00Z`, of naive UTC."""
     return f"{moment.isoformat()}Z"
+
+
+ABOUT = "about.json"

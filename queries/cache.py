@@ -5,14 +5,15 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from datetime import datetime
 from functools import wraps
 from threading import Lock
 from typing import Any, Concatenate, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Connection, Transaction
+from sqlalchemy import Connection, Transaction, func, select
 
-from queries.snapshots import newest_load
+from data.schema import matched, snapshot, unloaded
 
 Asked = ParamSpec("Asked")
 Answer = TypeVar("Answer")
@@ -76,3 +77,16 @@ def _minute(*about: object) -> int:
         getattr(one, "waiting", None) or getattr(one, "waiting_upto", None) for one in about
     )
     return int(time.monotonic() // 60) if speaks_of_now else 0
+
+
+def newest_load(con: Connection) -> tuple[int | datetime | None, ...]:
+    """How many snapshots there are and when the last one was loaded (naive UTC).
+
+    Then the same of the files that were held or refused, and of what people have said of whose
+    accounts are, with when the last of it was withdrawn.
+    """
+    loaded = select(func.count(), func.max(snapshot.c.loaded_at)).select_from(snapshot)
+    aside = select(func.count(), func.max(unloaded.c.found_at)).select_from(unloaded)
+    moments = (func.max(matched.c.decided_at), func.max(matched.c.withdrawn_at))
+    said = select(func.count(), *moments).select_from(matched)
+    return tuple(each for news in (loaded, aside, said) for each in con.execute(news).one())

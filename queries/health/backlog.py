@@ -9,8 +9,8 @@ from sqlalchemy import Connection, func, select
 
 from data.history.since import operation_of
 from data.states import OPERATIONS, WAITING
+from queries.cache import remembered
 from queries.filters import Filters, conditions, delivered
-from queries.remembering import remembered
 
 AGES: tuple[tuple[str, timedelta], ...] = (
     ("≤ 1 h", timedelta()),

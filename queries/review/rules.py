@@ -31,11 +31,11 @@ from sqlalchemy import (
 from data.records.exceptions import Finding, Limits, in_force
 from data.schema import accepted, account, integration, is_unmatched, same_account
 from data.store.dialect import matches
+from queries.cache import remembered
 from queries.filters import Filters
-from queries.held import Found, View, that, that_in_history, that_lasts, whole
-from queries.remembering import remembered
-from queries.suspicions import jumped, last_holders, overdue, returned, sharing, unchanged
-from queries.users import accounts_with
+from queries.review.duration import Found, View, that, that_in_history, that_lasts, whole
+from queries.review.history_rules import jumped, last_holders, overdue, returned, sharing, unchanged
+from queries.users.accounts import accounts_with
 
 Severity = Literal["high", "medium", "low"]
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)

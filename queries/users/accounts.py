@@ -27,10 +27,10 @@ from data.schema import PROFILE, account, account_current, held_at, integration,
 from data.states import STATES
 from data.store.engine import is_duckdb
 from data.store.transfer import in_batches
+from queries.cache import remembered
 from queries.filters import Filters, accounts, conditions
-from queries.found_first import few_versions, found_first
-from queries.remembering import remembered
-from queries.whose import as_decided, is_anything_decided
+from queries.lookup import few_versions, found_first
+from queries.owners import as_decided, is_anything_decided
 
 PAGE_SIZE = 50
 """Rows of a page; up to 50, DuckDB fetches the other columns only for the rows that are shown."""

@@ -1,90 +1,29 @@
-"""Which accounts changed between two moments: a page of a list, and the whole of it as a file."""
+"""The list of changed accounts as a file."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain
 from typing import Any
 
 import pyarrow as pa
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Row,
-    Select,
-    case,
-    func,
-    select,
-)
+from sqlalchemy import ColumnElement, Connection, case, func, select
 
 from data.schema import account, integration, same_account
 from data.store.transfer import in_batches
-from queries.about import in_utc, slug, sources
-from queries.between import Between
-from queries.comparison import KINDS, VALUES, Listed, compared, condition_of
-from queries.export import (
-    Chunks,
-    as_csv,
-    json_of,
-    neutralised,
-    parquet_of,
-    with_times_told,
-)
-from queries.listing import COLUMNS
-from queries.workbook import Sheet, workbook_of
-
-PAGE_SIZE = 50
-"""Accounts of a page of a list."""
+from queries.changes.accounts import count_changes, order
+from queries.changes.diff import KINDS, Listed, compared, condition_of
+from queries.changes.window import Between
+from queries.export.excel import Sheet, workbook_of
+from queries.export.formats import Chunks, as_csv, json_of, neutralised, parquet_of, with_times_told
+from queries.export.listing import COLUMNS
+from queries.export.manifest import in_utc, slug, sources
 
 LONGEST_NAME = 80
 """Characters of a file's name that tell what it lists."""
-
-
-def count_changes(con: Connection, between: Between, listed: Listed) -> int:
-    """How many accounts the list has."""
-    c = compared(between).c
-    counted = select(func.count()).select_from(c.account_key.table)
-    return con.scalar(counted.where(condition_of(between, listed, c))) or 0
-
-
-def page_of_changes(
-    con: Connection, between: Between, listed: Listed, page: int
-) -> Sequence[Row[Any]]:
-    """One row per account on the page (from 1), by username.
-
-    [`was_…` and `is_…` of each column; `value_…` of each of VALUES: whether it changed]. Its place
-    in the order is found by few columns; the others are read for these accounts only.
-    """
-    keys = list(
-        con.scalars(_in_order(between, listed).limit(PAGE_SIZE).offset((page - 1) * PAGE_SIZE))
-    )
-    rows = compared(between, keys)
-    shown = (
-        select(
-            rows,
-            integration.c.name.label("integration"),
-            *(value.changed(rows.c).label(f"value_{name}") for name, value in VALUES.items()),
-        )
-        .join_from(rows, integration, integration.c.integration_id == rows.c.integration_id)
-        .where(rows.c.account_key.in_(keys))
-        .order_by(*_order(rows.c))
-    )
-    return con.execute(shown).all() if keys else []
-
-
-def _in_order(between: Between, listed: Listed) -> Select[Any]:
-    c = compared(between).c
-    return select(c.account_key).where(condition_of(between, listed, c)).order_by(*_order(c))
-
-
-def _order(c: Any) -> tuple[ColumnElement[Any], ...]:
-    return func.lower(func.coalesce(c.is_username_in_app, c.was_username_in_app)), c.account_key
-
-
-# ---- as a file -----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -143,7 +82,7 @@ class ChangesFile:
             .join_from(c.account_key.table, account, same_account(account, c.account_key.table))
             .join(integration, integration.c.integration_id == c.integration_id)
             .where(condition_of(self.between, self.listed, c))
-            .order_by(*_order(c))
+            .order_by(*order(c))
         )
         with in_batches(self.con, rows) as batches:
             yield pa.RecordBatch.from_pylist([], schema=batches.schema)
@@ -165,6 +104,7 @@ def _workbook(file: ChangesFile) -> Chunks:
 WIDTH = 22
 """Of every column of a spreadsheet, in characters."""
 
+
 CHUNKS: dict[str, Callable[[ChangesFile], Chunks]] = {
     "csv": _csv,
     "raw.csv": lambda file: as_csv(with_times_told(batch) for batch in file.texts()),
@@ -173,6 +113,7 @@ CHUNKS: dict[str, Callable[[ChangesFile], Chunks]] = {
     "json": lambda file: json_of(file.objects()),
 }
 """Ending of a file's name, as of FORMATS → what writes it."""
+
 
 NAMES = (
     "provisioning_state",

@@ -18,9 +18,9 @@ import pyarrow.compute as pc  # its functions are made at import, unseen by type
 from pyarrow import csv, parquet
 from sqlalchemy import Connection
 
-from queries.about import About, about
-from queries.listing import COLUMNS, Listing, Wanted, times_told
-from queries.workbook import workbook_chunks
+from queries.export.excel import workbook_chunks
+from queries.export.listing import COLUMNS, Listing, Wanted, times_told
+from queries.export.manifest import About, about
 
 FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 """How text starts that a spreadsheet takes for a formula; the last four are full-width."""

@@ -9,14 +9,12 @@ censored. Leaving such jobs out, or taking them for ended, would make every numb
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import (
     BigInteger,
-    ColumnElement,
     Connection,
     FromClause,
     and_,
@@ -27,15 +25,15 @@ from sqlalchemy import (
     func,
     literal,
     select,
-    true,
     union_all,
 )
 
 from data.history.since import operation_of
-from data.schema import account_current, integration, job_end, snapshot
+from data.schema import account_current, job_end, snapshot
 from data.states import OPERATIONS, STATES
-from queries.days import Scope
-from queries.remembering import remembered
+from queries.cache import remembered
+from queries.period import Scope
+from queries.scope import had_come, of_integrations
 
 EXACT = 1e-9
 """Shares are products of fractions: so much may be lost, and a half is still a half."""
@@ -142,7 +140,7 @@ def jobs(con: Connection, scope: Scope) -> list[Jobs]:
     moment of the past has ended since, or is open now.
     """
     ended, open_now, seen = job_end.c, account_current, _last_seen(scope)
-    chosen = [*_chosen(job_end, scope.integrations), ended.outcome != "failed"]
+    chosen = [of_integrations(job_end, scope.integrations), ended.outcome != "failed"]
     still = select(
         open_now.c.integration_id,
         operation_of(open_now.c.provisioning_state).label("operation"),
@@ -151,7 +149,7 @@ def jobs(con: Connection, scope: Scope) -> list[Jobs]:
         false().label("settled"),
         literal(1).label("jobs"),
     ).join_from(open_now, seen, seen.c.integration_id == open_now.c.integration_id)
-    until = _had_come(ended.taken_at, scope.at)
+    until = had_come(ended.taken_at, scope.at)
     over = select(
         ended.integration_id,
         ended.operation,
@@ -163,7 +161,8 @@ def jobs(con: Connection, scope: Scope) -> list[Jobs]:
     job = union_all(
         over.where(*chosen),
         still.where(
-            open_now.c.provisioning_state.in_(UNSETTLED), *_chosen(open_now, scope.integrations)
+            open_now.c.provisioning_state.in_(UNSETTLED),
+            of_integrations(open_now, scope.integrations),
         ),
     ).subquery("job")
     seconds = cast(extract("epoch", job.c.until - job.c.began), BigInteger)
@@ -179,23 +178,12 @@ def jobs(con: Connection, scope: Scope) -> list[Jobs]:
 UNSETTLED = tuple(state.name for state in STATES if state.operation)
 
 
-def _had_come(moment: ColumnElement[Any], at: datetime | None) -> ColumnElement[bool]:
-    """Whether a moment had come."""
-    return true() if at is None else moment <= at
-
-
-def _chosen(of: FromClause, integrations: Sequence[str]) -> list[ColumnElement[bool]]:
-    """All integrations where none is named."""
-    named = select(integration.c.integration_id).where(integration.c.name.in_(integrations))
-    return [of.c.integration_id.in_(named)] if integrations else []
-
-
 def _last_seen(scope: Scope) -> FromClause:
     """One row per integration: until when its accounts were followed."""
     taken = snapshot.c.taken_at
     return (
         select(snapshot.c.integration_id, func.max(taken).label("at"))
-        .where(_had_come(taken, scope.at))
+        .where(had_come(taken, scope.at))
         .group_by(snapshot.c.integration_id)
         .subquery("seen")
     )

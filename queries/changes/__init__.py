@@ -1,0 +1,1 @@
+"""Questions of the Changes page: what differs between two moments."""

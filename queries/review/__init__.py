@@ -1,0 +1,1 @@
+"""Questions of the Review page: rules and what they find."""
