@@ -27,18 +27,21 @@ from data.access.roles import NotAllowed
 from data.home import here
 from data.service.current import state
 from data.service.keeper import kept
-from widgets.audit import send_audit
-from widgets.changed import send_changes
-from widgets.downloads import send_users
-from widgets.evidence import send_findings, send_users_pack
-from widgets.gate import METRICS, Gate
+from server.authorize import why_closed
+from server.downloads import (
+    send_audit,
+    send_changes,
+    send_findings,
+    send_rejected,
+    send_users,
+    send_users_pack,
+)
+from server.gate import METRICS, Gate
+from server.logs import set_up
+from server.metrics import send_metrics
+from server.options import from_environment
+from server.session import refuse_to_be_reached
 from widgets.live import send_last_change
-from widgets.logs import set_up
-from widgets.metrics import send_metrics
-from widgets.options import from_environment
-from widgets.signed_in import refuse_to_be_reached
-from widgets.snapshots import send_rejected
-from widgets.store import why_closed
 
 
 @asynccontextmanager

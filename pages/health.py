@@ -10,37 +10,31 @@ from queries.health.durations import durations
 from queries.health.failure_reasons import failure_reasons
 from queries.health.trends import trends, unloaded_days
 from queries.users.accounts import integration_names
-from widgets import clock, empty, findings, health
-from widgets.charts import chart
-from widgets.figures import (
+from server.authorize import reading
+from widgets import status, timezone
+from widgets.filters import choose_integrations
+from widgets.health import captions, drill_down, tables, tiles
+from widgets.health.annotations import marked, unloaded_in_words
+from widgets.health.card import chart
+from widgets.health.figures import (
     backlog_figure,
     durations_figure,
     failing_figure,
-    failing_map_figure,
     failure_rate_figure,
     failure_trend_figure,
-    marked,
     state_counts_figure,
     state_mix_figure,
-    unloaded_in_words,
 )
-from widgets.filters import choose_integrations
-from widgets.period import (
-    choose_days,
-    choose_period,
-    nothing_until,
-    scope_of,
-    scrub,
-)
-from widgets.store import reading
+from widgets.health.heatmap import failing_map_figure
+from widgets.health.period import choose_days, choose_period, nothing_until, scope_of, scrub
 
 st.title("Health")
-zone = clock.zone()
+zone = timezone.zone()
 
 with reading(Act.HEALTH) as con:
     integrations = integration_names(con)
     if not integrations:
-        empty.no_snapshots()
+        status.no_snapshots()
         st.stop()
 
     picker, period, zones = st.columns([3, 3, 2], vertical_alignment="bottom")
@@ -50,7 +44,7 @@ with reading(Act.HEALTH) as con:
     with period:
         choose_period(scope)
     with zones:
-        clock.choose_zone()
+        timezone.choose_zone()
     scrub(con, chosen, zone)
     if scope is None:
         nothing_until(zone)
@@ -60,26 +54,26 @@ with reading(Act.HEALTH) as con:
     now = scope.at or datetime.now(UTC).replace(tzinfo=None)
     unloaded = unloaded_days(con, chosen, scope.first, now.date())
     states, failures = found.states, found.failures
-    compared = findings.compared(found, scope)
-    not_counted, open_mark = unloaded_in_words(unloaded), health.opens(scope)
-    open_cell = open_mark and (lambda mark, open_=open_mark: open_(health.in_cell(mark)))
-    health.tiles(found, compared, scope, now)
+    compared = captions.compared(found, scope)
+    not_counted, open_mark = unloaded_in_words(unloaded), drill_down.opens(scope)
+    open_cell = open_mark and (lambda mark, open_=open_mark: open_(drill_down.in_cell(mark)))
+    tiles.tiles(found, compared, scope, now)
 
     with st.grid(2, min_column_width=400, gap="small"):
         chart(
             "failing",
             "Failing at the end of the day",
-            findings.of_failing(compared),
+            captions.of_failing(compared),
             "Accounts in a failed state: whether failures are cleared as fast as they come.",
-            lambda: marked(failing_figure(health.failing_by_operation(failures)), unloaded),
-            health.failing_by_operation(failures),
+            lambda: marked(failing_figure(tables.failing_by_operation(failures)), unloaded),
+            tables.failing_by_operation(failures),
             open_mark,
             not_counted,
         )
         chart(
             "failure_rate",
             "Failure rate",
-            findings.of_rate(failures),
+            captions.of_rate(failures),
             "Of the jobs that ended on the day, the share that failed: whether more goes wrong.",
             lambda: marked(failure_rate_figure(failures), unloaded),
             failures[["day", "operation", "new", "settled", "rate"]],
@@ -89,7 +83,7 @@ with reading(Act.HEALTH) as con:
         chart(
             "failure_trend",
             "New, carried over and cleared failures",
-            findings.of_trend(failures),
+            captions.of_trend(failures),
             "What came into a failed state on the day, what had been there, and what left it.",
             lambda: marked(failure_trend_figure(failures), unloaded),
             failures[["day", "operation", "carried", "new", "cleared", "failing"]],
@@ -99,7 +93,7 @@ with reading(Act.HEALTH) as con:
         chart(
             "state_counts",
             "Accounts by provisioning state",
-            findings.of_states(found.now),
+            captions.of_states(found.now),
             "Where every account stands"
             + ("; click a bar to see its accounts." if open_mark else "."),
             lambda: state_counts_figure(found.now),
@@ -109,7 +103,7 @@ with reading(Act.HEALTH) as con:
         chart(
             "state_mix",
             "State mix over time",
-            findings.of_mix(compared),
+            captions.of_mix(compared),
             "Settled accounts above; below them, those under way: a growing stack is a backlog.",
             lambda: marked(state_mix_figure(states), unloaded),
             states,
@@ -121,7 +115,7 @@ with reading(Act.HEALTH) as con:
     chart(
         "failing_map",
         "Failing by integration and day",
-        findings.of_map(found.by_integration),
+        captions.of_map(found.by_integration),
         "The share of accounts that fail: where to look first, and since when. A triangle: a file "
         "was held or refused.",
         lambda: failing_map_figure(found.by_integration, unloaded),
@@ -129,7 +123,7 @@ with reading(Act.HEALTH) as con:
         open_cell,
         not_counted,
     )
-    health.integrations(found, unloaded, scope, now)
+    tables.integrations(found, unloaded, scope, now)
 
     # What follows asks the history, which may take a moment the first time after a load.
     waited = waits(con, scope.integrations, scope.at)
@@ -138,7 +132,7 @@ with reading(Act.HEALTH) as con:
         chart(
             "backlog",
             "Backlog by age",
-            findings.of_backlog(ages),
+            captions.of_backlog(ages),
             "How long accounts have waited in their state: what is stuck, and what is only busy.",
             lambda: backlog_figure(ages),
             ages,
@@ -149,13 +143,13 @@ with reading(Act.HEALTH) as con:
         chart(
             "durations",
             "Time to provision, update and delete",
-            findings.of_durations(lasted),
+            captions.of_durations(lasted),
             "Jobs begun in the period, until they settled; those still open count as at least so "
             "long (Kaplan–Meier). Dotted: half of them, and 90%.",
             lambda: durations_figure(lasted),
-            health.durations_table(lasted, durations(con, scope.before)),
+            tables.durations_table(lasted, durations(con, scope.before)),
             open_mark,
         )
     with failing:
-        failed = int(found.now.loc[found.now["state"].isin(health.FAILED), "accounts"].sum())
-        health.reasons(failure_reasons(con, scope), failed, scope)
+        failed = int(found.now.loc[found.now["state"].isin(tiles.FAILED), "accounts"].sum())
+        tables.reasons(failure_reasons(con, scope), failed, scope)

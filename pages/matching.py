@@ -6,10 +6,10 @@ from data.access.roles import Act
 from data.records.matches import people_lists
 from queries.matching import KINDS, likely_people, matching
 from queries.users.accounts import integration_names
-from widgets import empty
+from server.authorize import is_sample, reading
 from widgets import matching as shown
+from widgets import status
 from widgets.filters import now_only
-from widgets.store import is_sample, reading
 
 with reading(Act.MATCH) as con:
     integrations = integration_names(con)
@@ -18,7 +18,7 @@ with reading(Act.MATCH) as con:
 st.title("Matching")
 now_only()
 if not integrations:
-    empty.no_snapshots()
+    status.no_snapshots()
     st.stop()
 
 if is_sample():

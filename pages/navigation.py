@@ -11,12 +11,12 @@ import streamlit as st
 
 from data.access.roles import Act
 from data.metrics import PAGE_SECONDS
-from widgets import clock, empty, sample
+from server.authorize import turn_away
+from server.headers import INPUT
+from server.session import principal
+from widgets import sample_banner, status, timezone
 from widgets.account_menu import account_menu
-from widgets.gate_headers import INPUT
 from widgets.live import rerun_when_loaded
-from widgets.signed_in import principal
-from widgets.store import turn_away
 
 LOOK = Path(__file__).parent.parent / "widgets" / "look"
 
@@ -65,10 +65,10 @@ with st.container(key="input"):
 
 if not who.is_anybody:
     page.run()
-elif empty.announce():
-    clock.keep_in_address(page.url_path)
+elif status.announce():
+    timezone.keep_in_address(page.url_path)
     account_menu(who)
-    sample.announce()
+    sample_banner.announce()
     rerun_when_loaded()
     with PAGE_SECONDS.labels(page.title).time():
         page.run()

@@ -8,11 +8,13 @@ from data.access.roles import Act
 from data.records.exceptions import limits_of
 from queries.evidence.findings import chosen_rules
 from queries.users.accounts import integration_names
-from widgets import empty, evidence, review
+from server.authorize import is_sample, reading
+from server.session import principal
+from widgets import evidence, status
 from widgets.address import go
 from widgets.filters import choose_integrations, mark_past
-from widgets.signed_in import principal
-from widgets.store import is_sample, reading
+from widgets.review import findings
+from widgets.review.limits import choose_limits
 
 CSS = Path(__file__).parent.parent / "widgets" / "look" / "review.css"
 
@@ -23,15 +25,15 @@ with reading(Act.REVIEW) as con:
 st.html(CSS)
 st.title("Review")
 if not integrations:
-    empty.no_snapshots()
+    status.no_snapshots()
     st.stop()
 
-one = review.asked_rule()
+one = findings.asked_rule()
 with st.container(horizontal=True, vertical_alignment="bottom", key="review_of"):
     chosen = choose_integrations(integrations)
-    severities = [] if one else review.choose_severities()
-    view = review.view_of(limits, chosen)
-    review.choose_moment(view)
+    severities = [] if one else findings.choose_severities()
+    view = findings.view_of(limits, chosen)
+    findings.choose_moment(view)
 rules = (one,) if one else chosen_rules((), severities)
 mark_past(
     view.at,
@@ -52,9 +54,9 @@ with st.container(horizontal=True, vertical_alignment="center", key="review_head
     evidence.offer_findings(view, rules)
 
 if one:
-    review.one_rule(view, one)
+    findings.one_rule(view, one)
     st.stop()
 
-review.overview(view, rules)
+findings.overview(view, rules)
 if view.at is None and not is_sample() and principal().may_for_all(Act.SET):
-    review.choose_limits(limits)
+    choose_limits(limits)

@@ -14,14 +14,15 @@ from queries.snapshots import (
     snapshot_at,
 )
 from queries.users.accounts import integration_names
-from widgets import clock, empty, pulls, set_aside, snapshots, uploads
+from server.authorize import is_sample, reading
+from widgets import status, timezone
 from widgets.address import go, page_asked, turn_pages, write
 from widgets.filters import choose_integrations, mark_past, moment_asked
-from widgets.store import is_sample, reading
+from widgets.snapshots import passport, pulls, quarantine, upload
 from widgets.users_table import Block, users_table
 
 sample = is_sample()
-asked = snapshots.asked_snapshot()
+asked = passport.asked_snapshot()
 with reading(Act.SNAPSHOTS) as con:
     integrations = integration_names(con)
     is_empty = not count_snapshots(con, ())
@@ -34,19 +35,19 @@ def table(passports: Sequence, *, key: str) -> None:
     """A row per snapshot; each opens its passport."""
 
     def panels(ids: Sequence[str]) -> dict[str, list[Block]]:
-        opened = [p for p in passports if snapshots.id_of(p) in ids]
+        opened = [p for p in passports if passport.id_of(p) in ids]
         with reading(Act.SNAPSHOTS) as con:
             return {
-                snapshots.id_of(p): snapshots.panel(
+                passport.id_of(p): passport.panel(
                     p,
-                    rejected_rows(con, p.integration, p.taken_at, limit=snapshots.REJECTED_SHOWN),
+                    rejected_rows(con, p.integration, p.taken_at, limit=passport.REJECTED_SHOWN),
                 )
                 for p in opened
             }
 
     users_table(
-        [snapshots.table_row(p) for p in passports],
-        columns=snapshots.columns(),
+        [passport.table_row(p) for p in passports],
+        columns=passport.columns(),
         sort="",
         descending=False,
         details=panels,
@@ -74,26 +75,26 @@ def list_of_snapshots(chosen: Sequence[str]) -> None:
 
 if asked:
     if st.button("All snapshots", icon=":material/arrow_back:", type="tertiary", key="all"):
-        write(clock.with_zone({}))
+        write(timezone.with_zone({}))
         st.rerun()
     if one:
-        snapshots.act_on(one, is_sample=sample)
-        st.session_state.setdefault("snapshot", {"open": [snapshots.id_of(one)]})
+        passport.act_on(one, is_sample=sample)
+        st.session_state.setdefault("snapshot", {"open": [passport.id_of(one)]})
         table([one], key="snapshot")
         if not sample:
             with st.expander("Replace it by another file", key="replace"):
-                uploads.upload(integrations, of=(one.integration, one.taken_at))
-            uploads.follow()
+                upload.upload(integrations, of=(one.integration, one.taken_at))
+            upload.follow()
     else:
         st.text("There is no such snapshot, or not any more.")
     st.stop()
 
-set_aside.needs_a_person()
-uploads.upload(integrations)
-uploads.follow()
+quarantine.needs_a_person()
+upload.upload(integrations)
+upload.follow()
 pulls.pulls()
 if is_empty:
-    empty.no_snapshots()
+    status.no_snapshots()
     st.stop()
 
 st.subheader("Loaded", anchor=False)
@@ -101,9 +102,9 @@ left, right = st.columns([4, 1])
 with left:
     chosen = choose_integrations(integrations)
 with right:
-    clock.choose_zone()
+    timezone.choose_zone()
 mark_past(moment_asked(), lambda: go(as_of=None, page=None), "Snapshots taken by then.")
 list_of_snapshots(chosen)
 if not sample:
     with reading(Act.SNAPSHOTS) as con:
-        snapshots.set_limits(departure_limits(con), chosen)
+        passport.set_limits(departure_limits(con), chosen)

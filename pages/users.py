@@ -18,21 +18,14 @@ from queries.users.accounts import (
 )
 from queries.users.detail import known_of
 from queries.users.facets import heard_of
-from widgets import account, empty
+from server.authorize import allowed, reading
+from server.session import principal
+from widgets import account_panel, status
 from widgets.address import address, go, page_asked, turn_pages
-from widgets.downloads import offer_users
-from widgets.filters import (
-    asked,
-    filter_bar,
-    mark_past,
-    offer_less,
-    offer_presets,
-    say_what_is_shown,
-    show,
-    tell_ignored,
-)
-from widgets.signed_in import principal
-from widgets.store import allowed, reading
+from widgets.filters import asked, mark_past, show, tell_ignored
+from widgets.users.downloads import offer_users
+from widgets.users.filter_bar import filter_bar
+from widgets.users.sentence import offer_less, offer_presets, say_what_is_shown
 from widgets.users_table import Block, Row, users_table
 
 MOST_OFFERED = 8  # ways out of an empty list
@@ -47,7 +40,7 @@ with st.container(horizontal=True, vertical_alignment="center", key="head"):
         offer_presets(filters)
 
 if not integrations:
-    empty.no_snapshots()
+    status.no_snapshots()
     st.stop()
 
 # An order by pseudonyms says nothing, and takes a million of them to be worked out.
@@ -67,7 +60,7 @@ def list_of_accounts(filters: Filters) -> None:
         def rows_of(page: int) -> list[Row]:
             listed = page_of_accounts(con, filters, sort=order, descending=descending, page=page)
             decided = decided_for(con, [each.account_key for each in listed], filters.as_of)
-            return [account.table_row(each, decided.get(each.account_key)) for each in listed]
+            return [account_panel.table_row(each, decided.get(each.account_key)) for each in listed]
 
         rows = rows_of(page)
         if not rows and page > 1:
@@ -106,13 +99,15 @@ def draw_table(rows: Sequence[Row], filters: Filters, order: str, *, descending:
             known = known_of(con, filters, [int(id_) for id_ in ids])
             decided = decided_for(con, list(known), filters.as_of)
         return {
-            str(key): account.panel(k, as_of=filters.as_of, decided=decided.get(key))
+            str(key): account_panel.panel(k, as_of=filters.as_of, decided=decided.get(key))
             for key, k in known.items()
         }
 
     users_table(
         rows,
-        columns=account.columns(several_integrations=len(filters.integration or integrations) > 1),
+        columns=account_panel.columns(
+            several_integrations=len(filters.integration or integrations) > 1
+        ),
         sort=order,
         descending=descending,
         details=panels,

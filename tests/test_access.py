@@ -33,9 +33,9 @@ from data.schema import integration, metadata, unloaded
 from data.store.engine import close_stores, open_store, seen
 from queries.filters import Filters
 from queries.users.accounts import count_accounts, page_of_accounts
-from widgets import signed_in
-from widgets.signed_in import Door
-from widgets.store import allowed
+from server import session
+from server.authorize import allowed
+from server.session import Door
 
 PAGES = Path(__file__).parent.parent / "pages"
 SCRIPTS = {
@@ -110,7 +110,7 @@ def marked_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
 
 @pytest.fixture
 def door(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(signed_in, "door", lambda: DOOR)
+    monkeypatch.setattr(session, "door", lambda: DOOR)
 
 
 # ---- the table -----------------------------------------------------------------------------------
@@ -254,9 +254,9 @@ def test_who_has_signed_out_stays_out_after_a_restart(tmp_path: Path) -> None:
 
 
 def test_a_session_is_nobodys_when_its_token_has_ended(door: None) -> None:
-    assert signed_in.person_of(claims("owners")).roles == ("Owner",)
+    assert session.person_of(claims("owners")).roles == ("Owner",)
     for ended in ({"exp": time.time() - 1}, {"is_logged_in": "yes"}, {"aud": "another"}):
-        who = signed_in.person_of(claims("owners", **ended))
+        who = session.person_of(claims("owners", **ended))
         assert not who.is_anybody
         assert who.name == "olga@x.io"
 
@@ -267,7 +267,7 @@ def test_without_a_session_and_without_a_request_nobody_asks() -> None:
 
 
 def test_without_sign_in_only_this_machine_is_served() -> None:
-    refuse = signed_in.refuse_to_be_reached
+    refuse = session.refuse_to_be_reached
     for address in ("0.0.0.0", "::", "192.168.1.4", "rollcall.example.com", "", None):  # noqa: S104
         assert "without sign-in" in refuse(address)
     assert not any(map(refuse, ("127.0.0.1", "::1", "localhost", "127.1.2.3")))
@@ -363,7 +363,7 @@ def test_rows_that_a_browser_makes_up_open_nothing_that_is_not_seen(
 ) -> None:
     """Neither accounts of another integration, nor those of the same person there."""
     rules = replace(DOOR.rules, integrations={"analysts": ["figma"]})
-    monkeypatch.setattr(signed_in, "door", lambda: replace(DOOR, rules=rules))
+    monkeypatch.setattr(session, "door", lambda: replace(DOOR, rules=rules))
     run = AppTest.from_file(PAGES / "users.py", default_timeout=60)
     run.user = claims("analysts")
     run.session_state["users"] = {"open": [*map(str, range(20)), "x", ""], "sort": "search"}

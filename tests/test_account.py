@@ -21,7 +21,7 @@ from queries.filters import Filters
 from queries.users import detail as queries
 from queries.users.accounts import page_of_accounts
 from queries.users.detail import Known, known_of
-from widgets.account import panel
+from widgets.account_panel import panel
 
 DAYS = [TODAY - timedelta(days=ago) for ago in (4, 3, 2, 1, 0)]
 

@@ -16,8 +16,8 @@ from streamlit.testing.v1 import AppTest
 from data.home import Home
 from data.store.engine import open_store
 from queries.changes.diff import KINDS
-from widgets.changed import COLUMNS
-from widgets.figures import state_moves_figure
+from widgets.changes.accounts import COLUMNS
+from widgets.changes.flow_figure import state_moves_figure
 
 PAGE = Path(__file__).parent.parent / "pages" / "changes.py"
 DAY = timedelta(days=1)

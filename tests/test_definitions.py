@@ -10,8 +10,8 @@ from streamlit.testing.v1 import AppTest
 from data.states import FAILED
 from queries.health.backlog import AGES
 from queries.health.trends import RHYTHM_OF, STALE_AFTER
-from widgets.figures import MOST_COLUMNS
-from widgets.health import MEANINGS
+from widgets.health.heatmap import MOST_COLUMNS
+from widgets.health.tiles import MEANINGS
 
 ROOT = Path(__file__).parent.parent
 WORDS = (ROOT / "docs" / "definitions.md").read_text(encoding="utf-8")

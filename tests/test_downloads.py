@@ -25,8 +25,8 @@ from data.home import Home
 from data.store.engine import open_store
 from queries.export.formats import FORMATS
 from queries.export.listing import Listing
-from widgets.downloads import send_users
-from widgets.gate import Gate
+from server.downloads import send_users
+from server.gate import Gate
 
 
 @pytest.fixture

@@ -13,14 +13,15 @@ import pytest
 
 from data.states import OPERATIONS, STATE_BY_NAME, STATE_NAMES
 from queries.health.durations import Durations, kaplan_meier
-from widgets import figures, findings
+from widgets import figure_theme
+from widgets.health import annotations, captions, figures, heatmap
 
 MONDAY = dt.date(2026, 11, 23)
 DAYS = [MONDAY + dt.timedelta(days=n) for n in range(4)]
 
 # Streamlit's light background, and its dark one before and in 1.67.
 BACKGROUNDS = ["#ffffff", "#0e1117", "#171614"]
-COLOURS = figures.TONES | figures.OPERATION_COLOURS
+COLOURS = figure_theme.TONES | figure_theme.OPERATION_COLOURS
 
 
 def counts(**accounts: int) -> pd.DataFrame:
@@ -283,8 +284,12 @@ def test_a_day_of_the_trend_is_told_in_words():
 def test_a_click_on_the_trend_means_the_day_the_operation_and_what_came_or_went():
     figure = figures.failure_trend_figure(flows())
     assert of_update(figure, "Carried").customdata[1] == ["2026-11-24", "update"]
-    assert of_update(figure, "New").customdata[1] == ["2026-11-24", "update", figures.NEW]
-    assert of_update(figure, "Cleared").customdata[1] == ["2026-11-24", "update", figures.CLEARED]
+    assert of_update(figure, "New").customdata[1] == ["2026-11-24", "update", figure_theme.NEW]
+    assert of_update(figure, "Cleared").customdata[1] == [
+        "2026-11-24",
+        "update",
+        figure_theme.CLEARED,
+    ]
 
 
 def test_a_day_on_which_nothing_ended_has_no_rate_but_is_no_gap():
@@ -336,7 +341,7 @@ def test_a_click_on_a_duration_means_the_jobs_that_run():
     ],
 )
 def test_a_time_span_is_told_in_its_largest_sensible_unit(seconds: float, words: str):
-    assert figures.in_words(seconds) == words
+    assert figure_theme.in_words(seconds) == words
 
 
 # What waits
@@ -370,7 +375,7 @@ NONE_ASIDE = pd.DataFrame({"day": [], "integration": [], "verdict": [], "files":
 
 
 def failing_map(frame: pd.DataFrame, unloaded: pd.DataFrame = NONE_ASIDE) -> go.Figure:
-    return figures.failing_map_figure(frame, unloaded)
+    return heatmap.failing_map_figure(frame, unloaded)
 
 
 def test_the_map_marks_the_files_that_were_held_in_their_row_and_reaches_to_their_day():
@@ -381,7 +386,7 @@ def test_the_map_marks_the_files_that_were_held_in_their_row_and_reaches_to_thei
     )
     figure = failing_map(cells(("figma", day, 1, 10), ("slack", day, 5, 10)), held)
     mark = figure.data[-1]
-    assert list(mark.customdata) == [["2026-03-03", figures.UNLOADED, "figma"]]
+    assert list(mark.customdata) == [["2026-03-03", figure_theme.UNLOADED, "figma"]]
     assert figure.layout.yaxis.ticktext[mark.y[0]] == "figma"
     assert mark.hovertext == ("figma, 3 Mar 2026: 1 file held",)
     assert figure.layout.xaxis.range[1] == pd.Timestamp(later) + pd.Timedelta(hours=12)
@@ -392,7 +397,7 @@ def test_a_map_of_many_integrations_shows_those_that_fail_most_and_says_so():
     figure = failing_map(many)
     assert figure.layout.yaxis.ticktext == tuple(f"app{n}" for n in range(400, 500))
     assert {meant[1] for meant in figure.data[1].customdata} == {f"app{n}" for n in range(400, 500)}
-    assert findings.of_map(many) == (
+    assert captions.of_map(many) == (
         "499 of 500 integrations have failures; the 100 that fail most are shown"
     )
 
@@ -489,8 +494,8 @@ def test_every_colour_stands_out_from_light_and_from_dark(meaning: str, backgrou
 
 
 def test_there_is_a_colour_for_every_phase_and_every_operation():
-    assert set(figures.TONES) == {state.phase for state in STATE_BY_NAME.values()}
-    assert set(figures.OPERATION_COLOURS) == set(OPERATIONS)
+    assert set(figure_theme.TONES) == {state.phase for state in STATE_BY_NAME.values()}
+    assert set(figure_theme.OPERATION_COLOURS) == set(OPERATIONS)
 
 
 def test_lines_differ_in_dash_and_columns_in_pattern_not_in_colour_alone():
@@ -519,16 +524,16 @@ def unloaded(*rows: tuple[dt.date, str, str]) -> pd.DataFrame:
 
 @pytest.mark.parametrize(("draw", "build"), PER_DAY)
 def test_a_day_of_which_a_file_was_held_is_marked_in_every_trend(draw: Draw, build: Build):
-    figure = figures.marked(draw(build(DAYS)), unloaded((DAYS[1], "figma", "held")))
+    figure = annotations.marked(draw(build(DAYS)), unloaded((DAYS[1], "figma", "held")))
     assert hover_of(figure, "Held or refused", DAYS[1]) == "figma held"
-    assert trace(figure, "Held or refused").customdata == (["2026-11-24", figures.UNLOADED],)
+    assert trace(figure, "Held or refused").customdata == (["2026-11-24", figure_theme.UNLOADED],)
     (line,) = [shape for shape in figure.layout.shapes if shape.type == "line"]
     assert pd.Timestamp(line.x0) == pd.Timestamp(DAYS[1])
 
 
 @pytest.mark.parametrize(("draw", "build"), PER_DAY)
 def test_a_trend_without_such_days_is_drawn_as_ever(draw: Draw, build: Build):
-    assert figures.marked(draw(build(DAYS)), unloaded()) == draw(build(DAYS))
+    assert annotations.marked(draw(build(DAYS)), unloaded()) == draw(build(DAYS))
 
 
 @pytest.mark.parametrize(("draw", "build"), PER_DAY)
@@ -536,22 +541,22 @@ def test_a_mark_after_the_last_snapshot_has_room_and_stands_on_no_snapshot(
     draw: Draw, build: Build
 ):
     later = DAYS[-1] + dt.timedelta(days=2)
-    figure = figures.marked(draw(build(DAYS)), unloaded((later, "figma", "refused")))
-    assert pd.Timestamp(figure.layout.xaxis.range[1]) == pd.Timestamp(later) + figures.DAY / 2
+    figure = annotations.marked(draw(build(DAYS)), unloaded((later, "figma", "refused")))
+    assert pd.Timestamp(figure.layout.xaxis.range[1]) == pd.Timestamp(later) + figure_theme.DAY / 2
     (gap,) = [shape for shape in figure.layout.shapes if shape.name == "No snapshot"]
-    assert pd.Timestamp(gap.x0) == pd.Timestamp(DAYS[-1]) + figures.DAY / 2
+    assert pd.Timestamp(gap.x0) == pd.Timestamp(DAYS[-1]) + figure_theme.DAY / 2
 
 
 def test_a_mark_names_all_files_of_its_day_as_text():
     held = unloaded((MONDAY, "<b>figma</b>", "held"), (MONDAY, "slack", "refused"))
-    figure = figures.marked(figures.failing_figure(daily(3)), held)
+    figure = annotations.marked(figures.failing_figure(daily(3)), held)
     assert hover_of(figure, "Held or refused", MONDAY) == (
         "&lt;b&gt;figma&lt;/b&gt; held; slack refused"
     )
 
 
 def test_a_trend_that_has_nothing_to_show_says_what_is_not_counted():
-    figure = figures.marked(
+    figure = annotations.marked(
         figures.failure_rate_figure(rates(math.nan)), unloaded((MONDAY, "a", "held"))
     )
     assert sentence(figure) == (
@@ -562,6 +567,6 @@ def test_a_trend_that_has_nothing_to_show_says_what_is_not_counted():
 
 def test_of_many_days_the_newest_are_told():
     many = unloaded(*((MONDAY + dt.timedelta(days=n), "figma", "held") for n in range(7)))
-    words = figures.unloaded_in_words(many)
+    words = annotations.unloaded_in_words(many)
     assert words.startswith("Held or refused, and not counted: 29 Nov 2026 (figma held), 28 Nov")
     assert words.endswith(" and 2 more days.")

@@ -25,10 +25,10 @@ from data.access.claims import Rules
 from data.access.revoked_tokens import SignedOut
 from data.home import Home
 from data.service.current import State, tell
-from widgets import gate, signed_in
-from widgets.gate import Gate
-from widgets.gate_headers import content_policy
-from widgets.signed_in import Door, asking
+from server import gate, session
+from server.gate import Gate
+from server.headers import content_policy
+from server.session import Door, asking
 
 ORIGIN = "https://rollcall.example.com"
 INNER = (
@@ -63,7 +63,7 @@ async def behind(request: Request) -> PlainTextResponse:
     return answer
 
 
-async def session(socket: WebSocket) -> None:
+async def greet(socket: WebSocket) -> None:
     await socket.accept()
     await socket.send_text("a session")
     with suppress(WebSocketDisconnect):
@@ -74,7 +74,7 @@ async def session(socket: WebSocket) -> None:
 def client(home: Home, monkeypatch: pytest.MonkeyPatch) -> Client:
     """The gate before something that answers everything."""
     routes = [
-        WebSocketRoute("/{rest:path}", session),
+        WebSocketRoute("/{rest:path}", greet),
         Route("/while-open", while_open(behind)),
         Route("/{rest:path}", behind, methods=["GET", "PUT"]),
     ]
@@ -86,7 +86,7 @@ def client(home: Home, monkeypatch: pytest.MonkeyPatch) -> Client:
         contact = "<b>it@x.io</b>"
         rules = Rules(claim="groups", roles=GROUPS, contact=contact, metrics_token=token)
         door = Door(ORIGIN, CLIENT, SECRET, rules)
-        for module in (signed_in, gate):
+        for module in (session, gate):
             monkeypatch.setattr(module, "door", lambda: door if guarded else None)
             monkeypatch.setattr(module, "signed_out", lambda: gone)
         app = Starlette(routes=routes, middleware=[Middleware(Gate)])

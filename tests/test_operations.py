@@ -35,8 +35,8 @@ from data.service.rebuild import rebuild
 from data.store.copy import copy_store
 from data.store.engine import changing, close_store, close_stores, open_store
 from queries.parity import answers_that_differ
-from widgets.logs import JsonLines
-from widgets.options import from_environment
+from server.logs import JsonLines
+from server.options import from_environment
 
 ADA = "Ada Lovelace"
 ROLLCALL = [sys.executable, str(ROOT / "rollcall.py")]

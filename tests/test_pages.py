@@ -27,10 +27,11 @@ from queries.filters import Filters
 from queries.health.backlog import AGES
 from queries.period import Scope
 from queries.users.accounts import PAGE_SIZE, SORTS
-from widgets.charts import spreadsheet
-from widgets.figures import CLEARED, NEW
-from widgets.filters import LONGEST_LABEL, PRESETS
-from widgets.health import changes_meant_by, in_cell, meant_by
+from widgets.figure_theme import CLEARED, NEW
+from widgets.health.card import spreadsheet
+from widgets.health.drill_down import changes_meant_by, in_cell, meant_by
+from widgets.labels import LONGEST_LABEL
+from widgets.users.sentence import PRESETS
 
 PAGES = Path(__file__).parent.parent / "pages"
 JANUARY = Scope((), date(2026, 1, 1), date(2026, 1, 31))

@@ -30,7 +30,7 @@ from queries.cache import newest_load
 from queries.health.trends import unloaded_days
 from queries.rejected_rows import rejected_csv
 from queries.snapshots import PAGE_SIZE, page_of_snapshots
-from widgets.uploads import what_name_says
+from widgets.snapshots.upload import what_name_says
 
 PAGE = Path(__file__).parent.parent / "pages" / "snapshots.py"
 TEN = [an_account(f"a{n}") for n in range(10)]
@@ -475,7 +475,7 @@ def test_a_full_disk_is_told_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*_: Any) -> None:
         raise NoRoom("There is no room left on the disk.")
 
-    monkeypatch.setattr("widgets.previews.preview", fails)
+    monkeypatch.setattr("widgets.snapshots.preview.preview", fails)
     run = upload(page(), (f"figma/{STAMP}.csv", GOOD))
     assert "It cannot be looked at now. There is no room left on the disk." in said(run)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from data.access.roles import LOCAL, Principal
-from widgets.filters import plain_label
+from widgets.labels import plain_label
 
 
 def account_menu(who: Principal) -> None:

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import streamlit as st
 from sqlalchemy import Row
-from starlette.concurrency import iterate_in_threadpool
-from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
 
 from data.access.roles import Act
-from data.records.audit_log import Event
-from queries.audit import PAGE_SIZE, broken_from, count_events, events_ndjson, page_of_events
+from queries.audit import PAGE_SIZE, broken_from, count_events, page_of_events
 from queries.filters import LONGEST_SEARCH
-from widgets import clock
+from server.authorize import reading
+from widgets import timezone
 from widgets import users_table as ut
 from widgets.address import go, page_asked, turn_pages
-from widgets.store import allowed, noted, reading
 
 MOST_TOLD = 3
 """Details that a row tells; it opens to all of them."""
@@ -72,7 +68,7 @@ def events(search: str) -> None:
 
 def _columns() -> list[ut.Column]:
     return [
-        ut.column("at", f"When ({clock.zone()})", sortable=False, width=0.9),
+        ut.column("at", f"When ({timezone.zone()})", sortable=False, width=0.9),
         ut.column("who", "Who", sortable=False, width=1.2),
         ut.column("what", "What", sortable=False, width=1),
         ut.column("about", "About", sortable=False, width=2.5),
@@ -118,22 +114,3 @@ def _in_words(value: Any) -> str:
     if isinstance(value, list) and all(isinstance(each, str) for each in value):
         return ", ".join(value)
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-async def send_audit(_: Request) -> Response:
-    """`/export/audit.ndjson`: every event, oldest first."""
-    allowed(Act.AUDIT)
-    noted(Event.DOWNLOADED, file="audit.ndjson")
-    return StreamingResponse(
-        iterate_in_threadpool(_sent()),
-        media_type="application/x-ndjson",
-        headers={
-            "Content-Disposition": 'attachment; filename="audit.ndjson"',
-            "Cache-Control": "no-store",
-        },
-    )
-
-
-def _sent() -> Iterator[bytes]:
-    with reading(Act.AUDIT) as con:
-        yield from events_ndjson(con)

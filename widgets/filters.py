@@ -2,49 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from datetime import date, datetime, timedelta
-from typing import Any, NoReturn
+from datetime import date, datetime
+from typing import NoReturn
 
 import streamlit as st
 
-from data.access.roles import Act
-from data.states import FAILED, OPERATIONS, STATE_BY_NAME, WAITING, state_names
 from queries.filters import (
-    FILTER_BY_NAME,
-    FILTERS,
-    LONGEST_SEARCH,
-    Filter,
     Filters,
-    Part,
-    in_words,
-    span_words,
 )
-from queries.users.facets import Choice, choices, moments
-from widgets import clock
+from widgets import timezone
 from widgets.address import address, by_name, go, pressed, write
-from widgets.signed_in import principal
-from widgets.store import allowed, reading
-
-PRESETS: dict[str, tuple[Filters, str]] = {
-    "Failed": (Filters(state=FAILED), "last_updated"),
-    "Waiting longest": (Filters(state=WAITING), "last_updated"),
-    "Unmatched": (Filters(match="unmatched"), "username_in_app"),
-    "Active but deleted": (Filters(state=("Deleted",), active="yes"), "user"),
-}
-"""Views that people open every day: what they ask for, and the order."""
-
-LONGEST_LABEL = 60
-"""Characters of a text from the data on a button or beside a box; its end is left out."""
+from widgets.labels import plain_label
 
 FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(2100, 12, 31)
 """Between these, days can be picked; an address may ask for any."""
 
-
-MARKDOWN = re.compile(r"[!-/:-@\[-`{-~]")
-"""What may mean something in markdown; no letter and no digit does."""
 
 # ---- the address ---------------------------------------------------------------------------------
 
@@ -75,28 +48,16 @@ def show(filters: Filters, *, sort: str | None = None) -> None:
         return
     st.session_state[LAST] = filters
     wanted = [*filters.params(), ("sort", sort or st.query_params.get("sort", ""))]
-    write(clock.with_zone(by_name(wanted)))
+    write(timezone.with_zone(by_name(wanted)))
     st.rerun()
 
 
 def open_users(wanted: Filters) -> NoReturn:
     """Show the accounts that the filters leave, on their page."""
-    st.switch_page("users.py", query_params=clock.with_zone(by_name(wanted.params())))
+    st.switch_page("users.py", query_params=timezone.with_zone(by_name(wanted.params())))
 
 
 # ---- text from the data, in labels ---------------------------------------------------------------
-
-
-def plain_label(text: str) -> str:
-    """The text as a label, which is markdown, shows it as it is; cut off where it is too long."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    cut = line if len(line) <= LONGEST_LABEL else f"{line[:LONGEST_LABEL]}…"
-    return MARKDOWN.sub(r"\\\g<0>", cut)
-
-
-def _unseen(words: str) -> str:
-    """Words for those who hear a label; page.css hides what is small from the eye."""
-    return f":small[{words}]"
 
 
 # ---- the bar -------------------------------------------------------------------------------------
@@ -115,281 +76,7 @@ def choose_integrations(names: list[str]) -> list[str]:
     )
 
 
-@st.fragment
-def filter_bar(filters: Filters) -> None:
-    """Every filter, side by side. What a button opens is drawn, and counted, when it is opened."""
-    allowed(Act.USERS)
-    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="filters"):
-        _search(filters)
-        _fold()
-        for each in FILTERS:
-            if each.name in CONTROLS:
-                label, draw = CONTROLS[each.name]
-                _opening(label, each.name, draw, filters, each)
-        _opening("As of", "as_of", _moment, filters, None)
-
-
-def _fold() -> None:
-    """On a phone the other controls fold into this button; page.css shows it only there."""
-    unfolded = st.session_state.setdefault("filters_unfolded", False)
-
-    def turn() -> None:
-        st.session_state["filters_unfolded"] = not unfolded
-
-    with st.container(key="unfolded" if unfolded else "folded", width="content"):
-        st.button("Filters", key="fold", icon=":material/tune:", on_click=turn)
-
-
-def _opening(label: str, name: str, draw: Any, filters: Filters, each: Filter | None) -> None:
-    names = ("updated_from", "updated_to") if name == "updated_from" else (name,)
-    is_asked = any(getattr(filters, each) for each in names)
-    with st.container(key=f"{'asked' if is_asked else 'open'}_{name}", width="content"):
-        box = st.popover(label, key=f"filter_{name}", on_change="rerun")
-    if box.open:
-        with box:
-            draw(filters, each)
-
-
-def _search(filters: Filters) -> None:
-    st.session_state["q"] = filters.q
-
-    def search() -> None:
-        show(replace(filters, q=FILTER_BY_NAME["q"].read([st.session_state["q"]])))
-
-    st.text_input(
-        "Search",
-        key="q",
-        type="search",
-        max_chars=LONGEST_SEARCH,
-        placeholder=(
-            "A whole pseudonym"
-            if principal().pseudonyms
-            else "User, email, username or upstream ID"
-        ),
-        icon=":material/search:",
-        on_change=search,
-        label_visibility="collapsed",
-        width=300,
-    )
-
-
-def _choices(filters: Filters, each: Filter) -> None:
-    """The choices of a filter with their counts; where there are too many, with a search."""
-    search = str(st.session_state.get(f"find_{each.name}", ""))
-    place = st.empty()
-    with reading(Act.USERS) as con:
-        found = choices(con, filters, each.name, search)
-    if found.more or search:
-        place.text_input(
-            f"Search {each.label.lower()}s",
-            key=f"find_{each.name}",
-            type="search",
-            live=True,
-            max_chars=LONGEST_SEARCH,
-            icon=":material/search:",
-        )
-    if found.shown:
-        _offer(filters, each, found.shown, label=each.label)
-    else:
-        st.text("Nothing is called so." if search else "There are none.")
-    if found.more:
-        st.text(f"and {found.more:,} more; search to find them")
-
-
-def _states(filters: Filters, each: Filter) -> None:
-    """The states by operation, and each phase at one click."""
-    with reading(Act.USERS) as con:
-        found = choices(con, filters, each.name).shown
-    with st.container(horizontal=True, gap="small", key="phases"):
-        for phase in ("failed", "waiting", "working"):
-            wanted = replace(filters, state=state_names(phase=phase))
-            st.button(f"All {phase}", key=f"all_{phase}", on_click=show, args=(wanted,))
-    for operation in (*OPERATIONS, None):
-        group = [choice for choice in found if STATE_BY_NAME[choice.value].operation == operation]
-        name = operation or "settled"
-        _offer(
-            filters,
-            each,
-            group,
-            label=name.capitalize(),
-            within=name,
-            help="\n".join(
-                f"- **{choice.value}**: {STATE_BY_NAME[choice.value].definition}"
-                for choice in group
-            ),
-        )
-
-
-def _offer(
-    filters: Filters,
-    each: Filter,
-    offered: Sequence[Choice],
-    *,
-    label: str,
-    within: str = "",
-    help: str | None = None,
-) -> None:
-    """Choices, or one group of them, to be switched on and off."""
-    key, values = f"choose_{each.name}{within}", [choice.value for choice in offered]
-    chosen = [value for value in filters.values(each.name) if value in values]
-    several = isinstance(getattr(filters, each.name), tuple)
-    st.session_state[key] = chosen if several else next(iter(chosen), None)
-    labels = _labels(each, offered)
-
-    def choose() -> None:
-        picked = st.session_state[key]
-        picked = picked if several else [picked] if picked else []
-        last: Filters = st.session_state.get(LAST, filters)
-        before = last.values(each.name) if several else []
-        kept = [value for value in before if value in picked or value not in values]
-        show(replace(last, **{each.name: each.read([*kept, *picked])}))
-
-    pills: Any = st.pills  # its overloads want the mode spelled out
-    pills(
-        label,
-        values,
-        selection_mode="multi" if several else "single",
-        format_func=lambda value: labels.get(value, value),
-        key=key,
-        help=help,
-        label_visibility="visible" if within else "collapsed",
-        on_change=choose,
-    )
-
-
-def _labels(each: Filter, offered: Sequence[Choice]) -> dict[str, str]:
-    """The words of each choice, and how many accounts it would show; quiet where none."""
-    labels: dict[str, str] = {}
-    for value, count in offered:
-        words = plain_label(CHOICE_WORDS.get(each.name, str)(value))
-        label = f"{words} :gray[{count:,}]" if count else f":gray[{words}] :gray[0]"
-        while label in labels.values():  # Streamlit tells choices apart by their labels
-            label += "\u200b"
-        labels[value] = label
-    return labels
-
-
-def _days(filters: Filters, _: Filter) -> None:
-    """The days of the last change: from, to, or both."""
-    for name, label in (("updated_from", "From"), ("updated_to", "To")):
-        day = getattr(filters, name)
-        st.session_state[name] = day and min(max(day, FIRST_DAY), LAST_DAY)
-        st.date_input(
-            f"{label} (UTC day)",
-            key=name,
-            format="YYYY-MM-DD",
-            min_value=FIRST_DAY,
-            max_value=LAST_DAY,
-            on_change=_choose_day,
-            args=(filters, name),
-        )
-
-
-def _choose_day(filters: Filters, name: str) -> None:
-    show(replace(filters, **{name: st.session_state[name]}))
-
-
-def _moment(filters: Filters, _: None) -> None:
-    """Any moment from the first to the newest snapshot; what people ask for most, at a click."""
-    with reading(Act.USERS) as con:
-        *last, first = moments(con)
-    newest = last[0]
-    clock.choose_moment(
-        "Moment",
-        "moment",
-        filters.as_of,
-        (first, newest),
-        lambda moment: show(replace(filters, as_of=moment)),
-    )
-    quick = {f"Snapshot of {clock.told(moment)}": moment for moment in last}
-    for label, days in (("A day before the newest", 1), ("A week before the newest", 7)):
-        if newest - timedelta(days=days) >= first:
-            quick[label] = newest - timedelta(days=days)
-    with st.container(gap=None, key="moments"):
-        for label, moment in quick.items():
-            wanted = replace(filters, as_of=moment)
-            st.button(label, key=f"as_of_{label}", type="tertiary", on_click=show, args=(wanted,))
-    clock.choose_zone()
-
-
-CONTROLS: dict[str, tuple[str, Any]] = {
-    "state": (FILTER_BY_NAME["state"].label, _states),
-    **{
-        name: (FILTER_BY_NAME[name].label, _choices)
-        for name in ("role", "integration", "active", "match", "waiting", "reason")
-    },
-    "updated_from": ("Last updated", _days),
-}
-"""What opens for a filter, and under which label; the search is there without."""
-
-CHOICE_WORDS = {
-    "active": str.capitalize,
-    "match": str.capitalize,
-    "waiting": span_words,
-}
-
-
 # ---- above the list ------------------------------------------------------------------------------
-
-
-def offer_presets(filters: Filters) -> None:
-    """The views of every day, one click each; the one that is shown is marked."""
-    with st.container(horizontal=True, gap="small", key="presets"):
-        for name, (wanted, sort) in PRESETS.items():
-            shown = filters == replace(wanted, as_of=filters.as_of)
-            st.button(
-                f"{_unseen('Shown:')} {name}" if shown else name,
-                key=f"preset_{name}",
-                type="primary" if shown else "tertiary",
-                on_click=show,
-                args=(replace(wanted, as_of=filters.as_of),),
-                kwargs={"sort": sort},
-            )
-
-
-def say_what_is_shown(filters: Filters, found: int, everything: int) -> None:
-    """One sentence; each part of it is a button that removes it."""
-    with st.container(horizontal=True, vertical_alignment="center", gap=None, key="sentence"):
-        st.markdown(
-            f"**{found:,}** accounts"
-            if filters == filters.without_any()
-            else f"**{found:,}** of {everything:,} accounts",
-            width="content",
-        )
-        for part in in_words(filters):
-            if part.lead not in ("", ","):  # the gap between two buttons is comma enough
-                st.markdown(plain_label(part.lead), width="content")
-            _removable(filters, part)
-        if filters != filters.without_any():
-            st.button(
-                "Clear all",
-                key="clear",
-                type="tertiary",
-                on_click=show,
-                args=(filters.without_any(),),
-            )
-
-
-def _removable(filters: Filters, part: Part) -> None:
-    st.button(
-        f"{_unseen('Remove filter:')} {plain_label(part.words)}",
-        key=f"remove_{part.name}_{part.value}",
-        on_click=show,
-        args=(filters.without(part.name, part.value),),
-    )
-
-
-def offer_less(filters: Filters, counts: Sequence[tuple[Part, int]]) -> None:
-    """Where nothing is found: how many accounts there are without each part of what is asked."""
-    with st.container(horizontal=True, gap="small", key="less"):
-        for part, count in counts:
-            noun = "account" if count == 1 else "accounts"
-            st.button(
-                f"Without {plain_label(part.words)}: {count:,} {noun}",
-                key=f"less_{part.name}_{part.value}",
-                on_click=show,
-                args=(filters.without(part.name, part.value),),
-            )
 
 
 def tell_ignored(pairs: Sequence[tuple[str, str]], *, most: int = 3) -> None:
@@ -406,7 +93,7 @@ def mark_past(at: datetime | None, back: Callable[[], None], words: str = "") ->
     if at is None:
         return
     with st.container(horizontal=True, vertical_alignment="center", key="past"):
-        st.badge(f"As of {clock.named(at)}", icon=":material/history:", color="violet")
+        st.badge(f"As of {timezone.named(at)}", icon=":material/history:", color="violet")
         if words:
             st.text(words, width="content")
         st.button("Back to now", type="tertiary", key="now", on_click=back)

@@ -14,10 +14,10 @@ from data.access.roles import Act
 from data.records.audit_log import Event
 from data.records.matches import Match, NobodySays, decide, set_people_lists, withdraw
 from queries.matching import SHOWN, Found, Kind, evidence
-from widgets import clock
-from widgets.review import ask_name, remember_name
-from widgets.signed_in import principal
-from widgets.store import allowed, changing, noted
+from server.authorize import allowed, changing, noted
+from server.session import principal
+from widgets import timezone
+from widgets.signer import ask_name, remember_name
 
 LABELS: dict[str, str] = {
     "suggested": "Suggested",
@@ -120,7 +120,7 @@ def _shown(row: Row[Any], kind: Kind) -> dict[str, str]:
         told |= {"Person": person or "Nobody’s", "Listed in": row.people or ""}
     told["Why"] = row.evidence if kind == "decided" else evidence(row)
     if kind == "decided":
-        told |= {"Said by": row.decided_by, "On": clock.named(row.decided_at)}
+        told |= {"Said by": row.decided_by, "On": timezone.named(row.decided_at)}
     return told
 
 

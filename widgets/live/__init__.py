@@ -15,7 +15,7 @@ from streamlit.components.v2 import component
 from streamlit.components.v2.types import ComponentRenderer
 
 from data.store.errors import StoreFault
-from widgets.store import last_change
+from server.authorize import last_change
 
 
 def rerun_when_loaded() -> None:

@@ -13,7 +13,7 @@ import streamlit as st
 from streamlit.components.v2 import component
 from streamlit.components.v2.types import ComponentRenderer
 
-from widgets import clock
+from widgets import timezone
 
 Tone = Literal["good", "bad", "busy", "wait", "quiet", "warn"]
 Icon = Literal["check", "cross", "clock", "spinner", "dash", "plus", "question", "alert"]
@@ -139,8 +139,8 @@ def time(at: datetime | None, shown: str = "", *, title: str = "") -> Cell:
     return {
         "kind": "time",
         "iso": _iso(at),
-        "text": shown or clock.told(at),
-        "title": title or clock.named(at, seconds=True),
+        "text": shown or timezone.told(at),
+        "title": title or timezone.named(at, seconds=True),
     }
 
 
@@ -195,8 +195,8 @@ def event(
 ) -> Event:
     return {
         "iso": _iso(at),
-        "when": clock.told(at),
-        "exactly": clock.named(at, seconds=True),
+        "when": timezone.told(at),
+        "exactly": timezone.named(at, seconds=True),
         "title": title,
         "tone": tone,
         "icon": icon,

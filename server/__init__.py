@@ -1,0 +1,1 @@
+"""All that runs before Streamlit: sign-in, permissions, downloads, metrics."""

@@ -1,0 +1,24 @@
+"""The mark of a provisioning state."""
+
+from __future__ import annotations
+
+from data.states import STATE_BY_NAME
+from widgets import users_table as ut
+
+MARKS: dict[str, tuple[ut.Tone, ut.Icon]] = {
+    "waiting": ("wait", "clock"),
+    "working": ("busy", "spinner"),
+    "failed": ("bad", "cross"),
+    "Onboarded": ("good", "check"),
+    "Deleted": ("quiet", "dash"),
+    "Unrecognised": ("warn", "question"),
+}
+"""Phase, or name of a settled state → how it is drawn."""
+
+
+def state_mark(name: str) -> ut.Cell:
+    return ut.mark(name, *looks(name))
+
+
+def looks(name: str) -> tuple[ut.Tone, ut.Icon]:
+    return MARKS.get(name) or MARKS[STATE_BY_NAME[name].phase]
