@@ -19,274 +19,288 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from data.files.archive import zip_together
-from data.files.errors import SnapshotRefused
-from data.files.formats import place_word
-from data.files.mapping import columns_from, mapping_of, save_mapping
-from data.files.naming import SnapshotFile, moment_of
-from data.history.load import Loaded
+from data.files.archive import create_archive
+from data.files.errors import SnapshotRejected
+from data.files.formats import row_noun
+from data.files.mapping import parse_mapping, read_mapping, save_mapping
+from data.files.naming import SnapshotFile, parse_moment
+from data.history.load import LoadResult
 from data.history.preview import preview
-from data.home import Home, here
-from data.inbox.inbox import Outcome, SetAside, in_words, load_waiting, put_into_inbox
-from data.inbox.pull import known_pulls, pull, secrets_file
-from data.inbox.quarantine import reason_for
-from data.records.audit_log import Event, note, settle
+from data.home import Home, current_home
+from data.inbox.inbox import Outcome, Quarantined, describe_load, load_inbox, put_into_inbox
+from data.inbox.pull import configured_pulls, pull_to_inbox, secrets_path
+from data.inbox.quarantine import reason_path
+from data.records.audit_log import Event, flush_pending, record_event
 from data.sample.files import write_sample
-from data.service.backup import back_up
-from data.service.instance import server_of
-from data.service.rebuild import archived, complete, opened
+from data.service.backup import write_backup
+from data.service.instance import running_instance
+from data.service.rebuild import archived_files, load_missing, open_or_rebuild
 from data.service.rebuild import rebuild as make_anew
 from data.sources.http import PullFailed
-from data.store.citus import NotDistributed, distribute
-from data.store.copy import copy_store, tables_that_differ
+from data.store.citus import ClusterError, distribute
+from data.store.copy import copy_store, find_different_tables
 from data.store.engine import close_stores, open_store
-from data.store.errors import StoreFault, StoreInUse, StoreUnusable
+from data.store.errors import StoreError, StoreInUse, StoreUnusable
 from data.store.pseudonyms import reveal
-from queries.evidence.proof import NoPack, verify
+from queries.evidence.proof import InvalidPack, verify
 from queries.export.formats import FORMATS, export_file
-from queries.export.listing import COLUMNS, UnknownColumns, Wanted, columns_named
+from queries.export.listing import LISTING_COLUMNS, ListRequest, UnknownColumns, parse_columns
 from queries.filters import FILTERS, Filter, Filters
 from queries.users.accounts import SORTS
 
-DONE, REFUSED, USAGE = 0, 1, 2
+EXIT_OK, EXIT_REJECTED, EXIT_USAGE = 0, 1, 2
 """Exit codes."""
 
-HOW_TO_CONFIRM = " To load it all the same: rollcall load --confirm, or the Snapshots page."
+CONFIRM_HINT = " To load it all the same: rollcall load --confirm, or the Snapshots page."
 
-LONGEST_WAIT = 600
+MAX_WAIT_SECONDS = 600
 """Seconds that `load` waits for a running app to load its files."""
 
 
-def main(words: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Exit code 0: done, 1: a file was refused, 2: wrong usage."""
-    args = _parser().parse_args(words)
+    args = _build_parser().parse_args(argv)
     try:
         return args.run(args)
-    except (SnapshotRefused, PullFailed) as refusal:
-        return _fail(str(refusal), REFUSED)
-    except StoreInUse as fault:
-        server = server_of(here())
-        where = f" Rollcall shows it at {server.address}." if server else ""
-        return _fail(f"{fault}{where} Stop it, then try again.", REFUSED)
-    except StoreUnusable as fault:
-        return _fail(f"{fault} To make it anew from the archive: rollcall rebuild.", REFUSED)
-    except (StoreFault, NotDistributed) as fault:
-        return _fail(str(fault), REFUSED)
-    except OSError as fault:  # a folder that is not there, a full disk
-        return _fail(_fault_in_words(fault), REFUSED)
+    except (SnapshotRejected, PullFailed) as rejection:
+        return _fail(str(rejection), EXIT_REJECTED)
+    except StoreInUse as error:
+        server = running_instance(current_home())
+        location = f" Rollcall shows it at {server.address}." if server else ""
+        return _fail(f"{error}{location} Stop it, then try again.", EXIT_REJECTED)
+    except StoreUnusable as error:
+        return _fail(f"{error} To make it anew from the archive: rollcall rebuild.", EXIT_REJECTED)
+    except (StoreError, ClusterError) as error:
+        return _fail(str(error), EXIT_REJECTED)
+    except OSError as error:  # a folder that is not there, a full disk
+        return _fail(_format_error(error), EXIT_REJECTED)
     finally:
         close_stores()
 
 
 def load_files(args: argparse.Namespace) -> int:
     """Put the files into the inbox; load them here, unless a running app does."""
-    home, waiting, outcome = here(), [], DONE
+    home, inbox_paths, exit_code = current_home(), [], EXIT_OK
     if args.mapping:
-        first = SnapshotFile.placed(args.files[0], args.integration, args.taken_at)
-        save_mapping(home, first.integration, columns_from(args.mapping.read_text("utf-8")))
-    with _as_one(args) if args.together else nullcontext(args.files) as files:
+        first = SnapshotFile.from_path(args.files[0], args.integration, args.taken_at)
+        save_mapping(home, first.integration, parse_mapping(args.mapping.read_text("utf-8")))
+    with _zipped_together(args) if args.together else nullcontext(args.files) as files:
         for path in files:
             try:
-                file = SnapshotFile.placed(path, args.integration, args.taken_at)
+                file = SnapshotFile.from_path(path, args.integration, args.taken_at)
                 marks = {"replace": args.replace, "confirmed": args.confirm}
-                waiting.append(put_into_inbox(home, file, **marks))
-                named = {"integration": file.integration, "taken_at": f"{file.taken_at}Z"}
-                note(home, f"{getuser()} at the command line", Event.DELIVERED, **named, **marks)
-            except (SnapshotRefused, OSError) as fault:
-                outcome = _fail(_fault_in_words(fault), REFUSED)
-    if waiting:
-        outcome = max(outcome, _load_or_await(home, waiting))
-    return outcome
+                inbox_paths.append(put_into_inbox(home, file, **marks))
+                details = {"integration": file.integration, "taken_at": f"{file.taken_at}Z"}
+                record_event(
+                    home,
+                    f"{getuser()} at the command line",
+                    Event.FILE_DELIVERED,
+                    **details,
+                    **marks,
+                )
+            except (SnapshotRejected, OSError) as error:
+                exit_code = _fail(_format_error(error), EXIT_REJECTED)
+    if inbox_paths:
+        exit_code = max(exit_code, _load_or_await(home, inbox_paths))
+    return exit_code
 
 
 @contextmanager
-def _as_one(args: argparse.Namespace) -> Iterator[list[Path]]:
+def _zipped_together(args: argparse.Namespace) -> Iterator[list[Path]]:
     """All the files in one archive, placed like the first of them."""
-    first = SnapshotFile.placed(args.files[0], args.integration, args.taken_at)
+    first = SnapshotFile.from_path(args.files[0], args.integration, args.taken_at)
     with TemporaryDirectory() as folder:
         archive = Path(folder) / first.integration / f"{first.taken_at:%Y-%m-%dT%H-%M-%SZ}.zip"
         archive.parent.mkdir()
-        zip_together(args.files, archive)
+        create_archive(args.files, archive)
         yield [archive]
 
 
 def pull_all(args: argparse.Namespace) -> int:
     """Ask servers for their accounts, as sections [pull.NAME] of the secrets say, and load them."""
-    known = {asked.integration: asked for asked in known_pulls()}
-    if unknown := [name for name in args.names if name not in known]:
-        words = f"No section [pull.{unknown[0]}] in {secrets_file()}; there is: "
-        return _fail(words + (", ".join(known) or "none."), USAGE)
-    if not known:
-        return _fail(f"Nothing to pull: no section [pull.NAME] in {secrets_file()}.", USAGE)
-    home, waiting, outcome = here(), [], DONE
+    configs = {config.integration: config for config in configured_pulls()}
+    if unknown := [name for name in args.names if name not in configs]:
+        message = f"No section [pull.{unknown[0]}] in {secrets_path()}; there is: "
+        return _fail(message + (", ".join(configs) or "none."), EXIT_USAGE)
+    if not configs:
+        return _fail(f"Nothing to pull: no section [pull.NAME] in {secrets_path()}.", EXIT_USAGE)
+    home, inbox_paths, exit_code = current_home(), [], EXIT_OK
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    for name in args.names or known:
-        line = _Line(name)
+    for name in args.names or configs:
+        line = _ProgressLine(name)
         try:
-            waiting.append(pull(home, known[name], line.tell))
-        except (PullFailed, SnapshotRefused, OSError) as fault:
-            outcome = line.end(_fail, f"{name}: {_fault_in_words(fault)}", REFUSED)
+            inbox_paths.append(pull_to_inbox(home, configs[name], line.update))
+        except (PullFailed, SnapshotRejected, OSError) as error:
+            exit_code = line.finish(_fail, f"{name}: {_format_error(error)}", EXIT_REJECTED)
         else:
-            line.end(print, f"{name}: {line.words}.")
-    return max(outcome, _load_or_await(home, waiting)) if waiting else outcome
+            line.finish(print, f"{name}: {line.message}.")
+    return max(exit_code, _load_or_await(home, inbox_paths)) if inbox_paths else exit_code
 
 
-class _Line:
+class _ProgressLine:
     """How far a pull is: one line that changes, or a line now and then where nobody looks on."""
 
     def __init__(self, name: str) -> None:
-        self.name, self.words, self._spoke = name, "", time.monotonic()
+        self.name, self.message, self._printed_at = name, "", time.monotonic()
 
-    def tell(self, words: str) -> None:
-        self.words = words
+    def update(self, message: str) -> None:
+        self.message = message
         if sys.stderr.isatty():
-            print(f"\r\x1b[K{self.name}: {words}", end="", file=sys.stderr, flush=True)
-        elif time.monotonic() - self._spoke > SPOKEN_EVERY:
-            self._spoke = time.monotonic()
-            print(f"{self.name}: {words}", file=sys.stderr, flush=True)
+            print(f"\r\x1b[K{self.name}: {message}", end="", file=sys.stderr, flush=True)
+        elif time.monotonic() - self._printed_at > PROGRESS_SECONDS:
+            self._printed_at = time.monotonic()
+            print(f"{self.name}: {message}", file=sys.stderr, flush=True)
 
-    def end(self, say: Callable[..., Any], *words: Any) -> Any:
+    def finish(self, print_result: Callable[..., Any], *arguments: Any) -> Any:
         if sys.stderr.isatty():
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
-        return say(*words)
+        return print_result(*arguments)
 
 
-SPOKEN_EVERY = 10
+PROGRESS_SECONDS = 10
 """Seconds."""
 
 
 def check_files(args: argparse.Namespace) -> int:
     """Tell the passport of each file, against the snapshot before; load nothing."""
-    worst, engine = DONE, _store_to_compare()
+    exit_code, engine = EXIT_OK, _comparison_store()
     for path in args.files:
-        told = _checked(engine, path, args)
-        worst = max(worst, REFUSED if {"refused", "held"} & set(told) else DONE)
+        report = _check_file(engine, path, args)
+        exit_code = max(exit_code, EXIT_REJECTED if {"refused", "held"} & set(report) else EXIT_OK)
         if args.json:
-            print(json.dumps({"file": path.name, **told}, ensure_ascii=False))
+            print(json.dumps({"file": path.name, **report}, ensure_ascii=False))
         else:
-            out = sys.stderr if "refused" in told else sys.stdout
-            print(*_lines(path, told), sep="\n", file=out)
-    return worst
+            stream = sys.stderr if "refused" in report else sys.stdout
+            print(*_report_lines(path, report), sep="\n", file=stream)
+    return exit_code
 
 
-def _store_to_compare() -> Engine:
+def _comparison_store() -> Engine:
     """The store of the home; an empty one where there is none, or another process has it."""
-    url, nothing = here().database_url, "duckdb:///:memory:"
+    url, empty_url = current_home().database_url, "duckdb:///:memory:"
     if url.startswith("duckdb:///") and not Path(url.removeprefix("duckdb:///")).exists():
-        return open_store(nothing)
+        return open_store(empty_url)
     try:
         return open_store(url)
-    except StoreInUse as fault:
-        print(f"{fault} So there is nothing to compare with.", file=sys.stderr)
-        return open_store(nothing)
+    except StoreInUse as error:
+        print(f"{error} So there is nothing to compare with.", file=sys.stderr)
+        return open_store(empty_url)
 
 
-def _checked(engine: Engine, path: Path, args: argparse.Namespace) -> dict[str, Any]:
+def _check_file(engine: Engine, path: Path, args: argparse.Namespace) -> dict[str, Any]:
     """What came of trying to load the file: its passport, or why it is refused."""
-    moment = args.taken_at or moment_of(path.name.split(".")[0]) or NO_MOMENT
-    name = args.integration or path.absolute().parent.name
+    taken_at = args.taken_at or parse_moment(path.name.split(".")[0]) or UNKNOWN_TAKEN_AT
+    integration = args.integration or path.absolute().parent.name
     try:
-        columns = columns_from(args.mapping.read_text("utf-8")) if args.mapping else None
-        file = SnapshotFile(path, name, moment, columns or mapping_of(here(), name))
-        seen = preview(engine, file)
-    except (SnapshotRefused, OSError) as fault:
-        return {"refused": _fault_in_words(fault)}
-    passport = seen.passport
-    told: dict[str, Any] = {
-        "grade": passport.grade,
-        **{name: getattr(passport, name) for name in COUNTS},
+        columns = parse_mapping(args.mapping.read_text("utf-8")) if args.mapping else None
+        file = SnapshotFile(
+            path, integration, taken_at, columns or read_mapping(current_home(), integration)
+        )
+        previewed = preview(engine, file)
+    except (SnapshotRejected, OSError) as error:
+        return {"refused": _format_error(error)}
+    load_report = previewed.load_report
+    report: dict[str, Any] = {
+        "grade": load_report.quality,
+        **{integration: getattr(load_report, integration) for integration in COUNT_FIELDS},
     }
-    if passport.before:
-        told["before"] = f"{passport.before.taken_at.isoformat()}Z"
-        told |= {name: getattr(passport, name) for name in MOVES}
-    told |= {"look_at": passport.findings(), "remarks": passport.remarks()}
-    told["rejected_rows"] = [{"line": line, "reason": reason} for line, _, reason in seen.rejected]
-    if passport.doubt and not seen.already:
-        told["held"] = passport.doubt
-    return told
+    if load_report.previous:
+        report["before"] = f"{load_report.previous.taken_at.isoformat()}Z"
+        report |= {integration: getattr(load_report, integration) for integration in CHANGE_FIELDS}
+    report |= {"look_at": load_report.warnings(), "remarks": load_report.remarks()}
+    report["rejected_rows"] = [
+        {"line": line, "reason": reason} for line, _, reason in previewed.rejected
+    ]
+    if load_report.confirmation_reason and not previewed.already_loaded:
+        report["held"] = load_report.confirmation_reason
+    return report
 
 
-def _lines(path: Path, told: dict[str, Any]) -> Iterator[str]:
+def _report_lines(path: Path, report: dict[str, Any]) -> Iterator[str]:
     """A passport as a person reads it."""
-    if "refused" in told:
-        yield f"{path.name}: refused. {told['refused']}"
+    if "refused" in report:
+        yield f"{path.name}: refused. {report['refused']}"
         return
-    grade = "held" if "held" in told else told["grade"]
-    yield f"{path.name}: {grade}."
-    yield f"  {told['accepted']:,} of {told['rows_read']:,} rows are accounts."
-    if "before" in told:
-        moved = ", ".join(f"{told[name]:,} {name}" for name in MOVES if name != "removed")
-        yield f"  Against {told['before']}: {moved}."
-    yield from (f"  Look at: {sentence}" for sentence in told["look_at"])
-    yield from (f"  {sentence}" for sentence in told["remarks"])
-    place = place_word(path.name).capitalize()
-    yield from (f"  {place} {row['line']}: {row['reason']}" for row in told["rejected_rows"])
+    quality = "held" if "held" in report else report["grade"]
+    yield f"{path.name}: {quality}."
+    yield f"  {report['accepted']:,} of {report['rows_read']:,} rows are accounts."
+    if "before" in report:
+        changes = ", ".join(
+            f"{report[name]:,} {name}" for name in CHANGE_FIELDS if name != "removed"
+        )
+        yield f"  Against {report['before']}: {changes}."
+    yield from (f"  Look at: {sentence}" for sentence in report["look_at"])
+    yield from (f"  {sentence}" for sentence in report["remarks"])
+    place = row_noun(path.name).capitalize()
+    yield from (f"  {place} {row['line']}: {row['reason']}" for row in report["rejected_rows"])
 
 
-COUNTS = ("rows_read", "accepted", "rejected", "flagged")
-MOVES = ("joined", "changed", "gone", "removed")
-NO_MOMENT = datetime(1970, 1, 1)
+COUNT_FIELDS = ("rows_read", "accepted", "rejected", "flagged")
+CHANGE_FIELDS = ("joined", "changed", "gone", "removed")
+UNKNOWN_TAKEN_AT = datetime(1970, 1, 1)
 """For a file that does not say when it was taken: before all others, so compared with none."""
 
 
 def export(args: argparse.Namespace) -> int:
     """Write the filtered list to a file."""
-    asked = {each.name: getattr(args, each.name) for each in FILTERS}
-    filters = replace(Filters.from_params(asked), as_of=args.as_of)
-    wanted = Wanted(filters, args.sort, columns_named(args.columns))
-    with open_store(here().database_url).connect() as con:
-        rows = export_file(con, wanted, args.output, args.format, tell=args.about)
+    params = {filter_.name: getattr(args, filter_.name) for filter_ in FILTERS}
+    filters = replace(Filters.from_params(params), as_of=args.as_of)
+    list_request = ListRequest(filters, args.sort, parse_columns(args.columns))
+    with open_store(current_home().database_url).connect() as con:
+        rows = export_file(con, list_request, args.output, args.format, with_manifest=args.about)
     print(f"{args.output}: {rows:,} accounts.")
-    return DONE
+    return EXIT_OK
 
 
 def rebuild(_: argparse.Namespace) -> int:
     """Make the store anew from the archive, beside the old one, and put it in its place."""
-    home = here()
-    if not archived(home):
+    home = current_home()
+    if not archived_files(home):
         print(f"No files in {home.archive}: nothing to rebuild.")
-        return DONE
+        return EXIT_OK
     print(f"The store holds {make_anew(home, _print_progress):,} snapshots again.")
-    return DONE
+    return EXIT_OK
 
 
-def _print_progress(done: int, of: int, words: str) -> None:
-    print(f"{done:,} of {of:,}: {words}" if done else words)
+def _print_progress(done: int, total: int, message: str) -> None:
+    print(f"{done:,} of {total:,}: {message}" if done else message)
 
 
 def backup(args: argparse.Namespace) -> int:
     """Write what cannot be made anew into a tar archive, also while the app runs."""
-    files = back_up(here(), args.file)
+    files = write_backup(current_home(), args.file)
     print(f"{args.file}: {files:,} files. It holds all that Rollcall knows: keep it as safe.")
-    return DONE
+    return EXIT_OK
 
 
 def init(args: argparse.Namespace) -> int:
     """Make the store's tables where there are none; on a Citus cluster, spread them."""
-    engine = open_store(here().database_url)
+    engine = open_store(current_home().database_url)
     if args.distributed:
         print(f"Spread over the cluster: {', '.join(distribute(engine)) or 'nothing new'}.")
     print(f"The store is ready: {engine.url!r}.")
-    return DONE
+    return EXIT_OK
 
 
 def copy(args: argparse.Namespace) -> int:
     """Copy a store into an empty one, then check that both hold and answer the same."""
     # with it comes pandas, in which charts get their numbers; no other command waits for that
-    from queries.parity import answers_that_differ, count_questions
+    from queries.parity import count_checks, find_differences
 
     source, target = (open_store(_store_url(name)) for name in (args.source, args.target))
     copy_store(source, target, lambda name, rows: print(f"{name}: {rows:,} rows."))
-    differ = [f"The rows of {name}." for name in tables_that_differ(source, target)]
-    with source.connect() as one, target.connect() as other:
-        asked = count_questions(one)
-        differ += [f"The answer to: {name}." for name in answers_that_differ(one, other)]
-    for words in differ:
-        _fail(f"Differs: {words}", REFUSED)
-    if differ:
-        return REFUSED
-    print(f"Both hold the same rows in every table, and answer {asked:,} questions alike.")
-    return DONE
+    differences = [f"The rows of {name}." for name in find_different_tables(source, target)]
+    with source.connect() as source_con, target.connect() as target_con:
+        question_count = count_checks(source_con)
+        differences += [
+            f"The answer to: {name}." for name in find_differences(source_con, target_con)
+        ]
+    for difference in differences:
+        _fail(f"Differs: {difference}", EXIT_REJECTED)
+    if differences:
+        return EXIT_REJECTED
+    print(f"Both hold the same rows in every table, and answer {question_count:,} questions alike.")
+    return EXIT_OK
 
 
 def _store_url(name: str) -> str:
@@ -297,21 +311,21 @@ def _store_url(name: str) -> str:
 def verify_pack(args: argparse.Namespace) -> int:
     """Prove an evidence pack from the archive: load its snapshots anew, and compare every row."""
     try:
-        amiss = verify(args.pack, here(), _print_loaded)
-    except NoPack as fault:
-        return _fail(str(fault), REFUSED)
-    for words in amiss:
-        _fail(f"{args.pack.name}: {words}", REFUSED)
-    if amiss:
-        return _fail(f"{args.pack.name} is not proved.", REFUSED)
+        mismatches = verify(args.pack, current_home(), _print_loaded)
+    except InvalidPack as error:
+        return _fail(str(error), EXIT_REJECTED)
+    for mismatch in mismatches:
+        _fail(f"{args.pack.name}: {mismatch}", EXIT_REJECTED)
+    if mismatches:
+        return _fail(f"{args.pack.name} is not proved.", EXIT_REJECTED)
     print(f"{args.pack.name} is proved: every row follows from the snapshots in the archive.")
     print("Who accepted what is as it was recorded; no snapshot can prove that.")
-    return DONE
+    return EXIT_OK
 
 
-def _print_loaded(done: int, of: int) -> None:
-    if done == of or not done % 100:
-        print(f"{done:,} of {of:,} snapshots loaded anew.")
+def _print_loaded(done: int, total: int) -> None:
+    if done == total or not done % 100:
+        print(f"{done:,} of {total:,} snapshots loaded anew.")
 
 
 def sample(args: argparse.Namespace) -> int:
@@ -324,208 +338,222 @@ def sample(args: argparse.Namespace) -> int:
         seed=args.seed,
     )
     print(f"{args.directory}: {len(paths):,} snapshots.")
-    return DONE
+    return EXIT_OK
 
 
-def _load_or_await(home: Home, waiting: list[Path]) -> int:
+def _load_or_await(home: Home, inbox_paths: list[Path]) -> int:
     """Load what is in the inbox; while another process holds the store, wait for it to do so."""
-    give_up = time.monotonic() + LONGEST_WAIT
+    deadline = time.monotonic() + MAX_WAIT_SECONDS
     while True:
         try:
-            engine = opened(home, _print_progress)
-            for words in complete(engine, home, _print_progress):
-                _fail(words, REFUSED)
+            engine = open_or_rebuild(home, _print_progress)
+            for message in load_missing(engine, home, _print_progress):
+                _fail(message, EXIT_REJECTED)
         except StoreInUse:
-            if not any(path.exists() for path in waiting):
-                return max(_tell_of_app(home, path) for path in waiting)
-            if time.monotonic() > give_up:
-                return _fail(f"The app has not taken the files out of {home.inbox}.", REFUSED)
+            if not any(path.exists() for path in inbox_paths):
+                return max(_report_app_outcome(home, path) for path in inbox_paths)
+            if time.monotonic() > deadline:
+                return _fail(f"The app has not taken the files out of {home.inbox}.", EXIT_REJECTED)
             time.sleep(0.2)
         else:
-            taken = [path for path in waiting if not path.exists()]
-            outcomes = load_waiting(engine, home, _draw_bar)
-            settle(engine, home)
+            taken_paths = [path for path in inbox_paths if not path.exists()]
+            outcomes = load_inbox(engine, home, _draw_bar)
+            flush_pending(engine, home)
             return max(
-                DONE, *(_tell_of_app(home, path) for path in taken), _tell(outcomes, waiting)
+                EXIT_OK,
+                *(_report_app_outcome(home, path) for path in taken_paths),
+                _report_outcomes(outcomes, inbox_paths),
             )
 
 
-def _draw_bar(done: int, of: int) -> None:
+def _draw_bar(done: int, total: int) -> None:
     """How far a load of several files is, for a person who looks on."""
-    if of < 2 or not sys.stderr.isatty():
+    if total < 2 or not sys.stderr.isatty():
         return
-    filled = BAR * done // of
-    bar = f"[{'#' * filled}{'.' * (BAR - filled)}] {done:,} of {of:,}"
-    print(f"\r{bar}", end="\n" if done == of else "", file=sys.stderr, flush=True)
+    filled = BAR_WIDTH * done // total
+    bar = f"[{'#' * filled}{'.' * (BAR_WIDTH - filled)}] {done:,} of {total:,}"
+    print(f"\r{bar}", end="\n" if done == total else "", file=sys.stderr, flush=True)
 
 
-BAR = 40
+BAR_WIDTH = 40
 """Characters of a bar that is full."""
 
 
-def _tell_of_app(home: Home, path: Path) -> int:
+def _report_app_outcome(home: Home, path: Path) -> int:
     """What became of a file that the running app took out of the inbox."""
     for verdict in ("held", "refused"):
-        reason = reason_for(home, path, verdict)
-        if reason.exists():
-            said = reason.read_text(encoding="utf-8").strip()
-            return _fail(said + (HOW_TO_CONFIRM if verdict == "held" else ""), REFUSED)
+        reason_file = reason_path(home, path, verdict)
+        if reason_file.exists():
+            message = reason_file.read_text(encoding="utf-8").strip()
+            return _fail(message + (CONFIRM_HINT if verdict == "held" else ""), EXIT_REJECTED)
     print(f"{path.parent.name}/{path.name}: loaded by the running app.")
-    return DONE
+    return EXIT_OK
 
 
-def _tell(outcomes: list[Outcome], asked: list[Path]) -> int:
+def _report_outcomes(outcomes: list[Outcome], requested_paths: list[Path]) -> int:
     """Tell of all; only a refusal of what was asked to be loaded counts."""
-    names, worst = {(path.parent.name, path.name) for path in asked}, DONE
+    names, exit_code = {(path.parent.name, path.name) for path in requested_paths}, EXIT_OK
     for outcome in outcomes:
-        if isinstance(outcome, Loaded):
-            print(in_words(outcome))
+        if isinstance(outcome, LoadResult):
+            print(describe_load(outcome))
             continue
-        held = isinstance(outcome, SetAside) and outcome.verdict == "held"
-        code = _fail(outcome.reason + (HOW_TO_CONFIRM if held else ""), REFUSED)
+        is_on_hold = isinstance(outcome, Quarantined) and outcome.verdict == "held"
+        code = _fail(outcome.reason + (CONFIRM_HINT if is_on_hold else ""), EXIT_REJECTED)
         if (outcome.path.parent.name, outcome.path.name) in names:
-            worst = code
-    return worst
+            exit_code = code
+    return exit_code
 
 
-def _fault_in_words(fault: Exception) -> str:
-    if isinstance(fault, OSError) and fault.filename:
-        return f"{fault.filename}: {fault.strerror}."
-    return str(fault)
+def _format_error(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}."
+    return str(error)
 
 
-def _fail(words: str, code: int) -> int:
-    print(words, file=sys.stderr)
+def _fail(message: str, code: int) -> int:
+    print(message, file=sys.stderr)
     return code
 
 
-def _moment(text: str) -> datetime:
-    moment = moment_of(text)
+def _parse_moment(text: str) -> datetime:
+    moment = parse_moment(text)
     if moment is None:
         raise argparse.ArgumentTypeError(f"“{text}” is no moment; expected 2026-11-23T06:00:00Z")
     return moment
 
 
-def _text(text: str) -> str:
+def _parse_text(text: str) -> str:
     """Bytes that are no UTF-8 reach Python as lone surrogates, which no database takes."""
     try:
         text.encode()
-    except UnicodeEncodeError as fault:
-        raise argparse.ArgumentTypeError(f"{text!a} is not UTF-8") from fault
+    except UnicodeEncodeError as error:
+        raise argparse.ArgumentTypeError(f"{text!a} is not UTF-8") from error
     return text
 
 
-def _columns(text: str) -> str:
+def _parse_columns(text: str) -> str:
     try:
-        columns_named([text])
-    except UnknownColumns as fault:
-        raise argparse.ArgumentTypeError(str(fault)) from fault
+        parse_columns([text])
+    except UnknownColumns as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
     return text
 
 
-def _asked(filter_: Filter, text: str) -> str:
+def _parse_filter(filter_: Filter, text: str) -> str:
     """A value as an address has it; a state in any case, with spaces, underscores or dashes."""
-    value = _text(text)
+    value = _parse_text(text)
     if filter_.name == "state":
         value = value.replace("_", " ").replace("-", " ").strip().capitalize()
-    if not filter_.read([value]):
-        known = f"; expected {', '.join(filter_.choices)}" if filter_.choices else ""
-        raise argparse.ArgumentTypeError(f"“{text}” is not understood{known}")
+    if not filter_.parse([value]):
+        expected = f"; expected {', '.join(filter_.choices)}" if filter_.choices else ""
+        raise argparse.ArgumentTypeError(f"“{text}” is not understood{expected}")
     return value
 
 
-def _number(text: str) -> int:
+def _parse_number(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"“{text}” is no whole number")
     return int(text)
 
 
-def _count(text: str) -> int:
-    if _number(text) < 1:
+def _parse_count(text: str) -> int:
+    if _parse_number(text) < 1:
         raise argparse.ArgumentTypeError("expected at least 1")
-    return _number(text)
+    return _parse_number(text)
 
 
 def reveal_pseudonyms(args: argparse.Namespace) -> int:
     """Tell whom pseudonyms stand for, with the key in the home."""
-    home = here()
+    home = current_home()
     with open_store(home.database_url).connect() as con:
-        found = reveal(con, home, args.pseudonyms)
-    note(home, f"{getuser()} at the command line", Event.REVEALED, pseudonyms=args.pseudonyms)
+        values_by_pseudonym = reveal(con, home, args.pseudonyms)
+    record_event(
+        home, f"{getuser()} at the command line", Event.REVEALED, pseudonyms=args.pseudonyms
+    )
     if args.json:
-        print(json.dumps(found, ensure_ascii=False))
+        print(json.dumps(values_by_pseudonym, ensure_ascii=False))
     else:
-        for text, values in found.items():
-            print(f"{text}: {', '.join(values) or 'stands for nothing that is known here'}")
-    return DONE if all(found.values()) else REFUSED
+        for pseudonym, values in values_by_pseudonym.items():
+            print(f"{pseudonym}: {', '.join(values) or 'stands for nothing that is known here'}")
+    return EXIT_OK if all(values_by_pseudonym.values()) else EXIT_REJECTED
 
 
-def _parser() -> argparse.ArgumentParser:
+def _build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="rollcall", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def command(run: Callable[[argparse.Namespace], int], words: str) -> argparse.ArgumentParser:
-        sub = commands.add_parser(words, help=run.__doc__, description=run.__doc__)
+    def command(run: Callable[[argparse.Namespace], int], name: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=run.__doc__, description=run.__doc__)
         sub.set_defaults(run=run)
         return sub
 
-    pseudonyms = command(reveal_pseudonyms, "reveal")
-    pseudonyms.add_argument("pseudonyms", nargs="+", metavar="PSEUDONYM")
-    pseudonyms.add_argument("--json", action="store_true", help="as JSON")
+    reveal_parser = command(reveal_pseudonyms, "reveal")
+    reveal_parser.add_argument("pseudonyms", nargs="+", metavar="PSEUDONYM")
+    reveal_parser.add_argument("--json", action="store_true", help="as JSON")
 
     for run, name in ((load_files, "load"), (check_files, "check")):
-        files = command(run, name)
-        files.add_argument("files", nargs="+", type=Path, metavar="FILE")
-        files.add_argument("--integration", metavar="NAME", help="what the files list")
-        files.add_argument("--taken-at", type=_moment, metavar="TIME", help="when, in UTC")
-        files.add_argument(
+        file_parser = command(run, name)
+        file_parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
+        file_parser.add_argument("--integration", metavar="NAME", help="what the files list")
+        file_parser.add_argument(
+            "--taken-at", type=_parse_moment, metavar="TIME", help="when, in UTC"
+        )
+        file_parser.add_argument(
             "--mapping",
             type=Path,
             metavar="TOML",
             help="which heading is which column; `load` keeps it for the integration",
         )
         if run is load_files:
-            files.add_argument("--replace", action="store_true", help="what is loaded for the time")
-            files.add_argument(
+            file_parser.add_argument(
+                "--replace", action="store_true", help="what is loaded for the time"
+            )
+            file_parser.add_argument(
                 "--confirm", action="store_true", help="load what is held: you have looked at it"
             )
-            files.add_argument(
+            file_parser.add_argument(
                 "--together", action="store_true", help="all files are one snapshot, like pages"
             )
         else:
-            files.add_argument("--json", action="store_true", help="one JSON object per file")
+            file_parser.add_argument("--json", action="store_true", help="one JSON object per file")
 
-    pulled = command(pull_all, "pull")
-    pulled.add_argument("names", nargs="*", metavar="NAME", help="which; all where none is named")
+    pull_parser = command(pull_all, "pull")
+    pull_parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="which; all where none is named"
+    )
 
-    listed = command(export, "export")
-    listed.add_argument("--format", choices=FORMATS, default="csv")
-    listed.add_argument("--output", type=Path, required=True, metavar="FILE")
-    for each in FILTERS:
-        listed.add_argument(
-            f"--{each.name.replace('_', '-')}",
+    export_parser = command(export, "export")
+    export_parser.add_argument("--format", choices=FORMATS, default="csv")
+    export_parser.add_argument("--output", type=Path, required=True, metavar="FILE")
+    for filter_ in FILTERS:
+        export_parser.add_argument(
+            f"--{filter_.name.replace('_', '-')}",
             action="append",
             default=[],
-            type=partial(_asked, each),
-            metavar=each.name.upper(),
-            help=f"{each.label}: {', '.join(each.choices)}" if each.choices else each.label,
+            type=partial(_parse_filter, filter_),
+            metavar=filter_.name.upper(),
+            help=f"{filter_.label}: {', '.join(filter_.choices)}"
+            if filter_.choices
+            else filter_.label,
         )
-    listed.add_argument(
-        "--as-of", type=_moment, metavar="TIME", help="as it was at a moment, in UTC"
+    export_parser.add_argument(
+        "--as-of", type=_parse_moment, metavar="TIME", help="as it was at a moment, in UTC"
     )
     orders = [order for name in SORTS for order in (name, f"-{name}")]
-    words = f"one of {', '.join(SORTS)}; --sort=-user is user from the end"
-    listed.add_argument("--sort", choices=orders, default="user", metavar="COLUMN", help=words)
+    help_text = f"one of {', '.join(SORTS)}; --sort=-user is user from the end"
+    export_parser.add_argument(
+        "--sort", choices=orders, default="user", metavar="COLUMN", help=help_text
+    )
 
-    listed.add_argument(
+    export_parser.add_argument(
         "--columns",
         action="append",
         default=[],
-        type=_columns,
+        type=_parse_columns,
         metavar="NAMES",
-        help=f"some, in your order, with commas between: {', '.join(COLUMNS)}",
+        help=f"some, in your order, with commas between: {', '.join(LISTING_COLUMNS)}",
     )
-    listed.add_argument(
+    export_parser.add_argument(
         "--no-about",
         dest="about",
         action="store_false",
@@ -534,26 +562,32 @@ def _parser() -> argparse.ArgumentParser:
 
     command(rebuild, "rebuild")
 
-    kept = command(backup, "backup")
-    kept.add_argument("file", type=Path, metavar="FILE", help="compressed where it ends in .gz")
+    backup_parser = command(backup, "backup")
+    backup_parser.add_argument(
+        "file", type=Path, metavar="FILE", help="compressed where it ends in .gz"
+    )
 
-    made = command(init, "init")
-    words = "over a Citus cluster: large tables by integration, small ones everywhere"
-    made.add_argument("--distributed", action="store_true", help=words)
+    init_parser = command(init, "init")
+    help_text = "over a Citus cluster: large tables by integration, small ones everywhere"
+    init_parser.add_argument("--distributed", action="store_true", help=help_text)
 
-    copied = command(copy, "copy")
-    words = "a store: postgresql+psycopg://…, or the path of a DuckDB file"
+    copy_parser = command(copy, "copy")
+    help_text = "a store: postgresql+psycopg://…, or the path of a DuckDB file"
     for name, metavar in (("source", "FROM"), ("target", "TO")):
-        copied.add_argument(name, metavar=metavar, help=words)
+        copy_parser.add_argument(name, metavar=metavar, help=help_text)
 
-    proved = command(verify_pack, "verify")
-    proved.add_argument("pack", type=Path, metavar="PACK", help="a zip file from the Review page")
+    verify_parser = command(verify_pack, "verify")
+    verify_parser.add_argument(
+        "pack", type=Path, metavar="PACK", help="a zip file from the Review page"
+    )
 
-    made_up = command(sample, "sample")
-    made_up.add_argument("directory", type=Path, metavar="DIR")
+    sample_parser = command(sample, "sample")
+    sample_parser.add_argument("directory", type=Path, metavar="DIR")
     for name, default in (("accounts", 300), ("days", 90), ("integrations", 6)):
-        made_up.add_argument(f"--{name}", type=_count, default=default, metavar=name[0].upper())
-    made_up.add_argument("--seed", type=_number, default=1, metavar="S")
+        sample_parser.add_argument(
+            f"--{name}", type=_parse_count, default=default, metavar=name[0].upper()
+        )
+    sample_parser.add_argument("--seed", type=_parse_number, default=1, metavar="S")
     return parser
 
 

@@ -21,12 +21,12 @@ from data.files.naming import SnapshotFile
 from data.history.load import load
 from data.home import Home
 from data.schema import account_version
-from data.states import FAILED, WAITING
+from data.states import FAILED_STATES, OPEN_STATES
 from data.store.engine import close_store, open_store
 from queries.export.formats import FORMATS
 from queries.filters import Filters
 from queries.users.accounts import count_accounts, page_of_accounts
-from queries.users.facets import choices
+from queries.users.facets import list_choices
 
 ROOT = Path(__file__).parent.parent
 STEP = timedelta(days=30)
@@ -62,7 +62,7 @@ def _add_older_versions(engine: Engine, number: int) -> None:
     until = START - STEP * (number - 1)
     columns: dict[str, Any] = {c.name: c for c in version.c}
     columns |= {
-        "provisioning_state": literal(FAILED[number % 3]),
+        "provisioning_state": literal(FAILED_STATES[number % 3]),
         "state_since": literal(until - STEP),
         "valid_from": literal(until - STEP),
         "valid_to": literal(until),
@@ -76,12 +76,12 @@ def _add_older_versions(engine: Engine, number: int) -> None:
 
 NEWEST = "FROM account_current"
 THEN = (
-    "FROM account_version JOIN account_profile USING (account_key, integration_id, same_since) "
+    "FROM account_version JOIN account_profile USING (account_key, integration_id, content_since) "
     "WHERE valid_from <= '{at}'::TIMESTAMP_S AND valid_to > '{at}'::TIMESTAMP_S"
 )
 BY_USER = "ORDER BY lower(coalesce(user_name, user_email)) NULLS LAST, account_key LIMIT 50"
 BY_TIME = "ORDER BY last_updated DESC NULLS LAST, account_key LIMIT 50"
-IN_FAILED = f"provisioning_state IN {FAILED}"
+IN_FAILED = f"provisioning_state IN {FAILED_STATES}"
 
 
 def questions(at: datetime, accounts: int) -> list[tuple[str, Callable[[Connection], object], str]]:
@@ -92,7 +92,7 @@ def questions(at: datetime, accounts: int) -> list[tuple[str, Callable[[Connecti
     def rows(filters: Filters, sort: str, number: int = 1) -> Callable[[Connection], object]:
         return lambda con: page(con, filters, sort=sort, descending=sort != "user", page=number)
 
-    failed, found = Filters(state=FAILED), Filters(q="first12 last9")
+    failed, found = Filters(state=FAILED_STATES), Filters(q="first12 last9")
     search = "contains(search, 'first12') AND contains(search, 'last9')"
     texts = "user_name, user_email, username_in_app, upstream_user_id"
     text_then = f"strip_accents(lower(concat_ws(' ', {texts})))"
@@ -107,13 +107,13 @@ def questions(at: datetime, accounts: int) -> list[tuple[str, Callable[[Connecti
         ("Count of a search", lambda con: count(con, found),
          f"SELECT count(*) {NEWEST} WHERE {search}"),
         ("Count of all", lambda con: count(con, Filters()), f"SELECT count(*) {NEWEST}"),
-        ("Failed, as of long ago", rows(Filters(state=FAILED, as_of=at), "last_updated"),
+        ("Failed, as of long ago", rows(Filters(state=FAILED_STATES, as_of=at), "last_updated"),
          f"SELECT * {then} AND {IN_FAILED} {BY_TIME}"),
         ("All, by user, as of long ago", rows(Filters(as_of=at), "user"),
          f"SELECT * {then} {BY_USER}"),
         ("Search, as of long ago", rows(Filters(q="first12 last9", as_of=at), "user"),
          f"SELECT * {then} AND {search_then} {BY_USER}"),
-        ("Accounts per state of a search", lambda con: choices(con, found, "state"),
+        ("Accounts per state of a search", lambda con: list_choices(con, found, "state"),
          f"SELECT provisioning_state, count(*) {NEWEST} WHERE {search} GROUP BY ALL"),
     ]  # fmt: skip
 
@@ -199,7 +199,7 @@ def _choices(page: Page) -> list[Callable[[], None]]:
     offered = page.get_by_role("dialog", name="Provisioning state", exact=True)
     return [
         offered.locator("button").filter(has_text=re.compile(rf"^{name} [\d,]+$")).click
-        for name in ("Deleted", *FAILED, *WAITING)
+        for name in ("Deleted", *FAILED_STATES, *OPEN_STATES)
     ]
 
 
@@ -266,5 +266,5 @@ def counting(home: Path) -> Iterator[Callable[[str], object]]:
     """How many accounts with a text are in each state, as the page asks it of a home's store."""
     url = f"duckdb:///{home}/rollcall.duckdb"
     with open_store(url).connect() as con:
-        yield lambda words: choices(con, Filters(q=words), "state")
+        yield lambda words: list_choices(con, Filters(q=words), "state")
     close_store(url)

@@ -24,12 +24,12 @@ from benchmarks.year import make
 from data.files.naming import SnapshotFile
 from data.history.load import load
 from data.schema import account_current
-from data.states import FAILED
+from data.states import FAILED_STATES
 from data.store.engine import close_store, open_store
-from queries.changes.summary import summary_of
-from queries.changes.window import Between
+from queries.changes.summary import summarize_changes
+from queries.changes.window import Window
 from queries.filters import Filters
-from queries.health.backlog import waits
+from queries.health.backlog import open_jobs_by_start
 from queries.health.durations import durations
 from queries.health.failure_reasons import failure_reasons
 from queries.health.trends import trends
@@ -37,8 +37,8 @@ from queries.period import Scope
 from queries.review.duration import View
 from queries.review.rules import RULES, count_findings
 from queries.users.accounts import page_of_accounts
-from queries.users.detail import history_of
-from queries.users.facets import choices
+from queries.users.detail import account_history
+from queries.users.facets import list_choices
 
 ROUNDS = 3
 PICTURE = Path(__file__).with_name("growth.png")
@@ -127,14 +127,14 @@ def questions(size: Size) -> Iterator[tuple[str, Callable[[Connection], object]]
     """What the pages ask."""
     newest = START + timedelta(minutes=size.integrations)
     then = newest - timedelta(days=size.days // 2)
-    failed, before = Filters(state=FAILED), Filters(state=FAILED, as_of=then)
+    failed, before = Filters(state=FAILED_STATES), Filters(state=FAILED_STATES, as_of=then)
     scope = Scope((), (newest - timedelta(days=29)).date(), newest.date())
-    day = Between(newest - timedelta(days=1), newest)
+    day = Window(newest - timedelta(days=1), newest)
 
     def page(filters: Filters) -> Callable[[Connection], object]:
         return lambda con: (
             page_of_accounts(con, filters, sort="user", descending=False, page=1),
-            choices(con, filters, "state"),
+            list_choices(con, filters, "state"),
         )
 
     yield "Users", page(Filters())
@@ -147,17 +147,17 @@ def questions(size: Size) -> Iterator[tuple[str, Callable[[Connection], object]]
         lambda con: (
             trends(con, scope),
             failure_reasons(con, scope),
-            waits(con, (), None),
+            open_jobs_by_start(con, (), None),
             durations(con, scope),
         ),
     )
-    yield "Changes of a day", lambda con: summary_of(con, day)
-    yield "Review", lambda con: [count_findings(con, View(asked_at=newest), r) for r in RULES]
+    yield "Changes of a day", lambda con: summarize_changes(con, day)
+    yield "Review", lambda con: [count_findings(con, View(evaluated_at=newest), r) for r in RULES]
 
 
 def _a_history(con: Connection) -> object:
     key = con.scalar(select(account_current.c.account_key).limit(1))
-    return history_of(con, Filters(), key)
+    return account_history(con, Filters(), key)
 
 
 def _least(url: str, ask: Callable[[Connection], object]) -> float:

@@ -16,7 +16,7 @@ from sqlalchemy import text, update
 
 from benchmarks.made import START
 from data.history.rollups import count_job_ends
-from data.history.since import substance_of
+from data.history.since import content_hash
 from data.schema import account_current
 from data.store.engine import close_store, open_store
 
@@ -47,7 +47,7 @@ def make(url: str, accounts: int, integrations: int, days: int = DAYS) -> None:
         for statement in (taken, *SQL.read_text(encoding="utf-8").split(";")[:-1]):
             used = {name: value for name, value in values.items() if f":{name}" in statement}
             con.execute(text(statement).bindparams(**used))
-        con.execute(update(account_current).values(substance=substance_of(account_current)))
+        con.execute(update(account_current).values(content_hash=content_hash(account_current)))
         for integration_id in range(1, integrations + 1):
             count_job_ends(con, integration_id, first)
     close_store(url)

@@ -64,13 +64,13 @@ WITH told AS (
         CASE WHEN provisioning_state LIKE '% awaiting' OR provisioning_state LIKE '% ongoing' THEN job ELSE provisioning_state END AS attempt,
         NOT follows AS comes, comes OR lag(attempt) OVER earlier <> attempt AS attempts,
         comes OR lag(job) OVER earlier <> job AS jobs,
-        CASE WHEN follows THEN lag(provisioning_state) OVER earlier END AS state_before
+        CASE WHEN follows THEN lag(provisioning_state) OVER earlier END AS previous_state
     FROM versions WINDOW earlier AS (PARTITION BY account_key ORDER BY valid_from)
 ), since AS (
     SELECT *, valid_from AS state_since, max(CASE WHEN attempts THEN valid_from END) OVER so_far AS attempt_since,
         max(CASE WHEN jobs THEN valid_from END) OVER so_far AS job_since,
-        max(CASE WHEN comes THEN valid_from END) OVER so_far AS same_since,
-        same_since AS active_since, same_since AS user_since,
+        max(CASE WHEN comes THEN valid_from END) OVER so_far AS content_since,
+        content_since AS active_since, content_since AS user_since,
         CASE WHEN provisioning_state LIKE '% failed' THEN coalesce(failure_code, regexp_replace(state_reason, '\w*\d\w*', '…'), 'No reason given') END AS failure_reason
     FROM told WINDOW so_far AS (PARTITION BY account_key ORDER BY valid_from)
 ), led AS (
@@ -78,18 +78,18 @@ WITH told AS (
     FROM since WINDOW earlier AS (PARTITION BY account_key ORDER BY valid_from)
 )
 SELECT * EXCLUDE (follows, job, attempt, comes, attempts, jobs, led),
-    max(led) OVER (PARTITION BY account_key, job_since) AS job_before FROM led ORDER BY valid_from, account_key;
+    max(led) OVER (PARTITION BY account_key, job_since) AS previous_job_since FROM led ORDER BY valid_from, account_key;
 
 INSERT INTO account_version BY NAME
 SELECT * EXCLUDE (username_in_app, user_name, user_email, roles, role_details, upstream_user_id, attributes) FROM history;
 
 INSERT INTO account_profile BY NAME
-SELECT account_key, integration_id, same_since, username_in_app, user_name, user_email, roles, role_details,
-    upstream_user_id, attributes FROM history WHERE valid_from = same_since;
+SELECT account_key, integration_id, content_since, username_in_app, user_name, user_email, roles, role_details,
+    upstream_user_id, attributes FROM history WHERE valid_from = content_since;
 
 INSERT INTO account_current BY NAME SELECT * EXCLUDE valid_to,
     strip_accents(lower(concat_ws(' ', user_name, user_email, username_in_app, upstream_user_id))) AS search,
-    0 AS substance, coalesce(user_name, user_email) IS NOT NULL AS is_matched
+    0 AS content_hash, coalesce(user_name, user_email) IS NOT NULL AS is_matched
 FROM history WHERE valid_to = TIMESTAMP '9999-12-31';
 
 CREATE TEMP TABLE moved AS

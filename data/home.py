@@ -29,12 +29,12 @@ class Home:
         return self.root / "archive"
 
     @property
-    def refused(self) -> Path:
+    def rejected(self) -> Path:
         """Every refused file, each beside a `.reason.txt`."""
         return self.root / "refused"
 
     @property
-    def held(self) -> Path:
+    def quarantine(self) -> Path:
         """Every file that a person has to confirm first, each beside a `.reason.txt`."""
         return self.root / "held"
 
@@ -59,21 +59,21 @@ class Home:
         return self.root / "sample-removed"
 
     @contextmanager
-    def in_turn(self, doing: str) -> Iterator[None]:
+    def exclusive_lock(self, name: str) -> Iterator[None]:
         """Wait until no other process of the home does it; the turn ends with the process, too."""
-        with (self.root / f".{doing}").open("w") as turn:
-            fcntl.flock(turn, fcntl.LOCK_EX)
+        with (self.root / f".{name}").open("w") as lock_file:
+            fcntl.flock(lock_file, fcntl.LOCK_EX)
             yield
 
-    def wants_sample(self) -> bool:
+    def is_sample_enabled(self) -> bool:
         """Whether an empty store shows sample data instead of nothing."""
-        declined = os.environ.get("ROLLCALL_NO_SAMPLE", "") not in ("", "0")
-        return not declined and not self.sample_removed.exists()
+        is_disabled = os.environ.get("ROLLCALL_NO_SAMPLE", "") not in ("", "0")
+        return not is_disabled and not self.sample_removed.exists()
 
 
-def here() -> Home:
+def current_home() -> Home:
     """The home that the environment names; `var/` in the checkout where it names none."""
     home = Home(Path(os.environ.get("ROLLCALL_HOME") or CHECKOUT / "var").expanduser().resolve())
-    for folder in (home.inbox, home.archive, home.refused):
+    for folder in (home.inbox, home.archive, home.rejected):
         folder.mkdir(parents=True, exist_ok=True)
     return home

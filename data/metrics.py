@@ -7,13 +7,13 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessColl
 registry = CollectorRegistry()
 ProcessCollector(registry=registry)  # memory, CPU, open files
 
-FILES = Counter(
+FILES_TOTAL = Counter(
     "rollcall_files",
     "Files that the inbox has dealt with: loaded, known already, held, refused, or put off.",
     ["integration", "outcome"],
     registry=registry,
 )
-ROWS = Counter(
+ROWS_TOTAL = Counter(
     "rollcall_rows",
     "Rows of loaded files: accepted as accounts or rejected; flagged are some of the accepted.",
     ["integration", "verdict"],
@@ -32,7 +32,7 @@ PAGE_SECONDS = Histogram(
     buckets=(0.03, 0.1, 0.3, 1, 3, 10, 30),
     registry=registry,
 )
-LOGGED = Counter(
+LOG_MESSAGES_TOTAL = Counter(
     "rollcall_log_messages",
     "Lines of the log from warnings upwards, the server's own among them.",
     ["level"],

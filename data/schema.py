@@ -34,11 +34,11 @@ from sqlalchemy import (
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import TypeCompiler
 
-FOREVER = datetime(9999, 12, 31)
+OPEN_END = datetime(9999, 12, 31)
 """`valid_to` of a version that is still so."""
 
 
-class Moment(DateTime):
+class SnapshotTime(DateTime):
     """When a snapshot was taken, naive UTC: to the second, as its file's name says it.
 
     DuckDB packs numbers by their range, so seconds take half the room that microseconds do.
@@ -46,21 +46,21 @@ class Moment(DateTime):
 
     def bind_expression(self, bindvalue: BindParameter[Any]) -> ColumnElement[Any]:
         """Of the column's own type, DuckDB knows where in a table not to look for it."""
-        return cast(bindvalue, Moment)
+        return cast(bindvalue, SnapshotTime)
 
     def bind_processor(self, dialect: Dialect) -> Any:  # noqa: ARG002
         """What lies between two seconds is of the first; DuckDB would round it."""
         return lambda moment: moment and moment.replace(microsecond=0)
 
 
-@compiles(Moment, "duckdb")
-def _in_seconds(_: Moment, __: TypeCompiler, **___: Any) -> str:
+@compiles(SnapshotTime, "duckdb")
+def _duckdb_snapshot_time(_: SnapshotTime, __: TypeCompiler, **___: Any) -> str:
     return "TIMESTAMP_S"
 
 
 metadata = MetaData()
 
-DELIVERED = (
+RAW_COLUMNS = (
     "username_in_app",
     "user_text",
     "user_name",
@@ -77,7 +77,7 @@ DELIVERED = (
 )
 """The columns of a row as delivered: text, before anything is understood of it."""
 
-CONTENT = (
+TRACKED_COLUMNS = (
     "username_in_app",
     "user_name",
     "user_email",
@@ -95,7 +95,7 @@ CONTENT = (
 )
 """What a version says of an account. A difference in any of them opens a new version."""
 
-PROFILE = (
+SLOW_CHANGING_COLUMNS = (
     "username_in_app",
     "user_name",
     "user_email",
@@ -106,21 +106,21 @@ PROFILE = (
 )
 """What of it seldom changes, and takes most room: written once for many versions."""
 
-DERIVED = (
+DERIVED_COLUMNS = (
     "failure_reason",
     "state_since",
     "attempt_since",
     "job_since",
     "active_since",
     "user_since",
-    "same_since",
-    "state_before",
-    "job_before",
+    "content_since",
+    "previous_state",
+    "previous_job_since",
 )
 """What follows from an account's content, and from its versions before: see data/stays.py."""
 
 
-def content_columns(*names: str) -> list[Column]:
+def tracked_columns(*names: str) -> list[Column]:
     """The columns of an account's content, or those of them that are named."""
     every = [
         Column("username_in_app", String, nullable=False),
@@ -145,14 +145,18 @@ def derived_columns() -> list[Column]:
     """Kept beside the content, so that no question has to go through the history for it."""
     return [
         Column("failure_reason", String),  # failures.reason_of; NULL: it does not fail
-        Column("state_since", Moment, nullable=False),  # in its state, without interruption
-        Column("attempt_since", Moment, nullable=False),  # its job awaiting or ongoing
-        Column("job_since", Moment, nullable=False),  # in states of its operation
-        Column("active_since", Moment, nullable=False),  # as active as it is
-        Column("user_since", Moment, nullable=False),  # with its user, or with none
-        Column("same_since", Moment, nullable=False),  # in all that a job may be there to change
-        Column("state_before", String),  # the state before this one; NULL: it was not there
-        Column("job_before", Moment),  # `job_since` of what was before this job or settled state
+        Column("state_since", SnapshotTime, nullable=False),  # in its state, without interruption
+        Column("attempt_since", SnapshotTime, nullable=False),  # its job awaiting or ongoing
+        Column("job_since", SnapshotTime, nullable=False),  # in states of its operation
+        Column("active_since", SnapshotTime, nullable=False),  # as active as it is
+        Column("user_since", SnapshotTime, nullable=False),  # with its user, or with none
+        Column(
+            "content_since", SnapshotTime, nullable=False
+        ),  # in all that a job may be there to change
+        Column("previous_state", String),  # the state before this one; NULL: it was not there
+        Column(
+            "previous_job_since", SnapshotTime
+        ),  # `job_since` of what was before this job or settled state
     ]
 
 
@@ -162,7 +166,7 @@ integration = Table(
     metadata,
     Column("integration_id", Integer, nullable=False),
     Column("name", String, nullable=False),
-    Column("departure_limit", Float),  # share of accounts; NULL: the usual one
+    Column("deletion_limit", Float),  # share of accounts; NULL: the usual one
 )
 
 # One row per loaded snapshot: one integration at one moment, from one file.
@@ -171,7 +175,7 @@ snapshot = Table(
     metadata,
     Column("snapshot_id", BigInteger, nullable=False),
     Column("integration_id", Integer, nullable=False),
-    Column("taken_at", Moment, nullable=False),
+    Column("taken_at", SnapshotTime, nullable=False),
     Column("loaded_at", DateTime, nullable=False),
     Column("file_name", String, nullable=False),
     Column("sha256", String, nullable=False),
@@ -184,16 +188,15 @@ snapshot = Table(
 
 # One row per delivered file that is not loaded: held for a person to decide, or refused. It lies
 # in the folder of that name, as <integration>/<file_name>.
-unloaded = Table(
-    "unloaded",
+quarantined_file = Table(
+    "quarantined_file",
     metadata,
     Column("integration", String, nullable=False),
     Column("file_name", String, nullable=False),
     Column("verdict", String, nullable=False),  # held or refused
     Column("reason", String, nullable=False),
-    Column("found_at", DateTime, nullable=False),
-    Column("taken_at", Moment),  # NULL where the name does not say it
-    Column("passport", String),  # JSON object; NULL where the file could not be read so far
+    Column("quarantined_at", DateTime, nullable=False),
+    Column("taken_at", SnapshotTime),  # NULL where the name does not say it
 )
 
 # One row per row of a snapshot file that is no account.
@@ -222,20 +225,20 @@ account_version = Table(
     metadata,
     Column("account_key", BigInteger, nullable=False),
     Column("integration_id", Integer, nullable=False),
-    *content_columns(*(name for name in CONTENT if name not in PROFILE)),
+    *tracked_columns(*(name for name in TRACKED_COLUMNS if name not in SLOW_CHANGING_COLUMNS)),
     *derived_columns(),
-    Column("valid_from", Moment, nullable=False),
-    Column("valid_to", Moment, nullable=False),
+    Column("valid_from", SnapshotTime, nullable=False),
+    Column("valid_to", SnapshotTime, nullable=False),
 )
 
-# One row per account and `same_since` of its versions: what all of these say of PROFILE.
+# One row per account and `content_since` of its versions: what all of these say of PROFILE.
 account_profile = Table(
     "account_profile",
     metadata,
     Column("account_key", BigInteger, nullable=False),
     Column("integration_id", Integer, nullable=False),
-    Column("same_since", Moment, nullable=False),
-    *content_columns(*PROFILE),
+    Column("content_since", SnapshotTime, nullable=False),
+    *tracked_columns(*SLOW_CHANGING_COLUMNS),
 )
 
 # One row per account in its integration's newest snapshot: a copy of the open versions, so that
@@ -245,19 +248,21 @@ account_current = Table(
     metadata,
     Column("account_key", BigInteger, nullable=False),
     Column("integration_id", Integer, nullable=False),
-    *content_columns(*CONTENT),
+    *tracked_columns(*TRACKED_COLUMNS),
     *derived_columns(),
-    Column("valid_from", Moment, nullable=False),
+    Column("valid_from", SnapshotTime, nullable=False),
     Column("search", String, nullable=False),  # plain.searched of the row: one text to look through
-    Column("substance", BigInteger, nullable=False),  # stays.substance_of the row, to be compared
+    Column(
+        "content_hash", BigInteger, nullable=False
+    ),  # stays.substance_of the row, to be compared
     Column("is_matched", Boolean, nullable=False),  # with a user's name or email, to be counted
 )
 
 # One row per account in its integration's newest snapshot: the fingerprint of its row as delivered.
 # A cache: it spares the next load from understanding again what has not changed, and may be emptied
 # any time. DuckDB versions need not agree on fingerprints; then one load takes all rows for news.
-delivered_row = Table(
-    "delivered_row",
+row_fingerprint = Table(
+    "row_fingerprint",
     metadata,
     Column("integration_id", Integer, nullable=False),
     Column("account_key", BigInteger, nullable=False),
@@ -269,7 +274,7 @@ state_count = Table(
     "state_count",
     metadata,
     Column("integration_id", Integer, nullable=False),
-    Column("taken_at", Moment, nullable=False),
+    Column("taken_at", SnapshotTime, nullable=False),
     Column("provisioning_state", String, nullable=False),
     Column("accounts", BigInteger, nullable=False),
     Column("active", BigInteger, nullable=False),
@@ -277,7 +282,9 @@ state_count = Table(
     Column("entered", BigInteger, nullable=False),  # came into the state since the one before
     Column("left", BigInteger, nullable=False),  # left it, gone from the snapshot included
     Column("changed", BigInteger, nullable=False),  # there before as well, with other content
-    Column("oldest", Moment),  # the earliest `state_since` in it; NULL: settled, or without any
+    Column(
+        "oldest", SnapshotTime
+    ),  # the earliest `state_since` in it; NULL: settled, or without any
 )
 
 # One row per snapshot and pair of states that differ; NULL where an account was, or is, not there.
@@ -285,7 +292,7 @@ state_change = Table(
     "state_change",
     metadata,
     Column("integration_id", Integer, nullable=False),
-    Column("taken_at", Moment, nullable=False),
+    Column("taken_at", SnapshotTime, nullable=False),
     Column("from_state", String),
     Column("to_state", String),
     Column("accounts", BigInteger, nullable=False),
@@ -298,24 +305,26 @@ job_end = Table(
     "job_end",
     metadata,
     Column("integration_id", Integer, nullable=False),
-    Column("taken_at", Moment, nullable=False),
+    Column("taken_at", SnapshotTime, nullable=False),
     Column("operation", String, nullable=False),
-    Column("began", Moment, nullable=False),
-    Column("attempt_began", Moment),  # NULL: it had failed before
+    Column("began", SnapshotTime, nullable=False),
+    Column("attempt_began", SnapshotTime),  # NULL: it had failed before
     Column("outcome", String, nullable=False),  # settled, failed, or other: gone, another operation
     Column("jobs", BigInteger, nullable=False),
 )
 
 # One row per finding that a person has accepted: what a rule finds of an account. It holds for as
-# long as the finding does that held at `held_at`; what ends and begins again needs another word. A
+# long as the finding does that held at `snapshot_taken_at`. A
 # row stays when it is withdrawn or out of date: who said what, and when, is part of the evidence.
-accepted = Table(
-    "accepted",
+exception = Table(
+    "exception",
     metadata,
     Column("integration", String, nullable=False),
     Column("account_id", String, nullable=False),
     Column("rule", String, nullable=False),
-    Column("held_at", Moment, nullable=False),  # the snapshot that the person looked at
+    Column(
+        "snapshot_taken_at", SnapshotTime, nullable=False
+    ),  # the snapshot that the person looked at
     Column("reason", String, nullable=False),
     Column("accepted_by", String, nullable=False),
     Column("accepted_at", DateTime, nullable=False),
@@ -325,22 +334,22 @@ accepted = Table(
 )
 
 # One row per event of the audit log: rows are added, never changed.
-audit = Table(
-    "audit",
+audit_event = Table(
+    "audit_event",
     metadata,
     Column("number", BigInteger, nullable=False),  # from 1, without a gap
     Column("event_id", String, nullable=False),
-    Column("at", DateTime, nullable=False),
-    Column("who", String, nullable=False),
-    Column("what", String, nullable=False),  # audit.Event
+    Column("occurred_at", DateTime, nullable=False),
+    Column("actor", String, nullable=False),
+    Column("action", String, nullable=False),  # audit.Event
     Column("details", String, nullable=False),  # JSON object
-    Column("seal", String, nullable=False),  # audit.seal_of
+    Column("checksum", String, nullable=False),  # audit.seal_of
 )
 
 # One row per word of a person on whose an account is: somebody's, of a list of people, or nobody's.
 # The newest that is not withdrawn holds. By names, so that it outlives a rebuild.
-matched = Table(
-    "matched",
+match_override = Table(
+    "match_override",
     metadata,
     Column("integration", String, nullable=False),
     Column("account_id", String, nullable=False),
@@ -364,31 +373,33 @@ setting = Table(
     Column("value", String, nullable=False),  # JSON
 )
 
-TOLD = (unloaded, accepted, matched, setting, audit)
-"""What only people have said or done: no file tells it, and `departure_limit` of integrations."""
+RECORD_TABLES = (quarantined_file, exception, match_override, setting, audit_event)
+"""What only people have said or done: no file tells it, and `deletion_limit` of integrations."""
 
 
-def same_account(one: FromClause, other: FromClause) -> ColumnElement[bool]:
+def is_same_account(left: FromClause, right: FromClause) -> ColumnElement[bool]:
     """Whether two rows are of one account. The key alone says it; the integration says where.
 
     A store that is spread over machines has all rows of an integration on one.
     """
     return and_(
-        one.c.integration_id == other.c.integration_id, one.c.account_key == other.c.account_key
+        left.c.integration_id == right.c.integration_id, left.c.account_key == right.c.account_key
     )
 
 
-def held_at(versions: FromClause, moment: datetime) -> ColumnElement[bool]:
+def is_valid_at(versions: FromClause, moment: datetime) -> ColumnElement[bool]:
     """Whether a version was how the account was at the moment."""
     return and_(versions.c.valid_from <= moment, versions.c.valid_to > moment)
 
 
-def with_profile(versions: FromClause, profiles: FromClause = account_profile) -> Subquery:
+def join_profile(versions: FromClause, profiles: FromClause = account_profile) -> Subquery:
     """The versions, with what their profiles say of them besides."""
-    same = and_(same_account(profiles, versions), profiles.c.same_since == versions.c.same_since)
+    condition = and_(
+        is_same_account(profiles, versions), profiles.c.content_since == versions.c.content_since
+    )
     return (
-        select(*versions.c, *(profiles.c[name] for name in PROFILE))
-        .join_from(versions, profiles, same)
+        select(*versions.c, *(profiles.c[name] for name in SLOW_CHANGING_COLUMNS))
+        .join_from(versions, profiles, condition)
         .subquery()
     )
 

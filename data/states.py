@@ -43,7 +43,7 @@ STATES: tuple[State, ...] = (
 )
 """All states, in lifecycle order."""
 
-UNRECOGNISED = State(
+UNRECOGNIZED = State(
     "Unrecognised",
     None,
     "settled",
@@ -52,7 +52,7 @@ UNRECOGNISED = State(
 """Where an account is counted whose state could not be understood: a bucket, not a state."""
 
 STATE_NAMES: tuple[str, ...] = tuple(state.name for state in STATES)
-STATE_BY_NAME: dict[str, State] = {state.name: state for state in (*STATES, UNRECOGNISED)}
+STATE_BY_NAME: dict[str, State] = {state.name: state for state in (*STATES, UNRECOGNIZED)}
 OPERATIONS: tuple[Operation, ...] = ("provision", "update", "delete")
 
 
@@ -65,10 +65,10 @@ def state_names(*, phase: Phase, operation: Operation | None = None) -> tuple[st
     )
 
 
-FAILED = state_names(phase="failed")
-WAITING = (*state_names(phase="waiting"), *state_names(phase="working"))
+FAILED_STATES = state_names(phase="failed")
+OPEN_STATES = (*state_names(phase="waiting"), *state_names(phase="working"))
 """The states in which a job is queued or in progress: an account in one waits for its end."""
-LEAVING = ("Delete awaiting", "Delete ongoing", "Delete failed", "Deleted")
+DELETE_STATES = ("Delete awaiting", "Delete ongoing", "Delete failed", "Deleted")
 """The states in which an account is being removed, or has been."""
 
 

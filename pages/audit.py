@@ -2,10 +2,10 @@
 
 import streamlit as st
 
-from widgets.audit import events, search_events
-from widgets.filters import now_only
+from widgets.audit import search_input, show_events
+from widgets.filters import ignore_as_of
 
 st.title("Audit")
-now_only()
+ignore_as_of()
 st.caption("Who came in, took what along and changed what. It is added to, and never changed.")
-events(search_events())
+show_events(search_input())

@@ -5,66 +5,68 @@ from pathlib import Path
 
 import streamlit as st
 
-from data.access.roles import Act
-from queries.changes.diff import Listed
-from queries.changes.summary import summary_of
-from queries.changes.window import asked_between, compared_snapshots, usual_moments
+from data.access.roles import Permission
+from queries.changes.diff import ChangeFilter
+from queries.changes.summary import summarize_changes
+from queries.changes.window import compared_snapshots, snapshot_moments, window_from_params
 from queries.users.accounts import integration_names
-from server.authorize import reading
+from server.authorize import store_connection
 from widgets import status
-from widgets.address import address
+from widgets.address import address_params
 from widgets.changes import accounts, overview
-from widgets.changes.sentences import in_words
-from widgets.filters import choose_integrations, tell_ignored
+from widgets.changes.sentences import changes_text
+from widgets.filters import choose_integrations, show_ignored_params
 
-CSS = Path(__file__).parent.parent / "widgets" / "look" / "changes.css"
+CSS_FILE = Path(__file__).parent.parent / "widgets" / "look" / "changes.css"
 
 st.title("Changes")
 
-with reading(Act.CHANGES) as con:
+with store_connection(Permission.CHANGES) as con:
     integrations = integration_names(con)
     if not integrations:
-        status.no_snapshots()
+        status.show_no_snapshots()
         st.stop()
-    picker, moments = st.columns([2, 3])
-    with picker:
+    integration_area, moment_area = st.columns([2, 3])
+    with integration_area:
         chosen = choose_integrations(integrations)
-    usual = usual_moments(con, chosen)
-    if usual is None:
-        status.no_snapshots()
+    defaults = snapshot_moments(con, chosen)
+    if defaults is None:
+        status.show_no_snapshots()
         st.stop()
-    between = replace(asked_between(address(), usual), integration=tuple(chosen))
-    listed = Listed.from_params(address())
-    with moments:
-        overview.choose_moments(between, usual)
-    compared = compared_snapshots(con, between)
-    summary = summary_of(con, between)
+    window = replace(window_from_params(address_params(), defaults), integration=tuple(chosen))
+    selection = ChangeFilter.from_params(address_params())
+    with moment_area:
+        overview.window_picker(window, defaults)
+    snapshots = compared_snapshots(con, window)
+    summary = summarize_changes(con, window)
 
-overview.explain(between, usual, compared)
-tell_ignored(overview.ignored(between, listed))
-if not overview.is_comparable(compared):
+overview.window_notes(window, defaults, snapshots)
+show_ignored_params(overview.ignored_params(window, selection))
+if not overview.is_comparable(snapshots):
     st.stop()
 
-st.code(in_words(between, summary, compared), language=None, wrap_lines=True)
-if summary.is_nothing:
-    overview.sources(compared)
+st.code(changes_text(window, summary, snapshots), language=None, wrap_lines=True)
+if summary.is_empty:
+    overview.snapshots_expander(snapshots)
     st.stop()
 
-st.html(CSS)
-overview.tiles(between, summary, listed)
-if listed:
+st.html(CSS_FILE)
+overview.change_tiles(window, summary, selection)
+if selection:
     st.button(
         "All changes",
         key="all_changes",
         icon=":material/arrow_back:",
         type="tertiary",
-        on_click=overview.ask,
-        args=(between,),
+        on_click=overview.open_changes,
+        args=(window,),
     )
-    accounts.accounts(between, listed, several_integrations=len(chosen or integrations) > 1)
+    accounts.changed_accounts_table(
+        window, selection, several_integrations=len(chosen or integrations) > 1
+    )
 else:
-    overview.moves(between, summary)
+    overview.transitions_card(window, summary)
     with st.grid(2, min_column_width=400, gap="small"):
-        overview.roles(between, summary)
-        overview.values(between, summary)
-    overview.sources(compared)
+        overview.roles_card(window, summary)
+        overview.values_card(window, summary)
+    overview.snapshots_expander(snapshots)

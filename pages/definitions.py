@@ -4,8 +4,8 @@ from pathlib import Path
 
 import streamlit as st
 
-WORDS = Path(__file__).parent.parent / "docs" / "definitions.md"
+DEFINITIONS_FILE = Path(__file__).parent.parent / "docs" / "definitions.md"
 
 st.title("Definitions")
 with st.container(width=860, key="definitions"):
-    st.markdown(WORDS.read_text(encoding="utf-8"))
+    st.markdown(DEFINITIONS_FILE.read_text(encoding="utf-8"))

@@ -2,23 +2,23 @@
 
 import streamlit as st
 
-from data.access.roles import Act
-from data.records.matches import people_lists
-from queries.matching import KINDS, likely_people, matching
+from data.access.roles import Permission
+from data.records.matches import read_directories
+from queries.matching import MATCH_KINDS, likely_people_lists, match_candidates
 from queries.users.accounts import integration_names
-from server.authorize import is_sample, reading
+from server.authorize import is_sample, store_connection
 from widgets import matching as shown
 from widgets import status
-from widgets.filters import now_only
+from widgets.filters import ignore_as_of
 
-with reading(Act.MATCH) as con:
+with store_connection(Permission.MATCH) as con:
     integrations = integration_names(con)
-    lists, likely = people_lists(con), likely_people(con)
+    lists, likely_lists = read_directories(con), likely_people_lists(con)
 
 st.title("Matching")
-now_only()
+ignore_as_of()
 if not integrations:
-    status.no_snapshots()
+    status.show_no_snapshots()
     st.stop()
 
 if is_sample():
@@ -27,11 +27,11 @@ if is_sample():
         "this page suggests whose the accounts without a user are, and keeps what you decide."
     )
     st.stop()
-shown.choose_people(integrations, lists, likely)
+shown.choose_people_lists(integrations, lists, likely_lists)
 if not lists:
     st.stop()
 
-kind = shown.choose_kind(KINDS)
-with reading(Act.MATCH) as con:
-    found = matching(con, kind)
-shown.listed(found, kind)
+kind = shown.choose_kind(MATCH_KINDS)
+with store_connection(Permission.MATCH) as con:
+    result = match_candidates(con, kind)
+shown.show_matches(result, kind)

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import streamlit as st
 
-from data.access.roles import Act
+from data.access.roles import Permission
 from data.metrics import PAGE_SECONDS
-from server.authorize import turn_away
-from server.headers import INPUT
-from server.session import principal
+from server.authorize import show_access_denied
+from server.headers import INPUT_SCRIPT
+from server.session import current_principal
 from widgets import sample_banner, status, timezone
-from widgets.account_menu import account_menu
+from widgets.account_menu import show_account_menu
 from widgets.live import rerun_when_loaded
 
 LOOK = Path(__file__).parent.parent / "widgets" / "look"
@@ -24,51 +24,55 @@ LOOK = Path(__file__).parent.parent / "widgets" / "look"
 st.set_page_config(page_icon=str(LOOK / "icon.svg"), layout="wide")
 
 PAGES = {
-    Act.HEALTH: ("health.py", "Health", ":material/monitor_heart:"),
-    Act.USERS: ("users.py", "Users", ":material/group:"),
-    Act.CHANGES: ("changes.py", "Changes", ":material/compare_arrows:"),
-    Act.REVIEW: ("review.py", "Review", ":material/fact_check:"),
-    Act.MATCH: ("matching.py", "Matching", ":material/person_search:"),
-    Act.SNAPSHOTS: ("snapshots.py", "Snapshots", ":material/inventory_2:"),
-    Act.AUDIT: ("audit.py", "Audit", ":material/policy:"),
+    Permission.HEALTH: ("health.py", "Health", ":material/monitor_heart:"),
+    Permission.USERS: ("users.py", "Users", ":material/group:"),
+    Permission.CHANGES: ("changes.py", "Changes", ":material/compare_arrows:"),
+    Permission.REVIEW: ("review.py", "Review", ":material/fact_check:"),
+    Permission.MATCH: ("matching.py", "Matching", ":material/person_search:"),
+    Permission.SNAPSHOTS: ("snapshots.py", "Snapshots", ":material/inventory_2:"),
+    Permission.AUDIT: ("audit.py", "Audit", ":material/policy:"),
 }
-who = principal()
+principal = current_principal()
 
 
-def page_of(act: Act) -> st.Page:
+def page_of(permission: Permission) -> st.Page:
     """The page; for those who may not see it, one that says so at the same address."""
-    script, title, icon = PAGES[act]
-    if who.may(act):
-        return st.Page(script, title=title, icon=icon, default=act is Act.HEALTH)
+    script, title, icon = PAGES[permission]
+    if principal.is_allowed(permission):
+        return st.Page(script, title=title, icon=icon, default=permission is Permission.HEALTH)
     path = script.removesuffix(".py")
-    closed = partial(turn_away, who, act)
-    return st.Page(closed, title=title, url_path=path, visibility="hidden")
+    access_denied = partial(show_access_denied, principal, permission)
+    return st.Page(access_denied, title=title, url_path=path, visibility="hidden")
 
 
 def first_page() -> None:
     """For those who do not see Health."""
-    st.switch_page(next(page for act, page in pages.items() if who.may(act)))
+    st.switch_page(
+        next(page for permission, page in pages.items() if principal.is_allowed(permission))
+    )
 
 
 pages = {act: page_of(act) for act in PAGES}
-others = [st.Page("definitions.py", title="Definitions", icon=":material/menu_book:")]
-if not who.is_anybody:
-    others = [st.Page(partial(turn_away, who), title="Signed out", default=True)]
-elif not who.may(Act.HEALTH):
-    others.append(st.Page(first_page, title="Rollcall", default=True, visibility="hidden"))
-page = st.navigation([*pages.values(), *others], position="top")
+other_pages = [st.Page("definitions.py", title="Definitions", icon=":material/menu_book:")]
+if not principal.has_any_role:
+    other_pages = [
+        st.Page(partial(show_access_denied, principal), title="Signed out", default=True)
+    ]
+elif not principal.is_allowed(Permission.HEALTH):
+    other_pages.append(st.Page(first_page, title="Rollcall", default=True, visibility="hidden"))
+page = st.navigation([*pages.values(), *other_pages], position="top")
 st.set_page_config(page_title=f"{page.title} · Rollcall")
 st.logo(str(LOOK / "logo.svg"), size="medium")
 st.html(LOOK / "page.css")
 with st.container(key="input"):
-    st.html(f"<script>{INPUT}</script>", unsafe_allow_javascript=True)
+    st.html(f"<script>{INPUT_SCRIPT}</script>", unsafe_allow_javascript=True)
 
-if not who.is_anybody:
+if not principal.has_any_role:
     page.run()
-elif status.announce():
-    timezone.keep_in_address(page.url_path)
-    account_menu(who)
-    sample_banner.announce()
+elif status.show_store_status():
+    timezone.keep_zone_in_address(page.url_path)
+    show_account_menu(principal)
+    sample_banner.show_sample_banner()
     rerun_when_loaded()
     with PAGE_SECONDS.labels(page.title).time():
         page.run()

@@ -4,59 +4,63 @@ from pathlib import Path
 
 import streamlit as st
 
-from data.access.roles import Act
-from data.records.exceptions import limits_of
-from queries.evidence.findings import chosen_rules
+from data.access.roles import Permission
+from data.records.exceptions import read_rule_settings
+from queries.evidence.findings import select_rules
 from queries.users.accounts import integration_names
-from server.authorize import is_sample, reading
-from server.session import principal
+from server.authorize import is_sample, store_connection
+from server.session import current_principal
 from widgets import evidence, status
-from widgets.address import go
-from widgets.filters import choose_integrations, mark_past
+from widgets.address import update_address
+from widgets.filters import choose_integrations, show_past_banner
 from widgets.review import findings
-from widgets.review.limits import choose_limits
+from widgets.review.limits import limits_form
 
-CSS = Path(__file__).parent.parent / "widgets" / "look" / "review.css"
+CSS_FILE = Path(__file__).parent.parent / "widgets" / "look" / "review.css"
 
-with reading(Act.REVIEW) as con:
+with store_connection(Permission.REVIEW) as con:
     integrations = integration_names(con)
-    limits = limits_of(con)
+    limits = read_rule_settings(con)
 
-st.html(CSS)
+st.html(CSS_FILE)
 st.title("Review")
 if not integrations:
-    status.no_snapshots()
+    status.show_no_snapshots()
     st.stop()
 
-one = findings.asked_rule()
+rule = findings.selected_rule()
 with st.container(horizontal=True, vertical_alignment="bottom", key="review_of"):
     chosen = choose_integrations(integrations)
-    severities = [] if one else findings.choose_severities()
+    severities = [] if rule else findings.severity_picker()
     view = findings.view_of(limits, chosen)
-    findings.choose_moment(view)
-rules = (one,) if one else chosen_rules((), severities)
-mark_past(
-    view.at,
-    lambda: go(as_of=None, page=None),
+    findings.moment_picker(view)
+rules = (rule,) if rule else select_rules((), severities)
+show_past_banner(
+    view.as_of,
+    lambda: update_address(as_of=None, page=None),
     "Findings, and what was accepted by then, with today’s limits.",
 )
 
 with st.container(horizontal=True, vertical_alignment="center", key="review_head"):
-    if one:
+    if rule:
         st.button(
             "All rules",
             key="all_rules",
             icon=":material/arrow_back:",
             type="tertiary",
-            on_click=go,
+            on_click=update_address,
             kwargs={"rule": None, "page": None, "accepted": None},
         )
-    evidence.offer_findings(view, rules)
+    evidence.show_findings_download(view, rules)
 
-if one:
-    findings.one_rule(view, one)
+if rule:
+    findings.rule_section(view, rule)
     st.stop()
 
-findings.overview(view, rules)
-if view.at is None and not is_sample() and principal().may_for_all(Act.SET):
-    choose_limits(limits)
+findings.rules_overview(view, rules)
+if (
+    view.as_of is None
+    and not is_sample()
+    and current_principal().is_allowed_everywhere(Permission.CHANGE_SETTINGS)
+):
+    limits_form(limits)

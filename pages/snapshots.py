@@ -4,50 +4,52 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from data.access.roles import Act
+from data.access.roles import Permission
 from queries.rejected_rows import rejected_rows
 from queries.snapshots import (
     PAGE_SIZE,
     count_snapshots,
-    departure_limits,
+    deletion_limits,
+    load_report_at,
     page_of_snapshots,
-    snapshot_at,
 )
 from queries.users.accounts import integration_names
-from server.authorize import is_sample, reading
+from server.authorize import is_sample, store_connection
 from widgets import status, timezone
-from widgets.address import go, page_asked, turn_pages, write
-from widgets.filters import choose_integrations, mark_past, moment_asked
-from widgets.snapshots import passport, pulls, quarantine, upload
+from widgets.address import requested_page, show_pagination, update_address, write_address
+from widgets.filters import choose_integrations, requested_moment, show_past_banner
+from widgets.snapshots import load_report, pulls, quarantine, upload
 from widgets.users_table import Block, users_table
 
 sample = is_sample()
-asked = passport.asked_snapshot()
-with reading(Act.SNAPSHOTS) as con:
+requested = load_report.requested_snapshot()
+with store_connection(Permission.SNAPSHOTS) as con:
     integrations = integration_names(con)
     is_empty = not count_snapshots(con, ())
-    one = snapshot_at(con, *asked) if asked else None
+    report = load_report_at(con, *requested) if requested else None
 
 st.title("Snapshots")
 
 
-def table(passports: Sequence, *, key: str) -> None:
+def show_table(reports: Sequence, *, key: str) -> None:
     """A row per snapshot; each opens its passport."""
 
     def panels(ids: Sequence[str]) -> dict[str, list[Block]]:
-        opened = [p for p in passports if passport.id_of(p) in ids]
-        with reading(Act.SNAPSHOTS) as con:
+        open_reports = [p for p in reports if load_report.row_id(p) in ids]
+        with store_connection(Permission.SNAPSHOTS) as con:
             return {
-                passport.id_of(p): passport.panel(
+                load_report.row_id(p): load_report.panel(
                     p,
-                    rejected_rows(con, p.integration, p.taken_at, limit=passport.REJECTED_SHOWN),
+                    rejected_rows(
+                        con, p.integration, p.taken_at, limit=load_report.MAX_REJECTED_SHOWN
+                    ),
                 )
-                for p in opened
+                for p in open_reports
             }
 
     users_table(
-        [passport.table_row(p) for p in passports],
-        columns=passport.columns(),
+        [load_report.table_row(p) for p in reports],
+        columns=load_report.table_columns(),
         sort="",
         descending=False,
         details=panels,
@@ -59,42 +61,42 @@ def table(passports: Sequence, *, key: str) -> None:
 
 
 @st.fragment
-def list_of_snapshots(chosen: Sequence[str]) -> None:
+def show_snapshots(chosen: Sequence[str]) -> None:
     """The newest first, a page at a time."""
-    until = moment_asked()
-    with reading(Act.SNAPSHOTS) as con:
-        found = count_snapshots(con, chosen, until)
-        pages = max(1, -(-found // PAGE_SIZE))
-        page = min(page_asked(), pages)
-        passports = page_of_snapshots(con, chosen, page, until)
-    noun = "snapshot" if found == 1 else "snapshots"
-    st.text(f"{found:,} {noun}, the newest first" + (" · sample data" if sample else ""))
-    table(passports, key="snapshots")
-    turn_pages(page, pages)
+    until = requested_moment()
+    with store_connection(Permission.SNAPSHOTS) as con:
+        count = count_snapshots(con, chosen, until)
+        pages = max(1, -(-count // PAGE_SIZE))
+        page = min(requested_page(), pages)
+        reports = page_of_snapshots(con, chosen, page, until)
+    noun = "snapshot" if count == 1 else "snapshots"
+    st.text(f"{count:,} {noun}, the newest first" + (" · sample data" if sample else ""))
+    show_table(reports, key="snapshots")
+    show_pagination(page, pages)
 
 
-if asked:
+if requested:
     if st.button("All snapshots", icon=":material/arrow_back:", type="tertiary", key="all"):
-        write(timezone.with_zone({}))
+        write_address(timezone.with_zone({}))
         st.rerun()
-    if one:
-        passport.act_on(one, is_sample=sample)
-        st.session_state.setdefault("snapshot", {"open": [passport.id_of(one)]})
-        table([one], key="snapshot")
+    if report:
+        load_report.show_actions(report, is_sample=sample)
+        st.session_state.setdefault("snapshot", {"open": [load_report.row_id(report)]})
+        show_table([report], key="snapshot")
         if not sample:
             with st.expander("Replace it by another file", key="replace"):
-                upload.upload(integrations, of=(one.integration, one.taken_at))
-            upload.follow()
+                upload.show_uploads(integrations, replaced=(report.integration, report.taken_at))
+            upload.show_progress()
     else:
         st.text("There is no such snapshot, or not any more.")
     st.stop()
 
-quarantine.needs_a_person()
-upload.upload(integrations)
-upload.follow()
-pulls.pulls()
+quarantine.show_quarantine()
+upload.show_uploads(integrations)
+upload.show_progress()
+pulls.show_pulls()
 if is_empty:
-    status.no_snapshots()
+    status.show_no_snapshots()
     st.stop()
 
 st.subheader("Loaded", anchor=False)
@@ -103,8 +105,10 @@ with left:
     chosen = choose_integrations(integrations)
 with right:
     timezone.choose_zone()
-mark_past(moment_asked(), lambda: go(as_of=None, page=None), "Snapshots taken by then.")
-list_of_snapshots(chosen)
+show_past_banner(
+    requested_moment(), lambda: update_address(as_of=None, page=None), "Snapshots taken by then."
+)
+show_snapshots(chosen)
 if not sample:
-    with reading(Act.SNAPSHOTS) as con:
-        passport.set_limits(departure_limits(con), chosen)
+    with store_connection(Permission.SNAPSHOTS) as con:
+        load_report.show_deletion_limits(deletion_limits(con), chosen)

@@ -9,52 +9,65 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select, true
 
-from data.records.audit_log import first_broken
-from data.schema import audit
-from queries.filters import MOST_WORDS
+from data.records.audit_log import first_invalid_number
+from data.schema import audit_event
+from queries.filters import MAX_SEARCH_WORDS
 from queries.search import contains
 
 PAGE_SIZE = 50
-BATCH = 1_000
+BATCH_SIZE = 1_000
 """Events that are written at a time."""
 
 
-def count_events(con: Connection, search: str = "") -> int:
+def count_events(con: Connection, search_text: str = "") -> int:
     """How many events there are that the search finds."""
-    return con.scalar(select(func.count()).select_from(audit).where(_found(search))) or 0
+    return (
+        con.scalar(
+            select(func.count()).select_from(audit_event).where(_search_condition(search_text))
+        )
+        or 0
+    )
 
 
-def page_of_events(con: Connection, search: str, page: int) -> Sequence[Row[Any]]:
+def page_of_events(con: Connection, search_text: str, page: int) -> Sequence[Row[Any]]:
     """One row per event of the page (from 1), the newest first: the columns of `audit`."""
-    asked = select(audit).where(_found(search)).order_by(audit.c.number.desc())
-    return con.execute(asked.limit(PAGE_SIZE).offset((page - 1) * PAGE_SIZE)).all()
+    query = (
+        select(audit_event)
+        .where(_search_condition(search_text))
+        .order_by(audit_event.c.number.desc())
+    )
+    return con.execute(query.limit(PAGE_SIZE).offset((page - 1) * PAGE_SIZE)).all()
 
 
-def broken_from(con: Connection) -> int | None:
+def find_broken_event(con: Connection) -> int | None:
     """The number of the first event that was changed, or stands after a gap; None: all is whole."""
-    return first_broken(_all(con))
+    return first_invalid_number(_stream_events(con))
 
 
 def events_ndjson(con: Connection) -> Generator[bytes, None, None]:
     """All events, oldest first: a JSON object a line, with its seal."""
-    for event in _all(con):
-        told = {**event, "at": _in_utc(event["at"]), "details": json.loads(event["details"])}
-        yield json.dumps(told, ensure_ascii=False).encode() + b"\n"
+    for event in _stream_events(con):
+        payload = {
+            **event,
+            "occurred_at": _format_utc(event["occurred_at"]),
+            "details": json.loads(event["details"]),
+        }
+        yield json.dumps(payload, ensure_ascii=False).encode() + b"\n"
 
 
-def _all(con: Connection) -> Generator[dict[str, Any], None, None]:
-    streamed = con.execution_options(stream_results=True)
-    found = streamed.execute(select(audit).order_by(audit.c.number)).mappings()
-    for batch in found.partitions(BATCH):
+def _stream_events(con: Connection) -> Generator[dict[str, Any], None, None]:
+    stream = con.execution_options(stream_results=True)
+    rows = stream.execute(select(audit_event).order_by(audit_event.c.number)).mappings()
+    for batch in rows.partitions(BATCH_SIZE):
         yield from map(dict, batch)
 
 
-def _found(search: str) -> ColumnElement[bool]:
+def _search_condition(search_text: str) -> ColumnElement[bool]:
     """Every word in one of the columns."""
-    columns = (audit.c.who, audit.c.what, audit.c.details)
-    words = search.split(None, MOST_WORDS)
+    columns = (audit_event.c.actor, audit_event.c.action, audit_event.c.details)
+    words = search_text.split(None, MAX_SEARCH_WORDS)
     return and_(true(), *(or_(*(contains(c, word) for c in columns)) for word in words))
 
 
-def _in_utc(at: datetime) -> str:
-    return f"{at.isoformat()}Z"
+def _format_utc(moment: datetime) -> str:
+    return f"{moment.isoformat()}Z"

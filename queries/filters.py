@@ -15,32 +15,32 @@ from typing import Any, Literal, get_args
 
 from sqlalchemy import ColumnElement, Connection, FromClause, and_, case, or_, select
 
-from data.files.naming import moment_of
+from data.files.naming import parse_moment
 from data.schema import (
     account_current,
     account_version,
-    held_at,
     integration,
     is_unmatched,
-    with_profile,
+    is_valid_at,
+    join_profile,
 )
-from data.states import STATE_BY_NAME, WAITING
+from data.states import OPEN_STATES, STATE_BY_NAME
 from data.store.dialect import has_role, is_one_of
-from data.store.pseudonyms import is_called
-from data.store.search_text import searched
-from queries.owners import as_decided, found_in_search, is_anything_decided
-from queries.search import found_in
+from data.store.pseudonyms import match_pseudonym
+from data.store.search_text import search_text
+from queries.owners import has_match_overrides, matches_search, with_match_overrides
+from queries.search import contains_normalized
 
-Active = Literal["yes", "no", "unknown"]
-Match = Literal["matched", "unmatched"]
+ActiveFilter = Literal["yes", "no", "unknown"]
+MatchFilter = Literal["matched", "unmatched"]
 
-LONGEST_SEARCH = 200
+MAX_SEARCH_LENGTH = 200
 """Characters of a search text; more is cut off."""
 
-MOST_WORDS = 8
+MAX_SEARCH_WORDS = 8
 """Words of a search that are looked for one by one; what comes after them is one text."""
 
-MOST_VALUES = 50
+MAX_VALUES_PER_FILTER = 50
 """Values of one filter in an address; more are not asked."""
 
 
@@ -52,8 +52,8 @@ class Filters:
     state: tuple[str, ...] = ()
     role: tuple[str, ...] = ()
     integration: tuple[str, ...] = ()
-    active: Active | None = None
-    match: Match | None = None
+    active: ActiveFilter | None = None
+    match: MatchFilter | None = None
     updated_from: date | None = None  # UTC days, both of them included
     updated_to: date | None = None
     waiting: timedelta | None = None  # longer than
@@ -64,34 +64,34 @@ class Filters:
     @classmethod
     def from_params(cls, params: Mapping[str, Sequence[str]]) -> Filters:
         """The filters that an address names; what is not understood is not asked."""
-        read = {f.name: f.read(params.get(f.name, ())[:MOST_VALUES]) for f in FILTERS}
-        moment = moment_of(next(iter(params.get("as_of", ())), ""))
-        return cls(**read, as_of=moment)
+        values = {f.name: f.parse(params.get(f.name, ())[:MAX_VALUES_PER_FILTER]) for f in FILTERS}
+        as_of = parse_moment(next(iter(params.get("as_of", ())), ""))
+        return cls(**values, as_of=as_of)
 
     def params(self) -> list[tuple[str, str]]:
         """The filters as an address names them."""
-        named = [(f.name, value) for f in FILTERS for value in f.write(getattr(self, f.name))]
+        pairs = [(f.name, value) for f in FILTERS for value in f.serialize(getattr(self, f.name))]
         if self.as_of:
-            named.append(("as_of", f"{self.as_of.isoformat(timespec='seconds')}Z"))
-        return named
+            pairs.append(("as_of", f"{self.as_of.isoformat(timespec='seconds')}Z"))
+        return pairs
 
-    def without_any(self) -> Filters:
+    def cleared(self) -> Filters:
         """Everything at the same moment."""
         return Filters(as_of=self.as_of)
 
     def without(self, name: str, value: str | None = None) -> Filters:
         """All but one filter, or but one of its values as the address has it."""
-        left = [v for n, v in self.params() if n == name and value not in (None, v)]
-        return replace(self, **{name: FILTER_BY_NAME[name].read(left)})
+        remaining = [v for n, v in self.params() if n == name and value not in (None, v)]
+        return replace(self, **{name: FILTER_BY_NAME[name].parse(remaining)})
 
-    def with_(self, name: str, value: str) -> Filters:
+    def with_value(self, name: str, value: str) -> Filters:
         """A value more, as the address has it; in place of the one before, where one is all."""
-        before = self.values(name) if isinstance(getattr(self, name), tuple) else []
-        return replace(self, **{name: FILTER_BY_NAME[name].read([*before, value])})
+        current_values = self.values(name) if isinstance(getattr(self, name), tuple) else []
+        return replace(self, **{name: FILTER_BY_NAME[name].parse([*current_values, value])})
 
     def values(self, name: str) -> list[str]:
         """What is asked of one filter, as the address has it."""
-        return FILTER_BY_NAME[name].write(getattr(self, name))
+        return FILTER_BY_NAME[name].serialize(getattr(self, name))
 
 
 @dataclass(frozen=True)
@@ -100,215 +100,247 @@ class Filter:
 
     name: str
     label: str
-    read: Callable[[Sequence[str]], Any]
+    parse: Callable[[Sequence[str]], Any]
     """What an address asks; what is not understood in it is not asked."""
-    write: Callable[[Any], list[str]]
+    serialize: Callable[[Any], list[str]]
     """What is asked, as the address has it; empty where nothing is."""
     condition: Callable[[FromClause, Any, datetime | None], ColumnElement[bool]]
     """What a row of `accounts` must fulfil at the moment, which None says is now."""
-    words: Callable[[str], str] = str
+    value_text: Callable[[str], str] = str
     """One value, as the address has it, in a sentence."""
-    lead: str = ","
+    conjunction: str = ","
     """What links it to the words before it in the sentence."""
     choices: tuple[str, ...] = ()
     """All that can be asked, as the address has it; empty where the store knows, or it is open."""
-    counted_by: Callable[[FromClause], ColumnElement[Any]] | None = None
+    group_by: Callable[[FromClause], ColumnElement[Any]] | None = None
     """Which of its choices a row counts for, where it is exactly one."""
-    of_profile: bool = False
+    is_slow_changing: bool = False
     """Whether it asks for something of PROFILE."""
 
 
 # ---- what an address asks, and how it asks it ----------------------------------------------------
 
 
-def _any_texts(values: Sequence[str]) -> tuple[str, ...]:
+def _parse_texts(values: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(value for value in values if value.strip() and "\0" not in value))
 
 
-def _states(values: Sequence[str]) -> tuple[str, ...]:
+def _parse_states(values: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(value for value in values if value in STATE_BY_NAME))
 
 
-def _one_of(known: Sequence[str]) -> Callable[[Sequence[str]], str | None]:
-    return lambda values: next((value for value in values if value in known), None)
+def _parse_one_of(allowed: Sequence[str]) -> Callable[[Sequence[str]], str | None]:
+    return lambda values: next((value for value in values if value in allowed), None)
 
 
-def _search(values: Sequence[str]) -> str:
-    return next(iter(values), "").replace("\0", "")[:LONGEST_SEARCH].strip()
+def _parse_search(values: Sequence[str]) -> str:
+    return next(iter(values), "").replace("\0", "")[:MAX_SEARCH_LENGTH].strip()
 
 
-def _day(values: Sequence[str]) -> date | None:
+def _parse_day(values: Sequence[str]) -> date | None:
     try:
         return datetime.strptime(next(iter(values), ""), "%Y-%m-%d").date()
     except ValueError:
         return None
 
 
-def _span(values: Sequence[str]) -> timedelta | None:
-    found = re.fullmatch(r"([0-9]{1,4})([hd])", next(iter(values), ""))
-    if not found or not int(found[1]):
+def _parse_duration(values: Sequence[str]) -> timedelta | None:
+    match = re.fullmatch(r"([0-9]{1,4})([hd])", next(iter(values), ""))
+    if not match or not int(match[1]):
         return None
-    return timedelta(**{{"h": "hours", "d": "days"}[found[2]]: int(found[1])})
+    return timedelta(**{{"h": "hours", "d": "days"}[match[2]]: int(match[1])})
 
 
-def _span_text(span: timedelta | None) -> list[str]:
-    if span is None:
+def _serialize_duration(duration: timedelta | None) -> list[str]:
+    if duration is None:
         return []
-    hours = int(span.total_seconds()) // 3600
+    hours = int(duration.total_seconds()) // 3600
     return [f"{hours}h" if hours % 24 else f"{hours // 24}d"]
 
 
-def _if_any(value: Any) -> list[str]:
+def _serialize_optional(value: Any) -> list[str]:
     return [str(value)] if value else []
 
 
 # ---- what a row must fulfil ----------------------------------------------------------------------
 
 
-def _found(rows: FromClause, text: str, at: datetime | None) -> ColumnElement[bool]:
+def _search_condition(rows: FromClause, text: str, as_of: datetime | None) -> ColumnElement[bool]:
     """Every word occurs in one of the columns, each where it likes; or it is a pseudonym."""
-    words = text.split(None, MOST_WORDS)
+    words = text.split(None, MAX_SEARCH_WORDS)
     if "search" in rows.c:
-        found = found_in_search(rows, text, words, at)
+        condition = matches_search(rows, text, words, as_of)
     else:
-        found = and_(*(found_in(searched(rows), word) for word in words))
-    called = is_called(rows, text)
-    return found if called is None else or_(found, called)
+        condition = and_(*(contains_normalized(search_text(rows), word) for word in words))
+    pseudonym_condition = match_pseudonym(rows, text)
+    return condition if pseudonym_condition is None else or_(condition, pseudonym_condition)
 
 
 def _in_state(rows: FromClause, states: Sequence[str], _: Any) -> ColumnElement[bool]:
     return is_one_of(rows.c.provisioning_state, states)
 
 
-def _holds(rows: FromClause, roles: Sequence[str], _: Any) -> ColumnElement[bool]:
+def _has_any_role(rows: FromClause, roles: Sequence[str], _: Any) -> ColumnElement[bool]:
     return or_(*(has_role(rows.c.roles, role) for role in roles))
 
 
-def _belongs(rows: FromClause, names: Sequence[str], _: Any) -> ColumnElement[bool]:
-    named = select(integration.c.integration_id).where(integration.c.name.in_(names))
-    return rows.c.integration_id.in_(named)
+def _in_any_integration(rows: FromClause, names: Sequence[str], _: Any) -> ColumnElement[bool]:
+    integration_ids = select(integration.c.integration_id).where(integration.c.name.in_(names))
+    return rows.c.integration_id.in_(integration_ids)
 
 
-def _fails_for(rows: FromClause, reasons: Sequence[str], _: Any) -> ColumnElement[bool]:
+def _has_failure_reason(rows: FromClause, reasons: Sequence[str], _: Any) -> ColumnElement[bool]:
     return rows.c.failure_reason.in_(reasons)
 
 
-def _active(rows: FromClause, value: Active, _: Any) -> ColumnElement[bool]:
+def _has_activity(rows: FromClause, value: ActiveFilter, _: Any) -> ColumnElement[bool]:
     return rows.c.active_in_app.is_({"yes": True, "no": False, "unknown": None}[value])
 
 
-def _match(rows: FromClause, value: Match, _: Any) -> ColumnElement[bool]:
+def _has_match(rows: FromClause, value: MatchFilter, _: Any) -> ColumnElement[bool]:
     return is_unmatched(rows) if value == "unmatched" else ~is_unmatched(rows)
 
 
-def _updated_from(rows: FromClause, day: date, _: Any) -> ColumnElement[bool]:
+def _is_updated_from(rows: FromClause, day: date, _: Any) -> ColumnElement[bool]:
     return rows.c.last_updated >= datetime.combine(day, time.min)
 
 
-def _updated_to(rows: FromClause, day: date, _: Any) -> ColumnElement[bool]:
+def _is_updated_to(rows: FromClause, day: date, _: Any) -> ColumnElement[bool]:
     return rows.c.last_updated <= datetime.combine(day, time.max)
 
 
-def _waits(rows: FromClause, span: timedelta, at: datetime | None) -> ColumnElement[bool]:
-    return and_(rows.c.provisioning_state.in_(WAITING), rows.c.state_since < begun(span, at))
+def _is_open_longer_than(
+    rows: FromClause, duration: timedelta, as_of: datetime | None
+) -> ColumnElement[bool]:
+    return and_(
+        rows.c.provisioning_state.in_(OPEN_STATES),
+        rows.c.state_since < latest_start(duration, as_of),
+    )
 
 
-def _waits_no_longer(rows: FromClause, span: timedelta, at: datetime | None) -> ColumnElement[bool]:
-    return and_(rows.c.provisioning_state.in_(WAITING), rows.c.state_since >= begun(span, at))
+def _is_open_up_to(
+    rows: FromClause, duration: timedelta, as_of: datetime | None
+) -> ColumnElement[bool]:
+    return and_(
+        rows.c.provisioning_state.in_(OPEN_STATES),
+        rows.c.state_since >= latest_start(duration, as_of),
+    )
 
 
-def begun(span: timedelta, at: datetime | None) -> datetime:
+def latest_start(duration: timedelta, as_of: datetime | None) -> datetime:
     """When what has lasted for the span at the moment has begun (naive UTC)."""
-    end = at or datetime.now(UTC).replace(tzinfo=None)
-    return end - min(span, end - datetime(1, 1, 1))
+    end = as_of or datetime.now(UTC).replace(tzinfo=None)
+    return end - min(duration, end - datetime(1, 1, 1))
 
 
 # ---- in words ------------------------------------------------------------------------------------
 
 
-def span_words(value: str) -> str:
+def duration_text(value: str) -> str:
     """`1 hour`, `3 days`."""
     number, unit = int(value[:-1]), {"h": "hour", "d": "day"}[value[-1]]
     return f"{number} {unit}{'s' if number > 1 else ''}"
 
 
-ACTIVE_WORDS = {"yes": "active", "no": "not active", "unknown": "activity unknown"}
+ACTIVE_LABELS = {"yes": "active", "no": "not active", "unknown": "activity unknown"}
 
 
 # ---- the filters, in the order of the bar and of the sentence ------------------------------------
 
 FILTERS: tuple[Filter, ...] = (
-    Filter("q", "Search", _search, _if_any, _found, lambda text: f"“{text}”", of_profile=True),
+    Filter(
+        "q",
+        "Search",
+        _parse_search,
+        _serialize_optional,
+        _search_condition,
+        lambda text: f"“{text}”",
+        is_slow_changing=True,
+    ),
     Filter(
         "state",
         "Provisioning state",
-        _states,
+        _parse_states,
         list,
         _in_state,
         choices=tuple(STATE_BY_NAME),
-        counted_by=lambda rows: rows.c.provisioning_state,
+        group_by=lambda rows: rows.c.provisioning_state,
     ),
-    Filter("role", "Role", _any_texts, list, _holds, lead="with role", of_profile=True),
-    Filter("integration", "Integration", _any_texts, list, _belongs, lead="in"),
+    Filter(
+        "role",
+        "Role",
+        _parse_texts,
+        list,
+        _has_any_role,
+        conjunction="with role",
+        is_slow_changing=True,
+    ),
+    Filter("integration", "Integration", _parse_texts, list, _in_any_integration, conjunction="in"),
     Filter(
         "active",
         "Active in app",
-        _one_of(get_args(Active)),
-        _if_any,
-        _active,
-        ACTIVE_WORDS.__getitem__,
-        choices=get_args(Active),
-        counted_by=lambda rows: case(
+        _parse_one_of(get_args(ActiveFilter)),
+        _serialize_optional,
+        _has_activity,
+        ACTIVE_LABELS.__getitem__,
+        choices=get_args(ActiveFilter),
+        group_by=lambda rows: case(
             (rows.c.active_in_app, "yes"), (rows.c.active_in_app.is_(None), "unknown"), else_="no"
         ),
     ),
     Filter(
         "match",
         "User",
-        _one_of(get_args(Match)),
-        _if_any,
-        _match,
-        choices=get_args(Match),
-        counted_by=lambda rows: case(
-            (_match(rows, "unmatched", None), "unmatched"), else_="matched"
+        _parse_one_of(get_args(MatchFilter)),
+        _serialize_optional,
+        _has_match,
+        choices=get_args(MatchFilter),
+        group_by=lambda rows: case(
+            (_has_match(rows, "unmatched", None), "unmatched"), else_="matched"
         ),
-        of_profile=True,
+        is_slow_changing=True,
     ),
     Filter(
         "updated_from",
         "Last updated from",
-        _day,
-        _if_any,
-        _updated_from,
+        _parse_day,
+        _serialize_optional,
+        _is_updated_from,
         lambda day: f"last updated from {day}",
     ),
     Filter(
         "updated_to",
         "Last updated to",
-        _day,
-        _if_any,
-        _updated_to,
+        _parse_day,
+        _serialize_optional,
+        _is_updated_to,
         lambda day: f"last updated to {day}",
     ),
     Filter(
         "waiting",
         "Waiting longer than",
-        _span,
-        _span_text,
-        _waits,
-        lambda span: f"waiting longer than {span_words(span)}",
+        _parse_duration,
+        _serialize_duration,
+        _is_open_longer_than,
+        lambda span: f"waiting longer than {duration_text(span)}",
         choices=("1h", "1d", "3d", "7d", "30d"),
     ),
     Filter(
         "waiting_upto",
         "Waiting up to",
-        _span,
-        _span_text,
-        _waits_no_longer,
-        lambda span: f"waiting up to {span_words(span)}",
+        _parse_duration,
+        _serialize_duration,
+        _is_open_up_to,
+        lambda span: f"waiting up to {duration_text(span)}",
     ),
     Filter(
-        "reason", "Failing for", _any_texts, list, _fails_for, lambda why: f"“{why}”", "failing for"
+        "reason",
+        "Failing for",
+        _parse_texts,
+        list,
+        _has_failure_reason,
+        lambda why: f"“{why}”",
+        "failing for",
     ),
 )
 FILTER_BY_NAME = {each.name: each for each in FILTERS}
@@ -316,31 +348,35 @@ PARAMS = tuple(field.name for field in fields(Filters))
 """The parameters of an address that filter."""
 
 
-def accounts(con: Connection, filters: Filters, *, whole: bool = True) -> FromClause:
+def account_rows(con: Connection, filters: Filters, *, all_columns: bool = True) -> FromClause:
     """One row per account at the moment that the filters name, before any other of them.
 
     With the user that the snapshot tells, or that a person has said is theirs. Not `whole`: with
     as much of PROFILE only as the filters ask for, which of the past is quicker.
     """
-    asked = any(each.of_profile and getattr(filters, each.name) for each in FILTERS)
-    whole = whole or asked or is_anything_decided(con)
-    return as_decided(con, delivered(filters.as_of, whole=whole), filters.as_of)
+    needs_all_columns = any(
+        filter_.is_slow_changing and getattr(filters, filter_.name) for filter_ in FILTERS
+    )
+    all_columns = all_columns or needs_all_columns or has_match_overrides(con)
+    return with_match_overrides(
+        con, accounts_as_of(filters.as_of, all_columns=all_columns), filters.as_of
+    )
 
 
-def delivered(at: datetime | None, *, whole: bool = True) -> FromClause:
+def accounts_as_of(as_of: datetime | None, *, all_columns: bool = True) -> FromClause:
     """One row per account at the moment, as the snapshots tell it."""
-    if at is None:
+    if as_of is None:
         return account_current
-    rows = select(account_version).where(held_at(account_version, at)).subquery("accounts")
-    return with_profile(rows) if whole else rows
+    rows = select(account_version).where(is_valid_at(account_version, as_of)).subquery("accounts")
+    return join_profile(rows) if all_columns else rows
 
 
-def conditions(filters: Filters, of: FromClause) -> list[ColumnElement[bool]]:
+def conditions(filters: Filters, rows: FromClause) -> list[ColumnElement[bool]]:
     """What a row of `accounts` must fulfil."""
     return [
-        each.condition(of, getattr(filters, each.name), filters.as_of)
-        for each in FILTERS
-        if getattr(filters, each.name)
+        filter_.condition(rows, getattr(filters, filter_.name), filters.as_of)
+        for filter_ in FILTERS
+        if getattr(filters, filter_.name)
     ]
 
 
@@ -348,36 +384,44 @@ def conditions(filters: Filters, of: FromClause) -> list[ColumnElement[bool]]:
 
 
 @dataclass(frozen=True)
-class Part:
+class FilterPhrase:
     """One part of what is asked: which filter, its value as the address has it, and its words."""
 
-    lead: str
+    conjunction: str
     name: str
     value: str
-    words: str
+    text: str
 
 
-def in_words(filters: Filters) -> list[Part]:
+def filter_phrases(filters: Filters) -> list[FilterPhrase]:
     """What is asked, part by part, as a sentence says it: “Update failed in Figma or Slack”."""
-    parts: list[Part] = []
-    for each in FILTERS:
-        for place, value in enumerate(filters.values(each.name)):
-            lead = "or" if place else "" if each.lead == "," and not parts else each.lead
-            parts.append(Part(lead, each.name, value, each.words(value)))
-    return parts
+    phrases: list[FilterPhrase] = []
+    for filter_ in FILTERS:
+        for index, value in enumerate(filters.values(filter_.name)):
+            conjunction = (
+                "or"
+                if index
+                else ""
+                if filter_.conjunction == "," and not phrases
+                else filter_.conjunction
+            )
+            phrases.append(
+                FilterPhrase(conjunction, filter_.name, value, filter_.value_text(value))
+            )
+    return phrases
 
 
-def ignored(params: Mapping[str, Sequence[str]], filters: Filters) -> list[tuple[str, str]]:
+def ignored_params(params: Mapping[str, Sequence[str]], filters: Filters) -> list[tuple[str, str]]:
     """What an address names, and the filters that came of it do not ask: parameter and value."""
-    kept = set(filters.params())
+    applied_params = set(filters.params())
 
-    def is_kept(name: str, value: str) -> bool:
+    def is_applied(name: str, value: str) -> bool:
         alone = Filters.from_params({name: [value]}).params()
-        return bool(alone) and set(alone) <= kept
+        return bool(alone) and set(alone) <= applied_params
 
     return [
         (name, value)
         for name in PARAMS
         for value in params.get(name, ())
-        if value.strip() and not is_kept(name, value)
+        if value.strip() and not is_applied(name, value)
     ]

@@ -15,7 +15,7 @@ def newest_snapshots(con: Connection) -> Sequence[Row[Any, Any, Any, Any]]:
 
     Times are naive UTC.
     """
-    counted = (
+    newest = (
         select(
             snapshot.c.integration_id,
             func.count().label("snapshots"),
@@ -25,17 +25,17 @@ def newest_snapshots(con: Connection) -> Sequence[Row[Any, Any, Any, Any]]:
         .subquery()
     )
     is_newest = and_(
-        snapshot.c.integration_id == counted.c.integration_id,
-        snapshot.c.taken_at == counted.c.taken_at,
+        snapshot.c.integration_id == newest.c.integration_id,
+        snapshot.c.taken_at == newest.c.taken_at,
     )
     return con.execute(
         select(
             integration.c.name,
-            counted.c.snapshots,
-            counted.c.taken_at,
+            newest.c.snapshots,
+            newest.c.taken_at,
             snapshot.c.accepted.label("accounts"),
         )
-        .join_from(integration, counted, counted.c.integration_id == integration.c.integration_id)
+        .join_from(integration, newest, newest.c.integration_id == integration.c.integration_id)
         .join(snapshot, is_newest)
         .order_by(integration.c.name)
     ).all()

@@ -11,14 +11,14 @@ from sqlalchemy import ColumnElement, FromClause, select, true
 from data.schema import integration
 
 
-def of_integrations(rows: FromClause, integrations: Sequence[str]) -> ColumnElement[bool]:
+def in_integrations(rows: FromClause, integrations: Sequence[str]) -> ColumnElement[bool]:
     """Whether a row is of these; of any where none is named."""
     if not integrations:
         return true()
-    named = select(integration.c.integration_id).where(integration.c.name.in_(integrations))
-    return rows.c.integration_id.in_(named)
+    ids = select(integration.c.integration_id).where(integration.c.name.in_(integrations))
+    return rows.c.integration_id.in_(ids)
 
 
-def had_come(moment: ColumnElement[Any], at: datetime | None) -> ColumnElement[bool]:
+def is_past(moment: ColumnElement[Any], as_of: datetime | None) -> ColumnElement[bool]:
     """Whether a moment had come."""
-    return true() if at is None else moment <= at
+    return true() if as_of is None else moment <= as_of

@@ -16,13 +16,13 @@ from sqlalchemy import (
     true,
 )
 
-from data.history.passport import DEPARTURE_LIMIT, Passport, passports
-from data.schema import integration, snapshot, unloaded
+from data.history.load_report import DEFAULT_DELETION_LIMIT, LoadReport, load_reports
+from data.schema import integration, quarantined_file, snapshot
 
 PAGE_SIZE = 25
 """Snapshots on one page of the list."""
 
-FILES_SHOWN = 10
+FILES_PAGE_SIZE = 10
 """Held and refused files on one page of them."""
 
 
@@ -36,101 +36,107 @@ def count_snapshots(
 
     With `until` (naive UTC), those that were taken by then.
     """
-    chosen = select(func.count()).select_from(snapshot.join(integration, _belongs()))
-    return con.scalar(chosen.where(_named(integrations), _taken(until))) or 0
+    query = select(func.count()).select_from(snapshot.join(integration, _is_same_integration()))
+    return con.scalar(query.where(_in_integrations(integrations), _is_taken_by(until))) or 0
 
 
 def page_of_snapshots(
     con: Connection, integrations: Sequence[str], page: int, until: datetime | None = None
-) -> list[Passport]:
+) -> list[LoadReport]:
     """One passport per snapshot of one page, newest first; counted as by `count_snapshots`."""
     start = max(0, page - 1) * PAGE_SIZE
-    return passports(con, _named(integrations), _taken(until), limit=PAGE_SIZE, offset=start)
+    return load_reports(
+        con, _in_integrations(integrations), _is_taken_by(until), limit=PAGE_SIZE, offset=start
+    )
 
 
-def snapshot_at(con: Connection, name: str, taken_at: datetime) -> Passport | None:
+def load_report_at(con: Connection, name: str, taken_at: datetime) -> LoadReport | None:
     """The passport of one integration's snapshot of a moment."""
-    found = passports(con, integration.c.name == name, snapshot.c.taken_at == taken_at)
-    return found[0] if found else None
+    reports = load_reports(con, integration.c.name == name, snapshot.c.taken_at == taken_at)
+    return reports[0] if reports else None
 
 
-def departure_limits(con: Connection) -> dict[str, float]:
+def deletion_limits(con: Connection) -> dict[str, float]:
     """Integration → the share of its accounts that may leave at once, by name."""
-    limit = func.coalesce(integration.c.departure_limit, DEPARTURE_LIMIT)
-    listed = select(integration.c.name, limit).order_by(func.lower(integration.c.name))
-    return {row[0]: row[1] for row in con.execute(listed)}
+    limit = func.coalesce(integration.c.deletion_limit, DEFAULT_DELETION_LIMIT)
+    query = select(integration.c.name, limit).order_by(func.lower(integration.c.name))
+    return {row[0]: row[1] for row in con.execute(query)}
 
 
 # ---- not loaded ----------------------------------------------------------------------------------
 
 
-class Outcome(NamedTuple):
+class FileOutcome(NamedTuple):
     """What became of a delivered file, as far as the store knows."""
 
     state: Literal["loaded", "held", "refused", "not yet"]
-    words: str = ""
+    message: str = ""
 
 
-def outcome_of(
+def find_outcome(
     con: Connection, name: str, taken_at: datetime, sha256: str, *, since: datetime
-) -> Outcome:
+) -> FileOutcome:
     """What became of the file of one integration, moment and content, delivered at `since`."""
-    loaded = (
+    query = (
         select(snapshot.c.accepted)
-        .join(integration, _belongs())
+        .join(integration, _is_same_integration())
         .where(
             integration.c.name == name,
             snapshot.c.taken_at == taken_at,
             snapshot.c.sha256 == sha256,
         )
     )
-    accounts = con.scalar(loaded)
-    if accounts is not None:
-        return Outcome("loaded", f"{accounts:,} accounts")
-    file = unloaded.c
-    aside = con.execute(
-        select(file.verdict, file.reason)
-        .where(file.integration == name, file.taken_at == taken_at, file.found_at >= since)
-        .order_by(file.found_at.desc())
-    ).first()
-    return Outcome(aside.verdict, aside.reason) if aside else Outcome("not yet")
-
-
-def count_unloaded(con: Connection) -> dict[str, int]:
-    """Verdict → how many files were so set aside, and wait for a person."""
-    counted = select(unloaded.c.verdict, func.count()).group_by(unloaded.c.verdict)
-    return {row[0]: row[1] for row in con.execute(counted)}
-
-
-def unloaded_files(con: Connection, page: int) -> Sequence[Row[Any]]:
-    """One row per held or refused file of one page: the held ones first, then the newest."""
-    file = unloaded.c
-    return con.execute(
-        select(unloaded)
-        .order_by(
-            case((file.verdict == "held", 0), else_=1),
-            file.found_at.desc(),
-            file.integration,
-            file.file_name,
+    account_count = con.scalar(query)
+    if account_count is not None:
+        return FileOutcome("loaded", f"{account_count:,} accounts")
+    columns = quarantined_file.c
+    row = con.execute(
+        select(columns.verdict, columns.reason)
+        .where(
+            columns.integration == name,
+            columns.taken_at == taken_at,
+            columns.quarantined_at >= since,
         )
-        .limit(FILES_SHOWN)
-        .offset(max(0, page - 1) * FILES_SHOWN)
+        .order_by(columns.quarantined_at.desc())
+    ).first()
+    return FileOutcome(row.verdict, row.reason) if row else FileOutcome("not yet")
+
+
+def count_quarantined(con: Connection) -> dict[str, int]:
+    """Verdict → how many files were so set aside, and wait for a person."""
+    query = select(quarantined_file.c.verdict, func.count()).group_by(quarantined_file.c.verdict)
+    return {row[0]: row[1] for row in con.execute(query)}
+
+
+def quarantined_files(con: Connection, page: int) -> Sequence[Row[Any]]:
+    """One row per held or refused file of one page: the held ones first, then the newest."""
+    columns = quarantined_file.c
+    return con.execute(
+        select(quarantined_file)
+        .order_by(
+            case((columns.verdict == "held", 0), else_=1),
+            columns.quarantined_at.desc(),
+            columns.integration,
+            columns.file_name,
+        )
+        .limit(FILES_PAGE_SIZE)
+        .offset(max(0, page - 1) * FILES_PAGE_SIZE)
     ).all()
 
 
-def _belongs() -> ColumnElement[bool]:
+def _is_same_integration() -> ColumnElement[bool]:
     return integration.c.integration_id == snapshot.c.integration_id
 
 
-def _named(integrations: Sequence[str]) -> ColumnElement[bool]:
+def _in_integrations(integrations: Sequence[str]) -> ColumnElement[bool]:
     """All integrations where none is named."""
     return integration.c.name.in_(integrations) if integrations else true()
 
 
-def _taken(until: datetime | None) -> ColumnElement[bool]:
+def _is_taken_by(until: datetime | None) -> ColumnElement[bool]:
     return snapshot.c.taken_at <= until if until else true()
 
 
-def params_of(integration: str, taken_at: datetime) -> dict[str, str]:
+def snapshot_params(integration: str, taken_at: datetime) -> dict[str, str]:
     """How an address names one snapshot."""
     return {"integration": integration, "taken_at": f"{taken_at.isoformat(timespec='seconds')}Z"}

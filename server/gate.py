@@ -25,41 +25,48 @@ from streamlit.user_info import generate_login_redirect_url
 from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
 
 from data.access.claims import Claims
-from data.access.roles import MONITOR, Act, Principal
-from data.home import here
-from data.records.audit_log import Event, note, note_refusal
+from data.access.roles import MONITOR, Permission, Principal
+from data.home import current_home
+from data.records.audit_log import Event, record_denial, record_event
 from server.headers import with_headers
 from server.session import (
-    Door,
-    asking,
-    door,
+    AuthConfig,
+    auth_config,
     is_loopback,
     is_signed_in,
-    local,
-    person_of,
+    local_principal,
+    principal_of,
+    request_principal,
+    revoked_tokens,
     session_ends_at,
-    signed_out,
 )
-from server.sign_in_pages import SIGN_IN, SIGN_OUT, on_to, path_of, stranger, welcome
+from server.sign_in_pages import (
+    SIGN_IN,
+    SIGN_OUT,
+    no_role_page,
+    path_of,
+    redirect_after_sign_in,
+    sign_in_page,
+)
 
 log = logging.getLogger("rollcall")
 
-OPEN = ("/healthz", "/readyz")
+PUBLIC_PATHS = ("/healthz", "/readyz")
 """Addresses that anybody may ask, and that tell nothing of the data."""
 
-CALLBACK = "/oauth2callback"
-SIGNING = ("/auth/login", CALLBACK)
-METRICS = "/metrics"
-UNUSED = ("/_stcore/metrics", "/_stcore/agent/")
+CALLBACK_PATH = "/oauth2callback"
+SIGN_IN_PATHS = ("/auth/login", CALLBACK_PATH)
+METRICS_PATH = "/metrics"
+BLOCKED_PATHS = ("/_stcore/metrics", "/_stcore/agent/")
 """Ways of Streamlit to ask about a server, and to use it without a browser: closed to everybody."""
 
-ASSETS = ("/static/",)
+ASSET_PATHS = ("/static/",)
 """Streamlit's own files, the same in every Streamlit."""
 
-FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
+PROXY_HEADERS = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
 """Headers that a proxy adds: somebody from elsewhere asks."""
 
-GRACE = 15
+GRACE_SECONDS = 15
 """Seconds between the end of a session, which empties the page, and that of its connection."""
 
 
@@ -67,29 +74,35 @@ class Gate:
     """ASGI middleware, the first of all."""
 
     def __init__(self, app: ASGIApp) -> None:
-        self._app, self._door = app, door()
-        self._is_secure = self._door is not None and self._door.is_secure
+        self._app, self._auth_config = app, auth_config()
+        self._is_secure = self._auth_config is not None and self._auth_config.is_secure
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        claims = claims_of(headers, self._door) if self._door else None
-        who = person_of(claims) if claims else Principal("") if self._door else local()
-        if self._door and _is_monitor(scope, headers, self._door):
-            who = MONITOR
-        asking.set(who)
+        claims = claims_of(headers, self._auth_config) if self._auth_config else None
+        principal = (
+            principal_of(claims)
+            if claims
+            else Principal("")
+            if self._auth_config
+            else local_principal()
+        )
+        if self._auth_config and _is_monitor(scope, headers, self._auth_config):
+            principal = MONITOR
+        request_principal.set(principal)
         if scope["type"] == "websocket":
-            await self._connect(scope, receive, send, headers, who, claims)
+            await self._connect(scope, receive, send, headers, principal, claims)
         else:
             send = with_headers(
-                send, is_asset=path_of(scope).startswith(ASSETS), is_secure=self._is_secure
+                send, is_asset=path_of(scope).startswith(ASSET_PATHS), is_secure=self._is_secure
             )
-            if self._door and path_of(scope) == CALLBACK and scope["query_string"]:
-                send = _noting_who_comes(send, self._door)
-            answer = self._answer(scope, headers, who, claims)
-            await (answer or self._app)(scope, receive, send)
+            if self._auth_config and path_of(scope) == CALLBACK_PATH and scope["query_string"]:
+                send = _with_sign_in_audit(send, self._auth_config)
+            response = self._gate_response(scope, headers, principal, claims)
+            await (response or self._app)(scope, receive, send)
 
     # -- sessions
 
@@ -99,18 +112,22 @@ class Gate:
         receive: Receive,
         send: Send,
         headers: Headers,
-        who: Principal,
+        principal: Principal,
         claims: Claims | None,
     ) -> None:
         """Only from a page of our own, and for no longer than the sign-in lasts."""
-        if self._refused(scope, headers) or not _is_from(headers, self._door) or not who.is_anybody:
+        if (
+            self._host_rejection(scope, headers)
+            or not _is_same_origin(headers, self._auth_config)
+            or not principal.has_any_role
+        ):
             await send({"type": "websocket.close", "code": 1008})
             return
         if claims is None:
             await self._app(scope, receive, send)
             return
         session = asyncio.ensure_future(self._app(scope, receive, send))
-        watch = asyncio.ensure_future(_until_it_ends(claims))
+        watch = asyncio.ensure_future(_wait_for_session_end(claims))
         try:
             await asyncio.wait({session, watch}, return_when=asyncio.FIRST_COMPLETED)
             if not session.done():
@@ -124,18 +141,18 @@ class Gate:
 
     # -- requests
 
-    def _answer(
-        self, scope: Scope, headers: Headers, who: Principal, claims: Claims | None
+    def _gate_response(
+        self, scope: Scope, headers: Headers, principal: Principal, claims: Claims | None
     ) -> Response | None:
         """What the gate answers by itself; None where the request may go through."""
         path = path_of(scope)
-        if path in OPEN or who is MONITOR:
+        if path in PUBLIC_PATHS or principal is MONITOR:
             return None
-        if refused := self._refused(scope, headers):
-            return refused
-        if path.startswith(UNUSED):
+        if rejection := self._host_rejection(scope, headers):
+            return rejection
+        if path.startswith(BLOCKED_PATHS):
             return PlainTextResponse("There is nothing.", 404)
-        if self._door is None or path.startswith(ASSETS):
+        if self._auth_config is None or path.startswith(ASSET_PATHS):
             return None
         is_read = scope["method"] in ("GET", "HEAD")
         if is_read:
@@ -143,30 +160,32 @@ class Gate:
                 return RedirectResponse(generate_login_redirect_url("default"), 302)
             if path == SIGN_OUT and claims:
                 _sign_out(claims)
-            if path in (*SIGNING, SIGN_OUT):
+            if path in (*SIGN_IN_PATHS, SIGN_OUT):
                 return None
-        wants_page = is_read and "text/html" in headers.get("accept", "") and not _is_inner(path)
-        if path.startswith("/_stcore/upload_file") and not who.may(Act.LOAD):
+        wants_page = is_read and "text/html" in headers.get("accept", "") and not _is_internal(path)
+        if path.startswith("/_stcore/upload_file") and not principal.is_allowed(
+            Permission.LOAD_FILES
+        ):
             return PlainTextResponse("Your role does not load files.", 403)
-        if who.is_anybody:
-            return on_to(scope, headers) if wants_page else None
+        if principal.has_any_role:
+            return redirect_after_sign_in(scope, headers) if wants_page else None
         if not wants_page:
-            return PlainTextResponse("Sign in first.", 403 if _is_signed_in(claims) else 401)
+            return PlainTextResponse("Sign in first.", 403 if _has_valid_token(claims) else 401)
         if claims and is_signed_in(claims):
-            return stranger(who, self._door)
-        return welcome(scope)
+            return no_role_page(principal, self._auth_config)
+        return sign_in_page(scope)
 
-    def _refused(self, scope: Scope, headers: Headers) -> Response | None:
+    def _host_rejection(self, scope: Scope, headers: Headers) -> Response | None:
         """What comes by another name than ours, or without sign-in from another machine."""
         host = headers.get("host", "")
-        if self._door:
-            if host == self._door.host:
+        if self._auth_config:
+            if host == self._auth_config.host:
                 return None
-            return PlainTextResponse(f"Rollcall is at {self._door.origin}.", 421)
+            return PlainTextResponse(f"Rollcall is at {self._auth_config.origin}.", 421)
         server = (scope.get("server") or ("", 0))[0]
         client = (scope.get("client") or ("", 0))[0]
-        is_near = is_loopback(server) and is_loopback(client) and is_loopback(_name_of(host))
-        if is_near and not any(name in headers for name in FORWARDED):
+        is_local = is_loopback(server) and is_loopback(client) and is_loopback(_host_name(host))
+        if is_local and not any(name in headers for name in PROXY_HEADERS):
             return None
         return PlainTextResponse(
             "Sign-in is not set up, so Rollcall answers only who is at its machine. "
@@ -175,81 +194,85 @@ class Gate:
         )
 
 
-def _is_monitor(scope: Scope, headers: Headers, how: Door) -> bool:
+def _is_monitor(scope: Scope, headers: Headers, config: AuthConfig) -> bool:
     """Whether somebody asks for the metrics with their token, by whatever name of ours."""
-    is_theirs = scope["type"] == "http" and path_of(scope) == METRICS
-    token = how.rules.metrics_token
-    sent = headers.get("authorization", "").encode()
-    return is_theirs and bool(token) and compare_digest(sent, f"Bearer {token}".encode())
+    is_metrics_request = scope["type"] == "http" and path_of(scope) == METRICS_PATH
+    token = config.role_mapping.metrics_token
+    authorization = headers.get("authorization", "").encode()
+    return (
+        is_metrics_request
+        and bool(token)
+        and compare_digest(authorization, f"Bearer {token}".encode())
+    )
 
 
-def claims_of(headers: Headers, how: Door) -> Claims | None:
+def claims_of(headers: Headers, config: AuthConfig) -> Claims | None:
     """What the cookie of a request says of who sent it; None where it was not made by us."""
     cookies = cookie_parser(headers.get("cookie", ""))
 
-    def signed(name: str) -> bytes | None:
-        signer = URLSafeTimedSerializer(how.cookie_secret, salt=name)
+    def read_signed_cookie(name: str) -> bytes | None:
+        signer = URLSafeTimedSerializer(config.cookie_secret, salt=name)
         try:
             return signer.loads(cookies[name]).encode()
         except (KeyError, BadData, AttributeError):
             return None
 
     try:
-        claims = json.loads(get_cookie_with_chunks(signed, USER_COOKIE_NAME) or b"null")
+        claims = json.loads(get_cookie_with_chunks(read_signed_cookie, USER_COOKIE_NAME) or b"null")
     except ValueError:
         return None
-    is_ours = isinstance(claims, dict) and claims.get("origin") == how.origin
-    return claims if is_ours else None
+    is_own = isinstance(claims, dict) and claims.get("origin") == config.origin
+    return claims if is_own else None
 
 
-async def _until_it_ends(claims: Claims) -> None:
+async def _wait_for_session_end(claims: Claims) -> None:
     """Wait until a token counts no more, and for as long as the page takes to say so."""
     while is_signed_in(claims):
         await asyncio.sleep(min(3.0, max(0.1, session_ends_at(claims) - time.time())))
-    await asyncio.sleep(GRACE)
+    await asyncio.sleep(GRACE_SECONDS)
 
 
-def _noting_who_comes(send: Send, how: Door) -> Send:
+def _with_sign_in_audit(send: Send, config: AuthConfig) -> Send:
     """What Streamlit answers a provider's word with; whom it lets in, or not, is an event."""
 
-    async def sent(message: Message) -> None:
+    async def audited_send(message: Message) -> None:
         if message["type"] == "http.response.start":
             cookies = MutableHeaders(scope=message).getlist("set-cookie")
             made = "; ".join(cookie.split(";", 1)[0] for cookie in cookies)
-            claims = claims_of(Headers({"cookie": made}), how)
-            who = person_of(claims) if claims else Principal("")
-            if who.is_anybody:
-                note(here(), who.name, Event.SIGNED_IN, roles=list(who.roles))
+            claims = claims_of(Headers({"cookie": made}), config)
+            who = principal_of(claims) if claims else Principal("")
+            if who.has_any_role:
+                record_event(current_home(), who.name, Event.SIGNED_IN, roles=list(who.roles))
             else:
                 why = "has no role" if claims and is_signed_in(claims) else "brought no good token"
-                note_refusal(here(), who.name, f"{why} at sign-in")
+                record_denial(current_home(), who.name, f"{why} at sign-in")
         await send(message)
 
-    return sent
+    return audited_send
 
 
 def _sign_out(claims: Claims) -> None:
-    note(here(), person_of(claims).name, Event.SIGNED_OUT)
+    record_event(current_home(), principal_of(claims).name, Event.SIGNED_OUT)
     try:
-        signed_out().add(claims, session_ends_at(claims))
-    except OSError as fault:
-        log.error("Who has signed out could not be written down: %s", fault.strerror)
+        revoked_tokens().add(claims, session_ends_at(claims))
+    except OSError as error:
+        log.error("Who has signed out could not be written down: %s", error.strerror)
 
 
-def _is_signed_in(claims: Claims | None) -> bool:
+def _has_valid_token(claims: Claims | None) -> bool:
     return claims is not None and is_signed_in(claims)
 
 
-def _is_from(headers: Headers, how: Door | None) -> bool:
+def _is_same_origin(headers: Headers, config: AuthConfig | None) -> bool:
     """Whether a page of our own asks: browsers say which page does."""
     origin = headers.get("origin", "")
-    return origin == how.origin if how else urlsplit(origin).netloc == headers.get("host", "")
+    return origin == config.origin if config else urlsplit(origin).netloc == headers.get("host", "")
 
 
-def _is_inner(path: str) -> bool:
+def _is_internal(path: str) -> bool:
     """What only pages ask for, never a person."""
     return path.startswith(("/_stcore", "/media", "/component", "/app/", "/export/"))
 
 
-def _name_of(host: str) -> str:
+def _host_name(host: str) -> str:
     return urlsplit(f"//{host}").hostname or ""

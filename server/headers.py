@@ -22,8 +22,8 @@ HEADERS = {
 }
 
 
-KEEP_COOKIE = "document.cookie = document.getElementById('cookie-to-keep').dataset.cookie"
-INPUT = Path(__file__).with_name("input.js").read_text(encoding="utf-8")
+KEEP_COOKIE_SCRIPT = "document.cookie = document.getElementById('cookie-to-keep').dataset.cookie"
+INPUT_SCRIPT = Path(__file__).with_name("input.js").read_text(encoding="utf-8")
 """The scripts in a page that are ours, known by their hashes: each is always the same."""
 
 
@@ -32,11 +32,13 @@ def content_policy() -> str:
     """What a page may load: nothing from elsewhere, and of scripts in it Streamlit's and ours."""
     page = Path(st.__file__).parent.joinpath("static", "index.html").read_text(encoding="utf-8")
     scripts = re.findall(r"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", page, re.DOTALL)
-    known = [*scripts, KEEP_COOKIE, INPUT]
-    hashes = (base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in known)
-    own = " ".join(f"'sha256-{each}'" for each in hashes)
+    allowed_scripts = [*scripts, KEEP_COOKIE_SCRIPT, INPUT_SCRIPT]
+    hashes = (
+        base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in allowed_scripts
+    )
+    sources = " ".join(f"'sha256-{digest}'" for digest in hashes)
     return (
-        f"default-src 'self'; script-src 'self' {own}; style-src 'self' 'unsafe-inline'; "
+        f"default-src 'self'; script-src 'self' {sources}; style-src 'self' 'unsafe-inline'; "
         "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; "
         "worker-src 'self' blob:; frame-src 'self'; frame-ancestors 'none'; object-src 'none'; "
         "base-uri 'self'; form-action 'self'"
@@ -46,7 +48,7 @@ def content_policy() -> str:
 def with_headers(send: Send, *, is_asset: bool, is_secure: bool) -> Send:
     """What is sent, with what browsers should know about it."""
 
-    async def sent(message: Message) -> None:
+    async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
             for name, value in HEADERS.items():
@@ -59,7 +61,7 @@ def with_headers(send: Send, *, is_asset: bool, is_secure: bool) -> Send:
                 _make_cookies_secure(headers)
         await send(message)
 
-    return sent
+    return send_with_headers
 
 
 def _make_cookies_secure(headers: MutableHeaders) -> None:

@@ -15,26 +15,28 @@ from sqlalchemy import Engine
 from starlette.requests import Request
 from starlette.responses import Response
 
-from data.access.roles import Act, NotAllowed
-from data.home import here
-from data.inbox.inbox import waiting_files
+from data.access.roles import NotAllowed, Permission
+from data.home import current_home
+from data.inbox.inbox import inbox_files
 from data.metrics import registry
 from queries.metrics import newest_snapshots
-from queries.snapshots import count_unloaded
-from server.authorize import allowed, delivered, state
+from queries.snapshots import count_quarantined
+from server.authorize import authorize, real_store, store_status
 
 
 def send_metrics(_: Request) -> Response:
     """Not for who is kept to some integrations: what is counted names all. Raises NotAllowed."""
-    if not allowed(Act.HEALTH).may_for_all(Act.HEALTH):
-        raise NotAllowed(Act.HEALTH)
-    now = CollectorRegistry()
-    now.register(_Store(delivered(Act.HEALTH) if state().is_open else None))
-    text = generate_latest(registry) + generate_latest(now)
+    if not authorize(Permission.HEALTH).is_allowed_everywhere(Permission.HEALTH):
+        raise NotAllowed(Permission.HEALTH)
+    store_registry = CollectorRegistry()
+    store_registry.register(
+        _StoreCollector(real_store(Permission.HEALTH) if store_status().is_open else None)
+    )
+    text = generate_latest(registry) + generate_latest(store_registry)
     return Response(text, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
-class _Store(Collector):
+class _StoreCollector(Collector):
     """How the store is at the moment of asking; None: it cannot be read."""
 
     def __init__(self, engine: Engine | None) -> None:
@@ -45,18 +47,18 @@ class _Store(Collector):
         yield GaugeMetricFamily(
             "rollcall_store_open", "1: it is open, and pages are drawn.", is_open
         )
-        waiting = len(waiting_files(here()))
-        yield GaugeMetricFamily("rollcall_files_waiting", "Files in the inbox.", waiting)
+        file_count = len(inbox_files(current_home()))
+        yield GaugeMetricFamily("rollcall_files_waiting", "Files in the inbox.", file_count)
         if self._engine:
-            yield from _told_by(self._engine)
+            yield from _integration_metrics(self._engine)
 
 
-def _told_by(engine: Engine) -> list[GaugeMetricFamily]:
+def _integration_metrics(engine: Engine) -> list[GaugeMetricFamily]:
     by_name = {
-        name: GaugeMetricFamily(f"rollcall_{name}", words, labels=["integration"])
-        for name, words in OF_INTEGRATIONS.items()
+        name: GaugeMetricFamily(f"rollcall_{name}", description, labels=["integration"])
+        for name, description in INTEGRATION_GAUGES.items()
     }
-    aside = GaugeMetricFamily(
+    quarantined = GaugeMetricFamily(
         "rollcall_files_set_aside", "Files that a person has to look at.", labels=["verdict"]
     )
     with engine.connect() as con:
@@ -65,13 +67,13 @@ def _told_by(engine: Engine) -> list[GaugeMetricFamily]:
             by_name["snapshots"].add_metric([row.name], row.snapshots)
             by_name["accounts"].add_metric([row.name], row.accounts)
             by_name["newest_snapshot_timestamp_seconds"].add_metric([row.name], taken_at)
-        counted = {"held": 0, "refused": 0} | count_unloaded(con)
-    for verdict, files in counted.items():
-        aside.add_metric([verdict], files)
-    return [*by_name.values(), aside]
+        counts = {"held": 0, "refused": 0} | count_quarantined(con)
+    for verdict, count in counts.items():
+        quarantined.add_metric([verdict], count)
+    return [*by_name.values(), quarantined]
 
 
-OF_INTEGRATIONS = {
+INTEGRATION_GAUGES = {
     "snapshots": "Snapshots that are loaded.",
     "accounts": "Accounts in the newest snapshot.",
     "newest_snapshot_timestamp_seconds": "When the newest snapshot was taken.",

@@ -20,22 +20,29 @@ from urllib.parse import urlsplit
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from data.access.claims import SHORTEST_SECRET, Claims, Misconfigured, Rules, ends_at, hold
-from data.access.revoked_tokens import SignedOut
-from data.access.roles import LOCAL, NOBODY, Principal
-from data.home import here
+from data.access.claims import (
+    MIN_SECRET_LENGTH,
+    Claims,
+    ConfigError,
+    RoleMapping,
+    are_valid_claims,
+    session_end,
+)
+from data.access.revoked_tokens import RevokedTokens
+from data.access.roles import ANONYMOUS, LOCAL, Principal
+from data.home import current_home
 
 PROVIDER_KEYS = ("client_id", "client_secret", "server_metadata_url")
 
 
 @dataclass(frozen=True)
-class Door:
+class AuthConfig:
     """How people sign in: sections [auth] and [access] of secrets.toml."""
 
     origin: str  # where Rollcall is reached: https://rollcall.example.com
     client_id: str
     cookie_secret: str
-    rules: Rules
+    role_mapping: RoleMapping
 
     @property
     def host(self) -> str:
@@ -46,50 +53,58 @@ class Door:
         return self.origin.startswith("https://")
 
     @classmethod
-    def of(cls, auth: Mapping[str, Any], access: Mapping[str, Any]) -> Door:
+    def from_settings(cls, auth: Mapping[str, Any], access: Mapping[str, Any]) -> AuthConfig:
         """As the settings tell it. Raises Misconfigured."""
-        wanted = ("redirect_uri", "cookie_secret", *PROVIDER_KEYS)
-        told = {name: str(auth.get(name) or "") for name in wanted}
-        if missing := [name for name, value in told.items() if not value]:
-            raise Misconfigured(f"[auth] lacks {', '.join(missing)}.")
-        if len(told["cookie_secret"]) < SHORTEST_SECRET:
-            raise Misconfigured(
-                f"cookie_secret in [auth] has fewer than {SHORTEST_SECRET} characters. This makes "
+        required = ("redirect_uri", "cookie_secret", *PROVIDER_KEYS)
+        settings = {name: str(auth.get(name) or "") for name in required}
+        if missing := [name for name, value in settings.items() if not value]:
+            raise ConfigError(f"[auth] lacks {', '.join(missing)}.")
+        if len(settings["cookie_secret"]) < MIN_SECRET_LENGTH:
+            raise ConfigError(
+                f"cookie_secret in [auth] has fewer than {MIN_SECRET_LENGTH} characters. This "
+                "makes "
                 "one: python3 -c 'import secrets; print(secrets.token_urlsafe(32))'."
             )
-        at = urlsplit(told["redirect_uri"].replace("{port}", str(st.get_option("server.port"))))
-        is_near = is_loopback(at.hostname or "")
-        if at.path.rsplit("/", 1)[-1] != "oauth2callback" or not (
-            at.scheme == "https" or (at.scheme == "http" and is_near)
+        redirect = urlsplit(
+            settings["redirect_uri"].replace("{port}", str(st.get_option("server.port")))
+        )
+        is_local = is_loopback(redirect.hostname or "")
+        if redirect.path.rsplit("/", 1)[-1] != "oauth2callback" or not (
+            redirect.scheme == "https" or (redirect.scheme == "http" and is_local)
         ):
-            raise Misconfigured(
+            raise ConfigError(
                 "redirect_uri in [auth] must be https://<where Rollcall is reached>/oauth2callback;"
                 " plain http only for this machine."
             )
-        origin = f"{at.scheme}://{at.netloc}"
-        return cls(origin, told["client_id"], told["cookie_secret"], Rules.of(access))
+        origin = f"{redirect.scheme}://{redirect.netloc}"
+        return cls(
+            origin,
+            settings["client_id"],
+            settings["cookie_secret"],
+            RoleMapping.from_settings(access),
+        )
 
 
 @cache
-def door() -> Door | None:
+def auth_config() -> AuthConfig | None:
     """How people sign in; None where that is not set up. Raises Misconfigured."""
     files = [path for path in st.get_option("secrets.files") if Path(path).exists()]
     if not st.secrets.load_if_toml_exists():
         if files:
-            raise Misconfigured(f"{', '.join(files)} cannot be read.")
+            raise ConfigError(f"{', '.join(files)} cannot be read.")
         return None
-    told = st.secrets.to_dict()
-    if "auth" not in told and "access" not in told:
+    settings = st.secrets.to_dict()
+    if "auth" not in settings and "access" not in settings:
         return None
-    if "auth" not in told or "access" not in told:
-        raise Misconfigured("Sign-in needs both sections, [auth] and [access], in secrets.toml.")
-    return Door.of(told["auth"], told["access"])
+    if "auth" not in settings or "access" not in settings:
+        raise ConfigError("Sign-in needs both sections, [auth] and [access], in secrets.toml.")
+    return AuthConfig.from_settings(settings["auth"], settings["access"])
 
 
 @cache
-def signed_out() -> SignedOut:
+def revoked_tokens() -> RevokedTokens:
     """The tokens that count no more."""
-    return SignedOut(here().root / "signed-out")
+    return RevokedTokens(current_home().root / "signed-out")
 
 
 def is_loopback(host: str) -> bool:
@@ -100,14 +115,14 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def wants_pseudonyms() -> bool:
+def is_pseudonymized() -> bool:
     """Whether everybody sees pseudonyms instead of names: ROLLCALL_PSEUDONYMS."""
     return os.environ.get("ROLLCALL_PSEUDONYMS", "") not in ("", "0")
 
 
-def refuse_to_be_reached(address: str | None) -> str:
+def exposure_error(address: str | None) -> str:
     """Why the app may not be served there; empty where it may. Raises Misconfigured."""
-    if door() or (address and is_loopback(address)):
+    if auth_config() or (address and is_loopback(address)):
         return ""
     return (
         f"Rollcall does not serve {address or 'every address of this machine'} without sign-in: "
@@ -118,44 +133,46 @@ def refuse_to_be_reached(address: str | None) -> str:
 
 # ---- who -----------------------------------------------------------------------------------------
 
-asking: ContextVar[Principal] = ContextVar("asking", default=NOBODY)
+request_principal: ContextVar[Principal] = ContextVar("asking", default=ANONYMOUS)
 """Who sent the request that is being answered; the gate knows."""
 
 
-def principal() -> Principal:
+def current_principal() -> Principal:
     """Who is asking now. A session's person is nobody as soon as their token has ended."""
     if get_script_run_ctx(suppress_warning=True) is None:
-        return asking.get()
-    return person_of(st.user.to_dict()) if door() else local()
+        return request_principal.get()
+    return principal_of(st.user.to_dict()) if auth_config() else local_principal()
 
 
-def local() -> Principal:
+def local_principal() -> Principal:
     """Who is at this machine, where nobody signs in."""
-    return replace(LOCAL, pseudonyms=wants_pseudonyms())
+    return replace(LOCAL, pseudonyms=is_pseudonymized())
 
 
-def person_of(claims: Claims) -> Principal:
+def principal_of(claims: Claims) -> Principal:
     """Who has a token; nobody where it does not hold any more."""
-    how = door()
-    if not how:
-        return NOBODY
-    known = how.rules.principal(claims)
-    known = replace(known, pseudonyms=known.pseudonyms or wants_pseudonyms())
-    return known if is_signed_in(claims) else Principal(known.name)
+    config = auth_config()
+    if not config:
+        return ANONYMOUS
+    principal = config.role_mapping.to_principal(claims)
+    principal = replace(principal, pseudonyms=principal.uses_pseudonyms or is_pseudonymized())
+    return principal if is_signed_in(claims) else Principal(principal.name)
 
 
 def is_signed_in(claims: Claims) -> bool:
     """Whether a token still counts."""
-    how = door()
+    config = auth_config()
     return (
-        how is not None
+        config is not None
         and claims.get("is_logged_in") is True
-        and hold(claims, client_id=how.client_id, hours=how.rules.hours, now=time.time())
-        and claims not in signed_out()
+        and are_valid_claims(
+            claims, client_id=config.client_id, hours=config.role_mapping.hours, now=time.time()
+        )
+        and claims not in revoked_tokens()
     )
 
 
 def session_ends_at(claims: Claims) -> float:
     """In seconds since 1970."""
-    how = door()
-    return ends_at(claims, how.rules.hours) if how else 0.0
+    config = auth_config()
+    return session_end(claims, config.role_mapping.hours) if config else 0.0

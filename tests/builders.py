@@ -11,9 +11,9 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 
 from data.files.naming import SnapshotFile
-from data.history.load import Loaded, load
+from data.history.load import LoadResult, load
 from queries.filters import Filters
-from queries.users.accounts import all_accounts
+from queries.users.accounts import sorted_accounts
 
 TODAY = datetime(2026, 11, 23, 6)
 YESTERDAY = TODAY - timedelta(days=1)
@@ -77,7 +77,9 @@ class Deliveries:
     def __init__(self, store: Engine, folder: Path) -> None:
         self.store, self.folder = store, folder
 
-    def take(self, *accounts: Account, integration: str = "figma", at: datetime = TODAY) -> Loaded:
+    def take(
+        self, *accounts: Account, integration: str = "figma", at: datetime = TODAY
+    ) -> LoadResult:
         path = a_snapshot_file(self.folder, accounts, integration=integration, at=at)
         return load(self.store, SnapshotFile(path, integration, at), confirmed=True)
 
@@ -85,5 +87,5 @@ class Deliveries:
 def usernames(con: Connection, *, sort: str = "username_in_app", **asked: Any) -> list[str]:
     """The accounts that filters leave, by username in the app."""
     order, descending = sort.lstrip("-"), sort.startswith("-")
-    listed = all_accounts(con, Filters(**asked), sort=order, descending=descending)
+    listed = sorted_accounts(con, Filters(**asked), sort=order, descending=descending)
     return [row.username_in_app for row in con.execute(listed)]

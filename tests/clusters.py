@@ -11,10 +11,10 @@ from sqlalchemy.sql.elements import BinaryExpression, CollationClause
 from sqlalchemy.sql.selectable import ScalarSelect, Subquery
 
 from data.schema import metadata
-from data.staging import staging
-from data.store.citus import DISTRIBUTED, EVERYWHERE
+from data.staging import staging_metadata
+from data.store.citus import DISTRIBUTION_COLUMN, REFERENCE_TABLES
 
-LARGE = {*metadata.tables, *staging.tables} - EVERYWHERE - {"rejected_row"}
+LARGE = {*metadata.tables, *staging_metadata.tables} - REFERENCE_TABLES - {"rejected_row"}
 """The tables that are spread over the machines by integration."""
 
 
@@ -52,7 +52,9 @@ def _breaches_of(part: Any) -> Iterator[str]:
         yield f"a case that names its value once, which Citus cannot send on: {_short(part)}"
     if isinstance(part, CollationClause):
         yield f"a collation, which Citus does not send on: {_short(part)}"
-    changes = isinstance(part, Update | Delete) and part.table.name in LARGE - set(staging.tables)
+    changes = isinstance(part, Update | Delete) and part.table.name in LARGE - set(
+        staging_metadata.tables
+    )
     if changes and not _names_one_integration(part.whereclause):
         yield f"changes more than one integration: {_short(part.whereclause)}"
 
@@ -75,7 +77,7 @@ def _know_it(*rows: FromClause) -> bool:
 def _says_integration(rows: FromClause) -> bool:
     if isinstance(rows, Join):
         return _says_integration(rows.left) or _says_integration(rows.right)
-    return DISTRIBUTED in rows.c
+    return DISTRIBUTION_COLUMN in rows.c
 
 
 def _is_large(rows: FromClause) -> bool:
@@ -91,13 +93,13 @@ def _equations(condition: Any) -> Iterator[BinaryExpression[Any]]:
 
 def _meets_on_integration(condition: Any) -> bool:
     return any(
-        getattr(e.left, "key", "") == getattr(e.right, "key", "") == DISTRIBUTED
+        getattr(e.left, "key", "") == getattr(e.right, "key", "") == DISTRIBUTION_COLUMN
         for e in _equations(condition)
     )
 
 
 def _names_one_integration(condition: Any) -> bool:
-    return any(getattr(e.left, "key", "") == DISTRIBUTED for e in _equations(condition))
+    return any(getattr(e.left, "key", "") == DISTRIBUTION_COLUMN for e in _equations(condition))
 
 
 def _own_windows(select: Select[Any]) -> Iterator[Over[Any]]:
@@ -111,7 +113,9 @@ def _parts_by_integration(over: Over[Any]) -> bool:
     """Or over the whole of a short list, which is gathered first."""
     if over.partition_by is None:
         return True
-    return any(getattr(part, "key", "") == DISTRIBUTED for part in _parts(over.partition_by))
+    return any(
+        getattr(part, "key", "") == DISTRIBUTION_COLUMN for part in _parts(over.partition_by)
+    )
 
 
 def _ordered(select: Select[Any]) -> Iterator[Any]:

@@ -10,7 +10,7 @@ import pytest
 from builders import Deliveries
 from sqlalchemy import Connection, Engine
 
-from data.home import Home, here
+from data.home import Home, current_home
 from data.store.engine import close_stores, open_store
 
 pytest_plugins = ["browsing", "servers"]
@@ -63,5 +63,5 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
     monkeypatch.setenv("ROLLCALL_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("ROLLCALL_NO_SAMPLE", "1")
     monkeypatch.delenv("ROLLCALL_DATABASE_URL", raising=False)
-    yield here()
+    yield current_home()
     close_stores()

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Engine, Table, func, select
 
 from data.files.naming import SnapshotFile
-from data.history.load import Loaded, load
+from data.history.load import LoadResult, load
 from data.schema import account, account_current, metadata, rejected_row
 
 MONDAY = datetime(2026, 11, 23, 6)
@@ -29,7 +29,7 @@ def deliver(
     name: str = "accounts.csv",
     taken_at: datetime = MONDAY,
     **how: Any,
-) -> Loaded:
+) -> LoadResult:
     """Load a file with this content; texts are written as they are, in UTF-8."""
     path = folder / name
     path.write_bytes(content if isinstance(content, bytes) else content.encode())

@@ -21,37 +21,46 @@ from sqlalchemy import Engine, insert, select, text
 from sqlalchemy.exc import DBAPIError
 from streamlit.testing.v1 import AppTest
 
-from data.access.claims import Misconfigured, Rules, hold
-from data.access.revoked_tokens import SignedOut
-from data.access.roles import EVERYTHING, LOCAL, NOBODY, ROLES, Act, NotAllowed, Personal, Sight
+from data.access.claims import ConfigError, RoleMapping, are_valid_claims
+from data.access.revoked_tokens import RevokedTokens
+from data.access.roles import (
+    ANONYMOUS,
+    FULL_VISIBILITY,
+    LOCAL,
+    ROLES,
+    NotAllowed,
+    Permission,
+    PersonalData,
+    Visibility,
+)
 from data.files.naming import SnapshotFile
 from data.history.load import load
-from data.home import Home, here
-from data.records.exceptions import Finding, Said, accept
-from data.records.matches import Match, decide
-from data.schema import integration, metadata, unloaded
-from data.store.engine import close_stores, open_store, seen
+from data.home import Home, current_home
+from data.records.exceptions import FindingKey, RiskException, add_exceptions
+from data.records.matches import MatchOverride, save_match_overrides
+from data.schema import integration, metadata, quarantined_file
+from data.store.engine import close_stores, open_store, restricted_engine
 from queries.filters import Filters
 from queries.users.accounts import count_accounts, page_of_accounts
 from server import session
-from server.authorize import allowed
-from server.session import Door
+from server.authorize import authorize
+from server.session import AuthConfig
 
 PAGES = Path(__file__).parent.parent / "pages"
 SCRIPTS = {
-    "health.py": Act.HEALTH,
-    "users.py": Act.USERS,
-    "changes.py": Act.CHANGES,
-    "review.py": Act.REVIEW,
-    "matching.py": Act.MATCH,
-    "snapshots.py": Act.SNAPSHOTS,
-    "audit.py": Act.AUDIT,
+    "health.py": Permission.HEALTH,
+    "users.py": Permission.USERS,
+    "changes.py": Permission.CHANGES,
+    "review.py": Permission.REVIEW,
+    "matching.py": Permission.MATCH,
+    "snapshots.py": Permission.SNAPSHOTS,
+    "audit.py": Permission.AUDIT,
 }
 NOW = 1_795_000_000
 MARK = "zzmarkzz"
 """Part of everything that a snapshot says of a person here."""
 
-DOOR = Door("http://127.0.0.1", CLIENT, SECRET, Rules(claim="groups", roles=GROUPS))
+DOOR = AuthConfig("http://127.0.0.1", CLIENT, SECRET, RoleMapping(claim="groups", roles=GROUPS))
 
 
 def claims(*groups: str, **others: Any) -> dict[str, Any]:
@@ -87,12 +96,14 @@ def marked(root: Path, engine: Engine) -> None:
             path = root / f"{MARK}-{name}-{at:%Y%m%d}.ndjson"
             path.write_text(rows)
             load(engine, SnapshotFile(path, name, at), confirmed=True)
-    finding = Finding("deleted_active", "slack", f"{MARK}-id-1")
-    accept(engine, [(finding, TODAY)], Said(f"{MARK} may", MARK))
-    decide(engine, [Match("slack", f"{MARK}-id-1", MARK, "slack", MARK, MARK, MARK)], MARK)
+    finding = FindingKey("deleted_active", "slack", f"{MARK}-id-1")
+    add_exceptions(engine, [(finding, TODAY)], RiskException(f"{MARK} may", MARK))
+    save_match_overrides(
+        engine, [MatchOverride("slack", f"{MARK}-id-1", MARK, "slack", MARK, MARK, MARK)], MARK
+    )
     with engine.begin() as con:
         held = {"integration": "slack", "file_name": f"{MARK}.csv", "verdict": "held"}
-        con.execute(insert(unloaded).values(**held, reason=MARK, found_at=TODAY, passport=MARK))
+        con.execute(insert(quarantined_file).values(**held, reason=MARK, quarantined_at=TODAY))
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +113,7 @@ def marked_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
         patch.setenv("ROLLCALL_HOME", str(root))
         patch.setenv("ROLLCALL_NO_SAMPLE", "1")
         patch.delenv("ROLLCALL_DATABASE_URL", raising=False)
-        home = here()
+        home = current_home()
         marked(root, open_store(home.database_url))
         yield home
         close_stores()
@@ -117,31 +128,41 @@ def door(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_table_says_who_may_do_what() -> None:
-    assert ROLES["Owner"].acts == set(Act)
-    assert set(Act) - ROLES["Super Admin"].acts == {Act.AUDIT} == set(Act) - ROLES["Admin"].acts
-    assert ROLES["Analyst"].acts == {Act.USERS, Act.CHANGES, Act.DOWNLOAD}
-    assert ROLES["Manager"].acts == {Act.HEALTH}
-    hidden = [name for name, role in ROLES.items() if role.personal is Personal.HIDDEN]
+    assert ROLES["Owner"].permissions == set(Permission)
+    assert (
+        set(Permission) - ROLES["Super Admin"].permissions
+        == {Permission.AUDIT}
+        == set(Permission) - ROLES["Admin"].permissions
+    )
+    assert ROLES["Analyst"].permissions == {
+        Permission.USERS,
+        Permission.CHANGES,
+        Permission.DOWNLOAD,
+    }
+    assert ROLES["Manager"].permissions == {Permission.HEALTH}
+    hidden = [name for name, role in ROLES.items() if role.personal_data is PersonalData.HIDDEN]
     assert hidden == ["Manager"]
 
 
 def test_who_has_no_role_may_do_nothing() -> None:
-    assert not any(NOBODY.may(act) for act in Act)
-    assert NOBODY.sight.personal is Personal.HIDDEN
+    assert not any(ANONYMOUS.is_allowed(act) for act in Permission)
+    assert ANONYMOUS.visibility.personal_data is PersonalData.HIDDEN
 
 
 def test_a_restriction_is_for_every_act() -> None:
-    who = Rules(roles={"a": "Admin"}, integrations={"a": ["figma"]}).principal({"roles": ["a"]})
-    assert who.may(Act.LOAD, "figma")
-    assert not who.may(Act.LOAD, "slack")
-    assert who.may(Act.LOAD)
-    assert not who.may_for_all(Act.LOAD)
-    assert who.sight == Sight(("figma",))
+    who = RoleMapping(roles={"a": "Admin"}, integrations={"a": ["figma"]}).to_principal(
+        {"roles": ["a"]}
+    )
+    assert who.is_allowed(Permission.LOAD_FILES, "figma")
+    assert not who.is_allowed(Permission.LOAD_FILES, "slack")
+    assert who.is_allowed(Permission.LOAD_FILES)
+    assert not who.is_allowed_everywhere(Permission.LOAD_FILES)
+    assert who.visibility == Visibility(("figma",))
 
 
 # ---- people --------------------------------------------------------------------------------------
 
-BOTH = Rules(
+BOTH = RoleMapping(
     claim="realm_access.roles",
     roles={"rc-boss": "Owner", "rc-read": "Analyst", "rc-look": "Manager"},
     people={"Ada@x.io": "Admin"},
@@ -170,7 +191,7 @@ BOTH = Rules(
 def test_roles_come_from_the_claim_or_from_a_verified_address(
     said: dict[str, Any], roles: tuple[str, ...], only: tuple[str, ...] | None
 ) -> None:
-    who = BOTH.principal(said)
+    who = BOTH.to_principal(said)
     assert (who.roles, who.integrations) == (roles, only)
 
 
@@ -190,8 +211,8 @@ def test_roles_come_from_the_claim_or_from_a_verified_address(
     ],
 )
 def test_settings_that_say_nothing_sensible_are_refused(told: dict[str, Any], words: str) -> None:
-    with pytest.raises(Misconfigured, match=words):
-        Rules.of(told)
+    with pytest.raises(ConfigError, match=words):
+        RoleMapping.from_settings(told)
 
 
 @pytest.mark.parametrize(
@@ -212,9 +233,9 @@ def test_sign_in_that_would_not_be_safe_is_refused(lacks: dict[str, Any]) -> Non
         "client_secret": "s",
         "server_metadata_url": "https://id.example.com",
     }
-    assert Door.of(auth, {"roles": {"x": "Owner"}}).is_secure
-    with pytest.raises(Misconfigured):
-        Door.of(auth | lacks, {"roles": {"x": "Owner"}})
+    assert AuthConfig.from_settings(auth, {"roles": {"x": "Owner"}}).is_secure
+    with pytest.raises(ConfigError):
+        AuthConfig.from_settings(auth | lacks, {"roles": {"x": "Owner"}})
 
 
 @pytest.mark.parametrize(
@@ -238,36 +259,36 @@ def test_sign_in_that_would_not_be_safe_is_refused(lacks: dict[str, Any]) -> Non
 )
 def test_a_token_holds_for_us_and_for_its_time(said: dict[str, Any], holds: bool) -> None:
     token = {"aud": [CLIENT], "iat": NOW - 100, "exp": NOW + 1} | said
-    assert hold(token, client_id=CLIENT, hours=8, now=NOW) is holds
+    assert are_valid_claims(token, client_id=CLIENT, hours=8, now=NOW) is holds
 
 
 def test_who_has_signed_out_stays_out_after_a_restart(tmp_path: Path) -> None:
     mine, later = {"sub": "ada", "iat": 1}, {"sub": "ada", "iat": 2}
-    SignedOut(tmp_path / "list").add(mine, time.time() + 60)
-    known = SignedOut(tmp_path / "list")
+    RevokedTokens(tmp_path / "list").add(mine, time.time() + 60)
+    known = RevokedTokens(tmp_path / "list")
     assert mine in known
     assert later not in known
     assert "ada" not in (tmp_path / "list").read_text()
     assert (tmp_path / "list").stat().st_mode & 0o077 == 0
     known.add(later, time.time() - 1)
-    assert later not in SignedOut(tmp_path / "list"), "its time is over anyway"
+    assert later not in RevokedTokens(tmp_path / "list"), "its time is over anyway"
 
 
 def test_a_session_is_nobodys_when_its_token_has_ended(door: None) -> None:
-    assert session.person_of(claims("owners")).roles == ("Owner",)
+    assert session.principal_of(claims("owners")).roles == ("Owner",)
     for ended in ({"exp": time.time() - 1}, {"is_logged_in": "yes"}, {"aud": "another"}):
-        who = session.person_of(claims("owners", **ended))
-        assert not who.is_anybody
+        who = session.principal_of(claims("owners", **ended))
+        assert not who.has_any_role
         assert who.name == "olga@x.io"
 
 
 def test_without_a_session_and_without_a_request_nobody_asks() -> None:
     with pytest.raises(NotAllowed):
-        allowed(Act.HEALTH)
+        authorize(Permission.HEALTH)
 
 
 def test_without_sign_in_only_this_machine_is_served() -> None:
-    refuse = session.refuse_to_be_reached
+    refuse = session.exposure_error
     for address in ("0.0.0.0", "::", "192.168.1.4", "rollcall.example.com", "", None):  # noqa: S104
         assert "without sign-in" in refuse(address)
     assert not any(map(refuse, ("127.0.0.1", "::1", "localhost", "127.1.2.3")))
@@ -286,7 +307,10 @@ def everything_seen(engine: Engine) -> dict[str, list[Any]]:
 
 def test_a_hidden_sight_has_every_account_and_nobodys_person(marked_home: Home) -> None:
     engine = open_store(marked_home.database_url)
-    seen_by_all, hidden = everything_seen(engine), everything_seen(seen(engine, NOBODY.sight))
+    seen_by_all, hidden = (
+        everything_seen(engine),
+        everything_seen(restricted_engine(engine, ANONYMOUS.visibility)),
+    )
     assert MARK in str(seen_by_all)
     assert MARK not in str(hidden)
     for name in (
@@ -305,7 +329,7 @@ def test_a_restricted_sight_has_nothing_of_other_integrations(marked_home: Home)
         slack = con.scalar(
             select(integration.c.integration_id).where(integration.c.name == "slack")
         )
-    figma = seen(engine, Sight(("figma", "o'brien")))
+    figma = restricted_engine(engine, Visibility(("figma", "o'brien")))
     assert "slack" not in str(everything_seen(figma))
     everything = everything_seen(engine)
     for table in metadata.sorted_tables:
@@ -313,17 +337,22 @@ def test_a_restricted_sight_has_nothing_of_other_integrations(marked_home: Home)
             with figma.connect() as con:
                 ids = set(con.scalars(select(table.c.integration_id)))
             assert ids == ({1, 2} - {slack} if everything[table.name] else set()), table.name
-    assert not any(everything_seen(seen(engine, Sight(())))[t.name] for t in metadata.sorted_tables
-                   if t.name != "setting")  # fmt: skip
+    rows = everything_seen(restricted_engine(engine, Visibility(())))
+    assert not any(rows[t.name] for t in metadata.sorted_tables if t.name != "setting")
 
 
 def test_what_is_remembered_for_one_sight_is_not_told_to_another(marked_home: Home) -> None:
     engine = open_store(marked_home.database_url)
-    sights = [EVERYTHING, Sight(("figma",)), Sight((), Personal.HIDDEN), NOBODY.sight]
+    sights = [
+        FULL_VISIBILITY,
+        Visibility(("figma",)),
+        Visibility((), PersonalData.HIDDEN),
+        ANONYMOUS.visibility,
+    ]
     for _ in range(2):
         counts, names = [], []
         for sight in sights:
-            with seen(engine, sight).connect() as con:
+            with restricted_engine(engine, sight).connect() as con:
                 counts.append(count_accounts(con, Filters()))
                 rows = page_of_accounts(con, Filters(), sort="user", descending=False, page=1)
                 names.append({row.username_in_app for row in rows})
@@ -345,7 +374,7 @@ def test_every_page_asks_who_is_there(marked_home: Home, door: None, role: str |
         run.run()
         assert not run.exception
         drawn = "".join(str(element.proto) for element in run.main if hasattr(element, "proto"))
-        if role and act in ROLES[role].acts:
+        if role and act in ROLES[role].permissions:
             assert run.title[0].value == script.removesuffix(".py").capitalize()
             if script in ("health.py", "users.py"):
                 assert (MARK in drawn) is (role != "Manager")
@@ -362,7 +391,7 @@ def test_rows_that_a_browser_makes_up_open_nothing_that_is_not_seen(
     marked_home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither accounts of another integration, nor those of the same person there."""
-    rules = replace(DOOR.rules, integrations={"analysts": ["figma"]})
+    rules = replace(DOOR.role_mapping, integrations={"analysts": ["figma"]})
     monkeypatch.setattr(session, "door", lambda: replace(DOOR, rules=rules))
     run = AppTest.from_file(PAGES / "users.py", default_timeout=60)
     run.user = claims("analysts")
@@ -393,7 +422,7 @@ def test_every_page_is_walked() -> None:
 
 
 def test_nobody_signs_in_where_that_is_not_set_up() -> None:
-    assert LOCAL.acts == set(Act)
+    assert LOCAL.permissions == set(Permission)
 
 
 # ---- what the code must not do -------------------------------------------------------------------

@@ -15,12 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Connection
 
-from data.schema import CONTENT, FOREVER
+from data.schema import OPEN_END, TRACKED_COLUMNS
 from data.states import STATE_NAMES
 from queries.filters import Filters
 from queries.users import detail as queries
 from queries.users.accounts import page_of_accounts
-from queries.users.detail import Known, known_of
+from queries.users.detail import AccountDetails, account_details
 from widgets.account_panel import panel
 
 DAYS = [TODAY - timedelta(days=ago) for ago in (4, 3, 2, 1, 0)]
@@ -31,10 +31,10 @@ def keys_of(con: Connection, *names: str, **asked: Any) -> list[int]:
     return [row.account_key for row in rows if row.username_in_app in names]
 
 
-def known(con: Connection, username: str = "ada", **asked: Any) -> Known:
+def known(con: Connection, username: str = "ada", **asked: Any) -> AccountDetails:
     filters = Filters(**asked)
     [key] = keys_of(con, username, **asked)
-    return known_of(con, filters, [key])[key]
+    return account_details(con, filters, [key])[key]
 
 
 def shown(con: Connection, username: str = "ada", **asked: Any) -> list[Any]:
@@ -55,7 +55,7 @@ def roles(blocks: list[Any]) -> list[list[str]]:
 
 
 def others(con: Connection, username: str = "ada", **asked: Any) -> list[tuple[str, str, bool]]:
-    rows = known(con, username, **asked).others
+    rows = known(con, username, **asked).other_accounts
     return [(row.integration, row.username_in_app, row.same_id) for row in rows]
 
 
@@ -228,7 +228,7 @@ def test_a_role_is_held_since_the_file_says_else_since_it_was_first_seen_without
 
 
 def a_version(names: frozenset[str], state: str, start: datetime, end: datetime) -> Any:
-    nothing = dict.fromkeys(CONTENT)
+    nothing = dict.fromkeys(TRACKED_COLUMNS)
     return SimpleNamespace(
         **nothing
         | {"username_in_app": "ada", "account_id": "ada", "integration": "figma"}
@@ -257,7 +257,7 @@ def test_since_is_where_an_unbroken_stretch_begins_whatever_the_history(
     ]
     versions = [
         a_version(names, state, start, end)
-        for (names, state, _), start, end in zip(told, starts, [*ends[:-1], FOREVER], strict=True)
+        for (names, state, _), start, end in zip(told, starts, [*ends[:-1], OPEN_END], strict=True)
     ]
 
     def began(holds: Any) -> str:
@@ -266,7 +266,7 @@ def test_since_is_where_an_unbroken_stretch_begins_whatever_the_history(
             first -= 1
         return f"{starts[first]:%Y-%m-%d %H:%M}"
 
-    blocks: list[Any] = panel(Known(versions[-1], versions, []), as_of=None)
+    blocks: list[Any] = panel(AccountDetails(versions[-1], versions, []), as_of=None)
     names, state, _ = told[-1]
     assert dict(roles(blocks)) == {
         role: f"by {began(lambda then, role=role: role in then[0])}" for role in names

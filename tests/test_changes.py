@@ -21,23 +21,29 @@ from openpyxl import load_workbook
 from pyarrow import parquet
 from sqlalchemy import Connection
 
-from data.states import FAILED
+from data.states import FAILED_STATES
 from data.store.engine import open_store
 from queries.changes.accounts import PAGE_SIZE, count_changes, page_of_changes
-from queries.changes.diff import KINDS, VALUES, Listed
-from queries.changes.summary import summary_of
-from queries.changes.window import Between, Usual, asked_between, compared_snapshots, usual_moments
-from queries.export.changes import CHUNKS, ChangesFile
+from queries.changes.diff import CHANGE_KINDS, VALUE_CHANGES, ChangeFilter
+from queries.changes.summary import summarize_changes
+from queries.changes.window import (
+    SnapshotMoments,
+    Window,
+    compared_snapshots,
+    snapshot_moments,
+    window_from_params,
+)
+from queries.export.changes import WRITERS, ChangesExport
 from queries.export.formats import FORMATS
 
 DAY = timedelta(days=1)
 FIRST = TODAY - 5 * DAY
-SINCE_YESTERDAY = Between(YESTERDAY, TODAY)
+SINCE_YESTERDAY = Window(YESTERDAY, TODAY)
 
 
-def listed(con: Connection, between: Between, kind: str, **only: Any) -> list[str]:
+def listed(con: Connection, between: Window, kind: str, **only: Any) -> list[str]:
     """The accounts of a list, by username in the app."""
-    rows = page_of_changes(con, between, Listed(kind, **only), 1)
+    rows = page_of_changes(con, between, ChangeFilter(kind, **only), 1)
     return [row.is_username_in_app or row.was_username_in_app for row in rows]
 
 
@@ -81,7 +87,7 @@ def at(history: Mapping[int, Accounts], day: int) -> Accounts | None:
 
 def by_hand(histories: Histories, since: int, until: int) -> dict[str, Any]:
     """Every list as (integration, username), and what is counted besides."""
-    found: dict[str, Any] = {kind: set() for kind in KINDS}
+    found: dict[str, Any] = {kind: set() for kind in CHANGE_KINDS}
     found |= {"moves": Counter(), "gained_roles": Counter(), "lost_roles": Counter()}
     found |= {"turned": Counter(), "values": Counter()}
     for name, history in histories.items():
@@ -163,31 +169,31 @@ def test_every_list_and_every_count_is_that_of_two_lists_compared_by_hand(
     histories: Histories, since: int, until: int
 ) -> None:
     since, until = sorted((since, until))
-    between = Between(FIRST + since * DAY, FIRST + until * DAY)
+    between = Window(FIRST + since * DAY, FIRST + until * DAY)
     expected = by_hand(histories, since, until)
     with a_store_of(histories) as con:
-        summary = summary_of(con, between)
-        for kind in KINDS:
-            rows = page_of_changes(con, between, Listed(kind), 1)
+        summary = summarize_changes(con, between)
+        for kind in CHANGE_KINDS:
+            rows = page_of_changes(con, between, ChangeFilter(kind), 1)
             names = {(r.integration, r.is_username_in_app or r.was_username_in_app) for r in rows}
             assert names == expected[kind], kind
             assert summary.counts[kind] == len(rows) == len(expected[kind])
-            assert count_changes(con, between, Listed(kind)) == len(rows)
-        for was, now, accounts in summary.moves.itertuples(index=False):
-            asked = Listed("moved", was=(was,), now=(now,))
+            assert count_changes(con, between, ChangeFilter(kind)) == len(rows)
+        for was, now, accounts in summary.transitions.itertuples(index=False):
+            asked = ChangeFilter("moved", was=(was,), now=(now,))
             assert count_changes(con, between, asked) == accounts == expected["moves"][was, now]
-        assert summary.moves["accounts"].sum() == expected["moves"].total()
+        assert summary.transitions["accounts"].sum() == expected["moves"].total()
         for kind in ("gained", "lost"):
             by_role = dict(zip(summary.roles["role"], summary.roles[kind], strict=True))
             assert Counter(by_role) == expected[f"{kind}_roles"]
             for role, accounts in by_role.items():
-                assert count_changes(con, between, Listed(kind, role=role)) == accounts
-        assert Counter(summary.turned) == expected["turned"]
-        assert Counter(summary.values) == expected["values"]
-        for value in VALUES:
-            accounts = count_changes(con, between, Listed("other", value=value))
+                assert count_changes(con, between, ChangeFilter(kind, role=role)) == accounts
+        assert Counter(summary.status_changes) == expected["turned"]
+        assert Counter(summary.value_changes) == expected["values"]
+        for value in VALUE_CHANGES:
+            accounts = count_changes(con, between, ChangeFilter("other", value=value))
             assert accounts == expected["values"][value]
-        assert summary.is_nothing == (not any(expected[kind] for kind in KINDS))
+        assert summary.is_empty == (not any(expected[kind] for kind in CHANGE_KINDS))
 
 
 # ---- one by one ----------------------------------------------------------------------------------
@@ -201,7 +207,7 @@ def test_an_account_that_was_there_before_the_earlier_moment_came_back(
     snapshots.take(an_account("ada"), an_account("bob"), an_account("cy"), at=TODAY)
     assert listed(con, SINCE_YESTERDAY, "back") == ["ada"]
     assert listed(con, SINCE_YESTERDAY, "joined") == ["cy"]
-    assert listed(con, Between(YESTERDAY - DAY, TODAY), "back") == []
+    assert listed(con, Window(YESTERDAY - DAY, TODAY), "back") == []
 
 
 def test_what_changed_and_changed_back_has_not_changed(
@@ -209,8 +215,8 @@ def test_what_changed_and_changed_back_has_not_changed(
 ) -> None:
     for days, state in ((2, "Onboarded"), (1, "Update failed"), (0, "Onboarded")):
         snapshots.take(an_account(state=state), at=TODAY - days * DAY)
-    assert summary_of(con, Between(TODAY - 2 * DAY, TODAY)).is_nothing
-    assert not summary_of(con, SINCE_YESTERDAY).is_nothing
+    assert summarize_changes(con, Window(TODAY - 2 * DAY, TODAY)).is_empty
+    assert not summarize_changes(con, SINCE_YESTERDAY).is_empty
 
 
 def test_newly_failed_are_those_that_changed_to_a_failed_state(
@@ -220,8 +226,8 @@ def test_newly_failed_are_those_that_changed_to_a_failed_state(
     after = [an_account("ada", state="Update failed"), an_account("bob"), an_account("cy")]
     snapshots.take(*before, at=YESTERDAY)
     snapshots.take(*after, an_account("dot", state="Update failed"), at=TODAY)
-    assert summary_of(con, SINCE_YESTERDAY).newly_failed == 1
-    assert listed(con, SINCE_YESTERDAY, "moved", now=FAILED) == ["ada"]
+    assert summarize_changes(con, SINCE_YESTERDAY).newly_failed == 1
+    assert listed(con, SINCE_YESTERDAY, "moved", now=FAILED_STATES) == ["ada"]
 
 
 @pytest.mark.parametrize(
@@ -244,10 +250,14 @@ def test_anything_else_that_changes_is_told_by_its_name(
 ) -> None:
     snapshots.take(an_account(account_id="1", **before), at=YESTERDAY)
     snapshots.take(an_account(account_id="1", **after), at=TODAY)
-    told = {name for name, count in summary_of(con, SINCE_YESTERDAY).values.items() if count}
+    told = {
+        name
+        for name, count in summarize_changes(con, SINCE_YESTERDAY).value_changes.items()
+        if count
+    }
     assert told == {value}
-    (row,) = page_of_changes(con, SINCE_YESTERDAY, Listed("other", value=value), 1)
-    assert {name for name in VALUES if getattr(row, f"value_{name}")} == {value}
+    (row,) = page_of_changes(con, SINCE_YESTERDAY, ChangeFilter("other", value=value), 1)
+    assert {name for name in VALUE_CHANGES if getattr(row, f"value_{name}")} == {value}
 
 
 def test_a_new_reason_with_a_new_state_is_one_change(
@@ -255,7 +265,7 @@ def test_a_new_reason_with_a_new_state_is_one_change(
 ) -> None:
     snapshots.take(an_account(), at=YESTERDAY)
     snapshots.take(an_account(state="Update failed", reason="Seat limit", code="E1"), at=TODAY)
-    assert summary_of(con, SINCE_YESTERDAY).counts["other"] == 0
+    assert summarize_changes(con, SINCE_YESTERDAY).counts["other"] == 0
 
 
 def test_each_integration_is_compared_at_its_own_snapshots(
@@ -277,18 +287,18 @@ def test_only_the_chosen_integrations_are_compared(snapshots: Deliveries, con: C
     for name in ("figma", "okta"):
         snapshots.take(an_account(name), integration=name, at=YESTERDAY)
         snapshots.take(an_account(name, state="Deleted"), integration=name, at=TODAY)
-    only = Between(YESTERDAY, TODAY, ("okta",))
+    only = Window(YESTERDAY, TODAY, ("okta",))
     assert listed(con, only, "moved") == ["okta"]
-    assert summary_of(con, only).counts["moved"] == 1
+    assert summarize_changes(con, only).counts["moved"] == 1
 
 
 def test_a_load_is_seen_by_the_next_reader(snapshots: Deliveries) -> None:
     snapshots.take(an_account(), at=YESTERDAY)
     with snapshots.store.connect() as con:
-        assert summary_of(con, SINCE_YESTERDAY).is_nothing
+        assert summarize_changes(con, SINCE_YESTERDAY).is_empty
     snapshots.take(an_account(state="Deleted"), at=TODAY)
     with snapshots.store.connect() as con:
-        assert summary_of(con, SINCE_YESTERDAY).counts["moved"] == 1
+        assert summarize_changes(con, SINCE_YESTERDAY).counts["moved"] == 1
 
 
 def test_pages_follow_each_other_without_gap_or_overlap(
@@ -297,7 +307,7 @@ def test_pages_follow_each_other_without_gap_or_overlap(
     names = [f"user{n:03}" for n in range(PAGE_SIZE + 7)]
     snapshots.take(an_account("ada"), at=YESTERDAY)
     snapshots.take(an_account("ada"), *map(an_account, reversed(names)), at=TODAY)
-    pages = [page_of_changes(con, SINCE_YESTERDAY, Listed("joined"), n) for n in (1, 2, 3)]
+    pages = [page_of_changes(con, SINCE_YESTERDAY, ChangeFilter("joined"), n) for n in (1, 2, 3)]
     assert [row.is_username_in_app for page in pages for row in page] == names
 
 
@@ -309,48 +319,50 @@ def test_without_moments_the_newest_is_compared_with_a_day_before(snapshots: Del
     earlier = TODAY - DAY / 4
     snapshots.take(an_account(), at=earlier)
     snapshots.take(an_account(), at=TODAY)
-    usual = Usual(earlier, earlier, TODAY)
+    usual = SnapshotMoments(earlier, earlier, TODAY)
     assert usual_now(snapshots) == usual
-    assert asked_between({}, usual) == Between(earlier, TODAY)  # nothing was there a day before
+    assert window_from_params({}, usual) == Window(earlier, TODAY)  # nothing was there a day before
     snapshots.take(an_account(), at=FIRST)
-    usual = Usual(FIRST, earlier, TODAY)
+    usual = SnapshotMoments(FIRST, earlier, TODAY)
     assert usual_now(snapshots) == usual
-    assert asked_between({}, usual) == SINCE_YESTERDAY
+    assert window_from_params({}, usual) == SINCE_YESTERDAY
 
 
-def usual_now(snapshots: Deliveries) -> Usual | None:
+def usual_now(snapshots: Deliveries) -> SnapshotMoments | None:
     with snapshots.store.connect() as con:
-        return usual_moments(con, [])
+        return snapshot_moments(con, [])
 
 
 @given(
     between=st.builds(
-        lambda a, b, names: Between(*sorted((a, b)), tuple(names)),
+        lambda a, b, names: Window(*sorted((a, b)), tuple(names)),
         *[st.datetimes(min_value=datetime(1970, 1, 1)).map(lambda m: m.replace(microsecond=0))] * 2,
         st.lists(st.sampled_from(["figma", "Salesforce EMEA", "a&b=c"]), unique=True),
     ),
     listed=st.builds(
-        Listed,
-        st.sampled_from(list(KINDS)),
+        ChangeFilter,
+        st.sampled_from(list(CHANGE_KINDS)),
         was=st.sampled_from([(), ("Onboarded", "Deleted")]),
-        now=st.sampled_from([(), FAILED]),
+        now=st.sampled_from([(), FAILED_STATES]),
         role=st.sampled_from([None, "Admin", "a&b"]),
-        value=st.sampled_from([None, *VALUES]),
+        value=st.sampled_from([None, *VALUE_CHANGES]),
     ),
 )
 def test_an_address_says_what_is_asked_and_nothing_is_lost_on_the_way(
-    between: Between, listed: Listed
+    between: Window, listed: ChangeFilter
 ) -> None:
     params: dict[str, list[str]] = {}
     for name, value in [*between.params(), *listed.params()]:
         params.setdefault(name, []).append(value)
-    usual = Usual(FIRST, None, TODAY)
-    assert asked_between(params, usual) == between
-    asked = Listed.from_params(params)
+    usual = SnapshotMoments(FIRST, None, TODAY)
+    assert window_from_params(params, usual) == between
+    asked = ChangeFilter.from_params(params)
     assert asked
     for name in ("was", "now", "role", "value"):  # what a kind has not, its list is not of
         expected = (
-            getattr(listed, name) if name in KINDS[listed.kind].by else getattr(Listed(""), name)
+            getattr(listed, name)
+            if name in CHANGE_KINDS[listed.kind].filter_names
+            else getattr(ChangeFilter(""), name)
         )
         assert getattr(asked, name) == expected
 
@@ -364,7 +376,7 @@ def as_rows(content: bytes) -> list[dict[str, str]]:
 
 def made(form: str, con: Connection, kind: str) -> bytes:
     """The file of a list of what has changed since yesterday."""
-    return b"".join(CHUNKS[form](ChangesFile(con, SINCE_YESTERDAY, Listed(kind))))
+    return b"".join(WRITERS[form](ChangesExport(con, SINCE_YESTERDAY, ChangeFilter(kind))))
 
 
 def test_every_format_of_a_list_has_its_accounts_and_says_what_it_is_of(
@@ -372,7 +384,7 @@ def test_every_format_of_a_list_has_its_accounts_and_says_what_it_is_of(
 ) -> None:
     snapshots.take(an_account("ada"), an_account("bob", roles=["A", "B"]), at=YESTERDAY)
     snapshots.take(an_account("ada"), an_account("bob", roles=["=A"], active="no"), at=TODAY)
-    assert list(CHUNKS) == list(FORMATS)
+    assert list(WRITERS) == list(FORMATS)
     (line,) = json.loads(made("json", con, "lost"))
     file = parquet.ParquetFile(io.BytesIO(made("parquet", con, "lost")))
     (row,) = file.read().to_pylist()
@@ -454,9 +466,9 @@ def test_a_file_of_nobody_has_its_headings(snapshots: Deliveries, con: Connectio
 
 
 def test_the_name_of_a_file_says_what_and_between_which_moments(con: Connection) -> None:
-    between = Between(YESTERDAY, TODAY, ("Salesforce EMEA",))
-    asked = Listed("moved", was=("Onboarded",), now=("Update failed",))
-    assert ChangesFile(con, between, asked).name("csv") == (
+    between = Window(YESTERDAY, TODAY, ("Salesforce EMEA",))
+    asked = ChangeFilter("moved", was=("Onboarded",), now=("Update failed",))
+    assert ChangesExport(con, between, asked).name("csv") == (
         "changes-salesforce-emea-moved-onboarded-update-failed-"
         "2026-11-22T06-00-00Z-2026-11-23T06-00-00Z.csv"
     )

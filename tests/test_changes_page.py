@@ -15,9 +15,9 @@ from streamlit.testing.v1 import AppTest
 
 from data.home import Home
 from data.store.engine import open_store
-from queries.changes.diff import KINDS
-from widgets.changes.accounts import COLUMNS
-from widgets.changes.flow_figure import state_moves_figure
+from queries.changes.diff import CHANGE_KINDS
+from widgets.changes.accounts import COLUMNS_BY_KIND
+from widgets.changes.flow_figure import state_transitions_figure
 
 PAGE = Path(__file__).parent.parent / "pages" / "changes.py"
 DAY = timedelta(days=1)
@@ -151,14 +151,18 @@ def test_roles_are_summed_up_where_many_changed(delivered: Deliveries) -> None:
     assert words(changes()).splitlines()[0].endswith(expected)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", CHANGE_KINDS)
 def test_every_list_has_its_columns_and_says_what_differs(
     a_busy_day: Deliveries, kind: str
 ) -> None:
     run = changes(list=kind)
     (row,) = table(run)["rows"]
     headings = [column["label"] for column in table(run)["columns"]]
-    assert headings == ["User", "Username in app", *(shown.label for shown in COLUMNS[kind])]
+    assert headings == [
+        "User",
+        "Username in app",
+        *(shown.label for shown in COLUMNS_BY_KIND[kind]),
+    ]
     run.session_state["changed"] = {"open": [row["id"]]}
     run.run()
     differs, *rest = table(run)["details"][row["id"]]
@@ -326,7 +330,7 @@ def test_the_flows_are_the_moves_from_the_state_then_to_the_state_now() -> None:
         [("Onboarded", "Update failed", 3), ("Update failed", "Onboarded", 1)],
         columns=["was", "now", "accounts"],
     )
-    (flows,) = state_moves_figure(moves).data
+    (flows,) = state_transitions_figure(moves).data
     names = flows.node.label
     ends = zip(flows.link.source, flows.link.target, flows.link.value, strict=True)
     assert [(names[was], names[now], n) for was, now, n in ends] == list(

@@ -33,15 +33,15 @@ import rollcall
 from data.files.naming import SnapshotFile
 from data.history.load import load
 from data.home import Home
-from data.inbox.inbox import load_waiting
-from data.schema import integration, snapshot, state_count, unloaded
-from data.service import current as current_module
+from data.inbox.inbox import load_inbox
+from data.schema import integration, quarantined_file, snapshot, state_count
+from data.service import active_store as current_module
 from data.service import keeper
-from data.service.current import State, current, state
-from data.service.instance import server_of
-from data.service.keeper import kept
-from data.store.engine import close_stores, layout, open_store
-from data.store.errors import NoRoom, StoreFault, StoreInterrupted
+from data.service.active_store import StoreStatus, active_store, store_status
+from data.service.instance import running_instance
+from data.service.keeper import run_keeper
+from data.store.engine import close_stores, open_store, schema_version
+from data.store.errors import DiskFull, StoreError, StoreInterrupted
 from queries.filters import Filters
 from queries.users.accounts import count_accounts
 
@@ -299,18 +299,18 @@ def listed(home: Home, **asked: object) -> list[str]:
 def test_a_store_that_duckdb_gave_up_is_opened_anew(home: Home, tmp_path: Path) -> None:
     """As after a checkpoint on a full disk: DuckDB then refuses every question, reads included."""
     engine = open_store(home.database_url)
-    load(engine, SnapshotFile.placed(a_snapshot_file(tmp_path)))
+    load(engine, SnapshotFile.from_path(a_snapshot_file(tmp_path)))
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     with engine.connect() as reader:
         reader.execute(select(snapshot))
         reader.rollback()
         resource.setrlimit(resource.RLIMIT_FSIZE, (16_384, hard))
         try:
-            with pytest.raises(NoRoom), engine.connect() as con:
+            with pytest.raises(DiskFull), engine.connect() as con:
                 con.execute(text("CHECKPOINT"))
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-        with pytest.raises(StoreFault):
+        with pytest.raises(StoreError):
             reader.execute(select(snapshot))
         with pytest.raises(StoreInterrupted), engine.connect() as con:
             open_store(home.database_url)
@@ -361,21 +361,21 @@ def stocked(home: Home, tmp_path: Path) -> Home:
     for at, who in ((YESTERDAY, "ada"), (TODAY, "bob")):
         path = a_snapshot_file(home.inbox, [an_account(who)], at=at)
         os.utime(path, (0, 0))
-    load_waiting(open_store(home.database_url), home)
+    load_inbox(open_store(home.database_url), home)
     close_stores()
     return home
 
 
 @pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> list[State]:
+def told(monkeypatch: pytest.MonkeyPatch) -> list[StoreStatus]:
     """Every state that readers could have seen."""
-    states: list[State] = []
+    states: list[StoreStatus] = []
 
-    def tell(home: Home, how: State) -> None:
+    def tell(home: Home, how: StoreStatus) -> None:
         states.append(how)
         real(home, how)
 
-    real = keeper.tell
+    real = keeper.set_store_status
     monkeypatch.setattr(keeper, "tell", tell)
     return states
 
@@ -383,50 +383,50 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[State]:
 @contextmanager
 def an_app(home: Home) -> Iterator[None]:
     """What a running app does to the store."""
-    with kept(home, "http://here"):
+    with run_keeper(home, "http://here"):
         yield
-    current_module._told.clear()
+    current_module._statuses.clear()
 
 
 @pytest.mark.parametrize("damage", [cut, cut_a_little, empty, zero, overwrite])
 def test_the_app_makes_a_damaged_store_anew_and_keeps_the_damaged_file(
-    stocked: Home, told: list[State], damage: Callable[[Path], None]
+    stocked: Home, told: list[StoreStatus], damage: Callable[[Path], None]
 ) -> None:
     file = stocked.root / "rollcall.duckdb"
     damage(file)
     damaged = file.read_bytes()
     with an_app(stocked):
-        until(lambda: state(stocked).is_open)
+        until(lambda: store_status(stocked).is_open)
         assert listed(stocked) == ["bob"]
         assert listed(stocked, as_of=YESTERDAY) == ["ada"]
     [aside] = stocked.root.glob("rollcall.duckdb.damaged-*")
     assert aside.read_bytes() == damaged
-    seen = [(how.done, how.of) for how in told if how.phase == "rebuilding"]
+    seen = [(how.done, how.total) for how in told if how.phase == "rebuilding"]
     assert seen == [(0, 2), (1, 2), (2, 2)]
-    [words] = {how.words for how in told if how.phase == "rebuilding"}
+    [words] = {how.message for how in told if how.phase == "rebuilding"}
     assert f"{file} is damaged" in words
     assert "made anew from the archive; the file as it was is kept" in words
 
 
 def test_a_store_that_was_deleted_is_loaded_again_from_the_archive(
-    stocked: Home, told: list[State]
+    stocked: Home, told: list[StoreStatus]
 ) -> None:
     lose(stocked.root / "rollcall.duckdb")
     with an_app(stocked):
-        until(lambda: state(stocked).is_open)
+        until(lambda: store_status(stocked).is_open)
         assert listed(stocked, as_of=YESTERDAY) == ["ada"]
-    assert "snapshots that the archive has" in told[1].words
+    assert "snapshots that the archive has" in told[1].message
 
 
 def test_damage_that_a_question_brings_to_light_is_repaired_while_the_app_runs(
-    stocked: Home, told: list[State]
+    stocked: Home, told: list[StoreStatus]
 ) -> None:
     spoil_a_block(stocked.root / "rollcall.duckdb")
     with an_app(stocked):
-        until(lambda: state(stocked).is_open or told[-1].phase == "rebuilding")
-        with suppress(StoreFault):
+        until(lambda: store_status(stocked).is_open or told[-1].phase == "rebuilding")
+        with suppress(StoreError):
             listed(stocked)
-        until(lambda: list(stocked.root.glob("*.damaged-*")) and state(stocked).is_open)
+        until(lambda: list(stocked.root.glob("*.damaged-*")) and store_status(stocked).is_open)
         assert listed(stocked, as_of=YESTERDAY) == ["ada"]
 
 
@@ -447,28 +447,28 @@ def test_what_a_damaged_log_has_lost_is_loaded_again_from_the_archive(
     copy = tmp_path / "copy"
     for at, who in ((TODAY + timedelta(days=1), "cy"), (TODAY + timedelta(days=2), "dee")):
         os.utime(a_snapshot_file(stocked.inbox, [an_account(who)], at=at), (0, 0))
-    load_waiting(open_store(stocked.database_url), stocked)
+    load_inbox(open_store(stocked.database_url), stocked)
     shutil.copytree(stocked.root, copy)  # as if the process had been killed here
     close_stores()
     damage(copy / "rollcall.duckdb.wal")
     revived = Home(copy)
     with an_app(revived):
-        until(lambda: state(revived).is_open)
+        until(lambda: store_status(revived).is_open)
         assert listed(revived) == ["dee"]
         assert listed(revived, as_of=TODAY) == ["bob"]
 
 
 def test_files_of_the_archive_that_cannot_be_loaded_are_told_on_every_page(
-    stocked: Home, told: list[State]
+    stocked: Home, told: list[StoreStatus]
 ) -> None:
     lose(stocked.root / "rollcall.duckdb")
     broken = next(stocked.archive.glob("*/2026-11-22*"))
     broken.write_text("[]")
     with an_app(stocked):
-        until(lambda: state(stocked).is_open)
+        until(lambda: store_status(stocked).is_open)
         assert listed(stocked) == ["bob"]
-        assert "1 files of the archive cannot be loaded" in state(stocked).words
-        assert str(broken) in state(stocked).words
+        assert "1 files of the archive cannot be loaded" in store_status(stocked).message
+        assert str(broken) in store_status(stocked).message
 
 
 # ---- a store of another version -----------------------------------------------------------------
@@ -476,12 +476,12 @@ def test_files_of_the_archive_that_cannot_be_loaded_are_told_on_every_page(
 
 def of_another_number(home: Home) -> None:
     with open_store(home.database_url).begin() as con:
-        con.execute(update(layout).values(number=layout.c.number + 1))
+        con.execute(update(schema_version).values(number=schema_version.c.number + 1))
 
 
 def without_a_number(home: Home) -> None:
     with open_store(home.database_url).begin() as con:
-        layout.drop(con)
+        schema_version.drop(con)
 
 
 def without_a_column(home: Home) -> None:
@@ -495,28 +495,28 @@ def test_a_store_of_another_version_is_made_anew_with_what_no_file_says(
 ) -> None:
     noted = {"integration": "slack", "file_name": "x.csv", "verdict": "held", "reason": "why"}
     with open_store(stocked.database_url).begin() as con:
-        con.execute(update(integration).values(departure_limit=0.5))
-        con.execute(insert(unloaded).values(**noted, found_at=TODAY))
+        con.execute(update(integration).values(deletion_limit=0.5))
+        con.execute(insert(quarantined_file).values(**noted, quarantined_at=TODAY))
     change(stocked)
     close_stores()
     with an_app(stocked):
-        until(lambda: state(stocked).is_open)
+        until(lambda: store_status(stocked).is_open)
         assert listed(stocked, as_of=YESTERDAY) == ["ada"]
         with open_store(stocked.database_url).connect() as con:
-            assert con.scalars(select(integration.c.departure_limit)).all() == [0.5]
-            assert con.scalars(select(unloaded.c.reason)).all() == ["why"]
+            assert con.scalars(select(integration.c.deletion_limit)).all() == [0.5]
+            assert con.scalars(select(quarantined_file.c.reason)).all() == ["why"]
     assert len(list(stocked.root.glob("rollcall.duckdb.outdated-*"))) == 1
 
 
 def test_what_the_archive_does_not_have_is_not_lost_silently(
-    stocked: Home, told: list[State]
+    stocked: Home, told: list[StoreStatus]
 ) -> None:
     shutil.rmtree(stocked.archive)
     without_a_number(stocked)
     close_stores()
     with an_app(stocked):
-        until(lambda: state(stocked).phase == "failed")
-    assert "2 of its snapshots have no file in the archive" in told[-1].words
+        until(lambda: store_status(stocked).phase == "failed")
+    assert "2 of its snapshots have no file in the archive" in told[-1].message
     assert not list(stocked.root.glob("*.outdated-*"))
 
 
@@ -558,14 +558,14 @@ def test_a_second_app_says_who_has_the_store_and_takes_over(
     stocked: Home, other_app: subprocess.Popen[str], end: signal.Signals | None
 ) -> None:
     with an_app(stocked):
-        until(lambda: state(stocked).phase == "in use")
-        how = state(stocked)
+        until(lambda: store_status(stocked).phase == "in use")
+        how = store_status(stocked)
         assert how.address == "http://first:1"
-        assert f"Another Rollcall (process {other_app.pid})" in how.words
-        with pytest.raises(StoreFault, match="Another Rollcall"):
-            current(stocked)
+        assert f"Another Rollcall (process {other_app.pid})" in how.message
+        with pytest.raises(StoreError, match="Another Rollcall"):
+            active_store(stocked)
         other_app.send_signal(end) if end else other_app.communicate("")
-        until(lambda: state(stocked).is_open)
+        until(lambda: store_status(stocked).is_open)
         assert listed(stocked) == ["bob"]
         assert json.loads((stocked.root / "serving.json").read_text())["address"] == "http://here"
     assert not (stocked.root / "serving.json").exists()
@@ -584,7 +584,7 @@ def test_commands_say_which_app_has_the_store(
 @pytest.mark.parametrize("left", ['{"pid": 1', '{"pid": 99999999, "address": "x"}', "[]", ""])
 def test_what_a_killed_app_left_behind_misleads_nobody(stocked: Home, left: str) -> None:
     (stocked.root / "serving.json").write_text(left)
-    assert server_of(stocked) is None
+    assert running_instance(stocked) is None
 
 
 # ---- readers ------------------------------------------------------------------------------------
@@ -600,7 +600,7 @@ def test_readers_see_whole_snapshots_only_and_do_not_wait_for_a_load(
         )
         for day, how in enumerate(["Onboarded", "Update failed", "Onboarded"])
     ]
-    load(engine, SnapshotFile.placed(files[0]))
+    load(engine, SnapshotFile.from_path(files[0]))
     seen: list[tuple[int, int]] = []
     done = Event()
 
@@ -615,7 +615,7 @@ def test_readers_see_whole_snapshots_only_and_do_not_wait_for_a_load(
         reader.start()
     for file in files[1:]:
         before = len(seen)
-        load(engine, SnapshotFile.placed(file))
+        load(engine, SnapshotFile.from_path(file))
         assert len(seen) > before + 5, "readers waited"
     done.set()
     for reader in readers:

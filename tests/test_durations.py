@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection
 
-from queries.health.backlog import backlog, waits
-from queries.health.durations import Durations, durations, jobs, kaplan_meier
-from queries.health.trends import oldest_wait, states_at
+from queries.health.backlog import backlog, open_jobs_by_start
+from queries.health.durations import Durations, count_jobs, durations, kaplan_meier
+from queries.health.trends import oldest_open_since, states_as_of
 from queries.period import Scope
 
 DAY = 86_400
@@ -29,7 +29,7 @@ def day(number: int) -> datetime:
 
 
 def period(first: int = 0, last: int = 60, at: datetime | None = None) -> Scope:
-    return Scope((), day(first).date(), day(last).date(), at=at)
+    return Scope((), day(first).date(), day(last).date(), as_of=at)
 
 
 def take(snapshots: Deliveries, *mornings: str, integration: str = "figma") -> None:
@@ -58,8 +58,8 @@ STATES = {
 def lasted(con: Connection, scope: Scope | None = None) -> list[tuple[str, float, str, int]]:
     """(operation, days, how it ended, jobs), in order."""
     return sorted(
-        (job.operation, job.seconds / DAY, "settled" if job.settled else "open", job.jobs)
-        for job in jobs(con, scope or period())
+        (job.operation, job.seconds / DAY, "settled" if job.settled else "open", job.job_count)
+        for job in count_jobs(con, scope or period())
     )
 
 
@@ -82,7 +82,7 @@ def test_the_estimate_is_that_of_the_textbook() -> None:
     ]
     assert found.median == 23
     assert found.quantile(0.9) is None
-    assert (found.jobs, found.ended, found.observed) == (21, 9, 35)
+    assert (found.jobs, found.ended, found.longest_observed) == (21, 9, 35)
 
 
 def test_jobs_that_still_run_make_the_median_longer() -> None:
@@ -304,7 +304,7 @@ def test_the_backlog_is_counted_by_operation_and_age(
     snapshots: Deliveries, con: Connection
 ) -> None:
     take(snapshots, "a:u b:o c:o d:o", "a:u b:D c:o d:o", "a:u b:D c:P d:!u")
-    found = backlog(waits(con, (), None), day(2) + timedelta(hours=2))
+    found = backlog(open_jobs_by_start(con, (), None), day(2) + timedelta(hours=2))
     ages = {(row[0], row[1]): row[2] for row in found.to_numpy().tolist() if row[2]}
     assert ages == {("update", "1–3 d"): 1, ("delete", "1–3 d"): 1, ("provision", "1–24 h"): 1}
 
@@ -328,26 +328,26 @@ def test_an_age_is_longer_than_the_one_before_and_open_at_the_end(
     snapshots: Deliveries, con: Connection, waited: timedelta, age: str
 ) -> None:
     take(snapshots, "a:u")
-    found = backlog(waits(con, (), None), day(0) + waited)
+    found = backlog(open_jobs_by_start(con, (), None), day(0) + waited)
     assert found.loc[found["accounts"] > 0, "age"].to_list() == [age]
 
 
 def test_the_oldest_wait_is_known_for_every_moment(snapshots: Deliveries, con: Connection) -> None:
     take(snapshots, "a:o b:o", "a:U b:o", "a:U b:D", "a:o b:D", "a:o b:x")
-    oldest = [oldest_wait(states_at(con, (), day(number))) for number in range(5)]
+    oldest = [oldest_open_since(states_as_of(con, (), day(number))) for number in range(5)]
     assert oldest == [None, day(1), day(1), day(2), None]
-    assert oldest_wait(states_at(con, (), None)) is None
+    assert oldest_open_since(states_as_of(con, (), None)) is None
 
 
 def test_waits_are_told_as_they_were_known(snapshots: Deliveries, con: Connection) -> None:
     take(snapshots, "a:o", "a:U", "a:U", "a:o")
-    assert waits(con, (), day(2)).to_numpy().tolist() == [["update", day(1), 1]]
-    assert waits(con, (), day(3)).empty
-    assert waits(con, ("slack",), day(2)).empty
+    assert open_jobs_by_start(con, (), day(2)).to_numpy().tolist() == [["update", day(1), 1]]
+    assert open_jobs_by_start(con, (), day(3)).empty
+    assert open_jobs_by_start(con, ("slack",), day(2)).empty
 
 
 def test_a_store_without_waits_has_an_empty_backlog(con: Connection) -> None:
-    found = backlog(waits(con, (), None), day(0))
+    found = backlog(open_jobs_by_start(con, (), None), day(0))
     assert len(found) == 3 * 5
     assert not found["accounts"].any()
-    assert jobs(con, Scope((), date(2026, 1, 1), date(2026, 1, 2))) == []
+    assert count_jobs(con, Scope((), date(2026, 1, 1), date(2026, 1, 2))) == []

@@ -19,23 +19,31 @@ from builders import a_snapshot_file, an_account, an_unmatched_account
 from sqlalchemy import Engine, func, select
 
 from data.home import Home
-from data.records.exceptions import Finding, Limits, Said, accept, limits_of, set_limits, withdraw
-from data.records.matches import Match, decide
-from data.records.matches import withdraw as withdraw_match
-from data.schema import accepted
+from data.records.exceptions import (
+    FindingKey,
+    RiskException,
+    RuleSettings,
+    add_exceptions,
+    read_rule_settings,
+    save_rule_settings,
+    withdraw_exception,
+)
+from data.records.matches import MatchOverride, save_match_overrides
+from data.records.matches import withdraw_match_overrides as withdraw_match
+from data.schema import exception
 from data.service.rebuild import rebuild
 from data.store.engine import close_stores, open_store
-from queries.evidence.accounts import Accounts
-from queries.evidence.findings import Findings, chosen_rules
-from queries.evidence.pack import MANIFEST, SEAL, chunks_of
+from queries.evidence.accounts import AccountsEvidence
+from queries.evidence.findings import FindingsEvidence, select_rules
+from queries.evidence.pack import CHECKSUM_FILE, MANIFEST_FILE, pack_chunks
 from queries.filters import Filters
 from queries.review.duration import View
 from queries.review.rules import RULES
 from rollcall import main
 
 START = datetime(2026, 1, 1)
-BAD = Finding("deleted_but_active", "figma", "bad")
-FINE = Said("Kept for the audit", "Grace", date(2100, 1, 1))
+BAD = FindingKey("deleted_but_active", "figma", "bad")
+FINE = RiskException("Kept for the audit", "Grace", date(2100, 1, 1))
 
 
 def day(number: int) -> datetime:
@@ -77,8 +85,8 @@ def store_of(home: Home) -> Engine:
 def pack(home: Home, path: Path, *, rules: tuple[str, ...] = (), **view: Any) -> Path:
     """The pack, as the page gives it."""
     with store_of(home).connect() as con:
-        asked = View(**{"limits": limits_of(con), **view})
-        content = b"".join(chunks_of(Findings(con, asked, chosen_rules(rules, ()))))
+        asked = View(**{"limits": read_rule_settings(con), **view})
+        content = b"".join(pack_chunks(FindingsEvidence(con, asked, select_rules(rules, ()))))
     path.write_bytes(content)
     return path
 
@@ -102,7 +110,7 @@ def verified(path: Path) -> int:
 def test_the_pack_has_every_finding_with_since_when_and_what_was_said(
     archived: Home, tmp_path: Path
 ) -> None:
-    accept(store_of(archived), [(BAD, day(2))], FINE)
+    add_exceptions(store_of(archived), [(BAD, day(2))], FINE)
     found = rows(pack(archived, tmp_path / "e.zip", rules=("deleted_but_active",)))
     (bad,) = found
     assert (bad["integration"], bad["account_id"]) == ("figma", "bad")
@@ -121,10 +129,10 @@ def test_the_pack_is_of_the_moment_and_the_integrations_that_were_chosen(
 
 
 def test_the_manifest_seals_every_file_and_counts(archived: Home, tmp_path: Path) -> None:
-    accept(store_of(archived), [(BAD, day(2))], FINE)
+    add_exceptions(store_of(archived), [(BAD, day(2))], FINE)
     files = read(pack(archived, tmp_path / "e.zip"))
-    manifest = json.loads(files[MANIFEST])
-    assert set(manifest["files"]) == set(files) - {MANIFEST, SEAL}
+    manifest = json.loads(files[MANIFEST_FILE])
+    assert set(manifest["files"]) == set(files) - {MANIFEST_FILE, CHECKSUM_FILE}
     for name, seal in manifest["files"].items():
         assert seal["sha256"] == hashlib.sha256(files[name]).hexdigest()
     assert manifest["counts"]["deleted_but_active"] == {"open": 0, "accepted": 1}
@@ -132,7 +140,7 @@ def test_the_manifest_seals_every_file_and_counts(archived: Home, tmp_path: Path
 
 
 def test_the_pack_tells_the_rules_with_their_limits(archived: Home, tmp_path: Path) -> None:
-    limits = Limits(privileged=("*boss*",), inactive_days=12)
+    limits = RuleSettings(privileged=("*boss*",), inactive_days=12)
     files = read(pack(archived, tmp_path / "e.zip", limits=limits))
     assert [each["rule"] for each in json.loads(files["rules.json"])] == [r.name for r in RULES]
     for words in ("*boss*", "more than 12 days"):
@@ -153,9 +161,9 @@ def test_a_pack_is_proved_by_the_archive(
     archived: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     engine = store_of(archived)
-    accept(engine, [(BAD, day(1))], Said("First", "Ada"))
-    withdraw(engine, BAD, "Ada")
-    accept(engine, [(BAD, day(2))], FINE)
+    add_exceptions(engine, [(BAD, day(1))], RiskException("First", "Ada"))
+    withdraw_exception(engine, BAD, "Ada")
+    add_exceptions(engine, [(BAD, day(2))], FINE)
     assert verified(pack(archived, tmp_path / "e.zip")) == 0
     assert "every row follows from the snapshots" in capsys.readouterr().out
 
@@ -208,14 +216,14 @@ def packed(files: Files, path: Path) -> Path:
 
 def resealed(files: Files) -> Files:
     """As somebody does who knows how: every hash is right again."""
-    manifest = json.loads(files[MANIFEST])
+    manifest = json.loads(files[MANIFEST_FILE])
     manifest["files"] = {
         name: {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
         for name, content in files.items()
-        if name not in (MANIFEST, SEAL)
+        if name not in (MANIFEST_FILE, CHECKSUM_FILE)
     }
     told = json.dumps(manifest).encode()
-    return {**files, MANIFEST: told, SEAL: hashlib.sha256(told).hexdigest().encode()}
+    return {**files, MANIFEST_FILE: told, CHECKSUM_FILE: hashlib.sha256(told).hexdigest().encode()}
 
 
 @pytest.fixture(scope="module")
@@ -226,7 +234,7 @@ def a_pack(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Home], Files]:
 
     def make(home: Home) -> Files:
         if not made:
-            accept(store_of(home), [(BAD, day(2))], FINE)
+            add_exceptions(store_of(home), [(BAD, day(2))], FINE)
             made.update(files=read(pack(home, path)))
         return made["files"]
 
@@ -246,7 +254,7 @@ def test_no_file_can_be_changed_added_or_taken_out(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     files = a_pack(archived)
-    inner = [name for name in files if name not in (MANIFEST, SEAL)]
+    inner = [name for name in files if name not in (MANIFEST_FILE, CHECKSUM_FILE)]
     path = tmp_path / "e.zip"
 
     def amiss(tampered: Files) -> str:
@@ -257,10 +265,10 @@ def test_no_file_can_be_changed_added_or_taken_out(
     said = amiss({**{name: content + b" " for name, content in files.items()}, "more.txt": b"more"})
     assert all(f"{name} is not the file that the manifest seals" in said for name in inner)
     assert "more.txt is in the pack, and the manifest does not name it" in said
-    assert f"{MANIFEST} is not the file that {SEAL} seals" in said
-    said = amiss({name: files[name] for name in (MANIFEST, SEAL)})
+    assert f"{MANIFEST_FILE} is not the file that {CHECKSUM_FILE} seals" in said
+    said = amiss({name: files[name] for name in (MANIFEST_FILE, CHECKSUM_FILE)})
     assert all(f"{name} is missing from the pack" in said for name in inner)
-    for name, words in {MANIFEST: "no manifest", SEAL: "is not the file"}.items():
+    for name, words in {MANIFEST_FILE: "no manifest", CHECKSUM_FILE: "is not the file"}.items():
         assert words in amiss({n: content for n, content in files.items() if n != name})
 
 
@@ -355,8 +363,8 @@ def test_the_manifest_cannot_be_forged(
     archived: Home, tmp_path: Path, a_pack: Callable[[Home], Files], change: dict[str, Any]
 ) -> None:
     files = a_pack(archived)
-    manifest = {**json.loads(files[MANIFEST]), **change}
-    forged = resealed({**files, MANIFEST: json.dumps(manifest).encode()})
+    manifest = {**json.loads(files[MANIFEST_FILE]), **change}
+    forged = resealed({**files, MANIFEST_FILE: json.dumps(manifest).encode()})
     assert verified(packed(forged, tmp_path / "e.zip")) == 1
 
 
@@ -390,13 +398,13 @@ def test_a_name_in_a_pack_reaches_no_file_outside_of_the_archive(
 
 def test_what_people_said_outlives_a_rebuild(archived: Home, tmp_path: Path) -> None:
     engine = store_of(archived)
-    accept(engine, [(BAD, day(2))], FINE)
-    set_limits(engine, Limits(inactive_days=12))
+    add_exceptions(engine, [(BAD, day(2))], FINE)
+    save_rule_settings(engine, RuleSettings(inactive_days=12))
     before = rows(pack(archived, tmp_path / "before.zip"))
     rebuild(archived, lambda *_: None)
     with store_of(archived).connect() as con:
-        assert con.scalar(select(func.count()).select_from(accepted)) == 1
-        assert limits_of(con) == Limits(inactive_days=12)
+        assert con.scalar(select(func.count()).select_from(exception)) == 1
+        assert read_rule_settings(con) == RuleSettings(inactive_days=12)
     assert rows(pack(archived, tmp_path / "after.zip")) == before
 
 
@@ -406,7 +414,7 @@ def test_what_people_said_outlives_a_rebuild(archived: Home, tmp_path: Path) -> 
 def list_pack(home: Home, path: Path, filters: Filters) -> Path:
     """The pack of a list, as the Users page gives it."""
     with store_of(home).connect() as con:
-        path.write_bytes(b"".join(chunks_of(Accounts.asked(con, filters))))
+        path.write_bytes(b"".join(pack_chunks(AccountsEvidence.from_filters(con, filters))))
     return path
 
 
@@ -428,7 +436,7 @@ def test_a_list_of_accounts_is_proved_by_the_archive(
     assert [row["username_in_app"] for row in told] == usernames
     table = csv.DictReader(io.StringIO(files["accounts.csv"].decode("utf-8-sig")))
     assert [row["Username in app"].lstrip("'") for row in table] == usernames
-    manifest = json.loads(files[MANIFEST])
+    manifest = json.loads(files[MANIFEST_FILE])
     assert manifest["counts"] == {"accounts": len(usernames)}
     assert Filters.from_params(manifest["filter"]) == replace(filters, as_of=None)
     assert verified(path) == 0
@@ -453,8 +461,8 @@ def test_a_list_is_proved_with_what_people_have_said_of_whose_accounts_are(
     archived: Home, tmp_path: Path
 ) -> None:
     engine = open_store(archived.database_url)
-    theirs = Match("figma", "=cmd()", "Hers.", "okta", "00u1", "Ada Lovelace", None)
-    decide(engine, [theirs], "Grace")
+    theirs = MatchOverride("figma", "=cmd()", "Hers.", "okta", "00u1", "Ada Lovelace", None)
+    save_match_overrides(engine, [theirs], "Grace")
     path = list_pack(archived, tmp_path / "list.zip", Filters(q="lovelace", match="matched"))
     withdraw_match(engine, [("figma", "=cmd()")], "Hal")
     files = read(path)
@@ -488,6 +496,6 @@ def test_no_row_of_a_list_can_be_forged(
 
 def test_the_filter_of_a_list_cannot_be_forged(archived: Home, tmp_path: Path) -> None:
     files = read(list_pack(archived, tmp_path / "list.zip", Filters(active="yes")))
-    manifest = {**json.loads(files[MANIFEST]), "filter": {"match": ["unmatched"]}}
-    forged = resealed({**files, MANIFEST: json.dumps(manifest).encode()})
+    manifest = {**json.loads(files[MANIFEST_FILE]), "filter": {"match": ["unmatched"]}}
+    forged = resealed({**files, MANIFEST_FILE: json.dumps(manifest).encode()})
     assert verified(packed(forged, tmp_path / "forged.zip")) == 1

@@ -33,18 +33,24 @@ from pyarrow import parquet
 from sqlalchemy import Connection, Engine, select
 
 from data.files.naming import SnapshotFile
-from data.files.text import UNSEEN, WHITE
+from data.files.text import INVISIBLE, WHITESPACE
 from data.history.load import load
-from data.schema import CONTENT, account, account_current
+from data.schema import TRACKED_COLUMNS, account, account_current
 from data.states import STATE_NAMES
 from data.store import transfer
 from data.store.engine import close_stores, open_store
 from queries.export import excel, formats, listing
 from queries.export.formats import FORMATS, export_file
-from queries.export.listing import COLUMNS, Listing, UnknownColumns, Wanted, columns_named
-from queries.export.manifest import about
+from queries.export.listing import (
+    LISTING_COLUMNS,
+    Listing,
+    ListRequest,
+    UnknownColumns,
+    parse_columns,
+)
+from queries.export.manifest import build_manifest
 from queries.filters import Filters
-from queries.users.accounts import all_accounts
+from queries.users.accounts import sorted_accounts
 
 HEADINGS = [
     "Integration",
@@ -100,7 +106,7 @@ def file_of(
     columns: Sequence[str] = (),
     **asked: Any,
 ) -> bytes:
-    wanted = Wanted(Filters(**asked), sort, tuple(columns))
+    wanted = ListRequest(Filters(**asked), sort, tuple(columns))
     return b"".join(FORMATS[form].chunks(Listing(con, wanted)))
 
 
@@ -126,7 +132,7 @@ def values(rows: list[tuple[Cell, ...]], heading: str) -> list[Any]:
     return [row[place].value for row in rows[1:]]
 
 
-NAME_OF = {column.heading: column.name for column in COLUMNS.values()}
+NAME_OF = {column.heading: column.name for column in LISTING_COLUMNS.values()}
 
 
 def column(con: Connection, form: str, heading: str, **asked: Any) -> list[Any]:
@@ -184,7 +190,7 @@ def test_safe_csv_neutralises_usernames_and_integrations_too(texts: Connection) 
 @pytest.mark.parametrize("start", "=+-@\t\r\n＝＋－＠")
 def test_no_cell_of_a_safe_csv_starts_like_a_formula(start: str) -> None:
     batch = pa.RecordBatch.from_pylist([{"a": f"{start}1", "b": None}, {"a": "", "b": "x"}])
-    safe = formats.neutralised(batch).to_pylist()
+    safe = formats.escape_formulas(batch).to_pylist()
     assert safe == [{"a": f"'{start}1", "b": None}, {"a": "", "b": "x"}]
 
 
@@ -281,7 +287,7 @@ def test_an_empty_list_is_a_file_of_headings(con: Connection, form: str) -> None
         assert json.loads(content) == []
     elif form == "parquet":
         assert parquet_table(content).num_rows == 0
-        assert parquet_table(content).column_names == list(COLUMNS)[:-1]
+        assert parquet_table(content).column_names == list(LISTING_COLUMNS)[:-1]
     else:
         assert csv_headings(content) == HEADINGS + ["Account ID"] * (form == "raw.csv")
         assert csv_rows(content) == []
@@ -293,7 +299,7 @@ def test_csv_says_what_the_page_says(snapshots: Deliveries, con: Connection, for
         an_account("a", roles=["Editor", "Admin"], active="no", state="Update failed", code="E1"),
         an_unmatched_account("b", roles=[], active="", upstream_id=None, last_updated=None),
     )
-    first, second = csv_rows(file_of(con, form, columns=list(COLUMNS)[:-2]))
+    first, second = csv_rows(file_of(con, form, columns=list(LISTING_COLUMNS)[:-2]))
     assert first == {
         "Integration": "figma",
         "User": "Ada Lovelace",
@@ -376,11 +382,11 @@ def test_a_raw_csv_loads_again_as_a_snapshot_of_the_same_accounts(
     path = tmp_path / "again" / "2026-11-30T00-00-00Z.csv"
     path.parent.mkdir()
     path.write_bytes(file_of(con, "raw.csv"))
-    loaded = load(snapshots.store, SnapshotFile.placed(path))
+    loaded = load(snapshots.store, SnapshotFile.from_path(path))
     assert (loaded.rejected, loaded.flagged) == (0, 1)  # the state that nobody knows
 
     def facts(integration: str) -> list[tuple[Any, ...]]:
-        listed = all_accounts(
+        listed = sorted_accounts(
             con, Filters(integration=(integration,)), sort="username_in_app", descending=False
         )
         return [
@@ -407,7 +413,7 @@ def test_a_file_on_disk_says_how_many_accounts_it_lists(
 ) -> None:
     snapshots.take(an_account("a"), an_account("b"), an_account("c", state="Deleted"))
     path, filters = tmp_path / "users.csv", Filters(state=("Onboarded",))
-    assert export_file(con, Wanted(filters), path, "csv", tell=False) == 2
+    assert export_file(con, ListRequest(filters), path, "csv", with_manifest=False) == 2
     assert list(tmp_path.glob("*users*")) == [path]
     assert len(csv_rows(path.read_bytes())) == 2
 
@@ -425,12 +431,12 @@ def test_a_file_on_disk_says_how_many_accounts_it_lists(
     ],
 )
 def test_columns_are_chosen_by_name_or_heading(texts: list[str], names: tuple[str, ...]) -> None:
-    assert columns_named(texts) == names
+    assert parse_columns(texts) == names
 
 
 def test_an_unknown_column_is_told_with_the_known_ones() -> None:
     with pytest.raises(UnknownColumns, match=r"No such column: shoe\. Known: .*user_email.*"):
-        columns_named(["roles,shoe"])
+        parse_columns(["roles,shoe"])
 
 
 @pytest.mark.parametrize("form", list(FORMATS))
@@ -548,7 +554,7 @@ def test_json_of_several_integrations_names_them(snapshots: Deliveries, con: Con
 
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=12)
-WORD = TEXT.filter(lambda text: text.strip(WHITE).strip(UNSEEN))
+WORD = TEXT.filter(lambda text: text.strip(WHITESPACE).strip(INVISIBLE))
 ROLE = WORD | st.fixed_dictionaries(
     {"name": WORD}, optional={"id": TEXT, "type": TEXT, "description": TEXT, "via": TEXT}
 )
@@ -577,7 +583,7 @@ ANY_ACCOUNT = st.fixed_dictionaries(
 
 def identity(facts: dict[str, Any]) -> str:
     """Rows with the same one are repeats, of which a file may not consist for the most part."""
-    return (facts["account_id"] or facts["username"]).strip(WHITE + UNSEEN).lower()
+    return (facts["account_id"] or facts["username"]).strip(WHITESPACE + INVISIBLE).lower()
 
 
 @settings(max_examples=12, deadline=None)
@@ -609,7 +615,7 @@ def contents(store: Engine) -> dict[str, tuple[Any, ...]]:
         return {
             row["account_id"]: tuple(
                 json.loads(row[name] or "null") if name in json_columns else row[name]
-                for name in CONTENT
+                for name in TRACKED_COLUMNS
             )
             for row in con.execute(whose).mappings()
         }
@@ -638,13 +644,13 @@ def test_a_files_name_says_what_and_when(
 ) -> None:
     snapshots.take(an_account(), at=YESTERDAY)
     snapshots.take(an_account("bob"))
-    assert about(Listing(con, Wanted(Filters(**asked)))).file_name("csv") == name
+    assert build_manifest(Listing(con, ListRequest(Filters(**asked)))).file_name("csv") == name
 
 
 def facts_in(con: Connection, form: str, path: Path) -> dict[str, Any]:
     """What the file itself tells, or the one beside it."""
-    wanted = Wanted(Filters(integration=("figma",), as_of=YESTERDAY), "-user")
-    export_file(con, wanted, path, form, tell=True)
+    wanted = ListRequest(Filters(integration=("figma",), as_of=YESTERDAY), "-user")
+    export_file(con, wanted, path, form, with_manifest=True)
     if form == "parquet":
         return json.loads(parquet.read_metadata(path).metadata[b"rollcall"])
     if form == "xlsx":
@@ -700,7 +706,7 @@ def test_a_file_that_fails_on_the_way_leaves_the_old_one(
     path = tmp_path / "users.csv"
     path.write_text("old")
     with pytest.raises(OSError, match="disk full"):
-        export_file(con, Wanted(Filters()), path, "csv", tell=True)
+        export_file(con, ListRequest(Filters()), path, "csv", with_manifest=True)
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.glob("*users*")] == ["users.csv"]
 
@@ -712,8 +718,8 @@ def test_a_file_is_of_one_moment_though_a_load_happens_meanwhile(
     monkeypatch.setattr(transfer, "BATCH", 2048)
     monkeypatch.setattr(formats, "ROW_GROUP", 2048)
     snapshots.take(*(an_account(f"u{n:05}") for n in range(6000)))
-    one = Listing(con, Wanted(Filters(), "username_in_app"))
-    told = about(one)
+    one = Listing(con, ListRequest(Filters(), "username_in_app"))
+    told = build_manifest(one)
     chunks = FORMATS[form].chunks(one)
     first = next(chunks) + next(chunks)
     with ThreadPoolExecutor() as pool:

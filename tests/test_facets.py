@@ -18,12 +18,19 @@ from pyarrow import parquet
 from sqlalchemy import Connection
 from sqlalchemy.dialects import postgresql
 
-from data.states import STATE_NAMES, WAITING
+from data.states import OPEN_STATES, STATE_NAMES
 from queries.export.formats import FORMATS
-from queries.export.listing import Listing, Wanted
-from queries.filters import FILTER_BY_NAME, Active, Filters, Match, conditions, delivered
+from queries.export.listing import Listing, ListRequest
+from queries.filters import (
+    FILTER_BY_NAME,
+    ActiveFilter,
+    Filters,
+    MatchFilter,
+    accounts_as_of,
+    conditions,
+)
 from queries.users import accounts
-from queries.users.facets import MOST_CHOICES, choices, heard_of, moments
+from queries.users.facets import MAX_CHOICES, drop_unknown_values, list_choices, snapshot_times
 
 INTEGRATIONS = ("figma", "slack", "okta")
 ROLES = ("Admin", "Editor", "Rôle; 1", "%")
@@ -68,8 +75,8 @@ FILTERS = st.builds(
     state=st.lists(STATES, unique=True, max_size=2).map(tuple),
     role=st.lists(st.sampled_from(ROLES), unique=True, max_size=2).map(tuple),
     integration=st.lists(st.sampled_from(INTEGRATIONS), unique=True, max_size=2).map(tuple),
-    active=st.none() | st.sampled_from(get_args(Active)),
-    match=st.none() | st.sampled_from(get_args(Match)),
+    active=st.none() | st.sampled_from(get_args(ActiveFilter)),
+    match=st.none() | st.sampled_from(get_args(MatchFilter)),
     updated_from=st.none() | st.sampled_from([day.date() for day in DAYS]),
     updated_to=st.none() | st.sampled_from([day.date() for day in DAYS]),
     waiting=st.none() | st.sampled_from([timedelta(hours=1), timedelta(days=1), timedelta(days=2)]),
@@ -113,7 +120,7 @@ def is_asked(name: str, person: Person, filters: Filters) -> bool:
         "updated_to": bool(person.updated and filters.updated_to)
         and person.updated.date() <= filters.updated_to,
         "waiting": bool(filters.waiting)
-        and state_at(person, at) in WAITING
+        and state_at(person, at) in OPEN_STATES
         and at - waits_since(person, at) > filters.waiting,
     }
     return all(answers[each] for each in FILTER_BY_NAME if getattr(filters, each))
@@ -159,8 +166,8 @@ def check(con: Connection, people: dict[int, Person], filters: Filters) -> None:
 
     assert sorted(usernames(con, **vars(filters))) == found(filters)
     for name in ("state", "role", "integration", "active", "match", "waiting"):
-        for value, count in choices(con, filters, name).shown:
-            alone = filters.without(name).with_(name, value)
+        for value, count in list_choices(con, filters, name).shown:
+            alone = filters.without(name).with_value(name, value)
             assert count == len(found(alone)), (name, value)
 
 
@@ -189,7 +196,7 @@ def check_download(con: Connection, people: dict[int, Person], filters: Filters)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(accounts, "PART", 2)
         patch.setattr(accounts, "ONE_OF", 1)
-        chunks = FORMATS["parquet"].chunks(Listing(con, Wanted(filters, "-user")))
+        chunks = FORMATS["parquet"].chunks(Listing(con, ListRequest(filters, "-user")))
         rows = parquet.read_table(io.BytesIO(b"".join(chunks))).to_pylist()
     assert rows == [delivered[name] for name in shown]
 
@@ -211,7 +218,7 @@ def two_days(snapshots: Deliveries, con: Connection) -> Connection:
 
 
 def offered(con: Connection, name: str, search: str = "", **asked: Any) -> list[tuple[str, int]]:
-    return [tuple(choice) for choice in choices(con, Filters(**asked), name, search).shown]
+    return [tuple(choice) for choice in list_choices(con, Filters(**asked), name, search).shown]
 
 
 def test_states_come_in_the_order_of_the_lifecycle_with_those_of_no_account(
@@ -243,9 +250,9 @@ def test_of_thousands_of_roles_the_most_frequent_are_offered_and_the_chosen_ones
 ) -> None:
     many = [f"Role {n:04}" for n in range(5000)]
     snapshots.take(an_account("ada", roles=[*many, "Common"]), an_account("bob", roles=["Common"]))
-    found = choices(con, Filters(role=("Role 4321",)), "role")
+    found = list_choices(con, Filters(role=("Role 4321",)), "role")
     assert found.shown[:2] == [("Role 4321", 1), ("Common", 2)]
-    assert (len(found.shown), found.more) == (MOST_CHOICES + 1, 5001 - MOST_CHOICES - 1)
+    assert (len(found.shown), found.remaining) == (MAX_CHOICES + 1, 5001 - MAX_CHOICES - 1)
     assert offered(con, "role", "RÔLE 123")[-1] == ("Role 1239", 1)
     assert len(offered(con, "role", "RÔLE 123")) == 10
     assert offered(con, "role", "%") == []
@@ -263,7 +270,7 @@ def test_an_empty_store_offers_nothing_and_counts_nothing(con: Connection) -> No
         assert offered(con, name, "x") == []
     for name in ("state", "active", "match", "waiting"):
         assert {count for _, count in offered(con, name)} == {0}
-    assert moments(con) == []
+    assert snapshot_times(con) == []
 
 
 def test_roles_and_integrations_that_were_never_heard_of_are_not_asked(
@@ -271,8 +278,10 @@ def test_roles_and_integrations_that_were_never_heard_of_are_not_asked(
 ) -> None:
     asked = Filters(role=("Nope", "Old", "Admin"), integration=("nope", "Figma"), q="x")
     known = Filters(role=("Old", "Admin"), integration=("Figma",), q="x")
-    assert heard_of(two_days, asked) == known
-    assert heard_of(two_days, replace(asked, as_of=YESTERDAY)) == replace(known, as_of=YESTERDAY)
+    assert drop_unknown_values(two_days, asked) == known
+    assert drop_unknown_values(two_days, replace(asked, as_of=YESTERDAY)) == replace(
+        known, as_of=YESTERDAY
+    )
 
 
 def test_the_moments_offered_are_the_last_ones_and_the_first(
@@ -281,11 +290,11 @@ def test_the_moments_offered_are_the_last_ones_and_the_first(
     for day in DAYS:
         for integration in ("figma", "slack"):
             snapshots.take(an_account(), integration=integration, at=day)
-    assert moments(con, last=2) == [DAYS[3], DAYS[2], DAYS[0]]
+    assert snapshot_times(con, newest_count=2) == [DAYS[3], DAYS[2], DAYS[0]]
 
 
 def test_a_search_needs_no_extension_of_postgresql() -> None:
-    rows = delivered(Filters(as_of=TODAY))  # of now, what is searched is kept without accents
+    rows = accounts_as_of(Filters(as_of=TODAY))  # of now, what is searched is kept without accents
     said = str(conditions(Filters(q="zoë"), rows)[0].compile(dialect=postgresql.dialect()))
     assert not {"strip_accents", "unaccent"} & set(re.findall(r"\w+", said))
     assert said.count("regexp_replace(normalize((lower(") == 2

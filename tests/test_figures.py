@@ -21,7 +21,7 @@ DAYS = [MONDAY + dt.timedelta(days=n) for n in range(4)]
 
 # Streamlit's light background, and its dark one before and in 1.67.
 BACKGROUNDS = ["#ffffff", "#0e1117", "#171614"]
-COLOURS = figure_theme.TONES | figure_theme.OPERATION_COLOURS
+COLOURS = figure_theme.PHASE_COLORS | figure_theme.OPERATION_COLORS
 
 
 def counts(**accounts: int) -> pd.DataFrame:
@@ -71,7 +71,7 @@ def sentence(figure: go.Figure) -> str:
 PER_DAY = [
     pytest.param(figures.state_mix_figure, mix, id="state mix"),
     pytest.param(figures.failure_trend_figure, flows, id="failure trend"),
-    pytest.param(figures.failing_figure, lambda days: daily(3, days), id="failing"),
+    pytest.param(figures.failed_figure, lambda days: daily(3, days), id="failing"),
     pytest.param(figures.failure_rate_figure, lambda days: rates(0.2, days), id="failure rate"),
 ]
 Draw = Callable[[pd.DataFrame], go.Figure]
@@ -154,7 +154,7 @@ def test_a_day_without_a_snapshot_is_shaded_and_explained(draw: Draw, build: Bui
 
 
 def test_an_operation_without_a_row_on_a_day_with_a_snapshot_failed_zero_times():
-    figure = figures.failing_figure(daily({"update": 3}))
+    figure = figures.failed_figure(daily({"update": 3}))
     assert trace(figure, "Delete").y == (0, 0, 0, 0)
 
 
@@ -167,7 +167,7 @@ def test_an_operation_that_neither_failed_nor_settled_has_no_rate_that_day():
 
 
 def test_a_day_between_two_gaps_is_seen_though_no_line_reaches_it():
-    line = trace(figures.failing_figure(daily(3, [DAYS[0], DAYS[2], DAYS[3]])), "Update")
+    line = trace(figures.failed_figure(daily(3, [DAYS[0], DAYS[2], DAYS[3]])), "Update")
     assert [size > 0 for size in line.marker.size] == [True, False, False, False]
 
 
@@ -219,7 +219,7 @@ def test_hovering_over_the_state_mix_tells_the_whole_day():
 @pytest.mark.parametrize(
     ("figure", "words"),
     [
-        (figures.failing_figure(daily(1400)), "1,400 accounts failing to update"),
+        (figures.failed_figure(daily(1400)), "1,400 accounts failing to update"),
         (figures.failure_rate_figure(rates(0.125)), "12.5% of update jobs failed"),
     ],
 )
@@ -249,14 +249,14 @@ def test_the_legend_of_a_stack_reads_from_the_top_of_the_stack():
 
 
 def test_operations_come_in_the_same_order_in_every_legend():
-    lines = [marks.name for marks in figures.failing_figure(daily(3)).data]
+    lines = [marks.name for marks in figures.failed_figure(daily(3)).data]
     shares = [marks.name for marks in figures.failure_rate_figure(rates(0.2)).data]
     assert shares == lines == ["Provision", "Update", "Delete"]
 
 
 def test_few_accounts_are_counted_in_whole_steps():
-    assert figures.failing_figure(daily(2)).layout.yaxis.dtick == 1
-    assert figures.failing_figure(daily(200)).layout.yaxis.dtick is None
+    assert figures.failed_figure(daily(2)).layout.yaxis.dtick == 1
+    assert figures.failed_figure(daily(200)).layout.yaxis.dtick is None
 
 
 # How failures come and go
@@ -288,7 +288,7 @@ def test_a_click_on_the_trend_means_the_day_the_operation_and_what_came_or_went(
     assert of_update(figure, "Cleared").customdata[1] == [
         "2026-11-24",
         "update",
-        figure_theme.CLEARED,
+        figure_theme.RESOLVED,
     ]
 
 
@@ -341,7 +341,7 @@ def test_a_click_on_a_duration_means_the_jobs_that_run():
     ],
 )
 def test_a_time_span_is_told_in_its_largest_sensible_unit(seconds: float, words: str):
-    assert figure_theme.in_words(seconds) == words
+    assert figure_theme.format_span(seconds) == words
 
 
 # What waits
@@ -375,7 +375,7 @@ NONE_ASIDE = pd.DataFrame({"day": [], "integration": [], "verdict": [], "files":
 
 
 def failing_map(frame: pd.DataFrame, unloaded: pd.DataFrame = NONE_ASIDE) -> go.Figure:
-    return heatmap.failing_map_figure(frame, unloaded)
+    return heatmap.failure_map_figure(frame, unloaded)
 
 
 def test_the_map_marks_the_files_that_were_held_in_their_row_and_reaches_to_their_day():
@@ -386,7 +386,7 @@ def test_the_map_marks_the_files_that_were_held_in_their_row_and_reaches_to_thei
     )
     figure = failing_map(cells(("figma", day, 1, 10), ("slack", day, 5, 10)), held)
     mark = figure.data[-1]
-    assert list(mark.customdata) == [["2026-03-03", figure_theme.UNLOADED, "figma"]]
+    assert list(mark.customdata) == [["2026-03-03", figure_theme.QUARANTINED, "figma"]]
     assert figure.layout.yaxis.ticktext[mark.y[0]] == "figma"
     assert mark.hovertext == ("figma, 3 Mar 2026: 1 file held",)
     assert figure.layout.xaxis.range[1] == pd.Timestamp(later) + pd.Timedelta(hours=12)
@@ -397,7 +397,7 @@ def test_a_map_of_many_integrations_shows_those_that_fail_most_and_says_so():
     figure = failing_map(many)
     assert figure.layout.yaxis.ticktext == tuple(f"app{n}" for n in range(400, 500))
     assert {meant[1] for meant in figure.data[1].customdata} == {f"app{n}" for n in range(400, 500)}
-    assert captions.of_map(many) == (
+    assert captions.map_headline(many) == (
         "499 of 500 integrations have failures; the 100 that fail most are shown"
     )
 
@@ -494,12 +494,12 @@ def test_every_colour_stands_out_from_light_and_from_dark(meaning: str, backgrou
 
 
 def test_there_is_a_colour_for_every_phase_and_every_operation():
-    assert set(figure_theme.TONES) == {state.phase for state in STATE_BY_NAME.values()}
-    assert set(figure_theme.OPERATION_COLOURS) == set(OPERATIONS)
+    assert set(figure_theme.PHASE_COLORS) == {state.phase for state in STATE_BY_NAME.values()}
+    assert set(figure_theme.OPERATION_COLORS) == set(OPERATIONS)
 
 
 def test_lines_differ_in_dash_and_columns_in_pattern_not_in_colour_alone():
-    lines = figures.failing_figure(daily(3)).data
+    lines = figures.failed_figure(daily(3)).data
     columns = figures.failure_trend_figure(flows()).data[:3]
     phases = [m for m in figures.state_mix_figure(mix()).data if m.type == "bar"]
     assert len({line.line.dash for line in lines}) == len(lines)
@@ -524,16 +524,18 @@ def unloaded(*rows: tuple[dt.date, str, str]) -> pd.DataFrame:
 
 @pytest.mark.parametrize(("draw", "build"), PER_DAY)
 def test_a_day_of_which_a_file_was_held_is_marked_in_every_trend(draw: Draw, build: Build):
-    figure = annotations.marked(draw(build(DAYS)), unloaded((DAYS[1], "figma", "held")))
+    figure = annotations.mark_quarantined(draw(build(DAYS)), unloaded((DAYS[1], "figma", "held")))
     assert hover_of(figure, "Held or refused", DAYS[1]) == "figma held"
-    assert trace(figure, "Held or refused").customdata == (["2026-11-24", figure_theme.UNLOADED],)
+    assert trace(figure, "Held or refused").customdata == (
+        ["2026-11-24", figure_theme.QUARANTINED],
+    )
     (line,) = [shape for shape in figure.layout.shapes if shape.type == "line"]
     assert pd.Timestamp(line.x0) == pd.Timestamp(DAYS[1])
 
 
 @pytest.mark.parametrize(("draw", "build"), PER_DAY)
 def test_a_trend_without_such_days_is_drawn_as_ever(draw: Draw, build: Build):
-    assert annotations.marked(draw(build(DAYS)), unloaded()) == draw(build(DAYS))
+    assert annotations.mark_quarantined(draw(build(DAYS)), unloaded()) == draw(build(DAYS))
 
 
 @pytest.mark.parametrize(("draw", "build"), PER_DAY)
@@ -541,7 +543,7 @@ def test_a_mark_after_the_last_snapshot_has_room_and_stands_on_no_snapshot(
     draw: Draw, build: Build
 ):
     later = DAYS[-1] + dt.timedelta(days=2)
-    figure = annotations.marked(draw(build(DAYS)), unloaded((later, "figma", "refused")))
+    figure = annotations.mark_quarantined(draw(build(DAYS)), unloaded((later, "figma", "refused")))
     assert pd.Timestamp(figure.layout.xaxis.range[1]) == pd.Timestamp(later) + figure_theme.DAY / 2
     (gap,) = [shape for shape in figure.layout.shapes if shape.name == "No snapshot"]
     assert pd.Timestamp(gap.x0) == pd.Timestamp(DAYS[-1]) + figure_theme.DAY / 2
@@ -549,14 +551,14 @@ def test_a_mark_after_the_last_snapshot_has_room_and_stands_on_no_snapshot(
 
 def test_a_mark_names_all_files_of_its_day_as_text():
     held = unloaded((MONDAY, "<b>figma</b>", "held"), (MONDAY, "slack", "refused"))
-    figure = annotations.marked(figures.failing_figure(daily(3)), held)
+    figure = annotations.mark_quarantined(figures.failed_figure(daily(3)), held)
     assert hover_of(figure, "Held or refused", MONDAY) == (
         "&lt;b&gt;figma&lt;/b&gt; held; slack refused"
     )
 
 
 def test_a_trend_that_has_nothing_to_show_says_what_is_not_counted():
-    figure = annotations.marked(
+    figure = annotations.mark_quarantined(
         figures.failure_rate_figure(rates(math.nan)), unloaded((MONDAY, "a", "held"))
     )
     assert sentence(figure) == (
@@ -567,6 +569,6 @@ def test_a_trend_that_has_nothing_to_show_says_what_is_not_counted():
 
 def test_of_many_days_the_newest_are_told():
     many = unloaded(*((MONDAY + dt.timedelta(days=n), "figma", "held") for n in range(7)))
-    words = annotations.unloaded_in_words(many)
+    words = annotations.quarantined_text(many)
     assert words.startswith("Held or refused, and not counted: 29 Nov 2026 (figma held), 28 Nov")
     assert words.endswith(" and 2 more days.")

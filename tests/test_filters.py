@@ -12,18 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Connection
 
-from data.states import STATE_BY_NAME, STATE_NAMES, WAITING
+from data.states import OPEN_STATES, STATE_BY_NAME, STATE_NAMES
 from queries.filters import (
     FILTERS as ALL,
 )
 from queries.filters import (
-    LONGEST_SEARCH,
+    MAX_SEARCH_LENGTH,
     PARAMS,
-    Active,
+    ActiveFilter,
     Filters,
-    Match,
-    ignored,
-    in_words,
+    MatchFilter,
+    filter_phrases,
+    ignored_params,
 )
 from queries.users.accounts import count_accounts
 
@@ -34,8 +34,8 @@ FILTERS = st.builds(
     integration=NAMES,
     state=st.lists(st.sampled_from(list(STATE_BY_NAME)), max_size=3, unique=True).map(tuple),
     role=NAMES,
-    active=st.none() | st.sampled_from(get_args(Active)),
-    match=st.none() | st.sampled_from(get_args(Match)),
+    active=st.none() | st.sampled_from(get_args(ActiveFilter)),
+    match=st.none() | st.sampled_from(get_args(MatchFilter)),
     q=WORDS.map(str.strip),
     updated_from=st.none() | st.dates(),
     updated_to=st.none() | st.dates(),
@@ -58,11 +58,11 @@ def test_an_address_says_exactly_what_was_asked(filters: Filters) -> None:
 
 @given(FILTERS)
 def test_each_part_of_what_is_asked_can_be_taken_out_and_put_back(filters: Filters) -> None:
-    for part in in_words(filters):
+    for part in filter_phrases(filters):
         less = filters.without(part.name, part.value)
         assert part.value not in less.values(part.name)
         assert set(less.params()) < set(filters.params())
-        assert set(less.with_(part.name, part.value).params()) == set(filters.params())
+        assert set(less.with_value(part.name, part.value).params()) == set(filters.params())
 
 
 def test_every_filter_has_an_entry_and_every_entry_a_filter() -> None:
@@ -81,13 +81,13 @@ def test_what_is_asked_reads_as_a_sentence() -> None:
         updated_to=date(2026, 2, 1),
         waiting=timedelta(days=3),
     )
-    said = " ".join(f"{part.lead} {part.words}".strip() for part in in_words(asked))
+    said = " ".join(f"{part.conjunction} {part.text}".strip() for part in filter_phrases(asked))
     assert said.replace(" ,", ",") == (
         "“ada”, Update failed or Delete failed with role Admin in Figma or Slack, not active, "
         "unmatched, last updated from 2026-01-01, last updated to 2026-02-01, "
         "waiting longer than 3 days"
     )
-    assert [part.words for part in in_words(Filters(waiting=timedelta(hours=1)))] == [
+    assert [part.text for part in filter_phrases(Filters(waiting=timedelta(hours=1)))] == [
         "waiting longer than 1 hour"
     ]
 
@@ -95,9 +95,9 @@ def test_what_is_asked_reads_as_a_sentence() -> None:
 def test_what_an_address_names_and_nobody_asks_is_told() -> None:
     params = {"state": ["Foo", "Deleted"], "active": ["no", "yes"], "q": [" x "], "x": ["y"]}
     asked = Filters.from_params(params)
-    assert ignored(params, asked) == [("state", "Foo"), ("active", "yes")]
-    assert ignored({"role": ["A", "B"]}, Filters(role=("B",))) == [("role", "A")]
-    assert ignored({"waiting": ["24h"], "as_of": ["2026-01-01"]}, Filters()) == [
+    assert ignored_params(params, asked) == [("state", "Foo"), ("active", "yes")]
+    assert ignored_params({"role": ["A", "B"]}, Filters(role=("B",))) == [("role", "A")]
+    assert ignored_params({"waiting": ["24h"], "as_of": ["2026-01-01"]}, Filters()) == [
         ("waiting", "24h"),
         ("as_of", "2026-01-01"),
     ]
@@ -145,16 +145,16 @@ def test_what_is_not_understood_in_an_address_is_not_asked(name: str, value: str
     )
 )
 def test_no_address_is_an_error(params: dict[str, list[str]]) -> None:
-    ignored(params, Filters.from_params(params))
+    ignored_params(params, Filters.from_params(params))
 
 
 def test_a_search_text_is_cut_off_where_it_gets_too_long() -> None:
-    assert len(Filters.from_params({"q": ["x" * 10_000]}).q) == LONGEST_SEARCH
+    assert len(Filters.from_params({"q": ["x" * 10_000]}).q) == MAX_SEARCH_LENGTH
 
 
 def test_clearing_the_filters_keeps_the_moment() -> None:
     asked = Filters(state=("Deleted",), q="ada", waiting=timedelta(days=1), as_of=TODAY)
-    assert asked.without_any() == Filters(as_of=TODAY)
+    assert asked.cleared() == Filters(as_of=TODAY)
 
 
 @pytest.fixture(scope="module")
@@ -209,7 +209,7 @@ def test_every_filter_narrows_the_list_alone_and_with_others(
 
 
 def test_matched_and_unmatched_and_the_three_activities_part_the_list(office: Connection) -> None:
-    for name, values in (("match", get_args(Match)), ("active", get_args(Active))):
+    for name, values in (("match", get_args(MatchFilter)), ("active", get_args(ActiveFilter))):
         parts = [count_accounts(office, Filters(**{name: value})) for value in values]
         assert sum(parts) == count_accounts(office, Filters())
 
@@ -411,7 +411,7 @@ def test_only_accounts_in_a_waiting_or_working_phase_wait(
     snapshots: Deliveries, con: Connection
 ) -> None:
     snapshots.take(*(an_account(state, state=state) for state in STATE_BY_NAME), at=DAYS[0])
-    assert sorted(waited(con, days=3)) == sorted(WAITING)
+    assert sorted(waited(con, days=3)) == sorted(OPEN_STATES)
 
 
 def test_now_is_by_the_clock(snapshots: Deliveries, con: Connection) -> None:

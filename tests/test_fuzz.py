@@ -20,8 +20,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
-from data.files.errors import SnapshotRefused
-from data.history.load import Loaded
+from data.files.errors import SnapshotRejected
+from data.history.load import LoadResult
 from data.store.engine import open_store
 
 TIMES = int(os.environ.get("FUZZ", "1"))
@@ -96,13 +96,13 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     engine.dispose()
 
 
-def outcome(store: Engine, folder: Path, content: bytes, name: str) -> Loaded | None:
+def outcome(store: Engine, folder: Path, content: bytes, name: str) -> LoadResult | None:
     """What became of the file, if it was loaded; checks what holds of every file."""
     before, start = sizes(store), time.monotonic()
     loaded = None
     try:
         loaded = deliver(store, folder, content, name, TUESDAY, replace=True, confirmed=True)
-    except SnapshotRefused as refused:
+    except SnapshotRejected as refused:
         words = str(refused)
     else:
         words = ""
@@ -230,4 +230,4 @@ def test_any_table_is_loaded_with_the_lines_of_what_is_no_account(
 
 
 def test_the_snapshot_before_all_these_files_is_as_it_was(store: Engine, tmp_path: Path):
-    assert deliver(store, tmp_path, BEFORE, taken_at=MONDAY).already
+    assert deliver(store, tmp_path, BEFORE, taken_at=MONDAY).already_loaded

@@ -20,15 +20,15 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from app import while_open
-from data.access.claims import Rules
-from data.access.revoked_tokens import SignedOut
+from app import require_open_store
+from data.access.claims import RoleMapping
+from data.access.revoked_tokens import RevokedTokens
 from data.home import Home
-from data.service.current import State, tell
+from data.service.active_store import StoreStatus, set_store_status
 from server import gate, session
 from server.gate import Gate
 from server.headers import content_policy
-from server.session import Door, asking
+from server.session import AuthConfig, request_principal
 
 ORIGIN = "https://rollcall.example.com"
 INNER = (
@@ -58,7 +58,7 @@ def signed(text: str, secret: str = SECRET, salt: str = "_streamlit_user") -> di
 
 
 async def behind(request: Request) -> PlainTextResponse:
-    answer = PlainTextResponse(f"behind the gate, for {asking.get().name}")
+    answer = PlainTextResponse(f"behind the gate, for {request_principal.get().name}")
     answer.set_cookie("_streamlit_xsrf", "x")
     return answer
 
@@ -75,17 +75,17 @@ def client(home: Home, monkeypatch: pytest.MonkeyPatch) -> Client:
     """The gate before something that answers everything."""
     routes = [
         WebSocketRoute("/{rest:path}", greet),
-        Route("/while-open", while_open(behind)),
+        Route("/while-open", require_open_store(behind)),
         Route("/{rest:path}", behind, methods=["GET", "PUT"]),
     ]
-    gone = SignedOut(home.root / "gone")
+    gone = RevokedTokens(home.root / "gone")
 
     def make(
         *, guarded: bool = True, base: str = ORIGIN, token: str = TOKEN, **cookies: str
     ) -> TestClient:
         contact = "<b>it@x.io</b>"
-        rules = Rules(claim="groups", roles=GROUPS, contact=contact, metrics_token=token)
-        door = Door(ORIGIN, CLIENT, SECRET, rules)
+        rules = RoleMapping(claim="groups", roles=GROUPS, contact=contact, metrics_token=token)
+        door = AuthConfig(ORIGIN, CLIENT, SECRET, rules)
         for module in (session, gate):
             monkeypatch.setattr(module, "door", lambda: door if guarded else None)
             monkeypatch.setattr(module, "signed_out", lambda: gone)
@@ -247,7 +247,7 @@ def test_a_session_ends_with_its_token(client: Client, monkeypatch: pytest.Monke
 
 
 def test_why_there_is_nothing_to_read_is_told_to_who_loads(client: Client, home: Home) -> None:
-    tell(home, State("failed", "kim.csv is damaged."))
+    set_store_status(home, StoreStatus("failed", "kim.csv is damaged."))
     answers = [client(**cookie(g)).get("/while-open") for g in ("owners", "analysts")]
     assert [answer.status_code for answer in answers] == [503, 503]
     assert [answer.text for answer in answers] == ["kim.csv is damaged.", "It is back in a moment."]

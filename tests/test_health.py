@@ -13,21 +13,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection
 
-from queries.health.backlog import waits
+from queries.health.backlog import open_jobs_by_start
 from queries.health.failure_reasons import failure_reasons
 from queries.health.trends import (
-    daily_failing,
+    adjacent_snapshots,
+    daily_failed_by_integration,
     daily_failures,
     daily_states,
-    integrations_at,
-    neighbours,
+    integrations_as_of,
     newest_day,
-    oldest_wait,
-    span_of,
-    stale,
-    states_at,
+    oldest_open_since,
+    snapshot_span,
+    stale_integrations,
+    states_as_of,
 )
-from queries.period import Scope, day_of
+from queries.period import Scope, local_date
 
 MONDAY, TUESDAY, WEDNESDAY, THURSDAY = days = [
     datetime(2026, 11, 23, 6) + timedelta(days=n) for n in range(4)
@@ -50,7 +50,7 @@ def failures(con: Connection, scope: Scope) -> pd.DataFrame:
 
 
 def oldest(con: Connection, *integrations: str, at: datetime | None = None) -> datetime | None:
-    return oldest_wait(states_at(con, integrations, at))
+    return oldest_open_since(states_as_of(con, integrations, at))
 
 
 def reasons(con: Connection, scope: Scope | None = None, **more: int) -> pd.DataFrame:
@@ -105,7 +105,10 @@ def test_a_day_without_any_snapshot_is_missing_and_not_zero(
         snapshots.take(*in_states("Onboarded"), at=day)
     assert list(accounts_by_state(con)) == [23, 26]
     assert set(failures(con, always())["day"]) == {MONDAY.date(), THURSDAY.date()}
-    assert list(daily_failing(con, always())["day"]) == [MONDAY.date(), THURSDAY.date()]
+    assert list(daily_failed_by_integration(con, always())["day"]) == [
+        MONDAY.date(),
+        THURSDAY.date(),
+    ]
 
 
 def test_the_last_snapshot_of_a_day_counts(snapshots: Deliveries, con: Connection) -> None:
@@ -248,7 +251,7 @@ def test_an_integration_counts_the_newest_snapshot_of_each(
         at=TUESDAY,
     )
     snapshots.take(*in_states("Onboarded"), integration="Atlassian", at=MONDAY)
-    frame = integrations_at(con, always()).drop(columns="rhythm")
+    frame = integrations_as_of(con, always()).drop(columns="rhythm")
     assert frame.to_dict("records") == [
         {
             "integration": "Atlassian", "taken_at": MONDAY, "accounts": 1, "active": 1,
@@ -267,7 +270,7 @@ def test_failing_accounts_are_counted_per_integration_and_day(
     snapshots.take(*in_states("Update failed", "Delete failed"), integration="figma", at=MONDAY)
     snapshots.take(*in_states("Onboarded"), integration="slack", at=TUESDAY)
     snapshots.take(*in_states("Onboarded", "Delete failed"), integration="figma", at=WEDNESDAY)
-    frame = daily_failing(con, always())
+    frame = daily_failed_by_integration(con, always())
     told = [(row.integration, row.day.day, row.failed) for row in frame.itertuples()]
     assert told == [
         ("figma", 23, 2),
@@ -359,21 +362,21 @@ FRAMES = {
         failures,
         ["day", "operation", "failing", "new", "settled", "cleared", "carried", "rate"],
     ),
-    "daily_failing": (daily_failing, ["integration", "day", "failed", "accounts"]),
+    "daily_failing": (daily_failed_by_integration, ["integration", "day", "failed", "accounts"]),
     "integrations_at": (
-        integrations_at,
+        integrations_as_of,
         [
             *("integration", "taken_at", "accounts", "active", "unmatched", "failed", "waiting"),
             "rhythm",
         ],
     ),
     "states_at": (
-        lambda con, scope: states_at(con, scope.integrations, None),
+        lambda con, scope: states_as_of(con, scope.integrations, None),
         ["state", "accounts", "active", "unmatched", "oldest"],
     ),
     "failure_reasons": (reasons, ["reason", "words", "accounts", "before", "first_seen"]),
     "waits": (
-        lambda con, scope: waits(con, scope.integrations, None),
+        lambda con, scope: open_jobs_by_start(con, scope.integrations, None),
         ["operation", "since", "accounts"],
     ),
 }
@@ -416,8 +419,8 @@ def test_every_number_is_that_of_the_chosen_integrations(
     }
     assert outcomes_of(con, "figma") == {(24, "update"): (1, 1)}
     assert outcomes_of(con, "slack") == {}
-    assert list(integrations_at(con, always("slack"))["integration"]) == ["slack"]
-    assert set(daily_failing(con, always("slack"))["integration"]) == {"slack"}
+    assert list(integrations_as_of(con, always("slack"))["integration"]) == ["slack"]
+    assert set(daily_failed_by_integration(con, always("slack"))["integration"]) == {"slack"}
     assert list(reasons(con, always("slack"))["accounts"]) == [1]
 
 
@@ -445,9 +448,9 @@ def test_a_day_is_a_day_of_the_time_zone(snapshots: Deliveries, con: Connection)
         30: {"Deleted": 1},
     }
     there = always(since=date(2026, 3, 29), until=date(2026, 3, 29), zone="Europe/Berlin")
-    assert there.begins == datetime(2026, 3, 28, 23)
-    assert there.ends == datetime(2026, 3, 29, 21, 59, 59)
-    assert there.before.at == datetime(2026, 3, 28, 22, 59, 59)
+    assert there.start == datetime(2026, 3, 28, 23)
+    assert there.end == datetime(2026, 3, 29, 21, 59, 59)
+    assert there.previous.as_of == datetime(2026, 3, 28, 22, 59, 59)
     new = failures(con, there).query("new > 0")[["day", "operation"]].to_numpy().tolist()
     assert new == [[date(2026, 3, 29), "update"]]
 
@@ -474,13 +477,13 @@ def test_any_day_is_what_carrying_forward_by_hand_gives(
     snapshots = a_store_to_read()
     for name, at, states in delivered:
         snapshots.take(an_account("z"), *in_states(*states), integration=name, at=at)
-    days = sorted({day_of(at, zone) for _, at, _ in delivered})
+    days = sorted({local_date(at, zone) for _, at, _ in delivered})
     by_hand = {
         day: sum(
             state.endswith("failed")
             for name in ("figma", "slack")
             for _, _, states in sorted(
-                d for d in delivered if d[0] == name and day_of(d[1], zone) <= day
+                d for d in delivered if d[0] == name and local_date(d[1], zone) <= day
             )[-1:]
             for state in states
         )
@@ -491,7 +494,7 @@ def test_any_day_is_what_carrying_forward_by_hand_gives(
     assert frame.groupby("day")["failing"].sum().to_dict() == by_hand
     assert (frame["carried"] + frame["new"] - frame["cleared"] == frame["failing"]).all()
     firsts = {
-        day_of(min(at for n, at, _ in delivered if n == name), zone) for name, _, _ in delivered
+        local_date(min(at for n, at, _ in delivered if n == name), zone) for name, _, _ in delivered
     }
     for operation, rows in frame.groupby("operation"):
         before = rows["failing"].shift(fill_value=0)
@@ -528,15 +531,15 @@ def test_at_a_moment_nothing_later_is_known(snapshots: Deliveries, con: Connecti
         snapshots.take(*in_states(state), at=at)
     then = always(at=TUESDAY)
     assert accounts_by_state(con, at=TUESDAY) == {23: {"Onboarded": 1}, 24: {"Update failed": 1}}
-    shown = states_at(con, [], TUESDAY).query("accounts > 0")
+    shown = states_as_of(con, [], TUESDAY).query("accounts > 0")
     assert shown["state"].to_list() == ["Update failed"]
-    assert states_at(con, [], MONDAY - timedelta(seconds=1)).empty
-    assert integrations_at(con, then)["failed"].to_list() == [1]
+    assert states_as_of(con, [], MONDAY - timedelta(seconds=1)).empty
+    assert integrations_as_of(con, then)["failed"].to_list() == [1]
     assert reasons(con, then)["accounts"].to_list() == [1]
-    assert newest_day(con, [], at=TUESDAY) == TUESDAY.date()
-    assert neighbours(con, [], TUESDAY) == (MONDAY, WEDNESDAY)
-    assert neighbours(con, [], None) == (TUESDAY, None)
-    assert span_of(con, []) == (MONDAY, WEDNESDAY)
+    assert newest_day(con, [], as_of=TUESDAY) == TUESDAY.date()
+    assert adjacent_snapshots(con, [], TUESDAY) == (MONDAY, WEDNESDAY)
+    assert adjacent_snapshots(con, [], None) == (TUESDAY, None)
+    assert snapshot_span(con, []) == (MONDAY, WEDNESDAY)
 
 
 def test_an_integration_is_stale_by_its_own_rhythm(snapshots: Deliveries, con: Connection) -> None:
@@ -548,12 +551,12 @@ def test_an_integration_is_stale_by_its_own_rhythm(snapshots: Deliveries, con: C
     for number in (0, 1):
         at = MONDAY + timedelta(hours=number)
         snapshots.take(*in_states("Onboarded"), integration="zoom", at=at)
-    newest = integrations_at(con, always())
+    newest = integrations_as_of(con, always())
     assert newest["rhythm"].to_list()[:2] == [timedelta(hours=1), timedelta(days=1)]
     assert pd.isna(newest["rhythm"].iloc[2])
     at = MONDAY + timedelta(hours=33)
-    assert stale(newest, at).to_list() == [True, False, False]
-    assert stale(newest, at - timedelta(hours=1)).to_list() == [False, False, False]
+    assert stale_integrations(newest, at).to_list() == [True, False, False]
+    assert stale_integrations(newest, at - timedelta(hours=1)).to_list() == [False, False, False]
 
 
 # ---- reasons that are one -----------------------------------------------------------------------

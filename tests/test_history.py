@@ -18,27 +18,27 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, delete, select
 
 from data.files.naming import SnapshotFile
-from data.history.load import Loaded, load, remove
-from data.history.since import BEFORE
-from data.home import Home, here
-from data.inbox.inbox import load_waiting, put_into_inbox
-from data.inbox.quarantine import remove_snapshot
+from data.history.load import LoadResult, load, remove_snapshot
+from data.history.since import PREVIOUS_COLUMNS
+from data.home import Home, current_home
+from data.inbox.inbox import load_inbox, put_into_inbox
+from data.inbox.quarantine import withdraw_snapshot
 from data.schema import (
-    CONTENT,
-    DERIVED,
-    PROFILE,
+    DERIVED_COLUMNS,
+    SLOW_CHANGING_COLUMNS,
+    TRACKED_COLUMNS,
     account,
     account_current,
     account_profile,
     account_version,
-    delivered_row,
+    is_same_account,
     job_end,
+    join_profile,
     rejected_row,
-    same_account,
+    row_fingerprint,
     snapshot,
     state_change,
     state_count,
-    with_profile,
 )
 from data.service.rebuild import rebuild
 from data.states import STATE_BY_NAME, STATE_NAMES
@@ -124,27 +124,31 @@ def a_store() -> Iterator[Engine]:
         engine.dispose()
 
 
-def load_all(engine: Engine, files: list[SnapshotFile]) -> list[Loaded]:
+def load_all(engine: Engine, files: list[SnapshotFile]) -> list[LoadResult]:
     return [load(engine, file, confirmed=True) for file in files]
 
 
-BESIDE = ("search", "substance", "is_matched")
+BESIDE = ("search", "content_hash", "is_matched")
 
 
 def contents(engine: Engine) -> dict[str, Any]:
     """Everything that the store says, told without the keys that depend on the order of loading."""
     names = select(account.c.account_key, account.c.account_id).subquery()
-    whole = with_profile(account_version)
+    whole = join_profile(account_version)
     versions = select(
         names.c.account_id,
-        *(whole.c[n] for n in (*CONTENT, *DERIVED, "valid_from", "valid_to")),
+        *(whole.c[n] for n in (*TRACKED_COLUMNS, *DERIVED_COLUMNS, "valid_from", "valid_to")),
     ).join_from(whole, names, names.c.account_key == whole.c.account_key)
     profiles = select(
-        names.c.account_id, *(account_profile.c[n] for n in ("same_since", *PROFILE))
+        names.c.account_id,
+        *(account_profile.c[n] for n in ("content_since", *SLOW_CHANGING_COLUMNS)),
     ).join_from(account_profile, names, names.c.account_key == account_profile.c.account_key)
     current = select(
         names.c.account_id,
-        *(account_current.c[n] for n in (*CONTENT, *DERIVED, "valid_from", *BESIDE)),
+        *(
+            account_current.c[n]
+            for n in (*TRACKED_COLUMNS, *DERIVED_COLUMNS, "valid_from", *BESIDE)
+        ),
     ).join_from(account_current, names, names.c.account_key == account_current.c.account_key)
     with engine.connect() as con:
 
@@ -196,7 +200,7 @@ def test_a_removed_snapshot_leaves_the_store_as_if_it_had_never_been_loaded(
         files = History(Path(folder), days).files
         out = data.draw(st.sampled_from(files))
         load_all(engine, files)
-        assert remove(engine, "app", out.taken_at)
+        assert remove_snapshot(engine, "app", out.taken_at)
         assert contents(engine) == in_order([file for file in files if file is not out])
 
 
@@ -220,7 +224,7 @@ def test_loading_a_file_twice_changes_nothing(days: list[list[dict[str, Any]]]) 
         files = History(Path(folder), days).files
         load_all(engine, files)
         before = contents(engine)
-        assert all(loaded.already for loaded in load_all(engine, files))
+        assert all(loaded.already_loaded for loaded in load_all(engine, files))
         assert contents(engine) == before
 
 
@@ -234,12 +238,12 @@ def test_a_store_that_is_made_anew_from_the_archive_is_the_same(
         engine = open_store(home.database_url)
         for file in data.draw(st.permutations(files)):
             put_into_inbox(home, file, confirmed=True)
-            load_waiting(engine, home)
+            load_inbox(engine, home)
         out, anew = (data.draw(st.integers(0, len(days) - 1)) for _ in range(2))
         changed = History(Path(folder), [*days[:anew], other, *days[anew + 1 :]]).files
         put_into_inbox(home, changed[anew], replace=True, confirmed=True)
-        load_waiting(engine, home)
-        remove_snapshot(engine, home, "app", files[out].taken_at)
+        load_inbox(engine, home)
+        withdraw_snapshot(engine, home, "app", files[out].taken_at)
         before = contents(engine)
         rebuild(home, lambda *_: None)
         assert contents(open_store(home.database_url)) == before
@@ -260,11 +264,11 @@ def test_to_remember_rows_as_delivered_changes_nothing_but_the_time_of_a_load(
             load_all(engine, files[:1])
             if forgets:
                 with engine.begin() as con:
-                    con.execute(delete(delivered_row))
+                    con.execute(delete(row_fingerprint))
             load_all(engine, files[1:])
             with engine.connect() as con:
                 rejected = con.execute(select(rejected_row)).all()
-                remembered = con.execute(select(delivered_row)).all()
+                remembered = con.execute(select(row_fingerprint)).all()
             found.append((contents(engine), sorted(map(str, [*rejected, *remembered]))))
     assert found[0] == found[1]
 
@@ -274,7 +278,7 @@ def a_home() -> Iterator[Home]:
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setenv("ROLLCALL_HOME", folder)
         patch.delenv("ROLLCALL_DATABASE_URL", raising=False)
-        home = here()
+        home = current_home()
         try:
             yield home
         finally:
@@ -307,7 +311,7 @@ def meant(records: list[dict[str, Any]]) -> dict[str, tuple[Any, ...]]:
 
 def told_at(engine: Engine, moment: datetime) -> dict[str, tuple[Any, ...]]:
     """Account ID → what the store says of it at the moment."""
-    whole = with_profile(account_version)
+    whole = join_profile(account_version)
     v = whole.c
     said = select(
         account.c.account_id,
@@ -317,7 +321,7 @@ def told_at(engine: Engine, moment: datetime) -> dict[str, tuple[Any, ...]]:
     )
     with engine.connect() as con:
         found = con.execute(
-            said.join_from(whole, account, same_account(account, whole)).where(
+            said.join_from(whole, account, is_same_account(account, whole)).where(
                 v.valid_from <= moment, v.valid_to > moment
             )
         ).all()
@@ -434,7 +438,7 @@ SAYS = {
     "job_since": lambda said: OPERATION[said[5]] or said[5],
     "active_since": lambda said: said[4],
     "user_since": lambda said: said[1:3],
-    "same_since": lambda said: said[:5],
+    "content_since": lambda said: said[:5],
 }
 
 
@@ -453,8 +457,8 @@ def stays_in(history: History) -> list[dict[str, dict[str, Any]]]:
             }
             stay = {what: earlier[name][what] if goes_on[what] else file.taken_at for what in SAYS}
             for what, of, value in (
-                ("state_before", "state_since", name in before and before[name][5]),
-                ("job_before", "job_since", name in before and earlier[name]["job_since"]),
+                ("previous_state", "state_since", name in before and before[name][5]),
+                ("previous_job_since", "job_since", name in before and earlier[name]["job_since"]),
             ):
                 stay[what] = earlier[name][what] if goes_on[of] else value or None
             told[-1][name] = stay
@@ -467,7 +471,7 @@ def in_any_way(engine: Engine, history: History, data: st.DataObject) -> list[Sn
     out = data.draw(st.sampled_from([None, *history.files]))
     if out is None:
         return history.files
-    remove(engine, "app", out.taken_at)
+    remove_snapshot(engine, "app", out.taken_at)
     place = history.files.index(out)
     del history.files[place], history.rows[place]
     return history.files
@@ -482,9 +486,9 @@ def test_accounts_have_been_as_they_are_since_the_first_snapshot_that_has_said_s
         history = History(Path(folder), days)
         files = in_any_way(engine, history, data)
         v = account_version.c
-        said = select(account.c.account_id, *(v[name] for name in (*SAYS, *BEFORE))).join_from(
-            account_version, account, same_account(account, account_version)
-        )
+        said = select(
+            account.c.account_id, *(v[name] for name in (*SAYS, *PREVIOUS_COLUMNS))
+        ).join_from(account_version, account, is_same_account(account, account_version))
         for file, right in zip(files, stays_in(history), strict=True):
             then = said.where(v.valid_from <= file.taken_at, v.valid_to > file.taken_at)
             with engine.connect() as con:
@@ -494,7 +498,9 @@ def test_accounts_have_been_as_they_are_since_the_first_snapshot_that_has_said_s
                         state_count.c.taken_at == file.taken_at, state_count.c.oldest.is_not(None)
                     )
                 ).all()
-            told = {row["account_id"]: {n: row[n] for n in (*SAYS, *BEFORE)} for row in rows}
+            told = {
+                row["account_id"]: {n: row[n] for n in (*SAYS, *PREVIOUS_COLUMNS)} for row in rows
+            }
             assert told == right
             states = {name: now[5] for name, now in meant(history.rows[files.index(file)]).items()}
             begun: dict[str, Any] = {}

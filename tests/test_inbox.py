@@ -15,20 +15,20 @@ import pytest
 from builders import TODAY, YESTERDAY, a_snapshot_file, an_account, usernames
 from sqlalchemy import Engine, func, select
 
-from data.files.errors import NotPlaced, OtherContentKnown, UnknownFormat
-from data.files.naming import REPLACING, SnapshotFile
-from data.history.load import Loaded
-from data.home import Home, here
+from data.files.errors import OtherContentLoaded, UnknownFormat, UnknownSnapshot
+from data.files.naming import REPLACE_PREFIX, SnapshotFile
+from data.history.load import LoadResult
+from data.home import Home, current_home
 from data.inbox import inbox
 from data.inbox.inbox import (
-    SETTLED_AFTER,
-    SetAside,
-    Trouble,
-    in_words,
-    load_waiting,
+    STABLE_SECONDS,
+    LoadFailure,
+    Quarantined,
+    describe_load,
+    inbox_files,
+    load_failures,
+    load_inbox,
     put_into_inbox,
-    troubles,
-    waiting_files,
 )
 from data.schema import snapshot
 from data.store.engine import close_store, open_store
@@ -53,11 +53,11 @@ def listed(store: Engine) -> list[str]:
         return usernames(con)
 
 
-def look(store: Engine, home: Home) -> list[Loaded | SetAside | Trouble]:
+def look(store: Engine, home: Home) -> list[LoadResult | Quarantined | LoadFailure]:
     """A look into the inbox, some time after the files were written."""
     for path in home.inbox.rglob("*"):
         os.utime(path, (0, 0))
-    return load_waiting(store, home)
+    return load_inbox(store, home)
 
 
 # ---- files that are loaded ----------------------------------------------------------------------
@@ -66,11 +66,11 @@ def look(store: Engine, home: Home) -> list[Loaded | SetAside | Trouble]:
 def test_a_loaded_file_moves_untouched_to_the_archive(home: Home, store: Engine) -> None:
     content = a_snapshot_file(home.inbox, [an_account("ada")]).read_bytes()
     [loaded] = look(store, home)
-    assert isinstance(loaded, Loaded)
+    assert isinstance(loaded, LoadResult)
     assert listed(store) == ["ada"]
     assert (home.archive / "figma" / f"{STAMP}.ndjson").read_bytes() == content
     assert files_in(home.inbox) == []
-    assert files_in(home.refused) == []
+    assert files_in(home.rejected) == []
 
 
 def test_files_are_loaded_oldest_first_whatever_their_integration(
@@ -112,11 +112,11 @@ def test_files_with_a_temporary_or_hidden_name_are_left_alone(
 
 def test_a_file_that_was_just_written_is_left_until_it_settles(home: Home, store: Engine) -> None:
     path = a_snapshot_file(home.inbox)
-    assert load_waiting(store, home) == []
+    assert load_inbox(store, home) == []
     assert path.exists()
-    old = time.time() - SETTLED_AFTER
+    old = time.time() - STABLE_SECONDS
     os.utime(path, (old, old))
-    assert len(load_waiting(store, home)) == 1
+    assert len(load_inbox(store, home)) == 1
 
 
 def test_a_file_from_a_clock_that_is_ahead_is_loaded_all_the_same(
@@ -124,15 +124,15 @@ def test_a_file_from_a_clock_that_is_ahead_is_loaded_all_the_same(
 ) -> None:
     ahead = time.time() + 3600
     os.utime(a_snapshot_file(home.inbox), (ahead, ahead))
-    assert len(load_waiting(store, home)) == 1
+    assert len(load_inbox(store, home)) == 1
 
 
 def test_a_file_that_is_put_into_the_inbox_is_whole_and_loaded_at_once(
     home: Home, store: Engine, tmp_path: Path
 ) -> None:
     path = a_snapshot_file(tmp_path)
-    put_into_inbox(home, SnapshotFile.placed(path))
-    assert len(load_waiting(store, home)) == 1
+    put_into_inbox(home, SnapshotFile.from_path(path))
+    assert len(load_inbox(store, home)) == 1
     assert path.exists()
 
 
@@ -142,9 +142,11 @@ def test_loading_the_same_file_again_is_recognised_and_clears_the_inbox(
     for _ in range(2):
         content = a_snapshot_file(home.inbox).read_bytes()
         [loaded] = look(store, home)
-    assert isinstance(loaded, Loaded)
-    assert loaded.already
-    assert in_words(loaded) == "figma at 2026-11-23 06:00:00 UTC: known already, nothing changed."
+    assert isinstance(loaded, LoadResult)
+    assert loaded.already_loaded
+    assert (
+        describe_load(loaded) == "figma at 2026-11-23 06:00:00 UTC: known already, nothing changed."
+    )
     assert files_in(home.inbox) == []
     assert (home.archive / "figma" / f"{STAMP}.ndjson").read_bytes() == content
 
@@ -153,7 +155,7 @@ def test_what_became_of_a_file_is_told_in_words(home: Home, store: Engine) -> No
     rows = [an_account("a", active="perhaps"), an_account("b"), an_account("")]
     a_snapshot_file(home.inbox, rows)
     [loaded] = look(store, home)
-    assert in_words(loaded) == (
+    assert describe_load(loaded) == (
         "figma at 2026-11-23 06:00:00 UTC: 2 accounts, 1 of 3 rows rejected, "
         "1 accounts with a value that was not understood."
     )
@@ -168,7 +170,7 @@ def test_other_content_for_the_same_moment_is_refused_with_the_way_out(
     for name in ("ada", "bob"):
         a_snapshot_file(home.inbox, [an_account(name)])
         [outcome] = look(store, home)
-    assert isinstance(outcome, SetAside)
+    assert isinstance(outcome, Quarantined)
     assert "loaded already" in outcome.reason
     assert "--replace" in outcome.reason
     assert listed(store) == ["ada"]
@@ -182,7 +184,7 @@ def test_a_replacement_takes_the_place_of_the_snapshot_and_of_its_file(
     other = tmp_path / "other.csv"
     other.write_text("login\nbob\n")
     path = put_into_inbox(home, SnapshotFile(other, "figma", TODAY), replace=True)
-    assert path.name == f"{REPLACING}{STAMP}.csv"
+    assert path.name == f"{REPLACE_PREFIX}{STAMP}.csv"
     look(store, home)
     assert listed(store) == ["bob"]
     assert files_in(home.archive) == [f"figma/{STAMP}.csv"]
@@ -194,10 +196,10 @@ def test_a_second_file_for_a_moment_does_not_push_the_first_out_of_the_inbox(
 ) -> None:
     first = a_snapshot_file(tmp_path / "1", [an_account("ada")])
     other = a_snapshot_file(tmp_path / "2", [an_account("bob")])
-    waiting = put_into_inbox(home, SnapshotFile.placed(first))
-    put_into_inbox(home, SnapshotFile.placed(first))
-    with pytest.raises(OtherContentKnown, match="another file waits in the inbox"):
-        put_into_inbox(home, SnapshotFile.placed(other))
+    waiting = put_into_inbox(home, SnapshotFile.from_path(first))
+    put_into_inbox(home, SnapshotFile.from_path(first))
+    with pytest.raises(OtherContentLoaded, match="another file waits in the inbox"):
+        put_into_inbox(home, SnapshotFile.from_path(other))
     assert waiting.read_bytes() == first.read_bytes()
 
 
@@ -209,8 +211,8 @@ def test_a_refused_file_lies_beside_the_reason(home: Home, store: Engine) -> Non
     path.parent.mkdir()
     path.write_text('{"error": "Unauthorized"}')
     [refused] = look(store, home)
-    assert isinstance(refused, SetAside)
-    folder = home.refused / "figma"
+    assert isinstance(refused, Quarantined)
+    folder = home.rejected / "figma"
     assert files_in(folder) == [path.name, f"{path.name}.reason.txt"]
     assert refused.path == folder / path.name
     assert refused.path.read_text() == '{"error": "Unauthorized"}'
@@ -247,7 +249,7 @@ def test_a_file_that_is_loaded_at_last_is_no_longer_among_the_refused(
         path.write_text(content)
         look(store, home)
     assert listed(store) == ["ada"]
-    assert files_in(home.refused) == []
+    assert files_in(home.rejected) == []
 
 
 @pytest.mark.parametrize(
@@ -270,10 +272,10 @@ def test_a_file_whose_place_or_name_says_too_little_is_refused_with_words(
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("login\nada\n")
     [refused] = look(store, home)
-    assert isinstance(refused, SetAside)
+    assert isinstance(refused, Quarantined)
     assert words in refused.reason
     assert refused.path.read_text() == "login\nada\n"
-    assert len(files_in(home.refused)) == 2
+    assert len(files_in(home.rejected)) == 2
     assert files_in(home.inbox) == []
     assert listed(store) == []
 
@@ -285,15 +287,15 @@ def test_a_misplaced_file_never_stands_in_the_way_of_an_integration(
     look(store, home)
     a_snapshot_file(home.inbox, [an_account("")])
     look(store, home)
-    assert len(files_in(home.refused)) == 4
+    assert len(files_in(home.rejected)) == 4
 
 
 def test_a_refused_file_does_not_stop_the_others(home: Home, store: Engine) -> None:
     a_snapshot_file(home.inbox, [an_account("")], at=YESTERDAY)
     a_snapshot_file(home.inbox, [an_account("ada")], at=TODAY)
     refused, loaded = look(store, home)
-    assert isinstance(refused, SetAside)
-    assert isinstance(loaded, Loaded)
+    assert isinstance(refused, Quarantined)
+    assert isinstance(loaded, LoadResult)
     assert listed(store) == ["ada"]
 
 
@@ -318,7 +320,7 @@ def test_a_given_file_gets_the_name_that_says_what_it_is(
     put = put_into_inbox(home, SnapshotFile(path, "Salesforce: EMEA", TODAY))
     assert put == home.inbox / "Salesforce: EMEA" / kept
     assert put.read_bytes() == b"content"
-    assert waiting_files(home) == [put]
+    assert inbox_files(home) == [put]
     assert [path.name for path in put.parent.iterdir()] == [kept]
 
 
@@ -329,7 +331,7 @@ def test_an_integration_never_leads_out_of_the_folder(
     home: Home, tmp_path: Path, name: str
 ) -> None:
     path = a_snapshot_file(tmp_path)
-    with pytest.raises(NotPlaced, match="cannot name an integration"):
+    with pytest.raises(UnknownSnapshot, match="cannot name an integration"):
         put_into_inbox(home, SnapshotFile(path, name, TODAY))
     assert files_in(home.root) == []
 
@@ -350,7 +352,7 @@ def test_the_folder_names_the_integration_even_of_a_link(
     link.parent.mkdir()
     link.symlink_to(path)
     [loaded] = look(store, home)
-    assert isinstance(loaded, Loaded)
+    assert isinstance(loaded, LoadResult)
     assert loaded.file.integration == "figma"
 
 
@@ -362,7 +364,7 @@ def test_a_file_that_fails_unexpectedly_stays_and_the_others_are_loaded(
 ) -> None:
     load = inbox.load
 
-    def unlucky(engine: Engine, file: SnapshotFile, **how: bool) -> Loaded:
+    def unlucky(engine: Engine, file: SnapshotFile, **how: bool) -> LoadResult:
         if file.integration == "figma":
             raise OSError("No space left on device")
         return load(engine, file, **how)
@@ -371,17 +373,17 @@ def test_a_file_that_fails_unexpectedly_stays_and_the_others_are_loaded(
     path = a_snapshot_file(home.inbox, at=YESTERDAY)
     a_snapshot_file(home.inbox, [an_account("bob")], integration="slack")
     failed, loaded = look(store, home)
-    assert isinstance(failed, Trouble)
+    assert isinstance(failed, LoadFailure)
     assert "No space left on device" in failed.reason
     assert path.exists()
     assert "stays in the inbox" in caplog.text
-    assert isinstance(loaded, Loaded)
-    assert [trouble.reason for trouble in troubles.values()] == [failed.reason]
+    assert isinstance(loaded, LoadResult)
+    assert [trouble.reason for trouble in load_failures.values()] == [failed.reason]
     monkeypatch.setattr(inbox, "load", load)
     assert look(store, home) == [], "it was tried again at once"
-    monkeypatch.setattr(inbox.time, "monotonic", lambda: failed.since + failed.pause)
+    monkeypatch.setattr(inbox.time, "monotonic", lambda: failed.failed_at + failed.retry_seconds)
     assert len(look(store, home)) == 1
-    assert not troubles
+    assert not load_failures
 
 
 def test_a_file_that_was_loaded_but_not_yet_moved_when_the_process_died_is_moved_at_the_next_look(
@@ -409,13 +411,13 @@ def test_a_file_that_takes_more_memory_than_there_is_waits_and_is_not_refused(
     monkeypatch.setenv("ROLLCALL_MEMORY_LIMIT", "8MiB")
     monkeypatch.setenv("ROLLCALL_TEMP_LIMIT", "1MiB")
     (failed,) = look(open_store(home.database_url), home)
-    assert isinstance(failed, Trouble)
+    assert isinstance(failed, LoadFailure)
     assert "more memory than the 8MiB" in failed.reason
     close_store(home.database_url)
     monkeypatch.undo()
-    troubles.clear()
+    load_failures.clear()
     (loaded,) = look(open_store(home.database_url), home)
-    assert isinstance(loaded, Loaded)
+    assert isinstance(loaded, LoadResult)
 
 
 # ---- home and store -----------------------------------------------------------------------------
@@ -426,11 +428,11 @@ def test_the_environment_names_home_and_database(
 ) -> None:
     monkeypatch.setenv("ROLLCALL_HOME", str(tmp_path / "some where"))
     monkeypatch.delenv("ROLLCALL_DATABASE_URL", raising=False)
-    assert here().root == tmp_path / "some where"
-    assert here().database_url == f"duckdb:///{tmp_path}/some where/rollcall.duckdb"
+    assert current_home().root == tmp_path / "some where"
+    assert current_home().database_url == f"duckdb:///{tmp_path}/some where/rollcall.duckdb"
     assert (tmp_path / "some where" / "snapshots").is_dir()
     monkeypatch.setenv("ROLLCALL_DATABASE_URL", "duckdb:////elsewhere/x.duckdb")
-    assert here().database_url == "duckdb:////elsewhere/x.duckdb"
+    assert current_home().database_url == "duckdb:////elsewhere/x.duckdb"
 
 
 @pytest.mark.parametrize(
@@ -440,7 +442,7 @@ def test_the_environment_may_decline_the_sample(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str, wants: bool
 ) -> None:
     monkeypatch.setenv("ROLLCALL_NO_SAMPLE", value)
-    assert Home(tmp_path).wants_sample() is wants
+    assert Home(tmp_path).is_sample_enabled() is wants
 
 
 def test_a_store_that_another_process_holds_says_so(home: Home, store: Engine) -> None:

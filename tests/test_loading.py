@@ -25,9 +25,16 @@ from deliveries import (
 from sqlalchemy import Engine, event, select
 
 from data.files import errors
-from data.files.naming import SnapshotFile, moment_of
-from data.history.load import Loaded, load, remove
-from data.schema import account, account_version, same_account, snapshot, state_change, state_count
+from data.files.naming import SnapshotFile, parse_moment
+from data.history.load import LoadResult, load, remove_snapshot
+from data.schema import (
+    account,
+    account_version,
+    is_same_account,
+    snapshot,
+    state_change,
+    state_count,
+)
 
 CSV = f"{HEADINGS}\n{ADA}\n{BOB}\n"
 JSON = json.dumps([{"login": f"user{n}", "State": "Onboarded"} for n in range(500)])
@@ -47,13 +54,13 @@ def parquet() -> bytes:
     ["2026-11-23T06-00-00Z.csv", "2026-11-23T06:00:00Z.csv.gz", "20261123T060000Z.json"],
 )
 def test_the_path_says_integration_and_moment(tmp_path: Path, name: str):
-    file = SnapshotFile.placed(tmp_path / "figma" / name)
+    file = SnapshotFile.from_path(tmp_path / "figma" / name)
     assert (file.integration, file.taken_at) == ("figma", MONDAY)
 
 
 def test_arguments_win_over_the_path(tmp_path: Path):
     path = tmp_path / "figma" / "2026-11-23T06-00-00Z.csv"
-    file = SnapshotFile.placed(path, integration="Salesforce EMEA", taken_at=TUESDAY)
+    file = SnapshotFile.from_path(path, integration="Salesforce EMEA", taken_at=TUESDAY)
     assert (file.integration, file.taken_at) == ("Salesforce EMEA", TUESDAY)
 
 
@@ -69,8 +76,8 @@ def test_arguments_win_over_the_path(tmp_path: Path):
 def test_a_file_that_says_too_little_is_refused(
     tmp_path: Path, name: str, given: dict[str, Any], words: str
 ):
-    with pytest.raises(errors.NotPlaced) as refused:
-        SnapshotFile.placed(tmp_path / name, **given)
+    with pytest.raises(errors.UnknownSnapshot) as refused:
+        SnapshotFile.from_path(tmp_path / name, **given)
     assert words in str(refused.value)
     assert "like figma/2026-11-23T06-00-00Z.csv, or give --integration" in str(refused.value)
 
@@ -87,7 +94,7 @@ def test_a_file_that_says_too_little_is_refused(
     ],
 )
 def test_moments_are_spelled_in_several_ways(text: str, moment: datetime | None):
-    assert moment_of(text) == moment
+    assert parse_moment(text) == moment
 
 
 # ---- what a load says and writes ----------------------------------------------------------------
@@ -109,7 +116,7 @@ def test_an_unchanged_account_costs_no_version(store: Engine, tmp_path: Path):
     with store.connect() as con:
         versions = con.execute(
             select(account.c.account_id, account_version.c.valid_from)
-            .join_from(account_version, account, same_account(account, account_version))
+            .join_from(account_version, account, is_same_account(account, account_version))
             .order_by(account_version.c.valid_from, account.c.account_id)
         ).all()
     assert versions == [("ada", MONDAY), ("bob", MONDAY), ("bob", TUESDAY)]
@@ -122,7 +129,7 @@ def test_a_profile_is_written_once_for_many_versions(store: Engine, tmp_path: Pa
     other = CSV.replace("Delete failed", "Deleted").replace("Admin;Editor", "Editor")
     deliver(store, tmp_path, other, taken_at=TUESDAY + timedelta(days=1))
     assert (sizes(store)["account_version"], sizes(store)["account_profile"]) == (4, 3)
-    assert remove(store, "figma", TUESDAY + timedelta(days=1))
+    assert remove_snapshot(store, "figma", TUESDAY + timedelta(days=1))
     assert (sizes(store)["account_version"], sizes(store)["account_profile"]) == (3, 2)
 
 
@@ -174,7 +181,7 @@ def test_integrations_do_not_touch_each_other(store: Engine, tmp_path: Path):
     path.write_text(f"{HEADINGS}\n{ADA}\n")
     load(store, SnapshotFile(path, "slack", MONDAY))
     assert sizes(store)["account_current"] == 3
-    assert remove(store, "slack", MONDAY)
+    assert remove_snapshot(store, "slack", MONDAY)
     assert set(accounts(store)) == {"ada", "bob"}
 
 
@@ -195,11 +202,11 @@ REFUSED = [
         id="compressed Parquet",
     ),
     pytest.param(
-        "a.csv", "", errors.NoUsableHeader,
+        "a.csv", "", errors.NoUsernameColumn,
         "a.csv is empty; expected a line of headings.", id="empty CSV",
     ),
     pytest.param(
-        "a.csv", "\n \n", errors.NoUsableHeader,
+        "a.csv", "\n \n", errors.NoUsernameColumn,
         "a.csv is empty; expected a line of headings.", id="blank CSV",
     ),
     pytest.param("a.json", "", errors.UnreadableFile, "a.json is empty", id="empty JSON"),
@@ -208,13 +215,13 @@ REFUSED = [
         id="empty Parquet",
     ),
     pytest.param(
-        "a.csv", "Name,State\nada,Onboarded\n", errors.NoUsableHeader,
+        "a.csv", "Name,State\nada,Onboarded\n", errors.NoUsernameColumn,
         "a.csv has no column for the username in app. Found: Name, State. Expected a heading like "
         "“Username in app”, “userName” or “login”.",
         id="header without a username",
     ),
     pytest.param(
-        "a.json", '[{"name": "ada"}]', errors.NoUsableHeader,
+        "a.json", '[{"name": "ada"}]', errors.NoUsernameColumn,
         "a.json has no column for the username in app. Found: name.",
         id="JSON without a username",
     ),
@@ -247,7 +254,7 @@ REFUSED = [
         "a.json is JSON that is cut off or damaged.", id="JSON object cut off",
     ),
     pytest.param(
-        "a.json", '{"errors": [{"code": 401}]}', errors.NoUsableHeader,
+        "a.json", '{"errors": [{"code": 401}]}', errors.NoUsernameColumn,
         "a.json has no column for the username in app. Found: code.",
         id="list of errors",
     ),
@@ -386,7 +393,7 @@ def test_a_refused_file_says_why_and_leaves_the_store_as_it_was(
     tmp_path: Path,
     name: str,
     content: str | bytes,
-    refusal: type[errors.SnapshotRefused],
+    refusal: type[errors.SnapshotRejected],
     words: str,
 ):
     deliver(store, tmp_path, CSV)
@@ -405,7 +412,7 @@ def test_the_same_moment_with_other_content_is_refused_and_says_how_to_replace(
 ):
     deliver(store, tmp_path, CSV, "first.csv")
     other = f"{HEADINGS}\n{ADA}\n"
-    with pytest.raises(errors.OtherContentKnown) as refused:
+    with pytest.raises(errors.OtherContentLoaded) as refused:
         deliver(store, tmp_path, other, "second.csv")
     assert str(refused.value) == (
         "figma at 2026-11-23 06:00:00 UTC is loaded already, from first.csv with other content. "
@@ -420,7 +427,7 @@ def test_the_same_file_again_changes_nothing_and_says_so(store: Engine, tmp_path
     first = deliver(store, tmp_path, CSV)
     before = sizes(store)
     again = deliver(store, tmp_path, CSV)
-    assert (first.already, again.already) == (False, True)
+    assert (first.already_loaded, again.already_loaded) == (False, True)
     assert (again.rows_read, again.accepted) == (2, 2)
     assert sizes(store) == before
 
@@ -434,10 +441,10 @@ def test_the_first_list_of_an_integration_may_be_empty(
 
 
 def test_removing_what_is_not_there_says_so(store: Engine, tmp_path: Path):
-    assert not remove(store, "figma", MONDAY)
+    assert not remove_snapshot(store, "figma", MONDAY)
     deliver(store, tmp_path, CSV)
-    assert not remove(store, "figma", TUESDAY)
-    assert remove(store, "figma", MONDAY)
+    assert not remove_snapshot(store, "figma", TUESDAY)
+    assert remove_snapshot(store, "figma", MONDAY)
     assert sizes(store)["account_version"] == 0
 
 
@@ -445,7 +452,7 @@ def test_an_integration_goes_with_its_last_snapshot_and_leaves_nothing_to_the_ne
     store: Engine, tmp_path: Path
 ):
     deliver(store, tmp_path, CSV)
-    assert remove(store, "figma", MONDAY)
+    assert remove_snapshot(store, "figma", MONDAY)
     assert (sizes(store)["integration"], sizes(store)["account"]) == (0, 0)
     load(store, SnapshotFile(tmp_path / "accounts.csv", "slack", MONDAY))
     assert (sizes(store)["integration"], sizes(store)["account"]) == (1, 2)
@@ -464,4 +471,4 @@ def test_a_load_that_fails_on_the_way_leaves_the_store_as_it_was(store: Engine, 
         deliver(store, tmp_path, f"{HEADINGS}\n{ADA}\n", taken_at=TUESDAY)
     event.remove(store, "before_cursor_execute", fail)
     assert (sizes(store), accounts(store)) == before
-    assert isinstance(deliver(store, tmp_path, CSV, taken_at=TUESDAY), Loaded)
+    assert isinstance(deliver(store, tmp_path, CSV, taken_at=TUESDAY), LoadResult)

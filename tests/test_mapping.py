@@ -15,22 +15,22 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine
 
 import rollcall
-from data.files.errors import NotMapped, NoUsableHeader
-from data.files.headers import CREDENTIAL
+from data.files.errors import InvalidMapping, NoUsernameColumn
+from data.files.headers import CREDENTIAL_PATTERN
 from data.files.mapping import (
-    ACTIVE,
-    COLUMNS,
-    Columns,
-    columns_from,
-    guess,
-    mapping_file,
-    mapping_of,
+    ACTIVE_VALUES,
+    MAPPABLE_COLUMNS,
+    ColumnMapping,
+    guess_columns,
+    mapping_path,
+    parse_mapping,
+    read_mapping,
     save_mapping,
 )
 from data.files.naming import SnapshotFile
-from data.history.load import Loaded, load
+from data.history.load import LoadResult, load
 from data.home import Home
-from data.inbox.inbox import load_waiting
+from data.inbox.inbox import load_inbox
 from data.service.rebuild import rebuild
 from data.states import STATE_NAMES
 from data.store.engine import close_stores, open_store
@@ -62,7 +62,7 @@ def test_a_mapping_says_which_column_is_which_and_what_its_words_mean(
 ):
     path = tmp_path / "a.csv"
     path.write_text(GERMAN.replace("Kennwort", "Passwort-Token"))
-    load(store, SnapshotFile(path, "figma", MONDAY, columns_from(TOML)))
+    load(store, SnapshotFile(path, "figma", MONDAY, parse_mapping(TOML)))
     found = accounts(store)
     ada, bob = found["ada"], found["bob"]
     assert (ada["user_email"], ada["roles"], ada["active_in_app"], ada["provisioning_state"]) == (
@@ -79,7 +79,7 @@ def test_a_column_that_is_mapped_to_nothing_stays_out_of_it(store: Engine, tmp_p
     path = tmp_path / "a.csv"
     path.write_text("login,Status\nada,gold\n")
     load(
-        store, SnapshotFile(path, "figma", MONDAY, columns_from("columns.provisioning_state = []"))
+        store, SnapshotFile(path, "figma", MONDAY, parse_mapping("columns.provisioning_state = []"))
     )
     assert accounts(store)["ada"]["provisioning_state"] == "Unrecognised"
     assert json.loads(accounts(store)["ada"]["attributes"]) == {"Status": "gold"}
@@ -88,10 +88,12 @@ def test_a_column_that_is_mapped_to_nothing_stays_out_of_it(store: Engine, tmp_p
 def test_headings_that_are_missing_are_told(store: Engine, tmp_path: Path):
     path = tmp_path / "a.csv"
     path.write_text("Kennung\nada\n")
-    assert load(store, SnapshotFile(path, "figma", MONDAY, columns_from(TOML))).accepted == 1
+    assert load(store, SnapshotFile(path, "figma", MONDAY, parse_mapping(TOML))).accepted == 1
     path.write_text("Nutzer\nada\n")
-    with pytest.raises(NoUsableHeader, match="lacks “kennung”, which the mapping of its integrat"):
-        load(store, SnapshotFile(path, "figma", TUESDAY, columns_from(TOML)))
+    with pytest.raises(
+        NoUsernameColumn, match="lacks “kennung”, which the mapping of its integrat"
+    ):
+        load(store, SnapshotFile(path, "figma", TUESDAY, parse_mapping(TOML)))
 
 
 @pytest.mark.parametrize(
@@ -108,45 +110,45 @@ def test_headings_that_are_missing_are_told(store: Engine, tmp_path: Path):
     ],
 )
 def test_a_mapping_that_makes_no_sense_is_told(toml: str, words: str):
-    with pytest.raises(NotMapped, match=words):
-        columns_from(toml)
+    with pytest.raises(InvalidMapping, match=words):
+        parse_mapping(toml)
 
 
 WORD = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), min_size=1)
-HEADING = WORD.filter(str.strip).filter(lambda text: not CREDENTIAL.search(text))
+HEADING = WORD.filter(str.strip).filter(lambda text: not CREDENTIAL_PATTERN.search(text))
 
 
 @given(
-    st.dictionaries(st.sampled_from(COLUMNS), HEADING.map(lambda text: (text,))),
+    st.dictionaries(st.sampled_from(MAPPABLE_COLUMNS), HEADING.map(lambda text: (text,))),
     st.dictionaries(WORD.map(lambda text: text.casefold().strip()), st.sampled_from(STATE_NAMES)),
-    st.dictionaries(WORD.map(lambda text: text.casefold().strip()), st.sampled_from(ACTIVE)),
+    st.dictionaries(WORD.map(lambda text: text.casefold().strip()), st.sampled_from(ACTIVE_VALUES)),
 )
 def test_a_mapping_is_what_its_file_says(columns: Any, states: Any, active: Any):
-    told = Columns(columns, states, active)
-    assert columns_from(told.as_toml()) == told
+    told = ColumnMapping(columns, states, active)
+    assert parse_mapping(told.as_toml()) == told
 
 
 def test_likely_columns_are_guessed_and_never_a_credential():
     headings = ["Benutzername", "E-Mail-Adresse", "Vollständiger Name", "Rolle", "Zustand"]
-    assert guess(headings) == {
+    assert guess_columns(headings) == {
         "username_in_app": "Benutzername", "user_email": "E-Mail-Adresse",
         "user_name": "Vollständiger Name", "roles": "Rolle", "provisioning_state": "Zustand",
     }  # fmt: skip
-    assert guess(["login", "Account enabled", "Login token"]) == {
+    assert guess_columns(["login", "Account enabled", "Login token"]) == {
         "username_in_app": "login", "active_in_app": "Account enabled",
     }  # fmt: skip
 
 
 def test_a_saved_mapping_holds_for_files_that_come_by_themselves_and_for_a_rebuild(home: Home):
-    save_mapping(home, "figma", columns_from(TOML))
-    assert mapping_of(home, "figma") == columns_from(TOML)
-    assert mapping_of(home, "../figma") is mapping_of(home, "slack") is None
+    save_mapping(home, "figma", parse_mapping(TOML))
+    assert read_mapping(home, "figma") == parse_mapping(TOML)
+    assert read_mapping(home, "../figma") is read_mapping(home, "slack") is None
     path = home.inbox / "figma" / "2026-11-23T06-00-00Z.csv"
     path.parent.mkdir(parents=True)
     path.write_text(GERMAN)
     os.utime(path, (1, 1))
-    (loaded,) = load_waiting(open_store(home.database_url), home)
-    assert isinstance(loaded, Loaded)
+    (loaded,) = load_inbox(open_store(home.database_url), home)
+    assert isinstance(loaded, LoadResult)
     close_stores()
     assert rebuild(home, lambda *_: None) == 1
     with open_store(home.database_url).connect() as con:
@@ -159,11 +161,11 @@ def test_the_command_takes_a_mapping_and_keeps_it(
     (tmp_path / "m.toml").write_text(TOML)
     (tmp_path / "a.csv").write_text(GERMAN)
     how = ["--integration", "figma", "--taken-at", "2026-11-23", "--mapping", f"{tmp_path}/m.toml"]
-    assert rollcall.main(["check", f"{tmp_path}/a.csv", *how]) == rollcall.DONE
-    assert not mapping_file(home, "figma").exists()
-    assert rollcall.main(["load", f"{tmp_path}/a.csv", *how]) == rollcall.DONE
-    assert mapping_of(home, "figma") == columns_from(TOML)
-    assert rollcall.main(["check", f"{tmp_path}/a.csv", *how[:4]]) == rollcall.DONE
+    assert rollcall.main(["check", f"{tmp_path}/a.csv", *how]) == rollcall.EXIT_OK
+    assert not mapping_path(home, "figma").exists()
+    assert rollcall.main(["load", f"{tmp_path}/a.csv", *how]) == rollcall.EXIT_OK
+    assert read_mapping(home, "figma") == parse_mapping(TOML)
+    assert rollcall.main(["check", f"{tmp_path}/a.csv", *how[:4]]) == rollcall.EXIT_OK
     (tmp_path / "m.toml").write_text("[colums]")
-    assert rollcall.main(["load", f"{tmp_path}/a.csv", *how]) == rollcall.REFUSED
+    assert rollcall.main(["load", f"{tmp_path}/a.csv", *how]) == rollcall.EXIT_REJECTED
     assert "has a section [colums]" in capsys.readouterr().err

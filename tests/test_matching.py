@@ -15,24 +15,37 @@ from pyarrow import parquet
 from sqlalchemy import Connection, select
 from streamlit.testing.v1 import AppTest
 
-from data.access.roles import Personal, Sight
+from data.access.roles import PersonalData, Visibility
 from data.files.naming import SnapshotFile
-from data.history.load import remove
+from data.history.load import remove_snapshot
 from data.home import Home
-from data.inbox.inbox import load_waiting, put_into_inbox
-from data.records.matches import Match, NobodySays, decide, people_lists, set_people_lists, withdraw
+from data.inbox.inbox import load_inbox, put_into_inbox
+from data.records.matches import (
+    MatchOverride,
+    MissingName,
+    read_directories,
+    save_directories,
+    save_match_overrides,
+    withdraw_match_overrides,
+)
 from data.schema import account, account_version
 from data.service.rebuild import rebuild
-from data.store.engine import close_stores, open_store, seen
+from data.store.engine import close_stores, open_store, restricted_engine
 from queries.export.formats import FORMATS
-from queries.export.listing import Listing, Wanted
+from queries.export.listing import Listing, ListRequest
 from queries.filters import Filters
-from queries.health.trends import states_at
-from queries.matching import Found, Kind, evidence, likely_people, matching
-from queries.owners import decided_for
+from queries.health.trends import states_as_of
+from queries.matching import (
+    MatchCandidates,
+    MatchKind,
+    evidence_text,
+    likely_people_lists,
+    match_candidates,
+)
+from queries.owners import overrides_by_account
 from queries.users.accounts import count_accounts, page_of_accounts
-from queries.users.detail import known_of
-from queries.users.facets import choices
+from queries.users.detail import account_details
+from queries.users.facets import list_choices
 
 PAGE = Path(__file__).parent.parent / "pages" / "matching.py"
 
@@ -61,13 +74,16 @@ ACCOUNTS = [
 def both(snapshots: Deliveries) -> Deliveries:
     snapshots.take(*PEOPLE, integration="okta")
     snapshots.take(*ACCOUNTS)
-    set_people_lists(snapshots.store, ["okta"])
+    save_directories(snapshots.store, ["okta"])
     return snapshots
 
 
-def told(con: Connection, kind: Kind) -> dict[str, tuple[str | None, str]]:
+def told(con: Connection, kind: MatchKind) -> dict[str, tuple[str | None, str]]:
     """Account ID → the person's name, and why."""
-    return {row.account_id: (row.user_name, evidence(row)) for row in matching(con, kind).rows}
+    return {
+        row.account_id: (row.user_name, evidence_text(row))
+        for row in match_candidates(con, kind).rows
+    }
 
 
 def test_an_account_is_suggested_by_upstream_id_then_by_email_in_any_case(
@@ -93,42 +109,44 @@ def test_what_is_not_clear_or_nobody_s_says_why(both: Deliveries, con: Connectio
         ),
         "8": (None, "It has neither an upstream ID nor an email."),
     }
-    assert matching(con, "decided").counts == {"suggested": 3, "doubtful": 3, "nobody": 2}
+    assert match_candidates(con, "decided").counts == {"suggested": 3, "doubtful": 3, "nobody": 2}
 
 
 def test_without_a_list_of_people_nobody_is_found(snapshots: Deliveries, con: Connection):
     snapshots.take(*ACCOUNTS)
-    assert people_lists(con) == ()
-    assert matching(con, "suggested") == Found({"nobody": 8}, [])
+    assert read_directories(con) == ()
+    assert match_candidates(con, "suggested") == MatchCandidates({"nobody": 8}, [])
 
 
 def test_a_decision_holds_until_it_is_withdrawn_or_replaced(both: Deliveries, con: Connection):
-    ada = Match("figma", "1", "The upstream ID is theirs.", "okta", "00u1", "Ada", "ada@x.io")
-    nobody = Match("figma", "2", "A robot.")
-    with pytest.raises(NobodySays):
-        decide(both.store, [ada], " ")
-    decide(both.store, [ada, nobody], "Grace")
+    ada = MatchOverride(
+        "figma", "1", "The upstream ID is theirs.", "okta", "00u1", "Ada", "ada@x.io"
+    )
+    nobody = MatchOverride("figma", "2", "A robot.")
+    with pytest.raises(MissingName):
+        save_match_overrides(both.store, [ada], " ")
+    save_match_overrides(both.store, [ada, nobody], "Grace")
     con.rollback()
     assert {name: row[0] for name, row in told(con, "decided").items()} == {"1": "Ada", "2": None}
     assert set(told(con, "suggested")) == {"3"}
-    keys = [row.account_key for row in matching(con, "decided").rows]
-    assert {row.decided_by for row in decided_for(con, keys).values()} == {"Grace"}
-    decide(both.store, [nobody._replace(account_id="1")], "Hal")
-    withdraw(both.store, [("figma", "2")], "Hal")
+    keys = [row.account_key for row in match_candidates(con, "decided").rows]
+    assert {row.decided_by for row in overrides_by_account(con, keys).values()} == {"Grace"}
+    save_match_overrides(both.store, [nobody._replace(account_id="1")], "Hal")
+    withdraw_match_overrides(both.store, [("figma", "2")], "Hal")
     con.rollback()
     assert {name: row[0] for name, row in told(con, "decided").items()} == {"1": None}
     assert set(told(con, "suggested")) == {"2", "3"}
 
 
-BYRON = Match("figma", "8", "She says so.", "okta", "00u9", "Lady Byron", "byron@x.io")
+BYRON = MatchOverride("figma", "8", "She says so.", "okta", "00u9", "Lady Byron", "byron@x.io")
 
 
 def unmatched(con: Connection, **asked: Any) -> set[str]:
     con.rollback()
     found = set(usernames(con, match="unmatched", **asked))
-    counted = dict(choices(con, Filters(**asked), "match").shown)
+    counted = dict(list_choices(con, Filters(**asked), "match").shown)
     everyone = count_accounts(con, Filters(**asked))
-    assert states_at(con, (), asked.get("as_of"))["unmatched"].sum() == len(found)
+    assert states_as_of(con, (), asked.get("as_of"))["unmatched"].sum() == len(found)
     assert counted == {"unmatched": len(found), "matched": everyone - len(found)}
     return found
 
@@ -138,7 +156,9 @@ def test_a_decision_counts_wherever_accounts_are_asked_for_and_what_snapshots_sa
 ):
     before, history = unmatched(con), con.execute(select(account_version)).all()
     assert "a8" in before
-    decide(both.store, [BYRON, Match("figma", "7", "A robot.")], "Grace", at=MONDAY)
+    save_match_overrides(
+        both.store, [BYRON, MatchOverride("figma", "7", "A robot.")], "Grace", decided_at=MONDAY
+    )
     assert unmatched(con) == before - {"a8"}
     assert unmatched(con, as_of=MONDAY - timedelta(seconds=1)) == before
     assert unmatched(con, as_of=MONDAY) == before - {"a8"}
@@ -150,7 +170,7 @@ def test_a_decision_counts_wherever_accounts_are_asked_for_and_what_snapshots_sa
         (row,) = page_of_accounts(con, filters, sort="user", descending=False, page=1)
         assert (row.user_name, row.user_email) == ("Lady Byron", "byron@x.io")
     for form, file in FORMATS.items():
-        content = b"".join(file.chunks(Listing(con, Wanted(Filters(q="a8")))))
+        content = b"".join(file.chunks(Listing(con, ListRequest(Filters(q="a8")))))
         if form == "xlsx":
             with ZipFile(BytesIO(content)) as book:
                 content = b"".join(map(book.read, book.namelist()))
@@ -158,23 +178,25 @@ def test_a_decision_counts_wherever_accounts_are_asked_for_and_what_snapshots_sa
             content = str(parquet.read_table(BytesIO(content)).to_pylist()).encode()
         assert all(each in content for each in (b"Lady Byron", b"Matched by", b"Grace")), form
     (key,) = con.scalars(select(account.c.account_key).where(account.c.account_id == "8"))
-    assert known_of(con, Filters(), [key])[key].account.user_name == "Lady Byron"
-    withdraw(both.store, [("figma", "8")], "Hal", at=MONDAY + timedelta(hours=1))
+    assert account_details(con, Filters(), [key])[key].account.user_name == "Lady Byron"
+    withdraw_match_overrides(
+        both.store, [("figma", "8")], "Hal", withdrawn_at=MONDAY + timedelta(hours=1)
+    )
     assert unmatched(con) == before
     assert unmatched(con, as_of=MONDAY) == before - {"a8"}
     assert con.execute(select(account_version)).all() == history
 
 
 def test_a_user_in_the_snapshot_comes_before_a_decision(both: Deliveries, con: Connection):
-    decide(both.store, [BYRON, BYRON._replace(account_id="9")], "Grace")
+    save_match_overrides(both.store, [BYRON, BYRON._replace(account_id="9")], "Grace")
     both.take(an_account("a8", account_id="8", user="Eve"), an_account("a9"), at=MONDAY)
     assert usernames(con, q="byron@x.io") == []
     assert usernames(con, q="eve", integration=("figma",)) == ["a8"]
 
 
 def test_a_decision_waits_for_an_integration_that_was_removed(both: Deliveries, con: Connection):
-    decide(both.store, [BYRON], "Grace")
-    remove(both.store, "figma", TODAY)
+    save_match_overrides(both.store, [BYRON], "Grace")
+    remove_snapshot(both.store, "figma", TODAY)
     both.take(an_unmatched_account("other"), integration="slack")  # may get a key of before
     assert unmatched(con) == {"other"}
     both.take(*ACCOUNTS)
@@ -184,9 +206,9 @@ def test_a_decision_waits_for_an_integration_that_was_removed(both: Deliveries, 
 def test_who_sees_no_persons_counts_the_same(home: Home, tmp_path: Path):
     store = open_store(home.database_url)
     Deliveries(store, tmp_path).take(*ACCOUNTS)
-    decide(store, [BYRON], "Grace")
-    for personal in Personal:
-        with seen(store, Sight(("figma",), personal)).connect() as con:
+    save_match_overrides(store, [BYRON], "Grace")
+    for personal in PersonalData:
+        with restricted_engine(store, Visibility(("figma",), personal)).connect() as con:
             assert count_accounts(con, Filters(match="unmatched")) == 7, personal
 
 
@@ -203,16 +225,18 @@ def test_a_decision_outlives_a_rebuild_and_okta_s_people_are_found_by_themselves
     for path, name in ((users, "okta"), (own, "figma")):
         put_into_inbox(home, SnapshotFile(path, name, TODAY))
     store = open_store(home.database_url)
-    load_waiting(store, home)
+    load_inbox(store, home)
     with store.connect() as con:
-        assert likely_people(con) == ["okta"]
-        set_people_lists(store, likely_people(con))
-    decide(store, [Match("figma", "ada", "x", "okta", "00u1", "Ada", "ada@x.io")], "Grace")
+        assert likely_people_lists(con) == ["okta"]
+        save_directories(store, likely_people_lists(con))
+    save_match_overrides(
+        store, [MatchOverride("figma", "ada", "x", "okta", "00u1", "Ada", "ada@x.io")], "Grace"
+    )
     close_stores()
     rebuild(home, lambda *_: None)
     with open_store(home.database_url).connect() as con:
-        assert people_lists(con) == ("okta",)
-        (said,) = matching(con, "decided").rows
+        assert read_directories(con) == ("okta",)
+        (said,) = match_candidates(con, "decided").rows
         assert (said.account_id, said.user_name, said.evidence) == ("ada", "Ada", "x")
         assert unmatched(con) == set()
 
@@ -250,7 +274,9 @@ def test_the_page_suggests_and_applies_nothing_by_itself(home: Home, tmp_path: P
 def test_a_decided_match_is_shown_with_the_account(home: Home, tmp_path: Path):
     made = Deliveries(open_store(home.database_url), tmp_path)
     made.take(*ACCOUNTS[:1])
-    decide(made.store, [Match("figma", "1", "It is.", "okta", "u1", "Ada", "a@x.io")], "Grace")
+    save_match_overrides(
+        made.store, [MatchOverride("figma", "1", "It is.", "okta", "u1", "Ada", "a@x.io")], "Grace"
+    )
     (row,) = json.loads(page("users").get("bidi_component")[0].proto.json)["rows"]
     assert "Ada" in str(row["cells"]["user"])
     assert "matched by Grace" in str(row["cells"]["user"])
@@ -260,10 +286,12 @@ def test_when_it_was_decided_is_told_on_the_reader_s_clock(home: Home, tmp_path:
     made = Deliveries(open_store(home.database_url), tmp_path)
     made.take(*PEOPLE, integration="okta")
     made.take(*ACCOUNTS[:1])
-    set_people_lists(made.store, ["okta"])
-    decide(made.store, [Match("figma", "1", "It is.", "okta", "u1", "Ada", "a@x.io")], "Grace")
+    save_directories(made.store, ["okta"])
+    save_match_overrides(
+        made.store, [MatchOverride("figma", "1", "It is.", "okta", "u1", "Ada", "a@x.io")], "Grace"
+    )
     with made.store.connect() as con:
-        (said,) = matching(con, "decided").rows
+        (said,) = match_candidates(con, "decided").rows
     run = page(tz="Asia/Tokyo").segmented_control[0].set_value("decided").run()
     there = f"{said.decided_at + timedelta(hours=9):%Y-%m-%d %H:%M} Asia/Tokyo"
     assert list(run.dataframe[0].value["On"]) == [there]

@@ -25,18 +25,18 @@ from starlette.testclient import TestClient
 from streamlit.testing.v1 import AppTest
 
 import app as web
-from data.access.claims import Misconfigured
+from data.access.claims import ConfigError
 from data.home import Home
-from data.inbox.inbox import load_waiting
-from data.schema import TOLD, accepted, account_current, integration, setting
-from data.service.backup import back_up
-from data.service.current import State, tell
+from data.inbox.inbox import load_inbox
+from data.schema import RECORD_TABLES, account_current, exception, integration, setting
+from data.service.active_store import StoreStatus, set_store_status
+from data.service.backup import write_backup
 from data.service.rebuild import rebuild
 from data.store.copy import copy_store
-from data.store.engine import changing, close_store, close_stores, open_store
-from queries.parity import answers_that_differ
-from server.logs import JsonLines
-from server.options import from_environment
+from data.store.engine import close_store, close_stores, open_store, write_transaction
+from queries.parity import find_differences
+from server.logs import JsonFormatter
+from server.options import options_from_environment
 
 ADA = "Ada Lovelace"
 ROLLCALL = [sys.executable, str(ROOT / "rollcall.py")]
@@ -51,10 +51,15 @@ def a_home(root: Path) -> Home:
     a_snapshot_file(home.inbox, [an_account("ada", state="Update failed")], at=TODAY)
     for file in home.inbox.rglob("*.ndjson"):
         os.utime(file, (0, 0))  # written long ago
-    said = {"account_id": "ada", "rule": "failed deletes", "held_at": TODAY, "reason": "known"}
+    said = {
+        "account_id": "ada",
+        "rule": "failed deletes",
+        "snapshot_taken_at": TODAY,
+        "reason": "known",
+    }
     said |= {"integration": "figma", "accepted_by": "olga@x.io", "accepted_at": TODAY}
-    with changing(open_store(f"duckdb:///{root}/rollcall.duckdb")) as con:
-        con.execute(insert(accepted), said)
+    with write_transaction(open_store(f"duckdb:///{root}/rollcall.duckdb")) as con:
+        con.execute(insert(exception), said)
         con.execute(insert(setting), {"name": "stale_after_hours", "value": "30"})
     close_store(f"duckdb:///{root}/rollcall.duckdb")
     return home
@@ -145,8 +150,8 @@ def test_what_the_environment_says_wrongly_is_not_passed_over(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str, words: str
 ) -> None:
     monkeypatch.setenv(name, value)
-    with pytest.raises(Misconfigured, match=words):
-        from_environment()
+    with pytest.raises(ConfigError, match=words):
+        options_from_environment()
 
 
 def test_the_unit_is_sound_and_closed(tmp_path: Path) -> None:
@@ -195,7 +200,7 @@ def test_an_error_is_logged_without_what_it_says() -> None:
         told: Any = (type(fault), fault, fault.__traceback__)
         words = f"It failed: {fault}"
     record = logging.LogRecord("rollcall", logging.ERROR, "x.py", 1, words, (), told)
-    line = json.loads(JsonLines().format(record))
+    line = json.loads(JsonFormatter().format(record))
     assert (line["error"], line["message"]) == ("ValueError", "It failed: …")
     assert "after KeyError" in line["at"]
     assert "ada" not in json.dumps(line).lower()
@@ -228,11 +233,11 @@ def test_a_backup_gives_all_of_it_back(
     before = open_store(home.database_url)
     try:
         with before.connect() as one, restored.connect() as other:
-            assert answers_that_differ(one, other) in ([], ["snapshots"]), "but for when loaded"
-            for table in (integration, *TOLD):
+            assert find_differences(one, other) in ([], ["snapshots"]), "but for when loaded"
+            for table in (integration, *RECORD_TABLES):
                 rows = [sorted(map(repr, con.execute(select(table)))) for con in (one, other)]
                 assert rows[0] == rows[1], table.name
-                assert rows[0] or table.name == "matched"
+                assert rows[0] or table.name == "match_override"
         for folder in ("archive", "refused"):
             names = [sorted(p.name for p in (h.root / folder).rglob("*")) for h in (home, again)]
             assert names[0] == names[1]
@@ -243,7 +248,7 @@ def test_a_backup_gives_all_of_it_back(
 
 def test_ready_is_what_has_its_store_open(home: Home) -> None:
     asked = TestClient(web.app, base_url="http://127.0.0.1", client=("127.0.0.1", 50_000))
-    tell(home, State("failed", "The disk is full."))
+    set_store_status(home, StoreStatus("failed", "The disk is full."))
     answer = asked.get("/readyz")
     assert (answer.status_code, answer.text) == (503, "not ready")
     assert asked.get("/healthz").status_code == 200
@@ -257,8 +262,8 @@ def test_a_backup_makes_a_store_on_postgresql(
 ) -> None:
     """In the schema `public`, which stays on the search path while another is filled beside it."""
     home = a_home(tmp_path / "home")
-    load_waiting(open_store(home.database_url), home)
-    back_up(home, tmp_path / "backup.tar")
+    load_inbox(open_store(home.database_url), home)
+    write_backup(home, tmp_path / "backup.tar")
     again = Home(tmp_path / "again")
     with tarfile.open(tmp_path / "backup.tar") as packed:
         packed.extractall(again.root, filter="data")
@@ -268,5 +273,5 @@ def test_a_backup_makes_a_store_on_postgresql(
         assert rebuild(again, lambda *_: None) == 2
         with open_store(url).connect() as con:
             assert con.scalar(select(func.count()).select_from(account_current)) == 1
-            assert con.scalar(select(accepted.c.reason)) == "known"
+            assert con.scalar(select(exception.c.reason)) == "known"
         close_stores()

@@ -18,19 +18,19 @@ from streamlit.testing.v1 import AppTest
 from data.files.naming import SnapshotFile
 from data.history.load import load
 from data.home import Home
-from data.inbox.inbox import SetAside, load_waiting
+from data.inbox.inbox import Quarantined, load_inbox
 from data.sample.files import sample_snapshots
-from data.service.current import _newest, _sample_url, current
-from data.states import FAILED, STATE_BY_NAME
+from data.service.active_store import _latest_sample_time, _sample_url, active_store
+from data.states import FAILED_STATES, STATE_BY_NAME
 from data.store.engine import open_store
 from queries.filters import Filters
-from queries.health.backlog import AGES
+from queries.health.backlog import AGE_BUCKETS
 from queries.period import Scope
 from queries.users.accounts import PAGE_SIZE, SORTS
-from widgets.figure_theme import CLEARED, NEW
-from widgets.health.card import spreadsheet
-from widgets.health.drill_down import changes_meant_by, in_cell, meant_by
-from widgets.labels import LONGEST_LABEL
+from widgets.figure_theme import NEW, RESOLVED
+from widgets.health.card import spreadsheet_csv
+from widgets.health.drill_down import cell_mark, mark_changes_params, mark_filters
+from widgets.labels import MAX_LABEL_LENGTH
 from widgets.users.sentence import PRESETS
 
 PAGES = Path(__file__).parent.parent / "pages"
@@ -131,8 +131,8 @@ def users(**params: Any) -> Page:
 def load_all(home: Home, *accounts: Delivered, **delivery: str) -> None:
     written = deliver(home, accounts, **delivery)
     os.utime(written, (0, 0))  # long ago: its writer has finished
-    outcomes = load_waiting(open_store(home.database_url), home)
-    refused = [outcome.reason for outcome in outcomes if isinstance(outcome, SetAside)]
+    outcomes = load_inbox(open_store(home.database_url), home)
+    refused = [outcome.reason for outcome in outcomes if isinstance(outcome, Quarantined)]
     assert not refused
 
 
@@ -474,7 +474,7 @@ def test_a_phase_is_asked_at_one_click(home: Home) -> None:
     shown.choices("state", "update")
     shown.run.button(key="all_failed").click().run()
     assert shown.usernames == ["dee", "bob"]
-    assert shown.address == {"state": list(FAILED)}
+    assert shown.address == {"state": list(FAILED_STATES)}
 
 
 def test_days_are_asked_from_to_or_both(home: Home) -> None:
@@ -733,39 +733,43 @@ def test_health_can_draw_a_state_alone(home: Home, state: str) -> None:
 def test_a_mark_of_a_chart_stands_for_its_accounts(
     mark: list[str], states: tuple[str, ...], as_of: datetime | None
 ) -> None:
-    assert meant_by(mark, JANUARY) == Filters(state=states, as_of=as_of)
+    assert mark_filters(mark, JANUARY) == Filters(state=states, as_of=as_of)
 
 
 def test_a_day_of_a_time_zone_ends_there() -> None:
     there = replace(JANUARY, zone="America/New_York")
-    assert meant_by(["2026-01-01", "update"], there).as_of == datetime(2026, 1, 2, 4, 59, 59)
+    assert mark_filters(["2026-01-01", "update"], there).as_of == datetime(2026, 1, 2, 4, 59, 59)
 
 
 def test_a_mark_of_the_past_stands_for_the_accounts_as_they_were_then() -> None:
     at = datetime(2026, 1, 1, 7)
     then = replace(JANUARY, at=at, integrations=("figma",))
     for mark in (["Deleted"], ["2026-01-01", "Deleted"]):
-        assert meant_by(mark, then) == Filters(state=("Deleted",), integration=("figma",), as_of=at)
+        assert mark_filters(mark, then) == Filters(
+            state=("Deleted",), integration=("figma",), as_of=at
+        )
 
 
 def test_the_bars_of_the_backlog_part_what_waits_with_nothing_left_and_nothing_twice() -> None:
     states = ("Update awaiting", "Update ongoing")
-    bars = [meant_by([*states, age], JANUARY) for age, _ in AGES]
+    bars = [mark_filters([*states, age], JANUARY) for age, _ in AGE_BUCKETS]
     assert all(bar.state == states for bar in bars)
-    assert [bar.waiting for bar in bars] == [None, *(start for _, start in AGES[1:])]
-    assert [bar.waiting_upto for bar in bars] == [*(start for _, start in AGES[1:]), None]
+    assert [bar.waiting for bar in bars] == [None, *(start for _, start in AGE_BUCKETS[1:])]
+    assert [bar.waiting_upto for bar in bars] == [*(start for _, start in AGE_BUCKETS[1:]), None]
 
 
 @pytest.mark.parametrize("name", ["figma", "Deleted", "update", "3d", "2026-01-01"])
 def test_a_cell_of_the_map_stands_for_what_failed_in_the_integration(name: str) -> None:
-    wanted = Filters(state=FAILED, integration=(name,), as_of=datetime(2026, 1, 1, 23, 59, 59))
-    assert meant_by(in_cell(["2026-01-01", name]), JANUARY) == wanted
+    wanted = Filters(
+        state=FAILED_STATES, integration=(name,), as_of=datetime(2026, 1, 1, 23, 59, 59)
+    )
+    assert mark_filters(cell_mark(["2026-01-01", name]), JANUARY) == wanted
 
 
-@pytest.mark.parametrize(("what", "side"), [(NEW, "now"), (CLEARED, "was")])
+@pytest.mark.parametrize(("what", "side"), [(NEW, "now"), (RESOLVED, "was")])
 def test_what_came_and_went_on_a_day_opens_the_changes_of_the_day(what: str, side: str) -> None:
     figma = replace(JANUARY, integrations=("figma",))
-    assert changes_meant_by(["2026-01-02", "update", what], figma) == {
+    assert mark_changes_params(["2026-01-02", "update", what], figma) == {
         "from": ["2026-01-01T23:59:59Z"],
         "to": ["2026-01-02T23:59:59Z"],
         "integration": ["figma"],
@@ -925,7 +929,7 @@ def test_an_integration_without_a_snapshot_in_the_period_is_shown_as_it_was(home
 
 def test_numbers_for_a_spreadsheet_hold_no_formula() -> None:
     table = pd.DataFrame({"=a": ["=1+1", "plain", None], "accounts": [-1, 2, 3]})
-    text = spreadsheet(table).decode("utf-8-sig")
+    text = spreadsheet_csv(table).decode("utf-8-sig")
     assert text.splitlines()[1].replace('"', "") == "'=1+1,-1"
     assert text.splitlines()[0].replace('"', "") == "'=a,accounts"
 
@@ -958,7 +962,7 @@ def test_hostile_names_arrive_as_they_were_delivered(home: Home) -> None:
     offered = " ".join(shown.counts("role"))
     for text in HOSTILE:
         readable = " ".join(text.replace("\u202e", " ").split())  # it turns the direction round
-        assert readable[:LONGEST_LABEL] in offered
+        assert readable[:MAX_LABEL_LENGTH] in offered
 
 
 def test_a_hostile_name_can_be_searched_for_and_chosen_as_a_role(home: Home) -> None:
@@ -974,13 +978,15 @@ def test_a_hostile_name_can_be_searched_for_and_chosen_as_a_role(home: Home) -> 
 def small_sample(home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A home that shows a sample, of few days so that it is made at once."""
     monkeypatch.delenv("ROLLCALL_NO_SAMPLE")
-    monkeypatch.setattr("data.service.current.SAMPLE_DAYS", 2)
-    monkeypatch.setattr("data.service.current.SAMPLE_INTEGRATIONS", 1)
+    monkeypatch.setattr("data.service.active_store.SAMPLE_DAYS", 2)
+    monkeypatch.setattr("data.service.active_store.SAMPLE_INTEGRATIONS", 1)
     engine = open_store(_sample_url(home))
-    made = sample_snapshots(tmp_path / "made", accounts=20, days=2, integrations=1, until=_newest())
+    made = sample_snapshots(
+        tmp_path / "made", accounts=20, days=2, integrations=1, until=_latest_sample_time()
+    )
     for path in made:
-        load(engine, SnapshotFile.placed(path))
-    assert current(home).ready == 1
+        load(engine, SnapshotFile.from_path(path))
+    assert active_store(home).sample_progress == 1
 
 
 def test_sample_data_is_marked_and_can_be_removed(home: Home, small_sample: None) -> None:

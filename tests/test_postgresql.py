@@ -42,21 +42,21 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import REGCLASS
 
-from data.access.roles import Personal, Sight
+from data.access.roles import PersonalData, Visibility
 from data.files.naming import SnapshotFile
-from data.history.load import Loaded, load
-from data.home import Home, here
-from data.inbox.inbox import Outcome, load_waiting, put_into_inbox
-from data.records.matches import Match, decide
+from data.history.load import LoadResult, load
+from data.home import Home, current_home
+from data.inbox.inbox import Outcome, load_inbox, put_into_inbox
+from data.records.matches import MatchOverride, save_match_overrides
 from data.schema import account_current, account_version, metadata, snapshot
-from data.service.rebuild import NotRebuilt, rebuild
-from data.staging import staging
-from data.store.citus import NotDistributed, distribute
-from data.store.copy import copy_store, tables_that_differ
-from data.store.engine import close_store, open_store, seen, unchecked
+from data.service.rebuild import RebuildFailed, rebuild
+from data.staging import staging_metadata
+from data.store.citus import ClusterError, distribute
+from data.store.copy import copy_store, find_different_tables
+from data.store.engine import close_store, create_unchecked_engine, open_store, restricted_engine
 from data.store.errors import StoreUnreachable
-from queries.filters import Filters, accounts, conditions
-from queries.parity import answers_that_differ
+from queries.filters import Filters, account_rows, conditions
+from queries.parity import find_differences
 from queries.users.accounts import count_accounts
 from rollcall import main
 
@@ -65,8 +65,8 @@ from rollcall import main
 def team(home: Home, postgresql: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
     """A home whose store is on the server."""
     monkeypatch.setenv("ROLLCALL_DATABASE_URL", postgresql.new_store())
-    yield here()
-    close_store(here().database_url)
+    yield current_home()
+    close_store(current_home().database_url)
 
 
 def loaded_days(store_url: str) -> int:
@@ -78,7 +78,7 @@ def test_loads_of_several_processes_wait_for_one_another(
     postgresql: Server, tmp_path: Path
 ) -> None:
     url = postgresql.new_store()
-    engines = [unchecked(url) for _ in range(3)] if open_store(url) else []
+    engines = [create_unchecked_engine(url) for _ in range(3)] if open_store(url) else []
     days = [TODAY + timedelta(days=n) for n in range(9)]
     files = [
         SnapshotFile(
@@ -142,9 +142,9 @@ def test_an_inbox_that_two_processes_watch_is_loaded_once(team: Home, tmp_path: 
         put_into_inbox(team, SnapshotFile(path, "figma", at))
     engine = open_store(team.database_url)
     with ThreadPoolExecutor(2) as pool:
-        looks = pool.map(lambda _: load_waiting(engine, team), range(2))
+        looks = pool.map(lambda _: load_inbox(engine, team), range(2))
         outcomes: list[Outcome] = [one for look in looks for one in look]
-    assert [type(one) for one in outcomes] == [Loaded] * 4
+    assert [type(one) for one in outcomes] == [LoadResult] * 4
     assert loaded_days(team.database_url) == 4
 
 
@@ -169,7 +169,7 @@ def test_a_store_that_the_archive_does_not_have_whole_is_not_made_anew(
     team: Home, tmp_path: Path
 ) -> None:
     Deliveries(open_store(team.database_url), tmp_path).take(an_account())
-    with pytest.raises(NotRebuilt, match="1 of its snapshots have no file"):
+    with pytest.raises(RebuildFailed, match="1 of its snapshots have no file"):
         rebuild(team, lambda *_: None)
     assert loaded_days(team.database_url) == 1
 
@@ -194,7 +194,7 @@ def test_a_store_moves_to_the_server_and_back_whole(
     stores = [open_store(name) for name in (url, again, back, f"duckdb:///{tmp_path}/third.duckdb")]
     copy_store(stores[0], stores[1], lambda *_: None)
     copy_store(stores[2], stores[3], lambda *_: None)
-    assert tables_that_differ(stores[1], stores[3]) == []
+    assert find_different_tables(stores[1], stores[3]) == []
     assert main(["copy", back, again]) == 1
     assert "holds snapshots already" in capsys.readouterr().err
     delivered.store = open_store(back)  # it goes on there as if nothing had been
@@ -206,14 +206,14 @@ def test_a_copy_that_is_not_the_same_is_noticed(postgresql: Server, tmp_path: Pa
     Deliveries(one, tmp_path).take(an_account(), an_account("bob"))
     with postgresql.a_store() as other:
         copy_store(one, other, lambda *_: None)
-        assert tables_that_differ(one, other) == []
+        assert find_different_tables(one, other) == []
         with other.begin() as con:
             con.execute(
                 text("UPDATE account_current SET user_name = 'Eve' WHERE username_in_app = 'bob'")
             )
-        assert tables_that_differ(one, other) == ["account_current"]
+        assert find_different_tables(one, other) == ["account_current"]
         with one.connect() as con, other.connect() as against:
-            assert "list by user" in answers_that_differ(con, against)
+            assert "list by user" in find_differences(con, against)
     one.dispose()
 
 
@@ -236,7 +236,7 @@ def test_a_store_is_spread_by_integration_and_only_once(postgresql: Server) -> N
     url = postgresql.new_schema()
     engine, here = open_store(url), column("logicalrelid", REGCLASS)
     if not postgresql.is_cluster:
-        with pytest.raises(NotDistributed, match="CREATE EXTENSION citus"):
+        with pytest.raises(ClusterError, match="CREATE EXTENSION citus"):
             distribute(engine)
         with engine.begin() as con:
             con.execute(text(PLAYED))
@@ -247,12 +247,12 @@ def test_a_store_is_spread_by_integration_and_only_once(postgresql: Server) -> N
         how = select(cast(here, String), by_column).select_from(table("pg_dist_partition"))
         visible = con.execute(how.where(func.pg_table_is_visible(here)))
         by = dict(visible.all())
-    assert set(spread) == set(by) >= {*metadata.tables, *staging.tables, "layout"}
-    assert by["account_version"] == by["account_current"] == by["load_delta"] == "integration_id"
-    assert by["snapshot"] is by["integration"] is by["accepted"] is None
+    assert set(spread) == set(by) >= {*metadata.tables, *staging_metadata.tables, "layout"}
+    assert by["account_version"] == by["account_current"] == by["stage_delta"] == "integration_id"
+    assert by["snapshot"] is by["integration"] is by["exception"] is None
     assert all(
         "integration_id" in each.c
-        for each in (*metadata.tables.values(), *staging.tables.values())
+        for each in (*metadata.tables.values(), *staging_metadata.tables.values())
         if by[each.name] == "integration_id"
     )
     close_store(url)
@@ -273,16 +273,16 @@ def test_readers_see_there_what_they_see_in_duckdb(
         for name in ("figma", "slack"):
             path = a_snapshot_file(tmp_path, people, integration=name)
             load(engine, SnapshotFile(path, name, TODAY), confirmed=True)
-    only = [table for table in metadata.sorted_tables if table.name != "delivered_row"]
-    for personal in Personal:
+    only = [table for table in metadata.sorted_tables if table.name != "row_fingerprint"]
+    for personal in PersonalData:
         for integrations in (("figma",), None):
             found = []
             for engine in stores:
-                with seen(engine, Sight(integrations, personal)).connect() as con:
+                with restricted_engine(engine, Visibility(integrations, personal)).connect() as con:
                     rows = [row for table in only for row in con.execute(select(table.c))]
                     found.append(sorted(map(_but_for_times, rows)))
             assert found[0] == found[1]
-            if personal is not Personal.SHOWN:
+            if personal is not PersonalData.SHOWN:
                 assert not re.search("zoe|lovelace", str(found[0]).casefold())
 
 
@@ -297,9 +297,11 @@ def test_a_search_uses_the_index_of_trigrams_where_people_have_decided(
         pytest.skip("Its workers plan by themselves, and tell it in other words.")
     with postgresql.a_store() as engine:
         Deliveries(engine, tmp_path).take(an_account(), an_unmatched_account("svc"))
-        decide(engine, [Match("figma", "svc", "x", "People", "1", "Zoë Decided")], "Ada")
+        save_match_overrides(
+            engine, [MatchOverride("figma", "svc", "x", "People", "1", "Zoë Decided")], "Ada"
+        )
         with engine.connect() as con:
-            rows, asked = accounts(con, Filters(q="zoe")), Filters(q="zoe")
+            rows, asked = account_rows(con, Filters(q="zoe")), Filters(q="zoe")
             found = select(rows.c.username_in_app).where(*conditions(asked, rows))
             assert con.scalars(found).all() == ["svc"]
             con.execute(text("SET LOCAL enable_seqscan = off"))  # so few rows need no index

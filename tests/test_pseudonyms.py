@@ -21,27 +21,27 @@ from streamlit.testing.v1 import AppTest
 from test_access import PAGES, SCRIPTS
 
 import rollcall as command
-from data.access.roles import Personal, Sight
+from data.access.roles import PersonalData, Visibility
 from data.files.naming import SnapshotFile
 from data.history.load import load
-from data.home import Home, here
-from data.inbox.inbox import load_waiting
-from data.records.exceptions import Finding, Said, accept
-from data.records.matches import Match, decide
+from data.home import Home, current_home
+from data.inbox.inbox import load_inbox
+from data.records.exceptions import FindingKey, RiskException, add_exceptions
+from data.records.matches import MatchOverride, save_match_overrides
 from data.schema import account_current, metadata
-from data.store.engine import close_stores, open_store, seen
-from data.store.pseudonyms import KNOWN, key_of, keyed, with_key
-from data.store.restricted_views import UNTOLD
-from data.store.search_text import SEARCHED
+from data.store.engine import close_stores, open_store, restricted_engine
+from data.store.pseudonyms import VALUE_COLUMNS, key_statements, keyed_digest, read_or_create_key
+from data.store.restricted_views import REASON_NOT_SHOWN
+from data.store.search_text import SEARCH_COLUMNS
 from queries.export.formats import FORMATS
-from queries.export.listing import Listing, Wanted
+from queries.export.listing import Listing, ListRequest
 from queries.filters import Filters
 from queries.review.rules import RULES
 from queries.users.accounts import count_accounts
-from queries.users.detail import known_of
+from queries.users.detail import account_details
 
 SECRETS = ("Zelda", "Zumthor", "zz-login", "zz@x.io", "ZZ@x.io", "zz-upstream", "zz-account")
-MASKED = Sight(personal=Personal.PSEUDONYMS)
+MASKED = Visibility(personal_data=PersonalData.PSEUDONYMS)
 
 
 def zelda(integration: str, **facts: str) -> dict[str, object]:
@@ -70,23 +70,23 @@ def masked_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
         patch.setenv("ROLLCALL_NO_SAMPLE", "1")
         patch.setenv("ROLLCALL_PSEUDONYMS", "1")
         patch.delenv("ROLLCALL_DATABASE_URL", raising=False)
-        engine = open_store(here().database_url)
+        engine = open_store(current_home().database_url)
         for name in ("figma", "slack"):
             for at, more in ((YESTERDAY, []), (TODAY, [an_account("bob", user=None, email=None)])):
                 rows = [zelda(name, note=f"{at:%d}"), *more, {"user_name": "Zelda Zumthor"}]
                 path = a_snapshot_file(root / "made", rows, integration=name, at=at)
                 load(engine, SnapshotFile(path, name, at), confirmed=True)
-        finding = Finding("deleted_but_active", "slack", "zz-account-slack")
-        accept(engine, [(finding, TODAY)], Said("Zelda may", "zz@x.io"))
+        finding = FindingKey("deleted_but_active", "slack", "zz-account-slack")
+        add_exceptions(engine, [(finding, TODAY)], RiskException("Zelda may", "zz@x.io"))
         theirs = ("Zelda’s.", "figma", "zz-account-figma", "Zelda the Other")
-        decide(engine, [Match("slack", "bob", *theirs)], "zz@x.io")
-        yield here()
+        save_match_overrides(engine, [MatchOverride("slack", "bob", *theirs)], "zz@x.io")
+        yield current_home()
         close_stores()
 
 
 @pytest.fixture
 def masked(masked_home: Home) -> Engine:
-    return seen(open_store(masked_home.database_url), MASKED)
+    return restricted_engine(open_store(masked_home.database_url), MASKED)
 
 
 def names_nobody(text: str) -> bool:
@@ -106,8 +106,8 @@ def test_accounts_of_one_person_are_still_found(masked: Engine) -> None:
     with masked.connect() as con:
         row = con.execute(select(account_current)).first()
         assert row
-        (known,) = known_of(con, Filters(), [row.account_key]).values()
-        assert [other.integration for other in known.others] == ["slack"]
+        (known,) = account_details(con, Filters(), [row.account_key]).values()
+        assert [other.integration for other in known.other_accounts] == ["slack"]
         assert [version.user_email for version in known.versions] == [row.user_email] * 2
         assert count_accounts(con, Filters(q=row.user_email)) == 2
         assert count_accounts(con, Filters(q="Zelda")) == 0, "no search leads back"
@@ -119,7 +119,7 @@ def test_a_whole_pseudonym_is_found_wherever_it_was_read(
 ) -> None:
     with masked.connect() as con:
         (row,) = con.execute(select(account_current).where(account_current.c.account_key == 1))
-        for column in SEARCHED:
+        for column in SEARCH_COLUMNS:
             text = row._mapping[column]
             assert count_accounts(con, Filters(q=text, as_of=as_of)) in (1, 2), column
             assert count_accounts(con, Filters(q=text.upper(), as_of=as_of)) in (1, 2), column
@@ -131,7 +131,7 @@ def test_a_whole_pseudonym_is_found_wherever_it_was_read(
 @pytest.mark.parametrize("form", FORMATS)
 def test_no_download_names_anybody(masked: Engine, form: str) -> None:
     with masked.connect() as con:
-        content = b"".join(FORMATS[form].chunks(Listing(con, Wanted(Filters()))))
+        content = b"".join(FORMATS[form].chunks(Listing(con, ListRequest(Filters()))))
     if form == "xlsx":
         book = openpyxl.load_workbook(io.BytesIO(content))
         told = str([[cell.value for row in sheet for cell in row] for sheet in book])
@@ -163,12 +163,12 @@ def test_why_a_file_was_refused_names_nobody(masked_home: Home) -> None:
     path.parent.mkdir(parents=True)
     path.write_text("Zelda Zumthor,zz@x.io\n1,2\n")
     os.utime(path, (0, 0))
-    load_waiting(open_store(masked_home.database_url), masked_home)
+    load_inbox(open_store(masked_home.database_url), masked_home)
     run = AppTest.from_file(PAGES / "snapshots.py", default_timeout=60).run()
     key = next(str(b.key) for b in run.button if str(b.key).startswith("dismiss_"))
     run.session_state[key.replace("dismiss", "see")] = True
     run.run()
-    assert [text.value for text in run.text].count(UNTOLD) == 2
+    assert [text.value for text in run.text].count(REASON_NOT_SHOWN) == 2
     assert names_nobody("".join(str(e.proto) for e in run.main if hasattr(e, "proto")))
 
 
@@ -182,9 +182,9 @@ def test_a_pseudonym_is_an_hmac(text: str, key: bytes) -> None:
     if "\0" in text:
         return
     with MEMORY.connect() as con:
-        for statement in with_key(key, "duckdb"):
+        for statement in key_statements(key, "duckdb"):
             con.exec_driver_sql(statement)
-        told = con.scalar(select(keyed("name", literal(text))))
+        told = con.scalar(select(keyed_digest("name", literal(text))))
     assert told == hmac.new(key, f"name:{text}".encode(), "sha256").hexdigest()[:12]
 
 
@@ -193,8 +193,8 @@ MEMORY = open_store("duckdb:///:memory:")
 
 def test_another_key_gives_other_pseudonyms(masked_home: Home, tmp_path_factory) -> None:
     other = Home(tmp_path_factory.mktemp("other"))
-    assert key_of(other) != key_of(masked_home)
-    assert key_of(masked_home) == key_of(masked_home)
+    assert read_or_create_key(other) != read_or_create_key(masked_home)
+    assert read_or_create_key(masked_home) == read_or_create_key(masked_home)
     assert (masked_home.root / "pseudonym-key").stat().st_mode & 0o077 == 0
 
 
@@ -211,4 +211,4 @@ def test_the_key_leads_back(
     assert sorted(told[row.user_email]) == ["email: ZZ@x.io", "email: zz@x.io"]
     assert told[row.username_in_app] == ["username: zz-login-figma"]
     assert command.main(["reveal", "user-000000000000"]) == 1
-    assert set(KNOWN) == {"name", "email", "username", "upstream", "account"}
+    assert set(VALUE_COLUMNS) == {"name", "email", "username", "upstream", "account"}

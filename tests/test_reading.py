@@ -24,10 +24,10 @@ from deliveries import (
 from sqlalchemy import Engine
 from sqlalchemy.schema import CreateTable, DropTable
 
-from data.history.reject import Sifted, sift
-from data.history.stage import Read, fill_load_row
-from data.sources.delivery import opened
-from data.staging import scratch
+from data.history.reject import Validated, validate
+from data.history.stage import ReadResult, stage_rows
+from data.sources.delivery import open_file
+from data.staging import workspace_metadata
 
 RECORDS = [
     {
@@ -496,18 +496,18 @@ def test_files_are_read_where_they_are_and_left_as_they_are(store: Engine, tmp_p
 # ---- what a file says of itself -----------------------------------------------------------------
 
 
-def read_and_sifted(store: Engine, path: Path) -> tuple[Read, Sifted]:
+def read_and_sifted(store: Engine, path: Path) -> tuple[ReadResult, Validated]:
     """What the reader and the sieve tell of a file; nothing is loaded."""
     with store.connect() as con:
         with con.begin():
-            for each in scratch.tables.values():
+            for each in workspace_metadata.tables.values():
                 con.execute(CreateTable(each))
         with con.begin():
-            read = fill_load_row(con, opened(path))
+            read = stage_rows(con, open_file(path))
         with con.begin():
-            sifted = sift(con, read)
+            sifted = validate(con, read)
         with con.begin():
-            for each in scratch.tables.values():
+            for each in workspace_metadata.tables.values():
                 con.execute(DropTable(each))
     return read, sifted
 
@@ -527,7 +527,7 @@ def test_repeats_are_counted_and_the_exact_ones_among_them(store: Engine, tmp_pa
     content = "login,Team\nada,a\nada,a\nada,b\n,c\n,c\nbob,d\ncy,e\n"
     _, sifted = told_of(store, tmp_path, content)
     assert (sifted.rows_read, sifted.accepted, sifted.rejected) == (7, 3, 4)
-    assert (sifted.repeated, sifted.exact_repeats) == (2, 1)
+    assert (sifted.duplicates, sifted.exact_duplicates) == (2, 1)
 
 
 def test_times_that_name_no_offset_are_counted(store: Engine, tmp_path: Path):

@@ -17,20 +17,20 @@ from sqlalchemy import Connection, Engine
 from data.files.naming import SnapshotFile
 from data.history.load import load
 from data.records.exceptions import (
-    Finding,
-    Limits,
-    Said,
-    SaysNothing,
-    accept,
-    limits_of,
-    set_limits,
-    withdraw,
+    FindingKey,
+    InvalidInput,
+    RiskException,
+    RuleSettings,
+    add_exceptions,
+    read_rule_settings,
+    save_rule_settings,
+    withdraw_exception,
 )
-from data.states import STATE_NAMES, UNRECOGNISED
+from data.states import STATE_NAMES, UNRECOGNIZED
 from data.store.engine import open_store
 from queries.review.duration import View
 from queries.review.rules import RULE_BY_NAME, RULES, SEVERITIES, count_findings, page_of_findings
-from queries.review.transitions import explained
+from queries.review.transitions import reachable_states
 
 START = datetime(2026, 1, 1)
 OLD = "2025-01-01T00:00:00Z"
@@ -47,9 +47,9 @@ Told = dict[str, datetime]
 def found(con: Connection, name: str, *, accepted: bool = False, **view: Any) -> Told:
     con.rollback()  # what was loaded since is seen, too
     seen = View(**view)
-    rows = page_of_findings(con, seen, RULE_BY_NAME[name], 1, accepted=accepted)
+    rows = page_of_findings(con, seen, RULE_BY_NAME[name], 1, with_exception=accepted)
     count = count_findings(con, seen, RULE_BY_NAME[name])
-    assert len(rows) == (count.accepted if accepted else count.open)
+    assert len(rows) == (count.exceptions if accepted else count.open)
     return {row.username_in_app: row.since for row in rows}
 
 
@@ -147,18 +147,18 @@ def test_a_role_pattern_has_stars_and_question_marks_and_no_case(
     live: Lives, con: Connection, pattern: str, role: str, matches: bool
 ) -> None:
     live(an_unmatched_account("bot", roles=["abc", role, "xyz"]))
-    listed = found(con, "unmatched_and_privileged", limits=Limits(privileged=(pattern,)))
+    listed = found(con, "unmatched_and_privileged", limits=RuleSettings(privileged=(pattern,)))
     assert bool(listed) == matches
 
 
 def test_a_star_does_not_reach_from_one_role_into_another(live: Lives, con: Connection) -> None:
     live(an_unmatched_account("bot", roles=["ab", "yz"]))
-    assert not found(con, "unmatched_and_privileged", limits=Limits(privileged=("a*z",)))
+    assert not found(con, "unmatched_and_privileged", limits=RuleSettings(privileged=("a*z",)))
 
 
 def test_without_patterns_no_role_is_privileged(live: Lives, con: Connection) -> None:
     live(an_unmatched_account("bot", roles=["Admin"]))
-    assert not found(con, "unmatched_and_privileged", limits=Limits(privileged=()))
+    assert not found(con, "unmatched_and_privileged", limits=RuleSettings(privileged=()))
 
 
 # ---- how long ------------------------------------------------------------------------------------
@@ -169,11 +169,11 @@ def test_a_deletion_that_does_not_begin_is_found_once_it_waits_too_long(
 ) -> None:
     waits = an_account("bad", state="Delete awaiting")
     live(an_account("bad"), *[waits] * 5)
-    limits = Limits(delete_awaiting_days=3)
+    limits = RuleSettings(delete_awaiting_days=3)
     name = "delete_awaiting_but_active"
     assert found(con, name, limits=limits, at=day(4)) == {}
     assert found(con, name, limits=limits) == {"bad": day(5)}
-    assert found(con, name, limits=Limits(delete_awaiting_days=4)) == {}
+    assert found(con, name, limits=RuleSettings(delete_awaiting_days=4)) == {}
 
 
 def test_a_deletion_waits_on_while_the_account_is_not_active_for_a_day(
@@ -181,7 +181,7 @@ def test_a_deletion_waits_on_while_the_account_is_not_active_for_a_day(
 ) -> None:
     waits, idle = (an_account("bad", state="Delete awaiting", active=a) for a in ("yes", "no"))
     live(waits, waits, waits, idle, waits)
-    limits = Limits(delete_awaiting_days=1)
+    limits = RuleSettings(delete_awaiting_days=1)
     assert found(con, "delete_awaiting_but_active", limits=limits) == {"bad": day(4)}
     assert found(con, "delete_awaiting_but_active", limits=limits, at=day(2)) == {"bad": day(2)}
 
@@ -195,14 +195,14 @@ def test_an_onboarded_account_is_found_after_days_without_activity(
         [an_account("bad")],
         *[[idle, an_account("unknown", active="", upstream_id=None)]] * 4,
     )
-    limits = Limits(inactive_days=2)
+    limits = RuleSettings(inactive_days=2)
     assert found(con, "onboarded_but_inactive", limits=limits) == {"bad": day(5)}
     assert found(con, "onboarded_but_inactive", limits=limits, at=day(4)) == {}
 
 
 def test_time_goes_no_further_than_the_newest_snapshot(live: Lives, con: Connection) -> None:
     live(an_account("bad", active="no"))
-    limits = Limits(inactive_days=0)
+    limits = RuleSettings(inactive_days=0)
     assert found(con, "onboarded_but_inactive", limits=limits) == {}
     assert found(con, "onboarded_but_inactive", limits=limits, at=day(900)) == {}
 
@@ -269,14 +269,14 @@ UNEXPLAINED = {
     ("before", "after"), [(b, a) for b, afters in EXPLAINED.items() for a in afters]
 )
 def test_steps_that_go_unseen_between_two_snapshots_explain_a_move(before: str, after: str) -> None:
-    assert after in explained(before)
+    assert after in reachable_states(before)
 
 
 @pytest.mark.parametrize(
     ("before", "after"), [(b, a) for b, afters in UNEXPLAINED.items() for a in afters]
 )
 def test_two_jobs_unseen_between_two_snapshots_explain_nothing(before: str, after: str) -> None:
-    assert after not in explained(before)
+    assert after not in reachable_states(before)
 
 
 def test_an_unlawful_jump_is_found_as_long_as_the_account_stays_there(
@@ -482,8 +482,8 @@ def test_only_an_update_that_was_seen_to_succeed_is_found(
 def test_an_old_update_is_forgotten(live: Lives, con: Connection) -> None:
     states = ["Onboarded", "Update ongoing", *["Onboarded"] * 4]
     live(*(an_account("bad", state=state) for state in states))
-    assert found(con, "nothing_changed", limits=Limits(unchanged_days=3)) == {"bad": day(2)}
-    assert found(con, "nothing_changed", limits=Limits(unchanged_days=2)) == {}
+    assert found(con, "nothing_changed", limits=RuleSettings(unchanged_days=3)) == {"bad": day(2)}
+    assert found(con, "nothing_changed", limits=RuleSettings(unchanged_days=2)) == {}
 
 
 # ---- the rules as a whole ------------------------------------------------------------------------
@@ -494,7 +494,7 @@ def test_every_rule_is_listed_once_the_severest_first_and_says_its_limits() -> N
     severities = [SEVERITIES.index(each.severity) for each in RULES]
     assert severities == sorted(severities)
     for each in RULES:
-        words = each.in_words(Limits(privileged=("{x}",)))
+        words = each.describe(RuleSettings(privileged=("{x}",)))
         assert words.endswith(".")
         assert "{x}" in words or "{" not in words
 
@@ -515,24 +515,24 @@ def test_an_empty_store_has_no_findings(con: Connection) -> None:
 
 # ---- accepted ------------------------------------------------------------------------------------
 
-BAD = Finding("deleted_but_active", "figma", "bad")
-FINE = Said("Kept for the audit", "Grace")
+BAD = FindingKey("deleted_but_active", "figma", "bad")
+FINE = RiskException("Kept for the audit", "Grace")
 
 
 def test_an_accepted_finding_does_not_count_and_tells_why(
     live: Lives, store: Engine, con: Connection
 ) -> None:
     live(an_account("bad", state="Deleted"))
-    accept(store, [(BAD, day(0))], FINE)
+    add_exceptions(store, [(BAD, day(0))], FINE)
     assert found(con, BAD.rule) == {}
     assert found(con, BAD.rule, accepted=True) == {"bad": day(0)}
-    (row,) = page_of_findings(con, View(), RULE_BY_NAME[BAD.rule], 1, accepted=True)
+    (row,) = page_of_findings(con, View(), RULE_BY_NAME[BAD.rule], 1, with_exception=True)
     assert (row.reason, row.accepted_by, row.until) == ("Kept for the audit", "Grace", None)
 
 
 def test_an_acceptance_is_of_one_rule_only(live: Lives, store: Engine, con: Connection) -> None:
     live(an_unmatched_account("bad", state="Deleted"))
-    accept(store, [(BAD, day(0))], FINE)
+    add_exceptions(store, [(BAD, day(0))], FINE)
     assert found(con, "active_and_unmatched") == {"bad": day(0)}
 
 
@@ -541,7 +541,7 @@ def test_a_finding_that_ends_and_begins_again_needs_another_word(
 ) -> None:
     bad = an_account("bad", state="Deleted")
     live(bad)
-    accept(store, [(BAD, day(0))], FINE)
+    add_exceptions(store, [(BAD, day(0))], FINE)
     live(bad, bad | {"state_reason": "x"})
     assert found(con, BAD.rule) == {}
     live(bad, bad | {"state_reason": "x"}, an_account("bad"), bad)
@@ -553,14 +553,14 @@ def test_an_earlier_snapshot_that_comes_late_does_not_undo_an_acceptance(
 ) -> None:
     bad = an_account("bad", state="Deleted")
     live(bad)
-    accept(store, [(BAD, day(0))], FINE)
+    add_exceptions(store, [(BAD, day(0))], FINE)
     snapshots.take(bad, at=day(-1))
     assert found(con, BAD.rule, accepted=True) == {"bad": day(-1)}
 
 
 def test_an_acceptance_ends_after_its_last_day(live: Lives, store: Engine, con: Connection) -> None:
     live(an_account("bad", state="Deleted"))
-    accept(store, [(BAD, day(0))], FINE._replace(until=day(5).date()), at=day(1))
+    add_exceptions(store, [(BAD, day(0))], FINE._replace(until=day(5).date()), accepted_at=day(1))
     assert found(con, BAD.rule, asked_at=day(6) - timedelta(seconds=1)) == {}
     assert found(con, BAD.rule, asked_at=day(6)) == {"bad": day(0)}
 
@@ -570,8 +570,8 @@ def test_a_withdrawn_acceptance_counts_no_more_but_did_then(
 ) -> None:
     bad = an_account("bad", state="Deleted")
     live(bad, bad, bad, bad)
-    accept(store, [(BAD, day(0))], FINE, at=day(1))
-    withdraw(store, BAD, "Ada", at=day(3))
+    add_exceptions(store, [(BAD, day(0))], FINE, accepted_at=day(1))
+    withdraw_exception(store, BAD, "Ada", withdrawn_at=day(3))
     assert found(con, BAD.rule) == {"bad": day(0)}
     assert found(con, BAD.rule, at=day(2)) == {}
     assert found(con, BAD.rule, at=day(0)) == {"bad": day(0)}
@@ -581,38 +581,38 @@ def test_a_second_word_takes_the_place_of_the_first(
     live: Lives, store: Engine, con: Connection
 ) -> None:
     live(an_account("bad", state="Deleted"))
-    accept(store, [(BAD, day(0))], FINE)
-    accept(store, [(BAD, day(0))], Said("Another reason", "Ada"))
-    (row,) = page_of_findings(con, View(), RULE_BY_NAME[BAD.rule], 1, accepted=True)
+    add_exceptions(store, [(BAD, day(0))], FINE)
+    add_exceptions(store, [(BAD, day(0))], RiskException("Another reason", "Ada"))
+    (row,) = page_of_findings(con, View(), RULE_BY_NAME[BAD.rule], 1, with_exception=True)
     assert row.reason == "Another reason"
 
 
 @pytest.mark.parametrize(
     ("said", "words"),
     [
-        (Said(" \n", "Grace"), "reason"),
-        (Said("Because", "\0 "), "name"),
-        (Said("Because", "Grace", datetime(2000, 1, 1).date()), "2000-01-01 has passed"),
+        (RiskException(" \n", "Grace"), "reason"),
+        (RiskException("Because", "\0 "), "name"),
+        (RiskException("Because", "Grace", datetime(2000, 1, 1).date()), "2000-01-01 has passed"),
     ],
 )
 def test_an_acceptance_without_reason_or_name_is_none(
-    store: Engine, said: Said, words: str
+    store: Engine, said: RiskException, words: str
 ) -> None:
-    with pytest.raises(SaysNothing, match=words):
-        accept(store, [(BAD, day(0))], said)
+    with pytest.raises(InvalidInput, match=words):
+        add_exceptions(store, [(BAD, day(0))], said)
 
 
 def test_limits_are_kept_in_the_store(store: Engine, con: Connection) -> None:
-    assert limits_of(con) == Limits()
+    assert read_rule_settings(con) == RuleSettings()
     con.rollback()
-    wanted = Limits(privileged=("*boss*",), inactive_days=12)
-    set_limits(store, wanted)
-    assert limits_of(con) == wanted
+    wanted = RuleSettings(privileged=("*boss*",), inactive_days=12)
+    save_rule_settings(store, wanted)
+    assert read_rule_settings(con) == wanted
 
 
 @pytest.mark.parametrize("told", [{}, {"inactive_days": -1}, {"inactive_days": "9"}, {"x": 1}])
 def test_limits_that_make_no_sense_are_the_usual_ones(told: dict[str, Any]) -> None:
-    assert Limits.of(told) == Limits()
+    assert RuleSettings.from_dict(told) == RuleSettings()
 
 
 # ---- whole histories -----------------------------------------------------------------------------
@@ -620,7 +620,7 @@ def test_limits_that_make_no_sense_are_the_usual_ones(told: dict[str, Any]) -> N
 rows = st.fixed_dictionaries(
     {
         "username": st.sampled_from(["ada", "bob", "cy"]),
-        "state": st.sampled_from([*STATE_NAMES, UNRECOGNISED.name]),
+        "state": st.sampled_from([*STATE_NAMES, UNRECOGNIZED.name]),
         "active": st.sampled_from(["yes", "no", ""]),
         "email": st.sampled_from([None, "a@x.io"]),
         "roles": st.sampled_from([[], ["Admin"], ["Admin", "Editor"]]),
@@ -630,7 +630,7 @@ rows = st.fixed_dictionaries(
 listed = st.lists(rows, max_size=3, unique_by=lambda row: row["username"])
 histories = st.lists(listed, min_size=1, max_size=6)
 some = settings(deadline=None, max_examples=5, phases=(Phase.reuse, Phase.generate))
-SHORT = Limits(delete_awaiting_days=1, inactive_days=1, unchanged_days=3)
+SHORT = RuleSettings(delete_awaiting_days=1, inactive_days=1, unchanged_days=3)
 
 
 def all_found(con: Connection, at: datetime | None) -> dict[str, Told]:
@@ -668,7 +668,9 @@ def test_open_and_accepted_findings_are_all_that_is_found(
         every = [(name, who) for name, told in before.items() for who in told]
         chosen = data.draw(st.sets(st.sampled_from(every))) if every else set()
         newest = day(len(history) - 1)
-        accept(store, [(Finding(name, "figma", who), newest) for name, who in chosen], FINE)
+        add_exceptions(
+            store, [(FindingKey(name, "figma", who), newest) for name, who in chosen], FINE
+        )
         with store.connect() as con:
             for name, told in before.items():
                 agreed = found(con, name, accepted=True, limits=SHORT)

@@ -17,8 +17,8 @@ from streamlit.testing.v1 import AppTest
 from data.files.naming import SnapshotFile
 from data.history.load import load
 from data.home import Home
-from data.records.exceptions import Limits, limits_of
-from data.service.current import prepare_sample
+from data.records.exceptions import RuleSettings, read_rule_settings
+from data.service.active_store import prepare_sample
 from data.store.engine import open_store
 from queries.review.rules import PAGE_SIZE, RULES
 
@@ -82,7 +82,7 @@ def test_every_rule_is_told_in_words_with_its_severity_and_count(deleted: None) 
         rule.title for rule in RULES
     ]
     for rule in RULES:
-        assert rule.in_words(Limits()) in words
+        assert rule.describe(RuleSettings()) in words
     assert "2 findings by 1 of 12 rules." in words
     assert "**2**" in words
 
@@ -202,7 +202,9 @@ def test_limits_can_be_set(store: Engine, home: Home, deleted: None) -> None:
     run.number_input(key="limit_inactive_days").set_value(12)
     run = press(run, "limits_save")
     with store.connect() as con:
-        assert limits_of(con) == Limits(privileged=("*boss", "*root*"), inactive_days=12)
+        assert read_rule_settings(con) == RuleSettings(
+            privileged=("*boss", "*root*"), inactive_days=12
+        )
     assert listed(page(rule="unmatched_and_privileged")) == ["bot"]
 
 
@@ -220,7 +222,7 @@ def test_sample_data_has_findings_that_nobody_can_accept(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ROLLCALL_NO_SAMPLE", "")
-    monkeypatch.setattr("data.service.current.SAMPLE_DAYS", 15)
+    monkeypatch.setattr("data.service.active_store.SAMPLE_DAYS", 15)
     prepare_sample(home)
     run = page(rule="deleted_but_active")
     assert listed(run)

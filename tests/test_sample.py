@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data.sample.files import latest_morning, sample_snapshots, write_sample
-from data.sample.lifecycle import CALM, FAILED
-from data.sample.population import GONE, Population
+from data.sample.lifecycle import FAILED_STATES, NO_WAVE
+from data.sample.population import REMOVED, Population
 from data.states import STATE_NAMES, STATES
 
 TODAY = datetime(2026, 11, 23, 6)
-ALL_STATES = set(range(GONE))
+ALL_STATES = set(range(REMOVED))
 READERS = {
     ".parquet": "read_parquet($1)",
     ".csv": "read_csv($1, all_varchar = true)",
@@ -38,7 +38,7 @@ def lives(population: Population, days: int):
     """The states of all accounts, day by day: (days ago, before, after)."""
     for ago in range(days - 1, -1, -1):
         before = population.state.copy()
-        population.live(ago)
+        population.advance_day(ago)
         yield ago, before, population.state.copy()
 
 
@@ -53,8 +53,11 @@ def moves(population: Population, days: int) -> Counter[tuple[int, int]]:
 
 
 def is_lawful(before: int, after: int) -> bool:
-    if GONE in (before, after):
-        return STATE_NAMES[(before, after)[before == GONE]] in ("Deleted", "Provisioning awaiting")
+    if REMOVED in (before, after):
+        return STATE_NAMES[(before, after)[before == REMOVED]] in (
+            "Deleted",
+            "Provisioning awaiting",
+        )
     was, now = STATES[before], STATES[after]
     if was.phase == "settled":
         return now.phase == "waiting" and (was.name == "Deleted") == (now.operation == "provision")
@@ -96,27 +99,27 @@ def test_an_account_only_takes_lawful_steps(number: int, seed: int, accounts: in
 
 def test_every_lawful_step_is_taken_somewhere() -> None:
     taken = set(moves(a_population(number=1, accounts=3000), 90))
-    lawful = {(a, b) for a in range(GONE) for b in range(GONE) if a != b and is_lawful(a, b)}
+    lawful = {(a, b) for a in range(REMOVED) for b in range(REMOVED) if a != b and is_lawful(a, b)}
     assert lawful <= taken
 
 
 def test_an_account_joins_with_its_provisioning_awaiting() -> None:
-    joins = {after for before, after in moves(a_population(), 90) if before == GONE}
+    joins = {after for before, after in moves(a_population(), 90) if before == REMOVED}
     assert [STATE_NAMES[state] for state in joins] == ["Provisioning awaiting"]
 
 
 def test_a_deleted_account_is_gone_after_ten_to_thirty_days_and_few_come_back() -> None:
     population, days_deleted, came_back = a_population(accounts=1500), [], 0
     deleted_since: dict[int, int] = {}
-    was_there = population.state != GONE
+    was_there = population.state != REMOVED
     for ago, before, after in lives(population, 90):
         for account in ((before != after) & (after == STATE_NAMES.index("Deleted"))).nonzero()[0]:
             deleted_since[account] = ago
-        for account in ((before != after) & (after == GONE)).nonzero()[0]:
+        for account in ((before != after) & (after == REMOVED)).nonzero()[0]:
             if account in deleted_since:
                 days_deleted.append(deleted_since[account] - ago)
-        came_back += int((was_there & (before == GONE) & (after != GONE)).sum())
-        was_there |= after != GONE
+        came_back += int((was_there & (before == REMOVED) & (after != REMOVED)).sum())
+        was_there |= after != REMOVED
     assert min(days_deleted) >= 10
     assert max(days_deleted) <= 31 + 1
     assert 0 < came_back < len(days_deleted) / 4
@@ -135,16 +138,16 @@ def test_most_accounts_are_onboarded_some_deleted_and_a_few_failed() -> None:
     counts: Counter[str] = Counter()
     for number in range(6):
         *_, (_, _, after) = lives(a_population(number, accounts=1500), 90)
-        counts.update(STATE_NAMES[state] for state in after if state != GONE)
+        counts.update(STATE_NAMES[state] for state in after if state != REMOVED)
     share = {state: count / counts.total() for state, count in counts.items()}
     assert 0.75 < share["Onboarded"] < 0.87
     assert 0.035 < share["Deleted"] < 0.065
-    assert 0.03 < sum(share[STATE_NAMES[state]] for state in FAILED) < 0.06
+    assert 0.03 < sum(share[STATE_NAMES[state]] for state in FAILED_STATES) < 0.06
 
 
 def test_on_a_calm_day_one_to_three_accounts_of_a_hundred_change() -> None:
     population = a_population(accounts=3000)
-    assert population.wave is CALM
+    assert population.wave is NO_WAVE
     changed = [(before != after).sum() for _, before, after in lives(population, 90)]
     assert 0.01 < sum(changed) / 90 / 3000 < 0.035
 
@@ -167,7 +170,9 @@ def test_a_second_smaller_wave_is_not_over_yet(seed: int) -> None:
 def failing_share(population: Population) -> dict[int, float]:
     """Days ago → the share of accounts whose provision or update job has failed."""
     return {
-        ago: float(sum((after == state).sum() for state in FAILED[:2]) / (after != GONE).sum())
+        ago: float(
+            sum((after == state).sum() for state in FAILED_STATES[:2]) / (after != REMOVED).sum()
+        )
         for ago, _, after in lives(population, 90)
     }
 

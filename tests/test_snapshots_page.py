@@ -20,17 +20,17 @@ from streamlit.testing.v1 import AppTest
 from data.files.naming import SnapshotFile
 from data.history.load import load
 from data.home import Home
-from data.inbox.inbox import load_waiting, waiting_files
+from data.inbox.inbox import inbox_files, load_inbox
 from data.inbox.quarantine import remove_snapshot
 from data.sample.files import sample_snapshots
-from data.service.current import _newest, _sample_url
+from data.service.active_store import _latest_sample_time, _sample_url
 from data.store.engine import open_store
-from data.store.errors import NoRoom
-from queries.cache import newest_load
-from queries.health.trends import unloaded_days
+from data.store.errors import DiskFull
+from queries.cache import store_revision
+from queries.health.trends import quarantined_files_by_day
 from queries.rejected_rows import rejected_csv
 from queries.snapshots import PAGE_SIZE, page_of_snapshots
-from widgets.snapshots.upload import what_name_says
+from widgets.snapshots.upload import parse_file_name
 
 PAGE = Path(__file__).parent.parent / "pages" / "snapshots.py"
 TEN = [an_account(f"a{n}") for n in range(10)]
@@ -47,9 +47,9 @@ def store(home: Home) -> Iterator[Engine]:
 
 def look(store: Engine, home: Home) -> None:
     """A look into the inbox, some time after the files were written."""
-    for path in waiting_files(home):
+    for path in inbox_files(home):
         os.utime(path, (0, 0))
-    load_waiting(store, home)
+    load_inbox(store, home)
 
 
 def take(store: Engine, home: Home, *accounts: Account, at: Any = TODAY, **of: Any) -> None:
@@ -307,7 +307,7 @@ def test_a_refused_file_tells_why_and_can_be_tried_again(store: Engine, home: Ho
     run = page()
     assert "is one JSON object; expected a list of accounts" in said(run)
     press(run, "Try again")
-    assert [p.name for p in waiting_files(home)] == [f"{STAMP}.json"]
+    assert [p.name for p in inbox_files(home)] == [f"{STAMP}.json"]
 
 
 def test_a_refused_file_can_take_the_place_of_what_is_loaded(store: Engine, home: Home) -> None:
@@ -334,10 +334,10 @@ def test_a_file_in_no_folder_can_only_be_dismissed(store: Engine, home: Home) ->
 def test_pages_notice_that_a_file_was_held(store: Engine, home: Home) -> None:
     take(store, home, *TEN, at=YESTERDAY)
     with store.connect() as con:
-        before = newest_load(con)
+        before = store_revision(con)
     take(store, home, *TEN[5:])
     with store.connect() as con:
-        assert newest_load(con) != before
+        assert store_revision(con) != before
 
 
 # ---- uploads -------------------------------------------------------------------------------------
@@ -359,17 +359,17 @@ def test_pages_notice_that_a_file_was_held(store: Engine, home: Home) -> None:
     ],
 )
 def test_a_name_says_which_integration_and_when(name: str, integration: str, moment: Any) -> None:
-    assert what_name_says(name) == (integration, moment)
+    assert parse_file_name(name) == (integration, moment)
 
 
 def test_nothing_of_an_upload_is_loaded_before_a_person_says_so(store: Engine, home: Home) -> None:
     run = upload(page(), (f"figma/{STAMP}.csv", GOOD))
     assert "2 of 2 rows are accounts. There is no earlier snapshot" in said(run)
     assert "Good" in said(run)
-    assert not waiting_files(home)
+    assert not inbox_files(home)
     assert listed(store) == []
     press(run, "Load")
-    assert [str(p.relative_to(home.inbox)) for p in waiting_files(home)] == [f"figma/{STAMP}.csv"]
+    assert [str(p.relative_to(home.inbox)) for p in inbox_files(home)] == [f"figma/{STAMP}.csv"]
     look(store, home)
     assert listed(store) == ["ada", "bob"]
     run.run()
@@ -405,7 +405,7 @@ def test_a_moment_is_told_and_written_as_the_reader_s_clocks_show_it(
     assert run.text_input[0].value == shown
     name_it(run, "slack", shown if written is None else written)
     press(choose_typed(run, "slack"), "Load")
-    assert [path.name for path in waiting_files(home)] == [f"{taken_at}.csv"]
+    assert [path.name for path in inbox_files(home)] == [f"{taken_at}.csv"]
 
 
 @pytest.mark.usefixtures("home")
@@ -432,7 +432,7 @@ def test_a_refused_upload_says_why_and_leaves_nothing(
     run = upload(page(), (name, content))
     assert words in said(run)
     assert "Load" not in [b.label for b in run.button]
-    assert not waiting_files(home)
+    assert not inbox_files(home)
     assert not list(home.root.glob(".upload-*"))
 
 
@@ -473,7 +473,7 @@ def test_an_upload_that_is_loaded_already_says_so(store: Engine, home: Home) -> 
 @pytest.mark.usefixtures("home")
 def test_a_full_disk_is_told_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*_: Any) -> None:
-        raise NoRoom("There is no room left on the disk.")
+        raise DiskFull("There is no room left on the disk.")
 
     monkeypatch.setattr("widgets.snapshots.preview.preview", fails)
     run = upload(page(), (f"figma/{STAMP}.csv", GOOD))
@@ -521,7 +521,7 @@ def test_no_path_is_ever_made_of_an_uploaded_name(store: Engine, home: Home, nam
 def test_an_integration_that_cannot_name_a_folder_is_refused(home: Home, integration: str) -> None:
     run = name_it(upload(page(), ("x.csv", GOOD)), integration, "2026-11-23 06:00")
     assert "cannot name an integration" in said(run)
-    assert not waiting_files(home)
+    assert not inbox_files(home)
 
 
 # ---- limits --------------------------------------------------------------------------------------
@@ -544,7 +544,9 @@ def test_the_share_that_may_leave_can_be_set(store: Engine, home: Home) -> None:
 def test_a_held_file_marks_its_day_until_it_is_loaded(store: Engine, home: Home) -> None:
     def marks(*integrations: str) -> list[tuple[Any, ...]]:
         with store.connect() as con:
-            found = unloaded_days(con, integrations, date(2026, 11, 1), date(2026, 12, 31))
+            found = quarantined_files_by_day(
+                con, integrations, date(2026, 11, 1), date(2026, 12, 31)
+            )
         return [tuple(row) for row in found.itertuples(index=False)]
 
     assert marks() == marks("figma") == [(TODAY.date(), "figma", "held", 1)]
@@ -587,12 +589,14 @@ def test_an_empty_store_offers_the_upload_right_there() -> None:
 def sample(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A home that shows a sample, of few days so that it is made at once."""
     monkeypatch.delenv("ROLLCALL_NO_SAMPLE")
-    monkeypatch.setattr("data.service.current.SAMPLE_DAYS", 2)
-    monkeypatch.setattr("data.service.current.SAMPLE_INTEGRATIONS", 1)
+    monkeypatch.setattr("data.service.active_store.SAMPLE_DAYS", 2)
+    monkeypatch.setattr("data.service.active_store.SAMPLE_INTEGRATIONS", 1)
     engine = open_store(_sample_url(home))
-    made = sample_snapshots(tmp_path / "made", accounts=20, days=2, integrations=1, until=_newest())
+    made = sample_snapshots(
+        tmp_path / "made", accounts=20, days=2, integrations=1, until=_latest_sample_time()
+    )
     for path in made:
-        load(engine, SnapshotFile.placed(path))
+        load(engine, SnapshotFile.from_path(path))
 
 
 @pytest.mark.usefixtures("sample")

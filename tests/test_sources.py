@@ -16,20 +16,20 @@ from deliveries import MONDAY, TUESDAY, accounts, deliver, rejections, the_accou
 from sqlalchemy import Engine
 
 from data import sources
-from data.files.errors import Held, NotAListOfAccounts, SnapshotRefused, TooLarge, UnreadableFile
+from data.files.errors import NotAListOfAccounts, OnHold, SnapshotRejected, TooLarge, UnreadableFile
 from data.files.naming import SnapshotFile
-from data.history.passport import Passport, passport_of
+from data.history.load_report import LoadReport, load_report
 from data.history.preview import preview
-from data.sources.okta import NOT_YET, THERE
-from data.tempfiles import copies
+from data.sources.okta import PRESENT_STATUSES, STAGED_STATUSES
+from data.tempfiles import temporary_folder
 
 FORMATS = Path(__file__).parent / "formats"
 """Samples from public documentation."""
 
 
-def passport(store: Engine, at: datetime = MONDAY) -> Passport:
+def passport(store: Engine, at: datetime = MONDAY) -> LoadReport:
     with store.connect() as con:
-        return passport_of(con, "figma", at)
+        return load_report(con, "figma", at)
 
 
 def zipped(**files: Any) -> bytes:
@@ -99,11 +99,11 @@ def test_a_documented_list_loads(store: Engine, tmp_path: Path, name: str):
 @pytest.mark.parametrize("name", HELD)
 def test_a_documented_part_of_a_list_waits_for_a_person(store: Engine, tmp_path: Path, name: str):
     content = (FORMATS / name).read_bytes()
-    with pytest.raises(Held, match="is held: The list is not complete") as refusal:
+    with pytest.raises(OnHold, match="is held: The list is not complete") as refusal:
         deliver(store, tmp_path, content, name)
     assert HELD[name] in str(refusal.value)
-    seen = preview(store, SnapshotFile(tmp_path / name, "figma", MONDAY)).passport
-    assert HELD[name] in seen.doubt
+    seen = preview(store, SnapshotFile(tmp_path / name, "figma", MONDAY)).load_report
+    assert HELD[name] in seen.confirmation_reason
     deliver(store, tmp_path, content, name, confirmed=True)
     assert len(accounts(store)) == 1
     assert "t1meMa" not in str(accounts(store))  # RFC 7643 has a password in its samples
@@ -177,7 +177,7 @@ def test_pages_in_one_archive_are_one_snapshot(store: Engine, tmp_path: Path):
     assert len(accounts(store)) == 11
     assert passport(store).facts.remarks[0] == "Read as SCIM users, of 11 files."
     del pages["page_7_json"]
-    with pytest.raises(Held, match=r"counts 11 users \(totalResults\), and 10 are here"):
+    with pytest.raises(OnHold, match=r"counts 11 users \(totalResults\), and 10 are here"):
         deliver(store, tmp_path, zipped(**pages), "b.zip", TUESDAY)
     assert len(accounts(store)) == 11
 
@@ -243,7 +243,7 @@ def test_a_scim_error_or_a_list_of_groups_is_no_list_of_accounts(store: Engine, 
 def test_an_empty_scim_list_is_a_list(store: Engine, tmp_path: Path):
     assert loaded(store, tmp_path, {"schemas": [], "totalResults": 0}) == {}
     loaded(store, tmp_path, a_scim_page(a_scim_user(1)), taken_at=TUESDAY)
-    with pytest.raises(SnapshotRefused, match="lists no accounts, but the snapshot before does"):
+    with pytest.raises(SnapshotRejected, match="lists no accounts, but the snapshot before does"):
         loaded(store, tmp_path, a_scim_page(), taken_at=TUESDAY + timedelta(days=1))
 
 
@@ -259,13 +259,16 @@ def an_okta_user(status: str, sync: str | None, external: str | None = "x1", **o
 
 
 OKTA_STATES = [
-    *((status, "SYNCHRONIZED", "x", "Onboarded", None) for status in THERE),
-    *((status, "OUT_OF_SYNC", "x", "Update awaiting", None) for status in THERE),
-    *((status, "SYNCING", "x", "Update ongoing", None) for status in THERE),
-    *((status, "ERROR", "x", "Update failed", None) for status in THERE),
-    *((status, "ERROR", None, "Provisioning failed", None) for status in (*THERE, *NOT_YET)),
-    *((status, "SYNCHRONIZED", None, "Provisioning awaiting", None) for status in NOT_YET),
-    *((status, "SYNCING", None, "Provisioning ongoing", None) for status in NOT_YET),
+    *((status, "SYNCHRONIZED", "x", "Onboarded", None) for status in PRESENT_STATUSES),
+    *((status, "OUT_OF_SYNC", "x", "Update awaiting", None) for status in PRESENT_STATUSES),
+    *((status, "SYNCING", "x", "Update ongoing", None) for status in PRESENT_STATUSES),
+    *((status, "ERROR", "x", "Update failed", None) for status in PRESENT_STATUSES),
+    *(
+        (status, "ERROR", None, "Provisioning failed", None)
+        for status in (*PRESENT_STATUSES, *STAGED_STATUSES)
+    ),
+    *((status, "SYNCHRONIZED", None, "Provisioning awaiting", None) for status in STAGED_STATUSES),
+    *((status, "SYNCING", None, "Provisioning ongoing", None) for status in STAGED_STATUSES),
     ("ACTIVE", "DISABLED", None, "Onboarded", "default"),
     ("REVOKED", "OUT_OF_SYNC", "x", "Delete awaiting", None),
     ("REVOKED", "SYNCING", "x", "Delete ongoing", None),
@@ -297,7 +300,7 @@ def test_an_okta_assignment_is_one_account_before_and_after_it_is_provisioned(
     loaded(store, tmp_path, [an_okta_user("STAGED", "OUT_OF_SYNC", None)])
     later = [an_okta_user("PROVISIONED", "SYNCHRONIZED", "x9"), {}]
     loaded(store, tmp_path, later, taken_at=TUESDAY)
-    assert passport(store, TUESDAY).joined == passport(store, TUESDAY).gone == 0
+    assert passport(store, TUESDAY).added == passport(store, TUESDAY).removed == 0
     assert the_account(store)["last_updated"] == datetime(2026, 11, 2, 8)
     assert rejections(store) == [(2, "{}", "The row is empty.")]
 
@@ -339,7 +342,7 @@ def test_as_many_okta_users_as_one_answer_holds_are_worth_a_look(store: Engine, 
         for n in range(50)
     ]
     loaded(store, tmp_path, users)
-    assert "check that there was no further page" in passport(store).findings()[0]
+    assert "check that there was no further page" in passport(store).warnings()[0]
 
 
 # ---- Microsoft Entra -----------------------------------------------------------------------------
@@ -410,7 +413,7 @@ def test_an_entra_account_is_what_its_latest_events_left_it_in(store: Engine, tm
 
 def test_an_entra_log_whose_next_page_is_missing_is_held(store: Engine, tmp_path: Path):
     page = {"@odata.nextLink": "https://x", "value": [an_event(1, "create", "success")]}
-    with pytest.raises(Held, match=r"names another one \(@odata.nextLink\)"):
+    with pytest.raises(OnHold, match=r"names another one \(@odata.nextLink\)"):
         loaded(store, tmp_path, page)
 
 
@@ -453,7 +456,7 @@ def test_the_portal_s_older_json_and_azure_monitor_s_lines_say_the_same(
         ada = the_account(store)
         assert (ada["username_in_app"], ada["user_name"]) == ("ada.l", "Ada")
         assert (ada["provisioning_state"], ada["active_in_app"]) == ("Onboarded", True)
-    assert passport(store, TUESDAY).joined == passport(store, TUESDAY).gone == 0
+    assert passport(store, TUESDAY).added == passport(store, TUESDAY).removed == 0
 
 
 def test_the_portal_s_three_csv_files_are_joined_on_the_change_id(store: Engine, tmp_path: Path):
@@ -540,7 +543,7 @@ def test_google_workspace_users_are_read(store: Engine, tmp_path: Path):
     )  # fmt: skip
     assert ada["last_updated"] is None
     assert "s3cret" not in str(found)
-    with pytest.raises(Held, match="nextPageToken"):
+    with pytest.raises(OnHold, match="nextPageToken"):
         loaded(store, tmp_path, page | {"nextPageToken": "x"}, taken_at=TUESDAY)
 
 
@@ -600,7 +603,7 @@ def test_conductorone_s_identities_and_grants_are_joined_where_a_grant_says_whos
     assert roles_of(the_account(store)) == {
         ("Admin", "Role"), ("Editor", "Role"), ("Staff", "Group"), ("Member on Design", "team"),
     }  # fmt: skip
-    assert "1 grant left out" in passport(store).findings()[0]
+    assert "1 grant left out" in passport(store).warnings()[0]
 
 
 def test_rejected_rows_of_a_csv_are_told_by_their_line(store: Engine, tmp_path: Path):
@@ -632,7 +635,7 @@ def test_an_archive_of_one_ordinary_file_is_that_file(store: Engine, tmp_path: P
 def test_an_archive_of_anything_else_is_refused_in_words(
     store: Engine, tmp_path: Path, content: bytes, words: str
 ):
-    with pytest.raises(SnapshotRefused, match=words):
+    with pytest.raises(SnapshotRejected, match=words):
         deliver(store, tmp_path, content, "a.zip")
 
 
@@ -641,10 +644,12 @@ def test_an_archive_is_never_unpacked_to_where_it_names(store: Engine, tmp_path:
     sink, name = io.BytesIO(), "rollcall-was-here.csv"
     with zipfile.ZipFile(sink, "w") as archive:
         archive.writestr(to.format(tmp_path=tmp_path) + name, "login\nada\n")
-    with suppress(SnapshotRefused):
+    with suppress(SnapshotRejected):
         deliver(store, tmp_path, sink.getvalue(), "a.zip")
     assert not list(tmp_path.parent.rglob(name))
-    assert not any((folder / name).exists() for folder in [copies(), *copies().parents])
+    assert not any(
+        (folder / name).exists() for folder in [temporary_folder(), *temporary_folder().parents]
+    )
 
 
 def test_a_link_in_an_archive_leads_nowhere(store: Engine, tmp_path: Path):
@@ -666,7 +671,7 @@ def test_what_an_archive_claims_of_its_size_is_not_believed(
     content = bytearray(zipped(a_csv="login\n" + "a\n" * 1000))
     entry = content.index(b"PK\1\2")
     content[entry + 24 : entry + 28] = claim.to_bytes(4, "little")
-    with pytest.raises(SnapshotRefused, match=words):
+    with pytest.raises(SnapshotRejected, match=words):
         deliver(store, tmp_path, bytes(content), "a.zip")
 
 
@@ -717,5 +722,5 @@ def test_the_source_that_the_documentation_makes_up_works(
     assert {name: each["provisioning_state"] for name, each in found.items()} == {
         "ada": "Provisioning awaiting", "bob": "Unrecognised",
     }  # fmt: skip
-    with pytest.raises(Held, match="Acme counts 3 seats, and 2 are here"):
+    with pytest.raises(OnHold, match="Acme counts 3 seats, and 2 are here"):
         loaded(store, tmp_path, {"total": 3, "seats": seats}, taken_at=TUESDAY)

@@ -16,20 +16,20 @@ from sqlalchemy import Engine, func, insert, select, text
 from sqlalchemy.exc import DBAPIError
 
 import rollcall
-from data.access.roles import Sight
+from data.access.roles import Visibility
 from data.files.naming import SnapshotFile
 from data.history.load import load
 from data.home import Home
 from data.schema import integration, snapshot
 from data.store.engine import (
-    LAYOUT,
+    SCHEMA_VERSION,
     close_store,
     close_stores,
-    confined_to,
-    file_of,
-    layout,
+    database_file,
     open_store,
-    seen,
+    restrict_file_access,
+    restricted_engine,
+    schema_version,
 )
 from data.store.errors import (
     StoreDamaged,
@@ -114,10 +114,10 @@ def test_a_moment_between_two_seconds_is_of_the_first(store: Engine, tmp_path: P
 
 def test_a_new_store_has_its_number_and_keeps_it(store: Engine, tmp_path: Path) -> None:
     with store.connect() as con:
-        assert con.scalars(select(layout.c.number)).all() == [LAYOUT]
+        assert con.scalars(select(schema_version.c.number)).all() == [SCHEMA_VERSION]
     close_stores()
     with open_store(f"duckdb:///{tmp_path}/store.duckdb").connect() as con:
-        assert con.scalars(select(layout.c.number)).all() == [LAYOUT]
+        assert con.scalars(select(schema_version.c.number)).all() == [SCHEMA_VERSION]
 
 
 def checksum(content: bytes) -> int:
@@ -132,7 +132,7 @@ def test_a_store_of_a_newer_duckdb_is_told_and_left_alone(tmp_path: Path) -> Non
     url = f"duckdb:///{tmp_path}/newer.duckdb"
     open_store(url)
     close_store(url)
-    file = file_of(url)
+    file = database_file(url)
     assert file
     header = bytearray(file.read_bytes()[8:4096])
     header[4:12] = struct.pack("<Q", 9999)
@@ -178,7 +178,7 @@ def test_a_store_in_use_is_told_with_the_process_that_has_it(home: Home) -> None
         process.stdout.readline()
         with pytest.raises(StoreInUse, match="open in another process") as told:
             open_store(home.database_url)
-        assert told.value.process == process.pid
+        assert told.value.pid == process.pid
         process.kill()
 
 
@@ -198,15 +198,15 @@ def test_a_damaged_snapshot_file_is_no_damaged_store(home: Home, tmp_path: Path)
     broken = good.with_suffix(".parquet")
     broken.write_bytes(b"PAR1" + bytes(100) + b"PAR1")
     with pytest.raises(Exception, match=r"cannot be read|damaged"):
-        load(engine, SnapshotFile.placed(broken))
+        load(engine, SnapshotFile.from_path(broken))
     assert open_store(home.database_url) is engine
-    load(engine, SnapshotFile.placed(good))
+    load(engine, SnapshotFile.from_path(good))
 
 
 def test_a_file_that_only_looks_too_short_is_read_and_used(
     home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    load(open_store(home.database_url), SnapshotFile.placed(a_snapshot_file(tmp_path)))
+    load(open_store(home.database_url), SnapshotFile.from_path(a_snapshot_file(tmp_path)))
     close_stores()
     monkeypatch.setattr("data.store.engine.FILE_HEADERS", 10**9)
     with open_store(home.database_url).connect() as con:
@@ -233,7 +233,7 @@ def test_a_server_s_store_reads_what_had_to_be_unpacked(tmp_path: Path) -> None:
     home, packed = tmp_path / "home", tmp_path / "home" / "a.csv.gz"
     home.mkdir()
     packed.write_bytes(gzip.compress("login\nzoé\n".encode("utf-16")))
-    with confined_to(home):
+    with restrict_file_access(home):
         engine = open_store(f"duckdb:///{home}/store.duckdb")
         assert load(engine, SnapshotFile(packed, "figma", TODAY)).accepted == 1
 
@@ -244,9 +244,9 @@ def test_a_server_s_store_touches_no_file_outside_of_the_home(tmp_path: Path) ->
     for path in (home / "inside.csv", outside):
         path.write_text("a\n1\n")
     (home / "link.csv").symlink_to(outside)
-    with confined_to(home):
+    with restrict_file_access(home):
         engine = open_store(f"duckdb:///{home}/store.duckdb")
-        for through in (engine, seen(engine, Sight(("figma",)))):
+        for through in (engine, restricted_engine(engine, Visibility(("figma",)))):
             with through.connect() as con:
                 read = "SELECT * FROM read_csv('{}')"
                 assert con.exec_driver_sql(read.format(home / "inside.csv")).all() == [(1,)]

@@ -99,13 +99,13 @@ def test_a_list_in_parts_is_the_whole_list(
     crowd: Connection, sort: str, descending: bool, filters: Filters
 ) -> None:
     order: dict[str, Any] = {"sort": sort, "descending": descending}
-    whole = crowd.execute(accounts.all_accounts(crowd, filters, **order)).all()
+    whole = crowd.execute(accounts.sorted_accounts(crowd, filters, **order)).all()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(accounts, "PART", 40)
         patch.setattr(accounts, "ONE_OF", 2)
-        parts = accounts.parts_of(crowd, filters, **order)
+        parts = accounts.split_list(crowd, filters, **order)
     found = [
-        crowd.execute(accounts.all_accounts(crowd, filters, **order, part=part)).all()
+        crowd.execute(accounts.sorted_accounts(crowd, filters, **order, list_slice=part)).all()
         for part in parts
     ]
     assert [row for rows in found for row in rows] == whole

@@ -7,22 +7,31 @@ from typing import Any
 
 import pytest
 
-from widgets.users_table import MOST_OPEN, column, link, opened, sort_key, tags, text, time
+from widgets.users_table import (
+    MAX_OPEN_ROWS,
+    column,
+    link,
+    open_row_ids,
+    sort_key,
+    tags,
+    text,
+    time,
+)
 
 COLUMNS = [column("user", "User"), column("note", "Note", sortable=False)]
 SHOWN = ["1", "2", "3"]
 
 
 def test_the_open_rows_are_told_in_the_order_shown() -> None:
-    assert opened({"open": ["3", "1"]}, SHOWN) == ["1", "3"]
+    assert open_row_ids({"open": ["3", "1"]}, SHOWN) == ["1", "3"]
 
 
 def test_a_row_that_is_not_shown_is_not_open() -> None:
-    assert opened({"open": ["2", "4", "1 OR 1=1"]}, SHOWN) == ["2"]
+    assert open_row_ids({"open": ["2", "4", "1 OR 1=1"]}, SHOWN) == ["2"]
 
 
 def test_a_row_told_twice_is_open_once() -> None:
-    assert opened({"open": ["2", "2"]}, SHOWN) == ["2"]
+    assert open_row_ids({"open": ["2", "2"]}, SHOWN) == ["2"]
 
 
 @pytest.mark.parametrize(
@@ -40,12 +49,12 @@ def test_a_row_told_twice_is_open_once() -> None:
     ],
 )
 def test_anything_but_a_list_of_ids_opens_nothing(state: Any) -> None:
-    assert opened(state, SHOWN) == []
+    assert open_row_ids(state, SHOWN) == []
 
 
 def test_no_more_rows_are_open_than_the_browser_remembers() -> None:
-    many = [str(n) for n in range(MOST_OPEN + 50)]
-    assert opened({"open": many}, many) == many[:MOST_OPEN]
+    many = [str(n) for n in range(MAX_OPEN_ROWS + 50)]
+    assert open_row_ids({"open": many}, many) == many[:MAX_OPEN_ROWS]
 
 
 def test_a_click_on_a_heading_sorts_by_its_column() -> None:

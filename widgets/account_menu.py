@@ -5,21 +5,23 @@ from __future__ import annotations
 import streamlit as st
 
 from data.access.roles import LOCAL, Principal
-from widgets.labels import plain_label
+from widgets.labels import escape_label
 
 
-def account_menu(who: Principal) -> None:
+def show_account_menu(principal: Principal) -> None:
     """Nothing where nobody signs in."""
-    if who.name == LOCAL.name:
+    if principal.name == LOCAL.name:
         return
     with (
         st.container(key="account_menu", width="content"),
         st.popover("Account", icon=":material/account_circle:", type="tertiary", key="account"),
     ):
-        st.text(who.name)
-        st.caption(", ".join(who.roles))
-        if who.integrations is not None:
-            st.caption(plain_label(f"Only {', '.join(who.integrations) or 'no integration'}"))
-        if who.pseudonyms:
+        st.text(principal.name)
+        st.caption(", ".join(principal.roles))
+        if principal.integrations is not None:
+            st.caption(
+                escape_label(f"Only {', '.join(principal.integrations) or 'no integration'}")
+            )
+        if principal.uses_pseudonyms:
             st.caption("Pseudonyms instead of names")
         st.button("Sign out", icon=":material/logout:", key="sign_out", on_click=st.logout)

@@ -13,47 +13,49 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 
-def address() -> dict[str, list[str]]:
+def address_params() -> dict[str, list[str]]:
     """All parameters that the address has."""
     return {name: st.query_params.get_all(name) for name in st.query_params}
 
 
-def page_asked() -> int:
+def requested_page() -> int:
     """The page of a list that the address names; the first for anything that is none."""
     text = st.query_params.get("page", "")
     return max(1, int(text)) if text.isascii() and text.isdecimal() and len(text) < 10 else 1
 
 
-def go(**changes: str | Sequence[str] | None) -> None:
+def update_address(**changes: str | Sequence[str] | None) -> None:
     """Change parameters of the address after a press; None, or nothing in a list: drop it."""
-    changed = address()
+    params = address_params()
     for name, value in changes.items():
-        changed[name] = [value] if isinstance(value, str) else list(value or ())
-    write(changed)
+        params[name] = [value] if isinstance(value, str) else list(value or ())
+    write_address(params)
 
 
-def write(params: Mapping[str, Sequence[str]]) -> None:
+def write_address(params: Mapping[str, Sequence[str]]) -> None:
     """Let the address say this alone, after a press."""
-    if pressed():
+    if is_user_action():
         st.query_params.from_dict({name: v for name, v in params.items() if any(v)})
 
 
-def turn_pages(page: int, pages: int) -> None:
+def show_pagination(page: int, pages: int) -> None:
     """The pages of a list, of which one is shown."""
     if pages > 1:
         st.session_state["page"] = page
-        st.pagination(pages, key="page", on_change=lambda: go(page=str(st.session_state["page"])))
+        st.pagination(
+            pages, key="page", on_change=lambda: update_address(page=str(st.session_state["page"]))
+        )
 
 
-def by_name(params: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
+def group_params(params: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
     """Parameters, some of which may come several times, as an address has them."""
-    named: dict[str, list[str]] = {}
+    grouped: dict[str, list[str]] = {}
     for name, value in params:
-        named.setdefault(name, []).append(value)
-    return named
+        grouped.setdefault(name, []).append(value)
+    return grouped
 
 
-def pressed() -> bool:
+def is_user_action() -> bool:
     """Whether a callback runs because somebody pressed its widget, and not because of Back.
 
     With a Back the browser tells what every widget shows. One that has been told another value and

@@ -11,19 +11,19 @@ import streamlit as st
 from queries.filters import Filters
 from queries.review.duration import View
 from queries.review.rules import Rule
-from server.authorize import can_be_proved
+from server.authorize import can_download_evidence
 
-FINDINGS, USERS = "export/evidence.zip", "export/users.evidence.zip"
+FINDINGS_ADDRESS, USERS_ADDRESS = "export/evidence.zip", "export/users.evidence.zip"
 
 
-def offer_findings(view: View, rules: Sequence[Rule]) -> None:
+def show_findings_download(view: View, rules: Sequence[Rule]) -> None:
     """The pack of what the rules find: one link, made when it is asked for."""
-    if not can_be_proved():
+    if not can_download_evidence():
         return
     params = [("integration", name) for name in view.integration]
     params += [("rule", rule.name) for rule in rules]
-    params += Filters(as_of=view.at).params()
-    link = escape(f"{FINDINGS}?{urlencode(params)}")
+    params += Filters(as_of=view.as_of).params()
+    link = escape(f"{FINDINGS_ADDRESS}?{urlencode(params)}")
     st.html(
         '<nav class="downloads" aria-label="Download the evidence">'
         f'<a href="{link}" download title="Findings, snapshots with their hashes, rules: '
@@ -32,6 +32,6 @@ def offer_findings(view: View, rules: Sequence[Rule]) -> None:
     )
 
 
-def users_pack(filters: Filters) -> str:
+def users_pack_address(filters: Filters) -> str:
     """The address of the pack of a list of accounts."""
-    return f"{USERS}?{urlencode(filters.params())}"
+    return f"{USERS_ADDRESS}?{urlencode(filters.params())}"

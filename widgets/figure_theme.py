@@ -13,10 +13,15 @@ import plotly.graph_objects as go
 from data.states import OPERATIONS
 
 # At least 3:1 against Streamlit's light and dark background: the server cannot know the theme.
-TONES = {"failed": "#D4471C", "working": "#3F86D0", "waiting": "#B08000", "settled": "#808790"}
+PHASE_COLORS = {
+    "failed": "#D4471C",
+    "working": "#3F86D0",
+    "waiting": "#B08000",
+    "settled": "#808790",
+}
 
 
-OPERATION_COLOURS = {"provision": "#0B9550", "update": "#7757F7", "delete": "#B0588D"}
+OPERATION_COLORS = {"provision": "#0B9550", "update": "#7757F7", "delete": "#B0588D"}
 
 
 PATTERNS = {
@@ -29,22 +34,22 @@ PATTERNS = {
 }
 
 
-NEW, CLEARED = "new", "cleared"
+NEW, RESOLVED = "new", "cleared"
 """In the meaning of a mark: only the accounts that came, or went, on the day."""
 
 
-FLOWS: dict[str, tuple[str, list[str]]] = {
-    "carried": (TONES["settled"], []),
-    "new": (TONES["failed"], [NEW]),
-    "cleared": (OPERATION_COLOURS["provision"], [CLEARED]),
+FAILURE_FLOWS: dict[str, tuple[str, list[str]]] = {
+    "carried": (PHASE_COLORS["settled"], []),
+    "new": (PHASE_COLORS["failed"], [NEW]),
+    "cleared": (OPERATION_COLORS["provision"], [RESOLVED]),
 }
 
 
-HEAT = [[0, "#80808022"], [0.001, "#F0B49C"], [0.35, "#DC6A42"], [1, "#8F1D00"]]
+HEATMAP_SCALE = [[0, "#80808022"], [0.001, "#F0B49C"], [0.35, "#DC6A42"], [1, "#8F1D00"]]
 """From nothing, which is as quiet as the page, to the most."""
 
 
-QUIET = "#A8791B"  # of what is not in a trend
+QUARANTINE_COLOR = "#A8791B"  # of what is not in a trend
 
 
 DASHES = {"update": "dash", "delete": "dot", "Deleted": "dash", "Unrecognised": "dot"}
@@ -71,7 +76,7 @@ AXIS: dict[str, Any] = {
 }
 
 
-LOOK: dict[str, Any] = {
+BASE_LAYOUT: dict[str, Any] = {
     "template": "none",
     "height": 280,
     "barmode": "stack",
@@ -85,30 +90,32 @@ LOOK: dict[str, Any] = {
 }
 
 
-UNLOADED = "unloaded"
+QUARANTINED = "unloaded"
 """In the meaning of a mark: files of the day that were held or refused."""
 
 
 DAY = pd.Timedelta(days=1)
 
 
-def shorten(name: str, most: int = 24) -> str:
+def display_name(name: str, most: int = 24) -> str:
     """A name from the data as an axis or a bubble shows it: as text."""
     line = " ".join("".join(c if c.isprintable() else " " for c in name).split())
     return escape(line if len(line) <= most else f"{line[:most]}…", quote=False)
 
 
-def in_words(seconds: float, *, digits: int = 3) -> str:
+def format_span(seconds: float, *, digits: int = 3) -> str:
     """A time span in its largest sensible unit: `36 h`, `2.5 days`."""
     units = ((60, "min", 60), (3600, "h", 48), (86_400, "days", math.inf))
-    size, unit, _ = next(each for each in units if seconds < each[0] * each[2])
+    size, unit, _ = next(entry for entry in units if seconds < entry[0] * entry[2])
     amount = seconds / size
     return (
         f"{amount:,.0f} {unit}" if amount >= 100 or unit == "min" else f"{amount:.{digits}g} {unit}"
     )
 
 
-def per_day(daily: pd.DataFrame, column: str, value: str, names: Sequence[str]) -> pd.DataFrame:
+def pivot_by_day(
+    daily: pd.DataFrame, column: str, value: str, names: Sequence[str]
+) -> pd.DataFrame:
     """One row per calendar day, one column per name; all NaN on a day without any row, a gap. A day
     with some was counted whole: a row that it lacks is zero accounts.
     """
@@ -118,15 +125,17 @@ def per_day(daily: pd.DataFrame, column: str, value: str, names: Sequence[str]) 
     return days.reindex(pd.date_range(days.index.min(), days.index.max(), freq="D"))
 
 
-def per_operation(draw: Callable[..., Any], daily: pd.DataFrame, say: Callable[..., str]):
-    says = {o: [say(value, o) for value in daily[o]] for o in OPERATIONS}
-    return [draw(o, OPERATION_COLOURS[o], daily[o], [o], says[o]) for o in OPERATIONS]
+def operation_traces(
+    make_trace: Callable[..., Any], daily: pd.DataFrame, text_of: Callable[..., str]
+):
+    hover_texts = {o: [text_of(value, o) for value in daily[o]] for o in OPERATIONS}
+    return [make_trace(o, OPERATION_COLORS[o], daily[o], [o], hover_texts[o]) for o in OPERATIONS]
 
 
 def bar_trace(name: str, colour: str, *rest: Any) -> go.Bar:
     hatch = {"shape": PATTERNS.get(name, ""), "size": 5, "solidity": 0.2, "fillmode": "overlay"}
     marker = {"color": colour, "pattern": hatch | {"fgcolor": "white", "fgopacity": 0.7}}
-    return go.Bar(marker=marker, width=DAY / pd.Timedelta(1, "ms"), **_marks(name, *rest))
+    return go.Bar(marker=marker, width=DAY / pd.Timedelta(1, "ms"), **_trace_options(name, *rest))
 
 
 def line_trace(name: str, colour: str, values: pd.Series, *rest: Any) -> go.Scatter:
@@ -134,32 +143,34 @@ def line_trace(name: str, colour: str, values: pd.Series, *rest: Any) -> go.Scat
     sizes = (7 * alone).tolist() if alone.any() else 0  # a list is looked at point by point
     marker = {"color": colour, "size": sizes, "opacity": 1, "line": {"width": 0}}
     line = {"color": colour, "width": 2, "dash": DASHES.get(name, "solid")}
-    return go.Scatter(mode="lines+markers", marker=marker, line=line, **_marks(name, values, *rest))
+    return go.Scatter(
+        mode="lines+markers", marker=marker, line=line, **_trace_options(name, values, *rest)
+    )
 
 
-def _marks(name: str, values: pd.Series, meaning: Sequence[str], sentences: list[str]):
+def _trace_options(name: str, values: pd.Series, meaning: Sequence[str], hover_texts: list[str]):
     days = [f"{day:%Y-%m-%d}" for day in values.index]
     return {
         "name": name.capitalize(),
         "x": days,
         "y": [None if pd.isna(value) else value for value in values],
         "customdata": [[day, *meaning] for day in days],
-        "hovertext": sentences,
+        "hovertext": hover_texts,
         "hovertemplate": "%{x|%-d %b %Y}: %{hovertext}<extra></extra>",
         "unselected": {"marker": {"opacity": 1}},  # a click opens Users, it highlights nothing
     }
 
 
-def count_axis(counts: pd.Series, **more: Any) -> dict[str, Any]:
-    whole = {"dtick": 1} if counts.max() < 5 else {"nticks": 5}
-    return LOOK["yaxis"] | {"tickformat": ",d", "rangemode": "tozero"} | whole | more
+def count_axis(counts: pd.Series, **options: Any) -> dict[str, Any]:
+    ticks = {"dtick": 1} if counts.max() < 5 else {"nticks": 5}
+    return BASE_LAYOUT["yaxis"] | {"tickformat": ",d", "rangemode": "tozero"} | ticks | options
 
 
-def build_figure(
+def daily_figure(
     traces: list[Any], daily: pd.DataFrame, gaps: pd.Index | None = None, **layout: Any
 ) -> go.Figure:
     """Traces over days; `gaps` are those without a snapshot, else the days without a number."""
-    figure = go.Figure(traces, LOOK).update_layout(**layout)
+    figure = go.Figure(traces, BASE_LAYOUT).update_layout(**layout)
     start = min(daily.index[0], daily.index[-1] - 6 * DAY)  # a week: one day's column is no wall
     span = [start - DAY / 2, daily.index[-1] + DAY / 2]  # below, \n: the year only as it changes
     figure.update_xaxes(range=span, tickangle=0, nticks=6, tickformat="%-d %b\n%Y")
@@ -171,11 +182,11 @@ def build_figure(
     return figure
 
 
-def empty_figure(frame: pd.DataFrame, quiet: str = "") -> go.Figure:
-    sentence = "No snapshots in this period." if frame.empty else quiet
-    note = {"text": sentence, "showarrow": False, "xref": "paper", "yref": "paper"}
+def empty_figure(frame: pd.DataFrame, message: str = "") -> go.Figure:
+    text = "No snapshots in this period." if frame.empty else message
+    note = {"text": text, "showarrow": False, "xref": "paper", "yref": "paper"}
     hidden = {"xaxis": {"visible": False}, "yaxis": {"visible": False}}
-    return go.Figure(None, LOOK | hidden | {"height": 160, "annotations": [note]})
+    return go.Figure(None, BASE_LAYOUT | hidden | {"height": 160, "annotations": [note]})
 
 
 def account_count_text(count: float) -> str:

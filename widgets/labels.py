@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 
-LONGEST_LABEL = 60
+MAX_LABEL_LENGTH = 60
 """Characters of a text from the data on a button or beside a box; its end is left out."""
 
 
-MARKDOWN = re.compile(r"[!-/:-@\[-`{-~]")
+MARKDOWN_CHARACTERS = re.compile(r"[!-/:-@\[-`{-~]")
 """What may mean something in markdown; no letter and no digit does."""
 
 
-def plain_label(text: str) -> str:
+def escape_label(text: str) -> str:
     """The text as a label, which is markdown, shows it as it is; cut off where it is too long."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    cut = line if len(line) <= LONGEST_LABEL else f"{line[:LONGEST_LABEL]}…"
-    return MARKDOWN.sub(r"\\\g<0>", cut)
+    shortened = line if len(line) <= MAX_LABEL_LENGTH else f"{line[:MAX_LABEL_LENGTH]}…"
+    return MARKDOWN_CHARACTERS.sub(r"\\\g<0>", shortened)

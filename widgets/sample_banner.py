@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import streamlit as st
 
-from data.access.roles import Act
-from data.home import here
+from data.access.roles import Permission
+from data.home import current_home
 from data.records.audit_log import Event
-from data.service.current import remove_sample
-from server.authorize import changing, is_sample, noted
-from server.session import principal
+from data.service.active_store import remove_sample
+from server.authorize import is_sample, record_action, writable_store
+from server.session import current_principal
 
 
-def announce() -> None:
+def show_sample_banner() -> None:
     """Say so where the sample is shown."""
     if not is_sample():
         return
@@ -23,11 +23,13 @@ def announce() -> None:
             color="orange",
             help="Made-up accounts. Your first snapshot replaces them.",
         )
-        if principal().may_for_all(Act.REMOVE):
-            st.button("Remove sample data", type="tertiary", key="remove_sample", on_click=_remove)
+        if current_principal().is_allowed_everywhere(Permission.REMOVE_SNAPSHOTS):
+            st.button(
+                "Remove sample data", type="tertiary", key="remove_sample", on_click=_remove_sample
+            )
 
 
-def _remove() -> None:
-    changing(Act.REMOVE)
-    remove_sample(here())
-    noted(Event.REMOVED, data="the sample")
+def _remove_sample() -> None:
+    writable_store(Permission.REMOVE_SNAPSHOTS)
+    remove_sample(current_home())
+    record_action(Event.REMOVED, data="the sample")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from data.states import STATE_BY_NAME
 from widgets import users_table as ut
 
-MARKS: dict[str, tuple[ut.Tone, ut.Icon]] = {
+STATE_MARKS: dict[str, tuple[ut.Tone, ut.Icon]] = {
     "waiting": ("wait", "clock"),
     "working": ("busy", "spinner"),
     "failed": ("bad", "cross"),
@@ -17,8 +17,8 @@ MARKS: dict[str, tuple[ut.Tone, ut.Icon]] = {
 
 
 def state_mark(name: str) -> ut.Cell:
-    return ut.mark(name, *looks(name))
+    return ut.mark(name, *tone_and_icon(name))
 
 
-def looks(name: str) -> tuple[ut.Tone, ut.Icon]:
-    return MARKS.get(name) or MARKS[STATE_BY_NAME[name].phase]
+def tone_and_icon(name: str) -> tuple[ut.Tone, ut.Icon]:
+    return STATE_MARKS.get(name) or STATE_MARKS[STATE_BY_NAME[name].phase]

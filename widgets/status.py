@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import streamlit as st
 
-from data.access.roles import Act
-from data.home import here
-from data.service.current import Phase
-from server.authorize import state, why_closed
-from server.session import principal
+from data.access.roles import Permission
+from data.home import current_home
+from data.service.active_store import StorePhase
+from server.authorize import closed_reason, store_status
+from server.session import current_principal
 
-TITLES: dict[Phase, str] = {
+TITLES: dict[StorePhase, str] = {
     "opening": "Opening the store",
     "in use": "Rollcall is open elsewhere",
     "rebuilding": "Rebuilding from the archive",
@@ -19,44 +19,51 @@ TITLES: dict[Phase, str] = {
 }
 
 
-def announce() -> bool:
+def show_store_status() -> bool:
     """Say so where there is nothing to read now. False then: draw no page."""
-    how = state()
-    if how.is_open:
-        if how.words and principal().may_for_all(Act.LOAD):  # it can name files, and people
+    status = store_status()
+    if status.is_open:
+        if status.message and current_principal().is_allowed_everywhere(
+            Permission.LOAD_FILES
+        ):  # it can name files, and people
             with st.container(border=True, key="amiss"):
                 st.badge("Not as it should be", icon=":material/warning:", color="orange")
-                st.text(how.words)
+                st.text(status.message)
         return True
-    st.title(TITLES[how.phase], anchor=False)
-    _say(how.phase)
+    st.title(TITLES[status.phase], anchor=False)
+    _follow_status(status.phase)
     return False
 
 
 @st.fragment(run_every=1)
-def _say(phase: Phase) -> None:
+def _follow_status(phase: StorePhase) -> None:
     """Follow it, and draw the page as soon as there is something to read."""
-    how = state()
-    if how.phase != phase:
+    status = store_status()
+    if status.phase != phase:
         st.rerun()
-    st.text(why_closed(how))
-    if how.phase == "failed":
+    st.text(closed_reason(status))
+    if status.phase == "failed":
         st.caption("It is tried again every few seconds. The page shows as soon as it can.")
-    if how.of:
-        st.progress(min(1.0, how.done / how.of), text=f"{how.done:,} of {how.of:,} snapshots")
-    if how.address and principal().may_for_all(Act.LOAD):
-        st.link_button("Go to the other Rollcall", how.address, icon=":material/open_in_new:")
+    if status.total:
+        st.progress(
+            min(1.0, status.done / status.total),
+            text=f"{status.done:,} of {status.total:,} snapshots",
+        )
+    if status.address and current_principal().is_allowed_everywhere(Permission.LOAD_FILES):
+        st.link_button("Go to the other Rollcall", status.address, icon=":material/open_in_new:")
 
 
-def no_snapshots() -> None:
+def show_no_snapshots() -> None:
     """Nothing was loaded yet."""
     with st.container(border=True, width=760, key="no_snapshots"):
         st.subheader("No snapshots yet", anchor=False)
-        if not principal().may(Act.LOAD):
+        if not current_principal().is_allowed(Permission.LOAD_FILES):
             st.text("As soon as one is loaded, it shows here.")
             return
         st.text("Drop a file that lists an integration’s accounts into the snapshots folder:")
-        st.code(f"{here().inbox}/figma/2026-11-23T06-00-00Z.csv", language=None, wrap_lines=True)
+        st.code(
+            f"{current_home().inbox}/figma/2026-11-23T06-00-00Z.csv", language=None, wrap_lines=True
+        )
         st.text("Or load it from the command line:")
         st.code(
             ".venv/bin/rollcall load export.csv --integration figma --taken-at 2026-11-23",

@@ -11,106 +11,110 @@ from datetime import datetime, timedelta
 
 import streamlit as st
 
-from queries.period import known_zones, local, utc, zone_of
-from widgets.address import address, pressed, write
+from queries.period import time_zones, to_local, to_utc, zone_or_utc
+from widgets.address import address_params, is_user_action, write_address
 
-ZONE = "_zone"
-AMENDED = "_amended"
+ZONE_KEY = "_zone"
+AMENDED_KEY = "_amended"
 """Addresses to which the zone was added: Back, to one of them, is to lead on back."""
 
-NEAR = ("UTC", "Europe/London", "Europe/Berlin", "America/New_York", "America/Los_Angeles",
+COMMON_ZONES = ("UTC", "Europe/London", "Europe/Berlin", "America/New_York", "America/Los_Angeles",
         "Asia/Kolkata", "Asia/Tokyo", "Australia/Sydney")  # fmt: skip
 """Time zones that are offered first."""
 
 
-def zone() -> str:
+def current_zone() -> str:
     """The time zone that the address names, or that was chosen on another page; else UTC."""
-    named = st.query_params.get("tz")
-    if named is not None:
-        st.session_state[ZONE] = zone_of(named)
-    return st.session_state.get(ZONE, "UTC")
+    requested = st.query_params.get("tz")
+    if requested is not None:
+        st.session_state[ZONE_KEY] = zone_or_utc(requested)
+    return st.session_state.get(ZONE_KEY, "UTC")
 
 
 def with_zone(params: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
     """The parameters of an address, the zone among them where it is not UTC."""
-    others = {name: list(values) for name, values in params.items() if name != "tz"}
-    return others if zone() == "UTC" else others | {"tz": [zone()]}
+    other_params = {name: list(values) for name, values in params.items() if name != "tz"}
+    return other_params if current_zone() == "UTC" else other_params | {"tz": [current_zone()]}
 
 
-def keep_in_address(page: str) -> None:
+def keep_zone_in_address(page: str) -> None:
     """Let the address of a page say the zone that was chosen on another one."""
-    if zone() == "UTC" or "tz" in st.query_params:
+    if current_zone() == "UTC" or "tz" in st.query_params:
         return
-    bare = (page, tuple(st.query_params.items()))
-    amended = st.session_state.setdefault(AMENDED, set())
-    if bare not in amended:
-        amended.add(bare)
-        st.query_params["tz"] = zone()
+    address_key = (page, tuple(st.query_params.items()))
+    amended = st.session_state.setdefault(AMENDED_KEY, set())
+    if address_key not in amended:
+        amended.add(address_key)
+        st.query_params["tz"] = current_zone()
 
 
 def choose_zone(label: str = "Time zone") -> None:
     """The time zone in which times are told, and days begin."""
-    names = [*NEAR, *sorted(known_zones() - set(NEAR))]
-    st.session_state["tz"] = zone()
+    names = [*COMMON_ZONES, *sorted(time_zones() - set(COMMON_ZONES))]
+    st.session_state["tz"] = current_zone()
 
-    def choose() -> None:
-        if pressed():
-            st.session_state[ZONE] = st.session_state["tz"]
-            write(with_zone(address()))
+    def apply_zone() -> None:
+        if is_user_action():
+            st.session_state[ZONE_KEY] = st.session_state["tz"]
+            write_address(with_zone(address_params()))
 
-    st.selectbox(label, names, key="tz", on_change=choose)
+    st.selectbox(label, names, key="tz", on_change=apply_zone)
 
 
 # ---- moments, which are naive UTC ----------------------------------------------------------------
 
 
-def here(at: datetime) -> datetime:
+def to_reader_time(moment: datetime) -> datetime:
     """What the reader's clocks show at a moment."""
-    return local(at, zone())
+    return to_local(moment, current_zone())
 
 
-def there(shown: datetime) -> datetime:
+def from_reader_time(reader_time: datetime) -> datetime:
     """The moment at which the reader's clocks show this; of two, the earlier."""
-    return utc(shown, zone())
+    return to_utc(reader_time, current_zone())
 
 
-def told(at: datetime, *, seconds: bool = False) -> str:
+def format_moment(moment: datetime, *, seconds: bool = False) -> str:
     """`2026-11-23 06:00`."""
-    return f"{here(at):%Y-%m-%d %H:%M:%S}" if seconds else f"{here(at):%Y-%m-%d %H:%M}"
+    return (
+        f"{to_reader_time(moment):%Y-%m-%d %H:%M:%S}"
+        if seconds
+        else f"{to_reader_time(moment):%Y-%m-%d %H:%M}"
+    )
 
 
-def named(at: datetime, *, seconds: bool = False) -> str:
+def format_with_zone(moment: datetime, *, seconds: bool = False) -> str:
     """`2026-11-23 06:00 UTC`."""
-    return f"{told(at, seconds=seconds)} {zone()}"
+    return f"{format_moment(moment, seconds=seconds)} {current_zone()}"
 
 
 def choose_moment(
     label: str,
     key: str,
-    at: datetime | None,
+    moment: datetime | None,
     span: tuple[datetime, datetime],
-    choose: Callable[[datetime | None], None],
+    on_choose: Callable[[datetime | None], None],
 ) -> None:
     """A moment from the first to the last of the span, on the reader's clocks.
 
     Each moment has an input of its own: when its popover closes, an input says once more what it
     showed, which may be what was there before a press beside it, and nobody listens to that.
     """
-    first, last = map(here, span)
-    key = f"{key}_{at:%Y%m%d%H%M%S}" if at else key
-    st.session_state[key] = at and min(max(here(at), first), last)
+    first, last = map(to_reader_time, span)
+    key = f"{key}_{moment:%Y%m%d%H%M%S}" if moment else key
+    st.session_state[key] = moment and min(max(to_reader_time(moment), first), last)
 
-    def chosen() -> None:
+    def apply_choice() -> None:
         shown = st.session_state[key]
-        choose(there(shown) if shown else None)
+        on_choose(from_reader_time(shown) if shown else None)
 
     st.datetime_input(
-        f"{label} ({zone()})",
+        f"{label} ({current_zone()})",
         key=key,
         value=None,
         min_value=first,
         max_value=last,
         step=timedelta(minutes=1),
         format="YYYY-MM-DD",
-        on_change=chosen,
+        on_change=apply_choice,
     )

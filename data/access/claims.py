@@ -14,22 +14,22 @@ from data.access.roles import ROLES, Principal
 
 Claims = Mapping[str, Any]
 
-LEEWAY = 60
+CLOCK_LEEWAY_SECONDS = 60
 """Seconds that the provider's clock may be ahead."""
 
-SHORTEST_SECRET = 32
+MIN_SECRET_LENGTH = 32
 """Characters of a secret that nobody may guess."""
 
-LONGEST_NAME = 200
+MAX_NAME_LENGTH = 200
 """Characters of a name that are kept."""
 
 
-class Misconfigured(Exception):
+class ConfigError(Exception):
     """The settings of sign-in do not say what they must; the message tells what, and where."""
 
 
 @dataclass(frozen=True)
-class Rules:
+class RoleMapping:
     """Which roles people have: section [access] of secrets.toml."""
 
     claim: str = "roles"
@@ -52,53 +52,73 @@ class Rules:
     """What a monitoring system sends to be told /metrics; empty: nothing lets it in."""
 
     @classmethod
-    def of(cls, told: Mapping[str, Any]) -> Rules:
+    def from_settings(cls, settings: Mapping[str, Any]) -> RoleMapping:
         """As the settings tell them. Raises Misconfigured."""
-        known = {f.name for f in fields(cls)}
-        if unknown := sorted(set(told) - known):
-            raise Misconfigured(
-                f"[access] does not know {', '.join(unknown)}; it knows {', '.join(sorted(known))}."
+        field_names = {f.name for f in fields(cls)}
+        if unknown := sorted(set(settings) - field_names):
+            raise ConfigError(
+                f"[access] does not know {', '.join(unknown)}; it knows "
+                f"{', '.join(sorted(field_names))}."
             )
-        for name, kind in KINDS.items():
-            if name in told and not kind(told[name]):
-                raise Misconfigured(f"{name} in [access] is not what it must be: {EXPECTED[name]}.")
-        rules = cls(**told)
-        given = {**(rules.roles or {}), **(rules.people or {})}
-        if not given:
-            raise Misconfigured(
+        for name, is_valid in VALIDATORS.items():
+            if name in settings and not is_valid(settings[name]):
+                raise ConfigError(
+                    f"{name} in [access] is not what it must be: {EXPECTED_VALUES[name]}."
+                )
+        role_mapping = cls(**settings)
+        assigned_roles = {**(role_mapping.roles or {}), **(role_mapping.people or {})}
+        if not assigned_roles:
+            raise ConfigError(
                 "Nobody has a role: [access.roles] or [access.people] has to give some."
             )
-        if wrong := sorted({role for role in given.values() if role not in ROLES}):
-            raise Misconfigured(f"No such role: {', '.join(wrong)}. Known: {', '.join(ROLES)}.")
-        return rules
+        if unknown_roles := sorted({role for role in assigned_roles.values() if role not in ROLES}):
+            raise ConfigError(
+                f"No such role: {', '.join(unknown_roles)}. Known: {', '.join(ROLES)}."
+            )
+        return role_mapping
 
-    def principal(self, claims: Claims) -> Principal:
+    def to_principal(self, claims: Claims) -> Principal:
         """Who the claims speak of, with the roles that they give."""
-        email = self._email(claims)
-        values = _values(claims, self.claim)
-        people = {address.casefold(): role for address, role in (self.people or {}).items()}
-        found = [(self.roles or {}).get(value) for value in values] + [people.get(email)]
-        roles = tuple(role for role in ROLES if role in found)
+        email = self._verified_email(claims)
+        values = _claim_values(claims, self.claim)
+        roles_by_email = {address.casefold(): role for address, role in (self.people or {}).items()}
+        granted_roles = [(self.roles or {}).get(value) for value in values] + [
+            roles_by_email.get(email)
+        ]
+        roles = tuple(role for role in ROLES if role in granted_roles)
         name = email or str(claims.get("email") or claims.get("sub") or "")
-        only = self._integrations({*roles, *values, email})
-        return Principal(name[:LONGEST_NAME], roles, only, pseudonyms=self._masks(roles))
+        integrations = self._visible_integrations({*roles, *values, email})
+        return Principal(
+            name[:MAX_NAME_LENGTH],
+            roles,
+            integrations,
+            uses_pseudonyms=self._uses_pseudonyms(roles),
+        )
 
-    def _masks(self, roles: Sequence[str]) -> bool:
+    def _uses_pseudonyms(self, roles: Sequence[str]) -> bool:
         """Not where another role of the same person sees names."""
         if isinstance(self.pseudonyms, bool):
             return self.pseudonyms
-        return all(role in self.pseudonyms for role in roles if ROLES[role].personal == "shown")
+        return all(
+            role in self.pseudonyms for role in roles if ROLES[role].personal_data == "shown"
+        )
 
-    def _email(self, claims: Claims) -> str:
+    def _verified_email(self, claims: Claims) -> str:
         """The address, in lower case, where it is to be believed."""
-        email, verified = claims.get("email"), claims.get("email_verified")
-        is_believed = verified is True or verified == "true" or self.unverified_emails
-        return email.casefold() if isinstance(email, str) and is_believed else ""
+        email, is_verified = claims.get("email"), claims.get("email_verified")
+        is_trusted = is_verified is True or is_verified == "true" or self.unverified_emails
+        return email.casefold() if isinstance(email, str) and is_trusted else ""
 
-    def _integrations(self, of: set[str]) -> tuple[str, ...] | None:
+    def _visible_integrations(self, subjects: set[str]) -> tuple[str, ...] | None:
         """All that anything which holds of a person names; None where nothing restricts them."""
-        named = {key.casefold(): names for key, names in (self.integrations or {}).items()}
-        lists = [named[key] for key in {each.casefold() for each in of} if key in named]
+        names_by_subject = {
+            key.casefold(): names for key, names in (self.integrations or {}).items()
+        }
+        lists = [
+            names_by_subject[key]
+            for key in {subject.casefold() for subject in subjects}
+            if key in names_by_subject
+        ]
         return tuple(sorted({name for names in lists for name in names})) if lists else None
 
 
@@ -125,7 +145,7 @@ def _are_hours(value: Any) -> bool:
     return type(value) in (int, float) and 0 < value <= 24 * 30
 
 
-KINDS: dict[str, Callable[[Any], bool]] = {
+VALIDATORS: dict[str, Callable[[Any], bool]] = {
     "claim": _is_text,
     "roles": _are_texts,
     "people": _are_texts,
@@ -134,9 +154,9 @@ KINDS: dict[str, Callable[[Any], bool]] = {
     "unverified_emails": lambda value: isinstance(value, bool),
     "hours": _are_hours,
     "contact": _is_text,
-    "metrics_token": lambda value: _is_text(value) and len(value) >= SHORTEST_SECRET,
+    "metrics_token": lambda value: _is_text(value) and len(value) >= MIN_SECRET_LENGTH,
 }
-EXPECTED = {
+EXPECTED_VALUES = {
     "claim": 'a text, such as "roles"',
     "roles": 'a table of texts, such as "rollcall-admins" = "Admin"',
     "people": 'a table of texts, such as "ada@example.com" = "Owner"',
@@ -145,45 +165,48 @@ EXPECTED = {
     "unverified_emails": "true or false",
     "hours": "a number above 0, at most 720",
     "contact": "a text",
-    "metrics_token": f"a text of at least {SHORTEST_SECRET} characters",
+    "metrics_token": f"a text of at least {MIN_SECRET_LENGTH} characters",
 }
 
 
-def _values(claims: Claims, name: str) -> list[str]:
+def _claim_values(claims: Claims, name: str) -> list[str]:
     """What a claim lists; `realm_access.roles` may be its name, or the way to it."""
-    found: Any = claims
+    value: Any = claims
     if name in claims:
-        found = claims[name]
+        value = claims[name]
     else:
-        for part in name.split("."):
-            found = found.get(part) if isinstance(found, Mapping) else None
-    found = [found] if isinstance(found, str) else found
-    return [each for each in found if isinstance(each, str)] if isinstance(found, list) else []
+        for key in name.split("."):
+            value = value.get(key) if isinstance(value, Mapping) else None
+    value = [value] if isinstance(value, str) else value
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
 
 
-def hold(claims: Claims, *, client_id: str, hours: float, now: float) -> bool:
+def are_valid_claims(claims: Claims, *, client_id: str, hours: float, now: float) -> bool:
     """Whether a token was made for us, and its time is not over. `now`: seconds since 1970.
 
     Its signature and issuer were checked when it came; for whom it is, Authlib leaves to others.
     """
-    return _is_for(claims, client_id) and ends_at(claims, hours) > now >= _began(claims) - LEEWAY
+    return (
+        _has_audience(claims, client_id)
+        and session_end(claims, hours) > now >= _issued_at(claims) - CLOCK_LEEWAY_SECONDS
+    )
 
 
-def ends_at(claims: Claims, hours: float) -> float:
+def session_end(claims: Claims, hours: float) -> float:
     """When the session of a token ends, in seconds since 1970; long ago where it does not say."""
-    return min(_seconds(claims.get("exp")), _began(claims) + hours * 3600)
+    return min(_to_seconds(claims.get("exp")), _issued_at(claims) + hours * 3600)
 
 
-def _began(claims: Claims) -> float:
-    return _seconds(claims.get("iat"))
+def _issued_at(claims: Claims) -> float:
+    return _to_seconds(claims.get("iat"))
 
 
-def _seconds(told: Any) -> float:
-    is_number = isinstance(told, int | float) and not isinstance(told, bool)
-    return float(told) if is_number else 0.0
+def _to_seconds(value: Any) -> float:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number else 0.0
 
 
-def _is_for(claims: Claims, client_id: str) -> bool:
+def _has_audience(claims: Claims, client_id: str) -> bool:
     audience = claims.get("aud")
     audience = [audience] if isinstance(audience, str) else audience
     if not isinstance(audience, list) or client_id not in audience:

@@ -15,36 +15,40 @@ from threading import Lock
 from typing import Any
 
 
-class SignedOut:
+class RevokedTokens:
     """The tokens of one home that count no more."""
 
     def __init__(self, file: Path) -> None:
-        self._file, self._changing = file, Lock()
-        self._until: dict[str, float] = {}
+        self._file, self._lock = file, Lock()
+        self._expiry_by_token: dict[str, float] = {}
         try:
             for line in file.read_text(encoding="ascii").splitlines():
-                token, until = line.split()
-                self._until[token] = float(until)
+                token, expires_at = line.split()
+                self._expiry_by_token[token] = float(expires_at)
         except (OSError, ValueError):
             pass  # none yet, or the last line is cut off
 
-    def add(self, claims: Mapping[str, Any], until: float) -> None:
+    def add(self, claims: Mapping[str, Any], expires_at: float) -> None:
         """From now on the token counts no more; `until`: when it would have ended by itself."""
-        with self._changing:
-            self._until[token_of(claims)] = until
-            left = {token: end for token, end in self._until.items() if end > time.time()}
-            self._until = left
-            lines = "".join(f"{token} {end:.0f}\n" for token, end in left.items())
+        with self._lock:
+            self._expiry_by_token[token_id(claims)] = expires_at
+            unexpired = {
+                token: expiry
+                for token, expiry in self._expiry_by_token.items()
+                if expiry > time.time()
+            }
+            self._expiry_by_token = unexpired
+            lines = "".join(f"{token} {expiry:.0f}\n" for token, expiry in unexpired.items())
             partial = self._file.with_suffix(".part")
             partial.touch(mode=0o600)
             partial.write_text(lines, encoding="ascii")
             partial.replace(self._file)
 
     def __contains__(self, claims: Mapping[str, Any]) -> bool:
-        return bool(self._until) and token_of(claims) in self._until
+        return bool(self._expiry_by_token) and token_id(claims) in self._expiry_by_token
 
 
-def token_of(claims: Mapping[str, Any]) -> str:
+def token_id(claims: Mapping[str, Any]) -> str:
     """What tells one token from all others."""
-    named = [claims.get(name) for name in ("iss", "sub", "iat", "auth_time", "nonce")]
-    return hashlib.sha256(json.dumps(named, default=str).encode()).hexdigest()
+    identifying_claims = [claims.get(name) for name in ("iss", "sub", "iat", "auth_time", "nonce")]
+    return hashlib.sha256(json.dumps(identifying_claims, default=str).encode()).hexdigest()

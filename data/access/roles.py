@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 
-class Act(StrEnum):
+class Permission(StrEnum):
     """Something that a person may want to do. The words complete “Your role may not …”."""
 
     HEALTH = "see Health"
@@ -21,14 +21,14 @@ class Act(StrEnum):
     SNAPSHOTS = "see Snapshots"
     AUDIT = "see the audit log"
     DOWNLOAD = "download lists"
-    LOAD = "load or refuse files"
-    REMOVE = "remove snapshots"
-    ACCEPT = "accept findings"
-    PROVE = "take evidence along"
-    SET = "change settings"
+    LOAD_FILES = "load or refuse files"
+    REMOVE_SNAPSHOTS = "remove snapshots"
+    ADD_EXCEPTIONS = "accept findings"
+    EXPORT_EVIDENCE = "take evidence along"
+    CHANGE_SETTINGS = "change settings"
 
 
-class Personal(StrEnum):
+class PersonalData(StrEnum):
     """How much of what tells a person from others is shown."""
 
     SHOWN = "shown"
@@ -36,35 +36,39 @@ class Personal(StrEnum):
     HIDDEN = "hidden"
 
 
-class Allowed(NamedTuple):
+class RolePermissions(NamedTuple):
     """What a role may do, and how much of persons it sees."""
 
-    acts: frozenset[Act]
-    personal: Personal = Personal.SHOWN
+    permissions: frozenset[Permission]
+    personal_data: PersonalData = PersonalData.SHOWN
 
 
-ROLES: dict[str, Allowed] = {
-    "Owner": Allowed(frozenset(Act)),
-    "Super Admin": Allowed(frozenset(Act) - {Act.AUDIT}),
-    "Admin": Allowed(frozenset(Act) - {Act.AUDIT}),
-    "Analyst": Allowed(frozenset({Act.USERS, Act.CHANGES, Act.DOWNLOAD})),
-    "Manager": Allowed(frozenset({Act.HEALTH}), Personal.HIDDEN),
+ROLES: dict[str, RolePermissions] = {
+    "Owner": RolePermissions(frozenset(Permission)),
+    "Super Admin": RolePermissions(frozenset(Permission) - {Permission.AUDIT}),
+    "Admin": RolePermissions(frozenset(Permission) - {Permission.AUDIT}),
+    "Analyst": RolePermissions(
+        frozenset({Permission.USERS, Permission.CHANGES, Permission.DOWNLOAD})
+    ),
+    "Manager": RolePermissions(frozenset({Permission.HEALTH}), PersonalData.HIDDEN),
 }
 """The table."""
 
 
-NEED_NAMES = frozenset({Act.ACCEPT, Act.AUDIT, Act.MATCH, Act.PROVE})
+PERMISSIONS_NEEDING_NAMES = frozenset(
+    {Permission.ADD_EXCEPTIONS, Permission.AUDIT, Permission.MATCH, Permission.EXPORT_EVIDENCE}
+)
 """What somebody cannot do who sees pseudonyms instead of names."""
 
 
-class Sight(NamedTuple):
+class Visibility(NamedTuple):
     """What of the store somebody sees. Two people with the same sight see the same."""
 
     integrations: tuple[str, ...] | None = None  # None: all
-    personal: Personal = Personal.SHOWN
+    personal_data: PersonalData = PersonalData.SHOWN
 
 
-EVERYTHING = Sight()
+FULL_VISIBILITY = Visibility()
 
 
 class NotAllowed(Exception):
@@ -78,37 +82,41 @@ class Principal:
     name: str  # as the audit log has it: an e-mail address where there is one
     roles: tuple[str, ...] = ()  # of ROLES
     integrations: tuple[str, ...] | None = None  # None: all
-    pseudonyms: bool = False  # instead of names
+    uses_pseudonyms: bool = False  # instead of names
 
     @property
-    def acts(self) -> frozenset[Act]:
+    def permissions(self) -> frozenset[Permission]:
         """All that one of the roles allows."""
-        acts = frozenset[Act]().union(*(ROLES[role].acts for role in self.roles))
-        return acts - NEED_NAMES if self.pseudonyms else acts
+        permissions = frozenset[Permission]().union(
+            *(ROLES[role].permissions for role in self.roles)
+        )
+        return permissions - PERMISSIONS_NEEDING_NAMES if self.uses_pseudonyms else permissions
 
-    def may(self, act: Act, integration: str | None = None) -> bool:
+    def is_allowed(self, permission: Permission, integration: str | None = None) -> bool:
         """Whether one of the roles allows it, for this integration where one is named."""
-        within = integration is None or self.integrations is None
-        return act in self.acts and (within or integration in (self.integrations or ()))
+        is_in_scope = integration is None or self.integrations is None
+        return permission in self.permissions and (
+            is_in_scope or integration in (self.integrations or ())
+        )
 
-    def may_for_all(self, act: Act) -> bool:
+    def is_allowed_everywhere(self, permission: Permission) -> bool:
         """Whether a role allows it for what concerns every integration, as settings do."""
-        return self.integrations is None and self.may(act)
+        return self.integrations is None and self.is_allowed(permission)
 
     @property
-    def is_anybody(self) -> bool:
+    def has_any_role(self) -> bool:
         """Whether there is anything at all that they may do."""
         return bool(self.roles)
 
     @property
-    def sight(self) -> Sight:
+    def visibility(self) -> Visibility:
         """What they see of the store: as much of persons as the most trusted of their roles."""
-        shown = any(ROLES[role].personal is Personal.SHOWN for role in self.roles)
-        personal = Personal.PSEUDONYMS if self.pseudonyms else Personal.SHOWN
-        return Sight(self.integrations, personal if shown else Personal.HIDDEN)
+        is_shown = any(ROLES[role].personal_data is PersonalData.SHOWN for role in self.roles)
+        personal_data = PersonalData.PSEUDONYMS if self.uses_pseudonyms else PersonalData.SHOWN
+        return Visibility(self.integrations, personal_data if is_shown else PersonalData.HIDDEN)
 
 
-NOBODY = Principal("")
+ANONYMOUS = Principal("")
 MONITOR = Principal("monitoring", ("Manager",))
 """Who has the token for /metrics, and asks for nothing else: it is told of no person."""
 LOCAL = Principal("who is at this machine", ("Owner",))

@@ -14,95 +14,98 @@ from io import BufferedReader, FileIO
 from pathlib import Path, PurePosixPath
 
 from data.files.encoding import (
-    BOMB,
     CHUNK,
+    DECOMPRESSION_BOMB,
+    MAX_UNPACK_RATIO,
     MEGABYTE,
-    MOST_RATIO,
+    RATIO_EXEMPT_MB,
     TOO_LARGE,
-    UNSUSPICIOUS_MB,
-    Plain,
-    copied,
-    most_unpacked,
+    InputFile,
+    max_unpacked_bytes,
+    write_copy,
 )
 from data.files.errors import TooLarge, UnreadableFile
 
-MOST_FILES = 10_000
+MAX_FILES = 10_000
 """A million accounts in pages of a hundred."""
 
-LONGEST_LIST = 1024 * MOST_FILES
+MAX_DIRECTORY_BYTES = 1024 * MAX_FILES
 """Bytes of an archive's list of its files, which `zipfile` reads at once, whatever it says."""
 
-LEFT_OUT = re.compile(r"(^|/)(__MACOSX/|\.|Thumbs\.db$|desktop\.ini$)")
+SYSTEM_FILES = re.compile(r"(^|/)(__MACOSX/|\.|Thumbs\.db$|desktop\.ini$)")
 """What systems put into an archive by themselves."""
 
 
-def unzipped(path: Path) -> list[Plain]:
+def extract_files(path: Path) -> list[InputFile]:
     """Copies of the files in the archive, by name, `page-2` before `page-10`.
 
     Raises UnreadableFile, or TooLarge for a decompression bomb.
     """
     try:
-        with _Archive(FileIO(path)) as raw, zipfile.ZipFile(raw) as archive:
-            found = [
-                each
-                for each in archive.infolist()
-                if not each.is_dir() and not LEFT_OUT.search(each.filename)
+        with _BoundedReader(FileIO(path)) as binary_file, zipfile.ZipFile(binary_file) as archive:
+            members = [
+                member
+                for member in archive.infolist()
+                if not member.is_dir() and not SYSTEM_FILES.search(member.filename)
             ]
-            _refuse_implausible(path, found)
-            return [_copy_of(archive, each) for each in sorted(found, key=_natural)]
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as fault:
+            _reject_implausible(path, members)
+            return [
+                _extract_member(archive, member)
+                for member in sorted(members, key=_natural_sort_key)
+            ]
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
         raise UnreadableFile(
             f"{path.name} cannot be unpacked; it may be cut off, damaged or encrypted."
-        ) from fault
+        ) from error
 
 
-def zip_together(paths: Iterable[Path], archive: Path) -> None:
+def create_archive(paths: Iterable[Path], archive_path: Path) -> None:
     """Put files into one archive that is the same for the same files."""
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as made:
+    with zipfile.ZipFile(archive_path, "w", zipfile.ZIP_DEFLATED) as archive:
         for number, path in enumerate(paths, start=1):
-            about = zipfile.ZipInfo(f"{number:04}-{path.name}")
-            about.compress_type = zipfile.ZIP_DEFLATED
-            with path.open("rb") as raw, made.open(about, "w") as packed:
-                shutil.copyfileobj(raw, packed)
+            member = zipfile.ZipInfo(f"{number:04}-{path.name}")
+            member.compress_type = zipfile.ZIP_DEFLATED
+            with path.open("rb") as source, archive.open(member, "w") as target:
+                shutil.copyfileobj(source, target)
 
 
-class _Archive(BufferedReader):
+class _BoundedReader(BufferedReader):
     """A file of which nobody reads a list of files that is beyond measure."""
 
     def read(self, size: int | None = -1, /) -> bytes:
-        if size and size > LONGEST_LIST:
+        if size and size > MAX_DIRECTORY_BYTES:
             name = Path(self.name).name
-            raise TooLarge(f"{name} has too many files; Rollcall reads {MOST_FILES:,}.")
+            raise TooLarge(f"{name} has too many files; Rollcall reads {MAX_FILES:,}.")
         return super().read(size)
 
 
-def _refuse_implausible(path: Path, found: list[zipfile.ZipInfo]) -> None:
-    if not found:
+def _reject_implausible(path: Path, members: list[zipfile.ZipInfo]) -> None:
+    if not members:
         raise UnreadableFile(f"{path.name} is a ZIP archive without files.")
-    if any(each.flag_bits & 1 for each in found):
+    if any(member.flag_bits & 1 for member in members):
         raise UnreadableFile(f"{path.name} is encrypted; deliver it without a password.")
-    if len(found) > MOST_FILES:
-        raise TooLarge(f"{path.name} has {len(found):,} files; Rollcall reads {MOST_FILES:,}.")
-    size, packed = sum(each.file_size for each in found), path.stat().st_size
-    if size > most_unpacked():
-        raise TooLarge(TOO_LARGE.format(name=path.name, most=most_unpacked() // MEGABYTE))
-    if size > max(packed * MOST_RATIO, UNSUSPICIOUS_MB * MEGABYTE):
-        raise TooLarge(BOMB.format(name=path.name, ratio=MOST_RATIO))
+    if len(members) > MAX_FILES:
+        raise TooLarge(f"{path.name} has {len(members):,} files; Rollcall reads {MAX_FILES:,}.")
+    size, packed_size = sum(member.file_size for member in members), path.stat().st_size
+    if size > max_unpacked_bytes():
+        raise TooLarge(TOO_LARGE.format(name=path.name, most=max_unpacked_bytes() // MEGABYTE))
+    if size > max(packed_size * MAX_UNPACK_RATIO, RATIO_EXEMPT_MB * MEGABYTE):
+        raise TooLarge(DECOMPRESSION_BOMB.format(name=path.name, ratio=MAX_UNPACK_RATIO))
 
 
-def _copy_of(archive: zipfile.ZipFile, each: zipfile.ZipInfo) -> Plain:
-    name = PurePosixPath(each.filename).name
-    return copied(Plain(Path(name), name), _chunks(archive, each))
+def _extract_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> InputFile:
+    name = PurePosixPath(member.filename).name
+    return write_copy(InputFile(Path(name), name), _chunks(archive, member))
 
 
-def _chunks(archive: zipfile.ZipFile, each: zipfile.ZipInfo) -> Iterator[bytes]:
+def _chunks(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[bytes]:
     """What unpacks to more than the archive says fails its own check: `zipfile` reads no more."""
-    with archive.open(each) as raw:
-        while chunk := raw.read(CHUNK):
+    with archive.open(member) as stream:
+        while chunk := stream.read(CHUNK):
             yield chunk
 
 
-def _natural(each: zipfile.ZipInfo) -> list[tuple[int, str]]:
+def _natural_sort_key(member: zipfile.ZipInfo) -> list[tuple[int, str]]:
     """Numbers in a name by their value."""
-    parts = re.findall(r"\d+|\D+", each.filename)
+    parts = re.findall(r"\d+|\D+", member.filename)
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]

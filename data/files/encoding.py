@@ -19,17 +19,17 @@ from typing import Any, NamedTuple
 import pyarrow
 
 from data.files.errors import TooLarge, UnreadableFile
-from data.tempfiles import TemporaryCopy
+from data.tempfiles import TemporaryFile
 
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 CHUNK = 256 * 1024  # bytes read at a time: they stay in the processor's cache while looked at
 MEGABYTE = 1024 * 1024
 
-MOST_UNPACKED_MB = 2048
+DEFAULT_MAX_UNPACKED_MB = 2048
 """Eight times a million accounts as JSON. `ROLLCALL_MAX_UNPACKED_MB` sets another bound."""
-MOST_RATIO = 200
+MAX_UNPACK_RATIO = 200
 """Unpacked size / packed size. Lists of accounts pack to a 5th, monotonous ones to a 50th."""
-UNSUSPICIOUS_MB = 64
+RATIO_EXEMPT_MB = 64
 """Up to here the ratio does not matter: small files of few, equal lines pack far better."""
 
 BYTE_ORDER_MARKS = {
@@ -38,7 +38,7 @@ BYTE_ORDER_MARKS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
-WITHOUT_MARK = {
+UTF16_PATTERNS = {
     re.compile(rb"(?:[\t\r\n -~]\0){4,}"): "utf-16-le",
     re.compile(rb"(?:\0[\t\r\n -~]){4,}"): "utf-16-be",
 }
@@ -47,21 +47,27 @@ WITHOUT_MARK = {
 NUL_ESCAPE = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 """As JSON spells it. An even number of backslashes before it are characters of their own."""
 
-NUL_IN: dict[bool, Callable[[bytes], object]] = {
+NUL_DETECTORS: dict[bool, Callable[[bytes], object]] = {
     False: lambda chunk: b"\0" in chunk,
     True: lambda chunk: b"\0" in chunk or (b"\\u0000" in chunk and NUL_ESCAPE.search(chunk)),
 }
 """Whether the text spells characters as JSON does → whether a chunk of it holds NUL."""
 
-BREAK = re.compile(rb"\r\n|\n|\r")
+LINE_BREAK = re.compile(rb"\r\n|\n|\r")
 NOT_ASCII = re.compile(r"[^\x00-\x7f]")
-NOT_WINDOWS = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f\x81\x8d\x8f\x90\x9d]")
+NOT_WINDOWS_1252 = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f\x81\x8d\x8f\x90\x9d]")
 """Bytes that no text in Windows-1252 has: it leaves five unassigned, and few control anything."""
 
-WINDOWS = "The file is not UTF-8; it was read as Windows-1252 (Latin-1): check names with accents."
-NO_MARK = "The file has no byte order mark; it was read as {encoding}: check that names look right."
-NULS = "The file holds NUL characters, which no text has; each was read as “\ufffd”."
-MIXED_BREAKS = "The file ends its lines in several ways; each was taken for the end of a line."
+WINDOWS_1252_NOTE = (
+    "The file is not UTF-8; it was read as Windows-1252 (Latin-1): check names with accents."
+)
+NO_BYTE_ORDER_MARK_NOTE = (
+    "The file has no byte order mark; it was read as {encoding}: check that names look right."
+)
+NUL_NOTE = "The file holds NUL characters, which no text has; each was read as “\ufffd”."
+MIXED_LINE_BREAKS_NOTE = (
+    "The file ends its lines in several ways; each was taken for the end of a line."
+)
 
 NOT_UTF8 = (
     "{name} is neither UTF-8 nor Windows-1252 text. "
@@ -76,11 +82,11 @@ TOO_LARGE = (
     "{name} unpacks to more than {most:,} MB, which is the most that Rollcall reads. "
     "ROLLCALL_MAX_UNPACKED_MB sets another bound."
 )
-BOMB = (
+DECOMPRESSION_BOMB = (
     "{name} unpacks to more than {ratio} times its size, which no list of accounts does: it looks "
     "like a decompression bomb. If it is none, deliver it unpacked."
 )
-LOOKS_LIKE = "{name} looks like {thing}, not {wanted}. {advice}"
+WRONG_KIND = "{name} looks like {thing}, not {wanted}. {advice}"
 
 SIGNATURES = {
     b"\x1f\x8b": ("a gzip file", "Pack a list once, and let its name end in .gz."),
@@ -96,15 +102,15 @@ SIGNATURES = {
 MARKUP = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype|html|head|body|\?xml|!--)", re.IGNORECASE)
 
 
-class Form(NamedTuple):
+class TextFormat(NamedTuple):
     """What a file's name says it is."""
 
-    words: str  # as in “looks like …, not like …”
-    escapes: bool  # whether it spells characters as JSON does
-    ends_lines: bool  # whether the kind of line break matters
+    label: str  # as in “looks like …, not like …”
+    has_json_escapes: bool  # whether it spells characters as JSON does
+    needs_one_line_break: bool  # whether the kind of line break matters
 
 
-class Plain(NamedTuple):
+class InputFile(NamedTuple):
     """A file of text, ready for the database."""
 
     path: Path  # of the file itself, or of a copy
@@ -113,28 +119,32 @@ class Plain(NamedTuple):
     copies: tuple[object, ...] = ()  # the copies are deleted when these are gone
 
 
-def as_plain(delivered: Plain, form: Form) -> Plain:
+def prepare_text(delivered_file: InputFile, text_format: TextFormat) -> InputFile:
     """The file, or a copy, as UTF-8 text without what the database cannot read.
 
     Raises UnreadableFile where it is something else, TooLarge for a decompression bomb.
     """
-    plain, compression = delivered, compression_of(delivered.path)
+    input_file, compression = delivered_file, compression_of(delivered_file.path)
     if compression:
-        plain = copied(plain, _unpacked(plain.path, compression))
-    _refuse_other_kinds(plain, form)
-    if _is_usual(plain, form):
-        return plain
-    encoding, notes = _encoding_of(plain)
+        input_file = write_copy(input_file, _unpacked_chunks(input_file.path, compression))
+    _reject_other_kinds(input_file, text_format)
+    if _is_clean_utf8(input_file, text_format):
+        return input_file
+    encoding, notes = _detect_encoding(input_file)
     if encoding != "utf-8":
-        plain = copied(plain, _as_utf8(plain, encoding), *notes)
-    if _any(plain, NUL_IN[form.escapes]):
-        plain = copied(plain, _without_nul(plain, form), NULS)
-    breaks = _line_breaks(plain) if form.ends_lines else set()
+        input_file = write_copy(input_file, _as_utf8(input_file, encoding), *notes)
+    if _any_chunk(input_file, NUL_DETECTORS[text_format.has_json_escapes]):
+        input_file = write_copy(input_file, _without_nul(input_file, text_format), NUL_NOTE)
+    breaks = _line_breaks(input_file) if text_format.needs_one_line_break else set()
     if len(breaks) > 1:
-        plain = copied(plain, _with_one_break(plain), MIXED_BREAKS)
+        input_file = write_copy(
+            input_file, _with_uniform_line_breaks(input_file), MIXED_LINE_BREAKS_NOTE
+        )
     elif breaks == {b"\r"}:  # lines by which nothing else counts
-        plain = copied(plain, (c.replace(b"\r", b"\n") for c in _chunks(plain.path)))
-    return plain
+        input_file = write_copy(
+            input_file, (c.replace(b"\r", b"\n") for c in _chunks(input_file.path))
+        )
+    return input_file
 
 
 def compression_of(path: Path) -> str | None:
@@ -142,134 +152,137 @@ def compression_of(path: Path) -> str | None:
     return COMPRESSIONS.get(path.suffix.lower())
 
 
-def head_of(path: Path, size: int = 4096) -> bytes:
+def read_head(path: Path, size: int = 4096) -> bytes:
     """The first bytes of a file."""
-    with path.open("rb") as raw:
-        return raw.read(size)
+    with path.open("rb") as binary_file:
+        return binary_file.read(size)
 
 
-def tail_of(path: Path, size: int = 4096) -> bytes:
+def read_tail(path: Path, size: int = 4096) -> bytes:
     """The last bytes of a file."""
-    with path.open("rb") as raw:
-        raw.seek(max(0, path.stat().st_size - size))
-        return raw.read()
+    with path.open("rb") as binary_file:
+        binary_file.seek(max(0, path.stat().st_size - size))
+        return binary_file.read()
 
 
-def part_of(plain: Plain, start: int, end: int, note: str) -> Plain:
+def copy_range(input_file: InputFile, start: int, end: int, note: str) -> InputFile:
     """The bytes from `start` up to `end`, as a file of its own."""
 
     def chunks() -> Iterator[bytes]:
-        with plain.path.open("rb") as raw:
-            raw.seek(start)
-            while chunk := raw.read(min(CHUNK, end - raw.tell())):
+        with input_file.path.open("rb") as binary_file:
+            binary_file.seek(start)
+            while chunk := binary_file.read(min(CHUNK, end - binary_file.tell())):
                 yield chunk
 
-    return copied(plain, chunks(), note)
+    return write_copy(input_file, chunks(), note)
 
 
-def refuse_signature(name: str, head: bytes, wanted: str) -> None:
+def reject_signature(name: str, head: bytes, expected: str) -> None:
     """Raises UnreadableFile where the file begins like one of another kind."""
-    for signature, (thing, advice) in SIGNATURES.items():
+    for signature, (kind, advice) in SIGNATURES.items():
         if head.startswith(signature):
             raise UnreadableFile(
-                LOOKS_LIKE.format(name=name, thing=thing, wanted=wanted, advice=advice)
+                WRONG_KIND.format(name=name, thing=kind, wanted=expected, advice=advice)
             )
 
 
-def most_unpacked() -> int:
+def max_unpacked_bytes() -> int:
     """Bytes to which a file may unpack."""
-    return int(os.environ.get("ROLLCALL_MAX_UNPACKED_MB") or MOST_UNPACKED_MB) * MEGABYTE
+    return int(os.environ.get("ROLLCALL_MAX_UNPACKED_MB") or DEFAULT_MAX_UNPACKED_MB) * MEGABYTE
 
 
 # ---- copies -------------------------------------------------------------------------------------
 
 
-def copied(plain: Plain, chunks: Iterator[bytes], *notes: str) -> Plain:
+def write_copy(input_file: InputFile, chunks: Iterator[bytes], *notes: str) -> InputFile:
     """A copy that takes the place of a file, with these chunks in it."""
-    copy = TemporaryCopy()
+    copy = TemporaryFile()
     with copy.path.open("wb") as out:
         for chunk in chunks:
             out.write(chunk)
-    return Plain(copy.path, plain.name, plain.notes + notes, (copy,))
+    return InputFile(copy.path, input_file.name, input_file.notes + notes, (copy,))
 
 
 def _chunks(path: Path) -> Iterator[bytes]:
-    with path.open("rb", buffering=0) as raw:
-        while chunk := raw.read(CHUNK):
+    with path.open("rb", buffering=0) as binary_file:
+        while chunk := binary_file.read(CHUNK):
             yield chunk
 
 
-def _unsplit(path: Path) -> Iterator[bytes]:
+def _safe_chunks(path: Path) -> Iterator[bytes]:
     """Chunks that end within no escape and within no line break."""
-    rest = b""
+    remainder = b""
     for chunk in _chunks(path):
-        chunk = rest + chunk
-        end = _end_of_whole(chunk) if len(chunk) < 2 * CHUNK else len(chunk)
-        rest = chunk[end:]
+        chunk = remainder + chunk
+        end = _safe_end(chunk) if len(chunk) < 2 * CHUNK else len(chunk)
+        remainder = chunk[end:]
         yield chunk[:end]
-    yield rest
+    yield remainder
 
 
-def _end_of_whole(chunk: bytes) -> int:
-    last = chunk.rfind(b"\\", -len("\\u000"))
-    if last >= 0:
-        return len(chunk[: last + 1].rstrip(b"\\"))
+def _safe_end(chunk: bytes) -> int:
+    last_backslash = chunk.rfind(b"\\", -len("\\u000"))
+    if last_backslash >= 0:
+        return len(chunk[: last_backslash + 1].rstrip(b"\\"))
     return len(chunk) - chunk.endswith(b"\r")
 
 
-def _any(plain: Plain, holds: Callable[[bytes], object]) -> bool:
-    return any(map(holds, _unsplit(plain.path)))
+def _any_chunk(input_file: InputFile, predicate: Callable[[bytes], object]) -> bool:
+    return any(map(predicate, _safe_chunks(input_file.path)))
 
 
 # ---- unpacking ----------------------------------------------------------------------------------
 
 
 @contextmanager
-def _opened(path: Path, compression: str) -> Iterator[Any]:
+def _open_compressed(path: Path, compression: str) -> Iterator[Any]:
     if compression == "zstd":
-        with pyarrow.input_stream(str(path), compression="zstd") as raw:
-            yield raw
+        with pyarrow.input_stream(str(path), compression="zstd") as stream:
+            yield stream
     else:
-        with gzip.open(path) as raw:
-            yield raw
+        with gzip.open(path) as stream:
+            yield stream
 
 
-def _unpacked(path: Path, compression: str) -> Iterator[bytes]:
+def _unpacked_chunks(path: Path, compression: str) -> Iterator[bytes]:
     """To the end, as a file that is cut off says so only there."""
-    most, packed, so_far = most_unpacked(), path.stat().st_size, 0
-    with _opened(path, compression) as raw:
-        while chunk := raw.read(CHUNK):
-            so_far += len(chunk)
-            if so_far > most:
-                raise TooLarge(TOO_LARGE.format(name=path.name, most=most // MEGABYTE))
-            if so_far > max(packed * MOST_RATIO, UNSUSPICIOUS_MB * MEGABYTE):
-                raise TooLarge(BOMB.format(name=path.name, ratio=MOST_RATIO))
+    max_bytes, packed_bytes, unpacked_bytes = max_unpacked_bytes(), path.stat().st_size, 0
+    with _open_compressed(path, compression) as stream:
+        while chunk := stream.read(CHUNK):
+            unpacked_bytes += len(chunk)
+            if unpacked_bytes > max_bytes:
+                raise TooLarge(TOO_LARGE.format(name=path.name, most=max_bytes // MEGABYTE))
+            if unpacked_bytes > max(packed_bytes * MAX_UNPACK_RATIO, RATIO_EXEMPT_MB * MEGABYTE):
+                raise TooLarge(DECOMPRESSION_BOMB.format(name=path.name, ratio=MAX_UNPACK_RATIO))
             yield chunk
 
 
 # ---- kinds of files -----------------------------------------------------------------------------
 
 
-def _refuse_other_kinds(plain: Plain, form: Form) -> None:
-    head = head_of(plain.path)
-    refuse_signature(plain.name, head, form.words)
+def _reject_other_kinds(input_file: InputFile, text_format: TextFormat) -> None:
+    head = read_head(input_file.path)
+    reject_signature(input_file.name, head, text_format.label)
     if MARKUP.match(head):
         raise UnreadableFile(
-            LOOKS_LIKE.format(
-                name=plain.name,
+            WRONG_KIND.format(
+                name=input_file.name,
                 thing="a web page or XML",
-                wanted=form.words,
+                wanted=text_format.label,
                 advice="It may be a page for logging in, or an error, of where it comes from.",
             )
         )
 
 
-def _is_usual(plain: Plain, form: Form) -> bool:
+def _is_clean_utf8(input_file: InputFile, text_format: TextFormat) -> bool:
     """Whether one quick look at the whole file finds nothing that asks for a closer one."""
-    decoder, holds_nul = codecs.getincrementaldecoder("utf-8")(), NUL_IN[form.escapes]
+    decoder, holds_nul = (
+        codecs.getincrementaldecoder("utf-8")(),
+        NUL_DETECTORS[text_format.has_json_escapes],
+    )
     try:
-        for chunk in _unsplit(plain.path):
-            if holds_nul(chunk) or (form.ends_lines and b"\r" in chunk):
+        for chunk in _safe_chunks(input_file.path):
+            if holds_nul(chunk) or (text_format.needs_one_line_break and b"\r" in chunk):
                 return False
             if not chunk.isascii() or decoder.getstate()[0]:
                 decoder.decode(chunk)
@@ -282,94 +295,94 @@ def _is_usual(plain: Plain, form: Form) -> bool:
 # ---- encodings ----------------------------------------------------------------------------------
 
 
-def _encoding_of(plain: Plain) -> tuple[str, tuple[str, ...]]:
+def _detect_encoding(input_file: InputFile) -> tuple[str, tuple[str, ...]]:
     """The encoding of the whole file, and what to say of it."""
-    head = head_of(plain.path)
+    head = read_head(input_file.path)
     for mark, encoding in BYTE_ORDER_MARKS.items():
         if head.startswith(mark):
             return encoding, ()
-    for pattern, encoding in WITHOUT_MARK.items():
+    for pattern, encoding in UTF16_PATTERNS.items():
         if pattern.match(head):
-            return encoding, (NO_MARK.format(encoding=encoding.upper()),)
-    if _first_fault(plain.path) is None:
+            return encoding, (NO_BYTE_ORDER_MARK_NOTE.format(encoding=encoding.upper()),)
+    if _first_invalid_byte(input_file.path) is None:
         return "utf-8", ()
-    _refuse_unless_windows(plain)
-    return "cp1252", (WINDOWS,)
+    _reject_unless_windows_1252(input_file)
+    return "cp1252", (WINDOWS_1252_NOTE,)
 
 
-def _first_fault(path: Path) -> int | None:
+def _first_invalid_byte(path: Path) -> int | None:
     """The first byte, counted from 1, that is not UTF-8; None where all are."""
-    decoder, before = codecs.getincrementaldecoder("utf-8")(), 0
+    decoder, offset = codecs.getincrementaldecoder("utf-8")(), 0
     for chunk in chain(_chunks(path), [b""]):
-        pending = len(decoder.getstate()[0])
+        pending_bytes = len(decoder.getstate()[0])
         try:
-            if pending or not chunk.isascii() or not chunk:
+            if pending_bytes or not chunk.isascii() or not chunk:
                 decoder.decode(chunk, final=not chunk)
-        except UnicodeDecodeError as fault:
-            return before - pending + fault.start + 1
-        before += len(chunk)
+        except UnicodeDecodeError as error:
+            return offset - pending_bytes + error.start + 1
+        offset += len(chunk)
     return None
 
 
-def _refuse_unless_windows(plain: Plain) -> None:
+def _reject_unless_windows_1252(input_file: InputFile) -> None:
     """Not where most of it is UTF-8, of which Windows-1252 would make gibberish."""
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    right = wrong = 0
-    for chunk in _chunks(plain.path):
+    valid_count = invalid_count = 0
+    for chunk in _chunks(input_file.path):
         text = decoder.decode(chunk)
         if not text.isascii():
-            faults = text.count("\ufffd")
-            wrong += faults
-            right += len(NOT_ASCII.findall(text)) - faults
-    wrong += bool(decoder.getstate()[0])
-    if right >= wrong:
-        byte = _first_fault(plain.path)
-        raise UnreadableFile(PARTLY_UTF8.format(name=plain.name, byte=byte))
-    if _any(plain, NOT_WINDOWS.search):
-        raise UnreadableFile(NOT_UTF8.format(name=plain.name))
+            replacements = text.count("\ufffd")
+            invalid_count += replacements
+            valid_count += len(NOT_ASCII.findall(text)) - replacements
+    invalid_count += bool(decoder.getstate()[0])
+    if valid_count >= invalid_count:
+        byte = _first_invalid_byte(input_file.path)
+        raise UnreadableFile(PARTLY_UTF8.format(name=input_file.name, byte=byte))
+    if _any_chunk(input_file, NOT_WINDOWS_1252.search):
+        raise UnreadableFile(NOT_UTF8.format(name=input_file.name))
 
 
-def _as_utf8(plain: Plain, encoding: str) -> Iterator[bytes]:
+def _as_utf8(input_file: InputFile, encoding: str) -> Iterator[bytes]:
     decoder = codecs.getincrementaldecoder(encoding)()
     try:
-        for chunk in chain(_chunks(plain.path), [b""]):
+        for chunk in chain(_chunks(input_file.path), [b""]):
             yield decoder.decode(chunk, final=not chunk).encode()
-    except UnicodeError as fault:
+    except UnicodeError as error:
         raise UnreadableFile(
-            NOT_ENCODED.format(name=plain.name, encoding=encoding.upper())
-        ) from fault
+            NOT_ENCODED.format(name=input_file.name, encoding=encoding.upper())
+        ) from error
 
 
 # ---- characters ---------------------------------------------------------------------------------
 
 
-def _without_nul(plain: Plain, form: Form) -> Iterator[bytes]:
-    for chunk in _unsplit(plain.path):
+def _without_nul(input_file: InputFile, text_format: TextFormat) -> Iterator[bytes]:
+    for chunk in _safe_chunks(input_file.path):
         text = chunk.replace(b"\0", "\ufffd".encode())
-        yield NUL_ESCAPE.sub(rb"\1\\ufffd", text) if form.escapes else text
+        yield NUL_ESCAPE.sub(rb"\1\\ufffd", text) if text_format.has_json_escapes else text
 
 
-def _line_breaks(plain: Plain) -> set[bytes]:
+def _line_breaks(input_file: InputFile) -> set[bytes]:
     """What lines end in; breaks within quotes are content, and end none."""
-    kinds: set[bytes] = set()
-    for is_quoted, text in _quoted_and_not(plain):
+    breaks: set[bytes] = set()
+    for is_quoted, text in _split_by_quotes(input_file):
         if not is_quoted:
-            kinds.update(BREAK.findall(text))
-    return kinds
+            breaks.update(LINE_BREAK.findall(text))
+    return breaks
 
 
-def _with_one_break(plain: Plain) -> Iterator[bytes]:
-    for is_quoted, text in _quoted_and_not(plain):
-        yield text if is_quoted else BREAK.sub(b"\n", text)
+def _with_uniform_line_breaks(input_file: InputFile) -> Iterator[bytes]:
+    for is_quoted, text in _split_by_quotes(input_file):
+        yield text if is_quoted else LINE_BREAK.sub(b"\n", text)
 
 
-def _quoted_and_not(plain: Plain) -> Iterator[tuple[bool, bytes]]:
+def _split_by_quotes(input_file: InputFile) -> Iterator[tuple[bool, bytes]]:
     """The file in pieces, the quotes among the quoted ones: whether quoted, and the text."""
     is_quoted = False
-    for chunk in _unsplit(plain.path):
-        first, *others = chunk.split(b'"')
-        yield is_quoted, first
-        for text in others:
+    for chunk in _safe_chunks(input_file.path):
+        first_piece, *pieces = chunk.split(b'"')
+        yield is_quoted, first_piece
+        for text in pieces:
             yield True, b'"'
             is_quoted = not is_quoted
             yield is_quoted, text

@@ -8,61 +8,65 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from data.files.csv import read_separated
-from data.files.encoding import COMPRESSIONS, Form, Plain
+from data.files.csv import read_csv
+from data.files.encoding import COMPRESSIONS, InputFile, TextFormat
 from data.files.errors import UnknownFormat
 from data.files.json import read_json_array, read_json_lines
 from data.files.parquet import read_parquet
-from data.files.relation import Rows
+from data.files.relation import FileRows
 
 
-def place_word(file_name: str) -> str:
+def row_noun(file_name: str) -> str:
     """What the line of a rejected row counts: lines, or records where those have no lines."""
-    return "line" if reader_of(Path(file_name)).counts_lines else "record"
+    return "line" if find_reader(Path(file_name)).counts_lines else "record"
 
 
-def _refuse_within(_: Connection, plain: Plain) -> tuple[Plain, Rows]:
-    raise UnknownFormat(f"{plain.name}: a ZIP archive within a ZIP archive is not unpacked.")
+def _reject_nested_archive(_: Connection, input_file: InputFile) -> tuple[InputFile, FileRows]:
+    raise UnknownFormat(f"{input_file.name}: a ZIP archive within a ZIP archive is not unpacked.")
 
 
 class Reader(NamedTuple):
     """How files with a certain ending are read."""
 
-    read: Callable[[Connection, Plain], tuple[Plain, Rows]]
-    form: Form | None  # None: no text, to be read as it is
+    read: Callable[[Connection, InputFile], tuple[InputFile, FileRows]]
+    text_format: TextFormat | None  # None: no text, to be read as it is
     counts_lines: bool = True
 
 
-CSV = Reader(read_separated, Form("CSV", escapes=False, ends_lines=True))
+CSV = Reader(read_csv, TextFormat("CSV", has_json_escapes=False, needs_one_line_break=True))
 
 
 ZIP = ".zip"
 
 
-JSON_LINES = Reader(read_json_lines, Form("NDJSON", escapes=True, ends_lines=False))
+JSON_LINES = Reader(
+    read_json_lines, TextFormat("NDJSON", has_json_escapes=True, needs_one_line_break=False)
+)
 
 
 READERS = {
     ".csv": CSV,
     ".tsv": CSV,
     ".json": Reader(
-        read_json_array, Form("JSON", escapes=True, ends_lines=False), counts_lines=False
+        read_json_array,
+        TextFormat("JSON", has_json_escapes=True, needs_one_line_break=False),
+        counts_lines=False,
     ),
     ".ndjson": JSON_LINES,
     ".jsonl": JSON_LINES,
     ".parquet": Reader(read_parquet, None, counts_lines=False),
-    ZIP: Reader(_refuse_within, None, counts_lines=False),
+    ZIP: Reader(_reject_nested_archive, None, counts_lines=False),
 }
 """File name ending → reader. A new format is one function and one line here."""
 
 
-def reader_of(path: Path) -> Reader:
+def find_reader(path: Path) -> Reader:
     """The reader for a file's name. Raises UnknownFormat."""
     suffixes = [suffix.lower() for suffix in path.suffixes]
     if suffixes and suffixes[-1] in COMPRESSIONS:
         suffixes.pop()
     reader = READERS.get(suffixes[-1] if suffixes else "")
     if reader is None:
-        known = ", ".join(READERS)
-        raise UnknownFormat(f"{path.name} has no known ending; expected one of {known}.")
+        endings = ", ".join(READERS)
+        raise UnknownFormat(f"{path.name} has no known ending; expected one of {endings}.")
     return reader

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-ALIASES: dict[str, tuple[str, ...]] = {
+HEADING_ALIASES: dict[str, tuple[str, ...]] = {
     "username_in_app": ("username", "login"),
     "account_id": ("id",),
     "user_text": ("user",),
@@ -22,44 +22,48 @@ ALIASES: dict[str, tuple[str, ...]] = {
 }
 """Column of a snapshot → further headings that are taken for it, squashed. The first wins."""
 
-CREDENTIAL = re.compile(
+CREDENTIAL_PATTERN = re.compile(
     r"password|passwd|token|secret|credential|(?:api|private)[\s_-]?key", re.IGNORECASE
 )
 """Headings of columns whose values are never stored."""
 
 
-def squash(heading: str) -> str:
+def heading_key(heading: str) -> str:
     """A heading without what people vary in it."""
     return re.sub(r"[\s_\-]+", "", heading).casefold()
 
 
-def columns_of(headings: Iterable[str]) -> dict[str, str]:
+def match_columns(headings: Iterable[str]) -> dict[str, str]:
     """Snapshot column → the heading that delivers it; a heading delivers one column at most.
 
     `user_name` (written with a separator) is the person's name, `userName` the name in the app,
     as in SCIM: the one pair that squashing alone would confuse.
     """
-    left = {}
+    remaining = {}
     for heading in headings:
-        left.setdefault(_key(heading), heading)
-    found = {name: left.pop(_own(name)) for name in ALIASES if _own(name) in left}
-    for name, aliases in ALIASES.items():
+        remaining.setdefault(_specific_heading_key(heading), heading)
+    matched = {
+        name: remaining.pop(_column_key(name))
+        for name in HEADING_ALIASES
+        if _column_key(name) in remaining
+    }
+    for name, aliases in HEADING_ALIASES.items():
         for alias in aliases:
-            if name not in found and alias in left:
-                found[name] = left.pop(alias)
-    if "username_in_app" not in found and "user_name" in found and "user_text" in found:
-        found["username_in_app"] = found.pop("user_name")
-    if "user_name" not in found and "username" in left:
-        found["user_name"] = left.pop("username")
-    return found
+            if name not in matched and alias in remaining:
+                matched[name] = remaining.pop(alias)
+    if "username_in_app" not in matched and "user_name" in matched and "user_text" in matched:
+        matched["username_in_app"] = matched.pop("user_name")
+    if "user_name" not in matched and "username" in remaining:
+        matched["user_name"] = remaining.pop("username")
+    return matched
 
 
-def _own(name: str) -> str:
-    return name if name == "user_name" else squash(name)
+def _column_key(name: str) -> str:
+    return name if name == "user_name" else heading_key(name)
 
 
-def _key(heading: str) -> str:
-    squashed = squash(heading)
+def _specific_heading_key(heading: str) -> str:
+    squashed = heading_key(heading)
     if squashed == "username" and re.search(r"\w[\s_\-]+\w", heading.strip()):
         return "user_name"
     return squashed

@@ -22,183 +22,192 @@ from sqlalchemy import (
     try_cast,
 )
 
-from data.files.encoding import Plain, head_of, part_of, tail_of
+from data.files.encoding import InputFile, copy_range, read_head, read_tail
 from data.files.errors import NotAListOfAccounts, UnreadableFile
-from data.files.headers import CREDENTIAL
+from data.files.headers import CREDENTIAL_PATTERN
 from data.files.relation import (
-    LONGEST_LINE,
-    MOST_HEADINGS,
-    MOST_SHOWN,
-    Places,
-    Rows,
-    abbreviate,
+    MAX_HEADINGS,
+    MAX_HEADINGS_SHOWN,
+    MAX_LINE_SIZE,
+    FileRows,
+    RecordLocations,
     duckdb_connection,
     escape_glob,
-    register_relation,
+    register_view,
+    shorten,
     text_column,
 )
-from data.files.text import filled
+from data.files.text import trim_or_null
 
-LARGEST_ANSWER = 4 * 1024 * 1024  # bytes of a JSON object that are searched for what it is
-
-
-A_LIST = "a list of accounts: [{…}, {…}]"
+MAX_JSON_PROBE = 4 * 1024 * 1024  # bytes of a JSON object that are searched for what it is
 
 
-WRAPPED = re.compile(rb'(?:\xef\xbb\xbf)?\s*\{\s*("(?:[^"\\]|\\.)*")\s*:\s*(?=\[)')
+EXPECTED_LIST = "a list of accounts: [{…}, {…}]"
 
 
-LIST_OF_OBJECTS = re.compile(rb"\s*\[\s*\{")
+OBJECT_START = re.compile(rb'(?:\xef\xbb\xbf)?\s*\{\s*("(?:[^"\\]|\\.)*")\s*:\s*(?=\[)')
 
 
-WRAPPED_END = re.compile(rb"\](\s*\}\s*)$")
+LIST_START = re.compile(rb"\s*\[\s*\{")
 
 
-UNWRAPPED = "The file is a JSON object; the accounts are the list under “{key}”, its only key."
+OBJECT_END = re.compile(rb"\](\s*\}\s*)$")
 
 
-def read_json_array(con: Connection, plain: Plain) -> tuple[Plain, Rows]:
+UNWRAPPED_NOTE = "The file is a JSON object; the accounts are the list under “{key}”, its only key."
+
+
+def read_json_array(con: Connection, input_file: InputFile) -> tuple[InputFile, FileRows]:
     """A list of objects, or an object with one such list in it."""
-    start = _first_character(plain)
-    if start == "{":
-        plain = _list_in_object(plain)
-    elif start != "[":
-        raise UnreadableFile(f"{plain.name} is not JSON: it starts with {start!r}.")
-    if not tail_of(plain.path).rstrip().endswith(b"]"):
-        raise UnreadableFile(f"{plain.name} is cut off or damaged: its list does not end.")
+    first_character = _read_first_character(input_file)
+    if first_character == "{":
+        input_file = _extract_list(input_file)
+    elif first_character != "[":
+        raise UnreadableFile(f"{input_file.name} is not JSON: it starts with {first_character!r}.")
+    if not read_tail(input_file.path).rstrip().endswith(b"]"):
+        raise UnreadableFile(f"{input_file.name} is cut off or damaged: its list does not end.")
     relation = duckdb_connection(con).read_json(
-        escape_glob(plain.path),
+        escape_glob(input_file.path),
         columns={"record": "JSON"},
         records="false",
         format="array",
-        maximum_object_size=LONGEST_LINE,
+        maximum_object_size=MAX_LINE_SIZE,
     )
     records = (
-        select(column("record", JSON))
-        .select_from(register_relation(con, relation))
-        .subquery("records")
+        select(column("record", JSON)).select_from(register_view(con, relation)).subquery("records")
     )
-    text = _unless_object(records.c.record, cast(records.c.record, String))
-    return plain, _records(con, plain, records, with_record_numbers(records, text))
+    text = _rejected_text(records.c.record, cast(records.c.record, String))
+    return input_file, _json_rows(con, input_file, records, number_records(records, text))
 
 
-def _first_character(plain: Plain) -> str:
-    with plain.path.open(encoding="utf-8-sig") as text:
-        while piece := text.read(LARGEST_ANSWER):
-            if piece.strip():
-                return piece.strip()[0]
-    raise UnreadableFile(f"{plain.name} is empty; expected {A_LIST}.")
+def _read_first_character(input_file: InputFile) -> str:
+    with input_file.path.open(encoding="utf-8-sig") as text:
+        while chunk := text.read(MAX_JSON_PROBE):
+            if chunk.strip():
+                return chunk.strip()[0]
+    raise UnreadableFile(f"{input_file.name} is empty; expected {EXPECTED_LIST}.")
 
 
-def _list_in_object(plain: Plain) -> Plain:
+def _extract_list(input_file: InputFile) -> InputFile:
     """The list alone, of an object that holds nothing else.
 
     Another key may say that there is more, a next page for instance: such a file is refused.
     """
-    size = plain.path.stat().st_size
-    if size <= LARGEST_ANSWER:
-        _refuse_unless_list_only(plain)
-    begun = WRAPPED.match(head_of(plain.path, LARGEST_ANSWER))
-    ended = WRAPPED_END.search(tail_of(plain.path))
-    if not begun or not ended:
-        raise NotAListOfAccounts(f"{plain.name} is one JSON object; expected {A_LIST}.")
-    note = UNWRAPPED.format(key=abbreviate(json.loads(begun[1])))
-    return part_of(plain, begun.end(), size - len(ended[1]), note)
+    size = input_file.path.stat().st_size
+    if size <= MAX_JSON_PROBE:
+        _reject_unless_list_only(input_file)
+    start_match = OBJECT_START.match(read_head(input_file.path, MAX_JSON_PROBE))
+    end_match = OBJECT_END.search(read_tail(input_file.path))
+    if not start_match or not end_match:
+        raise NotAListOfAccounts(f"{input_file.name} is one JSON object; expected {EXPECTED_LIST}.")
+    note = UNWRAPPED_NOTE.format(key=shorten(json.loads(start_match[1])))
+    return copy_range(input_file, start_match.end(), size - len(end_match[1]), note)
 
 
-def _refuse_unless_list_only(plain: Plain) -> None:
-    text = plain.path.read_text(encoding="utf-8-sig").strip()
+def _reject_unless_list_only(input_file: InputFile) -> None:
+    text = input_file.path.read_text(encoding="utf-8-sig").strip()
     try:
-        found, end = json.JSONDecoder().raw_decode(text)
-    except (ValueError, RecursionError) as fault:
-        raise UnreadableFile(f"{plain.name} is JSON that is cut off or damaged.") from fault
+        document, end = json.JSONDecoder().raw_decode(text)
+    except (ValueError, RecursionError) as error:
+        raise UnreadableFile(f"{input_file.name} is JSON that is cut off or damaged.") from error
     if text[end:].lstrip().startswith("{"):
         raise UnreadableFile(
-            f"{plain.name} holds one JSON object after another, not a list. If each has a line of "
+            f"{input_file.name} holds one JSON object after another, not a list. If each has a "
+            "line of "
             "its own, the name should end in .ndjson."
         )
-    if found.get("type") == "object" and isinstance(found.get("properties"), dict):
+    if document.get("type") == "object" and isinstance(document.get("properties"), dict):
         raise NotAListOfAccounts(
-            f"{plain.name} is a JSON Schema: it describes data, and holds none. Expected {A_LIST}."
+            f"{input_file.name} is a JSON Schema: it describes data, and holds none. Expected "
+            f"{EXPECTED_LIST}."
         )
-    lists = [key for key, value in found.items() if isinstance(value, list)]
-    if len(found) == 1 and lists:
+    list_keys = [key for key, value in document.items() if isinstance(value, list)]
+    if len(document) == 1 and list_keys:
         return
-    keys = ", ".join(map(abbreviate, list(found)[:MOST_SHOWN])) or "none"
+    keys = ", ".join(map(shorten, list(document)[:MAX_HEADINGS_SHOWN])) or "none"
     advice = (
-        f" If “{abbreviate(lists[0])}” is all of it, deliver that alone." if len(lists) == 1 else ""
+        f" If “{shorten(list_keys[0])}” is all of it, deliver that alone."
+        if len(list_keys) == 1
+        else ""
     )
     raise NotAListOfAccounts(
-        f"{plain.name} is one JSON object; expected {A_LIST}. Its keys: {keys}.{advice}"
+        f"{input_file.name} is one JSON object; expected {EXPECTED_LIST}. Its keys: {keys}.{advice}"
     )
 
 
-def read_json_lines(con: Connection, plain: Plain) -> tuple[Plain, Rows]:
+def read_json_lines(con: Connection, input_file: InputFile) -> tuple[InputFile, FileRows]:
     """Line by line, so that a broken one costs no other; blank ones are none."""
-    if LIST_OF_OBJECTS.match(head_of(plain.path).removeprefix(BOM_UTF8)):
+    if LIST_START.match(read_head(input_file.path).removeprefix(BOM_UTF8)):
         raise UnreadableFile(
-            f"{plain.name} is one JSON list, not an object a line; its name should end in .json."
+            f"{input_file.name} is one JSON list, not an object a line; its name should end in "
+            ".json."
         )
     relation = duckdb_connection(con).read_csv(
-        escape_glob(plain.path),
+        escape_glob(input_file.path),
         columns={"line": "VARCHAR"},
         auto_detect=False,
         header=False,
-        delimiter=NEVER,
+        delimiter=UNUSED_DELIMITER,
         quotechar="",
         escapechar="",
         strict_mode=False,
-        max_line_size=LONGEST_LINE,
-        buffer_size=LONGEST_LINE,
+        max_line_size=MAX_LINE_SIZE,
+        buffer_size=MAX_LINE_SIZE,
     )
-    view, text = register_relation(con, relation), filled(text_column("line"))
+    view, text = register_view(con, relation), trim_or_null(text_column("line"))
     record = try_cast(text, JSON)
     records = select(record.label("record")).select_from(view).where(text.is_not(None))
-    every = select(func.row_number().over().label("line"), text.label("text")).select_from(view)
-    line = every.subquery("line")
+    numbered_lines = select(func.row_number().over().label("line"), text.label("text")).select_from(
+        view
+    )
+    line = numbered_lines.subquery("line")
     lines = select(
         (func.row_number().over(order_by=line.c.line) - 1).label("number"),
         line.c.line,
-        _unless_object(try_cast(line.c.text, JSON), line.c.text).label("text"),
+        _rejected_text(try_cast(line.c.text, JSON), line.c.text).label("text"),
     ).where(line.c.text.is_not(None))
-    return plain, _records(con, plain, records.subquery("records"), lines.subquery("lines"))
+    return input_file, _json_rows(
+        con, input_file, records.subquery("records"), lines.subquery("lines")
+    )
 
 
-def _records(con: Connection, plain: Plain, records: FromClause, lines: FromClause) -> Rows:
+def _json_rows(
+    con: Connection, input_file: InputFile, records: FromClause, lines: FromClause
+) -> FileRows:
     """Records as JSON objects; every key that occurs anywhere is a heading."""
     record = records.c.record
     is_object = func.json_type(record) == "OBJECT"
     keys = select(func.unnest(func.json_keys(record)).label("key")).where(is_object)
-    distinct = select(keys.subquery().c.key).distinct().limit(MOST_HEADINGS + 1)
-    found = con.scalars(distinct).all()
-    if not found and con.scalar(select(func.count()).select_from(records)):
+    distinct_keys = select(keys.subquery().c.key).distinct().limit(MAX_HEADINGS + 1)
+    headings = con.scalars(distinct_keys).all()
+    if not headings and con.scalar(select(func.count()).select_from(records)):
         raise NotAListOfAccounts(
-            f"{plain.name} lists no accounts: no record in it is an object with keys."
+            f"{input_file.name} lists no accounts: no record in it is an object with keys."
         )
-    found = found or ["username_in_app"]  # an empty list, which is a list all the same
+    headings = headings or ["username_in_app"]  # an empty list, which is a list all the same
     cells: dict[str, ColumnElement[Any]] = {
-        key: func.json_extract_string(record, _pointer(key)) for key in sorted(found)
+        key: func.json_extract_string(record, _json_pointer(key)) for key in sorted(headings)
     }
-    return Rows(records, cells, lambda _: Places(lines))
+    return FileRows(records, cells, lambda _: RecordLocations(lines))
 
 
-def with_record_numbers(records: FromClause, text: ColumnElement[Any]) -> FromClause:
+def number_records(records: FromClause, text: ColumnElement[Any]) -> FromClause:
     """Where a record has no line of its own, its place in the list is its line."""
     number = func.row_number().over()
     numbers = select((number - 1).label("number"), number.label("line"), text.label("text"))
     return numbers.select_from(records).subquery("lines")
 
 
-def _unless_object(record: ColumnElement[Any], text: ColumnElement[Any]) -> ColumnElement[Any]:
+def _rejected_text(record: ColumnElement[Any], text: ColumnElement[Any]) -> ColumnElement[Any]:
     """The text of a record that is no JSON object, so no account; not where it tells secrets."""
-    is_none = func.coalesce(func.json_type(record), "") != "OBJECT"
-    tells = func.regexp_matches(text, CREDENTIAL.pattern, "i")
-    return case((and_(is_none, tells), ""), (is_none, text))
+    is_not_object = func.coalesce(func.json_type(record), "") != "OBJECT"
+    has_credentials = func.regexp_matches(text, CREDENTIAL_PATTERN.pattern, "i")
+    return case((and_(is_not_object, has_credentials), ""), (is_not_object, text))
 
 
-NEVER = "\x1f"
+UNUSED_DELIMITER = "\x1f"
 """A delimiter that no JSON text can hold."""
 
 
-def _pointer(key: str) -> str:
+def _json_pointer(key: str) -> str:
     return "/" + key.replace("~", "~0").replace("/", "~1")

@@ -16,17 +16,17 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, case, func
 
-from data.files.errors import NotMapped
-from data.files.headers import ALIASES, CREDENTIAL, columns_of, squash
+from data.files.errors import InvalidMapping
+from data.files.headers import CREDENTIAL_PATTERN, HEADING_ALIASES, heading_key, match_columns
 from data.home import Home
 from data.states import STATE_NAMES
 
-COLUMNS = tuple(name for name in ALIASES if name != "state_source")
+MAPPABLE_COLUMNS = tuple(name for name in HEADING_ALIASES if name != "state_source")
 """What a heading can be, in the order in which a person is asked."""
 
-ACTIVE = ("yes", "no", "unknown")
+ACTIVE_VALUES = ("yes", "no", "unknown")
 
-WORDS: dict[str, str] = {
+HEADING_PATTERNS: dict[str, str] = {
     "username_in_app": r"user ?name|log ?in|sam ?account|account ?name|user ?id|benutzer ?name"
     r"|anmelde|kennung|identifiant|usuario|nutzer",
     "user_email": r"e ?mail|courriel|correo|^mail|mail$",
@@ -43,7 +43,7 @@ WORDS: dict[str, str] = {
 
 
 @dataclass(frozen=True)
-class Columns:
+class ColumnMapping:
     """A mapping. What it does not say, the headings do."""
 
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -51,159 +51,201 @@ class Columns:
     states: Mapping[str, str] = field(default_factory=dict)  # text, lower case → a state's name
     active: Mapping[str, str] = field(default_factory=dict)  # text, lower case → yes, no, unknown
 
-    def found_in(self, headings: Iterable[str]) -> dict[str, str]:
+    def match_headings(self, headings: Iterable[str]) -> dict[str, str]:
         """Snapshot column → heading, of the file; of several, the first."""
         headings = list(headings)
-        by_key = {squash(heading): heading for heading in reversed(headings)}
-        told = {
-            name: [by_key[squash(w)] for w in wanted if squash(w) in by_key]
-            for name, wanted in self.columns.items()
+        by_key = {heading_key(heading): heading for heading in reversed(headings)}
+        headings_by_column = {
+            name: [
+                by_key[heading_key(wanted_heading)]
+                for wanted_heading in wanted_headings
+                if heading_key(wanted_heading) in by_key
+            ]
+            for name, wanted_headings in self.columns.items()
         }
-        mapped = {name: there[0] for name, there in told.items() if there}
-        taken = set(self.headings_in(headings))
-        left = [heading for heading in headings if heading not in taken]
-        guessed = {n: h for n, h in columns_of(left).items() if n not in self.columns}
+        mapped = {name: present[0] for name, present in headings_by_column.items() if present}
+        mapped_headings = set(self.mapped_headings(headings))
+        other_headings = [heading for heading in headings if heading not in mapped_headings]
+        guessed = {n: h for n, h in match_columns(other_headings).items() if n not in self.columns}
         return guessed | mapped
 
-    def missing_from(self, headings: Iterable[str]) -> list[str]:
+    def missing_headings(self, headings: Iterable[str]) -> list[str]:
         """Headings that it names and the file lacks."""
-        there = set(map(squash, headings))
-        return [w for wanted in self.columns.values() for w in wanted if squash(w) not in there]
+        present_keys = set(map(heading_key, headings))
+        return [
+            wanted_heading
+            for wanted_headings in self.columns.values()
+            for wanted_heading in wanted_headings
+            if heading_key(wanted_heading) not in present_keys
+        ]
 
-    def headings_in(self, headings: Iterable[str]) -> list[str]:
+    def mapped_headings(self, headings: Iterable[str]) -> list[str]:
         """The file's headings that it names."""
-        wanted = {squash(each) for names in self.columns.values() for each in names}
-        return [heading for heading in headings if squash(heading) in wanted]
+        wanted_keys = {
+            heading_key(wanted_heading)
+            for names in self.columns.values()
+            for wanted_heading in names
+        }
+        return [heading for heading in headings if heading_key(heading) in wanted_keys]
 
     def cell(self, name: str, cells: Mapping[str, ColumnElement[Any]]) -> ColumnElement[Any]:
         """What the file says in a column, in words that every file uses."""
-        found = self.found_in(cells)
+        column_headings = self.match_headings(cells)
         if name == "roles" and len(self.columns.get("roles", ())) > 1:
-            by_key = {squash(heading): cell for heading, cell in cells.items()}
-            there = [by_key[squash(w)] for w in self.columns["roles"] if squash(w) in by_key]
-            return func.concat_ws(";", *(func.nullif(func.trim(each), "") for each in there))
-        cell = cells[found[name]]
+            by_key = {heading_key(heading): cell for heading, cell in cells.items()}
+            role_cells = [
+                by_key[heading_key(wanted_heading)]
+                for wanted_heading in self.columns["roles"]
+                if heading_key(wanted_heading) in by_key
+            ]
+            return func.concat_ws(
+                ";", *(func.nullif(func.trim(role_cell), "") for role_cell in role_cells)
+            )
+        cell = cells[column_headings[name]]
         if name == "provisioning_state":
-            return _translated(cell, self.states)
-        return _translated(cell, self.active) if name == "active_in_app" else cell
+            return _translate(cell, self.states)
+        return _translate(cell, self.active) if name == "active_in_app" else cell
 
     def as_toml(self) -> str:
         """As a file says it; strings of TOML are strings of JSON."""
         lines = ["[columns]"]
-        for name, wanted in self.columns.items():
-            value = wanted[0] if len(wanted) == 1 else list(wanted)
-            lines.append(f"{name} = {_quoted(value)}")
-        for section, words in (("states", self.states), ("active", self.active)):
-            if words:
+        for name, headings in self.columns.items():
+            value = headings[0] if len(headings) == 1 else list(headings)
+            lines.append(f"{name} = {_toml_quote(value)}")
+        for section, translations in (("states", self.states), ("active", self.active)):
+            if translations:
                 lines += ["", f"[{section}]"]
-                lines += [f"{_quoted(text)} = {_quoted(name)}" for text, name in words.items()]
+                lines += [
+                    f"{_toml_quote(text)} = {_toml_quote(name)}"
+                    for text, name in translations.items()
+                ]
         return "\n".join(lines) + "\n"
 
 
-NO_MAPPING = Columns()
+NO_MAPPING = ColumnMapping()
 
 
-def guess(headings: Sequence[str]) -> dict[str, str]:
+def guess_columns(headings: Sequence[str]) -> dict[str, str]:
     """Snapshot column → the heading that most looks like it; for a person to confirm."""
-    found = columns_of(headings)
-    left = [h for h in headings if h not in found.values() and not CREDENTIAL.search(h)]
-    for name, pattern in WORDS.items():
-        if name in found or (name == "user_name" and "user_text" in found):
+    guessed = match_columns(headings)
+    remaining = [
+        h for h in headings if h not in guessed.values() and not CREDENTIAL_PATTERN.search(h)
+    ]
+    for name, pattern in HEADING_PATTERNS.items():
+        if name in guessed or (name == "user_name" and "user_text" in guessed):
             continue
-        like = re.compile(pattern)
-        for heading in left:
-            if like.search(re.sub(r"[\s_\-.]+", " ", heading).casefold().strip()):
-                found[name] = heading
-                left.remove(heading)
+        heading_pattern = re.compile(pattern)
+        for heading in remaining:
+            if heading_pattern.search(re.sub(r"[\s_\-.]+", " ", heading).casefold().strip()):
+                guessed[name] = heading
+                remaining.remove(heading)
                 break
-    return found
+    return guessed
 
 
-def columns_from(text: str) -> Columns:
+def parse_mapping(text: str) -> ColumnMapping:
     """A mapping as a file says it. Raises NotMapped, with what is wrong with it."""
     try:
-        told = tomllib.loads(text)
-    except ValueError as fault:
-        raise NotMapped(f"The mapping is no TOML: {fault}.") from fault
-    if unknown := set(told) - {"columns", "states", "active"}:
-        raise NotMapped(f"The mapping has a section [{min(unknown)}]; {EXPECTED}")
-    columns = {name: _headings(name, value) for name, value in _section(told, "columns").items()}
-    states = _words(told, "states", {name.casefold(): name for name in STATE_NAMES})
-    return Columns(columns, states, _words(told, "active", {word: word for word in ACTIVE}))
+        document = tomllib.loads(text)
+    except ValueError as error:
+        raise InvalidMapping(f"The mapping is no TOML: {error}.") from error
+    if unknown := set(document) - {"columns", "states", "active"}:
+        raise InvalidMapping(f"The mapping has a section [{min(unknown)}]; {EXPECTED_SECTIONS}")
+    columns = {
+        name: _read_headings(name, value)
+        for name, value in _read_section(document, "columns").items()
+    }
+    states = _read_translations(document, "states", {name.casefold(): name for name in STATE_NAMES})
+    return ColumnMapping(
+        columns,
+        states,
+        _read_translations(document, "active", {word: word for word in ACTIVE_VALUES}),
+    )
 
 
-EXPECTED = "expected [columns], [states] and [active]."
+EXPECTED_SECTIONS = "expected [columns], [states] and [active]."
 
 
-def mapping_file(home: Home, integration: str) -> Path:
+def mapping_path(home: Home, integration: str) -> Path:
     """Where the mapping of an integration lies, if it has one."""
     return home.root / "mappings" / f"{integration}.toml"
 
 
-def mapping_of(home: Home, integration: str) -> Columns | None:
+def read_mapping(home: Home, integration: str) -> ColumnMapping | None:
     """The mapping of an integration; None where it has none. Raises NotMapped."""
     if not integration or "/" in integration or "\0" in integration:
         return None
     try:
-        text = mapping_file(home, integration).read_text(encoding="utf-8")
+        text = mapping_path(home, integration).read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, UnicodeError) as fault:
-        raise NotMapped(f"The mapping of {integration} cannot be read: {fault}.") from fault
+    except (OSError, UnicodeError) as error:
+        raise InvalidMapping(f"The mapping of {integration} cannot be read: {error}.") from error
     try:
-        return columns_from(text)
-    except NotMapped as fault:
-        raise NotMapped(f"mappings/{integration}.toml: {fault}") from fault
+        return parse_mapping(text)
+    except InvalidMapping as error:
+        raise InvalidMapping(f"mappings/{integration}.toml: {error}") from error
 
 
-def save_mapping(home: Home, integration: str, columns: Columns) -> None:
+def save_mapping(home: Home, integration: str, mapping: ColumnMapping) -> None:
     """From now on, files of the integration are read so; the file is never seen half written."""
-    file = mapping_file(home, integration)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(f".{file.name}.part")
-    partial.write_text(columns.as_toml(), encoding="utf-8")
-    partial.replace(file)
+    path = mapping_path(home, integration)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary_path = path.with_name(f".{path.name}.part")
+    temporary_path.write_text(mapping.as_toml(), encoding="utf-8")
+    temporary_path.replace(path)
 
 
-def _translated(cell: ColumnElement[Any], words: Mapping[str, str]) -> ColumnElement[Any]:
-    if not words:
+def _translate(cell: ColumnElement[Any], translations: Mapping[str, str]) -> ColumnElement[Any]:
+    if not translations:
         return cell
-    said = func.lower(func.trim(cell))
-    return func.coalesce(case(*((said == text, word) for text, word in words.items())), cell)
+    lower_text = func.lower(func.trim(cell))
+    return func.coalesce(
+        case(*((lower_text == text, translation) for text, translation in translations.items())),
+        cell,
+    )
 
 
-def _quoted(value: Any) -> str:
+def _toml_quote(value: Any) -> str:
     """As JSON, which TOML reads; but for one character, that it wants spelled out."""
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def _section(told: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    section = told.get(name, {})
+def _read_section(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    section = document.get(name, {})
     if not isinstance(section, dict):
-        raise NotMapped(f"The mapping says “{name}” is no section; {EXPECTED}")
+        raise InvalidMapping(f"The mapping says “{name}” is no section; {EXPECTED_SECTIONS}")
     return section
 
 
-def _headings(name: str, value: Any) -> tuple[str, ...]:
-    if name not in ALIASES:
-        raise NotMapped(f"The mapping names a column {name}; expected one of {', '.join(COLUMNS)}.")
-    wanted = [*value] if isinstance(value, list) else [value] if value != "" else []
-    if not all(isinstance(each, str) and each.strip() for each in wanted):
-        raise NotMapped(f"The mapping of {name} is no heading.")
-    if len(wanted) > 1 and name != "roles":
-        raise NotMapped(f"The mapping of {name} has several headings; only roles can.")
-    if secret := next(filter(CREDENTIAL.search, wanted), None):
-        raise NotMapped(f"“{secret}” is named like a credential, which is never stored.")
-    return tuple(wanted)
+def _read_headings(name: str, value: Any) -> tuple[str, ...]:
+    if name not in HEADING_ALIASES:
+        raise InvalidMapping(
+            f"The mapping names a column {name}; expected one of {', '.join(MAPPABLE_COLUMNS)}."
+        )
+    headings = [*value] if isinstance(value, list) else [value] if value != "" else []
+    if not all(isinstance(heading, str) and heading.strip() for heading in headings):
+        raise InvalidMapping(f"The mapping of {name} is no heading.")
+    if len(headings) > 1 and name != "roles":
+        raise InvalidMapping(f"The mapping of {name} has several headings; only roles can.")
+    if credential_heading := next(filter(CREDENTIAL_PATTERN.search, headings), None):
+        raise InvalidMapping(
+            f"“{credential_heading}” is named like a credential, which is never stored."
+        )
+    return tuple(headings)
 
 
-def _words(told: Mapping[str, Any], section: str, known: Mapping[str, str]) -> dict[str, str]:
-    words = {}
-    for text, meant in _section(told, section).items():
-        word = "yes" if meant is True else "no" if meant is False else str(meant)
-        if word.replace("_", " ").casefold() not in known:
-            raise NotMapped(
-                f"[{section}] “{text}” = “{meant}”: expected {', '.join(known.values())}."
+def _read_translations(
+    document: Mapping[str, Any], section: str, names_by_key: Mapping[str, str]
+) -> dict[str, str]:
+    translations = {}
+    for text, value in _read_section(document, section).items():
+        value_text = "yes" if value is True else "no" if value is False else str(value)
+        if value_text.replace("_", " ").casefold() not in names_by_key:
+            raise InvalidMapping(
+                f"[{section}] “{text}” = “{value}”: expected {', '.join(names_by_key.values())}."
             )
-        words[text.casefold().strip()] = known[word.replace("_", " ").casefold()]
-    return words
+        translations[text.casefold().strip()] = names_by_key[
+            value_text.replace("_", " ").casefold()
+        ]
+    return translations

@@ -24,72 +24,79 @@ from data.files.encoding import (
     COMPRESSIONS,
     MEGABYTE,
     TOO_LARGE,
-    Plain,
-    head_of,
-    most_unpacked,
-    refuse_signature,
+    InputFile,
+    max_unpacked_bytes,
+    read_head,
+    reject_signature,
 )
 from data.files.errors import TooLarge, UnknownFormat
-from data.files.json import with_record_numbers
+from data.files.json import number_records
 from data.files.relation import (
-    Places,
-    Rows,
-    check_heading_count,
+    FileRows,
+    RecordLocations,
     duckdb_connection,
     escape_glob,
-    register_relation,
+    register_view,
+    reject_too_many_headings,
     text_column,
 )
 
-MOST_ROWS = 20_000_000
+MAX_ROWS = 20_000_000
 """Of a Parquet file, where a value repeated a billion times takes no place. Twenty times the
 longest list that Rollcall is made for."""
 
 
-MOST_VALUES = 5 * MOST_ROWS
+MAX_VALUES = 5 * MAX_ROWS
 """Of one of its columns, where lists have several a row."""
 
 
-def read_parquet(con: Connection, plain: Plain) -> tuple[Plain, Rows]:
+def read_parquet(con: Connection, input_file: InputFile) -> tuple[InputFile, FileRows]:
     """Every type as the text that the other formats would hold."""
-    if plain.path.suffix.lower() in COMPRESSIONS:
+    if input_file.path.suffix.lower() in COMPRESSIONS:
         raise UnknownFormat(
-            f"{plain.name}: a Parquet file is compressed inside; deliver it as it is, as .parquet."
+            f"{input_file.name}: a Parquet file is compressed inside; deliver it as it is, as "
+            ".parquet."
         )
-    if not (head := head_of(plain.path)).startswith(b"PAR1"):
-        refuse_signature(plain.name, head, "Parquet")
-    _refuse_more_values_than_people(plain)
-    relation = duckdb_connection(con).read_parquet(escape_glob(plain.path))
-    check_heading_count(plain.name, len(relation.columns))
+    if not (head := read_head(input_file.path)).startswith(b"PAR1"):
+        reject_signature(input_file.name, head, "Parquet")
+    _reject_too_many_values(input_file)
+    relation = duckdb_connection(con).read_parquet(escape_glob(input_file.path))
+    reject_too_many_headings(input_file.name, len(relation.columns))
     cells = {
         name: _without_nul(_as_text(name, str(kind)))
         for name, kind in zip(relation.columns, relation.types, strict=True)
     }
-    view = register_relation(con, relation)
-    _refuse_more_text_than_unpacked(con, plain, view, cells)
-    return plain, Rows(
-        view, cells, lambda _: Places(with_record_numbers(view, cast(null(), String)))
+    view = register_view(con, relation)
+    _reject_too_much_text(con, input_file, view, cells)
+    return input_file, FileRows(
+        view, cells, lambda _: RecordLocations(number_records(view, cast(null(), String)))
     )
 
 
-def _refuse_more_values_than_people(plain: Plain) -> None:
-    about = parquet.read_metadata(plain.path)
-    groups = [about.row_group(n) for n in range(about.num_row_groups)]
-    in_columns = [sum(g.column(n).num_values for g in groups) for n in range(about.num_columns)]
-    if about.num_rows > MOST_ROWS or max(in_columns, default=0) > MOST_VALUES:
+def _reject_too_many_values(input_file: InputFile) -> None:
+    parquet_metadata = parquet.read_metadata(input_file.path)
+    groups = [parquet_metadata.row_group(n) for n in range(parquet_metadata.num_row_groups)]
+    values_per_column = [
+        sum(group.column(n).num_values for group in groups)
+        for n in range(parquet_metadata.num_columns)
+    ]
+    if parquet_metadata.num_rows > MAX_ROWS or max(values_per_column, default=0) > MAX_VALUES:
         raise TooLarge(
-            f"{plain.name} has {about.num_rows:,} rows and {max(in_columns, default=0):,} values "
-            f"in a column; Rollcall reads up to {MOST_ROWS:,} rows and {MOST_VALUES:,} values."
+            f"{input_file.name} has {parquet_metadata.num_rows:,} rows and "
+            f"{max(values_per_column, default=0):,} values "
+            f"in a column; Rollcall reads up to {MAX_ROWS:,} rows and {MAX_VALUES:,} values."
         )
 
 
-def _refuse_more_text_than_unpacked(
-    con: Connection, plain: Plain, view: FromClause, cells: dict[str, ColumnElement[Any]]
+def _reject_too_much_text(
+    con: Connection, input_file: InputFile, view: FromClause, cells: dict[str, ColumnElement[Any]]
 ) -> None:
     """A text that is repeated takes place only once, until it is copied out."""
     sizes = [func.coalesce(func.sum(func.strlen(cell)), 0) for cell in cells.values()]
-    if sizes and sum(con.execute(select(*sizes).select_from(view)).one()) > most_unpacked():
-        raise TooLarge(TOO_LARGE.format(name=plain.name, most=most_unpacked() // MEGABYTE))
+    if sizes and sum(con.execute(select(*sizes).select_from(view)).one()) > max_unpacked_bytes():
+        raise TooLarge(
+            TOO_LARGE.format(name=input_file.name, most=max_unpacked_bytes() // MEGABYTE)
+        )
 
 
 def _as_text(name: str, kind: str) -> ColumnElement[Any]:
@@ -99,8 +106,10 @@ def _as_text(name: str, kind: str) -> ColumnElement[Any]:
     if kind == "BLOB":  # texts of writers that do not say that they are texts
         return func.coalesce(func.try_(func.decode(column(name))), text_column(name))
     if kind in ("DOUBLE", "FLOAT"):  # integers, where pandas met an empty cell among them
-        whole = try_cast(column(name), BigInteger)
-        return func.coalesce(case((whole == column(name), cast(whole, String))), text_column(name))
+        as_integer = try_cast(column(name), BigInteger)
+        return func.coalesce(
+            case((as_integer == column(name), cast(as_integer, String))), text_column(name)
+        )
     return text_column(name)
 
 

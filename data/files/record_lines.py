@@ -8,40 +8,40 @@ from pathlib import Path
 from typing import NamedTuple
 
 
-class Starts(NamedTuple):
+class RecordStarts(NamedTuple):
     """Of the records after the headings, in the file's order."""
 
     lines: array[int]  # from 1
     offsets: array[int]  # bytes before
-    is_open: bool  # the last one does not end: a quote is missing
+    ends_in_quotes: bool  # the last one does not end: a quote is missing
 
 
-def starts_of_records(path: Path, delimiter: str, headings_end: int) -> Starts:
+def find_record_starts(path: Path, delimiter: str, heading_end_line: int) -> RecordStarts:
     """Blank lines begin no record, lines within quotes none either.
 
     `headings_end` is the line on which the headings end.
     """
-    begins, goes_on = _closed(re.escape(delimiter.encode()))
-    lines, offsets, offset, is_open = array("q"), array("q"), 0, False
-    with path.open("rb") as raw:
-        for number, line in enumerate(raw, start=1):
-            if number > headings_end:
-                if not is_open and line.strip(b"\r\n"):
+    unquoted_line, quoted_line = _line_patterns(re.escape(delimiter.encode()))
+    lines, offsets, offset, in_quotes = array("q"), array("q"), 0, False
+    with path.open("rb") as binary_file:
+        for number, line in enumerate(binary_file, start=1):
+            if number > heading_end_line:
+                if not in_quotes and line.strip(b"\r\n"):
                     lines.append(number)
                     offsets.append(offset)
-                if is_open or b'"' in line:
-                    is_open = not (goes_on if is_open else begins).fullmatch(line)
+                if in_quotes or b'"' in line:
+                    in_quotes = not (quoted_line if in_quotes else unquoted_line).fullmatch(line)
             offset += len(line)
-    return Starts(lines, offsets, is_open)
+    return RecordStarts(lines, offsets, in_quotes)
 
 
-def _closed(delimiter: bytes) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
+def _line_patterns(delimiter: bytes) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
     """What a line looks like after which no quoted cell goes on: where none does into it, and one.
 
     A line at once, as Python takes a second for a million steps; nothing is ever tried twice (`+`).
     """
-    quoted = rb'(?:[^"]+|"")*+"'
-    rest = rb"[^%b]*+" % delimiter
-    cell = rb'(?:"%b|(?!"))%b' % (quoted, rest)
-    more = rb"(?:%b%b)*+" % (delimiter, cell)
-    return re.compile(cell + more), re.compile(quoted + rest + more)
+    quoted_cell = rb'(?:[^"]+|"")*+"'
+    unquoted_rest = rb"[^%b]*+" % delimiter
+    cell = rb'(?:"%b|(?!"))%b' % (quoted_cell, unquoted_rest)
+    more_cells = rb"(?:%b%b)*+" % (delimiter, cell)
+    return re.compile(cell + more_cells), re.compile(quoted_cell + unquoted_rest + more_cells)

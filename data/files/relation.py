@@ -17,17 +17,17 @@ from data.files.errors import NotAListOfAccounts
 VIEW = "snapshot_file"
 
 
-LONGEST_LINE = 16 * 1024 * 1024  # bytes; above it a line is a fault, not an account
+MAX_LINE_SIZE = 16 * 1024 * 1024  # bytes; above it a line is a fault, not an account
 
 
-MOST_HEADINGS = 500
+MAX_HEADINGS = 500
 """Above it a file has data where headings should be, like an object with a key per account."""
 
 
-MOST_SHOWN = 20  # headings or keys in a sentence
+MAX_HEADINGS_SHOWN = 20  # headings or keys in a sentence
 
 
-LONGEST_SHOWN = 60  # characters of each
+MAX_HEADING_LENGTH = 60  # characters of each
 
 
 TOO_MANY_HEADINGS = (
@@ -36,26 +36,30 @@ TOO_MANY_HEADINGS = (
 )
 
 
-class Places(NamedTuple):
+class RecordLocations(NamedTuple):
     """Where in a file its records are."""
 
-    lines: FromClause  # one row per row of `load_row`: number, from 0; line; text if not readable
-    broken: FromClause | None = None  # one row per record not taken apart: line, text, reason
+    lines: FromClause  # one row per row of `stage_row`: number, from 0; line; text if not readable
+    broken_records: FromClause | None = (
+        None  # one row per record not taken apart: line, text, reason
+    )
 
 
-class Rows(NamedTuple):
+class FileRows(NamedTuple):
     """A file as the database sees it."""
 
     records: FromClause  # one row per record, in the file's order
     cells: dict[str, ColumnElement[Any]]  # heading → its cell as text, or NULL
-    places: Callable[[Connection], Places]  # asking for them reads the file once more
-    notes_broken: bool = False  # whether DuckDB keeps out, and notes, what it cannot take apart
+    locate_records: Callable[
+        [Connection], RecordLocations
+    ]  # asking for them reads the file once more
+    collects_broken: bool = False  # whether DuckDB keeps out, and notes, what it cannot take apart
 
 
-def check_heading_count(name: str, headings: int) -> None:
+def reject_too_many_headings(name: str, heading_count: int) -> None:
     """Raises NotAListOfAccounts where a file has more columns than a list of accounts has."""
-    if headings > MOST_HEADINGS:
-        raise NotAListOfAccounts(TOO_MANY_HEADINGS.format(name=name, most=MOST_HEADINGS))
+    if heading_count > MAX_HEADINGS:
+        raise NotAListOfAccounts(TOO_MANY_HEADINGS.format(name=name, most=MAX_HEADINGS))
 
 
 def escape_glob(path: Path) -> str:
@@ -68,13 +72,13 @@ def duckdb_connection(con: Connection) -> Any:
     return con.connection.driver_connection
 
 
-def register_relation(con: Connection, relation: duckdb.DuckDBPyRelation) -> TableClause:
+def register_view(con: Connection, relation: duckdb.DuckDBPyRelation) -> TableClause:
     """Make a DuckDB relation available to SQLAlchemy as a table."""
     duckdb_connection(con).register(VIEW, relation)
     return table(VIEW, *(Column(name) for name in relation.columns))
 
 
-def register_columns(con: Connection, name: str, **columns: Any) -> TableClause:
+def register_table(con: Connection, name: str, **columns: Any) -> TableClause:
     """Arrow arrays as a table to select from."""
     duckdb_connection(con).register(name, pyarrow.table(columns))
     return table(name, *map(Column, columns))
@@ -85,7 +89,7 @@ def text_column(name: str) -> ColumnElement[Any]:
     return cast(column(name), String)
 
 
-def abbreviate(text: str, longest: int = LONGEST_SHOWN) -> str:
+def shorten(text: str, max_length: int = MAX_HEADING_LENGTH) -> str:
     """Text of the file, short enough for a sentence, of characters that can be seen."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return line if len(line) <= longest else f"{line[:longest]}…"
+    printable = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return printable if len(printable) <= max_length else f"{printable[:max_length]}…"

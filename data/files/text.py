@@ -6,10 +6,10 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, and_, case, false, func
 
-WHITE = " \t\r\n\u00a0"
+WHITESPACE = " \t\r\n\u00a0"
 
 
-UNSEEN = WHITE + "".join(
+INVISIBLE = WHITESPACE + "".join(
     map(
         chr,
         (
@@ -46,27 +46,34 @@ HAS_DATE = r"^(?:\d{4}[/-]\d\d?[/-]\d|\d{8}T\d{6}|[A-Z][a-z]{2,8} \d\d?, \d{4})"
 HAS_OFFSET = r"(?:[Zz]|UTC|GMT|[A-Za-z]/[A-Za-z_/]+|[:T]\d[\d.,]* ?[+-]\d\d(?::?\d\d)?)\s*$"
 
 
-def filled(text: ColumnElement[Any]) -> ColumnElement[Any]:
+def trim_or_null(text: ColumnElement[Any]) -> ColumnElement[Any]:
     """The text without the white space around it; NULL where nothing is left."""
-    is_bare = and_(_starts_visibly(text), func.array_extract(text, -1).between("!", "~"))
-    return case((is_bare, text), else_=func.nullif(func.trim(text, WHITE), ""))
+    is_trimmed = and_(
+        _starts_with_visible_ascii(text), func.array_extract(text, -1).between("!", "~")
+    )
+    return case((is_trimmed, text), else_=func.nullif(func.trim(text, WHITESPACE), ""))
 
 
-def unless_blank(text: ColumnElement[Any]) -> ColumnElement[Any]:
+def visible_or_null(text: ColumnElement[Any]) -> ColumnElement[Any]:
     """The text as `filled` gives it; NULL also where nobody would see anything of it."""
-    bare = filled(text)
-    return case((_starts_visibly(bare), bare), (func.trim(bare, UNSEEN) != "", bare))
+    trimmed = trim_or_null(text)
+    return case(
+        (_starts_with_visible_ascii(trimmed), trimmed),
+        (func.trim(trimmed, INVISIBLE) != "", trimmed),
+    )
 
 
-def _starts_visibly(text: ColumnElement[Any]) -> ColumnElement[bool]:
+def _starts_with_visible_ascii(text: ColumnElement[Any]) -> ColumnElement[bool]:
     """As nearly all texts do. To ask is far cheaper than a trim."""
     return and_(text >= "!", text < "\x7f")
 
 
-def names_no_offset(text: ColumnElement[Any]) -> ColumnElement[bool]:
+def lacks_offset(text: ColumnElement[Any]) -> ColumnElement[bool]:
     """Whether the text is a time with a date that is taken for UTC for want of an offset."""
-    lacks = and_(func.regexp_matches(text, HAS_DATE), ~func.regexp_matches(text, HAS_OFFSET))
+    is_without_offset = and_(
+        func.regexp_matches(text, HAS_DATE), ~func.regexp_matches(text, HAS_OFFSET)
+    )
     return case(  # of which DuckDB works out but what it needs; of AND, each part for every row
         (func.suffix(text, "Z"), false()),  # the usual, and fastest
-        else_=func.coalesce(lacks, false()),
+        else_=func.coalesce(is_without_offset, false()),
     )

@@ -7,21 +7,25 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, FromClause, Select, Table, insert, select
 
-from data.schema import account_current, account_version, held_at, is_unmatched, with_profile
+from data.schema import account_current, account_version, is_unmatched, is_valid_at, join_profile
 
 version = account_version
 
 
-def accounts_at(integration_id: int, at: datetime | None) -> FromClause:
+def accounts_at(integration_id: int, moment: datetime | None) -> FromClause:
     """One row per account of the integration at a moment; None is now."""
-    if at is None:
-        now = account_current
-        return select(now).where(now.c.integration_id == integration_id).subquery("accounts")
-    then = select(version).where(version.c.integration_id == integration_id, held_at(version, at))
-    return with_profile(then.subquery("accounts"))
+    if moment is None:
+        current = account_current
+        return (
+            select(current).where(current.c.integration_id == integration_id).subquery("accounts")
+        )
+    versions = select(version).where(
+        version.c.integration_id == integration_id, is_valid_at(version, moment)
+    )
+    return join_profile(versions.subquery("accounts"))
 
 
-def fill(con: Connection, table: Table, rows: Select[*tuple[Any, ...]]) -> None:
+def insert_rows(con: Connection, table: Table, rows: Select[*tuple[Any, ...]]) -> None:
     """Add rows that have the table's columns in their order."""
     con.execute(insert(table).from_select([c.name for c in table.c], rows))
 

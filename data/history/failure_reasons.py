@@ -7,43 +7,45 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, FromClause, case, func
 
-from data.states import FAILED, NO_REASON
+from data.states import FAILED_STATES, NO_REASON
 
-GAP = "…"
+PLACEHOLDER = "…"
 """What stands in a template where texts differ."""
 
 
-DAY = r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}"
-CLOCK = r"\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?(Z|[+-]\d{2}:?\d{2})?"
+DATE_PATTERN = r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}"
+TIME_PATTERN = r"\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?(Z|[+-]\d{2}:?\d{2})?"
 
-DIFFER: tuple[tuple[str, str], ...] = (
-    (r"[A-Za-z][A-Za-z0-9+.-]*://[^\s\"'<>]+", GAP),  # addresses of pages
-    (r"[\w.+-]+@[\w-]+(\.[\w-]+)+", GAP),  # and of mail
-    ("\"[^\"]*\"|“[^”]*”|„[^“”]*[“”]|\u2018[^\u2019]*\u2019|«[^»]*»|`[^`]*`", GAP),
-    (r"(^|[\s(:=,])'[^']*'", rf"\1{GAP}"),  # not the apostrophe of a word
-    (rf"{DAY}([T ]{CLOCK})?|{CLOCK}", GAP),
-    (r"(\w[\w.+/-]*)?\d([\w.:,+/-]*\w)?", GAP),  # numbers, and words with a digit: ids
-    (rf"{GAP}([\s,;/]+{GAP})+", GAP),  # several of them: a list
+VARIABLE_PARTS: tuple[tuple[str, str], ...] = (
+    (r"[A-Za-z][A-Za-z0-9+.-]*://[^\s\"'<>]+", PLACEHOLDER),  # addresses of pages
+    (r"[\w.+-]+@[\w-]+(\.[\w-]+)+", PLACEHOLDER),  # and of mail
+    ("\"[^\"]*\"|“[^”]*”|„[^“”]*[“”]|\u2018[^\u2019]*\u2019|«[^»]*»|`[^`]*`", PLACEHOLDER),
+    (r"(^|[\s(:=,])'[^']*'", rf"\1{PLACEHOLDER}"),  # not the apostrophe of a word
+    (rf"{DATE_PATTERN}([T ]{TIME_PATTERN})?|{TIME_PATTERN}", PLACEHOLDER),
+    (r"(\w[\w.+/-]*)?\d([\w.:,+/-]*\w)?", PLACEHOLDER),  # numbers, and words with a digit: ids
+    (rf"{PLACEHOLDER}([\s,;/]+{PLACEHOLDER})+", PLACEHOLDER),  # several of them: a list
 )  # fmt: skip
 """What is taken out of a reason, in this order, and what comes in its place. Stores keep what came
 of it: after a change here, raise LAYOUT in data/store.py."""
 
 
-def template(text: ColumnElement[Any]) -> ColumnElement[Any]:
+def reason_template(text: ColumnElement[Any]) -> ColumnElement[Any]:
     """The text without what differs between accounts; an ellipsis stands where something was."""
 
-    def without(left: ColumnElement[Any], differ: tuple[str, str]) -> ColumnElement[Any]:
-        pattern, replacement = differ
-        return func.regexp_replace(left, pattern, replacement, "g")
+    def replace_part(
+        remaining_text: ColumnElement[Any], part: tuple[str, str]
+    ) -> ColumnElement[Any]:
+        pattern, replacement = part
+        return func.regexp_replace(remaining_text, pattern, replacement, "g")
 
-    return func.trim(reduce(without, DIFFER, text))
+    return func.trim(reduce(replace_part, VARIABLE_PARTS, text))
 
 
-def reason_of(rows: FromClause) -> ColumnElement[Any]:
+def failure_reason(rows: FromClause) -> ColumnElement[Any]:
     """Why an account fails: its failure code, or the template of its reason; NULL: it does not.
 
     Worked out of texts when they are loaded: it takes too long for a million accounts at once.
     """
-    c = rows.c
-    why = func.coalesce(c.failure_code, template(c.state_reason), NO_REASON)
-    return case((c.provisioning_state.in_(FAILED), why))
+    columns = rows.c
+    reason = func.coalesce(columns.failure_code, reason_template(columns.state_reason), NO_REASON)
+    return case((columns.provisioning_state.in_(FAILED_STATES), reason))

@@ -31,57 +31,64 @@ from sqlalchemy import (
     select,
 )
 
-from data.files.errors import Held, MostlyRejected, NoAccounts, OtherContentKnown
-from data.files.formats import place_word
-from data.files.headers import columns_of
+from data.files.errors import MostlyRejected, NoAccounts, OnHold, OtherContentLoaded
+from data.files.formats import row_noun
+from data.files.headers import match_columns
 from data.files.mapping import NO_MAPPING
 from data.files.naming import SnapshotFile
 from data.history.as_of import accounts_at
 from data.history.delta import (
-    Known,
-    find_news,
-    find_news_unless_odd,
-    known_accounts,
-    remember_delivered,
-    without_fingerprint,
+    Baseline,
+    accounts_without_fingerprint,
+    find_changed_rows,
+    find_changed_rows_if_valid,
+    stage_baseline,
+    store_fingerprints,
 )
-from data.history.normalize import understood
-from data.history.passport import (
+from data.history.load_report import (
     FileFacts,
-    departure_in_words,
-    incomplete_in_words,
-    passport_of,
-    too_many_leave,
+    exceeds_deletion_limit,
+    incomplete_message,
+    load_report,
+    mass_deletion_message,
 )
-from data.history.reject import Sifted, sift
-from data.history.rollups import forget_counts
-from data.history.stage import Read, fill_load_row
-from data.history.versions import Span, find_differences, write_span
-from data.records.matches import forget_keys
+from data.history.normalize import normalize
+from data.history.reject import Validated, validate
+from data.history.rollups import delete_counts
+from data.history.stage import ReadResult, stage_rows
+from data.history.versions import Span, stage_delta_rows, write_versions
+from data.records.matches import unlink_account_keys
 from data.schema import (
-    CONTENT,
-    DELIVERED,
-    FOREVER,
+    OPEN_END,
+    RAW_COLUMNS,
+    TRACKED_COLUMNS,
     account,
     account_current,
-    delivered_row,
     integration,
     rejected_row,
+    row_fingerprint,
     snapshot,
 )
-from data.sources.delivery import Opened, opened
-from data.staging import load_delta, load_meant, load_news, load_told, load_unfit
-from data.store.dialect import each_key
-from data.store.engine import writing
-from data.store.transfer import count_anew, desk, hand_over, handed, step, with_staging
+from data.sources.delivery import OpenedFile, open_file
+from data.staging import stage_change, stage_changed, stage_delta, stage_normalized, stage_rejected
+from data.store.dialect import unnest_json_keys
+from data.store.engine import write_connection
+from data.store.transfer import (
+    copy_to_store,
+    materialize_in_store,
+    open_workspace,
+    refresh_statistics,
+    staging_tables,
+    transaction,
+)
 
-BEFORE_ALL = datetime(1, 1, 1)
-MOST_REJECTED = 0.5
+EARLIEST_MOMENT = datetime(1, 1, 1)
+MAX_REJECTED_SHARE = 0.5
 """Share of a file's rows; with more rejected, the file is not what it seems."""
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LoadResult:
     """What became of a file; accepted + rejected = rows_read."""
 
     file: SnapshotFile
@@ -89,154 +96,176 @@ class Loaded:
     accepted: int
     rejected: int
     flagged: int  # accepted accounts with a value that was not understood
-    already: bool = False  # the very same file was loaded before: nothing changed
+    already_loaded: bool = False  # the very same file was loaded before: nothing changed
 
 
 def load(
     engine: Engine, file: SnapshotFile, *, replace: bool = False, confirmed: bool = False
-) -> Loaded:
+) -> LoadResult:
     """Load a snapshot file; with `replace`, in place of what is loaded for the same moment.
 
     `confirmed`: a person has looked at it, so that it may say what is hard to believe.
     Raises a SnapshotRefused; the store is then as it was.
     """
-    with at_work(engine, file) as (con, at, beside, task):
-        if task.is_known_word_for_word:
-            return _known_already(task)
-        if task.known and not replace:
-            raise OtherContentKnown(_other_content(file, task.known))
-        found = understand(con, at, task, beside, confirmed=confirmed)
-        with step(con, at):
-            flagged = write(con, at, task, found)
+    with load_session(engine, file) as (con, workspace, executor, task):
+        if task.is_identical:
+            return _already_loaded_result(task)
+        if task.loaded_snapshot and not replace:
+            raise OtherContentLoaded(_other_content_message(file, task.loaded_snapshot))
+        staged = stage_changes(con, workspace, task, executor, confirmed=confirmed)
+        with transaction(con, workspace):
+            flagged = write_snapshot(con, workspace, task, staged)
             if not confirmed:
-                _hold_mass_departure(con, task, found.sifted.accepted)
+                _hold_mass_deletion(con, task, staged.validated.accepted)
         with con.begin():
-            count_anew(con, account, account_current, delivered_row, after=load_delta)
-    return Loaded(file, *found.sifted[:3], flagged)
+            refresh_statistics(con, account, account_current, row_fingerprint, if_large=stage_delta)
+    return LoadResult(file, *staged.validated[:3], flagged)
 
 
 class _Task(NamedTuple):
     """A file to load, where it belongs, and what is loaded there already."""
 
     file: SnapshotFile
-    opened: Future[Opened]
+    opened_file: Future[OpenedFile]
     span: Span
-    known: Row[Any] | None
-    is_known_word_for_word: bool
+    loaded_snapshot: Row[Any] | None
+    is_identical: bool
 
 
 @contextmanager
-def at_work(
+def load_session(
     engine: Engine, file: SnapshotFile
 ) -> Iterator[tuple[Connection, Connection, Executor, _Task]]:
     """The store, the desk, who works beside them on what needs neither, and what there is to do."""
-    with ThreadPoolExecutor(max_workers=1) as beside:
-        delivered = beside.submit(opened, file.path, file.integration)
-        with writing(engine) as con, with_staging(con), desk(con) as at:
-            yield con, at, beside, _task(con, file, delivered)
+    with ThreadPoolExecutor(max_workers=1) as executor:
+        opened_file = executor.submit(open_file, file.path, file.integration)
+        with write_connection(engine) as con, staging_tables(con), open_workspace(con) as workspace:
+            yield con, workspace, executor, _make_task(con, file, opened_file)
 
 
-class _Found(NamedTuple):
-    read: Read
-    sifted: Sifted
-    news: FromClause  # in the store
+class _StagedChanges(NamedTuple):
+    read_result: ReadResult
+    validated: Validated
+    changed_rows: FromClause  # in the store
     sha256: Future[str]  # of the file; it takes longer than most steps, and one core
 
 
-def _task(con: Connection, file: SnapshotFile, delivered: Future[Opened]) -> _Task:
+def _make_task(con: Connection, file: SnapshotFile, opened_file: Future[OpenedFile]) -> _Task:
     file.path.open("rb").close()  # one that cannot be opened is no fault of its content
     with con.begin():
-        known = _find(con, file.integration, file.taken_at)
-        span = _span(con, file.integration, file.taken_at, anew=bool(known))
-    same = known is not None and known.sha256 == _sha256(file.path)
-    return _Task(file, delivered, span, known, same)
+        loaded_snapshot = _find_snapshot(con, file.integration, file.taken_at)
+        span = _make_span(con, file.integration, file.taken_at, had_snapshot=bool(loaded_snapshot))
+    is_identical = loaded_snapshot is not None and loaded_snapshot.sha256 == _sha256(file.path)
+    return _Task(file, opened_file, span, loaded_snapshot, is_identical)
 
 
-def _known_already(task: _Task) -> Loaded:
+def _already_loaded_result(task: _Task) -> LoadResult:
     counts = ("rows_read", "accepted", "rejected", "flagged")
-    return Loaded(task.file, *(getattr(task.known, name) for name in counts), already=True)
+    return LoadResult(
+        task.file, *(getattr(task.loaded_snapshot, name) for name in counts), already_loaded=True
+    )
 
 
-def understand(
+def stage_changes(
     con: Connection,
-    at: Connection,
+    workspace: Connection,
     task: _Task,
-    beside: Executor,
+    executor: Executor,
     *,
     confirmed: bool,
-    whole: bool = False,
-) -> _Found:
+    read_all: bool = False,
+) -> _StagedChanges:
     """Fill the tables of a load with what the file changes; the store is only read.
 
     Each is committed by itself, which lets DuckDB read it on several cores. `whole`: every row
     is read with its texts, whether they are known or not.
     """
-    with step(con, at):
-        known = known_accounts(con, at, task.span)
-    quick = None
-    if known.with_rows and not whole:
-        quick = _read_news(con, at, task, known, confirmed=confirmed)
-    read, sifted = quick or _read_whole(con, at, task, known, confirmed=confirmed)
-    sha256 = beside.submit(_sha256, task.file.path)
-    with step(con, at):
-        here = literal(task.span.integration_id, Integer).label("integration_id")
-        told = select(here, load_news.c.account_key, load_news.c.listed, load_news.c.fingerprint)
-        news = handed(at, told, con, load_told)
-        means = _meaning_of_news().subquery("means")
-        meant = handed(at, select(here, *(means.c[n] for n in MEANT)), con, load_meant)
-        find_differences(con, task.span, meant, news)
-    return _Found(read, sifted, news, sha256)
+    with transaction(con, workspace):
+        baseline = stage_baseline(con, workspace, task.span)
+    quick_result = None
+    if baseline.has_fingerprints and not read_all:
+        quick_result = _read_changed_rows(con, workspace, task, baseline, confirmed=confirmed)
+    read_result, validated = quick_result or _read_all_rows(
+        con, workspace, task, baseline, confirmed=confirmed
+    )
+    sha256 = executor.submit(_sha256, task.file.path)
+    with transaction(con, workspace):
+        integration_column = literal(task.span.integration_id, Integer).label("integration_id")
+        changed_keys = select(
+            integration_column,
+            stage_changed.c.account_key,
+            stage_changed.c.listed,
+            stage_changed.c.fingerprint,
+        )
+        changed_rows = materialize_in_store(workspace, changed_keys, con, stage_change)
+        normalized = _normalized_changed_rows().subquery("means")
+        normalized_rows = materialize_in_store(
+            workspace,
+            select(integration_column, *(normalized.c[n] for n in NORMALIZED_COLUMNS)),
+            con,
+            stage_normalized,
+        )
+        stage_delta_rows(con, task.span, normalized_rows, changed_rows)
+    return _StagedChanges(read_result, validated, changed_rows, sha256)
 
 
-def _read_news(
-    con: Connection, at: Connection, task: _Task, known: Known, *, confirmed: bool
-) -> tuple[Read, Sifted] | None:
-    """Fill `load_news` from the rows that are not known; None where the file is too odd."""
-    read = _fill(at, task, known.rows, confirmed=confirmed)
-    with step(con, at):
-        sifted = find_news_unless_odd(con, at, read, known, task.span)
-        if sifted:
-            _refuse_implausible(con, at, task, sifted, confirmed=confirmed)
-    return (read, sifted) if sifted else None
+def _read_changed_rows(
+    con: Connection, workspace: Connection, task: _Task, baseline: Baseline, *, confirmed: bool
+) -> tuple[ReadResult, Validated] | None:
+    """Fill `stage_changed` from the rows that are not known; None where the file is too odd."""
+    read_result = _stage_file_rows(workspace, task, baseline.rows, confirmed=confirmed)
+    with transaction(con, workspace):
+        validated = find_changed_rows_if_valid(con, workspace, read_result, baseline, task.span)
+        if validated:
+            _reject_implausible(con, workspace, task, validated, confirmed=confirmed)
+    return (read_result, validated) if validated else None
 
 
-def _read_whole(
-    con: Connection, at: Connection, task: _Task, known: Known, *, confirmed: bool
-) -> tuple[Read, Sifted]:
-    """Fill `load_news` from all rows, and `load_unfit` with those that are no account."""
-    read = _fill(at, task, None, confirmed=confirmed)
-    with step(con, at):
-        sifted = sift(at, read)
-        _refuse_implausible(con, at, task, sifted, confirmed=confirmed)
-    with step(con, at):
-        find_news(con, at, known.rows, task.span)
-    return read, sifted
+def _read_all_rows(
+    con: Connection, workspace: Connection, task: _Task, baseline: Baseline, *, confirmed: bool
+) -> tuple[ReadResult, Validated]:
+    """Fill `stage_changed` from all rows, and `stage_rejected` with those that are no account."""
+    read_result = _stage_file_rows(workspace, task, None, confirmed=confirmed)
+    with transaction(con, workspace):
+        validated = validate(workspace, read_result)
+        _reject_implausible(con, workspace, task, validated, confirmed=confirmed)
+    with transaction(con, workspace):
+        find_changed_rows(con, workspace, baseline.rows, task.span)
+    return read_result, validated
 
 
-def _fill(at: Connection, task: _Task, known: FromClause | None, *, confirmed: bool) -> Read:
+def _stage_file_rows(
+    workspace: Connection, task: _Task, known_fingerprints: FromClause | None, *, confirmed: bool
+) -> ReadResult:
     file = task.file
-    delivered = task.opened.result()
-    with at.begin():
-        read = fill_load_row(at, delivered, file.columns or NO_MAPPING, known)
-    if read.said.incomplete and not confirmed:
-        raise Held(f"{file.name} is held: {incomplete_in_words(read.said.incomplete)}")
-    return read
+    opened_file = task.opened_file.result()
+    with workspace.begin():
+        read_result = stage_rows(
+            workspace, opened_file, file.mapping or NO_MAPPING, known_fingerprints
+        )
+    if read_result.source_info.incomplete_reason and not confirmed:
+        raise OnHold(
+            f"{file.name} is held: {incomplete_message(read_result.source_info.incomplete_reason)}"
+        )
+    return read_result
 
 
-def write(con: Connection, at: Connection, task: _Task, found: _Found) -> int:
+def write_snapshot(
+    con: Connection, workspace: Connection, task: _Task, staged: _StagedChanges
+) -> int:
     """The one transaction that changes the store; how many accounts have a flag."""
-    file, sifted, span = task.file, found.sifted, task.span
-    _name_integration(con, span.integration_id, file.integration)
-    write_span(con, span)
+    file, validated, span = task.file, staged.validated, task.span
+    _add_integration_if_new(con, span.integration_id, file.integration)
+    write_versions(con, span)
     if span.is_newest:
-        remember_delivered(con, span.integration_id, found.news)
-    if task.known:
-        _forget(con, task.known)
+        store_fingerprints(con, span.integration_id, staged.changed_rows)
+    if task.loaded_snapshot:
+        _delete_snapshot(con, task.loaded_snapshot)
     flagged = _count_flagged(con, span)
     snapshot_id = con.scalar(select(func.coalesce(func.max(snapshot.c.snapshot_id), 0) + 1))
-    if sifted.rejected:
-        rows = select(literal(snapshot_id, BigInteger).label("snapshot_id"), *load_unfit.c)
-        hand_over(at, rows, con, rejected_row)
+    if validated.rejected:
+        rows = select(literal(snapshot_id, BigInteger).label("snapshot_id"), *stage_rejected.c)
+        copy_to_store(workspace, rows, con, rejected_row)
     con.execute(
         insert(snapshot).values(
             snapshot_id=snapshot_id,
@@ -244,155 +273,173 @@ def write(con: Connection, at: Connection, task: _Task, found: _Found) -> int:
             taken_at=file.taken_at,
             loaded_at=datetime.now(UTC).replace(tzinfo=None),
             file_name=file.name,
-            sha256=found.sha256.result(),
-            rows_read=sifted.rows_read,
-            accepted=sifted.accepted,
-            rejected=sifted.rejected,
+            sha256=staged.sha256.result(),
+            rows_read=validated.rows_read,
+            accepted=validated.accepted,
+            rejected=validated.rejected,
             flagged=flagged,
             facts=FileFacts(
-                headings=found.read.headings,
-                notes=found.read.notes,
-                remarks=tuple(found.read.said.remarks),
-                incomplete=found.read.said.incomplete,
-                states_not_reported=_states_not_reported(con, span, found.read.headings),
-                repeated=sifted.repeated,
-                exact_repeats=sifted.exact_repeats,
-                without_offset=sifted.without_offset,
-                flags=_flags_by_column(con, span) if flagged else {},
+                headings=staged.read_result.headings,
+                notes=staged.read_result.notes,
+                remarks=tuple(staged.read_result.source_info.remarks),
+                incomplete_reason=staged.read_result.source_info.incomplete_reason,
+                unreported_states=_count_unreported_states(con, span, staged.read_result.headings),
+                duplicates=validated.duplicates,
+                exact_duplicates=validated.exact_duplicates,
+                without_offset=validated.without_offset,
+                flags=_count_flags_by_column(con, span) if flagged else {},
             ).as_json(),
         )
     )
     return flagged
 
 
-def _hold_mass_departure(con: Connection, task: _Task, accounts: int) -> None:
+def _hold_mass_deletion(con: Connection, task: _Task, account_count: int) -> None:
     """Raises Held, which undoes the load."""
     file = task.file
-    if too_many_leave(con, task.span.integration_id, file.taken_at, accounts):
-        passport = passport_of(con, file.integration, file.taken_at)  # a tenth of a small load
-        raise Held(f"{file.name} is held: {departure_in_words(passport)}")
+    if exceeds_deletion_limit(con, task.span.integration_id, file.taken_at, account_count):
+        report = load_report(con, file.integration, file.taken_at)  # a tenth of a small load
+        raise OnHold(f"{file.name} is held: {mass_deletion_message(report)}")
 
 
-def remove(engine: Engine, integration_name: str, taken_at: datetime) -> bool:
+def remove_snapshot(engine: Engine, integration_name: str, taken_at: datetime) -> bool:
     """Take a snapshot out, as if it had never been loaded. False where there is none."""
-    with writing(engine) as con, with_staging(con), con.begin():
-        found = _find(con, integration_name, taken_at)
-        if not found:
+    with write_connection(engine) as con, staging_tables(con), con.begin():
+        loaded_snapshot = _find_snapshot(con, integration_name, taken_at)
+        if not loaded_snapshot:
             return False
-        span = _span(con, integration_name, taken_at, anew=True)
-        before = _accounts_of_snapshot_before(con, span)
-        _find_missing_from(con, span, before)
-        find_differences(con, span, before.subquery("listed"), load_told)
-        write_span(con, span)
+        span = _make_span(con, integration_name, taken_at, had_snapshot=True)
+        previous_accounts = _previous_accounts(con, span)
+        _stage_removed_accounts(con, span, previous_accounts)
+        stage_delta_rows(con, span, previous_accounts.subquery("listed"), stage_change)
+        write_versions(con, span)
         con.execute(
-            delete(delivered_row).where(delivered_row.c.integration_id == span.integration_id)
+            delete(row_fingerprint).where(row_fingerprint.c.integration_id == span.integration_id)
         )
-        _forget(con, found)
-        forget_counts(con, span.integration_id, taken_at)
-        _forget_integration_without_snapshots(con, span.integration_id)
+        _delete_snapshot(con, loaded_snapshot)
+        delete_counts(con, span.integration_id, taken_at)
+        _delete_integration_without_snapshots(con, span.integration_id)
     return True
 
 
-def _forget_integration_without_snapshots(con: Connection, integration_id: int) -> None:
+def _delete_integration_without_snapshots(con: Connection, integration_id: int) -> None:
     """With its last snapshot an integration goes, name and all: it is as if it had never been."""
-    left = select(func.count()).where(snapshot.c.integration_id == integration_id)
-    if not con.scalar(left):
-        forget_keys(con, integration_id)
+    snapshot_count = select(func.count()).where(snapshot.c.integration_id == integration_id)
+    if not con.scalar(snapshot_count):
+        unlink_account_keys(con, integration_id)
         for table in (account, integration):
             con.execute(delete(table).where(table.c.integration_id == integration_id))
 
 
-def _refuse_implausible(
-    con: Connection, at: Connection, task: _Task, sifted: Sifted, *, confirmed: bool
+def _reject_implausible(
+    con: Connection, workspace: Connection, task: _Task, validated: Validated, *, confirmed: bool
 ) -> None:
     name = task.file.name
-    if sifted.rejected > sifted.rows_read * MOST_REJECTED:
-        first = at.execute(select(load_unfit).order_by(load_unfit.c.line)).first()
-        place = place_word(name)
-        example = f" The first: {place} {first.line}: {first.reason}" if first else ""
-        repeats = f" {sifted.exact_repeats:,} repeat a row word for word." * bool(
-            sifted.exact_repeats
+    if validated.rejected > validated.rows_read * MAX_REJECTED_SHARE:
+        first_rejected = workspace.execute(
+            select(stage_rejected).order_by(stage_rejected.c.line)
+        ).first()
+        row_label = row_noun(name)
+        example = (
+            f" The first: {row_label} {first_rejected.line}: {first_rejected.reason}"
+            if first_rejected
+            else ""
+        )
+        duplicates_text = f" {validated.exact_duplicates:,} repeat a row word for word." * bool(
+            validated.exact_duplicates
         )
         raise MostlyRejected(
-            f"{name}: {sifted.rejected:,} of {sifted.rows_read:,} rows are no accounts, which is "
-            f"more than half; nothing was loaded.{repeats}{example}"
+            f"{name}: {validated.rejected:,} of {validated.rows_read:,} rows are no accounts, "
+            "which is "
+            f"more than half; nothing was loaded.{duplicates_text}{example}"
         )
-    if sifted.accepted or confirmed:
+    if validated.accepted or confirmed:
         return
-    before = _accounts_of_snapshot_before(con, task.span).limit(1).subquery()
-    if con.scalar(select(func.count()).select_from(before)):
+    previous_accounts = _previous_accounts(con, task.span).limit(1).subquery()
+    if con.scalar(select(func.count()).select_from(previous_accounts)):
         raise NoAccounts(
             f"{name} lists no accounts, but the snapshot before does; nothing was loaded. "
             "An empty list is more often a failed export than an app without users."
         )
 
 
-MEANT = ("account_key", "account_id", *CONTENT)
+NORMALIZED_COLUMNS = ("account_key", "account_id", *TRACKED_COLUMNS)
 
 
 @cache
-def _meaning_of_news() -> Select[*tuple[Any, ...]]:
-    columns = [load_news.c[name] for name in ("account_key", "account_id", *DELIVERED)]
-    news = select(*columns)
-    return understood(news.where(load_news.c.listed).subquery("news"))
+def _normalized_changed_rows() -> Select[*tuple[Any, ...]]:
+    columns = [stage_changed.c[name] for name in ("account_key", "account_id", *RAW_COLUMNS)]
+    changed_rows = select(*columns)
+    return normalize(changed_rows.where(stage_changed.c.listed).subquery("news"))
 
 
-def _accounts_of_snapshot_before(con: Connection, span: Span) -> Select[*tuple[Any, ...]]:
+def _previous_accounts(con: Connection, span: Span) -> Select[*tuple[Any, ...]]:
     """The accounts of the snapshot before the span's, as if they had been delivered again."""
-    before = con.scalar(
+    previous_taken_at = con.scalar(
         select(func.max(snapshot.c.taken_at)).where(
             snapshot.c.integration_id == span.integration_id,
             snapshot.c.taken_at < span.taken_at,
         )
     )
-    then = accounts_at(span.integration_id, before or BEFORE_ALL)
-    nobody_new = cast(null(), String).label("account_id")
+    accounts = accounts_at(span.integration_id, previous_taken_at or EARLIEST_MOMENT)
+    no_account_id = cast(null(), String).label("account_id")
     return select(
-        then.c.integration_id, then.c.account_key, nobody_new, *(then.c[n] for n in CONTENT)
+        accounts.c.integration_id,
+        accounts.c.account_key,
+        no_account_id,
+        *(accounts.c[n] for n in TRACKED_COLUMNS),
     )
 
 
-def _find_missing_from(con: Connection, span: Span, listed: Select[*tuple[Any, ...]]) -> None:
-    """Fill `load_told` with the accounts of the span that are not listed."""
-    known = without_fingerprint(span).subquery("known")
-    missing = known.c.account_key.not_in(select(listed.subquery("listed").c.account_key))
-    here = literal(span.integration_id, Integer)
+def _stage_removed_accounts(
+    con: Connection, span: Span, listed_accounts: Select[*tuple[Any, ...]]
+) -> None:
+    """Fill `stage_change` with the accounts of the span that are not listed."""
+    known_accounts = accounts_without_fingerprint(span).subquery("known")
+    is_missing = known_accounts.c.account_key.not_in(
+        select(listed_accounts.subquery("listed").c.account_key)
+    )
+    integration_column = literal(span.integration_id, Integer)
     con.execute(
-        insert(load_told).from_select(
+        insert(stage_change).from_select(
             ["integration_id", "account_key", "listed"],
-            select(here, known.c.account_key, false()).where(missing),
+            select(integration_column, known_accounts.c.account_key, false()).where(is_missing),
         )
     )
 
 
-def _forget(con: Connection, old: Row[Any]) -> None:
+def _delete_snapshot(con: Connection, loaded_snapshot: Row[Any]) -> None:
     for table in (snapshot, rejected_row):
-        con.execute(delete(table).where(table.c.snapshot_id == old.snapshot_id))
+        con.execute(delete(table).where(table.c.snapshot_id == loaded_snapshot.snapshot_id))
 
 
-def _span(con: Connection, integration_name: str, taken_at: datetime, *, anew: bool) -> Span:
+def _make_span(
+    con: Connection, integration_name: str, taken_at: datetime, *, had_snapshot: bool
+) -> Span:
     """Over which time a snapshot of the moment is what is known of the integration."""
-    known = con.scalar(
+    integration_id = con.scalar(
         select(integration.c.integration_id).where(integration.c.name == integration_name)
     )
-    key = con.scalar(select(func.max(account.c.account_key))) or 0
-    if known is None:
-        highest = con.scalar(select(func.max(integration.c.integration_id))) or 0
-        return Span(highest + 1, taken_at, FOREVER, anew, key)
-    later = select(func.min(snapshot.c.taken_at)).where(
-        snapshot.c.integration_id == known, snapshot.c.taken_at > taken_at
+    highest_key = con.scalar(select(func.max(account.c.account_key))) or 0
+    if integration_id is None:
+        highest_id = con.scalar(select(func.max(integration.c.integration_id))) or 0
+        return Span(highest_id + 1, taken_at, OPEN_END, had_snapshot, highest_key)
+    next_taken_at = select(func.min(snapshot.c.taken_at)).where(
+        snapshot.c.integration_id == integration_id, snapshot.c.taken_at > taken_at
     )
-    return Span(known, taken_at, con.scalar(later) or FOREVER, anew, key)
+    return Span(
+        integration_id, taken_at, con.scalar(next_taken_at) or OPEN_END, had_snapshot, highest_key
+    )
 
 
-def _name_integration(con: Connection, integration_id: int, name: str) -> None:
+def _add_integration_if_new(con: Connection, integration_id: int, name: str) -> None:
     """Keep the name of an integration that is seen for the first time."""
-    named = select(integration.c.name).where(integration.c.integration_id == integration_id)
-    if con.scalar(named) is None:
+    stored_name = select(integration.c.name).where(integration.c.integration_id == integration_id)
+    if con.scalar(stored_name) is None:
         con.execute(insert(integration).values(integration_id=integration_id, name=name))
 
 
-def _find(con: Connection, integration_name: str, taken_at: datetime) -> Row[Any] | None:
+def _find_snapshot(con: Connection, integration_name: str, taken_at: datetime) -> Row[Any] | None:
     return con.execute(
         select(snapshot)
         .join(integration, integration.c.integration_id == snapshot.c.integration_id)
@@ -401,37 +448,49 @@ def _find(con: Connection, integration_name: str, taken_at: datetime) -> Row[Any
 
 
 def _count_flagged(con: Connection, span: Span) -> int:
-    then = span.accounts_in_store()
-    return con.scalar(select(func.count()).select_from(then).where(then.c.flags.is_not(None))) or 0
+    accounts = span.accounts_in_store()
+    return (
+        con.scalar(select(func.count()).select_from(accounts).where(accounts.c.flags.is_not(None)))
+        or 0
+    )
 
 
-def _flags_by_column(con: Connection, span: Span) -> dict[str, int]:
+def _count_flags_by_column(con: Connection, span: Span) -> dict[str, int]:
     """Column → accounts with text in it that was not understood."""
-    then = span.accounts_in_store()
-    columns = select(each_key(then.c.flags).label("name")).where(then.c.flags.is_not(None))
-    each = columns.subquery()
-    counted = select(each.c.name, func.count().label("accounts"))
-    grouped = counted.group_by(each.c.name).order_by(each.c.name)
+    accounts = span.accounts_in_store()
+    columns = select(unnest_json_keys(accounts.c.flags).label("name")).where(
+        accounts.c.flags.is_not(None)
+    )
+    flag_names = columns.subquery()
+    counted = select(flag_names.c.name, func.count().label("accounts"))
+    grouped = counted.group_by(flag_names.c.name).order_by(flag_names.c.name)
     return {row.name: row.accounts for row in con.execute(grouped)}
 
 
-def _states_not_reported(con: Connection, span: Span, headings: Sequence[str]) -> dict[str, int]:
+def _count_unreported_states(
+    con: Connection, span: Span, headings: Sequence[str]
+) -> dict[str, int]:
     """How a state is known → accounts, where it is not the source that reports it."""
-    if "state_source" not in columns_of(headings):
+    if "state_source" not in match_columns(headings):
         return {}
-    how = span.accounts_in_store().c.state_source
-    counted = select(how, func.count()).where(how.is_not(None)).group_by(how).order_by(how)
+    state_source = span.accounts_in_store().c.state_source
+    counted = (
+        select(state_source, func.count())
+        .where(state_source.is_not(None))
+        .group_by(state_source)
+        .order_by(state_source)
+    )
     return {row[0]: row[1] for row in con.execute(counted)}
 
 
-def _other_content(file: SnapshotFile, known: Row[Any]) -> str:
+def _other_content_message(file: SnapshotFile, loaded_snapshot: Row[Any]) -> str:
     return (
         f"{file.integration} at {file.taken_at:%Y-%m-%d %H:%M:%S} UTC is loaded already, from "
-        f"{known.file_name} with other content. To put {file.name} in its place: "
+        f"{loaded_snapshot.file_name} with other content. To put {file.name} in its place: "
         "rollcall load --replace."
     )
 
 
 def _sha256(path: Path) -> str:
-    with path.open("rb") as raw:
-        return hashlib.file_digest(raw, "sha256").hexdigest()
+    with path.open("rb") as binary_file:
+        return hashlib.file_digest(binary_file, "sha256").hexdigest()

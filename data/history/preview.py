@@ -7,38 +7,38 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Engine, and_, case, func, or_, select
 
 from data.files.naming import SnapshotFile
-from data.history.load import at_work, understand, write
-from data.history.passport import Passport, passport_of
-from data.history.reject import POSITION
+from data.history.load import load_session, stage_changes, write_snapshot
+from data.history.load_report import LoadReport, load_report
+from data.history.reject import ROW_POSITION
 from data.history.versions import Span
-from data.schema import same_account
-from data.staging import delivered_texts, load_delta, load_unfit
-from data.states import LEAVING
-from data.store.transfer import step
+from data.schema import is_same_account
+from data.staging import raw_columns, stage_delta, stage_rejected
+from data.states import DELETE_STATES
+from data.store.transfer import transaction
 
 
 @dataclass(frozen=True)
 class Preview:
     """What loading a file would give; nothing of it is kept."""
 
-    passport: Passport
+    load_report: LoadReport
     rows: list[dict[str, str]]  # the first of the file: column → text as delivered
     rejected: list[tuple[int, str, str]]  # the first: line, text, reason
-    leaving: list[tuple[str, str | None, str, str]]  # the first: username, user, was, would be
-    already: bool  # the very same file is loaded
-    replaces: str  # the name of another file that is loaded for the moment; empty without one
+    deletions: list[tuple[str, str | None, str, str]]  # the first: username, user, was, would be
+    already_loaded: bool  # the very same file is loaded
+    replaced_file: str  # the name of another file that is loaded for the moment; empty without one
 
 
-SHOWN_ROWS = 10
+MAX_ROWS_SHOWN = 10
 
 
-SHOWN_REJECTED = 100
+MAX_REJECTED_SHOWN = 100
 
 
-SHOWN_LEAVING = 100
+MAX_DELETIONS_SHOWN = 100
 
 
-GONE = "Gone"
+REMOVED_LABEL = "Gone"
 
 
 def preview(engine: Engine, file: SnapshotFile) -> Preview:
@@ -46,46 +46,53 @@ def preview(engine: Engine, file: SnapshotFile) -> Preview:
 
     Raises a SnapshotRefused for what cannot be loaded even if a person confirms it.
     """
-    with at_work(engine, file) as (con, at, beside, task):
-        found = understand(con, at, task, beside, confirmed=True, whole=True)
-        with step(con, at):
-            first = select(*delivered_texts().values()).order_by(POSITION)
+    with load_session(engine, file) as (con, workspace, executor, task):
+        staged = stage_changes(con, workspace, task, executor, confirmed=True, read_all=True)
+        with transaction(con, workspace):
+            first_rows = select(*raw_columns().values()).order_by(ROW_POSITION)
             rows = [
                 {name: text for name, text in row.items() if text}
-                for row in at.execute(first.limit(SHOWN_ROWS)).mappings()
+                for row in workspace.execute(first_rows.limit(MAX_ROWS_SHOWN)).mappings()
             ]
-            unfit = select(load_unfit).order_by(load_unfit.c.line).limit(SHOWN_REJECTED)
-            rejected = [tuple(row) for row in at.execute(unfit)]
-            leaving = _leaving(con, task.span)
-        with step(con, at, keep=False):
-            write(con, at, task, found)
-            passport = passport_of(con, file.integration, file.taken_at)
-    other = task.known and not task.is_known_word_for_word
+            rejected_rows = (
+                select(stage_rejected).order_by(stage_rejected.c.line).limit(MAX_REJECTED_SHOWN)
+            )
+            rejected = [tuple(row) for row in workspace.execute(rejected_rows)]
+            deletions = _find_deletions(con, task.span)
+        with transaction(con, workspace, commit=False):
+            write_snapshot(con, workspace, task, staged)
+            report = load_report(con, file.integration, file.taken_at)
+    is_replacement = task.loaded_snapshot and not task.is_identical
     return Preview(
-        passport,
+        report,
         rows,
         rejected,
-        leaving,
-        already=task.is_known_word_for_word,
-        replaces=task.known.file_name if other and task.known else "",
+        deletions,
+        already_loaded=task.is_identical,
+        replaced_file=task.loaded_snapshot.file_name
+        if is_replacement and task.loaded_snapshot
+        else "",
     )
 
 
-def _leaving(con: Connection, span: Span) -> list[tuple[str, str | None, str, str]]:
+def _find_deletions(con: Connection, span: Span) -> list[tuple[str, str | None, str, str]]:
     """The first accounts that would go, or fall into a Delete state, by username."""
-    before, delta = span.accounts_in_store(), load_delta.c
-    becomes = case((delta.now, delta.provisioning_state), else_=GONE)
-    falls = and_(delta.provisioning_state.in_(LEAVING), before.c.provisioning_state.not_in(LEAVING))
-    found = con.execute(
+    before, delta = span.accounts_in_store(), stage_delta.c
+    new_state = case((delta.now, delta.provisioning_state), else_=REMOVED_LABEL)
+    starts_deletion = and_(
+        delta.provisioning_state.in_(DELETE_STATES),
+        before.c.provisioning_state.not_in(DELETE_STATES),
+    )
+    rows = con.execute(
         select(
             before.c.username_in_app,
             func.coalesce(before.c.user_name, before.c.user_email),
             before.c.provisioning_state,
-            becomes,
+            new_state,
         )
-        .join_from(load_delta, before, same_account(before, load_delta))
-        .where(or_(~delta.now, falls))
+        .join_from(stage_delta, before, is_same_account(before, stage_delta))
+        .where(or_(~delta.now, starts_deletion))
         .order_by(func.lower(before.c.username_in_app))
-        .limit(SHOWN_LEAVING)
+        .limit(MAX_DELETIONS_SHOWN)
     )
-    return [tuple(row) for row in found]
+    return [tuple(row) for row in rows]

@@ -25,45 +25,45 @@ from sqlalchemy import (
     update,
 )
 
-from data.history.as_of import accounts_at, fill, is_matched
-from data.history.since import attempt_of, job_of, operation_of, version
-from data.schema import FOREVER, Moment, job_end, same_account, state_change, state_count
-from data.states import FAILED, WAITING, state_names
+from data.history.as_of import accounts_at, insert_rows, is_matched
+from data.history.since import attempt_key, job_key, state_operation, version
+from data.schema import OPEN_END, SnapshotTime, is_same_account, job_end, state_change, state_count
+from data.states import FAILED_STATES, OPEN_STATES, state_names
 
 
 def count_job_ends(con: Connection, integration_id: int, since: datetime) -> None:
     """Write `job_end` of the integration's snapshots from a moment on."""
-    of_each = ("integration_id", "account_key", "valid_from", "provisioning_state")
-    later = select(*(version.c[name] for name in of_each)).where(
+    version_columns = ("integration_id", "account_key", "valid_from", "provisioning_state")
+    later_versions = select(*(version.c[name] for name in version_columns)).where(
         version.c.integration_id == integration_id, version.c.valid_from >= since
     )
-    after = later.subquery("after")
-    was, is_ = version.c.provisioning_state, after.c.provisioning_state
-    attempts = was.in_(WAITING)
-    same_job = job_of(is_) == job_of(was)
+    after = later_versions.subquery("after")
+    old_state, new_state = version.c.provisioning_state, after.c.provisioning_state
+    is_attempt = old_state.in_(OPEN_STATES)
+    is_same_job = job_key(new_state) == job_key(old_state)
     outcome = case(
-        (is_.in_(state_names(phase="settled")), "settled"),
-        (and_(is_.in_(FAILED), same_job), "failed"),
+        (new_state.in_(state_names(phase="settled")), "settled"),
+        (and_(new_state.in_(FAILED_STATES), is_same_job), "failed"),
         else_="other",
     )
-    told = [
+    group_columns = [
         version.c.valid_to,
-        operation_of(was),
+        state_operation(old_state),
         version.c.job_since,
-        case((attempts, version.c.attempt_since)),
+        case((is_attempt, version.c.attempt_since)),
         outcome,
     ]
-    ends = case(
-        (attempts, attempt_of(was).is_distinct_from(attempt_of(is_))),
-        else_=same_job.is_not(True),
+    is_end = case(
+        (is_attempt, attempt_key(old_state).is_distinct_from(attempt_key(new_state))),
+        else_=is_same_job.is_not(True),
     )
-    ended = (
-        select(literal(integration_id, Integer), *told, func.count())
+    job_ends = (
+        select(literal(integration_id, Integer), *group_columns, func.count())
         .select_from(
             version.outerjoin(
                 after,
                 and_(
-                    same_account(after, version),
+                    is_same_account(after, version),
                     after.c.valid_from == version.c.valid_to,
                 ),
             )
@@ -71,16 +71,16 @@ def count_job_ends(con: Connection, integration_id: int, since: datetime) -> Non
         .where(
             version.c.integration_id == integration_id,
             version.c.valid_to >= since,
-            version.c.valid_to < FOREVER,
-            was.in_((*WAITING, *FAILED)),
-            ends,
+            version.c.valid_to < OPEN_END,
+            old_state.in_((*OPEN_STATES, *FAILED_STATES)),
+            is_end,
         )
-        .group_by(*told)
+        .group_by(*group_columns)
     )
-    con.execute(insert(job_end).from_select([c.name for c in job_end.c], ended))
+    con.execute(insert(job_end).from_select([c.name for c in job_end.c], job_ends))
 
 
-def forget_job_ends(con: Connection, integration_id: int, since: datetime) -> None:
+def delete_job_ends(con: Connection, integration_id: int, since: datetime) -> None:
     """Drop `job_end` of the integration's snapshots from a moment on."""
     con.execute(
         delete(job_end).where(
@@ -89,45 +89,51 @@ def forget_job_ends(con: Connection, integration_id: int, since: datetime) -> No
     )
 
 
-def tell_oldest_anew(con: Connection, integration_id: int, since: datetime) -> None:
+def recompute_oldest(con: Connection, integration_id: int, since: datetime) -> None:
     """Write `state_count.oldest` of the integration's snapshots from a moment on.
 
     Of all stays in a state with the same beginning the longest says at which snapshots there was
     any: there are few of these to look at.
     """
     state = version.c.provisioning_state
-    stay = (
+    intervals = (
         select(state, version.c.state_since, func.max(version.c.valid_to).label("until"))
-        .where(version.c.integration_id == integration_id, state.in_((*WAITING, *FAILED)))
+        .where(
+            version.c.integration_id == integration_id, state.in_((*OPEN_STATES, *FAILED_STATES))
+        )
         .group_by(state, version.c.state_since)
         .subquery("stay")
     )
-    of = state_count.alias("of")
-    there = and_(
-        stay.c.provisioning_state == of.c.provisioning_state,
-        stay.c.state_since <= of.c.taken_at,
-        stay.c.until > of.c.taken_at,
+    counts = state_count.alias("of")
+    is_within = and_(
+        intervals.c.provisioning_state == counts.c.provisioning_state,
+        intervals.c.state_since <= counts.c.taken_at,
+        intervals.c.until > counts.c.taken_at,
     )
-    told = (
-        select(of.c.taken_at, of.c.provisioning_state, func.min(stay.c.state_since).label("oldest"))
-        .select_from(of.outerjoin(stay, there))
-        .where(of.c.integration_id == integration_id, of.c.taken_at >= since)
-        .group_by(of.c.taken_at, of.c.provisioning_state)
+    oldest_by_state = (
+        select(
+            counts.c.taken_at,
+            counts.c.provisioning_state,
+            func.min(intervals.c.state_since).label("oldest"),
+        )
+        .select_from(counts.outerjoin(intervals, is_within))
+        .where(counts.c.integration_id == integration_id, counts.c.taken_at >= since)
+        .group_by(counts.c.taken_at, counts.c.provisioning_state)
         .subquery("told")
     )
     con.execute(
         update(state_count)
-        .values(oldest=told.c.oldest)
+        .values(oldest=oldest_by_state.c.oldest)
         .where(
             state_count.c.integration_id == integration_id,
-            state_count.c.taken_at == told.c.taken_at,
-            state_count.c.provisioning_state == told.c.provisioning_state,
-            state_count.c.oldest.is_distinct_from(told.c.oldest),
+            state_count.c.taken_at == oldest_by_state.c.taken_at,
+            state_count.c.provisioning_state == oldest_by_state.c.provisioning_state,
+            state_count.c.oldest.is_distinct_from(oldest_by_state.c.oldest),
         )
     )
 
 
-NUMBERS = ("accounts", "active", "unmatched", "entered", "left", "changed")
+COUNT_COLUMNS = ("accounts", "active", "unmatched", "entered", "left", "changed")
 """What `state_count` counts."""
 
 
@@ -135,38 +141,38 @@ def count_states(
     con: Connection, integration_id: int, moment: datetime, *, newest: bool = False
 ) -> None:
     """Write `state_change` and `state_count` of one snapshot, from the versions alone."""
-    here = [literal(integration_id, Integer), literal(moment, Moment)]
-    ended = _states_of(integration_id, version.c.valid_to == moment, "ended")
-    began = _states_of(integration_id, version.c.valid_from == moment, "began")
-    fill(
+    key_columns = [literal(integration_id, Integer), literal(moment, SnapshotTime)]
+    ended = _version_states(integration_id, version.c.valid_to == moment, "ended")
+    began = _version_states(integration_id, version.c.valid_from == moment, "began")
+    insert_rows(
         con,
         state_change,
-        select(*here, ended.c.state, began.c.state, func.count())
-        .select_from(ended.join(began, same_account(ended, began), full=True))
+        select(*key_columns, ended.c.state, began.c.state, func.count())
+        .select_from(ended.join(began, is_same_account(ended, began), full=True))
         .where(ended.c.state.is_distinct_from(began.c.state))
         .group_by(ended.c.state, began.c.state),
     )
-    parts = union_all(
-        _counted(accounts_at(integration_id, None if newest else moment)),
-        _moved(here, entered=state_change.c.to_state),
-        _moved(here, left=state_change.c.from_state),
-        _numbers(began.c.state, changed=func.count())
-        .select_from(began.join(ended, same_account(began, ended)))
+    counts = union_all(
+        _account_counts(accounts_at(integration_id, None if newest else moment)),
+        _move_counts(key_columns, entered=state_change.c.to_state),
+        _move_counts(key_columns, left=state_change.c.from_state),
+        _count_row(began.c.state, changed=func.count())
+        .select_from(began.join(ended, is_same_account(began, ended)))
         .group_by(began.c.state),
     ).subquery("parts")
-    fill(
+    insert_rows(
         con,
         state_count,
         select(
-            *here,
-            parts.c.state,
-            *(func.sum(parts.c[name]) for name in NUMBERS),
-            func.min(parts.c.oldest),
-        ).group_by(parts.c.state),
+            *key_columns,
+            counts.c.state,
+            *(func.sum(counts.c[name]) for name in COUNT_COLUMNS),
+            func.min(counts.c.oldest),
+        ).group_by(counts.c.state),
     )
 
 
-def forget_counts(con: Connection, integration_id: int, moment: datetime) -> None:
+def delete_counts(con: Connection, integration_id: int, moment: datetime) -> None:
     """Drop what charts read of one snapshot."""
     for rollup in (state_change, state_count):
         con.execute(
@@ -176,47 +182,51 @@ def forget_counts(con: Connection, integration_id: int, moment: datetime) -> Non
         )
 
 
-def _states_of(integration_id: int, which: ColumnElement[bool], name: str) -> FromClause:
+def _version_states(integration_id: int, condition: ColumnElement[bool], name: str) -> FromClause:
     return (
         select(
             version.c.integration_id,
             version.c.account_key,
             version.c.provisioning_state.label("state"),
         )
-        .where(version.c.integration_id == integration_id, which)
+        .where(version.c.integration_id == integration_id, condition)
         .subquery(name)
     )
 
 
-def _counted(accounts: FromClause) -> Select[Any]:
+def _account_counts(accounts: FromClause) -> Select[Any]:
     """One row per state: accounts in it, active ones, unmatched ones, and the longest in it."""
     state = accounts.c.provisioning_state
-    settles_not = state.in_((*WAITING, *FAILED))  # asked per state, as per account it takes longer
-    return _numbers(
+    is_unsettled = state.in_(
+        (*OPEN_STATES, *FAILED_STATES)
+    )  # asked per state, as per account it takes longer
+    return _count_row(
         state,
         accounts=func.count(),
         active=func.count().filter(accounts.c.active_in_app),
         unmatched=func.count().filter(~is_matched(accounts)),
-        oldest=case((settles_not, func.min(accounts.c.state_since))),
+        oldest=case((is_unsettled, func.min(accounts.c.state_since))),
     ).group_by(state)
 
 
-def _moved(here: list[ColumnElement[Any]], **direction: ColumnElement[Any]) -> Select[Any]:
+def _move_counts(
+    key_columns: list[ColumnElement[Any]], **direction: ColumnElement[Any]
+) -> Select[Any]:
     """One row per change into a state, or out of one: how many accounts made it."""
     ((name, state),) = direction.items()
-    integration_id, moment = here
-    return _numbers(state, **{name: state_change.c.accounts}).where(
+    integration_id, moment = key_columns
+    return _count_row(state, **{name: state_change.c.accounts}).where(
         state_change.c.integration_id == integration_id,
         state_change.c.taken_at == moment,
         state.is_not(None),
     )
 
 
-def _numbers(state: ColumnElement[Any], **given: ColumnElement[Any]) -> Select[Any]:
+def _count_row(state: ColumnElement[Any], **counts: ColumnElement[Any]) -> Select[Any]:
     """The numbers of `state_count`, zero where they are not given."""
-    nothing = literal(0, BigInteger)
+    zero = literal(0, BigInteger)
     return select(
         state.label("state"),
-        *(given.get(name, nothing).label(name) for name in NUMBERS),
-        given.get("oldest", cast(null(), Moment)).label("oldest"),
+        *(counts.get(name, zero).label(name) for name in COUNT_COLUMNS),
+        counts.get("oldest", cast(null(), SnapshotTime)).label("oldest"),
     )

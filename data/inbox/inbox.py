@@ -15,31 +15,31 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from data.files.errors import Held, NotPlaced, OtherContentKnown, SnapshotRefused
-from data.files.formats import reader_of
-from data.files.mapping import mapping_of
-from data.files.naming import CONFIRMED, REPLACING, SnapshotFile, unmarked
-from data.history.load import Loaded, load
+from data.files.errors import OnHold, OtherContentLoaded, SnapshotRejected, UnknownSnapshot
+from data.files.formats import find_reader
+from data.files.mapping import read_mapping
+from data.files.naming import CONFIRMED_PREFIX, REPLACE_PREFIX, SnapshotFile, strip_prefixes
+from data.history.load import LoadResult, load
 from data.home import Home
-from data.inbox.quarantine import Verdict, into_archive, place, set_aside
-from data.metrics import FILES, LOAD_SECONDS, ROWS
-from data.records.audit_log import Event, note
+from data.inbox.quarantine import Verdict, move_to_archive, quarantine_file, target_path
+from data.metrics import FILES_TOTAL, LOAD_SECONDS, ROWS_TOTAL
+from data.records.audit_log import Event, record_event
 
 log = logging.getLogger("rollcall")
 
-SETTLED_AFTER = 1.0
+STABLE_SECONDS = 1.0
 """Seconds that a file must lie unchanged before it counts as written to its end."""
 
-LOOKED_AT_EVERY = 2.0
+INBOX_POLL_SECONDS = 2.0
 """Seconds between two looks into the inbox."""
 
 
-LONGEST_PAUSE = 300.0
+MAX_RETRY_SECONDS = 300.0
 """Seconds at most until a file that failed is tried again; the first pause is a look's length."""
 
 
 @dataclass(frozen=True)
-class SetAside:
+class Quarantined:
     """A file that was not loaded, where it is now, and why."""
 
     path: Path
@@ -48,22 +48,22 @@ class SetAside:
 
 
 @dataclass(frozen=True)
-class Trouble:
+class LoadFailure:
     """A file that stays in the inbox as loading it fails, by no fault of its own perhaps."""
 
     path: Path
     reason: str
-    pause: float  # seconds until it is tried again
-    since: float  # on the monotonic clock
+    retry_seconds: float  # seconds until it is tried again
+    failed_at: float  # on the monotonic clock
 
 
-Outcome = Loaded | SetAside | Trouble
+Outcome = LoadResult | Quarantined | LoadFailure
 
-troubles: dict[Path, Trouble] = {}
+load_failures: dict[Path, LoadFailure] = {}
 """What this process could not load, until it can: a full disk, say. Shown to all."""
 
 
-def waiting_files(home: Home) -> list[Path]:
+def inbox_files(home: Home) -> list[Path]:
     """The files of the inbox; those with a temporary name are still being written."""
     return sorted(
         path
@@ -82,12 +82,12 @@ def put_into_inbox(
     Raises UnknownFormat, OtherContentKnown where another file waits under that name, or NotPlaced
     for an integration that cannot be the name of a folder.
     """
-    target = place(home.inbox, file)
-    reader_of(file.path)
-    marks = f"{CONFIRMED if confirmed else ''}{REPLACING if replace else ''}"
+    target = target_path(home.inbox, file)
+    find_reader(file.path)
+    marks = f"{CONFIRMED_PREFIX if confirmed else ''}{REPLACE_PREFIX if replace else ''}"
     target = target.with_name(f"{marks}{target.name}")
     if not replace and target.exists() and not filecmp.cmp(file.path, target, shallow=False):
-        raise OtherContentKnown(
+        raise OtherContentLoaded(
             f"{file.path}: another file waits in the inbox as {file.integration}/{target.name}. "
             "To put this one in its place: rollcall load --replace."
         )
@@ -95,18 +95,20 @@ def put_into_inbox(
     partial = target.with_name(f".{target.name}.part")
     try:
         shutil.copyfile(file.path, partial)
-        settled = time.time() - 2 * SETTLED_AFTER  # it is whole: nobody has to wait for its end
-        os.utime(partial, (settled, settled))
+        stable_time = (
+            time.time() - 2 * STABLE_SECONDS
+        )  # it is whole: nobody has to wait for its end
+        os.utime(partial, (stable_time, stable_time))
         partial.replace(target)
-    except OSError as fault:
+    except OSError as error:
         partial.unlink(missing_ok=True)
-        if fault.errno != errno.ENOSPC:
+        if error.errno != errno.ENOSPC:
             raise
-        raise OSError(fault.errno, fault.strerror, str(target)) from fault  # it is full, not ours
+        raise OSError(error.errno, error.strerror, str(target)) from error  # it is full, not ours
     return target
 
 
-def load_waiting(
+def load_inbox(
     engine: Engine, home: Home, progress: Callable[[int, int], None] = lambda *_: None
 ) -> list[Outcome]:
     """Load what is in the inbox, oldest first; each file ends in another folder of the home.
@@ -114,161 +116,167 @@ def load_waiting(
     Files that were written to just now are left for the next look; those that failed, for later.
     Where several processes watch an inbox, as they can with PostgreSQL, one after the other does.
     """
-    with home.in_turn("loading"):
-        return _load_in_turn(engine, home, progress)
+    with home.exclusive_lock("loading"):
+        return _load_locked(engine, home, progress)
 
 
-def _load_in_turn(
-    engine: Engine, home: Home, progress: Callable[[int, int], None]
-) -> list[Outcome]:
-    placed, outcomes = [], []
-    still = [path for path in waiting_files(home) if _is_settled(path) and not _is_paused(path)]
-    written = _open_for_writing() if still else set()
-    for path in still:
-        if _identity(path) in written:
+def _load_locked(engine: Engine, home: Home, progress: Callable[[int, int], None]) -> list[Outcome]:
+    snapshot_files, outcomes = [], []
+    candidates = [
+        path for path in inbox_files(home) if _is_stable(path) and not _is_backing_off(path)
+    ]
+    open_files = _files_open_for_writing() if candidates else set()
+    for path in candidates:
+        if _file_id(path) in open_files:
             continue
         try:
-            placed.append(_what_it_is(home, path))
-        except SnapshotRefused as refusal:
-            aside = set_aside(engine, home, path, "refused", str(refusal))
-            outcomes.append(_counted(SetAside(aside, str(refusal), "refused")))
-    placed.sort(key=lambda file: (file.taken_at, file.integration))
-    for number, file in enumerate(placed):
-        progress(number, len(placed))
+            snapshot_files.append(_parse_snapshot_file(home, path))
+        except SnapshotRejected as rejection:
+            quarantined_path = quarantine_file(engine, home, path, "refused", str(rejection))
+            outcomes.append(
+                _count_outcome(Quarantined(quarantined_path, str(rejection), "refused"))
+            )
+    snapshot_files.sort(key=lambda file: (file.taken_at, file.integration))
+    for number, file in enumerate(snapshot_files):
+        progress(number, len(snapshot_files))
         try:
-            outcomes.append(_counted(_load_one(engine, home, file)))
-            troubles.pop(file.path, None)
-        except Exception as fault:  # no fault of the file's, perhaps; and others wait behind it
-            outcomes.append(_counted(_put_off(file.path, fault)))
-    for path in set(troubles).difference(waiting_files(home)):
-        troubles.pop(path)
-    if placed:
-        progress(len(placed), len(placed))
+            outcomes.append(_count_outcome(_load_file(engine, home, file)))
+            load_failures.pop(file.path, None)
+        except Exception as error:  # no fault of the file's, perhaps; and others wait behind it
+            outcomes.append(_count_outcome(_record_failure(file.path, error)))
+    for path in set(load_failures).difference(inbox_files(home)):
+        load_failures.pop(path)
+    if snapshot_files:
+        progress(len(snapshot_files), len(snapshot_files))
     return outcomes
 
 
-def _is_settled(path: Path) -> bool:
+def _is_stable(path: Path) -> bool:
     """Whether nobody has written to the file for a while.
 
     A time of change in the future is a wrong clock's: such a file would never be old enough.
     """
     try:
-        return abs(time.time() - path.stat().st_mtime) >= SETTLED_AFTER
+        return abs(time.time() - path.stat().st_mtime) >= STABLE_SECONDS
     except FileNotFoundError:
         return False
 
 
-def _open_for_writing() -> set[tuple[int, int] | None]:
+def _files_open_for_writing() -> set[tuple[int, int] | None]:
     """The files that some process still writes, however long it pauses; Linux tells in /proc."""
-    written = set()
-    for opened in Path("/proc").glob("[0-9]*/fd/*"):
+    open_files = set()
+    for descriptor in Path("/proc").glob("[0-9]*/fd/*"):
         try:
-            told = (opened.parent.parent / "fdinfo" / opened.name).read_text()
+            fdinfo = (descriptor.parent.parent / "fdinfo" / descriptor.name).read_text()
         except OSError:  # another user's, or gone meanwhile
             continue
-        if int(told.split("flags:", 1)[1].split()[0], 8) & (os.O_WRONLY | os.O_RDWR):
-            written.add(_identity(opened))
-    return written
+        if int(fdinfo.split("flags:", 1)[1].split()[0], 8) & (os.O_WRONLY | os.O_RDWR):
+            open_files.add(_file_id(descriptor))
+    return open_files
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
+def _file_id(path: Path) -> tuple[int, int] | None:
     """What tells a file from all others; None where it is gone."""
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    return status.st_dev, status.st_ino
 
 
-def _is_paused(path: Path) -> bool:
-    trouble = troubles.get(path)
-    return trouble is not None and time.monotonic() < trouble.since + trouble.pause
+def _is_backing_off(path: Path) -> bool:
+    failure = load_failures.get(path)
+    return failure is not None and time.monotonic() < failure.failed_at + failure.retry_seconds
 
 
-def _put_off(path: Path, fault: Exception) -> Trouble:
+def _record_failure(path: Path, error: Exception) -> LoadFailure:
     """Remember that the file failed; try it again after longer and longer pauses."""
-    before = troubles.get(path)
-    pause = min(2 * before.pause, LONGEST_PAUSE) if before else LOOKED_AT_EVERY
-    cause = str(getattr(fault, "orig", fault)).splitlines()
-    said = cause[0] if cause else type(fault).__name__
+    previous = load_failures.get(path)
+    retry_seconds = (
+        min(2 * previous.retry_seconds, MAX_RETRY_SECONDS) if previous else INBOX_POLL_SECONDS
+    )
+    cause = str(getattr(error, "orig", error)).splitlines()
+    message = cause[0] if cause else type(error).__name__
     reason = (
         f"{path.parent.name}/{path.name} could not be loaded and stays in the inbox; it is tried "
-        f"again by itself. {said}"
+        f"again by itself. {message}"
     )
-    if not before or before.reason != reason:
-        log.error("%s/%s stays in the inbox.", path.parent.name, path.name, exc_info=fault)
-    troubles[path] = Trouble(path, reason, pause, time.monotonic())
-    return troubles[path]
+    if not previous or previous.reason != reason:
+        log.error("%s/%s stays in the inbox.", path.parent.name, path.name, exc_info=error)
+    load_failures[path] = LoadFailure(path, reason, retry_seconds, time.monotonic())
+    return load_failures[path]
 
 
-def _what_it_is(home: Home, path: Path) -> SnapshotFile:
+def _parse_snapshot_file(home: Home, path: Path) -> SnapshotFile:
     if path.parent.parent != home.inbox:
-        raise NotPlaced(
+        raise UnknownSnapshot(
             f"{path.relative_to(home.inbox)} lies in no integration's folder. "
             "Put it into snapshots as <integration>/<taken_at>.<ext>."
         )
-    named = path.with_name(unmarked(path.name))
-    file = SnapshotFile.placed(named, integration=path.parent.name)
-    place(home.archive, file)
+    unmarked_path = path.with_name(strip_prefixes(path.name))
+    file = SnapshotFile.from_path(unmarked_path, integration=path.parent.name)
+    target_path(home.archive, file)
     return SnapshotFile(path, file.integration, file.taken_at)
 
 
-def _load_one(engine: Engine, home: Home, file: SnapshotFile) -> Loaded | SetAside:
+def _load_file(engine: Engine, home: Home, file: SnapshotFile) -> LoadResult | Quarantined:
     name = file.path.name
-    replace, confirmed = REPLACING in name, name.startswith(CONFIRMED)
+    replace, confirmed = REPLACE_PREFIX in name, name.startswith(CONFIRMED_PREFIX)
     try:
-        file = dataclasses.replace(file, columns=mapping_of(home, file.integration))
+        file = dataclasses.replace(file, columns=read_mapping(home, file.integration))
         with LOAD_SECONDS.time():
             loaded = load(engine, file, replace=replace, confirmed=confirmed)
-    except SnapshotRefused as refusal:
-        verdict: Verdict = "held" if isinstance(refusal, Held) else "refused"
-        aside = set_aside(engine, home, file.path, verdict, str(refusal))
-        note(home, INBOX, Event.SET_ASIDE, verdict=verdict, **_named(file))
-        return SetAside(aside, str(refusal), verdict)
-    into_archive(engine, home, file)
-    if not loaded.already:
-        how = {"replaced": replace, "confirmed": confirmed, "accounts": loaded.accepted}
-        note(home, INBOX, Event.LOADED, **_named(file), **how)
-    log.info(in_words(loaded))
+    except SnapshotRejected as rejection:
+        verdict: Verdict = "held" if isinstance(rejection, OnHold) else "refused"
+        quarantined_path = quarantine_file(engine, home, file.path, verdict, str(rejection))
+        record_event(
+            home, INBOX_ACTOR, Event.QUARANTINED, verdict=verdict, **_snapshot_details(file)
+        )
+        return Quarantined(quarantined_path, str(rejection), verdict)
+    move_to_archive(engine, home, file)
+    if not loaded.already_loaded:
+        details = {"replaced": replace, "confirmed": confirmed, "accounts": loaded.accepted}
+        record_event(home, INBOX_ACTOR, Event.LOADED, **_snapshot_details(file), **details)
+    log.info(describe_load(loaded))
     return loaded
 
 
-def _counted(outcome: Outcome) -> Outcome:
+def _count_outcome(outcome: Outcome) -> Outcome:
     """For who watches over Rollcall: see data/measures.py."""
-    if isinstance(outcome, Loaded):
+    if isinstance(outcome, LoadResult):
         name = outcome.file.integration
-        FILES.labels(name, "known" if outcome.already else "loaded").inc()
-        if not outcome.already:
+        FILES_TOTAL.labels(name, "known" if outcome.already_loaded else "loaded").inc()
+        if not outcome.already_loaded:
             for verdict in ("accepted", "rejected", "flagged"):
-                ROWS.labels(name, verdict).inc(getattr(outcome, verdict))
+                ROWS_TOTAL.labels(name, verdict).inc(getattr(outcome, verdict))
         return outcome
-    what = outcome.verdict if isinstance(outcome, SetAside) else "put off"
-    FILES.labels(outcome.path.parent.name, what).inc()
+    status = outcome.verdict if isinstance(outcome, Quarantined) else "put off"
+    FILES_TOTAL.labels(outcome.path.parent.name, status).inc()
     return outcome
 
 
-INBOX = "the inbox"
+INBOX_ACTOR = "the inbox"
 """Who loads, to the audit log; who put a file there is another event."""
 
 
-def _named(file: SnapshotFile) -> dict[str, str]:
+def _snapshot_details(file: SnapshotFile) -> dict[str, str]:
     return {"integration": file.integration, "taken_at": f"{file.taken_at.isoformat()}Z"}
 
 
-def in_words(loaded: Loaded) -> str:
+def describe_load(loaded: LoadResult) -> str:
     """What became of a file, as a sentence."""
     file = loaded.file
-    which = f"{file.integration} at {file.taken_at:%Y-%m-%d %H:%M:%S} UTC"
-    return f"{which}: {counts_in_words(loaded)}"
+    label = f"{file.integration} at {file.taken_at:%Y-%m-%d %H:%M:%S} UTC"
+    return f"{label}: {describe_counts(loaded)}"
 
 
-def counts_in_words(loaded: Loaded) -> str:
+def describe_counts(loaded: LoadResult) -> str:
     """How many accounts the file gave, and what of it was not understood."""
-    if loaded.already:
+    if loaded.already_loaded:
         return "known already, nothing changed."
-    parts = [f"{loaded.accepted:,} accounts"]
+    phrases = [f"{loaded.accepted:,} accounts"]
     if loaded.rejected:
-        parts.append(f"{loaded.rejected:,} of {loaded.rows_read:,} rows rejected")
+        phrases.append(f"{loaded.rejected:,} of {loaded.rows_read:,} rows rejected")
     if loaded.flagged:
-        parts.append(f"{loaded.flagged:,} accounts with a value that was not understood")
-    return f"{', '.join(parts)}."
+        phrases.append(f"{loaded.flagged:,} accounts with a value that was not understood")
+    return f"{', '.join(phrases)}."

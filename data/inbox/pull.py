@@ -21,134 +21,143 @@ from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
 from typing import IO, Any
 
-from data.files.naming import SnapshotFile, moment_of, unmarked
+from data.files.naming import SnapshotFile, parse_moment, strip_prefixes
 from data.home import CHECKOUT, Home
 from data.inbox.inbox import put_into_inbox
 from data.sources import PULLERS
-from data.sources.http import Interrupted, PullFailed, Web
-from data.sources.resume import KeptPages
-from data.sources.settings import Pull, cleansed, pulls_in
+from data.sources.http import ApiClient, PullFailed, PullInterrupted
+from data.sources.resume import FilePageCache
+from data.sources.settings import PullConfig, read_pull_configs, remove_credentials
 
 logging.getLogger("httpx2").setLevel(logging.WARNING)  # each request of a pull is no news
 
-MOST_PAGES = 100_000
+MAX_PAGES = 100_000
 
-Told = Callable[[str], None]
-Stopped = Callable[[float], bool]
+Progress = Callable[[str], None]
+WaitOrStop = Callable[[float], bool]
 """Waits so many seconds, and says whether to end."""
 
 
-class PullBusy(PullFailed):
+class PullInProgress(PullFailed):
     """Another process pulls from this home."""
 
 
-def pull(
+def pull_to_inbox(
     home: Home,
-    asked: Pull,
-    told: Told = lambda _: None,
-    stopped: Stopped = lambda seconds: bool(time.sleep(seconds)),
+    config: PullConfig,
+    progress: Progress = lambda _: None,
+    wait_or_stop: WaitOrStop = lambda seconds: bool(time.sleep(seconds)),
     *,
-    patient: bool = True,
+    wait_for_lock: bool = True,
 ) -> Path:
     """Ask for all the accounts of an integration; answers with the file in the inbox.
 
     `told` hears how far it is; who is not `patient` gets PullBusy where another pull goes on.
     Raises PullFailed, or an OSError such as a full disk.
     """
-    puller = PULLERS.get(asked.source)
+    puller = PULLERS.get(config.source)
     if puller is None:
-        known = ", ".join(PULLERS)
-        raise PullFailed(f"[pull.{asked.integration}] source: expected one of {known}.")
-    url = asked.get("url", puller.url) or asked["url"]
-    with _alone(home, told, stopped, patient=patient):
-        kept = KeptPages(home.root, asked)
+        source_names = ", ".join(PULLERS)
+        raise PullFailed(f"[pull.{config.integration}] source: expected one of {source_names}.")
+    url = config.get("url", puller.url) or config["url"]
+    with _pull_lock(home, progress, wait_or_stop, wait_for_lock=wait_for_lock):
+        cache = FilePageCache(home.root, config)
         while True:
-            began_before = kept.began_at
-            taken_at = began_before or datetime.now(UTC).replace(tzinfo=None, microsecond=0)
-            file = SnapshotFile(Path("pulled.zip"), asked.integration, taken_at)
+            cached_start = cache.started_at
+            taken_at = cached_start or datetime.now(UTC).replace(tzinfo=None, microsecond=0)
+            file = SnapshotFile(Path("pulled.zip"), config.integration, taken_at)
             try:
-                with Web(url, {}, told=told, stopped=stopped, memory=kept) as web:
-                    path = _pulled(home, file, puller.pages(asked, web), told)
-            except Interrupted:
+                with ApiClient(
+                    url, {}, progress=progress, wait_or_stop=wait_or_stop, cache=cache
+                ) as api:
+                    path = _pull_once(home, file, puller.pages(config, api), progress)
+            except PullInterrupted:
                 raise
-            except (PullFailed, OSError) as fault:
-                kept.forget()
-                if began_before is None or isinstance(fault, OSError):
+            except (PullFailed, OSError) as error:
+                cache.clear()
+                if cached_start is None or isinstance(error, OSError):
                     raise
-                told(f"{fault} Beginning anew.")
+                progress(f"{error} Beginning anew.")
             else:
-                kept.forget()
+                cache.clear()
                 return path
 
 
-def _pulled(home: Home, file: SnapshotFile, pages: Iterator[Any], told: Told) -> Path:
-    with TemporaryFile(dir=home.root) as packed:
-        _pack(pages, packed, told)
-        return _deliver(home, file, packed)
+def _pull_once(home: Home, file: SnapshotFile, pages: Iterator[Any], progress: Progress) -> Path:
+    with TemporaryFile(dir=home.root) as archive_file:
+        _write_archive(pages, archive_file, progress)
+        return _deliver(home, file, archive_file)
 
 
-def last_pulled(home: Home, integration: str) -> datetime | None:
+def latest_taken_at(home: Home, integration: str) -> datetime | None:
     """When the newest snapshot of an integration was taken, wherever its file lies by now."""
-    folders = (home.inbox, home.archive, home.held, home.refused)
+    folders = (home.inbox, home.archive, home.quarantine, home.rejected)
     files = (path for folder in folders for path in (folder / integration).glob("*.*"))
     return max(
-        filter(None, (moment_of(unmarked(p.name).split(".", 1)[0]) for p in files)), default=None
+        filter(None, (parse_moment(strip_prefixes(p.name).split(".", 1)[0]) for p in files)),
+        default=None,
     )
 
 
-def _pack(pages: Iterator[Any], packed: IO[bytes], told: Told) -> None:
+def _write_archive(pages: Iterator[Any], archive_file: IO[bytes], progress: Progress) -> None:
     """Each page as a file of the archive, without what no file should hold."""
-    records = 0
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+    record_count = 0
+    with zipfile.ZipFile(archive_file, "w", zipfile.ZIP_DEFLATED) as archive:
         for number, page in enumerate(pages, start=1):
-            if number > MOST_PAGES:
-                raise PullFailed(f"There are more than {MOST_PAGES:,} pages; something goes round.")
-            records += _count(page)
-            archive.writestr(f"page-{number}.json", json.dumps(cleansed(page)))
-            told(f"{records:,} records in {number:,} pages")
+            if number > MAX_PAGES:
+                raise PullFailed(f"There are more than {MAX_PAGES:,} pages; something goes round.")
+            record_count += _count_records(page)
+            archive.writestr(f"page-{number}.json", json.dumps(remove_credentials(page)))
+            progress(f"{record_count:,} records in {number:,} pages")
 
 
-def _count(page: Any) -> int:
+def _count_records(page: Any) -> int:
     """How many records a page lists."""
     if isinstance(page, list):
         return len(page)
-    lists = [each for key, each in page.items() if isinstance(each, list) and key != "schemas"]
+    lists = [item for key, item in page.items() if isinstance(item, list) and key != "schemas"]
     return max(map(len, lists), default=0)
 
 
-def _deliver(home: Home, file: SnapshotFile, packed: IO[bytes]) -> Path:
+def _deliver(home: Home, file: SnapshotFile, archive_file: IO[bytes]) -> Path:
     with TemporaryDirectory(prefix=".pull-", dir=home.root) as folder:
         path = Path(folder) / file.path.name
-        packed.seek(0)
-        with path.open("wb") as out:
-            shutil.copyfileobj(packed, out)
+        archive_file.seek(0)
+        with path.open("wb") as output:
+            shutil.copyfileobj(archive_file, output)
         return put_into_inbox(home, SnapshotFile(path, file.integration, file.taken_at))
 
 
 @contextmanager
-def _alone(home: Home, told: Told, stopped: Stopped, *, patient: bool) -> Iterator[None]:
+def _pull_lock(
+    home: Home, progress: Progress, wait_or_stop: WaitOrStop, *, wait_for_lock: bool
+) -> Iterator[None]:
     """One pull at a time, whichever process it is in. Raises PullBusy, or PullFailed if stopped."""
     with (home.root / ".pulling").open("w") as lock:
         while True:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                if not patient:
-                    raise PullBusy("Another pull goes on.") from None
-                told("waiting for another pull to end")
-                if stopped(1):
-                    raise Interrupted("Stopped.") from None
+                if not wait_for_lock:
+                    raise PullInProgress("Another pull goes on.") from None
+                progress("waiting for another pull to end")
+                if wait_or_stop(1):
+                    raise PullInterrupted("Stopped.") from None
             else:
                 break
         yield
 
 
-def secrets_file() -> Path:
+def secrets_path() -> Path:
     """Where the sections `[pull.NAME]` are: ROLLCALL_SECRETS, or the checkout's secrets."""
-    named = os.environ.get("ROLLCALL_SECRETS")
-    return Path(named).expanduser() if named else CHECKOUT / ".streamlit" / "secrets.toml"
+    configured_path = os.environ.get("ROLLCALL_SECRETS")
+    return (
+        Path(configured_path).expanduser()
+        if configured_path
+        else CHECKOUT / ".streamlit" / "secrets.toml"
+    )
 
 
-def known_pulls() -> list[Pull]:
+def configured_pulls() -> list[PullConfig]:
     """What can be pulled. Raises PullFailed where the secrets cannot be understood."""
-    return pulls_in(secrets_file())
+    return read_pull_configs(secrets_path())

@@ -21,150 +21,163 @@ from typing import Any
 from sqlalchemy import Engine, insert, select
 
 from data.home import Home
-from data.schema import audit
-from data.store.engine import changing
+from data.schema import audit_event
+from data.store.engine import write_transaction
 
 log = logging.getLogger("rollcall")
 
-LONGEST_TEXT = 2_000
+MAX_TEXT_LENGTH = 2_000
 """Characters of one detail; more is cut off."""
 
-MOST_REFUSED = 1_000
+MAX_DENIALS = 1_000
 """Kinds of refusals that are known to have been written down just now."""
 
-FIRST_SEAL = "0" * 64
+INITIAL_CHECKSUM = "0" * 64
 
 
 class Event(StrEnum):
     """What can happen."""
 
     SIGNED_IN = "signed in"
-    REFUSED = "was refused"
+    ACCESS_DENIED = "was refused"
     SIGNED_OUT = "signed out"
     DOWNLOADED = "downloaded"
-    DELIVERED = "delivered a file"
-    PULLED = "asked for a pull"
+    FILE_DELIVERED = "delivered a file"
+    PULL_REQUESTED = "asked for a pull"
     LOADED = "loaded"
-    SET_ASIDE = "set a file aside"
-    DECIDED = "decided on a file"
+    QUARANTINED = "set a file aside"
+    FILE_DECIDED = "decided on a file"
     REMOVED = "removed"
-    ACCEPTED = "accepted findings"
-    WITHDREW = "withdrew an acceptance"
-    MATCHED = "said whose accounts are"
-    UNMATCHED = "withdrew whose accounts are"
-    SET = "changed a setting"
+    EXCEPTION_ADDED = "accepted findings"
+    EXCEPTION_WITHDRAWN = "withdrew an acceptance"
+    MATCH_OVERRIDDEN = "said whose accounts are"
+    MATCH_OVERRIDE_WITHDRAWN = "withdrew whose accounts are"
+    SETTING_CHANGED = "changed a setting"
     REVEALED = "revealed pseudonyms"
 
 
-_writing = Lock()
+_write_lock = Lock()
 
 
-def note(home: Home, who: str, what: Event, **details: Any) -> None:
+def record_event(home: Home, actor: str, action: Event, **details: Any) -> None:
     """Write an event down; `details` are what JSON can say, and no more personal than needed.
 
     Where that fails, as on a full disk, the program's own log has what happened, but no details.
     """
     event = {
         "event_id": uuid.uuid4().hex,
-        "at": datetime.now(UTC).replace(tzinfo=None).isoformat(),
-        "who": who[:LONGEST_TEXT],
-        "what": what.value,
-        "details": {name: _short(value) for name, value in details.items() if _says(value)},
+        "occurred_at": datetime.now(UTC).replace(tzinfo=None).isoformat(),
+        "actor": actor[:MAX_TEXT_LENGTH],
+        "action": action.value,
+        "details": {name: _truncate(value) for name, value in details.items() if _has_value(value)},
     }
     line = json.dumps(event, ensure_ascii=False, default=str)
     try:
-        with _writing, _pending(home).open("a", encoding="utf-8") as file:
+        with _write_lock, _pending_path(home).open("a", encoding="utf-8") as file:
             file.write(f"\n{line}\n")  # before it, as the last one may be cut off
-    except OSError as fault:
-        log.error("The audit log cannot be written (%s): %s.", fault.strerror, what)
+    except OSError as error:
+        log.error("The audit log cannot be written (%s): %s.", error.strerror, action)
 
 
-_refused: dict[tuple[str, str], float] = {}
+_recent_denials: dict[tuple[str, str], float] = {}
 
 
-def note_refusal(home: Home, who: str, what: str) -> None:
+def record_denial(home: Home, actor: str, action: str) -> None:
     """Write down that somebody was refused; once a minute at most, however often they try."""
     now = time.monotonic()
-    if now < _refused.get((who, what), 0):
+    if now < _recent_denials.get((actor, action), 0):
         return
-    if len(_refused) >= MOST_REFUSED:
-        _refused.clear()
-    _refused[who, what] = now + 60
-    note(home, who or "somebody unknown", Event.REFUSED, why=what)
+    if len(_recent_denials) >= MAX_DENIALS:
+        _recent_denials.clear()
+    _recent_denials[actor, action] = now + 60
+    record_event(home, actor or "somebody unknown", Event.ACCESS_DENIED, why=action)
 
 
-def settle(engine: Engine, home: Home) -> int:
+def flush_pending(engine: Engine, home: Home) -> int:
     """Put what was written down into the store; answers with how many events that were.
 
     Each is there once, even if the process is killed between the store and the file. Where several
     processes share a home, as they can with PostgreSQL, one after the other does.
     """
-    with home.in_turn("settling"):
-        return _settle_in_turn(engine, home)
+    with home.exclusive_lock("settling"):
+        return _flush_locked(engine, home)
 
 
-def _settle_in_turn(engine: Engine, home: Home) -> int:
-    with _writing:
-        pending, settling = _pending(home), _pending(home).with_suffix(".settling")
-        if pending.exists() and not settling.exists():
-            pending.rename(settling)
-    if not settling.exists():
+def _flush_locked(engine: Engine, home: Home) -> int:
+    with _write_lock:
+        pending_path, flushing_path = (
+            _pending_path(home),
+            _pending_path(home).with_suffix(".settling"),
+        )
+        if pending_path.exists() and not flushing_path.exists():
+            pending_path.rename(flushing_path)
+    if not flushing_path.exists():
         return 0
-    events = list(_events(settling.read_text(encoding="utf-8", errors="replace").splitlines()))
-    with changing(engine) as con:
+    events = list(
+        _parse_events(flushing_path.read_text(encoding="utf-8", errors="replace").splitlines())
+    )
+    with write_transaction(engine) as con:
         ids = [event["event_id"] for event in events]
-        there = set(con.scalars(select(audit.c.event_id).where(audit.c.event_id.in_(ids))))
-        newest = select(audit.c.number, audit.c.seal).order_by(audit.c.number.desc()).limit(1)
-        number, seal = (con.execute(newest).first() or (0, FIRST_SEAL))[:2]
+        existing_ids = set(
+            con.scalars(select(audit_event.c.event_id).where(audit_event.c.event_id.in_(ids)))
+        )
+        newest_query = (
+            select(audit_event.c.number, audit_event.c.checksum)
+            .order_by(audit_event.c.number.desc())
+            .limit(1)
+        )
+        number, checksum = (con.execute(newest_query).first() or (0, INITIAL_CHECKSUM))[:2]
         rows = []
         for event in events:
-            if event["event_id"] not in there:
-                number, seal = number + 1, seal_of(seal, number + 1, event)
-                rows.append({**event, "number": number, "seal": seal})
+            if event["event_id"] not in existing_ids:
+                number, checksum = number + 1, event_checksum(checksum, number + 1, event)
+                rows.append({**event, "number": number, "checksum": checksum})
         if rows:
-            con.execute(insert(audit), rows)
-    settling.unlink()
+            con.execute(insert(audit_event), rows)
+    flushing_path.unlink()
     return len(rows)
 
 
-def seal_of(before: str, number: int, event: Mapping[Any, Any]) -> str:
+def event_checksum(previous_checksum: str, number: int, event: Mapping[Any, Any]) -> str:
     """The SHA-256 of an event and of the seal before it."""
-    told = [event["at"].isoformat(), event["who"], event["what"], event["details"]]
-    text = json.dumps([before, number, event["event_id"], *told])
+    fields = [event["occurred_at"].isoformat(), event["actor"], event["action"], event["details"]]
+    text = json.dumps([previous_checksum, number, event["event_id"], *fields])
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def first_broken(events: Iterable[Mapping[Any, Any]]) -> int | None:
+def first_invalid_number(events: Iterable[Mapping[Any, Any]]) -> int | None:
     """The number of the first event that is not as it was sealed; all of `audit`, oldest first."""
-    seal = FIRST_SEAL
+    checksum = INITIAL_CHECKSUM
     for number, event in enumerate(events, start=1):
-        seal = seal_of(seal, number, event)
-        if (event["number"], event["seal"]) != (number, seal):
+        checksum = event_checksum(checksum, number, event)
+        if (event["number"], event["checksum"]) != (number, checksum):
             return number
     return None
 
 
-def _events(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
+def _parse_events(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
     """The events; a line that is cut off, as on a full disk, is none."""
     for line in filter(None, lines):
         try:
             event = json.loads(line)
-            event["at"] = datetime.fromisoformat(event["at"])
+            event["occurred_at"] = datetime.fromisoformat(event["occurred_at"])
             event["details"] = json.dumps(event["details"], ensure_ascii=False)
         except (ValueError, KeyError, TypeError):
             log.warning("A line of the audit log cannot be read.")
             continue
-        yield {name: event[name] for name in ("event_id", "at", "who", "what", "details")}
+        yield {
+            name: event[name] for name in ("event_id", "occurred_at", "actor", "action", "details")
+        }
 
 
-def _says(value: Any) -> bool:
+def _has_value(value: Any) -> bool:
     """Whether a detail tells something: what is empty does not, but that it was none does."""
     return bool(value) or type(value) is int
 
 
-def _short(value: Any) -> Any:
-    return value[:LONGEST_TEXT] if isinstance(value, str) else value
+def _truncate(value: Any) -> Any:
+    return value[:MAX_TEXT_LENGTH] if isinstance(value, str) else value
 
 
-def _pending(home: Home) -> Path:
+def _pending_path(home: Home) -> Path:
     return home.root / "audit-log.pending"

@@ -13,20 +13,20 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Engine, and_, delete, insert, select, update
 
-from data.schema import accepted, setting
-from data.store.engine import changing
+from data.schema import exception, setting
+from data.store.engine import write_transaction
 
-LONGEST_REASON = 1_000
-LONGEST_NAME = 200
+MAX_REASON_LENGTH = 1_000
+MAX_NAME_LENGTH = 200
 """Characters of what a person types."""
 
-MOST_PATTERNS = 50
-LONGEST_PATTERN = 100
-MOST_DAYS = 3_650
+MAX_PATTERNS = 50
+MAX_PATTERN_LENGTH = 100
+MAX_DAYS = 3_650
 
 
 @dataclass(frozen=True)
-class Limits:
+class RuleSettings:
     """From where on a rule finds something; a person can set each."""
 
     privileged: tuple[str, ...] = ("*admin*", "*owner", "*root*", "*superuser*")
@@ -36,42 +36,46 @@ class Limits:
     unchanged_days: int = 30
 
     @classmethod
-    def of(cls, told: dict[str, Any]) -> Limits:
+    def from_dict(cls, values: dict[str, Any]) -> RuleSettings:
         """What is told, as far as it makes sense; the usual for the rest."""
         days = {
-            f.name: told[f.name]
+            f.name: values[f.name]
             for f in fields(cls)
-            if type(told.get(f.name)) is int and 0 <= told[f.name] <= MOST_DAYS
+            if type(values.get(f.name)) is int and 0 <= values[f.name] <= MAX_DAYS
         }
-        listed = told.get("privileged")
-        privileged = patterns(listed) if isinstance(listed, list) else cls.privileged
+        raw_patterns = values.get("privileged")
+        privileged = (
+            clean_patterns(raw_patterns) if isinstance(raw_patterns, list) else cls.privileged
+        )
         return cls(privileged, **days)
 
-    def facts(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """As JSON can say it."""
         return asdict(self) | {"privileged": list(self.privileged)}
 
 
-def patterns(texts: Sequence[Any]) -> tuple[str, ...]:
+def clean_patterns(texts: Sequence[Any]) -> tuple[str, ...]:
     """The patterns among the texts, each once."""
-    told = (text.strip()[:LONGEST_PATTERN] for text in texts if isinstance(text, str))
-    return tuple(dict.fromkeys(text for text in told if text and "\0" not in text))[:MOST_PATTERNS]
+    stripped = (text.strip()[:MAX_PATTERN_LENGTH] for text in texts if isinstance(text, str))
+    return tuple(dict.fromkeys(text for text in stripped if text and "\0" not in text))[
+        :MAX_PATTERNS
+    ]
 
 
-def limits_of(con: Connection) -> Limits:
+def read_rule_settings(con: Connection) -> RuleSettings:
     """The limits that hold now."""
-    told = con.scalar(select(setting.c.value).where(setting.c.name == "review"))
-    return Limits.of(json.loads(told)) if told else Limits()
+    value = con.scalar(select(setting.c.value).where(setting.c.name == "review"))
+    return RuleSettings.from_dict(json.loads(value)) if value else RuleSettings()
 
 
-def set_limits(engine: Engine, limits: Limits) -> None:
+def save_rule_settings(engine: Engine, settings: RuleSettings) -> None:
     """From now on, rules find what is beyond these."""
-    with changing(engine) as con:
+    with write_transaction(engine) as con:
         con.execute(delete(setting).where(setting.c.name == "review"))
-        con.execute(insert(setting).values(name="review", value=json.dumps(limits.facts())))
+        con.execute(insert(setting).values(name="review", value=json.dumps(settings.to_dict())))
 
 
-class Finding(NamedTuple):
+class FindingKey(NamedTuple):
     """What tells one finding from all others: a rule, and an account by the names it has."""
 
     rule: str
@@ -79,74 +83,83 @@ class Finding(NamedTuple):
     account_id: str
 
 
-class Said(NamedTuple):
+class RiskException(NamedTuple):
     """Why a finding is accepted, by whom, and until when."""
 
     reason: str
-    by: str
+    accepted_by: str
     until: date | None = None  # the last UTC day
 
 
-class SaysNothing(ValueError):
+class InvalidInput(ValueError):
     """A reason or a name is missing, or the day has passed; the message says which."""
 
 
-def accept(
+def add_exceptions(
     engine: Engine,
-    findings: Sequence[tuple[Finding, datetime]],
-    said: Said,
+    findings: Sequence[tuple[FindingKey, datetime]],
+    risk_exception: RiskException,
     *,
-    at: datetime | None = None,
+    accepted_at: datetime | None = None,
 ) -> None:
     """Accept findings, each as it held at a snapshot's moment. Raises SaysNothing.
 
     What was said before of the same findings is withdrawn by the same word. `at`: naive UTC, now.
     """
-    at = at or datetime.now(UTC).replace(tzinfo=None)
-    reason, by = _told(said.reason, "reason", LONGEST_REASON), _told(said.by, "name", LONGEST_NAME)
-    if said.until and said.until < at.date():
-        raise SaysNothing(f"{said.until} has passed.")
-    with changing(engine) as con:
+    accepted_at = accepted_at or datetime.now(UTC).replace(tzinfo=None)
+    reason, accepted_by = (
+        _required_text(risk_exception.reason, "reason", MAX_REASON_LENGTH),
+        _required_text(risk_exception.accepted_by, "name", MAX_NAME_LENGTH),
+    )
+    if risk_exception.until and risk_exception.until < accepted_at.date():
+        raise InvalidInput(f"{risk_exception.until} has passed.")
+    with write_transaction(engine) as con:
         for finding, _ in findings:
-            con.execute(_withdrawn(finding, by, at))
+            con.execute(_withdrawal(finding, accepted_by, accepted_at))
         rows = [
             finding._asdict()
-            | {"held_at": held_at, "reason": reason, "accepted_by": by}
-            | {"accepted_at": at, "until": said.until}
-            for finding, held_at in findings
+            | {"snapshot_taken_at": snapshot_taken_at, "reason": reason, "accepted_by": accepted_by}
+            | {"accepted_at": accepted_at, "until": risk_exception.until}
+            for finding, snapshot_taken_at in findings
         ]
-        con.execute(insert(accepted), rows) if rows else None
+        con.execute(insert(exception), rows) if rows else None
 
 
-def withdraw(engine: Engine, finding: Finding, by: str, *, at: datetime | None = None) -> None:
+def withdraw_exception(
+    engine: Engine, finding: FindingKey, withdrawn_by: str, *, withdrawn_at: datetime | None = None
+) -> None:
     """The finding counts again. Raises SaysNothing."""
-    at = at or datetime.now(UTC).replace(tzinfo=None)
-    with changing(engine) as con:
-        con.execute(_withdrawn(finding, _told(by, "name", LONGEST_NAME), at))
+    withdrawn_at = withdrawn_at or datetime.now(UTC).replace(tzinfo=None)
+    with write_transaction(engine) as con:
+        con.execute(
+            _withdrawal(
+                finding, _required_text(withdrawn_by, "name", MAX_NAME_LENGTH), withdrawn_at
+            )
+        )
 
 
-def in_force(at: datetime) -> ColumnElement[bool]:
+def is_in_force(moment: datetime) -> ColumnElement[bool]:
     """Whether an acceptance holds at a moment (naive UTC), where its finding does."""
-    said = accepted.c
+    columns = exception.c
     return and_(
-        said.accepted_at <= at,
-        said.until.is_(None) | (said.until >= at.date()),
-        said.withdrawn_at.is_(None) | (said.withdrawn_at > at),
+        columns.accepted_at <= moment,
+        columns.until.is_(None) | (columns.until >= moment.date()),
+        columns.withdrawn_at.is_(None) | (columns.withdrawn_at > moment),
     )
 
 
-def _withdrawn(finding: Finding, by: str, at: datetime) -> Any:
-    said = accepted.c
-    named = [said[name] == value for name, value in finding._asdict().items()]
+def _withdrawal(finding: FindingKey, withdrawn_by: str, withdrawn_at: datetime) -> Any:
+    columns = exception.c
+    conditions = [columns[name] == value for name, value in finding._asdict().items()]
     return (
-        update(accepted)
-        .where(*named, said.withdrawn_at.is_(None))
-        .values(withdrawn_by=by, withdrawn_at=at)
+        update(exception)
+        .where(*conditions, columns.withdrawn_at.is_(None))
+        .values(withdrawn_by=withdrawn_by, withdrawn_at=withdrawn_at)
     )
 
 
-def _told(text: str, what: str, most: int) -> str:
-    told = " ".join(text.replace("\0", " ").split())
-    if not told:
-        raise SaysNothing(f"The {what} is missing.")
-    return told[:most]
+def _required_text(text: str, label: str, max_length: int) -> str:
+    cleaned = " ".join(text.replace("\0", " ").split())
+    if not cleaned:
+        raise InvalidInput(f"The {label} is missing.")
+    return cleaned[:max_length]

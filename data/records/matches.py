@@ -22,21 +22,21 @@ from sqlalchemy import (
     update,
 )
 
-from data.schema import account, integration, matched, setting
-from data.store.engine import changing
+from data.schema import account, integration, match_override, setting
+from data.store.engine import write_transaction
 
-LONGEST_NAME = 200
+MAX_NAME_LENGTH = 200
 """Characters of what a person types."""
 
-PEOPLE = "people"
+DIRECTORIES_SETTING = "people"
 """The setting that names the integrations which list people, as identity providers do."""
 
 
-class NobodySays(ValueError):
+class MissingName(ValueError):
     """The name of who decides is missing."""
 
 
-class Match(NamedTuple):
+class MatchOverride(NamedTuple):
     """An account, and the person whose it is; without `people`, it is nobody's."""
 
     integration: str
@@ -48,98 +48,120 @@ class Match(NamedTuple):
     user_email: str | None = None
 
 
-def decide(
-    engine: Engine, matches: Sequence[Match], by: str, *, at: datetime | None = None
+def save_match_overrides(
+    engine: Engine,
+    overrides: Sequence[MatchOverride],
+    decided_by: str,
+    *,
+    decided_at: datetime | None = None,
 ) -> None:
     """Keep what a person says of accounts, in place of what was said before. Raises NobodySays."""
-    at, name = at or _now(), _named(by)
-    with changing(engine) as con:
-        for each in matches:
-            con.execute(_withdrawn(each.integration, each.account_id, name, at))
-        keys = _keys(con, ((each.integration, each.account_id) for each in matches))
-        said = {"decided_by": name, "decided_at": at}
+    decided_at, name = decided_at or _now(), _required_name(decided_by)
+    with write_transaction(engine) as con:
+        for override in overrides:
+            con.execute(_withdrawal(override.integration, override.account_id, name, decided_at))
+        keys = _find_account_keys(
+            con, ((override.integration, override.account_id) for override in overrides)
+        )
+        decision = {"decided_by": name, "decided_at": decided_at}
         rows = [
-            each._asdict() | said | {"account_key": keys.get((each.integration, each.account_id))}
-            for each in matches
+            override._asdict()
+            | decision
+            | {"account_key": keys.get((override.integration, override.account_id))}
+            for override in overrides
         ]
-        con.execute(insert(matched), rows) if rows else None
+        con.execute(insert(match_override), rows) if rows else None
 
 
-def withdraw(
-    engine: Engine, accounts: Sequence[tuple[str, str]], by: str, *, at: datetime | None = None
+def withdraw_match_overrides(
+    engine: Engine,
+    accounts: Sequence[tuple[str, str]],
+    withdrawn_by: str,
+    *,
+    withdrawn_at: datetime | None = None,
 ) -> None:
     """What was said of accounts, by integration and ID, holds no more. Raises NobodySays."""
-    at, name = at or _now(), _named(by)
-    with changing(engine) as con:
+    withdrawn_at, name = withdrawn_at or _now(), _required_name(withdrawn_by)
+    with write_transaction(engine) as con:
         for integration, account_id in accounts:
-            con.execute(_withdrawn(integration, account_id, name, at))
+            con.execute(_withdrawal(integration, account_id, name, withdrawn_at))
 
 
-def find_keys(con: Connection) -> None:
+def link_account_keys(con: Connection) -> None:
     """Note the keys of accounts of which something was said, where they have none yet.
 
     A key is of one store, and gone with the account's integration; what was said outlives both.
     """
-    said, unknown = matched.c, matched.c.account_key.is_(None)
-    named = con.execute(select(said.integration, said.account_id).where(unknown).distinct())
-    for (name, account_id), key in _keys(con, map(tuple, named)).items():
-        con.execute(update(matched).where(_is_of(name, account_id)).values(account_key=key))
+    columns, is_unlinked = match_override.c, match_override.c.account_key.is_(None)
+    unlinked = con.execute(
+        select(columns.integration, columns.account_id).where(is_unlinked).distinct()
+    )
+    for (name, account_id), key in _find_account_keys(con, map(tuple, unlinked)).items():
+        con.execute(
+            update(match_override).where(_is_account(name, account_id)).values(account_key=key)
+        )
 
 
-def forget_keys(con: Connection, integration_id: int | None = None) -> None:
+def unlink_account_keys(con: Connection, integration_id: int | None = None) -> None:
     """The accounts of an integration, or all of them, are not there any more under their keys."""
-    forgotten = update(matched).values(account_key=None)
+    statement = update(match_override).values(account_key=None)
     if integration_id is not None:
         name = select(integration.c.name).where(integration.c.integration_id == integration_id)
-        forgotten = forgotten.where(matched.c.integration.in_(name))
-    con.execute(forgotten)
+        statement = statement.where(match_override.c.integration.in_(name))
+    con.execute(statement)
 
 
-def _keys(con: Connection, of: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
+def _find_account_keys(
+    con: Connection, accounts: Iterable[tuple[str, str]]
+) -> dict[tuple[str, str], int]:
     """Integration and account ID → key, of the accounts that are known."""
     ids: dict[str, list[str]] = {}
-    for name, account_id in of:
+    for name, account_id in accounts:
         ids.setdefault(name, []).append(account_id)
-    here = account.join(integration, integration.c.integration_id == account.c.integration_id)
-    known = select(account.c.account_id, account.c.account_key).select_from(here)
+    account_integration = account.join(
+        integration, integration.c.integration_id == account.c.integration_id
+    )
+    account_query = select(account.c.account_id, account.c.account_key).select_from(
+        account_integration
+    )
     return {
         (name, account_id): key
-        for name, asked in ids.items()
+        for name, account_ids in ids.items()
         for account_id, key in con.execute(
-            known.where(integration.c.name == name, account.c.account_id.in_(asked))
+            account_query.where(integration.c.name == name, account.c.account_id.in_(account_ids))
         )
     }
 
 
-def people_lists(con: Connection) -> tuple[str, ...]:
+def read_directories(con: Connection) -> tuple[str, ...]:
     """The integrations that list people, as a person has said."""
-    told = con.scalar(select(setting.c.value).where(setting.c.name == PEOPLE))
-    return tuple(json.loads(told)) if told else ()
+    value = con.scalar(select(setting.c.value).where(setting.c.name == DIRECTORIES_SETTING))
+    return tuple(json.loads(value)) if value else ()
 
 
-def set_people_lists(engine: Engine, names: Sequence[str]) -> None:
+def save_directories(engine: Engine, names: Sequence[str]) -> None:
     """From now on, accounts are matched with those whom these integrations list."""
-    with changing(engine) as con:
-        con.execute(delete(setting).where(setting.c.name == PEOPLE))
-        con.execute(insert(setting).values(name=PEOPLE, value=json.dumps([*names])))
+    with write_transaction(engine) as con:
+        con.execute(delete(setting).where(setting.c.name == DIRECTORIES_SETTING))
+        con.execute(insert(setting).values(name=DIRECTORIES_SETTING, value=json.dumps([*names])))
 
 
-def _withdrawn(name: str, account_id: str, by: str, at: datetime) -> Any:
+def _withdrawal(name: str, account_id: str, withdrawn_by: str, withdrawn_at: datetime) -> Any:
     return (
-        update(matched)
-        .where(_is_of(name, account_id), matched.c.withdrawn_at.is_(None))
-        .values(withdrawn_by=by, withdrawn_at=at)
+        update(match_override)
+        .where(_is_account(name, account_id), match_override.c.withdrawn_at.is_(None))
+        .values(withdrawn_by=withdrawn_by, withdrawn_at=withdrawn_at)
     )
 
 
-def _is_of(name: str, account_id: str) -> ColumnElement[bool]:
-    return and_(matched.c.integration == name, matched.c.account_id == account_id)
+def _is_account(name: str, account_id: str) -> ColumnElement[bool]:
+    return and_(match_override.c.integration == name, match_override.c.account_id == account_id)
 
 
-def _named(by: str) -> str:
-    name = " ".join(by.replace("\0", " ").split())[:LONGEST_NAME]
+def _required_name(text: str) -> str:
+    name = " ".join(text.replace("\0", " ").split())[:MAX_NAME_LENGTH]
     if not name:
-        raise NobodySays("The name of who decides is missing.")
+        raise MissingName("The name of who decides is missing.")
     return name
 
 

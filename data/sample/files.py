@@ -17,7 +17,7 @@ from pyarrow import parquet
 
 from data.sample.population import Population
 
-ROLE = pa.struct(
+ROLE_TYPE = pa.struct(
     [
         *((key, pa.string()) for key in ("name", "type", "description", "via")),
         ("since", pa.date32()),
@@ -25,13 +25,13 @@ ROLE = pa.struct(
 )
 
 
-TYPES = pa.schema(
+SCHEMA = pa.schema(
     {
         "account_id": pa.string(),
         "username_in_app": pa.string(),
         "user_name": pa.string(),
         "user_email": pa.string(),
-        "roles": pa.list_(ROLE),
+        "roles": pa.list_(ROLE_TYPE),
         "active_in_app": pa.bool_(),
         "upstream_user_id": pa.string(),
         "provisioning_state": pa.string(),
@@ -42,7 +42,7 @@ TYPES = pa.schema(
 )
 
 
-AT_A_TIME = 50_000
+BATCH_SIZE = 50_000
 """Accounts that are held as Python values at a time."""
 
 
@@ -51,7 +51,7 @@ Records = Iterator[dict[str, Any]]
 
 def _records(accounts: pa.Table) -> Records:
     """One record per account, with the columns of a snapshot file."""
-    for batch in accounts.to_batches(max_chunksize=AT_A_TIME):
+    for batch in accounts.to_batches(max_chunksize=BATCH_SIZE):
         for account in batch.to_pylist():
             person = account if account["matched"] else {}
             yield {
@@ -63,14 +63,14 @@ def _records(accounts: pa.Table) -> Records:
                 "active_in_app": account["active"],
                 "upstream_user_id": person.get("upstream_user_id"),
                 "provisioning_state": account["state"],
-                "state_reason": account["reason"] and _told(account),
+                "state_reason": account["reason"] and _format_reason(account),
                 "failure_code": account["code"]
                 and f"{account['app'][:3].upper()}-{account['code']}",
                 "last_updated": account["changed_at"],
             }
 
 
-def _told(account: dict[str, Any]) -> str:
+def _format_reason(account: dict[str, Any]) -> str:
     return account["reason"].format(
         app=account["app"],
         user=account["username"],
@@ -86,9 +86,9 @@ def _iso(day_or_time: date) -> str:
 
 
 def _write_parquet(path: Path, records: Records) -> None:
-    with parquet.ParquetWriter(path, TYPES) as file:
-        while batch := [*islice(records, AT_A_TIME)]:
-            file.write_batch(pa.RecordBatch.from_pylist(batch, schema=TYPES))
+    with parquet.ParquetWriter(path, SCHEMA) as file:
+        while batch := [*islice(records, BATCH_SIZE)]:
+            file.write_batch(pa.RecordBatch.from_pylist(batch, schema=SCHEMA))
 
 
 def _write_separated(path: Path, records: Records, *, delimiter: str) -> None:
@@ -96,7 +96,7 @@ def _write_separated(path: Path, records: Records, *, delimiter: str) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, delimiter=delimiter, lineterminator="\n")
         writer.writerow(HEADINGS)
-        writer.writerows(map(_headed, records))
+        writer.writerows(map(_csv_row, records))
 
 
 HEADINGS = (
@@ -112,7 +112,7 @@ HEADINGS = (
 )
 
 
-def _headed(record: dict[str, Any]) -> list[str | None]:
+def _csv_row(record: dict[str, Any]) -> list[str | None]:
     name, active = record["user_name"], record["active_in_app"]
     return [
         f"{name} <{record['user_email']}>" if name else None,
@@ -143,20 +143,20 @@ def _write_json_array(path: Path, records: Records) -> None:
         file.write("\n]\n")
 
 
-def _write_packed_json_lines(path: Path, records: Records) -> None:
+def _write_gzip_json_lines(path: Path, records: Records) -> None:
     """Without the time of packing, so that the same records give the same bytes."""
     with path.open("wb") as raw, gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as file:
         for record in records:
             file.write(f"{_json(record)}\n".encode())
 
 
-FORMATS: tuple[tuple[str, Callable[[Path, Records], None]], ...] = (
+WRITERS: tuple[tuple[str, Callable[[Path, Records], None]], ...] = (
     ("parquet", _write_parquet),
     ("csv", partial(_write_separated, delimiter=",")),
     ("ndjson", _write_json_lines),
     ("json", _write_json_array),
     ("tsv", partial(_write_separated, delimiter="\t")),
-    ("jsonl.gz", _write_packed_json_lines),
+    ("jsonl.gz", _write_gzip_json_lines),
 )
 """Ending, and what writes such a file; one per integration in turn."""
 
@@ -181,20 +181,20 @@ def sample_snapshots(
     """
     until = until or latest_morning(datetime.now(UTC).replace(tzinfo=None))
     populations = [Population(i, accounts, days, until, seed) for i in range(integrations)]
-    for ago in range(days - 1, -1, -1):
+    for days_ago in range(days - 1, -1, -1):
         for population in populations:
-            population.live(ago)
-            yield _write(population, directory, until - timedelta(days=ago))
+            population.advance_day(days_ago)
+            yield _write_snapshot(population, directory, until - timedelta(days=days_ago))
 
 
-def _write(population: Population, directory: Path, taken_at: datetime) -> Path:
+def _write_snapshot(population: Population, directory: Path, taken_at: datetime) -> Path:
     """One snapshot; it gets its name only once it is complete."""
-    ending, write = FORMATS[population.number % len(FORMATS)]
-    path = directory / population.name / f"{taken_at:%Y-%m-%dT%H-%M-%SZ}.{ending}"
+    extension, write = WRITERS[population.number % len(WRITERS)]
+    path = directory / population.name / f"{taken_at:%Y-%m-%dT%H-%M-%SZ}.{extension}"
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.part")
-    write(unfinished, _records(population.accounts()))
-    return unfinished.replace(path)
+    partial_path = path.with_name(f".{path.name}.part")
+    write(partial_path, _records(population.to_table()))
+    return partial_path.replace(path)
 
 
 def latest_morning(now: datetime) -> datetime:

@@ -14,36 +14,36 @@ import numpy as np
 import pyarrow as pa
 
 from data.sample.lifecycle import (
-    ACTIVE,
-    CALM,
+    ACTIVE_SHARE,
+    ALTERNATIVE,
     DAY,
     DELETED,
-    EVERY_STATE_FROM,
-    FAILED,
-    GONE,
-    IS_BUSY,
-    JOINS,
+    FAILED_STATES,
+    IS_UNSETTLED,
+    MIN_ACCOUNTS_FOR_ALL_STATES,
+    NEW_ACCOUNT_RATE,
+    NO_WAVE,
     ONBOARDED,
-    OTHERWISE,
     P_AWAITING,
-    SETTLING_DAYS,
-    SIZES,
-    TO,
+    REMOVED,
+    SIZE_FACTORS,
+    TARGET,
     U_ONGOING,
+    WARMUP_DAYS,
     WAVES,
 )
 from data.sample.words import (
     APPS,
-    DESCRIPTIONS,
+    DEFAULT_ROLES,
     DOMAINS,
+    FAILURE_REASONS,
     HANDLES,
     NAMES,
-    OTHER_ROLES,
     PROJECTS,
-    REASONS,
-    REASONS_EACH,
-    ROLES,
-    SERVICES,
+    REASONS_PER_OPERATION,
+    ROLE_DESCRIPTIONS,
+    ROLES_BY_APP,
+    SERVICE_ACCOUNTS,
     USERNAME_ENDINGS,
 )
 from data.states import STATE_NAMES
@@ -55,165 +55,202 @@ class Population:
     def __init__(self, number: int, accounts: int, days: int, until: datetime, seed: int) -> None:
         self.rng = np.random.default_rng([seed, number])
         self.number, self.app = number, APPS[number % len(APPS)]
-        again = f"-{number // len(APPS) + 1}" if number >= len(APPS) else ""
-        self.name = self.app + again.replace("-", " ")
-        self.slug = self.app.lower().replace(" ", "-") + again
-        self.wave = WAVES.get(self.slug, CALM)
-        self.days, self.until = days + SETTLING_DAYS, np.datetime64(until, "s")
-        self._admit(max(1, round(accounts * SIZES[number % len(SIZES)])))
-        self._introduce()
+        suffix = f"-{number // len(APPS) + 1}" if number >= len(APPS) else ""
+        self.name = self.app + suffix.replace("-", " ")
+        self.slug = self.app.lower().replace(" ", "-") + suffix
+        self.wave = WAVES.get(self.slug, NO_WAVE)
+        self.days, self.until = days + WARMUP_DAYS, np.datetime64(until, "s")
+        self._create_accounts(max(1, round(accounts * SIZE_FACTORS[number % len(SIZE_FACTORS)])))
+        self._create_identities()
         self._assign_roles()
-        for ago in range(self.days - 1, days - 1, -1):
-            self.live(ago)
+        for days_ago in range(self.days - 1, days - 1, -1):
+            self.advance_day(days_ago)
 
-    def _admit(self, founders: int) -> None:
+    def _create_accounts(self, initial_count: int) -> None:
         """Those there from the start, and the days on which the others will join."""
-        agos = np.arange(self.days - 1, -1, -1)
-        rush = np.where([self.wave.is_on(int(ago)) for ago in agos], self.wave.joins, 1)
-        joining = np.repeat(agos, self.rng.poisson(JOINS * founders * rush))
-        self.joined = np.append(np.full(founders, self.days), joining)
-        self.size, self.has_every_state = self.joined.size, founders >= EVERY_STATE_FROM
-        self.state = np.where(self.joined == self.days, ONBOARDED, GONE).astype(np.int8)
+        days_ago = np.arange(self.days - 1, -1, -1)
+        growth = np.where(
+            [self.wave.is_active(int(day)) for day in days_ago], self.wave.new_account_factor, 1
+        )
+        joining = np.repeat(days_ago, self.rng.poisson(NEW_ACCOUNT_RATE * initial_count * growth))
+        self.joined_days_ago = np.append(np.full(initial_count, self.days), joining)
+        self.size, self.has_every_state = (
+            self.joined_days_ago.size,
+            initial_count >= MIN_ACCOUNTS_FOR_ALL_STATES,
+        )
+        self.state = np.where(self.joined_days_ago == self.days, ONBOARDED, REMOVED).astype(np.int8)
         if self.has_every_state:
-            self.state[:GONE] = range(GONE)
-        self.changed_at = self.until - self.joined * DAY
-        self.changed_at[:founders] -= self.rng.integers(1, 2 * 365 * 86_400, founders)
+            self.state[:REMOVED] = range(REMOVED)
+        self.changed_at = self.until - self.joined_days_ago * DAY
+        self.changed_at[:initial_count] -= self.rng.integers(1, 2 * 365 * 86_400, initial_count)
 
-    def _introduce(self) -> None:
+    def _create_identities(self) -> None:
         """Who they are, and what each of them is inclined to."""
         rng, size = self.rng, self.size
-        crowd = np.arange(2 * size)  # its first people have an account nearly everywhere
-        person = np.argsort(crowd + rng.normal(0, size / 2, crowd.size), kind="stable")[:size]
-        second = np.flatnonzero(rng.random(size) < 0.008)[1:]  # accounts of the person before
-        person[second] = person[second - 1]
-        service = rng.random(size) < 0.05
-        self.identity = _identities(self.slug, person, second, service)
-        self.matched = ~service
-        self.pace = np.where(rng.random(size) < 0.10, 0.05, 1)  # some jobs are stuck for weeks
-        self.stays_deleted = rng.integers(10, 31, size) * DAY
-        self.whim = rng.random(size)  # makes accounts in the same state differ
+        candidates = np.arange(2 * size)  # its first people have an account nearly everywhere
+        person = np.argsort(candidates + rng.normal(0, size / 2, candidates.size), kind="stable")[
+            :size
+        ]
+        second_accounts = np.flatnonzero(rng.random(size) < 0.008)[
+            1:
+        ]  # accounts of the person before
+        person[second_accounts] = person[second_accounts - 1]
+        is_service = rng.random(size) < 0.05
+        self.identity = _identities(self.slug, person, second_accounts, is_service)
+        self.is_matched = ~is_service
+        self.speed = np.where(rng.random(size) < 0.10, 0.05, 1)  # some jobs are stuck for weeks
+        self.deleted_duration = rng.integers(10, 31, size) * DAY
+        self.noise = rng.random(size)  # makes accounts in the same state differ
         self.reason, self.detail = np.zeros(size, np.int8), np.zeros(size, np.int16)
 
     def _assign_roles(self) -> None:
         """All roles that an account may come to hold, in a row; it holds the first few of them."""
         rng, size = self.rng, self.size
-        self.catalogue, common = _catalogue(self.app)
-        few, several = rng.choice([1, 1, 2, 2, 3, 4], size), rng.integers(8, 16, size)
-        self.held = np.where(rng.random(size) < 0.06, several, few)
-        founders = np.flatnonzero(self.state == ONBOARDED)
-        collectors = rng.permutation(founders)[:2]
-        self.held[collectors] = rng.integers(30, 61, collectors.size)
-        self.limit = self.held + 2
-        self.first_role = np.cumsum(self.limit) - self.limit
-        strides = [stride for stride in range(1, common) if gcd(stride, common) == 1]
-        start = (common * rng.random(size) ** 2).astype(int)
-        walk, stride = (np.repeat(x, self.limit) for x in (start, rng.choice(strides, size)))
-        place = _places(self.limit)
-        role = np.where(place < common, (walk + place * stride) % common, place + 2)
-        chief = np.flatnonzero(rng.random(size) < np.where(self.matched, 0.03, 0.4))
-        role[self.first_role[chief]] = common + chief % 2
+        self.role_catalog, common_count = _role_catalog(self.app)
+        few_roles, many_roles = rng.choice([1, 1, 2, 2, 3, 4], size), rng.integers(8, 16, size)
+        self.role_count = np.where(rng.random(size) < 0.06, many_roles, few_roles)
+        initial_accounts = np.flatnonzero(self.state == ONBOARDED)
+        collectors = rng.permutation(initial_accounts)[:2]
+        self.role_count[collectors] = rng.integers(30, 61, collectors.size)
+        self.max_role_count = self.role_count + 2
+        self.role_offset = np.cumsum(self.max_role_count) - self.max_role_count
+        strides = [stride for stride in range(1, common_count) if gcd(stride, common_count) == 1]
+        start = (common_count * rng.random(size) ** 2).astype(int)
+        start_role, stride = (
+            np.repeat(x, self.max_role_count) for x in (start, rng.choice(strides, size))
+        )
+        position = _positions(self.max_role_count)
+        role = np.where(
+            position < common_count, (start_role + position * stride) % common_count, position + 2
+        )
+        admins = np.flatnonzero(rng.random(size) < np.where(self.is_matched, 0.03, 0.4))
+        role[self.role_offset[admins]] = common_count + admins % 2
         self.role = role.astype(np.int16)
-        age = rng.integers(0, 300, role.size) * np.repeat(self.joined == self.days, self.limit)
-        self.since = np.repeat(self.changed_at.astype("M8[D]"), self.limit) - age
+        age = rng.integers(0, 300, role.size) * np.repeat(
+            self.joined_days_ago == self.days, self.max_role_count
+        )
+        self.role_since = np.repeat(self.changed_at.astype("M8[D]"), self.max_role_count) - age
 
-    def live(self, ago: int) -> None:
+    def advance_day(self, days_ago: int) -> None:
         """One day: every account takes one step, or none."""
-        now, before = self.until - ago * DAY, self.state.copy()
-        chance, odds = self.wave.chance_and_odds(ago)
-        patience = 1 if self.wave.is_healing(ago) else np.where(IS_BUSY[before], self.pace, 1)
-        is_over = (before == DELETED) & (now - self.changed_at > self.stays_deleted)
-        moving = is_over | (self.rng.random(self.size) < chance[before] * patience)
-        moving &= self.joined > ago
+        now, previous_state = self.until - days_ago * DAY, self.state.copy()
+        chance, odds = self.wave.chance_and_odds(days_ago)
+        speed = (
+            1
+            if self.wave.is_recovering(days_ago)
+            else np.where(IS_UNSETTLED[previous_state], self.speed, 1)
+        )
+        is_expired = (previous_state == DELETED) & (now - self.changed_at > self.deleted_duration)
+        moving = is_expired | (self.rng.random(self.size) < chance[previous_state] * speed)
+        moving &= self.joined_days_ago > days_ago
         if self.has_every_state:
-            moving[self._last_in_their_state(moving)] = False
-        aside = self.rng.random(self.size) < odds[before]
-        self.state[moving] = np.where(aside, OTHERWISE[before], TO[before])[moving]
-        self.state[self.joined == ago] = P_AWAITING
-        changed = np.flatnonzero(self.state != before)
+            moving[self._newest_of_emptied_states(moving)] = False
+        takes_alternative = self.rng.random(self.size) < odds[previous_state]
+        self.state[moving] = np.where(
+            takes_alternative, ALTERNATIVE[previous_state], TARGET[previous_state]
+        )[moving]
+        self.state[self.joined_days_ago == days_ago] = P_AWAITING
+        changed = np.flatnonzero(self.state != previous_state)
         self.changed_at[changed] = now - self.rng.integers(1, 86_400, changed.size)
-        self._explain(changed[np.isin(self.state[changed], FAILED)], self.wave.is_on(ago))
-        self._revise(changed[(before[changed] == U_ONGOING) & (self.state[changed] == ONBOARDED)])
+        self._assign_failure_reasons(
+            changed[np.isin(self.state[changed], FAILED_STATES)], self.wave.is_active(days_ago)
+        )
+        self._update_roles(
+            changed[(previous_state[changed] == U_ONGOING) & (self.state[changed] == ONBOARDED)]
+        )
 
-    def _last_in_their_state(self, moving: np.ndarray) -> np.ndarray:
+    def _newest_of_emptied_states(self, moving: np.ndarray) -> np.ndarray:
         """Of each state that all would leave, the newest account: it waits for another to come."""
-        movers = np.flatnonzero(moving & (self.state != GONE))
+        movers = np.flatnonzero(moving & (self.state != REMOVED))
         movers = movers[np.argsort(-self.changed_at[movers].astype(int), kind="stable")]
         states, newest = np.unique(self.state[movers], return_index=True)
-        staying = np.bincount(self.state[~moving], minlength=GONE + 1)
+        staying = np.bincount(self.state[~moving], minlength=REMOVED + 1)
         return movers[newest[staying[states] == 0]]
 
-    def _explain(self, failed: np.ndarray, in_a_wave: bool) -> None:
+    def _assign_failure_reasons(self, failed: np.ndarray, is_wave: bool) -> None:
         """Each integration has its own usual troubles; a wave has one cause per operation."""
-        usual = (self.number + 3 * self.rng.random(failed.size) ** 2).astype(int) % REASONS_EACH
-        hit = in_a_wave & (self.rng.random(failed.size) < 0.85)
-        operation = np.searchsorted(FAILED, self.state[failed])
-        self.reason[failed] = operation * REASONS_EACH + np.where(hit, 0, usual)
+        usual_reason = (self.number + 3 * self.rng.random(failed.size) ** 2).astype(
+            int
+        ) % REASONS_PER_OPERATION
+        is_wave_failure = is_wave & (self.rng.random(failed.size) < 0.85)
+        operation = np.searchsorted(FAILED_STATES, self.state[failed])
+        self.reason[failed] = operation * REASONS_PER_OPERATION + np.where(
+            is_wave_failure, 0, usual_reason
+        )
         self.detail[failed] = self.rng.integers(1000, 9999, failed.size)
 
-    def _revise(self, updated: np.ndarray) -> None:
+    def _update_roles(self, updated: np.ndarray) -> None:
         """An update gives or takes a role; now and then it finds a user, or loses one."""
-        gives = self.rng.random(updated.size) < 0.6
-        gaining = updated[gives & (self.held[updated] < self.limit[updated])]
-        self.since[self.first_role[gaining] + self.held[gaining]] = self.changed_at[gaining]
-        self.held[gaining] += 1
-        self.held[updated[~gives & (self.held[updated] > 1)]] -= 1
-        self.matched[updated] ^= self.rng.random(updated.size) < 0.03
+        gains_role = self.rng.random(updated.size) < 0.6
+        gaining_accounts = updated[
+            gains_role & (self.role_count[updated] < self.max_role_count[updated])
+        ]
+        self.role_since[self.role_offset[gaining_accounts] + self.role_count[gaining_accounts]] = (
+            self.changed_at[gaining_accounts]
+        )
+        self.role_count[gaining_accounts] += 1
+        self.role_count[updated[~gains_role & (self.role_count[updated] > 1)]] -= 1
+        self.is_matched[updated] ^= self.rng.random(updated.size) < 0.03
 
-    def accounts(self) -> pa.Table:
+    def to_table(self) -> pa.Table:
         """One row per account that is there today."""
-        here = np.flatnonzero(self.state != GONE)
-        state, whim = self.state[here], self.whim[here]
-        reason = pa.array(self.reason[here], mask=~np.isin(state, FAILED))
-        codes, texts = zip(*REASONS, strict=True)
+        present = np.flatnonzero(self.state != REMOVED)
+        state, noise = self.state[present], self.noise[present]
+        reason = pa.array(self.reason[present], mask=~np.isin(state, FAILED_STATES))
+        codes, texts = zip(*FAILURE_REASONS, strict=True)
         columns = {
-            "app": pa.repeat(self.app, here.size),
-            "matched": self.matched[here],
-            "roles": self._roles(here),
-            "active": pa.array(whim < ACTIVE[state], mask=whim * 997 % 1 < 0.02),
+            "app": pa.repeat(self.app, present.size),
+            "matched": self.is_matched[present],
+            "roles": self._role_lists(present),
+            "active": pa.array(noise < ACTIVE_SHARE[state], mask=noise * 997 % 1 < 0.02),
             "state": pa.array(STATE_NAMES).take(pa.array(state)),
             "code": pa.array(codes).take(reason),
             "reason": pa.array(texts).take(reason),
-            "detail": self.detail[here],
-            "changed_at": self.changed_at[here].astype("M8[us]"),
+            "detail": self.detail[present],
+            "changed_at": self.changed_at[present].astype("M8[us]"),
         }
-        identity = self.identity.take(here)
+        identity = self.identity.take(present)
         return pa.table([*identity.columns, *columns.values()], [*identity.column_names, *columns])
 
-    def _roles(self, here: np.ndarray) -> pa.ListArray:
-        lost = (self.state[here] == DELETED) & (self.whim[here] > 0.2)
-        count = np.where(lost, 0, self.held[here])
-        held = np.repeat(self.first_role[here], count) + _places(count)
-        role = self.catalogue.take(self.role[held]).combine_chunks()
-        role = role.append_column("since", pa.array(self.since[held]))
+    def _role_lists(self, present: np.ndarray) -> pa.ListArray:
+        has_no_roles = (self.state[present] == DELETED) & (self.noise[present] > 0.2)
+        count = np.where(has_no_roles, 0, self.role_count[present])
+        role_index = np.repeat(self.role_offset[present], count) + _positions(count)
+        role = self.role_catalog.take(self.role[role_index]).combine_chunks()
+        role = role.append_column("since", pa.array(self.role_since[role_index]))
         offsets = pa.array(np.append(0, np.cumsum(count)), pa.int32())
         return pa.ListArray.from_arrays(offsets, role.to_struct_array().combine_chunks())
 
 
-def _places(counts: np.ndarray) -> np.ndarray:
+def _positions(counts: np.ndarray) -> np.ndarray:
     """0, 1, 2 … as often as each count says: 2 and 3 give 0 1 0 1 2."""
     return np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
 
 
-def _numbered(words: np.ndarray, nth: np.ndarray) -> np.ndarray:
+def _numbered_names(names: np.ndarray, index: np.ndarray) -> np.ndarray:
     """The nth word; when the words are used up, again with a number: a, b, a2, b2."""
-    again = nth // len(words)
-    return words[nth % len(words)] + np.where(again > 0, _text(again + 1), "")
+    repeat = index // len(names)
+    return names[index % len(names)] + np.where(repeat > 0, _to_text(repeat + 1), "")
 
 
-def _text(numbers: np.ndarray) -> np.ndarray:
+def _to_text(numbers: np.ndarray) -> np.ndarray:
     return numbers.astype(str).astype(object)
 
 
-def _identities(slug: str, person: np.ndarray, second: np.ndarray, service: np.ndarray) -> pa.Table:
+def _identities(
+    slug: str, person: np.ndarray, second_accounts: np.ndarray, is_service: np.ndarray
+) -> pa.Table:
     """What stays the same of an account, and of the person it may be matched with."""
-    handle = _numbered(HANDLES, person)
+    handle = _numbered_names(HANDLES, person)
     username = handle + USERNAME_ENDINGS.get(slug, "@northwind.example")
-    username[second] = "admin-" + username[second]
-    username[service] = _numbered(np.array(SERVICES, object), np.arange(service.sum()))
-    upstream = "00u" + _text(1_000_003 + person * 7919)
+    username[second_accounts] = "admin-" + username[second_accounts]
+    username[is_service] = _numbered_names(
+        np.array(SERVICE_ACCOUNTS, object), np.arange(is_service.sum())
+    )
+    upstream = "00u" + _to_text(1_000_003 + person * 7919)
     upstream[person % 29 == 0] = None
     columns = {
-        "account_id": f"{slug}-" + _text(100_001 + np.arange(person.size)),
+        "account_id": f"{slug}-" + _to_text(100_001 + np.arange(person.size)),
         "username": username,
         "name": NAMES[person % len(NAMES)],
         "email": handle + "@" + np.array(DOMAINS, object)[person % len(DOMAINS)],
@@ -222,20 +259,20 @@ def _identities(slug: str, person: np.ndarray, second: np.ndarray, service: np.n
     return pa.table(columns)
 
 
-def _catalogue(app: str) -> tuple[pa.Table, int]:
+def _role_catalog(app: str) -> tuple[pa.Table, int]:
     """The roles of an app: so many common ones, two that administer it, and those of projects."""
-    names = re.split(r",\s+", ROLES.get(app, OTHER_ROLES))
+    names = re.split(r",\s+", ROLES_BY_APP.get(app, DEFAULT_ROLES))
     kinds = ["seat"] * 3 + ["permission"] * (len(names) - 5) + ["admin"] * 2
-    of_projects = [f"{p} {role}" for p, role in product(PROJECTS, ("viewer", "editor", "owner"))]
-    roles = [*zip(names, kinds, strict=True), *((name, "project") for name in of_projects)]
+    project_roles = [f"{p} {role}" for p, role in product(PROJECTS, ("viewer", "editor", "owner"))]
+    roles = [*zip(names, kinds, strict=True), *((name, "project") for name in project_roles)]
     rows = [
         {
             "name": name,
             "type": kind,
-            "description": DESCRIPTIONS[kind].format(app=app, role=name),
-            "via": f"sg-{app} {name}".lower().replace(" ", "-") if nth % 4 else None,
+            "description": ROLE_DESCRIPTIONS[kind].format(app=app, role=name),
+            "via": f"sg-{app} {name}".lower().replace(" ", "-") if index % 4 else None,
         }
-        for nth, (name, kind) in enumerate(roles)
+        for index, (name, kind) in enumerate(roles)
     ]
     return pa.Table.from_pylist(rows), len(names) - 2
 

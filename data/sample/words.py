@@ -8,16 +8,18 @@ from unicodedata import normalize
 
 import numpy as np
 
-GIVEN = """Amara Björn Chidi Dalia Emre Fatou Giulia Héctor Ingrid Jiří Keiko Lūcija Mateo Nadège
-Oluwaseun Priya Quentin Rosa Søren Tomasz Uchenna Vikram Wanjiru Ximena Yusuf Zoë""".split()
+GIVEN_NAMES = """
+Amara Björn Chidi Dalia Emre Fatou Giulia Héctor Ingrid Jiří Keiko Lūcija Mateo Nadège Oluwaseun
+Priya Quentin Rosa Søren Tomasz Uchenna Vikram Wanjiru Ximena Yusuf Zoë
+""".split()
 
 
-FAMILY = """Abara Bergström Castellanos Đurić Eriksen Fujimoto Grünwald Haddad Iyer Jankowski
+FAMILY_NAMES = """Abara Bergström Castellanos Đurić Eriksen Fujimoto Grünwald Haddad Iyer Jankowski
 Kowalczyk Lindqvist Mbeki-Thorne Núñez O'Brien Petrov Quispe Rasmussen Şahin Tanaka Usman Vasquez
 Włodarczyk Xu Yılmaz Zielińska""".split()
 
 
-WHOLE_NAMES = {
+FULL_NAMES = {
     "نور الهاشمي": "noor.alhashimi",
     "Seán Ó Súilleabháin-O'Brien": "sean.obrien",
     "Maximiliane Featherstonehaugh-Cholmondeley von Hohenlichtenburg": "max.featherstonehaugh",
@@ -32,7 +34,7 @@ USERNAME_ENDINGS = {"salesforce-emea": "@northwind.example.emea", "slack": "", "
 DOMAINS = ["northwind.example"] * 8 + ["partners.northwind.example", "fabrikam.example"]
 
 
-SERVICES = """svc-backup integration-bot ci-runner svc-reporting data-sync webhook-relay
+SERVICE_ACCOUNTS = """svc-backup integration-bot ci-runner svc-reporting data-sync webhook-relay
 legacy-import audit-export svc-monitoring test-automation break-glass shared-kiosk""".split()
 
 
@@ -40,7 +42,7 @@ PROJECTS = """Aurora Basalt Cascade Delta Ember Fjord Granite Harbour Isle Junip
 Meadow Nimbus Orchard Prairie Quartz Ridge Summit Tundra""".split()
 
 
-ROLES = {  # the common ones first; the last two administer the app
+ROLES_BY_APP = {  # the common ones first; the last two administer the app
     "Figma": """Viewer, Commenter, Collab seat, FigJam editor, Slides editor, Dev Mode, Full editor,
         Library publisher, Font manager, Branch reviewer, Project lead, Team admin, Org admin""",
     "Salesforce EMEA": """Chatter Free, Standard User, Sales User, Service Agent, Marketing User,
@@ -57,14 +59,17 @@ ROLES = {  # the common ones first; the last two administer the app
 }
 
 
-APPS = [*ROLES, *"Jira Confluence Zendesk Miro Asana Datadog Dropbox Tableau HubSpot".split()]
+APPS = [
+    *ROLES_BY_APP,
+    *"Jira Confluence Zendesk Miro Asana Datadog Dropbox Tableau HubSpot".split(),
+]
 
 
-OTHER_ROLES = """Reader, Contributor, Editor, Approver, Reporter, Auditor, Automation author,
+DEFAULT_ROLES = """Reader, Contributor, Editor, Approver, Reporter, Auditor, Automation author,
     Template manager, Connector manager, Billing contact, Site admin, Owner"""
 
 
-DESCRIPTIONS = {
+ROLE_DESCRIPTIONS = {
     "seat": "Licensed to use {app} as {role}",
     "permission": "May do in {app} what belongs to {role}",
     "admin": "Administers {app} as {role}",
@@ -72,7 +77,8 @@ DESCRIPTIONS = {
 }
 
 
-REASONS = (  # four per operation: provision, update, delete; waves are made of the first of them
+# Four per operation: provision, update, delete. Waves are made of the first of them.
+FAILURE_REASONS = (
     ("507", "License pool exhausted: 250 of 250 seats used, request #{number}"),
     ("409", "SCIM 409: userName {user} already exists"),
     ("422", "{app} rejected the e-mail domain of {user}"),
@@ -88,20 +94,23 @@ REASONS = (  # four per operation: provision, update, delete; waves are made of 
 )
 
 
-REASONS_EACH = 4
+REASONS_PER_OPERATION = 4
 
 
-def _folded(name: str) -> str:
+def _ascii_name(name: str) -> str:
     """A name as it is written in an address."""
-    latin = normalize("NFKD", name.lower().translate(str.maketrans("øłđı", "oldi")))
-    return re.sub("[^a-z]", "", latin)
+    decomposed = normalize("NFKD", name.lower().translate(str.maketrans("øłđı", "oldi")))
+    return re.sub("[^a-z]", "", decomposed)
 
 
 def _people() -> tuple[np.ndarray, np.ndarray]:
     """Names, in no order, and the handles that go with them."""
-    pairs = np.random.default_rng(7).permutation([*product(GIVEN, FAMILY)])
-    people = {f"{given} {family}": f"{_folded(given)}.{_folded(family)}" for given, family in pairs}
-    names, handles = zip(*(WHOLE_NAMES | people).items(), strict=True)
+    pairs = np.random.default_rng(7).permutation([*product(GIVEN_NAMES, FAMILY_NAMES)])
+    people = {
+        f"{given} {family}": f"{_ascii_name(given)}.{_ascii_name(family)}"
+        for given, family in pairs
+    }
+    names, handles = zip(*(FULL_NAMES | people).items(), strict=True)
     return np.array(names, object), np.array(handles, object)
 
 

@@ -10,40 +10,40 @@ from typing import NamedTuple
 from data.home import Home
 
 
-class Server(NamedTuple):
+class Instance(NamedTuple):
     """A running app."""
 
-    process: int
+    pid: int
     address: str
 
 
-def announce(home: Home, address: str) -> None:
+def register_instance(home: Home, address: str) -> None:
     """Write down that this process serves the home; the file is never seen half written."""
-    partial = _file(home).with_suffix(".part")
+    partial = _instance_file(home).with_suffix(".part")
     partial.write_text(json.dumps({"pid": os.getpid(), "address": address}), encoding="utf-8")
-    partial.replace(_file(home))
+    partial.replace(_instance_file(home))
 
 
-def withdraw(home: Home) -> None:
+def unregister_instance(home: Home) -> None:
     """This process serves the home no more."""
-    found = server_of(home)
-    if found and found.process == os.getpid():
-        _file(home).unlink(missing_ok=True)
+    instance = running_instance(home)
+    if instance and instance.pid == os.getpid():
+        _instance_file(home).unlink(missing_ok=True)
 
 
-def server_of(home: Home) -> Server | None:
+def running_instance(home: Home) -> Instance | None:
     """The app that serves the home; None where none does, or none that is still alive."""
     try:
-        said = json.loads(_file(home).read_text(encoding="utf-8"))
-        found = Server(int(said["pid"]), str(said["address"]))
+        content = json.loads(_instance_file(home).read_text(encoding="utf-8"))
+        instance = Instance(int(content["pid"]), str(content["address"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return found if _is_alive(found.process) else None
+    return instance if _is_alive(instance.pid) else None
 
 
-def _is_alive(process: int) -> bool:
+def _is_alive(pid: int) -> bool:
     try:
-        os.kill(process, 0)
+        os.kill(pid, 0)
     except PermissionError:  # it is another user's
         return True
     except (OSError, OverflowError):
@@ -51,5 +51,5 @@ def _is_alive(process: int) -> bool:
     return True
 
 
-def _file(home: Home) -> Path:
+def _instance_file(home: Home) -> Path:
     return home.root / "serving.json"

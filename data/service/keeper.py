@@ -11,30 +11,30 @@ from threading import Event, Thread
 from sqlalchemy import Engine
 
 from data.home import Home
-from data.inbox.inbox import LOOKED_AT_EVERY, load_waiting, troubles
-from data.inbox.schedule import keep_pulling
-from data.records.audit_log import settle
-from data.service.backup import hold_still_if_asked
-from data.service.current import State, prepare_sample, state, tell
-from data.service.instance import announce, server_of, withdraw
-from data.service.rebuild import complete, opened
-from data.store.engine import confined_to
-from data.store.errors import NoRoom, StoreFault, StoreInUse
+from data.inbox.inbox import INBOX_POLL_SECONDS, load_failures, load_inbox
+from data.inbox.schedule import run_scheduler
+from data.records.audit_log import flush_pending
+from data.service.active_store import StoreStatus, prepare_sample, set_store_status, store_status
+from data.service.backup import make_requested_copy
+from data.service.instance import register_instance, running_instance, unregister_instance
+from data.service.rebuild import load_missing, open_or_rebuild
+from data.store.engine import restrict_file_access
+from data.store.errors import DiskFull, StoreError, StoreInUse
 
 log = logging.getLogger("rollcall")
 
-LONGEST_GOODBYE = 5.0
+SHUTDOWN_TIMEOUT = 5.0
 """Seconds that a pull gets to see that it is to stop; it leaves nothing behind anyway."""
 
 
 @contextmanager
-def kept(home: Home, address: str) -> Iterator[None]:
+def run_keeper(home: Home, address: str) -> Iterator[None]:
     """Keep the store of the home for the length of the block; `address` is where it is shown."""
     stop = Event()
-    tell(home, State("opening", "Opening the store …"))
-    keeper = Thread(target=_keep, args=(home, address, stop), name="keeper")
-    puller = Thread(target=keep_pulling, args=(home, stop), name="puller", daemon=True)
-    with confined_to(home.root):
+    set_store_status(home, StoreStatus("opening", "Opening the store …"))
+    keeper = Thread(target=_keep_until_stopped, args=(home, address, stop), name="keeper")
+    puller = Thread(target=run_scheduler, args=(home, stop), name="puller", daemon=True)
+    with restrict_file_access(home.root):
         keeper.start()
         puller.start()
         try:
@@ -42,91 +42,104 @@ def kept(home: Home, address: str) -> Iterator[None]:
         finally:
             stop.set()
             keeper.join()
-            puller.join(LONGEST_GOODBYE)
-            withdraw(home)
+            puller.join(SHUTDOWN_TIMEOUT)
+            unregister_instance(home)
 
 
-def _keep(home: Home, address: str, stop: Event) -> None:
+def _keep_until_stopped(home: Home, address: str, stop: Event) -> None:
     """Whatever goes wrong is told, and tried again: another process ends, a disk gets room."""
     keeper = _Keeper(home, address)
     while not stop.is_set():
         try:
-            keeper.look()
-        except StoreInUse as fault:
-            tell(home, in_use(home, fault))
-        except StoreFault as fault:
-            tell(home, State("failed", str(fault)))
-        except OSError as fault:  # a folder that is read-only, a full disk
-            tell(home, State("failed", f"{fault.filename or home.root}: {fault.strerror}."))
+            keeper.run_once()
+        except StoreInUse as error:
+            set_store_status(home, in_use_status(home, error))
+        except StoreError as error:
+            set_store_status(home, StoreStatus("failed", str(error)))
+        except OSError as error:  # a folder that is read-only, a full disk
+            set_store_status(
+                home, StoreStatus("failed", f"{error.filename or home.root}: {error.strerror}.")
+            )
         except Exception:
             log.exception("The store cannot be kept.")
-            tell(home, State("failed", "Something went wrong; the log tells what."))
-        stop.wait(LOOKED_AT_EVERY)
+            set_store_status(
+                home, StoreStatus("failed", "Something went wrong; the log tells what.")
+            )
+        stop.wait(INBOX_POLL_SECONDS)
 
 
 @dataclass
 class _Keeper:
     home: Home
     address: str
-    known: Engine | None = None
-    amiss: str = ""
-    sample: Thread | None = None
+    engine: Engine | None = None
+    problem: str = ""
+    sample_thread: Thread | None = None
 
-    def look(self) -> None:
+    def run_once(self) -> None:
         """Have the store open and whole; load what waits in the inbox."""
-        engine = opened(self.home, self._tell_progress)
-        if engine is not self.known:
-            announce(self.home, self.address)
-            lacking = complete(engine, self.home, self._tell_progress)
-            self.known, self.amiss = engine, _in_words(lacking)
-        stuck = [trouble.reason for trouble in troubles.values()]
-        tell(self.home, State("open", " ".join(filter(None, (self.amiss, *stuck[:1])))))
-        self._see_to_sample()
-        with suppress(NoRoom):  # what was written down lies in its file until there is room
-            settle(engine, self.home)
-        load_waiting(engine, self.home)
-        hold_still_if_asked(engine, self.home)
+        engine = open_or_rebuild(self.home, self._report_progress)
+        if engine is not self.engine:
+            register_instance(self.home, self.address)
+            errors = load_missing(engine, self.home, self._report_progress)
+            self.engine, self.problem = engine, _describe_errors(errors)
+        stuck_reasons = [trouble.reason for trouble in load_failures.values()]
+        set_store_status(
+            self.home,
+            StoreStatus("open", " ".join(filter(None, (self.problem, *stuck_reasons[:1])))),
+        )
+        self._ensure_sample()
+        with suppress(DiskFull):  # what was written down lies in its file until there is room
+            flush_pending(engine, self.home)
+        load_inbox(engine, self.home)
+        make_requested_copy(engine, self.home)
 
-    def _tell_progress(self, done: int, of: int, words: str) -> None:
+    def _report_progress(self, done: int, total: int, message: str) -> None:
         if not done:
-            announce(self.home, self.address)
-            self.amiss = words
-        tell(self.home, State("rebuilding", self.amiss, done, of))
+            register_instance(self.home, self.address)
+            self.problem = message
+        set_store_status(self.home, StoreStatus("rebuilding", self.problem, done, total))
 
-    def _see_to_sample(self) -> None:
+    def _ensure_sample(self) -> None:
         """Have it made, beside the loading; again where that was cut short."""
-        if self.sample and (self.sample.is_alive() or state(self.home).is_open):
+        if self.sample_thread and (
+            self.sample_thread.is_alive() or store_status(self.home).is_open
+        ):
             return
-        self.sample = Thread(target=_make_sample, args=(self.home,), name="sample", daemon=True)
-        self.sample.start()
+        self.sample_thread = Thread(
+            target=_make_sample, args=(self.home,), name="sample", daemon=True
+        )
+        self.sample_thread.start()
 
 
 def _make_sample(home: Home) -> None:
     try:
         prepare_sample(home)
-    except (StoreFault, OSError) as fault:
-        log.warning("The sample data could not be made: %s", fault)
+    except (StoreError, OSError) as error:
+        log.warning("The sample data could not be made: %s", error)
 
 
-def in_use(home: Home, fault: StoreInUse) -> State:
+def in_use_status(home: Home, error: StoreInUse) -> StoreStatus:
     """Who has the store open, in words, and where to find it."""
-    server = server_of(home)
-    if server and fault.process in (None, server.process):
-        words = (
-            f"Another Rollcall (process {server.process}) has the data in {home.root} open. "
+    instance = running_instance(home)
+    if instance and error.pid in (None, instance.pid):
+        message = (
+            f"Another Rollcall (process {instance.pid}) has the data in {home.root} open. "
             "This one shows it as soon as the other has ended."
         )
-        return State("in use", words, address=server.address)
-    process = f" (process {fault.process})" if fault.process else ""
-    words = f"A command{process} has the data in {home.root} open. It is shown when that has ended."
-    return State("in use", words)
+        return StoreStatus("in use", message, address=instance.address)
+    process = f" (process {error.pid})" if error.pid else ""
+    message = (
+        f"A command{process} has the data in {home.root} open. It is shown when that has ended."
+    )
+    return StoreStatus("in use", message)
 
 
-def _in_words(lacking: list[str]) -> str:
+def _describe_errors(errors: list[str]) -> str:
     """What `complete` could not load."""
-    if not lacking:
+    if not errors:
         return ""
     return (
-        f"{len(lacking):,} files of the archive cannot be loaded, and their snapshots are missing "
-        f"here. {lacking[0]} Move them out of the archive to go on without them."
+        f"{len(errors):,} files of the archive cannot be loaded, and their snapshots are missing "
+        f"here. {errors[0]} Move them out of the archive to go on without them."
     )

@@ -19,109 +19,121 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Table, insert, inspect, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from data.files.errors import SnapshotRefused
-from data.files.mapping import mapping_of
-from data.files.naming import SnapshotFile, moment_of
+from data.files.errors import SnapshotRejected
+from data.files.mapping import read_mapping
+from data.files.naming import SnapshotFile, parse_moment
 from data.history.load import load
 from data.home import Home
-from data.inbox.inbox import in_words
-from data.records.matches import find_keys, forget_keys
-from data.schema import TOLD, integration, snapshot
+from data.inbox.inbox import describe_load
+from data.records.matches import link_account_keys, unlink_account_keys
+from data.schema import RECORD_TABLES, integration, snapshot
 from data.store import postgresql
 from data.store.citus import distribute_like
-from data.store.engine import close_store, file_of, is_duckdb, open_store, unchecked
-from data.store.errors import StoreFault, StoreInUse, StoreUnusable
+from data.store.engine import (
+    close_store,
+    create_unchecked_engine,
+    database_file,
+    is_duckdb,
+    open_store,
+)
+from data.store.errors import StoreError, StoreInUse, StoreUnusable
 
 log = logging.getLogger("rollcall")
 
-Progress = Callable[[int, int, str], None]
+RebuildProgress = Callable[[int, int, str], None]
 """Told of every file of the archive: its number, how many there are, what became of it. Number 0
 comes first, with why the store is made anew or completed."""
 
 
-class NotRebuilt(StoreFault):
+class RebuildFailed(StoreError):
     """Files of the archive cannot be loaded; the store stays as it was."""
 
 
-def opened(home: Home, progress: Progress) -> Engine:
+def open_or_rebuild(home: Home, progress: RebuildProgress) -> Engine:
     """The store of a home. One that is damaged or out of date is first made anew.
 
     Raises a StoreFault where there is no way to it now.
     """
     url = home.database_url
     try:
-        with _door(home, fcntl.LOCK_SH):
+        with _rebuild_lock(home, fcntl.LOCK_SH):
             return open_store(url)
-    except StoreUnusable as fault:
-        if not file_of(url):  # others may be at work with it
-            raise StoreFault(
-                f"{fault} Stop the others that use it, then: rollcall rebuild."
-            ) from fault
-        words = f"{fault} It is made anew from the archive; the file as it was is kept."
-        log.warning(words)
-        with _door(home, fcntl.LOCK_EX):
+    except StoreUnusable as error:
+        if not database_file(url):  # others may be at work with it
+            raise StoreError(
+                f"{error} Stop the others that use it, then: rollcall rebuild."
+            ) from error
+        message = f"{error} It is made anew from the archive; the file as it was is kept."
+        log.warning(message)
+        with _rebuild_lock(home, fcntl.LOCK_EX):
             close_store(url)
-            _refuse_to_lose(home)
-            progress(0, len(archived(home)), words)
-            fresh, _ = _made_anew(home, progress)
+            _check_archive_complete(home)
+            progress(0, len(archived_files(home)), message)
+            new_file, _ = _build_store(home, progress)
             close_store(url)
-            log.warning("The store as it was: %s", _move_aside(home, fault.name))
-            fresh.replace(_file(home))
+            log.warning("The store as it was: %s", _move_aside(home, error.name))
+            new_file.replace(_require_database_file(home))
             return open_store(url)
 
 
-def rebuild(home: Home, progress: Progress) -> int:
+def rebuild(home: Home, progress: RebuildProgress) -> int:
     """Make the store anew from the archive, beside the old one, and put it in its place.
 
     Answers with the number of snapshots. Raises NotRebuilt where a file cannot be loaded, or
     another StoreFault; the store is then as it was.
     """
-    if not file_of(home.database_url):
+    if not database_file(home.database_url):
         return _rebuild_on_server(home, progress)
-    with _door(home, fcntl.LOCK_EX):
-        why = _keep_others_out(home)
-        fresh, failed = _made_anew(home, progress)
+    with _rebuild_lock(home, fcntl.LOCK_EX):
+        reason = _acquire_store(home)
+        new_file, errors = _build_store(home, progress)
         close_store(home.database_url)
-        if failed:
-            fresh.unlink()
-            raise _not_rebuilt(home, failed)
-        if why or Path(f"{_file(home)}.wal").exists():  # a full disk can leave the log unmerged
-            log.warning("The store as it was: %s", _move_aside(home, why or "replaced"))
-        fresh.replace(_file(home))
-    return len(archived(home))
+        if errors:
+            new_file.unlink()
+            raise _rebuild_failed(home, errors)
+        if (
+            reason or Path(f"{_require_database_file(home)}.wal").exists()
+        ):  # a full disk can leave the log unmerged
+            log.warning("The store as it was: %s", _move_aside(home, reason or "replaced"))
+        new_file.replace(_require_database_file(home))
+    return len(archived_files(home))
 
 
-def _rebuild_on_server(home: Home, progress: Progress) -> int:
+def _rebuild_on_server(home: Home, progress: RebuildProgress) -> int:
     """The same in a schema beside; what was there goes into another, and is kept."""
-    _refuse_to_lose(home)
-    old = unchecked(home.database_url)
+    _check_archive_complete(home)
+    old_engine = create_unchecked_engine(home.database_url)
     try:
-        with old.connect() as con, postgresql.alone(con), postgresql.beside(con) as address:
+        with (
+            old_engine.connect() as con,
+            postgresql.exclusive_lock(con),
+            postgresql.temporary_schema(con) as address,
+        ):
             try:
                 engine = open_store(address)
                 distribute_like(con, engine)
-                failed = _load_all(engine, home, archived(home), progress)
-                _carry_over(home, engine)
+                errors = _load_all(engine, home, archived_files(home), progress)
+                _migrate_records(home, engine)
             finally:
                 close_store(address)
-            if failed:
-                raise _not_rebuilt(home, failed)
-            log.warning("The store as it was: schema %s", postgresql.exchange(con))
+            if errors:
+                raise _rebuild_failed(home, errors)
+            log.warning("The store as it was: schema %s", postgresql.swap_schemas(con))
     finally:
-        old.dispose()
+        old_engine.dispose()
         close_store(home.database_url)
-    return len(archived(home))
+    return len(archived_files(home))
 
 
-def _not_rebuilt(home: Home, failed: list[str]) -> NotRebuilt:
-    return NotRebuilt(
-        "\n".join(failed) + f"\nThe store stays as it was: {len(failed):,} of "
-        f"{len(archived(home)):,} files of the archive cannot be loaded. Move them out of "
+def _rebuild_failed(home: Home, errors: list[str]) -> RebuildFailed:
+    return RebuildFailed(
+        "\n".join(errors) + f"\nThe store stays as it was: {len(errors):,} of "
+        f"{len(archived_files(home)):,} files of the archive cannot be loaded. Move them out of "
         "the archive to rebuild without them."
     )
 
 
-def complete(engine: Engine, home: Home, progress: Progress) -> list[str]:
+def load_missing(engine: Engine, home: Home, progress: RebuildProgress) -> list[str]:
     """Load what the archive has and the store has not: a log that was cut off loses it silently.
 
     Answers with why, for each file that cannot be loaded. PostgreSQL loses nothing, and what it
@@ -130,137 +142,156 @@ def complete(engine: Engine, home: Home, progress: Progress) -> list[str]:
     if not is_duckdb(engine):
         return []
     with engine.connect() as con:
-        there = _moments(con)
-    missing = [path for path in archived(home) if _moment_named(path) not in there | {None}]
+        loaded = _loaded_snapshots(con)
+    missing = [
+        path for path in archived_files(home) if _parse_archive_path(path) not in loaded | {None}
+    ]
     if missing:
-        words = "The store lacks snapshots that the archive has; they are loaded again."
-        log.warning(words)
-        progress(0, len(missing), words)
+        message = "The store lacks snapshots that the archive has; they are loaded again."
+        log.warning(message)
+        progress(0, len(missing), message)
     return _load_all(engine, home, missing, progress)
 
 
-def archived(home: Home) -> list[Path]:
+def archived_files(home: Home) -> list[Path]:
     """The files of the archive, oldest first."""
-    found = (p for p in home.archive.glob("*/*") if p.is_file() and not p.name.startswith("."))
-    return sorted(found, key=lambda path: (path.name, path.parent.name))
+    paths = (p for p in home.archive.glob("*/*") if p.is_file() and not p.name.startswith("."))
+    return sorted(paths, key=lambda path: (path.name, path.parent.name))
 
 
 @contextmanager
-def _door(home: Home, way: int) -> Iterator[None]:
+def _rebuild_lock(home: Home, mode: int) -> Iterator[None]:
     """Shared while a store is being opened, exclusive while it is exchanged.
 
     DuckDB's own lock is on the file, not on its name. Raises StoreInUse.
     """
     with (home.root / ".rebuilding").open("w") as lock:
         try:
-            fcntl.flock(lock, way | fcntl.LOCK_NB)
-        except BlockingIOError as fault:
-            raise StoreInUse("The store is being rebuilt by another process.") from fault
+            fcntl.flock(lock, mode | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise StoreInUse("The store is being rebuilt by another process.") from error
         yield
 
 
-def _refuse_to_lose(home: Home) -> None:
+def _check_archive_complete(home: Home) -> None:
     """Raises NotRebuilt where the old store tells of snapshots that the archive does not have."""
-    old, file = unchecked(home.database_url), file_of(home.database_url)
+    old_engine, file = create_unchecked_engine(home.database_url), database_file(home.database_url)
     try:
-        with old.connect() as con:
-            lost = _moments(con).difference(map(_moment_named, archived(home)))
-    except (StoreFault, SQLAlchemyError):
+        with old_engine.connect() as con:
+            missing = _loaded_snapshots(con).difference(
+                map(_parse_archive_path, archived_files(home))
+            )
+    except (StoreError, SQLAlchemyError):
         return  # nobody can tell any more
     finally:
-        old.dispose()
+        old_engine.dispose()
         close_store(home.database_url)
-    if lost:
-        name, at = min(lost)
-        raise NotRebuilt(
-            f"The store cannot be made anew: {len(lost):,} of its snapshots have no file in "
-            f"the archive, {name} at {at:%Y-%m-%d %H:%M:%S} UTC among them. Put them back into "
+    if missing:
+        name, taken_at = min(missing)
+        raise RebuildFailed(
+            f"The store cannot be made anew: {len(missing):,} of its snapshots have no file in "
+            f"the archive, {name} at {taken_at:%Y-%m-%d %H:%M:%S} UTC among them. Put them "
+            "back into "
             f"{home.archive}{', or go on without them: rollcall rebuild' if file else ''}."
         )
 
 
-def _keep_others_out(home: Home) -> str:
+def _acquire_store(home: Home) -> str:
     """By having the old store open; where that is impossible, why, in a word."""
     try:
         open_store(home.database_url)
     except StoreInUse:
         raise
-    except StoreFault as fault:
-        log.warning("%s", fault)
-        return fault.name if isinstance(fault, StoreUnusable) else "unreadable"
+    except StoreError as error:
+        log.warning("%s", error)
+        return error.name if isinstance(error, StoreUnusable) else "unreadable"
     return ""
 
 
-def _made_anew(home: Home, progress: Progress) -> tuple[Path, list[str]]:
+def _build_store(home: Home, progress: RebuildProgress) -> tuple[Path, list[str]]:
     """The finished file beside the store, and why, for each file that could not be loaded."""
-    file = _file(home)
-    fresh = file.with_name(f"{file.name}.new")
-    for left_over in (fresh, Path(f"{fresh}.wal")):
-        left_over.unlink(missing_ok=True)
-    url = f"duckdb:///{fresh}"
+    file = _require_database_file(home)
+    new_file = file.with_name(f"{file.name}.new")
+    for leftover in (new_file, Path(f"{new_file}.wal")):
+        leftover.unlink(missing_ok=True)
+    url = f"duckdb:///{new_file}"
     try:
         engine = open_store(url)
-        failed = _load_all(engine, home, archived(home), progress)
-        _carry_over(home, engine)
+        errors = _load_all(engine, home, archived_files(home), progress)
+        _migrate_records(home, engine)
     finally:
         close_store(url)
-    return fresh, failed
+    return new_file, errors
 
 
-def _load_all(engine: Engine, home: Home, paths: Sequence[Path], progress: Progress) -> list[str]:
-    failed = []
+def _load_all(
+    engine: Engine, home: Home, paths: Sequence[Path], progress: RebuildProgress
+) -> list[str]:
+    errors = []
     for number, path in enumerate(paths, start=1):
         try:
-            file = SnapshotFile.placed(path, integration=path.parent.name)
-            file = replace(file, columns=mapping_of(home, file.integration))
-            words = in_words(load(engine, file, confirmed=True))
-        except (SnapshotRefused, OSError) as fault:
-            words = f"{path}: {getattr(fault, 'strerror', None) or fault}"
-            failed.append(words)
+            file = SnapshotFile.from_path(path, integration=path.parent.name)
+            file = replace(file, columns=read_mapping(home, file.integration))
+            message = describe_load(load(engine, file, confirmed=True))
+        except (SnapshotRejected, OSError) as error:
+            message = f"{path}: {getattr(error, 'strerror', None) or error}"
+            errors.append(message)
             log.warning("%s cannot be loaded.", path)  # not why, which can quote it
-        progress(number, len(paths), words)
-    return failed
+        progress(number, len(paths), message)
+    return errors
 
 
 def _move_aside(home: Home, name: str) -> Path:
     """The store with its log: nothing is deleted that somebody may want to look at."""
-    file, now = _file(home), datetime.now(UTC)
-    aside = file.with_name(f"{file.name}.{name}-{now:%Y-%m-%dT%H-%M-%SZ}")
-    for ending in ("", ".wal"):
-        if (old := Path(f"{file}{ending}")).exists():
-            old.rename(f"{aside}{ending}")
-    return aside
+    file, now = _require_database_file(home), datetime.now(UTC)
+    moved = file.with_name(f"{file.name}.{name}-{now:%Y-%m-%dT%H-%M-%SZ}")
+    for suffix in ("", ".wal"):
+        if (old := Path(f"{file}{suffix}")).exists():
+            old.rename(f"{moved}{suffix}")
+    return moved
 
 
-def _carry_over(home: Home, fresh: Engine) -> None:
+def _migrate_records(home: Home, new_engine: Engine) -> None:
     """What no file says, by the names of columns that old and new store both have."""
-    file = file_of(home.database_url)
+    file = database_file(home.database_url)
     if file and not file.exists():
         return
-    old = unchecked(home.database_url)
+    old_engine = create_unchecked_engine(home.database_url)
     try:
-        with old.connect() as before, fresh.begin() as con:
-            there = {name: _columns(before, name) for name in inspect(before).get_table_names()}
-            _carry_settings(before, con, there.get(integration.name, set()))
-            for table in TOLD:
-                rows = _rows(before, table, there[table.name]) if table.name in there else []
+        with old_engine.connect() as old_con, new_engine.begin() as con:
+            columns_by_table = {
+                name: _column_names(old_con, name) for name in inspect(old_con).get_table_names()
+            }
+            _migrate_integration_settings(
+                old_con, con, columns_by_table.get(integration.name, set())
+            )
+            for table in RECORD_TABLES:
+                rows = (
+                    _read_rows(old_con, table, columns_by_table[table.name])
+                    if table.name in columns_by_table
+                    else []
+                )
                 con.execute(insert(table), rows) if rows else None
-            forget_keys(con)
-            find_keys(con)
-    except (StoreFault, SQLAlchemyError) as fault:
+            unlink_account_keys(con)
+            link_account_keys(con)
+    except (StoreError, SQLAlchemyError) as error:
         log.warning(
             "Settings, accepted findings and the audit log could not be read: %s",
-            fault,
+            error,
         )
     finally:
-        old.dispose()
+        old_engine.dispose()
 
 
-def _carry_settings(before: Connection, con: Connection, there: set[str]) -> None:
+def _migrate_integration_settings(
+    old_con: Connection, con: Connection, column_names: set[str]
+) -> None:
     settings = [
-        c for c in integration.c if c.name in there and c.name not in ("integration_id", "name")
+        c
+        for c in integration.c
+        if c.name in column_names and c.name not in ("integration_id", "name")
     ]
-    for row in _rows(before, integration, there) if settings else ():
+    for row in _read_rows(old_con, integration, column_names) if settings else ():
         con.execute(
             update(integration)
             .where(integration.c.name == row["name"])
@@ -268,32 +299,32 @@ def _carry_settings(before: Connection, con: Connection, there: set[str]) -> Non
         )
 
 
-def _rows(before: Connection, table: Table, there: set[str]) -> list[dict[str, Any]]:
-    columns = [c for c in table.c if c.name in there]
-    return [dict(row) for row in before.execute(select(*columns)).mappings()]
+def _read_rows(old_con: Connection, table: Table, column_names: set[str]) -> list[dict[str, Any]]:
+    columns = [c for c in table.c if c.name in column_names]
+    return [dict(row) for row in old_con.execute(select(*columns)).mappings()]
 
 
-def _columns(before: Connection, name: str) -> set[str]:
-    return {column["name"] for column in inspect(before).get_columns(name)}
+def _column_names(old_con: Connection, name: str) -> set[str]:
+    return {column["name"] for column in inspect(old_con).get_columns(name)}
 
 
-def _moments(con: Connection) -> set[tuple[str, datetime]]:
+def _loaded_snapshots(con: Connection) -> set[tuple[str, datetime]]:
     """Integration and time of every loaded snapshot."""
-    named = snapshot.join(integration, integration.c.integration_id == snapshot.c.integration_id)
+    joined = snapshot.join(integration, integration.c.integration_id == snapshot.c.integration_id)
     return {
         (row.name, row.taken_at)
-        for row in con.execute(select(integration.c.name, snapshot.c.taken_at).select_from(named))
+        for row in con.execute(select(integration.c.name, snapshot.c.taken_at).select_from(joined))
     }
 
 
-def _moment_named(path: Path) -> tuple[str, datetime] | None:
+def _parse_archive_path(path: Path) -> tuple[str, datetime] | None:
     """Integration and time that a file of the archive is named for; None for any other file."""
-    moment = moment_of(path.name.split(".", 1)[0])
+    moment = parse_moment(path.name.split(".", 1)[0])
     return (path.parent.name, moment) if moment else None
 
 
-def _file(home: Home) -> Path:
-    file = file_of(home.database_url)
+def _require_database_file(home: Home) -> Path:
+    file = database_file(home.database_url)
     if not file:
-        raise StoreFault(f"{home.database_url} is no file that could be rebuilt.")
+        raise StoreError(f"{home.database_url} is no file that could be rebuilt.")
     return file

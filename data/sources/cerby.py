@@ -5,84 +5,94 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from data.files.errors import NotAListOfAccounts
-from data.sources.documents import Beginning, Part, pages
+from data.sources.documents import Document, Prefix, read_pages
 from data.sources.source import (
     Row,
-    Said,
     Source,
-    account,
-    counted,
-    joined,
-    listed,
-    mapping,
-    objects,
-    role,
+    SourceReport,
+    as_dict,
+    as_dicts,
+    as_list,
+    join_names,
+    make_account,
+    make_role,
+    pluralize,
 )
 
-ACTIVE = {"live": True, "active": True, "inactive": False, "suspended": False, "disabled": False}
-DELETED = ("deleted", "removed")
+ACTIVE_BY_STATUS = {
+    "live": True,
+    "active": True,
+    "inactive": False,
+    "suspended": False,
+    "disabled": False,
+}
+DELETED_STATUSES = ("deleted", "removed")
 
 
-def knows(begins: Beginning) -> bool:
+def detect(prefix: Prefix) -> bool:
     """JSON:API: `data` with typed resources and their attributes."""
-    found = begins.record if begins.listed_under == "data" else mapping(begins.keys.get("data"))
-    return {"type", "attributes"} <= {*found}
+    record = prefix.first_in_list if prefix.list_key == "data" else as_dict(prefix.keys.get("data"))
+    return {"type", "attributes"} <= {*record}
 
 
-def accounts(parts: Sequence[Part], said: Said) -> Iterator[Row | None]:
+def read_accounts(documents: Sequence[Document], report: SourceReport) -> Iterator[Row | None]:
     """One row per user. Raises NotAListOfAccounts for jobs and entitlements."""
-    ids, total, others = set(), 0, 0
-    for page in pages(parts, "data"):
-        total = max(total, _total(page.envelope))
-        single = mapping(page.envelope.get("data"))
-        for found in objects(single) if single else page.records:
-            attributes = mapping(mapping(found).get("attributes"))
-            if ("email" not in attributes and "status" not in attributes) or single:
-                others += 1
-                _refuse_other(found, is_single=bool(single))
-            ids.add(str(found.get("id")))
-            yield _account(found, attributes)
+    ids, total, other_count = set(), 0, 0
+    for page in read_pages(documents, "data"):
+        total = max(total, _expected_total(page.envelope))
+        single_record = as_dict(page.envelope.get("data"))
+        for resource in as_dicts(single_record) if single_record else page.records:
+            attributes = as_dict(as_dict(resource).get("attributes"))
+            if ("email" not in attributes and "status" not in attributes) or single_record:
+                other_count += 1
+                _reject_other(resource, is_single=bool(single_record))
+            ids.add(str(resource.get("id")))
+            yield _map_account(resource, attributes)
     if len(ids) < total:
-        said.incomplete = (
-            f"Cerby counts {counted(total, 'user')} (meta.page.total), and {len(ids):,} are here; "
+        report.incomplete_reason = (
+            f"Cerby counts {pluralize(total, 'user')} (meta.page.total), and {len(ids):,} are "
+            "here; "
             "pages are missing"
         )
 
 
-def _total(envelope: Row) -> int:
-    total = mapping(mapping(envelope.get("meta")).get("page")).get("total")
+def _expected_total(envelope: Row) -> int:
+    total = as_dict(as_dict(envelope.get("meta")).get("page")).get("total")
     return total if isinstance(total, int) else 0
 
 
-def _refuse_other(found: Row, *, is_single: bool) -> None:
-    kind = str(mapping(found).get("type") or "resource")
-    what = f"is about one {kind}" if is_single else f"lists {kind} resources"
+def _reject_other(resource: Row, *, is_single: bool) -> None:
+    kind = str(as_dict(resource).get("type") or "resource")
+    description = f"is about one {kind}" if is_single else f"lists {kind} resources"
     raise NotAListOfAccounts(
-        f"The Cerby file {what}, not users. Expected the answers to GET /api/v1/users or to an "
+        f"The Cerby file {description}, not users. Expected the answers to GET /api/v1/users "
+        "or to an "
         "integration’s users."
     )
 
 
-def _account(found: Row, about: Row) -> Row:
-    status = str(about.get("status") or "").casefold()
-    roles = [role(each, "Role") for each in listed(about.get("role"))]
-    roles += [role(each, "Entitlement") for each in listed(about.get("entitlements"))]
-    return account(
-        about.get("email"),
-        account_id=found.get("id"),
-        name=joined(about.get("firstName"), about.get("lastName")),
-        email=about.get("email"),
+def _map_account(resource: Row, attributes: Row) -> Row:
+    status = str(attributes.get("status") or "").casefold()
+    roles = [make_role(role_name, "Role") for role_name in as_list(attributes.get("role"))]
+    roles += [
+        make_role(role_name, "Entitlement") for role_name in as_list(attributes.get("entitlements"))
+    ]
+    return make_account(
+        attributes.get("email"),
+        account_id=resource.get("id"),
+        name=join_names(attributes.get("firstName"), attributes.get("lastName")),
+        email=attributes.get("email"),
         roles=roles,
-        active=ACTIVE.get(status, about.get("status")),
-        state="Deleted" if status in DELETED else "Onboarded",
-        how="reported" if status in DELETED else "inferred",
-        last_updated=about.get("updatedAt"),
-        more={
-            "Guest": {True: "yes", False: "no"}.get(about.get("isGuest")),  # type: ignore[arg-type]
-            "Created": about.get("createdAt"),
-            "Last activity": about.get("lastActivity"),
+        active=ACTIVE_BY_STATUS.get(status, attributes.get("status")),
+        state="Deleted" if status in DELETED_STATUSES else "Onboarded",
+        state_source="reported" if status in DELETED_STATUSES else "inferred",
+        last_updated=attributes.get("updatedAt"),
+        attributes={
+            "Guest": {True: "yes", False: "no"}.get(attributes.get("isGuest")),  # type: ignore[arg-type]
+            "Created": attributes.get("createdAt"),
+            "Last activity": attributes.get("lastActivity"),
         },
     )
 
 
-CERBY = Source("Cerby users", knows, accounts)
+CERBY = Source("Cerby users", detect, read_accounts)

@@ -15,29 +15,29 @@ import pyarrow
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from data.files.archive import unzipped
-from data.files.encoding import Plain, as_plain
+from data.files.archive import extract_files
+from data.files.encoding import InputFile, prepare_text
 from data.files.errors import NotAListOfAccounts, UnreadableFile
-from data.files.formats import JSON_LINES, ZIP, Reader, reader_of
-from data.files.relation import MOST_HEADINGS, abbreviate
-from data.sources import mapped
-from data.sources.documents import Part
-from data.sources.source import Said
+from data.files.formats import JSON_LINES, ZIP, Reader, find_reader
+from data.files.relation import MAX_HEADINGS, shorten
+from data.sources import map_to_rows
+from data.sources.documents import Document
+from data.sources.source import SourceReport
 
-LONGEST_SAID = 300  # characters of what DuckDB says
+MAX_ERROR_LENGTH = 300  # characters of what DuckDB says
 
 
-PATH = re.compile(r"/\S+/[^\s\"']+")
+FILE_PATH_PATTERN = re.compile(r"/\S+/[^\s\"']+")
 """As DuckDB names files: the server's own affair, and of copies nobody else's."""
 
 
-SEVERAL = (
+UNRELATED_FILES = (
     "{name} holds {files:,} files that are no pages of one source that Rollcall knows. Deliver a "
     "snapshot with Rollcall’s own columns as one file."
 )
 
 
-UNREADABLE = (
+READ_ERRORS = (
     duckdb.Error,
     DBAPIError,
     OSError,
@@ -49,73 +49,81 @@ UNREADABLE = (
 )
 
 
-class Opened(NamedTuple):
+class OpenedFile(NamedTuple):
     """A file as its reader wants it; another product's as rows, and what there is to say."""
 
     path: Path
-    plain: Plain
+    input_file: InputFile
     reader: Reader
-    said: Said
+    source_info: SourceReport
 
 
-def opened(path: Path, integration: str = "") -> Opened:
+def open_file(path: Path, integration: str = "") -> OpenedFile:
     """Unpack a file, look through it, and make rows of it where it is another product's.
 
     Raises UnknownFormat, UnreadableFile, TooLarge or NotAListOfAccounts.
     """
-    reader_of(path)
-    with telling_why(path):
-        return _opened(path, integration)
+    find_reader(path)
+    with wrap_read_errors(path):
+        return _open_file(path, integration)
 
 
 @contextmanager
-def telling_why(path: Path) -> Iterator[None]:
+def wrap_read_errors(path: Path) -> Iterator[None]:
     """Raises UnreadableFile for what readers raise."""
     try:
         yield
     except duckdb.OutOfMemoryException:
         raise  # no fault of the file's
-    except UNREADABLE as fault:
-        raise UnreadableFile(_why_unreadable(path, fault)) from fault
+    except READ_ERRORS as error:
+        raise UnreadableFile(_unreadable_message(path, error)) from error
 
 
-def headings_of(con: Connection, path: Path) -> tuple[str, ...]:
+def read_headings(con: Connection, path: Path) -> tuple[str, ...]:
     """The headings of a file of somebody's own; none where another product's file is recognised.
 
     Raises what `opened` does.
     """
-    file = opened(path)
-    if file.said.source:
+    file = open_file(path)
+    if file.source_info.source:
         return ()
-    with telling_why(path):
-        _, rows = file.reader.read(con, file.plain)
-    return tuple(rows.cells)[:MOST_HEADINGS]
+    with wrap_read_errors(path):
+        _, rows = file.reader.read(con, file.input_file)
+    return tuple(rows.cells)[:MAX_HEADINGS]
 
 
-def _opened(path: Path, integration: str) -> Opened:
-    delivered = unzipped(path) if path.suffix.lower() == ZIP else [Plain(path, path.name)]
-    parts = [_part(plain) for plain in delivered]
-    texts = [part for part in parts if isinstance(part, Part)]
-    found = mapped(texts, path.name, integration) if len(texts) == len(parts) else None
-    if found:
-        return Opened(path, found.plain, JSON_LINES, found.said)
-    if len(parts) > 1:
-        raise NotAListOfAccounts(SEVERAL.format(name=path.name, files=len(parts)))
-    plain = parts[0].plain if isinstance(parts[0], Part) else parts[0]
-    return Opened(path, plain, reader_of(Path(plain.name)), Said())
+def _open_file(path: Path, integration: str) -> OpenedFile:
+    input_files = (
+        extract_files(path) if path.suffix.lower() == ZIP else [InputFile(path, path.name)]
+    )
+    documents = [_as_document(input_file) for input_file in input_files]
+    text_documents = [document for document in documents if isinstance(document, Document)]
+    mapped_file = (
+        map_to_rows(text_documents, path.name, integration)
+        if len(text_documents) == len(documents)
+        else None
+    )
+    if mapped_file:
+        return OpenedFile(path, mapped_file.unpacked, JSON_LINES, mapped_file.report)
+    if len(documents) > 1:
+        raise NotAListOfAccounts(UNRELATED_FILES.format(name=path.name, files=len(documents)))
+    input_file = documents[0].unpacked if isinstance(documents[0], Document) else documents[0]
+    return OpenedFile(path, input_file, find_reader(Path(input_file.name)), SourceReport())
 
 
-def _part(plain: Plain) -> Part | Plain:
+def _as_document(input_file: InputFile) -> Document | InputFile:
     """A file of text with its form; another one as it is."""
-    reader = reader_of(Path(plain.name))
-    if reader.form:
-        return Part(as_plain(plain, reader.form), reader.form)
-    return plain
+    reader = find_reader(Path(input_file.name))
+    if reader.text_format:
+        return Document(prepare_text(input_file, reader.text_format), reader.text_format)
+    return input_file
 
 
-def _why_unreadable(path: Path, fault: Exception) -> str:
+def _unreadable_message(path: Path, error: Exception) -> str:
     """DuckDB's first line says what is wrong; its path is the server's own affair."""
-    cause = fault.orig if isinstance(fault, DBAPIError) else fault
-    said = str(cause).splitlines()[0] if str(cause) else type(cause).__name__
-    said = abbreviate(PATH.sub(path.name, said).split(": ", 1)[-1], LONGEST_SAID).rstrip(".")
-    return f"{path.name} cannot be read; it may be cut off or damaged. The reader says: {said}."
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    message = str(cause).splitlines()[0] if str(cause) else type(cause).__name__
+    message = shorten(
+        FILE_PATH_PATTERN.sub(path.name, message).split(": ", 1)[-1], MAX_ERROR_LENGTH
+    ).rstrip(".")
+    return f"{path.name} cannot be read; it may be cut off or damaged. The reader says: {message}."

@@ -10,38 +10,38 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from data.files.encoding import MEGABYTE, Form, Plain, head_of
+from data.files.encoding import MEGABYTE, InputFile, TextFormat, read_head
 from data.files.errors import TooLarge, UnreadableFile
 
-LARGEST_DOCUMENT = 256 * MEGABYTE
+MAX_DOCUMENT_BYTES = 256 * MEGABYTE
 """Of JSON that is taken apart at once, in some five times its size of memory."""
 
-LOOKED_AT = MEGABYTE // 4
+PREFIX_BYTES = MEGABYTE // 4
 """Bytes at the beginning of a file that tell what it is."""
 
-SPACE = re.compile(r"[ \t\r\n\ufeff]*")
+WHITESPACE = re.compile(r"[ \t\r\n\ufeff]*")
 DECODER = json.JSONDecoder()
 DELIMITERS = ",;\t|"
 
-TOO_LARGE = (
+TOO_LARGE_MESSAGE = (
     "{name} is one JSON document of more than {most:,} MB. Deliver it in pages, as a ZIP archive "
     "of them, or as NDJSON."
 )
 
 
 @dataclass(frozen=True)
-class Beginning:
+class Prefix:
     """What a file begins with: enough to recognise it, however long it is."""
 
     keys: dict[str, Any] = field(default_factory=dict)  # of the first object, before its list
-    listed_under: str = ""  # the key of its list of objects; empty for a list at the top
-    record: dict[str, Any] = field(default_factory=dict)  # the first in the list
+    list_key: str = ""  # the key of its list of objects; empty for a list at the top
+    first_in_list: dict[str, Any] = field(default_factory=dict)  # the first in the list
     headings: tuple[str, ...] = ()  # of CSV
 
     @property
-    def first(self) -> dict[str, Any]:
+    def first_record(self) -> dict[str, Any]:
         """The first record, whether in a list or alone."""
-        return self.record if self.record or self.listed_under else self.keys
+        return self.first_in_list if self.first_in_list or self.list_key else self.keys
 
 
 class Page(NamedTuple):
@@ -53,142 +53,146 @@ class Page(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Part:
+class Document:
     """One file of a delivery, unpacked and in UTF-8."""
 
-    plain: Plain
-    form: Form
+    unpacked: InputFile
+    form: TextFormat
 
     @property
     def name(self) -> str:
         """Its name, as delivered."""
-        return self.plain.name
+        return self.unpacked.name
 
     @cached_property
-    def beginning(self) -> Beginning:
+    def prefix(self) -> Prefix:
         """Of broken text, as much as can be told."""
-        if self.form.words == "CSV":
-            return Beginning(headings=tuple(next(iter(self._cells()), (0, []))[1]))
-        text = head_of(self.plain.path, LOOKED_AT).decode("utf-8", "ignore")
-        return _beginning_of(text)
+        if self.form.label == "CSV":
+            return Prefix(headings=tuple(next(iter(self._parse_cells()), (0, []))[1]))
+        text = read_head(self.unpacked.path, PREFIX_BYTES).decode("utf-8", "ignore")
+        return _parse_prefix(text)
 
-    def documents(self) -> Iterator[Any]:
+    def payloads(self) -> Iterator[Any]:
         """Its JSON documents. Raises UnreadableFile where one is broken, TooLarge."""
-        is_lines = self.form.words == "NDJSON"
-        for number, document in enumerate(self._lines() if is_lines else self._values(), start=1):
-            if isinstance(document, ValueError | RecursionError):
-                place = f"line {number:,}" if is_lines else "its text"
+        is_ndjson = self.form.label == "NDJSON"
+        for number, payload in enumerate(
+            self._parse_lines() if is_ndjson else self._parse_values(), start=1
+        ):
+            if isinstance(payload, ValueError | RecursionError):
+                place = f"line {number:,}" if is_ndjson else "its text"
                 raise UnreadableFile(
                     f"{self.name} cannot be read: {place} is no JSON. It may be cut off or damaged."
-                ) from document
-            yield document
+                ) from payload
+            yield payload
 
     def rows(self) -> Iterator[tuple[int, dict[str, str]]]:
         """The line that each CSV row begins on, and its cells by their headings."""
-        records = self._cells()
-        headings = next(records, (0, []))[1]
-        for line, cells in records:
+        csv_rows = self._parse_cells()
+        headings = next(csv_rows, (0, []))[1]
+        for line, cells in csv_rows:
             if any(cells):
                 yield line, dict(zip(headings, cells, strict=False))
 
-    def _lines(self) -> Iterator[Any]:
-        with self.plain.path.open(encoding="utf-8-sig") as text:
-            for line in text:
+    def _parse_lines(self) -> Iterator[Any]:
+        with self.unpacked.path.open(encoding="utf-8-sig") as file:
+            for line in file:
                 try:
                     yield json.loads(line) if line.strip() else None
-                except (ValueError, RecursionError) as fault:
-                    yield fault
+                except (ValueError, RecursionError) as error:
+                    yield error
 
-    def _values(self) -> Iterator[Any]:
-        if self.plain.path.stat().st_size > LARGEST_DOCUMENT:
-            most = LARGEST_DOCUMENT // MEGABYTE
-            raise TooLarge(TOO_LARGE.format(name=self.name, most=most))
-        text = self.plain.path.read_text(encoding="utf-8-sig")
-        at = _after_space(text, 0)
-        while at < len(text):
+    def _parse_values(self) -> Iterator[Any]:
+        if self.unpacked.path.stat().st_size > MAX_DOCUMENT_BYTES:
+            max_megabytes = MAX_DOCUMENT_BYTES // MEGABYTE
+            raise TooLarge(TOO_LARGE_MESSAGE.format(name=self.name, most=max_megabytes))
+        text = self.unpacked.path.read_text(encoding="utf-8-sig")
+        position = _skip_whitespace(text, 0)
+        while position < len(text):
             try:
-                value, at = DECODER.raw_decode(text, at)
-            except (ValueError, RecursionError) as fault:
-                yield fault
+                value, position = DECODER.raw_decode(text, position)
+            except (ValueError, RecursionError) as error:
+                yield error
                 return
             yield value
-            at = _after_space(text, at)
+            position = _skip_whitespace(text, position)
 
-    def _cells(self) -> Iterator[tuple[int, list[str]]]:
-        with self.plain.path.open(encoding="utf-8-sig", newline="") as text:
-            first = text.readline(LOOKED_AT)
-            delimiter = max(DELIMITERS, key=re.sub(r'"[^"]*"?', "", first).count)
-            text.seek(0)
-            reader, line = csv.reader(text, delimiter=delimiter), 1
+    def _parse_cells(self) -> Iterator[tuple[int, list[str]]]:
+        with self.unpacked.path.open(encoding="utf-8-sig", newline="") as file:
+            first_line = file.readline(PREFIX_BYTES)
+            delimiter = max(DELIMITERS, key=re.sub(r'"[^"]*"?', "", first_line).count)
+            file.seek(0)
+            reader, line = csv.reader(file, delimiter=delimiter), 1
             for cells in reader:
                 yield line, [cell.strip() for cell in cells]
                 line = reader.line_num + 1
 
 
-def pages(parts: Iterable[Part], key: str) -> Iterator[Page]:
+def read_pages(documents: Iterable[Document], key: str) -> Iterator[Page]:
     """Every document as a page: a list, an object with a list under the key, or a record alone.
 
     A list of pages, as `jq --slurp` makes one, is as many pages.
     """
-    for part in parts:
-        for document in part.documents():
-            if isinstance(document, list) and document and _page(document[0], key).is_list:
-                yield from (_page(each, key) for each in document)
-            elif document is not None:
-                yield _page(document, key)
+    for part in documents:
+        for payload in part.payloads():
+            if isinstance(payload, list) and payload and _make_page(payload[0], key).is_list:
+                yield from (_make_page(page_payload, key) for page_payload in payload)
+            elif payload is not None:
+                yield _make_page(payload, key)
 
 
-def records(parts: Iterable[Part], key: str) -> Iterator[Any]:
+def read_records(documents: Iterable[Document], key: str) -> Iterator[Any]:
     """Every record of every page."""
-    for page in pages(parts, key):
+    for page in read_pages(documents, key):
         yield from page.records
 
 
-def _page(document: Any, key: str) -> Page:
-    if isinstance(document, list):
-        return Page({}, document, is_list=True)
-    if not isinstance(document, dict):
-        return Page({}, [document], is_list=False)
-    found = next((each for each in document if each.casefold() == key.casefold()), None)
-    if found is None or not isinstance(document[found], list | None):
-        return Page(document, [document], is_list=False)
-    return Page(document, document[found] or [], is_list=True)
+def _make_page(payload: Any, key: str) -> Page:
+    if isinstance(payload, list):
+        return Page({}, payload, is_list=True)
+    if not isinstance(payload, dict):
+        return Page({}, [payload], is_list=False)
+    list_key = next((name for name in payload if name.casefold() == key.casefold()), None)
+    if list_key is None or not isinstance(payload[list_key], list | None):
+        return Page(payload, [payload], is_list=False)
+    return Page(payload, payload[list_key] or [], is_list=True)
 
 
-def _beginning_of(text: str) -> Beginning:
-    at = _after_space(text, 0)
-    if text.startswith("[", at):
-        while text.startswith("[", at):  # a list of pages, perhaps
-            at = _after_space(text, at + 1)
-        return Beginning(record=_first_object(text, at))
-    found: dict[str, Any] = {}
+def _parse_prefix(text: str) -> Prefix:
+    position = _skip_whitespace(text, 0)
+    if text.startswith("[", position):
+        while text.startswith("[", position):  # a list of pages, perhaps
+            position = _skip_whitespace(text, position + 1)
+        return Prefix(first_in_list=_first_object(text, position))
+    keys: dict[str, Any] = {}
     try:
-        at = _after_space(text, at + 1) if text.startswith("{", at) else len(text)
-        while text.startswith('"', at):
-            key, at = DECODER.raw_decode(text, at)
-            at = _after_space(text, _after_space(text, at) + 1)
-            if text.startswith("[", at) and (record := _first_object(text, at + 1)):
-                return Beginning(found, key, record)
-            found[key], at = DECODER.raw_decode(text, at)
-            at = _after_space(text, _after_space(text, at) + 1)
+        position = (
+            _skip_whitespace(text, position + 1) if text.startswith("{", position) else len(text)
+        )
+        while text.startswith('"', position):
+            key, position = DECODER.raw_decode(text, position)
+            position = _skip_whitespace(text, _skip_whitespace(text, position) + 1)
+            if text.startswith("[", position) and (record := _first_object(text, position + 1)):
+                return Prefix(keys, key, record)
+            keys[key], position = DECODER.raw_decode(text, position)
+            position = _skip_whitespace(text, _skip_whitespace(text, position) + 1)
     except (ValueError, RecursionError):
         pass  # it goes on behind what is looked at, or is broken: who reads it will say
-    return Beginning(found)
+    return Prefix(keys)
 
 
-def _first_object(text: str, at: int) -> dict[str, Any]:
+def _first_object(text: str, position: int) -> dict[str, Any]:
     """The first object of a list that has something in it."""
     try:
-        while text.startswith("{", at := _after_space(text, at)):
-            value, at = DECODER.raw_decode(text, at)
+        while text.startswith("{", position := _skip_whitespace(text, position)):
+            value, position = DECODER.raw_decode(text, position)
             if value:
                 return value
-            at = _after_space(text, at) + 1
+            position = _skip_whitespace(text, position) + 1
     except (ValueError, RecursionError):
         pass
     return {}
 
 
-def _after_space(text: str, at: int) -> int:
-    found = SPACE.match(text, at)
-    return found.end() if found else at
+def _skip_whitespace(text: str, position: int) -> int:
+    whitespace = WHITESPACE.match(text, position)
+    return whitespace.end() if whitespace else position

@@ -9,12 +9,12 @@ from urllib.parse import quote
 
 import httpx2
 
-from data.sources.http import PullFailed, Web
-from data.sources.settings import Pull
+from data.sources.http import ApiClient, PullFailed
+from data.sources.settings import PullConfig
 
-GRAPH = "https://graph.microsoft.com"
-AUTHORITY = "https://login.microsoftonline.com"
-DAYS = 30
+GRAPH_URL = "https://graph.microsoft.com"
+AUTHORITY_URL = "https://login.microsoftonline.com"
+LOG_RETENTION_DAYS = 30
 """How long Microsoft keeps the log, with a licence; without one it is a week."""
 
 USER_FIELDS = (
@@ -22,51 +22,61 @@ USER_FIELDS = (
 )
 
 
-def pull(asked: Pull, web: Web) -> Iterator[Any]:
+def pull_accounts(config: PullConfig, api: ApiClient) -> Iterator[Any]:
     """The app with its roles, who is assigned to it, and what provisioning did of late."""
-    _sign_in(asked, web)
-    app = quote(asked["service_principal"], safe="")
-    yield web.get(f"v1.0/servicePrincipals/{app}", {"$select": "id,displayName,appRoles"}).document
-    yield from _pages(web, f"v1.0/servicePrincipals/{app}/appRoleAssignedTo", {"$top": 999})
-    since = datetime.now(UTC) - timedelta(days=int(asked.get("days", str(DAYS))))
+    _sign_in(config, api)
+    app = quote(config["service_principal"], safe="")
+    yield api.get(f"v1.0/servicePrincipals/{app}", {"$select": "id,displayName,appRoles"}).payload
+    yield from _get_pages(api, f"v1.0/servicePrincipals/{app}/appRoleAssignedTo", {"$top": 999})
+    since = datetime.now(UTC) - timedelta(days=int(config.get("days", str(LOG_RETENTION_DAYS))))
     # From midnight, so that a try which goes on where another was interrupted asks for the same.
-    wanted = f"activityDateTime gt {since:%Y-%m-%dT00:00:00Z} and servicePrincipal/id eq '{app}'"
-    yield from _pages(web, "v1.0/auditLogs/provisioning", {"$filter": wanted, "$top": 1000})
+    filter_expression = (
+        f"activityDateTime gt {since:%Y-%m-%dT00:00:00Z} and servicePrincipal/id eq '{app}'"
+    )
+    yield from _get_pages(
+        api, "v1.0/auditLogs/provisioning", {"$filter": filter_expression, "$top": 1000}
+    )
 
 
-def pull_users(asked: Pull, web: Web) -> Iterator[Any]:
+def pull_users(config: PullConfig, api: ApiClient) -> Iterator[Any]:
     """Everyone in the directory."""
-    _sign_in(asked, web)
-    yield from _pages(web, "v1.0/users", {"$select": USER_FIELDS, "$top": 999})
+    _sign_in(config, api)
+    yield from _get_pages(api, "v1.0/users", {"$select": USER_FIELDS, "$top": 999})
 
 
-def _pages(web: Web, path: str, params: dict[str, Any] | None) -> Iterator[Any]:
+def _get_pages(api: ApiClient, path: str, params: dict[str, Any] | None) -> Iterator[Any]:
     """The next page is in the body, its address whole."""
     while path:
-        document = web.get(path, params).document
-        yield document
-        path, params = document.get("@odata.nextLink") or "", None
+        payload = api.get(path, params).payload
+        yield payload
+        path, params = payload.get("@odata.nextLink") or "", None
 
 
-def _sign_in(asked: Pull, web: Web) -> None:
+def _sign_in(config: PullConfig, api: ApiClient) -> None:
     """With the credentials of an application, asked for patiently. Raises PullFailed."""
     import msal  # whoever pulls from elsewhere need not wait for it
 
-    authority = f"{asked.get('authority', AUTHORITY)}/{quote(asked['tenant'], safe='')}"
+    authority = f"{config.get('authority', AUTHORITY_URL)}/{quote(config['tenant'], safe='')}"
     try:
         app = msal.ConfidentialClientApplication(
-            asked["client_id"],
-            client_credential=asked["client_secret"],
+            config["client_id"],
+            client_credential=config["client_secret"],
             authority=authority,
             instance_discovery=False,
-            http_client=web.client,
+            http_client=api.http_adapter,
         )
-        found = app.acquire_token_for_client([f"{asked.get('url', GRAPH)}/.default"])
-    except (ValueError, httpx2.HTTPStatusError) as fault:
+        token_response = app.acquire_token_for_client([f"{config.get('url', GRAPH_URL)}/.default"])
+    except (ValueError, httpx2.HTTPStatusError) as error:
         raise PullFailed(
-            f"Microsoft does not know the tenant, or does not answer: {fault}"
-        ) from fault
-    if not found or "access_token" not in found:
-        why = (found or {}).get("error_description") or (found or {}).get("error") or "no token"
-        raise PullFailed(f"Microsoft refuses the client’s credentials. It says: {str(why)[:300]}")
-    web.let_in_by(f"Bearer {found['access_token']}")
+            f"Microsoft does not know the tenant, or does not answer: {error}"
+        ) from error
+    if not token_response or "access_token" not in token_response:
+        message = (
+            (token_response or {}).get("error_description")
+            or (token_response or {}).get("error")
+            or "no token"
+        )
+        raise PullFailed(
+            f"Microsoft refuses the client’s credentials. It says: {str(message)[:300]}"
+        )
+    api.authorize(f"Bearer {token_response['access_token']}")

@@ -8,71 +8,86 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from data.files.errors import NotAListOfAccounts
-from data.sources.documents import Beginning, Part, pages
-from data.sources.source import Row, Said, Source, account, joined, mapping, objects, role
+from data.sources.documents import Document, Prefix, read_pages
+from data.sources.source import (
+    Row,
+    Source,
+    SourceReport,
+    as_dict,
+    as_dicts,
+    join_names,
+    make_account,
+    make_role,
+)
 
-KIND = "admin#directory#"
-ADMINS = {"isAdmin": "Super admin", "isDelegatedAdmin": "Delegated admin"}
+KIND_PREFIX = "admin#directory#"
+ADMIN_ROLES = {"isAdmin": "Super admin", "isDelegatedAdmin": "Delegated admin"}
 
 
-def knows(begins: Beginning) -> bool:
+def detect(prefix: Prefix) -> bool:
     """By its kind, or a list `users` with primary emails."""
-    kinds = (begins.keys.get("kind"), begins.record.get("kind"))
-    if any(str(kind).startswith(KIND) for kind in kinds):
+    kinds = (prefix.keys.get("kind"), prefix.first_in_list.get("kind"))
+    if any(str(kind).startswith(KIND_PREFIX) for kind in kinds):
         return True
-    return begins.listed_under == "users" and bool({"primaryEmail", "isAdmin"} & {*begins.record})
+    return prefix.list_key == "users" and bool(
+        {"primaryEmail", "isAdmin"} & {*prefix.first_in_list}
+    )
 
 
-def accounts(parts: Sequence[Part], said: Said) -> Iterator[Row | None]:
+def read_accounts(documents: Sequence[Document], report: SourceReport) -> Iterator[Row | None]:
     """One row per user."""
-    followed, lists, number = False, 0, 0
-    for page in pages(parts, "users"):
-        if str(page.envelope.get("kind", KIND + "user")).removeprefix(KIND) not in (
+    has_next_page, list_pages, user_count = False, 0, 0
+    for page in read_pages(documents, "users"):
+        if str(page.envelope.get("kind", KIND_PREFIX + "user")).removeprefix(KIND_PREFIX) not in (
             "user",
             "users",
         ):
             raise NotAListOfAccounts(
                 "The Google Workspace file lists no users. Expected users.list."
             )
-        followed = bool(page.envelope.get("nextPageToken"))
-        lists += page.is_list
-        for found in page.records:
-            number += 1
-            yield _account(mapping(found))
-    if followed:
-        said.incomplete = "the last page names another one (nextPageToken), which is not here"
-    if number == 1 and not lists:
-        said.incomplete = "it holds a single user, not the list of all"
+        has_next_page = bool(page.envelope.get("nextPageToken"))
+        list_pages += page.is_list
+        for user in page.records:
+            user_count += 1
+            yield _map_account(as_dict(user))
+    if has_next_page:
+        report.incomplete_reason = (
+            "the last page names another one (nextPageToken), which is not here"
+        )
+    if user_count == 1 and not list_pages:
+        report.incomplete_reason = "it holds a single user, not the list of all"
 
 
-def _account(found: Row) -> Row:
-    name = mapping(found.get("name"))
-    username = found.get("primaryEmail") or found.get("username")
-    custom = (
-        e.get("value") for e in objects(found.get("externalIds")) if e.get("type") == "custom"
+def _map_account(user: Row) -> Row:
+    name = as_dict(user.get("name"))
+    username = user.get("primaryEmail") or user.get("username")
+    custom_ids = (
+        e.get("value") for e in as_dicts(user.get("externalIds")) if e.get("type") == "custom"
     )
-    is_out = bool(found.get("suspended")) or bool(found.get("archived"))
-    knows_active = "suspended" in found or "archived" in found
-    return account(
+    is_inactive = bool(user.get("suspended")) or bool(user.get("archived"))
+    has_active = "suspended" in user or "archived" in user
+    return make_account(
         username,
-        account_id=found.get("id"),
-        name=name.get("fullName") or joined(name.get("givenName"), name.get("familyName")),
+        account_id=user.get("id"),
+        name=name.get("fullName") or join_names(name.get("givenName"), name.get("familyName")),
         email=username,
-        roles=[role(label, "Admin") for key, label in ADMINS.items() if found.get(key) is True],
-        active=not is_out if knows_active else None,
-        upstream_id=next(custom, None),
-        state="Deleted" if found.get("deletionTime") else "Onboarded",
-        how="reported" if found.get("deletionTime") else "inferred",
-        reason=found.get("suspensionReason"),
-        more={
-            "Organizational unit": found.get("orgUnitPath"),
-            "Archived": "yes" if found.get("archived") else "",
-            "Created": found.get("creationTime"),
-            "Deleted at": found.get("deletionTime"),
-            "Last login": found.get("lastLoginTime"),
-            "Aliases": found.get("aliases"),
+        roles=[
+            make_role(label, "Admin") for key, label in ADMIN_ROLES.items() if user.get(key) is True
+        ],
+        active=not is_inactive if has_active else None,
+        upstream_id=next(custom_ids, None),
+        state="Deleted" if user.get("deletionTime") else "Onboarded",
+        state_source="reported" if user.get("deletionTime") else "inferred",
+        reason=user.get("suspensionReason"),
+        attributes={
+            "Organizational unit": user.get("orgUnitPath"),
+            "Archived": "yes" if user.get("archived") else "",
+            "Created": user.get("creationTime"),
+            "Deleted at": user.get("deletionTime"),
+            "Last login": user.get("lastLoginTime"),
+            "Aliases": user.get("aliases"),
         },
     )
 
 
-GOOGLE = Source("Google Workspace users", knows, accounts)
+GOOGLE = Source("Google Workspace users", detect, read_accounts)

@@ -9,22 +9,22 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from data.sources.documents import Beginning, Part, pages
-from data.sources.http import Web
-from data.sources.settings import Pull
+from data.sources.documents import Document, Prefix, read_pages
+from data.sources.http import ApiClient
+from data.sources.settings import PullConfig
 from data.sources.source import (
-    How,
     Row,
-    Said,
     Source,
-    account,
-    counted,
-    joined,
-    listed,
-    mapping,
-    role,
+    SourceReport,
+    StateSource,
+    as_dict,
+    as_list,
+    join_names,
+    make_account,
+    make_role,
+    pluralize,
 )
-from data.states import UNRECOGNISED
+from data.states import UNRECOGNIZED
 
 ROLE_KEYS = frozenset(
     "role roles profile profiles groups salesforcegroups entitlements permissions permissionsets "
@@ -32,20 +32,35 @@ ROLE_KEYS = frozenset(
 )
 """Keys of an app's profile that say what the account may do, in any case; apps name them freely."""
 
-NAMES = frozenset("email firstname lastname displayname name given_name family_name".split())
+NAME_KEYS = frozenset("email firstname lastname displayname name given_name family_name".split())
 """Keys of a profile that say who it is."""
 
-FULL_PAGES = (50, 200, 500)
+FULL_PAGE_SIZES = (50, 200, 500)
 """How many users Okta gives at most in one answer: by default, and where it is asked for more."""
 
-NOT_YET = ("STAGED", "APPROVED")
-THERE = ("ACTIVE", "PROVISIONED", "MATCHED", "IMPLICIT", "PENDING", "SUSPENDED", "INACTIVE")
-OF_NOBODY = ("IMPORTED", "UNASSIGNED")
-YES = ("ACTIVE", "PROVISIONED", "MATCHED", "IMPLICIT")
-NO = ("INACTIVE", "SUSPENDED", "PENDING", "REVOKED", "DEPROVISIONED", *NOT_YET)
+STAGED_STATUSES = ("STAGED", "APPROVED")
+PRESENT_STATUSES = (
+    "ACTIVE",
+    "PROVISIONED",
+    "MATCHED",
+    "IMPLICIT",
+    "PENDING",
+    "SUSPENDED",
+    "INACTIVE",
+)
+UNASSIGNED_STATUSES = ("IMPORTED", "UNASSIGNED")
+ACTIVE_STATUSES = ("ACTIVE", "PROVISIONED", "MATCHED", "IMPLICIT")
+INACTIVE_STATUSES = (
+    "INACTIVE",
+    "SUSPENDED",
+    "PENDING",
+    "REVOKED",
+    "DEPROVISIONED",
+    *STAGED_STATUSES,
+)
 
-PHASES = {"SYNCING": "ongoing", "ERROR": "failed"}
-UPDATES = {
+PHASE_BY_SYNC_STATE = {"SYNCING": "ongoing", "ERROR": "failed"}
+UPDATE_STATE_BY_SYNC_STATE = {
     "SYNCHRONIZED": "Onboarded",
     "OUT_OF_SYNC": "Update awaiting",
     "SYNCING": "Update ongoing",
@@ -53,170 +68,174 @@ UPDATES = {
 }
 
 
-def knows(begins: Beginning) -> bool:
+def detect(prefix: Prefix) -> bool:
     """An assignment of a user to an application."""
-    found = begins.first
-    return "status" in found and ("syncState" in found or {"scope", "statusChanged"} <= {*found})
+    record = prefix.first_record
+    return "status" in record and ("syncState" in record or {"scope", "statusChanged"} <= {*record})
 
 
-def accounts(parts: Sequence[Part], said: Said) -> Iterator[Row | None]:
+def read_accounts(documents: Sequence[Document], report: SourceReport) -> Iterator[Row | None]:
     """One row per assignment."""
-    number, is_list = 0, False
-    for page in pages(parts, "users"):
+    user_count, is_list = 0, False
+    for page in read_pages(documents, "users"):
         is_list |= page.is_list
-        for found in page.records:
-            number += 1
-            told = {key.strip('"'): value for key, value in mapping(found).items()}
-            yield _account(told) if told else {}
-    if number == 1 and not is_list:
-        said.incomplete = "it holds a single user of an application, not the list of all"
-    if len(parts) == 1 and number in FULL_PAGES:
-        said.notes.append(
-            f"It has {counted(number, 'user')}, as many as Okta puts into one answer: "
+        for record in page.records:
+            user_count += 1
+            assignment = {key.strip('"'): value for key, value in as_dict(record).items()}
+            yield _map_account(assignment) if assignment else {}
+    if user_count == 1 and not is_list:
+        report.incomplete_reason = "it holds a single user of an application, not the list of all"
+    if len(documents) == 1 and user_count in FULL_PAGE_SIZES:
+        report.warnings.append(
+            f"It has {pluralize(user_count, 'user')}, as many as Okta puts into one answer: "
             "check that there was no further page."
         )
 
 
-def _account(found: Row) -> Row:
-    profile = mapping(found.get("profile"))
-    user = mapping(mapping(mapping(found.get("_embedded")).get("user")).get("profile"))
-    status = str(found.get("status") or "")
-    is_somebody = status not in OF_NOBODY
-    state, how = _state(found, status)
-    own = user or profile
+def _map_account(assignment: Row) -> Row:
+    profile = as_dict(assignment.get("profile"))
+    user = as_dict(as_dict(as_dict(assignment.get("_embedded")).get("user")).get("profile"))
+    status = str(assignment.get("status") or "")
+    has_person = status not in UNASSIGNED_STATUSES
+    state, state_source = _derive_state(assignment, status)
+    person = user or profile
     name = (
-        joined(own.get("firstName"), own.get("lastName"))
-        or own.get("displayName")
-        or own.get("name")
+        join_names(person.get("firstName"), person.get("lastName"))
+        or person.get("displayName")
+        or person.get("name")
     )
     # Apps without a sign-in of their own, such as bookmarks, have no credentials.
-    username = mapping(found.get("credentials")).get("userName") or user.get("login")
-    more = {key: value for key, value in profile.items() if _is_shown(key, value)}
-    more |= {
+    username = as_dict(assignment.get("credentials")).get("userName") or user.get("login")
+    attributes = {key: value for key, value in profile.items() if _is_attribute(key, value)}
+    attributes |= {
         "Okta status": status,
-        "Sync state": found.get("syncState"),
-        "Assigned by": found.get("scope"),
+        "Sync state": assignment.get("syncState"),
+        "Assigned by": assignment.get("scope"),
         "Login": user.get("login"),
-        "External ID": found.get("externalId"),
-        "Created": found.get("created"),
+        "External ID": assignment.get("externalId"),
+        "Created": assignment.get("created"),
     }
-    return account(
+    return make_account(
         username or profile.get("email"),
         # Not `externalId`, which comes only with the account: one assignment would be two accounts.
-        account_id=found.get("id") or found.get("externalId"),
-        name=name if is_somebody else None,
-        email=(user.get("email") or profile.get("email")) if is_somebody else None,
+        account_id=assignment.get("id") or assignment.get("externalId"),
+        name=name if has_person else None,
+        email=(user.get("email") or profile.get("email")) if has_person else None,
         roles=[
-            role(value.get("name") if isinstance(value, dict) else value, key)
+            make_role(value.get("name") if isinstance(value, dict) else value, key)
             for key, values in profile.items()
             if _is_role(key, values)
-            for value in listed(values)
+            for value in as_list(values)
         ],
-        active=True if status in YES else False if status in NO else None,
-        upstream_id=found.get("id") if is_somebody else None,
+        active=True
+        if status in ACTIVE_STATUSES
+        else False
+        if status in INACTIVE_STATUSES
+        else None,
+        upstream_id=assignment.get("id") if has_person else None,
         state=state,
-        how=how,
+        state_source=state_source,
         last_updated=max(
             (
-                str(found[key])
+                str(assignment[key])
                 for key in ("lastUpdated", "statusChanged", "lastSync")
-                if found.get(key)
+                if assignment.get(key)
             ),
             default=None,
         ),
-        more=more,
+        attributes=attributes,
     )
 
 
-def _state(found: Row, status: str) -> tuple[str, How]:
+def _derive_state(assignment: Row, status: str) -> tuple[str, StateSource]:
     """What `status` and `syncState` say together."""
-    sync = str(found.get("syncState") or "")
+    sync_state = str(assignment.get("syncState") or "")
     if status == "DEPROVISIONED":
         return "Deleted", "reported"
     if status == "REVOKED":
-        return f"Delete {PHASES.get(sync, 'awaiting')}", "reported"
-    if status in OF_NOBODY:
+        return f"Delete {PHASE_BY_SYNC_STATE.get(sync_state, 'awaiting')}", "reported"
+    if status in UNASSIGNED_STATUSES:
         return "Onboarded", "inferred"
-    if status not in (*NOT_YET, *THERE):
-        return status or UNRECOGNISED.name, "reported"
-    if sync == "ERROR" and not found.get("externalId"):
+    if status not in (*STAGED_STATUSES, *PRESENT_STATUSES):
+        return status or UNRECOGNIZED.name, "reported"
+    if sync_state == "ERROR" and not assignment.get("externalId"):
         return "Provisioning failed", "reported"
-    if status in NOT_YET and sync != "ERROR":
-        return f"Provisioning {PHASES.get(sync, 'awaiting')}", "reported"
-    if sync in UPDATES:
-        return UPDATES[sync], "reported"
+    if status in STAGED_STATUSES and sync_state != "ERROR":
+        return f"Provisioning {PHASE_BY_SYNC_STATE.get(sync_state, 'awaiting')}", "reported"
+    if sync_state in UPDATE_STATE_BY_SYNC_STATE:
+        return UPDATE_STATE_BY_SYNC_STATE[sync_state], "reported"
     return "Onboarded", "default"  # DISABLED: for signing in only, nothing is provisioned
 
 
 def _is_role(key: str, value: Any) -> bool:
-    is_address = isinstance(value, str) and value.startswith(("http://", "https://"))
-    return key.casefold() in ROLE_KEYS and not is_address
+    is_url = isinstance(value, str) and value.startswith(("http://", "https://"))
+    return key.casefold() in ROLE_KEYS and not is_url
 
 
-def _is_shown(key: str, value: Any) -> bool:
-    is_plain = not isinstance(value, list | dict)
-    return is_plain and key.casefold() not in NAMES and not _is_role(key, value)
+def _is_attribute(key: str, value: Any) -> bool:
+    is_scalar = not isinstance(value, list | dict)
+    return is_scalar and key.casefold() not in NAME_KEYS and not _is_role(key, value)
 
 
-def knows_users(begins: Beginning) -> bool:
+def detect_users(prefix: Prefix) -> bool:
     """A person in Okta's own directory."""
-    found = begins.first
-    return "login" in mapping(found.get("profile")) and {"status", "created"} <= {*found}
+    record = prefix.first_record
+    return "login" in as_dict(record.get("profile")) and {"status", "created"} <= {*record}
 
 
-def users(parts: Sequence[Part], said: Said) -> Iterator[Row | None]:
+def read_users(documents: Sequence[Document], report: SourceReport) -> Iterator[Row | None]:
     """One row per person: with these, the accounts of apps are matched."""
-    number = 0
-    for page in pages(parts, "users"):
-        for found in page.records:
-            number += 1
-            yield _user(mapping(found))
-    if len(parts) == 1 and number == FULL_PAGES[1]:
-        said.notes.append("It has 200 users, which is a full page: check that it is all.")
+    user_count = 0
+    for page in read_pages(documents, "users"):
+        for record in page.records:
+            user_count += 1
+            yield _map_user(as_dict(record))
+    if len(documents) == 1 and user_count == FULL_PAGE_SIZES[1]:
+        report.warnings.append("It has 200 users, which is a full page: check that it is all.")
 
 
-def _user(found: Row) -> Row:
-    profile = mapping(found.get("profile"))
-    status = str(found.get("status") or "")
-    return account(
+def _map_user(user: Row) -> Row:
+    profile = as_dict(user.get("profile"))
+    status = str(user.get("status") or "")
+    return make_account(
         profile.get("login"),
-        account_id=found.get("id"),
-        name=joined(profile.get("firstName"), profile.get("lastName")),
+        account_id=user.get("id"),
+        name=join_names(profile.get("firstName"), profile.get("lastName")),
         email=profile.get("email"),
         active=None if not status else status not in ("SUSPENDED", "DEPROVISIONED", "STAGED"),
-        upstream_id=found.get("id"),
+        upstream_id=user.get("id"),
         state="Deleted" if status == "DEPROVISIONED" else "Onboarded",
-        how="inferred",
-        last_updated=found.get("lastUpdated"),
-        more={
+        state_source="inferred",
+        last_updated=user.get("lastUpdated"),
+        attributes={
             "Okta status": status,
             "Department": profile.get("department"),
             "Title": profile.get("title"),
             "Employee number": profile.get("employeeNumber"),
-            "Last login": found.get("lastLogin"),
+            "Last login": user.get("lastLogin"),
         },
     )
 
 
-def pull(asked: Pull, web: Web) -> Iterator[Any]:
+def pull_accounts(config: PullConfig, api: ApiClient) -> Iterator[Any]:
     """Every page of an application's users, with the person of each."""
-    params = {"limit": FULL_PAGES[-1], "expand": "user"}
-    yield from _pages(asked, web, f"api/v1/apps/{quote(asked['app'], safe='')}/users", params)
+    params = {"limit": FULL_PAGE_SIZES[-1], "expand": "user"}
+    yield from _get_pages(config, api, f"api/v1/apps/{quote(config['app'], safe='')}/users", params)
 
 
-def pull_users(asked: Pull, web: Web) -> Iterator[Any]:
+def pull_users(config: PullConfig, api: ApiClient) -> Iterator[Any]:
     """Every page of Okta's own users."""
-    yield from _pages(asked, web, "api/v1/users", {"limit": 200})
+    yield from _get_pages(config, api, "api/v1/users", {"limit": 200})
 
 
-def _pages(asked: Pull, web: Web, path: str, params: Row | None) -> Iterator[Any]:
+def _get_pages(config: PullConfig, api: ApiClient, path: str, params: Row | None) -> Iterator[Any]:
     """The next page is in a header, its address whole."""
-    web.let_in_by(f"SSWS {asked['token']}")
+    api.authorize(f"SSWS {config['token']}")
     while path:
-        answer = web.get(path, params)
-        yield answer.document
-        path, params = answer.next_url, None
+        page = api.get(path, params)
+        yield page.payload
+        path, params = page.next_url, None
 
 
-OKTA = Source("Okta application users", knows, accounts)
-OKTA_USERS = Source("Okta users", knows_users, users)
+OKTA = Source("Okta application users", detect, read_accounts)
+OKTA_USERS = Source("Okta users", detect_users, read_users)

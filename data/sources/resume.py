@@ -15,78 +15,78 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from data.sources.settings import Pull, cleansed, is_secret
+from data.sources.settings import PullConfig, is_secret, remove_credentials
 
-YOUNG = timedelta(hours=1)
+MAX_AGE = timedelta(hours=1)
 """After so long, lists have changed too much, and most cursors are not known any more."""
 
 
-class KeptPages:
+class FilePageCache:
     """A folder that is readable for its owner alone, with a file for each answered address.
 
     Pages are kept without what is named like a credential, as they are delivered.
     """
 
-    def __init__(self, root: Path, asked: Pull) -> None:
-        _forget_old_ones(root)
-        named = {n: str(v) for n, v in asked.settings.items() if not is_secret(n, v)}
-        told = json.dumps([asked.integration, named], sort_keys=True)
-        self.folder = root / f"{PREFIX}{_digest(told)}"
-        self._before = {path.name for path in self.folder.glob("*.json")}
+    def __init__(self, root: Path, config: PullConfig) -> None:
+        _delete_expired(root)
+        public_settings = {n: str(v) for n, v in config.settings.items() if not is_secret(n, v)}
+        cache_key = json.dumps([config.integration, public_settings], sort_keys=True)
+        self.folder = root / f"{FOLDER_PREFIX}{_digest(cache_key)}"
+        self._cached_names = {path.name for path in self.folder.glob("*.json")}
 
     @property
-    def began_at(self) -> datetime | None:
+    def started_at(self) -> datetime | None:
         """When the first of them was answered (naive UTC); None where there are none."""
-        return _began(self.folder) if self._before else None
+        return _started_at(self.folder) if self._cached_names else None
 
     def get(self, url: str) -> tuple[Any, str] | None:
         """The page of an address and the next one's address, where a try before has got them."""
         name = f"{_digest(url)}.json"
-        if name not in self._before:
+        if name not in self._cached_names:
             return None
-        document, next_url = json.loads((self.folder / name).read_text(encoding="utf-8"))
-        return document, next_url
+        payload, next_url = json.loads((self.folder / name).read_text(encoding="utf-8"))
+        return payload, next_url
 
-    def keep(self, url: str, document: Any, next_url: str) -> None:
+    def put(self, url: str, payload: Any, next_url: str) -> None:
         """Where to go on must not be lost: a page that says it in what looks secret is not kept."""
-        without = cleansed(document)
-        if _envelope(without) != _envelope(document):
+        cleaned = remove_credentials(payload)
+        if _envelope(cleaned) != _envelope(payload):
             return
         self.folder.mkdir(mode=0o700, exist_ok=True)
-        part = self.folder / ".part"
-        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            json.dump([without, next_url], file)
-        part.replace(self.folder / f"{_digest(url)}.json")
+        partial_path = self.folder / ".part"
+        with os.fdopen(
+            os.open(partial_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w"
+        ) as file:
+            json.dump([cleaned, next_url], file)
+        partial_path.replace(self.folder / f"{_digest(url)}.json")
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """The list is whole, or the server does not go on from there."""
         shutil.rmtree(self.folder, ignore_errors=True)
-        self._before.clear()
+        self._cached_names.clear()
 
 
-PREFIX = ".pages-"
+FOLDER_PREFIX = ".pages-"
 
 
-def _envelope(document: Any) -> Any:
+def _envelope(payload: Any) -> Any:
     """What stands around the records of a page."""
-    if not isinstance(document, dict):
+    if not isinstance(payload, dict):
         return None
-    return {
-        key: _envelope(each) or each for key, each in document.items() if type(each) is not list
-    }
+    return {key: _envelope(item) or item for key, item in payload.items() if type(item) is not list}
 
 
-def _forget_old_ones(root: Path) -> None:
+def _delete_expired(root: Path) -> None:
     """Those of other pulls, too; nobody else pulls meanwhile."""
     now = datetime.now(UTC).replace(tzinfo=None)
-    for folder in root.glob(f"{PREFIX}*"):
-        if now - _began(folder) > YOUNG:
+    for folder in root.glob(f"{FOLDER_PREFIX}*"):
+        if now - _started_at(folder) > MAX_AGE:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _began(folder: Path) -> datetime:
-    first = min((path.stat().st_mtime for path in folder.glob("*.json")), default=0)
-    return datetime.fromtimestamp(first, UTC).replace(tzinfo=None, microsecond=0)
+def _started_at(folder: Path) -> datetime:
+    first_written = min((path.stat().st_mtime for path in folder.glob("*.json")), default=0)
+    return datetime.fromtimestamp(first_written, UTC).replace(tzinfo=None, microsecond=0)
 
 
 def _digest(text: str) -> str:

@@ -5,64 +5,64 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from data.files.errors import NotAListOfAccounts
-from data.sources.documents import Beginning, Part, records
-from data.sources.source import Row, Said, Source, account, counted, mapping
+from data.sources.documents import Document, Prefix, read_records
+from data.sources.source import Row, Source, SourceReport, as_dict, make_account, pluralize
 
-FULL_PAGE = 250
+FULL_PAGE_SIZE = 250
 """Accounts that one answer holds at most."""
 
 
-def knows(begins: Beginning) -> bool:
+def detect(prefix: Prefix) -> bool:
     """An account of a source, or the account activity that is easily taken for it."""
-    is_activity = begins.listed_under == "accountRequests" or "accountRequests" in begins.record
-    return is_activity or {"nativeIdentity", "sourceId"} <= {*begins.first}
+    is_activity = prefix.list_key == "accountRequests" or "accountRequests" in prefix.first_in_list
+    return is_activity or {"nativeIdentity", "sourceId"} <= {*prefix.first_record}
 
 
-def accounts(parts: Sequence[Part], said: Said) -> Iterator[Row | None]:
+def read_accounts(documents: Sequence[Document], report: SourceReport) -> Iterator[Row | None]:
     """One row per account. Raises NotAListOfAccounts for account activities."""
-    number = with_entitlements = 0
-    for found in map(mapping, records(parts, "items")):
-        if "accountRequests" in found:
+    account_count = entitled_count = 0
+    for record in map(as_dict, read_records(documents, "items")):
+        if "accountRequests" in record:
             raise NotAListOfAccounts(
                 "The SailPoint file lists account activities, which tell of requests and not of "
                 "who has an account. Expected the answers to GET /accounts."
             )
-        number += 1
-        with_entitlements += found.get("hasEntitlements") is True
-        yield _account(found)
-    if with_entitlements:
-        said.remarks.append(
-            f"{counted(with_entitlements, 'account')} with entitlements, which SailPoint lists "
+        account_count += 1
+        entitled_count += record.get("hasEntitlements") is True
+        yield _map_account(record)
+    if entitled_count:
+        report.remarks.append(
+            f"{pluralize(entitled_count, 'account')} with entitlements, which SailPoint lists "
             "elsewhere: these roles are not known."
         )
-    if len(parts) == 1 and number == FULL_PAGE:
-        said.notes.append(
-            f"It has {FULL_PAGE} accounts, which is a full page: check that it is all."
+    if len(documents) == 1 and account_count == FULL_PAGE_SIZE:
+        report.warnings.append(
+            f"It has {FULL_PAGE_SIZE} accounts, which is a full page: check that it is all."
         )
 
 
-def _account(found: Row) -> Row:
-    about, identity = mapping(found.get("attributes")), mapping(found.get("identity"))
-    is_matched = found.get("uncorrelated") is not True
-    disabled = found.get("disabled")
-    return account(
-        found.get("name") or found.get("nativeIdentity"),
-        account_id=found.get("id"),
+def _map_account(record: Row) -> Row:
+    attributes, identity = as_dict(record.get("attributes")), as_dict(record.get("identity"))
+    is_matched = record.get("uncorrelated") is not True
+    is_disabled = record.get("disabled")
+    return make_account(
+        record.get("name") or record.get("nativeIdentity"),
+        account_id=record.get("id"),
         name=identity.get("name") if is_matched else None,
-        email=(about.get("email") or about.get("mail")) if is_matched else None,
-        active=not disabled if isinstance(disabled, bool) else None,
-        upstream_id=found.get("identityId") if is_matched else None,
-        how="inferred",
-        last_updated=found.get("modified"),
-        more={
-            "Native identity": found.get("nativeIdentity"),
-            "Source": found.get("sourceName"),
-            "Locked": "yes" if found.get("locked") else "",
-            "Matched by hand": "yes" if found.get("manuallyCorrelated") else "",
-            "Origin": found.get("origin"),
-            "Created": found.get("created"),
+        email=(attributes.get("email") or attributes.get("mail")) if is_matched else None,
+        active=not is_disabled if isinstance(is_disabled, bool) else None,
+        upstream_id=record.get("identityId") if is_matched else None,
+        state_source="inferred",
+        last_updated=record.get("modified"),
+        attributes={
+            "Native identity": record.get("nativeIdentity"),
+            "Source": record.get("sourceName"),
+            "Locked": "yes" if record.get("locked") else "",
+            "Matched by hand": "yes" if record.get("manuallyCorrelated") else "",
+            "Origin": record.get("origin"),
+            "Created": record.get("created"),
         },
     )
 
 
-SAILPOINT = Source("SailPoint accounts", knows, accounts)
+SAILPOINT = Source("SailPoint accounts", detect, read_accounts)

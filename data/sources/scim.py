@@ -10,26 +10,36 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from data.files.errors import NotAListOfAccounts
-from data.sources.documents import Beginning, Page, Part, pages
-from data.sources.http import PullFailed, Web
-from data.sources.settings import Pull
-from data.sources.source import Row, Said, Source, account, counted, joined, listed, objects, role
+from data.sources.documents import Document, Page, Prefix, read_pages
+from data.sources.http import ApiClient, PullFailed
+from data.sources.settings import PullConfig
+from data.sources.source import (
+    Row,
+    Source,
+    SourceReport,
+    as_dicts,
+    as_list,
+    join_names,
+    make_account,
+    make_role,
+    pluralize,
+)
 
-PAGE = 200
+PAGE_SIZE = 200
 """Users to ask for at once; servers give fewer where that is too many."""
 
-URNS = ("urn:ietf:params:scim:", "urn:scim:schemas:")
-ENTERPRISE = "enterprise:"
-GUEST = "slack:guest:"
-LISTS = {"roles": "Role", "entitlements": "Entitlement", "groups": "Group"}
-PLAIN = {
+URN_PREFIXES = ("urn:ietf:params:scim:", "urn:scim:schemas:")
+ENTERPRISE_EXTENSION = "enterprise:"
+GUEST_EXTENSION = "slack:guest:"
+ROLE_LISTS = {"roles": "Role", "entitlements": "Entitlement", "groups": "Group"}
+ATTRIBUTE_LABELS = {
     "displayname": "Display name",
     "title": "Title",
     "usertype": "User type",
     "preferredlanguage": "Preferred language",
     "timezone": "Time zone",
 }
-ENTERPRISE_PLAIN = {
+ENTERPRISE_LABELS = {
     "employeenumber": "Employee number",
     "costcenter": "Cost center",
     "organization": "Organization",
@@ -38,199 +48,230 @@ ENTERPRISE_PLAIN = {
 }
 
 
-def knows(begins: Beginning) -> bool:
+def detect(prefix: Prefix) -> bool:
     """By its schemas, or by the names of the envelope, which the standard writes in any case."""
-    schemas = [*_schemas(begins.keys), *_schemas(begins.record)]
-    if any(str(each).casefold().startswith(URNS) for each in schemas):
+    schemas = [*_schemas(prefix.keys), *_schemas(prefix.first_in_list)]
+    if any(str(schema).casefold().startswith(URN_PREFIXES) for schema in schemas):
         return True
-    names, keys = _lower(begins.record), _lower(begins.keys)
-    is_list = begins.listed_under.casefold() == "resources" and "resource" not in names
-    return is_list or "totalresults" in keys
+    record_keys, envelope_keys = _lower_keys(prefix.first_in_list), _lower_keys(prefix.keys)
+    is_list = prefix.list_key.casefold() == "resources" and "resource" not in record_keys
+    return is_list or "totalresults" in envelope_keys
 
 
-def accounts(parts: Sequence[Part], said: Said) -> Iterator[Row | None]:
+def read_accounts(documents: Sequence[Document], report: SourceReport) -> Iterator[Row | None]:
     """One row per user; groups give their members a role, where the users do not say it."""
-    memberships = _memberships(parts)
-    seen, users = _Seen(), 0
-    for page in pages(parts, "Resources"):
-        _refuse_errors(page)
-        for found in seen.count(_as_list(page)):
-            is_user = bool(found) and not _is_group(found)
-            users += is_user
-            yield _account(found, memberships) if is_user else None if found else {}
-    _refuse_unless_users(users, seen)
-    _say(said, seen)
+    memberships = _read_memberships(documents)
+    counter, user_count = _ResourceCounter(), 0
+    for page in read_pages(documents, "Resources"):
+        _reject_errors(page)
+        for resource in counter.track(_normalize_list_page(page)):
+            is_user = bool(resource) and not _is_group(resource)
+            user_count += is_user
+            yield _map_account(resource, memberships) if is_user else None if resource else {}
+    _reject_without_users(user_count, counter)
+    _report_counts(report, counter)
 
 
-class _Seen:
+class _ResourceCounter:
     """What was counted while the pages went by."""
 
     def __init__(self) -> None:
         self.ids: dict[str, set[str]] = {"user": set(), "group": set()}
-        self.promised: dict[str, int] = {"user": 0, "group": 0}
-        self.lists = self.singles = self.groups = 0
+        self.expected_totals: dict[str, int] = {"user": 0, "group": 0}
+        self.list_count = self.single_count = self.group_count = 0
 
-    def count(self, page: Page) -> Iterator[Row]:
+    def track(self, page: Page) -> Iterator[Row]:
         """The page's resources, their names in lower case."""
-        found = [_lower(each) for each in page.records]
-        kind = "group" if found and all(map(_is_group, found)) else "user"
-        self.lists += page.is_list
-        self.singles += not page.is_list
+        resources = [_lower_keys(resource) for resource in page.records]
+        kind = "group" if resources and all(map(_is_group, resources)) else "user"
+        self.list_count += page.is_list
+        self.single_count += not page.is_list
         if page.is_list:
-            total = _number(_lower(page.envelope).get("totalresults"))
-            self.promised[kind] = max(self.promised[kind], total)
-        for each in found:
-            self.groups += _is_group(each)
-            self.ids[kind].add(str(each.get("id") or each.get("username")))
-            yield each
+            total = _parse_count(_lower_keys(page.envelope).get("totalresults"))
+            self.expected_totals[kind] = max(self.expected_totals[kind], total)
+        for resource in resources:
+            self.group_count += _is_group(resource)
+            self.ids[kind].add(str(resource.get("id") or resource.get("username")))
+            yield resource
 
 
-def _say(said: Said, seen: _Seen) -> None:
-    if seen.groups:
-        said.remarks.append(f"{counted(seen.groups, 'group')} left out: no accounts.")
-    for kind, ids in seen.ids.items():
-        if len(ids) < seen.promised[kind]:
-            said.incomplete = (
-                f"the server counts {counted(seen.promised[kind], kind)} (totalResults), and "
+def _report_counts(report: SourceReport, counter: _ResourceCounter) -> None:
+    if counter.group_count:
+        report.remarks.append(f"{pluralize(counter.group_count, 'group')} left out: no accounts.")
+    for kind, ids in counter.ids.items():
+        if len(ids) < counter.expected_totals[kind]:
+            report.incomplete_reason = (
+                f"the server counts {pluralize(counter.expected_totals[kind], kind)} "
+                "(totalResults), and "
                 f"{len(ids):,} are here; pages are missing"
             )
-    if seen.singles == 1 and not seen.lists:
-        said.incomplete = "it holds a single resource, not the list of all users"
+    if counter.single_count == 1 and not counter.list_count:
+        report.incomplete_reason = "it holds a single resource, not the list of all users"
 
 
-def pull(asked: Pull, web: Web) -> Iterator[Any]:
+def pull_accounts(config: PullConfig, api: ApiClient) -> Iterator[Any]:
     """Every page of `/Users`, and of `/Groups` where `groups` is set.
 
     By cursor where the server has one (RFC 9865), by `startIndex` elsewhere.
     """
-    web.let_in_by(f"Bearer {asked['token']}")
-    for path in ("Users", "Groups")[: 1 + (asked.get("groups").casefold() == "true")]:
-        yield from _pages(web, path, int(asked.get("page_size", str(PAGE))))
+    api.authorize(f"Bearer {config['token']}")
+    for path in ("Users", "Groups")[: 1 + (config.get("groups").casefold() == "true")]:
+        yield from _get_pages(api, path, int(config.get("page_size", str(PAGE_SIZE))))
 
 
-def _pages(web: Web, path: str, size: int) -> Iterator[Any]:
-    start, params, before, counted_before = 1, {"startIndex": 1, "count": size}, None, None
+def _get_pages(api: ApiClient, path: str, size: int) -> Iterator[Any]:
+    start, params, previous_resources, cached_total = (
+        1,
+        {"startIndex": 1, "count": size},
+        None,
+        None,
+    )
     while True:
-        document, _, is_kept = web.get(path, params)
-        told = _lower(document)
-        found, total = listed(told.get("resources")), _number(told.get("totalresults"))
-        if not is_kept and counted_before not in (None, total):
+        payload, _, is_cached = api.get(path, params)
+        envelope = _lower_keys(payload)
+        resources, total = (
+            as_list(envelope.get("resources")),
+            _parse_count(envelope.get("totalresults")),
+        )
+        if not is_cached and cached_total not in (None, total):
             raise PullFailed(f"{path} came or went since the pull was interrupted.")
-        counted_before = total if is_kept else None
-        if found and found == before:
-            raise PullFailed(f"{web.url.host} gives the same page of {path} again, not the next.")
-        yield document
-        number, before = len(found), found
-        start += number
-        if cursor := told.get("nextcursor"):
+        cached_total = total if is_cached else None
+        if resources and resources == previous_resources:
+            raise PullFailed(f"{api.url.host} gives the same page of {path} again, not the next.")
+        yield payload
+        resource_count, previous_resources = len(resources), resources
+        start += resource_count
+        if cursor := envelope.get("nextcursor"):
             params = {"cursor": cursor, "count": size}
-        elif not number or start > total:
+        elif not resource_count or start > total:
             return
         else:
             params = {"startIndex": start, "count": size}
 
 
-def _as_list(page: Page) -> Page:
+def _normalize_list_page(page: Page) -> Page:
     """Where there is nothing to list, the standard lets `Resources` be left out."""
-    if page.is_list or "totalresults" not in _lower(page.envelope):
+    if page.is_list or "totalresults" not in _lower_keys(page.envelope):
         return page
     return Page(page.envelope, [], is_list=True)
 
 
-def _refuse_errors(page: Page) -> None:
-    if any(str(each).casefold().endswith(":error") for each in _schemas(page.envelope)):
-        told = _lower(page.envelope)
-        words = joined(told.get("status"), told.get("detail"))
-        raise NotAListOfAccounts(f"The SCIM server answered with an error, not a list: {words}")
+def _reject_errors(page: Page) -> None:
+    if any(str(schema).casefold().endswith(":error") for schema in _schemas(page.envelope)):
+        envelope = _lower_keys(page.envelope)
+        message = join_names(envelope.get("status"), envelope.get("detail"))
+        raise NotAListOfAccounts(f"The SCIM server answered with an error, not a list: {message}")
 
 
-def _refuse_unless_users(users: int, seen: _Seen) -> None:
-    if not users and (seen.groups or seen.singles):
-        what = counted(seen.groups, "group") if seen.groups else "another kind of resource"
+def _reject_without_users(user_count: int, counter: _ResourceCounter) -> None:
+    if not user_count and (counter.group_count or counter.single_count):
+        content = (
+            pluralize(counter.group_count, "group")
+            if counter.group_count
+            else "another kind of resource"
+        )
         raise NotAListOfAccounts(
-            f"The SCIM file lists no users, only {what}. Expected the answers to GET /Users."
+            f"The SCIM file lists no users, only {content}. Expected the answers to GET /Users."
         )
 
 
-def _account(found: Row, memberships: dict[str, list[Row]]) -> Row:
-    meta, name = _lower(found.get("meta")), _lower(found.get("name"))
-    emails = [_lower(each) for each in listed(found.get("emails"))]
-    primary = next((each for each in emails if each.get("primary") is True), (emails or [{}])[0])
-    own_groups = listed(found.get("groups"))
+def _map_account(resource: Row, memberships: dict[str, list[Row]]) -> Row:
+    meta, name = _lower_keys(resource.get("meta")), _lower_keys(resource.get("name"))
+    emails = [_lower_keys(email) for email in as_list(resource.get("emails"))]
+    primary_email = next(
+        (email for email in emails if email.get("primary") is True), (emails or [{}])[0]
+    )
+    own_groups = as_list(resource.get("groups"))
     roles = [
-        _role(item, kind) for key, kind in LISTS.items() for item in listed(found.get(key)) if item
+        _map_role(item, kind)
+        for key, kind in ROLE_LISTS.items()
+        for item in as_list(resource.get(key))
+        if item
     ]
-    full = name.get("formatted") or joined(name.get("givenname"), name.get("familyname"))
-    more = {"Email": primary.get("value"), "Name": full, "Created": meta.get("created")}
-    more |= {label: found.get(key) for key, label in PLAIN.items()}
-    guest, enterprise = _extension(found, GUEST), _extension(found, ENTERPRISE)
+    full_name = name.get("formatted") or join_names(name.get("givenname"), name.get("familyname"))
+    attributes = {
+        "Email": primary_email.get("value"),
+        "Name": full_name,
+        "Created": meta.get("created"),
+    }
+    attributes |= {label: resource.get(key) for key, label in ATTRIBUTE_LABELS.items()}
+    guest, enterprise = (
+        _extension(resource, GUEST_EXTENSION),
+        _extension(resource, ENTERPRISE_EXTENSION),
+    )
     manager = enterprise.get("manager")
-    more |= {label: enterprise.get(key) for key, label in ENTERPRISE_PLAIN.items()}
-    more["Manager"] = _lower(manager).get("displayname") or _lower(manager).get("value") or manager
+    attributes |= {label: enterprise.get(key) for key, label in ENTERPRISE_LABELS.items()}
+    attributes["Manager"] = (
+        _lower_keys(manager).get("displayname") or _lower_keys(manager).get("value") or manager
+    )
     if guest:
-        roles.append(role(f"Guest ({guest.get('type') or 'any'})", "Guest"))
-        more["Guest until"] = guest.get("expiration")
-    return account(
-        found.get("username"),
-        account_id=found.get("id"),
-        roles=roles + ([] if own_groups else memberships.get(str(found.get("id")), [])),
-        active=found.get("active"),
-        upstream_id=found.get("externalid"),
-        how="inferred",
+        roles.append(make_role(f"Guest ({guest.get('type') or 'any'})", "Guest"))
+        attributes["Guest until"] = guest.get("expiration")
+    return make_account(
+        resource.get("username"),
+        account_id=resource.get("id"),
+        roles=roles + ([] if own_groups else memberships.get(str(resource.get("id")), [])),
+        active=resource.get("active"),
+        upstream_id=resource.get("externalid"),
+        state_source="inferred",
         last_updated=meta.get("lastmodified"),
-        more=more,
+        attributes=attributes,
     )
 
 
-def _role(item: Any, kind: str) -> Row:
-    told = _lower(item) if isinstance(item, dict) else {"value": item}
-    own = told.get("value") or told.get("id")
-    name = told.get("display") or told.get("displayname") or own
-    via = "indirect" if kind == "Group" and told.get("type") == "indirect" else ""
-    return role(name, kind, id=own if own != name else "", via=via)
+def _map_role(item: Any, kind: str) -> Row:
+    fields = _lower_keys(item) if isinstance(item, dict) else {"value": item}
+    role_id = fields.get("value") or fields.get("id")
+    name = fields.get("display") or fields.get("displayname") or role_id
+    via = "indirect" if kind == "Group" and fields.get("type") == "indirect" else ""
+    return make_role(name, kind, id=role_id if role_id != name else "", via=via)
 
 
-def _memberships(parts: Sequence[Part]) -> dict[str, list[Row]]:
+def _read_memberships(documents: Sequence[Document]) -> dict[str, list[Row]]:
     """ID of a user → the groups that list it as a member."""
-    found: dict[str, list[Row]] = {}
-    of_groups = [part for part in parts if _is_group(_lower(part.beginning.first))]
-    for page in pages(of_groups, "Resources"):
-        for group in filter(_is_group, map(_lower, page.records)):
-            held = _role({"display": group.get("displayname"), "value": group.get("id")}, "Group")
-            for member in map(_lower, objects(group.get("members"))):
-                found.setdefault(str(member.get("value")), []).append(held)
-    return found
+    roles_by_member: dict[str, list[Row]] = {}
+    group_documents = [
+        document for document in documents if _is_group(_lower_keys(document.prefix.first_record))
+    ]
+    for page in read_pages(group_documents, "Resources"):
+        for group in filter(_is_group, map(_lower_keys, page.records)):
+            group_role = _map_role(
+                {"display": group.get("displayname"), "value": group.get("id")}, "Group"
+            )
+            for member in map(_lower_keys, as_dicts(group.get("members"))):
+                roles_by_member.setdefault(str(member.get("value")), []).append(group_role)
+    return roles_by_member
 
 
-def _is_group(found: Row) -> bool:
+def _is_group(resource: Row) -> bool:
     """Whether a resource says that it is something else than a user."""
-    kind = _lower(found.get("meta")).get("resourcetype")
-    schemas = [str(each).casefold() for each in listed(found.get("schemas"))]
-    if kind or any(":user" in each for each in schemas):
+    kind = _lower_keys(resource.get("meta")).get("resourcetype")
+    schemas = [str(schema).casefold() for schema in as_list(resource.get("schemas"))]
+    if kind or any(":user" in schema for schema in schemas):
         return str(kind or "User").casefold() != "user"
-    if any(each.endswith(":group") for each in schemas):
+    if any(schema.endswith(":group") for schema in schemas):
         return True
-    return "username" not in found and "members" in found
+    return "username" not in resource and "members" in resource
 
 
-def _extension(found: Row, name: str) -> Row:
-    for key, value in found.items():
-        if key.startswith(URNS) and name in key:
-            return _lower(value)
+def _extension(resource: Row, name: str) -> Row:
+    for key, value in resource.items():
+        if key.startswith(URN_PREFIXES) and name in key:
+            return _lower_keys(value)
     return {}
 
 
-def _schemas(found: Row) -> list[Any]:
-    return listed(_lower(found).get("schemas"))
+def _schemas(resource: Row) -> list[Any]:
+    return as_list(_lower_keys(resource).get("schemas"))
 
 
-def _lower(value: Any) -> Row:
+def _lower_keys(value: Any) -> Row:
     """An object with its names in lower case, as the standard does not tell them apart."""
-    return {key.casefold(): each for key, each in value.items()} if isinstance(value, dict) else {}
+    return {key.casefold(): item for key, item in value.items()} if isinstance(value, dict) else {}
 
 
-def _number(value: Any) -> int:
+def _parse_count(value: Any) -> int:
     return int(value) if str(value).isdecimal() else 0
 
 
-SCIM = Source("SCIM users", knows, accounts)
+SCIM = Source("SCIM users", detect, read_accounts)

@@ -11,36 +11,36 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from data.files.headers import CREDENTIAL
+from data.files.headers import CREDENTIAL_PATTERN
 from data.sources.http import PullFailed
 
-EVERY = re.compile(r"(\d+) ?(m|h|d)(?:in\w*|our\w*|ay\w*)?")
+INTERVAL_PATTERN = re.compile(r"(\d+) ?(m|h|d)(?:in\w*|our\w*|ay\w*)?")
 UNITS = {"m": "minutes", "h": "hours", "d": "days"}
-SOONEST = timedelta(minutes=5)
+MIN_INTERVAL = timedelta(minutes=5)
 
 
 @dataclass(frozen=True)
-class Pull:
+class PullConfig:
     """One integration that is asked for its accounts."""
 
     integration: str
     source: str
     settings: Mapping[str, Any] = field(repr=False)  # as written; `$NAME` is the environment's
-    every: timedelta | None = None  # None: only when a person, or cron, says so
+    interval: timedelta | None = None  # None: only when a person, or cron, says so
 
     def __getitem__(self, name: str) -> str:
         """A setting that there has to be. Raises PullFailed."""
-        found = self.get(name)
-        if not found:
+        value = self.get(name)
+        if not value:
             raise PullFailed(f"[pull.{self.integration}] lacks “{name}”.")
-        return found
+        return value
 
-    def get(self, name: str, usual: str = "") -> str:
+    def get(self, name: str, default: str = "") -> str:
         """A setting. Raises PullFailed where the environment lacks what it names."""
-        written = str(self.settings.get(name, usual))
-        if not written.startswith("$"):
-            return written
-        variable = written.strip("${}")
+        raw_value = str(self.settings.get(name, default))
+        if not raw_value.startswith("$"):
+            return raw_value
+        variable = raw_value.strip("${}")
         if not os.environ.get(variable):
             raise PullFailed(
                 f"[pull.{self.integration}] takes “{name}” from the environment, where "
@@ -49,49 +49,53 @@ class Pull:
         return os.environ[variable]
 
 
-def pulls_in(path: Path) -> list[Pull]:
+def read_pull_configs(path: Path) -> list[PullConfig]:
     """The sections `[pull.NAME]` of a secrets file; none where there is no file.
 
     Raises PullFailed where it cannot be understood.
     """
     try:
-        told = tomllib.loads(path.read_text(encoding="utf-8"))
+        secrets = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return []
-    except (OSError, ValueError) as fault:  # the text of a fault could quote a secret
-        raise PullFailed(f"{path} cannot be read: it is no TOML.") from fault
-    sections = told.get("pull", {})
+    except (OSError, ValueError) as error:  # the text of a fault could quote a secret
+        raise PullFailed(f"{path} cannot be read: it is no TOML.") from error
+    sections = secrets.get("pull", {})
     if not isinstance(sections, dict) or not all(isinstance(s, dict) for s in sections.values()):
         raise PullFailed(f"{path}: expected sections like [pull.figma].")
-    return [_pull(name, section) for name, section in sections.items()]
+    return [_parse_section(name, section) for name, section in sections.items()]
 
 
-def _pull(name: str, section: Mapping[str, Any]) -> Pull:
+def _parse_section(name: str, section: Mapping[str, Any]) -> PullConfig:
     if not section.get("source"):
         raise PullFailed(f"[pull.{name}] does not say its source.")
-    return Pull(name, str(section["source"]), section, _every(name, section.get("every")))
+    return PullConfig(
+        name, str(section["source"]), section, _parse_interval(name, section.get("every"))
+    )
 
 
-def _every(name: str, text: Any) -> timedelta | None:
+def _parse_interval(name: str, text: Any) -> timedelta | None:
     if text is None:
         return None
-    found = EVERY.fullmatch(str(text).strip())
-    every = timedelta(**{UNITS[found[2]]: int(found[1])}) if found else timedelta()
-    if every < SOONEST:
+    parsed = INTERVAL_PATTERN.fullmatch(str(text).strip())
+    interval = timedelta(**{UNITS[parsed[2]]: int(parsed[1])}) if parsed else timedelta()
+    if interval < MIN_INTERVAL:
         raise PullFailed(f"[pull.{name}] every = “{text}”: expected 15m, 6h or 1d, at least 5m.")
-    return every
+    return interval
 
 
-def cleansed(value: Any) -> Any:
+def remove_credentials(value: Any) -> Any:
     """A payload without the values of what is named like a credential, at any depth."""
     if isinstance(value, list):
-        return [cleansed(each) for each in value]
+        return [remove_credentials(item) for item in value]
     if not isinstance(value, dict):
         return value
-    return {key: cleansed(each) for key, each in value.items() if not is_secret(key, each)}
+    return {
+        key: remove_credentials(item) for key, item in value.items() if not is_secret(key, item)
+    }
 
 
 def is_secret(key: str, value: Any) -> bool:
     """By its name. Okta's `credentials` are an object that holds the username, too."""
-    is_holder = key.casefold() == "credentials" and isinstance(value, dict)
-    return bool(CREDENTIAL.search(key)) and not is_holder
+    is_container = key.casefold() == "credentials" and isinstance(value, dict)
+    return bool(CREDENTIAL_PATTERN.search(key)) and not is_container

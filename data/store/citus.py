@@ -10,15 +10,15 @@ from sqlalchemy import Connection, Engine, cast, column, func, literal, select, 
 from sqlalchemy.dialects.postgresql import REGCLASS
 
 from data.schema import account_version, metadata, rejected_row
-from data.staging import staging
+from data.staging import staging_metadata
 
-DISTRIBUTED = "integration_id"
+DISTRIBUTION_COLUMN = "integration_id"
 """All rows of an integration are on one machine, so that a load and most joins are, too."""
 
-EVERYWHERE = {"integration", "snapshot", "layout"} | {
+REFERENCE_TABLES = {"integration", "snapshot", "layout"} | {
     each.name
     for each in metadata.sorted_tables
-    if not {DISTRIBUTED, "snapshot_id"} & set(each.c.keys())
+    if not {DISTRIBUTION_COLUMN, "snapshot_id"} & set(each.c.keys())
 }
 """Small tables, which every machine has whole: what people have said, and what is joined most."""
 
@@ -31,58 +31,63 @@ def distribute(engine: Engine) -> list[str]:
     with engine.connect() as con:
         with con.begin():
             if not _is_cluster(con):
-                raise NotDistributed(
+                raise ClusterError(
                     "The database has no Citus: CREATE EXTENSION citus there, on every machine."
                 )
             if not con.scalar(select(literal("B") < "a")):
-                raise NotDistributed(
+                raise ClusterError(
                     "The databases of a cluster must sort by code points, on every machine: CREATE "
                     "DATABASE rollcall TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C.UTF-8'."
                 )
-        ours = {*metadata.tables, *staging.tables, *EVERYWHERE}
-        left = [name for name in ours if not _is_distributed(con, name)]
+        table_names = {*metadata.tables, *staging_metadata.tables, *REFERENCE_TABLES}
+        pending = [name for name in table_names if not _is_distributed(con, name)]
         con.rollback()
-        for name in sorted(left, key=lambda name: (name not in EVERYWHERE, name != ANCHOR, name)):
+        for name in sorted(
+            pending, key=lambda name: (name not in REFERENCE_TABLES, name != COLOCATION_TABLE, name)
+        ):
             with con.begin():
-                _distribute(con, name)
-    return left
+                _distribute_table(con, name)
+    return pending
 
 
-class NotDistributed(Exception):
+class ClusterError(Exception):
     """The database is no cluster; the message says what to do."""
 
 
-ANCHOR = account_version.name
+COLOCATION_TABLE = account_version.name
 """The table whose shards those of the others lie beside."""
 
 
-def _distribute(con: Connection, name: str) -> None:
+def _distribute_table(con: Connection, name: str) -> None:
     """Citus's functions take names as constants of no type."""
-    if name in EVERYWHERE:
+    if name in REFERENCE_TABLES:
         con.execute(text("SELECT create_reference_table(:name)"), {"name": name})
         return
-    by, beside = DISTRIBUTED, "default" if name == ANCHOR else ANCHOR
+    distribution_column, colocate_with = (
+        DISTRIBUTION_COLUMN,
+        "default" if name == COLOCATION_TABLE else COLOCATION_TABLE,
+    )
     if name == rejected_row.name:  # never joined but with small tables
-        by, beside = "snapshot_id", "none"
+        distribution_column, colocate_with = "snapshot_id", "none"
     con.execute(
         text("SELECT create_distributed_table(:name, :by, colocate_with => :beside)"),
-        {"name": name, "by": by, "beside": beside},
+        {"name": name, "by": distribution_column, "beside": colocate_with},
     )
 
 
 def _is_distributed(con: Connection, name: str) -> bool:
-    known = table("pg_dist_partition", column("logicalrelid"))
-    this = known.c.logicalrelid == cast(name, REGCLASS)
-    return bool(con.scalar(select(func.count()).select_from(known).where(this)))
+    partitions = table("pg_dist_partition", column("logicalrelid"))
+    is_this_table = partitions.c.logicalrelid == cast(name, REGCLASS)
+    return bool(con.scalar(select(func.count()).select_from(partitions).where(is_this_table)))
 
 
 def _is_cluster(con: Connection) -> bool:
     return bool(con.scalar(select(func.to_regclass("pg_dist_partition").is_not(None))))
 
 
-def distribute_like(con: Connection, fresh: Engine) -> None:
+def distribute_like(con: Connection, target: Engine) -> None:
     """Spread a store where the one of the connection is spread."""
     with con.begin():
-        spread = _is_cluster(con) and _is_distributed(con, ANCHOR)
-    if spread:
-        distribute(fresh)
+        is_distributed = _is_cluster(con) and _is_distributed(con, COLOCATION_TABLE)
+    if is_distributed:
+        distribute(target)

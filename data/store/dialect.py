@@ -31,7 +31,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement, GenericFunction
 
-CODE_POINTS = "C"
+CODE_POINT_COLLATION = "C"
 """The collation of PostgreSQL in which texts compare as they do in DuckDB."""
 
 
@@ -48,8 +48,8 @@ def _lower(element: lower, compiler: SQLCompiler, **options: Any) -> str:
 
     `COLLATE "default"` says so, too, but Citus forgets it on the way to the machine that is asked.
     """
-    words = compiler.process(func.textin(func.varcharout(*element.clauses)), **options)
-    return f'(lower({words}) COLLATE "{CODE_POINTS}")'
+    text_sql = compiler.process(func.textin(func.varcharout(*element.clauses)), **options)
+    return f'(lower({text_sql}) COLLATE "{CODE_POINT_COLLATION}")'
 
 
 class has_role(GenericFunction[bool]):  # noqa: N801 - reads as the function that it is in SQL
@@ -63,13 +63,13 @@ class has_role(GenericFunction[bool]):  # noqa: N801 - reads as the function tha
 
 
 @compiles(has_role)
-def _contained(element: has_role, compiler: SQLCompiler, **options: Any) -> str:
+def _has_role_by_contains(element: has_role, compiler: SQLCompiler, **options: Any) -> str:
     roles, role = element.clauses
     return compiler.process(roles.op("@>")(cast(array([role]), roles.type)), **options)
 
 
 @compiles(has_role, "duckdb")
-def _listed(element: has_role, compiler: SQLCompiler, **options: Any) -> str:
+def _has_role_by_list_contains(element: has_role, compiler: SQLCompiler, **options: Any) -> str:
     """`list_contains` uses no index, but is eight times as fast as `= ANY`."""
     return compiler.process(func.list_contains(*element.clauses), **options)
 
@@ -100,7 +100,7 @@ def _in_list(element: is_one_of, compiler: SQLCompiler, **options: Any) -> str:
     return compiler.process(func.list_contains(array(texts), column), **options)
 
 
-class is_among(GenericFunction[bool]):  # noqa: N801
+class is_in_query(GenericFunction[bool]):  # noqa: N801
     """Whether a column holds one of the few values of a query that depends on no row of it.
 
     PostgreSQL knows them before it begins, and can look for them in an index beside another.
@@ -113,15 +113,15 @@ class is_among(GenericFunction[bool]):  # noqa: N801
         super().__init__(column, values.scalar_subquery())
 
 
-@compiles(is_among)
-def _any_of(element: is_among, compiler: SQLCompiler, **options: Any) -> str:
-    column, values = (compiler.process(each, **options) for each in element.clauses)
+@compiles(is_in_query)
+def _any_of(element: is_in_query, compiler: SQLCompiler, **options: Any) -> str:
+    column, values = (compiler.process(clause, **options) for clause in element.clauses)
     return f"{column} = ANY (ARRAY{values})"
 
 
-@compiles(is_among, "duckdb")
-def _in_query(element: is_among, compiler: SQLCompiler, **options: Any) -> str:
-    column, values = (compiler.process(each, **options) for each in element.clauses)
+@compiles(is_in_query, "duckdb")
+def _in_query(element: is_in_query, compiler: SQLCompiler, **options: Any) -> str:
+    column, values = (compiler.process(clause, **options) for clause in element.clauses)
     return f"{column} IN {values}"
 
 
@@ -142,81 +142,81 @@ def _like(element: occurs_in, compiler: SQLCompiler, **options: Any) -> str:
 
 
 @compiles(occurs_in, "duckdb")
-def _found(element: occurs_in, compiler: SQLCompiler, **options: Any) -> str:
+def _strpos(element: occurs_in, compiler: SQLCompiler, **options: Any) -> str:
     word, text = element.clauses
     return compiler.process(func.strpos(text, word) > 0, **options)
 
 
-class matches(GenericFunction[bool]):  # noqa: N801
+class regex_matches(GenericFunction[bool]):  # noqa: N801
     """Whether a regular expression matches a part of the text: `matches(text, pattern)`."""
 
     type = Boolean()
     inherit_cache = True
 
 
-@compiles(matches)
-def _matched(element: matches, compiler: SQLCompiler, **options: Any) -> str:
+@compiles(regex_matches)
+def _tilde_operator(element: regex_matches, compiler: SQLCompiler, **options: Any) -> str:
     text, pattern = element.clauses
     return compiler.process(text.op("~")(pattern), **options)
 
 
-@compiles(matches, "duckdb")
-def _regexp_matches(element: matches, compiler: SQLCompiler, **options: Any) -> str:
+@compiles(regex_matches, "duckdb")
+def _regexp_matches(element: regex_matches, compiler: SQLCompiler, **options: Any) -> str:
     return compiler.process(func.regexp_matches(*element.clauses), **options)
 
 
-class each_key(GenericFunction[str]):  # noqa: N801
+class unnest_json_keys(GenericFunction[str]):  # noqa: N801
     """One row per key of the JSON object that a text is."""
 
     type = String()
     inherit_cache = True
 
 
-@compiles(each_key)
-def _object_keys(element: each_key, compiler: SQLCompiler, **options: Any) -> str:
+@compiles(unnest_json_keys)
+def _object_keys(element: unnest_json_keys, compiler: SQLCompiler, **options: Any) -> str:
     (text,) = element.clauses
     keys = func.json_object_keys(cast(text, JSON), type_=String)
     return compiler.process(keys, **options)
 
 
-@compiles(each_key, "duckdb")
-def _unnested_keys(element: each_key, compiler: SQLCompiler, **options: Any) -> str:
+@compiles(unnest_json_keys, "duckdb")
+def _unnested_keys(element: unnest_json_keys, compiler: SQLCompiler, **options: Any) -> str:
     return compiler.process(func.unnest(func.json_keys(*element.clauses)), **options)
 
 
-class to_the_minute(GenericFunction[str]):  # noqa: N801
+class format_minute(GenericFunction[str]):  # noqa: N801
     """A moment as `2026-11-23 06:00`."""
 
     type = String()
     inherit_cache = True
 
 
-@compiles(to_the_minute)
-def _to_char(element: to_the_minute, compiler: SQLCompiler, **options: Any) -> str:
+@compiles(format_minute)
+def _to_char(element: format_minute, compiler: SQLCompiler, **options: Any) -> str:
     return compiler.process(func.to_char(*element.clauses, "YYYY-MM-DD HH24:MI"), **options)
 
 
-@compiles(to_the_minute, "duckdb")
-def _strftime(element: to_the_minute, compiler: SQLCompiler, **options: Any) -> str:
+@compiles(format_minute, "duckdb")
+def _strftime(element: format_minute, compiler: SQLCompiler, **options: Any) -> str:
     return compiler.process(func.strftime(*element.clauses, "%Y-%m-%d %H:%M"), **options)
 
 
-class in_three_digits(GenericFunction[str]):  # noqa: N801
+class format_three_digits(GenericFunction[str]):  # noqa: N801
     """A number from 0.001 to 999 in three digits, without zeros at its end: `4.5`, `52.3`."""
 
     type = String()
     inherit_cache = True
 
 
-@compiles(in_three_digits)
-def _rounded(element: in_three_digits, compiler: SQLCompiler, **options: Any) -> str:
-    (number,) = (cast(each, Numeric) for each in element.clauses)
+@compiles(format_three_digits)
+def _rounded(element: format_three_digits, compiler: SQLCompiler, **options: Any) -> str:
+    (number,) = (cast(clause, Numeric) for clause in element.clauses)
     places = 2 - cast(func.floor(func.log(func.greatest(number, 0.001))), Integer)
     return compiler.process(cast(func.trim_scale(func.round(number, places)), String), **options)
 
 
-@compiles(in_three_digits, "duckdb")
-def _formatted(element: in_three_digits, compiler: SQLCompiler, **options: Any) -> str:
+@compiles(format_three_digits, "duckdb")
+def _formatted(element: format_three_digits, compiler: SQLCompiler, **options: Any) -> str:
     (number,) = element.clauses
     return compiler.process(func.format("{:.3g}", cast(number, Float)), **options)
 
@@ -238,20 +238,20 @@ def _unhexed(element: sha256_of, compiler: SQLCompiler, **options: Any) -> str:
     return compiler.process(func.unhex(func.sha256(*element.clauses)), **options)
 
 
-class bytes_of(GenericFunction[bytes]):  # noqa: N801
+class utf8_bytes(GenericFunction[bytes]):  # noqa: N801
     """A text in UTF-8."""
 
     type = LargeBinary()
     inherit_cache = True
 
 
-@compiles(bytes_of)
-def _converted(element: bytes_of, compiler: SQLCompiler, **options: Any) -> str:
+@compiles(utf8_bytes)
+def _converted(element: utf8_bytes, compiler: SQLCompiler, **options: Any) -> str:
     return compiler.process(func.convert_to(*element.clauses, literal("UTF8")), **options)
 
 
-@compiles(bytes_of, "duckdb")
-def _encoded(element: bytes_of, compiler: SQLCompiler, **options: Any) -> str:
+@compiles(utf8_bytes, "duckdb")
+def _encoded(element: utf8_bytes, compiler: SQLCompiler, **options: Any) -> str:
     return compiler.process(func.encode(*element.clauses), **options)
 
 
@@ -275,95 +275,97 @@ def _lower_hex(element: hex_of, compiler: SQLCompiler, **options: Any) -> str:
     return f"lower({compiler.process(func.hex(content), **options)})"
 
 
-class number_in_hex(GenericFunction[int]):  # noqa: N801
+class hex_to_int(GenericFunction[int]):  # noqa: N801
     """The number that up to 15 hexadecimal digits spell."""
 
     type = BigInteger()
     inherit_cache = True
 
 
-@compiles(number_in_hex)
-def _from_bits(element: number_in_hex, compiler: SQLCompiler, **options: Any) -> str:
+@compiles(hex_to_int)
+def _from_bits(element: hex_to_int, compiler: SQLCompiler, **options: Any) -> str:
     bits = cast(literal("x").concat(*element.clauses), BIT(60))
     return compiler.process(cast(bits, BigInteger), **options)
 
 
-@compiles(number_in_hex, "duckdb")
-def _from_digits(element: number_in_hex, compiler: SQLCompiler, **options: Any) -> str:
+@compiles(hex_to_int, "duckdb")
+def _from_digits(element: hex_to_int, compiler: SQLCompiler, **options: Any) -> str:
     return compiler.process(cast(literal("0x").concat(*element.clauses), BigInteger), **options)
 
 
 def digest_of(text: ColumnElement[Any]) -> ColumnElement[int]:
     """60 bits of a text's SHA-256: where they differ, so do the texts."""
-    return number_in_hex(func.left(hex_of(sha256_of(bytes_of(text))), 15))
+    return hex_to_int(func.left(hex_of(sha256_of(utf8_bytes(text))), 15))
 
 
-class told_in_hex(GenericFunction[bytes]):  # noqa: N801
+class session_bytes(GenericFunction[bytes]):  # noqa: N801
     """Bytes that the transaction was told before, by `tell_in_hex`."""
 
     type = LargeBinary()
     inherit_cache = True
 
 
-@compiles(told_in_hex)
-def _setting(element: told_in_hex, compiler: SQLCompiler, **options: Any) -> str:
+@compiles(session_bytes)
+def _setting(element: session_bytes, compiler: SQLCompiler, **options: Any) -> str:
     (name,) = element.clauses
-    told = func.current_setting(literal("rollcall.").concat(name))
-    return compiler.process(func.decode(told, literal("hex")), **options)
+    hex_value = func.current_setting(literal("rollcall.").concat(name))
+    return compiler.process(func.decode(hex_value, literal("hex")), **options)
 
 
-@compiles(told_in_hex, "duckdb")
-def _variable(element: told_in_hex, compiler: SQLCompiler, **options: Any) -> str:
+@compiles(session_bytes, "duckdb")
+def _variable(element: session_bytes, compiler: SQLCompiler, **options: Any) -> str:
     (name,) = element.clauses
-    told = func.getvariable(literal("rollcall_").concat(name))
-    return compiler.process(func.from_hex(told), **options)
+    hex_value = func.getvariable(literal("rollcall_").concat(name))
+    return compiler.process(func.from_hex(hex_value), **options)
 
 
-def tell_in_hex(name: str, value: bytes, dialect: str) -> str:
+def set_session_bytes(name: str, value: bytes, dialect: str) -> str:
     """The statement that tells a transaction some bytes; the name is ours."""
     if dialect == "duckdb":
         return f"SET VARIABLE rollcall_{name} = '{value.hex()}'"
     return f"SET LOCAL rollcall.{name} = '{value.hex()}'"
 
 
-def seconds(span: ColumnElement[Any]) -> ColumnElement[float]:
+def interval_seconds(interval: ColumnElement[Any]) -> ColumnElement[float]:
     """How long an interval is."""
-    return cast(extract("epoch", span), Float)
+    return cast(extract("epoch", interval), Float)
 
 
-def sorted_and_joined(texts: ColumnElement[Any], between: str) -> ColumnElement[str]:
+def join_sorted(texts: ColumnElement[Any], separator: str) -> ColumnElement[str]:
     """The texts of a group as one, in order."""
-    return func.string_agg(texts, aggregate_order_by(literal(between, String), texts))
+    return func.string_agg(texts, aggregate_order_by(literal(separator, String), texts))
 
 
-class text_under(GenericFunction[str]):  # noqa: N801 - reads as the function that it is in SQL
+class json_text(GenericFunction[str]):  # noqa: N801 - reads as the function that it is in SQL
     """What a JSON object says under a key, as text: `text_under(attributes, "Email")`."""
 
     type = String()
     inherit_cache = True
 
 
-@compiles(text_under)
-def _arrow(element: text_under, compiler: SQLCompiler, **options: Any) -> str:
-    told, key = element.clauses
-    return compiler.process(cast(told, JSONB).op("->>")(key), **options)
+@compiles(json_text)
+def _arrow(element: json_text, compiler: SQLCompiler, **options: Any) -> str:
+    json_object, key = element.clauses
+    return compiler.process(cast(json_object, JSONB).op("->>")(key), **options)
 
 
-@compiles(text_under, "duckdb")
-def _extracted(element: text_under, compiler: SQLCompiler, **options: Any) -> str:
-    told, key = element.clauses
-    return compiler.process(func.json_extract_string(told, literal("/").concat(key)), **options)
+@compiles(json_text, "duckdb")
+def _extracted(element: json_text, compiler: SQLCompiler, **options: Any) -> str:
+    json_object, key = element.clauses
+    return compiler.process(
+        func.json_extract_string(json_object, literal("/").concat(key)), **options
+    )
 
 
-class of_each(FunctionElement[Any]):  # noqa: N801 — a function of SQL, named like one
+class sql_lambda(FunctionElement[Any]):  # noqa: N801 — a function of SQL, named like one
     """What becomes of each item of a list, which is called ROLE: `lambda role: …`."""
 
     inherit_cache = True
 
 
-@compiles(of_each)
-def _write_lambda(element: of_each, compiler: SQLCompiler, **how: Any) -> str:
-    return f"lambda {ROLE.name}: {compiler.process(element.clauses, **how)}"
+@compiles(sql_lambda)
+def _compile_lambda(element: sql_lambda, compiler: SQLCompiler, **options: Any) -> str:
+    return f"lambda {LAMBDA_ITEM.name}: {compiler.process(element.clauses, **options)}"
 
 
-ROLE: ColumnElement[Any] = column("role_item", JSON)
+LAMBDA_ITEM: ColumnElement[Any] = column("role_item", JSON)

@@ -13,43 +13,45 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import GenericFunction
 
-SEARCHED = ("user_name", "user_email", "username_in_app", "upstream_user_id")
+SEARCH_COLUMNS = ("user_name", "user_email", "username_in_app", "upstream_user_id")
 """Columns that a search looks through."""
 
 
-def searched(accounts: FromClause) -> ColumnElement[str]:
+def search_text(accounts: FromClause) -> ColumnElement[str]:
     """All that a search looks through, as one text per account."""
-    return plain(func.concat_ws(" ", *(accounts.c[name] for name in SEARCHED)))
+    return search_normalized(func.concat_ws(" ", *(accounts.c[name] for name in SEARCH_COLUMNS)))
 
 
-class plain(GenericFunction[str]):  # noqa: N801 - reads as the function that it is in SQL
+class search_normalized(GenericFunction[str]):  # noqa: N801 - reads as the function that it is in SQL
     """A text without its case and accents: `plain("Zoë")` is `zoe`."""
 
     type = String()
     inherit_cache = True
 
 
-@compiles(plain)
-def _unmarked(element: plain, compiler: SQLCompiler, **options: Any) -> str:
+@compiles(search_normalized)
+def _compile_by_unicode(element: search_normalized, compiler: SQLCompiler, **options: Any) -> str:
     """Take letters and their marks apart, drop the marks, join again: no extension is needed.
 
     Most texts are ASCII, which has none; they are as long in bytes as they are in characters.
     """
-    (text,) = (func.lower(each) for each in element.clauses)
-    apart = func.normalize(text, literal_column("NFD"))
-    bare = func.regexp_replace(apart, f"[{_marks()}]", "", "g")
-    joined = func.normalize(bare, literal_column("NFC"), type_=String)
+    (text,) = (func.lower(clause) for clause in element.clauses)
+    decomposed = func.normalize(text, literal_column("NFD"))
+    without_marks = func.regexp_replace(decomposed, f"[{_mark_ranges()}]", "", "g")
+    composed = func.normalize(without_marks, literal_column("NFC"), type_=String)
     is_ascii = func.octet_length(text) == func.char_length(text)
-    return compiler.process(case((is_ascii, text), else_=joined), **options)
+    return compiler.process(case((is_ascii, text), else_=composed), **options)
 
 
-@compiles(plain, "duckdb")
-def _stripped(element: plain, compiler: SQLCompiler, **options: Any) -> str:
+@compiles(search_normalized, "duckdb")
+def _compile_by_strip_accents(
+    element: search_normalized, compiler: SQLCompiler, **options: Any
+) -> str:
     return compiler.process(func.strip_accents(func.lower(*element.clauses)), **options)
 
 
 @cache
-def _marks() -> str:
+def _mark_ranges() -> str:
     """All characters that Unicode calls marks, as the ranges of a regular expression."""
     marks = [code for code in range(sys.maxunicode + 1) if category(chr(code))[0] == "M"]
     runs = groupby(enumerate(marks), key=lambda place: place[1] - place[0])

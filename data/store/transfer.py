@@ -39,188 +39,201 @@ from sqlalchemy import (
 )
 from sqlalchemy.schema import CreateTable, DropTable
 
-from data.staging import scratch, staging
+from data.staging import staging_metadata, workspace_metadata
 from data.store import postgresql
-from data.store.dialect import ROLE, of_each
-from data.store.engine import is_duckdb, unchecked
+from data.store.dialect import LAMBDA_ITEM, sql_lambda
+from data.store.engine import create_unchecked_engine, is_duckdb
 
-BATCH = 20_000
+BATCH_SIZE = 20_000
 """Rows that are sent at a time."""
 
-AHEAD = 1 << 20
+READ_AHEAD_SIZE = 1 << 20
 """Bytes that are read ahead."""
 
-LONGEST_ROW = 32 << 20
+MAX_ROW_SIZE = 32 << 20
 """Bytes of a row of the store as text: twice the longest line of a file."""
 
-MANY = 500
+STATISTICS_THRESHOLD = 500
 """Rows that a wrong plan, which compares each with each, takes a tenth of a second for."""
 
 Rows = Select[*tuple[Any, ...]]
 
 
 @contextmanager
-def desk(store: Connection) -> Iterator[Connection]:
+def open_workspace(store: Connection) -> Iterator[Connection]:
     """The connection on which a file is read, with the empty scratch tables, which end with it."""
     if is_duckdb(store):
-        with _scratch_tables(store):
+        with _workspace_tables(store):
             yield store
     else:
-        with _memory().connect() as con, _scratch_tables(con):
+        with _memory_engine().connect() as con, _workspace_tables(con):
             yield con
 
 
-def at_a_desk(store: Connection) -> Connection:
+def as_workspace(store: Connection) -> Connection:
     """A connection on which rows of the store can be made into what only DuckDB has words for."""
-    return store if is_duckdb(store) else _memory().connect()
+    return store if is_duckdb(store) else _memory_engine().connect()
 
 
 @contextmanager
-def step(store: Connection, at: Connection, *, keep: bool = True) -> Iterator[None]:
+def transaction(store: Connection, workspace: Connection, *, commit: bool = True) -> Iterator[None]:
     """One transaction of both; undone at its end where it is not to be kept."""
     with ExitStack() as stack:
-        begun = [stack.enter_context(con.begin()) for con in dict.fromkeys((store, at))]
+        open_transactions = [
+            stack.enter_context(con.begin()) for con in dict.fromkeys((store, workspace))
+        ]
         yield
-        if not keep:
-            for each in begun:
-                each.rollback()
+        if not commit:
+            for open_transaction in open_transactions:
+                open_transaction.rollback()
 
 
 @contextmanager
-def _scratch_tables(con: Connection) -> Iterator[None]:
+def _workspace_tables(con: Connection) -> Iterator[None]:
     with con.begin():
-        for each in scratch.tables.values():
-            con.execute(CreateTable(each))
+        for workspace_table in workspace_metadata.tables.values():
+            con.execute(CreateTable(workspace_table))
     try:
         yield
     finally:
         con.rollback()
         with con.begin():
-            for each in scratch.tables.values():
-                con.execute(DropTable(each))
+            for workspace_table in workspace_metadata.tables.values():
+                con.execute(DropTable(workspace_table))
 
 
-def empty(at: Connection, scratch_table: Table) -> None:
+def recreate_table(workspace: Connection, workspace_table: Table) -> None:
     """Begin it anew, so that its rows are numbered from 0 again."""
-    at.execute(DropTable(scratch_table))
-    at.execute(CreateTable(scratch_table))
+    workspace.execute(DropTable(workspace_table))
+    workspace.execute(CreateTable(workspace_table))
 
 
 @cache
-def _memory() -> Engine:
+def _memory_engine() -> Engine:
     """A database of this process in which nothing stays."""
-    return unchecked("duckdb:///:memory:rollcall-desk")
+    return create_unchecked_engine("duckdb:///:memory:rollcall-desk")
 
 
 @contextmanager
-def with_staging(store: Connection) -> Iterator[None]:
+def staging_tables(store: Connection) -> Iterator[None]:
     """The tables that take what is handed over, empty."""
     with store.begin():
         if not is_duckdb(store):
-            postgresql.empty_staging(store)
+            postgresql.truncate_staging(store)
         else:
-            for each in staging.tables.values():
-                store.execute(CreateTable(each))
+            for staging_table in staging_metadata.tables.values():
+                store.execute(CreateTable(staging_table))
     try:
         yield
     finally:
         if is_duckdb(store):
             store.rollback()
             with store.begin():
-                for each in staging.tables.values():
-                    store.execute(DropTable(each))
+                for staging_table in staging_metadata.tables.values():
+                    store.execute(DropTable(staging_table))
 
 
 # ---- to the store --------------------------------------------------------------------------------
 
 
-def hand_over(at: Connection, rows: Rows, store: Connection, into: Table) -> None:
+def copy_to_store(workspace: Connection, rows: Rows, store: Connection, target: Table) -> None:
     """Put rows of the desk, which have the table's columns in their order, into the store."""
-    if at is store:
-        store.execute(insert(into).from_select([c.name for c in into.c], rows))
+    if workspace is store:
+        store.execute(insert(target).from_select([c.name for c in target.c], rows))
         return
-    texts = select(*(_as_text(c) if _is_list(c) else c for c in rows.subquery("rows").c))
-    told: Any = at.execute(texts, execution_options={"duckdb_arrow": True})
+    text_rows = select(*(_array_literal(c) if _is_list(c) else c for c in rows.subquery("rows").c))
+    result: Any = workspace.execute(text_rows, execution_options={"duckdb_arrow": True})
     statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(
-        sql.Identifier(into.name), sql.SQL(", ").join(sql.Identifier(c.name) for c in into.c)
+        sql.Identifier(target.name), sql.SQL(", ").join(sql.Identifier(c.name) for c in target.c)
     )
-    how = csv.WriteOptions(include_header=False)
-    with _cursor(store) as cursor, cursor.copy(statement) as copy, told.batches(BATCH) as batches:
+    write_options = csv.WriteOptions(include_header=False)
+    with (
+        _cursor(store) as cursor,
+        cursor.copy(statement) as copy,
+        result.batches(BATCH_SIZE) as batches,
+    ):
         for batch in batches:
             sink = pa.BufferOutputStream()
-            csv.write_csv(batch, sink, how)
+            csv.write_csv(batch, sink, write_options)
             copy.write(memoryview(sink.getvalue()))
 
 
-def handed(at: Connection, rows: Rows, store: Connection, through: Table) -> FromClause:
+def materialize_in_store(
+    workspace: Connection, rows: Rows, store: Connection, staging_table: Table
+) -> FromClause:
     """Rows of the desk as the store can read them; the table takes them where it cannot itself."""
-    if at is store:
-        return rows.subquery(through.name)
-    hand_over(at, rows, store, through)
-    count_anew(store, through)
-    return through
+    if workspace is store:
+        return rows.subquery(staging_table.name)
+    copy_to_store(workspace, rows, store, staging_table)
+    refresh_statistics(store, staging_table)
+    return staging_table
 
 
-def count_anew(store: Connection, *tables: Table, after: Table | None = None) -> None:
+def refresh_statistics(store: Connection, *tables: Table, if_large: Table | None = None) -> None:
     """Let the planner know what was filled just now; it would take a million rows for none.
 
     `after`: only where that has many rows, as it takes a tenth of a second.
     """
     if is_duckdb(store):
         return
-    if after is None or (store.scalar(select(func.count()).select_from(after)) or 0) > MANY:
-        postgresql.gather_statistics(store, *tables)
+    if (
+        if_large is None
+        or (store.scalar(select(func.count()).select_from(if_large)) or 0) > STATISTICS_THRESHOLD
+    ):
+        postgresql.analyze_tables(store, *tables)
 
 
-def _as_text(texts: ColumnElement[Any]) -> ColumnElement[Any]:
+def _array_literal(items: ColumnElement[Any]) -> ColumnElement[Any]:
     """A list as PostgreSQL writes arrays."""
-    item = func.replace(func.replace(ROLE, "\\", "\\\\"), '"', '\\"')
-    quoted = func.list_transform(texts, of_each(func.concat('"', item, '"')))
-    return func.concat("{", func.array_to_string(quoted, ","), "}").label(texts.key)
+    item = func.replace(func.replace(LAMBDA_ITEM, "\\", "\\\\"), '"', '\\"')
+    quoted = func.list_transform(items, sql_lambda(func.concat('"', item, '"')))
+    return func.concat("{", func.array_to_string(quoted, ","), "}").label(items.key)
 
 
 # ---- from the store ------------------------------------------------------------------------------
 
 
-def fetched(store: Connection, rows: Rows, at: Connection, name: str) -> FromClause:
+def scan(store: Connection, rows: Rows, workspace: Connection, name: str) -> FromClause:
     """Rows of the store as the desk can read them, once, before the store is asked again.
 
     The desk can be another store.
     """
-    asked = rows.subquery(name)
-    if at is store:
-        return asked
+    source = rows.subquery(name)
+    if workspace is store:
+        return source
     if is_duckdb(store):
-        batches = in_batches(store, rows)
-        _duckdb(at).register(name, pa.RecordBatchReader.from_batches(batches.schema, batches))
-        return table(name, *(Column(c.key, c.type) for c in asked.c))
-    _duckdb(at).register(f"{name}_copied", _copied(store, asked))
-    rows_there = table(f"{name}_copied", *(Column(c.key, c.type) for c in asked.c))
-    return select(*(_as_list(c) if _is_list(c) else c for c in rows_there.c)).subquery(name)
+        batches = fetch_batches(store, rows)
+        _duckdb_connection(workspace).register(
+            name, pa.RecordBatchReader.from_batches(batches.schema, batches)
+        )
+        return table(name, *(Column(c.key, c.type) for c in source.c))
+    _duckdb_connection(workspace).register(f"{name}_copied", _copy_reader(store, source))
+    copied_rows = table(f"{name}_copied", *(Column(c.key, c.type) for c in source.c))
+    return select(*(_list_from_json(c) if _is_list(c) else c for c in copied_rows.c)).subquery(name)
 
 
-def kept(store: Connection, rows: Rows, at: Connection, into: Table) -> FromClause:
+def materialize(store: Connection, rows: Rows, workspace: Connection, target: Table) -> FromClause:
     """As `fetched`, to be read more than once; the table takes what is not at the desk."""
-    if at is store:
-        return rows.subquery(into.name)
-    told = fetched(store, rows, at, f"{into.name}_told")
-    at.execute(insert(into).from_select([c.name for c in into.c], select(*told.c)))
-    return into
+    if workspace is store:
+        return rows.subquery(target.name)
+    scanned = scan(store, rows, workspace, f"{target.name}_told")
+    workspace.execute(insert(target).from_select([c.name for c in target.c], select(*scanned.c)))
+    return target
 
 
-def _copied(store: Connection, asked: FromClause) -> pa.RecordBatchReader:
-    schema = pa.schema([(c.key, _arrow_type(c)) for c in asked.c])
-    copied = _Copied(store, select(*map(_flat, asked.c)))
-    return _read(io.BufferedReader(copied, AHEAD), schema)
+def _copy_reader(store: Connection, source: FromClause) -> pa.RecordBatchReader:
+    schema = pa.schema([(c.key, _arrow_type(c)) for c in source.c])
+    stream = _CopyStream(store, select(*map(_list_to_json, source.c)))
+    return _read_csv(io.BufferedReader(stream, READ_AHEAD_SIZE), schema)
 
 
-def _read(text: io.BufferedReader, schema: pa.Schema) -> pa.RecordBatchReader:
+def _read_csv(stream: io.BufferedReader, schema: pa.Schema) -> pa.RecordBatchReader:
     """CSV in which an empty cell is none, and an empty text has quotes."""
-    if not text.peek(1):
+    if not stream.peek(1):
         return pa.RecordBatchReader.from_batches(schema, [])
     return csv.open_csv(
-        text,
-        csv.ReadOptions(column_names=schema.names, block_size=LONGEST_ROW),
+        stream,
+        csv.ReadOptions(column_names=schema.names, block_size=MAX_ROW_SIZE),
         csv.ParseOptions(newlines_in_values=True),
         csv.ConvertOptions(
             column_types=schema,
@@ -233,42 +246,44 @@ def _read(text: io.BufferedReader, schema: pa.Schema) -> pa.RecordBatchReader:
     )
 
 
-def in_batches(store: Connection, rows: Rows) -> pa.RecordBatchReader:
+def fetch_batches(store: Connection, rows: Rows) -> pa.RecordBatchReader:
     """The rows as they come out of the store."""
     if is_duckdb(store):
-        found: Any = store.execute(rows, execution_options={"duckdb_arrow": True})
-        return found.batches(BATCH)
-    asked = rows.subquery("asked")
-    if any(map(_is_list, asked.c)):  # which come as JSON
-        at = at_a_desk(store)
-        return in_batches(at, select(fetched(store, rows, at, "asked")))
-    reader = _copied(store, asked)
-    pieces = (
-        batch.slice(start, BATCH) for batch in reader for start in range(0, batch.num_rows, BATCH)
+        result: Any = store.execute(rows, execution_options={"duckdb_arrow": True})
+        return result.batches(BATCH_SIZE)
+    source = rows.subquery("asked")
+    if any(map(_is_list, source.c)):  # which come as JSON
+        workspace = as_workspace(store)
+        return fetch_batches(workspace, select(scan(store, rows, workspace, "asked")))
+    reader = _copy_reader(store, source)
+    slices = (
+        batch.slice(start, BATCH_SIZE)
+        for batch in reader
+        for start in range(0, batch.num_rows, BATCH_SIZE)
     )
-    return pa.RecordBatchReader.from_batches(reader.schema, pieces)
+    return pa.RecordBatchReader.from_batches(reader.schema, slices)
 
 
-class _Copied(io.RawIOBase):
+class _CopyStream(io.RawIOBase):
     """The rows of a statement as CSV, as they come."""
 
     def __init__(self, store: Connection, rows: Rows) -> None:
         compiled = rows.compile(store, compile_kwargs={"render_postcompile": True})
-        asked = sql.SQL(compiled.string)  # type: ignore[arg-type] - with its values apart
-        statement = sql.SQL("COPY ({}) TO STDOUT (FORMAT csv, HEADER)").format(asked)
+        query = sql.SQL(compiled.string)  # type: ignore[arg-type] - with its values apart
+        statement = sql.SQL("COPY ({}) TO STDOUT (FORMAT csv, HEADER)").format(query)
         self._chunks = _chunks(store, statement, dict(compiled.params))
         next(self._chunks)  # the headings
-        self._left = b""
+        self._remainder = b""
 
     def readable(self) -> bool:
         return True
 
-    def readinto(self, into: Any, /) -> int:
-        self._left = self._left or next(self._chunks, b"")
-        taken = self._left[: len(into)]
-        into[: len(taken)] = taken
-        self._left = self._left[len(taken) :]
-        return len(taken)
+    def readinto(self, buffer: Any, /) -> int:
+        self._remainder = self._remainder or next(self._chunks, b"")
+        chunk = self._remainder[: len(buffer)]
+        buffer[: len(chunk)] = chunk
+        self._remainder = self._remainder[len(chunk) :]
+        return len(chunk)
 
 
 def _chunks(store: Connection, statement: sql.Composed, values: dict[str, Any]) -> Iterator[bytes]:
@@ -277,11 +292,11 @@ def _chunks(store: Connection, statement: sql.Composed, values: dict[str, Any]) 
             yield bytes(chunk)
 
 
-def _flat(value: ColumnElement[Any]) -> ColumnElement[Any]:
+def _list_to_json(value: ColumnElement[Any]) -> ColumnElement[Any]:
     return func.to_json(value).label(value.key) if _is_list(value) else value
 
 
-def _as_list(text: ColumnElement[Any]) -> ColumnElement[Any]:
+def _list_from_json(text: ColumnElement[Any]) -> ColumnElement[Any]:
     return func.from_json(text, '["VARCHAR"]', type_=ARRAY(String)).label(text.key)
 
 
@@ -290,11 +305,15 @@ def _is_list(value: ColumnElement[Any]) -> bool:
 
 
 def _arrow_type(value: ColumnElement[Any]) -> pa.DataType:
-    known = (kind for of, kind in ARROW.items() if isinstance(value.type, of))
-    return next(known, pa.string())
+    arrow_types = (
+        arrow_type
+        for sql_type, arrow_type in ARROW_TYPES.items()
+        if isinstance(value.type, sql_type)
+    )
+    return next(arrow_types, pa.string())
 
 
-ARROW: dict[Any, pa.DataType] = {
+ARROW_TYPES: dict[Any, pa.DataType] = {
     Boolean: pa.bool_(),
     SmallInteger: pa.int16(),
     BigInteger: pa.int64(),
@@ -312,5 +331,5 @@ def _cursor(store: Connection) -> Any:
     return store.connection.cursor()
 
 
-def _duckdb(at: Connection) -> Any:
-    return at.connection.driver_connection
+def _duckdb_connection(workspace: Connection) -> Any:
+    return workspace.connection.driver_connection

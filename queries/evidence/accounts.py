@@ -15,32 +15,40 @@ from typing import Any, ClassVar, Self
 
 from sqlalchemy import Connection, Engine, func, insert, select
 
-from data.records.matches import find_keys
-from data.schema import matched, snapshot
+from data.records.matches import link_account_keys
+from data.schema import match_override, snapshot
 from data.states import STATES
-from data.store.engine import changing
-from queries.evidence.pack import Evidence, Told, as_json, moment, plain, snapshots_of, told
-from queries.export.formats import csv_chunks, json_of
-from queries.export.listing import COLUMNS, Listing, Wanted
-from queries.export.manifest import About, about
+from data.store.engine import write_transaction
+from queries.evidence.pack import (
+    Evidence,
+    ReadJson,
+    json_bytes,
+    parse_time,
+    row_to_json,
+    snapshot_entries,
+    to_json_value,
+)
+from queries.export.formats import csv_chunks, json_list_chunks
+from queries.export.listing import LISTING_COLUMNS, Listing, ListRequest
+from queries.export.manifest import ListManifest, build_manifest
 from queries.filters import Filters
-from queries.owners import SAID, what_holds
+from queries.owners import OVERRIDE_COLUMNS, active_overrides
 
 
 @dataclass(frozen=True)
-class Accounts(Evidence):
+class AccountsEvidence(Evidence):
     """All accounts that the filters leave, at the moment that the filters name."""
 
-    of: ClassVar[str] = "accounts"
-    rows_in: ClassVar[str] = "accounts.json"
-    one_row: ClassVar[str] = "account"
-    named_by: ClassVar[tuple[str, ...]] = ("integration", "account_id")
+    kind: ClassVar[str] = "accounts"
+    rows_file: ClassVar[str] = "accounts.json"
+    row_noun: ClassVar[str] = "account"
+    key_columns: ClassVar[tuple[str, ...]] = ("integration", "account_id")
 
     filters: Filters
-    asked_at: datetime  # naive UTC
+    requested_at: datetime  # naive UTC
 
     @classmethod
-    def asked(cls, con: Connection, filters: Filters) -> Self:
+    def from_filters(cls, con: Connection, filters: Filters) -> Self:
         """What the filters leave; now, where they name no moment."""
         now = datetime.now(UTC).replace(tzinfo=None)
         newest = con.scalar(select(func.max(snapshot.c.taken_at))) or now
@@ -49,77 +57,83 @@ class Accounts(Evidence):
     @property
     def made_at(self) -> datetime:
         """When it was asked for; naive UTC."""
-        return self.asked_at
+        return self.requested_at
 
     @classmethod
-    def again(cls, con: Connection, manifest: Mapping[str, Any]) -> Self:
+    def from_manifest(cls, con: Connection, manifest: Mapping[str, Any]) -> Self:
         """The evidence that a manifest tells of, asked of another store."""
-        filters = replace(Filters.from_params(manifest["filter"]), as_of=moment(manifest["as_of"]))
-        return cls(con, filters, moment(manifest["made_at"]))
+        filters = replace(
+            Filters.from_params(manifest["filter"]), as_of=parse_time(manifest["as_of"])
+        )
+        return cls(con, filters, parse_time(manifest["made_at"]))
 
     @classmethod
-    def say_again(cls, engine: Engine, told: Told) -> None:
+    def restore_records(cls, engine: Engine, read_json: ReadJson) -> None:
         """Say again whose people have said that accounts are."""
         rows = [
-            {name: row[name] for name in SAID} | {"decided_at": moment(row["decided_at"])}
-            for row in told("matches.json")
+            {name: row[name] for name in OVERRIDE_COLUMNS}
+            | {"decided_at": parse_time(row["decided_at"])}
+            for row in read_json("matches.json")
         ]
-        with changing(engine) as con:
-            con.execute(insert(matched), rows) if rows else None
-            find_keys(con)
+        with write_transaction(engine) as con:
+            con.execute(insert(match_override), rows) if rows else None
+            link_account_keys(con)
 
     def members(self) -> dict[str, Callable[[], Iterable[bytes]]]:
         """File name → what makes the file."""
-        listing, until = self._listing, self.filters.as_of
+        listing, as_of = self._listing, self.filters.as_of
         return {
-            "README.txt": lambda: [self._read_me().encode()],
-            "states.json": lambda: [as_json(DEFINITIONS)],
+            "README.txt": lambda: [self._readme().encode()],
+            "states.json": lambda: [json_bytes(STATE_DEFINITIONS)],
             "snapshots.json": lambda: [
-                as_json(snapshots_of(self.con, self.filters.integration, until))
+                json_bytes(snapshot_entries(self.con, self.filters.integration, as_of))
             ],
-            "matches.json": lambda: [as_json(self._matches())],
-            self.rows_in: lambda: json_of(listing.objects(tuple(COLUMNS))),
+            "matches.json": lambda: [json_bytes(self._match_overrides())],
+            self.rows_file: lambda: json_list_chunks(listing.json_batches(tuple(LISTING_COLUMNS))),
             "accounts.csv": lambda: csv_chunks(listing),
         }
 
     @cached_property
-    def about(self) -> About:
+    def list_manifest(self) -> ListManifest:
         """What the list is of, and how many rows it has."""
-        return about(self._listing)
+        return build_manifest(self._listing)
 
     @cached_property
     def _listing(self) -> Listing:
-        wanted = Wanted(self.filters, sort="account_id", columns=tuple(COLUMNS))
-        return Listing(self.con, wanted)
+        request = ListRequest(self.filters, sort="account_id", columns=tuple(LISTING_COLUMNS))
+        return Listing(self.con, request)
 
-    def facts(self) -> dict[str, Any]:
+    def manifest_fields(self) -> dict[str, Any]:
         """What the manifest says of it."""
-        asked = replace(self.filters, as_of=None).params()
-        named = {name: [value for n, value in asked if n == name] for name, _ in asked}
+        params = replace(self.filters, as_of=None).params()
+        values_by_filter = {name: [value for n, value in params if n == name] for name, _ in params}
         return {
-            "as_of": plain(self.filters.as_of),
-            "filter": named,
-            "accounts": self.about.accounts,
-            "counts": {"accounts": self.about.rows},
+            "as_of": to_json_value(self.filters.as_of),
+            "filter": values_by_filter,
+            "accounts": self.list_manifest.accounts,
+            "counts": {"accounts": self.list_manifest.rows},
         }
 
     def file_name(self) -> str:
         """`evidence-users-figma-2026-11-23T06-00-00Z.zip`, as the list's other files are called."""
-        return f"evidence-{self.about.file_name('zip')}"
+        return f"evidence-{self.list_manifest.file_name('zip')}"
 
-    def _matches(self) -> list[dict[str, Any]]:
+    def _match_overrides(self) -> list[dict[str, Any]]:
         """What held at the moment of what people have said, in the integrations of the list."""
-        rows = what_holds(self.con, self.filters.integration, self.filters.as_of)
-        return [told(row) for row in rows]
+        rows = active_overrides(self.con, self.filters.integration, self.filters.as_of)
+        return [row_to_json(row) for row in rows]
 
-    def _read_me(self) -> str:
-        states = "\n".join(f"{each['state']}\n  {each['definition']}" for each in DEFINITIONS)
-        return READ_ME.format(accounts=self.about.accounts, states=states)
+    def _readme(self) -> str:
+        states = "\n".join(
+            f"{definition['state']}\n  {definition['definition']}"
+            for definition in STATE_DEFINITIONS
+        )
+        return README.format(accounts=self.list_manifest.accounts, states=states)
 
 
-DEFINITIONS = [{"state": state.name, "definition": state.definition} for state in STATES]
+STATE_DEFINITIONS = [{"state": state.name, "definition": state.definition} for state in STATES]
 
-READ_ME = """Accounts in Rollcall: {accounts}.
+README = """Accounts in Rollcall: {accounts}.
 
 accounts.csv, accounts.json  One row per account, by integration and account ID, with everything
                              known of it. The CSV is safe to open in a spreadsheet.

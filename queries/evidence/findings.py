@@ -17,14 +17,22 @@ from typing import Any, ClassVar, Self
 
 from sqlalchemy import Connection, Engine, insert, select, true
 
-from data.records.exceptions import Limits
-from data.schema import accepted
-from queries.evidence.pack import Evidence, Told, as_json, moment, plain, snapshots_of, told
-from queries.export.formats import tame
+from data.records.exceptions import RuleSettings
+from data.schema import exception
+from queries.evidence.pack import (
+    Evidence,
+    ReadJson,
+    json_bytes,
+    parse_time,
+    row_to_json,
+    snapshot_entries,
+    to_json_value,
+)
+from queries.export.formats import escape_formula
 from queries.review.duration import View
 from queries.review.rules import (
-    ACCEPTANCE,
-    FINDING,
+    ACCOUNT_COLUMNS,
+    EXCEPTION_COLUMNS,
     RULE_BY_NAME,
     RULES,
     Rule,
@@ -32,30 +40,30 @@ from queries.review.rules import (
     count_findings,
 )
 
-BATCH = 1_000
+BATCH_SIZE = 1_000
 """Findings that are written at a time."""
 
-COLUMNS = (
+FINDING_COLUMNS = (
     "rule",
     "severity",
     "integration",
     "account_id",
-    *FINDING,
+    *ACCOUNT_COLUMNS,
     "since",
     "detail",
-    *ACCEPTANCE,
+    *EXCEPTION_COLUMNS,
 )
 """What the files say of a finding."""
 
 
 @dataclass(frozen=True)
-class Findings(Evidence):
+class FindingsEvidence(Evidence):
     """What the chosen rules find, accepted or not."""
 
-    of: ClassVar[str] = "findings"
-    rows_in: ClassVar[str] = "findings.json"
-    one_row: ClassVar[str] = "finding"
-    named_by: ClassVar[tuple[str, ...]] = ("rule", "integration", "account_id")
+    kind: ClassVar[str] = "findings"
+    rows_file: ClassVar[str] = "findings.json"
+    row_noun: ClassVar[str] = "finding"
+    key_columns: ClassVar[tuple[str, ...]] = ("rule", "integration", "account_id")
 
     view: View
     rules: tuple[Rule, ...] = RULES
@@ -63,124 +71,130 @@ class Findings(Evidence):
     """Rule → how many findings count, and how many are accepted; known once they are written."""
 
     @classmethod
-    def again(cls, con: Connection, manifest: Mapping[str, Any]) -> Self:
+    def from_manifest(cls, con: Connection, manifest: Mapping[str, Any]) -> Self:
         """The evidence that a manifest tells of, asked of another store."""
-        asked = manifest["filter"]
+        filters = manifest["filter"]
         view = View(
-            integration=tuple(asked["integration"]),
-            at=moment(manifest["as_of"]),
-            limits=Limits.of(manifest["limits"]),
-            asked_at=moment(manifest["made_at"]),
+            integration=tuple(filters["integration"]),
+            as_of=parse_time(manifest["as_of"]),
+            limits=RuleSettings.from_dict(manifest["limits"]),
+            evaluated_at=parse_time(manifest["made_at"]),
         )
-        return cls(con, view, tuple(RULE_BY_NAME[name] for name in asked["rule"]))
+        return cls(con, view, tuple(RULE_BY_NAME[name] for name in filters["rule"]))
 
     @classmethod
-    def say_again(cls, engine: Engine, told: Told) -> None:
+    def restore_records(cls, engine: Engine, read_json: ReadJson) -> None:
         """Say again what people have said of findings."""
-        rows = [{name: _read(name, row[name]) for name in row} for row in told("accepted.json")]
+        rows = [
+            {name: _parse_value(name, row[name]) for name in row}
+            for row in read_json("accepted.json")
+        ]
         with engine.begin() as con:
-            con.execute(insert(accepted), rows) if rows else None
+            con.execute(insert(exception), rows) if rows else None
 
     @property
     def made_at(self) -> datetime:
         """When it was asked for; naive UTC."""
-        return self.view.asked_at
+        return self.view.evaluated_at
 
     def members(self) -> dict[str, Callable[[], Iterable[bytes]]]:
         """File name → what makes the file."""
         view = self.view
         return {
-            "README.txt": lambda: [self._read_me().encode()],
-            "rules.json": lambda: [as_json(self._definitions())],
-            "snapshots.json": lambda: [as_json(snapshots_of(self.con, view.integration, view.at))],
-            "accepted.json": lambda: [as_json(self._acceptances())],
-            self.rows_in: self._as_json,
-            "findings.csv": self._as_csv,
+            "README.txt": lambda: [self._readme().encode()],
+            "rules.json": lambda: [json_bytes(self._rule_definitions())],
+            "snapshots.json": lambda: [
+                json_bytes(snapshot_entries(self.con, view.integration, view.as_of))
+            ],
+            "accepted.json": lambda: [json_bytes(self._exceptions())],
+            self.rows_file: self._json_chunks,
+            "findings.csv": self._csv_chunks,
         }
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """One per finding, accepted or not: by rule, integration and account."""
-        for each in self.rules:
-            counted = self.counts[each.name] = Counter(open=0, accepted=0)
-            streamed = self.con.execution_options(stream_results=True)
-            found = streamed.execute(all_findings(self.view, each)).mappings()
-            for batch in found.partitions(BATCH):
+        for rule in self.rules:
+            counter = self.counts[rule.name] = Counter(open=0, accepted=0)
+            stream = self.con.execution_options(stream_results=True)
+            results = stream.execute(all_findings(self.view, rule)).mappings()
+            for batch in results.partitions(BATCH_SIZE):
                 for row in batch:
-                    counted["accepted" if row["reason"] else "open"] += 1
-                    facts = {"rule": each.name, "severity": each.severity, **row}
-                    yield {name: plain(facts[name]) for name in COLUMNS}
+                    counter["accepted" if row["reason"] else "open"] += 1
+                    values = {"rule": rule.name, "severity": rule.severity, **row}
+                    yield {name: to_json_value(values[name]) for name in FINDING_COLUMNS}
 
-    def how_many(self) -> int:
+    def count_rows(self) -> int:
         """How many findings there are, before they are written."""
-        return sum(sum(count_findings(self.con, self.view, each)) for each in self.rules)
+        return sum(sum(count_findings(self.con, self.view, rule)) for rule in self.rules)
 
-    def facts(self) -> dict[str, Any]:
+    def manifest_fields(self) -> dict[str, Any]:
         """What the manifest says of it."""
         return {
-            "as_of": plain(self.view.at),
+            "as_of": to_json_value(self.view.as_of),
             "filter": {
                 "integration": list(self.view.integration),
-                "rule": [each.name for each in self.rules],
+                "rule": [rule.name for rule in self.rules],
             },
-            "limits": self.view.limits.facts(),
+            "limits": self.view.limits.to_dict(),
             "counts": self.counts,
         }
 
     def file_name(self) -> str:
         """`evidence-2026-11-23T06-00-00Z.zip`, by the moment that it is of."""
-        one = f"-{self.rules[0].name.replace('_', '-')}" if len(self.rules) == 1 else ""
-        return f"evidence{one}-{self.view.at or self.view.asked_at:%Y-%m-%dT%H-%M-%SZ}.zip"
+        rule_suffix = f"-{self.rules[0].name.replace('_', '-')}" if len(self.rules) == 1 else ""
+        moment = self.view.as_of or self.view.evaluated_at
+        return f"evidence{rule_suffix}-{moment:%Y-%m-%dT%H-%M-%SZ}.zip"
 
-    def _as_json(self) -> Iterator[bytes]:
-        between = b"[\n"
+    def _json_chunks(self) -> Iterator[bytes]:
+        separator = b"[\n"
         for row in self.rows():
-            yield between + json.dumps(row, ensure_ascii=False).encode()
-            between = b",\n"
-        yield b"[]\n" if between == b"[\n" else b"\n]\n"
+            yield separator + json.dumps(row, ensure_ascii=False).encode()
+            separator = b",\n"
+        yield b"[]\n" if separator == b"[\n" else b"\n]\n"
 
-    def _as_csv(self) -> Iterator[bytes]:
+    def _csv_chunks(self) -> Iterator[bytes]:
         """For a spreadsheet, in which no text comes alive as a formula."""
-        yield "\ufeff".encode() + _line(COLUMNS)
+        yield "\ufeff".encode() + _csv_line(FINDING_COLUMNS)
         for row in self.rows():
-            yield _line([_cell(row[name]) for name in COLUMNS])
+            yield _csv_line([_cell_text(row[name]) for name in FINDING_COLUMNS])
 
-    def _definitions(self) -> list[dict[str, str]]:
+    def _rule_definitions(self) -> list[dict[str, str]]:
         return [
             {
-                "rule": each.name,
-                "title": each.title,
-                "severity": each.severity,
-                "in_words": each.in_words(self.view.limits),
+                "rule": rule.name,
+                "title": rule.title,
+                "severity": rule.severity,
+                "in_words": rule.describe(self.view.limits),
             }
-            for each in self.rules
+            for rule in self.rules
         ]
 
-    def _acceptances(self) -> list[dict[str, Any]]:
+    def _exceptions(self) -> list[dict[str, Any]]:
         """All that was said of findings of the rules by then, in the order in which it was said."""
-        said, view = accepted.c, self.view
-        named = said.integration.in_(view.integration) if view.integration else true()
-        found = self.con.execute(
-            select(accepted)
+        columns, view = exception.c, self.view
+        in_integrations = columns.integration.in_(view.integration) if view.integration else true()
+        rows = self.con.execute(
+            select(exception)
             .where(
-                named,
-                said.rule.in_([each.name for each in self.rules]),
-                said.accepted_at <= view.said_by(),
+                in_integrations,
+                columns.rule.in_([rule.name for rule in self.rules]),
+                columns.accepted_at <= view.records_until(),
             )
-            .order_by(said.accepted_at, said.integration, said.rule, said.account_id)
+            .order_by(columns.accepted_at, columns.integration, columns.rule, columns.account_id)
         )
-        return [told(row) for row in found.mappings()]
+        return [row_to_json(row) for row in rows.mappings()]
 
-    def _read_me(self) -> str:
+    def _readme(self) -> str:
         rules = "\n".join(
-            f"{each['title']} ({each['severity']})\n  {each['in_words']}\n"
-            for each in self._definitions()
+            f"{definition['title']} ({definition['severity']})\n  {definition['in_words']}\n"
+            for definition in self._rule_definitions()
         )
-        named = ", ".join(self.view.integration) or "all integrations"
-        at = self.view.at or self.view.asked_at
-        return READ_ME.format(named=named, at=f"{at:%Y-%m-%d %H:%M:%S}", rules=rules)
+        integrations = ", ".join(self.view.integration) or "all integrations"
+        as_of = self.view.as_of or self.view.evaluated_at
+        return README.format(named=integrations, at=f"{as_of:%Y-%m-%d %H:%M:%S}", rules=rules)
 
 
-READ_ME = """Findings of Rollcall in {named}, as of {at} UTC.
+README = """Findings of Rollcall in {named}, as of {at} UTC.
 
 findings.csv, findings.json  One row per finding: the account, since when, and if it is accepted,
                              why, by whom and until when. The CSV is safe to open in a spreadsheet.
@@ -204,27 +218,27 @@ The rules
 {rules}"""
 
 
-def chosen_rules(names: Sequence[str], severities: Sequence[str]) -> tuple[Rule, ...]:
+def select_rules(names: Sequence[str], severities: Sequence[str]) -> tuple[Rule, ...]:
     """The rules of these names and severities; none named means all."""
-    named = [each for each in RULES if each.name in names] or list(RULES)
-    return tuple(each for each in named if not severities or each.severity in severities)
+    named_rules = [rule for rule in RULES if rule.name in names] or list(RULES)
+    return tuple(rule for rule in named_rules if not severities or rule.severity in severities)
 
 
-def _read(name: str, value: Any) -> Any:
+def _parse_value(name: str, value: Any) -> Any:
     """A value of what people said, from its JSON."""
-    if name in ("held_at", "accepted_at", "withdrawn_at"):
-        return moment(value)
+    if name in ("snapshot_taken_at", "accepted_at", "withdrawn_at"):
+        return parse_time(value)
     return date.fromisoformat(value) if name == "until" and value else value
 
 
-def _line(cells: Iterable[Any]) -> bytes:
-    written = io.StringIO()
-    csv.writer(written).writerow(cells)
-    return written.getvalue().encode()
+def _csv_line(cells: Iterable[Any]) -> bytes:
+    buffer = io.StringIO()
+    csv.writer(buffer).writerow(cells)
+    return buffer.getvalue().encode()
 
 
-def _cell(value: Any) -> str:
+def _cell_text(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return {None: "", True: "yes", False: "no"}[value]
     text = "; ".join(value) if isinstance(value, list) else str(value)
-    return tame(text)
+    return escape_formula(text)

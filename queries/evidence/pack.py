@@ -21,10 +21,10 @@ from sqlalchemy import Connection, Engine, select
 from data.schema import integration, snapshot
 from queries.export.formats import Chunks
 
-FORMAT = "rollcall evidence 2"
-MANIFEST, SEAL = "manifest.json", "manifest.sha256"
+PACK_FORMAT = "rollcall evidence 2"
+MANIFEST_FILE, CHECKSUM_FILE = "manifest.json", "manifest.sha256"
 
-Told = Callable[[str], Any]
+ReadJson = Callable[[str], Any]
 """What a file of a pack that was read says in JSON, by the file's name."""
 
 
@@ -34,23 +34,23 @@ class Evidence(ABC):
 
     con: Connection
 
-    of: ClassVar[str]
+    kind: ClassVar[str]
     """The kind of evidence, as the manifest says it."""
-    rows_in: ClassVar[str]
+    rows_file: ClassVar[str]
     """The file that holds the rows as a JSON list."""
-    one_row: ClassVar[str]
+    row_noun: ClassVar[str]
     """What a row is, in a word."""
-    named_by: ClassVar[tuple[str, ...]]
+    key_columns: ClassVar[tuple[str, ...]]
     """The columns that name a row of it."""
 
     @classmethod
     @abstractmethod
-    def again(cls, con: Connection, manifest: Mapping[str, Any]) -> Self:
+    def from_manifest(cls, con: Connection, manifest: Mapping[str, Any]) -> Self:
         """The evidence that a manifest says its pack is of, asked of another store."""
 
     @classmethod
     @abstractmethod
-    def say_again(cls, engine: Engine, told: Told) -> None:
+    def restore_records(cls, engine: Engine, read_json: ReadJson) -> None:
         """Put into an empty store what the pack tells and no snapshot does: what people said."""
 
     @property
@@ -63,7 +63,7 @@ class Evidence(ABC):
         """File name → what makes the file, of all that the manifest seals."""
 
     @abstractmethod
-    def facts(self) -> dict[str, Any]:
+    def manifest_fields(self) -> dict[str, Any]:
         """What the manifest says of this kind; known once the members are made."""
 
     @abstractmethod
@@ -73,51 +73,51 @@ class Evidence(ABC):
     def manifest(self) -> dict[str, Any]:
         """What the manifest says, but for the files."""
         return {
-            "format": FORMAT,
-            "of": self.of,
+            "format": PACK_FORMAT,
+            "of": self.kind,
             "rollcall": version("rollcall"),
-            "made_at": plain(self.made_at),
-            **self.facts(),
+            "made_at": to_json_value(self.made_at),
+            **self.manifest_fields(),
         }
 
 
-def chunks_of(evidence: Evidence) -> Chunks:
+def pack_chunks(evidence: Evidence) -> Chunks:
     """The zip file, piece by piece; the manifest comes last, when all hashes are known."""
-    sink, sealed = _Sink(), {}
+    sink, file_entries = _ZipBuffer(), {}
     with ZipFile(sink, "w", ZIP_DEFLATED) as pack:
-        for name, made in evidence.members().items():
-            seal, size = hashlib.sha256(), 0
-            with pack.open(_entry(name, evidence), "w", force_zip64=True) as file:
-                for chunk in made():
-                    seal.update(chunk)
+        for name, write_chunks in evidence.members().items():
+            digest, size = hashlib.sha256(), 0
+            with pack.open(_zip_entry(name, evidence), "w", force_zip64=True) as file:
+                for chunk in write_chunks():
+                    digest.update(chunk)
                     size += file.write(chunk)
-                    yield sink.taken()
-            sealed[name] = {"sha256": seal.hexdigest(), "bytes": size}
-        manifest = as_json(evidence.manifest() | {"files": sealed})
-        pack.writestr(_entry(MANIFEST, evidence), manifest)
-        pack.writestr(_entry(SEAL, evidence), hashlib.sha256(manifest).hexdigest())
-    yield sink.taken()
+                    yield sink.drain()
+            file_entries[name] = {"sha256": digest.hexdigest(), "bytes": size}
+        manifest = json_bytes(evidence.manifest() | {"files": file_entries})
+        pack.writestr(_zip_entry(MANIFEST_FILE, evidence), manifest)
+        pack.writestr(_zip_entry(CHECKSUM_FILE, evidence), hashlib.sha256(manifest).hexdigest())
+    yield sink.drain()
 
 
-def snapshots_of(
+def snapshot_entries(
     con: Connection, integrations: Sequence[str], until: datetime | None
 ) -> list[dict[str, Any]]:
     """Every snapshot that rows may follow from, oldest first: history counts, too.
 
     Of all integrations where none is named, and of all moments without `until` (naive UTC).
     """
-    listed = select(
+    query = select(
         integration.c.name.label("integration"), snapshot.c.taken_at, snapshot.c.sha256
     ).join_from(snapshot, integration, integration.c.integration_id == snapshot.c.integration_id)
     if integrations:
-        listed = listed.where(integration.c.name.in_(integrations))
+        query = query.where(integration.c.name.in_(integrations))
     if until:
-        listed = listed.where(snapshot.c.taken_at <= until)
-    found = con.execute(listed.order_by(snapshot.c.taken_at, integration.c.name))
-    return [told(row) for row in found.mappings()]
+        query = query.where(snapshot.c.taken_at <= until)
+    rows = con.execute(query.order_by(snapshot.c.taken_at, integration.c.name))
+    return [row_to_json(row) for row in rows.mappings()]
 
 
-class _Sink(io.RawIOBase):
+class _ZipBuffer(io.RawIOBase):
     """Takes what a zip file is made of, until somebody takes it away."""
 
     def __init__(self) -> None:
@@ -130,35 +130,35 @@ class _Sink(io.RawIOBase):
         self._content += content
         return len(content)
 
-    def taken(self) -> bytes:
+    def drain(self) -> bytes:
         content = bytes(self._content)
         self._content.clear()
         return content
 
 
-def _entry(name: str, evidence: Evidence) -> ZipInfo:
+def _zip_entry(name: str, evidence: Evidence) -> ZipInfo:
     entry = ZipInfo(name, max(evidence.made_at, datetime(1980, 1, 1)).timetuple()[:6])
     entry.compress_type = ZIP_DEFLATED
     return entry
 
 
-def told(row: Mapping[Any, Any]) -> dict[str, Any]:
+def row_to_json(row: Mapping[Any, Any]) -> dict[str, Any]:
     """A row as JSON can say it."""
-    return {name: plain(value) for name, value in row.items()}
+    return {name: to_json_value(value) for name, value in row.items()}
 
 
-def plain(value: Any) -> Any:
+def to_json_value(value: Any) -> Any:
     """A value as JSON can say it; moments are naive UTC."""
     if isinstance(value, datetime):
         return f"{value.isoformat()}Z"
     return value.isoformat() if isinstance(value, date) else value
 
 
-def as_json(value: Any) -> bytes:
+def json_bytes(value: Any) -> bytes:
     """A file of it, to be read by people, too."""
     return f"{json.dumps(value, indent=2, ensure_ascii=False)}\n".encode()
 
 
-def moment(text: str | None) -> Any:
+def parse_time(text: str | None) -> Any:
     """Naive UTC of what a pack says; None stays."""
     return datetime.fromisoformat(text.removesuffix("Z")) if text else None

@@ -14,38 +14,40 @@ from zipfile import BadZipFile, ZipFile
 
 from sqlalchemy import Engine
 
-from data.files.errors import SnapshotRefused
-from data.files.mapping import mapping_of
+from data.files.errors import SnapshotRejected
+from data.files.mapping import read_mapping
 from data.files.naming import SnapshotFile
 from data.history.load import load
 from data.home import Home
 from data.store.engine import close_store, open_store
-from queries.evidence.accounts import Accounts
-from queries.evidence.findings import Findings
-from queries.evidence.pack import FORMAT, MANIFEST, SEAL, Evidence, moment
+from queries.evidence.accounts import AccountsEvidence
+from queries.evidence.findings import FindingsEvidence
+from queries.evidence.pack import CHECKSUM_FILE, MANIFEST_FILE, PACK_FORMAT, Evidence, parse_time
 
-KINDS: dict[str, type[Evidence]] = {kind.of: kind for kind in (Findings, Accounts)}
+EVIDENCE_KINDS: dict[str, type[Evidence]] = {
+    kind.kind: kind for kind in (FindingsEvidence, AccountsEvidence)
+}
 """The kinds of evidence, by the manifest's word for them."""
 
-MOST_NAMED = 10
+MAX_DIFFERENCES = 10
 """Rows, files or snapshots that differ and are named; of more it is said how many."""
 
 Progress = Callable[[int, int], None]
 """Told of every snapshot that is loaded: its number, and how many there are."""
 
 
-class Pack(NamedTuple):
+class EvidencePack(NamedTuple):
     """A pack as it was read."""
 
     manifest: dict[str, Any]
     files: dict[str, bytes]
 
-    def told(self, name: str) -> Any:
+    def read_json(self, name: str) -> Any:
         """What a file of it says in JSON."""
         return json.loads(self.files[name])
 
 
-class NoPack(ValueError):
+class InvalidPack(ValueError):
     """The file cannot be read as an evidence pack; the message says why."""
 
 
@@ -54,61 +56,71 @@ def verify(path: Path, home: Home, progress: Progress) -> list[str]:
 
     Raises NoPack.
     """
-    pack, amiss = _read(path)
-    amiss += _broken_seals(pack)
+    pack, problems = _read_pack(path)
+    problems += _checksum_problems(pack)
     try:
         files = _snapshot_files(pack, home)
-        missing = [words for words in files.values() if isinstance(words, str)]
-        if missing:
-            return amiss + _first(missing)
-        return amiss + _differences(pack, home, files, progress)
-    except (KeyError, TypeError, ValueError, AttributeError) as fault:
-        return [*amiss, f"The pack says something that cannot be understood: {fault!r}."]
-    except SnapshotRefused as fault:
-        return [*amiss, f"A snapshot of the archive cannot be loaded. {fault}"]
+        missing_snapshots = [
+            path_or_problem
+            for path_or_problem in files.values()
+            if isinstance(path_or_problem, str)
+        ]
+        if missing_snapshots:
+            return problems + _truncate(missing_snapshots)
+        return problems + _differences(pack, home, files, progress)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        return [*problems, f"The pack says something that cannot be understood: {error!r}."]
+    except SnapshotRejected as error:
+        return [*problems, f"A snapshot of the archive cannot be loaded. {error}"]
 
 
 # ---- what the pack is ----------------------------------------------------------------------------
 
 
-def _read(path: Path) -> tuple[Pack, list[str]]:
+def _read_pack(path: Path) -> tuple[EvidencePack, list[str]]:
     """The pack, and what is wrong with it as a zip file."""
     try:
         with ZipFile(path) as pack:
             names = pack.namelist()
             files = {name: pack.read(name) for name in names}
-    except (BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError) as fault:
-        raise NoPack(f"{path.name} is no zip file that can be read: {fault}.") from fault
-    except Exception as fault:  # zlib's own error, which is no public class of zipfile
-        raise NoPack(f"{path.name} is damaged: {fault}.") from fault
+    except (BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+        raise InvalidPack(f"{path.name} is no zip file that can be read: {error}.") from error
+    except Exception as error:  # zlib's own error, which is no public class of zipfile
+        raise InvalidPack(f"{path.name} is damaged: {error}.") from error
     try:
-        manifest = json.loads(files[MANIFEST])
-        form = manifest["format"]
-    except (KeyError, TypeError, ValueError) as fault:
-        raise NoPack(f"{path.name} has no manifest that can be read.") from fault
-    if form != FORMAT:
-        raise NoPack(f"{path.name} says that it is “{form}”; this Rollcall reads “{FORMAT}”.")
-    twice = [name for name, times in Counter(names).items() if times > 1]
-    return Pack(manifest, files), [f"{name} is in the pack more than once." for name in twice]
+        manifest = json.loads(files[MANIFEST_FILE])
+        pack_format = manifest["format"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise InvalidPack(f"{path.name} has no manifest that can be read.") from error
+    if pack_format != PACK_FORMAT:
+        raise InvalidPack(
+            f"{path.name} says that it is “{pack_format}”; this Rollcall reads “{PACK_FORMAT}”."
+        )
+    duplicates = [name for name, count in Counter(names).items() if count > 1]
+    return EvidencePack(manifest, files), [
+        f"{name} is in the pack more than once." for name in duplicates
+    ]
 
 
-def _broken_seals(pack: Pack) -> list[str]:
+def _checksum_problems(pack: EvidencePack) -> list[str]:
     """The files whose hash is not what the manifest says, or which it does not name."""
-    amiss, sealed = [], pack.manifest.get("files")
-    sealed = sealed if isinstance(sealed, dict) else {}
-    if pack.files.get(SEAL, b"").decode(errors="replace") != _sha256(pack.files[MANIFEST]):
-        amiss.append(f"{MANIFEST} is not the file that {SEAL} seals.")
-    for name in sorted({*sealed, *pack.files} - {MANIFEST, SEAL}):
+    problems, file_entries = [], pack.manifest.get("files")
+    file_entries = file_entries if isinstance(file_entries, dict) else {}
+    if pack.files.get(CHECKSUM_FILE, b"").decode(errors="replace") != _sha256(
+        pack.files[MANIFEST_FILE]
+    ):
+        problems.append(f"{MANIFEST_FILE} is not the file that {CHECKSUM_FILE} seals.")
+    for name in sorted({*file_entries, *pack.files} - {MANIFEST_FILE, CHECKSUM_FILE}):
         if name not in pack.files:
-            amiss.append(f"{name} is missing from the pack.")
-        elif name not in sealed:
-            amiss.append(f"{name} is in the pack, and the manifest does not name it.")
-        elif sealed[name] != {
+            problems.append(f"{name} is missing from the pack.")
+        elif name not in file_entries:
+            problems.append(f"{name} is in the pack, and the manifest does not name it.")
+        elif file_entries[name] != {
             "sha256": _sha256(pack.files[name]),
             "bytes": len(pack.files[name]),
         }:
-            amiss.append(f"{name} is not the file that the manifest seals.")
-    return amiss
+            problems.append(f"{name} is not the file that the manifest seals.")
+    return problems
 
 
 def _sha256(content: bytes) -> str:
@@ -117,102 +129,113 @@ def _sha256(content: bytes) -> str:
 
 # ---- what it follows from ------------------------------------------------------------------------
 
-Named = tuple[str, datetime]
+SnapshotKey = tuple[str, datetime]
 
 
-def _snapshot_files(pack: Pack, home: Home) -> dict[Named, Path | str]:
+def _snapshot_files(pack: EvidencePack, home: Home) -> dict[SnapshotKey, Path | str]:
     """Integration and moment → the snapshot's file in the archive, or why there is none."""
-    found: dict[Named, Path | str] = {}
-    for each in pack.told("snapshots.json"):
-        name, at, sha256 = each["integration"], moment(each["taken_at"]), each["sha256"]
-        if (name, at) in found:
-            found[name, at] = f"The snapshot of {name} at {at} is named twice."
+    paths: dict[SnapshotKey, Path | str] = {}
+    for entry in pack.read_json("snapshots.json"):
+        name, taken_at, sha256 = (
+            entry["integration"],
+            parse_time(entry["taken_at"]),
+            entry["sha256"],
+        )
+        if (name, taken_at) in paths:
+            paths[name, taken_at] = f"The snapshot of {name} at {taken_at} is named twice."
         else:
-            found[name, at] = _in_archive(home, name, at, sha256)
-    return found
+            paths[name, taken_at] = _find_in_archive(home, name, taken_at, sha256)
+    return paths
 
 
-def _in_archive(home: Home, name: str, at: datetime, sha256: str) -> Path | str:
+def _find_in_archive(home: Home, name: str, taken_at: datetime, sha256: str) -> Path | str:
     folders = [p for p in home.archive.iterdir() if p.name == name] if home.archive.is_dir() else []
-    files = [path for folder in folders for path in folder.glob(f"{at:%Y-%m-%dT%H-%M-%SZ}.*")]
+    files = [path for folder in folders for path in folder.glob(f"{taken_at:%Y-%m-%dT%H-%M-%SZ}.*")]
     for path in files:
         with path.open("rb") as raw:
             if hashlib.file_digest(raw, "sha256").hexdigest() == sha256:
                 return path
-    which = f"{name} at {at:%Y-%m-%d %H:%M:%S} UTC"
+    label = f"{name} at {taken_at:%Y-%m-%d %H:%M:%S} UTC"
     if files:
-        return f"The archive’s snapshot of {which} has another hash than the pack names."
-    return f"The archive has no snapshot of {which}."
+        return f"The archive’s snapshot of {label} has another hash than the pack names."
+    return f"The archive has no snapshot of {label}."
 
 
 # ---- whether it follows --------------------------------------------------------------------------
 
 
 def _differences(
-    pack: Pack, home: Home, files: dict[Named, Path | str], progress: Progress
+    pack: EvidencePack, home: Home, files: dict[SnapshotKey, Path | str], progress: Progress
 ) -> list[str]:
     """What comes out otherwise when the snapshots are loaded anew, in a place of their own."""
     with TemporaryDirectory(prefix="rollcall-verify-") as folder:
         url = f"duckdb:///{folder}/store.duckdb"
         try:
             engine = open_store(url)
-            for number, ((name, at), path) in enumerate(files.items(), start=1):
-                columns = mapping_of(home, name)
-                load(engine, SnapshotFile(Path(path), name, at, columns), confirmed=True)
+            for number, ((name, taken_at), path) in enumerate(files.items(), start=1):
+                columns = read_mapping(home, name)
+                load(engine, SnapshotFile(Path(path), name, taken_at, columns), confirmed=True)
                 progress(number, len(files))
-            return _compared(KINDS[pack.manifest["of"]], engine, pack)
+            return _compare(EVIDENCE_KINDS[pack.manifest["of"]], engine, pack)
         finally:
             close_store(url)
 
 
-def _compared(kind: type[Evidence], engine: Engine, pack: Pack) -> list[str]:
-    kind.say_again(engine, pack.told)
-    amiss, of = [], kind.rows_in
+def _compare(kind: type[Evidence], engine: Engine, pack: EvidencePack) -> list[str]:
+    kind.restore_records(engine, pack.read_json)
+    problems, rows_file = [], kind.rows_file
     with engine.connect() as con:
-        anew = kind.again(con, pack.manifest)
-        made = {name: b"".join(member()) for name, member in anew.members().items()}
-        now = anew.manifest()
-    for name, content in made.items():
+        evidence = kind.from_manifest(con, pack.manifest)
+        contents = {name: b"".join(member()) for name, member in evidence.members().items()}
+        manifest = evidence.manifest()
+    for name, content in contents.items():
         if content != pack.files.get(name):
-            amiss.append(f"{name} does not follow from the snapshots.")
-    if made[of] != pack.files[of]:
-        amiss += _rows_that_differ(kind, json.loads(made[of]), pack.told(of))
-    facts = {name: value for name, value in pack.manifest.items() if name != "files"}
-    for name in sorted({*facts, *now} - {"rollcall"}):
-        if facts.get(name) != now.get(name):
-            amiss.append(f"The manifest’s {name} is not what follows from the snapshots.")
-    return amiss
+            problems.append(f"{name} does not follow from the snapshots.")
+    if contents[rows_file] != pack.files[rows_file]:
+        problems += _row_differences(
+            kind, json.loads(contents[rows_file]), pack.read_json(rows_file)
+        )
+    pack_fields = {name: value for name, value in pack.manifest.items() if name != "files"}
+    for name in sorted({*pack_fields, *manifest} - {"rollcall"}):
+        if pack_fields.get(name) != manifest.get(name):
+            problems.append(f"The manifest’s {name} is not what follows from the snapshots.")
+    return problems
 
 
-def _rows_that_differ(
-    kind: type[Evidence], right: list[dict[str, Any]], told: list[dict[str, Any]]
+def _row_differences(
+    kind: type[Evidence], expected: list[dict[str, Any]], actual: list[dict[str, Any]]
 ) -> list[str]:
     """Which rows the pack has too many, too few, or otherwise."""
-    rows, here = _by_name(kind, right), _by_name(kind, told)
-    words = []
-    for name in [*here, *(each for each in rows if each not in here)]:
-        spoken = _spoken(name)
-        if name not in rows:
-            words.append(f"{spoken}: no such {kind.one_row} follows from the snapshots.")
-        elif name not in here:
-            words.append(f"{spoken}: the {kind.one_row} is missing from the pack.")
-        elif rows[name] != here[name]:
-            differ = [n for n, value in rows[name].items() if here[name].get(n) != value]
-            words.append(f"{spoken}: {', '.join(differ) or 'further columns'} differ.")
-    return _first(words)
+    expected_rows, actual_rows = _by_key(kind, expected), _by_key(kind, actual)
+    problems = []
+    for key in [
+        *actual_rows,
+        *(row_key for row_key in expected_rows if row_key not in actual_rows),
+    ]:
+        label = _row_label(key)
+        if key not in expected_rows:
+            problems.append(f"{label}: no such {kind.row_noun} follows from the snapshots.")
+        elif key not in actual_rows:
+            problems.append(f"{label}: the {kind.row_noun} is missing from the pack.")
+        elif expected_rows[key] != actual_rows[key]:
+            columns = [
+                n for n, value in expected_rows[key].items() if actual_rows[key].get(n) != value
+            ]
+            problems.append(f"{label}: {', '.join(columns) or 'further columns'} differ.")
+    return _truncate(problems)
 
 
-def _by_name(
+def _by_key(
     kind: type[Evidence], rows: list[dict[str, Any]]
 ) -> dict[tuple[str, ...], dict[str, Any]]:
-    return {tuple(row[name] for name in kind.named_by): row for row in rows}
+    return {tuple(row[name] for name in kind.key_columns): row for row in rows}
 
 
-def _spoken(name: tuple[str, ...]) -> str:
-    *rule, integration, account_id = name
+def _row_label(key: tuple[str, ...]) -> str:
+    *rule, integration, account_id = key
     return ", ".join([*rule, f"account {account_id} of {integration}"])
 
 
-def _first(words: list[str]) -> list[str]:
-    more = len(words) - MOST_NAMED
-    return [*words[:MOST_NAMED], f"And {more:,} more."] if more > 0 else words
+def _truncate(problems: list[str]) -> list[str]:
+    remaining = len(problems) - MAX_DIFFERENCES
+    return [*problems[:MAX_DIFFERENCES], f"And {remaining:,} more."] if remaining > 0 else problems

@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 import pandas as pd
 from sqlalchemy import Connection, func, select
 
-from data.history.since import operation_of
-from data.states import OPERATIONS, WAITING
-from queries.cache import remembered
-from queries.filters import Filters, conditions, delivered
+from data.history.since import state_operation
+from data.states import OPEN_STATES, OPERATIONS
+from queries.cache import cached
+from queries.filters import Filters, accounts_as_of, conditions
 
-AGES: tuple[tuple[str, timedelta], ...] = (
+AGE_BUCKETS: tuple[tuple[str, timedelta], ...] = (
     ("≤ 1 h", timedelta()),
     ("1–24 h", timedelta(hours=1)),
     ("1–3 d", timedelta(days=1)),
@@ -22,28 +22,33 @@ AGES: tuple[tuple[str, timedelta], ...] = (
 """How long something waits, in words, and longer than what."""
 
 
-@remembered(8)
-def waits(con: Connection, integrations: tuple[str, ...], at: datetime | None) -> pd.DataFrame:
+@cached(8)
+def open_jobs_by_start(
+    con: Connection, integrations: tuple[str, ...], as_of: datetime | None
+) -> pd.DataFrame:
     """One row per operation and beginning of waits: [operation, since, accounts] at the moment."""
-    asked = Filters(integration=integrations, state=WAITING, as_of=at)
-    rows = delivered(at, whole=False)
-    operation = operation_of(rows.c.provisioning_state).label("operation")
+    filters = Filters(integration=integrations, state=OPEN_STATES, as_of=as_of)
+    rows = accounts_as_of(as_of, all_columns=False)
+    operation = state_operation(rows.c.provisioning_state).label("operation")
     since = rows.c.state_since.label("since")
-    found = con.execute(
+    result = con.execute(
         select(operation, since, func.count().label("accounts"))
-        .where(*conditions(asked, rows))
+        .where(*conditions(filters, rows))
         .group_by(operation, since)
     )
-    return pd.DataFrame(found.all(), columns=list(found.keys()))
+    return pd.DataFrame(result.all(), columns=list(result.keys()))
 
 
-def backlog(waits: pd.DataFrame, now: datetime) -> pd.DataFrame:
+def backlog(open_jobs: pd.DataFrame, now: datetime) -> pd.DataFrame:
     """One row per operation and age, by what they wait now: [operation, age, accounts]."""
-    starts = [start for _, start in AGES]
-    nth = pd.Series(starts).searchsorted(now - pd.to_datetime(waits["since"]), side="left") - 1
-    ages = [AGES[max(place, 0)][0] for place in nth]
-    counted = waits["accounts"].groupby([waits["operation"], ages]).sum()
-    every = pd.MultiIndex.from_product(
-        [OPERATIONS, [age for age, _ in AGES]], names=["operation", "age"]
+    lower_bounds = [start for _, start in AGE_BUCKETS]
+    positions = (
+        pd.Series(lower_bounds).searchsorted(now - pd.to_datetime(open_jobs["since"]), side="left")
+        - 1
     )
-    return counted.reindex(every, fill_value=0).rename("accounts").reset_index()
+    ages = [AGE_BUCKETS[max(position, 0)][0] for position in positions]
+    counts = open_jobs["accounts"].groupby([open_jobs["operation"], ages]).sum()
+    index = pd.MultiIndex.from_product(
+        [OPERATIONS, [age for age, _ in AGE_BUCKETS]], names=["operation", "age"]
+    )
+    return counts.reindex(index, fill_value=0).rename("accounts").reset_index()

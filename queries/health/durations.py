@@ -28,14 +28,14 @@ from sqlalchemy import (
     union_all,
 )
 
-from data.history.since import operation_of
+from data.history.since import state_operation
 from data.schema import account_current, job_end, snapshot
 from data.states import OPERATIONS, STATES
-from queries.cache import remembered
+from queries.cache import cached
 from queries.period import Scope
-from queries.scope import had_come, of_integrations
+from queries.scope import in_integrations, is_past
 
-EXACT = 1e-9
+EPSILON = 1e-9
 """Shares are products of fractions: so much may be lost, and a half is still a half."""
 
 
@@ -57,7 +57,7 @@ class Durations:
     ended: int
     curve: tuple[Step, ...]
     """Where the share falls: one step per duration at which a job ended, in order."""
-    observed: float
+    longest_observed: float
     """The longest time that any of the jobs was followed."""
 
     def quantile(self, share: float) -> float | None:
@@ -65,8 +65,8 @@ class Durations:
 
         Without censored jobs it is the plain quantile, the smallest duration of which it is true.
         """
-        left = 1 - share + EXACT
-        return next((step.seconds for step in self.curve if step.share <= left), None)
+        remaining = 1 - share + EPSILON
+        return next((step.seconds for step in self.curve if step.share <= remaining), None)
 
     @property
     def median(self) -> float | None:
@@ -82,14 +82,14 @@ class Durations:
         """
         if not self.jobs:
             return None
-        area, since, share = 0.0, 0.0, 1.0
+        area, previous_seconds, share = 0.0, 0.0, 1.0
         for step in self.curve:
-            area += share * (step.seconds - since)
-            since, share = step
-        return area + share * (self.observed - since)
+            area += share * (step.seconds - previous_seconds)
+            previous_seconds, share = step
+        return area + share * (self.longest_observed - previous_seconds)
 
 
-def kaplan_meier(jobs: Iterable[tuple[float, bool, int]]) -> Durations:
+def kaplan_meier(job_groups: Iterable[tuple[float, bool, int]]) -> Durations:
     """The estimate from jobs as (seconds, whether it ended then, how many such jobs).
 
     At each duration t at which jobs ended, the share still under way falls by the part that those
@@ -97,82 +97,83 @@ def kaplan_meier(jobs: Iterable[tuple[float, bool, int]]) -> Durations:
     censored at t were followed for t.
     """
     ended: dict[float, int] = {}
-    leaving: dict[float, int] = {}
-    for seconds, has_ended, count in jobs:
-        leaving[seconds] = leaving.get(seconds, 0) + count
+    exits: dict[float, int] = {}
+    for seconds, has_ended, count in job_groups:
+        exits[seconds] = exits.get(seconds, 0) + count
         ended[seconds] = ended.get(seconds, 0) + (count if has_ended else 0)
-    total = followed = sum(leaving.values())
+    total = at_risk = sum(exits.values())
     share, curve = 1.0, []
-    for seconds in sorted(leaving):
+    for seconds in sorted(exits):
         if ended[seconds]:
-            share *= 1 - ended[seconds] / followed
+            share *= 1 - ended[seconds] / at_risk
             curve.append(Step(seconds, share))
-        followed -= leaving[seconds]
-    return Durations(total, sum(ended.values()), tuple(curve), max(leaving, default=0.0))
+        at_risk -= exits[seconds]
+    return Durations(total, sum(ended.values()), tuple(curve), max(exits, default=0.0))
 
 
 # ---- jobs ----------------------------------------------------------------------------------------
 
 
-@remembered(16)
+@cached(16)
 def durations(con: Connection, scope: Scope) -> dict[str, Durations]:
     """Operation → how long its jobs take, of those that began in the scope."""
-    found = jobs(con, scope)
+    groups = count_jobs(con, scope)
     return {
-        name: kaplan_meier(job[1:] for job in found if job.operation == name) for name in OPERATIONS
+        name: kaplan_meier(job[1:] for job in groups if job.operation == name)
+        for name in OPERATIONS
     }
 
 
-class Jobs(NamedTuple):
+class JobGroup(NamedTuple):
     """Jobs of one operation that took the same time, or that are known to last at least so long."""
 
     operation: str
     seconds: int
     settled: bool
-    jobs: int
+    job_count: int
 
 
-def jobs(con: Connection, scope: Scope) -> list[Jobs]:
+def count_jobs(con: Connection, scope: Scope) -> list[JobGroup]:
     """One row per operation, duration and end.
 
     Of the jobs that began on a day of the scope, followed until its moment; those that had not
     settled then are censored. What has ended is read from its rollup: a job that was open at a
     moment of the past has ended since, or is open now.
     """
-    ended, open_now, seen = job_end.c, account_current, _last_seen(scope)
-    chosen = [of_integrations(job_end, scope.integrations), ended.outcome != "failed"]
-    still = select(
-        open_now.c.integration_id,
-        operation_of(open_now.c.provisioning_state).label("operation"),
-        open_now.c.job_since.label("began"),
-        seen.c.at.label("until"),
+    ended, current, last_seen = job_end.c, account_current, _last_seen(scope)
+    in_scope = [in_integrations(job_end, scope.integrations), ended.outcome != "failed"]
+    open_jobs = select(
+        current.c.integration_id,
+        state_operation(current.c.provisioning_state).label("operation"),
+        current.c.job_since.label("began"),
+        last_seen.c.at.label("until"),
         false().label("settled"),
         literal(1).label("jobs"),
-    ).join_from(open_now, seen, seen.c.integration_id == open_now.c.integration_id)
-    until = had_come(ended.taken_at, scope.at)
-    over = select(
+    ).join_from(current, last_seen, last_seen.c.integration_id == current.c.integration_id)
+    has_ended = is_past(ended.taken_at, scope.as_of)
+    ended_jobs = select(
         ended.integration_id,
         ended.operation,
         ended.began,
-        case((until, ended.taken_at), else_=seen.c.at).label("until"),
-        and_(until, ended.outcome == "settled").label("settled"),
+        case((has_ended, ended.taken_at), else_=last_seen.c.at).label("until"),
+        and_(has_ended, ended.outcome == "settled").label("settled"),
         ended.jobs,
-    ).join_from(job_end, seen, seen.c.integration_id == ended.integration_id)
+    ).join_from(job_end, last_seen, last_seen.c.integration_id == ended.integration_id)
     job = union_all(
-        over.where(*chosen),
-        still.where(
-            open_now.c.provisioning_state.in_(UNSETTLED),
-            of_integrations(open_now, scope.integrations),
+        ended_jobs.where(*in_scope),
+        open_jobs.where(
+            current.c.provisioning_state.in_(UNSETTLED),
+            in_integrations(current, scope.integrations),
         ),
     ).subquery("job")
     seconds = cast(extract("epoch", job.c.until - job.c.began), BigInteger)
-    began = job.c.began.between(scope.begins, min(filter(None, (scope.ends, scope.at))))
+    began_in_scope = job.c.began.between(scope.start, min(filter(None, (scope.end, scope.as_of))))
     rows = con.execute(
         select(job.c.operation, seconds, job.c.settled, cast(func.sum(job.c.jobs), BigInteger))
-        .where(began)
+        .where(began_in_scope)
         .group_by(job.c.operation, seconds, job.c.settled)
     )
-    return [Jobs(*row) for row in rows]
+    return [JobGroup(*row) for row in rows]
 
 
 UNSETTLED = tuple(state.name for state in STATES if state.operation)
@@ -180,10 +181,10 @@ UNSETTLED = tuple(state.name for state in STATES if state.operation)
 
 def _last_seen(scope: Scope) -> FromClause:
     """One row per integration: until when its accounts were followed."""
-    taken = snapshot.c.taken_at
+    taken_at = snapshot.c.taken_at
     return (
-        select(snapshot.c.integration_id, func.max(taken).label("at"))
-        .where(had_come(taken, scope.at))
+        select(snapshot.c.integration_id, func.max(taken_at).label("at"))
+        .where(is_past(taken_at, scope.as_of))
         .group_by(snapshot.c.integration_id)
         .subquery("seen")
     )

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pandas as pd
 from sqlalchemy import ColumnElement, Connection, and_, func, select
 
-from data.history.failure_reasons import template
+from data.history.failure_reasons import reason_template
 from data.schema import account_version, integration
-from queries.cache import remembered
-from queries.filters import Filters, conditions, delivered
+from queries.cache import cached
+from queries.filters import Filters, accounts_as_of, conditions
 from queries.period import Scope
 
 
-@remembered(16)
+@cached(16)
 def failure_reasons(con: Connection, scope: Scope, *, limit: int = 8) -> pd.DataFrame:
     """One row per reason that accounts fail for at the moment, the most accounts first.
 
@@ -21,51 +21,53 @@ def failure_reasons(con: Connection, scope: Scope, *, limit: int = 8) -> pd.Data
     `first_seen` is the first snapshot that tells of it, ever. Accounts with a failure code are one
     reason by the code, the others by the template of their text.
     """
-    asked = Filters(integration=scope.integrations)
-    now = delivered(scope.at, whole=False)
-    most = (
+    filters = Filters(integration=scope.integrations)
+    current = accounts_as_of(scope.as_of, all_columns=False)
+    top = (
         select(
-            now.c.failure_reason.label("reason"),
-            func.min(now.c.state_reason).label("text"),
+            current.c.failure_reason.label("reason"),
+            func.min(current.c.state_reason).label("text"),
             func.count().label("accounts"),
         )
-        .where(now.c.failure_reason.is_not(None), *conditions(asked, now))
-        .group_by(now.c.failure_reason)
-        .order_by(func.count().desc(), now.c.failure_reason)
+        .where(current.c.failure_reason.is_not(None), *conditions(filters, current))
+        .group_by(current.c.failure_reason)
+        .order_by(func.count().desc(), current.c.failure_reason)
         .limit(limit)
         .subquery("most")
     )
-    then = account_version.c
-    earlier = and_(then.valid_from <= scope.before.at, then.valid_to > scope.before.at)
-    told = (
+    version = account_version.c
+    held_before = and_(
+        version.valid_from <= scope.previous.as_of, version.valid_to > scope.previous.as_of
+    )
+    history = (
         select(
-            then.failure_reason.label("reason"),
-            func.count().filter(earlier).label("before"),
-            func.min(then.valid_from).label("first_seen"),
+            version.failure_reason.label("reason"),
+            func.count().filter(held_before).label("before"),
+            func.min(version.valid_from).label("first_seen"),
         )
-        .where(then.failure_reason.is_not(None), *_known(scope))
-        .group_by(then.failure_reason)
+        .where(version.failure_reason.is_not(None), *_versions_until(scope))
+        .group_by(version.failure_reason)
         .subquery("told")
     )
     rows = con.execute(
         select(
-            most.c.reason,
-            template(most.c.text).label("words"),
-            most.c.accounts,
-            told.c.before,
-            told.c.first_seen,
+            top.c.reason,
+            reason_template(top.c.text).label("words"),
+            top.c.accounts,
+            history.c.before,
+            history.c.first_seen,
         )
-        .join_from(most, told, told.c.reason == most.c.reason)
-        .order_by(most.c.accounts.desc(), most.c.reason)
+        .join_from(top, history, history.c.reason == top.c.reason)
+        .order_by(top.c.accounts.desc(), top.c.reason)
     )
     return pd.DataFrame(rows.all(), columns=list(rows.keys()))
 
 
-def _known(scope: Scope) -> list[ColumnElement[bool]]:
+def _versions_until(scope: Scope) -> list[ColumnElement[bool]]:
     """Versions of the integrations, all where none is named, that were known at the moment."""
-    version, named = account_version.c, integration.c.name.in_(scope.integrations)
-    chosen = select(integration.c.integration_id).where(named)
+    version, is_named = account_version.c, integration.c.name.in_(scope.integrations)
+    ids = select(integration.c.integration_id).where(is_named)
     return [
-        *([version.integration_id.in_(chosen)] if scope.integrations else []),
-        *([version.valid_from <= scope.at] if scope.at is not None else []),
+        *([version.integration_id.in_(ids)] if scope.integrations else []),
+        *([version.valid_from <= scope.as_of] if scope.as_of is not None else []),
     ]

@@ -27,19 +27,19 @@ from sqlalchemy import (
     true,
 )
 
-from data.inbox.quarantine import MISPLACED
-from data.schema import integration, snapshot, state_change, state_count, unloaded
-from data.states import FAILED, OPERATIONS, STATE_BY_NAME, STATES, WAITING, state_names
-from data.store.dialect import seconds
-from queries.cache import remembered
-from queries.filters import delivered
-from queries.owners import is_anything_decided, matched_by_people
-from queries.period import Scope, day_column, day_of
+from data.inbox.quarantine import MISPLACED_FOLDER
+from data.schema import integration, quarantined_file, snapshot, state_change, state_count
+from data.states import FAILED_STATES, OPEN_STATES, OPERATIONS, STATE_BY_NAME, STATES, state_names
+from data.store.dialect import interval_seconds
+from queries.cache import cached
+from queries.filters import accounts_as_of
+from queries.owners import has_match_overrides, is_matched_by_override
+from queries.period import Scope, day_column, local_date
 
-RHYTHM_OF = 30
+INTERVAL_WINDOW = 30
 """Spans between snapshots, the last ones, of which the usual one is the median."""
 
-STALE_AFTER = 2
+STALE_AFTER_INTERVALS = 2
 """Usual spans between snapshots without a new one, after which an integration is stale."""
 
 
@@ -48,74 +48,82 @@ class Trends(NamedTuple):
 
     states: pd.DataFrame
     failures: pd.DataFrame
-    by_integration: pd.DataFrame
-    newest: pd.DataFrame
-    now: pd.DataFrame
+    failed_by_integration: pd.DataFrame
+    integrations: pd.DataFrame
+    current_states: pd.DataFrame
     """As `states_at`, of the scope's moment."""
-    before: pd.DataFrame
+    previous_states: pd.DataFrame
     """As `states_at`, of the moment just before the scope."""
-    taken: list[datetime]
+    snapshot_times: list[datetime]
     """When its snapshots were taken (naive UTC), and the last one before them; oldest first."""
 
 
-@remembered(16)
+@cached(16)
 def trends(con: Connection, scope: Scope) -> Trends:
     """What the rollups tell of the scope."""
     states = daily_states(con, scope)
     return Trends(
         states,
         daily_failures(con, scope, states),
-        daily_failing(con, scope),
-        integrations_at(con, scope),
-        states_at(con, scope.integrations, scope.at),
-        states_at(con, scope.integrations, scope.before.at),
-        moments_of(con, scope),
+        daily_failed_by_integration(con, scope),
+        integrations_as_of(con, scope),
+        states_as_of(con, scope.integrations, scope.as_of),
+        states_as_of(con, scope.integrations, scope.previous.as_of),
+        snapshot_times(con, scope),
     )
 
 
 def newest_day(
-    con: Connection, integrations: Sequence[str], zone: str = "UTC", at: datetime | None = None
+    con: Connection, integrations: Sequence[str], zone: str = "UTC", as_of: datetime | None = None
 ) -> date | None:
     """The day of the newest snapshot at the moment; None without any."""
-    newest = con.scalar(select(func.max(snapshot.c.taken_at)).where(_known(integrations, at)))
-    return day_of(newest, zone) if newest else None
+    newest = con.scalar(
+        select(func.max(snapshot.c.taken_at)).where(_snapshots_until(integrations, as_of))
+    )
+    return local_date(newest, zone) if newest else None
 
 
 def oldest_day(con: Connection, integrations: Sequence[str], zone: str = "UTC") -> date | None:
     """The day of the first snapshot; None without any."""
-    oldest = con.scalar(select(func.min(snapshot.c.taken_at)).where(_known(integrations, None)))
-    return day_of(oldest, zone) if oldest else None
+    oldest = con.scalar(
+        select(func.min(snapshot.c.taken_at)).where(_snapshots_until(integrations, None))
+    )
+    return local_date(oldest, zone) if oldest else None
 
 
-def moments_of(con: Connection, scope: Scope) -> list[datetime]:
+def snapshot_times(con: Connection, scope: Scope) -> list[datetime]:
     """When the snapshots of the scope were taken (naive UTC), and the last one before; in order."""
-    taken = snapshot.c.taken_at
-    known = _known(scope.integrations, scope.at)
-    earlier = con.scalar(select(func.max(taken)).where(known, taken < scope.begins))
-    listed = select(taken).distinct().where(known, taken >= scope.begins).order_by(taken)
-    return [*([earlier] if earlier else []), *con.scalars(listed)]
+    taken_at = snapshot.c.taken_at
+    in_scope = _snapshots_until(scope.integrations, scope.as_of)
+    previous = con.scalar(select(func.max(taken_at)).where(in_scope, taken_at < scope.start))
+    in_order = (
+        select(taken_at).distinct().where(in_scope, taken_at >= scope.start).order_by(taken_at)
+    )
+    return [*([previous] if previous else []), *con.scalars(in_order)]
 
 
-def span_of(con: Connection, integrations: Sequence[str]) -> tuple[datetime, datetime] | None:
+def snapshot_span(con: Connection, integrations: Sequence[str]) -> tuple[datetime, datetime] | None:
     """When the first and the newest snapshot were taken (naive UTC); None without any."""
-    taken = snapshot.c.taken_at
-    known = _known(integrations, None)
-    first, newest = con.execute(select(func.min(taken), func.max(taken)).where(known)).one()
+    taken_at = snapshot.c.taken_at
+    is_included = _snapshots_until(integrations, None)
+    first, newest = con.execute(
+        select(func.min(taken_at), func.max(taken_at)).where(is_included)
+    ).one()
     return (first, newest) if first else None
 
 
-def neighbours(
-    con: Connection, integrations: Sequence[str], at: datetime | None
+def adjacent_snapshots(
+    con: Connection, integrations: Sequence[str], as_of: datetime | None
 ) -> tuple[datetime | None, datetime | None]:
     """When the snapshot before the one shown at the moment was taken, and the one after it."""
-    taken = snapshot.c.taken_at
-    shown = con.scalar(select(func.max(taken)).where(_known(integrations, at)))
-    if shown is None:
+    taken_at = snapshot.c.taken_at
+    current = con.scalar(select(func.max(taken_at)).where(_snapshots_until(integrations, as_of)))
+    if current is None:
         return None, None
-    every = _known(integrations, None)
+    is_included = _snapshots_until(integrations, None)
     return (
-        con.scalar(select(func.max(taken)).where(every, taken < shown)),
-        con.scalar(select(func.min(taken)).where(every, taken > shown)),
+        con.scalar(select(func.max(taken_at)).where(is_included, taken_at < current)),
+        con.scalar(select(func.min(taken_at)).where(is_included, taken_at > current)),
     )
 
 
@@ -125,59 +133,63 @@ def daily_states(con: Connection, scope: Scope) -> pd.DataFrame:
     `oldest`: since when the account that has been in the state longest has (naive UTC); NaT for
     the settled ones.
     """
-    shown = _shown_snapshots(scope)
+    snapshots = _shown_snapshots(scope)
     state = state_count.c.provisioning_state
-    return _frame(
+    return _read_frame(
         con,
-        select(shown.c.day, state.label("state"), *_totals())
-        .select_from(_counts_of(shown))
-        .group_by(shown.c.day, state)
-        .order_by(shown.c.day, state),
+        select(snapshots.c.day, state.label("state"), *_totals())
+        .select_from(_join_counts(snapshots))
+        .group_by(snapshots.c.day, state)
+        .order_by(snapshots.c.day, state),
     )
 
 
-def states_at(con: Connection, integrations: Sequence[str], at: datetime | None) -> pd.DataFrame:
+def states_as_of(
+    con: Connection, integrations: Sequence[str], as_of: datetime | None
+) -> pd.DataFrame:
     """One row per state: [state, accounts, active, unmatched, oldest] at the moment; None is now.
 
     `oldest` as of `daily_states`. Of each integration the last snapshot until then.
     """
-    shown = _newest(integrations, at).subquery("shown")
+    newest = _newest_snapshots(integrations, as_of).subquery("shown")
     state = state_count.c.provisioning_state
-    frame = _frame(
+    frame = _read_frame(
         con,
         select(state.label("state"), *_totals())
-        .select_from(_counts_of(shown))
+        .select_from(_join_counts(newest))
         .group_by(state)
         .order_by(state),
     )
-    return _without_decided(con, frame, "state", integrations, at)
+    return _apply_match_overrides(con, frame, "state", integrations, as_of)
 
 
-def _without_decided(
+def _apply_match_overrides(
     con: Connection,
     frame: pd.DataFrame,
-    by: str,
+    key_column: str,
     integrations: Sequence[str],
-    at: datetime | None,
+    as_of: datetime | None,
 ) -> pd.DataFrame:
     """A frame by state or by integration; what people have matched is not unmatched there."""
-    if not is_anything_decided(con):
+    if not has_match_overrides(con):
         return frame
-    rows = delivered(at)
-    told = {"state": rows.c.provisioning_state, "integration": integration.c.name}[by]
-    counted = (
-        select(told, func.count())
+    rows = accounts_as_of(as_of)
+    key = {"state": rows.c.provisioning_state, "integration": integration.c.name}[key_column]
+    statement = (
+        select(key, func.count())
         .join_from(rows, integration, integration.c.integration_id == rows.c.integration_id)
-        .where(_chosen(rows, integrations), matched_by_people(rows, at))
-        .group_by(told)
+        .where(_in_integrations(rows, integrations), is_matched_by_override(rows, as_of))
+        .group_by(key)
     )
-    found = {row[0]: row[1] for row in con.execute(counted)}
-    return frame.assign(unmatched=frame["unmatched"] - frame[by].map(found).fillna(0).astype(int))
+    matched_counts = {row[0]: row[1] for row in con.execute(statement)}
+    return frame.assign(
+        unmatched=frame["unmatched"] - frame[key_column].map(matched_counts).fillna(0).astype(int)
+    )
 
 
-def oldest_wait(states: pd.DataFrame) -> datetime | None:
+def oldest_open_since(states: pd.DataFrame) -> datetime | None:
     """Since when what has waited longest has (naive UTC); None: nothing waits."""
-    oldest = states.loc[states["state"].isin(WAITING), "oldest"].min()
+    oldest = states.loc[states["state"].isin(OPEN_STATES), "oldest"].min()
     return None if pd.isna(oldest) else oldest
 
 
@@ -191,16 +203,16 @@ def daily_failures(con: Connection, scope: Scope, states: pd.DataFrame) -> pd.Da
     when the day ends, and `carried` = failing - new + cleared were when it began: those of an
     integration that joins are among them. rate = new / (new + settled), NaN where neither happened.
     """
-    moves = _frame(con, _moves(scope)).set_index("day")
-    days = sorted({*states["day"], *moves.index})
-    every = pd.MultiIndex.from_product([days, OPERATIONS], names=["day", "operation"])
-    moves.columns = moves.columns.str.split(" ", expand=True)
-    numbers = moves.stack(0, future_stack=True).reindex(every) if len(moves) else None
-    frame = pd.DataFrame(numbers, index=every, columns=["new", "settled", "cleared"])
-    failed = states[states["state"].isin(FAILED)]
+    transitions = _read_frame(con, _daily_transitions(scope)).set_index("day")
+    days = sorted({*states["day"], *transitions.index})
+    index = pd.MultiIndex.from_product([days, OPERATIONS], names=["day", "operation"])
+    transitions.columns = transitions.columns.str.split(" ", expand=True)
+    counts = transitions.stack(0, future_stack=True).reindex(index) if len(transitions) else None
+    frame = pd.DataFrame(counts, index=index, columns=["new", "settled", "cleared"])
+    failed = states[states["state"].isin(FAILED_STATES)]
     operation = failed["state"].map(lambda name: STATE_BY_NAME[name].operation)
-    failing = failed["accounts"].groupby([failed["day"], operation]).sum()
-    frame.insert(0, "failing", failing.reindex(every) if len(failing) else 0)
+    failed_counts = failed["accounts"].groupby([failed["day"], operation]).sum()
+    frame.insert(0, "failing", failed_counts.reindex(index) if len(failed_counts) else 0)
     frame = frame.fillna(0).astype("int64").reset_index()
     finished = frame["new"] + frame["settled"]
     return frame.assign(
@@ -209,56 +221,57 @@ def daily_failures(con: Connection, scope: Scope, states: pd.DataFrame) -> pd.Da
     )
 
 
-def _moves(scope: Scope) -> Select[*tuple[Any, ...]]:
+def _daily_transitions(scope: Scope) -> Select[*tuple[Any, ...]]:
     """One row per day on which accounts failed, settled or left a failed state, by operation."""
-    moved, first = state_change, _firsts()
-    came, went = moved.c.to_state, moved.c.from_state
-    day = day_column(moved.c.taken_at, scope.zone)
-    numbers = []
+    changes, first_snapshots = state_change, _first_snapshots()
+    to_state, from_state = changes.c.to_state, changes.c.from_state
+    day = day_column(changes.c.taken_at, scope.zone)
+    columns = []
     for name in OPERATIONS:
         failed = state_names(phase="failed", operation=name)
-        of_it = went.in_([state.name for state in STATES if state.operation == name])
-        settles = and_(of_it, came.in_(state_names(phase="settled")))
-        for what, counts in (
-            ("new", came.in_(failed)),
+        in_operation = from_state.in_([state.name for state in STATES if state.operation == name])
+        settles = and_(in_operation, to_state.in_(state_names(phase="settled")))
+        for measure, condition in (
+            ("new", to_state.in_(failed)),
             ("settled", settles),
-            ("cleared", went.in_(failed)),
+            ("cleared", from_state.in_(failed)),
         ):
-            numbers.append(_total(moved.c.accounts, counts).label(f"{name} {what}"))
-    later = and_(
-        first.c.integration_id == moved.c.integration_id, moved.c.taken_at > first.c.taken_at
+            columns.append(_total(changes.c.accounts, condition).label(f"{name} {measure}"))
+    is_after_first = and_(
+        first_snapshots.c.integration_id == changes.c.integration_id,
+        changes.c.taken_at > first_snapshots.c.taken_at,
     )
     return (
-        select(day.label("day"), *numbers)
-        .join_from(moved, first, later)
+        select(day.label("day"), *columns)
+        .join_from(changes, first_snapshots, is_after_first)
         .where(
-            _chosen(moved, scope.integrations),
-            moved.c.taken_at >= scope.begins,
-            _until(moved.c.taken_at, scope.at),
+            _in_integrations(changes, scope.integrations),
+            changes.c.taken_at >= scope.start,
+            _is_past(changes.c.taken_at, scope.as_of),
             day <= scope.last,
         )
         .group_by(day)
     )
 
 
-def integrations_at(con: Connection, scope: Scope) -> pd.DataFrame:
+def integrations_as_of(con: Connection, scope: Scope) -> pd.DataFrame:
     """One row per integration, by name: what its newest snapshot counts, and how old that may be.
 
     [integration, taken_at, accounts, active, unmatched, failed, waiting, rhythm]; `rhythm` is the
     usual time between two snapshots: the median of the last spans, NaT with fewer than two spans.
     """
-    newest = _newest(scope.integrations, scope.at).subquery("newest")
-    count, state = state_count.c, state_count.c.provisioning_state
-    frame = _frame(
+    newest = _newest_snapshots(scope.integrations, scope.as_of).subquery("newest")
+    counts, state = state_count.c, state_count.c.provisioning_state
+    frame = _read_frame(
         con,
         select(
             integration.c.name.label("integration"),
             newest.c.at.label("taken_at"),
-            _total(count.accounts, true()).label("accounts"),
-            _total(count.active, true()).label("active"),
-            _total(count.unmatched, true()).label("unmatched"),
-            _total(count.accounts, state.in_(FAILED)).label("failed"),
-            _total(count.accounts, state.in_(WAITING)).label("waiting"),
+            _total(counts.accounts, true()).label("accounts"),
+            _total(counts.active, true()).label("active"),
+            _total(counts.unmatched, true()).label("unmatched"),
+            _total(counts.accounts, state.in_(FAILED_STATES)).label("failed"),
+            _total(counts.accounts, state.in_(OPEN_STATES)).label("waiting"),
         )
         .select_from(
             newest.join(
@@ -266,29 +279,31 @@ def integrations_at(con: Connection, scope: Scope) -> pd.DataFrame:
             ).outerjoin(
                 state_count,
                 and_(
-                    count.integration_id == newest.c.integration_id,
-                    count.taken_at == newest.c.at,
+                    counts.integration_id == newest.c.integration_id,
+                    counts.taken_at == newest.c.at,
                 ),
             )
         )
         .group_by(integration.c.name, newest.c.at)
         .order_by(func.lower(integration.c.name)),
     )
-    spans = _spans(con, scope)
-    usual = spans.groupby("integration")["seconds"].agg(["median", "size"])
-    usual = usual["median"].where(usual["size"] >= 2)
-    rhythm = pd.to_timedelta(frame["integration"].map(usual).astype(float), unit="s")
-    frame = _without_decided(con, frame, "integration", scope.integrations, scope.at)
-    return frame.assign(rhythm=rhythm)
+    intervals = _intervals(con, scope)
+    median_seconds = intervals.groupby("integration")["seconds"].agg(["median", "size"])
+    median_seconds = median_seconds["median"].where(median_seconds["size"] >= 2)
+    usual_interval = pd.to_timedelta(
+        frame["integration"].map(median_seconds).astype(float), unit="s"
+    )
+    frame = _apply_match_overrides(con, frame, "integration", scope.integrations, scope.as_of)
+    return frame.assign(rhythm=usual_interval)
 
 
-def stale(newest: pd.DataFrame, now: datetime) -> pd.Series:
+def stale_integrations(integrations: pd.DataFrame, now: datetime) -> pd.Series:
     """Which integrations are stale at the moment (naive UTC), by their own rhythm."""
-    age = now - pd.to_datetime(newest["taken_at"])
-    return newest["rhythm"].notna() & (age > STALE_AFTER * newest["rhythm"])
+    age = now - pd.to_datetime(integrations["taken_at"])
+    return integrations["rhythm"].notna() & (age > STALE_AFTER_INTERVALS * integrations["rhythm"])
 
 
-def unloaded_days(
+def quarantined_files_by_day(
     con: Connection, integrations: Sequence[str], since: date, until: date
 ) -> pd.DataFrame:
     """One row per day, integration and verdict: [day, integration, verdict, files].
@@ -296,59 +311,67 @@ def unloaded_days(
     The day is the snapshot's. Where the file does not say it, or says one that had not come yet,
     it is the day on which the file was found.
     """
-    file = unloaded.c
-    day = cast(func.least(func.coalesce(file.taken_at, file.found_at), file.found_at), Date)
-    named = file.integration.in_(integrations) if integrations else true()
-    return _frame(
+    file = quarantined_file.c
+    day = cast(
+        func.least(func.coalesce(file.taken_at, file.quarantined_at), file.quarantined_at), Date
+    )
+    in_integrations = file.integration.in_(integrations) if integrations else true()
+    return _read_frame(
         con,
         select(day.label("day"), file.integration, file.verdict, func.count().label("files"))
-        .where(named, file.integration != MISPLACED, day >= since, day <= until)
+        .where(in_integrations, file.integration != MISPLACED_FOLDER, day >= since, day <= until)
         .group_by(day, file.integration, file.verdict)
         .order_by(day, file.integration, file.verdict),
     )
 
 
-def _spans(con: Connection, scope: Scope) -> pd.DataFrame:
+def _intervals(con: Connection, scope: Scope) -> pd.DataFrame:
     """One row per integration and span between two snapshots, the last ones: [.., seconds]."""
-    taken, mine = snapshot.c.taken_at, snapshot.c.integration_id
-    before = func.lag(taken).over(partition_by=mine, order_by=taken)
-    nth = func.row_number().over(partition_by=mine, order_by=taken.desc())
-    spans = (
-        select(mine, seconds(taken - before).label("seconds"), nth.label("nth"))
-        .where(_known(scope.integrations, scope.at))
+    taken_at, integration_id = snapshot.c.taken_at, snapshot.c.integration_id
+    previous = func.lag(taken_at).over(partition_by=integration_id, order_by=taken_at)
+    rank = func.row_number().over(partition_by=integration_id, order_by=taken_at.desc())
+    intervals = (
+        select(
+            integration_id,
+            interval_seconds(taken_at - previous).label("seconds"),
+            rank.label("nth"),
+        )
+        .where(_snapshots_until(scope.integrations, scope.as_of))
         .subquery("spans")
     )
-    return _frame(
+    return _read_frame(
         con,
-        select(integration.c.name.label("integration"), spans.c.seconds)
-        .join_from(spans, integration, integration.c.integration_id == spans.c.integration_id)
-        .where(spans.c.nth <= RHYTHM_OF, spans.c.seconds.is_not(None)),
+        select(integration.c.name.label("integration"), intervals.c.seconds)
+        .join_from(
+            intervals, integration, integration.c.integration_id == intervals.c.integration_id
+        )
+        .where(intervals.c.nth <= INTERVAL_WINDOW, intervals.c.seconds.is_not(None)),
     )
 
 
-def daily_failing(con: Connection, scope: Scope) -> pd.DataFrame:
+def daily_failed_by_integration(con: Connection, scope: Scope) -> pd.DataFrame:
     """One row per integration and day: [integration, day, failed, accounts] at the day's end."""
-    shown = _shown_snapshots(scope)
-    failed = _total(state_count.c.accounts, state_count.c.provisioning_state.in_(FAILED))
-    return _frame(
+    snapshots = _shown_snapshots(scope)
+    failed = _total(state_count.c.accounts, state_count.c.provisioning_state.in_(FAILED_STATES))
+    return _read_frame(
         con,
         select(
             integration.c.name.label("integration"),
-            shown.c.day,
+            snapshots.c.day,
             failed.label("failed"),
             _total(state_count.c.accounts, true()).label("accounts"),
         )
         .select_from(
-            _counts_of(shown).join(
-                integration, integration.c.integration_id == shown.c.integration_id
+            _join_counts(snapshots).join(
+                integration, integration.c.integration_id == snapshots.c.integration_id
             )
         )
-        .group_by(integration.c.name, shown.c.day)
-        .order_by(integration.c.name, shown.c.day),
+        .group_by(integration.c.name, snapshots.c.day)
+        .order_by(integration.c.name, snapshots.c.day),
     )
 
 
-def _firsts() -> FromClause:
+def _first_snapshots() -> FromClause:
     """One row per integration: when its first snapshot was taken."""
     return (
         select(snapshot.c.integration_id, func.min(snapshot.c.taken_at).label("taken_at"))
@@ -357,23 +380,23 @@ def _firsts() -> FromClause:
     )
 
 
-def _newest(integrations: Sequence[str], at: datetime | None) -> Select[Any, Any]:
+def _newest_snapshots(integrations: Sequence[str], as_of: datetime | None) -> Select[Any, Any]:
     """One row per integration: its last snapshot until the moment."""
     return (
         select(snapshot.c.integration_id, func.max(snapshot.c.taken_at).label("at"))
-        .where(_known(integrations, at))
+        .where(_snapshots_until(integrations, as_of))
         .group_by(snapshot.c.integration_id)
     )
 
 
-def _days(scope: Scope) -> FromClause:
+def _snapshot_days(scope: Scope) -> FromClause:
     """One row per day of the scope on which a snapshot was taken."""
     day = day_column(snapshot.c.taken_at, scope.zone).label("day")
     return (
         select(day)
         .where(
-            _known(scope.integrations, scope.at),
-            snapshot.c.taken_at >= scope.begins,
+            _snapshots_until(scope.integrations, scope.as_of),
+            snapshot.c.taken_at >= scope.start,
             day <= scope.last,
         )
         .distinct()
@@ -384,20 +407,24 @@ def _days(scope: Scope) -> FromClause:
 def _shown_snapshots(scope: Scope) -> FromClause:
     """One row per day and integration: the snapshot that the day shows."""
     day = day_column(snapshot.c.taken_at, scope.zone)
-    earlier = _newest(scope.integrations, scope.before.at).add_columns(
+    before_scope = _newest_snapshots(scope.integrations, scope.previous.as_of).add_columns(
         day_column(func.max(snapshot.c.taken_at), scope.zone).label("day")
     )
-    within = (
+    in_scope = (
         select(
             snapshot.c.integration_id, func.max(snapshot.c.taken_at).label("at"), day.label("day")
         )
-        .where(_known(scope.integrations, scope.at), snapshot.c.taken_at >= scope.begins)
+        .where(
+            _snapshots_until(scope.integrations, scope.as_of), snapshot.c.taken_at >= scope.start
+        )
         .group_by(snapshot.c.integration_id, day)
     )
-    last = earlier.union_all(within).subquery("last")
-    until = func.lead(last.c.day).over(partition_by=last.c.integration_id, order_by=last.c.day)
-    spans = select(last, until.label("until")).subquery("spans")
-    days = _days(scope)
+    last_of_day = before_scope.union_all(in_scope).subquery("last")
+    next_day = func.lead(last_of_day.c.day).over(
+        partition_by=last_of_day.c.integration_id, order_by=last_of_day.c.day
+    )
+    spans = select(last_of_day, next_day.label("until")).subquery("spans")
+    days = _snapshot_days(scope)
     in_span = and_(
         days.c.day >= spans.c.day, or_(spans.c.until.is_(None), days.c.day < spans.c.until)
     )
@@ -408,45 +435,45 @@ def _shown_snapshots(scope: Scope) -> FromClause:
     )
 
 
-def _counts_of(shown: FromClause) -> FromClause:
-    return shown.join(
+def _join_counts(snapshots: FromClause) -> FromClause:
+    return snapshots.join(
         state_count,
         and_(
-            state_count.c.integration_id == shown.c.integration_id,
-            state_count.c.taken_at == shown.c.at,
+            state_count.c.integration_id == snapshots.c.integration_id,
+            state_count.c.taken_at == snapshots.c.at,
         ),
     )
 
 
 def _totals() -> list[ColumnElement[Any]]:
-    numbers = ("accounts", "active", "unmatched")
+    columns = ("accounts", "active", "unmatched")
     return [
-        *(cast(func.sum(state_count.c[name]), BigInteger).label(name) for name in numbers),
+        *(cast(func.sum(state_count.c[name]), BigInteger).label(name) for name in columns),
         func.min(state_count.c.oldest).label("oldest"),
     ]
 
 
-def _known(integrations: Sequence[str], at: datetime | None) -> ColumnElement[bool]:
+def _snapshots_until(integrations: Sequence[str], as_of: datetime | None) -> ColumnElement[bool]:
     """Snapshots of the integrations that were taken until the moment."""
-    return and_(_chosen(snapshot, integrations), _until(snapshot.c.taken_at, at))
+    return and_(_in_integrations(snapshot, integrations), _is_past(snapshot.c.taken_at, as_of))
 
 
-def _until(moment: ColumnElement[Any], at: datetime | None) -> ColumnElement[bool]:
-    return true() if at is None else moment <= at
+def _is_past(moment: ColumnElement[Any], as_of: datetime | None) -> ColumnElement[bool]:
+    return true() if as_of is None else moment <= as_of
 
 
-def _chosen(of: FromClause, integrations: Sequence[str]) -> ColumnElement[bool]:
+def _in_integrations(table: FromClause, integrations: Sequence[str]) -> ColumnElement[bool]:
     """All integrations where none is chosen."""
     if not integrations:
         return true()
-    named = select(integration.c.integration_id).where(integration.c.name.in_(integrations))
-    return of.c.integration_id.in_(named)
+    ids = select(integration.c.integration_id).where(integration.c.name.in_(integrations))
+    return table.c.integration_id.in_(ids)
 
 
-def _total(number: ColumnElement[Any], where: ColumnElement[bool]) -> ColumnElement[Any]:
-    return cast(func.coalesce(func.sum(number).filter(where), 0), BigInteger)
+def _total(value: ColumnElement[Any], condition: ColumnElement[bool]) -> ColumnElement[Any]:
+    return cast(func.coalesce(func.sum(value).filter(condition), 0), BigInteger)
 
 
-def _frame(con: Connection, statement: Select[*tuple[Any, ...]]) -> pd.DataFrame:
+def _read_frame(con: Connection, statement: Select[*tuple[Any, ...]]) -> pd.DataFrame:
     rows = con.execute(statement)
     return pd.DataFrame(rows.all(), columns=list(rows.keys()))

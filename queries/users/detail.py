@@ -18,118 +18,134 @@ from sqlalchemy import (
     select,
 )
 
-from data.schema import FOREVER, account, integration, same_account
-from queries.cache import remembered
-from queries.filters import Filters, accounts
-from queries.lookup import few_versions
-from queries.users.accounts import accounts_of
+from data.schema import OPEN_END, account, integration, is_same_account
+from queries.cache import cached
+from queries.filters import Filters, account_rows
+from queries.lookup import lookup_versions
+from queries.users.accounts import accounts_by_key
 
-MOST_VERSIONS = 1_000
+MAX_VERSIONS = 1_000
 """Of one account; older ones are counted, but not fetched."""
 
-MOST_OTHERS = 50
+MAX_OTHER_ACCOUNTS = 50
 """Other accounts of one person; more are counted, but not fetched."""
 
 
-class Known(NamedTuple):
+class AccountDetails(NamedTuple):
     """What is known of one account at the moment that the filters name."""
 
     account: Row[Any]
     """Role details, attributes and flags, and what the table shows besides."""
     versions: Sequence[Row[Any]]
     """Its newest versions, oldest first; each says in `number` the how-manieth it is, from 1."""
-    others: Sequence[Any]
+    other_accounts: Sequence[Any]
     """Other accounts of the same person; each says in `found` how many there are."""
 
 
-def known_of(con: Connection, filters: Filters, account_keys: Sequence[int]) -> dict[int, Known]:
+def account_details(
+    con: Connection, filters: Filters, account_keys: Sequence[int]
+) -> dict[int, AccountDetails]:
     """Account key → what is known, of those accounts that are there at the moment."""
-    moment = Filters(as_of=filters.as_of)
-    known = {key: _known(con, moment, key) for key in account_keys}
-    return {key: one for key, one in known.items() if one}
+    point_in_time = Filters(as_of=filters.as_of)
+    details_by_key = {key: _cached_details(con, point_in_time, key) for key in account_keys}
+    return {key: details for key, details in details_by_key.items() if details}
 
 
-@remembered(200)
-def _known(con: Connection, moment: Filters, account_key: int) -> Known | None:
-    one = details_of(con, moment, account_key)
-    if one is None:
+@cached(200)
+def _cached_details(
+    con: Connection, point_in_time: Filters, account_key: int
+) -> AccountDetails | None:
+    account_row = find_account(con, point_in_time, account_key)
+    if account_row is None:
         return None
-    return Known(one, history_of(con, moment, account_key), others_of(con, moment, one))
+    return AccountDetails(
+        account_row,
+        account_history(con, point_in_time, account_key),
+        find_other_accounts(con, point_in_time, account_row),
+    )
 
 
-def details_of(con: Connection, moment: Filters, account_key: int) -> Row[Any] | None:
+def find_account(con: Connection, point_in_time: Filters, account_key: int) -> Row[Any] | None:
     """The account's role details, attributes and flags, and what the table shows besides."""
-    rows = accounts_of(con, moment, [account_key])
+    rows = accounts_by_key(con, point_in_time, [account_key])
     return con.execute(
         select(rows, integration.c.name.label("integration"), account.c.account_id)
         .join_from(rows, integration, integration.c.integration_id == rows.c.integration_id)
-        .join(account, same_account(account, rows))
+        .join(account, is_same_account(account, rows))
         .where(account.c.account_key == account_key)
     ).first()
 
 
-def history_of(con: Connection, moment: Filters, account_key: int) -> Sequence[Row[Any]]:
+def account_history(
+    con: Connection, point_in_time: Filters, account_key: int
+) -> Sequence[Row[Any]]:
     """One row per version of the account, oldest first, as known at the moment.
 
     What held then had no end yet. At most MOST_VERSIONS, the newest.
     """
-    version = few_versions(lambda rows: rows.c.account_key == account_key).c
-    until, at_that_time = version.valid_to, []
-    if moment.as_of is not None:
-        at_that_time.append(version.valid_from <= moment.as_of)
-        until = case((until > moment.as_of, literal(FOREVER)), else_=until)
+    version = lookup_versions(lambda rows: rows.c.account_key == account_key).c
+    valid_to, time_conditions = version.valid_to, []
+    if point_in_time.as_of is not None:
+        time_conditions.append(version.valid_from <= point_in_time.as_of)
+        valid_to = case((valid_to > point_in_time.as_of, literal(OPEN_END)), else_=valid_to)
     numbered = (
         select(
             *(c for c in version if c.name not in ("valid_to", "role_details")),
             func.md5(version.role_details).label("role_details"),
-            until.label("valid_to"),
+            valid_to.label("valid_to"),
             func.row_number().over(order_by=version.valid_from).label("number"),
             func.count().over().label("found"),
         )
-        .where(*at_that_time)
+        .where(*time_conditions)
         .subquery("numbered")
     )
     return con.execute(
         select(numbered)
-        .where(numbered.c.number > numbered.c.found - MOST_VERSIONS)
+        .where(numbered.c.number > numbered.c.found - MAX_VERSIONS)
         .order_by(numbered.c.number)
     ).all()
 
 
-def others_of(con: Connection, moment: Filters, one: Row[Any]) -> Sequence[Any]:
+def find_other_accounts(
+    con: Connection, point_in_time: Filters, account_row: Row[Any]
+) -> Sequence[Any]:
     """One row per other account of the same person, by integration and username.
 
     The same person is who has the same upstream ID, else the same e-mail, in any case;
     `same_id` says which, `found` how many there are. At most MOST_OTHERS.
     """
-    if not one.upstream_user_id and not one.user_email:
+    if not account_row.upstream_user_id and not account_row.user_email:
         return []
-    everyone = accounts(con, moment)
-    same = select(everyone.c.account_key).where(_is_same_person(everyone, one))
-    rows = accounts_of(con, moment, con.scalars(same).all())
+    all_accounts = account_rows(con, point_in_time)
+    same_person_keys = select(all_accounts.c.account_key).where(
+        _is_same_person(all_accounts, account_row)
+    )
+    rows = accounts_by_key(con, point_in_time, con.scalars(same_person_keys).all())
     return con.execute(
         select(
             rows.c.account_key,
             rows.c.username_in_app,
             rows.c.provisioning_state,
             rows.c.active_in_app,
-            _has_same_id(rows, one).label("same_id"),
+            _has_same_id(rows, account_row).label("same_id"),
             integration.c.name.label("integration"),
             func.count().over().label("found"),
         )
         .join(integration, integration.c.integration_id == rows.c.integration_id)
-        .where(rows.c.account_key != one.account_key)
+        .where(rows.c.account_key != account_row.account_key)
         .order_by(integration.c.name, rows.c.username_in_app, rows.c.account_key)
-        .limit(MOST_OTHERS)
+        .limit(MAX_OTHER_ACCOUNTS)
     ).all()
 
 
-def _is_same_person(rows: FromClause, one: Row[Any]) -> ColumnElement[bool]:
-    email = one.user_email
+def _is_same_person(rows: FromClause, account_row: Row[Any]) -> ColumnElement[bool]:
+    email = account_row.user_email
     same_email = func.lower(rows.c.user_email) == email.lower() if email else false()
-    return or_(_has_same_id(rows, one), same_email)
+    return or_(_has_same_id(rows, account_row), same_email)
 
 
-def _has_same_id(rows: FromClause, one: Row[Any]) -> ColumnElement[bool]:
-    id_ = one.upstream_user_id
-    return func.coalesce(rows.c.upstream_user_id == id_, false()) if id_ else false()
+def _has_same_id(rows: FromClause, account_row: Row[Any]) -> ColumnElement[bool]:
+    upstream_id = account_row.upstream_user_id
+    return (
+        func.coalesce(rows.c.upstream_user_id == upstream_id, false()) if upstream_id else false()
+    )

@@ -20,18 +20,18 @@ from sqlalchemy import (
 )
 
 from data.schema import account_profile, integration, snapshot
-from data.states import UNRECOGNISED
+from data.states import UNRECOGNIZED
 from data.store.dialect import has_role
 from queries.filters import (
     FILTER_BY_NAME,
     Filter,
     Filters,
-    accounts,
+    account_rows,
     conditions,
 )
 from queries.search import contains
 
-MOST_CHOICES = 30
+MAX_CHOICES = 30
 """Choices of an open list that are shown; a search brings the others."""
 
 
@@ -46,145 +46,161 @@ class Choices(NamedTuple):
     """The choices of one filter, and how many more there are."""
 
     shown: list[Choice]
-    more: int = 0
+    remaining: int = 0
 
 
-def choices(con: Connection, filters: Filters, name: str, search: str = "") -> Choices:
+def list_choices(con: Connection, filters: Filters, name: str, search: str = "") -> Choices:
     """The choices of a filter: in the order of their kind, or the most frequent first.
 
     Of roles and integrations those that the search finds, and in any case those that are chosen.
     """
     if name == "waiting":
-        return Choices(_waits(con, filters))
-    if FILTER_BY_NAME[name].counted_by:
-        return Choices(_of_a_kind(con, filters, FILTER_BY_NAME[name]))
-    counted = {"role": _roles, "integration": _integrations, "reason": _reasons}[name](con, filters)
-    return _most_frequent(con, counted, filters.values(name), search)
+        return Choices(_count_durations(con, filters))
+    if FILTER_BY_NAME[name].group_by:
+        return Choices(_count_fixed_choices(con, filters, FILTER_BY_NAME[name]))
+    query = {"role": _count_roles, "integration": _count_integrations, "reason": _count_reasons}[
+        name
+    ](con, filters)
+    return _most_frequent(con, query, filters.values(name), search)
 
 
-def _others(con: Connection, filters: Filters, name: str) -> tuple[FromClause, Any]:
+def _without_filter(con: Connection, filters: Filters, name: str) -> tuple[FromClause, Any]:
     """The accounts, and what all filters but one ask of them."""
-    rows = accounts(con, filters, whole=FILTER_BY_NAME[name].of_profile)
+    rows = account_rows(con, filters, all_columns=FILTER_BY_NAME[name].is_slow_changing)
     return rows, and_(true(), *conditions(filters.without(name), rows))
 
 
-def _of_a_kind(con: Connection, filters: Filters, kind: Filter) -> list[Choice]:
-    rows, others = _others(con, filters, kind.name)
-    assert kind.counted_by  # noqa: S101 - asked for only where it is there
-    value = kind.counted_by(rows).label("value")
-    counted = select(value, func.count().label("accounts")).where(others).group_by(value)
-    found = {row.value: row.accounts for row in con.execute(counted)}
-    chosen = filters.values(kind.name)
+def _count_fixed_choices(con: Connection, filters: Filters, filter_: Filter) -> list[Choice]:
+    rows, other_filters = _without_filter(con, filters, filter_.name)
+    assert filter_.group_by  # noqa: S101 - asked for only where it is there
+    value = filter_.group_by(rows).label("value")
+    query = select(value, func.count().label("accounts")).where(other_filters).group_by(value)
+    counts = {row.value: row.accounts for row in con.execute(query)}
+    selected = filters.values(filter_.name)
     return [
-        Choice(name, found.get(name, 0))
-        for name in kind.choices
-        if name != UNRECOGNISED.name or name in found or name in chosen
+        Choice(name, counts.get(name, 0))
+        for name in filter_.choices
+        if name != UNRECOGNIZED.name or name in counts or name in selected
     ]
 
 
-def _waits(con: Connection, filters: Filters) -> list[Choice]:
-    rows, others = _others(con, filters, "waiting")
-    spans, waiting = _spans(filters), FILTER_BY_NAME["waiting"]
+def _count_durations(con: Connection, filters: Filters) -> list[Choice]:
+    rows, other_filters = _without_filter(con, filters, "waiting")
+    durations, waiting_filter = _duration_choices(filters), FILTER_BY_NAME["waiting"]
     totals = [
-        func.count().filter(waiting.condition(rows, length, filters.as_of))
-        for length in spans.values()
+        func.count().filter(waiting_filter.condition(rows, duration, filters.as_of))
+        for duration in durations.values()
     ]
-    found = con.execute(select(*totals).select_from(rows).where(others)).one()
-    return [Choice(span, count) for span, count in zip(spans, found, strict=True)]
+    counts = con.execute(select(*totals).select_from(rows).where(other_filters)).one()
+    return [Choice(text, count) for text, count in zip(durations, counts, strict=True)]
 
 
-def _spans(filters: Filters) -> dict[str, timedelta]:
+def _duration_choices(filters: Filters) -> dict[str, timedelta]:
     """What can be chosen, and what an address asks besides, shortest first."""
-    waiting = FILTER_BY_NAME["waiting"]
-    spans = {text: waiting.read([text]) for text in (*waiting.choices, *filters.values("waiting"))}
-    return dict(sorted(spans.items(), key=lambda span: span[1]))
+    waiting_filter = FILTER_BY_NAME["waiting"]
+    durations = {
+        text: waiting_filter.parse([text])
+        for text in (*waiting_filter.choices, *filters.values("waiting"))
+    }
+    return dict(sorted(durations.items(), key=lambda span: span[1]))
 
 
-def _roles(con: Connection, filters: Filters) -> Select[Any, Any]:
+def _count_roles(con: Connection, filters: Filters) -> Select[Any, Any]:
     """One row per role that any account has: [value, accounts]."""
-    rows, others = _others(con, filters, "role")
-    held = select(func.unnest(rows.c.roles).label("value"), others.label("counts")).subquery("held")
-    return select(held.c.value, func.count().filter(held.c.counts).label("accounts")).group_by(
-        held.c.value
-    )
+    rows, other_filters = _without_filter(con, filters, "role")
+    assigned = select(
+        func.unnest(rows.c.roles).label("value"), other_filters.label("counts")
+    ).subquery("held")
+    return select(
+        assigned.c.value, func.count().filter(assigned.c.counts).label("accounts")
+    ).group_by(assigned.c.value)
 
 
-def _integrations(con: Connection, filters: Filters) -> Select[Any, Any]:
+def _count_integrations(con: Connection, filters: Filters) -> Select[Any, Any]:
     """One row per integration: [value, accounts]."""
-    rows, others = _others(con, filters, "integration")
-    found = (
+    rows, other_filters = _without_filter(con, filters, "integration")
+    counts = (
         select(rows.c.integration_id, func.count().label("accounts"))
-        .where(others)
+        .where(other_filters)
         .group_by(rows.c.integration_id)
         .subquery("found")
     )
     return select(
-        integration.c.name.label("value"), func.coalesce(found.c.accounts, 0).label("accounts")
+        integration.c.name.label("value"), func.coalesce(counts.c.accounts, 0).label("accounts")
     ).join_from(
-        integration, found, found.c.integration_id == integration.c.integration_id, isouter=True
+        integration, counts, counts.c.integration_id == integration.c.integration_id, isouter=True
     )
 
 
-def _reasons(con: Connection, filters: Filters) -> Select[Any, Any]:
+def _count_reasons(con: Connection, filters: Filters) -> Select[Any, Any]:
     """One row per reason that accounts fail for: [value, accounts]."""
-    rows, others = _others(con, filters, "reason")
+    rows, other_filters = _without_filter(con, filters, "reason")
     return (
-        select(rows.c.failure_reason.label("value"), func.count().filter(others).label("accounts"))
+        select(
+            rows.c.failure_reason.label("value"),
+            func.count().filter(other_filters).label("accounts"),
+        )
         .where(rows.c.failure_reason.is_not(None))
         .group_by(rows.c.failure_reason)
     )
 
 
 def _most_frequent(
-    con: Connection, counted: Select[Any, Any], chosen: list[str], search: str
+    con: Connection, query: Select[Any, Any], selected: list[str], search: str
 ) -> Choices:
-    of = counted.subquery("counted")
-    is_chosen = of.c.value.in_(chosen)
-    listed = or_(is_chosen, contains(of.c.value, search)) if search else true()
-    found = con.execute(
-        select(of.c.value, of.c.accounts, func.count().over())
-        .where(listed)
-        .order_by(case((is_chosen, 0), else_=1), of.c.accounts.desc(), func.lower(of.c.value))
-        .limit(MOST_CHOICES + len(chosen))
+    counts = query.subquery("counted")
+    is_selected = counts.c.value.in_(selected)
+    condition = or_(is_selected, contains(counts.c.value, search)) if search else true()
+    rows = con.execute(
+        select(counts.c.value, counts.c.accounts, func.count().over())
+        .where(condition)
+        .order_by(
+            case((is_selected, 0), else_=1), counts.c.accounts.desc(), func.lower(counts.c.value)
+        )
+        .limit(MAX_CHOICES + len(selected))
     ).all()
-    shown = [Choice(value, accounts) for value, accounts, _ in found]
-    return Choices(shown, more=found[0][2] - len(shown) if found else 0)
+    shown = [Choice(value, account_count) for value, account_count, _ in rows]
+    return Choices(shown, remaining=rows[0][2] - len(shown) if rows else 0)
 
 
-def heard_of(con: Connection, filters: Filters) -> Filters:
+def drop_unknown_values(con: Connection, filters: Filters) -> Filters:
     """The filters without integrations and roles that the store has never known.
 
     A role that nobody has any more stays asked: its list is empty, which is an answer.
     """
-    named = select(integration.c.name).where(integration.c.name.in_(filters.integration))
-    known = set(con.scalars(named)) if filters.integration else set()
-    missing = [role for role in filters.role if not _is_held(con, filters, role)]
-    never = set(missing) - _ever_held(con, missing)
+    query = select(integration.c.name).where(integration.c.name.in_(filters.integration))
+    known_integrations = set(con.scalars(query)) if filters.integration else set()
+    unassigned_roles = [role for role in filters.role if not _is_role_assigned(con, filters, role)]
+    unknown_roles = set(unassigned_roles) - _ever_assigned_roles(con, unassigned_roles)
     return replace(
         filters,
-        integration=tuple(name for name in filters.integration if name in known),
-        role=tuple(role for role in filters.role if role not in never),
+        integration=tuple(name for name in filters.integration if name in known_integrations),
+        role=tuple(role for role in filters.role if role not in unknown_roles),
     )
 
 
-def _is_held(con: Connection, filters: Filters, role: str) -> bool:
-    rows = accounts(con, filters)
-    found = select(rows.c.account_key).where(has_role(rows.c.roles, role)).limit(1)
-    return con.scalar(found) is not None
+def _is_role_assigned(con: Connection, filters: Filters, role: str) -> bool:
+    rows = account_rows(con, filters)
+    query = select(rows.c.account_key).where(has_role(rows.c.roles, role)).limit(1)
+    return con.scalar(query) is not None
 
 
-def _ever_held(con: Connection, roles: Sequence[str]) -> set[str]:
+def _ever_assigned_roles(con: Connection, roles: Sequence[str]) -> set[str]:
     if not roles:
         return set()
-    held = [func.bool_or(has_role(account_profile.c.roles, role)) for role in roles]
+    aggregates = [func.bool_or(has_role(account_profile.c.roles, role)) for role in roles]
     return {
-        role for role, found in zip(roles, con.execute(select(*held)).one(), strict=True) if found
+        role
+        for role, was_assigned in zip(roles, con.execute(select(*aggregates)).one(), strict=True)
+        if was_assigned
     }
 
 
-def moments(con: Connection, *, last: int = 5) -> list[datetime]:
+def snapshot_times(con: Connection, *, newest_count: int = 5) -> list[datetime]:
     """When snapshots were taken (naive UTC): the last few, newest first, then the first of all."""
-    taken = snapshot.c.taken_at
-    newest = con.scalars(select(taken).distinct().order_by(taken.desc()).limit(last)).all()
-    first = con.scalar(select(func.min(taken)))
+    taken_at = snapshot.c.taken_at
+    newest = con.scalars(
+        select(taken_at).distinct().order_by(taken_at.desc()).limit(newest_count)
+    ).all()
+    first = con.scalar(select(func.min(taken_at)))
     return [*newest, first] if first else []

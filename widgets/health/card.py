@@ -10,68 +10,68 @@ import plotly.graph_objects as go
 import pyarrow as pa
 import streamlit as st
 
-from data.access.roles import Act
-from data.home import here
-from data.records.audit_log import Event, note
-from queries.export.formats import as_csv, neutralised
+from data.access.roles import Permission
+from data.home import current_home
+from data.records.audit_log import Event, record_event
+from queries.export.formats import encode_csv, escape_formulas
 from queries.export.manifest import slug
-from server.authorize import allowed
-from server.session import principal
+from server.authorize import authorize
+from server.session import current_principal
 from widgets.figure_theme import PLOTLY_CONFIG
 
-Draw = Callable[[], go.Figure]
+FigureFactory = Callable[[], go.Figure]
 
 
 @st.fragment
 def chart(
     key: str,
     name: str,
-    finding: str,
-    words: str,
-    draw: Draw,
+    headline: str,
+    description: str,
+    make_figure: FigureFactory,
     table: pd.DataFrame,
     open_mark: Callable[[Sequence[Any]], None] | None,
-    besides: str = "",
+    extra_alt: str = "",
 ) -> None:
     """A figure under what it says; a click on a mark opens its accounts, where that is given.
 
     `besides` is said to those who do not see it. The card alone is drawn anew for its table.
     """
-    allowed(Act.HEALTH)
+    authorize(Permission.HEALTH)
     with st.container(border=True, key=f"card_{key}"):
-        heading(name, finding, words)
-        picture = {"format": "png", "scale": 2, "filename": f"rollcall-{slug(name)}"}
+        heading(name, headline, description)
+        image_options = {"format": "png", "scale": 2, "filename": f"rollcall-{slug(name)}"}
         event: Any = st.plotly_chart(
-            draw(),
+            make_figure(),
             key=key,
             theme="streamlit",
-            config=PLOTLY_CONFIG | {"toImageButtonOptions": picture},
+            config=PLOTLY_CONFIG | {"toImageButtonOptions": image_options},
             on_select="rerun" if open_mark else "ignore",
             selection_mode="points",
-            alt=f"{name}. {finding}. {words} {besides}".strip(),
+            alt=f"{name}. {headline}. {description} {extra_alt}".strip(),
         )
-        numbers(key, name, table)
+        data_controls(key, name, table)
     points = event.selection.points if open_mark else []
     if open_mark and points and points[0].get("customdata"):
         open_mark(points[0]["customdata"])
 
 
-def heading(name: str, finding: str, words: str) -> None:
+def heading(name: str, headline: str, description: str) -> None:
     """What is shown, what it says now, and why it matters. No text from the data."""
     with st.container(gap=None, key=f"says_{slug(name)}"):
         st.caption(name)
-        st.subheader(finding, anchor=False)
-    st.caption(words)
+        st.subheader(headline, anchor=False)
+    st.caption(description)
 
 
-def numbers(key: str, name: str, table: pd.DataFrame, *, shown: bool = True) -> None:
+def data_controls(key: str, name: str, table: pd.DataFrame, *, has_table: bool = True) -> None:
     """The numbers behind a picture: as a table where asked for, and as a file."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        is_open = shown and st.toggle("Table", key=f"table_{key}")
-        who = principal().name
+        is_open = has_table and st.toggle("Table", key=f"table_{key}")
+        actor = current_principal().name
         st.download_button(
             "CSV",
-            lambda: _taken_by(who, name, table),
+            lambda: _recorded_csv(actor, name, table),
             file_name=f"rollcall-{slug(name)}.csv",
             mime="text/csv",
             key=f"csv_{key}",
@@ -85,20 +85,22 @@ def numbers(key: str, name: str, table: pd.DataFrame, *, shown: bool = True) -> 
         st.dataframe(table, hide_index=True, height=280, alt=alt, lazy=False)
 
 
-def _taken_by(who: str, name: str, table: pd.DataFrame) -> bytes:
+def _recorded_csv(actor: str, name: str, table: pd.DataFrame) -> bytes:
     """Made on a thread that knows nobody; `who` was there when the button was drawn."""
-    note(here(), who, Event.DOWNLOADED, file=f"The numbers of “{name}”", rows=len(table))
-    return spreadsheet(table)
+    record_event(
+        current_home(), actor, Event.DOWNLOADED, file=f"The numbers of “{name}”", rows=len(table)
+    )
+    return spreadsheet_csv(table)
 
 
-def spreadsheet(table: pd.DataFrame) -> bytes:
+def spreadsheet_csv(table: pd.DataFrame) -> bytes:
     """The table as CSV that a spreadsheet opens: no text in it, and no heading, is a formula."""
     batch = pa.RecordBatch.from_pandas(table, preserve_index=False)
-    safe = [
+    columns = [
         _without_formulas(column) if _is_text(column.type) else column for column in batch.columns
     ]
     headings = _without_formulas(pa.array(batch.schema.names)).to_pylist()
-    return "\ufeff".encode() + b"".join(as_csv([pa.RecordBatch.from_arrays(safe, headings)]))
+    return "\ufeff".encode() + b"".join(encode_csv([pa.RecordBatch.from_arrays(columns, headings)]))
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -107,4 +109,4 @@ def _is_text(kind: pa.DataType) -> bool:
 
 def _without_formulas(texts: pa.Array) -> pa.Array:
     column = pa.RecordBatch.from_arrays([texts.cast(pa.string())], ["texts"])
-    return neutralised(column).column(0)
+    return escape_formulas(column).column(0)

@@ -13,48 +13,48 @@ from pathlib import Path
 import streamlit as st
 from sqlalchemy import Connection
 
-from queries.health.trends import neighbours, newest_day, oldest_day, span_of
-from queries.period import Scope, end_of, local, utc
-from widgets.address import go
-from widgets.filters import FIRST_DAY, LAST_DAY, asked
+from queries.health.trends import adjacent_snapshots, newest_day, oldest_day, snapshot_span
+from queries.period import Scope, day_end, to_local, to_utc
+from widgets.address import update_address
+from widgets.filters import FIRST_DAY, LAST_DAY, requested_filters
 
-LOOK = Path(__file__).parent.parent / "look" / "health.css"
+HEALTH_CSS = Path(__file__).parent.parent / "look" / "health.css"
 PERIODS = {"7": "7 days", "30": "30 days", "90": "90 days", "all": "All", "own": "Own"}
-USUAL = "30"
+DEFAULT_PERIOD = "30"
 
 
-def scope_of(con: Connection, integrations: Sequence[str], zone: str) -> Scope | None:
+def scope_from_address(con: Connection, integrations: Sequence[str], zone: str) -> Scope | None:
     """The days that the address asks for; None where nothing was loaded until its moment."""
-    at = asked().as_of
-    newest = newest_day(con, integrations, zone, at)
+    as_of = requested_filters().as_of
+    newest = newest_day(con, integrations, zone, as_of)
     if newest is None:
         return None
     oldest = oldest_day(con, integrations, zone) or newest
-    first, last = _days(oldest, newest)
+    first, last = _period_days(oldest, newest)
     if last < newest:
-        at = min(filter(None, (at, end_of(last, zone))))
-    return Scope(tuple(integrations), first, last, zone, at)
+        as_of = min(filter(None, (as_of, day_end(last, zone))))
+    return Scope(tuple(integrations), first, last, zone, as_of)
 
 
-def _days(oldest: date, newest: date) -> tuple[date, date]:
+def _period_days(oldest: date, newest: date) -> tuple[date, date]:
     """The first and the last day asked for; of an own period an end may be open."""
-    if period() != "own":
-        days = period()
+    if selected_period() != "own":
+        days = selected_period()
         first = oldest if days == "all" else newest - timedelta(days=int(days) - 1)
         return first, newest
-    first, last = _day("from") or oldest, min(_day("to") or newest, newest)
+    first, last = _day_param("from") or oldest, min(_day_param("to") or newest, newest)
     return min(first, last), last
 
 
-def period() -> str:
+def selected_period() -> str:
     """Which of PERIODS the address asks for."""
-    if _day("from") or _day("to"):
+    if _day_param("from") or _day_param("to"):
         return "own"
-    days = st.query_params.get("days", USUAL)
-    return days if days in PERIODS else USUAL
+    days = st.query_params.get("days", DEFAULT_PERIOD)
+    return days if days in PERIODS else DEFAULT_PERIOD
 
 
-def _day(name: str) -> date | None:
+def _day_param(name: str) -> date | None:
     """A day that the address names; of a moment its day."""
     try:
         day = date.fromisoformat(st.query_params.get(name, "")[:10])
@@ -63,16 +63,24 @@ def _day(name: str) -> date | None:
     return min(max(day, FIRST_DAY), LAST_DAY - timedelta(days=1))
 
 
-def choose_period(scope: Scope | None) -> None:
+def period_picker(scope: Scope | None) -> None:
     """Days back from the newest snapshot, all there are, or from one day to another."""
-    st.session_state["days"] = period()
+    st.session_state["days"] = selected_period()
 
     def choose() -> None:
-        wanted = st.session_state["days"]
-        if wanted == "own" and scope:
-            go(**{"days": None, "from": scope.first.isoformat(), "to": scope.last.isoformat()})
+        selected = st.session_state["days"]
+        if selected == "own" and scope:
+            update_address(
+                **{"days": None, "from": scope.first.isoformat(), "to": scope.last.isoformat()}
+            )
         else:
-            go(**{"days": None if wanted == USUAL else wanted, "from": None, "to": None})
+            update_address(
+                **{
+                    "days": None if selected == DEFAULT_PERIOD else selected,
+                    "from": None,
+                    "to": None,
+                }
+            )
 
     st.segmented_control(
         "Period",
@@ -84,13 +92,13 @@ def choose_period(scope: Scope | None) -> None:
     )
 
 
-def choose_days(scope: Scope) -> None:
+def period_days_picker(scope: Scope) -> None:
     """The ends of an own period."""
-    if period() != "own":
+    if selected_period() != "own":
         return
     with st.container(horizontal=True, gap="small", key="own_period"):
         for name, label, day in (("from", "From", scope.first), ("to", "To", scope.last)):
-            st.session_state[f"day_{name}"] = _day(name) or day
+            st.session_state[f"day_{name}"] = _day_param(name) or day
             st.date_input(
                 label,
                 key=f"day_{name}",
@@ -98,53 +106,58 @@ def choose_days(scope: Scope) -> None:
                 min_value=FIRST_DAY,
                 max_value=LAST_DAY,
                 width=160,
-                on_change=_choose_day,
+                on_change=_set_day,
                 args=(name,),
             )
 
 
-def _choose_day(name: str) -> None:
+def _set_day(name: str) -> None:
     day = st.session_state[f"day_{name}"]
-    go(**{name: day.isoformat() if day else None})
+    update_address(**{name: day.isoformat() if day else None})
 
 
 # ---- the moment ----------------------------------------------------------------------------------
 
 
-def scrub(con: Connection, integrations: Sequence[str], zone: str) -> None:
+def snapshot_scrubber(con: Connection, integrations: Sequence[str], zone: str) -> None:
     """Back and forth through the snapshots; where that is the past, a mark and the way back."""
-    at, span = asked().as_of, span_of(con, integrations)
-    if span is None or (span[0] == span[1] and at is None):
+    as_of, span = requested_filters().as_of, snapshot_span(con, integrations)
+    if span is None or (span[0] == span[1] and as_of is None):
         return
-    earlier, later = neighbours(con, integrations, at)
+    earlier, later = adjacent_snapshots(con, integrations, as_of)
     with st.container(
-        horizontal=True, vertical_alignment="center", gap="small", key="past" if at else "scrubber"
+        horizontal=True,
+        vertical_alignment="center",
+        gap="small",
+        key="past" if as_of else "scrubber",
     ):
-        _step("Previous", "chevron_left", earlier, key="earlier")
+        _step_button("Previous", "chevron_left", earlier, key="earlier")
         if span[0] < span[1]:
-            _slide(at, span, zone)
-        _step("Next", "chevron_right", later if at else None, key="later", end=span[1])
-        if at:
+            _moment_slider(as_of, span, zone)
+        _step_button("Next", "chevron_right", later if as_of else None, key="later", newest=span[1])
+        if as_of:
             st.badge(
-                f"As of {local(at, zone):%Y-%m-%d %H:%M} {zone}",
+                f"As of {to_local(as_of, zone):%Y-%m-%d %H:%M} {zone}",
                 icon=":material/history:",
                 color="violet",
             )
-            st.button("Back to now", type="tertiary", key="now", on_click=_look, args=(None,))
+            st.button(
+                "Back to now", type="tertiary", key="now", on_click=_go_to_moment, args=(None,)
+            )
 
 
-def _slide(at: datetime | None, span: tuple[datetime, datetime], zone: str) -> None:
-    first, newest = (local(moment, zone) for moment in span)
+def _moment_slider(as_of: datetime | None, span: tuple[datetime, datetime], zone: str) -> None:
+    first, newest = (to_local(moment, zone) for moment in span)
     first = first.replace(second=0, microsecond=0)
     newest += timedelta(seconds=-newest.second % 60)  # so that the newest snapshot is within
-    shown = local(at, zone) if at else newest
-    st.session_state["moment"] = min(max(shown, first), newest)
+    local_moment = to_local(as_of, zone) if as_of else newest
+    st.session_state["moment"] = min(max(local_moment, first), newest)
 
-    def look() -> None:
+    def on_slide() -> None:
         moment = st.session_state["moment"]
-        _look(None if moment >= newest else utc(moment, zone))
+        _go_to_moment(None if moment >= newest else to_utc(moment, zone))
 
-    st.html(LOOK)
+    st.html(HEALTH_CSS)
     st.slider(
         f"Moment ({zone})",
         first,
@@ -152,33 +165,33 @@ def _slide(at: datetime | None, span: tuple[datetime, datetime], zone: str) -> N
         step=timedelta(minutes=1),
         format="YYYY-MM-DD HH:mm",
         key="moment",
-        on_change=look,
+        on_change=on_slide,
         label_visibility="collapsed",
     )
 
 
-def _step(
-    label: str, icon: str, to: datetime | None, *, key: str, end: datetime | None = None
+def _step_button(
+    label: str, icon: str, moment: datetime | None, *, key: str, newest: datetime | None = None
 ) -> None:
     st.button(
         label,
         key=key,
         icon=f":material/{icon}:",
-        disabled=to is None,
-        on_click=_look,
-        args=(None if to == end else to,),
+        disabled=moment is None,
+        on_click=_go_to_moment,
+        args=(None if moment == newest else moment,),
     )
 
 
-def _look(at: datetime | None) -> None:
-    go(as_of=f"{at.isoformat(timespec='seconds')}Z" if at else None)
+def _go_to_moment(as_of: datetime | None) -> None:
+    update_address(as_of=f"{as_of.isoformat(timespec='seconds')}Z" if as_of else None)
 
 
-def nothing_until(zone: str) -> None:
+def no_snapshots_note(zone: str) -> None:
     """Nothing was loaded until the moment that the address names."""
-    at = asked().as_of
+    as_of = requested_filters().as_of
     st.text(
-        f"No snapshot until {local(at, zone):%Y-%m-%d %H:%M} {zone}. Choose a later moment."
-        if at
+        f"No snapshot until {to_local(as_of, zone):%Y-%m-%d %H:%M} {zone}. Choose a later moment."
+        if as_of
         else "No snapshots of these integrations yet."
     )

@@ -9,59 +9,71 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from data.access.roles import Act
+from data.access.roles import Permission
 from queries.filters import Filters
 from queries.health.durations import Durations
-from queries.health.trends import Trends, stale
-from queries.period import Scope, local
-from server.session import principal
-from widgets.figure_theme import in_words
+from queries.health.trends import Trends, stale_integrations
+from queries.period import Scope, to_local
+from server.session import current_principal
+from widgets.figure_theme import format_span
 from widgets.filters import open_users
 from widgets.health import captions
-from widgets.health.card import heading, numbers
-from widgets.health.drill_down import meant_by
+from widgets.health.card import data_controls, heading
+from widgets.health.drill_down import mark_filters
 
 
-def durations_table(found: Mapping[str, Durations], before: Mapping[str, Durations]) -> Any:
+def durations_table(durations: Mapping[str, Durations], previous: Mapping[str, Durations]) -> Any:
     """One row per operation: how long its jobs take, and what that is known from."""
 
-    def told(seconds: float | None, each: Durations) -> str:
-        if not each.jobs:
+    def duration_text(seconds: float | None, estimate: Durations) -> str:
+        if not estimate.jobs:
             return "–"
-        return f"> {in_words(each.observed)}" if seconds is None else in_words(seconds)
+        return (
+            f"> {format_span(estimate.longest_observed)}"
+            if seconds is None
+            else format_span(seconds)
+        )
 
     return pd.DataFrame(
         {
             "Operation": name.capitalize(),
-            "Median": told(each.median, each),
-            "Median before": told(before[name].median, before[name]),
-            "90% within": told(each.quantile(0.9), each),
-            "Mean": f"{'' if each.ended == each.jobs else '≥ '}{told(each.mean, each)}",
-            "Jobs": each.jobs,
-            "Still open": each.jobs - each.ended,
+            "Median": duration_text(estimate.median, estimate),
+            "Median before": duration_text(previous[name].median, previous[name]),
+            "90% within": duration_text(estimate.quantile(0.9), estimate),
+            "Mean": ("" if estimate.ended == estimate.jobs else "≥ ")
+            + duration_text(estimate.mean, estimate),
+            "Jobs": estimate.jobs,
+            "Still open": estimate.jobs - estimate.ended,
         }
-        for name, each in found.items()
+        for name, estimate in durations.items()
     )
 
 
-def reasons(found: pd.DataFrame, failed: int, scope: Scope) -> None:
+def failure_reasons_card(top_reasons: pd.DataFrame, failed: int, scope: Scope) -> None:
     """The reasons that accounts fail for, as of `failure_reasons`; a row opens its accounts."""
     name = "Top failure reasons"
     with st.container(border=True, key="card_reasons"):
         heading(
             name,
-            captions.of_reasons(found, failed),
+            captions.reasons_headline(top_reasons, failed),
             "What differs from account to account is left out, as “…”. First seen in all history; "
             "the change is that of the period. Select a row for its accounts.",
         )
-        if found.empty:
+        if top_reasons.empty:
             return
         table = pd.DataFrame(
             {
-                "accounts": found["accounts"],
-                "reason": [_reason(*each) for each in found[["reason", "words"]].to_numpy()],
-                "trend": [_growth(now - then) for now, then in _pairs(found)],
-                "first_seen": [local(at, scope.zone) for at in found["first_seen"]],
+                "accounts": top_reasons["accounts"],
+                "reason": [
+                    _reason_text(*each) for each in top_reasons[["reason", "words"]].to_numpy()
+                ],
+                "trend": [
+                    _trend_text(current - previous)
+                    for current, previous in _current_and_previous(top_reasons)
+                ],
+                "first_seen": [
+                    to_local(first_seen, scope.zone) for first_seen in top_reasons["first_seen"]
+                ],
             }
         )
         event = st.dataframe(
@@ -80,44 +92,52 @@ def reasons(found: pd.DataFrame, failed: int, scope: Scope) -> None:
                 "first_seen": st.column_config.DatetimeColumn("First seen", format="YYYY-MM-DD"),
             },
         )
-        numbers("reasons", name, table, shown=False)
+        data_controls("reasons", name, table, has_table=False)
     rows = event.selection.rows
     if rows:
-        reason = str(found.iloc[rows[0]]["reason"])
-        open_users(Filters(integration=scope.integrations, reason=(reason,), as_of=scope.at))
+        reason = str(top_reasons.iloc[rows[0]]["reason"])
+        open_users(Filters(integration=scope.integrations, reason=(reason,), as_of=scope.as_of))
 
 
-def _reason(reason: str, words: str | None) -> str:
+def _reason_text(reason: str, text: str | None) -> str:
     """The words of a code beside it, where it has some."""
-    return reason if words in (None, reason) else f"{reason}: {words}"
+    return reason if text in (None, reason) else f"{reason}: {text}"
 
 
-def _pairs(found: pd.DataFrame) -> zip:
-    return zip(found["accounts"], found["before"], strict=True)
+def _current_and_previous(top_reasons: pd.DataFrame) -> zip:
+    return zip(top_reasons["accounts"], top_reasons["before"], strict=True)
 
 
-def _growth(change: int) -> str:
+def _trend_text(change: int) -> str:
     if not change:
         return "→ steady"
     return f"↑ growing, +{change:,}" if change > 0 else f"↓ shrinking, -{-change:,}"
 
 
-def integrations(found: Trends, unloaded: pd.DataFrame, scope: Scope, now: datetime) -> None:
+def integrations_card(
+    trends: Trends, quarantined_files: pd.DataFrame, scope: Scope, now: datetime
+) -> None:
     """A row per integration; selecting one opens its accounts.
 
     How many of its files are held or refused is told where some are.
     """
-    name, newest = "Integrations", found.newest
-    lines = found.by_integration.groupby("integration")["failed"].apply(list).rename("trend")
-    is_stale = stale(newest, now)
-    shown = newest.merge(lines, on="integration", how="left")
-    aside = shown["integration"].map(unloaded.groupby("integration")["files"].sum())
-    shown = shown.assign(
-        unloaded=aside.astype("Int64"),
-        freshness=[_freshness(*row) for row in zip(shown["taken_at"], shown["rhythm"], is_stale,
-                                                   [now] * len(shown), strict=True)],
-        taken_at=[local(at, scope.zone) for at in shown["taken_at"]],
-    ).drop(columns="rhythm")  # fmt: skip
+    name, newest = "Integrations", trends.integrations
+    daily_failed = (
+        trends.failed_by_integration.groupby("integration")["failed"].apply(list).rename("trend")
+    )
+    is_stale = stale_integrations(newest, now)
+    table = newest.merge(daily_failed, on="integration", how="left")
+    file_counts = table["integration"].map(quarantined_files.groupby("integration")["files"].sum())
+    table = table.assign(
+        unloaded=file_counts.astype("Int64"),
+        freshness=[
+            _freshness_text(taken_at, rhythm, stale, now)
+            for taken_at, rhythm, stale in zip(
+                table["taken_at"], table["rhythm"], is_stale, strict=True
+            )
+        ],
+        taken_at=[to_local(taken_at, scope.zone) for taken_at in table["taken_at"]],
+    ).drop(columns="rhythm")
     columns = {
         "integration": st.column_config.TextColumn("Integration", pinned=True),
         "freshness": st.column_config.TextColumn("Freshness", width="medium"),
@@ -132,37 +152,41 @@ def integrations(found: Trends, unloaded: pd.DataFrame, scope: Scope, now: datet
         ),
         "unloaded": st.column_config.NumberColumn("Held or refused files"),
     }
-    if not shown["unloaded"].any():
+    if not table["unloaded"].any():
         del columns["unloaded"]
     with st.container(border=True, key="card_integrations"):
         heading(
             name,
-            captions.of_integrations(len(shown), int(is_stale.sum())),
+            captions.integrations_headline(len(table), int(is_stale.sum())),
             "Each at its newest snapshot, stale by its own rhythm; select a row for its accounts.",
         )
-        leads_on = Act.USERS in principal().acts
+        can_open_users = Permission.USERS in current_principal().permissions
         event: Any = st.dataframe(
-            shown,
+            table,
             hide_index=True,
             key="integrations",
-            on_select="rerun" if leads_on else "ignore",
+            on_select="rerun" if can_open_users else "ignore",
             selection_mode="single-row",
             alt="One row per integration: how fresh it is, and its accounts",
             column_order=list(columns),
             column_config=columns,
         )
-        numbers("integrations", name, shown.drop(columns="trend"), shown=False)
-    rows = event.selection.rows if leads_on else []
+        data_controls("integrations", name, table.drop(columns="trend"), has_table=False)
+    rows = event.selection.rows if can_open_users else []
     if rows:
-        open_users(meant_by([[shown.iloc[rows[0]]["integration"]]], scope))
+        open_users(mark_filters([[table.iloc[rows[0]]["integration"]]], scope))
 
 
-def _freshness(taken_at: datetime, rhythm: Any, is_stale: bool, now: datetime) -> str:
-    age = in_words(max((now - taken_at).total_seconds(), 0))
-    usual = "" if pd.isna(rhythm) else f", usually every {in_words(rhythm.total_seconds())}"
-    return f"{'▲ stale' if is_stale else '● fresh'}: {age} old{usual}"
+def _freshness_text(taken_at: datetime, usual_interval: Any, is_stale: bool, now: datetime) -> str:
+    age = format_span(max((now - taken_at).total_seconds(), 0))
+    interval_text = (
+        ""
+        if pd.isna(usual_interval)
+        else f", usually every {format_span(usual_interval.total_seconds())}"
+    )
+    return f"{'▲ stale' if is_stale else '● fresh'}: {age} old{interval_text}"
 
 
-def failing_by_operation(failures: pd.DataFrame) -> pd.DataFrame:
+def failed_by_operation(failures: pd.DataFrame) -> pd.DataFrame:
     """One row per day and operation: [day, operation, accounts] in the failed state."""
     return failures.rename(columns={"failing": "accounts"})[["day", "operation", "accounts"]]

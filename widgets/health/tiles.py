@@ -9,13 +9,13 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from data.states import FAILED, WAITING
-from queries.health.trends import Trends, oldest_wait
-from queries.period import Scope, end_of
-from widgets.figure_theme import in_words
+from data.states import FAILED_STATES, OPEN_STATES
+from queries.health.trends import Trends, oldest_open_since
+from queries.period import Scope, day_end
+from widgets.figure_theme import format_span
 from widgets.health import captions
 
-MEANINGS = {
+TILE_HELP = {
     "Accounts": "All accounts of the integrations shown, deleted ones included.",
     "Active": "Accounts that the app calls active, whatever their provisioning state.",
     "Unmatched": "Accounts without a user: no snapshot names one, nor has a person on Matching.",
@@ -24,137 +24,162 @@ MEANINGS = {
     "Oldest wait": "How long the longest waiting account has been in its state.",
     "Newest snapshot": "How long ago the newest snapshot was taken.",
 }
-WORSE_WHEN_MORE = ("Unmatched", "Failed", "Waiting", "Oldest wait", "Newest snapshot")
+HIGHER_IS_WORSE = ("Unmatched", "Failed", "Waiting", "Oldest wait", "Newest snapshot")
 
 
 # ---- tiles ---------------------------------------------------------------------------------------
 
 
-def tiles(found: Trends, compared: captions.Compared, scope: Scope, now: datetime) -> None:
+def tiles(
+    trends: Trends, comparison: captions.StateComparison, scope: Scope, now: datetime
+) -> None:
     """What counts now, each with its change over the period and its course."""
-    when = compared.when
+    period_text = comparison.period_text
     with st.grid(min_column_width=150, gap="small"):
-        for label in COUNTS:
-            course = _daily(found.states, label).tolist()
-            before = _count(compared.before, label) if when else None
-            _tile(label, _count(found.now, label), before, course, when)
-        _oldest_tile("Oldest wait", found, compared, scope, now)
-        newest = found.taken[-1] if found.taken else None
-        _age_tile("Newest snapshot", newest, found.taken, scope, now, when)
+        for label in TILE_COUNTS:
+            daily_values = _daily_counts(trends.states, label).tolist()
+            previous = _count(comparison.previous, label) if period_text else None
+            _count_tile(
+                label, _count(trends.current_states, label), previous, daily_values, period_text
+            )
+        _oldest_tile("Oldest wait", trends, comparison, scope, now)
+        newest = trends.snapshot_times[-1] if trends.snapshot_times else None
+        _age_tile("Newest snapshot", newest, trends.snapshot_times, scope, now, period_text)
 
 
 def _oldest_tile(
-    label: str, found: Trends, compared: captions.Compared, scope: Scope, now: datetime
+    label: str, trends: Trends, comparison: captions.StateComparison, scope: Scope, now: datetime
 ) -> None:
     """How long what has waited longest has waited, and had at the end of each day."""
-    waiting = found.states[found.states["state"].isin(WAITING)]
-    oldest = waiting.groupby("day")["oldest"].min().reindex(sorted(set(found.states["day"])))
-    ends = [min(end_of(day, scope.zone), now) for day in oldest.index]
-    course = [_hours(end, since) for end, since in zip(ends, oldest, strict=True)]
-    was = _hours(scope.before.at, oldest_wait(found.before))
-    before = was if compared.since is None else _first(course)
-    _span_tile(label, _hours(now, oldest_wait(found.now)), before, course, compared.when)
+    open_states = trends.states[trends.states["state"].isin(OPEN_STATES)]
+    oldest = open_states.groupby("day")["oldest"].min().reindex(sorted(set(trends.states["day"])))
+    ends = [min(day_end(day, scope.zone), now) for day in oldest.index]
+    daily_values = [_hours_between(end, since) for end, since in zip(ends, oldest, strict=True)]
+    previous_hours = _hours_between(scope.previous.as_of, oldest_open_since(trends.previous_states))
+    previous = previous_hours if comparison.first_day is None else _first_or_none(daily_values)
+    _span_tile(
+        label,
+        _hours_between(now, oldest_open_since(trends.current_states)),
+        previous,
+        daily_values,
+        comparison.period_text,
+    )
 
 
-COUNTS: dict[str, tuple[str, tuple[str, ...]]] = {
+TILE_COUNTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "Accounts": ("accounts", ()),
     "Active": ("active", ()),
     "Unmatched": ("unmatched", ()),
-    "Failed": ("accounts", FAILED),
-    "Waiting": ("accounts", WAITING),
+    "Failed": ("accounts", FAILED_STATES),
+    "Waiting": ("accounts", OPEN_STATES),
 }
 """What a tile counts: a column, in some states or in all."""
 
 
 def _count(states: pd.DataFrame, label: str) -> int:
-    column, names = COUNTS[label]
-    counted = states[states["state"].isin(names)] if names else states
-    return int(counted[column].sum())
+    column, names = TILE_COUNTS[label]
+    rows = states[states["state"].isin(names)] if names else states
+    return int(rows[column].sum())
 
 
-def _daily(states: pd.DataFrame, label: str) -> pd.Series:
-    column, names = COUNTS[label]
-    counted = states[column].where(states["state"].isin(names), 0) if names else states[column]
-    return counted.groupby(states["day"]).sum()
+def _daily_counts(states: pd.DataFrame, label: str) -> pd.Series:
+    column, names = TILE_COUNTS[label]
+    values = states[column].where(states["state"].isin(names), 0) if names else states[column]
+    return values.groupby(states["day"]).sum()
 
 
-def _first(course: Sequence[Any]) -> Any:
-    return course[0] if course else None
+def _first_or_none(daily_values: Sequence[Any]) -> Any:
+    return daily_values[0] if daily_values else None
 
 
-def _tile(label: str, value: int, before: Any, course: list[Any], since: str) -> None:
-    change = None if before is None else value - int(before)
+def _count_tile(
+    label: str, value: int, previous: Any, daily_values: list[Any], period_text: str
+) -> None:
+    change = None if previous is None else value - int(previous)
     st.metric(
         label,
         f"{value:,}",
-        _signed(change, "{:+,}"),
-        delta_color=_colour(label, change),
+        _format_change(change, "{:+,}"),
+        delta_color=_delta_color(label, change),
         delta_arrow="auto" if change else "off",
-        delta_description=since,
-        chart_data=course,
+        delta_description=period_text,
+        chart_data=daily_values,
         border=True,
         height="stretch",
-        help=MEANINGS[label],
+        help=TILE_HELP[label],
     )
 
 
 def _age_tile(
     label: str,
     newest: datetime | None,
-    taken: Sequence[datetime],
+    snapshot_times: Sequence[datetime],
     scope: Scope,
     now: datetime,
-    since: str,
+    period_text: str,
 ) -> None:
     """How old the newest snapshot is, and was at the end of each day."""
-    times = pd.Series(pd.to_datetime(list(taken)))
+    times = pd.Series(pd.to_datetime(list(snapshot_times)))
     days = pd.date_range(scope.first, scope.last)
-    ends = [min(end_of(day.date(), scope.zone), now) for day in days]
-    places = times.searchsorted(pd.Series(pd.to_datetime(ends)), side="right") - 1
-    course = [
-        _hours(end, times[place].to_pydatetime())
-        for end, place in zip(ends, places, strict=True)
+    ends = [min(day_end(day.date(), scope.zone), now) for day in days]
+    positions = times.searchsorted(pd.Series(pd.to_datetime(ends)), side="right") - 1
+    daily_values = [
+        _hours_between(end, times[place].to_pydatetime())
+        for end, place in zip(ends, positions, strict=True)
         if place >= 0
     ]
-    earlier = [moment for moment in taken if moment < scope.begins]
-    before = _hours(scope.before.at, earlier[-1]) if earlier else _first(course)
-    _span_tile(label, _hours(now, newest), before, course, since)
+    earlier = [moment for moment in snapshot_times if moment < scope.start]
+    previous = (
+        _hours_between(scope.previous.as_of, earlier[-1])
+        if earlier
+        else _first_or_none(daily_values)
+    )
+    _span_tile(label, _hours_between(now, newest), previous, daily_values, period_text)
 
 
 def _span_tile(
-    label: str, hours: float | None, before: float | None, course: list[Any], since: str
+    label: str,
+    hours: float | None,
+    previous: float | None,
+    daily_values: list[Any],
+    period_text: str,
 ) -> None:
-    value = "–" if hours is None else in_words(hours * 3600)
-    change = None if hours is None or before is None or not since else hours - before
+    value = "–" if hours is None else format_span(hours * 3600)
+    change = None if hours is None or previous is None or not period_text else hours - previous
     sign = "+" if change and change > 0 else "-"
-    told = None if change is None else f"{sign}{in_words(abs(change) * 3600, digits=2)}"
-    shown = round(change * 60) if change is not None else None  # a minute is the least to tell
+    change_text = None if change is None else f"{sign}{format_span(abs(change) * 3600, digits=2)}"
+    change_minutes = (
+        round(change * 60) if change is not None else None
+    )  # a minute is the least to tell
     st.metric(
         label,
         value,
-        "±0" if shown == 0 else told,
-        delta_color=_colour(label, shown),
-        delta_arrow=("up" if shown > 0 else "down") if shown else "off",
-        delta_description=since if told else None,
-        chart_data=[round(each, 2) for each in course if each is not None] or None,
+        "±0" if change_minutes == 0 else change_text,
+        delta_color=_delta_color(label, change_minutes),
+        delta_arrow=("up" if change_minutes > 0 else "down") if change_minutes else "off",
+        delta_description=period_text if change_text else None,
+        chart_data=[
+            round(hours_value, 2) for hours_value in daily_values if hours_value is not None
+        ]
+        or None,
         border=True,
         height="stretch",
-        help=MEANINGS[label],
+        help=TILE_HELP[label],
     )
 
 
-def _hours(now: datetime | None, since: datetime | None) -> float | None:
-    if now is None or since is None or pd.isna(since):
+def _hours_between(end: datetime | None, start: datetime | None) -> float | None:
+    if end is None or start is None or pd.isna(start):
         return None
-    return max((now - since).total_seconds(), 0) / 3600
+    return max((end - start).total_seconds(), 0) / 3600
 
 
-def _signed(change: int | None, form: str) -> str | None:
-    return None if change is None else form.format(change) if change else "±0"
+def _format_change(change: int | None, number_format: str) -> str | None:
+    return None if change is None else number_format.format(change) if change else "±0"
 
 
-def _colour(label: str, change: float | None) -> Any:
-    return "inverse" if change and label in WORSE_WHEN_MORE else "off"
+def _delta_color(label: str, change: float | None) -> Any:
+    return "inverse" if change and label in HIGHER_IS_WORSE else "off"
 
 
 # ---- what a mark opens ---------------------------------------------------------------------------

@@ -14,15 +14,15 @@ from starlette.responses import PlainTextResponse, Response
 from streamlit.components.v2 import component
 from streamlit.components.v2.types import ComponentRenderer
 
-from data.store.errors import StoreFault
+from data.store.errors import StoreError
 from server.authorize import last_change
 
 
 def rerun_when_loaded() -> None:
     """Draw the page again as soon as a snapshot was loaded or removed, or the session has ended."""
     with st.container(key="live"):
-        known = {"last_change": last_change()}
-        _component()(key="last_change", data=known, on_news_change=lambda: None)
+        data = {"last_change": last_change()}
+        _component()(key="last_change", data=data, on_news_change=lambda: None)
 
 
 def send_last_change(_: Request) -> Response:
@@ -32,7 +32,7 @@ def send_last_change(_: Request) -> Response:
     """
     try:
         return PlainTextResponse(last_change())
-    except StoreFault:
+    except StoreError:
         return PlainTextResponse(status_code=503)
 
 

@@ -10,10 +10,10 @@ from typing import Any
 import streamlit as st
 from sqlalchemy import Row
 
-from data.access.roles import Act
-from data.files.naming import moment_of
+from data.access.roles import Permission
+from data.files.naming import parse_moment
 from data.records.exceptions import (
-    Limits,
+    RuleSettings,
 )
 from queries.filters import Filters
 from queries.review.duration import View
@@ -21,21 +21,21 @@ from queries.review.rules import (
     PAGE_SIZE,
     RULE_BY_NAME,
     SEVERITIES,
-    Count,
+    FindingCount,
     Rule,
     count_findings,
     page_of_findings,
 )
 from queries.users.accounts import integration_names
-from queries.users.detail import known_of
-from queries.users.facets import moments
-from server.authorize import is_sample, reading
-from server.session import principal
+from queries.users.detail import account_details
+from queries.users.facets import snapshot_times
+from server.authorize import is_sample, store_connection
+from server.session import current_principal
 from widgets import account_panel, timezone
 from widgets import users_table as ut
-from widgets.address import address, go, page_asked, turn_pages
+from widgets.address import address_params, requested_page, show_pagination, update_address
 from widgets.filters import open_users
-from widgets.review.exceptions import offer_to_accept, offer_to_withdraw
+from widgets.review.exceptions import exception_form, withdraw_form
 from widgets.users_table import Block, users_table
 
 BADGES: dict[str, tuple[str, str, Any]] = {
@@ -49,28 +49,28 @@ BADGES: dict[str, tuple[str, str, Any]] = {
 # ---- what is asked -------------------------------------------------------------------------------
 
 
-def asked_rule() -> Rule | None:
+def selected_rule() -> Rule | None:
     """The one rule that the address names."""
     return RULE_BY_NAME.get(st.query_params.get("rule", ""))
 
 
-def asked_severities() -> list[str]:
+def selected_severities() -> list[str]:
     """The severities that the address names; none means all."""
-    return [name for name in SEVERITIES if name in address().get("severity", [])]
+    return [name for name in SEVERITIES if name in address_params().get("severity", [])]
 
 
-def view_of(limits: Limits, integrations: Sequence[str]) -> View:
+def view_of(limits: RuleSettings, integrations: Sequence[str]) -> View:
     """What to ask of which accounts, at the moment that the address names."""
-    at = moment_of(st.query_params.get("as_of", ""))
-    return View(integration=tuple(integrations), at=at, limits=limits)
+    as_of = parse_moment(st.query_params.get("as_of", ""))
+    return View(integration=tuple(integrations), as_of=as_of, limits=limits)
 
 
-def choose_severities() -> list[str]:
+def severity_picker() -> list[str]:
     """Some severities; none chosen means all."""
-    st.session_state["severity"] = asked_severities()
+    st.session_state["severity"] = selected_severities()
 
     def choose() -> None:
-        go(severity=st.session_state["severity"])
+        update_address(severity=st.session_state["severity"])
 
     return st.pills(
         "Severity",
@@ -82,98 +82,103 @@ def choose_severities() -> list[str]:
     )
 
 
-def choose_moment(view: View) -> None:
+def moment_picker(view: View) -> None:
     """Any moment from the first snapshot to the newest, the last few at a click."""
-    with reading(Act.REVIEW) as con:
-        *last, first = moments(con)
+    with store_connection(Permission.REVIEW) as con:
+        *last, first = snapshot_times(con)
     with st.popover("As of", icon=":material/history:", key="as_of"):
         timezone.choose_moment(
             "Moment",
             "moment",
-            view.at,
+            view.as_of,
             (first, last[0]),
-            lambda moment: go(as_of=_param(moment), page=None),
+            lambda moment: update_address(as_of=_moment_param(moment), page=None),
         )
-        for at in last:
+        for taken_at in last:
             st.button(
-                f"Snapshot of {timezone.told(at)}",
-                key=f"as_of_{at:%Y%m%d%H%M%S}",
+                f"Snapshot of {timezone.format_moment(taken_at)}",
+                key=f"as_of_{taken_at:%Y%m%d%H%M%S}",
                 type="tertiary",
-                on_click=go,
-                kwargs={"as_of": _param(at), "page": None},
+                on_click=update_address,
+                kwargs={"as_of": _moment_param(taken_at), "page": None},
             )
         timezone.choose_zone()
 
 
-def _param(at: datetime | None) -> str | None:
-    return f"{at.isoformat(timespec='seconds')}Z" if at else None
+def _moment_param(as_of: datetime | None) -> str | None:
+    return f"{as_of.isoformat(timespec='seconds')}Z" if as_of else None
 
 
 # ---- all rules -----------------------------------------------------------------------------------
 
 
-def overview(view: View, rules: Sequence[Rule]) -> None:
+def rules_overview(view: View, rules: Sequence[Rule]) -> None:
     """Every rule in words, the severest first; the counts come as they are known."""
-    total, places = st.empty(), {}
+    summary, placeholders = st.empty(), {}
     for severity in SEVERITIES:
-        those = [rule for rule in rules if rule.severity == severity]
-        if those:
+        severity_rules = [rule for rule in rules if rule.severity == severity]
+        if severity_rules:
             with st.container(border=True, key=f"severity_{severity}"):
-                words, icon, color = BADGES[severity]
-                st.badge(words, icon=icon, color=color)
-                places |= {rule: _line(rule, view.limits) for rule in those}
-    total.text("Counting …")
-    with reading(Act.REVIEW) as con:
+                label, icon, color = BADGES[severity]
+                st.badge(label, icon=icon, color=color)
+                placeholders |= {rule: _rule_line(rule, view.limits) for rule in severity_rules}
+    summary.text("Counting …")
+    with store_connection(Permission.REVIEW) as con:
         counts = {
-            rule: _counted(place, count_findings(con, view, rule)) for rule, place in places.items()
+            rule: _show_count(placeholder, count_findings(con, view, rule))
+            for rule, placeholder in placeholders.items()
         }
-    total.text(in_words(counts))
+    summary.text(summary_text(counts))
 
 
-def _line(rule: Rule, limits: Limits) -> Any:
+def _rule_line(rule: Rule, limits: RuleSettings) -> Any:
     """One rule; answers with the place for its count."""
     with st.container(horizontal=True, vertical_alignment="top", key=f"rule_{rule.name}"):
         with st.container(width="content", key=f"count_{rule.name}"):
-            place = st.empty()
-            place.text("…")
+            placeholder = st.empty()
+            placeholder.text("…")
         with st.container(gap=None, width="stretch"):
-            _title(rule)
-            st.text(rule.in_words(limits))
-    return place
+            _rule_button(rule)
+            st.text(rule.describe(limits))
+    return placeholder
 
 
-def _title(rule: Rule) -> None:
+def _rule_button(rule: Rule) -> None:
     st.button(
         rule.title,
         key=f"open_{rule.name}",
         type="tertiary",
-        on_click=go,
+        on_click=update_address,
         kwargs={"rule": rule.name, "page": None, "accepted": None},
     )
 
 
-def _counted(place: Any, count: Count) -> Count:
+def _show_count(placeholder: Any, count: FindingCount) -> FindingCount:
     number = f"**{count.open:,}**" if count.open else ":gray[0]"
-    also = f"  \n:small[+{count.accepted:,} accepted]" if count.accepted else ""
-    place.markdown(number + also)
+    exceptions_text = f"  \n:small[+{count.exceptions:,} accepted]" if count.exceptions else ""
+    placeholder.markdown(number + exceptions_text)
     return count
 
 
-def in_words(counts: dict[Rule, Count]) -> str:
+def summary_text(counts: dict[Rule, FindingCount]) -> str:
     """`31 findings by 4 rules`, or that there is nothing to review."""
-    found, by = sum(c.open for c in counts.values()), sum(c.open > 0 for c in counts.values())
-    agreed = sum(count.accepted for count in counts.values())
-    also = f" {agreed:,} are accepted." if agreed else ""
-    if not found:
-        return f"Nothing to review: none of the rules finds an account that counts.{also}"
-    return (
-        f"{found:,} {'finding' if found == 1 else 'findings'} by {by} of {len(counts)} rules.{also}"
+    total, rule_count = (
+        sum(c.open for c in counts.values()),
+        sum(c.open > 0 for c in counts.values()),
     )
+    exceptions = sum(count.exceptions for count in counts.values())
+    exceptions_text = f" {exceptions:,} are accepted." if exceptions else ""
+    if not total:
+        return (
+            f"Nothing to review: none of the rules finds an account that counts.{exceptions_text}"
+        )
+    noun = "finding" if total == 1 else "findings"
+    return f"{total:,} {noun} by {rule_count} of {len(counts)} rules.{exceptions_text}"
 
 
 # ---- one rule ------------------------------------------------------------------------------------
 
-COLUMNS = [
+FINDING_COLUMNS = [
     ut.column("user", "User", sortable=False, width=1.7),
     ut.column("username_in_app", "Username in app", sortable=False, width=1.4),
     ut.column("integration", "Integration", sortable=False, width=1.0),
@@ -182,118 +187,131 @@ COLUMNS = [
     ut.column("provisioning_state", "Provisioning state", sortable=False, width=1.4),
     ut.column("since", "Found since", sortable=False, width=1.05),
 ]
-DETAIL = ut.column("detail", "Besides", sortable=False, width=1.5)
-AGREED = [
+DETAIL_COLUMN = ut.column("detail", "Besides", sortable=False, width=1.5)
+EXCEPTION_COLUMNS = [
     ut.column("reason", "Reason", sortable=False, width=1.6),
     ut.column("by", "Accepted by", sortable=False, width=1.1),
     ut.column("until", "Until", sortable=False, width=0.8),
 ]
-FEWER_WHERE_AGREED = ("roles", "active_in_app", "detail")
+HIDDEN_FOR_EXCEPTIONS = ("roles", "active_in_app", "detail")
 
 
-def one_rule(view: View, rule: Rule) -> None:
+def rule_section(view: View, rule: Rule) -> None:
     """The rule in words, and its accounts: those that count, or those that are accepted."""
-    words, icon, color = BADGES[rule.severity]
+    label, icon, color = BADGES[rule.severity]
     with st.container(gap="small", key="rule"):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.subheader(rule.title, anchor=False, width="content")
-            st.badge(words, icon=icon, color=color)
-        st.text(rule.in_words(view.limits))
-    _accounts(view, rule)
+            st.badge(label, icon=icon, color=color)
+        st.text(rule.describe(view.limits))
+    _rule_findings(view, rule)
 
 
 @st.fragment
-def _accounts(view: View, rule: Rule) -> None:
-    shows_agreed = "yes" in address().get("accepted", [])
-    with reading(Act.REVIEW) as con:
+def _rule_findings(view: View, rule: Rule) -> None:
+    shows_exceptions = "yes" in address_params().get("accepted", [])
+    with store_connection(Permission.REVIEW) as con:
         count = count_findings(con, view, rule)
-        found = count.accepted if shows_agreed else count.open
-        pages = max(1, -(-found // PAGE_SIZE))
-        page = min(page_asked(), pages)
-        rows = page_of_findings(con, view, rule, page, accepted=shows_agreed) if found else []
+        total = count.exceptions if shows_exceptions else count.open
+        pages = max(1, -(-total // PAGE_SIZE))
+        page = min(requested_page(), pages)
+        rows = (
+            page_of_findings(con, view, rule, page, with_exception=shows_exceptions)
+            if total
+            else []
+        )
         several = len(view.integration or integration_names(con)) > 1
-    earliest = rows[0].since if rows and page == 1 and not shows_agreed else None
-    _head(view, rule, count, earliest, shows_agreed=shows_agreed)
-    if not found:
-        st.text("Nobody has accepted a finding of this rule." if shows_agreed else NOTHING)
+    earliest = rows[0].since if rows and page == 1 and not shows_exceptions else None
+    _rule_header(view, rule, count, earliest, shows_exceptions=shows_exceptions)
+    if not total:
+        st.text("Nobody has accepted a finding of this rule." if shows_exceptions else NO_FINDINGS)
         return
-    _table(view, rows, several=several, agreed=shows_agreed)
-    turn_pages(page, pages)
-    if view.at is not None:
+    _findings_table(view, rows, several=several, shows_exceptions=shows_exceptions)
+    show_pagination(page, pages)
+    if view.as_of is not None:
         return
     if is_sample():
         st.text("This is sample data: its findings cannot be accepted.")
-    elif not principal().may(Act.ACCEPT):
+    elif not current_principal().is_allowed(Permission.ADD_EXCEPTIONS):
         st.text("Findings are accepted by those who see names instead of pseudonyms.")
-    elif shows_agreed:
-        offer_to_withdraw(rule, rows)
+    elif shows_exceptions:
+        withdraw_form(rule, rows)
     else:
-        offer_to_accept(view, rule, rows, found)
+        exception_form(view, rule, rows, total)
 
 
-NOTHING = "Nothing to review: this rule finds no account that counts."
+NO_FINDINGS = "Nothing to review: this rule finds no account that counts."
 
 
-def _head(
-    view: View, rule: Rule, count: Count, earliest: datetime | None, *, shows_agreed: bool
+def _rule_header(
+    view: View,
+    rule: Rule,
+    count: FindingCount,
+    earliest: datetime | None,
+    *,
+    shows_exceptions: bool,
 ) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="found"):
         noun = "account" if count.open == 1 else "accounts"
-        since = f", the earliest since {timezone.named(earliest)}" if earliest else ""
+        since = f", the earliest since {timezone.format_with_zone(earliest)}" if earliest else ""
         st.markdown(f"**{count.open:,}** {noun}{since}", width="content")
-        if count.accepted or shows_agreed:
+        if count.exceptions or shows_exceptions:
             st.button(
-                "Back to those that count" if shows_agreed else f"{count.accepted:,} accepted",
+                "Back to those that count"
+                if shows_exceptions
+                else f"{count.exceptions:,} accepted",
                 key="accepted",
                 type="tertiary",
-                on_click=go,
-                kwargs={"accepted": None if shows_agreed else "yes", "page": None},
+                on_click=update_address,
+                kwargs={"accepted": None if shows_exceptions else "yes", "page": None},
             )
         if rule.users and st.button("Open in Users", key="users", type="tertiary"):
-            open_users(replace(rule.users, integration=view.integration, as_of=view.at))
+            open_users(replace(rule.users, integration=view.integration, as_of=view.as_of))
 
 
-def _table(view: View, rows: Sequence[Row[Any]], *, several: bool, agreed: bool) -> None:
+def _findings_table(
+    view: View, rows: Sequence[Row[Any]], *, several: bool, shows_exceptions: bool
+) -> None:
     """The accounts of the findings; each opens all that is known of it."""
-    columns = [c for c in COLUMNS if several or c["key"] != "integration"]
+    columns = [c for c in FINDING_COLUMNS if several or c["key"] != "integration"]
     if any(row.detail for row in rows):
-        columns.append(DETAIL)
-    if agreed:
-        columns = [c for c in columns if c["key"] not in FEWER_WHERE_AGREED] + AGREED
+        columns.append(DETAIL_COLUMN)
+    if shows_exceptions:
+        columns = [c for c in columns if c["key"] not in HIDDEN_FOR_EXCEPTIONS] + EXCEPTION_COLUMNS
 
     def panels(ids: Sequence[str]) -> dict[str, list[Block]]:
-        at = Filters(as_of=view.at)
-        with reading(Act.REVIEW) as con:
-            known = known_of(con, at, [int(id_) for id_ in ids])
+        filters = Filters(as_of=view.as_of)
+        with store_connection(Permission.REVIEW) as con:
+            details = account_details(con, filters, [int(id_) for id_ in ids])
         return {
-            str(key): account_panel.panel(each._replace(others=[]), as_of=view.at)
-            for key, each in known.items()
+            str(key): account_panel.panel(detail._replace(others=[]), as_of=view.as_of)
+            for key, detail in details.items()
         }
 
     users_table(
-        [_row(row) for row in rows],
+        [_finding_row(row) for row in rows],
         columns=columns,
         sort="",
         descending=False,
         details=panels,
         on_sort=lambda _: None,
         caption="Findings",
-        empty=NOTHING,
-        key="findings_agreed" if agreed else "findings",
+        empty=NO_FINDINGS,
+        key="findings_agreed" if shows_exceptions else "findings",
     )
 
 
-def _row(row: Row[Any]) -> ut.Row:
-    drawn = account_panel.table_row(row)
+def _finding_row(row: Row[Any]) -> ut.TableRow:
+    base_row = account_panel.table_row(row)
     until = f"{row.until:%Y-%m-%d}" if row.until else "as long as it holds"
-    more = {
+    extra_cells = {
         "since": ut.time(row.since),
         "detail": ut.text(row.detail),
         "reason": ut.text(row.reason),
         "by": ut.text(row.accepted_by),
         "until": ut.text(until),
     }
-    return {**drawn, "cells": {**drawn["cells"], **more}}
+    return {**base_row, "cells": {**base_row["cells"], **extra_cells}}
 
 
 # ---- what a person says --------------------------------------------------------------------------

@@ -6,95 +6,104 @@ from datetime import datetime
 
 import streamlit as st
 
-from data.access.roles import Act
-from data.home import here
-from data.inbox.pull import known_pulls, last_pulled
-from data.inbox.schedule import Course, courses, next_pull, wanted
+from data.access.roles import Permission
+from data.home import current_home
+from data.inbox.pull import configured_pulls, latest_taken_at
+from data.inbox.schedule import PullStatus, next_pull_time, pull_statuses, requested_pulls
 from data.records.audit_log import Event
 from data.sources.http import PullFailed
-from data.sources.settings import Pull
-from server.authorize import allowed, noted
-from server.session import principal
+from data.sources.settings import PullConfig
+from server.authorize import authorize, record_action
+from server.session import current_principal
 from widgets import timezone
 
-LOOKED_AT_EVERY = 2
+REFRESH_SECONDS = 2
 """Seconds between two looks, while a pull is under way."""
 
 
-def pulls() -> None:
+def show_pulls() -> None:
     """Nothing where nothing can be pulled."""
     try:
-        known = known_pulls()
-    except PullFailed as fault:
+        configured = configured_pulls()
+    except PullFailed as error:
         st.subheader("Pulls", anchor=False)
         st.text(
-            str(fault) if principal().may_for_all(Act.LOAD) else "Their settings cannot be read."
+            str(error)
+            if current_principal().is_allowed_everywhere(Permission.LOAD_FILES)
+            else "Their settings cannot be read."
         )
         return
-    who = principal()
-    known = [asked for asked in known if who.may(Act.LOAD, asked.integration)]
-    if not known:
+    principal = current_principal()
+    configured = [
+        pull for pull in configured if principal.is_allowed(Permission.LOAD_FILES, pull.integration)
+    ]
+    if not configured:
         return
     st.subheader("Pulls", anchor=False)
-    busy = any(_is_busy(asked) for asked in known)
-    st.fragment(_list, run_every=LOOKED_AT_EVERY if busy else None)(known, was_busy=busy)
+    is_running = any(_is_running(pull) for pull in configured)
+    st.fragment(_show_list, run_every=REFRESH_SECONDS if is_running else None)(
+        configured, was_running=is_running
+    )
 
 
-def _list(known: list[Pull], *, was_busy: bool) -> None:
-    allowed(Act.LOAD)
-    for asked in known:
-        _card(asked)
-    if any(_is_busy(asked) for asked in known) != was_busy:
+def _show_list(configured: list[PullConfig], *, was_running: bool) -> None:
+    authorize(Permission.LOAD_FILES)
+    for pull in configured:
+        _show_card(pull)
+    if any(_is_running(pull) for pull in configured) != was_running:
         st.rerun()
 
 
-def _card(asked: Pull) -> None:
-    name = asked.integration
-    course = courses.get(name)
+def _show_card(pull: PullConfig) -> None:
+    name = pull.integration
+    run = pull_statuses.get(name)
     with st.container(border=True, key=f"pull_{name}"):
         with st.container(horizontal=True, vertical_alignment="center"):
-            words, icon, color = _verdict(asked, course)
-            st.badge(words, icon=icon, color=color)  # type: ignore[arg-type]
-            st.text(f"{name} · {asked.source}")
-            st.text(_when(asked))
+            label, icon, color = _status_badge(pull, run)
+            st.badge(label, icon=icon, color=color)  # type: ignore[arg-type]
+            st.text(f"{name} · {pull.source}")
+            st.text(_schedule_text(pull))
             st.button(
                 "Pull now",
                 icon=":material/download:",
                 key=f"pull_now_{name}",
-                disabled=_is_busy(asked),
+                disabled=_is_running(pull),
                 on_click=_pull_now,
                 args=(name,),
             )
-        if course:
-            st.text(course.words)
+        if run:
+            st.text(run.message)
 
 
 def _pull_now(integration: str) -> None:
-    allowed(Act.LOAD, integration)
-    wanted.add(integration)
-    noted(Event.PULLED, integration=integration)
+    authorize(Permission.LOAD_FILES, integration)
+    requested_pulls.add(integration)
+    record_action(Event.PULL_REQUESTED, integration=integration)
 
 
-def _is_busy(asked: Pull) -> bool:
-    course = courses.get(asked.integration)
-    return asked.integration in wanted or bool(course and course.under_way)
+def _is_running(pull: PullConfig) -> bool:
+    run = pull_statuses.get(pull.integration)
+    return pull.integration in requested_pulls or bool(run and run.is_running)
 
 
-def _verdict(asked: Pull, course: Course | None) -> tuple[str, str, str]:
-    if asked.integration in wanted:
+def _status_badge(pull: PullConfig, run: PullStatus | None) -> tuple[str, str, str]:
+    if pull.integration in requested_pulls:
         return "About to start", ":material/hourglass_top:", "blue"
-    if course is None:
+    if run is None:
         return "Not pulled since the start", ":material/schedule:", "gray"
-    if course.under_way:
+    if run.is_running:
         return "Is being pulled", ":material/hourglass_top:", "blue"
-    if course.failed:
+    if run.has_failed:
         return "Failed", ":material/sync_problem:", "orange"
     return "Pulled", ":material/check:", "green"
 
 
-def _when(asked: Pull) -> str:
-    last, due = last_pulled(here(), asked.integration), next_pull(here(), asked)
-    parts = [f"newest snapshot {timezone.named(last)}" if last else "no snapshot yet"]
-    parts.append(f"next {timezone.named(due)}" if due and due > datetime.min else "")  # noqa: DTZ901
-    parts.append("" if asked.every else "only when asked for")
+def _schedule_text(pull: PullConfig) -> str:
+    last, due = (
+        latest_taken_at(current_home(), pull.integration),
+        next_pull_time(current_home(), pull),
+    )
+    parts = [f"newest snapshot {timezone.format_with_zone(last)}" if last else "no snapshot yet"]
+    parts.append(f"next {timezone.format_with_zone(due)}" if due and due > datetime.min else "")  # noqa: DTZ901
+    parts.append("" if pull.interval else "only when asked for")
     return " · ".join(filter(None, parts))

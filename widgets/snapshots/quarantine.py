@@ -11,128 +11,145 @@ from typing import Any
 import streamlit as st
 from sqlalchemy import Row
 
-from data.access.roles import Act
-from data.files.mapping import mapping_of
-from data.files.naming import REPLACING, SnapshotFile, moment_of, unmarked
+from data.access.roles import Permission
+from data.files.mapping import read_mapping
+from data.files.naming import REPLACE_PREFIX, SnapshotFile, parse_moment, strip_prefixes
 from data.history.preview import Preview
-from data.home import Home, here
-from data.inbox.inbox import put_into_inbox, troubles
-from data.inbox.quarantine import MISPLACED, Verdict, deliver_again, dismiss, file_aside
-from data.records.audit_log import Event
-from data.store.restricted_views import UNTOLD
-from queries.snapshots import (
-    FILES_SHOWN,
-    count_unloaded,
-    unloaded_files,
+from data.home import Home, current_home
+from data.inbox.inbox import load_failures, put_into_inbox
+from data.inbox.quarantine import (
+    MISPLACED_FOLDER,
+    Verdict,
+    dismiss_file,
+    find_quarantined_path,
+    requeue_file,
 )
-from server.authorize import changing, delivered, noted
-from server.session import principal
+from data.records.audit_log import Event
+from data.store.restricted_views import REASON_NOT_SHOWN
+from queries.snapshots import (
+    FILES_PAGE_SIZE,
+    count_quarantined,
+    quarantined_files,
+)
+from server.authorize import real_store, record_action, writable_store
+from server.session import current_principal
 from widgets import timezone
-from widgets.snapshots.preview import OUTCOMES, Known, look_at, needs_word, show_preview, shown_name
+from widgets.snapshots.preview import (
+    OUTCOME_BADGES,
+    SnapshotKey,
+    display_name,
+    needs_confirmation,
+    preview_or_error,
+    show_preview,
+)
 
 
-def needs_a_person() -> None:
+def show_quarantine() -> None:
     """Files that were held or refused, and those that cannot be loaded; quiet without any."""
-    with delivered(Act.LOAD).connect() as con:
-        counts = count_unloaded(con)
-        pages = -(-sum(counts.values()) // FILES_SHOWN)
+    with real_store(Permission.LOAD_FILES).connect() as con:
+        counts = count_quarantined(con)
+        pages = -(-sum(counts.values()) // FILES_PAGE_SIZE)
         page = min(int(st.session_state.get("aside_page") or 1), max(1, pages))
-        files = unloaded_files(con, page)
-    stuck = [
+        files = quarantined_files(con, page)
+    visible_troubles = [
         trouble
-        for trouble in list(troubles.values())
-        if principal().may(Act.LOAD, trouble.path.parent.name)
+        for trouble in list(load_failures.values())
+        if current_principal().is_allowed(Permission.LOAD_FILES, trouble.path.parent.name)
     ]
-    if not files and not stuck:
+    if not files and not visible_troubles:
         return
     st.subheader("To be decided", anchor=False)
-    told = [
+    labels = [
         f"{counts[verdict]:,} {verdict}" for verdict in ("held", "refused") if verdict in counts
     ]
-    if told:
-        st.caption(f"{' and '.join(told)}. Nothing of these files is in any list or chart.")
-    for trouble in stuck:
+    if labels:
+        st.caption(f"{' and '.join(labels)}. Nothing of these files is in any list or chart.")
+    for trouble in visible_troubles:
         with st.container(border=True):
             st.badge("Cannot be loaded now", icon=":material/sync_problem:", color="orange")
-            st.text(_as_may_be_told(trouble.reason))
+            st.text(_visible_reason(trouble.reason))
     for file in files:
-        _aside_card(file)
+        _show_card(file)
     if pages > 1:
         st.pagination(pages, key="aside_page")
 
 
-def _aside_card(file: Row[Any]) -> None:
+def _show_card(file: Row[Any]) -> None:
     """One held or refused file: why, what would happen, and what can be done."""
-    named = f"{file.verdict}/{file.integration}/{file.file_name}"
-    key = hashlib.sha256(named.encode(errors="replace")).hexdigest()[:12]
-    words, icon, color = OUTCOMES[file.verdict]
+    identity = f"{file.verdict}/{file.integration}/{file.file_name}"
+    key = hashlib.sha256(identity.encode(errors="replace")).hexdigest()[:12]
+    label, icon, color = OUTCOME_BADGES[file.verdict]
     with st.container(border=True, key=f"aside_{key}"):
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.badge(words, icon=icon, color=color)
-            st.text(_what_it_is(file))
-            st.caption(timezone.named(file.found_at))
-        st.text(_as_may_be_told(file.reason))
-        seen = None
-        if file.taken_at and file.integration != MISPLACED:
-            box = st.expander("See what would happen", on_change="rerun", key=f"see_{key}")
-            if box.open:
-                with box:
-                    seen = _preview_of(file)
-                    if isinstance(seen, str):
-                        st.text(_as_may_be_told(seen))
+            st.badge(label, icon=icon, color=color)
+            st.text(_file_title(file))
+            st.caption(timezone.format_with_zone(file.quarantined_at))
+        st.text(_visible_reason(file.reason))
+        result = None
+        if file.taken_at and file.integration != MISPLACED_FOLDER:
+            expander = st.expander("See what would happen", on_change="rerun", key=f"see_{key}")
+            if expander.open:
+                with expander:
+                    result = _preview_or_error(file)
+                    if isinstance(result, str):
+                        st.text(_visible_reason(result))
                     else:
-                        show_preview(seen, key=key)
+                        show_preview(result, key=key)
         with st.container(horizontal=True):
-            _offer(file, seen, key)
+            _show_actions(file, result, key)
 
 
-def _as_may_be_told(why: str) -> str:
+def _visible_reason(reason: str) -> str:
     """Why a file is not loaded, which can quote it."""
-    return UNTOLD if principal().pseudonyms else why
+    return REASON_NOT_SHOWN if current_principal().uses_pseudonyms else reason
 
 
-def _what_it_is(file: Row[Any]) -> str:
-    name = shown_name(unmarked(file.file_name))
-    if not file.taken_at or file.integration == MISPLACED:
+def _file_title(file: Row[Any]) -> str:
+    name = display_name(strip_prefixes(file.file_name))
+    if not file.taken_at or file.integration == MISPLACED_FOLDER:
         return name
-    return f"{file.integration} at {timezone.named(file.taken_at, seconds=True)} · {name}"
+    return (
+        f"{file.integration} at {timezone.format_with_zone(file.taken_at, seconds=True)} · {name}"
+    )
 
 
-def _preview_of(file: Row[Any]) -> Preview | str:
+def _preview_or_error(file: Row[Any]) -> Preview | str:
     """Of a file that lies aside. It stays where it is."""
 
     @contextmanager
-    def open_(known: Known) -> Iterator[SnapshotFile]:
-        yield SnapshotFile(path, *known, mapping_of(here(), known[0]))
+    def open_file(snapshot_key: SnapshotKey) -> Iterator[SnapshotFile]:
+        yield SnapshotFile(path, *snapshot_key, read_mapping(current_home(), snapshot_key[0]))
 
     try:
-        path = file_aside(here(), file.verdict, file.integration, file.file_name)
-    except FileNotFoundError as fault:
-        return str(fault)
+        path = find_quarantined_path(current_home(), file.verdict, file.integration, file.file_name)
+    except FileNotFoundError as error:
+        return str(error)
     known = file.integration, file.taken_at
-    what = f"{path} {path.stat().st_mtime_ns}"
-    return look_at(what, known, open_)
+    cache_key = f"{path} {path.stat().st_mtime_ns}"
+    return preview_or_error(cache_key, known, open_file)
 
 
-def _offer(file: Row[Any], seen: Preview | str | None, key: str) -> None:
+def _show_actions(file: Row[Any], result: Preview | str | None, key: str) -> None:
     """The buttons; what changes the store is asked about first."""
-    replaces, needs = "", file.verdict == "held"
-    if isinstance(seen, Preview):
-        replaces = "" if REPLACING in file.file_name else seen.replaces
-        needs = needs or needs_word(seen.passport)
-    words, icon = ("in its place", "swap_horiz") if replaces else ("all the same", "check")
-    if (replaces or needs) and st.button(
-        f"Load it {words}", icon=f":material/{icon}:", key=f"load_{key}"
+    replaced_file, must_confirm = "", file.verdict == "held"
+    if isinstance(result, Preview):
+        replaced_file = "" if REPLACE_PREFIX in file.file_name else result.replaced_file
+        must_confirm = must_confirm or needs_confirmation(result.load_report)
+    label_suffix, icon = (
+        ("in its place", "swap_horiz") if replaced_file else ("all the same", "check")
+    )
+    if (replaced_file or must_confirm) and st.button(
+        f"Load it {label_suffix}", icon=f":material/{icon}:", key=f"load_{key}"
     ):
-        _ask_to_load(file, replaces)
-    if file.verdict == "refused" and file.taken_at and file.integration != MISPLACED:
-        again = partial(deliver_again, confirmed=False)
+        _ask_to_load(file, replaced_file)
+    if file.verdict == "refused" and file.taken_at and file.integration != MISPLACED_FOLDER:
+        retry = partial(requeue_file, confirmed=False)
         st.button(
             "Try again",
             icon=":material/refresh:",
             key=f"again_{key}",
-            on_click=_do,
-            args=(again, file, "try again"),
+            on_click=_run_action,
+            args=(retry, file, "try again"),
         )
     label, icon = ("Refuse", "block") if file.verdict == "held" else ("Dismiss", "close")
     if st.button(label, icon=f":material/{icon}:", key=f"dismiss_{key}"):
@@ -140,43 +157,53 @@ def _offer(file: Row[Any], seen: Preview | str | None, key: str) -> None:
 
 
 @st.dialog("Load this file all the same?")
-def _ask_to_load(file: Row[Any], instead_of: str) -> None:
-    st.text(f"{file.integration}, taken at {timezone.named(file.taken_at, seconds=True)}.")
+def _ask_to_load(file: Row[Any], replaced_file: str) -> None:
+    st.text(
+        f"{file.integration}, taken at {timezone.format_with_zone(file.taken_at, seconds=True)}."
+    )
     st.text(file.reason)
-    if instead_of:
-        st.text(f"It takes the place of {instead_of}, which is kept in {here().removed}.")
+    if replaced_file:
+        st.text(
+            f"It takes the place of {replaced_file}, which is kept in {current_home().removed}."
+        )
     st.text("Every list and chart shows it from then on. It can be removed again on this page.")
     with st.container(horizontal=True):
-        act = _put_in_place if instead_of else partial(deliver_again, confirmed=True)
-        words = f"load it in place of {instead_of}" if instead_of else "load it all the same"
-        act_on = (act, file, words)
-        sure = st.button("Load it", type="primary", key="load_sure", on_click=_do, args=act_on)
-        if sure or st.button("Cancel", key="load_not"):
+        action = _replace_loaded if replaced_file else partial(requeue_file, confirmed=True)
+        decision = (
+            f"load it in place of {replaced_file}" if replaced_file else "load it all the same"
+        )
+        action_args = (action, file, decision)
+        is_confirmed = st.button(
+            "Load it", type="primary", key="load_sure", on_click=_run_action, args=action_args
+        )
+        if is_confirmed or st.button("Cancel", key="load_not"):
             st.rerun()
 
 
 @st.dialog("Leave this file out?")
 def _ask_to_dismiss(file: Row[Any]) -> None:
-    st.text(_what_it_is(file))
-    st.text(f"It is not loaded, and not shown here any more. It is kept, in {here().removed}.")
+    st.text(_file_title(file))
+    st.text(
+        f"It is not loaded, and not shown here any more. It is kept, in {current_home().removed}."
+    )
     with st.container(horizontal=True):
-        sure = st.button(
+        is_confirmed = st.button(
             "Leave it out",
             type="primary",
             key="dismiss_sure",
-            on_click=_do,
-            args=(dismiss, file, "leave it out"),
+            on_click=_run_action,
+            args=(dismiss_file, file, "leave it out"),
         )
-        if sure or st.button("Cancel", key="dismiss_not"):
+        if is_confirmed or st.button("Cancel", key="dismiss_not"):
             st.rerun()
 
 
-def _do(act: Callable[..., None], file: Row[Any], decision: str) -> None:
+def _run_action(action: Callable[..., None], file: Row[Any], decision: str) -> None:
     """Move a file that lies aside; somebody else may have done so meanwhile."""
     try:
-        act(
-            changing(Act.LOAD, file.integration),
-            here(),
+        action(
+            writable_store(Permission.LOAD_FILES, file.integration),
+            current_home(),
             file.verdict,
             file.integration,
             file.file_name,
@@ -184,14 +211,14 @@ def _do(act: Callable[..., None], file: Row[Any], decision: str) -> None:
     except FileNotFoundError:
         st.toast("Somebody has dealt with this file meanwhile.")
         return
-    named = {"integration": file.integration, "file": file.file_name, "verdict": file.verdict}
-    noted(Event.DECIDED, decision=decision, **named)
+    details = {"integration": file.integration, "file": file.file_name, "verdict": file.verdict}
+    record_action(Event.FILE_DECIDED, decision=decision, **details)
 
 
-def _put_in_place(_: Any, home: Home, verdict: Verdict, integration: str, name: str) -> None:
+def _replace_loaded(_: Any, home: Home, verdict: Verdict, integration: str, name: str) -> None:
     """Into the inbox, to replace what is loaded; filed away from here when that is done."""
-    path = file_aside(home, verdict, integration, name)
-    moment = moment_of(unmarked(name).split(".", 1)[0])
+    path = find_quarantined_path(home, verdict, integration, name)
+    moment = parse_moment(strip_prefixes(name).split(".", 1)[0])
     if moment:
         file = SnapshotFile(path, integration, moment)
         put_into_inbox(home, file, replace=True, confirmed=True)

@@ -8,25 +8,25 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from data.access.roles import Act
+from data.access.roles import Permission
 from queries.export.formats import FORMATS
-from queries.export.listing import COLUMNS, Wanted
-from queries.export.manifest import ABOUT
+from queries.export.listing import LISTING_COLUMNS, ListRequest
+from queries.export.manifest import MANIFEST_FORMAT
 from queries.filters import Filters
-from server.authorize import can_be_proved
-from server.session import principal
-from widgets.evidence import users_pack
+from server.authorize import can_download_evidence
+from server.session import current_principal
+from widgets.evidence import users_pack_address
 
 COLUMNS_KEY = "download_columns"
 
 
-def offer_users(filters: Filters, sort: str) -> None:
+def show_downloads(filters: Filters, sort: str) -> None:
     """A link per format, and what may be chosen besides.
 
     Links, not buttons: a file is made, and streamed, when asked for. They are there at once, as
     people come for the same format every day; what explains them opens beside them.
     """
-    if not principal().may(Act.DOWNLOAD):
+    if not current_principal().is_allowed(Permission.DOWNLOAD):
         return
     with st.container(
         horizontal=True, vertical_alignment="center", gap="small", width="content", key="downloads"
@@ -34,48 +34,52 @@ def offer_users(filters: Filters, sort: str) -> None:
         links = st.empty()
         with st.popover("Download options", icon=":material/tune:", key="download_options"):
             chosen = _choose_columns()
-            wanted = Wanted(filters, sort, tuple(chosen))
-            _explain(wanted)
-        links.html(format_links("users", wanted.params()), width="content")
+            query = ListRequest(filters, sort, tuple(chosen))
+            _show_format_help(query)
+        links.html(format_links("users", query.params()), width="content")
 
 
 def _choose_columns() -> list[str]:
     """Some columns, in the order of choice; none means what a format has by itself."""
     return st.multiselect(
         "Columns, in this order",
-        list(COLUMNS),
+        list(LISTING_COLUMNS),
         key=COLUMNS_KEY,
         placeholder="All",
-        format_func=lambda name: COLUMNS[name].heading,
+        format_func=lambda name: LISTING_COLUMNS[name].heading,
     )
 
 
-def _explain(wanted: Wanted) -> None:
+def _show_format_help(query: ListRequest) -> None:
     formats = "".join(
-        f"<p><strong>{escape(form.label)}</strong> – {escape(form.words)}</p>"
-        for form in FORMATS.values()
+        f"<p><strong>{escape(format_.label)}</strong> – {escape(format_.description)}</p>"
+        for format_ in FORMATS.values()
     )
-    about_it = _link(_address("users", ABOUT, wanted.params()), "About this list")
-    about_it += " – its filters, its snapshots and its count, to keep beside a file."
-    st.html(f"{formats}<p>{about_it}</p>")
-    if can_be_proved():
-        pack = _link(escape(users_pack(wanted.filters)), "Evidence pack")
+    manifest_link = _link(
+        _export_address("users", MANIFEST_FORMAT, query.params()), "About this list"
+    )
+    manifest_link += " – its filters, its snapshots and its count, to keep beside a file."
+    st.html(f"{formats}<p>{manifest_link}</p>")
+    if can_download_evidence():
+        pack_link = _link(escape(users_pack_address(query.filters)), "Evidence pack")
         st.html(
-            f"<p>{pack} – for an auditor: this list with the hashes of the snapshots behind it. "
+            f"<p>{pack_link} – for an auditor: this list with the hashes of the snapshots "
+            "behind it. "
             "<code>rollcall verify</code> proves every row from the archive.</p>"
         )
 
 
-def _link(address: str, words: str) -> str:
-    return f'<a href="{address}" download style="color: inherit">{words}</a>'
+def _link(address: str, text: str) -> str:
+    return f'<a href="{address}" download style="color: inherit">{text}</a>'
 
 
-def format_links(of: str, params: Params) -> str:
+def format_links(list_name: str, params: Params) -> str:
     """A link to the list in each format: `/export/<of>.<format>?<params>`."""
     links = " ".join(
-        f'<a href="{_address(of, ending, params)}" download title="{escape(form.words)}">'
-        f"{escape(form.label)}</a>"
-        for ending, form in FORMATS.items()
+        f'<a href="{_export_address(list_name, extension, params)}" download '
+        f'title="{escape(format_.description)}">'
+        f"{escape(format_.label)}</a>"
+        for extension, format_ in FORMATS.items()
     )
     return f'<nav class="downloads" aria-label="Download this list">{links}</nav>'
 
@@ -83,5 +87,5 @@ def format_links(of: str, params: Params) -> str:
 Params = Sequence[tuple[str, str]]
 
 
-def _address(of: str, ending: str, params: Params) -> str:
-    return escape(f"export/{of}.{ending}?{urlencode(params)}")
+def _export_address(list_name: str, extension: str, params: Params) -> str:
+    return escape(f"export/{list_name}.{extension}?{urlencode(params)}")

@@ -7,80 +7,80 @@ from dataclasses import replace
 
 import streamlit as st
 
-from data.states import FAILED, WAITING
-from queries.filters import Filters, Part, in_words
-from widgets.filters import show
-from widgets.labels import plain_label
+from data.states import FAILED_STATES, OPEN_STATES
+from queries.filters import FilterPhrase, Filters, filter_phrases
+from widgets.filters import apply_filters
+from widgets.labels import escape_label
 
 PRESETS: dict[str, tuple[Filters, str]] = {
-    "Failed": (Filters(state=FAILED), "last_updated"),
-    "Waiting longest": (Filters(state=WAITING), "last_updated"),
+    "Failed": (Filters(state=FAILED_STATES), "last_updated"),
+    "Waiting longest": (Filters(state=OPEN_STATES), "last_updated"),
     "Unmatched": (Filters(match="unmatched"), "username_in_app"),
     "Active but deleted": (Filters(state=("Deleted",), active="yes"), "user"),
 }
 """Views that people open every day: what they ask for, and the order."""
 
 
-def _unseen(words: str) -> str:
+def _screen_reader_text(text: str) -> str:
     """Words for those who hear a label; page.css hides what is small from the eye."""
-    return f":small[{words}]"
+    return f":small[{text}]"
 
 
-def offer_presets(filters: Filters) -> None:
+def show_presets(filters: Filters) -> None:
     """The views of every day, one click each; the one that is shown is marked."""
     with st.container(horizontal=True, gap="small", key="presets"):
-        for name, (wanted, sort) in PRESETS.items():
-            shown = filters == replace(wanted, as_of=filters.as_of)
+        for name, (preset, sort) in PRESETS.items():
+            is_active = filters == replace(preset, as_of=filters.as_of)
             st.button(
-                f"{_unseen('Shown:')} {name}" if shown else name,
+                f"{_screen_reader_text('Shown:')} {name}" if is_active else name,
                 key=f"preset_{name}",
-                type="primary" if shown else "tertiary",
-                on_click=show,
-                args=(replace(wanted, as_of=filters.as_of),),
+                type="primary" if is_active else "tertiary",
+                on_click=apply_filters,
+                args=(replace(preset, as_of=filters.as_of),),
                 kwargs={"sort": sort},
             )
 
 
-def say_what_is_shown(filters: Filters, found: int, everything: int) -> None:
+def show_filter_summary(filters: Filters, count: int, total: int) -> None:
     """One sentence; each part of it is a button that removes it."""
     with st.container(horizontal=True, vertical_alignment="center", gap=None, key="sentence"):
         st.markdown(
-            f"**{found:,}** accounts"
-            if filters == filters.without_any()
-            else f"**{found:,}** of {everything:,} accounts",
+            f"**{count:,}** accounts"
+            if filters == filters.cleared()
+            else f"**{count:,}** of {total:,} accounts",
             width="content",
         )
-        for part in in_words(filters):
-            if part.lead not in ("", ","):  # the gap between two buttons is comma enough
-                st.markdown(plain_label(part.lead), width="content")
-            _removable(filters, part)
-        if filters != filters.without_any():
+        for part in filter_phrases(filters):
+            if part.conjunction not in ("", ","):  # the gap between two buttons is comma enough
+                st.markdown(escape_label(part.conjunction), width="content")
+            _show_remove_button(filters, part)
+        if filters != filters.cleared():
             st.button(
                 "Clear all",
                 key="clear",
                 type="tertiary",
-                on_click=show,
-                args=(filters.without_any(),),
+                on_click=apply_filters,
+                args=(filters.cleared(),),
             )
 
 
-def _removable(filters: Filters, part: Part) -> None:
+def _show_remove_button(filters: Filters, part: FilterPhrase) -> None:
     st.button(
-        f"{_unseen('Remove filter:')} {plain_label(part.words)}",
+        f"{_screen_reader_text('Remove filter:')} {escape_label(part.text)}",
         key=f"remove_{part.name}_{part.value}",
-        on_click=show,
+        on_click=apply_filters,
         args=(filters.without(part.name, part.value),),
     )
 
 
-def offer_less(filters: Filters, counts: Sequence[tuple[Part, int]]) -> None:
+def suggest_fewer_filters(filters: Filters, counts: Sequence[tuple[FilterPhrase, int]]) -> None:
     """Where nothing is found: how many accounts there are without each part of what is asked."""
     with st.container(horizontal=True, gap="small", key="less"):
         for part, count in counts:
             noun = "account" if count == 1 else "accounts"
             st.button(
-                f"Without {plain_label(part.words)}: {count:,} {noun}",
+                f"Without {escape_label(part.text)}: {count:,} {noun}",
                 key=f"less_{part.name}_{part.value}",
-                on_click=show,
+                on_click=apply_filters,
                 args=(filters.without(part.name, part.value),),
             )

@@ -18,10 +18,10 @@ from widgets import timezone
 Tone = Literal["good", "bad", "busy", "wait", "quiet", "warn"]
 Icon = Literal["check", "cross", "clock", "spinner", "dash", "plus", "question", "alert"]
 
-MOST_OPEN = 200  # rows; the browser remembers as many
+MAX_OPEN_ROWS = 200  # rows; the browser remembers as many
 
 
-class Column(TypedDict):
+class TableColumn(TypedDict):
     """One column; its width is a share of the table relative to the others."""
 
     key: str
@@ -45,7 +45,7 @@ class Cell(TypedDict):
     href: NotRequired[str]
 
 
-class Row(TypedDict):
+class TableRow(TypedDict):
     """One row: its id, the words that name its button, and a cell per column key."""
 
     id: str
@@ -53,7 +53,7 @@ class Row(TypedDict):
     cells: Mapping[str, Cell]
 
 
-class Event(TypedDict):
+class TimelineEvent(TypedDict):
     """One point of a timeline: what happened, and of that a text, a change or some names."""
 
     iso: str
@@ -72,7 +72,7 @@ class Block(TypedDict):
 
     kind: Literal["facts", "table", "note", "timeline"]
     caption: NotRequired[str]
-    items: NotRequired[list[tuple[str, Cell]] | list[Event]]
+    items: NotRequired[list[tuple[str, Cell]] | list[TimelineEvent]]
     columns: NotRequired[list[str]]
     rows: NotRequired[list[list[Cell | str]]]
     searchable: NotRequired[bool]
@@ -82,11 +82,11 @@ class Block(TypedDict):
     since: NotRequired[Cell | None]
 
 
-def column(key: str, label: str, *, sortable: bool = True, width: float = 1) -> Column:
+def column(key: str, label: str, *, sortable: bool = True, width: float = 1) -> TableColumn:
     return {"key": key, "label": label, "sortable": sortable, "width": width}
 
 
-def row(id: str, label: str, **cells: Cell) -> Row:
+def row(id: str, label: str, **cells: Cell) -> TableRow:
     return {"id": id, "label": label, "cells": cells}
 
 
@@ -118,10 +118,10 @@ def link(text: str, href: str) -> Cell:
     return {"kind": "link", "text": text, "href": href}
 
 
-def tags(items: Sequence[str], *, shown: int = 2) -> Cell:
+def tags(items: Sequence[str], *, limit: int = 2) -> Cell:
     """The first few as chips, then how many more there are."""
     return (
-        {"kind": "tags", "items": list(items[:shown]), "more": max(len(items) - shown, 0)}
+        {"kind": "tags", "items": list(items[:limit]), "more": max(len(items) - limit, 0)}
         if items
         else quiet()
     )
@@ -132,15 +132,15 @@ def mark(text: str, tone: Tone, icon: Icon) -> Cell:
     return {"kind": "mark", "text": text, "tone": tone, "icon": icon}
 
 
-def time(at: datetime | None, shown: str = "", *, title: str = "") -> Cell:
+def time(moment: datetime | None, label: str = "", *, title: str = "") -> Cell:
     """A moment on the reader's clock, to the minute or in words; to the second when pointed at."""
-    if at is None:
+    if moment is None:
         return quiet()
     return {
         "kind": "time",
-        "iso": _iso(at),
-        "text": shown or timezone.told(at),
-        "title": title or timezone.named(at, seconds=True),
+        "iso": _iso(moment),
+        "text": label or timezone.format_moment(moment),
+        "title": title or timezone.format_with_zone(moment, seconds=True),
     }
 
 
@@ -184,7 +184,7 @@ def note(
 
 
 def event(
-    at: datetime,
+    moment: datetime,
     title: str,
     text: str = "",
     *,
@@ -192,11 +192,11 @@ def event(
     tags: Cell | None = None,
     tone: Tone = "quiet",
     icon: Icon | None = None,
-) -> Event:
+) -> TimelineEvent:
     return {
-        "iso": _iso(at),
-        "when": timezone.told(at),
-        "exactly": timezone.named(at, seconds=True),
+        "iso": _iso(moment),
+        "when": timezone.format_moment(moment),
+        "exactly": timezone.format_with_zone(moment, seconds=True),
         "title": title,
         "tone": tone,
         "icon": icon,
@@ -206,15 +206,15 @@ def event(
     }
 
 
-def timeline(caption: str, items: Sequence[Event]) -> Block:
+def timeline(caption: str, items: Sequence[TimelineEvent]) -> Block:
     """Events in the order given; those of one moment, one after the other, are told together."""
     return {"kind": "timeline", "caption": caption, "items": list(items)}
 
 
 def users_table(
-    rows: Sequence[Row],
+    rows: Sequence[TableRow],
     *,
-    columns: Sequence[Column],
+    columns: Sequence[TableColumn],
     sort: str,
     descending: bool,
     details: Callable[[Sequence[str]], Mapping[str, list[Block]]],
@@ -228,10 +228,10 @@ def users_table(
     `details` is asked only for the rows that are open; `on_sort` gets the key of a clicked column.
     Call it inside a fragment: opening a row or sorting then reruns just that fragment.
     """
-    open_ids = opened(st.session_state.get(key), [r["id"] for r in rows])
-    found = details(open_ids) if open_ids else {}
+    open_ids = open_row_ids(st.session_state.get(key), [r["id"] for r in rows])
+    details_by_id = details(open_ids) if open_ids else {}
 
-    def sort_clicked() -> None:
+    def handle_sort() -> None:
         chosen = sort_key(st.session_state.get(key), columns)
         if chosen is not None:
             on_sort(chosen)
@@ -241,7 +241,7 @@ def users_table(
         "columns": list(columns),
         "sort": {"key": sort, "descending": descending} if sort else None,
         "rows": list(rows),
-        "details": {id: found.get(id, []) for id in open_ids},
+        "details": {id: details_by_id.get(id, []) for id in open_ids},
         "empty": empty,
     }
     _component()(
@@ -249,7 +249,7 @@ def users_table(
         data=data,
         default={"open": []},
         on_open_change=lambda: None,
-        on_sort_change=sort_clicked,
+        on_sort_change=handle_sort,
     )
 
 
@@ -265,18 +265,20 @@ def _component() -> ComponentRenderer:
     )
 
 
-def opened(state: object, shown: Sequence[str]) -> list[str]:
+def open_row_ids(state: object, row_ids: Sequence[str]) -> list[str]:
     """The rows the browser says are open; as it may say anything, only shown rows count."""
-    claimed = state.get("open") if isinstance(state, Mapping) else None
-    wanted = {id for id in claimed if isinstance(id, str)} if isinstance(claimed, list) else set()
-    return [id for id in shown if id in wanted][:MOST_OPEN]
+    reported = state.get("open") if isinstance(state, Mapping) else None
+    reported_ids = (
+        {id for id in reported if isinstance(id, str)} if isinstance(reported, list) else set()
+    )
+    return [id for id in row_ids if id in reported_ids][:MAX_OPEN_ROWS]
 
 
-def sort_key(state: object, columns: Sequence[Column]) -> str | None:
+def sort_key(state: object, columns: Sequence[TableColumn]) -> str | None:
     """The column whose header was clicked, if it is one that can be sorted by."""
     clicked = state.get("sort") if isinstance(state, Mapping) else None
     return next((c["key"] for c in columns if c["sortable"] and c["key"] == clicked), None)
 
 
-def _iso(at: datetime) -> str:
-    return at.isoformat() + ("" if at.tzinfo else "Z")
+def _iso(moment: datetime) -> str:
+    return moment.isoformat() + ("" if moment.tzinfo else "Z")

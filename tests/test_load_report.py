@@ -17,12 +17,12 @@ from builders import (
 from sqlalchemy import Connection, Engine, select
 
 from data.files.naming import SnapshotFile
-from data.history.passport import (
-    Passport,
-    passport_of,
-    passports,
-    set_departure_limit,
-    too_many_leave,
+from data.history.load_report import (
+    LoadReport,
+    exceeds_deletion_limit,
+    load_report,
+    load_reports,
+    set_deletion_limit,
 )
 from data.history.preview import preview
 from data.schema import integration
@@ -30,10 +30,10 @@ from data.schema import integration
 TEN = [an_account(f"a{n}") for n in range(10)]
 
 
-def tell(store: Engine) -> Passport:
+def tell(store: Engine) -> LoadReport:
     """As the store has it now, whatever it said to an earlier reader."""
     with store.connect() as con:
-        return passport_of(con, "figma", TODAY)
+        return load_report(con, "figma", TODAY)
 
 
 def test_a_passport_compares_with_the_snapshot_before(store: Engine, snapshots: Deliveries) -> None:
@@ -45,14 +45,14 @@ def test_a_passport_compares_with_the_snapshot_before(store: Engine, snapshots: 
         an_account("new"),
     )
     seen = tell(store)
-    assert (seen.joined, seen.changed, seen.gone, seen.removed) == (1, 2, 3, 1)
-    assert seen.before
-    assert (seen.before.taken_at, seen.before.accounts) == (YESTERDAY, 10)
-    assert seen.departing == pytest.approx(0.4)
+    assert (seen.added, seen.changed, seen.removed, seen.being_deleted) == (1, 2, 3, 1)
+    assert seen.previous
+    assert (seen.previous.taken_at, seen.previous.accounts) == (YESTERDAY, 10)
+    assert seen.deletion_share == pytest.approx(0.4)
     assert seen.states == {"Onboarded": 6, "Update failed": 1, "Deleted": 1}
-    assert seen.shift == pytest.approx(0.25)
-    assert seen.grade == "look at it"
-    assert seen.findings() == [
+    assert seen.state_shift == pytest.approx(0.25)
+    assert seen.quality == "look at it"
+    assert seen.warnings() == [
         "4 of 10 accounts (40%) would leave at once: 3 are not listed any more and 1 fall into a "
         "Delete state; more than 20% need a person’s word.",
         "25% of the accounts are in other states than before.",
@@ -66,25 +66,29 @@ def test_a_preview_names_who_would_leave_and_changes_nothing(
     accounts = [TEN[0], an_account("a1", state="Delete awaiting"), TEN[2], an_account("new")]
     path = a_snapshot_file(tmp_path, accounts)
     seen = preview(store, SnapshotFile(path, "figma", TODAY))
-    assert seen.leaving == [
+    assert seen.deletions == [
         ("a1", "Ada Lovelace", "Onboarded", "Delete awaiting"),
         ("a3", "Ada Lovelace", "Onboarded", "Gone"),
     ]
-    assert (seen.passport.joined, seen.passport.gone, seen.passport.removed) == (1, 1, 1)
+    assert (seen.load_report.added, seen.load_report.removed, seen.load_report.being_deleted) == (
+        1,
+        1,
+        1,
+    )
     assert [row["username_in_app"] for row in seen.rows] == ["a0", "a1", "a2", "new"]
     with store.connect() as con:
         assert usernames(con) == ["a0", "a1", "a2", "a3"]
-        assert len(passports(con)) == 1
+        assert len(load_reports(con)) == 1
 
 
 def test_a_snapshot_that_arrives_late_between_two_changes_what_the_later_one_is_compared_with(
     store: Engine, snapshots: Deliveries
 ) -> None:
     snapshots.take(*TEN[:5])
-    assert tell(store).before is None
-    assert tell(store).joined == 5
+    assert tell(store).previous is None
+    assert tell(store).added == 5
     snapshots.take(*TEN[1:6], at=YESTERDAY)
-    assert (tell(store).joined, tell(store).gone) == (1, 1)
+    assert (tell(store).added, tell(store).removed) == (1, 1)
 
 
 def test_the_first_snapshot_of_an_integration_is_compared_with_nothing(
@@ -93,7 +97,7 @@ def test_the_first_snapshot_of_an_integration_is_compared_with_nothing(
     snapshots.take(*TEN, integration="slack", at=YESTERDAY)
     snapshots.take(an_account())
     seen = tell(store)
-    assert (seen.before, seen.joined, seen.gone, seen.grade) == (None, 1, 0, "good")
+    assert (seen.previous, seen.added, seen.removed, seen.quality) == (None, 1, 0, "good")
 
 
 @pytest.mark.parametrize(
@@ -111,7 +115,7 @@ def test_what_a_file_says_oddly_is_to_be_looked_at(
     store: Engine, snapshots: Deliveries, accounts: list[Account], finding: str
 ) -> None:
     snapshots.take(*accounts)
-    (found,) = tell(store).findings()
+    (found,) = tell(store).warnings()
     assert finding in found
 
 
@@ -120,7 +124,7 @@ def test_what_needs_nobody_is_only_remarked(store: Engine, snapshots: Deliveries
     local = an_account("b", last_updated="2026-11-20 10:00:00", Team="Design")
     snapshots.take(*TEN, TEN[0], local)
     seen = tell(store)
-    assert seen.grade == "good"
+    assert seen.quality == "good"
     assert seen.remarks() == [
         "1 row repeated word for word.",
         "1 time without an offset, read as UTC.",
@@ -131,17 +135,17 @@ def test_what_needs_nobody_is_only_remarked(store: Engine, snapshots: Deliveries
 def test_a_column_that_is_missing_is_to_be_looked_at(store: Engine, snapshots: Deliveries) -> None:
     snapshots.take(*TEN, an_account("x", Team="Design"), at=YESTERDAY)
     snapshots.take(*TEN, an_account("x"))
-    assert tell(store).findings() == ["Columns that the snapshot before had: Team."]
+    assert tell(store).warnings() == ["Columns that the snapshot before had: Team."]
 
 
 def test_each_integration_may_have_a_limit_of_its_own(store: Engine, snapshots: Deliveries) -> None:
     snapshots.take(*TEN, at=YESTERDAY)
     snapshots.take(*TEN[:7])
-    assert tell(store).is_mass_departure
-    set_departure_limit(store, "figma", 0.3)
-    assert not tell(store).is_mass_departure
-    set_departure_limit(store, "figma", None)
-    assert tell(store).is_mass_departure
+    assert tell(store).is_mass_deletion
+    set_deletion_limit(store, "figma", 0.3)
+    assert not tell(store).is_mass_deletion
+    set_deletion_limit(store, "figma", None)
+    assert tell(store).is_mass_deletion
 
 
 @pytest.mark.parametrize(
@@ -168,7 +172,7 @@ def test_a_load_asks_in_short_what_the_passport_tells(
     held: bool,
 ) -> None:
     snapshots.take(*TEN, at=YESTERDAY)
-    set_departure_limit(store, "figma", limit)
+    set_deletion_limit(store, "figma", limit)
     left = [
         *(an_account(f"a{n}", state="Deleted") for n in range(gone, gone + deleted)),
         *TEN[gone + deleted :],
@@ -177,37 +181,37 @@ def test_a_load_asks_in_short_what_the_passport_tells(
     snapshots.take(*left)
     with store.connect() as con:
         figma = con.scalar(select(integration.c.integration_id))
-        assert too_many_leave(con, figma, TODAY, len(left)) == held
-    assert tell(store).is_mass_departure == held
+        assert exceeds_deletion_limit(con, figma, TODAY, len(left)) == held
+    assert tell(store).is_mass_deletion == held
 
 
 def test_a_share_of_just_the_limit_may_leave(store: Engine, snapshots: Deliveries) -> None:
     hundred = [an_account(f"a{n}") for n in range(100)]
     snapshots.take(*hundred, at=YESTERDAY)
-    set_departure_limit(store, "figma", 0.29)  # of 100, a little less than 29 in binary
+    set_deletion_limit(store, "figma", 0.29)  # of 100, a little less than 29 in binary
     snapshots.take(*hundred[29:])
     with store.connect() as con:
         figma = con.scalar(select(integration.c.integration_id))
-        assert not too_many_leave(con, figma, TODAY, 71)
-    assert not tell(store).is_mass_departure
+        assert not exceeds_deletion_limit(con, figma, TODAY, 71)
+    assert not tell(store).is_mass_deletion
 
 
 def test_passports_come_newest_first_and_in_pages(con: Connection, snapshots: Deliveries) -> None:
     for name in ("zoom", "box"):
         snapshots.take(an_account(), integration=name, at=YESTERDAY)
         snapshots.take(an_account(), integration=name)
-    found = [(p.integration, p.taken_at) for p in passports(con)]
+    found = [(p.integration, p.taken_at) for p in load_reports(con)]
     assert found == [
         ("box", TODAY),
         ("zoom", TODAY),
         ("box", YESTERDAY),
         ("zoom", YESTERDAY),
     ]
-    page = passports(con, limit=2, offset=1)
+    page = load_reports(con, limit=2, offset=1)
     assert [(p.integration, p.taken_at) for p in page] == found[1:3]
-    only = passports(con, integration.c.name == "box")
+    only = load_reports(con, integration.c.name == "box")
     assert [p.integration for p in only] == ["box", "box"]
-    assert all(p.before for p in only[:1])
+    assert all(p.previous for p in only[:1])
 
 
 def test_after_a_snapshot_without_accounts_nobody_can_leave(
@@ -215,4 +219,4 @@ def test_after_a_snapshot_without_accounts_nobody_can_leave(
 ) -> None:
     snapshots.take(at=YESTERDAY)
     snapshots.take(an_account())
-    assert (tell(store).joined, tell(store).departing, tell(store).grade) == (1, 0, "good")
+    assert (tell(store).added, tell(store).deletion_share, tell(store).quality) == (1, 0, "good")

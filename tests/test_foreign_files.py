@@ -19,7 +19,7 @@ from test_reading import one, told_of
 
 from data import tempfiles
 from data.files import encoding, errors, formats, relation
-from data.files.headers import columns_of
+from data.files.headers import match_columns
 from data.history import stage
 
 WINDOWS = "The file is not UTF-8; it was read as Windows-1252 (Latin-1): check names with accents."
@@ -42,8 +42,8 @@ def parquet(**columns: Any) -> bytes:
         ("utf-8-sig", ()),
         ("utf-16", ()),
         ("utf-32", ()),
-        ("utf-16-le", (encoding.NO_MARK.format(encoding="UTF-16-LE"),)),
-        ("utf-16-be", (encoding.NO_MARK.format(encoding="UTF-16-BE"),)),
+        ("utf-16-le", (encoding.NO_BYTE_ORDER_MARK_NOTE.format(encoding="UTF-16-LE"),)),
+        ("utf-16-be", (encoding.NO_BYTE_ORDER_MARK_NOTE.format(encoding="UTF-16-BE"),)),
         ("cp1252", (WINDOWS,)),
     ],
 )
@@ -74,7 +74,7 @@ def test_one_byte_at_the_end_of_a_long_file_decides_its_encoding(store: Engine, 
 def test_copies_of_files_do_not_outlive_the_load(store: Engine, tmp_path: Path):
     deliver(store, tmp_path, gzip.compress(TABLE.encode("utf-16")), "a.csv.gz")
     assert set(accounts(store)) == {"ada", "bob"}
-    assert list(tempfiles.copies().iterdir()) == []
+    assert list(tempfiles.temporary_folder().iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_lines_of_rejected_rows_are_those_of_the_file(
 def test_lines_may_end_in_several_ways(store: Engine, tmp_path: Path):
     content = 'login,Team\r\nada,"a\r\nb"\nbob,c\rcy,d\r\n,e\n'
     read, sifted = told_of(store, tmp_path, content)
-    assert read.notes == (encoding.MIXED_BREAKS,)
+    assert read.notes == (encoding.MIXED_LINE_BREAKS_NOTE,)
     assert (sifted.accepted, sifted.rejected) == (3, 1)
     deliver(store, tmp_path, content)
     assert json.loads(accounts(store)["ada"]["attributes"]) == {"Team": "a\r\nb"}
@@ -131,8 +131,8 @@ def test_a_delimiter_at_the_end_of_only_some_lines_is_no_column(
 
 
 def test_what_has_no_lines_is_counted_in_records():
-    assert formats.place_word("a.json.gz") == formats.place_word("a.parquet") == "record"
-    assert formats.place_word("a.csv") == formats.place_word("a.ndjson") == "line"
+    assert formats.row_noun("a.json.gz") == formats.row_noun("a.parquet") == "record"
+    assert formats.row_noun("a.csv") == formats.row_noun("a.ndjson") == "line"
 
 
 def test_a_list_that_is_all_of_an_object_is_read_and_that_is_said(store: Engine, tmp_path: Path):
@@ -341,7 +341,7 @@ def test_a_parquet_file_of_one_value_over_and_over_is_refused(
 def test_a_file_made_to_mislead_is_refused(
     store: Engine, tmp_path: Path, name: str, content: str | bytes, words: str
 ):
-    with pytest.raises(errors.SnapshotRefused, match=words):
+    with pytest.raises(errors.SnapshotRejected, match=words):
         deliver(store, tmp_path, content, name)
 
 
@@ -357,7 +357,7 @@ def test_a_parquet_file_that_names_others_is_refused(store: Engine, tmp_path: Pa
 
 
 def test_as_many_columns_as_are_read_take_no_minutes(store: Engine, tmp_path: Path):
-    names = [f"k{n}" for n in range(relation.MOST_HEADINGS - 1)]
+    names = [f"k{n}" for n in range(relation.MAX_HEADINGS - 1)]
     began = time.monotonic()
     deliver(store, tmp_path, f"login,{','.join(names)}\nada{',x' * len(names)}\n")
     assert json.loads(the_account(store)["attributes"]) == dict.fromkeys(names, "x")
@@ -387,4 +387,4 @@ def test_as_many_columns_as_are_read_take_no_minutes(store: Engine, tmp_path: Pa
 )
 def test_the_headings_that_the_readme_names_are_taken(headings: str, found: str):
     for heading in headings.split("|"):
-        assert columns_of([heading]) == {found: heading}
+        assert match_columns([heading]) == {found: heading}

@@ -27,20 +27,20 @@ from test_sources import a_scim_page, a_scim_user, an_event, an_okta_user, modif
 
 import rollcall
 from data import sources
-from data.history.load import Loaded
+from data.history.load import LoadResult
 from data.home import Home
 from data.inbox import schedule
-from data.inbox.inbox import load_waiting, waiting_files
-from data.inbox.pull import last_pulled, pull
+from data.inbox.inbox import inbox_files, load_inbox
+from data.inbox.pull import latest_taken_at, pull_to_inbox
 from data.sources import http
-from data.sources.http import PullFailed, Web, pause_asked
-from data.sources.resume import KeptPages
-from data.sources.settings import Pull, cleansed, pulls_in
+from data.sources.http import ApiClient, PullFailed, retry_delay
+from data.sources.resume import FilePageCache
+from data.sources.settings import PullConfig, read_pull_configs, remove_credentials
 from data.store.engine import open_store
 
 
-def asking(url: str, source: str = "scim", **settings: Any) -> Pull:
-    return Pull("figma", source, {"url": url, "token": TOKEN, **settings})
+def asking(url: str, source: str = "scim", **settings: Any) -> PullConfig:
+    return PullConfig("figma", source, {"url": url, "token": TOKEN, **settings})
 
 
 @pytest.fixture
@@ -53,11 +53,11 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "FIRST_PAUSE", 0.01)
 
 
-def pulled(home: Home, asked: Pull) -> dict[str, dict[str, Any]]:
+def pulled(home: Home, asked: PullConfig) -> dict[str, dict[str, Any]]:
     """Pull it, load it, and tell the accounts by username."""
-    pull(home, asked)
-    (loaded,) = load_waiting(open_store(home.database_url), home)
-    assert isinstance(loaded, Loaded), loaded
+    pull_to_inbox(home, asked)
+    (loaded,) = load_inbox(open_store(home.database_url), home)
+    assert isinstance(loaded, LoadResult), loaded
     return accounts(open_store(home.database_url))
 
 
@@ -74,12 +74,12 @@ def nothing_is_left(home: Home) -> bool:
 def test_a_scim_server_of_thousands_is_pulled_page_by_page(home: Home, by_cursor: bool):
     progress: list[str] = []
     with python_scim(2_050, by_cursor=by_cursor) as url:
-        path = pull(home, asking(url, groups=True), progress.append)
+        path = pull_to_inbox(home, asking(url, groups=True), progress.append)
     assert progress[-2:] == ["2,050 records in 11 pages", "2,051 records in 12 pages"]
     with zipfile.ZipFile(path) as archive:
         assert len(archive.namelist()) == 12
-    (loaded,) = load_waiting(open_store(home.database_url), home)
-    assert isinstance(loaded, Loaded)
+    (loaded,) = load_inbox(open_store(home.database_url), home)
+    assert isinstance(loaded, LoadResult)
     found = accounts(open_store(home.database_url))
     assert (len(found), loaded.rejected) == (2_050, 0)
     assert (found["user1"]["roles"], found["user3"]["roles"]) == (["Staff"], [])
@@ -101,7 +101,7 @@ def test_a_scim_server_by_others_is_pulled_too(home: Home):
 
 def test_a_wrong_token_is_told_in_words_and_leaves_nothing(home: Home):
     with python_scim(1) as url, pytest.raises(PullFailed, match=r"token is not accepted.*\(401\)"):
-        pull(home, asking(url, token="wrong"))
+        pull_to_inbox(home, asking(url, token="wrong"))
     assert nothing_is_left(home)
 
 
@@ -125,7 +125,7 @@ def test_a_busy_server_is_asked_again_and_the_pull_goes_on_where_it_was(
 
     said: list[str] = []
     with caplog.at_level(logging.DEBUG), Server(answer).serving() as server:
-        path = pull(home, asking(server.url), said.append)
+        path = pull_to_inbox(home, asking(server.url), said.append)
     starts = [int(asked.query["startIndex"][0]) for asked in server.asked]
     assert sorted(set(starts)) == [1, 11, 21, 31, 41]
     assert starts == sorted(starts)  # never from the beginning
@@ -148,7 +148,7 @@ def test_a_page_that_fails_for_good_leaves_nothing(home: Home, monkeypatch: pyte
         Server(answer).serving() as server,
         pytest.raises(PullFailed, match="answers with 503"),
     ):
-        pull(home, asking(server.url))
+        pull_to_inbox(home, asking(server.url))
     assert nothing_is_left(home)
 
 
@@ -158,7 +158,7 @@ def test_a_server_that_does_not_page_is_found_out(home: Home):
         Server(lambda _: Told(page)).serving() as server,
         pytest.raises(PullFailed, match="gives the same page of Users again"),
     ):
-        pull(home, asking(server.url))
+        pull_to_inbox(home, asking(server.url))
     assert len(server.asked) == 2
     assert nothing_is_left(home)
 
@@ -169,8 +169,8 @@ def test_a_server_that_gives_less_than_it_counts_is_held(home: Home, store_of: E
         return Told(a_scim_page(*[a_scim_user(1)] * first, total=2))
 
     with Server(answer).serving() as server:
-        pull(home, asking(server.url))
-    (held,) = load_waiting(store_of, home)
+        pull_to_inbox(home, asking(server.url))
+    (held,) = load_inbox(store_of, home)
     assert "counts 2 users (totalResults), and 1 are here" in held.reason  # type: ignore[union-attr]
 
 
@@ -187,22 +187,22 @@ def test_a_server_that_gives_less_than_it_counts_is_held(home: Home, store_of: E
 )
 def test_what_is_no_list_is_told_in_words(home: Home, told: Told, words: str):
     with Server(lambda _: told).serving() as server, pytest.raises(PullFailed, match=words):
-        pull(home, asking(server.url, "okta", app="0oa1"))
+        pull_to_inbox(home, asking(server.url, "okta", app="0oa1"))
     assert nothing_is_left(home)
 
 
 def test_a_token_is_not_sent_in_the_clear(home: Home):
     with pytest.raises(PullFailed, match="has to start with https"):
-        pull(home, asking("http://scim.example.com"))
+        pull_to_inbox(home, asking("http://scim.example.com"))
 
 
 def test_the_pause_is_the_one_that_the_server_asks_for():
     later = datetime.now(UTC) + timedelta(seconds=30)
-    assert pause_asked({"retry-after": "7"}) == 7
-    assert 28 < (pause_asked({"retry-after": format_datetime(later, usegmt=True)}) or 0) < 32
-    assert 28 < (pause_asked({"x-rate-limit-reset": f"{later.timestamp():.0f}"}) or 0) < 32
-    assert pause_asked({"retry-after": "soon"}) is None
-    assert pause_asked({}) is None
+    assert retry_delay({"retry-after": "7"}) == 7
+    assert 28 < (retry_delay({"retry-after": format_datetime(later, usegmt=True)}) or 0) < 32
+    assert 28 < (retry_delay({"x-rate-limit-reset": f"{later.timestamp():.0f}"}) or 0) < 32
+    assert retry_delay({"retry-after": "soon"}) is None
+    assert retry_delay({}) is None
 
 
 # ---- a pull that is interrupted ------------------------------------------------------------------
@@ -233,7 +233,7 @@ class Listing:
         return Told(users, 200, {"Link": following} if start + 10 <= self.users else {})
 
     @property
-    def asking(self) -> Pull:
+    def asking(self) -> PullConfig:
         return asking(self.server.url, self.source, app="0oa1")
 
 
@@ -246,7 +246,7 @@ def interrupted(
     with listing.server.serving():
         monkeypatch.setattr(http, "PATIENCE", 0.05)
         with pytest.raises(PullFailed, match="answers with 503"):
-            pull(home, listing.asking)
+            pull_to_inbox(home, listing.asking)
         assert (listing.told, nothing_is_left(home)) == ([1, 11], True)
         listing.told.clear()
         listing.down_from = 1_000
@@ -264,18 +264,18 @@ def test_an_interrupted_pull_goes_on_where_it_was(home: Home, interrupted: Listi
     for path in kept:
         os.utime(path, (time.time() - 100,) * 2)
     began = datetime.fromtimestamp(kept[0].stat().st_mtime, UTC)
-    path = pull(home, interrupted.asking)
+    path = pull_to_inbox(home, interrupted.asking)
     assert interrupted.told == [21]
     assert path.name == f"{began:%Y-%m-%dT%H-%M-%SZ}.zip"  # the list is of when it began
     assert not kept_pages(home)
-    load_waiting(open_store(home.database_url), home)
+    load_inbox(open_store(home.database_url), home)
     assert len(accounts(open_store(home.database_url))) == 30
 
 
 def test_a_pull_begins_anew_where_it_cannot_go_on(home: Home, interrupted: Listing):
     def anew(words: str) -> bool:
         said: list[str] = []
-        pull(home, interrupted.asking, said.append)
+        pull_to_inbox(home, interrupted.asking, said.append)
         return any(words in each for each in said)
 
     if interrupted.source == "scim":
@@ -293,15 +293,15 @@ def test_a_pull_begins_anew_where_it_cannot_go_on(home: Home, interrupted: Listi
 def test_pages_of_long_ago_are_forgotten(home: Home, interrupted: Listing):
     for path in kept_pages(home):
         os.utime(path, (time.time() - 3_700,) * 2)
-    pull(home, interrupted.asking)
+    pull_to_inbox(home, interrupted.asking)
     assert interrupted.told == [1, 11, 21]
 
 
 def test_a_page_that_says_where_to_go_on_in_what_looks_secret_is_not_kept(home: Home):
-    kept, asked = KeptPages(home.root, asking("x")), asking("x")
-    kept.keep("u1", {"users": [{"apiToken": "s3cret", "id": 1}], "page": {"number": 1}}, "u2")
-    kept.keep("u2", {"users": [], "page": {"nextPageToken": "u3"}}, "")
-    again = KeptPages(home.root, asked)
+    kept, asked = FilePageCache(home.root, asking("x")), asking("x")
+    kept.put("u1", {"users": [{"apiToken": "s3cret", "id": 1}], "page": {"number": 1}}, "u2")
+    kept.put("u2", {"users": [], "page": {"nextPageToken": "u3"}}, "")
+    again = FilePageCache(home.root, asked)
     assert again.get("u1") == ({"users": [{"id": 1}], "page": {"number": 1}}, "u2")
     assert (again.get("u2"), kept.get("u1")) == (None, None)  # not in the try that has asked
 
@@ -358,9 +358,9 @@ def test_okta_s_pages_are_followed_by_their_link_headers(home: Home):
         return Told([user], 200, {"Link": links})
 
     with Server(answer).serving() as server:
-        pull(home, asking(server.url, "okta", app="0oa/1"), stopped=lambda _: False)
+        pull_to_inbox(home, asking(server.url, "okta", app="0oa/1"), wait_or_stop=lambda _: False)
     assert [asked.query.get("after") for asked in server.asked] == [None, ["1"], ["1"], ["2"]]
-    load_waiting(open_store(home.database_url), home)
+    load_inbox(open_store(home.database_url), home)
     assert set(accounts(open_store(home.database_url))) == {"user0", "user1", "user2"}
     (archived,) = home.archive.rglob("*.zip")
     with zipfile.ZipFile(archived) as archive:
@@ -371,7 +371,7 @@ def test_the_puller_that_the_documentation_makes_up_works(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ):
     told = (Path(__file__).parent.parent / "docs" / "sources.md").read_text(encoding="utf-8")
-    made: dict[str, Any] = {"Pull": Pull, "Web": Web, "Iterator": Iterator, "Any": Any}
+    made: dict[str, Any] = {"Pull": PullConfig, "Web": ApiClient, "Iterator": Iterator, "Any": Any}
     exec(told.split("```python\n")[3].split("```")[0], made)  # noqa: S102 - it is our own
     monkeypatch.setitem(sources.PULLERS, "acme", sources.Puller(made["pull"]))
 
@@ -383,7 +383,7 @@ def test_the_puller_that_the_documentation_makes_up_works(
         return Told({"seats": [3]})
 
     with Server(answer).serving() as server:
-        path = pull(home, asking(server.url, "acme"))
+        path = pull_to_inbox(home, asking(server.url, "acme"))
     with zipfile.ZipFile(path) as archive:
         assert len(archive.namelist()) == 2
 
@@ -444,12 +444,12 @@ def test_graph_is_signed_in_to_and_followed_by_its_next_links(
         )  # fmt: skip
         monkeypatch.delenv("ENTRA_SECRET", raising=False)
         with pytest.raises(PullFailed, match="ENTRA_SECRET is not set"):
-            pull(home, asked)
+            pull_to_inbox(home, asked)
         monkeypatch.setenv("ENTRA_SECRET", "cl1ent")
         with monkeypatch.context() as hurried:
             hurried.setattr(http, "PATIENCE", 0.05)
             with pytest.raises(PullFailed, match="shows a certificate that cannot be trusted"):
-                pull(home, asked)
+                pull_to_inbox(home, asked)
         assert not server.asked  # a certificate that nobody vouches for gets no secret
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
         found = pulled(home, asked)
@@ -463,10 +463,14 @@ def test_graph_is_signed_in_to_and_followed_by_its_next_links(
 
 def test_sections_of_the_secrets_name_what_to_pull(tmp_path: Path):
     path = tmp_path / "secrets.toml"
-    assert pulls_in(path) == []
+    assert read_pull_configs(path) == []
     path.write_text('[auth]\nx = 1\n[pull."Figma EU"]\nsource = "scim"\nevery = "6h"\nurl = "u"\n')
-    (asked,) = pulls_in(path)
-    assert (asked.integration, asked.every, asked["url"]) == ("Figma EU", timedelta(hours=6), "u")
+    (asked,) = read_pull_configs(path)
+    assert (asked.integration, asked.interval, asked["url"]) == (
+        "Figma EU",
+        timedelta(hours=6),
+        "u",
+    )
     for text, words in (
         ('[pull.figma]\nurl = "x"', "does not say its source"),
         ('[pull.figma]\nsource = "scim"\nevery = "often"', "expected 15m, 6h or 1d"),
@@ -475,13 +479,13 @@ def test_sections_of_the_secrets_name_what_to_pull(tmp_path: Path):
     ):
         path.write_text(text)
         with pytest.raises(PullFailed, match=words) as fault:
-            pulls_in(path)
+            read_pull_configs(path)
         assert "s3cret" not in str(fault.value)
 
 
 def test_a_payload_is_written_without_credentials():
     okta = {"credentials": {"userName": "ada", "password": {"hash": "x"}, "recovery_question": {}}}
-    assert cleansed([{"apiKey": 1, "a": [okta]}]) == [
+    assert remove_credentials([{"apiKey": 1, "a": [okta]}]) == [
         {"a": [{"credentials": {"userName": "ada", "recovery_question": {}}}]}
     ]
 
@@ -491,18 +495,18 @@ def test_the_command_pulls_loads_and_says_so(
 ):
     path = tmp_path / "secrets.toml"
     monkeypatch.setenv("ROLLCALL_SECRETS", str(path))
-    assert rollcall.main(["pull"]) == rollcall.USAGE
+    assert rollcall.main(["pull"]) == rollcall.EXIT_USAGE
     with Server(lambda _: Told(a_scim_page(a_scim_user(1)))).serving() as server:
         section = '[pull.{}]\nsource = "{}"\nurl = "{}"\ntoken = "x"\n'
         path.write_text(
             section.format("figma", "scim", server.url) + section.format("slack", "scum", "x")
         )
-        assert rollcall.main(["pull", "nobody"]) == rollcall.USAGE
-        assert rollcall.main(["pull", "figma"]) == rollcall.DONE
+        assert rollcall.main(["pull", "nobody"]) == rollcall.EXIT_USAGE
+        assert rollcall.main(["pull", "figma"]) == rollcall.EXIT_OK
         assert "figma: 1 records in 1 pages." in (out := capsys.readouterr().out)
         assert "1 accounts." in out
         time.sleep(1)  # two snapshots of one second would be one
-        assert rollcall.main(["pull"]) == rollcall.REFUSED
+        assert rollcall.main(["pull"]) == rollcall.EXIT_REJECTED
     assert "slack: [pull.slack] source: expected one of scim, okta" in capsys.readouterr().err
     with open_store(home.database_url).connect() as con:
         assert usernames(con) == ["user1"]
@@ -514,21 +518,21 @@ def test_a_pull_is_due_so_long_after_the_newest_snapshot_or_when_a_person_wants_
     monkeypatch.setattr(schedule, "courses", {})
     monkeypatch.setattr(schedule, "wanted", set())
     now = datetime(2026, 11, 23, 12)
-    asked = Pull("figma", "scim", {}, timedelta(hours=6))
-    by_hand = Pull("figma", "scim", {})
+    asked = PullConfig("figma", "scim", {}, timedelta(hours=6))
+    by_hand = PullConfig("figma", "scim", {})
     assert schedule.is_due(home, asked, now)
     assert not schedule.is_due(home, by_hand, now)
     for hour, due in ((5, True), (6, True), (7, False)):
         path = home.archive / "figma" / f"2026-11-23T{hour:02}-00-00Z.zip"
         path.parent.mkdir(exist_ok=True)
         path.touch()
-        assert last_pulled(home, "figma") == datetime(2026, 11, 23, hour)
+        assert latest_taken_at(home, "figma") == datetime(2026, 11, 23, hour)
         assert schedule.is_due(home, asked, now) == due
-    schedule.wanted.add("figma")
+    schedule.requested_pulls.add("figma")
     assert schedule.is_due(home, by_hand, now)
-    schedule.wanted.clear()
+    schedule.requested_pulls.clear()
     later = now + timedelta(hours=6)
-    schedule.courses["figma"] = schedule.Course("No answer.", later, failed=True)
+    schedule.pull_statuses["figma"] = schedule.PullStatus("No answer.", later, has_failed=True)
     assert not schedule.is_due(home, asked, later + timedelta(minutes=14))
     assert schedule.is_due(home, asked, later + timedelta(minutes=15))
 
@@ -545,16 +549,16 @@ def test_the_app_pulls_by_the_clock_and_tells_how_it_went(
         """Stops when a pull has come to its end."""
 
         def wait(self, timeout: float | None = None) -> bool:
-            course = schedule.courses.get("figma")
-            return (course is not None and not course.under_way) or super().wait(timeout)
+            course = schedule.pull_statuses.get("figma")
+            return (course is not None and not course.is_running) or super().wait(timeout)
 
     with Server(lambda _: ways[0]).serving() as server:
         (tmp_path / "secrets.toml").write_text(
             f'[pull.figma]\nsource = "scim"\nurl = "{server.url}"\ntoken = "x"\nevery = "1d"\n'
         )
-        schedule.keep_pulling(home, Stop())
-        assert schedule.courses.pop("figma").words.endswith("or has expired (401).")
+        schedule.run_scheduler(home, Stop())
+        assert schedule.pull_statuses.pop("figma").message.endswith("or has expired (401).")
         ways.pop(0)
-        schedule.keep_pulling(home, Stop())
-    assert schedule.courses["figma"].words == "1 records in 1 pages"
-    assert [path.parent.name for path in waiting_files(home)] == ["figma"]
+        schedule.run_scheduler(home, Stop())
+    assert schedule.pull_statuses["figma"].message == "1 records in 1 pages"
+    assert [path.parent.name for path in inbox_files(home)] == ["figma"]

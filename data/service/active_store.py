@@ -17,7 +17,7 @@ from data.home import Home
 from data.sample.files import latest_morning, sample_snapshots
 from data.schema import snapshot
 from data.store.engine import close_store, open_store
-from data.store.errors import StoreFault, StoreUnusable
+from data.store.errors import StoreError, StoreUnusable
 
 log = logging.getLogger("rollcall")
 
@@ -28,16 +28,16 @@ half a second."""
 SAMPLE_INTEGRATIONS = 5
 
 
-Phase = Literal["open", "opening", "in use", "rebuilding", "making the sample", "failed"]
+StorePhase = Literal["open", "opening", "in use", "rebuilding", "making the sample", "failed"]
 
 
-class State(NamedTuple):
+class StoreStatus(NamedTuple):
     """How the store of a home is; only where it is open there is something to read."""
 
-    phase: Phase
-    words: str = ""  # for a person; where it is open: what is not as it should be
+    phase: StorePhase
+    message: str = ""  # for a person; where it is open: what is not as it should be
     done: int = 0
-    of: int = 0  # 0: nobody knows how much there is to do
+    total: int = 0  # 0: nobody knows how much there is to do
     address: str = ""  # of the Rollcall that has the store, where it is another one
 
     @property
@@ -46,60 +46,60 @@ class State(NamedTuple):
         return self.phase == "open"
 
 
-class StoreAway(StoreFault):
+class StoreUnavailable(StoreError):
     """There is no store to read now, or none yet; the message says why."""
 
 
-class Current(NamedTuple):
+class ActiveStore(NamedTuple):
     """The store to read, and how much of the sample is there where it is the sample's."""
 
     engine: Engine
     is_sample: bool
-    ready: float = 1.0  # share of the sample that is loaded
+    sample_progress: float = 1.0  # share of the sample that is loaded
 
 
-_told: dict[Home, State] = {}
+_statuses: dict[Home, StoreStatus] = {}
 
 
-def tell(home: Home, state: State) -> None:
+def set_store_status(home: Home, status: StoreStatus) -> None:
     """The one that keeps the store of the home tells how it is."""
-    _told[home] = state
+    _statuses[home] = status
 
 
-def state(home: Home) -> State:
+def store_status(home: Home) -> StoreStatus:
     """How the store of a home is, to be asked before anything is read."""
-    told = _told.get(home, State("open"))
-    if not told.is_open:
-        return told
+    status = _statuses.get(home, StoreStatus("open"))
+    if not status.is_open:
+        return status
     try:
-        shown = current(home)
-    except StoreFault as fault:
-        return State("failed", str(fault))
-    if shown.ready < 1:
-        return _making_sample(shown.ready)
-    return told
+        active = active_store(home)
+    except StoreError as error:
+        return StoreStatus("failed", str(error))
+    if active.sample_progress < 1:
+        return _sample_status(active.sample_progress)
+    return status
 
 
-def _making_sample(ready: float) -> State:
-    every = SAMPLE_DAYS * SAMPLE_INTEGRATIONS
-    words = f"Making up {SAMPLE_DAYS} days of sample data, once …"
-    return State("making the sample", words, round(ready * every), every)
+def _sample_status(progress: float) -> StoreStatus:
+    total = SAMPLE_DAYS * SAMPLE_INTEGRATIONS
+    message = f"Making up {SAMPLE_DAYS} days of sample data, once …"
+    return StoreStatus("making the sample", message, round(progress * total), total)
 
 
-def current(home: Home) -> Current:
+def active_store(home: Home) -> ActiveStore:
     """The store that a reader sees now. Raises a StoreFault where there is none."""
-    told = _told.get(home, State("open"))
-    if not told.is_open:
-        raise StoreAway(told.words)
-    real = open_store(home.database_url)
-    if _snapshots(real) or not home.wants_sample():
-        return Current(real, is_sample=False)
-    sample = _sample_store(home)
-    made = _snapshots(sample) / (SAMPLE_DAYS * SAMPLE_INTEGRATIONS)
-    return Current(sample, is_sample=True, ready=min(1.0, made))
+    status = _statuses.get(home, StoreStatus("open"))
+    if not status.is_open:
+        raise StoreUnavailable(status.message)
+    store = open_store(home.database_url)
+    if _count_snapshots(store) or not home.is_sample_enabled():
+        return ActiveStore(store, is_sample=False)
+    sample = _open_sample_store(home)
+    progress = _count_snapshots(sample) / (SAMPLE_DAYS * SAMPLE_INTEGRATIONS)
+    return ActiveStore(sample, is_sample=True, sample_progress=min(1.0, progress))
 
 
-def _sample_store(home: Home) -> Engine:
+def _open_sample_store(home: Home) -> Engine:
     """One that is of no use is made up again."""
     url = _sample_url(home)
     try:
@@ -113,22 +113,22 @@ def _sample_store(home: Home) -> Engine:
 
 def prepare_sample(home: Home) -> None:
     """Load the sample that ends today, unless it is there, or real data is."""
-    until = _newest()
-    if not current(home).is_sample:
+    until = _latest_sample_time()
+    if not active_store(home).is_sample:
         return
     _drop_other_samples(home, until)
-    now = current(home)
-    if now.ready == 1.0:
+    active = active_store(home)
+    if active.sample_progress == 1.0:
         return
     with TemporaryDirectory(dir=home.sample) as folder:
-        made = sample_snapshots(
+        paths = sample_snapshots(
             Path(folder), days=SAMPLE_DAYS, integrations=SAMPLE_INTEGRATIONS, until=until
         )
-        for path in made:
-            if not current(home).is_sample:
+        for path in paths:
+            if not active_store(home).is_sample:
                 return
             # What an earlier start has loaded is known, or replaced where it was another version's.
-            load(now.engine, SnapshotFile.placed(path), replace=True, confirmed=True)
+            load(active.engine, SnapshotFile.from_path(path), replace=True, confirmed=True)
             path.unlink()
     log.info("The sample data is ready.")
 
@@ -141,25 +141,25 @@ def remove_sample(home: Home) -> None:
 
 def _drop_other_samples(home: Home, until: datetime) -> None:
     """The samples of other days, and the files that a killed start has left."""
-    for old in home.sample.glob("*"):
-        if old.is_dir():
-            shutil.rmtree(old)
-        elif old.name.split(".")[0] != f"{until:%Y-%m-%d}":
-            old.unlink(missing_ok=True)
+    for path in home.sample.glob("*"):
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name.split(".")[0] != f"{until:%Y-%m-%d}":
+            path.unlink(missing_ok=True)
 
 
 def _sample_url(home: Home) -> str:
     """The sample that is there: while the app runs past a day's end, it stays that day's."""
     home.sample.mkdir(parents=True, exist_ok=True)
-    there = max(home.sample.glob("*.duckdb"), default=None)
-    return f"duckdb:///{there or home.sample / f'{_newest():%Y-%m-%d}.duckdb'}"
+    existing = max(home.sample.glob("*.duckdb"), default=None)
+    return f"duckdb:///{existing or home.sample / f'{_latest_sample_time():%Y-%m-%d}.duckdb'}"
 
 
-def _newest() -> datetime:
+def _latest_sample_time() -> datetime:
     """When the sample's newest snapshot was taken: the last time that it was six o'clock, UTC."""
     return latest_morning(datetime.now(UTC).replace(tzinfo=None))
 
 
-def _snapshots(engine: Engine) -> int:
+def _count_snapshots(engine: Engine) -> int:
     with engine.connect() as con:
         return con.scalar(select(func.count()).select_from(snapshot)) or 0

@@ -21,53 +21,53 @@ from servers import Server
 from sqlalchemy import Connection, Engine, Row, case, collate, delete, event, func, select
 
 from data.files.naming import SnapshotFile
-from data.history.load import load, remove
-from data.history.passport import set_departure_limit
+from data.history.load import load, remove_snapshot
+from data.history.load_report import set_deletion_limit
 from data.history.preview import preview
-from data.inbox.quarantine import note_unloaded
-from data.records.exceptions import Finding, Limits, Said, accept
-from data.records.matches import Match, decide, set_people_lists
+from data.inbox.quarantine import record_quarantined
+from data.records.exceptions import FindingKey, RiskException, RuleSettings, add_exceptions
+from data.records.matches import MatchOverride, save_directories, save_match_overrides
 from data.sample.files import write_sample
-from data.schema import account, account_current, account_version, same_account
-from data.store.engine import open_store, unchecked
+from data.schema import account, account_current, account_version, is_same_account
+from data.store.engine import create_unchecked_engine, open_store
 from queries.changes.accounts import count_changes, page_of_changes
-from queries.changes.diff import KINDS, VALUES, Listed
-from queries.changes.summary import summary_of
-from queries.changes.window import Between, compared_snapshots, usual_moments
-from queries.evidence.findings import Findings
-from queries.export.changes import CHUNKS, ChangesFile
+from queries.changes.diff import CHANGE_KINDS, VALUE_CHANGES, ChangeFilter
+from queries.changes.summary import summarize_changes
+from queries.changes.window import Window, compared_snapshots, snapshot_moments
+from queries.evidence.findings import FindingsEvidence
+from queries.export.changes import WRITERS, ChangesExport
 from queries.export.formats import FORMATS
-from queries.export.listing import Listing, Wanted
+from queries.export.listing import Listing, ListRequest
 from queries.filters import FILTERS, Filters
-from queries.health.backlog import waits
+from queries.health.backlog import open_jobs_by_start
 from queries.health.durations import durations
 from queries.health.failure_reasons import failure_reasons
 from queries.health.trends import (
-    integrations_at,
-    neighbours,
+    adjacent_snapshots,
+    integrations_as_of,
     newest_day,
     oldest_day,
-    span_of,
+    quarantined_files_by_day,
+    snapshot_span,
     trends,
-    unloaded_days,
 )
-from queries.matching import KINDS as MATCHES
-from queries.matching import matching
+from queries.matching import MATCH_KINDS as MATCHES
+from queries.matching import match_candidates
 from queries.period import Scope
 from queries.rejected_rows import rejected_csv, rejected_rows
 from queries.review.duration import View
 from queries.review.rules import RULES, all_findings, count_findings, page_of_findings
 from queries.snapshots import (
+    count_quarantined,
     count_snapshots,
-    count_unloaded,
-    departure_limits,
+    deletion_limits,
+    load_report_at,
     page_of_snapshots,
-    snapshot_at,
-    unloaded_files,
+    quarantined_files,
 )
 from queries.users.accounts import SORTS, count_accounts, integration_names, page_of_accounts
-from queries.users.detail import known_of
-from queries.users.facets import choices, heard_of, moments
+from queries.users.detail import account_details
+from queries.users.facets import drop_unknown_values, list_choices, snapshot_times
 
 DAYS = 12
 END = datetime(2026, 3, 20, 6)
@@ -106,7 +106,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[SnapshotFile]:
     """A rich history: what the sample's apps do, and an odd one that comes, goes and changes."""
     folder = tmp_path_factory.mktemp("files")
     made = write_sample(folder, accounts=50, days=DAYS, integrations=2, seed=3, until=END)
-    placed = [SnapshotFile.placed(path) for path in made]
+    placed = [SnapshotFile.from_path(path) for path in made]
     for day in range(0, DAYS, 2):
         listed = [{**row, "provisioning_state": _state_of(row, day)} for row in ODD[day // 2 :]]
         if day % 4:
@@ -154,16 +154,21 @@ def both(
 
 def _say(engine: Engine, folder: Path) -> None:
     """What people have said, and what was set aside."""
-    set_departure_limit(engine, "odd", 0.5)
-    set_people_lists(engine, ["Figma"])
-    svc = Match("odd", "svc", "Its owner.", "Figma", "1", "Zoë Decided", None)
-    decide(engine, [svc], "Ada", at=MIDDLE - timedelta(days=2))
-    note_unloaded(engine, folder / "odd" / "2026-03-14T06-00-00Z.csv", "held", "Too many leave.")
-    note_unloaded(engine, folder / "odd" / "unnamed.csv", "refused", "No headings.")
+    set_deletion_limit(engine, "odd", 0.5)
+    save_directories(engine, ["Figma"])
+    svc = MatchOverride("odd", "svc", "Its owner.", "Figma", "1", "Zoë Decided", None)
+    save_match_overrides(engine, [svc], "Ada", decided_at=MIDDLE - timedelta(days=2))
+    record_quarantined(
+        engine, folder / "odd" / "2026-03-14T06-00-00Z.csv", "held", "Too many leave."
+    )
+    record_quarantined(engine, folder / "odd" / "unnamed.csv", "refused", "No headings.")
     with engine.connect() as con:
         rows = page_of_findings(con, View(), RULES[6], 1)
-    found = [(Finding(RULES[6].name, r.integration, r.account_id), r.held_at) for r in rows[:2]]
-    accept(engine, found, Said("known", "Ada"), at=END)
+    found = [
+        (FindingKey(RULES[6].name, r.integration, r.account_id), r.snapshot_taken_at)
+        for r in rows[:2]
+    ]
+    add_exceptions(engine, found, RiskException("known", "Ada"), accepted_at=END)
 
 
 Question = Callable[[Connection], Any]
@@ -193,21 +198,23 @@ SCOPES = [
     Scope((), START.date() + timedelta(days=6), END.date(), "America/New_York", MIDDLE),
 ]
 BETWEENS = [
-    Between(START + timedelta(days=2), END),
-    Between(MIDDLE, MIDDLE + timedelta(days=1), ("odd",)),
-    Between(START + timedelta(days=1), MIDDLE + timedelta(days=3)),
+    Window(START + timedelta(days=2), END),
+    Window(MIDDLE, MIDDLE + timedelta(days=1), ("odd",)),
+    Window(START + timedelta(days=1), MIDDLE + timedelta(days=3)),
 ]
 LISTS = [
-    *(Listed(kind) for kind in KINDS),
-    Listed("moved", was=("Onboarded",), now=("Update awaiting", "Update failed")),
-    Listed("gained", role="Later"),
-    *(Listed("other", value=name) for name in VALUES),
+    *(ChangeFilter(kind) for kind in CHANGE_KINDS),
+    ChangeFilter("moved", was=("Onboarded",), now=("Update awaiting", "Update failed")),
+    ChangeFilter("gained", role="Later"),
+    *(ChangeFilter("other", value=name) for name in VALUE_CHANGES),
 ]
 ASKED_AT = datetime(2026, 4, 1)
 VIEWS = [
-    View(asked_at=ASKED_AT, limits=Limits(inactive_days=3, delete_awaiting_days=1)),
-    View(at=MIDDLE, asked_at=ASKED_AT, limits=Limits(inactive_days=2, unchanged_days=5)),
-    View(integration=("odd",), asked_at=ASKED_AT, limits=Limits(delete_awaiting_days=1)),
+    View(evaluated_at=ASKED_AT, limits=RuleSettings(inactive_days=3, delete_awaiting_days=1)),
+    View(
+        as_of=MIDDLE, evaluated_at=ASKED_AT, limits=RuleSettings(inactive_days=2, unchanged_days=5)
+    ),
+    View(integration=("odd",), evaluated_at=ASKED_AT, limits=RuleSettings(delete_awaiting_days=1)),
 ]
 
 
@@ -216,13 +223,13 @@ def listed_questions() -> Iterator[tuple[str, Question]]:
     for filters in SOME:
         words = str(filters.params())
         yield f"count {words}", lambda con, f=filters: count_accounts(con, f)
-        yield f"heard of {words}", lambda con, f=filters: heard_of(con, f)
+        yield f"heard of {words}", lambda con, f=filters: drop_unknown_values(con, f)
         for each in FILTERS:
-            if each.counted_by or each.name in ("waiting", "role", "integration"):
+            if each.group_by or each.name in ("waiting", "role", "integration"):
                 name = each.name
                 yield (
                     f"choices of {name} {words}",
-                    lambda con, f=filters, n=name: choices(con, f, n, "e" if f.q else ""),
+                    lambda con, f=filters, n=name: list_choices(con, f, n, "e" if f.q else ""),
                 )
     for filters in (NOW, THEN, SOME[2]):
         for sort in SORTS:
@@ -238,16 +245,18 @@ def listed_questions() -> Iterator[tuple[str, Question]]:
             )
         yield (
             f"roles {filters.params()}",
-            lambda con, f=filters: batches(Listing(con, Wanted(f)).roles()),
+            lambda con, f=filters: batches(Listing(con, ListRequest(f)).role_batches()),
         )
         yield (
             f"columns {filters.params()}",
             lambda con, f=filters: batches(
-                Listing(con, Wanted(f, columns=("roles", "attributes"))).objects(["roles"])
+                Listing(con, ListRequest(f, columns=("roles", "attributes"))).json_batches(
+                    ["roles"]
+                )
             ),
         )
         yield f"accounts {filters.params()}", lambda con, f=filters: histories(con, f)
-    yield "moments", moments
+    yield "moments", snapshot_times
     yield "integrations", integration_names
 
 
@@ -256,37 +265,40 @@ def trend_questions() -> Iterator[tuple[str, Question]]:
         yield f"trends {number}", lambda con, s=scope: trends(con, s)
         yield f"durations {number}", lambda con, s=scope: durations(con, s)
         yield f"reasons {number}", lambda con, s=scope: failure_reasons(con, s)
-        yield f"waits {number}", lambda con, s=scope: waits(con, s.integrations, s.at)
-        yield f"integrations {number}", lambda con, s=scope: integrations_at(con, s)
+        yield (
+            f"waits {number}",
+            lambda con, s=scope: open_jobs_by_start(con, s.integrations, s.as_of),
+        )
+        yield f"integrations {number}", lambda con, s=scope: integrations_as_of(con, s)
         yield (
             f"days {number}",
             lambda con, s=scope: (
-                newest_day(con, s.integrations, s.zone, s.at),
+                newest_day(con, s.integrations, s.zone, s.as_of),
                 oldest_day(con, s.integrations, s.zone),
-                span_of(con, s.integrations),
-                neighbours(con, s.integrations, s.at),
+                snapshot_span(con, s.integrations),
+                adjacent_snapshots(con, s.integrations, s.as_of),
             ),
         )
 
 
 def change_questions() -> Iterator[tuple[str, Question]]:
     for number, between in enumerate(BETWEENS):
-        yield f"summary {number}", lambda con, b=between: summary_of(con, b)
+        yield f"summary {number}", lambda con, b=between: summarize_changes(con, b)
         yield f"compared {number}", lambda con, b=between: compared_snapshots(con, b)
-        yield f"usual {number}", lambda con, b=between: usual_moments(con, b.integration)
+        yield f"usual {number}", lambda con, b=between: snapshot_moments(con, b.integration)
         for listed in LISTS:
             yield (
                 f"{listed.params()} {number}",
                 lambda con, b=between, n=listed: (
                     count_changes(con, b, n),
                     page_of_changes(con, b, n, 1),
-                    lines(b"".join(CHUNKS["csv"](ChangesFile(con, b, n)))),
+                    lines(b"".join(WRITERS["csv"](ChangesExport(con, b, n)))),
                 ),
             )
         for listed in LISTS[:4]:
             yield (
                 f"typed {listed.kind} {number}",
-                lambda con, b=between, n=listed: batches(ChangesFile(con, b, n).typed()),
+                lambda con, b=between, n=listed: batches(ChangesExport(con, b, n).typed_batches()),
             )
 
 
@@ -298,7 +310,7 @@ def review_questions() -> Iterator[tuple[str, Question]]:
                 lambda con, v=view, r=rule: (
                     count_findings(con, v, r),
                     page_of_findings(con, v, r, 1),
-                    page_of_findings(con, v, r, 1, accepted=True),
+                    page_of_findings(con, v, r, 1, with_exception=True),
                     con.execute(all_findings(v, r)).all(),
                 ),
             )
@@ -307,10 +319,13 @@ def review_questions() -> Iterator[tuple[str, Question]]:
 
 def snapshot_questions() -> Iterator[tuple[str, Question]]:
     for kind in MATCHES:
-        yield f"matches {kind}", lambda con, k=kind: matching(con, k)
-    yield "limits", departure_limits
-    yield "set aside", lambda con: (count_unloaded(con), unloaded_files(con, 1))
-    yield "days aside", lambda con: unloaded_days(con, (), date(2026, 3, 1), date(2027, 1, 1))
+        yield f"matches {kind}", lambda con, k=kind: match_candidates(con, k)
+    yield "limits", deletion_limits
+    yield "set aside", lambda con: (count_quarantined(con), quarantined_files(con, 1))
+    yield (
+        "days aside",
+        lambda con: quarantined_files_by_day(con, (), date(2026, 3, 1), date(2027, 1, 1)),
+    )
     for names in ((), ("odd",)):
         yield (
             f"snapshots of {names}",
@@ -347,18 +362,20 @@ def test_both_databases_answer_the_same(both: Both, page: str) -> None:
 
 
 def test_both_databases_know_an_account_by_the_same_number(both: Both) -> None:
-    substance = select(account.c.account_id, account_current.c.substance).join_from(
-        account, account_current, same_account(account, account_current)
+    hashes = select(account.c.account_id, account_current.c.content_hash).join_from(
+        account, account_current, is_same_account(account, account_current)
     )
     with both.one.connect() as con, both.other.connect() as other:
-        numbers = sorted(con.execute(substance).all())
-        assert numbers == sorted(other.execute(substance).all())
+        numbers = sorted(con.execute(hashes).all())
+        assert numbers == sorted(other.execute(hashes).all())
     assert len({number for _, number in numbers}) > len(numbers) / 2
 
 
 def test_what_differs_between_answers_is_noticed(both: Both) -> None:
     with both.one.connect() as con, both.other.connect() as other:
-        assert told(con, lambda c: heard_of(c, NOW)) != told(other, lambda c: heard_of(c, THEN))
+        assert told(con, lambda c: drop_unknown_values(c, NOW)) != told(
+            other, lambda c: drop_unknown_values(c, THEN)
+        )
 
 
 def test_every_rule_finds_something_to_compare(both: Both) -> None:
@@ -377,7 +394,7 @@ def test_a_preview_says_the_same_and_leaves_nothing(
     with both.one.connect() as con:
         assert plain(con, seen[0]) == plain(con, seen[1])
     with both.other.connect() as con:
-        assert snapshot_at(con, "odd", file.taken_at) is None
+        assert load_report_at(con, "odd", file.taken_at) is None
 
 
 # ---- answers as texts that can be compared -------------------------------------------------------
@@ -398,7 +415,7 @@ def plain(con: Connection, answer: Any) -> Any:
     if isinstance(answer, tuple) and hasattr(answer, "_asdict"):
         return plain(con, answer._asdict())
     if isinstance(answer, Mapping):
-        mine = ("account_key", "loaded_at", "found_at")
+        mine = ("account_key", "loaded_at", "quarantined_at")
         return {str(k): plain(con, v) for k, v in answer.items() if k not in mine}
     if isinstance(answer, list | tuple):
         return sorted((plain(con, one) for one in answer), key=str)
@@ -413,7 +430,7 @@ def in_order(con: Connection, filters: Filters, sort: str, descending: bool) -> 
 
 
 def exported(con: Connection, filters: Filters, form: str) -> Any:
-    content = b"".join(FORMATS[form].chunks(Listing(con, Wanted(filters))))
+    content = b"".join(FORMATS[form].chunks(Listing(con, ListRequest(filters))))
     if form == "parquet":
         table = parquet.read_table(pa.BufferReader(content))
         return table.schema.remove_metadata().to_string(), table.to_pylist()
@@ -433,12 +450,12 @@ def histories(con: Connection, filters: Filters) -> Any:
     """All that is known of some accounts, by their names."""
     listed = con.execute(select(account).order_by(account.c.integration_id, account.c.account_id))
     named = {row.account_key: f"{row.integration_id} {row.account_id}" for row in listed}
-    known = known_of(con, filters, list(named)[::9])
+    known = account_details(con, filters, list(named)[::9])
     return {named[key]: one for key, one in known.items()}
 
 
 def packed(con: Connection, view: View) -> Any:
-    pack = Findings(con, view)
+    pack = FindingsEvidence(con, view)
     return {name: b"".join(member()) for name, member in pack.members().items()}
 
 
@@ -446,7 +463,7 @@ def packed(con: Connection, view: View) -> Any:
 
 
 def test_every_question_can_be_asked_of_a_cluster(both: Both) -> None:
-    engine = unchecked(both.other.url.render_as_string(hide_password=False))
+    engine = create_unchecked_engine(both.other.url.render_as_string(hide_password=False))
     seen, found = set[str](), set[str]()
 
     @event.listens_for(engine, "before_cursor_execute")
@@ -484,7 +501,7 @@ def test_every_load_can_be_done_on_a_cluster(postgresql: Server, files: list[Sna
         load(
             engine, SnapshotFile(odd[3].path, "odd", odd[1].taken_at), replace=True, confirmed=True
         )
-        remove(engine, "odd", odd[2].taken_at)
+        remove_snapshot(engine, "odd", odd[2].taken_at)
     assert not found
 
 
@@ -493,7 +510,7 @@ def test_a_statement_that_a_cluster_cannot_do_is_noticed() -> None:
     by_key = now.c.account_key == v.c.account_key
     assert breaches(select(now.c.account_key).join_from(now, v, by_key))
     assert breaches(select(now.c.account_key).where(by_key))
-    assert not breaches(select(now.c.account_key).join_from(now, v, same_account(now, v)))
+    assert not breaches(select(now.c.account_key).join_from(now, v, is_same_account(now, v)))
     assert breaches(select(func.lag(v.c.valid_to).over(partition_by=v.c.account_key)))
     assert breaches(delete(v).where(v.c.account_key == 1))
     assert not breaches(delete(v).where(v.c.account_key == 1, v.c.integration_id == 1))

@@ -12,11 +12,11 @@ import pytest
 from builders import TODAY, YESTERDAY, a_snapshot_file, an_account, usernames
 from sqlalchemy import Engine, select
 
-from data.history.load import Loaded
+from data.history.load import LoadResult
 from data.home import Home
-from data.inbox.inbox import SETTLED_AFTER, SetAside, load_waiting
-from data.inbox.quarantine import deliver_again, dismiss, remove_snapshot
-from data.schema import unloaded
+from data.inbox.inbox import STABLE_SECONDS, Quarantined, load_inbox
+from data.inbox.quarantine import dismiss_file, requeue_file, withdraw_snapshot
+from data.schema import quarantined_file
 from data.store.engine import open_store
 
 STAMP = f"{TODAY:%Y-%m-%dT%H-%M-%SZ}"
@@ -35,7 +35,7 @@ def look(store: Engine, home: Home) -> list[object]:
     """A look into the inbox, some time after the files were written."""
     for path in home.inbox.rglob("*.*"):
         os.utime(path, (0, 0))
-    return list(load_waiting(store, home))
+    return list(load_inbox(store, home))
 
 
 def listed(store: Engine) -> list[str]:
@@ -45,7 +45,7 @@ def listed(store: Engine) -> list[str]:
 
 def noted(store: Engine) -> list[tuple[str, str, str]]:
     with store.connect() as con:
-        row = unloaded.c
+        row = quarantined_file.c
         found = con.execute(select(row.verdict, row.integration, row.file_name))
         return sorted(tuple(each) for each in found)
 
@@ -61,14 +61,14 @@ def held(store: Engine, home: Home) -> Path:
     look(store, home)
     a_snapshot_file(home.inbox, TEN[:7])
     (outcome,) = look(store, home)
-    assert isinstance(outcome, SetAside)
+    assert isinstance(outcome, Quarantined)
     return outcome.path
 
 
 def test_a_held_file_changes_nothing_and_says_why_it_waits(
     held: Path, home: Home, store: Engine
 ) -> None:
-    assert held == home.held / "figma" / NAME
+    assert held == home.quarantine / "figma" / NAME
     reason = held.with_name(f"{NAME}.reason.txt").read_text(encoding="utf-8")
     assert "3 of 10 accounts (30%) would leave at once: 3 are not listed any more" in reason
     assert noted(store) == [("held", "figma", NAME)]
@@ -78,34 +78,34 @@ def test_a_held_file_changes_nothing_and_says_why_it_waits(
 def test_a_held_file_is_loaded_once_a_person_has_confirmed_it(
     held: Path, home: Home, store: Engine
 ) -> None:
-    deliver_again(store, home, "held", "figma", NAME, confirmed=True)
+    requeue_file(store, home, "held", "figma", NAME, confirmed=True)
     (loaded,) = look(store, home)
-    assert isinstance(loaded, Loaded)
+    assert isinstance(loaded, LoadResult)
     assert len(listed(store)) == 7
     assert noted(store) == []
-    assert files_in(home.held) == []
+    assert files_in(home.quarantine) == []
     assert f"figma/{NAME}" in files_in(home.archive)
 
 
 def test_a_held_file_that_is_delivered_again_as_it_is_is_held_again(
     held: Path, home: Home, store: Engine
 ) -> None:
-    deliver_again(store, home, "held", "figma", NAME, confirmed=False)
+    requeue_file(store, home, "held", "figma", NAME, confirmed=False)
     look(store, home)
     assert noted(store) == [("held", "figma", NAME)]
 
 
 def test_a_dismissed_file_is_kept_out_of_sight(held: Path, home: Home, store: Engine) -> None:
-    dismiss(store, home, "held", "figma", NAME)
+    dismiss_file(store, home, "held", "figma", NAME)
     assert noted(store) == []
-    assert files_in(home.held) == []
+    assert files_in(home.quarantine) == []
     assert files_in(home.removed) == [f"figma/{NAME}"]
 
 
 def test_a_name_from_a_browser_leads_nowhere_else(held: Path, home: Home, store: Engine) -> None:
     for integration, name in (("..", "rollcall.duckdb"), ("figma", f"../figma/{NAME}"), ("", NAME)):
         with pytest.raises(FileNotFoundError, match="not among the held files"):
-            dismiss(store, home, "held", integration, name)
+            dismiss_file(store, home, "held", integration, name)
 
 
 def test_a_better_file_for_the_moment_ends_the_waiting(
@@ -114,7 +114,7 @@ def test_a_better_file_for_the_moment_ends_the_waiting(
     a_snapshot_file(home.inbox, TEN[:9])
     look(store, home)
     assert noted(store) == []
-    assert files_in(home.held) == []
+    assert files_in(home.quarantine) == []
     assert files_in(home.removed) == [f"figma/{NAME}"]
 
 
@@ -126,7 +126,7 @@ def test_a_second_refused_file_of_the_same_name_does_not_cost_the_first(
         path.parent.mkdir(exist_ok=True)
         path.write_text(content)
         look(store, home)
-    refused = home.refused / "figma" / f"{STAMP}.csv"
+    refused = home.rejected / "figma" / f"{STAMP}.csv"
     assert refused.read_text() == "two"
     assert (home.removed / "figma" / refused.name).read_text() == "one"
     assert noted(store) == [("refused", "figma", refused.name)]
@@ -146,11 +146,11 @@ def test_a_removed_snapshot_leaves_with_its_file(home: Home, store: Engine) -> N
     a_snapshot_file(home.inbox, TEN[:1], at=YESTERDAY)
     a_snapshot_file(home.inbox, TEN[:2])
     look(store, home)
-    assert remove_snapshot(store, home, "figma", TODAY)
+    assert withdraw_snapshot(store, home, "figma", TODAY)
     assert listed(store) == ["a0"]
     assert files_in(home.removed) == [f"figma/{NAME}"]
     assert len(files_in(home.archive)) == 1
-    assert not remove_snapshot(store, home, "figma", TODAY)
+    assert not withdraw_snapshot(store, home, "figma", TODAY)
 
 
 WRITE_SLOWLY = """
@@ -177,8 +177,8 @@ def test_a_file_that_a_process_still_writes_is_left_alone_however_long_it_pauses
         assert writer.stdout
         assert writer.stdout.readline() == "half\n"
         os.utime(path, (0, 0))  # the writer pauses for longer than a file takes to settle
-        assert SETTLED_AFTER < 60
-        assert load_waiting(store, home) == []
+        assert STABLE_SECONDS < 60
+        assert load_inbox(store, home) == []
         writer.stdin.write("\n")
         writer.stdin.close()
         writer.wait()

@@ -7,14 +7,14 @@ from datetime import timedelta
 from builders import TODAY, YESTERDAY, Deliveries, an_account
 from sqlalchemy import Connection, Engine
 
-from queries.cache import remembered
+from queries.cache import cached
 from queries.filters import Filters
 
 
 def counting(most: int = 3) -> tuple[list[object], object]:
     asked: list[object] = []
 
-    @remembered(most)
+    @cached(most)
     def ask(con: Connection, about: object) -> int:
         asked.append(about)
         return len(asked)

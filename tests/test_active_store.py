@@ -13,8 +13,8 @@ from data.files.naming import SnapshotFile
 from data.history.load import load
 from data.home import Home
 from data.schema import snapshot
-from data.service import current as module
-from data.service.current import Current, current, prepare_sample, remove_sample
+from data.service import active_store as module
+from data.service.active_store import ActiveStore, active_store, prepare_sample, remove_sample
 from data.store.engine import close_stores, open_store
 
 DAYS, INTEGRATIONS = 2, 2
@@ -34,10 +34,10 @@ def snapshots_in(engine: Engine) -> int:
         return con.scalar(select(func.count()).select_from(snapshot)) or 0
 
 
-def restarted(home: Home) -> Current:
+def restarted(home: Home) -> ActiveStore:
     """What is seen after a restart, before anything is prepared."""
     close_stores()
-    return current(home)
+    return active_store(home)
 
 
 def it_is(monkeypatch: pytest.MonkeyPatch, day: int) -> None:
@@ -49,11 +49,11 @@ def samples(home: Home) -> list[str]:
 
 
 def test_an_empty_store_shows_the_sample_once_it_is_ready(home: Home) -> None:
-    assert current(home).is_sample
-    assert current(home).ready == 0
+    assert active_store(home).is_sample
+    assert active_store(home).sample_progress == 0
     prepare_sample(home)
-    seen = current(home)
-    assert (seen.is_sample, seen.ready) == (True, 1.0)
+    seen = active_store(home)
+    assert (seen.is_sample, seen.sample_progress) == (True, 1.0)
     assert snapshots_in(seen.engine) == DAYS * INTEGRATIONS
     assert snapshots_in(open_store(home.database_url)) == 0
 
@@ -63,14 +63,14 @@ def test_a_real_snapshot_replaces_the_sample_at_once_and_for_good(
 ) -> None:
     prepare_sample(home)
     real = open_store(home.database_url)
-    load(real, SnapshotFile.placed(a_snapshot_file(tmp_path)))
-    assert current(home) == (real, False, 1.0)
+    load(real, SnapshotFile.from_path(a_snapshot_file(tmp_path)))
+    assert active_store(home) == (real, False, 1.0)
     assert snapshots_in(real) == 1
     assert not restarted(home).is_sample
 
 
 def test_no_sample_is_made_where_there_is_real_data(home: Home, tmp_path: Path) -> None:
-    load(open_store(home.database_url), SnapshotFile.placed(a_snapshot_file(tmp_path)))
+    load(open_store(home.database_url), SnapshotFile.from_path(a_snapshot_file(tmp_path)))
     prepare_sample(home)
     assert not home.sample.exists()
 
@@ -80,18 +80,18 @@ def test_no_sample_is_made_where_the_environment_declines_it(
 ) -> None:
     monkeypatch.setenv("ROLLCALL_NO_SAMPLE", "1")
     prepare_sample(home)
-    assert not current(home).is_sample
+    assert not active_store(home).is_sample
     assert not home.sample.exists()
 
 
 def test_a_removed_sample_stays_removed_after_a_restart(home: Home) -> None:
     prepare_sample(home)
     remove_sample(home)
-    assert not current(home).is_sample
+    assert not active_store(home).is_sample
     assert not home.sample.exists()
     assert not restarted(home).is_sample
     prepare_sample(home)
-    assert snapshots_in(current(home).engine) == 0
+    assert snapshots_in(active_store(home).engine) == 0
     assert not home.sample.exists()
 
 
@@ -113,11 +113,11 @@ def test_real_data_that_arrives_while_the_sample_is_made_ends_the_making(
     home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def real_meanwhile(*_: object, **__: object) -> None:
-        load(open_store(home.database_url), SnapshotFile.placed(a_snapshot_file(tmp_path)))
+        load(open_store(home.database_url), SnapshotFile.from_path(a_snapshot_file(tmp_path)))
 
     monkeypatch.setattr(module, "load", real_meanwhile)
     prepare_sample(home)
-    assert snapshots_in(current(home).engine) == 1
+    assert snapshots_in(active_store(home).engine) == 1
 
 
 def test_a_sample_of_yesterday_is_replaced_at_the_next_start(
@@ -129,8 +129,8 @@ def test_a_sample_of_yesterday_is_replaced_at_the_next_start(
     it_is(monkeypatch, day=23)
     prepare_sample(home)
     assert samples(home) == ["2026-11-23.duckdb"]
-    assert current(home).ready == 1.0
-    with current(home).engine.connect() as con:
+    assert active_store(home).sample_progress == 1.0
+    with active_store(home).engine.connect() as con:
         assert con.scalar(select(func.max(snapshot.c.taken_at))) == datetime(2026, 11, 23, 6)
 
 
@@ -140,7 +140,7 @@ def test_a_running_app_keeps_its_sample_when_the_day_ends(
     it_is(monkeypatch, day=22)
     prepare_sample(home)
     it_is(monkeypatch, day=23)
-    assert current(home).ready == 1.0
+    assert active_store(home).sample_progress == 1.0
     assert samples(home) == ["2026-11-22.duckdb"]
 
 
@@ -167,10 +167,10 @@ def half_made(home: Home, monkeypatch: pytest.MonkeyPatch) -> Home:
 
 
 def test_a_sample_that_was_cut_short_is_completed_at_the_next_start(half_made: Home) -> None:
-    assert restarted(half_made).ready == 3 / (DAYS * INTEGRATIONS)
+    assert restarted(half_made).sample_progress == 3 / (DAYS * INTEGRATIONS)
     prepare_sample(half_made)
-    assert current(half_made).ready == 1.0
-    assert snapshots_in(current(half_made).engine) == DAYS * INTEGRATIONS
+    assert active_store(half_made).sample_progress == 1.0
+    assert snapshots_in(active_store(half_made).engine) == DAYS * INTEGRATIONS
 
 
 def test_what_a_killed_start_has_left_is_cleared_away(half_made: Home) -> None:
@@ -191,7 +191,7 @@ def test_a_sample_that_another_version_began_is_completed(
     )
     close_stores()
     prepare_sample(half_made)
-    assert current(half_made).ready == 1.0
+    assert active_store(half_made).sample_progress == 1.0
 
 
 def test_a_complete_sample_is_not_made_again(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,4 +199,4 @@ def test_a_complete_sample_is_not_made_again(home: Home, monkeypatch: pytest.Mon
     close_stores()
     monkeypatch.delattr(module, "sample_snapshots")
     prepare_sample(home)
-    assert current(home).ready == 1.0
+    assert active_store(home).sample_progress == 1.0

@@ -1,0 +1,33 @@
+"""How moments and counts are written as text.
+
+Every moment in Rollcall is naive UTC; text names the zone.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+
+def utc_now() -> datetime:
+    """The current moment, naive UTC."""
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+def iso_z(moment: datetime, timespec: str = "seconds") -> str:
+    """A naive UTC moment as ISO 8601, e.g. `2026-11-23T06:00:00Z`."""
+    return f"{moment.isoformat(timespec=timespec)}Z"
+
+
+def file_stamp(moment: datetime) -> str:
+    """A naive UTC moment as file names have it, e.g. `2026-11-23T06-00-00Z`."""
+    return f"{moment:%Y-%m-%dT%H-%M-%SZ}"
+
+
+def plural(count: float, noun: str, plural_noun: str = "") -> str:
+    """The noun as the count wants it: `account`, `accounts`."""
+    return noun if count == 1 else plural_noun or f"{noun}s"
+
+
+def count_of(count: float, noun: str, plural_noun: str = "") -> str:
+    """A count with its noun: `1 account`, `2,000 accounts`."""
+    return f"{count:,.0f} {plural(count, noun, plural_noun)}"
