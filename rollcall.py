@@ -226,7 +226,7 @@ def _report_lines(path: Path, report: dict[str, Any]) -> Iterator[str]:
     yield f"  {report['accepted']:,} of {report['rows_read']:,} rows are accounts."
     if "before" in report:
         changes = ", ".join(
-            f"{report[name]:,} {name}" for name in CHANGE_FIELDS if name != "removed"
+            f"{report[name]:,} {name}" for name in CHANGE_FIELDS if name != "being_deleted"
         )
         yield f"  Against {report['before']}: {changes}."
     yield from (f"  Look at: {sentence}" for sentence in report["look_at"])
@@ -236,7 +236,7 @@ def _report_lines(path: Path, report: dict[str, Any]) -> Iterator[str]:
 
 
 COUNT_FIELDS = ("rows_read", "accepted", "rejected", "flagged")
-CHANGE_FIELDS = ("joined", "changed", "gone", "removed")
+CHANGE_FIELDS = ("added", "changed", "removed", "being_deleted")
 UNKNOWN_TAKEN_AT = datetime(1970, 1, 1)
 """For a file that does not say when it was taken: before all others, so compared with none."""
 

@@ -121,7 +121,7 @@ def marked_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
 
 @pytest.fixture
 def door(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "door", lambda: DOOR)
+    monkeypatch.setattr(session, "auth_config", lambda: DOOR)
 
 
 # ---- the table -----------------------------------------------------------------------------------
@@ -392,7 +392,7 @@ def test_rows_that_a_browser_makes_up_open_nothing_that_is_not_seen(
 ) -> None:
     """Neither accounts of another integration, nor those of the same person there."""
     rules = replace(DOOR.role_mapping, integrations={"analysts": ["figma"]})
-    monkeypatch.setattr(session, "door", lambda: replace(DOOR, rules=rules))
+    monkeypatch.setattr(session, "auth_config", lambda: replace(DOOR, rules=rules))
     run = AppTest.from_file(PAGES / "users.py", default_timeout=60)
     run.user = claims("analysts")
     run.session_state["users"] = {"open": [*map(str, range(20)), "x", ""], "sort": "search"}

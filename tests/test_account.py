@@ -130,7 +130,7 @@ def test_a_history_ends_at_the_moment_asked_for(snapshots: Deliveries, con: Conn
 def test_of_a_long_history_the_newest_part_is_told(
     snapshots: Deliveries, con: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(queries, "MOST_VERSIONS", 2)
+    monkeypatch.setattr(queries, "MAX_VERSIONS", 2)
     for number, day in enumerate(DAYS):
         snapshots.take(an_account(reason=f"{number}"), an_account("bob"), at=day)
     rows = known(con).versions
@@ -172,7 +172,7 @@ def test_other_accounts_are_those_of_the_moment(snapshots: Deliveries, con: Conn
 def test_of_very_many_other_accounts_the_first_are_told_and_all_counted(
     snapshots: Deliveries, con: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(queries, "MOST_OTHERS", 2)
+    monkeypatch.setattr(queries, "MAX_OTHER_ACCOUNTS", 2)
     snapshots.take(an_account(), *(an_account(f"n{n}") for n in range(4)))
     assert [name for _, name, _ in others(con)] == ["n0", "n1"]
     caption = "Other accounts of the same person (the first 2 of 4)"

@@ -41,7 +41,7 @@ def restarted(home: Home) -> ActiveStore:
 
 
 def it_is(monkeypatch: pytest.MonkeyPatch, day: int) -> None:
-    monkeypatch.setattr(module, "_newest", lambda: datetime(2026, 11, day, 6))
+    monkeypatch.setattr(module, "_latest_sample_time", lambda: datetime(2026, 11, day, 6))
 
 
 def samples(home: Home) -> list[str]:

@@ -577,6 +577,6 @@ def test_load_gives_up_on_an_app_that_does_not_take_the_file(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     app.send_signal(signal.SIGSTOP)  # it hangs
-    monkeypatch.setattr(rollcall, "LONGEST_WAIT", 0.1)
+    monkeypatch.setattr(rollcall, "MAX_WAIT_SECONDS", 0.1)
     assert run("load", a_snapshot_file(tmp_path)) == REFUSED
     assert f"has not taken the files out of {home.inbox}" in capsys.readouterr().err

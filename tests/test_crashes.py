@@ -376,7 +376,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[StoreStatus]:
         real(home, how)
 
     real = keeper.set_store_status
-    monkeypatch.setattr(keeper, "tell", tell)
+    monkeypatch.setattr(keeper, "set_store_status", tell)
     return states
 
 

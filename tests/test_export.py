@@ -263,7 +263,7 @@ def a_mixed_list(snapshots: Deliveries) -> None:
 def test_a_file_lists_exactly_the_filtered_accounts_in_the_order_shown(
     snapshots: Deliveries, con: Connection, form: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transfer, "BATCH", 7)
+    monkeypatch.setattr(transfer, "BATCH_SIZE", 7)
     a_mixed_list(snapshots)
     for asked in (
         {},
@@ -325,8 +325,8 @@ def test_csv_says_what_the_page_says(snapshots: Deliveries, con: Connection, for
 def test_more_accounts_than_a_sheet_holds_go_on_in_further_sheets(
     snapshots: Deliveries, con: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(excel, "SHEET_ROWS", 10)
-    monkeypatch.setattr(transfer, "BATCH", 4)
+    monkeypatch.setattr(excel, "MAX_SHEET_ROWS", 10)
+    monkeypatch.setattr(transfer, "BATCH_SIZE", 4)
     snapshots.take(*(an_account(f"u{n:02}") for n in range(25)))
     book = sheets(file_of(con, "xlsx"))
     assert {name: len(rows) - 1 for name, rows in book.items()} == {
@@ -348,7 +348,7 @@ def test_more_accounts_than_a_sheet_holds_go_on_in_further_sheets(
 def test_accounts_that_fit_into_one_sheet_are_in_one(
     snapshots: Deliveries, con: Connection, monkeypatch: pytest.MonkeyPatch, accounts: int
 ) -> None:
-    monkeypatch.setattr(excel, "SHEET_ROWS", 10)
+    monkeypatch.setattr(excel, "MAX_SHEET_ROWS", 10)
     snapshots.take(*(an_account(f"u{n:02}") for n in range(accounts)))
     assert list(sheets(file_of(con, "xlsx"))) == ["Users", "Roles", "About"]
 
@@ -715,8 +715,8 @@ def test_a_file_that_fails_on_the_way_leaves_the_old_one(
 def test_a_file_is_of_one_moment_though_a_load_happens_meanwhile(
     snapshots: Deliveries, con: Connection, form: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transfer, "BATCH", 2048)
-    monkeypatch.setattr(formats, "ROW_GROUP", 2048)
+    monkeypatch.setattr(transfer, "BATCH_SIZE", 2048)
+    monkeypatch.setattr(formats, "ROW_GROUP_SIZE", 2048)
     snapshots.take(*(an_account(f"u{n:05}") for n in range(6000)))
     one = Listing(con, ListRequest(Filters(), "username_in_app"))
     told = build_manifest(one)

@@ -194,8 +194,8 @@ def check_download(con: Connection, people: dict[int, Person], filters: Filters)
     }
     shown = usernames(con, sort="-user", **vars(filters))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(accounts, "PART", 2)
-        patch.setattr(accounts, "ONE_OF", 1)
+        patch.setattr(accounts, "SLICE_SIZE", 2)
+        patch.setattr(accounts, "SAMPLE_INTERVAL", 1)
         chunks = FORMATS["parquet"].chunks(Listing(con, ListRequest(filters, "-user")))
         rows = parquet.read_table(io.BytesIO(b"".join(chunks))).to_pylist()
     assert rows == [delivered[name] for name in shown]

@@ -321,7 +321,7 @@ def test_a_parquet_file_of_one_value_over_and_over_is_refused(
     with pytest.raises(errors.TooLarge) as refused:
         deliver(store, tmp_path, content, "a.parquet")
     assert "a.parquet unpacks to more than 1 MB" in str(refused.value)
-    monkeypatch.setattr(stage, "MOST_ROWS", 1000)
+    monkeypatch.setattr("data.files.parquet.MAX_ROWS", 1000)
     with pytest.raises(errors.TooLarge) as refused:
         deliver(store, tmp_path, content, "a.parquet")
     assert "a.parquet has 2,000 rows" in str(refused.value)

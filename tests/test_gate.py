@@ -87,8 +87,8 @@ def client(home: Home, monkeypatch: pytest.MonkeyPatch) -> Client:
         rules = RoleMapping(claim="groups", roles=GROUPS, contact=contact, metrics_token=token)
         door = AuthConfig(ORIGIN, CLIENT, SECRET, rules)
         for module in (session, gate):
-            monkeypatch.setattr(module, "door", lambda: door if guarded else None)
-            monkeypatch.setattr(module, "signed_out", lambda: gone)
+            monkeypatch.setattr(module, "auth_config", lambda: door if guarded else None)
+            monkeypatch.setattr(module, "revoked_tokens", lambda: gone)
         app = Starlette(routes=routes, middleware=[Middleware(Gate)])
         here = ("127.0.0.1", 50_000)
         return TestClient(app, base_url=base, cookies=cookies, follow_redirects=False, client=here)
@@ -238,7 +238,7 @@ def test_a_cookie_that_was_copied_is_of_no_use_after_sign_out(client: Client) ->
 
 
 def test_a_session_ends_with_its_token(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gate, "GRACE", 0.1)
+    monkeypatch.setattr(gate, "GRACE_SECONDS", 0.1)
     owner = client(**cookie("owners", exp=time.time() + 0.5))
     with owner.websocket_connect(stream_of(owner), headers={"Origin": ORIGIN}) as socket:
         assert socket.receive_text() == "a session"

@@ -50,7 +50,7 @@ def store_of(home: Home) -> Engine:
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(http, "FIRST_DELAY", 0.01)
 
 
 def pulled(home: Home, asked: PullConfig) -> dict[str, dict[str, Any]]:
@@ -137,7 +137,7 @@ def test_a_busy_server_is_asked_again_and_the_pull_goes_on_where_it_was(
 
 
 def test_a_page_that_fails_for_good_leaves_nothing(home: Home, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(http, "PATIENCE", 0.05)
+    monkeypatch.setattr(http, "RETRY_SECONDS", 0.05)
 
     def answer(asked: Asked) -> Told:
         if asked.query["startIndex"] == ["1"]:
@@ -244,7 +244,7 @@ def interrupted(
     """A server that is there again, after a pull that has got two pages of three."""
     listing = Listing(request.param)
     with listing.server.serving():
-        monkeypatch.setattr(http, "PATIENCE", 0.05)
+        monkeypatch.setattr(http, "RETRY_SECONDS", 0.05)
         with pytest.raises(PullFailed, match="answers with 503"):
             pull_to_inbox(home, listing.asking)
         assert (listing.told, nothing_is_left(home)) == ([1, 11], True)
@@ -447,7 +447,7 @@ def test_graph_is_signed_in_to_and_followed_by_its_next_links(
             pull_to_inbox(home, asked)
         monkeypatch.setenv("ENTRA_SECRET", "cl1ent")
         with monkeypatch.context() as hurried:
-            hurried.setattr(http, "PATIENCE", 0.05)
+            hurried.setattr(http, "RETRY_SECONDS", 0.05)
             with pytest.raises(PullFailed, match="shows a certificate that cannot be trusted"):
                 pull_to_inbox(home, asked)
         assert not server.asked  # a certificate that nobody vouches for gets no secret
@@ -515,8 +515,8 @@ def test_the_command_pulls_loads_and_says_so(
 def test_a_pull_is_due_so_long_after_the_newest_snapshot_or_when_a_person_wants_it(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(schedule, "courses", {})
-    monkeypatch.setattr(schedule, "wanted", set())
+    monkeypatch.setattr(schedule, "pull_statuses", {})
+    monkeypatch.setattr(schedule, "requested_pulls", set())
     now = datetime(2026, 11, 23, 12)
     asked = PullConfig("figma", "scim", {}, timedelta(hours=6))
     by_hand = PullConfig("figma", "scim", {})
@@ -540,8 +540,8 @@ def test_a_pull_is_due_so_long_after_the_newest_snapshot_or_when_a_person_wants_
 def test_the_app_pulls_by_the_clock_and_tells_how_it_went(
     home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(schedule, "courses", {})
-    monkeypatch.setattr(schedule, "LOOKED_AT_EVERY", 0.01)
+    monkeypatch.setattr(schedule, "pull_statuses", {})
+    monkeypatch.setattr(schedule, "SCHEDULE_POLL_SECONDS", 0.01)
     monkeypatch.setenv("ROLLCALL_SECRETS", str(tmp_path / "secrets.toml"))
     ways = [Told({}, 401), Told(a_scim_page(a_scim_user(1)))]
 

@@ -208,7 +208,7 @@ def test_a_file_that_only_looks_too_short_is_read_and_used(
 ) -> None:
     load(open_store(home.database_url), SnapshotFile.from_path(a_snapshot_file(tmp_path)))
     close_stores()
-    monkeypatch.setattr("data.store.engine.FILE_HEADERS", 10**9)
+    monkeypatch.setattr("data.store.engine.FILE_HEADER_SIZE", 10**9)
     with open_store(home.database_url).connect() as con:
         assert con.scalar(select(func.count()).select_from(snapshot)) == 1
 

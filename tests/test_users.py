@@ -89,7 +89,7 @@ def test_pages_far_behind_follow_the_same_order(
 ) -> None:
     near = pages_of(crowd, filters, sort=sort, descending=descending)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(accounts, "FAR", 0)
+        patch.setattr(accounts, "DEEP_OFFSET", 0)
         assert pages_of(crowd, filters, sort=sort, descending=descending) == near
 
 
@@ -101,8 +101,8 @@ def test_a_list_in_parts_is_the_whole_list(
     order: dict[str, Any] = {"sort": sort, "descending": descending}
     whole = crowd.execute(accounts.sorted_accounts(crowd, filters, **order)).all()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(accounts, "PART", 40)
-        patch.setattr(accounts, "ONE_OF", 2)
+        patch.setattr(accounts, "SLICE_SIZE", 40)
+        patch.setattr(accounts, "SAMPLE_INTERVAL", 2)
         parts = accounts.split_list(crowd, filters, **order)
     found = [
         crowd.execute(accounts.sorted_accounts(crowd, filters, **order, list_slice=part)).all()
@@ -115,7 +115,7 @@ def test_a_list_in_parts_is_the_whole_list(
 def test_pages_far_behind_show_what_was_loaded_since(
     store: Engine, snapshots: Deliveries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(accounts, "FAR", 0)
+    monkeypatch.setattr(accounts, "DEEP_OFFSET", 0)
     for names in (["ada"], ["ada", "bob"]):
         snapshots.take(*map(an_account, names), at=TODAY if "bob" in names else YESTERDAY)
         with store.connect() as con:

@@ -292,8 +292,8 @@ def exceeds_deletion_limit(
     limit = con.scalar(
         select(integration.c.deletion_limit).where(integration.c.integration_id == integration_id)
     )
-    deletions = move_counts.gone + move_counts.removed
-    share = _deletion_share(deletions, account_count - move_counts.joined + move_counts.gone)
+    deletions = move_counts.removed + move_counts.being_deleted
+    share = _deletion_share(deletions, account_count - move_counts.added + move_counts.removed)
     return _is_mass_deletion(deletions, share, DEFAULT_DELETION_LIMIT if limit is None else limit)
 
 
@@ -423,7 +423,7 @@ def _count_moves(con: Connection, chosen: FromClause) -> Mapping[SnapshotKey, An
 
 def _move_columns() -> list[ColumnElement[int]]:
     """How many accounts of `state_change` joined, went, and fell into a Delete state."""
-    conditions = {"joined": ADDED, "gone": REMOVED, "removed": BEING_DELETED}
+    conditions = {"added": ADDED, "removed": REMOVED, "being_deleted": BEING_DELETED}
     accounts = func.sum(state_change.c.accounts)
     return [
         cast(func.coalesce(accounts.filter(condition), 0), Integer).label(name)
@@ -452,9 +452,9 @@ def _build_report(
         **{name: getattr(row, name) for name in (*file_fields, *count_fields)},
         facts=FileFacts(**json.loads(row.facts)),
         states=states.get(key, {}),
-        added=move.joined if move else 0,
-        removed=move.gone if move else 0,
-        being_deleted=move.removed if move else 0,
+        added=move.added if move else 0,
+        removed=move.removed if move else 0,
+        being_deleted=move.being_deleted if move else 0,
         changed=changed.get(key, 0),
         deletion_limit=row.deletion_limit,
         previous=previous,

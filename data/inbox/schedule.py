@@ -96,7 +96,7 @@ def _run_pull(home: Home, config: PullConfig, stop: Event) -> None:
         )
         log.exception("%s was not pulled.", name)
     else:
-        pull_statuses[name] = pull_statuses[name]._replace(under_way=False)
+        pull_statuses[name] = pull_statuses[name]._replace(is_running=False)
         log.info("%s was pulled: %s.", name, pull_statuses[name].message)
 
 

@@ -229,7 +229,7 @@ class FindingCount(NamedTuple):
 
 def count_findings(con: Connection, view: View, rule: Rule) -> FindingCount:
     """How many findings there are; since when is asked only of those that somebody accepted."""
-    undated_view = replace(view, asked_at=datetime(1, 1, 1))  # what people say changes no rule
+    undated_view = replace(view, evaluated_at=datetime(1, 1, 1))  # what people say changes no rule
     total = _count_all(con, undated_view, rule)
     if not total or not _has_exceptions(con, view, rule):
         return FindingCount(total, 0)
