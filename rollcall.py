@@ -202,11 +202,11 @@ def _check_file(engine: Engine, path: Path, args: argparse.Namespace) -> dict[st
     load_report = previewed.load_report
     report: dict[str, Any] = {
         "grade": load_report.quality,
-        **{integration: getattr(load_report, integration) for integration in COUNT_FIELDS},
+        **{field: getattr(load_report, field) for field in COUNT_FIELDS},
     }
     if load_report.previous:
         report["before"] = f"{load_report.previous.taken_at.isoformat()}Z"
-        report |= {integration: getattr(load_report, integration) for integration in CHANGE_FIELDS}
+        report |= {field: getattr(load_report, field) for field in CHANGE_FIELDS}
     report |= {"look_at": load_report.warnings(), "remarks": load_report.remarks()}
     report["rejected_rows"] = [
         {"line": line, "reason": reason} for line, _, reason in previewed.rejected

@@ -223,7 +223,7 @@ def _load_file(engine: Engine, home: Home, file: SnapshotFile) -> LoadResult | Q
     name = file.path.name
     replace, confirmed = REPLACE_PREFIX in name, name.startswith(CONFIRMED_PREFIX)
     try:
-        file = dataclasses.replace(file, columns=read_mapping(home, file.integration))
+        file = dataclasses.replace(file, mapping=read_mapping(home, file.integration))
         with LOAD_SECONDS.time():
             loaded = load(engine, file, replace=replace, confirmed=confirmed)
     except SnapshotRejected as rejection:

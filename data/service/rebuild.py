@@ -231,7 +231,7 @@ def _load_all(
     for number, path in enumerate(paths, start=1):
         try:
             file = SnapshotFile.from_path(path, integration=path.parent.name)
-            file = replace(file, columns=read_mapping(home, file.integration))
+            file = replace(file, mapping=read_mapping(home, file.integration))
             message = describe_load(load(engine, file, confirmed=True))
         except (SnapshotRejected, OSError) as error:
             message = f"{path}: {getattr(error, 'strerror', None) or error}"
