@@ -270,7 +270,7 @@ def test_check_compares_with_the_snapshot_before(
     run("load", a_snapshot_file(tmp_path, [an_account(f"a{n}") for n in range(10)], at=YESTERDAY))
     path = a_snapshot_file(tmp_path, [an_account(f"a{n}") for n in range(1, 11)])
     assert run("check", path) == DONE
-    assert "Against 2026-11-22T06:00:00Z: 1 joined, 0 changed, 1 gone." in capsys.readouterr().out
+    assert "Against 2026-11-22T06:00:00Z: 1 added, 0 changed, 1 removed." in capsys.readouterr().out
     assert listed(home) == [f"a{n}" for n in range(10)]
 
 
@@ -494,13 +494,13 @@ def test_sample_writes_snapshots_that_load(
 
 APP = """if True:
     import time
-    from data import keeping
-    from data.current import state
-    from data.home import here
+    from data.service import keeper
+    from data.service.active_store import store_status
+    from data.home import current_home
 
-    keeping.LOOKED_AT_EVERY = 0.05
-    with keeping.kept(here(), "http://127.0.0.1:1"):
-        while not state(here()).is_open:
+    keeper.INBOX_POLL_SECONDS = 0.05
+    with keeper.run_keeper(current_home(), "http://127.0.0.1:1"):
+        while not store_status(current_home()).is_open:
             time.sleep(0.01)
         print("ready", flush=True)
         time.sleep(600)

@@ -227,13 +227,13 @@ def test_a_killed_load_leaves_every_snapshot_wholly_in_or_wholly_pending(
 FULL_DISK = """if True:
     import json, os, resource, sys, time
     from pathlib import Path
-    from data.current import current, state
-    from data.home import here
-    from data.keeping import kept
+    from data.service.active_store import active_store, store_status
+    from data.home import current_home
+    from data.service.keeper import run_keeper
     from queries.filters import Filters
-    from queries.users import count_accounts
+    from queries.users.accounts import count_accounts
 
-    home, (first, second) = here(), map(Path, sys.argv[1:])
+    home, (first, second) = current_home(), map(Path, sys.argv[1:])
     _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
 
     def deliver(path):
@@ -243,26 +243,26 @@ FULL_DISK = """if True:
         os.utime(target, (0, 0))
 
     def accounts():
-        with current(home).engine.connect() as con:
+        with active_store(home).engine.connect() as con:
             return count_accounts(con, Filters())
 
     def until(condition):
         give_up = time.monotonic() + 40
         while not condition():
-            assert time.monotonic() < give_up, state(home)
+            assert time.monotonic() < give_up, store_status(home)
             time.sleep(0.02)
 
-    with kept(home, "http://here"):
+    with run_keeper(home, "http://here"):
         deliver(first)
-        until(lambda: state(home).is_open and accounts())
+        until(lambda: store_status(home).is_open and accounts())
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, most))
         deliver(second)
-        until(lambda: state(home).words)
-        full = {"words": state(home).words, "accounts": accounts(),
+        until(lambda: store_status(home).message)
+        full = {"words": store_status(home).message, "accounts": accounts(),
                 "waits": [path.name for path in home.inbox.glob("*/*")]}
         resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
         until(lambda: accounts() == 400)
-        until(lambda: not state(home).words)
+        until(lambda: not store_status(home).message)
     print(json.dumps(full))
 """
 
@@ -525,12 +525,12 @@ def test_what_the_archive_does_not_have_is_not_lost_silently(
 OTHER_APP = """if True:
     import sys
     from threading import Event
-    from data.home import here
-    from data.current import state
-    from data.keeping import kept
+    from data.home import current_home
+    from data.service.active_store import store_status
+    from data.service.keeper import run_keeper
 
-    with kept(here(), "http://first:1"):
-        while not state(here()).is_open:
+    with run_keeper(current_home(), "http://first:1"):
+        while not store_status(current_home()).is_open:
             pass
         print("ready", flush=True)
         sys.stdin.read()

@@ -448,7 +448,8 @@ def test_the_environment_may_decline_the_sample(
 def test_a_store_that_another_process_holds_says_so(home: Home, store: Engine) -> None:
     code = """if True:
         import sys
-        from data.store import StoreInUse, open_store
+        from data.store.engine import open_store
+        from data.store.errors import StoreInUse
         try:
             open_store(sys.argv[1])
         except StoreInUse as fault:

@@ -116,8 +116,8 @@ def test_a_contradiction_is_found_since_it_has_held_ever_since(
     at_first = an_account("bad", active="no", state="Onboarded")
     live([bad, *good], [at_first, *good], [bad, *good], [bad | {"state_reason": "x"}, *good])
     assert found(con, name) == {"bad": day(2)}
-    assert found(con, name, at=day(1)) == {}
-    assert found(con, name, at=day(0)) == {"bad": day(0)}
+    assert found(con, name, as_of=day(1)) == {}
+    assert found(con, name, as_of=day(0)) == {"bad": day(0)}
 
 
 def test_what_was_not_in_a_snapshot_has_not_held_without_interruption(
@@ -171,7 +171,7 @@ def test_a_deletion_that_does_not_begin_is_found_once_it_waits_too_long(
     live(an_account("bad"), *[waits] * 5)
     limits = RuleSettings(delete_awaiting_days=3)
     name = "delete_awaiting_but_active"
-    assert found(con, name, limits=limits, at=day(4)) == {}
+    assert found(con, name, limits=limits, as_of=day(4)) == {}
     assert found(con, name, limits=limits) == {"bad": day(5)}
     assert found(con, name, limits=RuleSettings(delete_awaiting_days=4)) == {}
 
@@ -183,7 +183,7 @@ def test_a_deletion_waits_on_while_the_account_is_not_active_for_a_day(
     live(waits, waits, waits, idle, waits)
     limits = RuleSettings(delete_awaiting_days=1)
     assert found(con, "delete_awaiting_but_active", limits=limits) == {"bad": day(4)}
-    assert found(con, "delete_awaiting_but_active", limits=limits, at=day(2)) == {"bad": day(2)}
+    assert found(con, "delete_awaiting_but_active", limits=limits, as_of=day(2)) == {"bad": day(2)}
 
 
 def test_an_onboarded_account_is_found_after_days_without_activity(
@@ -197,14 +197,14 @@ def test_an_onboarded_account_is_found_after_days_without_activity(
     )
     limits = RuleSettings(inactive_days=2)
     assert found(con, "onboarded_but_inactive", limits=limits) == {"bad": day(5)}
-    assert found(con, "onboarded_but_inactive", limits=limits, at=day(4)) == {}
+    assert found(con, "onboarded_but_inactive", limits=limits, as_of=day(4)) == {}
 
 
 def test_time_goes_no_further_than_the_newest_snapshot(live: Lives, con: Connection) -> None:
     live(an_account("bad", active="no"))
     limits = RuleSettings(inactive_days=0)
     assert found(con, "onboarded_but_inactive", limits=limits) == {}
-    assert found(con, "onboarded_but_inactive", limits=limits, at=day(900)) == {}
+    assert found(con, "onboarded_but_inactive", limits=limits, as_of=day(900)) == {}
 
 
 # ---- gone and come back --------------------------------------------------------------------------
@@ -217,7 +217,7 @@ def test_an_account_that_was_deleted_and_gone_is_found_when_it_is_back(
     live(gone, None, back, back | {"state_reason": "x"})
     assert found(con, "came_back") == {"bad": day(2)}
     assert detail(con, "came_back") == "Deleted until 2026-01-02 00:00"
-    assert found(con, "came_back", at=day(1)) == {}
+    assert found(con, "came_back", as_of=day(1)) == {}
 
 
 @pytest.mark.parametrize(
@@ -284,7 +284,7 @@ def test_an_unlawful_jump_is_found_as_long_as_the_account_stays_there(
 ) -> None:
     states = ["Deleted", "Update failed", "Update failed", "Update awaiting"]
     live(*(an_account("bad", state=state, roles=[f"R{n}"]) for n, state in enumerate(states)))
-    assert found(con, "unlawful_jump", at=day(2)) == {"bad": day(1)}
+    assert found(con, "unlawful_jump", as_of=day(2)) == {"bad": day(1)}
     assert found(con, "unlawful_jump") == {}
 
 
@@ -324,7 +324,7 @@ def test_a_job_that_takes_longer_than_its_kind_is_found(live: Lives, con: Connec
     runs = waits | {"provisioning_state": "Update ongoing"}
     done = jobs(20, days=2)
     live(*done, [*done[-1], waits], [*done[-1], runs], [*done[-1], runs], [*done[-1], runs])
-    assert found(con, "waiting_longer_than_usual", at=day(6)) == {}
+    assert found(con, "waiting_longer_than_usual", as_of=day(6)) == {}
     assert found(con, "waiting_longer_than_usual") == {"bad": day(7)}
     told = detail(con, "waiting_longer_than_usual")
     assert told == "since 2026-01-05 00:00; usually up to 48 hours"
@@ -370,8 +370,8 @@ def test_the_last_holder_of_a_role_is_found_since_the_one_before_has_gone(
     leaves = an_account("bad", state="Delete awaiting", roles=["Admin", "Else", "Owner"])
     stays = an_account("good", roles=["Owner", "Admin"], upstream_id=None)
     live([leaves, stays], [leaves, stays], [leaves, stays | {"roles": ["Admin"]}], [leaves])
-    assert found(con, "last_holder", at=day(1)) == {}
-    assert found(con, "last_holder", at=day(2)) == {"bad": day(2)}
+    assert found(con, "last_holder", as_of=day(1)) == {}
+    assert found(con, "last_holder", as_of=day(2)) == {"bad": day(2)}
     assert found(con, "last_holder") == {"bad": day(2)}
     assert detail(con, "last_holder") == "Admin; Owner"
 
@@ -411,8 +411,8 @@ def test_accounts_with_one_upstream_id_are_found_since_both_have_it(
     other = b | {"upstream_user_id": "00u2"}
     live([a, b], [a, other], [a, b], [a, b, c])
     assert found(con, "shared_upstream_id") == {"a": day(2), "b": day(2), "c": day(3)}
-    assert found(con, "shared_upstream_id", at=day(1)) == {}
-    assert found(con, "shared_upstream_id", at=day(0)) == {"a": day(0), "b": day(0)}
+    assert found(con, "shared_upstream_id", as_of=day(1)) == {}
+    assert found(con, "shared_upstream_id", as_of=day(0)) == {"a": day(0), "b": day(0)}
     assert detail(con, "shared_upstream_id") == "3 accounts: 00u1"
 
 
@@ -503,14 +503,14 @@ def test_rules_ask_only_the_chosen_integrations(live: Lives, con: Connection) ->
     live(an_account("a", state="Deleted"))
     live(an_account("b", state="Deleted"), integration="slack")
     assert set(found(con, "deleted_but_active", integration=("slack",))) == {"b"}
-    assert set(found(con, "deleted_but_active", integration=("slack",), at=day(0))) == {"b"}
+    assert set(found(con, "deleted_but_active", integration=("slack",), as_of=day(0))) == {"b"}
     assert set(found(con, "deleted_but_active")) == {"a", "b"}
 
 
 def test_an_empty_store_has_no_findings(con: Connection) -> None:
     for each in RULES:
         assert found(con, each.name) == {}
-        assert found(con, each.name, at=day(0)) == {}
+        assert found(con, each.name, as_of=day(0)) == {}
 
 
 # ---- accepted ------------------------------------------------------------------------------------
@@ -561,8 +561,8 @@ def test_an_earlier_snapshot_that_comes_late_does_not_undo_an_acceptance(
 def test_an_acceptance_ends_after_its_last_day(live: Lives, store: Engine, con: Connection) -> None:
     live(an_account("bad", state="Deleted"))
     add_exceptions(store, [(BAD, day(0))], FINE._replace(until=day(5).date()), accepted_at=day(1))
-    assert found(con, BAD.rule, asked_at=day(6) - timedelta(seconds=1)) == {}
-    assert found(con, BAD.rule, asked_at=day(6)) == {"bad": day(0)}
+    assert found(con, BAD.rule, evaluated_at=day(6) - timedelta(seconds=1)) == {}
+    assert found(con, BAD.rule, evaluated_at=day(6)) == {"bad": day(0)}
 
 
 def test_a_withdrawn_acceptance_counts_no_more_but_did_then(
@@ -573,8 +573,8 @@ def test_a_withdrawn_acceptance_counts_no_more_but_did_then(
     add_exceptions(store, [(BAD, day(0))], FINE, accepted_at=day(1))
     withdraw_exception(store, BAD, "Ada", withdrawn_at=day(3))
     assert found(con, BAD.rule) == {"bad": day(0)}
-    assert found(con, BAD.rule, at=day(2)) == {}
-    assert found(con, BAD.rule, at=day(0)) == {"bad": day(0)}
+    assert found(con, BAD.rule, as_of=day(2)) == {}
+    assert found(con, BAD.rule, as_of=day(0)) == {"bad": day(0)}
 
 
 def test_a_second_word_takes_the_place_of_the_first(
@@ -634,7 +634,7 @@ SHORT = RuleSettings(delete_awaiting_days=1, inactive_days=1, unchanged_days=3)
 
 
 def all_found(con: Connection, at: datetime | None) -> dict[str, Told]:
-    return {each.name: found(con, each.name, at=at, limits=SHORT) for each in RULES}
+    return {each.name: found(con, each.name, as_of=at, limits=SHORT) for each in RULES}
 
 
 @some

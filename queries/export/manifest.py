@@ -53,7 +53,7 @@ class ListManifest:
     def as_dict(self) -> dict[str, Any]:
         """As JSON can say it."""
         values = asdict(self)
-        values.pop("words_of_name")
+        values.pop("file_name_words")
         return values | {
             "as_of": format_utc(self.as_of) if self.as_of else None,
             "made_at": format_utc(self.made_at),
