@@ -103,7 +103,7 @@ def test_the_whole_list_can_be_downloaded(app: Served, visit: Visit) -> None:
     with Path(download.value.path()).open(encoding="utf-8-sig", newline="") as file:
         (row,) = csv.DictReader(file)
     assert row["Username in app"] == "bob"
-    assert (row["App access, then"], row["App access, now"]) == ("Viewer", "Admin; Viewer")
+    assert (row["App access, before"], row["App access, after"]) == ("Viewer", "Admin; Viewer")
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(420, "dark"), (2560, "light")])

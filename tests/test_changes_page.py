@@ -328,7 +328,7 @@ def test_hostile_names_are_shown_as_text(delivered: Deliveries) -> None:
 def test_the_flows_are_the_moves_from_the_state_then_to_the_state_now() -> None:
     moves = pd.DataFrame(
         [("Onboarded", "Update failed", 3), ("Update failed", "Onboarded", 1)],
-        columns=["was", "now", "accounts"],
+        columns=["before", "after", "accounts"],
     )
     (flows,) = state_transitions_figure(moves).data
     names = flows.node.label

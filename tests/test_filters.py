@@ -85,10 +85,10 @@ def test_what_is_asked_reads_as_a_sentence() -> None:
     assert said.replace(" ,", ",") == (
         "“ada”, Update failed or Delete failed with role Admin in Figma or Slack, not active, "
         "unmatched, last updated from 2026-01-01, last updated to 2026-02-01, "
-        "waiting longer than 3 days"
+        "open longer than 3 days"
     )
     assert [part.text for part in filter_phrases(Filters(waiting=timedelta(hours=1)))] == [
-        "waiting longer than 1 hour"
+        "open longer than 1 hour"
     ]
 
 

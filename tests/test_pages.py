@@ -25,7 +25,7 @@ from data.states import FAILED_STATES, STATE_BY_NAME
 from data.store.engine import open_store
 from queries.filters import Filters
 from queries.health.backlog import AGE_BUCKETS
-from queries.period import Scope
+from queries.period import Period
 from queries.users.accounts import PAGE_SIZE, SORTS
 from widgets.figure_theme import NEW, RESOLVED
 from widgets.health.card import spreadsheet_csv
@@ -34,7 +34,7 @@ from widgets.labels import MAX_LABEL_LENGTH
 from widgets.users.sentence import PRESETS
 
 PAGES = Path(__file__).parent.parent / "pages"
-JANUARY = Scope((), date(2026, 1, 1), date(2026, 1, 31))
+JANUARY = Period(date(2026, 1, 1), date(2026, 1, 31))
 TODAY, YESTERDAY = "2026-01-02T06-00-00Z", "2026-01-01T06-00-00Z"
 OF_ACCOUNTS = {path.name for path in PAGES.glob("*.py")} - {"definitions.py", "audit.py"}
 ONE_VALUE_EACH = [
@@ -502,7 +502,7 @@ def test_the_sentence_says_what_is_shown_and_each_part_removes_itself(home: Home
         "Remove filter: figma",
         "Remove filter: okta",
         "Remove filter: not active",
-        "Remove filter: waiting longer than 3 days",
+        "Remove filter: open longer than 3 days",
     ]
     assert [m.value for m in shown.run.markdown if m.value in ("or", "in")] == ["or", "in", "or"]
     shown.run.button(key="remove_waiting_3d").click().run()
@@ -743,7 +743,7 @@ def test_a_day_of_a_time_zone_ends_there() -> None:
 
 def test_a_mark_of_the_past_stands_for_the_accounts_as_they_were_then() -> None:
     at = datetime(2026, 1, 1, 7)
-    then = replace(JANUARY, at=at, integrations=("figma",))
+    then = replace(JANUARY, as_of=at, integration=("figma",))
     for mark in (["Deleted"], ["2026-01-01", "Deleted"]):
         assert mark_filters(mark, then) == Filters(
             state=("Deleted",), integration=("figma",), as_of=at
@@ -768,7 +768,7 @@ def test_a_cell_of_the_map_stands_for_what_failed_in_the_integration(name: str) 
 
 @pytest.mark.parametrize(("what", "side"), [(NEW, "now"), (RESOLVED, "was")])
 def test_what_came_and_went_on_a_day_opens_the_changes_of_the_day(what: str, side: str) -> None:
-    figma = replace(JANUARY, integrations=("figma",))
+    figma = replace(JANUARY, integration=("figma",))
     assert mark_changes_params(["2026-01-02", "update", what], figma) == {
         "from": ["2026-01-01T23:59:59Z"],
         "to": ["2026-01-02T23:59:59Z"],

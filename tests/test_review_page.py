@@ -20,7 +20,8 @@ from data.home import Home
 from data.records.exceptions import RuleSettings, read_rule_settings
 from data.service.active_store import prepare_sample
 from data.store.engine import open_store
-from queries.review.rules import PAGE_SIZE, RULES
+from queries.review.findings import PAGE_SIZE
+from queries.review.rules import RULES
 
 PAGE = Path(__file__).parent.parent / "pages" / "review.py"
 MONDAY = datetime(2026, 1, 5, 6)
