@@ -1,4 +1,4 @@
-"""What changed between two moments, against a comparison of two lists by hand."""
+"""Changes between two moments, against two lists compared by hand."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ NEW_TO_ROLLCALL = {"figma": {0: {"ada": Said()}}, "okta": {1: {"bob": Said()}}}
 @example(histories=CHANGED_BACK, since=0, until=2)
 @example(histories=JOINED_AND_CHANGED, since=0, until=2)
 @example(histories=NEW_TO_ROLLCALL, since=0, until=1)
-def test_every_list_and_every_count_is_that_of_two_lists_compared_by_hand(
+def test_every_list_and_count_equals_two_lists_compared_by_hand(
     histories: Histories, since: int, until: int
 ) -> None:
     since, until = sorted((since, until))
@@ -201,7 +201,7 @@ def test_every_list_and_every_count_is_that_of_two_lists_compared_by_hand(
 # ---- one by one ----------------------------------------------------------------------------------
 
 
-def test_an_account_that_was_there_before_the_earlier_moment_came_back(
+def test_an_account_listed_before_the_earlier_moment_returned(
     snapshots: Deliveries, con: Connection
 ) -> None:
     snapshots.take(an_account("ada"), an_account("bob"), at=YESTERDAY - DAY)
@@ -212,9 +212,7 @@ def test_an_account_that_was_there_before_the_earlier_moment_came_back(
     assert listed(con, Window(YESTERDAY - DAY, TODAY), "back") == []
 
 
-def test_what_changed_and_changed_back_has_not_changed(
-    snapshots: Deliveries, con: Connection
-) -> None:
+def test_a_change_that_was_undone_is_no_change(snapshots: Deliveries, con: Connection) -> None:
     for days, state in ((2, "Onboarded"), (1, "Update failed"), (0, "Onboarded")):
         snapshots.take(an_account(state=state), at=TODAY - days * DAY)
     assert summarize_changes(con, Window(TODAY - 2 * DAY, TODAY)).is_empty
@@ -247,7 +245,7 @@ def test_newly_failed_are_those_that_changed_to_a_failed_state(
         ("last_updated", {}, {"last_updated": "2026-11-21T10:00:00Z"}),
     ],
 )
-def test_anything_else_that_changes_is_told_by_its_name(
+def test_every_other_change_is_counted_by_its_name(
     snapshots: Deliveries, con: Connection, value: str, before: Any, after: Any
 ) -> None:
     snapshots.take(an_account(account_id="1", **before), at=YESTERDAY)
@@ -294,7 +292,7 @@ def test_only_the_chosen_integrations_are_compared(snapshots: Deliveries, con: C
     assert summarize_changes(con, only).counts["moved"] == 1
 
 
-def test_a_load_is_seen_by_the_next_reader(snapshots: Deliveries) -> None:
+def test_the_next_reader_sees_a_load(snapshots: Deliveries) -> None:
     snapshots.take(an_account(), at=YESTERDAY)
     with snapshots.store.connect() as con:
         assert summarize_changes(con, SINCE_YESTERDAY).is_empty
@@ -350,9 +348,7 @@ def usual_now(snapshots: Deliveries) -> SnapshotMoments | None:
         value=st.sampled_from([None, *VALUE_CHANGES]),
     ),
 )
-def test_an_address_says_what_is_asked_and_nothing_is_lost_on_the_way(
-    between: Window, listed: ChangeFilter
-) -> None:
+def test_an_address_holds_the_window_and_the_list(between: Window, listed: ChangeFilter) -> None:
     params: dict[str, list[str]] = {}
     for name, value in [*between.params(), *listed.params()]:
         params.setdefault(name, []).append(value)
@@ -381,7 +377,7 @@ def made(form: str, con: Connection, kind: str) -> bytes:
     return b"".join(WRITERS[form](ChangesExport(con, SINCE_YESTERDAY, ChangeFilter(kind))))
 
 
-def test_every_format_of_a_list_has_its_accounts_and_says_what_it_is_of(
+def test_every_format_has_the_accounts_of_the_list_and_its_metadata(
     snapshots: Deliveries, con: Connection
 ) -> None:
     snapshots.take(an_account("ada"), an_account("bob", roles=["A", "B"]), at=YESTERDAY)
@@ -444,7 +440,7 @@ def test_a_file_has_every_page_and_both_sides_of_each_account(
     }
 
 
-def test_who_is_gone_has_no_values_now(snapshots: Deliveries, con: Connection) -> None:
+def test_a_removed_account_has_no_values_after(snapshots: Deliveries, con: Connection) -> None:
     snapshots.take(an_account("ada"), an_account("bob"), at=YESTERDAY)
     snapshots.take(an_account("bob"), at=TODAY)
     (row,) = as_rows(made("csv", con, "gone"))
@@ -460,14 +456,14 @@ def test_no_cell_of_a_file_is_a_formula(snapshots: Deliveries, con: Connection) 
     assert row["App access, after"] == "'@x"
 
 
-def test_a_file_of_nobody_has_its_headings(snapshots: Deliveries, con: Connection) -> None:
+def test_an_empty_file_has_its_headings(snapshots: Deliveries, con: Connection) -> None:
     snapshots.take(an_account(), at=TODAY)
     content = made("csv", con, "gone").decode("utf-8-sig")
     assert content.startswith('"Integration","Account ID"')
     assert len(content.splitlines()) == 1
 
 
-def test_the_name_of_a_file_says_what_and_between_which_moments(con: Connection) -> None:
+def test_the_name_of_a_file_holds_the_list_and_the_moments(con: Connection) -> None:
     between = Window(YESTERDAY, TODAY, ("Salesforce EMEA",))
     asked = ChangeFilter("moved", before=("Onboarded",), after=("Update failed",))
     assert ChangesExport(con, between, asked).name("csv") == (

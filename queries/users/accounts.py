@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from operator import ge, gt, le, lt
 from typing import Any, NamedTuple
@@ -92,7 +93,8 @@ def parse_sort(sort: str) -> tuple[str, bool]:
     return (column, column != sort) if column in SORTS else (SORTS[0], False)
 
 
-class AccountPage(NamedTuple):
+@dataclass(frozen=True)
+class AccountPage:
     """One page of the filtered list."""
 
     rows: Sequence[Row[Any]]
@@ -308,8 +310,8 @@ def _with_integration_name(statement: Select[Any], rows: FromClause) -> Select[A
 
 
 def _with_order(
-    statement: Select[Any], rows: FromClause, sort: str, *, descending: bool
-) -> Select[Any]:
+    statement: Select[*tuple[Any, ...]], rows: FromClause, sort: str, *, descending: bool
+) -> Select[*tuple[Any, ...]]:
     """Empty values last either way; ties by account key, so that pages do not overlap."""
     key = _sort_key(rows, sort)
     order = key.desc() if descending else key.asc()

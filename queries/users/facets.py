@@ -81,7 +81,7 @@ def _count_by_condition(con: Connection, filters: Filters, filter_: Filter) -> l
     return [Choice(text, count) for text, count in zip(values, counts, strict=True)]
 
 
-def _count_groups(con: Connection, filters: Filters, filter_: Filter) -> Select[Any]:
+def _count_groups(con: Connection, filters: Filters, filter_: Filter) -> Select[*tuple[Any, ...]]:
     """One row per value that any account has: [value, accounts]."""
     rows, other_filters = _without_filter(con, filters, filter_)
     assert filter_.group_by  # noqa: S101 - an open list without it is in OPEN_LISTS
@@ -93,7 +93,7 @@ def _count_groups(con: Connection, filters: Filters, filter_: Filter) -> Select[
     )
 
 
-def _count_roles(con: Connection, filters: Filters, filter_: Filter) -> Select[Any]:
+def _count_roles(con: Connection, filters: Filters, filter_: Filter) -> Select[*tuple[Any, ...]]:
     """One row per role that any account has: [value, accounts]."""
     rows, other_filters = _without_filter(con, filters, filter_)
     roles = select(
@@ -103,7 +103,9 @@ def _count_roles(con: Connection, filters: Filters, filter_: Filter) -> Select[A
     return select(roles.c.value, count.label("accounts")).group_by(roles.c.value)
 
 
-def _count_integrations(con: Connection, filters: Filters, filter_: Filter) -> Select[Any]:
+def _count_integrations(
+    con: Connection, filters: Filters, filter_: Filter
+) -> Select[*tuple[Any, ...]]:
     """One row per integration: [value, accounts]."""
     rows, other_filters = _without_filter(con, filters, filter_)
     counts = (
@@ -119,7 +121,7 @@ def _count_integrations(con: Connection, filters: Filters, filter_: Filter) -> S
     )
 
 
-OPEN_LISTS: dict[str, Callable[[Connection, Filters, Filter], Select[Any]]] = {
+OPEN_LISTS: dict[str, Callable[[Connection, Filters, Filter], Select[*tuple[Any, ...]]]] = {
     "role": _count_roles,
     "integration": _count_integrations,
 }
@@ -127,7 +129,7 @@ OPEN_LISTS: dict[str, Callable[[Connection, Filters, Filter], Select[Any]]] = {
 
 
 def _most_frequent(
-    con: Connection, query: Select[Any], selected: list[str], search: str
+    con: Connection, query: Select[*tuple[Any, ...]], selected: list[str], search: str
 ) -> Choices:
     counts = query.subquery("counts").c
     is_selected = counts.value.in_(selected)
