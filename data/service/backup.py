@@ -137,7 +137,7 @@ def _copy_records(engine: Engine, file: Path) -> None:
 
 def _files_to_copy(home: Home) -> Iterator[Path]:
     """Every file to keep. People move files while this goes on, from the former to the latter."""
-    folders = (home.quarantine, home.rejected, home.inbox, home.archive, home.removed)
+    folders = (home.on_hold, home.rejected, home.inbox, home.archive, home.removed)
     for entry in (*folders, *(path for path in sorted(home.root.iterdir()) if path not in folders)):
         if entry.name in EXCLUDED_NAMES or ".duckdb" in entry.name or entry.name.startswith("."):
             continue
