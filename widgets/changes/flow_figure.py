@@ -9,6 +9,12 @@ from data.formatting import count_of
 from data.states import STATE_BY_NAME
 from widgets.figure_theme import BASE_LAYOUT, PHASE_COLORS, empty_figure
 
+SANKEY_LAYOUT = {
+    "arrangement": "fixed",
+    "domain": {"x": [0.01, 0.99], "y": [0.02, 0.98]},
+    "textfont": {"shadow": "none"},
+}
+
 NO_TRANSITIONS = "No account changed state."
 
 
@@ -29,9 +35,7 @@ def state_transitions_figure(transitions: pd.DataFrame) -> go.Figure:
     sources = {state.name: n for n, state in enumerate(before)}
     targets = {state.name: n for n, state in enumerate(after, len(before))}
     flows = go.Sankey(
-        arrangement="fixed",
-        domain={"x": [0.01, 0.99], "y": [0.02, 0.98]},
-        textfont={"shadow": "none"},
+        SANKEY_LAYOUT,
         node={
             "label": [state.name for state in (*before, *after)],
             "color": [PHASE_COLORS[state.phase] for state in (*before, *after)],

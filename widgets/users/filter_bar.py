@@ -143,8 +143,8 @@ def _show_pills(
         picked = picked if is_multiple else [picked] if picked else []
         last: Filters = st.session_state.get(LAST_FILTERS_KEY, filters)
         before = last.values(filter_.name) if is_multiple else []
-        kept = [value for value in before if value in picked or value not in values]
-        apply_filters(replace(last, **{filter_.name: filter_.parse([*kept, *picked])}))
+        others = [value for value in before if value in picked or value not in values]
+        apply_filters(replace(last, **{filter_.name: filter_.parse([*others, *picked])}))
 
     pills: Any = st.pills  # its overloads want the mode spelled out
     pills(
