@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import pairwise
-from operator import ge, gt, le, lt
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy
 from sqlalchemy import (
@@ -14,13 +12,9 @@ from sqlalchemy import (
     FromClause,
     Row,
     Select,
-    and_,
     case,
     func,
-    literal,
-    or_,
     select,
-    true,
 )
 
 from data.schema import (
@@ -32,7 +26,6 @@ from data.schema import (
     is_valid_at,
 )
 from data.states import STATES
-from data.store.engine import is_duckdb
 from data.store.transfer import fetch_batches
 from queries.cache import cached
 from queries.filters import Filters, account_rows, conditions
@@ -45,12 +38,6 @@ PAGE_SIZE = 50
 DEEP_OFFSET = 100 * PAGE_SIZE
 """Rows before a page from which on the whole list's order is kept: a quarter of a second once for a
 million accounts, and a hundredth for every further page. Up to there, a page costs as the first."""
-
-SLICE_SIZE = 350_000
-"""Rows that a download sorts at a time: a sort holds all of its rows in memory."""
-
-SAMPLE_INTERVAL = 499
-"""Of so many rows, one tells where to cut."""
 
 TABLE_COLUMNS = (
     "account_key",
@@ -159,97 +146,13 @@ def _sorted_account_keys(
         return table["account_key"].to_numpy()
 
 
-class Boundary(NamedTuple):
-    """A row, by what its place in the list depends on."""
-
-    sort_key: Any
-    account_key: int
-
-
-class ListSlice(NamedTuple):
-    """A stretch of a list in its order."""
-
-    first: Boundary | None = None  # None: from the beginning
-    until: Boundary | None = None  # the row after the last one; None: to the end
-
-
-def split_list(
-    con: Connection, filters: Filters, *, sort: str, descending: bool
-) -> list[ListSlice]:
-    """The filtered list, cut into stretches of about PART rows; of a shorter one the whole.
-
-    Where to cut is told by some of its rows: it need not be exact. A database that is a process of
-    its own does not sort in the memory of this one.
-    """
-    slice_count = -(-count_accounts(con, filters) // SLICE_SIZE)
-    if slice_count < 2 or not is_duckdb(con):
-        return [ListSlice()]
-    rows = _sortable_accounts(con, filters, sort)
-    sort_columns: list[ColumnElement[Any]] = [
-        _sort_key(rows, sort).label("key"),
-        rows.c.account_key,
-    ]
-    sample_query = select(*sort_columns).where(
-        *conditions(filters, rows), rows.c.account_key % SAMPLE_INTERVAL == 0
-    )
-    sample = con.execute(_with_order(sample_query, rows, sort, descending=descending)).all()
-    boundaries = [
-        Boundary(*sample[len(sample) * n // slice_count]) for n in range(1, slice_count) if sample
-    ]
-    return [ListSlice(*bounds) for bounds in pairwise((None, *boundaries, None))]
-
-
 def sorted_accounts(
-    con: Connection,
-    filters: Filters,
-    *,
-    sort: str,
-    descending: bool,
-    list_slice: ListSlice | None = None,
+    con: Connection, filters: Filters, *, sort: str, descending: bool
 ) -> Select[Any]:
-    """One row per account of the filtered list, or of a part of it, in the order shown."""
+    """One row per account of the filtered list, in the order shown."""
     rows = account_rows(con, filters)
     query = select(*_table_columns(rows)).where(*conditions(filters, rows))
-    if list_slice:
-        key = _sort_key(rows, sort)
-        query = query.where(
-            _is_in_slice(list_slice, key, rows.c.account_key, descending=descending)
-        )
     return _with_order(_with_integration_name(query, rows), rows, sort, descending=descending)
-
-
-def _is_in_slice(
-    list_slice: ListSlice,
-    key: ColumnElement[Any],
-    account_key: ColumnElement[int],
-    *,
-    descending: bool,
-) -> ColumnElement[bool]:
-    """Whether a row is in the part, as `_sorted` has it.
-
-    DuckDB works out the key anew wherever it is named, so it is named as seldom as can be.
-    """
-    first, until = list_slice
-    includes_nulls = until is None or until.sort_key is None
-    condition: ColumnElement[bool] = true()
-    if first and first.sort_key is None:
-        condition = and_(key.is_(None), account_key >= first.account_key)
-    elif first:
-        inclusive, strict = (le, lt) if descending else (ge, gt)
-        boundary_key = literal(first.sort_key, key.type)
-        follows = and_(
-            inclusive(key, boundary_key),
-            or_(strict(key, boundary_key), account_key >= first.account_key),
-        )
-        condition = or_(follows, key.is_(None)) if includes_nulls else follows
-    if until and until.sort_key is None:
-        condition = and_(condition, or_(key.is_not(None), account_key < until.account_key))
-    elif until:
-        inclusive, strict = (ge, gt) if descending else (le, lt)
-        boundary_key = literal(until.sort_key, key.type)
-        precedes = or_(strict(key, boundary_key), account_key < until.account_key)
-        condition = and_(condition, inclusive(key, boundary_key), precedes)
-    return condition
 
 
 @cached(256)
