@@ -37,7 +37,7 @@ def page_of_events(con: Connection, search_text: str, page: int) -> Sequence[Row
 
 
 def find_broken_event(con: Connection) -> int | None:
-    """The number of the first event that was changed or follows a gap; None if the log is intact."""
+    """The first event that was changed or follows a gap, by number; None if the log is intact."""
     return first_invalid_number(_stream_events(con))
 
 

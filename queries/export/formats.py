@@ -15,7 +15,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 
 from data.store.output import write_csv, write_json_list, write_parquet
-from data.tempfiles import TemporaryFile
+from data.tempfiles import TemporaryFile, write_atomically
 from queries.export.excel import write_list_workbook
 from queries.export.listing import LISTING_COLUMNS, Listing, ListRequest
 from queries.export.manifest import build_manifest, snapshot_sources
@@ -136,9 +136,5 @@ def _complete_file(path: Path) -> Iterator[Path]:
         return
     if not path.parent.is_dir():
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
-    partial_path = path.with_name(f".{path.name}.part")
-    try:
+    with write_atomically(path) as partial_path:
         yield partial_path
-        partial_path.replace(path)
-    finally:
-        partial_path.unlink(missing_ok=True)
