@@ -11,7 +11,7 @@ from starlette.routing import Route
 from data.home import current_home
 from data.service.active_store import store_status
 from data.store.errors import StoreError
-from server.authorize import closed_reason, last_change
+from server.authorize import closed_reason, denial_text, last_change
 from server.downloads import (
     send_audit,
     send_changes,
@@ -56,10 +56,10 @@ def send_last_change(_: Request) -> Response:
 
 async def answer_forbidden(_: Request, error: Exception) -> Response:
     """Handles direct requests; pages never show an action the user may not take."""
-    return PlainTextResponse(f"You do not have permission to {error}.", 403)
+    return PlainTextResponse(denial_text(error), 403)
 
 
-def _require_open_store(endpoint: Callable[[Request], Response]) -> Callable[[Request], Response]:
+def require_open_store(endpoint: Callable[[Request], Response]) -> Callable[[Request], Response]:
     """Answer 503 with the reason while the store is closed."""
 
     def answer_if_open(request: Request) -> Response:
@@ -77,10 +77,10 @@ ROUTES = [
     Route(METRICS_PATH, send_metrics),
     Route("/health", redirect_to_first_page),
     Route("/last-change", send_last_change),
-    Route("/export/users.evidence.zip", _require_open_store(send_users_pack)),
-    Route("/export/users.{form:path}", _require_open_store(send_users)),
-    Route("/export/evidence.zip", _require_open_store(send_findings)),
-    Route("/export/rejected.csv", _require_open_store(send_rejected)),
-    Route("/export/changes.{form:path}", _require_open_store(send_changes)),
-    Route("/export/audit.ndjson", _require_open_store(send_audit)),
+    Route("/export/users.evidence.zip", require_open_store(send_users_pack)),
+    Route("/export/users.{form:path}", require_open_store(send_users)),
+    Route("/export/evidence.zip", require_open_store(send_findings)),
+    Route("/export/rejected.csv", require_open_store(send_rejected)),
+    Route("/export/changes.{form:path}", require_open_store(send_changes)),
+    Route("/export/audit.ndjson", require_open_store(send_audit)),
 ]

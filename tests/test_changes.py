@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from builders import TODAY, YESTERDAY, Deliveries, an_account, an_unmatched_account
+from builders import TODAY, YESTERDAY, Deliveries, an_account, an_unmatched_account, content_of
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from openpyxl import load_workbook
@@ -376,7 +376,7 @@ def as_rows(content: bytes) -> list[dict[str, str]]:
 
 def made(form: str, con: Connection, kind: str) -> bytes:
     """The file of a list of what has changed since yesterday."""
-    return b"".join(WRITERS[form](ChangesExport(con, SINCE_YESTERDAY, ChangeFilter(kind))))
+    return content_of(WRITERS[form], ChangesExport(con, SINCE_YESTERDAY, ChangeFilter(kind)))
 
 
 def test_every_format_of_a_list_has_its_accounts_and_says_what_it_is_of(
@@ -395,7 +395,7 @@ def test_every_format_of_a_list_has_its_accounts_and_says_what_it_is_of(
         )
         assert (told["was_active_in_app"], told["is_active_in_app"]) == (True, False)
     (raw,) = as_rows(made("raw.csv", con, "lost"))
-    assert raw["App access, now"] == "=A"
+    assert raw["App access, after"] == "=A"
     book = load_workbook(io.BytesIO(made("xlsx", con, "lost")))
     assert book.sheetnames == ["Changes", "About"]
     assert [cell.value for cell in book["Changes"][2]][2] == "bob"
@@ -421,24 +421,24 @@ def test_a_file_has_every_page_and_both_sides_of_each_account(
         "Integration": "figma",
         "Account ID": "user000",
         "Username in app": "user000",
-        "Provisioning state, then": "Onboarded",
-        "Provisioning state, now": "Update failed",
-        "Reason, then": "",
-        "Reason, now": "Full",
-        "Failure code, then": "",
-        "Failure code, now": "",
-        "User, then": "Ada Lovelace",
-        "User, now": "Ada Lovelace",
-        "Email, then": "ada@x.io",
-        "Email, now": "ada@x.io",
-        "App access, then": "Editor",
-        "App access, now": "",
-        "Active in app, then": "Yes",
-        "Active in app, now": "Unknown",
-        "Upstream user ID, then": "00u1",
-        "Upstream user ID, now": "00u1",
-        "Last updated, then": "2026-11-20T10:00:00Z",
-        "Last updated, now": "2026-11-20T10:00:00Z",
+        "Provisioning state, before": "Onboarded",
+        "Provisioning state, after": "Update failed",
+        "Reason, before": "",
+        "Reason, after": "Full",
+        "Failure code, before": "",
+        "Failure code, after": "",
+        "User, before": "Ada Lovelace",
+        "User, after": "Ada Lovelace",
+        "Email, before": "ada@x.io",
+        "Email, after": "ada@x.io",
+        "App access, before": "Editor",
+        "App access, after": "",
+        "Active in app, before": "Yes",
+        "Active in app, after": "Unknown",
+        "Upstream user ID, before": "00u1",
+        "Upstream user ID, after": "00u1",
+        "Last updated, before": "2026-11-20T10:00:00Z",
+        "Last updated, after": "2026-11-20T10:00:00Z",
     }
 
 
@@ -455,7 +455,7 @@ def test_no_cell_of_a_file_is_a_formula(snapshots: Deliveries, con: Connection) 
     snapshots.take(an_account("bob"), an_unmatched_account("=1+1", roles=["@x"]), at=TODAY)
     (row,) = as_rows(made("csv", con, "joined"))
     assert row["Username in app"] == "'=1+1"
-    assert row["App access, now"] == "'@x"
+    assert row["App access, after"] == "'@x"
 
 
 def test_a_file_of_nobody_has_its_headings(snapshots: Deliveries, con: Connection) -> None:
