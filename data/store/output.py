@@ -13,7 +13,6 @@ from sqlalchemy import (
     Connection,
     DateTime,
     Executable,
-    Select,
     String,
     case,
     cast,
@@ -23,6 +22,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
+
+from data.store.transfer import Rows
 
 BYTE_ORDER_MARK = "\ufeff"
 """Without it Excel reads UTF-8 in the machine's old encoding: “Zoë” becomes “ZoÃ«”."""
@@ -38,7 +39,7 @@ def escape_formula(text: str) -> str:
 
 def write_csv(
     workspace: Connection,
-    rows: Select[Any],
+    rows: Rows,
     headings: Sequence[str],
     path: Path,
     *,
@@ -62,7 +63,7 @@ def write_csv(
         path.write_text(prefix, encoding="utf-8")
 
 
-def write_json_list(workspace: Connection, rows: Select[Any], path: Path) -> None:
+def write_json_list(workspace: Connection, rows: Rows, path: Path) -> None:
     """Write a JSON list; the only column of the rows holds an object as text, for one line each."""
     framing = {"PREFIX": "[\n", "NEW_LINE": ",\n", "SUFFIX": "\n]\n"}
     bare = {"FORMAT": "csv", "HEADER": False, "QUOTE": "", "ESCAPE": "", "DELIMITER": "\n"}
@@ -70,7 +71,7 @@ def write_json_list(workspace: Connection, rows: Select[Any], path: Path) -> Non
 
 
 def write_parquet(
-    workspace: Connection, rows: Select[Any], path: Path, metadata: Mapping[str, str]
+    workspace: Connection, rows: Rows, path: Path, metadata: Mapping[str, str]
 ) -> None:
     """Write the rows as Parquet; the metadata is that of the file."""
     options = {"FORMAT": "parquet", "COMPRESSION": "zstd", "KV_METADATA": metadata}
@@ -100,7 +101,7 @@ class _CopyToFile(Executable, ClauseElement):
     inherit_cache = False
 
     def __init__(self, rows: Any, path: Path, options: Mapping[str, Any]) -> None:
-        self.rows, self.path, self.options = rows, path, options
+        self.rows, self.path, self.copy_options = rows, path, options
 
 
 @compiles(_CopyToFile, "duckdb")
@@ -114,6 +115,6 @@ def _compile_copy(element: _CopyToFile, compiler: SQLCompiler, **kwargs: Any) ->
             return f"{{{', '.join(f'{name}: {option(text)}' for name, text in value.items())}}}"
         return compiler.render_literal_value(value, literal(value).type)
 
-    options = ", ".join(f"{name} {option(value)}" for name, value in element.options.items())
+    options = ", ".join(f"{name} {option(value)}" for name, value in element.copy_options.items())
     rows = compiler.process(element.rows, **kwargs)
     return f"COPY ({rows}) TO {option(str(element.path))} ({options})"
