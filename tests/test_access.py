@@ -383,7 +383,7 @@ def test_every_page_asks_who_is_there(marked_home: Home, door: None, role: str |
         else:
             assert MARK not in drawn
             assert "figma" not in drawn
-            words = "Not for your role" if role else "Your session has ended"
+            words = "No access" if role else "Your session has ended"
             assert [title.value for title in run.title][-1] == words
 
 

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from builders import TODAY, YESTERDAY, Deliveries, an_account, an_unmatched_account
+from builders import TODAY, YESTERDAY, Deliveries, an_account, an_unmatched_account, content_of
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from openpyxl import load_workbook
@@ -374,7 +374,7 @@ def as_rows(content: bytes) -> list[dict[str, str]]:
 
 def made(form: str, con: Connection, kind: str) -> bytes:
     """The file of a list of what has changed since yesterday."""
-    return b"".join(WRITERS[form](ChangesExport(con, SINCE_YESTERDAY, ChangeFilter(kind))))
+    return content_of(WRITERS[form], ChangesExport(con, SINCE_YESTERDAY, ChangeFilter(kind)))
 
 
 def test_every_format_has_the_accounts_of_the_list_and_its_metadata(

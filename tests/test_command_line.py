@@ -27,7 +27,9 @@ from builders import (
 from pyarrow import parquet
 from sqlalchemy import select
 
+import commands.load
 import rollcall
+from data.formatting import count_of
 from data.home import Home
 from data.schema import account_version, integration, snapshot, state_change, state_count
 from data.store.engine import close_stores, open_store
@@ -212,8 +214,8 @@ def test_check_tells_what_a_load_would_give_and_loads_nothing(
     assert capsys.readouterr().out == (
         f"{path.name}: look at it.\n"
         "  2 of 3 rows are accounts.\n"
-        "  Look at: 1 of 3 rows rejected: no account.\n"
-        "  Look at: Active in app not understood for 1 of 2 accounts.\n"
+        "  Check: 1 of 3 rows rejected: no account.\n"
+        "  Check: Active in app not understood for 1 of 2 accounts.\n"
         "  Line 3: The row has no username in app.\n"
     )
     assert tree(home.root) == before
@@ -239,20 +241,20 @@ def test_check_answers_in_json_one_object_per_file(
     first, second, third = map(json.loads, capsys.readouterr().out.splitlines())
     assert first == {
         "file": good.name,
-        "grade": "good",
+        "quality": "good",
         "rows_read": 3,
         "accepted": 2,
         "rejected": 1,
         "flagged": 0,
-        "look_at": [],
+        "warnings": [],
         "remarks": ["1 row repeated word for word."],
         "rejected_rows": [],
     }
     assert second == {
         "file": "bad.csv",
-        "refused": "bad.csv is empty; expected a line of headings.",
+        "error": "bad.csv is empty; expected a line of headings.",
     }
-    assert third == {"file": "missing.csv", "refused": f"{missing}: No such file or directory."}
+    assert third == {"file": "missing.csv", "error": f"{missing}: No such file or directory."}
 
 
 def test_check_says_why_a_file_would_be_refused(
@@ -270,7 +272,10 @@ def test_check_compares_with_the_snapshot_before(
     run("load", a_snapshot_file(tmp_path, [an_account(f"a{n}") for n in range(10)], at=YESTERDAY))
     path = a_snapshot_file(tmp_path, [an_account(f"a{n}") for n in range(1, 11)])
     assert run("check", path) == DONE
-    assert "Against 2026-11-22T06:00:00Z: 1 added, 0 changed, 1 removed." in capsys.readouterr().out
+    assert (
+        "Compared with 2026-11-22T06:00:00Z: 1 added, 0 changed, 1 removed."
+        in capsys.readouterr().out
+    )
     assert listed(home) == [f"a{n}" for n in range(10)]
 
 
@@ -291,7 +296,7 @@ def test_a_file_that_takes_more_than_a_fifth_of_the_accounts_away_waits_for_a_pe
     run("load", a_snapshot_file(tmp_path, TEN, at=YESTERDAY))
     path = a_snapshot_file(tmp_path, accounts)
     assert run("check", path) == REFUSED
-    assert "held" in capsys.readouterr().out
+    assert "on hold" in capsys.readouterr().out
     assert run("load", path) == REFUSED
     told = capsys.readouterr().err
     assert "3 of 10 accounts (30%) would leave at once" in told
@@ -372,7 +377,7 @@ def test_export_gives_the_list_that_the_page_would_show(
     assert run("export", "--output", path, *options) == DONE
     with path.open(newline="", encoding="utf-8") as file:
         assert [row["Username in app"] for row in csv.DictReader(file)] == found
-    assert capsys.readouterr().out == f"{path}: {len(found)} accounts.\n"
+    assert capsys.readouterr().out == f"{path}: {count_of(len(found), 'account')}.\n"
 
 
 @pytest.mark.parametrize("form", list(FORMATS))
@@ -435,7 +440,7 @@ def test_a_rebuilt_store_equals_the_one_before(
     (home.archive / ".DS_Store").touch()
     capsys.readouterr()
     assert run("rebuild") == DONE
-    assert capsys.readouterr().out.splitlines()[-1] == "The store holds 3 snapshots again."
+    assert capsys.readouterr().out.splitlines()[-1] == "The store has 3 snapshots again."
     after = everything_in(home)
     assert len(after.pop("snapshot")) == 3
     assert after == before
@@ -563,8 +568,8 @@ def test_load_takes_over_where_the_app_ends(
         return path
 
     app.send_signal(signal.SIGSTOP)  # it hangs
-    put = rollcall.put_into_inbox
-    monkeypatch.setattr(rollcall, "put_into_inbox", app_ends)
+    put = commands.load.put_into_inbox
+    monkeypatch.setattr(commands.load, "put_into_inbox", app_ends)
     assert run("load", a_snapshot_file(tmp_path)) == DONE
     assert capsys.readouterr().out == "figma at 2026-11-23 06:00:00 UTC: 1 accounts.\n"
 
@@ -577,6 +582,6 @@ def test_load_gives_up_on_an_app_that_does_not_take_the_file(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     app.send_signal(signal.SIGSTOP)  # it hangs
-    monkeypatch.setattr(rollcall, "MAX_WAIT_SECONDS", 0.1)
+    monkeypatch.setattr(commands.load, "MAX_WAIT_SECONDS", 0.1)
     assert run("load", a_snapshot_file(tmp_path)) == REFUSED
-    assert f"has not taken the files out of {home.inbox}" in capsys.readouterr().err
+    assert f"did not take the files out of {home.inbox}" in capsys.readouterr().err

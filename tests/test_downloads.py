@@ -10,13 +10,16 @@ import urllib.request
 from collections.abc import Iterator
 from email.message import Message
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
+import anyio
 import pytest
 import uvicorn
 from builders import TODAY, YESTERDAY, a_snapshot_file, an_account
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
+from starlette.responses import FileResponse
 from starlette.routing import Route
 
 from data.files.naming import SnapshotFile
@@ -120,34 +123,64 @@ def test_what_the_list_is_of_is_told_beside_it(home: Home, server: str) -> None:
 def test_a_download_that_fails_on_the_way_does_not_look_whole(
     home: Home, server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fails(_: Listing) -> Iterator[bytes]:
-        yield b"half"
+    def fails(_: Listing, path: Path) -> None:
+        path.write_bytes(b"half")
         raise OSError("disk full")
 
-    monkeypatch.setitem(FORMATS, "csv", FORMATS["csv"]._replace(chunks=fails))
+    monkeypatch.setitem(FORMATS, "csv", FORMATS["csv"]._replace(write=fails))
+    code, words = refusal(server, "csv")
+    assert code == 500
+    assert "half" not in words
+
+
+def test_a_download_that_breaks_off_does_not_look_whole(
+    home: Home, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def shrink_on_the_way(_: Listing, path: Path) -> None:
+        path.write_bytes(b"x" * 10_000)
+        monkeypatch.setattr(FileResponse, "chunk_size", 5_000)
+        opened = anyio.open_file
+
+        async def open_shrunk(*arguments: Any, **options: Any) -> Any:
+            path.write_bytes(b"x" * 5_000)
+            return await opened(*arguments, **options)
+
+        monkeypatch.setattr(anyio, "open_file", open_shrunk)
+
+    monkeypatch.setitem(FORMATS, "csv", FORMATS["csv"]._replace(write=shrink_on_the_way))
     with pytest.raises((http.client.IncompleteRead, ConnectionError)):
         got(server, "csv")
+
+
+def test_a_part_of_a_download_cannot_be_asked_for(home: Home, server: str) -> None:
+    stock(home, "ada")
+    whole = got(server, "csv")[1]
+    reader = http.client.HTTPConnection(server)
+    reader.request("GET", "/export/users.csv", headers={"Range": "bytes=10-"})
+    answer = reader.getresponse()
+    assert (answer.status, answer.read()) == (200, whole)
+    reader.close()
 
 
 def test_the_work_ends_when_the_reader_goes_away(
     home: Home, server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ended, connections = threading.Event(), []
+    begun, ended, connections = threading.Event(), threading.Event(), []
 
-    def endless(listing: Listing) -> Iterator[bytes]:
+    def endless(listing: Listing, _: Path) -> None:
         connections.append(listing.con)
+        begun.set()
         try:
             while True:
-                yield b"x" * 65_536
+                listing.on_batch()
         finally:
             ended.set()
 
-    monkeypatch.setitem(FORMATS, "csv", FORMATS["csv"]._replace(chunks=endless))
+    monkeypatch.setitem(FORMATS, "csv", FORMATS["csv"]._replace(write=endless))
     reader = http.client.HTTPConnection(server)
     reader.request("GET", "/export/users.csv")
-    answer = reader.getresponse()
-    answer.read(100_000)
-    answer.close()
+    assert begun.wait(15)
+    assert not ended.wait(0.5)
     reader.close()
     assert ended.wait(15)
     assert len(connections) == 1

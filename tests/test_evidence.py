@@ -18,6 +18,7 @@ import pytest
 from builders import a_snapshot_file, an_account, an_unmatched_account
 from sqlalchemy import Engine, func, select
 
+from data.formatting import utc_now
 from data.home import Home
 from data.records.exceptions import (
     FindingKey,
@@ -33,9 +34,9 @@ from data.records.matches import withdraw_match_overrides as withdraw_match
 from data.schema import exception
 from data.service.rebuild import rebuild
 from data.store.engine import close_stores, open_store
-from queries.evidence.accounts import AccountsEvidence
-from queries.evidence.findings import FindingsEvidence, select_rules
-from queries.evidence.pack import CHECKSUM_FILE, MANIFEST_FILE, pack_chunks
+from queries.evidence.accounts import accounts_listing, accounts_pack
+from queries.evidence.findings import Findings, findings_pack, select_rules
+from queries.evidence.pack import CHECKSUM_FILE, MANIFEST_FILE, write_pack
 from queries.filters import Filters
 from queries.review.duration import View
 from queries.review.rules import RULES
@@ -86,8 +87,7 @@ def pack(home: Home, path: Path, *, rules: tuple[str, ...] = (), **view: Any) ->
     """The pack, as the page gives it."""
     with store_of(home).connect() as con:
         asked = View(**{"limits": read_rule_settings(con), **view})
-        content = b"".join(pack_chunks(FindingsEvidence(con, asked, select_rules(rules, ()))))
-    path.write_bytes(content)
+        write_pack(findings_pack(Findings(con, asked, select_rules(rules, ()))), path)
     return path
 
 
@@ -121,7 +121,7 @@ def test_the_pack_has_every_finding_with_since_when_and_what_was_said(
 def test_the_pack_is_of_the_moment_and_the_integrations_that_were_chosen(
     archived: Home, tmp_path: Path
 ) -> None:
-    path = pack(archived, tmp_path / "e.zip", at=day(1), integration=("slack",))
+    path = pack(archived, tmp_path / "e.zip", as_of=day(1), integration=("slack",))
     assert {row["account_id"] for row in rows(path)} == {"ada"}
     named = json.loads(read(path)["snapshots.json"])
     assert [each["taken_at"] for each in named] == ["2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"]
@@ -135,7 +135,7 @@ def test_the_manifest_seals_every_file_and_counts(archived: Home, tmp_path: Path
     assert set(manifest["files"]) == set(files) - {MANIFEST_FILE, CHECKSUM_FILE}
     for name, seal in manifest["files"].items():
         assert seal["sha256"] == hashlib.sha256(files[name]).hexdigest()
-    assert manifest["counts"]["deleted_but_active"] == {"open": 0, "accepted": 1}
+    assert manifest["counts"]["deleted_but_active"] == {"open": 0, "exceptions": 1}
     assert manifest["as_of"] is None
 
 
@@ -168,7 +168,9 @@ def test_a_pack_is_proved_by_the_archive(
     assert "every row follows from the snapshots" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("view", [{"at": day(1)}, {"integration": ("slack",)}, {"at": day(-9)}])
+@pytest.mark.parametrize(
+    "view", [{"as_of": day(1)}, {"integration": ("slack",)}, {"as_of": day(-9)}]
+)
 def test_a_pack_of_another_view_is_proved_too(
     archived: Home, tmp_path: Path, view: dict[str, Any]
 ) -> None:
@@ -263,12 +265,15 @@ def test_no_file_can_be_changed_added_or_taken_out(
         return capsys.readouterr().err
 
     said = amiss({**{name: content + b" " for name, content in files.items()}, "more.txt": b"more"})
-    assert all(f"{name} is not the file that the manifest seals" in said for name in inner)
-    assert "more.txt is in the pack, and the manifest does not name it" in said
-    assert f"{MANIFEST_FILE} is not the file that {CHECKSUM_FILE} seals" in said
+    assert all(f"{name} does not match its hash in the manifest" in said for name in inner)
+    assert "more.txt is in the pack, but not in its manifest" in said
+    assert f"{MANIFEST_FILE} does not match its hash in {CHECKSUM_FILE}" in said
     said = amiss({name: files[name] for name in (MANIFEST_FILE, CHECKSUM_FILE)})
     assert all(f"{name} is missing from the pack" in said for name in inner)
-    for name, words in {MANIFEST_FILE: "no manifest", CHECKSUM_FILE: "is not the file"}.items():
+    for name, words in {
+        MANIFEST_FILE: "no readable manifest",
+        CHECKSUM_FILE: "does not match its hash",
+    }.items():
         assert words in amiss({n: content for n, content in files.items() if n != name})
 
 
@@ -370,7 +375,7 @@ def test_the_manifest_cannot_be_forged(
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(b"no zip", "no zip file"), (b"", "no zip file")],
+    [(b"no zip", "not a readable zip file"), (b"", "not a readable zip file")],
 )
 def test_what_is_no_pack_is_said_so(
     home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes, words: str
@@ -380,7 +385,7 @@ def test_what_is_no_pack_is_said_so(
     assert verified(path) == 1
     assert words in capsys.readouterr().err
     assert verified(packed({"a.txt": b"a"}, path)) == 1
-    assert "no manifest" in capsys.readouterr().err
+    assert "no readable manifest" in capsys.readouterr().err
 
 
 def test_a_name_in_a_pack_reaches_no_file_outside_of_the_archive(
@@ -414,7 +419,8 @@ def test_what_people_said_outlives_a_rebuild(archived: Home, tmp_path: Path) -> 
 def list_pack(home: Home, path: Path, filters: Filters) -> Path:
     """The pack of a list, as the Users page gives it."""
     with store_of(home).connect() as con:
-        path.write_bytes(b"".join(pack_chunks(AccountsEvidence.from_filters(con, filters))))
+        now = utc_now()
+        write_pack(accounts_pack(accounts_listing(con, filters, now), now), path)
     return path
 
 
@@ -468,7 +474,7 @@ def test_a_list_is_proved_with_what_people_have_said_of_whose_accounts_are(
     files = read(path)
     assert "=cmd()" in [row["username_in_app"] for row in json.loads(files["accounts.json"])]
     assert verified(path) == 0
-    forged = resealed({**files, "matches.json": b"[]\n"})
+    forged = resealed({**files, "match_overrides.json": b"[]\n"})
     assert verified(packed(forged, tmp_path / "forged.zip")) == 1
 
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -24,13 +25,14 @@ from builders import (
     Deliveries,
     an_account,
     an_unmatched_account,
+    content_of,
     usernames,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from openpyxl.cell import Cell
 from pyarrow import parquet
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Connection, Engine, literal, null, select
 
 from data.files.naming import SnapshotFile
 from data.files.text import INVISIBLE, WHITESPACE
@@ -39,7 +41,8 @@ from data.schema import TRACKED_COLUMNS, account, account_current
 from data.states import STATE_NAMES
 from data.store import transfer
 from data.store.engine import close_stores, open_store
-from queries.export import excel, formats, listing
+from data.store.output import write_csv
+from queries.export import excel, listing
 from queries.export.formats import FORMATS, export_file
 from queries.export.listing import (
     LISTING_COLUMNS,
@@ -107,7 +110,7 @@ def file_of(
     **asked: Any,
 ) -> bytes:
     wanted = ListRequest(Filters(**asked), sort, tuple(columns))
-    return b"".join(FORMATS[form].chunks(Listing(con, wanted)))
+    return content_of(FORMATS[form].write, Listing(con, wanted))
 
 
 def csv_rows(content: bytes) -> list[dict[str, str]]:
@@ -188,10 +191,15 @@ def test_safe_csv_neutralises_usernames_and_integrations_too(texts: Connection) 
 
 
 @pytest.mark.parametrize("start", "=+-@\t\r\n＝＋－＠")
-def test_no_cell_of_a_safe_csv_starts_like_a_formula(start: str) -> None:
-    batch = pa.RecordBatch.from_pylist([{"a": f"{start}1", "b": None}, {"a": "", "b": "x"}])
-    safe = formats.escape_formulas(batch).to_pylist()
-    assert safe == [{"a": f"'{start}1", "b": None}, {"a": "", "b": "x"}]
+def test_no_cell_and_no_heading_of_a_safe_csv_starts_like_a_formula(
+    texts: Connection, start: str
+) -> None:
+    rows = select(literal(f"{start}1"), null(), literal(""), literal("x"))
+    headings = [f"{start}a", "b", "c", "d"]
+    content = content_of(partial(write_csv, texts, rows, headings))
+    reader = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""))
+    assert list(reader) == [[f"'{start}a", "b", "c", "d"], [f"'{start}1", "", "", "x"]]
+    assert content.decode().endswith('1",,"","x"\n'), "no value is not an empty text"
 
 
 @pytest.mark.parametrize("form", list(FORMATS))
@@ -698,11 +706,11 @@ def test_excel_tells_what_it_is_of_on_its_last_sheet(
 def test_a_file_that_fails_on_the_way_leaves_the_old_one(
     snapshots: Deliveries, con: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fails(_: Listing) -> Iterator[bytes]:
-        yield b"half"
+    def fails(_: Listing, path: Path) -> None:
+        path.write_text("half")
         raise OSError("disk full")
 
-    monkeypatch.setitem(FORMATS, "csv", FORMATS["csv"]._replace(chunks=fails))
+    monkeypatch.setitem(FORMATS, "csv", FORMATS["csv"]._replace(write=fails))
     path = tmp_path / "users.csv"
     path.write_text("old")
     with pytest.raises(OSError, match="disk full"):
@@ -716,15 +724,21 @@ def test_a_file_is_of_one_moment_though_a_load_happens_meanwhile(
     snapshots: Deliveries, con: Connection, form: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(transfer, "BATCH_SIZE", 2048)
-    monkeypatch.setattr(formats, "ROW_GROUP_SIZE", 2048)
     snapshots.take(*(an_account(f"u{n:05}") for n in range(6000)))
-    one = Listing(con, ListRequest(Filters(), "username_in_app"))
+    later_loads = [an_account("only")]
+
+    def load_later() -> None:
+        if later_loads:
+            with ThreadPoolExecutor() as pool:
+                later = TODAY + timedelta(days=1)
+                pool.submit(snapshots.take, later_loads.pop(), at=later).result()
+
+    one = Listing(con, ListRequest(Filters(), "username_in_app"), load_later)
     told = build_manifest(one)
-    chunks = FORMATS[form].chunks(one)
-    first = next(chunks) + next(chunks)
-    with ThreadPoolExecutor() as pool:
-        pool.submit(snapshots.take, an_account("only"), at=TODAY + timedelta(days=1)).result()
-    content = first + b"".join(chunks)
+    if form != "xlsx":  # which is read in batches
+        load_later()
+    content = content_of(FORMATS[form].write, one)
+    assert later_loads == []
     if form == "xlsx":
         found = values(sheets(content)["Users"], "Username in app")
         assert len(sheets(content)["Roles"]) == 1 + 6000

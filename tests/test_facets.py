@@ -11,7 +11,15 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple, get_args
 
 import pytest
-from builders import TODAY, YESTERDAY, Deliveries, an_account, an_unmatched_account, usernames
+from builders import (
+    TODAY,
+    YESTERDAY,
+    Deliveries,
+    an_account,
+    an_unmatched_account,
+    content_of,
+    usernames,
+)
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
@@ -29,7 +37,6 @@ from queries.filters import (
     accounts_as_of,
     conditions,
 )
-from queries.users import accounts
 from queries.users.facets import MAX_CHOICES, drop_unknown_values, list_choices, snapshot_times
 
 INTEGRATIONS = ("figma", "slack", "okta")
@@ -193,11 +200,8 @@ def check_download(con: Connection, people: dict[int, Person], filters: Filters)
         for n, person in people.items()
     }
     shown = usernames(con, sort="-user", **vars(filters))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(accounts, "SLICE_SIZE", 2)
-        patch.setattr(accounts, "SAMPLE_INTERVAL", 1)
-        chunks = FORMATS["parquet"].chunks(Listing(con, ListRequest(filters, "-user")))
-        rows = parquet.read_table(io.BytesIO(b"".join(chunks))).to_pylist()
+    content = content_of(FORMATS["parquet"].write, Listing(con, ListRequest(filters, "-user")))
+    rows = parquet.read_table(io.BytesIO(content)).to_pylist()
     assert rows == [delivered[name] for name in shown]
 
 

@@ -20,7 +20,6 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from app import require_open_store
 from data.access.claims import RoleMapping
 from data.access.revoked_tokens import RevokedTokens
 from data.home import Home
@@ -28,6 +27,7 @@ from data.service.active_store import StoreStatus, set_store_status
 from server import gate, session
 from server.gate import Gate
 from server.headers import content_policy
+from server.routes import require_open_store
 from server.session import AuthConfig, request_principal
 
 ORIGIN = "https://rollcall.example.com"
@@ -63,6 +63,10 @@ async def behind(request: Request) -> PlainTextResponse:
     return answer
 
 
+def behind_the_store(_: Request) -> PlainTextResponse:
+    return PlainTextResponse("behind the gate")
+
+
 async def greet(socket: WebSocket) -> None:
     await socket.accept()
     await socket.send_text("a session")
@@ -75,7 +79,7 @@ def client(home: Home, monkeypatch: pytest.MonkeyPatch) -> Client:
     """The gate before something that answers everything."""
     routes = [
         WebSocketRoute("/{rest:path}", greet),
-        Route("/while-open", require_open_store(behind)),
+        Route("/while-open", require_open_store(behind_the_store)),
         Route("/{rest:path}", behind, methods=["GET", "PUT"]),
     ]
     gone = RevokedTokens(home.root / "gone")
@@ -250,7 +254,7 @@ def test_why_there_is_nothing_to_read_is_told_to_who_loads(client: Client, home:
     set_store_status(home, StoreStatus("failed", "kim.csv is damaged."))
     answers = [client(**cookie(g)).get("/while-open") for g in ("owners", "analysts")]
     assert [answer.status_code for answer in answers] == [503, 503]
-    assert [answer.text for answer in answers] == ["kim.csv is damaged.", "It is back in a moment."]
+    assert [answer.text for answer in answers] == ["kim.csv is damaged.", "Please wait a moment."]
 
 
 def test_every_answer_says_what_a_browser_may_do_with_it(client: Client) -> None:

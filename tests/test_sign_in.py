@@ -135,7 +135,7 @@ def test_each_role_gets_its_pages_and_its_downloads(enter: Enter, app: Served, g
     sees_pages(person.page, *PAGES_OF[group])
     for path in ("users", "changes", "review", "matching", "snapshots", "audit"):
         person.page.goto(f"{app.url}/{path}")
-        title = path.capitalize() if path.capitalize() in PAGES_OF[group] else "Not for your role"
+        title = path.capitalize() if path.capitalize() in PAGES_OF[group] else "No access"
         expect(person.page.get_by_role("heading", name=title, level=1)).to_be_visible()
     for path, groups in EXPORTS.items():
         assert person.asks(f"{app.url}/{path}") == (200 if group in groups else 403), path
@@ -148,7 +148,7 @@ def test_a_managers_browser_never_receives_a_name(enter: Enter, app: Served) -> 
     has_drawn_health(manager.page)
     for path in ("users?q=zz", "changes", "review", "snapshots"):
         manager.page.goto(f"{app.url}/{path}")
-        expect(manager.page.get_by_text("Not for your role")).to_be_visible()
+        expect(manager.page.get_by_text("No access")).to_be_visible()
     received = b"".join(manager.sent)
     assert b"figma" in received, "what was sent can be read here"
     assert MARK.encode() not in received
