@@ -17,6 +17,7 @@ from queries.users import accounts
 from queries.users.accounts import (
     PAGE_SIZE,
     SORTS,
+    account_page,
     count_accounts,
     integration_names,
     page_of_accounts,
@@ -91,6 +92,14 @@ def test_pages_far_behind_follow_the_same_order(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(accounts, "DEEP_OFFSET", 0)
         assert pages_of(crowd, filters, sort=sort, descending=descending) == near
+
+
+def test_a_page_comes_with_its_counts(crowd: Connection) -> None:
+    filters = Filters(integration=("figma",))
+    page = account_page(crowd, filters, sort="user", descending=False, page=2)
+    assert (len(page.rows), page.page, page.count, page.total) == (90 - PAGE_SIZE, 2, 90, MANY)
+    beyond = account_page(crowd, filters, sort="user", descending=False, page=99)
+    assert (len(beyond.rows), beyond.page) == (PAGE_SIZE, 1)
 
 
 def test_pages_far_behind_show_what_was_loaded_since(

@@ -90,7 +90,6 @@ class AccountPage:
     """Account key → its match override, for accounts on the page that have one."""
     page: int
     """From 1; the first one where the requested page does not exist."""
-    pages: int
     count: int
     """Accounts that match the filters."""
     total: int
@@ -102,12 +101,11 @@ def account_page(
 ) -> AccountPage:
     """A page of the list with its counts and the owners that people assigned."""
     count = count_accounts(con, filters)
-    pages = page_count(count, PAGE_SIZE)
-    page = page if page <= pages else 1
+    page = page if page <= page_count(count, PAGE_SIZE) else 1
     rows = page_of_accounts(con, filters, sort=sort, descending=descending, page=page)
     overrides = overrides_by_account(con, [row.account_key for row in rows], filters.as_of)
     total = count_accounts(con, filters.cleared())
-    return AccountPage(rows, overrides, page, pages, count, total)
+    return AccountPage(rows, overrides, page, count, total)
 
 
 @cached(64)
