@@ -26,36 +26,36 @@ from widgets.account_panel import panel
 DAYS = [TODAY - timedelta(days=ago) for ago in (4, 3, 2, 1, 0)]
 
 
-def keys_of(con: Connection, *names: str, **wanted: Any) -> list[int]:
-    rows = page_of_accounts(con, Filters(**wanted), sort="user", descending=False, page=1)
+def keys_of(con: Connection, *names: str, **asked: Any) -> list[int]:
+    rows = page_of_accounts(con, Filters(**asked), sort="user", descending=False, page=1)
     return [row.account_key for row in rows if row.username_in_app in names]
 
 
-def known(con: Connection, username: str = "ada", **wanted: Any) -> AccountDetails:
-    filters = Filters(**wanted)
-    [key] = keys_of(con, username, **wanted)
+def known(con: Connection, username: str = "ada", **asked: Any) -> AccountDetails:
+    filters = Filters(**asked)
+    [key] = keys_of(con, username, **asked)
     return account_details(con, filters, [key])[key]
 
 
-def shown(con: Connection, username: str = "ada", **wanted: Any) -> list[Any]:
+def shown(con: Connection, username: str = "ada", **asked: Any) -> list[Any]:
     """The blocks of the account's panel."""
-    return panel(known(con, username, **wanted), as_of=wanted.get("as_of"))
+    return panel(known(con, username, **asked), as_of=asked.get("as_of"))
 
 
 def block(blocks: list[Any], caption: str) -> Any:
     return next(b for b in blocks if b.get("caption", "").startswith(caption))
 
 
-def texts(cell: Any) -> str:
+def said(cell: Any) -> str:
     return cell if isinstance(cell, str) else cell["text"]
 
 
 def roles(blocks: list[Any]) -> list[list[str]]:
-    return [[texts(cell) for cell in row] for row in blocks[1]["rows"]]
+    return [[said(cell) for cell in row] for row in blocks[1]["rows"]]
 
 
-def others(con: Connection, username: str = "ada", **wanted: Any) -> list[tuple[str, str, bool]]:
-    rows = known(con, username, **wanted).other_accounts
+def others(con: Connection, username: str = "ada", **asked: Any) -> list[tuple[str, str, bool]]:
+    rows = known(con, username, **asked).other_accounts
     return [(row.integration, row.username_in_app, row.same_id) for row in rows]
 
 
@@ -70,7 +70,7 @@ def history(blocks: list[Any]) -> list[tuple[int, str]]:
 # ---- what the store knows ------------------------------------------------------------------------
 
 
-def test_details_hold_all_that_was_delivered(snapshots: Deliveries, con: Connection) -> None:
+def test_details_tell_all_that_was_delivered(snapshots: Deliveries, con: Connection) -> None:
     admin = {"name": "Admin", "id": "r1", "type": "seat", "via": "sg-admins"}
     snapshots.take(
         an_account(
@@ -108,10 +108,10 @@ def test_an_account_s_history_has_one_row_per_unchanged_stretch(
     for day, state in zip(DAYS, states, strict=True):
         here = [an_account("ada", state=state)] if state else []
         snapshots.take(*here, an_account("bob"), at=day)
-    reported = [
+    told = [
         (row.provisioning_state, row.valid_from, row.valid_to.year) for row in known(con).versions
     ]
-    assert reported == [
+    assert told == [
         ("Provisioning awaiting", DAYS[0], 2026),
         ("Onboarded", DAYS[1], 2026),
         ("Update failed", DAYS[4], 9999),
@@ -119,17 +119,15 @@ def test_an_account_s_history_has_one_row_per_unchanged_stretch(
     assert len(known(con, "bob").versions) == 1
 
 
-def test_a_history_ends_at_the_moment_of_the_filters(
-    snapshots: Deliveries, con: Connection
-) -> None:
+def test_a_history_ends_at_the_moment_asked_for(snapshots: Deliveries, con: Connection) -> None:
     for day, state in zip(DAYS, ("Onboarded", "Update awaiting", "Update failed"), strict=False):
         snapshots.take(an_account(state=state), at=day)
     then = known(con, as_of=DAYS[1] + timedelta(hours=1)).versions
-    reported = [(row.provisioning_state, row.valid_to.year) for row in then]
-    assert reported == [("Onboarded", 2026), ("Update awaiting", 9999)]
+    told = [(row.provisioning_state, row.valid_to.year) for row in then]
+    assert told == [("Onboarded", 2026), ("Update awaiting", 9999)]
 
 
-def test_of_a_long_history_the_newest_part_is_fetched(
+def test_of_a_long_history_the_newest_part_is_told(
     snapshots: Deliveries, con: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(queries, "MAX_VERSIONS", 2)
@@ -171,7 +169,7 @@ def test_other_accounts_are_those_of_the_moment(snapshots: Deliveries, con: Conn
     assert others(con, as_of=YESTERDAY) == []
 
 
-def test_of_very_many_other_accounts_the_first_are_fetched_and_all_counted(
+def test_of_very_many_other_accounts_the_first_are_told_and_all_counted(
     snapshots: Deliveries, con: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(queries, "MAX_OTHER_ACCOUNTS", 2)
@@ -184,7 +182,7 @@ def test_of_very_many_other_accounts_the_first_are_fetched_and_all_counted(
 # ---- the state -----------------------------------------------------------------------------------
 
 
-def test_the_state_is_shown_with_its_meaning_its_reason_and_since_when(
+def test_the_state_is_told_with_its_meaning_its_reason_and_since_when(
     snapshots: Deliveries, con: Connection
 ) -> None:
     for day, state in zip(DAYS, ("Update ongoing", *["Update failed"] * 4), strict=True):
@@ -193,16 +191,18 @@ def test_the_state_is_shown_with_its_meaning_its_reason_and_since_when(
     assert (state["mark"]["text"], state["tone"]) == ("Update failed", "bad")
     assert state["text"] == "The update job failed."
     assert state["since"]["text"] == f"since at least {DAYS[1]:%Y-%m-%d %H:%M}"
-    assert [(label, texts(cell)) for label, cell in state["items"]] == [
+    assert [(label, said(cell)) for label, cell in state["items"]] == [
         ("Reason", "23"),
         ("Code", "E1"),
     ]
 
 
-def test_an_unreadable_value_is_shown_with_its_text(snapshots: Deliveries, con: Connection) -> None:
+def test_what_was_not_understood_is_told_with_its_text(
+    snapshots: Deliveries, con: Connection
+) -> None:
     snapshots.take(an_account(state="<b>odd</b>", last_updated="tomorrow", active="perhaps"))
     warnings = [b for b in shown(con) if b.get("tone") == "warn"]
-    assert {b["text"]: texts(b["items"][0][1]) for b in warnings} == {
+    assert {b["text"]: said(b["items"][0][1]) for b in warnings} == {
         "Provisioning state was not understood.": "<b>odd</b>",
         "Active in app was not understood.": "perhaps",
         "Last updated was not understood.": "tomorrow",
@@ -215,8 +215,8 @@ def test_an_unreadable_value_is_shown_with_its_text(snapshots: Deliveries, con: 
 def test_a_role_is_held_since_the_file_says_else_since_it_was_first_seen_without_a_break(
     snapshots: Deliveries, con: Connection
 ) -> None:
-    reported = {"name": "Told", "since": "2020-05-01"}
-    held = (["Lost"], ["Broken"], ["Kept"], ["Broken", "Kept"], [reported, "Broken", "Kept"])
+    told = {"name": "Told", "since": "2020-05-01"}
+    held = (["Lost"], ["Broken"], ["Kept"], ["Broken", "Kept"], [told, "Broken", "Kept"])
     for day, names in zip(DAYS, held, strict=True):
         each = [{"name": n} if isinstance(n, str) else n for n in names]
         snapshots.take(an_account(roles=each), at=day)
@@ -247,29 +247,27 @@ def a_version(names: frozenset[str], state: str, start: datetime, end: datetime)
     )
 )
 def test_since_is_where_an_unbroken_stretch_begins_whatever_the_history(
-    reported: list[tuple[frozenset[str], str, bool]],
+    told: list[tuple[frozenset[str], str, bool]],
 ) -> None:
     """Each stretch ends where the next begins, or a little before: then the account was gone."""
-    starts = [TODAY + timedelta(days=n) for n in range(len(reported))]
+    starts = [TODAY + timedelta(days=n) for n in range(len(told))]
     ends = [
         start + timedelta(hours=12 if gone else 24)
-        for start, (*_, gone) in zip(starts, reported, strict=True)
+        for start, (*_, gone) in zip(starts, told, strict=True)
     ]
     versions = [
         a_version(names, state, start, end)
-        for (names, state, _), start, end in zip(
-            reported, starts, [*ends[:-1], OPEN_END], strict=True
-        )
+        for (names, state, _), start, end in zip(told, starts, [*ends[:-1], OPEN_END], strict=True)
     ]
 
     def began(holds: Any) -> str:
-        first = len(reported) - 1
-        while first and not reported[first - 1][2] and holds(reported[first - 1]):
+        first = len(told) - 1
+        while first and not told[first - 1][2] and holds(told[first - 1]):
             first -= 1
         return f"{starts[first]:%Y-%m-%d %H:%M}"
 
     blocks: list[Any] = panel(AccountDetails(versions[-1], versions, []), as_of=None)
-    names, state, _ = reported[-1]
+    names, state, _ = told[-1]
     assert dict(roles(blocks)) == {
         role: f"by {began(lambda then, role=role: role in then[0])}" for role in names
     }
@@ -316,9 +314,9 @@ def test_five_hundred_roles_are_all_there_and_can_be_searched(
     assert (len(gained["tags"]["items"]), gained["tags"]["more"]) == (100, 380)
 
 
-def test_hostile_roles_are_shown_as_they_are(snapshots: Deliveries, con: Connection) -> None:
-    reported = [{"name": text, "description": text, "via": text, "since": text} for text in HOSTILE]
-    snapshots.take(an_account(roles=reported))
+def test_hostile_roles_are_told_as_they_are(snapshots: Deliveries, con: Connection) -> None:
+    told = [{"name": text, "description": text, "via": text, "since": text} for text in HOSTILE]
+    snapshots.take(an_account(roles=told))
     assert roles(shown(con)) == [[text] * 4 for text in sorted(HOSTILE)]
 
 
@@ -386,7 +384,9 @@ def test_an_account_that_was_gone_came_back(snapshots: Deliveries, con: Connecti
     ]
 
 
-def test_a_new_last_updated_alone_is_no_event(snapshots: Deliveries, con: Connection) -> None:
+def test_a_new_time_of_the_last_update_alone_is_no_news(
+    snapshots: Deliveries, con: Connection
+) -> None:
     for day in DAYS:
         snapshots.take(an_account(last_updated=f"{day:%Y-%m-%dT%H:%M:%SZ}"), at=day)
     assert history(shown(con)) == [(4, "First seen")]
@@ -414,10 +414,10 @@ def test_another_account_is_a_link_within_the_page(
     table = block(shown(con, as_of=YESTERDAY), "Other accounts of the same person (1)")
     [[link, *cells]] = table["rows"]
     assert link["text"] == name
-    assert [texts(cell) for cell in cells] == ["R&D #1", "Onboarded", "Yes", "Upstream user ID"]
-    mark, wanted = link["href"][0], parse_qs(link["href"][1:])
+    assert [said(cell) for cell in cells] == ["R&D #1", "Onboarded", "Yes", "Upstream user ID"]
+    mark, asked = link["href"][0], parse_qs(link["href"][1:])
     assert mark == "?"
-    assert wanted == {
+    assert asked == {
         "integration": ["R&D #1"],
         "q": [name[:200].strip()],
         "as_of": [f"{YESTERDAY.isoformat()}Z"],
@@ -431,7 +431,7 @@ def test_an_account_of_nobody_else_has_no_list_of_others(
     assert not [b for b in shown(con) if b.get("caption", "").startswith("Other accounts")]
 
 
-def test_other_columns_are_shown_in_a_readable_way(snapshots: Deliveries, con: Connection) -> None:
+def test_other_columns_are_told_in_a_readable_way(snapshots: Deliveries, con: Connection) -> None:
     manager = {"name": "Grace", "teams": ["a", "b"]}
     deep = "[" * 50_000 + "]" * 50_000
     snapshots.take(
@@ -443,14 +443,14 @@ def test_other_columns_are_shown_in_a_readable_way(snapshots: Deliveries, con: C
             broken="{no json",
         )
     )
-    reported = dict(block(shown(con), "Also in the snapshot")["items"])
-    assert {name: cell["kind"] for name, cell in reported.items()} == {
+    told = dict(block(shown(con), "Also in the snapshot")["items"])
+    assert {name: cell["kind"] for name, cell in told.items()} == {
         "team": "text",
         "groups": "tags",
         "manager": "lines",
         "deep": "text",
         "broken": "text",
     }
-    assert reported["groups"]["items"] == ["x", "y"]
-    assert reported["manager"]["text"].splitlines()[:2] == ["{", '  "name": "Grace",']
-    assert (reported["deep"]["text"], reported["broken"]["text"]) == (deep, "{no json")
+    assert told["groups"]["items"] == ["x", "y"]
+    assert told["manager"]["text"].splitlines()[:2] == ["{", '  "name": "Grace",']
+    assert (told["deep"]["text"], told["broken"]["text"]) == (deep, "{no json")
