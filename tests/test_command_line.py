@@ -74,7 +74,7 @@ def tree(folder: Path) -> dict[str, tuple[int, float]]:
 # ---- load ---------------------------------------------------------------------------------------
 
 
-def test_load_takes_files_whose_paths_say_what_they_are(
+def test_load_reads_integration_and_time_from_the_path(
     home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     paths = [
@@ -91,7 +91,7 @@ def test_load_takes_files_whose_paths_say_what_they_are(
     assert all(path.exists() for path in paths)
 
 
-def test_load_is_told_what_the_path_does_not_say(home: Home, tmp_path: Path) -> None:
+def test_load_takes_integration_and_time_as_options(home: Home, tmp_path: Path) -> None:
     path = tmp_path / "export.2026.csv.gz"
     path.write_bytes(gzip.compress(b"login\nada\n"))
     options = ("--integration", "Salesforce EMEA", "--taken-at", "2026-11-23T06:00:00Z")
@@ -100,7 +100,7 @@ def test_load_is_told_what_the_path_does_not_say(home: Home, tmp_path: Path) -> 
     assert (home.archive / "Salesforce EMEA" / f"{STAMP}.csv.gz").exists()
 
 
-def test_load_of_what_is_known_already_is_done(
+def test_load_of_a_loaded_file_changes_nothing(
     home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = a_snapshot_file(tmp_path)
@@ -108,7 +108,7 @@ def test_load_of_what_is_known_already_is_done(
     assert "known already, nothing changed" in capsys.readouterr().out
 
 
-def test_load_replaces_only_when_told_to(
+def test_load_replaces_only_with_the_option(
     home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run("load", a_snapshot_file(tmp_path, [an_account("ada")]))
@@ -131,7 +131,7 @@ def test_load_replaces_only_when_told_to(
         ("figma/2026-11-22.csv/x", "", "Is a directory"),
     ],
 )
-def test_load_says_why_it_refuses_a_file_and_loads_the_others(
+def test_load_says_why_it_rejects_a_file_and_loads_the_others(
     home: Home,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -151,7 +151,7 @@ def test_load_says_why_it_refuses_a_file_and_loads_the_others(
     assert listed(home) == ["bob"]
 
 
-def test_load_is_not_to_blame_for_other_files_in_the_inbox(
+def test_other_files_in_the_inbox_do_not_fail_a_load(
     home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     nonsense = a_snapshot_file(home.inbox, [an_account("")], integration="slack")
@@ -160,7 +160,7 @@ def test_load_is_not_to_blame_for_other_files_in_the_inbox(
     assert "1 of 1 rows are no accounts" in capsys.readouterr().err
 
 
-def test_load_leaves_alone_what_others_still_write(home: Home, tmp_path: Path) -> None:
+def test_load_skips_files_that_are_still_being_written(home: Home, tmp_path: Path) -> None:
     half_written = a_snapshot_file(home.inbox, integration="slack")
     assert run("load", a_snapshot_file(tmp_path)) == DONE
     assert half_written.exists()
@@ -188,7 +188,7 @@ def test_load_leaves_alone_what_others_still_write(home: Home, tmp_path: Path) -
         ["sample", "x", "--seed", "one"],
     ],
 )
-def test_wrong_usage_says_so_and_does_nothing(
+def test_wrong_usage_is_an_error_without_effect(
     home: Home, capsys: pytest.CaptureFixture[str], words: list[str]
 ) -> None:
     assert run(*words) == USAGE
@@ -204,7 +204,7 @@ def test_every_command_explains_itself(capsys: pytest.CaptureFixture[str]) -> No
 # ---- check --------------------------------------------------------------------------------------
 
 
-def test_check_tells_what_a_load_would_give_and_loads_nothing(
+def test_check_prints_the_load_report_and_loads_nothing(
     home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = [an_account("a", active="perhaps"), an_account("b"), an_account("")]
@@ -257,7 +257,7 @@ def test_check_answers_in_json_one_object_per_file(
     assert third == {"file": "missing.csv", "error": f"{missing}: No such file or directory."}
 
 
-def test_check_says_why_a_file_would_be_refused(
+def test_check_says_why_a_file_would_be_rejected(
     home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "x.pdf"
@@ -290,7 +290,7 @@ TEN = [an_account(f"a{n}") for n in range(10)]
         [*TEN[:7], an_account("a7", state="Deleted"), an_account("a8", state="Delete failed")],
     ],
 )
-def test_a_file_that_takes_more_than_a_fifth_of_the_accounts_away_waits_for_a_persons_word(
+def test_a_file_that_removes_more_than_a_fifth_of_the_accounts_goes_on_hold(
     home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str], accounts: list[Account]
 ) -> None:
     run("load", a_snapshot_file(tmp_path, TEN, at=YESTERDAY))
@@ -308,7 +308,7 @@ def test_a_file_that_takes_more_than_a_fifth_of_the_accounts_away_waits_for_a_pe
     assert not any(home.on_hold.rglob("*.ndjson"))
 
 
-def test_a_fifth_of_the_accounts_may_leave_and_one_account_always(
+def test_a_file_can_remove_a_fifth_of_the_accounts_and_always_one(
     home: Home, tmp_path: Path
 ) -> None:
     run("load", a_snapshot_file(tmp_path, TEN, at=YESTERDAY))
@@ -399,7 +399,7 @@ def test_export_writes_every_format(
     assert (told["file"], told["rows"], told["bytes"]) == (path.name, 4, path.stat().st_size)
 
 
-def test_export_writes_the_chosen_columns_and_nothing_beside_the_file_where_so_asked(
+def test_export_writes_the_chosen_columns_and_no_manifest_with_the_option(
     stocked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ROLLCALL_HOME", str(stocked))
@@ -410,7 +410,7 @@ def test_export_writes_the_chosen_columns_and_nothing_beside_the_file_where_so_a
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_export_to_a_folder_that_is_not_there_says_so(
+def test_export_to_a_missing_folder_is_an_error(
     stocked: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -447,7 +447,7 @@ def test_a_rebuilt_store_equals_the_one_before(
     assert not list(home.root.glob("*.new*"))
 
 
-def test_rebuild_leaves_the_store_as_it_was_where_a_file_cannot_be_loaded(
+def test_a_failed_rebuild_leaves_the_store_unchanged(
     home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run("load", a_snapshot_file(tmp_path), a_snapshot_file(tmp_path, integration="slack"))
@@ -472,7 +472,7 @@ def test_rebuild_without_an_archive_leaves_the_store_alone(
     assert "nothing to rebuild" in capsys.readouterr().out
 
 
-def test_rebuild_does_not_mind_what_a_killed_rebuild_has_left(home: Home, tmp_path: Path) -> None:
+def test_rebuild_works_after_a_killed_rebuild(home: Home, tmp_path: Path) -> None:
     run("load", a_snapshot_file(tmp_path))
     for ending in (".new", ".new.wal"):
         (home.root / f"rollcall.duckdb{ending}").write_text("half written")
@@ -574,7 +574,7 @@ def test_load_takes_over_where_the_app_ends(
     assert capsys.readouterr().out == "figma at 2026-11-23 06:00:00 UTC: 1 accounts.\n"
 
 
-def test_load_gives_up_on_an_app_that_does_not_take_the_file(
+def test_load_gives_up_if_the_app_does_not_take_the_file(
     home: Home,
     tmp_path: Path,
     app: subprocess.Popen[str],
