@@ -103,7 +103,7 @@ def test_load_of_what_is_known_already_is_done(
 ) -> None:
     path = a_snapshot_file(tmp_path)
     assert [run("load", path), run("load", path)] == [DONE, DONE]
-    assert "known already, nothing changed" in capsys.readouterr().out
+    assert "already loaded" in capsys.readouterr().out
 
 
 def test_load_replaces_only_when_told_to(
@@ -250,7 +250,7 @@ def test_check_answers_in_json_one_object_per_file(
     }
     assert second == {
         "file": "bad.csv",
-        "refused": "bad.csv is empty; expected a line of headings.",
+        "refused": "bad.csv is empty.",
     }
     assert third == {"file": "missing.csv", "refused": f"{missing}: No such file or directory."}
 
