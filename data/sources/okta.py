@@ -41,9 +41,7 @@ STAGED_STATUSES = ("STAGED", "APPROVED")
 ACTIVE_STATUSES = ("ACTIVE", "PROVISIONED", "MATCHED", "IMPLICIT")
 PRESENT_STATUSES = (*ACTIVE_STATUSES, "PENDING", "SUSPENDED", "INACTIVE")
 UNASSIGNED_STATUSES = ("IMPORTED", "UNASSIGNED")
-IS_ACTIVE: dict[str, bool] = dict.fromkeys(ACTIVE_STATUSES, True) | dict.fromkeys(
-    ("INACTIVE", "SUSPENDED", "PENDING", "REVOKED", "DEPROVISIONED", *STAGED_STATUSES), False
-)
+INACTIVE_STATUSES = ("INACTIVE", "SUSPENDED", "PENDING", "REVOKED", "DEPROVISIONED")
 
 PHASE_BY_SYNC_STATE = {"SYNCING": "ongoing", "ERROR": "failed"}
 UPDATE_STATE_BY_SYNC_STATE = {
@@ -96,7 +94,7 @@ def _map_account(assignment: Row) -> Row:
         # Not `externalId`, which is there only with the account: one assignment would become two.
         account_id=assignment.get("id") or assignment.get("externalId"),
         roles=_map_roles(profile),
-        active=IS_ACTIVE.get(status),
+        active=_is_active(status),
         state=state,
         state_source=state_source,
         last_updated=max(map(str, filter(None, changes)), default=None),
@@ -142,6 +140,11 @@ def _derive_state(assignment: Row, status: str) -> tuple[str, StateSource]:
     if sync_state in UPDATE_STATE_BY_SYNC_STATE:
         return UPDATE_STATE_BY_SYNC_STATE[sync_state], "reported"
     return "Onboarded", "default"  # DISABLED: the app is for sign-in only
+
+
+def _is_active(status: str) -> bool | None:
+    is_inactive = status in (*INACTIVE_STATUSES, *STAGED_STATUSES)
+    return True if status in ACTIVE_STATUSES else False if is_inactive else None
 
 
 def _is_role(key: str, value: Any) -> bool:

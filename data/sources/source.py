@@ -84,13 +84,8 @@ def make_account(
 
     `attributes` are further facts. Empty values and names like a credential's are left out.
     """
-    extra_columns = {
-        key: value
-        for key, value in (attributes or {}).items()
-        if value not in (None, "", [], {}) and not CREDENTIAL_PATTERN.search(key)
-    }
     return (
-        extra_columns
+        dict(filter(_is_shown, (attributes or {}).items()))
         | dict.fromkeys(ROW_COLUMNS)
         | {
             "username_in_app": username,
@@ -107,6 +102,11 @@ def make_account(
             "last_updated": last_updated,
         }
     )
+
+
+def _is_shown(attribute: tuple[str, Any]) -> bool:
+    key, value = attribute
+    return value not in (None, "", [], {}) and not CREDENTIAL_PATTERN.search(key)
 
 
 def make_role(name: Any, kind: str = "", **details: Any) -> Row:

@@ -11,7 +11,7 @@ from widgets.figure_theme import DAY, NO_SNAPSHOT, QUARANTINE_COLOR, QUARANTINED
 
 
 def mark_quarantined(figure: go.Figure, quarantined_files: pd.DataFrame) -> go.Figure:
-    """The figure with a quiet mark on each day of which a file is on hold or was rejected, so that the
+    """The figure with a quiet mark on each day of which a file is on hold or rejected, so that the
     day is not taken for what it seems. One row per day, integration and status
     [day, integration, status]; a click means [day, UNLOADED].
     """
