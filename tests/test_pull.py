@@ -192,7 +192,7 @@ def test_what_is_no_list_is_told_in_words(home: Home, told: Told, words: str):
 
 
 def test_a_token_is_not_sent_in_the_clear(home: Home):
-    with pytest.raises(PullFailed, match="has to start with https"):
+    with pytest.raises(PullFailed, match="would send the token unencrypted"):
         pull_to_inbox(home, asking("http://scim.example.com"))
 
 
@@ -378,7 +378,7 @@ def test_the_puller_that_the_documentation_makes_up_works(
         "Any": Any,
     }
     exec(told.split("```python\n")[3].split("```")[0], made)  # noqa: S102 - it is our own
-    monkeypatch.setitem(sources.PULLERS, "acme", sources.Puller(made["pull"]))
+    monkeypatch.setitem(sources.PULLERS, "acme", sources.Puller(made["pull_accounts"]))
 
     def answer(asked: Asked) -> Told:
         assert (asked.path, asked.headers["acme-version"]) == ("/v1/seats", "2026-01-01")
@@ -509,7 +509,7 @@ def test_the_command_pulls_loads_and_says_so(
         assert rollcall.main(["pull", "nobody"]) == rollcall.EXIT_USAGE
         assert rollcall.main(["pull", "figma"]) == rollcall.EXIT_OK
         assert "figma: 1 records in 1 pages." in (out := capsys.readouterr().out)
-        assert "1 accounts." in out
+        assert "1 account." in out
         time.sleep(1)  # two snapshots of one second would be one
         assert rollcall.main(["pull"]) == rollcall.EXIT_REJECTED
     assert "slack: [pull.slack] source: expected scim, okta" in capsys.readouterr().err

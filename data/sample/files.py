@@ -9,19 +9,32 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from data.formatting import file_stamp, utc_now
 from data.sample.population import Population
 from data.tempfiles import write_atomically
 
+CREATE_CELLS = """
+CREATE OR REPLACE TEMP VIEW cells AS SELECT
+    user_name || ' <' || user_email || '>' AS "User",
+    username_in_app AS "Username in app",
+    array_to_string(list_transform(roles, lambda role: role.name), '; ') AS "App access",
+    CASE active_in_app WHEN true THEN 'Yes' WHEN false THEN 'No' END AS "Active in app",
+    upstream_user_id AS "Upstream user ID",
+    provisioning_state AS "Provisioning state",
+    strftime(last_updated, '%Y-%m-%dT%H:%M:%SZ') AS "Last updated",
+    state_reason AS "Reason",
+    failure_code AS "Failure code"
+FROM accounts
+"""
+"""The accounts as text, under the headings of the Users table."""
+
 WRITERS = {
     "parquet": "COPY accounts TO $path (FORMAT parquet)",
-    "csv": "COPY accounts TO $path (FORMAT csv, HEADER)",
+    "csv": "COPY cells TO $path (FORMAT csv, HEADER)",
     "ndjson": "COPY accounts TO $path (FORMAT json, TIMESTAMPFORMAT '%Y-%m-%dT%H:%M:%SZ')",
     "json": "COPY accounts TO $path (FORMAT json, ARRAY, TIMESTAMPFORMAT '%Y-%m-%dT%H:%M:%SZ')",
-    "tsv": "COPY accounts TO $path (FORMAT csv, HEADER, DELIMITER '\t')",
+    "tsv": "COPY cells TO $path (FORMAT csv, HEADER, DELIMITER '\t')",
     "jsonl.gz": "COPY accounts TO $path "
     "(FORMAT json, TIMESTAMPFORMAT '%Y-%m-%dT%H:%M:%SZ', COMPRESSION gzip)",
 }
@@ -62,31 +75,11 @@ def _write_snapshot(
     extension, statement = [*WRITERS.items()][population.number % len(WRITERS)]
     path = directory / population.name / f"{file_stamp(taken_at)}.{extension}"
     path.parent.mkdir(parents=True, exist_ok=True)
-    accounts = population.to_table()
-    con.register("accounts", _as_cells(accounts) if "csv" in statement else accounts)
+    con.register("accounts", population.to_table())
+    con.execute(CREATE_CELLS)
     with write_atomically(path) as partial:
         con.execute(statement, {"path": str(partial)})
     return path
-
-
-def _as_cells(accounts: pa.Table) -> pa.Table:
-    """The accounts as text, under the headings of the Users table."""
-    user = (accounts["user_name"], " <", accounts["user_email"], ">")
-    roles = accounts["roles"].combine_chunks()
-    role_names = pa.ListArray.from_arrays(roles.offsets, roles.values.field("name"))
-    last_updated = accounts["last_updated"].cast(pa.timestamp("s"))
-    columns = {
-        "User": pc.binary_join_element_wise(*user, ""),
-        "Username in app": accounts["username_in_app"],
-        "App access": pc.binary_join(role_names, "; "),
-        "Active in app": pc.if_else(accounts["active_in_app"], "Yes", "No"),
-        "Upstream user ID": accounts["upstream_user_id"],
-        "Provisioning state": accounts["provisioning_state"],
-        "Last updated": pc.strftime(last_updated, "%Y-%m-%dT%H:%M:%SZ"),
-        "Reason": accounts["state_reason"],
-        "Failure code": accounts["failure_code"],
-    }
-    return pa.table(columns)
 
 
 def latest_morning(now: datetime) -> datetime:

@@ -12,7 +12,6 @@ from math import gcd
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from data.sample.lifecycle import (
     ACTIVE_SHARE,
@@ -177,17 +176,17 @@ class Population:
         """One row per account that exists today, with the columns of a snapshot file."""
         present = np.flatnonzero(self.state != REMOVED)
         state, noise = self.state[present], self.noise[present]
-        identity, is_matched = self.identity.take(present), pa.array(self.is_matched[present])
+        identity, is_matched = self.identity.take(present), self.is_matched[present]
         is_failed = np.isin(state, FAILED_STATES)
         codes = pa.array([f"{self.app[:3].upper()}-{code}" for code, _ in FAILURE_REASONS])
         columns = {
             "account_id": identity["account_id"],
             "username_in_app": identity["username"],
-            "user_name": pc.if_else(is_matched, identity["name"], None),
-            "user_email": pc.if_else(is_matched, identity["email"], None),
+            "user_name": _where(is_matched, identity["name"]),
+            "user_email": _where(is_matched, identity["email"]),
             "roles": self._role_lists(present),
             "active_in_app": pa.array(noise < ACTIVE_SHARE[state], mask=noise * 997 % 1 < 0.02),
-            "upstream_user_id": pc.if_else(is_matched, identity["upstream_user_id"], None),
+            "upstream_user_id": _where(is_matched, identity["upstream_user_id"]),
             "provisioning_state": pa.array(STATE_NAMES).take(pa.array(state)),
             "state_reason": self._reasons(present, is_failed),
             "failure_code": codes.take(pa.array(self.reason[present], mask=~is_failed)),
@@ -219,6 +218,11 @@ class Population:
         role = role.append_column("since", pa.array(self.role_since[role_index]))
         offsets = pa.array(np.append(0, np.cumsum(count)), pa.int32())
         return pa.ListArray.from_arrays(offsets, role.to_struct_array().combine_chunks())
+
+
+def _where(condition: np.ndarray, texts: pa.ChunkedArray) -> pa.Array:
+    """The texts where the condition holds, and NULL elsewhere."""
+    return pa.array(np.where(condition, texts, None), pa.string())
 
 
 def _positions(counts: np.ndarray) -> np.ndarray:
