@@ -201,7 +201,7 @@ def _check_file(engine: Engine, path: Path, args: argparse.Namespace) -> dict[st
         return {"refused": _format_error(error)}
     load_report = previewed.load_report
     report: dict[str, Any] = {
-        "grade": load_report.quality,
+        "quality": load_report.quality,
         **{field: getattr(load_report, field) for field in COUNT_FIELDS},
     }
     if load_report.previous:
@@ -221,7 +221,7 @@ def _report_lines(path: Path, report: dict[str, Any]) -> Iterator[str]:
     if "refused" in report:
         yield f"{path.name}: refused. {report['refused']}"
         return
-    quality = "held" if "held" in report else report["grade"]
+    quality = "held" if "held" in report else QUALITY_LABELS[report["quality"]]
     yield f"{path.name}: {quality}."
     yield f"  {report['accepted']:,} of {report['rows_read']:,} rows are accounts."
     if "before" in report:
@@ -235,6 +235,7 @@ def _report_lines(path: Path, report: dict[str, Any]) -> Iterator[str]:
     yield from (f"  {place} {row['line']}: {row['reason']}" for row in report["rejected_rows"])
 
 
+QUALITY_LABELS = {"ok": "OK", "check": "Check"}
 COUNT_FIELDS = ("rows_read", "accepted", "rejected", "flagged")
 CHANGE_FIELDS = ("added", "changed", "removed", "being_deleted")
 UNKNOWN_TAKEN_AT = datetime(1970, 1, 1)

@@ -60,7 +60,7 @@ def test_an_event_is_there_once_even_if_the_process_died_in_between(
     pending = home.root / "audit-log.pending"
     written = pending.read_text()
     flush_pending(engine, home)
-    (home.root / "audit-log.settling").write_text(written)  # killed before it was taken away
+    (home.root / "audit-log.flushing").write_text(written)  # killed before it was taken away
     pending.write_text(written[: len(written) // 2])  # and in the middle of a line
     record_event(home, "bob", Event.SIGNED_IN)
     assert flush_pending(engine, home) == 0
@@ -105,7 +105,7 @@ def test_the_log_outlives_a_rebuild(home: Home, tmp_path: Path) -> None:
     close_stores()
     assert rollcall.main(["rebuild"]) == 0
     assert told(open_store(home.database_url)) == before
-    assert [e["action"] for e in before] == ["accepted findings", "delivered a file", "loaded"]
+    assert [e["action"] for e in before] == ["added an exception", "delivered a file", "loaded"]
 
 
 def test_a_load_by_hand_is_told_with_who_did_it(home: Home, tmp_path: Path) -> None:

@@ -155,7 +155,7 @@ def test_load_is_not_to_blame_for_other_files_in_the_inbox(
     nonsense = a_snapshot_file(home.inbox, [an_account("")], integration="slack")
     os.utime(nonsense, (0, 0))
     assert run("load", a_snapshot_file(tmp_path)) == DONE
-    assert "1 of 1 rows are no accounts" in capsys.readouterr().err
+    assert "1 of 1 rows are not accounts" in capsys.readouterr().err
 
 
 def test_load_leaves_alone_what_others_still_write(home: Home, tmp_path: Path) -> None:
@@ -210,10 +210,10 @@ def test_check_tells_what_a_load_would_give_and_loads_nothing(
     before = tree(home.root)
     assert run("check", path) == DONE
     assert capsys.readouterr().out == (
-        f"{path.name}: look at it.\n"
+        f"{path.name}: Check.\n"
         "  2 of 3 rows are accounts.\n"
         "  Look at: 1 of 3 rows rejected: no account.\n"
-        "  Look at: Active in app not understood for 1 of 2 accounts.\n"
+        "  Look at: Could not read “Active in app” of 1 of 2 accounts.\n"
         "  Line 3: The row has no username in app.\n"
     )
     assert tree(home.root) == before
@@ -239,13 +239,13 @@ def test_check_answers_in_json_one_object_per_file(
     first, second, third = map(json.loads, capsys.readouterr().out.splitlines())
     assert first == {
         "file": good.name,
-        "grade": "good",
+        "quality": "ok",
         "rows_read": 3,
         "accepted": 2,
         "rejected": 1,
         "flagged": 0,
         "look_at": [],
-        "remarks": ["1 row repeated word for word."],
+        "remarks": ["1 exact duplicate row."],
         "rejected_rows": [],
     }
     assert second == {
@@ -294,7 +294,7 @@ def test_a_file_that_takes_more_than_a_fifth_of_the_accounts_away_waits_for_a_pe
     assert "held" in capsys.readouterr().out
     assert run("load", path) == REFUSED
     told = capsys.readouterr().err
-    assert "3 of 10 accounts (30%) would leave at once" in told
+    assert "3 of 10 accounts (30%) would be deleted" in told
     assert "rollcall load --confirm" in told
     assert len(listed(home)) == 10
     assert (home.quarantine / "figma" / path.name).exists()
@@ -532,7 +532,7 @@ def test_load_hands_files_over_to_the_running_app(
     bad = a_snapshot_file(tmp_path, [an_account("")], integration="slack")
     assert run("load", good, bad) == REFUSED
     told = capsys.readouterr()
-    assert "1 of 1 rows are no accounts" in told.err
+    assert "1 of 1 rows are not accounts" in told.err
     assert "figma" in told.out
 
     better = a_snapshot_file(tmp_path, [an_account("bob")], integration="slack")

@@ -228,11 +228,11 @@ def test_states_come_in_the_order_of_the_lifecycle_with_those_of_no_account(
     assert offered(two_days, "state") == list(counts.items())
 
 
-def test_what_is_unrecognised_is_offered_only_where_it_is_or_is_asked(
+def test_what_is_unrecognized_is_offered_only_where_it_is_or_is_asked(
     two_days: Connection,
 ) -> None:
-    assert offered(two_days, "state", as_of=YESTERDAY)[-1] == ("Unrecognised", 1)
-    assert offered(two_days, "state", state=("Unrecognised",))[-1] == ("Unrecognised", 0)
+    assert offered(two_days, "state", as_of=YESTERDAY)[-1] == ("Unrecognized", 1)
+    assert offered(two_days, "state", state=("Unrecognized",))[-1] == ("Unrecognized", 0)
     assert offered(two_days, "state")[-1] == ("Deleted", 0)
 
 

@@ -20,7 +20,6 @@ from test_reading import one, told_of
 from data import tempfiles
 from data.files import encoding, errors, formats, relation
 from data.files.headers import match_columns
-from data.history import stage
 
 WINDOWS = "The file is not UTF-8; it was read as Windows-1252 (Latin-1): check names with accents."
 TABLE = "login,User\nada,Zoé „Ada“\nbob,ß\n"

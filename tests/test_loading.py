@@ -26,7 +26,8 @@ from sqlalchemy import Engine, event, select
 
 from data.files import errors
 from data.files.naming import SnapshotFile, parse_moment
-from data.history.load import LoadResult, load, remove_snapshot
+from data.history.load import LoadResult, load
+from data.history.remove import remove_snapshot
 from data.schema import (
     account,
     account_version,
@@ -368,14 +369,14 @@ REFUSED = [
     ),
     pytest.param(
         "a.csv", MOSTLY_NONE, errors.MostlyRejected,
-        "a.csv: 2 of 3 rows are no accounts, which is more than half; nothing was loaded. "
-        "The first: line 3: The row has no username in app.",
+        "a.csv: 2 of 3 rows are not accounts, which is more than half; nothing was loaded. "
+        "First rejected row, line 3: The row has no username in app.",
         id="mostly rejected",
     ),
     pytest.param(
         "a.csv", f"{HEADINGS}\n", errors.NoAccounts,
-        "a.csv lists no accounts, but the snapshot before does; nothing was loaded. "
-        "An empty list is more often a failed export than an app without users.",
+        "a.csv lists no accounts, but the previous snapshot does; nothing was loaded. "
+        "An empty list usually means that the export failed.",
         id="empty list, CSV",
     ),
     pytest.param(
@@ -415,8 +416,8 @@ def test_the_same_moment_with_other_content_is_refused_and_says_how_to_replace(
     with pytest.raises(errors.OtherContentLoaded) as refused:
         deliver(store, tmp_path, other, "second.csv")
     assert str(refused.value) == (
-        "figma at 2026-11-23 06:00:00 UTC is loaded already, from first.csv with other content. "
-        "To put second.csv in its place: rollcall load --replace."
+        "figma at 2026-11-23 06:00:00 UTC is already loaded from first.csv, with other content. "
+        "To replace it with second.csv, use rollcall load --replace."
     )
     assert set(accounts(store)) == {"ada", "bob"}
     assert deliver(store, tmp_path, other, "second.csv", replace=True).accepted == 1

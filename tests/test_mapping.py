@@ -69,7 +69,7 @@ def test_a_mapping_says_which_column_is_which_and_what_its_words_mean(
         "ada@x.io", ["Admin", "Vertrieb"], True, "Onboarded",
     )  # fmt: skip
     assert (bob["user_email"], bob["roles"], bob["active_in_app"], bob["provisioning_state"]) == (
-        None, ["Einkauf"], False, "Unrecognised",
+        None, ["Einkauf"], False, "Unrecognized",
     )  # fmt: skip
     assert json.loads(bob["flags"]) == {"provisioning_state": "in Arbeit"}
     assert json.loads(ada["attributes"]) == {"Abteilung": "A1"}
@@ -81,7 +81,7 @@ def test_a_column_that_is_mapped_to_nothing_stays_out_of_it(store: Engine, tmp_p
     load(
         store, SnapshotFile(path, "figma", MONDAY, parse_mapping("columns.provisioning_state = []"))
     )
-    assert accounts(store)["ada"]["provisioning_state"] == "Unrecognised"
+    assert accounts(store)["ada"]["provisioning_state"] == "Unrecognized"
     assert json.loads(accounts(store)["ada"]["attributes"]) == {"Status": "gold"}
 
 
@@ -91,7 +91,7 @@ def test_headings_that_are_missing_are_told(store: Engine, tmp_path: Path):
     assert load(store, SnapshotFile(path, "figma", MONDAY, parse_mapping(TOML))).accepted == 1
     path.write_text("Nutzer\nada\n")
     with pytest.raises(
-        NoUsernameColumn, match="lacks “kennung”, which the mapping of its integrat"
+        NoUsernameColumn, match="has no column “kennung”, which the mapping of its integrat"
     ):
         load(store, SnapshotFile(path, "figma", TUESDAY, parse_mapping(TOML)))
 

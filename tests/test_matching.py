@@ -17,12 +17,12 @@ from streamlit.testing.v1 import AppTest
 
 from data.access.roles import PersonalData, Visibility
 from data.files.naming import SnapshotFile
-from data.history.load import remove_snapshot
+from data.history.remove import remove_snapshot
 from data.home import Home
 from data.inbox.inbox import load_inbox, put_into_inbox
+from data.records.decisions import InvalidInput
 from data.records.matches import (
     MatchOverride,
-    MissingName,
     read_directories,
     save_directories,
     save_match_overrides,
@@ -123,7 +123,7 @@ def test_a_decision_holds_until_it_is_withdrawn_or_replaced(both: Deliveries, co
         "figma", "1", "The upstream ID is theirs.", "okta", "00u1", "Ada", "ada@x.io"
     )
     nobody = MatchOverride("figma", "2", "A robot.")
-    with pytest.raises(MissingName):
+    with pytest.raises(InvalidInput):
         save_match_overrides(both.store, [ada], " ")
     save_match_overrides(both.store, [ada, nobody], "Grace")
     con.rollback()

@@ -274,7 +274,7 @@ def test_a_state_is_known_in_any_case_and_with_any_separator(
 @pytest.mark.parametrize(
     ("column", "text", "unknown"),
     [
-        ("provisioning_state", "Suspended", "Unrecognised"),
+        ("provisioning_state", "Suspended", "Unrecognized"),
         ("active_in_app", "perhaps", None),
         ("last_updated", "last Tuesday", None),
         ("last_updated", "2026-02-30T00:00:00Z", None),
@@ -290,9 +290,9 @@ def test_a_value_that_is_not_understood_is_flagged_and_kept_as_it_was(
     assert json.loads(account["flags"]) == {column: text}
 
 
-def test_a_missing_state_is_unrecognised_without_a_flag(store: Engine, tmp_path: Path):
+def test_a_missing_state_is_unrecognized_without_a_flag(store: Engine, tmp_path: Path):
     account = one(store, tmp_path)
-    assert (account["provisioning_state"], account["flags"]) == ("Unrecognised", None)
+    assert (account["provisioning_state"], account["flags"]) == ("Unrecognized", None)
 
 
 @pytest.mark.parametrize(
@@ -463,7 +463,7 @@ def test_a_repeated_account_is_rejected_and_the_first_one_counts(store: Engine, 
     loaded = deliver(store, tmp_path, content)
     assert (loaded.rows_read, loaded.accepted, loaded.rejected) == (6, 3, 3)
     assert json.loads(accounts(store)["Ada"]["attributes"]) == {"Team": "first"}
-    reason = "The row repeats an account of an earlier row, which counts. Account ID: ada"
+    reason = "An earlier row has the same account ID: ada"
     assert [(line, reason) for line, _, reason in rejections(store)] == [(4, reason), (5, reason)]
 
 

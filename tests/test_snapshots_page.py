@@ -139,7 +139,7 @@ def test_the_newest_snapshots_come_first_with_their_grade_and_counts(
     take(store, home, *TEN[1:], an_account("new", state="Odd"), an_account(""))
     run = page()
     assert cells(run, "taken_at") == ["2026-11-23 06:00", "2026-11-22 06:00"]
-    assert cells(run, "grade") == ["Look at it", "Good"]
+    assert cells(run, "grade") == ["Check", "OK"]
     assert cells(run, "accounts") == ["10", "10"]
     assert cells(run, "joined") == ["1", "first"]
     assert cells(run, "gone")[0] == "1"
@@ -271,7 +271,7 @@ def test_a_page_without_anything_to_decide_is_quiet(store: Engine, home: Home) -
 def test_a_held_file_comes_first_and_tells_what_would_happen() -> None:
     run = page()
     assert [s.value for s in run.subheader] == ["To be decided", "Loaded"]
-    assert "3 of 10 accounts (30%) would leave at once" in said(run)
+    assert "3 of 10 accounts (30%) would be deleted" in said(run)
     assert "Against" not in said(run)
     see(run)
     assert "7 of 7 rows are accounts. Against 2026-11-22 06:00 UTC: 0 joined" in said(run)
@@ -314,7 +314,7 @@ def test_a_refused_file_can_take_the_place_of_what_is_loaded(store: Engine, home
     take(store, home, *TEN)
     take(store, home, *TEN, an_account("eve"))
     run = page()
-    assert "is loaded already" in said(run)
+    assert "is already loaded" in said(run)
     see(run)
     press(press(run, "Load it in its place"), "Load it")
     look(store, home)

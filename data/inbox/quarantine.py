@@ -19,7 +19,7 @@ from sqlalchemy import ColumnElement, Engine, and_, delete, insert
 from data.files.encoding import COMPRESSIONS
 from data.files.errors import UnknownSnapshot
 from data.files.naming import CONFIRMED_PREFIX, SnapshotFile, parse_moment, strip_prefixes
-from data.history.load import remove_snapshot
+from data.history.remove import remove_snapshot
 from data.home import Home
 from data.schema import quarantined_file
 from data.store.engine import write_transaction
