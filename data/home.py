@@ -29,18 +29,18 @@ class Home:
         return self.root / "archive"
 
     @property
-    def rejected(self) -> Path:
-        """Every refused file, each beside a `.reason.txt`."""
-        return self.root / "refused"
+    def on_hold(self) -> Path:
+        """Files that wait for a person's confirmation, each beside a `.reason.txt`."""
+        return self.root / "on-hold"
 
     @property
-    def quarantine(self) -> Path:
-        """Every file that a person has to confirm first, each beside a `.reason.txt`."""
-        return self.root / "held"
+    def rejected(self) -> Path:
+        """Files that cannot be loaded, each beside a `.reason.txt`."""
+        return self.root / "rejected"
 
     @property
     def removed(self) -> Path:
-        """Every file that a person took out, or put another in place of: nothing is deleted."""
+        """Files that a person removed or replaced. Nothing is ever deleted."""
         return self.root / "removed"
 
     @property

@@ -297,10 +297,10 @@ def test_a_file_that_takes_more_than_a_fifth_of_the_accounts_away_waits_for_a_pe
     assert "3 of 10 accounts (30%) would be deleted" in told
     assert "rollcall load --confirm" in told
     assert len(listed(home)) == 10
-    assert (home.quarantine / "figma" / path.name).exists()
+    assert (home.on_hold / "figma" / path.name).exists()
     assert run("load", path, "--confirm") == DONE
     assert len(listed(home)) == len(accounts)
-    assert not any(home.quarantine.rglob("*.ndjson"))
+    assert not any(home.on_hold.rglob("*.ndjson"))
 
 
 def test_a_fifth_of_the_accounts_may_leave_and_one_account_always(

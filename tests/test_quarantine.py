@@ -68,7 +68,7 @@ def held(store: Engine, home: Home) -> Path:
 def test_a_held_file_changes_nothing_and_says_why_it_waits(
     held: Path, home: Home, store: Engine
 ) -> None:
-    assert held == home.quarantine / "figma" / NAME
+    assert held == home.on_hold / "figma" / NAME
     reason = held.with_name(f"{NAME}.reason.txt").read_text(encoding="utf-8")
     assert "3 of 10 accounts (30%) would be deleted: 3 no longer listed" in reason
     assert noted(store) == [("held", "figma", NAME)]
@@ -83,7 +83,7 @@ def test_a_held_file_is_loaded_once_a_person_has_confirmed_it(
     assert isinstance(loaded, LoadResult)
     assert len(listed(store)) == 7
     assert noted(store) == []
-    assert files_in(home.quarantine) == []
+    assert files_in(home.on_hold) == []
     assert f"figma/{NAME}" in files_in(home.archive)
 
 
@@ -98,7 +98,7 @@ def test_a_held_file_that_is_delivered_again_as_it_is_is_held_again(
 def test_a_dismissed_file_is_kept_out_of_sight(held: Path, home: Home, store: Engine) -> None:
     dismiss_file(store, home, "held", "figma", NAME)
     assert noted(store) == []
-    assert files_in(home.quarantine) == []
+    assert files_in(home.on_hold) == []
     assert files_in(home.removed) == [f"figma/{NAME}"]
 
 
@@ -114,7 +114,7 @@ def test_a_better_file_for_the_moment_ends_the_waiting(
     a_snapshot_file(home.inbox, TEN[:9])
     look(store, home)
     assert noted(store) == []
-    assert files_in(home.quarantine) == []
+    assert files_in(home.on_hold) == []
     assert files_in(home.removed) == [f"figma/{NAME}"]
 
 

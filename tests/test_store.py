@@ -168,8 +168,8 @@ def test_a_home_that_cannot_be_made_is_told_in_a_sentence(
 
 def test_a_store_in_use_is_told_with_the_process_that_has_it(home: Home) -> None:
     script = (
-        "import sys; from data.store.engine import open_store; "
-        "open_store(sys.argv[1]); print(1, flush=True)"
+        "import sys; from data.store.engine import open_store; open_store(sys.argv[1]); "
+        "print(1, flush=True)"
     )
     with subprocess.Popen(
         [sys.executable, "-c", f"{script}; sys.stdin.read()", home.database_url],

@@ -91,7 +91,7 @@ def _pull_once(home: Home, file: SnapshotFile, pages: Iterator[Any], progress: P
 
 def latest_taken_at(home: Home, integration: str) -> datetime | None:
     """When the newest snapshot of an integration was taken, wherever its file lies by now."""
-    folders = (home.inbox, home.archive, home.quarantine, home.rejected)
+    folders = (home.inbox, home.archive, home.on_hold, home.rejected)
     files = (path for folder in folders for path in (folder / integration).glob("*.*"))
     return max(
         filter(None, (parse_moment(strip_prefixes(p.name).split(".", 1)[0]) for p in files)),

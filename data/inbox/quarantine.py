@@ -160,7 +160,7 @@ def find_quarantined_path(home: Home, verdict: Verdict, integration: str, name: 
 
 
 def _verdict_folder(home: Home, verdict: Verdict) -> Path:
-    return home.quarantine if verdict == "held" else home.rejected
+    return home.on_hold if verdict == "held" else home.rejected
 
 
 def _move_into(folder: Path, path: Path) -> None:
@@ -176,7 +176,7 @@ def _move_into(folder: Path, path: Path) -> None:
 
 def _remove_superseded(engine: Engine, home: Home, file: SnapshotFile) -> None:
     """What was held or refused for the moment of a snapshot that is now loaded."""
-    for folder in (home.quarantine, home.rejected):
+    for folder in (home.on_hold, home.rejected):
         candidates = (folder / file.integration).glob(f"*{file.taken_at:%Y-%m-%dT%H-%M-%SZ}.*")
         for quarantined_path in [
             path for path in candidates if not path.name.endswith(REASON_SUFFIX)
