@@ -31,7 +31,9 @@ one transaction: DuckDB reads uncommitted rows on one core only."""
 staging_metadata = MetaData()
 """Tables in the store. Each row has an integration, so that a load on Citus stays on one node."""
 
-TEMPORARY = ["TEMPORARY"]
+
+def _table(name: str, metadata: MetaData, *columns: Column) -> Table:
+    return Table(name, metadata, *columns, prefixes=["TEMPORARY"])
 
 
 def _columns_of(*columns: Column) -> list[Column]:
@@ -48,26 +50,24 @@ def _account_columns() -> list[Column]:
 
 # One row per account in the store at the file's moment, with the fingerprint of its raw row if the
 # store has it.
-stage_known = Table(
+stage_known = _table(
     "stage_known",
     workspace_metadata,
     Column("account_key", BigInteger, nullable=False),
     Column("fingerprint", BigInteger),
-    prefixes=TEMPORARY,
 )
 
 # One row per account that the store has ever had, and that is on a changed row of the file.
-stage_known_id = Table(
+stage_known_id = _table(
     "stage_known_id",
     workspace_metadata,
     Column("account_key", BigInteger, nullable=False),
     Column("account_id", String, nullable=False),
-    prefixes=TEMPORARY,
 )
 
 # One row per record of the file, in its order. A record with a known fingerprint has neither
 # account_id nor raw_values.
-stage_row = Table(
+stage_row = _table(
     "stage_row",
     workspace_metadata,
     Column("account_id", String),  # NULL also where the record is no account
@@ -75,30 +75,27 @@ stage_row = Table(
     Column("without_offset", Boolean, nullable=False),  # its time has no UTC offset
     Column("fingerprint", BigInteger),
     Column("is_known", Boolean, nullable=False),
-    prefixes=TEMPORARY,
 )
 
 # One row per row of `stage_known` with a fingerprint that no record of the file has.
-stage_missing = Table(
+stage_missing = _table(
     "stage_missing",
     workspace_metadata,
     *_columns_of(*stage_known.c),
-    prefixes=TEMPORARY,
 )
 
 # One row per row of the file that is not an account.
-stage_rejected = Table(
+stage_rejected = _table(
     "stage_rejected",
     workspace_metadata,
     Column("line", BigInteger),
     Column("text", String),
     Column("reason", String),
-    prefixes=TEMPORARY,
 )
 
 # One row per account with a raw row that differs from the store's; also, with is_listed false, per
 # account of the store that the file does not list.
-stage_changed = Table(
+stage_changed = _table(
     "stage_changed",
     workspace_metadata,
     Column("account_key", BigInteger, nullable=False),
@@ -106,67 +103,60 @@ stage_changed = Table(
     Column("account_id", String),
     *(Column(name, String) for name in RAW_COLUMNS),
     Column("fingerprint", BigInteger),
-    prefixes=TEMPORARY,
 )
 
 # One row per account ID on a changed row; only used where the store is not the workspace.
-stage_id = Table(
+stage_id = _table(
     "stage_id",
     staging_metadata,
     Column("integration_id", Integer, nullable=False),
     Column("account_id", String, nullable=False),
-    prefixes=TEMPORARY,
 )
 
 # One row per account of `stage_changed`.
-stage_change = Table(
+stage_change = _table(
     "stage_change",
     staging_metadata,
     *_account_columns(),
     Column("is_listed", Boolean, nullable=False),
     Column("fingerprint", BigInteger),
-    prefixes=TEMPORARY,
 )
 
 # One row per listed account of `stage_changed`, normalized.
-stage_normalized = Table(
+stage_normalized = _table(
     "stage_normalized",
     staging_metadata,
     *_account_columns(),
     Column("account_id", String, nullable=False),
     *tracked_columns(),
-    prefixes=TEMPORARY,
 )
 
 # One row per account that the snapshot adds, changes or removes. A removed one, with is_listed
 # false, has no content.
-stage_delta = Table(
+stage_delta = _table(
     "stage_delta",
     staging_metadata,
     *_account_columns(),
     Column("account_id", String),  # NULL for an account that was in the store before
     Column("is_listed", Boolean, nullable=False),
     *_columns_of(*tracked_columns(), *derived_columns(), account_current.c.content_hash),
-    prefixes=TEMPORARY,
 )
 
 # One row per version, with its profile, of the accounts in `stage_delta` while their history is
 # rewritten.
-stage_version = Table(
+stage_version = _table(
     "stage_version",
     staging_metadata,
     *_columns_of(*account_version.c, *(account_profile.c[name] for name in SLOW_CHANGING_COLUMNS)),
-    prefixes=TEMPORARY,
 )
 
 # One row per account with equal versions on both sides of a moment: the interval of the two.
-stage_merged = Table(
+stage_merged = _table(
     "stage_merged",
     staging_metadata,
     *_account_columns(),
     Column("valid_from", SnapshotTime, nullable=False),
     Column("valid_to", SnapshotTime, nullable=False),
-    prefixes=TEMPORARY,
 )
 
 

@@ -10,20 +10,17 @@ from sqlalchemy import (
     Connection,
     FromClause,
     Row,
-    String,
     and_,
     case,
-    cast,
     column,
     delete,
     func,
-    literal,
     or_,
     select,
 )
 
 from data.files.relation import RecordLocations
-from data.history.stage import ReadResult
+from data.history.stage import ReadResult, json_object
 from data.schema import insert_rows
 from data.staging import raw_columns, stage_rejected, stage_row
 
@@ -105,9 +102,6 @@ def _move_rejected_rows(workspace: Connection, locations: RecordLocations) -> No
 
 def _candidate_rows(lines: FromClause) -> FromClause:
     """One row per row of `stage_row` that is not an account, or whose account has several rows."""
-    cells = raw_columns()
-    pairs = [part for name, cell in cells.items() for part in (literal(name), cell)]
-    text = cast(func.json_merge_patch("{}", func.json_object(*pairs)), String)
     account_id = stage_row.c.account_id
     repeated_ids = select(account_id).group_by(account_id).having(func.count() > 1)
     return (
@@ -116,7 +110,7 @@ def _candidate_rows(lines: FromClause) -> FromClause:
             func.coalesce(lines.c.line, 0).label("line"),
             lines.c.text.is_not(None).label("unreadable"),
             account_id,
-            func.coalesce(lines.c.text, text).label("text"),
+            func.coalesce(lines.c.text, json_object(raw_columns())).label("text"),
             _occurrence_number([account_id]).label("account_occurrence"),
             _occurrence_number([account_id, stage_row.c.raw_values]).label("row_occurrence"),
         )

@@ -6,7 +6,7 @@ for its cells as text; lists and objects are JSON text. Nothing is interpreted h
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -101,23 +101,14 @@ def _row(rows: FileRows, column_headings: dict[str, str], mapping: ColumnMapping
     other_headings = [
         h for h in rows.cells if h not in used_headings and not CREDENTIAL_PATTERN.search(h)
     ]
+    others = [trim_or_null(rows.cells[h]).label(f"other_{n}") for n, h in enumerate(other_headings)]
     null_text = cast(literal(None), String)
     names = [name for name in RAW_COLUMNS if name != "attributes"]
+    known = [mapped_cells.get(name, null_text).label(name) for name in names]
     own_id = [mapped_cells["account_id"].label("own_id")] if "account_id" in mapped_cells else []
-    cells = (
-        select(
-            *own_id,
-            *(mapped_cells.get(name, null_text).label(name) for name in names),
-            *(
-                trim_or_null(rows.cells[h]).label(f"other_{n}")
-                for n, h in enumerate(other_headings)
-            ),
-        )
-        .select_from(rows.records)
-        .subquery("cells")
-    )
-    others = {h: cells.c[f"other_{n}"] for n, h in enumerate(other_headings)}
-    values = {name: cells.c[name] for name in names} | {"attributes": _attributes(others)}
+    cells = select(*own_id, *known, *others).select_from(rows.records).subquery("cells")
+    attributes = _attributes({h: cells.c[f"other_{n}"] for n, h in enumerate(other_headings)})
+    values = {name: cells.c[name] for name in names} | {"attributes": attributes}
     row = select(
         *(cells.c.own_id for _ in own_id), *(values[name].label(name) for name in RAW_COLUMNS)
     ).subquery("row")
@@ -168,9 +159,13 @@ def _attributes(cells: dict[str, ColumnElement[Any]]) -> ColumnElement[Any]:
     """
     if not cells:
         return cast(literal(None), String)
-    pairs = [part for h, text in cells.items() for part in (literal(h), _null_if_secret(text))]
-    nonnull = func.json_merge_patch("{}", func.json_object(*pairs))
-    return func.nullif(cast(nonnull, String), "{}")
+    return func.nullif(json_object({h: _null_if_secret(text) for h, text in cells.items()}), "{}")
+
+
+def json_object(values: Mapping[str, ColumnElement[Any]]) -> ColumnElement[str]:
+    """The values that are not NULL, as the text of a JSON object."""
+    pairs = [part for name, value in values.items() for part in (literal(name), value)]
+    return cast(func.json_merge_patch("{}", func.json_object(*pairs)), String)
 
 
 def _null_if_secret(text: ColumnElement[Any]) -> ColumnElement[Any]:
