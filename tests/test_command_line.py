@@ -212,7 +212,7 @@ def test_check_tells_what_a_load_would_give_and_loads_nothing(
     assert capsys.readouterr().out == (
         f"{path.name}: Check.\n"
         "  2 of 3 rows are accounts.\n"
-        "  Look at: 1 of 3 rows rejected: no account.\n"
+        "  Look at: 1 of 3 rows rejected.\n"
         "  Look at: Could not read “Active in app” of 1 of 2 accounts.\n"
         "  Line 3: The row has no username in app.\n"
     )
@@ -226,7 +226,7 @@ def test_check_works_while_the_store_is_in_use_and_with_any_file_name(
     path = tmp_path / "export (1).csv"
     path.write_text("login,state\nada,Onboarded\n")
     assert run("check", path) == DONE
-    assert capsys.readouterr().out == "export (1).csv: good.\n  1 of 1 rows are accounts.\n"
+    assert capsys.readouterr().out == "export (1).csv: OK.\n  1 of 1 rows are accounts.\n"
 
 
 def test_check_answers_in_json_one_object_per_file(
