@@ -22,9 +22,10 @@ from servers import Server
 from sqlalchemy import Connection, Engine, Row, case, collate, delete, event, func, select
 
 from data.files.naming import SnapshotFile
-from data.history.load import load, remove_snapshot
+from data.history.load import load
 from data.history.load_report import set_deletion_limit
 from data.history.preview import preview
+from data.history.remove import remove_snapshot
 from data.inbox.quarantine import record_quarantined
 from data.records.exceptions import FindingKey, RiskException, RuleSettings, add_exceptions
 from data.records.matches import MatchOverride, save_directories, save_match_overrides
