@@ -28,10 +28,9 @@ from sqlalchemy import (
 )
 
 from data.schema import is_unmatched, match_override
-from data.store.dialect import is_in_query
-from data.store.search_text import search_normalized
+from data.store.dialect import is_in_query, search_normalized
+from data.store.search_text import contains_normalized
 from queries.cache import cached
-from queries.search import contains_normalized
 
 SNAPSHOT_SEARCH = "search_kept"
 """The text to look through as the snapshots tell it, of which there is an index."""

@@ -111,7 +111,7 @@ def test_a_reader_keeps_the_view_that_it_had(postgresql: Server, tmp_path: Path)
 
 def test_two_processes_that_open_a_new_store_at_once_make_it_once(postgresql: Server) -> None:
     url = postgresql.new_schema()
-    asked = "import sys; from data.store import open_store; open_store(sys.argv[1])"
+    asked = "import sys; from data.store.engine import open_store; open_store(sys.argv[1])"
     both = [subprocess.Popen([sys.executable, "-c", asked, url], cwd=Path.cwd()) for _ in range(2)]
     assert [process.wait(60) for process in both] == [0, 0]
     assert loaded_days(url) == 0
@@ -196,7 +196,7 @@ def test_a_store_moves_to_the_server_and_back_whole(
     copy_store(stores[2], stores[3], lambda *_: None)
     assert find_different_tables(stores[1], stores[3]) == []
     assert main(["copy", back, again]) == 1
-    assert "holds snapshots already" in capsys.readouterr().err
+    assert "already has snapshots" in capsys.readouterr().err
     delivered.store = open_store(back)  # it goes on there as if nothing had been
     assert delivered.take(an_account("eve"), at=TODAY + timedelta(days=1)).accepted == 1
 

@@ -29,6 +29,7 @@ from data.inbox.inbox import load_inbox
 from data.records.exceptions import FindingKey, RiskException, add_exceptions
 from data.records.matches import MatchOverride, save_match_overrides
 from data.schema import account_current, metadata
+from data.store.adapter import ADAPTERS
 from data.store.engine import close_stores, open_store, restricted_engine
 from data.store.pseudonyms import VALUE_COLUMNS, key_statements, keyed_digest, read_or_create_key
 from data.store.restricted_views import REASON_NOT_SHOWN
@@ -182,7 +183,7 @@ def test_a_pseudonym_is_an_hmac(text: str, key: bytes) -> None:
     if "\0" in text:
         return
     with MEMORY.connect() as con:
-        for statement in key_statements(key, "duckdb"):
+        for statement in key_statements(key, ADAPTERS["duckdb"]):
             con.exec_driver_sql(statement)
         told = con.scalar(select(keyed_digest("name", literal(text))))
     assert told == hmac.new(key, f"name:{text}".encode(), "sha256").hexdigest()[:12]

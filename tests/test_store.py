@@ -21,11 +21,11 @@ from data.files.naming import SnapshotFile
 from data.history.load import load
 from data.home import Home
 from data.schema import integration, snapshot
+from data.store.duckdb import database_file
 from data.store.engine import (
     SCHEMA_VERSION,
     close_store,
     close_stores,
-    database_file,
     open_store,
     restrict_file_access,
     restricted_engine,
@@ -211,7 +211,7 @@ def test_a_file_that_only_looks_too_short_is_read_and_used(
 ) -> None:
     load(open_store(home.database_url), SnapshotFile.from_path(a_snapshot_file(tmp_path)))
     close_stores()
-    monkeypatch.setattr("data.store.engine.FILE_HEADER_SIZE", 10**9)
+    monkeypatch.setattr("data.store.duckdb.FILE_HEADER_SIZE", 10**9)
     with open_store(home.database_url).connect() as con:
         assert con.scalar(select(func.count()).select_from(snapshot)) == 1
 

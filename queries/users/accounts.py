@@ -32,7 +32,7 @@ from data.schema import (
     is_valid_at,
 )
 from data.states import STATES
-from data.store.engine import is_duckdb
+from data.store.adapter import adapter_of
 from data.store.transfer import fetch_batches
 from queries.cache import cached
 from queries.filters import Filters, account_rows, conditions
@@ -152,11 +152,8 @@ def _sorted_account_keys(
     """The account keys of the whole filtered list, in order: 8 bytes for each."""
     rows = _sortable_accounts(con, filters, sort)
     query = select(rows.c.account_key).where(*conditions(filters, rows))
-    with con.engine.connect() as connection:
-        table = fetch_batches(
-            connection, _with_order(query, rows, sort, descending=descending)
-        ).read_all()
-        return table["account_key"].to_numpy()
+    table = fetch_batches(con, _with_order(query, rows, sort, descending=descending)).read_all()
+    return table["account_key"].to_numpy()
 
 
 class Boundary(NamedTuple):
@@ -182,7 +179,7 @@ def split_list(
     its own does not sort in the memory of this one.
     """
     slice_count = -(-count_accounts(con, filters) // SLICE_SIZE)
-    if slice_count < 2 or not is_duckdb(con):
+    if slice_count < 2 or adapter_of(con).is_server:
         return [ListSlice()]
     rows = _sortable_accounts(con, filters, sort)
     sort_columns: list[ColumnElement[Any]] = [
