@@ -49,7 +49,7 @@ UNRECOGNIZED = State(
     "settled",
     "The snapshot's text for the state is none of the eleven; it is kept with the account.",
 )
-"""Where an account is counted whose state could not be understood: a bucket, not a state."""
+"""Counts the accounts whose state is none of the eleven. It is a bucket, not a state."""
 
 STATE_NAMES: tuple[str, ...] = tuple(state.name for state in STATES)
 STATE_BY_NAME: dict[str, State] = {state.name: state for state in (*STATES, UNRECOGNIZED)}

@@ -200,9 +200,9 @@ def test_roles_come_from_the_claim_or_from_a_verified_address(
     [
         ({}, "Nobody has a role"),
         ({"roles": {}}, "Nobody has a role"),
-        ({"roles": {"x": "King"}}, "No such role: King"),
-        ({"people": {"a@x.io": "owner"}}, "No such role: owner"),
-        ({"roles": {"x": "Owner"}, "rolls": {}}, "does not know rolls"),
+        ({"roles": {"x": "King"}}, "Unknown role: King"),
+        ({"people": {"a@x.io": "owner"}}, "Unknown role: owner"),
+        ({"roles": {"x": "Owner"}, "rolls": {}}, "unknown settings: rolls"),
         ({"roles": ["Owner"]}, "roles in .access. is not what"),
         ({"roles": {"x": "Owner"}, "integrations": {"x": "figma"}}, "a table of lists"),
         ({"roles": {"x": "Owner"}, "hours": 0}, "a number above 0"),

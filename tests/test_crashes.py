@@ -201,7 +201,7 @@ def finish(home: Home, history: dict[Moment, tuple[Path, Told]]) -> None:
     left = [p.name for p in home.inbox.rglob("*") if p.is_file() and not p.name.endswith(".part")]
     assert left == []
     assert "Traceback" not in log
-    assert "made anew" not in log
+    assert "rebuilt" not in log
 
 
 @pytest.fixture
@@ -285,7 +285,7 @@ def test_a_full_disk_is_told_in_words_and_loading_goes_on_when_there_is_room(
     assert ended.returncode == 0, ended.stderr
     full = json.loads(ended.stdout)
     assert f"figma/{second.name} could not be loaded and stays in the inbox" in full["words"]
-    assert "There is no room left on the disk" in full["words"]
+    assert "is full, so nothing can be loaded" in full["words"]
     assert full["accounts"] == 300
     assert full["waits"] == [second.name]
     assert listed(home, as_of=YESTERDAY) == [f"user{n:03}" for n in range(300)]
@@ -405,7 +405,7 @@ def test_the_app_makes_a_damaged_store_anew_and_keeps_the_damaged_file(
     assert seen == [(0, 2), (1, 2), (2, 2)]
     [words] = {how.message for how in told if how.phase == "rebuilding"}
     assert f"{file} is damaged" in words
-    assert "made anew from the archive; the file as it was is kept" in words
+    assert "rebuilt from the archive. The old file is kept" in words
 
 
 def test_a_store_that_was_deleted_is_loaded_again_from_the_archive(
@@ -467,7 +467,7 @@ def test_files_of_the_archive_that_cannot_be_loaded_are_told_on_every_page(
     with an_app(stocked):
         until(lambda: store_status(stocked).is_open)
         assert listed(stocked) == ["bob"]
-        assert "1 files of the archive cannot be loaded" in store_status(stocked).message
+        assert "1 file of the archive cannot be loaded" in store_status(stocked).message
         assert str(broken) in store_status(stocked).message
 
 
@@ -516,7 +516,7 @@ def test_what_the_archive_does_not_have_is_not_lost_silently(
     close_stores()
     with an_app(stocked):
         until(lambda: store_status(stocked).phase == "failed")
-    assert "2 of its snapshots have no file in the archive" in told[-1].message
+    assert "the archive lacks the files of 2 of its snapshots" in told[-1].message
     assert not list(stocked.root.glob("*.outdated-*"))
 
 

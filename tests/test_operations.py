@@ -73,7 +73,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     (home.inbox / "slack" / "2026-11-23T06-00-00Z.csv").write_text(f"{ADA},ada@x.io\nx,y\n")
     with served(home.root, ROLLCALL_LOG="json") as app:
         wait_until(lambda: metrics(app).get(("rollcall_load_seconds_count", "")) == 3)
-        wait_until(lambda: metrics(app)["rollcall_files_waiting", ""] == 0)
+        wait_until(lambda: metrics(app)["rollcall_files_in_inbox", ""] == 0)
         yield app
 
 
@@ -102,12 +102,12 @@ def test_metrics_tell_of_loads_rows_and_ages_and_of_nobody(running: Served) -> N
     told = metrics(running)
     assert told["rollcall_store_open", ""] == 1
     assert told["rollcall_files_total", "figma,loaded"] == 2
-    assert told["rollcall_files_total", "slack,refused"] == 1
+    assert told["rollcall_files_total", "slack,rejected"] == 1
     assert told["rollcall_rows_total", "figma,accepted"] == 3
     assert told["rollcall_snapshots", "figma"] == 2
     assert told["rollcall_accounts", "figma"] == 1
     assert told["rollcall_newest_snapshot_timestamp_seconds", "figma"] == 1_795_413_600
-    assert told["rollcall_files_set_aside", "refused"] == 1
+    assert told["rollcall_files_quarantined", "rejected"] == 1
     assert told["rollcall_load_seconds_count", ""] == 3
     assert told["rollcall_log_messages_total", "warning"] >= 1
     text = answer(running, "/metrics").lower()

@@ -169,7 +169,7 @@ def test_a_store_that_the_archive_does_not_have_whole_is_not_made_anew(
     team: Home, tmp_path: Path
 ) -> None:
     Deliveries(open_store(team.database_url), tmp_path).take(an_account())
-    with pytest.raises(RebuildFailed, match="1 of its snapshots have no file"):
+    with pytest.raises(RebuildFailed, match="lacks the files of 1 of its snapshots"):
         rebuild(team, lambda *_: None)
     assert loaded_days(team.database_url) == 1
 
@@ -385,4 +385,4 @@ def test_a_machine_of_a_cluster_that_is_away_is_told_in_words(
     monkeypatch.setattr("queries.users.accounts.count_accounts", ask)
     run = test_pages.page("users.py").run
     (said,) = [error.value for error in run.error]
-    assert "cannot be reached. PostgreSQL says: “no way to node 2" in said
+    assert "cannot be reached. PostgreSQL reports: “no way to node 2" in said

@@ -1,7 +1,7 @@
-"""Who somebody is to Rollcall, by what the identity provider says of them.
+"""Maps ID-token claims to a principal.
 
-The provider's words are the claims of its ID token. Whether they still hold, and which roles of the
-table in data/access.py they give, is decided here and nowhere else.
+Only this module decides whether claims are valid, and which roles of data/access/roles.py they
+give.
 """
 
 from __future__ import annotations
@@ -15,70 +15,68 @@ from data.access.roles import ROLES, Principal
 Claims = Mapping[str, Any]
 
 CLOCK_LEEWAY_SECONDS = 60
-"""Seconds that the provider's clock may be ahead."""
+"""Seconds by which the provider's clock may be ahead."""
 
 MIN_SECRET_LENGTH = 32
-"""Characters of a secret that nobody may guess."""
+"""Characters of a secret that nobody can guess."""
 
 MAX_NAME_LENGTH = 200
 """Characters of a name that are kept."""
 
 
 class ConfigError(Exception):
-    """The settings of sign-in do not say what they must; the message tells what, and where."""
+    """A setting of sign-in is wrong. The message names the setting and the expected value."""
 
 
 @dataclass(frozen=True)
 class RoleMapping:
-    """Which roles people have: section [access] of secrets.toml."""
+    """The roles of people: section [access] of secrets.toml."""
 
     claim: str = "roles"
-    """The claim that lists what a person is: its name, or names with dots between them."""
+    """The claim with the groups or roles of a person: its name, or a path with dots."""
     roles: Mapping[str, str] | None = None
     """Value of the claim → role."""
     people: Mapping[str, str] | None = None
-    """E-mail address → role."""
+    """Email address → role."""
     integrations: Mapping[str, Sequence[str]] | None = None
-    """Role, value of the claim or e-mail address → the only integrations that they see."""
+    """Role, value of the claim or email address → the only visible integrations."""
     pseudonyms: bool | Sequence[str] = False
-    """Whether people see pseudonyms instead of names; or the roles that do."""
+    """Whether people see pseudonyms instead of names, or the roles that do."""
     unverified_emails: bool = False
-    """Whether an address counts that the provider does not call verified."""
+    """Whether to accept an address that the provider does not call verified."""
     hours: float = 8
-    """A session ends so long after the sign-in, or when its token does."""
+    """Hours after the sign-in when a session ends, unless its token ends earlier."""
     contact: str = ""
-    """Whom to ask for a role."""
+    """The person to ask for a role."""
     metrics_token: str = ""
-    """What a monitoring system sends to be told /metrics; empty: nothing lets it in."""
+    """The token of a monitoring system for /metrics. Without it, none has access."""
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> RoleMapping:
-        """As the settings tell them. Raises Misconfigured."""
+        """Read the settings. Raises ConfigError."""
         field_names = {f.name for f in fields(cls)}
         if unknown := sorted(set(settings) - field_names):
             raise ConfigError(
-                f"[access] does not know {', '.join(unknown)}; it knows "
+                f"[access] has unknown settings: {', '.join(unknown)}. Expected: "
                 f"{', '.join(sorted(field_names))}."
             )
         for name, is_valid in VALIDATORS.items():
             if name in settings and not is_valid(settings[name]):
                 raise ConfigError(
-                    f"{name} in [access] is not what it must be: {EXPECTED_VALUES[name]}."
+                    f"{name} in [access] is not valid. Expected: {EXPECTED_VALUES[name]}."
                 )
         role_mapping = cls(**settings)
         assigned_roles = {**(role_mapping.roles or {}), **(role_mapping.people or {})}
         if not assigned_roles:
-            raise ConfigError(
-                "Nobody has a role: [access.roles] or [access.people] has to give some."
-            )
+            raise ConfigError("Nobody has a role. Add roles to [access.roles] or [access.people].")
         if unknown_roles := sorted({role for role in assigned_roles.values() if role not in ROLES}):
             raise ConfigError(
-                f"No such role: {', '.join(unknown_roles)}. Known: {', '.join(ROLES)}."
+                f"Unknown role: {', '.join(unknown_roles)}. Expected: {', '.join(ROLES)}."
             )
         return role_mapping
 
     def to_principal(self, claims: Claims) -> Principal:
-        """Who the claims speak of, with the roles that they give."""
+        """The person of the claims, with their roles."""
         email = self._verified_email(claims)
         values = _claim_values(claims, self.claim)
         roles_by_email = {address.casefold(): role for address, role in (self.people or {}).items()}
@@ -96,7 +94,7 @@ class RoleMapping:
         )
 
     def _uses_pseudonyms(self, roles: Sequence[str]) -> bool:
-        """Not where another role of the same person sees names."""
+        """Whether none of the roles sees names."""
         if isinstance(self.pseudonyms, bool):
             return self.pseudonyms
         return all(
@@ -104,13 +102,13 @@ class RoleMapping:
         )
 
     def _verified_email(self, claims: Claims) -> str:
-        """The address, in lower case, where it is to be believed."""
+        """The address in lower case, or nothing if it is not verified."""
         email, is_verified = claims.get("email"), claims.get("email_verified")
         is_trusted = is_verified is True or is_verified == "true" or self.unverified_emails
         return email.casefold() if isinstance(email, str) and is_trusted else ""
 
     def _visible_integrations(self, subjects: set[str]) -> tuple[str, ...] | None:
-        """All that anything which holds of a person names; None where nothing restricts them."""
+        """The integrations of all roles, values and addresses together. None means all."""
         names_by_subject = {
             key.casefold(): names for key, names in (self.integrations or {}).items()
         }
@@ -170,7 +168,7 @@ EXPECTED_VALUES = {
 
 
 def _claim_values(claims: Claims, name: str) -> list[str]:
-    """What a claim lists; `realm_access.roles` may be its name, or the way to it."""
+    """The values of a claim. `realm_access.roles` can be its name or its path."""
     value: Any = claims
     if name in claims:
         value = claims[name]
@@ -182,9 +180,9 @@ def _claim_values(claims: Claims, name: str) -> list[str]:
 
 
 def are_valid_claims(claims: Claims, *, client_id: str, hours: float, now: float) -> bool:
-    """Whether a token was made for us, and its time is not over. `now`: seconds since 1970.
+    """Check the token's audience and expiry. `now` is in seconds since 1970.
 
-    Its signature and issuer were checked when it came; for whom it is, Authlib leaves to others.
+    Authlib has checked signature and issuer at the sign-in, but not the audience.
     """
     return (
         _has_audience(claims, client_id)
@@ -193,7 +191,7 @@ def are_valid_claims(claims: Claims, *, client_id: str, hours: float, now: float
 
 
 def session_end(claims: Claims, hours: float) -> float:
-    """When the session of a token ends, in seconds since 1970; long ago where it does not say."""
+    """The end of a token's session, in seconds since 1970; in the past if the token lacks a time."""
     return min(_to_seconds(claims.get("exp")), _issued_at(claims) + hours * 3600)
 
 
