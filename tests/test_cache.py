@@ -1,4 +1,4 @@
-"""What was asked is remembered until something is loaded."""
+"""Query results are cached until the next load."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def counting(most: int = 3) -> tuple[list[object], object]:
     return asked, ask
 
 
-def test_the_same_question_is_asked_once(store: Engine) -> None:
+def test_the_same_query_runs_once(store: Engine) -> None:
     asked, ask = counting()
     for _ in range(3):
         with store.connect() as con:
@@ -31,7 +31,7 @@ def test_the_same_question_is_asked_once(store: Engine) -> None:
     assert asked == ["a"]
 
 
-def test_a_load_makes_every_answer_old_and_so_does_a_removal(
+def test_loading_and_removing_a_snapshot_expire_results(
     store: Engine, snapshots: Deliveries
 ) -> None:
     asked, ask = counting()
@@ -43,7 +43,7 @@ def test_a_load_makes_every_answer_old_and_so_does_a_removal(
     assert asked == ["a", "a", "a"]
 
 
-def test_a_reader_of_an_old_state_gets_no_answer_of_a_newer_one(
+def test_a_reader_of_an_old_state_gets_no_newer_result(
     store: Engine, snapshots: Deliveries
 ) -> None:
     asked, ask = counting()
@@ -56,7 +56,7 @@ def test_a_reader_of_an_old_state_gets_no_answer_of_a_newer_one(
     assert len(asked) == 2
 
 
-def test_only_so_many_answers_are_kept(store: Engine) -> None:
+def test_the_cache_drops_the_least_recently_used_result(store: Engine) -> None:
     asked, ask = counting(most=2)
     with store.connect() as con:
         for about in "abcab":
@@ -64,7 +64,7 @@ def test_only_so_many_answers_are_kept(store: Engine) -> None:
     assert asked == list("abcab")
 
 
-def test_what_speaks_of_now_is_asked_again_after_a_while(store: Engine, monkeypatch) -> None:
+def test_results_that_depend_on_now_expire(store: Engine, monkeypatch) -> None:
     asked, ask = counting()
     clock = [0.0]
     monkeypatch.setattr("queries.cache.time.monotonic", lambda: clock[0])

@@ -1,4 +1,4 @@
-"""What is left when a process is killed, the disk is full, or a file of the store is damaged."""
+"""Killed processes, full disks and damaged stores."""
 
 from __future__ import annotations
 
@@ -214,7 +214,7 @@ def forked(monkeypatch: pytest.MonkeyPatch) -> None:
     multiprocessing.get_context("forkserver").set_forkserver_preload([Path(__file__).stem])
 
 
-def test_a_killed_load_leaves_every_snapshot_wholly_in_or_wholly_pending(
+def test_a_killed_load_leaves_each_snapshot_loaded_or_in_the_inbox(
     home: Home, tmp_path: Path, forked: None
 ) -> None:
     seen = kill_while_loading(home, tmp_path / "delivered", random.Random(), SECONDS_OF_KILLS)
@@ -267,7 +267,7 @@ FULL_DISK = """if True:
 """
 
 
-def test_a_full_disk_is_told_in_words_and_loading_goes_on_when_there_is_room(
+def test_a_full_disk_is_reported_and_loading_continues_with_free_space(
     home: Home, tmp_path: Path
 ) -> None:
     first, second = (
@@ -296,7 +296,7 @@ def listed(home: Home, **asked: object) -> list[str]:
         return usernames(con, **asked)
 
 
-def test_a_store_that_duckdb_gave_up_is_opened_anew(home: Home, tmp_path: Path) -> None:
+def test_a_store_that_duckdb_invalidated_is_reopened(home: Home, tmp_path: Path) -> None:
     """As after a checkpoint on a full disk: DuckDB then refuses every question, reads included."""
     engine = open_store(home.database_url)
     load(engine, SnapshotFile.from_path(a_snapshot_file(tmp_path)))
@@ -389,7 +389,7 @@ def an_app(home: Home) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("damage", [cut, cut_a_little, empty, zero, overwrite])
-def test_the_app_makes_a_damaged_store_anew_and_keeps_the_damaged_file(
+def test_the_app_rebuilds_a_damaged_store_and_keeps_the_damaged_file(
     stocked: Home, told: list[StoreStatus], damage: Callable[[Path], None]
 ) -> None:
     file = stocked.root / "rollcall.duckdb"
@@ -408,7 +408,7 @@ def test_the_app_makes_a_damaged_store_anew_and_keeps_the_damaged_file(
     assert "rebuilt from the archive. The old file is kept" in words
 
 
-def test_a_store_that_was_deleted_is_loaded_again_from_the_archive(
+def test_a_deleted_store_is_loaded_again_from_the_archive(
     stocked: Home, told: list[StoreStatus]
 ) -> None:
     lose(stocked.root / "rollcall.duckdb")
@@ -418,7 +418,7 @@ def test_a_store_that_was_deleted_is_loaded_again_from_the_archive(
     assert "snapshots that the archive has" in told[1].message
 
 
-def test_damage_that_a_question_brings_to_light_is_repaired_while_the_app_runs(
+def test_damage_that_a_query_finds_is_repaired_while_the_app_runs(
     stocked: Home, told: list[StoreStatus]
 ) -> None:
     spoil_a_block(stocked.root / "rollcall.duckdb")
@@ -430,7 +430,7 @@ def test_damage_that_a_question_brings_to_light_is_repaired_while_the_app_runs(
         assert listed(stocked, as_of=YESTERDAY) == ["ada"]
 
 
-def test_a_question_to_a_damaged_store_ends_in_words_on_the_page(stocked: Home) -> None:
+def test_a_page_reports_a_damaged_store(stocked: Home) -> None:
     spoil_a_block(stocked.root / "rollcall.duckdb")
     shown = AppTest.from_file(ROOT / "pages" / "navigation.py", default_timeout=20).run()
     assert not shown.exception
@@ -440,7 +440,7 @@ def test_a_question_to_a_damaged_store_ends_in_words_on_the_page(stocked: Home) 
 
 
 @pytest.mark.parametrize("damage", [cut, empty, zero, overwrite, lose, spoil_the_end])
-def test_what_a_damaged_log_has_lost_is_loaded_again_from_the_archive(
+def test_snapshots_lost_with_a_damaged_log_are_loaded_again_from_the_archive(
     stocked: Home, tmp_path: Path, damage: Callable[[Path], None]
 ) -> None:
     """The log has what was loaded since the last checkpoint; DuckDB drops what it cannot read."""
@@ -458,7 +458,7 @@ def test_what_a_damaged_log_has_lost_is_loaded_again_from_the_archive(
         assert listed(revived, as_of=TODAY) == ["bob"]
 
 
-def test_files_of_the_archive_that_cannot_be_loaded_are_told_on_every_page(
+def test_every_page_reports_archived_files_that_cannot_be_loaded(
     stocked: Home, told: list[StoreStatus]
 ) -> None:
     lose(stocked.root / "rollcall.duckdb")
@@ -490,7 +490,7 @@ def without_a_column(home: Home) -> None:
 
 
 @pytest.mark.parametrize("change", [of_another_number, without_a_number, without_a_column])
-def test_a_store_of_another_version_is_made_anew_with_what_no_file_says(
+def test_a_store_of_another_version_is_rebuilt_with_its_records(
     stocked: Home, change: Callable[[Home], None]
 ) -> None:
     noted = {"integration": "slack", "file_name": "x.csv", "verdict": "held", "reason": "why"}
@@ -508,7 +508,7 @@ def test_a_store_of_another_version_is_made_anew_with_what_no_file_says(
     assert len(list(stocked.root.glob("rollcall.duckdb.outdated-*"))) == 1
 
 
-def test_what_the_archive_does_not_have_is_not_lost_silently(
+def test_snapshots_that_the_archive_lacks_are_not_lost_silently(
     stocked: Home, told: list[StoreStatus]
 ) -> None:
     shutil.rmtree(stocked.archive)
@@ -554,7 +554,7 @@ def other_app(stocked: Home) -> Iterator[subprocess.Popen[str]]:
 
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, None])
-def test_a_second_app_says_who_has_the_store_and_takes_over(
+def test_a_second_app_names_the_first_and_takes_over(
     stocked: Home, other_app: subprocess.Popen[str], end: signal.Signals | None
 ) -> None:
     with an_app(stocked):
@@ -571,7 +571,7 @@ def test_a_second_app_says_who_has_the_store_and_takes_over(
     assert not (stocked.root / "serving.json").exists()
 
 
-def test_commands_say_which_app_has_the_store(
+def test_commands_name_the_app_that_has_the_store(
     stocked: Home, other_app: subprocess.Popen[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     for command in (["rebuild"], ["export", "--output", str(stocked.root / "x.csv")]):
@@ -582,7 +582,7 @@ def test_commands_say_which_app_has_the_store(
 
 
 @pytest.mark.parametrize("left", ['{"pid": 1', '{"pid": 99999999, "address": "x"}', "[]", ""])
-def test_what_a_killed_app_left_behind_misleads_nobody(stocked: Home, left: str) -> None:
+def test_leftovers_of_a_killed_app_are_ignored(stocked: Home, left: str) -> None:
     (stocked.root / "serving.json").write_text(left)
     assert running_instance(stocked) is None
 
@@ -590,7 +590,7 @@ def test_what_a_killed_app_left_behind_misleads_nobody(stocked: Home, left: str)
 # ---- readers ------------------------------------------------------------------------------------
 
 
-def test_readers_see_whole_snapshots_only_and_do_not_wait_for_a_load(
+def test_readers_see_complete_snapshots_and_do_not_wait_for_a_load(
     home: Home, tmp_path: Path
 ) -> None:
     engine, many = open_store(home.database_url), 20_000
@@ -624,9 +624,7 @@ def test_readers_see_whole_snapshots_only_and_do_not_wait_for_a_load(
 
 
 @pytest.mark.browser
-def test_two_browsers_show_what_is_loaded_meanwhile_without_a_reload(
-    tmp_path: Path, visit: Visit
-) -> None:
+def test_two_browsers_show_new_snapshots_without_a_reload(tmp_path: Path, visit: Visit) -> None:
     with served(tmp_path) as app:
         readers = [visit(f"{app.url}/users", afresh=True) for _ in range(2)]
         for reader in readers:

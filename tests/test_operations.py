@@ -1,4 +1,4 @@
-"""What people need who run Rollcall for others: how it is, what it logs, and a backup of it."""
+"""Operations: metrics, logs, the service, the container and backups."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def metrics(app: Served) -> dict[tuple[str, str], float]:
     }
 
 
-def test_metrics_tell_of_loads_rows_and_ages_and_of_nobody(running: Served) -> None:
+def test_metrics_count_files_rows_and_ages_without_personal_data(running: Served) -> None:
     told = metrics(running)
     assert told["rollcall_store_open", ""] == 1
     assert told["rollcall_files_total", "figma,loaded"] == 2
@@ -115,7 +115,7 @@ def test_metrics_tell_of_loads_rows_and_ages_and_of_nobody(running: Served) -> N
     assert "olga" not in text
 
 
-def test_metrics_tell_how_long_pages_take(home: Home) -> None:
+def test_metrics_measure_pages(home: Home) -> None:
     asked = TestClient(web.app, base_url="http://127.0.0.1", client=("127.0.0.1", 50_000))
 
     def drawn() -> float:
@@ -129,7 +129,7 @@ def test_metrics_tell_how_long_pages_take(home: Home) -> None:
     assert drawn() == before + 1
 
 
-def test_an_address_of_the_environment_is_not_served_without_sign_in(tmp_path: Path) -> None:
+def test_a_public_address_needs_sign_in(tmp_path: Path) -> None:
     everywhere = {"STREAMLIT_SERVER_ADDRESS": "0.0.0.0"}  # noqa: S104
     told = os.environ | {"ROLLCALL_HOME": str(tmp_path), **everywhere}
     command = [sys.executable, str(ROOT / "app.py")]
@@ -146,7 +146,7 @@ def test_an_address_of_the_environment_is_not_served_without_sign_in(tmp_path: P
         ("PORT", "web", "PORT is no whole number: web"),
     ],
 )
-def test_what_the_environment_says_wrongly_is_not_passed_over(
+def test_wrong_environment_variables_are_reported(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str, words: str
 ) -> None:
     monkeypatch.setenv(name, value)
@@ -154,7 +154,7 @@ def test_what_the_environment_says_wrongly_is_not_passed_over(
         options_from_environment()
 
 
-def test_the_unit_is_sound_and_closed(tmp_path: Path) -> None:
+def test_the_systemd_unit_is_valid_and_sandboxed(tmp_path: Path) -> None:
     analyze = shutil.which("systemd-analyze")
     if not analyze:
         pytest.skip("systemd is not installed: deploy/rollcall.service was not checked.")
@@ -166,7 +166,7 @@ def test_the_unit_is_sound_and_closed(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr or done.stdout[-500:]
 
 
-def test_the_container_gets_all_that_is_imported_and_nothing_else() -> None:
+def test_the_container_contains_all_imported_code_and_nothing_else() -> None:
     """Podman and Docker send what `.dockerignore` lets through; the Containerfile copies it."""
     lines = (ROOT / "deploy" / "Containerfile").read_text().splitlines()
     copied = [name for line in lines if line.startswith("COPY ") for name in line.split()[1:-1]]
@@ -178,7 +178,7 @@ def test_the_container_gets_all_that_is_imported_and_nothing_else() -> None:
     assert packages | {path.name for path in ROOT.glob("*.py")} <= set(copied)
 
 
-def test_each_line_of_the_log_is_an_object_and_names_nobody(running: Served) -> None:
+def test_each_log_line_is_an_object_without_personal_data(running: Served) -> None:
     assert answer(running, "/readyz") == "ok"
     text = (running.home.root / "log.txt").read_text()
     lines = [json.loads(line) for line in text.splitlines()]
@@ -190,7 +190,7 @@ def test_each_line_of_the_log_is_an_object_and_names_nobody(running: Served) -> 
     assert "ada@" not in text
 
 
-def test_an_error_is_logged_without_what_it_says() -> None:
+def test_an_error_is_logged_without_its_message() -> None:
     try:
         try:
             {}["ada@x.io"]
@@ -207,7 +207,7 @@ def test_an_error_is_logged_without_what_it_says() -> None:
 
 
 @pytest.mark.parametrize("is_running", [True, False])
-def test_a_backup_gives_all_of_it_back(
+def test_a_restored_backup_has_everything(
     running: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_running: bool
 ) -> None:
     """What was loaded and what was said, whoever has the store while it is made."""
@@ -246,7 +246,7 @@ def test_a_backup_gives_all_of_it_back(
         close_store(again.database_url)
 
 
-def test_ready_is_what_has_its_store_open(home: Home) -> None:
+def test_the_app_is_ready_while_its_store_is_open(home: Home) -> None:
     asked = TestClient(web.app, base_url="http://127.0.0.1", client=("127.0.0.1", 50_000))
     set_store_status(home, StoreStatus("failed", "The disk is full."))
     answer = asked.get("/readyz")
@@ -257,7 +257,7 @@ def test_ready_is_what_has_its_store_open(home: Home) -> None:
     assert "rollcall_store_open 0.0" in asked.get("/metrics").text
 
 
-def test_a_backup_makes_a_store_on_postgresql(
+def test_a_backup_restores_a_store_on_postgresql(
     postgresql: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In the schema `public`, which stays on the search path while another is filled beside it."""

@@ -1,4 +1,4 @@
-"""Whatever the store is, the same snapshots give the same answers to every question."""
+"""The same snapshots give the same query results on both databases."""
 
 from __future__ import annotations
 
@@ -352,7 +352,7 @@ QUESTIONS = {
 
 
 @pytest.mark.parametrize("page", QUESTIONS)
-def test_both_databases_answer_the_same(both: Both, page: str) -> None:
+def test_both_databases_give_the_same_results(both: Both, page: str) -> None:
     differ = []
     with both.one.connect() as con, both.other.connect() as other:
         for name, ask in QUESTIONS[page]():
@@ -361,7 +361,7 @@ def test_both_databases_answer_the_same(both: Both, page: str) -> None:
     assert not differ
 
 
-def test_both_databases_know_an_account_by_the_same_number(both: Both) -> None:
+def test_both_databases_give_an_account_the_same_key(both: Both) -> None:
     hashes = select(account.c.account_id, account_current.c.content_hash).join_from(
         account, account_current, is_same_account(account, account_current)
     )
@@ -371,7 +371,7 @@ def test_both_databases_know_an_account_by_the_same_number(both: Both) -> None:
     assert len({number for _, number in numbers}) > len(numbers) / 2
 
 
-def test_what_differs_between_answers_is_noticed(both: Both) -> None:
+def test_different_results_are_noticed(both: Both) -> None:
     with both.one.connect() as con, both.other.connect() as other:
         assert told(con, lambda c: drop_unknown_values(c, NOW)) != told(
             other, lambda c: drop_unknown_values(c, THEN)
@@ -384,7 +384,7 @@ def test_every_rule_finds_something_to_compare(both: Both) -> None:
     assert not [name for name, counts in found.items() if not any(counts)]
 
 
-def test_a_preview_says_the_same_and_leaves_nothing(
+def test_previews_agree_and_change_nothing(
     both: Both, files: list[SnapshotFile], tmp_path: Path
 ) -> None:
     path = tmp_path / "next.ndjson"
@@ -462,7 +462,7 @@ def packed(con: Connection, view: View) -> Any:
 # ---- what a cluster asks of all of these statements ----------------------------------------------
 
 
-def test_every_question_can_be_asked_of_a_cluster(both: Both) -> None:
+def test_every_query_runs_on_a_cluster(both: Both) -> None:
     engine = create_unchecked_engine(both.other.url.render_as_string(hide_password=False))
     seen, found = set[str](), set[str]()
 
@@ -481,9 +481,7 @@ def test_every_question_can_be_asked_of_a_cluster(both: Both) -> None:
 
 
 @pytest.mark.parametrize("sort", SORTS)
-def test_a_list_of_which_nothing_was_decided_can_be_asked_of_a_cluster(
-    postgresql: Server, sort: str
-) -> None:
+def test_a_list_without_match_overrides_runs_on_a_cluster(postgresql: Server, sort: str) -> None:
     found = set[str]()
     with postgresql.a_store() as engine, engine.connect() as con:
         event.listen(con, "before_execute", lambda _, s, *__: found.update(breaches(s)))
@@ -491,7 +489,7 @@ def test_a_list_of_which_nothing_was_decided_can_be_asked_of_a_cluster(
     assert not found
 
 
-def test_every_load_can_be_done_on_a_cluster(postgresql: Server, files: list[SnapshotFile]) -> None:
+def test_every_load_runs_on_a_cluster(postgresql: Server, files: list[SnapshotFile]) -> None:
     found = set[str]()
     with postgresql.a_store() as engine:
         event.listen(engine, "before_execute", lambda _, s, *__: found.update(breaches(s)))
@@ -505,7 +503,7 @@ def test_every_load_can_be_done_on_a_cluster(postgresql: Server, files: list[Sna
     assert not found
 
 
-def test_a_statement_that_a_cluster_cannot_do_is_noticed() -> None:
+def test_a_statement_that_a_cluster_rejects_is_noticed() -> None:
     now, v = account_current, account_version
     by_key = now.c.account_key == v.c.account_key
     assert breaches(select(now.c.account_key).join_from(now, v, by_key))

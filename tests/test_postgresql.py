@@ -1,4 +1,4 @@
-"""A team's store on PostgreSQL: several processes at once, making it anew, moving there."""
+"""A store on PostgreSQL: several processes at once, rebuilds, copies and clusters."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_loads_of_several_processes_wait_for_one_another(
         engine.dispose()
 
 
-def test_a_reader_keeps_the_view_that_it_had(postgresql: Server, tmp_path: Path) -> None:
+def test_a_transaction_sees_the_store_at_one_moment(postgresql: Server, tmp_path: Path) -> None:
     with postgresql.a_store() as engine:
         delivered = Deliveries(engine, tmp_path)
         delivered.take(an_account(), at=YESTERDAY)
@@ -109,7 +109,7 @@ def test_a_reader_keeps_the_view_that_it_had(postgresql: Server, tmp_path: Path)
             assert usernames(con) == ["ada", "bob"]
 
 
-def test_two_processes_that_open_a_new_store_at_once_make_it_once(postgresql: Server) -> None:
+def test_two_processes_that_open_a_new_store_at_once_create_it_once(postgresql: Server) -> None:
     url = postgresql.new_schema()
     asked = "import sys; from data.store.engine import open_store; open_store(sys.argv[1])"
     both = [subprocess.Popen([sys.executable, "-c", asked, url], cwd=Path.cwd()) for _ in range(2)]
@@ -117,7 +117,7 @@ def test_two_processes_that_open_a_new_store_at_once_make_it_once(postgresql: Se
     assert loaded_days(url) == 0
 
 
-def test_a_server_that_is_not_there_is_told_without_the_password() -> None:
+def test_an_unreachable_server_is_reported_without_the_password() -> None:
     with pytest.raises(
         StoreUnreachable, match=r"127\.0\.0\.1:1/rollcall cannot be reached"
     ) as told:
@@ -148,7 +148,7 @@ def test_an_inbox_that_two_processes_watch_is_loaded_once(team: Home, tmp_path: 
     assert loaded_days(team.database_url) == 4
 
 
-def test_a_store_is_made_anew_beside_the_old_one_which_is_kept(team: Home, tmp_path: Path) -> None:
+def test_a_rebuild_keeps_the_old_schema(team: Home, tmp_path: Path) -> None:
     path = a_snapshot_file(tmp_path, [an_account(), an_account("bob")])
     assert main(["load", str(path), "--integration", "figma"]) == 0
     engine = open_store(team.database_url)
@@ -165,16 +165,14 @@ def test_a_store_is_made_anew_beside_the_old_one_which_is_kept(team: Home, tmp_p
     assert f"{here}_new" not in schemas
 
 
-def test_a_store_that_the_archive_does_not_have_whole_is_not_made_anew(
-    team: Home, tmp_path: Path
-) -> None:
+def test_a_rebuild_needs_a_complete_archive(team: Home, tmp_path: Path) -> None:
     Deliveries(open_store(team.database_url), tmp_path).take(an_account())
     with pytest.raises(RebuildFailed, match="lacks the files of 1 of its snapshots"):
         rebuild(team, lambda *_: None)
     assert loaded_days(team.database_url) == 1
 
 
-def test_a_store_moves_to_the_server_and_back_whole(
+def test_a_store_is_copied_to_the_server_and_back_completely(
     home: Home, postgresql: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     start, url = open_store(home.database_url), postgresql.new_store()
@@ -201,7 +199,7 @@ def test_a_store_moves_to_the_server_and_back_whole(
     assert delivered.take(an_account("eve"), at=TODAY + timedelta(days=1)).accepted == 1
 
 
-def test_a_copy_that_is_not_the_same_is_noticed(postgresql: Server, tmp_path: Path) -> None:
+def test_a_copy_that_differs_is_noticed(postgresql: Server, tmp_path: Path) -> None:
     one = open_store(f"duckdb:///{tmp_path}/one.duckdb")
     Deliveries(one, tmp_path).take(an_account(), an_account("bob"))
     with postgresql.a_store() as other:
@@ -232,7 +230,7 @@ CREATE FUNCTION create_distributed_table(table_name regclass, distribution_colum
 """
 
 
-def test_a_store_is_spread_by_integration_and_only_once(postgresql: Server) -> None:
+def test_a_store_is_distributed_by_integration_and_only_once(postgresql: Server) -> None:
     url = postgresql.new_schema()
     engine, here = open_store(url), column("logicalrelid", REGCLASS)
     if not postgresql.is_cluster:
@@ -259,11 +257,11 @@ def test_a_store_is_spread_by_integration_and_only_once(postgresql: Server) -> N
 
 
 @pytest.mark.skipif(not has_citus(), reason="Citus is not installed: no cluster was tried")
-def test_all_that_is_tried_on_a_server_is_tried_on_a_cluster() -> None:
+def test_a_cluster_runs_all_tests_of_a_server() -> None:
     assert list(KINDS) == ["server", "cluster"]
 
 
-def test_readers_see_there_what_they_see_in_duckdb(
+def test_restricted_views_show_the_same_as_in_duckdb(
     postgresql: Server, home: Home, tmp_path: Path
 ) -> None:
     stores = [open_store(postgresql.new_store()), open_store(f"duckdb:///{tmp_path}/store.duckdb")]
@@ -290,7 +288,7 @@ def _but_for_times(row: Row[Any]) -> str:
     return str({name: value for name, value in row._asdict().items() if name != "loaded_at"})
 
 
-def test_a_search_uses_the_index_of_trigrams_where_people_have_decided(
+def test_a_search_uses_the_trigram_index_despite_match_overrides(
     postgresql: Server, tmp_path: Path
 ) -> None:
     if postgresql.is_cluster:
@@ -310,7 +308,7 @@ def test_a_search_uses_the_index_of_trigrams_where_people_have_decided(
             assert "Bitmap Index Scan on current_by_text" in "".join(plan)
 
 
-def test_an_account_with_a_known_row_and_another_one_is_there_once(
+def test_an_account_with_a_known_row_and_a_new_one_exists_once(
     postgresql: Server, tmp_path: Path
 ) -> None:
     with postgresql.a_store() as engine:
@@ -352,7 +350,7 @@ def test_histories_are_kept_as_in_duckdb(
 
 
 @pytest.mark.parametrize("name", sorted(test_pages.OF_ACCOUNTS))
-def test_every_page_is_drawn_from_the_server(team: Home, name: str) -> None:
+def test_every_page_reads_from_the_server(team: Home, name: str) -> None:
     test_pages.load_all(team, test_pages.ADA, test_pages.BOB, taken_at=test_pages.YESTERDAY)
     test_pages.load_all(team, test_pages.ADA, test_pages.CY, taken_at=test_pages.TODAY)
     shown = test_pages.page(name)
@@ -362,7 +360,7 @@ def test_every_page_is_drawn_from_the_server(team: Home, name: str) -> None:
         assert shown.run.get("bidi_component") or shown.run.get("plotly_chart") or shown.run.metric
 
 
-def test_the_list_is_narrowed_searched_and_opened_from_the_server(team: Home) -> None:
+def test_the_list_is_filtered_searched_and_sorted_on_the_server(team: Home) -> None:
     test_pages.load_all(team, *test_pages.accounts(3), test_pages.BOB)
     assert test_pages.users(q="BOB").usernames == ["bob"]
     assert test_pages.users(state="Update failed").usernames == ["bob"]
@@ -372,7 +370,7 @@ def test_the_list_is_narrowed_searched_and_opened_from_the_server(team: Home) ->
 # ---- what cannot be asked ------------------------------------------------------------------------
 
 
-def test_a_machine_of_a_cluster_that_is_away_is_told_in_words(
+def test_an_unreachable_node_of_a_cluster_is_reported(
     team: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Played: the server says what it does where another one does not answer."""

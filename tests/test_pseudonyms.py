@@ -1,4 +1,4 @@
-"""Pseudonyms: consistent, on every page and in every download, and back with the key only."""
+"""Pseudonyms: consistent, on every page, in every download, and reversible only with the key."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def names_nobody(text: str) -> bool:
     return not any(secret.casefold() in text.casefold() for secret in SECRETS)
 
 
-def test_no_table_names_anybody(masked: Engine) -> None:
+def test_no_table_contains_a_name(masked: Engine) -> None:
     with masked.connect() as con:
         for table in metadata.sorted_tables:
             assert names_nobody(str(con.execute(select(table)).all())), table.name
@@ -115,9 +115,7 @@ def test_accounts_of_one_person_are_still_found(masked: Engine) -> None:
 
 
 @pytest.mark.parametrize("as_of", [None, TODAY])
-def test_a_whole_pseudonym_is_found_wherever_it_was_read(
-    masked: Engine, as_of: datetime | None
-) -> None:
+def test_a_search_finds_a_complete_pseudonym(masked: Engine, as_of: datetime | None) -> None:
     with masked.connect() as con:
         (row,) = con.execute(select(account_current).where(account_current.c.account_key == 1))
         for column in SEARCH_COLUMNS:
@@ -130,7 +128,7 @@ def test_a_whole_pseudonym_is_found_wherever_it_was_read(
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_no_download_names_anybody(masked: Engine, form: str) -> None:
+def test_no_download_contains_a_name(masked: Engine, form: str) -> None:
     with masked.connect() as con:
         content = b"".join(FORMATS[form].chunks(Listing(con, ListRequest(Filters()))))
     if form == "xlsx":
@@ -145,7 +143,7 @@ def test_no_download_names_anybody(masked: Engine, form: str) -> None:
 
 
 @pytest.mark.parametrize("script", [script for script in SCRIPTS if script != "audit.py"])
-def test_no_page_names_anybody(masked_home: Home, script: str) -> None:
+def test_no_page_contains_a_name(masked_home: Home, script: str) -> None:
     run = AppTest.from_file(PAGES / script, default_timeout=60)
     if script == "users.py":
         run.session_state["users"] = {"open": ["1", "2", "3", "4"]}
@@ -159,7 +157,7 @@ def test_no_page_names_anybody(masked_home: Home, script: str) -> None:
         assert "@pseudonym.invalid" in drawn
 
 
-def test_why_a_file_was_refused_names_nobody(masked_home: Home) -> None:
+def test_the_reason_of_a_rejected_file_is_hidden(masked_home: Home) -> None:
     path = masked_home.inbox / "figma" / "2026-11-24T06-00-00Z.csv"
     path.parent.mkdir(parents=True)
     path.write_text("Zelda Zumthor,zz@x.io\n1,2\n")
@@ -173,7 +171,7 @@ def test_why_a_file_was_refused_names_nobody(masked_home: Home) -> None:
     assert names_nobody("".join(str(e.proto) for e in run.main if hasattr(e, "proto")))
 
 
-def test_who_sees_pseudonyms_does_nothing_that_needs_names(masked_home: Home) -> None:
+def test_users_with_pseudonyms_cannot_take_actions_that_need_names(masked_home: Home) -> None:
     run = AppTest.from_file(PAGES / "audit.py", default_timeout=60).run()
     assert run.title[-1].value == "Not for your role"
 
@@ -199,7 +197,7 @@ def test_another_key_gives_other_pseudonyms(masked_home: Home, tmp_path_factory)
     assert (masked_home.root / "pseudonym-key").stat().st_mode & 0o077 == 0
 
 
-def test_the_key_leads_back(
+def test_the_key_reveals_a_pseudonym(
     masked: Engine, masked_home: Home, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with masked.connect() as con:

@@ -191,7 +191,7 @@ def are_valid_claims(claims: Claims, *, client_id: str, hours: float, now: float
 
 
 def session_end(claims: Claims, hours: float) -> float:
-    """The end of a token's session, in seconds since 1970; in the past if the token lacks a time."""
+    """The end of a token's session, in seconds since 1970; long past if a time is missing."""
     return min(_to_seconds(claims.get("exp")), _issued_at(claims) + hours * 3600)
 
 
