@@ -65,9 +65,9 @@ DOOR = AuthConfig("http://127.0.0.1", CLIENT, SECRET, RoleMapping(claim="groups"
 
 def claims(*groups: str, **others: Any) -> dict[str, Any]:
     now = time.time()
-    said = {"sub": "s", "iss": "x", "aud": [CLIENT], "iat": now, "exp": now + 600}
-    said |= {"is_logged_in": True, "email": "olga@x.io", "email_verified": True}
-    return said | {"groups": list(groups)} | others
+    token = {"sub": "s", "iss": "x", "aud": [CLIENT], "iat": now, "exp": now + 600}
+    token |= {"is_logged_in": True, "email": "olga@x.io", "email_verified": True}
+    return token | {"groups": list(groups)} | others
 
 
 def somebody_marked(number: int, **facts: Any) -> dict[str, Any]:
@@ -171,7 +171,7 @@ BOTH = RoleMapping(
 
 
 @pytest.mark.parametrize(
-    ("said", "roles", "only"),
+    ("token", "roles", "only"),
     [
         ({}, (), None),
         ({"realm_access": {"roles": ["rc-boss", "else"]}}, ("Owner",), None),
@@ -189,14 +189,14 @@ BOTH = RoleMapping(
     ],
 )  # fmt: skip
 def test_roles_come_from_the_claim_or_a_verified_address(
-    said: dict[str, Any], roles: tuple[str, ...], only: tuple[str, ...] | None
+    token: dict[str, Any], roles: tuple[str, ...], only: tuple[str, ...] | None
 ) -> None:
-    who = BOTH.to_principal(said)
+    who = BOTH.to_principal(token)
     assert (who.roles, who.integrations) == (roles, only)
 
 
 @pytest.mark.parametrize(
-    ("told", "words"),
+    ("values", "words"),
     [
         ({}, "Nobody has a role"),
         ({"roles": {}}, "Nobody has a role"),
@@ -210,9 +210,9 @@ def test_roles_come_from_the_claim_or_a_verified_address(
         ({"roles": {"x": "Owner"}, "unverified_emails": "no"}, "true or false"),
     ],
 )
-def test_wrong_settings_of_access_are_rejected(told: dict[str, Any], words: str) -> None:
+def test_wrong_settings_of_access_are_rejected(values: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
-        RoleMapping.from_settings(told)
+        RoleMapping.from_settings(values)
 
 
 @pytest.mark.parametrize(
@@ -239,7 +239,7 @@ def test_unsafe_settings_of_sign_in_are_rejected(lacks: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "holds"),
+    ("changed", "holds"),
     [
         ({}, True),
         ({"aud": CLIENT, "azp": CLIENT}, True),
@@ -257,12 +257,12 @@ def test_unsafe_settings_of_sign_in_are_rejected(lacks: dict[str, Any]) -> None:
         ({"iat": NOW + 120}, False),
     ],
 )
-def test_a_token_needs_our_audience_and_expires(said: dict[str, Any], holds: bool) -> None:
-    token = {"aud": [CLIENT], "iat": NOW - 100, "exp": NOW + 1} | said
+def test_a_token_needs_our_audience_and_expires(changed: dict[str, Any], holds: bool) -> None:
+    token = {"aud": [CLIENT], "iat": NOW - 100, "exp": NOW + 1} | changed
     assert are_valid_claims(token, client_id=CLIENT, hours=8, now=NOW) is holds
 
 
-def test_a_revoked_token_stays_revoked_after_a_restart(tmp_path: Path) -> None:
+def test_a_restart_keeps_tokens_revoked(tmp_path: Path) -> None:
     mine, later = {"sub": "ada", "iat": 1}, {"sub": "ada", "iat": 2}
     RevokedTokens(tmp_path / "list").add(mine, time.time() + 60)
     known = RevokedTokens(tmp_path / "list")
@@ -343,7 +343,7 @@ def test_restricted_visibility_shows_nothing_of_other_integrations(marked_home: 
 
 def test_cached_results_are_not_shared_between_visibilities(marked_home: Home) -> None:
     engine = open_store(marked_home.database_url)
-    sights = [
+    visibilities = [
         FULL_VISIBILITY,
         Visibility(("figma",)),
         Visibility((), PersonalData.HIDDEN),
@@ -351,8 +351,8 @@ def test_cached_results_are_not_shared_between_visibilities(marked_home: Home) -
     ]
     for _ in range(2):
         counts, names = [], []
-        for sight in sights:
-            with restricted_engine(engine, sight).connect() as con:
+        for visibility in visibilities:
+            with restricted_engine(engine, visibility).connect() as con:
                 counts.append(count_accounts(con, Filters()))
                 rows = page_of_accounts(con, Filters(), sort="user", descending=False, page=1)
                 names.append({row.username_in_app for row in rows})
@@ -482,6 +482,6 @@ def test_streamlit_is_configured_to_reveal_nothing() -> None:
 
 
 def test_an_error_of_a_statement_does_not_contain_its_values(marked_home: Home) -> None:
-    with open_store(marked_home.database_url).connect() as con, pytest.raises(DBAPIError) as fault:
+    with open_store(marked_home.database_url).connect() as con, pytest.raises(DBAPIError) as error:
         con.execute(text("SELECT nothing FROM account WHERE account_id = :id"), {"id": MARK})
-    assert MARK not in str(fault.value)
+    assert MARK not in str(error.value)

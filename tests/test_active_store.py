@@ -84,7 +84,7 @@ def test_the_environment_can_turn_the_sample_off(
     assert not home.sample.exists()
 
 
-def test_a_removed_sample_stays_removed_after_a_restart(home: Home) -> None:
+def test_a_removed_sample_remains_removed_after_a_restart(home: Home) -> None:
     prepare_sample(home)
     remove_sample(home)
     assert not active_store(home).is_sample

@@ -71,10 +71,10 @@ class Moment(NamedTuple):
     at: datetime
 
 
-Told = dict[str, str]  # username → state
+States = dict[str, str]  # username → state
 
 
-def a_history(folder: Path, seed: int) -> dict[Moment, tuple[Path, Told]]:
+def a_history(folder: Path, seed: int) -> dict[Moment, tuple[Path, States]]:
     """Files of two integrations in which accounts come, go and change."""
     chance, written = random.Random(seed), {}
     for name in ("figma", "slack"):
@@ -108,7 +108,7 @@ def loading(home: Home, paths: list[Path]) -> BaseProcess:
     return process
 
 
-def what_is_loaded(home: Home, history: dict[Moment, tuple[Path, Told]]) -> set[Moment]:
+def what_is_loaded(home: Home, history: dict[Moment, tuple[Path, States]]) -> set[Moment]:
     """The snapshots of the store, each of which says exactly what its file says."""
     if not (home.root / "rollcall.duckdb").exists():
         return set()
@@ -119,13 +119,13 @@ def what_is_loaded(home: Home, history: dict[Moment, tuple[Path, Told]]) -> set[
         rows = select(integration.c.name, snapshot.c.taken_at, snapshot.c.accepted)
         found = {Moment(*row[:2]): row.accepted for row in con.execute(rows.select_from(named))}
         for moment, accepted in found.items():
-            _, told = history[moment]
-            assert accepted == len(told)
-            asked = {"integration": (moment.integration,), "as_of": moment.at}
-            assert sorted(usernames(con, **asked)) == sorted(told)
-            for how in set(told.values()):
-                wanted = Filters(**asked, state=(how,))
-                assert count_accounts(con, wanted) == list(told.values()).count(how)
+            _, states = history[moment]
+            assert accepted == len(states)
+            params = {"integration": (moment.integration,), "as_of": moment.at}
+            assert sorted(usernames(con, **params)) == sorted(states)
+            for how in set(states.values()):
+                wanted = Filters(**params, state=(how,))
+                assert count_accounts(con, wanted) == list(states.values()).count(how)
         counted = con.scalar(select(func.sum(state_count.c.accounts))) or 0
         assert counted == sum(found.values())
     close_stores()
@@ -137,7 +137,7 @@ def kill_while_loading(
 ) -> list[int]:
     """How many snapshots were in after each kill. A history that is whole makes way for another."""
     seen, longest, seed = [], how_long_a_load_takes(home, folder), 0
-    history: dict[Moment, tuple[Path, Told]] = {}
+    history: dict[Moment, tuple[Path, States]] = {}
     began = time.monotonic()
 
     def goes_on() -> bool:
@@ -189,7 +189,7 @@ def moment_in(path: Path) -> datetime:
     return datetime.strptime(path.name.split(".")[0], "%Y-%m-%dT%H-%M-%SZ")
 
 
-def finish(home: Home, history: dict[Moment, tuple[Path, Told]]) -> None:
+def finish(home: Home, history: dict[Moment, tuple[Path, States]]) -> None:
     """What was interrupted is taken up again, and ends as if nothing had happened."""
     process = loading(home, [path for path, _ in history.values()])
     process.join()
@@ -291,9 +291,9 @@ def test_a_full_disk_is_reported_and_loading_continues_with_free_space(
     assert listed(home, as_of=YESTERDAY) == [f"user{n:03}" for n in range(300)]
 
 
-def listed(home: Home, **asked: object) -> list[str]:
+def listed(home: Home, **params: object) -> list[str]:
     with open_store(home.database_url).connect() as con:
-        return usernames(con, **asked)
+        return usernames(con, **params)
 
 
 def test_a_store_that_duckdb_invalidated_is_reopened(home: Home, tmp_path: Path) -> None:
@@ -367,16 +367,16 @@ def stocked(home: Home, tmp_path: Path) -> Home:
 
 
 @pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> list[StoreStatus]:
+def statuses(monkeypatch: pytest.MonkeyPatch) -> list[StoreStatus]:
     """Every state that readers could have seen."""
     states: list[StoreStatus] = []
 
-    def tell(home: Home, how: StoreStatus) -> None:
+    def record(home: Home, how: StoreStatus) -> None:
         states.append(how)
         real(home, how)
 
     real = keeper.set_store_status
-    monkeypatch.setattr(keeper, "set_store_status", tell)
+    monkeypatch.setattr(keeper, "set_store_status", record)
     return states
 
 
@@ -390,7 +390,7 @@ def an_app(home: Home) -> Iterator[None]:
 
 @pytest.mark.parametrize("damage", [cut, cut_a_little, empty, zero, overwrite])
 def test_the_app_rebuilds_a_damaged_store_and_keeps_the_damaged_file(
-    stocked: Home, told: list[StoreStatus], damage: Callable[[Path], None]
+    stocked: Home, statuses: list[StoreStatus], damage: Callable[[Path], None]
 ) -> None:
     file = stocked.root / "rollcall.duckdb"
     damage(file)
@@ -401,29 +401,29 @@ def test_the_app_rebuilds_a_damaged_store_and_keeps_the_damaged_file(
         assert listed(stocked, as_of=YESTERDAY) == ["ada"]
     [aside] = stocked.root.glob("rollcall.duckdb.damaged-*")
     assert aside.read_bytes() == damaged
-    seen = [(how.done, how.total) for how in told if how.phase == "rebuilding"]
+    seen = [(how.done, how.total) for how in statuses if how.phase == "rebuilding"]
     assert seen == [(0, 2), (1, 2), (2, 2)]
-    [words] = {how.message for how in told if how.phase == "rebuilding"}
+    [words] = {how.message for how in statuses if how.phase == "rebuilding"}
     assert f"{file} is damaged" in words
     assert "rebuilt from the archive. The old file is kept" in words
 
 
 def test_a_deleted_store_is_loaded_again_from_the_archive(
-    stocked: Home, told: list[StoreStatus]
+    stocked: Home, statuses: list[StoreStatus]
 ) -> None:
     lose(stocked.root / "rollcall.duckdb")
     with an_app(stocked):
         until(lambda: store_status(stocked).is_open)
         assert listed(stocked, as_of=YESTERDAY) == ["ada"]
-    assert "snapshots that the archive has" in told[1].message
+    assert "lacks snapshots of the archive" in statuses[1].message
 
 
 def test_damage_that_a_query_finds_is_repaired_while_the_app_runs(
-    stocked: Home, told: list[StoreStatus]
+    stocked: Home, statuses: list[StoreStatus]
 ) -> None:
     spoil_a_block(stocked.root / "rollcall.duckdb")
     with an_app(stocked):
-        until(lambda: store_status(stocked).is_open or told[-1].phase == "rebuilding")
+        until(lambda: store_status(stocked).is_open or statuses[-1].phase == "rebuilding")
         with suppress(StoreError):
             listed(stocked)
         until(lambda: list(stocked.root.glob("*.damaged-*")) and store_status(stocked).is_open)
@@ -459,7 +459,7 @@ def test_snapshots_lost_with_a_damaged_log_are_loaded_again_from_the_archive(
 
 
 def test_every_page_reports_archived_files_that_cannot_be_loaded(
-    stocked: Home, told: list[StoreStatus]
+    stocked: Home, statuses: list[StoreStatus]
 ) -> None:
     lose(stocked.root / "rollcall.duckdb")
     broken = next(stocked.archive.glob("*/2026-11-22*"))
@@ -509,14 +509,14 @@ def test_a_store_of_another_version_is_rebuilt_with_its_records(
 
 
 def test_snapshots_that_the_archive_lacks_are_not_lost_silently(
-    stocked: Home, told: list[StoreStatus]
+    stocked: Home, statuses: list[StoreStatus]
 ) -> None:
     shutil.rmtree(stocked.archive)
     without_a_number(stocked)
     close_stores()
     with an_app(stocked):
         until(lambda: store_status(stocked).phase == "failed")
-    assert "the archive lacks the files of 2 of its snapshots" in told[-1].message
+    assert "the archive lacks the files of 2 of its snapshots" in statuses[-1].message
     assert not list(stocked.root.glob("*.outdated-*"))
 
 

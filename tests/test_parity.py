@@ -153,7 +153,7 @@ def both(
 
 
 def _say(engine: Engine, folder: Path) -> None:
-    """What people have said, and what was set aside."""
+    """Records of people, and quarantined files."""
     set_deletion_limit(engine, "odd", 0.5)
     save_directories(engine, ["Figma"])
     svc = MatchOverride("odd", "svc", "Its owner.", "Figma", "1", "Zoë Decided", None)
@@ -208,13 +208,15 @@ LISTS = [
     ChangeFilter("gained", role="Later"),
     *(ChangeFilter("other", value=name) for name in VALUE_CHANGES),
 ]
-ASKED_AT = datetime(2026, 4, 1)
+APRIL = datetime(2026, 4, 1)
 VIEWS = [
-    View(evaluated_at=ASKED_AT, limits=RuleSettings(inactive_days=3, delete_awaiting_days=1)),
+    View(evaluated_at=APRIL, limits=RuleSettings(inactive_days=3, delete_awaiting_days=1)),
     View(
-        as_of=MIDDLE, evaluated_at=ASKED_AT, limits=RuleSettings(inactive_days=2, unchanged_days=5)
+        as_of=MIDDLE,
+        evaluated_at=APRIL,
+        limits=RuleSettings(inactive_days=2, unchanged_days=5),
     ),
-    View(integration=("odd",), evaluated_at=ASKED_AT, limits=RuleSettings(delete_awaiting_days=1)),
+    View(integration=("odd",), evaluated_at=APRIL, limits=RuleSettings(delete_awaiting_days=1)),
 ]
 
 
@@ -356,7 +358,7 @@ def test_both_databases_give_the_same_results(both: Both, page: str) -> None:
     differ = []
     with both.one.connect() as con, both.other.connect() as other:
         for name, ask in QUESTIONS[page]():
-            if told(con, ask) != told(other, ask):
+            if result_of(con, ask) != result_of(other, ask):
                 differ.append(name)
     assert not differ
 
@@ -373,7 +375,7 @@ def test_both_databases_give_an_account_the_same_key(both: Both) -> None:
 
 def test_different_results_are_noticed(both: Both) -> None:
     with both.one.connect() as con, both.other.connect() as other:
-        assert told(con, lambda c: drop_unknown_values(c, NOW)) != told(
+        assert result_of(con, lambda c: drop_unknown_values(c, NOW)) != result_of(
             other, lambda c: drop_unknown_values(c, THEN)
         )
 
@@ -400,7 +402,7 @@ def test_previews_agree_and_change_nothing(
 # ---- answers as texts that can be compared -------------------------------------------------------
 
 
-def told(con: Connection, ask: Question) -> Any:
+def result_of(con: Connection, ask: Question) -> Any:
     return plain(con, ask(con))
 
 

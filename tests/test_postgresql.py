@@ -111,8 +111,8 @@ def test_a_transaction_sees_the_store_at_one_moment(postgresql: Server, tmp_path
 
 def test_two_processes_that_open_a_new_store_at_once_create_it_once(postgresql: Server) -> None:
     url = postgresql.new_schema()
-    asked = "import sys; from data.store.engine import open_store; open_store(sys.argv[1])"
-    both = [subprocess.Popen([sys.executable, "-c", asked, url], cwd=Path.cwd()) for _ in range(2)]
+    script = "import sys; from data.store.engine import open_store; open_store(sys.argv[1])"
+    both = [subprocess.Popen([sys.executable, "-c", script, url], cwd=Path.cwd()) for _ in range(2)]
     assert [process.wait(60) for process in both] == [0, 0]
     assert loaded_days(url) == 0
 
@@ -120,9 +120,9 @@ def test_two_processes_that_open_a_new_store_at_once_create_it_once(postgresql: 
 def test_an_unreachable_server_is_reported_without_the_password() -> None:
     with pytest.raises(
         StoreUnreachable, match=r"127\.0\.0\.1:1/rollcall cannot be reached"
-    ) as told:
+    ) as error:
         open_store("postgresql+psycopg://ada:sesame@127.0.0.1:1/rollcall")
-    assert "sesame" not in str(told.value)
+    assert "sesame" not in str(error.value)
 
 
 def test_a_database_with_other_tables_is_left_alone(postgresql: Server) -> None:
@@ -299,12 +299,12 @@ def test_a_search_uses_the_trigram_index_despite_match_overrides(
             engine, [MatchOverride("figma", "svc", "x", "People", "1", "Zoë Decided")], "Ada"
         )
         with engine.connect() as con:
-            rows, asked = account_rows(con, Filters(q="zoe")), Filters(q="zoe")
-            found = select(rows.c.username_in_app).where(*conditions(asked, rows))
+            rows, filters = account_rows(con, Filters(q="zoe")), Filters(q="zoe")
+            found = select(rows.c.username_in_app).where(*conditions(filters, rows))
             assert con.scalars(found).all() == ["svc"]
             con.execute(text("SET LOCAL enable_seqscan = off"))  # so few rows need no index
-            said = found.compile(con, compile_kwargs={"render_postcompile": True})
-            plan = con.exec_driver_sql(f"EXPLAIN {said.string}", dict(said.params)).scalars()
+            sql = found.compile(con, compile_kwargs={"render_postcompile": True})
+            plan = con.exec_driver_sql(f"EXPLAIN {sql.string}", dict(sql.params)).scalars()
             assert "Bitmap Index Scan on current_by_text" in "".join(plan)
 
 
@@ -317,8 +317,8 @@ def test_an_account_with_a_known_row_and_a_new_one_exists_once(
         deliveries.take(ada, an_account("bob"), at=YESTERDAY)
         deliveries.take(ada, failed, an_account("bob", state="Update failed"), at=TODAY)
         with engine.connect() as con:
-            told = select(account_current.c.username_in_app, account_current.c.provisioning_state)
-            found = sorted(tuple(row) for row in con.execute(told))
+            query = select(account_current.c.username_in_app, account_current.c.provisioning_state)
+            found = sorted(tuple(row) for row in con.execute(query))
     assert found == [("ada", "Onboarded"), ("bob", "Update failed")]
 
 
@@ -336,11 +336,11 @@ INVARIANTS = [
     for name, check in vars(test_history).items()
     if name.startswith("test_") and hasattr(check, "hypothesis") and "archive" not in name
 ]
-"""Of whole histories. The one about an archive is told of this database above."""
+"""Invariants of complete histories. Another test covers the archive on this database."""
 
 
 @pytest.mark.parametrize("invariant", INVARIANTS, ids=lambda check: check.__name__)
-def test_histories_are_kept_as_in_duckdb(
+def test_histories_are_the_same_as_in_duckdb(
     invariant: Callable[..., None], postgresql: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With few examples, as each makes stores."""
@@ -367,7 +367,7 @@ def test_the_list_is_filtered_searched_and_sorted_on_the_server(team: Home) -> N
     assert len(test_pages.users(sort="-user").usernames) == 4
 
 
-# ---- what cannot be asked ------------------------------------------------------------------------
+# ---- errors --------------------------------------------------------------------------------------
 
 
 def test_an_unreachable_node_of_a_cluster_is_reported(
@@ -382,5 +382,5 @@ def test_an_unreachable_node_of_a_cluster_is_reported(
 
     monkeypatch.setattr("queries.users.accounts.count_accounts", ask)
     run = test_pages.page("users.py").run
-    (said,) = [error.value for error in run.error]
-    assert "cannot be reached. PostgreSQL reports: “no way to node 2" in said
+    (message,) = [error.value for error in run.error]
+    assert "cannot be reached. PostgreSQL reports: “no way to node 2" in message

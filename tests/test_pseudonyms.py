@@ -133,13 +133,13 @@ def test_no_download_contains_a_name(masked: Engine, form: str) -> None:
         content = b"".join(FORMATS[form].chunks(Listing(con, ListRequest(Filters()))))
     if form == "xlsx":
         book = openpyxl.load_workbook(io.BytesIO(content))
-        told = str([[cell.value for row in sheet for cell in row] for sheet in book])
+        text = str([[cell.value for row in sheet for cell in row] for sheet in book])
     elif form == "parquet":
-        told = str(parquet.read_table(io.BytesIO(content)).to_pylist())
+        text = str(parquet.read_table(io.BytesIO(content)).to_pylist())
     else:
-        told = content.decode()
-    assert "@pseudonym.invalid" in told
-    assert names_nobody(told)
+        text = content.decode()
+    assert "@pseudonym.invalid" in text
+    assert names_nobody(text)
 
 
 @pytest.mark.parametrize("script", [script for script in SCRIPTS if script != "audit.py"])
@@ -183,8 +183,8 @@ def test_a_pseudonym_is_an_hmac(text: str, key: bytes) -> None:
     with MEMORY.connect() as con:
         for statement in key_statements(key, ADAPTERS["duckdb"]):
             con.exec_driver_sql(statement)
-        told = con.scalar(select(keyed_digest("name", literal(text))))
-    assert told == hmac.new(key, f"name:{text}".encode(), "sha256").hexdigest()[:12]
+        digest = con.scalar(select(keyed_digest("name", literal(text))))
+    assert digest == hmac.new(key, f"name:{text}".encode(), "sha256").hexdigest()[:12]
 
 
 MEMORY = open_store("duckdb:///:memory:")
@@ -203,11 +203,11 @@ def test_the_key_reveals_a_pseudonym(
     with masked.connect() as con:
         row = con.execute(select(account_current)).first()
     assert row
-    asked = [row.user_name, row.user_email, row.username_in_app, row.upstream_user_id]
-    assert command.main(["reveal", *asked, "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told[row.user_name] == ["name: Zelda Zumthor"]
-    assert sorted(told[row.user_email]) == ["email: ZZ@x.io", "email: zz@x.io"]
-    assert told[row.username_in_app] == ["username: zz-login-figma"]
+    pseudonyms = [row.user_name, row.user_email, row.username_in_app, row.upstream_user_id]
+    assert command.main(["reveal", *pseudonyms, "--json"]) == 0
+    revealed = json.loads(capsys.readouterr().out)
+    assert revealed[row.user_name] == ["name: Zelda Zumthor"]
+    assert sorted(revealed[row.user_email]) == ["email: ZZ@x.io", "email: zz@x.io"]
+    assert revealed[row.username_in_app] == ["username: zz-login-figma"]
     assert command.main(["reveal", "user-000000000000"]) == 1
     assert set(VALUE_COLUMNS) == {"name", "email", "username", "upstream", "account"}

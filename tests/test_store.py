@@ -103,10 +103,10 @@ def test_fractions_of_a_second_are_compared_correctly(store: Engine, tmp_path: P
     load(store, SnapshotFile(path, "figma", TODAY), confirmed=True)
     with store.connect() as con:
         found = select(func.count()).select_from(snapshot)
-        for part, told in ((0.9, 1), (-0.1, 0)):
+        for part, expected in ((0.9, 1), (-0.1, 0)):
             moment = TODAY + timedelta(seconds=part)
-            assert con.scalar(found.where(snapshot.c.taken_at <= moment)) == told
-            assert con.scalar(found.where(snapshot.c.taken_at > moment)) == 1 - told
+            assert con.scalar(found.where(snapshot.c.taken_at <= moment)) == expected
+            assert con.scalar(found.where(snapshot.c.taken_at > moment)) == 1 - expected
 
 
 # ---- opening ------------------------------------------------------------------------------------
@@ -179,9 +179,9 @@ def test_a_store_in_use_is_reported_with_its_process(home: Home) -> None:
     ) as process:
         assert process.stdout
         process.stdout.readline()
-        with pytest.raises(StoreInUse, match="open in another process") as told:
+        with pytest.raises(StoreInUse, match="open in another process") as error:
             open_store(home.database_url)
-        assert told.value.pid == process.pid
+        assert error.value.pid == process.pid
         process.kill()
 
 
@@ -218,7 +218,7 @@ def test_a_store_that_only_looks_too_short_is_read_and_used(
         assert con.scalar(select(func.count()).select_from(snapshot)) == 1
 
 
-def test_a_damaged_store_stays_damaged_until_it_is_closed(home: Home) -> None:
+def test_a_damaged_store_remains_damaged_until_it_is_closed(home: Home) -> None:
     file = home.root / "rollcall.duckdb"
     engine = open_store(home.database_url)
     with engine.begin() as con:

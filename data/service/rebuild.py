@@ -106,8 +106,8 @@ def _build(home: Home, replacement: Replacement, progress: RebuildProgress) -> l
 
 def _install(home: Home, replacement: Replacement, reason: str) -> None:
     close_store(home.database_url)
-    if kept := replacement.install(reason):
-        log.warning("The old store is kept: %s", kept)
+    if backup := replacement.install(reason):
+        log.warning("The old store is kept: %s", backup)
 
 
 def load_missing(engine: Engine, home: Home, progress: RebuildProgress) -> list[str]:

@@ -162,9 +162,9 @@ class DuckDBAdapter(DatabaseAdapter):
         def install(reason: str) -> str:
             # A full disk can leave the write-ahead log unmerged.
             must_keep = reason or Path(f"{file}.wal").exists()
-            kept = str(_move_aside(file, reason or "replaced")) if must_keep else ""
+            backup = str(_move_aside(file, reason or "replaced")) if must_keep else ""
             new_file.replace(file)
-            return kept
+            return backup
 
         leftovers = new_file, Path(f"{new_file}.wal")
         try:
@@ -268,11 +268,11 @@ def _track_connections(engine: Engine, in_use: dict[ConnectionPoolEntry, Pool]) 
 
 def _move_aside(file: Path, reason: str) -> Path:
     """Keep the store with its write-ahead log: somebody may want to look at it."""
-    kept = file.with_name(f"{file.name}.{reason}-{file_stamp(utc_now())}")
+    backup = file.with_name(f"{file.name}.{reason}-{file_stamp(utc_now())}")
     for suffix in ("", ".wal"):
         if (old := Path(f"{file}{suffix}")).exists():
-            old.rename(f"{kept}{suffix}")
-    return kept
+            old.rename(f"{backup}{suffix}")
+    return backup
 
 
 def _classify_error(file: Path, message: str) -> StoreError | None:
