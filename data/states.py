@@ -38,7 +38,7 @@ UNRECOGNIZED = State(
     "settled",
     "The state in the file is not one that Rollcall knows. The account keeps the original text.",
 )
-"""The bucket in which accounts without a readable state are counted. It is not a state."""
+"""Counts the accounts whose state is none of the eleven. It is a bucket, not a state."""
 
 STATE_NAMES: tuple[str, ...] = tuple(state.name for state in STATES)
 STATE_BY_NAME: dict[str, State] = {state.name: state for state in (*STATES, UNRECOGNIZED)}
