@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 Operation = Literal["provision", "update", "delete"]
-Phase = Literal["waiting", "working", "failed", "settled"]
+Phase = Literal["awaiting", "ongoing", "failed", "settled"]
 
 
 class State(NamedTuple):
@@ -22,22 +22,24 @@ STATES: tuple[State, ...] = (
     State(
         "Provisioning awaiting",
         "provision",
-        "waiting",
+        "awaiting",
         "The provisioning job is queued and waiting to start.",
     ),
-    State("Provisioning ongoing", "provision", "working", "The provisioning job is in progress."),
+    State("Provisioning ongoing", "provision", "ongoing", "The provisioning job is in progress."),
     State("Provisioning failed", "provision", "failed", "The provisioning job failed."),
     State("Onboarded", None, "settled", "The account was created in the external app."),
-    State("Update awaiting", "update", "waiting", "The update job is queued and waiting to start."),
-    State("Update ongoing", "update", "working", "The update job is in progress."),
+    State(
+        "Update awaiting", "update", "awaiting", "The update job is queued and waiting to start."
+    ),
+    State("Update ongoing", "update", "ongoing", "The update job is in progress."),
     State("Update failed", "update", "failed", "The update job failed."),
     State(
         "Delete awaiting",
         "delete",
-        "waiting",
+        "awaiting",
         "The deprovisioning job is queued and waiting to start.",
     ),
-    State("Delete ongoing", "delete", "working", "The deprovisioning job is in progress."),
+    State("Delete ongoing", "delete", "ongoing", "The deprovisioning job is in progress."),
     State("Delete failed", "delete", "failed", "The deprovisioning job failed."),
     State("Deleted", None, "settled", "The account was removed from the external app."),
 )
@@ -66,8 +68,9 @@ def state_names(*, phase: Phase, operation: Operation | None = None) -> tuple[st
 
 
 FAILED_STATES = state_names(phase="failed")
-OPEN_STATES = (*state_names(phase="waiting"), *state_names(phase="working"))
+OPEN_STATES = (*state_names(phase="awaiting"), *state_names(phase="ongoing"))
 """The states in which a job is queued or in progress: an account in one waits for its end."""
+UNSETTLED_STATES = (*OPEN_STATES, *FAILED_STATES)
 DELETE_STATES = ("Delete awaiting", "Delete ongoing", "Delete failed", "Deleted")
 """The states in which an account is being removed, or has been."""
 

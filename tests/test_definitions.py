@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from data.states import FAILED_STATES
 from queries.health.backlog import AGE_BUCKETS
-from queries.health.trends import INTERVAL_WINDOW, STALE_AFTER_INTERVALS
+from queries.health.integrations import INTERVAL_WINDOW, STALE_AFTER_INTERVALS
 from widgets.health.heatmap import MAX_DAY_COLUMNS
 from widgets.health.tiles import TILE_HELP
 

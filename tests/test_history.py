@@ -424,7 +424,7 @@ OPERATION = {name: STATE_BY_NAME[name].operation for name in STATES.values()}
 
 def attempt(said: Said) -> Any:
     state = STATE_BY_NAME[said[5]]
-    return state.operation if state.phase in ("waiting", "working") else state.name
+    return state.operation if state.phase in ("awaiting", "ongoing") else state.name
 
 
 def test_the_first_word_of_a_state_tells_its_operation() -> None:
@@ -527,7 +527,7 @@ def test_jobs_and_attempts_end_where_the_next_snapshot_shows_something_else(
                 now = shown[number].get(name)
                 after = STATE_BY_NAME[now[5]] if now else None
                 same_job = after is not None and after.operation == state.operation
-                under_way = ("waiting", "working")
+                under_way = ("awaiting", "ongoing")
                 if not state.operation or (
                     same_job and (state.phase == "failed" or (after and after.phase in under_way))
                 ):

@@ -473,6 +473,6 @@ def unchanged_by_update(view: View) -> Select[*tuple[Any, ...]]:
     )
 
 
-UPDATING_STATES = state_names(phase="waiting", operation="update") + state_names(
-    phase="working", operation="update"
+UPDATING_STATES = state_names(phase="awaiting", operation="update") + state_names(
+    phase="ongoing", operation="update"
 )

@@ -28,9 +28,9 @@ def allowed_transitions() -> dict[str, set[str]]:
         if state.operation:
             states_by_phase = {s.phase: s.name for s in STATES if s.operation == state.operation}
             transitions[state.name] = {
-                "waiting": {states_by_phase["working"]},
-                "working": {states_by_phase["failed"], SETTLED_STATES[state.operation]},
-                "failed": {states_by_phase["waiting"], "Delete awaiting"},
+                "awaiting": {states_by_phase["ongoing"]},
+                "ongoing": {states_by_phase["failed"], SETTLED_STATES[state.operation]},
+                "failed": {states_by_phase["awaiting"], "Delete awaiting"},
                 "settled": set[str](),
             }[state.phase]
     return transitions

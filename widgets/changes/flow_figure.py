@@ -6,7 +6,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from data.states import STATE_BY_NAME
-from widgets.figure_theme import BASE_LAYOUT, PHASE_COLORS, account_count_text, empty_figure
+from widgets.figure_theme import PHASE_COLORS, account_count_text, empty_figure, new_figure
 
 
 def state_transitions_figure(transitions: pd.DataFrame) -> go.Figure:
@@ -47,6 +47,4 @@ def state_transitions_figure(transitions: pd.DataFrame) -> go.Figure:
             "hovertemplate": "%{source.label} → %{target.label}: %{customdata}<extra></extra>",
         },
     )
-    return go.Figure(flows, BASE_LAYOUT).update_layout(
-        height=120 + 34 * max(len(before_states), len(after_states))
-    )
+    return new_figure(flows, height=120 + 34 * max(len(before_states), len(after_states)))

@@ -115,7 +115,7 @@ def _show_states(filters: Filters, filter_: Filter) -> None:
     with store_connection(Permission.USERS) as con:
         options = list_choices(con, filters, filter_.name).shown
     with st.container(horizontal=True, gap="small", key="phases"):
-        for phase in ("failed", "waiting", "working"):
+        for phase in ("failed", "awaiting", "ongoing"):
             phase_filters = replace(filters, state=state_names(phase=phase))
             st.button(
                 f"All {phase}", key=f"all_{phase}", on_click=apply_filters, args=(phase_filters,)
