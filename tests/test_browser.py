@@ -189,7 +189,7 @@ def test_back_from_another_page_returns_to_the_view_before(app: Served, visit: V
     reader = visit(f"{app.url}/users?state=Deleted")
     reader.sees("20 of 69")
     reader.page.get_by_role("link", name="Health").click()
-    expect(reader.page.get_by_role("heading", name="Integrations")).to_be_visible()
+    expect(reader.page.get_by_role("heading", name="integrations are up to date")).to_be_visible()
     reader.page.go_back()
     reader.sees("20 of 69")
     assert reader.asked() == {"state": ["Deleted"]}
@@ -457,12 +457,12 @@ def test_hostile_names_do_nothing_on_health(app: Served, visit: Visit) -> None:
 CHARTS = (
     "Accounts by provisioning state",
     "State mix over time",
-    "Failing at the end of the day",
+    "Failed accounts per day",
     "Failure rate",
-    "New, carried over and cleared failures",
+    "New, existing and resolved failures",
     "Time to provision, update and delete",
     "Backlog by age",
-    "Failing by integration and day",
+    "Failures by integration and day",
 )
 
 
@@ -547,7 +547,7 @@ def _asked_of_streamlit(reader: Reader) -> list[object]:
 
 def test_a_cell_of_the_map_opens_what_failed_there(app: Served, visit: Visit) -> None:
     reader = visit(f"{app.url}/?integration=figma")
-    figure = reader.page.get_by_role("figure", name=re.compile("^Failing by integration"))
+    figure = reader.page.get_by_role("figure", name=re.compile("^Failures by integration"))
     cell = figure.locator(".scatterlayer .point").last
     expect(cell).to_be_attached(timeout=PATIENCE)
     reader.page.mouse.click(*reader.middle_of(cell))

@@ -109,6 +109,7 @@ def state_mix_figure(daily: pd.DataFrame) -> go.Figure:
             PHASE_COLORS[phase],
             mix[phase],
             customdata=customdata(Mark(phase, day=day) for day in days),
+            yaxis="y",
         )
         for phase in reversed(UNSETTLED_PHASES)  # the first is at the bottom
     ] + [
