@@ -1,4 +1,4 @@
-"""Temporary files of this process, deleted when it ends or when nothing refers to them."""
+"""Temporary files, and files that take their name once they are complete."""
 
 from __future__ import annotations
 
@@ -7,23 +7,44 @@ import os
 import shutil
 import tempfile
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
 
 @cache
 def temporary_folder() -> Path:
-    """The folder in which this process, and nobody else, keeps copies for as long as it runs."""
+    """The private folder of this process; it is deleted when the process ends."""
     folder = Path(tempfile.mkdtemp(prefix="rollcall-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
 
 
 class TemporaryFile:
-    """A temporary file that is deleted when nothing refers to this object any more."""
+    """A file in the private folder, deleted together with this object."""
 
     def __init__(self) -> None:
         number, name = tempfile.mkstemp(dir=temporary_folder())
         os.close(number)
         self.path = Path(name)
         weakref.finalize(self, self.path.unlink, missing_ok=True)
+
+
+@contextmanager
+def write_atomically(path: Path, *, private: bool = False) -> Iterator[Path]:
+    """Yield a temporary path beside `path`, which takes its place at the end of the block.
+
+    So nobody sees half a file, and an error leaves an earlier file in place. Only the owner can
+    read a `private` file.
+    """
+    partial = path.with_name(f".{path.name}.part")
+    if private:
+        partial.unlink(missing_ok=True)
+        partial.touch(mode=0o600)
+    try:
+        yield partial
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise

@@ -146,7 +146,7 @@ def current_principal() -> Principal:
 
 def local_principal() -> Principal:
     """Who is at this machine, where nobody signs in."""
-    return replace(LOCAL, pseudonyms=is_pseudonymized())
+    return replace(LOCAL, uses_pseudonyms=is_pseudonymized())
 
 
 def principal_of(claims: Claims) -> Principal:
@@ -155,7 +155,7 @@ def principal_of(claims: Claims) -> Principal:
     if not config:
         return ANONYMOUS
     principal = config.role_mapping.to_principal(claims)
-    principal = replace(principal, pseudonyms=principal.uses_pseudonyms or is_pseudonymized())
+    principal = replace(principal, uses_pseudonyms=principal.uses_pseudonyms or is_pseudonymized())
     return principal if is_signed_in(claims) else Principal(principal.name)
 
 

@@ -20,6 +20,7 @@ from data.files.errors import InvalidMapping
 from data.files.headers import CREDENTIAL_PATTERN, HEADING_ALIASES, heading_key, match_columns
 from data.home import Home
 from data.states import STATE_NAMES
+from data.tempfiles import write_atomically
 
 MAPPABLE_COLUMNS = tuple(name for name in HEADING_ALIASES if name != "state_source")
 """What a heading can be, in the order in which a person is asked."""
@@ -188,12 +189,11 @@ def read_mapping(home: Home, integration: str) -> ColumnMapping | None:
 
 
 def save_mapping(home: Home, integration: str, mapping: ColumnMapping) -> None:
-    """From now on, files of the integration are read so; the file is never seen half written."""
+    """Save the mapping for all future files of the integration."""
     path = mapping_path(home, integration)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary_path = path.with_name(f".{path.name}.part")
-    temporary_path.write_text(mapping.as_toml(), encoding="utf-8")
-    temporary_path.replace(path)
+    with write_atomically(path) as partial:
+        partial.write_text(mapping.as_toml(), encoding="utf-8")
 
 
 def _translate(cell: ColumnElement[Any], translations: Mapping[str, str]) -> ColumnElement[Any]:

@@ -24,6 +24,7 @@ from data.home import Home
 from data.inbox.quarantine import Verdict, move_to_archive, quarantine_file, target_path
 from data.metrics import FILES_TOTAL, LOAD_SECONDS, ROWS_TOTAL
 from data.records.audit_log import Event, record_event
+from data.tempfiles import write_atomically
 
 log = logging.getLogger("rollcall")
 
@@ -92,16 +93,12 @@ def put_into_inbox(
             "To put this one in its place: rollcall load --replace."
         )
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.part")
+    stable_time = time.time() - 2 * STABLE_SECONDS  # the file is complete: nobody has to wait
     try:
-        shutil.copyfile(file.path, partial)
-        stable_time = (
-            time.time() - 2 * STABLE_SECONDS
-        )  # it is whole: nobody has to wait for its end
-        os.utime(partial, (stable_time, stable_time))
-        partial.replace(target)
+        with write_atomically(target) as partial:
+            shutil.copyfile(file.path, partial)
+            os.utime(partial, (stable_time, stable_time))
     except OSError as error:
-        partial.unlink(missing_ok=True)
         if error.errno != errno.ENOSPC:
             raise
         raise OSError(error.errno, error.strerror, str(target)) from error  # it is full, not ours

@@ -16,6 +16,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from data.sample.population import Population
+from data.tempfiles import write_atomically
 
 ROLE_TYPE = pa.struct(
     [
@@ -188,13 +189,13 @@ def sample_snapshots(
 
 
 def _write_snapshot(population: Population, directory: Path, taken_at: datetime) -> Path:
-    """One snapshot; it gets its name only once it is complete."""
+    """Write one snapshot file."""
     extension, write = WRITERS[population.number % len(WRITERS)]
     path = directory / population.name / f"{taken_at:%Y-%m-%dT%H-%M-%SZ}.{extension}"
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial_path = path.with_name(f".{path.name}.part")
-    write(partial_path, _records(population.to_table()))
-    return partial_path.replace(path)
+    with write_atomically(path) as partial:
+        write(partial, _records(population.to_table()))
+    return path
 
 
 def latest_morning(now: datetime) -> datetime:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from data.sources.settings import PullConfig, is_secret, remove_credentials
+from data.tempfiles import write_atomically
 
 MAX_AGE = timedelta(hours=1)
 """After so long, lists have changed too much, and most cursors are not known any more."""
@@ -53,12 +53,9 @@ class FilePageCache:
         if _envelope(cleaned) != _envelope(payload):
             return
         self.folder.mkdir(mode=0o700, exist_ok=True)
-        partial_path = self.folder / ".part"
-        with os.fdopen(
-            os.open(partial_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w"
-        ) as file:
-            json.dump([cleaned, next_url], file)
-        partial_path.replace(self.folder / f"{_digest(url)}.json")
+        page_file = self.folder / f"{_digest(url)}.json"
+        with write_atomically(page_file, private=True) as partial:
+            partial.write_text(json.dumps([cleaned, next_url]), encoding="utf-8")
 
     def clear(self) -> None:
         """The list is whole, or the server does not go on from there."""

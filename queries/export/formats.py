@@ -18,6 +18,7 @@ import pyarrow.compute as pc  # its functions are made at import, unseen by type
 from pyarrow import csv, parquet
 from sqlalchemy import Connection
 
+from data.tempfiles import write_atomically
 from queries.export.excel import workbook_chunks
 from queries.export.listing import LISTING_COLUMNS, Listing, ListRequest, format_times
 from queries.export.manifest import ListManifest, build_manifest
@@ -173,13 +174,8 @@ def _atomic_file(path: Path) -> Iterator[IO[bytes]]:
         return
     if not path.parent.is_dir():
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
-    partial_path = path.with_name(f".{path.name}.part")
-    try:
-        with partial_path.open("wb") as file:
-            yield file
-        partial_path.replace(path)
-    finally:
-        partial_path.unlink(missing_ok=True)
+    with write_atomically(path) as partial, partial.open("wb") as file:
+        yield file
 
 
 def encode_csv(batches: Iterable[pa.RecordBatch]) -> Chunks:
