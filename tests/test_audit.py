@@ -169,7 +169,7 @@ def test_the_page_shows_it_and_no_text_comes_alive(home: Home, engine: Engine) -
     assert not run.exception
     table = json.loads(run.get("bidi_component")[0].proto.json)
     cells = table["rows"][0]["cells"]
-    assert table["columns"][0]["label"] == "When (Asia/Tokyo)"
+    assert table["columns"][0]["label"] == "Time (Asia/Tokyo)"
     assert cells["occurred_at"]["title"].endswith("Asia/Tokyo")
     assert cells["actor"] == {"kind": "text", "text": "**eve** <b>x</b>"}
     assert cells["about"]["text"] == "setting a, percent 20"

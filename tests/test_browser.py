@@ -93,7 +93,7 @@ def test_a_second_app_on_the_same_home_shows_where_the_first_is_and_takes_over(
     deliver(Home(tmp_path), PEOPLE[:3])
     with served(tmp_path) as first, served(tmp_path) as second:
         page = visit(f"{second.url}/users").page
-        expect(page.get_by_text("Another Rollcall")).to_be_visible(timeout=PATIENCE)
+        expect(page.get_by_text("Another Rollcall (process")).to_be_visible(timeout=PATIENCE)
         link = page.get_by_role("link", name="Go to the other Rollcall")
         expect(link).to_have_attribute("href", first.url)
         with pytest.raises(HTTPError, match="503"):
@@ -275,7 +275,7 @@ def test_the_table_begins_high_on_the_page(app: Served, visit: Visit) -> None:
 
 def test_on_a_phone_what_is_found_follows_right_below_the_search(app: Served, visit: Visit) -> None:
     page = visit(f"{app.url}/audit", width=420).page
-    search, found = page.get_by_role("searchbox"), page.get_by_text("events, the newest first")
+    search, found = page.get_by_role("searchbox"), page.get_by_text("events · newest first")
     expect(found).to_be_visible(timeout=PATIENCE)
     above, below = search.bounding_box(), found.bounding_box()
     assert above

@@ -400,9 +400,9 @@ def test_a_list_that_shrinks_below_its_page_is_still_drawn(home: Home) -> None:
     ("preset", "usernames"),
     [
         ("Failed", ["bob"]),
-        ("Waiting longest", ["dee", "eve"]),
+        ("Longest open", ["dee", "eve"]),
         ("Unmatched", ["cy"]),
-        ("Active but deleted", ["zoe"]),
+        ("Deleted but still active", ["zoe"]),
     ],
 )
 def test_a_preset_replaces_the_filters(home: Home, preset: str, usernames: list[str]) -> None:
@@ -521,7 +521,7 @@ def test_the_preset_that_is_shown_is_marked(home: Home) -> None:
     assert in_plain_words(shown.run.button(key="preset_Failed").label) == "Failed"
     shown.run.button(key="preset_Failed").click().run()
     labels = [in_plain_words(shown.run.button(key=f"preset_{name}").label) for name in PRESETS]
-    assert labels == ["Shown: Failed", "Waiting longest", "Unmatched", "Active but deleted"]
+    assert labels == ["Shown: Failed", "Longest open", "Unmatched", "Deleted but still active"]
 
 
 def test_among_many_roles_the_most_frequent_are_offered_and_a_search(home: Home) -> None:

@@ -73,7 +73,12 @@ def _grid(cells: pd.DataFrame) -> _Grid:
     rows = cells.assign(last=pd.to_datetime(cells["day"]))
     is_weekly = (rows["last"].max() - rows["last"].min()).days >= MAX_DAY_COLUMNS
     rows["day"] = _weeks(rows["last"]) if is_weekly else rows["last"]
-    rows = rows.sort_values(["integration", "last"]).groupby(["integration", "day"], sort=False).last().reset_index()
+    rows = (
+        rows.sort_values(["integration", "last"])
+        .groupby(["integration", "day"], sort=False)
+        .last()
+        .reset_index()
+    )
     rows["share"] = rows["failed"] / rows["accounts"].where(rows["accounts"] > 0)
     newest = rows.groupby("integration", sort=True)["share"].last().fillna(0)
     worst = newest.sort_values(kind="stable").index[-MAX_MAP_ROWS:]

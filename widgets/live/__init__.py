@@ -1,9 +1,8 @@
-"""Pages that follow the store: what was loaded since is shown without a reload.
+"""Draws a page again when the store has changed.
 
-The browser asks beside Streamlit (live.js, a packaged component), and has the page drawn again only
-where there is news. A fragment that reruns by itself would bring the page and the address along
-that the browser had when it asked: where a click leads to another page in that moment, Streamlit
-goes back for it, and leaves an empty page.
+The browser polls outside of Streamlit (live.js, a packaged component) and triggers a rerun only
+after a change. A fragment with `run_every` would send the page and the address of the moment of its
+request: after a click that leads to another page, Streamlit would go back and show an empty page.
 """
 
 from functools import cache
@@ -19,16 +18,16 @@ from server.authorize import last_change
 
 
 def rerun_when_loaded() -> None:
-    """Draw the page again as soon as a snapshot was loaded or removed, or the session has ended."""
+    """Draw the page again when a snapshot was loaded or removed, or the session has ended."""
     with st.container(key="live"):
         data = {"last_change": last_change()}
         _component()(key="last_change", data=data, on_news_change=lambda: None)
 
 
 def send_last_change(_: Request) -> Response:
-    """What a page compares with what it was drawn after; 503 where there is no store to read.
+    """The last change, which a page compares with its own; 503 without a store to read.
 
-    Not async, as asking a database on another machine can take a while.
+    Not async, as a database on another machine can take a while.
     """
     try:
         return PlainTextResponse(last_change())
@@ -38,5 +37,5 @@ def send_last_change(_: Request) -> Response:
 
 @cache
 def _component() -> ComponentRenderer:
-    """Made at the first draw: only a running Streamlit knows where the packaged files are."""
+    """Created at the first draw: only a running Streamlit knows where the packaged files are."""
     return component("rollcall.live", js="live.js")

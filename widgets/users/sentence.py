@@ -14,9 +14,9 @@ from widgets.labels import escape_label
 
 PRESETS: dict[str, tuple[Filters, str]] = {
     "Failed": (Filters(state=FAILED_STATES), "last_updated"),
-    "Waiting longest": (Filters(state=OPEN_STATES), "last_updated"),
+    "Longest open": (Filters(state=OPEN_STATES), "last_updated"),
     "Unmatched": (Filters(match="unmatched"), "username_in_app"),
-    "Active but deleted": (Filters(state=("Deleted",), active="yes"), "user"),
+    "Deleted but still active": (Filters(state=("Deleted",), active="yes"), "user"),
 }
 """Views that people open every day: what they ask for, and the order."""
 
