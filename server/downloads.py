@@ -125,7 +125,9 @@ async def send_findings(request: Request) -> Response:
 
     def build_pack(con: Connection) -> tuple[FindingsEvidence, dict[str, Any]]:
         named = _visible_integrations(con, params.getlist("integration"))
-        evidence = FindingsEvidence(con, View(named, moment, read_rule_settings(con)), rules)
+        evidence = FindingsEvidence(
+            con, View(integration=named, as_of=moment, limits=read_rule_settings(con)), rules
+        )
         of = {"rules": [rule.name for rule in rules], "integrations": list(named)}
         return evidence, of | {"rows": evidence.count_rows(), "as_of": params.get("as_of")}
 

@@ -150,7 +150,7 @@ def loaded(make: Callable[[], Deliveries], people: list[Person]) -> Deliveries:
 
 @settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
 @given(people=PEOPLE, asked=st.lists(FILTERS, min_size=8, max_size=8))
-def test_lists_counts_and_downloads_are_those_of_a_count_by_hand(
+def test_lists_counts_and_downloads_equal_a_count_by_hand(
     a_store_to_read: Callable[[], Deliveries], people: list[Person], asked: list[Filters]
 ) -> None:
     with loaded(a_store_to_read, people).store.connect() as con:
@@ -221,14 +221,14 @@ def offered(con: Connection, name: str, search: str = "", **asked: Any) -> list[
     return [tuple(choice) for choice in list_choices(con, Filters(**asked), name, search).shown]
 
 
-def test_states_come_in_the_order_of_the_lifecycle_with_those_of_no_account(
+def test_states_come_in_lifecycle_order_with_those_of_no_account(
     two_days: Connection,
 ) -> None:
     counts = dict.fromkeys(STATE_NAMES, 0) | {"Onboarded": 3, "Update failed": 1}
     assert offered(two_days, "state") == list(counts.items())
 
 
-def test_what_is_unrecognised_is_offered_only_where_it_is_or_is_asked(
+def test_unrecognised_is_offered_only_if_it_occurs_or_is_selected(
     two_days: Connection,
 ) -> None:
     assert offered(two_days, "state", as_of=YESTERDAY)[-1] == ("Unrecognised", 1)
@@ -245,7 +245,7 @@ def test_roles_and_integrations_come_by_how_many_have_them_and_those_of_none_las
     assert ("Old", 1) in offered(two_days, "role", as_of=YESTERDAY)
 
 
-def test_of_thousands_of_roles_the_most_frequent_are_offered_and_the_chosen_ones(
+def test_of_thousands_of_roles_the_most_frequent_and_the_selected_are_offered(
     snapshots: Deliveries, con: Connection
 ) -> None:
     many = [f"Role {n:04}" for n in range(5000)]
@@ -258,7 +258,7 @@ def test_of_thousands_of_roles_the_most_frequent_are_offered_and_the_chosen_ones
     assert offered(con, "role", "%") == []
 
 
-def test_an_account_that_is_asked_by_a_span_of_its_own_is_offered_that_too(
+def test_a_duration_of_the_address_is_offered_too(
     two_days: Connection,
 ) -> None:
     spans = [value for value, _ in offered(two_days, "waiting", waiting=timedelta(days=5))]
@@ -273,7 +273,7 @@ def test_an_empty_store_offers_nothing_and_counts_nothing(con: Connection) -> No
     assert snapshot_times(con) == []
 
 
-def test_roles_and_integrations_that_were_never_heard_of_are_not_asked(
+def test_roles_and_integrations_that_never_existed_are_dropped(
     two_days: Connection,
 ) -> None:
     asked = Filters(role=("Nope", "Old", "Admin"), integration=("nope", "Figma"), q="x")

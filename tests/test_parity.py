@@ -47,10 +47,11 @@ from queries.health.snapshots import adjacent_snapshots, newest_day, oldest_day,
 from queries.health.trends import trends
 from queries.matching import MATCH_KINDS as MATCHES
 from queries.matching import match_candidates
-from queries.period import Scope
+from queries.period import Period
 from queries.rejected_rows import rejected_csv, rejected_rows
 from queries.review.duration import View
-from queries.review.rules import RULES, all_findings, count_findings, page_of_findings
+from queries.review.findings import all_findings, count_findings, page_of_findings
+from queries.review.rules import RULES
 from queries.snapshots import (
     count_quarantined,
     count_snapshots,
@@ -187,9 +188,9 @@ SOME = [
     Filters(waiting=timedelta(hours=7), as_of=MIDDLE),
 ]
 SCOPES = [
-    Scope((), START.date(), END.date()),
-    Scope(("odd",), START.date() + timedelta(days=3), END.date(), "Asia/Kolkata"),
-    Scope((), START.date() + timedelta(days=6), END.date(), "America/New_York", MIDDLE),
+    Period(START.date(), END.date()),
+    Period(START.date() + timedelta(days=3), END.date(), "Asia/Kolkata", integration=("odd",)),
+    Period(START.date() + timedelta(days=6), END.date(), "America/New_York", as_of=MIDDLE),
 ]
 BETWEENS = [
     Window(START + timedelta(days=2), END),
@@ -198,7 +199,7 @@ BETWEENS = [
 ]
 LISTS = [
     *(ChangeFilter(kind) for kind in CHANGE_KINDS),
-    ChangeFilter("moved", was=("Onboarded",), now=("Update awaiting", "Update failed")),
+    ChangeFilter("moved", before=("Onboarded",), after=("Update awaiting", "Update failed")),
     ChangeFilter("gained", role="Later"),
     *(ChangeFilter("other", value=name) for name in VALUE_CHANGES),
 ]
@@ -261,16 +262,16 @@ def trend_questions() -> Iterator[tuple[str, Question]]:
         yield f"reasons {number}", lambda con, s=scope: failure_reasons(con, s)
         yield (
             f"waits {number}",
-            lambda con, s=scope: open_jobs_by_start(con, s.integrations, s.as_of),
+            lambda con, s=scope: open_jobs_by_start(con, s.integration, s.as_of),
         )
         yield f"integrations {number}", lambda con, s=scope: integrations_as_of(con, s)
         yield (
             f"days {number}",
             lambda con, s=scope: (
-                newest_day(con, s.integrations, s.zone, s.as_of),
-                oldest_day(con, s.integrations, s.zone),
-                snapshot_span(con, s.integrations),
-                adjacent_snapshots(con, s.integrations, s.as_of),
+                newest_day(con, s.integration, s.zone, s.as_of),
+                oldest_day(con, s.integration, s.zone),
+                snapshot_span(con, s.integration),
+                adjacent_snapshots(con, s.integration, s.as_of),
             ),
         )
 

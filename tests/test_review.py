@@ -29,7 +29,8 @@ from data.records.exceptions import (
 from data.states import STATE_NAMES, UNRECOGNIZED
 from data.store.engine import open_store
 from queries.review.duration import View
-from queries.review.rules import RULE_BY_NAME, RULES, SEVERITIES, count_findings, page_of_findings
+from queries.review.findings import count_findings, page_of_findings
+from queries.review.rules import RULE_BY_NAME, RULES, SEVERITIES
 from queries.review.transitions import reachable_states
 
 START = datetime(2026, 1, 1)

@@ -29,7 +29,7 @@ from data.states import (
 from data.store.engine import open_store
 from queries.filters import Filters
 from queries.health.trends import oldest_open_since
-from queries.period import Scope
+from queries.period import Period
 from queries.users.accounts import count_accounts
 from widgets.figure_theme import format_span
 from widgets.health import captions, figures, tiles
@@ -49,7 +49,7 @@ class Numbers:
 
     def __init__(self, con: Connection, first: datetime, last: datetime) -> None:
         self.con, self.as_of = con, last + timedelta(hours=5)
-        self.scope = Scope((), first.date(), last.date(), as_of=self.as_of)
+        self.scope = Period(first.date(), last.date(), as_of=self.as_of)
         self.health = HealthData(con, self.scope, self.as_of)
         self.trends = self.health.trends
 

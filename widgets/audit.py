@@ -43,8 +43,7 @@ def show_events(search: str) -> None:
     """One page of events, newest first."""
     with store_connection(Permission.AUDIT) as con:
         count = count_events(con, search)
-        pages = max(1, -(-count // PAGE_SIZE))
-        page = min(requested_page(), pages)
+        page = requested_page(count, PAGE_SIZE)
         rows = page_of_events(con, search, page)
     with st.container(horizontal=True, horizontal_alignment="distribute", key="found"):
         st.text(f"{count_of(count, 'event')} · newest first", width="content")
@@ -64,7 +63,7 @@ def show_events(search: str) -> None:
         empty="No matching events." if search else "No events yet.",
         key="events",
     )
-    show_pagination(page, pages)
+    show_pagination(page, count, PAGE_SIZE)
 
 
 def _columns() -> list[ut.TableColumn]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, ClassVar, Self
 
-from sqlalchemy import Connection, Engine, insert, select, true
+from sqlalchemy import Connection, Engine, insert, select
 
 from data.records.exceptions import RuleSettings
 from data.schema import exception
@@ -30,15 +30,13 @@ from queries.evidence.pack import (
 )
 from queries.export.formats import escape_formula
 from queries.review.duration import View
-from queries.review.rules import (
+from queries.review.findings import (
     ACCOUNT_COLUMNS,
     EXCEPTION_COLUMNS,
-    RULE_BY_NAME,
-    RULES,
-    Rule,
     all_findings,
     count_findings,
 )
+from queries.review.rules import RULE_BY_NAME, RULES, Rule
 
 BATCH_SIZE = 1_000
 """Findings that are written at a time."""
@@ -172,11 +170,10 @@ class FindingsEvidence(Evidence):
     def _exceptions(self) -> list[dict[str, Any]]:
         """All that was said of findings of the rules by then, in the order in which it was said."""
         columns, view = exception.c, self.view
-        in_integrations = columns.integration.in_(view.integration) if view.integration else true()
         rows = self.con.execute(
             select(exception)
             .where(
-                in_integrations,
+                view.includes(exception),
                 columns.rule.in_([rule.name for rule in self.rules]),
                 columns.accepted_at <= view.records_until(),
             )

@@ -142,14 +142,16 @@ def _identity_columns(c: Any) -> dict[str, ColumnElement[Any]]:
     return {
         "integration": integration.c.name,
         "account_id": account.c.account_id,
-        "username_in_app": func.coalesce(c.is_username_in_app, c.was_username_in_app),
+        "username_in_app": func.coalesce(c.after_username_in_app, c.before_username_in_app),
     }
 
 
 def _typed_columns(c: Any) -> dict[str, ColumnElement[Any]]:
     """Name → the value as the store has it."""
     return _identity_columns(c) | {
-        f"{side}_{name}": c[f"{side}_{name}"] for name in EXPORTED_COLUMNS for side in ("was", "is")
+        f"{prefix}_{name}": c[f"{side}_{name}"]
+        for name in EXPORTED_COLUMNS
+        for prefix, side in (("was", "before"), ("is", "after"))
     }
 
 
@@ -157,8 +159,8 @@ def _text_columns(c: Any) -> dict[str, ColumnElement[Any]]:
     """Heading → what the page says."""
     columns = {LISTING_COLUMNS[name].heading: value for name, value in _identity_columns(c).items()}
     for name in EXPORTED_COLUMNS:
-        for side, suffix in (("was", "then"), ("is", "now")):
-            columns[f"{LISTING_COLUMNS[name].heading}, {suffix}"] = _as_text(c, side, name)
+        for side in ("before", "after"):
+            columns[f"{LISTING_COLUMNS[name].heading}, {side}"] = _as_text(c, side, name)
     return columns
 
 
@@ -170,6 +172,6 @@ def _as_text(c: Any, side: str, name: str) -> ColumnElement[Any]:
 
 
 def _active_text(c: Any, side: str) -> ColumnElement[Any]:
-    active, is_listed = c[f"{side}_active_in_app"], c[f"{side}_there"]
+    active, is_listed = c[f"{side}_active_in_app"], c[f"in_{side}"]
     yes_or_no = case((active.is_(True), "Yes"), (active.is_(False), "No"), else_="Unknown")
     return case((is_listed, yes_or_no))

@@ -35,7 +35,7 @@ from data.schema import account_current, job_end
 from data.states import OPERATIONS, UNSETTLED_STATES
 from queries.cache import cached
 from queries.health.snapshots import newest_snapshots
-from queries.period import Scope
+from queries.period import Period
 from queries.scope import in_integrations, is_past
 
 EPSILON = 1e-9
@@ -115,7 +115,7 @@ def kaplan_meier(job_groups: Iterable[tuple[float, bool, int]]) -> Durations:
 
 
 @cached(16)
-def durations(con: Connection, scope: Scope) -> dict[str, Durations]:
+def durations(con: Connection, scope: Period) -> dict[str, Durations]:
     """Operation → how long its jobs take, of those that started in the scope."""
     groups = count_jobs(con, scope)
     return {
@@ -133,7 +133,7 @@ class JobGroup(NamedTuple):
     job_count: int
 
 
-def count_jobs(con: Connection, scope: Scope) -> list[JobGroup]:
+def count_jobs(con: Connection, scope: Period) -> list[JobGroup]:
     """One row per operation, duration and end, of the jobs that started on a day of the scope.
 
     Jobs are followed until the moment of the scope; those that had not settled then are censored.
@@ -150,7 +150,7 @@ def count_jobs(con: Connection, scope: Scope) -> list[JobGroup]:
     return [JobGroup(*row) for row in rows]
 
 
-def _ended_jobs(scope: Scope, last_seen: FromClause) -> Select[*tuple[Any, ...]]:
+def _ended_jobs(scope: Period, last_seen: FromClause) -> Select[*tuple[Any, ...]]:
     """Jobs that have ended, from their rollup; open until `last_seen` where they ended later."""
     ended = job_end.c
     has_ended = is_past(ended.taken_at, scope.as_of)
@@ -163,11 +163,11 @@ def _ended_jobs(scope: Scope, last_seen: FromClause) -> Select[*tuple[Any, ...]]
             ended.jobs,
         )
         .join_from(job_end, last_seen, last_seen.c.integration_id == ended.integration_id)
-        .where(in_integrations(job_end, scope.integrations), ended.outcome != "failed")
+        .where(in_integrations(job_end, scope.integration), ended.outcome != "failed")
     )
 
 
-def _open_jobs(scope: Scope, last_seen: FromClause) -> Select[*tuple[Any, ...]]:
+def _open_jobs(scope: Period, last_seen: FromClause) -> Select[*tuple[Any, ...]]:
     """Jobs that have not ended, from the current accounts."""
     current = account_current.c
     return (
@@ -181,6 +181,6 @@ def _open_jobs(scope: Scope, last_seen: FromClause) -> Select[*tuple[Any, ...]]:
         .join_from(account_current, last_seen, last_seen.c.integration_id == current.integration_id)
         .where(
             current.provisioning_state.in_(UNSETTLED_STATES),
-            in_integrations(account_current, scope.integrations),
+            in_integrations(account_current, scope.integration),
         )
     )

@@ -10,12 +10,12 @@ from data.schema import account_version, is_valid_at
 from queries.cache import cached
 from queries.filters import Filters, accounts_as_of, conditions
 from queries.health.rollups import read_frame
-from queries.period import Scope
+from queries.period import Period
 from queries.scope import in_integrations, is_past
 
 
 @cached(16)
-def failure_reasons(con: Connection, scope: Scope, *, limit: int = 8) -> pd.DataFrame:
+def failure_reasons(con: Connection, scope: Period, *, limit: int = 8) -> pd.DataFrame:
     """One row per failure reason at the moment, the most frequent first.
 
     [reason, template, accounts, before, first_seen]: `reason` is the failure code or, without one,
@@ -33,11 +33,11 @@ def failure_reasons(con: Connection, scope: Scope, *, limit: int = 8) -> pd.Data
     )
 
 
-def _top_reasons(scope: Scope, limit: int) -> FromClause:
+def _top_reasons(scope: Period, limit: int) -> FromClause:
     """One row per reason at the moment of the scope: [reason, text, accounts]."""
     current = accounts_as_of(scope.as_of, all_columns=False)
     reason, accounts = current.c.failure_reason, func.count()
-    in_scope = conditions(Filters(integration=scope.integrations), current)
+    in_scope = conditions(Filters(integration=scope.integration), current)
     return (
         select(
             reason.label("reason"),
@@ -52,7 +52,7 @@ def _top_reasons(scope: Scope, limit: int) -> FromClause:
     )
 
 
-def _reason_history(scope: Scope) -> FromClause:
+def _reason_history(scope: Period) -> FromClause:
     """One row per reason in the history: [reason, before, first_seen]."""
     version = account_version.c
     was_valid = is_valid_at(account_version, scope.previous.end)
@@ -64,7 +64,7 @@ def _reason_history(scope: Scope) -> FromClause:
         )
         .where(
             version.failure_reason.is_not(None),
-            in_integrations(account_version, scope.integrations),
+            in_integrations(account_version, scope.integration),
             is_past(version.valid_from, scope.as_of),
         )
         .group_by(version.failure_reason)

@@ -21,7 +21,7 @@ from queries.health.rollups import (
     total,
 )
 from queries.health.snapshots import newest_snapshots, shown_snapshots, snapshots_until
-from queries.period import Scope
+from queries.period import Period
 
 INTERVAL_WINDOW = 30
 """Times between snapshots, the last ones, whose median is the usual interval."""
@@ -30,13 +30,13 @@ STALE_AFTER_INTERVALS = 2
 """Usual intervals without a new snapshot after which an integration is stale."""
 
 
-def integrations_as_of(con: Connection, scope: Scope) -> pd.DataFrame:
+def integrations_as_of(con: Connection, scope: Period) -> pd.DataFrame:
     """One row per integration, by name: the counts of its newest snapshot.
 
     [integration, taken_at, accounts, active, unmatched, failed, open, usual_interval];
     `usual_interval` is the median time between its last snapshots, NaT with fewer than three.
     """
-    newest = newest_snapshots(scope.integrations, scope.as_of).subquery("newest")
+    newest = newest_snapshots(scope.integration, scope.as_of).subquery("newest")
     accounts = state_count.c.accounts
     frame = read_frame(
         con,
@@ -52,13 +52,13 @@ def integrations_as_of(con: Connection, scope: Scope) -> pd.DataFrame:
         .group_by(integration.c.name, newest.c.taken_at)
         .order_by(func.lower(integration.c.name)),
     )
-    frame = subtract_matched(con, frame, "integration", scope.integrations, scope.as_of)
+    frame = subtract_matched(con, frame, "integration", scope.integration, scope.as_of)
     intervals = _intervals(con, scope).groupby("integration")["seconds"].agg(["median", "size"])
     usual = frame["integration"].map(intervals["median"].where(intervals["size"] >= 2))
     return frame.assign(usual_interval=pd.to_timedelta(usual.astype(float), unit="s"))
 
 
-def _intervals(con: Connection, scope: Scope) -> pd.DataFrame:
+def _intervals(con: Connection, scope: Period) -> pd.DataFrame:
     """One row per time between two snapshots, the last ones of each integration.
 
     [integration, seconds].
@@ -72,7 +72,7 @@ def _intervals(con: Connection, scope: Scope) -> pd.DataFrame:
             interval_seconds(taken_at - previous).label("seconds"),
             rank.label("rank"),
         )
-        .where(snapshots_until(scope.integrations, scope.as_of))
+        .where(snapshots_until(scope.integration, scope.as_of))
         .subquery("intervals")
     )
     return read_frame(
@@ -92,7 +92,7 @@ def stale_integrations(integrations: pd.DataFrame, now: datetime) -> pd.Series:
     return usual.notna() & (age > STALE_AFTER_INTERVALS * usual)
 
 
-def daily_failed_by_integration(con: Connection, scope: Scope) -> pd.DataFrame:
+def daily_failed_by_integration(con: Connection, scope: Period) -> pd.DataFrame:
     """One row per integration and day: [integration, day, failed, accounts] at the day's end."""
     snapshots, accounts = shown_snapshots(scope), state_count.c.accounts
     return read_frame(

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, FromClause, Select, and_, func, or_, select
 
 from data.schema import snapshot
-from queries.period import Scope, day_column, local_date
+from queries.period import Period, day_column, local_date
 from queries.scope import in_integrations, is_past
 
 integration_id, taken_at = snapshot.c.integration_id, snapshot.c.taken_at
@@ -39,9 +39,9 @@ def snapshot_span(con: Connection, integrations: Sequence[str]) -> tuple[datetim
     return (first, newest) if first else None
 
 
-def snapshot_times(con: Connection, scope: Scope) -> list[datetime]:
+def snapshot_times(con: Connection, scope: Period) -> list[datetime]:
     """When the last snapshot before the scope and those in it were taken (naive UTC)."""
-    in_scope = snapshots_until(scope.integrations, scope.as_of)
+    in_scope = snapshots_until(scope.integration, scope.as_of)
     previous = con.scalar(select(func.max(taken_at)).where(in_scope, taken_at < scope.start))
     times = select(taken_at).distinct().where(in_scope, taken_at >= scope.start).order_by(taken_at)
     return [*([previous] if previous else []), *con.scalars(times)]
@@ -84,17 +84,17 @@ def first_snapshots() -> FromClause:
     return select(integration_id, first).group_by(integration_id).subquery("first")
 
 
-def shown_snapshots(scope: Scope) -> FromClause:
+def shown_snapshots(scope: Period) -> FromClause:
     """One row per day and integration: the snapshot that the day shows.
 
     [day, integration_id, taken_at]; only days on which some integration has a snapshot.
     """
     day = day_column(taken_at, scope.zone)
-    before_scope = newest_snapshots(scope.integrations, scope.previous.as_of).add_columns(
+    before_scope = newest_snapshots(scope.integration, scope.previous.as_of).add_columns(
         day_column(func.max(taken_at), scope.zone).label("day")
     )
     in_scope = (
-        newest_snapshots(scope.integrations, scope.as_of)
+        newest_snapshots(scope.integration, scope.as_of)
         .add_columns(day.label("day"))
         .where(taken_at >= scope.start)
         .group_by(day)
@@ -115,9 +115,9 @@ def shown_snapshots(scope: Scope) -> FromClause:
     )
 
 
-def _snapshot_days(scope: Scope) -> FromClause:
+def _snapshot_days(scope: Period) -> FromClause:
     """One row per day of the scope on which a snapshot was taken."""
     day = day_column(taken_at, scope.zone).label("day")
-    is_included = snapshots_until(scope.integrations, scope.as_of)
+    is_included = snapshots_until(scope.integration, scope.as_of)
     in_days = select(day).where(is_included, taken_at >= scope.start, day <= scope.last)
     return in_days.distinct().subquery("days")

@@ -31,7 +31,7 @@ from queries.health.snapshots import (
     shown_snapshots,
     snapshot_times,
 )
-from queries.period import Scope, day_column
+from queries.period import Period, day_column
 from queries.scope import in_integrations, is_past
 
 
@@ -51,7 +51,7 @@ class Trends(NamedTuple):
 
 
 @cached(16)
-def trends(con: Connection, scope: Scope) -> Trends:
+def trends(con: Connection, scope: Period) -> Trends:
     """The counts of the scope."""
     states = daily_states(con, scope)
     return Trends(
@@ -59,13 +59,13 @@ def trends(con: Connection, scope: Scope) -> Trends:
         daily_failures(con, scope, states),
         daily_failed_by_integration(con, scope),
         integrations_as_of(con, scope),
-        states_as_of(con, scope.integrations, scope.as_of),
-        states_as_of(con, scope.integrations, scope.previous.as_of),
+        states_as_of(con, scope.integration, scope.as_of),
+        states_as_of(con, scope.integration, scope.previous.as_of),
         snapshot_times(con, scope),
     )
 
 
-def daily_states(con: Connection, scope: Scope) -> pd.DataFrame:
+def daily_states(con: Connection, scope: Period) -> pd.DataFrame:
     """One row per day and state: [day, state, accounts, active, unmatched, oldest] at its end.
 
     `oldest` is when the account that has been in the state longest entered it (naive UTC), NaT for
@@ -100,7 +100,7 @@ def oldest_open_since(states: pd.DataFrame) -> datetime | None:
     return None if pd.isna(oldest) else oldest
 
 
-def daily_failures(con: Connection, scope: Scope, states: pd.DataFrame) -> pd.DataFrame:
+def daily_failures(con: Connection, scope: Period, states: pd.DataFrame) -> pd.DataFrame:
     """One row per day and operation: how its failures change.
 
     [day, operation, failed, new, settled, resolved, existing, rate]; `states` as of `daily_states`.
@@ -128,7 +128,7 @@ def daily_failures(con: Connection, scope: Scope, states: pd.DataFrame) -> pd.Da
     )
 
 
-def _daily_transitions(scope: Scope) -> Select[*tuple[Any, ...]]:
+def _daily_transitions(scope: Period) -> Select[*tuple[Any, ...]]:
     """One row per day with transitions: [day, "update new", "update settled", …]."""
     changes, first = state_change.c, first_snapshots()
     day = day_column(changes.taken_at, scope.zone)
@@ -150,7 +150,7 @@ def _daily_transitions(scope: Scope) -> Select[*tuple[Any, ...]]:
         select(day.label("day"), *columns)
         .join_from(state_change, first, is_after_first)
         .where(
-            in_integrations(state_change, scope.integrations),
+            in_integrations(state_change, scope.integration),
             changes.taken_at >= scope.start,
             is_past(changes.taken_at, scope.as_of),
             day <= scope.last,

@@ -18,7 +18,7 @@ from data.states import (
 )
 from queries.filters import Filters
 from queries.health.backlog import age_bounds
-from queries.period import DAY, Scope, day_end
+from queries.period import DAY, Period, day_end
 from server.session import current_principal
 from widgets import timezone
 from widgets.address import group_params
@@ -50,13 +50,13 @@ def can_open_marks() -> bool:
     return current_principal().permissions >= LINKED_PERMISSIONS
 
 
-def open_mark(mark: Mark, scope: Scope) -> NoReturn:
+def open_mark(mark: Mark, scope: Period) -> NoReturn:
     """Show what a mark counts."""
     page, params = address_of(mark, scope)
     st.switch_page(page, query_params=timezone.with_zone(params))
 
 
-def address_of(mark: Mark, scope: Scope) -> Address:
+def address_of(mark: Mark, scope: Period) -> Address:
     """The page that shows what a mark counts in the scope."""
     if mark.kind == "quarantined":
         return Address("snapshots.py", {})
@@ -65,14 +65,14 @@ def address_of(mark: Mark, scope: Scope) -> Address:
     return Address("users.py", group_params(_filters(mark, scope).params()))
 
 
-def _filters(mark: Mark, scope: Scope) -> Filters:
+def _filters(mark: Mark, scope: Period) -> Filters:
     """The accounts that a mark counts; a day means its end in the zone of the scope."""
     end = day_end(date.fromisoformat(mark.day), scope.zone) if mark.day else None
     longer_than, up_to = age_bounds(mark.cell) if mark.kind == "open" else (None, None)
     in_cell = (mark.cell,) if mark.kind == "failed" and mark.cell else ()
     return Filters(
         state=_states(mark),
-        integration=in_cell or scope.integrations,
+        integration=in_cell or scope.integration,
         waiting=longer_than,
         waiting_upto=up_to,
         as_of=min(filter(None, (end, scope.as_of)), default=None),
@@ -86,14 +86,14 @@ def _states(mark: Mark) -> tuple[str, ...]:
     return tuple(s for s in states if mark.series in ("", STATE_BY_NAME[s].operation))
 
 
-def _changes_params(mark: Mark, scope: Scope) -> dict[str, list[str]]:
+def _changes_params(mark: Mark, scope: Period) -> dict[str, list[str]]:
     """The failures of a day, new or resolved: Changes from the end of the day before to its end."""
     day = date.fromisoformat(mark.day)
     until = min(filter(None, (day_end(day, scope.zone), scope.as_of)))
     return {
         "from": [iso_z(day_end(day - DAY, scope.zone))],
         "to": [iso_z(until)],
-        "integration": list(scope.integrations),
+        "integration": list(scope.integration),
         "list": ["moved"],
         "now" if mark.kind == "new" else "was": list(_states(mark)),
     }

@@ -17,7 +17,7 @@ from queries.health.durations import Durations, durations
 from queries.health.failure_reasons import failure_reasons
 from queries.health.integrations import quarantined_files_by_day
 from queries.health.trends import Trends, trends
-from queries.period import Scope
+from queries.period import Period
 
 
 class StateComparison(NamedTuple):
@@ -31,7 +31,7 @@ class StateComparison(NamedTuple):
     """The day of `previous`, where there is no snapshot before the period."""
 
 
-def compare_states(trends: Trends, scope: Scope) -> StateComparison:
+def compare_states(trends: Trends, scope: Period) -> StateComparison:
     """Compares with the end of the period before or, without one, with the end of the first day."""
     current, days = trends.current_states, trends.states["day"]
     if not trends.previous_states.empty:
@@ -50,11 +50,11 @@ def count_accounts(states: pd.DataFrame, names: Collection[str]) -> int:
 class HealthData:
     """The numbers of a scope. What reads the history, which can take a moment, waits until used."""
 
-    def __init__(self, con: Connection, scope: Scope, now: datetime) -> None:
+    def __init__(self, con: Connection, scope: Period, now: datetime) -> None:
         self._con, self.scope, self.now = con, scope, now
         self.trends = trends(con, scope)
         self.comparison = compare_states(self.trends, scope)
-        self.files = quarantined_files_by_day(con, scope.integrations, scope.first, now.date())
+        self.files = quarantined_files_by_day(con, scope.integration, scope.first, now.date())
 
     @property
     def failed_count(self) -> int:
@@ -64,7 +64,7 @@ class HealthData:
     @cached_property
     def backlog(self) -> pd.DataFrame:
         """As `backlog`, now."""
-        open_jobs = open_jobs_by_start(self._con, self.scope.integrations, self.scope.as_of)
+        open_jobs = open_jobs_by_start(self._con, self.scope.integration, self.scope.as_of)
         return backlog(open_jobs, self.now)
 
     @cached_property

@@ -80,7 +80,7 @@ def failure_reasons_card(data: HealthData) -> None:
         data_controls("reasons", title, table, has_table=False)
     if row is not None:
         scope, reason = data.scope, str(reasons.iloc[row]["reason"])
-        open_users(Filters(integration=scope.integrations, reason=(reason,), as_of=scope.as_of))
+        open_users(Filters(integration=scope.integration, reason=(reason,), as_of=scope.as_of))
 
 
 def _reasons_table(reasons: pd.DataFrame, zone: str) -> pd.DataFrame:
