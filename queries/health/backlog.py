@@ -11,7 +11,7 @@ from data.history.since import state_operation
 from data.states import OPEN_STATES, OPERATIONS
 from queries.cache import cached
 from queries.filters import Filters, accounts_as_of, conditions
-from queries.health.rollups import read_frame
+from queries.health.snapshots import read_frame
 
 AGE_BUCKETS: tuple[tuple[str, timedelta], ...] = (
     ("≤ 1 h", timedelta()),

@@ -36,7 +36,6 @@ from data.states import OPERATIONS, UNSETTLED_STATES
 from queries.cache import cached
 from queries.health.snapshots import newest_snapshots
 from queries.period import Period
-from queries.scope import in_integrations, is_past
 
 EPSILON = 1e-9
 """Shares are products of fractions; within this error a half is still a half."""
@@ -153,7 +152,7 @@ def count_jobs(con: Connection, scope: Period) -> list[JobGroup]:
 def _ended_jobs(scope: Period, last_seen: FromClause) -> Select[*tuple[Any, ...]]:
     """Jobs that have ended, from their rollup; open until `last_seen` where they ended later."""
     ended = job_end.c
-    has_ended = is_past(ended.taken_at, scope.as_of)
+    has_ended = scope.is_past(ended.taken_at)
     return (
         select(
             ended.operation,
@@ -163,7 +162,7 @@ def _ended_jobs(scope: Period, last_seen: FromClause) -> Select[*tuple[Any, ...]
             ended.jobs,
         )
         .join_from(job_end, last_seen, last_seen.c.integration_id == ended.integration_id)
-        .where(in_integrations(job_end, scope.integration), ended.outcome != "failed")
+        .where(scope.includes(job_end), ended.outcome != "failed")
     )
 
 
@@ -181,6 +180,6 @@ def _open_jobs(scope: Period, last_seen: FromClause) -> Select[*tuple[Any, ...]]
         .join_from(account_current, last_seen, last_seen.c.integration_id == current.integration_id)
         .where(
             current.provisioning_state.in_(UNSETTLED_STATES),
-            in_integrations(account_current, scope.integration),
+            scope.includes(account_current),
         )
     )

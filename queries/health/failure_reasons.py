@@ -9,9 +9,8 @@ from data.history.failure_reasons import reason_template
 from data.schema import account_version, is_valid_at
 from queries.cache import cached
 from queries.filters import Filters, accounts_as_of, conditions
-from queries.health.rollups import read_frame
+from queries.health.snapshots import read_frame
 from queries.period import Period
-from queries.scope import in_integrations, is_past
 
 
 @cached(16)
@@ -64,8 +63,8 @@ def _reason_history(scope: Period) -> FromClause:
         )
         .where(
             version.failure_reason.is_not(None),
-            in_integrations(account_version, scope.integration),
-            is_past(version.valid_from, scope.as_of),
+            scope.includes(account_version),
+            scope.is_past(version.valid_from),
         )
         .group_by(version.failure_reason)
         .subquery("history")

@@ -11,16 +11,16 @@ from sqlalchemy import Connection, Date, cast, func, select, true
 from data.inbox.quarantine import MISPLACED_FOLDER
 from data.schema import integration, quarantined_file, snapshot, state_count
 from data.states import FAILED_STATES, OPEN_STATES
-from data.store.dialect import interval_seconds
-from queries.health.rollups import (
+from queries.health.snapshots import (
     account_totals,
     join_counts,
+    newest_snapshots,
     read_frame,
+    shown_snapshots,
     state,
     subtract_matched,
     total,
 )
-from queries.health.snapshots import newest_snapshots, shown_snapshots, snapshots_until
 from queries.period import Period
 
 INTERVAL_WINDOW = 30
@@ -53,36 +53,26 @@ def integrations_as_of(con: Connection, scope: Period) -> pd.DataFrame:
         .order_by(func.lower(integration.c.name)),
     )
     frame = subtract_matched(con, frame, "integration", scope.integration, scope.as_of)
-    intervals = _intervals(con, scope).groupby("integration")["seconds"].agg(["median", "size"])
-    usual = frame["integration"].map(intervals["median"].where(intervals["size"] >= 2))
-    return frame.assign(usual_interval=pd.to_timedelta(usual.astype(float), unit="s"))
+    seconds = frame["integration"].map(_usual_seconds(con, scope)).astype(float)
+    return frame.assign(usual_interval=pd.to_timedelta(seconds, unit="s"))
 
 
-def _intervals(con: Connection, scope: Period) -> pd.DataFrame:
-    """One row per time between two snapshots, the last ones of each integration.
-
-    [integration, seconds].
-    """
-    taken_at, integration_id = snapshot.c.taken_at, snapshot.c.integration_id
-    previous = func.lag(taken_at).over(partition_by=integration_id, order_by=taken_at)
-    rank = func.row_number().over(partition_by=integration_id, order_by=taken_at.desc())
-    intervals = (
-        select(
-            integration_id,
-            interval_seconds(taken_at - previous).label("seconds"),
-            rank.label("rank"),
-        )
-        .where(snapshots_until(scope.integration, scope.as_of))
-        .subquery("intervals")
-    )
-    return read_frame(
+def _usual_seconds(con: Connection, scope: Period) -> pd.Series:
+    """Integration → the median seconds between its last snapshots, where it has at least three."""
+    taken_at, key = snapshot.c.taken_at, snapshot.c.integration_id
+    rank = func.row_number().over(partition_by=key, order_by=taken_at.desc()).label("rank")
+    ranked = select(key, taken_at, rank).where(scope.includes(snapshot), scope.is_past(taken_at))
+    last = ranked.subquery("ranked")
+    times = read_frame(
         con,
-        select(integration.c.name.label("integration"), intervals.c.seconds)
-        .join_from(
-            intervals, integration, integration.c.integration_id == intervals.c.integration_id
-        )
-        .where(intervals.c.rank <= INTERVAL_WINDOW, intervals.c.seconds.is_not(None)),
+        select(integration.c.name, last.c.taken_at)
+        .join_from(last, integration, integration.c.integration_id == last.c.integration_id)
+        .where(last.c.rank <= INTERVAL_WINDOW + 1)
+        .order_by(last.c.taken_at),
     )
+    by_name = pd.to_datetime(times["taken_at"]).groupby(times["name"])
+    seconds = by_name.diff().dt.total_seconds().groupby(times["name"]).median()
+    return seconds[by_name.size() > 2]
 
 
 def stale_integrations(integrations: pd.DataFrame, now: datetime) -> pd.Series:

@@ -13,26 +13,22 @@ from typing import Any, NamedTuple
 import pandas as pd
 from sqlalchemy import Connection, Select, and_, func, select
 
-from data.schema import state_change, state_count
+from data.schema import snapshot, state_change, state_count
 from data.states import FAILED_STATES, OPEN_STATES, OPERATIONS, STATE_BY_NAME, STATES, state_names
 from queries.cache import cached
 from queries.health.integrations import daily_failed_by_integration, integrations_as_of
-from queries.health.rollups import (
+from queries.health.snapshots import (
     account_totals,
     join_counts,
+    newest_snapshots,
     read_frame,
+    shown_snapshots,
+    snapshot_times,
     state,
     subtract_matched,
     total,
 )
-from queries.health.snapshots import (
-    first_snapshots,
-    newest_snapshots,
-    shown_snapshots,
-    snapshot_times,
-)
 from queries.period import Period, day_column
-from queries.scope import in_integrations, is_past
 
 
 class Trends(NamedTuple):
@@ -130,7 +126,10 @@ def daily_failures(con: Connection, scope: Period, states: pd.DataFrame) -> pd.D
 
 def _daily_transitions(scope: Period) -> Select[*tuple[Any, ...]]:
     """One row per day with transitions: [day, "update new", "update settled", …]."""
-    changes, first = state_change.c, first_snapshots()
+    changes = state_change.c
+    first_taken_at = func.min(snapshot.c.taken_at).label("taken_at")
+    first = select(snapshot.c.integration_id, first_taken_at).group_by(snapshot.c.integration_id)
+    first = first.subquery("first")
     day = day_column(changes.taken_at, scope.zone)
     columns = []
     for name in OPERATIONS:
@@ -150,9 +149,9 @@ def _daily_transitions(scope: Period) -> Select[*tuple[Any, ...]]:
         select(day.label("day"), *columns)
         .join_from(state_change, first, is_after_first)
         .where(
-            in_integrations(state_change, scope.integration),
+            scope.includes(state_change),
             changes.taken_at >= scope.start,
-            is_past(changes.taken_at, scope.as_of),
+            scope.is_past(changes.taken_at),
             day <= scope.last,
         )
         .group_by(day)
