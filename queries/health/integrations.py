@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime
+from typing import Any
 
 import pandas as pd
 from sqlalchemy import Connection, Date, cast, func, select, true
@@ -71,8 +72,8 @@ def _usual_seconds(con: Connection, scope: Period) -> pd.Series:
         .order_by(last.c.taken_at),
     )
     by_name = pd.to_datetime(times["taken_at"]).groupby(times["name"])
-    seconds = by_name.diff().dt.total_seconds().groupby(times["name"]).median()
-    return seconds[by_name.size() > 2]
+    intervals: Any = by_name.diff()
+    return intervals.dt.total_seconds().groupby(times["name"]).median()[by_name.size() > 2]
 
 
 def stale_integrations(integrations: pd.DataFrame, now: datetime) -> pd.Series:

@@ -6,13 +6,13 @@ The `customdata` of a trace holds a `Mark` per point: what a click opens.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
 
 from data.formatting import count_of
-from data.states import OPERATIONS, STATE_BY_NAME, STATES, UNRECOGNIZED, state_names
+from data.states import OPERATIONS, STATE_BY_NAME, STATES, UNRECOGNIZED, Phase, state_names
 from queries.health.durations import Durations
 from widgets.figure_theme import (
     DASHES,
@@ -39,11 +39,7 @@ FLOWS: dict[str, tuple[str, MarkKind]] = {
 }
 """Existing, new and resolved failures: their color, and what a click opens."""
 
-UNSETTLED_PHASES: tuple[Literal["awaiting", "ongoing", "failed"], ...] = (
-    "awaiting",
-    "ongoing",
-    "failed",
-)
+UNSETTLED_PHASES: tuple[Phase, ...] = ("awaiting", "ongoing", "failed")
 
 
 def state_counts_figure(counts: pd.DataFrame) -> go.Figure:
@@ -90,46 +86,35 @@ def state_mix_figure(daily: pd.DataFrame) -> go.Figure:
     """
     if daily.empty:
         return empty_figure(daily)
-    states = pivot_by_day(daily, "state", "accounts", list(STATE_BY_NAME))
-    settled = {state.name: (state.name,) for state in STATE_BY_NAME.values() if not state.operation}
-    if not states[UNRECOGNIZED.name].any():
-        del settled[UNRECOGNIZED.name]
-    unsettled = {phase: state_names(phase=phase) for phase in UNSETTLED_PHASES}
-    mix = pd.DataFrame(
-        {
-            name: states[list(names)].sum(axis=1, min_count=1)
-            for name, names in (settled | unsettled).items()
-        }
-    )
+    mix = _state_mix(daily)
     texts = mix.apply(lambda group: group.map("{:,.0f} ".format) + str(group.name).capitalize())
     hovertext, days = texts.agg("<br>".join, axis=1).tolist(), iso_days(mix.index)
-    traces = [
-        bar_trace(
-            phase,
-            PHASE_COLORS[phase],
-            mix[phase],
-            customdata=customdata(Mark(phase, day=day) for day in days),
-            yaxis="y",
-        )
-        for phase in reversed(UNSETTLED_PHASES)  # the first is at the bottom
-    ] + [
-        line_trace(
-            name,
-            PHASE_COLORS["settled"],
-            mix[name],
-            customdata=customdata(Mark("state", name, day) for day in days),
-            yaxis="y2",
-        )
-        for name in reversed(settled)
-    ]
+    traces, names = [], list[Any](mix)
+    for name in reversed(names):  # the first is at the bottom
+        is_phase = name in UNSETTLED_PHASES
+        make_trace, axis = (bar_trace, "y") if is_phase else (line_trace, "y2")
+        color = PHASE_COLORS.get(name, PHASE_COLORS["settled"])
+        marks = [Mark(name, day=day) if is_phase else Mark("state", name, day) for day in days]
+        traces.append(make_trace(name, color, mix[name], customdata=customdata(marks), yaxis=axis))
     figure = daily_figure(traces, mix, height=420, barmode="stack", legend_traceorder="reversed")
-    title = "<b>%{fullData.name}, %{x|%-d %b %Y}</b>"
-    figure.update_traces(
-        hovertext=hovertext, hovertemplate=title + "<br>%{hovertext}<extra></extra>"
-    )
-    lower = count_axis(mix[list(unsettled)].sum(axis=1), title="Unsettled", domain=[0, 0.6])
-    upper = count_axis(mix[list(settled)].max(axis=1), title="Settled", domain=[0.68, 1])
+    template = "<b>%{fullData.name}, %{x|%-d %b %Y}</b><br>%{hovertext}<extra></extra>"
+    figure.update_traces(hovertext=hovertext, hovertemplate=template)
+    unsettled, settled = mix[list(UNSETTLED_PHASES)], mix.drop(columns=list(UNSETTLED_PHASES))
+    lower = count_axis(unsettled.sum(axis=1), title="Unsettled", domain=[0, 0.6])
+    upper = count_axis(settled.max(axis=1), title="Settled", domain=[0.68, 1])
     return figure.update_layout(yaxis=lower, yaxis2=upper | {"anchor": "x"})
+
+
+def _state_mix(daily: pd.DataFrame) -> pd.DataFrame:
+    """One row per day: the settled states, then the unsettled phases."""
+    states = pivot_by_day(daily, "state", "accounts", list(STATE_BY_NAME))
+    settled = [state.name for state in STATE_BY_NAME.values() if not state.operation]
+    if not states[UNRECOGNIZED.name].any():
+        settled.remove(UNRECOGNIZED.name)
+    mix = states[settled].copy()
+    for phase in UNSETTLED_PHASES:
+        mix[phase] = states[list(state_names(phase=phase))].sum(axis=1, min_count=1)
+    return mix
 
 
 def failure_trend_figure(daily: pd.DataFrame) -> go.Figure:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
-from pathlib import Path
 
 import streamlit as st
 from sqlalchemy import Connection
@@ -18,7 +17,6 @@ from queries.period import Period, day_end, to_local, to_utc
 from widgets.address import update_address
 from widgets.filters import FIRST_DAY, LAST_DAY, requested_filters, show_past_banner
 
-HEALTH_CSS = Path(__file__).parent.parent / "look" / "health.css"
 PERIODS = {"7": "7 days", "30": "30 days", "90": "90 days", "all": "All", "own": "Custom"}
 DEFAULT_PERIOD = "30"
 
@@ -142,7 +140,6 @@ def _moment_slider(as_of: datetime | None, span: tuple[datetime, datetime], zone
         moment = st.session_state["moment"]
         _go_to_moment(None if moment >= newest else to_utc(moment, zone))
 
-    st.html(HEALTH_CSS)
     st.slider(
         f"Moment ({zone})",
         first,

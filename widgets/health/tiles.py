@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -14,6 +15,8 @@ from queries.health.trends import oldest_open_since
 from queries.period import day_end
 from widgets.figure_theme import format_span
 from widgets.health.health_data import HealthData
+
+HEALTH_CSS = Path(__file__).parent.parent / "look" / "health.css"
 
 TILE_HELP = {
     "Accounts": "All accounts of these integrations, including deleted ones.",
@@ -47,6 +50,7 @@ class _Course(NamedTuple):
 def tiles(data: HealthData) -> None:
     """All tiles, side by side."""
     period_text = data.comparison.period_text
+    st.html(HEALTH_CSS)
     with st.grid(min_column_width=150, gap="small"):
         for label in TILE_COUNTS:
             _count_tile(label, _counts(data, label), period_text)
