@@ -77,8 +77,8 @@ def test_a_cell_of_the_moves_opens_its_accounts(app: Served, visit: Visit) -> No
     assert box
     reader.page.mouse.click(box["x"] + box["width"] - 30, box["y"] + box["height"] - 15)
     reader.lists(["ada"])
-    asked = reader.asked()
-    assert (asked["was"], asked["now"]) == (["Update ongoing"], ["Update failed"])
+    wanted = reader.asked()
+    assert (wanted["was"], wanted["now"]) == (["Update ongoing"], ["Update failed"])
 
 
 def test_a_browser_remembers_up_to_when_its_reader_has_reviewed(app: Served, visit: Visit) -> None:

@@ -16,7 +16,7 @@ from rollcall import main
 
 pytestmark = pytest.mark.browser
 
-RULE = "Deleted but active"
+RULE = "Deleted but still active"
 HOSTILE_NAME = "**bold** <img src=x onerror=alert(1)>"
 ACCOUNTS = [
     Delivered("Ada Lovelace <ada@x.io>", "ada", state="Deleted"),

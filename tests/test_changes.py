@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from builders import TODAY, YESTERDAY, Deliveries, an_account, an_unmatched_account
+from builders import TODAY, YESTERDAY, Deliveries, an_account, an_unmatched_account, content_of
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from openpyxl import load_workbook
@@ -51,7 +51,7 @@ def listed(con: Connection, between: Window, kind: str, **only: Any) -> list[str
 
 
 @dataclass(frozen=True)
-class Said:
+class Listed:
     """What a snapshot of this test says of an account."""
 
     state: str = "Onboarded"
@@ -74,7 +74,7 @@ class Said:
         )
 
 
-Accounts = Mapping[str, Said]
+Accounts = Mapping[str, Listed]
 Histories = Mapping[str, Mapping[int, Accounts]]
 """Integration → day → what the snapshot of the day lists."""
 
@@ -94,7 +94,7 @@ def by_hand(histories: Histories, since: int, until: int) -> dict[str, Any]:
         then, now = at(history, since), at(history, until)
         if then is None or now is None:
             continue
-        before = {u for day, said in history.items() if day <= since for u in said}
+        before = {u for day, texts in history.items() if day <= since for u in texts}
         for username in sorted({*then, *now}):
             one = (name, username)
             if username not in then:
@@ -106,7 +106,7 @@ def by_hand(histories: Histories, since: int, until: int) -> dict[str, Any]:
     return found
 
 
-def compare(found: dict[str, Any], one: tuple[str, str], was: Said, now: Said) -> None:
+def compare(found: dict[str, Any], one: tuple[str, str], was: Listed, now: Listed) -> None:
     if was.state != now.state:
         found["moved"].add(one)
         found["moves"][was.state, now.state] += 1
@@ -124,15 +124,15 @@ def compare(found: dict[str, Any], one: tuple[str, str], was: Said, now: Said) -
         "user": was.email != now.email and was.email and now.email,
         "upstream_user_id": was.upstream_id != now.upstream_id,
         "last_updated": was != now
-        and was == Said(**vars(now) | {"last_updated": was.last_updated}),
+        and was == Listed(**vars(now) | {"last_updated": was.last_updated}),
     }
     for value in (name for name, differs in others.items() if differs):
         found["other"].add(one)
         found["values"][value] += 1
 
 
-SAID = st.builds(
-    Said,
+LISTED = st.builds(
+    Listed,
     state=st.sampled_from(["Onboarded", "Update failed", "Delete failed"]),
     roles=st.sets(st.sampled_from("ABC")).map(lambda roles: tuple(sorted(roles))),
     active=st.sampled_from(["yes", "no", ""]),
@@ -141,22 +141,22 @@ SAID = st.builds(
     last_updated=st.sampled_from(["2026-11-01T00:00:00Z", "2026-11-02T00:00:00Z"]),
 )
 DAYS = st.integers(0, 4)
-LISTS = st.dictionaries(st.sampled_from(["ada", "bob", "cy", "dot"]), SAID, min_size=1)
+LISTS = st.dictionaries(st.sampled_from(["ada", "bob", "cy", "dot"]), LISTED, min_size=1)
 HISTORIES = st.dictionaries(
     st.sampled_from(["figma", "okta"]), st.dictionaries(DAYS, LISTS, min_size=1), min_size=1
 )
-CAME_AND_WENT = {"figma": {0: {"ada": Said()}, 1: {"bob": Said()}, 2: {"ada": Said()}}}
+CAME_AND_WENT = {"figma": {0: {"ada": Listed()}, 1: {"bob": Listed()}, 2: {"ada": Listed()}}}
 CHANGED_BACK = {
-    "figma": {0: {"ada": Said()}, 1: {"ada": Said("Update failed")}, 2: {"ada": Said()}}
+    "figma": {0: {"ada": Listed()}, 1: {"ada": Listed("Update failed")}, 2: {"ada": Listed()}}
 }
 JOINED_AND_CHANGED = {
     "figma": {
-        0: {"bob": Said()},
-        1: {"bob": Said(), "ada": Said()},
-        2: {"bob": Said(), "ada": Said("Update failed")},
+        0: {"bob": Listed()},
+        1: {"bob": Listed(), "ada": Listed()},
+        2: {"bob": Listed(), "ada": Listed("Update failed")},
     }
 }
-NEW_TO_ROLLCALL = {"figma": {0: {"ada": Said()}}, "okta": {1: {"bob": Said()}}}
+NEW_TO_ROLLCALL = {"figma": {0: {"ada": Listed()}}, "okta": {1: {"bob": Listed()}}}
 
 
 @settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -182,8 +182,8 @@ def test_every_list_and_count_equals_two_lists_compared_by_hand(
             assert summary.counts[kind] == len(rows) == len(expected[kind])
             assert count_changes(con, between, ChangeFilter(kind)) == len(rows)
         for was, now, accounts in summary.transitions.itertuples(index=False):
-            asked = ChangeFilter("moved", before=(was,), after=(now,))
-            assert count_changes(con, between, asked) == accounts == expected["moves"][was, now]
+            wanted = ChangeFilter("moved", before=(was,), after=(now,))
+            assert count_changes(con, between, wanted) == accounts == expected["moves"][was, now]
         assert summary.transitions["accounts"].sum() == expected["moves"].total()
         for kind in ("gained", "lost"):
             by_role = dict(zip(summary.roles["role"], summary.roles[kind], strict=True))
@@ -250,12 +250,12 @@ def test_every_other_change_is_counted_by_its_name(
 ) -> None:
     snapshots.take(an_account(account_id="1", **before), at=YESTERDAY)
     snapshots.take(an_account(account_id="1", **after), at=TODAY)
-    told = {
+    reported = {
         name
         for name, count in summarize_changes(con, SINCE_YESTERDAY).value_changes.items()
         if count
     }
-    assert told == {value}
+    assert reported == {value}
     (row,) = page_of_changes(con, SINCE_YESTERDAY, ChangeFilter("other", value=value), 1)
     assert {name for name in VALUE_CHANGES if getattr(row, f"value_{name}")} == {value}
 
@@ -354,15 +354,15 @@ def test_an_address_holds_the_window_and_the_list(between: Window, listed: Chang
         params.setdefault(name, []).append(value)
     usual = SnapshotMoments(FIRST, None, TODAY)
     assert window_from_params(params, usual) == between
-    asked = ChangeFilter.from_params(params)
-    assert asked
+    wanted = ChangeFilter.from_params(params)
+    assert wanted
     for name in ("before", "after", "role", "value"):  # what a kind has not, its list is not of
         expected = (
             getattr(listed, name)
             if name in CHANGE_KINDS[listed.kind].filter_names
             else getattr(ChangeFilter(""), name)
         )
-        assert getattr(asked, name) == expected
+        assert getattr(wanted, name) == expected
 
 
 # ---- as a file -----------------------------------------------------------------------------------
@@ -374,7 +374,7 @@ def as_rows(content: bytes) -> list[dict[str, str]]:
 
 def made(form: str, con: Connection, kind: str) -> bytes:
     """The file of a list of what has changed since yesterday."""
-    return b"".join(WRITERS[form](ChangesExport(con, SINCE_YESTERDAY, ChangeFilter(kind))))
+    return content_of(WRITERS[form], ChangesExport(con, SINCE_YESTERDAY, ChangeFilter(kind)))
 
 
 def test_every_format_has_the_accounts_of_the_list_and_its_metadata(
@@ -386,12 +386,12 @@ def test_every_format_has_the_accounts_of_the_list_and_its_metadata(
     (line,) = json.loads(made("json", con, "lost"))
     file = parquet.ParquetFile(io.BytesIO(made("parquet", con, "lost")))
     (row,) = file.read().to_pylist()
-    for told in (line, row):
-        assert (told["username_in_app"], told["was_roles"], told["is_roles"]) == (
+    for reported in (line, row):
+        assert (reported["username_in_app"], reported["was_roles"], reported["is_roles"]) == (
             *("bob", ["A", "B"]),
             ["=A"],
         )
-        assert (told["was_active_in_app"], told["is_active_in_app"]) == (True, False)
+        assert (reported["was_active_in_app"], reported["is_active_in_app"]) == (True, False)
     (raw,) = as_rows(made("raw.csv", con, "lost"))
     assert raw["App access, after"] == "=A"
     book = load_workbook(io.BytesIO(made("xlsx", con, "lost")))
@@ -465,8 +465,8 @@ def test_an_empty_file_has_its_headings(snapshots: Deliveries, con: Connection) 
 
 def test_the_name_of_a_file_holds_the_list_and_the_moments(con: Connection) -> None:
     between = Window(YESTERDAY, TODAY, ("Salesforce EMEA",))
-    asked = ChangeFilter("moved", before=("Onboarded",), after=("Update failed",))
-    assert ChangesExport(con, between, asked).name("csv") == (
+    wanted = ChangeFilter("moved", before=("Onboarded",), after=("Update failed",))
+    assert ChangesExport(con, between, wanted).name("csv") == (
         "changes-salesforce-emea-moved-onboarded-update-failed-"
         "2026-11-22T06-00-00Z-2026-11-23T06-00-00Z.csv"
     )
@@ -483,8 +483,8 @@ class a_store_of:  # noqa: N801 - reads as the function that it could be
         self.store = open_store(f"duckdb:///{self.folder.name}/store.duckdb")
         deliveries = Deliveries(self.store, Path(self.folder.name))
         for name, history in self.histories.items():
-            for day, said in history.items():
-                accounts = [one.delivered(username) for username, one in said.items()]
+            for day, texts in history.items():
+                accounts = [one.delivered(username) for username, one in texts.items()]
                 deliveries.take(*accounts, integration=name, at=FIRST + day * DAY)
         self.con = self.store.connect()
         return self.con

@@ -35,7 +35,7 @@ def changes(**params: Any) -> AppTest:
     for name, value in params.items():
         run.query_params[name.rstrip("_")] = value
     run.run()
-    assert not run.exception, [fault.message for fault in run.exception]
+    assert not run.exception, [error.message for error in run.exception]
     return run
 
 
@@ -43,7 +43,7 @@ def words(run: AppTest) -> str:
     return run.code[0].value
 
 
-def said(run: AppTest) -> str:
+def texts(run: AppTest) -> str:
     """Every text beside the summary."""
     return "\n".join([*(t.value for t in run.text), *(m.value for m in run.markdown)])
 
@@ -179,7 +179,7 @@ def test_a_list_is_turned_page_by_page(delivered: Deliveries) -> None:
     assert usernames(first)[:2] == ["user000", "user001"]
     assert usernames(last) == [f"user{n:03}" for n in range(100, 120)]
     assert usernames(changes(list="joined", page="99")) == usernames(last)
-    assert "120 accounts · Added" in said(first)
+    assert "120 accounts · Added" in texts(first)
 
 
 # ---- the moments ---------------------------------------------------------------------------------
@@ -195,7 +195,7 @@ def test_other_moments_give_other_changes(a_busy_day: Deliveries) -> None:
 def test_moments_in_the_wrong_order_are_swapped_with_a_note(a_busy_day: Deliveries) -> None:
     run = changes(from_="2026-11-23T06:00:00Z", to="2026-11-22T06:00:00Z")
     assert words(run) == words(changes())
-    assert "swapped" in said(run)
+    assert "swapped" in texts(run)
 
 
 def test_presets_reach_back_as_far_as_the_snapshots(delivered: Deliveries) -> None:
@@ -253,7 +253,7 @@ def test_an_empty_store_says_how_to_fill_it(home: Home) -> None:
 
 def test_one_snapshot_is_not_compared(delivered: Deliveries) -> None:
     delivered.take(an_account())
-    assert "There is only one snapshot." in said(changes())
+    assert "There is only one snapshot." in texts(changes())
 
 
 @pytest.mark.parametrize(
@@ -276,7 +276,7 @@ def test_moments_that_cannot_be_compared_are_explained(
     a_busy_day: Deliveries, since: str, until: str, sentence: str
 ) -> None:
     run = changes(from_=since, to=until)
-    assert sentence in said(run)
+    assert sentence in texts(run)
     assert not run.metric
 
 
@@ -315,7 +315,7 @@ def test_no_address_breaks_the_page(a_busy_day: Deliveries, value: str) -> None:
 
 def test_parameters_without_effect_are_listed(a_busy_day: Deliveries) -> None:
     run = changes(from_="friday", list="nonsense")
-    assert "from\\=friday, list\\=nonsense" in said(run)
+    assert "from\\=friday, list\\=nonsense" in texts(run)
 
 
 def test_hostile_names_are_shown_as_text(delivered: Deliveries) -> None:

@@ -70,7 +70,7 @@ def test_every_filter_has_an_entry_and_every_entry_a_filter() -> None:
 
 
 def test_filters_read_as_a_sentence() -> None:
-    asked = Filters(
+    wanted = Filters(
         q="ada",
         state=("Update failed", "Delete failed"),
         role=("Admin",),
@@ -81,8 +81,8 @@ def test_filters_read_as_a_sentence() -> None:
         updated_to=date(2026, 2, 1),
         waiting=timedelta(days=3),
     )
-    said = " ".join(f"{part.conjunction} {part.text}".strip() for part in filter_phrases(asked))
-    assert said.replace(" ,", ",") == (
+    texts = " ".join(f"{part.conjunction} {part.text}".strip() for part in filter_phrases(wanted))
+    assert texts.replace(" ,", ",") == (
         "“ada”, Update failed or Delete failed with role Admin in Figma or Slack, not active, "
         "unmatched, last updated from 2026-01-01, last updated to 2026-02-01, "
         "open longer than 3 days"
@@ -94,8 +94,8 @@ def test_filters_read_as_a_sentence() -> None:
 
 def test_parameters_without_effect_are_listed() -> None:
     params = {"state": ["Foo", "Deleted"], "active": ["no", "yes"], "q": [" x "], "x": ["y"]}
-    asked = Filters.from_params(params)
-    assert ignored_params(params, asked) == [("state", "Foo"), ("active", "yes")]
+    wanted = Filters.from_params(params)
+    assert ignored_params(params, wanted) == [("state", "Foo"), ("active", "yes")]
     assert ignored_params({"role": ["A", "B"]}, Filters(role=("B",))) == [("role", "A")]
     assert ignored_params({"waiting": ["24h"], "as_of": ["2026-01-01"]}, Filters()) == [
         ("waiting", "24h"),
@@ -153,8 +153,8 @@ def test_a_search_text_is_cut_off_where_it_gets_too_long() -> None:
 
 
 def test_clearing_the_filters_keeps_the_moment() -> None:
-    asked = Filters(state=("Deleted",), q="ada", waiting=timedelta(days=1), as_of=TODAY)
-    assert asked.cleared() == Filters(as_of=TODAY)
+    wanted = Filters(state=("Deleted",), q="ada", waiting=timedelta(days=1), as_of=TODAY)
+    assert wanted.cleared() == Filters(as_of=TODAY)
 
 
 @pytest.fixture(scope="module")
@@ -176,7 +176,7 @@ def office(a_store_to_read: Callable[[], Deliveries]) -> Iterator[Connection]:
 
 
 @pytest.mark.parametrize(
-    ("asked", "found"),
+    ("wanted", "found"),
     [
         ({}, ["ada", "ada", "bob", "bot", "cy"]),
         ({"integration": ("slack",)}, ["ada"]),
@@ -202,10 +202,10 @@ def office(a_store_to_read: Callable[[], Deliveries]) -> Iterator[Connection]:
     ],
 )
 def test_every_filter_narrows_the_list_alone_and_with_others(
-    office: Connection, asked: dict[str, Any], found: list[str]
+    office: Connection, wanted: dict[str, Any], found: list[str]
 ) -> None:
-    assert usernames(office, **asked) == found
-    assert count_accounts(office, Filters(**asked)) == len(found)
+    assert usernames(office, **wanted) == found
+    assert count_accounts(office, Filters(**wanted)) == len(found)
 
 
 def test_matches_and_activities_partition_the_list(office: Connection) -> None:
@@ -352,7 +352,7 @@ def test_as_of_combines_with_every_other_filter(two_days: Connection) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "found"),
+    ("wanted", "found"),
     [
         ({"updated_from": date(2026, 3, 2)}, ["b", "c"]),
         ({"updated_to": date(2026, 3, 2)}, ["a", "b"]),
@@ -362,14 +362,14 @@ def test_as_of_combines_with_every_other_filter(two_days: Connection) -> None:
     ],
 )
 def test_days_of_the_last_change_are_whole_and_include_both_ends(
-    snapshots: Deliveries, con: Connection, asked: dict[str, Any], found: list[str]
+    snapshots: Deliveries, con: Connection, wanted: dict[str, Any], found: list[str]
 ) -> None:
     times = {"a": "2026-03-01T23:59:59Z", "b": "2026-03-02T23:59:59.5Z", "c": "2026-03-03"}
     snapshots.take(
         *(an_account(name, last_updated=at) for name, at in times.items()),
         an_account("never", last_updated=None),
     )
-    assert usernames(con, **asked) == found
+    assert usernames(con, **wanted) == found
 
 
 # ---- open longer than ------------------------------------------------------------------------

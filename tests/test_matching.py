@@ -10,7 +10,7 @@ from typing import Any
 from zipfile import ZipFile
 
 import pytest
-from builders import TODAY, Deliveries, an_account, an_unmatched_account, usernames
+from builders import TODAY, Deliveries, an_account, an_unmatched_account, content_of, usernames
 from pyarrow import parquet
 from sqlalchemy import Connection, select
 from streamlit.testing.v1 import AppTest
@@ -170,7 +170,7 @@ def test_a_decision_counts_wherever_accounts_are_asked_for_and_what_snapshots_sa
         (row,) = page_of_accounts(con, filters, sort="user", descending=False, page=1)
         assert (row.user_name, row.user_email) == ("Lady Byron", "byron@x.io")
     for form, file in FORMATS.items():
-        content = b"".join(file.chunks(Listing(con, ListRequest(Filters(q="a8")))))
+        content = content_of(file.write, Listing(con, ListRequest(Filters(q="a8"))))
         if form == "xlsx":
             with ZipFile(BytesIO(content)) as book:
                 content = b"".join(map(book.read, book.namelist()))

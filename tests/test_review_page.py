@@ -56,7 +56,7 @@ def page(**params: Any) -> AppTest:
 
 
 def ran(run: AppTest) -> AppTest:
-    assert not run.exception, [fault.message for fault in run.exception]
+    assert not run.exception, [error.message for error in run.exception]
     return run
 
 
@@ -64,7 +64,7 @@ def press(run: AppTest, key: str) -> AppTest:
     return ran(run.button(key=key).click().run())
 
 
-def said(run: AppTest) -> list[str]:
+def texts(run: AppTest) -> list[str]:
     return [str(each.value) for each in (*run.text, *run.markdown, *run.warning)]
 
 
@@ -78,7 +78,7 @@ def listed(run: AppTest) -> list[str]:
 
 def test_every_rule_is_shown_with_its_description_severity_and_count(deleted: None) -> None:
     run = page()
-    words = said(run)
+    words = texts(run)
     assert [b.label for b in run.button if str(b.key).startswith("open_")] == [
         rule.title for rule in RULES
     ]
@@ -90,8 +90,8 @@ def test_every_rule_is_shown_with_its_description_severity_and_count(deleted: No
 
 def test_a_page_without_findings_says_so(store: Engine, home: Home) -> None:
     take(store, home, an_account())
-    assert "No open findings." in said(page())
-    assert "No open findings." in said(page(rule="deleted_but_active"))
+    assert "No open findings." in texts(page())
+    assert "No open findings." in texts(page(rule="deleted_but_active"))
 
 
 def test_an_empty_store_says_what_to_do(home: Home) -> None:
@@ -99,17 +99,17 @@ def test_an_empty_store_says_what_to_do(home: Home) -> None:
 
 
 def test_the_address_chooses_integration_severity_rule_and_moment(deleted: None) -> None:
-    assert "1 finding · 1 of 12 rules" in said(page(integration="slack"))
-    assert "2 findings · 1 of 5 rules" in said(page(severity="high"))
+    assert "1 finding · 1 of 12 rules" in texts(page(integration="slack"))
+    assert "2 findings · 1 of 5 rules" in texts(page(severity="high"))
     assert listed(page(rule="deleted_but_active", integration="figma")) == ["ada"]
-    monday = said(page(as_of="2026-01-05T12:00:00Z"))
+    monday = texts(page(as_of="2026-01-05T12:00:00Z"))
     assert "No open findings." in monday
 
 
 @pytest.mark.parametrize("value", ["", "nonsense", "'; DROP TABLE account --", "\0", "9" * 400])
 def test_an_invalid_address_selects_nothing(deleted: None, value: str) -> None:
     run = page(**dict.fromkeys(("rule", "severity", "as_of", "page", "accepted"), value))
-    assert "2 findings · 1 of 12 rules" in said(run)
+    assert "2 findings · 1 of 12 rules" in texts(run)
 
 
 def test_a_rule_opens_its_accounts_and_since_when_each_is_found(deleted: None) -> None:
@@ -118,7 +118,7 @@ def test_a_rule_opens_its_accounts_and_since_when_each_is_found(deleted: None) -
     assert listed(run) == ["ada", "bob"]
     since = [row["cells"]["since"]["text"] for row in table(run)["rows"]]
     assert since == ["2026-01-06 06:00"] * 2
-    assert "**2** accounts, the earliest since 2026-01-06 06:00 UTC" in said(run)
+    assert "**2** accounts, the earliest since 2026-01-06 06:00 UTC" in texts(run)
 
 
 def test_accounts_come_a_page_at_a_time(store: Engine, home: Home) -> None:
@@ -152,7 +152,7 @@ def test_an_exception_is_added_shown_and_withdrawn(deleted: None) -> None:
     choose_first(run, "withdraw_accounts")
     run.text_input(key="said_by").set_value("Ada")
     run = press(run, "withdraw_now")
-    assert "This rule has no exceptions." in said(run)
+    assert "This rule has no exceptions." in texts(run)
     assert listed(press(run, "accepted")) == ["ada", "bob"]
 
 
@@ -162,12 +162,12 @@ def test_one_exception_covers_all_findings_of_a_rule(store: Engine, home: Home) 
     run = page(rule="deleted_but_active")
     run.checkbox(key="exception_all").check()
     run = press(fill(run), "exception_save")
-    assert "No open findings." in said(run)
-    assert f"No open findings. {PAGE_SIZE + 9} exceptions." in said(page())
+    assert "No open findings." in texts(run)
+    assert f"No open findings. {PAGE_SIZE + 9} exceptions." in texts(page())
 
 
 @pytest.mark.parametrize(
-    ("chooses", "told", "words"),
+    ("chooses", "reported", "words"),
     [
         (False, {}, "Choose accounts first."),
         (True, {"reason": " "}, "The reason is missing\\."),
@@ -175,13 +175,13 @@ def test_one_exception_covers_all_findings_of_a_rule(store: Engine, home: Home) 
     ],
 )
 def test_a_missing_account_reason_or_name_is_reported(
-    deleted: None, chooses: bool, told: dict[str, str], words: str
+    deleted: None, chooses: bool, reported: dict[str, str], words: str
 ) -> None:
     run = page(rule="deleted_but_active")
     if chooses:
         choose_first(run, "exception_accounts")
-    run = press(fill(run, **told), "exception_save")
-    assert words in said(run)
+    run = press(fill(run, **reported), "exception_save")
+    assert words in texts(run)
     assert listed(run) == ["ada", "bob"]
 
 
@@ -222,6 +222,6 @@ def test_sample_data_has_findings_but_no_exceptions(
     prepare_sample(home)
     run = page(rule="deleted_but_active")
     assert listed(run)
-    assert "This is sample data: exceptions cannot be added." in said(run)
+    assert "This is sample data: exceptions cannot be added." in texts(run)
     assert not any(b.key == "exception_save" for b in run.button)
     assert not run.get("html") or "evidence.zip" not in str([h.proto for h in run.get("html")])

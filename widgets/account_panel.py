@@ -253,7 +253,7 @@ def _other_accounts_blocks(details: AccountDetails, as_of: datetime | None) -> l
     """The accounts that the same person has besides, each with the way to it."""
     if not details.other_accounts:
         return []
-    total, listed = details.other_accounts[0].total, len(details.other_accounts)
+    total, listed = details.other_accounts[0].found, len(details.other_accounts)
     count = f"{total:,}" if listed == total else f"the first {listed:,} of {total:,}"
     return [
         ut.table(

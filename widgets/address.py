@@ -13,17 +13,11 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from queries.paging import page_count
-from queries.scope import Scope
 
 
 def address_params() -> dict[str, list[str]]:
     """All parameters of the address."""
     return {name: st.query_params.get_all(name) for name in st.query_params}
-
-
-def requested_scope() -> Scope:
-    """The integrations and the moment in the address."""
-    return Scope.from_params(address_params())
 
 
 def requested_page(total: int | None = None, page_size: int = 1) -> int:

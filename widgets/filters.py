@@ -9,6 +9,7 @@ from typing import NoReturn
 import streamlit as st
 
 from queries.filters import Filters
+from queries.scope import moment_param
 from widgets import timezone
 from widgets.address import (
     address_params,
@@ -39,7 +40,7 @@ def requested_filters() -> Filters:
 
 def requested_moment() -> datetime | None:
     """The moment in the address (naive UTC); None is now."""
-    return Filters.from_params(address_params()).as_of
+    return moment_param(address_params(), "as_of")
 
 
 def apply_filters(filters: Filters, *, sort: str | None = None) -> None:

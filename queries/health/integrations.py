@@ -113,11 +113,11 @@ def quarantined_files_by_day(
     found_at = func.least(func.coalesce(file.taken_at, file.quarantined_at), file.quarantined_at)
     day = cast(found_at, Date)
     is_included = file.integration.in_(integrations) if integrations else true()
-    keys = day.label("day"), file.integration, file.verdict.label("status")
+    keys = day.label("day"), file.integration, file.status
     return read_frame(
         con,
         select(*keys, func.count().label("files"))
         .where(is_included, file.integration != MISPLACED_FOLDER, day >= since, day <= until)
-        .group_by(day, file.integration, file.verdict)
-        .order_by(day, file.integration, file.verdict),
+        .group_by(day, file.integration, file.status)
+        .order_by(day, file.integration, file.status),
     )

@@ -78,7 +78,7 @@ def rule(
 # ---- the rules, the severest first ---------------------------------------------------------------
 
 
-@rule("Deleted but active", "high", Filters(state=("Deleted",), active="yes"))
+@rule("Deleted but still active", "high", Filters(state=("Deleted",), active="yes"))
 def deleted_but_active(view: View) -> RuleResult:
     """Marked Deleted, but still active in the app."""
     return _active_in_state(view, "Deleted")

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from operator import ge, gt, le, lt
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy
 from sqlalchemy import (
@@ -15,13 +13,9 @@ from sqlalchemy import (
     FromClause,
     Row,
     Select,
-    and_,
     case,
     func,
-    literal,
-    or_,
     select,
-    true,
 )
 
 from data.schema import (
@@ -33,7 +27,6 @@ from data.schema import (
     is_valid_at,
 )
 from data.states import STATES
-from data.store.engine import is_duckdb
 from data.store.transfer import fetch_batches
 from queries.cache import cached
 from queries.filters import Filters, account_rows, conditions
@@ -48,12 +41,6 @@ PAGE_SIZE = 50
 DEEP_OFFSET = 100 * PAGE_SIZE
 """Rows before a page from which on the order of the whole list is cached. With a million accounts
 that costs a quarter of a second once, and a hundredth for every further page."""
-
-SLICE_SIZE = 350_000
-"""Rows that a download sorts at a time: a sort holds all of its rows in memory."""
-
-SAMPLE_INTERVAL = 499
-"""One row in so many decides where to cut the list."""
 
 TABLE_COLUMNS = (
     "account_key",
@@ -103,7 +90,6 @@ class AccountPage:
     """Account key → its match override, for accounts on the page that have one."""
     page: int
     """From 1; the first one where the requested page does not exist."""
-    pages: int
     count: int
     """Accounts that match the filters."""
     total: int
@@ -115,12 +101,11 @@ def account_page(
 ) -> AccountPage:
     """A page of the list with its counts and the owners that people assigned."""
     count = count_accounts(con, filters)
-    pages = page_count(count, PAGE_SIZE)
-    page = page if page <= pages else 1
+    page = page if page <= page_count(count, PAGE_SIZE) else 1
     rows = page_of_accounts(con, filters, sort=sort, descending=descending, page=page)
     overrides = overrides_by_account(con, [row.account_key for row in rows], filters.as_of)
     total = count_accounts(con, filters.cleared())
-    return AccountPage(rows, overrides, page, pages, count, total)
+    return AccountPage(rows, overrides, page, count, total)
 
 
 @cached(64)
@@ -191,93 +176,13 @@ def _sorted_account_keys(
         return table["account_key"].to_numpy()
 
 
-class Boundary(NamedTuple):
-    """The first row of a slice, by its sort key and then its account key."""
-
-    sort_key: Any
-    account_key: int
-
-
-class ListSlice(NamedTuple):
-    """A part of a list in its order."""
-
-    first: Boundary | None = None  # None: from the beginning
-    until: Boundary | None = None  # the row after the last one; None: to the end
-
-
-def split_list(
-    con: Connection, filters: Filters, *, sort: str, descending: bool
-) -> list[ListSlice]:
-    """The filtered list in slices of about SLICE_SIZE rows.
-
-    A sample of the rows decides where to cut. A database server sorts in its own memory, so its
-    list stays whole.
-    """
-    slice_count = -(-count_accounts(con, filters) // SLICE_SIZE)
-    if slice_count < 2 or not is_duckdb(con):
-        return [ListSlice()]
-    rows = _sortable_accounts(con, filters, sort)
-    sample_query = select(_sort_key(rows, sort).label("key"), rows.c.account_key).where(
-        *conditions(filters, rows), rows.c.account_key % SAMPLE_INTERVAL == 0
-    )
-    sample = con.execute(_with_order(sample_query, rows, sort, descending=descending)).all()
-    boundaries = [
-        Boundary(*sample[len(sample) * n // slice_count]) for n in range(1, slice_count) if sample
-    ]
-    return [ListSlice(*bounds) for bounds in pairwise((None, *boundaries, None))]
-
-
 def sorted_accounts(
-    con: Connection,
-    filters: Filters,
-    *,
-    sort: str,
-    descending: bool,
-    list_slice: ListSlice | None = None,
-) -> Select[Any]:
-    """One row per account of the filtered list, or of a slice of it, in the order shown."""
+    con: Connection, filters: Filters, *, sort: str, descending: bool
+) -> Select[*tuple[Any, ...]]:
+    """One row per account of the filtered list, in the order shown."""
     rows = account_rows(con, filters)
     query = select(*_table_columns(rows)).where(*conditions(filters, rows))
-    if list_slice:
-        key = _sort_key(rows, sort)
-        query = query.where(
-            _is_in_slice(list_slice, key, rows.c.account_key, descending=descending)
-        )
     return _with_order(_with_integration_name(query, rows), rows, sort, descending=descending)
-
-
-def _is_in_slice(
-    list_slice: ListSlice,
-    key: ColumnElement[Any],
-    account_key: ColumnElement[int],
-    *,
-    descending: bool,
-) -> ColumnElement[bool]:
-    """Whether a row is in the slice, in the order of `_with_order`.
-
-    DuckDB computes the key wherever it stands, so it stands as seldom as possible.
-    """
-    first, until = list_slice
-    includes_nulls = until is None or until.sort_key is None
-    condition: ColumnElement[bool] = true()
-    if first and first.sort_key is None:
-        condition = and_(key.is_(None), account_key >= first.account_key)
-    elif first:
-        inclusive, strict = (le, lt) if descending else (ge, gt)
-        boundary_key = literal(first.sort_key, key.type)
-        follows = and_(
-            inclusive(key, boundary_key),
-            or_(strict(key, boundary_key), account_key >= first.account_key),
-        )
-        condition = or_(follows, key.is_(None)) if includes_nulls else follows
-    if until and until.sort_key is None:
-        condition = and_(condition, or_(key.is_not(None), account_key < until.account_key))
-    elif until:
-        inclusive, strict = (ge, gt) if descending else (le, lt)
-        boundary_key = literal(until.sort_key, key.type)
-        precedes = or_(strict(key, boundary_key), account_key < until.account_key)
-        condition = and_(condition, inclusive(key, boundary_key), precedes)
-    return condition
 
 
 @cached(256)

@@ -81,7 +81,7 @@ def account_history(
 ) -> Sequence[Row[Any]]:
     """One row per version of the account, oldest first, as known at the moment.
 
-    At most the newest MAX_VERSIONS; `number` counts them from 1, `total` is the number of all. The
+    At most the newest MAX_VERSIONS; `number` counts them from 1, `found` is the number of all. The
     version in force at the moment has no end yet.
     """
     version = lookup_versions(lambda rows: rows.c.account_key == account_key).c
@@ -95,14 +95,14 @@ def account_history(
             func.md5(version.role_details).label("role_details"),
             valid_to.label("valid_to"),
             func.row_number().over(order_by=version.valid_from).label("number"),
-            func.count().over().label("total"),
+            func.count().over().label("found"),
         )
         .where(*time_conditions)
         .subquery("numbered")
     )
     return con.execute(
         select(numbered)
-        .where(numbered.c.number > numbered.c.total - MAX_VERSIONS)
+        .where(numbered.c.number > numbered.c.found - MAX_VERSIONS)
         .order_by(numbered.c.number)
     ).all()
 
@@ -113,7 +113,7 @@ def find_other_accounts(
     """One row per other account of the same person, by integration and username.
 
     The same person has the same upstream ID (`same_id`), or the same email in any case. At most
-    MAX_OTHER_ACCOUNTS; `total` is the number of all.
+    MAX_OTHER_ACCOUNTS; `found` is the number of all.
     """
     if not account_row.upstream_user_id and not account_row.user_email:
         return []
@@ -130,7 +130,7 @@ def find_other_accounts(
             rows.c.active_in_app,
             _has_same_id(rows, account_row).label("same_id"),
             integration.c.name.label("integration"),
-            func.count().over().label("total"),
+            func.count().over().label("found"),
         )
         .join(integration, integration.c.integration_id == rows.c.integration_id)
         .where(rows.c.account_key != account_row.account_key)

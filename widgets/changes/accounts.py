@@ -156,10 +156,7 @@ def changed_accounts_table(
     ut.users_table(
         [_table_row(row, change_filter) for row in rows],
         columns=_table_columns(change_filter, several_integrations),
-        sort="",
-        descending=False,
         details=panels,
-        on_sort=lambda _: None,
         caption=kind.label,
         empty=NO_CHANGES,
         key="changed",

@@ -144,22 +144,15 @@ def summary_text(counts: dict[Rule, FindingCount]) -> str:
 
 # ---- one rule ------------------------------------------------------------------------------------
 
-FINDING_COLUMNS = [
-    ut.column("user", "User", sortable=False, width=1.7),
-    ut.column("username_in_app", "Username in app", sortable=False, width=1.4),
-    ut.column("integration", "Integration", sortable=False, width=1.0),
-    ut.column("roles", "App access", sortable=False, width=1.4),
-    ut.column("active_in_app", "Active in app", sortable=False, width=0.85),
-    ut.column("provisioning_state", "Provisioning state", sortable=False, width=1.4),
-    ut.column("since", "Found since", sortable=False, width=1.05),
-]
+SINCE_COLUMN = ut.column("since", "Found since", sortable=False, width=1.05)
 DETAIL_COLUMN = ut.column("detail", "Details", sortable=False, width=1.5)
 EXCEPTION_COLUMNS = [
     ut.column("reason", "Reason", sortable=False, width=1.6),
     ut.column("by", "Added by", sortable=False, width=1.1),
     ut.column("until", "Until", sortable=False, width=0.8),
 ]
-HIDDEN_FOR_EXCEPTIONS = ("roles", "active_in_app", "detail")
+HIDDEN_COLUMNS = ("upstream_user_id", "last_updated")
+HIDDEN_FOR_EXCEPTIONS = ("roles", "active_in_app")
 
 
 def rule_section(view: View, rule: Rule) -> None:
@@ -228,11 +221,17 @@ def _rule_header(
 def _findings_table(
     view: View, rows: Sequence[Row[Any]], *, several: bool, shows_exceptions: bool
 ) -> None:
-    columns = [c for c in FINDING_COLUMNS if several or c["key"] != "integration"]
-    if any(row.detail for row in rows):
-        columns.append(DETAIL_COLUMN)
+    hidden = (*HIDDEN_COLUMNS, *(HIDDEN_FOR_EXCEPTIONS if shows_exceptions else ()))
+    columns: list[ut.TableColumn] = [
+        {**column, "sortable": False}
+        for column in account_panel.table_columns(several_integrations=several)
+        if column["key"] not in hidden
+    ]
+    columns.append(SINCE_COLUMN)
     if shows_exceptions:
-        columns = [c for c in columns if c["key"] not in HIDDEN_FOR_EXCEPTIONS] + EXCEPTION_COLUMNS
+        columns += EXCEPTION_COLUMNS
+    elif any(row.detail for row in rows):
+        columns.append(DETAIL_COLUMN)
 
     def panels(ids: Sequence[str]) -> dict[str, list[ut.Block]]:
         with store_connection(Permission.REVIEW) as con:
@@ -245,10 +244,7 @@ def _findings_table(
     ut.users_table(
         [_finding_row(row) for row in rows],
         columns=columns,
-        sort="",
-        descending=False,
         details=panels,
-        on_sort=lambda _: None,
         caption="Findings",
         empty=NO_FINDINGS,
         key="exceptions" if shows_exceptions else "findings",

@@ -22,6 +22,7 @@ MAX_SUGGESTIONS = 8
 """Filters that an empty list offers to remove."""
 
 NO_MATCHES = "No accounts match. Remove a filter:"
+NO_ACCOUNTS = "No accounts."
 
 
 @st.fragment
@@ -52,7 +53,7 @@ def show_table(
         details=panels,
         on_sort=sort_by,
         caption="Users",
-        empty=NO_MATCHES,
+        empty=NO_ACCOUNTS if filters == filters.cleared() else NO_MATCHES,
         key="users",
     )
 
