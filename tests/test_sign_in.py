@@ -99,8 +99,8 @@ def enter(browser: Browser, app: Served, provider: Provider) -> Iterator[Enter]:
 
     def enter(group: str, at: str = "/", **claims: Any) -> Person:
         sub = f"{group}{len(contexts)}"
-        told = {"email": f"{sub}@x.io", "email_verified": True, "groups": [group]}
-        provider.says_of(sub, **told | claims)
+        user_claims = {"email": f"{sub}@x.io", "email_verified": True, "groups": [group]}
+        provider.says_of(sub, **user_claims | claims)
         context = browser.new_context(viewport={"width": 1440, "height": 900})
         contexts.append(context)
         person = Person(context.new_page(), context)
