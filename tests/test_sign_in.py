@@ -173,7 +173,7 @@ def test_a_person_limited_to_one_integration_sees_no_other(enter: Enter, app: Se
 def test_people_without_a_role_see_whom_to_ask(enter: Enter, app: Served) -> None:
     for claims in ({"groups": ["sales"]}, {"groups": None}, {"groups": "owners-of-nothing"}):
         stranger = enter("nobody", **claims)
-        expect(stranger.page.get_by_text("To get one, ask it@x.io.")).to_be_visible()
+        expect(stranger.page.get_by_text("To get a role, ask it@x.io.")).to_be_visible()
         assert stranger.asks(f"{app.url}/export/users.csv") == 403
         assert stranger.asks(f"{app.url}/_stcore/health") == 403
 
