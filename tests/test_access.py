@@ -102,7 +102,7 @@ def marked(root: Path, engine: Engine) -> None:
         engine, [MatchOverride("slack", f"{MARK}-id-1", MARK, "slack", MARK, MARK, MARK)], MARK
     )
     with engine.begin() as con:
-        held = {"integration": "slack", "file_name": f"{MARK}.csv", "verdict": "held"}
+        held = {"integration": "slack", "file_name": f"{MARK}.csv", "status": "on hold"}
         con.execute(insert(quarantined_file).values(**held, reason=MARK, quarantined_at=TODAY))
 
 

@@ -107,7 +107,7 @@ def test_load_of_a_loaded_file_changes_nothing(
 ) -> None:
     path = a_snapshot_file(tmp_path)
     assert [run("load", path), run("load", path)] == [DONE, DONE]
-    assert "known already, nothing changed" in capsys.readouterr().out
+    assert "already loaded" in capsys.readouterr().out
 
 
 def test_load_replaces_only_with_the_option(
@@ -254,7 +254,7 @@ def test_check_answers_in_json_one_object_per_file(
     }
     assert second == {
         "file": "bad.csv",
-        "error": "bad.csv is empty; expected a line of headings.",
+        "error": "bad.csv is empty.",
     }
     assert third == {"file": "missing.csv", "error": f"{missing}: No such file or directory."}
 

@@ -163,9 +163,9 @@ def _say(engine: Engine, folder: Path) -> None:
     svc = MatchOverride("odd", "svc", "Its owner.", "Figma", "1", "Zoë Decided", None)
     save_match_overrides(engine, [svc], "Ada", decided_at=MIDDLE - timedelta(days=2))
     record_quarantined(
-        engine, folder / "odd" / "2026-03-14T06-00-00Z.csv", "held", "Too many leave."
+        engine, folder / "odd" / "2026-03-14T06-00-00Z.csv", "on hold", "Too many leave."
     )
-    record_quarantined(engine, folder / "odd" / "unnamed.csv", "refused", "No headings.")
+    record_quarantined(engine, folder / "odd" / "unnamed.csv", "rejected", "No headings.")
     with engine.connect() as con:
         rows = page_of_findings(con, View(), RULES[6], 1)
     found = [

@@ -306,7 +306,7 @@ def stale_integrations(integrations: pd.DataFrame, now: datetime) -> pd.Series:
 def quarantined_files_by_day(
     con: Connection, integrations: Sequence[str], since: date, until: date
 ) -> pd.DataFrame:
-    """One row per day, integration and verdict: [day, integration, verdict, files].
+    """One row per day, integration and status: [day, integration, status, files].
 
     The day is the snapshot's. Where the file does not say it, or says one that had not come yet,
     it is the day on which the file was found.
@@ -318,10 +318,10 @@ def quarantined_files_by_day(
     in_integrations = file.integration.in_(integrations) if integrations else true()
     return _read_frame(
         con,
-        select(day.label("day"), file.integration, file.verdict, func.count().label("files"))
+        select(day.label("day"), file.integration, file.status, func.count().label("files"))
         .where(in_integrations, file.integration != MISPLACED_FOLDER, day >= since, day <= until)
-        .group_by(day, file.integration, file.verdict)
-        .order_by(day, file.integration, file.verdict),
+        .group_by(day, file.integration, file.status)
+        .order_by(day, file.integration, file.status),
     )
 
 
