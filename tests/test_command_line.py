@@ -85,8 +85,8 @@ def test_load_reads_integration_and_time_from_the_path(
     ]
     assert run("load", *paths) == DONE
     assert capsys.readouterr().out.splitlines() == [
-        "figma at 2026-11-22 06:00:00 UTC: 1 accounts.",
-        "figma at 2026-11-23 06:00:00 UTC: 1 accounts.",
+        "figma at 2026-11-22 06:00:00 UTC: 1 account.",
+        "figma at 2026-11-23 06:00:00 UTC: 1 account.",
     ]
     assert listed(home) == ["new"]
     assert listed(home, as_of=YESTERDAY) == ["old"]
@@ -577,7 +577,7 @@ def test_load_takes_over_where_the_app_ends(
     put = commands.load.put_into_inbox
     monkeypatch.setattr(commands.load, "put_into_inbox", app_ends)
     assert run("load", a_snapshot_file(tmp_path)) == DONE
-    assert capsys.readouterr().out == "figma at 2026-11-23 06:00:00 UTC: 1 accounts.\n"
+    assert capsys.readouterr().out == "figma at 2026-11-23 06:00:00 UTC: 1 account.\n"
 
 
 def test_load_gives_up_if_the_app_does_not_take_the_file(
