@@ -46,15 +46,9 @@ from queries.filters import FILTERS, Filters
 from queries.health.backlog import open_jobs_by_start
 from queries.health.durations import durations
 from queries.health.failure_reasons import failure_reasons
-from queries.health.trends import (
-    adjacent_snapshots,
-    integrations_as_of,
-    newest_day,
-    oldest_day,
-    quarantined_files_by_day,
-    snapshot_span,
-    trends,
-)
+from queries.health.integrations import integrations_as_of, quarantined_files_by_day
+from queries.health.snapshots import adjacent_snapshots, newest_day, oldest_day, snapshot_span
+from queries.health.trends import trends
 from queries.matching import MATCH_KINDS as MATCHES
 from queries.matching import match_candidates
 from queries.period import Period
