@@ -9,7 +9,7 @@ ProcessCollector(registry=registry)  # memory, CPU, open files
 
 FILES_TOTAL = Counter(
     "rollcall_files",
-    "Files that the inbox has dealt with: loaded, known already, held, refused, or put off.",
+    "Files that the inbox handled: loaded, known, on hold, rejected or postponed.",
     ["integration", "outcome"],
     registry=registry,
 )

@@ -59,7 +59,7 @@ def _integration_metrics(engine: Engine) -> list[GaugeMetricFamily]:
         for name, description in INTEGRATION_GAUGES.items()
     }
     quarantined = GaugeMetricFamily(
-        "rollcall_files_set_aside", "Files that a person has to look at.", labels=["verdict"]
+        "rollcall_files_quarantined", "Files that need a person.", labels=["status"]
     )
     with engine.connect() as con:
         for row in newest_snapshots(con):
@@ -67,9 +67,9 @@ def _integration_metrics(engine: Engine) -> list[GaugeMetricFamily]:
             by_name["snapshots"].add_metric([row.name], row.snapshots)
             by_name["accounts"].add_metric([row.name], row.accounts)
             by_name["newest_snapshot_timestamp_seconds"].add_metric([row.name], taken_at)
-        counts = {"held": 0, "refused": 0} | count_quarantined(con)
-    for verdict, count in counts.items():
-        quarantined.add_metric([verdict], count)
+        counts = {"on hold": 0, "rejected": 0} | count_quarantined(con)
+    for status, count in counts.items():
+        quarantined.add_metric([status], count)
     return [*by_name.values(), quarantined]
 
 

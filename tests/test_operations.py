@@ -107,7 +107,7 @@ def test_metrics_tell_of_loads_rows_and_ages_and_of_nobody(running: Served) -> N
     assert told["rollcall_snapshots", "figma"] == 2
     assert told["rollcall_accounts", "figma"] == 1
     assert told["rollcall_newest_snapshot_timestamp_seconds", "figma"] == 1_795_413_600
-    assert told["rollcall_files_set_aside", "refused"] == 1
+    assert told["rollcall_files_quarantined", "rejected"] == 1
     assert told["rollcall_load_seconds_count", ""] == 3
     assert told["rollcall_log_messages_total", "warning"] >= 1
     text = answer(running, "/metrics").lower()
@@ -141,9 +141,9 @@ def test_an_address_of_the_environment_is_not_served_without_sign_in(tmp_path: P
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("ROLLCALL_SECRETS", "/nowhere/secrets.toml", "names no .toml file that can be read"),
-        ("ROLLCALL_SECRETS", __file__, "names no .toml file that can be read"),
-        ("PORT", "web", "PORT is no whole number: web"),
+        ("ROLLCALL_SECRETS", "/nowhere/secrets.toml", "does not name a readable .toml file"),
+        ("ROLLCALL_SECRETS", __file__, "does not name a readable .toml file"),
+        ("PORT", "web", "PORT is not a whole number: web"),
     ],
 )
 def test_what_the_environment_says_wrongly_is_not_passed_over(
@@ -184,7 +184,9 @@ def test_each_line_of_the_log_is_an_object_and_names_nobody(running: Served) -> 
     lines = [json.loads(line) for line in text.splitlines()]
     assert {"time", "level", "logger", "message"} <= set(lines[-1])
     said = [line["message"] for line in lines if line["logger"] == "rollcall"]
-    assert "slack/2026-11-23T06-00-00Z.csv is refused; why is beside it." in said
+    assert (
+        "slack/2026-11-23T06-00-00Z.csv is rejected. The reason is in the file beside it." in said
+    )
     assert not [line for line in lines if "GET" in line["message"]], "no access log"
     assert "Ada" not in text
     assert "ada@" not in text

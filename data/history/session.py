@@ -64,7 +64,7 @@ def open_session(
 ) -> Iterator[LoadSession]:
     """Open the file, the store and the workspace, with empty stage tables in both."""
     with ThreadPoolExecutor(max_workers=1) as executor:
-        opened_file = executor.submit(open_file, file.path, file.integration)
+        opened_file = executor.submit(open_file, file.path, file.integration, file.name)
         with (
             write_connection(engine) as con,
             transfer.staging_tables(con),

@@ -68,16 +68,16 @@ def stage_rows(
     them, and nearly all rows are as the day before.
     Raises UnknownFormat, UnreadableFile, TooLarge, NoUsernameColumn or NotAListOfAccounts.
     """
-    path, source_info = file.path, file.source_info
-    with wrap_read_errors(path):
+    name, source_info = file.name, file.source_info
+    with wrap_read_errors(name):
         input_file, rows = file.reader.read(workspace, file.input_file)
-        reject_too_many_headings(path.name, len(rows.cells))
+        reject_too_many_headings(name, len(rows.cells))
         if source_info.source:  # the source writes Rollcall's own headings
             mapping = NO_MAPPING
         column_headings = mapping.match_headings(rows.cells)
         missing_headings = mapping.missing_headings(rows.cells)
         if "username_in_app" not in column_headings:
-            raise NoUsernameColumn(_no_username_message(path.name, rows, missing_headings))
+            raise NoUsernameColumn(_no_username_message(name, rows, missing_headings))
         notes = [*input_file.notes, *source_info.warnings]
         if missing_headings:
             shown = map(shorten, missing_headings[:MAX_HEADINGS_SHOWN])
