@@ -18,12 +18,12 @@ from data.files.formats import row_noun
 from data.files.mapping import parse_mapping, read_mapping
 from data.files.naming import SnapshotFile, parse_moment
 from data.formatting import iso_z
+from data.history.load_report import QUALITY_LABELS
 from data.history.preview import preview
 from data.home import current_home
 from data.store.engine import open_store
 from data.store.errors import StoreInUse
 
-QUALITY_LABELS = {"ok": "OK", "check": "Check"}
 COUNT_FIELDS = ("rows_read", "accepted", "rejected", "flagged")
 CHANGE_FIELDS = ("added", "changed", "removed", "being_deleted")
 

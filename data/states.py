@@ -18,14 +18,24 @@ class State(NamedTuple):
 
 
 STATES: tuple[State, ...] = (
-    State("Provisioning awaiting", "provision", "awaiting", "The provisioning job is queued."),
+    State(
+        "Provisioning awaiting",
+        "provision",
+        "awaiting",
+        "The provisioning job is queued, waiting to start.",
+    ),
     State("Provisioning ongoing", "provision", "ongoing", "The provisioning job is in progress."),
     State("Provisioning failed", "provision", "failed", "The provisioning job failed."),
     State("Onboarded", None, "settled", "The account exists in the app."),
-    State("Update awaiting", "update", "awaiting", "The update job is queued."),
+    State("Update awaiting", "update", "awaiting", "The update job is queued, waiting to start."),
     State("Update ongoing", "update", "ongoing", "The update job is in progress."),
     State("Update failed", "update", "failed", "The update job failed."),
-    State("Delete awaiting", "delete", "awaiting", "The deprovisioning job is queued."),
+    State(
+        "Delete awaiting",
+        "delete",
+        "awaiting",
+        "The deprovisioning job is queued, waiting to start.",
+    ),
     State("Delete ongoing", "delete", "ongoing", "The deprovisioning job is in progress."),
     State("Delete failed", "delete", "failed", "The deprovisioning job failed."),
     State("Deleted", None, "settled", "The account was removed from the app."),
@@ -33,12 +43,12 @@ STATES: tuple[State, ...] = (
 """All states, in lifecycle order."""
 
 UNRECOGNIZED = State(
-    "Unrecognized",
+    "Unrecognised",
     None,
     "settled",
     "The state in the file is not one that Rollcall knows. The account keeps the original text.",
 )
-"""The bucket in which accounts without a readable state are counted. It is not a state."""
+"""Counts the accounts whose state is none of the eleven. It is a bucket, not a state."""
 
 STATE_NAMES: tuple[str, ...] = tuple(state.name for state in STATES)
 STATE_BY_NAME: dict[str, State] = {state.name: state for state in (*STATES, UNRECOGNIZED)}

@@ -28,11 +28,10 @@ from sqlalchemy import (
 )
 
 from data.schema import is_unmatched, match_override
-from data.store.dialect import is_in_query
-from data.store.search_text import search_normalized
+from data.store.dialect import is_in_query, search_normalized
+from data.store.search_text import contains_normalized
 from queries.cache import cached
 from queries.scope import in_integrations, is_past
-from queries.search import contains_normalized
 
 SNAPSHOT_SEARCH = "snapshot_search"
 """The search text from the snapshots, without overrides: it has an index."""

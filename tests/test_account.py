@@ -378,7 +378,7 @@ def test_an_account_that_was_gone_came_back(snapshots: Deliveries, con: Connecti
         snapshots.take(*here, an_account("bob"), at=day)
     assert history(shown(con)) == [
         (1, "Came back"),
-        (1, "Onboarded → Unrecognized"),
+        (1, "Onboarded → Unrecognised"),
         (3, "Gone from the app’s list"),
         (4, "First seen"),
     ]

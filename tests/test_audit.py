@@ -172,7 +172,7 @@ def test_the_page_shows_events_and_escapes_their_texts(home: Home, engine: Engin
     assert not run.exception
     table = json.loads(run.get("bidi_component")[0].proto.json)
     cells = table["rows"][0]["cells"]
-    assert table["columns"][0]["label"] == "When (Asia/Tokyo)"
+    assert table["columns"][0]["label"] == "Time (Asia/Tokyo)"
     assert cells["occurred_at"]["title"].endswith("Asia/Tokyo")
     assert cells["actor"] == {"kind": "text", "text": "**eve** <b>x</b>"}
     assert cells["about"]["text"] == "setting a, percent 20"

@@ -460,7 +460,7 @@ def test_a_failed_rebuild_leaves_the_store_unchanged(
     told = capsys.readouterr().err
     assert f"{broken}: " in told
     assert f"{stray}: notes.txt does not say" in told
-    assert "The store stays as it was: 2 of 3 files" in told
+    assert "The store is unchanged: 2 of 3 files" in told
     assert everything_in(home) == before
     assert not list(home.root.glob("*.new*"))
 

@@ -232,11 +232,11 @@ def test_states_come_in_lifecycle_order_with_those_of_no_account(
     assert offered(two_days, "state") == list(counts.items())
 
 
-def test_unrecognized_is_offered_only_if_it_occurs_or_is_selected(
+def test_unrecognised_is_offered_only_if_it_occurs_or_is_selected(
     two_days: Connection,
 ) -> None:
-    assert offered(two_days, "state", as_of=YESTERDAY)[-1] == ("Unrecognized", 1)
-    assert offered(two_days, "state", state=("Unrecognized",))[-1] == ("Unrecognized", 0)
+    assert offered(two_days, "state", as_of=YESTERDAY)[-1] == ("Unrecognised", 1)
+    assert offered(two_days, "state", state=("Unrecognised",))[-1] == ("Unrecognised", 0)
     assert offered(two_days, "state")[-1] == ("Deleted", 0)
 
 

@@ -184,7 +184,7 @@ def office(a_store_to_read: Callable[[], Deliveries]) -> Iterator[Connection]:
         ({"integration": ("no such",)}, []),
         ({"state": ("Update failed",)}, ["bot", "cy"]),
         ({"state": ("Update failed", "Deleted")}, ["bob", "bot", "cy"]),
-        ({"state": ("Unrecognized",)}, ["ada"]),
+        ({"state": ("Unrecognised",)}, ["ada"]),
         ({"role": ("Admin",)}, ["ada", "bot"]),
         ({"role": ("Viewer", "Admin")}, ["ada", "ada", "bot"]),
         ({"role": ("admin",)}, []),

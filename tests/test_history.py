@@ -62,8 +62,8 @@ ROLES = {
 ACTIVE = {"yes": True, "No": False, "": None, "perhaps": None}
 STATES = dict(zip(STATE_NAMES[:4], STATE_NAMES, strict=False)) | {
     "update_failed": "Update failed",
-    "Odd": "Unrecognized",
-    "": "Unrecognized",
+    "Odd": "Unrecognised",
+    "": "Unrecognised",
 }
 TIMES = {
     "": None,

@@ -104,7 +104,7 @@ def test_the_first_snapshot_of_an_integration_has_no_previous_one(
     [
         ([*TEN, an_account("")], "1 of 11 rows rejected."),
         ([*TEN, an_account("A0", email="x@x.io")], "1 of 11 rows rejected."),
-        ([*TEN, an_account("b", state="Odd")], "Unrecognized state for 1 of 11 accounts."),
+        ([*TEN, an_account("b", state="Odd")], "Unrecognised state for 1 of 11 accounts."),
         ([*TEN, an_account("b", state="")], "No state for 1 of 11 accounts."),
         ([*TEN, an_account("b", active="perhaps")], "Could not read “Active in app” of 1 of 11"),
         ([*TEN, an_account("b", last_updated="soon")], "Could not read “Last updated” of 1 of 11"),

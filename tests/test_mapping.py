@@ -69,7 +69,7 @@ def test_a_mapping_says_which_column_is_which_and_what_its_words_mean(
         "ada@x.io", ["Admin", "Vertrieb"], True, "Onboarded",
     )  # fmt: skip
     assert (bob["user_email"], bob["roles"], bob["active_in_app"], bob["provisioning_state"]) == (
-        None, ["Einkauf"], False, "Unrecognized",
+        None, ["Einkauf"], False, "Unrecognised",
     )  # fmt: skip
     assert json.loads(bob["flags"]) == {"provisioning_state": "in Arbeit"}
     assert json.loads(ada["attributes"]) == {"Abteilung": "A1"}
@@ -81,7 +81,7 @@ def test_a_column_that_is_mapped_to_nothing_stays_out_of_it(store: Engine, tmp_p
     load(
         store, SnapshotFile(path, "figma", MONDAY, parse_mapping("columns.provisioning_state = []"))
     )
-    assert accounts(store)["ada"]["provisioning_state"] == "Unrecognized"
+    assert accounts(store)["ada"]["provisioning_state"] == "Unrecognised"
     assert json.loads(accounts(store)["ada"]["attributes"]) == {"Status": "gold"}
 
 

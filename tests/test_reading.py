@@ -274,7 +274,7 @@ def test_a_state_is_known_in_any_case_and_with_any_separator(
 @pytest.mark.parametrize(
     ("column", "text", "unknown"),
     [
-        ("provisioning_state", "Suspended", "Unrecognized"),
+        ("provisioning_state", "Suspended", "Unrecognised"),
         ("active_in_app", "perhaps", None),
         ("last_updated", "last Tuesday", None),
         ("last_updated", "2026-02-30T00:00:00Z", None),
@@ -292,7 +292,7 @@ def test_a_value_that_is_not_understood_is_flagged_and_kept_as_it_was(
 
 def test_a_missing_state_is_unrecognized_without_a_flag(store: Engine, tmp_path: Path):
     account = one(store, tmp_path)
-    assert (account["provisioning_state"], account["flags"]) == ("Unrecognized", None)
+    assert (account["provisioning_state"], account["flags"]) == ("Unrecognised", None)
 
 
 @pytest.mark.parametrize(

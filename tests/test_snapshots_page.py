@@ -27,7 +27,7 @@ from data.service.active_store import _latest_sample_time, _sample_url
 from data.store.engine import open_store
 from data.store.errors import DiskFull
 from queries.cache import store_revision
-from queries.health.trends import quarantined_files_by_day
+from queries.health.integrations import quarantined_files_by_day
 from queries.rejected_rows import rejected_csv
 from queries.snapshots import PAGE_SIZE, page_of_snapshots
 from widgets.snapshots.upload import parse_file_name

@@ -275,7 +275,7 @@ OKTA_STATES = [
     ("REVOKED", "ERROR", "x", "Delete failed", None),
     ("DEPROVISIONED", "ERROR", "x", "Deleted", None),
     ("IMPORTED", "SYNCHRONIZED", "x", "Onboarded", "inferred"),
-    ("NEW_WORD", "SYNCHRONIZED", "x", "Unrecognized", None),
+    ("NEW_WORD", "SYNCHRONIZED", "x", "Unrecognised", None),
 ]
 
 
@@ -291,7 +291,7 @@ def test_okta_s_two_states_are_one_of_ours(store: Engine, tmp_path: Path):
     ]
     assert told == [(state, how) for *_, state, how in OKTA_STATES]
     reported = {state for *_, state, how in OKTA_STATES if how is None}
-    assert len(reported - {"Unrecognized"}) == 11
+    assert len(reported - {"Unrecognised"}) == 11
 
 
 def test_an_okta_assignment_is_one_account_before_and_after_it_is_provisioned(
@@ -716,7 +716,7 @@ def test_the_source_that_the_documentation_makes_up_works(
     ]
     found = loaded(store, tmp_path, {"total": 2, "seats": seats})
     assert {name: each["provisioning_state"] for name, each in found.items()} == {
-        "ada": "Provisioning awaiting", "bob": "Unrecognized",
+        "ada": "Provisioning awaiting", "bob": "Unrecognised",
     }  # fmt: skip
     with pytest.raises(OnHold, match="Acme counts 3 seats, and 2 are here"):
         loaded(store, tmp_path, {"total": 3, "seats": seats}, taken_at=TUESDAY)

@@ -131,8 +131,8 @@ def test_states_are_sorted_by_their_place_in_the_lifecycle(crowd: Connection) ->
         pages = pages_of(crowd, Filters(), sort="provisioning_state", descending=descending)
         return list(dict.fromkeys(row.provisioning_state for page in pages for row in page))
 
-    assert states(descending=False) == [*STATE_NAMES, "Unrecognized"]
-    assert states(descending=True) == ["Unrecognized", *reversed(STATE_NAMES)]
+    assert states(descending=False) == [*STATE_NAMES, "Unrecognised"]
+    assert states(descending=True) == ["Unrecognised", *reversed(STATE_NAMES)]
 
 
 def test_roles_are_sorted_by_how_many_an_account_has(crowd: Connection) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from data.states import STATE_BY_NAME
+from data.states import STATE_BY_NAME, UNRECOGNIZED
 from widgets import users_table as ut
 
 STATE_MARKS: dict[str, tuple[ut.Tone, ut.Icon]] = {
@@ -11,7 +11,7 @@ STATE_MARKS: dict[str, tuple[ut.Tone, ut.Icon]] = {
     "failed": ("bad", "cross"),
     "Onboarded": ("good", "check"),
     "Deleted": ("quiet", "dash"),
-    "Unrecognized": ("warn", "question"),
+    UNRECOGNIZED.name: ("warn", "question"),
 }
 """Phase, or name of a settled state → how it is drawn."""
 

@@ -54,6 +54,7 @@ MOVES = {
 }
 
 Quality = Literal["ok", "check"]
+QUALITY_LABELS: dict[Quality, str] = {"ok": "OK", "check": "Check"}
 
 
 @dataclass(frozen=True)
@@ -177,7 +178,7 @@ class LoadReport:
             for column, accounts in self.flags.items()
             if column != "provisioning_state"
         }
-        counts = {"Unrecognized state for": states, "No state for": without_state} | others
+        counts = {"Unrecognised state for": states, "No state for": without_state} | others
         return [f"{text} {self._share(accounts)}." for text, accounts in counts.items() if accounts]
 
     def remarks(self) -> list[str]:

@@ -63,4 +63,4 @@ DISALLOWED_TRANSITIONS = tuple(
     for after in STATES
     if after.name not in reachable_states(before.name)
 )
-"""State changes that no single job explains: `before>after`. Unrecognized states have none."""
+"""State changes that no single job explains: `before>after`. Unrecognised states have none."""
