@@ -1,66 +1,42 @@
-"""Answers that hold until something is loaded, kept for whoever asks the same again."""
+"""Caches query results until the next load."""
 
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from datetime import datetime
-from functools import wraps
 from threading import Lock
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import TypeVar, cast
 from weakref import WeakKeyDictionary
 
+import cachetools
 from sqlalchemy import Connection, Transaction, func, select
 
 from data.schema import match_override, quarantined_file, snapshot
 
-Params = ParamSpec("Params")
-Result = TypeVar("Result")
+Query = TypeVar("Query", bound=Callable[..., object])
 
 
-def cached(
-    max_entries: int,
-) -> Callable[
-    [Callable[Concatenate[Connection, Params], Result]],
-    Callable[Concatenate[Connection, Params], Result],
-]:
-    """Keep the last so many answers to a question of the store, the least asked for going first.
+def cached(max_entries: int) -> Callable[[Query], Query]:
+    """Keep the last results of a query, dropping the least recently used.
 
-    What is asked about must be hashable; answers are shared by all who ask, so nobody changes them.
+    The arguments after the connection must be hashable. Callers share a result and must not change
+    it.
     """
+    decorator = cachetools.cached(cachetools.LRUCache(max_entries), _cache_key, Lock())
+    return cast("Callable[[Query], Query]", decorator)  # the signature stays
 
-    def decorator(
-        query: Callable[Concatenate[Connection, Params], Result],
-    ) -> Callable[Concatenate[Connection, Params], Result]:
-        results: OrderedDict[Any, Result] = OrderedDict()
-        lock = Lock()
 
-        @wraps(query)
-        def wrapper(con: Connection, *args: Params.args, **kwargs: Params.kwargs) -> Result:
-            state = con.engine, _current_revision(con), _minute_if_relative(*args, *kwargs.values())
-            key = state, args, tuple(kwargs.items())
-            with lock:
-                if key in results:
-                    results.move_to_end(key)
-                    return results[key]
-            result = query(con, *args, **kwargs)
-            with lock:
-                results[key] = result
-                while len(results) > max_entries:
-                    results.popitem(last=False)
-            return result
-
-        return wrapper
-
-    return decorator
+def _cache_key(con: Connection, *args: Hashable, **kwargs: Hashable) -> Hashable:
+    minute = _minute_if_relative(*args, *kwargs.values())
+    return con.engine, _current_revision(con), minute, args, tuple(kwargs.items())
 
 
 _revision_by_transaction: WeakKeyDictionary[Transaction, object] = WeakKeyDictionary()
 
 
 def _current_revision(con: Connection) -> object:
-    """What tells one state of the store from the next; asked once, as a transaction sees one."""
+    """The revision that the transaction sees, queried once per transaction."""
     transaction = con.get_transaction()
     if transaction is None or transaction not in _revision_by_transaction:
         revision = store_revision(con)
@@ -72,7 +48,7 @@ def _current_revision(con: Connection) -> object:
 
 
 def _minute_if_relative(*args: object) -> int:
-    """What speaks of how long something has waited until now is of another answer soon."""
+    """The current minute where the result depends on how long a job is open, else 0."""
     depends_on_now = any(
         getattr(arg, "waiting", None) or getattr(arg, "waiting_upto", None) for arg in args
     )
@@ -80,10 +56,9 @@ def _minute_if_relative(*args: object) -> int:
 
 
 def store_revision(con: Connection) -> tuple[int | datetime | None, ...]:
-    """How many snapshots there are and when the last one was loaded (naive UTC).
+    """A value that changes with every load, quarantined file and match override.
 
-    Then the same of the files that were held or refused, and of what people have said of whose
-    accounts are, with when the last of it was withdrawn.
+    It consists of counts and of the latest times (naive UTC).
     """
     loaded = select(func.count(), func.max(snapshot.c.loaded_at)).select_from(snapshot)
     quarantined = select(func.count(), func.max(quarantined_file.c.quarantined_at)).select_from(

@@ -111,7 +111,7 @@ def test_a_reader_keeps_the_view_that_it_had(postgresql: Server, tmp_path: Path)
 
 def test_two_processes_that_open_a_new_store_at_once_make_it_once(postgresql: Server) -> None:
     url = postgresql.new_schema()
-    asked = "import sys; from data.store import open_store; open_store(sys.argv[1])"
+    asked = "import sys; from data.store.engine import open_store; open_store(sys.argv[1])"
     both = [subprocess.Popen([sys.executable, "-c", asked, url], cwd=Path.cwd()) for _ in range(2)]
     assert [process.wait(60) for process in both] == [0, 0]
     assert loaded_days(url) == 0
@@ -188,7 +188,7 @@ def test_a_store_moves_to_the_server_and_back_whole(
     close_store(home.database_url)
     file = home.root / "rollcall.duckdb"
     assert main(["copy", str(file), url]) == 0
-    assert "Both hold the same rows in every table" in capsys.readouterr().out
+    assert "Both stores have the same rows in every table" in capsys.readouterr().out
     back, again = f"duckdb:///{tmp_path}/back.duckdb", postgresql.new_store()
     assert main(["copy", url, back]) == 0
     stores = [open_store(name) for name in (url, again, back, f"duckdb:///{tmp_path}/third.duckdb")]

@@ -109,7 +109,7 @@ def test_a_wrong_token_fails_with_the_reason_and_leaves_nothing(home: Home):
 
 
 def test_a_pull_retries_a_busy_server_and_continues(home: Home, caplog: pytest.LogCaptureFixture):
-    """A rate limit at every third request, a page that fails twice, pages smaller than requested."""
+    """A rate limit at every third request, a page that fails twice, and small pages."""
     users = [a_scim_user(n) for n in range(1, 51)]
     failing = [500, 503]
 

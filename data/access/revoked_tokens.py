@@ -14,6 +14,8 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from data.tempfiles import write_atomically
+
 
 class RevokedTokens:
     """The tokens of one home that count no more."""
@@ -39,10 +41,8 @@ class RevokedTokens:
             }
             self._expiry_by_token = unexpired
             lines = "".join(f"{token} {expiry:.0f}\n" for token, expiry in unexpired.items())
-            partial = self._file.with_suffix(".part")
-            partial.touch(mode=0o600)
-            partial.write_text(lines, encoding="ascii")
-            partial.replace(self._file)
+            with write_atomically(self._file, private=True) as partial:
+                partial.write_text(lines, encoding="ascii")
 
     def __contains__(self, claims: Mapping[str, Any]) -> bool:
         return bool(self._expiry_by_token) and token_id(claims) in self._expiry_by_token

@@ -24,6 +24,7 @@ from data.schema import RECORD_TABLES, integration
 from data.store.copy import copy_store
 from data.store.engine import close_store, open_store, write_transaction
 from data.store.errors import StoreError, StoreInUse
+from data.tempfiles import write_atomically
 
 log = logging.getLogger("rollcall")
 
@@ -36,31 +37,17 @@ EXCLUDED_NAMES = ("sample", "serving.json")
 
 
 def write_backup(home: Home, file: Path) -> int:
-    """Write the backup; answers with how many files are in it.
+    """Write the backup and return how many files are in it.
 
-    It is written beside first, so that a backup of before is only replaced by a whole one. Raises
-    a StoreFault or an OSError.
+    Only its owner can read it. Raises StoreError and OSError.
     """
-    partial = file.with_name(f"{file.name}.part")
-    with _consistent_copy(home) as copy_folder, _private_file(partial):
+    with _consistent_copy(home) as copy_folder, write_atomically(file, private=True) as partial:
         mode = "w:gz" if file.suffix in (".gz", ".tgz") else "w"
         with tarfile.open(partial, mode) as tar:
             paths = sorted(path for path in copy_folder.rglob("*") if path.is_file())
             for path in paths:
                 tar.add(path, path.relative_to(copy_folder))
-        partial.replace(file)
     return len(paths)
-
-
-@contextmanager
-def _private_file(partial: Path) -> Iterator[None]:
-    """Nobody else may read it, as it holds everything; it is gone where it was not finished."""
-    partial.unlink(missing_ok=True)
-    partial.touch(mode=0o600)
-    try:
-        yield
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from data.home import Home
+from data.tempfiles import write_atomically
 
 
 class Instance(NamedTuple):
@@ -18,10 +19,10 @@ class Instance(NamedTuple):
 
 
 def register_instance(home: Home, address: str) -> None:
-    """Write down that this process serves the home; the file is never seen half written."""
-    partial = _instance_file(home).with_suffix(".part")
-    partial.write_text(json.dumps({"pid": os.getpid(), "address": address}), encoding="utf-8")
-    partial.replace(_instance_file(home))
+    """Record that this process serves the home."""
+    content = json.dumps({"pid": os.getpid(), "address": address})
+    with write_atomically(_instance_file(home)) as partial:
+        partial.write_text(content, encoding="utf-8")
 
 
 def unregister_instance(home: Home) -> None:
