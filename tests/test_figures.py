@@ -388,7 +388,7 @@ def test_the_map_marks_the_files_that_were_held_in_their_row_and_reaches_to_thei
     mark = figure.data[-1]
     assert list(mark.customdata) == [["2026-03-03", figure_theme.QUARANTINED, "figma"]]
     assert figure.layout.yaxis.ticktext[mark.y[0]] == "figma"
-    assert mark.hovertext == ("figma, 3 Mar 2026: 1 file held",)
+    assert mark.hovertext == ("figma, 3 Mar 2026: 1 file on hold",)
     assert figure.layout.xaxis.range[1] == pd.Timestamp(later) + pd.Timedelta(hours=12)
 
 
@@ -527,8 +527,8 @@ def test_a_day_of_which_a_file_was_held_is_marked_in_every_trend(draw: Draw, bui
     figure = annotations.mark_quarantined(
         draw(build(DAYS)), unloaded((DAYS[1], "figma", "on hold"))
     )
-    assert hover_of(figure, "Held or refused", DAYS[1]) == "figma held"
-    assert trace(figure, "Held or refused").customdata == (
+    assert hover_of(figure, "On hold or rejected", DAYS[1]) == "figma on hold"
+    assert trace(figure, "On hold or rejected").customdata == (
         ["2026-11-24", figure_theme.QUARANTINED],
     )
     (line,) = [shape for shape in figure.layout.shapes if shape.type == "line"]
@@ -554,8 +554,8 @@ def test_a_mark_after_the_last_snapshot_has_room_and_stands_on_no_snapshot(
 def test_a_mark_names_all_files_of_its_day_as_text():
     held = unloaded((MONDAY, "<b>figma</b>", "on hold"), (MONDAY, "slack", "rejected"))
     figure = annotations.mark_quarantined(figures.failed_figure(daily(3)), held)
-    assert hover_of(figure, "Held or refused", MONDAY) == (
-        "&lt;b&gt;figma&lt;/b&gt; held; slack refused"
+    assert hover_of(figure, "On hold or rejected", MONDAY) == (
+        "&lt;b&gt;figma&lt;/b&gt; on hold; slack rejected"
     )
 
 
@@ -565,12 +565,14 @@ def test_a_trend_that_has_nothing_to_show_says_what_is_not_counted():
     )
     assert sentence(figure) == (
         "Nothing failed or settled in this period.<br>"
-        "Held or refused, and not counted: 23 Nov 2026 (a held)."
+        "On hold or rejected, and not counted: 23 Nov 2026 (a on hold)."
     )
 
 
 def test_of_many_days_the_newest_are_told():
     many = unloaded(*((MONDAY + dt.timedelta(days=n), "figma", "on hold") for n in range(7)))
     words = annotations.quarantined_text(many)
-    assert words.startswith("Held or refused, and not counted: 29 Nov 2026 (figma held), 28 Nov")
+    assert words.startswith(
+        "On hold or rejected, and not counted: 29 Nov 2026 (figma on hold), 28 Nov"
+    )
     assert words.endswith(" and 2 more days.")

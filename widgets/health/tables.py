@@ -150,7 +150,7 @@ def integrations_card(
         "taken_at": st.column_config.DatetimeColumn(
             f"Newest snapshot ({scope.zone})", format="YYYY-MM-DD HH:mm"
         ),
-        "unloaded": st.column_config.NumberColumn("Held or refused files"),
+        "unloaded": st.column_config.NumberColumn("Files on hold or rejected"),
     }
     if not table["unloaded"].any():
         del columns["unloaded"]
