@@ -101,7 +101,7 @@ def test_the_first_state_of_the_lifecycle_is_on_top():
 
 
 @pytest.mark.parametrize(("accounts", "shown"), [(0, False), (2, True)])
-def test_unrecognised_is_listed_only_when_an_account_is_in_it(accounts: int, shown: bool):
+def test_unrecognized_is_listed_only_when_an_account_is_in_it(accounts: int, shown: bool):
     figure = figures.state_counts_figure(counts(Unrecognised=accounts))
     assert ("Unrecognised" in figure.layout.yaxis.ticktext) == shown
 
@@ -187,7 +187,7 @@ def test_one_day_alone_is_drawn_on_a_week(draw: Draw, build: Build):
 def test_state_mix_keeps_onboarded_out_of_the_stack_of_what_is_under_way():
     figure = figures.state_mix_figure(mix(Onboarded=1600))
     stacked = [marks.name for marks in figure.data if marks.type == "bar"]
-    assert stacked == ["Failed", "Working", "Waiting"]  # from the bottom
+    assert stacked == ["Failed", "Ongoing", "Awaiting"]  # from the bottom
     assert {marks.yaxis for marks in figure.data if marks.type == "bar"} == {"y"}
     assert trace(figure, "Onboarded").yaxis == trace(figure, "Deleted").yaxis == "y2"
 
@@ -198,13 +198,13 @@ def test_state_mix_adds_up_the_states_of_a_phase():
     assert {marks.name: marks.y for marks in figure.data} == {
         "Onboarded": (2,),
         "Deleted": (2,),
-        "Waiting": (6,),
-        "Working": (6,),
+        "Awaiting": (6,),
+        "Ongoing": (6,),
         "Failed": (6,),
     }
 
 
-def test_state_mix_shows_unrecognised_only_when_an_account_is_in_it():
+def test_state_mix_shows_unrecognized_only_when_an_account_is_in_it():
     named = [marks.name for marks in figures.state_mix_figure(mix(Unrecognised=1)).data]
     assert "Unrecognised" in named
     assert "Unrecognised" not in [marks.name for marks in figures.state_mix_figure(mix()).data]

@@ -148,7 +148,7 @@ def test_active_and_unmatched_accounts_are_counted_in_each_state(
     assert numbers.loc["Deleted"].to_list() == [2, 1, 1]
 
 
-def test_unrecognised_states_are_counted_in_a_bucket_of_their_own(
+def test_unrecognized_states_are_counted_in_a_bucket_of_their_own(
     snapshots: Deliveries, con: Connection
 ) -> None:
     snapshots.take(*in_states("Onboarded", "on holiday"))

@@ -15,8 +15,8 @@ from data.states import OPERATIONS
 # At least 3:1 against Streamlit's light and dark background: the server cannot know the theme.
 PHASE_COLORS = {
     "failed": "#D4471C",
-    "working": "#3F86D0",
-    "waiting": "#B08000",
+    "ongoing": "#3F86D0",
+    "awaiting": "#B08000",
     "settled": "#808790",
 }
 
@@ -25,8 +25,8 @@ OPERATION_COLORS = {"provision": "#0B9550", "update": "#7757F7", "delete": "#B05
 
 
 PATTERNS = {
-    "working": ".",
-    "waiting": "/",
+    "ongoing": ".",
+    "awaiting": "/",
     "update": "/",
     "delete": "x",
     "new": "/",

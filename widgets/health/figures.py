@@ -82,7 +82,7 @@ def state_mix_figure(daily: pd.DataFrame) -> go.Figure:
     settled = {state.name: [state.name] for state in STATE_BY_NAME.values() if not state.operation}
     if not states["Unrecognised"].any():
         del settled["Unrecognised"]
-    unsettled = {phase: state_names(phase=phase) for phase in ("waiting", "working", "failed")}
+    unsettled = {phase: state_names(phase=phase) for phase in ("awaiting", "ongoing", "failed")}
     groups = settled | unsettled
     mix = pd.DataFrame(
         {p: states[list(names)].sum(axis=1, min_count=1) for p, names in groups.items()}
@@ -218,7 +218,7 @@ def backlog_figure(backlog: pd.DataFrame) -> go.Figure:
     for name in OPERATIONS:
         rows = backlog[backlog["operation"] == name]
         open_states = [
-            s.name for s in STATES if s.operation == name and s.phase in ("waiting", "working")
+            s.name for s in STATES if s.operation == name and s.phase in ("awaiting", "ongoing")
         ]
         pattern = {
             "shape": PATTERNS.get(name, ""),
