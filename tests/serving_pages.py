@@ -34,8 +34,8 @@ TOKEN = "s3cret-t0ken"
 ROOT = Path(__file__).parent.parent
 
 
-class Asked(NamedTuple):
-    """A request that came."""
+class Request(NamedTuple):
+    """A request that the server received."""
 
     path: str
     query: dict[str, list[str]]
@@ -43,8 +43,8 @@ class Asked(NamedTuple):
     body: str
 
 
-class Told(NamedTuple):
-    """What a server answers."""
+class Response(NamedTuple):
+    """An answer of the server."""
 
     document: Any
     status: int = 200
@@ -53,11 +53,11 @@ class Told(NamedTuple):
 
 @dataclass
 class Server:
-    """Answers as `answer` says, and remembers what it was asked."""
+    """Answers as `answer` says, and records the requests."""
 
-    answer: Callable[[Asked], Told]
+    answer: Callable[[Request], Response]
     url: str = ""
-    asked: list[Asked] = field(default_factory=list)
+    requests: list[Request] = field(default_factory=list)
 
     @contextmanager
     def serving(self, tls: ssl.SSLContext | None = None) -> Iterator[Server]:
@@ -69,12 +69,12 @@ class Server:
                 length = int(self.headers.get("Content-Length") or 0)
                 body = self.rfile.read(length).decode()
                 headers = {key.lower(): value for key, value in self.headers.items()}
-                asked = Asked(parts.path, parse_qs(parts.query), headers, body)
-                outer.asked.append(asked)
-                told = outer.answer(asked)
-                content = json.dumps(told.document).encode()
-                self.send_response(told.status)
-                headers = {"Content-Type": "application/json"} | told.headers
+                request = Request(parts.path, parse_qs(parts.query), headers, body)
+                outer.requests.append(request)
+                response = outer.answer(request)
+                content = json.dumps(response.document).encode()
+                self.send_response(response.status)
+                headers = {"Content-Type": "application/json"} | response.headers
                 for key, value in headers.items():
                     self.send_header(key, value)
                 self.send_header("Content-Length", str(len(content)))

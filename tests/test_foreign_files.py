@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from deliveries import account_ids, accounts, deliver, rejections, the_account
 from sqlalchemy import Engine
-from test_reading import one, told_of
+from test_reading import one, read_file
 
 from data import tempfiles
 from data.files import encoding, errors, formats, relation
@@ -47,7 +47,7 @@ def parquet(**columns: Any) -> bytes:
     ],
 )
 @pytest.mark.parametrize("name", ["a.csv", "a.json", "a.ndjson", "a.csv.gz"])
-def test_a_file_in_another_encoding_is_read_and_that_is_said(
+def test_a_file_in_another_encoding_is_read_with_a_note(
     store: Engine, tmp_path: Path, encoding: str, notes: tuple[str, ...], name: str
 ):
     rows = [{"login": "ada", "User": "Zoé „Ada“"}, {"login": "bob", "User": "ß"}]
@@ -57,7 +57,7 @@ def test_a_file_in_another_encoding_is_read_and_that_is_said(
     }.get(name, TABLE)
     content = text.encode(encoding)
     content = gzip.compress(content) if name.endswith(".gz") else content
-    read, _ = told_of(store, tmp_path, content, name)
+    read, _ = read_file(store, tmp_path, content, name)
     assert read.notes == notes
     deliver(store, tmp_path, content, name)
     assert {a["user_name"] for a in accounts(store).values()} == {"Zoé „Ada“", "ß"}
@@ -66,8 +66,8 @@ def test_a_file_in_another_encoding_is_read_and_that_is_said(
 def test_one_byte_at_the_end_of_a_long_file_decides_its_encoding(store: Engine, tmp_path: Path):
     rows = "".join(f"user{n},Team {n}\n" for n in range(40_000))
     content = f"login,Team\n{rows}".encode() + b"last,\xe9quipe\n"
-    read, sifted = told_of(store, tmp_path, content)
-    assert (read.notes, sifted.accepted) == ((WINDOWS,), 40_001)
+    read, validated = read_file(store, tmp_path, content)
+    assert (read.notes, validated.accepted) == ((WINDOWS,), 40_001)
 
 
 def test_copies_of_files_do_not_outlive_the_load(store: Engine, tmp_path: Path):
@@ -84,15 +84,17 @@ def test_copies_of_files_do_not_outlive_the_load(store: Engine, tmp_path: Path):
         ("a.json", '[{"login": "ada", "User": "a\\u0000b"}]'),
     ],
 )
-def test_nul_is_no_text_and_becomes_visible(store: Engine, tmp_path: Path, name: str, content: str):
-    read, _ = told_of(store, tmp_path, content, name)
+def test_nul_becomes_a_visible_character_with_a_note(
+    store: Engine, tmp_path: Path, name: str, content: str
+):
+    read, _ = read_file(store, tmp_path, content, name)
     assert read.notes == ("The file contains NUL characters; each was read as “\ufffd”.",)
     deliver(store, tmp_path, content, name)
     assert the_account(store)["user_name"] == "a\ufffdb"
 
 
 def test_a_backslash_before_u0000_is_text(store: Engine, tmp_path: Path):
-    read, _ = told_of(store, tmp_path, r'[{"login": "ada", "User": "\\u0000"}]', "a.json")
+    read, _ = read_file(store, tmp_path, r'[{"login": "ada", "User": "\\u0000"}]', "a.json")
     assert read.notes == ()
 
 
@@ -111,9 +113,9 @@ def test_lines_of_rejected_rows_are_those_of_the_file(
 
 def test_lines_may_end_in_several_ways(store: Engine, tmp_path: Path):
     content = 'login,Team\r\nada,"a\r\nb"\nbob,c\rcy,d\r\n,e\n'
-    read, sifted = told_of(store, tmp_path, content)
+    read, validated = read_file(store, tmp_path, content)
     assert read.notes == (encoding.MIXED_LINE_BREAKS_NOTE,)
-    assert (sifted.accepted, sifted.rejected) == (3, 1)
+    assert (validated.accepted, validated.rejected) == (3, 1)
     deliver(store, tmp_path, content)
     assert json.loads(accounts(store)["ada"]["attributes"]) == {"Team": "a\r\nb"}
     assert [line for line, _, _ in rejections(store)] == [6]
@@ -132,10 +134,10 @@ def test_what_has_no_lines_is_counted_in_records():
     assert formats.row_noun("a.csv") == formats.row_noun("a.ndjson") == "line"
 
 
-def test_a_list_that_is_all_of_an_object_is_read_and_that_is_said(store: Engine, tmp_path: Path):
+def test_a_list_under_the_only_key_of_an_object_is_read_with_a_note(store: Engine, tmp_path: Path):
     content = ' { "Benutzer ü": [ {"login": "ada"}, {"login": "bob"} ] } \n'
-    read, sifted = told_of(store, tmp_path, content, "a.json")
-    assert sifted.accepted == 2
+    read, validated = read_file(store, tmp_path, content, "a.json")
+    assert validated.accepted == 2
     assert read.notes == (
         "The file is a JSON object; the accounts are the list under “Benutzer ü”, its only key.",
     )
@@ -147,12 +149,12 @@ def test_packed_files_may_have_several_members(store: Engine, tmp_path: Path):
 
 
 @pytest.mark.parametrize("name", [" ", "\u00a0", "\u200b\u200d", "\u2003\ufeff", "\u202e"])
-def test_a_name_that_nobody_sees_is_none(store: Engine, tmp_path: Path, name: str):
+def test_a_name_of_invisible_characters_is_no_name(store: Engine, tmp_path: Path, name: str):
     deliver(store, tmp_path, json.dumps([{"login": "ada"}, {"login": name}]), "a.json")
     assert rejections(store)[0][2] == "The row has no username in app."
 
 
-def test_invisible_characters_within_a_name_stay(store: Engine, tmp_path: Path):
+def test_invisible_characters_within_a_name_are_preserved(store: Engine, tmp_path: Path):
     name = "\u202eada\u200b\u200dx\u200b"
     assert one(store, tmp_path, login=name, username_in_app=name)["username_in_app"] == name
 
@@ -288,39 +290,39 @@ def test_parquet_values_of_every_type_are_as_text_would_be(store: Engine, tmp_pa
 # ---- limits -------------------------------------------------------------------------------------
 
 
-def test_a_file_that_unpacks_to_too_much_is_refused(
+def test_a_file_that_unpacks_to_too_much_is_rejected(
     store: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("ROLLCALL_MAX_UNPACKED_MB", "1")
     content = gzip.compress(b"login\n" + b"x" * (1 << 20))
-    with pytest.raises(errors.TooLarge) as refused:
+    with pytest.raises(errors.TooLarge) as rejection:
         deliver(store, tmp_path, content, "a.csv.gz")
-    assert str(refused.value) == (
+    assert str(rejection.value) == (
         "a.csv.gz unpacks to more than 1 MB, the limit. ROLLCALL_MAX_UNPACKED_MB sets another one."
     )
 
 
 @pytest.mark.parametrize("name", ["a.csv.gz", "a.json.zst"])
-def test_a_decompression_bomb_is_refused(store: Engine, tmp_path: Path, name: str):
+def test_a_decompression_bomb_is_rejected(store: Engine, tmp_path: Path, name: str):
     zeros = b"login\n" + b"0" * (65 << 20)
     packed = gzip.compress(zeros) if name.endswith("gz") else pa.compress(zeros, "zstd", True)
-    with pytest.raises(errors.TooLarge) as refused:
+    with pytest.raises(errors.TooLarge) as rejection:
         deliver(store, tmp_path, packed, name)
-    assert "unpacks to more than 200 times its size" in str(refused.value)
+    assert "unpacks to more than 200 times its size" in str(rejection.value)
 
 
-def test_a_parquet_file_of_one_value_over_and_over_is_refused(
+def test_a_parquet_file_that_repeats_one_value_too_often_is_rejected(
     store: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("ROLLCALL_MAX_UNPACKED_MB", "1")
     content = parquet(login=["x" * 1000] * 2000)
-    with pytest.raises(errors.TooLarge) as refused:
+    with pytest.raises(errors.TooLarge) as rejection:
         deliver(store, tmp_path, content, "a.parquet")
-    assert "a.parquet unpacks to more than 1 MB" in str(refused.value)
+    assert "a.parquet unpacks to more than 1 MB" in str(rejection.value)
     monkeypatch.setattr("data.files.parquet.MAX_ROWS", 1000)
-    with pytest.raises(errors.TooLarge) as refused:
+    with pytest.raises(errors.TooLarge) as rejection:
         deliver(store, tmp_path, content, "a.parquet")
-    assert "a.parquet has 2,000 rows" in str(refused.value)
+    assert "a.parquet has 2,000 rows" in str(rejection.value)
 
 
 @pytest.mark.parametrize(
@@ -334,14 +336,14 @@ def test_a_parquet_file_of_one_value_over_and_over_is_refused(
     ],
     ids=["packed twice", "XML", "lists without an end", "lists in lists"],
 )  # fmt: skip
-def test_a_file_made_to_mislead_is_refused(
+def test_a_misleading_file_is_rejected(
     store: Engine, tmp_path: Path, name: str, content: str | bytes, words: str
 ):
     with pytest.raises(errors.SnapshotRejected, match=words):
         deliver(store, tmp_path, content, name)
 
 
-def test_a_parquet_file_that_names_others_is_refused(store: Engine, tmp_path: Path):
+def test_a_parquet_file_that_refers_to_others_is_rejected(store: Engine, tmp_path: Path):
     """As the summary of a folder of them does."""
     table, about = pa.table({"login": ["nobody's business"]}), []
     pq.write_table(table, tmp_path / "other.parquet", metadata_collector=about)
@@ -352,7 +354,7 @@ def test_a_parquet_file_that_names_others_is_refused(store: Engine, tmp_path: Pa
     assert not accounts(store)
 
 
-def test_as_many_columns_as_are_read_take_no_minutes(store: Engine, tmp_path: Path):
+def test_the_most_columns_load_within_seconds(store: Engine, tmp_path: Path):
     names = [f"k{n}" for n in range(relation.MAX_HEADINGS - 1)]
     began = time.monotonic()
     deliver(store, tmp_path, f"login,{','.join(names)}\nada{',x' * len(names)}\n")
@@ -381,6 +383,6 @@ def test_as_many_columns_as_are_read_take_no_minutes(store: Engine, tmp_path: Pa
         ("last_updated|Last updated|lastUpdated|updatedAt", "last_updated"),
     ],
 )
-def test_the_headings_that_the_readme_names_are_taken(headings: str, found: str):
+def test_the_documented_headings_are_recognized(headings: str, found: str):
     for heading in headings.split("|"):
         assert match_columns([heading]) == {found: heading}

@@ -133,7 +133,7 @@ def damaged(draw: st.DrawFn) -> tuple[str, bytes]:
 
 @given(file=damaged())
 @settings(fuzz, max_examples=40 * TIMES)
-def test_a_damaged_file_is_loaded_in_whole_rows_or_refused(
+def test_a_damaged_file_is_loaded_in_whole_rows_or_rejected(
     store: Engine, tmp_path: Path, file: tuple[str, bytes]
 ):
     name, content = file
@@ -142,7 +142,7 @@ def test_a_damaged_file_is_loaded_in_whole_rows_or_refused(
 
 @given(name=st.sampled_from(NAMES), content=st.binary(max_size=200))
 @fuzz
-def test_any_bytes_are_loaded_in_whole_rows_or_refused(
+def test_any_bytes_are_loaded_in_whole_rows_or_rejected(
     store: Engine, tmp_path: Path, name: str, content: bytes
 ):
     outcome(store, tmp_path, content, name)
@@ -150,7 +150,7 @@ def test_any_bytes_are_loaded_in_whole_rows_or_refused(
 
 @given(name=st.sampled_from(sorted(VALID)), other=st.sampled_from(sorted(VALID)))
 @fuzz
-def test_a_file_under_another_name_is_loaded_in_whole_rows_or_refused(
+def test_a_file_under_another_name_is_loaded_in_whole_rows_or_rejected(
     store: Engine, tmp_path: Path, name: str, other: str
 ):
     outcome(store, tmp_path, VALID[other], name)
@@ -171,7 +171,7 @@ records = (
 
 @given(items=st.lists(records, max_size=5), as_lines=st.booleans(), ascii_only=st.booleans())
 @settings(fuzz, max_examples=30 * TIMES)
-def test_any_json_is_loaded_in_whole_rows_or_refused(
+def test_any_json_is_loaded_in_whole_rows_or_rejected(
     store: Engine, tmp_path: Path, items: list[Any], as_lines: bool, ascii_only: bool
 ):
     items = [{"login": "ada"}, {"login": "bob"}, *items]
@@ -199,7 +199,7 @@ cells = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"
     encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-be"]),
 )
 @settings(fuzz, max_examples=30 * TIMES)
-def test_any_table_is_loaded_with_the_lines_of_what_is_no_account(
+def test_any_table_is_loaded_with_the_lines_of_rejected_rows(
     store: Engine,
     tmp_path: Path,
     rows: list[tuple[str, str, str]],
@@ -223,11 +223,11 @@ def test_any_table_is_loaded_with_the_lines_of_what_is_no_account(
     if loaded:
         assert loaded.rows_read == len(rows)
         empty = {line for line, row in lines.items() if not row[0].strip(" \t\r\n\u00a0")}
-        told = {line for line, _, reason in rejections(store) if "no username" in reason}
-        told |= {line for line, _, reason in rejections(store) if "is empty" in reason}
-        assert empty <= told
-        assert told <= set(lines)
+        rejected_lines = {line for line, _, reason in rejections(store) if "no username" in reason}
+        rejected_lines |= {line for line, _, reason in rejections(store) if "is empty" in reason}
+        assert empty <= rejected_lines
+        assert rejected_lines <= set(lines)
 
 
-def test_the_snapshot_before_all_these_files_is_as_it_was(store: Engine, tmp_path: Path):
+def test_the_snapshot_before_these_files_is_unchanged(store: Engine, tmp_path: Path):
     assert deliver(store, tmp_path, BEFORE, taken_at=MONDAY).already_loaded

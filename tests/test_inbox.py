@@ -136,7 +136,7 @@ def test_a_file_that_is_put_into_the_inbox_is_whole_and_loaded_at_once(
     assert path.exists()
 
 
-def test_loading_the_same_file_again_is_recognised_and_clears_the_inbox(
+def test_the_same_file_again_is_already_loaded_and_leaves_the_inbox(
     home: Home, store: Engine
 ) -> None:
     for _ in range(2):
@@ -149,7 +149,7 @@ def test_loading_the_same_file_again_is_recognised_and_clears_the_inbox(
     assert (home.archive / "figma" / f"{STAMP}.ndjson").read_bytes() == content
 
 
-def test_what_became_of_a_file_is_told_in_words(home: Home, store: Engine) -> None:
+def test_a_load_is_described_in_one_sentence(home: Home, store: Engine) -> None:
     rows = [an_account("a", active="perhaps"), an_account("b"), an_account("")]
     a_snapshot_file(home.inbox, rows)
     [loaded] = look(store, home)
@@ -162,9 +162,7 @@ def test_what_became_of_a_file_is_told_in_words(home: Home, store: Engine) -> No
 # ---- the same moment again ----------------------------------------------------------------------
 
 
-def test_other_content_for_the_same_moment_is_refused_with_the_way_out(
-    home: Home, store: Engine
-) -> None:
+def test_other_content_for_the_same_time_is_rejected_with_advice(home: Home, store: Engine) -> None:
     for name in ("ada", "bob"):
         a_snapshot_file(home.inbox, [an_account(name)])
         [outcome] = look(store, home)
@@ -204,7 +202,7 @@ def test_a_second_file_for_a_moment_does_not_push_the_first_out_of_the_inbox(
 # ---- files that are refused ---------------------------------------------------------------------
 
 
-def test_a_refused_file_lies_beside_the_reason(home: Home, store: Engine) -> None:
+def test_a_rejected_file_lies_beside_the_reason(home: Home, store: Engine) -> None:
     path = home.inbox / "figma" / f"{STAMP}.json"
     path.parent.mkdir()
     path.write_text('{"error": "Unauthorized"}')
@@ -238,9 +236,7 @@ def test_the_reason_is_there_before_the_file_leaves_the_inbox(
     assert seen == [True]
 
 
-def test_a_file_that_is_loaded_at_last_is_no_longer_among_the_refused(
-    home: Home, store: Engine
-) -> None:
+def test_a_file_that_is_loaded_later_is_no_longer_rejected(home: Home, store: Engine) -> None:
     path = home.inbox / "figma" / f"{STAMP}.csv"
     path.parent.mkdir()
     for content in ("no usable heading\nx\n", "login\nada\n"):
@@ -263,7 +259,7 @@ def test_a_file_that_is_loaded_at_last_is_no_longer_among_the_refused(
         (f"fig\\ma/{STAMP}.csv", "cannot name an integration"),
     ],
 )
-def test_a_file_whose_place_or_name_says_too_little_is_refused_with_words(
+def test_a_file_without_integration_or_time_is_rejected_with_the_reason(
     home: Home, store: Engine, name: str, words: str
 ) -> None:
     path = home.inbox / name
@@ -288,7 +284,7 @@ def test_a_misplaced_file_never_stands_in_the_way_of_an_integration(
     assert len(files_in(home.rejected)) == 4
 
 
-def test_a_refused_file_does_not_stop_the_others(home: Home, store: Engine) -> None:
+def test_a_rejected_file_does_not_stop_the_others(home: Home, store: Engine) -> None:
     a_snapshot_file(home.inbox, [an_account("")], at=YESTERDAY)
     a_snapshot_file(home.inbox, [an_account("ada")], at=TODAY)
     refused, loaded = look(store, home)
@@ -301,7 +297,7 @@ def test_a_refused_file_does_not_stop_the_others(home: Home, store: Engine) -> N
 
 
 @pytest.mark.parametrize(
-    ("given", "kept"),
+    ("given", "expected"),
     [
         ("export.2026.csv.gz", f"{STAMP}.csv.gz"),
         ("Export Final.CSV.GZ", f"{STAMP}.csv.gz"),
@@ -311,15 +307,15 @@ def test_a_refused_file_does_not_stop_the_others(home: Home, store: Engine) -> N
     ],
 )
 def test_a_given_file_gets_the_name_that_says_what_it_is(
-    home: Home, tmp_path: Path, given: str, kept: str
+    home: Home, tmp_path: Path, given: str, expected: str
 ) -> None:
     path = tmp_path / given
     path.write_bytes(b"content")
     put = put_into_inbox(home, SnapshotFile(path, "Salesforce: EMEA", TODAY))
-    assert put == home.inbox / "Salesforce: EMEA" / kept
+    assert put == home.inbox / "Salesforce: EMEA" / expected
     assert put.read_bytes() == b"content"
     assert inbox_files(home) == [put]
-    assert [path.name for path in put.parent.iterdir()] == [kept]
+    assert [path.name for path in put.parent.iterdir()] == [expected]
 
 
 @pytest.mark.parametrize(
@@ -357,7 +353,7 @@ def test_the_folder_names_the_integration_even_of_a_link(
 # ---- what goes wrong ----------------------------------------------------------------------------
 
 
-def test_a_file_that_fails_unexpectedly_stays_and_the_others_are_loaded(
+def test_a_file_that_fails_unexpectedly_remains_and_the_others_are_loaded(
     home: Home, store: Engine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     load = inbox.load
@@ -402,7 +398,7 @@ def test_a_file_that_was_loaded_but_not_yet_moved_when_the_process_died_is_moved
         assert con.scalar(select(func.count()).select_from(snapshot)) == 1
 
 
-def test_a_file_that_takes_more_memory_than_there_is_waits_and_is_not_refused(
+def test_a_file_that_needs_too_much_memory_waits_and_is_not_rejected(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     a_snapshot_file(home.inbox, [an_account(f"user {n}") for n in range(10_000)])

@@ -57,9 +57,7 @@ ja = "no"
 """
 
 
-def test_a_mapping_says_which_column_is_which_and_what_its_words_mean(
-    store: Engine, tmp_path: Path
-):
+def test_a_mapping_maps_columns_and_values(store: Engine, tmp_path: Path):
     path = tmp_path / "a.csv"
     path.write_text(GERMAN.replace("Kennwort", "Passwort-Token"))
     load(store, SnapshotFile(path, "figma", MONDAY, parse_mapping(TOML)))
@@ -75,7 +73,7 @@ def test_a_mapping_says_which_column_is_which_and_what_its_words_mean(
     assert json.loads(ada["attributes"]) == {"Abteilung": "A1"}
 
 
-def test_a_column_that_is_mapped_to_nothing_stays_out_of_it(store: Engine, tmp_path: Path):
+def test_a_column_that_is_mapped_to_nothing_is_ignored(store: Engine, tmp_path: Path):
     path = tmp_path / "a.csv"
     path.write_text("login,Status\nada,gold\n")
     load(
@@ -85,7 +83,7 @@ def test_a_column_that_is_mapped_to_nothing_stays_out_of_it(store: Engine, tmp_p
     assert json.loads(accounts(store)["ada"]["attributes"]) == {"Status": "gold"}
 
 
-def test_headings_that_are_missing_are_told(store: Engine, tmp_path: Path):
+def test_missing_headings_are_named(store: Engine, tmp_path: Path):
     path = tmp_path / "a.csv"
     path.write_text("Kennung\nada\n")
     assert load(store, SnapshotFile(path, "figma", MONDAY, parse_mapping(TOML))).accepted == 1
@@ -109,7 +107,7 @@ def test_headings_that_are_missing_are_told(store: Engine, tmp_path: Path):
         ('active.x = "perhaps"', "expected yes, no, unknown"),
     ],
 )
-def test_a_mapping_that_makes_no_sense_is_told(toml: str, words: str):
+def test_an_invalid_mapping_is_rejected_with_the_reason(toml: str, words: str):
     with pytest.raises(InvalidMapping, match=words):
         parse_mapping(toml)
 
@@ -123,9 +121,9 @@ HEADING = WORD.filter(str.strip).filter(lambda text: not CREDENTIAL_PATTERN.sear
     st.dictionaries(WORD.map(lambda text: text.casefold().strip()), st.sampled_from(STATE_NAMES)),
     st.dictionaries(WORD.map(lambda text: text.casefold().strip()), st.sampled_from(ACTIVE_VALUES)),
 )
-def test_a_mapping_is_what_its_file_says(columns: Any, states: Any, active: Any):
-    told = ColumnMapping(columns, states, active)
-    assert parse_mapping(told.as_toml()) == told
+def test_a_mapping_survives_its_file(columns: Any, states: Any, active: Any):
+    mapping = ColumnMapping(columns, states, active)
+    assert parse_mapping(mapping.as_toml()) == mapping
 
 
 def test_likely_columns_are_guessed_and_never_a_credential():
@@ -139,7 +137,7 @@ def test_likely_columns_are_guessed_and_never_a_credential():
     }  # fmt: skip
 
 
-def test_a_saved_mapping_holds_for_files_that_come_by_themselves_and_for_a_rebuild(home: Home):
+def test_a_saved_mapping_applies_to_the_inbox_and_to_a_rebuild(home: Home):
     save_mapping(home, "figma", parse_mapping(TOML))
     assert read_mapping(home, "figma") == parse_mapping(TOML)
     assert read_mapping(home, "../figma") is read_mapping(home, "slack") is None
@@ -155,7 +153,7 @@ def test_a_saved_mapping_holds_for_files_that_come_by_themselves_and_for_a_rebui
         assert usernames(con) == ["ada", "bob"]
 
 
-def test_the_command_takes_a_mapping_and_keeps_it(
+def test_the_command_saves_its_mapping(
     home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     (tmp_path / "m.toml").write_text(TOML)

@@ -21,7 +21,7 @@ import pytest
 import trustme
 from builders import usernames
 from deliveries import accounts
-from serving_pages import TOKEN, Asked, Server, Told, node_scim, python_scim
+from serving_pages import TOKEN, Request, Response, Server, node_scim, python_scim
 from sqlalchemy import Engine
 from test_sources import a_scim_page, a_scim_user, an_event, an_okta_user, modified
 
@@ -53,9 +53,9 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "FIRST_DELAY", 0.01)
 
 
-def pulled(home: Home, asked: PullConfig) -> dict[str, dict[str, Any]]:
+def pulled(home: Home, config: PullConfig) -> dict[str, dict[str, Any]]:
     """Pull it, load it, and tell the accounts by username."""
-    pull_to_inbox(home, asked)
+    pull_to_inbox(home, config)
     (loaded,) = load_inbox(open_store(home.database_url), home)
     assert isinstance(loaded, LoadResult), loaded
     return accounts(open_store(home.database_url))
@@ -89,7 +89,7 @@ def test_a_scim_server_of_thousands_is_pulled_page_by_page(home: Home, by_cursor
     assert found["user10"]["last_updated"] == datetime(2026, 11, 1, 8)
 
 
-def test_a_scim_server_by_others_is_pulled_too(home: Home):
+def test_another_scim_server_is_pulled_too(home: Home):
     with node_scim(2_000) as url:
         found = pulled(home, asking(url))
     assert len(found) == 2_000
@@ -99,7 +99,7 @@ def test_a_scim_server_by_others_is_pulled_too(home: Home):
         assert b"t1meMa" not in b"".join(map(archive.read, archive.namelist()))
 
 
-def test_a_wrong_token_is_told_in_words_and_leaves_nothing(home: Home):
+def test_a_wrong_token_fails_with_the_reason_and_leaves_nothing(home: Home):
     with python_scim(1) as url, pytest.raises(PullFailed, match=r"token is not accepted.*\(401\)"):
         pull_to_inbox(home, asking(url, token="wrong"))
     assert nothing_is_left(home)
@@ -108,41 +108,39 @@ def test_a_wrong_token_is_told_in_words_and_leaves_nothing(home: Home):
 # ---- what servers do -----------------------------------------------------------------------------
 
 
-def test_a_busy_server_is_asked_again_and_the_pull_goes_on_where_it_was(
-    home: Home, caplog: pytest.LogCaptureFixture
-):
-    """A rate limit at every third request, a page that fails twice, pages smaller than asked."""
+def test_a_pull_retries_a_busy_server_and_continues(home: Home, caplog: pytest.LogCaptureFixture):
+    """A rate limit at every third request, a page that fails twice, and small pages."""
     users = [a_scim_user(n) for n in range(1, 51)]
     failing = [500, 503]
 
-    def answer(asked: Asked) -> Told:
-        if len(server.asked) % 3 == 0:
-            return Told({}, 429, {"Retry-After": "0"})
-        start = int(asked.query["startIndex"][0])
+    def answer(request: Request) -> Response:
+        if len(server.requests) % 3 == 0:
+            return Response({}, 429, {"Retry-After": "0"})
+        start = int(request.query["startIndex"][0])
         if start == 21 and failing:
-            return Told({}, failing.pop())
-        return Told(a_scim_page(*users[start - 1 : start + 9], total=50, start=start))
+            return Response({}, failing.pop())
+        return Response(a_scim_page(*users[start - 1 : start + 9], total=50, start=start))
 
-    said: list[str] = []
+    messages: list[str] = []
     with caplog.at_level(logging.DEBUG), Server(answer).serving() as server:
-        path = pull_to_inbox(home, asking(server.url), said.append)
-    starts = [int(asked.query["startIndex"][0]) for asked in server.asked]
+        path = pull_to_inbox(home, asking(server.url), messages.append)
+    starts = [int(request.query["startIndex"][0]) for request in server.requests]
     assert sorted(set(starts)) == [1, 11, 21, 31, 41]
     assert starts == sorted(starts)  # never from the beginning
-    assert said[-1] == "50 records in 5 pages"
-    assert any("answers with 429. Trying again in 0 s." in words for words in said)
-    assert all(asked.headers["authorization"] == f"Bearer {TOKEN}" for asked in server.asked)
-    told = [*said, caplog.text, repr(asking("x")), path.read_bytes().decode("latin-1")]
-    assert TOKEN not in "".join(told)
+    assert messages[-1] == "50 records in 5 pages"
+    assert any("answers with 429. Trying again in 0 s." in words for words in messages)
+    assert all(request.headers["authorization"] == f"Bearer {TOKEN}" for request in server.requests)
+    texts = [*messages, caplog.text, repr(asking("x")), path.read_bytes().decode("latin-1")]
+    assert TOKEN not in "".join(texts)
 
 
-def test_a_page_that_fails_for_good_leaves_nothing(home: Home, monkeypatch: pytest.MonkeyPatch):
+def test_a_page_that_keeps_failing_leaves_nothing(home: Home, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(http, "RETRY_SECONDS", 0.05)
 
-    def answer(asked: Asked) -> Told:
-        if asked.query["startIndex"] == ["1"]:
-            return Told(a_scim_page(a_scim_user(1), total=2))
-        return Told({"detail": "Out of order"}, 503)
+    def answer(request: Request) -> Response:
+        if request.query["startIndex"] == ["1"]:
+            return Response(a_scim_page(a_scim_user(1), total=2))
+        return Response({"detail": "Out of order"}, 503)
 
     with (
         Server(answer).serving() as server,
@@ -152,21 +150,21 @@ def test_a_page_that_fails_for_good_leaves_nothing(home: Home, monkeypatch: pyte
     assert nothing_is_left(home)
 
 
-def test_a_server_that_does_not_page_is_found_out(home: Home):
+def test_a_server_that_repeats_a_page_is_detected(home: Home):
     page = a_scim_page(a_scim_user(1), total=1_000_000)
     with (
-        Server(lambda _: Told(page)).serving() as server,
+        Server(lambda _: Response(page)).serving() as server,
         pytest.raises(PullFailed, match="gives the same page of Users again"),
     ):
         pull_to_inbox(home, asking(server.url))
-    assert len(server.asked) == 2
+    assert len(server.requests) == 2
     assert nothing_is_left(home)
 
 
-def test_a_server_that_gives_less_than_it_counts_is_held(home: Home, store_of: Engine):
-    def answer(asked: Asked) -> Told:
-        first = asked.query["startIndex"] == ["1"]
-        return Told(a_scim_page(*[a_scim_user(1)] * first, total=2))
+def test_a_pull_with_fewer_users_than_the_server_counts_goes_on_hold(home: Home, store_of: Engine):
+    def answer(request: Request) -> Response:
+        first = request.query["startIndex"] == ["1"]
+        return Response(a_scim_page(*[a_scim_user(1)] * first, total=2))
 
     with Server(answer).serving() as server:
         pull_to_inbox(home, asking(server.url))
@@ -175,28 +173,33 @@ def test_a_server_that_gives_less_than_it_counts_is_held(home: Home, store_of: E
 
 
 @pytest.mark.parametrize(
-    ("told", "words"),
+    ("response", "words"),
     [
         (
-            Told({"error": {"message": "No such app"}}, 404),
+            Response({"error": {"message": "No such app"}}, 404),
             "no such address .404.. Details: No such",
         ),
-        (Told({}, 302, {"Location": "https://x.io"}), r"answers with a redirect \(302\)"),
-        (Told([{}], 200, {"Link": '<https://evil.example/p2>; rel="next"'}), "on another server"),
+        (Response({}, 302, {"Location": "https://x.io"}), r"answers with a redirect \(302\)"),
+        (
+            Response([{}], 200, {"Link": '<https://evil.example/p2>; rel="next"'}),
+            "on another server",
+        ),
     ],
 )
-def test_what_is_no_list_is_told_in_words(home: Home, told: Told, words: str):
-    with Server(lambda _: told).serving() as server, pytest.raises(PullFailed, match=words):
+def test_an_answer_that_is_no_list_fails_with_the_reason(
+    home: Home, response: Response, words: str
+):
+    with Server(lambda _: response).serving() as server, pytest.raises(PullFailed, match=words):
         pull_to_inbox(home, asking(server.url, "okta", app="0oa1"))
     assert nothing_is_left(home)
 
 
-def test_a_token_is_not_sent_in_the_clear(home: Home):
+def test_a_token_is_never_sent_unencrypted(home: Home):
     with pytest.raises(PullFailed, match="would send the token unencrypted"):
         pull_to_inbox(home, asking("http://scim.example.com"))
 
 
-def test_the_pause_is_the_one_that_the_server_asks_for():
+def test_a_retry_waits_as_long_as_the_server_asks():
     later = datetime.now(UTC) + timedelta(seconds=30)
     assert retry_delay({"retry-after": "7"}) == 7
     assert 28 < (retry_delay({"retry-after": format_datetime(later, usegmt=True)}) or 0) < 32
@@ -212,25 +215,25 @@ class Listing:
     """30 users on a server, ten a page, by index (SCIM) or by links (Okta); it can be down."""
 
     def __init__(self, source: str) -> None:
-        self.source, self.users, self.told = source, 30, list[int]()
+        self.source, self.users, self.starts = source, 30, list[int]()
         self.down_from, self.as_of_down = 21, 503
         self.server = Server(self.answer)
 
-    def answer(self, asked: Asked) -> Told:
-        start = int((asked.query.get("startIndex") or asked.query.get("after") or ["1"])[0])
+    def answer(self, request: Request) -> Response:
+        start = int((request.query.get("startIndex") or request.query.get("after") or ["1"])[0])
         if start >= self.down_from:
-            return Told({}, self.as_of_down)
-        self.told.append(start)
+            return Response({}, self.as_of_down)
+        self.starts.append(start)
         numbers = range(start, min(start + 10, self.users + 1))
         if self.source == "scim":
             users = [a_scim_user(n) for n in numbers]
-            return Told(a_scim_page(*users, total=self.users, start=start))
-        following = f'<{self.server.url}{asked.path}?after={start + 10}>; rel="next"'
+            return Response(a_scim_page(*users, total=self.users, start=start))
+        following = f'<{self.server.url}{request.path}?after={start + 10}>; rel="next"'
         users = [
             an_okta_user("ACTIVE", "SYNCHRONIZED", id=f"u{n}", credentials={"userName": f"user{n}"})
             for n in numbers
         ]
-        return Told(users, 200, {"Link": following} if start + 10 <= self.users else {})
+        return Response(users, 200, {"Link": following} if start + 10 <= self.users else {})
 
     @property
     def asking(self) -> PullConfig:
@@ -247,81 +250,83 @@ def interrupted(
         monkeypatch.setattr(http, "RETRY_SECONDS", 0.05)
         with pytest.raises(PullFailed, match="answers with 503"):
             pull_to_inbox(home, listing.asking)
-        assert (listing.told, nothing_is_left(home)) == ([1, 11], True)
-        listing.told.clear()
+        assert (listing.starts, nothing_is_left(home)) == ([1, 11], True)
+        listing.starts.clear()
         listing.down_from = 1_000
         yield listing
 
 
-def kept_pages(home: Home) -> list[Path]:
+def cached_pages(home: Home) -> list[Path]:
     return [path for path in home.root.rglob(".pages-*/*") if path.is_file()]
 
 
-def test_an_interrupted_pull_goes_on_where_it_was(home: Home, interrupted: Listing):
-    kept = kept_pages(home)
-    assert [path.stat().st_mode & 0o77 for path in (*kept, kept[0].parent)] == [0, 0, 0]
-    assert not any(TOKEN in path.read_text() for path in kept)
-    for path in kept:
+def test_an_interrupted_pull_continues(home: Home, interrupted: Listing):
+    pages = cached_pages(home)
+    assert [path.stat().st_mode & 0o77 for path in (*pages, pages[0].parent)] == [0, 0, 0]
+    assert not any(TOKEN in path.read_text() for path in pages)
+    for path in pages:
         os.utime(path, (time.time() - 100,) * 2)
-    began = datetime.fromtimestamp(kept[0].stat().st_mtime, UTC)
+    began = datetime.fromtimestamp(pages[0].stat().st_mtime, UTC)
     path = pull_to_inbox(home, interrupted.asking)
-    assert interrupted.told == [21]
+    assert interrupted.starts == [21]
     assert path.name == f"{began:%Y-%m-%dT%H-%M-%SZ}.zip"  # the list is of when it began
-    assert not kept_pages(home)
+    assert not cached_pages(home)
     load_inbox(open_store(home.database_url), home)
     assert len(accounts(open_store(home.database_url))) == 30
 
 
-def test_a_pull_begins_anew_where_it_cannot_go_on(home: Home, interrupted: Listing):
-    def anew(words: str) -> bool:
-        said: list[str] = []
-        pull_to_inbox(home, interrupted.asking, said.append)
-        return any(words in each for each in said)
+def test_a_pull_starts_over_where_it_cannot_continue(home: Home, interrupted: Listing):
+    def starts_over(words: str) -> bool:
+        messages: list[str] = []
+        pull_to_inbox(home, interrupted.asking, messages.append)
+        return any(words in each for each in messages)
 
     if interrupted.source == "scim":
         interrupted.users = 31
-        assert anew("The number of Users changed since the pull was interrupted. Starting over.")
-        assert interrupted.told == [21, 1, 11, 21, 31]
+        assert starts_over(
+            "The number of Users changed since the pull was interrupted. Starting over."
+        )
+        assert interrupted.starts == [21, 1, 11, 21, 31]
     else:
         interrupted.down_from, interrupted.as_of_down = 21, 400  # the cursor is not known any more
         with pytest.raises(PullFailed, match=r"the request is refused \(400\)"):
-            anew("")
-        assert interrupted.told == [1, 11]
-    assert not kept_pages(home)
+            starts_over("")
+        assert interrupted.starts == [1, 11]
+    assert not cached_pages(home)
 
 
-def test_pages_of_long_ago_are_forgotten(home: Home, interrupted: Listing):
-    for path in kept_pages(home):
+def test_old_pages_are_deleted(home: Home, interrupted: Listing):
+    for path in cached_pages(home):
         os.utime(path, (time.time() - 3_700,) * 2)
     pull_to_inbox(home, interrupted.asking)
-    assert interrupted.told == [1, 11, 21]
+    assert interrupted.starts == [1, 11, 21]
 
 
-def test_a_page_that_says_where_to_go_on_in_what_looks_secret_is_not_kept(home: Home):
-    kept, asked = FilePageCache(home.root, asking("x")), asking("x")
-    kept.put("u1", {"users": [{"apiToken": "s3cret", "id": 1}], "page": {"number": 1}}, "u2")
-    kept.put("u2", {"users": [], "page": {"nextPageToken": "u3"}}, "")
-    again = FilePageCache(home.root, asked)
+def test_a_page_with_a_link_that_looks_like_a_credential_is_not_cached(home: Home):
+    cache, config = FilePageCache(home.root, asking("x")), asking("x")
+    cache.put("u1", {"users": [{"apiToken": "s3cret", "id": 1}], "page": {"number": 1}}, "u2")
+    cache.put("u2", {"users": [], "page": {"nextPageToken": "u3"}}, "")
+    again = FilePageCache(home.root, config)
     assert again.get("u1") == ({"users": [{"id": 1}], "page": {"number": 1}}, "u2")
-    assert (again.get("u2"), kept.get("u1")) == (None, None)  # not in the try that has asked
+    assert (again.get("u2"), cache.get("u1")) == (None, None)  # only in the next try
 
 
-def test_a_pull_that_is_killed_leaves_nothing_but_pages_to_go_on_from(home: Home, tmp_path: Path):
+def test_a_killed_pull_leaves_only_pages_to_continue_from(home: Home, tmp_path: Path):
     stuck, path = Event(), tmp_path / "secrets.toml"
 
-    def answer(asked: Asked) -> Told:
-        if asked.query["startIndex"] != ["1"]:
+    def answer(request: Request) -> Response:
+        if request.query["startIndex"] != ["1"]:
             stuck.wait(20)
-        return Told(a_scim_page(a_scim_user(1), total=2))
+        return Response(a_scim_page(a_scim_user(1), total=2))
 
     with Server(answer).serving() as server:
         path.write_text(f'[pull.figma]\nsource = "scim"\nurl = "{server.url}"\ntoken = "$T"\n')
         for way, code, requests in ((signal.SIGKILL, -9, 2), (signal.SIGTERM, 143, 1)):
-            server.asked.clear()
+            server.requests.clear()
             command = [Path(sys.executable).with_name("rollcall"), "pull", "figma"]
             environment = os.environ | {"ROLLCALL_SECRETS": str(path), "T": TOKEN}
             with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) as process:
-                _await(lambda n=requests: len(server.asked) == n)
+                _await(lambda n=requests: len(server.requests) == n)
                 process.send_signal(way)
                 process.communicate(timeout=20)
             assert process.returncode == code
@@ -340,26 +345,31 @@ def _await(condition: Callable[[], bool]) -> None:
 
 
 def test_okta_s_pages_are_followed_by_their_link_headers(home: Home):
-    def answer(asked: Asked) -> Told:
-        assert asked.path == "/api/v1/apps/0oa%2F1/users"
-        assert asked.headers["authorization"] == f"SSWS {TOKEN}"
-        if len(server.asked) == 2:
+    def answer(request: Request) -> Response:
+        assert request.path == "/api/v1/apps/0oa%2F1/users"
+        assert request.headers["authorization"] == f"SSWS {TOKEN}"
+        if len(server.requests) == 2:
             past = f"{time.time() - 5:.0f}"
-            return Told({"errorSummary": "Too many"}, 429, {"X-Rate-Limit-Reset": past})
-        after = int(asked.query.get("after", ["0"])[0])
+            return Response({"errorSummary": "Too many"}, 429, {"X-Rate-Limit-Reset": past})
+        after = int(request.query.get("after", ["0"])[0])
         if not after:
-            assert asked.query == {"limit": ["500"], "expand": ["user"]}
-        own = f"{server.url}{asked.path}"
+            assert request.query == {"limit": ["500"], "expand": ["user"]}
+        own = f"{server.url}{request.path}"
         links = f'<{own}?limit=500>; rel="self"'
         if after < 2:
             links += f', <{own}?after={after + 1}&limit=500&expand=user>; rel="next"'
         user = an_okta_user("ACTIVE", "SYNCHRONIZED", id=f"00u{after}")
         user["credentials"] = {"userName": f"user{after}", "password": {"value": "t1meMa$heen"}}
-        return Told([user], 200, {"Link": links})
+        return Response([user], 200, {"Link": links})
 
     with Server(answer).serving() as server:
         pull_to_inbox(home, asking(server.url, "okta", app="0oa/1"), wait_or_stop=lambda _: False)
-    assert [asked.query.get("after") for asked in server.asked] == [None, ["1"], ["1"], ["2"]]
+    assert [request.query.get("after") for request in server.requests] == [
+        None,
+        ["1"],
+        ["1"],
+        ["2"],
+    ]
     load_inbox(open_store(home.database_url), home)
     assert set(accounts(open_store(home.database_url))) == {"user0", "user1", "user2"}
     (archived,) = home.archive.rglob("*.zip")
@@ -367,25 +377,23 @@ def test_okta_s_pages_are_followed_by_their_link_headers(home: Home):
         assert b"t1meMa" not in b"".join(map(archive.read, archive.namelist()))
 
 
-def test_the_puller_that_the_documentation_makes_up_works(
-    home: Home, monkeypatch: pytest.MonkeyPatch
-):
-    told = (Path(__file__).parent.parent / "docs" / "sources.md").read_text(encoding="utf-8")
+def test_the_documented_example_of_a_puller_works(home: Home, monkeypatch: pytest.MonkeyPatch):
+    text = (Path(__file__).parent.parent / "docs" / "sources.md").read_text(encoding="utf-8")
     made: dict[str, Any] = {
         "PullConfig": PullConfig,
         "ApiClient": ApiClient,
         "Iterator": Iterator,
         "Any": Any,
     }
-    exec(told.split("```python\n")[3].split("```")[0], made)  # noqa: S102 - it is our own
+    exec(text.split("```python\n")[3].split("```")[0], made)  # noqa: S102 - it is our own
     monkeypatch.setitem(sources.PULLERS, "acme", sources.Puller(made["pull_accounts"]))
 
-    def answer(asked: Asked) -> Told:
-        assert (asked.path, asked.headers["acme-version"]) == ("/v1/seats", "2026-01-01")
-        assert asked.headers["authorization"] == f"Bearer {TOKEN}"
-        if asked.query == {"limit": ["100"]}:
-            return Told({"seats": [1, 2], "next": "v1/seats?page=2"})
-        return Told({"seats": [3]})
+    def answer(request: Request) -> Response:
+        assert (request.path, request.headers["acme-version"]) == ("/v1/seats", "2026-01-01")
+        assert request.headers["authorization"] == f"Bearer {TOKEN}"
+        if request.query == {"limit": ["100"]}:
+            return Response({"seats": [1, 2], "next": "v1/seats?page=2"})
+        return Response({"seats": [3]})
 
     with Server(answer).serving() as server:
         path = pull_to_inbox(home, asking(server.url, "acme"))
@@ -400,40 +408,40 @@ def authority() -> tuple[trustme.CA, ssl.SSLContext]:
     return ca, server
 
 
-def graph(asked: Asked, server: Server) -> Told:
+def graph(request: Request, server: Server) -> Response:
     """Microsoft's sign-in and Graph, on one address."""
-    if asked.path.endswith("openid-configuration"):
+    if request.path.endswith("openid-configuration"):
         at = f"{server.url}/t1"
         places = ("authorization_endpoint", "token_endpoint", "issuer")
-        return Told({place: f"{at}/{place}" for place in places})
-    if asked.path.endswith("token_endpoint"):
-        assert "grant_type=client_credentials" in asked.body
-        assert "client_secret=cl1ent" in asked.body
-        times = sum(each.path == asked.path for each in server.asked)
+        return Response({place: f"{at}/{place}" for place in places})
+    if request.path.endswith("token_endpoint"):
+        assert "grant_type=client_credentials" in request.body
+        assert "client_secret=cl1ent" in request.body
+        times = sum(each.path == request.path for each in server.requests)
         if times < 3:
-            return Told({}, {1: 429, 2: 503}[times], {"Retry-After": "0"})
-        return Told({"access_token": TOKEN, "token_type": "Bearer", "expires_in": 3599})
-    assert asked.headers["authorization"] == f"Bearer {TOKEN}"
-    match asked.path:
+            return Response({}, {1: 429, 2: 503}[times], {"Retry-After": "0"})
+        return Response({"access_token": TOKEN, "token_type": "Bearer", "expires_in": 3599})
+    assert request.headers["authorization"] == f"Bearer {TOKEN}"
+    match request.path:
         case "/v1.0/servicePrincipals/sp1":
             roles = [{"id": "r1", "displayName": "Member"}]
-            return Told({"id": "sp1", "displayName": "Figma", "appRoles": roles})
+            return Response({"id": "sp1", "displayName": "Figma", "appRoles": roles})
         case "/v1.0/servicePrincipals/sp1/appRoleAssignedTo":
             assigned = {
                 "principalId": "obj-bob", "principalType": "User", "appRoleId": "r1",
                 "principalDisplayName": "Bob", "createdDateTime": "2020-01-01T00:00:00Z",
             }  # fmt: skip
-            return Told({"value": [assigned]})
-        case "/v1.0/auditLogs/provisioning" if "$skiptoken" not in asked.query:
-            (wanted,) = asked.query["$filter"]
+            return Response({"value": [assigned]})
+        case "/v1.0/auditLogs/provisioning" if "$skiptoken" not in request.query:
+            (wanted,) = request.query["$filter"]
             assert wanted.endswith("Z and servicePrincipal/id eq 'sp1'")
             assert wanted.startswith("activityDateTime gt 20")
             event = an_event(1, "create", "success", modifiedProperties=modified(userName="ada.l"))
-            following = f"{server.url}{asked.path}?$skiptoken=abc"
-            return Told({"value": [event], "@odata.nextLink": following})
+            following = f"{server.url}{request.path}?$skiptoken=abc"
+            return Response({"value": [event], "@odata.nextLink": following})
         case "/v1.0/auditLogs/provisioning":
-            return Told({"value": [an_event(2, "update", "failure")]})
-    return Told({}, 404)
+            return Response({"value": [an_event(2, "update", "failure")]})
+    return Response({}, 404)
 
 
 def test_graph_is_signed_in_to_and_followed_by_its_next_links(
@@ -441,23 +449,23 @@ def test_graph_is_signed_in_to_and_followed_by_its_next_links(
 ):
     ca, tls = authority
     ca.cert_pem.write_to_path(tmp_path / "ca.pem")
-    server = Server(lambda asked: graph(asked, server))
+    server = Server(lambda request: graph(request, server))
     with server.serving(tls):
-        asked = asking(
+        config = asking(
             server.url, "entra", authority=server.url, tenant="t1", client_id="c1",
             client_secret="$ENTRA_SECRET", service_principal="sp1",
         )  # fmt: skip
         monkeypatch.delenv("ENTRA_SECRET", raising=False)
         with pytest.raises(PullFailed, match="ENTRA_SECRET, which is not set"):
-            pull_to_inbox(home, asked)
+            pull_to_inbox(home, config)
         monkeypatch.setenv("ENTRA_SECRET", "cl1ent")
         with monkeypatch.context() as hurried:
             hurried.setattr(http, "RETRY_SECONDS", 0.05)
             with pytest.raises(PullFailed, match="The certificate of"):
-                pull_to_inbox(home, asked)
-        assert not server.asked  # a certificate that nobody vouches for gets no secret
+                pull_to_inbox(home, config)
+        assert not server.requests  # a certificate that nobody vouches for gets no secret
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
-        found = pulled(home, asked)
+        found = pulled(home, config)
     assert {name: each["provisioning_state"] for name, each in found.items()} == {
         "ada.l": "Update failed", "Bob": "Onboarded",
     }  # fmt: skip
@@ -470,8 +478,8 @@ def test_sections_of_the_secrets_name_what_to_pull(tmp_path: Path):
     path = tmp_path / "secrets.toml"
     assert read_pull_configs(path) == []
     path.write_text('[auth]\nx = 1\n[pull."Figma EU"]\nsource = "scim"\nevery = "6h"\nurl = "u"\n')
-    (asked,) = read_pull_configs(path)
-    assert (asked.integration, asked.interval, asked["url"]) == (
+    (config,) = read_pull_configs(path)
+    assert (config.integration, config.interval, config["url"]) == (
         "Figma EU",
         timedelta(hours=6),
         "u",
@@ -483,9 +491,9 @@ def test_sections_of_the_secrets_name_what_to_pull(tmp_path: Path):
         ('token = "s3cret', "is not valid TOML"),
     ):
         path.write_text(text)
-        with pytest.raises(PullFailed, match=words) as fault:
+        with pytest.raises(PullFailed, match=words) as error:
             read_pull_configs(path)
-        assert "s3cret" not in str(fault.value)
+        assert "s3cret" not in str(error.value)
 
 
 def test_a_payload_is_written_without_credentials():
@@ -501,7 +509,7 @@ def test_the_command_pulls_loads_and_says_so(
     path = tmp_path / "secrets.toml"
     monkeypatch.setenv("ROLLCALL_SECRETS", str(path))
     assert rollcall.main(["pull"]) == rollcall.EXIT_USAGE
-    with Server(lambda _: Told(a_scim_page(a_scim_user(1)))).serving() as server:
+    with Server(lambda _: Response(a_scim_page(a_scim_user(1)))).serving() as server:
         section = '[pull.{}]\nsource = "{}"\nurl = "{}"\ntoken = "x"\n'
         path.write_text(
             section.format("figma", "scim", server.url) + section.format("slack", "scum", "x")
@@ -517,38 +525,38 @@ def test_the_command_pulls_loads_and_says_so(
         assert usernames(con) == ["user1"]
 
 
-def test_a_pull_is_due_so_long_after_the_newest_snapshot_or_when_a_person_wants_it(
+def test_a_pull_is_due_after_its_interval_or_on_request(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(schedule, "pull_statuses", {})
     monkeypatch.setattr(schedule, "requested_pulls", set())
     now = datetime(2026, 11, 23, 12)
-    asked = PullConfig("figma", "scim", {}, timedelta(hours=6))
+    config = PullConfig("figma", "scim", {}, timedelta(hours=6))
     by_hand = PullConfig("figma", "scim", {})
-    assert schedule.is_due(home, asked, now)
+    assert schedule.is_due(home, config, now)
     assert not schedule.is_due(home, by_hand, now)
     for hour, due in ((5, True), (6, True), (7, False)):
         path = home.archive / "figma" / f"2026-11-23T{hour:02}-00-00Z.zip"
         path.parent.mkdir(exist_ok=True)
         path.touch()
         assert latest_taken_at(home, "figma") == datetime(2026, 11, 23, hour)
-        assert schedule.is_due(home, asked, now) == due
+        assert schedule.is_due(home, config, now) == due
     schedule.requested_pulls.add("figma")
     assert schedule.is_due(home, by_hand, now)
     schedule.requested_pulls.clear()
     later = now + timedelta(hours=6)
     schedule.pull_statuses["figma"] = schedule.PullStatus("No answer.", later, has_failed=True)
-    assert not schedule.is_due(home, asked, later + timedelta(minutes=14))
-    assert schedule.is_due(home, asked, later + timedelta(minutes=15))
+    assert not schedule.is_due(home, config, later + timedelta(minutes=14))
+    assert schedule.is_due(home, config, later + timedelta(minutes=15))
 
 
-def test_the_app_pulls_by_the_clock_and_tells_how_it_went(
+def test_the_scheduler_pulls_and_shows_the_status(
     home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(schedule, "pull_statuses", {})
     monkeypatch.setattr(schedule, "SCHEDULE_POLL_SECONDS", 0.01)
     monkeypatch.setenv("ROLLCALL_SECRETS", str(tmp_path / "secrets.toml"))
-    ways = [Told({}, 401), Told(a_scim_page(a_scim_user(1)))]
+    ways = [Response({}, 401), Response(a_scim_page(a_scim_user(1)))]
 
     class Stop(Event):
         """Stops when a pull has come to its end."""

@@ -65,7 +65,7 @@ def held(store: Engine, home: Home) -> Path:
     return outcome.path
 
 
-def test_a_held_file_changes_nothing_and_says_why_it_waits(
+def test_a_file_on_hold_changes_nothing_and_has_a_reason(
     held: Path, home: Home, store: Engine
 ) -> None:
     assert held == home.on_hold / "figma" / NAME
@@ -75,7 +75,7 @@ def test_a_held_file_changes_nothing_and_says_why_it_waits(
     assert len(listed(store)) == 10
 
 
-def test_a_held_file_is_loaded_once_a_person_has_confirmed_it(
+def test_a_file_on_hold_is_loaded_once_a_person_confirms_it(
     held: Path, home: Home, store: Engine
 ) -> None:
     requeue_file(store, home, "on hold", "figma", NAME, confirmed=True)
@@ -87,7 +87,7 @@ def test_a_held_file_is_loaded_once_a_person_has_confirmed_it(
     assert f"figma/{NAME}" in files_in(home.archive)
 
 
-def test_a_held_file_that_is_delivered_again_as_it_is_is_held_again(
+def test_a_file_on_hold_that_is_delivered_again_goes_on_hold_again(
     held: Path, home: Home, store: Engine
 ) -> None:
     requeue_file(store, home, "on hold", "figma", NAME, confirmed=False)
@@ -95,20 +95,20 @@ def test_a_held_file_that_is_delivered_again_as_it_is_is_held_again(
     assert noted(store) == [("on hold", "figma", NAME)]
 
 
-def test_a_dismissed_file_is_kept_out_of_sight(held: Path, home: Home, store: Engine) -> None:
+def test_a_dismissed_file_moves_to_removed(held: Path, home: Home, store: Engine) -> None:
     dismiss_file(store, home, "on hold", "figma", NAME)
     assert noted(store) == []
     assert files_in(home.on_hold) == []
     assert files_in(home.removed) == [f"figma/{NAME}"]
 
 
-def test_a_name_from_a_browser_leads_nowhere_else(held: Path, home: Home, store: Engine) -> None:
+def test_a_name_from_a_browser_is_no_path(held: Path, home: Home, store: Engine) -> None:
     for integration, name in (("..", "rollcall.duckdb"), ("figma", f"../figma/{NAME}"), ("", NAME)):
         with pytest.raises(FileNotFoundError, match="is no longer on hold"):
             dismiss_file(store, home, "on hold", integration, name)
 
 
-def test_a_better_file_for_the_moment_ends_the_waiting(
+def test_a_loaded_file_for_the_same_time_ends_the_quarantine(
     held: Path, home: Home, store: Engine
 ) -> None:
     a_snapshot_file(home.inbox, TEN[:9])
@@ -118,7 +118,7 @@ def test_a_better_file_for_the_moment_ends_the_waiting(
     assert files_in(home.removed) == [f"figma/{NAME}"]
 
 
-def test_a_second_refused_file_of_the_same_name_does_not_cost_the_first(
+def test_a_second_rejected_file_of_the_same_name_does_not_replace_the_first(
     home: Home, store: Engine
 ) -> None:
     for content in ("one", "two"):
@@ -132,7 +132,7 @@ def test_a_second_refused_file_of_the_same_name_does_not_cost_the_first(
     assert noted(store) == [("rejected", "figma", refused.name)]
 
 
-def test_a_replaced_file_is_kept(home: Home, store: Engine) -> None:
+def test_a_replaced_file_moves_to_removed(home: Home, store: Engine) -> None:
     a_snapshot_file(home.inbox, TEN)
     look(store, home)
     path = a_snapshot_file(home.inbox, TEN[:9])
@@ -142,7 +142,7 @@ def test_a_replaced_file_is_kept(home: Home, store: Engine) -> None:
     assert (home.removed / "figma" / NAME).read_text().count("\n") == 10
 
 
-def test_a_removed_snapshot_leaves_with_its_file(home: Home, store: Engine) -> None:
+def test_a_removed_snapshot_s_file_moves_to_removed(home: Home, store: Engine) -> None:
     a_snapshot_file(home.inbox, TEN[:1], at=YESTERDAY)
     a_snapshot_file(home.inbox, TEN[:2])
     look(store, home)

@@ -167,7 +167,7 @@ def test_an_account_may_have_no_roles(store: Engine, tmp_path: Path, roles: Any)
     assert (account["roles"], account["role_details"], account["flags"]) == ([], None, None)
 
 
-def test_what_a_role_says_besides_its_name_is_kept(store: Engine, tmp_path: Path):
+def test_further_details_of_a_role_are_stored(store: Engine, tmp_path: Path):
     details = one(store, tmp_path, roles=[{"name": "Editor"}, BY_GROUP])["role_details"]
     assert BY_GROUP in json.loads(details)
     assert {"name": "Editor"} in json.loads(details)
@@ -280,7 +280,7 @@ def test_a_state_is_known_in_any_case_and_with_any_separator(
         ("last_updated", "2026-02-30T00:00:00Z", None),
     ],
 )
-def test_a_value_that_is_not_understood_is_flagged_and_kept_as_it_was(
+def test_an_unrecognized_value_is_flagged_and_stored_unchanged(
     store: Engine, tmp_path: Path, column: str, text: str, unknown: str | None
 ):
     rows = json.dumps([{"username_in_app": "ada", column: text}])
@@ -323,19 +323,19 @@ def test_times_are_utc_unless_they_say_otherwise(
     assert (account["last_updated"], account["flags"]) == (moment, None)
 
 
-def test_other_columns_are_kept_as_attributes_but_never_credentials(store: Engine, tmp_path: Path):
+def test_other_columns_become_attributes_but_never_credentials(store: Engine, tmp_path: Path):
     content = "login,Team,Cost centre,Password,api_token,Client-Secret\nada,Blue,,hunter2,abc,xyz\n"
     deliver(store, tmp_path, content)
     assert json.loads(the_account(store)["attributes"]) == {"Team": "Blue"}
 
 
-def test_columns_with_the_same_heading_are_told_apart(store: Engine, tmp_path: Path):
+def test_columns_with_the_same_heading_are_numbered(store: Engine, tmp_path: Path):
     deliver(store, tmp_path, "login,Team,Team,\nada,Blue,Red,Green\n")
-    kept = json.loads(the_account(store)["attributes"])
-    assert kept == {"Team": "Blue", "Team (2)": "Red", "Column 4": "Green"}
+    attributes = json.loads(the_account(store)["attributes"])
+    assert attributes == {"Team": "Blue", "Team (2)": "Red", "Column 4": "Green"}
 
 
-def test_the_username_and_the_person_s_name_are_told_apart(store: Engine, tmp_path: Path):
+def test_the_username_and_the_person_s_name_are_separate_columns(store: Engine, tmp_path: Path):
     deliver(store, tmp_path, "userName,user_name,login\nada.l,Ada,x\n")
     ada = the_account(store)
     assert (ada["username_in_app"], ada["user_name"]) == ("ada.l", "Ada")
@@ -448,7 +448,7 @@ def test_short_and_long_lines_are_rejected_with_line_and_text(store: Engine, tmp
     assert [text for _, text, _ in rejections(store)][:2] == ["ada,Blue", "dee,a,b,c"]
 
 
-def test_a_broken_line_does_not_tell_credentials(store: Engine, tmp_path: Path):
+def test_a_broken_line_does_not_reveal_credentials(store: Engine, tmp_path: Path):
     deliver(store, tmp_path, "login,Password\nada,1\nbob,hunter2,x\ncy,3\n")
     assert [line for line, _, _ in rejections(store)] == [3]
     assert "hunter2" not in str(rejections(store))
@@ -496,7 +496,7 @@ def test_files_are_read_where_they_are_and_left_as_they_are(store: Engine, tmp_p
 # ---- what a file says of itself -----------------------------------------------------------------
 
 
-def read_and_sifted(store: Engine, path: Path) -> tuple[ReadResult, Validated]:
+def read_and_validate(store: Engine, path: Path) -> tuple[ReadResult, Validated]:
     """What the reader and the sieve tell of a file; nothing is loaded."""
     with store.connect() as con:
         with con.begin():
@@ -505,37 +505,37 @@ def read_and_sifted(store: Engine, path: Path) -> tuple[ReadResult, Validated]:
         with con.begin():
             read = stage_rows(con, open_file(path))
         with con.begin():
-            sifted = validate(con, read)
+            validated = validate(con, read)
         with con.begin():
             for each in workspace_metadata.tables.values():
                 con.execute(DropTable(each))
-    return read, sifted
+    return read, validated
 
 
-def told_of(store: Engine, folder: Path, content: str | bytes, name: str = "a.csv"):
+def read_file(store: Engine, folder: Path, content: str | bytes, name: str = "a.csv"):
     path = folder / name
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return read_and_sifted(store, path)
+    return read_and_validate(store, path)
 
 
-def test_a_reader_tells_the_headings_of_the_file(store: Engine, tmp_path: Path):
-    read, _ = told_of(store, tmp_path, "login,Team,Team,\nada,a,b,c\n")
+def test_a_reader_returns_the_headings_of_the_file(store: Engine, tmp_path: Path):
+    read, _ = read_file(store, tmp_path, "login,Team,Team,\nada,a,b,c\n")
     assert read.headings == ("login", "Team", "Team (2)", "Column 4")
 
 
 def test_repeats_are_counted_and_the_exact_ones_among_them(store: Engine, tmp_path: Path):
     content = "login,Team\nada,a\nada,a\nada,b\n,c\n,c\nbob,d\ncy,e\n"
-    _, sifted = told_of(store, tmp_path, content)
-    assert (sifted.rows_read, sifted.accepted, sifted.rejected) == (7, 3, 4)
-    assert (sifted.duplicates, sifted.exact_duplicates) == (2, 1)
+    _, validated = read_file(store, tmp_path, content)
+    assert (validated.rows_read, validated.accepted, validated.rejected) == (7, 3, 4)
+    assert (validated.duplicates, validated.exact_duplicates) == (2, 1)
 
 
-def test_times_that_name_no_offset_are_counted(store: Engine, tmp_path: Path):
+def test_times_without_a_time_zone_are_counted(store: Engine, tmp_path: Path):
     times = [
         "2026-11-01T08:00:00", "2026-11-01 08:00", "2026-11-01", "2014/09/08 18:17:23",
         "2026-11-01T08:00:00Z", "2026-11-01T08:00:00+02:00", "2026-11-01 08:00:00.5 -0700",
         "2026-11-01T08:00Z", "2026-11-01 08:00:00 UTC", "1767261600", "1767261600123", "", "soon",
     ]  # fmt: skip
     rows = "".join(f"user{n},{text}\n" for n, text in enumerate(times))
-    _, sifted = told_of(store, tmp_path, "login,Last updated\n" + rows)
-    assert sifted.without_offset == 4
+    _, validated = read_file(store, tmp_path, "login,Last updated\n" + rows)
+    assert validated.without_offset == 4

@@ -52,7 +52,7 @@ def moves(population: Population, days: int) -> Counter[tuple[int, int]]:
     )
 
 
-def is_lawful(before: int, after: int) -> bool:
+def is_allowed(before: int, after: int) -> bool:
     if REMOVED in (before, after):
         return STATE_NAMES[(before, after)[before == REMOVED]] in (
             "Deleted",
@@ -92,23 +92,27 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 @settings(max_examples=12, deadline=None)
 @given(number=st.integers(0, 7), seed=st.integers(0, 2**32), accounts=st.integers(1, 250))
-def test_an_account_only_takes_lawful_steps(number: int, seed: int, accounts: int) -> None:
-    unlawful = [m for m in moves(a_population(number, accounts, 60, seed), 60) if not is_lawful(*m)]
-    assert unlawful == []
+def test_an_account_only_takes_allowed_steps(number: int, seed: int, accounts: int) -> None:
+    forbidden = [
+        m for m in moves(a_population(number, accounts, 60, seed), 60) if not is_allowed(*m)
+    ]
+    assert forbidden == []
 
 
-def test_every_lawful_step_is_taken_somewhere() -> None:
+def test_every_allowed_step_is_taken_somewhere() -> None:
     taken = set(moves(a_population(number=1, accounts=3000), 90))
-    lawful = {(a, b) for a in range(REMOVED) for b in range(REMOVED) if a != b and is_lawful(a, b)}
-    assert lawful <= taken
+    allowed = {
+        (a, b) for a in range(REMOVED) for b in range(REMOVED) if a != b and is_allowed(a, b)
+    }
+    assert allowed <= taken
 
 
-def test_an_account_joins_with_its_provisioning_awaiting() -> None:
+def test_a_new_account_starts_with_provisioning_awaiting() -> None:
     joins = {after for before, after in moves(a_population(), 90) if before == REMOVED}
     assert [STATE_NAMES[state] for state in joins] == ["Provisioning awaiting"]
 
 
-def test_a_deleted_account_is_gone_after_ten_to_thirty_days_and_few_come_back() -> None:
+def test_a_deleted_account_is_removed_after_ten_to_thirty_days_and_few_return() -> None:
     population, days_deleted, came_back = a_population(accounts=1500), [], 0
     deleted_since: dict[int, int] = {}
     was_there = population.state != REMOVED

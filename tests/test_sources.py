@@ -27,7 +27,7 @@ FORMATS = Path(__file__).parent / "formats"
 """Samples from public documentation."""
 
 
-def passport(store: Engine, at: datetime = MONDAY) -> LoadReport:
+def report_of(store: Engine, at: datetime = MONDAY) -> LoadReport:
     with store.connect() as con:
         return load_report(con, "figma", at)
 
@@ -67,7 +67,7 @@ READ = {
     "sailpoint_account.json": {"aName"},
     "scim_rfc7644-3.4.2-list_response-partial_attributes.json": {"bjensen", "jsmith"},
 }
-HELD = {
+ON_HOLD = {
     "cerby_api_user_list.json": "Cerby counts 4 users (meta.page.total), and the file has 1",
     "okta_app_user_profile_update_2026.json": "a single user of an application",
     "okta_app_user_sso_2026.json": "a single user of an application",
@@ -76,7 +76,7 @@ HELD = {
     "scim_rfc7643-8.3-enterprise_user.json": "a single resource, not the list",
     "scim_rfc7644-3.4.3-list_response-post_query.json": "counts 100 users (totalResults)",
 }
-REFUSED = {
+REJECTED = {
     "c1_grant_file_header.csv": "lists grants, not accounts",
     "cerby_api_integration_entitlements.json": "lists entitlement resources, not users",
     "cerby_api_integration_user_schema.json": "is a JSON Schema, which describes data",
@@ -88,7 +88,7 @@ REFUSED = {
 
 
 def test_every_documented_sample_is_accounted_for():
-    assert {path.name for path in FORMATS.iterdir()} == {*READ, *HELD, *REFUSED}
+    assert {path.name for path in FORMATS.iterdir()} == {*READ, *ON_HOLD, *REJECTED}
 
 
 @pytest.mark.parametrize("name", READ)
@@ -96,25 +96,25 @@ def test_a_documented_list_loads(store: Engine, tmp_path: Path, name: str):
     assert set(loaded(store, tmp_path, (FORMATS / name).read_bytes(), name)) == READ[name]
 
 
-@pytest.mark.parametrize("name", HELD)
-def test_a_documented_part_of_a_list_waits_for_a_person(store: Engine, tmp_path: Path, name: str):
+@pytest.mark.parametrize("name", ON_HOLD)
+def test_a_documented_part_of_a_list_goes_on_hold(store: Engine, tmp_path: Path, name: str):
     content = (FORMATS / name).read_bytes()
-    with pytest.raises(OnHold, match="is on hold: The list is incomplete") as refusal:
+    with pytest.raises(OnHold, match="is on hold: The list is incomplete") as rejection:
         deliver(store, tmp_path, content, name)
-    assert HELD[name] in str(refusal.value)
-    seen = preview(store, SnapshotFile(tmp_path / name, "figma", MONDAY)).load_report
-    assert HELD[name] in seen.confirmation_reason
+    assert ON_HOLD[name] in str(rejection.value)
+    report = preview(store, SnapshotFile(tmp_path / name, "figma", MONDAY)).load_report
+    assert ON_HOLD[name] in report.confirmation_reason
     deliver(store, tmp_path, content, name, confirmed=True)
     assert len(accounts(store)) == 1
     assert "t1meMa" not in str(accounts(store))  # RFC 7643 has a password in its samples
 
 
-@pytest.mark.parametrize("name", REFUSED)
-def test_a_documented_file_of_something_else_is_refused(store: Engine, tmp_path: Path, name: str):
-    with pytest.raises(NotAListOfAccounts) as refusal:
+@pytest.mark.parametrize("name", REJECTED)
+def test_a_documented_file_of_something_else_is_rejected(store: Engine, tmp_path: Path, name: str):
+    with pytest.raises(NotAListOfAccounts) as rejection:
         deliver(store, tmp_path, (FORMATS / name).read_bytes(), name)
-    assert str(refusal.value).startswith(name)
-    assert REFUSED[name] in str(refusal.value)
+    assert str(rejection.value).startswith(name)
+    assert REJECTED[name] in str(rejection.value)
 
 
 # ---- SCIM ----------------------------------------------------------------------------------------
@@ -136,7 +136,7 @@ def a_scim_user(number: int, **others: Any) -> dict[str, Any]:
     return {"schemas": [USER], "id": f"id-{number}", "userName": f"user{number}"} | others
 
 
-def test_a_scim_user_keeps_what_is_known_and_no_password(store: Engine, tmp_path: Path):
+def test_a_scim_user_has_every_value_but_the_password(store: Engine, tmp_path: Path):
     user = a_scim_user(
         1,
         externalId="00u1",
@@ -158,7 +158,7 @@ def test_a_scim_user_keeps_what_is_known_and_no_password(store: Engine, tmp_path
     assert more_of(ada) == {"Display name": "Ada L", "Email": "ada@x.io"}
     assert (ada["provisioning_state"], ada["state_source"]) == ("Onboarded", "inferred")
     assert ada["last_updated"] == datetime(2026, 11, 1, 8)
-    assert passport(store).remarks() == [
+    assert report_of(store).remarks() == [
         "Read as SCIM users.",
         "State inferred for 1 of 1 account, as the source does not report it.",
     ]
@@ -175,7 +175,7 @@ def test_pages_in_one_archive_are_one_snapshot(store: Engine, tmp_path: Path):
     pages = {f"page_{n}_json": a_scim_page(a_scim_user(n), total=11, start=n) for n in range(1, 12)}
     deliver(store, tmp_path, zipped(**pages), "a.zip")
     assert len(accounts(store)) == 11
-    assert passport(store).source_remarks[0] == "Read as SCIM users, 11 files."
+    assert report_of(store).source_remarks[0] == "Read as SCIM users, 11 files."
     del pages["page_7_json"]
     with pytest.raises(OnHold, match=r"counts 11 users \(totalResults\), and the file has 10"):
         deliver(store, tmp_path, zipped(**pages), "b.zip", TUESDAY)
@@ -191,10 +191,10 @@ def test_pages_in_one_list_are_one_snapshot(store: Engine, tmp_path: Path, sourc
         names = [{"userName": f"user{n}"} for n in (1, 2)]
         pages = [[an_okta_user("ACTIVE", None, id=str(n), credentials=n)] for n in names]
     assert len(loaded(store, tmp_path, pages)) == 2
-    assert passport(store).source_remarks[0] == f"Read as {source}."
+    assert report_of(store).source_remarks[0] == f"Read as {source}."
 
 
-def test_a_page_that_repeats_a_user_costs_no_other(store: Engine, tmp_path: Path):
+def test_a_repeated_user_does_not_replace_another(store: Engine, tmp_path: Path):
     first, second = (a_scim_page(a_scim_user(1), a_scim_user(n), total=3) for n in (2, 3))
     deliver(store, tmp_path, zipped(a_json=first, b_json=second), "a.zip")
     assert set(accounts(store)) == {"user1", "user2", "user3"}
@@ -208,7 +208,7 @@ def test_groups_beside_the_users_give_their_members_a_role(store: Engine, tmp_pa
     deliver(store, tmp_path, zipped(users_json=users, groups_json=a_scim_page(group)), "a.zip")
     found = accounts(store)
     assert (found["user1"]["roles"], found["user2"]["roles"]) == ([], ["Staff"])
-    assert "Left out 1 group: groups are not accounts." in passport(store).remarks()
+    assert "Left out 1 group: groups are not accounts." in report_of(store).remarks()
 
 
 def test_slack_s_scim_1_1_is_read_with_its_guests(store: Engine, tmp_path: Path):
@@ -285,11 +285,11 @@ def test_okta_s_two_states_are_one_of_ours(store: Engine, tmp_path: Path):
         for n, (status, sync, external, *_) in enumerate(OKTA_STATES)
     ]
     found = loaded(store, tmp_path, users)
-    told = [
+    states = [
         (found[f"u{n}"]["provisioning_state"], found[f"u{n}"]["state_source"])
         for n in range(len(users))
     ]
-    assert told == [(state, how) for *_, state, how in OKTA_STATES]
+    assert states == [(state, how) for *_, state, how in OKTA_STATES]
     reported = {state for *_, state, how in OKTA_STATES if how is None}
     assert len(reported - {"Unrecognised"}) == 11
 
@@ -300,7 +300,7 @@ def test_an_okta_assignment_is_one_account_before_and_after_it_is_provisioned(
     loaded(store, tmp_path, [an_okta_user("STAGED", "OUT_OF_SYNC", None)])
     later = [an_okta_user("PROVISIONED", "SYNCHRONIZED", "x9"), {}]
     loaded(store, tmp_path, later, taken_at=TUESDAY)
-    assert passport(store, TUESDAY).added == passport(store, TUESDAY).removed == 0
+    assert report_of(store, TUESDAY).added == report_of(store, TUESDAY).removed == 0
     assert the_account(store)["last_updated"] == datetime(2026, 11, 2, 8)
     assert rejections(store) == [(2, "{}", "The row is empty.")]
 
@@ -336,13 +336,13 @@ def test_an_okta_app_without_sign_in_names_its_users_by_their_login(store: Engin
     assert set(loaded(store, tmp_path, [bookmark, unknown])) == {"ada@x.io", "b@x.io"}
 
 
-def test_as_many_okta_users_as_one_answer_holds_are_worth_a_look(store: Engine, tmp_path: Path):
+def test_a_full_page_of_okta_users_is_a_warning(store: Engine, tmp_path: Path):
     users = [
         an_okta_user("ACTIVE", "SYNCHRONIZED", id=f"{n}", credentials={"userName": f"u{n}"})
         for n in range(50)
     ]
     loaded(store, tmp_path, users)
-    assert "Check that it is the complete list" in passport(store).warnings()[0]
+    assert "Check that it is the complete list" in report_of(store).warnings()[0]
 
 
 # ---- Microsoft Entra -----------------------------------------------------------------------------
@@ -367,7 +367,7 @@ def modified(**values: str) -> list[dict[str, Any]]:
     return [{"displayName": k, "oldValue": None, "newValue": v} for k, v in values.items()]
 
 
-def test_an_entra_account_is_what_its_latest_events_left_it_in(store: Engine, tmp_path: Path):
+def test_an_entra_account_has_the_state_of_its_latest_event(store: Engine, tmp_path: Path):
     error = {"errorCode": "Conflict", "reason": "409", "recommendedAction": "Remove the other."}
     failure = {"status": "failure", "errorInformation": error}
     first = [
@@ -404,20 +404,20 @@ def test_an_entra_account_is_what_its_latest_events_left_it_in(store: Engine, tm
     )  # fmt: skip
     assert more_of(ada)["Recommended action"] == "Remove the other."
     assert (ada["state_source"], ada["last_updated"]) == (None, datetime(2026, 11, 5, 8))
-    told = passport(store).remarks()
-    assert "Left out 1 user that provisioning skipped, so the app has no account for them." in told
-    assert "The log covers 2026-11-01 to 2026-11-08." in told[2]
+    remarks = report_of(store).remarks()
+    assert (
+        "Left out 1 user that provisioning skipped, so the app has no account for them." in remarks
+    )
+    assert "The log covers 2026-11-01 to 2026-11-08." in remarks[2]
 
 
-def test_an_entra_log_whose_next_page_is_missing_is_held(store: Engine, tmp_path: Path):
+def test_an_entra_log_without_its_next_page_goes_on_hold(store: Engine, tmp_path: Path):
     page = {"@odata.nextLink": "https://x", "value": [an_event(1, "create", "success")]}
     with pytest.raises(OnHold, match=r"names a next one \(@odata.nextLink\)"):
         loaded(store, tmp_path, page)
 
 
-def test_a_log_of_several_apps_gives_the_one_that_the_integration_is_called_like(
-    store: Engine, tmp_path: Path
-):
+def test_of_a_log_of_several_apps_only_the_integration_s_app_is_read(store: Engine, tmp_path: Path):
     slack = {"id": "sp2", "displayName": "Slack"}
     log = [
         an_event(1, "create", "success"),
@@ -454,7 +454,7 @@ def test_the_portal_s_older_json_and_azure_monitor_s_lines_say_the_same(
         ada = the_account(store)
         assert (ada["username_in_app"], ada["user_name"]) == ("ada.l", "Ada")
         assert (ada["provisioning_state"], ada["active_in_app"]) == ("Onboarded", True)
-    assert passport(store, TUESDAY).added == passport(store, TUESDAY).removed == 0
+    assert report_of(store, TUESDAY).added == report_of(store, TUESDAY).removed == 0
 
 
 def test_the_portal_s_three_csv_files_are_joined_on_the_change_id(store: Engine, tmp_path: Path):
@@ -480,7 +480,7 @@ def test_the_portal_s_three_csv_files_are_joined_on_the_change_id(store: Engine,
         deliver(store, tmp_path, properties, "b.csv", TUESDAY)
 
 
-def test_who_is_assigned_and_not_in_the_log_waits_or_was_there_before(
+def test_an_assignment_without_events_is_awaiting_if_new_and_onboarded_if_old(
     store: Engine, tmp_path: Path
 ):
     def assigned(who: str, since: str) -> dict[str, Any]:
@@ -571,7 +571,7 @@ def test_a_baton_connector_s_resources_and_grants_are_joined(store: Engine, tmp_
     assert more_of(found)["Email"] == "ada@x.io"
 
 
-def test_roles_held_through_groups_are_found_and_a_circle_ends(store: Engine, tmp_path: Path):
+def test_inherited_roles_are_found_and_a_circle_of_groups_ends(store: Engine, tmp_path: Path):
     template = json.loads((FORMATS / "baton_file_template.json").read_text())
     template["grants"].append(
         {"principal": "development_workspace:member", "entitlement_id": "app_admin:member"}
@@ -582,7 +582,7 @@ def test_roles_held_through_groups_are_found_and_a_circle_ends(store: Engine, tm
     }
 
 
-def test_conductorone_s_identities_and_grants_are_joined_where_a_grant_says_whose_it_is(
+def test_conductorone_s_grants_are_joined_to_identities_by_their_owner(
     store: Engine, tmp_path: Path
 ):
     identities, grants = (
@@ -599,10 +599,10 @@ def test_conductorone_s_identities_and_grants_are_joined_where_a_grant_says_whos
     assert roles_of(the_account(store)) == {
         ("Admin", "Role"), ("Editor", "Role"), ("Staff", "Group"), ("Member on Design", "team"),
     }  # fmt: skip
-    assert "Left out 1 grant" in passport(store).warnings()[0]
+    assert "Left out 1 grant" in report_of(store).warnings()[0]
 
 
-def test_rejected_rows_of_a_csv_are_told_by_their_line(store: Engine, tmp_path: Path):
+def test_rejected_rows_of_a_source_s_csv_have_their_line(store: Engine, tmp_path: Path):
     headings = (FORMATS / "c1_identity_file_header.csv").read_text().strip()
     rows = [headings, "", ",,,1,ada,,,,,,,,", ',,"a\nb",2,,,,,,,,,', ",,,3,cyd,,,,,,,,"]
     deliver(store, tmp_path, "\n".join(rows), "a.csv")
@@ -628,7 +628,7 @@ def test_an_archive_of_one_ordinary_file_is_that_file(store: Engine, tmp_path: P
         (zipped(a_json='{"Resources": [{"userName": "ada"}, '), "cut off after character 36"),
     ],
 )
-def test_an_archive_of_anything_else_is_refused_in_words(
+def test_an_archive_of_anything_else_is_rejected_with_the_reason(
     store: Engine, tmp_path: Path, content: bytes, words: str
 ):
     with pytest.raises(SnapshotRejected, match=words):
@@ -636,7 +636,7 @@ def test_an_archive_of_anything_else_is_refused_in_words(
 
 
 @pytest.mark.parametrize("to", ["../", "../../", "..\\", "{tmp_path}/", "a/\0../"])
-def test_an_archive_is_never_unpacked_to_where_it_names(store: Engine, tmp_path: Path, to: str):
+def test_no_name_in_an_archive_becomes_a_path(store: Engine, tmp_path: Path, to: str):
     sink, name = io.BytesIO(), "rollcall-was-here.csv"
     with zipfile.ZipFile(sink, "w") as archive:
         archive.writestr(to.format(tmp_path=tmp_path) + name, "login\nada\n")
@@ -648,7 +648,7 @@ def test_an_archive_is_never_unpacked_to_where_it_names(store: Engine, tmp_path:
     )
 
 
-def test_a_link_in_an_archive_leads_nowhere(store: Engine, tmp_path: Path):
+def test_a_link_in_an_archive_is_not_followed(store: Engine, tmp_path: Path):
     (tmp_path / "other.csv").write_text("login\nnobody's business\n")
     link, sink = zipfile.ZipInfo("a.csv"), io.BytesIO()
     link.external_attr = (stat.S_IFLNK | 0o777) << 16
@@ -661,7 +661,7 @@ def test_a_link_in_an_archive_leads_nowhere(store: Engine, tmp_path: Path):
 @pytest.mark.parametrize(
     ("claim", "words"), [(2**31, "decompression bomb"), (10, "cannot be unpacked")]
 )
-def test_what_an_archive_claims_of_its_size_is_not_believed(
+def test_the_size_that_an_archive_claims_is_not_trusted(
     store: Engine, tmp_path: Path, claim: int, words: str
 ):
     content = bytearray(zipped(a_csv="login\n" + "a\n" * 1000))
@@ -682,7 +682,7 @@ def test_an_archive_of_endless_names_is_not_read(store: Engine, tmp_path: Path):
         deliver(store, tmp_path, content, "a.zip")
 
 
-def test_an_archive_unpacks_to_no_more_than_is_allowed(
+def test_an_archive_that_unpacks_to_too_much_is_rejected(
     store: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("ROLLCALL_MAX_UNPACKED_MB", "1")
@@ -690,7 +690,7 @@ def test_an_archive_unpacks_to_no_more_than_is_allowed(
         deliver(store, tmp_path, zipped(a_json=" " * 2_000_000), "a.zip")
 
 
-def test_broken_json_of_a_source_is_refused_with_its_place(store: Engine, tmp_path: Path):
+def test_broken_json_of_a_source_is_rejected_with_its_place(store: Engine, tmp_path: Path):
     lines = json.dumps(an_event(1, "create", "success"))
     with pytest.raises(UnreadableFile, match=r"is not valid JSON \(line 2\)"):
         loaded(store, tmp_path, f"{lines}\n{lines[:50]}\n", "a.ndjson")
@@ -703,11 +703,11 @@ def test_a_credential_deep_within_a_column_is_not_stored(store: Engine, tmp_path
     )
 
 
-def test_the_source_that_the_documentation_makes_up_works(
+def test_the_documented_example_of_a_source_works(
     store: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    told = (Path(__file__).parent.parent / "docs" / "sources.md").read_text(encoding="utf-8")
-    code, made = told.split("```python\n")[1].split("```")[0], {"__name__": "acme"}
+    text = (Path(__file__).parent.parent / "docs" / "sources.md").read_text(encoding="utf-8")
+    code, made = text.split("```python\n")[1].split("```")[0], {"__name__": "acme"}
     exec(code, made)  # noqa: S102 - it is our own
     monkeypatch.setattr(sources, "SOURCES", (*sources.SOURCES, made["ACME"]))
     seats = [

@@ -13,6 +13,7 @@ from math import gcd
 import numpy as np
 import pyarrow as pa
 
+from data.sample import words
 from data.sample.lifecycle import (
     ACTIVE_SHARE,
     ALTERNATIVE,
@@ -32,20 +33,6 @@ from data.sample.lifecycle import (
     WARMUP_DAYS,
     WAVES,
 )
-from data.sample.words import (
-    APPS,
-    DEFAULT_ROLES,
-    DOMAINS,
-    FAILURE_REASONS,
-    HANDLES,
-    NAMES,
-    PROJECTS,
-    REASONS_PER_OPERATION,
-    ROLE_DESCRIPTIONS,
-    ROLES_BY_APP,
-    SERVICE_ACCOUNTS,
-    USERNAME_ENDINGS,
-)
 from data.states import STATE_NAMES
 
 
@@ -54,8 +41,8 @@ class Population:
 
     def __init__(self, number: int, accounts: int, days: int, until: datetime, seed: int) -> None:
         self.rng = np.random.default_rng([seed, number])
-        self.number, self.app = number, APPS[number % len(APPS)]
-        suffix = f"-{number // len(APPS) + 1}" if number >= len(APPS) else ""
+        self.number, self.app = number, words.APPS[number % len(words.APPS)]
+        suffix = f"-{number // len(words.APPS) + 1}" if number >= len(words.APPS) else ""
         self.name = self.app + suffix.replace("-", " ")
         self.slug = self.app.lower().replace(" ", "-") + suffix
         self.wave = WAVES.get(self.slug, NO_WAVE)
@@ -155,11 +142,11 @@ class Population:
     def _assign_failure_reasons(self, failed: np.ndarray, *, is_wave: bool) -> None:
         """Each integration has usual reasons of its own; a wave has one per operation."""
         usual_reason = (self.number + 3 * self.rng.random(failed.size) ** 2).astype(int)
-        usual_reason %= REASONS_PER_OPERATION
+        usual_reason %= words.REASONS_PER_OPERATION
         is_wave_failure = is_wave & (self.rng.random(failed.size) < 0.85)
         operation = np.searchsorted(FAILED_STATES, self.state[failed])
         reason = np.where(is_wave_failure, 0, usual_reason)
-        self.reason[failed] = operation * REASONS_PER_OPERATION + reason
+        self.reason[failed] = operation * words.REASONS_PER_OPERATION + reason
         self.detail[failed] = self.rng.integers(1000, 9999, failed.size)
 
     def _update_roles(self, updated: np.ndarray) -> None:
@@ -178,7 +165,7 @@ class Population:
         state, noise = self.state[present], self.noise[present]
         identity, is_matched = self.identity.take(present), self.is_matched[present]
         is_failed = np.isin(state, FAILED_STATES)
-        codes = pa.array([f"{self.app[:3].upper()}-{code}" for code, _ in FAILURE_REASONS])
+        codes = pa.array([f"{self.app[:3].upper()}-{code}" for code, _ in words.FAILURE_REASONS])
         columns = {
             "account_id": identity["account_id"],
             "username_in_app": identity["username"],
@@ -199,7 +186,7 @@ class Population:
         failed = present[is_failed]
         usernames = self.identity["username"].take(pa.array(failed)).to_pylist()
         reasons[is_failed] = [
-            FAILURE_REASONS[self.reason[account]][1].format(
+            words.FAILURE_REASONS[self.reason[account]][1].format(
                 app=self.app,
                 user=username,
                 number=self.detail[account],
@@ -244,18 +231,18 @@ def _identities(
     slug: str, person: np.ndarray, second_accounts: np.ndarray, is_service: np.ndarray
 ) -> pa.Table:
     """The unchanging columns of the accounts, and of the persons that they can be matched with."""
-    handle = _numbered_names(HANDLES, person)
-    username = handle + USERNAME_ENDINGS.get(slug, "@northwind.example")
+    handle = _numbered_names(words.HANDLES, person)
+    username = handle + words.USERNAME_ENDINGS.get(slug, "@northwind.example")
     username[second_accounts] = "admin-" + username[second_accounts]
-    service_names = np.array(SERVICE_ACCOUNTS, object)
+    service_names = np.array(words.SERVICE_ACCOUNTS, object)
     username[is_service] = _numbered_names(service_names, np.arange(is_service.sum()))
     upstream = "00u" + _to_text(1_000_003 + person * 7919)
     upstream[person % 29 == 0] = None
     columns = {
         "account_id": f"{slug}-" + _to_text(100_001 + np.arange(person.size)),
         "username": username,
-        "name": NAMES[person % len(NAMES)],
-        "email": handle + "@" + np.array(DOMAINS, object)[person % len(DOMAINS)],
+        "name": words.NAMES[person % len(words.NAMES)],
+        "email": handle + "@" + np.array(words.DOMAINS, object)[person % len(words.DOMAINS)],
         "upstream_user_id": upstream,
     }
     return pa.table(columns)
@@ -263,15 +250,17 @@ def _identities(
 
 def _role_catalog(app: str) -> tuple[pa.Table, int]:
     """The roles of an app, and how many are common; then come two admin roles and project roles."""
-    names = re.split(r",\s+", ROLES_BY_APP.get(app, DEFAULT_ROLES))
+    names = re.split(r",\s+", words.ROLES_BY_APP.get(app, words.DEFAULT_ROLES))
     kinds = ["seat"] * 3 + ["permission"] * (len(names) - 5) + ["admin"] * 2
-    project_roles = [f"{p} {role}" for p, role in product(PROJECTS, ("viewer", "editor", "owner"))]
+    project_roles = [
+        f"{p} {role}" for p, role in product(words.PROJECTS, ("viewer", "editor", "owner"))
+    ]
     roles = [*zip(names, kinds, strict=True), *((name, "project") for name in project_roles)]
     rows = [
         {
             "name": name,
             "type": kind,
-            "description": ROLE_DESCRIPTIONS[kind].format(app=app, role=name),
+            "description": words.ROLE_DESCRIPTIONS[kind].format(app=app, role=name),
             "via": f"sg-{app} {name}".lower().replace(" ", "-") if index % 4 else None,
         }
         for index, (name, kind) in enumerate(roles)
