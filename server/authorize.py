@@ -129,11 +129,6 @@ def real_store(permission: Permission) -> Engine:
     )
 
 
-def empty_store() -> Engine:
-    """An empty store in memory, to read a file with."""
-    return open_store("duckdb:///:memory:")
-
-
 def writable_store(permission: Permission, integration: str | None = None) -> Engine:
     """The whole store, for something to be done to one integration, or to what concerns all.
 
