@@ -6,8 +6,8 @@ from data.states import STATE_BY_NAME
 from widgets import users_table as ut
 
 STATE_MARKS: dict[str, tuple[ut.Tone, ut.Icon]] = {
-    "waiting": ("wait", "clock"),
-    "working": ("busy", "spinner"),
+    "waiting": ("awaiting", "clock"),
+    "working": ("ongoing", "spinner"),
     "failed": ("bad", "cross"),
     "Onboarded": ("good", "check"),
     "Deleted": ("quiet", "dash"),

@@ -1,9 +1,8 @@
-"""Pages that follow the store: what was loaded since is shown without a reload.
+"""Reruns a page when a snapshot was loaded, without a reload.
 
-The browser asks beside Streamlit (live.js, a packaged component), and has the page drawn again only
-where there is news. A fragment that reruns by itself would bring the page and the address along
-that the browser had when it asked: where a click leads to another page in that moment, Streamlit
-goes back for it, and leaves an empty page.
+The browser asks outside of Streamlit (live.js, a packaged component) and reruns the page only after
+a change. A fragment with `run_every` would send the page and address that the browser has at that
+moment. If a click opens another page then, Streamlit returns to the old one and shows it empty.
 """
 
 from functools import cache
@@ -19,16 +18,16 @@ from server.authorize import last_change
 
 
 def rerun_when_loaded() -> None:
-    """Draw the page again as soon as a snapshot was loaded or removed, or the session has ended."""
+    """Rerun the page when a snapshot was loaded or removed, or the session has ended."""
     with st.container(key="live"):
         data = {"last_change": last_change()}
-        _component()(key="last_change", data=data, on_news_change=lambda: None)
+        _component()(key="last_change", data=data, on_update_change=lambda: None)
 
 
 def send_last_change(_: Request) -> Response:
-    """What a page compares with what it was drawn after; 503 where there is no store to read.
+    """The last change, which a page compares with its own; 503 if the store cannot be read.
 
-    Not async, as asking a database on another machine can take a while.
+    Not async, because a database on another machine can be slow.
     """
     try:
         return PlainTextResponse(last_change())
@@ -38,5 +37,5 @@ def send_last_change(_: Request) -> Response:
 
 @cache
 def _component() -> ComponentRenderer:
-    """Made at the first draw: only a running Streamlit knows where the packaged files are."""
+    """Made when first drawn: only a running Streamlit finds the packaged files."""
     return component("rollcall.live", js="live.js")
