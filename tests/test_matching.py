@@ -236,8 +236,8 @@ def test_a_decision_outlives_a_rebuild_and_okta_s_people_are_found_by_themselves
     rebuild(home, lambda *_: None)
     with open_store(home.database_url).connect() as con:
         assert read_directories(con) == ("okta",)
-        (said,) = match_candidates(con, "decided").rows
-        assert (said.account_id, said.user_name, said.evidence) == ("ada", "Ada", "x")
+        (match,) = match_candidates(con, "decided").rows
+        assert (match.account_id, match.user_name, match.evidence) == ("ada", "Ada", "x")
         assert unmatched(con) == set()
 
 
@@ -255,15 +255,15 @@ def press(run: AppTest, label: str) -> AppTest:
     return run
 
 
-def test_the_page_suggests_and_applies_nothing_by_itself(home: Home, tmp_path: Path):
+def test_the_page_suggests_owners_and_applies_none(home: Home, tmp_path: Path):
     assert not page().dataframe  # nothing is loaded
     made = Deliveries(open_store(home.database_url), tmp_path)
     made.take(*PEOPLE, integration="okta")
     made.take(*ACCOUNTS)
     run = page()
-    assert not run.dataframe  # first a person says which list is of people
-    run = press(run.multiselect[0].set_value(["okta"]).run(), "Compare with these")
-    assert "3 suggested, 3 in doubt, 2 nobody found, 0 decided" in run.caption[0].value
+    assert not run.dataframe  # first a person selects the directories
+    run = press(run.multiselect[0].set_value(["okta"]).run(), "Save directories")
+    assert "3 suggested, 3 ambiguous, 2 no candidate, 0 decided" in run.caption[0].value
     frame = run.dataframe[0].value
     assert list(frame["Person"]) == ["Ada · Ada@x.io", "Ada · Ada@x.io", "Bob · bob@x.io"]
     assert [b.label for b in run.button] == []  # nothing to press before accounts are selected
@@ -271,7 +271,7 @@ def test_the_page_suggests_and_applies_nothing_by_itself(home: Home, tmp_path: P
     assert list(run.dataframe[0].value["Username in app"]) == ["a7", "a8"]
 
 
-def test_a_decided_match_is_shown_with_the_account(home: Home, tmp_path: Path):
+def test_a_match_override_is_shown_with_the_account(home: Home, tmp_path: Path):
     made = Deliveries(open_store(home.database_url), tmp_path)
     made.take(*ACCOUNTS[:1])
     save_match_overrides(
@@ -282,7 +282,7 @@ def test_a_decided_match_is_shown_with_the_account(home: Home, tmp_path: Path):
     assert "matched by Grace" in str(row["cells"]["user"])
 
 
-def test_when_it_was_decided_is_told_on_the_reader_s_clock(home: Home, tmp_path: Path):
+def test_decision_times_are_in_the_reader_s_time_zone(home: Home, tmp_path: Path):
     made = Deliveries(open_store(home.database_url), tmp_path)
     made.take(*PEOPLE, integration="okta")
     made.take(*ACCOUNTS[:1])
@@ -291,7 +291,7 @@ def test_when_it_was_decided_is_told_on_the_reader_s_clock(home: Home, tmp_path:
         made.store, [MatchOverride("figma", "1", "It is.", "okta", "u1", "Ada", "a@x.io")], "Grace"
     )
     with made.store.connect() as con:
-        (said,) = match_candidates(con, "decided").rows
+        (match,) = match_candidates(con, "decided").rows
     run = page(tz="Asia/Tokyo").segmented_control[0].set_value("decided").run()
-    there = f"{said.decided_at + timedelta(hours=9):%Y-%m-%d %H:%M} Asia/Tokyo"
-    assert list(run.dataframe[0].value["On"]) == [there]
+    decided_at = f"{match.decided_at + timedelta(hours=9):%Y-%m-%d %H:%M} Asia/Tokyo"
+    assert list(run.dataframe[0].value["Decided at"]) == [decided_at]

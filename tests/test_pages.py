@@ -620,7 +620,7 @@ def test_an_open_row_shows_what_is_known_of_each_role(home: Home) -> None:
     assert roles["columns"] == ["Role", "Type", "Description", "Via", "Since"]
     assert [[name, *(cell["text"] for cell in told)] for name, *told in roles["rows"]] == [
         ["Admin", "Built-in", "All", "IT", "2025"],
-        ["Editor", "–", "–", "–", "by 2026-01-01 06:00"],
+        ["Editor", "–", "–", "–", "first seen 1 Jan 2026"],
     ]
 
 
@@ -641,24 +641,22 @@ def test_an_open_row_shows_the_history_newest_first(home: Home) -> None:
     load_all(home, ADA._replace(roles="Viewer"), taken_at="2026-01-04T06-00-00Z")
     (history,) = blocks(users().panel("ada"), "timeline")
     assert [(event["when"][:10], event["title"]) for event in history["items"]] == [
-        ("2026-01-04", "Came back"),
+        ("2026-01-04", "Returned"),
         ("2026-01-04", "Update ongoing → Onboarded"),
         ("2026-01-04", "1 role gained"),
         ("2026-01-04", "2 roles lost"),
-        ("2026-01-03", "Gone from the app’s list"),
+        ("2026-01-03", "Removed"),
         ("2026-01-02", "Onboarded → Update ongoing"),
         ("2026-01-01", "First seen"),
     ]
 
 
-def test_an_open_row_shows_what_was_not_understood(home: Home) -> None:
+def test_an_open_row_shows_values_that_could_not_be_read(home: Home) -> None:
     load_all(home, ADA._replace(state="Half done", active="perhaps"), BOB)
     shown = users()
-    warnings = [n for n in blocks(shown.panel("ada"), "note") if n["tone"] == "warn"]
-    assert {n["text"]: [(label, cell["text"]) for label, cell in n["items"]] for n in warnings} == {
-        "Provisioning state was not understood.": [("The snapshot says", "Half done")],
-        "Active in app was not understood.": [("The snapshot says", "perhaps")],
-    }
+    state, *notes = blocks(shown.panel("ada"), "note")
+    assert state["text"] == "The state in the file, “Half done”, is not one Rollcall knows."
+    assert [n["text"] for n in notes] == ["Could not read “Active in app”: “perhaps”"]
 
 
 def test_an_account_without_roles_says_so(home: Home) -> None:

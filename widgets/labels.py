@@ -1,19 +1,18 @@
-"""Text from the data as a label: never markup."""
+"""Labels made of text from the data, in which no markup is active."""
 
 from __future__ import annotations
 
 import re
 
 MAX_LABEL_LENGTH = 60
-"""Characters of a text from the data on a button or beside a box; its end is left out."""
-
+"""Characters of a label; longer text is cut off."""
 
 MARKDOWN_CHARACTERS = re.compile(r"[!-/:-@\[-`{-~]")
-"""What may mean something in markdown; no letter and no digit does."""
+"""All ASCII punctuation: what can be markup in Markdown."""
 
 
 def escape_label(text: str) -> str:
-    """The text as a label, which is markdown, shows it as it is; cut off where it is too long."""
+    """The text as one short line, escaped: Streamlit reads labels as Markdown."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     shortened = line if len(line) <= MAX_LABEL_LENGTH else f"{line[:MAX_LABEL_LENGTH]}…"
     return MARKDOWN_CHARACTERS.sub(r"\\\g<0>", shortened)

@@ -83,6 +83,11 @@ def format_moment(moment: datetime, *, seconds: bool = False) -> str:
     )
 
 
+def format_day(moment: datetime) -> str:
+    """`23 Nov 2026`."""
+    return f"{to_reader_time(moment):%-d %b %Y}"
+
+
 def format_with_zone(moment: datetime, *, seconds: bool = False) -> str:
     """`2026-11-23 06:00 UTC`."""
     return f"{format_moment(moment, seconds=seconds)} {current_zone()}"
