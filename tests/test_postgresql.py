@@ -111,7 +111,7 @@ def test_a_reader_keeps_the_view_that_it_had(postgresql: Server, tmp_path: Path)
 
 def test_two_processes_that_open_a_new_store_at_once_make_it_once(postgresql: Server) -> None:
     url = postgresql.new_schema()
-    asked = "import sys; from data.store import open_store; open_store(sys.argv[1])"
+    asked = "import sys; from data.store.engine import open_store; open_store(sys.argv[1])"
     both = [subprocess.Popen([sys.executable, "-c", asked, url], cwd=Path.cwd()) for _ in range(2)]
     assert [process.wait(60) for process in both] == [0, 0]
     assert loaded_days(url) == 0
