@@ -32,6 +32,13 @@ from widgets.state_marks import state_mark
 MAX_REJECTED_SHOWN = 100
 """Rejected rows that a load report lists; the download has all of them."""
 
+COLUMN_WIDTHS = {
+    "integration": 1.4, "taken_at": 1.25, "quality": 1.05, "accounts": 0.85, "added": 0.75,
+    "changed": 0.85, "removed": 0.85, "rejected": 0.85, "flagged": 0.75, "file": 2.1,
+    "loaded_at": 1.25,
+}  # fmt: skip
+"""Columns of the list, with their relative widths."""
+
 NO_ACTION_NEEDED = "No action needed."
 REMOVE_TEXT = (
     "{integration}, taken at {moment}, with {accounts:,} accounts, is removed from the history of "
@@ -76,10 +83,7 @@ def show_table(reports: Sequence[LoadReport], *, key: str) -> None:
     ut.users_table(
         [_table_row(report) for report in reports],
         columns=_table_columns(),
-        sort="",
-        descending=False,
         details=panels,
-        on_sort=lambda _: None,
         caption="Snapshots",
         empty="No snapshots of these integrations.",
         key=key,
@@ -89,18 +93,10 @@ def show_table(reports: Sequence[LoadReport], *, key: str) -> None:
 def _table_columns() -> list[ut.TableColumn]:
     """Times are in the reader's time zone."""
     zone = timezone.current_zone()
+    labels = {"taken_at": f"Taken at ({zone})", "loaded_at": f"Loaded at ({zone})"}
     return [
-        ut.column("integration", "Integration", sortable=False, width=1.4),
-        ut.column("taken_at", f"Taken at ({zone})", sortable=False, width=1.25),
-        ut.column("quality", "Quality", sortable=False, width=1.05),
-        ut.column("accounts", "Accounts", sortable=False, width=0.85),
-        ut.column("added", "Added", sortable=False, width=0.75),
-        ut.column("changed", "Changed", sortable=False, width=0.85),
-        ut.column("removed", "Removed", sortable=False, width=0.85),
-        ut.column("rejected", "Rejected", sortable=False, width=0.85),
-        ut.column("flagged", "Flagged", sortable=False, width=0.75),
-        ut.column("file", "File", sortable=False, width=2.1),
-        ut.column("loaded_at", f"Loaded at ({zone})", sortable=False, width=1.25),
+        ut.column(key, labels.get(key, key.capitalize()), sortable=False, width=width)
+        for key, width in COLUMN_WIDTHS.items()
     ]
 
 
@@ -108,6 +104,10 @@ def _table_row(report: LoadReport) -> ut.TableRow:
     """One snapshot of the list; its moment links to its own address."""
     moment = timezone.format_moment(report.taken_at)
     query = urlencode(snapshot_params(report.integration, report.taken_at))
+    names = ("added", "changed", "removed", "rejected", "flagged")
+    counts = {name: _count_cell(getattr(report, name)) for name in names}
+    if not report.previous:
+        counts["added"] = ut.quiet("first")
     return ut.row(
         row_id(report),
         f"{report.integration} at {moment}",
@@ -115,13 +115,9 @@ def _table_row(report: LoadReport) -> ut.TableRow:
         taken_at=ut.link(moment, f"?{query}"),
         quality=_quality_mark(report),
         accounts=ut.text(f"{report.accepted:,}"),
-        added=_count_cell(report.added) if report.previous else ut.quiet("first"),
-        changed=_count_cell(report.changed),
-        removed=_count_cell(report.removed),
-        rejected=_count_cell(report.rejected),
-        flagged=_count_cell(report.flagged),
         file=ut.text(report.file_name),
         loaded_at=ut.time(report.loaded_at),
+        **counts,
     )
 
 
@@ -190,8 +186,8 @@ def _comparison_facts(report: LoadReport) -> list[tuple[str, ut.Cell]]:
         ("Changed", ut.text(f"{report.changed:,}")),
         ("Removed", ut.text(f"{report.removed:,}")),
         ("Now being deleted", ut.text(f"{report.being_deleted:,}")),
-        ("Removed or being deleted", ut.text(limit)),
-        ("Shift between states", ut.text(f"{report.state_shift:.1%} of the accounts")),
+        ("Removed at once", ut.text(limit)),
+        ("States moved", ut.text(f"{report.state_shift:.1%} of the accounts")),
     ]
 
 

@@ -85,7 +85,7 @@ def show_preview(result: Preview, *, key: str) -> None:
         [
             "First rows",
             "States before and after",
-            f"Removed or being deleted ({deletions:,})",
+            f"Removed at once ({deletions:,})",
             f"Rejected rows ({report.rejected:,})",
         ],
         key=f"tabs_{key}",

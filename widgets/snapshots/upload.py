@@ -6,10 +6,9 @@ The page only moves files into the inbox. The keeper loads them from there.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import streamlit as st
 
@@ -269,46 +268,39 @@ def _delivered_uploads() -> list[DeliveredUpload]:
 # ---- what happened to them -----------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class UploadProgress:
-    """The outcome of each upload, and the other files in the inbox, by name."""
+class UploadProgress(NamedTuple):
+    """Names of the files in the inbox, and the outcome of each upload."""
 
-    outcomes: tuple[tuple[DeliveredUpload, FileOutcome], ...]
-    queued_files: tuple[str, ...]
-
-    @property
-    def is_pending(self) -> bool:
-        return bool(self.queued_files) or any(o.state == "not yet" for _, o in self.outcomes)
+    queued_files: list[str]
+    outcomes: list[tuple[DeliveredUpload, FileOutcome]]
 
 
 def show_progress() -> None:
     """Which files wait to be loaded, and what happened to the uploads."""
     progress = _upload_progress()
-    if not (progress.queued_files or progress.outcomes):
+    queued_files, outcomes = progress
+    if not (queued_files or outcomes):
         return
-    st.fragment(_show_outcomes, run_every=1 if progress.is_pending else None)(progress)
-    if progress.outcomes and not progress.is_pending:
+    is_pending = queued_files or any(outcome.state == "not yet" for _, outcome in outcomes)
+    st.fragment(_show_outcomes, run_every=1 if is_pending else None)(progress)
+    if not is_pending:
         st.button("Done", key="uploads_done", on_click=_delivered_uploads().clear)
 
 
 def _upload_progress() -> UploadProgress:
+    uploads = _delivered_uploads()
     with real_store(Permission.LOAD_FILES).connect() as con:
-        outcomes = tuple(
-            (
-                item,
-                find_outcome(
-                    con, item.integration, item.taken_at, item.sha256, since=item.delivered_at
-                ),
-            )
-            for item in _delivered_uploads()
-        )
-    queued_files = tuple(
+        outcomes = [
+            find_outcome(con, u.integration, u.taken_at, u.sha256, since=u.delivered_at)
+            for u in uploads
+        ]
+    queued_files = [
         f"{path.parent.name}/{strip_prefixes(path.name)}"
         for path in inbox_files(current_home())
         if path not in set(load_failures)
         and current_principal().is_allowed(Permission.LOAD_FILES, path.parent.name)
-    )
-    return UploadProgress(outcomes, queued_files)
+    ]
+    return UploadProgress(queued_files, [*zip(uploads, outcomes, strict=True)])
 
 
 def _show_outcomes(progress: UploadProgress) -> None:
