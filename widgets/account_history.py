@@ -12,6 +12,7 @@ from sqlalchemy import Row
 
 from data.formatting import count_of
 from widgets import users_table as ut
+from widgets.labels import column_label
 from widgets.state_marks import tone_and_icon
 
 T = TypeVar("T")
@@ -21,7 +22,7 @@ Versions = Sequence[Row[Any]]
 MAX_NAMES_SHOWN = 100
 """Roles that one event names; further ones are counted."""
 
-IDENTIFIERS = {"username_in_app": "Username in app", "upstream_user_id": "Upstream user ID"}
+IDENTIFIERS = ("username_in_app", "upstream_user_id")
 ACTIVE_LABELS = {True: "yes", False: "no", None: "unknown"}
 
 EARLIER_NOT_SHOWN = "Earlier history is not shown"
@@ -92,10 +93,10 @@ def _change_events(before: Row[Any], after: Row[Any]) -> Iterator[ut.TimelineEve
     if before.active_in_app != after.active_in_app:
         old, new = (ACTIVE_LABELS[version.active_in_app] for version in (before, after))
         yield ut.event(after.valid_from, f"Active in app: {old} → {new}")
-    for column, label in IDENTIFIERS.items():
+    for column in IDENTIFIERS:
         old, new = (getattr(version, column) or "–" for version in (before, after))
         if old != new:
-            yield ut.event(after.valid_from, f"{label} changed", change=(old, new))
+            yield ut.event(after.valid_from, f"{column_label(column)} changed", change=(old, new))
     yield from _detail_events(before, after)
 
 

@@ -25,6 +25,7 @@ from widgets.account_history import (
     roles_since,
     state_since,
 )
+from widgets.labels import column_label
 from widgets.state_marks import state_mark, tone_and_icon
 
 MAX_UNSEARCHABLE_ROLES = 20
@@ -135,7 +136,7 @@ def _override_blocks(override: Row[Any] | None) -> list[ut.Block]:
     if override is None:
         return []
     owner = person_text(override)
-    decision = f"assigned this account to {owner}" if owner else "marked this account as unowned"
+    decision = f"assigned this account to {owner}" if owner else "decided that nobody owns this"
     return [
         ut.note(
             f"{override.decided_by} {decision}.",
@@ -150,9 +151,7 @@ def _override_blocks(override: Row[Any] | None) -> list[ut.Block]:
 def _unreadable_blocks(account: Row[Any]) -> list[ut.Block]:
     """One warning per value that could not be read, with its text."""
     return [
-        ut.note(
-            f"Could not read “{column.replace('_', ' ').capitalize()}”: “{json_text(text)}”", "warn"
-        )
+        ut.note(UNREADABLE.format(column_label(column), json_text(text)), "warn")
         for column, text in parse_json(account.flags, dict).items()
         if column != "provisioning_state"
     ]

@@ -22,7 +22,7 @@ from data.home import current_home
 from data.records.audit_log import Event
 from data.states import STATE_NAMES
 from server.authorize import authorize, record_action
-from widgets.labels import escape_label
+from widgets.labels import column_label, escape_label
 
 UNMAPPED_OPTION = "– not in the file –"
 STATE_EXAMPLE = "aktiv = Onboarded"
@@ -30,22 +30,6 @@ STATE_HELP = f"One per line, like “{STATE_EXAMPLE}”. The states: {', '.join(
 ACTIVE_HELP = "One per line, like “ja = yes”, “gesperrt = no”."
 USERNAME_NEEDED = "Choose at least the column with the username in the app."
 NOT_SAVED_YET = "Preview below. Save the mapping to continue."
-
-COLUMN_LABELS = {
-    "username_in_app": "Username in app",
-    "account_id": "Account ID",
-    "user_text": "User (name and email in one)",
-    "user_name": "User name",
-    "user_email": "User email",
-    "roles": "App access",
-    "active_in_app": "Active in app",
-    "upstream_user_id": "Upstream user ID",
-    "provisioning_state": "Provisioning state",
-    "state_reason": "Reason",
-    "failure_code": "Failure code",
-    "last_updated": "Last updated",
-}
-"""Column → its name on the page."""
 
 
 def choose_mapping(
@@ -117,7 +101,7 @@ def _choose_headings(
     chosen: dict[str, tuple[str, ...]] = {}
     areas = [area for _ in range(0, len(MAPPABLE_COLUMNS), 3) for area in st.columns(3)]
     for name, area in zip(MAPPABLE_COLUMNS, areas, strict=False):
-        label, area_key = COLUMN_LABELS[name], f"map_{name}_{key}"
+        label, area_key = column_label(name), f"map_{name}_{key}"
         if name == "roles":
             saved_roles = saved.columns.get("roles", ()) if saved else ()
             default = [h for h in headings if h in saved_roles or h == suggested.get("roles")]

@@ -23,9 +23,7 @@ from queries.snapshots import deletion_limits
 from server.authorize import real_store, writable_store
 from server.session import current_principal
 from widgets import timezone
-
-COLUMN_HEADINGS = {"user_text": "User", "upstream_user_id": "Upstream user ID"}
-"""Column of a delivered row → its heading, where that is not the column's name."""
+from widgets.labels import column_label
 
 NO_DELETIONS = "No accounts would disappear or move to a Delete state."
 NO_REJECTED_ROWS = "Every row is an account."
@@ -144,9 +142,7 @@ def _show_states(report: LoadReport, key: str) -> None:
 def _readable_row(row: dict[str, str]) -> dict[str, str]:
     """A row as it was delivered, by heading; of roles with details, only the names."""
     return {
-        COLUMN_HEADINGS.get(name) or name.replace("_", " ").capitalize(): (
-            _role_names(text) if name == "roles" else text
-        )
+        column_label(name): _role_names(text) if name == "roles" else text
         for name, text in row.items()
     }
 
