@@ -46,7 +46,7 @@ def upload(reader: Reader, *files: Path) -> None:
 
 def press(reader: Reader, label: str) -> None:
     """Press a button once the page is drawn: until then it can be another one."""
-    reader.is_still()
+    reader.wait_until_drawn()
     reader.page.get_by_role("button", name=label, exact=True).click()
 
 
@@ -167,8 +167,8 @@ def test_a_snapshot_links_to_its_accounts_and_rejected_rows(app: Served, visit: 
     with urlopen(f"{app.url}/{link.get_attribute('href')}") as response:  # noqa: S310 - our own
         assert response.read().decode("utf-8-sig").splitlines()[1].startswith("12,The row has no")
     reader.page.get_by_role("link", name="View accounts").click()
-    reader.lists([f"p{n}" for n in range(10)])
-    assert reader.asked() == {"integration": ["wiki"], "as_of": ["2026-01-01T06:00:00Z"]}
+    reader.expect_rows([f"p{n}" for n in range(10)])
+    assert reader.params() == {"integration": ["wiki"], "as_of": ["2026-01-01T06:00:00Z"]}
 
 
 def test_charts_mark_the_day_of_a_file_on_hold_until_it_is_loaded(
@@ -184,7 +184,7 @@ def test_charts_mark_the_day_of_a_file_on_hold_until_it_is_loaded(
         re.compile(r"not counted: 2 Jan 2026 \(chat held\)"), timeout=PATIENCE
     )
     mark = mix.locator(".scatterlayer .trace").last.locator(".point")
-    health.page.mouse.click(*health.middle_of(mark))
+    health.page.mouse.click(*health.center_of(mark))
     expect(health.page.get_by_role("heading", name="Needs a decision")).to_be_visible()
     press(reader, "Load anyway")
     press(reader, "Load file")

@@ -636,7 +636,7 @@ def test_two_browsers_show_what_is_loaded_meanwhile_without_a_reload(
             rows = [an_account(f"user{n:02}") for n in range(count)]
             a_snapshot_file(app.home.inbox, rows, at=TODAY + day * DAY)
             for reader in readers:
-                reader.sees(str(count))
+                reader.expect_count(str(count))
         assert all(reader.page.evaluate("window.sameDocument") for reader in readers)
         for reader in readers:
             reader.page.close()  # before the server goes, which it still asks for news

@@ -78,8 +78,8 @@ def both(snapshots: Deliveries) -> Deliveries:
     return snapshots
 
 
-def told(con: Connection, kind: MatchKind) -> dict[str, tuple[str | None, str]]:
-    """Account ID → the person's name, and why."""
+def candidates(con: Connection, kind: MatchKind) -> dict[str, tuple[str | None, str]]:
+    """Account ID → the name of the suggested person, and the evidence."""
     return {
         row.account_id: (row.user_name, evidence_text(row))
         for row in match_candidates(con, kind).rows
@@ -89,20 +89,20 @@ def told(con: Connection, kind: MatchKind) -> dict[str, tuple[str | None, str]]:
 def test_an_account_is_suggested_by_upstream_id_then_by_email_in_any_case(
     both: Deliveries, con: Connection
 ):
-    assert told(con, "suggested") == {
+    assert candidates(con, "suggested") == {
         "1": ("Ada", "The upstream ID 00u1 is theirs, and the email ADA@X.io is theirs too."),
         "2": ("Ada", "The upstream ID E1 is theirs."),
         "3": ("Bob", "The email Bob@X.io is theirs."),
     }
 
 
-def test_what_is_not_clear_or_nobody_s_says_why(both: Deliveries, con: Connection):
-    assert told(con, "doubtful") == {
+def test_accounts_without_one_clear_candidate_show_the_reason(both: Deliveries, con: Connection):
+    assert candidates(con, "doubtful") == {
         "4": (None, "2 people have the upstream ID E2."),
         "5": (None, "The upstream ID 00u1 and the email bob@x.io are of different people."),
         "6": (None, "2 people have the email shared@x.io."),
     }
-    assert told(con, "nobody") == {
+    assert candidates(con, "nobody") == {
         "7": (
             None,
             "Nobody in the list of people has the upstream ID 00U1 or the email zoe@x.io.",
@@ -112,13 +112,13 @@ def test_what_is_not_clear_or_nobody_s_says_why(both: Deliveries, con: Connectio
     assert match_candidates(con, "decided").counts == {"suggested": 3, "doubtful": 3, "nobody": 2}
 
 
-def test_without_a_list_of_people_nobody_is_found(snapshots: Deliveries, con: Connection):
+def test_without_a_directory_no_owner_is_suggested(snapshots: Deliveries, con: Connection):
     snapshots.take(*ACCOUNTS)
     assert read_directories(con) == ()
     assert match_candidates(con, "suggested") == MatchCandidates({"nobody": 8}, [])
 
 
-def test_a_decision_holds_until_it_is_withdrawn_or_replaced(both: Deliveries, con: Connection):
+def test_an_override_holds_until_it_is_withdrawn_or_replaced(both: Deliveries, con: Connection):
     ada = MatchOverride(
         "figma", "1", "The upstream ID is theirs.", "okta", "00u1", "Ada", "ada@x.io"
     )
@@ -127,31 +127,34 @@ def test_a_decision_holds_until_it_is_withdrawn_or_replaced(both: Deliveries, co
         save_match_overrides(both.store, [ada], " ")
     save_match_overrides(both.store, [ada, nobody], "Grace")
     con.rollback()
-    assert {name: row[0] for name, row in told(con, "decided").items()} == {"1": "Ada", "2": None}
-    assert set(told(con, "suggested")) == {"3"}
+    assert {name: row[0] for name, row in candidates(con, "decided").items()} == {
+        "1": "Ada",
+        "2": None,
+    }
+    assert set(candidates(con, "suggested")) == {"3"}
     keys = [row.account_key for row in match_candidates(con, "decided").rows]
     assert {row.decided_by for row in overrides_by_account(con, keys).values()} == {"Grace"}
     save_match_overrides(both.store, [nobody._replace(account_id="1")], "Hal")
     withdraw_match_overrides(both.store, [("figma", "2")], "Hal")
     con.rollback()
-    assert {name: row[0] for name, row in told(con, "decided").items()} == {"1": None}
-    assert set(told(con, "suggested")) == {"2", "3"}
+    assert {name: row[0] for name, row in candidates(con, "decided").items()} == {"1": None}
+    assert set(candidates(con, "suggested")) == {"2", "3"}
 
 
 BYRON = MatchOverride("figma", "8", "She says so.", "okta", "00u9", "Lady Byron", "byron@x.io")
 
 
-def unmatched(con: Connection, **asked: Any) -> set[str]:
+def unmatched(con: Connection, **params: Any) -> set[str]:
     con.rollback()
-    found = set(usernames(con, match="unmatched", **asked))
-    counted = dict(list_choices(con, Filters(**asked), "match").shown)
-    everyone = count_accounts(con, Filters(**asked))
-    assert states_as_of(con, (), asked.get("as_of"))["unmatched"].sum() == len(found)
+    found = set(usernames(con, match="unmatched", **params))
+    counted = dict(list_choices(con, Filters(**params), "match").shown)
+    everyone = count_accounts(con, Filters(**params))
+    assert states_as_of(con, (), params.get("as_of"))["unmatched"].sum() == len(found)
     assert counted == {"unmatched": len(found), "matched": everyone - len(found)}
     return found
 
 
-def test_a_decision_counts_wherever_accounts_are_asked_for_and_what_snapshots_say_stays(
+def test_a_match_override_counts_in_every_list_and_changes_no_snapshot(
     both: Deliveries, con: Connection
 ):
     before, history = unmatched(con), con.execute(select(account_version)).all()
@@ -187,14 +190,16 @@ def test_a_decision_counts_wherever_accounts_are_asked_for_and_what_snapshots_sa
     assert con.execute(select(account_version)).all() == history
 
 
-def test_a_user_in_the_snapshot_comes_before_a_decision(both: Deliveries, con: Connection):
+def test_a_user_in_the_snapshot_takes_precedence_over_an_override(
+    both: Deliveries, con: Connection
+):
     save_match_overrides(both.store, [BYRON, BYRON._replace(account_id="9")], "Grace")
     both.take(an_account("a8", account_id="8", user="Eve"), an_account("a9"), at=MONDAY)
     assert usernames(con, q="byron@x.io") == []
     assert usernames(con, q="eve", integration=("figma",)) == ["a8"]
 
 
-def test_a_decision_waits_for_an_integration_that_was_removed(both: Deliveries, con: Connection):
+def test_an_override_survives_the_removal_of_its_integration(both: Deliveries, con: Connection):
     save_match_overrides(both.store, [BYRON], "Grace")
     remove_snapshot(both.store, "figma", TODAY)
     both.take(an_unmatched_account("other"), integration="slack")  # may get a key of before
@@ -203,7 +208,7 @@ def test_a_decision_waits_for_an_integration_that_was_removed(both: Deliveries, 
     assert unmatched(con) & {"a7", "a8", "other"} == {"a7", "other"}
 
 
-def test_who_sees_no_persons_counts_the_same(home: Home, tmp_path: Path):
+def test_readers_of_pseudonyms_see_the_same_counts(home: Home, tmp_path: Path):
     store = open_store(home.database_url)
     Deliveries(store, tmp_path).take(*ACCOUNTS)
     save_match_overrides(store, [BYRON], "Grace")
@@ -212,7 +217,7 @@ def test_who_sees_no_persons_counts_the_same(home: Home, tmp_path: Path):
             assert count_accounts(con, Filters(match="unmatched")) == 7, personal
 
 
-def test_a_decision_outlives_a_rebuild_and_okta_s_people_are_found_by_themselves(
+def test_a_match_override_survives_a_rebuild_and_okta_is_a_likely_directory(
     home: Home, tmp_path: Path
 ):
     users = tmp_path / "users.json"
@@ -245,13 +250,13 @@ def page(name: str = "matching", **params: str) -> AppTest:
     run = AppTest.from_file(PAGE.with_name(f"{name}.py"), default_timeout=30)
     run.query_params.update(params)
     run.run()
-    assert not run.exception, [fault.message for fault in run.exception]
+    assert not run.exception, [error.message for error in run.exception]
     return run
 
 
 def press(run: AppTest, label: str) -> AppTest:
     next(b for b in run.button if b.label == label).click().run()
-    assert not run.exception, [fault.message for fault in run.exception]
+    assert not run.exception, [error.message for error in run.exception]
     return run
 
 

@@ -70,7 +70,7 @@ def page(**params: Any) -> AppTest:
     for param, value in params.items():
         run.query_params[param] = value
     run.run()
-    assert not run.exception, [fault.message for fault in run.exception]
+    assert not run.exception, [error.message for error in run.exception]
     return run
 
 
@@ -90,14 +90,14 @@ def cells(run: AppTest, key: str) -> list[str]:
 
 def press(run: AppTest, label: str) -> AppTest:
     next(b for b in run.button if b.label == label).click().run()
-    assert not run.exception, [fault.message for fault in run.exception]
+    assert not run.exception, [error.message for error in run.exception]
     return run
 
 
 def upload(run: AppTest, *files: tuple[str, str]) -> AppTest:
     uploads = [(name, content.encode(), "text/csv") for name, content in files]
     run.file_uploader[0].set_value(uploads).run()
-    assert not run.exception, [fault.message for fault in run.exception]
+    assert not run.exception, [error.message for error in run.exception]
     return run
 
 
@@ -112,7 +112,7 @@ def fill_in(run: AppTest, integration: str, taken_at: str) -> AppTest:
     """Enter the integration and the moment that the file name does not say."""
     run.text_input[0].set_value(taken_at)
     choose_typed(run, integration).run()
-    assert not run.exception, [fault.message for fault in run.exception]
+    assert not run.exception, [error.message for error in run.exception]
     return run
 
 
@@ -121,7 +121,7 @@ def open_preview(run: AppTest) -> AppTest:
     key = next(str(b.key) for b in run.button if str(b.key).startswith("dismiss_"))
     run.session_state[key.replace("dismiss", "preview")] = True
     run.run()
-    assert not run.exception, [fault.message for fault in run.exception]
+    assert not run.exception, [error.message for error in run.exception]
     return run
 
 
@@ -254,7 +254,7 @@ def test_rejected_rows_download_safe_for_spreadsheets(store: Engine, home: Home)
     assert not any(cell.startswith(("=", "+", "-", "@")) for row in rows for cell in row)
 
 
-def test_a_rejected_text_that_looks_like_a_formula_stays_text(store: Engine, home: Home) -> None:
+def test_rejected_text_that_looks_like_a_formula_remains_text(store: Engine, home: Home) -> None:
     path = home.inbox / "figma" / f"{STAMP}.ndjson"
     path.parent.mkdir(parents=True)
     path.write_text('{"username_in_app": "ada"}\n=HYPERLINK("http://x")\n')
@@ -295,7 +295,7 @@ def test_a_file_on_hold_is_loaded_only_after_confirmation(store: Engine, home: H
 
 
 @pytest.mark.usefixtures("file_on_hold")
-def test_a_file_on_hold_can_be_dismissed_and_is_kept(store: Engine, home: Home) -> None:
+def test_a_dismissed_file_moves_to_the_removed_files(store: Engine, home: Home) -> None:
     dialog = press(page(), "Dismiss")
     press(dialog, "Dismiss file")
     load_files_of_inbox(store, home)
@@ -548,7 +548,7 @@ def test_a_file_on_hold_marks_its_day_until_it_is_loaded(store: Engine, home: Ho
 def test_health_counts_the_files_on_hold_of_an_integration(store: Engine, home: Home) -> None:
     def column() -> list[Any]:
         run = AppTest.from_file(PAGE.with_name("health.py"), default_timeout=30).run()
-        assert not run.exception, [fault.message for fault in run.exception]
+        assert not run.exception, [error.message for error in run.exception]
         return run.dataframe[-1].value["unloaded"].fillna(0).tolist()
 
     load_snapshot(store, home, *TEN, integration="slack")
