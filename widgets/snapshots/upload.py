@@ -297,7 +297,7 @@ def _upload_progress() -> UploadProgress:
     queued_files = [
         f"{path.parent.name}/{strip_prefixes(path.name)}"
         for path in inbox_files(current_home())
-        if path not in set(load_failures)
+        if path not in load_failures
         and current_principal().is_allowed(Permission.LOAD_FILES, path.parent.name)
     ]
     return UploadProgress(queued_files, [*zip(uploads, outcomes, strict=True)])
