@@ -30,12 +30,11 @@ def show_snapshots(chosen: Sequence[str]) -> None:
     until = requested_moment()
     with store_connection(Permission.SNAPSHOTS) as con:
         count = count_snapshots(con, chosen, until)
-        pages = max(1, -(-count // PAGE_SIZE))
-        page = min(requested_page(), pages)
+        page = requested_page(count, PAGE_SIZE)
         reports = page_of_snapshots(con, chosen, page, until)
     st.text(f"{count_of(count, 'snapshot')} · newest first{' · sample data' if sample else ''}")
     load_report.show_table(reports, key="snapshots")
-    show_pagination(page, pages)
+    show_pagination(page, count, PAGE_SIZE)
 
 
 if requested:

@@ -198,12 +198,12 @@ def test_roles_come_from_the_claim_or_from_a_verified_address(
 @pytest.mark.parametrize(
     ("told", "words"),
     [
-        ({}, "Nobody has a role"),
-        ({"roles": {}}, "Nobody has a role"),
+        ({}, "gives nobody a role"),
+        ({"roles": {}}, "gives nobody a role"),
         ({"roles": {"x": "King"}}, "No such role: King"),
         ({"people": {"a@x.io": "owner"}}, "No such role: owner"),
-        ({"roles": {"x": "Owner"}, "rolls": {}}, "does not know rolls"),
-        ({"roles": ["Owner"]}, "roles in .access. is not what"),
+        ({"roles": {"x": "Owner"}, "rolls": {}}, "unknown settings: rolls"),
+        ({"roles": ["Owner"]}, "roles in .access. must be a table"),
         ({"roles": {"x": "Owner"}, "integrations": {"x": "figma"}}, "a table of lists"),
         ({"roles": {"x": "Owner"}, "hours": 0}, "a number above 0"),
         ({"roles": {"x": "Owner"}, "metrics_token": "short"}, "at least 32 characters"),
@@ -383,7 +383,7 @@ def test_every_page_asks_who_is_there(marked_home: Home, door: None, role: str |
         else:
             assert MARK not in drawn
             assert "figma" not in drawn
-            words = "Not for your role" if role else "Your session has ended"
+            words = "No access" if role else "Your session has ended"
             assert [title.value for title in run.title][-1] == words
 
 

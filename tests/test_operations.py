@@ -141,9 +141,9 @@ def test_an_address_of_the_environment_is_not_served_without_sign_in(tmp_path: P
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("ROLLCALL_SECRETS", "/nowhere/secrets.toml", "names no .toml file that can be read"),
-        ("ROLLCALL_SECRETS", __file__, "names no .toml file that can be read"),
-        ("PORT", "web", "PORT is no whole number: web"),
+        ("ROLLCALL_SECRETS", "/nowhere/secrets.toml", "does not name a readable .toml file"),
+        ("ROLLCALL_SECRETS", __file__, "does not name a readable .toml file"),
+        ("PORT", "web", "PORT is not a whole number: web"),
     ],
 )
 def test_what_the_environment_says_wrongly_is_not_passed_over(

@@ -12,7 +12,7 @@ from datetime import datetime
 
 import openpyxl
 import pytest
-from builders import TODAY, YESTERDAY, a_snapshot_file, an_account
+from builders import TODAY, YESTERDAY, a_snapshot_file, an_account, content_of
 from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import parquet
@@ -131,7 +131,7 @@ def test_a_whole_pseudonym_is_found_wherever_it_was_read(
 @pytest.mark.parametrize("form", FORMATS)
 def test_no_download_names_anybody(masked: Engine, form: str) -> None:
     with masked.connect() as con:
-        content = b"".join(FORMATS[form].chunks(Listing(con, ListRequest(Filters()))))
+        content = content_of(FORMATS[form].write, Listing(con, ListRequest(Filters())))
     if form == "xlsx":
         book = openpyxl.load_workbook(io.BytesIO(content))
         told = str([[cell.value for row in sheet for cell in row] for sheet in book])
@@ -174,7 +174,7 @@ def test_why_a_file_was_refused_names_nobody(masked_home: Home) -> None:
 
 def test_who_sees_pseudonyms_does_nothing_that_needs_names(masked_home: Home) -> None:
     run = AppTest.from_file(PAGES / "audit.py", default_timeout=60).run()
-    assert run.title[-1].value == "Not for your role"
+    assert run.title[-1].value == "No access"
 
 
 @given(text=st.text(max_size=100), key=st.binary(min_size=32, max_size=32))

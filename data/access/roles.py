@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 
 class Permission(StrEnum):
-    """Something that a person may want to do. The words complete “Your role may not …”."""
+    """Something to do. The texts complete “You do not have permission to …”."""
 
     HEALTH = "see Health"
     USERS = "see Users"
