@@ -105,7 +105,7 @@ def test_accounts_without_one_clear_candidate_show_the_reason(both: Deliveries, 
     assert candidates(con, "nobody") == {
         "7": (
             None,
-            "Nobody in the list of people has the upstream ID 00U1 or the email zoe@x.io.",
+            "Nobody in the directories has the upstream ID 00U1 or the email zoe@x.io.",
         ),
         "8": (None, "The account has neither an upstream ID nor an email."),
     }
