@@ -146,11 +146,11 @@ def _draw_bar(done: int, total: int) -> None:
 
 def _report_app_outcome(home: Home, path: Path) -> int:
     """Print the outcome of a file that the running app took out of the inbox."""
-    for verdict in ("held", "refused"):
-        reason_file = reason_path(home, path, verdict)
+    for status in ("on hold", "rejected"):
+        reason_file = reason_path(home, path, status)
         if reason_file.exists():
             message = reason_file.read_text(encoding="utf-8").strip()
-            return fail(message + (CONFIRM_HINT if verdict == "held" else ""))
+            return fail(message + (CONFIRM_HINT if status == "on hold" else ""))
     print(f"{path.parent.name}/{path.name}: loaded by the running app.")
     return EXIT_OK
 
@@ -162,7 +162,7 @@ def _report_outcomes(outcomes: list[Outcome], requested_paths: list[Path]) -> in
         if isinstance(outcome, LoadResult):
             print(describe_load(outcome))
             continue
-        is_on_hold = isinstance(outcome, Quarantined) and outcome.verdict == "held"
+        is_on_hold = isinstance(outcome, Quarantined) and outcome.status == "on hold"
         code = fail(outcome.reason + (CONFIRM_HINT if is_on_hold else ""))
         if (outcome.path.parent.name, outcome.path.name) in names:
             exit_code = code

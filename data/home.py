@@ -1,4 +1,4 @@
-"""Where Rollcall keeps what it has: one folder, named by ROLLCALL_HOME."""
+"""The home: the folder with the data of one installation, named by ROLLCALL_HOME."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True)
 class Home:
-    """The folder of one installation and what is where in it."""
+    """The folder of one installation."""
 
     root: Path
 
     @property
     def inbox(self) -> Path:
-        """`<integration>/<taken_at>.<ext>`: snapshot files that wait to be loaded."""
+        """Snapshot files to load: `<integration>/<taken_at>.<ext>`."""
         return self.root / "snapshots"
 
     @property
     def archive(self) -> Path:
-        """Every loaded file, untouched; the store can be rebuilt from it."""
+        """All loaded files, unchanged. The store can be rebuilt from them."""
         return self.root / "archive"
 
     @property
@@ -45,34 +45,34 @@ class Home:
 
     @property
     def database_url(self) -> str:
-        """Where the store is: ROLLCALL_DATABASE_URL, or a DuckDB file in the home."""
+        """The address of the store: ROLLCALL_DATABASE_URL, or a DuckDB file in the home."""
         return os.environ.get("ROLLCALL_DATABASE_URL") or f"duckdb:///{self.root}/rollcall.duckdb"
 
     @property
     def sample(self) -> Path:
-        """Stores of its own for the sample data, so that it never mixes with real data."""
+        """The folder of the sample's store. Sample data never mixes with real data."""
         return self.root / "sample"
 
     @property
     def sample_removed(self) -> Path:
-        """Exists once a person has removed the sample data."""
+        """A file that exists once a person has removed the sample data."""
         return self.root / "sample-removed"
 
     @contextmanager
     def exclusive_lock(self, name: str) -> Iterator[None]:
-        """Wait until no other process of the home does it; the turn ends with the process, too."""
+        """Wait for a lock that one process of the home can hold. It ends with the process."""
         with (self.root / f".{name}").open("w") as lock_file:
             fcntl.flock(lock_file, fcntl.LOCK_EX)
             yield
 
     def is_sample_enabled(self) -> bool:
-        """Whether an empty store shows sample data instead of nothing."""
+        """Whether sample data is shown while the store is empty."""
         is_disabled = os.environ.get("ROLLCALL_NO_SAMPLE", "") not in ("", "0")
         return not is_disabled and not self.sample_removed.exists()
 
 
 def current_home() -> Home:
-    """The home that the environment names; `var/` in the checkout where it names none."""
+    """The home of ROLLCALL_HOME, or `var/` in the checkout."""
     home = Home(Path(os.environ.get("ROLLCALL_HOME") or CHECKOUT / "var").expanduser().resolve())
     for folder in (home.inbox, home.archive, home.rejected):
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What this process counts for a monitoring system. It names integrations, never a person."""
+"""Prometheus metrics of this process. They contain names of integrations and no personal data."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ ProcessCollector(registry=registry)  # memory, CPU, open files
 
 FILES_TOTAL = Counter(
     "rollcall_files",
-    "Files that the inbox has dealt with: loaded, known already, held, refused, or put off.",
+    "Handled files by outcome: loaded, known, on hold, rejected or postponed.",
     ["integration", "outcome"],
     registry=registry,
 )
 ROWS_TOTAL = Counter(
     "rollcall_rows",
-    "Rows of loaded files: accepted as accounts or rejected; flagged are some of the accepted.",
+    "Rows of loaded files: accepted or rejected. Flagged rows are among the accepted.",
     ["integration", "verdict"],
     registry=registry,
 )
 LOAD_SECONDS = Histogram(
     "rollcall_load_seconds",
-    "How long it takes to load a file, or to refuse it.",
+    "Time to load or reject a file.",
     buckets=(0.1, 0.3, 1, 3, 10, 30, 100, 300),
     registry=registry,
 )
 PAGE_SECONDS = Histogram(
     "rollcall_page_seconds",
-    "How long the script of a page runs, from top to bottom.",
+    "Time to run the script of a page.",
     ["page"],
     buckets=(0.03, 0.1, 0.3, 1, 3, 10, 30),
     registry=registry,
 )
 LOG_MESSAGES_TOTAL = Counter(
     "rollcall_log_messages",
-    "Lines of the log from warnings upwards, the server's own among them.",
+    "Log lines at WARNING or above, the server's own included.",
     ["level"],
     registry=registry,
 )

@@ -12,8 +12,8 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select, 
 from data.formatting import iso_z
 from data.records.audit_log import first_invalid_number
 from data.schema import audit_event
+from data.store.search_text import contains
 from queries.filters import MAX_SEARCH_WORDS
-from queries.search import contains
 
 PAGE_SIZE = 50
 BATCH_SIZE = 1_000

@@ -19,10 +19,9 @@ from data.schema import account_current, account_version, is_unmatched, is_valid
 from data.states import OPEN_STATES, STATE_BY_NAME
 from data.store.dialect import has_role, is_one_of
 from data.store.pseudonyms import match_pseudonym
-from data.store.search_text import search_text
+from data.store.search_text import contains_normalized, search_text
 from queries.owners import has_match_overrides, matches_search, with_match_overrides
 from queries.scope import Params, Scope, in_integrations, parse_texts
-from queries.search import contains_normalized
 
 ActiveFilter = Literal["yes", "no", "unknown"]
 MatchFilter = Literal["matched", "unmatched"]

@@ -1,4 +1,4 @@
-"""Few rows of a large table, found by few of its columns before the others are read."""
+"""Late materialization: filter on narrow columns first, then fetch the rest."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import (
-    Boolean,
     ColumnElement,
     FromClause,
     Subquery,
@@ -16,40 +15,23 @@ from sqlalchemy import (
     select,
     true,
 )
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.functions import GenericFunction
 
 from data.schema import account_profile, account_version, join_profile
+from data.store.dialect import either_condition
 
 RowCondition = Callable[[FromClause], ColumnElement[bool]]
-"""What a row of accounts, or of their versions, says."""
+"""A condition on the rows of a table."""
 
 
-class lookup(GenericFunction[bool]):  # noqa: N801 - reads as the function that it is in SQL
-    """A condition on a table that few rows fulfil: `found_first(table, lambda t: t.c.key == 5)`.
+def lookup(table: Table, condition: RowCondition) -> ColumnElement[bool]:
+    """A condition that few rows of a table meet: `lookup(table, lambda t: t.c.key == 5)`.
 
-    DuckDB reads every column of every row for `IN`, but not for rows that it knows by number:
-    of 10,000,000 versions, those of three accounts cost it an eighth. Others have an index.
+    DuckDB reads every column of every row for `IN`, but not for rows that it knows by number: of
+    10,000,000 versions, those of three accounts cost it an eighth. PostgreSQL has an index.
     """
-
-    type = Boolean()
-    inherit_cache = True
-
-    def __init__(self, table: Table, condition: RowCondition) -> None:
-        inner = table.alias("same")
-        row_ids = select(_row_id(inner)).where(condition(inner))
-        super().__init__(condition(table), _row_id(table).in_(row_ids))
-
-
-@compiles(lookup)
-def _by_index(element: lookup, compiler: SQLCompiler, **options: Any) -> str:
-    return compiler.process(next(iter(element.clauses)), **options)
-
-
-@compiles(lookup, "duckdb")
-def _by_row_id(element: lookup, compiler: SQLCompiler, **options: Any) -> str:
-    return compiler.process(list(element.clauses)[1], **options)
+    inner = table.alias("same")
+    row_ids = select(_row_id(inner)).where(condition(inner))
+    return either_condition(_row_id(table).in_(row_ids), condition(table))
 
 
 def _row_id(rows: Table | FromClause) -> ColumnElement[Any]:
@@ -59,7 +41,7 @@ def _row_id(rows: Table | FromClause) -> ColumnElement[Any]:
 def lookup_versions(
     account_condition: RowCondition, version_condition: RowCondition = lambda _: true()
 ) -> Subquery:
-    """Versions of few accounts, whole: which ones the account key tells, and what else holds."""
+    """The complete versions of few accounts that meet a condition of the account key and others."""
 
     def matches_both(rows: FromClause) -> ColumnElement[bool]:
         return and_(account_condition(rows), version_condition(rows))

@@ -1,4 +1,4 @@
-"""What a monitoring system asks of the store."""
+"""Metrics of the store."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from data.schema import integration, snapshot
 
 
 def newest_snapshots(con: Connection) -> Sequence[Row[Any, Any, Any, Any]]:
-    """One row per integration: name, how many snapshots, the newest's taken_at, its accounts.
+    """One row per integration: [name, snapshots, taken_at, accounts].
 
-    Times are naive UTC.
+    `taken_at` (naive UTC) and `accounts` are of the newest snapshot.
     """
     newest = (
         select(

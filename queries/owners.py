@@ -28,11 +28,10 @@ from sqlalchemy import (
 )
 
 from data.schema import is_unmatched, match_override
-from data.store.dialect import is_in_query
-from data.store.search_text import search_normalized
+from data.store.dialect import is_in_query, search_normalized
+from data.store.search_text import contains_normalized
 from queries.cache import cached
 from queries.scope import in_integrations, is_past
-from queries.search import contains_normalized
 
 SNAPSHOT_SEARCH = "snapshot_search"
 """The search text from the snapshots, without overrides: it has an index."""
@@ -51,7 +50,9 @@ OVERRIDE_COLUMNS = tuple(
 @cached(8)
 def has_match_overrides(con: Connection) -> bool:
     """Whether any account was ever assigned to a person."""
-    return bool(con.scalar(select(exists().where(match_override.c.people.is_not(None)))))
+    return bool(
+        con.scalar(select(exists().where(match_override.c.person_integration.is_not(None))))
+    )
 
 
 def with_match_overrides(con: Connection, rows: FromClause, as_of: datetime | None) -> FromClause:

@@ -1,4 +1,4 @@
-"""Whether two stores answer alike: what pages ask, asked of both."""
+"""Checks that two stores give the same results to the queries of all pages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from queries.changes.window import Window
 from queries.filters import FILTERS, Filters
 from queries.health.durations import durations
 from queries.health.failure_reasons import failure_reasons
-from queries.health.trends import snapshot_span, states_as_of, trends
+from queries.health.snapshots import snapshot_span
+from queries.health.trends import states_as_of, trends
 from queries.period import Period
 from queries.review.duration import View
 from queries.review.findings import count_findings
@@ -27,7 +28,7 @@ Check = Callable[[Connection], Any]
 
 
 def find_differences(first: Connection, second: Connection) -> list[str]:
-    """The questions, in words, that the stores do not answer alike."""
+    """The names of the checks that differ between the stores."""
     return [
         name
         for name, check in _checks(first)
@@ -36,12 +37,12 @@ def find_differences(first: Connection, second: Connection) -> list[str]:
 
 
 def count_checks(con: Connection) -> int:
-    """How many there are."""
+    """The number of checks."""
     return sum(1 for _ in _checks(con))
 
 
 def _checks(con: Connection) -> Iterator[tuple[str, Check]]:
-    """Of now, of the first moment and of the middle of the history."""
+    """Checks of now, of the first moment and of the middle of the history."""
     yield "snapshots", lambda con: page_of_snapshots(con, (), 1)
     if not (span := snapshot_span(con, ())):
         return
@@ -81,7 +82,7 @@ def _first_page(con: Connection, sort: str) -> Any:
 
 
 def _comparable(result: Any) -> Any:
-    """Frames as texts; rows that come in no order, in one."""
+    """A value that can be compared. Rows of frames are sorted, because some have no order."""
     if isinstance(result, pd.DataFrame):
         return sorted(map(str, result.astype(object).to_dict("records")))
     if isinstance(result, dict):

@@ -69,7 +69,7 @@ def deletion_limits(con: Connection) -> dict[str, float]:
 class FileOutcome(NamedTuple):
     """What happened to a delivered file."""
 
-    state: Literal["loaded", "held", "refused", "not yet"]
+    state: Literal["loaded", "on hold", "rejected", "not yet"]
     message: str = ""
 
 
@@ -91,7 +91,7 @@ def find_outcome(
         return FileOutcome("loaded", count_of(account_count, "account"))
     columns = quarantined_file.c
     row = con.execute(
-        select(columns.verdict, columns.reason)
+        select(columns.status, columns.reason)
         .where(
             columns.integration == name,
             columns.taken_at == taken_at,
@@ -99,22 +99,22 @@ def find_outcome(
         )
         .order_by(columns.quarantined_at.desc())
     ).first()
-    return FileOutcome(row.verdict, row.reason) if row else FileOutcome("not yet")
+    return FileOutcome(row.status, row.reason) if row else FileOutcome("not yet")
 
 
 def count_quarantined(con: Connection) -> dict[str, int]:
-    """Verdict → the number of files in quarantine."""
-    query = select(quarantined_file.c.verdict, func.count()).group_by(quarantined_file.c.verdict)
+    """Status (on hold, rejected) → number of files."""
+    query = select(quarantined_file.c.status, func.count()).group_by(quarantined_file.c.status)
     return {row[0]: row[1] for row in con.execute(query)}
 
 
 def quarantined_files(con: Connection, page: int) -> Sequence[Row[Any]]:
-    """One row per file of the page (from 1): those on hold first, then the newest first."""
+    """One row per file of one page: files on hold first, then the newest."""
     columns = quarantined_file.c
     return con.execute(
         select(quarantined_file)
         .order_by(
-            case((columns.verdict == "held", 0), else_=1),
+            case((columns.status == "on hold", 0), else_=1),
             columns.quarantined_at.desc(),
             columns.integration,
             columns.file_name,

@@ -1,7 +1,7 @@
-"""The program's log: as the server writes it, or with ROLLCALL_LOG=json one JSON object a line.
+"""The log: as the server writes it, or with ROLLCALL_LOG=json as one JSON object per line.
 
-Those lines go to where logs are gathered, so they hold nothing personal: of an exception its type
-and where it came from, not what it says, which can quote the data.
+JSON lines go to other systems, so they contain no personal data: the type of an exception and its
+place in the code, but not its message, which can quote the data.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from data.metrics import LOG_MESSAGES_TOTAL
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time (UTC), level, logger, message; of an exception `error`, `at`."""
+    """Writes time (UTC), level, logger and message; of an exception also `error` and `at`."""
 
     def format(self, record: logging.LogRecord) -> str:
         entry = {
@@ -41,7 +41,7 @@ def _exception_name(error: BaseException) -> str:
 
 
 def _frames(error: BaseException) -> list[str]:
-    """Where it came from, the innermost last; then the same of what caused it."""
+    """Its frames, the innermost last, then those of its cause."""
     frames = traceback.extract_tb(error.__traceback__)
     lines = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
     cause = error.__cause__ or error.__context__
@@ -49,13 +49,13 @@ def _frames(error: BaseException) -> list[str]:
 
 
 def is_json_logging() -> bool:
-    """Whether the environment asks for lines of JSON."""
+    """Whether ROLLCALL_LOG asks for JSON."""
     return os.environ.get("ROLLCALL_LOG", "") == "json"
 
 
 @cache
 def configure_logging() -> None:
-    """Count what is logged from warnings upwards; write JSON where that is asked for."""
+    """Count log lines at WARNING or above, and write JSON if ROLLCALL_LOG says so."""
     logging.setLogRecordFactory(_counted_record)
     if not is_json_logging():
         return
@@ -67,9 +67,9 @@ def configure_logging() -> None:
     sys.excepthook = _log_uncaught
 
     def use_json_handler(logger: logging.Logger) -> None:
-        """Streamlit gives a handler to each of its loggers, and to the server's.
+        """Replace the handlers of Streamlit's loggers and of the server's.
 
-        Which addresses are asked for is not logged: they hold what people look for.
+        Request addresses are not logged, because they contain search terms.
         """
         logger.handlers = [handler] if logger.name != "uvicorn.access" else []
 
@@ -91,5 +91,5 @@ def _log_uncaught(
         sys.__excepthook__(error_type, error, traceback_)
     else:
         logging.getLogger("rollcall").critical(
-            "It ended.", exc_info=(error_type, error, traceback_)
+            "Rollcall stopped.", exc_info=(error_type, error, traceback_)
         )

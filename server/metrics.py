@@ -1,6 +1,7 @@
-"""What /metrics answers, in the text format of Prometheus: data/measures.py, and of the store.
+"""Answers /metrics in Prometheus's text format: the metrics of data/metrics.py and of the store.
 
-The gate lets in who has the token for it, and whoever may see Health; nobody's person is told.
+The gate admits requests with the token, and users with access to Health. No metric contains
+personal data.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from server.authorize import authorize, real_store, store_status
 
 
 def send_metrics(_: Request) -> Response:
-    """Not for who is kept to some integrations: what is counted names all. Raises NotAllowed."""
+    """Raises NotAllowed for a user who sees only some integrations: the metrics name them all."""
     if not authorize(Permission.HEALTH).is_allowed_everywhere(Permission.HEALTH):
         raise NotAllowed(Permission.HEALTH)
     store_registry = CollectorRegistry()
@@ -37,18 +38,16 @@ def send_metrics(_: Request) -> Response:
 
 
 class _StoreCollector(Collector):
-    """How the store is at the moment of asking; None: it cannot be read."""
+    """The state of the store at the time of the request. Without an engine, it cannot be read."""
 
     def __init__(self, engine: Engine | None) -> None:
         self._engine = engine
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         is_open = self._engine is not None
-        yield GaugeMetricFamily(
-            "rollcall_store_open", "1: it is open, and pages are drawn.", is_open
-        )
+        yield GaugeMetricFamily("rollcall_store_open", "1 while the store is open.", is_open)
         file_count = len(inbox_files(current_home()))
-        yield GaugeMetricFamily("rollcall_files_waiting", "Files in the inbox.", file_count)
+        yield GaugeMetricFamily("rollcall_files_in_inbox", "Files in the inbox.", file_count)
         if self._engine:
             yield from _integration_metrics(self._engine)
 
@@ -59,7 +58,7 @@ def _integration_metrics(engine: Engine) -> list[GaugeMetricFamily]:
         for name, description in INTEGRATION_GAUGES.items()
     }
     quarantined = GaugeMetricFamily(
-        "rollcall_files_set_aside", "Files that a person has to look at.", labels=["verdict"]
+        "rollcall_files_quarantined", "Files that need a person.", labels=["status"]
     )
     with engine.connect() as con:
         for row in newest_snapshots(con):
@@ -67,14 +66,14 @@ def _integration_metrics(engine: Engine) -> list[GaugeMetricFamily]:
             by_name["snapshots"].add_metric([row.name], row.snapshots)
             by_name["accounts"].add_metric([row.name], row.accounts)
             by_name["newest_snapshot_timestamp_seconds"].add_metric([row.name], taken_at)
-        counts = {"held": 0, "refused": 0} | count_quarantined(con)
-    for verdict, count in counts.items():
-        quarantined.add_metric([verdict], count)
+        counts = {"on hold": 0, "rejected": 0} | count_quarantined(con)
+    for status, count in counts.items():
+        quarantined.add_metric([status], count)
     return [*by_name.values(), quarantined]
 
 
 INTEGRATION_GAUGES = {
-    "snapshots": "Snapshots that are loaded.",
+    "snapshots": "Loaded snapshots.",
     "accounts": "Accounts in the newest snapshot.",
-    "newest_snapshot_timestamp_seconds": "When the newest snapshot was taken.",
+    "newest_snapshot_timestamp_seconds": "Time of the newest snapshot.",
 }

@@ -1,4 +1,4 @@
-"""Which store a reader sees: the sample's, until there is a real snapshot."""
+"""Readers see the sample until real data is loaded."""
 
 from __future__ import annotations
 
@@ -69,13 +69,13 @@ def test_a_real_snapshot_replaces_the_sample_at_once_and_for_good(
     assert not restarted(home).is_sample
 
 
-def test_no_sample_is_made_where_there_is_real_data(home: Home, tmp_path: Path) -> None:
+def test_no_sample_is_created_where_there_is_real_data(home: Home, tmp_path: Path) -> None:
     load(open_store(home.database_url), SnapshotFile.from_path(a_snapshot_file(tmp_path)))
     prepare_sample(home)
     assert not home.sample.exists()
 
 
-def test_no_sample_is_made_where_the_environment_declines_it(
+def test_the_environment_can_turn_the_sample_off(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ROLLCALL_NO_SAMPLE", "1")
@@ -84,7 +84,7 @@ def test_no_sample_is_made_where_the_environment_declines_it(
     assert not home.sample.exists()
 
 
-def test_a_removed_sample_stays_removed_after_a_restart(home: Home) -> None:
+def test_a_removed_sample_remains_removed_after_a_restart(home: Home) -> None:
     prepare_sample(home)
     remove_sample(home)
     assert not active_store(home).is_sample
@@ -95,7 +95,7 @@ def test_a_removed_sample_stays_removed_after_a_restart(home: Home) -> None:
     assert not home.sample.exists()
 
 
-def test_a_sample_removed_while_it_is_made_is_made_no_further(
+def test_removing_the_sample_stops_its_creation(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loads: list[SnapshotFile] = []
@@ -109,7 +109,7 @@ def test_a_sample_removed_while_it_is_made_is_made_no_further(
     assert len(loads) == 1
 
 
-def test_real_data_that_arrives_while_the_sample_is_made_ends_the_making(
+def test_real_data_stops_the_creation_of_the_sample(
     home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def real_meanwhile(*_: object, **__: object) -> None:
@@ -166,14 +166,14 @@ def half_made(home: Home, monkeypatch: pytest.MonkeyPatch) -> Home:
     return home
 
 
-def test_a_sample_that_was_cut_short_is_completed_at_the_next_start(half_made: Home) -> None:
+def test_an_incomplete_sample_is_completed_at_the_next_start(half_made: Home) -> None:
     assert restarted(half_made).sample_progress == 3 / (DAYS * INTEGRATIONS)
     prepare_sample(half_made)
     assert active_store(half_made).sample_progress == 1.0
     assert snapshots_in(active_store(half_made).engine) == DAYS * INTEGRATIONS
 
 
-def test_what_a_killed_start_has_left_is_cleared_away(half_made: Home) -> None:
+def test_leftovers_of_a_killed_start_are_deleted(half_made: Home) -> None:
     left = half_made.sample / "tmp123" / "figma" / "2026-11-23.csv"
     left.parent.mkdir(parents=True)
     left.touch()
@@ -182,7 +182,7 @@ def test_what_a_killed_start_has_left_is_cleared_away(half_made: Home) -> None:
     assert [path.suffix for path in half_made.sample.iterdir() if path.is_dir()] == []
 
 
-def test_a_sample_that_another_version_began_is_completed(
+def test_an_incomplete_sample_of_another_version_is_completed(
     half_made: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = module.sample_snapshots
@@ -194,7 +194,9 @@ def test_a_sample_that_another_version_began_is_completed(
     assert active_store(half_made).sample_progress == 1.0
 
 
-def test_a_complete_sample_is_not_made_again(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_complete_sample_is_not_created_again(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
     prepare_sample(home)
     close_stores()
     monkeypatch.delattr(module, "sample_snapshots")

@@ -109,7 +109,7 @@ def test_a_file_on_hold_is_previewed_and_confirmed(app: Served, visit: Visit) ->
     deliver(app.home, TEN, integration="held")
     deliver(app.home, TEN[4:], integration="held", taken_at=NEXT_DAY)
     reader = snapshots(app, visit)
-    shows(reader, re.compile("4 of 10 accounts .40%. would leave at once"))
+    shows(reader, re.compile("4 of 10 accounts .40%. would be deleted"))
     expect(reader.row("held at 2026-01-02 06:00")).to_have_count(0)
     reader.page.get_by_text("Preview changes").click()
     shows(

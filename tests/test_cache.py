@@ -1,4 +1,4 @@
-"""What was asked is remembered until something is loaded."""
+"""Query results are cached until the next load."""
 
 from __future__ import annotations
 
@@ -12,66 +12,66 @@ from queries.filters import Filters
 
 
 def counting(most: int = 3) -> tuple[list[object], object]:
-    asked: list[object] = []
+    calls: list[object] = []
 
     @cached(most)
-    def ask(con: Connection, about: object) -> int:
-        asked.append(about)
-        return len(asked)
+    def query(con: Connection, about: object) -> int:
+        calls.append(about)
+        return len(calls)
 
-    return asked, ask
+    return calls, query
 
 
-def test_the_same_question_is_asked_once(store: Engine) -> None:
-    asked, ask = counting()
+def test_the_same_query_runs_once(store: Engine) -> None:
+    calls, query = counting()
     for _ in range(3):
         with store.connect() as con:
-            assert ask(con, "a") == 1
-            assert ask(con, "a") == 1
-    assert asked == ["a"]
+            assert query(con, "a") == 1
+            assert query(con, "a") == 1
+    assert calls == ["a"]
 
 
-def test_a_load_makes_every_answer_old_and_so_does_a_removal(
+def test_loading_and_removing_a_snapshot_expire_results(
     store: Engine, snapshots: Deliveries
 ) -> None:
-    asked, ask = counting()
+    calls, query = counting()
     for day in (None, YESTERDAY, TODAY):
         if day:
             snapshots.take(an_account(), at=day)
         with store.connect() as con:
-            ask(con, "a")
-    assert asked == ["a", "a", "a"]
+            query(con, "a")
+    assert calls == ["a", "a", "a"]
 
 
-def test_a_reader_of_an_old_state_gets_no_answer_of_a_newer_one(
+def test_a_reader_of_an_old_state_gets_no_newer_result(
     store: Engine, snapshots: Deliveries
 ) -> None:
-    asked, ask = counting()
+    calls, query = counting()
     with store.connect() as before:
-        assert ask(before, "a") == 1
+        assert query(before, "a") == 1
         snapshots.take(an_account())
         with store.connect() as after:
-            assert ask(after, "a") == 2
-        assert ask(before, "a") == 1
-    assert len(asked) == 2
+            assert query(after, "a") == 2
+        assert query(before, "a") == 1
+    assert len(calls) == 2
 
 
-def test_only_so_many_answers_are_kept(store: Engine) -> None:
-    asked, ask = counting(most=2)
+def test_the_cache_drops_the_least_recently_used_result(store: Engine) -> None:
+    calls, query = counting(most=2)
     with store.connect() as con:
         for about in "abcab":
-            ask(con, about)
-    assert asked == list("abcab")
+            query(con, about)
+    assert calls == list("abcab")
 
 
-def test_what_speaks_of_now_is_asked_again_after_a_while(store: Engine, monkeypatch) -> None:
-    asked, ask = counting()
+def test_results_that_depend_on_now_expire(store: Engine, monkeypatch) -> None:
+    calls, query = counting()
     clock = [0.0]
     monkeypatch.setattr("queries.cache.time.monotonic", lambda: clock[0])
     waiting = Filters(waiting=timedelta(days=3))
     with store.connect() as con:
         for about in (waiting, Filters()):
-            ask(con, about)
+            query(con, about)
             clock[0] += 61
-            ask(con, about)
-    assert asked == [waiting, waiting, Filters()]
+            query(con, about)
+    assert calls == [waiting, waiting, Filters()]

@@ -105,7 +105,7 @@ def test_load_of_a_loaded_file_changes_nothing(
 ) -> None:
     path = a_snapshot_file(tmp_path)
     assert [run("load", path), run("load", path)] == [DONE, DONE]
-    assert "known already, nothing changed" in capsys.readouterr().out
+    assert "already loaded" in capsys.readouterr().out
 
 
 def test_load_replaces_only_with_the_option(
@@ -157,7 +157,7 @@ def test_other_files_in_the_inbox_do_not_fail_a_load(
     nonsense = a_snapshot_file(home.inbox, [an_account("")], integration="slack")
     os.utime(nonsense, (0, 0))
     assert run("load", a_snapshot_file(tmp_path)) == DONE
-    assert "1 of 1 rows are no accounts" in capsys.readouterr().err
+    assert "1 of 1 rows are not accounts" in capsys.readouterr().err
 
 
 def test_load_skips_files_that_are_still_being_written(home: Home, tmp_path: Path) -> None:
@@ -212,10 +212,10 @@ def test_check_prints_the_load_report_and_loads_nothing(
     before = tree(home.root)
     assert run("check", path) == DONE
     assert capsys.readouterr().out == (
-        f"{path.name}: look at it.\n"
+        f"{path.name}: Check.\n"
         "  2 of 3 rows are accounts.\n"
-        "  Check: 1 of 3 rows rejected: no account.\n"
-        "  Check: Active in app not understood for 1 of 2 accounts.\n"
+        "  Check: 1 of 3 rows rejected.\n"
+        "  Check: Could not read “Active in app” of 1 of 2 accounts.\n"
         "  Line 3: The row has no username in app.\n"
     )
     assert tree(home.root) == before
@@ -228,7 +228,7 @@ def test_check_works_while_the_store_is_in_use_and_with_any_file_name(
     path = tmp_path / "export (1).csv"
     path.write_text("login,state\nada,Onboarded\n")
     assert run("check", path) == DONE
-    assert capsys.readouterr().out == "export (1).csv: good.\n  1 of 1 rows are accounts.\n"
+    assert capsys.readouterr().out == "export (1).csv: OK.\n  1 of 1 rows are accounts.\n"
 
 
 def test_check_answers_in_json_one_object_per_file(
@@ -241,18 +241,18 @@ def test_check_answers_in_json_one_object_per_file(
     first, second, third = map(json.loads, capsys.readouterr().out.splitlines())
     assert first == {
         "file": good.name,
-        "quality": "good",
+        "quality": "ok",
         "rows_read": 3,
         "accepted": 2,
         "rejected": 1,
         "flagged": 0,
         "warnings": [],
-        "remarks": ["1 row repeated word for word."],
+        "remarks": ["1 exact duplicate row."],
         "rejected_rows": [],
     }
     assert second == {
         "file": "bad.csv",
-        "error": "bad.csv is empty; expected a line of headings.",
+        "error": "bad.csv is empty.",
     }
     assert third == {"file": "missing.csv", "error": f"{missing}: No such file or directory."}
 
@@ -299,7 +299,7 @@ def test_a_file_that_removes_more_than_a_fifth_of_the_accounts_goes_on_hold(
     assert "on hold" in capsys.readouterr().out
     assert run("load", path) == REFUSED
     told = capsys.readouterr().err
-    assert "3 of 10 accounts (30%) would leave at once" in told
+    assert "3 of 10 accounts (30%) would be deleted" in told
     assert "rollcall load --confirm" in told
     assert len(listed(home)) == 10
     assert (home.on_hold / "figma" / path.name).exists()
@@ -460,7 +460,7 @@ def test_a_failed_rebuild_leaves_the_store_unchanged(
     told = capsys.readouterr().err
     assert f"{broken}: " in told
     assert f"{stray}: notes.txt does not say" in told
-    assert "The store stays as it was: 2 of 3 files" in told
+    assert "The store is unchanged: 2 of 3 files" in told
     assert everything_in(home) == before
     assert not list(home.root.glob("*.new*"))
 
@@ -537,7 +537,7 @@ def test_load_hands_files_over_to_the_running_app(
     bad = a_snapshot_file(tmp_path, [an_account("")], integration="slack")
     assert run("load", good, bad) == REFUSED
     told = capsys.readouterr()
-    assert "1 of 1 rows are no accounts" in told.err
+    assert "1 of 1 rows are not accounts" in told.err
     assert "figma" in told.out
 
     better = a_snapshot_file(tmp_path, [an_account("bob")], integration="slack")

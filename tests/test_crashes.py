@@ -1,4 +1,4 @@
-"""What is left when a process is killed, the disk is full, or a file of the store is damaged."""
+"""Killed processes, full disks and damaged stores."""
 
 from __future__ import annotations
 
@@ -71,10 +71,10 @@ class Moment(NamedTuple):
     at: datetime
 
 
-Told = dict[str, str]  # username → state
+States = dict[str, str]  # username → state
 
 
-def a_history(folder: Path, seed: int) -> dict[Moment, tuple[Path, Told]]:
+def a_history(folder: Path, seed: int) -> dict[Moment, tuple[Path, States]]:
     """Files of two integrations in which accounts come, go and change."""
     chance, written = random.Random(seed), {}
     for name in ("figma", "slack"):
@@ -108,7 +108,7 @@ def loading(home: Home, paths: list[Path]) -> BaseProcess:
     return process
 
 
-def what_is_loaded(home: Home, history: dict[Moment, tuple[Path, Told]]) -> set[Moment]:
+def what_is_loaded(home: Home, history: dict[Moment, tuple[Path, States]]) -> set[Moment]:
     """The snapshots of the store, each of which says exactly what its file says."""
     if not (home.root / "rollcall.duckdb").exists():
         return set()
@@ -119,13 +119,13 @@ def what_is_loaded(home: Home, history: dict[Moment, tuple[Path, Told]]) -> set[
         rows = select(integration.c.name, snapshot.c.taken_at, snapshot.c.accepted)
         found = {Moment(*row[:2]): row.accepted for row in con.execute(rows.select_from(named))}
         for moment, accepted in found.items():
-            _, told = history[moment]
-            assert accepted == len(told)
-            asked = {"integration": (moment.integration,), "as_of": moment.at}
-            assert sorted(usernames(con, **asked)) == sorted(told)
-            for how in set(told.values()):
-                wanted = Filters(**asked, state=(how,))
-                assert count_accounts(con, wanted) == list(told.values()).count(how)
+            _, states = history[moment]
+            assert accepted == len(states)
+            params = {"integration": (moment.integration,), "as_of": moment.at}
+            assert sorted(usernames(con, **params)) == sorted(states)
+            for how in set(states.values()):
+                wanted = Filters(**params, state=(how,))
+                assert count_accounts(con, wanted) == list(states.values()).count(how)
         counted = con.scalar(select(func.sum(state_count.c.accounts))) or 0
         assert counted == sum(found.values())
     close_stores()
@@ -137,7 +137,7 @@ def kill_while_loading(
 ) -> list[int]:
     """How many snapshots were in after each kill. A history that is whole makes way for another."""
     seen, longest, seed = [], how_long_a_load_takes(home, folder), 0
-    history: dict[Moment, tuple[Path, Told]] = {}
+    history: dict[Moment, tuple[Path, States]] = {}
     began = time.monotonic()
 
     def goes_on() -> bool:
@@ -189,7 +189,7 @@ def moment_in(path: Path) -> datetime:
     return datetime.strptime(path.name.split(".")[0], "%Y-%m-%dT%H-%M-%SZ")
 
 
-def finish(home: Home, history: dict[Moment, tuple[Path, Told]]) -> None:
+def finish(home: Home, history: dict[Moment, tuple[Path, States]]) -> None:
     """What was interrupted is taken up again, and ends as if nothing had happened."""
     process = loading(home, [path for path, _ in history.values()])
     process.join()
@@ -201,7 +201,7 @@ def finish(home: Home, history: dict[Moment, tuple[Path, Told]]) -> None:
     left = [p.name for p in home.inbox.rglob("*") if p.is_file() and not p.name.endswith(".part")]
     assert left == []
     assert "Traceback" not in log
-    assert "made anew" not in log
+    assert "rebuilt" not in log
 
 
 @pytest.fixture
@@ -214,7 +214,7 @@ def forked(monkeypatch: pytest.MonkeyPatch) -> None:
     multiprocessing.get_context("forkserver").set_forkserver_preload([Path(__file__).stem])
 
 
-def test_a_killed_load_leaves_every_snapshot_wholly_in_or_wholly_pending(
+def test_a_killed_load_leaves_each_snapshot_loaded_or_in_the_inbox(
     home: Home, tmp_path: Path, forked: None
 ) -> None:
     seen = kill_while_loading(home, tmp_path / "delivered", random.Random(), SECONDS_OF_KILLS)
@@ -267,7 +267,7 @@ FULL_DISK = """if True:
 """
 
 
-def test_a_full_disk_is_told_in_words_and_loading_goes_on_when_there_is_room(
+def test_a_full_disk_is_reported_and_loading_continues_with_free_space(
     home: Home, tmp_path: Path
 ) -> None:
     first, second = (
@@ -285,18 +285,18 @@ def test_a_full_disk_is_told_in_words_and_loading_goes_on_when_there_is_room(
     assert ended.returncode == 0, ended.stderr
     full = json.loads(ended.stdout)
     assert f"figma/{second.name} could not be loaded and stays in the inbox" in full["words"]
-    assert "There is no room left on the disk" in full["words"]
+    assert "is full, so nothing can be loaded" in full["words"]
     assert full["accounts"] == 300
     assert full["waits"] == [second.name]
     assert listed(home, as_of=YESTERDAY) == [f"user{n:03}" for n in range(300)]
 
 
-def listed(home: Home, **asked: object) -> list[str]:
+def listed(home: Home, **params: object) -> list[str]:
     with open_store(home.database_url).connect() as con:
-        return usernames(con, **asked)
+        return usernames(con, **params)
 
 
-def test_a_store_that_duckdb_gave_up_is_opened_anew(home: Home, tmp_path: Path) -> None:
+def test_a_store_that_duckdb_invalidated_is_reopened(home: Home, tmp_path: Path) -> None:
     """As after a checkpoint on a full disk: DuckDB then refuses every question, reads included."""
     engine = open_store(home.database_url)
     load(engine, SnapshotFile.from_path(a_snapshot_file(tmp_path)))
@@ -367,16 +367,16 @@ def stocked(home: Home, tmp_path: Path) -> Home:
 
 
 @pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> list[StoreStatus]:
+def statuses(monkeypatch: pytest.MonkeyPatch) -> list[StoreStatus]:
     """Every state that readers could have seen."""
     states: list[StoreStatus] = []
 
-    def tell(home: Home, how: StoreStatus) -> None:
+    def record(home: Home, how: StoreStatus) -> None:
         states.append(how)
         real(home, how)
 
     real = keeper.set_store_status
-    monkeypatch.setattr(keeper, "set_store_status", tell)
+    monkeypatch.setattr(keeper, "set_store_status", record)
     return states
 
 
@@ -389,8 +389,8 @@ def an_app(home: Home) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("damage", [cut, cut_a_little, empty, zero, overwrite])
-def test_the_app_makes_a_damaged_store_anew_and_keeps_the_damaged_file(
-    stocked: Home, told: list[StoreStatus], damage: Callable[[Path], None]
+def test_the_app_rebuilds_a_damaged_store_and_keeps_the_damaged_file(
+    stocked: Home, statuses: list[StoreStatus], damage: Callable[[Path], None]
 ) -> None:
     file = stocked.root / "rollcall.duckdb"
     damage(file)
@@ -401,36 +401,36 @@ def test_the_app_makes_a_damaged_store_anew_and_keeps_the_damaged_file(
         assert listed(stocked, as_of=YESTERDAY) == ["ada"]
     [aside] = stocked.root.glob("rollcall.duckdb.damaged-*")
     assert aside.read_bytes() == damaged
-    seen = [(how.done, how.total) for how in told if how.phase == "rebuilding"]
+    seen = [(how.done, how.total) for how in statuses if how.phase == "rebuilding"]
     assert seen == [(0, 2), (1, 2), (2, 2)]
-    [words] = {how.message for how in told if how.phase == "rebuilding"}
+    [words] = {how.message for how in statuses if how.phase == "rebuilding"}
     assert f"{file} is damaged" in words
-    assert "made anew from the archive; the file as it was is kept" in words
+    assert "rebuilt from the archive. The old file is kept" in words
 
 
-def test_a_store_that_was_deleted_is_loaded_again_from_the_archive(
-    stocked: Home, told: list[StoreStatus]
+def test_a_deleted_store_is_loaded_again_from_the_archive(
+    stocked: Home, statuses: list[StoreStatus]
 ) -> None:
     lose(stocked.root / "rollcall.duckdb")
     with an_app(stocked):
         until(lambda: store_status(stocked).is_open)
         assert listed(stocked, as_of=YESTERDAY) == ["ada"]
-    assert "snapshots that the archive has" in told[1].message
+    assert "lacks snapshots of the archive" in statuses[1].message
 
 
-def test_damage_that_a_question_brings_to_light_is_repaired_while_the_app_runs(
-    stocked: Home, told: list[StoreStatus]
+def test_damage_that_a_query_finds_is_repaired_while_the_app_runs(
+    stocked: Home, statuses: list[StoreStatus]
 ) -> None:
     spoil_a_block(stocked.root / "rollcall.duckdb")
     with an_app(stocked):
-        until(lambda: store_status(stocked).is_open or told[-1].phase == "rebuilding")
+        until(lambda: store_status(stocked).is_open or statuses[-1].phase == "rebuilding")
         with suppress(StoreError):
             listed(stocked)
         until(lambda: list(stocked.root.glob("*.damaged-*")) and store_status(stocked).is_open)
         assert listed(stocked, as_of=YESTERDAY) == ["ada"]
 
 
-def test_a_question_to_a_damaged_store_ends_in_words_on_the_page(stocked: Home) -> None:
+def test_a_page_reports_a_damaged_store(stocked: Home) -> None:
     spoil_a_block(stocked.root / "rollcall.duckdb")
     shown = AppTest.from_file(ROOT / "pages" / "navigation.py", default_timeout=20).run()
     assert not shown.exception
@@ -440,7 +440,7 @@ def test_a_question_to_a_damaged_store_ends_in_words_on_the_page(stocked: Home) 
 
 
 @pytest.mark.parametrize("damage", [cut, empty, zero, overwrite, lose, spoil_the_end])
-def test_what_a_damaged_log_has_lost_is_loaded_again_from_the_archive(
+def test_snapshots_lost_with_a_damaged_log_are_loaded_again_from_the_archive(
     stocked: Home, tmp_path: Path, damage: Callable[[Path], None]
 ) -> None:
     """The log has what was loaded since the last checkpoint; DuckDB drops what it cannot read."""
@@ -458,8 +458,8 @@ def test_what_a_damaged_log_has_lost_is_loaded_again_from_the_archive(
         assert listed(revived, as_of=TODAY) == ["bob"]
 
 
-def test_files_of_the_archive_that_cannot_be_loaded_are_told_on_every_page(
-    stocked: Home, told: list[StoreStatus]
+def test_every_page_reports_archived_files_that_cannot_be_loaded(
+    stocked: Home, statuses: list[StoreStatus]
 ) -> None:
     lose(stocked.root / "rollcall.duckdb")
     broken = next(stocked.archive.glob("*/2026-11-22*"))
@@ -467,7 +467,7 @@ def test_files_of_the_archive_that_cannot_be_loaded_are_told_on_every_page(
     with an_app(stocked):
         until(lambda: store_status(stocked).is_open)
         assert listed(stocked) == ["bob"]
-        assert "1 files of the archive cannot be loaded" in store_status(stocked).message
+        assert "1 file of the archive cannot be loaded" in store_status(stocked).message
         assert str(broken) in store_status(stocked).message
 
 
@@ -490,10 +490,10 @@ def without_a_column(home: Home) -> None:
 
 
 @pytest.mark.parametrize("change", [of_another_number, without_a_number, without_a_column])
-def test_a_store_of_another_version_is_made_anew_with_what_no_file_says(
+def test_a_store_of_another_version_is_rebuilt_with_its_records(
     stocked: Home, change: Callable[[Home], None]
 ) -> None:
-    noted = {"integration": "slack", "file_name": "x.csv", "verdict": "held", "reason": "why"}
+    noted = {"integration": "slack", "file_name": "x.csv", "status": "on hold", "reason": "why"}
     with open_store(stocked.database_url).begin() as con:
         con.execute(update(integration).values(deletion_limit=0.5))
         con.execute(insert(quarantined_file).values(**noted, quarantined_at=TODAY))
@@ -508,15 +508,15 @@ def test_a_store_of_another_version_is_made_anew_with_what_no_file_says(
     assert len(list(stocked.root.glob("rollcall.duckdb.outdated-*"))) == 1
 
 
-def test_what_the_archive_does_not_have_is_not_lost_silently(
-    stocked: Home, told: list[StoreStatus]
+def test_snapshots_that_the_archive_lacks_are_not_lost_silently(
+    stocked: Home, statuses: list[StoreStatus]
 ) -> None:
     shutil.rmtree(stocked.archive)
     without_a_number(stocked)
     close_stores()
     with an_app(stocked):
         until(lambda: store_status(stocked).phase == "failed")
-    assert "2 of its snapshots have no file in the archive" in told[-1].message
+    assert "the archive lacks the files of 2 of its snapshots" in statuses[-1].message
     assert not list(stocked.root.glob("*.outdated-*"))
 
 
@@ -554,7 +554,7 @@ def other_app(stocked: Home) -> Iterator[subprocess.Popen[str]]:
 
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, None])
-def test_a_second_app_says_who_has_the_store_and_takes_over(
+def test_a_second_app_names_the_first_and_takes_over(
     stocked: Home, other_app: subprocess.Popen[str], end: signal.Signals | None
 ) -> None:
     with an_app(stocked):
@@ -571,7 +571,7 @@ def test_a_second_app_says_who_has_the_store_and_takes_over(
     assert not (stocked.root / "serving.json").exists()
 
 
-def test_commands_say_which_app_has_the_store(
+def test_commands_name_the_app_that_has_the_store(
     stocked: Home, other_app: subprocess.Popen[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     for command in (["rebuild"], ["export", "--output", str(stocked.root / "x.csv")]):
@@ -582,7 +582,7 @@ def test_commands_say_which_app_has_the_store(
 
 
 @pytest.mark.parametrize("left", ['{"pid": 1', '{"pid": 99999999, "address": "x"}', "[]", ""])
-def test_what_a_killed_app_left_behind_misleads_nobody(stocked: Home, left: str) -> None:
+def test_leftovers_of_a_killed_app_are_ignored(stocked: Home, left: str) -> None:
     (stocked.root / "serving.json").write_text(left)
     assert running_instance(stocked) is None
 
@@ -590,7 +590,7 @@ def test_what_a_killed_app_left_behind_misleads_nobody(stocked: Home, left: str)
 # ---- readers ------------------------------------------------------------------------------------
 
 
-def test_readers_see_whole_snapshots_only_and_do_not_wait_for_a_load(
+def test_readers_see_complete_snapshots_and_do_not_wait_for_a_load(
     home: Home, tmp_path: Path
 ) -> None:
     engine, many = open_store(home.database_url), 20_000
@@ -624,9 +624,7 @@ def test_readers_see_whole_snapshots_only_and_do_not_wait_for_a_load(
 
 
 @pytest.mark.browser
-def test_two_browsers_show_what_is_loaded_meanwhile_without_a_reload(
-    tmp_path: Path, visit: Visit
-) -> None:
+def test_two_browsers_show_new_snapshots_without_a_reload(tmp_path: Path, visit: Visit) -> None:
     with served(tmp_path) as app:
         readers = [visit(f"{app.url}/users", afresh=True) for _ in range(2)]
         for reader in readers:

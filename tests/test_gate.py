@@ -277,7 +277,7 @@ def test_every_response_has_security_headers(client: Client) -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1:8501", "localhost:8501", "[::1]:8501"])
 def test_without_sign_in_setup_this_machine_has_access(client: Client, host: str) -> None:
     local = client(guarded=False, base=f"http://{host}")
-    assert local.get("/users").text == "behind the gate, for who is at this machine"
+    assert local.get("/users").text == "behind the gate, for Local user"
     assert connects(local, f"http://{host}")
 
 

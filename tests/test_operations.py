@@ -1,4 +1,4 @@
-"""What people need who run Rollcall for others: how it is, what it logs, and a backup of it."""
+"""Operations: metrics, logs, the service, the container and backups."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ ROLLCALL = [sys.executable, str(ROOT / "rollcall.py")]
 
 
 def a_home(root: Path) -> Home:
-    """Two loaded snapshots, and what people have said."""
+    """Two snapshots in the inbox, and records of people."""
     home = Home(root)
     for folder in (home.inbox, home.archive):
         folder.mkdir(parents=True)
@@ -51,15 +51,15 @@ def a_home(root: Path) -> Home:
     a_snapshot_file(home.inbox, [an_account("ada", state="Update failed")], at=TODAY)
     for file in home.inbox.rglob("*.ndjson"):
         os.utime(file, (0, 0))  # written long ago
-    said = {
+    row = {
         "account_id": "ada",
         "rule": "failed deletes",
         "snapshot_taken_at": TODAY,
         "reason": "known",
     }
-    said |= {"integration": "figma", "accepted_by": "olga@x.io", "accepted_at": TODAY}
+    row |= {"integration": "figma", "accepted_by": "olga@x.io", "accepted_at": TODAY}
     with write_transaction(open_store(f"duckdb:///{root}/rollcall.duckdb")) as con:
-        con.execute(insert(exception), said)
+        con.execute(insert(exception), row)
         con.execute(insert(setting), {"name": "stale_after_hours", "value": "30"})
     close_store(f"duckdb:///{root}/rollcall.duckdb")
     return home
@@ -73,7 +73,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     (home.inbox / "slack" / "2026-11-23T06-00-00Z.csv").write_text(f"{ADA},ada@x.io\nx,y\n")
     with served(home.root, ROLLCALL_LOG="json") as app:
         wait_until(lambda: metrics(app).get(("rollcall_load_seconds_count", "")) == 3)
-        wait_until(lambda: metrics(app)["rollcall_files_waiting", ""] == 0)
+        wait_until(lambda: metrics(app)["rollcall_files_in_inbox", ""] == 0)
         yield app
 
 
@@ -85,8 +85,8 @@ def wait_until(is_so: Callable[[], bool]) -> None:
 
 
 def answer(app: Served, path: str) -> str:
-    with urllib.request.urlopen(f"{app.url}{path}", timeout=30) as told:  # noqa: S310 - our own
-        return told.read().decode()
+    with urllib.request.urlopen(f"{app.url}{path}", timeout=30) as response:  # noqa: S310 - our own
+        return response.read().decode()
 
 
 def metrics(app: Served) -> dict[tuple[str, str], float]:
@@ -98,28 +98,28 @@ def metrics(app: Served) -> dict[tuple[str, str], float]:
     }
 
 
-def test_metrics_tell_of_loads_rows_and_ages_and_of_nobody(running: Served) -> None:
-    told = metrics(running)
-    assert told["rollcall_store_open", ""] == 1
-    assert told["rollcall_files_total", "figma,loaded"] == 2
-    assert told["rollcall_files_total", "slack,refused"] == 1
-    assert told["rollcall_rows_total", "figma,accepted"] == 3
-    assert told["rollcall_snapshots", "figma"] == 2
-    assert told["rollcall_accounts", "figma"] == 1
-    assert told["rollcall_newest_snapshot_timestamp_seconds", "figma"] == 1_795_413_600
-    assert told["rollcall_files_set_aside", "refused"] == 1
-    assert told["rollcall_load_seconds_count", ""] == 3
-    assert told["rollcall_log_messages_total", "warning"] >= 1
+def test_metrics_count_files_rows_and_ages_without_personal_data(running: Served) -> None:
+    values = metrics(running)
+    assert values["rollcall_store_open", ""] == 1
+    assert values["rollcall_files_total", "figma,loaded"] == 2
+    assert values["rollcall_files_total", "slack,rejected"] == 1
+    assert values["rollcall_rows_total", "figma,accepted"] == 3
+    assert values["rollcall_snapshots", "figma"] == 2
+    assert values["rollcall_accounts", "figma"] == 1
+    assert values["rollcall_newest_snapshot_timestamp_seconds", "figma"] == 1_795_413_600
+    assert values["rollcall_files_quarantined", "rejected"] == 1
+    assert values["rollcall_load_seconds_count", ""] == 3
+    assert values["rollcall_log_messages_total", "warning"] >= 1
     text = answer(running, "/metrics").lower()
     assert "ada" not in text.replace("metadata", "")
     assert "olga" not in text
 
 
-def test_metrics_tell_how_long_pages_take(home: Home) -> None:
-    asked = TestClient(web.app, base_url="http://127.0.0.1", client=("127.0.0.1", 50_000))
+def test_metrics_measure_pages(home: Home) -> None:
+    client = TestClient(web.app, base_url="http://127.0.0.1", client=("127.0.0.1", 50_000))
 
     def drawn() -> float:
-        families = text_string_to_metric_families(asked.get("/metrics").text)
+        families = text_string_to_metric_families(client.get("/metrics").text)
         samples = [sample for family in families for sample in family.samples]
         return sum(s.value for s in samples if s.name == "rollcall_page_seconds_count")
 
@@ -129,11 +129,11 @@ def test_metrics_tell_how_long_pages_take(home: Home) -> None:
     assert drawn() == before + 1
 
 
-def test_an_address_of_the_environment_is_not_served_without_sign_in(tmp_path: Path) -> None:
+def test_a_public_address_needs_sign_in(tmp_path: Path) -> None:
     everywhere = {"STREAMLIT_SERVER_ADDRESS": "0.0.0.0"}  # noqa: S104
-    told = os.environ | {"ROLLCALL_HOME": str(tmp_path), **everywhere}
+    environment = os.environ | {"ROLLCALL_HOME": str(tmp_path), **everywhere}
     command = [sys.executable, str(ROOT / "app.py")]
-    done = subprocess.run(command, env=told, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
     assert done.returncode == os.EX_CONFIG
     assert "does not serve 0.0.0.0 without sign-in" in done.stderr
 
@@ -146,7 +146,7 @@ def test_an_address_of_the_environment_is_not_served_without_sign_in(tmp_path: P
         ("PORT", "web", "PORT is not a whole number: web"),
     ],
 )
-def test_what_the_environment_says_wrongly_is_not_passed_over(
+def test_wrong_environment_variables_are_reported(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str, words: str
 ) -> None:
     monkeypatch.setenv(name, value)
@@ -154,19 +154,19 @@ def test_what_the_environment_says_wrongly_is_not_passed_over(
         options_from_environment()
 
 
-def test_the_unit_is_sound_and_closed(tmp_path: Path) -> None:
+def test_the_systemd_unit_is_valid_and_sandboxed(tmp_path: Path) -> None:
     analyze = shutil.which("systemd-analyze")
     if not analyze:
         pytest.skip("systemd is not installed: deploy/rollcall.service was not checked.")
     unit = tmp_path / "rollcall.service"
     text = (ROOT / "deploy" / "rollcall.service").read_text()
     unit.write_text(text.replace("/opt/rollcall/.venv/bin/python", sys.executable))
-    for asked in (["verify"], ["security", "--offline=true", "--threshold=20", "--no-pager"]):
-        done = subprocess.run([analyze, *asked, str(unit)], capture_output=True, text=True)
+    for arguments in (["verify"], ["security", "--offline=true", "--threshold=20", "--no-pager"]):
+        done = subprocess.run([analyze, *arguments, str(unit)], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr or done.stdout[-500:]
 
 
-def test_the_container_gets_all_that_is_imported_and_nothing_else() -> None:
+def test_the_container_contains_all_imported_code_and_nothing_else() -> None:
     """Podman and Docker send what `.dockerignore` lets through; the Containerfile copies it."""
     lines = (ROOT / "deploy" / "Containerfile").read_text().splitlines()
     copied = [name for line in lines if line.startswith("COPY ") for name in line.split()[1:-1]]
@@ -178,28 +178,31 @@ def test_the_container_gets_all_that_is_imported_and_nothing_else() -> None:
     assert packages | {path.name for path in ROOT.glob("*.py")} <= set(copied)
 
 
-def test_each_line_of_the_log_is_an_object_and_names_nobody(running: Served) -> None:
+def test_each_log_line_is_an_object_without_personal_data(running: Served) -> None:
     assert answer(running, "/readyz") == "ok"
     text = (running.home.root / "log.txt").read_text()
     lines = [json.loads(line) for line in text.splitlines()]
     assert {"time", "level", "logger", "message"} <= set(lines[-1])
-    said = [line["message"] for line in lines if line["logger"] == "rollcall"]
-    assert "slack/2026-11-23T06-00-00Z.csv is refused; why is beside it." in said
+    messages = [line["message"] for line in lines if line["logger"] == "rollcall"]
+    assert (
+        "slack/2026-11-23T06-00-00Z.csv is rejected. The reason is in the file beside it."
+        in messages
+    )
     assert not [line for line in lines if "GET" in line["message"]], "no access log"
     assert "Ada" not in text
     assert "ada@" not in text
 
 
-def test_an_error_is_logged_without_what_it_says() -> None:
+def test_an_error_is_logged_without_its_message() -> None:
     try:
         try:
             {}["ada@x.io"]
-        except KeyError as fault:
-            raise ValueError(f"{ADA} is no number") from fault
-    except ValueError as fault:
-        told: Any = (type(fault), fault, fault.__traceback__)
-        words = f"It failed: {fault}"
-    record = logging.LogRecord("rollcall", logging.ERROR, "x.py", 1, words, (), told)
+        except KeyError as error:
+            raise ValueError(f"{ADA} is no number") from error
+    except ValueError as error:
+        info: Any = (type(error), error, error.__traceback__)
+        words = f"It failed: {error}"
+    record = logging.LogRecord("rollcall", logging.ERROR, "x.py", 1, words, (), info)
     line = json.loads(JsonFormatter().format(record))
     assert (line["error"], line["message"]) == ("ValueError", "It failed: …")
     assert "after KeyError" in line["at"]
@@ -207,10 +210,10 @@ def test_an_error_is_logged_without_what_it_says() -> None:
 
 
 @pytest.mark.parametrize("is_running", [True, False])
-def test_a_backup_gives_all_of_it_back(
+def test_a_restored_backup_has_everything(
     running: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_running: bool
 ) -> None:
-    """What was loaded and what was said, whoever has the store while it is made."""
+    """Files and records, whether or not an app has the store open."""
     monkeypatch.delenv("ROLLCALL_DATABASE_URL", raising=False)
     home = running.home
     if not is_running:
@@ -246,18 +249,21 @@ def test_a_backup_gives_all_of_it_back(
         close_store(again.database_url)
 
 
-def test_ready_is_what_has_its_store_open(home: Home) -> None:
-    asked = TestClient(web.app, base_url="http://127.0.0.1", client=("127.0.0.1", 50_000))
+def test_the_app_is_ready_while_its_store_is_open(home: Home) -> None:
+    client = TestClient(web.app, base_url="http://127.0.0.1", client=("127.0.0.1", 50_000))
     set_store_status(home, StoreStatus("failed", "The disk is full."))
-    answer = asked.get("/readyz")
+    answer = client.get("/readyz")
     assert (answer.status_code, answer.text) == (503, "not ready")
-    assert asked.get("/healthz").status_code == 200
-    news = asked.get("/last-change")
-    assert (news.status_code, news.headers["content-type"][:10]) == (503, "text/plain")
-    assert "rollcall_store_open 0.0" in asked.get("/metrics").text
+    assert client.get("/healthz").status_code == 200
+    last_change = client.get("/last-change")
+    assert (last_change.status_code, last_change.headers["content-type"][:10]) == (
+        503,
+        "text/plain",
+    )
+    assert "rollcall_store_open 0.0" in client.get("/metrics").text
 
 
-def test_a_backup_makes_a_store_on_postgresql(
+def test_a_backup_restores_a_store_on_postgresql(
     postgresql: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In the schema `public`, which stays on the search path while another is filled beside it."""

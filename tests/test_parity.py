@@ -1,4 +1,4 @@
-"""Whatever the store is, the same snapshots give the same answers to every question."""
+"""The same snapshots give the same query results on both databases."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ from servers import Server
 from sqlalchemy import Connection, Engine, Row, case, collate, delete, event, func, select
 
 from data.files.naming import SnapshotFile
-from data.history.load import load, remove_snapshot
+from data.history.load import load
 from data.history.load_report import set_deletion_limit
 from data.history.preview import preview
+from data.history.remove import remove_snapshot
 from data.inbox.quarantine import record_quarantined
 from data.records.exceptions import FindingKey, RiskException, RuleSettings, add_exceptions
 from data.records.matches import MatchOverride, save_directories, save_match_overrides
@@ -45,15 +46,9 @@ from queries.filters import FILTERS, Filters
 from queries.health.backlog import open_jobs_by_start
 from queries.health.durations import durations
 from queries.health.failure_reasons import failure_reasons
-from queries.health.trends import (
-    adjacent_snapshots,
-    integrations_as_of,
-    newest_day,
-    oldest_day,
-    quarantined_files_by_day,
-    snapshot_span,
-    trends,
-)
+from queries.health.integrations import integrations_as_of, quarantined_files_by_day
+from queries.health.snapshots import adjacent_snapshots, newest_day, oldest_day, snapshot_span
+from queries.health.trends import trends
 from queries.matching import MATCH_KINDS as MATCHES
 from queries.matching import match_candidates
 from queries.period import Period
@@ -157,15 +152,15 @@ def both(
 
 
 def _say(engine: Engine, folder: Path) -> None:
-    """What people have said, and what was set aside."""
+    """Records of people, and quarantined files."""
     set_deletion_limit(engine, "odd", 0.5)
     save_directories(engine, ["Figma"])
     svc = MatchOverride("odd", "svc", "Its owner.", "Figma", "1", "Zoë Decided", None)
     save_match_overrides(engine, [svc], "Ada", decided_at=MIDDLE - timedelta(days=2))
     record_quarantined(
-        engine, folder / "odd" / "2026-03-14T06-00-00Z.csv", "held", "Too many leave."
+        engine, folder / "odd" / "2026-03-14T06-00-00Z.csv", "on hold", "Too many leave."
     )
-    record_quarantined(engine, folder / "odd" / "unnamed.csv", "refused", "No headings.")
+    record_quarantined(engine, folder / "odd" / "unnamed.csv", "rejected", "No headings.")
     with engine.connect() as con:
         rows = page_of_findings(con, View(), RULES[6], 1)
     found = [
@@ -212,13 +207,15 @@ LISTS = [
     ChangeFilter("gained", role="Later"),
     *(ChangeFilter("other", value=name) for name in VALUE_CHANGES),
 ]
-ASKED_AT = datetime(2026, 4, 1)
+APRIL = datetime(2026, 4, 1)
 VIEWS = [
-    View(evaluated_at=ASKED_AT, limits=RuleSettings(inactive_days=3, delete_awaiting_days=1)),
+    View(evaluated_at=APRIL, limits=RuleSettings(inactive_days=3, delete_awaiting_days=1)),
     View(
-        as_of=MIDDLE, evaluated_at=ASKED_AT, limits=RuleSettings(inactive_days=2, unchanged_days=5)
+        as_of=MIDDLE,
+        evaluated_at=APRIL,
+        limits=RuleSettings(inactive_days=2, unchanged_days=5),
     ),
-    View(integration=("odd",), evaluated_at=ASKED_AT, limits=RuleSettings(delete_awaiting_days=1)),
+    View(integration=("odd",), evaluated_at=APRIL, limits=RuleSettings(delete_awaiting_days=1)),
 ]
 
 
@@ -357,16 +354,16 @@ QUESTIONS = {
 
 
 @pytest.mark.parametrize("page", QUESTIONS)
-def test_both_databases_answer_the_same(both: Both, page: str) -> None:
+def test_both_databases_give_the_same_results(both: Both, page: str) -> None:
     differ = []
     with both.one.connect() as con, both.other.connect() as other:
         for name, ask in QUESTIONS[page]():
-            if told(con, ask) != told(other, ask):
+            if result_of(con, ask) != result_of(other, ask):
                 differ.append(name)
     assert not differ
 
 
-def test_both_databases_know_an_account_by_the_same_number(both: Both) -> None:
+def test_both_databases_give_an_account_the_same_key(both: Both) -> None:
     hashes = select(account.c.account_id, account_current.c.content_hash).join_from(
         account, account_current, is_same_account(account, account_current)
     )
@@ -376,9 +373,9 @@ def test_both_databases_know_an_account_by_the_same_number(both: Both) -> None:
     assert len({number for _, number in numbers}) > len(numbers) / 2
 
 
-def test_what_differs_between_answers_is_noticed(both: Both) -> None:
+def test_different_results_are_noticed(both: Both) -> None:
     with both.one.connect() as con, both.other.connect() as other:
-        assert told(con, lambda c: drop_unknown_values(c, NOW)) != told(
+        assert result_of(con, lambda c: drop_unknown_values(c, NOW)) != result_of(
             other, lambda c: drop_unknown_values(c, THEN)
         )
 
@@ -389,7 +386,7 @@ def test_every_rule_finds_something_to_compare(both: Both) -> None:
     assert not [name for name, counts in found.items() if not any(counts)]
 
 
-def test_a_preview_says_the_same_and_leaves_nothing(
+def test_previews_agree_and_change_nothing(
     both: Both, files: list[SnapshotFile], tmp_path: Path
 ) -> None:
     path = tmp_path / "next.ndjson"
@@ -405,7 +402,7 @@ def test_a_preview_says_the_same_and_leaves_nothing(
 # ---- answers as texts that can be compared -------------------------------------------------------
 
 
-def told(con: Connection, ask: Question) -> Any:
+def result_of(con: Connection, ask: Question) -> Any:
     return plain(con, ask(con))
 
 
@@ -468,7 +465,7 @@ def packed(con: Connection, view: View) -> Any:
 # ---- what a cluster asks of all of these statements ----------------------------------------------
 
 
-def test_every_question_can_be_asked_of_a_cluster(both: Both) -> None:
+def test_every_query_runs_on_a_cluster(both: Both) -> None:
     engine = create_unchecked_engine(both.other.url.render_as_string(hide_password=False))
     seen, found = set[str](), set[str]()
 
@@ -487,9 +484,7 @@ def test_every_question_can_be_asked_of_a_cluster(both: Both) -> None:
 
 
 @pytest.mark.parametrize("sort", SORTS)
-def test_a_list_of_which_nothing_was_decided_can_be_asked_of_a_cluster(
-    postgresql: Server, sort: str
-) -> None:
+def test_a_list_without_match_overrides_runs_on_a_cluster(postgresql: Server, sort: str) -> None:
     found = set[str]()
     with postgresql.a_store() as engine, engine.connect() as con:
         event.listen(con, "before_execute", lambda _, s, *__: found.update(breaches(s)))
@@ -497,7 +492,7 @@ def test_a_list_of_which_nothing_was_decided_can_be_asked_of_a_cluster(
     assert not found
 
 
-def test_every_load_can_be_done_on_a_cluster(postgresql: Server, files: list[SnapshotFile]) -> None:
+def test_every_load_runs_on_a_cluster(postgresql: Server, files: list[SnapshotFile]) -> None:
     found = set[str]()
     with postgresql.a_store() as engine:
         event.listen(engine, "before_execute", lambda _, s, *__: found.update(breaches(s)))
@@ -511,7 +506,7 @@ def test_every_load_can_be_done_on_a_cluster(postgresql: Server, files: list[Sna
     assert not found
 
 
-def test_a_statement_that_a_cluster_cannot_do_is_noticed() -> None:
+def test_a_statement_that_a_cluster_rejects_is_noticed() -> None:
     now, v = account_current, account_version
     by_key = now.c.account_key == v.c.account_key
     assert breaches(select(now.c.account_key).join_from(now, v, by_key))

@@ -1,4 +1,4 @@
-"""A team's store on PostgreSQL: several processes at once, making it anew, moving there."""
+"""A store on PostgreSQL: several processes at once, rebuilds, copies and clusters."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_loads_of_several_processes_wait_for_one_another(
         engine.dispose()
 
 
-def test_a_reader_keeps_the_view_that_it_had(postgresql: Server, tmp_path: Path) -> None:
+def test_a_transaction_sees_the_store_at_one_moment(postgresql: Server, tmp_path: Path) -> None:
     with postgresql.a_store() as engine:
         delivered = Deliveries(engine, tmp_path)
         delivered.take(an_account(), at=YESTERDAY)
@@ -109,20 +109,20 @@ def test_a_reader_keeps_the_view_that_it_had(postgresql: Server, tmp_path: Path)
             assert usernames(con) == ["ada", "bob"]
 
 
-def test_two_processes_that_open_a_new_store_at_once_make_it_once(postgresql: Server) -> None:
+def test_two_processes_that_open_a_new_store_at_once_create_it_once(postgresql: Server) -> None:
     url = postgresql.new_schema()
-    asked = "import sys; from data.store.engine import open_store; open_store(sys.argv[1])"
-    both = [subprocess.Popen([sys.executable, "-c", asked, url], cwd=Path.cwd()) for _ in range(2)]
+    script = "import sys; from data.store.engine import open_store; open_store(sys.argv[1])"
+    both = [subprocess.Popen([sys.executable, "-c", script, url], cwd=Path.cwd()) for _ in range(2)]
     assert [process.wait(60) for process in both] == [0, 0]
     assert loaded_days(url) == 0
 
 
-def test_a_server_that_is_not_there_is_told_without_the_password() -> None:
+def test_an_unreachable_server_is_reported_without_the_password() -> None:
     with pytest.raises(
         StoreUnreachable, match=r"127\.0\.0\.1:1/rollcall cannot be reached"
-    ) as told:
+    ) as error:
         open_store("postgresql+psycopg://ada:sesame@127.0.0.1:1/rollcall")
-    assert "sesame" not in str(told.value)
+    assert "sesame" not in str(error.value)
 
 
 def test_a_database_with_other_tables_is_left_alone(postgresql: Server) -> None:
@@ -148,7 +148,7 @@ def test_an_inbox_that_two_processes_watch_is_loaded_once(team: Home, tmp_path: 
     assert loaded_days(team.database_url) == 4
 
 
-def test_a_store_is_made_anew_beside_the_old_one_which_is_kept(team: Home, tmp_path: Path) -> None:
+def test_a_rebuild_keeps_the_old_schema(team: Home, tmp_path: Path) -> None:
     path = a_snapshot_file(tmp_path, [an_account(), an_account("bob")])
     assert main(["load", str(path), "--integration", "figma"]) == 0
     engine = open_store(team.database_url)
@@ -165,16 +165,14 @@ def test_a_store_is_made_anew_beside_the_old_one_which_is_kept(team: Home, tmp_p
     assert f"{here}_new" not in schemas
 
 
-def test_a_store_that_the_archive_does_not_have_whole_is_not_made_anew(
-    team: Home, tmp_path: Path
-) -> None:
+def test_a_rebuild_needs_a_complete_archive(team: Home, tmp_path: Path) -> None:
     Deliveries(open_store(team.database_url), tmp_path).take(an_account())
-    with pytest.raises(RebuildFailed, match="1 of its snapshots have no file"):
+    with pytest.raises(RebuildFailed, match="lacks the files of 1 of its snapshots"):
         rebuild(team, lambda *_: None)
     assert loaded_days(team.database_url) == 1
 
 
-def test_a_store_moves_to_the_server_and_back_whole(
+def test_a_store_is_copied_to_the_server_and_back_completely(
     home: Home, postgresql: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     start, url = open_store(home.database_url), postgresql.new_store()
@@ -196,12 +194,12 @@ def test_a_store_moves_to_the_server_and_back_whole(
     copy_store(stores[2], stores[3], lambda *_: None)
     assert find_different_tables(stores[1], stores[3]) == []
     assert main(["copy", back, again]) == 1
-    assert "holds snapshots already" in capsys.readouterr().err
+    assert "already has snapshots" in capsys.readouterr().err
     delivered.store = open_store(back)  # it goes on there as if nothing had been
     assert delivered.take(an_account("eve"), at=TODAY + timedelta(days=1)).accepted == 1
 
 
-def test_a_copy_that_is_not_the_same_is_noticed(postgresql: Server, tmp_path: Path) -> None:
+def test_a_copy_that_differs_is_noticed(postgresql: Server, tmp_path: Path) -> None:
     one = open_store(f"duckdb:///{tmp_path}/one.duckdb")
     Deliveries(one, tmp_path).take(an_account(), an_account("bob"))
     with postgresql.a_store() as other:
@@ -232,7 +230,7 @@ CREATE FUNCTION create_distributed_table(table_name regclass, distribution_colum
 """
 
 
-def test_a_store_is_spread_by_integration_and_only_once(postgresql: Server) -> None:
+def test_a_store_is_distributed_by_integration_and_only_once(postgresql: Server) -> None:
     url = postgresql.new_schema()
     engine, here = open_store(url), column("logicalrelid", REGCLASS)
     if not postgresql.is_cluster:
@@ -259,11 +257,11 @@ def test_a_store_is_spread_by_integration_and_only_once(postgresql: Server) -> N
 
 
 @pytest.mark.skipif(not has_citus(), reason="Citus is not installed: no cluster was tried")
-def test_all_that_is_tried_on_a_server_is_tried_on_a_cluster() -> None:
+def test_a_cluster_runs_all_tests_of_a_server() -> None:
     assert list(KINDS) == ["server", "cluster"]
 
 
-def test_readers_see_there_what_they_see_in_duckdb(
+def test_restricted_views_show_the_same_as_in_duckdb(
     postgresql: Server, home: Home, tmp_path: Path
 ) -> None:
     stores = [open_store(postgresql.new_store()), open_store(f"duckdb:///{tmp_path}/store.duckdb")]
@@ -290,7 +288,7 @@ def _but_for_times(row: Row[Any]) -> str:
     return str({name: value for name, value in row._asdict().items() if name != "loaded_at"})
 
 
-def test_a_search_uses_the_index_of_trigrams_where_people_have_decided(
+def test_a_search_uses_the_trigram_index_despite_match_overrides(
     postgresql: Server, tmp_path: Path
 ) -> None:
     if postgresql.is_cluster:
@@ -301,16 +299,16 @@ def test_a_search_uses_the_index_of_trigrams_where_people_have_decided(
             engine, [MatchOverride("figma", "svc", "x", "People", "1", "Zoë Decided")], "Ada"
         )
         with engine.connect() as con:
-            rows, asked = account_rows(con, Filters(q="zoe")), Filters(q="zoe")
-            found = select(rows.c.username_in_app).where(*conditions(asked, rows))
+            rows, filters = account_rows(con, Filters(q="zoe")), Filters(q="zoe")
+            found = select(rows.c.username_in_app).where(*conditions(filters, rows))
             assert con.scalars(found).all() == ["svc"]
             con.execute(text("SET LOCAL enable_seqscan = off"))  # so few rows need no index
-            said = found.compile(con, compile_kwargs={"render_postcompile": True})
-            plan = con.exec_driver_sql(f"EXPLAIN {said.string}", dict(said.params)).scalars()
+            sql = found.compile(con, compile_kwargs={"render_postcompile": True})
+            plan = con.exec_driver_sql(f"EXPLAIN {sql.string}", dict(sql.params)).scalars()
             assert "Bitmap Index Scan on current_by_text" in "".join(plan)
 
 
-def test_an_account_with_a_known_row_and_another_one_is_there_once(
+def test_an_account_with_a_known_row_and_a_new_one_exists_once(
     postgresql: Server, tmp_path: Path
 ) -> None:
     with postgresql.a_store() as engine:
@@ -319,8 +317,8 @@ def test_an_account_with_a_known_row_and_another_one_is_there_once(
         deliveries.take(ada, an_account("bob"), at=YESTERDAY)
         deliveries.take(ada, failed, an_account("bob", state="Update failed"), at=TODAY)
         with engine.connect() as con:
-            told = select(account_current.c.username_in_app, account_current.c.provisioning_state)
-            found = sorted(tuple(row) for row in con.execute(told))
+            query = select(account_current.c.username_in_app, account_current.c.provisioning_state)
+            found = sorted(tuple(row) for row in con.execute(query))
     assert found == [("ada", "Onboarded"), ("bob", "Update failed")]
 
 
@@ -338,11 +336,11 @@ INVARIANTS = [
     for name, check in vars(test_history).items()
     if name.startswith("test_") and hasattr(check, "hypothesis") and "archive" not in name
 ]
-"""Of whole histories. The one about an archive is told of this database above."""
+"""Invariants of complete histories. Another test covers the archive on this database."""
 
 
 @pytest.mark.parametrize("invariant", INVARIANTS, ids=lambda check: check.__name__)
-def test_histories_are_kept_as_in_duckdb(
+def test_histories_are_the_same_as_in_duckdb(
     invariant: Callable[..., None], postgresql: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With few examples, as each makes stores."""
@@ -352,7 +350,7 @@ def test_histories_are_kept_as_in_duckdb(
 
 
 @pytest.mark.parametrize("name", sorted(test_pages.OF_ACCOUNTS))
-def test_every_page_is_drawn_from_the_server(team: Home, name: str) -> None:
+def test_every_page_reads_from_the_server(team: Home, name: str) -> None:
     test_pages.load_all(team, test_pages.ADA, test_pages.BOB, taken_at=test_pages.YESTERDAY)
     test_pages.load_all(team, test_pages.ADA, test_pages.CY, taken_at=test_pages.TODAY)
     shown = test_pages.page(name)
@@ -362,17 +360,17 @@ def test_every_page_is_drawn_from_the_server(team: Home, name: str) -> None:
         assert shown.run.get("bidi_component") or shown.run.get("plotly_chart") or shown.run.metric
 
 
-def test_the_list_is_narrowed_searched_and_opened_from_the_server(team: Home) -> None:
+def test_the_list_is_filtered_searched_and_sorted_on_the_server(team: Home) -> None:
     test_pages.load_all(team, *test_pages.accounts(3), test_pages.BOB)
     assert test_pages.users(q="BOB").usernames == ["bob"]
     assert test_pages.users(state="Update failed").usernames == ["bob"]
     assert len(test_pages.users(sort="-user").usernames) == 4
 
 
-# ---- what cannot be asked ------------------------------------------------------------------------
+# ---- errors --------------------------------------------------------------------------------------
 
 
-def test_a_machine_of_a_cluster_that_is_away_is_told_in_words(
+def test_an_unreachable_node_of_a_cluster_is_reported(
     team: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Played: the server says what it does where another one does not answer."""
@@ -384,5 +382,5 @@ def test_a_machine_of_a_cluster_that_is_away_is_told_in_words(
 
     monkeypatch.setattr("queries.users.accounts.count_accounts", ask)
     run = test_pages.page("users.py").run
-    (said,) = [error.value for error in run.error]
-    assert "cannot be reached. PostgreSQL says: “no way to node 2" in said
+    (message,) = [error.value for error in run.error]
+    assert "cannot be reached. PostgreSQL reports: “no way to node 2" in message

@@ -1,4 +1,4 @@
-"""Pseudonyms: consistent, on every page and in every download, and back with the key only."""
+"""Pseudonyms: consistent, on every page, in every download, and reversible only with the key."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ from data.inbox.inbox import load_inbox
 from data.records.exceptions import FindingKey, RiskException, add_exceptions
 from data.records.matches import MatchOverride, save_match_overrides
 from data.schema import account_current, metadata
+from data.store.adapter import ADAPTERS
 from data.store.engine import close_stores, open_store, restricted_engine
 from data.store.pseudonyms import VALUE_COLUMNS, key_statements, keyed_digest, read_or_create_key
 from data.store.restricted_views import REASON_NOT_SHOWN
@@ -93,7 +94,7 @@ def names_nobody(text: str) -> bool:
     return not any(secret.casefold() in text.casefold() for secret in SECRETS)
 
 
-def test_no_table_names_anybody(masked: Engine) -> None:
+def test_no_table_contains_a_name(masked: Engine) -> None:
     with masked.connect() as con:
         for table in metadata.sorted_tables:
             assert names_nobody(str(con.execute(select(table)).all())), table.name
@@ -114,9 +115,7 @@ def test_accounts_of_one_person_are_still_found(masked: Engine) -> None:
 
 
 @pytest.mark.parametrize("as_of", [None, TODAY])
-def test_a_whole_pseudonym_is_found_wherever_it_was_read(
-    masked: Engine, as_of: datetime | None
-) -> None:
+def test_a_search_finds_a_complete_pseudonym(masked: Engine, as_of: datetime | None) -> None:
     with masked.connect() as con:
         (row,) = con.execute(select(account_current).where(account_current.c.account_key == 1))
         for column in SEARCH_COLUMNS:
@@ -129,22 +128,22 @@ def test_a_whole_pseudonym_is_found_wherever_it_was_read(
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_no_download_names_anybody(masked: Engine, form: str) -> None:
+def test_no_download_contains_a_name(masked: Engine, form: str) -> None:
     with masked.connect() as con:
         content = content_of(FORMATS[form].write, Listing(con, ListRequest(Filters())))
     if form == "xlsx":
         book = openpyxl.load_workbook(io.BytesIO(content))
-        told = str([[cell.value for row in sheet for cell in row] for sheet in book])
+        text = str([[cell.value for row in sheet for cell in row] for sheet in book])
     elif form == "parquet":
-        told = str(parquet.read_table(io.BytesIO(content)).to_pylist())
+        text = str(parquet.read_table(io.BytesIO(content)).to_pylist())
     else:
-        told = content.decode()
-    assert "@pseudonym.invalid" in told
-    assert names_nobody(told)
+        text = content.decode()
+    assert "@pseudonym.invalid" in text
+    assert names_nobody(text)
 
 
 @pytest.mark.parametrize("script", [script for script in SCRIPTS if script != "audit.py"])
-def test_no_page_names_anybody(masked_home: Home, script: str) -> None:
+def test_no_page_contains_a_name(masked_home: Home, script: str) -> None:
     run = AppTest.from_file(PAGES / script, default_timeout=60)
     if script == "users.py":
         run.session_state["users"] = {"open": ["1", "2", "3", "4"]}
@@ -158,7 +157,7 @@ def test_no_page_names_anybody(masked_home: Home, script: str) -> None:
         assert "@pseudonym.invalid" in drawn
 
 
-def test_why_a_file_was_refused_names_nobody(masked_home: Home) -> None:
+def test_the_reason_of_a_rejected_file_is_hidden(masked_home: Home) -> None:
     path = masked_home.inbox / "figma" / "2026-11-24T06-00-00Z.csv"
     path.parent.mkdir(parents=True)
     path.write_text("Zelda Zumthor,zz@x.io\n1,2\n")
@@ -172,7 +171,7 @@ def test_why_a_file_was_refused_names_nobody(masked_home: Home) -> None:
     assert names_nobody("".join(str(e.proto) for e in run.main if hasattr(e, "proto")))
 
 
-def test_who_sees_pseudonyms_does_nothing_that_needs_names(masked_home: Home) -> None:
+def test_users_with_pseudonyms_cannot_take_actions_that_need_names(masked_home: Home) -> None:
     run = AppTest.from_file(PAGES / "audit.py", default_timeout=60).run()
     assert run.title[-1].value == "No access"
 
@@ -182,10 +181,10 @@ def test_a_pseudonym_is_an_hmac(text: str, key: bytes) -> None:
     if "\0" in text:
         return
     with MEMORY.connect() as con:
-        for statement in key_statements(key, "duckdb"):
+        for statement in key_statements(key, ADAPTERS["duckdb"]):
             con.exec_driver_sql(statement)
-        told = con.scalar(select(keyed_digest("name", literal(text))))
-    assert told == hmac.new(key, f"name:{text}".encode(), "sha256").hexdigest()[:12]
+        digest = con.scalar(select(keyed_digest("name", literal(text))))
+    assert digest == hmac.new(key, f"name:{text}".encode(), "sha256").hexdigest()[:12]
 
 
 MEMORY = open_store("duckdb:///:memory:")
@@ -198,17 +197,17 @@ def test_another_key_gives_other_pseudonyms(masked_home: Home, tmp_path_factory)
     assert (masked_home.root / "pseudonym-key").stat().st_mode & 0o077 == 0
 
 
-def test_the_key_leads_back(
+def test_the_key_reveals_a_pseudonym(
     masked: Engine, masked_home: Home, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with masked.connect() as con:
         row = con.execute(select(account_current)).first()
     assert row
-    asked = [row.user_name, row.user_email, row.username_in_app, row.upstream_user_id]
-    assert command.main(["reveal", *asked, "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told[row.user_name] == ["name: Zelda Zumthor"]
-    assert sorted(told[row.user_email]) == ["email: ZZ@x.io", "email: zz@x.io"]
-    assert told[row.username_in_app] == ["username: zz-login-figma"]
+    pseudonyms = [row.user_name, row.user_email, row.username_in_app, row.upstream_user_id]
+    assert command.main(["reveal", *pseudonyms, "--json"]) == 0
+    revealed = json.loads(capsys.readouterr().out)
+    assert revealed[row.user_name] == ["name: Zelda Zumthor"]
+    assert sorted(revealed[row.user_email]) == ["email: ZZ@x.io", "email: zz@x.io"]
+    assert revealed[row.username_in_app] == ["username: zz-login-figma"]
     assert command.main(["reveal", "user-000000000000"]) == 1
     assert set(VALUE_COLUMNS) == {"name", "email", "username", "upstream", "account"}

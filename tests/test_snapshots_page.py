@@ -27,7 +27,7 @@ from data.service.active_store import _latest_sample_time, _sample_url
 from data.store.engine import open_store
 from data.store.errors import DiskFull
 from queries.cache import store_revision
-from queries.health.trends import quarantined_files_by_day
+from queries.health.integrations import quarantined_files_by_day
 from queries.rejected_rows import rejected_csv
 from queries.snapshots import PAGE_SIZE, page_of_snapshots
 
@@ -158,7 +158,7 @@ def test_a_row_opens_its_load_report(store: Engine, home: Home) -> None:
     run.session_state["snapshots"] = {"open": [newest]}
     run.run()
     blocks = table(run)["details"][newest]
-    assert blocks[0]["text"] == "1 of 11 rows rejected: no account."
+    assert blocks[0]["text"] == "1 of 11 rows rejected."
     facts = {label: cell for block in blocks for label, cell in block.get("items", ())}
     assert facts["Compared with"]["text"] == "2026-11-22 06:00"
     assert len(facts["SHA-256"]["text"]) == 64
@@ -276,7 +276,7 @@ def test_without_files_on_hold_nothing_needs_a_decision(store: Engine, home: Hom
 def test_a_file_on_hold_comes_first_with_a_preview_on_request() -> None:
     run = page()
     assert [s.value for s in run.subheader] == ["Needs a decision", "Loaded"]
-    assert "3 of 10 accounts (30%) would leave at once" in page_text(run)
+    assert "3 of 10 accounts (30%) would be deleted" in page_text(run)
     assert "Compared with" not in page_text(run)
     open_preview(run)
     assert "7 of 7 rows are accounts. Compared with 2026-11-22 06:00 UTC: 0 added" in page_text(run)
@@ -319,7 +319,7 @@ def test_a_rejected_file_can_replace_the_loaded_one(store: Engine, home: Home) -
     load_snapshot(store, home, *TEN)
     load_snapshot(store, home, *TEN, an_account("eve"))
     run = page()
-    assert "is loaded already" in page_text(run)
+    assert "is already loaded" in page_text(run)
     open_preview(run)
     press(press(run, "Replace loaded file"), "Load file")
     load_files_of_inbox(store, home)
@@ -537,7 +537,7 @@ def test_a_file_on_hold_marks_its_day_until_it_is_loaded(store: Engine, home: Ho
             )
         return [tuple(row) for row in frame.itertuples(index=False)]
 
-    assert marks() == marks("figma") == [(TODAY.date(), "figma", "held", 1)]
+    assert marks() == marks("figma") == [(TODAY.date(), "figma", "on hold", 1)]
     assert marks("slack") == []
     press(press(page(), "Load anyway"), "Load file")
     load_files_of_inbox(store, home)

@@ -1,4 +1,4 @@
-"""What the store promises when it is opened, and what DuckDB is not allowed to do."""
+"""Opening a store, and the limits of DuckDB."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from data.files.naming import SnapshotFile
 from data.history.load import load
 from data.home import Home
 from data.schema import integration, snapshot
+from data.store.duckdb import database_file
 from data.store.engine import (
     SCHEMA_VERSION,
     close_store,
     close_stores,
-    database_file,
     open_store,
     restrict_file_access,
     restricted_engine,
@@ -64,14 +64,14 @@ def setting(store: Engine, name: str) -> object:
         ("SET GLOBAL TimeZone = 'America/New_York'", "configuration has been locked"),
     ],
 )
-def test_nothing_is_fetched_nothing_foreign_is_run_and_nothing_can_be_set(
+def test_duckdb_fetches_nothing_runs_no_extension_and_locks_its_settings(
     store: Engine, statement: str, words: str
 ) -> None:
     with store.connect() as con, pytest.raises(DBAPIError, match=words):
         con.execute(text(statement))
 
 
-def test_memory_is_bounded_and_what_does_not_fit_goes_beside_the_store(
+def test_memory_is_limited_and_duckdb_spills_beside_the_store(
     store: Engine, tmp_path: Path
 ) -> None:
     number, unit = re.fullmatch(r"([\d.]+) (\w+)", str(setting(store, "memory_limit"))).groups()
@@ -79,40 +79,40 @@ def test_memory_is_bounded_and_what_does_not_fit_goes_beside_the_store(
     assert setting(store, "temp_directory") == f"{tmp_path}/store.duckdb.tmp"
 
 
-def test_the_bound_can_be_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_memory_limit_can_be_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ROLLCALL_MEMORY_LIMIT", "300MiB")
     store = open_store(f"duckdb:///{tmp_path}/small.duckdb")
     assert setting(store, "memory_limit") == "300.0 MiB"
     close_stores()
 
 
-def test_a_store_in_memory_leaves_nothing_where_the_program_was_started() -> None:
+def test_a_store_in_memory_leaves_nothing_in_the_current_directory() -> None:
     store = open_store("duckdb:///:memory:")
     assert not str(setting(store, "temp_directory")).startswith(".")
     close_stores()
 
 
-def test_every_connection_speaks_utc(store: Engine) -> None:
+def test_every_connection_uses_utc(store: Engine) -> None:
     with store.connect() as one, store.connect() as other:
         for con in (one, other):
             assert con.scalar(select(func.current_setting("TimeZone"))) == "UTC"
 
 
-def test_a_moment_between_two_seconds_is_of_the_first(store: Engine, tmp_path: Path) -> None:
+def test_fractions_of_a_second_are_compared_correctly(store: Engine, tmp_path: Path) -> None:
     path = a_snapshot_file(tmp_path)
     load(store, SnapshotFile(path, "figma", TODAY), confirmed=True)
     with store.connect() as con:
         found = select(func.count()).select_from(snapshot)
-        for part, told in ((0.9, 1), (-0.1, 0)):
+        for part, expected in ((0.9, 1), (-0.1, 0)):
             moment = TODAY + timedelta(seconds=part)
-            assert con.scalar(found.where(snapshot.c.taken_at <= moment)) == told
-            assert con.scalar(found.where(snapshot.c.taken_at > moment)) == 1 - told
+            assert con.scalar(found.where(snapshot.c.taken_at <= moment)) == expected
+            assert con.scalar(found.where(snapshot.c.taken_at > moment)) == 1 - expected
 
 
 # ---- opening ------------------------------------------------------------------------------------
 
 
-def test_a_new_store_has_its_number_and_keeps_it(store: Engine, tmp_path: Path) -> None:
+def test_a_store_keeps_its_schema_version(store: Engine, tmp_path: Path) -> None:
     with store.connect() as con:
         assert con.scalars(select(schema_version.c.number)).all() == [SCHEMA_VERSION]
     close_stores()
@@ -128,7 +128,7 @@ def checksum(content: bytes) -> int:
     return result
 
 
-def test_a_store_of_a_newer_duckdb_is_told_and_left_alone(tmp_path: Path) -> None:
+def test_a_store_of_a_newer_duckdb_is_reported_and_left_alone(tmp_path: Path) -> None:
     url = f"duckdb:///{tmp_path}/newer.duckdb"
     open_store(url)
     close_store(url)
@@ -143,7 +143,7 @@ def test_a_store_of_a_newer_duckdb_is_told_and_left_alone(tmp_path: Path) -> Non
     assert file.read_bytes() == written
 
 
-def test_where_no_store_can_be_made_it_says_so(tmp_path: Path) -> None:
+def test_a_store_that_cannot_be_created_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "folder").mkdir()
     for place, words in (("file/x.duckdb", "file"), ("folder", "folder cannot be opened")):
@@ -152,7 +152,7 @@ def test_where_no_store_can_be_made_it_says_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", [["rollcall.py", "rebuild"], ["app.py"]])
-def test_a_home_that_cannot_be_made_is_told_in_a_sentence(
+def test_a_home_that_cannot_be_created_is_reported_in_a_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
 ) -> None:
     (tmp_path / "file").touch()
@@ -166,7 +166,7 @@ def test_a_home_that_cannot_be_made_is_told_in_a_sentence(
     assert "Traceback" not in ended.stderr
 
 
-def test_a_store_in_use_is_told_with_the_process_that_has_it(home: Home) -> None:
+def test_a_store_in_use_is_reported_with_its_process(home: Home) -> None:
     script = (
         "import sys; from data.store.engine import open_store; open_store(sys.argv[1]); "
         "print(1, flush=True)"
@@ -179,13 +179,13 @@ def test_a_store_in_use_is_told_with_the_process_that_has_it(home: Home) -> None
     ) as process:
         assert process.stdout
         process.stdout.readline()
-        with pytest.raises(StoreInUse, match="open in another process") as told:
+        with pytest.raises(StoreInUse, match="open in another process") as error:
             open_store(home.database_url)
-        assert told.value.pid == process.pid
+        assert error.value.pid == process.pid
         process.kill()
 
 
-def test_a_store_is_not_opened_anew_before_its_last_reader_is_done(home: Home) -> None:
+def test_a_store_does_not_reopen_before_its_last_reader_is_done(home: Home) -> None:
     """DuckDB would hand out the old one, whatever file is there now."""
     with open_store(home.database_url).connect() as reader:
         close_store(home.database_url)
@@ -195,7 +195,9 @@ def test_a_store_is_not_opened_anew_before_its_last_reader_is_done(home: Home) -
     open_store(home.database_url)
 
 
-def test_a_damaged_snapshot_file_is_no_damaged_store(home: Home, tmp_path: Path) -> None:
+def test_a_damaged_snapshot_file_does_not_make_the_store_damaged(
+    home: Home, tmp_path: Path
+) -> None:
     engine = open_store(home.database_url)
     good = a_snapshot_file(tmp_path)
     broken = good.with_suffix(".parquet")
@@ -206,17 +208,17 @@ def test_a_damaged_snapshot_file_is_no_damaged_store(home: Home, tmp_path: Path)
     load(engine, SnapshotFile.from_path(good))
 
 
-def test_a_file_that_only_looks_too_short_is_read_and_used(
+def test_a_store_that_only_looks_too_short_is_read_and_used(
     home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     load(open_store(home.database_url), SnapshotFile.from_path(a_snapshot_file(tmp_path)))
     close_stores()
-    monkeypatch.setattr("data.store.engine.FILE_HEADER_SIZE", 10**9)
+    monkeypatch.setattr("data.store.duckdb.FILE_HEADER_SIZE", 10**9)
     with open_store(home.database_url).connect() as con:
         assert con.scalar(select(func.count()).select_from(snapshot)) == 1
 
 
-def test_a_store_found_damaged_stays_so_until_it_is_closed(home: Home) -> None:
+def test_a_damaged_store_remains_damaged_until_it_is_closed(home: Home) -> None:
     file = home.root / "rollcall.duckdb"
     engine = open_store(home.database_url)
     with engine.begin() as con:
@@ -232,7 +234,7 @@ def test_a_store_found_damaged_stays_so_until_it_is_closed(home: Home) -> None:
         open_store(home.database_url)
 
 
-def test_a_server_s_store_reads_what_had_to_be_unpacked(tmp_path: Path) -> None:
+def test_a_server_reads_temporary_copies_of_compressed_files(tmp_path: Path) -> None:
     home, packed = tmp_path / "home", tmp_path / "home" / "a.csv.gz"
     home.mkdir()
     packed.write_bytes(gzip.compress("login\nzoé\n".encode("utf-16")))
@@ -241,7 +243,7 @@ def test_a_server_s_store_reads_what_had_to_be_unpacked(tmp_path: Path) -> None:
         assert load(engine, SnapshotFile(packed, "figma", TODAY)).accepted == 1
 
 
-def test_a_server_s_store_touches_no_file_outside_of_the_home(tmp_path: Path) -> None:
+def test_a_server_touches_no_file_outside_the_home(tmp_path: Path) -> None:
     home, outside = tmp_path / "home", tmp_path / "outside.csv"
     home.mkdir()
     for path in (home / "inside.csv", outside):

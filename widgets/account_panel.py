@@ -97,7 +97,8 @@ def panel(
 
 def _person_cell(account: Row[Any], override: Row[Any] | None = None) -> ut.Cell:
     name, email = account.user_name, account.user_email
-    if override and override.people and (name, email) == (override.user_name, override.user_email):
+    owner = override and override.person_integration and (override.user_name, override.user_email)
+    if override and owner == (name, email):
         return ut.person(name or email, f"matched by {override.decided_by}")
     if not name and not email:
         return ut.quiet("Unmatched")
@@ -142,7 +143,8 @@ def _override_blocks(override: Row[Any] | None) -> list[ut.Block]:
             f"{override.decided_by} {decision}.",
             since=ut.time(override.decided_at),
             facts=_present_facts(
-                ("Listed in", ut.text(override.people)), ("Evidence", ut.text(override.evidence))
+                ("Listed in", ut.text(override.person_integration)),
+                ("Evidence", ut.text(override.evidence)),
             ),
         )
     ]

@@ -24,8 +24,8 @@ def column_label(name: str) -> str:
     return COLUMN_LABELS.get(name) or name.replace("_", " ").capitalize()
 
 
-def escape_label(text: str) -> str:
+def escape_label(text: str, most: int = MAX_LABEL_LENGTH) -> str:
     """The text as one short line, escaped: Streamlit reads labels as Markdown."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    shortened = line if len(line) <= MAX_LABEL_LENGTH else f"{line[:MAX_LABEL_LENGTH]}…"
+    shortened = line if len(line) <= most else f"{line[:most]}…"
     return MARKDOWN_CHARACTERS.sub(r"\\\g<0>", shortened)

@@ -13,9 +13,9 @@ from sqlalchemy import Engine, Row
 from data.access.roles import Permission
 from data.formatting import count_of
 from data.records.audit_log import Event
+from data.records.decisions import InvalidInput
 from data.records.matches import (
     MatchOverride,
-    MissingName,
     save_directories,
     save_match_overrides,
     withdraw_match_overrides,
@@ -132,7 +132,7 @@ def _table_row(row: Row[Any], kind: MatchKind) -> dict[str, str]:
         "Email": row.email or "",
     }
     if kind in ("suggested", "decided"):
-        cells |= {"Person": person or NO_OWNER, "Directory": row.people or ""}
+        cells |= {"Person": person or NO_OWNER, "Directory": row.person_integration or ""}
     cells["Evidence"] = row.evidence if kind == "decided" else evidence_text(row)
     if kind == "decided":
         decided_at = timezone.format_with_zone(row.decided_at)
@@ -173,7 +173,7 @@ def _run_action(
         authorize(Permission.MATCH, row.integration)
     try:
         action(rows, author)
-    except MissingName as error:
+    except InvalidInput as error:
         st.toast(str(error))
         return
     remember_name(author)
@@ -189,7 +189,7 @@ def _assign(rows: Sequence[Row[Any]], author: str) -> None:
             row.integration,
             row.account_id,
             evidence_text(row),
-            row.people,
+            row.person_integration,
             row.person_id,
             row.user_name,
             row.user_email,

@@ -1,7 +1,7 @@
-"""Which tokens count no more, as their owners have signed out, though their time is not over.
+"""Tokens revoked by sign-out before they expire.
 
-A cookie that was copied would sign in again otherwise. The list outlives a restart, and holds no
-name: a token is known by a hash of who has it and when it was made.
+Without the list, a copied cookie could sign in again. The list survives a restart and contains no
+names: a token is identified by a hash.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from data.tempfiles import write_atomically
 
 
 class RevokedTokens:
-    """The tokens of one home that count no more."""
+    """The revoked tokens of one home."""
 
     def __init__(self, file: Path) -> None:
         self._file, self._lock = file, Lock()
@@ -28,10 +28,10 @@ class RevokedTokens:
                 token, expires_at = line.split()
                 self._expiry_by_token[token] = float(expires_at)
         except (OSError, ValueError):
-            pass  # none yet, or the last line is cut off
+            pass  # there is no list yet, or its last line is incomplete
 
     def add(self, claims: Mapping[str, Any], expires_at: float) -> None:
-        """From now on the token counts no more; `until`: when it would have ended by itself."""
+        """Revoke the token. `expires_at` is the end of its session, in seconds since 1970."""
         with self._lock:
             self._expiry_by_token[token_id(claims)] = expires_at
             unexpired = {
@@ -49,6 +49,6 @@ class RevokedTokens:
 
 
 def token_id(claims: Mapping[str, Any]) -> str:
-    """What tells one token from all others."""
+    """A hash that identifies a token."""
     identifying_claims = [claims.get(name) for name in ("iss", "sub", "iat", "auth_time", "nonce")]
     return hashlib.sha256(json.dumps(identifying_claims, default=str).encode()).hexdigest()

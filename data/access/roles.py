@@ -1,6 +1,6 @@
-"""Who may do what: the one table that pages, downloads and actions ask. Closed by default.
+"""The permissions of each role, for pages, downloads and actions.
 
-What is not listed for a role is not allowed; who has no role may do nothing at all.
+A role allows only what is listed for it. A person without a role may do nothing.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ class Permission(StrEnum):
     SNAPSHOTS = "see Snapshots"
     AUDIT = "see the audit log"
     DOWNLOAD = "download lists"
-    LOAD_FILES = "load or refuse files"
+    LOAD_FILES = "load or reject files"
     REMOVE_SNAPSHOTS = "remove snapshots"
-    ADD_EXCEPTIONS = "accept findings"
-    EXPORT_EVIDENCE = "take evidence along"
+    ADD_EXCEPTIONS = "add exceptions"
+    EXPORT_EVIDENCE = "export evidence"
     CHANGE_SETTINGS = "change settings"
 
 
 class PersonalData(StrEnum):
-    """How much of what tells a person from others is shown."""
+    """How personal data is shown."""
 
     SHOWN = "shown"
     PSEUDONYMS = "as pseudonyms"
@@ -37,7 +37,7 @@ class PersonalData(StrEnum):
 
 
 class RolePermissions(NamedTuple):
-    """What a role may do, and how much of persons it sees."""
+    """What a role may do, and how it sees personal data."""
 
     permissions: frozenset[Permission]
     personal_data: PersonalData = PersonalData.SHOWN
@@ -52,17 +52,16 @@ ROLES: dict[str, RolePermissions] = {
     ),
     "Manager": RolePermissions(frozenset({Permission.HEALTH}), PersonalData.HIDDEN),
 }
-"""The table."""
-
+"""Role → its permissions."""
 
 PERMISSIONS_NEEDING_NAMES = frozenset(
     {Permission.ADD_EXCEPTIONS, Permission.AUDIT, Permission.MATCH, Permission.EXPORT_EVIDENCE}
 )
-"""What somebody cannot do who sees pseudonyms instead of names."""
+"""Permissions that a person who sees pseudonyms does not have."""
 
 
 class Visibility(NamedTuple):
-    """What of the store somebody sees. Two people with the same sight see the same."""
+    """The visible part of the store. People with the same visibility see the same."""
 
     integrations: tuple[str, ...] | None = None  # None: all
     personal_data: PersonalData = PersonalData.SHOWN
@@ -72,45 +71,45 @@ FULL_VISIBILITY = Visibility()
 
 
 class NotAllowed(Exception):
-    """Somebody asked for what their role may not do, or whose session has ended."""
+    """The role does not allow the action, or the session has ended."""
 
 
 @dataclass(frozen=True)
 class Principal:
-    """Who is asking."""
+    """The person or program behind a request."""
 
-    name: str  # as the audit log has it: an e-mail address where there is one
-    roles: tuple[str, ...] = ()  # of ROLES
+    name: str  # as in the audit log: the email address where there is one
+    roles: tuple[str, ...] = ()  # keys of ROLES
     integrations: tuple[str, ...] | None = None  # None: all
     uses_pseudonyms: bool = False  # instead of names
 
     @property
     def permissions(self) -> frozenset[Permission]:
-        """All that one of the roles allows."""
+        """The permissions of all roles together."""
         permissions = frozenset[Permission]().union(
             *(ROLES[role].permissions for role in self.roles)
         )
         return permissions - PERMISSIONS_NEEDING_NAMES if self.uses_pseudonyms else permissions
 
     def is_allowed(self, permission: Permission, integration: str | None = None) -> bool:
-        """Whether one of the roles allows it, for this integration where one is named."""
+        """Whether a role allows the action, for the integration if one is given."""
         is_in_scope = integration is None or self.integrations is None
         return permission in self.permissions and (
             is_in_scope or integration in (self.integrations or ())
         )
 
     def is_allowed_everywhere(self, permission: Permission) -> bool:
-        """Whether a role allows it for what concerns every integration, as settings do."""
+        """Whether a role allows an action that affects every integration, such as a setting."""
         return self.integrations is None and self.is_allowed(permission)
 
     @property
     def has_any_role(self) -> bool:
-        """Whether there is anything at all that they may do."""
+        """Whether the person may do anything."""
         return bool(self.roles)
 
     @property
     def visibility(self) -> Visibility:
-        """What they see of the store: as much of persons as the most trusted of their roles."""
+        """The visible part of the store. The most trusted role decides about personal data."""
         is_shown = any(ROLES[role].personal_data is PersonalData.SHOWN for role in self.roles)
         personal_data = PersonalData.PSEUDONYMS if self.uses_pseudonyms else PersonalData.SHOWN
         return Visibility(self.integrations, personal_data if is_shown else PersonalData.HIDDEN)
@@ -118,6 +117,6 @@ class Principal:
 
 ANONYMOUS = Principal("")
 MONITOR = Principal("monitoring", ("Manager",))
-"""Who has the token for /metrics, and asks for nothing else: it is told of no person."""
-LOCAL = Principal("who is at this machine", ("Owner",))
-"""Without sign-in Rollcall answers its own machine only, and whoever is there owns the data."""
+"""A request with the token for /metrics. It sees no personal data."""
+LOCAL = Principal("Local user", ("Owner",))
+"""Without sign-in, Rollcall answers its own machine only, and the user there owns the data."""

@@ -155,4 +155,5 @@ def _temporary_copy(
     with TemporaryDirectory(prefix=".upload-", dir=home.root) as folder:
         path = Path(folder) / target_path(home.inbox, named).name
         path.write_bytes(identified.upload.content)
-        yield SnapshotFile(path, *snapshot_key, mapping)
+        given_name = identified.upload.base_name.name
+        yield SnapshotFile(path, *snapshot_key, mapping, given_name=given_name)

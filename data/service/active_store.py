@@ -1,10 +1,10 @@
-"""Which store a reader sees, if any: the sample's, as long as nothing real was loaded."""
+"""Decides which store readers see: the sample's, until real data is loaded."""
 
 from __future__ import annotations
 
 import logging
 import shutil
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal, NamedTuple
@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 from sqlalchemy import Engine, func, select
 
 from data.files.naming import SnapshotFile
+from data.formatting import utc_now
 from data.history.load import load
 from data.home import Home
 from data.sample.files import latest_morning, sample_snapshots
@@ -22,8 +23,8 @@ from data.store.errors import StoreError, StoreUnusable
 log = logging.getLogger("rollcall")
 
 SAMPLE_DAYS = 60
-"""As many as a comparison of thirty days with the thirty before needs: each costs a first visitor
-half a second."""
+"""Enough to compare thirty days with the thirty before. Each takes half a second at the first
+start."""
 
 SAMPLE_INTEGRATIONS = 5
 
@@ -32,26 +33,26 @@ StorePhase = Literal["open", "opening", "in use", "rebuilding", "making the samp
 
 
 class StoreStatus(NamedTuple):
-    """How the store of a home is; only where it is open there is something to read."""
+    """The status of a home's store. Readers can use it only while it is open."""
 
     phase: StorePhase
-    message: str = ""  # for a person; where it is open: what is not as it should be
+    message: str = ""  # for a person; where the store is open, a problem
     done: int = 0
-    total: int = 0  # 0: nobody knows how much there is to do
-    address: str = ""  # of the Rollcall that has the store, where it is another one
+    total: int = 0  # 0: not known
+    address: str = ""  # of another Rollcall that has the store open
 
     @property
     def is_open(self) -> bool:
-        """Whether pages can be drawn."""
+        """Whether pages can read the store."""
         return self.phase == "open"
 
 
 class StoreUnavailable(StoreError):
-    """There is no store to read now, or none yet; the message says why."""
+    """No store can be read now. The message says why."""
 
 
 class ActiveStore(NamedTuple):
-    """The store to read, and how much of the sample is there where it is the sample's."""
+    """The store that readers see."""
 
     engine: Engine
     is_sample: bool
@@ -62,12 +63,12 @@ _statuses: dict[Home, StoreStatus] = {}
 
 
 def set_store_status(home: Home, status: StoreStatus) -> None:
-    """The one that keeps the store of the home tells how it is."""
+    """Set the status. Only the keeper of the home's store does."""
     _statuses[home] = status
 
 
 def store_status(home: Home) -> StoreStatus:
-    """How the store of a home is, to be asked before anything is read."""
+    """The status of the home's store. Check it before a query."""
     status = _statuses.get(home, StoreStatus("open"))
     if not status.is_open:
         return status
@@ -82,12 +83,12 @@ def store_status(home: Home) -> StoreStatus:
 
 def _sample_status(progress: float) -> StoreStatus:
     total = SAMPLE_DAYS * SAMPLE_INTEGRATIONS
-    message = f"Making up {SAMPLE_DAYS} days of sample data, once …"
+    message = f"Creating sample data ({SAMPLE_DAYS} days). This happens once."
     return StoreStatus("making the sample", message, round(progress * total), total)
 
 
 def active_store(home: Home) -> ActiveStore:
-    """The store that a reader sees now. Raises a StoreFault where there is none."""
+    """The store that readers see now. Raises StoreError where there is none."""
     status = _statuses.get(home, StoreStatus("open"))
     if not status.is_open:
         raise StoreUnavailable(status.message)
@@ -100,7 +101,7 @@ def active_store(home: Home) -> ActiveStore:
 
 
 def _open_sample_store(home: Home) -> Engine:
-    """One that is of no use is made up again."""
+    """A damaged or outdated sample is created again."""
     url = _sample_url(home)
     try:
         return open_store(url)
@@ -112,7 +113,7 @@ def _open_sample_store(home: Home) -> Engine:
 
 
 def prepare_sample(home: Home) -> None:
-    """Load the sample that ends today, unless it is there, or real data is."""
+    """Load the sample that ends today, unless it is loaded or there is real data."""
     until = _latest_sample_time()
     if not active_store(home).is_sample:
         return
@@ -127,20 +128,20 @@ def prepare_sample(home: Home) -> None:
         for path in paths:
             if not active_store(home).is_sample:
                 return
-            # What an earlier start has loaded is known, or replaced where it was another version's.
+            # An earlier start may have loaded it; that of another version is replaced.
             load(active.engine, SnapshotFile.from_path(path), replace=True, confirmed=True)
             path.unlink()
-    log.info("The sample data is ready.")
+    log.info("The sample data is loaded.")
 
 
 def remove_sample(home: Home) -> None:
-    """Show the empty store instead of the sample, now and at every start."""
+    """Show the empty store instead of the sample, from now on."""
     home.sample_removed.touch()
     shutil.rmtree(home.sample, ignore_errors=True)
 
 
 def _drop_other_samples(home: Home, until: datetime) -> None:
-    """The samples of other days, and the files that a killed start has left."""
+    """Delete the samples of other days, and the files that a killed process has left."""
     for path in home.sample.glob("*"):
         if path.is_dir():
             shutil.rmtree(path)
@@ -149,15 +150,15 @@ def _drop_other_samples(home: Home, until: datetime) -> None:
 
 
 def _sample_url(home: Home) -> str:
-    """The sample that is there: while the app runs past a day's end, it stays that day's."""
+    """The existing sample. It stays when the app runs past midnight."""
     home.sample.mkdir(parents=True, exist_ok=True)
     existing = max(home.sample.glob("*.duckdb"), default=None)
     return f"duckdb:///{existing or home.sample / f'{_latest_sample_time():%Y-%m-%d}.duckdb'}"
 
 
 def _latest_sample_time() -> datetime:
-    """When the sample's newest snapshot was taken: the last time that it was six o'clock, UTC."""
-    return latest_morning(datetime.now(UTC).replace(tzinfo=None))
+    """The time of the sample's newest snapshot: the latest 06:00 UTC."""
+    return latest_morning(utc_now())
 
 
 def _count_snapshots(engine: Engine) -> int:

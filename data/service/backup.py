@@ -1,6 +1,6 @@
-"""A backup: the files of the home, and a small store of what no file tells.
+"""Backups: the files of the home, and a small store with the records that are in no file.
 
-That is all that cannot be made anew. Unpacked into an empty folder it is a home again: the first
+Everything else can be rebuilt. A backup that is unpacked into an empty folder is a home: the first
 start, or `rollcall rebuild`, loads its archive.
 """
 
@@ -29,11 +29,11 @@ from data.tempfiles import write_atomically
 log = logging.getLogger("rollcall")
 
 WAIT_TIMEOUT = 600
-"""Seconds that a running app gets: it may be busy loading."""
+"""Seconds to wait for a running app, which may be loading."""
 
 STORE_FILE_NAME = "rollcall.duckdb"
 EXCLUDED_NAMES = ("sample", "serving.json")
-"""Of the home, besides stores and what is hidden."""
+"""Names in the home that are left out, besides stores and hidden files."""
 
 
 def write_backup(home: Home, file: Path) -> int:
@@ -52,7 +52,7 @@ def write_backup(home: Home, file: Path) -> int:
 
 @contextmanager
 def _consistent_copy(home: Home) -> Iterator[Path]:
-    """A copy of the home that nobody changes, for the block; by the app, if that has the store."""
+    """A copy of the home that does not change. If an app has the store open, it makes the copy."""
     copy_folder, request_file = _copy_folder(home), _request_file(home)
     with home.exclusive_lock("backing-up"):
         shutil.rmtree(copy_folder, ignore_errors=True)
@@ -74,7 +74,9 @@ def _make_or_request_copy(home: Home) -> None:
             if time.monotonic() > deadline:
                 raise
             if is_requested and not request_file.exists() and not copy_folder.is_dir():
-                raise StoreError("The running app could not do it; its log says why.") from None
+                raise StoreError(
+                    "The running app could not make the copy. Its log says why."
+                ) from None
             if not is_requested:
                 request_file.touch()
                 is_requested = True
@@ -84,29 +86,29 @@ def _make_or_request_copy(home: Home) -> None:
 
 
 def make_requested_copy(engine: Engine, home: Home) -> None:
-    """Where somebody who makes a backup waits for the process that has the store: this one."""
+    """Make the copy if a backup waits for this process, which has the store open."""
     if not _request_file(home).exists():
         return
     try:
         make_consistent_copy(engine, home)
-    except Exception:  # no reason to show nothing to anybody
-        log.exception("No backup could be made.")
+    except Exception:  # the app goes on without it
+        log.exception("The copy for a backup failed.")
     finally:
         _request_file(home).unlink(missing_ok=True)
 
 
 def make_consistent_copy(engine: Engine, home: Home) -> None:
-    """Make the copy. It takes no room to speak of, as its files are the same by another name."""
+    """Make the copy. It needs almost no space, because its files are hard links."""
     partial = _copy_folder(home).with_suffix(".part")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(mode=0o700)
-    with home.exclusive_lock("loading"):  # no file leaves the inbox meanwhile
+    with home.exclusive_lock("loading"):  # no file leaves the inbox during the copy
         flush_pending(engine, home)
         _copy_records(engine, partial / STORE_FILE_NAME)
         for path in _files_to_copy(home):
             target = partial / path.relative_to(home.root)
             target.parent.mkdir(parents=True, exist_ok=True)
-            with suppress(FileNotFoundError):  # moved on, to a folder that comes later
+            with suppress(FileNotFoundError):  # moved to a folder that comes later
                 _link_or_copy(path, target)
     partial.rename(_copy_folder(home))
 
@@ -117,13 +119,13 @@ def _copy_records(engine: Engine, file: Path) -> None:
         target = open_store(url)
         copy_store(engine, target, tables=(integration, *RECORD_TABLES))
         with write_transaction(target) as con:
-            unlink_account_keys(con)  # the archive gives its accounts new ones
+            unlink_account_keys(con)  # a rebuild gives accounts new keys
     finally:
         close_store(url)
 
 
 def _files_to_copy(home: Home) -> Iterator[Path]:
-    """Every file to keep. People move files while this goes on, from the former to the latter."""
+    """The files to copy. The order of the folders is the one in which people move files."""
     folders = (home.on_hold, home.rejected, home.inbox, home.archive, home.removed)
     for entry in (*folders, *(path for path in sorted(home.root.iterdir()) if path not in folders)):
         if entry.name in EXCLUDED_NAMES or ".duckdb" in entry.name or entry.name.startswith("."):
@@ -138,7 +140,7 @@ def _link_or_copy(path: Path, target: Path) -> None:
         os.link(path, target)
     except FileNotFoundError:
         raise
-    except OSError:  # a file system that has no links, or another one
+    except OSError:  # no hard links, or another file system
         shutil.copy2(path, target)
 
 

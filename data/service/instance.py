@@ -1,4 +1,4 @@
-"""Who serves a home, for another process that finds the store in use: where to go instead."""
+"""Records which app serves a home, so that another process can name its address."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def register_instance(home: Home, address: str) -> None:
 
 
 def unregister_instance(home: Home) -> None:
-    """This process serves the home no more."""
+    """Record that this process no longer serves the home."""
     instance = running_instance(home)
     if instance and instance.pid == os.getpid():
         _instance_file(home).unlink(missing_ok=True)
 
 
 def running_instance(home: Home) -> Instance | None:
-    """The app that serves the home; None where none does, or none that is still alive."""
+    """The app that serves the home. None where no such process is alive."""
     try:
         content = json.loads(_instance_file(home).read_text(encoding="utf-8"))
         instance = Instance(int(content["pid"]), str(content["address"]))
@@ -45,7 +45,7 @@ def running_instance(home: Home) -> Instance | None:
 def _is_alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
-    except PermissionError:  # it is another user's
+    except PermissionError:  # the process of another user
         return True
     except (OSError, OverflowError):
         return False

@@ -1,4 +1,4 @@
-"""The one app that serves a home keeps its store: open, whole and up to date with the inbox."""
+"""Keeps the store of a home open, complete and up to date with the inbox."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from threading import Event, Thread
 
 from sqlalchemy import Engine
 
+from data.formatting import count_of
 from data.home import Home
 from data.inbox.inbox import INBOX_POLL_SECONDS, load_failures, load_inbox
 from data.inbox.schedule import run_scheduler
@@ -24,12 +25,12 @@ from data.store.errors import DiskFull, StoreError, StoreInUse
 log = logging.getLogger("rollcall")
 
 SHUTDOWN_TIMEOUT = 5.0
-"""Seconds that a pull gets to see that it is to stop; it leaves nothing behind anyway."""
+"""Seconds for a pull to stop. A pull that is killed leaves nothing behind."""
 
 
 @contextmanager
 def run_keeper(home: Home, address: str) -> Iterator[None]:
-    """Keep the store of the home for the length of the block; `address` is where it is shown."""
+    """Run the keeper for the length of the block. `address` is the address of the app."""
     stop = Event()
     set_store_status(home, StoreStatus("opening", "Opening the store …"))
     keeper = Thread(target=_keep_until_stopped, args=(home, address, stop), name="keeper")
@@ -47,7 +48,7 @@ def run_keeper(home: Home, address: str) -> Iterator[None]:
 
 
 def _keep_until_stopped(home: Home, address: str, stop: Event) -> None:
-    """Whatever goes wrong is told, and tried again: another process ends, a disk gets room."""
+    """Report every error and try again: another process may end, a disk may get space."""
     keeper = _Keeper(home, address)
     while not stop.is_set():
         try:
@@ -56,14 +57,14 @@ def _keep_until_stopped(home: Home, address: str, stop: Event) -> None:
             set_store_status(home, in_use_status(home, error))
         except StoreError as error:
             set_store_status(home, StoreStatus("failed", str(error)))
-        except OSError as error:  # a folder that is read-only, a full disk
+        except OSError as error:  # a read-only folder or a full disk
             set_store_status(
                 home, StoreStatus("failed", f"{error.filename or home.root}: {error.strerror}.")
             )
         except Exception:
-            log.exception("The store cannot be kept.")
+            log.exception("The keeper failed.")
             set_store_status(
-                home, StoreStatus("failed", "Something went wrong; the log tells what.")
+                home, StoreStatus("failed", "Something went wrong. The log says what.")
             )
         stop.wait(INBOX_POLL_SECONDS)
 
@@ -77,7 +78,7 @@ class _Keeper:
     sample_thread: Thread | None = None
 
     def run_once(self) -> None:
-        """Have the store open and whole; load what waits in the inbox."""
+        """Open and complete the store, then load the inbox."""
         engine = open_or_rebuild(self.home, self._report_progress)
         if engine is not self.engine:
             register_instance(self.home, self.address)
@@ -89,7 +90,7 @@ class _Keeper:
             StoreStatus("open", " ".join(filter(None, (self.problem, *stuck_reasons[:1])))),
         )
         self._ensure_sample()
-        with suppress(DiskFull):  # what was written down lies in its file until there is room
+        with suppress(DiskFull):  # the events stay in their file until there is space
             flush_pending(engine, self.home)
         load_inbox(engine, self.home)
         make_requested_copy(engine, self.home)
@@ -101,7 +102,7 @@ class _Keeper:
         set_store_status(self.home, StoreStatus("rebuilding", self.problem, done, total))
 
     def _ensure_sample(self) -> None:
-        """Have it made, beside the loading; again where that was cut short."""
+        """Create the sample in a thread, again if an earlier one did not finish."""
         if self.sample_thread and (
             self.sample_thread.is_alive() or store_status(self.home).is_open
         ):
@@ -116,30 +117,30 @@ def _make_sample(home: Home) -> None:
     try:
         prepare_sample(home)
     except (StoreError, OSError) as error:
-        log.warning("The sample data could not be made: %s", error)
+        log.warning("The sample data could not be created: %s", error)
 
 
 def in_use_status(home: Home, error: StoreInUse) -> StoreStatus:
-    """Who has the store open, in words, and where to find it."""
+    """Which process has the store open, and its address if it is an app."""
     instance = running_instance(home)
     if instance and error.pid in (None, instance.pid):
         message = (
-            f"Another Rollcall (process {instance.pid}) has the data in {home.root} open. "
-            "This one shows it as soon as the other has ended."
+            f"Another Rollcall (process {instance.pid}) is using the data in {home.root}. "
+            "This one shows the data as soon as the other one ends."
         )
         return StoreStatus("in use", message, address=instance.address)
     process = f" (process {error.pid})" if error.pid else ""
     message = (
-        f"A command{process} has the data in {home.root} open. It is shown when that has ended."
+        f"A command{process} is using the data in {home.root}. The data is shown when it ends."
     )
     return StoreStatus("in use", message)
 
 
 def _describe_errors(errors: list[str]) -> str:
-    """What `complete` could not load."""
+    """The snapshots that could not be loaded, as a message."""
     if not errors:
         return ""
     return (
-        f"{len(errors):,} files of the archive cannot be loaded, and their snapshots are missing "
-        f"here. {errors[0]} Move them out of the archive to go on without them."
+        f"{count_of(len(errors), 'file')} of the archive cannot be loaded, so snapshots are "
+        f"missing. {errors[0]} To continue without them, move them out of the archive."
     )

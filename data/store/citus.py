@@ -1,7 +1,7 @@
-"""PostgreSQL on many machines: a store spread over a cluster by Citus.
+"""A store that Citus distributes over several machines.
 
-What that asks of statements holds everywhere, and is tested on their text: two large tables are
-joined on the integration, too; windows part by it; no row that a load changes is on two machines.
+Citus limits queries, and tests check them: joins of two large tables include the integration,
+windows partition by it, and a load changes rows of one integration only.
 """
 
 from __future__ import annotations
@@ -13,31 +13,32 @@ from data.schema import account_version, metadata, rejected_row
 from data.staging import staging_metadata
 
 DISTRIBUTION_COLUMN = "integration_id"
-"""All rows of an integration are on one machine, so that a load and most joins are, too."""
+"""All rows of an integration are on one machine, so a load and most joins stay there."""
 
 REFERENCE_TABLES = {"integration", "snapshot", "layout"} | {
-    each.name
-    for each in metadata.sorted_tables
-    if not {DISTRIBUTION_COLUMN, "snapshot_id"} & set(each.c.keys())
+    t.name
+    for t in metadata.sorted_tables
+    if not {DISTRIBUTION_COLUMN, "snapshot_id"} & set(t.c.keys())
 }
-"""Small tables, which every machine has whole: what people have said, and what is joined most."""
+"""Small tables, of which every machine has a full copy: records, and tables of most joins."""
 
 
 def distribute(engine: Engine) -> list[str]:
-    """Spread the tables of a store over the machines of a Citus cluster; answers with which.
+    """Distribute the tables of a store over a Citus cluster, and return their names.
 
-    What is spread already stays as it is. Raises NotDistributed where the database is no cluster.
+    Tables that are already distributed stay. Raises ClusterError where the database is not a
+    cluster.
     """
     with engine.connect() as con:
         with con.begin():
             if not _is_cluster(con):
                 raise ClusterError(
-                    "The database has no Citus: CREATE EXTENSION citus there, on every machine."
+                    "The database has no Citus. Run CREATE EXTENSION citus in it, on every machine."
                 )
             if not con.scalar(select(literal("B") < "a")):
                 raise ClusterError(
-                    "The databases of a cluster must sort by code points, on every machine: CREATE "
-                    "DATABASE rollcall TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C.UTF-8'."
+                    "The databases of a cluster must sort by code points. Run on every machine: "
+                    "CREATE DATABASE rollcall TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C.UTF-8'."
                 )
         table_names = {*metadata.tables, *staging_metadata.tables, *REFERENCE_TABLES}
         pending = [name for name in table_names if not _is_distributed(con, name)]
@@ -51,15 +52,15 @@ def distribute(engine: Engine) -> list[str]:
 
 
 class ClusterError(Exception):
-    """The database is no cluster; the message says what to do."""
+    """The database is not a cluster. The message says what to do."""
 
 
 COLOCATION_TABLE = account_version.name
-"""The table whose shards those of the others lie beside."""
+"""The table that decides where the shards of the others are."""
 
 
 def _distribute_table(con: Connection, name: str) -> None:
-    """Citus's functions take names as constants of no type."""
+    """Citus's functions take names as untyped constants."""
     if name in REFERENCE_TABLES:
         con.execute(text("SELECT create_reference_table(:name)"), {"name": name})
         return
@@ -67,7 +68,7 @@ def _distribute_table(con: Connection, name: str) -> None:
         DISTRIBUTION_COLUMN,
         "default" if name == COLOCATION_TABLE else COLOCATION_TABLE,
     )
-    if name == rejected_row.name:  # never joined but with small tables
+    if name == rejected_row.name:  # joined with small tables only
         distribution_column, colocate_with = "snapshot_id", "none"
     con.execute(
         text("SELECT create_distributed_table(:name, :by, colocate_with => :beside)"),
@@ -86,7 +87,7 @@ def _is_cluster(con: Connection) -> bool:
 
 
 def distribute_like(con: Connection, target: Engine) -> None:
-    """Spread a store where the one of the connection is spread."""
+    """Distribute the target if the store of the connection is distributed."""
     with con.begin():
         is_distributed = _is_cluster(con) and _is_distributed(con, COLOCATION_TABLE)
     if is_distributed:

@@ -1,24 +1,23 @@
-"""A store, whole, into another one: from DuckDB to PostgreSQL, back, or between two of a kind."""
+"""Copies a complete store into another one, of the same or another kind of database."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Sequence
 
 from sqlalchemy import Connection, Engine, Table, cast, func, select
 from sqlalchemy.types import Numeric
 
 from data.schema import metadata, snapshot
-from data.store.engine import is_duckdb, write_connection
+from data.store.engine import write_connection
 from data.store.errors import StoreError
-from data.store.transfer import as_workspace, copy_to_store, refresh_statistics, scan
+from data.store.transfer import copy_to_store, refresh_statistics, scan, shared_workspace
 
 TableProgress = Callable[[str, int], None]
-"""Told of every table: its name, and how many rows it has."""
+"""Called for every table, with its name and its number of rows."""
 
 
 class NotEmpty(StoreError):
-    """The store that is copied to holds snapshots; nothing was copied."""
+    """The target has snapshots, so nothing was copied."""
 
 
 def copy_store(
@@ -27,23 +26,23 @@ def copy_store(
     progress: TableProgress = lambda *_: None,
     tables: Sequence[Table] = metadata.sorted_tables,
 ) -> None:
-    """Copy the tables; whole or not at all. Raises NotEmpty."""
+    """Copy the tables in one transaction. Raises NotEmpty."""
     with source.connect() as source_con, write_connection(target) as target_con:
         with target_con.begin():
             if target_con.scalar(select(func.count()).select_from(snapshot)):
-                raise NotEmpty(f"{target.url!r} holds snapshots already; nothing was copied.")
+                raise NotEmpty(f"{target.url!r} already has snapshots, so nothing was copied.")
             for table in tables:
                 _copy_table(source_con, target_con, table)
                 progress(table.name, count_rows(target_con, table))
-        with target_con.begin():  # a cluster gathers no statistics where it has just written
+        with target_con.begin():  # a cluster has no statistics of uncommitted rows
             refresh_statistics(target_con, *tables)
 
 
 def _copy_table(source: Connection, target: Connection, table: Table) -> None:
-    """In the order of time, by which DuckDB finds what was at a moment."""
+    """In the order of time, so that DuckDB skips blocks when it looks for a moment."""
     order = [table.c[name] for name in ("valid_from", "taken_at") if name in table.c]
     rows = select(table).order_by(*order)
-    with _shared_workspace(source, target) as workspace:
+    with shared_workspace(target, source) as workspace:
         scanned = (
             rows
             if workspace is source
@@ -52,28 +51,16 @@ def _copy_table(source: Connection, target: Connection, table: Table) -> None:
         copy_to_store(workspace, scanned, target, table)
 
 
-@contextmanager
-def _shared_workspace(source: Connection, target: Connection) -> Iterator[Connection]:
-    """The DuckDB connection that rows pass: one of the two, or one in memory."""
-    if is_duckdb(target):
-        yield target
-    elif is_duckdb(source):
-        yield source
-    else:
-        with as_workspace(source) as workspace:
-            yield workspace
-
-
-# ---- whether they are the same -------------------------------------------------------------------
+# ---- comparison ----------------------------------------------------------------------------------
 
 
 def count_rows(con: Connection, table: Table) -> int:
-    """How many rows the table has."""
+    """The number of rows of the table."""
     return con.scalar(select(func.count()).select_from(table)) or 0
 
 
 def find_different_tables(left: Engine, right: Engine) -> list[str]:
-    """The tables that do not hold the very same rows, each row looked at."""
+    """The tables whose rows differ. Every row is compared."""
     with left.connect() as left_con, right.connect() as right_con:
         return [
             table.name
@@ -83,8 +70,8 @@ def find_different_tables(left: Engine, right: Engine) -> list[str]:
 
 
 def table_checksum(con: Connection, table: Table) -> tuple[int, int]:
-    """How many rows, and a number that is another where any of them is, in whatever order."""
-    with nullcontext(con) if is_duckdb(con) else as_workspace(con) as workspace:
+    """The number of rows, and a checksum that does not depend on their order."""
+    with shared_workspace(con) as workspace:
         rows = scan(con, select(table), workspace, f"checksum_{table.name}")
         typed = (cast(c, table.c[c.key].type) for c in rows.c)
         hash_sum = func.sum(cast(func.hash(*typed), Numeric(38, 0)))

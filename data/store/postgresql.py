@@ -1,19 +1,20 @@
-"""PostgreSQL as the store of a team: several processes on several machines read and load at once.
+"""A store on a PostgreSQL server, which several processes on several machines use at once.
 
-Every reader sees the store at one moment, as its transactions are of repeatable read; loads wait
-for one another by an advisory lock of the database, which ends with the connection that holds it.
+Transactions are repeatable reads, so a reader sees the store at one moment. Loads wait for one
+another on an advisory lock of the database, which ends with its connection.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
 from typing import Any
 
+import pyarrow as pa
 from sqlalchemy import (
     ARRAY,
+    URL,
     Connection,
     Engine,
     Index,
@@ -24,8 +25,10 @@ from sqlalchemy import (
     func,
     inspect,
     literal,
+    make_url,
     select,
 )
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -39,6 +42,7 @@ from sqlalchemy.schema import (
 )
 from sqlalchemy.sql.compiler import DDLCompiler
 
+from data.formatting import utc_now
 from data.schema import (
     account,
     account_current,
@@ -52,15 +56,19 @@ from data.schema import (
     state_count,
 )
 from data.staging import staging_metadata
+from data.store.adapter import ADAPTERS, DatabaseAdapter, Replacement, Rows
+from data.store.citus import distribute_like
+from data.store.copy_protocol import read_copied, write_copied
 from data.store.dialect import CODE_POINT_COLLATION
+from data.store.errors import DiskFull, StoreError, StoreUnreachable
 
 log = logging.getLogger("rollcall")
 
 MAX_CONNECTIONS = 20
-"""Of one process. A page needs one for as long as it asks."""
+"""Connections of one process. A page uses one while it queries."""
 
 WRITE_LOCK_KEY = 0x726F6C6C
-"""The first half of the advisory lock's key; the second one tells schemas apart."""
+"""The first half of the advisory lock's key. The second half is the schema."""
 
 INDEXES = [
     Index("current_by_key", account_current.c.account_key),
@@ -93,12 +101,11 @@ INDEXES = [
     Index("count_by_moment", state_count.c.integration_id, state_count.c.taken_at),
     Index("change_by_moment", state_change.c.integration_id, state_change.c.taken_at),
 ]
-"""What finds few rows among many. DuckDB has none of them. Those of versions end in the account,
-so that a load that compares two moments is quick even where the planner takes thousands for one."""
+"""Indexes that DuckDB does not need. Those of versions end in the account, so that a load is quick
+even where the planner takes thousands of rows for one."""
 
 for index in INDEXES:
     index.ddl_if(dialect="postgresql")
-
 
 HAS_TRIGRAMS = func.to_regtype("gtrgm").is_not(None)
 
@@ -114,26 +121,179 @@ Index(
     postgresql_using="gin",
     postgresql_ops={"search": "gin_trgm_ops"},
 ).ddl_if(callable_=_has_trigrams)
-"""Finds a text within others, where the extension pg_trgm is there or may be created."""
+"""Finds a part of a text, where the extension pg_trgm exists or can be created."""
 
 
-# ---- tables --------------------------------------------------------------------------------------
+DISK_FULL = "53100"
+CONNECTION_ERROR_PREFIX = "08"
+"""Error codes about connections start with it, also about those to other nodes of a cluster."""
+
+FOREIGN_TABLES_MESSAGE = (
+    "It has tables that are not Rollcall’s. Give Rollcall a database or a schema of its own, and "
+    "name the schema at the end of the address: ?options=-csearch_path%3Drollcall,public."
+)
+ENCODING_MESSAGE = (
+    "It must use UTF-8 and a locale that knows letters beyond ASCII: "
+    "CREATE DATABASE rollcall TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C.UTF-8'."
+)
 
 
-def create_tables(con: Connection) -> None:
-    """The tables of a store, with their indexes; those of a load, too, which here stay."""
-    with suppress(DBAPIError), con.begin_nested():  # it may not be allowed here
-        con.execute(DDL("CREATE EXTENSION IF NOT EXISTS pg_trgm SCHEMA public"))
-    if not con.scalar(select(HAS_TRIGRAMS)):
-        log.info("Without pg_trgm on the search path, a search reads every account.")
-    # No look whether one is there, as it would find those of another schema on the search path.
-    metadata.create_all(con, checkfirst=False)
-    staging_metadata.create_all(con, checkfirst=False)
+class PostgreSQLAdapter(DatabaseAdapter):
+    """A schema of a PostgreSQL database. Citus can distribute it over a cluster."""
+
+    is_server = True
+
+    def create_engine(self, url: str) -> Engine:
+        """Each transaction sees the database at one moment."""
+        engine = create_engine(
+            url,
+            isolation_level="REPEATABLE READ",
+            hide_parameters=True,  # parameters contain names of people
+            pool_pre_ping=True,  # the server may have been restarted
+            pool_size=MAX_CONNECTIONS // 4,
+            max_overflow=MAX_CONNECTIONS - MAX_CONNECTIONS // 4,
+        )
+        event.listen(engine, "connect", _apply_settings)
+        return engine
+
+    @contextmanager
+    def exclusive_lock(self, con: Connection) -> Iterator[None]:
+        """Lock in a transaction of its own: one that waited would see the store before the wait."""
+        key = literal(WRITE_LOCK_KEY), func.hashtext(func.current_schema())
+        with con.begin():
+            con.execute(select(func.pg_advisory_lock(*key)))
+        try:
+            yield
+        finally:
+            if not con.invalidated:
+                con.rollback()
+                with con.begin():
+                    con.execute(select(func.pg_advisory_unlock(*key)))
+
+    def translate_error(
+        self, url: str, context: ExceptionContext
+    ) -> tuple[StoreError | None, StoreError | None]:
+        """By the code. No error lasts, because the server recovers by itself."""
+        error = context.original_exception
+        code = getattr(error, "sqlstate", None) or ""
+        if code == DISK_FULL:
+            return DiskFull(
+                f"The disk of {_display_address(url)} is full. Free some space there."
+            ), None
+        is_connection_error = code.startswith(CONNECTION_ERROR_PREFIX)
+        if context.is_disconnect or context.connection is None or is_connection_error:
+            message = ". ".join(line.strip() for line in str(error).splitlines())
+            return StoreUnreachable(
+                f"{_display_address(url)} cannot be reached. PostgreSQL reports: “{message}”."
+            ), None
+        return None, None
+
+    def exists(self, url: str) -> bool:
+        """Only a connection can find out."""
+        del url
+        return True
+
+    def check_database(self, con: Connection, *, has_foreign_tables: bool) -> None:
+        """Check the encoding and the locale, too."""
+        encoding = con.scalar(select(func.current_setting("server_encoding")))
+        lowers_unicode = con.scalar(select(func.lower(literal("É")) == "é"))
+        problem = "" if encoding == "UTF8" and lowers_unicode else ENCODING_MESSAGE
+        problem = FOREIGN_TABLES_MESSAGE if has_foreign_tables else problem
+        if problem:
+            address = _display_address(con.engine.url)
+            raise StoreUnreachable(f"{address} cannot hold a store. {problem}")
+
+    def create_tables(self, con: Connection) -> None:
+        """With their indexes and the staging tables, which are permanent here."""
+        with suppress(DBAPIError), con.begin_nested():  # the user may lack the permission
+            con.execute(DDL("CREATE EXTENSION IF NOT EXISTS pg_trgm SCHEMA public"))
+        if not con.scalar(select(HAS_TRIGRAMS)):
+            log.info("Without pg_trgm on the search path, a search reads every account.")
+        # A check would find the tables of another schema on the search path.
+        metadata.create_all(con, checkfirst=False)
+        staging_metadata.create_all(con, checkfirst=False)
+
+    def check_complete(self, con: Connection) -> None:
+        """A server checks its own files."""
+
+    def source_schema(self, cursor: Any, quote: Callable[[str], str]) -> str:
+        """The first schema on the search path."""
+        cursor.execute("SELECT current_schema()")
+        return quote(cursor.fetchone()[0])
+
+    def set_session_bytes(self, name: str, value: bytes) -> str:
+        """As a setting of the transaction, which Citus passes on to its workers."""
+        return f"SET LOCAL rollcall.{name} = '{value.hex()}'"
+
+    @contextmanager
+    def replacement(self, url: str) -> Iterator[Replacement]:
+        """A schema beside the store's, in the same database. Others do not write meanwhile."""
+        engine = self.create_engine(url)
+        try:
+            with engine.connect() as con, self.exclusive_lock(con), _new_schema(con) as new_url:
+                yield Replacement(
+                    new_url,
+                    prepare=lambda target: distribute_like(con, target),
+                    install=lambda _: f"schema {_swap_schemas(con)}",
+                )
+        finally:
+            engine.dispose()
+
+    @contextmanager
+    def staging_tables(self, con: Connection) -> Iterator[None]:
+        """Truncate what the load before has left, because deleted rows would stay in the way."""
+        with con.begin():
+            con.execute(DDL(f"TRUNCATE {', '.join(staging_metadata.tables)}"))
+        yield
+
+    def read_batches(self, con: Connection, rows: Rows, batch_size: int) -> pa.RecordBatchReader:
+        """Through COPY."""
+        reader = read_copied(con, rows)
+        slices = (
+            batch.slice(start, batch_size)
+            for batch in reader
+            for start in range(0, batch.num_rows, batch_size)
+        )
+        return pa.RecordBatchReader.from_batches(reader.schema, slices)
+
+    def write_batches(
+        self, con: Connection, table: Table, workspace: Connection, rows: Rows, batch_size: int
+    ) -> None:
+        """Through COPY."""
+        write_copied(con, table, workspace, rows, batch_size)
+
+    def analyze(self, con: Connection, *tables: Table) -> None:
+        """The server itself would do it within a minute."""
+        for table in tables or metadata.sorted_tables:
+            con.execute(DDL(f"ANALYZE {table.name}"))
+
+
+ADAPTERS["postgresql"] = PostgreSQLAdapter()
+
+
+def _apply_settings(connection: Any, _: ConnectionPoolEntry) -> None:
+    """Turn off the compilation to machine code, which takes longer than most queries.
+
+    Citus passes settings of a transaction on to its workers. A server without it ignores that.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SET jit = off")
+        cursor.execute("SET citus.propagate_set_commands = 'local'")
+    connection.commit()
+
+
+def _display_address(address: str | URL) -> str:
+    """Host, port and database, without the password."""
+    url = make_url(address)
+    return f"{url.host or 'localhost'}:{url.port or 5432}/{url.database}"
+
+
+# ---- statements that create tables ---------------------------------------------------------------
 
 
 @compiles(CreateTable, "postgresql")
 def _create_table_unlogged(create: CreateTable, compiler: DDLCompiler, **options: Any) -> str:
-    """A load's tables are made once: on a cluster, temporary ones cannot be joined with others."""
+    """Staging tables are permanent, because a cluster cannot join temporary ones with others."""
     text = str(compiler.visit_create_table(create, **options))
     return text.replace("CREATE TEMPORARY TABLE", "CREATE UNLOGGED TABLE", 1)
 
@@ -142,87 +302,17 @@ def _create_table_unlogged(create: CreateTable, compiler: DDLCompiler, **options
 def _create_column_collated(create: CreateColumn, compiler: DDLCompiler, **options: Any) -> str:
     """Texts compare by code points, as in DuckDB, whatever the locale of the database is."""
     text, column_type = str(compiler.visit_create_column(create, **options)), create.element.type
-    is_text = isinstance(
-        column_type.item_type if isinstance(column_type, ARRAY) else column_type, String
-    )
+    item_type = column_type.item_type if isinstance(column_type, ARRAY) else column_type
+    is_text = isinstance(item_type, String)
     return f'{text} COLLATE "{CODE_POINT_COLLATION}"' if is_text else text
 
 
-# ---- connections ---------------------------------------------------------------------------------
-
-
-def create_postgresql_engine(url: str) -> Engine:
-    """An engine whose transactions each see the database at one moment."""
-    engine = create_engine(
-        url,
-        isolation_level="REPEATABLE READ",
-        hide_parameters=True,  # values are people's names
-        pool_pre_ping=True,  # the server may have been started anew
-        pool_size=MAX_CONNECTIONS // 4,
-        max_overflow=MAX_CONNECTIONS - MAX_CONNECTIONS // 4,
-    )
-    event.listen(engine, "connect", _apply_settings)
-    return engine
-
-
-def _apply_settings(connection: Any, _: ConnectionPoolEntry) -> None:
-    """Compiling a statement to machine code takes longer than most of them.
-
-    What a transaction is told, the machines of a cluster are told, too; else nobody asks for that.
-    """
-    with connection.cursor() as cursor:
-        cursor.execute("SET jit = off")
-        cursor.execute("SET citus.propagate_set_commands = 'local'")
-    connection.commit()
-
-
-def truncate_staging(con: Connection) -> None:
-    """What a load before has left; deleted row by row, it would stay in the way."""
-    con.execute(DDL(f"TRUNCATE {', '.join(staging_metadata.tables)}"))
-
-
-def analyze_tables(con: Connection, *tables: Table) -> None:
-    """So that the planner knows at once how much there is; by itself it would in a minute."""
-    for table in tables or metadata.sorted_tables:
-        con.execute(DDL(f"ANALYZE {table.name}"))
+# ---- schemas -------------------------------------------------------------------------------------
 
 
 @contextmanager
-def exclusive_lock(con: Connection) -> Iterator[None]:
-    """Nobody else writes to the store meanwhile, on whatever machine.
-
-    The lock is taken in a transaction of its own: one that waited would see what was before.
-    """
-    key = literal(WRITE_LOCK_KEY), func.hashtext(func.current_schema())
-    with con.begin():
-        con.execute(select(func.pg_advisory_lock(*key)))
-    try:
-        yield
-    finally:
-        if not con.invalidated:
-            con.rollback()
-            with con.begin():
-                con.execute(select(func.pg_advisory_unlock(*key)))
-
-
-def find_database_problem(con: Connection) -> str:
-    """Why the database cannot hold a store, in a sentence; empty where it can."""
-    encoding = con.scalar(select(func.current_setting("server_encoding")))
-    lowers_unicode = con.scalar(select(func.lower(literal("É")) == "é"))
-    if encoding == "UTF8" and lowers_unicode:
-        return ""
-    return (
-        "The database must be of UTF-8, and of a locale that knows letters beyond ASCII: "
-        "CREATE DATABASE rollcall TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C.UTF-8'."
-    )
-
-
-# ---- a store beside the store --------------------------------------------------------------------
-
-
-@contextmanager
-def temporary_schema(con: Connection) -> Iterator[str]:
-    """The address of a store in a new schema of the same database; it is gone afterwards."""
+def _new_schema(con: Connection) -> Iterator[str]:
+    """The address of a new schema in the same database, which is dropped after the block."""
     with con.begin():
         schema = str(con.scalar(select(func.current_schema())))
         con.execute(DropSchema(f"{schema}_new", cascade=True, if_exists=True))
@@ -237,14 +327,14 @@ def temporary_schema(con: Connection) -> Iterator[str]:
             con.execute(DropSchema(f"{schema}_new", cascade=True, if_exists=True))
 
 
-def swap_schemas(con: Connection) -> str:
-    """Put the tables of the schema beside in the place of the store's, at one blow.
+def _swap_schemas(con: Connection) -> str:
+    """Replace the store's tables by those of the new schema, in one transaction.
 
-    Answers with the schema in which the store's are kept.
+    Returns the schema that keeps the old tables.
     """
     with con.begin():
         schema = str(con.scalar(select(func.current_schema())))
-        backup_schema = f"{schema}_replaced_{datetime.now(UTC):%Y%m%d_%H%M%S}"
+        backup_schema = f"{schema}_replaced_{utc_now():%Y%m%d_%H%M%S}"
         con.execute(CreateSchema(backup_schema))
         for source, target in ((schema, backup_schema), (f"{schema}_new", schema)):
             for name in sorted(inspect(con).get_table_names(schema=source)):
@@ -254,12 +344,10 @@ def swap_schemas(con: Connection) -> str:
 
 class _MoveTable(ExecutableDDLElement):
     def __init__(self, from_schema: str, table: str, to_schema: str) -> None:
-        self.from_schema, self.table, self.to_schema = from_schema, table, to_schema
+        self.names = from_schema, table, to_schema
 
 
 @compiles(_MoveTable)
 def _compile_move_table(element: _MoveTable, compiler: DDLCompiler, **_: Any) -> str:
-    from_schema, table, to_schema = map(
-        compiler.preparer.quote, (element.from_schema, element.table, element.to_schema)
-    )
+    from_schema, table, to_schema = map(compiler.preparer.quote, element.names)
     return f"ALTER TABLE {from_schema}.{table} SET SCHEMA {to_schema}"

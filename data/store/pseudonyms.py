@@ -1,7 +1,7 @@
-"""Keyed pseudonyms: the same person gets the same one everywhere, and only the key leads back.
+"""Keyed pseudonyms: the same person has the same one everywhere, and only the key reverses it.
 
-A pseudonym is an HMAC-SHA256 of a value and its kind, cut off. DuckDB works it out when a value is
-read, so that nothing but the key, a file in the home, has to be kept or can be forgotten.
+A pseudonym is a truncated HMAC-SHA256 of a value and its kind. The database calculates it when a
+value is read, so only the key is stored, as a file in the home.
 """
 
 from __future__ import annotations
@@ -15,20 +15,21 @@ from sqlalchemy import ColumnElement, Connection, FromClause, String, case, func
 
 from data.home import Home
 from data.schema import account, account_profile
-from data.store.dialect import hex_of, session_bytes, set_session_bytes, sha256_of, utf8_bytes
+from data.store.adapter import DatabaseAdapter, adapter_of
+from data.store.dialect import hex_of, session_bytes, sha256_of, utf8_bytes
 from data.store.search_text import SEARCH_COLUMNS
 
 HMAC_BLOCK_SIZE = 64
-"""Bytes of a block of SHA-256, to which HMAC fills its key up."""
+"""Bytes of a SHA-256 block. HMAC pads its key to this size."""
 
 DIGEST_LENGTH = 12
-"""Hexadecimal digits: among a million values, two have the same once in five hundred stores."""
+"""Hexadecimal digits. With a million values, one store in five hundred has two equal digests."""
 
 Mask = Callable[[ColumnElement[Any]], ColumnElement[Any]]
 
 
 def read_or_create_key(home: Home) -> bytes:
-    """The key of a home, made where there is none; readable for its owner alone."""
+    """The key of a home. A new key is created where there is none; only its owner can read it."""
     file = home.root / "pseudonym-key"
     try:
         file.touch(mode=0o600, exist_ok=False)
@@ -38,25 +39,25 @@ def read_or_create_key(home: Home) -> bytes:
     return bytes.fromhex(file.read_text(encoding="ascii"))
 
 
-def key_statements(key: bytes, dialect: str) -> list[str]:
-    """What a transaction has to execute before it works out pseudonyms."""
+def key_statements(key: bytes, adapter: DatabaseAdapter) -> list[str]:
+    """The statements that a transaction needs before it calculates pseudonyms."""
     padded = key.ljust(HMAC_BLOCK_SIZE, b"\0")
     pads = {"inner_pad": 0x36, "outer_pad": 0x5C}
     return [
-        set_session_bytes(name, bytes(b ^ pad for b in padded), dialect)
+        adapter.set_session_bytes(name, bytes(b ^ pad for b in padded))
         for name, pad in pads.items()
     ]
 
 
 def keyed_digest(kind: str, text: ColumnElement[Any]) -> ColumnElement[Any]:
-    """The HMAC-SHA256 of `<kind>:<text>`, cut off."""
+    """The truncated HMAC-SHA256 of `<kind>:<text>`."""
     inner, outer = session_bytes(literal("inner_pad")), session_bytes(literal("outer_pad"))
     inner_digest = sha256_of(inner.op("||")(utf8_bytes(func.concat(f"{kind}:", text))))
     return func.left(hex_of(sha256_of(outer.op("||")(inner_digest))), DIGEST_LENGTH)
 
 
 def _pseudonym_mask(kind: str, prefix: str, suffix: str = "") -> Mask:
-    """NULL stays NULL: who is unmatched stays so."""
+    """NULL stays NULL, so unmatched accounts remain unmatched."""
 
     def mask(text: ColumnElement[Any]) -> ColumnElement[Any]:
         pseudonym = func.concat(prefix, keyed_digest(kind, _canonical_text(kind, text)), suffix)
@@ -66,12 +67,12 @@ def _pseudonym_mask(kind: str, prefix: str, suffix: str = "") -> Mask:
 
 
 def _canonical_text(kind: str, text: ColumnElement[Any]) -> ColumnElement[Any]:
-    """E-mail addresses are the same in any case; that is how accounts of one person are found."""
+    """Email addresses are equal in any case, as in the matching of accounts with people."""
     return func.lower(text, type_=String) if kind == "email" else text
 
 
 class PseudonymFormat(NamedTuple):
-    """How a pseudonym of a kind looks: what is before its digits, and after."""
+    """The text before and after the digits of a pseudonym, by kind."""
 
     kind: str
     prefix: str
@@ -91,13 +92,13 @@ PSEUDONYM_FORMATS = {
 MASKS: dict[str, Mask] = {
     column: _pseudonym_mask(*form) for column, form in PSEUDONYM_FORMATS.items()
 }
-"""Column → what stands for its values."""
+"""Column → the replacement of its values."""
 
 
 def match_pseudonym(accounts: FromClause, text: str) -> ColumnElement[bool] | None:
-    """Whether it is an account's pseudonym, of the columns that are searched; None: it is none.
+    """The condition that an account has this pseudonym in a searched column; None for other text.
 
-    To work out one column is a quarter of working out all that a search looks through.
+    One column takes a quarter of the time that all searched columns take.
     """
     for name in SEARCH_COLUMNS:
         _, prefix, suffix = PSEUDONYM_FORMATS[name]
@@ -114,17 +115,17 @@ VALUE_COLUMNS = {
     "upstream": account_profile.c.upstream_user_id,
     "account": account.c.account_id,
 }
-"""Kind → where its values are."""
+"""Kind → the column with its values."""
 
 
 def reveal(con: Connection, home: Home, texts: Sequence[str]) -> dict[str, list[str]]:
-    """Pseudonym → the values that it stands for, in any spelling, as `kind: value`.
+    """Pseudonym → the values behind it, in any spelling, as `kind: value`.
 
-    There is no way back but to work out the pseudonym of everything that is known.
+    This calculates the pseudonym of every value in the store.
     """
     matches = {text: re.search(rf"[0-9a-f]{{{DIGEST_LENGTH}}}", text) for text in texts}
     digests = {text: match[0] for text, match in matches.items() if match}
-    for statement in key_statements(read_or_create_key(home), con.dialect.name):
+    for statement in key_statements(read_or_create_key(home), adapter_of(con)):
         con.exec_driver_sql(statement)
     revealed: dict[str, list[str]] = {text: [] for text in texts}
     for kind, column in VALUE_COLUMNS.items():

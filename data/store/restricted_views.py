@@ -1,13 +1,13 @@
-"""What somebody sees of the store, as views that stand in front of its tables.
+"""Restricted views: row and column security for readers with restricted access.
 
-A restricted reader has connections of its own. In each, every table is hidden by a temporary view
-of the same name, which leaves out rows and columns; so queries need not know who asks, and none
-can forget to. Rows whose integration is not known and columns that are not named here are left out.
+A restricted reader has connections of its own. In each, a temporary view with the name of each
+table hides the table, and leaves out rows and columns. Queries do not know about this, so none can
+forget it. Rows without an integration, and columns that are not listed here, are hidden.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -16,7 +16,6 @@ from sqlalchemy import (
     CreateView,
     Dialect,
     MetaData,
-    Select,
     String,
     Table,
     case,
@@ -44,19 +43,19 @@ NON_PERSONAL_COLUMNS = frozenset(
     "state_since "
     "attempt_since job_since active_since user_since content_since previous_state "
     "previous_job_since from_state "
-    "to_state verdict accounts active unmatched entered left changed oldest rows_read accepted "
-    "rejected flagged operation began attempt_began outcome jobs value integration people "
-    "decided_at withdrawn_at".split()
+    "to_state status accounts active unmatched entered left changed oldest rows_read accepted "
+    "rejected flagged operation began attempt_began outcome jobs value integration "
+    "person_integration decided_at withdrawn_at".split()
 )
-"""Columns that tell nothing of a person."""
+"""Columns without personal data."""
 
 PLACEHOLDER = "•"
-"""What stands for a text that is there and not shown."""
+"""Replaces a text that is not shown."""
 
 REASON_NOT_SHOWN = "Reason not shown"
 
 FAILURE_CODE_PATTERN = r"[A-Za-z0-9_.:/-]{1,60}"
-"""A failure code; any other text there might name somebody."""
+"""A failure code. Any other text could contain a name."""
 
 
 def _replace_text(text: ColumnElement[Any]) -> ColumnElement[Any]:
@@ -83,7 +82,7 @@ HIDING_MASKS: ColumnMasks = {
     "sha256": lambda _: literal(""),
     "reason": lambda _: literal(""),
 }
-"""What stands for a column where nobody's person is to be seen; unmatched is still unmatched."""
+"""Column → its replacement without personal data. NULL stays NULL, so unmatched accounts remain."""
 
 PSEUDONYM_MASKS: ColumnMasks = {
     **{
@@ -97,7 +96,7 @@ PSEUDONYM_MASKS: ColumnMasks = {
     ),
     **dict.fromkeys(("accepted_at", "until"), lambda c: c),
 }
-"""What stands for a column where persons are pseudonyms. Free text could name somebody."""
+"""Column → its replacement with pseudonyms. Free text could contain a name, so it is hidden."""
 
 MASKS_BY_MODE = {PersonalData.HIDDEN: HIDING_MASKS, PersonalData.PSEUDONYMS: PSEUDONYM_MASKS}
 
@@ -105,37 +104,34 @@ HIDDEN_TABLES = {
     PersonalData.HIDDEN: {"rejected_row", "exception", "row_fingerprint", "audit_event"},
     PersonalData.PSEUDONYMS: {"rejected_row", "row_fingerprint", "audit_event"},
 }
-"""Tables of which nothing is seen."""
+"""Tables without any visible row."""
 
 
-def create_view_statements(sight: Visibility, source_schema: str, dialect: Dialect) -> list[str]:
-    """What hides every table of a schema from a connection but for what the sight leaves."""
+def create_view_statements(
+    visibility: Visibility, source_schema: str, dialect: Dialect, row_id_columns: Sequence[str]
+) -> list[str]:
+    """The statements that hide the tables of a schema from a connection."""
     schema = MetaData(schema=quoted_name(source_schema, quote=False))
     tables = {table.name: table.to_metadata(schema) for table in metadata.sorted_tables}
-    return [
-        str(
-            CreateView(
-                _restricted_select(table, tables, sight, dialect), name, temporary=True
-            ).compile(dialect=dialect)
-        )
+    row_ids = [literal_column(name).label(name) for name in row_id_columns]
+    selects = {
+        name: select(*_masked_columns(table, visibility.personal_data), *row_ids)
+        .select_from(table)
+        .where(_row_condition(table, tables, visibility))
         for name, table in tables.items()
+    }
+    return [
+        str(CreateView(query, name, temporary=True).compile(dialect=dialect))
+        for name, query in selects.items()
     ]
 
 
-def _restricted_select(
-    table: Table, tables: Mapping[str, Table], sight: Visibility, dialect: Dialect
-) -> Select[*tuple[Any, ...]]:
-    columns = _masked_columns(table, sight.personal_data)
-    if dialect.name == "duckdb":  # its rows have numbers, by which queries find some
-        columns.append(literal_column("rowid").label("rowid"))
-    return select(*columns).select_from(table).where(_row_condition(table, tables, sight))
-
-
-def _masked_columns(table: Table, personal: PersonalData) -> list[ColumnElement[Any]]:
-    if personal is PersonalData.SHOWN:
+def _masked_columns(table: Table, personal_data: PersonalData) -> list[ColumnElement[Any]]:
+    if personal_data is PersonalData.SHOWN:
         return list(table.c)
     return [
-        _masked_column(column, MASKS_BY_MODE[personal]).label(column.name) for column in table.c
+        _masked_column(column, MASKS_BY_MODE[personal_data]).label(column.name)
+        for column in table.c
     ]
 
 
@@ -147,20 +143,20 @@ def _masked_column(column: ColumnElement[Any], masks: ColumnMasks) -> ColumnElem
 
 
 def _row_condition(
-    table: Table, tables: Mapping[str, Table], sight: Visibility
+    table: Table, tables: Mapping[str, Table], visibility: Visibility
 ) -> ColumnElement[bool]:
-    if table.name in HIDDEN_TABLES.get(sight.personal_data, ()):
+    if table.name in HIDDEN_TABLES.get(visibility.personal_data, ()):
         return false()
-    if table.name == setting.name or sight.integrations is None:
+    if table.name == setting.name or visibility.integrations is None:
         return true()
     integrations = tables[integration.name].c
-    ids = select(integrations.integration_id).where(integrations.name.in_(sight.integrations))
+    ids = select(integrations.integration_id).where(integrations.name.in_(visibility.integrations))
     if table.name == integration.name:
-        return table.c.name.in_(sight.integrations)
+        return table.c.name.in_(visibility.integrations)
     if "integration_id" in table.c:
         return table.c.integration_id.in_(ids)
     if "integration" in table.c:
-        return table.c.integration.in_(sight.integrations)
+        return table.c.integration.in_(visibility.integrations)
     if "snapshot_id" in table.c:
         snapshots = tables[snapshot.name].c
         return table.c.snapshot_id.in_(

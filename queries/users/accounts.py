@@ -169,11 +169,8 @@ def _sorted_account_keys(
     """The account keys of the whole filtered list in order, 8 bytes each."""
     rows = _sortable_accounts(con, filters, sort)
     query = select(rows.c.account_key).where(*conditions(filters, rows))
-    with con.engine.connect() as connection:
-        table = fetch_batches(
-            connection, _with_order(query, rows, sort, descending=descending)
-        ).read_all()
-        return table["account_key"].to_numpy()
+    table = fetch_batches(con, _with_order(query, rows, sort, descending=descending)).read_all()
+    return table["account_key"].to_numpy()
 
 
 def sorted_accounts(

@@ -12,8 +12,8 @@ from sqlalchemy import Connection, FromClause, Select, and_, case, func, or_, se
 from data.schema import account_profile, integration, snapshot
 from data.states import UNRECOGNIZED
 from data.store.dialect import has_role
+from data.store.search_text import contains
 from queries.filters import FILTER_BY_NAME, Filter, Filters, account_rows, conditions
-from queries.search import contains
 
 MAX_CHOICES = 30
 """Choices of an open list that are shown; a search brings the others."""

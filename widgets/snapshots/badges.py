@@ -30,8 +30,8 @@ RETRYING = Badge("Cannot be loaded now", "sync_problem", "orange")
 
 OUTCOMES: dict[str, Badge] = {
     "loaded": Badge("Loaded", "check", "green"),
-    "held": Badge("On hold", "pan_tool", "orange"),
-    "refused": REJECTED,
+    "on hold": Badge("On hold", "pan_tool", "orange"),
+    "rejected": REJECTED,
     "not yet": Badge("Loading", "hourglass_top", "blue"),
 }
 """What happened to a delivered file → its badge."""

@@ -123,7 +123,7 @@ def _table_row(report: LoadReport) -> ut.TableRow:
 
 def _quality_mark(report: LoadReport) -> ut.Cell:
     """The quality as a word, a color and a shape."""
-    if report.quality == "good":
+    if report.quality == "ok":
         return ut.mark("OK", "good", "check")
     return ut.mark("Check", "awaiting", "alert")
 
@@ -153,7 +153,7 @@ def _panel(report: LoadReport, rejected: Sequence[Row[Any]]) -> list[ut.Block]:
 
 def _facts(report: LoadReport) -> list[tuple[str, ut.Cell]]:
     columns = {
-        "Columns": report.facts.headings,
+        "Columns": report.headings,
         "Missing columns": report.missing_headings,
         "New columns": report.new_headings,
     }
@@ -162,8 +162,8 @@ def _facts(report: LoadReport) -> list[tuple[str, ut.Cell]]:
         ("Accounts", ut.text(f"{report.accepted:,}")),
         ("Rejected rows", ut.text(f"{report.rejected:,}")),
         ("Flagged accounts", ut.text(f"{report.flagged:,}")),
-        ("Duplicate rows", ut.text(f"{report.facts.duplicates:,}")),
-        ("Times without a time zone", ut.text(f"{report.facts.without_offset:,}")),
+        ("Duplicate rows", ut.text(f"{report.duplicates:,}")),
+        ("Times without a time zone", ut.text(f"{report.without_offset:,}")),
         *_comparison_facts(report),
         ("File", ut.code(report.file_name)),
         ("SHA-256", ut.code(report.sha256)),
@@ -228,7 +228,7 @@ def show_actions(report: LoadReport, *, is_sample: bool) -> None:
         params = snapshot_params(report.integration, report.taken_at)
         accounts = {"as_of": params["taken_at"], "integration": report.integration}
         links = [("View accounts", f"users?{urlencode(accounts)}", "")]
-        if report.rejected > report.facts.exact_duplicates:
+        if report.rejected > report.exact_duplicates:
             href = f"export/rejected.csv?{urlencode(params)}"
             links.append(("Download rejected rows (CSV)", href, " download"))
         items = "".join(

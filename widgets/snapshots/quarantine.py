@@ -18,7 +18,7 @@ from data.home import Home, current_home
 from data.inbox.inbox import load_failures, put_into_inbox
 from data.inbox.quarantine import (
     MISPLACED_FOLDER,
-    Verdict,
+    QuarantineStatus,
     dismiss_file,
     find_quarantined_path,
     requeue_file,
@@ -34,7 +34,6 @@ from widgets.confirmation import show_confirmation
 from widgets.snapshots import badges
 from widgets.snapshots.preview import needs_confirmation, preview_or_error, show_preview
 
-STATUS_LABELS = {"held": "on hold", "refused": "rejected"}
 NOT_COUNTED = "Their accounts are not in any list or chart."
 LOAD_EFFECT = (
     "Its accounts then appear in every list and chart. You can remove it again on this page."
@@ -59,7 +58,7 @@ def show_quarantine() -> None:
         return
     st.subheader("Needs a decision", anchor=False)
     labels = [
-        f"{counts[name]:,} {label}" for name, label in STATUS_LABELS.items() if name in counts
+        f"{counts[status]:,} {status}" for status in ("on hold", "rejected") if status in counts
     ]
     if labels:
         st.caption(f"{', '.join(labels)}. {NOT_COUNTED}")
@@ -75,11 +74,11 @@ def show_quarantine() -> None:
 
 def _show_card(file: Row[Any]) -> None:
     """Why the file is not loaded, what it would change, and what can be done."""
-    identity = f"{file.verdict}/{file.integration}/{file.file_name}"
+    identity = f"{file.status}/{file.integration}/{file.file_name}"
     key = hashlib.sha256(identity.encode(errors="replace")).hexdigest()[:12]
     with st.container(border=True, key=f"quarantined_{key}"):
         with st.container(horizontal=True, vertical_alignment="center"):
-            badges.OUTCOMES[file.verdict].show()
+            badges.OUTCOMES[file.status].show()
             st.text(_file_title(file))
             st.caption(timezone.format_with_zone(file.quarantined_at))
         st.text(_visible_reason(file.reason))
@@ -114,7 +113,7 @@ def _file_title(file: Row[Any]) -> str:
 def _show_preview(file: Row[Any], key: str) -> Preview | None:
     """What loading the file would change, or why it cannot be loaded. The file does not move."""
     try:
-        path = find_quarantined_path(current_home(), file.verdict, file.integration, file.file_name)
+        path = find_quarantined_path(current_home(), file.status, file.integration, file.file_name)
     except FileNotFoundError as error:
         st.text(_visible_reason(str(error)))
         return None
@@ -141,7 +140,7 @@ def _preview(engine: Engine, file: SnapshotFile) -> Preview:
 
 def _show_actions(file: Row[Any], result: Preview | None, key: str) -> None:
     """The buttons; a dialog comes before anything that changes the store."""
-    replaced_file, can_load = "", file.verdict == "held"
+    replaced_file, can_load = "", file.status == "on hold"
     if result:
         replaced_file = "" if REPLACE_PREFIX in file.file_name else result.replaced_file
         can_load = can_load or needs_confirmation(result.load_report)
@@ -152,7 +151,7 @@ def _show_actions(file: Row[Any], result: Preview | None, key: str) -> None:
         label, icon=f":material/{icon}:", key=f"load_{key}"
     ):
         _ask_to_load(file, replaced_file)
-    if file.verdict == "refused" and _is_placed(file):
+    if file.status == "rejected" and _is_placed(file):
         st.button(
             "Try again",
             icon=":material/refresh:",
@@ -186,19 +185,21 @@ def _ask_to_dismiss(file: Row[Any]) -> None:
 
 def _run_action(action: Callable[..., None], file: Row[Any], decision: str) -> None:
     """Move the file, unless someone else has done so in the meantime."""
-    place = file.verdict, file.integration, file.file_name
+    place = file.status, file.integration, file.file_name
     try:
         action(writable_store(Permission.LOAD_FILES, file.integration), current_home(), *place)
     except FileNotFoundError:
         st.toast(ALREADY_HANDLED)
         return
-    details = {"integration": file.integration, "file": file.file_name, "verdict": file.verdict}
+    details = {"integration": file.integration, "file": file.file_name, "status": file.status}
     record_action(Event.FILE_DECIDED, decision=decision, **details)
 
 
-def _replace_loaded(_: Engine, home: Home, verdict: Verdict, integration: str, name: str) -> None:
+def _replace_loaded(
+    _: Engine, home: Home, status: QuarantineStatus, integration: str, name: str
+) -> None:
     """Put the file into the inbox to replace what is loaded; loading it clears the quarantine."""
-    path = find_quarantined_path(home, verdict, integration, name)
+    path = find_quarantined_path(home, status, integration, name)
     moment = parse_moment(strip_prefixes(name).split(".", 1)[0])
     if moment:
         file = SnapshotFile(path, integration, moment)

@@ -142,7 +142,7 @@ def _status_badge(preview: Preview) -> badges.Badge:
         return badges.NEEDS_CONFIRMATION
     if preview.replaced_file:
         return badges.REPLACES_FILE
-    return badges.OK if preview.load_report.quality == "good" else badges.CHECK
+    return badges.OK if preview.load_report.quality == "ok" else badges.CHECK
 
 
 # ---- step 1: identify ----------------------------------------------------------------------------
