@@ -159,8 +159,8 @@ snapshot = Table(
     Column("facts", String, nullable=False),  # JSON object: load_report.LoadReport
 )
 
-# One row per delivered file that is not loaded: on hold until a person decides, or rejected. It is
-# in the folder of that name, as <integration>/<file_name>.
+# One row per file that is on hold for a person to confirm, or rejected. It is in the folder of
+# that name, as <integration>/<file_name>.
 quarantined_file = Table(
     "quarantined_file",
     metadata,

@@ -64,9 +64,9 @@ def match_candidates(con: Connection, kind: MatchKind) -> MatchCandidates:
     """The unmatched accounts of one kind, and the number of each kind.
 
     One row per account: [integration, account_id, username_in_app, upstream_user_id, email, by_id,
-    by_email, kind], and of the person that is suggested or was decided
-    [person_integration, person_id, user_name, user_email, decided_by, decided_at, evidence].
-    `by_id` and `by_email`: the number of people with the upstream ID, and with the email.
+    by_email, kind], and of the suggested or decided person [person_integration,
+    person_id, user_name, user_email, decided_by, decided_at, evidence]. `by_id` and `by_email` are
+    the number of people with the upstream ID and with the email.
     """
     candidates = _candidates_query(read_directories(con)).subquery("candidates")
     query = select(candidates.c.kind, func.count()).group_by(candidates.c.kind)

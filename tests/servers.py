@@ -85,10 +85,10 @@ def a_cluster() -> Iterator[str]:
     with ExitStack() as running:
         urls = [running.enter_context(a_server(CLUSTERED)) for _ in range(3)]
         for url in urls:
-            with _told(url) as con:
+            with _admin_connection(url) as con:
                 con.execute(DDL("CREATE EXTENSION citus"))
         coordinator, *workers = [(url.host, url.port) for url in map(make_url, urls)]
-        with _told(urls[0]) as con:
+        with _admin_connection(urls[0]) as con:
             con.execute(select(func.citus_set_coordinator_host(*coordinator)))
             for worker in workers:
                 con.execute(select(func.citus_add_node(*worker)))
@@ -96,7 +96,7 @@ def a_cluster() -> Iterator[str]:
 
 
 @contextmanager
-def _told(url: str) -> Iterator[Connection]:
+def _admin_connection(url: str) -> Iterator[Connection]:
     engine = create_engine(url, isolation_level="AUTOCOMMIT")
     with engine.connect() as con:
         yield con

@@ -32,7 +32,7 @@ ROLES = {
 
 @dataclass
 class Provider:
-    """An OpenID provider that believes whoever signs in, and says of them what it is told to."""
+    """An OpenID provider that lets anybody sign in, with the claims that a test sets."""
 
     url: str
 
@@ -113,8 +113,8 @@ def guarded(
         "server_metadata_url": f"{provider}/.well-known/openid-configuration",
         "client_kwargs": {"prompt": prompt},
     }
-    told = {"auth": auth, "access": {"claim": "groups", "roles": ROLES} | access}
-    secrets.write_text(_toml(told), encoding="utf-8")
+    settings = {"auth": auth, "access": {"claim": "groups", "roles": ROLES} | access}
+    secrets.write_text(_toml(settings), encoding="utf-8")
     with served(root, port, ROLLCALL_SECRETS=str(secrets), **(environment or {})) as app:
         yield app
 
@@ -122,15 +122,15 @@ def guarded(
 def _toml(sections: Mapping[str, Mapping[str, Any]]) -> str:
     """JSON's strings, numbers and lists are TOML's, too; tables stand on one line."""
 
-    def value(told: Any) -> str:
-        if isinstance(told, Mapping):
-            pairs = (f"{json.dumps(k)} = {value(v)}" for k, v in told.items())
+    def value(settings: Any) -> str:
+        if isinstance(settings, Mapping):
+            pairs = (f"{json.dumps(k)} = {value(v)}" for k, v in settings.items())
             return "{" + ", ".join(pairs) + "}"
-        return json.dumps(told)
+        return json.dumps(settings)
 
     return "\n".join(
-        f"[{name}]\n" + "".join(f"{k} = {value(v)}\n" for k, v in told.items())
-        for name, told in sections.items()
+        f"[{name}]\n" + "".join(f"{k} = {value(v)}\n" for k, v in settings.items())
+        for name, settings in sections.items()
     )
 
 

@@ -48,20 +48,22 @@ def run(*words: object) -> int:
         return int(end.code or DONE)
 
 
-def listed(home: Home, **asked: Any) -> list[str]:
+def listed(home: Home, **filters: Any) -> list[str]:
     with open_store(home.database_url).connect() as con:
-        return usernames(con, **asked)
+        return usernames(con, **filters)
 
 
 def everything_in(home: Home) -> dict[str, list[str]]:
     """The store's content, but for when it was loaded."""
-    told = {}
+    rows_by_table = {}
     with open_store(home.database_url).connect() as con:
         for table in (account_version, integration, snapshot, state_change, state_count):
             columns = [c for c in table.c if c.name not in ("loaded_at", "account_key")]
-            told[table.name] = sorted(str(tuple(row)) for row in con.execute(select(*columns)))
+            rows_by_table[table.name] = sorted(
+                str(tuple(row)) for row in con.execute(select(*columns))
+            )
     close_stores()
-    return told
+    return rows_by_table
 
 
 def tree(folder: Path) -> dict[str, tuple[int, float]]:
@@ -83,8 +85,8 @@ def test_load_reads_integration_and_time_from_the_path(
     ]
     assert run("load", *paths) == DONE
     assert capsys.readouterr().out.splitlines() == [
-        "figma at 2026-11-22 06:00:00 UTC: 1 accounts.",
-        "figma at 2026-11-23 06:00:00 UTC: 1 accounts.",
+        "figma at 2026-11-22 06:00:00 UTC: 1 account.",
+        "figma at 2026-11-23 06:00:00 UTC: 1 account.",
     ]
     assert listed(home) == ["new"]
     assert listed(home, as_of=YESTERDAY) == ["old"]
@@ -145,9 +147,9 @@ def test_load_says_why_it_rejects_a_file_and_loads_the_others(
         path.write_text(content)
     good = a_snapshot_file(tmp_path, [an_account("bob")], integration="slack")
     assert run("load", path.parent if words == "Is a directory" else path, good) == REFUSED
-    told = capsys.readouterr().err
-    assert words in told
-    assert content is not None or str(path) in told, "the file that was asked for is named"
+    output = capsys.readouterr().err
+    assert words in output
+    assert content is not None or str(path) in output, "the file that was asked for is named"
     assert listed(home) == ["bob"]
 
 
@@ -298,9 +300,9 @@ def test_a_file_that_removes_more_than_a_fifth_of_the_accounts_goes_on_hold(
     assert run("check", path) == REFUSED
     assert "on hold" in capsys.readouterr().out
     assert run("load", path) == REFUSED
-    told = capsys.readouterr().err
-    assert "3 of 10 accounts (30%) would be deleted" in told
-    assert "rollcall load --confirm" in told
+    output = capsys.readouterr().err
+    assert "3 of 10 accounts (30%) would be deleted" in output
+    assert "rollcall load --confirm" in output
     assert len(listed(home)) == 10
     assert (home.on_hold / "figma" / path.name).exists()
     assert run("load", path, "--confirm") == DONE
@@ -395,8 +397,12 @@ def test_export_writes_every_format(
         assert len(json.loads(path.read_text())) == 4
     else:
         assert len(path.read_text().splitlines()) == 5
-    told = json.loads(path.with_name(f"{path.name}.about.json").read_text())
-    assert (told["file"], told["rows"], told["bytes"]) == (path.name, 4, path.stat().st_size)
+    manifest = json.loads(path.with_name(f"{path.name}.about.json").read_text())
+    assert (manifest["file"], manifest["rows"], manifest["bytes"]) == (
+        path.name,
+        4,
+        path.stat().st_size,
+    )
 
 
 def test_export_writes_the_chosen_columns_and_no_manifest_with_the_option(
@@ -457,10 +463,10 @@ def test_a_failed_rebuild_leaves_the_store_unchanged(
     stray = home.archive / "figma" / "notes.txt"
     stray.touch()
     assert run("rebuild") == REFUSED
-    told = capsys.readouterr().err
-    assert f"{broken}: " in told
-    assert f"{stray}: notes.txt does not say" in told
-    assert "The store is unchanged: 2 of 3 files" in told
+    output = capsys.readouterr().err
+    assert f"{broken}: " in output
+    assert f"{stray}: notes.txt does not say" in output
+    assert "The store is unchanged: 2 of 3 files" in output
     assert everything_in(home) == before
     assert not list(home.root.glob("*.new*"))
 
@@ -536,16 +542,16 @@ def test_load_hands_files_over_to_the_running_app(
 
     bad = a_snapshot_file(tmp_path, [an_account("")], integration="slack")
     assert run("load", good, bad) == REFUSED
-    told = capsys.readouterr()
-    assert "1 of 1 rows are not accounts" in told.err
-    assert "figma" in told.out
+    output = capsys.readouterr()
+    assert "1 of 1 rows are not accounts" in output.err
+    assert "figma" in output.out
 
     better = a_snapshot_file(tmp_path, [an_account("bob")], integration="slack")
     assert run("load", better) == DONE
 
     assert run("export", "--output", tmp_path / "x.csv") == REFUSED
-    told = "Rollcall shows it at http://127.0.0.1:1. Stop it, then try again."
-    assert told in capsys.readouterr().err
+    output = "Rollcall shows it at http://127.0.0.1:1. Stop it, then try again."
+    assert output in capsys.readouterr().err
     assert run("rebuild") == REFUSED
     assert run("check", good) == DONE
 
@@ -571,7 +577,7 @@ def test_load_takes_over_where_the_app_ends(
     put = commands.load.put_into_inbox
     monkeypatch.setattr(commands.load, "put_into_inbox", app_ends)
     assert run("load", a_snapshot_file(tmp_path)) == DONE
-    assert capsys.readouterr().out == "figma at 2026-11-23 06:00:00 UTC: 1 accounts.\n"
+    assert capsys.readouterr().out == "figma at 2026-11-23 06:00:00 UTC: 1 account.\n"
 
 
 def test_load_gives_up_if_the_app_does_not_take_the_file(

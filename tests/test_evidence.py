@@ -86,8 +86,8 @@ def store_of(home: Home) -> Engine:
 def pack(home: Home, path: Path, *, rules: tuple[str, ...] = (), **view: Any) -> Path:
     """The pack, as the page gives it."""
     with store_of(home).connect() as con:
-        asked = View(**{"limits": read_rule_settings(con), **view})
-        write_pack(findings_pack(Findings(con, asked, select_rules(rules, ()))), path)
+        chosen_view = View(**{"limits": read_rule_settings(con), **view})
+        write_pack(findings_pack(Findings(con, chosen_view, select_rules(rules, ()))), path)
     return path
 
 
@@ -180,7 +180,7 @@ def test_the_archive_verifies_a_pack_of_another_view(
     assert verified(pack(archived, tmp_path / "e.zip", **view)) == 0
 
 
-def test_a_pack_stays_verified_after_later_loads(archived: Home, tmp_path: Path) -> None:
+def test_later_loads_leave_a_pack_verified(archived: Home, tmp_path: Path) -> None:
     path = pack(archived, tmp_path / "e.zip")
     later = a_snapshot_file(tmp_path, [an_account("new")], integration="slack", at=day(9))
     assert main(["load", str(later)]) == 0
@@ -457,7 +457,7 @@ def test_the_archive_verifies_a_list_of_accounts(
     assert verified(path) == 0
 
 
-def test_a_current_list_stays_verified_after_later_loads(archived: Home, tmp_path: Path) -> None:
+def test_later_loads_leave_a_current_list_verified(archived: Home, tmp_path: Path) -> None:
     waits = an_account("waits", state="Update awaiting")
     longest = Filters(waiting=timedelta(days=1))
     assert (

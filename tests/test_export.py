@@ -204,7 +204,7 @@ def test_no_cell_and_no_heading_of_a_safe_csv_starts_like_a_formula(
 
 @pytest.mark.parametrize("form", list(FORMATS))
 @pytest.mark.parametrize("heading", TEXTS)
-def test_harmless_text_stays_as_it_is(texts: Connection, form: str, heading: str) -> None:
+def test_harmless_text_is_unchanged(texts: Connection, form: str, heading: str) -> None:
     found = column(texts, form, heading, integration=("odd",))[len(FORMULAS) :]
     if form == "xlsx":  # Excel's spelling of control characters
         found = [openpyxl.utils.escape.unescape(text) for text in found]
@@ -614,7 +614,7 @@ def test_json_loads_again_as_the_same_accounts(facts: list[dict[str, Any]]) -> N
 def contents(store: Engine) -> dict[str, tuple[Any, ...]]:
     """Account ID → all that a version says; JSON by its meaning, where spaces do not count."""
     json_columns = ("role_details", "attributes", "flags")
-    whose = select(account.c.account_id, account_current).join(
+    query = select(account.c.account_id, account_current).join(
         account_current, account_current.c.account_key == account.c.account_key
     )
     with store.connect() as con:
@@ -623,7 +623,7 @@ def contents(store: Engine) -> dict[str, tuple[Any, ...]]:
                 json.loads(row[name] or "null") if name in json_columns else row[name]
                 for name in TRACKED_COLUMNS
             )
-            for row in con.execute(whose).mappings()
+            for row in con.execute(query).mappings()
         }
 
 

@@ -48,9 +48,9 @@ def cookie(
 ) -> dict[str, str]:
     """What Streamlit leaves in a browser after sign-in."""
     now = time.time()
-    said = {"sub": "s", "iss": "x", "aud": [CLIENT], "iat": now, "exp": now + 600}
-    said |= {"is_logged_in": True, "origin": ORIGIN, "email": "olga@x.io", "email_verified": True}
-    return signed(json.dumps(said | {"groups": list(groups)} | others), secret, salt)
+    claims = {"sub": "s", "iss": "x", "aud": [CLIENT], "iat": now, "exp": now + 600}
+    claims |= {"is_logged_in": True, "origin": ORIGIN, "email": "olga@x.io", "email_verified": True}
+    return signed(json.dumps(claims | {"groups": list(groups)} | others), secret, salt)
 
 
 def signed(text: str, secret: str = SECRET, salt: str = "_streamlit_user") -> dict[str, str]:

@@ -84,7 +84,7 @@ def test_a_file_without_integration_or_time_is_rejected(
     with pytest.raises(errors.UnknownSnapshot) as rejected:
         SnapshotFile.from_path(tmp_path / name, **arguments)
     assert message in str(rejected.value)
-    assert "like figma/2026-11-23T06-00-00Z.csv, or give --integration" in str(rejected.value)
+    assert "e.g. figma/2026-11-23T06-00-00Z.csv, or give --integration" in str(rejected.value)
 
 
 @pytest.mark.parametrize(

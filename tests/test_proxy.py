@@ -93,7 +93,7 @@ def test_a_session_through_the_proxy(browser: Browser, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not NGINX, reason="nginx is not installed: nothing was tried with it")
-def test_two_processes_serve_one_team_and_a_browser_stays_with_one(
+def test_two_processes_serve_one_team_and_a_browser_keeps_its_process(
     browser: Browser, tmp_path: Path, postgresql: Server
 ) -> None:
     home, url = tmp_path / "shared", postgresql.new_store()
@@ -130,15 +130,15 @@ def folder(path: Path) -> Path:
 
 
 def serving(root: Path, pages: Sequence[Page]) -> set[str]:
-    """The processes that have answered these browsers, each told by its cookie."""
+    """The processes that have answered these browsers, each lines by its cookie."""
     names = {
         each.get("value")
         for page in pages
         for each in page.context.cookies()
         if each.get("name") == "rollcall_process"
     }
-    told = (root / "answers").read_text().splitlines() if names else []
-    return {line.split()[1] for line in told if line.split()[0] in names}
+    lines = (root / "answers").read_text().splitlines() if names else []
+    return {line.split()[1] for line in lines if line.split()[0] in names}
 
 
 def status(url: str, token: str = "") -> int:

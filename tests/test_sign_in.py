@@ -99,8 +99,8 @@ def enter(browser: Browser, app: Served, provider: Provider) -> Iterator[Enter]:
 
     def enter(group: str, at: str = "/", **claims: Any) -> Person:
         sub = f"{group}{len(contexts)}"
-        told = {"email": f"{sub}@x.io", "email_verified": True, "groups": [group]}
-        provider.says_of(sub, **told | claims)
+        user_claims = {"email": f"{sub}@x.io", "email_verified": True, "groups": [group]}
+        provider.says_of(sub, **user_claims | claims)
         context = browser.new_context(viewport={"width": 1440, "height": 900})
         contexts.append(context)
         person = Person(context.new_page(), context)
@@ -173,7 +173,7 @@ def test_a_person_limited_to_one_integration_sees_no_other(enter: Enter, app: Se
 def test_people_without_a_role_see_whom_to_ask(enter: Enter, app: Served) -> None:
     for claims in ({"groups": ["sales"]}, {"groups": None}, {"groups": "owners-of-nothing"}):
         stranger = enter("nobody", **claims)
-        expect(stranger.page.get_by_text("To get one, ask it@x.io.")).to_be_visible()
+        expect(stranger.page.get_by_text("To get a role, ask it@x.io.")).to_be_visible()
         assert stranger.asks(f"{app.url}/export/users.csv") == 403
         assert stranger.asks(f"{app.url}/_stcore/health") == 403
 
