@@ -28,7 +28,7 @@ from data.store.engine import open_store
 from data.store.errors import DiskFull
 from queries.cache import store_revision
 from queries.health.integrations import quarantined_files_by_day
-from queries.rejected_rows import rejected_csv
+from queries.rejected_rows import write_rejected_csv
 from queries.snapshots import PAGE_SIZE, page_of_snapshots
 
 PAGE = Path(__file__).parent.parent / "pages" / "snapshots.py"
@@ -123,6 +123,14 @@ def open_preview(run: AppTest) -> AppTest:
     run.run()
     assert not run.exception, [error.message for error in run.exception]
     return run
+
+
+def rejected_text(store: Engine, home: Home) -> str:
+    """The download of the rejected rows."""
+    path = home.root / "rejected.csv"
+    with store.connect() as con:
+        write_rejected_csv(con, "figma", TODAY, path)
+    return path.read_text(encoding="utf-8-sig")
 
 
 def loaded_usernames(store: Engine) -> list[str]:
@@ -246,8 +254,7 @@ def test_removing_a_snapshot_asks_first_and_names_it(store: Engine, home: Home) 
 
 def test_rejected_rows_download_safe_for_spreadsheets(store: Engine, home: Home) -> None:
     load_snapshot(store, home, *TEN, an_account("", email="=1+1"), an_account("A1", email="x@x.io"))
-    with store.connect() as con:
-        text = b"".join(rejected_csv(con, "figma", TODAY)).decode("utf-8-sig")
+    text = rejected_text(store, home)
     heading, *rows = csv.reader(io.StringIO(text))
     assert heading == ["Line", "Reason", "Text"]
     assert [row[0] for row in rows] == ["11", "12"]
@@ -259,8 +266,7 @@ def test_rejected_text_that_looks_like_a_formula_remains_text(store: Engine, hom
     path.parent.mkdir(parents=True)
     path.write_text('{"username_in_app": "ada"}\n=HYPERLINK("http://x")\n')
     load_files_of_inbox(store, home)
-    with store.connect() as con:
-        text = b"".join(rejected_csv(con, "figma", TODAY)).decode("utf-8-sig")
+    text = rejected_text(store, home)
     assert '"\'=HYPERLINK(""http://x"")"' in text
 
 
