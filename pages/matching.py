@@ -1,4 +1,4 @@
-"""Whose the accounts are that no integration matches: what speaks for whom, for a person to say."""
+"""Suggested owners for unmatched accounts; a person decides."""
 
 import streamlit as st
 
@@ -7,13 +7,17 @@ from data.records.matches import read_directories
 from queries.matching import MATCH_KINDS, likely_people_lists, match_candidates
 from queries.users.accounts import integration_names
 from server.authorize import is_sample, store_connection
-from widgets import matching as shown
-from widgets import status
+from widgets import matching, status
 from widgets.filters import ignore_as_of
+
+NO_DIRECTORY_IN_SAMPLE = (
+    "Load a directory (Okta, Entra ID) and Rollcall suggests owners for unmatched accounts. "
+    "The sample has none."
+)
 
 with store_connection(Permission.MATCH) as con:
     integrations = integration_names(con)
-    lists, likely_lists = read_directories(con), likely_people_lists(con)
+    directories, likely_directories = read_directories(con), likely_people_lists(con)
 
 st.title("Matching")
 ignore_as_of()
@@ -22,16 +26,13 @@ if not integrations:
     st.stop()
 
 if is_sample():
-    st.text(
-        "The sample lists no people. Beside a list of people, as Okta or Microsoft Entra give one, "
-        "this page suggests whose the accounts without a user are, and keeps what you decide."
-    )
+    st.text(NO_DIRECTORY_IN_SAMPLE)
     st.stop()
-shown.choose_people_lists(integrations, lists, likely_lists)
-if not lists:
+matching.choose_directories(integrations, directories, likely_directories)
+if not directories:
     st.stop()
 
-kind = shown.choose_kind(MATCH_KINDS)
+kind = matching.choose_kind(MATCH_KINDS)
 with store_connection(Permission.MATCH) as con:
     result = match_candidates(con, kind)
-shown.show_matches(result, kind)
+matching.show_matches(result, kind)

@@ -1,25 +1,18 @@
-"""What was loaded and how good it was; what waits for a person; and how more gets in."""
+"""Loaded snapshots, files that need a decision, and uploads."""
 
 from collections.abc import Sequence
 
 import streamlit as st
 
 from data.access.roles import Permission
-from queries.rejected_rows import rejected_rows
-from queries.snapshots import (
-    PAGE_SIZE,
-    count_snapshots,
-    deletion_limits,
-    load_report_at,
-    page_of_snapshots,
-)
+from data.formatting import count_of
+from queries.snapshots import PAGE_SIZE, count_snapshots, load_report_at, page_of_snapshots
 from queries.users.accounts import integration_names
 from server.authorize import is_sample, store_connection
 from widgets import status, timezone
 from widgets.address import requested_page, show_pagination, update_address, write_address
 from widgets.filters import choose_integrations, requested_moment, show_past_banner
 from widgets.snapshots import load_report, pulls, quarantine, upload
-from widgets.users_table import Block, users_table
 
 sample = is_sample()
 requested = load_report.requested_snapshot()
@@ -31,46 +24,16 @@ with store_connection(Permission.SNAPSHOTS) as con:
 st.title("Snapshots")
 
 
-def show_table(reports: Sequence, *, key: str) -> None:
-    """A row per snapshot; each opens its passport."""
-
-    def panels(ids: Sequence[str]) -> dict[str, list[Block]]:
-        open_reports = [p for p in reports if load_report.row_id(p) in ids]
-        with store_connection(Permission.SNAPSHOTS) as con:
-            return {
-                load_report.row_id(p): load_report.panel(
-                    p,
-                    rejected_rows(
-                        con, p.integration, p.taken_at, limit=load_report.MAX_REJECTED_SHOWN
-                    ),
-                )
-                for p in open_reports
-            }
-
-    users_table(
-        [load_report.table_row(p) for p in reports],
-        columns=load_report.table_columns(),
-        sort="",
-        descending=False,
-        details=panels,
-        on_sort=lambda _: None,
-        caption="Snapshots",
-        empty="No snapshots of these integrations.",
-        key=key,
-    )
-
-
 @st.fragment
 def show_snapshots(chosen: Sequence[str]) -> None:
-    """The newest first, a page at a time."""
+    """One page of the list, newest first."""
     until = requested_moment()
     with store_connection(Permission.SNAPSHOTS) as con:
         count = count_snapshots(con, chosen, until)
         page = requested_page(count, PAGE_SIZE)
         reports = page_of_snapshots(con, chosen, page, until)
-    noun = "snapshot" if count == 1 else "snapshots"
-    st.text(f"{count:,} {noun}, the newest first" + (" · sample data" if sample else ""))
-    show_table(reports, key="snapshots")
+    st.text(f"{count_of(count, 'snapshot')} · newest first{' · sample data' if sample else ''}")
+    load_report.show_table(reports, key="snapshots")
     show_pagination(page, count, PAGE_SIZE)
 
 
@@ -81,13 +44,13 @@ if requested:
     if report:
         load_report.show_actions(report, is_sample=sample)
         st.session_state.setdefault("snapshot", {"open": [load_report.row_id(report)]})
-        show_table([report], key="snapshot")
+        load_report.show_table([report], key="snapshot")
         if not sample:
-            with st.expander("Replace it by another file", key="replace"):
+            with st.expander("Replace with another file", key="replace"):
                 upload.show_uploads(integrations, replaced=(report.integration, report.taken_at))
             upload.show_progress()
     else:
-        st.text("There is no such snapshot, or not any more.")
+        st.text("This snapshot does not exist or was removed.")
     st.stop()
 
 quarantine.show_quarantine()
@@ -109,5 +72,4 @@ show_past_banner(
 )
 show_snapshots(chosen)
 if not sample:
-    with store_connection(Permission.SNAPSHOTS) as con:
-        load_report.show_deletion_limits(deletion_limits(con), chosen)
+    load_report.show_deletion_limits(chosen)

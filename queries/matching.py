@@ -95,7 +95,7 @@ def evidence_text(row: Row[Any]) -> str:
     ]
     if not clues:
         return "The account has neither an upstream ID nor an email."
-    return f"Nobody in the list of people has the {' or the '.join(clues)}."
+    return f"Nobody in the directories has the {' or the '.join(clues)}."
 
 
 def _candidates_query(lists: Sequence[str]) -> Select[*tuple[Any, ...]]:

@@ -130,11 +130,6 @@ def real_store(permission: Permission) -> Engine:
     return restricted_engine(engine, authorize(permission).visibility)
 
 
-def empty_store() -> Engine:
-    """An empty store in memory, to check a file against."""
-    return open_store("duckdb:///:memory:")
-
-
 def writable_store(permission: Permission, integration: str | None = None) -> Engine:
     """The unrestricted store, to change one integration, or something that concerns all.
 

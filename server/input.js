@@ -1,15 +1,15 @@
-// What keyboard and mouse need beyond Streamlit; once in a tab, however often the page is drawn.
+// Keyboard and mouse fixes for Streamlit; installed once per tab.
 globalThis.rollcallInput ??= (() => {
-  // Streamlit leaves the focus on the button that opens a popover, and puts the content at the end of
-  // the page: a keyboard would have to walk through the whole table to get there. So the focus goes in
-  // with who opens it by a key, and comes back to the button behind the last thing in it.
-  const LOOKS = 120; // frames in which it may open
+  // Streamlit keeps the focus on the button that opens a popover, and appends the content to the end of
+  // the page: keyboard users would have to tab through the whole table. So a key that opens a popover
+  // moves the focus into it, and Tab on its last element moves the focus back to the button.
+  const MAX_FRAMES = 120; // until the popover is open
   const FOCUSABLE = "a[href], button, input, select, textarea, [tabindex]";
   let opener;
 
-  function enter(looks) {
+  function focusPopover(frames) {
     const body = document.querySelector("[data-testid=stPopoverBody]");
-    if (!body && looks) requestAnimationFrame(() => enter(looks - 1));
+    if (!body && frames) requestAnimationFrame(() => focusPopover(frames - 1));
     if (!body) return;
     body.tabIndex = -1;
     body.focus({ preventScroll: true });
@@ -20,18 +20,18 @@ globalThis.rollcallInput ??= (() => {
     const button = event.target.closest("[data-testid=stPopoverButton][aria-expanded=false]");
     if (button && (event.key === "Enter" || event.key === " ")) {
       opener = button;
-      requestAnimationFrame(() => enter(LOOKS));
+      requestAnimationFrame(() => focusPopover(MAX_FRAMES));
     } else if (body && event.key === "Tab" && opener?.isConnected) {
-      const inside = [...body.querySelectorAll(FOCUSABLE)].filter((each) => each.tabIndex >= 0 && !each.disabled);
-      const last = event.shiftKey ? [inside[0], body] : [inside.at(-1)];
-      if (!last.includes(event.target)) return;
+      const elements = [...body.querySelectorAll(FOCUSABLE)].filter((element) => element.tabIndex >= 0 && !element.disabled);
+      const ends = event.shiftKey ? [elements[0], body] : [elements.at(-1)];
+      if (!ends.includes(event.target)) return;
       event.preventDefault();
       opener.focus();
     }
   }, true);
 
-  // A mark of a chart leads to another page. The second half of a double click would come while that
-  // is being drawn, and Streamlit would go back for it, and leave an empty page.
+  // A click on a chart opens another page. The second click of a double click would arrive while that
+  // page is drawn, and Streamlit would return to the old page and show it empty.
   document.addEventListener("mousedown", (event) => {
     if (event.detail > 1 && event.target.closest(".js-plotly-plot")) event.stopPropagation();
   }, true);

@@ -1,4 +1,4 @@
-"""A running app, a real Chromium, and a reader in front of it who finds things by their labels."""
+"""A running app, a real Chromium, and a reader who finds elements by their labels."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ ARGUMENTS = [
     "--disable-sync",
 ]
 PATIENCE = 15_000
-"""Milliseconds that a condition may take to come true; a file to be loaded and shown, too."""
+"""Milliseconds to wait for a condition, including a file to be loaded and shown."""
 
 ColorScheme = Literal["light", "dark"]
 
 PROBE = re.compile(r"/\w+/_stcore/(health|host-config)$")
-"""Below a page's path Streamlit looks for itself, in vain, before it looks at the root."""
+"""Streamlit first looks for its own endpoints below the path of a page, and gets a 404 there."""
 
 
 @dataclass
@@ -66,14 +66,14 @@ class Served:
     process: subprocess.Popen[str]
 
     def stop(self) -> int:
-        """As a service manager does it; answers with the exit code."""
+        """Stop the app as a service manager does; returns the exit code."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout=10)
 
 
 @contextmanager
 def served(root: Path, port: int = 0, **more: str) -> Iterator[Served]:
-    """The app as `python app.py` serves it, with `more` in its environment, for the block."""
+    """Run `python app.py` with `more` in its environment, for the length of the block."""
     port = port or free_port()
     environment = os.environ | {
         "PORT": str(port),
@@ -87,7 +87,7 @@ def served(root: Path, port: int = 0, **more: str) -> Iterator[Served]:
     )
     try:
         url = f"http://127.0.0.1:{port}"
-        await_answer(f"{url}/healthz", process)
+        wait_for_answer(f"{url}/healthz", process)
         yield Served(url, Home(root), process)
         assert "Traceback" not in (root / "log.txt").read_text()
     finally:
@@ -103,15 +103,15 @@ def free_port() -> int:
         return free.getsockname()[1]
 
 
-def await_answer(url: str, process: subprocess.Popen[str]) -> None:
-    give_up = time.monotonic() + 30
+def wait_for_answer(url: str, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 30
     while True:
         try:
             with urllib.request.urlopen(url, timeout=5):  # noqa: S310 - our own address
                 return
         except OSError:
             assert process.poll() is None, "the app has ended"
-            assert time.monotonic() < give_up, "the app does not answer"
+            assert time.monotonic() < deadline, "the app does not answer"
             time.sleep(0.05)
 
 
@@ -132,27 +132,27 @@ TOO_WIDE = """() => Math.max(...[...document.querySelectorAll("html, main")]
 
 @dataclass
 class Reader:
-    """Somebody at a browser of their own, and what went wrong there."""
+    """A person with a browser, and the errors that the browser reports."""
 
     page: Page
     hosts: set[str] = field(default_factory=set)
-    faults: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.page.set_default_timeout(PATIENCE)
-        self.page.on("request", lambda request: self._went_to(request.url))
-        self.page.on("websocket", lambda socket: self._went_to(socket.url))
-        self.page.on("console", self._heard)
-        self.page.on("pageerror", lambda error: self.faults.append(str(error)))
-        self.page.on("dialog", lambda dialog: self.faults.append(f"dialog: {dialog.message}"))
+        self.page.on("request", lambda request: self._record_host(request.url))
+        self.page.on("websocket", lambda socket: self._record_host(socket.url))
+        self.page.on("console", self._record_console_error)
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("dialog", lambda dialog: self.errors.append(f"dialog: {dialog.message}"))
 
-    def _went_to(self, url: str) -> None:
+    def _record_host(self, url: str) -> None:
         if urlsplit(url).scheme not in ("data", "blob"):
             self.hosts.add(urlsplit(url).netloc)
 
-    def _heard(self, message: ConsoleMessage) -> None:
+    def _record_console_error(self, message: ConsoleMessage) -> None:
         if message.type == "error" and not PROBE.search(message.location["url"]):
-            self.faults.append(f"{message.text} ({message.location['url']})")
+            self.errors.append(f"{message.text} ({message.location['url']})")
 
     # -- what a reader sees and does
 
@@ -163,75 +163,75 @@ class Reader:
     def toggle(self, username: str) -> Locator:
         return self.page.get_by_role("button", name=f"Details of {username}", exact=True)
 
-    def lists(self, usernames: list[str]) -> None:
-        """These are the rows, in this order."""
+    def expect_rows(self, usernames: list[str]) -> None:
+        """Wait until exactly these rows are listed, in this order."""
         toggles = self.page.get_by_role("button", name=re.compile("^Details of "))
         expect(toggles).to_have_count(len(usernames))
         for number, username in enumerate(usernames):
             expect(toggles.nth(number)).to_have_accessible_name(f"Details of {username}")
 
-    def sees(self, count: str) -> None:
-        """The list is there, with so many accounts."""
+    def expect_count(self, count: str) -> None:
+        """Wait until the count above the list is this."""
         words = re.compile(rf"^{count} accounts$")
         expect(self.page.get_by_text(words)).to_be_visible()
 
-    def is_still(self) -> None:
-        """While the page is being drawn anew, it takes no click."""
+    def wait_until_drawn(self) -> None:
+        """Wait until the page is drawn: before that, clicks can get lost."""
         self.page.locator("[data-test-script-state=notRunning]").wait_for()
 
-    def middle_of(self, mark: Locator) -> tuple[float, float]:
-        """Where a mark of a chart is pointed at: what takes the mouse there lies above it."""
-        self.is_still()
+    def center_of(self, mark: Locator) -> tuple[float, float]:
+        """The middle of a mark; an overlay covers it, so only the mouse can click there."""
+        self.wait_until_drawn()
         mark.scroll_into_view_if_needed()
         box = mark.bounding_box()
         assert box
         return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
-    def points_at(self, mark: Locator, words: str) -> tuple[float, float]:
-        """Where the mouse is when a chart tells of the mark; before, it may miss a click."""
-        told = self.page.locator(".hoverlayer").get_by_text(words)
-        give_up = time.monotonic() + PATIENCE / 1000
+    def hover(self, mark: Locator, text: str) -> tuple[float, float]:
+        """Point at a mark until its tooltip appears: before that, a click can miss it."""
+        tooltip = self.page.locator(".hoverlayer").get_by_text(text)
+        deadline = time.monotonic() + PATIENCE / 1000
         while True:
-            x, y = self.middle_of(mark)
+            x, y = self.center_of(mark)
             self.page.mouse.move(x - 1, y)
             self.page.mouse.move(x, y)
             self.page.wait_for_timeout(100)
-            if told.count():
+            if tooltip.count():
                 return x, y
-            assert time.monotonic() < give_up, f"nothing tells of {words}"
+            assert time.monotonic() < deadline, f"no tooltip shows {text}"
 
-    def fits(self) -> None:
-        """Nothing is wider than the window, once charts have taken the width that is left them."""
-        self.is_still()
-        give_up = time.monotonic() + PATIENCE / 1000
+    def expect_no_overflow(self) -> None:
+        """Wait until nothing is wider than the window; charts need a moment to shrink."""
+        self.wait_until_drawn()
+        deadline = time.monotonic() + PATIENCE / 1000
         while too_wide := self.page.evaluate(TOO_WIDE):
-            assert time.monotonic() < give_up, f"{too_wide} pixels wider than the window"
+            assert time.monotonic() < deadline, f"{too_wide} pixels wider than the window"
             self.page.wait_for_timeout(50)
 
-    def opened(self, label: str) -> Locator:
-        """What a filter's button opens."""
-        self.is_still()
+    def open_filter(self, label: str) -> Locator:
+        """Open a filter; returns its dialog."""
+        self.wait_until_drawn()
         self.page.get_by_role("button", name=label, exact=True).first.click()
         return self.page.get_by_role("dialog", name=label, exact=True)
 
     def choose(self, label: str, *options: str) -> None:
-        """Choices of a filter, each beside its count."""
-        dialog = self.opened(label)
+        """Select choices of a filter. Each label ends in its count."""
+        dialog = self.open_filter(label)
         for option in options:
-            words, before = re.compile(rf"^{re.escape(option)} [\d,]+$", re.I), self.page.url
-            dialog.locator("button").filter(has_text=words).click()
+            label, before = re.compile(rf"^{re.escape(option)} [\d,]+$", re.I), self.page.url
+            dialog.locator("button").filter(has_text=label).click()
             expect(self.page).not_to_have_url(before)
-            self.is_still()
+            self.wait_until_drawn()
         self.page.keyboard.press("Escape")
         expect(dialog).to_be_hidden()
 
-    def asked(self) -> dict[str, list[str]]:
+    def params(self) -> dict[str, list[str]]:
         return parse_qs(urlsplit(self.page.url).query)
 
 
 @pytest.fixture(scope="module")
 def used_browser(browser: Browser) -> BrowserContext:
-    """One that has visited before, and need not fetch Streamlit again."""
+    """A browser with Streamlit in its cache."""
     return browser.new_context(viewport={"width": 1440, "height": 900})
 
 
@@ -240,7 +240,7 @@ Visit = Callable[..., Reader]
 
 @pytest.fixture
 def visit(browser: Browser, used_browser: BrowserContext) -> Iterator[Visit]:
-    """Opens an address, `afresh` as somebody else; at the end nothing has gone wrong."""
+    """Opens an address, `afresh` in a new browser; at the end there must be no errors."""
     readers: list[tuple[Reader, str]] = []
 
     def open_(
@@ -257,4 +257,4 @@ def visit(browser: Browser, used_browser: BrowserContext) -> Iterator[Visit]:
     for reader, host in readers:
         reader.page.close()
         assert reader.hosts == {host}, "a request left the machine"
-        assert reader.faults == []
+        assert reader.errors == []

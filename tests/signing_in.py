@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browsing import ROOT, Served, await_answer, free_port, served
+from browsing import ROOT, Served, free_port, served, wait_for_answer
 from playwright.sync_api import Page
 
 CLIENT = "rollcall"
@@ -54,7 +54,7 @@ def a_provider() -> Iterator[Provider]:
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         provider = Provider(f"http://localhost:{port}")
-        await_answer(f"{provider.url}/.well-known/openid-configuration", process)
+        wait_for_answer(f"{provider.url}/.well-known/openid-configuration", process)
         yield provider
     finally:
         process.kill()
@@ -84,7 +84,7 @@ def a_strict_provider(app_port: int) -> Iterator[str]:
     command = ["node", str(script), str(PACKAGES / "node_modules"), str(port), redirect]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        await_answer(f"http://localhost:{port}/.well-known/openid-configuration", process)
+        wait_for_answer(f"http://localhost:{port}/.well-known/openid-configuration", process)
         yield f"http://localhost:{port}"
     finally:
         process.kill()

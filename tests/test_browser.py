@@ -1,4 +1,4 @@
-"""The app as a person meets it: a real server, a real Chromium, found by labels and roles."""
+"""The app as a person uses it: a real server, a real Chromium, elements found by label and role."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ FAILED = [person for person in PEOPLE if person.state == "Update failed"]
 
 @pytest.fixture(scope="module")
 def empty_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """An app that has loaded nothing, and that nobody has visited."""
+    """An app without snapshots that nobody has visited."""
     with served(tmp_path_factory.mktemp("empty")) as app:
         yield app
 
@@ -65,7 +65,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 # ---- the first visit ---------------------------------------------------------------------------
 
 
-def test_the_first_visit_ever_to_a_page_shows_the_navigation_and_what_to_do(
+def test_the_first_visit_shows_the_navigation_and_how_to_start(
     empty_app: Served, visit: Visit
 ) -> None:
     page = visit(f"{empty_app.url}/users", afresh=True).page
@@ -76,18 +76,18 @@ def test_the_first_visit_ever_to_a_page_shows_the_navigation_and_what_to_do(
     expect(page.get_by_role("link", name="navigation")).to_have_count(0)
 
 
-def test_a_dropped_file_is_shown_without_a_reload(empty_app: Served, visit: Visit) -> None:
+def test_a_delivered_file_appears_without_a_reload(empty_app: Served, visit: Visit) -> None:
     reader = visit(f"{empty_app.url}/users")
     expect(reader.page.get_by_text("No snapshots yet")).to_be_visible(timeout=PATIENCE)
     reader.page.evaluate("window.sameDocument = true")
     deliver(empty_app.home, PEOPLE[:3], taken_at="2026-11-20T06-00-00Z")
-    reader.sees("3")
-    reader.lists(["person00", "person01", "person02"])
+    reader.expect_count("3")
+    reader.expect_rows(["person00", "person01", "person02"])
     assert reader.page.evaluate("window.sameDocument")
     assert (empty_app.home.archive / "figma" / "2026-11-20T06-00-00Z.csv").exists()
 
 
-def test_a_second_app_on_the_same_home_shows_where_the_first_is_and_takes_over(
+def test_a_second_app_on_the_same_home_links_to_the_first_and_takes_over(
     tmp_path: Path, visit: Visit
 ) -> None:
     deliver(Home(tmp_path), PEOPLE[:3])
@@ -113,167 +113,165 @@ def test_the_first_page_has_an_address(app: Served, visit: Visit) -> None:
 # ---- users: filters ----------------------------------------------------------------------------
 
 
-def test_searching_filters_the_list_and_the_address_carries_it(app: Served, visit: Visit) -> None:
+def test_a_search_filters_the_list_and_is_in_the_address(app: Served, visit: Visit) -> None:
     reader = visit(f"{app.url}/users?integration=figma")
-    reader.sees("60 of 69")
+    reader.expect_count("60 of 69")
     reader.page.get_by_role("searchbox", name="Search").fill("P07@")
     reader.page.keyboard.press("Enter")
-    reader.sees("1 of 69")
-    reader.lists(["person07"])
-    assert reader.asked() == {"integration": ["figma"], "q": ["P07@"]}
+    reader.expect_count("1 of 69")
+    reader.expect_rows(["person07"])
+    assert reader.params() == {"integration": ["figma"], "q": ["P07@"]}
 
 
-def test_a_view_can_be_shared(app: Served, visit: Visit) -> None:
+def test_a_link_opens_the_same_view_for_someone_else(app: Served, visit: Visit) -> None:
     reader = visit(f"{app.url}/users")
-    reader.sees("69")
+    reader.expect_count("69")
     reader.choose("Integration", "figma")
-    reader.sees("60 of 69")
+    reader.expect_count("60 of 69")
     reader.choose("Provisioning state", "Update failed")
-    reader.sees("20 of 69")
+    reader.expect_count("20 of 69")
     reader.choose("Active in app", "no")
     reader.choose("User", "matched")
     expect(reader.page).to_have_url(re.compile("match=matched"))
-    assert reader.asked() == {
+    assert reader.params() == {
         "integration": ["figma"],
         "state": ["Update failed"],
         "active": ["no"],
         "match": ["matched"],
     }
     other = visit(reader.page.url, afresh=True)
-    other.sees("20 of 69")
-    for each in (reader, other):
-        each.lists([person.username for person in FAILED])
+    other.expect_count("20 of 69")
+    for someone in (reader, other):
+        someone.expect_rows([person.username for person in FAILED])
 
 
-def test_back_and_forward_go_through_every_filter_order_and_page(app: Served, visit: Visit) -> None:
+def test_back_and_forward_step_through_filters_orders_and_pages(app: Served, visit: Visit) -> None:
     reader = visit(f"{app.url}/users")
-    reader.sees("69")
-    steps = [("69", reader.asked())]
+    reader.expect_count("69")
+    steps = [("69", reader.params())]
 
-    def stepped(count: str) -> None:
-        reader.sees(count)
+    def record_step(count: str) -> None:
+        reader.expect_count(count)
         expect(reader.page).not_to_have_url(before)
-        reader.is_still()
-        steps.append((count, reader.asked()))
+        reader.wait_until_drawn()
+        steps.append((count, reader.params()))
 
     before = reader.page.url
     reader.choose("Integration", "figma")
-    stepped("60 of 69")
+    record_step("60 of 69")
     before = reader.page.url
     reader.page.get_by_role("columnheader", name="Last updated").get_by_role("button").click()
-    stepped("60 of 69")
+    record_step("60 of 69")
     before = reader.page.url
     reader.page.get_by_role("button", name="Page 2", exact=True).click()
-    stepped("60 of 69")
+    record_step("60 of 69")
     before = reader.page.url
     reader.page.get_by_role("button", name="Failed", exact=True).click()
-    stepped("29 of 69")
+    record_step("29 of 69")
     before = reader.page.url
     reader.page.get_by_role("searchbox", name="Search").fill("person4")
     reader.page.keyboard.press("Enter")
-    stepped("4 of 69")
+    record_step("4 of 69")
     assert steps[3][1] == {"integration": ["figma"], "sort": ["last_updated"], "page": ["2"]}
-    for count, asked in steps[-2::-1]:
+    for count, params in steps[-2::-1]:
         reader.page.go_back()
-        reader.sees(count)
-        assert reader.asked() == asked
+        reader.expect_count(count)
+        assert reader.params() == params
     expect(reader.page.get_by_role("searchbox", name="Search")).to_have_value("")
-    for count, asked in steps[1:]:
+    for count, params in steps[1:]:
         reader.page.go_forward()
-        reader.sees(count)
-        assert reader.asked() == asked
+        reader.expect_count(count)
+        assert reader.params() == params
     expect(reader.page.get_by_role("searchbox", name="Search")).to_have_value("person4")
 
 
-def test_back_from_another_page_returns_to_the_view_before(app: Served, visit: Visit) -> None:
+def test_back_from_another_page_returns_to_the_previous_view(app: Served, visit: Visit) -> None:
     reader = visit(f"{app.url}/users?state=Deleted")
-    reader.sees("20 of 69")
+    reader.expect_count("20 of 69")
     reader.page.get_by_role("link", name="Health").click()
     expect(reader.page.get_by_role("heading", name="integrations are up to date")).to_be_visible()
     reader.page.go_back()
-    reader.sees("20 of 69")
-    assert reader.asked() == {"state": ["Deleted"]}
+    reader.expect_count("20 of 69")
+    assert reader.params() == {"state": ["Deleted"]}
 
 
-def test_each_part_of_the_sentence_can_be_removed_from_the_keyboard(
-    app: Served, visit: Visit
-) -> None:
+def test_each_filter_can_be_removed_with_the_keyboard(app: Served, visit: Visit) -> None:
     reader = visit(f"{app.url}/users?state=Update+failed&integration=figma&active=no")
-    reader.sees("20 of 69")
+    reader.expect_count("20 of 69")
     part = reader.page.get_by_role("button", name="Remove filter: not active", exact=True)
     part.focus()
     reader.page.keyboard.press("Enter")
     expect(part).to_have_count(0)
     reader.page.get_by_role("button", name="Remove filter: figma", exact=True).click()
-    reader.sees("29 of 69")
-    assert reader.asked() == {"state": ["Update failed"]}
+    reader.expect_count("29 of 69")
+    assert reader.params() == {"state": ["Update failed"]}
     reader.page.get_by_role("button", name="Clear all").click()
-    reader.sees("69")
-    assert reader.asked() == {}
+    reader.expect_count("69")
+    assert reader.params() == {}
 
 
-def test_a_page_at_rest_looks_for_news_beside_streamlit(app: Served, visit: Visit) -> None:
-    """A rerun for each look could take back a click that has just led to another page."""
+def test_an_idle_page_checks_for_changes_without_a_rerun(app: Served, visit: Visit) -> None:
+    """A rerun per check could undo a click that has just opened another page."""
     reader = visit(f"{app.url}/")
-    asked = _asked_of_streamlit(reader)
+    frames = _frames_sent(reader)
     reader.page.reload()
     expect(reader.page.get_by_role("heading", name="Health")).to_be_visible(timeout=PATIENCE)
-    reader.is_still()
-    before = len(asked)
+    reader.wait_until_drawn()
+    before = len(frames)
     assert before
     for _ in range(2):
-        with reader.page.expect_response("**/last-change") as answer:
+        with reader.page.expect_response("**/last-change") as response:
             pass
-        assert answer.value.ok
-    assert len(asked) == before
+        assert response.value.ok
+    assert len(frames) == before
 
 
-def test_an_open_filter_stays_open_while_its_counts_follow(app: Served, visit: Visit) -> None:
+def test_an_open_filter_remains_open_while_its_counts_change(app: Served, visit: Visit) -> None:
     reader = visit(f"{app.url}/users?active=no")
-    reader.sees("20 of 69")
-    dialog = reader.opened("Provisioning state")
+    reader.expect_count("20 of 69")
+    dialog = reader.open_filter("Provisioning state")
     dialog.get_by_role("button", name="Update failed 20", exact=True).click()
-    reader.sees("20 of 69")
+    reader.expect_count("20 of 69")
     chosen = dialog.get_by_role("button", name="Update failed 20", exact=True)
     expect(chosen).to_have_attribute("aria-pressed", "true")
     dialog.get_by_role("button", name="All awaiting", exact=True).click()
-    reader.sees("0 of 69")
+    reader.expect_count("0 of 69")
     expect(chosen).to_have_attribute("aria-pressed", "false")
     expect(dialog.get_by_role("button", name="Onboarded 0", exact=True)).to_be_visible()
 
 
-def test_any_moment_can_be_chosen_and_left_again(app: Served, visit: Visit) -> None:
+def test_a_past_moment_can_be_chosen_and_left(app: Served, visit: Visit) -> None:
     reader = visit(f"{app.url}/users?integration=figma")
-    reader.sees("60 of 69")
-    reader.opened("As of").get_by_role("button", name="Snapshot of 2026-01-01 06:00").click()
+    reader.expect_count("60 of 69")
+    reader.open_filter("As of").get_by_role("button", name="Snapshot of 2026-01-01 06:00").click()
     expect(reader.page.get_by_text("As of 2026-01-01 06:00 UTC")).to_be_visible()
-    assert reader.asked()["as_of"] == ["2026-01-01T06:00:00Z"]
+    assert reader.params()["as_of"] == ["2026-01-01T06:00:00Z"]
     reader.page.keyboard.press("Escape")
     reader.page.get_by_role("button", name="Back to now").click()
     expect(reader.page.get_by_text("As of 2026-01-01 06:00 UTC")).to_be_hidden()
-    assert reader.asked() == {"integration": ["figma"]}
+    assert reader.params() == {"integration": ["figma"]}
 
 
 def test_on_a_phone_the_filters_fold_into_one_button(app: Served, visit: Visit) -> None:
     reader = visit(f"{app.url}/users", width=420)
-    reader.sees("69")
+    reader.expect_count("69")
     filter_ = reader.page.get_by_role("button", name="Role", exact=True).first
     expect(filter_).to_be_hidden()
     reader.page.get_by_role("button", name="Filters").click()
     expect(filter_).to_be_visible()
     reader.choose("Active in app", "no")
-    reader.sees("20 of 69")
+    reader.expect_count("20 of 69")
 
 
 def test_the_table_begins_high_on_the_page(app: Served, visit: Visit) -> None:
     reader = visit(f"{app.url}/users?state=Update+failed&integration=figma&active=no")
-    reader.sees("20 of 69")
+    reader.expect_count("20 of 69")
     table = reader.page.get_by_role("table", name="Users").bounding_box()
     assert table
     assert table["y"] <= 300
 
 
-def test_on_a_phone_what_is_found_follows_right_below_the_search(app: Served, visit: Visit) -> None:
+def test_on_a_phone_results_start_right_below_the_search(app: Served, visit: Visit) -> None:
     page = visit(f"{app.url}/audit", width=420).page
     search, found = page.get_by_role("searchbox"), page.get_by_text("events · newest first")
     expect(found).to_be_visible(timeout=PATIENCE)
@@ -287,9 +285,9 @@ def test_on_a_phone_what_is_found_follows_right_below_the_search(app: Served, vi
 # ---- users: the table --------------------------------------------------------------------------
 
 
-def test_a_row_opens_its_details_right_under_it(app: Served, visit: Visit) -> None:
+def test_a_row_opens_its_details_directly_below(app: Served, visit: Visit) -> None:
     reader = visit(f"{app.url}/users?state=Update+failed&integration=figma")
-    reader.sees("20 of 69")
+    reader.expect_count("20 of 69")
     toggle = reader.toggle("person07")
     expect(toggle).to_have_attribute("aria-expanded", "false")
     toggle.click()
@@ -305,11 +303,9 @@ def test_a_row_opens_its_details_right_under_it(app: Served, visit: Visit) -> No
     assert abs(row["y"] + row["height"] - details["y"]) < 2
 
 
-def test_several_rows_are_open_at_once_and_the_keyboard_is_enough(
-    app: Served, visit: Visit
-) -> None:
+def test_several_rows_can_be_opened_with_the_keyboard(app: Served, visit: Visit) -> None:
     reader = visit(f"{app.url}/users?integration=figma")
-    reader.sees("60 of 69")
+    reader.expect_count("60 of 69")
     first, second = reader.toggle("person01"), reader.toggle("person03")
     first.focus()
     reader.page.keyboard.press("Enter")
@@ -326,28 +322,28 @@ def test_several_rows_are_open_at_once_and_the_keyboard_is_enough(
     expect(first).to_have_attribute("aria-expanded", "true")
 
 
-def test_a_heading_sorts_the_list_and_says_so(app: Served, visit: Visit) -> None:
+def test_a_heading_sorts_the_list_and_shows_the_order(app: Served, visit: Visit) -> None:
     reader = visit(f"{app.url}/users?integration=figma&state=Update+failed")
-    reader.sees("20 of 69")
+    reader.expect_count("20 of 69")
     heading = reader.page.get_by_role("columnheader", name="Last updated")
     heading.get_by_role("button").click()
     expect(heading).to_have_attribute("aria-sort", "ascending")
     oldest_first = [p.username for p in sorted(FAILED, key=lambda p: p.last_updated)]
-    reader.lists(oldest_first)
-    assert reader.asked()["sort"] == ["last_updated"]
+    reader.expect_rows(oldest_first)
+    assert reader.params()["sort"] == ["last_updated"]
     heading.get_by_role("button").click()
     expect(heading).to_have_attribute("aria-sort", "descending")
-    reader.lists(oldest_first[::-1])
-    assert reader.asked()["sort"] == ["-last_updated"]
+    reader.expect_rows(oldest_first[::-1])
+    assert reader.params()["sort"] == ["-last_updated"]
 
 
-def test_the_next_page_shows_the_rest(app: Served, visit: Visit) -> None:
+def test_the_next_page_shows_the_remaining_accounts(app: Served, visit: Visit) -> None:
     reader = visit(f"{app.url}/users?integration=figma")
-    reader.sees("60 of 69")
+    reader.expect_count("60 of 69")
     reader.page.get_by_role("button", name="Page 2", exact=True).click()
     expect(reader.toggle("person59")).to_be_visible()
-    reader.lists([f"person{n}" for n in range(50, 60)])
-    assert reader.asked()["page"] == ["2"]
+    reader.expect_rows([f"person{n}" for n in range(50, 60)])
+    assert reader.params()["page"] == ["2"]
     other = visit(reader.page.url)
     expect(other.toggle("person59")).to_be_visible(timeout=PATIENCE)
 
@@ -371,9 +367,9 @@ def sheet_cells(content: bytes) -> list[tuple[Cell, ...]]:
     return list(sheet.iter_rows())
 
 
-def test_the_downloads_hold_exactly_the_filtered_list(app: Served, visit: Visit) -> None:
+def test_downloads_contain_exactly_the_filtered_list(app: Served, visit: Visit) -> None:
     reader = visit(f"{app.url}/users?integration=figma&state=Update+failed")
-    reader.sees("20 of 69")
+    reader.expect_count("20 of 69")
     rows = csv_rows(downloaded(reader, "CSV"))
     assert [row["Username in app"] for row in rows] == [p.username for p in FAILED]
     assert [row["Last updated"] for row in rows] == [p.last_updated for p in FAILED]
@@ -383,9 +379,9 @@ def test_the_downloads_hold_exactly_the_filtered_list(app: Served, visit: Visit)
     assert [row[at].value for row in cells] == [p.username for p in FAILED]
 
 
-def test_formulas_are_neutralised_but_for_the_raw_download(app: Served, visit: Visit) -> None:
+def test_formulas_are_neutralized_except_in_the_raw_download(app: Served, visit: Visit) -> None:
     reader = visit(f"{app.url}/users?integration=okta")
-    reader.sees("9 of 69")
+    reader.expect_count("9 of 69")
     for row in csv_rows(downloaded(reader, "CSV")):
         assert [cell for cell in row.values() if cell.startswith(("=", "+", "-", "@"))] == []
     raw = csv_rows(downloaded(reader, "Raw CSV"))
@@ -411,11 +407,11 @@ CREATED = """() => {
 }"""
 
 
-def test_hostile_names_are_shown_as_they_are(app: Served, visit: Visit) -> None:
+def test_hostile_names_are_shown_as_text(app: Served, visit: Visit) -> None:
     reader = visit(f"{app.url}/users?integration=okta")
-    reader.sees("9 of 69")
+    reader.expect_count("9 of 69")
     for number, text in enumerate(HOSTILE):
-        reader.is_still()
+        reader.wait_until_drawn()
         toggle = reader.toggle(f"{text}{number}")
         toggle.click()
         expect(toggle).to_have_attribute("aria-expanded", "true")
@@ -428,24 +424,24 @@ def test_hostile_names_are_shown_as_they_are(app: Served, visit: Visit) -> None:
     assert reader.page.evaluate(CREATED) == []
 
 
-def test_hostile_roles_can_be_chosen_as_they_are(app: Served, visit: Visit) -> None:
+def test_hostile_roles_can_be_chosen(app: Served, visit: Visit) -> None:
     reader = visit(f"{app.url}/users?match=matched")
-    reader.sees("69 of 69")
-    reader.opened("Role")
+    reader.expect_count("69 of 69")
+    reader.open_filter("Role")
     dialog = reader.page.get_by_role("dialog", name="Role", exact=True)
     expect(dialog.get_by_role("button", name=f"{HOSTILE[0]} 1", exact=True)).to_be_visible()
     assert reader.page.evaluate(CREATED) == []
     reader.page.keyboard.press("Escape")
     reader.choose("Role", *HOSTILE[:3])
-    reader.sees("3 of 69")
-    assert reader.asked()["role"] == list(HOSTILE[:3])
+    reader.expect_count("3 of 69")
+    assert reader.params()["role"] == list(HOSTILE[:3])
     expect(
         reader.page.get_by_role("button", name=f"Remove filter: {HOSTILE[1]}", exact=True)
     ).to_be_visible()
     assert reader.page.evaluate(CREATED) == []
 
 
-def test_hostile_names_do_nothing_on_health(app: Served, visit: Visit) -> None:
+def test_hostile_names_are_harmless_on_health(app: Served, visit: Visit) -> None:
     reader = visit(f"{app.url}/?integration=okta")
     expect(reader.page.get_by_text("Top failure reasons")).to_be_visible(timeout=PATIENCE)
     expect(reader.page.get_by_test_id("stDataFrame")).to_have_count(2)
@@ -466,7 +462,7 @@ CHARTS = (
 )
 
 
-def test_every_chart_is_drawn_and_told_in_words(app: Served, visit: Visit) -> None:
+def test_every_chart_is_drawn_and_described(app: Served, visit: Visit) -> None:
     page = visit(f"{app.url}/").page
     for title in CHARTS:
         figure = page.get_by_role("figure", name=re.compile(f"^{title}. "))
@@ -481,29 +477,29 @@ def test_a_click_on_a_bar_opens_its_accounts(app: Served, visit: Visit) -> None:
     figure = reader.page.get_by_role("figure", name=re.compile("^Accounts by provisioning state"))
     bars = figure.locator(".bars .point")
     expect(bars).to_have_count(11, timeout=PATIENCE)
-    reader.page.mouse.click(*reader.points_at(bars.nth(UPDATE_FAILED), "Update failed"))
-    reader.sees("20 of 69")
-    assert reader.asked() == {"integration": ["figma"], "state": ["Update failed"]}
+    reader.page.mouse.click(*reader.hover(bars.nth(UPDATE_FAILED), "Update failed"))
+    reader.expect_count("20 of 69")
+    assert reader.params() == {"integration": ["figma"], "state": ["Update failed"]}
 
 
-def test_the_second_half_of_a_double_click_asks_for_nothing(app: Served, visit: Visit) -> None:
-    """It would come while another page is being drawn, and leave that one empty."""
+def test_the_second_click_of_a_double_click_sends_nothing(app: Served, visit: Visit) -> None:
+    """It would arrive while another page is drawn, and leave that page empty."""
     reader = visit(f"{app.url}/")
-    asked = _asked_of_streamlit(reader)
+    frames = _frames_sent(reader)
     reader.page.goto(f"{app.url}/?integration=figma")
     figure = reader.page.get_by_role("figure", name=re.compile("^Accounts by provisioning state"))
     bars = figure.locator(".bars .point")
     expect(bars).to_have_count(11, timeout=PATIENCE)
-    reader.points_at(bars.nth(UPDATE_FAILED), "Update failed")
-    before = len(asked)
+    reader.hover(bars.nth(UPDATE_FAILED), "Update failed")
+    before = len(frames)
     for half in (1, 2):
         reader.page.mouse.down(click_count=half)
         reader.page.mouse.up(click_count=half)
         reader.page.wait_for_timeout(20)
-    reader.sees("20 of 69")
-    reader.is_still()
-    assert len(asked) == before + 1
-    assert reader.asked() == {"integration": ["figma"], "state": ["Update failed"]}
+    reader.expect_count("20 of 69")
+    reader.wait_until_drawn()
+    assert len(frames) == before + 1
+    assert reader.params() == {"integration": ["figma"], "state": ["Update failed"]}
 
 
 def test_a_click_on_an_integration_opens_its_accounts(app: Served, visit: Visit) -> None:
@@ -515,12 +511,12 @@ def test_a_click_on_an_integration_opens_its_accounts(app: Served, visit: Visit)
     box = table.bounding_box()
     assert box
     reader.page.mouse.click(box["x"] + 15, box["y"] + 35 + 17)  # the first row's marker
-    reader.sees("60 of 69")
+    reader.expect_count("60 of 69")
     expect(reader.page).to_have_url(re.compile("integration="))
-    assert reader.asked() == {"integration": ["figma"]}
+    assert reader.params() == {"integration": ["figma"]}
 
 
-def test_a_chart_brings_its_numbers_and_its_picture(app: Served, visit: Visit) -> None:
+def test_a_chart_can_be_downloaded_as_data_and_picture(app: Served, visit: Visit) -> None:
     page = visit(f"{app.url}/").page
     card = page.locator(".st-key-card_failing")
     expect(card.locator("svg.main-svg").first).to_be_visible(timeout=PATIENCE)
@@ -534,27 +530,27 @@ def test_a_chart_brings_its_numbers_and_its_picture(app: Served, visit: Visit) -
     expect(card.get_by_test_id("stDataFrame")).to_be_visible()
 
 
-def _asked_of_streamlit(reader: Reader) -> list[object]:
-    """What the page asks for from the next address on; grows."""
-    asked: list[object] = []
+def _frames_sent(reader: Reader) -> list[object]:
+    """The frames that the page sends to Streamlit after the next load; grows."""
+    frames: list[object] = []
 
     def listen(socket: WebSocket) -> None:
-        socket.on("framesent", lambda frame: asked.append(frame))
+        socket.on("framesent", lambda frame: frames.append(frame))
 
     reader.page.on("websocket", listen)
-    return asked
+    return frames
 
 
-def test_a_cell_of_the_map_opens_what_failed_there(app: Served, visit: Visit) -> None:
+def test_a_cell_of_the_heatmap_opens_its_failed_accounts(app: Served, visit: Visit) -> None:
     reader = visit(f"{app.url}/?integration=figma")
     figure = reader.page.get_by_role("figure", name=re.compile("^Failures by integration"))
     cell = figure.locator(".scatterlayer .point").last
     expect(cell).to_be_attached(timeout=PATIENCE)
-    reader.page.mouse.click(*reader.middle_of(cell))
-    reader.sees("20 of 69")
-    assert reader.asked()["integration"] == ["figma"]
+    reader.page.mouse.click(*reader.center_of(cell))
+    reader.expect_count("20 of 69")
+    assert reader.params()["integration"] == ["figma"]
     states = {"Provisioning failed", "Update failed", "Delete failed"}
-    assert set(reader.asked()["state"]) == states
+    assert set(reader.params()["state"]) == states
 
 
 # ---- layout ------------------------------------------------------------------------------------
@@ -566,18 +562,18 @@ def test_no_page_is_wider_than_its_window(
     app: Served, visit: Visit, width: int, scheme: ColorScheme
 ) -> None:
     reader = visit(f"{app.url}/users", width=width, scheme=scheme)
-    reader.sees("69")
+    reader.expect_count("69")
     reader.toggle("person00").click()
     expect(reader.page.get_by_text("No assigned roles")).to_be_visible()
-    reader.fits()
+    reader.expect_no_overflow()
     assert (_brightness(reader.page) > 128) == (scheme == "light")
     reader.page.goto(app.url)
     expect(reader.page.get_by_role("figure").last).to_be_visible(timeout=PATIENCE)
-    reader.fits()
+    reader.expect_no_overflow()
 
 
 def _brightness(page: Page) -> float:
-    colour = page.evaluate(
+    color = page.evaluate(
         "getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor"
     )
-    return sum(map(float, re.findall(r"[\d.]+", colour)[:3])) / 3
+    return sum(map(float, re.findall(r"[\d.]+", color)[:3])) / 3

@@ -54,8 +54,8 @@ def test_from_the_words_to_the_accounts_and_back(app: Served, visit: Visit) -> N
     reader = visit(f"{app.url}/changes?integration=figma&{BETWEEN}")
     tells(reader, "1 account added, 1 removed, 1 changed state (1 newly failed), 1 gained the role")
     tile(reader, "Newly failed")
-    reader.lists(["ada"])
-    assert reader.asked()["list"] == ["moved"]
+    reader.expect_rows(["ada"])
+    assert reader.params()["list"] == ["moved"]
     reader.toggle("ada").click()
     differs = reader.page.get_by_role("table", name="What differs")
     expect(differs).to_contain_text("Update ongoing")
@@ -76,9 +76,9 @@ def test_a_cell_of_the_moves_opens_its_accounts(app: Served, visit: Visit) -> No
     box = cells.bounding_box()
     assert box
     reader.page.mouse.click(box["x"] + box["width"] - 30, box["y"] + box["height"] - 15)
-    reader.lists(["ada"])
-    wanted = reader.asked()
-    assert (wanted["was"], wanted["now"]) == (["Update ongoing"], ["Update failed"])
+    reader.expect_rows(["ada"])
+    params = reader.params()
+    assert (params["was"], params["now"]) == (["Update ongoing"], ["Update failed"])
 
 
 def test_a_browser_remembers_up_to_when_its_reader_has_reviewed(app: Served, visit: Visit) -> None:
@@ -94,7 +94,7 @@ def test_a_browser_remembers_up_to_when_its_reader_has_reviewed(app: Served, vis
 
 def test_the_whole_list_can_be_downloaded(app: Served, visit: Visit) -> None:
     reader = visit(f"{app.url}/changes?integration=figma&{BETWEEN}&list=gained&role=Admin")
-    reader.lists(["bob"])
+    reader.expect_rows(["bob"])
     with reader.page.expect_download() as download:
         reader.page.get_by_role("link", name="CSV", exact=True).click()
     assert download.value.suggested_filename == (
@@ -115,5 +115,5 @@ def test_hostile_names_stay_text_and_nothing_is_wider_than_the_page(
     )
     expect(reader.page.get_by_text("9 accounts · Added")).to_be_visible(timeout=PATIENCE)
     expect(reader.page.get_by_role("button", name=re.compile("^Details of "))).to_have_count(9)
-    reader.fits()
+    reader.expect_no_overflow()
     assert reader.page.locator("main img[src=x]").count() == 0

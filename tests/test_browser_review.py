@@ -51,7 +51,7 @@ def lists_both(reader: Reader) -> None:
 
 
 def press(reader: Reader, label: str) -> None:
-    reader.is_still()
+    reader.wait_until_drawn()
     reader.page.get_by_role("button", name=label, exact=True).click()
 
 
@@ -60,7 +60,7 @@ def test_a_rule_opens_by_keyboard_and_back_returns(app: Served, visit: Visit) ->
     says(reader, re.compile(r"^\d+ findings · \d+ of 12 rules"))
     reader.page.get_by_role("button", name=RULE, exact=True).press("Enter")
     lists_both(reader)
-    assert reader.asked() == {"rule": ["deleted_but_active"]}
+    assert reader.params() == {"rule": ["deleted_but_active"]}
     expect(reader.row("bob")).to_contain_text(HOSTILE_NAME)
     reader.page.go_back()
     says(reader, re.compile(r"^\d+ findings · \d+ of 12 rules"))
@@ -71,7 +71,7 @@ def test_a_rule_that_filters_can_say_opens_in_users(app: Served, visit: Visit) -
     press(reader, "Open in Users")
     expect(reader.page).to_have_url(re.compile("state=Deleted"))
     lists_both(reader)
-    assert reader.asked() == {
+    assert reader.params() == {
         "state": ["Deleted"],
         "active": ["yes"],
         "integration": ["figma"],
@@ -100,10 +100,10 @@ def test_the_evidence_pack_is_one_click_and_the_archive_proves_it(
 
 def test_an_exception_is_added_with_a_reason_and_a_name(app: Served, visit: Visit) -> None:
     reader = review(app, visit, "?rule=unmatched_and_privileged")
-    reader.lists(["bot"])
+    reader.expect_rows(["bot"])
     reader.page.get_by_text("Add exception", exact=True).click()
     accounts = reader.page.get_by_role("combobox", name=re.compile("Accounts on this page"))
-    reader.is_still()
+    reader.wait_until_drawn()
     option = reader.page.get_by_role("option", name="bot · figma · bot")
     for _ in range(10):  # a list that is opened while the page is drawn anew closes again
         if option.is_visible():

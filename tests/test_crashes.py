@@ -634,7 +634,7 @@ def test_two_browsers_show_new_snapshots_without_a_reload(tmp_path: Path, visit:
             rows = [an_account(f"user{n:02}") for n in range(count)]
             a_snapshot_file(app.home.inbox, rows, at=TODAY + day * DAY)
             for reader in readers:
-                reader.sees(str(count))
+                reader.expect_count(str(count))
         assert all(reader.page.evaluate("window.sameDocument") for reader in readers)
         for reader in readers:
             reader.page.close()  # before the server goes, which it still asks for news

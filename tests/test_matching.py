@@ -107,7 +107,7 @@ def test_ambiguous_accounts_and_those_without_a_candidate_say_why(
     assert candidates(con, "nobody") == {
         "7": (
             None,
-            "Nobody in the list of people has the upstream ID 00U1 or the email zoe@x.io.",
+            "Nobody in the directories has the upstream ID 00U1 or the email zoe@x.io.",
         ),
         "8": (None, "The account has neither an upstream ID nor an email."),
     }
@@ -274,8 +274,8 @@ def test_the_page_suggests_owners_and_assigns_none(home: Home, tmp_path: Path):
     made.take(*ACCOUNTS)
     run = page()
     assert not run.dataframe  # first a person says which list is of people
-    run = press(run.multiselect[0].set_value(["okta"]).run(), "Compare with these")
-    assert "3 suggested, 3 in doubt, 2 nobody found, 0 decided" in run.caption[0].value
+    run = press(run.multiselect[0].set_value(["okta"]).run(), "Save directories")
+    assert "3 suggested, 3 ambiguous, 2 no candidate, 0 decided" in run.caption[0].value
     frame = run.dataframe[0].value
     assert list(frame["Person"]) == ["Ada · Ada@x.io", "Ada · Ada@x.io", "Bob · bob@x.io"]
     assert [b.label for b in run.button] == []  # nothing to press before accounts are selected
@@ -306,4 +306,4 @@ def test_the_time_of_an_override_is_shown_in_the_reader_s_time_zone(home: Home, 
         (override,) = match_candidates(con, "decided").rows
     run = page(tz="Asia/Tokyo").segmented_control[0].set_value("decided").run()
     there = f"{override.decided_at + timedelta(hours=9):%Y-%m-%d %H:%M} Asia/Tokyo"
-    assert list(run.dataframe[0].value["On"]) == [there]
+    assert list(run.dataframe[0].value["Decided at"]) == [there]

@@ -165,7 +165,7 @@ def test_the_reason_of_a_rejected_file_is_hidden(masked_home: Home) -> None:
     load_inbox(open_store(masked_home.database_url), masked_home)
     run = AppTest.from_file(PAGES / "snapshots.py", default_timeout=60).run()
     key = next(str(b.key) for b in run.button if str(b.key).startswith("dismiss_"))
-    run.session_state[key.replace("dismiss", "see")] = True
+    run.session_state[key.replace("dismiss", "preview")] = True
     run.run()
     assert [text.value for text in run.text].count(REASON_NOT_SHOWN) == 2
     assert names_nobody("".join(str(e.proto) for e in run.main if hasattr(e, "proto")))

@@ -1,4 +1,4 @@
-"""The Snapshots page: what was loaded, what waits for a person, and how more gets in."""
+"""The Snapshots page: loaded snapshots, files that need a decision, and uploads."""
 
 from __future__ import annotations
 
@@ -28,9 +28,8 @@ from data.store.engine import open_store
 from data.store.errors import DiskFull
 from queries.cache import store_revision
 from queries.health.integrations import quarantined_files_by_day
-from queries.rejected_rows import rejected_csv
+from queries.rejected_rows import write_rejected_csv
 from queries.snapshots import PAGE_SIZE, page_of_snapshots
-from widgets.snapshots.upload import parse_file_name
 
 PAGE = Path(__file__).parent.parent / "pages" / "snapshots.py"
 TEN = [an_account(f"a{n}") for n in range(10)]
@@ -45,23 +44,25 @@ def store(home: Home) -> Iterator[Engine]:
     engine.dispose()
 
 
-def look(store: Engine, home: Home) -> None:
-    """A look into the inbox, some time after the files were written."""
+def load_files_of_inbox(store: Engine, home: Home) -> None:
+    """As the keeper does, some time after the files were written."""
     for path in inbox_files(home):
         os.utime(path, (0, 0))
     load_inbox(store, home)
 
 
-def take(store: Engine, home: Home, *accounts: Account, at: Any = TODAY, **of: Any) -> None:
-    a_snapshot_file(home.inbox, accounts, at=at, **of)
-    look(store, home)
+def load_snapshot(
+    store: Engine, home: Home, *accounts: Account, at: Any = TODAY, **options: Any
+) -> None:
+    a_snapshot_file(home.inbox, accounts, at=at, **options)
+    load_files_of_inbox(store, home)
 
 
 @pytest.fixture
-def held(store: Engine, home: Home) -> None:
-    """Ten accounts yesterday; a file that takes away three of them is held."""
-    take(store, home, *TEN, at=YESTERDAY)
-    take(store, home, *TEN[3:])
+def file_on_hold(store: Engine, home: Home) -> None:
+    """Ten accounts yesterday; a file that removes three of them is on hold."""
+    load_snapshot(store, home, *TEN, at=YESTERDAY)
+    load_snapshot(store, home, *TEN[3:])
 
 
 def page(**params: Any) -> AppTest:
@@ -69,14 +70,14 @@ def page(**params: Any) -> AppTest:
     for param, value in params.items():
         run.query_params[param] = value
     run.run()
-    assert not run.exception, [fault.message for fault in run.exception]
+    assert not run.exception, [error.message for error in run.exception]
     return run
 
 
-def said(run: AppTest) -> str:
-    """All words of the page that are no table."""
-    words = [*run.text, *run.caption, *run.markdown, *run.subheader]
-    return "\n".join(str(each.value) for each in words)
+def page_text(run: AppTest) -> str:
+    """All text of the page outside of tables."""
+    elements = [*run.text, *run.caption, *run.markdown, *run.subheader]
+    return "\n".join(str(element.value) for element in elements)
 
 
 def table(run: AppTest) -> dict[str, Any]:
@@ -89,42 +90,50 @@ def cells(run: AppTest, key: str) -> list[str]:
 
 def press(run: AppTest, label: str) -> AppTest:
     next(b for b in run.button if b.label == label).click().run()
-    assert not run.exception, [fault.message for fault in run.exception]
+    assert not run.exception, [error.message for error in run.exception]
     return run
 
 
 def upload(run: AppTest, *files: tuple[str, str]) -> AppTest:
-    given = [(name, content.encode(), "text/csv") for name, content in files]
-    run.file_uploader[0].set_value(given).run()
-    assert not run.exception, [fault.message for fault in run.exception]
+    uploads = [(name, content.encode(), "text/csv") for name, content in files]
+    run.file_uploader[0].set_value(uploads).run()
+    assert not run.exception, [error.message for error in run.exception]
     return run
 
 
 def choose_typed(run: AppTest, integration: str) -> AppTest:
-    """What a person types is none of the options, and Streamlit's tester can only choose."""
+    """A typed name is none of the options, and Streamlit's tester can only choose options."""
     run.selectbox[0].options.append(integration)
     run.selectbox[0].set_value(integration)
     return run
 
 
-def name_it(run: AppTest, integration: str, taken_at: str) -> AppTest:
-    """What the file does not say, a person says."""
+def fill_in(run: AppTest, integration: str, taken_at: str) -> AppTest:
+    """Enter the integration and the moment that the file name does not say."""
     run.text_input[0].set_value(taken_at)
     choose_typed(run, integration).run()
-    assert not run.exception, [fault.message for fault in run.exception]
+    assert not run.exception, [error.message for error in run.exception]
     return run
 
 
-def see(run: AppTest) -> AppTest:
-    """What would happen with the first held or refused file."""
+def open_preview(run: AppTest) -> AppTest:
+    """Open the preview of the first file that needs a decision."""
     key = next(str(b.key) for b in run.button if str(b.key).startswith("dismiss_"))
-    run.session_state[key.replace("dismiss", "see")] = True
+    run.session_state[key.replace("dismiss", "preview")] = True
     run.run()
-    assert not run.exception, [fault.message for fault in run.exception]
+    assert not run.exception, [error.message for error in run.exception]
     return run
 
 
-def listed(store: Engine) -> list[str]:
+def rejected_text(store: Engine, home: Home) -> str:
+    """The download of the rejected rows."""
+    path = home.root / "rejected.csv"
+    with store.connect() as con:
+        write_rejected_csv(con, "figma", TODAY, path)
+    return path.read_text(encoding="utf-8-sig")
+
+
+def loaded_usernames(store: Engine) -> list[str]:
     with store.connect() as con:
         return usernames(con)
 
@@ -132,24 +141,26 @@ def listed(store: Engine) -> list[str]:
 # ---- the list ------------------------------------------------------------------------------------
 
 
-def test_the_newest_snapshots_come_first_with_their_grade_and_counts(
+def test_snapshots_are_listed_newest_first_with_quality_and_counts(
     store: Engine, home: Home
 ) -> None:
-    take(store, home, *TEN, at=YESTERDAY)
-    take(store, home, *TEN[1:], an_account("new", state="Odd"), an_account(""))
+    load_snapshot(store, home, *TEN, at=YESTERDAY)
+    load_snapshot(store, home, *TEN[1:], an_account("new", state="Odd"), an_account(""))
     run = page()
     assert cells(run, "taken_at") == ["2026-11-23 06:00", "2026-11-22 06:00"]
-    assert cells(run, "grade") == ["Check", "OK"]
+    assert cells(run, "quality") == ["Check", "OK"]
     assert cells(run, "accounts") == ["10", "10"]
-    assert cells(run, "joined") == ["1", "first"]
-    assert cells(run, "gone")[0] == "1"
+    assert cells(run, "added") == ["1", "first"]
+    assert cells(run, "removed")[0] == "1"
     assert cells(run, "rejected") == ["1", "–"]
     assert cells(run, "flagged") == ["1", "–"]
 
 
-def test_a_row_opens_the_whole_passport(store: Engine, home: Home) -> None:
-    take(store, home, *TEN, at=YESTERDAY)
-    take(store, home, *TEN[1:], an_account("", email="x@x.io"), an_account("d", state="Deleted"))
+def test_a_row_opens_its_load_report(store: Engine, home: Home) -> None:
+    load_snapshot(store, home, *TEN, at=YESTERDAY)
+    load_snapshot(
+        store, home, *TEN[1:], an_account("", email="x@x.io"), an_account("d", state="Deleted")
+    )
     run = page()
     newest = table(run)["rows"][0]["id"]
     run.session_state["snapshots"] = {"open": [newest]}
@@ -170,26 +181,24 @@ def test_a_row_opens_the_whole_passport(store: Engine, home: Home) -> None:
 def test_only_the_snapshots_of_the_chosen_integrations_are_listed(
     store: Engine, home: Home
 ) -> None:
-    take(store, home, *TEN)
-    take(store, home, *TEN, integration="slack")
+    load_snapshot(store, home, *TEN)
+    load_snapshot(store, home, *TEN, integration="slack")
     assert cells(page(integration="slack"), "integration") == ["slack"]
 
 
-def test_the_list_is_as_it_was_at_any_moment_and_leads_back_to_now(
-    store: Engine, home: Home
-) -> None:
-    take(store, home, *TEN, at=TODAY - timedelta(days=1))
-    take(store, home, *TEN)
+def test_the_list_can_be_shown_as_of_a_moment_and_back_to_now(store: Engine, home: Home) -> None:
+    load_snapshot(store, home, *TEN, at=TODAY - timedelta(days=1))
+    load_snapshot(store, home, *TEN)
     run = page(as_of=f"{(TODAY - timedelta(hours=1)).isoformat()}Z")
     assert len(cells(run, "taken_at")) == 1
     press(run, "Back to now")
     assert len(cells(run, "taken_at")) == 2
 
 
-def test_pages_of_the_list_hold_every_snapshot_once(store: Engine, home: Home) -> None:
+def test_every_snapshot_is_on_exactly_one_page_of_the_list(store: Engine, home: Home) -> None:
     for day in range(PAGE_SIZE + 2):
         a_snapshot_file(home.inbox, TEN, at=TODAY - timedelta(days=day))
-    look(store, home)
+    load_files_of_inbox(store, home)
     with store.connect() as con:
         pages = [[p.taken_at for p in page_of_snapshots(con, [], n)] for n in (1, 2)]
     assert [len(moments) for moments in pages] == [PAGE_SIZE, 2]
@@ -200,7 +209,7 @@ def test_pages_of_the_list_hold_every_snapshot_once(store: Engine, home: Home) -
 
 @pytest.mark.parametrize("name", ["page", "integration", "taken_at", "as_of"])
 def test_no_address_breaks_the_page(store: Engine, home: Home, name: str) -> None:
-    take(store, home, *TEN)
+    load_snapshot(store, home, *TEN)
     for value in ("", "0", "-1", "nonsense", "9" * 400, "١", "\0", "'; DROP --"):
         page(**{name: value})
         page(**{"integration": "figma", "taken_at": "2026-11-23T06:00:00Z", name: value})
@@ -210,132 +219,134 @@ def test_no_address_breaks_the_page(store: Engine, home: Home, name: str) -> Non
 
 
 def test_a_snapshot_has_an_address_of_its_own(store: Engine, home: Home) -> None:
-    take(store, home, *TEN, at=YESTERDAY)
-    take(store, home, *TEN)
+    load_snapshot(store, home, *TEN, at=YESTERDAY)
+    load_snapshot(store, home, *TEN)
     link = table(page())["rows"][0]["cells"]["taken_at"]["href"]
     assert link == "?integration=figma&taken_at=2026-11-23T06%3A00%3A00Z"
-    own = page(integration="figma", taken_at="2026-11-23T06:00:00Z")
-    assert cells(own, "taken_at") == ["2026-11-23 06:00"]
-    assert list(table(own)["details"]) == [table(own)["rows"][0]["id"]]
-    (links,) = [html.proto.body for html in own.get("html") if "This snapshot" in html.proto.body]
+    detail = page(integration="figma", taken_at="2026-11-23T06:00:00Z")
+    assert cells(detail, "taken_at") == ["2026-11-23 06:00"]
+    assert list(table(detail)["details"]) == [table(detail)["rows"][0]["id"]]
+    (links,) = [
+        html.proto.body for html in detail.get("html") if "This snapshot" in html.proto.body
+    ]
     assert 'href="users?as_of=2026-11-23T06%3A00%3A00Z&amp;integration=figma"' in links
 
 
-def test_an_address_of_no_snapshot_says_so(store: Engine, home: Home) -> None:
-    take(store, home, *TEN)
-    assert "no such snapshot" in said(page(integration="figma", taken_at="2020-01-01T06:00:00Z"))
+def test_an_address_without_a_snapshot_is_explained(store: Engine, home: Home) -> None:
+    load_snapshot(store, home, *TEN)
+    assert "This snapshot does not exist or was removed." in page_text(
+        page(integration="figma", taken_at="2020-01-01T06:00:00Z")
+    )
 
 
-def test_removing_asks_first_and_names_what_goes(store: Engine, home: Home) -> None:
-    take(store, home, *TEN[:4], at=YESTERDAY)
-    take(store, home, *TEN)
-    own = press(page(integration="figma", taken_at="2026-11-23T06:00:00Z"), "Remove snapshot")
-    question = said(own)
+def test_removing_a_snapshot_asks_first_and_names_it(store: Engine, home: Home) -> None:
+    load_snapshot(store, home, *TEN[:4], at=YESTERDAY)
+    load_snapshot(store, home, *TEN)
+    detail = press(page(integration="figma", taken_at="2026-11-23T06:00:00Z"), "Remove snapshot")
+    question = page_text(detail)
     assert "figma, taken at 2026-11-23 06:00:00 UTC, with 10 accounts" in question
     assert str(home.removed) in question
-    assert len(listed(store)) == 10
-    press(own, "Remove it")
-    assert len(listed(store)) == 4
+    assert len(loaded_usernames(store)) == 10
+    press(detail, "Remove")
+    assert len(loaded_usernames(store)) == 4
     assert (home.removed / "figma" / f"{STAMP}.ndjson").is_file()
 
 
 def test_rejected_rows_download_safe_for_spreadsheets(store: Engine, home: Home) -> None:
-    take(store, home, *TEN, an_account("", email="=1+1"), an_account("A1", email="x@x.io"))
-    with store.connect() as con:
-        text = b"".join(rejected_csv(con, "figma", TODAY)).decode("utf-8-sig")
+    load_snapshot(store, home, *TEN, an_account("", email="=1+1"), an_account("A1", email="x@x.io"))
+    text = rejected_text(store, home)
     heading, *rows = csv.reader(io.StringIO(text))
     assert heading == ["Line", "Reason", "Text"]
     assert [row[0] for row in rows] == ["11", "12"]
     assert not any(cell.startswith(("=", "+", "-", "@")) for row in rows for cell in row)
 
 
-def test_a_rejected_text_that_looks_like_a_formula_stays_text(store: Engine, home: Home) -> None:
-    written = home.inbox / "figma" / f"{STAMP}.ndjson"
-    written.parent.mkdir(parents=True)
-    written.write_text('{"username_in_app": "ada"}\n=HYPERLINK("http://x")\n')
-    look(store, home)
-    with store.connect() as con:
-        text = b"".join(rejected_csv(con, "figma", TODAY)).decode("utf-8-sig")
+def test_rejected_text_that_looks_like_a_formula_remains_text(store: Engine, home: Home) -> None:
+    path = home.inbox / "figma" / f"{STAMP}.ndjson"
+    path.parent.mkdir(parents=True)
+    path.write_text('{"username_in_app": "ada"}\n=HYPERLINK("http://x")\n')
+    load_files_of_inbox(store, home)
+    text = rejected_text(store, home)
     assert '"\'=HYPERLINK(""http://x"")"' in text
 
 
-# ---- held and refused files ----------------------------------------------------------------------
+# ---- files that need a decision ------------------------------------------------------------------
 
 
-def test_a_page_without_anything_to_decide_is_quiet(store: Engine, home: Home) -> None:
-    take(store, home, *TEN)
+def test_without_files_on_hold_nothing_needs_a_decision(store: Engine, home: Home) -> None:
+    load_snapshot(store, home, *TEN)
     assert [s.value for s in page().subheader] == ["Loaded"]
 
 
-@pytest.mark.usefixtures("held")
-def test_a_held_file_comes_first_and_tells_what_would_happen() -> None:
+@pytest.mark.usefixtures("file_on_hold")
+def test_a_file_on_hold_comes_first_with_a_preview_on_request() -> None:
     run = page()
-    assert [s.value for s in run.subheader] == ["To be decided", "Loaded"]
-    assert "3 of 10 accounts (30%) would be deleted" in said(run)
-    assert "Against" not in said(run)
-    see(run)
-    assert "7 of 7 rows are accounts. Against 2026-11-22 06:00 UTC: 0 joined" in said(run)
-    assert "3 gone" in said(run)
+    assert [s.value for s in run.subheader] == ["Needs a decision", "Loaded"]
+    assert "3 of 10 accounts (30%) would be deleted" in page_text(run)
+    assert "Compared with" not in page_text(run)
+    open_preview(run)
+    assert "7 of 7 rows are accounts. Compared with 2026-11-22 06:00 UTC: 0 added" in page_text(run)
+    assert "3 removed" in page_text(run)
 
 
-@pytest.mark.usefixtures("held")
-def test_a_held_file_is_loaded_only_after_a_question(store: Engine, home: Home) -> None:
-    asked = press(page(), "Load it all the same")
-    assert len(listed(store)) == 10
-    assert "figma, taken at 2026-11-23 06:00:00 UTC" in said(asked)
-    press(asked, "Load it")
-    look(store, home)
-    assert len(listed(store)) == 7
+@pytest.mark.usefixtures("file_on_hold")
+def test_a_file_on_hold_is_loaded_only_after_confirmation(store: Engine, home: Home) -> None:
+    dialog = press(page(), "Load anyway")
+    assert len(loaded_usernames(store)) == 10
+    assert "figma, taken at 2026-11-23 06:00:00 UTC" in page_text(dialog)
+    press(dialog, "Load file")
+    load_files_of_inbox(store, home)
+    assert len(loaded_usernames(store)) == 7
     assert [s.value for s in page().subheader] == ["Loaded"]
 
 
-@pytest.mark.usefixtures("held")
-def test_a_held_file_can_be_refused_and_is_kept(store: Engine, home: Home) -> None:
-    asked = press(page(), "Refuse")
-    press(asked, "Leave it out")
-    look(store, home)
-    assert len(listed(store)) == 10
+@pytest.mark.usefixtures("file_on_hold")
+def test_a_dismissed_file_moves_to_the_removed_files(store: Engine, home: Home) -> None:
+    dialog = press(page(), "Dismiss")
+    press(dialog, "Dismiss file")
+    load_files_of_inbox(store, home)
+    assert len(loaded_usernames(store)) == 10
     assert (home.removed / "figma" / f"{STAMP}.ndjson").is_file()
     assert [s.value for s in page().subheader] == ["Loaded"]
 
 
-def test_a_refused_file_tells_why_and_can_be_tried_again(store: Engine, home: Home) -> None:
+def test_a_rejected_file_shows_the_reason_and_can_be_tried_again(store: Engine, home: Home) -> None:
     path = home.inbox / "figma" / f"{STAMP}.json"
     path.parent.mkdir(parents=True)
     path.write_text('{"error": "rate limit"}')
-    look(store, home)
+    load_files_of_inbox(store, home)
     run = page()
-    assert "is one JSON object; expected a list of accounts" in said(run)
+    assert "is one JSON object; expected a list of accounts" in page_text(run)
     press(run, "Try again")
     assert [p.name for p in inbox_files(home)] == [f"{STAMP}.json"]
 
 
-def test_a_refused_file_can_take_the_place_of_what_is_loaded(store: Engine, home: Home) -> None:
-    take(store, home, *TEN)
-    take(store, home, *TEN, an_account("eve"))
+def test_a_rejected_file_can_replace_the_loaded_one(store: Engine, home: Home) -> None:
+    load_snapshot(store, home, *TEN)
+    load_snapshot(store, home, *TEN, an_account("eve"))
     run = page()
-    assert "is already loaded" in said(run)
-    see(run)
-    press(press(run, "Load it in its place"), "Load it")
-    look(store, home)
-    assert "eve" in listed(store)
+    assert "is already loaded" in page_text(run)
+    open_preview(run)
+    press(press(run, "Replace loaded file"), "Load file")
+    load_files_of_inbox(store, home)
+    assert "eve" in loaded_usernames(store)
     assert [s.value for s in page().subheader] == ["Loaded"]
 
 
 def test_a_file_in_no_folder_can_only_be_dismissed(store: Engine, home: Home) -> None:
     (home.inbox / "readme.csv").write_text("a,b\n")
-    look(store, home)
+    load_files_of_inbox(store, home)
     run = page()
     assert "Try again" not in [b.label for b in run.button]
-    press(press(run, "Dismiss"), "Leave it out")
-    assert "readme.csv" not in said(page())
+    press(press(run, "Dismiss"), "Dismiss file")
+    assert "readme.csv" not in page_text(page())
 
 
-def test_pages_notice_that_a_file_was_held(store: Engine, home: Home) -> None:
-    take(store, home, *TEN, at=YESTERDAY)
+def test_pages_update_when_a_file_goes_on_hold(store: Engine, home: Home) -> None:
+    load_snapshot(store, home, *TEN, at=YESTERDAY)
     with store.connect() as con:
         before = store_revision(con)
-    take(store, home, *TEN[5:])
+    load_snapshot(store, home, *TEN[5:])
     with store.connect() as con:
         assert store_revision(con) != before
 
@@ -343,51 +354,32 @@ def test_pages_notice_that_a_file_was_held(store: Engine, home: Home) -> None:
 # ---- uploads -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("name", "integration", "moment"),
-    [
-        ("figma/2026-11-23T06-00-00Z.csv", "figma", TODAY),
-        ("snapshots\\figma\\2026-11-23T06-00-00Z.csv.gz", "figma", TODAY),
-        ("figma 2026-11-23T06-00-00Z.json", "figma", TODAY),
-        ("Salesforce EMEA_2026-11-23T06-00-00Z.json", "Salesforce EMEA", TODAY),
-        ("2026-11-23T06-00-00Z.csv", "", TODAY),
-        ("../2026-11-23T06-00-00Z.csv", "", TODAY),
-        ("../../x.csv", "", None),
-        ("export.csv", "", None),
-        ("figma/2026-13-45.csv", "figma", None),
-        ("", "", None),
-    ],
-)
-def test_a_name_says_which_integration_and_when(name: str, integration: str, moment: Any) -> None:
-    assert parse_file_name(name) == (integration, moment)
-
-
-def test_nothing_of_an_upload_is_loaded_before_a_person_says_so(store: Engine, home: Home) -> None:
+def test_an_upload_is_loaded_only_after_confirmation(store: Engine, home: Home) -> None:
     run = upload(page(), (f"figma/{STAMP}.csv", GOOD))
-    assert "2 of 2 rows are accounts. There is no earlier snapshot" in said(run)
-    assert "OK" in said(run)
+    assert "2 of 2 rows are accounts. There is no earlier snapshot" in page_text(run)
+    assert "OK" in page_text(run)
     assert not inbox_files(home)
-    assert listed(store) == []
+    assert loaded_usernames(store) == []
     press(run, "Load")
     assert [str(p.relative_to(home.inbox)) for p in inbox_files(home)] == [f"figma/{STAMP}.csv"]
-    look(store, home)
-    assert listed(store) == ["ada", "bob"]
+    load_files_of_inbox(store, home)
+    assert loaded_usernames(store) == ["ada", "bob"]
     run.run()
-    assert "2 accounts" in said(run)
+    assert "2 accounts" in page_text(run)
     assert not list(home.root.glob(".upload-*"))
 
 
-def test_what_the_name_does_not_say_has_to_be_filled_in(store: Engine, home: Home) -> None:
+def test_what_the_file_name_does_not_say_must_be_entered(store: Engine, home: Home) -> None:
     run = upload(page(), ("export.csv", GOOD))
     assert "Load" not in [b.label for b in run.button]
-    name_it(run, "slack", "2026-11-23 06:00")
+    fill_in(run, "slack", "2026-11-23 06:00")
     press(choose_typed(run, "slack"), "Load")
-    look(store, home)
+    load_files_of_inbox(store, home)
     assert cells(page(), "integration") == ["slack"]
 
 
 @pytest.mark.parametrize(
-    ("zone", "name", "shown", "written", "taken_at"),
+    ("zone", "name", "suggested", "typed", "taken_at"),
     [
         ("Asia/Tokyo", "a.csv", "", "2026-11-23 15:00", STAMP),
         ("Asia/Tokyo", "a.csv", "", "2026-11-23T06-00-00Z", STAMP),
@@ -397,180 +389,182 @@ def test_what_the_name_does_not_say_has_to_be_filled_in(store: Engine, home: Hom
          "2026-10-25T01-30-00Z"),  # shown twice that night
     ],
 )  # fmt: skip
-def test_a_moment_is_told_and_written_as_the_reader_s_clocks_show_it(
-    home: Home, zone: str, name: str, shown: str, written: str | None, taken_at: str
+def test_a_moment_is_shown_and_entered_in_the_reader_s_time_zone(
+    home: Home, zone: str, name: str, suggested: str, typed: str | None, taken_at: str
 ) -> None:
     run = upload(page(tz=zone), (name, GOOD))
     assert run.text_input[0].label == f"Taken at ({zone})"
-    assert run.text_input[0].value == shown
-    name_it(run, "slack", shown if written is None else written)
+    assert run.text_input[0].value == suggested
+    fill_in(run, "slack", suggested if typed is None else typed)
     press(choose_typed(run, "slack"), "Load")
     assert [path.name for path in inbox_files(home)] == [f"{taken_at}.csv"]
 
 
 @pytest.mark.usefixtures("home")
 @pytest.mark.parametrize(
-    ("written", "words"), [("23/11/2026", "as 2026-11-23 06:00"), ("2099-01-01", "still to come")]
+    ("typed", "message"),
+    [
+        ("23/11/2026", "Enter a date and time, e.g. 2026-11-23 06:00."),
+        ("2099-01-01", "This is in the future."),
+    ],
 )
-def test_a_moment_that_cannot_be_is_not_taken(written: str, words: str) -> None:
-    run = name_it(upload(page(), ("export.csv", GOOD)), "slack", written)
-    assert words in said(run)
+def test_an_impossible_moment_is_not_accepted(typed: str, message: str) -> None:
+    run = fill_in(upload(page(), ("export.csv", GOOD)), "slack", typed)
+    assert message in page_text(run)
     assert "Load" not in [b.label for b in run.button]
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "words"),
+    ("name", "content", "message"),
     [
         (f"figma/{STAMP}.pdf", GOOD, "has no known ending"),
         (f"figma/{STAMP}.csv", "a,b\n1,2\n", "username"),
         (f"figma/{STAMP}.json", '{"error": "x"}', "expected a list of accounts"),
     ],
 )
-def test_a_refused_upload_says_why_and_leaves_nothing(
-    home: Home, name: str, content: str, words: str
+def test_a_rejected_upload_shows_the_reason_and_leaves_no_file(
+    home: Home, name: str, content: str, message: str
 ) -> None:
     run = upload(page(), (name, content))
-    assert words in said(run)
+    assert message in page_text(run)
     assert "Load" not in [b.label for b in run.button]
     assert not inbox_files(home)
     assert not list(home.root.glob(".upload-*"))
 
 
-def test_an_upload_that_would_be_held_needs_a_word_first(store: Engine, home: Home) -> None:
-    take(store, home, *TEN, at=YESTERDAY)
+def test_an_upload_that_removes_many_accounts_needs_confirmation(store: Engine, home: Home) -> None:
+    load_snapshot(store, home, *TEN, at=YESTERDAY)
     fewer = "".join(f"{json.dumps(account)}\n" for account in TEN[5:])
     run = upload(page(), (f"figma/{STAMP}.ndjson", fewer))
-    assert "Would be held" in said(run)
+    assert "Needs confirmation" in page_text(run)
     assert next(b for b in run.button if b.label == "Load").disabled
-    next(c for c in run.checkbox if c.label.startswith("I have checked it")).check().run()
+    next(c for c in run.checkbox if c.label.startswith("I confirm")).check().run()
     press(run, "Load")
-    look(store, home)
-    assert len(listed(store)) == 5
+    load_files_of_inbox(store, home)
+    assert len(loaded_usernames(store)) == 5
 
 
-def test_an_upload_takes_the_place_of_another_file_only_when_told(
-    store: Engine, home: Home
-) -> None:
-    take(store, home, *TEN)
+def test_an_upload_replaces_a_loaded_file_only_on_request(store: Engine, home: Home) -> None:
+    load_snapshot(store, home, *TEN)
     run = upload(page(), (f"figma/{STAMP}.csv", GOOD))
-    assert "has a snapshot of this moment already" in said(run)
+    assert "already has a snapshot of this moment" in page_text(run)
     assert next(b for b in run.button if b.label == "Load").disabled
     for box in run.checkbox:
         box.check()
     press(run.run(), "Load")
-    look(store, home)
-    assert listed(store) == ["ada", "bob"]
+    load_files_of_inbox(store, home)
+    assert loaded_usernames(store) == ["ada", "bob"]
 
 
-def test_an_upload_that_is_loaded_already_says_so(store: Engine, home: Home) -> None:
-    take(store, home, *TEN)
+def test_an_upload_that_is_already_loaded_cannot_be_loaded_again(store: Engine, home: Home) -> None:
+    load_snapshot(store, home, *TEN)
     same = (home.archive / "figma" / f"{STAMP}.ndjson").read_text()
     run = upload(page(), (f"figma/{STAMP}.ndjson", same))
-    assert "loaded already" in said(run)
+    assert "Already loaded" in page_text(run)
     assert "Load" not in [b.label for b in run.button]
 
 
 @pytest.mark.usefixtures("home")
-def test_a_full_disk_is_told_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*_: Any) -> None:
         raise DiskFull("There is no room left on the disk.")
 
-    monkeypatch.setattr("widgets.snapshots.preview.preview", fails)
+    monkeypatch.setattr("data.inbox.upload.preview", fails)
     run = upload(page(), (f"figma/{STAMP}.csv", GOOD))
-    assert "It cannot be looked at now. There is no room left on the disk." in said(run)
+    assert "The preview is not available. There is no room left on the disk." in page_text(run)
 
 
-def test_a_file_with_headings_of_its_own_is_mapped_by_a_person_once(
-    store: Engine, home: Home
-) -> None:
-    own = "Kennung,Zustand\nada,fertig\n"
-    run = upload(page(), (f"figma/{STAMP}.csv", own))
-    assert [b.label for b in run.button] == ["Save this mapping"]  # first saved, then loaded
+def test_unknown_headings_are_mapped_once_by_a_person(store: Engine, home: Home) -> None:
+    content = "Kennung,Zustand\nada,fertig\n"
+    run = upload(page(), (f"figma/{STAMP}.csv", content))
+    assert [b.label for b in run.button] == ["Save mapping"]  # first saved, then loaded
     run.text_area[0].set_value("fertig = onboarded\nwas").run()
-    assert "Not understood: was" in said(run)
-    press(press(run, "Save this mapping"), "Load")
-    look(store, home)
+    assert "Could not read: was" in page_text(run)
+    press(press(run, "Save mapping"), "Load")
+    load_files_of_inbox(store, home)
     assert 'username_in_app = "Kennung"' in (home.root / "mappings" / "figma.toml").read_text()
     with store.connect() as con:
         assert usernames(con, state=("Onboarded",)) == ["ada"]
     later = f"{TODAY + timedelta(days=1):%Y-%m-%dT%H-%M-%SZ}"
-    run = upload(page(), (f"figma/{later}.csv", own))
+    run = upload(page(), (f"figma/{later}.csv", content))
     assert "Load" in [b.label for b in run.button]
 
 
-def test_several_uploads_are_loaded_at_once(store: Engine, home: Home) -> None:
+def test_several_uploads_can_be_loaded_at_once(store: Engine, home: Home) -> None:
     names = [f"{app}/{STAMP}.csv" for app in ("figma", "slack")]
     run = upload(page(), *((name, GOOD) for name in names))
     press(run, "Load all 2")
-    look(store, home)
+    load_files_of_inbox(store, home)
     assert cells(page(), "integration") == ["figma", "slack"]
 
 
 @pytest.mark.parametrize(
     "name", ["../../x.csv", "/etc/x.csv", "<img src=x onerror=alert(1)>.csv", "a\0b\n.csv"]
 )
-def test_no_path_is_ever_made_of_an_uploaded_name(store: Engine, home: Home, name: str) -> None:
-    run = name_it(upload(page(), (name, GOOD)), "figma", "2026-11-23 06:00")
+def test_no_path_is_made_of_the_name_of_an_upload(store: Engine, home: Home, name: str) -> None:
+    run = fill_in(upload(page(), (name, GOOD)), "figma", "2026-11-23 06:00")
     press(choose_typed(run, "figma"), "Load")
-    look(store, home)
+    load_files_of_inbox(store, home)
     files = {str(p.relative_to(home.root)) for p in home.root.rglob("*.csv")}
     assert files == {f"archive/figma/{STAMP}.csv"}
 
 
 @pytest.mark.parametrize("integration", ["../up", ".hidden", "a/b", "a\\b"])
-def test_an_integration_that_cannot_name_a_folder_is_refused(home: Home, integration: str) -> None:
-    run = name_it(upload(page(), ("x.csv", GOOD)), integration, "2026-11-23 06:00")
-    assert "cannot name an integration" in said(run)
+def test_an_integration_name_that_cannot_name_a_folder_is_rejected(
+    home: Home, integration: str
+) -> None:
+    run = fill_in(upload(page(), ("x.csv", GOOD)), integration, "2026-11-23 06:00")
+    assert "cannot name an integration" in page_text(run)
     assert not inbox_files(home)
 
 
 # ---- limits --------------------------------------------------------------------------------------
 
 
-def test_the_share_that_may_leave_can_be_set(store: Engine, home: Home) -> None:
-    take(store, home, *TEN, at=YESTERDAY)
+def test_the_safety_limit_of_an_integration_can_be_set(store: Engine, home: Home) -> None:
+    load_snapshot(store, home, *TEN, at=YESTERDAY)
     run = page()
     run.number_input[0].set_value(50)
     press(run, "Save")
-    take(store, home, *TEN[4:])
-    assert len(listed(store)) == 6
-    assert "figma 50%" in said(page())
+    load_snapshot(store, home, *TEN[4:])
+    assert len(loaded_usernames(store)) == 6
+    assert "figma 50%" in page_text(page())
 
 
-# ---- what trends are told ------------------------------------------------------------------------
+# ---- on other pages ------------------------------------------------------------------------------
 
 
-@pytest.mark.usefixtures("held")
-def test_a_held_file_marks_its_day_until_it_is_loaded(store: Engine, home: Home) -> None:
+@pytest.mark.usefixtures("file_on_hold")
+def test_a_file_on_hold_marks_its_day_until_it_is_loaded(store: Engine, home: Home) -> None:
     def marks(*integrations: str) -> list[tuple[Any, ...]]:
         with store.connect() as con:
-            found = quarantined_files_by_day(
+            frame = quarantined_files_by_day(
                 con, integrations, date(2026, 11, 1), date(2026, 12, 31)
             )
-        return [tuple(row) for row in found.itertuples(index=False)]
+        return [tuple(row) for row in frame.itertuples(index=False)]
 
     assert marks() == marks("figma") == [(TODAY.date(), "figma", "on hold", 1)]
     assert marks("slack") == []
-    press(press(page(), "Load it all the same"), "Load it")
-    look(store, home)
+    press(press(page(), "Load anyway"), "Load file")
+    load_files_of_inbox(store, home)
     assert marks() == []
 
 
-@pytest.mark.usefixtures("held")
-def test_health_counts_the_held_files_of_an_integration(store: Engine, home: Home) -> None:
+@pytest.mark.usefixtures("file_on_hold")
+def test_health_counts_the_files_on_hold_of_an_integration(store: Engine, home: Home) -> None:
     def column() -> list[Any]:
         run = AppTest.from_file(PAGE.with_name("health.py"), default_timeout=30).run()
-        assert not run.exception, [fault.message for fault in run.exception]
+        assert not run.exception, [error.message for error in run.exception]
         return run.dataframe[-1].value["unloaded"].fillna(0).tolist()
 
-    take(store, home, *TEN, integration="slack")
+    load_snapshot(store, home, *TEN, integration="slack")
     assert column() == [1, 0]
-    press(press(page(), "Refuse"), "Leave it out")
+    press(press(page(), "Dismiss"), "Dismiss file")
     assert column() == [0, 0]
 
 
-def test_a_removed_snapshot_is_gone_from_the_list(store: Engine, home: Home) -> None:
-    take(store, home, *TEN)
+def test_a_removed_snapshot_is_not_listed(store: Engine, home: Home) -> None:
+    load_snapshot(store, home, *TEN)
     withdraw_snapshot(store, home, "figma", TODAY)
     assert [s.value for s in page().subheader] == ["No snapshots yet"]
 
@@ -579,15 +573,15 @@ def test_a_removed_snapshot_is_gone_from_the_list(store: Engine, home: Home) -> 
 
 
 @pytest.mark.usefixtures("home")
-def test_an_empty_store_offers_the_upload_right_there() -> None:
+def test_an_empty_store_offers_the_upload() -> None:
     run = page()
     assert [s.value for s in run.subheader] == ["No snapshots yet"]
-    assert run.file_uploader[0].label == "Drop snapshot files here, or choose them"
+    assert run.file_uploader[0].label == "Upload account lists"
 
 
 @pytest.fixture
 def sample(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A home that shows a sample, of few days so that it is made at once."""
+    """A home that shows a small sample."""
     monkeypatch.delenv("ROLLCALL_NO_SAMPLE")
     monkeypatch.setattr("data.service.active_store.SAMPLE_DAYS", 2)
     monkeypatch.setattr("data.service.active_store.SAMPLE_INTEGRATIONS", 1)
@@ -600,21 +594,21 @@ def sample(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("sample")
-def test_the_sample_is_shown_as_such_and_nothing_of_it_can_be_changed() -> None:
+def test_the_sample_is_labeled_and_cannot_be_changed() -> None:
     run = page()
-    assert "2 snapshots, the newest first · sample data" in said(run)
+    assert "2 snapshots · newest first · sample data" in page_text(run)
     assert not run.number_input
     link = table(run)["rows"][0]["cells"]["taken_at"]["href"]
-    asked = {name: values[0] for name, values in parse_qs(link[1:]).items()}
-    own = page(**asked)
-    assert len(table(own)["rows"]) == 1
-    assert "Remove snapshot" not in [b.label for b in own.button]
-    assert not own.file_uploader
+    params = {name: values[0] for name, values in parse_qs(link[1:]).items()}
+    detail = page(**params)
+    assert len(table(detail)["rows"]) == 1
+    assert "Remove snapshot" not in [b.label for b in detail.button]
+    assert not detail.file_uploader
 
 
 @pytest.mark.usefixtures("sample")
-def test_the_first_upload_takes_the_place_of_the_sample(store: Engine, home: Home) -> None:
+def test_the_first_upload_replaces_the_sample(store: Engine, home: Home) -> None:
     press(upload(page(), (f"figma/{STAMP}.csv", GOOD)), "Load")
-    look(store, home)
+    load_files_of_inbox(store, home)
     assert cells(page(), "integration") == ["figma"]
-    assert "sample" not in said(page())
+    assert "sample" not in page_text(page())

@@ -1,4 +1,4 @@
-"""What the browser says of the users table is checked: it may say anything."""
+"""The users table checks what the browser sends, which can be anything."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ COLUMNS = [column("user", "User"), column("note", "Note", sortable=False)]
 SHOWN = ["1", "2", "3"]
 
 
-def test_the_open_rows_are_told_in_the_order_shown() -> None:
+def test_open_rows_are_listed_in_the_order_shown() -> None:
     assert open_row_ids({"open": ["3", "1"]}, SHOWN) == ["1", "3"]
 
 
@@ -30,7 +30,7 @@ def test_a_row_that_is_not_shown_is_not_open() -> None:
     assert open_row_ids({"open": ["2", "4", "1 OR 1=1"]}, SHOWN) == ["2"]
 
 
-def test_a_row_told_twice_is_open_once() -> None:
+def test_a_row_sent_twice_is_open_once() -> None:
     assert open_row_ids({"open": ["2", "2"]}, SHOWN) == ["2"]
 
 
@@ -48,7 +48,7 @@ def test_a_row_told_twice_is_open_once() -> None:
         {"open": [["1"], {"id": "1"}]},
     ],
 )
-def test_anything_but_a_list_of_ids_opens_nothing(state: Any) -> None:
+def test_anything_but_a_list_of_ids_opens_no_row(state: Any) -> None:
     assert open_row_ids(state, SHOWN) == []
 
 
@@ -76,7 +76,7 @@ def test_a_click_on_a_heading_sorts_by_its_column() -> None:
         {"sort": "user; DROP TABLE account"},
     ],
 )
-def test_only_a_column_that_can_be_sorted_by_is_taken(state: Any) -> None:
+def test_only_sortable_columns_are_accepted(state: Any) -> None:
     assert sort_key(state, COLUMNS) is None
 
 
@@ -85,7 +85,7 @@ def test_tags_beyond_the_first_are_counted() -> None:
     assert tags(["a"]) == {"kind": "tags", "items": ["a"], "more": 0}
 
 
-def test_what_is_empty_is_a_quiet_dash() -> None:
+def test_empty_values_are_a_quiet_dash() -> None:
     dash = {"kind": "quiet", "text": "–"}
     assert [text(""), tags([]), time(None)] == [dash, dash, dash]
 
@@ -103,7 +103,7 @@ def test_a_link_leads_nowhere_else(href: str) -> None:
 
 
 @pytest.mark.parametrize("zone", [None, UTC])
-def test_a_moment_is_shown_to_the_minute_and_told_to_the_second(zone: Any) -> None:
+def test_a_moment_is_shown_to_the_minute_with_seconds_in_its_tooltip(zone: Any) -> None:
     cell = time(datetime(2026, 1, 2, 3, 4, 5, tzinfo=zone))
     assert cell.get("text") == "2026-01-02 03:04"
     assert cell.get("title") == "2026-01-02 03:04:05 UTC"

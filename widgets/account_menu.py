@@ -1,4 +1,4 @@
-"""Who is signed in, in the corner of every page, and the way out."""
+"""The account menu in the corner of every page: who is signed in, and the button to sign out."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from widgets.labels import escape_label
 
 
 def show_account_menu(principal: Principal) -> None:
-    """Nothing where nobody signs in."""
+    """Nothing if the app runs without sign-in."""
     if principal.name == LOCAL.name:
         return
     with (
@@ -19,9 +19,8 @@ def show_account_menu(principal: Principal) -> None:
         st.text(principal.name)
         st.caption(", ".join(principal.roles))
         if principal.integrations is not None:
-            st.caption(
-                escape_label(f"Only {', '.join(principal.integrations) or 'no integration'}")
-            )
+            names = ", ".join(principal.integrations) or "no integration"
+            st.caption(escape_label(f"Only {names}"))
         if principal.uses_pseudonyms:
             st.caption("Pseudonyms instead of names")
         st.button("Sign out", icon=":material/logout:", key="sign_out", on_click=st.logout)

@@ -1,12 +1,10 @@
-"""An account in words and marks: a row of the Users table, and the panel that it opens."""
+"""One account: its row in the Users table, and the panel that the row opens."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
 from datetime import datetime
-from itertools import pairwise
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urlencode
 
 from sqlalchemy import Row
@@ -19,30 +17,34 @@ from queries.owners import MATCHED_BY
 from queries.users.detail import AccountDetails
 from widgets import timezone
 from widgets import users_table as ut
+from widgets.account_history import (
+    history_events,
+    json_text,
+    parse_json,
+    person_text,
+    roles_since,
+    state_since,
+)
+from widgets.labels import column_label
 from widgets.state_marks import state_mark, tone_and_icon
 
-T = TypeVar("T")
-Versions = Sequence[Row[Any]]
-"""Of one account, oldest first; the last one is shown."""
+MAX_UNSEARCHABLE_ROLES = 20
+"""A longer list of roles gets a search box."""
 
-
-MIN_SEARCHABLE_ROLES = 20
-"""Roles; a longer list gets a search of its own."""
-
-MAX_NAMES_SHOWN = 100
-"""Roles that one point of the history names; more are counted."""
+SINCE = "since {} or earlier"
+FIRST_SEEN = "first seen {}"
+LAST_CHANGE = "on or before {}"
+IN_EVERY_SNAPSHOT = "In every snapshot since {}; the file does not say since when."
+UNREADABLE = "Could not read “{}”: “{}”"
+UNKNOWN_STATE = "The state in the file, “{}”, is not one Rollcall knows."
 
 ROLE_COLUMNS = {"type": "Type", "description": "Description", "via": "Via", "since": "Since"}
 
-IDENTIFIERS = {"username_in_app": "Username in app", "upstream_user_id": "Upstream user ID"}
-
-ACTIVE_LABELS = {True: "yes", False: "no", None: "unknown"}
-
 STATE_SOURCE_LABELS = {
-    "inferred": "Inferred: the source lists accounts, but reports no jobs.",
-    "default": "By default: for signing in only, nothing is provisioned.",
+    "inferred": "Inferred: the source lists accounts but reports no jobs.",
+    "default": "Default: sign-in only, nothing is provisioned.",
 }
-"""How a state is known → in words, where it is not the source that reports it."""
+"""Source of a state → its text, where the state is not reported by the source."""
 
 ACCOUNT_COLUMNS = [
     ut.column("user", "User", width=1.8),
@@ -57,12 +59,12 @@ ACCOUNT_COLUMNS = [
 
 
 def table_columns(*, several_integrations: bool) -> list[ut.TableColumn]:
-    """The table's columns; Integration only where there is more than one to tell apart."""
+    """The table's columns; Integration only if there are several."""
     return [c for c in ACCOUNT_COLUMNS if several_integrations or c["key"] != "integration"]
 
 
 def table_row(account: Row[Any], override: Row[Any] | None = None) -> ut.TableRow:
-    """One row of the table; `decided` is what a person has said of whose the account is."""
+    """One row of the table; `override` is the owner that a person assigned."""
     return ut.row(
         str(account.account_key),
         account.username_in_app,
@@ -80,26 +82,23 @@ def table_row(account: Row[Any], override: Row[Any] | None = None) -> ut.TableRo
 def panel(
     details: AccountDetails, *, as_of: datetime | None, override: Row[Any] | None = None
 ) -> list[ut.Block]:
-    """What an open row shows: the state and why, the roles in full, the person, the history."""
+    """The state and its reason, all roles, the person's other accounts, the history."""
     return [
         _state_block(details),
         *_override_blocks(override),
-        *_unrecognized_blocks(details.account),
+        *_unreadable_blocks(details.account),
         _roles_block(details),
         *_other_accounts_blocks(details, as_of),
-        ut.facts(_account_facts(details)),
+        ut.facts(_account_facts(details.account)),
         *_attributes_blocks(details.account, override),
-        ut.timeline("History", _history_events(details.versions)),
+        ut.timeline("History", history_events(details.versions)),
     ]
 
 
 def _person_cell(account: Row[Any], override: Row[Any] | None = None) -> ut.Cell:
     name, email = account.user_name, account.user_email
-    if (
-        override
-        and override.person_integration
-        and (name, email) == (override.user_name, override.user_email)
-    ):
+    owner = override and override.person_integration and (override.user_name, override.user_email)
+    if override and owner == (name, email):
         return ut.person(name or email, f"matched by {override.decided_by}")
     if not name and not email:
         return ut.quiet("Unmatched")
@@ -112,160 +111,120 @@ def _active_cell(active: bool | None) -> ut.Cell:
     return ut.mark("Yes", "good", "check") if active else ut.mark("No", "quiet", "dash")
 
 
-# ---- the state, and what was not understood -----------------------------------------------------
+# ---- the state -----------------------------------------------------------------------------------
 
 
 def _state_block(details: AccountDetails) -> ut.Block:
     account = details.account
     state = STATE_BY_NAME[account.provisioning_state]
     tone, icon = tone_and_icon(state.name)
-    source = STATE_SOURCE_LABELS.get(account.state_source or "")
-    facts = [
-        ("How it is known", ut.text(source)),
-        ("Reason", ut.text(account.state_reason)),
-        ("Code", ut.code(account.failure_code)),
-    ]
+    flagged = parse_json(account.flags, dict).get("provisioning_state")
     return ut.note(
-        state.definition,
+        UNKNOWN_STATE.format(json_text(flagged)) if flagged else state.definition,
         "bad" if tone == "bad" else "quiet",
         mark=ut.mark(state.name, tone, icon),
-        since=_since_cell(_state_since(details.versions), "since at least"),
-        facts=[(label, cell) for label, cell in facts if cell["kind"] != "quiet"],
+        since=_since_cell(state_since(details.versions), SINCE),
+        facts=_present_facts(
+            ("Source of state", ut.text(STATE_SOURCE_LABELS.get(account.state_source or ""))),
+            ("Reason", ut.text(account.state_reason)),
+            ("Code", ut.code(account.failure_code)),
+        ),
     )
 
 
 def _override_blocks(override: Row[Any] | None) -> list[ut.Block]:
-    """What a person has said of whose the account is."""
+    """The owner that a person assigned."""
     if override is None:
         return []
-    owner = " · ".join(filter(None, (override.user_name, override.user_email)))
-    facts = [
-        ("Listed in", ut.text(override.person_integration)),
-        ("Because", ut.text(override.evidence)),
-    ]
+    owner = person_text(override)
+    decision = f"assigned this account to {owner}" if owner else "decided that nobody owns this"
     return [
         ut.note(
-            f"{override.decided_by} has said that it is {owner or 'nobody’s'}.",
+            f"{override.decided_by} {decision}.",
             since=ut.time(override.decided_at),
-            facts=[(label, cell) for label, cell in facts if cell["kind"] != "quiet"],
+            facts=_present_facts(
+                ("Listed in", ut.text(override.person_integration)),
+                ("Evidence", ut.text(override.evidence)),
+            ),
         )
     ]
 
 
-def _unrecognized_blocks(account: Row[Any]) -> list[ut.Block]:
-    """One warning per value that is unknown because its text made no sense, with that text."""
+def _unreadable_blocks(account: Row[Any]) -> list[ut.Block]:
+    """One warning per value that could not be read, with its text."""
     return [
-        ut.note(
-            f"{column.replace('_', ' ').capitalize()} was not understood.",
-            "warn",
-            facts=[("The snapshot says", ut.text(_value_text(text)))],
-        )
-        for column, text in _parse_json(account.flags, dict).items()
+        ut.note(UNREADABLE.format(column_label(column), json_text(text)), "warn")
+        for column, text in parse_json(account.flags, dict).items()
+        if column != "provisioning_state"
     ]
 
 
-# ---- roles --------------------------------------------------------------------------------------
+def _present_facts(*facts: tuple[str, ut.Cell]) -> list[tuple[str, ut.Cell]]:
+    return [(label, cell) for label, cell in facts if cell["kind"] != "quiet"]
+
+
+# ---- roles ---------------------------------------------------------------------------------------
 
 
 def _roles_block(details: AccountDetails) -> ut.Block:
-    """Every role; a column beside its name only where there is something to say in it.
+    """One row per role and way in which it is held, such as a group.
 
-    A role that is held in two ways, through two groups for example, has two rows.
+    A column is drawn only if some role has a value for it.
     """
-    details_by_role = _details_by_role(details.account)
-    first_seen = _roles_since(details.versions)
-    all_role_details = [role for roles in details_by_role.values() for role in roles]
+    by_role: dict[str, list[dict[str, Any]]] = {}
+    for role in parse_json(details.account.role_details, list):
+        if isinstance(role, dict):
+            name = json_text(role.get("name")).strip(WHITESPACE)
+            by_role.setdefault(name, []).append(role)
+    first_seen = roles_since(details.versions)
     keys = [
-        k for k in ROLE_COLUMNS if k == "since" or any(role.get(k) for role in all_role_details)
+        key
+        for key in ROLE_COLUMNS
+        if key == "since" or any(role.get(key) for ways in by_role.values() for role in ways)
     ]
-    count = len(details.account.roles)
+    names = details.account.roles
     return ut.table(
-        f"Assigned roles ({count:,})" if count else "No assigned roles",
+        f"Assigned roles ({len(names):,})" if names else "No assigned roles",
         ["Role", *(ROLE_COLUMNS[key] for key in keys)],
         [
             [name, *(_role_cell(role, key, first_seen[name]) for key in keys)]
-            for name in details.account.roles
-            for role in details_by_role.get(name, [{}])
+            for name in names
+            for role in by_role.get(name, [{}])
         ],
-        searchable=count > MIN_SEARCHABLE_ROLES,
+        searchable=len(names) > MAX_UNSEARCHABLE_ROLES,
     )
 
 
-def _details_by_role(account: Row[Any]) -> dict[str, list[dict[str, Any]]]:
-    """Role → what the snapshot says of it, once for each way in which it is held."""
-    details_by_role: dict[str, list[dict[str, Any]]] = {}
-    for role in _parse_json(account.role_details, list):
-        if isinstance(role, dict):
-            details_by_role.setdefault(_value_text(role.get("name")).strip(WHITESPACE), []).append(
-                role
-            )
-    return details_by_role
-
-
 def _role_cell(role: dict[str, Any], key: str, first_seen: datetime) -> ut.Cell:
-    text = _value_text(role.get(key))
+    text = json_text(role.get(key))
     if key != "since":
         return ut.text(text)
     if not text:
-        return _since_cell(first_seen, "by")
+        return _since_cell(first_seen, FIRST_SEEN)
     moment = parse_moment(text)
     return ut.time(moment) if moment and "T" in text else ut.text(text)
 
 
-# ---- since when ---------------------------------------------------------------------------------
+def _since_cell(moment: datetime, label: str) -> ut.Cell:
+    """The day of the first snapshot that shows something; the tooltip has the exact moment."""
+    title = IN_EVERY_SNAPSHOT.format(timezone.format_with_zone(moment, seconds=True))
+    return ut.time(moment, label.format(timezone.format_day(moment)), title=title)
 
 
-def _since_cell(moment: datetime, prefix: str) -> ut.Cell:
-    """Since when snapshots show something: it began then, or some time before."""
-    since = timezone.format_with_zone(moment, seconds=True)
-    title = f"In every snapshot since {since}; the file does not say since when."
-    return ut.time(moment, f"{prefix} {timezone.format_moment(moment)}", title=title)
-
-
-def _state_since(versions: Versions) -> datetime:
-    """When the state was first seen that the account has been in ever since."""
-    since = versions[-1].valid_from
-    for version in _consecutive_versions(versions):
-        if version.provisioning_state != versions[-1].provisioning_state:
-            break
-        since = version.valid_from
-    return since
-
-
-def _roles_since(versions: Versions) -> dict[str, datetime]:
-    """Role → when it was first seen with the account, which has had it ever since."""
-    since: dict[str, datetime] = {}
-    roles = set(versions[-1].roles)
-    for version in _consecutive_versions(versions):
-        roles.intersection_update(version.roles)
-        for role in roles:
-            since[role] = version.valid_from
-    return since
-
-
-def _consecutive_versions(versions: Versions) -> Iterator[Row[Any]]:
-    """The versions from the newest back, as long as the account was there all the time."""
-    next_valid_from = None
-    for version in reversed(versions):
-        if next_valid_from is not None and version.valid_to < next_valid_from:
-            return
-        yield version
-        next_valid_from = version.valid_from
-
-
-# ---- the person's other accounts, and all else --------------------------------------------------
+# ---- other accounts and columns ------------------------------------------------------------------
 
 
 def _other_accounts_blocks(details: AccountDetails, as_of: datetime | None) -> list[ut.Block]:
-    """The accounts that the same person has besides, each with the way to it."""
-    if not details.other_accounts:
+    """The same person's other accounts, each with a link."""
+    accounts = details.other_accounts
+    if not accounts:
         return []
-    total, listed = details.other_accounts[0].found, len(details.other_accounts)
-    count = f"{total:,}" if listed == total else f"the first {listed:,} of {total:,}"
+    total = accounts[0].found
+    count = f"{total:,}" if len(accounts) == total else f"first {len(accounts):,} of {total:,}"
     return [
         ut.table(
             f"Other accounts of the same person ({count})",
-            ["Username in app", "Integration", "Provisioning state", "Active in app", "In common"],
+            ["Username in app", "Integration", "Provisioning state", "Active in app", "Matched by"],
             [
                 [
                     ut.link(account.username_in_app, _account_address(account, as_of)),
@@ -274,144 +233,43 @@ def _other_accounts_blocks(details: AccountDetails, as_of: datetime | None) -> l
                     _active_cell(account.active_in_app),
                     "Upstream user ID" if account.same_id else "Email",
                 ]
-                for account in details.other_accounts
+                for account in accounts
             ],
         )
     ]
 
 
 def _account_address(account: Row[Any], as_of: datetime | None) -> str:
-    """Of the list with that account, on the same page at the same moment."""
+    """The list with that account, on the same page at the same moment."""
     name = account.username_in_app[:MAX_SEARCH_LENGTH]
     filters = Filters(integration=(account.integration,), q=name, as_of=as_of)
     return f"?{urlencode(filters.params())}"
 
 
-def _account_facts(details: AccountDetails) -> list[tuple[str, ut.Cell]]:
-    account = details.account
+def _account_facts(account: Row[Any]) -> list[tuple[str, ut.Cell]]:
     return [
         ("Integration", ut.text(account.integration)),
         ("Account ID", ut.code(account.account_id)),
-        ("Unchanged", _since_cell(account.valid_from, "since at least")),
+        ("Last change", _since_cell(account.valid_from, LAST_CHANGE)),
     ]
 
 
 def _attributes_blocks(account: Row[Any], override: Row[Any] | None) -> list[ut.Block]:
-    """The snapshot's other columns."""
-    attributes = _parse_json(account.attributes, dict)
+    """The other columns of the snapshot."""
+    attributes = parse_json(account.attributes, dict)
     if override:
-        attributes.pop(MATCHED_BY, None)  # told above, and by no snapshot
-    facts = [(name, _attribute_cell(_value_text(value))) for name, value in attributes.items()]
+        attributes.pop(MATCHED_BY, None)  # shown above, and in no snapshot
+    facts = [(name, _attribute_cell(json_text(value))) for name, value in attributes.items()]
     return [ut.facts(facts, caption="Also in the snapshot")] if facts else []
 
 
 def _attribute_cell(text: str) -> ut.Cell:
-    """A list as its items, anything deeper spread over lines."""
+    """A list as chips, nested values over several lines, anything else as text."""
     value = (
-        _parse_json(text, list) or _parse_json(text, dict) if text.startswith(("[", "{")) else None
+        parse_json(text, list) or parse_json(text, dict) if text.startswith(("[", "{")) else None
     )
     if isinstance(value, list) and not any(isinstance(item, list | dict) for item in value):
-        return ut.tags([_value_text(item) for item in value], limit=len(value))
+        return ut.tags([json_text(item) for item in value], limit=len(value))
     if value:
         return ut.lines(json.dumps(value, indent=2, ensure_ascii=False))
     return ut.text(text)
-
-
-def _value_text(value: object) -> str:
-    """A value of a JSON text as people write it."""
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _parse_json(text: str | None, kind: type[T]) -> T:
-    """What the text says if it is of that kind, else nothing of it."""
-    try:
-        value = json.loads(text or "null")
-    except (ValueError, RecursionError):
-        value = None
-    return value if isinstance(value, kind) else kind()
-
-
-# ---- history ------------------------------------------------------------------------------------
-
-
-def _history_events(versions: Versions) -> list[ut.TimelineEvent]:
-    """The account's history, newest first, as far as the snapshots tell it."""
-    moments = [[_first_event(versions[0])]]
-    for before, after in pairwise(versions):
-        returned = []
-        if before.valid_to < after.valid_from:
-            moments.append([ut.event(before.valid_to, "Gone from the app’s list", tone="warn")])
-            returned = [ut.event(after.valid_from, "Came back")]
-        moments.append([*returned, *_change_events(before, after)])
-    return [event for moment in reversed(moments) for event in moment]
-
-
-def _first_event(first: Row[Any]) -> ut.TimelineEvent:
-    if first.number > 1:
-        return ut.event(first.valid_from, "What was before is not shown")
-    return ut.event(first.valid_from, "First seen", first.provisioning_state)
-
-
-def _change_events(before: Row[Any], after: Row[Any]) -> Iterator[ut.TimelineEvent]:
-    """What differs, what matters most first."""
-    if before.provisioning_state != after.provisioning_state:
-        transition = f"{before.provisioning_state} → {after.provisioning_state}"
-        tone, icon = tone_and_icon(after.provisioning_state)
-        yield ut.event(after.valid_from, transition, after.state_reason or "", tone=tone, icon=icon)
-    yield from _role_events(before, after)
-    yield from _match_events(before, after)
-    if before.active_in_app != after.active_in_app:
-        old, new = (ACTIVE_LABELS[version.active_in_app] for version in (before, after))
-        yield ut.event(after.valid_from, f"Active in app: {old} → {new}")
-    for column, label in IDENTIFIERS.items():
-        old, new = (getattr(version, column) or "–" for version in (before, after))
-        if old != new:
-            yield ut.event(after.valid_from, f"{label} changed", change=(old, new))
-    yield from _detail_events(before, after)
-
-
-def _role_events(before: Row[Any], after: Row[Any]) -> Iterator[ut.TimelineEvent]:
-    old_roles, new_roles = set(before.roles), set(after.roles)
-    changes: tuple[tuple[set[str], str, ut.Icon], ...] = (
-        (new_roles - old_roles, "gained", "plus"),
-        (old_roles - new_roles, "lost", "dash"),
-    )
-    for roles, verb, icon in changes:
-        if roles:
-            count = "1 role" if len(roles) == 1 else f"{len(roles):,} roles"
-            names = ut.tags(sorted(roles), limit=MAX_NAMES_SHOWN)
-            yield ut.event(after.valid_from, f"{count} {verb}", tags=names, icon=icon)
-
-
-def _match_events(before: Row[Any], after: Row[Any]) -> Iterator[ut.TimelineEvent]:
-    moment, old, new = after.valid_from, _person_text(before), _person_text(after)
-    if old == new:
-        return
-    if not new:
-        yield ut.event(moment, "Became unmatched", old, tone="warn")
-    elif not old:
-        yield ut.event(moment, "Matched with a user", new)
-    else:
-        yield ut.event(moment, "User changed", change=(old, new))
-
-
-def _person_text(version: Row[Any]) -> str:
-    return " · ".join(filter(None, (version.user_name, version.user_email)))
-
-
-def _detail_events(before: Row[Any], after: Row[Any]) -> Iterator[ut.TimelineEvent]:
-    """What else differs, on one line. A new time of the last update alone is no news."""
-    old, new = (_parse_json(version.attributes, dict) for version in (before, after))
-    names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
-    if before.roles == after.roles and before.role_details != after.role_details:
-        names.append("Role details")
-    same_state = before.provisioning_state == after.provisioning_state
-    if same_state and before.state_source != after.state_source:
-        names.append("How the state is known")
-    if same_state and before.state_reason != after.state_reason:
-        names.append("Reason")
-    if names:
-        tags = ut.tags(names, limit=MAX_NAMES_SHOWN)
-        yield ut.event(after.valid_from, "Details changed", tags=tags)

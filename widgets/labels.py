@@ -1,19 +1,31 @@
-"""Text from the data as a label: never markup."""
+"""Labels: of columns, and of text from the data, in which no markup is active."""
 
 from __future__ import annotations
 
 import re
 
 MAX_LABEL_LENGTH = 60
-"""Characters of a text from the data on a button or beside a box; its end is left out."""
-
+"""Characters of a label; longer text is cut off."""
 
 MARKDOWN_CHARACTERS = re.compile(r"[!-/:-@\[-`{-~]")
-"""What may mean something in markdown; no letter and no digit does."""
+"""All ASCII punctuation: what can be markup in Markdown."""
+
+COLUMN_LABELS = {
+    "account_id": "Account ID",
+    "upstream_user_id": "Upstream user ID",
+    "user_text": "User (name and email)",
+    "roles": "App access",
+    "state_reason": "Reason",
+}
+
+
+def column_label(name: str) -> str:
+    """The name of a snapshot column on the page."""
+    return COLUMN_LABELS.get(name) or name.replace("_", " ").capitalize()
 
 
 def escape_label(text: str, most: int = MAX_LABEL_LENGTH) -> str:
-    """The text as a label, which is markdown, shows it as it is; cut off where it is too long."""
+    """The text as one short line, escaped: Streamlit reads labels as Markdown."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     shortened = line if len(line) <= most else f"{line[:most]}…"
     return MARKDOWN_CHARACTERS.sub(r"\\\g<0>", shortened)

@@ -1,16 +1,17 @@
-"""Suggestions of whose an account is, and what a person says of them."""
+"""Owners that Rollcall suggests for unmatched accounts, and the decisions about them."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pandas as pd
 import streamlit as st
-from sqlalchemy import Row
+from sqlalchemy import Engine, Row
 
 from data.access.roles import Permission
+from data.formatting import count_of
 from data.records.audit_log import Event
 from data.records.decisions import InvalidInput
 from data.records.matches import (
@@ -27,93 +28,97 @@ from widgets.signer import name_input, remember_name
 
 KIND_LABELS: dict[str, str] = {
     "suggested": "Suggested",
-    "doubtful": "In doubt",
-    "nobody": "Nobody found",
+    "doubtful": "Ambiguous",
+    "nobody": "No candidate",
     "decided": "Decided",
 }
-"""Kind of account → what it is called on the page."""
+"""Kind of account → its name on the page."""
 
 KIND_DESCRIPTIONS: dict[str, str] = {
-    "suggested": "One person has the upstream ID of the account, or its email.",
-    "doubtful": "Several people could be meant; the sources have to say it more clearly.",
-    "nobody": "Nobody in the list of people has what the account tells of its owner.",
-    "decided": "Somebody has said whose these accounts are. It holds until it is withdrawn.",
+    "suggested": "One person has the same upstream ID or email as the account.",
+    "doubtful": "Several people match. Correct the data in the source to make it clear.",
+    "nobody": "Nobody in the directories has the upstream ID or email of the account.",
+    "decided": "A person decided who owns these accounts. You can withdraw a decision.",
 }
 """Kind of account → what it means, and what to do."""
 
+DIRECTORIES_TEXT = (
+    "Select the integrations that list your people, such as Okta or Microsoft Entra ID. Rollcall "
+    "compares unmatched accounts with them."
+)
+NO_OWNER = "No owner"
+NONE_SELECTED = "Select accounts in the list to decide about them."
+
 MAX_NAMES_LOGGED = 100
-"""Accounts that one line of the audit log names."""
+"""Accounts that one event of the audit log names."""
 
 
-def choose_people_lists(
-    integrations: Sequence[str], lists: Sequence[str], likely_lists: Sequence[str]
+def choose_directories(
+    integrations: Sequence[str], current: Sequence[str], likely: Sequence[str]
 ) -> None:
-    """Which integrations list people, as an identity provider does."""
-    current = [name for name in integrations if name in lists]
-    with st.expander("Lists of people", expanded=not current, key="people_lists"):
-        st.text(
-            "Accounts are compared with the people of these integrations: those of an identity "
-            "provider, such as Okta or Microsoft Entra."
-        )
-        default = current or [name for name in integrations if name in likely_lists]
-        chosen = st.multiselect("Integrations that list people", integrations, default)
+    """Select the integrations that list people, as an identity provider does."""
+    current = [name for name in integrations if name in current]
+    with st.expander("Directories", expanded=not current, key="directories"):
+        st.text(DIRECTORIES_TEXT)
+        default = current or [name for name in integrations if name in likely]
+        chosen = st.multiselect("Directory integrations", integrations, default)
         if sorted(chosen) != sorted(current):
             st.button(
-                "Compare with these",
+                "Save directories",
                 type="primary",
-                key="set_people",
-                on_click=_save_people_lists,
+                key="save_directories",
+                on_click=_save_directories,
                 args=(chosen,),
                 disabled=not current_principal().is_allowed_everywhere(Permission.CHANGE_SETTINGS),
             )
 
 
-def _save_people_lists(chosen: Sequence[str]) -> None:
+def _save_directories(chosen: Sequence[str]) -> None:
     save_directories(writable_store(Permission.CHANGE_SETTINGS), chosen)
-    record_action(Event.SETTING_CHANGED, setting="Lists of people", integrations=list(chosen))
+    record_action(Event.SETTING_CHANGED, setting="Directories", integrations=list(chosen))
 
 
 def choose_kind(kinds: Sequence[MatchKind]) -> MatchKind:
-    """Which accounts to look at."""
+    """Select which unmatched accounts to list."""
     chosen = st.segmented_control(
-        "Accounts without a user",
+        "Unmatched accounts",
         kinds,
         default=kinds[0],
         format_func=KIND_LABELS.__getitem__,
         key="kind",
         required=True,
     )
-    index = [*kinds].index(chosen) if chosen in kinds else 0
-    return kinds[index]
+    return kinds[[*kinds].index(chosen)] if chosen in kinds else kinds[0]
 
 
 def show_matches(result: MatchCandidates, kind: MatchKind) -> None:
-    """The accounts of a kind, with the evidence, and the ways to decide."""
+    """The accounts of one kind with their evidence, and the buttons to decide."""
     counts = [
         f"{result.counts.get(name, 0):,} {label.lower()}" for name, label in KIND_LABELS.items()
     ]
-    st.caption(f"Of the accounts without a user: {', '.join(counts)}.")
+    st.caption(f"Unmatched accounts: {', '.join(counts)}.")
     st.text(KIND_DESCRIPTIONS[kind])
     if not result.rows:
-        st.text("There are none.")
+        st.text("No accounts.")
         return
+    can_decide = kind in ("suggested", "decided")
     table = st.dataframe(
         pd.DataFrame(_table_row(row, kind) for row in result.rows),
         hide_index=True,
         key=f"accounts_{kind}_{_list_hash(result.rows)}",
-        alt=f"Accounts without a user: {KIND_LABELS[kind]}",
-        on_select="rerun" if kind in ("suggested", "decided") else "ignore",
+        alt=f"Unmatched accounts: {KIND_LABELS[kind]}",
+        on_select="rerun" if can_decide else "ignore",
         selection_mode="multi-row",
     )
     if len(result.rows) < result.counts[kind]:
         st.text(f"The first {MAX_SHOWN:,} of {result.counts[kind]:,}.")
-    if kind in ("suggested", "decided"):
+    if can_decide:
         selected = table.selection.rows  # pyright: ignore[reportAttributeAccessIssue]
         _show_decisions([result.rows[index] for index in selected], kind)
 
 
 def _list_hash(rows: Sequence[Row[Any]]) -> str:
-    """What tells one list from another: what is selected, by place, must not outlive its list."""
+    """Identifies a list: Streamlit remembers selected positions, which belong to one list only."""
     identifiers = repr([(row.integration, row.account_id, row.person_id) for row in rows])
     return hashlib.sha256(identifiers.encode(errors="replace")).hexdigest()[:12]
 
@@ -124,41 +129,46 @@ def _table_row(row: Row[Any], kind: MatchKind) -> dict[str, str]:
         "Username in app": row.username_in_app,
         "Integration": row.integration,
         "Upstream user ID": row.upstream_user_id or "",
-        "Its email": row.email or "",
+        "Email": row.email or "",
     }
     if kind in ("suggested", "decided"):
-        cells |= {"Person": person or "Nobody’s", "Listed in": row.person_integration or ""}
-    cells["Why"] = row.evidence if kind == "decided" else evidence_text(row)
+        cells |= {"Person": person or NO_OWNER, "Directory": row.person_integration or ""}
+    cells["Evidence"] = row.evidence if kind == "decided" else evidence_text(row)
     if kind == "decided":
-        cells |= {"Said by": row.decided_by, "On": timezone.format_with_zone(row.decided_at)}
+        decided_at = timezone.format_with_zone(row.decided_at)
+        cells |= {"Decided by": row.decided_by, "Decided at": decided_at}
     return cells
 
 
+# ---- decisions -----------------------------------------------------------------------------------
+
+
 def _show_decisions(rows: Sequence[Row[Any]], kind: MatchKind) -> None:
-    """What a person can say of the rows that are selected."""
+    """A button per decision about the selected rows."""
     if not rows:
-        st.text("Select accounts in the list to decide about them.")
+        st.text(NONE_SELECTED)
         return
     author = name_input()
-    count = f"{len(rows):,} account{'' if len(rows) == 1 else 's'}"
     actions = (
-        {"They are theirs": _assign, "They are nobody’s": _assign_nobody}
+        {"Assign to this person": _assign, NO_OWNER: _assign_nobody}
         if kind == "suggested"
         else {"Withdraw": _withdraw}
     )
     with st.container(horizontal=True, vertical_alignment="center"):
         for label, action in actions.items():
             st.button(
-                f"{label} ({count})",
-                key=f"act_{label}",
+                f"{label} ({count_of(len(rows), 'account')})",
+                key=f"decide_{label}",
                 disabled=not author.strip(),
                 on_click=_run_action,
                 args=(action, rows, author),
             )
 
 
-def _run_action(action: Any, rows: Sequence[Row[Any]], author: str) -> None:
-    """Do it for each integration that the rows are of, where who asks may."""
+def _run_action(
+    action: Callable[[Sequence[Row[Any]], str], None], rows: Sequence[Row[Any]], author: str
+) -> None:
+    """Decide about the rows, if the reader may decide for each of their integrations."""
     for row in rows:
         authorize(Permission.MATCH, row.integration)
     try:
@@ -168,13 +178,13 @@ def _run_action(action: Any, rows: Sequence[Row[Any]], author: str) -> None:
         return
     remember_name(author)
     event = Event.MATCH_OVERRIDE_WITHDRAWN if action is _withdraw else Event.MATCH_OVERRIDDEN
-    account_names = [f"{row.integration}/{row.account_id}" for row in rows[:MAX_NAMES_LOGGED]]
-    owner = "nobody’s" if action is _assign_nobody else ""
-    record_action(event, number=len(rows), accounts=account_names, whose=owner)
+    accounts = [f"{row.integration}/{row.account_id}" for row in rows[:MAX_NAMES_LOGGED]]
+    owner = "none" if action is _assign_nobody else ""
+    record_action(event, number=len(rows), accounts=accounts, owner=owner)
 
 
 def _assign(rows: Sequence[Row[Any]], author: str) -> None:
-    matches = [
+    overrides = [
         MatchOverride(
             row.integration,
             row.account_id,
@@ -186,20 +196,23 @@ def _assign(rows: Sequence[Row[Any]], author: str) -> None:
         )
         for row in rows
     ]
-    save_match_overrides(writable_store(Permission.MATCH, rows[0].integration), matches, author)
+    save_match_overrides(_store(rows), overrides, author)
 
 
 def _assign_nobody(rows: Sequence[Row[Any]], author: str) -> None:
-    reason = "{} It was suggested, and refused."
-    matches = [
-        MatchOverride(row.integration, row.account_id, reason.format(evidence_text(row)))
+    overrides = [
+        MatchOverride(
+            row.integration, row.account_id, f"{evidence_text(row)} The suggestion was rejected."
+        )
         for row in rows
     ]
-    save_match_overrides(writable_store(Permission.MATCH, rows[0].integration), matches, author)
+    save_match_overrides(_store(rows), overrides, author)
 
 
 def _withdraw(rows: Sequence[Row[Any]], author: str) -> None:
-    account_ids = [(row.integration, row.account_id) for row in rows]
-    withdraw_match_overrides(
-        writable_store(Permission.MATCH, rows[0].integration), account_ids, author
-    )
+    accounts = [(row.integration, row.account_id) for row in rows]
+    withdraw_match_overrides(_store(rows), accounts, author)
+
+
+def _store(rows: Sequence[Row[Any]]) -> Engine:
+    return writable_store(Permission.MATCH, rows[0].integration)

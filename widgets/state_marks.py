@@ -6,8 +6,8 @@ from data.states import STATE_BY_NAME, UNRECOGNIZED
 from widgets import users_table as ut
 
 STATE_MARKS: dict[str, tuple[ut.Tone, ut.Icon]] = {
-    "awaiting": ("wait", "clock"),
-    "ongoing": ("busy", "spinner"),
+    "awaiting": ("awaiting", "clock"),
+    "ongoing": ("ongoing", "spinner"),
     "failed": ("bad", "cross"),
     "Onboarded": ("good", "check"),
     "Deleted": ("quiet", "dash"),

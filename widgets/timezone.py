@@ -79,6 +79,11 @@ def format_moment(moment: datetime, *, seconds: bool = False) -> str:
     return f"{to_reader_time(moment):{'%Y-%m-%d %H:%M:%S' if seconds else '%Y-%m-%d %H:%M'}}"
 
 
+def format_day(moment: datetime) -> str:
+    """`23 Nov 2026`."""
+    return f"{to_reader_time(moment):%-d %b %Y}"
+
+
 def format_with_zone(moment: datetime, *, seconds: bool = False) -> str:
     """`2026-11-23 06:00 UTC`."""
     return f"{format_moment(moment, seconds=seconds)} {current_zone()}"

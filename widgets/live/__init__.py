@@ -18,7 +18,7 @@ def rerun_when_loaded() -> None:
     """Redraw the page when a snapshot is loaded or removed, or when the session ends."""
     with st.container(key="live"):
         data = {"last_change": last_change()}
-        _component()(key="last_change", data=data, on_news_change=lambda: None)
+        _component()(key="last_change", data=data, on_update_change=lambda: None)
 
 
 @cache

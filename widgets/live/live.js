@@ -1,16 +1,16 @@
-// Asks every few seconds whether the store has changed since the page was drawn, and draws it again then.
-// The same where the session has ended or there is no store to read: the page then says why.
+// Checks every few seconds whether a snapshot was loaded since the page was drawn, and reruns the page if so.
+// It also reruns the page when the session has ended or the store is closed: the page then explains why.
 
-const EVERY = 3000; // milliseconds
-const ANSWERS = [200, 401, 403, 503]; // statuses
-const timers = new WeakMap(); // root element -> the timer of the page as drawn last
+const INTERVAL = 3000; // milliseconds
+const CHANGES = [200, 401, 403, 503]; // statuses that can mean a change
+const timers = new WeakMap(); // root element -> timer of the last draw
 
 export default function follow({ data, parentElement: root, setTriggerValue }) {
   const timer = setInterval(async () => {
     const change = await lastChange();
-    const isStillDrawn = timers.get(root) === timer;
-    if (isStillDrawn && change !== undefined && change !== data.last_change) setTriggerValue("news", true);
-  }, EVERY);
+    const isCurrent = timers.get(root) === timer;
+    if (isCurrent && change !== undefined && change !== data.last_change) setTriggerValue("update", true);
+  }, INTERVAL);
   clearInterval(timers.get(root));
   timers.set(root, timer);
   return () => {
@@ -20,7 +20,7 @@ export default function follow({ data, parentElement: root, setTriggerValue }) {
 }
 
 async function lastChange() {
-  const answer = await fetch("last-change").catch(() => undefined); // without a server, Streamlit shows a message
-  const isFromRollcall = answer?.headers.get("Content-Type")?.startsWith("text/plain"); // not from a proxy
-  return isFromRollcall && ANSWERS.includes(answer.status) ? answer.text() : undefined;
+  const response = await fetch("last-change").catch(() => undefined); // Streamlit reports a lost server
+  const isFromRollcall = response?.headers.get("Content-Type")?.startsWith("text/plain"); // not from a proxy
+  return isFromRollcall && CHANGES.includes(response.status) ? response.text() : undefined;
 }

@@ -1,4 +1,4 @@
-"""A loaded snapshot in words and marks: a row of the list, its passport, and what to do with it."""
+"""A loaded snapshot: its row in the list, its load report, and its actions."""
 
 from __future__ import annotations
 
@@ -19,40 +19,43 @@ from data.home import current_home
 from data.inbox.quarantine import withdraw_snapshot
 from data.records.audit_log import Event
 from data.states import STATE_BY_NAME
-from queries.snapshots import snapshot_params
-from server.authorize import record_action, writable_store
+from queries.rejected_rows import rejected_rows
+from queries.snapshots import deletion_limits, snapshot_params
+from server.authorize import record_action, store_connection, writable_store
 from server.session import current_principal
 from widgets import timezone
 from widgets import users_table as ut
 from widgets.address import address_params
-from widgets.state_marks import STATE_MARKS
+from widgets.confirmation import show_confirmation
+from widgets.state_marks import state_mark
 
 MAX_REJECTED_SHOWN = 100
-"""Rejected rows that a passport lists; the download has them all."""
+"""Rejected rows that a load report lists; the download has all of them."""
 
+COLUMN_WIDTHS = {
+    "integration": 1.4, "taken_at": 1.25, "quality": 1.05, "accounts": 0.85, "added": 0.75,
+    "changed": 0.85, "removed": 0.85, "rejected": 0.85, "flagged": 0.75, "file": 2.1,
+    "loaded_at": 1.25,
+}  # fmt: skip
+"""Columns of the list, with their relative widths."""
 
-def table_columns() -> list[ut.TableColumn]:
-    """The columns of the list; times are those of the reader's clock."""
-    zone = timezone.current_zone()
-    return [
-        ut.column("integration", "Integration", sortable=False, width=1.4),
-        ut.column("taken_at", f"Taken at ({zone})", sortable=False, width=1.25),
-        ut.column("grade", "Grade", sortable=False, width=1.05),
-        ut.column("accounts", "Accounts", sortable=False, width=0.85),
-        ut.column("joined", "Joined", sortable=False, width=0.75),
-        ut.column("changed", "Changed", sortable=False, width=0.85),
-        ut.column("gone", "Gone", sortable=False, width=0.65),
-        ut.column("rejected", "Rejected", sortable=False, width=0.85),
-        ut.column("flagged", "Flagged", sortable=False, width=0.75),
-        ut.column("file", "File", sortable=False, width=2.1),
-        ut.column("loaded_at", f"Loaded at ({zone})", sortable=False, width=1.25),
-    ]
+NO_ACTION_NEEDED = "No action needed."
+REMOVE_TEXT = (
+    "{integration}, taken at {moment}, with {accounts:,} accounts, is removed from the history of "
+    "its accounts and from every chart, as if it had never been loaded."
+)
+REMOVED_FILE_TEXT = "Its file moves to {folder}. To load it again, put it into the inbox."
+LIMIT_TEXT = (
+    "A file that removes more than this share of an integration’s accounts is put on hold until "
+    "someone confirms it. Accounts that move to a Delete state count as removed."
+)
 
 
 def requested_snapshot() -> tuple[str, datetime] | None:
-    """The one snapshot that the address names."""
-    names = address_params().get("integration", [])
-    taken_at = parse_moment(next(iter(address_params().get("taken_at", [])), ""))
+    """The snapshot that the address names."""
+    params = address_params()
+    names, moments = params.get("integration", []), params.get("taken_at", [])
+    taken_at = parse_moment(next(iter(moments), ""))
     return (names[0], taken_at) if names and taken_at else None
 
 
@@ -60,111 +63,148 @@ def requested_snapshot() -> tuple[str, datetime] | None:
 
 
 def row_id(report: LoadReport) -> str:
-    """What tells the row of a snapshot from all others."""
+    """Identifies the row of a snapshot."""
     return f"{report.taken_at.isoformat()} {report.integration}"
 
 
-def table_row(report: LoadReport) -> ut.TableRow:
-    """One snapshot of the list; its moment leads to its own address."""
-    moment_text = timezone.format_moment(report.taken_at)
-    query = urlencode(snapshot_params(report.integration, report.taken_at))
-    has_before = report.previous is not None
-    return ut.row(
-        row_id(report),
-        f"{report.integration} at {moment_text}",
-        integration=ut.text(report.integration),
-        taken_at=ut.link(moment_text, f"?{query}"),
-        grade=quality_mark(report),
-        accounts=ut.text(f"{report.accepted:,}"),
-        joined=_count_cell(report.added) if has_before else ut.quiet("first"),
-        changed=_count_cell(report.changed),
-        gone=_count_cell(report.removed),
-        rejected=_count_cell(report.rejected),
-        flagged=_count_cell(report.flagged),
-        file=ut.text(report.file_name),
-        loaded_at=ut.time(report.loaded_at),
+def show_table(reports: Sequence[LoadReport], *, key: str) -> None:
+    """One row per snapshot; each opens its load report."""
+
+    def panels(ids: Sequence[str]) -> dict[str, list[ut.Block]]:
+        with store_connection(Permission.SNAPSHOTS) as con:
+            return {
+                row_id(r): _panel(
+                    r, rejected_rows(con, r.integration, r.taken_at, limit=MAX_REJECTED_SHOWN)
+                )
+                for r in reports
+                if row_id(r) in ids
+            }
+
+    ut.users_table(
+        [_table_row(report) for report in reports],
+        columns=_table_columns(),
+        details=panels,
+        caption="Snapshots",
+        empty="No snapshots of these integrations.",
+        key=key,
     )
 
 
-def quality_mark(report: LoadReport) -> ut.Cell:
-    """The grade as a word, a colour and a shape."""
+def _table_columns() -> list[ut.TableColumn]:
+    """Times are in the reader's time zone."""
+    zone = timezone.current_zone()
+    labels = {"taken_at": f"Taken at ({zone})", "loaded_at": f"Loaded at ({zone})"}
+    return [
+        ut.column(key, labels.get(key, key.capitalize()), sortable=False, width=width)
+        for key, width in COLUMN_WIDTHS.items()
+    ]
+
+
+def _table_row(report: LoadReport) -> ut.TableRow:
+    """One snapshot of the list; its moment links to its own address."""
+    moment = timezone.format_moment(report.taken_at)
+    query = urlencode(snapshot_params(report.integration, report.taken_at))
+    names = ("added", "changed", "removed", "rejected", "flagged")
+    counts = {name: _count_cell(getattr(report, name)) for name in names}
+    if not report.previous:
+        counts["added"] = ut.quiet("first")
+    return ut.row(
+        row_id(report),
+        f"{report.integration} at {moment}",
+        integration=ut.text(report.integration),
+        taken_at=ut.link(moment, f"?{query}"),
+        quality=_quality_mark(report),
+        accounts=ut.text(f"{report.accepted:,}"),
+        file=ut.text(report.file_name),
+        loaded_at=ut.time(report.loaded_at),
+        **counts,
+    )
+
+
+def _quality_mark(report: LoadReport) -> ut.Cell:
+    """The quality as a word, a color and a shape."""
     if report.quality == "ok":
         return ut.mark("OK", "good", "check")
-    return ut.mark("Check", "wait", "alert")
+    return ut.mark("Check", "awaiting", "alert")
 
 
 def _count_cell(number: int) -> ut.Cell:
     return ut.text(f"{number:,}") if number else ut.quiet()
 
 
-# ---- the passport --------------------------------------------------------------------------------
+# ---- the load report -----------------------------------------------------------------------------
 
 
-def panel(report: LoadReport, rejected: Sequence[Row[Any]]) -> list[ut.Block]:
-    """All that a passport says; `rejected` are the first of its rejected rows."""
+def _panel(report: LoadReport, rejected: Sequence[Row[Any]]) -> list[ut.Block]:
+    """The whole load report; `rejected` are the first of its rejected rows."""
+    compared, headings = "", ["State", "Accounts", "Share"]
+    if report.previous:
+        compared = ", compared with the previous snapshot"
+        headings += ["Before", "Change"]
+    warnings = [ut.note(sentence, "warn") for sentence in report.warnings()]
     return [
-        *(ut.note(sentence, "warn") for sentence in report.warnings()),
-        *([] if report.warnings() else [ut.note("Nothing here needs a person.", "good")]),
+        *(warnings or [ut.note(NO_ACTION_NEEDED, "good")]),
         *(ut.note(sentence) for sentence in report.remarks()),
-        ut.facts(_report_facts(report)),
-        ut.table(
-            "Provisioning states" + (", against the snapshot before" if report.previous else ""),
-            ["State", "Accounts", "Share", *(["Before", "Change"] if report.previous else [])],
-            list(_state_rows(report)),
-        ),
+        ut.facts(_facts(report)),
+        ut.table(f"Provisioning states{compared}", headings, list(_state_rows(report))),
         *_rejected_blocks(report, rejected),
     ]
 
 
-def _report_facts(report: LoadReport) -> list[tuple[str, ut.Cell]]:
-    before = report.previous
-    comparison = [
-        ("Compared with", ut.time(before and before.taken_at)),
-        ("Joined", ut.text(f"{report.added:,}")),
-        ("Changed", ut.text(f"{report.changed:,}")),
-        ("Gone", ut.text(f"{report.removed:,}")),
-        ("Fallen into a Delete state", ut.text(f"{report.being_deleted:,}")),
-        ("Left at once", ut.text(f"{report.deletion_share:.1%}, {report.deletion_limit:.0%} may")),
-        ("Moved to other states", ut.text(f"{report.state_shift:.1%} of the accounts")),
-    ]
+def _facts(report: LoadReport) -> list[tuple[str, ut.Cell]]:
+    columns = {
+        "Columns": report.headings,
+        "Missing columns": report.missing_headings,
+        "New columns": report.new_headings,
+    }
     return [
         ("Rows in the file", ut.text(f"{report.rows_read:,}")),
         ("Accounts", ut.text(f"{report.accepted:,}")),
         ("Rejected rows", ut.text(f"{report.rejected:,}")),
-        ("Accounts with a flagged value", ut.text(f"{report.flagged:,}")),
-        ("Rows that repeat an account", ut.text(f"{report.duplicates:,}")),
-        ("Times without an offset", ut.text(f"{report.without_offset:,}")),
-        *(comparison if before else [("Compared with", ut.quiet("nothing: the first one"))]),
+        ("Flagged accounts", ut.text(f"{report.flagged:,}")),
+        ("Duplicate rows", ut.text(f"{report.duplicates:,}")),
+        ("Times without a time zone", ut.text(f"{report.without_offset:,}")),
+        *_comparison_facts(report),
         ("File", ut.code(report.file_name)),
         ("SHA-256", ut.code(report.sha256)),
         ("Loaded at", ut.time(report.loaded_at)),
-        ("Columns", ut.tags(list(report.headings), limit=30)),
         *(
-            [("Columns missing", ut.tags(report.missing_headings, limit=30))]
-            if report.missing_headings
-            else []
+            (label, ut.tags(names, limit=30))
+            for label, names in columns.items()
+            if names or label == "Columns"
         ),
-        *([("Columns new", ut.tags(report.new_headings, limit=30))] if report.new_headings else []),
+    ]
+
+
+def _comparison_facts(report: LoadReport) -> list[tuple[str, ut.Cell]]:
+    if not report.previous:
+        return [("Compared with", ut.quiet("first snapshot"))]
+    limit = f"{report.deletion_share:.1%} (limit {report.deletion_limit:.0%})"
+    return [
+        ("Compared with", ut.time(report.previous.taken_at)),
+        ("Added", ut.text(f"{report.added:,}")),
+        ("Changed", ut.text(f"{report.changed:,}")),
+        ("Removed", ut.text(f"{report.removed:,}")),
+        ("Now being deleted", ut.text(f"{report.being_deleted:,}")),
+        ("Removed at once", ut.text(limit)),
+        ("States moved", ut.text(f"{report.state_shift:.1%} of the accounts")),
     ]
 
 
 def _state_rows(report: LoadReport) -> Iterator[list[ut.Cell | str]]:
-    """One row per state that has accounts, or had some before."""
+    """One row per state that has accounts, or had some in the previous snapshot."""
     before = report.previous
-    for state in STATE_BY_NAME.values():
-        count, count_before = (
-            report.states.get(state.name, 0),
-            before and before.states.get(state.name, 0),
-        )
+    for name in STATE_BY_NAME:
+        count = report.states.get(name, 0)
+        count_before = before.states.get(name, 0) if before else 0
         if not count and not count_before:
             continue
-        mark = ut.mark(state.name, *(STATE_MARKS.get(state.name) or STATE_MARKS[state.phase]))
-        share = report.state_share(state.name)
-        row = [mark, f"{count:,}", f"{share:.1%}"]
+        share = report.state_share(name)
+        row = [state_mark(name), f"{count:,}", f"{share:.1%}"]
         if before:
-            points = 100 * (share - before.state_share(state.name))
+            points = 100 * (share - before.state_share(name))
             row += [
-                f"{count_before:,} · {before.state_share(state.name):.1%}",
+                f"{count_before:,} · {before.state_share(name):.1%}",
                 f"{points:+.1f} points" if round(points, 1) else "±0",
             ]
         yield row
@@ -173,33 +213,30 @@ def _state_rows(report: LoadReport) -> Iterator[list[ut.Cell | str]]:
 def _rejected_blocks(report: LoadReport, rejected: Sequence[Row[Any]]) -> list[ut.Block]:
     if not rejected:
         return []
-    more = f": the first {len(rejected):,}" if len(rejected) < report.rejected else ""
+    count = f" (first {len(rejected):,})" if len(rejected) < report.rejected else ""
+    columns = [row_noun(report.file_name).capitalize(), "Reason", "Text"]
     rows = [[f"{row.line:,}", ut.text(row.reason), ut.code(row.text)] for row in rejected]
-    caption = f"Rejected rows{more}"
-    position = row_noun(report.file_name).capitalize()
-    return [ut.table(caption, [position, "Reason", "Text"], rows, searchable=len(rows) > 10)]
+    return [ut.table(f"Rejected rows{count}", columns, rows, searchable=len(rows) > 10)]
 
 
-# ---- what to do with one -------------------------------------------------------------------------
+# ---- actions -------------------------------------------------------------------------------------
 
 
 def show_actions(report: LoadReport, *, is_sample: bool) -> None:
-    """The ways from one snapshot: its accounts, its rejected rows, and out of the store."""
-    with st.container(horizontal=True, vertical_alignment="center", key="acts"):
+    """Links to the accounts and the rejected rows of a snapshot, and the button to remove it."""
+    with st.container(horizontal=True, vertical_alignment="center", key="snapshot_actions"):
         params = snapshot_params(report.integration, report.taken_at)
-        users_params = {"as_of": params["taken_at"], "integration": report.integration}
-        links = [("Accounts at this moment", f"users?{urlencode(users_params)}", "")]
+        accounts = {"as_of": params["taken_at"], "integration": report.integration}
+        links = [("View accounts", f"users?{urlencode(accounts)}", "")]
         if report.rejected > report.exact_duplicates:
-            rejected = f"export/rejected.csv?{urlencode(params)}"
-            links.append(("Rejected rows as CSV", rejected, " download"))
+            href = f"export/rejected.csv?{urlencode(params)}"
+            links.append(("Download rejected rows (CSV)", href, " download"))
         items = "".join(
             f'<a href="{escape(href)}" target="_self"{attributes}>{label}</a>'
             for label, href, attributes in links
         )
-        st.html(
-            f'<nav class="downloads" aria-label="This snapshot">{items}</nav>',
-            width="content",
-        )
+        nav = f'<nav class="downloads" aria-label="This snapshot">{items}</nav>'
+        st.html(nav, width="content")
         can_remove = not is_sample and current_principal().is_allowed(
             Permission.REMOVE_SNAPSHOTS, report.integration
         )
@@ -209,25 +246,12 @@ def show_actions(report: LoadReport, *, is_sample: bool) -> None:
 
 @st.dialog("Remove this snapshot?")
 def _ask_to_remove(report: LoadReport) -> None:
+    moment = timezone.format_with_zone(report.taken_at, seconds=True)
     st.text(
-        f"{report.integration}, taken at "
-        f"{timezone.format_with_zone(report.taken_at, seconds=True)}, with "
-        f"{report.accepted:,} accounts, is taken out as if it had never been loaded: from the "
-        "history of its accounts and from every chart."
+        REMOVE_TEXT.format(integration=report.integration, moment=moment, accounts=report.accepted)
     )
-    st.text(
-        f"Its file is kept, in {current_home().removed}; put it into the inbox to have it back."
-    )
-    with st.container(horizontal=True):
-        is_confirmed = st.button(
-            "Remove it",
-            type="primary",
-            key="remove_sure",
-            on_click=_remove_snapshot,
-            args=(report,),
-        )
-        if is_confirmed or st.button("Keep it", key="remove_not"):
-            st.rerun()
+    st.text(REMOVED_FILE_TEXT.format(folder=current_home().removed))
+    show_confirmation("Remove", "remove", _remove_snapshot, (report,))
 
 
 def _remove_snapshot(report: LoadReport) -> None:
@@ -239,44 +263,37 @@ def _remove_snapshot(report: LoadReport) -> None:
     st.toast("The snapshot was removed.")
 
 
-def show_deletion_limits(limits: dict[str, float], chosen: Sequence[str]) -> None:
-    """How many of an integration's accounts may leave at once, before a person is asked."""
-    with st.expander("When a file is held", key="limits"):
-        st.text(
-            "A file that takes away more than this share of an integration’s accounts at once – "
-            "gone, or fallen into a Delete state – is held until a person confirms it."
-        )
+def show_deletion_limits(chosen: Sequence[str]) -> None:
+    """The share of an integration's accounts above which a file is put on hold."""
+    with store_connection(Permission.SNAPSHOTS) as con:
+        limits = deletion_limits(con)
+    with st.expander("Safety limit", key="limits"):
+        st.text(LIMIT_TEXT)
         names = list(limits)
         first = names.index(chosen[0]) if chosen and chosen[0] in limits else 0
-        integration_area, limit_area, button_area = st.columns(
-            [3, 2, 2], vertical_alignment="bottom"
-        )
-        name = integration_area.selectbox("Integration", names, index=first, key="limit_of")
-        percent = limit_area.number_input(
-            "May leave at once (%)",
+        left, middle, right = st.columns([3, 2, 2], vertical_alignment="bottom")
+        name = left.selectbox("Integration", names, index=first, key="limit_of")
+        percent = middle.number_input(
+            "Hold files that remove more than (%)",
             0,
             100,
             round(100 * limits.get(name, DEFAULT_DELETION_LIMIT)),
             key=f"limit_{names.index(name)}",
         )
-        if button_area.button("Save", key="limit_save", width="stretch"):
-            set_deletion_limit(
-                writable_store(Permission.CHANGE_SETTINGS, name), name, percent / 100
-            )
-            record_action(
-                Event.SETTING_CHANGED,
-                setting="May leave at once",
-                integration=name,
-                percent=percent,
-            )
-            st.toast("Saved: it counts from the next file on.")
-            st.rerun()
-        custom_limits = {n: s for n, s in limits.items() if round(s, 4) != DEFAULT_DELETION_LIMIT}
-        custom_text = ", ".join(f"{n} {s:.0%}" for n, s in custom_limits.items())
-        st.text(
-            f"Usually {DEFAULT_DELETION_LIMIT:.0%}."
-            + (f" Otherwise: {custom_text}." if custom_text else "")
+        if right.button("Save", key="limit_save", width="stretch"):
+            _save_deletion_limit(name, percent)
+        custom = ", ".join(
+            f"{name} {share:.0%}"
+            for name, share in limits.items()
+            if round(share, 4) != DEFAULT_DELETION_LIMIT
         )
+        default = f"Default: {DEFAULT_DELETION_LIMIT:.0%}."
+        st.text(f"{default} Custom: {custom}." if custom else default)
 
 
-# ---- the download of rejected rows ---------------------------------------------------------------
+def _save_deletion_limit(name: str, percent: int) -> None:
+    set_deletion_limit(writable_store(Permission.CHANGE_SETTINGS, name), name, percent / 100)
+    details = {"integration": name, "percent": percent}
+    record_action(Event.SETTING_CHANGED, setting="Safety limit", **details)
+    st.toast("Saved. The limit applies to the next file.")
+    st.rerun()

@@ -1,4 +1,4 @@
-"""What is pulled: from where, how often, how the last try went, and a button for now."""
+"""Pulls: source, schedule, result of the last pull, and a button to pull now."""
 
 from __future__ import annotations
 
@@ -16,31 +16,32 @@ from data.sources.settings import PullConfig
 from server.authorize import authorize, record_action
 from server.session import current_principal
 from widgets import timezone
+from widgets.snapshots.badges import Badge
+
+SETTINGS_UNREADABLE = "The pull settings cannot be read."
 
 REFRESH_SECONDS = 2
-"""Seconds between two looks, while a pull is under way."""
+"""Seconds between two updates while a pull runs."""
 
 
 def show_pulls() -> None:
-    """Nothing where nothing can be pulled."""
-    try:
-        configured = configured_pulls()
-    except PullFailed as error:
-        st.subheader("Pulls", anchor=False)
-        st.text(
-            str(error)
-            if current_principal().is_allowed_everywhere(Permission.LOAD_FILES)
-            else "Their settings cannot be read."
-        )
-        return
+    """One card per pull that the reader can start; nothing if there are none."""
     principal = current_principal()
-    configured = [
-        pull for pull in configured if principal.is_allowed(Permission.LOAD_FILES, pull.integration)
-    ]
+    try:
+        configured = [
+            pull
+            for pull in configured_pulls()
+            if principal.is_allowed(Permission.LOAD_FILES, pull.integration)
+        ]
+    except PullFailed as error:
+        can_see_settings = principal.is_allowed_everywhere(Permission.LOAD_FILES)
+        st.subheader("Pulls", anchor=False)
+        st.text(str(error) if can_see_settings else SETTINGS_UNREADABLE)
+        return
     if not configured:
         return
     st.subheader("Pulls", anchor=False)
-    is_running = any(_is_running(pull) for pull in configured)
+    is_running = any(map(_is_running, configured))
     st.fragment(_show_list, run_every=REFRESH_SECONDS if is_running else None)(
         configured, was_running=is_running
     )
@@ -50,7 +51,7 @@ def _show_list(configured: list[PullConfig], *, was_running: bool) -> None:
     authorize(Permission.LOAD_FILES)
     for pull in configured:
         _show_card(pull)
-    if any(_is_running(pull) for pull in configured) != was_running:
+    if any(map(_is_running, configured)) != was_running:
         st.rerun()
 
 
@@ -59,8 +60,7 @@ def _show_card(pull: PullConfig) -> None:
     run = pull_statuses.get(name)
     with st.container(border=True, key=f"pull_{name}"):
         with st.container(horizontal=True, vertical_alignment="center"):
-            label, icon, color = _status_badge(pull, run)
-            st.badge(label, icon=icon, color=color)  # type: ignore[arg-type]
+            _status_badge(pull, run).show()
             st.text(f"{name} · {pull.source}")
             st.text(_schedule_text(pull))
             st.button(
@@ -86,24 +86,24 @@ def _is_running(pull: PullConfig) -> bool:
     return pull.integration in requested_pulls or bool(run and run.is_running)
 
 
-def _status_badge(pull: PullConfig, run: PullStatus | None) -> tuple[str, str, str]:
+def _status_badge(pull: PullConfig, run: PullStatus | None) -> Badge:
     if pull.integration in requested_pulls:
-        return "About to start", ":material/hourglass_top:", "blue"
+        return Badge("About to start", "hourglass_top", "blue")
     if run is None:
-        return "Not pulled since the start", ":material/schedule:", "gray"
+        return Badge("Not pulled since the start", "schedule", "gray")
     if run.is_running:
-        return "Is being pulled", ":material/hourglass_top:", "blue"
+        return Badge("Pulling", "hourglass_top", "blue")
     if run.has_failed:
-        return "Failed", ":material/sync_problem:", "orange"
-    return "Pulled", ":material/check:", "green"
+        return Badge("Failed", "sync_problem", "orange")
+    return Badge("Pulled", "check", "green")
 
 
 def _schedule_text(pull: PullConfig) -> str:
-    last, due = (
-        latest_taken_at(current_home(), pull.integration),
-        next_pull_time(current_home(), pull),
-    )
-    parts = [f"newest snapshot {timezone.format_with_zone(last)}" if last else "no snapshot yet"]
-    parts.append(f"next {timezone.format_with_zone(due)}" if due and due > datetime.min else "")  # noqa: DTZ901
-    parts.append("" if pull.interval else "only when asked for")
-    return " · ".join(filter(None, parts))
+    last = latest_taken_at(current_home(), pull.integration)
+    due = next_pull_time(current_home(), pull)
+    parts = [f"latest snapshot {timezone.format_with_zone(last)}" if last else "no snapshot yet"]
+    if due and due > datetime.min:  # noqa: DTZ901 - the earliest moment means now
+        parts.append(f"next pull {timezone.format_with_zone(due)}")
+    if not pull.interval:
+        parts.append("only on request")
+    return " · ".join(parts)

@@ -1,20 +1,19 @@
-"""Files that wait for a person: held, refused, or in trouble."""
+"""Files that need a decision: on hold, rejected, or failing to load."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import streamlit as st
-from sqlalchemy import Row
+from sqlalchemy import Engine, Row
 
 from data.access.roles import Permission
 from data.files.mapping import read_mapping
 from data.files.naming import REPLACE_PREFIX, SnapshotFile, parse_moment, strip_prefixes
-from data.history.preview import Preview
+from data.history.preview import Preview, preview
 from data.home import Home, current_home
 from data.inbox.inbox import load_failures, put_into_inbox
 from data.inbox.quarantine import (
@@ -24,201 +23,182 @@ from data.inbox.quarantine import (
     find_quarantined_path,
     requeue_file,
 )
+from data.inbox.upload import printable_name
 from data.records.audit_log import Event
 from data.store.restricted_views import REASON_NOT_SHOWN
-from queries.snapshots import (
-    FILES_PAGE_SIZE,
-    count_quarantined,
-    quarantined_files,
-)
+from queries.snapshots import FILES_PAGE_SIZE, count_quarantined, quarantined_files
 from server.authorize import real_store, record_action, writable_store
 from server.session import current_principal
 from widgets import timezone
-from widgets.snapshots.preview import (
-    OUTCOME_BADGES,
-    SnapshotKey,
-    display_name,
-    needs_confirmation,
-    preview_or_error,
-    show_preview,
+from widgets.confirmation import show_confirmation
+from widgets.snapshots import badges
+from widgets.snapshots.preview import needs_confirmation, preview_or_error, show_preview
+
+NOT_COUNTED = "Their accounts are not in any list or chart."
+LOAD_EFFECT = (
+    "Its accounts then appear in every list and chart. You can remove it again on this page."
 )
+DISMISS_EFFECT = "It is not loaded, and disappears from this list. It stays in {folder}."
+ALREADY_HANDLED = "Someone else has already handled this file."
 
 
 def show_quarantine() -> None:
-    """Files that were held or refused, and those that cannot be loaded; quiet without any."""
+    """One card per file; nothing if there are none."""
     with real_store(Permission.LOAD_FILES).connect() as con:
         counts = count_quarantined(con)
         pages = -(-sum(counts.values()) // FILES_PAGE_SIZE)
-        page = min(int(st.session_state.get("aside_page") or 1), max(1, pages))
+        page = min(int(st.session_state.get("quarantine_page") or 1), max(1, pages))
         files = quarantined_files(con, page)
-    visible_troubles = [
-        trouble
-        for trouble in list(load_failures.values())
-        if current_principal().is_allowed(Permission.LOAD_FILES, trouble.path.parent.name)
+    failures = [
+        failure
+        for failure in list(load_failures.values())
+        if current_principal().is_allowed(Permission.LOAD_FILES, failure.path.parent.name)
     ]
-    if not files and not visible_troubles:
+    if not files and not failures:
         return
-    st.subheader("To be decided", anchor=False)
+    st.subheader("Needs a decision", anchor=False)
     labels = [
         f"{counts[status]:,} {status}" for status in ("on hold", "rejected") if status in counts
     ]
     if labels:
-        st.caption(f"{' and '.join(labels)}. Nothing of these files is in any list or chart.")
-    for trouble in visible_troubles:
+        st.caption(f"{', '.join(labels)}. {NOT_COUNTED}")
+    for failure in failures:
         with st.container(border=True):
-            st.badge("Cannot be loaded now", icon=":material/sync_problem:", color="orange")
-            st.text(_visible_reason(trouble.reason))
+            badges.RETRYING.show()
+            st.text(_visible_reason(failure.reason))
     for file in files:
         _show_card(file)
     if pages > 1:
-        st.pagination(pages, key="aside_page")
+        st.pagination(pages, key="quarantine_page")
 
 
 def _show_card(file: Row[Any]) -> None:
-    """One held or refused file: why, what would happen, and what can be done."""
+    """Why the file is not loaded, what it would change, and what can be done."""
     identity = f"{file.status}/{file.integration}/{file.file_name}"
     key = hashlib.sha256(identity.encode(errors="replace")).hexdigest()[:12]
-    label, icon, color = OUTCOME_BADGES[file.status]
-    with st.container(border=True, key=f"aside_{key}"):
+    with st.container(border=True, key=f"quarantined_{key}"):
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.badge(label, icon=icon, color=color)
+            badges.OUTCOMES[file.status].show()
             st.text(_file_title(file))
             st.caption(timezone.format_with_zone(file.quarantined_at))
         st.text(_visible_reason(file.reason))
         result = None
-        if file.taken_at and file.integration != MISPLACED_FOLDER:
-            expander = st.expander("See what would happen", on_change="rerun", key=f"see_{key}")
+        if _is_placed(file):
+            expander = st.expander("Preview changes", on_change="rerun", key=f"preview_{key}")
             if expander.open:
                 with expander:
-                    result = _preview_or_error(file)
-                    if isinstance(result, str):
-                        st.text(_visible_reason(result))
-                    else:
-                        show_preview(result, key=key)
+                    result = _show_preview(file, key)
         with st.container(horizontal=True):
             _show_actions(file, result, key)
 
 
 def _visible_reason(reason: str) -> str:
-    """Why a file is not loaded, which can quote it."""
+    """Why a file is not loaded; a reason can quote names from the file."""
     return REASON_NOT_SHOWN if current_principal().uses_pseudonyms else reason
 
 
+def _is_placed(file: Row[Any]) -> bool:
+    """Whether the file's folder and name say which snapshot it is."""
+    return bool(file.taken_at) and file.integration != MISPLACED_FOLDER
+
+
 def _file_title(file: Row[Any]) -> str:
-    name = display_name(strip_prefixes(file.file_name))
-    if not file.taken_at or file.integration == MISPLACED_FOLDER:
+    name = printable_name(strip_prefixes(file.file_name))
+    if not _is_placed(file):
         return name
-    return (
-        f"{file.integration} at {timezone.format_with_zone(file.taken_at, seconds=True)} · {name}"
-    )
+    moment = timezone.format_with_zone(file.taken_at, seconds=True)
+    return f"{file.integration} at {moment} · {name}"
 
 
-def _preview_or_error(file: Row[Any]) -> Preview | str:
-    """Of a file that lies aside. It stays where it is."""
-
-    @contextmanager
-    def open_file(snapshot_key: SnapshotKey) -> Iterator[SnapshotFile]:
-        yield SnapshotFile(path, *snapshot_key, read_mapping(current_home(), snapshot_key[0]))
-
+def _show_preview(file: Row[Any], key: str) -> Preview | None:
+    """What loading the file would change, or why it cannot be loaded. The file does not move."""
     try:
         path = find_quarantined_path(current_home(), file.status, file.integration, file.file_name)
     except FileNotFoundError as error:
-        return str(error)
-    known = file.integration, file.taken_at
-    cache_key = f"{path} {path.stat().st_mtime_ns}"
-    return preview_or_error(cache_key, known, open_file)
-
-
-def _show_actions(file: Row[Any], result: Preview | str | None, key: str) -> None:
-    """The buttons; what changes the store is asked about first."""
-    replaced_file, must_confirm = "", file.status == "on hold"
-    if isinstance(result, Preview):
-        replaced_file = "" if REPLACE_PREFIX in file.file_name else result.replaced_file
-        must_confirm = must_confirm or needs_confirmation(result.load_report)
-    label_suffix, icon = (
-        ("in its place", "swap_horiz") if replaced_file else ("all the same", "check")
+        st.text(_visible_reason(str(error)))
+        return None
+    snapshot_file = SnapshotFile(path, file.integration, file.taken_at)
+    result = preview_or_error(
+        f"{path} {path.stat().st_mtime_ns}",
+        file.integration,
+        partial(_preview, file=snapshot_file),
     )
-    if (replaced_file or must_confirm) and st.button(
-        f"Load it {label_suffix}", icon=f":material/{icon}:", key=f"load_{key}"
+    if isinstance(result, str):
+        st.text(_visible_reason(result))
+        return None
+    show_preview(result, key=key)
+    return result
+
+
+def _preview(engine: Engine, file: SnapshotFile) -> Preview:
+    mapping = read_mapping(current_home(), file.integration)
+    return preview(engine, SnapshotFile(file.path, file.integration, file.taken_at, mapping))
+
+
+# ---- what can be done with a file ----------------------------------------------------------------
+
+
+def _show_actions(file: Row[Any], result: Preview | None, key: str) -> None:
+    """The buttons; a dialog comes before anything that changes the store."""
+    replaced_file, can_load = "", file.status == "on hold"
+    if result:
+        replaced_file = "" if REPLACE_PREFIX in file.file_name else result.replaced_file
+        can_load = can_load or needs_confirmation(result.load_report)
+    label, icon = (
+        ("Replace loaded file", "swap_horiz") if replaced_file else ("Load anyway", "check")
+    )
+    if (replaced_file or can_load) and st.button(
+        label, icon=f":material/{icon}:", key=f"load_{key}"
     ):
         _ask_to_load(file, replaced_file)
-    if file.status == "rejected" and file.taken_at and file.integration != MISPLACED_FOLDER:
-        retry = partial(requeue_file, confirmed=False)
+    if file.status == "rejected" and _is_placed(file):
         st.button(
             "Try again",
             icon=":material/refresh:",
-            key=f"again_{key}",
+            key=f"retry_{key}",
             on_click=_run_action,
-            args=(retry, file, "try again"),
+            args=(partial(requeue_file, confirmed=False), file, "try again"),
         )
-    label, icon = ("Refuse", "block") if file.status == "on hold" else ("Dismiss", "close")
-    if st.button(label, icon=f":material/{icon}:", key=f"dismiss_{key}"):
+    if st.button("Dismiss", icon=":material/close:", key=f"dismiss_{key}"):
         _ask_to_dismiss(file)
 
 
-@st.dialog("Load this file all the same?")
+@st.dialog("Load this file anyway?")
 def _ask_to_load(file: Row[Any], replaced_file: str) -> None:
-    st.text(
-        f"{file.integration}, taken at {timezone.format_with_zone(file.taken_at, seconds=True)}."
-    )
-    st.text(file.reason)
+    moment = timezone.format_with_zone(file.taken_at, seconds=True)
+    st.text(f"{file.integration}, taken at {moment}.")
+    st.text(_visible_reason(file.reason))
+    action, decision = partial(requeue_file, confirmed=True), "load anyway"
     if replaced_file:
-        st.text(
-            f"It takes the place of {replaced_file}, which is kept in {current_home().removed}."
-        )
-    st.text("Every list and chart shows it from then on. It can be removed again on this page.")
-    with st.container(horizontal=True):
-        action = _replace_loaded if replaced_file else partial(requeue_file, confirmed=True)
-        decision = (
-            f"load it in place of {replaced_file}" if replaced_file else "load it all the same"
-        )
-        action_args = (action, file, decision)
-        is_confirmed = st.button(
-            "Load it", type="primary", key="load_sure", on_click=_run_action, args=action_args
-        )
-        if is_confirmed or st.button("Cancel", key="load_not"):
-            st.rerun()
+        st.text(f"It replaces {replaced_file}, which moves to {current_home().removed}.")
+        action, decision = _replace_loaded, f"replace {replaced_file}"
+    st.text(LOAD_EFFECT)
+    show_confirmation("Load file", "load", _run_action, (action, file, decision))
 
 
-@st.dialog("Leave this file out?")
+@st.dialog("Dismiss this file?")
 def _ask_to_dismiss(file: Row[Any]) -> None:
     st.text(_file_title(file))
-    st.text(
-        f"It is not loaded, and not shown here any more. It is kept, in {current_home().removed}."
-    )
-    with st.container(horizontal=True):
-        is_confirmed = st.button(
-            "Leave it out",
-            type="primary",
-            key="dismiss_sure",
-            on_click=_run_action,
-            args=(dismiss_file, file, "leave it out"),
-        )
-        if is_confirmed or st.button("Cancel", key="dismiss_not"):
-            st.rerun()
+    st.text(DISMISS_EFFECT.format(folder=current_home().removed))
+    show_confirmation("Dismiss file", "dismiss", _run_action, (dismiss_file, file, "dismiss"))
 
 
 def _run_action(action: Callable[..., None], file: Row[Any], decision: str) -> None:
-    """Move a file that lies aside; somebody else may have done so meanwhile."""
+    """Move the file, unless someone else has done so in the meantime."""
+    place = file.status, file.integration, file.file_name
     try:
-        action(
-            writable_store(Permission.LOAD_FILES, file.integration),
-            current_home(),
-            file.status,
-            file.integration,
-            file.file_name,
-        )
+        action(writable_store(Permission.LOAD_FILES, file.integration), current_home(), *place)
     except FileNotFoundError:
-        st.toast("Somebody has dealt with this file meanwhile.")
+        st.toast(ALREADY_HANDLED)
         return
     details = {"integration": file.integration, "file": file.file_name, "status": file.status}
     record_action(Event.FILE_DECIDED, decision=decision, **details)
 
 
 def _replace_loaded(
-    _: Any, home: Home, status: QuarantineStatus, integration: str, name: str
+    _: Engine, home: Home, status: QuarantineStatus, integration: str, name: str
 ) -> None:
-    """Into the inbox, to replace what is loaded; filed away from here when that is done."""
+    """Put the file into the inbox to replace what is loaded; loading it clears the quarantine."""
     path = find_quarantined_path(home, status, integration, name)
     moment = parse_moment(strip_prefixes(name).split(".", 1)[0])
     if moment:

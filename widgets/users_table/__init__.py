@@ -1,7 +1,7 @@
-"""A page of rows as one semantic table; each row opens a panel of details right under it.
+"""One page of rows as a semantic table; each row opens a panel of details below it.
 
-The browser draws it (users_table.js and .css, a packaged Streamlit component); this module hands it
-plain data and checks what comes back. Neither side knows what the rows mean.
+The browser draws it with users_table.js and .css, a packaged Streamlit component. This module sends
+plain data and checks the answers. Neither side knows what the rows mean.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,14 +15,14 @@ from streamlit.components.v2.types import ComponentRenderer
 
 from widgets import timezone
 
-Tone = Literal["good", "bad", "busy", "wait", "quiet", "warn"]
+Tone = Literal["good", "bad", "ongoing", "awaiting", "quiet", "warn"]
 Icon = Literal["check", "cross", "clock", "spinner", "dash", "plus", "question", "alert"]
 
-MAX_OPEN_ROWS = 200  # rows; the browser remembers as many
+MAX_OPEN_ROWS = 200  # as in users_table.js
 
 
 class TableColumn(TypedDict):
-    """One column; its width is a share of the table relative to the others."""
+    """One column; its width is relative to that of the others."""
 
     key: str
     label: str
@@ -31,7 +31,7 @@ class TableColumn(TypedDict):
 
 
 class Cell(TypedDict):
-    """One value and how it is drawn; the functions below make the kinds there are."""
+    """One value and how it is drawn; one function below makes each kind."""
 
     kind: Literal["person", "quiet", "text", "code", "lines", "link", "tags", "mark", "time"]
     text: NotRequired[str]
@@ -46,7 +46,7 @@ class Cell(TypedDict):
 
 
 class TableRow(TypedDict):
-    """One row: its id, the words that name its button, and a cell per column key."""
+    """One row: its ID, the label of its button, and a cell per column key."""
 
     id: str
     label: str
@@ -54,11 +54,11 @@ class TableRow(TypedDict):
 
 
 class TimelineEvent(TypedDict):
-    """One point of a timeline: what happened, and of that a text, a change or some names."""
+    """One event of a timeline, with a text, a change or some names."""
 
     iso: str
     when: str
-    exactly: str
+    exact_time: str
     title: str
     tone: Tone
     icon: Icon | None
@@ -68,7 +68,7 @@ class TimelineEvent(TypedDict):
 
 
 class Block(TypedDict):
-    """One part of a row's details; the functions below make the kinds there are."""
+    """One part of a row's details; one function below makes each kind."""
 
     kind: Literal["facts", "table", "note", "timeline"]
     caption: NotRequired[str]
@@ -107,19 +107,19 @@ def code(text: str | None) -> Cell:
 
 
 def lines(text: str) -> Cell:
-    """A text whose lines and spaces mean something."""
+    """A text that keeps its lines and spaces."""
     return {"kind": "lines", "text": text}
 
 
 def link(text: str, href: str) -> Cell:
-    """A way to another view of the same page: `href` is its query, from the question mark on."""
+    """A link to another view of the same page; `href` is a query that starts with `?`."""
     if not href.startswith("?"):
-        raise ValueError("A link leads to a view of the same page")
+        raise ValueError(f"{href}: expected a link to a view of the same page, like ?q=ada")
     return {"kind": "link", "text": text, "href": href}
 
 
 def tags(items: Sequence[str], *, limit: int = 2) -> Cell:
-    """The first few as chips, then how many more there are."""
+    """The first items as chips, then the number of further ones."""
     return (
         {"kind": "tags", "items": list(items[:limit]), "more": max(len(items) - limit, 0)}
         if items
@@ -128,12 +128,12 @@ def tags(items: Sequence[str], *, limit: int = 2) -> Cell:
 
 
 def mark(text: str, tone: Tone, icon: Icon) -> Cell:
-    """A word with a colour and a shape, so that neither has to be seen alone."""
+    """A word with a color and a shape; readers need not see either."""
     return {"kind": "mark", "text": text, "tone": tone, "icon": icon}
 
 
 def time(moment: datetime | None, label: str = "", *, title: str = "") -> Cell:
-    """A moment on the reader's clock, to the minute or in words; to the second when pointed at."""
+    """A moment in the reader's time zone, to the minute or as `label`; its tooltip has seconds."""
     if moment is None:
         return quiet()
     return {
@@ -172,7 +172,7 @@ def note(
     since: Cell | None = None,
     facts: Sequence[tuple[str, Cell]] = (),
 ) -> Block:
-    """A sentence, below what it is about and since when, above what else there is to say."""
+    """A sentence; above it a mark and a time, below it more facts."""
     return {
         "kind": "note",
         "text": text,
@@ -196,7 +196,7 @@ def event(
     return {
         "iso": _iso(moment),
         "when": timezone.format_moment(moment),
-        "exactly": timezone.format_with_zone(moment, seconds=True),
+        "exact_time": timezone.format_with_zone(moment, seconds=True),
         "title": title,
         "tone": tone,
         "icon": icon,
@@ -207,7 +207,7 @@ def event(
 
 
 def timeline(caption: str, items: Sequence[TimelineEvent]) -> Block:
-    """Events in the order given; those of one moment, one after the other, are told together."""
+    """Events in the given order; consecutive events of one moment share its time."""
     return {"kind": "timeline", "caption": caption, "items": list(items)}
 
 
@@ -225,11 +225,11 @@ def users_table(
 ) -> None:
     """Draw one page of rows.
 
-    `details` is asked only for the rows that are open; `on_sort` gets the key of a clicked column.
-    Call it inside a fragment: opening a row or sorting then reruns just that fragment.
+    `details` gets the IDs of the open rows, `on_sort` the key of a clicked column. Call it inside a
+    fragment: opening a row or sorting then reruns only the fragment.
     """
     open_ids = open_row_ids(st.session_state.get(key), [r["id"] for r in rows])
-    details_by_id = details(open_ids) if open_ids else {}
+    blocks = details(open_ids) if open_ids else {}
 
     def handle_sort() -> None:
         chosen = sort_key(st.session_state.get(key), columns)
@@ -241,7 +241,7 @@ def users_table(
         "columns": list(columns),
         "sort": {"key": sort, "descending": descending} if sort else None,
         "rows": list(rows),
-        "details": {id: details_by_id.get(id, []) for id in open_ids},
+        "details": {id: blocks.get(id, []) for id in open_ids},
         "empty": empty,
     }
     _component()(
@@ -255,10 +255,10 @@ def users_table(
 
 @cache
 def _component() -> ComponentRenderer:
-    """Made at the first draw: only a running Streamlit knows where the packaged files are."""
+    """Made when first drawn: only a running Streamlit finds the packaged files."""
     return component(
         "rollcall.users_table",
-        # hidden until the stylesheet has come
+        # hidden until the stylesheet is loaded
         html='<div class="users-table" tabindex="-1" style="visibility: hidden"></div>',
         css="users_table.css",
         js="users_table.js",
@@ -266,16 +266,15 @@ def _component() -> ComponentRenderer:
 
 
 def open_row_ids(state: object, row_ids: Sequence[str]) -> list[str]:
-    """The rows the browser says are open; as it may say anything, only shown rows count."""
+    """The open rows, in the order shown. The browser can send anything: only shown rows count."""
     reported = state.get("open") if isinstance(state, Mapping) else None
-    reported_ids = (
-        {id for id in reported if isinstance(id, str)} if isinstance(reported, list) else set()
-    )
-    return [id for id in row_ids if id in reported_ids][:MAX_OPEN_ROWS]
+    ids = reported if isinstance(reported, list) else []
+    open_ids = {id for id in ids if isinstance(id, str)}
+    return [id for id in row_ids if id in open_ids][:MAX_OPEN_ROWS]
 
 
 def sort_key(state: object, columns: Sequence[TableColumn]) -> str | None:
-    """The column whose header was clicked, if it is one that can be sorted by."""
+    """The key of the clicked column header, if its column is sortable."""
     clicked = state.get("sort") if isinstance(state, Mapping) else None
     return next((c["key"] for c in columns if c["sortable"] and c["key"] == clicked), None)
 

@@ -1,13 +1,13 @@
-// A page of rows as one semantic table, each row with a panel that opens right under it.
-// It draws what it is handed (see __init__.py for the shapes) and knows nothing about what the rows mean.
-// Every piece of data becomes a text node or an inert attribute: nothing is ever parsed as HTML.
-// Rows and panels that did not change keep their DOM nodes, so focus, text and scrolling stay where they are.
+// Draws one page of rows as a semantic table; each row opens a panel below it.
+// __init__.py defines the shapes of the data. This file does not know what the rows mean.
+// All data becomes text nodes or inert attributes; nothing is parsed as HTML.
+// Unchanged rows and panels keep their DOM nodes, and with them focus, input and scroll position.
 
-const MOST_REMEMBERED = 200; // open rows
-const MOMENTS_FIRST = 8; // of a timeline; the rest comes on demand
-const NAMES_FIRST = 6; // of one of its events
-const WIDE = 40; // characters; a longer text may not make its column as wide as it likes
-const LONG = 300; // characters; a longer text gets a box of its own to scroll in
+const MAX_OPEN_ROWS = 200;
+const FIRST_MOMENTS = 8; // of a timeline; the others are folded
+const FIRST_NAMES = 6; // of an event; the others are folded
+const WIDE_TEXT = 40; // characters; longer text gets a limited width
+const LONG_TEXT = 300; // characters; longer text gets a scroll box
 const SVG = "http://www.w3.org/2000/svg";
 const ICONS = {
   check: "M8 1.75a6.25 6.25 0 1 1 0 12.5 6.25 6.25 0 0 1 0-12.5M5.25 8.25l2 2 3.5-4.25",
@@ -22,21 +22,21 @@ const ICONS = {
   up: "M8 13V3.5M4 7l4-4 4 4",
   down: "M8 3v9.5M4 9l4 4 4-4",
 };
-const NOTE_ICONS = { good: "check", bad: "cross", busy: "spinner", wait: "clock", warn: "alert", quiet: "dash" };
-const views = new WeakMap(); // root element -> what has to outlive a redraw
+const NOTE_ICONS = { good: "check", bad: "cross", ongoing: "spinner", awaiting: "clock", warn: "alert", quiet: "dash" };
+const views = new WeakMap(); // root element -> state that survives a redraw
 
 export default function draw(component) {
   const root = component.parentElement.querySelector(".users-table");
-  const view = views.get(root) ?? begin(root, component.data);
+  const view = views.get(root) ?? createView(root, component.data);
   root.classList.toggle("many", component.data.columns.length > 7);
   view.component = component;
-  const restore = remember(root);
+  const restore = saveFocus(root);
   drawHead(view);
   drawRows(view);
   restore();
 }
 
-function begin(root, data) {
+function createView(root, data) {
   const view = { open: new Set(Object.keys(data.details)), rows: new Map(), searches: new Map(), unfolded: new Set(), serial: 0 };
   view.sorter = el("div", { class: "sorter" });
   view.caption = el("caption");
@@ -44,40 +44,40 @@ function begin(root, data) {
   view.head = el("thead", { role: "rowgroup" });
   view.body = el("tbody", { role: "rowgroup" });
   root.replaceChildren(view.sorter, el("table", { class: "main", role: "table" }, view.caption, view.widths, view.head, view.body));
-  root.addEventListener("pointerdown", (event) => { view.pressed = [event.clientX, event.clientY]; });
-  root.addEventListener("click", (event) => clicked(view, event));
-  root.addEventListener("keydown", (event) => pressed(view, event));
-  root.addEventListener("toggle", (event) => unfolded(view, event.target), true); // it does not bubble
+  root.addEventListener("pointerdown", (event) => { view.pointerDown = [event.clientX, event.clientY]; });
+  root.addEventListener("click", (event) => handleClick(view, event));
+  root.addEventListener("keydown", (event) => handleKey(view, event));
+  root.addEventListener("toggle", (event) => handleFold(view, event.target), true); // capture: toggle does not bubble
   root.addEventListener("change", (event) => { if (event.target.id === "sort-by") view.component.setTriggerValue("sort", event.target.value); });
-  root.addEventListener("input", (event) => { if (event.target.type === "search") searched(view, event.target); });
+  root.addEventListener("input", (event) => { if (event.target.type === "search") handleSearch(view, event.target); });
   views.set(root, view);
   return view;
 }
 
-// ---- what the reader does ------------------------------------------------------------------------------------------
+// ---- input ---------------------------------------------------------------------------------------------------------
 
-function clicked(view, event) {
+function handleClick(view, event) {
   const control = event.target.closest("a, button, input, select, label");
   if (control?.dataset.sort) return view.component.setTriggerValue("sort", control.dataset.sort);
   if (control && !control.classList.contains("toggle")) return;
   const row = event.target.closest("tr.row");
-  if (row && (control || !selecting(view, event))) toggle(view, row.dataset.id);
+  if (row && (control || !isSelecting(view, event))) toggle(view, row.dataset.id);
 }
 
-function selecting(view, event) {
-  const [x, y] = view.pressed ?? [event.clientX, event.clientY];
+function isSelecting(view, event) {
+  const [x, y] = view.pointerDown ?? [event.clientX, event.clientY];
   return event.detail > 1 || Math.hypot(event.clientX - x, event.clientY - y) > 4;
 }
 
 function toggle(view, id) {
   if (!view.open.delete(id)) view.open.add(id);
-  for (const oldest of view.open) if (view.open.size > MOST_REMEMBERED) view.open.delete(oldest);
+  for (const oldest of view.open) if (view.open.size > MAX_OPEN_ROWS) view.open.delete(oldest);
   drawPanel(view, view.rows.get(id));
   view.component.setStateValue("open", [...view.open]);
 }
 
-// Escape in a panel closes it and goes back to its row; in a search it first empties that.
-function pressed(view, event) {
+// Escape closes the panel and focuses its row; in a search box with text it only clears the text.
+function handleKey(view, event) {
   const panel = event.key === "Escape" && !event.target.value && event.target.closest("tr.panel");
   const entry = panel && [...view.rows.values()].find((entry) => entry.panel === panel);
   if (!entry) return;
@@ -85,25 +85,25 @@ function pressed(view, event) {
   toggle(view, entry.id);
 }
 
-function unfolded(view, details) {
+function handleFold(view, details) {
   if (!details.open) return view.unfolded.delete(details.id);
   view.unfolded.add(details.id);
   details.fill?.();
   delete details.fill;
 }
 
-function searched(view, input) {
+function handleSearch(view, input) {
   view.searches.set(input.id, input.value);
   const block = input.closest(".block");
   const rows = [...block.querySelectorAll(":scope tbody tr")];
-  const wanted = plain(input.value.trim());
-  for (const row of rows) row.hidden = !plain(row.textContent).includes(wanted);
-  const left = rows.filter((row) => !row.hidden).length;
-  block.querySelector("output").textContent = wanted ? (left ? `${left} of ${rows.length}` : "Nothing found") : "";
+  const wanted = searchKey(input.value.trim());
+  for (const row of rows) row.hidden = !searchKey(row.textContent).includes(wanted);
+  const count = rows.filter((row) => !row.hidden).length;
+  block.querySelector("output").textContent = wanted ? (count ? `${count} of ${rows.length}` : "No matches") : "";
 }
 
-// Without case and accents.
-const plain = (text) => text.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase();
+// Ignores case and accents.
+const searchKey = (text) => text.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase();
 
 // ---- the table -----------------------------------------------------------------------------------------------------
 
@@ -122,35 +122,35 @@ function drawHead(view) {
   view.head.replaceChildren(el("tr", { role: "row" },
     el("th", { scope: "col", role: "columnheader" }, el("span", { class: "unseen" }, "Details")),
     columns.map((column) => headCell(column, sort))));
-  view.sorter.replaceChildren(...sorter(columns.filter((column) => column.sortable), sort));
+  view.sorter.replaceChildren(...sortControl(columns.filter((column) => column.sortable), sort));
 }
 
 function headCell({ key, label, sortable }, sort) {
-  const way = sort?.key === key ? (sort.descending ? "descending" : "ascending") : null;
+  const direction = sort?.key === key ? (sort.descending ? "descending" : "ascending") : null;
   const inner = sortable
-    ? el("button", { type: "button", id: `sort-${key}`, "data-sort": key }, el("span", {}, label), icon(way === "descending" ? "down" : "up"))
+    ? el("button", { type: "button", id: `sort-${key}`, "data-sort": key }, el("span", {}, label), icon(direction === "descending" ? "down" : "up"))
     : label;
-  return el("th", { scope: "col", role: "columnheader", "aria-sort": way }, inner);
+  return el("th", { scope: "col", role: "columnheader", "aria-sort": direction }, inner);
 }
 
-// In place of the header where rows are cards.
-function sorter(columns, sort) {
+// Replaces the header where rows are cards.
+function sortControl(columns, sort) {
   if (!columns.length) return [];
-  const choices = columns.map(({ key, label }) => el("option", { value: key, selected: sort?.key === key }, label));
-  if (!sort) choices.unshift(el("option", { value: "", selected: true, disabled: true }, "Unsorted"));
-  const way = sort?.descending ? "descending" : "ascending";
-  return [el("select", { id: "sort-by", "aria-label": "Sort by" }, choices),
-    sort && el("button", { type: "button", id: "sort-way", "data-sort": sort.key, title: `Sorted ${way}`,
-      "aria-label": `Sorted ${way}; reverse` }, icon(sort.descending ? "down" : "up"))].filter(Boolean);
+  const options = columns.map(({ key, label }) => el("option", { value: key, selected: sort?.key === key }, label));
+  if (!sort) options.unshift(el("option", { value: "", selected: true, disabled: true }, "Unsorted"));
+  const direction = sort?.descending ? "descending" : "ascending";
+  return [el("select", { id: "sort-by", "aria-label": "Sort by" }, options),
+    sort && el("button", { type: "button", id: "sort-direction", "data-sort": sort.key, title: `Sorted ${direction}`,
+      "aria-label": `Sorted ${direction}; reverse` }, icon(sort.descending ? "down" : "up"))].filter(Boolean);
 }
 
 function drawRows(view) {
   const { rows, columns, empty } = view.component.data;
-  const shown = new Map(rows.map((row) => [row.id, drawRow(view, row, columns)]));
-  view.rows = shown;
-  for (const entry of shown.values()) drawPanel(view, entry);
-  const nothing = el("tr", { role: "row" }, el("td", { role: "cell", class: "empty", colspan: columns.length + 1 }, empty));
-  arrange(view.body, shown.size ? [...shown.values()].flatMap((entry) => [entry.row, entry.panel]) : [nothing]);
+  const entries = new Map(rows.map((row) => [row.id, drawRow(view, row, columns)]));
+  view.rows = entries;
+  for (const entry of entries.values()) drawPanel(view, entry);
+  const emptyRow = el("tr", { role: "row" }, el("td", { role: "cell", class: "empty", colspan: columns.length + 1 }, empty));
+  setChildren(view.body, entries.size ? [...entries.values()].flatMap((entry) => [entry.row, entry.panel]) : [emptyRow]);
 }
 
 function drawRow(view, row, columns) {
@@ -177,23 +177,23 @@ function drawPanel(view, entry) {
   if (entry.filled === drawn) return;
   entry.filled = drawn;
   entry.panel.firstChild.replaceChildren(blocks?.length ? drawBlocks(blocks, entry.serial) : blocks && open ? el("p", {}, "No details.") : loading());
-  for (const text of entry.panel.querySelectorAll(".text")) if (text.textContent.length > LONG) makeScroll(text);
+  for (const text of entry.panel.querySelectorAll(".text")) if (text.textContent.length > LONG_TEXT) makeScroll(text);
   for (const details of entry.panel.querySelectorAll("details")) details.open = view.unfolded.has(details.id);
   for (const input of entry.panel.querySelectorAll("input")) {
     input.value = view.searches.get(input.id) ?? "";
-    if (input.value) searched(view, input);
+    if (input.value) handleSearch(view, input);
   }
 }
 
 // ---- cells ---------------------------------------------------------------------------------------------------------
 
 const CELLS = {
-  text: ({ text }) => words("text", text),
-  quiet: ({ text }) => words("text muted", text),
-  code: ({ text }) => words("text code", text),
-  lines: ({ text }) => el("pre", { class: "code lines", dir: "auto", tabindex: text.split("\n").length > 9 || text.length > LONG ? "0" : null }, text),
+  text: ({ text }) => textSpan("text", text),
+  quiet: ({ text }) => textSpan("text muted", text),
+  code: ({ text }) => textSpan("text code", text),
+  lines: ({ text }) => el("pre", { class: "code lines", dir: "auto", tabindex: text.split("\n").length > 9 || text.length > LONG_TEXT ? "0" : null }, text),
   link: ({ text, href }) => el("a", { class: "text", dir: "auto", href: href.startsWith("?") ? href : null }, text),
-  person: ({ title, subtitle }) => [words("text title", title), subtitle && words("line muted", subtitle)],
+  person: ({ title, subtitle }) => [textSpan("text title", title), subtitle && textSpan("line muted", subtitle)],
   tags: ({ items, more = 0 }) => items.length ? el("span", { class: "tags" }, items.slice(0, -1).map(tag),
     el("span", { class: "last" }, tag(items.at(-1)), more > 0 && el("span", { class: "more" }, `+${more}`, el("span", { class: "unseen" }, " more")))) : [],
   mark: ({ text, tone, icon: name }) => el("span", { class: `mark ${tone}` }, icon(name), el("span", { dir: "auto" }, text)),
@@ -201,10 +201,10 @@ const CELLS = {
 };
 const cellOf = (cell) => typeof cell === "string" ? CELLS.text({ text: cell }) : (cell && CELLS[cell.kind]?.(cell)) || [];
 const tag = (text) => el("span", { class: "tag", dir: "auto", title: text }, text);
-const words = (kind, text) => el("span", { class: kind, dir: "auto", title: text.length > 16 ? text : null }, text);
+const textSpan = (kind, text) => el("span", { class: kind, dir: "auto", title: text.length > 16 ? text : null }, text);
 
-function tableCell(heads, label, cell) {
-  return el(heads ? "th" : "td", { scope: heads ? "row" : null, role: heads ? "rowheader" : "cell", "data-label": label },
+function tableCell(isHeading, label, cell) {
+  return el(isHeading ? "th" : "td", { scope: isHeading ? "row" : null, role: isHeading ? "rowheader" : "cell", "data-label": label },
     el("div", { class: "value" }, cellOf(cell)));
 }
 
@@ -217,50 +217,51 @@ const BLOCKS = {
     el("div", {}, el("p", { dir: "auto" }, text), items.length > 0 && list(items))),
   timeline: ({ caption, items }, id) => {
     const moments = byMoment(items);
-    const first = moments.slice(0, MOMENTS_FIRST), rest = moments.slice(MOMENTS_FIRST);
+    const first = moments.slice(0, FIRST_MOMENTS), rest = moments.slice(FIRST_MOMENTS);
     return el("div", { class: "block timeline" }, blockName(caption, id),
       el("ol", { role: "list" }, first.map((moment, index) => drawMoment(moment, `${id}-${index}`))),
       rest.length > 0 && fold(`rest-${id}`, `Show ${rest.length.toLocaleString("en")} earlier`,
-        () => el("div", { class: "scroll", id: `scroll-${id}`, ...scrolls(rest.length > MOMENTS_FIRST, `name-${id}`) },
+        () => el("div", { class: "scroll", id: `scroll-${id}`, ...scrollAttributes(rest.length > FIRST_MOMENTS, `name-${id}`) },
           el("ol", { role: "list" }, rest.map((moment, index) => drawMoment(moment, `${id}-r${index}`))))));
   },
   table: ({ caption, columns, rows, searchable }, id) => el("div", { class: "block" }, blockName(caption, id,
       searchable && [el("output", { "aria-live": "polite" }), el("input", { type: "search", id: `search-${id}`, placeholder: "Search",
         "aria-label": `Search ${caption}`, autocomplete: "off", spellcheck: "false", maxlength: 200 })]),
-    rows.length > 0 && el("div", { class: "scroll", id: `scroll-${id}`, ...scrolls(rows.length > 6, `name-${id}`) },
+    rows.length > 0 && el("div", { class: "scroll", id: `scroll-${id}`, ...scrollAttributes(rows.length > 6, `name-${id}`) },
       el("table", { role: "table", "aria-labelledby": `name-${id}` },
         el("thead", { role: "rowgroup" }, el("tr", { role: "row" }, columns.map((name) => el("th", { scope: "col", role: "columnheader" }, name)))),
         el("tbody", { role: "rowgroup" }, rows.map((row) => el("tr", { role: "row" }, row.map((cell, index) => innerCell(index === 0, columns[index], cell)))))))),
 };
-// As lean as can be: there may be thousands.
-function innerCell(heads, label, cell) {
+// Few elements per cell: there can be thousands.
+function innerCell(isHeading, label, cell) {
   const { kind, text = cell, iso, title } = cell;
   const drawn = kind === "time" ? el("time", { datetime: iso, title }, text) : cellOf(cell);
-  return el(heads ? "th" : "td", { scope: heads ? "row" : null, role: heads ? "rowheader" : "cell", "data-label": label },
-    text.length > WIDE ? el("div", { class: "value" }, drawn) : drawn);
+  return el(isHeading ? "th" : "td", { scope: isHeading ? "row" : null, role: isHeading ? "rowheader" : "cell", "data-label": label },
+    text.length > WIDE_TEXT ? el("div", { class: "value" }, drawn) : drawn);
 }
 
 const drawBlock = (block, id) => BLOCKS[block.kind]?.(block, id) ?? [];
 const blockName = (caption, id, tools) => el("div", { class: "name" }, el("p", { id: `name-${id}` }, caption), tools);
 const list = (items) => el("dl", { class: "facts" }, items.map(([label, cell]) => el("div", {}, el("dt", { dir: "auto" }, label), el("dd", {}, cellOf(cell)))));
-// Closed at first; what is in it is made when it opens.
-function fold(id, words, content) {
-  const details = el("details", { id }, el("summary", {}, words));
+// A closed section; its content is built when it opens.
+function fold(id, label, content) {
+  const details = el("details", { id }, el("summary", {}, label));
   details.fill = () => details.append(content());
   return details;
 }
 const makeScroll = (text) => { text.classList.add("long"); text.tabIndex = 0; };
-const scrolls = (can, name) => can ? { tabindex: "0", role: "group", "aria-labelledby": name } : {};
+const scrollAttributes = (canScroll, name) => canScroll ? { tabindex: "0", role: "group", "aria-labelledby": name } : {};
 
-// A timeline stands beside the rest where there is room.
+// A timeline is drawn beside the other blocks where there is room.
 function drawBlocks(blocks, serial) {
   const drawn = blocks.map((block, index) => [block, drawBlock(block, `${serial}-${index}`)]);
-  const beside = ([block]) => block.kind === "timeline";
+  const isTimeline = ([block]) => block.kind === "timeline";
+  const nodes = (pairs) => pairs.map(([, node]) => node);
   return el("div", { class: "blocks" },
-    el("div", {}, drawn.filter((each) => !beside(each)).map((each) => each[1])), drawn.filter(beside).map((each) => each[1]));
+    el("div", {}, nodes(drawn.filter((pair) => !isTimeline(pair)))), nodes(drawn.filter(isTimeline)));
 }
 
-// Events of one moment, one after the other, under one time.
+// Groups consecutive events of one moment under one time.
 function byMoment(events) {
   const moments = [];
   for (const event of events) {
@@ -270,23 +271,23 @@ function byMoment(events) {
   return moments;
 }
 
-const drawMoment = (events, id) => el("li", {}, el("time", { datetime: events[0].iso, title: events[0].exactly }, events[0].when),
+const drawMoment = (events, id) => el("li", {}, el("time", { datetime: events[0].iso, title: events[0].exact_time }, events[0].when),
   events.map((event, index) => drawEvent(event, `${id}-${index}`)));
 
 function drawEvent({ title, tone, icon: name, text, change, tags }, id) {
-  const names = tags?.items ?? [], rest = names.slice(NAMES_FIRST);
+  const names = tags?.items ?? [], rest = names.slice(FIRST_NAMES);
   return el("div", { class: `event ${tone}` }, el("span", { class: "dot" }, name && icon(name)), el("div", {},
     el("p", { class: "title", dir: "auto" }, title),
-    text && words("text muted", text),
+    text && textSpan("text muted", text),
     change && el("p", { class: "change muted" }, el("bdi", {}, change[0]), " → ", el("bdi", {}, change[1])),
-    names.length > 0 && el("p", { class: "tags" }, names.slice(0, NAMES_FIRST).map(tag)),
+    names.length > 0 && el("p", { class: "tags" }, names.slice(0, FIRST_NAMES).map(tag)),
     rest.length > 0 && fold(`names-${id}`, `and ${(rest.length + tags.more).toLocaleString("en")} more`,
       () => el("p", { class: "tags" }, rest.map(tag), tags.more > 0 && el("span", { class: "more" }, `and ${tags.more.toLocaleString("en")} more`)))));
 }
 const loading = () => el("div", { class: "loading", role: "status" }, el("span", { class: "unseen" }, "Loading…"),
   el("i", {}), el("i", {}), el("i", {}));
 
-// ---- small tools ---------------------------------------------------------------------------------------------------
+// ---- DOM helpers ---------------------------------------------------------------------------------------------------
 
 function el(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
@@ -302,15 +303,15 @@ function icon(name) {
   return svg;
 }
 
-// Puts exactly these nodes into the parent, moving as few as it can.
-function arrange(parent, nodes) {
-  const wanted = new Set(nodes);
-  for (const child of [...parent.children]) if (!wanted.has(child)) child.remove();
+// Makes these nodes the parent's children, in order, with few moves.
+function setChildren(parent, nodes) {
+  const kept = new Set(nodes);
+  for (const child of [...parent.children]) if (!kept.has(child)) child.remove();
   nodes.forEach((node, index) => { if (parent.children[index] !== node) parent.insertBefore(node, parent.children[index] ?? null); });
 }
 
-// Remembers focus, caret and inner scrolling before a redraw; the returned function brings them back.
-function remember(root) {
+// Saves focus, caret and scroll positions; the returned function restores them.
+function saveFocus(root) {
   const tree = root.getRootNode();
   const active = root.contains(tree.activeElement) ? tree.activeElement : null;
   const caret = active?.type === "search" ? [active.selectionStart, active.selectionEnd] : null;
@@ -318,8 +319,8 @@ function remember(root) {
   return () => {
     for (const [id, top] of scrolled) tree.getElementById(id)?.scrollTo(0, top);
     if (!active || tree.activeElement === active) return;
-    const again = tree.getElementById(active.id) ?? root;
-    again.focus({ preventScroll: true });
-    if (caret && again.type === "search") again.setSelectionRange(...caret);
+    const target = tree.getElementById(active.id) ?? root;
+    target.focus({ preventScroll: true });
+    if (caret && target.type === "search") target.setSelectionRange(...caret);
   };
 }
