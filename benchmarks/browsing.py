@@ -172,7 +172,7 @@ def _sorts(page: Page) -> list[Callable[[], None]]:
 
 
 def _presets(page: Page) -> list[Callable[[], None]]:
-    names = ("Failed", "Unmatched", "Waiting longest", "Active but deleted")
+    names = ("Failed", "Unmatched", "Longest open", "Deleted but still active")
     return [page.get_by_role("button", name=name, exact=True).first.click for name in names * 3]
 
 

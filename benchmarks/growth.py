@@ -33,9 +33,10 @@ from queries.health.backlog import open_jobs_by_start
 from queries.health.durations import durations
 from queries.health.failure_reasons import failure_reasons
 from queries.health.trends import trends
-from queries.period import Scope
+from queries.period import Period
 from queries.review.duration import View
-from queries.review.rules import RULES, count_findings
+from queries.review.findings import count_findings
+from queries.review.rules import RULES
 from queries.users.accounts import page_of_accounts
 from queries.users.detail import account_history
 from queries.users.facets import list_choices
@@ -128,7 +129,7 @@ def questions(size: Size) -> Iterator[tuple[str, Callable[[Connection], object]]
     newest = START + timedelta(minutes=size.integrations)
     then = newest - timedelta(days=size.days // 2)
     failed, before = Filters(state=FAILED_STATES), Filters(state=FAILED_STATES, as_of=then)
-    scope = Scope((), (newest - timedelta(days=29)).date(), newest.date())
+    scope = Period((newest - timedelta(days=29)).date(), newest.date())
     day = Window(newest - timedelta(days=1), newest)
 
     def page(filters: Filters) -> Callable[[Connection], object]:

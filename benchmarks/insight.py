@@ -74,7 +74,12 @@ ACTS: tuple[tuple[str, str, str, list[Callable[[Page], Any]]], ...] = (
         "Review: a rule, and back",
         "review",
         "[data-testid=stMain]",
-        [*map(_button, ("Deleted but active", "All rules", "Active and unmatched", "All rules"))],
+        [
+            *map(
+                _button,
+                ("Deleted but still active", "All rules", "Active and unmatched", "All rules"),
+            )
+        ],
     ),
 )
 """What is done, where, what is watched for another answer, and how it is done."""

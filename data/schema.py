@@ -186,14 +186,14 @@ snapshot = Table(
     Column("facts", String, nullable=False),  # JSON object: passport.FileFacts
 )
 
-# One row per delivered file that is not loaded: held for a person to decide, or refused. It lies
-# in the folder of that name, as <integration>/<file_name>.
+# One row per file that is on hold for a person to confirm, or rejected. It is in the folder of
+# that name, as <integration>/<file_name>.
 quarantined_file = Table(
     "quarantined_file",
     metadata,
     Column("integration", String, nullable=False),
     Column("file_name", String, nullable=False),
-    Column("verdict", String, nullable=False),  # held or refused
+    Column("status", String, nullable=False),  # on hold or rejected
     Column("reason", String, nullable=False),
     Column("quarantined_at", DateTime, nullable=False),
     Column("taken_at", SnapshotTime),  # NULL where the name does not say it

@@ -1,4 +1,4 @@
-"""What changed between two moments: in words, in counts, and which accounts."""
+"""What changed between two moments: as text, as counts, and the accounts."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +13,7 @@ from queries.users.accounts import integration_names
 from server.authorize import store_connection
 from widgets import status
 from widgets.address import address_params
-from widgets.changes import accounts, overview
+from widgets.changes import accounts, overview, window_bar
 from widgets.changes.sentences import changes_text
 from widgets.filters import choose_integrations, show_ignored_params
 
@@ -36,13 +36,13 @@ with store_connection(Permission.CHANGES) as con:
     window = replace(window_from_params(address_params(), defaults), integration=tuple(chosen))
     selection = ChangeFilter.from_params(address_params())
     with moment_area:
-        overview.window_picker(window, defaults)
+        window_bar.window_picker(window, defaults)
     snapshots = compared_snapshots(con, window)
     summary = summarize_changes(con, window)
 
-overview.window_notes(window, defaults, snapshots)
-show_ignored_params(overview.ignored_params(window, selection))
-if not overview.is_comparable(snapshots):
+window_bar.window_notes(window, defaults, snapshots)
+show_ignored_params(window_bar.ignored_params(window, selection))
+if not window_bar.is_comparable(snapshots):
     st.stop()
 
 st.code(changes_text(window, summary, snapshots), language=None, wrap_lines=True)
@@ -58,7 +58,7 @@ if selection:
         key="all_changes",
         icon=":material/arrow_back:",
         type="tertiary",
-        on_click=overview.open_changes,
+        on_click=window_bar.open_changes,
         args=(window,),
     )
     accounts.changed_accounts_table(

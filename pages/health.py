@@ -134,7 +134,7 @@ with store_connection(Permission.HEALTH) as con:
     tables.integrations_card(health_trends, quarantined, scope, now)
 
     # What follows asks the history, which may take a moment the first time after a load.
-    open_jobs = open_jobs_by_start(con, scope.integrations, scope.as_of)
+    open_jobs = open_jobs_by_start(con, scope.integration, scope.as_of)
     ages = backlog(open_jobs, now)
     with backlog_area:
         chart(

@@ -1,4 +1,4 @@
-"""Who still has access who should not: what each rule finds, and what people said of it."""
+"""Who still has access but should not: the findings of each rule, and the exceptions."""
 
 from pathlib import Path
 
@@ -38,7 +38,7 @@ rules = (rule,) if rule else select_rules((), severities)
 show_past_banner(
     view.as_of,
     lambda: update_address(as_of=None, page=None),
-    "Findings, and what was accepted by then, with today’s limits.",
+    "Findings and exceptions at that moment, with today’s rule settings.",
 )
 
 with st.container(horizontal=True, vertical_alignment="center", key="review_head"):

@@ -66,13 +66,12 @@ def show_snapshots(chosen: Sequence[str]) -> None:
     until = requested_moment()
     with store_connection(Permission.SNAPSHOTS) as con:
         count = count_snapshots(con, chosen, until)
-        pages = max(1, -(-count // PAGE_SIZE))
-        page = min(requested_page(), pages)
+        page = requested_page(count, PAGE_SIZE)
         reports = page_of_snapshots(con, chosen, page, until)
     noun = "snapshot" if count == 1 else "snapshots"
     st.text(f"{count:,} {noun}, the newest first" + (" · sample data" if sample else ""))
     show_table(reports, key="snapshots")
-    show_pagination(page, pages)
+    show_pagination(page, count, PAGE_SIZE)
 
 
 if requested:

@@ -1,14 +1,15 @@
-"""The audit log as Owners read it, and as a file."""
+"""The audit log: a page of it, its integrity, and all of it as a file."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Sequence
-from datetime import datetime
+from collections.abc import Callable, Generator, Sequence
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select, true
 
+from data.formatting import iso_z
 from data.records.audit_log import first_invalid_number
 from data.schema import audit_event
 from data.store.search_text import contains
@@ -16,21 +17,17 @@ from queries.filters import MAX_SEARCH_WORDS
 
 PAGE_SIZE = 50
 BATCH_SIZE = 1_000
-"""Events that are written at a time."""
+"""Events to fetch at a time."""
 
 
 def count_events(con: Connection, search_text: str = "") -> int:
-    """How many events there are that the search finds."""
-    return (
-        con.scalar(
-            select(func.count()).select_from(audit_event).where(_search_condition(search_text))
-        )
-        or 0
-    )
+    """The number of events that match the search."""
+    query = select(func.count()).select_from(audit_event).where(_search_condition(search_text))
+    return con.scalar(query) or 0
 
 
 def page_of_events(con: Connection, search_text: str, page: int) -> Sequence[Row[Any]]:
-    """One row per event of the page (from 1), the newest first: the columns of `audit`."""
+    """One row per event of the page (from 1), newest first, with the columns of `audit_event`."""
     query = (
         select(audit_event)
         .where(_search_condition(search_text))
@@ -40,19 +37,22 @@ def page_of_events(con: Connection, search_text: str, page: int) -> Sequence[Row
 
 
 def find_broken_event(con: Connection) -> int | None:
-    """The number of the first event that was changed, or stands after a gap; None: all is whole."""
+    """The first event that was changed or follows a gap, by number; None if the log is intact."""
     return first_invalid_number(_stream_events(con))
 
 
-def events_ndjson(con: Connection) -> Generator[bytes, None, None]:
-    """All events, oldest first: a JSON object a line, with its seal."""
-    for event in _stream_events(con):
-        payload = {
-            **event,
-            "occurred_at": _format_utc(event["occurred_at"]),
-            "details": json.loads(event["details"]),
-        }
-        yield json.dumps(payload, ensure_ascii=False).encode() + b"\n"
+def write_events(con: Connection, path: Path, on_batch: Callable[[], None] = lambda: None) -> None:
+    """Write all events, oldest first: one JSON object per line, with its checksum.
+
+    `on_batch` runs before each batch of events and can raise to stop.
+    """
+    with path.open("w", encoding="utf-8") as file:
+        for number, event in enumerate(_stream_events(con)):
+            if number % BATCH_SIZE == 0:
+                on_batch()
+            occurred_at = iso_z(event["occurred_at"], "auto")
+            values = {"occurred_at": occurred_at, "details": json.loads(event["details"])}
+            file.write(f"{json.dumps(event | values, ensure_ascii=False)}\n")
 
 
 def _stream_events(con: Connection) -> Generator[dict[str, Any], None, None]:
@@ -63,11 +63,7 @@ def _stream_events(con: Connection) -> Generator[dict[str, Any], None, None]:
 
 
 def _search_condition(search_text: str) -> ColumnElement[bool]:
-    """Every word in one of the columns."""
+    """Each word occurs in one of the columns."""
     columns = (audit_event.c.actor, audit_event.c.action, audit_event.c.details)
     words = search_text.split(None, MAX_SEARCH_WORDS)
     return and_(true(), *(or_(*(contains(c, word) for c in columns)) for word in words))
-
-
-def _format_utc(moment: datetime) -> str:
-    return f"{moment.isoformat()}Z"

@@ -1,135 +1,119 @@
-"""Which accounts: one set of filters for pages, addresses, downloads and the command line.
+"""The filters of accounts: one list for pages, addresses, downloads and the command line.
 
-FILTERS is the list of them. Each says how an address names it, what a row must fulfil, and how a
-sentence puts it; pages draw its control, and count its choices, from the same entry. A new filter
-is a field of `Filters`, and an entry of the same name here.
+A new filter is a field of `Filters` and an entry of the same name in FILTERS; its control is an
+entry in widgets/users/filter_bar.py.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
-from datetime import UTC, date, datetime, time, timedelta
-from typing import Any, Literal, get_args
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, time, timedelta
+from typing import Any, Literal, NamedTuple, get_args
 
 from sqlalchemy import ColumnElement, Connection, FromClause, and_, case, or_, select
 
-from data.files.naming import parse_moment
-from data.schema import (
-    account_current,
-    account_version,
-    integration,
-    is_unmatched,
-    is_valid_at,
-    join_profile,
-)
+from data.formatting import count_of, utc_now
+from data.schema import account_current, account_version, is_unmatched, is_valid_at, join_profile
 from data.states import OPEN_STATES, STATE_BY_NAME
 from data.store.dialect import has_role, is_one_of
 from data.store.pseudonyms import match_pseudonym
 from data.store.search_text import contains_normalized, search_text
 from queries.owners import has_match_overrides, matches_search, with_match_overrides
+from queries.scope import Params, Scope, in_integrations, parse_texts
 
 ActiveFilter = Literal["yes", "no", "unknown"]
 MatchFilter = Literal["matched", "unmatched"]
 
 MAX_SEARCH_LENGTH = 200
-"""Characters of a search text; more is cut off."""
+"""Characters of a search text; the rest is cut off."""
 
 MAX_SEARCH_WORDS = 8
-"""Words of a search that are looked for one by one; what comes after them is one text."""
-
-MAX_VALUES_PER_FILTER = 50
-"""Values of one filter in an address; more are not asked."""
+"""Words that a search looks for one by one; the rest counts as one text."""
 
 
 @dataclass(frozen=True)
-class Filters:
-    """What a reader asked to see. Empty means: not asked; several values of one kind mean: any."""
+class Filters(Scope):
+    """The accounts that a reader asks for. Several values of one filter mean any of them."""
 
     q: str = ""
     state: tuple[str, ...] = ()
     role: tuple[str, ...] = ()
-    integration: tuple[str, ...] = ()
     active: ActiveFilter | None = None
     match: MatchFilter | None = None
-    updated_from: date | None = None  # UTC days, both of them included
+    updated_from: date | None = None  # UTC days, both included
     updated_to: date | None = None
-    waiting: timedelta | None = None  # longer than
+    waiting: timedelta | None = None  # open for longer than
     waiting_upto: timedelta | None = None
-    reason: tuple[str, ...] = ()  # that accounts fail for: failure codes, and templates of texts
-    as_of: datetime | None = None  # naive UTC; None is now
+    reason: tuple[str, ...] = ()  # failure codes and templates of failure texts
 
     @classmethod
-    def from_params(cls, params: Mapping[str, Sequence[str]]) -> Filters:
-        """The filters that an address names; what is not understood is not asked."""
-        values = {f.name: f.parse(params.get(f.name, ())[:MAX_VALUES_PER_FILTER]) for f in FILTERS}
-        as_of = parse_moment(next(iter(params.get("as_of", ())), ""))
-        return cls(**values, as_of=as_of)
+    def from_params(cls, params: Params) -> Filters:
+        """The filters in an address; values that are not valid are left out."""
+        values = {f.name: f.parse(params.get(f.name, ())) for f in FILTERS}
+        return cls(**values, as_of=Scope.from_params(params).as_of)
 
     def params(self) -> list[tuple[str, str]]:
-        """The filters as an address names them."""
-        pairs = [(f.name, value) for f in FILTERS for value in f.serialize(getattr(self, f.name))]
-        if self.as_of:
-            pairs.append(("as_of", f"{self.as_of.isoformat(timespec='seconds')}Z"))
-        return pairs
+        """The filters as parameters of an address."""
+        pairs = [(f.name, value) for f in FILTERS for value in self.values(f.name)]
+        return [*pairs, *Scope(as_of=self.as_of).params()]
 
     def cleared(self) -> Filters:
-        """Everything at the same moment."""
+        """All accounts at the same moment."""
         return Filters(as_of=self.as_of)
 
     def without(self, name: str, value: str | None = None) -> Filters:
-        """All but one filter, or but one of its values as the address has it."""
-        remaining = [v for n, v in self.params() if n == name and value not in (None, v)]
+        """All but one filter, or all but one of its values as an address has it."""
+        remaining = [v for v in self.values(name) if value not in (None, v)]
         return replace(self, **{name: FILTER_BY_NAME[name].parse(remaining)})
 
     def with_value(self, name: str, value: str) -> Filters:
-        """A value more, as the address has it; in place of the one before, where one is all."""
+        """One more value, as an address has it; it replaces the old one where only one can be."""
         current_values = self.values(name) if isinstance(getattr(self, name), tuple) else []
         return replace(self, **{name: FILTER_BY_NAME[name].parse([*current_values, value])})
 
     def values(self, name: str) -> list[str]:
-        """What is asked of one filter, as the address has it."""
+        """The values of one filter, as an address has them."""
         return FILTER_BY_NAME[name].serialize(getattr(self, name))
+
+
+Parse = Callable[[Sequence[str]], Any]
+"""Values in an address → the filter's value; values that are not valid are left out."""
+Serialize = Callable[[Any], list[str]]
+"""The filter's value → its values in an address; none where the filter is not set."""
+Condition = Callable[[FromClause, Any, datetime | None], ColumnElement[bool]]
+"""(rows of accounts, the filter's value, the moment or None for now) → which rows it keeps."""
 
 
 @dataclass(frozen=True)
 class Filter:
-    """One filter: a field of `Filters` by its name, and a parameter of the address."""
+    """One filter: a field of `Filters` and a parameter of the address, both of this name."""
 
     name: str
     label: str
-    parse: Callable[[Sequence[str]], Any]
-    """What an address asks; what is not understood in it is not asked."""
-    serialize: Callable[[Any], list[str]]
-    """What is asked, as the address has it; empty where nothing is."""
-    condition: Callable[[FromClause, Any, datetime | None], ColumnElement[bool]]
-    """What a row of `accounts` must fulfil at the moment, which None says is now."""
+    parse: Parse
+    serialize: Serialize
+    condition: Condition
     value_text: Callable[[str], str] = str
-    """One value, as the address has it, in a sentence."""
+    """A value, as an address has it, in a sentence."""
     conjunction: str = ","
-    """What links it to the words before it in the sentence."""
+    """What links the value to the words before it in the sentence."""
     choices: tuple[str, ...] = ()
-    """All that can be asked, as the address has it; empty where the store knows, or it is open."""
+    """All possible values, as an address has them; empty where the store's data decides."""
+    choice_text: Callable[[str], str] = str
+    """A choice in the filter's menu."""
     group_by: Callable[[FromClause], ColumnElement[Any]] | None = None
-    """Which of its choices a row counts for, where it is exactly one."""
+    """The value that a row has, where it has exactly one."""
     is_slow_changing: bool = False
-    """Whether it asks for something of PROFILE."""
+    """Whether the condition reads slow-changing columns."""
 
 
-# ---- what an address asks, and how it asks it ----------------------------------------------------
-
-
-def _parse_texts(values: Sequence[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(value for value in values if value.strip() and "\0" not in value))
+# ---- addresses -----------------------------------------------------------------------------------
 
 
 def _parse_states(values: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(value for value in values if value in STATE_BY_NAME))
-
-
-def _parse_one_of(allowed: Sequence[str]) -> Callable[[Sequence[str]], str | None]:
-    return lambda values: next((value for value in values if value in allowed), None)
 
 
 def _parse_search(values: Sequence[str]) -> str:
@@ -161,11 +145,20 @@ def _serialize_optional(value: Any) -> list[str]:
     return [str(value)] if value else []
 
 
-# ---- what a row must fulfil ----------------------------------------------------------------------
+def _one_of(allowed: Sequence[str]) -> tuple[Parse, Serialize]:
+    return lambda values: next((v for v in values if v in allowed), None), _serialize_optional
 
 
-def _search_condition(rows: FromClause, text: str, as_of: datetime | None) -> ColumnElement[bool]:
-    """Every word occurs in one of the columns, each where it likes; or it is a pseudonym."""
+TEXTS = parse_texts, list[str]
+DAY = _parse_day, _serialize_optional
+DURATION = _parse_duration, _serialize_duration
+
+
+# ---- conditions ----------------------------------------------------------------------------------
+
+
+def _matches_search(rows: FromClause, text: str, as_of: datetime | None) -> ColumnElement[bool]:
+    """Each word occurs in any of the columns, or the text is a pseudonym."""
     words = text.split(None, MAX_SEARCH_WORDS)
     if "search" in rows.c:
         condition = matches_search(rows, text, words, as_of)
@@ -173,23 +166,6 @@ def _search_condition(rows: FromClause, text: str, as_of: datetime | None) -> Co
         condition = and_(*(contains_normalized(search_text(rows), word) for word in words))
     pseudonym_condition = match_pseudonym(rows, text)
     return condition if pseudonym_condition is None else or_(condition, pseudonym_condition)
-
-
-def _in_state(rows: FromClause, states: Sequence[str], _: Any) -> ColumnElement[bool]:
-    return is_one_of(rows.c.provisioning_state, states)
-
-
-def _has_any_role(rows: FromClause, roles: Sequence[str], _: Any) -> ColumnElement[bool]:
-    return or_(*(has_role(rows.c.roles, role) for role in roles))
-
-
-def _in_any_integration(rows: FromClause, names: Sequence[str], _: Any) -> ColumnElement[bool]:
-    integration_ids = select(integration.c.integration_id).where(integration.c.name.in_(names))
-    return rows.c.integration_id.in_(integration_ids)
-
-
-def _has_failure_reason(rows: FromClause, reasons: Sequence[str], _: Any) -> ColumnElement[bool]:
-    return rows.c.failure_reason.in_(reasons)
 
 
 def _has_activity(rows: FromClause, value: ActiveFilter, _: Any) -> ColumnElement[bool]:
@@ -200,48 +176,32 @@ def _has_match(rows: FromClause, value: MatchFilter, _: Any) -> ColumnElement[bo
     return is_unmatched(rows) if value == "unmatched" else ~is_unmatched(rows)
 
 
-def _is_updated_from(rows: FromClause, day: date, _: Any) -> ColumnElement[bool]:
-    return rows.c.last_updated >= datetime.combine(day, time.min)
+def _is_open(is_longer: bool) -> Condition:
+    """Open for longer than a duration, or up to it."""
+
+    def condition(
+        rows: FromClause, duration: timedelta, as_of: datetime | None
+    ) -> ColumnElement[bool]:
+        end = as_of or utc_now()
+        start = end - min(duration, end - datetime(1, 1, 1))
+        since = rows.c.state_since
+        return and_(
+            rows.c.provisioning_state.in_(OPEN_STATES),
+            since < start if is_longer else since >= start,
+        )
+
+    return condition
 
 
-def _is_updated_to(rows: FromClause, day: date, _: Any) -> ColumnElement[bool]:
-    return rows.c.last_updated <= datetime.combine(day, time.max)
-
-
-def _is_open_longer_than(
-    rows: FromClause, duration: timedelta, as_of: datetime | None
-) -> ColumnElement[bool]:
-    return and_(
-        rows.c.provisioning_state.in_(OPEN_STATES),
-        rows.c.state_since < latest_start(duration, as_of),
-    )
-
-
-def _is_open_up_to(
-    rows: FromClause, duration: timedelta, as_of: datetime | None
-) -> ColumnElement[bool]:
-    return and_(
-        rows.c.provisioning_state.in_(OPEN_STATES),
-        rows.c.state_since >= latest_start(duration, as_of),
-    )
-
-
-def latest_start(duration: timedelta, as_of: datetime | None) -> datetime:
-    """When what has lasted for the span at the moment has begun (naive UTC)."""
-    end = as_of or datetime.now(UTC).replace(tzinfo=None)
-    return end - min(duration, end - datetime(1, 1, 1))
-
-
-# ---- in words ------------------------------------------------------------------------------------
+# ---- texts ---------------------------------------------------------------------------------------
 
 
 def duration_text(value: str) -> str:
-    """`1 hour`, `3 days`."""
-    number, unit = int(value[:-1]), {"h": "hour", "d": "day"}[value[-1]]
-    return f"{number} {unit}{'s' if number > 1 else ''}"
+    """A duration as an address has it → `1 hour`, `3 days`."""
+    return count_of(int(value[:-1]), {"h": "hour", "d": "day"}[value[-1]])
 
 
-ACTIVE_LABELS = {"yes": "active", "no": "not active", "unknown": "activity unknown"}
+ACTIVE_TEXTS = {"yes": "active", "no": "not active", "unknown": "activity unknown"}
 
 
 # ---- the filters, in the order of the bar and of the sentence ------------------------------------
@@ -252,7 +212,7 @@ FILTERS: tuple[Filter, ...] = (
         "Search",
         _parse_search,
         _serialize_optional,
-        _search_condition,
+        _matches_search,
         lambda text: f"“{text}”",
         is_slow_changing=True,
     ),
@@ -261,28 +221,33 @@ FILTERS: tuple[Filter, ...] = (
         "Provisioning state",
         _parse_states,
         list,
-        _in_state,
+        lambda rows, states, _: is_one_of(rows.c.provisioning_state, states),
         choices=tuple(STATE_BY_NAME),
         group_by=lambda rows: rows.c.provisioning_state,
     ),
     Filter(
         "role",
         "Role",
-        _parse_texts,
-        list,
-        _has_any_role,
+        *TEXTS,
+        lambda rows, roles, _: or_(*(has_role(rows.c.roles, role) for role in roles)),
         conjunction="with role",
         is_slow_changing=True,
     ),
-    Filter("integration", "Integration", _parse_texts, list, _in_any_integration, conjunction="in"),
+    Filter(
+        "integration",
+        "Integration",
+        *TEXTS,
+        lambda rows, names, _: in_integrations(rows, names),
+        conjunction="in",
+    ),
     Filter(
         "active",
         "Active in app",
-        _parse_one_of(get_args(ActiveFilter)),
-        _serialize_optional,
+        *_one_of(get_args(ActiveFilter)),
         _has_activity,
-        ACTIVE_LABELS.__getitem__,
+        ACTIVE_TEXTS.__getitem__,
         choices=get_args(ActiveFilter),
+        choice_text=str.capitalize,
         group_by=lambda rows: case(
             (rows.c.active_in_app, "yes"), (rows.c.active_in_app.is_(None), "unknown"), else_="no"
         ),
@@ -290,72 +255,65 @@ FILTERS: tuple[Filter, ...] = (
     Filter(
         "match",
         "User",
-        _parse_one_of(get_args(MatchFilter)),
-        _serialize_optional,
+        *_one_of(get_args(MatchFilter)),
         _has_match,
         choices=get_args(MatchFilter),
-        group_by=lambda rows: case(
-            (_has_match(rows, "unmatched", None), "unmatched"), else_="matched"
-        ),
+        choice_text=str.capitalize,
+        group_by=lambda rows: case((is_unmatched(rows), "unmatched"), else_="matched"),
         is_slow_changing=True,
     ),
     Filter(
         "updated_from",
         "Last updated from",
-        _parse_day,
-        _serialize_optional,
-        _is_updated_from,
+        *DAY,
+        lambda rows, day, _: rows.c.last_updated >= datetime.combine(day, time.min),
         lambda day: f"last updated from {day}",
     ),
     Filter(
         "updated_to",
         "Last updated to",
-        _parse_day,
-        _serialize_optional,
-        _is_updated_to,
+        *DAY,
+        lambda rows, day, _: rows.c.last_updated <= datetime.combine(day, time.max),
         lambda day: f"last updated to {day}",
     ),
     Filter(
         "waiting",
-        "Waiting longer than",
-        _parse_duration,
-        _serialize_duration,
-        _is_open_longer_than,
-        lambda span: f"waiting longer than {duration_text(span)}",
+        "Open longer than",
+        *DURATION,
+        _is_open(is_longer=True),
+        lambda duration: f"open longer than {duration_text(duration)}",
         choices=("1h", "1d", "3d", "7d", "30d"),
+        choice_text=duration_text,
     ),
     Filter(
         "waiting_upto",
-        "Waiting up to",
-        _parse_duration,
-        _serialize_duration,
-        _is_open_up_to,
-        lambda span: f"waiting up to {duration_text(span)}",
+        "Open up to",
+        *DURATION,
+        _is_open(is_longer=False),
+        lambda duration: f"open up to {duration_text(duration)}",
     ),
     Filter(
         "reason",
-        "Failing for",
-        _parse_texts,
-        list,
-        _has_failure_reason,
-        lambda why: f"“{why}”",
-        "failing for",
+        "Failure reason",
+        *TEXTS,
+        lambda rows, reasons, _: rows.c.failure_reason.in_(reasons),
+        lambda reason: f"“{reason}”",
+        "with failure reason",
+        group_by=lambda rows: rows.c.failure_reason,
     ),
 )
-FILTER_BY_NAME = {each.name: each for each in FILTERS}
-PARAMS = tuple(field.name for field in fields(Filters))
+FILTER_BY_NAME = {filter_.name: filter_ for filter_ in FILTERS}
+PARAMS = (*FILTER_BY_NAME, "as_of")
 """The parameters of an address that filter."""
 
 
 def account_rows(con: Connection, filters: Filters, *, all_columns: bool = True) -> FromClause:
-    """One row per account at the moment that the filters name, before any other of them.
+    """One row per account at the moment of the filters, before any other filter.
 
-    With the user that the snapshot tells, or that a person has said is theirs. Not `whole`: with
-    as much of PROFILE only as the filters ask for, which of the past is quicker.
+    With the user from the snapshot or from a match override. Without `all_columns`, slow-changing
+    columns are there only if a filter reads them: for the past that is faster.
     """
-    needs_all_columns = any(
-        filter_.is_slow_changing and getattr(filters, filter_.name) for filter_ in FILTERS
-    )
+    needs_all_columns = any(f.is_slow_changing and getattr(filters, f.name) for f in FILTERS)
     all_columns = all_columns or needs_all_columns or has_match_overrides(con)
     return with_match_overrides(
         con, accounts_as_of(filters.as_of, all_columns=all_columns), filters.as_of
@@ -363,7 +321,7 @@ def account_rows(con: Connection, filters: Filters, *, all_columns: bool = True)
 
 
 def accounts_as_of(as_of: datetime | None, *, all_columns: bool = True) -> FromClause:
-    """One row per account at the moment, as the snapshots tell it."""
+    """One row per account at the moment (None: now), as the snapshots have it."""
     if as_of is None:
         return account_current
     rows = select(account_version).where(is_valid_at(account_version, as_of)).subquery("accounts")
@@ -371,7 +329,7 @@ def accounts_as_of(as_of: datetime | None, *, all_columns: bool = True) -> FromC
 
 
 def conditions(filters: Filters, rows: FromClause) -> list[ColumnElement[bool]]:
-    """What a row of `accounts` must fulfil."""
+    """The conditions on rows of accounts, one for each filter that is set."""
     return [
         filter_.condition(rows, getattr(filters, filter_.name), filters.as_of)
         for filter_ in FILTERS
@@ -382,9 +340,8 @@ def conditions(filters: Filters, rows: FromClause) -> list[ColumnElement[bool]]:
 # ---- the sentence --------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class FilterPhrase:
-    """One part of what is asked: which filter, its value as the address has it, and its words."""
+class FilterPhrase(NamedTuple):
+    """One part of the sentence: a value of a filter, as the address has it, and its text."""
 
     conjunction: str
     name: str
@@ -393,25 +350,20 @@ class FilterPhrase:
 
 
 def filter_phrases(filters: Filters) -> list[FilterPhrase]:
-    """What is asked, part by part, as a sentence says it: “Update failed in Figma or Slack”."""
+    """The filters as a sentence, part by part: “Update failed in Figma or Slack”."""
     phrases: list[FilterPhrase] = []
     for filter_ in FILTERS:
-        for index, value in enumerate(filters.values(filter_.name)):
-            conjunction = (
-                "or"
-                if index
-                else ""
-                if filter_.conjunction == "," and not phrases
-                else filter_.conjunction
-            )
-            phrases.append(
-                FilterPhrase(conjunction, filter_.name, value, filter_.value_text(value))
-            )
+        starts_sentence = filter_.conjunction == "," and not phrases
+        conjunction = "" if starts_sentence else filter_.conjunction
+        for value in filters.values(filter_.name):
+            text = filter_.value_text(value)
+            phrases.append(FilterPhrase(conjunction, filter_.name, value, text))
+            conjunction = "or"
     return phrases
 
 
-def ignored_params(params: Mapping[str, Sequence[str]], filters: Filters) -> list[tuple[str, str]]:
-    """What an address names, and the filters that came of it do not ask: parameter and value."""
+def ignored_params(params: Params, filters: Filters) -> list[tuple[str, str]]:
+    """The parameters of an address that its filters leave out: (name, value)."""
     applied_params = set(filters.params())
 
     def is_applied(name: str, value: str) -> bool:

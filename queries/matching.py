@@ -1,7 +1,7 @@
-"""Whose the unmatched accounts could be: by upstream ID, then by email, with the evidence.
+"""Suggested owners of unmatched accounts: by upstream ID, then by email, with the evidence.
 
-People are the accounts of integrations that list people, an identity provider's. Nothing here
-changes anything: a suggestion is for a person to take.
+People come from directories: integrations that list people, such as Okta. A suggestion changes
+nothing until a person accepts it.
 """
 
 from __future__ import annotations
@@ -40,20 +40,20 @@ MatchKind = Literal["suggested", "doubtful", "nobody", "decided"]
 MATCH_KINDS: tuple[MatchKind, ...] = get_args(MatchKind)
 
 MAX_SHOWN = 500
-"""Accounts of one kind that are listed; more are counted."""
+"""Accounts of one kind that are listed; more are only counted."""
 
 PEOPLE_SOURCES = ("Read as Okta users", "Read as Microsoft Entra users")
 
 
 class MatchCandidates(NamedTuple):
-    """What is known of whose the unmatched accounts are."""
+    """Unmatched accounts and their suggested or decided owners."""
 
     counts: dict[str, int]  # kind → accounts
-    rows: Sequence[Row[Any]]  # of the kind that was asked for
+    rows: Sequence[Row[Any]]  # of the selected kind
 
 
 def likely_people_lists(con: Connection) -> list[str]:
-    """Integrations whose files say that they list people."""
+    """Integrations that list people, by the format of their files."""
     is_people = or_(*(snapshot.c.facts.contains(source) for source in PEOPLE_SOURCES))
     joined = snapshot.join(integration, integration.c.integration_id == snapshot.c.integration_id)
     query = select(integration.c.name).select_from(joined).where(is_people)
@@ -61,14 +61,14 @@ def likely_people_lists(con: Connection) -> list[str]:
 
 
 def match_candidates(con: Connection, kind: MatchKind) -> MatchCandidates:
-    """The unmatched accounts of one kind, and how many there are of each.
+    """The unmatched accounts of one kind, and the number of each kind.
 
     One row per account: [integration, account_id, username_in_app, upstream_user_id, email, by_id,
-    by_email, kind], and of the person that is suggested or was decided [people, person_id,
-    user_name, user_email, decided_by, decided_at, evidence]. `by_id` and `by_email` say how many
-    people the upstream ID, and the email, are of.
+    by_email, kind], and of the suggested or decided person [people, person_id, user_name,
+    user_email, decided_by, decided_at, evidence]. `by_id` and `by_email` are the number of people
+    with the upstream ID and with the email.
     """
-    candidates = _candidates_query(read_directories(con)).subquery("listed")
+    candidates = _candidates_query(read_directories(con)).subquery("candidates")
     query = select(candidates.c.kind, func.count()).group_by(candidates.c.kind)
     counts = {row[0]: row[1] for row in con.execute(query)}
     order = (func.lower(candidates.c.integration), func.lower(candidates.c.username_in_app))
@@ -77,55 +77,59 @@ def match_candidates(con: Connection, kind: MatchKind) -> MatchCandidates:
 
 
 def evidence_text(row: Row[Any]) -> str:
-    """Why an account is of that kind, in a sentence."""
+    """The evidence for an account's kind, in a sentence."""
     by_id, by_email = row.by_id or 0, row.by_email or 0
     upstream, email = f"upstream ID {row.upstream_user_id}", f"email {row.email}"
     if row.kind == "suggested":
-        suffix = f", and the {email} is theirs too" if by_id and by_email else ""
-        return f"The {upstream} is theirs{suffix}." if by_id else f"The {email} is theirs."
+        if by_id and by_email:
+            return f"The {upstream} and the {email} match."
+        return f"The {upstream if by_id else email} matches."
     if by_id > 1:
         return f"{by_id:,} people have the {upstream}."
     if by_id:
-        return f"The {upstream} and the {email} are of different people."
+        return f"The {upstream} and the {email} belong to different people."
     if by_email > 1:
         return f"{by_email:,} people have the {email}."
     clues = [
         clue for clue, value in ((upstream, row.upstream_user_id), (email, row.email)) if value
     ]
     if not clues:
-        return "It has neither an upstream ID nor an email."
+        return "The account has neither an upstream ID nor an email."
     return f"Nobody in the list of people has the {' or the '.join(clues)}."
 
 
 def _candidates_query(lists: Sequence[str]) -> Select[*tuple[Any, ...]]:
-    people, unmatched = _people_query(lists).cte("people"), _unmatched_query(lists).cte("mine")
-    by_id = _count_people(
-        unmatched, people, unmatched.c.upstream_user_id, ("person_id", "person_upstream")
+    people, unmatched = _people_query(lists).cte("people"), _unmatched_query(lists).cte("unmatched")
+    id_clue, email_clue = unmatched.c.upstream_user_id, func.lower(unmatched.c.email)
+    ids = _count_people(unmatched, people, id_clue, ("person_id", "person_upstream")).subquery(
+        "ids"
     )
-    by_email = _count_people(unmatched, people, func.lower(unmatched.c.email), ("person_email",))
-    ids, emails = by_id.subquery("ids"), by_email.subquery("emails")
+    emails = _count_people(unmatched, people, email_clue, ("person_email",)).subquery("emails")
     overrides = _overrides()
-    conflicts = and_(ids.c.persons == 1, emails.c.persons == 1, ids.c.person != emails.c.person)
+    has_one_id, has_one_email = ids.c.people_count == 1, emails.c.people_count == 1
+    conflicts = and_(has_one_id, has_one_email, ids.c.person_key != emails.c.person_key)
     is_clear = or_(
-        and_(ids.c.persons == 1, ~func.coalesce(conflicts, False)),
-        and_(ids.c.persons.is_(None), emails.c.persons == 1),
+        and_(has_one_id, ~func.coalesce(conflicts, False)),
+        and_(ids.c.people_count.is_(None), has_one_email),
     )
+    has_candidates = or_(ids.c.people_count.is_not(None), emails.c.people_count.is_not(None))
     kind = case(
         (overrides.c.decided_at.is_not(None), "decided"),
         (is_clear, "suggested"),
-        (or_(ids.c.persons.is_not(None), emails.c.persons.is_not(None)), "doubtful"),
+        (has_candidates, "doubtful"),
         else_="nobody",
     )
-    person_key = case((is_clear, func.coalesce(ids.c.person, emails.c.person)))
+    person_key = case((is_clear, func.coalesce(ids.c.person_key, emails.c.person_key)))
+    person = (
+        _overridden_or_suggested(overrides, name, people.c[column])
+        for name, column in PERSON_COLUMNS.items()
+    )
     return select(
         unmatched,
-        ids.c.persons.label("by_id"),
-        emails.c.persons.label("by_email"),
+        ids.c.people_count.label("by_id"),
+        emails.c.people_count.label("by_email"),
         kind.label("kind"),
-        *(
-            _overridden_or_suggested(overrides, name, people.c[column])
-            for name, column in PERSON_COLUMNS.items()
-        ),
+        *person,
         *(overrides.c[name] for name in ("decided_by", "decided_at", "evidence")),
     ).select_from(
         unmatched.outerjoin(ids, ids.c.account_key == unmatched.c.account_key)
@@ -141,13 +145,13 @@ PERSON_COLUMNS = {
     "user_name": "person_name",
     "user_email": "person_own_email",
 }
-"""What is told of the person → where it is of the suggested one."""
+"""Column of the result → column of the suggested person."""
 
 
 def _overridden_or_suggested(
     overrides: FromClause, name: str, suggested: ColumnElement[Any]
 ) -> ColumnElement[Any]:
-    """Who was decided, nobody perhaps; else who is suggested."""
+    """From the decision, which can be that nobody owns the account; else from the suggestion."""
     return case((overrides.c.decided_at.is_not(None), overrides.c[name]), else_=suggested).label(
         name
     )
@@ -173,7 +177,7 @@ def _people_query(lists: Sequence[str]) -> Select[*tuple[Any, ...]]:
 
 
 def _unmatched_query(lists: Sequence[str]) -> Select[*tuple[Any, ...]]:
-    """One row per account without a user, with the email that is its own."""
+    """One row per account without a user, with the email that the account itself has."""
     current = account_current
     is_email = current.c.username_in_app.like("%_@_%")
     email = func.coalesce(
@@ -198,7 +202,7 @@ def _unmatched_query(lists: Sequence[str]) -> Select[*tuple[Any, ...]]:
 def _count_people(
     unmatched: FromClause, people: FromClause, clue: ColumnElement[Any], columns: Sequence[str]
 ) -> Select[*tuple[Any, ...]]:
-    """One row per account whose clue is somebody's: [account_key, persons, person]."""
+    """One row per account with a person's clue: [account_key, people_count, person_key]."""
     pairs = union(
         *(
             select(unmatched.c.account_key, people.c.person_key).join_from(
@@ -209,11 +213,12 @@ def _count_people(
     ).subquery()
     return select(
         pairs.c.account_key,
-        func.count(pairs.c.person_key.distinct()).label("persons"),
-        func.min(pairs.c.person_key).label("person"),
+        func.count(pairs.c.person_key.distinct()).label("people_count"),
+        func.min(pairs.c.person_key).label("person_key"),
     ).group_by(pairs.c.account_key)
 
 
 def _overrides() -> FromClause:
-    """One row per account of which somebody has said whose it is, as it holds now."""
-    return select(match_override).where(match_override.c.withdrawn_at.is_(None)).subquery("said")
+    """One row per account with an override in force now."""
+    in_force = match_override.c.withdrawn_at.is_(None)
+    return select(match_override).where(in_force).subquery("overrides")

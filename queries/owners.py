@@ -1,7 +1,7 @@
-"""Whose accounts are, where people have said so.
+"""Owners of accounts that people assigned: match overrides.
 
-What the snapshots tell stays what it is: a word of a person counts for an account without a user,
-from when it was said until it is withdrawn.
+The snapshots stay as they are: an override applies to an account without a user, from when it was
+decided until it is withdrawn.
 """
 
 from __future__ import annotations
@@ -31,34 +31,34 @@ from data.schema import is_unmatched, match_override
 from data.store.dialect import is_in_query, search_normalized
 from data.store.search_text import contains_normalized
 from queries.cache import cached
+from queries.scope import in_integrations, is_past
 
-SNAPSHOT_SEARCH = "search_kept"
-"""The text to look through as the snapshots tell it, of which there is an index."""
+SNAPSHOT_SEARCH = "snapshot_search"
+"""The search text from the snapshots, without overrides: it has an index."""
 
 MATCHED_BY = "Matched by"
-"""The attribute that names who has said whose the account is."""
-
+"""The attribute that names the person who decided the override."""
 
 OVERRIDE_COLUMNS = tuple(
     c.name
     for c in match_override.c
     if c.name not in ("account_key", "withdrawn_by", "withdrawn_at")
 )
-"""What a word says, as long as it holds, to whoever has another store."""
+"""The columns of an override that is in force which another store can use."""
 
 
 @cached(8)
 def has_match_overrides(con: Connection) -> bool:
-    """Whether anybody has ever said of an account that it is somebody's."""
+    """Whether any account was ever assigned to a person."""
     return bool(con.scalar(select(exists().where(match_override.c.people.is_not(None)))))
 
 
 def with_match_overrides(con: Connection, rows: FromClause, as_of: datetime | None) -> FromClause:
-    """The same rows; those without a user have the one who, at the moment, is said to be theirs.
+    """The same rows, with the owner in force at the moment where a row has no user.
 
-    Where nobody has said anything they are the rows themselves: over a single table, DuckDB reads
-    the columns that are shown only for the rows that are. Else they are joined with the few words
-    by the key alone: with a condition on the account in the join, DuckDB takes ten times as long.
+    Without any override these are the rows themselves: over a single table, DuckDB reads the other
+    columns only for the rows shown. The join is by key alone: with a condition on the account in
+    it, DuckDB takes ten times as long.
     """
     if not has_match_overrides(con):
         return rows
@@ -90,10 +90,10 @@ def with_match_overrides(con: Connection, rows: FromClause, as_of: datetime | No
 def matches_search(
     rows: FromClause, text: str, words: Sequence[str], as_of: datetime | None
 ) -> ColumnElement[bool]:
-    """Whether each of the words, which make up the text, occurs in what a search looks through.
+    """Whether each word of the text occurs in the search text of a row.
 
-    Where people have decided, that is worked out, and no index is of it. But then it occurs in the
-    text that is kept, or the account is one of the few whose person has a word of the text.
+    With overrides the search text is computed, so no index helps. The row then also has to match
+    the indexed text of the snapshot, or to be one of the few with an owner who has such a word.
     """
     in_search_text = and_(*(contains_normalized(rows.c.search, word) for word in words))
     if SNAPSHOT_SEARCH not in rows.c:
@@ -115,12 +115,12 @@ def matches_search(
 
 
 def _owner_search_text(overrides: FromClause) -> ColumnElement[str]:
-    """What a search looks through of the person."""
+    """The search text of the owner."""
     return search_normalized(func.concat_ws(" ", overrides.c.user_name, overrides.c.user_email))
 
 
 def is_matched_by_override(rows: FromClause, as_of: datetime | None) -> ColumnElement[bool]:
-    """Whether a row has no user but the one who, at the moment, is said to be theirs."""
+    """Whether a row has a user only by an override in force at the moment."""
     return and_(
         is_unmatched(rows), rows.c.account_key.in_(select(_owner_overrides(as_of).c.account_key))
     )
@@ -129,25 +129,23 @@ def is_matched_by_override(rows: FromClause, as_of: datetime | None) -> ColumnEl
 def active_overrides(
     con: Connection, integrations: Sequence[str], as_of: datetime | None
 ) -> Sequence[RowMapping]:
-    """What is said at the moment of whose accounts are, by integration and account ID.
+    """One row per account with an override in force: [*OVERRIDE_COLUMNS].
 
-    One row per account: [*SAID]; of all integrations where none is named.
+    By integration and account ID; of all integrations where none is named.
     """
     columns = match_override.c
-    query = select(*(columns[name] for name in OVERRIDE_COLUMNS)).where(_is_in_force(as_of))
-    query = query.order_by(columns.integration, columns.account_id)
-    if integrations:
-        query = query.where(columns.integration.in_(integrations))
+    query = (
+        select(*(columns[name] for name in OVERRIDE_COLUMNS))
+        .where(_is_in_force(as_of), in_integrations(match_override, integrations))
+        .order_by(columns.integration, columns.account_id)
+    )
     return con.execute(query).mappings().all()
 
 
 def overrides_by_account(
     con: Connection, account_keys: Sequence[int], as_of: datetime | None = None
 ) -> dict[int, Row[Any]]:
-    """Account key → what is said of whose it is at the moment; only for those of whom anything is.
-
-    That it is nobody's, too.
-    """
+    """Account key → the override in force at the moment, also one that says it has no owner."""
     query = select(match_override).where(
         _is_in_force(as_of), match_override.c.account_key.in_(account_keys)
     )
@@ -155,31 +153,25 @@ def overrides_by_account(
 
 
 def _owner_overrides(as_of: datetime | None) -> FromClause:
-    """One row per account that is said to be somebody's, and is known here."""
-    has_account, has_no_owner = (
-        match_override.c.account_key.is_not(None),
-        is_unmatched(match_override),
-    )
+    """One row per account in this store that is assigned to a person."""
+    has_account = match_override.c.account_key.is_not(None)
     return (
         select(match_override)
-        .where(_is_in_force(as_of), has_account, ~has_no_owner)
-        .subquery("said")
+        .where(_is_in_force(as_of), has_account, ~is_unmatched(match_override))
+        .subquery("overrides")
     )
 
 
 def _is_in_force(as_of: datetime | None) -> ColumnElement[bool]:
     withdrawn_at = match_override.c.withdrawn_at
-    if as_of is None:
-        return withdrawn_at.is_(None)
-    return and_(
-        match_override.c.decided_at <= as_of, or_(withdrawn_at.is_(None), withdrawn_at > as_of)
-    )
+    is_withdrawn = and_(withdrawn_at.is_not(None), is_past(withdrawn_at, as_of))
+    return and_(is_past(match_override.c.decided_at, as_of), ~is_withdrawn)
 
 
 def _with_matched_by(
     attributes: ColumnElement[Any], decided_by: ColumnElement[Any]
 ) -> ColumnElement[Any]:
-    """The JSON object with who has said it; as it is, for readers who see no such names."""
+    """The JSON object with the decider's name; unchanged for readers who may not see names."""
     prefix = func.concat(literal(f'{{"{MATCHED_BY}": '), cast(func.to_json(decided_by), String))
     rest = case(
         (func.coalesce(attributes, "{}") == "{}", "}"),

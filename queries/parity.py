@@ -15,9 +15,10 @@ from queries.filters import FILTERS, Filters
 from queries.health.durations import durations
 from queries.health.failure_reasons import failure_reasons
 from queries.health.trends import snapshot_span, states_as_of, trends
-from queries.period import Scope
+from queries.period import Period
 from queries.review.duration import View
-from queries.review.rules import RULES, count_findings
+from queries.review.findings import count_findings
+from queries.review.rules import RULES
 from queries.snapshots import page_of_snapshots
 from queries.users.accounts import SORTS, count_accounts, page_of_accounts
 from queries.users.facets import list_choices
@@ -51,7 +52,7 @@ def _checks(con: Connection) -> Iterator[tuple[str, Check]]:
     for as_of in (None, first, middle):
         yield from _checks_at(Filters(as_of=as_of), last)
     for as_of in (None, middle):
-        scope = Scope((), first.date(), last.date(), as_of=as_of)
+        scope = Period(first.date(), last.date(), as_of=as_of)
         yield f"trends {scope.as_of}", lambda con, s=scope: trends(con, s)
         yield f"durations {scope.as_of}", lambda con, s=scope: durations(con, s)
         yield f"reasons {scope.as_of}", lambda con, s=scope: failure_reasons(con, s)

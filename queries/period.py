@@ -1,4 +1,4 @@
-"""What Health is asked about: some integrations, over some days, in a time zone, at a moment."""
+"""Days in a reader's time zone, and the period that Health shows."""
 
 from __future__ import annotations
 
@@ -10,22 +10,23 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from sqlalchemy import ColumnElement, Date, cast, func
 
+from queries.scope import Scope
+
 DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
-class Scope:
-    """Integrations (none named: all), and the days from the first to the last, both included."""
+class Period(Scope):
+    """A scope over some days, the first and the last included."""
 
-    integrations: tuple[str, ...]
     first: date
     last: date
-    zone: str = "UTC"  # IANA; a day is a day there
-    as_of: datetime | None = None  # naive UTC: what came later is not known; None is now
+    zone: str = "UTC"
+    """IANA name of the time zone in which days begin."""
 
     @property
     def start(self) -> datetime:
-        """The moment at which the first day begins (naive UTC)."""
+        """When the first day begins (naive UTC)."""
         return day_start(self.first, self.zone)
 
     @property
@@ -35,25 +36,26 @@ class Scope:
 
     @property
     def days(self) -> int:
-        """How many days there are."""
+        """The number of days."""
         return (self.last - self.first).days + 1
 
     @property
-    def previous(self) -> Scope:
-        """The days just before these, as many of them, as they were known when they ended."""
+    def previous(self) -> Period:
+        """As many days before these, as they were known at their end."""
         length = min(self.days, (self.first - date.min).days - 1)
         first, last = self.first - length * DAY, self.first - DAY
-        return Scope(self.integrations, first, last, self.zone, day_end(last, self.zone))
+        as_of = day_end(last, self.zone)
+        return Period(first, last, self.zone, integration=self.integration, as_of=as_of)
 
 
 @cache
 def time_zones() -> frozenset[str]:
-    """The names of all time zones, as IANA has them."""
+    """The IANA names of all time zones."""
     return frozenset(available_timezones())
 
 
 def zone_or_utc(name: str) -> str:
-    """The time zone of that name; UTC for anything that is none."""
+    """The name if it is a time zone, else UTC."""
     return name if name in time_zones() else "UTC"
 
 
@@ -63,17 +65,17 @@ def local_date(moment: datetime, zone: str) -> date:
 
 
 def to_local(moment: datetime, zone: str) -> datetime:
-    """The time on the clocks of the zone at a moment (naive UTC)."""
+    """The local time in the zone at a moment (naive UTC)."""
     return _convert(moment, UTC, ZoneInfo(zone))
 
 
 def to_utc(local_time: datetime, zone: str) -> datetime:
-    """The moment (naive UTC) at which clocks of the zone show this; of two, the earlier."""
+    """The moment (naive UTC) of a local time in the zone; of two such moments, the earlier."""
     return _convert(local_time, ZoneInfo(zone), UTC)
 
 
 def _convert(clock_time: datetime, source_zone: tzinfo, target_zone: tzinfo) -> datetime:
-    """What clocks there show while clocks here show this; beyond the calendar's ends, the same."""
+    """A clock time in another zone; unchanged where it would leave the calendar."""
     try:
         return clock_time.replace(tzinfo=source_zone).astimezone(target_zone).replace(tzinfo=None)
     except OverflowError:
@@ -81,7 +83,7 @@ def _convert(clock_time: datetime, source_zone: tzinfo, target_zone: tzinfo) -> 
 
 
 def day_start(day: date, zone: str) -> datetime:
-    """The moment (naive UTC) at which the day begins in the zone."""
+    """When the day begins in the zone (naive UTC)."""
     return to_utc(datetime.combine(day, time.min), zone)
 
 
@@ -91,6 +93,6 @@ def day_end(day: date, zone: str) -> datetime:
 
 
 def day_column(moment: ColumnElement[Any], zone: str) -> ColumnElement[Any]:
-    """The day of moments (naive UTC) in the zone, where the database works it out."""
+    """The day of each moment (naive UTC) in the zone, as the database computes it."""
     local_moment = moment if zone == "UTC" else func.timezone(zone, func.timezone("UTC", moment))
     return cast(local_moment, Date)

@@ -1,24 +1,88 @@
-"""Which integrations and which moment a question is about."""
+"""Which integrations a question covers, and as of which moment."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, FromClause, select, true
 
+from data.files.naming import parse_moment
+from data.formatting import iso_z
 from data.schema import integration
+
+Params = Mapping[str, Sequence[str]]
+"""The parameters of an address: name → values."""
+
+MAX_VALUES_PER_PARAM = 50
+"""Values of one parameter that an address can give; the rest is ignored."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scope:
+    """Integrations (none named: all), as of a moment (naive UTC; None: now).
+
+    Filters, the view of Review and the period of Health are scopes with more to them.
+    """
+
+    integration: tuple[str, ...] = ()
+    as_of: datetime | None = None
+
+    @classmethod
+    def from_params(cls, params: Params) -> Scope:
+        """The scope in an address; values that are not valid are left out."""
+        return Scope(
+            integration=parse_texts(params.get("integration", ())),
+            as_of=moment_param(params, "as_of"),
+        )
+
+    def params(self) -> list[tuple[str, str]]:
+        """The scope as parameters of an address."""
+        moment = [("as_of", iso_z(self.as_of))] if self.as_of else []
+        return [*(("integration", name) for name in self.integration), *moment]
+
+    def includes(self, rows: FromClause) -> ColumnElement[bool]:
+        """Whether a row belongs to these integrations."""
+        return in_integrations(rows, self.integration)
+
+    def is_past(self, moment: ColumnElement[Any]) -> ColumnElement[bool]:
+        """Whether a moment had come by the moment of the scope."""
+        return is_past(moment, self.as_of)
 
 
 def in_integrations(rows: FromClause, integrations: Sequence[str]) -> ColumnElement[bool]:
-    """Whether a row is of these; of any where none is named."""
+    """Whether a row belongs to these integrations; true where none is named.
+
+    A row names its integration by `integration_id`; in tables of what people decided, by name.
+    """
     if not integrations:
         return true()
+    if "integration_id" not in rows.c:
+        return rows.c.integration.in_(integrations)
     ids = select(integration.c.integration_id).where(integration.c.name.in_(integrations))
     return rows.c.integration_id.in_(ids)
 
 
 def is_past(moment: ColumnElement[Any], as_of: datetime | None) -> ColumnElement[bool]:
-    """Whether a moment had come."""
+    """Whether a moment had come by then; always true for now."""
     return true() if as_of is None else moment <= as_of
+
+
+def first_value(params: Params, name: str) -> str:
+    """The first value of a parameter; empty without one."""
+    return next(iter(params.get(name, ())), "")
+
+
+def moment_param(params: Params, name: str) -> datetime | None:
+    """The moment (naive UTC) that a parameter gives; None without a valid one."""
+    return parse_moment(first_value(params, name))
+
+
+def parse_texts(values: Sequence[str]) -> tuple[str, ...]:
+    """The values that are not blank, each once."""
+    valid = (
+        value for value in values[:MAX_VALUES_PER_PARAM] if value.strip() and "\0" not in value
+    )
+    return tuple(dict.fromkeys(valid))

@@ -1,4 +1,4 @@
-"""What was loaded, one row per snapshot; and what was delivered and is not loaded."""
+"""Loaded snapshots, and files that are on hold or rejected."""
 
 from __future__ import annotations
 
@@ -6,24 +6,18 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Row,
-    case,
-    func,
-    select,
-    true,
-)
+from sqlalchemy import ColumnElement, Connection, Row, case, func, select, true
 
+from data.formatting import count_of, iso_z
 from data.history.load_report import DEFAULT_DELETION_LIMIT, LoadReport, load_reports
 from data.schema import integration, quarantined_file, snapshot
+from queries.scope import in_integrations
 
 PAGE_SIZE = 25
 """Snapshots on one page of the list."""
 
 FILES_PAGE_SIZE = 10
-"""Held and refused files on one page of them."""
+"""Files that are on hold or rejected on one page of their list."""
 
 
 # ---- loaded --------------------------------------------------------------------------------------
@@ -32,32 +26,38 @@ FILES_PAGE_SIZE = 10
 def count_snapshots(
     con: Connection, integrations: Sequence[str], until: datetime | None = None
 ) -> int:
-    """How many snapshots of the integrations are loaded; of all where none is named.
+    """The number of loaded snapshots of the integrations, or of all if none is named.
 
-    With `until` (naive UTC), those that were taken by then.
+    With `until` (naive UTC), only those taken by then.
     """
-    query = select(func.count()).select_from(snapshot.join(integration, _is_same_integration()))
-    return con.scalar(query.where(_in_integrations(integrations), _is_taken_by(until))) or 0
+    query = select(func.count()).select_from(snapshot)
+    return (
+        con.scalar(query.where(in_integrations(snapshot, integrations), _is_taken_by(until))) or 0
+    )
 
 
 def page_of_snapshots(
     con: Connection, integrations: Sequence[str], page: int, until: datetime | None = None
 ) -> list[LoadReport]:
-    """One passport per snapshot of one page, newest first; counted as by `count_snapshots`."""
+    """One load report per snapshot of the page (from 1), newest first."""
     start = max(0, page - 1) * PAGE_SIZE
     return load_reports(
-        con, _in_integrations(integrations), _is_taken_by(until), limit=PAGE_SIZE, offset=start
+        con,
+        in_integrations(snapshot, integrations),
+        _is_taken_by(until),
+        limit=PAGE_SIZE,
+        offset=start,
     )
 
 
 def load_report_at(con: Connection, name: str, taken_at: datetime) -> LoadReport | None:
-    """The passport of one integration's snapshot of a moment."""
+    """The load report of an integration's snapshot of this time; None if there is none."""
     reports = load_reports(con, integration.c.name == name, snapshot.c.taken_at == taken_at)
     return reports[0] if reports else None
 
 
 def deletion_limits(con: Connection) -> dict[str, float]:
-    """Integration → the share of its accounts that may leave at once, by name."""
+    """Integration → the share of its accounts that a file can remove at once, by name."""
     limit = func.coalesce(integration.c.deletion_limit, DEFAULT_DELETION_LIMIT)
     query = select(integration.c.name, limit).order_by(func.lower(integration.c.name))
     return {row[0]: row[1] for row in con.execute(query)}
@@ -67,16 +67,16 @@ def deletion_limits(con: Connection) -> dict[str, float]:
 
 
 class FileOutcome(NamedTuple):
-    """What became of a delivered file, as far as the store knows."""
+    """What happened to a delivered file."""
 
-    state: Literal["loaded", "held", "refused", "not yet"]
+    state: Literal["loaded", "on hold", "rejected", "not yet"]
     message: str = ""
 
 
 def find_outcome(
     con: Connection, name: str, taken_at: datetime, sha256: str, *, since: datetime
 ) -> FileOutcome:
-    """What became of the file of one integration, moment and content, delivered at `since`."""
+    """What happened to the file of an integration, time and hash, delivered at `since`."""
     query = (
         select(snapshot.c.accepted)
         .join(integration, _is_same_integration())
@@ -88,10 +88,10 @@ def find_outcome(
     )
     account_count = con.scalar(query)
     if account_count is not None:
-        return FileOutcome("loaded", f"{account_count:,} accounts")
+        return FileOutcome("loaded", count_of(account_count, "account"))
     columns = quarantined_file.c
     row = con.execute(
-        select(columns.verdict, columns.reason)
+        select(columns.status, columns.reason)
         .where(
             columns.integration == name,
             columns.taken_at == taken_at,
@@ -99,22 +99,22 @@ def find_outcome(
         )
         .order_by(columns.quarantined_at.desc())
     ).first()
-    return FileOutcome(row.verdict, row.reason) if row else FileOutcome("not yet")
+    return FileOutcome(row.status, row.reason) if row else FileOutcome("not yet")
 
 
 def count_quarantined(con: Connection) -> dict[str, int]:
-    """Verdict → how many files were so set aside, and wait for a person."""
-    query = select(quarantined_file.c.verdict, func.count()).group_by(quarantined_file.c.verdict)
+    """Status (on hold, rejected) → number of files."""
+    query = select(quarantined_file.c.status, func.count()).group_by(quarantined_file.c.status)
     return {row[0]: row[1] for row in con.execute(query)}
 
 
 def quarantined_files(con: Connection, page: int) -> Sequence[Row[Any]]:
-    """One row per held or refused file of one page: the held ones first, then the newest."""
+    """One row per file of one page: files on hold first, then the newest."""
     columns = quarantined_file.c
     return con.execute(
         select(quarantined_file)
         .order_by(
-            case((columns.verdict == "held", 0), else_=1),
+            case((columns.status == "on hold", 0), else_=1),
             columns.quarantined_at.desc(),
             columns.integration,
             columns.file_name,
@@ -128,15 +128,10 @@ def _is_same_integration() -> ColumnElement[bool]:
     return integration.c.integration_id == snapshot.c.integration_id
 
 
-def _in_integrations(integrations: Sequence[str]) -> ColumnElement[bool]:
-    """All integrations where none is named."""
-    return integration.c.name.in_(integrations) if integrations else true()
-
-
 def _is_taken_by(until: datetime | None) -> ColumnElement[bool]:
     return snapshot.c.taken_at <= until if until else true()
 
 
 def snapshot_params(integration: str, taken_at: datetime) -> dict[str, str]:
-    """How an address names one snapshot."""
-    return {"integration": integration, "taken_at": f"{taken_at.isoformat(timespec='seconds')}Z"}
+    """The parameters that name a snapshot in an address."""
+    return {"integration": integration, "taken_at": iso_z(taken_at)}

@@ -1,7 +1,7 @@
-"""The way from a page to the store, and the only one: it asks who wants to do what first.
+"""The only way from a page to the store; each function checks a permission first.
 
-Nothing here opens the store without an act of data/access.py. A page that forgets to ask has
-nothing to show, and what it gets is what the one who asks may see.
+Connections are restricted to what the principal can see. A page that forgets to ask for a
+permission has no store to read.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from server.session import current_principal
 
 
 def authorize(permission: Permission, integration: str | None = None) -> Principal:
-    """Who asks, if they may: a page that they may not see ends here, a request raises NotAllowed.
+    """The principal, if it has the permission; if not, a page ends and a request raises NotAllowed.
 
-    To be asked whenever something is read or done, as a session can end between two clicks.
+    Call it for everything that is read or done, as a session can end between two clicks.
     """
     principal = current_principal()
-    return (
-        principal if principal.is_allowed(permission, integration) else _deny(principal, permission)
-    )
+    if not principal.is_allowed(permission, integration):
+        _deny(principal, permission)
+    return principal
 
 
 def _deny(principal: Principal, permission: Permission) -> NoReturn:
@@ -46,59 +46,62 @@ def _deny(principal: Principal, permission: Permission) -> NoReturn:
 
 
 def show_access_denied(principal: Principal, permission: Permission | None = None) -> None:
-    """Say why there is nothing to see, and what to do."""
+    """Draw a page that says why access is denied, and what to do."""
     if principal.has_any_role and permission:
-        st.title("Not for your role", anchor=False)
-        st.text(
-            f"Your role may not {permission.value}. Whoever gave it to you can give you "
-            "another one."
-        )
+        st.title("No access", anchor=False)
+        st.text(f"{denial_text(permission)} Ask your administrator.")
         return
     st.title("Your session has ended", anchor=False)
-    st.text("Sign in again to go on where you were.")
+    st.text("Sign in again to continue.")
     url = urlsplit(st.context.url or "")
     address = escape(f"{url.path or '/'}?{urlencode(st.query_params.to_dict(), doseq=True)}")
     link = f'<a href="{address}" target="_self">Sign in again</a>'
     st.html(f'<nav class="downloads" aria-label="Sign in">{link}</nav>', width="content")
 
 
+def denial_text(permission: object) -> str:
+    """`You do not have access to Snapshots.`"""
+    action = str(permission)
+    if action.startswith("see "):
+        return f"You do not have access to {action.removeprefix('see ')}."
+    return f"You do not have permission to {action}."
+
+
 def record_action(event: Event, **details: Any) -> None:
-    """Write into the audit log that who asks has done something."""
+    """Record in the audit log what the current principal has done."""
     record_event(current_home(), current_principal().name, event, **details)
 
 
 def is_sample() -> bool:
-    """Whether readers see the sample's store."""
+    """Whether readers see the sample data."""
     return active_store.active_store(current_home()).is_sample
 
 
 def store_status() -> active_store.StoreStatus:
-    """How the store is: whether there is anything to read."""
+    """The status of the store: whether it can be read."""
     return active_store.store_status(current_home())
 
 
 def closed_reason(status: active_store.StoreStatus) -> str:
-    """Why there is nothing to read; it can name files and people, so only for who loads them."""
-    return (
-        status.message
-        if current_principal().is_allowed_everywhere(Permission.LOAD_FILES)
-        else "It is back in a moment."
-    )
+    """Why the store is closed; only loaders get details, as those can name files and people."""
+    if current_principal().is_allowed_everywhere(Permission.LOAD_FILES):
+        return status.message
+    return "Please wait a moment."
 
 
 @contextmanager
 def store_connection(permission: Permission) -> Iterator[Connection]:
-    """A connection for one page's questions; all of them see the store at one moment.
+    """A connection for the queries of one page, which all see one moment of the store.
 
-    It is the store that readers see now: the real one, or the sample's. Where it goes away in
-    between, the page is drawn anew, and says why; where it cannot answer, the page ends there.
+    It is the store that readers see now: the real one, or the sample. If the store closes in
+    between, the page is drawn again and says why. If a query fails, the page ends there.
     """
     with _restricted_connection(authorize(permission).visibility) as con:
         yield con
 
 
 def last_change() -> str:
-    """What tells whether something was loaded since it was asked last; empty for nobody."""
+    """A text that changes with every load; empty without a role."""
     principal = current_principal()
     if not principal.has_any_role:
         return ""
@@ -109,9 +112,8 @@ def last_change() -> str:
 @contextmanager
 def _restricted_connection(visibility: Visibility) -> Iterator[Connection]:
     try:
-        with restricted_engine(
-            active_store.active_store(current_home()).engine, visibility
-        ).connect() as con:
+        engine = active_store.active_store(current_home()).engine
+        with restricted_engine(engine, visibility).connect() as con:
             yield con
     except StoreError as error:
         if get_script_run_ctx(suppress_warning=True) is None:
@@ -123,21 +125,20 @@ def _restricted_connection(visibility: Visibility) -> Iterator[Connection]:
 
 
 def real_store(permission: Permission) -> Engine:
-    """What was really delivered, whatever is shown, as far as who asks may see it."""
-    return restricted_engine(
-        open_store(current_home().database_url), authorize(permission).visibility
-    )
+    """The store of real data, even while the sample is shown, restricted to the principal."""
+    engine = open_store(current_home().database_url)
+    return restricted_engine(engine, authorize(permission).visibility)
 
 
 def empty_store() -> Engine:
-    """An empty store in memory, to read a file with."""
+    """An empty store in memory, to check a file against."""
     return open_store("duckdb:///:memory:")
 
 
 def writable_store(permission: Permission, integration: str | None = None) -> Engine:
-    """The whole store, for something to be done to one integration, or to what concerns all.
+    """The unrestricted store, to change one integration, or something that concerns all.
 
-    What concerns all is not for those who see only some.
+    The latter needs a principal who sees all integrations.
     """
     principal = authorize(permission, integration)
     if integration is None and not principal.is_allowed_everywhere(permission):
@@ -146,5 +147,5 @@ def writable_store(permission: Permission, integration: str | None = None) -> En
 
 
 def can_download_evidence() -> bool:
-    """Whether who asks may take evidence along, and there is an archive that proves it."""
+    """Whether the principal can export evidence, and there is an archive to prove it."""
     return current_principal().is_allowed(Permission.EXPORT_EVIDENCE) and not is_sample()

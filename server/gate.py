@@ -1,8 +1,7 @@
-"""The gate in front of everything that the server answers: closed but for what is named here.
+"""Middleware in front of everything that the server answers: closed except for the paths below.
 
-It stands before Streamlit, which by itself gives sessions, uploads, media and metrics to whoever
-asks. Where sign-in is set up, only who has a role comes through; where it is not, only who is at
-this machine.
+Streamlit itself gives sessions, uploads, media and metrics to anybody. The gate lets only people
+with a role through; without sign-in, only requests from this machine.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from streamlit.user_info import generate_login_redirect_url
 from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
 
 from data.access.claims import Claims
-from data.access.roles import MONITOR, Permission, Principal
+from data.access.roles import ANONYMOUS, MONITOR, Permission, Principal
 from data.home import current_home
 from data.records.audit_log import Event, record_denial, record_event
 from server.headers import with_headers
@@ -52,26 +51,26 @@ from server.sign_in_pages import (
 log = logging.getLogger("rollcall")
 
 PUBLIC_PATHS = ("/healthz", "/readyz")
-"""Addresses that anybody may ask, and that tell nothing of the data."""
+"""Paths that anybody can request; they disclose no data."""
 
 CALLBACK_PATH = "/oauth2callback"
 SIGN_IN_PATHS = ("/auth/login", CALLBACK_PATH)
 METRICS_PATH = "/metrics"
 BLOCKED_PATHS = ("/_stcore/metrics", "/_stcore/agent/")
-"""Ways of Streamlit to ask about a server, and to use it without a browser: closed to everybody."""
+"""Streamlit's own metrics and its access without a browser: closed to everybody."""
 
 ASSET_PATHS = ("/static/",)
-"""Streamlit's own files, the same in every Streamlit."""
+"""Streamlit's own files, which are public."""
 
 PROXY_HEADERS = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
-"""Headers that a proxy adds: somebody from elsewhere asks."""
+"""Headers that a proxy adds: the request comes from another machine."""
 
 GRACE_SECONDS = 15
-"""Seconds between the end of a session, which empties the page, and that of its connection."""
+"""Seconds from the end of a session, which empties the page, to the end of its connection."""
 
 
 class Gate:
-    """ASGI middleware, the first of all."""
+    """The first ASGI middleware."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app, self._auth_config = app, auth_config()
@@ -83,15 +82,7 @@ class Gate:
             return
         headers = Headers(scope=scope)
         claims = claims_of(headers, self._auth_config) if self._auth_config else None
-        principal = (
-            principal_of(claims)
-            if claims
-            else Principal("")
-            if self._auth_config
-            else local_principal()
-        )
-        if self._auth_config and _is_monitor(scope, headers, self._auth_config):
-            principal = MONITOR
+        principal = self._principal(scope, headers, claims)
         request_principal.set(principal)
         if scope["type"] == "websocket":
             await self._connect(scope, receive, send, headers, principal, claims)
@@ -104,6 +95,13 @@ class Gate:
             response = self._gate_response(scope, headers, principal, claims)
             await (response or self._app)(scope, receive, send)
 
+    def _principal(self, scope: Scope, headers: Headers, claims: Claims | None) -> Principal:
+        if not self._auth_config:
+            return local_principal()
+        if _is_monitor(scope, headers, self._auth_config):
+            return MONITOR
+        return principal_of(claims) if claims else ANONYMOUS
+
     # -- sessions
 
     async def _connect(
@@ -115,7 +113,7 @@ class Gate:
         principal: Principal,
         claims: Claims | None,
     ) -> None:
-        """Only from a page of our own, and for no longer than the sign-in lasts."""
+        """Accept a session only from our own pages, and end it with the sign-in."""
         if (
             self._host_rejection(scope, headers)
             or not _is_same_origin(headers, self._auth_config)
@@ -131,7 +129,7 @@ class Gate:
         try:
             await asyncio.wait({session, watch}, return_when=asyncio.FIRST_COMPLETED)
             if not session.done():
-                with suppress(RuntimeError):  # it has closed by itself meanwhile
+                with suppress(RuntimeError):  # already closed
                     await send({"type": "websocket.close", "code": 1008})
         finally:
             watch.cancel()
@@ -144,14 +142,14 @@ class Gate:
     def _gate_response(
         self, scope: Scope, headers: Headers, principal: Principal, claims: Claims | None
     ) -> Response | None:
-        """What the gate answers by itself; None where the request may go through."""
+        """The gate's own response; None if the request can go through."""
         path = path_of(scope)
         if path in PUBLIC_PATHS or principal is MONITOR:
             return None
         if rejection := self._host_rejection(scope, headers):
             return rejection
         if path.startswith(BLOCKED_PATHS):
-            return PlainTextResponse("There is nothing.", 404)
+            return PlainTextResponse("Not found.", 404)
         if self._auth_config is None or path.startswith(ASSET_PATHS):
             return None
         is_read = scope["method"] in ("GET", "HEAD")
@@ -163,10 +161,9 @@ class Gate:
             if path in (*SIGN_IN_PATHS, SIGN_OUT):
                 return None
         wants_page = is_read and "text/html" in headers.get("accept", "") and not _is_internal(path)
-        if path.startswith("/_stcore/upload_file") and not principal.is_allowed(
-            Permission.LOAD_FILES
-        ):
-            return PlainTextResponse("Your role does not load files.", 403)
+        is_upload = path.startswith("/_stcore/upload_file")
+        if is_upload and not principal.is_allowed(Permission.LOAD_FILES):
+            return PlainTextResponse("You do not have permission to load files.", 403)
         if principal.has_any_role:
             return redirect_after_sign_in(scope, headers) if wants_page else None
         if not wants_page:
@@ -176,7 +173,7 @@ class Gate:
         return sign_in_page(scope)
 
     def _host_rejection(self, scope: Scope, headers: Headers) -> Response | None:
-        """What comes by another name than ours, or without sign-in from another machine."""
+        """The response to a request for another host, or without sign-in from another machine."""
         host = headers.get("host", "")
         if self._auth_config:
             if host == self._auth_config.host:
@@ -188,26 +185,23 @@ class Gate:
         if is_local and not any(name in headers for name in PROXY_HEADERS):
             return None
         return PlainTextResponse(
-            "Sign-in is not set up, so Rollcall answers only who is at its machine. "
-            ".streamlit/secrets.toml.example explains how to set it up.",
+            "Sign-in is not set up, so Rollcall answers only requests from its own machine. To set "
+            "it up, see .streamlit/secrets.toml.example.",
             403,
         )
 
 
 def _is_monitor(scope: Scope, headers: Headers, config: AuthConfig) -> bool:
-    """Whether somebody asks for the metrics with their token, by whatever name of ours."""
-    is_metrics_request = scope["type"] == "http" and path_of(scope) == METRICS_PATH
+    """Whether the request is for the metrics and has their token."""
     token = config.role_mapping.metrics_token
+    if not token or scope["type"] != "http" or path_of(scope) != METRICS_PATH:
+        return False
     authorization = headers.get("authorization", "").encode()
-    return (
-        is_metrics_request
-        and bool(token)
-        and compare_digest(authorization, f"Bearer {token}".encode())
-    )
+    return compare_digest(authorization, f"Bearer {token}".encode())
 
 
 def claims_of(headers: Headers, config: AuthConfig) -> Claims | None:
-    """What the cookie of a request says of who sent it; None where it was not made by us."""
+    """The claims in the cookie of a request; None if the cookie is not from this server."""
     cookies = cookie_parser(headers.get("cookie", ""))
 
     def read_signed_cookie(name: str) -> bytes | None:
@@ -226,26 +220,27 @@ def claims_of(headers: Headers, config: AuthConfig) -> Claims | None:
 
 
 async def _wait_for_session_end(claims: Claims) -> None:
-    """Wait until a token counts no more, and for as long as the page takes to say so."""
+    """Wait until the token ends, and then until the page has shown it."""
     while is_signed_in(claims):
         await asyncio.sleep(min(3.0, max(0.1, session_ends_at(claims) - time.time())))
     await asyncio.sleep(GRACE_SECONDS)
 
 
 def _with_sign_in_audit(send: Send, config: AuthConfig) -> Send:
-    """What Streamlit answers a provider's word with; whom it lets in, or not, is an event."""
+    """Record a sign-in, or its denial, when Streamlit answers the provider's callback."""
 
     async def audited_send(message: Message) -> None:
         if message["type"] == "http.response.start":
             cookies = MutableHeaders(scope=message).getlist("set-cookie")
-            made = "; ".join(cookie.split(";", 1)[0] for cookie in cookies)
-            claims = claims_of(Headers({"cookie": made}), config)
-            who = principal_of(claims) if claims else Principal("")
-            if who.has_any_role:
-                record_event(current_home(), who.name, Event.SIGNED_IN, roles=list(who.roles))
+            cookie_header = "; ".join(cookie.split(";", 1)[0] for cookie in cookies)
+            claims = claims_of(Headers({"cookie": cookie_header}), config)
+            principal = principal_of(claims) if claims else ANONYMOUS
+            name, roles = principal.name, list(principal.roles)
+            if roles:
+                record_event(current_home(), name, Event.SIGNED_IN, roles=roles)
             else:
-                why = "has no role" if claims and is_signed_in(claims) else "brought no good token"
-                record_denial(current_home(), who.name, f"{why} at sign-in")
+                reason = "has no role" if _has_valid_token(claims) else "sent no valid token"
+                record_denial(current_home(), name, f"{reason} at sign-in")
         await send(message)
 
     return audited_send
@@ -256,7 +251,7 @@ def _sign_out(claims: Claims) -> None:
     try:
         revoked_tokens().add(claims, session_ends_at(claims))
     except OSError as error:
-        log.error("Who has signed out could not be written down: %s", error.strerror)
+        log.error("Could not save the sign-out: %s", error.strerror)
 
 
 def _has_valid_token(claims: Claims | None) -> bool:
@@ -264,13 +259,13 @@ def _has_valid_token(claims: Claims | None) -> bool:
 
 
 def _is_same_origin(headers: Headers, config: AuthConfig | None) -> bool:
-    """Whether a page of our own asks: browsers say which page does."""
+    """Whether the request comes from our own page, by the browser's Origin header."""
     origin = headers.get("origin", "")
     return origin == config.origin if config else urlsplit(origin).netloc == headers.get("host", "")
 
 
 def _is_internal(path: str) -> bool:
-    """What only pages ask for, never a person."""
+    """Whether only pages request the path, never a person."""
     return path.startswith(("/_stcore", "/media", "/component", "/app/", "/export/"))
 
 

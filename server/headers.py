@@ -1,4 +1,4 @@
-"""What every answer tells the browser: what a page may load, and that nobody else keeps it."""
+"""The security headers of every response."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ HEADERS = {
 
 KEEP_COOKIE_SCRIPT = "document.cookie = document.getElementById('cookie-to-keep').dataset.cookie"
 INPUT_SCRIPT = Path(__file__).with_name("input.js").read_text(encoding="utf-8")
-"""The scripts in a page that are ours, known by their hashes: each is always the same."""
+"""Rollcall's own inline scripts. They never change, so the policy allows them by their hashes."""
 
 
 @cache
 def content_policy() -> str:
-    """What a page may load: nothing from elsewhere, and of scripts in it Streamlit's and ours."""
+    """The Content-Security-Policy: nothing from other hosts, only known inline scripts."""
     page = Path(st.__file__).parent.joinpath("static", "index.html").read_text(encoding="utf-8")
     scripts = re.findall(r"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", page, re.DOTALL)
     allowed_scripts = [*scripts, KEEP_COOKIE_SCRIPT, INPUT_SCRIPT]
@@ -46,7 +46,7 @@ def content_policy() -> str:
 
 
 def with_headers(send: Send, *, is_asset: bool, is_secure: bool) -> Send:
-    """What is sent, with what browsers should know about it."""
+    """Add the headers to each response."""
 
     async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -65,7 +65,7 @@ def with_headers(send: Send, *, is_asset: bool, is_secure: bool) -> Send:
 
 
 def _make_cookies_secure(headers: MutableHeaders) -> None:
-    """Streamlit leaves it out."""
+    """Add the Secure attribute, which Streamlit leaves out."""
     cookies = headers.getlist("set-cookie")
     del headers["set-cookie"]
     for cookie in cookies:

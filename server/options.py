@@ -1,7 +1,4 @@
-"""What the environment says of how to serve: options of Streamlit.
-
-By itself Streamlit looks there only where its own command starts the server.
-"""
+"""Reads Streamlit's options from the environment, as Streamlit does only under its own command."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ from server.logs import is_json_logging
 
 
 def options_from_environment() -> dict[str, Any]:
-    """Option → value. Raises Misconfigured where what it names is not there."""
+    """Option → value. Raises ConfigError for a wrong value."""
     getenv = os.environ.get
     options: dict[str, Any] = {
         "server.port": _integer("PORT", 8501),
@@ -29,7 +26,7 @@ def options_from_environment() -> dict[str, Any]:
     if secrets := getenv("ROLLCALL_SECRETS"):
         path = Path(secrets).expanduser()
         if path.suffix != ".toml" or not os.access(path, os.R_OK):
-            raise ConfigError(f"ROLLCALL_SECRETS names no .toml file that can be read: {path}.")
+            raise ConfigError(f"ROLLCALL_SECRETS does not name a readable .toml file: {path}.")
         options["secrets.files"] = [*st.get_option("secrets.files"), str(path)]
     return options
 
@@ -38,4 +35,4 @@ def _integer(name: str, default: int) -> int:
     try:
         return int(os.environ.get(name) or default)
     except ValueError as error:
-        raise ConfigError(f"{name} is no whole number: {os.environ[name]}.") from error
+        raise ConfigError(f"{name} is not a whole number: {os.environ[name]}.") from error

@@ -1,7 +1,7 @@
-"""Who is asking: the one place that turns a session, or a request, into a principal.
+"""Turns a session or a request into a principal.
 
-How people sign in is read once, when the server starts: whatever becomes of the settings while it
-runs, nobody gets more than they had.
+The sign-in settings are read once, at the start: no change of the file gives anybody more access
+while the server runs.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ PROVIDER_KEYS = ("client_id", "client_secret", "server_metadata_url")
 
 @dataclass(frozen=True)
 class AuthConfig:
-    """How people sign in: sections [auth] and [access] of secrets.toml."""
+    """The sign-in settings: sections [auth] and [access] of secrets.toml."""
 
-    origin: str  # where Rollcall is reached: https://rollcall.example.com
+    origin: str  # the address of Rollcall: https://rollcall.example.com
     client_id: str
     cookie_secret: str
     role_mapping: RoleMapping
@@ -54,40 +54,37 @@ class AuthConfig:
 
     @classmethod
     def from_settings(cls, auth: Mapping[str, Any], access: Mapping[str, Any]) -> AuthConfig:
-        """As the settings tell it. Raises Misconfigured."""
+        """Validate both sections. Raises ConfigError."""
         required = ("redirect_uri", "cookie_secret", *PROVIDER_KEYS)
         settings = {name: str(auth.get(name) or "") for name in required}
         if missing := [name for name, value in settings.items() if not value]:
-            raise ConfigError(f"[auth] lacks {', '.join(missing)}.")
+            raise ConfigError(f"[auth] has no {', '.join(missing)}.")
         if len(settings["cookie_secret"]) < MIN_SECRET_LENGTH:
-            raise ConfigError(
-                f"cookie_secret in [auth] has fewer than {MIN_SECRET_LENGTH} characters. This "
-                "makes "
-                "one: python3 -c 'import secrets; print(secrets.token_urlsafe(32))'."
-            )
-        redirect = urlsplit(
-            settings["redirect_uri"].replace("{port}", str(st.get_option("server.port")))
-        )
-        is_local = is_loopback(redirect.hostname or "")
-        if redirect.path.rsplit("/", 1)[-1] != "oauth2callback" or not (
-            redirect.scheme == "https" or (redirect.scheme == "http" and is_local)
-        ):
-            raise ConfigError(
-                "redirect_uri in [auth] must be https://<where Rollcall is reached>/oauth2callback;"
-                " plain http only for this machine."
-            )
+            raise ConfigError(SHORT_SECRET_MESSAGE)
+        address = settings["redirect_uri"].replace("{port}", str(st.get_option("server.port")))
+        redirect = urlsplit(address)
+        is_local = redirect.scheme == "http" and is_loopback(redirect.hostname or "")
+        is_callback = redirect.path.rsplit("/", 1)[-1] == "oauth2callback"
+        if not is_callback or not (redirect.scheme == "https" or is_local):
+            raise ConfigError(REDIRECT_MESSAGE)
         origin = f"{redirect.scheme}://{redirect.netloc}"
-        return cls(
-            origin,
-            settings["client_id"],
-            settings["cookie_secret"],
-            RoleMapping.from_settings(access),
-        )
+        roles = RoleMapping.from_settings(access)
+        return cls(origin, settings["client_id"], settings["cookie_secret"], roles)
+
+
+SHORT_SECRET_MESSAGE = (
+    f"cookie_secret in [auth] has fewer than {MIN_SECRET_LENGTH} characters. To create one: "
+    "python3 -c 'import secrets; print(secrets.token_urlsafe(32))'."
+)
+REDIRECT_MESSAGE = (
+    "redirect_uri in [auth] must be https://<address of Rollcall>/oauth2callback; plain http works "
+    "only on this machine."
+)
 
 
 @cache
 def auth_config() -> AuthConfig | None:
-    """How people sign in; None where that is not set up. Raises Misconfigured."""
+    """The sign-in settings; None if sign-in is not set up. Raises ConfigError."""
     files = [path for path in st.get_option("secrets.files") if Path(path).exists()]
     if not st.secrets.load_if_toml_exists():
         if files:
@@ -103,12 +100,12 @@ def auth_config() -> AuthConfig | None:
 
 @cache
 def revoked_tokens() -> RevokedTokens:
-    """The tokens that count no more."""
+    """The tokens revoked by sign-out."""
     return RevokedTokens(current_home().root / "signed-out")
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address, or a name, is this machine's own."""
+    """Whether the address or name is that of this machine."""
     try:
         return ip_address(host.strip("[]")).is_loopback
     except ValueError:
@@ -116,41 +113,41 @@ def is_loopback(host: str) -> bool:
 
 
 def is_pseudonymized() -> bool:
-    """Whether everybody sees pseudonyms instead of names: ROLLCALL_PSEUDONYMS."""
+    """Whether ROLLCALL_PSEUDONYMS shows pseudonyms to everybody."""
     return os.environ.get("ROLLCALL_PSEUDONYMS", "") not in ("", "0")
 
 
 def exposure_error(address: str | None) -> str:
-    """Why the app may not be served there; empty where it may. Raises Misconfigured."""
+    """Why the app cannot be served at the address; empty if it can. Raises ConfigError."""
     if auth_config() or (address and is_loopback(address)):
         return ""
     return (
         f"Rollcall does not serve {address or 'every address of this machine'} without sign-in: "
-        "account lists would be open to the network. Set up sign-in, as "
-        ".streamlit/secrets.toml.example explains, or leave server.address at 127.0.0.1."
+        "account lists would be open to the network. Set up sign-in (see "
+        ".streamlit/secrets.toml.example), or leave server.address at 127.0.0.1."
     )
 
 
-# ---- who -----------------------------------------------------------------------------------------
+# ---- principals ----------------------------------------------------------------------------------
 
-request_principal: ContextVar[Principal] = ContextVar("asking", default=ANONYMOUS)
-"""Who sent the request that is being answered; the gate knows."""
+request_principal: ContextVar[Principal] = ContextVar("request_principal", default=ANONYMOUS)
+"""The principal of the current request; the gate sets it."""
 
 
 def current_principal() -> Principal:
-    """Who is asking now. A session's person is nobody as soon as their token has ended."""
+    """The principal of the session or request; anonymous as soon as its token ends."""
     if get_script_run_ctx(suppress_warning=True) is None:
         return request_principal.get()
     return principal_of(st.user.to_dict()) if auth_config() else local_principal()
 
 
 def local_principal() -> Principal:
-    """Who is at this machine, where nobody signs in."""
+    """The user of this machine, where sign-in is not set up."""
     return replace(LOCAL, uses_pseudonyms=is_pseudonymized())
 
 
 def principal_of(claims: Claims) -> Principal:
-    """Who has a token; nobody where it does not hold any more."""
+    """The principal of a token; without roles if the token is no longer valid."""
     config = auth_config()
     if not config:
         return ANONYMOUS
@@ -160,7 +157,7 @@ def principal_of(claims: Claims) -> Principal:
 
 
 def is_signed_in(claims: Claims) -> bool:
-    """Whether a token still counts."""
+    """Whether a token is valid and not revoked."""
     config = auth_config()
     return (
         config is not None
@@ -173,6 +170,6 @@ def is_signed_in(claims: Claims) -> bool:
 
 
 def session_ends_at(claims: Claims) -> float:
-    """In seconds since 1970."""
+    """The end of the session, in seconds since 1970."""
     config = auth_config()
     return session_end(claims, config.role_mapping.hours) if config else 0.0

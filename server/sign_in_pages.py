@@ -1,4 +1,4 @@
-"""The gate's own pages, for who does not come through it; and where they are led when they do."""
+"""The gate's own pages, before and without a role, and the redirect after sign-in."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ SIGN_IN = "/sign-in"
 SIGN_OUT = "/auth/logout"
 
 NEXT_COOKIE = "rollcall_next"
-"""The cookie that remembers where somebody wanted to go before they signed in."""
+"""The cookie with the address that somebody opened before they signed in."""
 
 
 def path_of(scope: Scope) -> str:
-    """The path of a request, below the one that Rollcall is served under."""
+    """The path of a request, without the base path of Rollcall."""
     return scope["path"].removeprefix(_base_path())
 
 
@@ -32,7 +32,7 @@ def _base_path() -> str:
 
 
 def redirect_after_sign_in(scope: Scope, headers: Headers) -> Response | None:
-    """After sign-in Streamlit leads to the first page; a link led elsewhere before."""
+    """A redirect to the address opened before sign-in; Streamlit itself leads to the first page."""
     cookies = cookie_parser(headers.get("cookie", ""))
     if NEXT_COOKIE not in cookies:
         return None
@@ -50,12 +50,12 @@ def _request_address(scope: Scope) -> str:
 
 
 def _local_address(address: str) -> str:
-    """An address of our own, or none: never one of another host."""
+    """The address if it is on this host, else an empty text."""
     is_local = address.startswith("/") and not address.startswith(("//", "/\\"))
     return address if is_local and address.isprintable() and len(address) <= 3_000 else ""
 
 
-# ---- the two pages of the gate -------------------------------------------------------------------
+# ---- pages ---------------------------------------------------------------------------------------
 
 PAGE_TEMPLATE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title} · Rollcall</title>
@@ -71,9 +71,9 @@ def _page(title: str, body: str, status: int) -> HTMLResponse:
 
 
 def sign_in_page(scope: Scope) -> Response:
-    """For who is not signed in."""
+    """The page for people who are not signed in."""
     body = (
-        "<p>Who has an account in which app is shown to signed-in people only.</p>"
+        "<p>Sign in to see who has access to what.</p>"
         f'<p><a class="button" href="{escape(_base_path() + SIGN_IN)}">Sign in</a></p>'
     )
     response = _page("Sign in", body, 401)
@@ -84,12 +84,11 @@ def sign_in_page(scope: Scope) -> Response:
 
 
 def no_role_page(principal: Principal, config: AuthConfig) -> Response:
-    """For who is signed in and has no role."""
-    contact = config.role_mapping.contact or "the people who run it"
+    """The page for people who are signed in without a role."""
+    contact = config.role_mapping.contact or "your administrator"
     body = (
-        f"<p>You are signed in as <strong>{escape(principal.name or 'somebody')}</strong>, and "
-        "have no "
-        f"role in Rollcall. To get one, ask {escape(contact)}.</p>"
+        f"<p>You are signed in as <strong>{escape(principal.name or 'unknown')}</strong>. "
+        f"To get a role, ask {escape(contact)}.</p>"
         f'<p><a class="button" href="{escape(_base_path() + SIGN_OUT)}">Sign out</a></p>'
     )
-    return _page("Nothing to see for you yet", body, 403)
+    return _page("You have no role yet", body, 403)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from sqlalchemy import Connection, Engine
@@ -89,3 +90,11 @@ def usernames(con: Connection, *, sort: str = "username_in_app", **asked: Any) -
     order, descending = sort.lstrip("-"), sort.startswith("-")
     listed = sorted_accounts(con, Filters(**asked), sort=order, descending=descending)
     return [row.username_in_app for row in con.execute(listed)]
+
+
+def content_of(write: Callable[..., object], *arguments: object) -> bytes:
+    """The content of a file that a function writes; its last argument is the path."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "file"
+        write(*arguments, path)
+        return path.read_bytes()

@@ -102,7 +102,7 @@ def marked(root: Path, engine: Engine) -> None:
         engine, [MatchOverride("slack", f"{MARK}-id-1", MARK, "slack", MARK, MARK, MARK)], MARK
     )
     with engine.begin() as con:
-        held = {"integration": "slack", "file_name": f"{MARK}.csv", "verdict": "held"}
+        held = {"integration": "slack", "file_name": f"{MARK}.csv", "status": "on hold"}
         con.execute(insert(quarantined_file).values(**held, reason=MARK, quarantined_at=TODAY))
 
 
@@ -198,12 +198,12 @@ def test_roles_come_from_the_claim_or_a_verified_address(
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({}, "Nobody has a role"),
-        ({"roles": {}}, "Nobody has a role"),
-        ({"roles": {"x": "King"}}, "Unknown role: King"),
-        ({"people": {"a@x.io": "owner"}}, "Unknown role: owner"),
+        ({}, "gives nobody a role"),
+        ({"roles": {}}, "gives nobody a role"),
+        ({"roles": {"x": "King"}}, "No such role: King"),
+        ({"people": {"a@x.io": "owner"}}, "No such role: owner"),
         ({"roles": {"x": "Owner"}, "rolls": {}}, "unknown settings: rolls"),
-        ({"roles": ["Owner"]}, "roles in .access. is not valid"),
+        ({"roles": ["Owner"]}, "roles in .access. must be a table"),
         ({"roles": {"x": "Owner"}, "integrations": {"x": "figma"}}, "a table of lists"),
         ({"roles": {"x": "Owner"}, "hours": 0}, "a number above 0"),
         ({"roles": {"x": "Owner"}, "metrics_token": "short"}, "at least 32 characters"),
@@ -383,7 +383,7 @@ def test_every_page_checks_permissions(marked_home: Home, door: None, role: str 
         else:
             assert MARK not in drawn
             assert "figma" not in drawn
-            words = "Not for your role" if role else "Your session has ended"
+            words = "No access" if role else "Your session has ended"
             assert [title.value for title in run.title][-1] == words
 
 

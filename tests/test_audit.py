@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from builders import TODAY, YESTERDAY, a_snapshot_file, an_account
+from builders import TODAY, YESTERDAY, a_snapshot_file, an_account, content_of
 from sqlalchemy import Engine, delete, func, select, update
 from starlette.testclient import TestClient
 from streamlit.testing.v1 import AppTest
@@ -21,7 +21,7 @@ from data.home import Home
 from data.records.audit_log import Event, flush_pending, record_denial, record_event
 from data.schema import audit_event
 from data.store.engine import close_stores, open_store
-from queries.audit import count_events, events_ndjson, find_broken_event, page_of_events
+from queries.audit import count_events, find_broken_event, page_of_events, write_events
 
 PAGE = Path(__file__).parent.parent / "pages" / "audit.py"
 
@@ -33,7 +33,7 @@ def engine(home: Home) -> Engine:
 
 def told(engine: Engine) -> list[dict[str, Any]]:
     with engine.connect() as con:
-        return [json.loads(line) for line in b"".join(events_ndjson(con)).splitlines()]
+        return [json.loads(line) for line in content_of(write_events, con).splitlines()]
 
 
 def test_events_are_kept_in_the_order_in_which_they_happened(home: Home, engine: Engine) -> None:

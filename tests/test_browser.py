@@ -236,7 +236,7 @@ def test_an_open_filter_stays_open_while_its_counts_follow(app: Served, visit: V
     reader.sees("20 of 69")
     chosen = dialog.get_by_role("button", name="Update failed 20", exact=True)
     expect(chosen).to_have_attribute("aria-pressed", "true")
-    dialog.get_by_role("button", name="All waiting", exact=True).click()
+    dialog.get_by_role("button", name="All awaiting", exact=True).click()
     reader.sees("0 of 69")
     expect(chosen).to_have_attribute("aria-pressed", "false")
     expect(dialog.get_by_role("button", name="Onboarded 0", exact=True)).to_be_visible()

@@ -52,7 +52,7 @@ def tells(reader: Reader, words: str) -> None:
 
 def test_from_the_words_to_the_accounts_and_back(app: Served, visit: Visit) -> None:
     reader = visit(f"{app.url}/changes?integration=figma&{BETWEEN}")
-    tells(reader, "1 account joined, 1 gone, 1 changed state (1 newly failed), 1 gained the role")
+    tells(reader, "1 account added, 1 removed, 1 changed state (1 newly failed), 1 gained the role")
     tile(reader, "Newly failed")
     reader.lists(["ada"])
     assert reader.asked()["list"] == ["moved"]
@@ -68,7 +68,7 @@ def test_from_the_words_to_the_accounts_and_back(app: Served, visit: Visit) -> N
 def test_a_cell_of_the_moves_opens_its_accounts(app: Served, visit: Visit) -> None:
     reader = visit(f"{app.url}/changes?integration=figma&{BETWEEN}")
     card = reader.page.locator(".st-key-card_moves")
-    expect(card.get_by_label(re.compile("^Flows from the state then"))).to_be_visible(
+    expect(card.get_by_label(re.compile("^Flows from state before"))).to_be_visible(
         timeout=PATIENCE
     )
     cells = card.get_by_test_id("data-grid-canvas")
@@ -77,19 +77,19 @@ def test_a_cell_of_the_moves_opens_its_accounts(app: Served, visit: Visit) -> No
     assert box
     reader.page.mouse.click(box["x"] + box["width"] - 30, box["y"] + box["height"] - 15)
     reader.lists(["ada"])
-    asked = reader.asked()
-    assert (asked["was"], asked["now"]) == (["Update ongoing"], ["Update failed"])
+    wanted = reader.asked()
+    assert (wanted["was"], wanted["now"]) == (["Update ongoing"], ["Update failed"])
 
 
-def test_a_browser_remembers_until_when_its_reader_has_looked(app: Served, visit: Visit) -> None:
+def test_a_browser_remembers_up_to_when_its_reader_has_reviewed(app: Served, visit: Visit) -> None:
     reader = visit(f"{app.url}/changes?integration=figma&to=2026-11-21T06:00:00Z", afresh=True)
-    looked = reader.page.get_by_role("button", name="I have looked")
-    looked.click(timeout=PATIENCE)
-    since = reader.page.get_by_role("button", name="Since I last looked")
-    expect(reader.page.get_by_text("Looked until 2026-11-21 06:00 UTC.")).to_be_visible()
+    reviewed = reader.page.get_by_role("button", name="Mark as reviewed")
+    reviewed.click(timeout=PATIENCE)
+    since = reader.page.get_by_role("button", name="Since my last review")
+    expect(reader.page.get_by_text("Reviewed up to 2026-11-21 06:00 UTC.")).to_be_visible()
     reader.page.goto(f"{app.url}/changes?integration=figma")
     since.click(timeout=PATIENCE)
-    tells(reader, "21 Nov 2026 06:00 → 23 Nov 2026 06:00 UTC: 1 account joined")
+    tells(reader, "21 Nov 2026 06:00 → 23 Nov 2026 06:00 UTC: 1 account added")
 
 
 def test_the_whole_list_can_be_downloaded(app: Served, visit: Visit) -> None:
@@ -103,7 +103,7 @@ def test_the_whole_list_can_be_downloaded(app: Served, visit: Visit) -> None:
     with Path(download.value.path()).open(encoding="utf-8-sig", newline="") as file:
         (row,) = csv.DictReader(file)
     assert row["Username in app"] == "bob"
-    assert (row["App access, then"], row["App access, now"]) == ("Viewer", "Admin; Viewer")
+    assert (row["App access, before"], row["App access, after"]) == ("Viewer", "Admin; Viewer")
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(420, "dark"), (2560, "light")])
@@ -113,7 +113,7 @@ def test_hostile_names_stay_text_and_nothing_is_wider_than_the_page(
     reader = visit(
         f"{app.url}/changes?integration=okta&{BETWEEN}&list=joined", width=width, scheme=scheme
     )
-    expect(reader.page.get_by_text("9 accounts · Joined")).to_be_visible(timeout=PATIENCE)
+    expect(reader.page.get_by_text("9 accounts · Added")).to_be_visible(timeout=PATIENCE)
     expect(reader.page.get_by_role("button", name=re.compile("^Details of "))).to_have_count(9)
     reader.fits()
     assert reader.page.locator("main img[src=x]").count() == 0

@@ -16,7 +16,7 @@ from rollcall import main
 
 pytestmark = pytest.mark.browser
 
-RULE = "Deleted but active"
+RULE = "Deleted but still active"
 HOSTILE_NAME = "**bold** <img src=x onerror=alert(1)>"
 ACCOUNTS = [
     Delivered("Ada Lovelace <ada@x.io>", "ada", state="Deleted"),
@@ -57,13 +57,13 @@ def press(reader: Reader, label: str) -> None:
 
 def test_a_rule_opens_by_keyboard_and_back_returns(app: Served, visit: Visit) -> None:
     reader = review(app, visit)
-    says(reader, re.compile(r"^\d+ findings by \d+ of 12 rules"))
+    says(reader, re.compile(r"^\d+ findings · \d+ of 12 rules"))
     reader.page.get_by_role("button", name=RULE, exact=True).press("Enter")
     lists_both(reader)
     assert reader.asked() == {"rule": ["deleted_but_active"]}
     expect(reader.row("bob")).to_contain_text(HOSTILE_NAME)
     reader.page.go_back()
-    says(reader, re.compile(r"^\d+ findings by \d+ of 12 rules"))
+    says(reader, re.compile(r"^\d+ findings · \d+ of 12 rules"))
 
 
 def test_a_rule_that_filters_can_say_opens_in_users(app: Served, visit: Visit) -> None:
@@ -98,10 +98,10 @@ def test_the_evidence_pack_is_one_click_and_the_archive_proves_it(
     assert main(["verify", str(listed)]) == 0
 
 
-def test_a_finding_is_accepted_with_a_reason_and_a_name(app: Served, visit: Visit) -> None:
+def test_an_exception_is_added_with_a_reason_and_a_name(app: Served, visit: Visit) -> None:
     reader = review(app, visit, "?rule=unmatched_and_privileged")
     reader.lists(["bot"])
-    reader.page.get_by_text("Accept findings", exact=True).click()
+    reader.page.get_by_text("Add exception", exact=True).click()
     accounts = reader.page.get_by_role("combobox", name=re.compile("Accounts on this page"))
     reader.is_still()
     option = reader.page.get_by_role("option", name="bot · figma · bot")
@@ -116,9 +116,9 @@ def test_a_finding_is_accepted_with_a_reason_and_a_name(app: Served, visit: Visi
     reader.page.get_by_label("Reason").fill("The build needs it")
     reader.page.get_by_label("Your name").fill("Grace")
     reader.page.get_by_label("Your name").press("Tab")
-    press(reader, "Accept")
-    says(reader, "Nothing to review: this rule finds no account that counts.")
-    press(reader, "1 accepted")
+    press(reader, "Add")
+    says(reader, "No open findings.")
+    press(reader, "1 exception")
     expect(reader.row("bot")).to_contain_text("The build needs it")
 
 
@@ -128,10 +128,10 @@ def test_the_page_has_nothing_that_some_cannot_use(
     app: Served, visit: Visit, width: int, scheme: ColorScheme
 ) -> None:
     reader = review(app, visit, width=width, scheme=scheme)
-    says(reader, re.compile(r"^\d+ findings by \d+ of 12 rules"))
+    says(reader, re.compile(r"^\d+ findings · \d+ of 12 rules"))
     assert violations(reader.page) == []
     reader = review(app, visit, "?rule=deleted_but_active", width=width, scheme=scheme)
     lists_both(reader)
-    reader.page.get_by_text("Accept findings", exact=True).click()
+    reader.page.get_by_text("Add exception", exact=True).click()
     says(reader, "Accounts on this page")
     assert violations(reader.page) == []

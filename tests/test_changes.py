@@ -1,4 +1,4 @@
-"""What changed between two moments, against a comparison of two lists by hand."""
+"""Changes between two moments, against two lists compared by hand."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from builders import TODAY, YESTERDAY, Deliveries, an_account, an_unmatched_account
+from builders import TODAY, YESTERDAY, Deliveries, an_account, an_unmatched_account, content_of
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from openpyxl import load_workbook
@@ -44,14 +44,14 @@ SINCE_YESTERDAY = Window(YESTERDAY, TODAY)
 def listed(con: Connection, between: Window, kind: str, **only: Any) -> list[str]:
     """The accounts of a list, by username in the app."""
     rows = page_of_changes(con, between, ChangeFilter(kind, **only), 1)
-    return [row.is_username_in_app or row.was_username_in_app for row in rows]
+    return [row.after_username_in_app or row.before_username_in_app for row in rows]
 
 
 # ---- by hand -------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Said:
+class Listed:
     """What a snapshot of this test says of an account."""
 
     state: str = "Onboarded"
@@ -74,7 +74,7 @@ class Said:
         )
 
 
-Accounts = Mapping[str, Said]
+Accounts = Mapping[str, Listed]
 Histories = Mapping[str, Mapping[int, Accounts]]
 """Integration → day → what the snapshot of the day lists."""
 
@@ -94,7 +94,7 @@ def by_hand(histories: Histories, since: int, until: int) -> dict[str, Any]:
         then, now = at(history, since), at(history, until)
         if then is None or now is None:
             continue
-        before = {u for day, said in history.items() if day <= since for u in said}
+        before = {u for day, texts in history.items() if day <= since for u in texts}
         for username in sorted({*then, *now}):
             one = (name, username)
             if username not in then:
@@ -106,7 +106,7 @@ def by_hand(histories: Histories, since: int, until: int) -> dict[str, Any]:
     return found
 
 
-def compare(found: dict[str, Any], one: tuple[str, str], was: Said, now: Said) -> None:
+def compare(found: dict[str, Any], one: tuple[str, str], was: Listed, now: Listed) -> None:
     if was.state != now.state:
         found["moved"].add(one)
         found["moves"][was.state, now.state] += 1
@@ -124,15 +124,15 @@ def compare(found: dict[str, Any], one: tuple[str, str], was: Said, now: Said) -
         "user": was.email != now.email and was.email and now.email,
         "upstream_user_id": was.upstream_id != now.upstream_id,
         "last_updated": was != now
-        and was == Said(**vars(now) | {"last_updated": was.last_updated}),
+        and was == Listed(**vars(now) | {"last_updated": was.last_updated}),
     }
     for value in (name for name, differs in others.items() if differs):
         found["other"].add(one)
         found["values"][value] += 1
 
 
-SAID = st.builds(
-    Said,
+LISTED = st.builds(
+    Listed,
     state=st.sampled_from(["Onboarded", "Update failed", "Delete failed"]),
     roles=st.sets(st.sampled_from("ABC")).map(lambda roles: tuple(sorted(roles))),
     active=st.sampled_from(["yes", "no", ""]),
@@ -141,22 +141,22 @@ SAID = st.builds(
     last_updated=st.sampled_from(["2026-11-01T00:00:00Z", "2026-11-02T00:00:00Z"]),
 )
 DAYS = st.integers(0, 4)
-LISTS = st.dictionaries(st.sampled_from(["ada", "bob", "cy", "dot"]), SAID, min_size=1)
+LISTS = st.dictionaries(st.sampled_from(["ada", "bob", "cy", "dot"]), LISTED, min_size=1)
 HISTORIES = st.dictionaries(
     st.sampled_from(["figma", "okta"]), st.dictionaries(DAYS, LISTS, min_size=1), min_size=1
 )
-CAME_AND_WENT = {"figma": {0: {"ada": Said()}, 1: {"bob": Said()}, 2: {"ada": Said()}}}
+CAME_AND_WENT = {"figma": {0: {"ada": Listed()}, 1: {"bob": Listed()}, 2: {"ada": Listed()}}}
 CHANGED_BACK = {
-    "figma": {0: {"ada": Said()}, 1: {"ada": Said("Update failed")}, 2: {"ada": Said()}}
+    "figma": {0: {"ada": Listed()}, 1: {"ada": Listed("Update failed")}, 2: {"ada": Listed()}}
 }
 JOINED_AND_CHANGED = {
     "figma": {
-        0: {"bob": Said()},
-        1: {"bob": Said(), "ada": Said()},
-        2: {"bob": Said(), "ada": Said("Update failed")},
+        0: {"bob": Listed()},
+        1: {"bob": Listed(), "ada": Listed()},
+        2: {"bob": Listed(), "ada": Listed("Update failed")},
     }
 }
-NEW_TO_ROLLCALL = {"figma": {0: {"ada": Said()}}, "okta": {1: {"bob": Said()}}}
+NEW_TO_ROLLCALL = {"figma": {0: {"ada": Listed()}}, "okta": {1: {"bob": Listed()}}}
 
 
 @settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -165,7 +165,7 @@ NEW_TO_ROLLCALL = {"figma": {0: {"ada": Said()}}, "okta": {1: {"bob": Said()}}}
 @example(histories=CHANGED_BACK, since=0, until=2)
 @example(histories=JOINED_AND_CHANGED, since=0, until=2)
 @example(histories=NEW_TO_ROLLCALL, since=0, until=1)
-def test_every_list_and_every_count_is_that_of_two_lists_compared_by_hand(
+def test_every_list_and_count_equals_two_lists_compared_by_hand(
     histories: Histories, since: int, until: int
 ) -> None:
     since, until = sorted((since, until))
@@ -175,13 +175,15 @@ def test_every_list_and_every_count_is_that_of_two_lists_compared_by_hand(
         summary = summarize_changes(con, between)
         for kind in CHANGE_KINDS:
             rows = page_of_changes(con, between, ChangeFilter(kind), 1)
-            names = {(r.integration, r.is_username_in_app or r.was_username_in_app) for r in rows}
+            names = {
+                (r.integration, r.after_username_in_app or r.before_username_in_app) for r in rows
+            }
             assert names == expected[kind], kind
             assert summary.counts[kind] == len(rows) == len(expected[kind])
             assert count_changes(con, between, ChangeFilter(kind)) == len(rows)
         for was, now, accounts in summary.transitions.itertuples(index=False):
-            asked = ChangeFilter("moved", was=(was,), now=(now,))
-            assert count_changes(con, between, asked) == accounts == expected["moves"][was, now]
+            wanted = ChangeFilter("moved", before=(was,), after=(now,))
+            assert count_changes(con, between, wanted) == accounts == expected["moves"][was, now]
         assert summary.transitions["accounts"].sum() == expected["moves"].total()
         for kind in ("gained", "lost"):
             by_role = dict(zip(summary.roles["role"], summary.roles[kind], strict=True))
@@ -199,7 +201,7 @@ def test_every_list_and_every_count_is_that_of_two_lists_compared_by_hand(
 # ---- one by one ----------------------------------------------------------------------------------
 
 
-def test_an_account_that_was_there_before_the_earlier_moment_came_back(
+def test_an_account_listed_before_the_earlier_moment_returned(
     snapshots: Deliveries, con: Connection
 ) -> None:
     snapshots.take(an_account("ada"), an_account("bob"), at=YESTERDAY - DAY)
@@ -210,9 +212,7 @@ def test_an_account_that_was_there_before_the_earlier_moment_came_back(
     assert listed(con, Window(YESTERDAY - DAY, TODAY), "back") == []
 
 
-def test_what_changed_and_changed_back_has_not_changed(
-    snapshots: Deliveries, con: Connection
-) -> None:
+def test_a_change_that_was_undone_is_no_change(snapshots: Deliveries, con: Connection) -> None:
     for days, state in ((2, "Onboarded"), (1, "Update failed"), (0, "Onboarded")):
         snapshots.take(an_account(state=state), at=TODAY - days * DAY)
     assert summarize_changes(con, Window(TODAY - 2 * DAY, TODAY)).is_empty
@@ -227,7 +227,7 @@ def test_newly_failed_are_those_that_changed_to_a_failed_state(
     snapshots.take(*before, at=YESTERDAY)
     snapshots.take(*after, an_account("dot", state="Update failed"), at=TODAY)
     assert summarize_changes(con, SINCE_YESTERDAY).newly_failed == 1
-    assert listed(con, SINCE_YESTERDAY, "moved", now=FAILED_STATES) == ["ada"]
+    assert listed(con, SINCE_YESTERDAY, "moved", after=FAILED_STATES) == ["ada"]
 
 
 @pytest.mark.parametrize(
@@ -245,17 +245,17 @@ def test_newly_failed_are_those_that_changed_to_a_failed_state(
         ("last_updated", {}, {"last_updated": "2026-11-21T10:00:00Z"}),
     ],
 )
-def test_anything_else_that_changes_is_told_by_its_name(
+def test_every_other_change_is_counted_by_its_name(
     snapshots: Deliveries, con: Connection, value: str, before: Any, after: Any
 ) -> None:
     snapshots.take(an_account(account_id="1", **before), at=YESTERDAY)
     snapshots.take(an_account(account_id="1", **after), at=TODAY)
-    told = {
+    reported = {
         name
         for name, count in summarize_changes(con, SINCE_YESTERDAY).value_changes.items()
         if count
     }
-    assert told == {value}
+    assert reported == {value}
     (row,) = page_of_changes(con, SINCE_YESTERDAY, ChangeFilter("other", value=value), 1)
     assert {name for name in VALUE_CHANGES if getattr(row, f"value_{name}")} == {value}
 
@@ -277,8 +277,8 @@ def test_each_integration_is_compared_at_its_own_snapshots(
     snapshots.take(an_account("bob", state="Deleted"), at=TODAY)
     found = compared_snapshots(con, SINCE_YESTERDAY).set_index("integration")
     assert list(found.index) == ["figma", "okta", "slack"]
-    assert list(found["taken_now"]) == [TODAY, TODAY - 3 * DAY, TODAY - DAY / 2]
-    assert list(found["taken_then"].isna()) == [False, False, True]
+    assert list(found["taken_after"]) == [TODAY, TODAY - 3 * DAY, TODAY - DAY / 2]
+    assert list(found["taken_before"].isna()) == [False, False, True]
     assert listed(con, SINCE_YESTERDAY, "joined") == []
     assert listed(con, SINCE_YESTERDAY, "moved") == ["bob"]
 
@@ -292,7 +292,7 @@ def test_only_the_chosen_integrations_are_compared(snapshots: Deliveries, con: C
     assert summarize_changes(con, only).counts["moved"] == 1
 
 
-def test_a_load_is_seen_by_the_next_reader(snapshots: Deliveries) -> None:
+def test_the_next_reader_sees_a_load(snapshots: Deliveries) -> None:
     snapshots.take(an_account(), at=YESTERDAY)
     with snapshots.store.connect() as con:
         assert summarize_changes(con, SINCE_YESTERDAY).is_empty
@@ -308,7 +308,7 @@ def test_pages_follow_each_other_without_gap_or_overlap(
     snapshots.take(an_account("ada"), at=YESTERDAY)
     snapshots.take(an_account("ada"), *map(an_account, reversed(names)), at=TODAY)
     pages = [page_of_changes(con, SINCE_YESTERDAY, ChangeFilter("joined"), n) for n in (1, 2, 3)]
-    assert [row.is_username_in_app for page in pages for row in page] == names
+    assert [row.after_username_in_app for page in pages for row in page] == names
 
 
 # ---- what is asked -------------------------------------------------------------------------------
@@ -342,29 +342,27 @@ def usual_now(snapshots: Deliveries) -> SnapshotMoments | None:
     listed=st.builds(
         ChangeFilter,
         st.sampled_from(list(CHANGE_KINDS)),
-        was=st.sampled_from([(), ("Onboarded", "Deleted")]),
-        now=st.sampled_from([(), FAILED_STATES]),
+        before=st.sampled_from([(), ("Onboarded", "Deleted")]),
+        after=st.sampled_from([(), FAILED_STATES]),
         role=st.sampled_from([None, "Admin", "a&b"]),
         value=st.sampled_from([None, *VALUE_CHANGES]),
     ),
 )
-def test_an_address_says_what_is_asked_and_nothing_is_lost_on_the_way(
-    between: Window, listed: ChangeFilter
-) -> None:
+def test_an_address_holds_the_window_and_the_list(between: Window, listed: ChangeFilter) -> None:
     params: dict[str, list[str]] = {}
     for name, value in [*between.params(), *listed.params()]:
         params.setdefault(name, []).append(value)
     usual = SnapshotMoments(FIRST, None, TODAY)
     assert window_from_params(params, usual) == between
-    asked = ChangeFilter.from_params(params)
-    assert asked
-    for name in ("was", "now", "role", "value"):  # what a kind has not, its list is not of
+    wanted = ChangeFilter.from_params(params)
+    assert wanted
+    for name in ("before", "after", "role", "value"):  # what a kind has not, its list is not of
         expected = (
             getattr(listed, name)
             if name in CHANGE_KINDS[listed.kind].filter_names
             else getattr(ChangeFilter(""), name)
         )
-        assert getattr(asked, name) == expected
+        assert getattr(wanted, name) == expected
 
 
 # ---- as a file -----------------------------------------------------------------------------------
@@ -376,10 +374,10 @@ def as_rows(content: bytes) -> list[dict[str, str]]:
 
 def made(form: str, con: Connection, kind: str) -> bytes:
     """The file of a list of what has changed since yesterday."""
-    return b"".join(WRITERS[form](ChangesExport(con, SINCE_YESTERDAY, ChangeFilter(kind))))
+    return content_of(WRITERS[form], ChangesExport(con, SINCE_YESTERDAY, ChangeFilter(kind)))
 
 
-def test_every_format_of_a_list_has_its_accounts_and_says_what_it_is_of(
+def test_every_format_has_the_accounts_of_the_list_and_its_metadata(
     snapshots: Deliveries, con: Connection
 ) -> None:
     snapshots.take(an_account("ada"), an_account("bob", roles=["A", "B"]), at=YESTERDAY)
@@ -388,14 +386,14 @@ def test_every_format_of_a_list_has_its_accounts_and_says_what_it_is_of(
     (line,) = json.loads(made("json", con, "lost"))
     file = parquet.ParquetFile(io.BytesIO(made("parquet", con, "lost")))
     (row,) = file.read().to_pylist()
-    for told in (line, row):
-        assert (told["username_in_app"], told["was_roles"], told["is_roles"]) == (
+    for reported in (line, row):
+        assert (reported["username_in_app"], reported["was_roles"], reported["is_roles"]) == (
             *("bob", ["A", "B"]),
             ["=A"],
         )
-        assert (told["was_active_in_app"], told["is_active_in_app"]) == (True, False)
+        assert (reported["was_active_in_app"], reported["is_active_in_app"]) == (True, False)
     (raw,) = as_rows(made("raw.csv", con, "lost"))
-    assert raw["App access, now"] == "=A"
+    assert raw["App access, after"] == "=A"
     book = load_workbook(io.BytesIO(made("xlsx", con, "lost")))
     assert book.sheetnames == ["Changes", "About"]
     assert [cell.value for cell in book["Changes"][2]][2] == "bob"
@@ -421,33 +419,33 @@ def test_a_file_has_every_page_and_both_sides_of_each_account(
         "Integration": "figma",
         "Account ID": "user000",
         "Username in app": "user000",
-        "Provisioning state, then": "Onboarded",
-        "Provisioning state, now": "Update failed",
-        "Reason, then": "",
-        "Reason, now": "Full",
-        "Failure code, then": "",
-        "Failure code, now": "",
-        "User, then": "Ada Lovelace",
-        "User, now": "Ada Lovelace",
-        "Email, then": "ada@x.io",
-        "Email, now": "ada@x.io",
-        "App access, then": "Editor",
-        "App access, now": "",
-        "Active in app, then": "Yes",
-        "Active in app, now": "Unknown",
-        "Upstream user ID, then": "00u1",
-        "Upstream user ID, now": "00u1",
-        "Last updated, then": "2026-11-20T10:00:00Z",
-        "Last updated, now": "2026-11-20T10:00:00Z",
+        "Provisioning state, before": "Onboarded",
+        "Provisioning state, after": "Update failed",
+        "Reason, before": "",
+        "Reason, after": "Full",
+        "Failure code, before": "",
+        "Failure code, after": "",
+        "User, before": "Ada Lovelace",
+        "User, after": "Ada Lovelace",
+        "Email, before": "ada@x.io",
+        "Email, after": "ada@x.io",
+        "App access, before": "Editor",
+        "App access, after": "",
+        "Active in app, before": "Yes",
+        "Active in app, after": "Unknown",
+        "Upstream user ID, before": "00u1",
+        "Upstream user ID, after": "00u1",
+        "Last updated, before": "2026-11-20T10:00:00Z",
+        "Last updated, after": "2026-11-20T10:00:00Z",
     }
 
 
-def test_who_is_gone_has_no_values_now(snapshots: Deliveries, con: Connection) -> None:
+def test_a_removed_account_has_no_values_after(snapshots: Deliveries, con: Connection) -> None:
     snapshots.take(an_account("ada"), an_account("bob"), at=YESTERDAY)
     snapshots.take(an_account("bob"), at=TODAY)
     (row,) = as_rows(made("csv", con, "gone"))
     assert row["Username in app"] == "ada"
-    assert {value for heading, value in row.items() if heading.endswith(", now")} == {""}
+    assert {value for heading, value in row.items() if heading.endswith(", after")} == {""}
 
 
 def test_no_cell_of_a_file_is_a_formula(snapshots: Deliveries, con: Connection) -> None:
@@ -455,20 +453,20 @@ def test_no_cell_of_a_file_is_a_formula(snapshots: Deliveries, con: Connection) 
     snapshots.take(an_account("bob"), an_unmatched_account("=1+1", roles=["@x"]), at=TODAY)
     (row,) = as_rows(made("csv", con, "joined"))
     assert row["Username in app"] == "'=1+1"
-    assert row["App access, now"] == "'@x"
+    assert row["App access, after"] == "'@x"
 
 
-def test_a_file_of_nobody_has_its_headings(snapshots: Deliveries, con: Connection) -> None:
+def test_an_empty_file_has_its_headings(snapshots: Deliveries, con: Connection) -> None:
     snapshots.take(an_account(), at=TODAY)
     content = made("csv", con, "gone").decode("utf-8-sig")
     assert content.startswith('"Integration","Account ID"')
     assert len(content.splitlines()) == 1
 
 
-def test_the_name_of_a_file_says_what_and_between_which_moments(con: Connection) -> None:
+def test_the_name_of_a_file_holds_the_list_and_the_moments(con: Connection) -> None:
     between = Window(YESTERDAY, TODAY, ("Salesforce EMEA",))
-    asked = ChangeFilter("moved", was=("Onboarded",), now=("Update failed",))
-    assert ChangesExport(con, between, asked).name("csv") == (
+    wanted = ChangeFilter("moved", before=("Onboarded",), after=("Update failed",))
+    assert ChangesExport(con, between, wanted).name("csv") == (
         "changes-salesforce-emea-moved-onboarded-update-failed-"
         "2026-11-22T06-00-00Z-2026-11-23T06-00-00Z.csv"
     )
@@ -485,8 +483,8 @@ class a_store_of:  # noqa: N801 - reads as the function that it could be
         self.store = open_store(f"duckdb:///{self.folder.name}/store.duckdb")
         deliveries = Deliveries(self.store, Path(self.folder.name))
         for name, history in self.histories.items():
-            for day, said in history.items():
-                accounts = [one.delivered(username) for username, one in said.items()]
+            for day, texts in history.items():
+                accounts = [one.delivered(username) for username, one in texts.items()]
                 deliveries.take(*accounts, integration=name, at=FIRST + day * DAY)
         self.con = self.store.connect()
         return self.con

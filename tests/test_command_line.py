@@ -27,7 +27,9 @@ from builders import (
 from pyarrow import parquet
 from sqlalchemy import select
 
+import commands.load
 import rollcall
+from data.formatting import count_of
 from data.home import Home
 from data.schema import account_version, integration, snapshot, state_change, state_count
 from data.store.engine import close_stores, open_store
@@ -72,7 +74,7 @@ def tree(folder: Path) -> dict[str, tuple[int, float]]:
 # ---- load ---------------------------------------------------------------------------------------
 
 
-def test_load_takes_files_whose_paths_say_what_they_are(
+def test_load_reads_integration_and_time_from_the_path(
     home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     paths = [
@@ -89,7 +91,7 @@ def test_load_takes_files_whose_paths_say_what_they_are(
     assert all(path.exists() for path in paths)
 
 
-def test_load_is_told_what_the_path_does_not_say(home: Home, tmp_path: Path) -> None:
+def test_load_takes_integration_and_time_as_options(home: Home, tmp_path: Path) -> None:
     path = tmp_path / "export.2026.csv.gz"
     path.write_bytes(gzip.compress(b"login\nada\n"))
     options = ("--integration", "Salesforce EMEA", "--taken-at", "2026-11-23T06:00:00Z")
@@ -98,15 +100,15 @@ def test_load_is_told_what_the_path_does_not_say(home: Home, tmp_path: Path) -> 
     assert (home.archive / "Salesforce EMEA" / f"{STAMP}.csv.gz").exists()
 
 
-def test_load_of_what_is_known_already_is_done(
+def test_load_of_a_loaded_file_changes_nothing(
     home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = a_snapshot_file(tmp_path)
     assert [run("load", path), run("load", path)] == [DONE, DONE]
-    assert "known already, nothing changed" in capsys.readouterr().out
+    assert "already loaded" in capsys.readouterr().out
 
 
-def test_load_replaces_only_when_told_to(
+def test_load_replaces_only_with_the_option(
     home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run("load", a_snapshot_file(tmp_path, [an_account("ada")]))
@@ -129,7 +131,7 @@ def test_load_replaces_only_when_told_to(
         ("figma/2026-11-22.csv/x", "", "Is a directory"),
     ],
 )
-def test_load_says_why_it_refuses_a_file_and_loads_the_others(
+def test_load_says_why_it_rejects_a_file_and_loads_the_others(
     home: Home,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -149,7 +151,7 @@ def test_load_says_why_it_refuses_a_file_and_loads_the_others(
     assert listed(home) == ["bob"]
 
 
-def test_load_is_not_to_blame_for_other_files_in_the_inbox(
+def test_other_files_in_the_inbox_do_not_fail_a_load(
     home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     nonsense = a_snapshot_file(home.inbox, [an_account("")], integration="slack")
@@ -158,7 +160,7 @@ def test_load_is_not_to_blame_for_other_files_in_the_inbox(
     assert "1 of 1 rows are no accounts" in capsys.readouterr().err
 
 
-def test_load_leaves_alone_what_others_still_write(home: Home, tmp_path: Path) -> None:
+def test_load_skips_files_that_are_still_being_written(home: Home, tmp_path: Path) -> None:
     half_written = a_snapshot_file(home.inbox, integration="slack")
     assert run("load", a_snapshot_file(tmp_path)) == DONE
     assert half_written.exists()
@@ -186,7 +188,7 @@ def test_load_leaves_alone_what_others_still_write(home: Home, tmp_path: Path) -
         ["sample", "x", "--seed", "one"],
     ],
 )
-def test_wrong_usage_says_so_and_does_nothing(
+def test_wrong_usage_is_an_error_without_effect(
     home: Home, capsys: pytest.CaptureFixture[str], words: list[str]
 ) -> None:
     assert run(*words) == USAGE
@@ -202,7 +204,7 @@ def test_every_command_explains_itself(capsys: pytest.CaptureFixture[str]) -> No
 # ---- check --------------------------------------------------------------------------------------
 
 
-def test_check_tells_what_a_load_would_give_and_loads_nothing(
+def test_check_prints_the_load_report_and_loads_nothing(
     home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = [an_account("a", active="perhaps"), an_account("b"), an_account("")]
@@ -212,8 +214,8 @@ def test_check_tells_what_a_load_would_give_and_loads_nothing(
     assert capsys.readouterr().out == (
         f"{path.name}: look at it.\n"
         "  2 of 3 rows are accounts.\n"
-        "  Look at: 1 of 3 rows rejected: no account.\n"
-        "  Look at: Active in app not understood for 1 of 2 accounts.\n"
+        "  Check: 1 of 3 rows rejected: no account.\n"
+        "  Check: Active in app not understood for 1 of 2 accounts.\n"
         "  Line 3: The row has no username in app.\n"
     )
     assert tree(home.root) == before
@@ -239,23 +241,23 @@ def test_check_answers_in_json_one_object_per_file(
     first, second, third = map(json.loads, capsys.readouterr().out.splitlines())
     assert first == {
         "file": good.name,
-        "grade": "good",
+        "quality": "good",
         "rows_read": 3,
         "accepted": 2,
         "rejected": 1,
         "flagged": 0,
-        "look_at": [],
+        "warnings": [],
         "remarks": ["1 row repeated word for word."],
         "rejected_rows": [],
     }
     assert second == {
         "file": "bad.csv",
-        "refused": "bad.csv is empty; expected a line of headings.",
+        "error": "bad.csv is empty.",
     }
-    assert third == {"file": "missing.csv", "refused": f"{missing}: No such file or directory."}
+    assert third == {"file": "missing.csv", "error": f"{missing}: No such file or directory."}
 
 
-def test_check_says_why_a_file_would_be_refused(
+def test_check_says_why_a_file_would_be_rejected(
     home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "x.pdf"
@@ -270,7 +272,10 @@ def test_check_compares_with_the_snapshot_before(
     run("load", a_snapshot_file(tmp_path, [an_account(f"a{n}") for n in range(10)], at=YESTERDAY))
     path = a_snapshot_file(tmp_path, [an_account(f"a{n}") for n in range(1, 11)])
     assert run("check", path) == DONE
-    assert "Against 2026-11-22T06:00:00Z: 1 added, 0 changed, 1 removed." in capsys.readouterr().out
+    assert (
+        "Compared with 2026-11-22T06:00:00Z: 1 added, 0 changed, 1 removed."
+        in capsys.readouterr().out
+    )
     assert listed(home) == [f"a{n}" for n in range(10)]
 
 
@@ -285,13 +290,13 @@ TEN = [an_account(f"a{n}") for n in range(10)]
         [*TEN[:7], an_account("a7", state="Deleted"), an_account("a8", state="Delete failed")],
     ],
 )
-def test_a_file_that_takes_more_than_a_fifth_of_the_accounts_away_waits_for_a_persons_word(
+def test_a_file_that_removes_more_than_a_fifth_of_the_accounts_goes_on_hold(
     home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str], accounts: list[Account]
 ) -> None:
     run("load", a_snapshot_file(tmp_path, TEN, at=YESTERDAY))
     path = a_snapshot_file(tmp_path, accounts)
     assert run("check", path) == REFUSED
-    assert "held" in capsys.readouterr().out
+    assert "on hold" in capsys.readouterr().out
     assert run("load", path) == REFUSED
     told = capsys.readouterr().err
     assert "3 of 10 accounts (30%) would leave at once" in told
@@ -303,7 +308,7 @@ def test_a_file_that_takes_more_than_a_fifth_of_the_accounts_away_waits_for_a_pe
     assert not any(home.on_hold.rglob("*.ndjson"))
 
 
-def test_a_fifth_of_the_accounts_may_leave_and_one_account_always(
+def test_a_file_can_remove_a_fifth_of_the_accounts_and_always_one(
     home: Home, tmp_path: Path
 ) -> None:
     run("load", a_snapshot_file(tmp_path, TEN, at=YESTERDAY))
@@ -372,7 +377,7 @@ def test_export_gives_the_list_that_the_page_would_show(
     assert run("export", "--output", path, *options) == DONE
     with path.open(newline="", encoding="utf-8") as file:
         assert [row["Username in app"] for row in csv.DictReader(file)] == found
-    assert capsys.readouterr().out == f"{path}: {len(found)} accounts.\n"
+    assert capsys.readouterr().out == f"{path}: {count_of(len(found), 'account')}.\n"
 
 
 @pytest.mark.parametrize("form", list(FORMATS))
@@ -394,7 +399,7 @@ def test_export_writes_every_format(
     assert (told["file"], told["rows"], told["bytes"]) == (path.name, 4, path.stat().st_size)
 
 
-def test_export_writes_the_chosen_columns_and_nothing_beside_the_file_where_so_asked(
+def test_export_writes_the_chosen_columns_and_no_manifest_with_the_option(
     stocked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ROLLCALL_HOME", str(stocked))
@@ -405,7 +410,7 @@ def test_export_writes_the_chosen_columns_and_nothing_beside_the_file_where_so_a
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_export_to_a_folder_that_is_not_there_says_so(
+def test_export_to_a_missing_folder_is_an_error(
     stocked: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -435,14 +440,14 @@ def test_a_rebuilt_store_equals_the_one_before(
     (home.archive / ".DS_Store").touch()
     capsys.readouterr()
     assert run("rebuild") == DONE
-    assert capsys.readouterr().out.splitlines()[-1] == "The store holds 3 snapshots again."
+    assert capsys.readouterr().out.splitlines()[-1] == "The store has 3 snapshots again."
     after = everything_in(home)
     assert len(after.pop("snapshot")) == 3
     assert after == before
     assert not list(home.root.glob("*.new*"))
 
 
-def test_rebuild_leaves_the_store_as_it_was_where_a_file_cannot_be_loaded(
+def test_a_failed_rebuild_leaves_the_store_unchanged(
     home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run("load", a_snapshot_file(tmp_path), a_snapshot_file(tmp_path, integration="slack"))
@@ -467,7 +472,7 @@ def test_rebuild_without_an_archive_leaves_the_store_alone(
     assert "nothing to rebuild" in capsys.readouterr().out
 
 
-def test_rebuild_does_not_mind_what_a_killed_rebuild_has_left(home: Home, tmp_path: Path) -> None:
+def test_rebuild_works_after_a_killed_rebuild(home: Home, tmp_path: Path) -> None:
     run("load", a_snapshot_file(tmp_path))
     for ending in (".new", ".new.wal"):
         (home.root / f"rollcall.duckdb{ending}").write_text("half written")
@@ -563,13 +568,13 @@ def test_load_takes_over_where_the_app_ends(
         return path
 
     app.send_signal(signal.SIGSTOP)  # it hangs
-    put = rollcall.put_into_inbox
-    monkeypatch.setattr(rollcall, "put_into_inbox", app_ends)
+    put = commands.load.put_into_inbox
+    monkeypatch.setattr(commands.load, "put_into_inbox", app_ends)
     assert run("load", a_snapshot_file(tmp_path)) == DONE
     assert capsys.readouterr().out == "figma at 2026-11-23 06:00:00 UTC: 1 accounts.\n"
 
 
-def test_load_gives_up_on_an_app_that_does_not_take_the_file(
+def test_load_gives_up_if_the_app_does_not_take_the_file(
     home: Home,
     tmp_path: Path,
     app: subprocess.Popen[str],
@@ -577,6 +582,6 @@ def test_load_gives_up_on_an_app_that_does_not_take_the_file(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     app.send_signal(signal.SIGSTOP)  # it hangs
-    monkeypatch.setattr(rollcall, "MAX_WAIT_SECONDS", 0.1)
+    monkeypatch.setattr(commands.load, "MAX_WAIT_SECONDS", 0.1)
     assert run("load", a_snapshot_file(tmp_path)) == REFUSED
-    assert f"has not taken the files out of {home.inbox}" in capsys.readouterr().err
+    assert f"did not take the files out of {home.inbox}" in capsys.readouterr().err

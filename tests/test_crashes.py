@@ -493,7 +493,7 @@ def without_a_column(home: Home) -> None:
 def test_a_store_of_another_version_is_rebuilt_with_its_records(
     stocked: Home, change: Callable[[Home], None]
 ) -> None:
-    noted = {"integration": "slack", "file_name": "x.csv", "verdict": "held", "reason": "why"}
+    noted = {"integration": "slack", "file_name": "x.csv", "status": "on hold", "reason": "why"}
     with open_store(stocked.database_url).begin() as con:
         con.execute(update(integration).values(deletion_limit=0.5))
         con.execute(insert(quarantined_file).values(**noted, quarantined_at=TODAY))

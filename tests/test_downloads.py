@@ -10,13 +10,16 @@ import urllib.request
 from collections.abc import Iterator
 from email.message import Message
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
+import anyio
 import pytest
 import uvicorn
 from builders import TODAY, YESTERDAY, a_snapshot_file, an_account
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
+from starlette.responses import FileResponse
 from starlette.routing import Route
 
 from data.files.naming import SnapshotFile
@@ -51,30 +54,30 @@ def server(home: Home) -> Iterator[str]:
     thread.join()
 
 
-def stock(home: Home, *usernames: str, integration: str = "figma") -> None:
+def load_accounts(home: Home, *usernames: str, integration: str = "figma") -> None:
     path = a_snapshot_file(
         home.root / "made", [an_account(name) for name in usernames], integration=integration
     )
     load(open_store(home.database_url), SnapshotFile(path, integration, TODAY))
 
 
-def got(server: str, form: str, **params: str) -> tuple[Message, bytes]:
+def download(server: str, form: str, **params: str) -> tuple[Message, bytes]:
     url = f"http://{server}/export/users.{form}?{urlencode(params)}"
     with urllib.request.urlopen(url) as answer:
         return answer.headers, answer.read()
 
 
-def refusal(server: str, form: str, **params: str) -> tuple[int, str]:
-    with pytest.raises(urllib.error.HTTPError) as fault:
-        got(server, form, **params)
-    with fault.value as answer:
+def error_response(server: str, form: str, **params: str) -> tuple[int, str]:
+    with pytest.raises(urllib.error.HTTPError) as error:
+        download(server, form, **params)
+    with error.value as answer:
         return answer.code, answer.read().decode()
 
 
 @pytest.mark.parametrize("form", list(FORMATS))
 def test_every_format_has_its_type_and_its_name(home: Home, server: str, form: str) -> None:
-    stock(home, "ada", "bob")
-    headers, content = got(server, form, integration="figma")
+    load_accounts(home, "ada", "bob")
+    headers, content = download(server, form, integration="figma")
     assert headers["Content-Type"] == FORMATS[form].media_type
     assert headers.get_filename() == f"users-figma-2026-11-23T06-00-00Z.{form}"
     assert headers["Cache-Control"] == "no-store"
@@ -82,8 +85,8 @@ def test_every_format_has_its_type_and_its_name(home: Home, server: str, form: s
 
 
 def test_a_name_in_another_script_reaches_old_and_new_programs(home: Home, server: str) -> None:
-    stock(home, "ada")
-    headers, _ = got(server, "csv", q='"é/日本"')
+    load_accounts(home, "ada")
+    headers, _ = download(server, "csv", q='"é/日本"')
     assert headers["Content-Disposition"] == (
         'attachment; filename="users---2026-11-23T06-00-00Z.csv"; '
         "filename*=UTF-8''users-%C3%A9-%E6%97%A5%E6%9C%AC-2026-11-23T06-00-00Z.csv"
@@ -91,72 +94,106 @@ def test_a_name_in_another_script_reaches_old_and_new_programs(home: Home, serve
 
 
 def test_the_columns_of_the_address_are_those_of_the_file(home: Home, server: str) -> None:
-    stock(home, "ada")
-    _, content = got(server, "raw.csv", columns="username_in_app,Email")
+    load_accounts(home, "ada")
+    _, content = download(server, "raw.csv", columns="username_in_app,Email")
     assert content.decode() == '"Username in app","Email"\n"ada","ada@x.io"\n'
 
 
-def test_an_unknown_column_is_refused_with_the_known_ones(home: Home, server: str) -> None:
-    code, words = refusal(server, "csv", columns="shoe")
+def test_an_unknown_column_is_rejected_with_the_known_ones(home: Home, server: str) -> None:
+    code, message = error_response(server, "csv", columns="shoe")
     assert code == 400
-    assert "No such column: shoe" in words
-    assert "user_email" in words
+    assert "No such column: shoe" in message
+    assert "user_email" in message
 
 
-def test_an_unknown_format_is_not_there(home: Home, server: str) -> None:
-    assert refusal(server, "docx") == (404, f"No such format: {', '.join(FORMATS)}.")
+def test_an_unknown_format_is_not_found(home: Home, server: str) -> None:
+    assert error_response(server, "docx") == (404, f"No such format: {', '.join(FORMATS)}.")
 
 
-def test_what_the_list_is_of_is_told_beside_it(home: Home, server: str) -> None:
-    stock(home, "ada", "bob")
-    headers, content = got(server, "about.json", q="bob", columns="roles")
-    told = json.loads(content)
-    assert headers.get_filename() == told["file"] == "users-bob-2026-11-23T06-00-00Z.about.json"
-    assert told["rows"] == 1
-    assert told["filters"] == {"q": ["bob"]}
-    assert told["columns"] == ["App access"]
+def test_the_manifest_is_a_download_of_its_own(home: Home, server: str) -> None:
+    load_accounts(home, "ada", "bob")
+    headers, content = download(server, "about.json", q="bob", columns="roles")
+    manifest = json.loads(content)
+    assert headers.get_filename() == manifest["file"] == "users-bob-2026-11-23T06-00-00Z.about.json"
+    assert manifest["rows"] == 1
+    assert manifest["filters"] == {"q": ["bob"]}
+    assert manifest["columns"] == ["App access"]
 
 
-def test_a_download_that_fails_on_the_way_does_not_look_whole(
+def test_a_failed_download_sends_an_error_and_no_part_of_the_file(
     home: Home, server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fails(_: Listing) -> Iterator[bytes]:
-        yield b"half"
+    def fails(_: Listing, path: Path) -> None:
+        path.write_bytes(b"half")
         raise OSError("disk full")
 
-    monkeypatch.setitem(FORMATS, "csv", FORMATS["csv"]._replace(chunks=fails))
-    with pytest.raises((http.client.IncompleteRead, ConnectionError)):
-        got(server, "csv")
+    monkeypatch.setitem(FORMATS, "csv", FORMATS["csv"]._replace(write=fails))
+    code, message = error_response(server, "csv")
+    assert code == 500
+    assert "half" not in message
 
 
-def test_the_work_ends_when_the_reader_goes_away(
+def test_a_broken_connection_does_not_look_like_a_complete_download(
     home: Home, server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ended, connections = threading.Event(), []
+    def shrink_on_the_way(_: Listing, path: Path) -> None:
+        path.write_bytes(b"x" * 10_000)
+        monkeypatch.setattr(FileResponse, "chunk_size", 5_000)
+        opened = anyio.open_file
 
-    def endless(listing: Listing) -> Iterator[bytes]:
+        async def open_shrunk(*arguments: Any, **options: Any) -> Any:
+            path.write_bytes(b"x" * 5_000)
+            return await opened(*arguments, **options)
+
+        monkeypatch.setattr(anyio, "open_file", open_shrunk)
+
+    monkeypatch.setitem(FORMATS, "csv", FORMATS["csv"]._replace(write=shrink_on_the_way))
+    with pytest.raises((http.client.IncompleteRead, ConnectionError)):
+        download(server, "csv")
+
+
+def test_a_download_is_always_sent_as_a_whole(home: Home, server: str) -> None:
+    load_accounts(home, "ada")
+    whole = download(server, "csv")[1]
+    reader = http.client.HTTPConnection(server)
+    reader.request("GET", "/export/users.csv", headers={"Range": "bytes=10-"})
+    answer = reader.getresponse()
+    assert (answer.status, answer.read()) == (200, whole)
+    reader.close()
+
+
+def test_the_work_ends_when_the_client_disconnects(
+    home: Home, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started, ended, connections = threading.Event(), threading.Event(), []
+
+    def endless(listing: Listing, _: Path) -> None:
         connections.append(listing.con)
+        started.set()
         try:
             while True:
-                yield b"x" * 65_536
+                listing.on_batch()
         finally:
             ended.set()
 
-    monkeypatch.setitem(FORMATS, "csv", FORMATS["csv"]._replace(chunks=endless))
+    monkeypatch.setitem(FORMATS, "csv", FORMATS["csv"]._replace(write=endless))
     reader = http.client.HTTPConnection(server)
     reader.request("GET", "/export/users.csv")
-    answer = reader.getresponse()
-    answer.read(100_000)
-    answer.close()
+    assert started.wait(15)
+    assert not ended.wait(0.5)
     reader.close()
     assert ended.wait(15)
     assert len(connections) == 1
 
 
-def test_the_past_is_downloaded_as_it_was(home: Home, server: str, tmp_path: Path) -> None:
+def test_a_download_as_of_a_past_time_has_the_accounts_of_then(
+    home: Home, server: str, tmp_path: Path
+) -> None:
     then = a_snapshot_file(tmp_path, [an_account("old")], at=YESTERDAY)
     load(open_store(home.database_url), SnapshotFile(then, "figma", YESTERDAY))
-    stock(home, "new")
-    headers, content = got(server, "raw.csv", as_of="2026-11-22T12:00:00Z", columns="account_id")
+    load_accounts(home, "new")
+    headers, content = download(
+        server, "raw.csv", as_of="2026-11-22T12:00:00Z", columns="account_id"
+    )
     assert content.decode() == '"Account ID"\n"old"\n'
     assert headers.get_filename() == "users-2026-11-22T12-00-00Z.raw.csv"

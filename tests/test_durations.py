@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from queries.health.backlog import backlog, open_jobs_by_start
 from queries.health.durations import Durations, count_jobs, durations, kaplan_meier
 from queries.health.trends import oldest_open_since, states_as_of
-from queries.period import Scope
+from queries.period import Period
 
 DAY = 86_400
 FIRST = datetime(2026, 11, 1, 6)
@@ -28,8 +28,8 @@ def day(number: int) -> datetime:
     return FIRST + timedelta(days=number)
 
 
-def period(first: int = 0, last: int = 60, at: datetime | None = None) -> Scope:
-    return Scope((), day(first).date(), day(last).date(), as_of=at)
+def period(first: int = 0, last: int = 60, at: datetime | None = None) -> Period:
+    return Period(day(first).date(), day(last).date(), as_of=at)
 
 
 def take(snapshots: Deliveries, *mornings: str, integration: str = "figma") -> None:
@@ -55,7 +55,7 @@ STATES = {
 }
 
 
-def lasted(con: Connection, scope: Scope | None = None) -> list[tuple[str, float, str, int]]:
+def lasted(con: Connection, scope: Period | None = None) -> list[tuple[str, float, str, int]]:
     """(operation, days, how it ended, jobs), in order."""
     return sorted(
         (job.operation, job.seconds / DAY, "settled" if job.settled else "open", job.job_count)
@@ -242,7 +242,7 @@ def test_a_job_is_followed_to_the_newest_snapshot_of_its_integration(
     take(snapshots, "a:o", "a:u")
     take(snapshots, "b:o", "b:u", "b:u", "b:u", integration="slack")
     assert lasted(con) == [("update", 0, "open", 1), ("update", 2, "open", 1)]
-    only = Scope(("slack",), day(0).date(), day(60).date())
+    only = Period(day(0).date(), day(60).date(), integration=("slack",))
     assert lasted(con, only) == [("update", 2, "open", 1)]
 
 
@@ -350,4 +350,4 @@ def test_a_store_without_waits_has_an_empty_backlog(con: Connection) -> None:
     found = backlog(open_jobs_by_start(con, (), None), day(0))
     assert len(found) == 3 * 5
     assert not found["accounts"].any()
-    assert count_jobs(con, Scope((), date(2026, 1, 1), date(2026, 1, 2))) == []
+    assert count_jobs(con, Period(date(2026, 1, 1), date(2026, 1, 2))) == []

@@ -18,6 +18,7 @@ import pytest
 from builders import a_snapshot_file, an_account, an_unmatched_account
 from sqlalchemy import Engine, func, select
 
+from data.formatting import utc_now
 from data.home import Home
 from data.records.exceptions import (
     FindingKey,
@@ -33,9 +34,9 @@ from data.records.matches import withdraw_match_overrides as withdraw_match
 from data.schema import exception
 from data.service.rebuild import rebuild
 from data.store.engine import close_stores, open_store
-from queries.evidence.accounts import AccountsEvidence
-from queries.evidence.findings import FindingsEvidence, select_rules
-from queries.evidence.pack import CHECKSUM_FILE, MANIFEST_FILE, pack_chunks
+from queries.evidence.accounts import accounts_listing, accounts_pack
+from queries.evidence.findings import Findings, findings_pack, select_rules
+from queries.evidence.pack import CHECKSUM_FILE, MANIFEST_FILE, write_pack
 from queries.filters import Filters
 from queries.review.duration import View
 from queries.review.rules import RULES
@@ -86,8 +87,7 @@ def pack(home: Home, path: Path, *, rules: tuple[str, ...] = (), **view: Any) ->
     """The pack, as the page gives it."""
     with store_of(home).connect() as con:
         asked = View(**{"limits": read_rule_settings(con), **view})
-        content = b"".join(pack_chunks(FindingsEvidence(con, asked, select_rules(rules, ()))))
-    path.write_bytes(content)
+        write_pack(findings_pack(Findings(con, asked, select_rules(rules, ()))), path)
     return path
 
 
@@ -107,7 +107,7 @@ def verified(path: Path) -> int:
 # ---- what is in it -------------------------------------------------------------------------------
 
 
-def test_the_pack_has_every_finding_with_since_when_and_what_was_said(
+def test_the_pack_has_every_finding_with_its_start_and_exception(
     archived: Home, tmp_path: Path
 ) -> None:
     add_exceptions(store_of(archived), [(BAD, day(2))], FINE)
@@ -118,36 +118,39 @@ def test_the_pack_has_every_finding_with_since_when_and_what_was_said(
     assert (bad["reason"], bad["accepted_by"], bad["until"]) == (*FINE[:2], "2100-01-01")
 
 
-def test_the_pack_is_of_the_moment_and_the_integrations_that_were_chosen(
-    archived: Home, tmp_path: Path
-) -> None:
-    path = pack(archived, tmp_path / "e.zip", at=day(1), integration=("slack",))
+def test_the_pack_has_the_chosen_moment_and_integrations(archived: Home, tmp_path: Path) -> None:
+    path = pack(archived, tmp_path / "e.zip", as_of=day(1), integration=("slack",))
     assert {row["account_id"] for row in rows(path)} == {"ada"}
     named = json.loads(read(path)["snapshots.json"])
-    assert [each["taken_at"] for each in named] == ["2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"]
-    assert {each["integration"] for each in named} == {"slack"}
+    assert [entry["taken_at"] for entry in named] == [
+        "2026-01-01T00:00:00Z",
+        "2026-01-02T00:00:00Z",
+    ]
+    assert {entry["integration"] for entry in named} == {"slack"}
 
 
-def test_the_manifest_seals_every_file_and_counts(archived: Home, tmp_path: Path) -> None:
+def test_the_manifest_has_the_hash_of_every_file_and_the_counts(
+    archived: Home, tmp_path: Path
+) -> None:
     add_exceptions(store_of(archived), [(BAD, day(2))], FINE)
     files = read(pack(archived, tmp_path / "e.zip"))
     manifest = json.loads(files[MANIFEST_FILE])
     assert set(manifest["files"]) == set(files) - {MANIFEST_FILE, CHECKSUM_FILE}
-    for name, seal in manifest["files"].items():
-        assert seal["sha256"] == hashlib.sha256(files[name]).hexdigest()
-    assert manifest["counts"]["deleted_but_active"] == {"open": 0, "accepted": 1}
+    for name, file_entry in manifest["files"].items():
+        assert file_entry["sha256"] == hashlib.sha256(files[name]).hexdigest()
+    assert manifest["counts"]["deleted_but_active"] == {"open": 0, "exceptions": 1}
     assert manifest["as_of"] is None
 
 
-def test_the_pack_tells_the_rules_with_their_limits(archived: Home, tmp_path: Path) -> None:
+def test_the_pack_describes_the_rules_with_their_settings(archived: Home, tmp_path: Path) -> None:
     limits = RuleSettings(privileged=("*boss*",), inactive_days=12)
     files = read(pack(archived, tmp_path / "e.zip", limits=limits))
-    assert [each["rule"] for each in json.loads(files["rules.json"])] == [r.name for r in RULES]
+    assert [entry["rule"] for entry in json.loads(files["rules.json"])] == [r.name for r in RULES]
     for words in ("*boss*", "more than 12 days"):
         assert words in files["README.txt"].decode()
 
 
-def test_no_text_of_the_csv_comes_alive_in_a_spreadsheet(archived: Home, tmp_path: Path) -> None:
+def test_no_text_of_the_csv_is_a_formula_in_a_spreadsheet(archived: Home, tmp_path: Path) -> None:
     content = read(pack(archived, tmp_path / "e.zip"))["findings.csv"].decode("utf-8-sig")
     names = {row["username_in_app"] for row in csv.DictReader(io.StringIO(content, newline=""))}
     assert "'=cmd()" in names
@@ -157,7 +160,7 @@ def test_no_text_of_the_csv_comes_alive_in_a_spreadsheet(archived: Home, tmp_pat
 # ---- the archive proves it -----------------------------------------------------------------------
 
 
-def test_a_pack_is_proved_by_the_archive(
+def test_the_archive_verifies_a_pack(
     archived: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     engine = store_of(archived)
@@ -168,14 +171,16 @@ def test_a_pack_is_proved_by_the_archive(
     assert "every row follows from the snapshots" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("view", [{"at": day(1)}, {"integration": ("slack",)}, {"at": day(-9)}])
-def test_a_pack_of_another_view_is_proved_too(
+@pytest.mark.parametrize(
+    "view", [{"as_of": day(1)}, {"integration": ("slack",)}, {"as_of": day(-9)}]
+)
+def test_the_archive_verifies_a_pack_of_another_view(
     archived: Home, tmp_path: Path, view: dict[str, Any]
 ) -> None:
     assert verified(pack(archived, tmp_path / "e.zip", **view)) == 0
 
 
-def test_a_pack_is_proved_when_more_was_loaded_since(archived: Home, tmp_path: Path) -> None:
+def test_a_pack_stays_verified_after_later_loads(archived: Home, tmp_path: Path) -> None:
     path = pack(archived, tmp_path / "e.zip")
     later = a_snapshot_file(tmp_path, [an_account("new")], integration="slack", at=day(9))
     assert main(["load", str(later)]) == 0
@@ -183,21 +188,21 @@ def test_a_pack_is_proved_when_more_was_loaded_since(archived: Home, tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("harm", "words"),
+    ("damage", "words"),
     [
         (lambda file: file.unlink(), "has no snapshot of figma at 2026-01-02"),
         (lambda file: file.write_text("{}"), "figma at 2026-01-02 00:00:00 UTC has another hash"),
     ],
 )
-def test_an_archive_that_lacks_a_snapshot_proves_nothing(
+def test_an_archive_without_one_of_the_snapshots_verifies_nothing(
     archived: Home,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
-    harm: Callable[[Path], None],
+    damage: Callable[[Path], None],
     words: str,
 ) -> None:
     path = pack(archived, tmp_path / "e.zip")
-    harm(next((archived.archive / "figma").glob("2026-01-02*")))
+    damage(next((archived.archive / "figma").glob("2026-01-02*")))
     assert verified(path) == 1
     assert words in capsys.readouterr().err
 
@@ -207,23 +212,24 @@ def test_an_archive_that_lacks_a_snapshot_proves_nothing(
 Files = dict[str, bytes]
 
 
-def packed(files: Files, path: Path) -> Path:
+def zipped(files: Files, path: Path) -> Path:
     with ZipFile(path, "w", ZIP_STORED) as file:
         for name, content in files.items():
             file.writestr(name, content)
     return path
 
 
-def resealed(files: Files) -> Files:
-    """As somebody does who knows how: every hash is right again."""
+def with_new_hashes(files: Files) -> Files:
+    """The files as a careful forger leaves them: every hash is right again."""
     manifest = json.loads(files[MANIFEST_FILE])
     manifest["files"] = {
         name: {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
         for name, content in files.items()
         if name not in (MANIFEST_FILE, CHECKSUM_FILE)
     }
-    told = json.dumps(manifest).encode()
-    return {**files, MANIFEST_FILE: told, CHECKSUM_FILE: hashlib.sha256(told).hexdigest().encode()}
+    content = json.dumps(manifest).encode()
+    checksum = hashlib.sha256(content).hexdigest().encode()
+    return {**files, MANIFEST_FILE: content, CHECKSUM_FILE: checksum}
 
 
 @pytest.fixture(scope="module")
@@ -241,13 +247,13 @@ def a_pack(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Home], Files]:
     return make
 
 
-def test_a_pack_that_is_only_packed_anew_is_still_proved(
+def test_a_pack_that_is_only_zipped_again_is_still_verified(
     archived: Home, tmp_path: Path, a_pack: Callable[[Home], Files]
 ) -> None:
-    assert verified(packed(resealed(a_pack(archived)), tmp_path / "e.zip")) == 0
+    assert verified(zipped(with_new_hashes(a_pack(archived)), tmp_path / "e.zip")) == 0
 
 
-def test_no_file_can_be_changed_added_or_taken_out(
+def test_no_file_can_be_changed_added_or_removed(
     archived: Home,
     tmp_path: Path,
     a_pack: Callable[[Home], Files],
@@ -257,19 +263,24 @@ def test_no_file_can_be_changed_added_or_taken_out(
     inner = [name for name in files if name not in (MANIFEST_FILE, CHECKSUM_FILE)]
     path = tmp_path / "e.zip"
 
-    def amiss(tampered: Files) -> str:
+    def verify_errors(tampered: Files) -> str:
         capsys.readouterr()
-        assert verified(packed(tampered, path)) == 1
+        assert verified(zipped(tampered, path)) == 1
         return capsys.readouterr().err
 
-    said = amiss({**{name: content + b" " for name, content in files.items()}, "more.txt": b"more"})
-    assert all(f"{name} is not the file that the manifest seals" in said for name in inner)
-    assert "more.txt is in the pack, and the manifest does not name it" in said
-    assert f"{MANIFEST_FILE} is not the file that {CHECKSUM_FILE} seals" in said
-    said = amiss({name: files[name] for name in (MANIFEST_FILE, CHECKSUM_FILE)})
-    assert all(f"{name} is missing from the pack" in said for name in inner)
-    for name, words in {MANIFEST_FILE: "no manifest", CHECKSUM_FILE: "is not the file"}.items():
-        assert words in amiss({n: content for n, content in files.items() if n != name})
+    errors = verify_errors(
+        {**{name: content + b" " for name, content in files.items()}, "more.txt": b"more"}
+    )
+    assert all(f"{name} does not match its hash in the manifest" in errors for name in inner)
+    assert "more.txt is in the pack, but not in its manifest" in errors
+    assert f"{MANIFEST_FILE} does not match its hash in {CHECKSUM_FILE}" in errors
+    errors = verify_errors({name: files[name] for name in (MANIFEST_FILE, CHECKSUM_FILE)})
+    assert all(f"{name} is missing from the pack" in errors for name in inner)
+    for name, words in {
+        MANIFEST_FILE: "no readable manifest",
+        CHECKSUM_FILE: "does not match its hash",
+    }.items():
+        assert words in verify_errors({n: content for n, content in files.items() if n != name})
 
 
 def other(value: Any) -> Any:
@@ -281,38 +292,41 @@ def other(value: Any) -> Any:
     return f"{value or ''}x"
 
 
-def test_no_value_of_any_row_can_be_changed_even_by_who_seals_it_again(
+def test_no_value_can_be_changed_even_with_new_hashes(
     archived: Home,
     tmp_path: Path,
     a_pack: Callable[[Home], Files],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     files = a_pack(archived)
-    told = json.loads(files["findings.json"])
+    entries = json.loads(files["findings.json"])
     name = ("rule", "integration", "account_id")
-    forged = {n: value if n in name else other(value) for n, value in told[0].items()}
-    changed = json.dumps([forged, *told[1:]]).encode()
-    path = packed(resealed({**files, "findings.json": changed}), tmp_path / "e.zip")
+    forged = {n: value if n in name else other(value) for n, value in entries[0].items()}
+    changed = json.dumps([forged, *entries[1:]]).encode()
+    path = zipped(with_new_hashes({**files, "findings.json": changed}), tmp_path / "e.zip")
     assert verified(path) == 1
-    differ = ", ".join(n for n in told[0] if n not in name)
+    differ = ", ".join(n for n in entries[0] if n not in name)
     assert f"account bad of figma: {differ} differ." in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("forge", "words"),
     [
-        (lambda told: told[1:], "deleted_but_active, account bad of figma: the finding is missing"),
         (
-            lambda told: [*told, {**told[0], "account_id": "mallory"}],
+            lambda entries: entries[1:],
+            "deleted_but_active, account bad of figma: the finding is missing",
+        ),
+        (
+            lambda entries: [*entries, {**entries[0], "account_id": "mallory"}],
             "account mallory of figma: no such finding follows",
         ),
         (
-            lambda told: [{**told[0], "since": "2020-01-01T00:00:00Z"}, *told[1:]],
+            lambda entries: [{**entries[0], "since": "2020-01-01T00:00:00Z"}, *entries[1:]],
             "account bad of figma: since differ",
         ),
     ],
 )
-def test_the_words_name_what_differs(
+def test_the_message_names_the_difference(
     archived: Home,
     tmp_path: Path,
     a_pack: Callable[[Home], Files],
@@ -321,9 +335,9 @@ def test_the_words_name_what_differs(
     words: str,
 ) -> None:
     files = a_pack(archived)
-    told = forge(json.loads(files["findings.json"]))
-    forged = resealed({**files, "findings.json": json.dumps(told).encode()})
-    assert verified(packed(forged, tmp_path / "e.zip")) == 1
+    entries = forge(json.loads(files["findings.json"]))
+    forged = with_new_hashes({**files, "findings.json": json.dumps(entries).encode()})
+    assert verified(zipped(forged, tmp_path / "e.zip")) == 1
     assert words in capsys.readouterr().err
 
 
@@ -332,18 +346,18 @@ def test_no_other_file_can_be_forged(
     archived: Home, tmp_path: Path, a_pack: Callable[[Home], Files], name: str
 ) -> None:
     files = a_pack(archived)
-    forged = resealed({**files, name: files[name].replace(b"account", b"Account", 1)})
-    assert verified(packed(forged, tmp_path / "e.zip")) == 1
+    forged = with_new_hashes({**files, name: files[name].replace(b"account", b"Account", 1)})
+    assert verified(zipped(forged, tmp_path / "e.zip")) == 1
 
 
 def test_no_hash_of_a_snapshot_can_be_changed(
     archived: Home, tmp_path: Path, a_pack: Callable[[Home], Files]
 ) -> None:
     files = a_pack(archived)
-    for number, each in enumerate(json.loads(files["snapshots.json"])):
-        told = files["snapshots.json"].replace(each["sha256"].encode(), b"0" * 64)
-        forged = resealed({**files, "snapshots.json": told})
-        assert verified(packed(forged, tmp_path / f"{number}.zip")) == 1
+    for number, entry in enumerate(json.loads(files["snapshots.json"])):
+        entries = files["snapshots.json"].replace(entry["sha256"].encode(), b"0" * 64)
+        forged = with_new_hashes({**files, "snapshots.json": entries})
+        assert verified(zipped(forged, tmp_path / f"{number}.zip")) == 1
 
 
 @pytest.mark.parametrize(
@@ -351,7 +365,7 @@ def test_no_hash_of_a_snapshot_can_be_changed(
     [
         {"as_of": "2026-01-02T00:00:00Z"},
         {"counts": {}},
-        {"filter": {"integration": ["figma"], "rule": [each.name for each in RULES]}},
+        {"filter": {"integration": ["figma"], "rule": [entry.name for entry in RULES]}},
         {"filter": {"integration": [], "rule": ["no_such_rule"]}},
         {"limits": {"privileged": []}},
         {"made_at": "2101-01-01T00:00:00"},
@@ -364,39 +378,39 @@ def test_the_manifest_cannot_be_forged(
 ) -> None:
     files = a_pack(archived)
     manifest = {**json.loads(files[MANIFEST_FILE]), **change}
-    forged = resealed({**files, MANIFEST_FILE: json.dumps(manifest).encode()})
-    assert verified(packed(forged, tmp_path / "e.zip")) == 1
+    forged = with_new_hashes({**files, MANIFEST_FILE: json.dumps(manifest).encode()})
+    assert verified(zipped(forged, tmp_path / "e.zip")) == 1
 
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(b"no zip", "no zip file"), (b"", "no zip file")],
+    [(b"no zip", "not a readable zip file"), (b"", "not a readable zip file")],
 )
-def test_what_is_no_pack_is_said_so(
+def test_a_file_that_is_not_a_pack_is_rejected(
     home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes, words: str
 ) -> None:
     path = tmp_path / "e.zip"
     path.write_bytes(content)
     assert verified(path) == 1
     assert words in capsys.readouterr().err
-    assert verified(packed({"a.txt": b"a"}, path)) == 1
-    assert "no manifest" in capsys.readouterr().err
+    assert verified(zipped({"a.txt": b"a"}, path)) == 1
+    assert "no readable manifest" in capsys.readouterr().err
 
 
-def test_a_name_in_a_pack_reaches_no_file_outside_of_the_archive(
+def test_a_name_in_a_pack_reaches_no_file_outside_the_archive(
     archived: Home, tmp_path: Path, a_pack: Callable[[Home], Files]
 ) -> None:
     files = a_pack(archived)
     shutil.copytree(archived.archive / "figma", archived.root / "outside")
-    told = files["snapshots.json"].replace(b'"figma"', b'"../outside"')
-    forged = resealed({**files, "snapshots.json": told})
-    assert verified(packed(forged, tmp_path / "e.zip")) == 1
+    entries = files["snapshots.json"].replace(b'"figma"', b'"../outside"')
+    forged = with_new_hashes({**files, "snapshots.json": entries})
+    assert verified(zipped(forged, tmp_path / "e.zip")) == 1
 
 
 # ---- rebuilds ------------------------------------------------------------------------------------
 
 
-def test_what_people_said_outlives_a_rebuild(archived: Home, tmp_path: Path) -> None:
+def test_exceptions_and_rule_settings_outlive_a_rebuild(archived: Home, tmp_path: Path) -> None:
     engine = store_of(archived)
     add_exceptions(engine, [(BAD, day(2))], FINE)
     save_rule_settings(engine, RuleSettings(inactive_days=12))
@@ -414,7 +428,8 @@ def test_what_people_said_outlives_a_rebuild(archived: Home, tmp_path: Path) -> 
 def list_pack(home: Home, path: Path, filters: Filters) -> Path:
     """The pack of a list, as the Users page gives it."""
     with store_of(home).connect() as con:
-        path.write_bytes(b"".join(pack_chunks(AccountsEvidence.from_filters(con, filters))))
+        now = utc_now()
+        write_pack(accounts_pack(accounts_listing(con, filters, now), now), path)
     return path
 
 
@@ -427,13 +442,13 @@ def list_pack(home: Home, path: Path, filters: Filters) -> Path:
         (Filters(state=("Delete awaiting",)), []),
     ],
 )
-def test_a_list_of_accounts_is_proved_by_the_archive(
+def test_the_archive_verifies_a_list_of_accounts(
     archived: Home, tmp_path: Path, filters: Filters, usernames: list[str]
 ) -> None:
     path = list_pack(archived, tmp_path / "list.zip", filters)
     files = read(path)
-    told = json.loads(files["accounts.json"])
-    assert [row["username_in_app"] for row in told] == usernames
+    entries = json.loads(files["accounts.json"])
+    assert [row["username_in_app"] for row in entries] == usernames
     table = csv.DictReader(io.StringIO(files["accounts.csv"].decode("utf-8-sig")))
     assert [row["Username in app"].lstrip("'") for row in table] == usernames
     manifest = json.loads(files[MANIFEST_FILE])
@@ -442,9 +457,7 @@ def test_a_list_of_accounts_is_proved_by_the_archive(
     assert verified(path) == 0
 
 
-def test_a_list_of_now_is_proved_when_more_was_loaded_since_in_another_order(
-    archived: Home, tmp_path: Path
-) -> None:
+def test_a_current_list_stays_verified_after_later_loads(archived: Home, tmp_path: Path) -> None:
     waits = an_account("waits", state="Update awaiting")
     longest = Filters(waiting=timedelta(days=1))
     assert (
@@ -457,9 +470,7 @@ def test_a_list_of_now_is_proved_when_more_was_loaded_since_in_another_order(
     assert verified(path) == 0
 
 
-def test_a_list_is_proved_with_what_people_have_said_of_whose_accounts_are(
-    archived: Home, tmp_path: Path
-) -> None:
+def test_a_list_is_verified_with_its_match_overrides(archived: Home, tmp_path: Path) -> None:
     engine = open_store(archived.database_url)
     theirs = MatchOverride("figma", "=cmd()", "Hers.", "okta", "00u1", "Ada Lovelace", None)
     save_match_overrides(engine, [theirs], "Grace")
@@ -468,16 +479,22 @@ def test_a_list_is_proved_with_what_people_have_said_of_whose_accounts_are(
     files = read(path)
     assert "=cmd()" in [row["username_in_app"] for row in json.loads(files["accounts.json"])]
     assert verified(path) == 0
-    forged = resealed({**files, "matches.json": b"[]\n"})
-    assert verified(packed(forged, tmp_path / "forged.zip")) == 1
+    forged = with_new_hashes({**files, "match_overrides.json": b"[]\n"})
+    assert verified(zipped(forged, tmp_path / "forged.zip")) == 1
 
 
 @pytest.mark.parametrize(
     ("forge", "words"),
     [
-        (lambda told: told[1:], "account =cmd() of figma: the account is missing"),
-        (lambda told: [*told, {**told[0], "account_id": "mallory"}], "mallory of figma: no such"),
-        (lambda told: [{**told[0], "roles": ["Viewer"]}, *told[1:]], "of figma: roles differ"),
+        (lambda entries: entries[1:], "account =cmd() of figma: the account is missing"),
+        (
+            lambda entries: [*entries, {**entries[0], "account_id": "mallory"}],
+            "mallory of figma: no such",
+        ),
+        (
+            lambda entries: [{**entries[0], "roles": ["Viewer"]}, *entries[1:]],
+            "of figma: roles differ",
+        ),
     ],
 )
 def test_no_row_of_a_list_can_be_forged(
@@ -488,14 +505,14 @@ def test_no_row_of_a_list_can_be_forged(
     words: str,
 ) -> None:
     files = read(list_pack(archived, tmp_path / "list.zip", Filters()))
-    told = forge(json.loads(files["accounts.json"]))
-    forged = resealed({**files, "accounts.json": json.dumps(told).encode()})
-    assert verified(packed(forged, tmp_path / "forged.zip")) == 1
+    entries = forge(json.loads(files["accounts.json"]))
+    forged = with_new_hashes({**files, "accounts.json": json.dumps(entries).encode()})
+    assert verified(zipped(forged, tmp_path / "forged.zip")) == 1
     assert words in capsys.readouterr().err
 
 
 def test_the_filter_of_a_list_cannot_be_forged(archived: Home, tmp_path: Path) -> None:
     files = read(list_pack(archived, tmp_path / "list.zip", Filters(active="yes")))
     manifest = {**json.loads(files[MANIFEST_FILE]), "filter": {"match": ["unmatched"]}}
-    forged = resealed({**files, MANIFEST_FILE: json.dumps(manifest).encode()})
-    assert verified(packed(forged, tmp_path / "forged.zip")) == 1
+    forged = with_new_hashes({**files, MANIFEST_FILE: json.dumps(manifest).encode()})
+    assert verified(zipped(forged, tmp_path / "forged.zip")) == 1

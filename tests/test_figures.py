@@ -371,7 +371,7 @@ def cells(*rows: tuple[str, dt.date, int, int]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["integration", "day", "failed", "accounts"])
 
 
-NONE_ASIDE = pd.DataFrame({"day": [], "integration": [], "verdict": [], "files": []})
+NONE_ASIDE = pd.DataFrame({"day": [], "integration": [], "status": [], "files": []})
 
 
 def failing_map(frame: pd.DataFrame, unloaded: pd.DataFrame = NONE_ASIDE) -> go.Figure:
@@ -381,8 +381,8 @@ def failing_map(frame: pd.DataFrame, unloaded: pd.DataFrame = NONE_ASIDE) -> go.
 def test_the_map_marks_the_files_that_were_held_in_their_row_and_reaches_to_their_day():
     day, later = dt.date(2026, 3, 1), dt.date(2026, 3, 3)
     held = pd.DataFrame(
-        [[later, "figma", "held", 1], [later, "never loaded", "refused", 2]],
-        columns=["day", "integration", "verdict", "files"],
+        [[later, "figma", "on hold", 1], [later, "never loaded", "rejected", 2]],
+        columns=["day", "integration", "status", "files"],
     )
     figure = failing_map(cells(("figma", day, 1, 10), ("slack", day, 5, 10)), held)
     mark = figure.data[-1]
@@ -519,12 +519,14 @@ def test_text_and_background_are_left_to_the_theme(draw: Draw, build: Build):
 
 
 def unloaded(*rows: tuple[dt.date, str, str]) -> pd.DataFrame:
-    return pd.DataFrame(rows, columns=["day", "integration", "verdict"])
+    return pd.DataFrame(rows, columns=["day", "integration", "status"])
 
 
 @pytest.mark.parametrize(("draw", "build"), PER_DAY)
 def test_a_day_of_which_a_file_was_held_is_marked_in_every_trend(draw: Draw, build: Build):
-    figure = annotations.mark_quarantined(draw(build(DAYS)), unloaded((DAYS[1], "figma", "held")))
+    figure = annotations.mark_quarantined(
+        draw(build(DAYS)), unloaded((DAYS[1], "figma", "on hold"))
+    )
     assert hover_of(figure, "Held or refused", DAYS[1]) == "figma held"
     assert trace(figure, "Held or refused").customdata == (
         ["2026-11-24", figure_theme.QUARANTINED],
@@ -543,14 +545,14 @@ def test_a_mark_after_the_last_snapshot_has_room_and_stands_on_no_snapshot(
     draw: Draw, build: Build
 ):
     later = DAYS[-1] + dt.timedelta(days=2)
-    figure = annotations.mark_quarantined(draw(build(DAYS)), unloaded((later, "figma", "refused")))
+    figure = annotations.mark_quarantined(draw(build(DAYS)), unloaded((later, "figma", "rejected")))
     assert pd.Timestamp(figure.layout.xaxis.range[1]) == pd.Timestamp(later) + figure_theme.DAY / 2
     (gap,) = [shape for shape in figure.layout.shapes if shape.name == "No snapshot"]
     assert pd.Timestamp(gap.x0) == pd.Timestamp(DAYS[-1]) + figure_theme.DAY / 2
 
 
 def test_a_mark_names_all_files_of_its_day_as_text():
-    held = unloaded((MONDAY, "<b>figma</b>", "held"), (MONDAY, "slack", "refused"))
+    held = unloaded((MONDAY, "<b>figma</b>", "on hold"), (MONDAY, "slack", "rejected"))
     figure = annotations.mark_quarantined(figures.failed_figure(daily(3)), held)
     assert hover_of(figure, "Held or refused", MONDAY) == (
         "&lt;b&gt;figma&lt;/b&gt; held; slack refused"
@@ -559,7 +561,7 @@ def test_a_mark_names_all_files_of_its_day_as_text():
 
 def test_a_trend_that_has_nothing_to_show_says_what_is_not_counted():
     figure = annotations.mark_quarantined(
-        figures.failure_rate_figure(rates(math.nan)), unloaded((MONDAY, "a", "held"))
+        figures.failure_rate_figure(rates(math.nan)), unloaded((MONDAY, "a", "on hold"))
     )
     assert sentence(figure) == (
         "Nothing failed or settled in this period.<br>"
@@ -568,7 +570,7 @@ def test_a_trend_that_has_nothing_to_show_says_what_is_not_counted():
 
 
 def test_of_many_days_the_newest_are_told():
-    many = unloaded(*((MONDAY + dt.timedelta(days=n), "figma", "held") for n in range(7)))
+    many = unloaded(*((MONDAY + dt.timedelta(days=n), "figma", "on hold") for n in range(7)))
     words = annotations.quarantined_text(many)
     assert words.startswith("Held or refused, and not counted: 29 Nov 2026 (figma held), 28 Nov")
     assert words.endswith(" and 2 more days.")

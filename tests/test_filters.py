@@ -1,4 +1,4 @@
-"""Which accounts a reader asked for, and how an address says so."""
+"""The filters of accounts: addresses, sentences and the accounts they keep."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ def params_of(filters: Filters) -> dict[str, list[str]]:
 
 
 @given(FILTERS)
-def test_an_address_says_exactly_what_was_asked(filters: Filters) -> None:
+def test_an_address_holds_exactly_the_filters(filters: Filters) -> None:
     assert Filters.from_params(params_of(filters)) == filters
 
 
 @given(FILTERS)
-def test_each_part_of_what_is_asked_can_be_taken_out_and_put_back(filters: Filters) -> None:
+def test_each_value_can_be_removed_and_added_again(filters: Filters) -> None:
     for part in filter_phrases(filters):
         less = filters.without(part.name, part.value)
         assert part.value not in less.values(part.name)
@@ -69,8 +69,8 @@ def test_every_filter_has_an_entry_and_every_entry_a_filter() -> None:
     assert {each.name for each in ALL} == set(PARAMS) - {"as_of"}
 
 
-def test_what_is_asked_reads_as_a_sentence() -> None:
-    asked = Filters(
+def test_filters_read_as_a_sentence() -> None:
+    wanted = Filters(
         q="ada",
         state=("Update failed", "Delete failed"),
         role=("Admin",),
@@ -81,21 +81,21 @@ def test_what_is_asked_reads_as_a_sentence() -> None:
         updated_to=date(2026, 2, 1),
         waiting=timedelta(days=3),
     )
-    said = " ".join(f"{part.conjunction} {part.text}".strip() for part in filter_phrases(asked))
-    assert said.replace(" ,", ",") == (
+    texts = " ".join(f"{part.conjunction} {part.text}".strip() for part in filter_phrases(wanted))
+    assert texts.replace(" ,", ",") == (
         "“ada”, Update failed or Delete failed with role Admin in Figma or Slack, not active, "
         "unmatched, last updated from 2026-01-01, last updated to 2026-02-01, "
-        "waiting longer than 3 days"
+        "open longer than 3 days"
     )
     assert [part.text for part in filter_phrases(Filters(waiting=timedelta(hours=1)))] == [
-        "waiting longer than 1 hour"
+        "open longer than 1 hour"
     ]
 
 
-def test_what_an_address_names_and_nobody_asks_is_told() -> None:
+def test_parameters_without_effect_are_listed() -> None:
     params = {"state": ["Foo", "Deleted"], "active": ["no", "yes"], "q": [" x "], "x": ["y"]}
-    asked = Filters.from_params(params)
-    assert ignored_params(params, asked) == [("state", "Foo"), ("active", "yes")]
+    wanted = Filters.from_params(params)
+    assert ignored_params(params, wanted) == [("state", "Foo"), ("active", "yes")]
     assert ignored_params({"role": ["A", "B"]}, Filters(role=("B",))) == [("role", "A")]
     assert ignored_params({"waiting": ["24h"], "as_of": ["2026-01-01"]}, Filters()) == [
         ("waiting", "24h"),
@@ -135,7 +135,7 @@ def test_an_address_of_no_filters_is_empty() -> None:
         ("constructor", "x"),
     ],
 )
-def test_what_is_not_understood_in_an_address_is_not_asked(name: str, value: str) -> None:
+def test_an_invalid_value_in_an_address_is_left_out(name: str, value: str) -> None:
     assert Filters.from_params({name: [value]}) == Filters()
 
 
@@ -153,8 +153,8 @@ def test_a_search_text_is_cut_off_where_it_gets_too_long() -> None:
 
 
 def test_clearing_the_filters_keeps_the_moment() -> None:
-    asked = Filters(state=("Deleted",), q="ada", waiting=timedelta(days=1), as_of=TODAY)
-    assert asked.cleared() == Filters(as_of=TODAY)
+    wanted = Filters(state=("Deleted",), q="ada", waiting=timedelta(days=1), as_of=TODAY)
+    assert wanted.cleared() == Filters(as_of=TODAY)
 
 
 @pytest.fixture(scope="module")
@@ -176,7 +176,7 @@ def office(a_store_to_read: Callable[[], Deliveries]) -> Iterator[Connection]:
 
 
 @pytest.mark.parametrize(
-    ("asked", "found"),
+    ("wanted", "found"),
     [
         ({}, ["ada", "ada", "bob", "bot", "cy"]),
         ({"integration": ("slack",)}, ["ada"]),
@@ -202,13 +202,13 @@ def office(a_store_to_read: Callable[[], Deliveries]) -> Iterator[Connection]:
     ],
 )
 def test_every_filter_narrows_the_list_alone_and_with_others(
-    office: Connection, asked: dict[str, Any], found: list[str]
+    office: Connection, wanted: dict[str, Any], found: list[str]
 ) -> None:
-    assert usernames(office, **asked) == found
-    assert count_accounts(office, Filters(**asked)) == len(found)
+    assert usernames(office, **wanted) == found
+    assert count_accounts(office, Filters(**wanted)) == len(found)
 
 
-def test_matched_and_unmatched_and_the_three_activities_part_the_list(office: Connection) -> None:
+def test_matches_and_activities_partition_the_list(office: Connection) -> None:
     for name, values in (("match", get_args(MatchFilter)), ("active", get_args(ActiveFilter))):
         parts = [count_accounts(office, Filters(**{name: value})) for value in values]
         assert sum(parts) == count_accounts(office, Filters())
@@ -245,12 +245,12 @@ def test_a_search_finds_in_user_email_username_and_upstream_id_in_any_case(
 
 
 @pytest.mark.parametrize("text", ["éva", "ÉVA", "ÅSTRÖM", "åström", "李"])
-def test_a_search_knows_the_case_of_all_scripts(guests: Connection, text: str) -> None:
+def test_a_search_ignores_case_in_all_scripts(guests: Connection, text: str) -> None:
     assert usernames(guests, q=text) == ["eva"]
 
 
 @pytest.mark.parametrize("text", ["eva", "EVA", "astrom", "Ëva", "Åstrom"])
-def test_a_search_knows_letters_by_any_accent(guests: Connection, text: str) -> None:
+def test_a_search_ignores_accents(guests: Connection, text: str) -> None:
     assert usernames(guests, q=text) == ["eva"]
     assert usernames(guests, q=text, as_of=TODAY) == ["eva"]
 
@@ -265,7 +265,7 @@ def test_a_search_knows_letters_by_any_accent(guests: Connection, text: str) -> 
         ("i l b e s i d e s t h a t", []),
     ],
 )
-def test_every_word_of_a_search_occurs_wherever_it_likes(
+def test_every_word_of_a_search_can_occur_in_any_text(
     guests: Connection, text: str, found: list[str]
 ) -> None:
     assert usernames(guests, q=text) == found
@@ -342,7 +342,7 @@ def test_as_of_shows_the_accounts_of_the_last_snapshots_until_then(
     assert usernames(two_days, as_of=at) == found
 
 
-def test_as_of_goes_with_every_other_filter(two_days: Connection) -> None:
+def test_as_of_combines_with_every_other_filter(two_days: Connection) -> None:
     assert usernames(two_days, as_of=YESTERDAY, state=("Update failed",)) == ["ada"]
     assert usernames(two_days, state=("Update failed",)) == []
     assert usernames(two_days, as_of=YESTERDAY, q="BOB", integration=("figma",)) == ["bob"]
@@ -352,7 +352,7 @@ def test_as_of_goes_with_every_other_filter(two_days: Connection) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "found"),
+    ("wanted", "found"),
     [
         ({"updated_from": date(2026, 3, 2)}, ["b", "c"]),
         ({"updated_to": date(2026, 3, 2)}, ["a", "b"]),
@@ -362,17 +362,17 @@ def test_as_of_goes_with_every_other_filter(two_days: Connection) -> None:
     ],
 )
 def test_days_of_the_last_change_are_whole_and_include_both_ends(
-    snapshots: Deliveries, con: Connection, asked: dict[str, Any], found: list[str]
+    snapshots: Deliveries, con: Connection, wanted: dict[str, Any], found: list[str]
 ) -> None:
     times = {"a": "2026-03-01T23:59:59Z", "b": "2026-03-02T23:59:59.5Z", "c": "2026-03-03"}
     snapshots.take(
         *(an_account(name, last_updated=at) for name, at in times.items()),
         an_account("never", last_updated=None),
     )
-    assert usernames(con, **asked) == found
+    assert usernames(con, **wanted) == found
 
 
-# ---- waiting longer than ---------------------------------------------------------------------
+# ---- open longer than ------------------------------------------------------------------------
 
 DAYS = [TODAY - timedelta(days=ago) for ago in (4, 3, 2, 1, 0)]
 
@@ -381,7 +381,7 @@ def waited(con: Connection, *, at: datetime = TODAY, **span: int) -> list[str]:
     return usernames(con, waiting=timedelta(**span), as_of=at)
 
 
-def test_an_account_waits_since_the_first_snapshot_that_shows_its_state(
+def test_an_account_is_open_since_the_first_snapshot_that_shows_its_state(
     snapshots: Deliveries, con: Connection
 ) -> None:
     for day, state in zip(
@@ -394,7 +394,7 @@ def test_an_account_waits_since_the_first_snapshot_that_shows_its_state(
     assert waited(con, at=DAYS[2], days=1) == []
 
 
-def test_another_step_or_a_time_away_begins_the_wait_anew(
+def test_another_state_or_an_absence_restarts_the_duration(
     snapshots: Deliveries, con: Connection
 ) -> None:
     steps = ["Update awaiting", "Update awaiting", "Update ongoing", "Update ongoing"]
@@ -407,7 +407,7 @@ def test_another_step_or_a_time_away_begins_the_wait_anew(
     assert waited(con, at=DAYS[1], hours=23) == ["ada", "gone"]
 
 
-def test_only_accounts_in_a_waiting_or_working_phase_wait(
+def test_only_awaiting_and_ongoing_accounts_are_open(
     snapshots: Deliveries, con: Connection
 ) -> None:
     snapshots.take(*(an_account(state, state=state) for state in STATE_BY_NAME), at=DAYS[0])
@@ -423,7 +423,7 @@ def test_now_is_by_the_clock(snapshots: Deliveries, con: Connection) -> None:
     assert usernames(con, waiting=timedelta(hours=1)) == ["ada", "bob"]
 
 
-def test_a_wait_may_be_longer_than_all_time(snapshots: Deliveries, con: Connection) -> None:
+def test_a_duration_can_be_longer_than_all_time(snapshots: Deliveries, con: Connection) -> None:
     snapshots.take(an_account(state="Update awaiting"))
     assert waited(con, at=datetime(1, 1, 2), days=9999) == []
     assert waited(con, days=9999) == []

@@ -86,9 +86,7 @@ def test_copies_of_files_do_not_outlive_the_load(store: Engine, tmp_path: Path):
 )
 def test_nul_is_no_text_and_becomes_visible(store: Engine, tmp_path: Path, name: str, content: str):
     read, _ = told_of(store, tmp_path, content, name)
-    assert read.notes == (
-        "The file holds NUL characters, which no text has; each was read as “\ufffd”.",
-    )
+    assert read.notes == ("The file contains NUL characters; each was read as “\ufffd”.",)
     deliver(store, tmp_path, content, name)
     assert the_account(store)["user_name"] == "a\ufffdb"
 
@@ -298,8 +296,7 @@ def test_a_file_that_unpacks_to_too_much_is_refused(
     with pytest.raises(errors.TooLarge) as refused:
         deliver(store, tmp_path, content, "a.csv.gz")
     assert str(refused.value) == (
-        "a.csv.gz unpacks to more than 1 MB, which is the most that Rollcall reads. "
-        "ROLLCALL_MAX_UNPACKED_MB sets another bound."
+        "a.csv.gz unpacks to more than 1 MB, the limit. ROLLCALL_MAX_UNPACKED_MB sets another one."
     )
 
 
@@ -329,7 +326,7 @@ def test_a_parquet_file_of_one_value_over_and_over_is_refused(
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("a.csv.gz", gzip.compress(gzip.compress(b"login\nada\n")), "Pack a list once"),
+        ("a.csv.gz", gzip.compress(gzip.compress(b"login\nada\n")), "Compress a list once"),
         ("a.csv", '<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]><a>&b;'
          "</a>", "looks like a web page or XML"),
         ("a.json", "[" * 1_000_000, "its list does not end"),

@@ -20,7 +20,6 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from app import require_open_store
 from data.access.claims import RoleMapping
 from data.access.revoked_tokens import RevokedTokens
 from data.home import Home
@@ -28,6 +27,7 @@ from data.service.active_store import StoreStatus, set_store_status
 from server import gate, session
 from server.gate import Gate
 from server.headers import content_policy
+from server.routes import require_open_store
 from server.session import AuthConfig, request_principal
 
 ORIGIN = "https://rollcall.example.com"
@@ -63,6 +63,10 @@ async def behind(request: Request) -> PlainTextResponse:
     return answer
 
 
+def behind_the_store(_: Request) -> PlainTextResponse:
+    return PlainTextResponse("behind the gate")
+
+
 async def greet(socket: WebSocket) -> None:
     await socket.accept()
     await socket.send_text("a session")
@@ -75,7 +79,7 @@ def client(home: Home, monkeypatch: pytest.MonkeyPatch) -> Client:
     """The gate before something that answers everything."""
     routes = [
         WebSocketRoute("/{rest:path}", greet),
-        Route("/while-open", require_open_store(behind)),
+        Route("/while-open", require_open_store(behind_the_store)),
         Route("/{rest:path}", behind, methods=["GET", "PUT"]),
     ]
     gone = RevokedTokens(home.root / "gone")
@@ -115,7 +119,7 @@ def connects(client: TestClient, origin: str | None = ORIGIN, **headers: str) ->
 
 
 @pytest.mark.parametrize("path", INNER)
-def test_nobody_gets_anything_but_the_sign_of_life(client: Client, path: str) -> None:
+def test_without_sign_in_only_the_health_checks_answer(client: Client, path: str) -> None:
     nobody = client()
     assert not comes_through(nobody, path)
     assert not comes_through(nobody, path, headers={"Accept": "text/html"})
@@ -135,7 +139,7 @@ def test_a_monitoring_system_gets_the_metrics_and_nothing_else(client: Client) -
     assert comes_through(monitor, "/readyz")
 
 
-def test_without_a_token_nobody_can_send_it(client: Client) -> None:
+def test_without_a_metrics_token_no_request_has_access(client: Client) -> None:
     for sent in ("", "Bearer", "Bearer "):
         nobody = client(token="")
         assert not comes_through(nobody, "/metrics", headers={"Authorization": sent})
@@ -161,7 +165,7 @@ FORGED = {
 
 
 @pytest.mark.parametrize("kind", FORGED)
-def test_a_cookie_that_is_not_good_is_as_none(client: Client, kind: str) -> None:
+def test_an_invalid_cookie_counts_as_none(client: Client, kind: str) -> None:
     forger = client(**FORGED[kind])
     for path in ("/", "/users", *INNER):
         assert not comes_through(forger, path, headers={"Accept": "text/html"})
@@ -169,7 +173,7 @@ def test_a_cookie_that_is_not_good_is_as_none(client: Client, kind: str) -> None
 
 
 @pytest.mark.parametrize("group", GROUPS)
-def test_who_has_a_role_comes_through(client: Client, group: str) -> None:
+def test_people_with_a_role_pass_the_gate(client: Client, group: str) -> None:
     somebody = client(**cookie(group))
     assert somebody.get("/users").text == "behind the gate, for olga@x.io"
     assert connects(somebody)
@@ -180,7 +184,7 @@ def test_who_has_a_role_comes_through(client: Client, group: str) -> None:
 @pytest.mark.parametrize(
     "path", ["/_stcore/metrics", "/_stcore/agent/interact", "/_stcore/agent/mcp"]
 )
-def test_what_pages_do_not_need_of_streamlit_is_there_for_nobody(client: Client, path: str) -> None:
+def test_unused_paths_of_streamlit_are_closed_to_everybody(client: Client, path: str) -> None:
     for who in (cookie("owners"), {"guarded": False, "base": "http://127.0.0.1"}):
         somebody = client(**who)
         assert somebody.get(path).status_code == 404
@@ -190,25 +194,25 @@ def test_what_pages_do_not_need_of_streamlit_is_there_for_nobody(client: Client,
 @pytest.mark.parametrize(
     "origin", ["https://evil.example.com", "null", "", None, f"{ORIGIN}.evil.com"]
 )
-def test_only_a_page_of_our_own_gets_a_session(client: Client, origin: str | None) -> None:
+def test_only_our_own_pages_can_open_a_session(client: Client, origin: str | None) -> None:
     assert not connects(client(**cookie("owners")), origin)
     assert not connects(client(guarded=False, base="http://127.0.0.1"), origin)
 
 
-def test_another_host_is_told_nothing(client: Client) -> None:
+def test_a_request_for_another_host_is_rejected(client: Client) -> None:
     owner = client(base="https://evil.example.com", **cookie("owners"))
     assert owner.get("/users").status_code == 421
     assert not connects(owner)
 
 
-def test_strangers_are_told_whom_to_ask_and_no_markup_comes_alive(client: Client) -> None:
+def test_people_without_a_role_see_the_contact_as_plain_text(client: Client) -> None:
     answer = client(**cookie(email="<script>@x.io")).get("/", headers={"Accept": "text/html"})
     assert answer.status_code == 403
     assert "&lt;script&gt;@x.io" in answer.text
     assert "ask &lt;b&gt;it@x.io&lt;/b&gt;" in answer.text
 
 
-def test_signing_in_leads_to_where_one_wanted_to_go(client: Client) -> None:
+def test_sign_in_returns_to_the_requested_page(client: Client) -> None:
     nobody = client()
     answer = nobody.get("/users?q=ada&state=Deleted", headers={"Accept": "text/html"})
     assert answer.status_code == 401
@@ -222,12 +226,12 @@ def test_signing_in_leads_to_where_one_wanted_to_go(client: Client) -> None:
 @pytest.mark.parametrize(
     "to", ["//evil.example.com/", "/\\evil.example.com", "https://evil.example.com"]
 )
-def test_nobody_is_led_elsewhere(client: Client, to: str) -> None:
+def test_sign_in_never_redirects_to_another_host(client: Client, to: str) -> None:
     owner = client(rollcall_next=to, **cookie("owners"))
     assert comes_through(owner, "/", headers={"Accept": "text/html"})
 
 
-def test_a_cookie_that_was_copied_is_of_no_use_after_sign_out(client: Client) -> None:
+def test_a_copied_cookie_is_useless_after_sign_out(client: Client) -> None:
     thief, owner = client(**cookie("owners")), client()
     owner.cookies.update(dict(thief.cookies))
     assert comes_through(thief, "/export/users.csv")
@@ -246,14 +250,14 @@ def test_a_session_ends_with_its_token(client: Client, monkeypatch: pytest.Monke
             socket.receive_text()
 
 
-def test_why_there_is_nothing_to_read_is_told_to_who_loads(client: Client, home: Home) -> None:
+def test_only_loaders_see_why_the_store_is_closed(client: Client, home: Home) -> None:
     set_store_status(home, StoreStatus("failed", "kim.csv is damaged."))
     answers = [client(**cookie(g)).get("/while-open") for g in ("owners", "analysts")]
     assert [answer.status_code for answer in answers] == [503, 503]
-    assert [answer.text for answer in answers] == ["kim.csv is damaged.", "It is back in a moment."]
+    assert [answer.text for answer in answers] == ["kim.csv is damaged.", "Please wait a moment."]
 
 
-def test_every_answer_says_what_a_browser_may_do_with_it(client: Client) -> None:
+def test_every_response_has_security_headers(client: Client) -> None:
     for answer in (client().get("/"), client(**cookie("owners")).get("/users")):
         assert answer.headers["cache-control"] == "no-store"
         assert answer.headers["x-frame-options"] == "DENY"
@@ -271,7 +275,7 @@ def test_every_answer_says_what_a_browser_may_do_with_it(client: Client) -> None
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:8501", "localhost:8501", "[::1]:8501"])
-def test_without_sign_in_this_machine_is_served(client: Client, host: str) -> None:
+def test_without_sign_in_setup_this_machine_has_access(client: Client, host: str) -> None:
     local = client(guarded=False, base=f"http://{host}")
     assert local.get("/users").text == "behind the gate, for Local user"
     assert connects(local, f"http://{host}")
@@ -288,7 +292,9 @@ def test_without_sign_in_this_machine_is_served(client: Client, host: str) -> No
         ("127.0.0.1:8501", {"Via": "1.1 proxy"}),
     ],
 )
-def test_without_sign_in_nobody_else_is(client: Client, host: str, headers: dict[str, str]) -> None:
+def test_without_sign_in_setup_no_other_machine_has_access(
+    client: Client, host: str, headers: dict[str, str]
+) -> None:
     local = client(guarded=False, base=f"http://{host}")
     for path in ("/", "/static/x.js", *INNER):
         assert not comes_through(local, path, headers=headers)

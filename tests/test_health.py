@@ -27,7 +27,7 @@ from queries.health.trends import (
     stale_integrations,
     states_as_of,
 )
-from queries.period import Scope, local_date
+from queries.period import Period, local_date
 
 MONDAY, TUESDAY, WEDNESDAY, THURSDAY = days = [
     datetime(2026, 11, 23, 6) + timedelta(days=n) for n in range(4)
@@ -40,12 +40,12 @@ def always(
     until: date = date(2100, 1, 1),
     zone: str = "UTC",
     at: datetime | None = None,
-) -> Scope:
+) -> Period:
     """All days but for those that a test leaves out."""
-    return Scope(integrations, since, until, zone, at)
+    return Period(since, until, zone, integration=integrations, as_of=at)
 
 
-def failures(con: Connection, scope: Scope) -> pd.DataFrame:
+def failures(con: Connection, scope: Period) -> pd.DataFrame:
     return daily_failures(con, scope, daily_states(con, scope))
 
 
@@ -53,7 +53,7 @@ def oldest(con: Connection, *integrations: str, at: datetime | None = None) -> d
     return oldest_open_since(states_as_of(con, integrations, at))
 
 
-def reasons(con: Connection, scope: Scope | None = None, **more: int) -> pd.DataFrame:
+def reasons(con: Connection, scope: Period | None = None, **more: int) -> pd.DataFrame:
     return failure_reasons(con, scope or always(), **more)
 
 
@@ -371,12 +371,12 @@ FRAMES = {
         ],
     ),
     "states_at": (
-        lambda con, scope: states_as_of(con, scope.integrations, None),
+        lambda con, scope: states_as_of(con, scope.integration, None),
         ["state", "accounts", "active", "unmatched", "oldest"],
     ),
     "failure_reasons": (reasons, ["reason", "words", "accounts", "before", "first_seen"]),
     "waits": (
-        lambda con, scope: open_jobs_by_start(con, scope.integrations, None),
+        lambda con, scope: open_jobs_by_start(con, scope.integration, None),
         ["operation", "since", "accounts"],
     ),
 }

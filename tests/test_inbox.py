@@ -144,9 +144,7 @@ def test_loading_the_same_file_again_is_recognised_and_clears_the_inbox(
         [loaded] = look(store, home)
     assert isinstance(loaded, LoadResult)
     assert loaded.already_loaded
-    assert (
-        describe_load(loaded) == "figma at 2026-11-23 06:00:00 UTC: known already, nothing changed."
-    )
+    assert describe_load(loaded) == "figma at 2026-11-23 06:00:00 UTC: already loaded."
     assert files_in(home.inbox) == []
     assert (home.archive / "figma" / f"{STAMP}.ndjson").read_bytes() == content
 
@@ -157,7 +155,7 @@ def test_what_became_of_a_file_is_told_in_words(home: Home, store: Engine) -> No
     [loaded] = look(store, home)
     assert describe_load(loaded) == (
         "figma at 2026-11-23 06:00:00 UTC: 2 accounts, 1 of 3 rows rejected, "
-        "1 accounts with a value that was not understood."
+        "1 account with an unrecognized value."
     )
 
 
@@ -198,7 +196,7 @@ def test_a_second_file_for_a_moment_does_not_push_the_first_out_of_the_inbox(
     other = a_snapshot_file(tmp_path / "2", [an_account("bob")])
     waiting = put_into_inbox(home, SnapshotFile.from_path(first))
     put_into_inbox(home, SnapshotFile.from_path(first))
-    with pytest.raises(OtherContentLoaded, match="another file waits in the inbox"):
+    with pytest.raises(OtherContentLoaded, match="another file is waiting in the inbox"):
         put_into_inbox(home, SnapshotFile.from_path(other))
     assert waiting.read_bytes() == first.read_bytes()
 
@@ -255,11 +253,11 @@ def test_a_file_that_is_loaded_at_last_is_no_longer_among_the_refused(
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        (f"{STAMP}.csv", "lies in no integration's folder"),
-        ("figma", "lies in no integration's folder"),
-        (f"figma/2026/{STAMP}.csv", "lies in no integration's folder"),
-        ("figma/export.csv", "does not say at which moment it was taken"),
-        ("figma/2026-13-45.csv", "does not say at which moment it was taken"),
+        (f"{STAMP}.csv", "is not in the folder of an integration"),
+        ("figma", "is not in the folder of an integration"),
+        (f"figma/2026/{STAMP}.csv", "is not in the folder of an integration"),
+        ("figma/export.csv", "does not say when the snapshot was taken"),
+        ("figma/2026-13-45.csv", "does not say when the snapshot was taken"),
         (f"figma/{STAMP}.pdf", "has no known ending"),
         (f"figma/{STAMP}", "has no known ending"),
         (f"fig\\ma/{STAMP}.csv", "cannot name an integration"),

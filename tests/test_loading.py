@@ -68,9 +68,13 @@ def test_arguments_win_over_the_path(tmp_path: Path):
     ("name", "given", "words"),
     [
         ("users.csv", {}, "users.csv does not say which integration it lists."),
-        ("users.csv", {"integration": "figma"}, "does not say at which moment it was taken."),
+        ("users.csv", {"integration": "figma"}, "does not say when the snapshot was taken."),
         ("users.csv", {"taken_at": MONDAY}, "does not say which integration it lists."),
-        ("2026-13-45T06-00-00Z.csv", {"integration": "figma"}, "does not say at which moment"),
+        (
+            "2026-13-45T06-00-00Z.csv",
+            {"integration": "figma"},
+            "does not say when the snapshot was taken",
+        ),
     ],
 )
 def test_a_file_that_says_too_little_is_refused(
@@ -79,7 +83,7 @@ def test_a_file_that_says_too_little_is_refused(
     with pytest.raises(errors.UnknownSnapshot) as refused:
         SnapshotFile.from_path(tmp_path / name, **given)
     assert words in str(refused.value)
-    assert "like figma/2026-11-23T06-00-00Z.csv, or give --integration" in str(refused.value)
+    assert "e.g. figma/2026-11-23T06-00-00Z.csv, or give --integration" in str(refused.value)
 
 
 @pytest.mark.parametrize(
@@ -198,18 +202,18 @@ REFUSED = [
     ),
     pytest.param(
         "a.parquet.gz", gzip.compress(parquet()), errors.UnknownFormat,
-        "a.parquet.gz: a Parquet file is compressed inside; deliver it as it is, as .parquet.",
+        "a.parquet.gz: Parquet is compressed already. Deliver the .parquet file itself.",
         id="compressed Parquet",
     ),
     pytest.param(
         "a.csv", "", errors.NoUsernameColumn,
-        "a.csv is empty; expected a line of headings.", id="empty CSV",
+        "a.csv is empty.", id="empty CSV",
     ),
     pytest.param(
         "a.csv", "\n \n", errors.NoUsernameColumn,
-        "a.csv is empty; expected a line of headings.", id="blank CSV",
+        "a.csv is empty.", id="blank CSV",
     ),
-    pytest.param("a.json", "", errors.UnreadableFile, "a.json is empty", id="empty JSON"),
+    pytest.param("a.json", "", errors.UnreadableFile, "a.json is empty.", id="empty JSON"),
     pytest.param(
         "a.parquet", b"", errors.UnreadableFile, "Parquet file size is 0 bytes.",
         id="empty Parquet",
@@ -235,23 +239,24 @@ REFUSED = [
     pytest.param(
         "a.json", '{"page": "x", "total": 2, "accounts": [{"userName": "ada"}]}',
         errors.NotAListOfAccounts,
-        "Its keys: page, total, accounts. If “accounts” is all of it, deliver that alone.",
+        "Its keys: page, total, accounts. If “accounts” is the complete list, deliver that list "
+        "alone.",
         id="JSON list beside other keys",
     ),
     pytest.param(
         "a.json", '{"login": "ada"}\n{"login": "bob"}', errors.UnreadableFile,
-        "a.json holds one JSON object after another, not a list. If each has a line of its own, "
-        "the name should end in .ndjson.",
+        "a.json has one JSON object after another, not a list. If each has a line of its own, "
+        "end its name in .ndjson.",
         id="NDJSON for JSON",
     ),
     pytest.param(
         "a.ndjson", '[{"login": "ada"},\n{"login": "bob"}]', errors.UnreadableFile,
-        "a.ndjson is one JSON list, not an object a line; its name should end in .json.",
+        "a.ndjson is one JSON list, not one object per line. End its name in .json.",
         id="JSON for NDJSON",
     ),
     pytest.param(
         "a.json", '{"users": [{"login": "ada"}', errors.UnreadableFile,
-        "a.json is JSON that is cut off or damaged.", id="JSON object cut off",
+        "a.json is not valid JSON (cut off after character 27).", id="JSON object cut off",
     ),
     pytest.param(
         "a.json", '{"errors": [{"code": 401}]}', errors.NoUsernameColumn,
@@ -260,14 +265,14 @@ REFUSED = [
     ),
     pytest.param(
         "a.json", "[1, 2]", errors.NotAListOfAccounts,
-        "a.json lists no accounts: no record in it is an object with keys.",
+        "a.json lists no accounts: none of its records is an object with keys.",
         id="list of numbers",
     ),
     *(
         pytest.param(
             f"a.{ending}", "\n<!DOCTYPE html><html>Log in, please</html>", errors.UnreadableFile,
             f"a.{ending} looks like a web page or XML, not {kind}. "
-            "It may be a page for logging in, or an error, of where it comes from.",
+            "It may be a sign-in or error page of the system it is from.",
             id=f"login page as {ending}",
         )
         for ending, kind in (("csv", "CSV"), ("tsv", "CSV"), ("json", "JSON"), ("ndjson", "NDJSON"))
@@ -279,11 +284,11 @@ REFUSED = [
         )
         for name, content, words in (
             ("a.csv", gzip.compress(CSV.encode()),
-             "a gzip file, not CSV. Pack a list once, and let its name end in .gz."),
+             "a gzip file, not CSV. Compress a list once, and end its name in .gz."),
             ("a.csv.gz", gzip.compress(gzip.compress(CSV.encode())), "a gzip file, not CSV."),
             ("a.json", pa.compress(b"[]", codec="zstd", asbytes=True),
-             "a Zstandard file, not JSON. Pack a list once, and let its name end in .zst."),
-            ("a.csv", parquet(), "a Parquet file, not CSV. Then its name should end in .parquet."),
+             "a Zstandard file, not JSON. Compress a list once, and end its name in .zst."),
+            ("a.csv", parquet(), "a Parquet file, not CSV. End its name in .parquet."),
             ("a.csv", b"PK\x03\x04\x14\x00\x06\x00",
              "an Excel workbook or another ZIP archive, not CSV. Save the list as CSV UTF-8."),
             ("a.parquet", b"PK\x03\x04\x14\x00\x06\x00",
@@ -294,17 +299,17 @@ REFUSED = [
     ),
     pytest.param(
         "a.csv", f'{CSV},"dee' + "\nx,eve" * 3, errors.UnreadableFile,
-        "a.csv is cut off or damaged: the quoted cell in line 4 or after it does not end.",
+        "a.csv is cut off or damaged: a quoted cell that starts in line 4 or later does not end.",
         id="CSV cut off in quotes",
     ),
     pytest.param(
         "a.json", '[{"login": "ada"},', errors.UnreadableFile,
-        "a.json is cut off or damaged: its list does not end.",
+        "a.json is not valid JSON: its list does not end. It may be cut off.",
         id="JSON cut off between records",
     ),
     pytest.param(
         "a.json", JSON + "[]", errors.UnreadableFile,
-        "a.json cannot be read; it may be cut off or damaged.",
+        "a.json cannot be read. It may be cut off or damaged.",
         id="JSON with more after the list",
     ),
     pytest.param(
@@ -314,50 +319,50 @@ REFUSED = [
     pytest.param(
         "a.json", json.dumps([{"login": "x", **{f"k{n}": 1 for n in range(1000)}}]),
         errors.NotAListOfAccounts,
-        "a.json has more than 500 different headings: data, it seems, is where they should be.",
+        "a.json has more than 500 different headings, so they seem to be data.",
         id="a heading per account",
     ),
     pytest.param(
         "a.json", JSON[:7000], errors.UnreadableFile,
-        "a.json is cut off or damaged: its list does not end.",
+        "a.json is not valid JSON: its list does not end. It may be cut off.",
         id="JSON cut off",
     ),
     pytest.param(
         "a.parquet", parquet()[:-100], errors.UnreadableFile,
-        "a.parquet cannot be read; it may be cut off or damaged.",
+        "a.parquet cannot be read. It may be cut off or damaged.",
         id="Parquet cut off",
     ),
     pytest.param(
         "a.csv.gz", gzip.compress((CSV * 500).encode())[:-50], errors.UnreadableFile,
-        "a.csv.gz cannot be read; it may be cut off or damaged.",
+        "a.csv.gz cannot be read. It may be cut off or damaged.",
         id="gzip cut off",
     ),
     pytest.param(
         "a.json.zst", pa.compress(JSON.encode(), codec="zstd", asbytes=True)[:-50],
         errors.UnreadableFile,
-        "a.json.zst cannot be read; it may be cut off or damaged.",
+        "a.json.zst cannot be read. It may be cut off or damaged.",
         id="zstd cut off",
     ),
     pytest.param(
         "a.csv.gz", CSV, errors.UnreadableFile,
-        "a.csv.gz cannot be read; it may be cut off or damaged.",
+        "a.csv.gz cannot be read. It may be cut off or damaged.",
         id="no gzip at all",
     ),
     pytest.param(
         "a.csv.zst", CSV, errors.UnreadableFile,
-        "a.csv.zst cannot be read; it may be cut off or damaged.",
+        "a.csv.zst cannot be read. It may be cut off or damaged.",
         id="no zstd at all",
     ),
     pytest.param(
         "a.csv", CSV.encode("utf-16")[:-1], errors.UnreadableFile,
-        "a.csv begins like UTF-16 text but is not; it may be cut off or damaged.",
+        "a.csv starts like UTF-16 text but is not. It may be cut off or damaged.",
         id="UTF-16 cut off",
     ),
     pytest.param(
         "a.csv", f"{CSV}Zoé,zoe,,,,,\nÅsa,åsa,,,,,\n".encode() + b"Ren\xe9,rene,,,,,\n",
         errors.UnreadableFile,
-        "a.csv is UTF-8 text up to byte 269, which is not: it is cut off or damaged there, or put "
-        "together from files in different encodings. Export it anew, as UTF-8.",
+        "a.csv is UTF-8 text up to byte 269, but not there. It is damaged or cut off, or joined "
+        "from files in different encodings. Export it again as UTF-8.",
         id="UTF-8 but for a byte",
     ),
     pytest.param(

@@ -99,10 +99,10 @@ def test_headings_that_are_missing_are_told(store: Engine, tmp_path: Path):
 @pytest.mark.parametrize(
     ("toml", "words"),
     [
-        ("[columns", "is no TOML"),
+        ("[columns", "is not valid TOML"),
         ("[colums]", r"has a section \[colums\]"),
-        ("columns = 1", "“columns” is no section"),
-        ('columns.login = "x"', "names a column login; expected one of username_in_app"),
+        ("columns = 1", "is not a section"),
+        ('columns.login = "x"', "has a column login; expected one of username_in_app"),
         ('columns.user_email = ["a", "b"]', "only roles can"),
         ('columns.user_email = "API key"', "named like a credential"),
         ('states.x = "Gone"', r"\[states\] “x” = “Gone”: expected Provisioning awaiting"),

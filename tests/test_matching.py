@@ -10,7 +10,7 @@ from typing import Any
 from zipfile import ZipFile
 
 import pytest
-from builders import TODAY, Deliveries, an_account, an_unmatched_account, usernames
+from builders import TODAY, Deliveries, an_account, an_unmatched_account, content_of, usernames
 from pyarrow import parquet
 from sqlalchemy import Connection, select
 from streamlit.testing.v1 import AppTest
@@ -90,16 +90,16 @@ def test_an_account_is_suggested_by_upstream_id_then_by_email_in_any_case(
     both: Deliveries, con: Connection
 ):
     assert told(con, "suggested") == {
-        "1": ("Ada", "The upstream ID 00u1 is theirs, and the email ADA@X.io is theirs too."),
-        "2": ("Ada", "The upstream ID E1 is theirs."),
-        "3": ("Bob", "The email Bob@X.io is theirs."),
+        "1": ("Ada", "The upstream ID 00u1 and the email ADA@X.io match."),
+        "2": ("Ada", "The upstream ID E1 matches."),
+        "3": ("Bob", "The email Bob@X.io matches."),
     }
 
 
 def test_what_is_not_clear_or_nobody_s_says_why(both: Deliveries, con: Connection):
     assert told(con, "doubtful") == {
         "4": (None, "2 people have the upstream ID E2."),
-        "5": (None, "The upstream ID 00u1 and the email bob@x.io are of different people."),
+        "5": (None, "The upstream ID 00u1 and the email bob@x.io belong to different people."),
         "6": (None, "2 people have the email shared@x.io."),
     }
     assert told(con, "nobody") == {
@@ -107,7 +107,7 @@ def test_what_is_not_clear_or_nobody_s_says_why(both: Deliveries, con: Connectio
             None,
             "Nobody in the list of people has the upstream ID 00U1 or the email zoe@x.io.",
         ),
-        "8": (None, "It has neither an upstream ID nor an email."),
+        "8": (None, "The account has neither an upstream ID nor an email."),
     }
     assert match_candidates(con, "decided").counts == {"suggested": 3, "doubtful": 3, "nobody": 2}
 
@@ -170,7 +170,7 @@ def test_a_decision_counts_wherever_accounts_are_asked_for_and_what_snapshots_sa
         (row,) = page_of_accounts(con, filters, sort="user", descending=False, page=1)
         assert (row.user_name, row.user_email) == ("Lady Byron", "byron@x.io")
     for form, file in FORMATS.items():
-        content = b"".join(file.chunks(Listing(con, ListRequest(Filters(q="a8")))))
+        content = content_of(file.write, Listing(con, ListRequest(Filters(q="a8"))))
         if form == "xlsx":
             with ZipFile(BytesIO(content)) as book:
                 content = b"".join(map(book.read, book.namelist()))

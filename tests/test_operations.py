@@ -141,9 +141,9 @@ def test_a_public_address_needs_sign_in(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("ROLLCALL_SECRETS", "/nowhere/secrets.toml", "names no .toml file that can be read"),
-        ("ROLLCALL_SECRETS", __file__, "names no .toml file that can be read"),
-        ("PORT", "web", "PORT is no whole number: web"),
+        ("ROLLCALL_SECRETS", "/nowhere/secrets.toml", "does not name a readable .toml file"),
+        ("ROLLCALL_SECRETS", __file__, "does not name a readable .toml file"),
+        ("PORT", "web", "PORT is not a whole number: web"),
     ],
 )
 def test_wrong_environment_variables_are_reported(
@@ -184,7 +184,10 @@ def test_each_log_line_is_an_object_without_personal_data(running: Served) -> No
     lines = [json.loads(line) for line in text.splitlines()]
     assert {"time", "level", "logger", "message"} <= set(lines[-1])
     messages = [line["message"] for line in lines if line["logger"] == "rollcall"]
-    assert "slack/2026-11-23T06-00-00Z.csv is refused; why is beside it." in messages
+    assert (
+        "slack/2026-11-23T06-00-00Z.csv is rejected. The reason is in the file beside it."
+        in messages
+    )
     assert not [line for line in lines if "GET" in line["message"]], "no access log"
     assert "Ada" not in text
     assert "ada@" not in text

@@ -25,7 +25,7 @@ from data.states import FAILED_STATES, STATE_BY_NAME
 from data.store.engine import open_store
 from queries.filters import Filters
 from queries.health.backlog import AGE_BUCKETS
-from queries.period import Scope
+from queries.period import Period
 from queries.users.accounts import PAGE_SIZE, SORTS
 from widgets.figure_theme import NEW, RESOLVED
 from widgets.health.card import spreadsheet_csv
@@ -34,7 +34,7 @@ from widgets.labels import MAX_LABEL_LENGTH
 from widgets.users.sentence import PRESETS
 
 PAGES = Path(__file__).parent.parent / "pages"
-JANUARY = Scope((), date(2026, 1, 1), date(2026, 1, 31))
+JANUARY = Period(date(2026, 1, 1), date(2026, 1, 31))
 TODAY, YESTERDAY = "2026-01-02T06-00-00Z", "2026-01-01T06-00-00Z"
 OF_ACCOUNTS = {path.name for path in PAGES.glob("*.py")} - {"definitions.py", "audit.py"}
 ONE_VALUE_EACH = [
@@ -86,7 +86,7 @@ class Page:
     @property
     def ignored(self) -> str:
         notes = [in_plain_words(m.value) for m in self.run.markdown]
-        return next((note for note in notes if note.startswith("Ignored")), "")
+        return next((note for note in notes if note.startswith("This link contains")), "")
 
     def choices(self, name: str, within: str = "") -> Any:
         """What a filter offers, its button pressed."""
@@ -227,12 +227,12 @@ def test_a_list_without_rows_says_what_to_do(home: Home) -> None:
     load_all(home, ADA, BOB)
     shown = users(state="Deleted", active="yes", q="a")
     assert shown.usernames == []
-    assert shown.table["empty"] == "No accounts match these filters. Remove one to see more."
-    ways_out = [b for b in shown.run.button if b.key and b.key.startswith("less_")]
+    assert shown.table["empty"] == "No accounts match. Remove a filter:"
+    ways_out = [b for b in shown.run.button if b.key and b.key.startswith("suggest_")]
     assert [b.label.replace("\\", "") for b in ways_out] == [
-        "Without “a”: 0 accounts",
-        "Without Deleted: 1 account",
-        "Without active: 0 accounts",
+        "Remove “a” (0 accounts)",
+        "Remove Deleted (1 account)",
+        "Remove active (0 accounts)",
     ]
     ways_out[1].click().run()
     assert shown.usernames == ["ada"]
@@ -243,7 +243,7 @@ def test_a_list_without_rows_says_what_to_do(home: Home) -> None:
     "param",
     ["integration", "state", "role", "active", "match", "as_of", "updated_from", "waiting"],
 )
-def test_a_filter_that_is_none_is_not_asked(home: Home, param: str) -> None:
+def test_an_invalid_filter_has_no_effect(home: Home, param: str) -> None:
     load_all(home, ADA, BOB)
     for value in HOSTILE_VALUES:
         shown = users(**{param: value})
@@ -251,28 +251,36 @@ def test_a_filter_that_is_none_is_not_asked(home: Home, param: str) -> None:
         assert bool(shown.ignored) == bool(value), value
 
 
-def test_what_is_ignored_of_an_address_is_told_in_one_quiet_note(home: Home) -> None:
+def test_parameters_without_effect_are_listed_in_one_note(home: Home) -> None:
     load_all(home, ADA)
     shown = users(state=["Foo", "Onboarded"], active=["yes", "no"], sort="size", color="red")
     assert shown.usernames == ["ada"]
-    assert shown.ignored == "Ignored from the address: state=Foo, active=no, sort=size"
+    assert shown.ignored == (
+        "This link contains filters Rollcall does not know: state=Foo, active=no, sort=size."
+    )
     shown = users(role=[f"r{n}" for n in range(5)], page="-1")
-    assert shown.ignored == "Ignored from the address: role=r0, role=r1, role=r2 and 3 more"
+    assert shown.ignored == (
+        "This link contains filters Rollcall does not know: role=r0, role=r1, role=r2 and 3 more. "
+        "Showing all accounts."
+    )
     assert users(state="Onboarded", active="yes", page="1", sort="-user", color="red").ignored == ""
 
 
 @pytest.mark.parametrize("name", ["matching.py", "audit.py"])
 def test_a_page_that_can_only_be_of_now_says_so(home: Home, name: str) -> None:
     load_all(home, ADA)
-    assert page(name, as_of=AS_OF).ignored == f"Ignored from the address: as_of={AS_OF}"
+    expected = f"This link contains a filter Rollcall does not know: as_of={AS_OF}."
+    assert page(name, as_of=AS_OF).ignored == expected
     assert page(name).ignored == ""
 
 
-def test_a_hostile_address_is_told_as_text_and_cut_short(home: Home) -> None:
+def test_a_hostile_address_is_shown_as_text_and_cut_short(home: Home) -> None:
     load_all(home, ADA)
     told = users(state="**x** ![](http://evil.example/p.png)\0" + "y" * 100_000).ignored
-    assert told.startswith("Ignored from the address: state=**x** ![](http://evil")
-    assert len(told) < 120
+    assert told.startswith(
+        "This link contains a filter Rollcall does not know: state=**x** ![](http://evil"
+    )
+    assert len(told) < 180
 
 
 @pytest.mark.parametrize("param", ["q", "role", "integration", "state", "as_of", "sort", "page"])
@@ -290,7 +298,7 @@ def test_a_role_that_nobody_has_any_more_lists_nobody(home: Home) -> None:
 
 
 @pytest.mark.parametrize("param", ["sort", "page", "unheard_of"])
-def test_an_order_or_a_page_that_is_none_is_the_first(home: Home, param: str) -> None:
+def test_an_invalid_order_or_page_shows_the_first_page(home: Home, param: str) -> None:
     load_all(home, *accounts(60))
     for value in HOSTILE_VALUES:
         assert users(**{param: value}).usernames[0] == "user000", value
@@ -334,7 +342,7 @@ def test_the_table_has_the_columns_of_the_brief_in_their_order(home: Home) -> No
     ]
 
 
-def test_an_unmatched_account_is_quietly_called_so(home: Home) -> None:
+def test_an_unmatched_account_is_marked_in_grey(home: Home) -> None:
     load_all(home, CY)
     cell = users().table["rows"][0]["cells"]["user"]
     assert cell == {"kind": "quiet", "text": "Unmatched"}
@@ -400,9 +408,9 @@ def test_a_list_that_shrinks_below_its_page_is_still_drawn(home: Home) -> None:
     ("preset", "usernames"),
     [
         ("Failed", ["bob"]),
-        ("Waiting longest", ["dee", "eve"]),
+        ("Longest open", ["dee", "eve"]),
         ("Unmatched", ["cy"]),
-        ("Active but deleted", ["zoe"]),
+        ("Deleted but still active", ["zoe"]),
     ],
 )
 def test_a_preset_replaces_the_filters(home: Home, preset: str, usernames: list[str]) -> None:
@@ -423,7 +431,7 @@ def test_a_preset_replaces_the_filters(home: Home, preset: str, usernames: list[
     assert "q" not in shown.address
 
 
-def test_clear_all_asks_for_everything_again(home: Home) -> None:
+def test_clear_all_removes_all_filters(home: Home) -> None:
     load_all(home, ADA, BOB)
     shown = users(state="Onboarded", role="Admin", active="yes", match="matched", q="ada")
     assert shown.usernames == ["ada"]
@@ -468,7 +476,7 @@ def test_a_choice_narrows_the_list_from_its_first_page(home: Home) -> None:
     assert shown.address == {"active": "yes", "sort": "-user"}
 
 
-def test_a_phase_is_asked_at_one_click(home: Home) -> None:
+def test_one_press_filters_by_a_phase(home: Home) -> None:
     load_all(home, ADA, BOB, Delivered(username="dee", state="Delete failed"))
     shown = users(state="Onboarded")
     shown.choices("state", "update")
@@ -477,7 +485,7 @@ def test_a_phase_is_asked_at_one_click(home: Home) -> None:
     assert shown.address == {"state": list(FAILED_STATES)}
 
 
-def test_days_are_asked_from_to_or_both(home: Home) -> None:
+def test_days_filter_from_to_or_both(home: Home) -> None:
     days = {"ada": "2025-12-30T23:59:59Z", "bob": "2025-12-31T00:00:00Z", "cy": "2026-01-01"}
     load_all(home, *(Delivered(username=name, last_updated=at) for name, at in days.items()))
     shown = users(updated_to="2025-12-31")
@@ -489,7 +497,7 @@ def test_days_are_asked_from_to_or_both(home: Home) -> None:
     assert shown.address == {"updated_from": "2025-12-31", "updated_to": "2025-12-31"}
 
 
-def test_the_sentence_says_what_is_shown_and_each_part_removes_itself(home: Home) -> None:
+def test_each_part_of_the_sentence_removes_its_filter(home: Home) -> None:
     load_all(home, ADA, BOB, CY)
     load_all(home, BOB, integration="okta")
     shown = users(
@@ -502,7 +510,7 @@ def test_the_sentence_says_what_is_shown_and_each_part_removes_itself(home: Home
         "Remove filter: figma",
         "Remove filter: okta",
         "Remove filter: not active",
-        "Remove filter: waiting longer than 3 days",
+        "Remove filter: open longer than 3 days",
     ]
     assert [m.value for m in shown.run.markdown if m.value in ("or", "in")] == ["or", "in", "or"]
     shown.run.button(key="remove_waiting_3d").click().run()
@@ -521,15 +529,15 @@ def test_the_preset_that_is_shown_is_marked(home: Home) -> None:
     assert in_plain_words(shown.run.button(key="preset_Failed").label) == "Failed"
     shown.run.button(key="preset_Failed").click().run()
     labels = [in_plain_words(shown.run.button(key=f"preset_{name}").label) for name in PRESETS]
-    assert labels == ["Shown: Failed", "Waiting longest", "Unmatched", "Active but deleted"]
+    assert labels == ["Shown: Failed", "Longest open", "Unmatched", "Deleted but still active"]
 
 
-def test_among_many_roles_the_most_frequent_are_offered_and_a_search(home: Home) -> None:
+def test_of_many_roles_the_most_frequent_are_offered_with_a_search(home: Home) -> None:
     several = [ADA._replace(username=f"u{n}", roles=f"Common; Rôle {n}") for n in range(60)]
     load_all(home, *several)
     shown = users(role="Rôle 59")
     assert shown.counts("role")[:2] == ["Rôle 59 1", "Common 60"]
-    assert any(text.value == "and 30 more; search to find them" for text in shown.run.text)
+    assert any(text.value == "30 more – type to search" for text in shown.run.text)
     shown.run.text_input(key="find_role").set_value("ROLE 42").run()
     assert shown.counts("role") == ["Rôle 59 1", "Rôle 42 1"]
     shown.run.text_input(key="find_role").set_value("nonsense").run()
@@ -569,7 +577,7 @@ def test_any_moment_between_the_first_and_the_newest_snapshot_can_be_chosen(home
     assert quick == [
         "Snapshot of 2026-01-02 06:00",
         "Snapshot of 2026-01-01 06:00",
-        "A day before the newest",
+        "One day before the latest snapshot",
     ]
     picker.set_value(datetime(2026, 1, 1, 12)).run()
     assert shown.address == {"q": "a", "as_of": "2026-01-01T12:00:00Z"}
@@ -578,7 +586,7 @@ def test_any_moment_between_the_first_and_the_newest_snapshot_can_be_chosen(home
     assert shown.address == {"q": "a", "as_of": "2026-01-02T06:00:00Z"}
 
 
-def test_the_past_is_marked_as_such_with_a_way_back(home: Home) -> None:
+def test_the_past_is_marked_and_leads_back_to_now(home: Home) -> None:
     load_all(home, ADA, taken_at=YESTERDAY)
     load_all(home, ADA, BOB, taken_at=TODAY)
     shown = users(as_of="2026-01-01T12:00:00Z")
@@ -743,7 +751,7 @@ def test_a_day_of_a_time_zone_ends_there() -> None:
 
 def test_a_mark_of_the_past_stands_for_the_accounts_as_they_were_then() -> None:
     at = datetime(2026, 1, 1, 7)
-    then = replace(JANUARY, at=at, integrations=("figma",))
+    then = replace(JANUARY, as_of=at, integration=("figma",))
     for mark in (["Deleted"], ["2026-01-01", "Deleted"]):
         assert mark_filters(mark, then) == Filters(
             state=("Deleted",), integration=("figma",), as_of=at
@@ -768,7 +776,7 @@ def test_a_cell_of_the_map_stands_for_what_failed_in_the_integration(name: str) 
 
 @pytest.mark.parametrize(("what", "side"), [(NEW, "now"), (RESOLVED, "was")])
 def test_what_came_and_went_on_a_day_opens_the_changes_of_the_day(what: str, side: str) -> None:
-    figma = replace(JANUARY, integrations=("figma",))
+    figma = replace(JANUARY, integration=("figma",))
     assert mark_changes_params(["2026-01-02", "update", what], figma) == {
         "from": ["2026-01-01T23:59:59Z"],
         "to": ["2026-01-02T23:59:59Z"],

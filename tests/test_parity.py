@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
+from zipfile import ZipFile
 
 import pandas as pd
 import pyarrow as pa
 import pytest
-from builders import an_account, an_unmatched_account
+from builders import an_account, an_unmatched_account, content_of
 from clusters import breaches
 from pyarrow import parquet
 from servers import Server
@@ -30,11 +31,13 @@ from data.records.matches import MatchOverride, save_directories, save_match_ove
 from data.sample.files import write_sample
 from data.schema import account, account_current, account_version, is_same_account
 from data.store.engine import create_unchecked_engine, open_store
+from data.store.transfer import fetch_batches
 from queries.changes.accounts import count_changes, page_of_changes
 from queries.changes.diff import CHANGE_KINDS, VALUE_CHANGES, ChangeFilter
 from queries.changes.summary import summarize_changes
 from queries.changes.window import Window, compared_snapshots, snapshot_moments
-from queries.evidence.findings import FindingsEvidence
+from queries.evidence.findings import Findings, findings_pack
+from queries.evidence.pack import write_pack
 from queries.export.changes import WRITERS, ChangesExport
 from queries.export.formats import FORMATS
 from queries.export.listing import Listing, ListRequest
@@ -53,10 +56,11 @@ from queries.health.trends import (
 )
 from queries.matching import MATCH_KINDS as MATCHES
 from queries.matching import match_candidates
-from queries.period import Scope
+from queries.period import Period
 from queries.rejected_rows import rejected_csv, rejected_rows
 from queries.review.duration import View
-from queries.review.rules import RULES, all_findings, count_findings, page_of_findings
+from queries.review.findings import all_findings, count_findings, page_of_findings
+from queries.review.rules import RULES
 from queries.snapshots import (
     count_quarantined,
     count_snapshots,
@@ -159,9 +163,9 @@ def _say(engine: Engine, folder: Path) -> None:
     svc = MatchOverride("odd", "svc", "Its owner.", "Figma", "1", "Zoë Decided", None)
     save_match_overrides(engine, [svc], "Ada", decided_at=MIDDLE - timedelta(days=2))
     record_quarantined(
-        engine, folder / "odd" / "2026-03-14T06-00-00Z.csv", "held", "Too many leave."
+        engine, folder / "odd" / "2026-03-14T06-00-00Z.csv", "on hold", "Too many leave."
     )
-    record_quarantined(engine, folder / "odd" / "unnamed.csv", "refused", "No headings.")
+    record_quarantined(engine, folder / "odd" / "unnamed.csv", "rejected", "No headings.")
     with engine.connect() as con:
         rows = page_of_findings(con, View(), RULES[6], 1)
     found = [
@@ -193,9 +197,9 @@ SOME = [
     Filters(waiting=timedelta(hours=7), as_of=MIDDLE),
 ]
 SCOPES = [
-    Scope((), START.date(), END.date()),
-    Scope(("odd",), START.date() + timedelta(days=3), END.date(), "Asia/Kolkata"),
-    Scope((), START.date() + timedelta(days=6), END.date(), "America/New_York", MIDDLE),
+    Period(START.date(), END.date()),
+    Period(START.date() + timedelta(days=3), END.date(), "Asia/Kolkata", integration=("odd",)),
+    Period(START.date() + timedelta(days=6), END.date(), "America/New_York", as_of=MIDDLE),
 ]
 BETWEENS = [
     Window(START + timedelta(days=2), END),
@@ -204,7 +208,7 @@ BETWEENS = [
 ]
 LISTS = [
     *(ChangeFilter(kind) for kind in CHANGE_KINDS),
-    ChangeFilter("moved", was=("Onboarded",), now=("Update awaiting", "Update failed")),
+    ChangeFilter("moved", before=("Onboarded",), after=("Update awaiting", "Update failed")),
     ChangeFilter("gained", role="Later"),
     *(ChangeFilter("other", value=name) for name in VALUE_CHANGES),
 ]
@@ -247,14 +251,13 @@ def listed_questions() -> Iterator[tuple[str, Question]]:
             )
         yield (
             f"roles {filters.params()}",
-            lambda con, f=filters: batches(Listing(con, ListRequest(f)).role_batches()),
+            lambda con, f=filters: fetched(Listing(con, ListRequest(f)), Listing.role_rows),
         )
         yield (
             f"columns {filters.params()}",
-            lambda con, f=filters: batches(
-                Listing(con, ListRequest(f, columns=("roles", "attributes"))).json_batches(
-                    ["roles"]
-                )
+            lambda con, f=filters: fetched(
+                Listing(con, ListRequest(f, columns=("roles", "attributes"))),
+                lambda one: one.json_rows(["roles"]),
             ),
         )
         yield f"accounts {filters.params()}", lambda con, f=filters: histories(con, f)
@@ -269,16 +272,16 @@ def trend_questions() -> Iterator[tuple[str, Question]]:
         yield f"reasons {number}", lambda con, s=scope: failure_reasons(con, s)
         yield (
             f"waits {number}",
-            lambda con, s=scope: open_jobs_by_start(con, s.integrations, s.as_of),
+            lambda con, s=scope: open_jobs_by_start(con, s.integration, s.as_of),
         )
         yield f"integrations {number}", lambda con, s=scope: integrations_as_of(con, s)
         yield (
             f"days {number}",
             lambda con, s=scope: (
-                newest_day(con, s.integrations, s.zone, s.as_of),
-                oldest_day(con, s.integrations, s.zone),
-                snapshot_span(con, s.integrations),
-                adjacent_snapshots(con, s.integrations, s.as_of),
+                newest_day(con, s.integration, s.zone, s.as_of),
+                oldest_day(con, s.integration, s.zone),
+                snapshot_span(con, s.integration),
+                adjacent_snapshots(con, s.integration, s.as_of),
             ),
         )
 
@@ -294,13 +297,15 @@ def change_questions() -> Iterator[tuple[str, Question]]:
                 lambda con, b=between, n=listed: (
                     count_changes(con, b, n),
                     page_of_changes(con, b, n, 1),
-                    lines(b"".join(WRITERS["csv"](ChangesExport(con, b, n)))),
+                    lines(content_of(WRITERS["csv"], ChangesExport(con, b, n))),
                 ),
             )
         for listed in LISTS[:4]:
             yield (
                 f"typed {listed.kind} {number}",
-                lambda con, b=between, n=listed: batches(ChangesExport(con, b, n).typed_batches()),
+                lambda con, b=between, n=listed: fetched(
+                    ChangesExport(con, b, n), ChangesExport.typed_rows
+                ),
             )
 
 
@@ -432,7 +437,7 @@ def in_order(con: Connection, filters: Filters, sort: str, descending: bool) -> 
 
 
 def exported(con: Connection, filters: Filters, form: str) -> Any:
-    content = b"".join(FORMATS[form].chunks(Listing(con, ListRequest(filters))))
+    content = content_of(FORMATS[form].write, Listing(con, ListRequest(filters)))
     if form == "parquet":
         table = parquet.read_table(pa.BufferReader(content))
         return table.schema.remove_metadata().to_string(), table.to_pylist()
@@ -443,9 +448,10 @@ def lines(content: bytes) -> list[str]:
     return [str(row) for row in csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""))]
 
 
-def batches(rows: Iterator[pa.RecordBatch]) -> Any:
-    found = list(rows)
-    return found[0].schema.names, pa.Table.from_batches(found).to_pylist()
+def fetched(file: Any, rows_of: Callable[[Any], Any]) -> Any:
+    with fetch_batches(file.workspace, rows_of(file)) as batches:
+        table = batches.read_all()
+    return table.schema.names, table.to_pylist()
 
 
 def histories(con: Connection, filters: Filters) -> Any:
@@ -457,8 +463,8 @@ def histories(con: Connection, filters: Filters) -> Any:
 
 
 def packed(con: Connection, view: View) -> Any:
-    pack = FindingsEvidence(con, view)
-    return {name: b"".join(member()) for name, member in pack.members().items()}
+    with ZipFile(io.BytesIO(content_of(write_pack, findings_pack(Findings(con, view))))) as pack:
+        return {name: pack.read(name) for name in pack.namelist() if "manifest" not in name}
 
 
 # ---- what a cluster asks of all of these statements ----------------------------------------------

@@ -186,7 +186,7 @@ def test_a_store_is_copied_to_the_server_and_back_completely(
     close_store(home.database_url)
     file = home.root / "rollcall.duckdb"
     assert main(["copy", str(file), url]) == 0
-    assert "Both hold the same rows in every table" in capsys.readouterr().out
+    assert "Both stores have the same rows in every table" in capsys.readouterr().out
     back, again = f"duckdb:///{tmp_path}/back.duckdb", postgresql.new_store()
     assert main(["copy", url, back]) == 0
     stores = [open_store(name) for name in (url, again, back, f"duckdb:///{tmp_path}/third.duckdb")]

@@ -12,7 +12,7 @@ from datetime import datetime
 
 import openpyxl
 import pytest
-from builders import TODAY, YESTERDAY, a_snapshot_file, an_account
+from builders import TODAY, YESTERDAY, a_snapshot_file, an_account, content_of
 from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import parquet
@@ -130,7 +130,7 @@ def test_a_search_finds_a_complete_pseudonym(masked: Engine, as_of: datetime | N
 @pytest.mark.parametrize("form", FORMATS)
 def test_no_download_contains_a_name(masked: Engine, form: str) -> None:
     with masked.connect() as con:
-        content = b"".join(FORMATS[form].chunks(Listing(con, ListRequest(Filters()))))
+        content = content_of(FORMATS[form].write, Listing(con, ListRequest(Filters())))
     if form == "xlsx":
         book = openpyxl.load_workbook(io.BytesIO(content))
         text = str([[cell.value for row in sheet for cell in row] for sheet in book])
@@ -173,7 +173,7 @@ def test_the_reason_of_a_rejected_file_is_hidden(masked_home: Home) -> None:
 
 def test_users_with_pseudonyms_cannot_take_actions_that_need_names(masked_home: Home) -> None:
     run = AppTest.from_file(PAGES / "audit.py", default_timeout=60).run()
-    assert run.title[-1].value == "Not for your role"
+    assert run.title[-1].value == "No access"
 
 
 @given(text=st.text(max_size=100), key=st.binary(min_size=32, max_size=32))

@@ -46,7 +46,7 @@ def listed(store: Engine) -> list[str]:
 def noted(store: Engine) -> list[tuple[str, str, str]]:
     with store.connect() as con:
         row = quarantined_file.c
-        found = con.execute(select(row.verdict, row.integration, row.file_name))
+        found = con.execute(select(row.status, row.integration, row.file_name))
         return sorted(tuple(each) for each in found)
 
 
@@ -71,14 +71,14 @@ def test_a_held_file_changes_nothing_and_says_why_it_waits(
     assert held == home.on_hold / "figma" / NAME
     reason = held.with_name(f"{NAME}.reason.txt").read_text(encoding="utf-8")
     assert "3 of 10 accounts (30%) would leave at once: 3 are not listed any more" in reason
-    assert noted(store) == [("held", "figma", NAME)]
+    assert noted(store) == [("on hold", "figma", NAME)]
     assert len(listed(store)) == 10
 
 
 def test_a_held_file_is_loaded_once_a_person_has_confirmed_it(
     held: Path, home: Home, store: Engine
 ) -> None:
-    requeue_file(store, home, "held", "figma", NAME, confirmed=True)
+    requeue_file(store, home, "on hold", "figma", NAME, confirmed=True)
     (loaded,) = look(store, home)
     assert isinstance(loaded, LoadResult)
     assert len(listed(store)) == 7
@@ -90,13 +90,13 @@ def test_a_held_file_is_loaded_once_a_person_has_confirmed_it(
 def test_a_held_file_that_is_delivered_again_as_it_is_is_held_again(
     held: Path, home: Home, store: Engine
 ) -> None:
-    requeue_file(store, home, "held", "figma", NAME, confirmed=False)
+    requeue_file(store, home, "on hold", "figma", NAME, confirmed=False)
     look(store, home)
-    assert noted(store) == [("held", "figma", NAME)]
+    assert noted(store) == [("on hold", "figma", NAME)]
 
 
 def test_a_dismissed_file_is_kept_out_of_sight(held: Path, home: Home, store: Engine) -> None:
-    dismiss_file(store, home, "held", "figma", NAME)
+    dismiss_file(store, home, "on hold", "figma", NAME)
     assert noted(store) == []
     assert files_in(home.on_hold) == []
     assert files_in(home.removed) == [f"figma/{NAME}"]
@@ -104,8 +104,8 @@ def test_a_dismissed_file_is_kept_out_of_sight(held: Path, home: Home, store: En
 
 def test_a_name_from_a_browser_leads_nowhere_else(held: Path, home: Home, store: Engine) -> None:
     for integration, name in (("..", "rollcall.duckdb"), ("figma", f"../figma/{NAME}"), ("", NAME)):
-        with pytest.raises(FileNotFoundError, match="not among the held files"):
-            dismiss_file(store, home, "held", integration, name)
+        with pytest.raises(FileNotFoundError, match="is no longer on hold"):
+            dismiss_file(store, home, "on hold", integration, name)
 
 
 def test_a_better_file_for_the_moment_ends_the_waiting(
@@ -129,7 +129,7 @@ def test_a_second_refused_file_of_the_same_name_does_not_cost_the_first(
     refused = home.rejected / "figma" / f"{STAMP}.csv"
     assert refused.read_text() == "two"
     assert (home.removed / "figma" / refused.name).read_text() == "one"
-    assert noted(store) == [("refused", "figma", refused.name)]
+    assert noted(store) == [("rejected", "figma", refused.name)]
 
 
 def test_a_replaced_file_is_kept(home: Home, store: Engine) -> None:

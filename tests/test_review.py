@@ -29,7 +29,8 @@ from data.records.exceptions import (
 from data.states import STATE_NAMES, UNRECOGNIZED
 from data.store.engine import open_store
 from queries.review.duration import View
-from queries.review.rules import RULE_BY_NAME, RULES, SEVERITIES, count_findings, page_of_findings
+from queries.review.findings import count_findings, page_of_findings
+from queries.review.rules import RULE_BY_NAME, RULES, SEVERITIES
 from queries.review.transitions import reachable_states
 
 START = datetime(2026, 1, 1)
@@ -40,11 +41,11 @@ def day(number: int) -> datetime:
     return START + timedelta(days=number)
 
 
-Told = dict[str, datetime]
+FoundSince = dict[str, datetime]
 """Username in app → since when it is found."""
 
 
-def found(con: Connection, name: str, *, accepted: bool = False, **view: Any) -> Told:
+def found(con: Connection, name: str, *, accepted: bool = False, **view: Any) -> FoundSince:
     con.rollback()  # what was loaded since is seen, too
     seen = View(**view)
     rows = page_of_findings(con, seen, RULE_BY_NAME[name], 1, with_exception=accepted)
@@ -279,7 +280,7 @@ def test_two_jobs_unseen_between_two_snapshots_explain_nothing(before: str, afte
     assert after not in reachable_states(before)
 
 
-def test_an_unlawful_jump_is_found_as_long_as_the_account_stays_there(
+def test_an_unexplained_change_is_found_as_long_as_the_state_remains(
     live: Lives, con: Connection
 ) -> None:
     states = ["Deleted", "Update failed", "Update failed", "Update awaiting"]
@@ -296,7 +297,7 @@ def test_an_unlawful_jump_is_found_as_long_as_the_account_stays_there(
         ("Deleted", "Nobody knows", "Update failed"),
     ],
 )
-def test_a_move_that_may_be_lawful_is_not_found(
+def test_a_change_that_a_job_can_explain_is_not_found(
     live: Lives, con: Connection, days: tuple[str | None, ...]
 ) -> None:
     live(*(state and an_account("good", state=state) for state in days))
@@ -326,11 +327,11 @@ def test_a_job_that_takes_longer_than_its_kind_is_found(live: Lives, con: Connec
     live(*done, [*done[-1], waits], [*done[-1], runs], [*done[-1], runs], [*done[-1], runs])
     assert found(con, "waiting_longer_than_usual", as_of=day(6)) == {}
     assert found(con, "waiting_longer_than_usual") == {"bad": day(7)}
-    told = detail(con, "waiting_longer_than_usual")
-    assert told == "since 2026-01-05 00:00; usually up to 48 hours"
+    reported = detail(con, "waiting_longer_than_usual")
+    assert reported == "since 2026-01-05 00:00; usually up to 48 hours"
 
 
-def test_few_finished_jobs_tell_nothing_about_what_is_usual(live: Lives, con: Connection) -> None:
+def test_few_finished_jobs_define_nothing_as_usual(live: Lives, con: Connection) -> None:
     waits = an_account("bad", state="Update awaiting", upstream_id=None)
     done = jobs(19)
     live(*done, *[[*done[-1], waits]] * 4)
@@ -340,7 +341,7 @@ def test_few_finished_jobs_tell_nothing_about_what_is_usual(live: Lives, con: Co
 @pytest.mark.parametrize(
     ("state", "integration"), [("Delete awaiting", "figma"), ("Update awaiting", "slack")]
 )
-def test_jobs_of_another_kind_tell_nothing(
+def test_jobs_of_another_kind_do_not_count(
     live: Lives, con: Connection, state: str, integration: str
 ) -> None:
     waits = an_account("bad", state=state, upstream_id=None)
@@ -368,8 +369,8 @@ def test_the_last_holder_of_a_role_is_found_since_the_one_before_has_gone(
     live: Lives, con: Connection
 ) -> None:
     leaves = an_account("bad", state="Delete awaiting", roles=["Admin", "Else", "Owner"])
-    stays = an_account("good", roles=["Owner", "Admin"], upstream_id=None)
-    live([leaves, stays], [leaves, stays], [leaves, stays | {"roles": ["Admin"]}], [leaves])
+    remains = an_account("good", roles=["Owner", "Admin"], upstream_id=None)
+    live([leaves, remains], [leaves, remains], [leaves, remains | {"roles": ["Admin"]}], [leaves])
     assert found(con, "last_holder", as_of=day(1)) == {}
     assert found(con, "last_holder", as_of=day(2)) == {"bad": day(2)}
     assert found(con, "last_holder") == {"bad": day(2)}
@@ -416,7 +417,7 @@ def test_accounts_with_one_upstream_id_are_found_since_both_have_it(
     assert detail(con, "shared_upstream_id") == "3 accounts: 00u1"
 
 
-def test_an_id_that_is_handed_on_at_once_stays_shared(live: Lives, con: Connection) -> None:
+def test_an_id_that_moves_on_at_once_remains_shared(live: Lives, con: Connection) -> None:
     a, b, c = (an_account(name) for name in "abc")
     live([a, b], [a, c])
     assert found(con, "shared_upstream_id") == {"a": day(0), "c": day(1)}
@@ -588,7 +589,7 @@ def test_a_second_word_takes_the_place_of_the_first(
 
 
 @pytest.mark.parametrize(
-    ("said", "words"),
+    ("texts", "words"),
     [
         (RiskException(" \n", "Grace"), "reason"),
         (RiskException("Because", "\0 "), "name"),
@@ -596,13 +597,13 @@ def test_a_second_word_takes_the_place_of_the_first(
     ],
 )
 def test_an_acceptance_without_reason_or_name_is_none(
-    store: Engine, said: RiskException, words: str
+    store: Engine, texts: RiskException, words: str
 ) -> None:
     with pytest.raises(InvalidInput, match=words):
-        add_exceptions(store, [(BAD, day(0))], said)
+        add_exceptions(store, [(BAD, day(0))], texts)
 
 
-def test_limits_are_kept_in_the_store(store: Engine, con: Connection) -> None:
+def test_settings_are_saved_in_the_store(store: Engine, con: Connection) -> None:
     assert read_rule_settings(con) == RuleSettings()
     con.rollback()
     wanted = RuleSettings(privileged=("*boss*",), inactive_days=12)
@@ -610,9 +611,9 @@ def test_limits_are_kept_in_the_store(store: Engine, con: Connection) -> None:
     assert read_rule_settings(con) == wanted
 
 
-@pytest.mark.parametrize("told", [{}, {"inactive_days": -1}, {"inactive_days": "9"}, {"x": 1}])
-def test_limits_that_make_no_sense_are_the_usual_ones(told: dict[str, Any]) -> None:
-    assert RuleSettings.from_dict(told) == RuleSettings()
+@pytest.mark.parametrize("reported", [{}, {"inactive_days": -1}, {"inactive_days": "9"}, {"x": 1}])
+def test_limits_that_make_no_sense_are_the_usual_ones(reported: dict[str, Any]) -> None:
+    assert RuleSettings.from_dict(reported) == RuleSettings()
 
 
 # ---- whole histories -----------------------------------------------------------------------------
@@ -633,13 +634,13 @@ some = settings(deadline=None, max_examples=5, phases=(Phase.reuse, Phase.genera
 SHORT = RuleSettings(delete_awaiting_days=1, inactive_days=1, unchanged_days=3)
 
 
-def all_found(con: Connection, at: datetime | None) -> dict[str, Told]:
+def all_found(con: Connection, at: datetime | None) -> dict[str, FoundSince]:
     return {each.name: found(con, each.name, as_of=at, limits=SHORT) for each in RULES}
 
 
 @some
 @given(histories)
-def test_a_past_moment_shows_what_the_page_said_then(history: list[list[dict[str, Any]]]) -> None:
+def test_a_past_moment_shows_the_findings_of_that_time(history: list[list[dict[str, Any]]]) -> None:
     with TemporaryDirectory() as folder:
         store = open_store(f"duckdb:///{folder}/store.duckdb")
         snapshots, then = Deliveries(store, Path(folder)), {}
@@ -665,15 +666,15 @@ def test_open_and_accepted_findings_are_all_that_is_found(
             snapshots.take(*(an_account(user=None, **f) for f in accounts), at=day(number))
         with store.connect() as con:
             before = all_found(con, None)
-        every = [(name, who) for name, told in before.items() for who in told]
+        every = [(name, who) for name, reported in before.items() for who in reported]
         chosen = data.draw(st.sets(st.sampled_from(every))) if every else set()
         newest = day(len(history) - 1)
         add_exceptions(
             store, [(FindingKey(name, "figma", who), newest) for name, who in chosen], FINE
         )
         with store.connect() as con:
-            for name, told in before.items():
+            for name, reported in before.items():
                 agreed = found(con, name, accepted=True, limits=SHORT)
                 assert set(agreed) == {who for rule, who in chosen if rule == name}
-                assert agreed | found(con, name, limits=SHORT) == told
+                assert agreed | found(con, name, limits=SHORT) == reported
         store.dispose()

@@ -20,7 +20,8 @@ from data.home import Home
 from data.records.exceptions import RuleSettings, read_rule_settings
 from data.service.active_store import prepare_sample
 from data.store.engine import open_store
-from queries.review.rules import PAGE_SIZE, RULES
+from queries.review.findings import PAGE_SIZE
+from queries.review.rules import RULES
 
 PAGE = Path(__file__).parent.parent / "pages" / "review.py"
 MONDAY = datetime(2026, 1, 5, 6)
@@ -55,7 +56,7 @@ def page(**params: Any) -> AppTest:
 
 
 def ran(run: AppTest) -> AppTest:
-    assert not run.exception, [fault.message for fault in run.exception]
+    assert not run.exception, [error.message for error in run.exception]
     return run
 
 
@@ -63,7 +64,7 @@ def press(run: AppTest, key: str) -> AppTest:
     return ran(run.button(key=key).click().run())
 
 
-def said(run: AppTest) -> list[str]:
+def texts(run: AppTest) -> list[str]:
     return [str(each.value) for each in (*run.text, *run.markdown, *run.warning)]
 
 
@@ -75,24 +76,22 @@ def listed(run: AppTest) -> list[str]:
     return sorted(row["label"] for row in table(run)["rows"])
 
 
-def test_every_rule_is_told_in_words_with_its_severity_and_count(deleted: None) -> None:
+def test_every_rule_is_shown_with_its_description_severity_and_count(deleted: None) -> None:
     run = page()
-    words = said(run)
+    words = texts(run)
     assert [b.label for b in run.button if str(b.key).startswith("open_")] == [
         rule.title for rule in RULES
     ]
     for rule in RULES:
         assert rule.describe(RuleSettings()) in words
-    assert "2 findings by 1 of 12 rules." in words
+    assert "2 findings · 1 of 12 rules" in words
     assert "**2**" in words
 
 
-def test_nothing_found_is_said_in_words(store: Engine, home: Home) -> None:
+def test_a_page_without_findings_says_so(store: Engine, home: Home) -> None:
     take(store, home, an_account())
-    words = said(page())
-    assert "Nothing to review: none of the rules finds an account that counts." in words
-    nothing = "Nothing to review: this rule finds no account that counts."
-    assert nothing in said(page(rule="deleted_but_active"))
+    assert "No open findings." in texts(page())
+    assert "No open findings." in texts(page(rule="deleted_but_active"))
 
 
 def test_an_empty_store_says_what_to_do(home: Home) -> None:
@@ -100,26 +99,26 @@ def test_an_empty_store_says_what_to_do(home: Home) -> None:
 
 
 def test_the_address_chooses_integration_severity_rule_and_moment(deleted: None) -> None:
-    assert "1 finding by 1 of 12 rules." in said(page(integration="slack"))
-    assert "2 findings by 1 of 5 rules." in said(page(severity="high"))
+    assert "1 finding · 1 of 12 rules" in texts(page(integration="slack"))
+    assert "2 findings · 1 of 5 rules" in texts(page(severity="high"))
     assert listed(page(rule="deleted_but_active", integration="figma")) == ["ada"]
-    monday = said(page(as_of="2026-01-05T12:00:00Z"))
-    assert "Nothing to review: none of the rules finds an account that counts." in monday
+    monday = texts(page(as_of="2026-01-05T12:00:00Z"))
+    assert "No open findings." in monday
 
 
 @pytest.mark.parametrize("value", ["", "nonsense", "'; DROP TABLE account --", "\0", "9" * 400])
-def test_an_address_that_makes_no_sense_asks_nothing(deleted: None, value: str) -> None:
+def test_an_invalid_address_selects_nothing(deleted: None, value: str) -> None:
     run = page(**dict.fromkeys(("rule", "severity", "as_of", "page", "accepted"), value))
-    assert "2 findings by 1 of 12 rules." in said(run)
+    assert "2 findings · 1 of 12 rules" in texts(run)
 
 
-def test_a_rule_opens_its_accounts_with_since_when(deleted: None) -> None:
+def test_a_rule_opens_its_accounts_and_since_when_each_is_found(deleted: None) -> None:
     run = press(page(), "open_deleted_but_active")
     assert run.query_params["rule"] == "deleted_but_active"
     assert listed(run) == ["ada", "bob"]
     since = [row["cells"]["since"]["text"] for row in table(run)["rows"]]
     assert since == ["2026-01-06 06:00"] * 2
-    assert "**2** accounts, the earliest since 2026-01-06 06:00 UTC" in said(run)
+    assert "**2** accounts, the earliest since 2026-01-06 06:00 UTC" in texts(run)
 
 
 def test_accounts_come_a_page_at_a_time(store: Engine, home: Home) -> None:
@@ -136,15 +135,15 @@ def choose_first(run: AppTest, key: str) -> None:
 
 
 def fill(run: AppTest, *, reason: str = "Known", by: str = "Grace") -> AppTest:
-    run.text_area(key="accept_reason").set_value(reason)
+    run.text_area(key="exception_reason").set_value(reason)
     run.text_input(key="said_by").set_value(by)
     return run
 
 
-def test_a_finding_is_accepted_seen_and_withdrawn(deleted: None) -> None:
+def test_an_exception_is_added_shown_and_withdrawn(deleted: None) -> None:
     run = page(rule="deleted_but_active")
-    choose_first(run, "accept_accounts")
-    run = press(fill(run), "accept_now")
+    choose_first(run, "exception_accounts")
+    run = press(fill(run), "exception_save")
     assert listed(run) == ["bob"]
     run = press(run, "accepted")
     assert listed(run) == ["ada"]
@@ -153,49 +152,46 @@ def test_a_finding_is_accepted_seen_and_withdrawn(deleted: None) -> None:
     choose_first(run, "withdraw_accounts")
     run.text_input(key="said_by").set_value("Ada")
     run = press(run, "withdraw_now")
-    assert "Nobody has accepted a finding of this rule." in said(run)
+    assert "This rule has no exceptions." in texts(run)
     assert listed(press(run, "accepted")) == ["ada", "bob"]
 
 
-def test_all_findings_of_a_rule_are_accepted_at_once(store: Engine, home: Home) -> None:
+def test_one_exception_covers_all_findings_of_a_rule(store: Engine, home: Home) -> None:
     many = [an_account(f"a{n:03}", state="Deleted", upstream_id=None) for n in range(PAGE_SIZE + 9)]
     take(store, home, *many)
     run = page(rule="deleted_but_active")
-    run.checkbox(key="accept_all").check()
-    run = press(fill(run), "accept_now")
-    assert "Nothing to review: this rule finds no account that counts." in said(run)
-    assert (
-        f"Nothing to review: none of the rules finds an account that counts. {PAGE_SIZE + 9} "
-        in (" ".join(said(page())))
-    )
+    run.checkbox(key="exception_all").check()
+    run = press(fill(run), "exception_save")
+    assert "No open findings." in texts(run)
+    assert f"No open findings. {PAGE_SIZE + 9} exceptions." in texts(page())
 
 
 @pytest.mark.parametrize(
-    ("chooses", "told", "words"),
+    ("chooses", "reported", "words"),
     [
-        (False, {}, "Choose the accounts first."),
+        (False, {}, "Choose accounts first."),
         (True, {"reason": " "}, "The reason is missing\\."),
         (True, {"by": " "}, "The name is missing\\."),
     ],
 )
-def test_what_is_missing_is_asked_for(
-    deleted: None, chooses: bool, told: dict[str, str], words: str
+def test_a_missing_account_reason_or_name_is_reported(
+    deleted: None, chooses: bool, reported: dict[str, str], words: str
 ) -> None:
     run = page(rule="deleted_but_active")
     if chooses:
-        choose_first(run, "accept_accounts")
-    run = press(fill(run, **told), "accept_now")
-    assert words in said(run)
+        choose_first(run, "exception_accounts")
+    run = press(fill(run, **reported), "exception_save")
+    assert words in texts(run)
     assert listed(run) == ["ada", "bob"]
 
 
-def test_the_past_cannot_be_accepted(deleted: None) -> None:
+def test_no_exception_is_added_in_the_past(deleted: None) -> None:
     run = page(rule="deleted_but_active", as_of="2026-01-06T12:00:00Z")
     assert listed(run) == ["ada", "bob"]
-    assert not any(b.key == "accept_now" for b in run.button)
+    assert not any(b.key == "exception_save" for b in run.button)
 
 
-def test_limits_can_be_set(store: Engine, home: Home, deleted: None) -> None:
+def test_rule_settings_can_be_changed(store: Engine, home: Home, deleted: None) -> None:
     take(store, home, an_unmatched_account("bot", roles=["Big Boss"]), days=2)
     run = page()
     run.text_area(key="limit_privileged").set_value("*boss\n\n *root* ")
@@ -218,7 +214,7 @@ def test_text_from_the_data_is_never_markdown(store: Engine, home: Home) -> None
         assert not any(text in str(each.label) for each in (*run.button, *run.expander))
 
 
-def test_sample_data_has_findings_that_nobody_can_accept(
+def test_sample_data_has_findings_but_no_exceptions(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ROLLCALL_NO_SAMPLE", "")
@@ -226,6 +222,6 @@ def test_sample_data_has_findings_that_nobody_can_accept(
     prepare_sample(home)
     run = page(rule="deleted_but_active")
     assert listed(run)
-    assert "This is sample data: its findings cannot be accepted." in said(run)
-    assert not any(b.key == "accept_now" for b in run.button)
+    assert "This is sample data: exceptions cannot be added." in texts(run)
+    assert not any(b.key == "exception_save" for b in run.button)
     assert not run.get("html") or "evidence.zip" not in str([h.proto for h in run.get("html")])

@@ -135,20 +135,20 @@ def test_each_role_gets_its_pages_and_its_downloads(enter: Enter, app: Served, g
     sees_pages(person.page, *PAGES_OF[group])
     for path in ("users", "changes", "review", "matching", "snapshots", "audit"):
         person.page.goto(f"{app.url}/{path}")
-        title = path.capitalize() if path.capitalize() in PAGES_OF[group] else "Not for your role"
+        title = path.capitalize() if path.capitalize() in PAGES_OF[group] else "No access"
         expect(person.page.get_by_role("heading", name=title, level=1)).to_be_visible()
     for path, groups in EXPORTS.items():
         assert person.asks(f"{app.url}/{path}") == (200 if group in groups else 403), path
 
 
-def test_a_managers_browser_never_receives_a_name(enter: Enter, app: Served) -> None:
+def test_the_browser_of_a_manager_never_receives_a_name(enter: Enter, app: Served) -> None:
     manager = enter("managers")
     tile = manager.page.get_by_test_id("stMetric").filter(has_text="Accounts")
     expect(tile).to_contain_text("6", timeout=PATIENCE)
     has_drawn_health(manager.page)
     for path in ("users?q=zz", "changes", "review", "snapshots"):
         manager.page.goto(f"{app.url}/{path}")
-        expect(manager.page.get_by_text("Not for your role")).to_be_visible()
+        expect(manager.page.get_by_text("No access")).to_be_visible()
     received = b"".join(manager.sent)
     assert b"figma" in received, "what was sent can be read here"
     assert MARK.encode() not in received
@@ -157,7 +157,7 @@ def test_a_managers_browser_never_receives_a_name(enter: Enter, app: Served) -> 
     assert MARK.encode() in b"".join(owner.sent), "others do"
 
 
-def test_who_may_see_one_integration_sees_nothing_of_another(enter: Enter, app: Served) -> None:
+def test_a_person_limited_to_one_integration_sees_no_other(enter: Enter, app: Served) -> None:
     person = enter("analysts", "/users?integration=slack", groups=["analysts", "figma-only"])
     expect(person.page.get_by_text("3 accounts")).to_be_visible(timeout=PATIENCE)
     person.page.get_by_role("button", name=f"Details of {MARK}1").click()
@@ -170,7 +170,7 @@ def test_who_may_see_one_integration_sees_nothing_of_another(enter: Enter, app: 
     assert b"slack.io" not in b"".join(person.sent)
 
 
-def test_strangers_see_a_page_that_says_whom_to_ask(enter: Enter, app: Served) -> None:
+def test_people_without_a_role_see_whom_to_ask(enter: Enter, app: Served) -> None:
     for claims in ({"groups": ["sales"]}, {"groups": None}, {"groups": "owners-of-nothing"}):
         stranger = enter("nobody", **claims)
         expect(stranger.page.get_by_text("To get one, ask it@x.io.")).to_be_visible()
@@ -184,7 +184,7 @@ def test_a_token_for_another_app_opens_nothing(enter: Enter, app: Served) -> Non
     assert person.asks(f"{app.url}/export/users.csv") == 401
 
 
-def test_a_session_ends_with_its_token_before_ones_eyes(enter: Enter, app: Served) -> None:
+def test_an_open_page_ends_with_its_token(enter: Enter, app: Served) -> None:
     person = enter("owners", "/users?q=zzmarkzz1", exp=time.time() + 15)
     expect(person.page.get_by_role("button", name=f"Details of {MARK}1").first).to_be_visible()
     expect(person.page.get_by_text("Your session has ended")).to_be_visible(timeout=60_000)
@@ -209,7 +209,7 @@ def test_signing_out_in_one_tab_ends_the_session_in_the_other(enter: Enter, app:
         urlopen(Request(f"{app.url}/export/users.csv", headers={"Cookie": header}))  # noqa: S310
 
 
-def test_a_cookie_that_was_tampered_with_opens_nothing(enter: Enter, app: Served) -> None:
+def test_a_tampered_cookie_opens_nothing(enter: Enter, app: Served) -> None:
     person = enter("managers")
     sees_pages(person.page, *PAGES_OF["managers"])
     (mine,) = [c for c in person.context.cookies(app.url) if c.get("name") == "_streamlit_user"]
@@ -247,7 +247,7 @@ def test_a_certified_provider_that_insists_on_pkce_signs_people_in_and_out(
         page.context.close()
 
 
-def test_the_log_names_nobody(app: Served) -> None:
+def test_the_log_contains_no_names(app: Served) -> None:
     """After all that the tests before have done."""
     log = (app.home.root / "log.txt").read_text()
     for personal in (MARK, "@x.io", "code=", "eyJ"):

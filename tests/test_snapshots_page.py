@@ -549,7 +549,7 @@ def test_a_held_file_marks_its_day_until_it_is_loaded(store: Engine, home: Home)
             )
         return [tuple(row) for row in found.itertuples(index=False)]
 
-    assert marks() == marks("figma") == [(TODAY.date(), "figma", "held", 1)]
+    assert marks() == marks("figma") == [(TODAY.date(), "figma", "on hold", 1)]
     assert marks("slack") == []
     press(press(page(), "Load it all the same"), "Load it")
     look(store, home)

@@ -17,6 +17,7 @@ from queries.users import accounts
 from queries.users.accounts import (
     PAGE_SIZE,
     SORTS,
+    account_page,
     count_accounts,
     integration_names,
     page_of_accounts,
@@ -93,23 +94,12 @@ def test_pages_far_behind_follow_the_same_order(
         assert pages_of(crowd, filters, sort=sort, descending=descending) == near
 
 
-@settings(deadline=None)
-@views
-def test_a_list_in_parts_is_the_whole_list(
-    crowd: Connection, sort: str, descending: bool, filters: Filters
-) -> None:
-    order: dict[str, Any] = {"sort": sort, "descending": descending}
-    whole = crowd.execute(accounts.sorted_accounts(crowd, filters, **order)).all()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(accounts, "SLICE_SIZE", 40)
-        patch.setattr(accounts, "SAMPLE_INTERVAL", 2)
-        parts = accounts.split_list(crowd, filters, **order)
-    found = [
-        crowd.execute(accounts.sorted_accounts(crowd, filters, **order, list_slice=part)).all()
-        for part in parts
-    ]
-    assert [row for rows in found for row in rows] == whole
-    assert max(map(len, found), default=0) < 60
+def test_a_page_comes_with_its_counts(crowd: Connection) -> None:
+    filters = Filters(integration=("figma",))
+    page = account_page(crowd, filters, sort="user", descending=False, page=2)
+    assert (len(page.rows), page.page, page.count, page.total) == (90 - PAGE_SIZE, 2, 90, MANY)
+    beyond = account_page(crowd, filters, sort="user", descending=False, page=99)
+    assert (len(beyond.rows), beyond.page) == (PAGE_SIZE, 1)
 
 
 def test_pages_far_behind_show_what_was_loaded_since(

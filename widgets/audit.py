@@ -42,8 +42,7 @@ def show_events(search: str) -> None:
     """The newest first, a page at a time."""
     with store_connection(Permission.AUDIT) as con:
         count = count_events(con, search)
-        pages = max(1, -(-count // PAGE_SIZE))
-        page = min(requested_page(), pages)
+        page = requested_page(count, PAGE_SIZE)
         rows = page_of_events(con, search, page)
     with st.container(horizontal=True, horizontal_alignment="distribute", key="found"):
         st.text(f"{count:,} events, the newest first", width="content")
@@ -63,7 +62,7 @@ def show_events(search: str) -> None:
         empty="Nothing that was done is called so." if search else "Nothing was done yet.",
         key="events",
     )
-    show_pagination(page, pages)
+    show_pagination(page, count, PAGE_SIZE)
 
 
 def _columns() -> list[ut.TableColumn]:

@@ -1,4 +1,4 @@
-"""Evidence packs: the links to them, and the routes that answer."""
+"""Links to evidence packs."""
 
 from __future__ import annotations
 
@@ -15,23 +15,24 @@ from server.authorize import can_download_evidence
 
 FINDINGS_ADDRESS, USERS_ADDRESS = "export/evidence.zip", "export/users.evidence.zip"
 
+LINK_TITLE = (
+    "Findings, rules, and snapshots with their hashes. rollcall verify proves it from the archive."
+)
+
 
 def show_findings_download(view: View, rules: Sequence[Rule]) -> None:
-    """The pack of what the rules find: one link, made when it is asked for."""
+    """The link to the evidence pack of the rules' findings."""
     if not can_download_evidence():
         return
-    params = [("integration", name) for name in view.integration]
-    params += [("rule", rule.name) for rule in rules]
-    params += Filters(as_of=view.as_of).params()
+    params = [*view.params(), *(("rule", rule.name) for rule in rules)]
     link = escape(f"{FINDINGS_ADDRESS}?{urlencode(params)}")
     st.html(
         '<nav class="downloads" aria-label="Download the evidence">'
-        f'<a href="{link}" download title="Findings, snapshots with their hashes, rules: '
-        'rollcall verify proves it from the archive">Evidence pack</a></nav>',
+        f'<a href="{link}" download title="{LINK_TITLE}">Evidence pack</a></nav>',
         width="content",
     )
 
 
 def users_pack_address(filters: Filters) -> str:
-    """The address of the pack of a list of accounts."""
+    """The address of the evidence pack of a list of accounts."""
     return f"{USERS_ADDRESS}?{urlencode(filters.params())}"

@@ -1,16 +1,15 @@
-"""The filters as widgets. The address is the only truth: widgets show it, and change it."""
+"""Filters shared by pages. The address holds their state; widgets show it and change it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import NoReturn
 
 import streamlit as st
 
-from queries.filters import (
-    Filters,
-)
+from queries.filters import Filters
+from queries.scope import moment_param
 from widgets import timezone
 from widgets.address import (
     address_params,
@@ -22,34 +21,30 @@ from widgets.address import (
 from widgets.labels import escape_label
 
 FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(2100, 12, 31)
-"""Between these, days can be picked; an address may ask for any."""
+"""The range of date pickers; an address can give any day."""
 
+LAST_FILTERS_KEY = "_last_filters"
+"""The filters of the last run or press.
 
-# ---- the address ---------------------------------------------------------------------------------
+A press builds on these, not on the address that comes with it: that is the address which the
+browser had at the time of the press, perhaps from before the press just before it.
+"""
 
 
 def requested_filters() -> Filters:
-    """The filters that the address names."""
+    """The filters in the address."""
     filters = Filters.from_params(address_params())
     st.session_state[LAST_FILTERS_KEY] = filters
     return filters
 
 
 def requested_moment() -> datetime | None:
-    """The moment that the address names (naive UTC); None is now."""
-    return Filters.from_params(address_params()).as_of
-
-
-LAST_FILTERS_KEY = "_last_asked"
-"""What the page was drawn for, or is going to be.
-
-A press changes this, and not the address that comes along with it: every press brings the address
-that the browser had at the time, which may be the one before the last press.
-"""
+    """The moment in the address (naive UTC); None is now."""
+    return moment_param(address_params(), "as_of")
 
 
 def apply_filters(filters: Filters, *, sort: str | None = None) -> None:
-    """Ask for other accounts, from their first page; everything on the page follows."""
+    """Show the accounts that match, from the first page."""
     if not is_user_action():
         return
     st.session_state[LAST_FILTERS_KEY] = filters
@@ -59,18 +54,12 @@ def apply_filters(filters: Filters, *, sort: str | None = None) -> None:
 
 
 def open_users(filters: Filters) -> NoReturn:
-    """Show the accounts that the filters leave, on their page."""
+    """Go to the Users page with these filters."""
     st.switch_page("users.py", query_params=timezone.with_zone(group_params(filters.params())))
 
 
-# ---- text from the data, in labels ---------------------------------------------------------------
-
-
-# ---- the bar -------------------------------------------------------------------------------------
-
-
 def choose_integrations(names: list[str]) -> list[str]:
-    """Some integrations, on any page; none chosen means all."""
+    """A selection of integrations in the address; none means all."""
     chosen = [name for name in st.query_params.get_all("integration") if name in names]
     st.session_state["integration"] = chosen
 
@@ -82,22 +71,49 @@ def choose_integrations(names: list[str]) -> list[str]:
     )
 
 
-# ---- above the list ------------------------------------------------------------------------------
+def choose_as_of(
+    as_of: datetime | None,
+    snapshot_times: Sequence[datetime],
+    on_choose: Callable[[datetime | None], None],
+) -> None:
+    """Any moment between the first and the latest snapshot; the usual ones by one press.
+
+    `snapshot_times` are those of the last few snapshots, the newest first, then of the first one.
+    """
+    *recent, first = snapshot_times
+    newest = recent[0]
+    timezone.choose_moment("Moment", "moment", as_of, (first, newest), on_choose)
+    shortcuts = {f"Snapshot of {timezone.format_moment(moment)}": moment for moment in recent}
+    for label, days in (("One day", 1), ("One week", 7)):
+        if newest - timedelta(days=days) >= first:
+            shortcuts[f"{label} before the latest snapshot"] = newest - timedelta(days=days)
+    with st.container(gap=None, key="moments"):
+        for label, moment in shortcuts.items():
+            st.button(
+                label, key=f"as_of_{label}", type="tertiary", on_click=on_choose, args=(moment,)
+            )
+    timezone.choose_zone()
 
 
-def show_ignored_params(params: Sequence[tuple[str, str]], *, limit: int = 3) -> None:
-    """What the address names and nobody understands, quietly."""
+def show_ignored_params(
+    params: Sequence[tuple[str, str]], *, limit: int = 3, shown: str = ""
+) -> None:
+    """A note on parameters of the address that have no effect, and on what is shown instead."""
     if params:
         labels = [escape_label(f"{name}={value}") for name, value in params[:limit]]
         more = f" and {len(params) - limit:,} more" if len(params) > limit else ""
+        noun = "a filter" if len(params) == 1 else "filters"
         with st.container(key="ignored"):
-            st.markdown(f"Ignored from the address: {', '.join(labels)}{more}")
+            st.markdown(
+                f"This link contains {noun} Rollcall does not know: {', '.join(labels)}{more}."
+                f"{shown and f' {shown}'}"
+            )
 
 
 def show_past_banner(
     moment: datetime | None, on_reset: Callable[[], None], caption: str = ""
 ) -> None:
-    """Where what is shown is not of now (naive UTC), say so, with the way back."""
+    """For a moment in the past (naive UTC): a badge that names it, and the way back to now."""
     if moment is None:
         return
     with st.container(horizontal=True, vertical_alignment="center", key="past"):
@@ -110,5 +126,5 @@ def show_past_banner(
 
 
 def ignore_as_of() -> None:
-    """Where a page can only be of now, tell who asks for another moment."""
+    """On a page that only shows now: a note if the address gives a moment."""
     show_ignored_params([("as_of", moment) for moment in address_params().get("as_of", [])])

@@ -1,4 +1,4 @@
-"""Who signs a decision: asked once, remembered by the browser."""
+"""The name under which a decision is recorded; the session remembers it."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from data.records.exceptions import MAX_NAME_LENGTH
 from server.session import current_principal
 
 REVIEWER_NAME_KEY = "_reviewer"
-"""Where the name is remembered that a person has typed last."""
+"""Session key of the name that the person typed last."""
 
 
 def name_input() -> str:
-    """The name of who is signed in; without sign-in they say it."""
+    """The name of the signed-in person; without sign-in, an input for it."""
     user = current_principal()
     if user.name != LOCAL.name:
-        st.text(f"In the name of {user.name}.")
+        st.text(f"Recorded as {user.name}.")
         return user.name
     last_name = st.session_state.get(REVIEWER_NAME_KEY, "")
     return st.text_input("Your name", last_name, key="said_by", max_chars=MAX_NAME_LENGTH) or ""
 
 
 def remember_name(name: str) -> None:
+    """Offer this name for the next decision."""
     st.session_state[REVIEWER_NAME_KEY] = name

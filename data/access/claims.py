@@ -1,8 +1,4 @@
-"""Maps ID-token claims to a principal.
-
-Only this module decides whether claims are valid, and which roles of data/access/roles.py they
-give.
-"""
+"""Maps the claims of an ID token to a principal, and checks that they are still valid."""
 
 from __future__ import annotations
 
@@ -15,68 +11,69 @@ from data.access.roles import ROLES, Principal
 Claims = Mapping[str, Any]
 
 CLOCK_LEEWAY_SECONDS = 60
-"""Seconds by which the provider's clock may be ahead."""
+"""Seconds that the provider's clock can be ahead."""
 
 MIN_SECRET_LENGTH = 32
 """Characters of a secret that nobody can guess."""
 
 MAX_NAME_LENGTH = 200
-"""Characters of a name that are kept."""
+"""Characters of a stored name."""
 
 
 class ConfigError(Exception):
-    """A setting of sign-in is wrong. The message names the setting and the expected value."""
+    """A sign-in setting is wrong; the message names it and its section."""
 
 
 @dataclass(frozen=True)
 class RoleMapping:
-    """The roles of people: section [access] of secrets.toml."""
+    """Who has which role: section [access] of secrets.toml."""
 
     claim: str = "roles"
-    """The claim with the groups or roles of a person: its name, or a path with dots."""
+    """The claim that lists a person's groups: its name, or a path with dots."""
     roles: Mapping[str, str] | None = None
     """Value of the claim → role."""
     people: Mapping[str, str] | None = None
     """Email address → role."""
     integrations: Mapping[str, Sequence[str]] | None = None
-    """Role, value of the claim or email address → the only visible integrations."""
+    """Role, value of the claim or email address → the only integrations to show."""
     pseudonyms: bool | Sequence[str] = False
-    """Whether people see pseudonyms instead of names, or the roles that do."""
+    """Whether everybody sees pseudonyms instead of names; or the roles that do."""
     unverified_emails: bool = False
-    """Whether to accept an address that the provider does not call verified."""
+    """Whether to accept an email address that the provider has not verified."""
     hours: float = 8
-    """Hours after the sign-in when a session ends, unless its token ends earlier."""
+    """Hours from the sign-in to the end of a session, unless its token ends first."""
     contact: str = ""
     """The person to ask for a role."""
     metrics_token: str = ""
-    """The token of a monitoring system for /metrics. Without it, none has access."""
+    """The token for /metrics; without one, monitoring has no access."""
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> RoleMapping:
-        """Read the settings. Raises ConfigError."""
+        """Validate the settings. Raises ConfigError."""
         field_names = {f.name for f in fields(cls)}
         if unknown := sorted(set(settings) - field_names):
+            expected = ", ".join(sorted(field_names))
             raise ConfigError(
-                f"[access] has unknown settings: {', '.join(unknown)}. Expected: "
-                f"{', '.join(sorted(field_names))}."
+                f"[access] has unknown settings: {', '.join(unknown)}. Known: {expected}."
             )
-        for name, is_valid in VALIDATORS.items():
-            if name in settings and not is_valid(settings[name]):
-                raise ConfigError(
-                    f"{name} in [access] is not valid. Expected: {EXPECTED_VALUES[name]}."
-                )
+        for name, value in settings.items():
+            is_valid, expected = SETTINGS[name]
+            if not is_valid(value):
+                raise ConfigError(f"{name} in [access] must be {expected}.")
         role_mapping = cls(**settings)
         assigned_roles = {**(role_mapping.roles or {}), **(role_mapping.people or {})}
         if not assigned_roles:
-            raise ConfigError("Nobody has a role. Add roles to [access.roles] or [access.people].")
+            raise ConfigError(
+                "[access] gives nobody a role. Add [access.roles] or [access.people]."
+            )
         if unknown_roles := sorted({role for role in assigned_roles.values() if role not in ROLES}):
             raise ConfigError(
-                f"Unknown role: {', '.join(unknown_roles)}. Expected: {', '.join(ROLES)}."
+                f"No such role: {', '.join(unknown_roles)}. Known: {', '.join(ROLES)}."
             )
         return role_mapping
 
     def to_principal(self, claims: Claims) -> Principal:
-        """The person of the claims, with their roles."""
+        """The principal of the claims, with roles, integrations and pseudonyms."""
         email = self._verified_email(claims)
         values = _claim_values(claims, self.claim)
         roles_by_email = {address.casefold(): role for address, role in (self.people or {}).items()}
@@ -94,7 +91,7 @@ class RoleMapping:
         )
 
     def _uses_pseudonyms(self, roles: Sequence[str]) -> bool:
-        """Whether none of the roles sees names."""
+        """Only if none of the person's roles shows names."""
         if isinstance(self.pseudonyms, bool):
             return self.pseudonyms
         return all(
@@ -102,13 +99,13 @@ class RoleMapping:
         )
 
     def _verified_email(self, claims: Claims) -> str:
-        """The address in lower case, or nothing if it is not verified."""
+        """The address in lower case, if it can be trusted."""
         email, is_verified = claims.get("email"), claims.get("email_verified")
         is_trusted = is_verified is True or is_verified == "true" or self.unverified_emails
         return email.casefold() if isinstance(email, str) and is_trusted else ""
 
     def _visible_integrations(self, subjects: set[str]) -> tuple[str, ...] | None:
-        """The integrations of all roles, values and addresses together. None means all."""
+        """The integrations of all matching entries; None if no entry restricts the person."""
         names_by_subject = {
             key.casefold(): names for key, names in (self.integrations or {}).items()
         }
@@ -143,32 +140,25 @@ def _are_hours(value: Any) -> bool:
     return type(value) in (int, float) and 0 < value <= 24 * 30
 
 
-VALIDATORS: dict[str, Callable[[Any], bool]] = {
-    "claim": _is_text,
-    "roles": _are_texts,
-    "people": _are_texts,
-    "integrations": _are_lists,
-    "pseudonyms": _are_roles,
-    "unverified_emails": lambda value: isinstance(value, bool),
-    "hours": _are_hours,
-    "contact": _is_text,
-    "metrics_token": lambda value: _is_text(value) and len(value) >= MIN_SECRET_LENGTH,
+SETTINGS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "claim": (_is_text, 'a text, such as "roles"'),
+    "roles": (_are_texts, 'a table of texts, such as "rollcall-admins" = "Admin"'),
+    "people": (_are_texts, 'a table of texts, such as "ada@example.com" = "Owner"'),
+    "integrations": (_are_lists, 'a table of lists, such as "Analyst" = ["figma"]'),
+    "pseudonyms": (_are_roles, 'true, false, or a list of roles, such as ["Analyst"]'),
+    "unverified_emails": (lambda value: isinstance(value, bool), "true or false"),
+    "hours": (_are_hours, "a number above 0, at most 720"),
+    "contact": (_is_text, "a text"),
+    "metrics_token": (
+        lambda value: _is_text(value) and len(value) >= MIN_SECRET_LENGTH,
+        f"a text of at least {MIN_SECRET_LENGTH} characters",
+    ),
 }
-EXPECTED_VALUES = {
-    "claim": 'a text, such as "roles"',
-    "roles": 'a table of texts, such as "rollcall-admins" = "Admin"',
-    "people": 'a table of texts, such as "ada@example.com" = "Owner"',
-    "integrations": 'a table of lists, such as "Analyst" = ["figma"]',
-    "pseudonyms": 'true, false, or a list of roles, such as ["Analyst"]',
-    "unverified_emails": "true or false",
-    "hours": "a number above 0, at most 720",
-    "contact": "a text",
-    "metrics_token": f"a text of at least {MIN_SECRET_LENGTH} characters",
-}
+"""Setting → its check, and a description of a correct value."""
 
 
 def _claim_values(claims: Claims, name: str) -> list[str]:
-    """The values of a claim. `realm_access.roles` can be its name or its path."""
+    """The values of a claim; `realm_access.roles` can be its name or its path."""
     value: Any = claims
     if name in claims:
         value = claims[name]
@@ -180,9 +170,9 @@ def _claim_values(claims: Claims, name: str) -> list[str]:
 
 
 def are_valid_claims(claims: Claims, *, client_id: str, hours: float, now: float) -> bool:
-    """Check the token's audience and expiry. `now` is in seconds since 1970.
+    """Checks the token's audience and expiry. `now`: seconds since 1970.
 
-    Authlib has checked signature and issuer at the sign-in, but not the audience.
+    Authlib has checked its signature and issuer, but not its audience.
     """
     return (
         _has_audience(claims, client_id)
@@ -191,7 +181,7 @@ def are_valid_claims(claims: Claims, *, client_id: str, hours: float, now: float
 
 
 def session_end(claims: Claims, hours: float) -> float:
-    """The end of a token's session, in seconds since 1970; long past if a time is missing."""
+    """The end of the session of a token, in seconds since 1970; 0 if the token does not say."""
     return min(_to_seconds(claims.get("exp")), _issued_at(claims) + hours * 3600)
 
 

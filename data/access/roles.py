@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 
 class Permission(StrEnum):
-    """An action that needs a role. The value completes “You may not …”."""
+    """Something to do. The texts complete “You do not have permission to …”."""
 
     HEALTH = "see Health"
     USERS = "see Users"

@@ -1,7 +1,7 @@
-"""A delivered file as the database reads text: unpacked, UTF-8, lines that end in one way.
+"""Turns a delivered file into text for the database: unpacked, UTF-8, one kind of line break.
 
-Most files are so already, and are read where they are. Of any other a copy is made below the
-system's temporary folder, in a stream, and deleted when nobody needs it any more.
+Most files are like that and are read where they are. Any other file is copied, in a stream, into
+the folder of temporary files; the copy is deleted when nothing uses it any more.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import gzip
 import os
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,15 +22,15 @@ from data.files.errors import TooLarge, UnreadableFile
 from data.tempfiles import TemporaryFile
 
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
-CHUNK = 256 * 1024  # bytes read at a time: they stay in the processor's cache while looked at
+CHUNK = 256 * 1024  # bytes read at a time: they stay in the processor's cache
 MEGABYTE = 1024 * 1024
 
 DEFAULT_MAX_UNPACKED_MB = 2048
-"""Eight times a million accounts as JSON. `ROLLCALL_MAX_UNPACKED_MB` sets another bound."""
+"""Eight times a million accounts as JSON. `ROLLCALL_MAX_UNPACKED_MB` sets another limit."""
 MAX_UNPACK_RATIO = 200
-"""Unpacked size / packed size. Lists of accounts pack to a 5th, monotonous ones to a 50th."""
+"""Unpacked size / packed size. Lists of accounts shrink to a 5th, monotonous ones to a 50th."""
 RATIO_EXEMPT_MB = 64
-"""Up to here the ratio does not matter: small files of few, equal lines pack far better."""
+"""Up to this size the ratio does not matter: small files with equal lines shrink far more."""
 
 BYTE_ORDER_MARKS = {
     codecs.BOM_UTF32_LE: "utf-32",  # before UTF-16, whose mark is the beginning of this one
@@ -42,21 +42,15 @@ UTF16_PATTERNS = {
     re.compile(rb"(?:[\t\r\n -~]\0){4,}"): "utf-16-le",
     re.compile(rb"(?:\0[\t\r\n -~]){4,}"): "utf-16-be",
 }
-"""Four characters of ASCII in two bytes each: no other text begins so."""
+"""Four ASCII characters of two bytes each; no text in another encoding starts like this."""
 
 NUL_ESCAPE = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
-"""As JSON spells it. An even number of backslashes before it are characters of their own."""
-
-NUL_DETECTORS: dict[bool, Callable[[bytes], object]] = {
-    False: lambda chunk: b"\0" in chunk,
-    True: lambda chunk: b"\0" in chunk or (b"\\u0000" in chunk and NUL_ESCAPE.search(chunk)),
-}
-"""Whether the text spells characters as JSON does → whether a chunk of it holds NUL."""
+"""NUL in JSON. Backslashes in pairs before it are characters themselves."""
 
 LINE_BREAK = re.compile(rb"\r\n|\n|\r")
 NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 NOT_WINDOWS_1252 = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f\x81\x8d\x8f\x90\x9d]")
-"""Bytes that no text in Windows-1252 has: it leaves five unassigned, and few control anything."""
+"""Bytes that no text in Windows-1252 has: control characters and five unassigned ones."""
 
 WINDOWS_1252_NOTE = (
     "The file is not UTF-8; it was read as Windows-1252 (Latin-1): check names with accents."
@@ -64,92 +58,76 @@ WINDOWS_1252_NOTE = (
 NO_BYTE_ORDER_MARK_NOTE = (
     "The file has no byte order mark; it was read as {encoding}: check that names look right."
 )
-NUL_NOTE = "The file holds NUL characters, which no text has; each was read as “\ufffd”."
-MIXED_LINE_BREAKS_NOTE = (
-    "The file ends its lines in several ways; each was taken for the end of a line."
-)
+NUL_NOTE = "The file contains NUL characters; each was read as “\ufffd”."
+MIXED_LINE_BREAKS_NOTE = "The file has several kinds of line breaks; each was read as a line break."
 
 NOT_UTF8 = (
     "{name} is neither UTF-8 nor Windows-1252 text. "
     "Save or export it as UTF-8 (in Excel: “CSV UTF-8”)."
 )
 PARTLY_UTF8 = (
-    "{name} is UTF-8 text up to byte {byte:,}, which is not: it is cut off or damaged there, or "
-    "put together from files in different encodings. Export it anew, as UTF-8."
+    "{name} is UTF-8 text up to byte {byte:,}, but not there. It is damaged or cut off, or joined "
+    "from files in different encodings. Export it again as UTF-8."
 )
-NOT_ENCODED = "{name} begins like {encoding} text but is not; it may be cut off or damaged."
+NOT_ENCODED = "{name} starts like {encoding} text but is not. It may be cut off or damaged."
 TOO_LARGE = (
-    "{name} unpacks to more than {most:,} MB, which is the most that Rollcall reads. "
-    "ROLLCALL_MAX_UNPACKED_MB sets another bound."
+    "{name} unpacks to more than {most:,} MB, the limit. ROLLCALL_MAX_UNPACKED_MB sets another one."
 )
 DECOMPRESSION_BOMB = (
-    "{name} unpacks to more than {ratio} times its size, which no list of accounts does: it looks "
-    "like a decompression bomb. If it is none, deliver it unpacked."
+    "{name} unpacks to more than {ratio} times its size, like a decompression bomb. "
+    "If it is a real list, deliver it unpacked."
 )
-WRONG_KIND = "{name} looks like {thing}, not {wanted}. {advice}"
+WRONG_KIND = "{name} looks like {kind}, not {expected}. {advice}"
 
 SIGNATURES = {
-    b"\x1f\x8b": ("a gzip file", "Pack a list once, and let its name end in .gz."),
-    b"\x28\xb5\x2f\xfd": ("a Zstandard file", "Pack a list once, and let its name end in .zst."),
-    b"PAR1": ("a Parquet file", "Then its name should end in .parquet."),
+    b"\x1f\x8b": ("a gzip file", "Compress a list once, and end its name in .gz."),
+    b"\x28\xb5\x2f\xfd": ("a Zstandard file", "Compress a list once, and end its name in .zst."),
+    b"PAR1": ("a Parquet file", "End its name in .parquet."),
     b"PK\x03\x04": ("an Excel workbook or another ZIP archive", "Save the list as CSV UTF-8."),
     b"\xd0\xcf\x11\xe0": ("an old Excel workbook", "Save the list as CSV UTF-8."),
     b"%PDF-": ("a PDF document", "Export the list as CSV."),
     b"SQLite format 3\0": ("an SQLite database", "Export the list as CSV."),
-    b"\xfd7zXZ\0": ("an XZ file", "Unpack it, or pack it with gzip."),
+    b"\xfd7zXZ\0": ("an XZ file", "Unpack it, or compress it with gzip."),
 }
-"""How files of other kinds begin → what they are, and what to do."""
+"""The first bytes of other kinds of files → kind, and advice."""
 MARKUP = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype|html|head|body|\?xml|!--)", re.IGNORECASE)
+MARKUP_KIND = ("a web page or XML", "It may be a sign-in or error page of the system it is from.")
 
 
 class TextFormat(NamedTuple):
-    """What a file's name says it is."""
+    """What the ending of a file's name says about its text."""
 
-    label: str  # as in “looks like …, not like …”
-    has_json_escapes: bool  # whether it spells characters as JSON does
+    label: str  # as in “looks like …, not CSV”
+    has_json_escapes: bool  # whether it can spell characters as JSON does
     needs_one_line_break: bool  # whether the kind of line break matters
 
 
 class InputFile(NamedTuple):
-    """A file of text, ready for the database."""
+    """A file of text that the database can read."""
 
     path: Path  # of the file itself, or of a copy
-    name: str  # of the file as delivered
-    notes: tuple[str, ...] = ()  # what a person should know of how it was read
-    copies: tuple[object, ...] = ()  # the copies are deleted when these are gone
+    name: str  # of the delivered file
+    notes: tuple[str, ...] = ()  # what a person should know about how it was read
+    copies: tuple[object, ...] = ()  # copies are deleted together with these
 
 
 def prepare_text(delivered_file: InputFile, text_format: TextFormat) -> InputFile:
-    """The file, or a copy, as UTF-8 text without what the database cannot read.
+    """The file, or a copy of it, as UTF-8 text without what the database cannot read.
 
-    Raises UnreadableFile where it is something else, TooLarge for a decompression bomb.
+    Raises UnreadableFile where it is not such text, TooLarge for a decompression bomb.
     """
-    input_file, compression = delivered_file, compression_of(delivered_file.path)
-    if compression:
-        input_file = write_copy(input_file, _unpacked_chunks(input_file.path, compression))
-    _reject_other_kinds(input_file, text_format)
-    if _is_clean_utf8(input_file, text_format):
-        return input_file
-    encoding, notes = _detect_encoding(input_file)
+    file, has_escapes = delivered_file, text_format.has_json_escapes
+    if compression := COMPRESSIONS.get(file.path.suffix.lower()):
+        file = write_copy(file, _unpacked_chunks(file, compression))
+    reject_other_kinds(file, text_format.label)
+    encoding, notes = _detect_encoding(file)
     if encoding != "utf-8":
-        input_file = write_copy(input_file, _as_utf8(input_file, encoding), *notes)
-    if _any_chunk(input_file, NUL_DETECTORS[text_format.has_json_escapes]):
-        input_file = write_copy(input_file, _without_nul(input_file, text_format), NUL_NOTE)
-    breaks = _line_breaks(input_file) if text_format.needs_one_line_break else set()
-    if len(breaks) > 1:
-        input_file = write_copy(
-            input_file, _with_uniform_line_breaks(input_file), MIXED_LINE_BREAKS_NOTE
-        )
-    elif breaks == {b"\r"}:  # lines by which nothing else counts
-        input_file = write_copy(
-            input_file, (c.replace(b"\r", b"\n") for c in _chunks(input_file.path))
-        )
-    return input_file
-
-
-def compression_of(path: Path) -> str | None:
-    """How the file is packed, by its name."""
-    return COMPRESSIONS.get(path.suffix.lower())
+        file = write_copy(file, _as_utf8(file, encoding), *notes)
+    if _any_chunk(file, partial(_has_nul, has_json_escapes=has_escapes)):
+        file = write_copy(file, _without_nul(file, has_json_escapes=has_escapes), NUL_NOTE)
+    if text_format.needs_one_line_break and _any_chunk(file, lambda chunk: b"\r" in chunk):
+        file = _unify_line_breaks(file)
+    return file
 
 
 def read_head(path: Path, size: int = 4096) -> bytes:
@@ -165,52 +143,42 @@ def read_tail(path: Path, size: int = 4096) -> bytes:
         return binary_file.read()
 
 
-def copy_range(input_file: InputFile, start: int, end: int, note: str) -> InputFile:
-    """The bytes from `start` up to `end`, as a file of its own."""
+# ---- copies -------------------------------------------------------------------------------------
+
+
+def write_copy(file: InputFile, chunks: Iterator[bytes], *notes: str) -> InputFile:
+    """A temporary file with these chunks in place of the file."""
+    copy = TemporaryFile()
+    with copy.path.open("wb") as output:
+        output.writelines(chunks)
+    return InputFile(copy.path, file.name, file.notes + notes, (copy,))
+
+
+def copy_range(file: InputFile, start: int, end: int, note: str) -> InputFile:
+    """The bytes from `start` up to `end`, as a file of their own."""
 
     def chunks() -> Iterator[bytes]:
-        with input_file.path.open("rb") as binary_file:
+        with file.path.open("rb") as binary_file:
             binary_file.seek(start)
             while chunk := binary_file.read(min(CHUNK, end - binary_file.tell())):
                 yield chunk
 
-    return write_copy(input_file, chunks(), note)
+    return write_copy(file, chunks(), note)
 
 
-def reject_signature(name: str, head: bytes, expected: str) -> None:
-    """Raises UnreadableFile where the file begins like one of another kind."""
-    for signature, (kind, advice) in SIGNATURES.items():
-        if head.startswith(signature):
-            raise UnreadableFile(
-                WRONG_KIND.format(name=name, thing=kind, wanted=expected, advice=advice)
-            )
-
-
-def max_unpacked_bytes() -> int:
-    """Bytes to which a file may unpack."""
-    return int(os.environ.get("ROLLCALL_MAX_UNPACKED_MB") or DEFAULT_MAX_UNPACKED_MB) * MEGABYTE
-
-
-# ---- copies -------------------------------------------------------------------------------------
-
-
-def write_copy(input_file: InputFile, chunks: Iterator[bytes], *notes: str) -> InputFile:
-    """A copy that takes the place of a file, with these chunks in it."""
-    copy = TemporaryFile()
-    with copy.path.open("wb") as out:
-        for chunk in chunks:
-            out.write(chunk)
-    return InputFile(copy.path, input_file.name, input_file.notes + notes, (copy,))
+def read_chunks(stream: Any) -> Iterator[bytes]:
+    """A binary stream in chunks."""
+    while chunk := stream.read(CHUNK):
+        yield chunk
 
 
 def _chunks(path: Path) -> Iterator[bytes]:
     with path.open("rb", buffering=0) as binary_file:
-        while chunk := binary_file.read(CHUNK):
-            yield chunk
+        yield from read_chunks(binary_file)
 
 
 def _safe_chunks(path: Path) -> Iterator[bytes]:
-    """Chunks that end within no escape and within no line break."""
+    """Chunks that do not end within an escape or a line break."""
     remainder = b""
     for chunk in _chunks(path):
         chunk = remainder + chunk
@@ -227,86 +195,71 @@ def _safe_end(chunk: bytes) -> int:
     return len(chunk) - chunk.endswith(b"\r")
 
 
-def _any_chunk(input_file: InputFile, predicate: Callable[[bytes], object]) -> bool:
-    return any(map(predicate, _safe_chunks(input_file.path)))
+def _any_chunk(file: InputFile, predicate: Callable[[bytes], object]) -> bool:
+    return any(map(predicate, _safe_chunks(file.path)))
 
 
 # ---- unpacking ----------------------------------------------------------------------------------
 
 
-@contextmanager
-def _open_compressed(path: Path, compression: str) -> Iterator[Any]:
-    if compression == "zstd":
-        with pyarrow.input_stream(str(path), compression="zstd") as stream:
-            yield stream
-    else:
-        with gzip.open(path) as stream:
-            yield stream
-
-
-def _unpacked_chunks(path: Path, compression: str) -> Iterator[bytes]:
-    """To the end, as a file that is cut off says so only there."""
-    max_bytes, packed_bytes, unpacked_bytes = max_unpacked_bytes(), path.stat().st_size, 0
-    with _open_compressed(path, compression) as stream:
-        while chunk := stream.read(CHUNK):
+def _unpacked_chunks(file: InputFile, compression: str) -> Iterator[bytes]:
+    """To the end of the file, as only the end shows that a file is cut off."""
+    packed_bytes, unpacked_bytes, path = file.path.stat().st_size, 0, str(file.path)
+    is_gzip = compression == "gzip"
+    with gzip.open(path) if is_gzip else pyarrow.input_stream(path, compression) as stream:
+        for chunk in read_chunks(stream):
             unpacked_bytes += len(chunk)
-            if unpacked_bytes > max_bytes:
-                raise TooLarge(TOO_LARGE.format(name=path.name, most=max_bytes // MEGABYTE))
-            if unpacked_bytes > max(packed_bytes * MAX_UNPACK_RATIO, RATIO_EXEMPT_MB * MEGABYTE):
-                raise TooLarge(DECOMPRESSION_BOMB.format(name=path.name, ratio=MAX_UNPACK_RATIO))
+            reject_too_large(file.name, unpacked_bytes, packed_bytes)
             yield chunk
+
+
+def reject_too_large(name: str, unpacked_bytes: int, packed_bytes: int | None = None) -> None:
+    """Raises TooLarge where a file unpacks to too much, or to too many times its packed size."""
+    limit = int(os.environ.get("ROLLCALL_MAX_UNPACKED_MB") or DEFAULT_MAX_UNPACKED_MB)
+    if unpacked_bytes > limit * MEGABYTE:
+        raise TooLarge(TOO_LARGE.format(name=name, most=limit))
+    if packed_bytes is not None and unpacked_bytes > max(
+        packed_bytes * MAX_UNPACK_RATIO, RATIO_EXEMPT_MB * MEGABYTE
+    ):
+        raise TooLarge(DECOMPRESSION_BOMB.format(name=name, ratio=MAX_UNPACK_RATIO))
 
 
 # ---- kinds of files -----------------------------------------------------------------------------
 
 
-def _reject_other_kinds(input_file: InputFile, text_format: TextFormat) -> None:
-    head = read_head(input_file.path)
-    reject_signature(input_file.name, head, text_format.label)
-    if MARKUP.match(head):
+def reject_other_kinds(file: InputFile, expected: str) -> None:
+    """Raises UnreadableFile where the file starts like one of another kind."""
+    head = read_head(file.path)
+    found = [kind for signature, kind in SIGNATURES.items() if head.startswith(signature)]
+    if found or MARKUP.match(head):
+        kind, advice = found[0] if found else MARKUP_KIND
         raise UnreadableFile(
-            WRONG_KIND.format(
-                name=input_file.name,
-                thing="a web page or XML",
-                wanted=text_format.label,
-                advice="It may be a page for logging in, or an error, of where it comes from.",
-            )
+            WRONG_KIND.format(name=file.name, kind=kind, expected=expected, advice=advice)
         )
-
-
-def _is_clean_utf8(input_file: InputFile, text_format: TextFormat) -> bool:
-    """Whether one quick look at the whole file finds nothing that asks for a closer one."""
-    decoder, holds_nul = (
-        codecs.getincrementaldecoder("utf-8")(),
-        NUL_DETECTORS[text_format.has_json_escapes],
-    )
-    try:
-        for chunk in _safe_chunks(input_file.path):
-            if holds_nul(chunk) or (text_format.needs_one_line_break and b"\r" in chunk):
-                return False
-            if not chunk.isascii() or decoder.getstate()[0]:
-                decoder.decode(chunk)
-        decoder.decode(b"", final=True)
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 # ---- encodings ----------------------------------------------------------------------------------
 
 
-def _detect_encoding(input_file: InputFile) -> tuple[str, tuple[str, ...]]:
-    """The encoding of the whole file, and what to say of it."""
-    head = read_head(input_file.path)
+def _detect_encoding(file: InputFile) -> tuple[str, tuple[str, ...]]:
+    """The encoding of the whole file, and notes about it.
+
+    Not by a library: charset-normalizer takes “Jürgen” in a short list for cp775, and 50 MB take
+    it 12 seconds.
+    """
+    head = read_head(file.path)
     for mark, encoding in BYTE_ORDER_MARKS.items():
         if head.startswith(mark):
             return encoding, ()
     for pattern, encoding in UTF16_PATTERNS.items():
         if pattern.match(head):
             return encoding, (NO_BYTE_ORDER_MARK_NOTE.format(encoding=encoding.upper()),)
-    if _first_invalid_byte(input_file.path) is None:
+    if (byte := _first_invalid_byte(file.path)) is None:
         return "utf-8", ()
-    _reject_unless_windows_1252(input_file)
+    if _is_mostly_utf8(file.path):  # Windows-1252 would turn its characters into gibberish
+        raise UnreadableFile(PARTLY_UTF8.format(name=file.name, byte=byte))
+    if _any_chunk(file, NOT_WINDOWS_1252.search):
+        raise UnreadableFile(NOT_UTF8.format(name=file.name))
     return "cp1252", (WINDOWS_1252_NOTE,)
 
 
@@ -324,62 +277,64 @@ def _first_invalid_byte(path: Path) -> int | None:
     return None
 
 
-def _reject_unless_windows_1252(input_file: InputFile) -> None:
-    """Not where most of it is UTF-8, of which Windows-1252 would make gibberish."""
-    decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    valid_count = invalid_count = 0
-    for chunk in _chunks(input_file.path):
-        text = decoder.decode(chunk)
-        if not text.isascii():
-            replacements = text.count("\ufffd")
-            invalid_count += replacements
-            valid_count += len(NOT_ASCII.findall(text)) - replacements
-    invalid_count += bool(decoder.getstate()[0])
-    if valid_count >= invalid_count:
-        byte = _first_invalid_byte(input_file.path)
-        raise UnreadableFile(PARTLY_UTF8.format(name=input_file.name, byte=byte))
-    if _any_chunk(input_file, NOT_WINDOWS_1252.search):
-        raise UnreadableFile(NOT_UTF8.format(name=input_file.name))
+def _is_mostly_utf8(path: Path) -> bool:
+    """Whether at least half of the characters beyond ASCII are valid UTF-8."""
+    character_count = invalid_count = 0
+    for text in _decoded_chunks(path, "utf-8", errors="replace"):
+        character_count += len(NOT_ASCII.findall(text))
+        invalid_count += text.count("\ufffd")
+    return character_count >= 2 * invalid_count
 
 
-def _as_utf8(input_file: InputFile, encoding: str) -> Iterator[bytes]:
-    decoder = codecs.getincrementaldecoder(encoding)()
+def _as_utf8(file: InputFile, encoding: str) -> Iterator[bytes]:
     try:
-        for chunk in chain(_chunks(input_file.path), [b""]):
-            yield decoder.decode(chunk, final=not chunk).encode()
+        for text in _decoded_chunks(file.path, encoding):
+            yield text.encode()
     except UnicodeError as error:
-        raise UnreadableFile(
-            NOT_ENCODED.format(name=input_file.name, encoding=encoding.upper())
-        ) from error
+        message = NOT_ENCODED.format(name=file.name, encoding=encoding.upper())
+        raise UnreadableFile(message) from error
+
+
+def _decoded_chunks(path: Path, encoding: str, errors: str = "strict") -> Iterator[str]:
+    with path.open(encoding=encoding, errors=errors, newline="") as text_file:
+        yield from iter(partial(text_file.read, CHUNK), "")
 
 
 # ---- characters ---------------------------------------------------------------------------------
 
 
-def _without_nul(input_file: InputFile, text_format: TextFormat) -> Iterator[bytes]:
-    for chunk in _safe_chunks(input_file.path):
+def _has_nul(chunk: bytes, *, has_json_escapes: bool) -> bool:
+    has_escape = has_json_escapes and b"\\u0000" in chunk and NUL_ESCAPE.search(chunk)
+    return b"\0" in chunk or bool(has_escape)
+
+
+def _without_nul(file: InputFile, *, has_json_escapes: bool) -> Iterator[bytes]:
+    for chunk in _safe_chunks(file.path):
         text = chunk.replace(b"\0", "\ufffd".encode())
-        yield NUL_ESCAPE.sub(rb"\1\\ufffd", text) if text_format.has_json_escapes else text
+        yield NUL_ESCAPE.sub(rb"\1\\ufffd", text) if has_json_escapes else text
 
 
-def _line_breaks(input_file: InputFile) -> set[bytes]:
-    """What lines end in; breaks within quotes are content, and end none."""
-    breaks: set[bytes] = set()
-    for is_quoted, text in _split_by_quotes(input_file):
-        if not is_quoted:
-            breaks.update(LINE_BREAK.findall(text))
-    return breaks
+def _unify_line_breaks(file: InputFile) -> InputFile:
+    """Give the lines one ending that the database knows. Breaks within quotes are content."""
+    breaks = {
+        line_break
+        for is_quoted, text in _split_by_quotes(file)
+        if not is_quoted
+        for line_break in LINE_BREAK.findall(text)
+    }
+    if len(breaks) > 1:
+        pieces = _split_by_quotes(file)
+        unified = (text if quoted else LINE_BREAK.sub(b"\n", text) for quoted, text in pieces)
+        return write_copy(file, unified, MIXED_LINE_BREAKS_NOTE)
+    if breaks == {b"\r"}:
+        return write_copy(file, (chunk.replace(b"\r", b"\n") for chunk in _chunks(file.path)))
+    return file
 
 
-def _with_uniform_line_breaks(input_file: InputFile) -> Iterator[bytes]:
-    for is_quoted, text in _split_by_quotes(input_file):
-        yield text if is_quoted else LINE_BREAK.sub(b"\n", text)
-
-
-def _split_by_quotes(input_file: InputFile) -> Iterator[tuple[bool, bytes]]:
-    """The file in pieces, the quotes among the quoted ones: whether quoted, and the text."""
+def _split_by_quotes(file: InputFile) -> Iterator[tuple[bool, bytes]]:
+    """The file in pieces: whether a piece is quoted, and its text. Quotes count as quoted."""
     is_quoted = False
-    for chunk in _safe_chunks(input_file.path):
+    for chunk in _safe_chunks(file.path):
         first_piece, *pieces = chunk.split(b'"')
         yield is_quoted, first_piece
         for text in pieces:

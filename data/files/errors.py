@@ -1,51 +1,51 @@
-"""Why a snapshot file is refused whole. Each message is for the person who delivered the file."""
+"""Why a whole snapshot file is rejected. Each message is for the person who delivered the file."""
 
 from __future__ import annotations
 
 
 class SnapshotRejected(Exception):
-    """A file that is not loaded, in no part; the store stays as it was."""
+    """No part of the file is loaded; the store stays as it was."""
 
 
 class UnknownSnapshot(SnapshotRejected):
-    """Neither path nor arguments say which integration the file lists, or at which moment."""
+    """Neither the path nor the arguments say which integration the file lists, or when."""
 
 
 class UnknownFormat(SnapshotRejected):
-    """The file's name ends in no format that can be read."""
+    """The ending of the file's name belongs to no supported format."""
 
 
 class UnreadableFile(SnapshotRejected):
-    """The file is cut off, damaged or not what its name says."""
+    """The file is cut off, damaged, or not what its name says."""
 
 
 class TooLarge(SnapshotRejected):
-    """Unpacked, the file is larger than any list of accounts: a decompression bomb, say."""
+    """The file unpacks to more than a list of accounts does, like a decompression bomb."""
 
 
 class NoUsernameColumn(SnapshotRejected):
-    """No column holds the username in app, without which a row is no account."""
+    """No column holds the username in app; a row without one is not an account."""
 
 
 class InvalidMapping(SnapshotRejected):
-    """The mapping of the integration cannot be understood."""
+    """The mapping of the integration is not valid."""
 
 
 class NotAListOfAccounts(SnapshotRejected):
-    """The file is well formed but lists no accounts: an error body, say."""
+    """The file is well formed but lists no accounts, like an error body."""
 
 
 class NoAccounts(SnapshotRejected):
-    """An empty list where the snapshot before was not empty: more likely a fault than an exodus."""
+    """The list is empty and the previous snapshot is not: more likely a failed export."""
 
 
 class MostlyRejected(SnapshotRejected):
-    """More than half of the rows would be rejected: the file is probably not what it seems."""
+    """More than half of the rows would be rejected, so the file is probably something else."""
 
 
 class OtherContentLoaded(SnapshotRejected):
-    """Another file is loaded for the same integration and moment."""
+    """Another file is loaded for the same integration and time."""
 
 
 class OnHold(SnapshotRejected):
-    """So many accounts would leave at once that a person has to confirm the file first."""
+    """A person has to confirm the file: it is incomplete, or removes too many accounts at once."""

@@ -1,4 +1,4 @@
-"""The formats that can be read, by the ending of a file's name."""
+"""The formats that Rollcall reads, by the ending of a file's name."""
 
 from __future__ import annotations
 
@@ -16,48 +16,33 @@ from data.files.parquet import read_parquet
 from data.files.relation import FileRows
 
 
-def row_noun(file_name: str) -> str:
-    """What the line of a rejected row counts: lines, or records where those have no lines."""
-    return "line" if find_reader(Path(file_name)).counts_lines else "record"
-
-
 def _reject_nested_archive(_: Connection, input_file: InputFile) -> tuple[InputFile, FileRows]:
-    raise UnknownFormat(f"{input_file.name}: a ZIP archive within a ZIP archive is not unpacked.")
+    raise UnknownFormat(f"{input_file.name} is a ZIP archive in a ZIP archive. Unpack it first.")
 
 
 class Reader(NamedTuple):
-    """How files with a certain ending are read."""
+    """How to read files with a certain ending."""
 
     read: Callable[[Connection, InputFile], tuple[InputFile, FileRows]]
-    text_format: TextFormat | None  # None: no text, to be read as it is
+    text_format: TextFormat | None  # None where the format is not text
     counts_lines: bool = True
 
 
 CSV = Reader(read_csv, TextFormat("CSV", has_json_escapes=False, needs_one_line_break=True))
-
-
+JSON_TEXT = TextFormat("JSON", has_json_escapes=True, needs_one_line_break=False)
+JSON_LINES = Reader(read_json_lines, JSON_TEXT._replace(label="NDJSON"))
 ZIP = ".zip"
-
-
-JSON_LINES = Reader(
-    read_json_lines, TextFormat("NDJSON", has_json_escapes=True, needs_one_line_break=False)
-)
-
 
 READERS = {
     ".csv": CSV,
     ".tsv": CSV,
-    ".json": Reader(
-        read_json_array,
-        TextFormat("JSON", has_json_escapes=True, needs_one_line_break=False),
-        counts_lines=False,
-    ),
+    ".json": Reader(read_json_array, JSON_TEXT, counts_lines=False),
     ".ndjson": JSON_LINES,
     ".jsonl": JSON_LINES,
     ".parquet": Reader(read_parquet, None, counts_lines=False),
     ZIP: Reader(_reject_nested_archive, None, counts_lines=False),
 }
-"""File name ending → reader. A new format is one function and one line here."""
+"""Ending of a file's name → reader. A new format is a function, and a line here."""
 
 
 def find_reader(path: Path) -> Reader:
@@ -70,3 +55,8 @@ def find_reader(path: Path) -> Reader:
         endings = ", ".join(READERS)
         raise UnknownFormat(f"{path.name} has no known ending; expected one of {endings}.")
     return reader
+
+
+def row_noun(file_name: str) -> str:
+    """What the number of a rejected row counts: `line`, or `record` in formats without lines."""
+    return "line" if find_reader(Path(file_name)).counts_lines else "record"

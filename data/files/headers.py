@@ -1,4 +1,7 @@
-"""Which column of a file is which: headings matched ignoring case, spaces, underscores, dashes."""
+"""Matches the headings of a file to the columns of a snapshot.
+
+Headings match in any case, and with or without spaces, underscores and dashes.
+"""
 
 from __future__ import annotations
 
@@ -20,37 +23,35 @@ HEADING_ALIASES: dict[str, tuple[str, ...]] = {
     "failure_code": ("errorcode",),
     "last_updated": ("updatedat",),
 }
-"""Column of a snapshot → further headings that are taken for it, squashed. The first wins."""
+"""Column of a snapshot → further headings for it, as heading keys. The first one wins."""
 
 CREDENTIAL_PATTERN = re.compile(
     r"password|passwd|token|secret|credential|(?:api|private)[\s_-]?key", re.IGNORECASE
 )
-"""Headings of columns whose values are never stored."""
+"""Headings of columns that are never stored."""
 
 
 def heading_key(heading: str) -> str:
-    """A heading without what people vary in it."""
+    """A heading in lower case, without spaces, underscores and dashes."""
     return re.sub(r"[\s_\-]+", "", heading).casefold()
 
 
 def match_columns(headings: Iterable[str]) -> dict[str, str]:
-    """Snapshot column → the heading that delivers it; a heading delivers one column at most.
+    """Snapshot column → its heading. A heading matches at most one column.
 
-    `user_name` (written with a separator) is the person's name, `userName` the name in the app,
-    as in SCIM: the one pair that squashing alone would confuse.
+    `user_name`, written with a separator, is the person's name. `userName` is the name in the app,
+    as in SCIM. This is the only pair with the same heading key.
     """
-    remaining = {}
+    remaining: dict[str, str] = {}
     for heading in headings:
-        remaining.setdefault(_specific_heading_key(heading), heading)
-    matched = {
-        name: remaining.pop(_column_key(name))
-        for name in HEADING_ALIASES
-        if _column_key(name) in remaining
-    }
-    for name, aliases in HEADING_ALIASES.items():
-        for alias in aliases:
-            if name not in matched and alias in remaining:
-                matched[name] = remaining.pop(alias)
+        remaining.setdefault(_specific_key(heading), heading)
+    matched: dict[str, str] = {}
+    for own_names in (True, False):
+        for name, aliases in HEADING_ALIASES.items():
+            own_key = name if name == "user_name" else heading_key(name)
+            for key in (own_key,) if own_names else aliases:
+                if name not in matched and key in remaining:
+                    matched[name] = remaining.pop(key)
     if "username_in_app" not in matched and "user_name" in matched and "user_text" in matched:
         matched["username_in_app"] = matched.pop("user_name")
     if "user_name" not in matched and "username" in remaining:
@@ -58,12 +59,7 @@ def match_columns(headings: Iterable[str]) -> dict[str, str]:
     return matched
 
 
-def _column_key(name: str) -> str:
-    return name if name == "user_name" else heading_key(name)
-
-
-def _specific_heading_key(heading: str) -> str:
-    squashed = heading_key(heading)
-    if squashed == "username" and re.search(r"\w[\s_\-]+\w", heading.strip()):
-        return "user_name"
-    return squashed
+def _specific_key(heading: str) -> str:
+    key = heading_key(heading)
+    has_separator = re.search(r"\w[\s_\-]+\w", heading.strip())
+    return "user_name" if key == "username" and has_separator else key

@@ -1,4 +1,4 @@
-"""Reads JSON, JSON lines and NDJSON files with DuckDB."""
+"""Reads JSON and NDJSON files with DuckDB."""
 
 from __future__ import annotations
 
@@ -39,33 +39,31 @@ from data.files.relation import (
 )
 from data.files.text import trim_or_null
 
-MAX_JSON_PROBE = 4 * 1024 * 1024  # bytes of a JSON object that are searched for what it is
-
+MAX_JSON_PROBE = 4 * 1024 * 1024
+"""Bytes at the start of a JSON object that are searched for its list."""
 
 EXPECTED_LIST = "a list of accounts: [{…}, {…}]"
-
+UNWRAPPED_NOTE = "The file is a JSON object; the accounts are the list under “{key}”, its only key."
 
 OBJECT_START = re.compile(rb'(?:\xef\xbb\xbf)?\s*\{\s*("(?:[^"\\]|\\.)*")\s*:\s*(?=\[)')
-
-
 LIST_START = re.compile(rb"\s*\[\s*\{")
-
-
 OBJECT_END = re.compile(rb"\](\s*\}\s*)$")
 
-
-UNWRAPPED_NOTE = "The file is a JSON object; the accounts are the list under “{key}”, its only key."
+UNUSED_DELIMITER = "\x1f"
+"""A delimiter that no JSON text can contain."""
 
 
 def read_json_array(con: Connection, input_file: InputFile) -> tuple[InputFile, FileRows]:
-    """A list of objects, or an object with one such list in it."""
+    """A list of objects, or an object with nothing but such a list."""
     first_character = _read_first_character(input_file)
     if first_character == "{":
         input_file = _extract_list(input_file)
     elif first_character != "[":
         raise UnreadableFile(f"{input_file.name} is not JSON: it starts with {first_character!r}.")
     if not read_tail(input_file.path).rstrip().endswith(b"]"):
-        raise UnreadableFile(f"{input_file.name} is cut off or damaged: its list does not end.")
+        raise UnreadableFile(
+            f"{input_file.name} is not valid JSON: its list does not end. It may be cut off."
+        )
     relation = duckdb_connection(con).read_json(
         escape_glob(input_file.path),
         columns={"record": "JSON"},
@@ -85,62 +83,68 @@ def _read_first_character(input_file: InputFile) -> str:
         while chunk := text.read(MAX_JSON_PROBE):
             if chunk.strip():
                 return chunk.strip()[0]
-    raise UnreadableFile(f"{input_file.name} is empty; expected {EXPECTED_LIST}.")
+    raise UnreadableFile(f"{input_file.name} is empty.")
 
 
 def _extract_list(input_file: InputFile) -> InputFile:
-    """The list alone, of an object that holds nothing else.
+    """The list of an object that has no other key.
 
-    Another key may say that there is more, a next page for instance: such a file is refused.
+    Another key can mean that the list goes on, e.g. on a next page; such a file is rejected.
     """
     size = input_file.path.stat().st_size
     if size <= MAX_JSON_PROBE:
         _reject_unless_list_only(input_file)
-    start_match = OBJECT_START.match(read_head(input_file.path, MAX_JSON_PROBE))
-    end_match = OBJECT_END.search(read_tail(input_file.path))
-    if not start_match or not end_match:
+    start = OBJECT_START.match(read_head(input_file.path, MAX_JSON_PROBE))
+    end = OBJECT_END.search(read_tail(input_file.path))
+    if not start or not end:
         raise NotAListOfAccounts(f"{input_file.name} is one JSON object; expected {EXPECTED_LIST}.")
-    note = UNWRAPPED_NOTE.format(key=shorten(json.loads(start_match[1])))
-    return copy_range(input_file, start_match.end(), size - len(end_match[1]), note)
+    note = UNWRAPPED_NOTE.format(key=shorten(json.loads(start[1])))
+    return copy_range(input_file, start.end(), size - len(end[1]), note)
 
 
 def _reject_unless_list_only(input_file: InputFile) -> None:
+    name = input_file.name
     text = input_file.path.read_text(encoding="utf-8-sig").strip()
     try:
         document, end = json.JSONDecoder().raw_decode(text)
     except (ValueError, RecursionError) as error:
-        raise UnreadableFile(f"{input_file.name} is JSON that is cut off or damaged.") from error
+        message = f"{name} is not valid JSON ({json_error_place(text, error)})."
+        raise UnreadableFile(message) from error
     if text[end:].lstrip().startswith("{"):
         raise UnreadableFile(
-            f"{input_file.name} holds one JSON object after another, not a list. If each has a "
-            "line of "
-            "its own, the name should end in .ndjson."
+            f"{name} has one JSON object after another, not a list. "
+            "If each has a line of its own, end its name in .ndjson."
         )
     if document.get("type") == "object" and isinstance(document.get("properties"), dict):
         raise NotAListOfAccounts(
-            f"{input_file.name} is a JSON Schema: it describes data, and holds none. Expected "
-            f"{EXPECTED_LIST}."
+            f"{name} is a JSON Schema, which describes data. Expected {EXPECTED_LIST}."
         )
     list_keys = [key for key, value in document.items() if isinstance(value, list)]
     if len(document) == 1 and list_keys:
         return
     keys = ", ".join(map(shorten, list(document)[:MAX_HEADINGS_SHOWN])) or "none"
-    advice = (
-        f" If “{shorten(list_keys[0])}” is all of it, deliver that alone."
-        if len(list_keys) == 1
-        else ""
-    )
+    advice = ""
+    if len(list_keys) == 1:
+        advice = f" If “{shorten(list_keys[0])}” is the complete list, deliver that list alone."
     raise NotAListOfAccounts(
-        f"{input_file.name} is one JSON object; expected {EXPECTED_LIST}. Its keys: {keys}.{advice}"
+        f"{name} is one JSON object; expected {EXPECTED_LIST}. Its keys: {keys}.{advice}"
     )
+
+
+def json_error_place(text: str, error: Exception) -> str:
+    """Where JSON text stops being valid, e.g. `cut off after character 30`."""
+    if not isinstance(error, json.JSONDecodeError):
+        return "nested too deeply"
+    if error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated"):
+        return f"cut off after character {len(text):,}"
+    return f"error at character {error.pos + 1:,}"
 
 
 def read_json_lines(con: Connection, input_file: InputFile) -> tuple[InputFile, FileRows]:
-    """Line by line, so that a broken one costs no other; blank ones are none."""
+    """One object per line. Blank lines do not count, and a broken line affects no other."""
     if LIST_START.match(read_head(input_file.path).removeprefix(BOM_UTF8)):
         raise UnreadableFile(
-            f"{input_file.name} is one JSON list, not an object a line; its name should end in "
-            ".json."
+            f"{input_file.name} is one JSON list, not one object per line. End its name in .json."
         )
     relation = duckdb_connection(con).read_csv(
         escape_glob(input_file.path),
@@ -155,36 +159,31 @@ def read_json_lines(con: Connection, input_file: InputFile) -> tuple[InputFile, 
         buffer_size=MAX_LINE_SIZE,
     )
     view, text = register_view(con, relation), trim_or_null(text_column("line"))
-    record = try_cast(text, JSON)
-    records = select(record.label("record")).select_from(view).where(text.is_not(None))
-    numbered_lines = select(func.row_number().over().label("line"), text.label("text")).select_from(
-        view
-    )
-    line = numbered_lines.subquery("line")
+    record = try_cast(text, JSON).label("record")
+    records = select(record).select_from(view).where(text.is_not(None)).subquery("records")
+    number = func.row_number().over()
+    line = select(number.label("line"), text.label("text")).select_from(view).subquery("line")
     lines = select(
         (func.row_number().over(order_by=line.c.line) - 1).label("number"),
         line.c.line,
         _rejected_text(try_cast(line.c.text, JSON), line.c.text).label("text"),
     ).where(line.c.text.is_not(None))
-    return input_file, _json_rows(
-        con, input_file, records.subquery("records"), lines.subquery("lines")
-    )
+    return input_file, _json_rows(con, input_file, records, lines.subquery("lines"))
 
 
 def _json_rows(
     con: Connection, input_file: InputFile, records: FromClause, lines: FromClause
 ) -> FileRows:
-    """Records as JSON objects; every key that occurs anywhere is a heading."""
+    """Records that are JSON objects. Each key of any object is a heading."""
     record = records.c.record
     is_object = func.json_type(record) == "OBJECT"
-    keys = select(func.unnest(func.json_keys(record)).label("key")).where(is_object)
-    distinct_keys = select(keys.subquery().c.key).distinct().limit(MAX_HEADINGS + 1)
-    headings = con.scalars(distinct_keys).all()
+    keys = select(func.unnest(func.json_keys(record)).label("key")).where(is_object).subquery()
+    headings = con.scalars(select(keys.c.key).distinct().limit(MAX_HEADINGS + 1)).all()
     if not headings and con.scalar(select(func.count()).select_from(records)):
         raise NotAListOfAccounts(
-            f"{input_file.name} lists no accounts: no record in it is an object with keys."
+            f"{input_file.name} lists no accounts: none of its records is an object with keys."
         )
-    headings = headings or ["username_in_app"]  # an empty list, which is a list all the same
+    headings = headings or ["username_in_app"]  # an empty list is valid
     cells: dict[str, ColumnElement[Any]] = {
         key: func.json_extract_string(record, _json_pointer(key)) for key in sorted(headings)
     }
@@ -192,21 +191,17 @@ def _json_rows(
 
 
 def number_records(records: FromClause, text: ColumnElement[Any]) -> FromClause:
-    """Where a record has no line of its own, its place in the list is its line."""
+    """Lines of a format without lines: the place of a record in the list, from 1."""
     number = func.row_number().over()
     numbers = select((number - 1).label("number"), number.label("line"), text.label("text"))
     return numbers.select_from(records).subquery("lines")
 
 
 def _rejected_text(record: ColumnElement[Any], text: ColumnElement[Any]) -> ColumnElement[Any]:
-    """The text of a record that is no JSON object, so no account; not where it tells secrets."""
+    """The text of a record that is not a JSON object; empty where it contains credentials."""
     is_not_object = func.coalesce(func.json_type(record), "") != "OBJECT"
     has_credentials = func.regexp_matches(text, CREDENTIAL_PATTERN.pattern, "i")
     return case((and_(is_not_object, has_credentials), ""), (is_not_object, text))
-
-
-UNUSED_DELIMITER = "\x1f"
-"""A delimiter that no JSON text can hold."""
 
 
 def _json_pointer(key: str) -> str:

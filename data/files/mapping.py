@@ -1,7 +1,7 @@
-"""A mapping of one's own: which heading of an integration's files is which column.
+"""Mappings: which heading of an integration's files is which column, and what its values mean.
 
-It is a small TOML file, `<home>/mappings/<integration>.toml`, whether a person made it on the
-Snapshots page or in an editor. It holds for every file of the integration with such headings.
+A mapping is a small TOML file, `<home>/mappings/<integration>.toml`, written on the Snapshots page
+or in an editor. It applies to every file of the integration that has such headings.
 """
 
 from __future__ import annotations
@@ -23,9 +23,11 @@ from data.states import STATE_NAMES
 from data.tempfiles import write_atomically
 
 MAPPABLE_COLUMNS = tuple(name for name in HEADING_ALIASES if name != "state_source")
-"""What a heading can be, in the order in which a person is asked."""
+"""The columns that a heading can map to, in the order of the form."""
 
 ACTIVE_VALUES = ("yes", "no", "unknown")
+SECTIONS = ("columns", "states", "active")
+EXPECTED_SECTIONS = "expected [columns], [states] and [active]."
 
 HEADING_PATTERNS: dict[str, str] = {
     "username_in_app": r"user ?name|log ?in|sam ?account|account ?name|user ?id|benutzer ?name"
@@ -40,94 +42,73 @@ HEADING_PATTERNS: dict[str, str] = {
     "last_updated": r"updated|modified|changed|ge[aä]ndert|modifi|last ?(change|sync)",
     "account_id": r"account ?(id|num)|guid|uuid|^id$",
 }
-"""Column → what headings of it look like, in the languages that came by. The first wins."""
+"""Column → pattern of likely headings in English, German, French and Spanish. The first wins."""
 
 
 @dataclass(frozen=True)
 class ColumnMapping:
-    """A mapping. What it does not say, the headings do."""
+    """A mapping. The headings themselves decide what it leaves out."""
 
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Column → heading; roles can have several, and none means that the file does not have it."""
-    states: Mapping[str, str] = field(default_factory=dict)  # text, lower case → a state's name
+    """Column → headings. Only roles can have several; none means that files lack the column."""
+    states: Mapping[str, str] = field(default_factory=dict)  # text, lower case → name of a state
     active: Mapping[str, str] = field(default_factory=dict)  # text, lower case → yes, no, unknown
 
     def match_headings(self, headings: Iterable[str]) -> dict[str, str]:
-        """Snapshot column → heading, of the file; of several, the first."""
+        """Snapshot column → heading of the file."""
         headings = list(headings)
-        by_key = {heading_key(heading): heading for heading in reversed(headings)}
-        headings_by_column = {
-            name: [
-                by_key[heading_key(wanted_heading)]
-                for wanted_heading in wanted_headings
-                if heading_key(wanted_heading) in by_key
-            ]
-            for name, wanted_headings in self.columns.items()
+        present = {name: self._present(name, headings) for name in self.columns}
+        used = self.mapped_headings(headings)
+        guessed = match_columns(heading for heading in headings if heading not in used)
+        return {name: heading for name, heading in guessed.items() if name not in self.columns} | {
+            name: found[0] for name, found in present.items() if found
         }
-        mapped = {name: present[0] for name, present in headings_by_column.items() if present}
-        mapped_headings = set(self.mapped_headings(headings))
-        other_headings = [heading for heading in headings if heading not in mapped_headings]
-        guessed = {n: h for n, h in match_columns(other_headings).items() if n not in self.columns}
-        return guessed | mapped
 
     def missing_headings(self, headings: Iterable[str]) -> list[str]:
-        """Headings that it names and the file lacks."""
-        present_keys = set(map(heading_key, headings))
-        return [
-            wanted_heading
-            for wanted_headings in self.columns.values()
-            for wanted_heading in wanted_headings
-            if heading_key(wanted_heading) not in present_keys
-        ]
+        """Headings of the mapping that the file lacks."""
+        present = set(map(heading_key, headings))
+        wanted = (heading for names in self.columns.values() for heading in names)
+        return [heading for heading in wanted if heading_key(heading) not in present]
 
     def mapped_headings(self, headings: Iterable[str]) -> list[str]:
-        """The file's headings that it names."""
-        wanted_keys = {
-            heading_key(wanted_heading)
-            for names in self.columns.values()
-            for wanted_heading in names
-        }
-        return [heading for heading in headings if heading_key(heading) in wanted_keys]
+        """Headings of the file that the mapping contains."""
+        wanted = {heading_key(heading) for names in self.columns.values() for heading in names}
+        return [heading for heading in headings if heading_key(heading) in wanted]
 
     def cell(self, name: str, cells: Mapping[str, ColumnElement[Any]]) -> ColumnElement[Any]:
-        """What the file says in a column, in words that every file uses."""
-        column_headings = self.match_headings(cells)
+        """The value of a column, with the mapping's states and active values translated."""
         if name == "roles" and len(self.columns.get("roles", ())) > 1:
-            by_key = {heading_key(heading): cell for heading, cell in cells.items()}
-            role_cells = [
-                by_key[heading_key(wanted_heading)]
-                for wanted_heading in self.columns["roles"]
-                if heading_key(wanted_heading) in by_key
-            ]
-            return func.concat_ws(
-                ";", *(func.nullif(func.trim(role_cell), "") for role_cell in role_cells)
-            )
-        cell = cells[column_headings[name]]
+            roles = [cells[heading] for heading in self._present("roles", cells)]
+            return func.concat_ws(";", *(func.nullif(func.trim(cell), "") for cell in roles))
+        cell = cells[self.match_headings(cells)[name]]
         if name == "provisioning_state":
             return _translate(cell, self.states)
         return _translate(cell, self.active) if name == "active_in_app" else cell
 
     def as_toml(self) -> str:
-        """As a file says it; strings of TOML are strings of JSON."""
+        """The mapping as a file."""
         lines = ["[columns]"]
         for name, headings in self.columns.items():
             value = headings[0] if len(headings) == 1 else list(headings)
             lines.append(f"{name} = {_toml_quote(value)}")
-        for section, translations in (("states", self.states), ("active", self.active)):
-            if translations:
+        for section, values in (("states", self.states), ("active", self.active)):
+            if values:
                 lines += ["", f"[{section}]"]
-                lines += [
-                    f"{_toml_quote(text)} = {_toml_quote(name)}"
-                    for text, name in translations.items()
-                ]
+                lines += [f"{_toml_quote(text)} = {_toml_quote(v)}" for text, v in values.items()]
         return "\n".join(lines) + "\n"
+
+    def _present(self, name: str, headings: Iterable[str]) -> list[str]:
+        """The file's headings for a column, in the order of the mapping."""
+        by_key = {heading_key(heading): heading for heading in reversed(list(headings))}
+        keys = map(heading_key, self.columns[name])
+        return [by_key[key] for key in keys if key in by_key]
 
 
 NO_MAPPING = ColumnMapping()
 
 
 def guess_columns(headings: Sequence[str]) -> dict[str, str]:
-    """Snapshot column → the heading that most looks like it; for a person to confirm."""
+    """Snapshot column → the heading that looks most like it; for a person to confirm."""
     guessed = match_columns(headings)
     remaining = [
         h for h in headings if h not in guessed.values() and not CREDENTIAL_PATTERN.search(h)
@@ -135,45 +116,21 @@ def guess_columns(headings: Sequence[str]) -> dict[str, str]:
     for name, pattern in HEADING_PATTERNS.items():
         if name in guessed or (name == "user_name" and "user_text" in guessed):
             continue
-        heading_pattern = re.compile(pattern)
         for heading in remaining:
-            if heading_pattern.search(re.sub(r"[\s_\-.]+", " ", heading).casefold().strip()):
+            if re.search(pattern, re.sub(r"[\s_\-.]+", " ", heading).casefold().strip()):
                 guessed[name] = heading
                 remaining.remove(heading)
                 break
     return guessed
 
 
-def parse_mapping(text: str) -> ColumnMapping:
-    """A mapping as a file says it. Raises NotMapped, with what is wrong with it."""
-    try:
-        document = tomllib.loads(text)
-    except ValueError as error:
-        raise InvalidMapping(f"The mapping is no TOML: {error}.") from error
-    if unknown := set(document) - {"columns", "states", "active"}:
-        raise InvalidMapping(f"The mapping has a section [{min(unknown)}]; {EXPECTED_SECTIONS}")
-    columns = {
-        name: _read_headings(name, value)
-        for name, value in _read_section(document, "columns").items()
-    }
-    states = _read_translations(document, "states", {name.casefold(): name for name in STATE_NAMES})
-    return ColumnMapping(
-        columns,
-        states,
-        _read_translations(document, "active", {word: word for word in ACTIVE_VALUES}),
-    )
-
-
-EXPECTED_SECTIONS = "expected [columns], [states] and [active]."
-
-
 def mapping_path(home: Home, integration: str) -> Path:
-    """Where the mapping of an integration lies, if it has one."""
+    """The file of an integration's mapping, whether it exists or not."""
     return home.root / "mappings" / f"{integration}.toml"
 
 
 def read_mapping(home: Home, integration: str) -> ColumnMapping | None:
-    """The mapping of an integration; None where it has none. Raises NotMapped."""
+    """The mapping of an integration; None where it has none. Raises InvalidMapping."""
     if not integration or "/" in integration or "\0" in integration:
         return None
     try:
@@ -189,63 +146,64 @@ def read_mapping(home: Home, integration: str) -> ColumnMapping | None:
 
 
 def save_mapping(home: Home, integration: str, mapping: ColumnMapping) -> None:
-    """Save the mapping for all future files of the integration."""
+    """Use the mapping for all further files of the integration."""
     path = mapping_path(home, integration)
     path.parent.mkdir(parents=True, exist_ok=True)
     with write_atomically(path) as partial:
         partial.write_text(mapping.as_toml(), encoding="utf-8")
 
 
-def _translate(cell: ColumnElement[Any], translations: Mapping[str, str]) -> ColumnElement[Any]:
-    if not translations:
-        return cell
-    lower_text = func.lower(func.trim(cell))
-    return func.coalesce(
-        case(*((lower_text == text, translation) for text, translation in translations.items())),
-        cell,
+def parse_mapping(text: str) -> ColumnMapping:
+    """The mapping in the text of a file. Raises InvalidMapping."""
+    try:
+        document = tomllib.loads(text)
+    except ValueError as error:
+        raise InvalidMapping(f"The mapping is not valid TOML: {error}.") from error
+    if unknown := set(document) - set(SECTIONS):
+        raise InvalidMapping(f"The mapping has a section [{min(unknown)}]; {EXPECTED_SECTIONS}")
+    columns, states, active = (document.get(section, {}) for section in SECTIONS)
+    if not all(isinstance(section, dict) for section in (columns, states, active)):
+        raise InvalidMapping(f"A part of the mapping is not a section; {EXPECTED_SECTIONS}")
+    return ColumnMapping(
+        {name: _parse_headings(name, value) for name, value in columns.items()},
+        _parse_values("states", states, STATE_NAMES),
+        _parse_values("active", active, ACTIVE_VALUES),
     )
 
 
-def _toml_quote(value: Any) -> str:
-    """As JSON, which TOML reads; but for one character, that it wants spelled out."""
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def _read_section(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    section = document.get(name, {})
-    if not isinstance(section, dict):
-        raise InvalidMapping(f"The mapping says “{name}” is no section; {EXPECTED_SECTIONS}")
-    return section
-
-
-def _read_headings(name: str, value: Any) -> tuple[str, ...]:
+def _parse_headings(name: str, value: Any) -> tuple[str, ...]:
     if name not in HEADING_ALIASES:
-        raise InvalidMapping(
-            f"The mapping names a column {name}; expected one of {', '.join(MAPPABLE_COLUMNS)}."
-        )
+        expected = ", ".join(MAPPABLE_COLUMNS)
+        raise InvalidMapping(f"The mapping has a column {name}; expected one of {expected}.")
     headings = [*value] if isinstance(value, list) else [value] if value != "" else []
     if not all(isinstance(heading, str) and heading.strip() for heading in headings):
-        raise InvalidMapping(f"The mapping of {name} is no heading.")
+        raise InvalidMapping(f"The mapping of {name} is not a heading.")
     if len(headings) > 1 and name != "roles":
         raise InvalidMapping(f"The mapping of {name} has several headings; only roles can.")
-    if credential_heading := next(filter(CREDENTIAL_PATTERN.search, headings), None):
-        raise InvalidMapping(
-            f"“{credential_heading}” is named like a credential, which is never stored."
-        )
+    if credential := next(filter(CREDENTIAL_PATTERN.search, headings), None):
+        raise InvalidMapping(f"“{credential}” is named like a credential, which is never stored.")
     return tuple(headings)
 
 
-def _read_translations(
-    document: Mapping[str, Any], section: str, names_by_key: Mapping[str, str]
-) -> dict[str, str]:
-    translations = {}
-    for text, value in _read_section(document, section).items():
+def _parse_values(section: str, values: Mapping[str, Any], names: Sequence[str]) -> dict[str, str]:
+    names_by_key = {name.casefold(): name for name in names}
+    parsed = {}
+    for text, value in values.items():
         value_text = "yes" if value is True else "no" if value is False else str(value)
-        if value_text.replace("_", " ").casefold() not in names_by_key:
-            raise InvalidMapping(
-                f"[{section}] “{text}” = “{value}”: expected {', '.join(names_by_key.values())}."
-            )
-        translations[text.casefold().strip()] = names_by_key[
-            value_text.replace("_", " ").casefold()
-        ]
-    return translations
+        name = names_by_key.get(value_text.replace("_", " ").casefold())
+        if name is None:
+            raise InvalidMapping(f"[{section}] “{text}” = “{value}”: expected {', '.join(names)}.")
+        parsed[text.casefold().strip()] = name
+    return parsed
+
+
+def _translate(cell: ColumnElement[Any], values: Mapping[str, str]) -> ColumnElement[Any]:
+    if not values:
+        return cell
+    key = func.lower(func.trim(cell))
+    return func.coalesce(case(*((key == text, value) for text, value in values.items())), cell)
+
+
+def _toml_quote(value: Any) -> str:
+    """A TOML string, or list of them: JSON, but TOML wants DEL escaped."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

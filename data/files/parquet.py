@@ -22,12 +22,10 @@ from sqlalchemy import (
 
 from data.files.encoding import (
     COMPRESSIONS,
-    MEGABYTE,
-    TOO_LARGE,
     InputFile,
-    max_unpacked_bytes,
     read_head,
-    reject_signature,
+    reject_other_kinds,
+    reject_too_large,
 )
 from data.files.errors import TooLarge, UnknownFormat
 from data.files.json import number_records
@@ -42,23 +40,21 @@ from data.files.relation import (
 )
 
 MAX_ROWS = 20_000_000
-"""Of a Parquet file, where a value repeated a billion times takes no place. Twenty times the
-longest list that Rollcall is made for."""
-
+"""Twenty times the longest list that Rollcall is made for. In a Parquet file, a value that is
+repeated a billion times takes no space, so the size of the file is no limit."""
 
 MAX_VALUES = 5 * MAX_ROWS
-"""Of one of its columns, where lists have several a row."""
+"""Values in one column; lists have several per row."""
 
 
 def read_parquet(con: Connection, input_file: InputFile) -> tuple[InputFile, FileRows]:
-    """Every type as the text that the other formats would hold."""
+    """Every type becomes the text that other formats would have."""
     if input_file.path.suffix.lower() in COMPRESSIONS:
         raise UnknownFormat(
-            f"{input_file.name}: a Parquet file is compressed inside; deliver it as it is, as "
-            ".parquet."
+            f"{input_file.name}: Parquet is compressed already. Deliver the .parquet file itself."
         )
-    if not (head := read_head(input_file.path)).startswith(b"PAR1"):
-        reject_signature(input_file.name, head, "Parquet")
+    if not read_head(input_file.path).startswith(b"PAR1"):
+        reject_other_kinds(input_file, "Parquet")
     _reject_too_many_values(input_file)
     relation = duckdb_connection(con).read_parquet(escape_glob(input_file.path))
     reject_too_many_headings(input_file.name, len(relation.columns))
@@ -68,51 +64,46 @@ def read_parquet(con: Connection, input_file: InputFile) -> tuple[InputFile, Fil
     }
     view = register_view(con, relation)
     _reject_too_much_text(con, input_file, view, cells)
-    return input_file, FileRows(
-        view, cells, lambda _: RecordLocations(number_records(view, cast(null(), String)))
-    )
+    lines = number_records(view, cast(null(), String))
+    return input_file, FileRows(view, cells, lambda _: RecordLocations(lines))
 
 
 def _reject_too_many_values(input_file: InputFile) -> None:
-    parquet_metadata = parquet.read_metadata(input_file.path)
-    groups = [parquet_metadata.row_group(n) for n in range(parquet_metadata.num_row_groups)]
-    values_per_column = [
-        sum(group.column(n).num_values for group in groups)
-        for n in range(parquet_metadata.num_columns)
-    ]
-    if parquet_metadata.num_rows > MAX_ROWS or max(values_per_column, default=0) > MAX_VALUES:
+    metadata = parquet.read_metadata(input_file.path)
+    groups = [metadata.row_group(n) for n in range(metadata.num_row_groups)]
+    values = max(
+        (sum(group.column(n).num_values for group in groups) for n in range(metadata.num_columns)),
+        default=0,
+    )
+    if metadata.num_rows > MAX_ROWS or values > MAX_VALUES:
         raise TooLarge(
-            f"{input_file.name} has {parquet_metadata.num_rows:,} rows and "
-            f"{max(values_per_column, default=0):,} values "
-            f"in a column; Rollcall reads up to {MAX_ROWS:,} rows and {MAX_VALUES:,} values."
+            f"{input_file.name} has {metadata.num_rows:,} rows and {values:,} values in a column; "
+            f"the limit is {MAX_ROWS:,} rows and {MAX_VALUES:,} values."
         )
 
 
 def _reject_too_much_text(
     con: Connection, input_file: InputFile, view: FromClause, cells: dict[str, ColumnElement[Any]]
 ) -> None:
-    """A text that is repeated takes place only once, until it is copied out."""
+    """A repeated text takes space only once in the file, but each time in the store."""
     sizes = [func.coalesce(func.sum(func.strlen(cell)), 0) for cell in cells.values()]
-    if sizes and sum(con.execute(select(*sizes).select_from(view)).one()) > max_unpacked_bytes():
-        raise TooLarge(
-            TOO_LARGE.format(name=input_file.name, most=max_unpacked_bytes() // MEGABYTE)
-        )
+    if sizes:
+        reject_too_large(input_file.name, sum(con.execute(select(*sizes).select_from(view)).one()))
 
 
 def _as_text(name: str, kind: str) -> ColumnElement[Any]:
-    """The cell as another format would hold it."""
+    """The cell as another format would have it."""
+    text = text_column(name)
     if kind.startswith(("STRUCT", "MAP", "UNION")) or kind.endswith("]"):
         return cast(func.to_json(column(name)), String)
-    if kind == "BLOB":  # texts of writers that do not say that they are texts
-        return func.coalesce(func.try_(func.decode(column(name))), text_column(name))
-    if kind in ("DOUBLE", "FLOAT"):  # integers, where pandas met an empty cell among them
+    if kind == "BLOB":  # text of a writer that does not mark it as text
+        return func.coalesce(func.try_(func.decode(column(name))), text)
+    if kind in ("DOUBLE", "FLOAT"):  # pandas turns integers with an empty cell into these
         as_integer = try_cast(column(name), BigInteger)
-        return func.coalesce(
-            case((as_integer == column(name), cast(as_integer, String))), text_column(name)
-        )
-    return text_column(name)
+        return case((as_integer == column(name), cast(as_integer, String)), else_=text)
+    return text
 
 
 def _without_nul(text: ColumnElement[Any]) -> ColumnElement[Any]:
-    """NUL, which no text has, as the sign for what is none; in JSON it is spelled out."""
+    """NUL, plain or as JSON spells it, as the replacement character."""
     return func.replace(func.replace(text, "\0", "\ufffd"), "\\u0000", "\ufffd")

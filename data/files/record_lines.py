@@ -1,4 +1,4 @@
-"""Where in a CSV file its records begin: asked only where some of them are rejected."""
+"""The structure of CSV text: its delimiter, and the line on which each record starts."""
 
 from __future__ import annotations
 
@@ -7,19 +7,26 @@ from array import array
 from pathlib import Path
 from typing import NamedTuple
 
+DELIMITERS = ",;\t|"
+
 
 class RecordStarts(NamedTuple):
-    """Of the records after the headings, in the file's order."""
+    """The records after the headings, in the order of the file."""
 
-    lines: array[int]  # from 1
-    offsets: array[int]  # bytes before
-    ends_in_quotes: bool  # the last one does not end: a quote is missing
+    lines: array[int]  # line numbers, from 1
+    offsets: array[int]  # bytes before each record
+    ends_in_quotes: bool  # the last record does not end: a quote is missing
+
+
+def guess_delimiter(line: str) -> str:
+    """The delimiter that a line has most of, outside of quotes."""
+    return max(DELIMITERS, key=re.sub(r'"[^"]*"?', "", line).count)
 
 
 def find_record_starts(path: Path, delimiter: str, heading_end_line: int) -> RecordStarts:
-    """Blank lines begin no record, lines within quotes none either.
+    """Find where records start after the line on which the headings end.
 
-    `headings_end` is the line on which the headings end.
+    No record starts on a blank line, or within quotes.
     """
     unquoted_line, quoted_line = _line_patterns(re.escape(delimiter.encode()))
     lines, offsets, offset, in_quotes = array("q"), array("q"), 0, False
@@ -36,9 +43,10 @@ def find_record_starts(path: Path, delimiter: str, heading_end_line: int) -> Rec
 
 
 def _line_patterns(delimiter: bytes) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
-    """What a line looks like after which no quoted cell goes on: where none does into it, and one.
+    """Patterns of a line that leaves no quote open, where it starts outside of one, and within one.
 
-    A line at once, as Python takes a second for a million steps; nothing is ever tried twice (`+`).
+    They match a whole line at once, as Python takes a second for a million steps. Possessive
+    quantifiers (`+`) keep them from trying anything twice.
     """
     quoted_cell = rb'(?:[^"]+|"")*+"'
     unquoted_rest = rb"[^%b]*+" % delimiter

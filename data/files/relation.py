@@ -1,9 +1,9 @@
-"""The table that a file becomes, and where its rows are in it."""
+"""A file as DuckDB rows, and where each row is in the file."""
 
 from __future__ import annotations
 
 import glob
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,59 +16,51 @@ from data.files.errors import NotAListOfAccounts
 
 VIEW = "snapshot_file"
 
-
-MAX_LINE_SIZE = 16 * 1024 * 1024  # bytes; above it a line is a fault, not an account
-
+MAX_LINE_SIZE = 16 * 1024 * 1024  # bytes; a longer line is an error, not an account
 
 MAX_HEADINGS = 500
-"""Above it a file has data where headings should be, like an object with a key per account."""
+"""A file with more has data where headings should be, e.g. an object with one key per account."""
 
-
-MAX_HEADINGS_SHOWN = 20  # headings or keys in a sentence
-
-
+MAX_HEADINGS_SHOWN = 20  # headings or keys in a message
 MAX_HEADING_LENGTH = 60  # characters of each
 
-
 TOO_MANY_HEADINGS = (
-    "{name} has more than {most:,} different headings: data, it seems, is where they should be. "
+    "{name} has more than {most:,} different headings, so they seem to be data. "
     "Expected a list of accounts, each with the same columns."
 )
 
 
 class RecordLocations(NamedTuple):
-    """Where in a file its records are."""
+    """Where the records of a file are."""
 
-    lines: FromClause  # one row per row of `stage_row`: number, from 0; line; text if not readable
-    broken_records: FromClause | None = (
-        None  # one row per record not taken apart: line, text, reason
-    )
+    lines: FromClause
+    """One row per row of `stage_row`: number, from 0; line; text where it is not readable."""
+    broken_records: FromClause | None = None
+    """One row per record that cannot be split into cells: line, text, reason."""
 
 
 class FileRows(NamedTuple):
-    """A file as the database sees it."""
+    """A file as the database reads it."""
 
-    records: FromClause  # one row per record, in the file's order
-    cells: dict[str, ColumnElement[Any]]  # heading → its cell as text, or NULL
-    locate_records: Callable[
-        [Connection], RecordLocations
-    ]  # asking for them reads the file once more
-    collects_broken: bool = False  # whether DuckDB keeps out, and notes, what it cannot take apart
+    records: FromClause  # one row per record, in the order of the file
+    cells: dict[str, ColumnElement[Any]]  # heading → cell as text, or NULL
+    locate_records: Callable[[Connection], RecordLocations]  # reads the file once more
+    collects_broken: bool = False  # whether DuckDB notes records that it cannot split
 
 
 def reject_too_many_headings(name: str, heading_count: int) -> None:
-    """Raises NotAListOfAccounts where a file has more columns than a list of accounts has."""
+    """Raises NotAListOfAccounts where a file has more columns than any list of accounts."""
     if heading_count > MAX_HEADINGS:
         raise NotAListOfAccounts(TOO_MANY_HEADINGS.format(name=name, most=MAX_HEADINGS))
 
 
 def escape_glob(path: Path) -> str:
-    """The path as DuckDB wants it, which takes `*`, `?` and `[` in a name for a pattern."""
+    """The path for DuckDB, which reads `*`, `?` and `[` in a name as a pattern."""
     return glob.escape(str(path))
 
 
 def duckdb_connection(con: Connection) -> Any:
-    """The DuckDB connection under SQLAlchemy's: only it can read files without SQL in strings."""
+    """The DuckDB connection of SQLAlchemy's; only it reads files without SQL in strings."""
     return con.connection.driver_connection
 
 
@@ -78,10 +70,13 @@ def register_view(con: Connection, relation: duckdb.DuckDBPyRelation) -> TableCl
     return table(VIEW, *(Column(name) for name in relation.columns))
 
 
-def register_table(con: Connection, name: str, **columns: Any) -> TableClause:
-    """Arrow arrays as a table to select from."""
-    duckdb_connection(con).register(name, pyarrow.table(columns))
-    return table(name, *map(Column, columns))
+def register_table(
+    con: Connection, name: str, types: dict[str, str], columns: Sequence[Any]
+) -> TableClause:
+    """Make columns of values available as a table. `types`: column → its Arrow type."""
+    arrays = [pyarrow.array(*values) for values in zip(columns, types.values(), strict=True)]
+    duckdb_connection(con).register(name, pyarrow.table(arrays, names=list(types)))
+    return table(name, *map(Column, types))
 
 
 def text_column(name: str) -> ColumnElement[Any]:
@@ -90,6 +85,6 @@ def text_column(name: str) -> ColumnElement[Any]:
 
 
 def shorten(text: str, max_length: int = MAX_HEADING_LENGTH) -> str:
-    """Text of the file, short enough for a sentence, of characters that can be seen."""
+    """Text of the file for a message: short, in one line, of visible characters."""
     printable = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return printable if len(printable) <= max_length else f"{printable[:max_length]}…"

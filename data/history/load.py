@@ -138,7 +138,7 @@ def load_session(
 ) -> Iterator[tuple[Connection, Connection, Executor, _Task]]:
     """The store, the desk, who works beside them on what needs neither, and what there is to do."""
     with ThreadPoolExecutor(max_workers=1) as executor:
-        opened_file = executor.submit(open_file, file.path, file.integration)
+        opened_file = executor.submit(open_file, file.path, file.integration, file.name)
         with write_connection(engine) as con, staging_tables(con), open_workspace(con) as workspace:
             yield con, workspace, executor, _make_task(con, file, opened_file)
 

@@ -71,16 +71,16 @@ def stage_rows(
     them, and nearly all are as the day before.
     Raises UnknownFormat, UnreadableFile, TooLarge, NoUsableHeader or NotAListOfAccounts.
     """
-    path, source_info = file.path, file.source_info
-    with wrap_read_errors(path):
+    name, source_info = file.name, file.source_info
+    with wrap_read_errors(name):
         input_file, rows = file.reader.read(con, file.input_file)
-        reject_too_many_headings(path.name, len(rows.cells))
+        reject_too_many_headings(name, len(rows.cells))
         if source_info.source:  # its headings are ours
             mapping = NO_MAPPING
         column_headings = mapping.match_headings(rows.cells)
         missing_headings = mapping.missing_headings(rows.cells)
         if "username_in_app" not in column_headings:
-            raise NoUsernameColumn(_no_username_message(path.name, rows, missing_headings))
+            raise NoUsernameColumn(_no_username_message(name, rows, missing_headings))
         notes = [*input_file.notes, *source_info.warnings]
         if missing_headings:
             notes.append(

@@ -1,8 +1,8 @@
-"""Where a delivered file lies, and how it gets there: nothing that was delivered is deleted.
+"""Where a delivered file lies, and how it gets there. Rollcall never deletes a delivered file.
 
-Inbox → archive, where it is loaded; → held, where a person has to confirm it; → refused, where it
-cannot be loaded. What a person takes out of these goes to removed. In each folder a file is
-`<integration>/<file name>`.
+A file goes from the inbox into one of three folders: `archive` once it is loaded, `on-hold` where a
+person has to confirm it, `rejected` where it cannot be loaded. A file that a person takes out of
+these goes to `removed`. In each folder a file is `<integration>/<file name>`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import filecmp
 import logging
 import shutil
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
@@ -18,7 +18,8 @@ from sqlalchemy import ColumnElement, Engine, and_, delete, insert
 
 from data.files.encoding import COMPRESSIONS
 from data.files.errors import UnknownSnapshot
-from data.files.naming import CONFIRMED_PREFIX, SnapshotFile, parse_moment, strip_prefixes
+from data.files.naming import CONFIRMED_PREFIX, SnapshotFile, parse_file_moment
+from data.formatting import file_stamp, utc_now
 from data.history.load import remove_snapshot
 from data.home import Home
 from data.schema import quarantined_file
@@ -26,145 +27,151 @@ from data.store.engine import write_transaction
 
 log = logging.getLogger("rollcall")
 
-Verdict = Literal["held", "refused"]
+QuarantineStatus = Literal["on hold", "rejected"]
 
 REASON_SUFFIX = ".reason.txt"
-"""How the name of the file ends that tells why the file beside it was set aside."""
+"""Appended to a quarantined file's name for the file with the reason beside it."""
 
 MISPLACED_FOLDER = "misplaced"
-"""The folder for refused files that lay in no integration's folder."""
+"""The folder for rejected files that were not in an integration's folder."""
 
 
 def target_path(folder: Path, file: SnapshotFile) -> Path:
     """`<integration>/<taken_at>.<ext>` in the folder.
 
-    Raises NotPlaced for an integration that cannot be the name of a folder.
+    Raises UnknownSnapshot where the integration cannot be the name of a folder.
     """
     name = file.integration
     if not name.strip() or name.startswith(".") or any(character in name for character in "/\\\0"):
         raise UnknownSnapshot(
-            f"“{name}” cannot name an integration: some text, no dot in front, no slashes."
+            f"“{name}” cannot name an integration. "
+            "A name is not empty, does not start with a dot and has no slashes."
         )
     suffixes = [suffix.lower() for suffix in file.path.suffixes]
     is_compressed = bool(suffixes) and suffixes[-1] in COMPRESSIONS
     extension = "".join(suffixes[-2:] if is_compressed else suffixes[-1:])
-    return folder / name / f"{file.taken_at:%Y-%m-%dT%H-%M-%SZ}{extension}"
+    return folder / name / f"{file_stamp(file.taken_at)}{extension}"
 
 
 def move_to_archive(engine: Engine, home: Home, file: SnapshotFile) -> None:
-    """Keep the file of a loaded snapshot; what lay there for the same moment was replaced."""
-    archived_path = target_path(home.archive, file)
-    archived_path.parent.mkdir(parents=True, exist_ok=True)
-    for replaced_path in archived_path.parent.glob(f"{archived_path.name.split('.', 1)[0]}.*"):
-        if replaced_path != archived_path or not filecmp.cmp(
-            file.path, archived_path, shallow=False
-        ):
-            _move_into(home.removed, replaced_path)
-    shutil.move(file.path, archived_path)
+    """Keep the file of a loaded snapshot; a file that it replaces goes to `removed`."""
+    target = target_path(home.archive, file)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    for old in target.parent.glob(f"{file_stamp(file.taken_at)}.*"):
+        if old != target or not filecmp.cmp(file.path, target, shallow=False):
+            _move_into(home.removed, old)
+    shutil.move(file.path, target)
     _remove_superseded(engine, home, file)
 
 
-def quarantine_file(engine: Engine, home: Home, path: Path, verdict: Verdict, reason: str) -> Path:
-    """Move a file of the inbox to the held or the refused ones, with the reason beside it.
+def quarantine_file(
+    engine: Engine, home: Home, path: Path, status: QuarantineStatus, reason: str
+) -> Path:
+    """Move a file of the inbox into quarantine, with the reason beside it. Returns its new path.
 
-    The reason and the note come first: who waits for the file to leave the inbox finds them then,
-    and a process that is killed in between finds the file again.
+    The reason and the record come first. Whoever waits for the file to leave the inbox then finds
+    them, and a process that is killed in between finds the file again.
     """
-    reason_file = reason_path(home, path, verdict)
-    quarantined_path = reason_file.with_name(path.name)
-    for existing_path in (quarantined_path, reason_file):
-        if existing_path.exists():
-            _move_into(home.removed, existing_path)
+    reason_file = reason_path(home, path, status)
+    target = reason_file.with_name(path.name)
+    for old in (target, reason_file):
+        if old.exists():
+            _move_into(home.removed, old)
     reason_file.parent.mkdir(parents=True, exist_ok=True)
     reason_file.write_text(f"{reason}\n", encoding="utf-8")
-    record_quarantined(engine, quarantined_path, verdict, reason)
-    shutil.move(path, quarantined_path)
-    # Not the reason, which can quote the file: a log goes to other people.
+    record_quarantined(engine, target, status, reason)
+    shutil.move(path, target)
+    # The log has other readers than the file, and the reason can quote the file.
     log.warning(
-        "%s/%s is %s; why is beside it.",
-        quarantined_path.parent.name,
-        quarantined_path.name,
-        verdict,
+        "%s/%s is %s. The reason is in the file beside it.", target.parent.name, target.name, status
     )
-    return quarantined_path
+    return target
 
 
-def record_quarantined(
-    engine: Engine, quarantined_path: Path, verdict: Verdict, reason: str
-) -> None:
-    """Remember in the store that a file was held or refused, in place of what it said before."""
+def record_quarantined(engine: Engine, path: Path, status: QuarantineStatus, reason: str) -> None:
+    """Record in the store that a file is in quarantine, in place of an earlier record of it."""
     with write_transaction(engine) as con:
-        con.execute(delete(quarantined_file).where(_is_file(quarantined_path)))
+        con.execute(delete(quarantined_file).where(_is_file(path)))
         con.execute(
             insert(quarantined_file).values(
-                integration=quarantined_path.parent.name,
-                file_name=quarantined_path.name,
-                verdict=verdict,
+                integration=path.parent.name,
+                file_name=path.name,
+                status=status,
                 reason=reason,
-                quarantined_at=datetime.now(UTC).replace(tzinfo=None),
-                taken_at=parse_moment(strip_prefixes(quarantined_path.name).split(".", 1)[0]),
+                quarantined_at=utc_now(),
+                taken_at=parse_file_moment(path.name),
             )
         )
 
 
-def reason_path(home: Home, path: Path, verdict: Verdict = "refused") -> Path:
-    """Where the reason is written if a file of the inbox is set aside; the file goes beside it.
+def reason_path(home: Home, path: Path, status: QuarantineStatus = "rejected") -> Path:
+    """The path of the reason if a file of the inbox goes into quarantine; the file lies beside it.
 
-    Files outside of an integration's folder get one of their own, so that none of them takes the
-    name of a folder.
+    Files that are not in an integration's folder share a folder, so that none of them takes the
+    name of one.
     """
     is_placed = path.parent.parent == home.inbox
-    folder = _verdict_folder(home, verdict) / (path.parent.name if is_placed else MISPLACED_FOLDER)
+    folder = _status_folder(home, status) / (path.parent.name if is_placed else MISPLACED_FOLDER)
     return folder / (path.name + REASON_SUFFIX)
 
 
 def requeue_file(
-    engine: Engine, home: Home, verdict: Verdict, integration: str, name: str, *, confirmed: bool
+    engine: Engine,
+    home: Home,
+    status: QuarantineStatus,
+    integration: str,
+    name: str,
+    *,
+    confirmed: bool,
 ) -> None:
-    """Put a held or refused file back into the inbox; `confirmed`: to be loaded all the same."""
-    quarantined_path = find_quarantined_path(home, verdict, integration, name)
+    """Put a quarantined file back into the inbox; a confirmed one loads without the guards."""
+    path = find_quarantined_path(home, status, integration, name)
     mark = CONFIRMED_PREFIX if confirmed and not name.startswith(CONFIRMED_PREFIX) else ""
     target = home.inbox / integration / f"{mark}{name}"
     target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.move(quarantined_path, target)
-    _drop_record(engine, quarantined_path)
+    shutil.move(path, target)
+    _drop_record(engine, path)
 
 
-def dismiss_file(engine: Engine, home: Home, verdict: Verdict, integration: str, name: str) -> None:
-    """Take a held or refused file out of sight, into the removed ones."""
-    quarantined_path = find_quarantined_path(home, verdict, integration, name)
-    _move_into(home.removed, quarantined_path)
-    _drop_record(engine, quarantined_path)
+def dismiss_file(
+    engine: Engine, home: Home, status: QuarantineStatus, integration: str, name: str
+) -> None:
+    """Move a quarantined file to `removed`."""
+    path = find_quarantined_path(home, status, integration, name)
+    _move_into(home.removed, path)
+    _drop_record(engine, path)
 
 
 def withdraw_snapshot(engine: Engine, home: Home, integration: str, taken_at: datetime) -> bool:
-    """Take a loaded snapshot out, its file into the removed ones. False where there is none.
+    """Remove a loaded snapshot and move its file to `removed`. False where there is none.
 
-    The file goes first: were the process killed in between, a rebuild would not bring it back.
+    The file goes first. If the process is killed in between, a rebuild does not bring it back.
     """
-    for kept in (home.archive / integration).glob(f"{taken_at:%Y-%m-%dT%H-%M-%SZ}.*"):
-        _move_into(home.removed, kept)
+    for path in (home.archive / integration).glob(f"{file_stamp(taken_at)}.*"):
+        _move_into(home.removed, path)
     return remove_snapshot(engine, integration, taken_at)
 
 
-def find_quarantined_path(home: Home, verdict: Verdict, integration: str, name: str) -> Path:
-    """Where a held or refused file lies.
+def find_quarantined_path(
+    home: Home, status: QuarantineStatus, integration: str, name: str
+) -> Path:
+    """The path of a quarantined file.
 
-    Raises FileNotFoundError where no such file was set aside: names come from a browser.
+    Raises FileNotFoundError where there is no such file; the names come from a browser.
     """
-    path = _verdict_folder(home, verdict) / integration / name
+    path = _status_folder(home, status) / integration / name
     is_unsafe = any(part in ("", ".", "..") or "/" in part for part in (integration, name))
     if is_unsafe or not path.is_file():
-        raise FileNotFoundError(f"{integration}/{name} is not among the {verdict} files any more.")
+        raise FileNotFoundError(f"{integration}/{name} is no longer {status}.")
     return path
 
 
-def _verdict_folder(home: Home, verdict: Verdict) -> Path:
-    return home.on_hold if verdict == "held" else home.rejected
+def _status_folder(home: Home, status: QuarantineStatus) -> Path:
+    return home.on_hold if status == "on hold" else home.rejected
 
 
 def _move_into(folder: Path, path: Path) -> None:
-    """Move the file into the folder, as `name`, or `name~2` where that is taken."""
+    """Move the file into the folder, as `name`, or as `name~2` where that is taken."""
     target = folder / path.parent.name / path.name
     target.parent.mkdir(parents=True, exist_ok=True)
     number = 1
@@ -175,24 +182,20 @@ def _move_into(folder: Path, path: Path) -> None:
 
 
 def _remove_superseded(engine: Engine, home: Home, file: SnapshotFile) -> None:
-    """What was held or refused for the moment of a snapshot that is now loaded."""
+    """Clear the quarantine of files for the moment of a snapshot that is now loaded."""
     for folder in (home.on_hold, home.rejected):
-        candidates = (folder / file.integration).glob(f"*{file.taken_at:%Y-%m-%dT%H-%M-%SZ}.*")
-        for quarantined_path in [
-            path for path in candidates if not path.name.endswith(REASON_SUFFIX)
-        ]:
-            _move_into(home.removed, quarantined_path)
-            _drop_record(engine, quarantined_path)
+        for path in list((folder / file.integration).glob(f"*{file_stamp(file.taken_at)}.*")):
+            if not path.name.endswith(REASON_SUFFIX):
+                _move_into(home.removed, path)
+                _drop_record(engine, path)
 
 
-def _drop_record(engine: Engine, quarantined_path: Path) -> None:
-    quarantined_path.with_name(quarantined_path.name + REASON_SUFFIX).unlink(missing_ok=True)
+def _drop_record(engine: Engine, path: Path) -> None:
+    path.with_name(path.name + REASON_SUFFIX).unlink(missing_ok=True)
     with write_transaction(engine) as con:
-        con.execute(delete(quarantined_file).where(_is_file(quarantined_path)))
+        con.execute(delete(quarantined_file).where(_is_file(path)))
 
 
-def _is_file(quarantined_path: Path) -> ColumnElement[bool]:
-    return and_(
-        quarantined_file.c.integration == quarantined_path.parent.name,
-        quarantined_file.c.file_name == quarantined_path.name,
-    )
+def _is_file(path: Path) -> ColumnElement[bool]:
+    file = quarantined_file.c
+    return and_(file.integration == path.parent.name, file.file_name == path.name)

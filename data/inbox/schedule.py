@@ -1,12 +1,13 @@
-"""Pulls by the clock, in the one process that serves: when each is due, and how it went."""
+"""Scheduled pulls, in the one process that keeps the store: when each is due, and how it went."""
 
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from threading import Event
 from typing import NamedTuple
 
+from data.formatting import utc_now
 from data.home import Home
 from data.inbox.pull import PullInProgress, configured_pulls, latest_taken_at, pull_to_inbox
 from data.sources.http import PullFailed
@@ -18,11 +19,11 @@ SCHEDULE_POLL_SECONDS = 3.0
 """Seconds between two looks at what is due."""
 
 RETRY_AFTER = timedelta(minutes=15)
-"""After a pull that failed; sooner where it is due sooner."""
+"""The pause after a failed pull, or its interval where that is shorter."""
 
 
 class PullStatus(NamedTuple):
-    """How the last try of a pull went, or goes."""
+    """The current or last try of a pull."""
 
     message: str
     updated_at: datetime  # naive UTC
@@ -31,18 +32,18 @@ class PullStatus(NamedTuple):
 
 
 pull_statuses: dict[str, PullStatus] = {}
-"""Integration → the course of its last try in this process. Shown to all."""
+"""Integration → status of its last pull in this process. Every viewer sees it."""
 
 requested_pulls: set[str] = set()
-"""Integrations that a person wants pulled now."""
+"""Integrations that a person wants to pull now."""
 
 
 def run_scheduler(home: Home, stop: Event) -> None:
-    """Pull what is due, one after the other, until told to stop."""
+    """Run the due pulls, one after the other, until `stop` is set."""
     while not stop.wait(SCHEDULE_POLL_SECONDS):
         try:
-            due = [config for config in configured_pulls() if is_due(home, config, _now())]
-        except PullFailed as error:  # the file is being written, or mistaken: the page says so
+            due = [config for config in configured_pulls() if is_due(home, config, utc_now())]
+        except PullFailed as error:  # the file is being edited, or not valid: the page says so
             log.debug("%s", error)
             continue
         for config in due:
@@ -50,23 +51,21 @@ def run_scheduler(home: Home, stop: Event) -> None:
 
 
 def is_due(home: Home, config: PullConfig, now: datetime) -> bool:
-    """Whether a person wants it, or its time has come since the newest snapshot was taken."""
-    if config.integration in requested_pulls:
-        return True
-    next_at = next_pull_time(home, config)
-    return next_at is not None and next_at <= now
+    """Whether a person requested the pull, or its interval has passed."""
+    due_at = next_pull_time(home, config)
+    return config.integration in requested_pulls or (due_at is not None and due_at <= now)
 
 
 def next_pull_time(home: Home, config: PullConfig) -> datetime | None:
-    """When it is due by the clock; None where only a person asks for it."""
+    """When the pull is due (naive UTC); None without an interval."""
     if config.interval is None:
         return None
     last = latest_taken_at(home, config.integration)
-    due = last + config.interval if last else datetime.min  # noqa: DTZ901 - the store keeps naive UTC
+    due_at = last + config.interval if last else datetime.min  # noqa: DTZ901 - naive UTC
     status = pull_statuses.get(config.integration)
     if status and status.has_failed:
-        return max(due, status.updated_at + min(config.interval, RETRY_AFTER))
-    return due
+        return max(due_at, status.updated_at + min(config.interval, RETRY_AFTER))
+    return due_at
 
 
 def _run_pull(home: Home, config: PullConfig, stop: Event) -> None:
@@ -74,31 +73,24 @@ def _run_pull(home: Home, config: PullConfig, stop: Event) -> None:
     is_requested = name in requested_pulls
     requested_pulls.discard(name)
 
-    def set_status(message: str) -> None:
-        pull_statuses[name] = PullStatus(message, _now(), is_running=True)
+    def set_status(message: str, *, has_failed: bool = False) -> None:
+        pull_statuses[name] = PullStatus(message, utc_now(), has_failed, is_running=not has_failed)
 
     set_status("starting")
     try:
         pull_to_inbox(home, config, set_status, stop.wait, wait_for_lock=False)
-    except PullInProgress:  # another process of this home: what it has pulled is not due any more
+    except PullInProgress:  # another process of this home; its pull may make this one needless
         pull_statuses.pop(name, None)
         if is_requested:
             requested_pulls.add(name)
     except (PullFailed, OSError) as error:
-        error_message = (
-            f"{error.filename}: {error.strerror}." if isinstance(error, OSError) else str(error)
-        )
-        pull_statuses[name] = PullStatus(error_message, _now(), has_failed=True)
-        log.warning("%s was not pulled: %s", name, error_message)
+        is_os_error = isinstance(error, OSError)
+        message = f"{error.filename}: {error.strerror}." if is_os_error else str(error)
+        set_status(message, has_failed=True)
+        log.warning("The pull of %s failed: %s", name, message)
     except Exception:
-        pull_statuses[name] = PullStatus(
-            "Something went wrong; the log tells what.", _now(), has_failed=True
-        )
-        log.exception("%s was not pulled.", name)
+        set_status("Something went wrong. See the log.", has_failed=True)
+        log.exception("The pull of %s failed.", name)
     else:
         pull_statuses[name] = pull_statuses[name]._replace(is_running=False)
-        log.info("%s was pulled: %s.", name, pull_statuses[name].message)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC).replace(tzinfo=None)
+        log.info("Pulled %s: %s.", name, pull_statuses[name].message)

@@ -1,4 +1,4 @@
-"""The names, roles and reasons of the sample."""
+"""Names, roles and failure reasons of the sample."""
 
 from __future__ import annotations
 
@@ -13,11 +13,9 @@ Amara Björn Chidi Dalia Emre Fatou Giulia Héctor Ingrid Jiří Keiko Lūcija M
 Priya Quentin Rosa Søren Tomasz Uchenna Vikram Wanjiru Ximena Yusuf Zoë
 """.split()
 
-
 FAMILY_NAMES = """Abara Bergström Castellanos Đurić Eriksen Fujimoto Grünwald Haddad Iyer Jankowski
 Kowalczyk Lindqvist Mbeki-Thorne Núñez O'Brien Petrov Quispe Rasmussen Şahin Tanaka Usman Vasquez
 Włodarczyk Xu Yılmaz Zielińska""".split()
-
 
 FULL_NAMES = {
     "نور الهاشمي": "noor.alhashimi",
@@ -27,22 +25,17 @@ FULL_NAMES = {
     "Li": "li",
 }
 
-
 USERNAME_ENDINGS = {"salesforce-emea": "@northwind.example.emea", "slack": "", "github": "_nw"}
 
-
 DOMAINS = ["northwind.example"] * 8 + ["partners.northwind.example", "fabrikam.example"]
-
 
 SERVICE_ACCOUNTS = """svc-backup integration-bot ci-runner svc-reporting data-sync webhook-relay
 legacy-import audit-export svc-monitoring test-automation break-glass shared-kiosk""".split()
 
-
 PROJECTS = """Aurora Basalt Cascade Delta Ember Fjord Granite Harbour Isle Juniper Kestrel Lagoon
 Meadow Nimbus Orchard Prairie Quartz Ridge Summit Tundra""".split()
 
-
-ROLES_BY_APP = {  # the common ones first; the last two administer the app
+ROLES_BY_APP = {  # common roles first; the last two are admin roles
     "Figma": """Viewer, Commenter, Collab seat, FigJam editor, Slides editor, Dev Mode, Full editor,
         Library publisher, Font manager, Branch reviewer, Project lead, Team admin, Org admin""",
     "Salesforce EMEA": """Chatter Free, Standard User, Sales User, Service Agent, Marketing User,
@@ -58,16 +51,13 @@ ROLES_BY_APP = {  # the common ones first; the last two administer the app
         Teamspace owner, Integration author, Membership admin, Workspace owner""",
 }
 
-
 APPS = [
     *ROLES_BY_APP,
     *"Jira Confluence Zendesk Miro Asana Datadog Dropbox Tableau HubSpot".split(),
 ]
 
-
 DEFAULT_ROLES = """Reader, Contributor, Editor, Approver, Reporter, Auditor, Automation author,
     Template manager, Connector manager, Billing contact, Site admin, Owner"""
-
 
 ROLE_DESCRIPTIONS = {
     "seat": "Licensed to use {app} as {role}",
@@ -76,8 +66,7 @@ ROLE_DESCRIPTIONS = {
     "project": "Takes part in one project of {app} only",
 }
 
-
-# Four per operation: provision, update, delete. Waves are made of the first of them.
+# Four per operation: provision, update, delete. A wave has the first of each.
 FAILURE_REASONS = (
     ("507", "License pool exhausted: 250 of 250 seats used, request #{number}"),
     ("409", "SCIM 409: userName {user} already exists"),
@@ -93,18 +82,17 @@ FAILURE_REASONS = (
     ("451", "{user} is on legal hold {number}"),
 )
 
-
 REASONS_PER_OPERATION = 4
 
 
 def _ascii_name(name: str) -> str:
-    """A name as it is written in an address."""
+    """A name as an address has it: ASCII letters only."""
     decomposed = normalize("NFKD", name.lower().translate(str.maketrans("øłđı", "oldi")))
     return re.sub("[^a-z]", "", decomposed)
 
 
 def _people() -> tuple[np.ndarray, np.ndarray]:
-    """Names, in no order, and the handles that go with them."""
+    """Names in random order, and their handles."""
     pairs = np.random.default_rng(7).permutation([*product(GIVEN_NAMES, FAMILY_NAMES)])
     people = {
         f"{given} {family}": f"{_ascii_name(given)}.{_ascii_name(family)}"

@@ -1,4 +1,4 @@
-"""Files as other products give them: recognised by their content, mapped into a snapshot's rows.
+"""Files and APIs of other products: detected by content, and mapped to the rows of a snapshot.
 
 A source is one module here and one line in SOURCES. See docs/sources.md.
 """
@@ -27,10 +27,10 @@ from data.sources.source import Source, SourceReport
 
 
 class Puller(NamedTuple):
-    """How a source is asked for its accounts."""
+    """How to pull accounts from a source's API."""
 
     pages: Callable[[PullConfig, ApiClient], Iterator[Any]]  # one JSON document after another
-    url: str = ""  # where, unless the section says so
+    url: str = ""  # the API's address, unless the section has one
 
 
 SOURCES = (
@@ -45,7 +45,7 @@ SOURCES = (
     CONDUCTORONE,
     SAILPOINT,
 )
-"""The first that knows a file is asked for its accounts."""
+"""The first source that detects all files of a delivery reads them."""
 
 PULLERS: dict[str, Puller] = {
     "scim": Puller(scim.pull_accounts),
@@ -54,40 +54,37 @@ PULLERS: dict[str, Puller] = {
     "entra": Puller(entra_pull.pull_accounts, entra_pull.GRAPH_URL),
     "entra-users": Puller(entra_pull.pull_users, entra_pull.GRAPH_URL),
 }
-"""`source` of a section `[pull.NAME]` → what asks for it."""
+"""`source` of a section `[pull.NAME]` → puller."""
 
 
 class MappedRows(NamedTuple):
     """A delivery as the rows of a snapshot."""
 
-    unpacked: InputFile  # NDJSON; a row stands on the line that its record's number names
+    unpacked: InputFile  # NDJSON; the line of a row is the number of its record
     report: SourceReport
 
 
 def detect_source(documents: Sequence[Document]) -> Source | None:
-    """The source that all the files are of; None where they are a snapshot's own columns."""
-    documents_by_source = {
-        source: [p for p in documents if source.detect(p.prefix)] for source in SOURCES
-    }
-    if complete_matches := [
-        source
-        for source, recognized in documents_by_source.items()
-        if len(recognized) == len(documents)
-    ]:
-        return complete_matches[0]
-    for source, recognized in documents_by_source.items():
-        if recognized:
-            unrecognized = next(document for document in documents if document not in recognized)
+    """The source of all the files; None for files with Rollcall's own columns.
+
+    Raises NotAListOfAccounts where only some of the files are of a source.
+    """
+    detected = {source: [p for p in documents if source.detect(p.prefix)] for source in SOURCES}
+    for source, own in detected.items():
+        if len(own) == len(documents):
+            return source
+    for source, own in detected.items():
+        if own:
+            other = next(document for document in documents if document not in own)
             raise NotAListOfAccounts(
-                f"{unrecognized.name} does not belong to {recognized[0].name}, which is "
-                f"{source.name}: all "
-                "files of one snapshot come from one source."
+                f"{other.name} does not belong to {own[0].name}, which is {source.name}. "
+                "All files of a snapshot must come from one source."
             )
     return None
 
 
 def map_to_rows(documents: Sequence[Document], name: str, integration: str) -> MappedRows | None:
-    """The accounts of the files, where a source knows them. `name`: of the delivery.
+    """The accounts of the files; None where no source detects them. `name` is the delivery's.
 
     Raises UnreadableFile, TooLarge or NotAListOfAccounts.
     """
@@ -95,13 +92,12 @@ def map_to_rows(documents: Sequence[Document], name: str, integration: str) -> M
     if not source:
         return None
     report = SourceReport(integration, source=source.name)
+    first_file = InputFile(documents[0].unpacked.path, name)
     try:
-        unpacked = write_copy(
-            InputFile(documents[0].unpacked.path, name), _ndjson_lines(source, documents, report)
-        )
-    except NotAListOfAccounts as rejection:
-        raise NotAListOfAccounts(f"{name}: {rejection}") from rejection
-    file_count = f", of {len(documents):,} files" if len(documents) > 1 else ""
+        unpacked = write_copy(first_file, _ndjson_lines(source, documents, report))
+    except NotAListOfAccounts as error:
+        raise NotAListOfAccounts(f"{name}: {error}") from error
+    file_count = f", {len(documents):,} files" if len(documents) > 1 else ""
     report.remarks.insert(0, f"Read as {source.name}{file_count}.")
     notes = dict.fromkeys(note for document in documents for note in document.unpacked.notes)
     return MappedRows(unpacked._replace(notes=tuple(notes)), report)
@@ -112,4 +108,4 @@ def _ndjson_lines(
 ) -> Iterator[bytes]:
     for row in source.read_accounts(documents, report):
         text = "" if row is None else json.dumps(row, ensure_ascii=False)
-        yield f"{text}\n".encode(errors="replace")  # half a surrogate pair is no text
+        yield f"{text}\n".encode(errors="replace")  # half a surrogate pair cannot be encoded

@@ -1,4 +1,4 @@
-"""Cerby: the users that its API lists, of a workspace or of an integration."""
+"""Cerby: the users of a workspace or of an integration, as its API lists them."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ from data.sources.source import (
     join_names,
     make_account,
     make_role,
-    pluralize,
 )
 
-ACTIVE_BY_STATUS = {
+IS_ACTIVE = {
     "live": True,
     "active": True,
     "inactive": False,
@@ -37,55 +36,45 @@ def detect(prefix: Prefix) -> bool:
 
 def read_accounts(documents: Sequence[Document], report: SourceReport) -> Iterator[Row | None]:
     """One row per user. Raises NotAListOfAccounts for jobs and entitlements."""
-    ids, total, other_count = set(), 0, 0
+    ids, total = set(), 0
     for page in read_pages(documents, "data"):
-        total = max(total, _expected_total(page.envelope))
+        count = as_dict(as_dict(page.envelope.get("meta")).get("page")).get("total")
+        total = max(total, count if isinstance(count, int) else 0)
         single_record = as_dict(page.envelope.get("data"))
         for resource in as_dicts(single_record) if single_record else page.records:
             attributes = as_dict(as_dict(resource).get("attributes"))
-            if ("email" not in attributes and "status" not in attributes) or single_record:
-                other_count += 1
-                _reject_other(resource, is_single=bool(single_record))
+            if single_record or not {"email", "status"} & {*attributes}:
+                _reject_other(as_dict(resource), is_single=bool(single_record))
             ids.add(str(resource.get("id")))
             yield _map_account(resource, attributes)
-    if len(ids) < total:
-        report.incomplete_reason = (
-            f"Cerby counts {pluralize(total, 'user')} (meta.page.total), and {len(ids):,} are "
-            "here; "
-            "pages are missing"
-        )
-
-
-def _expected_total(envelope: Row) -> int:
-    total = as_dict(as_dict(envelope.get("meta")).get("page")).get("total")
-    return total if isinstance(total, int) else 0
+    report.require_total(total, len(ids), "user", "Cerby", "meta.page.total")
 
 
 def _reject_other(resource: Row, *, is_single: bool) -> None:
-    kind = str(as_dict(resource).get("type") or "resource")
+    kind = resource.get("type") or "resource"
     description = f"is about one {kind}" if is_single else f"lists {kind} resources"
     raise NotAListOfAccounts(
-        f"The Cerby file {description}, not users. Expected the answers to GET /api/v1/users "
-        "or to an "
-        "integration’s users."
+        f"The Cerby file {description}, not users. "
+        "Expected answers to GET /api/v1/users, or the users of an integration."
     )
 
 
 def _map_account(resource: Row, attributes: Row) -> Row:
     status = str(attributes.get("status") or "").casefold()
-    roles = [make_role(role_name, "Role") for role_name in as_list(attributes.get("role"))]
-    roles += [
-        make_role(role_name, "Entitlement") for role_name in as_list(attributes.get("entitlements"))
-    ]
+    is_deleted = status in DELETED_STATUSES
     return make_account(
         attributes.get("email"),
         account_id=resource.get("id"),
         name=join_names(attributes.get("firstName"), attributes.get("lastName")),
         email=attributes.get("email"),
-        roles=roles,
-        active=ACTIVE_BY_STATUS.get(status, attributes.get("status")),
-        state="Deleted" if status in DELETED_STATUSES else "Onboarded",
-        state_source="reported" if status in DELETED_STATUSES else "inferred",
+        roles=[
+            make_role(name, kind)
+            for key, kind in (("role", "Role"), ("entitlements", "Entitlement"))
+            for name in as_list(attributes.get(key))
+        ],
+        active=IS_ACTIVE.get(status, attributes.get("status")),
+        state="Deleted" if is_deleted else "Onboarded",
+        state_source="reported" if is_deleted else "inferred",
         last_updated=attributes.get("updatedAt"),
         attributes={
             "Guest": {True: "yes", False: "no"}.get(attributes.get("isGuest")),  # type: ignore[arg-type]

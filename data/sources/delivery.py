@@ -1,4 +1,4 @@
-"""Opens a delivered file: unpacks it, finds the product it comes from, has it read."""
+"""Opens a delivered file: unpacks it, detects its source, and chooses the reader."""
 
 from __future__ import annotations
 
@@ -24,18 +24,15 @@ from data.sources import map_to_rows
 from data.sources.documents import Document
 from data.sources.source import SourceReport
 
-MAX_ERROR_LENGTH = 300  # characters of what DuckDB says
-
+MAX_ERROR_LENGTH = 300  # characters of a reader's message
 
 FILE_PATH_PATTERN = re.compile(r"/\S+/[^\s\"']+")
-"""As DuckDB names files: the server's own affair, and of copies nobody else's."""
-
+"""A path in DuckDB's messages; it is the server's, or that of a copy."""
 
 UNRELATED_FILES = (
-    "{name} holds {files:,} files that are no pages of one source that Rollcall knows. Deliver a "
-    "snapshot with Rollcall’s own columns as one file."
+    "{name} has {files:,} files that are not pages of one source. "
+    "Deliver a list with Rollcall’s own columns as one file."
 )
-
 
 READ_ERRORS = (
     duckdb.Error,
@@ -50,80 +47,77 @@ READ_ERRORS = (
 
 
 class OpenedFile(NamedTuple):
-    """A file as its reader wants it; another product's as rows, and what there is to say."""
+    """A file that is ready for its reader. Other products' files are rows by now."""
 
-    path: Path
+    name: str  # as the person named it
     input_file: InputFile
     reader: Reader
     source_info: SourceReport
 
 
-def open_file(path: Path, integration: str = "") -> OpenedFile:
-    """Unpack a file, look through it, and make rows of it where it is another product's.
+def open_file(path: Path, integration: str = "", name: str = "") -> OpenedFile:
+    """Unpack and check a file, and map it to rows where it comes from another product.
 
-    Raises UnknownFormat, UnreadableFile, TooLarge or NotAListOfAccounts.
+    Raises UnknownFormat, UnreadableFile, TooLarge or NotAListOfAccounts, which name the file by
+    `name`, or by the name of its path.
     """
     find_reader(path)
-    with wrap_read_errors(path):
-        return _open_file(path, integration)
+    file = InputFile(path, name or path.name)
+    with wrap_read_errors(file.name):
+        return _open_file(file, integration)
 
 
 @contextmanager
-def wrap_read_errors(path: Path) -> Iterator[None]:
-    """Raises UnreadableFile for what readers raise."""
+def wrap_read_errors(name: str) -> Iterator[None]:
+    """Turn the errors of readers into UnreadableFile."""
     try:
         yield
     except duckdb.OutOfMemoryException:
-        raise  # no fault of the file's
+        raise  # not the file's fault
     except READ_ERRORS as error:
-        raise UnreadableFile(_unreadable_message(path, error)) from error
+        raise UnreadableFile(_unreadable_message(name, error)) from error
 
 
 def read_headings(con: Connection, path: Path) -> tuple[str, ...]:
-    """The headings of a file of somebody's own; none where another product's file is recognised.
+    """The headings of a file with columns of its own; none of another product's file.
 
-    Raises what `opened` does.
+    Raises the same errors as `open_file`.
     """
     file = open_file(path)
     if file.source_info.source:
         return ()
-    with wrap_read_errors(path):
+    with wrap_read_errors(file.name):
         _, rows = file.reader.read(con, file.input_file)
     return tuple(rows.cells)[:MAX_HEADINGS]
 
 
-def _open_file(path: Path, integration: str) -> OpenedFile:
-    input_files = (
-        extract_files(path) if path.suffix.lower() == ZIP else [InputFile(path, path.name)]
-    )
-    documents = [_as_document(input_file) for input_file in input_files]
-    text_documents = [document for document in documents if isinstance(document, Document)]
-    mapped_file = (
-        map_to_rows(text_documents, path.name, integration)
-        if len(text_documents) == len(documents)
-        else None
-    )
-    if mapped_file:
-        return OpenedFile(path, mapped_file.unpacked, JSON_LINES, mapped_file.report)
-    if len(documents) > 1:
-        raise NotAListOfAccounts(UNRELATED_FILES.format(name=path.name, files=len(documents)))
-    input_file = documents[0].unpacked if isinstance(documents[0], Document) else documents[0]
-    return OpenedFile(path, input_file, find_reader(Path(input_file.name)), SourceReport())
+def _open_file(file: InputFile, integration: str) -> OpenedFile:
+    is_archive = file.path.suffix.lower() == ZIP
+    prepared = [_prepare(member) for member in (extract_files(file) if is_archive else [file])]
+    documents = [member for member in prepared if isinstance(member, Document)]
+    if len(documents) == len(prepared) and (
+        mapped := map_to_rows(documents, file.name, integration)
+    ):
+        return OpenedFile(file.name, mapped.unpacked, JSON_LINES, mapped.report)
+    if len(prepared) > 1:
+        raise NotAListOfAccounts(UNRELATED_FILES.format(name=file.name, files=len(prepared)))
+    [member] = prepared
+    input_file = member.unpacked if isinstance(member, Document) else member
+    return OpenedFile(file.name, input_file, find_reader(Path(input_file.name)), SourceReport())
 
 
-def _as_document(input_file: InputFile) -> Document | InputFile:
-    """A file of text with its form; another one as it is."""
-    reader = find_reader(Path(input_file.name))
-    if reader.text_format:
-        return Document(prepare_text(input_file, reader.text_format), reader.text_format)
-    return input_file
+def _prepare(file: InputFile) -> Document | InputFile:
+    """A text file as a document; any other file unchanged."""
+    text_format = find_reader(Path(file.name)).text_format
+    return Document(prepare_text(file, text_format), text_format) if text_format else file
 
 
-def _unreadable_message(path: Path, error: Exception) -> str:
-    """DuckDB's first line says what is wrong; its path is the server's own affair."""
+def _unreadable_message(name: str, error: Exception) -> str:
+    """The first line of the reader's message, without paths of the server."""
     cause = error.orig if isinstance(error, DBAPIError) else error
     message = str(cause).splitlines()[0] if str(cause) else type(cause).__name__
-    message = shorten(
-        FILE_PATH_PATTERN.sub(path.name, message).split(": ", 1)[-1], MAX_ERROR_LENGTH
-    ).rstrip(".")
-    return f"{path.name} cannot be read; it may be cut off or damaged. The reader says: {message}."
+    details = FILE_PATH_PATTERN.sub(name, message).split(": ", 1)[-1]
+    return (
+        f"{name} cannot be read. It may be cut off or damaged. "
+        f"Details: {shorten(details, MAX_ERROR_LENGTH).rstrip('.')}."
+    )

@@ -1,4 +1,4 @@
-"""The files of one delivery, as a source reads them: JSON documents, JSON lines, or CSV rows."""
+"""The files of one delivery as a source reads them: JSON documents, JSON lines, or CSV rows."""
 
 from __future__ import annotations
 
@@ -12,40 +12,41 @@ from typing import Any, NamedTuple
 
 from data.files.encoding import MEGABYTE, InputFile, TextFormat, read_head
 from data.files.errors import TooLarge, UnreadableFile
+from data.files.json import json_error_place
+from data.files.record_lines import guess_delimiter
 
-MAX_DOCUMENT_BYTES = 256 * MEGABYTE
-"""Of JSON that is taken apart at once, in some five times its size of memory."""
+MAX_DOCUMENT_MB = 256
+"""Of a JSON document that is parsed at once, which takes about five times its size of memory."""
 
 PREFIX_BYTES = MEGABYTE // 4
-"""Bytes at the beginning of a file that tell what it is."""
+"""Bytes at the beginning of a file that show what it is."""
 
 WHITESPACE = re.compile(r"[ \t\r\n\ufeff]*")
 DECODER = json.JSONDecoder()
-DELIMITERS = ",;\t|"
 
-TOO_LARGE_MESSAGE = (
-    "{name} is one JSON document of more than {most:,} MB. Deliver it in pages, as a ZIP archive "
-    "of them, or as NDJSON."
+DOCUMENT_TOO_LARGE = (
+    "{name} is one JSON document of more than {most:,} MB. Deliver it as NDJSON, or as a ZIP "
+    "archive of its pages."
 )
 
 
 @dataclass(frozen=True)
 class Prefix:
-    """What a file begins with: enough to recognise it, however long it is."""
+    """The beginning of a file: enough to recognize its source, however long it is."""
 
     keys: dict[str, Any] = field(default_factory=dict)  # of the first object, before its list
     list_key: str = ""  # the key of its list of objects; empty for a list at the top
-    first_in_list: dict[str, Any] = field(default_factory=dict)  # the first in the list
+    first_in_list: dict[str, Any] = field(default_factory=dict)  # first object of the list
     headings: tuple[str, ...] = ()  # of CSV
 
     @property
     def first_record(self) -> dict[str, Any]:
-        """The first record, whether in a list or alone."""
+        """The first record, in a list or alone."""
         return self.first_in_list if self.first_in_list or self.list_key else self.keys
 
 
 class Page(NamedTuple):
-    """One JSON document: a list, and what is said around it; or a record alone."""
+    """One JSON document: a list with the object around it, or a record alone."""
 
     envelope: dict[str, Any]
     records: list[Any]
@@ -61,65 +62,54 @@ class Document:
 
     @property
     def name(self) -> str:
-        """Its name, as delivered."""
+        """The name of the delivered file."""
         return self.unpacked.name
 
     @cached_property
     def prefix(self) -> Prefix:
-        """Of broken text, as much as can be told."""
+        """The beginning of the file; of broken text, as much as is readable."""
         if self.form.label == "CSV":
             return Prefix(headings=tuple(next(iter(self._parse_cells()), (0, []))[1]))
         text = read_head(self.unpacked.path, PREFIX_BYTES).decode("utf-8", "ignore")
         return _parse_prefix(text)
 
     def payloads(self) -> Iterator[Any]:
-        """Its JSON documents. Raises UnreadableFile where one is broken, TooLarge."""
-        is_ndjson = self.form.label == "NDJSON"
-        for number, payload in enumerate(
-            self._parse_lines() if is_ndjson else self._parse_values(), start=1
-        ):
-            if isinstance(payload, ValueError | RecursionError):
-                place = f"line {number:,}" if is_ndjson else "its text"
-                raise UnreadableFile(
-                    f"{self.name} cannot be read: {place} is no JSON. It may be cut off or damaged."
-                ) from payload
-            yield payload
+        """The JSON documents of the file. Raises UnreadableFile where one is broken, TooLarge."""
+        if self.form.label == "NDJSON":
+            with self.unpacked.path.open(encoding="utf-8-sig") as file:
+                for number, line in enumerate(file, start=1):
+                    yield self._parse(line, 0, number)[0] if line.strip() else None
+            return
+        if self.unpacked.path.stat().st_size > MAX_DOCUMENT_MB * MEGABYTE:
+            raise TooLarge(DOCUMENT_TOO_LARGE.format(name=self.name, most=MAX_DOCUMENT_MB))
+        text = self.unpacked.path.read_text(encoding="utf-8-sig")
+        position = _skip_whitespace(text, 0)
+        while position < len(text):
+            value, position = self._parse(text, position)
+            yield value
+            position = _skip_whitespace(text, position)
 
     def rows(self) -> Iterator[tuple[int, dict[str, str]]]:
-        """The line that each CSV row begins on, and its cells by their headings."""
+        """The first line of each CSV row, and its cells by heading."""
         csv_rows = self._parse_cells()
         headings = next(csv_rows, (0, []))[1]
         for line, cells in csv_rows:
             if any(cells):
                 yield line, dict(zip(headings, cells, strict=False))
 
-    def _parse_lines(self) -> Iterator[Any]:
-        with self.unpacked.path.open(encoding="utf-8-sig") as file:
-            for line in file:
-                try:
-                    yield json.loads(line) if line.strip() else None
-                except (ValueError, RecursionError) as error:
-                    yield error
-
-    def _parse_values(self) -> Iterator[Any]:
-        if self.unpacked.path.stat().st_size > MAX_DOCUMENT_BYTES:
-            max_megabytes = MAX_DOCUMENT_BYTES // MEGABYTE
-            raise TooLarge(TOO_LARGE_MESSAGE.format(name=self.name, most=max_megabytes))
-        text = self.unpacked.path.read_text(encoding="utf-8-sig")
-        position = _skip_whitespace(text, 0)
-        while position < len(text):
-            try:
-                value, position = DECODER.raw_decode(text, position)
-            except (ValueError, RecursionError) as error:
-                yield error
-                return
-            yield value
-            position = _skip_whitespace(text, position)
+    def _parse(self, text: str, position: int, line: int = 0) -> tuple[Any, int]:
+        """The JSON value at the position, and the position after it. Raises UnreadableFile."""
+        try:
+            if line:
+                return json.loads(text), len(text)
+            return DECODER.raw_decode(text, position)
+        except (ValueError, RecursionError) as error:
+            place = f"line {line:,}" if line else json_error_place(text, error)
+            raise UnreadableFile(f"{self.name} is not valid JSON ({place}).") from error
 
     def _parse_cells(self) -> Iterator[tuple[int, list[str]]]:
         with self.unpacked.path.open(encoding="utf-8-sig", newline="") as file:
-            first_line = file.readline(PREFIX_BYTES)
-            delimiter = max(DELIMITERS, key=re.sub(r'"[^"]*"?', "", first_line).count)
+            delimiter = guess_delimiter(file.readline(PREFIX_BYTES))
             file.seek(0)
             reader, line = csv.reader(file, delimiter=delimiter), 1
             for cells in reader:
@@ -128,22 +118,16 @@ class Document:
 
 
 def read_pages(documents: Iterable[Document], key: str) -> Iterator[Page]:
-    """Every document as a page: a list, an object with a list under the key, or a record alone.
+    """Each document as a page: a list, an object with a list under the key, or a record alone.
 
-    A list of pages, as `jq --slurp` makes one, is as many pages.
+    A list of pages, as `jq --slurp` makes one, gives as many pages.
     """
-    for part in documents:
-        for payload in part.payloads():
+    for document in documents:
+        for payload in document.payloads():
             if isinstance(payload, list) and payload and _make_page(payload[0], key).is_list:
-                yield from (_make_page(page_payload, key) for page_payload in payload)
+                yield from (_make_page(page, key) for page in payload)
             elif payload is not None:
                 yield _make_page(payload, key)
-
-
-def read_records(documents: Iterable[Document], key: str) -> Iterator[Any]:
-    """Every record of every page."""
-    for page in read_pages(documents, key):
-        yield from page.records
 
 
 def _make_page(payload: Any, key: str) -> Page:
@@ -160,37 +144,42 @@ def _make_page(payload: Any, key: str) -> Page:
 def _parse_prefix(text: str) -> Prefix:
     position = _skip_whitespace(text, 0)
     if text.startswith("[", position):
-        while text.startswith("[", position):  # a list of pages, perhaps
+        while text.startswith("[", position):  # maybe a list of pages
             position = _skip_whitespace(text, position + 1)
         return Prefix(first_in_list=_first_object(text, position))
     keys: dict[str, Any] = {}
+    if not text.startswith("{", position):
+        return Prefix(keys)
     try:
-        position = (
-            _skip_whitespace(text, position + 1) if text.startswith("{", position) else len(text)
-        )
+        position = _skip_whitespace(text, position + 1)
         while text.startswith('"', position):
             key, position = DECODER.raw_decode(text, position)
-            position = _skip_whitespace(text, _skip_whitespace(text, position) + 1)
+            position = _skip_separator(text, position)
             if text.startswith("[", position) and (record := _first_object(text, position + 1)):
                 return Prefix(keys, key, record)
             keys[key], position = DECODER.raw_decode(text, position)
-            position = _skip_whitespace(text, _skip_whitespace(text, position) + 1)
+            position = _skip_separator(text, position)
     except (ValueError, RecursionError):
-        pass  # it goes on behind what is looked at, or is broken: who reads it will say
+        pass  # longer than the prefix, or broken; reading it raises the error
     return Prefix(keys)
 
 
 def _first_object(text: str, position: int) -> dict[str, Any]:
-    """The first object of a list that has something in it."""
+    """The first object of a list that is not empty."""
     try:
         while text.startswith("{", position := _skip_whitespace(text, position)):
             value, position = DECODER.raw_decode(text, position)
             if value:
                 return value
-            position = _skip_whitespace(text, position) + 1
+            position = _skip_separator(text, position)
     except (ValueError, RecursionError):
         pass
     return {}
+
+
+def _skip_separator(text: str, position: int) -> int:
+    """The position after a comma or colon, and the white space around it."""
+    return _skip_whitespace(text, _skip_whitespace(text, position) + 1)
 
 
 def _skip_whitespace(text: str, position: int) -> int:

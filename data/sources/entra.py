@@ -1,7 +1,7 @@
-"""Microsoft Entra: what provisioning logs say of each user, and the directory's own users.
+"""Microsoft Entra: provisioning logs, and the directory's own users.
 
-The logs are events. The state of an account is what its latest events left it in; who has none in
-the time that they cover is not in them, unless the list of assignments lies beside them.
+The logs are events, and the state of an account is that after its latest events. An account without
+events in the period of the log is missing, unless the list of assignments is beside it.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from data.files.errors import NotAListOfAccounts
+from data.formatting import count_of
 from data.sources.documents import Document, Prefix, read_pages
-from data.sources.entra_events import ProvisioningEvent, read_events
+from data.sources.entra_events import ProvisioningEvent, normalize_name, read_events
 from data.sources.source import (
     Row,
     Source,
     SourceReport,
-    StateSource,
     as_dict,
     make_account,
     make_role,
-    pluralize,
+    split_names,
 )
 
 STATE_AFTER_EVENT = {
@@ -36,7 +36,7 @@ STATE_AFTER_EVENT = {
     ("delete", "success"): "Deleted",
     ("delete", "failure"): "Delete failed",
 }
-"""What happened, and how it ended → the state of the account after it."""
+"""Action and result → the account's state after it."""
 
 DEACTIVATING_ACTIONS = ("disable", "stageddelete", "delete")
 MAX_LISTED_APPS = 5
@@ -45,7 +45,7 @@ ROLE_PROPERTIES = ("roles", "role", "approleassignments")
 
 @dataclass
 class _UserState:
-    """What the events so far say of one user."""
+    """What the events so far say about one user."""
 
     last_event: ProvisioningEvent  # the latest that changed something
     state: str
@@ -56,14 +56,12 @@ class _UserState:
 
 
 def detect(prefix: Prefix) -> bool:
-    """Provisioning events, of Graph, the portal or Azure Monitor; or assignments to an app."""
-    record_keys = {key.casefold() for key in prefix.first_record}
-    if (
-        "sourceidentity" in record_keys
-        and {"provisioningaction", "action", "changeid"} & record_keys
-    ):
+    """Provisioning events from Graph, the portal or Azure Monitor; or an app's assignments."""
+    record = prefix.first_record
+    keys = {key.casefold() for key in record}
+    if "sourceidentity" in keys and {"provisioningaction", "action", "changeid"} & keys:
         return True
-    if str(prefix.first_record.get("category") or "").casefold() == "provisioninglogs":
+    if str(record.get("category") or "").casefold() == "provisioninglogs":
         return True
     return _is_log_csv(prefix) or _is_assignment(prefix.first_in_list) or _is_app(prefix)
 
@@ -71,108 +69,101 @@ def detect(prefix: Prefix) -> bool:
 def read_accounts(documents: Sequence[Document], report: SourceReport) -> Iterator[Row | None]:
     """One row per user of the app, from the latest of its events.
 
-    Raises NotAListOfAccounts where no event is about a user, or they are of several apps and none
-    is called like the integration.
+    Raises NotAListOfAccounts where no event is about a user, or where several apps have events and
+    none of them has the integration's name.
     """
-    app_events = _select_app_events(list(read_events(documents, report)), report)
-    user_states, skipped = _replay_events(app_events)
+    events = _select_app_events(list(read_events(documents, report)), report)
+    user_states, skipped_count = _replay_events(events)
     assignments = _read_assignments(documents)
-    for user_key, entry in user_states.items():
-        yield _map_account(entry, assignments.pop(user_key, None))
-    log_start = min((entry.occurred_at for entry in app_events), default="")
-    for entry in assignments.values():
-        yield _map_assignment(entry, log_start)
-    if skipped:
+    has_assignments = any(_is_assignment(d.prefix.first_in_list) for d in documents)
+    for user_key, user_state in user_states.items():
+        yield _map_account(user_state, assignments.pop(user_key, None))
+    log_start = events[0].occurred_at if events else ""
+    for assignment in assignments.values():
+        yield _map_assignment(assignment, log_start)
+    if skipped_count:
         report.remarks.append(
-            f"{pluralize(skipped, 'user')} left out: provisioning skipped them, so the app has no "
-            "account of theirs."
+            f"Left out {count_of(skipped_count, 'user')} that provisioning skipped, "
+            "so the app has no account for them."
         )
-    if app_events and not any(
-        _is_assignment(document.prefix.first_in_list) for document in documents
-    ):
+    if events and not has_assignments:
         report.remarks.append(
-            f"A log of what happened from {log_start[:10]} to "
-            f"{max(e.occurred_at for e in app_events)[:10]}: "
-            "accounts to which nothing happened in that time are not in it."
+            f"The log covers {log_start[:10]} to {events[-1].occurred_at[:10]}. "
+            "Accounts without an event in that period are missing."
         )
 
 
 def _select_app_events(
-    all_events: list[ProvisioningEvent], report: SourceReport
+    events: list[ProvisioningEvent], report: SourceReport
 ) -> list[ProvisioningEvent]:
-    """The events about users, of the one app that is meant, from the earliest on."""
-    user_events = [event for event in all_events if event.is_user]
-    if all_events and not user_events:
-        kinds = ", ".join(sorted({event.object_type or "unknown" for event in all_events}))
+    """The events about users of the wanted app, oldest first."""
+    user_events = [event for event in events if event.is_user]
+    if events and not user_events:
+        kinds = ", ".join(sorted({event.object_type or "unknown" for event in events}))
         raise NotAListOfAccounts(
-            f"The provisioning log tells of no user in {pluralize(len(all_events), 'event')}, "
-            "only of: "
-            f"{kinds}."
+            f"The provisioning log has {count_of(len(events), 'event')}, none about a user. "
+            f"Found: {kinds}."
         )
-    if other_count := len(all_events) - len(user_events):
-        report.remarks.append(f"{pluralize(other_count, 'event')} left out: not about users.")
-    apps = {event.app: event.app_name for event in user_events}
-    if len(apps) > 1:
-        wanted_name = _normalize_name(report.integration)
-        matching_apps = {
-            app
-            for app, name in apps.items()
-            if wanted_name and wanted_name == _normalize_name(name)
-        }
-        if len(matching_apps) != 1:
-            names = ", ".join(sorted(map(str, apps.values()))[:MAX_LISTED_APPS])
+    if other_count := len(events) - len(user_events):
+        report.remarks.append(f"Left out {count_of(other_count, 'event')} not about a user.")
+    names = {event.app: event.app_name for event in user_events}
+    if len(names) > 1:
+        wanted = normalize_name(report.integration)
+        apps = {app for app, name in names.items() if wanted and wanted == normalize_name(name)}
+        if len(apps) != 1:
+            listed = ", ".join(sorted(map(str, names.values()))[:MAX_LISTED_APPS])
             raise NotAListOfAccounts(
-                f"The provisioning log tells of {len(apps)} apps: {names}. Filter it by one app, "
-                "or name the integration like the app that is meant."
+                f"The provisioning log has events of {len(names)} apps: {listed}. "
+                "Filter it by one app, or give the integration the name of the app."
             )
-        user_events = [event for event in user_events if event.app in matching_apps]
+        user_events = [event for event in user_events if event.app in apps]
     return sorted(user_events, key=lambda event: (event.occurred_at, event.id))
 
 
-def _replay_events(app_events: list[ProvisioningEvent]) -> tuple[dict[str, _UserState], int]:
-    """User → what is known after all events; and how many were never more than skipped."""
+def _replay_events(events: list[ProvisioningEvent]) -> tuple[dict[str, _UserState], int]:
+    """User key → state after all events; and the number of users that were always skipped."""
     user_states: dict[str, _UserState] = {}
     skipped = set()
-    for event in app_events:
-        state = STATE_AFTER_EVENT.get(
-            (event.action, "success" if event.result == "warning" else event.result)
-        )
+    for event in events:
+        result = "success" if event.result == "warning" else event.result
+        state = STATE_AFTER_EVENT.get((event.action, result))
         if event.result == "skipped" or (state is None and event.user_key not in user_states):
             skipped.add(event.user_key)
-            continue
-        _apply_event(user_states, event, state)
+        else:
+            user_state = _UserState(event, state or "Onboarded")
+            _apply_event(user_states.setdefault(event.user_key, user_state), event, state)
     return user_states, len(skipped - user_states.keys())
 
 
-def _apply_event(
-    user_states: dict[str, _UserState], event: ProvisioningEvent, state: str | None
-) -> None:
-    user_state = user_states.setdefault(event.user_key, _UserState(event, state or "Onboarded"))
+def _apply_event(user_state: _UserState, event: ProvisioningEvent, state: str | None) -> None:
+    new_values = event.new_values
     user_state.last_event, user_state.state = event, state or user_state.state
     user_state.username = event.username or user_state.username
     user_state.has_warning = event.result == "warning"
-    new_values = event.new_values
-    user_state.roles = next(
-        (_split_names(new_values[n]) for n in ROLE_PROPERTIES if n in new_values), user_state.roles
-    )
-    if event.action == "create" and user_state.active is None and event.succeeded:
+    for name in ROLE_PROPERTIES:
+        if name in new_values:
+            user_state.roles = split_names(new_values[name])
+            break
+    if not event.succeeded:
+        return
+    if event.action == "create" and user_state.active is None:
         user_state.active = True
-    if new_values.get("active") is not None and event.succeeded:
+    if new_values.get("active") is not None:
         user_state.active = new_values["active"]
-    if event.action in DEACTIVATING_ACTIONS and event.succeeded:
+    if event.action in DEACTIVATING_ACTIONS:
         user_state.active = False
 
 
 def _map_account(user_state: _UserState, assignment: Row | None) -> Row:
     event = user_state.last_event
     roles = [make_role(name, "Role") for name in user_state.roles]
+    app_roles = [make_role(name, "App role") for name in (assignment or {}).get("roles", [])]
     return make_account(
         user_state.username or event.target_name or event.upn or event.name,
         account_id=event.user_key or event.target_id,
         name=event.name,
         email=event.upn,
-        roles=roles
-        or [make_role(name, "App role") for name in (assignment or {}).get("roles", [])],
+        roles=roles or app_roles,
         active=user_state.active,
         upstream_id=event.source_id,
         state=user_state.state,
@@ -188,15 +179,7 @@ def _map_account(user_state: _UserState, assignment: Row | None) -> Row:
     )
 
 
-def _normalize_name(name: Any) -> str:
-    return "".join(c for c in str(name or "").casefold() if c.isalnum())
-
-
-def _split_names(text: Any) -> list[str]:
-    return [name.strip() for name in str(text or "").split(",") if name.strip()]
-
-
-# ---- who is assigned to the app ------------------------------------------------------------------
+# ---- assignments to the app ----------------------------------------------------------------------
 
 
 def _is_assignment(record: Row) -> bool:
@@ -208,10 +191,12 @@ def _is_app(prefix: Prefix) -> bool:
 
 
 def _is_log_csv(prefix: Prefix) -> bool:
-    headings = {_normalize_name(heading) for heading in prefix.headings}
-    return "changeid" in headings and bool(
-        headings & {"action", "provisioningaction", "modifiedproperty", "newvalue", "stepname"}
-        or any("step" in h or "property" in h for h in headings)
+    headings = set(map(normalize_name, prefix.headings))
+    return "changeid" in headings and any(
+        heading in ("action", "provisioningaction", "newvalue")
+        or "step" in heading
+        or "property" in heading
+        for heading in headings
     )
 
 
@@ -219,28 +204,26 @@ def _read_assignments(documents: Sequence[Document]) -> dict[str, Row]:
     """Directory ID of a user → the assignment to the app, with the names of its roles."""
     role_names: dict[str, str] = {}
     assignments: dict[str, Row] = {}
+    role_ids: dict[str, list[str]] = {}
     assignment_documents = [
-        p for p in documents if _is_app(p.prefix) or _is_assignment(p.prefix.first_in_list)
+        d for d in documents if _is_app(d.prefix) or _is_assignment(d.prefix.first_in_list)
     ]
     for page in read_pages(assignment_documents, "value"):
         for record in map(as_dict, page.records):
-            role_names |= {
-                str(r.get("id")): r.get("displayName") for r in record.get("appRoles") or []
-            }
+            for role in record.get("appRoles") or []:
+                role_names[str(role.get("id"))] = role.get("displayName")
             if _is_assignment(record) and record["principalType"] == "User":
-                assignment = assignments.setdefault(
-                    str(record["principalId"]), record | {"role_ids": []}
-                )
-                assignment["role_ids"].append(str(record["appRoleId"]))
-    for record in assignments.values():
-        record["roles"] = [
-            role_names[role_id] for role_id in record["role_ids"] if role_names.get(role_id)
-        ]
-    return assignments
+                user_id = str(record["principalId"])
+                assignments.setdefault(user_id, record)
+                role_ids.setdefault(user_id, []).append(str(record["appRoleId"]))
+    return {
+        user_id: assignment | {"roles": list(filter(None, map(role_names.get, role_ids[user_id])))}
+        for user_id, assignment in assignments.items()
+    }
 
 
 def _map_assignment(assignment: Row, log_start: str) -> Row:
-    """Someone who is assigned and to whom nothing happened while the log was kept."""
+    """A user with an assignment but without an event."""
     since = str(assignment.get("createdDateTime") or "")
     is_new = bool(log_start) and since > log_start
     return make_account(
@@ -252,7 +235,7 @@ def _map_assignment(assignment: Row, log_start: str) -> Row:
         state="Provisioning awaiting" if is_new else "Onboarded",
         state_source="inferred",
         last_updated=since or None,
-        attributes={"Username": "not known: the display name stands for it"},
+        attributes={"Username": "unknown: this is the display name"},
     )
 
 
@@ -260,26 +243,24 @@ def _map_assignment(assignment: Row, log_start: str) -> Row:
 
 
 def detect_users(prefix: Prefix) -> bool:
-    """People as Graph lists them: `GET /users`."""
+    """Users as Graph lists them: `GET /users`."""
     return "userPrincipalName" in prefix.first_record and "id" in prefix.first_record
 
 
 def read_users(documents: Sequence[Document], report: SourceReport) -> Iterator[Row | None]:
-    """One row per person: with these, the accounts of apps are matched."""
-    has_next_page = False
+    """One row per person. Accounts of apps are matched with them."""
+    next_page = None
     for page in read_pages(documents, "value"):
-        has_next_page = bool(page.envelope.get("@odata.nextLink"))
+        next_page = page.envelope.get("@odata.nextLink")
         for user in map(as_dict, page.records):
-            is_enabled = user.get("accountEnabled")
-            state_source: StateSource = "inferred"
             yield make_account(
                 user.get("userPrincipalName"),
                 account_id=user.get("id"),
                 name=user.get("displayName"),
                 email=user.get("mail") or user.get("userPrincipalName"),
-                active=is_enabled,
+                active=user.get("accountEnabled"),
                 upstream_id=user.get("id"),
-                state_source=state_source,
+                state_source="inferred",
                 attributes={
                     "Title": user.get("jobTitle"),
                     "Department": user.get("department"),
@@ -287,10 +268,7 @@ def read_users(documents: Sequence[Document], report: SourceReport) -> Iterator[
                     "User type": user.get("userType"),
                 },
             )
-    if has_next_page:
-        report.incomplete_reason = (
-            "the last page names another one (@odata.nextLink), which is not here"
-        )
+    report.require_last_page(next_page, "@odata.nextLink")
 
 
 ENTRA = Source("a Microsoft Entra provisioning log", detect, read_accounts)

@@ -1,6 +1,6 @@
-"""Okta: the users of an application, with what provisioning does to each; and Okta's own users.
+"""Okta: the users of an application, with the state of provisioning, and Okta's own users.
 
-An application's list is one JSON array a page, which says nothing of how many there are.
+An application's list is a JSON array per page, without a count of all users.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from data.sources.source import (
     join_names,
     make_account,
     make_role,
-    pluralize,
 )
 from data.states import UNRECOGNIZED
 
@@ -30,34 +29,19 @@ ROLE_KEYS = frozenset(
     "role roles profile profiles groups salesforcegroups entitlements permissions permissionsets "
     "featurelicenses licenses userrole userroles usertype accesslevel".split()
 )
-"""Keys of an app's profile that say what the account may do, in any case; apps name them freely."""
+"""Keys of an app's profile with roles, in lower case; apps choose the names."""
 
 NAME_KEYS = frozenset("email firstname lastname displayname name given_name family_name".split())
-"""Keys of a profile that say who it is."""
+"""Keys of a profile with the person's name or email."""
 
 FULL_PAGE_SIZES = (50, 200, 500)
-"""How many users Okta gives at most in one answer: by default, and where it is asked for more."""
+"""The most users in one answer: by default, and on request."""
 
 STAGED_STATUSES = ("STAGED", "APPROVED")
-PRESENT_STATUSES = (
-    "ACTIVE",
-    "PROVISIONED",
-    "MATCHED",
-    "IMPLICIT",
-    "PENDING",
-    "SUSPENDED",
-    "INACTIVE",
-)
-UNASSIGNED_STATUSES = ("IMPORTED", "UNASSIGNED")
 ACTIVE_STATUSES = ("ACTIVE", "PROVISIONED", "MATCHED", "IMPLICIT")
-INACTIVE_STATUSES = (
-    "INACTIVE",
-    "SUSPENDED",
-    "PENDING",
-    "REVOKED",
-    "DEPROVISIONED",
-    *STAGED_STATUSES,
-)
+PRESENT_STATUSES = (*ACTIVE_STATUSES, "PENDING", "SUSPENDED", "INACTIVE")
+UNASSIGNED_STATUSES = ("IMPORTED", "UNASSIGNED")
+INACTIVE_STATUSES = ("INACTIVE", "SUSPENDED", "PENDING", "REVOKED", "DEPROVISIONED")
 
 PHASE_BY_SYNC_STATE = {"SYNCING": "ongoing", "ERROR": "failed"}
 UPDATE_STATE_BY_SYNC_STATE = {
@@ -84,28 +68,18 @@ def read_accounts(documents: Sequence[Document], report: SourceReport) -> Iterat
             assignment = {key.strip('"'): value for key, value in as_dict(record).items()}
             yield _map_account(assignment) if assignment else {}
     if user_count == 1 and not is_list:
-        report.incomplete_reason = "it holds a single user of an application, not the list of all"
-    if len(documents) == 1 and user_count in FULL_PAGE_SIZES:
-        report.warnings.append(
-            f"It has {pluralize(user_count, 'user')}, as many as Okta puts into one answer: "
-            "check that there was no further page."
-        )
+        report.incomplete_reason = "it has a single user of an application, not the list of all"
+    report.warn_if_full(documents, user_count, *FULL_PAGE_SIZES)
 
 
 def _map_account(assignment: Row) -> Row:
     profile = as_dict(assignment.get("profile"))
     user = as_dict(as_dict(as_dict(assignment.get("_embedded")).get("user")).get("profile"))
     status = str(assignment.get("status") or "")
-    has_person = status not in UNASSIGNED_STATUSES
     state, state_source = _derive_state(assignment, status)
-    person = user or profile
-    name = (
-        join_names(person.get("firstName"), person.get("lastName"))
-        or person.get("displayName")
-        or person.get("name")
-    )
     # Apps without a sign-in of their own, such as bookmarks, have no credentials.
     username = as_dict(assignment.get("credentials")).get("userName") or user.get("login")
+    changes = [assignment.get(key) for key in ("lastUpdated", "statusChanged", "lastSync")]
     attributes = {key: value for key, value in profile.items() if _is_attribute(key, value)}
     attributes |= {
         "Okta status": status,
@@ -117,38 +91,39 @@ def _map_account(assignment: Row) -> Row:
     }
     return make_account(
         username or profile.get("email"),
-        # Not `externalId`, which comes only with the account: one assignment would be two accounts.
+        # Not `externalId`, which is there only with the account: one assignment would become two.
         account_id=assignment.get("id") or assignment.get("externalId"),
-        name=name if has_person else None,
-        email=(user.get("email") or profile.get("email")) if has_person else None,
-        roles=[
-            make_role(value.get("name") if isinstance(value, dict) else value, key)
-            for key, values in profile.items()
-            if _is_role(key, values)
-            for value in as_list(values)
-        ],
-        active=True
-        if status in ACTIVE_STATUSES
-        else False
-        if status in INACTIVE_STATUSES
-        else None,
-        upstream_id=assignment.get("id") if has_person else None,
+        roles=_map_roles(profile),
+        active=_is_active(status),
         state=state,
         state_source=state_source,
-        last_updated=max(
-            (
-                str(assignment[key])
-                for key in ("lastUpdated", "statusChanged", "lastSync")
-                if assignment.get(key)
-            ),
-            default=None,
-        ),
+        last_updated=max(map(str, filter(None, changes)), default=None),
         attributes=attributes,
+        **_map_person(assignment, user, profile) if status not in UNASSIGNED_STATUSES else {},
     )
 
 
+def _map_person(assignment: Row, user: Row, profile: Row) -> Row:
+    person = user or profile
+    full_name = join_names(person.get("firstName"), person.get("lastName"))
+    return {
+        "name": full_name or person.get("displayName") or person.get("name"),
+        "email": user.get("email") or profile.get("email"),
+        "upstream_id": assignment.get("id"),
+    }
+
+
+def _map_roles(profile: Row) -> list[Row]:
+    return [
+        make_role(value.get("name") if isinstance(value, dict) else value, key)
+        for key, values in profile.items()
+        if _is_role(key, values)
+        for value in as_list(values)
+    ]
+
+
 def _derive_state(assignment: Row, status: str) -> tuple[str, StateSource]:
-    """What `status` and `syncState` say together."""
+    """The state that `status` and `syncState` mean together."""
     sync_state = str(assignment.get("syncState") or "")
     if status == "DEPROVISIONED":
         return "Deleted", "reported"
@@ -164,7 +139,12 @@ def _derive_state(assignment: Row, status: str) -> tuple[str, StateSource]:
         return f"Provisioning {PHASE_BY_SYNC_STATE.get(sync_state, 'awaiting')}", "reported"
     if sync_state in UPDATE_STATE_BY_SYNC_STATE:
         return UPDATE_STATE_BY_SYNC_STATE[sync_state], "reported"
-    return "Onboarded", "default"  # DISABLED: for signing in only, nothing is provisioned
+    return "Onboarded", "default"  # DISABLED: the app is for sign-in only
+
+
+def _is_active(status: str) -> bool | None:
+    is_inactive = status in (*INACTIVE_STATUSES, *STAGED_STATUSES)
+    return True if status in ACTIVE_STATUSES else False if is_inactive else None
 
 
 def _is_role(key: str, value: Any) -> bool:
@@ -184,14 +164,13 @@ def detect_users(prefix: Prefix) -> bool:
 
 
 def read_users(documents: Sequence[Document], report: SourceReport) -> Iterator[Row | None]:
-    """One row per person: with these, the accounts of apps are matched."""
+    """One row per person. Accounts of apps are matched with them."""
     user_count = 0
     for page in read_pages(documents, "users"):
         for record in page.records:
             user_count += 1
             yield _map_user(as_dict(record))
-    if len(documents) == 1 and user_count == FULL_PAGE_SIZES[1]:
-        report.warnings.append("It has 200 users, which is a full page: check that it is all.")
+    report.warn_if_full(documents, user_count, FULL_PAGE_SIZES[1])
 
 
 def _map_user(user: Row) -> Row:
@@ -218,23 +197,16 @@ def _map_user(user: Row) -> Row:
 
 
 def pull_accounts(config: PullConfig, api: ApiClient) -> Iterator[Any]:
-    """Every page of an application's users, with the person of each."""
+    """The users of an application, with the person of each."""
+    api.authorize(f"SSWS {config['token']}")
     params = {"limit": FULL_PAGE_SIZES[-1], "expand": "user"}
-    yield from _get_pages(config, api, f"api/v1/apps/{quote(config['app'], safe='')}/users", params)
+    yield from api.pages(f"api/v1/apps/{quote(config['app'], safe='')}/users", params)
 
 
 def pull_users(config: PullConfig, api: ApiClient) -> Iterator[Any]:
-    """Every page of Okta's own users."""
-    yield from _get_pages(config, api, "api/v1/users", {"limit": 200})
-
-
-def _get_pages(config: PullConfig, api: ApiClient, path: str, params: Row | None) -> Iterator[Any]:
-    """The next page is in a header, its address whole."""
+    """Okta's own users."""
     api.authorize(f"SSWS {config['token']}")
-    while path:
-        page = api.get(path, params)
-        yield page.payload
-        path, params = page.next_url, None
+    yield from api.pages("api/v1/users", {"limit": 200})
 
 
 OKTA = Source("Okta application users", detect, read_accounts)

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from data.files.errors import NotAListOfAccounts
-from data.sources.documents import Document, Prefix, read_records
-from data.sources.source import Row, Source, SourceReport, as_dict, make_account, pluralize
+from data.formatting import count_of
+from data.sources.documents import Document, Prefix, read_pages
+from data.sources.source import Row, Source, SourceReport, as_dict, make_account
 
 FULL_PAGE_SIZE = 250
-"""Accounts that one answer holds at most."""
+"""The most accounts in one answer."""
 
 
 def detect(prefix: Prefix) -> bool:
-    """An account of a source, or the account activity that is easily taken for it."""
+    """An account of a source, or an account activity, which looks similar."""
     is_activity = prefix.list_key == "accountRequests" or "accountRequests" in prefix.first_in_list
     return is_activity or {"nativeIdentity", "sourceId"} <= {*prefix.first_record}
 
@@ -21,24 +22,22 @@ def detect(prefix: Prefix) -> bool:
 def read_accounts(documents: Sequence[Document], report: SourceReport) -> Iterator[Row | None]:
     """One row per account. Raises NotAListOfAccounts for account activities."""
     account_count = entitled_count = 0
-    for record in map(as_dict, read_records(documents, "items")):
-        if "accountRequests" in record:
-            raise NotAListOfAccounts(
-                "The SailPoint file lists account activities, which tell of requests and not of "
-                "who has an account. Expected the answers to GET /accounts."
-            )
-        account_count += 1
-        entitled_count += record.get("hasEntitlements") is True
-        yield _map_account(record)
+    for page in read_pages(documents, "items"):
+        for record in map(as_dict, page.records):
+            if "accountRequests" in record:
+                raise NotAListOfAccounts(
+                    "The SailPoint file lists account activities, not accounts. "
+                    "Expected answers to GET /accounts."
+                )
+            account_count += 1
+            entitled_count += record.get("hasEntitlements") is True
+            yield _map_account(record)
     if entitled_count:
         report.remarks.append(
-            f"{pluralize(entitled_count, 'account')} with entitlements, which SailPoint lists "
-            "elsewhere: these roles are not known."
+            f"The roles of {count_of(entitled_count, 'account')} are unknown: SailPoint lists "
+            "entitlements elsewhere."
         )
-    if len(documents) == 1 and account_count == FULL_PAGE_SIZE:
-        report.warnings.append(
-            f"It has {FULL_PAGE_SIZE} accounts, which is a full page: check that it is all."
-        )
+    report.warn_if_full(documents, account_count, FULL_PAGE_SIZE)
 
 
 def _map_account(record: Row) -> Row:

@@ -1,4 +1,4 @@
-"""What can be pulled, as a section of the secrets names it."""
+"""The pulls that the secrets file configures."""
 
 from __future__ import annotations
 
@@ -21,45 +21,46 @@ MIN_INTERVAL = timedelta(minutes=5)
 
 @dataclass(frozen=True)
 class PullConfig:
-    """One integration that is asked for its accounts."""
+    """The settings of one pull: a section `[pull.NAME]`."""
 
     integration: str
     source: str
-    settings: Mapping[str, Any] = field(repr=False)  # as written; `$NAME` is the environment's
-    interval: timedelta | None = None  # None: only when a person, or cron, says so
+    settings: Mapping[str, Any] = field(repr=False)  # as written; `$NAME` is in the environment
+    interval: timedelta | None = None  # None where only a person, or cron, starts the pull
 
     def __getitem__(self, name: str) -> str:
-        """A setting that there has to be. Raises PullFailed."""
+        """A required setting. Raises PullFailed."""
         value = self.get(name)
         if not value:
             raise PullFailed(f"[pull.{self.integration}] lacks “{name}”.")
         return value
 
     def get(self, name: str, default: str = "") -> str:
-        """A setting. Raises PullFailed where the environment lacks what it names."""
+        """A setting. Raises PullFailed where it names a variable that is not set."""
         raw_value = str(self.settings.get(name, default))
         if not raw_value.startswith("$"):
             return raw_value
         variable = raw_value.strip("${}")
-        if not os.environ.get(variable):
+        value = os.environ.get(variable)
+        if not value:
             raise PullFailed(
-                f"[pull.{self.integration}] takes “{name}” from the environment, where "
-                f"{variable} is not set."
+                f"[pull.{self.integration}] “{name}” is ${variable}, which is not set in the "
+                "environment."
             )
-        return os.environ[variable]
+        return value
 
 
 def read_pull_configs(path: Path) -> list[PullConfig]:
     """The sections `[pull.NAME]` of a secrets file; none where there is no file.
 
-    Raises PullFailed where it cannot be understood.
+    Raises PullFailed where the file is not valid.
     """
     try:
         secrets = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return []
-    except (OSError, ValueError) as error:  # the text of a fault could quote a secret
-        raise PullFailed(f"{path} cannot be read: it is no TOML.") from error
+    except (OSError, ValueError) as error:  # the error's own text could quote a secret
+        raise PullFailed(f"{path} is not valid TOML, or cannot be read.") from error
     sections = secrets.get("pull", {})
     if not isinstance(sections, dict) or not all(isinstance(s, dict) for s in sections.values()):
         raise PullFailed(f"{path}: expected sections like [pull.figma].")
@@ -67,25 +68,20 @@ def read_pull_configs(path: Path) -> list[PullConfig]:
 
 
 def _parse_section(name: str, section: Mapping[str, Any]) -> PullConfig:
-    if not section.get("source"):
-        raise PullFailed(f"[pull.{name}] does not say its source.")
-    return PullConfig(
-        name, str(section["source"]), section, _parse_interval(name, section.get("every"))
-    )
-
-
-def _parse_interval(name: str, text: Any) -> timedelta | None:
-    if text is None:
-        return None
-    parsed = INTERVAL_PATTERN.fullmatch(str(text).strip())
+    source, every = section.get("source"), section.get("every")
+    if not source:
+        raise PullFailed(f"[pull.{name}] lacks “source”.")
+    if every is None:
+        return PullConfig(name, str(source), section)
+    parsed = INTERVAL_PATTERN.fullmatch(str(every).strip())
     interval = timedelta(**{UNITS[parsed[2]]: int(parsed[1])}) if parsed else timedelta()
     if interval < MIN_INTERVAL:
-        raise PullFailed(f"[pull.{name}] every = “{text}”: expected 15m, 6h or 1d, at least 5m.")
-    return interval
+        raise PullFailed(f"[pull.{name}] every = “{every}”: expected 15m, 6h or 1d, at least 5m.")
+    return PullConfig(name, str(source), section, interval)
 
 
 def remove_credentials(value: Any) -> Any:
-    """A payload without the values of what is named like a credential, at any depth."""
+    """A payload without values that are named like a credential, at any depth."""
     if isinstance(value, list):
         return [remove_credentials(item) for item in value]
     if not isinstance(value, dict):
@@ -96,6 +92,6 @@ def remove_credentials(value: Any) -> Any:
 
 
 def is_secret(key: str, value: Any) -> bool:
-    """By its name. Okta's `credentials` are an object that holds the username, too."""
+    """Whether a name is a credential's. Okta's `credentials` object contains the username."""
     is_container = key.casefold() == "credentials" and isinstance(value, dict)
     return bool(CREDENTIAL_PATTERN.search(key)) and not is_container

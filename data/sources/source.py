@@ -1,43 +1,66 @@
-"""What a source is, and what it says: the accounts of its files, in the words of a snapshot."""
+"""The contract of a source: it maps the records of another product to the rows of a snapshot."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from data.files.headers import CREDENTIAL_PATTERN
+from data.formatting import count_of
 from data.schema import RAW_COLUMNS
 from data.sources.documents import Document, Prefix
 
 Row = dict[str, Any]
-"""A row of a snapshot, as `account` makes it; one without a username is rejected, and shown."""
+"""A row of a snapshot, from `make_account`. A row without a username is rejected, and listed."""
 
 StateSource = Literal["reported", "inferred", "default"]
-"""Whether a source reports an account's state, Rollcall infers it from other facts, or it is what
-is usual where nothing is provisioned at all."""
+"""Whether the source reports the state of an account, Rollcall infers it from other facts, or it is
+the usual state of an app without provisioning."""
 
 ROW_COLUMNS = ("account_id", *(name for name in RAW_COLUMNS if name != "attributes"))
 
 
 @dataclass
 class SourceReport:
-    """What reading brought to light beside the accounts. Full sentences, for a person."""
+    """What a source found besides accounts, in full sentences for a person."""
 
     integration: str = ""  # whose accounts are wanted, where a file has those of several
-    remarks: list[str] = field(default_factory=list)  # worth knowing
-    warnings: list[str] = field(default_factory=list)  # worth a look
-    incomplete_reason: str = ""  # why this cannot be the whole list; it is held then
-    source: str = ""  # the source's name; empty for a file of Rollcall's own columns
+    remarks: list[str] = field(default_factory=list)  # for information
+    warnings: list[str] = field(default_factory=list)  # to be checked
+    incomplete_reason: str = ""  # why this is not the complete list; the file goes on hold
+    source: str = ""  # the source's name; empty for a file with Rollcall's own columns
+
+    def warn_if_full(self, documents: Sequence[Document], count: int, *page_sizes: int) -> None:
+        """Warn where one document has exactly as many records as one answer can have."""
+        if len(documents) == 1 and count in page_sizes:
+            self.warnings.append(
+                f"It has {count_of(count, 'record')}, which is a full page. Check that it is the "
+                "complete list."
+            )
+
+    def require_last_page(self, next_page: Any, key: str) -> None:
+        """The list is incomplete where its last page names a next one."""
+        if next_page:
+            self.incomplete_reason = f"the last page names a next one ({key}), which is missing"
+
+    def require_total(self, total: int, count: int, noun: str, server: str, key: str) -> None:
+        """The list is incomplete where it has fewer records than the server counts."""
+        if count < total:
+            self.incomplete_reason = (
+                f"{server} counts {count_of(total, noun)} ({key}), and the file has {count:,}; "
+                "pages are missing"
+            )
 
 
 class Source(NamedTuple):
-    """One kind of file that people have, and what to do with it."""
+    """One kind of file, and how to read it."""
 
     name: str  # as in “Read as …”
-    detect: Callable[[Prefix], bool]  # whether a file that begins so is of this source
+    detect: Callable[[Prefix], bool]  # whether a file with this beginning is of this source
     read_accounts: Callable[[Sequence[Document], SourceReport], Iterator[Row | None]]
-    """One row per record, in their order, and None for a record that is no account's. Raises
+    """One row per record, in their order; None for a record that is not an account. Raises
     NotAListOfAccounts where the files are of the source but list no accounts."""
 
 
@@ -57,60 +80,75 @@ def make_account(
     last_updated: Any = None,
     attributes: Mapping[str, Any] | None = None,
 ) -> Row:
-    """One account, as a row. `name` and `email` are the matched person's, not the account's own.
+    """One account as a row. `name` and `email` are those of the person, not of the account.
 
-    `more` is shown with the account, but for empty values and what is named like a credential.
+    `attributes` are further facts. Empty values and names like a credential's are left out.
     """
-    values = {
-        "username_in_app": username,
-        "account_id": account_id,
-        "user_name": name,
-        "user_email": email,
-        "roles": list(roles),
-        "active_in_app": active,
-        "upstream_user_id": upstream_id,
-        "provisioning_state": state,
-        "state_source": state_source,
-        "state_reason": reason,
-        "failure_code": code,
-        "last_updated": last_updated,
-    }
-    extra_columns = {
-        key: value
-        for key, value in (attributes or {}).items()
-        if value not in (None, "", [], {}) and not CREDENTIAL_PATTERN.search(key)
-    }
-    return extra_columns | dict.fromkeys(ROW_COLUMNS) | values
+    return (
+        dict(filter(_is_shown, (attributes or {}).items()))
+        | dict.fromkeys(ROW_COLUMNS)
+        | {
+            "username_in_app": username,
+            "account_id": account_id,
+            "user_name": name,
+            "user_email": email,
+            "roles": list(roles),
+            "active_in_app": active,
+            "upstream_user_id": upstream_id,
+            "provisioning_state": state,
+            "state_source": state_source,
+            "state_reason": reason,
+            "failure_code": code,
+            "last_updated": last_updated,
+        }
+    )
+
+
+def _is_shown(attribute: tuple[str, Any]) -> bool:
+    key, value = attribute
+    return value not in (None, "", [], {}) and not CREDENTIAL_PATTERN.search(key)
 
 
 def make_role(name: Any, kind: str = "", **details: Any) -> Row:
-    """One role: its name, which list it is from, and what else is known of it."""
+    """One role: its name, its type, and further details that are not empty."""
     fields = {"name": name, "type": kind} | details
     return {key: value for key, value in fields.items() if value not in (None, "")}
 
 
+def make_resource_role(name: Any, resource: Any, kind: str, description: Any) -> Row:
+    """A role on a resource: `Admin on Billing`."""
+    label = f"{name} on {resource}" if resource and resource != name else name
+    return make_role(label, kind, description=description)
+
+
 def join_names(*names: Any) -> str:
-    """The names that there are, with a space between."""
+    """The names that are not empty, with a space between."""
     return " ".join(str(name) for name in names if name)
 
 
+def split_names(text: Any, delimiters: str = ",") -> list[str]:
+    """The names in a text with delimiters, without empty ones."""
+    names = re.split(f"[{delimiters}]", str(text or ""))
+    return [name.strip() for name in names if name.strip()]
+
+
 def as_list(value: Any) -> list[Any]:
-    """The value as a list: of none, of one, or as it is."""
+    """The value as a list; empty where the value is empty."""
     if value in (None, "", {}):
         return []
     return value if isinstance(value, list) else [value]
 
 
 def as_dicts(value: Any) -> list[dict[str, Any]]:
-    """The objects with something in them that the value lists."""
+    """The objects that the value lists, without empty ones."""
     return [item for item in as_list(value) if isinstance(item, dict) and item]
 
 
 def as_dict(value: Any) -> dict[str, Any]:
-    """The value where it is an object; an empty one where it is none."""
+    """The value if it is an object, else an empty object."""
     return value if isinstance(value, dict) else {}
 
 
-def pluralize(number: int, noun: str) -> str:
-    """`1 group`, `2 groups`."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+def lower_keys(value: Any) -> dict[str, Any]:
+    """An object with its keys in lower case; an empty one for any other value."""
+    return {key.casefold(): item for key, item in as_dict(value).items()}

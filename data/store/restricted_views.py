@@ -43,7 +43,7 @@ NON_PERSONAL_COLUMNS = frozenset(
     "state_since "
     "attempt_since job_since active_since user_since content_since previous_state "
     "previous_job_since from_state "
-    "to_state verdict accounts active unmatched entered left changed oldest rows_read accepted "
+    "to_state status accounts active unmatched entered left changed oldest rows_read accepted "
     "rejected flagged operation began attempt_began outcome jobs value integration people "
     "decided_at withdrawn_at".split()
 )

@@ -1,14 +1,14 @@
-"""How accounts can differ between two moments, and what an address calls it.
+"""The accounts that differ between two moments, and the kinds of changes.
 
-The accounts at one moment are compared with those at the other; what came and went in between is
-not told. An integration is as its last snapshot said until the next one. One that had no snapshot
-yet at the earlier moment is new to Rollcall: its accounts are not compared, so none of them joined.
+The comparison takes the last snapshot before each moment; changes in between are not shown. An
+integration without a snapshot before the earlier moment is new to Rollcall: its accounts are not
+compared, so they do not count as added.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -36,19 +36,19 @@ from data.schema import (
 )
 from data.states import STATE_BY_NAME
 from data.store.dialect import has_role
-from queries.changes.window import Params, Window
+from queries.changes.window import Window
 from queries.lookup import RowCondition, lookup_versions
-from queries.scope import in_integrations
+from queries.scope import Params, first_value, in_integrations
 
 # ---- the two sides -------------------------------------------------------------------------------
 
 
 def account_diff(window: Window, account_keys: Sequence[int] | None = None) -> Subquery:
-    """One row per account that has another version, or is, at only one of the moments.
+    """One row per account with another version after than before, or on one side only.
 
-    `was_…` are the earlier moment's values, `is_…` the later one's. A version that holds at both
-    moments is never looked at; two versions can still say the same, where something changed and
-    changed back. With account keys: of these few only.
+    [account_key, integration_id; `before_…` and `after_…` of each tracked column; the columns of
+    `_diff_columns`]. A version that is valid at both moments is never read. Two versions can still
+    hold equal values, where something changed and changed back. Account keys limit it to a few.
     """
     before = _versions(
         window,
@@ -60,35 +60,32 @@ def account_diff(window: Window, account_keys: Sequence[int] | None = None) -> S
         account_keys,
         lambda rows: and_(is_valid_at(rows, window.until), rows.c.valid_from > window.since),
     )
+    keys = [
+        func.coalesce(before.c[name], after.c[name]).label(name)
+        for name in ("account_key", "integration_id")
+    ]
+    values = [
+        side.c[name].label(f"{prefix}_{name}")
+        for prefix, side in (("before", before), ("after", after))
+        for name in TRACKED_COLUMNS
+    ]
+    flags = [flag.label(name) for name, flag in _diff_columns(before, after).items()]
     joined = before.outerjoin(after, is_same_account(before, after), full=True)
-    return (
-        select(
-            func.coalesce(before.c.account_key, after.c.account_key).label("account_key"),
-            func.coalesce(before.c.integration_id, after.c.integration_id).label("integration_id"),
-            *(
-                side.c[n].label(f"{prefix}_{n}")
-                for side, prefix in ((before, "was"), (after, "is"))
-                for n in TRACKED_COLUMNS
-            ),
-            *(fact.label(name) for name, fact in _diff_columns(before, after).items()),
-        )
-        .select_from(joined)
-        .subquery("compared")
-    )
+    return select(*keys, *values, *flags).select_from(joined).subquery("diff")
 
 
 def _diff_columns(before: Subquery, after: Subquery) -> dict[str, ColumnElement[Any]]:
-    """What all ways to change are told by; where an account is listed once only, all differs."""
+    """The flags that define all kinds of changes; everything differs on one side only."""
 
     def has_extra_roles(rows: Subquery, than: Subquery) -> ColumnElement[bool]:
         more = not_(than.c.roles.op("@>", is_comparison=True)(rows.c.roles))
         return case((before.c.roles.is_distinct_from(after.c.roles), more), else_=false())
 
     return {
-        "was_there": before.c.account_key.is_not(None),
-        "is_there": after.c.account_key.is_not(None),
-        "was_unmatched": is_unmatched(before),
-        "is_unmatched": is_unmatched(after),
+        "in_before": before.c.account_key.is_not(None),
+        "in_after": after.c.account_key.is_not(None),
+        "unmatched_before": is_unmatched(before),
+        "unmatched_after": is_unmatched(after),
         "gained": has_extra_roles(after, before),
         "lost": has_extra_roles(before, after),
         **{f"differs_{n}": before.c[n].is_distinct_from(after.c[n]) for n in TRACKED_COLUMNS},
@@ -96,11 +93,9 @@ def _diff_columns(before: Subquery, after: Subquery) -> dict[str, ColumnElement[
 
 
 def _versions(
-    window: Window,
-    account_keys: Sequence[int] | None,
-    condition: RowCondition,
+    window: Window, account_keys: Sequence[int] | None, condition: RowCondition
 ) -> Subquery:
-    """The versions of integrations that were known at the earlier moment."""
+    """The versions of integrations that had a snapshot by the earlier moment."""
     known_integrations = (
         select(snapshot.c.integration_id)
         .group_by(snapshot.c.integration_id)
@@ -114,48 +109,49 @@ def _versions(
     if account_keys is not None:
         return lookup_versions(lambda rows: rows.c.account_key.in_(account_keys), is_included)
     versions = select(account_version).where(is_included(account_version))
-    return join_profile(versions.subquery("held"))
+    return join_profile(versions.subquery("versions"))
 
 
 def returned_accounts(window: Window) -> Select[Any]:
-    """The keys of accounts that are there now, were not then, and had been before."""
-    added = account_diff(window)
-    earlier = account_version.alias("before")
+    """The keys of accounts that are listed after, not before, and had been listed earlier."""
+    diff = account_diff(window)
+    earlier = account_version.alias("earlier")
     return (
-        select(added.c.account_key)
-        .join(earlier, is_same_account(earlier, added))
-        .where(not_(added.c.was_there), earlier.c.valid_to <= window.since)
+        select(diff.c.account_key)
+        .join(earlier, is_same_account(earlier, diff))
+        .where(not_(diff.c.in_before), earlier.c.valid_to <= window.since)
         .distinct()
     )
 
 
-# ---- ways to change ------------------------------------------------------------------------------
+# ---- changes of one account ----------------------------------------------------------------------
 
+# Each takes the columns of `account_diff`, or of its combinations.
 
-# Each is asked of `compared`, or of the combinations of facts in it.
+DiffCondition = Callable[[Any], ColumnElement[bool]]
 
 
 def on_both_sides(c: Any, *conditions: ColumnElement[bool]) -> ColumnElement[bool]:
-    """Listed at both moments, and what else is asked."""
-    return and_(c.was_there, c.is_there, *conditions)
+    """Listed at both moments, and these conditions."""
+    return and_(c.in_before, c.in_after, *conditions)
 
 
-def _becomes_active(active: bool | None) -> Callable[[Any], ColumnElement[bool]]:
-    return lambda c: on_both_sides(c, c.differs_active_in_app, c.is_active_in_app.is_(active))
+def _becomes_active(active: bool | None) -> DiffCondition:
+    return lambda c: on_both_sides(c, c.differs_active_in_app, c.after_active_in_app.is_(active))
 
 
-def _value_differs(name: str, unless: str = "") -> Callable[[Any], ColumnElement[bool]]:
-    """Another value, but not where it follows from what else differs."""
-    exceptions = [unless] if unless else []
-    return lambda c: on_both_sides(
-        c,
-        c[f"differs_{name}"],
-        *(not_(c[f"differs_{excepted_name}"]) for excepted_name in exceptions),
-    )
+def _value_differs(name: str, unless: str = "") -> DiffCondition:
+    """Another value, but not where it follows from another difference."""
+
+    def condition(c: Any) -> ColumnElement[bool]:
+        follows = [not_(c[f"differs_{unless}"])] if unless else []
+        return on_both_sides(c, c[f"differs_{name}"], *follows)
+
+    return condition
 
 
 def _user_differs(c: Any) -> ColumnElement[bool]:
-    both_matched = and_(not_(c.was_unmatched), not_(c.is_unmatched))
+    both_matched = and_(not_(c.unmatched_before), not_(c.unmatched_after))
     return on_both_sides(c, both_matched, or_(c.differs_user_name, c.differs_user_email))
 
 
@@ -164,21 +160,21 @@ def _only_last_updated_differs(c: Any) -> ColumnElement[bool]:
     return on_both_sides(c, c.differs_last_updated, *unchanged)
 
 
-STATUS_CHANGES: dict[str, Callable[[Any], ColumnElement[bool]]] = {
-    "matched": lambda c: on_both_sides(c, c.was_unmatched, not_(c.is_unmatched)),
-    "unmatched": lambda c: on_both_sides(c, not_(c.was_unmatched), c.is_unmatched),
+STATUS_CHANGES: dict[str, DiffCondition] = {
+    "matched": lambda c: on_both_sides(c, c.unmatched_before, not_(c.unmatched_after)),
+    "unmatched": lambda c: on_both_sides(c, not_(c.unmatched_before), c.unmatched_after),
     "active": _becomes_active(True),
     "inactive": _becomes_active(False),
     "unknown": _becomes_active(None),
 }
-"""What an account can turn into."""
+"""The match or activity that an account has after, and did not have before."""
 
 
 class ValueChange(NamedTuple):
-    """Something that an account says besides state, roles, match and activity."""
+    """A change of something other than state, roles, match and activity."""
 
     label: str
-    condition: Callable[[Any], ColumnElement[bool]]
+    condition: DiffCondition
 
 
 VALUE_CHANGES: dict[str, ValueChange] = {
@@ -186,7 +182,7 @@ VALUE_CHANGES: dict[str, ValueChange] = {
     "username_in_app": ValueChange("Username in app", _value_differs("username_in_app")),
     "upstream_user_id": ValueChange("Upstream user ID", _value_differs("upstream_user_id")),
     "state_source": ValueChange(
-        "How the same state is known", _value_differs("state_source", unless="provisioning_state")
+        "Source of the same state", _value_differs("state_source", unless="provisioning_state")
     ),
     "state_reason": ValueChange(
         "Reason of the same state", _value_differs("state_reason", unless="provisioning_state")
@@ -199,127 +195,149 @@ VALUE_CHANGES: dict[str, ValueChange] = {
         "Details of the same roles", _value_differs("role_details", unless="roles")
     ),
     "attributes": ValueChange("Further columns", _value_differs("attributes")),
-    "flags": ValueChange("Values not understood", _value_differs("flags")),
+    "flags": ValueChange("Unreadable values", _value_differs("flags")),
     "last_updated": ValueChange("Only Last updated", _only_last_updated_differs),
 }
-"""What else can change, as an address names it."""
+"""The values of the parameter `value` of an address."""
 
 
-class ChangeKind(NamedTuple):
-    """One way to change, of which there is a list."""
-
-    label: str
-    description: str  # which accounts they are
-    filter_names: tuple[str, ...] = ()  # what its list can be of besides
+def any_value_changed(c: Any, names: Sequence[str] = tuple(VALUE_CHANGES)) -> ColumnElement[bool]:
+    """Whether any of these values changed."""
+    return or_(*(VALUE_CHANGES[name].condition(c) for name in names))
 
 
-CHANGE_KINDS: dict[str, ChangeKind] = {
-    "joined": ChangeKind(
-        "Joined", "Listed at the later moment, and never up to the earlier one.", ("now",)
-    ),
-    "back": ChangeKind(
-        "Came back",
-        "Listed at the later moment, not at the earlier one, but before that.",
-        ("now",),
-    ),
-    "gone": ChangeKind("Gone", "Listed at the earlier moment, not at the later one.", ("was",)),
-    "moved": ChangeKind(
-        "Changed state", "In another provisioning state than then.", ("was", "now")
-    ),
-    "gained": ChangeKind("Gained a role", "With a role that they did not have then.", ("role",)),
-    "lost": ChangeKind("Lost a role", "Without a role that they had then.", ("role",)),
-    "match": ChangeKind("Match changed", "With a user where none was known then, or without."),
-    "activity": ChangeKind(
-        "Activity changed", "Active, not active or unknown, and something else then."
-    ),
-    "other": ChangeKind(
-        "Otherwise changed", "With another value than then, besides all these.", ("value",)
-    ),
-}
-"""The lists, as an address names them. All but the first three are of accounts listed at both
-moments."""
+# ---- lists of accounts ---------------------------------------------------------------------------
 
-
-# ---- a list of accounts --------------------------------------------------------------------------
+STATE_FIELDS = {"was": "before", "now": "after"}
+"""Parameter of an address → the side whose states it names."""
 
 
 @dataclass(frozen=True)
 class ChangeFilter:
-    """One list of accounts: how they changed, and of that only some states, a role or a value."""
+    """One list: the accounts with one kind of change, narrowed by states, a role or a value."""
 
     kind: str
-    was: tuple[str, ...] = ()  # states
-    now: tuple[str, ...] = ()
+    before: tuple[str, ...] = ()  # states
+    after: tuple[str, ...] = ()
     role: str | None = None
-    value: str | None = None  # one of VALUES
+    value: str | None = None  # one of VALUE_CHANGES
 
     @classmethod
     def from_params(cls, params: Params) -> ChangeFilter | None:
-        """The list that an address names; what is not understood in it is not asked."""
-        kind = next(iter(params.get("list", ())), "")
+        """The list in an address; filters that are not valid, or not of its kind, are left out."""
+        kind = first_value(params, "list")
         if kind not in CHANGE_KINDS:
             return None
-        was, now = (
-            tuple(dict.fromkeys(s for s in params.get(name, ()) if s in STATE_BY_NAME))
-            for name in ("was", "now")
-        )
+        states = {
+            side: tuple(dict.fromkeys(s for s in params.get(name, ()) if s in STATE_BY_NAME))
+            for name, side in STATE_FIELDS.items()
+        }
         role = next((r for r in params.get("role", ()) if r and "\0" not in r), None)
         value = next((v for v in params.get("value", ()) if v in VALUE_CHANGES), None)
-        parsed = cls(kind, was, now, role, value)
-        return replace(
-            parsed,
-            **{
-                n: f.default
-                for n, f in _FILTER_FIELDS.items()
-                if n not in CHANGE_KINDS[kind].filter_names
-            },
-        )
+        filters = {**states, "role": role, "value": value}
+        return cls(kind, **{name: filters[name] for name in CHANGE_KINDS[kind].filter_names})
 
     def params(self) -> list[tuple[str, str]]:
-        """As an address names it."""
+        """The list as parameters of an address."""
         single = [("role", self.role), ("value", self.value)]
         return [
             ("list", self.kind),
-            *(("was", state) for state in self.was),
-            *(("now", state) for state in self.now),
+            *((name, s) for name, side in STATE_FIELDS.items() for s in getattr(self, side)),
             *((name, value) for name, value in single if value),
         ]
 
 
-_FILTER_FIELDS = {n: f for n, f in ChangeFilter.__dataclass_fields__.items() if n != "kind"}
+class ChangeKind(NamedTuple):
+    """One kind of change, which has a list."""
+
+    label: str
+    description: str
+    condition: Callable[[Any, ChangeFilter, Window], ColumnElement[bool]]
+    filter_names: tuple[str, ...] = ()
+    """The fields of ChangeFilter that narrow its list."""
 
 
-def condition_of(window: Window, change_filter: ChangeFilter, c: Any) -> ColumnElement[bool]:
-    """What a row of `compared` must fulfil to be in the list."""
-    conditions: dict[str, Callable[[], ColumnElement[bool]]] = {
-        "joined": lambda: and_(not_(c.was_there), c.account_key.not_in(returned_accounts(window))),
-        "back": lambda: and_(not_(c.was_there), c.account_key.in_(returned_accounts(window))),
-        "gone": lambda: not_(c.is_there),
-        "moved": lambda: on_both_sides(c, c.differs_provisioning_state),
-        "gained": lambda: on_both_sides(
-            c, c.gained, *_role_differs(change_filter.role, c.is_roles, c.was_roles)
-        ),
-        "lost": lambda: on_both_sides(
-            c, c.lost, *_role_differs(change_filter.role, c.was_roles, c.is_roles)
-        ),
-        "match": lambda: or_(STATUS_CHANGES["matched"](c), STATUS_CHANGES["unmatched"](c)),
-        "activity": lambda: on_both_sides(c, c.differs_active_in_app),
-        "other": lambda: any_value_changed(
-            c, [change_filter.value] if change_filter.value else list(VALUE_CHANGES)
-        ),
-    }
-    clauses = [conditions[change_filter.kind]()]
-    if change_filter.was:
-        clauses.append(c.was_provisioning_state.in_(change_filter.was))
-    if change_filter.now:
-        clauses.append(c.is_provisioning_state.in_(change_filter.now))
-    return and_(*clauses)
+def _is_added(*, returned: bool) -> Callable[[Any, ChangeFilter, Window], ColumnElement[bool]]:
+    def condition(c: Any, _: ChangeFilter, window: Window) -> ColumnElement[bool]:
+        was_listed = c.account_key.in_(returned_accounts(window))
+        return and_(not_(c.in_before), was_listed if returned else not_(was_listed))
+
+    return condition
 
 
 def _role_differs(role: str | None, with_role: Any, without_role: Any) -> list[ColumnElement[bool]]:
     return [] if role is None else [has_role(with_role, role), not_(has_role(without_role, role))]
 
 
-def any_value_changed(c: Any, names: Sequence[str]) -> ColumnElement[bool]:
-    """Whether any of these VALUES changed."""
-    return or_(*(VALUE_CHANGES[name].condition(c) for name in names))
+CHANGE_KINDS: dict[str, ChangeKind] = {
+    "joined": ChangeKind(
+        "Added",
+        "Listed at the later moment, and never before.",
+        _is_added(returned=False),
+        ("after",),
+    ),
+    "back": ChangeKind(
+        "Returned",
+        "Listed at the later moment, not at the earlier one, but before that.",
+        _is_added(returned=True),
+        ("after",),
+    ),
+    "gone": ChangeKind(
+        "Removed",
+        "Listed at the earlier moment, not at the later one.",
+        lambda c, *_: not_(c.in_after),
+        ("before",),
+    ),
+    "moved": ChangeKind(
+        "Changed state",
+        "State differs between the two dates.",
+        lambda c, *_: on_both_sides(c, c.differs_provisioning_state),
+        ("before", "after"),
+    ),
+    "gained": ChangeKind(
+        "Gained a role",
+        "Has a role that it did not have before.",
+        lambda c, filter_, _: on_both_sides(
+            c, c.gained, *_role_differs(filter_.role, c.after_roles, c.before_roles)
+        ),
+        ("role",),
+    ),
+    "lost": ChangeKind(
+        "Lost a role",
+        "No longer has a role that it had before.",
+        lambda c, filter_, _: on_both_sides(
+            c, c.lost, *_role_differs(filter_.role, c.before_roles, c.after_roles)
+        ),
+        ("role",),
+    ),
+    "match": ChangeKind(
+        "Match changed",
+        "Matched with a user, or no longer matched.",
+        lambda c, *_: or_(STATUS_CHANGES["matched"](c), STATUS_CHANGES["unmatched"](c)),
+    ),
+    "activity": ChangeKind(
+        "Activity changed",
+        "Active in app differs between the two dates.",
+        lambda c, *_: on_both_sides(c, c.differs_active_in_app),
+    ),
+    "other": ChangeKind(
+        "Other changes",
+        "Another value differs between the two dates.",
+        lambda c, filter_, _: any_value_changed(
+            c, [filter_.value] if filter_.value else list(VALUE_CHANGES)
+        ),
+        ("value",),
+    ),
+}
+"""The lists, by the parameter `list` of an address. All but the first three hold accounts that are
+listed at both moments."""
+
+
+def condition_of(window: Window, change_filter: ChangeFilter, c: Any) -> ColumnElement[bool]:
+    """Whether a row of `account_diff` is in the list."""
+    clauses = [CHANGE_KINDS[change_filter.kind].condition(c, change_filter, window)]
+    if change_filter.before:
+        clauses.append(c.before_provisioning_state.in_(change_filter.before))
+    if change_filter.after:
+        clauses.append(c.after_provisioning_state.in_(change_filter.after))
+    return and_(*clauses)

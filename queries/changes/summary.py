@@ -1,4 +1,4 @@
-"""How many accounts changed between two moments, and in which way."""
+"""Counts of the accounts that changed between two moments, by kind of change."""
 
 from __future__ import annotations
 
@@ -25,29 +25,28 @@ from queries.changes.window import Window
 
 @dataclass(frozen=True)
 class ChangeSummary:
-    """How many accounts changed in which way. An account can have changed in several."""
+    """Accounts by kind of change. An account can have several."""
 
     counts: Mapping[str, int]
-    """Kind → accounts."""
+    """CHANGE_KINDS → accounts."""
     transitions: pd.DataFrame
-    """One row per pair of states: [was, now, accounts]."""
+    """One row per pair of states: [before, after, accounts]."""
     status_changes: Mapping[str, int]
-    """matched, unmatched, active, inactive, unknown → accounts that became so."""
+    """STATUS_CHANGES → accounts."""
     value_changes: Mapping[str, int]
-    """VALUES → accounts."""
+    """VALUE_CHANGES → accounts."""
     roles: pd.DataFrame = field(repr=False)
     """One row per role that any account gained or lost, most first: [role, gained, lost]."""
 
     @property
     def newly_failed(self) -> int:
-        """Accounts that changed to a failed state, from whichever."""
-        return int(
-            self.transitions.loc[self.transitions["now"].isin(FAILED_STATES), "accounts"].sum()
-        )
+        """Accounts that changed to a failed state."""
+        is_failed = self.transitions["after"].isin(FAILED_STATES)
+        return int(self.transitions.loc[is_failed, "accounts"].sum())
 
     @property
     def is_empty(self) -> bool:
-        """Whether both moments say the same of every account."""
+        """Whether no account differs."""
         return not any(self.counts.values())
 
 
@@ -56,22 +55,22 @@ NO_ROLES = pd.DataFrame({"role": [], "gained": [], "lost": []})
 
 @cached(32)
 def summarize_changes(con: Connection, window: Window) -> ChangeSummary:
-    """How many changed."""
+    """The counts of all kinds of changes in the window."""
     result = con.execute(_count_by_transition(window))
     tally = pd.DataFrame(result.all(), columns=list(result.keys()))
-    is_added = tally["was"].isna()
-    returned_count = _count_returned(con, window) if is_added.any() else 0
-    totals = {str(name): int(n) for name, n in tally.drop(columns=["was", "now"]).sum().items()}
-    roles = _changed_roles(con, window) if totals["gained"] + totals["lost"] else NO_ROLES
-    remaining = tally[tally["was"].notna() & tally["now"].notna()]
-    transitions = remaining.loc[remaining["was"] != remaining["now"], ["was", "now", "accounts"]]
-    transitions = transitions.astype({"accounts": int}).reset_index(drop=True)
-    removed = tally.loc[tally["now"].isna(), "accounts"].sum()
+    is_added, is_removed = tally["before"].isna(), tally["after"].isna()
     added = int(tally.loc[is_added, "accounts"].sum())
+    returned = _count_returned(con, window) if added else 0
+    totals = {
+        str(name): int(n) for name, n in tally.drop(columns=["before", "after"]).sum().items()
+    }
+    is_moved = ~is_added & ~is_removed & (tally["before"] != tally["after"])
+    transitions = tally.loc[is_moved, ["before", "after", "accounts"]]
+    transitions = transitions.astype({"accounts": int}).reset_index(drop=True)
     counts = {
-        "joined": added - returned_count,
-        "back": returned_count,
-        "gone": int(removed),
+        "joined": added - returned,
+        "back": returned,
+        "gone": int(tally.loc[is_removed, "accounts"].sum()),
         "moved": int(transitions["accounts"].sum()),
         "gained": totals["gained"],
         "lost": totals["lost"],
@@ -79,19 +78,23 @@ def summarize_changes(con: Connection, window: Window) -> ChangeSummary:
         "activity": totals["active"] + totals["inactive"] + totals["unknown"],
         "other": totals["other"],
     }
-    status_changes = {name: totals[name] for name in STATUS_CHANGES}
-    value_changes = {name: totals[f"value_{name}"] for name in VALUE_CHANGES}
-    return ChangeSummary(counts, transitions, status_changes, value_changes, roles)
+    return ChangeSummary(
+        counts,
+        transitions,
+        {name: totals[name] for name in STATUS_CHANGES},
+        {name: totals[f"value_{name}"] for name in VALUE_CHANGES},
+        _changed_roles(con, window) if totals["gained"] + totals["lost"] else NO_ROLES,
+    )
 
 
 COUNTED_COLUMNS = (
-    "was_provisioning_state",
-    "is_provisioning_state",
-    "is_active_in_app",
-    "was_there",
-    "is_there",
-    "was_unmatched",
-    "is_unmatched",
+    "before_provisioning_state",
+    "after_provisioning_state",
+    "after_active_in_app",
+    "in_before",
+    "in_after",
+    "unmatched_before",
+    "unmatched_after",
     "gained",
     "lost",
     *(f"differs_{name}" for name in TRACKED_COLUMNS),
@@ -99,25 +102,29 @@ COUNTED_COLUMNS = (
 
 
 def _count_by_transition(window: Window) -> Select[*tuple[Any, ...]]:
-    """One row per pair of states, NULL where not listed; how many, and how many in each way.
+    """One row per pair of states, NULL where not listed: [before, after, accounts, *counts].
 
-    The facts are counted by their combinations, which are few, before any way is asked of them:
-    that takes a third of the time.
+    The flags are counted by their combinations, which are few, before the kinds of changes are
+    derived from them: that takes a third of the time.
     """
     rows = account_diff(window)
     columns = [rows.c[name] for name in COUNTED_COLUMNS]
-    statement = select(*columns, func.count().label("accounts")).group_by(*columns)
-    c = statement.subquery("combinations").c
+    query = select(*columns, func.count().label("accounts")).group_by(*columns)
+    c = query.subquery("combinations").c
     measures = {
         "gained": on_both_sides(c, c.gained),
         "lost": on_both_sides(c, c.lost),
-        **{name: turned(c) for name, turned in STATUS_CHANGES.items()},
-        "other": any_value_changed(c, list(VALUE_CHANGES)),
+        **{name: condition(c) for name, condition in STATUS_CHANGES.items()},
+        "other": any_value_changed(c),
         **{f"value_{name}": value.condition(c) for name, value in VALUE_CHANGES.items()},
     }
-    before, after = c.was_provisioning_state.label("was"), c.is_provisioning_state.label("now")
+    before = c.before_provisioning_state.label("before")
+    after = c.after_provisioning_state.label("after")
     accounts = func.sum(c.accounts)
-    totals = [func.coalesce(accounts.filter(way), 0).label(name) for name, way in measures.items()]
+    totals = [
+        func.coalesce(accounts.filter(condition), 0).label(name)
+        for name, condition in measures.items()
+    ]
     return (
         select(before, after, accounts.label("accounts"), *totals)
         .group_by(before, after)
@@ -133,14 +140,14 @@ def _changed_roles(con: Connection, window: Window) -> pd.DataFrame:
     """One row per role that any account gained or lost: [role, gained, lost]."""
     c = account_diff(window).c
     differs = on_both_sides(c, c.differs_roles)
-    sides = [
+    after, before = (
         select(c.account_key, func.unnest(roles).label("role"), literal(step).label("step")).where(
             differs
         )
-        for roles, step in ((c.is_roles, 1), (c.was_roles, -1))
-    ]
-    role_steps = sides[0].union_all(sides[1]).subquery("each")
-    step = func.sum(role_steps.c.step).label("step")  # 0 where the role is held then and now
+        for roles, step in ((c.after_roles, 1), (c.before_roles, -1))
+    )
+    role_steps = after.union_all(before).subquery("role_steps")
+    step = func.sum(role_steps.c.step).label("step")  # 0 for a role on both sides
     per_account = (
         select(role_steps.c.role, step)
         .group_by(role_steps.c.account_key, role_steps.c.role)

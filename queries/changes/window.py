@@ -1,8 +1,8 @@
-"""Two moments of some integrations, and the snapshots that held at them."""
+"""Two moments to compare, and the snapshots behind them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -10,101 +10,95 @@ from typing import NamedTuple
 import pandas as pd
 from sqlalchemy import Connection, Subquery, func, select
 
-from data.files.naming import parse_moment
+from data.formatting import iso_z
 from data.schema import integration, snapshot
-from queries.filters import MAX_VALUES_PER_FILTER
-from queries.scope import in_integrations
-
-Params = Mapping[str, Sequence[str]]
-"""What an address says: parameter → its values."""
+from queries.scope import Params, Scope, in_integrations, moment_param
 
 
 @dataclass(frozen=True)
 class Window:
-    """Two moments (naive UTC), the earlier one first, and of which integrations; none: of all."""
+    """Two moments (naive UTC), the earlier one first, of some integrations (none named: all)."""
 
     since: datetime
     until: datetime
     integration: tuple[str, ...] = ()
 
+    @property
+    def before(self) -> Scope:
+        """The integrations at the earlier moment."""
+        return Scope(integration=self.integration, as_of=self.since)
+
+    @property
+    def after(self) -> Scope:
+        """The integrations at the later moment."""
+        return Scope(integration=self.integration, as_of=self.until)
+
     def params(self) -> list[tuple[str, str]]:
-        """As an address names them."""
-        integrations = [("integration", name) for name in self.integration]
-        return [
-            ("from", format_moment(self.since)),
-            ("to", format_moment(self.until)),
-            *integrations,
-        ]
-
-
-def format_moment(moment: datetime) -> str:
-    """`2026-11-23T06:00:00Z`."""
-    return f"{moment.isoformat(timespec='seconds')}Z"
+        """The window as parameters of an address."""
+        moments = [("from", iso_z(self.since)), ("to", iso_z(self.until))]
+        return [*moments, *Scope(integration=self.integration).params()]
 
 
 class SnapshotMoments(NamedTuple):
-    """The moments that a store offers (naive UTC)."""
+    """When snapshots were taken (naive UTC)."""
 
-    first: datetime  # snapshot
-    previous: datetime | None  # the newest, where there are several moments
+    first: datetime
+    previous: datetime | None  # the one before the newest
     newest: datetime
 
     @property
     def default_since(self) -> datetime:
-        """A day before the newest, where there was something to compare with."""
+        """One day before the newest snapshot, or the first snapshot if that is later."""
         return max(self.first, self.newest - timedelta(days=1))
 
 
 def snapshot_moments(con: Connection, integrations: Sequence[str]) -> SnapshotMoments | None:
-    """Of the integrations, or of all where none is named; None without any snapshot."""
+    """The moments of these integrations' snapshots (none named: all); None without any."""
     taken_at, in_scope = snapshot.c.taken_at, in_integrations(snapshot, integrations)
     first, newest = con.execute(
         select(func.min(taken_at), func.max(taken_at)).where(in_scope)
     ).one()
     if first is None:
         return None
-    return SnapshotMoments(
-        first, con.scalar(select(func.max(taken_at)).where(in_scope, taken_at < newest)), newest
-    )
+    previous = con.scalar(select(func.max(taken_at)).where(in_scope, taken_at < newest))
+    return SnapshotMoments(first, previous, newest)
 
 
 def window_from_params(params: Params, moments: SnapshotMoments) -> Window:
-    """What an address asks to compare, the earlier moment first; else the usual."""
-    since, until = (parse_moment(next(iter(params.get(name, ())), "")) for name in ("from", "to"))
-    until = until or moments.newest
-    since = since or min(moments.default_since, until)
-    names = tuple(dict.fromkeys(params.get("integration", ())[:MAX_VALUES_PER_FILTER]))
-    return Window(min(since, until), max(since, until), names)
+    """The window in an address, its moments in order; by default, the last day."""
+    until = moment_param(params, "to") or moments.newest
+    since = moment_param(params, "from") or min(moments.default_since, until)
+    integrations = Scope.from_params(params).integration
+    return Window(min(since, until), max(since, until), integrations)
 
 
 def compared_snapshots(con: Connection, window: Window) -> pd.DataFrame:
-    """One row per integration that had a snapshot until the later moment, by name.
+    """One row per integration with a snapshot by the later moment, by name.
 
-    [integration, taken_then, accounts_then, taken_now, accounts_now]: what held at either moment;
-    nothing then where the integration is new to Rollcall.
+    [integration, taken_before, accounts_before, taken_after, accounts_after]: the last snapshot by
+    either moment. The before columns are empty for an integration that is new to Rollcall.
     """
-    before, after = (_snapshots_as_of(moment) for moment in (window.since, window.until))
+    before, after = _last_snapshots(window.before), _last_snapshots(window.after)
     result = con.execute(
         select(
             integration.c.name.label("integration"),
-            before.c.taken_at.label("taken_then"),
-            func.coalesce(before.c.accepted, 0).label("accounts_then"),
-            after.c.taken_at.label("taken_now"),
-            after.c.accepted.label("accounts_now"),
+            before.c.taken_at.label("taken_before"),
+            func.coalesce(before.c.accepted, 0).label("accounts_before"),
+            after.c.taken_at.label("taken_after"),
+            after.c.accepted.label("accounts_after"),
         )
         .join_from(integration, after, after.c.integration_id == integration.c.integration_id)
         .outerjoin(before, before.c.integration_id == integration.c.integration_id)
-        .where(in_integrations(integration, window.integration))
         .order_by(func.lower(integration.c.name))
     )
     return pd.DataFrame(result.all(), columns=list(result.keys()))
 
 
-def _snapshots_as_of(moment: datetime) -> Subquery:
-    """One row per integration: its last snapshot until the moment."""
+def _last_snapshots(scope: Scope) -> Subquery:
+    """One row per integration of the scope: its last snapshot."""
     rank = func.row_number().over(
         partition_by=snapshot.c.integration_id, order_by=snapshot.c.taken_at.desc()
     )
-    candidates = select(snapshot, rank.label("age")).where(snapshot.c.taken_at <= moment)
-    ranked = candidates.subquery()
+    in_scope = (scope.includes(snapshot), scope.is_past(snapshot.c.taken_at))
+    ranked = select(snapshot, rank.label("age")).where(*in_scope).subquery()
     return select(ranked).where(ranked.c.age == 1).subquery()

@@ -1,4 +1,4 @@
-"""Evidence packs: findings, or a list of accounts, as a file that the archive proves or disproves.
+"""Evidence packs: findings or a list of accounts, as a file that the archive can verify.
 
-`pack` says what every pack is, `findings` and `accounts` are the two kinds, `proof` reads one back.
+`pack` writes a pack, `findings` and `accounts` are the two kinds, `proof` verifies one.
 """

@@ -1,26 +1,29 @@
-"""Findings as evidence: the chosen rules, asked of the accounts of a moment.
+"""Findings as evidence: the results of the chosen rules at one moment.
 
-Every row follows from the snapshots that the pack names, from the rules and their limits. What
-people accepted is theirs to say; it is in the pack, and in the rows as they said it.
+Every row follows from the pack's snapshots, the rules and their settings. Exceptions are as people
+recorded them: in the pack, and in the rows.
 """
 
 from __future__ import annotations
 
 import csv
-import io
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
-from typing import Any, ClassVar, Self
+from datetime import date
+from pathlib import Path
+from typing import Any
 
-from sqlalchemy import Connection, Engine, insert, select, true
+from sqlalchemy import Connection, Engine, insert, select
 
+from data.formatting import file_stamp
 from data.records.exceptions import RuleSettings
 from data.schema import exception
+from data.store.output import BYTE_ORDER_MARK, escape_formula
 from queries.evidence.pack import (
-    Evidence,
+    EvidenceKind,
+    EvidencePack,
     ReadJson,
     json_bytes,
     parse_time,
@@ -28,20 +31,16 @@ from queries.evidence.pack import (
     snapshot_entries,
     to_json_value,
 )
-from queries.export.formats import escape_formula
 from queries.review.duration import View
-from queries.review.rules import (
+from queries.review.findings import (
     ACCOUNT_COLUMNS,
     EXCEPTION_COLUMNS,
-    RULE_BY_NAME,
-    RULES,
-    Rule,
     all_findings,
-    count_findings,
 )
+from queries.review.rules import RULE_BY_NAME, RULES, Rule
 
 BATCH_SIZE = 1_000
-"""Findings that are written at a time."""
+"""Findings to fetch at a time."""
 
 FINDING_COLUMNS = (
     "rule",
@@ -53,192 +52,183 @@ FINDING_COLUMNS = (
     "detail",
     *EXCEPTION_COLUMNS,
 )
-"""What the files say of a finding."""
+"""The columns of the files."""
 
 
 @dataclass(frozen=True)
-class FindingsEvidence(Evidence):
-    """What the chosen rules find, accepted or not."""
+class Findings:
+    """The findings of some rules, including those with an exception."""
 
-    kind: ClassVar[str] = "findings"
-    rows_file: ClassVar[str] = "findings.json"
-    row_noun: ClassVar[str] = "finding"
-    key_columns: ClassVar[tuple[str, ...]] = ("rule", "integration", "account_id")
-
+    con: Connection
     view: View
-    rules: tuple[Rule, ...] = RULES
+    rules: Sequence[Rule] = RULES
     counts: dict[str, Counter[str]] = field(default_factory=dict)
-    """Rule → how many findings count, and how many are accepted; known once they are written."""
-
-    @classmethod
-    def from_manifest(cls, con: Connection, manifest: Mapping[str, Any]) -> Self:
-        """The evidence that a manifest tells of, asked of another store."""
-        filters = manifest["filter"]
-        view = View(
-            integration=tuple(filters["integration"]),
-            as_of=parse_time(manifest["as_of"]),
-            limits=RuleSettings.from_dict(manifest["limits"]),
-            evaluated_at=parse_time(manifest["made_at"]),
-        )
-        return cls(con, view, tuple(RULE_BY_NAME[name] for name in filters["rule"]))
-
-    @classmethod
-    def restore_records(cls, engine: Engine, read_json: ReadJson) -> None:
-        """Say again what people have said of findings."""
-        rows = [
-            {name: _parse_value(name, row[name]) for name in row}
-            for row in read_json("accepted.json")
-        ]
-        with engine.begin() as con:
-            con.execute(insert(exception), rows) if rows else None
-
-    @property
-    def made_at(self) -> datetime:
-        """When it was asked for; naive UTC."""
-        return self.view.evaluated_at
-
-    def members(self) -> dict[str, Callable[[], Iterable[bytes]]]:
-        """File name → what makes the file."""
-        view = self.view
-        return {
-            "README.txt": lambda: [self._readme().encode()],
-            "rules.json": lambda: [json_bytes(self._rule_definitions())],
-            "snapshots.json": lambda: [
-                json_bytes(snapshot_entries(self.con, view.integration, view.as_of))
-            ],
-            "accepted.json": lambda: [json_bytes(self._exceptions())],
-            self.rows_file: self._json_chunks,
-            "findings.csv": self._csv_chunks,
-        }
+    """Rule → open findings and exceptions; complete once the rows are read."""
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """One per finding, accepted or not: by rule, integration and account."""
+        """One row per finding, by rule, integration and account."""
         for rule in self.rules:
-            counter = self.counts[rule.name] = Counter(open=0, accepted=0)
+            counter = self.counts[rule.name] = Counter(open=0, exceptions=0)
             stream = self.con.execution_options(stream_results=True)
             results = stream.execute(all_findings(self.view, rule)).mappings()
             for batch in results.partitions(BATCH_SIZE):
                 for row in batch:
-                    counter["accepted" if row["reason"] else "open"] += 1
+                    counter["exceptions" if row["reason"] else "open"] += 1
                     values = {"rule": rule.name, "severity": rule.severity, **row}
                     yield {name: to_json_value(values[name]) for name in FINDING_COLUMNS}
 
-    def count_rows(self) -> int:
-        """How many findings there are, before they are written."""
-        return sum(sum(count_findings(self.con, self.view, rule)) for rule in self.rules)
+    def write_json(self, path: Path) -> None:
+        """Write a JSON list with one finding per line."""
+        lines = (json.dumps(row, ensure_ascii=False) for row in self.rows())
+        with path.open("w", encoding="utf-8") as file:
+            file.write("[\n" + next(lines, ""))
+            file.writelines(f",\n{line}" for line in lines)
+            file.write("\n]\n")
 
-    def manifest_fields(self) -> dict[str, Any]:
-        """What the manifest says of it."""
-        return {
-            "as_of": to_json_value(self.view.as_of),
+    def write_csv(self, path: Path) -> None:
+        """Write a CSV in which no text is a formula in a spreadsheet."""
+        with path.open("w", encoding="utf-8", newline="") as file:
+            file.write(BYTE_ORDER_MARK)
+            writer = csv.writer(file)
+            writer.writerow(FINDING_COLUMNS)
+            writer.writerows(map(_cell_text, row.values()) for row in self.rows())
+
+
+def findings_pack(findings: Findings) -> EvidencePack:
+    """The pack of some findings."""
+    con, view, rules = findings.con, findings.view, findings.rules
+    definitions = [_definition(rule, view) for rule in rules]
+    return EvidencePack(
+        kind="findings",
+        file_name=_file_name(view, rules),
+        made_at=view.evaluated_at,
+        members={
+            "README.txt": _readme(view, definitions).encode(),
+            "rules.json": json_bytes(definitions),
+            "snapshots.json": json_bytes(snapshot_entries(con, view.integration, view.as_of)),
+            "exceptions.json": json_bytes(_exceptions(con, view, rules)),
+            FINDINGS.rows_file: findings.write_json,
+            "findings.csv": findings.write_csv,
+        },
+        manifest_fields=lambda: {
+            "as_of": to_json_value(view.as_of),
             "filter": {
-                "integration": list(self.view.integration),
-                "rule": [rule.name for rule in self.rules],
+                "integration": list(view.integration),
+                "rule": [rule.name for rule in rules],
             },
-            "limits": self.view.limits.to_dict(),
-            "counts": self.counts,
-        }
-
-    def file_name(self) -> str:
-        """`evidence-2026-11-23T06-00-00Z.zip`, by the moment that it is of."""
-        rule_suffix = f"-{self.rules[0].name.replace('_', '-')}" if len(self.rules) == 1 else ""
-        moment = self.view.as_of or self.view.evaluated_at
-        return f"evidence{rule_suffix}-{moment:%Y-%m-%dT%H-%M-%SZ}.zip"
-
-    def _json_chunks(self) -> Iterator[bytes]:
-        separator = b"[\n"
-        for row in self.rows():
-            yield separator + json.dumps(row, ensure_ascii=False).encode()
-            separator = b",\n"
-        yield b"[]\n" if separator == b"[\n" else b"\n]\n"
-
-    def _csv_chunks(self) -> Iterator[bytes]:
-        """For a spreadsheet, in which no text comes alive as a formula."""
-        yield "\ufeff".encode() + _csv_line(FINDING_COLUMNS)
-        for row in self.rows():
-            yield _csv_line([_cell_text(row[name]) for name in FINDING_COLUMNS])
-
-    def _rule_definitions(self) -> list[dict[str, str]]:
-        return [
-            {
-                "rule": rule.name,
-                "title": rule.title,
-                "severity": rule.severity,
-                "in_words": rule.describe(self.view.limits),
-            }
-            for rule in self.rules
-        ]
-
-    def _exceptions(self) -> list[dict[str, Any]]:
-        """All that was said of findings of the rules by then, in the order in which it was said."""
-        columns, view = exception.c, self.view
-        in_integrations = columns.integration.in_(view.integration) if view.integration else true()
-        rows = self.con.execute(
-            select(exception)
-            .where(
-                in_integrations,
-                columns.rule.in_([rule.name for rule in self.rules]),
-                columns.accepted_at <= view.records_until(),
-            )
-            .order_by(columns.accepted_at, columns.integration, columns.rule, columns.account_id)
-        )
-        return [row_to_json(row) for row in rows.mappings()]
-
-    def _readme(self) -> str:
-        rules = "\n".join(
-            f"{definition['title']} ({definition['severity']})\n  {definition['in_words']}\n"
-            for definition in self._rule_definitions()
-        )
-        integrations = ", ".join(self.view.integration) or "all integrations"
-        as_of = self.view.as_of or self.view.evaluated_at
-        return README.format(named=integrations, at=f"{as_of:%Y-%m-%d %H:%M:%S}", rules=rules)
-
-
-README = """Findings of Rollcall in {named}, as of {at} UTC.
-
-findings.csv, findings.json  One row per finding: the account, since when, and if it is accepted,
-                             why, by whom and until when. The CSV is safe to open in a spreadsheet.
-snapshots.json               The snapshots that the findings follow from, with their hashes.
-rules.json                   The rules in words, with their limits.
-accepted.json                All that people have said of such findings, withdrawn or not.
-manifest.json                What the pack is of, and the SHA-256 of every file in it.
-
-To prove it, on a machine with the archive:  rollcall verify PACK
-
-That proves the findings: each follows from the snapshots. Who accepted which of them, when and why,
-follows from no snapshot: it is what was recorded, under the name that was given, and nobody signed
-it. Whoever can write the store, or make a pack anew, can change it without a trace. Where it has to
-be beyond doubt, keep packs where nobody can exchange them, and compare.
-
-“Since” is the first snapshot from which a finding has held without interruption. Spans are measured
-up to the newest snapshot of the account's integration. All times are UTC.
-
-The rules
-
-{rules}"""
+            "limits": view.limits.to_dict(),
+            "counts": findings.counts,
+        },
+    )
 
 
 def select_rules(names: Sequence[str], severities: Sequence[str]) -> tuple[Rule, ...]:
-    """The rules of these names and severities; none named means all."""
+    """The rules with these names and severities; all if none is named."""
     named_rules = [rule for rule in RULES if rule.name in names] or list(RULES)
     return tuple(rule for rule in named_rules if not severities or rule.severity in severities)
 
 
+def _from_manifest(con: Connection, manifest: Mapping[str, Any]) -> EvidencePack:
+    filters = manifest["filter"]
+    view = View(
+        integration=tuple(filters["integration"]),
+        as_of=parse_time(manifest["as_of"]),
+        limits=RuleSettings.from_dict(manifest["limits"]),
+        evaluated_at=parse_time(manifest["made_at"]),
+    )
+    return findings_pack(Findings(con, view, [RULE_BY_NAME[name] for name in filters["rule"]]))
+
+
+def _restore_records(engine: Engine, read_json: ReadJson) -> None:
+    rows = [
+        {name: _parse_value(name, value) for name, value in row.items()}
+        for row in read_json("exceptions.json")
+    ]
+    with engine.begin() as con:
+        con.execute(insert(exception), rows) if rows else None
+
+
 def _parse_value(name: str, value: Any) -> Any:
-    """A value of what people said, from its JSON."""
+    """A value of an exception, from JSON."""
     if name in ("snapshot_taken_at", "accepted_at", "withdrawn_at"):
         return parse_time(value)
     return date.fromisoformat(value) if name == "until" and value else value
 
 
-def _csv_line(cells: Iterable[Any]) -> bytes:
-    buffer = io.StringIO()
-    csv.writer(buffer).writerow(cells)
-    return buffer.getvalue().encode()
+FINDINGS = EvidenceKind(
+    rows_file="findings.json",
+    row_noun="finding",
+    key_columns=("rule", "integration", "account_id"),
+    restore_records=_restore_records,
+    from_manifest=_from_manifest,
+)
+
+
+def _file_name(view: View, rules: Sequence[Rule]) -> str:
+    """`evidence-2026-11-23T06-00-00Z.zip`; with the rule's name if there is only one."""
+    rule_suffix = f"-{rules[0].name.replace('_', '-')}" if len(rules) == 1 else ""
+    return f"evidence{rule_suffix}-{file_stamp(view.as_of or view.evaluated_at)}.zip"
+
+
+def _definition(rule: Rule, view: View) -> dict[str, str]:
+    return {
+        "rule": rule.name,
+        "title": rule.title,
+        "severity": rule.severity,
+        "description": rule.describe(view.limits),
+    }
+
+
+def _exceptions(con: Connection, view: View, rules: Sequence[Rule]) -> list[dict[str, Any]]:
+    """One entry per exception of the rules by then, withdrawn or not, in the order of recording."""
+    columns = exception.c
+    rows = con.execute(
+        select(exception)
+        .where(
+            view.includes(exception),
+            columns.rule.in_([rule.name for rule in rules]),
+            columns.accepted_at <= view.records_until(),
+        )
+        .order_by(columns.accepted_at, columns.integration, columns.rule, columns.account_id)
+    )
+    return [row_to_json(row) for row in rows.mappings()]
 
 
 def _cell_text(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return {None: "", True: "yes", False: "no"}[value]
-    text = "; ".join(value) if isinstance(value, list) else str(value)
-    return escape_formula(text)
+    return escape_formula("; ".join(value) if isinstance(value, list) else str(value))
+
+
+def _readme(view: View, definitions: Sequence[Mapping[str, str]]) -> str:
+    rules = "\n".join(
+        f"{rule['title']} ({rule['severity']})\n  {rule['description']}\n" for rule in definitions
+    )
+    integrations = ", ".join(view.integration) or "all integrations"
+    moment = view.as_of or view.evaluated_at
+    return README.format(integrations=integrations, moment=f"{moment:%Y-%m-%d %H:%M:%S}") + rules
+
+
+README = """Rollcall findings in {integrations}, as of {moment} UTC.
+
+findings.csv, findings.json  One row per finding: the account, since when, and its exception, if
+                             any, with reason, person and end date. The CSV is safe to open in a
+                             spreadsheet.
+snapshots.json               The snapshots that the findings follow from, with their hashes.
+rules.json                   The descriptions of the rules, with their settings.
+exceptions.json              All exceptions of these rules, withdrawn or not.
+manifest.json                The filters and the SHA-256 of every file in the pack.
+
+To verify the pack on a machine with the archive:  rollcall verify PACK
+
+That proves the findings: each follows from the snapshots. Exceptions follow from no snapshot. They
+are as recorded, under the names that people entered, and nobody signed them. Anybody who can write
+to the store, or make a new pack, can change them without a trace. If they have to be beyond doubt,
+keep packs where nobody can replace them, and compare.
+
+“Since” is the first snapshot from which a finding holds without interruption. Durations end at the
+latest snapshot of the account's integration. All times are UTC.
+
+The rules
+
+"""

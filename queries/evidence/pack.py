@@ -1,4 +1,4 @@
-"""What every evidence pack is: a zip file whose manifest says what it is of, and seals its files.
+"""Writes an evidence pack: a zip file whose manifest holds the hash of each other file.
 
 Every row in it follows from the snapshots that it names by their hashes.
 """
@@ -6,72 +6,40 @@ Every row in it follows from the snapshots that it names by their hashes.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import shutil
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from importlib.metadata import version
-from typing import Any, ClassVar, Self
+from pathlib import Path
+from typing import Any, NamedTuple
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from sqlalchemy import Connection, Engine, select
 
+from data.formatting import iso_z
 from data.schema import integration, snapshot
-from queries.export.formats import Chunks
+from data.tempfiles import TemporaryFile
+from queries.scope import in_integrations
 
 PACK_FORMAT = "rollcall evidence 2"
 MANIFEST_FILE, CHECKSUM_FILE = "manifest.json", "manifest.sha256"
 
 ReadJson = Callable[[str], Any]
-"""What a file of a pack that was read says in JSON, by the file's name."""
+"""File name → the JSON value of that file of a pack."""
 
 
-@dataclass(frozen=True)
-class Evidence(ABC):
-    """What a pack is of, asked of one connection, which is one moment of the store."""
+class EvidencePack(NamedTuple):
+    """The content of a pack, from one moment of the store."""
 
-    con: Connection
-
-    kind: ClassVar[str]
-    """The kind of evidence, as the manifest says it."""
-    rows_file: ClassVar[str]
-    """The file that holds the rows as a JSON list."""
-    row_noun: ClassVar[str]
-    """What a row is, in a word."""
-    key_columns: ClassVar[tuple[str, ...]]
-    """The columns that name a row of it."""
-
-    @classmethod
-    @abstractmethod
-    def from_manifest(cls, con: Connection, manifest: Mapping[str, Any]) -> Self:
-        """The evidence that a manifest says its pack is of, asked of another store."""
-
-    @classmethod
-    @abstractmethod
-    def restore_records(cls, engine: Engine, read_json: ReadJson) -> None:
-        """Put into an empty store what the pack tells and no snapshot does: what people said."""
-
-    @property
-    @abstractmethod
-    def made_at(self) -> datetime:
-        """When it was asked for; naive UTC."""
-
-    @abstractmethod
-    def members(self) -> dict[str, Callable[[], Iterable[bytes]]]:
-        """File name → what makes the file, of all that the manifest seals."""
-
-    @abstractmethod
-    def manifest_fields(self) -> dict[str, Any]:
-        """What the manifest says of this kind; known once the members are made."""
-
-    @abstractmethod
-    def file_name(self) -> str:
-        """The file's name: of what, and of when."""
+    kind: str  # `of` in the manifest
+    file_name: str
+    made_at: datetime  # naive UTC
+    members: Mapping[str, bytes | Callable[[Path], None]]  # file name → content, or its writer
+    manifest_fields: Callable[[], Mapping[str, Any]]  # complete once the members are written
 
     def manifest(self) -> dict[str, Any]:
-        """What the manifest says, but for the files."""
+        """The manifest without the hashes."""
         return {
             "format": PACK_FORMAT,
             "of": self.kind,
@@ -81,84 +49,90 @@ class Evidence(ABC):
         }
 
 
-def pack_chunks(evidence: Evidence) -> Chunks:
-    """The zip file, piece by piece; the manifest comes last, when all hashes are known."""
-    sink, file_entries = _ZipBuffer(), {}
-    with ZipFile(sink, "w", ZIP_DEFLATED) as pack:
-        for name, write_chunks in evidence.members().items():
-            digest, size = hashlib.sha256(), 0
-            with pack.open(_zip_entry(name, evidence), "w", force_zip64=True) as file:
-                for chunk in write_chunks():
-                    digest.update(chunk)
-                    size += file.write(chunk)
-                    yield sink.drain()
-            file_entries[name] = {"sha256": digest.hexdigest(), "bytes": size}
-        manifest = json_bytes(evidence.manifest() | {"files": file_entries})
-        pack.writestr(_zip_entry(MANIFEST_FILE, evidence), manifest)
-        pack.writestr(_zip_entry(CHECKSUM_FILE, evidence), hashlib.sha256(manifest).hexdigest())
-    yield sink.drain()
+class EvidenceKind(NamedTuple):
+    """How `rollcall verify` makes a pack of this kind again."""
+
+    rows_file: str  # holds the rows as a JSON list
+    row_noun: str
+    key_columns: tuple[str, ...]  # identify a row
+    restore_records: Callable[[Engine, ReadJson], None]
+    """Puts the pack's human decisions into an empty store, as no snapshot has them."""
+    from_manifest: Callable[[Connection, Mapping[str, Any]], EvidencePack]
+    """The pack that a manifest describes, from another store."""
+
+
+def write_pack(
+    pack: EvidencePack, path: Path, on_member: Callable[[], None] = lambda: None
+) -> None:
+    """Write the zip file; the manifest comes last, when all hashes are known.
+
+    `on_member` runs before each file and can raise to stop.
+    """
+    files: dict[str, dict[str, Any]] = {}
+    with ZipFile(path, "w", ZIP_DEFLATED) as archive:
+        for name, member in pack.members.items():
+            on_member()
+            files[name] = _add_member(archive, _zip_entry(name, pack), member)
+        manifest = json_bytes(pack.manifest() | {"files": files})
+        archive.writestr(_zip_entry(MANIFEST_FILE, pack), manifest)
+        archive.writestr(_zip_entry(CHECKSUM_FILE, pack), hashlib.sha256(manifest).hexdigest())
+
+
+def _add_member(
+    archive: ZipFile, entry: ZipInfo, member: bytes | Callable[[Path], None]
+) -> dict[str, Any]:
+    """Add a file; returns its entry in the manifest."""
+    copy = TemporaryFile()
+    copy.path.write_bytes(member) if isinstance(member, bytes) else member(copy.path)
+    with copy.path.open("rb") as source:
+        digest = hashlib.file_digest(source, "sha256").hexdigest()
+        source.seek(0)
+        with archive.open(entry, "w", force_zip64=True) as target:
+            shutil.copyfileobj(source, target)
+    return {"sha256": digest, "bytes": copy.path.stat().st_size}
 
 
 def snapshot_entries(
     con: Connection, integrations: Sequence[str], until: datetime | None
 ) -> list[dict[str, Any]]:
-    """Every snapshot that rows may follow from, oldest first: history counts, too.
+    """One entry per snapshot that rows can follow from, oldest first, including history.
 
-    Of all integrations where none is named, and of all moments without `until` (naive UTC).
+    All integrations if none is named; all moments without `until` (naive UTC).
     """
-    query = select(
-        integration.c.name.label("integration"), snapshot.c.taken_at, snapshot.c.sha256
-    ).join_from(snapshot, integration, integration.c.integration_id == snapshot.c.integration_id)
-    if integrations:
-        query = query.where(integration.c.name.in_(integrations))
+    query = (
+        select(integration.c.name.label("integration"), snapshot.c.taken_at, snapshot.c.sha256)
+        .join_from(snapshot, integration, integration.c.integration_id == snapshot.c.integration_id)
+        .where(in_integrations(snapshot, integrations))
+        .order_by(snapshot.c.taken_at, integration.c.name)
+    )
     if until:
         query = query.where(snapshot.c.taken_at <= until)
-    rows = con.execute(query.order_by(snapshot.c.taken_at, integration.c.name))
-    return [row_to_json(row) for row in rows.mappings()]
+    return [row_to_json(row) for row in con.execute(query).mappings()]
 
 
-class _ZipBuffer(io.RawIOBase):
-    """Takes what a zip file is made of, until somebody takes it away."""
-
-    def __init__(self) -> None:
-        self._content = bytearray()
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, content: Any, /) -> int:
-        self._content += content
-        return len(content)
-
-    def drain(self) -> bytes:
-        content = bytes(self._content)
-        self._content.clear()
-        return content
-
-
-def _zip_entry(name: str, evidence: Evidence) -> ZipInfo:
-    entry = ZipInfo(name, max(evidence.made_at, datetime(1980, 1, 1)).timetuple()[:6])
+def _zip_entry(name: str, pack: EvidencePack) -> ZipInfo:
+    entry = ZipInfo(name, max(pack.made_at, datetime(1980, 1, 1)).timetuple()[:6])
     entry.compress_type = ZIP_DEFLATED
     return entry
 
 
 def row_to_json(row: Mapping[Any, Any]) -> dict[str, Any]:
-    """A row as JSON can say it."""
+    """A row as JSON values."""
     return {name: to_json_value(value) for name, value in row.items()}
 
 
 def to_json_value(value: Any) -> Any:
-    """A value as JSON can say it; moments are naive UTC."""
+    """The value for JSON; moments are naive UTC."""
     if isinstance(value, datetime):
-        return f"{value.isoformat()}Z"
+        return iso_z(value, "auto")
     return value.isoformat() if isinstance(value, date) else value
 
 
 def json_bytes(value: Any) -> bytes:
-    """A file of it, to be read by people, too."""
+    """The value as an indented JSON file."""
     return f"{json.dumps(value, indent=2, ensure_ascii=False)}\n".encode()
 
 
 def parse_time(text: str | None) -> Any:
-    """Naive UTC of what a pack says; None stays."""
+    """The naive UTC moment in a pack; None stays None."""
     return datetime.fromisoformat(text.removesuffix("Z")) if text else None

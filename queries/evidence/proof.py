@@ -1,4 +1,4 @@
-"""What proves an evidence pack: the archive, whose snapshots must give the same rows again."""
+"""Verifies an evidence pack: the snapshots in the archive have to give the same rows."""
 
 from __future__ import annotations
 
@@ -17,109 +17,108 @@ from sqlalchemy import Engine
 from data.files.errors import SnapshotRejected
 from data.files.mapping import read_mapping
 from data.files.naming import SnapshotFile
+from data.formatting import file_stamp
 from data.history.load import load
 from data.home import Home
 from data.store.engine import close_store, open_store
-from queries.evidence.accounts import AccountsEvidence
-from queries.evidence.findings import FindingsEvidence
-from queries.evidence.pack import CHECKSUM_FILE, MANIFEST_FILE, PACK_FORMAT, Evidence, parse_time
+from queries.evidence.accounts import ACCOUNTS
+from queries.evidence.findings import FINDINGS
+from queries.evidence.pack import (
+    CHECKSUM_FILE,
+    MANIFEST_FILE,
+    PACK_FORMAT,
+    EvidenceKind,
+    parse_time,
+    write_pack,
+)
 
-EVIDENCE_KINDS: dict[str, type[Evidence]] = {
-    kind.kind: kind for kind in (FindingsEvidence, AccountsEvidence)
-}
-"""The kinds of evidence, by the manifest's word for them."""
+EVIDENCE_KINDS = {"findings": FINDINGS, "accounts": ACCOUNTS}
+"""Value of `of` in the manifest → the kind."""
 
 MAX_DIFFERENCES = 10
-"""Rows, files or snapshots that differ and are named; of more it is said how many."""
+"""Differences to name. For more, a sentence gives their number."""
 
 Progress = Callable[[int, int], None]
-"""Told of every snapshot that is loaded: its number, and how many there are."""
+"""Called after each snapshot that is loaded, with its number and the number of snapshots."""
 
 
-class EvidencePack(NamedTuple):
-    """A pack as it was read."""
+class PackFiles(NamedTuple):
+    """The files of a pack."""
 
     manifest: dict[str, Any]
     files: dict[str, bytes]
 
     def read_json(self, name: str) -> Any:
-        """What a file of it says in JSON."""
+        """The JSON value of a file."""
         return json.loads(self.files[name])
 
 
 class InvalidPack(ValueError):
-    """The file cannot be read as an evidence pack; the message says why."""
+    """The file is not a readable evidence pack; the message says why."""
 
 
 def verify(path: Path, home: Home, progress: Progress) -> list[str]:
-    """Why the pack is not proved by the archive of the home, in sentences; none where it is.
+    """The reasons, in sentences, why the home's archive does not prove the pack; none if it does.
 
-    Raises NoPack.
+    Raises InvalidPack.
     """
     pack, problems = _read_pack(path)
     problems += _checksum_problems(pack)
     try:
         files = _snapshot_files(pack, home)
-        missing_snapshots = [
-            path_or_problem
-            for path_or_problem in files.values()
-            if isinstance(path_or_problem, str)
-        ]
-        if missing_snapshots:
-            return problems + _truncate(missing_snapshots)
+        missing = [problem for problem in files.values() if isinstance(problem, str)]
+        if missing:
+            return problems + _truncate(missing)
         return problems + _differences(pack, home, files, progress)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        return [*problems, f"The pack says something that cannot be understood: {error!r}."]
+        return [*problems, f"A file of the pack has an unexpected content: {error!r}."]
     except SnapshotRejected as error:
-        return [*problems, f"A snapshot of the archive cannot be loaded. {error}"]
+        return [*problems, f"A snapshot in the archive cannot be loaded. {error}"]
 
 
-# ---- what the pack is ----------------------------------------------------------------------------
+# ---- the pack itself -----------------------------------------------------------------------------
 
 
-def _read_pack(path: Path) -> tuple[EvidencePack, list[str]]:
-    """The pack, and what is wrong with it as a zip file."""
+def _read_pack(path: Path) -> tuple[PackFiles, list[str]]:
+    """The pack, and the problems of the zip file."""
     try:
         with ZipFile(path) as pack:
             names = pack.namelist()
             files = {name: pack.read(name) for name in names}
     except (BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
-        raise InvalidPack(f"{path.name} is no zip file that can be read: {error}.") from error
+        raise InvalidPack(f"{path.name} is not a readable zip file: {error}.") from error
     except Exception as error:  # zlib's own error, which is no public class of zipfile
         raise InvalidPack(f"{path.name} is damaged: {error}.") from error
     try:
         manifest = json.loads(files[MANIFEST_FILE])
         pack_format = manifest["format"]
     except (KeyError, TypeError, ValueError) as error:
-        raise InvalidPack(f"{path.name} has no manifest that can be read.") from error
+        raise InvalidPack(f"{path.name} has no readable manifest.") from error
     if pack_format != PACK_FORMAT:
         raise InvalidPack(
-            f"{path.name} says that it is “{pack_format}”; this Rollcall reads “{PACK_FORMAT}”."
+            f"{path.name} has the format “{pack_format}”; this Rollcall reads “{PACK_FORMAT}”."
         )
     duplicates = [name for name, count in Counter(names).items() if count > 1]
-    return EvidencePack(manifest, files), [
+    return PackFiles(manifest, files), [
         f"{name} is in the pack more than once." for name in duplicates
     ]
 
 
-def _checksum_problems(pack: EvidencePack) -> list[str]:
-    """The files whose hash is not what the manifest says, or which it does not name."""
-    problems, file_entries = [], pack.manifest.get("files")
-    file_entries = file_entries if isinstance(file_entries, dict) else {}
-    if pack.files.get(CHECKSUM_FILE, b"").decode(errors="replace") != _sha256(
-        pack.files[MANIFEST_FILE]
-    ):
-        problems.append(f"{MANIFEST_FILE} is not the file that {CHECKSUM_FILE} seals.")
-    for name in sorted({*file_entries, *pack.files} - {MANIFEST_FILE, CHECKSUM_FILE}):
-        if name not in pack.files:
+def _checksum_problems(pack: PackFiles) -> list[str]:
+    """The files that the manifest does not name, or names with another hash."""
+    problems, entries = [], pack.manifest.get("files")
+    entries = entries if isinstance(entries, dict) else {}
+    checksum = pack.files.get(CHECKSUM_FILE, b"").decode(errors="replace")
+    if checksum != _sha256(pack.files[MANIFEST_FILE]):
+        problems.append(f"{MANIFEST_FILE} does not match its hash in {CHECKSUM_FILE}.")
+    for name in sorted({*entries, *pack.files} - {MANIFEST_FILE, CHECKSUM_FILE}):
+        content = pack.files.get(name)
+        if content is None:
             problems.append(f"{name} is missing from the pack.")
-        elif name not in file_entries:
-            problems.append(f"{name} is in the pack, and the manifest does not name it.")
-        elif file_entries[name] != {
-            "sha256": _sha256(pack.files[name]),
-            "bytes": len(pack.files[name]),
-        }:
-            problems.append(f"{name} is not the file that the manifest seals.")
+        elif name not in entries:
+            problems.append(f"{name} is in the pack, but not in its manifest.")
+        elif entries[name] != {"sha256": _sha256(content), "bytes": len(content)}:
+            problems.append(f"{name} does not match its hash in the manifest.")
     return problems
 
 
@@ -127,47 +126,44 @@ def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-# ---- what it follows from ------------------------------------------------------------------------
+# ---- its snapshots -------------------------------------------------------------------------------
 
 SnapshotKey = tuple[str, datetime]
 
 
-def _snapshot_files(pack: EvidencePack, home: Home) -> dict[SnapshotKey, Path | str]:
+def _snapshot_files(pack: PackFiles, home: Home) -> dict[SnapshotKey, Path | str]:
     """Integration and moment → the snapshot's file in the archive, or why there is none."""
     paths: dict[SnapshotKey, Path | str] = {}
     for entry in pack.read_json("snapshots.json"):
-        name, taken_at, sha256 = (
-            entry["integration"],
-            parse_time(entry["taken_at"]),
-            entry["sha256"],
-        )
-        if (name, taken_at) in paths:
-            paths[name, taken_at] = f"The snapshot of {name} at {taken_at} is named twice."
+        key = name, taken_at = entry["integration"], parse_time(entry["taken_at"])
+        if key in paths:
+            paths[key] = f"The pack names the snapshot of {name} at {taken_at} twice."
         else:
-            paths[name, taken_at] = _find_in_archive(home, name, taken_at, sha256)
+            paths[key] = _find_in_archive(home, name, taken_at, entry["sha256"])
     return paths
 
 
 def _find_in_archive(home: Home, name: str, taken_at: datetime, sha256: str) -> Path | str:
     folders = [p for p in home.archive.iterdir() if p.name == name] if home.archive.is_dir() else []
-    files = [path for folder in folders for path in folder.glob(f"{taken_at:%Y-%m-%dT%H-%M-%SZ}.*")]
+    files = [path for folder in folders for path in folder.glob(f"{file_stamp(taken_at)}.*")]
     for path in files:
         with path.open("rb") as raw:
             if hashlib.file_digest(raw, "sha256").hexdigest() == sha256:
                 return path
     label = f"{name} at {taken_at:%Y-%m-%d %H:%M:%S} UTC"
     if files:
-        return f"The archive’s snapshot of {label} has another hash than the pack names."
+        return f"The archive’s snapshot of {label} has another hash than in the pack."
     return f"The archive has no snapshot of {label}."
 
 
-# ---- whether it follows --------------------------------------------------------------------------
+# ---- its rows ------------------------------------------------------------------------------------
 
 
 def _differences(
-    pack: EvidencePack, home: Home, files: dict[SnapshotKey, Path | str], progress: Progress
+    pack: PackFiles, home: Home, files: dict[SnapshotKey, Path | str], progress: Progress
 ) -> list[str]:
-    """What comes out otherwise when the snapshots are loaded anew, in a place of their own."""
+    """Load the snapshots into a store of their own, make the pack again, and compare."""
+    kind = EVIDENCE_KINDS[pack.manifest["of"]]
     with TemporaryDirectory(prefix="rollcall-verify-") as folder:
         url = f"duckdb:///{folder}/store.duckdb"
         try:
@@ -176,57 +172,54 @@ def _differences(
                 columns = read_mapping(home, name)
                 load(engine, SnapshotFile(Path(path), name, taken_at, columns), confirmed=True)
                 progress(number, len(files))
-            return _compare(EVIDENCE_KINDS[pack.manifest["of"]], engine, pack)
+            expected = _rebuild_pack(kind, engine, pack, Path(folder) / "pack.zip")
         finally:
             close_store(url)
+    return _compare(kind, expected, pack)
 
 
-def _compare(kind: type[Evidence], engine: Engine, pack: EvidencePack) -> list[str]:
+def _rebuild_pack(kind: EvidenceKind, engine: Engine, pack: PackFiles, path: Path) -> PackFiles:
     kind.restore_records(engine, pack.read_json)
-    problems, rows_file = [], kind.rows_file
     with engine.connect() as con:
-        evidence = kind.from_manifest(con, pack.manifest)
-        contents = {name: b"".join(member()) for name, member in evidence.members().items()}
-        manifest = evidence.manifest()
-    for name, content in contents.items():
-        if content != pack.files.get(name):
+        write_pack(kind.from_manifest(con, pack.manifest), path)
+    return _read_pack(path)[0]
+
+
+def _compare(kind: EvidenceKind, expected: PackFiles, actual: PackFiles) -> list[str]:
+    problems, rows_file = [], kind.rows_file
+    for name in expected.manifest["files"]:
+        if expected.files[name] != actual.files.get(name):
             problems.append(f"{name} does not follow from the snapshots.")
-    if contents[rows_file] != pack.files[rows_file]:
+    if expected.files[rows_file] != actual.files[rows_file]:
         problems += _row_differences(
-            kind, json.loads(contents[rows_file]), pack.read_json(rows_file)
+            kind, expected.read_json(rows_file), actual.read_json(rows_file)
         )
-    pack_fields = {name: value for name, value in pack.manifest.items() if name != "files"}
-    for name in sorted({*pack_fields, *manifest} - {"rollcall"}):
-        if pack_fields.get(name) != manifest.get(name):
-            problems.append(f"The manifest’s {name} is not what follows from the snapshots.")
+    for name in sorted({*expected.manifest, *actual.manifest} - {"rollcall", "files"}):
+        if expected.manifest.get(name) != actual.manifest.get(name):
+            problems.append(f"“{name}” in the manifest does not follow from the snapshots.")
     return problems
 
 
 def _row_differences(
-    kind: type[Evidence], expected: list[dict[str, Any]], actual: list[dict[str, Any]]
+    kind: EvidenceKind, expected: list[dict[str, Any]], actual: list[dict[str, Any]]
 ) -> list[str]:
-    """Which rows the pack has too many, too few, or otherwise."""
+    """The rows that the pack has too many, too few or with other values."""
     expected_rows, actual_rows = _by_key(kind, expected), _by_key(kind, actual)
     problems = []
-    for key in [
-        *actual_rows,
-        *(row_key for row_key in expected_rows if row_key not in actual_rows),
-    ]:
-        label = _row_label(key)
-        if key not in expected_rows:
+    for key in dict.fromkeys([*actual_rows, *expected_rows]):
+        label, row = _row_label(key), expected_rows.get(key)
+        if row is None:
             problems.append(f"{label}: no such {kind.row_noun} follows from the snapshots.")
         elif key not in actual_rows:
             problems.append(f"{label}: the {kind.row_noun} is missing from the pack.")
-        elif expected_rows[key] != actual_rows[key]:
-            columns = [
-                n for n, value in expected_rows[key].items() if actual_rows[key].get(n) != value
-            ]
+        elif row != actual_rows[key]:
+            columns = [name for name, value in row.items() if actual_rows[key].get(name) != value]
             problems.append(f"{label}: {', '.join(columns) or 'further columns'} differ.")
     return _truncate(problems)
 
 
 def _by_key(
-    kind: type[Evidence], rows: list[dict[str, Any]]
+    kind: EvidenceKind, rows: list[dict[str, Any]]
 ) -> dict[tuple[str, ...], dict[str, Any]]:
     return {tuple(row[name] for name in kind.key_columns): row for row in rows}
 

@@ -1,48 +1,60 @@
-"""The list of changed accounts as a file."""
+"""The list of changed accounts as a file, with both sides of everything that can change."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from functools import cached_property
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from sqlalchemy import ColumnElement, Connection, case, func, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    DateTime,
+    FromClause,
+    Select,
+    String,
+    case,
+    cast,
+    func,
+    literal,
+    select,
+)
 
+from data.formatting import file_stamp, iso_z, utc_now
 from data.schema import account, integration, is_same_account
-from data.store.transfer import fetch_batches
+from data.store.output import iso_text, write_csv, write_json_list, write_parquet
+from data.store.transfer import as_workspace, fetch_batches, scan
 from queries.changes.accounts import count_changes, sort_key
 from queries.changes.diff import CHANGE_KINDS, ChangeFilter, account_diff, condition_of
 from queries.changes.window import Window
-from queries.export.excel import Sheet, workbook_file_chunks
-from queries.export.formats import (
-    Chunks,
-    encode_csv,
-    escape_formulas,
-    json_list_chunks,
-    parquet_file_chunks,
-    with_iso_times,
-)
+from queries.export.excel import Sheet, write_workbook
 from queries.export.listing import LISTING_COLUMNS
-from queries.export.manifest import format_utc, slug, snapshot_sources
+from queries.export.manifest import slug, snapshot_sources
 
 MAX_NAME_LENGTH = 80
-"""Characters of a file's name that tell what it lists."""
+"""Characters of the filters in a file name."""
+
+COLUMN_WIDTH = 22
+"""Characters of each column of a spreadsheet."""
 
 
 @dataclass(frozen=True)
 class ChangesExport:
-    """The whole list as a file: of each account both sides of what can change."""
+    """A list of changed accounts at one moment of the store: the connection's transaction."""
 
     con: Connection
     window: Window
     change_filter: ChangeFilter
+    on_batch: Callable[[], None] = lambda: None
+    """Runs before each batch of a long export; can raise to end it."""
 
     def manifest(self) -> dict[str, Any]:
-        """What it is of, as JSON can say it."""
+        """The list's filters, snapshots and row count, as JSON values."""
         params: dict[str, list[str]] = {}
         for name, value in [*self.window.params(), *self.change_filter.params()]:
             params.setdefault(name, []).append(value)
@@ -53,7 +65,7 @@ class ChangesExport:
         return {
             "changes": CHANGE_KINDS[self.change_filter.kind].description,
             "filters": params,
-            "made_at": format_utc(datetime.now(UTC).replace(tzinfo=None, microsecond=0)),
+            "made_at": iso_z(utc_now()),
             "rows": count_changes(self.con, self.window, self.change_filter),
             "snapshots": [source.as_dict() for source in dict.fromkeys(chain(*snapshots))],
         }
@@ -62,67 +74,71 @@ class ChangesExport:
         """`changes-figma-moved-onboarded-2026-11-20T06-00-00Z-2026-11-23T06-00-00Z.csv`."""
         parts = [*self.window.integration, *(value for _, value in self.change_filter.params())]
         stem = slug("-".join(parts))[:MAX_NAME_LENGTH].strip("-")
-        moments = (self.window.since, self.window.until)
-        return "-".join(
-            ("changes", stem, *(f"{moment:%Y-%m-%dT%H-%M-%SZ}" for moment in moments))
-        ) + (f".{extension}")
+        stamps = file_stamp(self.window.since), file_stamp(self.window.until)
+        return "-".join(("changes", stem, *stamps)) + f".{extension}"
 
-    def text_batches(self) -> Iterator[pa.RecordBatch]:
-        """As the page says it; times stay times."""
-        return self._batches(_text_columns)
+    @cached_property
+    def workspace(self) -> Connection:
+        """DuckDB, which writes the files, whatever the store is."""
+        return as_workspace(self.con)
 
-    def typed_batches(self) -> Iterator[pa.RecordBatch]:
-        """Under the names of a snapshot file, with `was_` and `is_`; roles as a list."""
-        return self._batches(_typed_columns)
+    def text_rows(self) -> Select[Any]:
+        """One row per account with the page's texts, TEXT_HEADINGS; times stay times."""
+        return select(self._scan(_text_columns))
 
-    def json_batches(self) -> Iterator[pa.RecordBatch]:
-        """One JSON object per account, in one column."""
-        for batch in self.typed_batches():
-            records = with_iso_times(batch).to_pylist()
-            lines = [json.dumps(row, ensure_ascii=False) for row in records]
-            yield pa.RecordBatch.from_pydict({"change": pa.array(lines, pa.string())})
+    def typed_rows(self) -> Select[Any]:
+        """One row per account, with the names of a snapshot file after `was_` and `is_`."""
+        return select(self._scan(_typed_columns))
 
-    def _batches(
-        self, columns_of: Callable[[Any], dict[str, ColumnElement[Any]]]
-    ) -> Iterator[pa.RecordBatch]:
+    def json_rows(self) -> Select[Any]:
+        """One row per account: a JSON object as text."""
+        columns = self._scan(_typed_columns).c
+        pairs = ((literal(c.name), _json_value(c)) for c in columns)
+        return select(cast(func.json_object(*chain(*pairs)), String).label("change"))
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """The text rows as Arrow batches."""
+        with fetch_batches(self.workspace, self.text_rows()) as batches:
+            for batch in batches:
+                self.on_batch()
+                yield batch
+
+    def _scan(self, columns_of: Callable[[Any], dict[str, ColumnElement[Any]]]) -> FromClause:
+        """The list in its order."""
         c = account_diff(self.window).c
         rows = (
-            select(*(value.label(heading) for heading, value in columns_of(c).items()))
+            select(*(value.label(name) for name, value in columns_of(c).items()))
             .join_from(c.account_key.table, account, is_same_account(account, c.account_key.table))
             .join(integration, integration.c.integration_id == c.integration_id)
             .where(condition_of(self.window, self.change_filter, c))
             .order_by(*sort_key(c))
         )
-        with fetch_batches(self.con, rows) as batches:
-            yield pa.RecordBatch.from_pylist([], schema=batches.schema)
-            yield from batches
+        return scan(self.con, rows, self.workspace, "changes")
 
 
-def _csv_chunks(file: ChangesExport) -> Chunks:
-    yield "\ufeff".encode()
-    yield from encode_csv(escape_formulas(with_iso_times(batch)) for batch in file.text_batches())
+def _write_csv(changes: ChangesExport, path: Path, *, is_safe: bool = True) -> None:
+    write_csv(changes.workspace, changes.text_rows(), TEXT_HEADINGS, path, is_safe=is_safe)
 
 
-def _workbook_chunks(file: ChangesExport) -> Chunks:
-    manifest, batches = file.manifest(), file.text_batches()
-    first_batch = next(batches)
-    widths = [COLUMN_WIDTH] * first_batch.num_columns
-    return workbook_file_chunks([Sheet("Changes", widths, chain([first_batch], batches))], manifest)
+def _write_workbook(changes: ChangesExport, path: Path) -> None:
+    widths = [COLUMN_WIDTH] * len(TEXT_HEADINGS)
+    sheet = Sheet("Changes", TEXT_HEADINGS, widths, changes.batches())
+    write_workbook(path, [sheet], changes.manifest())
 
 
-COLUMN_WIDTH = 22
-"""Of every column of a spreadsheet, in characters."""
+def _write_parquet(changes: ChangesExport, path: Path) -> None:
+    metadata = {"rollcall": json.dumps(changes.manifest())}
+    write_parquet(changes.workspace, changes.typed_rows(), path, metadata)
 
 
-WRITERS: dict[str, Callable[[ChangesExport], Chunks]] = {
-    "csv": _csv_chunks,
-    "raw.csv": lambda file: encode_csv(with_iso_times(batch) for batch in file.text_batches()),
-    "xlsx": _workbook_chunks,
-    "parquet": lambda file: parquet_file_chunks(file.typed_batches(), file.manifest()),
-    "json": lambda file: json_list_chunks(file.json_batches()),
+WRITERS: dict[str, Callable[[ChangesExport, Path], None]] = {
+    "csv": _write_csv,
+    "raw.csv": lambda changes, path: _write_csv(changes, path, is_safe=False),
+    "xlsx": _write_workbook,
+    "parquet": _write_parquet,
+    "json": lambda changes, path: write_json_list(changes.workspace, changes.json_rows(), path),
 }
-"""Ending of a file's name, as of FORMATS → what writes it."""
-
+"""File name extension, as in FORMATS → the function that writes it."""
 
 EXPORTED_COLUMNS = (
     "provisioning_state",
@@ -135,41 +151,52 @@ EXPORTED_COLUMNS = (
     "upstream_user_id",
     "last_updated",
 )
-"""What a file says of both sides."""
+"""The columns with both sides."""
+
+SIDES = {"was": "before", "is": "after"}
+"""Prefix of a column in the file → side of the comparison."""
+
+TEXT_HEADINGS = [
+    *(LISTING_COLUMNS[name].heading for name in ("integration", "account_id", "username_in_app")),
+    *(
+        f"{LISTING_COLUMNS[name].heading}, {side}"
+        for name in EXPORTED_COLUMNS
+        for side in SIDES.values()
+    ),
+]
 
 
 def _identity_columns(c: Any) -> dict[str, ColumnElement[Any]]:
     return {
         "integration": integration.c.name,
         "account_id": account.c.account_id,
-        "username_in_app": func.coalesce(c.is_username_in_app, c.was_username_in_app),
+        "username_in_app": func.coalesce(c.after_username_in_app, c.before_username_in_app),
     }
 
 
 def _typed_columns(c: Any) -> dict[str, ColumnElement[Any]]:
-    """Name → the value as the store has it."""
+    """Name → the value in the store."""
     return _identity_columns(c) | {
-        f"{side}_{name}": c[f"{side}_{name}"] for name in EXPORTED_COLUMNS for side in ("was", "is")
+        f"{prefix}_{name}": c[f"{side}_{name}"]
+        for name in EXPORTED_COLUMNS
+        for prefix, side in SIDES.items()
     }
 
 
 def _text_columns(c: Any) -> dict[str, ColumnElement[Any]]:
-    """Heading → what the page says."""
-    columns = {LISTING_COLUMNS[name].heading: value for name, value in _identity_columns(c).items()}
-    for name in EXPORTED_COLUMNS:
-        for side, suffix in (("was", "then"), ("is", "now")):
-            columns[f"{LISTING_COLUMNS[name].heading}, {suffix}"] = _as_text(c, side, name)
+    """Name → the page's text, in the order of TEXT_HEADINGS."""
+    columns = _typed_columns(c)
+    for prefix, side in SIDES.items():
+        columns[f"{prefix}_roles"] = func.array_to_string(c[f"{side}_roles"], "; ")
+        columns[f"{prefix}_active_in_app"] = _active_text(c, side)
     return columns
 
 
-def _as_text(c: Any, side: str, name: str) -> ColumnElement[Any]:
-    value = c[f"{side}_{name}"]
-    if name == "roles":
-        return func.array_to_string(value, "; ")
-    return _active_text(c, side) if name == "active_in_app" else value
-
-
 def _active_text(c: Any, side: str) -> ColumnElement[Any]:
-    active, is_listed = c[f"{side}_active_in_app"], c[f"{side}_there"]
+    active, is_listed = c[f"{side}_active_in_app"], c[f"in_{side}"]
     yes_or_no = case((active.is_(True), "Yes"), (active.is_(False), "No"), else_="Unknown")
     return case((is_listed, yes_or_no))
+
+
+def _json_value(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    return iso_text(column) if isinstance(column.type, DateTime) else column

@@ -1,10 +1,10 @@
-"""The filtered list as an Excel file: accounts, their roles, and what the file is of."""
+"""Writes Excel files: sheets of rows, and a last sheet with the manifest."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from tempfile import NamedTemporaryFile
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -12,21 +12,19 @@ import pyarrow.compute as pc  # its functions are made at import, unseen by type
 import xlsxwriter
 from xlsxwriter.worksheet import Worksheet
 
-from queries.export.listing import LISTING_COLUMNS, Listing, format_times
+from queries.export.listing import LISTING_COLUMNS, ROLE_HEADINGS, Listing
 from queries.export.manifest import build_manifest
 
 MAX_SHEET_ROWS = 1_048_575
-"""Rows that an Excel sheet has below its headings; more go on in further sheets."""
+"""Rows of an Excel sheet below its headings. More rows continue on another sheet."""
 
 MAX_CELL_LENGTH = 32_767
-"""Characters that an Excel cell holds, one outside of the basic plane counted as two."""
+"""Characters of an Excel cell. One outside the basic plane counts as two."""
 
-MIN_DATE = datetime(1900, 3, 1)
-MAX_DATE = datetime(9999, 12, 31)
-"""Between these all spreadsheets count days alike; Excel has none before 1900."""
+MIN_DATE, MAX_DATE = "1900-03-01", "9999-12-31"
+"""Between these, all spreadsheets count days alike; Excel has no dates before 1900."""
 
 ROLE_WIDTHS = (18, 24, 24, 28, 18, 14, 40, 24, 22)
-CHUNK_SIZE = 1 << 20  # bytes
 
 OPTIONS = {
     "constant_memory": True,
@@ -37,47 +35,41 @@ OPTIONS = {
 
 
 class Sheet(NamedTuple):
-    """Rows under their headings; the first batch has none."""
+    """Rows under headings."""
 
     name: str
+    headings: Sequence[str]
     widths: Sequence[int]  # in characters
     batches: Iterator[pa.RecordBatch]
 
 
-def workbook_chunks(listing: Listing) -> Generator[bytes, None, None]:
-    """The list as an Excel file, and in a second sheet a row per role."""
+def write_list_workbook(listing: Listing, path: Path) -> None:
+    """Write the list as an Excel file; a second sheet has one row per account and role."""
     columns = listing.columns([name for name in LISTING_COLUMNS if name != "account_id"])
+    headings = [column.heading for column in columns]
     widths = [column.width for column in columns]
-    users = Sheet("Users", widths, listing.text_batches(columns))
-    roles = Sheet("Roles", ROLE_WIDTHS, listing.role_batches())
-    manifest = build_manifest(listing, [column.heading for column in columns])
-    return workbook_file_chunks((users, roles), manifest.as_dict())
+    users = Sheet("Users", headings, widths, listing.batches(listing.text_rows(columns)))
+    roles = Sheet("Roles", ROLE_HEADINGS, ROLE_WIDTHS, listing.batches(listing.role_rows()))
+    write_workbook(path, (users, roles), build_manifest(listing, headings).as_dict())
 
 
-def workbook_file_chunks(
-    sheets: Sequence[Sheet], manifest: Mapping[str, Any]
-) -> Generator[bytes, None, None]:
-    """An Excel file: text as text, real times, frozen headings with filters, and what it is of.
-
-    It has to be complete before its first byte is known. Until then it gives empty chunks, so that
-    who sends it notices when nobody waits any more.
-    """
-    with NamedTemporaryFile(suffix=".xlsx") as file:
-        with xlsxwriter.Workbook(file.name, OPTIONS) as book:
-            for sheet in sheets:
-                for _ in _write_rows(book, *sheet):
-                    yield b""
-            _add_manifest_sheet(book, manifest)
-        while chunk := file.read(CHUNK_SIZE):
-            yield chunk
+def write_workbook(path: Path, sheets: Sequence[Sheet], manifest: Mapping[str, Any]) -> None:
+    """Write an Excel file: text as text, times as times, frozen headings with filters."""
+    with xlsxwriter.Workbook(str(path), OPTIONS) as book:
+        for sheet in sheets:
+            _write_rows(book, *sheet)
+        _add_manifest_sheet(book, manifest)
 
 
 def _write_rows(
-    book: xlsxwriter.Workbook, name: str, widths: Sequence[int], batches: Iterator[pa.RecordBatch]
-) -> Iterator[None]:
-    """Write the rows, a batch at a step, into as many sheets as they need."""
+    book: xlsxwriter.Workbook,
+    name: str,
+    headings: Sequence[str],
+    widths: Sequence[int],
+    batches: Iterator[pa.RecordBatch],
+) -> None:
+    """Write the rows into as many sheets as they need."""
     time_format = book.add_format({"num_format": "yyyy-mm-dd hh:mm:ss"})
-    headings = next(batches).schema.names
     sheet, row_number = _add_sheet(book, name, headings, widths), 0
     for batch in batches:
         for row in zip(*map(_cell_values, batch.columns), strict=True):
@@ -90,7 +82,6 @@ def _write_rows(
                     sheet.write_string(row_number, column, truncate_cell(value))
                 elif value is not None:
                     sheet.write_datetime(row_number, column, value, time_format)
-        yield
     sheet.autofilter(0, 0, row_number, len(headings) - 1)
 
 
@@ -108,7 +99,7 @@ def _add_sheet(
 
 
 def _add_manifest_sheet(book: xlsxwriter.Workbook, manifest: Mapping[str, Any]) -> None:
-    """A last sheet with what the file is of."""
+    """The last sheet: filters, snapshots and row count."""
     bold, sheet = book.add_format({"bold": True}), book.add_worksheet("About")
     sheet.set_column(0, 0, 18)
     sheet.set_column(1, 3, 40)
@@ -130,23 +121,21 @@ def _cell_text(value: Any) -> str:
 
 
 def _cell_values(column: pa.Array) -> list[Any]:
-    """The values as Python has them; a time that Excel does not have is text."""
+    """The values as Python objects; a time that Excel does not have is text."""
     if not pa.types.is_timestamp(column.type):
         return column.to_pylist()
-    texts = format_times(column).to_pylist()
-    return [time or text for time, text in zip(_supported_times(column), texts, strict=True)]
+    return [text and _cell_time(text) for text in pc.cast(column, pa.string()).to_pylist()]
 
 
-def _supported_times(times: pa.Array) -> list[datetime | None]:
-    is_supported = pc.and_(  # pyright: ignore[reportAttributeAccessIssue]
-        pc.greater_equal(times, MIN_DATE),  # pyright: ignore[reportAttributeAccessIssue]
-        pc.less(times, MAX_DATE),  # pyright: ignore[reportAttributeAccessIssue]
-    )
-    return pc.if_else(is_supported, times, None).to_pylist()  # pyright: ignore[reportAttributeAccessIssue]
+def _cell_time(text: str) -> datetime | str:
+    """The time in `2026-11-23 06:00:00.000000`, or its ISO text."""
+    if MIN_DATE <= text < MAX_DATE:
+        return datetime.fromisoformat(text)
+    return f"{text.replace(' ', 'T').removesuffix('.000000')}Z"
 
 
 def truncate_cell(text: str) -> str:
-    """As much of the text as a cell holds."""
+    """As much of the text as a cell can hold."""
     if len(text) <= MAX_CELL_LENGTH // 2:
         return text
     return text.encode("utf-16-le")[: 2 * MAX_CELL_LENGTH].decode("utf-16-le", errors="ignore")

@@ -1,19 +1,17 @@
-"""The filtered list, whole: its columns, and its rows as Arrow batches in the order shown.
+"""The whole filtered list as queries: its columns, and its rows in the order shown.
 
-Everything asked of one connection is of one state of the store, so a list, its count and the
-snapshots that it came from agree even while a load happens.
+All queries run in the transaction of one connection and see one state of the store. So a list, its
+count and its snapshots agree even while a load happens.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import pyarrow as pa
-import pyarrow.compute as pc  # its functions are made at import, unseen by type checkers
 from sqlalchemy import (
     ARRAY,
     JSON,
@@ -40,19 +38,20 @@ from data.history.normalize import REPORTED
 from data.schema import account, integration, is_same_account
 from data.states import STATE_BY_NAME, UNRECOGNIZED
 from data.store.dialect import unnest_json_keys
+from data.store.output import iso_text
 from data.store.transfer import as_workspace, fetch_batches, scan
 from queries.filters import Filters
-from queries.users.accounts import ListSlice, parse_sort, sorted_accounts, split_list
+from queries.users.accounts import parse_sort, sorted_accounts
 
 MAX_ATTRIBUTE_COLUMNS = 200
-"""Attributes that get a column each; of more, all come in one column, as JSON objects."""
+"""Attributes that get a column each. More share one column, as JSON objects."""
 
 
 class ListingColumn(NamedTuple):
-    """One thing that a list can say of an account."""
+    """A column of the list."""
 
-    name: str  # as a snapshot file names it
-    heading: str  # as the page does
+    name: str  # in a snapshot file
+    heading: str  # on the page
     width: int = 20  # in a spreadsheet, in characters
 
 
@@ -75,17 +74,18 @@ LISTING_COLUMNS: dict[str, ListingColumn] = {
         ListingColumn("attributes", "Further columns"),
     )
 }
-"""What can be chosen. `attributes` stands for every further column of the snapshots."""
+"""All columns to choose from. `attributes` stands for every further column of the snapshots."""
 
 
 class UnknownColumns(ValueError):
-    """A chosen column is none of those that a list has."""
+    """The request names a column that the list does not have."""
 
 
 def parse_columns(texts: Iterable[str]) -> tuple[str, ...]:
-    """The columns that texts name, each once and in their order: `user_email,App access`.
+    """The names of the columns in texts such as `user_email,App access`, in order, each once.
 
-    Names and headings, ignoring case, spaces, underscores and dashes; raises UnknownColumns.
+    Accepts names and headings, ignoring case, spaces, underscores and dashes.
+    Raises UnknownColumns.
     """
     names = {
         heading_key(word): c.name for c in LISTING_COLUMNS.values() for word in (c.heading, c.name)
@@ -100,108 +100,109 @@ def parse_columns(texts: Iterable[str]) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class ListRequest:
-    """Which accounts, in which order, and what of each."""
+    """Which accounts to list, in which order, with which columns."""
 
     filters: Filters
-    sort: str = ""  # as an address says it: `-last_updated`
-    columns: tuple[str, ...] = ()  # none: what the format has by itself
+    sort: str = ""  # as in an address: `-last_updated`
+    columns: tuple[str, ...] = ()  # none: the default of the format
 
     @classmethod
     def from_params(cls, params: Mapping[str, Sequence[str]]) -> ListRequest:
-        """What an address asks for. Raises UnknownColumns."""
+        """The request of an address. Raises UnknownColumns."""
         sort = next(iter(params.get("sort", ())), "")
         return cls(Filters.from_params(params), sort, parse_columns(params.get("columns", ())))
 
     def params(self) -> list[tuple[str, str]]:
-        """As an address says it."""
+        """The request as parameters of an address."""
         pairs = [("sort", self.sort), ("columns", ",".join(self.columns))]
         return [*self.filters.params(), *((name, value) for name, value in pairs if value)]
 
 
 @dataclass(frozen=True)
 class Listing:
-    """One list at one moment of the store: the transaction of the connection is that moment."""
+    """One list at one moment: everything it reads is in the connection's transaction."""
 
     con: Connection
     request: ListRequest
+    on_batch: Callable[[], None] = lambda: None
+    """Runs before each batch of a long export; can raise to end it."""
 
     def columns(self, default_names: Sequence[str]) -> list[ListingColumn]:
-        """The chosen columns, or the usual ones; with a column per attribute."""
-        names = self.request.columns or default_names
-        return [
-            column
-            for name in names
-            for column in (
-                self.attribute_columns if name == "attributes" else [LISTING_COLUMNS[name]]
-            )
-        ]
+        """The requested columns, or the default ones, with one column per attribute."""
+        columns: list[ListingColumn] = []
+        for name in self.request.columns or default_names:
+            columns += self.attribute_columns if name == "attributes" else [LISTING_COLUMNS[name]]
+        return columns
 
     @cached_property
     def attribute_columns(self) -> list[ListingColumn]:
-        """A column per attribute that any account of the list has, by name."""
+        """One column per attribute that any account of the list has, by name."""
         rows = self._sorted_query().subquery("listed")
         keys = select(unnest_json_keys(rows.c.attributes).label("key"))
         key = keys.where(rows.c.attributes.is_not(None)).subquery("keys").c.key
-        names = list(
-            self.con.scalars(select(key).distinct().order_by(key).limit(MAX_ATTRIBUTE_COLUMNS + 1))
-        )
+        query = select(key).distinct().order_by(key).limit(MAX_ATTRIBUTE_COLUMNS + 1)
+        names = self.con.scalars(query).all()
         if len(names) > MAX_ATTRIBUTE_COLUMNS:
             return [LISTING_COLUMNS["attributes"]]
         return [ListingColumn(f"{ATTRIBUTE_PREFIX}{name}", name) for name in names]
 
-    def text_batches(self, columns: Sequence[ListingColumn]) -> Iterator[pa.RecordBatch]:
-        """One row per account, what the page says of it; times stay times."""
+    def text_rows(self, columns: Sequence[ListingColumn]) -> Select[Any]:
+        """One row per account with the page's texts, in columns c0, c1 …; times stay times."""
+        rows = self._sorted_rows(columns)
+        texts = {"roles": _join_roles(rows.c.roles), "active_in_app": _yes_or_no(rows)}
+        values = [texts.get(c.name, _stored_value(rows, c)) for c in columns]
+        return select(*(value.label(f"c{number}") for number, value in enumerate(values)))
 
-        def values(rows: FromClause) -> list[ColumnElement[Any]]:
-            expressions = {"roles": _join_roles(rows.c.roles), "active_in_app": _yes_or_no(rows)}
-            return [expressions.get(c.name, _stored_value(rows, c)) for c in columns]
+    def typed_rows(self, columns: Sequence[ListingColumn]) -> Select[Any]:
+        """One row per account, with the names of a snapshot file; roles as lists."""
+        rows = self._sorted_rows(columns)
+        return select(
+            *(_stored_value(rows, c).label(c.name.removeprefix(ATTRIBUTE_PREFIX)) for c in columns)
+        )
 
-        return self._batches(columns, values, [c.heading for c in columns])
+    def json_rows(self, names: Sequence[str]) -> Select[Any]:
+        """One row per account: an object of a snapshot file as JSON text.
 
-    def typed_batches(self, columns: Sequence[ListingColumn]) -> Iterator[pa.RecordBatch]:
-        """One row per account, under the names of a snapshot file; roles as a list."""
-        names = [c.name.removeprefix(ATTRIBUTE_PREFIX) for c in columns]
-        return self._batches(columns, lambda rows: [_stored_value(rows, c) for c in columns], names)
-
-    def json_batches(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """One row per account: a JSON object as in a snapshot file, text not understood included.
-
-        Loaded again it is the same account. Attributes are keys beside the others.
+        It holds unrecognized values as the file had them, and attributes beside the other keys.
+        Loaded again, it gives the same account.
         """
-        column_names = [name for name in names if name != "attributes"]
+        rows = self._sorted_rows([LISTING_COLUMNS[name] for name in names])
+        values, column_names = _snapshot_values(rows), [n for n in names if n != "attributes"]
+        pairs = [part for name in column_names for part in (literal(name), values[name])]
+        text: ColumnElement[Any] = cast(func.json_object(*pairs), String)
+        if "attributes" in names and column_names:
+            text = _merge_attributes(text, rows.c.attributes)
+        elif "attributes" in names:
+            text = func.coalesce(rows.c.attributes, "{}")
+        return select(text.label("account"))
 
-        def values(rows: FromClause) -> list[ColumnElement[Any]]:
-            expressions = _snapshot_values(rows)
-            pairs = [part for name in column_names for part in (literal(name), expressions[name])]
-            text = cast(func.json_object(*pairs), String)
-            if "attributes" in names:
-                text = (
-                    _merge_attributes(text, rows.c.attributes)
-                    if column_names
-                    else _or_empty_object(rows.c.attributes)
-                )
-            return [text]
+    def role_rows(self) -> Select[Any]:
+        """One row per account and role, with the details of the role: ROLE_HEADINGS."""
+        return select(*_role_values(self._sorted_rows([LISTING_COLUMNS["account_id"]])))
 
-        return self._batches([LISTING_COLUMNS[name] for name in names], values, ["account"])
+    def batches(self, rows: Select[Any]) -> Iterator[pa.RecordBatch]:
+        """The rows as Arrow batches."""
+        with fetch_batches(self.workspace, rows) as batches:
+            for batch in batches:
+                self.on_batch()
+                yield batch
 
-    def role_batches(self) -> Iterator[pa.RecordBatch]:
-        """One row per account and role, with what is known of the role."""
-        return self._batches([LISTING_COLUMNS["account_id"]], _role_values, ROLE_HEADINGS)
+    @cached_property
+    def workspace(self) -> Connection:
+        """DuckDB, which turns rows into texts and files, whatever the store is."""
+        return as_workspace(self.con)
 
-    def _sorted_rows(self, columns: Iterable[ListingColumn], list_slice: ListSlice) -> FromClause:
-        """A part of the list in its order, with whatever the columns are made of.
+    def _sorted_rows(self, columns: Iterable[ListingColumn]) -> FromClause:
+        """The list in its order, with everything that the columns need.
 
-        What is not used is not read: DuckDB prunes it. The sort holds every row in memory, so the
-        rows in it are small: states and integrations are numbers until they have come out of it.
+        DuckDB skips the columns that nobody uses. States and integrations are numbers until the
+        sort is done, as it holds its rows in memory.
         """
         with_account_id = any(column.name == "account_id" for column in columns)
-        query, names = (
-            self._sorted_query(list_slice, with_account_id=with_account_id),
-            self._integration_names,
-        )
-        rows = scan(self.con, query, self._workspace, "sorted")
+        query = self._sorted_query(with_account_id=with_account_id)
+        rows = scan(self.con, query, self.workspace, "sorted")
         replacements = {
-            "integration": _name_of(rows.c.integration_id, names),
+            "integration": _name_of(rows.c.integration_id, self._integration_names),
             "provisioning_state": _name_of(rows.c.state_place, dict(enumerate(STATE_BY_NAME))),
         }
         unchanged = [column for column in rows.c if column.name not in replacements]
@@ -210,73 +211,29 @@ class Listing:
         ).subquery("listed")
 
     @cached_property
-    def _workspace(self) -> Connection:
-        """Where rows are made into text: DuckDB, whatever the store is."""
-        return as_workspace(self.con)
-
-    @cached_property
     def _integration_names(self) -> dict[int, str]:
         """Number → name."""
         return {row.integration_id: row.name for row in self.con.execute(select(integration))}
 
-    def _sorted_query(
-        self, list_slice: ListSlice | None = None, *, with_account_id: bool = False
-    ) -> Select[Any]:
+    def _sorted_query(self, *, with_account_id: bool = False) -> Select[Any]:
         sort, descending = parse_sort(self.request.sort)
-        query = sorted_accounts(
-            self.con, self.request.filters, sort=sort, descending=descending, list_slice=list_slice
-        )
-        selected = query.selected_columns
-        source = selected.account_key.table
-        extra_columns = [
-            source.c[n] for n in ("integration_id", "role_details", "attributes", "flags")
-        ]
+        query = sorted_accounts(self.con, self.request.filters, sort=sort, descending=descending)
+        source = query.selected_columns.account_key.table
         state = source.c.provisioning_state
-        state_position = case(*((state == name, n) for n, name in enumerate(STATE_BY_NAME)))
-        extra_columns.append(cast(state_position, SmallInteger).label("state_place"))
+        state_place = case(*((state == name, n) for n, name in enumerate(STATE_BY_NAME)))
+        query = query.add_columns(
+            *(source.c[n] for n in ("integration_id", "role_details", "attributes", "flags")),
+            cast(state_place, SmallInteger).label("state_place"),
+        )
         if not with_account_id:
-            return query.add_columns(*extra_columns)
-        return query.add_columns(*extra_columns, account.c.account_id).join(
+            return query
+        return query.add_columns(account.c.account_id).join(
             account, is_same_account(account, source)
         )
 
-    def _batches(
-        self,
-        columns: Sequence[ListingColumn],
-        values: Callable[[FromClause], list[ColumnElement[Any]]],
-        names: Sequence[str],
-    ) -> Iterator[pa.RecordBatch]:
-        """The rows as they come out of DuckDB, after a batch of none that has the names alone."""
-        sort, descending = parse_sort(self.request.sort)
-        schema: pa.Schema | None = None
-        for list_slice in split_list(
-            self.con, self.request.filters, sort=sort, descending=descending
-        ):
-            # A name is the data's, and may be there twice: as an SQL name it would be changed.
-            labeled_values = [
-                value.label(f"c{n}")
-                for n, value in enumerate(values(self._sorted_rows(columns, list_slice)))
-            ]
-            with fetch_batches(self._workspace, select(*labeled_values)) as batches:
-                if schema is None:
-                    types = [field.type for field in batches.schema]
-                    schema = pa.schema([*map(pa.field, names, types)])
-                    yield _empty_batch(schema)
-                for batch in _read_ahead(batches):
-                    yield pa.RecordBatch.from_arrays(batch.columns, schema=schema)
-
-
-def _read_ahead(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """The batches; while one is made into a file, the next comes out of the store."""
-    with ThreadPoolExecutor(max_workers=1) as reader:
-        next_batch = reader.submit(next, batches, None)
-        while (batch := next_batch.result()) is not None:
-            next_batch = reader.submit(next, batches, None)
-            yield batch
-
 
 ATTRIBUTE_PREFIX = "attributes/"
-"""Before the name of a further column, which could be that of another."""
+"""Starts the internal name of an attribute's column, as an attribute can be named like a column."""
 
 ROLE_HEADINGS = (
     "Integration",
@@ -291,30 +248,14 @@ ROLE_HEADINGS = (
 )
 
 
-def format_times(times: pa.Array) -> pa.Array:
-    """`2026-11-23T06:00:00Z`, with a fraction where there is one.
-
-    Casts take a thirtieth of the time of `strftime`, as long as they are of naive times.
-    """
-    seconds = pc.cast(times, pa.timestamp("s"), safe=False)
-    is_whole_second = pc.equal(pc.cast(seconds, times.type), times)  # pyright: ignore[reportAttributeAccessIssue]
-    text = pc.if_else(is_whole_second, pc.cast(seconds, pa.string()), pc.cast(times, pa.string()))  # pyright: ignore[reportAttributeAccessIssue]
-    text = pc.replace_substring(text, " ", "T")  # pyright: ignore[reportAttributeAccessIssue]
-    return pc.binary_join_element_wise(text, "Z", "")  # pyright: ignore[reportAttributeAccessIssue]
-
-
 def _name_of(number: ColumnElement[Any], names: Mapping[int, str]) -> ColumnElement[Any]:
-    """The name that stands for a number."""
+    """The name that belongs to a number."""
     position = func.list_position(cast(array(list(names)), ARRAY(Integer)), number)
     return func.list_extract(cast(array(list(names.values())), ARRAY(String)), position)
 
 
-def _empty_batch(schema: pa.Schema) -> pa.RecordBatch:
-    return pa.RecordBatch.from_pylist([], schema=schema)
-
-
 def _stored_value(rows: FromClause, column: ListingColumn) -> ColumnElement[Any]:
-    """The value as the store has it; what most states are is not kept, but told."""
+    """The value in the store, which keeps no state source where it is the usual one."""
     if column.name == "state_source":
         return func.coalesce(rows.c.state_source, REPORTED)
     if not column.name.startswith(ATTRIBUTE_PREFIX):
@@ -324,11 +265,11 @@ def _stored_value(rows: FromClause, column: ListingColumn) -> ColumnElement[Any]
 
 
 def _role_values(rows: FromClause) -> list[ColumnElement[Any]]:
-    """Of each role that the rows have: whose it is, and what is known of it."""
+    """The account and the details of each role of the rows, as in ROLE_HEADINGS."""
     roles_json = func.coalesce(cast(rows.c.role_details, JSON), func.to_json(rows.c.roles))
     identity = [rows.c[name] for name in ("integration", "username_in_app", "account_id")]
     query = select(*identity, func.unnest(func.json_extract(roles_json, "$[*]")).label("role"))
-    columns = query.subquery("held").c
+    columns = query.subquery("account_role").c
     is_object = func.json_type(columns.role) == "OBJECT"
 
     def detail(key: str) -> ColumnElement[Any]:
@@ -345,11 +286,11 @@ def _yes_or_no(rows: FromClause) -> ColumnElement[Any]:
 
 
 def _join_roles(names: ColumnElement[Any]) -> ColumnElement[Any]:
-    """Names with semicolons between them; as a JSON list where that would say something else.
+    """The names with semicolons between them, or a JSON list where that would be ambiguous.
 
-    It would where a name holds a semicolon, starts or ends with white space, or is the only one
-    and holds a comma. To split the text again and compare is simpler, but took longer than all
-    else in a download.
+    It is ambiguous where a name holds a semicolon, starts or ends with white space, or is the only
+    one and holds a comma. Splitting the text and comparing is simpler, but takes longer than the
+    rest of a download.
     """
     joined = func.array_to_string(names, ";")
     semicolons = func.len(joined) - func.len(func.replace(joined, ";", ""))
@@ -366,12 +307,11 @@ def _join_roles(names: ColumnElement[Any]) -> ColumnElement[Any]:
 
 
 def _snapshot_values(rows: FromClause) -> dict[str, ColumnElement[Any]]:
-    """Column → its value in a snapshot file; what was not understood, as it was delivered."""
+    """Column → its value in a snapshot file; an unrecognized value as the file had it."""
     state = case(
         (rows.c.provisioning_state != UNRECOGNIZED.name, rows.c.provisioning_state),
         else_=_raw_value(rows, "provisioning_state"),
     )
-    iso_time = func.concat(func.replace(cast(rows.c.last_updated, String), " ", "T"), "Z")
     flagged_roles = cast(_raw_value(rows, "roles"), JSON)
     details = cast(rows.c.role_details, JSON)
     active = _raw_value(rows, "active_in_app")
@@ -382,8 +322,8 @@ def _snapshot_values(rows: FromClause) -> dict[str, ColumnElement[Any]]:
         "state_source": func.coalesce(
             _raw_value(rows, "state_source"), rows.c.state_source, REPORTED
         ),
-        "last_updated": case(
-            (rows.c.last_updated.is_(None), _raw_value(rows, "last_updated")), else_=iso_time
+        "last_updated": func.coalesce(
+            iso_text(rows.c.last_updated), _raw_value(rows, "last_updated")
         ),
     }
     return {
@@ -400,7 +340,7 @@ def _raw_value(rows: FromClause, name: str) -> ColumnElement[Any]:
 def _merge_attributes(
     text: ColumnElement[Any], attributes: ColumnElement[Any]
 ) -> ColumnElement[Any]:
-    """Both objects as one; a key that is a column's name is the column's."""
+    """Both objects as one; a column wins over an attribute of its name."""
     column_nulls = func.json_object(
         *(part for name in LISTING_COLUMNS for part in (literal(name), null()))
     )
@@ -409,7 +349,3 @@ def _merge_attributes(
         (or_(attributes.is_(None), remaining == "{}"), text),
         else_=func.concat(func.left(text, func.len(text) - 1), ",", func.substr(remaining, 2)),
     )
-
-
-def _or_empty_object(attributes: ColumnElement[Any]) -> ColumnElement[Any]:
-    return func.coalesce(attributes, "{}")

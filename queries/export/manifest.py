@@ -1,4 +1,4 @@
-"""What a file of accounts is of: in words, in a name, and as facts to check it by."""
+"""Describes an exported list of accounts: filters, snapshots, row count and file name."""
 
 from __future__ import annotations
 
@@ -6,25 +6,26 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, func, select
 
+from data.formatting import file_stamp, iso_z, utc_now
 from data.schema import integration, snapshot
 from queries.export.listing import LISTING_COLUMNS, Listing
 from queries.filters import Filters, filter_phrases
 from queries.users.accounts import count_accounts
 
 MAX_FILTERS_LENGTH = 80
-"""Characters of a file's name that tell of the filters."""
+"""Characters of the filters in a file name."""
 
 MAX_VALUES_IN_NAME = 3
-"""Integrations, states or roles that a file's name lists; of more it says how many."""
+"""Integrations, states or roles that a file name lists. For more, it gives their number."""
 
 
 class SnapshotSource(NamedTuple):
-    """A snapshot that the list came from."""
+    """A snapshot that the list comes from."""
 
     integration: str
     taken_at: datetime
@@ -32,13 +33,13 @@ class SnapshotSource(NamedTuple):
     sha256: str
 
     def as_dict(self) -> dict[str, str]:
-        """As JSON can say it."""
-        return self._asdict() | {"taken_at": format_utc(self.taken_at)}
+        """The source as JSON values."""
+        return self._asdict() | {"taken_at": iso_z(self.taken_at)}
 
 
 @dataclass(frozen=True)
 class ListManifest:
-    """What a file of accounts is of. Times are naive UTC."""
+    """The description of an exported list. Times are naive UTC."""
 
     accounts: str  # the filters in words
     file_name_words: list[str]
@@ -51,25 +52,25 @@ class ListManifest:
     snapshots: list[SnapshotSource]
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON can say it."""
+        """The manifest as JSON values."""
         values = asdict(self)
         values.pop("file_name_words")
         return values | {
-            "as_of": format_utc(self.as_of) if self.as_of else None,
-            "made_at": format_utc(self.made_at),
+            "as_of": iso_z(self.as_of, "auto") if self.as_of else None,
+            "made_at": iso_z(self.made_at),
             "snapshots": [source.as_dict() for source in self.snapshots],
         }
 
     def file_name(self, extension: str) -> str:
-        """`users-figma-update-failed-2026-11-23T06-00-00Z.csv`: what, and of when."""
+        """`users-figma-update-failed-2026-11-23T06-00-00Z.csv`."""
         newest = max((source.taken_at for source in self.snapshots), default=self.made_at)
         filters_slug = slug("-".join(self.file_name_words))[:MAX_FILTERS_LENGTH].strip("-")
-        timestamp = f"{self.as_of or newest:%Y-%m-%dT%H-%M-%SZ}"
-        return "-".join(filter(None, ("users", filters_slug, timestamp))) + f".{extension}"
+        parts = ("users", filters_slug, file_stamp(self.as_of or newest))
+        return "-".join(filter(None, parts)) + f".{extension}"
 
 
 def build_manifest(listing: Listing, columns: list[str] | None = None) -> ListManifest:
-    """What the list is of; asked of the same moment of the store."""
+    """The description of the list, from the same moment of the store."""
     request = listing.request
     params: dict[str, list[str]] = {}
     for name, value in request.filters.params():
@@ -80,7 +81,7 @@ def build_manifest(listing: Listing, columns: list[str] | None = None) -> ListMa
         filters=params,
         sort=request.sort or "user",
         as_of=request.filters.as_of,
-        made_at=datetime.now(UTC).replace(tzinfo=None, microsecond=0),
+        made_at=utc_now().replace(microsecond=0),
         columns=columns or [c.heading for c in listing.columns(tuple(LISTING_COLUMNS))],
         rows=count_accounts(listing.con, request.filters),
         snapshots=snapshot_sources(listing.con, request.filters.integration, request.filters.as_of),
@@ -88,7 +89,7 @@ def build_manifest(listing: Listing, columns: list[str] | None = None) -> ListMa
 
 
 def _describe_filters(filters: Filters) -> str:
-    """`Update failed in figma or slack, active`, and of which moment."""
+    """`Update failed in figma or slack, active, as of 2026-11-23 06:00:00 UTC`."""
     phrases = [
         f"{'' if phrase.conjunction == ',' else ' '}{phrase.conjunction} {phrase.text}"
         for phrase in filter_phrases(filters)
@@ -100,7 +101,7 @@ def _describe_filters(filters: Filters) -> str:
 def snapshot_sources(
     con: Connection, integrations: Sequence[str], as_of: datetime | None
 ) -> list[SnapshotSource]:
-    """The newest snapshot of each integration, of all where none is named, at the moment."""
+    """The latest snapshot of each integration by then; of all integrations if none is named."""
     newest = select(snapshot.c.integration_id, func.max(snapshot.c.taken_at).label("taken_at"))
     if as_of:
         newest = newest.where(snapshot.c.taken_at <= as_of)
@@ -121,7 +122,7 @@ def snapshot_sources(
 
 
 def _file_name_words(filters: Filters) -> list[str]:
-    """The filters in words, the integration first; a moment stands at the name's end."""
+    """The filters in words, the integration first; the moment goes to the end of the name."""
     words_by_filter: dict[str, list[str]] = {"integration": []}
     for phrase in filter_phrases(filters):
         words_by_filter.setdefault(phrase.name, []).append(phrase.text)
@@ -133,13 +134,8 @@ def _file_name_words(filters: Filters) -> list[str]:
 
 
 def slug(text: str) -> str:
-    """Letters and digits of any script; dashes for all else, so never part of a path."""
+    """The text's letters and digits of any script, with dashes between; never part of a path."""
     return re.sub(r"[\W_]+", "-", unicodedata.normalize("NFC", text).casefold()).strip("-")
-
-
-def format_utc(moment: datetime) -> str:
-    """`2026-11-23T06:00:00Z`, of naive UTC."""
-    return f"{moment.isoformat()}Z"
 
 
 MANIFEST_FORMAT = "about.json"

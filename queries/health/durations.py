@@ -32,7 +32,7 @@ from data.history.since import state_operation
 from data.schema import account_current, job_end, snapshot
 from data.states import OPERATIONS, STATES
 from queries.cache import cached
-from queries.period import Scope
+from queries.period import Period
 from queries.scope import in_integrations, is_past
 
 EPSILON = 1e-9
@@ -115,7 +115,7 @@ def kaplan_meier(job_groups: Iterable[tuple[float, bool, int]]) -> Durations:
 
 
 @cached(16)
-def durations(con: Connection, scope: Scope) -> dict[str, Durations]:
+def durations(con: Connection, scope: Period) -> dict[str, Durations]:
     """Operation → how long its jobs take, of those that began in the scope."""
     groups = count_jobs(con, scope)
     return {
@@ -133,7 +133,7 @@ class JobGroup(NamedTuple):
     job_count: int
 
 
-def count_jobs(con: Connection, scope: Scope) -> list[JobGroup]:
+def count_jobs(con: Connection, scope: Period) -> list[JobGroup]:
     """One row per operation, duration and end.
 
     Of the jobs that began on a day of the scope, followed until its moment; those that had not
@@ -141,7 +141,7 @@ def count_jobs(con: Connection, scope: Scope) -> list[JobGroup]:
     moment of the past has ended since, or is open now.
     """
     ended, current, last_seen = job_end.c, account_current, _last_seen(scope)
-    in_scope = [in_integrations(job_end, scope.integrations), ended.outcome != "failed"]
+    in_scope = [in_integrations(job_end, scope.integration), ended.outcome != "failed"]
     open_jobs = select(
         current.c.integration_id,
         state_operation(current.c.provisioning_state).label("operation"),
@@ -163,7 +163,7 @@ def count_jobs(con: Connection, scope: Scope) -> list[JobGroup]:
         ended_jobs.where(*in_scope),
         open_jobs.where(
             current.c.provisioning_state.in_(UNSETTLED),
-            in_integrations(current, scope.integrations),
+            in_integrations(current, scope.integration),
         ),
     ).subquery("job")
     seconds = cast(extract("epoch", job.c.until - job.c.began), BigInteger)
@@ -179,7 +179,7 @@ def count_jobs(con: Connection, scope: Scope) -> list[JobGroup]:
 UNSETTLED = tuple(state.name for state in STATES if state.operation)
 
 
-def _last_seen(scope: Scope) -> FromClause:
+def _last_seen(scope: Period) -> FromClause:
     """One row per integration: until when its accounts were followed."""
     taken_at = snapshot.c.taken_at
     return (

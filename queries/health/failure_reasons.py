@@ -9,11 +9,11 @@ from data.history.failure_reasons import reason_template
 from data.schema import account_version, integration
 from queries.cache import cached
 from queries.filters import Filters, accounts_as_of, conditions
-from queries.period import Scope
+from queries.period import Period
 
 
 @cached(16)
-def failure_reasons(con: Connection, scope: Scope, *, limit: int = 8) -> pd.DataFrame:
+def failure_reasons(con: Connection, scope: Period, *, limit: int = 8) -> pd.DataFrame:
     """One row per reason that accounts fail for at the moment, the most accounts first.
 
     [reason, words, accounts, before, first_seen]: `words` is the template of one of its texts, NULL
@@ -21,7 +21,7 @@ def failure_reasons(con: Connection, scope: Scope, *, limit: int = 8) -> pd.Data
     `first_seen` is the first snapshot that tells of it, ever. Accounts with a failure code are one
     reason by the code, the others by the template of their text.
     """
-    filters = Filters(integration=scope.integrations)
+    filters = Filters(integration=scope.integration)
     current = accounts_as_of(scope.as_of, all_columns=False)
     top = (
         select(
@@ -63,11 +63,11 @@ def failure_reasons(con: Connection, scope: Scope, *, limit: int = 8) -> pd.Data
     return pd.DataFrame(rows.all(), columns=list(rows.keys()))
 
 
-def _versions_until(scope: Scope) -> list[ColumnElement[bool]]:
+def _versions_until(scope: Period) -> list[ColumnElement[bool]]:
     """Versions of the integrations, all where none is named, that were known at the moment."""
-    version, is_named = account_version.c, integration.c.name.in_(scope.integrations)
+    version, is_named = account_version.c, integration.c.name.in_(scope.integration)
     ids = select(integration.c.integration_id).where(is_named)
     return [
-        *([version.integration_id.in_(ids)] if scope.integrations else []),
+        *([version.integration_id.in_(ids)] if scope.integration else []),
         *([version.valid_from <= scope.as_of] if scope.as_of is not None else []),
     ]

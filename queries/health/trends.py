@@ -34,7 +34,7 @@ from data.store.dialect import interval_seconds
 from queries.cache import cached
 from queries.filters import accounts_as_of
 from queries.owners import has_match_overrides, is_matched_by_override
-from queries.period import Scope, day_column, local_date
+from queries.period import Period, day_column, local_date
 
 INTERVAL_WINDOW = 30
 """Spans between snapshots, the last ones, of which the usual one is the median."""
@@ -59,7 +59,7 @@ class Trends(NamedTuple):
 
 
 @cached(16)
-def trends(con: Connection, scope: Scope) -> Trends:
+def trends(con: Connection, scope: Period) -> Trends:
     """What the rollups tell of the scope."""
     states = daily_states(con, scope)
     return Trends(
@@ -67,8 +67,8 @@ def trends(con: Connection, scope: Scope) -> Trends:
         daily_failures(con, scope, states),
         daily_failed_by_integration(con, scope),
         integrations_as_of(con, scope),
-        states_as_of(con, scope.integrations, scope.as_of),
-        states_as_of(con, scope.integrations, scope.previous.as_of),
+        states_as_of(con, scope.integration, scope.as_of),
+        states_as_of(con, scope.integration, scope.previous.as_of),
         snapshot_times(con, scope),
     )
 
@@ -91,10 +91,10 @@ def oldest_day(con: Connection, integrations: Sequence[str], zone: str = "UTC") 
     return local_date(oldest, zone) if oldest else None
 
 
-def snapshot_times(con: Connection, scope: Scope) -> list[datetime]:
+def snapshot_times(con: Connection, scope: Period) -> list[datetime]:
     """When the snapshots of the scope were taken (naive UTC), and the last one before; in order."""
     taken_at = snapshot.c.taken_at
-    in_scope = _snapshots_until(scope.integrations, scope.as_of)
+    in_scope = _snapshots_until(scope.integration, scope.as_of)
     previous = con.scalar(select(func.max(taken_at)).where(in_scope, taken_at < scope.start))
     in_order = (
         select(taken_at).distinct().where(in_scope, taken_at >= scope.start).order_by(taken_at)
@@ -127,7 +127,7 @@ def adjacent_snapshots(
     )
 
 
-def daily_states(con: Connection, scope: Scope) -> pd.DataFrame:
+def daily_states(con: Connection, scope: Period) -> pd.DataFrame:
     """One row per day and state: [day, state, accounts, active, unmatched, oldest] at its end.
 
     `oldest`: since when the account that has been in the state longest has (naive UTC); NaT for
@@ -193,7 +193,7 @@ def oldest_open_since(states: pd.DataFrame) -> datetime | None:
     return None if pd.isna(oldest) else oldest
 
 
-def daily_failures(con: Connection, scope: Scope, states: pd.DataFrame) -> pd.DataFrame:
+def daily_failures(con: Connection, scope: Period, states: pd.DataFrame) -> pd.DataFrame:
     """One row per day and operation: how its failures come and go.
 
     [day, operation, failing, new, settled, cleared, carried, rate]; `states` as of `daily_states`.
@@ -221,7 +221,7 @@ def daily_failures(con: Connection, scope: Scope, states: pd.DataFrame) -> pd.Da
     )
 
 
-def _daily_transitions(scope: Scope) -> Select[*tuple[Any, ...]]:
+def _daily_transitions(scope: Period) -> Select[*tuple[Any, ...]]:
     """One row per day on which accounts failed, settled or left a failed state, by operation."""
     changes, first_snapshots = state_change, _first_snapshots()
     to_state, from_state = changes.c.to_state, changes.c.from_state
@@ -245,7 +245,7 @@ def _daily_transitions(scope: Scope) -> Select[*tuple[Any, ...]]:
         select(day.label("day"), *columns)
         .join_from(changes, first_snapshots, is_after_first)
         .where(
-            _in_integrations(changes, scope.integrations),
+            _in_integrations(changes, scope.integration),
             changes.c.taken_at >= scope.start,
             _is_past(changes.c.taken_at, scope.as_of),
             day <= scope.last,
@@ -254,13 +254,13 @@ def _daily_transitions(scope: Scope) -> Select[*tuple[Any, ...]]:
     )
 
 
-def integrations_as_of(con: Connection, scope: Scope) -> pd.DataFrame:
+def integrations_as_of(con: Connection, scope: Period) -> pd.DataFrame:
     """One row per integration, by name: what its newest snapshot counts, and how old that may be.
 
     [integration, taken_at, accounts, active, unmatched, failed, waiting, rhythm]; `rhythm` is the
     usual time between two snapshots: the median of the last spans, NaT with fewer than two spans.
     """
-    newest = _newest_snapshots(scope.integrations, scope.as_of).subquery("newest")
+    newest = _newest_snapshots(scope.integration, scope.as_of).subquery("newest")
     counts, state = state_count.c, state_count.c.provisioning_state
     frame = _read_frame(
         con,
@@ -293,7 +293,7 @@ def integrations_as_of(con: Connection, scope: Scope) -> pd.DataFrame:
     usual_interval = pd.to_timedelta(
         frame["integration"].map(median_seconds).astype(float), unit="s"
     )
-    frame = _apply_match_overrides(con, frame, "integration", scope.integrations, scope.as_of)
+    frame = _apply_match_overrides(con, frame, "integration", scope.integration, scope.as_of)
     return frame.assign(rhythm=usual_interval)
 
 
@@ -306,7 +306,7 @@ def stale_integrations(integrations: pd.DataFrame, now: datetime) -> pd.Series:
 def quarantined_files_by_day(
     con: Connection, integrations: Sequence[str], since: date, until: date
 ) -> pd.DataFrame:
-    """One row per day, integration and verdict: [day, integration, verdict, files].
+    """One row per day, integration and status: [day, integration, status, files].
 
     The day is the snapshot's. Where the file does not say it, or says one that had not come yet,
     it is the day on which the file was found.
@@ -318,14 +318,14 @@ def quarantined_files_by_day(
     in_integrations = file.integration.in_(integrations) if integrations else true()
     return _read_frame(
         con,
-        select(day.label("day"), file.integration, file.verdict, func.count().label("files"))
+        select(day.label("day"), file.integration, file.status, func.count().label("files"))
         .where(in_integrations, file.integration != MISPLACED_FOLDER, day >= since, day <= until)
-        .group_by(day, file.integration, file.verdict)
-        .order_by(day, file.integration, file.verdict),
+        .group_by(day, file.integration, file.status)
+        .order_by(day, file.integration, file.status),
     )
 
 
-def _intervals(con: Connection, scope: Scope) -> pd.DataFrame:
+def _intervals(con: Connection, scope: Period) -> pd.DataFrame:
     """One row per integration and span between two snapshots, the last ones: [.., seconds]."""
     taken_at, integration_id = snapshot.c.taken_at, snapshot.c.integration_id
     previous = func.lag(taken_at).over(partition_by=integration_id, order_by=taken_at)
@@ -336,7 +336,7 @@ def _intervals(con: Connection, scope: Scope) -> pd.DataFrame:
             interval_seconds(taken_at - previous).label("seconds"),
             rank.label("nth"),
         )
-        .where(_snapshots_until(scope.integrations, scope.as_of))
+        .where(_snapshots_until(scope.integration, scope.as_of))
         .subquery("spans")
     )
     return _read_frame(
@@ -349,7 +349,7 @@ def _intervals(con: Connection, scope: Scope) -> pd.DataFrame:
     )
 
 
-def daily_failed_by_integration(con: Connection, scope: Scope) -> pd.DataFrame:
+def daily_failed_by_integration(con: Connection, scope: Period) -> pd.DataFrame:
     """One row per integration and day: [integration, day, failed, accounts] at the day's end."""
     snapshots = _shown_snapshots(scope)
     failed = _total(state_count.c.accounts, state_count.c.provisioning_state.in_(FAILED_STATES))
@@ -389,13 +389,13 @@ def _newest_snapshots(integrations: Sequence[str], as_of: datetime | None) -> Se
     )
 
 
-def _snapshot_days(scope: Scope) -> FromClause:
+def _snapshot_days(scope: Period) -> FromClause:
     """One row per day of the scope on which a snapshot was taken."""
     day = day_column(snapshot.c.taken_at, scope.zone).label("day")
     return (
         select(day)
         .where(
-            _snapshots_until(scope.integrations, scope.as_of),
+            _snapshots_until(scope.integration, scope.as_of),
             snapshot.c.taken_at >= scope.start,
             day <= scope.last,
         )
@@ -404,19 +404,17 @@ def _snapshot_days(scope: Scope) -> FromClause:
     )
 
 
-def _shown_snapshots(scope: Scope) -> FromClause:
+def _shown_snapshots(scope: Period) -> FromClause:
     """One row per day and integration: the snapshot that the day shows."""
     day = day_column(snapshot.c.taken_at, scope.zone)
-    before_scope = _newest_snapshots(scope.integrations, scope.previous.as_of).add_columns(
+    before_scope = _newest_snapshots(scope.integration, scope.previous.as_of).add_columns(
         day_column(func.max(snapshot.c.taken_at), scope.zone).label("day")
     )
     in_scope = (
         select(
             snapshot.c.integration_id, func.max(snapshot.c.taken_at).label("at"), day.label("day")
         )
-        .where(
-            _snapshots_until(scope.integrations, scope.as_of), snapshot.c.taken_at >= scope.start
-        )
+        .where(_snapshots_until(scope.integration, scope.as_of), snapshot.c.taken_at >= scope.start)
         .group_by(snapshot.c.integration_id, day)
     )
     last_of_day = before_scope.union_all(in_scope).subquery("last")

@@ -1,59 +1,43 @@
-"""How long something has held of accounts, as the snapshots tell it: what every rule asks.
+"""How long a condition has held for accounts, by their snapshots: what every rule asks.
 
-Spans are measured up to the newest snapshot of the account's integration, never up to the clock:
-the same snapshots always give the same answers.
+Durations run up to the newest snapshot of the account's integration, not up to the clock: the same
+snapshots always give the same findings.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    FromClause,
-    Select,
-    String,
-    and_,
-    cast,
-    func,
-    null,
-    select,
-)
+from sqlalchemy import ColumnElement, FromClause, Select, String, and_, cast, func, null, select
 
+from data.formatting import utc_now
 from data.records.exceptions import RuleSettings
 from data.schema import account_current, snapshot
-from queries.filters import Filters, accounts_as_of, conditions
+from queries.filters import accounts_as_of
 from queries.lookup import RowCondition, lookup_versions
+from queries.scope import Scope
 
 
 @dataclass(frozen=True)
-class View:
-    """Of which accounts, at which moment, and from where on."""
+class View(Scope):
+    """The accounts that rules look at, with the settings of the rules."""
 
-    integration: tuple[str, ...] = ()  # none: all
-    as_of: datetime | None = None  # naive UTC; None is now
     limits: RuleSettings = field(default_factory=RuleSettings)
-    evaluated_at: datetime = field(  # what people have said by then counts; naive UTC
-        default_factory=lambda: datetime.now(UTC).replace(tzinfo=None)
-    )
+    evaluated_at: datetime = field(default_factory=utc_now)
+    """Exceptions added or withdrawn by then count (naive UTC), unless `as_of` is set."""
 
     def accounts(self) -> FromClause:
-        """One row per account, as it is at the moment."""
+        """One row per account."""
         if self.as_of is None and not self.integration:
-            return account_current.alias("now")
+            return account_current.alias("accounts")
         rows = accounts_as_of(self.as_of)
-        matches_filters = conditions(Filters(integration=self.integration), rows)
-        return select(rows).where(*matches_filters).subquery("now")
-
-    def is_past(self, moment: ColumnElement[Any]) -> ColumnElement[bool]:
-        """Whether a snapshot's moment had come."""
-        return moment.is_not(None) if self.as_of is None else moment <= self.as_of
+        return select(rows).where(self.includes(rows)).subquery("accounts")
 
     def records_until(self) -> datetime:
-        """Up to when it counts what people have said."""
+        """Up to when exceptions count (naive UTC)."""
         return self.as_of or self.evaluated_at
 
     def newest_snapshots(self) -> FromClause:
@@ -69,30 +53,31 @@ class View:
 
 @dataclass(frozen=True)
 class RuleResult:
-    """What a rule finds: the accounts quickly, and more slowly all that is to be said of them."""
+    """The findings of a rule: their accounts, which is fast, and their details, which is slower."""
 
     accounts: Select[*tuple[Any, ...]]
     """One row per account: [account_key]."""
     details: Callable[[FromClause | None], Select[*tuple[Any, ...]]]
-    """One row per account, of all or of those among: [account_key, since, detail]."""
+    """One row per account, of all or of these: [account_key, since, detail]."""
 
 
 def condition(view: View, predicate: RowCondition, *since_columns: str) -> RuleResult:
-    """Accounts that say something, since the latest of these stays began: see data.stays."""
+    """Accounts that meet a predicate, since the latest of these since-columns."""
     accounts = view.accounts()
     keys = select(accounts.c.account_key).where(predicate(accounts))
 
     def details(among: FromClause | None) -> Select[*tuple[Any, ...]]:
         selected = _restrict(keys, among)
-        return select(
-            accounts.c.account_key, latest_of(accounts, since_columns).label("since"), no_detail()
-        ).join_from(accounts, selected, selected.c.account_key == accounts.c.account_key)
+        since = latest_of(accounts, since_columns).label("since")
+        return select(accounts.c.account_key, since, no_detail()).join_from(
+            accounts, selected, selected.c.account_key == accounts.c.account_key
+        )
 
     return RuleResult(keys, details)
 
 
 def history_condition(view: View, predicate: RowCondition) -> RuleResult:
-    """Accounts that say something, since the first version that has said so ever since."""
+    """Accounts that meet a predicate, since the first version from which all have met it."""
     accounts = view.accounts()
     keys = select(accounts.c.account_key).where(predicate(accounts))
 
@@ -109,9 +94,10 @@ def lasting_condition(
     span_columns: Sequence[str],
     since_columns: Sequence[str],
 ) -> RuleResult:
-    """Accounts that say something, and of it a part for longer than the span.
+    """Accounts that meet a predicate, and have met a part of it for longer than the span.
 
-    `lasts` and `since`: the stays that the part, and all of it, last for.
+    The part has held since the latest of `span_columns`, all of it since the latest of
+    `since_columns`.
     """
     accounts, newest = view.accounts(), view.newest_snapshots()
     began = latest_of(accounts, span_columns)
@@ -120,7 +106,7 @@ def lasting_condition(
             accounts.c.account_key,
             accounts.c.integration_id,
             began.label("began"),
-            latest_of(accounts, since_columns).label("held"),
+            latest_of(accounts, since_columns).label("held_since"),
         )
         .join_from(accounts, newest, newest.c.integration_id == accounts.c.integration_id)
         .where(predicate(accounts), newest.c.at - span > began)
@@ -131,12 +117,9 @@ def lasting_condition(
         limit = late.c.began + span
         reached = limit_reached_at(view, late, limit)
         selected = _restrict(select(late.c.account_key), among)
+        since = func.greatest(late.c.held_since, reached.c.at).label("since")
         return (
-            select(
-                late.c.account_key,
-                func.greatest(late.c.held, reached.c.at).label("since"),
-                no_detail(),
-            )
+            select(late.c.account_key, since, no_detail())
             .join_from(late, selected, selected.c.account_key == late.c.account_key)
             .join(reached, is_same_limit(reached, late, limit))
         )
@@ -144,90 +127,88 @@ def lasting_condition(
     return RuleResult(select(late.c.account_key), details)
 
 
-def latest_of(rows: FromClause, since_columns: Sequence[str]) -> ColumnElement[Any]:
-    """When the latest of these stays began."""
-    columns = [rows.c[name] for name in since_columns]
-    return func.greatest(*columns) if columns[1:] else columns[0]
-
-
 def precomputed(findings: Select[*tuple[Any, ...]]) -> RuleResult:
-    """A rule that cannot find accounts without knowing since when."""
-    rows = findings.subquery("whole")
+    """The result of a rule that finds accounts and since when in one query."""
+    rows = findings.subquery("precomputed")
 
     def details(among: FromClause | None) -> Select[*tuple[Any, ...]]:
-        statement = select(rows)
+        query = select(rows)
         if among is None:
-            return statement
-        return statement.where(rows.c.account_key.in_(select(among.c.account_key)))
+            return query
+        return query.where(rows.c.account_key.in_(select(among.c.account_key)))
 
     return RuleResult(select(rows.c.account_key), details)
 
 
+def latest_of(rows: FromClause, columns: Sequence[str]) -> ColumnElement[Any]:
+    """The latest of some moments of a row."""
+    moments = [rows.c[name] for name in columns]
+    return func.greatest(*moments) if moments[1:] else moments[0]
+
+
 def _restrict(keys: Select[*tuple[Any, ...]], among: FromClause | None) -> FromClause:
     """The accounts, or those of them that are among others."""
-    accounts = keys.subquery("found")
+    accounts = keys.subquery("matching")
     if among is None:
         return accounts
     joined = accounts.join(among, among.c.account_key == accounts.c.account_key)
-    return select(accounts.c.account_key).select_from(joined).subquery("within")
+    return select(accounts.c.account_key).select_from(joined).subquery("restricted")
 
 
 def no_detail() -> ColumnElement[Any]:
-    """Where there is nothing more to say of a finding."""
+    """The detail of a rule that has none."""
     return cast(null(), String).label("detail")
 
 
 def unbroken_since(view: View, keys: FromClause, predicate: RowCondition) -> FromClause:
-    """One row per account: [account_key, since] of the last stretch in which something held.
+    """One row per account: [account_key, since] its versions have met a predicate without a break.
 
-    A version that says otherwise, or a snapshot without the account, ends a stretch. It is asked of
-    the versions of these accounts only, which are to be few.
+    Another version, or a snapshot without the account, is a break. The keys have to be few: all
+    their versions are read.
     """
-    v = _versions_of(keys)
-    previous_end = func.lag(v.c.valid_to).over(
-        partition_by=(v.c.integration_id, v.c.account_key), order_by=v.c.valid_from
-    )
-    periods = (
+    versions = lookup_versions(lambda rows: rows.c.account_key.in_(select(keys.c.account_key)))
+    holding = (
         select(
-            v.c.account_key,
-            v.c.valid_from,
-            previous_end.is_distinct_from(v.c.valid_from).label("begins"),
+            *(versions.c[name] for name in ("integration_id", "account_key", "valid_from")),
+            starts_after_break(versions, "integration_id", "account_key"),
         )
-        .where(view.is_past(v.c.valid_from), predicate(v))
+        .where(view.is_past(versions.c.valid_from), predicate(versions))
         .subquery("holding")
     )
-    return (
-        select(periods.c.account_key, func.max(periods.c.valid_from).label("since"))
-        .where(periods.c.begins)
-        .group_by(periods.c.account_key)
-        .subquery("unbroken")
+    return latest_start(holding, "account_key")
+
+
+def starts_after_break(rows: FromClause, *keys: str) -> ColumnElement[bool]:
+    """`starts`: whether the row of the same keys before this one did not reach up to it."""
+    previous_end = func.lag(rows.c.valid_to).over(
+        partition_by=[rows.c[name] for name in keys], order_by=rows.c.valid_from
     )
+    return previous_end.is_distinct_from(rows.c.valid_from).label("starts")
 
 
-def _versions_of(keys: FromClause) -> FromClause:
-    """The versions of some accounts, found by their keys before more of them is read."""
-
-    def is_selected(rows: FromClause) -> ColumnElement[bool]:
-        return rows.c.account_key.in_(select(keys.c.account_key))
-
-    return lookup_versions(is_selected)
+def latest_start(rows: FromClause, *keys: str) -> FromClause:
+    """One row per keys: [*keys, since] the last of its rows that `starts`."""
+    columns = [rows.c[name] for name in keys]
+    return (
+        select(*columns, func.max(rows.c.valid_from).label("since"))
+        .where(rows.c.starts)
+        .group_by(*columns)
+        .subquery()
+    )
 
 
 def limit_reached_at(view: View, late: FromClause, limit: ColumnElement[Any]) -> FromClause:
-    """One row per integration and limit: the first snapshot beyond it, [.., after, at]."""
+    """One row per integration and limit: [.., after, at] of the first snapshot beyond it."""
     limits = select(late.c.integration_id, limit.label("after")).distinct().subquery("limits")
     taken_at = snapshot.c.taken_at
+    is_beyond = and_(
+        snapshot.c.integration_id == limits.c.integration_id,
+        taken_at > limits.c.after,
+        view.is_past(taken_at),
+    )
     return (
         select(limits, func.min(taken_at).label("at"))
-        .join_from(
-            limits,
-            snapshot,
-            and_(
-                snapshot.c.integration_id == limits.c.integration_id,
-                taken_at > limits.c.after,
-                view.is_past(taken_at),
-            ),
-        )
+        .join_from(limits, snapshot, is_beyond)
         .group_by(limits.c.integration_id, limits.c.after)
         .subquery("reached")
     )
@@ -236,5 +217,5 @@ def limit_reached_at(view: View, late: FromClause, limit: ColumnElement[Any]) ->
 def is_same_limit(
     reached: FromClause, late: FromClause, limit: ColumnElement[Any]
 ) -> ColumnElement[bool]:
-    """Whether a row of `reached_at` is the one for a limit."""
+    """Whether a row of `limit_reached_at` belongs to a limit."""
     return and_(reached.c.integration_id == late.c.integration_id, reached.c.after == limit)

@@ -1,6 +1,6 @@
-"""Which moves between two snapshots a job can explain, and which none does.
+"""State changes between two snapshots, and which of them a single job can explain.
 
-A snapshot shows where an account is, not how it came there: quick states go unseen.
+A snapshot shows the state of an account, not how it got there: short states go unseen.
 """
 
 from __future__ import annotations
@@ -8,20 +8,20 @@ from __future__ import annotations
 from data.states import STATES
 
 SETTLED_STATES = {"provision": "Onboarded", "update": "Onboarded", "delete": "Deleted"}
-"""Where the job of an operation leaves the account when it succeeds."""
+"""Operation → the state after its job succeeds."""
 
 NEXT_JOBS = {
     "Onboarded": ("Update awaiting", "Delete awaiting"),
     "Deleted": ("Provisioning awaiting",),
 }
-"""Jobs that can begin where an account is settled."""
+"""Settled state → the states with which the next job begins."""
 
 
 def allowed_transitions() -> dict[str, set[str]]:
-    """State → the states that may follow at once.
+    """State → the states that can follow directly.
 
-    A job waits, works, then fails or settles the account; a failed one is tried again, or given up
-    for a deletion.
+    A job waits, runs, then fails or settles the account. A failed job is retried, or the account
+    is deleted instead.
     """
     transitions: dict[str, set[str]] = {name: set(after) for name, after in NEXT_JOBS.items()}
     for state in STATES:
@@ -37,9 +37,9 @@ def allowed_transitions() -> dict[str, set[str]]:
 
 
 def reachable_states(before: str) -> set[str]:
-    """The states in which an account may be at the snapshot after one that shows it in `before`.
+    """The states that the snapshot after one with the state `before` can show.
 
-    Unseen in between, any number of steps, but at most one job begins and at most one succeeds.
+    Any number of steps can go unseen, but at most one job begins and at most one succeeds.
     """
     transitions = allowed_transitions()
     operation = {s.name: s.operation for s in STATES}
@@ -63,4 +63,4 @@ DISALLOWED_TRANSITIONS = tuple(
     for after in STATES
     if after.name not in reachable_states(before.name)
 )
-"""Moves that no job explains: `from>to`. An unrecognised state is no move."""
+"""State changes that no single job explains: `before>after`. Unrecognized states have none."""

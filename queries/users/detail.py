@@ -1,4 +1,4 @@
-"""All that is known of some accounts: what the table shows of them and more, and their history."""
+"""Details of accounts: all columns, the history, and other accounts of the same person."""
 
 from __future__ import annotations
 
@@ -25,27 +25,27 @@ from queries.lookup import lookup_versions
 from queries.users.accounts import accounts_by_key
 
 MAX_VERSIONS = 1_000
-"""Of one account; older ones are counted, but not fetched."""
+"""Versions of one account that are fetched; older ones are only counted."""
 
 MAX_OTHER_ACCOUNTS = 50
-"""Other accounts of one person; more are counted, but not fetched."""
+"""Other accounts of one person that are fetched; more are only counted."""
 
 
 class AccountDetails(NamedTuple):
-    """What is known of one account at the moment that the filters name."""
+    """The details of one account at a moment."""
 
     account: Row[Any]
-    """Role details, attributes and flags, and what the table shows besides."""
+    """See `find_account`."""
     versions: Sequence[Row[Any]]
-    """Its newest versions, oldest first; each says in `number` the how-manieth it is, from 1."""
+    """See `account_history`."""
     other_accounts: Sequence[Any]
-    """Other accounts of the same person; each says in `found` how many there are."""
+    """See `find_other_accounts`."""
 
 
 def account_details(
     con: Connection, filters: Filters, account_keys: Sequence[int]
 ) -> dict[int, AccountDetails]:
-    """Account key → what is known, of those accounts that are there at the moment."""
+    """Account key → details, for the accounts that are listed at the moment of the filters."""
     point_in_time = Filters(as_of=filters.as_of)
     details_by_key = {key: _cached_details(con, point_in_time, key) for key in account_keys}
     return {key: details for key, details in details_by_key.items() if details}
@@ -66,7 +66,7 @@ def _cached_details(
 
 
 def find_account(con: Connection, point_in_time: Filters, account_key: int) -> Row[Any] | None:
-    """The account's role details, attributes and flags, and what the table shows besides."""
+    """The account with all columns, its integration and its account ID."""
     rows = accounts_by_key(con, point_in_time, [account_key])
     return con.execute(
         select(rows, integration.c.name.label("integration"), account.c.account_id)
@@ -81,7 +81,8 @@ def account_history(
 ) -> Sequence[Row[Any]]:
     """One row per version of the account, oldest first, as known at the moment.
 
-    What held then had no end yet. At most MOST_VERSIONS, the newest.
+    At most the newest MAX_VERSIONS; `number` counts them from 1, `found` is the number of all. The
+    version in force at the moment has no end yet.
     """
     version = lookup_versions(lambda rows: rows.c.account_key == account_key).c
     valid_to, time_conditions = version.valid_to, []
@@ -111,8 +112,8 @@ def find_other_accounts(
 ) -> Sequence[Any]:
     """One row per other account of the same person, by integration and username.
 
-    The same person is who has the same upstream ID, else the same e-mail, in any case;
-    `same_id` says which, `found` how many there are. At most MOST_OTHERS.
+    The same person has the same upstream ID (`same_id`), or the same email in any case. At most
+    MAX_OTHER_ACCOUNTS; `found` is the number of all.
     """
     if not account_row.upstream_user_id and not account_row.user_email:
         return []

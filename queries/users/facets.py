@@ -1,35 +1,19 @@
-"""What each choice of a filter would show: counts that honour all the other filters."""
+"""The choices of each filter with their counts, under all the other filters."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import (
-    Connection,
-    FromClause,
-    Select,
-    and_,
-    case,
-    func,
-    or_,
-    select,
-    true,
-)
+from sqlalchemy import Connection, FromClause, Select, and_, case, func, or_, select, true
 
 from data.schema import account_profile, integration, snapshot
 from data.states import UNRECOGNIZED
 from data.store.dialect import has_role
 from data.store.search_text import contains
-from queries.filters import (
-    FILTER_BY_NAME,
-    Filter,
-    Filters,
-    account_rows,
-    conditions,
-)
+from queries.filters import FILTER_BY_NAME, Filter, Filters, account_rows, conditions
 
 MAX_CHOICES = 30
 """Choices of an open list that are shown; a search brings the others."""
@@ -50,32 +34,30 @@ class Choices(NamedTuple):
 
 
 def list_choices(con: Connection, filters: Filters, name: str, search: str = "") -> Choices:
-    """The choices of a filter: in the order of their kind, or the most frequent first.
+    """The choices of a filter: fixed ones in their own order, else the most frequent first.
 
-    Of roles and integrations those that the search finds, and in any case those that are chosen.
+    A search narrows an open list; the selected values stay in it.
     """
-    if name == "waiting":
-        return Choices(_count_durations(con, filters))
-    if FILTER_BY_NAME[name].group_by:
-        return Choices(_count_fixed_choices(con, filters, FILTER_BY_NAME[name]))
-    query = {"role": _count_roles, "integration": _count_integrations, "reason": _count_reasons}[
-        name
-    ](con, filters)
+    filter_ = FILTER_BY_NAME[name]
+    if filter_.choices:
+        count = _count_by_value if filter_.group_by else _count_by_condition
+        return Choices(count(con, filters, filter_))
+    query = OPEN_LISTS.get(name, _count_groups)(con, filters, filter_)
     return _most_frequent(con, query, filters.values(name), search)
 
 
-def _without_filter(con: Connection, filters: Filters, name: str) -> tuple[FromClause, Any]:
-    """The accounts, and what all filters but one ask of them."""
-    rows = account_rows(con, filters, all_columns=FILTER_BY_NAME[name].is_slow_changing)
-    return rows, and_(true(), *conditions(filters.without(name), rows))
+def _without_filter(con: Connection, filters: Filters, filter_: Filter) -> tuple[FromClause, Any]:
+    """The accounts, and the condition of all filters but one."""
+    rows = account_rows(con, filters, all_columns=filter_.is_slow_changing)
+    return rows, and_(true(), *conditions(filters.without(filter_.name), rows))
 
 
-def _count_fixed_choices(con: Connection, filters: Filters, filter_: Filter) -> list[Choice]:
-    rows, other_filters = _without_filter(con, filters, filter_.name)
-    assert filter_.group_by  # noqa: S101 - asked for only where it is there
-    value = filter_.group_by(rows).label("value")
-    query = select(value, func.count().label("accounts")).where(other_filters).group_by(value)
-    counts = {row.value: row.accounts for row in con.execute(query)}
+def _count_by_value(con: Connection, filters: Filters, filter_: Filter) -> list[Choice]:
+    rows, other_filters = _without_filter(con, filters, filter_)
+    assert filter_.group_by  # noqa: S101 - the caller has checked it
+    value = filter_.group_by(rows)
+    query = select(value, func.count()).where(other_filters).group_by(value)
+    counts = {row[0]: row[1] for row in con.execute(query)}
     selected = filters.values(filter_.name)
     return [
         Choice(name, counts.get(name, 0))
@@ -84,89 +66,89 @@ def _count_fixed_choices(con: Connection, filters: Filters, filter_: Filter) -> 
     ]
 
 
-def _count_durations(con: Connection, filters: Filters) -> list[Choice]:
-    rows, other_filters = _without_filter(con, filters, "waiting")
-    durations, waiting_filter = _duration_choices(filters), FILTER_BY_NAME["waiting"]
+def _count_by_condition(con: Connection, filters: Filters, filter_: Filter) -> list[Choice]:
+    """Choices that overlap, those of the address among them, the smallest first."""
+    rows, other_filters = _without_filter(con, filters, filter_)
+    values = {
+        text: filter_.parse([text]) for text in (*filter_.choices, *filters.values(filter_.name))
+    }
+    values = dict(sorted(values.items(), key=lambda item: item[1]))
     totals = [
-        func.count().filter(waiting_filter.condition(rows, duration, filters.as_of))
-        for duration in durations.values()
+        func.count().filter(filter_.condition(rows, value, filters.as_of))
+        for value in values.values()
     ]
     counts = con.execute(select(*totals).select_from(rows).where(other_filters)).one()
-    return [Choice(text, count) for text, count in zip(durations, counts, strict=True)]
+    return [Choice(text, count) for text, count in zip(values, counts, strict=True)]
 
 
-def _duration_choices(filters: Filters) -> dict[str, timedelta]:
-    """What can be chosen, and what an address asks besides, shortest first."""
-    waiting_filter = FILTER_BY_NAME["waiting"]
-    durations = {
-        text: waiting_filter.parse([text])
-        for text in (*waiting_filter.choices, *filters.values("waiting"))
-    }
-    return dict(sorted(durations.items(), key=lambda span: span[1]))
+def _count_groups(con: Connection, filters: Filters, filter_: Filter) -> Select[*tuple[Any, ...]]:
+    """One row per value that any account has: [value, accounts]."""
+    rows, other_filters = _without_filter(con, filters, filter_)
+    assert filter_.group_by  # noqa: S101 - an open list without it is in OPEN_LISTS
+    value = filter_.group_by(rows)
+    return (
+        select(value.label("value"), func.count().filter(other_filters).label("accounts"))
+        .where(value.is_not(None))
+        .group_by(value)
+    )
 
 
-def _count_roles(con: Connection, filters: Filters) -> Select[Any, Any]:
+def _count_roles(con: Connection, filters: Filters, filter_: Filter) -> Select[*tuple[Any, ...]]:
     """One row per role that any account has: [value, accounts]."""
-    rows, other_filters = _without_filter(con, filters, "role")
-    assigned = select(
-        func.unnest(rows.c.roles).label("value"), other_filters.label("counts")
-    ).subquery("held")
-    return select(
-        assigned.c.value, func.count().filter(assigned.c.counts).label("accounts")
-    ).group_by(assigned.c.value)
+    rows, other_filters = _without_filter(con, filters, filter_)
+    roles = select(
+        func.unnest(rows.c.roles).label("value"), other_filters.label("is_counted")
+    ).subquery("assigned")
+    count = func.count().filter(roles.c.is_counted)
+    return select(roles.c.value, count.label("accounts")).group_by(roles.c.value)
 
 
-def _count_integrations(con: Connection, filters: Filters) -> Select[Any, Any]:
+def _count_integrations(
+    con: Connection, filters: Filters, filter_: Filter
+) -> Select[*tuple[Any, ...]]:
     """One row per integration: [value, accounts]."""
-    rows, other_filters = _without_filter(con, filters, "integration")
+    rows, other_filters = _without_filter(con, filters, filter_)
     counts = (
         select(rows.c.integration_id, func.count().label("accounts"))
         .where(other_filters)
         .group_by(rows.c.integration_id)
-        .subquery("found")
+        .subquery("counts")
     )
-    return select(
-        integration.c.name.label("value"), func.coalesce(counts.c.accounts, 0).label("accounts")
-    ).join_from(
-        integration, counts, counts.c.integration_id == integration.c.integration_id, isouter=True
+    accounts = func.coalesce(counts.c.accounts, 0).label("accounts")
+    is_same = counts.c.integration_id == integration.c.integration_id
+    return select(integration.c.name.label("value"), accounts).select_from(
+        integration.outerjoin(counts, is_same)
     )
 
 
-def _count_reasons(con: Connection, filters: Filters) -> Select[Any, Any]:
-    """One row per reason that accounts fail for: [value, accounts]."""
-    rows, other_filters = _without_filter(con, filters, "reason")
-    return (
-        select(
-            rows.c.failure_reason.label("value"),
-            func.count().filter(other_filters).label("accounts"),
-        )
-        .where(rows.c.failure_reason.is_not(None))
-        .group_by(rows.c.failure_reason)
-    )
+OPEN_LISTS: dict[str, Callable[[Connection, Filters, Filter], Select[*tuple[Any, ...]]]] = {
+    "role": _count_roles,
+    "integration": _count_integrations,
+}
+"""Filters whose choices are not one value of each account."""
 
 
 def _most_frequent(
-    con: Connection, query: Select[Any, Any], selected: list[str], search: str
+    con: Connection, query: Select[*tuple[Any, ...]], selected: list[str], search: str
 ) -> Choices:
-    counts = query.subquery("counted")
-    is_selected = counts.c.value.in_(selected)
-    condition = or_(is_selected, contains(counts.c.value, search)) if search else true()
+    counts = query.subquery("counts").c
+    is_selected = counts.value.in_(selected)
+    condition = or_(is_selected, contains(counts.value, search)) if search else true()
+    order = (case((is_selected, 0), else_=1), counts.accounts.desc(), func.lower(counts.value))
     rows = con.execute(
-        select(counts.c.value, counts.c.accounts, func.count().over())
+        select(counts.value, counts.accounts, func.count().over())
         .where(condition)
-        .order_by(
-            case((is_selected, 0), else_=1), counts.c.accounts.desc(), func.lower(counts.c.value)
-        )
+        .order_by(*order)
         .limit(MAX_CHOICES + len(selected))
     ).all()
-    shown = [Choice(value, account_count) for value, account_count, _ in rows]
+    shown = [Choice(value, count) for value, count, _ in rows]
     return Choices(shown, remaining=rows[0][2] - len(shown) if rows else 0)
 
 
 def drop_unknown_values(con: Connection, filters: Filters) -> Filters:
-    """The filters without integrations and roles that the store has never known.
+    """The filters without integrations and roles that the store has never held.
 
-    A role that nobody has any more stays asked: its list is empty, which is an answer.
+    A role that no account has any more stays: its empty list is an answer.
     """
     query = select(integration.c.name).where(integration.c.name.in_(filters.integration))
     known_integrations = set(con.scalars(query)) if filters.integration else set()
@@ -188,12 +170,9 @@ def _is_role_assigned(con: Connection, filters: Filters, role: str) -> bool:
 def _ever_assigned_roles(con: Connection, roles: Sequence[str]) -> set[str]:
     if not roles:
         return set()
-    aggregates = [func.bool_or(has_role(account_profile.c.roles, role)) for role in roles]
-    return {
-        role
-        for role, was_assigned in zip(roles, con.execute(select(*aggregates)).one(), strict=True)
-        if was_assigned
-    }
+    was_assigned = [func.bool_or(has_role(account_profile.c.roles, role)) for role in roles]
+    flags = con.execute(select(*was_assigned)).one()
+    return {role for role, flag in zip(roles, flags, strict=True) if flag}
 
 
 def snapshot_times(con: Connection, *, newest_count: int = 5) -> list[datetime]:

@@ -1,15 +1,15 @@
-"""A list of accounts that changed: its table, what a row opens, and its download."""
+"""One list of changed accounts: its table, its panels and its download links."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import streamlit as st
 from sqlalchemy import Row
 
 from data.access.roles import Permission
-from data.states import STATE_BY_NAME
+from data.formatting import count_of
 from queries.changes.accounts import PAGE_SIZE, count_changes, page_of_changes
 from queries.changes.diff import CHANGE_KINDS, VALUE_CHANGES, ChangeFilter
 from queries.changes.window import Window
@@ -17,44 +17,42 @@ from queries.filters import Filters
 from queries.users.detail import account_details
 from server.authorize import store_connection
 from server.session import current_principal
-from widgets import account_panel, state_marks
+from widgets import account_panel
 from widgets import users_table as ut
 from widgets.address import requested_page, show_pagination
-from widgets.changes.sentences import count_text
+from widgets.state_marks import state_mark
 from widgets.users.downloads import format_links
 
+RowCell = Callable[[Any], ut.Cell]
+"""A row of the list → one cell."""
 
-class ListColumn(NamedTuple):
-    """One column that a list has besides who it is."""
+SIDES = ("before", "after")
 
-    label: str
-    cell: Callable[[Any], ut.Cell]
+NO_CHANGES = "No accounts changed in this way."
+
+# ---- cells ---------------------------------------------------------------------------------------
 
 
-def _state_cell(side: str) -> Callable[[Any], ut.Cell]:
+def _value_of(row: Any, side: str, name: str) -> Any:
+    return getattr(row, f"{side}_{name}")
+
+
+def _state_cell(side: str) -> RowCell:
     def cell(row: Any) -> ut.Cell:
-        name = getattr(row, f"{side}_provisioning_state")
-        if name is None:
-            return ut.quiet("Not listed")
-        return ut.mark(
-            name,
-            *(
-                state_marks.STATE_MARKS.get(name)
-                or state_marks.STATE_MARKS[STATE_BY_NAME[name].phase]
-            ),
-        )
+        name = _value_of(row, side, "provisioning_state")
+        return state_mark(name) if name else ut.quiet("Not listed")
 
     return cell
 
 
-def _activity_cell(side: str) -> Callable[[Any], ut.Cell]:
+def _activity_cell(side: str) -> RowCell:
     marks = {True: ut.mark("Yes", "good", "check"), False: ut.mark("No", "quiet", "dash")}
-    return lambda row: marks.get(getattr(row, f"{side}_active_in_app"), ut.quiet("Unknown"))
+    return lambda row: marks.get(_value_of(row, side, "active_in_app"), ut.quiet("Unknown"))
 
 
-def _person_cell(side: str) -> Callable[[Any], ut.Cell]:
+def _person_cell(side: str) -> RowCell:
     def cell(row: Any) -> ut.Cell:
-        name, email = getattr(row, f"{side}_user_name"), getattr(row, f"{side}_user_email")
+        name, email = _value_of(row, side, "user_name"), _value_of(row, side, "user_email")
         if not name and not email:
             return ut.quiet("Unmatched")
         return ut.person(name or email, email if name and email else "")
@@ -62,14 +60,15 @@ def _person_cell(side: str) -> Callable[[Any], ut.Cell]:
     return cell
 
 
-def _roles_cell(side: str, max_shown: int = 2) -> Callable[[Any], ut.Cell]:
-    return lambda row: ut.tags(getattr(row, f"{side}_roles") or [], limit=max_shown)
+def _roles_cell(side: str, limit: int = 2) -> RowCell:
+    return lambda row: ut.tags(_value_of(row, side, "roles") or [], limit=limit)
 
 
-def _extra_roles_cell(side: str, other_side: str) -> Callable[[Any], ut.Cell]:
+def _extra_roles_cell(side: str, other_side: str) -> RowCell:
     def cell(row: Any) -> ut.Cell:
-        other_roles = set(getattr(row, f"{other_side}_roles"))
-        return ut.tags([r for r in getattr(row, f"{side}_roles") if r not in other_roles], limit=6)
+        other_roles = set(_value_of(row, other_side, "roles"))
+        roles = [role for role in _value_of(row, side, "roles") if role not in other_roles]
+        return ut.tags(roles, limit=6)
 
     return cell
 
@@ -79,48 +78,56 @@ def _values_cell(row: Any) -> ut.Cell:
     return ut.tags([VALUE_CHANGES[name].label for name in names], limit=6)
 
 
-STATE_COLUMNS = [
-    ListColumn("State then", _state_cell("was")),
-    ListColumn("State now", _state_cell("is")),
-]
-ROLE_COLUMNS = [
-    ListColumn("Gained", _extra_roles_cell("is", "was")),
-    ListColumn("Lost", _extra_roles_cell("was", "is")),
-]
-COLUMNS_BY_KIND: dict[str, list[ListColumn]] = {
-    "joined": [
-        ListColumn("State now", _state_cell("is")),
-        ListColumn("App access", _roles_cell("is")),
-    ],
-    "back": [
-        ListColumn("State now", _state_cell("is")),
-        ListColumn("App access", _roles_cell("is")),
-    ],
-    "gone": [
-        ListColumn("State then", _state_cell("was")),
-        ListColumn("App access then", _roles_cell("was")),
-    ],
-    "moved": [*STATE_COLUMNS, ListColumn("Reason now", lambda row: ut.text(row.is_state_reason))],
+def _text_cell(name: str) -> Callable[[str], RowCell]:
+    return lambda side: lambda row: ut.text(_value_of(row, side, name))
+
+
+ROLE_COLUMNS = {
+    "Gained": _extra_roles_cell("after", "before"),
+    "Lost": _extra_roles_cell("before", "after"),
+}
+COLUMNS_BY_KIND: dict[str, dict[str, RowCell]] = {
+    "joined": {"State after": _state_cell("after"), "App access after": _roles_cell("after")},
+    "back": {"State after": _state_cell("after"), "App access after": _roles_cell("after")},
+    "gone": {"State before": _state_cell("before"), "App access before": _roles_cell("before")},
+    "moved": {
+        "State before": _state_cell("before"),
+        "State after": _state_cell("after"),
+        "Reason after": lambda row: ut.text(row.after_state_reason),
+    },
     "gained": ROLE_COLUMNS,
     "lost": ROLE_COLUMNS,
-    "match": [
-        ListColumn("User then", _person_cell("was")),
-        ListColumn("User now", _person_cell("is")),
-    ],
-    "activity": [
-        ListColumn("Active then", _activity_cell("was")),
-        ListColumn("Active now", _activity_cell("is")),
-    ],
-    "other": [ListColumn("Changed", _values_cell)],
+    "match": {"User before": _person_cell("before"), "User after": _person_cell("after")},
+    "activity": {
+        "Active before": _activity_cell("before"),
+        "Active after": _activity_cell("after"),
+    },
+    "other": {"Changed": _values_cell},
 }
-"""Kind → what its list shows besides who an account is."""
+"""Kind → the columns of its list beside the account: label → cell."""
+
+COMPARED_CELLS: dict[str, Callable[[str], RowCell]] = {
+    "User": _person_cell,
+    "Provisioning state": _state_cell,
+    "App access": lambda side: _roles_cell(side, limit=30),
+    "Active in app": _activity_cell,
+    "Username in app": _text_cell("username_in_app"),
+    "Upstream user ID": _text_cell("upstream_user_id"),
+    "Reason": _text_cell("state_reason"),
+    "Failure code": _text_cell("failure_code"),
+    "Last updated": lambda side: lambda row: ut.time(_value_of(row, side, "last_updated")),
+}
+"""The rows of the table of differences in a panel: label → cell of a side."""
+
+
+# ---- the list ------------------------------------------------------------------------------------
 
 
 def list_title(change_filter: ChangeFilter) -> str:
     """`Changed state, from Onboarded, to Update failed`."""
     parts = [CHANGE_KINDS[change_filter.kind].label]
-    parts += [f"from {' or '.join(change_filter.was)}"] if change_filter.was else []
-    parts += [f"to {' or '.join(change_filter.now)}"] if change_filter.now else []
+    parts += [f"from {' or '.join(change_filter.before)}"] if change_filter.before else []
+    parts += [f"to {' or '.join(change_filter.after)}"] if change_filter.after else []
     parts += [f"role {change_filter.role}"] if change_filter.role else []
     parts += [VALUE_CHANGES[change_filter.value].label] if change_filter.value else []
     return ", ".join(parts)
@@ -130,109 +137,80 @@ def list_title(change_filter: ChangeFilter) -> str:
 def changed_accounts_table(
     window: Window, change_filter: ChangeFilter, *, several_integrations: bool
 ) -> None:
-    """The accounts of a list, a page at a time; each opens what differs and its history."""
+    """One page of the list; an open row shows the differences and the account's history."""
     with store_connection(Permission.CHANGES) as con:
         total = count_changes(con, window, change_filter)
-        pages = max(1, -(-total // PAGE_SIZE))
-        page = min(requested_page(), pages)
+        page = requested_page(total, PAGE_SIZE)
         rows = page_of_changes(con, window, change_filter, page)
 
     def panels(ids: Sequence[str]) -> Mapping[str, list[ut.Block]]:
         return _account_panels(window, [row for row in rows if str(row.account_key) in ids])
 
+    kind = CHANGE_KINDS[change_filter.kind]
     with st.container(horizontal=True, horizontal_alignment="distribute", key="list_head"):
-        st.text(f"{count_text(total)} · {list_title(change_filter)}", width="content")
+        st.text(f"{count_of(total, 'account')} · {list_title(change_filter)}", width="content")
         if current_principal().is_allowed(Permission.DOWNLOAD):
             params = [*window.params(), *change_filter.params()]
             st.html(format_links("changes", params), width="content")
-    st.caption(CHANGE_KINDS[change_filter.kind].description)
+    st.caption(kind.description)
     ut.users_table(
         [_table_row(row, change_filter) for row in rows],
         columns=_table_columns(change_filter, several_integrations),
-        sort="",
-        descending=False,
         details=panels,
-        on_sort=lambda _: None,
-        caption=CHANGE_KINDS[change_filter.kind].label,
-        empty="No accounts changed in this way.",
+        caption=kind.label,
+        empty=NO_CHANGES,
         key="changed",
     )
-    show_pagination(page, pages)
+    show_pagination(page, total, PAGE_SIZE)
 
 
 def _table_columns(change_filter: ChangeFilter, several_integrations: bool) -> list[ut.TableColumn]:
-    identity = [
+    return [
         ut.column("user", "User", sortable=False, width=1.6),
         ut.column("username", "Username in app", sortable=False, width=1.4),
+        *[ut.column("integration", "Integration", sortable=False)] * several_integrations,
+        *(
+            ut.column(f"c{n}", label, sortable=False, width=1.5)
+            for n, label in enumerate(COLUMNS_BY_KIND[change_filter.kind])
+        ),
     ]
-    integration = [ut.column("integration", "Integration", sortable=False)] * several_integrations
-    kind_columns = [
-        ut.column(f"c{n}", list_column.label, sortable=False, width=1.5)
-        for n, list_column in enumerate(COLUMNS_BY_KIND[change_filter.kind])
-    ]
-    return [*identity, *integration, *kind_columns]
 
 
 def _table_row(row: Row[Any], change_filter: ChangeFilter) -> ut.TableRow:
-    username = row.is_username_in_app or row.was_username_in_app
-    kind_cells = {
-        f"c{n}": list_column.cell(row)
-        for n, list_column in enumerate(COLUMNS_BY_KIND[change_filter.kind])
-    }
+    side = "after" if row.in_after else "before"
+    username = _value_of(row, side, "username_in_app")
+    cells = COLUMNS_BY_KIND[change_filter.kind].values()
     return ut.row(
         str(row.account_key),
         username,
-        user=_person_cell("is" if row.is_there else "was")(row),
+        user=_person_cell(side)(row),
         username=ut.text(username),
         integration=ut.text(row.integration),
-        **kind_cells,
+        **{f"c{n}": cell(row) for n, cell in enumerate(cells)},
     )
 
 
 def _account_panels(window: Window, rows: Sequence[Row[Any]]) -> dict[str, list[ut.Block]]:
-    """What differs, and then all that is known of the account where it is listed."""
+    """The differences, then the account at the later moment that lists it."""
     panels: dict[str, list[ut.Block]] = {}
-    for moment, is_there in ((window.until, True), (window.since, False)):
-        keys = [row.account_key for row in rows if row.is_there is is_there]
+    for moment, in_after in ((window.until, True), (window.since, False)):
+        keys = [row.account_key for row in rows if row.in_after is in_after]
         with store_connection(Permission.CHANGES) as con:
             details = account_details(con, Filters(as_of=moment), keys) if keys else {}
-        for key, detail in details.items():
-            # without other accounts: what leads to them is an address of Users
-            panels[str(key)] = account_panel.panel(detail._replace(others=[]), as_of=moment)
+        for key, account in details.items():
+            # without other accounts: their links lead to the Users page
+            panels[str(key)] = account_panel.panel(
+                account._replace(other_accounts=[]), as_of=moment
+            )
     differences = {str(row.account_key): _differences(row) for row in rows}
     return {key: [differences[key], *blocks] for key, blocks in panels.items()}
 
 
 def _differences(row: Row[Any]) -> ut.Block:
-    cell_makers = {
-        "User": _person_cell,
-        "Provisioning state": _state_cell,
-        "App access": lambda side: _roles_cell(side, max_shown=30),
-        "Active in app": _activity_cell,
-        "Username in app": _text_cell("username_in_app"),
-        "Upstream user ID": _text_cell("upstream_user_id"),
-        "Reason": _text_cell("state_reason"),
-        "Failure code": _text_cell("failure_code"),
-        "Last updated": _time_cell("last_updated"),
-    }
-    absent = ut.quiet("Not listed")
+    is_listed = {"before": row.in_before, "after": row.in_after}
     sides = {
-        label: [
-            cell(side)(row) if is_listed else absent
-            for side, is_listed in (("was", row.was_there), ("is", row.is_there))
-        ]
-        for label, cell in cell_makers.items()
+        label: [cell(side)(row) if is_listed[side] else ut.quiet("Not listed") for side in SIDES]
+        for label, cell in COMPARED_CELLS.items()
     }
     rows = [[label, *cells] for label, cells in sides.items() if cells[0] != cells[1]]
-    return ut.table("What differs", ["", "Then", "Now"], rows)
-
-
-def _text_cell(name: str) -> Callable[[str], Callable[[Any], ut.Cell]]:
-    return lambda side: lambda row: ut.text(getattr(row, f"{side}_{name}"))
-
-
-def _time_cell(name: str) -> Callable[[str], Callable[[Any], ut.Cell]]:
-    return lambda side: lambda row: ut.time(getattr(row, f"{side}_{name}"))
-
-
-# ---- the downloads -------------------------------------------------------------------------------
+    return ut.table("What differs", ["", "Before", "After"], rows)

@@ -1,52 +1,60 @@
-"""Which states accounts moved between."""
+"""State changes as flows."""
 
 from __future__ import annotations
 
 import pandas as pd
 import plotly.graph_objects as go
 
+from data.formatting import count_of
 from data.states import STATE_BY_NAME
-from widgets.figure_theme import BASE_LAYOUT, PHASE_COLORS, account_count_text, empty_figure
+from widgets.figure_theme import BASE_LAYOUT, PHASE_COLORS, empty_figure
+
+SANKEY_LAYOUT = {
+    "arrangement": "fixed",
+    "domain": {"x": [0.01, 0.99], "y": [0.02, 0.98]},
+    "textfont": {"shadow": "none"},
+}
+
+NO_TRANSITIONS = "No account changed state."
 
 
 def state_transitions_figure(transitions: pd.DataFrame) -> go.Figure:
-    """State moves between two moments, as flows. One row per pair of states [was, now, accounts].
+    """Flows from earlier states (left) to later states (right).
 
-    No mark can be clicked, as plotly tells nobody of clicks on flows: a table beside it can.
+    From one row per pair of states: [before, after, accounts]. Plotly reports no clicks on flows;
+    the table beside it opens the accounts.
     """
     if transitions.empty:
         return empty_figure(transitions).update_layout(
-            annotations=[{"text": "No account changed state.", "showarrow": False}]
+            annotations=[{"text": NO_TRANSITIONS, "showarrow": False}]
         )
-    before_states, after_states = (
+    before, after = (
         [state for state in STATE_BY_NAME.values() if state.name in set(transitions[side])]
-        for side in ("was", "now")
+        for side in ("before", "after")
     )
-    before_positions = {state.name: n for n, state in enumerate(before_states)}
-    after_positions = {state.name: n for n, state in enumerate(after_states, len(before_states))}
+    sources = {state.name: n for n, state in enumerate(before)}
+    targets = {state.name: n for n, state in enumerate(after, len(before))}
     flows = go.Sankey(
-        arrangement="fixed",
-        domain={"x": [0.01, 0.99], "y": [0.02, 0.98]},
-        textfont={"shadow": "none"},
+        SANKEY_LAYOUT,
         node={
-            "label": [state.name for state in (*before_states, *after_states)],
-            "color": [PHASE_COLORS[state.phase] for state in (*before_states, *after_states)],
+            "label": [state.name for state in (*before, *after)],
+            "color": [PHASE_COLORS[state.phase] for state in (*before, *after)],
             "line": {"width": 0},
             "pad": 14,
             "thickness": 12,
             "hovertemplate": "%{label}: %{value:,.0f}<extra></extra>",
         },
         link={
-            "source": [before_positions[name] for name in transitions["was"]],
-            "target": [after_positions[name] for name in transitions["now"]],
+            "source": transitions["before"].map(sources).tolist(),
+            "target": transitions["after"].map(targets).tolist(),
             "value": transitions["accounts"].tolist(),
             "color": [
-                f"{PHASE_COLORS[STATE_BY_NAME[name].phase]}48" for name in transitions["now"]
+                f"{PHASE_COLORS[STATE_BY_NAME[name].phase]}48" for name in transitions["after"]
             ],
-            "customdata": [account_count_text(count) for count in transitions["accounts"]],
+            "customdata": [count_of(count, "account") for count in transitions["accounts"]],
             "hovertemplate": "%{source.label} → %{target.label}: %{customdata}<extra></extra>",
         },
     )
     return go.Figure(flows, BASE_LAYOUT).update_layout(
-        height=120 + 34 * max(len(before_states), len(after_states))
+        height=120 + 34 * max(len(before), len(after))
     )

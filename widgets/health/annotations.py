@@ -11,9 +11,9 @@ from widgets.figure_theme import DAY, NO_SNAPSHOT, QUARANTINE_COLOR, QUARANTINED
 
 
 def mark_quarantined(figure: go.Figure, quarantined_files: pd.DataFrame) -> go.Figure:
-    """The figure with a quiet mark on each day of which a file was held or refused, so that the
-    day is not taken for what it seems. One row per day, integration and verdict
-    [day, integration, verdict]; a click means [day, UNLOADED].
+    """The figure with a quiet mark on each day of which a file is on hold or rejected, so that the
+    day is not taken for what it seems. One row per day, integration and status
+    [day, integration, status]; a click means [day, UNLOADED].
     """
     if quarantined_files.empty:
         return figure
@@ -40,12 +40,12 @@ def quarantined_text(quarantined_files: pd.DataFrame, *, max_days: int = 5) -> s
     days = sorted(set(quarantined_files["day"]), reverse=True)
     day_texts = [
         f"{day:%-d %b %Y} "
-        f"({', '.join(_verdict_texts(quarantined_files[quarantined_files['day'] == day]))})"
+        f"({', '.join(_status_texts(quarantined_files[quarantined_files['day'] == day]))})"
         for day in days
     ]
     more = f" and {len(day_texts) - max_days:,} more days" if len(day_texts) > max_days else ""
     return (
-        f"Held or refused, and not counted: {', '.join(day_texts[:max_days])}{more}."
+        f"On hold or rejected, and not counted: {', '.join(day_texts[:max_days])}{more}."
         if day_texts
         else ""
     )
@@ -53,10 +53,10 @@ def quarantined_text(quarantined_files: pd.DataFrame, *, max_days: int = 5) -> s
 
 def _quarantine_day_marks(quarantined_files: pd.DataFrame, days: pd.Series) -> go.Scatter:
     file_days = pd.to_datetime(quarantined_files["day"])
-    by_day = {day: _verdict_texts(quarantined_files[file_days == day]) for day in days}
+    by_day = {day: _status_texts(quarantined_files[file_days == day]) for day in days}
     names = [f"{day:%Y-%m-%d}" for day in days]
     return go.Scatter(
-        name="Held or refused",
+        name="On hold or rejected",
         mode="markers",
         x=names,
         y=[0.97] * len(names),
@@ -70,9 +70,9 @@ def _quarantine_day_marks(quarantined_files: pd.DataFrame, days: pd.Series) -> g
     )
 
 
-def _verdict_texts(rows: pd.DataFrame, max_texts: int = 6) -> list[str]:
-    """`figma held`, one per integration and verdict of a day; of many, the first."""
-    texts = [f"{name} {verdict}" for name, verdict in rows[["integration", "verdict"]].values]
+def _status_texts(rows: pd.DataFrame, max_texts: int = 6) -> list[str]:
+    """`figma on hold`, one per integration and status of a day; of many, the first."""
+    texts = [f"{name} {status}" for name, status in rows[["integration", "status"]].values]
     return texts[:max_texts] + (
         [f"{len(texts) - max_texts:,} more"] if len(texts) > max_texts else []
     )

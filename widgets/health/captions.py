@@ -14,7 +14,7 @@ import pandas as pd
 from data.states import FAILED_STATES, OPEN_STATES, OPERATIONS
 from queries.health.durations import Durations
 from queries.health.trends import Trends
-from queries.period import Scope
+from queries.period import Period
 from widgets.figure_theme import format_span
 from widgets.health.heatmap import MAX_MAP_ROWS
 
@@ -35,7 +35,7 @@ class StateComparison(NamedTuple):
     """The first day, where nothing was loaded before the period."""
 
 
-def compare_states(trends: Trends, scope: Scope) -> StateComparison:
+def compare_states(trends: Trends, scope: Period) -> StateComparison:
     """With the end of the period before, or else with the end of the first day."""
     if not trends.previous_states.empty:
         return StateComparison(

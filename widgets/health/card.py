@@ -7,13 +7,12 @@ from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
-import pyarrow as pa
 import streamlit as st
 
 from data.access.roles import Permission
 from data.home import current_home
 from data.records.audit_log import Event, record_event
-from queries.export.formats import encode_csv, escape_formulas
+from data.store.output import escape_formula
 from queries.export.manifest import slug
 from server.authorize import authorize
 from server.session import current_principal
@@ -94,19 +93,8 @@ def _recorded_csv(actor: str, name: str, table: pd.DataFrame) -> bytes:
 
 
 def spreadsheet_csv(table: pd.DataFrame) -> bytes:
-    """The table as CSV that a spreadsheet opens: no text in it, and no heading, is a formula."""
-    batch = pa.RecordBatch.from_pandas(table, preserve_index=False)
-    columns = [
-        _without_formulas(column) if _is_text(column.type) else column for column in batch.columns
-    ]
-    headings = _without_formulas(pa.array(batch.schema.names)).to_pylist()
-    return "\ufeff".encode() + b"".join(encode_csv([pa.RecordBatch.from_arrays(columns, headings)]))
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
-
-
-def _without_formulas(texts: pa.Array) -> pa.Array:
-    column = pa.RecordBatch.from_arrays([texts.cast(pa.string())], ["texts"])
-    return escape_formulas(column).column(0)
+    """The table as CSV in which no text and no heading is a formula in a spreadsheet."""
+    safe = table.rename(columns=escape_formula).map(
+        lambda value: escape_formula(value) if isinstance(value, str) else value
+    )
+    return safe.to_csv(index=False).encode("utf-8-sig")

@@ -11,7 +11,7 @@ import streamlit as st
 from data.access.roles import Permission
 from data.states import FAILED_STATES, STATE_BY_NAME
 from queries.filters import Filters
-from queries.period import DAY, Scope, day_end
+from queries.period import DAY, Period, day_end
 from server.session import current_principal
 from widgets.figure_theme import NEW, QUARANTINED, RESOLVED
 from widgets.filters import open_users
@@ -26,7 +26,7 @@ AGE_FILTERS = {
 """Age → how the address of Users names it."""
 
 
-def mark_opener(scope: Scope) -> Callable[[Sequence[Any]], NoReturn] | None:
+def mark_opener(scope: Period) -> Callable[[Sequence[Any]], NoReturn] | None:
     """What a click on a mark of the scope's charts does; nothing where nobody may see more."""
     if not current_principal().permissions >= LINKED_PERMISSIONS:
         return None
@@ -45,7 +45,7 @@ LINKED_PERMISSIONS = {Permission.USERS, Permission.CHANGES, Permission.SNAPSHOTS
 """What one has to see to go on from Health."""
 
 
-def mark_filters(mark: Sequence[Any], scope: Scope) -> Filters:
+def mark_filters(mark: Sequence[Any], scope: Period) -> Filters:
     """The accounts that a mark stands for, by the words in it.
 
     A day means its end in the scope's zone, an operation its failed state; besides states there
@@ -62,7 +62,7 @@ def mark_filters(mark: Sequence[Any], scope: Scope) -> Filters:
     return Filters.from_params(
         {
             "integration": next((word for word in mark if isinstance(word, list)), None)
-            or scope.integrations,
+            or scope.integration,
             "state": states,
             **next((waits for age, waits in AGE_FILTERS.items() if age in mark), {}),
             "as_of": [_format_moment(as_of)] if as_of else [],
@@ -70,7 +70,7 @@ def mark_filters(mark: Sequence[Any], scope: Scope) -> Filters:
     )
 
 
-def mark_changes_params(mark: Sequence[Any], scope: Scope) -> dict[str, list[str]]:
+def mark_changes_params(mark: Sequence[Any], scope: Period) -> dict[str, list[str]]:
     """The address of who came into a failed state on the mark's day, or left it, on Changes.
 
     That compares the end of the day with the end of the day before.
@@ -80,7 +80,7 @@ def mark_changes_params(mark: Sequence[Any], scope: Scope) -> dict[str, list[str
     return {
         "from": [_format_moment(day_end(day - DAY, scope.zone))],
         "to": [_format_moment(until)],
-        "integration": list(scope.integrations),
+        "integration": list(scope.integration),
         "list": ["moved"],
         "now" if NEW in mark else "was": [
             name for name in FAILED_STATES if STATE_BY_NAME[name].operation in mark

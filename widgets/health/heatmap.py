@@ -105,8 +105,8 @@ def failure_map_figure(cells: pd.DataFrame, quarantined_files: pd.DataFrame) -> 
 
 
 def _quarantine_cell_marks(files: pd.DataFrame, row_positions: Mapping[str, int]) -> go.Scatter:
-    """A mark per row [day, last, integration, verdict, files]."""
-    rows = files[["last", "integration", "verdict", "files"]].to_dict("records")
+    """A mark per row [day, last, integration, status, files]."""
+    rows = files[["last", "integration", "status", "files"]].to_dict("records")
     return go.Scatter(
         x=list(files["day"]),
         y=[row_positions[row["integration"]] for row in rows],
@@ -115,7 +115,7 @@ def _quarantine_cell_marks(files: pd.DataFrame, row_positions: Mapping[str, int]
         customdata=[[f"{row['last']:%Y-%m-%d}", QUARANTINED, row["integration"]] for row in rows],
         hovertext=[
             f"{display_name(row['integration'])}, {row['last']:%-d %b %Y}: {row['files']:,} "
-            f"{'file' if row['files'] == 1 else 'files'} {row['verdict']}"
+            f"{'file' if row['files'] == 1 else 'files'} {row['status']}"
             for row in rows
         ],
         hovertemplate="%{hovertext}<extra></extra>",

@@ -14,7 +14,7 @@ import streamlit as st
 from sqlalchemy import Connection
 
 from queries.health.trends import adjacent_snapshots, newest_day, oldest_day, snapshot_span
-from queries.period import Scope, day_end, to_local, to_utc
+from queries.period import Period, day_end, to_local, to_utc
 from widgets.address import update_address
 from widgets.filters import FIRST_DAY, LAST_DAY, requested_filters
 
@@ -23,7 +23,7 @@ PERIODS = {"7": "7 days", "30": "30 days", "90": "90 days", "all": "All", "own":
 DEFAULT_PERIOD = "30"
 
 
-def scope_from_address(con: Connection, integrations: Sequence[str], zone: str) -> Scope | None:
+def scope_from_address(con: Connection, integrations: Sequence[str], zone: str) -> Period | None:
     """The days that the address asks for; None where nothing was loaded until its moment."""
     as_of = requested_filters().as_of
     newest = newest_day(con, integrations, zone, as_of)
@@ -33,7 +33,7 @@ def scope_from_address(con: Connection, integrations: Sequence[str], zone: str) 
     first, last = _period_days(oldest, newest)
     if last < newest:
         as_of = min(filter(None, (as_of, day_end(last, zone))))
-    return Scope(tuple(integrations), first, last, zone, as_of)
+    return Period(first, last, zone, integration=tuple(integrations), as_of=as_of)
 
 
 def _period_days(oldest: date, newest: date) -> tuple[date, date]:
@@ -63,7 +63,7 @@ def _day_param(name: str) -> date | None:
     return min(max(day, FIRST_DAY), LAST_DAY - timedelta(days=1))
 
 
-def period_picker(scope: Scope | None) -> None:
+def period_picker(scope: Period | None) -> None:
     """Days back from the newest snapshot, all there are, or from one day to another."""
     st.session_state["days"] = selected_period()
 
@@ -92,7 +92,7 @@ def period_picker(scope: Scope | None) -> None:
     )
 
 
-def period_days_picker(scope: Scope) -> None:
+def period_days_picker(scope: Period) -> None:
     """The ends of an own period."""
     if selected_period() != "own":
         return

@@ -13,7 +13,7 @@ from data.access.roles import Permission
 from queries.filters import Filters
 from queries.health.durations import Durations
 from queries.health.trends import Trends, stale_integrations
-from queries.period import Scope, to_local
+from queries.period import Period, to_local
 from server.session import current_principal
 from widgets.figure_theme import format_span
 from widgets.filters import open_users
@@ -49,7 +49,7 @@ def durations_table(durations: Mapping[str, Durations], previous: Mapping[str, D
     )
 
 
-def failure_reasons_card(top_reasons: pd.DataFrame, failed: int, scope: Scope) -> None:
+def failure_reasons_card(top_reasons: pd.DataFrame, failed: int, scope: Period) -> None:
     """The reasons that accounts fail for, as of `failure_reasons`; a row opens its accounts."""
     name = "Top failure reasons"
     with st.container(border=True, key="card_reasons"):
@@ -96,7 +96,7 @@ def failure_reasons_card(top_reasons: pd.DataFrame, failed: int, scope: Scope) -
     rows = event.selection.rows
     if rows:
         reason = str(top_reasons.iloc[rows[0]]["reason"])
-        open_users(Filters(integration=scope.integrations, reason=(reason,), as_of=scope.as_of))
+        open_users(Filters(integration=scope.integration, reason=(reason,), as_of=scope.as_of))
 
 
 def _reason_text(reason: str, text: str | None) -> str:
@@ -115,7 +115,7 @@ def _trend_text(change: int) -> str:
 
 
 def integrations_card(
-    trends: Trends, quarantined_files: pd.DataFrame, scope: Scope, now: datetime
+    trends: Trends, quarantined_files: pd.DataFrame, scope: Period, now: datetime
 ) -> None:
     """A row per integration; selecting one opens its accounts.
 

@@ -11,7 +11,7 @@ import streamlit as st
 
 from data.states import FAILED_STATES, OPEN_STATES
 from queries.health.trends import Trends, oldest_open_since
-from queries.period import Scope, day_end
+from queries.period import Period, day_end
 from widgets.figure_theme import format_span
 from widgets.health import captions
 
@@ -31,7 +31,7 @@ HIGHER_IS_WORSE = ("Unmatched", "Failed", "Waiting", "Oldest wait", "Newest snap
 
 
 def tiles(
-    trends: Trends, comparison: captions.StateComparison, scope: Scope, now: datetime
+    trends: Trends, comparison: captions.StateComparison, scope: Period, now: datetime
 ) -> None:
     """What counts now, each with its change over the period and its course."""
     period_text = comparison.period_text
@@ -48,7 +48,7 @@ def tiles(
 
 
 def _oldest_tile(
-    label: str, trends: Trends, comparison: captions.StateComparison, scope: Scope, now: datetime
+    label: str, trends: Trends, comparison: captions.StateComparison, scope: Period, now: datetime
 ) -> None:
     """How long what has waited longest has waited, and had at the end of each day."""
     open_states = trends.states[trends.states["state"].isin(OPEN_STATES)]
@@ -114,7 +114,7 @@ def _age_tile(
     label: str,
     newest: datetime | None,
     snapshot_times: Sequence[datetime],
-    scope: Scope,
+    scope: Period,
     now: datetime,
     period_text: str,
 ) -> None:

@@ -1,15 +1,17 @@
-"""Findings that people live with, each with a reason."""
+"""Forms to add and to withdraw exceptions."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date, datetime
 from typing import Any
 
 import streamlit as st
 from sqlalchemy import Row
 
 from data.access.roles import Permission
+from data.formatting import count_of, utc_now
 from data.records.audit_log import Event
 from data.records.exceptions import (
     MAX_REASON_LENGTH,
@@ -20,104 +22,102 @@ from data.records.exceptions import (
     withdraw_exception,
 )
 from queries.review.duration import View
-from queries.review.rules import MAX_EXCEPTIONS_AT_ONCE, Rule, open_findings
+from queries.review.findings import MAX_EXCEPTIONS_AT_ONCE, open_findings
+from queries.review.rules import Rule
 from server.authorize import authorize, record_action, store_connection, writable_store
 from widgets.labels import escape_label
 from widgets.signer import name_input, remember_name
 
 MAX_LOGGED_ACCOUNTS = 100
-"""Accounts that an event of the audit log names; of more it says how many."""
+"""Accounts that an event of the audit log names; for more it gives their number."""
+
+EXCEPTION_HELP = (
+    "A finding with an exception is no longer open. It stays in the evidence with your reason. If "
+    "it is resolved and comes back, it is open again."
+)
+NO_ACCOUNTS = "Choose accounts first."
+
+Findings = Sequence[tuple[FindingKey, datetime]]
+"""Findings, each with the moment of the snapshot that shows it."""
 
 
 def exception_form(view: View, rule: Rule, rows: Sequence[Row[Any]], total: int) -> None:
-    with st.expander("Accept findings", icon=":material/done:", key="accepting"):
-        st.text(
-            "An accepted finding no longer counts, and is in the evidence with your reason. When "
-            "it ends and begins again, it counts again."
-        )
-        selected = _account_picker(rows, "accept")
+    """Add an exception to some findings on the page, or to all findings of the rule."""
+    with st.expander("Add exception", icon=":material/done:", key="add_exception"):
+        st.text(EXCEPTION_HELP)
+        selected = _account_picker(rows, "exception")
         applies_to_all = total > len(rows) and st.checkbox(
-            f"All {min(total, MAX_EXCEPTIONS_AT_ONCE):,} that this rule finds", key="accept_all"
+            f"All {min(total, MAX_EXCEPTIONS_AT_ONCE):,} findings of this rule",
+            key="exception_all",
         )
-        reason = st.text_area("Reason", key="accept_reason", max_chars=MAX_REASON_LENGTH, height=80)
+        reason = st.text_area(
+            "Reason", key="exception_reason", max_chars=MAX_REASON_LENGTH, height=80
+        )
         left, right = st.columns(2)
         with left:
             name = name_input()
         until = right.date_input(
-            "Until (the last UTC day; empty: as long as it holds)",
+            "Until (UTC; empty: until it is resolved)",
             value=None,
-            min_value=datetime.now(UTC).date(),
+            min_value=utc_now().date(),
             format="YYYY-MM-DD",
-            key="accept_until",
+            key="exception_until",
         )
-        if not st.button("Accept", type="primary", key="accept_now"):
+        if not st.button("Add", type="primary", key="exception_save"):
             return
-        with store_connection(Permission.REVIEW) as con:
-            findings = open_findings(con, view, rule) if applies_to_all else [
-                (_finding(rule, row), row.snapshot_taken_at) for row in selected
-            ]  # fmt: skip
-        _add_exceptions(
-            findings, RiskException(reason, name, until if isinstance(until, date) else None)
-        )
+        findings = _findings(rule, selected)
+        if applies_to_all:
+            with store_connection(Permission.REVIEW) as con:
+                findings = open_findings(con, view, rule)
+        last_day = until if isinstance(until, date) else None
+        _add_exceptions(findings, RiskException(reason, name, last_day))
 
 
-def _add_exceptions(
-    findings: Sequence[tuple[FindingKey, datetime]], exception: RiskException
-) -> None:
+def _add_exceptions(findings: Findings, exception: RiskException) -> None:
     if not findings:
-        st.warning("Choose the accounts first.", icon=":material/person_search:")
+        st.warning(NO_ACCOUNTS, icon=":material/person_search:")
         return
-    try:
+    with _invalid_input_shown():
         for finding, _ in findings:
             authorize(Permission.ADD_EXCEPTIONS, finding.integration)
-        add_exceptions(
-            writable_store(Permission.ADD_EXCEPTIONS, findings[0][0].integration),
-            findings,
-            exception,
-        )
-    except InvalidInput as error:
-        st.warning(escape_label(str(error)), icon=":material/edit:")
-        return
-    remember_name(exception.accepted_by)
-    until = {"until": f"{exception.until}"} if exception.until else {}
-    record_action(
-        Event.EXCEPTION_ADDED,
-        rule=findings[0][0].rule,
-        reason=exception.reason,
-        **_audit_details(findings),
-        **until,
-    )
-    st.toast(f"Accepted: {len(findings):,} {'finding' if len(findings) == 1 else 'findings'}.")
-    st.rerun()
-
-
-def withdraw_form(rule: Rule, rows: Sequence[Row[Any]]) -> None:
-    with st.expander("Withdraw acceptances", icon=":material/undo:", key="withdrawing"):
-        selected, name = _account_picker(rows, "withdraw"), name_input()
-        if not st.button("Withdraw", type="primary", key="withdraw_now"):
-            return
-        if not selected:
-            st.warning("Choose the accounts first.", icon=":material/person_search:")
-            return
-        try:
-            for row in selected:
-                withdraw_exception(
-                    writable_store(Permission.ADD_EXCEPTIONS, row.integration),
-                    _finding(rule, row),
-                    name,
-                )
-        except InvalidInput as error:
-            st.warning(escape_label(str(error)), icon=":material/edit:")
-            return
-        remember_name(name)
-        findings = [(_finding(rule, row), row.snapshot_taken_at) for row in selected]
-        record_action(Event.EXCEPTION_WITHDRAWN, rule=rule.name, **_audit_details(findings))
-        st.toast("Withdrawn: they count again.")
+        store = writable_store(Permission.ADD_EXCEPTIONS, findings[0][0].integration)
+        add_exceptions(store, findings, exception)
+        remember_name(exception.accepted_by)
+        until = {"until": f"{exception.until}"} if exception.until else {}
+        _record(Event.EXCEPTION_ADDED, findings, reason=exception.reason, **until)
+        st.toast(f"Exception added for {count_of(len(findings), 'finding')}.")
         st.rerun()
 
 
+def withdraw_form(rule: Rule, rows: Sequence[Row[Any]]) -> None:
+    """Withdraw the exceptions of some findings on the page."""
+    with st.expander("Withdraw exceptions", icon=":material/undo:", key="withdraw_exceptions"):
+        findings, name = _findings(rule, _account_picker(rows, "withdraw")), name_input()
+        if not st.button("Withdraw", type="primary", key="withdraw_now"):
+            return
+        if not findings:
+            st.warning(NO_ACCOUNTS, icon=":material/person_search:")
+            return
+        with _invalid_input_shown():
+            for finding, _ in findings:
+                store = writable_store(Permission.ADD_EXCEPTIONS, finding.integration)
+                withdraw_exception(store, finding, name)
+            remember_name(name)
+            _record(Event.EXCEPTION_WITHDRAWN, findings)
+            st.toast("Withdrawn. The findings are open again.")
+            st.rerun()
+
+
+@contextmanager
+def _invalid_input_shown() -> Iterator[None]:
+    try:
+        yield
+    except InvalidInput as error:
+        st.warning(escape_label(str(error)), icon=":material/edit:")
+
+
 def _account_picker(rows: Sequence[Row[Any]], key_prefix: str) -> list[Row[Any]]:
-    """Some of the accounts on the page."""
+    """A selection of the accounts on the page."""
     by_key = {row.account_key: row for row in rows}
     labels = {
         key: f"{row.username_in_app} · {row.integration} · {row.account_id}"
@@ -127,17 +127,26 @@ def _account_picker(rows: Sequence[Row[Any]], key_prefix: str) -> list[Row[Any]]
         "Accounts on this page",
         list(by_key),
         format_func=labels.__getitem__,
-        placeholder="Choose some",
+        placeholder="Choose accounts",
         key=f"{key_prefix}_accounts",
     )
     return [by_key[key] for key in keys if key in by_key]
 
 
-def _audit_details(findings: Sequence[tuple[FindingKey, datetime]]) -> dict[str, Any]:
-    """For the audit log."""
+def _findings(rule: Rule, rows: Sequence[Row[Any]]) -> Findings:
+    return [
+        (FindingKey(rule.name, row.integration, row.account_id), row.snapshot_taken_at)
+        for row in rows
+    ]
+
+
+def _record(event: Event, findings: Findings, **details: str) -> None:
+    """One event of the audit log for all of the findings, which are of one rule."""
     accounts = [f"{finding.integration}/{finding.account_id}" for finding, _ in findings]
-    return {"findings": len(accounts), "accounts": accounts[:MAX_LOGGED_ACCOUNTS]}
-
-
-def _finding(rule: Rule, row: Row[Any]) -> FindingKey:
-    return FindingKey(rule.name, row.integration, row.account_id)
+    record_action(
+        event,
+        rule=findings[0][0].rule,
+        findings=len(accounts),
+        accounts=accounts[:MAX_LOGGED_ACCOUNTS],
+        **details,
+    )

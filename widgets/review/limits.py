@@ -9,35 +9,32 @@ from data.records.audit_log import Event
 from data.records.exceptions import MAX_DAYS, RuleSettings, clean_patterns, save_rule_settings
 from server.authorize import record_action, writable_store
 
+PATTERNS_LABEL = "Privileged roles: one pattern per line; * is any text, ? is one character"
+DAY_LABELS = {
+    "delete_awaiting_days": "Delete awaiting, at most (days)",
+    "inactive_days": "Onboarded but inactive, at most (days)",
+    "unchanged_days": "Updates that changed nothing: look back (days)",
+}
+"""Field of RuleSettings → its label."""
+
 
 def limits_form(limits: RuleSettings) -> None:
-    """From where on rules find something: for everybody, from now on."""
-    with st.expander("Limits of the rules", icon=":material/tune:", key="limits"):
-        names = st.text_area(
-            "Privileged roles, one pattern a line; * stands for any text, ? for one character",
-            "\n".join(limits.privileged),
-            key="limit_privileged",
-            height=120,
+    """Change the settings, for everybody and at once."""
+    with st.expander("Rule settings", icon=":material/tune:", key="limits"):
+        patterns = st.text_area(
+            PATTERNS_LABEL, "\n".join(limits.privileged), key="limit_privileged", height=120
         )
-        columns = st.columns(len(DAY_LIMITS))
         days = {
             name: column.number_input(
                 label, 0, MAX_DAYS, getattr(limits, name), key=f"limit_{name}"
             )
-            for column, (name, label) in zip(columns, DAY_LIMITS.items(), strict=True)
+            for column, (name, label) in zip(
+                st.columns(len(DAY_LABELS)), DAY_LABELS.items(), strict=True
+            )
         }
         if st.button("Save", key="limits_save"):
-            new_limits = RuleSettings(clean_patterns(names.splitlines()), **days)
-            save_rule_settings(writable_store(Permission.CHANGE_SETTINGS), new_limits)
-            record_action(
-                Event.SETTING_CHANGED, setting="Limits of the rules", **new_limits.to_dict()
-            )
-            st.toast("Saved: all rules look again.")
+            settings = RuleSettings(clean_patterns(patterns.splitlines()), **days)
+            save_rule_settings(writable_store(Permission.CHANGE_SETTINGS), settings)
+            record_action(Event.SETTING_CHANGED, setting="Rule settings", **settings.to_dict())
+            st.toast("Saved. All rules use the new settings.")
             st.rerun()
-
-
-DAY_LIMITS = {
-    "delete_awaiting_days": "Delete awaiting, at most (days)",
-    "inactive_days": "Onboarded and not active, at most (days)",
-    "unchanged_days": "Look back for updates that changed nothing (days)",
-}

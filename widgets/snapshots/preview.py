@@ -31,8 +31,8 @@ SnapshotKey = tuple[str, datetime]
 
 OUTCOME_BADGES: dict[str, tuple[str, str, Any]] = {
     "loaded": ("Loaded", ":material/check:", "green"),
-    "held": ("Held", ":material/pan_tool:", "orange"),
-    "refused": ("Refused", ":material/block:", "red"),
+    "on hold": ("On hold", ":material/pan_tool:", "orange"),
+    "rejected": ("Rejected", ":material/block:", "red"),
     "not yet": ("Is being loaded", ":material/hourglass_top:", "blue"),
 }
 """What became of an upload → words, icon and colour."""

@@ -19,7 +19,7 @@ from data.home import Home, current_home
 from data.inbox.inbox import load_failures, put_into_inbox
 from data.inbox.quarantine import (
     MISPLACED_FOLDER,
-    Verdict,
+    QuarantineStatus,
     dismiss_file,
     find_quarantined_path,
     requeue_file,
@@ -60,7 +60,7 @@ def show_quarantine() -> None:
         return
     st.subheader("To be decided", anchor=False)
     labels = [
-        f"{counts[verdict]:,} {verdict}" for verdict in ("held", "refused") if verdict in counts
+        f"{counts[status]:,} {status}" for status in ("on hold", "rejected") if status in counts
     ]
     if labels:
         st.caption(f"{' and '.join(labels)}. Nothing of these files is in any list or chart.")
@@ -76,9 +76,9 @@ def show_quarantine() -> None:
 
 def _show_card(file: Row[Any]) -> None:
     """One held or refused file: why, what would happen, and what can be done."""
-    identity = f"{file.verdict}/{file.integration}/{file.file_name}"
+    identity = f"{file.status}/{file.integration}/{file.file_name}"
     key = hashlib.sha256(identity.encode(errors="replace")).hexdigest()[:12]
-    label, icon, color = OUTCOME_BADGES[file.verdict]
+    label, icon, color = OUTCOME_BADGES[file.status]
     with st.container(border=True, key=f"aside_{key}"):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.badge(label, icon=icon, color=color)
@@ -121,7 +121,7 @@ def _preview_or_error(file: Row[Any]) -> Preview | str:
         yield SnapshotFile(path, *snapshot_key, read_mapping(current_home(), snapshot_key[0]))
 
     try:
-        path = find_quarantined_path(current_home(), file.verdict, file.integration, file.file_name)
+        path = find_quarantined_path(current_home(), file.status, file.integration, file.file_name)
     except FileNotFoundError as error:
         return str(error)
     known = file.integration, file.taken_at
@@ -131,7 +131,7 @@ def _preview_or_error(file: Row[Any]) -> Preview | str:
 
 def _show_actions(file: Row[Any], result: Preview | str | None, key: str) -> None:
     """The buttons; what changes the store is asked about first."""
-    replaced_file, must_confirm = "", file.verdict == "held"
+    replaced_file, must_confirm = "", file.status == "on hold"
     if isinstance(result, Preview):
         replaced_file = "" if REPLACE_PREFIX in file.file_name else result.replaced_file
         must_confirm = must_confirm or needs_confirmation(result.load_report)
@@ -142,7 +142,7 @@ def _show_actions(file: Row[Any], result: Preview | str | None, key: str) -> Non
         f"Load it {label_suffix}", icon=f":material/{icon}:", key=f"load_{key}"
     ):
         _ask_to_load(file, replaced_file)
-    if file.verdict == "refused" and file.taken_at and file.integration != MISPLACED_FOLDER:
+    if file.status == "rejected" and file.taken_at and file.integration != MISPLACED_FOLDER:
         retry = partial(requeue_file, confirmed=False)
         st.button(
             "Try again",
@@ -151,7 +151,7 @@ def _show_actions(file: Row[Any], result: Preview | str | None, key: str) -> Non
             on_click=_run_action,
             args=(retry, file, "try again"),
         )
-    label, icon = ("Refuse", "block") if file.verdict == "held" else ("Dismiss", "close")
+    label, icon = ("Refuse", "block") if file.status == "on hold" else ("Dismiss", "close")
     if st.button(label, icon=f":material/{icon}:", key=f"dismiss_{key}"):
         _ask_to_dismiss(file)
 
@@ -204,20 +204,22 @@ def _run_action(action: Callable[..., None], file: Row[Any], decision: str) -> N
         action(
             writable_store(Permission.LOAD_FILES, file.integration),
             current_home(),
-            file.verdict,
+            file.status,
             file.integration,
             file.file_name,
         )
     except FileNotFoundError:
         st.toast("Somebody has dealt with this file meanwhile.")
         return
-    details = {"integration": file.integration, "file": file.file_name, "verdict": file.verdict}
+    details = {"integration": file.integration, "file": file.file_name, "status": file.status}
     record_action(Event.FILE_DECIDED, decision=decision, **details)
 
 
-def _replace_loaded(_: Any, home: Home, verdict: Verdict, integration: str, name: str) -> None:
+def _replace_loaded(
+    _: Any, home: Home, status: QuarantineStatus, integration: str, name: str
+) -> None:
     """Into the inbox, to replace what is loaded; filed away from here when that is done."""
-    path = find_quarantined_path(home, verdict, integration, name)
+    path = find_quarantined_path(home, status, integration, name)
     moment = parse_moment(strip_prefixes(name).split(".", 1)[0])
     if moment:
         file = SnapshotFile(path, integration, moment)

@@ -299,7 +299,7 @@ def temporary_file(
             / target_path(current_home().inbox, SnapshotFile(base_name, *snapshot_key)).name
         )
         path.write_bytes(uploaded.getbuffer())
-        yield SnapshotFile(path, *snapshot_key, columns)
+        yield SnapshotFile(path, *snapshot_key, columns, given_name=base_name.name)
 
 
 def _deliver(ready: ReadyUpload) -> None:

@@ -1,4 +1,4 @@
-"""Downloads of the filtered list: links on a page, and the routes that answer them."""
+"""Links to download the filtered list."""
 
 from __future__ import annotations
 
@@ -19,12 +19,19 @@ from widgets.evidence import users_pack_address
 
 COLUMNS_KEY = "download_columns"
 
+MANIFEST_HELP = "filters, snapshots, row count."
+EVIDENCE_HELP = (
+    "for an auditor: this list with the hashes of its snapshots. <code>rollcall verify</code> "
+    "proves every row from the archive."
+)
+
+Params = Sequence[tuple[str, str]]
+
 
 def show_downloads(filters: Filters, sort: str) -> None:
-    """A link per format, and what may be chosen besides.
+    """A link per format, and the options beside them.
 
-    Links, not buttons: a file is made, and streamed, when asked for. They are there at once, as
-    people come for the same format every day; what explains them opens beside them.
+    Links, not buttons: the file is streamed when it is asked for.
     """
     if not current_principal().is_allowed(Permission.DOWNLOAD):
         return
@@ -33,21 +40,16 @@ def show_downloads(filters: Filters, sort: str) -> None:
     ):
         links = st.empty()
         with st.popover("Download options", icon=":material/tune:", key="download_options"):
-            chosen = _choose_columns()
-            query = ListRequest(filters, sort, tuple(chosen))
+            columns = st.multiselect(
+                "Columns",
+                list(LISTING_COLUMNS),
+                key=COLUMNS_KEY,
+                placeholder="All",
+                format_func=lambda name: LISTING_COLUMNS[name].heading,
+            )
+            query = ListRequest(filters, sort, tuple(columns))
             _show_format_help(query)
         links.html(format_links("users", query.params()), width="content")
-
-
-def _choose_columns() -> list[str]:
-    """Some columns, in the order of choice; none means what a format has by itself."""
-    return st.multiselect(
-        "Columns, in this order",
-        list(LISTING_COLUMNS),
-        key=COLUMNS_KEY,
-        placeholder="All",
-        format_func=lambda name: LISTING_COLUMNS[name].heading,
-    )
 
 
 def _show_format_help(query: ListRequest) -> None:
@@ -56,17 +58,12 @@ def _show_format_help(query: ListRequest) -> None:
         for format_ in FORMATS.values()
     )
     manifest_link = _link(
-        _export_address("users", MANIFEST_FORMAT, query.params()), "About this list"
+        _export_address("users", MANIFEST_FORMAT, query.params()), "Metadata (JSON)"
     )
-    manifest_link += " – its filters, its snapshots and its count, to keep beside a file."
-    st.html(f"{formats}<p>{manifest_link}</p>")
+    st.html(f"{formats}<p>{manifest_link}: {MANIFEST_HELP}</p>")
     if can_download_evidence():
         pack_link = _link(escape(users_pack_address(query.filters)), "Evidence pack")
-        st.html(
-            f"<p>{pack_link} – for an auditor: this list with the hashes of the snapshots "
-            "behind it. "
-            "<code>rollcall verify</code> proves every row from the archive.</p>"
-        )
+        st.html(f"<p>{pack_link}, {EVIDENCE_HELP}</p>")
 
 
 def _link(address: str, text: str) -> str:
@@ -74,7 +71,7 @@ def _link(address: str, text: str) -> str:
 
 
 def format_links(list_name: str, params: Params) -> str:
-    """A link to the list in each format: `/export/<of>.<format>?<params>`."""
+    """Links to a list in each format: `/export/<list>.<format>?<params>`."""
     links = " ".join(
         f'<a href="{_export_address(list_name, extension, params)}" download '
         f'title="{escape(format_.description)}">'
@@ -82,9 +79,6 @@ def format_links(list_name: str, params: Params) -> str:
         for extension, format_ in FORMATS.items()
     )
     return f'<nav class="downloads" aria-label="Download this list">{links}</nav>'
-
-
-Params = Sequence[tuple[str, str]]
 
 
 def _export_address(list_name: str, extension: str, params: Params) -> str:

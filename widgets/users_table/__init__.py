@@ -215,13 +215,13 @@ def users_table(
     rows: Sequence[TableRow],
     *,
     columns: Sequence[TableColumn],
-    sort: str,
-    descending: bool,
     details: Callable[[Sequence[str]], Mapping[str, list[Block]]],
-    on_sort: Callable[[str], None],
     caption: str,
     empty: str,
     key: str,
+    sort: str = "",
+    descending: bool = False,
+    on_sort: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Draw one page of rows.
 

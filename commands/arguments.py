@@ -1,0 +1,152 @@
+"""The arguments of the commands. A wrong value ends a command with exit code 2."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from data.files.naming import parse_moment
+from queries.export.formats import FORMATS
+from queries.export.listing import LISTING_COLUMNS, UnknownColumns, parse_columns
+from queries.filters import FILTERS, Filter
+from queries.users.accounts import SORTS
+
+
+def moment_value(text: str) -> datetime:
+    moment = parse_moment(text)
+    if moment is None:
+        raise argparse.ArgumentTypeError(f"“{text}” is not a time; expected 2026-11-23T06:00:00Z")
+    return moment
+
+
+def text_value(text: str) -> str:
+    """Python turns bytes that are not UTF-8 into lone surrogates, which no database accepts."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise argparse.ArgumentTypeError(f"{text!a} is not UTF-8") from error
+    return text
+
+
+def columns_value(text: str) -> str:
+    try:
+        parse_columns([text])
+    except UnknownColumns as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return text
+
+
+def filter_value(filter_: Filter, text: str) -> str:
+    """The value of a filter; a state in any case, with spaces, underscores or dashes."""
+    value = text_value(text)
+    if filter_.name == "state":
+        value = value.replace("_", " ").replace("-", " ").strip().capitalize()
+    if not filter_.parse([value]):
+        expected = f"; expected {', '.join(filter_.choices)}" if filter_.choices else ""
+        raise argparse.ArgumentTypeError(f"“{text}” is not a valid value{expected}")
+    return value
+
+
+def number_value(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"“{text}” is not a whole number")
+    return int(text)
+
+
+def count_value(text: str) -> int:
+    if number_value(text) < 1:
+        raise argparse.ArgumentTypeError("expected at least 1")
+    return number_value(text)
+
+
+class Argument(NamedTuple):
+    """What `add_argument` takes."""
+
+    names: tuple[str, ...]
+    options: dict[str, Any]
+
+
+def _argument(*names: str, **options: Any) -> Argument:
+    return Argument(names, options)
+
+
+def _flag(name: str, help_text: str) -> Argument:
+    return _argument(name, action="store_true", help=help_text)
+
+
+def _filter(filter_: Filter) -> Argument:
+    name, choices = filter_.name, ", ".join(filter_.choices)
+    help_text = f"{filter_.label}: {choices}" if choices else filter_.label
+    return _list(f"--{name.replace('_', '-')}", partial(filter_value, filter_), help_text, name)
+
+
+def _list(name: str, parse: Any, help_text: str, metavar: str) -> Argument:
+    options = {"action": "append", "default": [], "metavar": metavar.upper()}
+    return _argument(name, type=parse, help=help_text, **options)
+
+
+FILES = [
+    _argument("files", nargs="+", type=Path, metavar="FILE"),
+    _argument("--integration", metavar="NAME", help="the integration of the files"),
+    _argument("--taken-at", type=moment_value, metavar="TIME", help="the snapshot time, in UTC"),
+    _argument(
+        "--mapping",
+        type=Path,
+        metavar="TOML",
+        help="which heading is which column; `load` saves it for the integration",
+    ),
+]
+LOAD_FLAGS = [
+    _flag("--replace", "replace the snapshot of the same time"),
+    _flag("--confirm", "load files that would go on hold"),
+    _flag("--together", "all files are one snapshot, such as pages"),
+]
+JSON = _flag("--json", "as JSON, one object per line")
+PULLS = _argument("names", nargs="*", metavar="NAME", help="pulls; all if none is named")
+EXPORT = [
+    _argument("--format", choices=FORMATS, default="csv"),
+    _argument("--output", type=Path, required=True, metavar="FILE"),
+    *map(_filter, FILTERS),
+    _argument("--as-of", type=moment_value, metavar="TIME", help="the list at a time, in UTC"),
+    _argument(
+        "--sort",
+        choices=[order for name in SORTS for order in (name, f"-{name}")],
+        default="user",
+        metavar="COLUMN",
+        help=f"one of {', '.join(SORTS)}; --sort=-user sorts by user, descending",
+    ),
+    _list(
+        "--columns",
+        columns_value,
+        f"columns in this order, separated by commas: {', '.join(LISTING_COLUMNS)}",
+        "names",
+    ),
+    _argument(
+        "--no-about",
+        dest="about",
+        action="store_false",
+        help="do not write FILE.about.json with the filters, the snapshots and the hash",
+    ),
+]
+PACK = _argument("pack", type=Path, metavar="PACK", help="a zip file from Review or Users")
+PSEUDONYMS = _argument("pseudonyms", nargs="+", metavar="PSEUDONYM")
+ARCHIVE = _argument("file", type=Path, metavar="FILE", help="compressed if it ends in .gz")
+SAMPLE = [
+    _argument("directory", type=Path, metavar="DIR"),
+    _argument("--accounts", type=count_value, default=300, metavar="A"),
+    _argument("--days", type=count_value, default=90, metavar="D"),
+    _argument("--integrations", type=count_value, default=6, metavar="I"),
+    _argument("--seed", type=number_value, default=1, metavar="S"),
+]
+DISTRIBUTED = _flag(
+    "--distributed", "over a Citus cluster: large tables by integration, small ones everywhere"
+)
+STORES = [
+    _argument(
+        name, metavar=metavar, help="a store: postgresql+psycopg://…, or the path of a DuckDB file"
+    )
+    for name, metavar in (("source", "FROM"), ("target", "TO"))
+]

@@ -1,0 +1,98 @@
+"""The command `check`: the load report of a file that is not loaded yet."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine
+
+from commands import EXIT_OK, EXIT_REJECTED, error_text
+from data.files.errors import SnapshotRejected
+from data.files.formats import row_noun
+from data.files.mapping import parse_mapping, read_mapping
+from data.files.naming import SnapshotFile, parse_moment
+from data.formatting import iso_z
+from data.history.preview import preview
+from data.home import current_home
+from data.store.engine import open_store
+from data.store.errors import StoreInUse
+
+COUNT_FIELDS = ("rows_read", "accepted", "rejected", "flagged")
+CHANGE_FIELDS = ("added", "changed", "removed", "being_deleted")
+
+UNKNOWN_TAKEN_AT = datetime(1970, 1, 1)
+"""Time of a file that does not give one: before all others, so there is nothing to compare with."""
+
+
+def check_files(args: argparse.Namespace) -> int:
+    """Print the load report of each file, compared with the snapshot before; load nothing."""
+    exit_code, engine = EXIT_OK, _comparison_store()
+    for path in args.files:
+        report = _check_file(engine, path, args)
+        if "error" in report or "on_hold" in report:
+            exit_code = EXIT_REJECTED
+        if args.json:
+            print(json.dumps({"file": path.name, **report}, ensure_ascii=False))
+        else:
+            stream = sys.stderr if "error" in report else sys.stdout
+            print(*_report_lines(path, report), sep="\n", file=stream)
+    return exit_code
+
+
+def _comparison_store() -> Engine:
+    """The home's store; an empty one if there is none, or another process has it."""
+    url, empty_url = current_home().database_url, "duckdb:///:memory:"
+    if url.startswith("duckdb:///") and not Path(url.removeprefix("duckdb:///")).exists():
+        return open_store(empty_url)
+    try:
+        return open_store(url)
+    except StoreInUse as error:
+        print(f"{error} So there is nothing to compare with.", file=sys.stderr)
+        return open_store(empty_url)
+
+
+def _check_file(engine: Engine, path: Path, args: argparse.Namespace) -> dict[str, Any]:
+    """The load report of a file as JSON values, or the error."""
+    taken_at = args.taken_at or parse_moment(path.name.split(".")[0]) or UNKNOWN_TAKEN_AT
+    integration = args.integration or path.absolute().parent.name
+    try:
+        columns = parse_mapping(args.mapping.read_text("utf-8")) if args.mapping else None
+        columns = columns or read_mapping(current_home(), integration)
+        previewed = preview(engine, SnapshotFile(path, integration, taken_at, columns))
+    except (SnapshotRejected, OSError) as error:
+        return {"error": error_text(error)}
+    load_report = previewed.load_report
+    report: dict[str, Any] = {"quality": load_report.quality}
+    report |= {field: getattr(load_report, field) for field in COUNT_FIELDS}
+    if load_report.previous:
+        report["previous"] = iso_z(load_report.previous.taken_at)
+        report |= {field: getattr(load_report, field) for field in CHANGE_FIELDS}
+    report |= {"warnings": load_report.warnings(), "remarks": load_report.remarks()}
+    report["rejected_rows"] = [
+        {"line": line, "reason": reason} for line, _, reason in previewed.rejected
+    ]
+    if load_report.confirmation_reason and not previewed.already_loaded:
+        report["on_hold"] = load_report.confirmation_reason
+    return report
+
+
+def _report_lines(path: Path, report: dict[str, Any]) -> Iterator[str]:
+    """The load report for people."""
+    if "error" in report:
+        yield f"{path.name}: rejected. {report['error']}"
+        return
+    yield f"{path.name}: {'on hold' if 'on_hold' in report else report['quality']}."
+    yield f"  {report['accepted']:,} of {report['rows_read']:,} rows are accounts."
+    if "previous" in report:
+        changes = ", ".join(f"{report[name]:,} {name}" for name in CHANGE_FIELDS[:3])
+        yield f"  Compared with {report['previous']}: {changes}."
+    yield from (f"  Check: {sentence}" for sentence in report["warnings"])
+    yield from (f"  {sentence}" for sentence in report["remarks"])
+    place = row_noun(path.name).capitalize()
+    yield from (f"  {place} {row['line']}: {row['reason']}" for row in report["rejected_rows"])

@@ -1,0 +1,120 @@
+"""Writes the rows of a query to a file, with DuckDB's COPY."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import (
+    ClauseElement,
+    ColumnElement,
+    Connection,
+    DateTime,
+    Executable,
+    String,
+    case,
+    cast,
+    func,
+    literal,
+    select,
+)
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+
+from data.store.transfer import Rows
+
+BYTE_ORDER_MARK = "\ufeff"
+"""Without it Excel reads UTF-8 in the machine's old encoding: “Zoë” becomes “ZoÃ«”."""
+
+FORMULA_PREFIXES = "=+-@\t\r\n\uff1d\uff0b\uff0d\uff20"
+"""Characters that start a formula in a spreadsheet; the last four are full-width."""
+
+
+def escape_formula(text: str) -> str:
+    """The text, after an apostrophe if a spreadsheet would run it as a formula."""
+    return f"'{text}" if text.startswith(tuple(FORMULA_PREFIXES)) else text
+
+
+def write_csv(
+    workspace: Connection,
+    rows: Rows,
+    headings: Sequence[str],
+    path: Path,
+    *,
+    is_safe: bool = True,
+) -> None:
+    """Write the rows under the headings, every value in quotes; times as ISO 8601 in UTC.
+
+    A safe file starts with a byte order mark, and none of its cells is a formula in a spreadsheet.
+    Headings come from the data and can repeat, so they are not SQL names.
+    """
+    cells = [_cell_text(column) for column in rows.subquery("listed").c]
+    if is_safe:
+        cells, headings = [*map(_escape_formula, cells)], [*map(escape_formula, headings)]
+    quoted = ('"' + heading.replace('"', '""') + '"' for heading in headings)
+    prefix = (BYTE_ORDER_MARK if is_safe else "") + ",".join(quoted) + "\n"
+    options = {"FORCE_QUOTE": ALL_COLUMNS, "PREFIX": prefix, "SUFFIX": "\n"}
+    row_count = workspace.scalar(
+        _CopyToFile(select(*cells), path, {"FORMAT": "csv", "HEADER": False, **options})
+    )
+    if not row_count:  # the suffix, which has to be there, makes an empty line
+        path.write_text(prefix, encoding="utf-8")
+
+
+def write_json_list(workspace: Connection, rows: Rows, path: Path) -> None:
+    """Write a JSON list; the only column of the rows holds an object as text, for one line each."""
+    framing = {"PREFIX": "[\n", "NEW_LINE": ",\n", "SUFFIX": "\n]\n"}
+    bare = {"FORMAT": "csv", "HEADER": False, "QUOTE": "", "ESCAPE": "", "DELIMITER": "\n"}
+    workspace.execute(_CopyToFile(rows, path, bare | framing))
+
+
+def write_parquet(
+    workspace: Connection, rows: Rows, path: Path, metadata: Mapping[str, str]
+) -> None:
+    """Write the rows as Parquet; the metadata is that of the file."""
+    options = {"FORMAT": "parquet", "COMPRESSION": "zstd", "KV_METADATA": metadata}
+    workspace.execute(_CopyToFile(rows, path, options))
+
+
+def iso_text(time: ColumnElement[Any]) -> ColumnElement[str]:
+    """A naive UTC time of the workspace as `2026-11-23T06:00:00Z`, with its fraction if any."""
+    return func.replace(cast(time, String), " ", "T", type_=String).concat("Z")
+
+
+def _cell_text(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    return iso_text(column) if isinstance(column.type, DateTime) else cast(column, String)
+
+
+def _escape_formula(text: ColumnElement[Any]) -> ColumnElement[Any]:
+    """DuckDB compiles a pattern once only if it stands in the statement."""
+    pattern = literal(f"^[{re.escape(FORMULA_PREFIXES)}]", literal_execute=True)
+    return case((func.regexp_matches(text, pattern), literal("'").concat(text)), else_=text)
+
+
+ALL_COLUMNS = object()
+"""What FORCE_QUOTE spells as an asterisk."""
+
+
+class _CopyToFile(Executable, ClauseElement):
+    inherit_cache = False
+
+    def __init__(self, rows: Any, path: Path, options: Mapping[str, Any]) -> None:
+        self.rows, self.path, self.copy_options = rows, path, options
+
+
+@compiles(_CopyToFile, "duckdb")
+def _compile_copy(element: _CopyToFile, compiler: SQLCompiler, **kwargs: Any) -> str:
+    """COPY takes no bound values for its options, so they are literals."""
+
+    def option(value: Any) -> str:
+        if value is ALL_COLUMNS:
+            return "*"
+        if isinstance(value, Mapping):
+            return f"{{{', '.join(f'{name}: {option(text)}' for name, text in value.items())}}}"
+        return compiler.render_literal_value(value, literal(value).type)
+
+    options = ", ".join(f"{name} {option(value)}" for name, value in element.copy_options.items())
+    rows = compiler.process(element.rows, **kwargs)
+    return f"COPY ({rows}) TO {option(str(element.path))} ({options})"

@@ -1,0 +1,196 @@
+"""The findings of a rule: their number, a page of them, and all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    Row,
+    Select,
+    and_,
+    column,
+    exists,
+    func,
+    select,
+    values,
+)
+
+from data.records.exceptions import FindingKey, is_in_force
+from data.schema import account, exception, integration, is_same_account
+from queries.cache import cached
+from queries.paging import cut_page
+from queries.review.duration import View
+from queries.review.rules import Rule
+from queries.users.accounts import snapshot_accounts_by_key
+
+PAGE_SIZE = 50
+"""Findings on a page."""
+
+MAX_EXCEPTIONS_AT_ONCE = 10_000
+"""Findings that one exception can cover."""
+
+ACCOUNT_COLUMNS = (
+    "username_in_app",
+    "user_name",
+    "user_email",
+    "roles",
+    "active_in_app",
+    "upstream_user_id",
+    "provisioning_state",
+    "last_updated",
+)
+"""The columns of a finding that come from its account."""
+
+EXCEPTION_COLUMNS = ("reason", "accepted_by", "accepted_at", "until")
+"""The columns of a finding that come from its exception; empty for an open finding."""
+
+
+class FindingCount(NamedTuple):
+    """The number of a rule's findings: open ones, and those with an exception."""
+
+    open: int
+    exceptions: int
+
+
+def count_findings(con: Connection, view: View, rule: Rule) -> FindingCount:
+    """The number of findings. Their details are computed only for accounts with an exception."""
+    undated_view = replace(view, evaluated_at=datetime(1, 1, 1))  # exceptions change no rule
+    total = _count_all(con, undated_view, rule)
+    has_exceptions = exists().where(
+        exception.c.rule == rule.name, is_in_force(view.records_until())
+    )
+    if not total or not con.scalar(select(has_exceptions)):
+        return FindingCount(total, 0)
+    excepted = _excepted_accounts(view, rule).subquery("excepted")
+    exceptions = con.scalar(select(func.count()).select_from(excepted)) or 0
+    return FindingCount(total - exceptions, exceptions)
+
+
+@cached(256)
+def _count_all(con: Connection, view: View, rule: Rule) -> int:
+    """The number of accounts that a rule finds, exceptions included."""
+    accounts = rule.find(view).accounts.subquery("accounts")
+    return con.scalar(select(func.count()).select_from(accounts)) or 0
+
+
+def page_of_findings(
+    con: Connection, view: View, rule: Rule, page: int, *, with_exception: bool = False
+) -> Sequence[Row[Any]]:
+    """One row per open finding of the page (from 1), or per exception; the oldest first.
+
+    Columns as of `finding_rows`; the accounts are read for this page only.
+    """
+    dated = _dated_findings(view, rule)
+    is_shown = dated.c.reason.is_not(None) if with_exception else dated.c.reason.is_(None)
+    query = select(dated).where(is_shown).order_by(dated.c.since, dated.c.account_key)
+    page_rows = con.execute(cut_page(query, page, PAGE_SIZE)).all()
+    if not page_rows:
+        return []
+    page_values = values(*(column(c.name, c.type) for c in dated.c), name="shown").data(
+        [tuple(row) for row in page_rows]
+    )
+    accounts = snapshot_accounts_by_key(view, [row.account_key for row in page_rows])
+    rows = _with_account_columns(view, page_values, accounts)
+    return con.execute(select(rows).order_by(rows.c.since, rows.c.account_key)).all()
+
+
+def open_findings(con: Connection, view: View, rule: Rule) -> list[tuple[FindingKey, datetime]]:
+    """Open findings, each with the snapshot that shows it; at most MAX_EXCEPTIONS_AT_ONCE."""
+    rows = finding_rows(view, rule)
+    query = select(rows.c.integration, rows.c.account_id, rows.c.snapshot_taken_at).where(
+        rows.c.reason.is_(None)
+    )
+    return [
+        (FindingKey(rule.name, row.integration, row.account_id), row.snapshot_taken_at)
+        for row in con.execute(query.limit(MAX_EXCEPTIONS_AT_ONCE))
+    ]
+
+
+def all_findings(view: View, rule: Rule) -> Select[*tuple[Any, ...]]:
+    """One row per finding, exceptions included, in the same order in every store."""
+    rows = finding_rows(view, rule)
+    return select(rows).order_by(rows.c.integration, rows.c.account_id)
+
+
+def finding_rows(view: View, rule: Rule) -> FromClause:
+    """One row per finding: its account, since when, and its exception.
+
+    [account_key, integration, account_id, snapshot_taken_at, since, detail, *ACCOUNT_COLUMNS,
+    *EXCEPTION_COLUMNS]
+    """
+    return _with_account_columns(view, _dated_findings(view, rule), view.accounts())
+
+
+def _with_account_columns(view: View, dated: FromClause, accounts: FromClause) -> FromClause:
+    newest = view.newest_snapshots()
+    return (
+        select(
+            accounts.c.account_key,
+            integration.c.name.label("integration"),
+            account.c.account_id,
+            newest.c.at.label("snapshot_taken_at"),
+            dated.c.since,
+            dated.c.detail,
+            *(accounts.c[name] for name in ACCOUNT_COLUMNS),
+            *(dated.c[name] for name in EXCEPTION_COLUMNS),
+        )
+        .join_from(dated, accounts, accounts.c.account_key == dated.c.account_key)
+        .join(account, is_same_account(account, accounts))
+        .join(integration, integration.c.integration_id == accounts.c.integration_id)
+        .join(newest, newest.c.integration_id == accounts.c.integration_id)
+        .subquery("findings")
+    )
+
+
+def _dated_findings(view: View, rule: Rule) -> FromClause:
+    """One row per finding: [account_key, since, detail, *EXCEPTION_COLUMNS]."""
+    results = rule.find(view).details(None).subquery("results")
+    exceptions = _exceptions_in_force(view, rule).subquery("exceptions")
+    return (
+        select(results, *(exceptions.c[name] for name in EXCEPTION_COLUMNS))
+        .select_from(results.outerjoin(exceptions, _is_covered(results, exceptions)))
+        .subquery("dated")
+    )
+
+
+def _is_covered(results: FromClause, exceptions: FromClause) -> ColumnElement[bool]:
+    """Whether a finding already held when its exception was added; not one that began later."""
+    return and_(
+        exceptions.c.account_key == results.c.account_key,
+        exceptions.c.snapshot_taken_at >= results.c.since,
+    )
+
+
+def _exceptions_in_force(view: View, rule: Rule) -> Select[*tuple[Any, ...]]:
+    """One row per account with an exception in force: [account_key, .., *EXCEPTION_COLUMNS]."""
+    columns = exception.c
+    is_its_account = and_(
+        account.c.integration_id == integration.c.integration_id,
+        account.c.account_id == columns.account_id,
+    )
+    return (
+        select(
+            account.c.account_key,
+            columns.snapshot_taken_at,
+            *(columns[name] for name in EXCEPTION_COLUMNS),
+        )
+        .join_from(exception, integration, integration.c.name == columns.integration)
+        .join(account, is_its_account)
+        .where(columns.rule == rule.name, is_in_force(view.records_until()))
+    )
+
+
+def _excepted_accounts(view: View, rule: Rule) -> Select[*tuple[Any, ...]]:
+    """One row per finding that an exception covers: [account_key]."""
+    exceptions = _exceptions_in_force(view, rule).subquery("exceptions")
+    among = select(exceptions.c.account_key).subquery("among")
+    results = rule.find(view).details(among).subquery("results")
+    return select(results.c.account_key).join_from(
+        results, exceptions, _is_covered(results, exceptions)
+    )

@@ -1,0 +1,80 @@
+"""The table of accounts, and the notes around it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from data.access.roles import Permission
+from queries.filters import Filters, filter_phrases, ignored_params
+from queries.owners import overrides_by_account
+from queries.users.accounts import SORTS, AccountPage, count_accounts
+from queries.users.detail import account_details
+from server.authorize import authorize, store_connection
+from widgets import account_panel
+from widgets.address import address_params, update_address
+from widgets.filters import show_ignored_params
+from widgets.users.sentence import suggest_fewer_filters
+from widgets.users_table import Block, users_table
+
+MAX_SUGGESTIONS = 8
+"""Filters that an empty list offers to remove."""
+
+NO_MATCHES = "No accounts match. Remove a filter:"
+NO_ACCOUNTS = "No accounts."
+
+
+@st.fragment
+def show_table(
+    page: AccountPage, filters: Filters, order: str, *, descending: bool, several_integrations: bool
+) -> None:
+    """One page of accounts. A fragment: opening a row draws nothing else."""
+    authorize(Permission.USERS)
+
+    def sort_by(key: str) -> None:
+        update_address(sort=f"-{key}" if key == order and not descending else key, page=None)
+        st.rerun("list")
+
+    def panels(ids: Sequence[str]) -> dict[str, list[Block]]:
+        with store_connection(Permission.USERS) as con:
+            details = account_details(con, filters, [int(id_) for id_ in ids])
+            overrides = overrides_by_account(con, list(details), filters.as_of)
+        return {
+            str(key): account_panel.panel(account, as_of=filters.as_of, override=overrides.get(key))
+            for key, account in details.items()
+        }
+
+    users_table(
+        [account_panel.table_row(row, page.overrides.get(row.account_key)) for row in page.rows],
+        columns=account_panel.table_columns(several_integrations=several_integrations),
+        sort=order,
+        descending=descending,
+        details=panels,
+        on_sort=sort_by,
+        caption="Users",
+        empty=NO_ACCOUNTS if filters == filters.cleared() else NO_MATCHES,
+        key="users",
+    )
+
+
+def show_ignored(filters: Filters, sort: str, page: int) -> None:
+    """A note on parameters of the address that have no effect."""
+    ignored = ignored_params(address_params(), filters)
+    if sort and sort.removeprefix("-") not in SORTS:
+        ignored.append(("sort", sort))
+    requested = st.query_params.get("page", "")
+    if requested not in ("", str(page)):
+        ignored.append(("page", requested))
+    shows_all = filters == filters.cleared()
+    show_ignored_params(ignored, shown="Showing all accounts." if shows_all else "")
+
+
+def show_suggestions(filters: Filters) -> None:
+    """For an empty list: the filters to remove, with the number of accounts without each."""
+    with store_connection(Permission.USERS) as con:
+        counts = [
+            (phrase, count_accounts(con, filters.without(phrase.name, phrase.value)))
+            for phrase in filter_phrases(filters)[:MAX_SUGGESTIONS]
+        ]
+    suggest_fewer_filters(filters, counts)
