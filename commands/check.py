@@ -18,6 +18,7 @@ from data.files.formats import row_noun
 from data.files.mapping import parse_mapping, read_mapping
 from data.files.naming import SnapshotFile, parse_moment
 from data.formatting import iso_z
+from data.history.load_report import QUALITY_LABELS
 from data.history.preview import preview
 from data.home import current_home
 from data.store.engine import open_store
@@ -87,7 +88,7 @@ def _report_lines(path: Path, report: dict[str, Any]) -> Iterator[str]:
     if "error" in report:
         yield f"{path.name}: rejected. {report['error']}"
         return
-    yield f"{path.name}: {'on hold' if 'on_hold' in report else report['quality']}."
+    yield f"{path.name}: {'on hold' if 'on_hold' in report else QUALITY_LABELS[report['quality']]}."
     yield f"  {report['accepted']:,} of {report['rows_read']:,} rows are accounts."
     if "previous" in report:
         changes = ", ".join(f"{report[name]:,} {name}" for name in CHANGE_FIELDS[:3])

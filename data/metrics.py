@@ -9,7 +9,7 @@ ProcessCollector(registry=registry)  # memory, CPU, open files
 
 FILES_TOTAL = Counter(
     "rollcall_files",
-    "Files that the inbox handled: loaded, known, on hold, rejected or postponed.",
+    "Handled files by outcome: loaded, known, on hold, rejected or postponed.",
     ["integration", "outcome"],
     registry=registry,
 )

@@ -1,8 +1,7 @@
-"""The store's tables, as a list. Times are naive UTC; texts from snapshots are kept as delivered.
+"""The store's tables. Times are naive UTC; texts from snapshots are stored as delivered.
 
-DuckDB holds them without indexes or constraints beyond NOT NULL: both were measured to cost
-more than they give. What a key would promise, the loader checks. What PostgreSQL has besides is
-in `postgresql`.
+In DuckDB they have no indexes and no constraints but NOT NULL: measurements showed that both cost
+more than they gain. The loader ensures unique keys. data/store/postgresql.py adds indexes.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     ColumnElement,
+    Connection,
     Date,
     DateTime,
     Dialect,
@@ -24,32 +24,34 @@ from sqlalchemy import (
     FromClause,
     Integer,
     MetaData,
+    Select,
     String,
     Subquery,
     Table,
     and_,
     cast,
+    insert,
     select,
 )
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import TypeCompiler
 
 OPEN_END = datetime(9999, 12, 31)
-"""`valid_to` of a version that is still so."""
+"""`valid_to` of an open version."""
 
 
 class SnapshotTime(DateTime):
-    """When a snapshot was taken, naive UTC: to the second, as its file's name says it.
+    """When a snapshot was taken: naive UTC, to the second, as in its file name.
 
-    DuckDB packs numbers by their range, so seconds take half the room that microseconds do.
+    DuckDB packs numbers by their range, so seconds take half the space of microseconds.
     """
 
     def bind_expression(self, bindvalue: BindParameter[Any]) -> ColumnElement[Any]:
-        """Of the column's own type, DuckDB knows where in a table not to look for it."""
+        """With a value of the column's own type, DuckDB skips row groups."""
         return cast(bindvalue, SnapshotTime)
 
     def bind_processor(self, dialect: Dialect) -> Any:  # noqa: ARG002
-        """What lies between two seconds is of the first; DuckDB would round it."""
+        """Truncate to the second; DuckDB would round."""
         return lambda moment: moment and moment.replace(microsecond=0)
 
 
@@ -75,25 +77,7 @@ RAW_COLUMNS = (
     "last_updated",
     "attributes",
 )
-"""The columns of a row as delivered: text, before anything is understood of it."""
-
-TRACKED_COLUMNS = (
-    "username_in_app",
-    "user_name",
-    "user_email",
-    "roles",
-    "role_details",
-    "active_in_app",
-    "upstream_user_id",
-    "provisioning_state",
-    "state_source",
-    "state_reason",
-    "failure_code",
-    "last_updated",
-    "attributes",
-    "flags",
-)
-"""What a version says of an account. A difference in any of them opens a new version."""
+"""The columns of a row as delivered: text that nothing has interpreted yet."""
 
 SLOW_CHANGING_COLUMNS = (
     "username_in_app",
@@ -104,30 +88,17 @@ SLOW_CHANGING_COLUMNS = (
     "upstream_user_id",
     "attributes",
 )
-"""What of it seldom changes, and takes most room: written once for many versions."""
-
-DERIVED_COLUMNS = (
-    "failure_reason",
-    "state_since",
-    "attempt_since",
-    "job_since",
-    "active_since",
-    "user_since",
-    "content_since",
-    "previous_state",
-    "previous_job_since",
-)
-"""What follows from an account's content, and from its versions before: see data/stays.py."""
+"""Tracked columns that seldom change and take most space: stored once for many versions."""
 
 
 def tracked_columns(*names: str) -> list[Column]:
-    """The columns of an account's content, or those of them that are named."""
-    every = [
+    """The content of an account: the named columns, or all of them."""
+    columns = [
         Column("username_in_app", String, nullable=False),
         Column("user_name", String),
         Column("user_email", String),
-        Column("roles", ARRAY(String), nullable=False),  # names, sorted, each once
-        Column("role_details", String),  # JSON array of objects; NULL where a role is a name only
+        Column("roles", ARRAY(String), nullable=False),  # names, sorted, without duplicates
+        Column("role_details", String),  # JSON array of objects; NULL if roles are only names
         Column("active_in_app", Boolean),  # NULL: unknown
         Column("upstream_user_id", String),
         Column("provisioning_state", String, nullable=False),
@@ -135,30 +106,32 @@ def tracked_columns(*names: str) -> list[Column]:
         Column("state_reason", String),
         Column("failure_code", String),
         Column("last_updated", DateTime),
-        Column("attributes", String),  # JSON object: the snapshot's other columns
-        Column("flags", String),  # JSON object: column → the text that was not understood
+        Column("attributes", String),  # JSON object: the other columns of the snapshot
+        Column("flags", String),  # JSON object: column → the text that could not be read
     ]
-    return [column for column in every if column.name in names]
+    return [column for column in columns if not names or column.name in names]
+
+
+TRACKED_COLUMNS = tuple(column.name for column in tracked_columns())
+"""The content of an account. A difference in any of them opens a new version."""
 
 
 def derived_columns() -> list[Column]:
-    """Kept beside the content, so that no question has to go through the history for it."""
+    """Columns computed from the content and the versions before; see data/history/since.py."""
     return [
-        Column("failure_reason", String),  # failures.reason_of; NULL: it does not fail
-        Column("state_since", SnapshotTime, nullable=False),  # in its state, without interruption
+        Column("failure_reason", String),  # failure_reasons.failure_reason; NULL: not failed
+        Column("state_since", SnapshotTime, nullable=False),  # continuously in its state
         Column("attempt_since", SnapshotTime, nullable=False),  # its job awaiting or ongoing
         Column("job_since", SnapshotTime, nullable=False),  # in states of its operation
-        Column("active_since", SnapshotTime, nullable=False),  # as active as it is
-        Column("user_since", SnapshotTime, nullable=False),  # with its user, or with none
-        Column(
-            "content_since", SnapshotTime, nullable=False
-        ),  # in all that a job may be there to change
-        Column("previous_state", String),  # the state before this one; NULL: it was not there
-        Column(
-            "previous_job_since", SnapshotTime
-        ),  # `job_since` of what was before this job or settled state
+        Column("active_since", SnapshotTime, nullable=False),  # with the same `active_in_app`
+        Column("user_since", SnapshotTime, nullable=False),  # with the same user, or with none
+        Column("content_since", SnapshotTime, nullable=False),  # with the same content hash
+        Column("previous_state", String),  # the state before; NULL: the account was not listed
+        Column("previous_job_since", SnapshotTime),  # `job_since` before this job or settled state
     ]
 
+
+DERIVED_COLUMNS = tuple(column.name for column in derived_columns())
 
 # One row per integration.
 integration = Table(
@@ -166,7 +139,7 @@ integration = Table(
     metadata,
     Column("integration_id", Integer, nullable=False),
     Column("name", String, nullable=False),
-    Column("deletion_limit", Float),  # share of accounts; NULL: the usual one
+    Column("deletion_limit", Float),  # share of accounts; NULL: the default
 )
 
 # One row per loaded snapshot: one integration at one moment, from one file.
@@ -182,12 +155,12 @@ snapshot = Table(
     Column("rows_read", BigInteger, nullable=False),
     Column("accepted", BigInteger, nullable=False),
     Column("rejected", BigInteger, nullable=False),
-    Column("flagged", BigInteger, nullable=False),  # accepted rows with a value not understood
-    Column("facts", String, nullable=False),  # JSON object: passport.FileFacts
+    Column("flagged", BigInteger, nullable=False),  # accepted, with a value that could not be read
+    Column("facts", String, nullable=False),  # JSON object: load_report.LoadReport
 )
 
-# One row per file that is on hold for a person to confirm, or rejected. It is in the folder of
-# that name, as <integration>/<file_name>.
+# One row per delivered file that is not loaded: on hold until a person decides, or rejected. It is
+# in the folder of that name, as <integration>/<file_name>.
 quarantined_file = Table(
     "quarantined_file",
     metadata,
@@ -196,20 +169,20 @@ quarantined_file = Table(
     Column("status", String, nullable=False),  # on hold or rejected
     Column("reason", String, nullable=False),
     Column("quarantined_at", DateTime, nullable=False),
-    Column("taken_at", SnapshotTime),  # NULL where the name does not say it
+    Column("taken_at", SnapshotTime),  # NULL if the file name has no time
 )
 
-# One row per row of a snapshot file that is no account.
+# One row per row of a snapshot file that is not an account.
 rejected_row = Table(
     "rejected_row",
     metadata,
     Column("snapshot_id", BigInteger, nullable=False),
-    Column("line", BigInteger, nullable=False),  # of the file, headings included; from 1
+    Column("line", BigInteger, nullable=False),  # of the file, from 1, with headings
     Column("text", String),
     Column("reason", String, nullable=False),
 )
 
-# One row per account that was ever seen: its identity, kept when it goes and when it comes back.
+# One row per account that was ever listed. It stays when the account is removed or returns.
 account = Table(
     "account",
     metadata,
@@ -218,8 +191,8 @@ account = Table(
     Column("account_id", String, nullable=False),
 )
 
-# One row per account and interval [valid_from, valid_to) of unchanged content: the truth, but for
-# PROFILE.
+# One row per account and interval [valid_from, valid_to) of unchanged content, without
+# SLOW_CHANGING_COLUMNS.
 account_version = Table(
     "account_version",
     metadata,
@@ -231,7 +204,7 @@ account_version = Table(
     Column("valid_to", SnapshotTime, nullable=False),
 )
 
-# One row per account and `content_since` of its versions: what all of these say of PROFILE.
+# One row per account and `content_since`: SLOW_CHANGING_COLUMNS of all its versions since then.
 account_profile = Table(
     "account_profile",
     metadata,
@@ -242,25 +215,23 @@ account_profile = Table(
 )
 
 # One row per account in its integration's newest snapshot: a copy of the open versions, so that
-# what people look at most does not depend on how long the history is.
+# the most frequent queries do not slow down as the history grows.
 account_current = Table(
     "account_current",
     metadata,
     Column("account_key", BigInteger, nullable=False),
     Column("integration_id", Integer, nullable=False),
-    *tracked_columns(*TRACKED_COLUMNS),
+    *tracked_columns(),
     *derived_columns(),
     Column("valid_from", SnapshotTime, nullable=False),
-    Column("search", String, nullable=False),  # plain.searched of the row: one text to look through
-    Column(
-        "content_hash", BigInteger, nullable=False
-    ),  # stays.substance_of the row, to be compared
-    Column("is_matched", Boolean, nullable=False),  # with a user's name or email, to be counted
+    Column("search", String, nullable=False),  # search_text.search_text: all that is searched
+    Column("content_hash", BigInteger, nullable=False),  # since.content_hash
+    Column("is_matched", Boolean, nullable=False),  # has a user name or email
 )
 
-# One row per account in its integration's newest snapshot: the fingerprint of its row as delivered.
-# A cache: it spares the next load from understanding again what has not changed, and may be emptied
-# any time. DuckDB versions need not agree on fingerprints; then one load takes all rows for news.
+# One row per account in its integration's newest snapshot: the fingerprint of its raw row. It is a
+# cache that lets the next load skip unchanged rows, and can be emptied at any time. If a new DuckDB
+# version computes other fingerprints, one load treats all rows as changed.
 row_fingerprint = Table(
     "row_fingerprint",
     metadata,
@@ -269,7 +240,7 @@ row_fingerprint = Table(
     Column("fingerprint", BigInteger, nullable=False),
 )
 
-# One row per snapshot and state: what charts read instead of the history.
+# One row per snapshot and state.
 state_count = Table(
     "state_count",
     metadata,
@@ -279,15 +250,13 @@ state_count = Table(
     Column("accounts", BigInteger, nullable=False),
     Column("active", BigInteger, nullable=False),
     Column("unmatched", BigInteger, nullable=False),
-    Column("entered", BigInteger, nullable=False),  # came into the state since the one before
-    Column("left", BigInteger, nullable=False),  # left it, gone from the snapshot included
-    Column("changed", BigInteger, nullable=False),  # there before as well, with other content
-    Column(
-        "oldest", SnapshotTime
-    ),  # the earliest `state_since` in it; NULL: settled, or without any
+    Column("entered", BigInteger, nullable=False),  # entered the state since the previous snapshot
+    Column("left", BigInteger, nullable=False),  # left the state or were removed
+    Column("changed", BigInteger, nullable=False),  # were listed before, with other content
+    Column("oldest", SnapshotTime),  # earliest `state_since`; NULL: settled, or no accounts
 )
 
-# One row per snapshot and pair of states that differ; NULL where an account was, or is, not there.
+# One row per snapshot and change of state; NULL stands for accounts that are not listed.
 state_change = Table(
     "state_change",
     metadata,
@@ -298,9 +267,9 @@ state_change = Table(
     Column("accounts", BigInteger, nullable=False),
 )
 
-# One row per snapshot, operation, beginnings and outcome: how many jobs, or attempts of them, ended
-# there. A job is an account's unbroken stay in the states of one operation; an attempt is its stay
-# in those in which it waits or works. Where an attempt fails, its job goes on.
+# One row per snapshot, operation, start times and outcome: how many jobs or attempts ended there.
+# A job is an account's continuous time in the states of one operation, an attempt its time in the
+# open ones of them. A job continues after a failed attempt.
 job_end = Table(
     "job_end",
     metadata,
@@ -308,32 +277,31 @@ job_end = Table(
     Column("taken_at", SnapshotTime, nullable=False),
     Column("operation", String, nullable=False),
     Column("began", SnapshotTime, nullable=False),
-    Column("attempt_began", SnapshotTime),  # NULL: it had failed before
-    Column("outcome", String, nullable=False),  # settled, failed, or other: gone, another operation
+    Column("attempt_began", SnapshotTime),  # NULL: the job had failed
+    Column(
+        "outcome", String, nullable=False
+    ),  # settled, failed, or other (removed, other operation)
     Column("jobs", BigInteger, nullable=False),
 )
 
-# One row per finding that a person has accepted: what a rule finds of an account. It holds for as
-# long as the finding does that held at `snapshot_taken_at`. A
-# row stays when it is withdrawn or out of date: who said what, and when, is part of the evidence.
+# One row per exception: a finding that a person accepts, as it was in the snapshot of
+# `snapshot_taken_at`. It ends when the finding does. Withdrawn and expired rows stay, as evidence.
 exception = Table(
     "exception",
     metadata,
     Column("integration", String, nullable=False),
     Column("account_id", String, nullable=False),
     Column("rule", String, nullable=False),
-    Column(
-        "snapshot_taken_at", SnapshotTime, nullable=False
-    ),  # the snapshot that the person looked at
+    Column("snapshot_taken_at", SnapshotTime, nullable=False),
     Column("reason", String, nullable=False),
     Column("accepted_by", String, nullable=False),
     Column("accepted_at", DateTime, nullable=False),
-    Column("until", Date),  # the last UTC day; NULL: as long as the finding holds
+    Column("until", Date),  # the last UTC day; NULL: until the finding ends
     Column("withdrawn_by", String),
-    Column("withdrawn_at", DateTime),  # NULL: it was not
+    Column("withdrawn_at", DateTime),
 )
 
-# One row per event of the audit log: rows are added, never changed.
+# One row per event of the audit log: append-only.
 audit_event = Table(
     "audit_event",
     metadata,
@@ -341,28 +309,28 @@ audit_event = Table(
     Column("event_id", String, nullable=False),
     Column("occurred_at", DateTime, nullable=False),
     Column("actor", String, nullable=False),
-    Column("action", String, nullable=False),  # audit.Event
+    Column("action", String, nullable=False),  # audit_log.Event
     Column("details", String, nullable=False),  # JSON object
-    Column("checksum", String, nullable=False),  # audit.seal_of
+    Column("checksum", String, nullable=False),  # audit_log.event_checksum
 )
 
-# One row per word of a person on whose an account is: somebody's, of a list of people, or nobody's.
-# The newest that is not withdrawn holds. By names, so that it outlives a rebuild.
+# One row per decision of a person on an account's owner: a person of a directory, or nobody. The
+# newest that is not withdrawn counts. It refers to names, which stay valid when a store is rebuilt.
 match_override = Table(
     "match_override",
     metadata,
     Column("integration", String, nullable=False),
     Column("account_id", String, nullable=False),
-    Column("account_key", BigInteger),  # NULL: no snapshot tells of the account
-    Column("people", String),  # the integration that lists the person; NULL: nobody's
-    Column("person_id", String),  # the account ID there
+    Column("account_key", BigInteger),  # NULL: no snapshot lists the account
+    Column("person_integration", String),  # which lists the person; NULL: no owner
+    Column("person_id", String),  # the account ID in it
     Column("user_name", String),
     Column("user_email", String),
     Column("evidence", String, nullable=False),
     Column("decided_by", String, nullable=False),
     Column("decided_at", DateTime, nullable=False),
     Column("withdrawn_by", String),
-    Column("withdrawn_at", DateTime),  # NULL: it was not
+    Column("withdrawn_at", DateTime),
 )
 
 # One row per setting that a person has changed.
@@ -374,26 +342,29 @@ setting = Table(
 )
 
 RECORD_TABLES = (quarantined_file, exception, match_override, setting, audit_event)
-"""What only people have said or done: no file tells it, and `deletion_limit` of integrations."""
+"""Actions and decisions of people, which no snapshot file contains. A rebuild copies them, and
+`integration.deletion_limit`."""
+
+
+def insert_rows(con: Connection, table: Table, rows: Select[*tuple[Any, ...]]) -> None:
+    """Insert rows that have the table's columns in their order."""
+    con.execute(insert(table).from_select([c.name for c in table.c], rows))
 
 
 def is_same_account(left: FromClause, right: FromClause) -> ColumnElement[bool]:
-    """Whether two rows are of one account. The key alone says it; the integration says where.
-
-    A store that is spread over machines has all rows of an integration on one.
-    """
+    """Whether two rows are of one account. The key would do, but Citus joins by integration."""
     return and_(
         left.c.integration_id == right.c.integration_id, left.c.account_key == right.c.account_key
     )
 
 
 def is_valid_at(versions: FromClause, moment: datetime) -> ColumnElement[bool]:
-    """Whether a version was how the account was at the moment."""
+    """Whether a version holds at the moment."""
     return and_(versions.c.valid_from <= moment, versions.c.valid_to > moment)
 
 
 def join_profile(versions: FromClause, profiles: FromClause = account_profile) -> Subquery:
-    """The versions, with what their profiles say of them besides."""
+    """The versions with SLOW_CHANGING_COLUMNS of their profiles."""
     condition = and_(
         is_same_account(profiles, versions), profiles.c.content_since == versions.c.content_since
     )
@@ -405,5 +376,5 @@ def join_profile(versions: FromClause, profiles: FromClause = account_profile) -
 
 
 def is_unmatched(rows: FromClause) -> ColumnElement[bool]:
-    """Whether no user is known."""
+    """Whether the account has neither a user name nor an email."""
     return and_(rows.c.user_name.is_(None), rows.c.user_email.is_(None))

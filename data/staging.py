@@ -1,4 +1,4 @@
-"""The temporary tables of a load."""
+"""The temporary tables of a load: what each step leaves for the next."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from sqlalchemy import (
 from data.schema import (
     RAW_COLUMNS,
     SLOW_CHANGING_COLUMNS,
-    TRACKED_COLUMNS,
     SnapshotTime,
     account_current,
     account_profile,
@@ -27,151 +26,141 @@ from data.schema import (
 )
 
 workspace_metadata = MetaData()
-"""Temporary tables of a load, where its file is read. Each is filled and committed before the
-store's one transaction, as DuckDB reads what is not committed yet on one core only."""
+"""Tables in the workspace, where the file is read. Each is filled and committed before the store's
+one transaction: DuckDB reads uncommitted rows on one core only."""
 staging_metadata = MetaData()
-"""Temporary tables of a load in the store: what is handed to it, and what that changes. With an
-integration each, so that a store on many machines keeps a load on one of them."""
+"""Tables in the store. Each row has an integration, so that a load on Citus stays on one node."""
 
-# One row per account that is known at the moment of a file: its row as it was delivered, where that
-# is remembered; where the store is not in the database that reads the file.
-stage_known = Table(
+
+def _table(name: str, metadata: MetaData, *columns: Column) -> Table:
+    return Table(name, metadata, *columns, prefixes=["TEMPORARY"])
+
+
+def _columns_of(*columns: Column) -> list[Column]:
+    """Columns of the same names and types, all nullable."""
+    return [Column(c.name, c.type) for c in columns]
+
+
+def _account_columns() -> list[Column]:
+    return [
+        Column("integration_id", Integer, nullable=False),
+        Column("account_key", BigInteger, nullable=False),
+    ]
+
+
+# One row per account in the store at the file's moment, with the fingerprint of its raw row if the
+# store has it.
+stage_known = _table(
     "stage_known",
     workspace_metadata,
     Column("account_key", BigInteger, nullable=False),
     Column("fingerprint", BigInteger),
-    prefixes=["TEMPORARY"],
 )
 
-# One row per account that was ever seen and the file may list as news, likewise.
-stage_known_id = Table(
+# One row per account that the store has ever had, and that is on a changed row of the file.
+stage_known_id = _table(
     "stage_known_id",
     workspace_metadata,
     Column("account_key", BigInteger, nullable=False),
     Column("account_id", String, nullable=False),
-    prefixes=["TEMPORARY"],
 )
 
-# One row per record of the file, as delivered and in the file's order; account_id is NULL where
-# the record is no account. Of a record that says what is known its texts are left out, and its
-# account_id.
-stage_row = Table(
+# One row per record of the file, in its order. A record with a known fingerprint has neither
+# account_id nor raw_values.
+stage_row = _table(
     "stage_row",
     workspace_metadata,
-    Column("account_id", String),
-    Column("texts", ARRAY(String)),  # DELIVERED; one column, as to write empty ones takes time
-    Column("without_offset", Boolean, nullable=False),  # its time is taken for UTC for want of one
+    Column("account_id", String),  # NULL also where the record is no account
+    Column("raw_values", ARRAY(String)),  # RAW_COLUMNS; one column, as writing NULLs takes time
+    Column("without_offset", Boolean, nullable=False),  # its time has no UTC offset
     Column("fingerprint", BigInteger),
-    Column("known", Boolean, nullable=False),
-    prefixes=["TEMPORARY"],
+    Column("is_known", Boolean, nullable=False),
 )
 
-# One row per known account whose row as it was delivered is not among the known ones of the file.
-stage_missing = Table(
+# One row per row of `stage_known` with a fingerprint that no record of the file has.
+stage_missing = _table(
     "stage_missing",
     workspace_metadata,
-    *(Column(c.name, c.type) for c in stage_known.c),
-    prefixes=["TEMPORARY"],
+    *_columns_of(*stage_known.c),
 )
 
-# One row per row of the file that is no account.
-stage_rejected = Table(
+# One row per row of the file that is not an account.
+stage_rejected = _table(
     "stage_rejected",
     workspace_metadata,
     Column("line", BigInteger),
     Column("text", String),
     Column("reason", String),
-    prefixes=["TEMPORARY"],
 )
 
-# One row per account whose text in the file is not what is known of it; `listed` is false for an
-# account that is known and not in the file.
-stage_changed = Table(
+# One row per account with a raw row that differs from the store's; also, with is_listed false, per
+# account of the store that the file does not list.
+stage_changed = _table(
     "stage_changed",
     workspace_metadata,
     Column("account_key", BigInteger, nullable=False),
-    Column("listed", Boolean, nullable=False),
+    Column("is_listed", Boolean, nullable=False),
     Column("account_id", String),
     *(Column(name, String) for name in RAW_COLUMNS),
     Column("fingerprint", BigInteger),
-    prefixes=["TEMPORARY"],
 )
 
-# One row per account ID of rows that are news, where those are not in the store's own database.
-stage_id = Table(
+# One row per account ID on a changed row; only used where the store is not the workspace.
+stage_id = _table(
     "stage_id",
     staging_metadata,
     Column("integration_id", Integer, nullable=False),
     Column("account_id", String, nullable=False),
-    prefixes=["TEMPORARY"],
 )
 
-# One row per account of `stage_changed`, likewise.
-stage_change = Table(
+# One row per account of `stage_changed`.
+stage_change = _table(
     "stage_change",
     staging_metadata,
-    Column("integration_id", Integer, nullable=False),
-    Column("account_key", BigInteger, nullable=False),
-    Column("listed", Boolean, nullable=False),
+    *_account_columns(),
+    Column("is_listed", Boolean, nullable=False),
     Column("fingerprint", BigInteger),
-    prefixes=["TEMPORARY"],
 )
 
-# What the listed ones of them mean, likewise.
-stage_normalized = Table(
+# One row per listed account of `stage_changed`, normalized.
+stage_normalized = _table(
     "stage_normalized",
     staging_metadata,
-    Column("integration_id", Integer, nullable=False),
-    Column("account_key", BigInteger, nullable=False),
+    *_account_columns(),
     Column("account_id", String, nullable=False),
-    *tracked_columns(*TRACKED_COLUMNS),
-    prefixes=["TEMPORARY"],
+    *tracked_columns(),
 )
 
-# One row per account whose content differs from before: `now` says whether it is in the snapshot;
-# of one that is not, nothing else is told.
-stage_delta = Table(
+# One row per account that the snapshot adds, changes or removes. A removed one, with is_listed
+# false, has no content.
+stage_delta = _table(
     "stage_delta",
     staging_metadata,
-    Column("integration_id", Integer, nullable=False),
-    Column("account_key", BigInteger, nullable=False),
-    Column("account_id", String),  # of one that a file lists; NULL: it was in the store before
-    Column("now", Boolean, nullable=False),
-    *(
-        Column(c.name, c.type)
-        for c in (
-            *tracked_columns(*TRACKED_COLUMNS),
-            *derived_columns(),
-            account_current.c.content_hash,
-        )
-    ),
-    prefixes=["TEMPORARY"],
+    *_account_columns(),
+    Column("account_id", String),  # NULL for an account that was in the store before
+    Column("is_listed", Boolean, nullable=False),
+    *_columns_of(*tracked_columns(), *derived_columns(), account_current.c.content_hash),
 )
 
-# One row per version of the accounts in `stage_delta`, while their history is written anew; whole.
-stage_version = Table(
+# One row per version, with its profile, of the accounts in `stage_delta` while their history is
+# rewritten.
+stage_version = _table(
     "stage_version",
     staging_metadata,
-    *(
-        Column(c.name, c.type)
-        for c in (*account_version.c, *(account_profile.c[name] for name in SLOW_CHANGING_COLUMNS))
-    ),
-    prefixes=["TEMPORARY"],
+    *_columns_of(*account_version.c, *(account_profile.c[name] for name in SLOW_CHANGING_COLUMNS)),
 )
 
-# One row per account whose versions on both sides of a moment say the same: they become one.
-stage_merged = Table(
+# One row per account with equal versions on both sides of a moment: the interval of the two.
+stage_merged = _table(
     "stage_merged",
     staging_metadata,
-    Column("integration_id", Integer, nullable=False),
-    Column("account_key", BigInteger, nullable=False),
+    *_account_columns(),
     Column("valid_from", SnapshotTime, nullable=False),
     Column("valid_to", SnapshotTime, nullable=False),
-    prefixes=["TEMPORARY"],
 )
 
 
 def raw_columns() -> dict[str, ColumnElement[str]]:
-    """The DELIVERED columns of `stage_row`, each by its name."""
+    """RAW_COLUMNS of `stage_row`, by name."""
     numbered = enumerate(RAW_COLUMNS, start=1)
-    return {name: stage_row.c.texts[number].label(name) for number, name in numbered}
+    return {name: stage_row.c.raw_values[number].label(name) for number, name in numbered}

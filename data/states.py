@@ -1,19 +1,18 @@
-"""The eleven provisioning states: the one place that spells, orders and defines them."""
+"""The eleven provisioning states: how they are spelled, ordered and defined."""
 
 from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
 Operation = Literal["provision", "update", "delete"]
-Phase = Literal["waiting", "working", "failed", "settled"]
+Phase = Literal["awaiting", "ongoing", "failed", "settled"]
 
 
 class State(NamedTuple):
-    """One provisioning state: what an integration is doing, or has done, with an account."""
+    """One provisioning state of an account."""
 
     name: str
-    operation: Operation | None
-    """The operation that is under way; None for the two settled states, between operations."""
+    operation: Operation | None  # of its job; None for the two settled states
     phase: Phase
     definition: str
 
@@ -22,24 +21,24 @@ STATES: tuple[State, ...] = (
     State(
         "Provisioning awaiting",
         "provision",
-        "waiting",
-        "The provisioning job is queued and waiting to start.",
+        "awaiting",
+        "The provisioning job is queued, waiting to start.",
     ),
-    State("Provisioning ongoing", "provision", "working", "The provisioning job is in progress."),
+    State("Provisioning ongoing", "provision", "ongoing", "The provisioning job is in progress."),
     State("Provisioning failed", "provision", "failed", "The provisioning job failed."),
-    State("Onboarded", None, "settled", "The account was created in the external app."),
-    State("Update awaiting", "update", "waiting", "The update job is queued and waiting to start."),
-    State("Update ongoing", "update", "working", "The update job is in progress."),
+    State("Onboarded", None, "settled", "The account exists in the app."),
+    State("Update awaiting", "update", "awaiting", "The update job is queued, waiting to start."),
+    State("Update ongoing", "update", "ongoing", "The update job is in progress."),
     State("Update failed", "update", "failed", "The update job failed."),
     State(
         "Delete awaiting",
         "delete",
-        "waiting",
-        "The deprovisioning job is queued and waiting to start.",
+        "awaiting",
+        "The deprovisioning job is queued, waiting to start.",
     ),
-    State("Delete ongoing", "delete", "working", "The deprovisioning job is in progress."),
+    State("Delete ongoing", "delete", "ongoing", "The deprovisioning job is in progress."),
     State("Delete failed", "delete", "failed", "The deprovisioning job failed."),
-    State("Deleted", None, "settled", "The account was removed from the external app."),
+    State("Deleted", None, "settled", "The account was removed from the app."),
 )
 """All states, in lifecycle order."""
 
@@ -47,7 +46,7 @@ UNRECOGNIZED = State(
     "Unrecognised",
     None,
     "settled",
-    "The snapshot's text for the state is none of the eleven; it is kept with the account.",
+    "The state in the file is not one that Rollcall knows. The account keeps the original text.",
 )
 """Counts the accounts whose state is none of the eleven. It is a bucket, not a state."""
 
@@ -57,7 +56,7 @@ OPERATIONS: tuple[Operation, ...] = ("provision", "update", "delete")
 
 
 def state_names(*, phase: Phase, operation: Operation | None = None) -> tuple[str, ...]:
-    """The states of one phase, of one operation or of all, in lifecycle order."""
+    """The states of a phase, of one operation or of all, in lifecycle order."""
     return tuple(
         state.name
         for state in STATES
@@ -66,10 +65,10 @@ def state_names(*, phase: Phase, operation: Operation | None = None) -> tuple[st
 
 
 FAILED_STATES = state_names(phase="failed")
-OPEN_STATES = (*state_names(phase="waiting"), *state_names(phase="working"))
-"""The states in which a job is queued or in progress: an account in one waits for its end."""
+OPEN_STATES = (*state_names(phase="awaiting"), *state_names(phase="ongoing"))
+"""The states of open jobs, queued or in progress."""
+UNSETTLED_STATES = (*OPEN_STATES, *FAILED_STATES)
 DELETE_STATES = ("Delete awaiting", "Delete ongoing", "Delete failed", "Deleted")
-"""The states in which an account is being removed, or has been."""
-
+"""The states in which an account is being deleted, or is deleted."""
 
 NO_REASON = "No reason given"

@@ -1,4 +1,4 @@
-"""What was done, and by whom."""
+"""Sign-ins, downloads and changes."""
 
 import streamlit as st
 
@@ -7,5 +7,5 @@ from widgets.filters import ignore_as_of
 
 st.title("Audit")
 ignore_as_of()
-st.caption("Who came in, took what along and changed what. It is added to, and never changed.")
+st.caption("Sign-ins, downloads and changes. Append-only.")
 show_events(search_input())

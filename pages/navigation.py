@@ -1,7 +1,7 @@
-"""What surrounds every page: the name, the navigation, and a mark where the data is made up.
+"""What surrounds every page: title, navigation, account menu and the banner over sample data.
 
-It lies among the pages, and not above them, as Streamlit would serve a folder `pages` beside its
-script by itself, without any of this, until the first visitor has come by here.
+It is in the folder of the pages. Beside a script above them, Streamlit would serve `pages/` by
+itself, without any of this, until the first visit.
 """
 
 from functools import partial
@@ -20,7 +20,7 @@ from widgets.live import rerun_when_loaded
 
 LOOK = Path(__file__).parent.parent / "widgets" / "look"
 
-# Before the navigation: a page's own icon would be fetched from elsewhere as the tab's.
+# Before the navigation: the tab would else fetch the icon of a page from another server.
 st.set_page_config(page_icon=str(LOOK / "icon.svg"), layout="wide")
 
 PAGES = {
@@ -36,7 +36,7 @@ principal = current_principal()
 
 
 def page_of(permission: Permission) -> st.Page:
-    """The page; for those who may not see it, one that says so at the same address."""
+    """The page or, without access to it, a page at the same address that says so."""
     script, title, icon = PAGES[permission]
     if principal.is_allowed(permission):
         return st.Page(script, title=title, icon=icon, default=permission is Permission.HEALTH)
@@ -46,13 +46,13 @@ def page_of(permission: Permission) -> st.Page:
 
 
 def first_page() -> None:
-    """For those who do not see Health."""
+    """The first page without access to Health."""
     st.switch_page(
         next(page for permission, page in pages.items() if principal.is_allowed(permission))
     )
 
 
-pages = {act: page_of(act) for act in PAGES}
+pages = {permission: page_of(permission) for permission in PAGES}
 other_pages = [st.Page("definitions.py", title="Definitions", icon=":material/menu_book:")]
 if not principal.has_any_role:
     other_pages = [

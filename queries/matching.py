@@ -64,9 +64,9 @@ def match_candidates(con: Connection, kind: MatchKind) -> MatchCandidates:
     """The unmatched accounts of one kind, and the number of each kind.
 
     One row per account: [integration, account_id, username_in_app, upstream_user_id, email, by_id,
-    by_email, kind], and of the suggested or decided person [people, person_id, user_name,
-    user_email, decided_by, decided_at, evidence]. `by_id` and `by_email` are the number of people
-    with the upstream ID and with the email.
+    by_email, kind], and of the person that is suggested or was decided
+    [person_integration, person_id, user_name, user_email, decided_by, decided_at, evidence].
+    `by_id` and `by_email`: the number of people with the upstream ID, and with the email.
     """
     candidates = _candidates_query(read_directories(con)).subquery("candidates")
     query = select(candidates.c.kind, func.count()).group_by(candidates.c.kind)
@@ -140,7 +140,7 @@ def _candidates_query(lists: Sequence[str]) -> Select[*tuple[Any, ...]]:
 
 
 PERSON_COLUMNS = {
-    "people": "people",
+    "person_integration": "person_integration",
     "person_id": "person_id",
     "user_name": "person_name",
     "user_email": "person_own_email",
@@ -163,7 +163,7 @@ def _people_query(lists: Sequence[str]) -> Select[*tuple[Any, ...]]:
     return (
         select(
             current.c.account_key.label("person_key"),
-            integration.c.name.label("people"),
+            integration.c.name.label("person_integration"),
             account.c.account_id.label("person_id"),
             current.c.upstream_user_id.label("person_upstream"),
             func.coalesce(current.c.user_name, current.c.username_in_app).label("person_name"),

@@ -50,7 +50,9 @@ OVERRIDE_COLUMNS = tuple(
 @cached(8)
 def has_match_overrides(con: Connection) -> bool:
     """Whether any account was ever assigned to a person."""
-    return bool(con.scalar(select(exists().where(match_override.c.people.is_not(None)))))
+    return bool(
+        con.scalar(select(exists().where(match_override.c.person_integration.is_not(None))))
+    )
 
 
 def with_match_overrides(con: Connection, rows: FromClause, as_of: datetime | None) -> FromClause:

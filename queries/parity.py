@@ -14,7 +14,8 @@ from queries.changes.window import Window
 from queries.filters import FILTERS, Filters
 from queries.health.durations import durations
 from queries.health.failure_reasons import failure_reasons
-from queries.health.trends import snapshot_span, states_as_of, trends
+from queries.health.snapshots import snapshot_span
+from queries.health.trends import states_as_of, trends
 from queries.period import Period
 from queries.review.duration import View
 from queries.review.findings import count_findings

@@ -85,10 +85,10 @@ class Deliveries:
         return load(self.store, SnapshotFile(path, integration, at), confirmed=True)
 
 
-def usernames(con: Connection, *, sort: str = "username_in_app", **asked: Any) -> list[str]:
+def usernames(con: Connection, *, sort: str = "username_in_app", **filters: Any) -> list[str]:
     """The accounts that filters leave, by username in the app."""
     order, descending = sort.lstrip("-"), sort.startswith("-")
-    listed = sorted_accounts(con, Filters(**asked), sort=order, descending=descending)
+    listed = sorted_accounts(con, Filters(**filters), sort=order, descending=descending)
     return [row.username_in_app for row in con.execute(listed)]
 
 

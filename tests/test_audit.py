@@ -1,4 +1,4 @@
-"""The audit log: nothing of it is lost, doubled or changed unseen."""
+"""The audit log loses no event, stores each once, and reveals changes."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def engine(home: Home) -> Engine:
     return open_store(home.database_url)
 
 
-def told(engine: Engine) -> list[dict[str, Any]]:
+def logged(engine: Engine) -> list[dict[str, Any]]:
     with engine.connect() as con:
         return [json.loads(line) for line in content_of(write_events, con).splitlines()]
 
 
-def test_events_are_kept_in_the_order_in_which_they_happened(home: Home, engine: Engine) -> None:
+def test_events_are_stored_in_the_order_in_which_they_happened(home: Home, engine: Engine) -> None:
     record_event(home, "ada@x.io", Event.SIGNED_IN, roles=["Owner"])
     record_event(
         home, "ada@x.io", Event.DOWNLOADED, file="users.csv", rows=3, filters={}, words='ö\n"'
@@ -45,32 +45,30 @@ def test_events_are_kept_in_the_order_in_which_they_happened(home: Home, engine:
     record_event(home, "bob@x.io", Event.SIGNED_OUT)
     assert flush_pending(engine, home) == 1
     assert flush_pending(engine, home) == 0
-    assert [(e["number"], e["actor"], e["action"]) for e in told(engine)] == [
+    assert [(e["number"], e["actor"], e["action"]) for e in logged(engine)] == [
         (1, "ada@x.io", "signed in"),
         (2, "ada@x.io", "downloaded"),
         (3, "bob@x.io", "signed out"),
     ]
-    assert told(engine)[1]["details"] == {"file": "users.csv", "rows": 3, "words": 'ö\n"'}
+    assert logged(engine)[1]["details"] == {"file": "users.csv", "rows": 3, "words": 'ö\n"'}
 
 
-def test_an_event_is_there_once_even_if_the_process_died_in_between(
-    home: Home, engine: Engine
-) -> None:
+def test_an_event_is_stored_once_even_if_the_process_is_killed(home: Home, engine: Engine) -> None:
     record_event(home, "ada", Event.SIGNED_IN)
     pending = home.root / "audit-log.pending"
-    written = pending.read_text()
+    lines = pending.read_text()
     flush_pending(engine, home)
-    (home.root / "audit-log.settling").write_text(written)  # killed before it was taken away
-    pending.write_text(written[: len(written) // 2])  # and in the middle of a line
+    (home.root / "audit-log.flushing").write_text(lines)  # killed before it was deleted
+    pending.write_text(lines[: len(lines) // 2])  # and in the middle of a line
     record_event(home, "bob", Event.SIGNED_IN)
     assert flush_pending(engine, home) == 0
     assert flush_pending(engine, home) == 1
-    assert [event["actor"] for event in told(engine)] == ["ada", "bob"]
+    assert [event["actor"] for event in logged(engine)] == ["ada", "bob"]
 
 
-def test_a_change_or_a_gap_is_seen(home: Home, engine: Engine) -> None:
-    for who in ("ada", "bob", "cem", "dan"):
-        record_event(home, who, Event.SIGNED_IN)
+def test_a_change_or_a_gap_breaks_the_checksum_chain(home: Home, engine: Engine) -> None:
+    for actor in ("ada", "bob", "cem", "dan"):
+        record_event(home, actor, Event.SIGNED_IN)
     flush_pending(engine, home)
     for statement, broken in (
         (None, None),
@@ -83,40 +81,45 @@ def test_a_change_or_a_gap_is_seen(home: Home, engine: Engine) -> None:
             assert find_broken_event(con) == broken
 
 
-def test_whoever_has_the_file_can_check_the_seals(home: Home, engine: Engine) -> None:
-    for who in ("ada", "bob"):
-        record_event(home, who, Event.REMOVED, integration="figma")
+def test_the_downloaded_file_is_enough_to_verify_integrity(home: Home, engine: Engine) -> None:
+    for actor in ("ada", "bob"):
+        record_event(home, actor, Event.REMOVED, integration="figma")
     flush_pending(engine, home)
-    seal = "0" * 64
+    checksum = "0" * 64
     with engine.connect() as con:
         rows = con.execute(select(audit_event).order_by(audit_event.c.number)).all()
-    for event, row in zip(told(engine), rows, strict=True):
-        parts = [seal, event["number"], event["event_id"], event["occurred_at"].removesuffix("Z")]
+    for event, row in zip(logged(engine), rows, strict=True):
+        parts = [
+            checksum,
+            event["number"],
+            event["event_id"],
+            event["occurred_at"].removesuffix("Z"),
+        ]
         text = json.dumps([*parts, event["actor"], event["action"], row.details])
-        seal = hashlib.sha256(text.encode()).hexdigest()
-        assert event["checksum"] == seal
+        checksum = hashlib.sha256(text.encode()).hexdigest()
+        assert event["checksum"] == checksum
 
 
-def test_the_log_outlives_a_rebuild(home: Home, tmp_path: Path) -> None:
-    record_event(home, "ada", Event.EXCEPTION_ADDED, reason="it is known")
+def test_a_rebuild_copies_the_log(home: Home, tmp_path: Path) -> None:
+    record_event(home, "ada", Event.EXCEPTION_ADDED, reason="service account")
     assert rollcall.main(["load", str(a_snapshot_file(tmp_path))]) == 0
     engine = open_store(home.database_url)
-    before = told(engine)
+    before = logged(engine)
     close_stores()
     assert rollcall.main(["rebuild"]) == 0
-    assert told(open_store(home.database_url)) == before
-    assert [e["action"] for e in before] == ["accepted findings", "delivered a file", "loaded"]
+    assert logged(open_store(home.database_url)) == before
+    assert [e["action"] for e in before] == ["added an exception", "delivered a file", "loaded"]
 
 
-def test_a_load_by_hand_is_told_with_who_did_it(home: Home, tmp_path: Path) -> None:
+def test_a_load_at_the_command_line_is_recorded_with_its_actor(home: Home, tmp_path: Path) -> None:
     assert rollcall.main(["load", str(a_snapshot_file(tmp_path))]) == 0
-    delivered, loaded = told(open_store(home.database_url))
+    delivered, loaded = logged(open_store(home.database_url))
     assert delivered["actor"].endswith("at the command line")
     assert loaded["details"]["integration"] == "figma"
     assert loaded["details"]["taken_at"] == f"{TODAY.isoformat()}Z"
 
 
-def test_who_tries_again_and_again_does_not_fill_the_log(home: Home, engine: Engine) -> None:
+def test_repeated_denials_are_recorded_once(home: Home, engine: Engine) -> None:
     for _ in range(50):
         record_denial(home, "eve@x.io", "may not see Users")
         record_denial(home, "eve@x.io", "may not see Review")
@@ -143,7 +146,7 @@ def test_the_log_can_be_searched_and_paged(home: Home, engine: Engine) -> None:
         (f"rejected.csv?integration=figma&taken_at={TODAY.isoformat()}Z", 1),
     ],
 )
-def test_a_download_is_told_with_its_rows_and_its_snapshots(
+def test_a_download_is_recorded_with_its_rows_and_snapshots(
     home: Home, engine: Engine, address: str, rows: int
 ) -> None:
     people = [an_account("ada"), an_account("bob")]
@@ -154,13 +157,13 @@ def test_a_download_is_told_with_its_rows_and_its_snapshots(
     answer = TestClient(web.app, **near).get(f"/export/{address}")
     assert answer.status_code == 200
     flush_pending(engine, home)
-    (details,) = [event["details"] for event in told(engine)]
+    (details,) = [event["details"] for event in logged(engine)]
     assert details["file"] == address.split("?")[0]
     assert details["rows"] == rows
     assert f"{TODAY.isoformat()}Z" in str(details)
 
 
-def test_the_page_shows_it_and_no_text_comes_alive(home: Home, engine: Engine) -> None:
+def test_the_page_shows_events_and_escapes_their_texts(home: Home, engine: Engine) -> None:
     record_event(home, "**eve** <b>x</b>", Event.SETTING_CHANGED, setting="a", percent=20)
     flush_pending(engine, home)
     run = AppTest.from_file(PAGE, default_timeout=60)
@@ -169,7 +172,7 @@ def test_the_page_shows_it_and_no_text_comes_alive(home: Home, engine: Engine) -
     assert not run.exception
     table = json.loads(run.get("bidi_component")[0].proto.json)
     cells = table["rows"][0]["cells"]
-    assert table["columns"][0]["label"] == "When (Asia/Tokyo)"
+    assert table["columns"][0]["label"] == "Time (Asia/Tokyo)"
     assert cells["occurred_at"]["title"].endswith("Asia/Tokyo")
     assert cells["actor"] == {"kind": "text", "text": "**eve** <b>x</b>"}
     assert cells["about"]["text"] == "setting a, percent 20"

@@ -93,7 +93,7 @@ def test_a_second_app_on_the_same_home_shows_where_the_first_is_and_takes_over(
     deliver(Home(tmp_path), PEOPLE[:3])
     with served(tmp_path) as first, served(tmp_path) as second:
         page = visit(f"{second.url}/users").page
-        expect(page.get_by_text("Another Rollcall")).to_be_visible(timeout=PATIENCE)
+        expect(page.get_by_text("Another Rollcall (process")).to_be_visible(timeout=PATIENCE)
         link = page.get_by_role("link", name="Go to the other Rollcall")
         expect(link).to_have_attribute("href", first.url)
         with pytest.raises(HTTPError, match="503"):
@@ -189,7 +189,7 @@ def test_back_from_another_page_returns_to_the_view_before(app: Served, visit: V
     reader = visit(f"{app.url}/users?state=Deleted")
     reader.sees("20 of 69")
     reader.page.get_by_role("link", name="Health").click()
-    expect(reader.page.get_by_role("heading", name="Integrations")).to_be_visible()
+    expect(reader.page.get_by_role("heading", name="integrations are up to date")).to_be_visible()
     reader.page.go_back()
     reader.sees("20 of 69")
     assert reader.asked() == {"state": ["Deleted"]}
@@ -275,7 +275,7 @@ def test_the_table_begins_high_on_the_page(app: Served, visit: Visit) -> None:
 
 def test_on_a_phone_what_is_found_follows_right_below_the_search(app: Served, visit: Visit) -> None:
     page = visit(f"{app.url}/audit", width=420).page
-    search, found = page.get_by_role("searchbox"), page.get_by_text("events, the newest first")
+    search, found = page.get_by_role("searchbox"), page.get_by_text("events · newest first")
     expect(found).to_be_visible(timeout=PATIENCE)
     above, below = search.bounding_box(), found.bounding_box()
     assert above
@@ -457,12 +457,12 @@ def test_hostile_names_do_nothing_on_health(app: Served, visit: Visit) -> None:
 CHARTS = (
     "Accounts by provisioning state",
     "State mix over time",
-    "Failing at the end of the day",
+    "Failed accounts per day",
     "Failure rate",
-    "New, carried over and cleared failures",
+    "New, existing and resolved failures",
     "Time to provision, update and delete",
     "Backlog by age",
-    "Failing by integration and day",
+    "Failures by integration and day",
 )
 
 
@@ -547,7 +547,7 @@ def _asked_of_streamlit(reader: Reader) -> list[object]:
 
 def test_a_cell_of_the_map_opens_what_failed_there(app: Served, visit: Visit) -> None:
     reader = visit(f"{app.url}/?integration=figma")
-    figure = reader.page.get_by_role("figure", name=re.compile("^Failing by integration"))
+    figure = reader.page.get_by_role("figure", name=re.compile("^Failures by integration"))
     cell = figure.locator(".scatterlayer .point").last
     expect(cell).to_be_attached(timeout=PATIENCE)
     reader.page.mouse.click(*reader.middle_of(cell))

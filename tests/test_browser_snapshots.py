@@ -111,7 +111,7 @@ def test_a_held_file_is_seen_through_and_confirmed(app: Served, visit: Visit) ->
     deliver(app.home, TEN, integration="held")
     deliver(app.home, TEN[4:], integration="held", taken_at=NEXT_DAY)
     reader = snapshots(app, visit)
-    says(reader, re.compile("4 of 10 accounts .40%. would leave at once"))
+    says(reader, re.compile("4 of 10 accounts .40%. would be deleted"))
     expect(reader.row("held at 2026-01-02 06:00")).to_have_count(0)
     reader.page.get_by_text("See what would happen").click()
     says(reader, re.compile(r"6 of 6 rows are accounts\. Against 2026-01-01 06:00 UTC: .*4 gone"))

@@ -83,8 +83,8 @@ def test_load_reads_integration_and_time_from_the_path(
     ]
     assert run("load", *paths) == DONE
     assert capsys.readouterr().out.splitlines() == [
-        "figma at 2026-11-22 06:00:00 UTC: 1 accounts.",
-        "figma at 2026-11-23 06:00:00 UTC: 1 accounts.",
+        "figma at 2026-11-22 06:00:00 UTC: 1 account.",
+        "figma at 2026-11-23 06:00:00 UTC: 1 account.",
     ]
     assert listed(home) == ["new"]
     assert listed(home, as_of=YESTERDAY) == ["old"]
@@ -157,7 +157,7 @@ def test_other_files_in_the_inbox_do_not_fail_a_load(
     nonsense = a_snapshot_file(home.inbox, [an_account("")], integration="slack")
     os.utime(nonsense, (0, 0))
     assert run("load", a_snapshot_file(tmp_path)) == DONE
-    assert "1 of 1 rows are no accounts" in capsys.readouterr().err
+    assert "1 of 1 rows are not accounts" in capsys.readouterr().err
 
 
 def test_load_skips_files_that_are_still_being_written(home: Home, tmp_path: Path) -> None:
@@ -212,10 +212,10 @@ def test_check_prints_the_load_report_and_loads_nothing(
     before = tree(home.root)
     assert run("check", path) == DONE
     assert capsys.readouterr().out == (
-        f"{path.name}: look at it.\n"
+        f"{path.name}: Check.\n"
         "  2 of 3 rows are accounts.\n"
-        "  Check: 1 of 3 rows rejected: no account.\n"
-        "  Check: Active in app not understood for 1 of 2 accounts.\n"
+        "  Check: 1 of 3 rows rejected.\n"
+        "  Check: Could not read “Active in app” of 1 of 2 accounts.\n"
         "  Line 3: The row has no username in app.\n"
     )
     assert tree(home.root) == before
@@ -228,7 +228,7 @@ def test_check_works_while_the_store_is_in_use_and_with_any_file_name(
     path = tmp_path / "export (1).csv"
     path.write_text("login,state\nada,Onboarded\n")
     assert run("check", path) == DONE
-    assert capsys.readouterr().out == "export (1).csv: good.\n  1 of 1 rows are accounts.\n"
+    assert capsys.readouterr().out == "export (1).csv: OK.\n  1 of 1 rows are accounts.\n"
 
 
 def test_check_answers_in_json_one_object_per_file(
@@ -241,13 +241,13 @@ def test_check_answers_in_json_one_object_per_file(
     first, second, third = map(json.loads, capsys.readouterr().out.splitlines())
     assert first == {
         "file": good.name,
-        "quality": "good",
+        "quality": "ok",
         "rows_read": 3,
         "accepted": 2,
         "rejected": 1,
         "flagged": 0,
         "warnings": [],
-        "remarks": ["1 row repeated word for word."],
+        "remarks": ["1 exact duplicate row."],
         "rejected_rows": [],
     }
     assert second == {
@@ -299,7 +299,7 @@ def test_a_file_that_removes_more_than_a_fifth_of_the_accounts_goes_on_hold(
     assert "on hold" in capsys.readouterr().out
     assert run("load", path) == REFUSED
     told = capsys.readouterr().err
-    assert "3 of 10 accounts (30%) would leave at once" in told
+    assert "3 of 10 accounts (30%) would be deleted" in told
     assert "rollcall load --confirm" in told
     assert len(listed(home)) == 10
     assert (home.on_hold / "figma" / path.name).exists()
@@ -537,7 +537,7 @@ def test_load_hands_files_over_to_the_running_app(
     bad = a_snapshot_file(tmp_path, [an_account("")], integration="slack")
     assert run("load", good, bad) == REFUSED
     told = capsys.readouterr()
-    assert "1 of 1 rows are no accounts" in told.err
+    assert "1 of 1 rows are not accounts" in told.err
     assert "figma" in told.out
 
     better = a_snapshot_file(tmp_path, [an_account("bob")], integration="slack")
@@ -571,7 +571,7 @@ def test_load_takes_over_where_the_app_ends(
     put = commands.load.put_into_inbox
     monkeypatch.setattr(commands.load, "put_into_inbox", app_ends)
     assert run("load", a_snapshot_file(tmp_path)) == DONE
-    assert capsys.readouterr().out == "figma at 2026-11-23 06:00:00 UTC: 1 accounts.\n"
+    assert capsys.readouterr().out == "figma at 2026-11-23 06:00:00 UTC: 1 account.\n"
 
 
 def test_load_gives_up_if_the_app_does_not_take_the_file(

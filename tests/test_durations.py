@@ -36,7 +36,7 @@ def take(snapshots: Deliveries, *mornings: str, integration: str = "figma") -> N
     """A snapshot a morning, in which `ada:Update failed bob:Onboarded` lists who is in which state.
 
     States are named by their first letters: `P` awaiting, `p` ongoing, `!p` failed provisioning,
-    likewise U and D; `o` onboarded, `x` deleted, `?` unrecognised.
+    likewise U and D; `o` onboarded, `x` deleted, `?` unrecognized.
     """
     for number, morning in enumerate(mornings):
         listed = [pair.split(":") for pair in morning.split()]

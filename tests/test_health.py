@@ -15,18 +15,13 @@ from sqlalchemy import Connection
 
 from queries.health.backlog import open_jobs_by_start
 from queries.health.failure_reasons import failure_reasons
-from queries.health.trends import (
-    adjacent_snapshots,
+from queries.health.integrations import (
     daily_failed_by_integration,
-    daily_failures,
-    daily_states,
     integrations_as_of,
-    newest_day,
-    oldest_open_since,
-    snapshot_span,
     stale_integrations,
-    states_as_of,
 )
+from queries.health.snapshots import adjacent_snapshots, newest_day, snapshot_span
+from queries.health.trends import daily_failures, daily_states, oldest_open_since, states_as_of
 from queries.period import Period, local_date
 
 MONDAY, TUESDAY, WEDNESDAY, THURSDAY = days = [
@@ -148,7 +143,7 @@ def test_active_and_unmatched_accounts_are_counted_in_each_state(
     assert numbers.loc["Deleted"].to_list() == [2, 1, 1]
 
 
-def test_unrecognised_states_are_counted_in_a_bucket_of_their_own(
+def test_unrecognized_states_are_counted_in_a_bucket_of_their_own(
     snapshots: Deliveries, con: Connection
 ) -> None:
     snapshots.take(*in_states("Onboarded", "on holiday"))
@@ -251,15 +246,15 @@ def test_an_integration_counts_the_newest_snapshot_of_each(
         at=TUESDAY,
     )
     snapshots.take(*in_states("Onboarded"), integration="Atlassian", at=MONDAY)
-    frame = integrations_as_of(con, always()).drop(columns="rhythm")
+    frame = integrations_as_of(con, always()).drop(columns="usual_interval")
     assert frame.to_dict("records") == [
         {
             "integration": "Atlassian", "taken_at": MONDAY, "accounts": 1, "active": 1,
-            "unmatched": 0, "failed": 0, "waiting": 0,
+            "unmatched": 0, "failed": 0, "open": 0,
         },
         {
             "integration": "figma", "taken_at": TUESDAY, "accounts": 4, "active": 2,
-            "unmatched": 1, "failed": 1, "waiting": 2,
+            "unmatched": 1, "failed": 1, "open": 2,
         },
     ]  # fmt: skip
 
@@ -300,7 +295,7 @@ def test_reasons_are_counted_by_code_then_by_text_most_first(
         ["Timeout", 2],
         ["No reason given", 1],
     ]
-    assert frame["words"].to_list()[:2] == ["User ada is locked", "Timeout"]
+    assert frame["template"].to_list()[:2] == ["User ada is locked", "Timeout"]
     assert len(reasons(con, limit=1)) == 1
 
 
@@ -360,21 +355,21 @@ FRAMES = {
     "daily_states": (daily_states, ["day", "state", "accounts", "active", "unmatched", "oldest"]),
     "daily_failures": (
         failures,
-        ["day", "operation", "failing", "new", "settled", "cleared", "carried", "rate"],
+        ["day", "operation", "failed", "new", "settled", "resolved", "existing", "rate"],
     ),
     "daily_failing": (daily_failed_by_integration, ["integration", "day", "failed", "accounts"]),
     "integrations_at": (
         integrations_as_of,
         [
-            *("integration", "taken_at", "accounts", "active", "unmatched", "failed", "waiting"),
-            "rhythm",
+            *("integration", "taken_at", "accounts", "active", "unmatched", "failed", "open"),
+            "usual_interval",
         ],
     ),
     "states_at": (
         lambda con, scope: states_as_of(con, scope.integration, None),
         ["state", "accounts", "active", "unmatched", "oldest"],
     ),
-    "failure_reasons": (reasons, ["reason", "words", "accounts", "before", "first_seen"]),
+    "failure_reasons": (reasons, ["reason", "template", "accounts", "before", "first_seen"]),
     "waits": (
         lambda con, scope: open_jobs_by_start(con, scope.integration, None),
         ["operation", "since", "accounts"],
@@ -491,16 +486,16 @@ def test_any_day_is_what_carrying_forward_by_hand_gives(
     }
     with snapshots.store.connect() as con:
         frame = failures(con, always(zone=zone))
-    assert frame.groupby("day")["failing"].sum().to_dict() == by_hand
-    assert (frame["carried"] + frame["new"] - frame["cleared"] == frame["failing"]).all()
+    assert frame.groupby("day")["failed"].sum().to_dict() == by_hand
+    assert (frame["existing"] + frame["new"] - frame["resolved"] == frame["failed"]).all()
     firsts = {
         local_date(min(at for n, at, _ in delivered if n == name), zone) for name, _, _ in delivered
     }
     for operation, rows in frame.groupby("operation"):
-        before = rows["failing"].shift(fill_value=0)
+        before = rows["failed"].shift(fill_value=0)
         joined = rows["day"].isin(firsts)
-        assert (rows["carried"] == before)[~joined].all(), operation
-        assert (rows["carried"] >= before)[joined].all(), operation
+        assert (rows["existing"] == before)[~joined].all(), operation
+        assert (rows["existing"] >= before)[joined].all(), operation
 
 
 # ---- before, at a moment, and by rhythm ---------------------------------------------------------
@@ -513,7 +508,7 @@ def test_what_is_carried_over_is_new_and_cleared_the_day_before_and_after(
     snapshots.take(*in_states("Update failed", "Update failed", "Delete failed"), at=TUESDAY)
     snapshots.take(*in_states("Onboarded", "Update awaiting"), at=WEDNESDAY)
     frame = failures(con, always()).set_index("operation")
-    columns = ["carried", "new", "cleared", "failing"]
+    columns = ["existing", "new", "resolved", "failed"]
     assert frame.loc["update", columns].to_numpy().tolist() == [
         [1, 0, 0, 1],
         [1, 1, 0, 2],
@@ -552,8 +547,8 @@ def test_an_integration_is_stale_by_its_own_rhythm(snapshots: Deliveries, con: C
         at = MONDAY + timedelta(hours=number)
         snapshots.take(*in_states("Onboarded"), integration="zoom", at=at)
     newest = integrations_as_of(con, always())
-    assert newest["rhythm"].to_list()[:2] == [timedelta(hours=1), timedelta(days=1)]
-    assert pd.isna(newest["rhythm"].iloc[2])
+    assert newest["usual_interval"].to_list()[:2] == [timedelta(hours=1), timedelta(days=1)]
+    assert pd.isna(newest["usual_interval"].iloc[2])
     at = MONDAY + timedelta(hours=33)
     assert stale_integrations(newest, at).to_list() == [True, False, False]
     assert stale_integrations(newest, at - timedelta(hours=1)).to_list() == [False, False, False]

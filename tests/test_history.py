@@ -1,4 +1,4 @@
-"""Whole histories, loaded in any way, give the same store: the invariants of the design."""
+"""The invariants of the history: however snapshots are loaded, the store is the same."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, delete, select
 
 from data.files.naming import SnapshotFile
-from data.history.load import LoadResult, load, remove_snapshot
+from data.history.load import LoadResult, load
+from data.history.remove import remove_snapshot
 from data.history.since import PREVIOUS_COLUMNS
 from data.home import Home, current_home
 from data.inbox.inbox import load_inbox, put_into_inbox
@@ -70,9 +71,9 @@ TIMES = {
     "2026-01-01 02:00+02:00": datetime(2026, 1, 1),
     "soon": None,
 }
-"""Text in a file → what it means, worked out by hand."""
+"""Text in a file → its value, worked out by hand."""
 
-PUZZLING = {"active_in_app": "perhaps", "provisioning_state": "Odd", "last_updated": "soon"}
+UNREADABLE = {"active_in_app": "perhaps", "provisioning_state": "Odd", "last_updated": "soon"}
 
 rows = st.fixed_dictionaries(
     {
@@ -87,7 +88,7 @@ rows = st.fixed_dictionaries(
 )
 histories = st.lists(st.lists(rows, max_size=5), min_size=1, max_size=4)
 
-# A failure is shown as it was found: to shrink it would take minutes of loading.
+# Failures are not shrunk, which would take minutes of loading.
 some = settings(
     deadline=None,
     max_examples=6,
@@ -104,9 +105,9 @@ class History:
         for number, accounts in enumerate(days):
             path = folder / "app" / f"2026-01-{number + 1:02}T00-00-00Z.ndjson"
             path.parent.mkdir(exist_ok=True)
-            # Rows that are always accounts keep the file from being refused as mostly rejected.
-            sure = [{"username_in_app": f"sure{i}"} for i in range(len(accounts) + 1)]
-            self.rows.append(sure + accounts)
+            # With these rows, which are always accounts, most rows are never rejected.
+            valid = [{"username_in_app": f"valid{i}"} for i in range(len(accounts) + 1)]
+            self.rows.append(valid + accounts)
             path.write_text("".join(json.dumps(row) + "\n" for row in self.rows[-1]))
             self.files.append(SnapshotFile(path, "app", START + timedelta(days=number)))
 
@@ -116,7 +117,7 @@ numbers = count()
 
 @contextmanager
 def a_store() -> Iterator[Engine]:
-    """An empty store in memory, which is gone afterwards."""
+    """An empty store in memory, for one test."""
     engine = open_store(f"duckdb:///:memory:history{next(numbers)}")
     try:
         yield engine
@@ -128,11 +129,11 @@ def load_all(engine: Engine, files: list[SnapshotFile]) -> list[LoadResult]:
     return [load(engine, file, confirmed=True) for file in files]
 
 
-BESIDE = ("search", "content_hash", "is_matched")
+COMPUTED_COLUMNS = ("search", "content_hash", "is_matched")
 
 
 def contents(engine: Engine) -> dict[str, Any]:
-    """Everything that the store says, told without the keys that depend on the order of loading."""
+    """All rows of the store, without the keys, which depend on the order of loading."""
     names = select(account.c.account_key, account.c.account_id).subquery()
     whole = join_profile(account_version)
     versions = select(
@@ -147,22 +148,22 @@ def contents(engine: Engine) -> dict[str, Any]:
         names.c.account_id,
         *(
             account_current.c[n]
-            for n in (*TRACKED_COLUMNS, *DERIVED_COLUMNS, "valid_from", *BESIDE)
+            for n in (*TRACKED_COLUMNS, *DERIVED_COLUMNS, "valid_from", *COMPUTED_COLUMNS)
         ),
     ).join_from(account_current, names, names.c.account_key == account_current.c.account_key)
     with engine.connect() as con:
 
-        def told(statement: Any) -> list[str]:
+        def rows_of(statement: Any) -> list[str]:
             return sorted(str(tuple(row)) for row in con.execute(statement))
 
         return {
-            "versions": told(versions),
-            "profiles": told(profiles),
-            "current": told(current),
-            "counts": told(select(*state_count.c)),
-            "changes": told(select(*state_change.c)),
-            "ended": told(select(*job_end.c)),
-            "snapshots": told(
+            "versions": rows_of(versions),
+            "profiles": rows_of(profiles),
+            "current": rows_of(current),
+            "counts": rows_of(select(*state_count.c)),
+            "changes": rows_of(select(*state_change.c)),
+            "ended": rows_of(select(*job_end.c)),
+            "snapshots": rows_of(
                 select(
                     snapshot.c.taken_at,
                     snapshot.c.rows_read,
@@ -183,7 +184,7 @@ def in_order(files: list[SnapshotFile]) -> dict[str, Any]:
 
 @some
 @given(histories, st.data())
-def test_snapshots_loaded_in_any_order_give_the_same_store(
+def test_the_order_of_loading_makes_no_difference(
     days: list[list[dict[str, Any]]], data: st.DataObject
 ) -> None:
     with TemporaryDirectory() as folder:
@@ -193,7 +194,7 @@ def test_snapshots_loaded_in_any_order_give_the_same_store(
 
 @some
 @given(histories, st.data())
-def test_a_removed_snapshot_leaves_the_store_as_if_it_had_never_been_loaded(
+def test_removing_a_snapshot_undoes_its_load(
     days: list[list[dict[str, Any]]], data: st.DataObject
 ) -> None:
     with TemporaryDirectory() as folder, a_store() as engine:
@@ -206,15 +207,15 @@ def test_a_removed_snapshot_leaves_the_store_as_if_it_had_never_been_loaded(
 
 @some
 @given(histories, st.lists(rows, max_size=5), st.data())
-def test_a_replaced_snapshot_leaves_the_store_as_if_only_the_replacement_had_been_loaded(
+def test_replacing_a_snapshot_equals_loading_only_the_replacement(
     days: list[list[dict[str, Any]]], other: list[dict[str, Any]], data: st.DataObject
 ) -> None:
     with TemporaryDirectory() as folder, a_store() as engine:
         day = data.draw(st.integers(0, len(days) - 1))
         load_all(engine, History(Path(folder), days).files)
-        anew = History(Path(folder), [*days[:day], other, *days[day + 1 :]]).files
-        load(engine, anew[day], replace=True, confirmed=True)
-        assert contents(engine) == in_order(anew)
+        replaced = History(Path(folder), [*days[:day], other, *days[day + 1 :]]).files
+        load(engine, replaced[day], replace=True, confirmed=True)
+        assert contents(engine) == in_order(replaced)
 
 
 @some
@@ -230,7 +231,7 @@ def test_loading_a_file_twice_changes_nothing(days: list[list[dict[str, Any]]]) 
 
 @some
 @given(histories, st.lists(rows, max_size=5), st.data())
-def test_a_store_that_is_made_anew_from_the_archive_is_the_same(
+def test_rebuilding_the_store_from_the_archive_gives_the_same_store(
     days: list[list[dict[str, Any]]], other: list[dict[str, Any]], data: st.DataObject
 ) -> None:
     with TemporaryDirectory() as folder, a_home() as home:
@@ -239,9 +240,9 @@ def test_a_store_that_is_made_anew_from_the_archive_is_the_same(
         for file in data.draw(st.permutations(files)):
             put_into_inbox(home, file, confirmed=True)
             load_inbox(engine, home)
-        out, anew = (data.draw(st.integers(0, len(days) - 1)) for _ in range(2))
-        changed = History(Path(folder), [*days[:anew], other, *days[anew + 1 :]]).files
-        put_into_inbox(home, changed[anew], replace=True, confirmed=True)
+        out, day = (data.draw(st.integers(0, len(days) - 1)) for _ in range(2))
+        changed = History(Path(folder), [*days[:day], other, *days[day + 1 :]]).files
+        put_into_inbox(home, changed[day], replace=True, confirmed=True)
         load_inbox(engine, home)
         withdraw_snapshot(engine, home, "app", files[out].taken_at)
         before = contents(engine)
@@ -252,25 +253,25 @@ def test_a_store_that_is_made_anew_from_the_archive_is_the_same(
 
 @settings(some, max_examples=8)
 @given(st.lists(rows, min_size=1, max_size=5), st.lists(rows, max_size=2), st.data())
-def test_to_remember_rows_as_delivered_changes_nothing_but_the_time_of_a_load(
+def test_loading_without_fingerprints_gives_the_same_store(
     first: list[dict[str, Any]], new: list[dict[str, Any]], data: st.DataObject
 ) -> None:
     again = data.draw(st.lists(st.sampled_from(first), max_size=6))
     second = data.draw(st.permutations([*again, *new]))
-    found = []
-    for forgets in (False, True):
+    outcomes = []
+    for without_fingerprints in (False, True):
         with TemporaryDirectory() as folder, a_store() as engine:
             files = History(Path(folder), [first, second]).files
             load_all(engine, files[:1])
-            if forgets:
+            if without_fingerprints:
                 with engine.begin() as con:
                     con.execute(delete(row_fingerprint))
             load_all(engine, files[1:])
             with engine.connect() as con:
                 rejected = con.execute(select(rejected_row)).all()
-                remembered = con.execute(select(row_fingerprint)).all()
-            found.append((contents(engine), sorted(map(str, [*rejected, *remembered]))))
-    assert found[0] == found[1]
+                fingerprints = con.execute(select(row_fingerprint)).all()
+            outcomes.append((contents(engine), sorted(map(str, [*rejected, *fingerprints]))))
+    assert outcomes[0] == outcomes[1]
 
 
 @contextmanager
@@ -285,19 +286,19 @@ def a_home() -> Iterator[Home]:
             close_store(home.database_url)
 
 
-# ---- what the store says is what the files say, worked out here without any of its code ---------
+# ---- the store equals the files, worked out here without any of its code -------------------------
 
 
-def meant(records: list[dict[str, Any]]) -> dict[str, tuple[Any, ...]]:
-    """Account ID → what its first row means; rows without a username are no account."""
-    found: dict[str, tuple[Any, ...]] = {}
+def expected_accounts(records: list[dict[str, Any]]) -> dict[str, tuple[Any, ...]]:
+    """Account ID → the values of its first row; rows without a username are not accounts."""
+    expected: dict[str, tuple[Any, ...]] = {}
     for row in records:
         username = row["username_in_app"]
         account_id = row.get("account_id") or username.lower()
-        if not username or account_id in found:
+        if not username or account_id in expected:
             continue
-        flags = {name: text for name, text in PUZZLING.items() if row.get(name) == text}
-        found[account_id] = (
+        flags = {name: text for name, text in UNREADABLE.items() if row.get(name) == text}
+        expected[account_id] = (
             username,
             *USERS[row.get("user", "")],
             ROLES[row.get("roles", "")],
@@ -306,35 +307,35 @@ def meant(records: list[dict[str, Any]]) -> dict[str, tuple[Any, ...]]:
             TIMES[row.get("last_updated", "")],
             flags,
         )
-    return found
+    return expected
 
 
-def told_at(engine: Engine, moment: datetime) -> dict[str, tuple[Any, ...]]:
-    """Account ID → what the store says of it at the moment."""
+def stored_accounts(engine: Engine, moment: datetime) -> dict[str, tuple[Any, ...]]:
+    """Account ID → its values in the store at the moment."""
     whole = join_profile(account_version)
     v = whole.c
-    said = select(
+    query = select(
         account.c.account_id,
         *(v.username_in_app, v.user_name, v.user_email, v.roles, v.active_in_app),
         *(v.provisioning_state, v.last_updated, v.flags),
         *(v.role_details, v.upstream_user_id, v.state_reason, v.failure_code, v.attributes),
     )
     with engine.connect() as con:
-        found = con.execute(
-            said.join_from(whole, account, is_same_account(account, whole)).where(
+        rows = con.execute(
+            query.join_from(whole, account, is_same_account(account, whole)).where(
                 v.valid_from <= moment, v.valid_to > moment
             )
         ).all()
-    assert all(nothing is None for row in found for nothing in row[9:])
-    told = {row[0]: (*row[1:8], json.loads(row[8] or "{}")) for row in found}
-    assert len(told) == len(found)
-    return told
+    assert all(value is None for row in rows for value in row[9:])
+    stored = {row[0]: (*row[1:8], json.loads(row[8] or "{}")) for row in rows}
+    assert len(stored) == len(rows)
+    return stored
 
 
-def counted(said: dict[str, tuple[Any, ...]]) -> dict[str, list[int]]:
+def count_by_state(accounts: dict[str, tuple[Any, ...]]) -> dict[str, list[int]]:
     """State → accounts, active ones, unmatched ones."""
     counts: dict[str, list[int]] = {}
-    for _, name, email, _, active, state, *_ in said.values():
+    for _, name, email, _, active, state, *_ in accounts.values():
         numbers = counts.setdefault(state, [0, 0, 0])
         numbers[0] += 1
         numbers[1] += active is True
@@ -353,14 +354,14 @@ def moves(before: dict[str, Any], after: dict[str, Any]) -> Counter[tuple[Any, A
 
 @some
 @given(histories, st.data())
-def test_every_snapshot_can_be_asked_for_again_and_gives_the_accepted_rows_of_its_file(
+def test_the_store_has_the_accepted_rows_of_every_snapshot(
     days: list[list[dict[str, Any]]], data: st.DataObject
 ) -> None:
     with TemporaryDirectory() as folder, a_store() as engine:
         history = History(Path(folder), days)
         load_all(engine, data.draw(st.permutations(history.files)))
         for file, records in zip(history.files, history.rows, strict=True):
-            assert told_at(engine, file.taken_at) == meant(records)
+            assert stored_accounts(engine, file.taken_at) == expected_accounts(records)
 
 
 @some
@@ -373,13 +374,15 @@ def test_rows_are_accepted_or_rejected_and_none_is_lost(
         for loaded, records in zip(load_all(engine, history.files), history.rows, strict=True):
             assert loaded.rows_read == len(records)
             assert loaded.accepted + loaded.rejected == loaded.rows_read
-            assert loaded.accepted == len(meant(records))
-            assert loaded.flagged == sum(bool(said[-1]) for said in meant(records).values())
+            assert loaded.accepted == len(expected_accounts(records))
+            assert loaded.flagged == sum(
+                bool(row[-1]) for row in expected_accounts(records).values()
+            )
 
 
 @some
 @given(histories, st.data())
-def test_the_counts_of_every_snapshot_are_what_counting_its_accounts_gives(
+def test_the_rollups_of_every_snapshot_equal_counts_of_its_accounts(
     days: list[list[dict[str, Any]]], data: st.DataObject
 ) -> None:
     with TemporaryDirectory() as folder, a_store() as engine:
@@ -390,83 +393,86 @@ def test_the_counts_of_every_snapshot_are_what_counting_its_accounts_gives(
             changes = con.execute(select(state_change)).mappings().all()
         before: dict[str, Any] = {}
         for file, records in zip(history.files, history.rows, strict=True):
-            after, at = meant(records), file.taken_at
+            after, at = expected_accounts(records), file.taken_at
             moved = moves(before, after)
             assert moved == {
                 (row["from_state"], row["to_state"]): row["accounts"]
                 for row in changes
                 if row["taken_at"] == at
             }
-            now = [row for row in counts if row["taken_at"] == at]
-            assert counted(after) == {
+            current = [row for row in counts if row["taken_at"] == at]
+            assert count_by_state(after) == {
                 row["provisioning_state"]: [row["accounts"], row["active"], row["unmatched"]]
-                for row in now
+                for row in current
                 if row["accounts"]
             }
-            for row in now:
+            for row in current:
                 state = row["provisioning_state"]
                 assert row["entered"] == sum(n for (_, to), n in moved.items() if to == state)
                 assert row["left"] == sum(n for (was, _), n in moved.items() if was == state)
                 assert row["changed"] == sum(
-                    before[name] != said
-                    for name, said in after.items()
-                    if name in before and said[5] == state
+                    before[name] != values
+                    for name, values in after.items()
+                    if name in before and values[5] == state
                 )
             before = after
 
 
-# ---- how long accounts stay as they are, looked up snapshot by snapshot --------------------------
+# ---- since-columns and job ends, worked out snapshot by snapshot ---------------------------------
 
-Said = tuple[Any, ...]
+Values = tuple[Any, ...]
 
 OPERATION = {name: STATE_BY_NAME[name].operation for name in STATES.values()}
 
 
-def attempt(said: Said) -> Any:
-    state = STATE_BY_NAME[said[5]]
-    return state.operation if state.phase in ("waiting", "working") else state.name
+def attempt(values: Values) -> Any:
+    state = STATE_BY_NAME[values[5]]
+    return state.operation if state.phase in ("awaiting", "ongoing") else state.name
 
 
-def test_the_first_word_of_a_state_tells_its_operation() -> None:
+def test_the_first_word_of_a_state_identifies_its_operation() -> None:
     words = [(s.name.split(" ")[0], s.operation or s.name) for s in STATE_BY_NAME.values()]
     assert len({word for word, _ in words}) == len({of for _, of in words}) == len(set(words))
 
 
-SAYS = {
-    "state_since": lambda said: said[5],
+SINCE_VALUES = {
+    "state_since": lambda values: values[5],
     "attempt_since": attempt,
-    "job_since": lambda said: OPERATION[said[5]] or said[5],
-    "active_since": lambda said: said[4],
-    "user_since": lambda said: said[1:3],
-    "content_since": lambda said: said[:5],
+    "job_since": lambda values: OPERATION[values[5]] or values[5],
+    "active_since": lambda values: values[4],
+    "user_since": lambda values: values[1:3],
+    "content_since": lambda values: values[:5],
 }
 
 
-def stays_in(history: History) -> list[dict[str, dict[str, Any]]]:
-    """Per snapshot: account ID → since when it has said each thing in every snapshot."""
-    told: list[dict[str, dict[str, Any]]] = []
-    shown = [meant(records) for records in history.rows]
+def expected_since(history: History) -> list[dict[str, dict[str, Any]]]:
+    """Per snapshot: account ID → the since-columns and the previous values."""
+    expected: list[dict[str, dict[str, Any]]] = []
+    snapshots = [expected_accounts(records) for records in history.rows]
     for number, file in enumerate(history.files):
-        before = shown[number - 1] if number else {}
-        earlier = told[-1] if told else {}
-        told.append({})
-        for name, said in shown[number].items():
-            goes_on = {
-                what: name in before and says(before[name]) == says(said)
-                for what, says in SAYS.items()
+        before = snapshots[number - 1] if number else {}
+        earlier = expected[-1] if expected else {}
+        expected.append({})
+        for name, values in snapshots[number].items():
+            is_continued = {
+                column: name in before and value_of(before[name]) == value_of(values)
+                for column, value_of in SINCE_VALUES.items()
             }
-            stay = {what: earlier[name][what] if goes_on[what] else file.taken_at for what in SAYS}
-            for what, of, value in (
+            since = {
+                column: earlier[name][column] if is_continued[column] else file.taken_at
+                for column in SINCE_VALUES
+            }
+            for column, of, value in (
                 ("previous_state", "state_since", name in before and before[name][5]),
                 ("previous_job_since", "job_since", name in before and earlier[name]["job_since"]),
             ):
-                stay[what] = earlier[name][what] if goes_on[of] else value or None
-            told[-1][name] = stay
-    return told
+                since[column] = earlier[name][column] if is_continued[of] else value or None
+            expected[-1][name] = since
+    return expected
 
 
 def in_any_way(engine: Engine, history: History, data: st.DataObject) -> list[SnapshotFile]:
-    """Loaded in any order, and one perhaps taken out again; answers with those that stay."""
+    """Load the files in any order, and perhaps remove one; returns the others."""
     load_all(engine, data.draw(st.permutations(history.files)))
     out = data.draw(st.sampled_from([None, *history.files]))
     if out is None:
@@ -479,36 +485,40 @@ def in_any_way(engine: Engine, history: History, data: st.DataObject) -> list[Sn
 
 @some
 @given(histories, st.data())
-def test_accounts_have_been_as_they_are_since_the_first_snapshot_that_has_said_so_ever_since(
+def test_since_columns_hold_the_first_of_the_continuous_snapshots_with_a_value(
     days: list[list[dict[str, Any]]], data: st.DataObject
 ) -> None:
     with TemporaryDirectory() as folder, a_store() as engine:
         history = History(Path(folder), days)
         files = in_any_way(engine, history, data)
         v = account_version.c
-        said = select(
-            account.c.account_id, *(v[name] for name in (*SAYS, *PREVIOUS_COLUMNS))
+        query = select(
+            account.c.account_id, *(v[name] for name in (*SINCE_VALUES, *PREVIOUS_COLUMNS))
         ).join_from(account_version, account, is_same_account(account, account_version))
-        for file, right in zip(files, stays_in(history), strict=True):
-            then = said.where(v.valid_from <= file.taken_at, v.valid_to > file.taken_at)
+        for file, expected in zip(files, expected_since(history), strict=True):
+            versions = query.where(v.valid_from <= file.taken_at, v.valid_to > file.taken_at)
             with engine.connect() as con:
-                rows = con.execute(then).mappings().all()
+                rows = con.execute(versions).mappings().all()
                 oldest = con.execute(
                     select(state_count.c.provisioning_state, state_count.c.oldest).where(
                         state_count.c.taken_at == file.taken_at, state_count.c.oldest.is_not(None)
                     )
                 ).all()
-            told = {
-                row["account_id"]: {n: row[n] for n in (*SAYS, *PREVIOUS_COLUMNS)} for row in rows
+            stored = {
+                row["account_id"]: {n: row[n] for n in (*SINCE_VALUES, *PREVIOUS_COLUMNS)}
+                for row in rows
             }
-            assert told == right
-            states = {name: now[5] for name, now in meant(history.rows[files.index(file)]).items()}
-            begun: dict[str, Any] = {}
+            assert stored == expected
+            states = {
+                name: values[5]
+                for name, values in expected_accounts(history.rows[files.index(file)]).items()
+            }
+            oldest_by_state: dict[str, Any] = {}
             for name, state in states.items():
                 if OPERATION[state]:
-                    since = right[name]["state_since"]
-                    begun[state] = min(since, begun.get(state, since))
-            assert {row[0]: row[1] for row in oldest} == begun
+                    since = expected[name]["state_since"]
+                    oldest_by_state[state] = min(since, oldest_by_state.get(state, since))
+            assert {row[0]: row[1] for row in oldest} == oldest_by_state
 
 
 @some
@@ -519,17 +529,20 @@ def test_jobs_and_attempts_end_where_the_next_snapshot_shows_something_else(
     with TemporaryDirectory() as folder, a_store() as engine:
         history = History(Path(folder), days)
         files = in_any_way(engine, history, data)
-        shown, stays = [meant(records) for records in history.rows], stays_in(history)
+        snapshots, since_by_snapshot = (
+            [expected_accounts(records) for records in history.rows],
+            expected_since(history),
+        )
         ended: Counter[tuple[Any, ...]] = Counter()
         for number in range(1, len(files)):
-            for name, was in shown[number - 1].items():
-                state, since = STATE_BY_NAME[was[5]], stays[number - 1][name]
-                now = shown[number].get(name)
+            for name, was in snapshots[number - 1].items():
+                state, since = STATE_BY_NAME[was[5]], since_by_snapshot[number - 1][name]
+                now = snapshots[number].get(name)
                 after = STATE_BY_NAME[now[5]] if now else None
                 same_job = after is not None and after.operation == state.operation
-                under_way = ("waiting", "working")
+                open_phases = ("awaiting", "ongoing")
                 if not state.operation or (
-                    same_job and (state.phase == "failed" or (after and after.phase in under_way))
+                    same_job and (state.phase == "failed" or (after and after.phase in open_phases))
                 ):
                     continue
                 outcome = "other"
@@ -537,10 +550,10 @@ def test_jobs_and_attempts_end_where_the_next_snapshot_shows_something_else(
                     outcome = "settled"
                 elif after and after.phase == "failed" and same_job:
                     outcome = "failed"
-                attempted = since["attempt_since"] if state.phase in under_way else None
+                attempted = since["attempt_since"] if state.phase in open_phases else None
                 moment = files[number].taken_at
                 ended[moment, state.operation, since["job_since"], attempted, outcome] += 1
         e = job_end.c
-        told = (e.taken_at, e.operation, e.began, e.attempt_began, e.outcome, e.jobs)
+        columns = (e.taken_at, e.operation, e.began, e.attempt_began, e.outcome, e.jobs)
         with engine.connect() as con:
-            assert {tuple(row[:5]): row[5] for row in con.execute(select(*told))} == ended
+            assert {tuple(row[:5]): row[5] for row in con.execute(select(*columns))} == ended

@@ -1,4 +1,4 @@
-"""What the passport of a snapshot tells, and when a person should look at it."""
+"""The load report of a snapshot: its numbers, its sentences, and when its quality is Check."""
 
 from __future__ import annotations
 
@@ -30,13 +30,15 @@ from data.schema import integration
 TEN = [an_account(f"a{n}") for n in range(10)]
 
 
-def tell(store: Engine) -> LoadReport:
-    """As the store has it now, whatever it said to an earlier reader."""
+def todays_report(store: Engine) -> LoadReport:
+    """Read on a connection of its own, so that nothing is cached."""
     with store.connect() as con:
         return load_report(con, "figma", TODAY)
 
 
-def test_a_passport_compares_with_the_snapshot_before(store: Engine, snapshots: Deliveries) -> None:
+def test_a_load_report_compares_with_the_previous_snapshot(
+    store: Engine, snapshots: Deliveries
+) -> None:
     snapshots.take(*TEN, at=YESTERDAY)
     snapshots.take(
         *TEN[3:8],
@@ -44,112 +46,111 @@ def test_a_passport_compares_with_the_snapshot_before(store: Engine, snapshots: 
         an_account("a9", state="Deleted"),
         an_account("new"),
     )
-    seen = tell(store)
-    assert (seen.added, seen.changed, seen.removed, seen.being_deleted) == (1, 2, 3, 1)
-    assert seen.previous
-    assert (seen.previous.taken_at, seen.previous.accounts) == (YESTERDAY, 10)
-    assert seen.deletion_share == pytest.approx(0.4)
-    assert seen.states == {"Onboarded": 6, "Update failed": 1, "Deleted": 1}
-    assert seen.state_shift == pytest.approx(0.25)
-    assert seen.quality == "look at it"
-    assert seen.warnings() == [
-        "4 of 10 accounts (40%) would leave at once: 3 are not listed any more and 1 fall into a "
-        "Delete state; more than 20% need a person’s word.",
-        "25% of the accounts are in other states than before.",
+    report = todays_report(store)
+    assert (report.added, report.changed, report.removed, report.being_deleted) == (1, 2, 3, 1)
+    assert report.previous
+    assert (report.previous.taken_at, report.previous.accounts) == (YESTERDAY, 10)
+    assert report.deletion_share == pytest.approx(0.4)
+    assert report.states == {"Onboarded": 6, "Update failed": 1, "Deleted": 1}
+    assert report.state_shift == pytest.approx(0.25)
+    assert report.quality == "check"
+    assert report.warnings() == [
+        "4 of 10 accounts (40%) would be deleted: 3 no longer listed, 1 now being deleted. "
+        "The limit is 20%.",
+        "25% of accounts are in a different state than before.",
     ]
 
 
-def test_a_preview_names_who_would_leave_and_changes_nothing(
+def test_a_preview_lists_the_deletions_and_changes_nothing(
     store: Engine, snapshots: Deliveries, tmp_path: Path
 ) -> None:
     snapshots.take(*TEN[:4], at=YESTERDAY)
     accounts = [TEN[0], an_account("a1", state="Delete awaiting"), TEN[2], an_account("new")]
     path = a_snapshot_file(tmp_path, accounts)
-    seen = preview(store, SnapshotFile(path, "figma", TODAY))
-    assert seen.deletions == [
+    previewed = preview(store, SnapshotFile(path, "figma", TODAY))
+    assert previewed.deletions == [
         ("a1", "Ada Lovelace", "Onboarded", "Delete awaiting"),
-        ("a3", "Ada Lovelace", "Onboarded", "Gone"),
+        ("a3", "Ada Lovelace", "Onboarded", "Removed"),
     ]
-    assert (seen.load_report.added, seen.load_report.removed, seen.load_report.being_deleted) == (
-        1,
-        1,
-        1,
-    )
-    assert [row["username_in_app"] for row in seen.rows] == ["a0", "a1", "a2", "new"]
+    report = previewed.load_report
+    assert (report.added, report.removed, report.being_deleted) == (1, 1, 1)
+    assert [row["username_in_app"] for row in previewed.rows] == ["a0", "a1", "a2", "new"]
     with store.connect() as con:
         assert usernames(con) == ["a0", "a1", "a2", "a3"]
         assert len(load_reports(con)) == 1
 
 
-def test_a_snapshot_that_arrives_late_between_two_changes_what_the_later_one_is_compared_with(
+def test_a_late_snapshot_becomes_the_previous_one_of_the_next(
     store: Engine, snapshots: Deliveries
 ) -> None:
     snapshots.take(*TEN[:5])
-    assert tell(store).previous is None
-    assert tell(store).added == 5
+    assert todays_report(store).previous is None
+    assert todays_report(store).added == 5
     snapshots.take(*TEN[1:6], at=YESTERDAY)
-    assert (tell(store).added, tell(store).removed) == (1, 1)
+    assert (todays_report(store).added, todays_report(store).removed) == (1, 1)
 
 
-def test_the_first_snapshot_of_an_integration_is_compared_with_nothing(
+def test_the_first_snapshot_of_an_integration_has_no_previous_one(
     store: Engine, snapshots: Deliveries
 ) -> None:
     snapshots.take(*TEN, integration="slack", at=YESTERDAY)
     snapshots.take(an_account())
-    seen = tell(store)
-    assert (seen.previous, seen.added, seen.removed, seen.quality) == (None, 1, 0, "good")
+    report = todays_report(store)
+    assert (report.previous, report.added, report.removed, report.quality) == (None, 1, 0, "ok")
 
 
 @pytest.mark.parametrize(
-    ("accounts", "finding"),
+    ("accounts", "warning"),
     [
-        ([*TEN, an_account("")], "1 of 11 rows rejected: no account."),
-        ([*TEN, an_account("A0", email="x@x.io")], "1 of 11 rows rejected: no account."),
-        ([*TEN, an_account("b", state="Odd")], "State not recognised for 1 of 11 accounts."),
-        ([*TEN, an_account("b", state="")], "No state given for 1 of 11 accounts."),
-        ([*TEN, an_account("b", active="perhaps")], "Active in app not understood for 1 of 11"),
-        ([*TEN, an_account("b", last_updated="soon")], "Last updated not understood for 1 of 11"),
+        ([*TEN, an_account("")], "1 of 11 rows rejected."),
+        ([*TEN, an_account("A0", email="x@x.io")], "1 of 11 rows rejected."),
+        ([*TEN, an_account("b", state="Odd")], "Unrecognised state for 1 of 11 accounts."),
+        ([*TEN, an_account("b", state="")], "No state for 1 of 11 accounts."),
+        ([*TEN, an_account("b", active="perhaps")], "Could not read “Active in app” of 1 of 11"),
+        ([*TEN, an_account("b", last_updated="soon")], "Could not read “Last updated” of 1 of 11"),
     ],
 )
-def test_what_a_file_says_oddly_is_to_be_looked_at(
-    store: Engine, snapshots: Deliveries, accounts: list[Account], finding: str
+def test_unreadable_values_and_rejected_rows_are_warnings(
+    store: Engine, snapshots: Deliveries, accounts: list[Account], warning: str
 ) -> None:
     snapshots.take(*accounts)
-    (found,) = tell(store).warnings()
-    assert finding in found
+    (message,) = todays_report(store).warnings()
+    assert warning in message
 
 
-def test_what_needs_nobody_is_only_remarked(store: Engine, snapshots: Deliveries) -> None:
+def test_remarks_do_not_change_the_quality(store: Engine, snapshots: Deliveries) -> None:
     snapshots.take(*TEN, at=YESTERDAY)
-    local = an_account("b", last_updated="2026-11-20 10:00:00", Team="Design")
-    snapshots.take(*TEN, TEN[0], local)
-    seen = tell(store)
-    assert seen.quality == "good"
-    assert seen.remarks() == [
-        "1 row repeated word for word.",
-        "1 time without an offset, read as UTC.",
-        "Columns that the snapshot before had not: Team.",
+    without_zone = an_account("b", last_updated="2026-11-20 10:00:00", Team="Design")
+    snapshots.take(*TEN, TEN[0], without_zone)
+    report = todays_report(store)
+    assert report.quality == "ok"
+    assert report.remarks() == [
+        "1 exact duplicate row.",
+        "1 time without a time zone, read as UTC.",
+        "New columns: Team.",
     ]
 
 
-def test_a_column_that_is_missing_is_to_be_looked_at(store: Engine, snapshots: Deliveries) -> None:
+def test_a_missing_column_is_a_warning(store: Engine, snapshots: Deliveries) -> None:
     snapshots.take(*TEN, an_account("x", Team="Design"), at=YESTERDAY)
     snapshots.take(*TEN, an_account("x"))
-    assert tell(store).warnings() == ["Columns that the snapshot before had: Team."]
+    assert todays_report(store).warnings() == ["Columns missing since the previous snapshot: Team."]
 
 
-def test_each_integration_may_have_a_limit_of_its_own(store: Engine, snapshots: Deliveries) -> None:
+def test_each_integration_can_have_its_own_deletion_limit(
+    store: Engine, snapshots: Deliveries
+) -> None:
     snapshots.take(*TEN, at=YESTERDAY)
     snapshots.take(*TEN[:7])
-    assert tell(store).is_mass_deletion
+    assert todays_report(store).is_mass_deletion
     set_deletion_limit(store, "figma", 0.3)
-    assert not tell(store).is_mass_deletion
+    assert not todays_report(store).is_mass_deletion
     set_deletion_limit(store, "figma", None)
-    assert tell(store).is_mass_deletion
+    assert todays_report(store).is_mass_deletion
 
 
 @pytest.mark.parametrize(
-    ("gone", "deleted", "joined", "limit", "held"),
+    ("removed", "deleted", "added", "limit", "is_mass_deletion"),
     [
         (0, 0, 0, None, False),
         (2, 0, 0, None, False),
@@ -162,30 +163,32 @@ def test_each_integration_may_have_a_limit_of_its_own(store: Engine, snapshots: 
         (10, 0, 1, 1.0, False),
     ],
 )
-def test_a_load_asks_in_short_what_the_passport_tells(
+def test_the_mass_deletion_guard_agrees_with_the_load_report(
     store: Engine,
     snapshots: Deliveries,
-    gone: int,
+    removed: int,
     deleted: int,
-    joined: int,
+    added: int,
     limit: float | None,
-    held: bool,
+    is_mass_deletion: bool,
 ) -> None:
     snapshots.take(*TEN, at=YESTERDAY)
     set_deletion_limit(store, "figma", limit)
-    left = [
-        *(an_account(f"a{n}", state="Deleted") for n in range(gone, gone + deleted)),
-        *TEN[gone + deleted :],
-        *(an_account(f"new{n}") for n in range(joined)),
+    listed = [
+        *(an_account(f"a{n}", state="Deleted") for n in range(removed, removed + deleted)),
+        *TEN[removed + deleted :],
+        *(an_account(f"new{n}") for n in range(added)),
     ]
-    snapshots.take(*left)
+    snapshots.take(*listed)
     with store.connect() as con:
         figma = con.scalar(select(integration.c.integration_id))
-        assert exceeds_deletion_limit(con, figma, TODAY, len(left)) == held
-    assert tell(store).is_mass_deletion == held
+        assert exceeds_deletion_limit(con, figma, TODAY, len(listed)) == is_mass_deletion
+    assert todays_report(store).is_mass_deletion == is_mass_deletion
 
 
-def test_a_share_of_just_the_limit_may_leave(store: Engine, snapshots: Deliveries) -> None:
+def test_a_share_equal_to_the_limit_is_no_mass_deletion(
+    store: Engine, snapshots: Deliveries
+) -> None:
     hundred = [an_account(f"a{n}") for n in range(100)]
     snapshots.take(*hundred, at=YESTERDAY)
     set_deletion_limit(store, "figma", 0.29)  # of 100, a little less than 29 in binary
@@ -193,30 +196,33 @@ def test_a_share_of_just_the_limit_may_leave(store: Engine, snapshots: Deliverie
     with store.connect() as con:
         figma = con.scalar(select(integration.c.integration_id))
         assert not exceeds_deletion_limit(con, figma, TODAY, 71)
-    assert not tell(store).is_mass_deletion
+    assert not todays_report(store).is_mass_deletion
 
 
-def test_passports_come_newest_first_and_in_pages(con: Connection, snapshots: Deliveries) -> None:
+def test_load_reports_are_sorted_newest_first_and_paged(
+    con: Connection, snapshots: Deliveries
+) -> None:
     for name in ("zoom", "box"):
         snapshots.take(an_account(), integration=name, at=YESTERDAY)
         snapshots.take(an_account(), integration=name)
-    found = [(p.integration, p.taken_at) for p in load_reports(con)]
-    assert found == [
+    keys = [(r.integration, r.taken_at) for r in load_reports(con)]
+    assert keys == [
         ("box", TODAY),
         ("zoom", TODAY),
         ("box", YESTERDAY),
         ("zoom", YESTERDAY),
     ]
     page = load_reports(con, limit=2, offset=1)
-    assert [(p.integration, p.taken_at) for p in page] == found[1:3]
-    only = load_reports(con, integration.c.name == "box")
-    assert [p.integration for p in only] == ["box", "box"]
-    assert all(p.previous for p in only[:1])
+    assert [(r.integration, r.taken_at) for r in page] == keys[1:3]
+    of_box = load_reports(con, integration.c.name == "box")
+    assert [r.integration for r in of_box] == ["box", "box"]
+    assert of_box[0].previous
 
 
-def test_after_a_snapshot_without_accounts_nobody_can_leave(
+def test_after_an_empty_snapshot_nothing_can_be_deleted(
     store: Engine, snapshots: Deliveries
 ) -> None:
     snapshots.take(at=YESTERDAY)
     snapshots.take(an_account())
-    assert (tell(store).added, tell(store).deletion_share, tell(store).quality) == (1, 0, "good")
+    report = todays_report(store)
+    assert (report.added, report.deletion_share, report.quality) == (1, 0, "ok")

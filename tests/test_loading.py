@@ -1,4 +1,4 @@
-"""Loading is whole or not at all: what is refused, in which words, and what stays as it was."""
+"""A file is loaded completely or not at all: why it is rejected, and what stays unchanged."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ from sqlalchemy import Engine, event, select
 
 from data.files import errors
 from data.files.naming import SnapshotFile, parse_moment
-from data.history.load import LoadResult, load, remove_snapshot
+from data.history.load import LoadResult, load
+from data.history.remove import remove_snapshot
 from data.schema import (
     account,
     account_version,
@@ -46,26 +47,26 @@ def parquet() -> bytes:
     return sink.getvalue().to_pybytes()
 
 
-# ---- where a file belongs -----------------------------------------------------------------------
+# ---- integration and time of a file --------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     "name",
     ["2026-11-23T06-00-00Z.csv", "2026-11-23T06:00:00Z.csv.gz", "20261123T060000Z.json"],
 )
-def test_the_path_says_integration_and_moment(tmp_path: Path, name: str):
+def test_integration_and_time_come_from_the_path(tmp_path: Path, name: str):
     file = SnapshotFile.from_path(tmp_path / "figma" / name)
     assert (file.integration, file.taken_at) == ("figma", MONDAY)
 
 
-def test_arguments_win_over_the_path(tmp_path: Path):
+def test_arguments_override_the_path(tmp_path: Path):
     path = tmp_path / "figma" / "2026-11-23T06-00-00Z.csv"
     file = SnapshotFile.from_path(path, integration="Salesforce EMEA", taken_at=TUESDAY)
     assert (file.integration, file.taken_at) == ("Salesforce EMEA", TUESDAY)
 
 
 @pytest.mark.parametrize(
-    ("name", "given", "words"),
+    ("name", "arguments", "message"),
     [
         ("users.csv", {}, "users.csv does not say which integration it lists."),
         ("users.csv", {"integration": "figma"}, "does not say when the snapshot was taken."),
@@ -77,13 +78,13 @@ def test_arguments_win_over_the_path(tmp_path: Path):
         ),
     ],
 )
-def test_a_file_that_says_too_little_is_refused(
-    tmp_path: Path, name: str, given: dict[str, Any], words: str
+def test_a_file_without_integration_or_time_is_rejected(
+    tmp_path: Path, name: str, arguments: dict[str, Any], message: str
 ):
-    with pytest.raises(errors.UnknownSnapshot) as refused:
-        SnapshotFile.from_path(tmp_path / name, **given)
-    assert words in str(refused.value)
-    assert "e.g. figma/2026-11-23T06-00-00Z.csv, or give --integration" in str(refused.value)
+    with pytest.raises(errors.UnknownSnapshot) as rejected:
+        SnapshotFile.from_path(tmp_path / name, **arguments)
+    assert message in str(rejected.value)
+    assert "like figma/2026-11-23T06-00-00Z.csv, or give --integration" in str(rejected.value)
 
 
 @pytest.mark.parametrize(
@@ -97,24 +98,24 @@ def test_a_file_that_says_too_little_is_refused(
         ("", None),
     ],
 )
-def test_moments_are_spelled_in_several_ways(text: str, moment: datetime | None):
+def test_times_are_parsed_in_several_spellings(text: str, moment: datetime | None):
     assert parse_moment(text) == moment
 
 
-# ---- what a load says and writes ----------------------------------------------------------------
+# ---- what a load returns and writes --------------------------------------------------------------
 
 
-def test_a_load_says_what_became_of_the_rows(store: Engine, tmp_path: Path):
+def test_a_load_counts_accepted_rejected_and_flagged_rows(store: Engine, tmp_path: Path):
     loaded = deliver(store, tmp_path, CSV + ",,,,,,\ncy,cy,,perhaps,,Odd,\n")
     assert (loaded.rows_read, loaded.accepted, loaded.rejected, loaded.flagged) == (4, 3, 1, 1)
     with store.connect() as con:
-        kept = con.execute(select(snapshot)).one()
-    assert (kept.file_name, kept.taken_at) == ("accounts.csv", MONDAY)
-    assert (kept.rows_read, kept.accepted, kept.rejected, kept.flagged) == (4, 3, 1, 1)
-    assert len(kept.sha256) == 64
+        row = con.execute(select(snapshot)).one()
+    assert (row.file_name, row.taken_at) == ("accounts.csv", MONDAY)
+    assert (row.rows_read, row.accepted, row.rejected, row.flagged) == (4, 3, 1, 1)
+    assert len(row.sha256) == 64
 
 
-def test_an_unchanged_account_costs_no_version(store: Engine, tmp_path: Path):
+def test_an_unchanged_account_gets_no_new_version(store: Engine, tmp_path: Path):
     deliver(store, tmp_path, CSV)
     deliver(store, tmp_path, CSV.replace("Delete failed", "Deleted"), taken_at=TUESDAY)
     with store.connect() as con:
@@ -126,7 +127,7 @@ def test_an_unchanged_account_costs_no_version(store: Engine, tmp_path: Path):
     assert versions == [("ada", MONDAY), ("bob", MONDAY), ("bob", TUESDAY)]
 
 
-def test_a_profile_is_written_once_for_many_versions(store: Engine, tmp_path: Path):
+def test_a_profile_is_stored_once_for_many_versions(store: Engine, tmp_path: Path):
     deliver(store, tmp_path, CSV)
     deliver(store, tmp_path, CSV.replace("Delete failed", "Deleted"), taken_at=TUESDAY)
     assert (sizes(store)["account_version"], sizes(store)["account_profile"]) == (3, 2)
@@ -137,14 +138,14 @@ def test_a_profile_is_written_once_for_many_versions(store: Engine, tmp_path: Pa
     assert (sizes(store)["account_version"], sizes(store)["account_profile"]) == (3, 2)
 
 
-def test_other_spellings_of_the_same_are_no_change(store: Engine, tmp_path: Path):
+def test_another_spelling_of_a_value_is_no_change(store: Engine, tmp_path: Path):
     deliver(store, tmp_path, CSV)
     other = CSV.replace("Admin;Editor", "Editor; Admin").replace("Yes", "TRUE")
     deliver(store, tmp_path, other.replace("Onboarded", "onboarded"), taken_at=TUESDAY)
     assert sizes(store)["account_version"] == 2
 
 
-def test_an_account_that_goes_and_comes_back_is_the_same_account(store: Engine, tmp_path: Path):
+def test_a_returned_account_is_the_same_account(store: Engine, tmp_path: Path):
     deliver(store, tmp_path, CSV)
     deliver(store, tmp_path, f"{HEADINGS}\n{ADA}\n", taken_at=TUESDAY)
     assert set(accounts(store)) == {"ada"}
@@ -154,7 +155,7 @@ def test_an_account_that_goes_and_comes_back_is_the_same_account(store: Engine, 
     assert sizes(store)["account_version"] == 3
 
 
-def test_states_are_counted_with_what_entered_and_left(store: Engine, tmp_path: Path):
+def test_states_are_counted_with_accounts_that_entered_and_left(store: Engine, tmp_path: Path):
     deliver(store, tmp_path, CSV)
     deliver(store, tmp_path, CSV.replace("Delete failed", "Deleted"), taken_at=TUESDAY)
     count, change = state_count.c, state_change.c
@@ -179,7 +180,7 @@ def test_states_are_counted_with_what_entered_and_left(store: Engine, tmp_path: 
     assert changes == [("Delete failed", "Deleted", 1)]
 
 
-def test_integrations_do_not_touch_each_other(store: Engine, tmp_path: Path):
+def test_integrations_do_not_affect_each_other(store: Engine, tmp_path: Path):
     deliver(store, tmp_path, CSV)
     path = tmp_path / "other.csv"
     path.write_text(f"{HEADINGS}\n{ADA}\n")
@@ -189,11 +190,11 @@ def test_integrations_do_not_touch_each_other(store: Engine, tmp_path: Path):
     assert set(accounts(store)) == {"ada", "bob"}
 
 
-# ---- refused whole ------------------------------------------------------------------------------
+# ---- rejected files ------------------------------------------------------------------------------
 
-MOSTLY_NONE = "login,State\nada,Onboarded\n,Onboarded\n,Deleted\n"
+MOSTLY_REJECTED = "login,State\nada,Onboarded\n,Onboarded\n,Deleted\n"
 
-REFUSED = [
+REJECTED = [
     pytest.param(
         "a.xlsx", CSV, errors.UnknownFormat,
         "a.xlsx has no known ending; expected one of .csv, .tsv, .json, .ndjson, .jsonl, .parquet, "
@@ -279,10 +280,10 @@ REFUSED = [
     ),
     *(
         pytest.param(
-            name, content, errors.UnreadableFile, f"{name} looks like {words}",
-            id=f"{words.split(',')[0]} as {name}",
+            name, content, errors.UnreadableFile, f"{name} looks like {message}",
+            id=f"{message.split(',')[0]} as {name}",
         )
-        for name, content, words in (
+        for name, content, message in (
             ("a.csv", gzip.compress(CSV.encode()),
              "a gzip file, not CSV. Compress a list once, and end its name in .gz."),
             ("a.csv.gz", gzip.compress(gzip.compress(CSV.encode())), "a gzip file, not CSV."),
@@ -372,15 +373,15 @@ REFUSED = [
         id="neither UTF-8 nor Windows-1252",
     ),
     pytest.param(
-        "a.csv", MOSTLY_NONE, errors.MostlyRejected,
-        "a.csv: 2 of 3 rows are no accounts, which is more than half; nothing was loaded. "
-        "The first: line 3: The row has no username in app.",
+        "a.csv", MOSTLY_REJECTED, errors.MostlyRejected,
+        "a.csv: 2 of 3 rows are not accounts, which is more than half; nothing was loaded. "
+        "First rejected row, line 3: The row has no username in app.",
         id="mostly rejected",
     ),
     pytest.param(
         "a.csv", f"{HEADINGS}\n", errors.NoAccounts,
-        "a.csv lists no accounts, but the snapshot before does; nothing was loaded. "
-        "An empty list is more often a failed export than an app without users.",
+        "a.csv lists no accounts, but the previous snapshot does; nothing was loaded. "
+        "An empty list usually means that the export failed.",
         id="empty list, CSV",
     ),
     pytest.param(
@@ -392,43 +393,43 @@ REFUSED = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "content", "refusal", "words"), REFUSED)
-def test_a_refused_file_says_why_and_leaves_the_store_as_it_was(
+@pytest.mark.parametrize(("name", "content", "error", "message"), REJECTED)
+def test_a_rejected_file_says_why_and_changes_nothing(
     store: Engine,
     tmp_path: Path,
     name: str,
     content: str | bytes,
-    refusal: type[errors.SnapshotRejected],
-    words: str,
+    error: type[errors.SnapshotRejected],
+    message: str,
 ):
     deliver(store, tmp_path, CSV)
     before = sizes(store), accounts(store), rejections(store)
-    with pytest.raises(refusal) as refused:
+    with pytest.raises(error) as rejected:
         deliver(store, tmp_path, content, name, TUESDAY)
-    assert words in str(refused.value)
-    assert str(tmp_path) not in str(refused.value)
-    assert len(str(refused.value).splitlines()) == 1
+    assert message in str(rejected.value)
+    assert str(tmp_path) not in str(rejected.value)
+    assert len(str(rejected.value).splitlines()) == 1
     assert (sizes(store), accounts(store), rejections(store)) == before
     assert deliver(store, tmp_path, CSV + ",\n", "next.csv", TUESDAY).accepted == 2
 
 
-def test_the_same_moment_with_other_content_is_refused_and_says_how_to_replace(
+def test_other_content_for_the_same_moment_is_rejected_unless_it_replaces(
     store: Engine, tmp_path: Path
 ):
     deliver(store, tmp_path, CSV, "first.csv")
     other = f"{HEADINGS}\n{ADA}\n"
-    with pytest.raises(errors.OtherContentLoaded) as refused:
+    with pytest.raises(errors.OtherContentLoaded) as rejected:
         deliver(store, tmp_path, other, "second.csv")
-    assert str(refused.value) == (
-        "figma at 2026-11-23 06:00:00 UTC is loaded already, from first.csv with other content. "
-        "To put second.csv in its place: rollcall load --replace."
+    assert str(rejected.value) == (
+        "figma at 2026-11-23 06:00:00 UTC is already loaded from first.csv, with other content. "
+        "To replace it with second.csv, use rollcall load --replace."
     )
     assert set(accounts(store)) == {"ada", "bob"}
     assert deliver(store, tmp_path, other, "second.csv", replace=True).accepted == 1
     assert set(accounts(store)) == {"ada"}
 
 
-def test_the_same_file_again_changes_nothing_and_says_so(store: Engine, tmp_path: Path):
+def test_loading_the_same_file_again_changes_nothing(store: Engine, tmp_path: Path):
     first = deliver(store, tmp_path, CSV)
     before = sizes(store)
     again = deliver(store, tmp_path, CSV)
@@ -438,14 +439,14 @@ def test_the_same_file_again_changes_nothing_and_says_so(store: Engine, tmp_path
 
 
 @pytest.mark.parametrize(("name", "content"), [("a.csv", HEADINGS), ("a.json", "[]")])
-def test_the_first_list_of_an_integration_may_be_empty(
+def test_the_first_list_of_an_integration_can_be_empty(
     store: Engine, tmp_path: Path, name: str, content: str
 ):
     assert deliver(store, tmp_path, content, name).accepted == 0
     assert deliver(store, tmp_path, CSV, taken_at=TUESDAY).accepted == 2
 
 
-def test_removing_what_is_not_there_says_so(store: Engine, tmp_path: Path):
+def test_removing_a_snapshot_returns_whether_there_was_one(store: Engine, tmp_path: Path):
     assert not remove_snapshot(store, "figma", MONDAY)
     deliver(store, tmp_path, CSV)
     assert not remove_snapshot(store, "figma", TUESDAY)
@@ -453,9 +454,7 @@ def test_removing_what_is_not_there_says_so(store: Engine, tmp_path: Path):
     assert sizes(store)["account_version"] == 0
 
 
-def test_an_integration_goes_with_its_last_snapshot_and_leaves_nothing_to_the_next(
-    store: Engine, tmp_path: Path
-):
+def test_removing_the_last_snapshot_removes_the_integration(store: Engine, tmp_path: Path):
     deliver(store, tmp_path, CSV)
     assert remove_snapshot(store, "figma", MONDAY)
     assert (sizes(store)["integration"], sizes(store)["account"]) == (0, 0)
@@ -463,7 +462,7 @@ def test_an_integration_goes_with_its_last_snapshot_and_leaves_nothing_to_the_ne
     assert (sizes(store)["integration"], sizes(store)["account"]) == (1, 2)
 
 
-def test_a_load_that_fails_on_the_way_leaves_the_store_as_it_was(store: Engine, tmp_path: Path):
+def test_a_load_that_fails_half_way_changes_nothing(store: Engine, tmp_path: Path):
     deliver(store, tmp_path, CSV)
     before = sizes(store), accounts(store)
 

@@ -91,7 +91,7 @@ def test_headings_that_are_missing_are_told(store: Engine, tmp_path: Path):
     assert load(store, SnapshotFile(path, "figma", MONDAY, parse_mapping(TOML))).accepted == 1
     path.write_text("Nutzer\nada\n")
     with pytest.raises(
-        NoUsernameColumn, match="lacks “kennung”, which the mapping of its integrat"
+        NoUsernameColumn, match="has no column “kennung”, which the mapping of its integrat"
     ):
         load(store, SnapshotFile(path, "figma", TUESDAY, parse_mapping(TOML)))
 

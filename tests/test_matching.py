@@ -1,4 +1,4 @@
-"""Accounts are matched beside a list of people: suggested, never applied, decided by a person."""
+"""Owners of unmatched accounts are suggested from a directory, and assigned by a person."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from streamlit.testing.v1 import AppTest
 
 from data.access.roles import PersonalData, Visibility
 from data.files.naming import SnapshotFile
-from data.history.load import remove_snapshot
+from data.history.remove import remove_snapshot
 from data.home import Home
 from data.inbox.inbox import load_inbox, put_into_inbox
+from data.records.decisions import InvalidInput
 from data.records.matches import (
     MatchOverride,
-    MissingName,
     read_directories,
     save_directories,
     save_match_overrides,
@@ -71,14 +71,14 @@ ACCOUNTS = [
 
 
 @pytest.fixture
-def both(snapshots: Deliveries) -> Deliveries:
+def loaded(snapshots: Deliveries) -> Deliveries:
     snapshots.take(*PEOPLE, integration="okta")
     snapshots.take(*ACCOUNTS)
     save_directories(snapshots.store, ["okta"])
     return snapshots
 
 
-def told(con: Connection, kind: MatchKind) -> dict[str, tuple[str | None, str]]:
+def candidates(con: Connection, kind: MatchKind) -> dict[str, tuple[str | None, str]]:
     """Account ID → the person's name, and why."""
     return {
         row.account_id: (row.user_name, evidence_text(row))
@@ -86,23 +86,25 @@ def told(con: Connection, kind: MatchKind) -> dict[str, tuple[str | None, str]]:
     }
 
 
-def test_an_account_is_suggested_by_upstream_id_then_by_email_in_any_case(
-    both: Deliveries, con: Connection
+def test_an_owner_is_suggested_by_upstream_id_then_by_email_in_any_case(
+    loaded: Deliveries, con: Connection
 ):
-    assert told(con, "suggested") == {
+    assert candidates(con, "suggested") == {
         "1": ("Ada", "The upstream ID 00u1 and the email ADA@X.io match."),
         "2": ("Ada", "The upstream ID E1 matches."),
         "3": ("Bob", "The email Bob@X.io matches."),
     }
 
 
-def test_what_is_not_clear_or_nobody_s_says_why(both: Deliveries, con: Connection):
-    assert told(con, "doubtful") == {
+def test_ambiguous_accounts_and_those_without_a_candidate_say_why(
+    loaded: Deliveries, con: Connection
+):
+    assert candidates(con, "doubtful") == {
         "4": (None, "2 people have the upstream ID E2."),
         "5": (None, "The upstream ID 00u1 and the email bob@x.io belong to different people."),
         "6": (None, "2 people have the email shared@x.io."),
     }
-    assert told(con, "nobody") == {
+    assert candidates(con, "nobody") == {
         "7": (
             None,
             "Nobody in the list of people has the upstream ID 00U1 or the email zoe@x.io.",
@@ -112,52 +114,58 @@ def test_what_is_not_clear_or_nobody_s_says_why(both: Deliveries, con: Connectio
     assert match_candidates(con, "decided").counts == {"suggested": 3, "doubtful": 3, "nobody": 2}
 
 
-def test_without_a_list_of_people_nobody_is_found(snapshots: Deliveries, con: Connection):
+def test_without_a_directory_there_are_no_candidates(snapshots: Deliveries, con: Connection):
     snapshots.take(*ACCOUNTS)
     assert read_directories(con) == ()
     assert match_candidates(con, "suggested") == MatchCandidates({"nobody": 8}, [])
 
 
-def test_a_decision_holds_until_it_is_withdrawn_or_replaced(both: Deliveries, con: Connection):
+def test_an_override_holds_until_it_is_withdrawn_or_replaced(loaded: Deliveries, con: Connection):
     ada = MatchOverride(
         "figma", "1", "The upstream ID is theirs.", "okta", "00u1", "Ada", "ada@x.io"
     )
     nobody = MatchOverride("figma", "2", "A robot.")
-    with pytest.raises(MissingName):
-        save_match_overrides(both.store, [ada], " ")
-    save_match_overrides(both.store, [ada, nobody], "Grace")
+    with pytest.raises(InvalidInput):
+        save_match_overrides(loaded.store, [ada], " ")
+    save_match_overrides(loaded.store, [ada, nobody], "Grace")
     con.rollback()
-    assert {name: row[0] for name, row in told(con, "decided").items()} == {"1": "Ada", "2": None}
-    assert set(told(con, "suggested")) == {"3"}
+    assert {name: row[0] for name, row in candidates(con, "decided").items()} == {
+        "1": "Ada",
+        "2": None,
+    }
+    assert set(candidates(con, "suggested")) == {"3"}
     keys = [row.account_key for row in match_candidates(con, "decided").rows]
     assert {row.decided_by for row in overrides_by_account(con, keys).values()} == {"Grace"}
-    save_match_overrides(both.store, [nobody._replace(account_id="1")], "Hal")
-    withdraw_match_overrides(both.store, [("figma", "2")], "Hal")
+    save_match_overrides(loaded.store, [nobody._replace(account_id="1")], "Hal")
+    withdraw_match_overrides(loaded.store, [("figma", "2")], "Hal")
     con.rollback()
-    assert {name: row[0] for name, row in told(con, "decided").items()} == {"1": None}
-    assert set(told(con, "suggested")) == {"2", "3"}
+    assert {name: row[0] for name, row in candidates(con, "decided").items()} == {"1": None}
+    assert set(candidates(con, "suggested")) == {"2", "3"}
 
 
 BYRON = MatchOverride("figma", "8", "She says so.", "okta", "00u9", "Lady Byron", "byron@x.io")
 
 
-def unmatched(con: Connection, **asked: Any) -> set[str]:
+def unmatched(con: Connection, **filters: Any) -> set[str]:
     con.rollback()
-    found = set(usernames(con, match="unmatched", **asked))
-    counted = dict(list_choices(con, Filters(**asked), "match").shown)
-    everyone = count_accounts(con, Filters(**asked))
-    assert states_as_of(con, (), asked.get("as_of"))["unmatched"].sum() == len(found)
-    assert counted == {"unmatched": len(found), "matched": everyone - len(found)}
-    return found
+    names = set(usernames(con, match="unmatched", **filters))
+    counted = dict(list_choices(con, Filters(**filters), "match").shown)
+    everyone = count_accounts(con, Filters(**filters))
+    assert states_as_of(con, (), filters.get("as_of"))["unmatched"].sum() == len(names)
+    assert counted == {"unmatched": len(names), "matched": everyone - len(names)}
+    return names
 
 
-def test_a_decision_counts_wherever_accounts_are_asked_for_and_what_snapshots_say_stays(
-    both: Deliveries, con: Connection
+def test_an_override_applies_to_every_query_and_changes_no_history(
+    loaded: Deliveries, con: Connection
 ):
     before, history = unmatched(con), con.execute(select(account_version)).all()
     assert "a8" in before
     save_match_overrides(
-        both.store, [BYRON, MatchOverride("figma", "7", "A robot.")], "Grace", decided_at=MONDAY
+        loaded.store,
+        [BYRON, MatchOverride("figma", "7", "A robot.")],
+        "Grace",
+        decided_at=MONDAY,
     )
     assert unmatched(con) == before - {"a8"}
     assert unmatched(con, as_of=MONDAY - timedelta(seconds=1)) == before
@@ -180,30 +188,34 @@ def test_a_decision_counts_wherever_accounts_are_asked_for_and_what_snapshots_sa
     (key,) = con.scalars(select(account.c.account_key).where(account.c.account_id == "8"))
     assert account_details(con, Filters(), [key])[key].account.user_name == "Lady Byron"
     withdraw_match_overrides(
-        both.store, [("figma", "8")], "Hal", withdrawn_at=MONDAY + timedelta(hours=1)
+        loaded.store, [("figma", "8")], "Hal", withdrawn_at=MONDAY + timedelta(hours=1)
     )
     assert unmatched(con) == before
     assert unmatched(con, as_of=MONDAY) == before - {"a8"}
     assert con.execute(select(account_version)).all() == history
 
 
-def test_a_user_in_the_snapshot_comes_before_a_decision(both: Deliveries, con: Connection):
-    save_match_overrides(both.store, [BYRON, BYRON._replace(account_id="9")], "Grace")
-    both.take(an_account("a8", account_id="8", user="Eve"), an_account("a9"), at=MONDAY)
+def test_a_user_in_the_snapshot_takes_precedence_over_an_override(
+    loaded: Deliveries, con: Connection
+):
+    save_match_overrides(loaded.store, [BYRON, BYRON._replace(account_id="9")], "Grace")
+    loaded.take(an_account("a8", account_id="8", user="Eve"), an_account("a9"), at=MONDAY)
     assert usernames(con, q="byron@x.io") == []
     assert usernames(con, q="eve", integration=("figma",)) == ["a8"]
 
 
-def test_a_decision_waits_for_an_integration_that_was_removed(both: Deliveries, con: Connection):
-    save_match_overrides(both.store, [BYRON], "Grace")
-    remove_snapshot(both.store, "figma", TODAY)
-    both.take(an_unmatched_account("other"), integration="slack")  # may get a key of before
+def test_an_override_applies_again_when_a_removed_integration_returns(
+    loaded: Deliveries, con: Connection
+):
+    save_match_overrides(loaded.store, [BYRON], "Grace")
+    remove_snapshot(loaded.store, "figma", TODAY)
+    loaded.take(an_unmatched_account("other"), integration="slack")  # may get a key of before
     assert unmatched(con) == {"other"}
-    both.take(*ACCOUNTS)
+    loaded.take(*ACCOUNTS)
     assert unmatched(con) & {"a7", "a8", "other"} == {"a7", "other"}
 
 
-def test_who_sees_no_persons_counts_the_same(home: Home, tmp_path: Path):
+def test_without_personal_data_the_counts_are_the_same(home: Home, tmp_path: Path):
     store = open_store(home.database_url)
     Deliveries(store, tmp_path).take(*ACCOUNTS)
     save_match_overrides(store, [BYRON], "Grace")
@@ -212,7 +224,7 @@ def test_who_sees_no_persons_counts_the_same(home: Home, tmp_path: Path):
             assert count_accounts(con, Filters(match="unmatched")) == 7, personal
 
 
-def test_a_decision_outlives_a_rebuild_and_okta_s_people_are_found_by_themselves(
+def test_a_rebuild_copies_overrides_and_okta_is_recognized_as_a_directory(
     home: Home, tmp_path: Path
 ):
     users = tmp_path / "users.json"
@@ -236,8 +248,8 @@ def test_a_decision_outlives_a_rebuild_and_okta_s_people_are_found_by_themselves
     rebuild(home, lambda *_: None)
     with open_store(home.database_url).connect() as con:
         assert read_directories(con) == ("okta",)
-        (said,) = match_candidates(con, "decided").rows
-        assert (said.account_id, said.user_name, said.evidence) == ("ada", "Ada", "x")
+        (override,) = match_candidates(con, "decided").rows
+        assert (override.account_id, override.user_name, override.evidence) == ("ada", "Ada", "x")
         assert unmatched(con) == set()
 
 
@@ -245,17 +257,17 @@ def page(name: str = "matching", **params: str) -> AppTest:
     run = AppTest.from_file(PAGE.with_name(f"{name}.py"), default_timeout=30)
     run.query_params.update(params)
     run.run()
-    assert not run.exception, [fault.message for fault in run.exception]
+    assert not run.exception, [error.message for error in run.exception]
     return run
 
 
 def press(run: AppTest, label: str) -> AppTest:
     next(b for b in run.button if b.label == label).click().run()
-    assert not run.exception, [fault.message for fault in run.exception]
+    assert not run.exception, [error.message for error in run.exception]
     return run
 
 
-def test_the_page_suggests_and_applies_nothing_by_itself(home: Home, tmp_path: Path):
+def test_the_page_suggests_owners_and_assigns_none(home: Home, tmp_path: Path):
     assert not page().dataframe  # nothing is loaded
     made = Deliveries(open_store(home.database_url), tmp_path)
     made.take(*PEOPLE, integration="okta")
@@ -271,7 +283,7 @@ def test_the_page_suggests_and_applies_nothing_by_itself(home: Home, tmp_path: P
     assert list(run.dataframe[0].value["Username in app"]) == ["a7", "a8"]
 
 
-def test_a_decided_match_is_shown_with_the_account(home: Home, tmp_path: Path):
+def test_an_override_is_shown_with_the_account(home: Home, tmp_path: Path):
     made = Deliveries(open_store(home.database_url), tmp_path)
     made.take(*ACCOUNTS[:1])
     save_match_overrides(
@@ -282,7 +294,7 @@ def test_a_decided_match_is_shown_with_the_account(home: Home, tmp_path: Path):
     assert "matched by Grace" in str(row["cells"]["user"])
 
 
-def test_when_it_was_decided_is_told_on_the_reader_s_clock(home: Home, tmp_path: Path):
+def test_the_time_of_an_override_is_shown_in_the_reader_s_time_zone(home: Home, tmp_path: Path):
     made = Deliveries(open_store(home.database_url), tmp_path)
     made.take(*PEOPLE, integration="okta")
     made.take(*ACCOUNTS[:1])
@@ -291,7 +303,7 @@ def test_when_it_was_decided_is_told_on_the_reader_s_clock(home: Home, tmp_path:
         made.store, [MatchOverride("figma", "1", "It is.", "okta", "u1", "Ada", "a@x.io")], "Grace"
     )
     with made.store.connect() as con:
-        (said,) = match_candidates(con, "decided").rows
+        (override,) = match_candidates(con, "decided").rows
     run = page(tz="Asia/Tokyo").segmented_control[0].set_value("decided").run()
-    there = f"{said.decided_at + timedelta(hours=9):%Y-%m-%d %H:%M} Asia/Tokyo"
+    there = f"{override.decided_at + timedelta(hours=9):%Y-%m-%d %H:%M} Asia/Tokyo"
     assert list(run.dataframe[0].value["On"]) == [there]

@@ -27,9 +27,9 @@ from queries.filters import Filters
 from queries.health.backlog import AGE_BUCKETS
 from queries.period import Period
 from queries.users.accounts import PAGE_SIZE, SORTS
-from widgets.figure_theme import NEW, RESOLVED
 from widgets.health.card import spreadsheet_csv
-from widgets.health.drill_down import cell_mark, mark_changes_params, mark_filters
+from widgets.health.drill_down import Address, address_of
+from widgets.health.marks import Mark, customdata, mark_from
 from widgets.labels import MAX_LABEL_LENGTH
 from widgets.users.sentence import PRESETS
 
@@ -701,7 +701,7 @@ def test_the_tiles_count_what_is_there_now(home: Home) -> None:
     assert counts["Active"] == "2"
     assert counts["Unmatched"] == "1"
     assert counts["Failed"] == "1"
-    assert counts["Waiting"] == "1"
+    assert counts["Open jobs"] == "1"
     assert next(m.delta for m in shown.run.metric if m.label == "Accounts") == "+3"
 
 
@@ -725,65 +725,100 @@ def test_health_can_draw_a_state_alone(home: Home, state: str) -> None:
     assert metric(page("health.py"), "Accounts") == "1"
 
 
+END_OF_NEW_YEAR = "2026-01-01T23:59:59Z"
+FAILED_MARK = Mark("failed", "update", "2026-01-01")
+
+
 @pytest.mark.parametrize(
     ("mark", "states", "as_of"),
     [
-        (["Deleted"], ("Deleted",), None),
-        (["2026-01-01", "Onboarded"], ("Onboarded",), datetime(2026, 1, 1, 23, 59, 59)),
-        (["2026-01-01", "provision"], ("Provisioning failed",), datetime(2026, 1, 1, 23, 59, 59)),
+        (Mark("state", "Deleted"), ["Deleted"], None),
+        (Mark("state", "Onboarded", "2026-01-01"), ["Onboarded"], END_OF_NEW_YEAR),
+        (Mark("failed", "provision", "2026-01-01"), ["Provisioning failed"], END_OF_NEW_YEAR),
         (
-            ["2026-01-01", "Update awaiting", "Delete awaiting"],
-            ("Update awaiting", "Delete awaiting"),
-            datetime(2026, 1, 1, 23, 59, 59),
+            Mark("awaiting", day="2026-01-01"),
+            ["Provisioning awaiting", "Update awaiting", "Delete awaiting"],
+            END_OF_NEW_YEAR,
+        ),
+        (
+            Mark("ongoing", day="2026-01-01"),
+            ["Provisioning ongoing", "Update ongoing", "Delete ongoing"],
+            END_OF_NEW_YEAR,
+        ),
+        (Mark("failed", day="2026-01-01"), list(FAILED_STATES), END_OF_NEW_YEAR),
+        (
+            Mark("unsettled", "delete"),
+            ["Delete awaiting", "Delete ongoing", "Delete failed"],
+            None,
         ),
     ],
 )
-def test_a_mark_of_a_chart_stands_for_its_accounts(
-    mark: list[str], states: tuple[str, ...], as_of: datetime | None
+def test_a_mark_of_a_chart_opens_its_accounts(
+    mark: Mark, states: list[str], as_of: str | None
 ) -> None:
-    assert mark_filters(mark, JANUARY) == Filters(state=states, as_of=as_of)
+    moment = {"as_of": [as_of]} if as_of else {}
+    assert address_of(mark, JANUARY) == Address("users.py", {"state": states, **moment})
+
+
+def test_a_mark_comes_back_from_the_browser_as_it_was() -> None:
+    marks = [FAILED_MARK, Mark("open", "update", cell="1–3 d"), Mark("state", "Deleted")]
+    assert [mark_from(values) for values in customdata(marks).tolist()] == marks
 
 
 def test_a_day_of_a_time_zone_ends_there() -> None:
     there = replace(JANUARY, zone="America/New_York")
-    assert mark_filters(["2026-01-01", "update"], there).as_of == datetime(2026, 1, 2, 4, 59, 59)
+    assert address_of(FAILED_MARK, there).params["as_of"] == ["2026-01-02T04:59:59Z"]
 
 
-def test_a_mark_of_the_past_stands_for_the_accounts_as_they_were_then() -> None:
-    at = datetime(2026, 1, 1, 7)
-    then = replace(JANUARY, as_of=at, integration=("figma",))
-    for mark in (["Deleted"], ["2026-01-01", "Deleted"]):
-        assert mark_filters(mark, then) == Filters(
-            state=("Deleted",), integration=("figma",), as_of=at
-        )
+def test_a_mark_of_the_past_opens_the_accounts_as_they_were_then() -> None:
+    past = replace(JANUARY, as_of=datetime(2026, 1, 1, 7), integration=("figma",))
+    for mark in (Mark("state", "Deleted"), Mark("state", "Deleted", "2026-01-01")):
+        assert address_of(mark, past).params == {
+            "state": ["Deleted"],
+            "integration": ["figma"],
+            "as_of": ["2026-01-01T07:00:00Z"],
+        }
 
 
-def test_the_bars_of_the_backlog_part_what_waits_with_nothing_left_and_nothing_twice() -> None:
-    states = ("Update awaiting", "Update ongoing")
-    bars = [mark_filters([*states, age], JANUARY) for age, _ in AGE_BUCKETS]
-    assert all(bar.state == states for bar in bars)
+def test_the_bars_of_the_backlog_divide_the_open_jobs_without_gaps_and_overlaps() -> None:
+    addresses = [
+        address_of(Mark("open", "update", cell=age), JANUARY).params for age, _ in AGE_BUCKETS
+    ]
+    bars = [Filters.from_params(params) for params in addresses]
+    assert all(bar.state == ("Update awaiting", "Update ongoing") for bar in bars)
     assert [bar.waiting for bar in bars] == [None, *(start for _, start in AGE_BUCKETS[1:])]
     assert [bar.waiting_upto for bar in bars] == [*(start for _, start in AGE_BUCKETS[1:]), None]
 
 
 @pytest.mark.parametrize("name", ["figma", "Deleted", "update", "3d", "2026-01-01"])
-def test_a_cell_of_the_map_stands_for_what_failed_in_the_integration(name: str) -> None:
-    wanted = Filters(
+def test_a_cell_of_the_map_opens_what_failed_in_the_integration(name: str) -> None:
+    mark = Mark("failed", day="2026-01-01", cell=name)
+    assert Filters.from_params(address_of(mark, JANUARY).params) == Filters(
         state=FAILED_STATES, integration=(name,), as_of=datetime(2026, 1, 1, 23, 59, 59)
     )
-    assert mark_filters(cell_mark(["2026-01-01", name]), JANUARY) == wanted
 
 
-@pytest.mark.parametrize(("what", "side"), [(NEW, "now"), (RESOLVED, "was")])
-def test_what_came_and_went_on_a_day_opens_the_changes_of_the_day(what: str, side: str) -> None:
+def test_a_mark_of_a_missing_file_opens_snapshots() -> None:
+    for mark in (Mark("quarantined", day="2026-01-01"), Mark("quarantined", "", "", "figma")):
+        assert address_of(mark, JANUARY) == Address("snapshots.py", {})
+
+
+@pytest.mark.parametrize(("kind", "side"), [("new", "now"), ("resolved", "was")])
+def test_new_and_resolved_failures_of_a_day_open_the_changes_of_the_day(
+    kind: Any, side: str
+) -> None:
     figma = replace(JANUARY, integration=("figma",))
-    assert mark_changes_params(["2026-01-02", "update", what], figma) == {
-        "from": ["2026-01-01T23:59:59Z"],
-        "to": ["2026-01-02T23:59:59Z"],
-        "integration": ["figma"],
-        "list": ["moved"],
-        side: ["Update failed"],
-    }
+    address = address_of(Mark(kind, "update", "2026-01-02"), figma)
+    assert address == Address(
+        "changes.py",
+        {
+            "from": ["2026-01-01T23:59:59Z"],
+            "to": ["2026-01-02T23:59:59Z"],
+            "integration": ["figma"],
+            "list": ["moved"],
+            side: ["Update failed"],
+        },
+    )
 
 
 # ---- health: days, zones and moments -------------------------------------------------------------
@@ -798,7 +833,9 @@ def test_a_chart_tells_what_its_numbers_say(home: Home) -> None:
     was, now = accounts(4, state="Update failed"), accounts(4)
     load_all(home, *was, taken_at=YESTERDAY)
     load_all(home, was[0], *now[1:], taken_at=TODAY)
-    assert "Failures fell from 4 to 1 since 1 Jan" in alt(page("health.py"), "Failing at")
+    assert "Failed accounts fell from 4 to 1 since 1 Jan" in alt(
+        page("health.py"), "Failed accounts"
+    )
 
 
 @pytest.mark.parametrize("days", ["7", "30", "90", "all", "own", "nonsense", "\0"])
@@ -844,7 +881,7 @@ def test_days_are_those_of_the_chosen_time_zone(home: Home) -> None:
     late = "2026-01-01T23-30-00Z"
     load_all(home, ADA, BOB, taken_at=late)
     load_all(home, ADA, BOB, taken_at="2026-01-02T06-00-00Z")
-    named = "Failing at"
+    named = "Failed accounts"
     assert "stayed at 1 since 1 Jan" in alt(page("health.py"), named)
     assert "nothing to compare with yet" in alt(page("health.py", tz="Europe/Berlin"), named)
     assert page("health.py", tz="Mars/Olympus").run.selectbox(key="tz").value == "UTC"
@@ -921,7 +958,7 @@ def test_one_steps_through_the_snapshots(home: Home) -> None:
 def test_before_the_first_snapshot_there_is_a_sentence_and_the_way_back(home: Home) -> None:
     load_all(home, ADA)
     shown = page("health.py", as_of="2020-01-01")
-    assert any("No snapshot until 2020-01-01 00:00 UTC" in t.value for t in shown.run.text)
+    assert any("No snapshot before 2020-01-01 00:00 UTC" in t.value for t in shown.run.text)
     shown.run.button(key="now").click().run()
     assert metric(shown, "Accounts") == "1"
 

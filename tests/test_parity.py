@@ -22,9 +22,10 @@ from servers import Server
 from sqlalchemy import Connection, Engine, Row, case, collate, delete, event, func, select
 
 from data.files.naming import SnapshotFile
-from data.history.load import load, remove_snapshot
+from data.history.load import load
 from data.history.load_report import set_deletion_limit
 from data.history.preview import preview
+from data.history.remove import remove_snapshot
 from data.inbox.quarantine import record_quarantined
 from data.records.exceptions import FindingKey, RiskException, RuleSettings, add_exceptions
 from data.records.matches import MatchOverride, save_directories, save_match_overrides
@@ -45,15 +46,9 @@ from queries.filters import FILTERS, Filters
 from queries.health.backlog import open_jobs_by_start
 from queries.health.durations import durations
 from queries.health.failure_reasons import failure_reasons
-from queries.health.trends import (
-    adjacent_snapshots,
-    integrations_as_of,
-    newest_day,
-    oldest_day,
-    quarantined_files_by_day,
-    snapshot_span,
-    trends,
-)
+from queries.health.integrations import integrations_as_of, quarantined_files_by_day
+from queries.health.snapshots import adjacent_snapshots, newest_day, oldest_day, snapshot_span
+from queries.health.trends import trends
 from queries.matching import MATCH_KINDS as MATCHES
 from queries.matching import match_candidates
 from queries.period import Period

@@ -70,7 +70,7 @@ def test_a_held_file_changes_nothing_and_says_why_it_waits(
 ) -> None:
     assert held == home.on_hold / "figma" / NAME
     reason = held.with_name(f"{NAME}.reason.txt").read_text(encoding="utf-8")
-    assert "3 of 10 accounts (30%) would leave at once: 3 are not listed any more" in reason
+    assert "3 of 10 accounts (30%) would be deleted: 3 no longer listed" in reason
     assert noted(store) == [("on hold", "figma", NAME)]
     assert len(listed(store)) == 10
 

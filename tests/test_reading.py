@@ -290,7 +290,7 @@ def test_a_value_that_is_not_understood_is_flagged_and_kept_as_it_was(
     assert json.loads(account["flags"]) == {column: text}
 
 
-def test_a_missing_state_is_unrecognised_without_a_flag(store: Engine, tmp_path: Path):
+def test_a_missing_state_is_unrecognized_without_a_flag(store: Engine, tmp_path: Path):
     account = one(store, tmp_path)
     assert (account["provisioning_state"], account["flags"]) == ("Unrecognised", None)
 
@@ -463,7 +463,7 @@ def test_a_repeated_account_is_rejected_and_the_first_one_counts(store: Engine, 
     loaded = deliver(store, tmp_path, content)
     assert (loaded.rows_read, loaded.accepted, loaded.rejected) == (6, 3, 3)
     assert json.loads(accounts(store)["Ada"]["attributes"]) == {"Team": "first"}
-    reason = "The row repeats an account of an earlier row, which counts. Account ID: ada"
+    reason = "An earlier row has the same account ID: ada"
     assert [(line, reason) for line, _, reason in rejections(store)] == [(4, reason), (5, reason)]
 
 

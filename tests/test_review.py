@@ -16,9 +16,9 @@ from sqlalchemy import Connection, Engine
 
 from data.files.naming import SnapshotFile
 from data.history.load import load
+from data.records.decisions import InvalidInput
 from data.records.exceptions import (
     FindingKey,
-    InvalidInput,
     RiskException,
     RuleSettings,
     add_exceptions,

@@ -60,11 +60,11 @@ def is_lawful(before: int, after: int) -> bool:
         )
     was, now = STATES[before], STATES[after]
     if was.phase == "settled":
-        return now.phase == "waiting" and (was.name == "Deleted") == (now.operation == "provision")
-    if was.phase == "working":
+        return now.phase == "awaiting" and (was.name == "Deleted") == (now.operation == "provision")
+    if was.phase == "ongoing":
         ends = {"Deleted"} if was.operation == "delete" else {"Onboarded"}
         return now.name in ends or (now.phase == "failed" and now.operation == was.operation)
-    next_phase = {"waiting": "working", "failed": "waiting"}[was.phase]
+    next_phase = {"awaiting": "ongoing", "failed": "awaiting"}[was.phase]
     return (now.phase, now.operation) == (next_phase, was.operation)
 
 

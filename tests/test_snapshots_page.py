@@ -21,13 +21,13 @@ from data.files.naming import SnapshotFile
 from data.history.load import load
 from data.home import Home
 from data.inbox.inbox import inbox_files, load_inbox
-from data.inbox.quarantine import remove_snapshot
+from data.inbox.quarantine import withdraw_snapshot
 from data.sample.files import sample_snapshots
 from data.service.active_store import _latest_sample_time, _sample_url
 from data.store.engine import open_store
 from data.store.errors import DiskFull
 from queries.cache import store_revision
-from queries.health.trends import quarantined_files_by_day
+from queries.health.integrations import quarantined_files_by_day
 from queries.rejected_rows import rejected_csv
 from queries.snapshots import PAGE_SIZE, page_of_snapshots
 from widgets.snapshots.upload import parse_file_name
@@ -139,7 +139,7 @@ def test_the_newest_snapshots_come_first_with_their_grade_and_counts(
     take(store, home, *TEN[1:], an_account("new", state="Odd"), an_account(""))
     run = page()
     assert cells(run, "taken_at") == ["2026-11-23 06:00", "2026-11-22 06:00"]
-    assert cells(run, "grade") == ["Look at it", "Good"]
+    assert cells(run, "grade") == ["Check", "OK"]
     assert cells(run, "accounts") == ["10", "10"]
     assert cells(run, "joined") == ["1", "first"]
     assert cells(run, "gone")[0] == "1"
@@ -155,7 +155,7 @@ def test_a_row_opens_the_whole_passport(store: Engine, home: Home) -> None:
     run.session_state["snapshots"] = {"open": [newest]}
     run.run()
     blocks = table(run)["details"][newest]
-    assert blocks[0]["text"] == "1 of 11 rows rejected: no account."
+    assert blocks[0]["text"] == "1 of 11 rows rejected."
     facts = {label: cell for block in blocks for label, cell in block.get("items", ())}
     assert facts["Compared with"]["text"] == "2026-11-22 06:00"
     assert len(facts["SHA-256"]["text"]) == 64
@@ -271,7 +271,7 @@ def test_a_page_without_anything_to_decide_is_quiet(store: Engine, home: Home) -
 def test_a_held_file_comes_first_and_tells_what_would_happen() -> None:
     run = page()
     assert [s.value for s in run.subheader] == ["To be decided", "Loaded"]
-    assert "3 of 10 accounts (30%) would leave at once" in said(run)
+    assert "3 of 10 accounts (30%) would be deleted" in said(run)
     assert "Against" not in said(run)
     see(run)
     assert "7 of 7 rows are accounts. Against 2026-11-22 06:00 UTC: 0 joined" in said(run)
@@ -314,7 +314,7 @@ def test_a_refused_file_can_take_the_place_of_what_is_loaded(store: Engine, home
     take(store, home, *TEN)
     take(store, home, *TEN, an_account("eve"))
     run = page()
-    assert "is loaded already" in said(run)
+    assert "is already loaded" in said(run)
     see(run)
     press(press(run, "Load it in its place"), "Load it")
     look(store, home)
@@ -365,7 +365,7 @@ def test_a_name_says_which_integration_and_when(name: str, integration: str, mom
 def test_nothing_of_an_upload_is_loaded_before_a_person_says_so(store: Engine, home: Home) -> None:
     run = upload(page(), (f"figma/{STAMP}.csv", GOOD))
     assert "2 of 2 rows are accounts. There is no earlier snapshot" in said(run)
-    assert "Good" in said(run)
+    assert "OK" in said(run)
     assert not inbox_files(home)
     assert listed(store) == []
     press(run, "Load")
@@ -571,7 +571,7 @@ def test_health_counts_the_held_files_of_an_integration(store: Engine, home: Hom
 
 def test_a_removed_snapshot_is_gone_from_the_list(store: Engine, home: Home) -> None:
     take(store, home, *TEN)
-    remove_snapshot(store, home, "figma", TODAY)
+    withdraw_snapshot(store, home, "figma", TODAY)
     assert [s.value for s in page().subheader] == ["No snapshots yet"]
 
 

@@ -99,7 +99,7 @@ def test_a_documented_list_loads(store: Engine, tmp_path: Path, name: str):
 @pytest.mark.parametrize("name", HELD)
 def test_a_documented_part_of_a_list_waits_for_a_person(store: Engine, tmp_path: Path, name: str):
     content = (FORMATS / name).read_bytes()
-    with pytest.raises(OnHold, match="is held: The list is not complete") as refusal:
+    with pytest.raises(OnHold, match="is on hold: The list is incomplete") as refusal:
         deliver(store, tmp_path, content, name)
     assert HELD[name] in str(refusal.value)
     seen = preview(store, SnapshotFile(tmp_path / name, "figma", MONDAY)).load_report
@@ -160,7 +160,7 @@ def test_a_scim_user_keeps_what_is_known_and_no_password(store: Engine, tmp_path
     assert ada["last_updated"] == datetime(2026, 11, 1, 8)
     assert passport(store).remarks() == [
         "Read as SCIM users.",
-        "The state of 1 of 1 accounts is inferred: the source does not report it.",
+        "State inferred for 1 of 1 account, as the source does not report it.",
     ]
 
 
@@ -175,7 +175,7 @@ def test_pages_in_one_archive_are_one_snapshot(store: Engine, tmp_path: Path):
     pages = {f"page_{n}_json": a_scim_page(a_scim_user(n), total=11, start=n) for n in range(1, 12)}
     deliver(store, tmp_path, zipped(**pages), "a.zip")
     assert len(accounts(store)) == 11
-    assert passport(store).facts.remarks[0] == "Read as SCIM users, 11 files."
+    assert passport(store).source_remarks[0] == "Read as SCIM users, 11 files."
     del pages["page_7_json"]
     with pytest.raises(OnHold, match=r"counts 11 users \(totalResults\), and the file has 10"):
         deliver(store, tmp_path, zipped(**pages), "b.zip", TUESDAY)
@@ -191,7 +191,7 @@ def test_pages_in_one_list_are_one_snapshot(store: Engine, tmp_path: Path, sourc
         names = [{"userName": f"user{n}"} for n in (1, 2)]
         pages = [[an_okta_user("ACTIVE", None, id=str(n), credentials=n)] for n in names]
     assert len(loaded(store, tmp_path, pages)) == 2
-    assert passport(store).facts.remarks[0] == f"Read as {source}."
+    assert passport(store).source_remarks[0] == f"Read as {source}."
 
 
 def test_a_page_that_repeats_a_user_costs_no_other(store: Engine, tmp_path: Path):
@@ -243,7 +243,7 @@ def test_a_scim_error_or_a_list_of_groups_is_no_list_of_accounts(store: Engine, 
 def test_an_empty_scim_list_is_a_list(store: Engine, tmp_path: Path):
     assert loaded(store, tmp_path, {"schemas": [], "totalResults": 0}) == {}
     loaded(store, tmp_path, a_scim_page(a_scim_user(1)), taken_at=TUESDAY)
-    with pytest.raises(SnapshotRejected, match="lists no accounts, but the snapshot before does"):
+    with pytest.raises(SnapshotRejected, match="lists no accounts, but the previous snapshot does"):
         loaded(store, tmp_path, a_scim_page(), taken_at=TUESDAY + timedelta(days=1))
 
 

@@ -95,7 +95,11 @@ def panel(
 
 def _person_cell(account: Row[Any], override: Row[Any] | None = None) -> ut.Cell:
     name, email = account.user_name, account.user_email
-    if override and override.people and (name, email) == (override.user_name, override.user_email):
+    if (
+        override
+        and override.person_integration
+        and (name, email) == (override.user_name, override.user_email)
+    ):
         return ut.person(name or email, f"matched by {override.decided_by}")
     if not name and not email:
         return ut.quiet("Unmatched")
@@ -135,7 +139,10 @@ def _override_blocks(override: Row[Any] | None) -> list[ut.Block]:
     if override is None:
         return []
     owner = " · ".join(filter(None, (override.user_name, override.user_email)))
-    facts = [("Listed in", ut.text(override.people)), ("Because", ut.text(override.evidence))]
+    facts = [
+        ("Listed in", ut.text(override.person_integration)),
+        ("Because", ut.text(override.evidence)),
+    ]
     return [
         ut.note(
             f"{override.decided_by} has said that it is {owner or 'nobody’s'}.",

@@ -10,6 +10,7 @@ import streamlit as st
 from sqlalchemy import Row
 
 from data.access.roles import Permission
+from data.formatting import count_of
 from queries.audit import PAGE_SIZE, count_events, find_broken_event, page_of_events
 from queries.filters import MAX_SEARCH_LENGTH
 from server.authorize import store_connection
@@ -18,18 +19,18 @@ from widgets import users_table as ut
 from widgets.address import requested_page, show_pagination, update_address
 
 MAX_DETAILS_SHOWN = 3
-"""Details that a row tells; it opens to all of them."""
+"""Details in a row; its panel has all of them."""
 
 
 def search_input() -> str:
-    """Words to look for, kept in the address."""
+    """The search text, which is in the address."""
     st.session_state["q"] = st.query_params.get("q", "")[:MAX_SEARCH_LENGTH]
     return st.text_input(
         "Search",
         key="q",
         type="search",
         max_chars=MAX_SEARCH_LENGTH,
-        placeholder="Who, what, or of what",
+        placeholder="Search by person, action or object",
         icon=":material/search:",
         on_change=lambda: update_address(q=st.session_state["q"], page=None),
         label_visibility="collapsed",
@@ -39,13 +40,13 @@ def search_input() -> str:
 
 @st.fragment
 def show_events(search: str) -> None:
-    """The newest first, a page at a time."""
+    """One page of events, newest first."""
     with store_connection(Permission.AUDIT) as con:
         count = count_events(con, search)
         page = requested_page(count, PAGE_SIZE)
         rows = page_of_events(con, search, page)
     with st.container(horizontal=True, horizontal_alignment="distribute", key="found"):
-        st.text(f"{count:,} events, the newest first", width="content")
+        st.text(f"{count_of(count, 'event')} · newest first", width="content")
         link = '<a href="export/audit.ndjson" download>All events as NDJSON</a>'
         with st.container(horizontal=True, vertical_alignment="center", width="content"):
             _show_integrity_check()
@@ -59,7 +60,7 @@ def show_events(search: str) -> None:
         details=lambda ids: {id_: [_details_block(by_id[id_])] for id_ in ids},
         on_sort=lambda _: None,
         caption="Audit log",
-        empty="Nothing that was done is called so." if search else "Nothing was done yet.",
+        empty="No matching events." if search else "No events yet.",
         key="events",
     )
     show_pagination(page, count, PAGE_SIZE)
@@ -67,23 +68,27 @@ def show_events(search: str) -> None:
 
 def _columns() -> list[ut.TableColumn]:
     return [
-        ut.column("occurred_at", f"When ({timezone.current_zone()})", sortable=False, width=0.9),
-        ut.column("actor", "Who", sortable=False, width=1.2),
-        ut.column("action", "What", sortable=False, width=1),
-        ut.column("about", "About", sortable=False, width=2.5),
+        ut.column("occurred_at", f"Time ({timezone.current_zone()})", sortable=False, width=0.9),
+        ut.column("actor", "Person", sortable=False, width=1.2),
+        ut.column("action", "Action", sortable=False, width=1),
+        ut.column("about", "Details", sortable=False, width=2.5),
     ]
 
 
 def _show_integrity_check() -> None:
-    """Reads the whole log, so only where somebody asks for it."""
-    if not st.button("Check the seals", icon=":material/verified:", type="tertiary", key="check"):
+    """On request, as it reads the whole log."""
+    if not st.button("Verify integrity", icon=":material/verified:", type="tertiary", key="check"):
         return
     with store_connection(Permission.AUDIT) as con:
         first_broken = find_broken_event(con)
     if first_broken:
-        st.badge(f"Changed from event {first_broken:,} on", icon=":material/gpp_bad:", color="red")
+        st.badge(
+            f"Log was changed at or after event {first_broken:,}",
+            icon=":material/gpp_bad:",
+            color="red",
+        )
     else:
-        st.badge("Every event is as it was written", icon=":material/check:", color="green")
+        st.badge("Log is intact", icon=":material/check:", color="green")
 
 
 def _table_row(row: Row[Any]) -> ut.TableRow:
@@ -100,10 +105,9 @@ def _table_row(row: Row[Any]) -> ut.TableRow:
 
 
 def _details_block(row: Row[Any]) -> ut.Block:
-    facts = [(name.capitalize(), ut.text(value)) for name, value in _detail_items(row)]
-    return ut.facts(
-        [("Event", ut.text(f"{row.number:,}")), *facts, ("Seal", ut.code(row.checksum))]
-    )
+    details = [(name.capitalize(), ut.text(value)) for name, value in _detail_items(row)]
+    number, checksum = ut.text(f"{row.number:,}"), ut.code(row.checksum)
+    return ut.facts([("Event", number), *details, ("Checksum", checksum)])
 
 
 def _detail_items(row: Row[Any]) -> Sequence[tuple[str, str]]:

@@ -12,8 +12,8 @@ MARKDOWN_CHARACTERS = re.compile(r"[!-/:-@\[-`{-~]")
 """What may mean something in markdown; no letter and no digit does."""
 
 
-def escape_label(text: str) -> str:
+def escape_label(text: str, most: int = MAX_LABEL_LENGTH) -> str:
     """The text as a label, which is markdown, shows it as it is; cut off where it is too long."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    shortened = line if len(line) <= MAX_LABEL_LENGTH else f"{line[:MAX_LABEL_LENGTH]}…"
+    shortened = line if len(line) <= most else f"{line[:most]}…"
     return MARKDOWN_CHARACTERS.sub(r"\\\g<0>", shortened)

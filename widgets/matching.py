@@ -12,9 +12,9 @@ from sqlalchemy import Row
 
 from data.access.roles import Permission
 from data.records.audit_log import Event
+from data.records.decisions import InvalidInput
 from data.records.matches import (
     MatchOverride,
-    MissingName,
     save_directories,
     save_match_overrides,
     withdraw_match_overrides,
@@ -127,7 +127,7 @@ def _table_row(row: Row[Any], kind: MatchKind) -> dict[str, str]:
         "Its email": row.email or "",
     }
     if kind in ("suggested", "decided"):
-        cells |= {"Person": person or "Nobody’s", "Listed in": row.people or ""}
+        cells |= {"Person": person or "Nobody’s", "Listed in": row.person_integration or ""}
     cells["Why"] = row.evidence if kind == "decided" else evidence_text(row)
     if kind == "decided":
         cells |= {"Said by": row.decided_by, "On": timezone.format_with_zone(row.decided_at)}
@@ -163,7 +163,7 @@ def _run_action(action: Any, rows: Sequence[Row[Any]], author: str) -> None:
         authorize(Permission.MATCH, row.integration)
     try:
         action(rows, author)
-    except MissingName as error:
+    except InvalidInput as error:
         st.toast(str(error))
         return
     remember_name(author)
@@ -179,7 +179,7 @@ def _assign(rows: Sequence[Row[Any]], author: str) -> None:
             row.integration,
             row.account_id,
             evidence_text(row),
-            row.people,
+            row.person_integration,
             row.person_id,
             row.user_name,
             row.user_email,

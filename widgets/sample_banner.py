@@ -1,4 +1,4 @@
-"""The mark that the data is made up, and the way out."""
+"""The banner over sample data."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from server.session import current_principal
 
 
 def show_sample_banner() -> None:
-    """Say so where the sample is shown."""
+    """The banner, where the store is the sample's, and the button that removes the sample."""
     if not is_sample():
         return
     with st.container(horizontal=True, vertical_alignment="center", key="sample"):
@@ -21,7 +21,7 @@ def show_sample_banner() -> None:
             "Sample data",
             icon=":material/science:",
             color="orange",
-            help="Made-up accounts. Your first snapshot replaces them.",
+            help="Generated accounts. Your first snapshot replaces them.",
         )
         if current_principal().is_allowed_everywhere(Permission.REMOVE_SNAPSHOTS):
             st.button(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from data.access.roles import LOCAL
-from data.records.exceptions import MAX_NAME_LENGTH
+from data.records.decisions import MAX_NAME_LENGTH
 from server.session import current_principal
 
 REVIEWER_NAME_KEY = "_reviewer"

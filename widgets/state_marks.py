@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from data.states import STATE_BY_NAME
+from data.states import STATE_BY_NAME, UNRECOGNIZED
 from widgets import users_table as ut
 
 STATE_MARKS: dict[str, tuple[ut.Tone, ut.Icon]] = {
-    "waiting": ("wait", "clock"),
-    "working": ("busy", "spinner"),
+    "awaiting": ("wait", "clock"),
+    "ongoing": ("busy", "spinner"),
     "failed": ("bad", "cross"),
     "Onboarded": ("good", "check"),
     "Deleted": ("quiet", "dash"),
-    "Unrecognised": ("warn", "question"),
+    UNRECOGNIZED.name: ("warn", "question"),
 }
 """Phase, or name of a settled state → how it is drawn."""
 

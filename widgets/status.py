@@ -1,6 +1,8 @@
-"""What a page says when there is nothing to show, and what to do about it."""
+"""What a page shows when there is nothing to read: why, and what to do."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import streamlit as st
 
@@ -12,62 +14,73 @@ from server.session import current_principal
 
 TITLES: dict[StorePhase, str] = {
     "opening": "Opening the store",
-    "in use": "Rollcall is open elsewhere",
+    "in use": "Another Rollcall is using this store",
     "rebuilding": "Rebuilding from the archive",
     "making the sample": "Welcome to Rollcall",
-    "failed": "The store cannot be opened",
+    "failed": "Cannot open the store",
 }
+RETRY = "Rollcall tries again every few seconds. This page appears as soon as the store is open."
+NOTHING_YET = "This page shows data as soon as somebody uploads an account list."
+OWN_DATA = Path(__file__).parent.parent / "docs" / "own-data.md"
 
 
 def show_store_status() -> bool:
-    """Say so where there is nothing to read now. False then: draw no page."""
+    """Whether pages can be drawn. If not, shows why; if so, shows what needs attention."""
     status = store_status()
-    if status.is_open:
-        if status.message and current_principal().is_allowed_everywhere(
-            Permission.LOAD_FILES
-        ):  # it can name files, and people
-            with st.container(border=True, key="amiss"):
-                st.badge("Not as it should be", icon=":material/warning:", color="orange")
-                st.text(status.message)
-        return True
-    st.title(TITLES[status.phase], anchor=False)
-    _follow_status(status.phase)
-    return False
+    if not status.is_open:
+        st.title(TITLES[status.phase], anchor=False)
+        _follow_status(status.phase)
+        return False
+    if status.message and _sees_messages():
+        with st.container(border=True, key="attention"):
+            st.badge("Attention needed", icon=":material/warning:", color="orange")
+            st.text(status.message)
+    return True
+
+
+def _sees_messages() -> bool:
+    """Messages about the store can name files and people."""
+    return current_principal().is_allowed_everywhere(Permission.LOAD_FILES)
 
 
 @st.fragment(run_every=1)
 def _follow_status(phase: StorePhase) -> None:
-    """Follow it, and draw the page as soon as there is something to read."""
+    """The reason and the progress; draws the page again when the phase changes."""
     status = store_status()
     if status.phase != phase:
         st.rerun()
     st.text(closed_reason(status))
     if status.phase == "failed":
-        st.caption("It is tried again every few seconds. The page shows as soon as it can.")
+        st.caption(RETRY)
     if status.total:
-        st.progress(
-            min(1.0, status.done / status.total),
-            text=f"{status.done:,} of {status.total:,} snapshots",
-        )
-    if status.address and current_principal().is_allowed_everywhere(Permission.LOAD_FILES):
+        share = min(1.0, status.done / status.total)
+        st.progress(share, text=f"{status.done:,} of {status.total:,} snapshots")
+    if status.address and _sees_messages():
         st.link_button("Go to the other Rollcall", status.address, icon=":material/open_in_new:")
 
 
 def show_no_snapshots() -> None:
-    """Nothing was loaded yet."""
+    """How to load the first snapshot."""
+    principal = current_principal()
     with st.container(border=True, width=760, key="no_snapshots"):
         st.subheader("No snapshots yet", anchor=False)
-        if not current_principal().is_allowed(Permission.LOAD_FILES):
-            st.text("As soon as one is loaded, it shows here.")
+        if not principal.is_allowed(Permission.LOAD_FILES):
+            st.text(NOTHING_YET)
             return
-        st.text("Drop a file that lists an integration’s accounts into the snapshots folder:")
-        st.code(
-            f"{current_home().inbox}/figma/2026-11-23T06-00-00Z.csv", language=None, wrap_lines=True
-        )
+        st.text("Upload your first account list.")
+        if principal.is_allowed(Permission.SNAPSHOTS) and st.button("Go to Snapshots"):
+            st.switch_page("snapshots.py")
+        st.text("Or move it into the snapshots folder:")
+        inbox = f"{current_home().inbox}/figma/2026-11-23T06-00-00Z.csv"
+        st.code(inbox, language=None, wrap_lines=True)
         st.text("Or load it from the command line:")
-        st.code(
-            ".venv/bin/rollcall load export.csv --integration figma --taken-at 2026-11-23",
-            language=None,
-            wrap_lines=True,
-        )
-        st.caption("It shows here within seconds. The README tells which columns are understood.")
+        command = ".venv/bin/rollcall load export.csv --integration figma --taken-at 2026-11-23"
+        st.code(command, language=None, wrap_lines=True)
+        with st.expander("See supported columns"):
+            st.markdown(supported_columns())
+
+
+def supported_columns() -> str:
+    """The table of columns, from docs/own-data.md."""
+    section = OWN_DATA.read_text(encoding="utf-8").partition("\n## Columns\n\n")[2]
+    return "\n\n".join(section.split("\n\n")[:2])

@@ -1,7 +1,7 @@
-"""The reader's time zone: chosen once, on any page, and told in on all of them.
+"""The reader's time zone, which applies to all pages.
 
-The address carries it as `tz`, an IANA name; the session remembers it from page to page. Moments in
-addresses, files and the store are UTC.
+It is in the address as `tz`, an IANA name, and in the session. Moments in addresses, files and the
+store are UTC.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from widgets.address import address_params, is_user_action, write_address
 
 ZONE_KEY = "_zone"
 AMENDED_KEY = "_amended"
-"""Addresses to which the zone was added: Back, to one of them, is to lead on back."""
+"""Addresses to which the zone was added. Back to one of them must not add it again."""
 
 COMMON_ZONES = ("UTC", "Europe/London", "Europe/Berlin", "America/New_York", "America/Los_Angeles",
         "Asia/Kolkata", "Asia/Tokyo", "Australia/Sydney")  # fmt: skip
-"""Time zones that are offered first."""
+"""The first options."""
 
 
 def current_zone() -> str:
-    """The time zone that the address names, or that was chosen on another page; else UTC."""
+    """The time zone in the address, or of the session; else UTC."""
     requested = st.query_params.get("tz")
     if requested is not None:
         st.session_state[ZONE_KEY] = zone_or_utc(requested)
@@ -32,13 +32,13 @@ def current_zone() -> str:
 
 
 def with_zone(params: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-    """The parameters of an address, the zone among them where it is not UTC."""
+    """The parameters of an address, with the zone unless it is UTC."""
     other_params = {name: list(values) for name, values in params.items() if name != "tz"}
     return other_params if current_zone() == "UTC" else other_params | {"tz": [current_zone()]}
 
 
 def keep_zone_in_address(page: str) -> None:
-    """Let the address of a page say the zone that was chosen on another one."""
+    """Add the zone of the session to the address of a page."""
     if current_zone() == "UTC" or "tz" in st.query_params:
         return
     address_key = (page, tuple(st.query_params.items()))
@@ -49,7 +49,7 @@ def keep_zone_in_address(page: str) -> None:
 
 
 def choose_zone(label: str = "Time zone") -> None:
-    """The time zone in which times are told, and days begin."""
+    """The time zone of times and days, as a select box."""
     names = [*COMMON_ZONES, *sorted(time_zones() - set(COMMON_ZONES))]
     st.session_state["tz"] = current_zone()
 
@@ -61,26 +61,22 @@ def choose_zone(label: str = "Time zone") -> None:
     st.selectbox(label, names, key="tz", on_change=apply_zone)
 
 
-# ---- moments, which are naive UTC ----------------------------------------------------------------
+# ---- moments (naive UTC) ------------------------------------------------------------------------
 
 
 def to_reader_time(moment: datetime) -> datetime:
-    """What the reader's clocks show at a moment."""
+    """A moment in the reader's time zone."""
     return to_local(moment, current_zone())
 
 
 def from_reader_time(reader_time: datetime) -> datetime:
-    """The moment at which the reader's clocks show this; of two, the earlier."""
+    """The moment of a time in the reader's zone; of two such moments, the earlier."""
     return to_utc(reader_time, current_zone())
 
 
 def format_moment(moment: datetime, *, seconds: bool = False) -> str:
     """`2026-11-23 06:00`."""
-    return (
-        f"{to_reader_time(moment):%Y-%m-%d %H:%M:%S}"
-        if seconds
-        else f"{to_reader_time(moment):%Y-%m-%d %H:%M}"
-    )
+    return f"{to_reader_time(moment):{'%Y-%m-%d %H:%M:%S' if seconds else '%Y-%m-%d %H:%M'}}"
 
 
 def format_with_zone(moment: datetime, *, seconds: bool = False) -> str:
@@ -95,10 +91,10 @@ def choose_moment(
     span: tuple[datetime, datetime],
     on_choose: Callable[[datetime | None], None],
 ) -> None:
-    """A moment from the first to the last of the span, on the reader's clocks.
+    """An input for a moment within the span, in the reader's time zone.
 
-    Each moment has an input of its own: when its popover closes, an input says once more what it
-    showed, which may be what was there before a press beside it, and nobody listens to that.
+    Each moment has an input with its own key. When its popover closes, an input reports its value
+    again; that can be an outdated one, and no callback is registered for its key then.
     """
     first, last = map(to_reader_time, span)
     key = f"{key}_{moment:%Y%m%d%H%M%S}" if moment else key

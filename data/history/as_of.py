@@ -1,37 +1,123 @@
-"""The accounts of an integration as of a moment."""
+"""The accounts of an integration at a moment, and the span for which a snapshot holds."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, FromClause, Select, Table, insert, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    Row,
+    Select,
+    String,
+    cast,
+    func,
+    null,
+    select,
+)
 
-from data.schema import account_current, account_version, is_unmatched, is_valid_at, join_profile
+from data.schema import (
+    OPEN_END,
+    TRACKED_COLUMNS,
+    account,
+    account_current,
+    account_version,
+    integration,
+    is_unmatched,
+    is_valid_at,
+    join_profile,
+    snapshot,
+)
 
+EARLIEST_MOMENT = datetime(1, 1, 1)
 version = account_version
 
 
 def accounts_at(integration_id: int, moment: datetime | None) -> FromClause:
-    """One row per account of the integration at a moment; None is now."""
+    """One row per account of the integration at a moment; None means now."""
     if moment is None:
-        current = account_current
-        return (
-            select(current).where(current.c.integration_id == integration_id).subquery("accounts")
-        )
+        rows = select(account_current).where(account_current.c.integration_id == integration_id)
+        return rows.subquery("accounts")
     versions = select(version).where(
         version.c.integration_id == integration_id, is_valid_at(version, moment)
     )
     return join_profile(versions.subquery("accounts"))
 
 
-def insert_rows(con: Connection, table: Table, rows: Select[*tuple[Any, ...]]) -> None:
-    """Add rows that have the table's columns in their order."""
-    con.execute(insert(table).from_select([c.name for c in table.c], rows))
-
-
 def is_matched(accounts: FromClause) -> ColumnElement[bool]:
-    """Told of current accounts by a column, as to read texts of all of them takes longer."""
-    if "is_matched" in accounts.c:
-        return accounts.c.is_matched
-    return ~is_unmatched(accounts)
+    """Whether an account has a user. Current accounts have a column for it, which is faster."""
+    return accounts.c.is_matched if "is_matched" in accounts.c else ~is_unmatched(accounts)
+
+
+class Span(NamedTuple):
+    """The time for which a snapshot holds: [taken_at, until)."""
+
+    integration_id: int
+    taken_at: datetime
+    until: datetime  # when the next snapshot was taken; OPEN_END for the newest
+    had_snapshot: bool  # whether the store already has a snapshot of `taken_at`
+    highest_key: int  # of all accounts before the span is written; 0 without any
+
+    @property
+    def is_newest(self) -> bool:
+        """Whether no snapshot of the integration was taken later."""
+        return self.until == OPEN_END
+
+    @property
+    def is_append(self) -> bool:
+        """Whether it extends the history, as nearly every snapshot does."""
+        return self.is_newest and not self.had_snapshot
+
+    def accounts_in_store(self) -> FromClause:
+        """One row per account of the integration, as the store has it at the span's start."""
+        return accounts_at(self.integration_id, None if self.is_newest else self.taken_at)
+
+
+def find_snapshot(con: Connection, integration_name: str, taken_at: datetime) -> Row[Any] | None:
+    """The row of `snapshot`, if one is loaded for the moment."""
+    return con.execute(
+        select(snapshot)
+        .join(integration, integration.c.integration_id == snapshot.c.integration_id)
+        .where(integration.c.name == integration_name, snapshot.c.taken_at == taken_at)
+    ).first()
+
+
+def find_span(
+    con: Connection, integration_name: str, taken_at: datetime, *, had_snapshot: bool
+) -> Span:
+    """The span of a snapshot of the moment; a new integration gets the next ID."""
+    integration_id = con.scalar(
+        select(integration.c.integration_id).where(integration.c.name == integration_name)
+    )
+    highest_key = con.scalar(select(func.max(account.c.account_key))) or 0
+    if integration_id is None:
+        highest_id = con.scalar(select(func.max(integration.c.integration_id))) or 0
+        return Span(highest_id + 1, taken_at, OPEN_END, had_snapshot, highest_key)
+    next_taken_at = con.scalar(
+        select(func.min(snapshot.c.taken_at)).where(
+            snapshot.c.integration_id == integration_id, snapshot.c.taken_at > taken_at
+        )
+    )
+    return Span(integration_id, taken_at, next_taken_at or OPEN_END, had_snapshot, highest_key)
+
+
+def previous_accounts(con: Connection, span: Span) -> Select[*tuple[Any, ...]]:
+    """The accounts of the snapshot before the span's.
+
+    Columns: integration_id, account_key, account_id, which is NULL, and TRACKED_COLUMNS.
+    """
+    taken_at = con.scalar(
+        select(func.max(snapshot.c.taken_at)).where(
+            snapshot.c.integration_id == span.integration_id,
+            snapshot.c.taken_at < span.taken_at,
+        )
+    )
+    accounts = accounts_at(span.integration_id, taken_at or EARLIEST_MOMENT)
+    return select(
+        accounts.c.integration_id,
+        accounts.c.account_key,
+        cast(null(), String).label("account_id"),
+        *(accounts.c[name] for name in TRACKED_COLUMNS),
+    )

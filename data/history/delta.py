@@ -1,8 +1,7 @@
-"""Which accounts of a file are news: by its rows, beside what is known.
+"""Finds the rows of a file that differ from the store.
 
-A file that extends the history is compared with the newest snapshot, row by row as delivered: what
-is unchanged there means what it meant, and need not be understood again. For any other file only
-the accounts are known, not their rows, and every row is news.
+A file that extends the history is compared with the newest snapshot by fingerprints of its raw
+rows; only changed rows are normalized. For any other file, every row counts as changed.
 """
 
 from __future__ import annotations
@@ -21,17 +20,17 @@ from sqlalchemy import (
     delete,
     exists,
     func,
-    insert,
     literal,
     null,
     or_,
     select,
 )
 
+from data.history.as_of import Span
 from data.history.reject import ROW_POSITION, Validated, count_staged_rows
+from data.history.session import LoadSession
 from data.history.stage import ReadResult
-from data.history.versions import Span
-from data.schema import account, account_current, row_fingerprint
+from data.schema import account, account_current, insert_rows, row_fingerprint
 from data.staging import (
     raw_columns,
     stage_changed,
@@ -41,24 +40,26 @@ from data.staging import (
     stage_missing,
     stage_row,
 )
-from data.store.transfer import materialize, materialize_in_store, recreate_table
+from data.store.transfer import recreate_table
 
 
 class Baseline(NamedTuple):
-    """What is known of an integration's accounts over a span, at the desk."""
+    """The accounts that a file is compared with, in the workspace."""
 
     rows: FromClause  # account_key, fingerprint; one row per account
-    has_fingerprints: bool  # whether there is any, and the fingerprints tell how it was delivered
+    has_fingerprints: bool  # for all of them, and there is at least one
 
 
-def stage_baseline(con: Connection, workspace: Connection, span: Span) -> Baseline:
-    """What the file of the span is to be compared with."""
-    fingerprints = select(row_fingerprint.c.account_key, row_fingerprint.c.fingerprint).where(
-        row_fingerprint.c.integration_id == span.integration_id
-    )
-    has_fingerprints = span.is_append and _has_all_fingerprints(con, span.integration_id)
-    rows = fingerprints if has_fingerprints else accounts_without_fingerprint(span)
-    return Baseline(materialize(con, rows, workspace, stage_known), has_fingerprints)
+def stage_baseline(session: LoadSession) -> Baseline:
+    """Fill `stage_known` with the accounts of the session's span."""
+    span = session.span
+    has_fingerprints = span.is_append and _has_all_fingerprints(session.con, span.integration_id)
+    rows = accounts_without_fingerprint(span)
+    if has_fingerprints:
+        rows = select(row_fingerprint.c.account_key, row_fingerprint.c.fingerprint).where(
+            row_fingerprint.c.integration_id == span.integration_id
+        )
+    return Baseline(session.materialize(rows, stage_known), has_fingerprints)
 
 
 def _has_all_fingerprints(con: Connection, integration_id: int) -> bool:
@@ -71,153 +72,122 @@ def _has_all_fingerprints(con: Connection, integration_id: int) -> bool:
 
 
 def accounts_without_fingerprint(span: Span) -> Select[*tuple[Any, ...]]:
-    """The accounts of the span, whose rows nobody remembers."""
+    """The accounts of the span: [account_key, fingerprint], where the fingerprint is NULL."""
     accounts = span.accounts_in_store()
     return select(accounts.c.account_key, cast(null(), BigInteger).label("fingerprint"))
 
 
 def find_changed_rows_if_valid(
-    con: Connection, workspace: Connection, read_result: ReadResult, baseline: Baseline, span: Span
+    session: LoadSession, read_result: ReadResult, baseline: Baseline
 ) -> Validated | None:
-    """What `find_news` does, of a `stage_row` without the texts of known rows; the file's counts.
+    """Like `find_changed_rows`, for a `stage_row` without the texts of known rows.
 
-    None where a row is no account, or an account has several: to tell which row that is, all of
-    them have to be looked at. The tables are empty then.
+    Returns the file's counts; None if a row is no account, or an account has several rows. To
+    report those, all rows have to be read with their texts; the stage tables are then empty.
     """
-    validated = _compare_if_valid(con, workspace, read_result, baseline, span)
-    if not validated:
-        for stage_table in (stage_row, stage_missing, stage_changed, stage_known_id):
-            recreate_table(workspace, stage_table)
-    return validated
+    counts = _compare_if_valid(session, read_result, baseline)
+    if not counts:
+        for table in (stage_row, stage_missing, stage_changed, stage_known_id):
+            recreate_table(session.workspace, table)
+    return counts
 
 
 def _compare_if_valid(
-    con: Connection, workspace: Connection, read_result: ReadResult, baseline: Baseline, span: Span
+    session: LoadSession, read_result: ReadResult, baseline: Baseline
 ) -> Validated | None:
-    row_count, unchanged_count, changed_count, changed_account_count, without_offset = (
-        count_staged_rows(workspace)
-    )
-    if (
-        read_result.broken_count
-        or row_count != unchanged_count + changed_count
-        or changed_count != changed_account_count
-    ):
+    workspace = session.workspace
+    rows, known, with_account, accounts, without_offset = count_staged_rows(workspace)
+    if read_result.broken_count or rows != known + with_account or with_account != accounts:
         return None
-    seen_fingerprints = select(stage_row.c.fingerprint).where(stage_row.c.known)
-    missing_rows = select(baseline.rows).where(
-        baseline.rows.c.fingerprint.not_in(seen_fingerprints)
-    )
-    workspace.execute(
-        insert(stage_missing).from_select([c.name for c in stage_missing.c], missing_rows)
-    )
-    find_changed_rows(con, workspace, stage_missing, span)
-    baseline_count, missing_count, changed_baseline_count, changed_missing_count = (
-        workspace.execute(
-            select(
-                _row_count(baseline.rows),
-                _row_count(stage_missing),
-                _row_count(_with_changed_row(baseline.rows)),
-                _row_count(_with_changed_row(stage_missing)),
-            )
-        ).one()
-    )
-    if baseline_count - missing_count != unchanged_count:  # a known row comes twice
+    known_fingerprints = select(stage_row.c.fingerprint).where(stage_row.c.is_known)
+    is_missing = baseline.rows.c.fingerprint.not_in(known_fingerprints)
+    insert_rows(workspace, stage_missing, select(baseline.rows).where(is_missing))
+    find_changed_rows(session, stage_missing)
+    all_count, missing_count, changed_count, changed_missing_count = workspace.execute(
+        select(
+            _row_count(baseline.rows),
+            _row_count(stage_missing),
+            _row_count(_with_changed_row(baseline.rows)),
+            _row_count(_with_changed_row(stage_missing)),
+        )
+    ).one()
+    has_duplicate = all_count - missing_count != known
+    has_known_and_changed_row = changed_count != changed_missing_count
+    if has_duplicate or has_known_and_changed_row:
         return None
-    if (
-        changed_baseline_count != changed_missing_count
-    ):  # an account has a known row, and another one
-        return None
-    return Validated(row_count, row_count, 0, 0, 0, without_offset)
+    return Validated(rows, rows, 0, 0, 0, without_offset)
 
 
 def _with_changed_row(baseline_rows: FromClause) -> FromClause:
-    """The known accounts of which the file has a row that is news."""
+    """The accounts of the baseline that have a changed row in the file."""
     is_same_account = stage_changed.c.account_key == baseline_rows.c.account_key
-    return baseline_rows.join(stage_changed, and_(is_same_account, stage_changed.c.listed))
+    return baseline_rows.join(stage_changed, and_(is_same_account, stage_changed.c.is_listed))
 
 
 def _row_count(rows: FromClause) -> ScalarSelect[int]:
     return select(func.count()).select_from(rows).scalar_subquery()
 
 
-def find_changed_rows(
-    con: Connection, workspace: Connection, baseline_rows: FromClause, span: Span
-) -> None:
-    """Fill `stage_changed` with what of `stage_row` is not `known`, and what of that is missing.
+def find_changed_rows(session: LoadSession, baseline_rows: FromClause) -> None:
+    """Fill `stage_changed` with the rows that are new or changed, and the accounts not listed.
 
-    An account that was never seen gets its key here, by its row: in the order of the file, so that
-    every database gives the same ones. Keys have gaps, as to count needs a slow sort.
+    A new account gets its key here, from the position of its row, so that every database assigns
+    the same keys. Keys have gaps: numbering without gaps would need a slow sort.
     """
-    texts = [stage_row.c.account_id, *raw_columns().values(), stage_row.c.fingerprint]
-    new_key = (ROW_POSITION + literal(span.highest_key + 1, BigInteger)).label("number")
-    unmatched_rows = select(new_key, *texts).where(~stage_row.c.known).subquery("told")
-    known_ids = _stage_known_ids(con, workspace, span.integration_id)
-    account_key = func.coalesce(known_ids.c.account_key, unmatched_rows.c.number).label(
-        "account_key"
-    )
+    columns = [stage_row.c.account_id, *raw_columns().values(), stage_row.c.fingerprint]
+    new_key = (ROW_POSITION + literal(session.span.highest_key + 1, BigInteger)).label("new_key")
+    unknown = select(new_key, *columns).where(~stage_row.c.is_known).subquery("unknown")
+    ids = _stage_known_ids(session)
+    account_key = func.coalesce(ids.c.account_key, unknown.c.new_key).label("account_key")
     row = (
-        select(account_key, unmatched_rows)
-        .select_from(
-            unmatched_rows.outerjoin(
-                known_ids, known_ids.c.account_id == unmatched_rows.c.account_id
-            )
-        )
+        select(account_key, unknown)
+        .select_from(unknown.outerjoin(ids, ids.c.account_id == unknown.c.account_id))
         .subquery("row")
     )
+    before = baseline_rows.c
     changed_rows = (
         select(
-            func.coalesce(row.c.account_key, baseline_rows.c.account_key),
+            func.coalesce(row.c.account_key, before.account_key),
             row.c.account_key.is_not(None),
-            *(row.c[text.name] for text in texts),
+            *(row.c[column.name] for column in columns),
         )
-        .select_from(
-            row.join(baseline_rows, baseline_rows.c.account_key == row.c.account_key, full=True)
-        )
+        .select_from(row.join(baseline_rows, before.account_key == row.c.account_key, full=True))
         .where(
             or_(
-                baseline_rows.c.account_key.is_(None),
+                before.account_key.is_(None),
                 row.c.account_key.is_(None),
-                row.c.fingerprint.is_distinct_from(baseline_rows.c.fingerprint),
+                row.c.fingerprint.is_distinct_from(before.fingerprint),
             )
         )
     )
-    workspace.execute(
-        insert(stage_changed).from_select([c.name for c in stage_changed.c], changed_rows)
-    )
+    insert_rows(session.workspace, stage_changed, changed_rows)
 
 
-def _stage_known_ids(con: Connection, workspace: Connection, integration_id: int) -> FromClause:
-    """Of the accounts that were ever seen, those that the file lists as news; at the desk."""
-    integration_column = literal(integration_id, Integer).label("integration_id")
-    file_ids = stage_id  # which is empty
-    if con.scalar(select(exists().where(account.c.integration_id == integration_id))):
-        changed_ids = select(integration_column, stage_row.c.account_id).where(~stage_row.c.known)
-        file_ids = materialize_in_store(workspace, changed_ids, con, stage_id)
+def _stage_known_ids(session: LoadSession) -> FromClause:
+    """Keys of accounts that the store has and the unknown rows list, in the workspace."""
+    integration_id = session.span.integration_id
+    file_ids = stage_id  # empty
+    if session.con.scalar(select(exists().where(account.c.integration_id == integration_id))):
+        unknown_ids = select(
+            literal(integration_id, Integer).label("integration_id"), stage_row.c.account_id
+        ).where(~stage_row.c.is_known)
+        file_ids = session.materialize_in_store(unknown_ids, stage_id)
     wanted_ids = select(file_ids.c.account_id).where(file_ids.c.integration_id == integration_id)
     known_ids = select(account.c.account_key, account.c.account_id).where(
         account.c.integration_id == integration_id, account.c.account_id.in_(wanted_ids)
     )
-    return materialize(con, known_ids, workspace, stage_known_id)
+    return session.materialize(known_ids, stage_known_id)
 
 
 def store_fingerprints(con: Connection, integration_id: int, changed_rows: FromClause) -> None:
     """Bring `row_fingerprint` up to date with the newest snapshot."""
-    changed_keys = select(changed_rows.c.account_key).where(
-        changed_rows.c.integration_id == integration_id
-    )
+    changed, fingerprints = changed_rows.c, row_fingerprint
+    changed_keys = select(changed.account_key).where(changed.integration_id == integration_id)
     con.execute(
-        delete(row_fingerprint).where(
-            row_fingerprint.c.integration_id == integration_id,
-            row_fingerprint.c.account_key.in_(changed_keys),
+        delete(fingerprints).where(
+            fingerprints.c.integration_id == integration_id,
+            fingerprints.c.account_key.in_(changed_keys),
         )
     )
-    con.execute(
-        insert(row_fingerprint).from_select(
-            [c.name for c in row_fingerprint.c],
-            select(
-                changed_rows.c.integration_id,
-                changed_rows.c.account_key,
-                changed_rows.c.fingerprint,
-            ).where(changed_rows.c.listed),
-        )
-    )
+    listed = select(changed.integration_id, changed.account_key, changed.fingerprint)
+    insert_rows(con, fingerprints, listed.where(changed.is_listed))

@@ -1,33 +1,26 @@
-"""One snapshot file into the store, in one transaction; or not at all, with the reason in words."""
+"""Loads one snapshot file into the store, in one transaction."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import contextmanager
+import json
+from concurrent.futures import Future
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cache
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
+    ColumnElement,
     Connection,
     Engine,
     FromClause,
     Integer,
     Row,
     Select,
-    String,
-    cast,
     delete,
-    false,
     func,
     insert,
     literal,
-    null,
     select,
 )
 
@@ -36,17 +29,16 @@ from data.files.formats import row_noun
 from data.files.headers import match_columns
 from data.files.mapping import NO_MAPPING
 from data.files.naming import SnapshotFile
-from data.history.as_of import accounts_at
+from data.formatting import utc_now
+from data.history.as_of import Span, previous_accounts
 from data.history.delta import (
     Baseline,
-    accounts_without_fingerprint,
     find_changed_rows,
     find_changed_rows_if_valid,
     stage_baseline,
     store_fingerprints,
 )
 from data.history.load_report import (
-    FileFacts,
     exceeds_deletion_limit,
     incomplete_message,
     load_report,
@@ -54,12 +46,10 @@ from data.history.load_report import (
 )
 from data.history.normalize import normalize
 from data.history.reject import Validated, validate
-from data.history.rollups import delete_counts
+from data.history.session import LoadSession, open_session
 from data.history.stage import ReadResult, stage_rows
-from data.history.versions import Span, stage_delta_rows, write_versions
-from data.records.matches import unlink_account_keys
+from data.history.versions import stage_delta_rows, write_versions
 from data.schema import (
-    OPEN_END,
     RAW_COLUMNS,
     TRACKED_COLUMNS,
     account,
@@ -69,428 +59,278 @@ from data.schema import (
     row_fingerprint,
     snapshot,
 )
-from data.sources.delivery import OpenedFile, open_file
 from data.staging import stage_change, stage_changed, stage_delta, stage_normalized, stage_rejected
 from data.store.dialect import unnest_json_keys
-from data.store.engine import write_connection
-from data.store.transfer import (
-    copy_to_store,
-    materialize_in_store,
-    open_workspace,
-    refresh_statistics,
-    staging_tables,
-    transaction,
-)
+from data.store.transfer import refresh_statistics
 
-EARLIEST_MOMENT = datetime(1, 1, 1)
 MAX_REJECTED_SHARE = 0.5
-"""Share of a file's rows; with more rejected, the file is not what it seems."""
+"""Share of a file's rows. With more rejected rows, the file is no list of accounts."""
 
 
 @dataclass(frozen=True)
 class LoadResult:
-    """What became of a file; accepted + rejected = rows_read."""
+    """The counts of one load; accepted + rejected = rows_read."""
 
     file: SnapshotFile
     rows_read: int
     accepted: int
     rejected: int
-    flagged: int  # accepted accounts with a value that was not understood
-    already_loaded: bool = False  # the very same file was loaded before: nothing changed
+    flagged: int  # accepted accounts with a value that Rollcall could not read
+    already_loaded: bool = False  # the same file was loaded before, so nothing changed
 
 
 def load(
     engine: Engine, file: SnapshotFile, *, replace: bool = False, confirmed: bool = False
 ) -> LoadResult:
-    """Load a snapshot file; with `replace`, in place of what is loaded for the same moment.
+    """Load a snapshot file; with `replace`, instead of the one loaded for the same moment.
 
-    `confirmed`: a person has looked at it, so that it may say what is hard to believe.
-    Raises a SnapshotRefused; the store is then as it was.
+    `confirmed`: a person has checked the file, so the mass-deletion guard does not hold it.
+    Raises SnapshotRejected; the store is then unchanged.
     """
-    with load_session(engine, file) as (con, workspace, executor, task):
-        if task.is_identical:
-            return _already_loaded_result(task)
-        if task.loaded_snapshot and not replace:
-            raise OtherContentLoaded(_other_content_message(file, task.loaded_snapshot))
-        staged = stage_changes(con, workspace, task, executor, confirmed=confirmed)
-        with transaction(con, workspace):
-            flagged = write_snapshot(con, workspace, task, staged)
+    with open_session(engine, file, confirmed=confirmed) as session:
+        if session.loaded_snapshot and session.is_identical:
+            return _already_loaded(file, session.loaded_snapshot)
+        if session.loaded_snapshot and not replace:
+            raise OtherContentLoaded(_other_content_message(file, session.loaded_snapshot))
+        changes = stage_changes(session)
+        with session.transaction():
+            flagged = write_snapshot(session, changes)
             if not confirmed:
-                _hold_mass_deletion(con, task, staged.validated.accepted)
-        with con.begin():
-            refresh_statistics(con, account, account_current, row_fingerprint, if_large=stage_delta)
-    return LoadResult(file, *staged.validated[:3], flagged)
+                _hold_mass_deletion(session, changes.counts.accepted)
+        with session.con.begin():
+            refresh_statistics(
+                session.con, account, account_current, row_fingerprint, if_large=stage_delta
+            )
+    return LoadResult(file, *changes.counts[:3], flagged)
 
 
-class _Task(NamedTuple):
-    """A file to load, where it belongs, and what is loaded there already."""
-
-    file: SnapshotFile
-    opened_file: Future[OpenedFile]
-    span: Span
-    loaded_snapshot: Row[Any] | None
-    is_identical: bool
+def _already_loaded(file: SnapshotFile, loaded: Row[Any]) -> LoadResult:
+    counts = (loaded.rows_read, loaded.accepted, loaded.rejected, loaded.flagged)
+    return LoadResult(file, *counts, already_loaded=True)
 
 
-@contextmanager
-def load_session(
-    engine: Engine, file: SnapshotFile
-) -> Iterator[tuple[Connection, Connection, Executor, _Task]]:
-    """The store, the desk, who works beside them on what needs neither, and what there is to do."""
-    with ThreadPoolExecutor(max_workers=1) as executor:
-        opened_file = executor.submit(open_file, file.path, file.integration, file.name)
-        with write_connection(engine) as con, staging_tables(con), open_workspace(con) as workspace:
-            yield con, workspace, executor, _make_task(con, file, opened_file)
+def _other_content_message(file: SnapshotFile, loaded: Row[Any]) -> str:
+    return (
+        f"{file.integration} at {file.taken_at:%Y-%m-%d %H:%M:%S} UTC is already loaded from "
+        f"{loaded.file_name}, with other content. To replace it with {file.name}, use "
+        "rollcall load --replace."
+    )
 
 
-class _StagedChanges(NamedTuple):
+# ---- staging: the store is only read -------------------------------------------------------------
+
+
+class StagedChanges(NamedTuple):
+    """The changes of one file, in the stage tables."""
+
     read_result: ReadResult
-    validated: Validated
-    changed_rows: FromClause  # in the store
-    sha256: Future[str]  # of the file; it takes longer than most steps, and one core
+    counts: Validated
+    changed_keys: FromClause  # in the store, like `stage_change`
+    sha256: Future[str]
 
 
-def _make_task(con: Connection, file: SnapshotFile, opened_file: Future[OpenedFile]) -> _Task:
-    file.path.open("rb").close()  # one that cannot be opened is no fault of its content
-    with con.begin():
-        loaded_snapshot = _find_snapshot(con, file.integration, file.taken_at)
-        span = _make_span(con, file.integration, file.taken_at, had_snapshot=bool(loaded_snapshot))
-    is_identical = loaded_snapshot is not None and loaded_snapshot.sha256 == _sha256(file.path)
-    return _Task(file, opened_file, span, loaded_snapshot, is_identical)
+def stage_changes(session: LoadSession, *, read_all: bool = False) -> StagedChanges:
+    """Read, validate, compare and normalize the file; `stage_delta` then has what it changes.
 
-
-def _already_loaded_result(task: _Task) -> LoadResult:
-    counts = ("rows_read", "accepted", "rejected", "flagged")
-    return LoadResult(
-        task.file, *(getattr(task.loaded_snapshot, name) for name in counts), already_loaded=True
-    )
-
-
-def stage_changes(
-    con: Connection,
-    workspace: Connection,
-    task: _Task,
-    executor: Executor,
-    *,
-    confirmed: bool,
-    read_all: bool = False,
-) -> _StagedChanges:
-    """Fill the tables of a load with what the file changes; the store is only read.
-
-    Each is committed by itself, which lets DuckDB read it on several cores. `whole`: every row
-    is read with its texts, whether they are known or not.
+    Each step is committed, so that DuckDB reads its rows on several cores. `read_all`: also read
+    the texts of rows that have not changed.
     """
-    with transaction(con, workspace):
-        baseline = stage_baseline(con, workspace, task.span)
-    quick_result = None
+    with session.transaction():
+        baseline = stage_baseline(session)
+    staged = None
     if baseline.has_fingerprints and not read_all:
-        quick_result = _read_changed_rows(con, workspace, task, baseline, confirmed=confirmed)
-    read_result, validated = quick_result or _read_all_rows(
-        con, workspace, task, baseline, confirmed=confirmed
-    )
-    sha256 = executor.submit(_sha256, task.file.path)
-    with transaction(con, workspace):
-        integration_column = literal(task.span.integration_id, Integer).label("integration_id")
-        changed_keys = select(
-            integration_column,
-            stage_changed.c.account_key,
-            stage_changed.c.listed,
-            stage_changed.c.fingerprint,
-        )
-        changed_rows = materialize_in_store(workspace, changed_keys, con, stage_change)
-        normalized = _normalized_changed_rows().subquery("means")
-        normalized_rows = materialize_in_store(
-            workspace,
-            select(integration_column, *(normalized.c[n] for n in NORMALIZED_COLUMNS)),
-            con,
-            stage_normalized,
-        )
-        stage_delta_rows(con, task.span, normalized_rows, changed_rows)
-    return _StagedChanges(read_result, validated, changed_rows, sha256)
+        staged = _stage_changed_rows(session, baseline)
+    read_result, counts = staged or _stage_all_rows(session, baseline)
+    sha256 = session.hash_file()
+    with session.transaction():
+        span = session.span
+        changed_keys = session.materialize_in_store(_changed_keys(span), stage_change)
+        normalized = session.materialize_in_store(_normalized_rows(span), stage_normalized)
+        stage_delta_rows(session.con, span, normalized, changed_keys)
+    return StagedChanges(read_result, counts, changed_keys, sha256)
 
 
-def _read_changed_rows(
-    con: Connection, workspace: Connection, task: _Task, baseline: Baseline, *, confirmed: bool
+def _stage_changed_rows(
+    session: LoadSession, baseline: Baseline
 ) -> tuple[ReadResult, Validated] | None:
-    """Fill `stage_changed` from the rows that are not known; None where the file is too odd."""
-    read_result = _stage_file_rows(workspace, task, baseline.rows, confirmed=confirmed)
-    with transaction(con, workspace):
-        validated = find_changed_rows_if_valid(con, workspace, read_result, baseline, task.span)
-        if validated:
-            _reject_implausible(con, workspace, task, validated, confirmed=confirmed)
-    return (read_result, validated) if validated else None
+    """Fill `stage_changed` from the rows without a known fingerprint; None: read all rows."""
+    read_result = _stage_file(session, baseline.rows)
+    with session.transaction():
+        counts = find_changed_rows_if_valid(session, read_result, baseline)
+        if counts:
+            _reject_implausible(session, counts)
+    return (read_result, counts) if counts else None
 
 
-def _read_all_rows(
-    con: Connection, workspace: Connection, task: _Task, baseline: Baseline, *, confirmed: bool
-) -> tuple[ReadResult, Validated]:
+def _stage_all_rows(session: LoadSession, baseline: Baseline) -> tuple[ReadResult, Validated]:
     """Fill `stage_changed` from all rows, and `stage_rejected` with those that are no account."""
-    read_result = _stage_file_rows(workspace, task, None, confirmed=confirmed)
-    with transaction(con, workspace):
-        validated = validate(workspace, read_result)
-        _reject_implausible(con, workspace, task, validated, confirmed=confirmed)
-    with transaction(con, workspace):
-        find_changed_rows(con, workspace, baseline.rows, task.span)
-    return read_result, validated
+    read_result = _stage_file(session, None)
+    with session.transaction():
+        counts = validate(session.workspace, read_result)
+        _reject_implausible(session, counts)
+    with session.transaction():
+        find_changed_rows(session, baseline.rows)
+    return read_result, counts
 
 
-def _stage_file_rows(
-    workspace: Connection, task: _Task, known_fingerprints: FromClause | None, *, confirmed: bool
-) -> ReadResult:
-    file = task.file
-    opened_file = task.opened_file.result()
-    with workspace.begin():
-        read_result = stage_rows(
-            workspace, opened_file, file.mapping or NO_MAPPING, known_fingerprints
-        )
-    if read_result.source_info.incomplete_reason and not confirmed:
-        raise OnHold(
-            f"{file.name} is held: {incomplete_message(read_result.source_info.incomplete_reason)}"
-        )
+def _stage_file(session: LoadSession, known_fingerprints: FromClause | None) -> ReadResult:
+    file, opened_file = session.file, session.opened_file.result()
+    with session.workspace.begin():
+        mapping = file.mapping or NO_MAPPING
+        read_result = stage_rows(session.workspace, opened_file, mapping, known_fingerprints)
+    reason = read_result.source_info.incomplete_reason
+    if reason and not session.confirmed:
+        raise OnHold(f"{file.name} is on hold: {incomplete_message(reason)}")
     return read_result
 
 
-def write_snapshot(
-    con: Connection, workspace: Connection, task: _Task, staged: _StagedChanges
-) -> int:
-    """The one transaction that changes the store; how many accounts have a flag."""
-    file, validated, span = task.file, staged.validated, task.span
-    _add_integration_if_new(con, span.integration_id, file.integration)
-    write_versions(con, span)
-    if span.is_newest:
-        store_fingerprints(con, span.integration_id, staged.changed_rows)
-    if task.loaded_snapshot:
-        _delete_snapshot(con, task.loaded_snapshot)
-    flagged = _count_flagged(con, span)
-    snapshot_id = con.scalar(select(func.coalesce(func.max(snapshot.c.snapshot_id), 0) + 1))
-    if validated.rejected:
-        rows = select(literal(snapshot_id, BigInteger).label("snapshot_id"), *stage_rejected.c)
-        copy_to_store(workspace, rows, con, rejected_row)
-    con.execute(
-        insert(snapshot).values(
-            snapshot_id=snapshot_id,
-            integration_id=span.integration_id,
-            taken_at=file.taken_at,
-            loaded_at=datetime.now(UTC).replace(tzinfo=None),
-            file_name=file.name,
-            sha256=staged.sha256.result(),
-            rows_read=validated.rows_read,
-            accepted=validated.accepted,
-            rejected=validated.rejected,
-            flagged=flagged,
-            facts=FileFacts(
-                headings=staged.read_result.headings,
-                notes=staged.read_result.notes,
-                remarks=tuple(staged.read_result.source_info.remarks),
-                incomplete_reason=staged.read_result.source_info.incomplete_reason,
-                unreported_states=_count_unreported_states(con, span, staged.read_result.headings),
-                duplicates=validated.duplicates,
-                exact_duplicates=validated.exact_duplicates,
-                without_offset=validated.without_offset,
-                flags=_count_flags_by_column(con, span) if flagged else {},
-            ).as_json(),
-        )
-    )
-    return flagged
-
-
-def _hold_mass_deletion(con: Connection, task: _Task, account_count: int) -> None:
-    """Raises Held, which undoes the load."""
-    file = task.file
-    if exceeds_deletion_limit(con, task.span.integration_id, file.taken_at, account_count):
-        report = load_report(con, file.integration, file.taken_at)  # a tenth of a small load
-        raise OnHold(f"{file.name} is held: {mass_deletion_message(report)}")
-
-
-def remove_snapshot(engine: Engine, integration_name: str, taken_at: datetime) -> bool:
-    """Take a snapshot out, as if it had never been loaded. False where there is none."""
-    with write_connection(engine) as con, staging_tables(con), con.begin():
-        loaded_snapshot = _find_snapshot(con, integration_name, taken_at)
-        if not loaded_snapshot:
-            return False
-        span = _make_span(con, integration_name, taken_at, had_snapshot=True)
-        previous_accounts = _previous_accounts(con, span)
-        _stage_removed_accounts(con, span, previous_accounts)
-        stage_delta_rows(con, span, previous_accounts.subquery("listed"), stage_change)
-        write_versions(con, span)
-        con.execute(
-            delete(row_fingerprint).where(row_fingerprint.c.integration_id == span.integration_id)
-        )
-        _delete_snapshot(con, loaded_snapshot)
-        delete_counts(con, span.integration_id, taken_at)
-        _delete_integration_without_snapshots(con, span.integration_id)
-    return True
-
-
-def _delete_integration_without_snapshots(con: Connection, integration_id: int) -> None:
-    """With its last snapshot an integration goes, name and all: it is as if it had never been."""
-    snapshot_count = select(func.count()).where(snapshot.c.integration_id == integration_id)
-    if not con.scalar(snapshot_count):
-        unlink_account_keys(con, integration_id)
-        for table in (account, integration):
-            con.execute(delete(table).where(table.c.integration_id == integration_id))
-
-
-def _reject_implausible(
-    con: Connection, workspace: Connection, task: _Task, validated: Validated, *, confirmed: bool
-) -> None:
-    name = task.file.name
-    if validated.rejected > validated.rows_read * MAX_REJECTED_SHARE:
-        first_rejected = workspace.execute(
-            select(stage_rejected).order_by(stage_rejected.c.line)
-        ).first()
-        row_label = row_noun(name)
-        example = (
-            f" The first: {row_label} {first_rejected.line}: {first_rejected.reason}"
-            if first_rejected
-            else ""
-        )
-        duplicates_text = f" {validated.exact_duplicates:,} repeat a row word for word." * bool(
-            validated.exact_duplicates
-        )
-        raise MostlyRejected(
-            f"{name}: {validated.rejected:,} of {validated.rows_read:,} rows are no accounts, "
-            "which is "
-            f"more than half; nothing was loaded.{duplicates_text}{example}"
-        )
-    if validated.accepted or confirmed:
+def _reject_implausible(session: LoadSession, counts: Validated) -> None:
+    name = session.file.name
+    if counts.rejected > counts.rows_read * MAX_REJECTED_SHARE:
+        raise MostlyRejected(_mostly_rejected_message(session, counts))
+    if counts.accepted or session.confirmed:
         return
-    previous_accounts = _previous_accounts(con, task.span).limit(1).subquery()
-    if con.scalar(select(func.count()).select_from(previous_accounts)):
+    accounts = previous_accounts(session.con, session.span).limit(1).subquery()
+    if session.con.scalar(select(func.count()).select_from(accounts)):
         raise NoAccounts(
-            f"{name} lists no accounts, but the snapshot before does; nothing was loaded. "
-            "An empty list is more often a failed export than an app without users."
+            f"{name} lists no accounts, but the previous snapshot does; nothing was loaded. An "
+            "empty list usually means that the export failed. If the app really has no accounts, "
+            "confirm the file."
         )
 
 
-NORMALIZED_COLUMNS = ("account_key", "account_id", *TRACKED_COLUMNS)
+def _mostly_rejected_message(session: LoadSession, counts: Validated) -> str:
+    name = session.file.name
+    message = (
+        f"{name}: {counts.rejected:,} of {counts.rows_read:,} rows are not accounts, which is more "
+        "than half; nothing was loaded."
+    )
+    if counts.exact_duplicates:
+        message += f" Exact duplicates: {counts.exact_duplicates:,}."
+    first = session.workspace.execute(
+        select(stage_rejected).order_by(stage_rejected.c.line)
+    ).first()
+    if first:
+        message += f" First rejected row, {row_noun(name)} {first.line}: {first.reason}"
+    return message
+
+
+def _changed_keys(span: Span) -> Select[*tuple[Any, ...]]:
+    rows = stage_changed.c
+    return select(_integration_id(span), rows.account_key, rows.is_listed, rows.fingerprint)
+
+
+def _normalized_rows(span: Span) -> Select[*tuple[Any, ...]]:
+    rows = _normalized_changed_rows().subquery("normalized")
+    columns = ("account_key", "account_id", *TRACKED_COLUMNS)
+    return select(_integration_id(span), *(rows.c[name] for name in columns))
 
 
 @cache
 def _normalized_changed_rows() -> Select[*tuple[Any, ...]]:
     columns = [stage_changed.c[name] for name in ("account_key", "account_id", *RAW_COLUMNS)]
-    changed_rows = select(*columns)
-    return normalize(changed_rows.where(stage_changed.c.listed).subquery("news"))
+    return normalize(select(*columns).where(stage_changed.c.is_listed).subquery("changed_rows"))
 
 
-def _previous_accounts(con: Connection, span: Span) -> Select[*tuple[Any, ...]]:
-    """The accounts of the snapshot before the span's, as if they had been delivered again."""
-    previous_taken_at = con.scalar(
-        select(func.max(snapshot.c.taken_at)).where(
-            snapshot.c.integration_id == span.integration_id,
-            snapshot.c.taken_at < span.taken_at,
-        )
-    )
-    accounts = accounts_at(span.integration_id, previous_taken_at or EARLIEST_MOMENT)
-    no_account_id = cast(null(), String).label("account_id")
-    return select(
-        accounts.c.integration_id,
-        accounts.c.account_key,
-        no_account_id,
-        *(accounts.c[n] for n in TRACKED_COLUMNS),
-    )
+def _integration_id(span: Span) -> ColumnElement[int]:
+    return literal(span.integration_id, Integer).label("integration_id")
 
 
-def _stage_removed_accounts(
-    con: Connection, span: Span, listed_accounts: Select[*tuple[Any, ...]]
-) -> None:
-    """Fill `stage_change` with the accounts of the span that are not listed."""
-    known_accounts = accounts_without_fingerprint(span).subquery("known")
-    is_missing = known_accounts.c.account_key.not_in(
-        select(listed_accounts.subquery("listed").c.account_key)
-    )
-    integration_column = literal(span.integration_id, Integer)
+# ---- writing -------------------------------------------------------------------------------------
+
+
+def write_snapshot(session: LoadSession, changes: StagedChanges) -> int:
+    """Write the staged changes into the history; returns the number of flagged accounts."""
+    con, span, counts = session.con, session.span, changes.counts
+    _add_integration_if_new(con, span.integration_id, session.file.integration)
+    write_versions(con, span)
+    if span.is_newest:
+        store_fingerprints(con, span.integration_id, changes.changed_keys)
+    if session.loaded_snapshot:
+        delete_snapshot(con, session.loaded_snapshot)
+    flagged = _count_flagged(con, span)
+    snapshot_id = con.scalar(select(func.coalesce(func.max(snapshot.c.snapshot_id), 0) + 1))
+    if counts.rejected:
+        rows = select(literal(snapshot_id, BigInteger).label("snapshot_id"), *stage_rejected.c)
+        session.copy_to_store(rows, rejected_row)
     con.execute(
-        insert(stage_change).from_select(
-            ["integration_id", "account_key", "listed"],
-            select(integration_column, known_accounts.c.account_key, false()).where(is_missing),
+        insert(snapshot).values(
+            snapshot_id=snapshot_id,
+            integration_id=span.integration_id,
+            taken_at=session.file.taken_at,
+            loaded_at=utc_now(),
+            file_name=session.file.name,
+            sha256=changes.sha256.result(),
+            rows_read=counts.rows_read,
+            accepted=counts.accepted,
+            rejected=counts.rejected,
+            flagged=flagged,
+            facts=json.dumps(_snapshot_facts(con, span, changes, flagged), ensure_ascii=False),
         )
     )
+    return flagged
 
 
-def _delete_snapshot(con: Connection, loaded_snapshot: Row[Any]) -> None:
-    for table in (snapshot, rejected_row):
-        con.execute(delete(table).where(table.c.snapshot_id == loaded_snapshot.snapshot_id))
+def _snapshot_facts(
+    con: Connection, span: Span, changes: StagedChanges, flagged: int
+) -> dict[str, Any]:
+    """Fields of LoadReport that only the file can tell."""
+    read_result, counts = changes.read_result, changes.counts
+    return {
+        "headings": read_result.headings,
+        "notes": read_result.notes,
+        "source_remarks": read_result.source_info.remarks,
+        "incomplete_reason": read_result.source_info.incomplete_reason,
+        "unreported_states": _count_unreported_states(con, span, read_result.headings),
+        "duplicates": counts.duplicates,
+        "exact_duplicates": counts.exact_duplicates,
+        "without_offset": counts.without_offset,
+        "flags": _count_flags_by_column(con, span) if flagged else {},
+    }
 
 
-def _make_span(
-    con: Connection, integration_name: str, taken_at: datetime, *, had_snapshot: bool
-) -> Span:
-    """Over which time a snapshot of the moment is what is known of the integration."""
-    integration_id = con.scalar(
-        select(integration.c.integration_id).where(integration.c.name == integration_name)
-    )
-    highest_key = con.scalar(select(func.max(account.c.account_key))) or 0
-    if integration_id is None:
-        highest_id = con.scalar(select(func.max(integration.c.integration_id))) or 0
-        return Span(highest_id + 1, taken_at, OPEN_END, had_snapshot, highest_key)
-    next_taken_at = select(func.min(snapshot.c.taken_at)).where(
-        snapshot.c.integration_id == integration_id, snapshot.c.taken_at > taken_at
-    )
-    return Span(
-        integration_id, taken_at, con.scalar(next_taken_at) or OPEN_END, had_snapshot, highest_key
-    )
+def _hold_mass_deletion(session: LoadSession, account_count: int) -> None:
+    """Raises OnHold, which rolls the load back."""
+    con, file = session.con, session.file
+    if exceeds_deletion_limit(con, session.span.integration_id, file.taken_at, account_count):
+        report = load_report(con, file.integration, file.taken_at)  # a tenth of a small load
+        raise OnHold(f"{file.name} is on hold: {mass_deletion_message(report)}")
 
 
 def _add_integration_if_new(con: Connection, integration_id: int, name: str) -> None:
-    """Keep the name of an integration that is seen for the first time."""
     stored_name = select(integration.c.name).where(integration.c.integration_id == integration_id)
     if con.scalar(stored_name) is None:
         con.execute(insert(integration).values(integration_id=integration_id, name=name))
 
 
-def _find_snapshot(con: Connection, integration_name: str, taken_at: datetime) -> Row[Any] | None:
-    return con.execute(
-        select(snapshot)
-        .join(integration, integration.c.integration_id == snapshot.c.integration_id)
-        .where(integration.c.name == integration_name, snapshot.c.taken_at == taken_at)
-    ).first()
+def delete_snapshot(con: Connection, loaded: Row[Any]) -> None:
+    """Delete the snapshot's own row and its rejected rows, but not its versions."""
+    for table in (snapshot, rejected_row):
+        con.execute(delete(table).where(table.c.snapshot_id == loaded.snapshot_id))
 
 
 def _count_flagged(con: Connection, span: Span) -> int:
     accounts = span.accounts_in_store()
-    return (
-        con.scalar(select(func.count()).select_from(accounts).where(accounts.c.flags.is_not(None)))
-        or 0
-    )
+    return con.scalar(select(func.count(accounts.c.flags))) or 0
 
 
 def _count_flags_by_column(con: Connection, span: Span) -> dict[str, int]:
-    """Column → accounts with text in it that was not understood."""
-    accounts = span.accounts_in_store()
-    columns = select(unnest_json_keys(accounts.c.flags).label("name")).where(
-        accounts.c.flags.is_not(None)
-    )
-    flag_names = columns.subquery()
-    counted = select(flag_names.c.name, func.count().label("accounts"))
-    grouped = counted.group_by(flag_names.c.name).order_by(flag_names.c.name)
-    return {row.name: row.accounts for row in con.execute(grouped)}
+    """Column → accounts with a value in it that Rollcall could not read."""
+    flags = span.accounts_in_store().c.flags
+    names = select(unnest_json_keys(flags).label("name")).where(flags.is_not(None)).subquery()
+    return _counts_by(con, names.c.name)
 
 
 def _count_unreported_states(
-    con: Connection, span: Span, headings: Sequence[str]
+    con: Connection, span: Span, headings: tuple[str, ...]
 ) -> dict[str, int]:
-    """How a state is known → accounts, where it is not the source that reports it."""
+    """Source of the state → accounts, where the file does not report the state itself."""
     if "state_source" not in match_columns(headings):
         return {}
-    state_source = span.accounts_in_store().c.state_source
-    counted = (
-        select(state_source, func.count())
-        .where(state_source.is_not(None))
-        .group_by(state_source)
-        .order_by(state_source)
-    )
-    return {row[0]: row[1] for row in con.execute(counted)}
+    return _counts_by(con, span.accounts_in_store().c.state_source)
 
 
-def _other_content_message(file: SnapshotFile, loaded_snapshot: Row[Any]) -> str:
-    return (
-        f"{file.integration} at {file.taken_at:%Y-%m-%d %H:%M:%S} UTC is loaded already, from "
-        f"{loaded_snapshot.file_name} with other content. To put {file.name} in its place: "
-        "rollcall load --replace."
-    )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as binary_file:
-        return hashlib.file_digest(binary_file, "sha256").hexdigest()
+def _counts_by(con: Connection, values: ColumnElement[Any]) -> dict[str, int]:
+    counts = select(values, func.count()).where(values.is_not(None))
+    rows = con.execute(counts.group_by(values).order_by(values))
+    return {row[0]: row[1] for row in rows}

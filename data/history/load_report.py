@@ -1,7 +1,7 @@
-"""The passport of a snapshot: what its file says of itself, and against the snapshot before it.
+"""The load report of a snapshot: what its file contained, and what it changed.
 
-Only what the file alone says is kept with the snapshot. Everything that compares it with the one
-before is read from the rollups, which a snapshot that arrives late between the two rewrites.
+Only what the file alone can tell is stored with the snapshot. Comparisons with the previous
+snapshot are read from the rollups, because a snapshot loaded later can come between the two.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
@@ -29,55 +29,57 @@ from sqlalchemy import (
 )
 
 from data.files.headers import heading_key
+from data.formatting import count_of
 from data.schema import integration, snapshot, state_change, state_count
 from data.states import DELETE_STATES, UNRECOGNIZED
 from data.store.engine import write_transaction
 
 DEFAULT_DELETION_LIMIT = 0.2
-"""Share of an integration's accounts: a file that takes more of them away at once is held."""
+"""Share of an integration's accounts: the mass-deletion guard holds a file that deletes more."""
 
 MIN_MASS_DELETION = 2
-"""One account that leaves is no mass departure, however few accounts there are."""
+"""A single deleted account is no mass deletion, however few accounts there are."""
 
 MAX_STATE_SHIFT = 0.1
-"""Share of the accounts that are in other states than before: more is worth a look."""
+"""Share of the accounts with another state than before that makes a report's quality Check."""
 
-ADDED = state_change.c.from_state.is_(None)
-REMOVED = state_change.c.to_state.is_(None)
-BEING_DELETED = and_(
-    state_change.c.from_state.is_not(None),
-    state_change.c.from_state.not_in(DELETE_STATES),
-    state_change.c.to_state.in_(DELETE_STATES),
-)
+MOVES = {
+    "added": state_change.c.from_state.is_(None),
+    "removed": state_change.c.to_state.is_(None),
+    "being_deleted": and_(
+        state_change.c.from_state.is_not(None),
+        state_change.c.from_state.not_in(DELETE_STATES),
+        state_change.c.to_state.in_(DELETE_STATES),
+    ),
+}
 
-Quality = Literal["good", "look at it"]
-
-
-@dataclass(frozen=True)
-class FileFacts:
-    """What a file says of itself, besides its rows."""
-
-    headings: Sequence[str] = ()
-    notes: Sequence[str] = ()  # how it had to be read, in sentences
-    duplicates: int = 0  # rows that repeat an account of an earlier row
-    exact_duplicates: int = 0  # … word for word; those are counted only
-    without_offset: int = 0  # rows whose time of change names no UTC offset
-    flags: dict[str, int] = field(default_factory=dict)  # column → accounts with unclear text
-    remarks: Sequence[str] = ()  # what another product's file has to say, in sentences
-    incomplete_reason: str = ""  # why it cannot be the whole list
-    unreported_states: dict[str, int] = field(default_factory=dict)  # inferred, default → accounts
-
-    def as_json(self) -> str:
-        """For the store."""
-        return json.dumps(asdict(self), ensure_ascii=False)
+Quality = Literal["ok", "check"]
+QUALITY_LABELS: dict[Quality, str] = {"ok": "OK", "check": "Check"}
 
 
 @dataclass(frozen=True)
+class PreviousSnapshot:
+    """The snapshot before, as far as a load report compares with it."""
+
+    taken_at: datetime
+    accounts: int
+    headings: Sequence[str]
+    states: dict[str, int]  # state → accounts in it
+
+    def state_share(self, state: str) -> float:
+        """Share of the accounts that are in the state."""
+        return self.states.get(state, 0) / self.accounts if self.accounts else 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
 class LoadReport:
-    """One snapshot: its counts, and what it changed against the one before it in time."""
+    """One snapshot: the contents of its file, its counts, and the changes to the previous one.
+
+    Times are naive UTC. The fields from `headings` on are stored as JSON in `snapshot.facts`.
+    """
 
     integration: str
-    taken_at: datetime  # naive UTC, as all times here
+    taken_at: datetime
     loaded_at: datetime
     file_name: str
     sha256: str
@@ -85,165 +87,146 @@ class LoadReport:
     accepted: int
     rejected: int
     flagged: int
-    facts: FileFacts
     states: dict[str, int]  # state → accounts in it
     added: int
     changed: int
     removed: int
-    being_deleted: int  # still listed, but now in a Delete state or Deleted, and not before
-    deletion_limit: float  # share of the accounts that may go or be removed at once
+    being_deleted: int  # moved to a Delete state or Deleted
+    deletion_limit: float  # share of the accounts that can be removed or deleted at once
     previous: PreviousSnapshot | None
+
+    headings: Sequence[str] = ()
+    notes: Sequence[str] = ()  # sentences on how the file was read, for a person to check
+    duplicates: int = 0  # rows with an account of an earlier row
+    exact_duplicates: int = 0  # those that equal the earlier row; they are only counted
+    without_offset: int = 0  # rows with a time without a UTC offset
+    flags: dict[str, int] = field(default_factory=dict)  # column → accounts with unreadable text
+    source_remarks: Sequence[str] = ()  # sentences from the source, if it is another product
+    incomplete_reason: str = ""  # why the file cannot be the whole list
+    unreported_states: dict[str, int] = field(default_factory=dict)  # inferred, default → accounts
 
     @property
     def deletion_share(self) -> float:
-        """Share of the accounts before that go, or fall into a Delete state."""
+        """Share of the previous accounts that are removed or start being deleted."""
         accounts = self.previous.accounts if self.previous else 0
         return _deletion_share(self.removed + self.being_deleted, accounts)
 
     @property
     def is_mass_deletion(self) -> bool:
-        """Whether so many accounts leave at once that a person should look first."""
-        return _is_mass_deletion(
-            self.removed + self.being_deleted, self.deletion_share, self.deletion_limit
-        )
+        """Whether a person should confirm the deletions."""
+        deletions = self.removed + self.being_deleted
+        return _is_mass_deletion(deletions, self.deletion_share, self.deletion_limit)
 
     @property
     def confirmation_reason(self) -> str:
-        """Why a person should confirm the file before it is loaded; empty where nothing is."""
-        if self.facts.incomplete_reason:
-            return incomplete_message(self.facts.incomplete_reason)
+        """Why a person has to confirm the file before it is loaded; empty if nobody has to."""
+        if self.incomplete_reason:
+            return incomplete_message(self.incomplete_reason)
         return mass_deletion_message(self) if self.is_mass_deletion else ""
 
     @property
     def state_shift(self) -> float:
-        """Share of the accounts that would have to change state to get the mix before."""
+        """Share of the accounts, at least, that are in another state than before."""
         if not self.previous or not self.accepted or not self.previous.accounts:
             return 0.0
         names = {*self.states, *self.previous.states}
         return 0.5 * sum(abs(self.state_share(s) - self.previous.state_share(s)) for s in names)
 
     def state_share(self, state: str) -> float:
-        """Of the accounts, those in the state."""
+        """Share of the accounts that are in the state."""
         return self.states.get(state, 0) / self.accepted if self.accepted else 0.0
 
     @property
     def missing_headings(self) -> list[str]:
-        """Headings that the snapshot before had and this one has not."""
-        return (
-            _headings_not_in(self.previous.headings, self.facts.headings) if self.previous else []
-        )
+        """Headings of the previous snapshot that this one does not have."""
+        previous = self.previous.headings if self.previous else ()
+        return _headings_not_in(previous, self.headings)
 
     @property
     def new_headings(self) -> list[str]:
-        """Headings that the snapshot before had not."""
-        return (
-            _headings_not_in(self.facts.headings, self.previous.headings) if self.previous else []
-        )
+        """Headings that the previous snapshot did not have."""
+        return _headings_not_in(self.headings, self.previous.headings) if self.previous else []
 
     @property
     def quality(self) -> Quality:
-        """Whether a person should look at it."""
-        return "look at it" if self.warnings() else "good"
+        """`check` if there are warnings."""
+        return "check" if self.warnings() else "ok"
 
     def warnings(self) -> list[str]:
-        """What a person should look at, in sentences."""
-        messages = [*self.facts.notes]
-        if self.facts.incomplete_reason:
-            messages.append(incomplete_message(self.facts.incomplete_reason))
-        if self.rejected > self.facts.exact_duplicates:
-            rejected = self.rejected - self.facts.exact_duplicates
-            messages.append(f"{_share_text(rejected, self.rows_read, 'row')} rejected: no account.")
-        unrecognized = self.facts.flags.get("provisioning_state", 0)
-        if unrecognized:
-            messages.append(
-                f"State not recognised for {_share_text(unrecognized, self.accepted, 'account')}."
-            )
-        if without_state := self.states.get(UNRECOGNIZED.name, 0) - unrecognized:
-            messages.append(
-                f"No state given for {_share_text(without_state, self.accepted, 'account')}."
-            )
-        for column, accounts in self.facts.flags.items():
-            if column != "provisioning_state":
-                label = column.replace("_", " ").capitalize()
-                messages.append(
-                    f"{label} not understood for {_share_text(accounts, self.accepted, 'account')}."
-                )
+        """Sentences on what a person should check."""
+        messages = [*self.notes]
+        if self.incomplete_reason:
+            messages.append(incomplete_message(self.incomplete_reason))
+        if rejected := self.rejected - self.exact_duplicates:
+            messages.append(f"{rejected:,} of {count_of(self.rows_read, 'row')} rejected.")
+        messages += self._unreadable_values()
         if self.missing_headings:
-            messages.append(
-                f"Columns that the snapshot before had: {', '.join(self.missing_headings)}."
-            )
+            names = ", ".join(self.missing_headings)
+            messages.append(f"Columns missing since the previous snapshot: {names}.")
         if self.is_mass_deletion:
             messages.append(mass_deletion_message(self))
         if self.state_shift > MAX_STATE_SHIFT:
-            messages.append(
-                f"{self.state_shift:.0%} of the accounts are in other states than before."
-            )
+            share = f"{self.state_shift:.0%}"
+            messages.append(f"{share} of accounts are in a different state than before.")
         return messages
+
+    def _unreadable_values(self) -> list[str]:
+        states = self.flags.get("provisioning_state", 0)
+        without_state = self.states.get(UNRECOGNIZED.name, 0) - states
+        others = {
+            f"Could not read “{column.replace('_', ' ').capitalize()}” of": accounts
+            for column, accounts in self.flags.items()
+            if column != "provisioning_state"
+        }
+        counts = {"Unrecognised state for": states, "No state for": without_state} | others
+        return [f"{text} {self._share(accounts)}." for text, accounts in counts.items() if accounts]
 
     def remarks(self) -> list[str]:
-        """What is worth knowing and needs nobody, in sentences."""
-        messages = [*self.facts.remarks]
-        for state_source, accounts in self.facts.unreported_states.items():
-            count_text = _share_text(accounts, self.accepted, "account")
-            messages.append(STATE_SOURCE_MESSAGES[state_source].format(count_text))
-        if self.facts.exact_duplicates:
-            messages.append(
-                f"{_count_text(self.facts.exact_duplicates, 'row')} repeated word for word."
-            )
-        if self.facts.without_offset:
-            count_of_times = _count_text(self.facts.without_offset, "time")
-            messages.append(f"{count_of_times} without an offset, read as UTC.")
+        """Sentences on what is worth knowing, but needs no action."""
+        messages = [*self.source_remarks]
+        for source, accounts in self.unreported_states.items():
+            messages.append(UNREPORTED_STATE_MESSAGES[source].format(self._share(accounts)))
+        if self.exact_duplicates:
+            messages.append(f"{count_of(self.exact_duplicates, 'exact duplicate row')}.")
+        if self.without_offset:
+            times = count_of(self.without_offset, "time")
+            messages.append(f"{times} without a time zone, read as UTC.")
         if self.new_headings:
-            messages.append(
-                f"Columns that the snapshot before had not: {', '.join(self.new_headings)}."
-            )
+            messages.append(f"New columns: {', '.join(self.new_headings)}.")
         return messages
 
-
-@dataclass(frozen=True)
-class PreviousSnapshot:
-    """The snapshot before, as far as a passport compares with it."""
-
-    taken_at: datetime
-    accounts: int
-    headings: Sequence[str]
-    states: dict[str, int]
-
-    def state_share(self, state: str) -> float:
-        """Of the accounts, those in the state."""
-        return self.states.get(state, 0) / self.accounts if self.accounts else 0.0
+    def _share(self, accounts: int) -> str:
+        return f"{accounts:,} of {count_of(self.accepted, 'account')}"
 
 
-STATE_SOURCE_MESSAGES = {
-    "inferred": "The state of {} is inferred: the source does not report it.",
-    "default": "The state of {} is taken for Onboarded: nothing is provisioned for them.",
+UNREPORTED_STATE_MESSAGES = {
+    "inferred": "State inferred for {}, as the source does not report it.",
+    "default": "State set to Onboarded for {}, as the source does not provision them.",
 }
 
 
 def incomplete_message(reason: str) -> str:
-    """Why a file cannot be the whole list, as a sentence."""
-    return f"The list is not complete: {reason}. Accounts that are not in it would count as gone."
+    """Why a file cannot be the whole list."""
+    return f"The list is incomplete: {reason}. Accounts missing from it would count as removed."
 
 
 def mass_deletion_message(report: LoadReport) -> str:
-    """How many accounts leave at once, out of how many."""
-    previous = report.previous
+    """How many accounts a file deletes, and how many it may."""
+    accounts = report.previous.accounts if report.previous else 0
+    parts = [f"{report.removed:,} no longer listed"] if report.removed else []
+    parts += [f"{report.being_deleted:,} now being deleted"] if report.being_deleted else []
     deletions = report.removed + report.being_deleted
-    accounts = previous.accounts if previous else 0
-    parts = [
-        f"{report.removed:,} are not listed any more" if report.removed else "",
-        f"{report.being_deleted:,} fall into a Delete state" if report.being_deleted else "",
-    ]
     return (
-        f"{deletions:,} of {accounts:,} accounts ({report.deletion_share:.0%}) would leave at "
-        "once: "
-        f"{' and '.join(filter(None, parts))}; more than {report.deletion_limit:.0%} need a "
-        "person’s word."
+        f"{deletions:,} of {count_of(accounts, 'account')} ({report.deletion_share:.0%}) would be "
+        f"deleted: {', '.join(parts)}. The limit is {report.deletion_limit:.0%}."
     )
 
 
+# ---- the mass-deletion guard ---------------------------------------------------------------------
+
+
 def set_deletion_limit(engine: Engine, integration_name: str, share: float | None) -> None:
-    """How many of an integration's accounts may leave at once, from 0 to 1; None: the usual."""
+    """Set the share of accounts, from 0 to 1, that a file can delete; None: the default."""
     with write_transaction(engine) as con:
         con.execute(
             update(integration)
@@ -252,39 +235,12 @@ def set_deletion_limit(engine: Engine, integration_name: str, share: float | Non
         )
 
 
-def load_report(con: Connection, integration_name: str, taken_at: datetime) -> LoadReport:
-    """The passport of one snapshot. Raises LookupError where it is not loaded."""
-    reports = load_reports(
-        con, integration.c.name == integration_name, snapshot.c.taken_at == taken_at
-    )
-    if not reports:
-        raise LookupError(f"{integration_name} has no snapshot of {taken_at}")
-    return reports[0]
-
-
-def load_reports(
-    con: Connection,
-    *conditions: ColumnElement[bool],
-    limit: int | None = None,
-    offset: int = 0,
-) -> list[LoadReport]:
-    """One passport per snapshot for which the conditions hold, newest first.
-
-    The conditions are on `snapshot` and `integration`.
-    """
-    chosen = _with_previous_snapshot(conditions, limit, offset)
-    rows = con.execute(select(chosen).order_by(chosen.c.taken_at.desc(), chosen.c.name)).all()
-    states, changed = _count_states(con, chosen)
-    move_counts = _count_moves(con, chosen)
-    return [_build_report(row, states, changed, move_counts) for row in rows]
-
-
 def exceeds_deletion_limit(
     con: Connection, integration_id: int, taken_at: datetime, account_count: int
 ) -> bool:
-    """Whether a snapshot of so many accounts is a mass departure, without its whole passport."""
+    """Whether a loaded snapshot is a mass deletion; faster than its load report."""
     move = state_change.c
-    move_counts = con.execute(
+    moves = con.execute(
         select(*_move_columns()).where(
             move.integration_id == integration_id, move.taken_at == taken_at
         )
@@ -292,8 +248,8 @@ def exceeds_deletion_limit(
     limit = con.scalar(
         select(integration.c.deletion_limit).where(integration.c.integration_id == integration_id)
     )
-    deletions = move_counts.removed + move_counts.being_deleted
-    share = _deletion_share(deletions, account_count - move_counts.added + move_counts.removed)
+    deletions = moves.removed + moves.being_deleted
+    share = _deletion_share(deletions, account_count - moves.added + moves.removed)
     return _is_mass_deletion(deletions, share, DEFAULT_DELETION_LIMIT if limit is None else limit)
 
 
@@ -305,21 +261,38 @@ def _is_mass_deletion(deletions: int, share: float, limit: float) -> bool:
     return share > limit and deletions >= MIN_MASS_DELETION
 
 
-def _with_previous_snapshot(
+# ---- reading reports -----------------------------------------------------------------------------
+
+SnapshotKey = tuple[int, datetime]
+
+
+def load_report(con: Connection, integration_name: str, taken_at: datetime) -> LoadReport:
+    """The load report of one snapshot. Raises LookupError if it is not loaded."""
+    reports = load_reports(
+        con, integration.c.name == integration_name, snapshot.c.taken_at == taken_at
+    )
+    if not reports:
+        raise LookupError(f"{integration_name} has no snapshot of {taken_at}")
+    return reports[0]
+
+
+def load_reports(
+    con: Connection, *conditions: ColumnElement[bool], limit: int | None = None, offset: int = 0
+) -> list[LoadReport]:
+    """One load report per snapshot, newest first; the conditions are on its integration, too."""
+    chosen = _with_previous(_chosen_snapshots(conditions, limit, offset))
+    rows = con.execute(select(chosen).order_by(chosen.c.taken_at.desc(), chosen.c.name)).all()
+    states, changed = _count_states(con, chosen)
+    moves = _count_moves(con, chosen)
+    return [_build_report(row, states, changed, moves) for row in rows]
+
+
+def _chosen_snapshots(
     conditions: Sequence[ColumnElement[bool]], limit: int | None, offset: int
 ) -> FromClause:
-    """One row per snapshot that is asked for: its columns, its name, the snapshot before it.
-
-    Only those that are asked for look for the one before them: of a page it is a page, not all.
-    """
-    chosen = (
-        select(
-            snapshot,
-            integration.c.name,
-            func.coalesce(integration.c.deletion_limit, DEFAULT_DELETION_LIMIT).label(
-                "deletion_limit"
-            ),
-        )
+    deletion_limit = func.coalesce(integration.c.deletion_limit, DEFAULT_DELETION_LIMIT)
+    return (
+        select(snapshot, integration.c.name, deletion_limit.label("deletion_limit"))
         .join(integration, integration.c.integration_id == snapshot.c.integration_id)
         .where(*conditions)
         .order_by(snapshot.c.taken_at.desc(), integration.c.name)
@@ -327,107 +300,80 @@ def _with_previous_snapshot(
         .offset(offset)
         .subquery("chosen")
     )
-    earlier, previous = snapshot.alias("earlier"), snapshot.alias("before")
-    previous_moment = (
-        select(chosen.c.snapshot_id, func.max(earlier.c.taken_at).label("before_at"))
-        .join_from(
-            chosen,
-            earlier,
-            and_(
-                earlier.c.integration_id == chosen.c.integration_id,
-                earlier.c.taken_at < chosen.c.taken_at,
-            ),
-        )
+
+
+def _with_previous(chosen: FromClause) -> FromClause:
+    """The snapshots, each with the one before it: a lookup per row of the page, not of all."""
+    earlier, previous = snapshot.alias("earlier"), snapshot.alias("previous")
+    is_earlier = and_(
+        earlier.c.integration_id == chosen.c.integration_id,
+        earlier.c.taken_at < chosen.c.taken_at,
+    )
+    last = (
+        select(chosen.c.snapshot_id, func.max(earlier.c.taken_at).label("previous_taken_at"))
+        .join_from(chosen, earlier, is_earlier)
         .group_by(chosen.c.snapshot_id)
         .subquery("last")
+    )
+    is_previous = and_(
+        previous.c.integration_id == chosen.c.integration_id,
+        previous.c.taken_at == last.c.previous_taken_at,
     )
     return (
         select(
             chosen,
-            previous_moment.c.before_at,
-            previous.c.accepted.label("before_accounts"),
-            previous.c.facts.label("before_facts"),
+            last.c.previous_taken_at,
+            previous.c.accepted.label("previous_accounts"),
+            previous.c.facts.label("previous_facts"),
         )
         .select_from(
-            chosen.outerjoin(
-                previous_moment, previous_moment.c.snapshot_id == chosen.c.snapshot_id
-            ).outerjoin(
-                previous,
-                and_(
-                    previous.c.integration_id == chosen.c.integration_id,
-                    previous.c.taken_at == previous_moment.c.before_at,
-                ),
+            chosen.outerjoin(last, last.c.snapshot_id == chosen.c.snapshot_id).outerjoin(
+                previous, is_previous
             )
         )
-        .subquery("shown")
+        .subquery("snapshots")
     )
-
-
-SnapshotKey = tuple[int, datetime]
 
 
 def _count_states(
     con: Connection, chosen: FromClause
 ) -> tuple[dict[SnapshotKey, dict[str, int]], dict[SnapshotKey, int]]:
-    """Of the snapshots shown and those before them: accounts by state, and how many changed."""
-    count_taken_at = state_count.c.taken_at
+    """Accounts by state, and changed accounts, of the chosen snapshots and the previous ones."""
+    count = state_count.c
     is_chosen_or_previous = or_(
-        count_taken_at == chosen.c.taken_at, count_taken_at == chosen.c.before_at
+        count.taken_at == chosen.c.taken_at, count.taken_at == chosen.c.previous_taken_at
     )
-    counts = con.execute(
-        select(
-            state_count.c.integration_id,
-            state_count.c.taken_at,
-            state_count.c.provisioning_state,
-            func.max(state_count.c.accounts),
-            func.max(state_count.c.changed),
-        )
-        .join_from(
-            state_count,
-            chosen,
-            and_(state_count.c.integration_id == chosen.c.integration_id, is_chosen_or_previous),
-        )
-        .group_by(
-            state_count.c.integration_id, state_count.c.taken_at, state_count.c.provisioning_state
-        )
+    is_same = and_(count.integration_id == chosen.c.integration_id, is_chosen_or_previous)
+    key = (count.integration_id, count.taken_at, count.provisioning_state)
+    rows = con.execute(
+        select(*key, func.max(count.accounts), func.max(count.changed))
+        .join_from(state_count, chosen, is_same)
+        .group_by(*key)
     )
     states: dict[SnapshotKey, dict[str, int]] = defaultdict(dict)
     changed: dict[SnapshotKey, int] = defaultdict(int)
-    for integration_id, taken_at, state, accounts, changed_accounts in counts:
+    for integration_id, taken_at, state, accounts, changed_accounts in rows:
         changed[integration_id, taken_at] += changed_accounts
         if accounts:
             states[integration_id, taken_at][state] = accounts
     return states, changed
 
 
-def _count_moves(con: Connection, chosen: FromClause) -> Mapping[SnapshotKey, Any]:
-    """Of the snapshots shown: how many accounts joined, went, and fell into a Delete state."""
-    move = state_change.c
+def _count_moves(con: Connection, chosen: FromClause) -> Mapping[SnapshotKey, Row[Any]]:
+    """MOVES of the chosen snapshots, in accounts."""
+    key = move_id, taken_at = state_change.c.integration_id, state_change.c.taken_at
+    is_same = and_(move_id == chosen.c.integration_id, taken_at == chosen.c.taken_at)
     rows = con.execute(
-        select(
-            move.integration_id,
-            move.taken_at,
-            *_move_columns(),
-        )
-        .join_from(
-            state_change,
-            chosen,
-            and_(
-                move.integration_id == chosen.c.integration_id, move.taken_at == chosen.c.taken_at
-            ),
-        )
-        .group_by(move.integration_id, move.taken_at)
+        select(*key, *_move_columns()).join_from(state_change, chosen, is_same).group_by(*key)
     )
     return {(row.integration_id, row.taken_at): row for row in rows}
 
 
 def _move_columns() -> list[ColumnElement[int]]:
-    """How many accounts of `state_change` joined, went, and fell into a Delete state."""
-    conditions = {"added": ADDED, "removed": REMOVED, "being_deleted": BEING_DELETED}
     accounts = func.sum(state_change.c.accounts)
     return [
-        cast(func.coalesce(accounts.filter(condition), 0), Integer).label(name)
-        for name, condition in conditions.items()
+        cast(func.coalesce(accounts.filter(is_move), 0), Integer).label(name)
+        for name, is_move in MOVES.items()
     ]
 
 
@@ -435,40 +381,30 @@ def _build_report(
     row: Row[Any],
     states: dict[SnapshotKey, dict[str, int]],
     changed: dict[SnapshotKey, int],
-    move_counts: Mapping[SnapshotKey, Any],
+    moves: Mapping[SnapshotKey, Row[Any]],
 ) -> LoadReport:
-    key = row.integration_id, row.taken_at
-    move = move_counts.get(key)
-    previous = row.before_at and PreviousSnapshot(
-        row.before_at,
-        row.before_accounts,
-        FileFacts(**json.loads(row.before_facts)).headings,
-        states.get((row.integration_id, row.before_at), {}),
+    key, previous_key = (
+        (row.integration_id, taken_at) for taken_at in (row.taken_at, row.previous_taken_at)
     )
-    file_fields = ("taken_at", "loaded_at", "file_name", "sha256")
-    count_fields = ("rows_read", "accepted", "rejected", "flagged")
+    previous = row.previous_taken_at and PreviousSnapshot(
+        row.previous_taken_at,
+        row.previous_accounts,
+        json.loads(row.previous_facts).get("headings", ()),
+        states.get(previous_key, {}),
+    )
+    columns = ("taken_at", "loaded_at", "file_name", "sha256", "deletion_limit")
+    counts = ("rows_read", "accepted", "rejected", "flagged")
     return LoadReport(
         integration=row.name,
-        **{name: getattr(row, name) for name in (*file_fields, *count_fields)},
-        facts=FileFacts(**json.loads(row.facts)),
         states=states.get(key, {}),
-        added=move.added if move else 0,
-        removed=move.removed if move else 0,
-        being_deleted=move.being_deleted if move else 0,
         changed=changed.get(key, 0),
-        deletion_limit=row.deletion_limit,
         previous=previous,
+        **{name: getattr(row, name) for name in (*columns, *counts)},
+        **{name: getattr(moves[key], name) if key in moves else 0 for name in MOVES},
+        **json.loads(row.facts),
     )
 
 
 def _headings_not_in(headings: Sequence[str], other_headings: Sequence[str]) -> list[str]:
     other_keys = {heading_key(heading) for heading in other_headings}
     return [heading for heading in headings if heading_key(heading) not in other_keys]
-
-
-def _count_text(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
-def _share_text(number: int, total: int, noun: str) -> str:
-    return f"{number:,} of {total:,} {noun}s"

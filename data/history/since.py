@@ -1,12 +1,12 @@
-"""How long accounts stay as they are: in a state, in a job, active, with a user, and unchanged.
+"""Since when an account has been as it is: in its state, in its job, active, with its user.
 
-Kept with the versions, so that no question has to go through the history for it. A stay is
-unbroken: a version that says otherwise, or a snapshot without the account, ends it.
+These since-columns are stored with each version, so that no query has to walk the history. A
+period ends with a version that differs, or with a snapshot that does not list the account.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -18,26 +18,28 @@ from sqlalchemy import (
     case,
     cast,
     func,
+    null,
     or_,
     select,
     update,
 )
 
-from data.schema import SLOW_CHANGING_COLUMNS, account_version, is_same_account
+from data.schema import SLOW_CHANGING_COLUMNS, is_same_account
 from data.staging import stage_version
 from data.states import FAILED_STATES, STATES
 from data.store.dialect import digest_of
 
-version = account_version
-
 HASHED_COLUMNS = (*SLOW_CHANGING_COLUMNS, "active_in_app")
-"""What a job may be there to change."""
+"""The columns that a job can change."""
+
+FIELD_SEPARATOR, ROLE_SEPARATOR, NULL_MARK = "\x1d", "\x1e", "\x1f"
+"""ASCII's control characters for separating texts. Names and roles do not contain them."""
 
 
 def content_hash(accounts: FromClause) -> ColumnElement[int]:
-    """A number that is another one where anything of SUBSTANCE is.
+    """A number that changes when any of HASHED_COLUMNS does.
 
-    To compare it spares a load from reading long texts of all accounts, and lists above all.
+    Comparing it spares a load from reading long texts, and lists above all, of all accounts.
     """
     columns = accounts.c
     texts: dict[str, ColumnElement[Any]] = {name: columns[name] for name in HASHED_COLUMNS}
@@ -48,33 +50,27 @@ def content_hash(accounts: FromClause) -> ColumnElement[int]:
 
 
 def hash_or_columns(columns: Any) -> list[ColumnElement[Any]]:
-    """What to compare of SUBSTANCE: the one number, where it is told."""
-    return (
-        [columns.content_hash]
-        if "content_hash" in columns
-        else [columns[n] for n in HASHED_COLUMNS]
-    )
-
-
-FIELD_SEPARATOR, ROLE_SEPARATOR, NULL_MARK = "\x1d", "\x1e", "\x1f"
-"""ASCII's own characters for parting texts, which those of people and roles do not use."""
+    """The content hash, if the rows have it; else the columns that it is made of."""
+    if "content_hash" in columns:
+        return [columns.content_hash]
+    return [columns[name] for name in HASHED_COLUMNS]
 
 
 def state_operation(state: ColumnElement[Any]) -> ColumnElement[Any]:
-    """The operation that a state is of; NULL for the settled ones."""
+    """The operation of a state; NULL for the settled ones."""
     return case(*((state == s.name, s.operation) for s in STATES if s.operation))
 
 
 def job_key(state: ColumnElement[Any]) -> ColumnElement[Any]:
-    """What tells the states of an operation, or a settled state, from all others: the first word.
+    """The first word of a state: equal for the states of one operation, unique for the others.
 
-    It is a tenth of the SQL that their names would be, which a small load mostly waits for.
+    It takes a tenth of the SQL that the names of the states would, which speeds up small loads.
     """
     return func.split_part(state, " ", 1)
 
 
 def attempt_key(state: ColumnElement[Any]) -> ColumnElement[Any]:
-    """The same of the states in which a job waits or works; a failed one is by itself."""
+    """Like `job_key`, but a failed state differs from the open ones of its operation."""
     return case((state.in_(FAILED_STATES), state), else_=job_key(state))
 
 
@@ -86,119 +82,102 @@ SINCE_COLUMNS: dict[str, Callable[[Any], Sequence[ColumnElement[Any]]]] = {
     "user_since": lambda c: [c.user_name, c.user_email],
     "content_since": hash_or_columns,
 }
-"""Column → what stays the same for as long as it says."""
+"""Column → the values that have not changed since."""
 
 PREVIOUS_COLUMNS = {
     "previous_state": ("state_since", "provisioning_state"),
-    "previous_job_since": ("job_since",) * 2,
+    "previous_job_since": ("job_since", "job_since"),
 }
-"""Column → the stay that it is of, and what it tells of the version right before that."""
+"""Column → the since-column of its period, and the column it takes from the version before that."""
 
 
-# ---- of what a snapshot says ---------------------------------------------------------------------
+def _is_continued(
+    was_there: ColumnElement[bool],
+    values: Iterable[ColumnElement[Any]],
+    previous: Iterable[ColumnElement[Any]],
+) -> ColumnElement[bool]:
+    pairs = zip(values, previous, strict=True)
+    return and_(was_there, *(value.is_not_distinct_from(before) for value, before in pairs))
 
 
 def since_columns(after: FromClause, before: FromClause, moment: Any) -> list[ColumnElement[Any]]:
-    """STAYS and BEFORE of accounts as a snapshot shows them, by how the one before showed them."""
+    """SINCE_COLUMNS and PREVIOUS_COLUMNS of accounts in a snapshot of the moment.
 
-    def is_continued(name: str) -> ColumnElement[bool]:
-        pairs = zip(SINCE_COLUMNS[name](after.c), SINCE_COLUMNS[name](before.c), strict=True)
-        is_same = (new_value.is_not_distinct_from(old_value) for new_value, old_value in pairs)
-        return and_(before.c.account_key.is_not(None), *is_same)
-
-    since = [case((is_continued(name), before.c[name]), else_=moment) for name in SINCE_COLUMNS]
+    `before`: the same accounts in the snapshot before; its rows are outer-joined.
+    """
+    was_there = before.c.account_key.is_not(None)
+    continued = {
+        name: _is_continued(was_there, values(after.c), values(before.c))
+        for name, values in SINCE_COLUMNS.items()
+    }
+    since = [case((continued[name], before.c[name]), else_=moment) for name in SINCE_COLUMNS]
     previous = [
-        case((is_continued(since_name), before.c[name]), else_=before.c[source_name])
-        for name, (since_name, source_name) in PREVIOUS_COLUMNS.items()
+        case((continued[since_name], before.c[name]), else_=before.c[source])
+        for name, (since_name, source) in PREVIOUS_COLUMNS.items()
     ]
     return [*since, *previous]
 
 
 def recompute_since_columns(con: Connection, integration_id: int) -> None:
-    """Work out the stays of the versions in `stage_version`, which has all of its accounts."""
-    recomputed, rows = _version_since_columns(integration_id), stage_version
+    """Update the since-columns of `stage_version`, which has all versions of its accounts."""
+    recomputed, rows = _version_since_columns(integration_id), stage_version.c
+    names = (*SINCE_COLUMNS, *PREVIOUS_COLUMNS)
     con.execute(
-        update(rows)
-        .values({name: recomputed.c[name] for name in (*SINCE_COLUMNS, *PREVIOUS_COLUMNS)})
+        update(stage_version)
+        .values({name: recomputed.c[name] for name in names})
         .where(
-            rows.c.integration_id == integration_id,
-            is_same_account(rows, recomputed),
-            rows.c.valid_from == recomputed.c.valid_from,
-            or_(
-                *(
-                    rows.c[name].is_distinct_from(recomputed.c[name])
-                    for name in (*SINCE_COLUMNS, *PREVIOUS_COLUMNS)
-                )
-            ),
+            rows.integration_id == integration_id,
+            is_same_account(stage_version, recomputed),
+            rows.valid_from == recomputed.c.valid_from,
+            or_(*(rows[name].is_distinct_from(recomputed.c[name]) for name in names)),
         )
     )
+
+
+VERSION_KEY = ("integration_id", "account_key", "valid_from")
 
 
 def _version_since_columns(integration_id: int) -> FromClause:
-    """One row per version: [integration_id, account_key, valid_from, *STAYS, *BEFORE]."""
-
-    def previous_versions(rows: FromClause) -> dict[str, Any]:
-        account_columns = (rows.c.integration_id, rows.c.account_key)
-        return {"partition_by": account_columns, "order_by": rows.c.valid_from}
-
-    versions = stage_version.c
-    is_adjacent = (
-        func.lag(versions.valid_to).over(**previous_versions(stage_version)) == versions.valid_from
-    )
-    starts = {
-        name: or_(
-            is_adjacent.is_not(True),
-            *(
-                func.lag(value).over(**previous_versions(stage_version)).is_distinct_from(value)
-                for value in tracked_values(versions)
-            ),
-        )
-        for name, tracked_values in SINCE_COLUMNS.items()
-    }
-    marked = (
-        select(
-            versions.integration_id,
-            versions.account_key,
-            versions.valid_from,
-            versions.provisioning_state,
-            is_adjacent.label("follows"),
-            *(
-                case((is_start, versions.valid_from)).label(name)
-                for name, is_start in starts.items()
-            ),
-        )
-        .where(versions.integration_id == integration_id)
-        .subquery("told")
-    )
-    since_values = [
-        func.max(marked.c[name]).over(**previous_versions(marked)).label(name)
-        for name in SINCE_COLUMNS
-    ]
+    """One row per version: [*VERSION_KEY, *SINCE_COLUMNS, *PREVIOUS_COLUMNS]."""
+    starts = _period_starts(integration_id)
     since = select(
-        marked.c.integration_id,
-        marked.c.account_key,
-        marked.c.valid_from,
-        marked.c.provisioning_state,
-        marked.c.follows,
-        *since_values,
+        *(c for c in starts.c if c.name not in SINCE_COLUMNS),
+        *(_over_time(func.max(starts.c[name]), starts).label(name) for name in SINCE_COLUMNS),
     ).subquery("since")
-    previous_values = [
-        case((since.c.follows, func.lag(since.c[value]).over(**previous_versions(since)))).label(
-            name
-        )
-        for name, (_, value) in PREVIOUS_COLUMNS.items()
+    previous = [
+        case((since.c.is_adjacent, _over_time(func.lag(since.c[source]), since))).label(name)
+        for name, (_, source) in PREVIOUS_COLUMNS.items()
     ]
-    dated = select(since, *previous_values).subquery("dated")
-    key = [dated.c[name] for name in ("integration_id", "account_key", "valid_from")]
-    first_previous = [
+    dated = select(since, *previous).subquery("dated")
+    first_of_period = [
         func.max(case((dated.c.valid_from == dated.c[since_name], dated.c[name])))
-        .over(partition_by=(*key[:2], dated.c[since_name]))
+        .over(partition_by=(dated.c.integration_id, dated.c.account_key, dated.c[since_name]))
         .label(name)
         for name, (since_name, _) in PREVIOUS_COLUMNS.items()
     ]
-    return select(*key, *(dated.c[name] for name in SINCE_COLUMNS), *first_previous).subquery(
-        "stays"
+    columns = [dated.c[name] for name in (*VERSION_KEY, *SINCE_COLUMNS)]
+    return select(*columns, *first_of_period).subquery("recomputed")
+
+
+def _period_starts(integration_id: int) -> FromClause:
+    """One row per version: each since-column is `valid_from` where a period starts, else NULL."""
+    rows = stage_version.c
+    is_adjacent = _over_time(func.lag(rows.valid_to), stage_version) == rows.valid_from
+    starts = []
+    for name, tracked_values in SINCE_COLUMNS.items():
+        values = tracked_values(rows)
+        previous = (_over_time(func.lag(value), stage_version) for value in values)
+        is_continued = _is_continued(is_adjacent, values, previous)
+        starts.append(case((is_continued, null()), else_=rows.valid_from).label(name))
+    keys = (rows[name] for name in (*VERSION_KEY, "provisioning_state"))
+    return (
+        select(*keys, is_adjacent.label("is_adjacent"), *starts)
+        .where(rows.integration_id == integration_id)
+        .subquery("starts")
     )
 
 
-# ---- of what has ended ---------------------------------------------------------------------------
+def _over_time(function: Any, versions: FromClause) -> ColumnElement[Any]:
+    """A window function over an account's versions, oldest first."""
+    account = (versions.c.integration_id, versions.c.account_key)
+    return function.over(partition_by=account, order_by=versions.c.valid_from)

@@ -1,12 +1,12 @@
-"""Snapshot files as rows of text: one reader per format, all set-based in DuckDB.
+"""Reads a snapshot file into `stage_row`, as text, with one DuckDB statement.
 
-A reader answers with a view over the file and, for each heading, the expression that gives its
-cells as text. Lists and objects are given as JSON text. Nothing is understood here yet.
+The reader of the file's format gives a view over the file and, for each heading, the expression
+for its cells as text; lists and objects are JSON text. Nothing is interpreted here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -20,16 +20,13 @@ from sqlalchemy import (
     cast,
     false,
     func,
-    insert,
     literal,
     select,
 )
 from sqlalchemy.dialects.postgresql import array
 
 from data.files.csv import count_broken_records
-from data.files.errors import (
-    NoUsernameColumn,
-)
+from data.files.errors import NoUsernameColumn
 from data.files.headers import CREDENTIAL_PATTERN
 from data.files.mapping import NO_MAPPING, ColumnMapping
 from data.files.relation import (
@@ -40,42 +37,42 @@ from data.files.relation import (
     shorten,
 )
 from data.files.text import lacks_offset, trim_or_null, visible_or_null
-from data.schema import RAW_COLUMNS
+from data.schema import RAW_COLUMNS, insert_rows
 from data.sources.delivery import OpenedFile, wrap_read_errors
 from data.sources.source import SourceReport
 from data.staging import stage_row
 
-MISSING_HEADINGS = "Headings that the mapping of the integration names are not in the file: {}."
+MISSING_HEADINGS = "The mapping names headings that the file does not have: {}."
 
 
 class ReadResult(NamedTuple):
-    """What a reader leaves beside `stage_row`."""
+    """What is known about a file besides the rows in `stage_row`."""
 
-    locate_records: Callable[[Connection], RecordLocations]  # as in Rows
-    broken_count: int  # records that could not be taken apart
+    locate_records: Callable[[Connection], RecordLocations]  # as in FileRows
+    broken_count: int  # records that could not be parsed
     headings: tuple[str, ...]  # as in the file, repeated ones numbered
-    notes: tuple[str, ...]  # what a person should know of how it was read: full sentences
-    copies: tuple[object, ...]  # what was read in place of the file: is deleted after this
-    source_info: SourceReport  # what the file's source has to say, where it is another product's
+    notes: tuple[str, ...]  # full sentences on how it was read, for a person to check
+    copies: tuple[object, ...]  # temporary files that stand in for the file; deleted with this
+    source_info: SourceReport  # from the source, if the file comes from another product
 
 
 def stage_rows(
-    con: Connection,
+    workspace: Connection,
     file: OpenedFile,
     mapping: ColumnMapping = NO_MAPPING,
     known_fingerprints: FromClause | None = None,
 ) -> ReadResult:
-    """Fill `stage_row` with one row per record of the file, whose headings mean what `columns` say.
+    """Fill `stage_row` with one row per record of the file.
 
-    A record with a fingerprint of `known` keeps only that: to write texts takes longer than to read
-    them, and nearly all are as the day before.
-    Raises UnknownFormat, UnreadableFile, TooLarge, NoUsableHeader or NotAListOfAccounts.
+    A record with a known fingerprint keeps only that: writing texts takes longer than reading
+    them, and nearly all rows are as the day before.
+    Raises UnknownFormat, UnreadableFile, TooLarge, NoUsernameColumn or NotAListOfAccounts.
     """
     name, source_info = file.name, file.source_info
     with wrap_read_errors(name):
-        input_file, rows = file.reader.read(con, file.input_file)
+        input_file, rows = file.reader.read(workspace, file.input_file)
         reject_too_many_headings(name, len(rows.cells))
-        if source_info.source:  # its headings are ours
+        if source_info.source:  # the source writes Rollcall's own headings
             mapping = NO_MAPPING
         column_headings = mapping.match_headings(rows.cells)
         missing_headings = mapping.missing_headings(rows.cells)
@@ -83,16 +80,13 @@ def stage_rows(
             raise NoUsernameColumn(_no_username_message(name, rows, missing_headings))
         notes = [*input_file.notes, *source_info.warnings]
         if missing_headings:
-            notes.append(
-                MISSING_HEADINGS.format(
-                    ", ".join(map(shorten, missing_headings[:MAX_HEADINGS_SHOWN]))
-                )
-            )
-        con.execute(_stage_rows_statement(rows, column_headings, mapping, known_fingerprints))
-        broken_count = count_broken_records(con, rows)
+            shown = map(shorten, missing_headings[:MAX_HEADINGS_SHOWN])
+            notes.append(MISSING_HEADINGS.format(", ".join(shown)))
+        row = _row(rows, column_headings, mapping)
+        insert_rows(workspace, stage_row, _without_known_values(row, known_fingerprints))
         return ReadResult(
             rows.locate_records,
-            broken_count,
+            count_broken_records(workspace, rows),
             tuple(rows.cells),
             tuple(notes),
             input_file.copies,
@@ -100,67 +94,51 @@ def stage_rows(
         )
 
 
-def _stage_rows_statement(
-    rows: FileRows,
-    column_headings: dict[str, str],
-    mapping: ColumnMapping,
-    known_fingerprints: FromClause | None,
-) -> Any:
-    """The one statement that reads the whole file."""
+def _row(rows: FileRows, column_headings: dict[str, str], mapping: ColumnMapping) -> FromClause:
+    """One row per record: own_id where the file has account IDs, *RAW_COLUMNS, fingerprint."""
     mapped_cells = {name: mapping.cell(name, rows.cells) for name in column_headings}
     used_headings = {*column_headings.values(), *mapping.mapped_headings(rows.cells)}
     other_headings = [
         h for h in rows.cells if h not in used_headings and not CREDENTIAL_PATTERN.search(h)
     ]
+    others = [trim_or_null(rows.cells[h]).label(f"other_{n}") for n, h in enumerate(other_headings)]
     null_text = cast(literal(None), String)
-    raw_cells = [
-        mapped_cells.get(name, null_text).label(name)
-        for name in RAW_COLUMNS
-        if name != "attributes"
-    ]
+    names = [name for name in RAW_COLUMNS if name != "attributes"]
+    known = [mapped_cells.get(name, null_text).label(name) for name in names]
     own_id = [mapped_cells["account_id"].label("own_id")] if "account_id" in mapped_cells else []
-    other_cells = [
-        trim_or_null(rows.cells[heading]).label(f"more_{n}")
-        for n, heading in enumerate(other_headings)
-    ]
-    cells = select(*own_id, *raw_cells, *other_cells).select_from(rows.records).subquery("cells")
-    attributes = _attributes({h: cells.c[f"more_{n}"] for n, h in enumerate(other_headings)}).label(
-        "attributes"
-    )
-    texts = [attributes if name == "attributes" else cells.c[name] for name in RAW_COLUMNS]
-    ids = [cells.c.own_id] if own_id else []
-    row = select(*ids, *texts).subquery("row")
-    fingerprinted = select(*row.c, _fingerprint(row).label("fingerprint")).subquery("told")
-    return insert(stage_row).from_select(
-        [c.name for c in stage_row.c], _without_known_texts(fingerprinted, known_fingerprints)
-    )
+    cells = select(*own_id, *known, *others).select_from(rows.records).subquery("cells")
+    attributes = _attributes({h: cells.c[f"other_{n}"] for n, h in enumerate(other_headings)})
+    values = {name: cells.c[name] for name in names} | {"attributes": attributes}
+    row = select(
+        *(cells.c.own_id for _ in own_id), *(values[name].label(name) for name in RAW_COLUMNS)
+    ).subquery("row")
+    return select(*row.c, _fingerprint(row).label("fingerprint")).subquery("fingerprinted")
 
 
-def _without_known_texts(
+def _without_known_values(
     rows: FromClause, known_fingerprints: FromClause | None
 ) -> Select[*tuple[Any, ...]]:
-    """The rows with their account IDs; of known ones what their counts need."""
+    """The rows of `stage_row`; those with a known fingerprint have no account ID and no values."""
     without_offset = lacks_offset(rows.c.last_updated).label("without_offset")
     if known_fingerprints is None:
-        return select(_account_id(rows), _texts(rows), without_offset, rows.c.fingerprint, false())
-    # Asked for as a value, it is looked up row by row as the file is read. As a condition it would
-    # be a join, for which DuckDB takes the file, of unknown length, into memory first.
+        account_id, values = _account_id(rows), _raw_values(rows)
+        return select(account_id, values, without_offset, rows.c.fingerprint, false())
+    # As a value, it is looked up row by row while the file is read. As a condition it would be a
+    # join, for which DuckDB first reads the file, of unknown length, into memory.
     is_known = rows.c.fingerprint.in_(select(known_fingerprints.c.fingerprint))
-    checked = select(*rows.c, without_offset, is_known.label("known")).subquery("seen")
-    account_id, texts = (
-        case((~checked.c.known, expression(checked))) for expression in (_account_id, _texts)
+    row = select(*rows.c, without_offset, is_known.label("is_known")).subquery("checked")
+    account_id, values = (
+        case((~row.c.is_known, value(row))) for value in (_account_id, _raw_values)
     )
-    return select(
-        account_id, texts, checked.c.without_offset, checked.c.fingerprint, checked.c.known
-    )
+    return select(account_id, values, row.c.without_offset, row.c.fingerprint, row.c.is_known)
 
 
-def _texts(row: FromClause) -> ColumnElement[Any]:
+def _raw_values(row: FromClause) -> ColumnElement[Any]:
     return array([row.c[name] for name in RAW_COLUMNS])
 
 
 def _account_id(row: FromClause) -> ColumnElement[Any]:
-    """The row's own, else its username in lower case; NULL where it is no account."""
+    """The row's own ID, else its username in lower case; NULL if it has no username."""
     username = visible_or_null(row.c.username_in_app)
     if "own_id" not in row.c:
         return func.lower(username)
@@ -169,59 +147,42 @@ def _account_id(row: FromClause) -> ColumnElement[Any]:
 
 
 def _fingerprint(row: FromClause) -> ColumnElement[int]:
-    """63 bits that differ where the texts do: to compare them is a third of comparing the texts."""
+    """63 bits that differ where the texts do; comparing them takes a third of the time."""
     return cast(func.hash(*row.c).op(">>")(1), BigInteger)
 
 
 def _attributes(cells: dict[str, ColumnElement[Any]]) -> ColumnElement[Any]:
-    """The columns that Rollcall has no name for, as one JSON object without the empty ones.
+    """The cells of unmapped headings that have a value, as one JSON object.
 
-    Of what occurs twice in a statement DuckDB makes one, which takes it minutes for a thousand
-    columns: so a cell is filled before, and named once here.
+    Each cell is a column of a subquery, named once here: DuckDB looks for repeated expressions,
+    which takes minutes for a thousand columns.
     """
     if not cells:
         return cast(literal(None), String)
-    pairs = [
-        part
-        for heading, text in cells.items()
-        for part in (literal(heading), _null_if_secret(text))
-    ]
-    nonnull = func.json_merge_patch("{}", func.json_object(*pairs))
-    return func.nullif(cast(nonnull, String), "{}")
+    return func.nullif(json_object({h: _null_if_secret(text) for h, text in cells.items()}), "{}")
+
+
+def json_object(values: Mapping[str, ColumnElement[Any]]) -> ColumnElement[str]:
+    """The values that are not NULL, as the text of a JSON object."""
+    pairs = [part for name, value in values.items() for part in (literal(name), value)]
+    return cast(func.json_merge_patch("{}", func.json_object(*pairs)), String)
 
 
 def _null_if_secret(text: ColumnElement[Any]) -> ColumnElement[Any]:
-    """NULL for a list or an object that holds a credential somewhere within."""
+    """NULL for a list or an object that contains a credential."""
     secret_key_pattern = rf'^[{{[].*"[^"]*(?:{CREDENTIAL_PATTERN.pattern})[^"]*"\s*:'
     return case((~func.regexp_matches(text, secret_key_pattern, "is"), text))
 
 
-# ---- CSV ----------------------------------------------------------------------------------------
-
-
-# ---- JSON ---------------------------------------------------------------------------------------
-
-
-# ---- Parquet ------------------------------------------------------------------------------------
-
-
-# ---- which reader -------------------------------------------------------------------------------
-
-
-# ---- small things -------------------------------------------------------------------------------
-
-
 def _no_username_message(name: str, rows: FileRows, missing_headings: list[str]) -> str:
-    headings = [*map(shorten, rows.cells)]
-    ellipsis = ", …" if len(headings) > MAX_HEADINGS_SHOWN else ""
-    heading_list = ", ".join(headings[:MAX_HEADINGS_SHOWN]) + ellipsis
+    shown = [*map(shorten, rows.cells)]
+    found = ", ".join(shown[:MAX_HEADINGS_SHOWN]) + ", …" * (len(shown) > MAX_HEADINGS_SHOWN)
     if missing_headings:
         return (
-            f"{name} lacks “{shorten(missing_headings[0])}”, which the mapping of its "
-            "integration names. "
-            f"Found: {heading_list or 'none'}."
+            f"{name} has no column “{shorten(missing_headings[0])}”, which the mapping of its "
+            f"integration names. Found: {found or 'none'}."
         )
     return (
-        f"{name} has no column for the username in app. Found: {heading_list or 'none'}. "
+        f"{name} has no column for the username in app. Found: {found or 'none'}. "
         "Expected a heading like “Username in app”, “userName” or “login”."
     )

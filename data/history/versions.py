@@ -1,16 +1,14 @@
-"""The history: what a snapshot says of a span of time, written into the account versions.
+"""Writes what a snapshot lists, over its span of time, into the account versions.
 
-Every way in which a snapshot enters or leaves the store is the same act: over
-[taken_at, until) the accounts are those that a list gives, where `until` is the moment of the
-next snapshot, or FOREVER. Loading the newest, loading out of order, replacing and removing
-differ only in where the list comes from.
+Loading, replacing and removing a snapshot use one algorithm: over [taken_at, until), the accounts
+are those of a list. Only the list differs: it is the new file's, or the previous snapshot's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
@@ -21,6 +19,7 @@ from sqlalchemy import (
     and_,
     delete,
     exists,
+    false,
     insert,
     literal,
     or_,
@@ -29,7 +28,7 @@ from sqlalchemy import (
     update,
 )
 
-from data.history.as_of import accounts_at, insert_rows, is_matched, version
+from data.history.as_of import Span, is_matched, version
 from data.history.failure_reasons import failure_reason
 from data.history.rollups import (
     count_job_ends,
@@ -54,6 +53,7 @@ from data.schema import (
     account,
     account_current,
     account_profile,
+    insert_rows,
     is_same_account,
     is_valid_at,
     join_profile,
@@ -63,32 +63,8 @@ from data.store.search_text import search_text
 from data.store.transfer import refresh_statistics
 
 
-class Span(NamedTuple):
-    """The time over which a snapshot is what is known of an integration: [taken_at, until)."""
-
-    integration_id: int
-    taken_at: datetime
-    until: datetime  # of the next snapshot; FOREVER for the newest
-    had_snapshot: bool  # whether the store had a snapshot of `taken_at` before
-    highest_key: int  # of all accounts before the span is written; 0 without any
-
-    @property
-    def is_newest(self) -> bool:
-        """Whether no snapshot of the integration was taken later."""
-        return self.until == OPEN_END
-
-    @property
-    def is_append(self) -> bool:
-        """Whether it comes after all that is known, as nearly always."""
-        return self.is_newest and not self.had_snapshot
-
-    def accounts_in_store(self) -> FromClause:
-        """One row per account of the integration, as the store has it at the span's start."""
-        return accounts_at(self.integration_id, None if self.is_newest else self.taken_at)
-
-
 def write_versions(con: Connection, span: Span) -> None:
-    """Make the accounts over the span what `stage_delta` says of them; the others stay."""
+    """Apply `stage_delta` to the account versions, the current accounts and the rollups."""
     _add_new_accounts(con, span)
     if span.is_append:
         _append_versions(con, span)
@@ -100,7 +76,7 @@ def write_versions(con: Connection, span: Span) -> None:
 
 
 def _update_rollups(con: Connection, span: Span) -> None:
-    """Write the rollups, as far as the span changes them: of stays also those that come after."""
+    """Recount what the span changes: its own snapshot, the next one, and all later periods."""
     integration_id = span.integration_id
     if span.had_snapshot:
         delete_counts(con, integration_id, span.taken_at)
@@ -117,85 +93,73 @@ def _update_rollups(con: Connection, span: Span) -> None:
 def stage_delta_rows(
     con: Connection, span: Span, snapshot_accounts: FromClause, changed_keys: FromClause
 ) -> None:
-    """Fill `stage_delta` with what the snapshot changes over the span.
+    """Fill `stage_delta` with the accounts that the snapshot adds, changes or removes.
 
-    `new`: integration_id, account_key, account_id and the content, one row per account of the
-    snapshot that may have changed. Accounts of the store that `news`, [integration_id,
-    account_key, listed], calls not listed are gone.
+    `snapshot_accounts`: one row per account that may have changed: integration_id, account_key,
+    account_id, *TRACKED_COLUMNS. `changed_keys`, [integration_id, account_key, is_listed], says
+    which accounts the snapshot does not list.
     """
-    before, integration_column = span.accounts_in_store(), literal(span.integration_id, Integer)
+    before, integration_id = span.accounts_in_store(), literal(span.integration_id, Integer)
+    after = snapshot_accounts
     if span.is_newest:
-        snapshot_accounts = select(
-            *snapshot_accounts.c, content_hash(snapshot_accounts).label("content_hash")
-        ).subquery("new")
-    snapshot_columns = [c for c in snapshot_accounts.c if c.name != "integration_id"]
-    derived = (
-        failure_reason(snapshot_accounts),
-        *since_columns(snapshot_accounts, before, literal(span.taken_at, SnapshotTime)),
-    )
+        after = select(*after.c, content_hash(after).label("content_hash")).subquery("after")
+    columns = [c for c in after.c if c.name != "integration_id"]
+    derived = since_columns(after, before, literal(span.taken_at, SnapshotTime))
     changed = (
-        select(integration_column, literal(True), *snapshot_columns, *derived)
-        .select_from(
-            snapshot_accounts.outerjoin(before, is_same_account(before, snapshot_accounts))
+        select(integration_id, true(), *columns, failure_reason(after), *derived)
+        .select_from(after.outerjoin(before, is_same_account(before, after)))
+        .where(or_(before.c.account_key.is_(None), _differs(after, before)))
+    )
+    keys = ["integration_id", "is_listed"]
+    names = [*keys, *(c.name for c in columns), *DERIVED_COLUMNS]
+    con.execute(insert(stage_delta).from_select(names, changed))
+    removed = select(integration_id, false(), changed_keys.c.account_key)
+    con.execute(
+        insert(stage_delta).from_select(
+            [*keys, "account_key"], removed.where(~changed_keys.c.is_listed)
         )
-        .where(or_(before.c.account_key.is_(None), _differs(snapshot_accounts, before)))
     )
-    removed = select(integration_column, changed_keys.c.account_key, literal(False)).where(
-        ~changed_keys.c.listed
-    )
-    delta_columns = ["integration_id", "now", *(c.name for c in snapshot_columns), *DERIVED_COLUMNS]
-    con.execute(insert(stage_delta).from_select(delta_columns, changed))
-    con.execute(insert(stage_delta).from_select(["integration_id", "account_key", "now"], removed))
     refresh_statistics(con, stage_delta)
 
 
 def _add_new_accounts(con: Connection, span: Span) -> None:
-    """Keep the identity of the accounts that are seen for the first time."""
-    new_accounts = select(*(stage_delta.c[column.name] for column in account.c)).where(
-        stage_delta.c.account_key > span.highest_key
-    )
-    insert_rows(con, account, new_accounts)
+    rows = select(*(stage_delta.c[column.name] for column in account.c))
+    insert_rows(con, account, rows.where(stage_delta.c.account_key > span.highest_key))
     link_account_keys(con)
 
 
 def _differs(before: FromClause, after: FromClause) -> ColumnElement[bool]:
-    other_columns = [name for name in TRACKED_COLUMNS if name not in HASHED_COLUMNS]
-    compared_columns = (
-        [*hash_or_columns(rows.c), *(rows.c[name] for name in other_columns)]
-        for rows in (before, after)
+    others = [name for name in TRACKED_COLUMNS if name not in HASHED_COLUMNS]
+    compared = (
+        [*hash_or_columns(rows.c), *(rows.c[name] for name in others)] for rows in (before, after)
     )
-    return or_(*(a.is_distinct_from(b) for a, b in zip(*compared_columns, strict=True)))
+    return or_(*(a.is_distinct_from(b) for a, b in zip(*compared, strict=True)))
 
 
 def _is_touched(table: FromClause, span: Span) -> ColumnElement[bool]:
-    """Whether a row is of an account that the snapshot changes."""
+    """Whether a row belongs to an account in `stage_delta`."""
     delta = stage_delta.c
     keys = select(delta.account_key).where(delta.integration_id == span.integration_id)
     return and_(table.c.integration_id == span.integration_id, table.c.account_key.in_(keys))
 
 
 def _append_versions(con: Connection, span: Span) -> None:
-    """End what the touched accounts were, and begin what they are now."""
+    """Close the open versions of the touched accounts, and open new ones."""
     is_open = and_(_is_touched(version, span), version.c.valid_to == OPEN_END)
     con.execute(update(version).where(is_open).values(valid_to=span.taken_at))
     insert_rows(con, version, _versions_over(span, version.c.keys()))
-    has_new_profile = (
-        stage_delta.c.content_since == span.taken_at
-    )  # others have their profile already
-    insert_rows(
-        con, account_profile, _versions_over(span, account_profile.c.keys()).where(has_new_profile)
-    )
+    profiles = _versions_over(span, account_profile.c.keys())
+    has_new_profile = stage_delta.c.content_since == span.taken_at
+    insert_rows(con, account_profile, profiles.where(has_new_profile))
 
 
 def _rewrite_versions(con: Connection, span: Span) -> None:
-    """Take the history of the touched accounts out, change it, and put it back.
+    """Move the history of the touched accounts to `stage_version`, change it, and move it back.
 
-    What comes between others may part what is one profile, or make one of two.
+    A snapshot between others can split a profile in two, or make two one.
     """
-    full_versions = join_profile(
-        select(version).where(_is_touched(version, span)).subquery("touched")
-    )
-    insert_rows(con, stage_version, select(full_versions))
+    touched = select(version).where(_is_touched(version, span)).subquery("touched")
+    insert_rows(con, stage_version, select(join_profile(touched)))
     refresh_statistics(con, stage_version, if_large=stage_delta)
     for table in (version, account_profile):
         con.execute(delete(table).where(_is_touched(table, span)))
@@ -207,53 +171,41 @@ def _rewrite_versions(con: Connection, span: Span) -> None:
         _merge_equal_neighbors(con, span, span.until)
     recompute_since_columns(con, span.integration_id)
     rows = stage_version.c
-    for table, condition in (
-        (version, true()),
-        (account_profile, rows.valid_from == rows.content_since),
-    ):
-        staged_rows = select(*(rows[c.name] for c in table.c))
-        insert_rows(
-            con, table, staged_rows.where(rows.integration_id == span.integration_id, condition)
+    starts_profile = rows.valid_from == rows.content_since
+    for table, condition in ((version, true()), (account_profile, starts_profile)):
+        staged = select(*(rows[c.name] for c in table.c)).where(
+            rows.integration_id == span.integration_id, condition
         )
+        insert_rows(con, table, staged)
 
 
 def _close_versions_at(con: Connection, span: Span) -> None:
-    """End what is in `stage_version` at `taken_at`; what it is from `until` on stays."""
+    """End the versions in `stage_version` at `taken_at`, and start them again at `until`."""
     moment, rows = span.taken_at, stage_version.c
     is_of_integration = rows.integration_id == span.integration_id
     is_running = and_(is_of_integration, is_valid_at(stage_version, moment))
     if not span.is_newest:
-        remainder_columns = {c.name: c for c in rows} | {
-            "valid_from": literal(span.until, SnapshotTime)
-        }
-        remainder = select(*remainder_columns.values()).where(
-            is_running, rows.valid_to > span.until
-        )
-        insert_rows(con, stage_version, remainder)
-    if span.had_snapshot:  # only then does a version begin at this very moment
+        until = literal(span.until, SnapshotTime)
+        remainder = select(*(until if c.name == "valid_from" else c for c in rows))
+        insert_rows(con, stage_version, remainder.where(is_running, rows.valid_to > span.until))
+    if span.had_snapshot:  # only then can a version start at this moment
         con.execute(delete(stage_version).where(is_running, rows.valid_from == moment))
     con.execute(update(stage_version).where(is_running).values(valid_to=moment))
 
 
 def _versions_over(span: Span, columns: Iterable[str]) -> Select[*tuple[Any, ...]]:
-    """One row per account of `stage_delta` that is in the list, with the span's own columns."""
-    span_columns = {
+    """One row per listed account of `stage_delta`: its version over the span."""
+    values = {c.name: c for c in stage_delta.c} | {
         "valid_from": literal(span.taken_at, SnapshotTime),
         "valid_to": literal(span.until, SnapshotTime),
     }
-    version_columns = (
-        span_columns[name] if name in span_columns else stage_delta.c[name] for name in columns
-    )
-    return select(*version_columns).where(stage_delta.c.now)
+    return select(*(values[name] for name in columns)).where(stage_delta.c.is_listed)
 
 
 def _merge_equal_neighbors(con: Connection, span: Span, moment: datetime) -> None:
-    """Where accounts are the same before and after `moment`, make it one version."""
+    """Merge the versions that end and start at `moment`, where their content is equal."""
     before, after = stage_version.alias("before"), stage_version.alias("after")
-    con.execute(delete(stage_merged))
-    insert_rows(
-        con,
-        stage_merged,
+    pairs = (
         select(before.c.integration_id, before.c.account_key, before.c.valid_from, after.c.valid_to)
         .select_from(before.join(after, is_same_account(before, after)))
         .where(
@@ -261,8 +213,10 @@ def _merge_equal_neighbors(con: Connection, span: Span, moment: datetime) -> Non
             before.c.valid_to == moment,
             after.c.valid_from == moment,
             ~_differs(before, after),
-        ),
+        )
     )
+    con.execute(delete(stage_merged))
+    insert_rows(con, stage_merged, pairs)
     rows = stage_version
     is_merged = and_(
         rows.c.integration_id == span.integration_id, is_same_account(rows, stage_merged)
@@ -277,7 +231,7 @@ def _update_current(con: Connection, span: Span) -> None:
     """Bring `account_current` up to date for the touched accounts."""
     con.execute(delete(account_current).where(_is_touched(account_current, span)))
     columns = [c.name for c in account_current.c if c.name in stage_version.c]
-    if span.is_append:  # what was put in is what is open
+    if span.is_append:  # the new versions are the open ones
         source, hash_column = stage_delta, stage_delta.c.content_hash
         open_versions = _versions_over(span, columns)
     else:

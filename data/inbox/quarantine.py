@@ -20,7 +20,7 @@ from data.files.encoding import COMPRESSIONS
 from data.files.errors import UnknownSnapshot
 from data.files.naming import CONFIRMED_PREFIX, SnapshotFile, parse_file_moment
 from data.formatting import file_stamp, utc_now
-from data.history.load import remove_snapshot
+from data.history.remove import remove_snapshot
 from data.home import Home
 from data.schema import quarantined_file
 from data.store.engine import write_transaction

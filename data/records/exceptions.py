@@ -1,24 +1,22 @@
-"""What people say of the review: which findings they accept, and from where on a rule finds one.
-
-Both are kept in the store by names, not by keys, so that they outlive a rebuild.
-"""
+"""Exceptions, which are findings that people accept, and the settings of the review rules."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Engine, and_, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, and_
 
-from data.schema import exception, setting
+from data.formatting import utc_now
+from data.records.decisions import InvalidInput, replace, required_text, withdraw
+from data.records.settings import read_setting, save_setting
+from data.schema import exception
 from data.store.engine import write_transaction
 
 MAX_REASON_LENGTH = 1_000
-MAX_NAME_LENGTH = 200
-"""Characters of what a person types."""
+"""Characters of a reason."""
 
 MAX_PATTERNS = 50
 MAX_PATTERN_LENGTH = 100
@@ -27,7 +25,7 @@ MAX_DAYS = 3_650
 
 @dataclass(frozen=True)
 class RuleSettings:
-    """From where on a rule finds something; a person can set each."""
+    """The limits of the review rules."""
 
     privileged: tuple[str, ...] = ("*admin*", "*owner", "*root*", "*superuser*")
     """Role names in any case; `*` stands for any text, `?` for one character."""
@@ -37,46 +35,40 @@ class RuleSettings:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> RuleSettings:
-        """What is told, as far as it makes sense; the usual for the rest."""
+        """The valid values; defaults for the rest."""
         days = {
             f.name: values[f.name]
             for f in fields(cls)
             if type(values.get(f.name)) is int and 0 <= values[f.name] <= MAX_DAYS
         }
-        raw_patterns = values.get("privileged")
-        privileged = (
-            clean_patterns(raw_patterns) if isinstance(raw_patterns, list) else cls.privileged
-        )
+        patterns = values.get("privileged")
+        privileged = clean_patterns(patterns) if isinstance(patterns, list) else cls.privileged
         return cls(privileged, **days)
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON can say it."""
+        """The settings as JSON values."""
         return asdict(self) | {"privileged": list(self.privileged)}
 
 
 def clean_patterns(texts: Sequence[Any]) -> tuple[str, ...]:
-    """The patterns among the texts, each once."""
+    """The valid patterns among the texts, without duplicates."""
     stripped = (text.strip()[:MAX_PATTERN_LENGTH] for text in texts if isinstance(text, str))
-    return tuple(dict.fromkeys(text for text in stripped if text and "\0" not in text))[
-        :MAX_PATTERNS
-    ]
+    patterns = dict.fromkeys(text for text in stripped if text and "\0" not in text)
+    return tuple(patterns)[:MAX_PATTERNS]
 
 
 def read_rule_settings(con: Connection) -> RuleSettings:
-    """The limits that hold now."""
-    value = con.scalar(select(setting.c.value).where(setting.c.name == "review"))
-    return RuleSettings.from_dict(json.loads(value)) if value else RuleSettings()
+    """The current settings."""
+    return RuleSettings.from_dict(read_setting(con, "review") or {})
 
 
 def save_rule_settings(engine: Engine, settings: RuleSettings) -> None:
-    """From now on, rules find what is beyond these."""
-    with write_transaction(engine) as con:
-        con.execute(delete(setting).where(setting.c.name == "review"))
-        con.execute(insert(setting).values(name="review", value=json.dumps(settings.to_dict())))
+    """Set the settings of all rules."""
+    save_setting(engine, "review", settings.to_dict())
 
 
 class FindingKey(NamedTuple):
-    """What tells one finding from all others: a rule, and an account by the names it has."""
+    """What identifies a finding: a rule, and an account by its names."""
 
     rule: str
     integration: str
@@ -91,10 +83,6 @@ class RiskException(NamedTuple):
     until: date | None = None  # the last UTC day
 
 
-class InvalidInput(ValueError):
-    """A reason or a name is missing, or the day has passed; the message says which."""
-
-
 def add_exceptions(
     engine: Engine,
     findings: Sequence[tuple[FindingKey, datetime]],
@@ -102,64 +90,46 @@ def add_exceptions(
     *,
     accepted_at: datetime | None = None,
 ) -> None:
-    """Accept findings, each as it held at a snapshot's moment. Raises SaysNothing.
+    """Add an exception for each finding, as it was in the snapshot of the moment beside it.
 
-    What was said before of the same findings is withdrawn by the same word. `at`: naive UTC, now.
+    Replaces earlier exceptions for the same findings. `accepted_at`: naive UTC; default: now.
+    Raises InvalidInput.
     """
-    accepted_at = accepted_at or datetime.now(UTC).replace(tzinfo=None)
-    reason, accepted_by = (
-        _required_text(risk_exception.reason, "reason", MAX_REASON_LENGTH),
-        _required_text(risk_exception.accepted_by, "name", MAX_NAME_LENGTH),
-    )
-    if risk_exception.until and risk_exception.until < accepted_at.date():
-        raise InvalidInput(f"{risk_exception.until} has passed.")
+    accepted_at = accepted_at or utc_now()
+    reason = required_text(risk_exception.reason, "reason", MAX_REASON_LENGTH)
+    accepted_by = required_text(risk_exception.accepted_by, "name")
+    until = risk_exception.until
+    if until and until < accepted_at.date():
+        raise InvalidInput(f"{until} has passed.")
+    rows = [
+        {
+            **finding._asdict(),
+            "snapshot_taken_at": snapshot_taken_at,
+            "reason": reason,
+            "accepted_by": accepted_by,
+            "accepted_at": accepted_at,
+            "until": until,
+        }
+        for finding, snapshot_taken_at in findings
+    ]
     with write_transaction(engine) as con:
-        for finding, _ in findings:
-            con.execute(_withdrawal(finding, accepted_by, accepted_at))
-        rows = [
-            finding._asdict()
-            | {"snapshot_taken_at": snapshot_taken_at, "reason": reason, "accepted_by": accepted_by}
-            | {"accepted_at": accepted_at, "until": risk_exception.until}
-            for finding, snapshot_taken_at in findings
-        ]
-        con.execute(insert(exception), rows) if rows else None
+        replace(con, exception, FindingKey._fields, rows, accepted_by, accepted_at)
 
 
 def withdraw_exception(
     engine: Engine, finding: FindingKey, withdrawn_by: str, *, withdrawn_at: datetime | None = None
 ) -> None:
-    """The finding counts again. Raises SaysNothing."""
-    withdrawn_at = withdrawn_at or datetime.now(UTC).replace(tzinfo=None)
+    """Withdraw the exception for a finding. Raises InvalidInput."""
+    actor = required_text(withdrawn_by, "name")
     with write_transaction(engine) as con:
-        con.execute(
-            _withdrawal(
-                finding, _required_text(withdrawn_by, "name", MAX_NAME_LENGTH), withdrawn_at
-            )
-        )
+        withdraw(con, exception, [finding._asdict()], actor, withdrawn_at or utc_now())
 
 
 def is_in_force(moment: datetime) -> ColumnElement[bool]:
-    """Whether an acceptance holds at a moment (naive UTC), where its finding does."""
+    """Whether an exception is in force at a moment (naive UTC), if its finding still is."""
     columns = exception.c
     return and_(
         columns.accepted_at <= moment,
         columns.until.is_(None) | (columns.until >= moment.date()),
         columns.withdrawn_at.is_(None) | (columns.withdrawn_at > moment),
     )
-
-
-def _withdrawal(finding: FindingKey, withdrawn_by: str, withdrawn_at: datetime) -> Any:
-    columns = exception.c
-    conditions = [columns[name] == value for name, value in finding._asdict().items()]
-    return (
-        update(exception)
-        .where(*conditions, columns.withdrawn_at.is_(None))
-        .values(withdrawn_by=withdrawn_by, withdrawn_at=withdrawn_at)
-    )
-
-
-def _required_text(text: str, label: str, max_length: int) -> str:
-    cleaned = " ".join(text.replace("\0", " ").split())
-    if not cleaned:
-        raise InvalidInput(f"The {label} is missing.")
-    return cleaned[:max_length]

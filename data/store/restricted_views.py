@@ -44,8 +44,8 @@ NON_PERSONAL_COLUMNS = frozenset(
     "attempt_since job_since active_since user_since content_since previous_state "
     "previous_job_since from_state "
     "to_state status accounts active unmatched entered left changed oldest rows_read accepted "
-    "rejected flagged operation began attempt_began outcome jobs value integration people "
-    "decided_at withdrawn_at".split()
+    "rejected flagged operation began attempt_began outcome jobs value integration "
+    "person_integration decided_at withdrawn_at".split()
 )
 """Columns without personal data."""
 

@@ -1,4 +1,4 @@
-"""How long things wait, as the snapshots tell it: since the first that shows the state."""
+"""How long open jobs have been in their state."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from data.history.since import state_operation
 from data.states import OPEN_STATES, OPERATIONS
 from queries.cache import cached
 from queries.filters import Filters, accounts_as_of, conditions
+from queries.health.snapshots import read_frame
 
 AGE_BUCKETS: tuple[tuple[str, timedelta], ...] = (
     ("≤ 1 h", timedelta()),
@@ -19,33 +20,42 @@ AGE_BUCKETS: tuple[tuple[str, timedelta], ...] = (
     ("3–7 d", timedelta(days=3)),
     ("> 7 d", timedelta(days=7)),
 )
-"""How long something waits, in words, and longer than what."""
+"""Ages of open jobs: label, and longer than what."""
+
+OLD_AGE = AGE_BUCKETS[-1][0]
+
+
+def age_bounds(age: str) -> tuple[timedelta | None, timedelta | None]:
+    """An age as Users filters it: open longer than, open up to."""
+    bounds = [None, *(start for _, start in AGE_BUCKETS[1:]), None]
+    index = [label for label, _ in AGE_BUCKETS].index(age)
+    return bounds[index], bounds[index + 1]
 
 
 @cached(8)
 def open_jobs_by_start(
     con: Connection, integrations: tuple[str, ...], as_of: datetime | None
 ) -> pd.DataFrame:
-    """One row per operation and beginning of waits: [operation, since, accounts] at the moment."""
+    """One row per operation and start of the state: [operation, since, accounts] at the moment."""
     filters = Filters(integration=integrations, state=OPEN_STATES, as_of=as_of)
     rows = accounts_as_of(as_of, all_columns=False)
     operation = state_operation(rows.c.provisioning_state).label("operation")
     since = rows.c.state_since.label("since")
-    result = con.execute(
+    return read_frame(
+        con,
         select(operation, since, func.count().label("accounts"))
         .where(*conditions(filters, rows))
-        .group_by(operation, since)
+        .group_by(operation, since),
     )
-    return pd.DataFrame(result.all(), columns=list(result.keys()))
 
 
 def backlog(open_jobs: pd.DataFrame, now: datetime) -> pd.DataFrame:
-    """One row per operation and age, by what they wait now: [operation, age, accounts]."""
-    lower_bounds = [start for _, start in AGE_BUCKETS]
-    positions = (
-        pd.Series(lower_bounds).searchsorted(now - pd.to_datetime(open_jobs["since"]), side="left")
-        - 1
-    )
+    """One row per operation and age: [operation, age, accounts] at the moment (naive UTC).
+
+    `open_jobs` as of `open_jobs_by_start`.
+    """
+    starts = pd.Series([start for _, start in AGE_BUCKETS])
+    positions = starts.searchsorted(now - pd.to_datetime(open_jobs["since"]), side="left") - 1
     ages = [AGE_BUCKETS[max(position, 0)][0] for position in positions]
     counts = open_jobs["accounts"].groupby([open_jobs["operation"], ages]).sum()
     index = pd.MultiIndex.from_product(

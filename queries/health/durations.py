@@ -1,22 +1,24 @@
-"""How long provisioning, updates and deletions take, with those that still run counted as such.
+"""How long jobs take, with open jobs counted as censored.
 
-A job is an account's unbroken stay in the states of one operation: awaiting, ongoing, failed, and
-again awaiting. It begins at the first snapshot that shows it and ends at the first that shows the
-account settled: Onboarded or Deleted. A job that has not ended yet, or whose account went, came
-into another operation or into a state that nobody understands, has lasted at least so long: it is
-censored. Leaving such jobs out, or taking them for ended, would make every number too good.
+A job is the time that an account spends without interruption in the states of one operation. It
+starts at the first snapshot that shows it and ends at the first that shows the account Onboarded or
+Deleted. A job that is open, failed, or cut short by a removal, another operation or an unrecognized
+state has lasted at least so long: it is censored. Without such jobs every result would look too
+good.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
     Connection,
     FromClause,
+    Select,
     and_,
     case,
     cast,
@@ -29,21 +31,21 @@ from sqlalchemy import (
 )
 
 from data.history.since import state_operation
-from data.schema import account_current, job_end, snapshot
-from data.states import OPERATIONS, STATES
+from data.schema import account_current, job_end
+from data.states import OPERATIONS, UNSETTLED_STATES
 from queries.cache import cached
+from queries.health.snapshots import newest_snapshots
 from queries.period import Period
-from queries.scope import in_integrations, is_past
 
 EPSILON = 1e-9
-"""Shares are products of fractions: so much may be lost, and a half is still a half."""
+"""Shares are products of fractions; within this error a half is still a half."""
 
 
-# ---- Kaplan and Meier ----------------------------------------------------------------------------
+# ---- Kaplan–Meier --------------------------------------------------------------------------------
 
 
 class Step(NamedTuple):
-    """The share of jobs that take longer than the seconds, as estimated."""
+    """The estimated share of jobs that take longer than `seconds`."""
 
     seconds: float
     share: float
@@ -51,34 +53,32 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True)
 class Durations:
-    """How long jobs took, as far as is known. Durations are in seconds."""
+    """How long jobs took, in seconds."""
 
     jobs: int
     ended: int
     curve: tuple[Step, ...]
-    """Where the share falls: one step per duration at which a job ended, in order."""
+    """Where the share falls: one step per duration at which jobs ended, in order."""
     longest_observed: float
-    """The longest time that any of the jobs was followed."""
 
     def quantile(self, share: float) -> float | None:
-        """The shortest time after which this share of all jobs has ended; None: not known yet.
+        """The shortest time after which this share of the jobs has ended; None where too few have.
 
-        Without censored jobs it is the plain quantile, the smallest duration of which it is true.
+        Without censored jobs it is the plain quantile: the smallest such duration.
         """
         remaining = 1 - share + EPSILON
         return next((step.seconds for step in self.curve if step.share <= remaining), None)
 
     @property
     def median(self) -> float | None:
-        """The time after which half of the jobs have ended; None: more than half still run."""
+        """The time after which half of the jobs have ended; None where fewer have."""
         return self.quantile(0.5)
 
     @property
     def mean(self) -> float | None:
-        """The mean time, each job counted up to the longest time observed: a restricted mean.
+        """The mean time up to the longest time observed; None without jobs.
 
-        It is the area below the curve: the plain mean where all jobs have ended, and too short
-        where some have not. None without jobs.
+        It is the area below the curve: a lower bound where some jobs have not ended.
         """
         if not self.jobs:
             return None
@@ -90,25 +90,24 @@ class Durations:
 
 
 def kaplan_meier(job_groups: Iterable[tuple[float, bool, int]]) -> Durations:
-    """The estimate from jobs as (seconds, whether it ended then, how many such jobs).
+    """The estimate from jobs as (seconds, whether they ended then, number of jobs).
 
-    At each duration t at which jobs ended, the share still under way falls by the part that those
-    are of all jobs followed for at least t: S(t) = S(before) * (1 - ended(t) / followed(t)). Jobs
-    censored at t were followed for t.
+    At each duration t at which jobs ended: S(t) = S(before) * (1 - ended(t) / followed(t)).
+    Jobs censored at t were followed for t.
     """
-    ended: dict[float, int] = {}
-    exits: dict[float, int] = {}
+    ended: Counter[float] = Counter()
+    exits: Counter[float] = Counter()
     for seconds, has_ended, count in job_groups:
-        exits[seconds] = exits.get(seconds, 0) + count
-        ended[seconds] = ended.get(seconds, 0) + (count if has_ended else 0)
-    total = at_risk = sum(exits.values())
+        exits[seconds] += count
+        ended[seconds] += count if has_ended else 0
+    total = at_risk = exits.total()
     share, curve = 1.0, []
     for seconds in sorted(exits):
         if ended[seconds]:
             share *= 1 - ended[seconds] / at_risk
             curve.append(Step(seconds, share))
         at_risk -= exits[seconds]
-    return Durations(total, sum(ended.values()), tuple(curve), max(exits, default=0.0))
+    return Durations(total, ended.total(), tuple(curve), max(exits, default=0.0))
 
 
 # ---- jobs ----------------------------------------------------------------------------------------
@@ -116,7 +115,7 @@ def kaplan_meier(job_groups: Iterable[tuple[float, bool, int]]) -> Durations:
 
 @cached(16)
 def durations(con: Connection, scope: Period) -> dict[str, Durations]:
-    """Operation → how long its jobs take, of those that began in the scope."""
+    """Operation → how long its jobs take, of those that started in the scope."""
     groups = count_jobs(con, scope)
     return {
         name: kaplan_meier(job[1:] for job in groups if job.operation == name)
@@ -125,7 +124,7 @@ def durations(con: Connection, scope: Period) -> dict[str, Durations]:
 
 
 class JobGroup(NamedTuple):
-    """Jobs of one operation that took the same time, or that are known to last at least so long."""
+    """Jobs of one operation and duration that settled, or that lasted at least so long."""
 
     operation: str
     seconds: int
@@ -134,57 +133,53 @@ class JobGroup(NamedTuple):
 
 
 def count_jobs(con: Connection, scope: Period) -> list[JobGroup]:
-    """One row per operation, duration and end.
+    """One row per operation, duration and end, of the jobs that started on a day of the scope.
 
-    Of the jobs that began on a day of the scope, followed until its moment; those that had not
-    settled then are censored. What has ended is read from its rollup: a job that was open at a
-    moment of the past has ended since, or is open now.
+    Jobs are followed until the moment of the scope; those that had not settled then are censored.
     """
-    ended, current, last_seen = job_end.c, account_current, _last_seen(scope)
-    in_scope = [in_integrations(job_end, scope.integration), ended.outcome != "failed"]
-    open_jobs = select(
-        current.c.integration_id,
-        state_operation(current.c.provisioning_state).label("operation"),
-        current.c.job_since.label("began"),
-        last_seen.c.at.label("until"),
-        false().label("settled"),
-        literal(1).label("jobs"),
-    ).join_from(current, last_seen, last_seen.c.integration_id == current.c.integration_id)
-    has_ended = is_past(ended.taken_at, scope.as_of)
-    ended_jobs = select(
-        ended.integration_id,
-        ended.operation,
-        ended.began,
-        case((has_ended, ended.taken_at), else_=last_seen.c.at).label("until"),
-        and_(has_ended, ended.outcome == "settled").label("settled"),
-        ended.jobs,
-    ).join_from(job_end, last_seen, last_seen.c.integration_id == ended.integration_id)
-    job = union_all(
-        ended_jobs.where(*in_scope),
-        open_jobs.where(
-            current.c.provisioning_state.in_(UNSETTLED),
-            in_integrations(current, scope.integration),
-        ),
-    ).subquery("job")
+    last_seen = newest_snapshots((), scope.as_of).subquery("last_seen")
+    job = union_all(_ended_jobs(scope, last_seen), _open_jobs(scope, last_seen)).subquery("job")
     seconds = cast(extract("epoch", job.c.until - job.c.began), BigInteger)
-    began_in_scope = job.c.began.between(scope.start, min(filter(None, (scope.end, scope.as_of))))
+    last_moment = min(filter(None, (scope.end, scope.as_of)))
     rows = con.execute(
         select(job.c.operation, seconds, job.c.settled, cast(func.sum(job.c.jobs), BigInteger))
-        .where(began_in_scope)
+        .where(job.c.began.between(scope.start, last_moment))
         .group_by(job.c.operation, seconds, job.c.settled)
     )
     return [JobGroup(*row) for row in rows]
 
 
-UNSETTLED = tuple(state.name for state in STATES if state.operation)
-
-
-def _last_seen(scope: Period) -> FromClause:
-    """One row per integration: until when its accounts were followed."""
-    taken_at = snapshot.c.taken_at
+def _ended_jobs(scope: Period, last_seen: FromClause) -> Select[*tuple[Any, ...]]:
+    """Jobs that have ended, from their rollup; open until `last_seen` where they ended later."""
+    ended = job_end.c
+    has_ended = scope.is_past(ended.taken_at)
     return (
-        select(snapshot.c.integration_id, func.max(taken_at).label("at"))
-        .where(is_past(taken_at, scope.as_of))
-        .group_by(snapshot.c.integration_id)
-        .subquery("seen")
+        select(
+            ended.operation,
+            ended.began,
+            case((has_ended, ended.taken_at), else_=last_seen.c.taken_at).label("until"),
+            and_(has_ended, ended.outcome == "settled").label("settled"),
+            ended.jobs,
+        )
+        .join_from(job_end, last_seen, last_seen.c.integration_id == ended.integration_id)
+        .where(scope.includes(job_end), ended.outcome != "failed")
+    )
+
+
+def _open_jobs(scope: Period, last_seen: FromClause) -> Select[*tuple[Any, ...]]:
+    """Jobs that have not ended, from the current accounts."""
+    current = account_current.c
+    return (
+        select(
+            state_operation(current.provisioning_state).label("operation"),
+            current.job_since.label("began"),
+            last_seen.c.taken_at.label("until"),
+            false().label("settled"),
+            literal(1).label("jobs"),
+        )
+        .join_from(account_current, last_seen, last_seen.c.integration_id == current.integration_id)
+        .where(
+            current.provisioning_state.in_(UNSETTLED_STATES),
+            scope.includes(account_current),
+        )
     )

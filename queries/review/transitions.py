@@ -28,9 +28,9 @@ def allowed_transitions() -> dict[str, set[str]]:
         if state.operation:
             states_by_phase = {s.phase: s.name for s in STATES if s.operation == state.operation}
             transitions[state.name] = {
-                "waiting": {states_by_phase["working"]},
-                "working": {states_by_phase["failed"], SETTLED_STATES[state.operation]},
-                "failed": {states_by_phase["waiting"], "Delete awaiting"},
+                "awaiting": {states_by_phase["ongoing"]},
+                "ongoing": {states_by_phase["failed"], SETTLED_STATES[state.operation]},
+                "failed": {states_by_phase["awaiting"], "Delete awaiting"},
                 "settled": set[str](),
             }[state.phase]
     return transitions
@@ -63,4 +63,4 @@ DISALLOWED_TRANSITIONS = tuple(
     for after in STATES
     if after.name not in reachable_states(before.name)
 )
-"""State changes that no single job explains: `before>after`. Unrecognized states have none."""
+"""State changes that no single job explains: `before>after`. Unrecognised states have none."""

@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 
 from data.formatting import count_of
 from data.states import STATE_BY_NAME
-from widgets.figure_theme import BASE_LAYOUT, PHASE_COLORS, empty_figure
+from widgets.figure_theme import PHASE_COLORS, empty_figure, new_figure
 
 SANKEY_LAYOUT = {
     "arrangement": "fixed",
@@ -55,6 +55,4 @@ def state_transitions_figure(transitions: pd.DataFrame) -> go.Figure:
             "hovertemplate": "%{source.label} → %{target.label}: %{customdata}<extra></extra>",
         },
     )
-    return go.Figure(flows, BASE_LAYOUT).update_layout(
-        height=120 + 34 * max(len(before), len(after))
-    )
+    return new_figure(flows, height=120 + 34 * max(len(before), len(after)))

@@ -1,186 +1,161 @@
-"""What the charts of Health say, in one sentence each, worked out from their numbers.
+"""The headlines of the charts of Health: the finding in one sentence, with its number.
 
-Each is a function of the frame that its chart is drawn from. No text from the data is in them.
+Each is a function of the frame that its chart draws. Only `reasons_headline` and `map_headline`
+contain text from the data, which `card.heading` shows as plain text.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
-from typing import NamedTuple
 
 import pandas as pd
 
-from data.states import FAILED_STATES, OPEN_STATES, OPERATIONS
+from data.formatting import count_of, plural
+from data.states import FAILED_STATES, OPERATIONS, UNSETTLED_STATES
+from queries.health.backlog import OLD_AGE
 from queries.health.durations import Durations
-from queries.health.trends import Trends
-from queries.period import Period
-from widgets.figure_theme import format_span
+from widgets.figure_theme import account_count_text, format_span
+from widgets.health.health_data import StateComparison, count_accounts
 from widgets.health.heatmap import MAX_MAP_ROWS
 
 NO_SNAPSHOTS = "No snapshots in this period"
+OPERATION_NOUNS = {"provision": "provisioning", "update": "updates", "delete": "deletions"}
 
 MIN_SHARE = 0.01
-"""A smaller share of all failures says nothing of one integration."""
-
-
-class StateComparison(NamedTuple):
-    """Accounts by state now, and what they are compared with. Frames as of `states_at`."""
-
-    current: pd.DataFrame
-    previous: pd.DataFrame
-    period_text: str
-    """How long ago that was, in words; empty where there is nothing to compare with."""
-    first_day: date | None = None
-    """The first day, where nothing was loaded before the period."""
-
-
-def compare_states(trends: Trends, scope: Period) -> StateComparison:
-    """With the end of the period before, or else with the end of the first day."""
-    if not trends.previous_states.empty:
-        return StateComparison(
-            trends.current_states,
-            trends.previous_states,
-            f"in {scope.days:,} day{'' if scope.days == 1 else 's'}",
-        )
-    days = trends.states["day"]
-    first = days.min() if len(days) else None
-    if first is None or first == days.max():
-        return StateComparison(trends.current_states, trends.current_states, "", first)
-    return StateComparison(
-        trends.current_states, trends.states[days == first], f"since {first:%-d %b}", first
-    )
+"""A smaller share of all failures says nothing about one integration."""
 
 
 def states_headline(states: pd.DataFrame) -> str:
-    """How much is as it should be."""
+    """How many accounts are onboarded, and how many have failed."""
     total = int(states["accounts"].sum())
     if not total:
         return "No accounts"
-    failed = int(states.loc[states["state"].isin(FAILED_STATES), "accounts"].sum())
-    onboarded = int(states.loc[states["state"] == "Onboarded", "accounts"].sum())
-    failed_text = f"{failed:,} {'fails' if failed == 1 else 'fail'}" if failed else "nothing fails"
-    share = _percent_text(onboarded, total)
-    return f"{share} of {_accounts_text(total)} {_are(total)} onboarded, {failed_text}"
+    failed = count_accounts(states, FAILED_STATES)
+    share = _percent_text(count_accounts(states, ["Onboarded"]), total)
+    failed_text = f"{failed:,} {plural(failed, 'has', 'have')} failed" if failed else "none failed"
+    verb = plural(total, "is", "are")
+    return f"{share} of {account_count_text(total)} {verb} onboarded; {failed_text}"
 
 
 def mix_headline(comparison: StateComparison) -> str:
     """Whether a backlog builds up."""
-    return _change_headline("Accounts under way", (*OPEN_STATES, *FAILED_STATES), comparison)
+    return _change_headline("Unsettled accounts", UNSETTLED_STATES, comparison)
 
 
 def failed_headline(comparison: StateComparison) -> str:
-    """Whether it gets better."""
-    return _change_headline("Failures", FAILED_STATES, comparison)
+    """Whether failures become fewer."""
+    return _change_headline("Failed accounts", FAILED_STATES, comparison)
 
 
 def trend_headline(failures: pd.DataFrame) -> str:
-    """Whether failures are cleared as fast as they come."""
+    """How many failures are new, and how many are resolved."""
     if failures.empty:
         return NO_SNAPSHOTS
-    new, resolved = int(failures["new"].sum()), int(failures["cleared"].sum())
+    new, resolved = int(failures["new"].sum()), int(failures["resolved"].sum())
     if not new and not resolved:
-        return "Nothing newly failed and nothing was cleared"
-    relation = "as many as" if new == resolved else "fewer than" if resolved < new else "more than"
-    return f"{resolved:,} failures cleared, {relation} the {new:,} that came"
+        return "No new failures, none resolved"
+    return f"{count_of(new, 'new failure')}, {resolved:,} resolved"
 
 
 def rate_headline(failures: pd.DataFrame) -> str:
-    """How often jobs fail, and where most."""
+    """How often jobs fail, and which operation most."""
     totals = failures.groupby("operation")[["new", "settled"]].sum()
-    new, ended = int(totals["new"].sum()), int(totals.sum().sum())
-    if not ended:
-        return NO_SNAPSHOTS if failures.empty else "No job ended in this period"
+    new, completed = int(totals["new"].sum()), int(totals.sum().sum())
+    if not completed:
+        return NO_SNAPSHOTS if failures.empty else "No job completed in this period"
+    jobs = count_of(completed, "completed job")
     if not new:
-        return f"None of {ended:,} ended jobs failed"
-    rates = {
-        name: failed / (failed + settled)
-        for name, (failed, settled) in zip(totals.index, totals.values, strict=True)
-        if failed + settled
-    }
-    worst_operation = max(rates, key=lambda name: rates[name])
-    worst_text = (
-        f", most often to {worst_operation} ({rates[worst_operation]:.1%})"
-        if rates[worst_operation] > new / ended
-        else ""
-    )
-    return f"{new / ended:.1%} of {ended:,} ended jobs failed{worst_text}"
+        return f"None of {jobs} failed"
+    rates = (totals["new"] / totals.sum(axis=1)).dropna()
+    worst, rate = str(rates.idxmax()), rates.max()
+    is_worse = rate > new / completed
+    worst_text = f"; {OPERATION_NOUNS[worst]} most ({rate:.0%})" if is_worse else ""
+    return f"{_percent_text(new, completed)} of {jobs} failed{worst_text}"
 
 
 def durations_headline(durations: Mapping[str, Durations]) -> str:
-    """How long people wait for the commonest operation."""
-    if not any(estimate.jobs for estimate in durations.values()):
-        return "No job began in this period"
+    """The median time of the most frequent operation."""
     name = max(OPERATIONS, key=lambda operation: durations[operation].jobs)
-    median = durations[name].median
-    if median is None:
+    if not durations[name].jobs:
+        return "No job started in this period"
+    if (median := durations[name].median) is None:
         span = format_span(durations[name].longest_observed)
-        return f"Less than half of {name} jobs have ended within {span}"
-    return f"Half of {name} jobs end within {format_span(median)}"
+        return f"Median time to {name}: over {span}"
+    return f"Median time to {name}: {format_span(median)}"
 
 
 def backlog_headline(backlog: pd.DataFrame) -> str:
-    """How much has waited for too long."""
+    """How many open jobs are old."""
     total = int(backlog["accounts"].sum())
     if not total:
-        return "Nothing waits"
-    old = int(backlog.loc[backlog["age"] == "> 7 d", "accounts"].sum())
+        return "No open jobs"
+    old = int(backlog.loc[backlog["age"] == OLD_AGE, "accounts"].sum())
+    jobs = count_of(total, "open job")
     if not old:
-        return f"{total:,} waiting, none of them longer than 7 days"
-    return f"{old:,} of {total:,} waiting have waited longer than 7 days"
+        return f"{jobs}, none older than 7 days"
+    return f"{old:,} of {jobs} {plural(old, 'is', 'are')} older than 7 days"
 
 
 def reasons_headline(reasons: pd.DataFrame, failed: int) -> str:
-    """How far one cause explains it."""
+    """The share of the most frequent reason, and how many reasons grow."""
     if reasons.empty or not failed:
-        return "Nothing fails"
-    grown = int((reasons["accounts"] > reasons["before"]).sum())
-    growing = f", {grown} of the reasons below still growing" if grown else ", none below growing"
-    return (
-        f"One reason accounts for {_percent_text(int(reasons['accounts'].max()), failed)}{growing}"
-    )
+        return "No failures"
+    top = reasons.iloc[0]
+    growing = int((reasons["accounts"] > reasons["before"]).sum())
+    share = _percent_text(int(top["accounts"]), failed)
+    growth = f"{growing} {plural(growing, 'reason is', 'reasons are')}" if growing else "none is"
+    return f"“{_short(top['reason'])}” causes {share} of failures; {growth} growing"
 
 
 def integrations_headline(total: int, stale_count: int) -> str:
-    """Whether the numbers can be believed."""
+    """Whether the numbers are up to date."""
     if not stale_count:
-        return "The integration is up to date" if total == 1 else f"All {total:,} are up to date"
-    return f"{stale_count:,} of {total:,} {'is' if stale_count == 1 else 'are'} stale"
+        return (
+            "The integration is up to date"
+            if total == 1
+            else f"All {total:,} integrations are up to date"
+        )
+    verb = plural(stale_count, "is", "are")
+    return f"{stale_count:,} of {count_of(total, 'integration')} {verb} stale"
 
 
 def map_headline(cells: pd.DataFrame) -> str:
-    """How far failing spreads."""
+    """The integration with the most failures now."""
     if cells.empty:
         return NO_SNAPSHOTS
     newest = cells.sort_values("day").groupby("integration")["failed"].last()
-    failing = int((newest > 0).sum())
-    if not failing:
-        return "No integration has failing accounts now"
+    total, failing = int(newest.sum()), int((newest > 0).sum())
+    if not total:
+        return "No integration has failures now"
+    worst, count = str(newest.idxmax()), int(newest.max())
     if len(newest) == 1:
-        return f"{_accounts_text(int(newest.iloc[0]))} of the integration fail"
-    worst = newest.max() / newest.sum()
-    share = f", the worst {worst:.0%} of them" if worst >= MIN_SHARE else ""
-    limit_text = (
-        f"; the {MAX_MAP_ROWS} that fail most are shown" if len(newest) > MAX_MAP_ROWS else ""
-    )
-    return f"{failing:,} of {len(newest):,} integrations have failures{share}{limit_text}"
+        return f"{_short(worst)} has {count_of(count, 'failed account')}"
+    if len(newest) > MAX_MAP_ROWS or count / total < MIN_SHARE:
+        limit = f"; the {MAX_MAP_ROWS} that fail most are shown"
+        shown = limit if len(newest) > MAX_MAP_ROWS else ""
+        return f"{failing:,} of {len(newest):,} integrations have failures{shown}"
+    return f"{_short(worst)} has the most failures: {count:,} of {total:,} ({count / total:.0%})"
 
 
-def _change_headline(
-    subject: str, state_names: tuple[str, ...], comparison: StateComparison
-) -> str:
+def _change_headline(subject: str, states: tuple[str, ...], comparison: StateComparison) -> str:
     """From what it is compared with to now, as on the tiles."""
-    first, last = (
-        int(states.loc[states["state"].isin(state_names), "accounts"].sum())
-        for states in (comparison.previous, comparison.current)
-    )
+    first = count_accounts(comparison.previous, states)
+    last = count_accounts(comparison.current, states)
     if not comparison.period_text:
         return f"{subject}: {last:,}, nothing to compare with yet"
     if first == last:
-        text = f"stayed at {last:,}" if last else "none, as before"
-        return f"{subject} {text} {comparison.period_text}" if last else f"{subject}: {text}"
+        return (
+            f"{subject} stayed at {last:,} {comparison.period_text}"
+            if last
+            else f"{subject}: none, as before"
+        )
     verb = "fell" if last < first else "rose"
     return f"{subject} {verb} from {first:,} to {last:,} {comparison.period_text}"
+
+
+def _short(text: str, most: int = 40) -> str:
+    """Text from the data, cut to the length of a headline."""
+    return text if len(text) <= most else f"{text[:most]}…"
 
 
 def _percent_text(part: int, total: int) -> str:
@@ -189,11 +164,3 @@ def _percent_text(part: int, total: int) -> str:
     if share == "100%" and part < total:
         return "Over 99%"
     return "Under 1%" if share == "0%" and part else share
-
-
-def _are(count: int) -> str:
-    return "is" if count == 1 else "are"
-
-
-def _accounts_text(count: int) -> str:
-    return f"{count:,} account{'' if count == 1 else 's'}"

@@ -1,107 +1,99 @@
-"""From a mark of a chart to the accounts behind it."""
+"""From a mark of a chart to the page that shows what it counts."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from datetime import date, datetime
-from typing import Any, NoReturn
+from datetime import date
+from typing import NamedTuple, NoReturn
 
 import streamlit as st
 
 from data.access.roles import Permission
-from data.states import FAILED_STATES, STATE_BY_NAME
+from data.formatting import iso_z
+from data.states import (
+    FAILED_STATES,
+    OPEN_STATES,
+    STATE_BY_NAME,
+    UNSETTLED_STATES,
+    state_names,
+)
 from queries.filters import Filters
+from queries.health.backlog import age_bounds
 from queries.period import DAY, Period, day_end
 from server.session import current_principal
-from widgets.figure_theme import NEW, QUARANTINED, RESOLVED
-from widgets.filters import open_users
-
-AGE_FILTERS = {
-    "≤ 1 h": {"waiting_upto": ["1h"]},
-    "1–24 h": {"waiting": ["1h"], "waiting_upto": ["1d"]},
-    "1–3 d": {"waiting": ["1d"], "waiting_upto": ["3d"]},
-    "3–7 d": {"waiting": ["3d"], "waiting_upto": ["7d"]},
-    "> 7 d": {"waiting": ["7d"]},
-}
-"""Age → how the address of Users names it."""
-
-
-def mark_opener(scope: Period) -> Callable[[Sequence[Any]], NoReturn] | None:
-    """What a click on a mark of the scope's charts does; nothing where nobody may see more."""
-    if not current_principal().permissions >= LINKED_PERMISSIONS:
-        return None
-
-    def open_mark(mark: Sequence[Any]) -> NoReturn:
-        if QUARANTINED in mark:
-            st.switch_page("snapshots.py")
-        if NEW in mark or RESOLVED in mark:
-            st.switch_page("changes.py", query_params=mark_changes_params(mark, scope))
-        open_users(mark_filters(mark, scope))
-
-    return open_mark
-
+from widgets import timezone
+from widgets.address import group_params
+from widgets.health.marks import Mark
 
 LINKED_PERMISSIONS = {Permission.USERS, Permission.CHANGES, Permission.SNAPSHOTS}
-"""What one has to see to go on from Health."""
+"""A reader without one of these can open no mark."""
+
+STATES_BY_KIND = {
+    "awaiting": state_names(phase="awaiting"),
+    "ongoing": state_names(phase="ongoing"),
+    "open": OPEN_STATES,
+    "failed": FAILED_STATES,
+    "unsettled": UNSETTLED_STATES,
+    "new": FAILED_STATES,
+    "resolved": FAILED_STATES,
+}
 
 
-def mark_filters(mark: Sequence[Any], scope: Period) -> Filters:
-    """The accounts that a mark stands for, by the words in it.
+class Address(NamedTuple):
+    """A page of Rollcall and its parameters."""
 
-    A day means its end in the scope's zone, an operation its failed state; besides states there
-    may be an age of AGES, and `[integration]`.
-    """
-    day = _mark_day(mark)
-    states = [
-        state.name
-        for state in STATE_BY_NAME.values()
-        if state.name in mark or (state.phase == "failed" and state.operation in mark)
-    ]
-    end = day_end(day, scope.zone) if day else None
-    as_of = min(filter(None, (end, scope.as_of)), default=None)
-    return Filters.from_params(
-        {
-            "integration": next((word for word in mark if isinstance(word, list)), None)
-            or scope.integration,
-            "state": states,
-            **next((waits for age, waits in AGE_FILTERS.items() if age in mark), {}),
-            "as_of": [_format_moment(as_of)] if as_of else [],
-        }
+    page: str
+    params: dict[str, list[str]]
+
+
+def can_open_marks() -> bool:
+    """Whether the reader may see every page that a mark can open."""
+    return current_principal().permissions >= LINKED_PERMISSIONS
+
+
+def open_mark(mark: Mark, scope: Period) -> NoReturn:
+    """Show what a mark counts."""
+    page, params = address_of(mark, scope)
+    st.switch_page(page, query_params=timezone.with_zone(params))
+
+
+def address_of(mark: Mark, scope: Period) -> Address:
+    """The page that shows what a mark counts in the scope."""
+    if mark.kind == "quarantined":
+        return Address("snapshots.py", {})
+    if mark.kind in ("new", "resolved"):
+        return Address("changes.py", _changes_params(mark, scope))
+    return Address("users.py", group_params(_filters(mark, scope).params()))
+
+
+def _filters(mark: Mark, scope: Period) -> Filters:
+    """The accounts that a mark counts; a day means its end in the zone of the scope."""
+    end = day_end(date.fromisoformat(mark.day), scope.zone) if mark.day else None
+    longer_than, up_to = age_bounds(mark.cell) if mark.kind == "open" else (None, None)
+    in_cell = (mark.cell,) if mark.kind == "failed" and mark.cell else ()
+    return Filters(
+        state=_states(mark),
+        integration=in_cell or scope.integration,
+        waiting=longer_than,
+        waiting_upto=up_to,
+        as_of=min(filter(None, (end, scope.as_of)), default=None),
     )
 
 
-def mark_changes_params(mark: Sequence[Any], scope: Period) -> dict[str, list[str]]:
-    """The address of who came into a failed state on the mark's day, or left it, on Changes.
+def _states(mark: Mark) -> tuple[str, ...]:
+    if mark.kind == "state":
+        return (mark.series,)
+    states = STATES_BY_KIND[mark.kind]
+    return tuple(s for s in states if mark.series in ("", STATE_BY_NAME[s].operation))
 
-    That compares the end of the day with the end of the day before.
-    """
-    day = _mark_day(mark) or scope.last
+
+def _changes_params(mark: Mark, scope: Period) -> dict[str, list[str]]:
+    """The failures of a day, new or resolved: Changes from the end of the day before to its end."""
+    day = date.fromisoformat(mark.day)
     until = min(filter(None, (day_end(day, scope.zone), scope.as_of)))
     return {
-        "from": [_format_moment(day_end(day - DAY, scope.zone))],
-        "to": [_format_moment(until)],
+        "from": [iso_z(day_end(day - DAY, scope.zone))],
+        "to": [iso_z(until)],
         "integration": list(scope.integration),
         "list": ["moved"],
-        "now" if NEW in mark else "was": [
-            name for name in FAILED_STATES if STATE_BY_NAME[name].operation in mark
-        ],
+        "now" if mark.kind == "new" else "was": list(_states(mark)),
     }
-
-
-def _format_moment(moment: datetime) -> str:
-    return f"{moment.isoformat(timespec='seconds')}Z"
-
-
-def _mark_day(mark: Sequence[Any]) -> date | None:
-    try:
-        return date.fromisoformat(str(mark[0])[:10])
-    except ValueError:
-        return None
-
-
-def cell_mark(mark: Sequence[Any]) -> list[Any]:
-    """What a cell of the map means, which names a day and an integration; other marks stay."""
-    if QUARANTINED in mark[1:-1]:
-        return list(mark)
-    day, integration = mark
-    return [day, *FAILED_STATES, [integration]]

@@ -1,30 +1,28 @@
-"""Which days, in which time zone, as of which moment: widgets over the address.
+"""The period and the moment of Health, as widgets and in the address.
 
-`days` is 7, 30, 90 or all; `from` and `to` are an own period's days, both included; `as_of` is the
-moment.
+`days` is 7, 30, 90 or all; `from` and `to` are the days of a custom period, both included; `as_of`
+is the moment.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
-from pathlib import Path
 
 import streamlit as st
 from sqlalchemy import Connection
 
-from queries.health.trends import adjacent_snapshots, newest_day, oldest_day, snapshot_span
+from queries.health.snapshots import adjacent_snapshots, newest_day, oldest_day, snapshot_span
 from queries.period import Period, day_end, to_local, to_utc
 from widgets.address import update_address
-from widgets.filters import FIRST_DAY, LAST_DAY, requested_filters
+from widgets.filters import FIRST_DAY, LAST_DAY, requested_filters, show_past_banner
 
-HEALTH_CSS = Path(__file__).parent.parent / "look" / "health.css"
-PERIODS = {"7": "7 days", "30": "30 days", "90": "90 days", "all": "All", "own": "Own"}
+PERIODS = {"7": "7 days", "30": "30 days", "90": "90 days", "all": "All", "own": "Custom"}
 DEFAULT_PERIOD = "30"
 
 
 def scope_from_address(con: Connection, integrations: Sequence[str], zone: str) -> Period | None:
-    """The days that the address asks for; None where nothing was loaded until its moment."""
+    """The days in the address; None where there is no snapshot by its moment."""
     as_of = requested_filters().as_of
     newest = newest_day(con, integrations, zone, as_of)
     if newest is None:
@@ -37,7 +35,7 @@ def scope_from_address(con: Connection, integrations: Sequence[str], zone: str) 
 
 
 def _period_days(oldest: date, newest: date) -> tuple[date, date]:
-    """The first and the last day asked for; of an own period an end may be open."""
+    """The first and the last day in the address; either end of a custom period can be open."""
     if selected_period() != "own":
         days = selected_period()
         first = oldest if days == "all" else newest - timedelta(days=int(days) - 1)
@@ -47,7 +45,7 @@ def _period_days(oldest: date, newest: date) -> tuple[date, date]:
 
 
 def selected_period() -> str:
-    """Which of PERIODS the address asks for."""
+    """The key of PERIODS in the address."""
     if _day_param("from") or _day_param("to"):
         return "own"
     days = st.query_params.get("days", DEFAULT_PERIOD)
@@ -55,7 +53,7 @@ def selected_period() -> str:
 
 
 def _day_param(name: str) -> date | None:
-    """A day that the address names; of a moment its day."""
+    """A day in the address, or the day of a moment there."""
     try:
         day = date.fromisoformat(st.query_params.get(name, "")[:10])
     except ValueError:
@@ -64,28 +62,20 @@ def _day_param(name: str) -> date | None:
 
 
 def period_picker(scope: Period | None) -> None:
-    """Days back from the newest snapshot, all there are, or from one day to another."""
+    """The period: days back from the newest snapshot, all days, or a custom one."""
     st.session_state["days"] = selected_period()
 
     def choose() -> None:
-        selected = st.session_state["days"]
-        if selected == "own" and scope:
-            update_address(
-                **{"days": None, "from": scope.first.isoformat(), "to": scope.last.isoformat()}
-            )
-        else:
-            update_address(
-                **{
-                    "days": None if selected == DEFAULT_PERIOD else selected,
-                    "from": None,
-                    "to": None,
-                }
-            )
+        days, ends = st.session_state["days"], {"from": None, "to": None}
+        if days == "own" and scope:
+            ends = {"from": scope.first.isoformat(), "to": scope.last.isoformat()}
+        is_default = days in ("own", DEFAULT_PERIOD)
+        update_address(days=None if is_default else days, **ends)
 
     st.segmented_control(
         "Period",
         list(PERIODS),
-        format_func=lambda name: PERIODS[name],
+        format_func=PERIODS.__getitem__,
         required=True,
         key="days",
         on_change=choose,
@@ -93,7 +83,7 @@ def period_picker(scope: Period | None) -> None:
 
 
 def period_days_picker(scope: Period) -> None:
-    """The ends of an own period."""
+    """The first and the last day of a custom period."""
     if selected_period() != "own":
         return
     with st.container(horizontal=True, gap="small", key="own_period"):
@@ -120,7 +110,7 @@ def _set_day(name: str) -> None:
 
 
 def snapshot_scrubber(con: Connection, integrations: Sequence[str], zone: str) -> None:
-    """Back and forth through the snapshots; where that is the past, a mark and the way back."""
+    """Steps through the snapshots; in the past, also the moment and the way back to now."""
     as_of, span = requested_filters().as_of, snapshot_span(con, integrations)
     if span is None or (span[0] == span[1] and as_of is None):
         return
@@ -129,27 +119,20 @@ def snapshot_scrubber(con: Connection, integrations: Sequence[str], zone: str) -
         horizontal=True,
         vertical_alignment="center",
         gap="small",
-        key="past" if as_of else "scrubber",
+        key="scrubber",
     ):
-        _step_button("Previous", "chevron_left", earlier, key="earlier")
+        _step_button("Previous snapshot", "chevron_left", earlier, key="earlier")
         if span[0] < span[1]:
             _moment_slider(as_of, span, zone)
-        _step_button("Next", "chevron_right", later if as_of else None, key="later", newest=span[1])
-        if as_of:
-            st.badge(
-                f"As of {to_local(as_of, zone):%Y-%m-%d %H:%M} {zone}",
-                icon=":material/history:",
-                color="violet",
-            )
-            st.button(
-                "Back to now", type="tertiary", key="now", on_click=_go_to_moment, args=(None,)
-            )
+        later = later if as_of else None
+        _step_button("Next snapshot", "chevron_right", later, key="later", newest=span[1])
+        show_past_banner(as_of, lambda: _go_to_moment(None))
 
 
 def _moment_slider(as_of: datetime | None, span: tuple[datetime, datetime], zone: str) -> None:
     first, newest = (to_local(moment, zone) for moment in span)
     first = first.replace(second=0, microsecond=0)
-    newest += timedelta(seconds=-newest.second % 60)  # so that the newest snapshot is within
+    newest += timedelta(seconds=-newest.second % 60)  # the newest snapshot is within
     local_moment = to_local(as_of, zone) if as_of else newest
     st.session_state["moment"] = min(max(local_moment, first), newest)
 
@@ -157,7 +140,6 @@ def _moment_slider(as_of: datetime | None, span: tuple[datetime, datetime], zone
         moment = st.session_state["moment"]
         _go_to_moment(None if moment >= newest else to_utc(moment, zone))
 
-    st.html(HEALTH_CSS)
     st.slider(
         f"Moment ({zone})",
         first,
@@ -188,10 +170,10 @@ def _go_to_moment(as_of: datetime | None) -> None:
 
 
 def no_snapshots_note(zone: str) -> None:
-    """Nothing was loaded until the moment that the address names."""
+    """Says that there is no snapshot by the moment in the address."""
     as_of = requested_filters().as_of
     st.text(
-        f"No snapshot until {to_local(as_of, zone):%Y-%m-%d %H:%M} {zone}. Choose a later moment."
+        f"No snapshot before {to_local(as_of, zone):%Y-%m-%d %H:%M} {zone}. Choose a later moment."
         if as_of
         else "No snapshots of these integrations yet."
     )

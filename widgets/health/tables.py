@@ -1,9 +1,8 @@
-"""The tables below the charts of Health."""
+"""The tables of Health."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 import pandas as pd
@@ -12,181 +11,171 @@ import streamlit as st
 from data.access.roles import Permission
 from queries.filters import Filters
 from queries.health.durations import Durations
-from queries.health.trends import Trends, stale_integrations
-from queries.period import Period, to_local
+from queries.health.integrations import stale_integrations
+from queries.period import to_local
 from server.session import current_principal
 from widgets.figure_theme import format_span
 from widgets.filters import open_users
 from widgets.health import captions
 from widgets.health.card import data_controls, heading
-from widgets.health.drill_down import mark_filters
+from widgets.health.health_data import HealthData
+
+REASONS_CAPTION = (
+    "“…” stands for details that differ. Change is over the selected period. Click a row to see "
+    "its accounts."
+)
+INTEGRATIONS_CAPTION = (
+    "Latest snapshot per integration. “Stale” = later than twice its usual interval. Click a row "
+    "to see its accounts."
+)
+INTERVAL_WORDS = {1: "hourly", 24: "daily", 168: "weekly"}
+
+text_column, count_column = st.column_config.TextColumn, st.column_config.NumberColumn
+time_column = st.column_config.DatetimeColumn
 
 
-def durations_table(durations: Mapping[str, Durations], previous: Mapping[str, Durations]) -> Any:
-    """One row per operation: how long its jobs take, and what that is known from."""
-
-    def duration_text(seconds: float | None, estimate: Durations) -> str:
-        if not estimate.jobs:
-            return "–"
-        return (
-            f"> {format_span(estimate.longest_observed)}"
-            if seconds is None
-            else format_span(seconds)
-        )
-
+def durations_table(
+    durations: Mapping[str, Durations], previous: Mapping[str, Durations]
+) -> pd.DataFrame:
+    """One row per operation: how long its jobs take, from how many jobs."""
     return pd.DataFrame(
         {
             "Operation": name.capitalize(),
-            "Median": duration_text(estimate.median, estimate),
-            "Median before": duration_text(previous[name].median, previous[name]),
-            "90% within": duration_text(estimate.quantile(0.9), estimate),
-            "Mean": ("" if estimate.ended == estimate.jobs else "≥ ")
-            + duration_text(estimate.mean, estimate),
-            "Jobs": estimate.jobs,
-            "Still open": estimate.jobs - estimate.ended,
+            "Median": _duration_text(jobs.median, jobs),
+            "Median before": _duration_text(previous[name].median, previous[name]),
+            "90th percentile": _duration_text(jobs.quantile(0.9), jobs),
+            "Mean": ("≥ " if jobs.ended < jobs.jobs else "") + _duration_text(jobs.mean, jobs),
+            "Jobs": jobs.jobs,
+            "Not settled": jobs.jobs - jobs.ended,
         }
-        for name, estimate in durations.items()
+        for name, jobs in durations.items()
     )
 
 
-def failure_reasons_card(top_reasons: pd.DataFrame, failed: int, scope: Period) -> None:
-    """The reasons that accounts fail for, as of `failure_reasons`; a row opens its accounts."""
-    name = "Top failure reasons"
+def _duration_text(seconds: float | None, durations: Durations) -> str:
+    if not durations.jobs:
+        return "–"
+    if seconds is None:
+        return f"> {format_span(durations.longest_observed)}"
+    return format_span(seconds)
+
+
+def failure_reasons_card(data: HealthData) -> None:
+    """The most frequent failure reasons; a row opens its accounts."""
+    reasons, title = data.reasons, "Top failure reasons"
+    headline = captions.reasons_headline(reasons, data.failed_count)
     with st.container(border=True, key="card_reasons"):
-        heading(
-            name,
-            captions.reasons_headline(top_reasons, failed),
-            "What differs from account to account is left out, as “…”. First seen in all history; "
-            "the change is that of the period. Select a row for its accounts.",
-        )
-        if top_reasons.empty:
+        heading(title, headline, REASONS_CAPTION)
+        if reasons.empty:
             return
-        table = pd.DataFrame(
-            {
-                "accounts": top_reasons["accounts"],
-                "reason": [
-                    _reason_text(*each) for each in top_reasons[["reason", "words"]].to_numpy()
-                ],
-                "trend": [
-                    _trend_text(current - previous)
-                    for current, previous in _current_and_previous(top_reasons)
-                ],
-                "first_seen": [
-                    to_local(first_seen, scope.zone) for first_seen in top_reasons["first_seen"]
-                ],
-            }
-        )
-        event = st.dataframe(
-            table,
-            hide_index=True,
-            key="reasons",
-            on_select="rerun",
-            selection_mode="single-row",
-            alt="Failure reasons with their accounts, whether they grow, and since when",
-            column_config={
-                "accounts": st.column_config.NumberColumn(
-                    "Accounts", format="localized", width="small"
-                ),
-                "reason": st.column_config.TextColumn("Reason", width="large"),
-                "trend": st.column_config.TextColumn("In the period"),
-                "first_seen": st.column_config.DatetimeColumn("First seen", format="YYYY-MM-DD"),
-            },
-        )
-        data_controls("reasons", name, table, has_table=False)
-    rows = event.selection.rows
-    if rows:
-        reason = str(top_reasons.iloc[rows[0]]["reason"])
+        columns = {
+            "accounts": count_column("Accounts", format="localized", width="small"),
+            "reason": text_column("Reason", width="large"),
+            "change": text_column("Change"),
+            "first_seen": time_column("First seen", format="YYYY-MM-DD"),
+        }
+        table = _reasons_table(reasons, data.scope.zone)
+        alt = "Failure reasons: accounts, change, and first snapshot"
+        row = _selectable_table("reasons", table, columns, alt)
+        data_controls("reasons", title, table, has_table=False)
+    if row is not None:
+        scope, reason = data.scope, str(reasons.iloc[row]["reason"])
         open_users(Filters(integration=scope.integration, reason=(reason,), as_of=scope.as_of))
 
 
-def _reason_text(reason: str, text: str | None) -> str:
-    """The words of a code beside it, where it has some."""
-    return reason if text in (None, reason) else f"{reason}: {text}"
+def _reasons_table(reasons: pd.DataFrame, zone: str) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "accounts": row["accounts"],
+            "reason": _reason_text(row["reason"], row["template"]),
+            "change": _change_text(row["accounts"] - row["before"]),
+            "first_seen": to_local(row["first_seen"], zone),
+        }
+        for row in reasons.to_dict("records")
+    )
 
 
-def _current_and_previous(top_reasons: pd.DataFrame) -> zip:
-    return zip(top_reasons["accounts"], top_reasons["before"], strict=True)
+def _reason_text(reason: str, template: str | None) -> str:
+    """A failure code with its text, if it has one."""
+    return reason if template in (None, reason) else f"{reason}: {template}"
 
 
-def _trend_text(change: int) -> str:
+def _change_text(change: int) -> str:
     if not change:
         return "→ steady"
-    return f"↑ growing, +{change:,}" if change > 0 else f"↓ shrinking, -{-change:,}"
+    return f"↑ growing, +{change:,}" if change > 0 else f"↓ shrinking, {change:,}"
 
 
-def integrations_card(
-    trends: Trends, quarantined_files: pd.DataFrame, scope: Period, now: datetime
-) -> None:
-    """A row per integration; selecting one opens its accounts.
-
-    How many of its files are held or refused is told where some are.
-    """
-    name, newest = "Integrations", trends.integrations
-    daily_failed = (
-        trends.failed_by_integration.groupby("integration")["failed"].apply(list).rename("trend")
-    )
-    is_stale = stale_integrations(newest, now)
-    table = newest.merge(daily_failed, on="integration", how="left")
-    file_counts = table["integration"].map(quarantined_files.groupby("integration")["files"].sum())
-    table = table.assign(
-        unloaded=file_counts.astype("Int64"),
-        freshness=[
-            _freshness_text(taken_at, rhythm, stale, now)
-            for taken_at, rhythm, stale in zip(
-                table["taken_at"], table["rhythm"], is_stale, strict=True
-            )
-        ],
-        taken_at=[to_local(taken_at, scope.zone) for taken_at in table["taken_at"]],
-    ).drop(columns="rhythm")
-    columns = {
-        "integration": st.column_config.TextColumn("Integration", pinned=True),
-        "freshness": st.column_config.TextColumn("Freshness", width="medium"),
-        "failed": st.column_config.NumberColumn("Failed", format="localized"),
-        "trend": st.column_config.AreaChartColumn("Failing per day", y_min=0),
-        "waiting": st.column_config.NumberColumn("Waiting", format="localized"),
-        "accounts": st.column_config.NumberColumn("Accounts", format="localized"),
-        "active": st.column_config.NumberColumn("Active", format="localized"),
-        "unmatched": st.column_config.NumberColumn("Unmatched", format="localized"),
-        "taken_at": st.column_config.DatetimeColumn(
-            f"Newest snapshot ({scope.zone})", format="YYYY-MM-DD HH:mm"
-        ),
-        "unloaded": st.column_config.NumberColumn("Held or refused files"),
-    }
-    if not table["unloaded"].any():
-        del columns["unloaded"]
+def integrations_card(data: HealthData) -> None:
+    """A row per integration, which opens its accounts."""
+    integrations, title = data.trends.integrations, "Integrations"
+    is_stale = stale_integrations(integrations, data.now)
+    headline = captions.integrations_headline(len(integrations), int(is_stale.sum()))
+    table = _integrations_table(data, is_stale)
+    columns = _integration_columns(data.scope.zone)
+    if not table["quarantined"].any():
+        del columns["quarantined"]
     with st.container(border=True, key="card_integrations"):
-        heading(
-            name,
-            captions.integrations_headline(len(table), int(is_stale.sum())),
-            "Each at its newest snapshot, stale by its own rhythm; select a row for its accounts.",
-        )
-        can_open_users = Permission.USERS in current_principal().permissions
-        event: Any = st.dataframe(
-            table,
-            hide_index=True,
-            key="integrations",
-            on_select="rerun" if can_open_users else "ignore",
-            selection_mode="single-row",
-            alt="One row per integration: how fresh it is, and its accounts",
-            column_order=list(columns),
-            column_config=columns,
-        )
-        data_controls("integrations", name, table.drop(columns="trend"), has_table=False)
-    rows = event.selection.rows if can_open_users else []
-    if rows:
-        open_users(mark_filters([[table.iloc[rows[0]]["integration"]]], scope))
+        heading(title, headline, INTEGRATIONS_CAPTION)
+        alt = "One row per integration: its newest snapshot and its accounts"
+        row = _selectable_table("integrations", table, columns, alt)
+        data_controls("integrations", title, table.drop(columns="trend"), has_table=False)
+    if row is not None:
+        name = str(table.iloc[row]["integration"])
+        open_users(Filters(integration=(name,), as_of=data.scope.as_of))
 
 
-def _freshness_text(taken_at: datetime, usual_interval: Any, is_stale: bool, now: datetime) -> str:
-    age = format_span(max((now - taken_at).total_seconds(), 0))
-    interval_text = (
-        ""
-        if pd.isna(usual_interval)
-        else f", usually every {format_span(usual_interval.total_seconds())}"
+def _integrations_table(data: HealthData, is_stale: pd.Series) -> pd.DataFrame:
+    failed = data.trends.failed_by_integration.groupby("integration")["failed"].apply(list)
+    table = data.trends.integrations.merge(failed.rename("trend"), on="integration", how="left")
+    files = table["integration"].map(data.files.groupby("integration")["files"].sum())
+    ages = data.now - pd.to_datetime(table["taken_at"])
+    intervals = table["usual_interval"]
+    freshness = map(_freshness_text, ages, intervals, is_stale)
+    return table.assign(
+        quarantined=files.astype("Int64"),
+        freshness=list(freshness),
+        taken_at=[to_local(moment, data.scope.zone) for moment in table["taken_at"]],
+    ).drop(columns="usual_interval")
+
+
+def _integration_columns(zone: str) -> dict[str, Any]:
+    return {
+        "integration": text_column("Integration", pinned=True),
+        "freshness": text_column("Freshness", width="medium"),
+        "failed": count_column("Failed", format="localized"),
+        "trend": st.column_config.AreaChartColumn("Failed per day", y_min=0),
+        "open": count_column("Open jobs", format="localized"),
+        "accounts": count_column("Accounts", format="localized"),
+        "active": count_column("Active", format="localized"),
+        "unmatched": count_column("Unmatched", format="localized"),
+        "taken_at": time_column(f"Latest snapshot ({zone})", format="YYYY-MM-DD HH:mm"),
+        "quarantined": count_column("Files on hold or rejected"),
+    }
+
+
+def _freshness_text(age: Any, usual_interval: Any, is_stale: bool) -> str:
+    """`Up to date · 5 h ago (daily)`."""
+    age_text = format_span(max(age.total_seconds(), 0), units=1)
+    interval_text = ""
+    if not pd.isna(usual_interval):
+        seconds = usual_interval.total_seconds()
+        every = INTERVAL_WORDS.get(round(seconds / 3600)) or f"every {format_span(seconds)}"
+        interval_text = f" ({every})"
+    return f"{'Stale' if is_stale else 'Up to date'} · {age_text} ago{interval_text}"
+
+
+def _selectable_table(key: str, table: pd.DataFrame, columns: Any, alt: str) -> int | None:
+    """A table; the row that a reader who may see Users has selected."""
+    can_open = current_principal().is_allowed(Permission.USERS)
+    event: Any = st.dataframe(
+        table,
+        hide_index=True,
+        key=key,
+        on_select="rerun" if can_open else "ignore",
+        selection_mode="single-row",
+        alt=alt,
+        column_order=list(columns),
+        column_config=columns,
     )
-    return f"{'▲ stale' if is_stale else '● fresh'}: {age} old{interval_text}"
-
-
-def failed_by_operation(failures: pd.DataFrame) -> pd.DataFrame:
-    """One row per day and operation: [day, operation, accounts] in the failed state."""
-    return failures.rename(columns={"failing": "accounts"})[["day", "operation", "accounts"]]
+    return next(iter(event.selection.rows), None) if can_open else None

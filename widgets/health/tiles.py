@@ -1,188 +1,169 @@
-"""The parts of the Health page: tiles, what a mark opens, and the tables."""
+"""The tiles of Health: each a number, its change over the period, and its course."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import pandas as pd
 import streamlit as st
 
 from data.states import FAILED_STATES, OPEN_STATES
-from queries.health.trends import Trends, oldest_open_since
-from queries.period import Period, day_end
+from queries.health.trends import oldest_open_since
+from queries.period import day_end
 from widgets.figure_theme import format_span
-from widgets.health import captions
+from widgets.health.health_data import HealthData
+
+HEALTH_CSS = Path(__file__).parent.parent / "look" / "health.css"
 
 TILE_HELP = {
-    "Accounts": "All accounts of the integrations shown, deleted ones included.",
-    "Active": "Accounts that the app calls active, whatever their provisioning state.",
-    "Unmatched": "Accounts without a user: no snapshot names one, nor has a person on Matching.",
+    "Accounts": "All accounts of these integrations, including deleted ones.",
+    "Active": "Accounts that the app reports as active, in any provisioning state.",
+    "Unmatched": "Accounts not linked to a person.",
     "Failed": "Accounts whose provisioning, update or deletion failed.",
-    "Waiting": "Accounts whose job is queued or in progress.",
-    "Oldest wait": "How long the longest waiting account has been in its state.",
-    "Newest snapshot": "How long ago the newest snapshot was taken.",
+    "Open jobs": "Accounts whose job is queued or in progress.",
+    "Oldest open job": "Age of the oldest open job.",
+    "Data age": "Time since the newest snapshot.",
 }
-HIGHER_IS_WORSE = ("Unmatched", "Failed", "Waiting", "Oldest wait", "Newest snapshot")
-
-
-# ---- tiles ---------------------------------------------------------------------------------------
-
-
-def tiles(
-    trends: Trends, comparison: captions.StateComparison, scope: Period, now: datetime
-) -> None:
-    """What counts now, each with its change over the period and its course."""
-    period_text = comparison.period_text
-    with st.grid(min_column_width=150, gap="small"):
-        for label in TILE_COUNTS:
-            daily_values = _daily_counts(trends.states, label).tolist()
-            previous = _count(comparison.previous, label) if period_text else None
-            _count_tile(
-                label, _count(trends.current_states, label), previous, daily_values, period_text
-            )
-        _oldest_tile("Oldest wait", trends, comparison, scope, now)
-        newest = trends.snapshot_times[-1] if trends.snapshot_times else None
-        _age_tile("Newest snapshot", newest, trends.snapshot_times, scope, now, period_text)
-
-
-def _oldest_tile(
-    label: str, trends: Trends, comparison: captions.StateComparison, scope: Period, now: datetime
-) -> None:
-    """How long what has waited longest has waited, and had at the end of each day."""
-    open_states = trends.states[trends.states["state"].isin(OPEN_STATES)]
-    oldest = open_states.groupby("day")["oldest"].min().reindex(sorted(set(trends.states["day"])))
-    ends = [min(day_end(day, scope.zone), now) for day in oldest.index]
-    daily_values = [_hours_between(end, since) for end, since in zip(ends, oldest, strict=True)]
-    previous_hours = _hours_between(scope.previous.as_of, oldest_open_since(trends.previous_states))
-    previous = previous_hours if comparison.first_day is None else _first_or_none(daily_values)
-    _span_tile(
-        label,
-        _hours_between(now, oldest_open_since(trends.current_states)),
-        previous,
-        daily_values,
-        comparison.period_text,
-    )
-
+HIGHER_IS_WORSE = ("Unmatched", "Failed", "Open jobs", "Oldest open job", "Data age")
 
 TILE_COUNTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "Accounts": ("accounts", ()),
     "Active": ("active", ()),
     "Unmatched": ("unmatched", ()),
     "Failed": ("accounts", FAILED_STATES),
-    "Waiting": ("accounts", OPEN_STATES),
+    "Open jobs": ("accounts", OPEN_STATES),
 }
 """What a tile counts: a column, in some states or in all."""
 
 
-def _count(states: pd.DataFrame, label: str) -> int:
+class _Course(NamedTuple):
+    """A number now, before (None: nothing to compare with), and at the end of each day."""
+
+    now: float | None
+    previous: float | None
+    daily: Sequence[float | None]
+
+
+def tiles(data: HealthData) -> None:
+    """All tiles, side by side."""
+    period_text = data.comparison.period_text
+    st.html(HEALTH_CSS)
+    with st.grid(min_column_width=150, gap="small"):
+        for label in TILE_COUNTS:
+            _count_tile(label, _counts(data, label), period_text)
+        _age_tile("Oldest open job", _oldest_open_job(data), period_text)
+        _age_tile("Data age", _data_age(data), period_text)
+
+
+# ---- numbers -------------------------------------------------------------------------------------
+
+
+def tile_count(states: pd.DataFrame, label: str) -> int:
+    """What a tile counts, in a frame with a row per state."""
     column, names = TILE_COUNTS[label]
     rows = states[states["state"].isin(names)] if names else states
     return int(rows[column].sum())
 
 
-def _daily_counts(states: pd.DataFrame, label: str) -> pd.Series:
-    column, names = TILE_COUNTS[label]
-    values = states[column].where(states["state"].isin(names), 0) if names else states[column]
-    return values.groupby(states["day"]).sum()
-
-
-def _first_or_none(daily_values: Sequence[Any]) -> Any:
-    return daily_values[0] if daily_values else None
-
-
-def _count_tile(
-    label: str, value: int, previous: Any, daily_values: list[Any], period_text: str
-) -> None:
-    change = None if previous is None else value - int(previous)
-    st.metric(
-        label,
-        f"{value:,}",
-        _format_change(change, "{:+,}"),
-        delta_color=_delta_color(label, change),
-        delta_arrow="auto" if change else "off",
-        delta_description=period_text,
-        chart_data=daily_values,
-        border=True,
-        height="stretch",
-        help=TILE_HELP[label],
+def _counts(data: HealthData, label: str) -> _Course:
+    comparison = data.comparison
+    days = data.trends.states.groupby("day")
+    return _Course(
+        tile_count(comparison.current, label),
+        tile_count(comparison.previous, label) if comparison.period_text else None,
+        [tile_count(states, label) for _, states in days],
     )
 
 
-def _age_tile(
-    label: str,
-    newest: datetime | None,
-    snapshot_times: Sequence[datetime],
-    scope: Period,
-    now: datetime,
-    period_text: str,
-) -> None:
-    """How old the newest snapshot is, and was at the end of each day."""
-    times = pd.Series(pd.to_datetime(list(snapshot_times)))
-    days = pd.date_range(scope.first, scope.last)
-    ends = [min(day_end(day.date(), scope.zone), now) for day in days]
-    positions = times.searchsorted(pd.Series(pd.to_datetime(ends)), side="right") - 1
-    daily_values = [
-        _hours_between(end, times[place].to_pydatetime())
-        for end, place in zip(ends, positions, strict=True)
-        if place >= 0
+def _oldest_open_job(data: HealthData) -> _Course:
+    """Ages in hours."""
+    states, scope = data.trends.states, data.scope
+    daily = [
+        _hours_between(
+            min(day_end(day, scope.zone), data.now), oldest_open_since(states[states["day"] == day])
+        )
+        for day in sorted(set(states["day"]))
     ]
-    earlier = [moment for moment in snapshot_times if moment < scope.start]
-    previous = (
-        _hours_between(scope.previous.as_of, earlier[-1])
-        if earlier
-        else _first_or_none(daily_values)
+    previous = _hours_between(scope.previous.as_of, oldest_open_since(data.trends.previous_states))
+    return _Course(
+        _hours_between(data.now, oldest_open_since(data.trends.current_states)),
+        previous if data.comparison.first_day is None else next(iter(daily), None),
+        daily,
     )
-    _span_tile(label, _hours_between(now, newest), previous, daily_values, period_text)
 
 
-def _span_tile(
-    label: str,
-    hours: float | None,
-    previous: float | None,
-    daily_values: list[Any],
-    period_text: str,
-) -> None:
-    value = "–" if hours is None else format_span(hours * 3600)
-    change = None if hours is None or previous is None or not period_text else hours - previous
-    sign = "+" if change and change > 0 else "-"
-    change_text = None if change is None else f"{sign}{format_span(abs(change) * 3600, digits=2)}"
-    change_minutes = (
-        round(change * 60) if change is not None else None
-    )  # a minute is the least to tell
-    st.metric(
-        label,
-        value,
-        "±0" if change_minutes == 0 else change_text,
-        delta_color=_delta_color(label, change_minutes),
-        delta_arrow=("up" if change_minutes > 0 else "down") if change_minutes else "off",
-        delta_description=period_text if change_text else None,
-        chart_data=[
-            round(hours_value, 2) for hours_value in daily_values if hours_value is not None
-        ]
-        or None,
-        border=True,
-        height="stretch",
-        help=TILE_HELP[label],
+def _data_age(data: HealthData) -> _Course:
+    """Ages in hours."""
+    times, scope = data.trends.snapshot_times, data.scope
+    taken_at = pd.Series(pd.to_datetime(list(times)))
+    days = pd.date_range(scope.first, scope.last)
+    ends = [min(day_end(day.date(), scope.zone), data.now) for day in days]
+    positions = taken_at.searchsorted(pd.Series(pd.to_datetime(ends)), side="right") - 1
+    daily = [
+        _hours_between(end, times[position])
+        for end, position in zip(ends, positions, strict=True)
+        if position >= 0
+    ]
+    earlier = [moment for moment in times if moment < scope.start]
+    previous = _hours_between(scope.previous.as_of, earlier[-1]) if earlier else None
+    return _Course(
+        _hours_between(data.now, times[-1] if times else None),
+        previous if earlier else next(iter(daily), None),
+        daily,
     )
 
 
 def _hours_between(end: datetime | None, start: datetime | None) -> float | None:
-    if end is None or start is None or pd.isna(start):
+    if end is None or start is None:
         return None
     return max((end - start).total_seconds(), 0) / 3600
 
 
-def _format_change(change: int | None, number_format: str) -> str | None:
-    return None if change is None else number_format.format(change) if change else "±0"
+# ---- drawing -------------------------------------------------------------------------------------
 
 
-def _delta_color(label: str, change: float | None) -> Any:
-    return "inverse" if change and label in HIGHER_IS_WORSE else "off"
+def _count_tile(label: str, course: _Course, period_text: str) -> None:
+    change = None if course.previous is None else (course.now or 0) - course.previous
+    change_text = None if change is None else f"{change:+,}"
+    _tile(label, f"{course.now:,}", change, change_text, course.daily, period_text)
 
 
-# ---- what a mark opens ---------------------------------------------------------------------------
+def _age_tile(label: str, course: _Course, period_text: str) -> None:
+    now, previous = course.now, course.previous
+    minutes = None
+    if now is not None and previous is not None and period_text:
+        minutes = round((now - previous) * 60)
+    sign = "+" if minutes and minutes > 0 else "-"
+    _tile(
+        label,
+        "–" if now is None else format_span(now * 3600),
+        minutes,
+        None if minutes is None else f"{sign}{format_span(abs(minutes) * 60)}",
+        [round(hours, 2) for hours in course.daily if hours is not None],
+        period_text,
+    )
 
 
-# ---- tables --------------------------------------------------------------------------------------
+def _tile(
+    label: str,
+    value: str,
+    change: float | None,
+    change_text: str | None,
+    daily: Sequence[Any],
+    period_text: str,
+) -> None:
+    st.metric(
+        label,
+        value,
+        "±0" if change == 0 else change_text,
+        delta_color="inverse" if change and label in HIGHER_IS_WORSE else "off",
+        delta_arrow="auto" if change else "off",
+        delta_description=period_text if change_text else None,
+        chart_data=daily or None,
+        border=True,
+        height="stretch",
+        help=TILE_HELP[label],
+    )

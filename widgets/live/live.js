@@ -1,15 +1,15 @@
-// Asks every few seconds whether anything was loaded since the page was drawn, and has it drawn again then;
-// also where the server says that the session has ended, or that there is nothing to read: the page tells why.
+// Asks every few seconds whether the store has changed since the page was drawn, and draws it again then.
+// The same where the session has ended or there is no store to read: the page then says why.
 
 const EVERY = 3000; // milliseconds
-const IS_NEWS = [200, 401, 403, 503]; // statuses
-const timers = new WeakMap(); // root element -> the timer of the page as it was drawn last
+const ANSWERS = [200, 401, 403, 503]; // statuses
+const timers = new WeakMap(); // root element -> the timer of the page as drawn last
 
 export default function follow({ data, parentElement: root, setTriggerValue }) {
   const timer = setInterval(async () => {
-    const told = await lastChange();
+    const change = await lastChange();
     const isStillDrawn = timers.get(root) === timer;
-    if (isStillDrawn && told !== undefined && told !== data.last_change) setTriggerValue("news", true);
+    if (isStillDrawn && change !== undefined && change !== data.last_change) setTriggerValue("news", true);
   }, EVERY);
   clearInterval(timers.get(root));
   timers.set(root, timer);
@@ -20,7 +20,7 @@ export default function follow({ data, parentElement: root, setTriggerValue }) {
 }
 
 async function lastChange() {
-  const answer = await fetch("last-change").catch(() => undefined); // the server is away: Streamlit says so
+  const answer = await fetch("last-change").catch(() => undefined); // without a server, Streamlit shows a message
   const isFromRollcall = answer?.headers.get("Content-Type")?.startsWith("text/plain"); // not from a proxy
-  return isFromRollcall && IS_NEWS.includes(answer.status) ? answer.text() : undefined;
+  return isFromRollcall && ANSWERS.includes(answer.status) ? answer.text() : undefined;
 }

@@ -13,10 +13,10 @@ from sqlalchemy import Row
 from data.access.roles import Permission
 from data.formatting import count_of, utc_now
 from data.records.audit_log import Event
+from data.records.decisions import InvalidInput
 from data.records.exceptions import (
     MAX_REASON_LENGTH,
     FindingKey,
-    InvalidInput,
     RiskException,
     add_exceptions,
     withdraw_exception,

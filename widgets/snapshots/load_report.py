@@ -88,9 +88,9 @@ def table_row(report: LoadReport) -> ut.TableRow:
 
 def quality_mark(report: LoadReport) -> ut.Cell:
     """The grade as a word, a colour and a shape."""
-    if report.quality == "good":
-        return ut.mark("Good", "good", "check")
-    return ut.mark("Look at it", "wait", "alert")
+    if report.quality == "ok":
+        return ut.mark("OK", "good", "check")
+    return ut.mark("Check", "wait", "alert")
 
 
 def _count_cell(number: int) -> ut.Cell:
@@ -132,13 +132,13 @@ def _report_facts(report: LoadReport) -> list[tuple[str, ut.Cell]]:
         ("Accounts", ut.text(f"{report.accepted:,}")),
         ("Rejected rows", ut.text(f"{report.rejected:,}")),
         ("Accounts with a flagged value", ut.text(f"{report.flagged:,}")),
-        ("Rows that repeat an account", ut.text(f"{report.facts.duplicates:,}")),
-        ("Times without an offset", ut.text(f"{report.facts.without_offset:,}")),
+        ("Rows that repeat an account", ut.text(f"{report.duplicates:,}")),
+        ("Times without an offset", ut.text(f"{report.without_offset:,}")),
         *(comparison if before else [("Compared with", ut.quiet("nothing: the first one"))]),
         ("File", ut.code(report.file_name)),
         ("SHA-256", ut.code(report.sha256)),
         ("Loaded at", ut.time(report.loaded_at)),
-        ("Columns", ut.tags(list(report.facts.headings), limit=30)),
+        ("Columns", ut.tags(list(report.headings), limit=30)),
         *(
             [("Columns missing", ut.tags(report.missing_headings, limit=30))]
             if report.missing_headings
@@ -189,7 +189,7 @@ def show_actions(report: LoadReport, *, is_sample: bool) -> None:
         params = snapshot_params(report.integration, report.taken_at)
         users_params = {"as_of": params["taken_at"], "integration": report.integration}
         links = [("Accounts at this moment", f"users?{urlencode(users_params)}", "")]
-        if report.rejected > report.facts.exact_duplicates:
+        if report.rejected > report.exact_duplicates:
             rejected = f"export/rejected.csv?{urlencode(params)}"
             links.append(("Rejected rows as CSV", rejected, " download"))
         items = "".join(

@@ -167,9 +167,9 @@ def _status_badge(result: Preview) -> tuple[str, str, Any]:
         return "Would be held", ":material/pan_tool:", "orange"
     if result.replaced_file:
         return "Another file is loaded", ":material/swap_horiz:", "orange"
-    if result.load_report.quality != "good":
-        return "Look at it", ":material/warning:", "orange"
-    return "Good", ":material/check:", "green"
+    if result.load_report.quality != "ok":
+        return "Check", ":material/warning:", "orange"
+    return "OK", ":material/check:", "green"
 
 
 def _ask_confirmation(

@@ -17,7 +17,7 @@ from server.session import current_principal
 from widgets.filters import FIRST_DAY, LAST_DAY, LAST_FILTERS_KEY, apply_filters, choose_as_of
 from widgets.labels import escape_label
 
-PHASE_LABELS: dict[str, Phase] = {"failed": "failed", "awaiting": "waiting", "ongoing": "working"}
+PHASES: tuple[Phase, ...] = ("failed", "awaiting", "ongoing")
 
 
 @st.fragment
@@ -103,10 +103,10 @@ def _show_states(filters: Filters, name: str) -> None:
     with store_connection(Permission.USERS) as con:
         choices = list_choices(con, filters, name).shown
     with st.container(horizontal=True, gap="small", key="phases"):
-        for label, phase in PHASE_LABELS.items():
+        for phase in PHASES:
             phase_filters = replace(filters, state=state_names(phase=phase))
             st.button(
-                f"All {label}", key=f"all_{label}", on_click=apply_filters, args=(phase_filters,)
+                f"All {phase}", key=f"all_{phase}", on_click=apply_filters, args=(phase_filters,)
             )
     for operation in (*OPERATIONS, None):
         group = [choice for choice in choices if STATE_BY_NAME[choice.value].operation == operation]

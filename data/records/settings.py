@@ -1,0 +1,24 @@
+"""Settings that people change on the pages, as JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from sqlalchemy import Connection, Engine, delete, insert, select
+
+from data.schema import setting
+from data.store.engine import write_transaction
+
+
+def read_setting(con: Connection, name: str) -> Any:
+    """The value of a setting; None if nobody has set it."""
+    value = con.scalar(select(setting.c.value).where(setting.c.name == name))
+    return json.loads(value) if value else None
+
+
+def save_setting(engine: Engine, name: str, value: Any) -> None:
+    """Set a setting."""
+    with write_transaction(engine) as con:
+        con.execute(delete(setting).where(setting.c.name == name))
+        con.execute(insert(setting).values(name=name, value=json.dumps(value)))
