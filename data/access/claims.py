@@ -33,13 +33,13 @@ class RoleMapping:
     roles: Mapping[str, str] | None = None
     """Value of the claim → role."""
     people: Mapping[str, str] | None = None
-    """E-mail address → role."""
+    """Email address → role."""
     integrations: Mapping[str, Sequence[str]] | None = None
-    """Role, value of the claim or e-mail address → the only integrations to show."""
+    """Role, value of the claim or email address → the only integrations to show."""
     pseudonyms: bool | Sequence[str] = False
     """Whether everybody sees pseudonyms instead of names; or the roles that do."""
     unverified_emails: bool = False
-    """Whether to accept an e-mail address that the provider has not verified."""
+    """Whether to accept an email address that the provider has not verified."""
     hours: float = 8
     """Hours from the sign-in to the end of a session, unless its token ends first."""
     contact: str = ""
