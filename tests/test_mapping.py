@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
+import commands
 import rollcall
 from data.files.errors import InvalidMapping, NoUsernameColumn
 from data.files.headers import CREDENTIAL_PATTERN
@@ -159,11 +160,11 @@ def test_the_command_saves_its_mapping(
     (tmp_path / "m.toml").write_text(TOML)
     (tmp_path / "a.csv").write_text(GERMAN)
     how = ["--integration", "figma", "--taken-at", "2026-11-23", "--mapping", f"{tmp_path}/m.toml"]
-    assert rollcall.main(["check", f"{tmp_path}/a.csv", *how]) == rollcall.EXIT_OK
+    assert rollcall.main(["check", f"{tmp_path}/a.csv", *how]) == commands.EXIT_OK
     assert not mapping_path(home, "figma").exists()
-    assert rollcall.main(["load", f"{tmp_path}/a.csv", *how]) == rollcall.EXIT_OK
+    assert rollcall.main(["load", f"{tmp_path}/a.csv", *how]) == commands.EXIT_OK
     assert read_mapping(home, "figma") == parse_mapping(TOML)
-    assert rollcall.main(["check", f"{tmp_path}/a.csv", *how[:4]]) == rollcall.EXIT_OK
+    assert rollcall.main(["check", f"{tmp_path}/a.csv", *how[:4]]) == commands.EXIT_OK
     (tmp_path / "m.toml").write_text("[colums]")
-    assert rollcall.main(["load", f"{tmp_path}/a.csv", *how]) == rollcall.EXIT_REJECTED
+    assert rollcall.main(["load", f"{tmp_path}/a.csv", *how]) == commands.EXIT_REJECTED
     assert "has a section [colums]" in capsys.readouterr().err

@@ -25,6 +25,7 @@ from serving_pages import TOKEN, Request, Response, Server, node_scim, python_sc
 from sqlalchemy import Engine
 from test_sources import a_scim_page, a_scim_user, an_event, an_okta_user, modified
 
+import commands
 import rollcall
 from data import sources
 from data.history.load import LoadResult
@@ -508,18 +509,18 @@ def test_the_command_pulls_loads_and_says_so(
 ):
     path = tmp_path / "secrets.toml"
     monkeypatch.setenv("ROLLCALL_SECRETS", str(path))
-    assert rollcall.main(["pull"]) == rollcall.EXIT_USAGE
+    assert rollcall.main(["pull"]) == commands.EXIT_USAGE
     with Server(lambda _: Response(a_scim_page(a_scim_user(1)))).serving() as server:
         section = '[pull.{}]\nsource = "{}"\nurl = "{}"\ntoken = "x"\n'
         path.write_text(
             section.format("figma", "scim", server.url) + section.format("slack", "scum", "x")
         )
-        assert rollcall.main(["pull", "nobody"]) == rollcall.EXIT_USAGE
-        assert rollcall.main(["pull", "figma"]) == rollcall.EXIT_OK
+        assert rollcall.main(["pull", "nobody"]) == commands.EXIT_USAGE
+        assert rollcall.main(["pull", "figma"]) == commands.EXIT_OK
         assert "figma: 1 records in 1 pages." in (out := capsys.readouterr().out)
         assert "1 account." in out
         time.sleep(1)  # two snapshots of one second would be one
-        assert rollcall.main(["pull"]) == rollcall.EXIT_REJECTED
+        assert rollcall.main(["pull"]) == commands.EXIT_REJECTED
     assert "slack: [pull.slack] source: expected scim, okta" in capsys.readouterr().err
     with open_store(home.database_url).connect() as con:
         assert usernames(con) == ["user1"]
