@@ -18,6 +18,7 @@ lint: .venv/development ## check format, code, types and import direction
 	.venv/bin/ruff check
 	.venv/bin/basedpyright
 	.venv/bin/lint-imports --no-logo
+	.venv/bin/python .ci/house
 
 audit: .venv/development ## check the pinned packages for known vulnerabilities
 	@.venv/bin/python .ci/audit

@@ -16,7 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.browsing import a_home, asked, counting, deliver, downloaded, felt, served
+from benchmarks.browsing import a_home, counting, deliver, downloaded, felt, served, time_questions
 from benchmarks.crowd import crowd
 from benchmarks.dbt import against_dbt
 from benchmarks.growth import growth
@@ -76,7 +76,7 @@ def loading(folder: Path, given: argparse.Namespace) -> str:
 
 def browsing(folder: Path, given: argparse.Namespace) -> str:
     home = a_home(folder, given.accounts, given.versions)
-    answers = asked(home, given.rounds)
+    answers = time_questions(home, given.rounds)
     apart = shutil.copytree(home, folder / "apart")
     with served(home) as server:
         waits = felt(server.url)
@@ -124,8 +124,10 @@ MEASURES = {"loading": loading, "browsing": browsing, "insight": insight, "growt
 
 def write(part: str, text: str) -> None:
     """Put it in the place of what was measured before."""
-    told = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else "# Benchmarks\n"
-    parts = dict(re.findall(r"^<!-- (\w+) -->\n(.*?)(?=^<!-- |\Z)", told, re.DOTALL | re.MULTILINE))
+    previous = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else "# Benchmarks\n"
+    parts = dict(
+        re.findall(r"^<!-- (\w+) -->\n(.*?)(?=^<!-- |\Z)", previous, re.DOTALL | re.MULTILINE)
+    )
     parts[part] = text
     body = "\n".join(
         f"<!-- {name} -->\n{parts[name].strip()}\n" for name in MEASURES if name in parts

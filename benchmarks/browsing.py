@@ -118,7 +118,7 @@ def questions(at: datetime, accounts: int) -> list[tuple[str, Callable[[Connecti
     ]  # fmt: skip
 
 
-def asked(home: Path, rounds: int) -> list[str]:
+def time_questions(home: Path, rounds: int) -> list[str]:
     """Table rows: each question beside its bare statement, in turns."""
     engine = open_store(f"duckdb:///{home}/rollcall.duckdb")
     rows = []

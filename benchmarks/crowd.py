@@ -21,7 +21,7 @@ from data.states import STATE_NAMES
 PAUSE = 5.0
 """Seconds that a person looks at a list before asking for another."""
 
-LASTS = 40.0
+TRIAL_SECONDS = 40.0
 """Seconds of a trial."""
 
 
@@ -33,7 +33,7 @@ def crowd(url: str, people: int) -> str:
 
 
 async def _all(url: str, people: int) -> list[float]:
-    ends = time.monotonic() + LASTS + PAUSE
+    ends = time.monotonic() + TRIAL_SECONDS + PAUSE
     found = await asyncio.gather(*(_one(url, random.Random(n), ends) for n in range(people)))
     return [wait for waits in found for wait in waits]
 
@@ -57,6 +57,6 @@ async def _one(url: str, chance: random.Random, ends: float) -> list[float]:
 
 async def _ask(socket: ClientConnection, params: dict[str, Any]) -> None:
     await socket.send(asking(params, "users"))
-    async for said in socket:
-        if is_drawn(said):
+    async for message in socket:
+        if is_drawn(message):
             return

@@ -82,13 +82,13 @@ def _installed(folder: Path) -> Path:
 
 def _snapshot(program: Path, project: Path, path: Path) -> tuple[float, float]:
     """Seconds inside, and of the whole command."""
-    asked = [program, "--no-send-anonymous-usage-stats", "snapshot", "--project-dir", project]
-    asked += ["--profiles-dir", project, "--vars", json.dumps({"file": str(path)})]
+    command = [program, "--no-send-anonymous-usage-stats", "snapshot", "--project-dir", project]
+    command += ["--profiles-dir", project, "--vars", json.dumps({"file": str(path)})]
     began = time.perf_counter()
-    subprocess.run(asked, check=True, cwd=project, stdout=subprocess.DEVNULL)
+    subprocess.run(command, check=True, cwd=project, stdout=subprocess.DEVNULL)
     whole = time.perf_counter() - began
-    told = json.loads((project / "target" / "run_results.json").read_text())
-    return told["results"][0]["execution_time"], whole
+    results = json.loads((project / "target" / "run_results.json").read_text())
+    return results["results"][0]["execution_time"], whole
 
 
 def _command(home: Path, path: Path, at: str) -> float:

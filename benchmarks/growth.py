@@ -83,9 +83,9 @@ def growth(folder: Path, most: int) -> tuple[list[str], list[str]]:
     for axis, sizes in axes(most).items():
         found[axis] = [(getattr(size, axis), measured(folder, size)) for size in sizes]
         for what in found[axis][0][1] if axis != "changed" else ["a load"]:
-            told = " | ".join(_told(what, cost[what]) for _, cost in found[axis])
+            cells = " | ".join(_cost_text(what, cost[what]) for _, cost in found[axis])
             of = ", ".join(f"{size:,}" if size >= 1 else f"{size:.1%}" for size, _ in found[axis])
-            costs.append(f"| {axis}: {of} | {what} | {told} |")
+            costs.append(f"| {axis}: {of} | {what} | {cells} |")
             slopes.setdefault(what, {})[axis] = _exponent([(s, c[what]) for s, c in found[axis]])
     _draw(found)
     return costs, [
@@ -96,7 +96,7 @@ def growth(folder: Path, most: int) -> tuple[list[str], list[str]]:
     ]
 
 
-def _told(what: str, cost: float) -> str:
+def _cost_text(what: str, cost: float) -> str:
     return f"{cost:.1f} MB" if what == SIZE else f"{1000 * cost:.0f} ms"
 
 

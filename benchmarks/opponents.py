@@ -212,7 +212,7 @@ def beside(rollcall: Server, counts: Callable[[str], object], folder: Path, csv:
         words = [f"first{chance.randrange(100, 5000)}" for _ in range(2 * ROUNDS)]
         tasks: list[tuple[str, list[Callable[[Opponent], object]]]] = [
             ("The first list of a new visitor", [lambda one: one.visit()] * 3),
-            ("Two states", [lambda one, asked=asked: one.list_of(asked) for asked in states]),
+            ("Two states", [lambda one, chosen=chosen: one.list_of(chosen) for chosen in states]),
             ("A search", [lambda one, word=word: one.search(word) for word in words[::2]]),
             ("Per state", [lambda one, word=word: one.counts(word) for word in words[1::2]]),
             ("All as CSV", [lambda one: one.export()] * 2),
@@ -221,8 +221,8 @@ def beside(rollcall: Server, counts: Callable[[str], object], folder: Path, csv:
             _row(what, [[_took(act, one) for one in all_] for act in acts]) for what, acts in tasks
         ]
         memory = [rollcall.memory(), None, sqlite.memory(), frames.memory()]
-    told = " | ".join("" if held is None else f"{held:,} MB" for held in memory)
-    return [*rows, f"| Memory of the server then | {told} |"]
+    cells = " | ".join("" if held is None else f"{held:,} MB" for held in memory)
+    return [*rows, f"| Memory of the server then | {cells} |"]
 
 
 def _took(act: Callable[[Opponent], object], one: Opponent) -> float:

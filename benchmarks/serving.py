@@ -109,14 +109,14 @@ class Session:
 
 
 def asking(params: dict[str, Any], page: str) -> bytes:
-    asked = BackMsg()
-    asked.rerun_script.query_string = urlencode(params, doseq=True)
-    asked.rerun_script.page_name = page
-    return asked.SerializeToString()
+    request = BackMsg()
+    request.rerun_script.query_string = urlencode(params, doseq=True)
+    request.rerun_script.page_name = page
+    return request.SerializeToString()
 
 
-def is_drawn(said: bytes | str) -> bool:
-    heard = ForwardMsg.FromString(said)  # type: ignore[arg-type]
-    if heard.delta.new_element.HasField("exception"):
-        raise RuntimeError(heard.delta.new_element.exception.message)
-    return heard.WhichOneof("type") == "script_finished"
+def is_drawn(content: bytes | str) -> bool:
+    message = ForwardMsg.FromString(content)  # type: ignore[arg-type]
+    if message.delta.new_element.HasField("exception"):
+        raise RuntimeError(message.delta.new_element.exception.message)
+    return message.WhichOneof("type") == "script_finished"

@@ -221,7 +221,7 @@ def test_jobs_are_those_that_began_in_the_period(snapshots: Deliveries, con: Con
     assert lasted(con, period(3, 9)) == [("update", 0, "open", 1)]
 
 
-def test_a_job_of_before_the_period_does_not_begin_anew_in_it(
+def test_a_job_from_before_the_period_does_not_start_in_it(
     snapshots: Deliveries, con: Connection
 ) -> None:
     take(snapshots, "a:U", "a:u", "a:!u", "a:o")
@@ -339,7 +339,7 @@ def test_the_oldest_wait_is_known_for_every_moment(snapshots: Deliveries, con: C
     assert oldest_open_since(states_as_of(con, (), None)) is None
 
 
-def test_waits_are_told_as_they_were_known(snapshots: Deliveries, con: Connection) -> None:
+def test_open_jobs_are_those_known_at_the_moment(snapshots: Deliveries, con: Connection) -> None:
     take(snapshots, "a:o", "a:U", "a:U", "a:o")
     assert open_jobs_by_start(con, (), day(2)).to_numpy().tolist() == [["update", day(1), 1]]
     assert open_jobs_by_start(con, (), day(3)).empty

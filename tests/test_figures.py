@@ -285,7 +285,7 @@ def test_what_failed_before_and_what_is_new_add_up_and_what_is_cleared_goes_belo
     assert figure.layout.barmode == "relative"
 
 
-def test_a_day_of_the_trend_is_told_in_words():
+def test_a_day_of_the_trend_is_described_in_words():
     figure = figures.failure_trend_figure(flows(existing=1400, new=4, resolved=2))
     words = "Update: 4 new, 1,400 existing, 2 resolved failures"
     assert of_update(figure, "New").hovertext[0] == words
@@ -582,7 +582,7 @@ def test_a_trend_that_has_nothing_to_show_says_what_is_not_counted():
     )
 
 
-def test_of_many_days_the_newest_are_told():
+def test_the_newest_of_many_days_are_listed():
     many = quarantined(*((MONDAY + dt.timedelta(days=n), "figma", "on hold") for n in range(7)))
     words = annotations.quarantined_text(many)
     assert words.startswith(

@@ -57,15 +57,15 @@ def in_states(*states: str) -> list[dict[str, object]]:
     return [an_account(f"u{n}", state=state) for n, state in enumerate(states) if state]
 
 
-def accounts_by_state(con: Connection, *integrations: str, **asked: Any) -> dict:
+def accounts_by_state(con: Connection, *integrations: str, **period_options: Any) -> dict:
     """Day → state → accounts, without zeros."""
-    frame = daily_states(con, always(*integrations, **asked))
-    told: dict[int, dict[str, int]] = {}
+    frame = daily_states(con, always(*integrations, **period_options))
+    by_day: dict[int, dict[str, int]] = {}
     for row in frame.itertuples():
-        told.setdefault(row.day.day, {})
+        by_day.setdefault(row.day.day, {})
         if row.accounts:
-            told[row.day.day][row.state] = row.accounts
-    return told
+            by_day[row.day.day][row.state] = row.accounts
+    return by_day
 
 
 def outcomes_of(con: Connection, *integrations: str) -> dict:
@@ -266,8 +266,8 @@ def test_failing_accounts_are_counted_per_integration_and_day(
     snapshots.take(*in_states("Onboarded"), integration="slack", at=TUESDAY)
     snapshots.take(*in_states("Onboarded", "Delete failed"), integration="figma", at=WEDNESDAY)
     frame = daily_failed_by_integration(con, always())
-    told = [(row.integration, row.day.day, row.failed) for row in frame.itertuples()]
-    assert told == [
+    rows = [(row.integration, row.day.day, row.failed) for row in frame.itertuples()]
+    assert rows == [
         ("figma", 23, 2),
         ("figma", 24, 2),
         ("figma", 25, 1),
@@ -558,7 +558,7 @@ def test_an_integration_is_stale_by_its_own_rhythm(snapshots: Deliveries, con: C
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "template"),
     [
         ("User 00u17 was not found", "User … was not found"),
         ("Mail ada.lovelace+x@mail.example.org is taken", "Mail … is taken"),
@@ -574,10 +574,10 @@ def test_an_integration_is_stale_by_its_own_rhythm(snapshots: Deliveries, con: C
     ],
 )
 def test_what_differs_is_left_out_of_a_reason(
-    snapshots: Deliveries, con: Connection, text: str, told: str
+    snapshots: Deliveries, con: Connection, text: str, template: str
 ) -> None:
     snapshots.take(an_account(state="Update failed", reason=text))
-    assert reasons(con)["reason"].to_list() == [told]
+    assert reasons(con)["reason"].to_list() == [template]
 
 
 def test_a_reason_tells_since_when_and_whether_it_grows(

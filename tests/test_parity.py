@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 from zipfile import ZipFile
 
@@ -52,7 +53,7 @@ from queries.health.trends import trends
 from queries.matching import MATCH_KINDS as MATCHES
 from queries.matching import match_candidates
 from queries.period import Period
-from queries.rejected_rows import rejected_csv, rejected_rows
+from queries.rejected_rows import rejected_rows, write_rejected_csv
 from queries.review.duration import View
 from queries.review.findings import all_findings, count_findings, page_of_findings
 from queries.review.rules import RULES
@@ -339,9 +340,16 @@ def snapshot_questions() -> Iterator[tuple[str, Question]]:
             f"rejected {day}",
             lambda con, at=at: (
                 rejected_rows(con, "odd", at, limit=9),
-                b"".join(rejected_csv(con, "odd", at)),
+                _rejected_csv(con, at),
             ),
         )
+
+
+def _rejected_csv(con: Connection, taken_at: datetime) -> bytes:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "rejected.csv"
+        write_rejected_csv(con, "odd", taken_at, path)
+        return path.read_bytes()
 
 
 QUESTIONS = {
