@@ -58,7 +58,7 @@ upload.show_uploads(integrations)
 upload.show_progress()
 pulls.show_pulls()
 if is_empty:
-    status.show_no_snapshots()
+    status.show_no_snapshots(on_upload_page=True)
     st.stop()
 
 st.subheader("Loaded", anchor=False)

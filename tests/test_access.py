@@ -379,7 +379,7 @@ def test_every_page_checks_permissions(marked_home: Home, door: None, role: str 
             if script in ("health.py", "users.py"):
                 assert (MARK in drawn) is (role != "Manager")
             if script == "health.py":
-                assert ("click a bar" in drawn) is (role != "Manager"), "they may not see Users"
+                assert ("Click a row" in drawn) is (role != "Manager"), "they may not see Users"
         else:
             assert MARK not in drawn
             assert "figma" not in drawn

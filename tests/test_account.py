@@ -380,7 +380,7 @@ def test_a_removed_account_can_return(snapshots: Deliveries, con: Connection) ->
         snapshots.take(*listed, an_account("bob"), at=day)
     assert history(panel_of(con)) == [
         (1, "Returned"),
-        (1, "Onboarded → Unrecognized"),
+        (1, "Onboarded → Unrecognised"),
         (3, "Removed"),
         (4, "First seen"),
     ]

@@ -146,7 +146,7 @@ def test_the_pack_describes_the_rules_with_their_settings(archived: Home, tmp_pa
     limits = RuleSettings(privileged=("*boss*",), inactive_days=12)
     files = read(pack(archived, tmp_path / "e.zip", limits=limits))
     assert [entry["rule"] for entry in json.loads(files["rules.json"])] == [r.name for r in RULES]
-    for words in ("*boss*", "more than 12 days"):
+    for words in ("*boss*", "over 12 days"):
         assert words in files["README.txt"].decode()
 
 

@@ -167,7 +167,7 @@ def test_other_content_for_the_same_time_is_rejected_with_advice(home: Home, sto
         a_snapshot_file(home.inbox, [an_account(name)])
         [outcome] = look(store, home)
     assert isinstance(outcome, Quarantined)
-    assert "loaded already" in outcome.reason
+    assert "already loaded" in outcome.reason
     assert "--replace" in outcome.reason
     assert listed(store) == ["ada"]
 
@@ -406,7 +406,7 @@ def test_a_file_that_needs_too_much_memory_waits_and_is_not_rejected(
     monkeypatch.setenv("ROLLCALL_TEMP_LIMIT", "1MiB")
     (failed,) = look(open_store(home.database_url), home)
     assert isinstance(failed, LoadFailure)
-    assert "more memory than the 8MiB" in failed.reason
+    assert "limit of 8MiB" in failed.reason
     close_store(home.database_url)
     monkeypatch.undo()
     load_failures.clear()

@@ -555,7 +555,7 @@ def test_health_counts_the_files_on_hold_of_an_integration(store: Engine, home: 
     def column() -> list[Any]:
         run = AppTest.from_file(PAGE.with_name("health.py"), default_timeout=30).run()
         assert not run.exception, [error.message for error in run.exception]
-        return run.dataframe[-1].value["unloaded"].fillna(0).tolist()
+        return run.dataframe[-1].value["quarantined"].fillna(0).tolist()
 
     load_snapshot(store, home, *TEN, integration="slack")
     assert column() == [1, 0]

@@ -59,7 +59,7 @@ def _follow_status(phase: StorePhase) -> None:
         st.link_button("Go to the other Rollcall", status.address, icon=":material/open_in_new:")
 
 
-def show_no_snapshots() -> None:
+def show_no_snapshots(*, on_upload_page: bool = False) -> None:
     """How to load the first snapshot."""
     principal = current_principal()
     with st.container(border=True, width=760, key="no_snapshots"):
@@ -68,7 +68,8 @@ def show_no_snapshots() -> None:
             st.text(NOTHING_YET)
             return
         st.text("Upload your first account list.")
-        if principal.is_allowed(Permission.SNAPSHOTS) and st.button("Go to Snapshots"):
+        can_upload = principal.is_allowed(Permission.SNAPSHOTS) and not on_upload_page
+        if can_upload and st.button("Go to Snapshots"):
             st.switch_page("snapshots.py")
         st.text("Or move it into the snapshots folder:")
         inbox = f"{current_home().inbox}/figma/2026-11-23T06-00-00Z.csv"

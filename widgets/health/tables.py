@@ -8,26 +8,22 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from data.access.roles import Permission
 from queries.filters import Filters
 from queries.health.durations import Durations
 from queries.health.integrations import stale_integrations
 from queries.period import to_local
-from server.session import current_principal
 from widgets.figure_theme import format_span
 from widgets.filters import open_users
 from widgets.health import captions
 from widgets.health.card import data_controls, heading
+from widgets.health.drill_down import can_open_marks
 from widgets.health.health_data import HealthData
 
-REASONS_CAPTION = (
-    "“…” stands for details that differ. Change is over the selected period. Click a row to see "
-    "its accounts."
-)
+REASONS_CAPTION = "“…” stands for details that differ. Change is over the selected period."
 INTEGRATIONS_CAPTION = (
-    "Latest snapshot per integration. “Stale” = later than twice its usual interval. Click a row "
-    "to see its accounts."
+    "Latest snapshot per integration. “Stale” = later than twice its usual interval."
 )
+ROW_HINT = "Click a row to see its accounts."
 INTERVAL_WORDS = {1: "hourly", 24: "daily", 168: "weekly"}
 
 text_column, count_column = st.column_config.TextColumn, st.column_config.NumberColumn
@@ -65,7 +61,7 @@ def failure_reasons_card(data: HealthData) -> None:
     reasons, title = data.reasons, "Top failure reasons"
     headline = captions.reasons_headline(reasons, data.failed_count)
     with st.container(border=True, key="card_reasons"):
-        heading(title, headline, REASONS_CAPTION)
+        heading(title, headline, _with_row_hint(REASONS_CAPTION))
         if reasons.empty:
             return
         columns = {
@@ -116,7 +112,7 @@ def integrations_card(data: HealthData) -> None:
     if not table["quarantined"].any():
         del columns["quarantined"]
     with st.container(border=True, key="card_integrations"):
-        heading(title, headline, INTEGRATIONS_CAPTION)
+        heading(title, headline, _with_row_hint(INTEGRATIONS_CAPTION))
         alt = "One row per integration: its newest snapshot and its accounts"
         row = _selectable_table("integrations", table, columns, alt)
         data_controls("integrations", title, table.drop(columns="trend"), has_table=False)
@@ -165,9 +161,13 @@ def _freshness_text(age: Any, usual_interval: Any, is_stale: bool) -> str:
     return f"{'Stale' if is_stale else 'Up to date'} · {age_text} ago{interval_text}"
 
 
+def _with_row_hint(caption: str) -> str:
+    return f"{caption} {ROW_HINT}" if can_open_marks() else caption
+
+
 def _selectable_table(key: str, table: pd.DataFrame, columns: Any, alt: str) -> int | None:
     """A table; the row that a reader who may see Users has selected."""
-    can_open = current_principal().is_allowed(Permission.USERS)
+    can_open = can_open_marks()
     event: Any = st.dataframe(
         table,
         hide_index=True,
