@@ -92,7 +92,7 @@ def opened(page: Page) -> None:
 
 
 def empty_result(page: Page) -> None:
-    expect(page.get_by_text("No accounts match these filters")).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_text("No accounts match")).to_be_visible(timeout=PATIENCE)
 
 
 VIEWS: dict[str, tuple[str, Callable[[Page], None]]] = {

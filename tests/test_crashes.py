@@ -434,7 +434,7 @@ def test_a_page_reports_a_damaged_store(stocked: Home) -> None:
     spoil_a_block(stocked.root / "rollcall.duckdb")
     shown = AppTest.from_file(ROOT / "pages" / "navigation.py", default_timeout=20).run()
     assert not shown.exception
-    assert [title.value for title in shown.title] == ["The store cannot be opened"]
+    assert [title.value for title in shown.title] == ["Cannot open the store"]
     assert "rollcall.duckdb is damaged" in shown.text[0].value
     assert "tried again" in shown.caption[0].value
 
