@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -160,12 +161,14 @@ def test_removing_a_snapshot_asks_first_and_names_it(app: Served, visit: Visit) 
 def test_a_snapshot_links_to_its_accounts_and_rejected_rows(app: Served, visit: Visit) -> None:
     deliver(app.home, [*TEN, Delivered(username="", user="=1+1")], integration="wiki")
     reader = snapshots(app, visit)
-    row = reader.row("wiki at 2026-01-01 06:00")
-    row.get_by_role("link", name="2026-01-01 06:00").click(timeout=PATIENCE)
+    reader.row("wiki at 2026-01-01 06:00").get_by_role("link", name="2026-01-01 06:00").click(
+        timeout=PATIENCE
+    )
     link = reader.page.get_by_role("link", name="Download rejected rows (CSV)")
     expect(link).to_be_visible(timeout=PATIENCE)
     with urlopen(f"{app.url}/{link.get_attribute('href')}") as response:  # noqa: S310 - our own
-        assert response.read().decode("utf-8-sig").splitlines()[1].startswith("12,The row has no")
+        _, row, *_ = csv.reader(response.read().decode("utf-8-sig").splitlines())
+    assert row[:2] == ["12", "The row has no username in app."]
     reader.page.get_by_role("link", name="View accounts").click()
     reader.expect_rows([f"p{n}" for n in range(10)])
     assert reader.params() == {"integration": ["wiki"], "as_of": ["2026-01-01T06:00:00Z"]}
@@ -181,7 +184,7 @@ def test_charts_mark_the_day_of_a_file_on_hold_until_it_is_loaded(
     health = visit(f"{app.url}/?integration=chat")
     mix = health.page.get_by_role("figure", name=re.compile("State mix"))
     expect(mix).to_have_accessible_name(
-        re.compile(r"not counted: 2 Jan 2026 \(chat held\)"), timeout=PATIENCE
+        re.compile(r"not counted: 2 Jan 2026 \(chat on hold\)"), timeout=PATIENCE
     )
     mark = mix.locator(".scatterlayer .trace").last.locator(".point")
     health.page.mouse.click(*health.center_of(mark))
