@@ -121,7 +121,9 @@ def sees_pages(page: Page, *titles: str) -> None:
 
 
 def has_drawn_health(page: Page) -> None:
-    expect(page.get_by_text("Change is over the selected period")).to_be_visible(timeout=4 * PATIENCE)
+    expect(page.get_by_text("Change is over the selected period")).to_be_visible(
+        timeout=4 * PATIENCE
+    )
     page.locator("[data-test-script-state=notRunning]").wait_for(timeout=4 * PATIENCE)
 
 

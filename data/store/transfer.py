@@ -6,10 +6,12 @@ transfer is a subquery. Otherwise the workspace is in memory, and rows move in b
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cache
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import pyarrow as pa
 from sqlalchemy import (
@@ -72,8 +74,19 @@ def shared_workspace(*stores: Connection) -> Iterator[Connection]:
 
 
 def as_workspace(store: Connection) -> Connection:
-    """A DuckDB connection that can scan rows of the store."""
-    return _memory_engine().connect() if adapter_of(store).is_server else store
+    """A DuckDB connection that can scan rows of the store: one for each connection to a server.
+
+    It closes when nothing refers to the store's connection anymore.
+    """
+    if not adapter_of(store).is_server:
+        return store
+    if store not in _workspaces:
+        _workspaces[store] = _memory_engine().connect()
+        weakref.finalize(store, _workspaces[store].close)
+    return _workspaces[store]
+
+
+_workspaces: WeakKeyDictionary[Connection, Connection] = WeakKeyDictionary()
 
 
 @cache
