@@ -56,7 +56,7 @@ from queries.period import Period
 from queries.rejected_rows import rejected_rows, write_rejected_csv
 from queries.review.duration import View
 from queries.review.findings import all_findings, count_findings, page_of_findings
-from queries.review.rules import RULES
+from queries.review.rules import RULE_BY_NAME, RULES
 from queries.snapshots import (
     count_quarantined,
     count_snapshots,
@@ -162,11 +162,11 @@ def _say(engine: Engine, folder: Path) -> None:
         engine, folder / "odd" / "2026-03-14T06-00-00Z.csv", "on hold", "Too many leave."
     )
     record_quarantined(engine, folder / "odd" / "unnamed.csv", "rejected", "No headings.")
+    rule = RULE_BY_NAME["last_holder"]
     with engine.connect() as con:
-        rows = page_of_findings(con, View(), RULES[6], 1)
+        rows = page_of_findings(con, View(), rule, 1)
     found = [
-        (FindingKey(RULES[6].name, r.integration, r.account_id), r.snapshot_taken_at)
-        for r in rows[:2]
+        (FindingKey(rule.name, r.integration, r.account_id), r.snapshot_taken_at) for r in rows[:2]
     ]
     add_exceptions(engine, found, RiskException("known", "Ada"), accepted_at=END)
 
