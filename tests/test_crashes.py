@@ -436,7 +436,7 @@ def test_a_page_reports_a_damaged_store(stocked: Home) -> None:
     assert not shown.exception
     assert [title.value for title in shown.title] == ["Cannot open the store"]
     assert "rollcall.duckdb is damaged" in shown.text[0].value
-    assert "tried again" in shown.caption[0].value
+    assert "tries again" in shown.caption[0].value
 
 
 @pytest.mark.parametrize("damage", [cut, empty, zero, overwrite, lose, spoil_the_end])
