@@ -60,10 +60,10 @@ DEFAULT_ROLES = """Reader, Contributor, Editor, Approver, Reporter, Auditor, Aut
     Template manager, Connector manager, Billing contact, Site admin, Owner"""
 
 ROLE_DESCRIPTIONS = {
-    "seat": "Licensed to use {app} as {role}",
-    "permission": "May do in {app} what belongs to {role}",
-    "admin": "Administers {app} as {role}",
-    "project": "Takes part in one project of {app} only",
+    "seat": "License for {app}: {role}",
+    "permission": "{role} permissions in {app}",
+    "admin": "Administrator of {app}: {role}",
+    "project": "Member of one project in {app}",
 }
 
 # Four per operation: provision, update, delete. A wave has the first of each.
