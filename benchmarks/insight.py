@@ -63,7 +63,7 @@ ACTS: tuple[tuple[str, str, str, list[Callable[[Page], Any]]], ...] = (
         METRICS,
         [*map(_period, ("7 days", "90 days", "30 days"))],
     ),
-    ("Health: the day before", "health", METRICS, [*map(_button, ["Previous"] * 4)]),
+    ("Health: the day before", "health", METRICS, [*map(_button, ["Previous snapshot"] * 4)]),
     (
         "Changes: other moments",
         "changes",
