@@ -41,20 +41,22 @@ show_past_banner(filters.as_of, lambda: apply_filters(replace(filters, as_of=Non
 def show_accounts(filters: Filters) -> None:
     sort = st.query_params.get("sort") or default_sort
     order, descending = parse_sort(sort)
+    summary = st.container(key="summary")
     with store_connection(Permission.USERS) as con:
         page = account_page(con, filters, sort=order, descending=descending, page=requested_page())
-    with st.container(key="summary"):
-        with st.container(horizontal=True, horizontal_alignment="distribute"):
-            show_filter_summary(filters, page.count, page.total)
-            show_downloads(filters, sort)
-        show_ignored(filters, sort, page.page)
-    show_table(
-        page,
-        filters,
-        order,
-        descending=descending,
-        several_integrations=len(filters.integration or integrations) > 1,
-    )
+        show_table(  # before the counts, which can take longer than the rows
+            page.rows,
+            page.overrides,
+            filters,
+            order,
+            descending=descending,
+            several_integrations=len(filters.integration or integrations) > 1,
+        )
+        with summary:
+            with st.container(horizontal=True, horizontal_alignment="distribute"):
+                show_filter_summary(filters, page.count, page.total)
+                show_downloads(filters, sort)
+            show_ignored(filters, sort, page.page)
     show_pagination(page.page, page.count, PAGE_SIZE)
     if not page.count:
         show_suggestions(filters)

@@ -1,4 +1,4 @@
-"""Which integrations a question covers, and as of which moment."""
+"""The integrations that a question covers, and its moment."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class _TemporaryFileResponse(FileResponse):
         self._file = file
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send all of it: the next request gets another file, of which a part fits to nothing."""
+        """Send the whole file: the next request gets another file, and parts of two do not fit."""
         headers = [(name, value) for name, value in scope["headers"] if name != b"range"]
         await super().__call__({**scope, "headers": headers}, receive, send)
 

@@ -245,7 +245,7 @@ class Listing:
 def interrupted(
     request: pytest.FixtureRequest, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Listing]:
-    """A server that is there again, after a pull that has got two pages of three."""
+    """A server that answers again, after a pull that got two of three pages."""
     listing = Listing(request.param)
     with listing.server.serving():
         monkeypatch.setattr(http, "RETRY_SECONDS", 0.05)

@@ -46,7 +46,7 @@ MISSING_HEADINGS = "The mapping names headings that the file does not have: {}."
 
 
 class ReadResult(NamedTuple):
-    """What is known about a file besides the rows in `stage_row`."""
+    """The facts about a file that `stage_row` does not hold."""
 
     locate_records: Callable[[Connection], RecordLocations]  # as in FileRows
     broken_count: int  # records that could not be parsed

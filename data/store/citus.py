@@ -20,7 +20,7 @@ REFERENCE_TABLES = {"integration", "snapshot", "layout"} | {
     for t in metadata.sorted_tables
     if not {DISTRIBUTION_COLUMN, "snapshot_id"} & set(t.c.keys())
 }
-"""Small tables, of which every machine has a full copy: records, and tables of most joins."""
+"""Small tables: records, and tables of most joins. Every machine has a full copy."""
 
 
 def distribute(engine: Engine) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy
@@ -32,7 +33,7 @@ from queries.cache import cached
 from queries.filters import Filters, account_rows, conditions
 from queries.lookup import lookup, lookup_versions
 from queries.owners import has_match_overrides, overrides_by_account, with_match_overrides
-from queries.paging import cut_page, page_count
+from queries.paging import cut_page
 from queries.scope import Scope
 
 PAGE_SIZE = 50
@@ -82,30 +83,41 @@ def parse_sort(sort: str) -> tuple[str, bool]:
 
 @dataclass(frozen=True)
 class AccountPage:
-    """One page of the filtered list."""
+    """One page of the filtered list.
 
+    The counts are queried when they are first read, so that a page can draw its rows before.
+    """
+
+    con: Connection
+    filters: Filters
     rows: Sequence[Row[Any]]
     """One per account, see `page_of_accounts`."""
     overrides: dict[int, Row[Any]]
     """Account key → its match override, for accounts on the page that have one."""
     page: int
     """From 1; the first one where the requested page does not exist."""
-    count: int
-    """Accounts that match the filters."""
-    total: int
-    """All accounts at the same moment."""
+
+    @cached_property
+    def count(self) -> int:
+        """Accounts that match the filters."""
+        return count_accounts(self.con, self.filters)
+
+    @cached_property
+    def total(self) -> int:
+        """All accounts at the same moment."""
+        return count_accounts(self.con, self.filters.cleared())
 
 
 def account_page(
     con: Connection, filters: Filters, *, sort: str, descending: bool, page: int
 ) -> AccountPage:
     """A page of the list with its counts and the owners that people assigned."""
-    count = count_accounts(con, filters)
-    page = page if page <= page_count(count, PAGE_SIZE) else 1
     rows = page_of_accounts(con, filters, sort=sort, descending=descending, page=page)
+    if not rows and page > 1:
+        page = 1
+        rows = page_of_accounts(con, filters, sort=sort, descending=descending, page=page)
     overrides = overrides_by_account(con, [row.account_key for row in rows], filters.as_of)
-    total = count_accounts(con, filters.cleared())
-    return AccountPage(rows, overrides, page, count, total)
+    return AccountPage(con, filters, rows, overrides, page)
 
 
 @cached(64)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import streamlit as st
+from sqlalchemy import Row
 
 from data.access.roles import Permission
 from queries.filters import Filters, filter_phrases, ignored_params
 from queries.owners import overrides_by_account
-from queries.users.accounts import SORTS, AccountPage, count_accounts
+from queries.users.accounts import SORTS, count_accounts
 from queries.users.detail import account_details
 from server.authorize import authorize, store_connection
 from widgets import account_panel
@@ -27,7 +29,13 @@ NO_ACCOUNTS = "No accounts."
 
 @st.fragment
 def show_table(
-    page: AccountPage, filters: Filters, order: str, *, descending: bool, several_integrations: bool
+    rows: Sequence[Row[Any]],
+    overrides: Mapping[int, Row[Any]],
+    filters: Filters,
+    order: str,
+    *,
+    descending: bool,
+    several_integrations: bool,
 ) -> None:
     """One page of accounts. A fragment: opening a row draws nothing else."""
     authorize(Permission.USERS)
@@ -39,14 +47,14 @@ def show_table(
     def panels(ids: Sequence[str]) -> dict[str, list[Block]]:
         with store_connection(Permission.USERS) as con:
             details = account_details(con, filters, [int(id_) for id_ in ids])
-            overrides = overrides_by_account(con, list(details), filters.as_of)
+            owners = overrides_by_account(con, list(details), filters.as_of)
         return {
-            str(key): account_panel.panel(account, as_of=filters.as_of, override=overrides.get(key))
+            str(key): account_panel.panel(account, as_of=filters.as_of, override=owners.get(key))
             for key, account in details.items()
         }
 
     users_table(
-        [account_panel.table_row(row, page.overrides.get(row.account_key)) for row in page.rows],
+        [account_panel.table_row(row, overrides.get(row.account_key)) for row in rows],
         columns=account_panel.table_columns(several_integrations=several_integrations),
         sort=order,
         descending=descending,
