@@ -1,7 +1,5 @@
 """The web app: `python app.py` serves it on http://127.0.0.1:8501 (PORT sets another port)."""
 
-from __future__ import annotations
-
 import logging
 import os
 import sys

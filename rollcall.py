@@ -1,7 +1,5 @@
 """The `rollcall` command: what the web app does, on the command line."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import sys

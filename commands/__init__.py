@@ -1,7 +1,5 @@
 """The longer commands of `rollcall`, and the exit codes and messages of all."""
 
-from __future__ import annotations
-
 import sys
 from getpass import getuser
 

@@ -1,7 +1,5 @@
 """The arguments of the commands. A wrong value ends a command with exit code 2."""
 
-from __future__ import annotations
-
 import argparse
 from datetime import datetime
 from functools import partial

@@ -1,7 +1,5 @@
 """The command `check`: the load report of a file that is not loaded yet."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import sys
@@ -10,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine
+import sqlalchemy as sa
 
 from commands import EXIT_OK, EXIT_REJECTED, error_text
 from data.files.errors import SnapshotRejected
@@ -46,7 +44,7 @@ def check_files(args: argparse.Namespace) -> int:
     return exit_code
 
 
-def _comparison_store() -> Engine:
+def _comparison_store() -> sa.Engine:
     """The home's store; an empty one if there is none, or another process has it."""
     url, empty_url = current_home().database_url, "duckdb:///:memory:"
     if url.startswith("duckdb:///") and not Path(url.removeprefix("duckdb:///")).exists():
@@ -58,7 +56,7 @@ def _comparison_store() -> Engine:
         return open_store(empty_url)
 
 
-def _check_file(engine: Engine, path: Path, args: argparse.Namespace) -> dict[str, Any]:
+def _check_file(engine: sa.Engine, path: Path, args: argparse.Namespace) -> dict[str, Any]:
     """The load report of a file as JSON values, or the error."""
     taken_at = args.taken_at or parse_moment(path.name.split(".")[0]) or UNKNOWN_TAKEN_AT
     integration = args.integration or path.absolute().parent.name

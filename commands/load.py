@@ -1,7 +1,5 @@
 """The commands `load` and `pull`: put files into the inbox, and load them."""
 
-from __future__ import annotations
-
 import argparse
 import signal
 import sys

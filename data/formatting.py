@@ -3,8 +3,6 @@
 Every moment in Rollcall is naive UTC; text names the zone.
 """
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 
 

@@ -1,7 +1,5 @@
 """The home: the folder with the data of one installation, named by ROLLCALL_HOME."""
 
-from __future__ import annotations
-
 import fcntl
 import os
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Prometheus metrics of this process. They contain names of integrations and no personal data."""
 
-from __future__ import annotations
-
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
 
 registry = CollectorRegistry()

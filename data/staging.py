@@ -1,18 +1,7 @@
 """The temporary tables of a load: what each step leaves for the next."""
 
-from __future__ import annotations
-
-from sqlalchemy import (
-    ARRAY,
-    BigInteger,
-    Boolean,
-    Column,
-    ColumnElement,
-    Integer,
-    MetaData,
-    String,
-    Table,
-)
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement
 
 from data.schema import (
     RAW_COLUMNS,
@@ -25,26 +14,26 @@ from data.schema import (
     tracked_columns,
 )
 
-workspace_metadata = MetaData()
+workspace_metadata = sa.MetaData()
 """Tables in the workspace, where the file is read. Each is filled and committed before the store's
 one transaction: DuckDB reads uncommitted rows on one core only."""
-staging_metadata = MetaData()
+staging_metadata = sa.MetaData()
 """Tables in the store. Each row has an integration, so that a load on Citus stays on one node."""
 
 
-def _table(name: str, metadata: MetaData, *columns: Column) -> Table:
-    return Table(name, metadata, *columns, prefixes=["TEMPORARY"])
+def _table(name: str, metadata: sa.MetaData, *columns: sa.Column) -> sa.Table:
+    return sa.Table(name, metadata, *columns, prefixes=["TEMPORARY"])
 
 
-def _columns_of(*columns: Column) -> list[Column]:
+def _columns_of(*columns: sa.Column) -> list[sa.Column]:
     """Columns of the same names and types, all nullable."""
-    return [Column(c.name, c.type) for c in columns]
+    return [sa.Column(c.name, c.type) for c in columns]
 
 
-def _account_columns() -> list[Column]:
+def _account_columns() -> list[sa.Column]:
     return [
-        Column("integration_id", Integer, nullable=False),
-        Column("account_key", BigInteger, nullable=False),
+        sa.Column("integration_id", sa.Integer, nullable=False),
+        sa.Column("account_key", sa.BigInteger, nullable=False),
     ]
 
 
@@ -53,16 +42,16 @@ def _account_columns() -> list[Column]:
 stage_known = _table(
     "stage_known",
     workspace_metadata,
-    Column("account_key", BigInteger, nullable=False),
-    Column("fingerprint", BigInteger),
+    sa.Column("account_key", sa.BigInteger, nullable=False),
+    sa.Column("fingerprint", sa.BigInteger),
 )
 
 # One row per account that the store has ever had, and that is on a changed row of the file.
 stage_known_id = _table(
     "stage_known_id",
     workspace_metadata,
-    Column("account_key", BigInteger, nullable=False),
-    Column("account_id", String, nullable=False),
+    sa.Column("account_key", sa.BigInteger, nullable=False),
+    sa.Column("account_id", sa.String, nullable=False),
 )
 
 # One row per record of the file, in its order. A record with a known fingerprint has neither
@@ -70,11 +59,13 @@ stage_known_id = _table(
 stage_row = _table(
     "stage_row",
     workspace_metadata,
-    Column("account_id", String),  # NULL also where the record is no account
-    Column("raw_values", ARRAY(String)),  # RAW_COLUMNS; one column, as writing NULLs takes time
-    Column("without_offset", Boolean, nullable=False),  # its time has no UTC offset
-    Column("fingerprint", BigInteger),
-    Column("is_known", Boolean, nullable=False),
+    sa.Column("account_id", sa.String),  # NULL also where the record is no account
+    sa.Column(
+        "raw_values", sa.ARRAY(sa.String)
+    ),  # RAW_COLUMNS; one column, as writing NULLs takes time
+    sa.Column("without_offset", sa.Boolean, nullable=False),  # its time has no UTC offset
+    sa.Column("fingerprint", sa.BigInteger),
+    sa.Column("is_known", sa.Boolean, nullable=False),
 )
 
 # One row per row of `stage_known` with a fingerprint that no record of the file has.
@@ -88,9 +79,9 @@ stage_missing = _table(
 stage_rejected = _table(
     "stage_rejected",
     workspace_metadata,
-    Column("line", BigInteger),
-    Column("text", String),
-    Column("reason", String),
+    sa.Column("line", sa.BigInteger),
+    sa.Column("text", sa.String),
+    sa.Column("reason", sa.String),
 )
 
 # One row per account with a raw row that differs from the store's; also, with is_listed false, per
@@ -98,19 +89,19 @@ stage_rejected = _table(
 stage_changed = _table(
     "stage_changed",
     workspace_metadata,
-    Column("account_key", BigInteger, nullable=False),
-    Column("is_listed", Boolean, nullable=False),
-    Column("account_id", String),
-    *(Column(name, String) for name in RAW_COLUMNS),
-    Column("fingerprint", BigInteger),
+    sa.Column("account_key", sa.BigInteger, nullable=False),
+    sa.Column("is_listed", sa.Boolean, nullable=False),
+    sa.Column("account_id", sa.String),
+    *(sa.Column(name, sa.String) for name in RAW_COLUMNS),
+    sa.Column("fingerprint", sa.BigInteger),
 )
 
 # One row per account ID on a changed row; only used where the store is not the workspace.
 stage_id = _table(
     "stage_id",
     staging_metadata,
-    Column("integration_id", Integer, nullable=False),
-    Column("account_id", String, nullable=False),
+    sa.Column("integration_id", sa.Integer, nullable=False),
+    sa.Column("account_id", sa.String, nullable=False),
 )
 
 # One row per account of `stage_changed`.
@@ -118,8 +109,8 @@ stage_change = _table(
     "stage_change",
     staging_metadata,
     *_account_columns(),
-    Column("is_listed", Boolean, nullable=False),
-    Column("fingerprint", BigInteger),
+    sa.Column("is_listed", sa.Boolean, nullable=False),
+    sa.Column("fingerprint", sa.BigInteger),
 )
 
 # One row per listed account of `stage_changed`, normalized.
@@ -127,7 +118,7 @@ stage_normalized = _table(
     "stage_normalized",
     staging_metadata,
     *_account_columns(),
-    Column("account_id", String, nullable=False),
+    sa.Column("account_id", sa.String, nullable=False),
     *tracked_columns(),
 )
 
@@ -137,8 +128,8 @@ stage_delta = _table(
     "stage_delta",
     staging_metadata,
     *_account_columns(),
-    Column("account_id", String),  # NULL for an account that was in the store before
-    Column("is_listed", Boolean, nullable=False),
+    sa.Column("account_id", sa.String),  # NULL for an account that was in the store before
+    sa.Column("is_listed", sa.Boolean, nullable=False),
     *_columns_of(*tracked_columns(), *derived_columns(), account_current.c.content_hash),
 )
 
@@ -155,8 +146,8 @@ stage_merged = _table(
     "stage_merged",
     staging_metadata,
     *_account_columns(),
-    Column("valid_from", SnapshotTime, nullable=False),
-    Column("valid_to", SnapshotTime, nullable=False),
+    sa.Column("valid_from", SnapshotTime, nullable=False),
+    sa.Column("valid_to", SnapshotTime, nullable=False),
 )
 
 

@@ -1,7 +1,5 @@
 """The eleven provisioning states: how they are spelled, ordered and defined."""
 
-from __future__ import annotations
-
 from typing import Literal, NamedTuple
 
 Operation = Literal["provision", "update", "delete"]

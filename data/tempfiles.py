@@ -1,7 +1,5 @@
 """Temporary files, and files that take their name once they are complete."""
 
-from __future__ import annotations
-
 import atexit
 import os
 import shutil

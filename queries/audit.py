@@ -1,13 +1,12 @@
 """The audit log: a page of it, its integrity, and all of it as a file."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select, true
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement, Connection, and_, func, select
 
 from data.formatting import iso_z
 from data.records.audit_log import first_invalid_number
@@ -26,7 +25,7 @@ def count_events(con: Connection, search_text: str = "") -> int:
     return con.scalar(query) or 0
 
 
-def page_of_events(con: Connection, search_text: str, page: int) -> Sequence[Row[Any]]:
+def page_of_events(con: Connection, search_text: str, page: int) -> Sequence[sa.Row[Any]]:
     """One row per event of the page (from 1), newest first, with the columns of `audit_event`."""
     query = (
         select(audit_event)
@@ -66,4 +65,4 @@ def _search_condition(search_text: str) -> ColumnElement[bool]:
     """Each word occurs in one of the columns."""
     columns = (audit_event.c.actor, audit_event.c.action, audit_event.c.details)
     words = search_text.split(None, MAX_SEARCH_WORDS)
-    return and_(true(), *(or_(*(contains(c, word) for c in columns)) for word in words))
+    return and_(sa.true(), *(sa.or_(*(contains(c, word) for c in columns)) for word in words))

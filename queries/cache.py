@@ -1,7 +1,5 @@
 """Caches query results until the next load."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Hashable
 from datetime import datetime
@@ -10,7 +8,8 @@ from typing import TypeVar, cast
 from weakref import WeakKeyDictionary
 
 import cachetools
-from sqlalchemy import Connection, Transaction, func, select
+import sqlalchemy as sa
+from sqlalchemy import Connection, func, select
 
 from data.schema import match_override, quarantined_file, snapshot
 
@@ -32,7 +31,7 @@ def _cache_key(con: Connection, *args: Hashable, **kwargs: Hashable) -> Hashable
     return con.engine, _current_revision(con), minute, args, tuple(kwargs.items())
 
 
-_revision_by_transaction: WeakKeyDictionary[Transaction, object] = WeakKeyDictionary()
+_revision_by_transaction: WeakKeyDictionary[sa.Transaction, object] = WeakKeyDictionary()
 
 
 def _current_revision(con: Connection) -> object:

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from typing import Any, Literal, NamedTuple, get_args
 
-from sqlalchemy import ColumnElement, Connection, FromClause, and_, case, or_, select
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement, Connection, and_, case, select
 
 from data.formatting import count_of, utc_now
 from data.schema import account_current, account_version, is_unmatched, is_valid_at, join_profile
@@ -82,7 +83,7 @@ Parse = Callable[[Sequence[str]], Any]
 """Values in an address → the filter's value; values that are not valid are left out."""
 Serialize = Callable[[Any], list[str]]
 """The filter's value → its values in an address; none where the filter is not set."""
-Condition = Callable[[FromClause, Any, datetime | None], ColumnElement[bool]]
+Condition = Callable[[sa.FromClause, Any, datetime | None], ColumnElement[bool]]
 """(rows of accounts, the filter's value, the moment or None for now) → which rows it keeps."""
 
 
@@ -103,7 +104,7 @@ class Filter:
     """All possible values, as an address has them; empty where the store's data decides."""
     choice_text: Callable[[str], str] = str
     """A choice in the filter's menu."""
-    group_by: Callable[[FromClause], ColumnElement[Any]] | None = None
+    group_by: Callable[[sa.FromClause], ColumnElement[Any]] | None = None
     """The value that a row has, where it has exactly one."""
     is_slow_changing: bool = False
     """Whether the condition reads slow-changing columns."""
@@ -157,7 +158,7 @@ DURATION = _parse_duration, _serialize_duration
 # ---- conditions ----------------------------------------------------------------------------------
 
 
-def _matches_search(rows: FromClause, text: str, as_of: datetime | None) -> ColumnElement[bool]:
+def _matches_search(rows: sa.FromClause, text: str, as_of: datetime | None) -> ColumnElement[bool]:
     """Each word occurs in any of the columns, or the text is a pseudonym."""
     words = text.split(None, MAX_SEARCH_WORDS)
     if "search" in rows.c:
@@ -165,14 +166,14 @@ def _matches_search(rows: FromClause, text: str, as_of: datetime | None) -> Colu
     else:
         condition = and_(*(contains_normalized(search_text(rows), word) for word in words))
     pseudonym_condition = match_pseudonym(rows, text)
-    return condition if pseudonym_condition is None else or_(condition, pseudonym_condition)
+    return condition if pseudonym_condition is None else sa.or_(condition, pseudonym_condition)
 
 
-def _has_activity(rows: FromClause, value: ActiveFilter, _: Any) -> ColumnElement[bool]:
+def _has_activity(rows: sa.FromClause, value: ActiveFilter, _: Any) -> ColumnElement[bool]:
     return rows.c.active_in_app.is_({"yes": True, "no": False, "unknown": None}[value])
 
 
-def _has_match(rows: FromClause, value: MatchFilter, _: Any) -> ColumnElement[bool]:
+def _has_match(rows: sa.FromClause, value: MatchFilter, _: Any) -> ColumnElement[bool]:
     return is_unmatched(rows) if value == "unmatched" else ~is_unmatched(rows)
 
 
@@ -180,7 +181,7 @@ def _is_open(is_longer: bool) -> Condition:
     """Open for longer than a duration, or up to it."""
 
     def condition(
-        rows: FromClause, duration: timedelta, as_of: datetime | None
+        rows: sa.FromClause, duration: timedelta, as_of: datetime | None
     ) -> ColumnElement[bool]:
         end = as_of or utc_now()
         start = end - min(duration, end - datetime(1, 1, 1))
@@ -229,7 +230,7 @@ FILTERS: tuple[Filter, ...] = (
         "role",
         "Role",
         *TEXTS,
-        lambda rows, roles, _: or_(*(has_role(rows.c.roles, role) for role in roles)),
+        lambda rows, roles, _: sa.or_(*(has_role(rows.c.roles, role) for role in roles)),
         conjunction="with role",
         is_slow_changing=True,
     ),
@@ -307,7 +308,7 @@ PARAMS = (*FILTER_BY_NAME, "as_of")
 """The parameters of an address that filter."""
 
 
-def account_rows(con: Connection, filters: Filters, *, all_columns: bool = True) -> FromClause:
+def account_rows(con: Connection, filters: Filters, *, all_columns: bool = True) -> sa.FromClause:
     """One row per account at the moment of the filters, before any other filter.
 
     With the user from the snapshot or from a match override. Without `all_columns`, slow-changing
@@ -320,7 +321,7 @@ def account_rows(con: Connection, filters: Filters, *, all_columns: bool = True)
     )
 
 
-def accounts_as_of(as_of: datetime | None, *, all_columns: bool = True) -> FromClause:
+def accounts_as_of(as_of: datetime | None, *, all_columns: bool = True) -> sa.FromClause:
     """One row per account at the moment (None: now), as the snapshots have it."""
     if as_of is None:
         return account_current
@@ -328,7 +329,7 @@ def accounts_as_of(as_of: datetime | None, *, all_columns: bool = True) -> FromC
     return join_profile(rows) if all_columns else rows
 
 
-def conditions(filters: Filters, rows: FromClause) -> list[ColumnElement[bool]]:
+def conditions(filters: Filters, rows: sa.FromClause) -> list[ColumnElement[bool]]:
     """The conditions on rows of accounts, one for each filter that is set."""
     return [
         filter_.condition(rows, getattr(filters, filter_.name), filters.as_of)

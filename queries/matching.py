@@ -4,25 +4,11 @@ People come from directories: integrations that list people, such as Okta. A sug
 nothing until a person accepts it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple, get_args
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    FromClause,
-    Row,
-    Select,
-    and_,
-    case,
-    func,
-    literal,
-    or_,
-    select,
-    union,
-)
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement, Connection, and_, case, func, select
 
 from data.records.matches import read_directories
 from data.schema import (
@@ -49,12 +35,12 @@ class MatchCandidates(NamedTuple):
     """Unmatched accounts and their suggested or decided owners."""
 
     counts: dict[str, int]  # kind → accounts
-    rows: Sequence[Row[Any]]  # of the selected kind
+    rows: Sequence[sa.Row[Any]]  # of the selected kind
 
 
 def likely_people_lists(con: Connection) -> list[str]:
     """Integrations that list people, by the format of their files."""
-    is_people = or_(*(snapshot.c.facts.contains(source) for source in PEOPLE_SOURCES))
+    is_people = sa.or_(*(snapshot.c.facts.contains(source) for source in PEOPLE_SOURCES))
     joined = snapshot.join(integration, integration.c.integration_id == snapshot.c.integration_id)
     query = select(integration.c.name).select_from(joined).where(is_people)
     return list(con.scalars(query.distinct().order_by(integration.c.name)))
@@ -76,7 +62,7 @@ def match_candidates(con: Connection, kind: MatchKind) -> MatchCandidates:
     return MatchCandidates(counts, con.execute(rows).all())
 
 
-def evidence_text(row: Row[Any]) -> str:
+def evidence_text(row: sa.Row[Any]) -> str:
     """The evidence for an account's kind, in a sentence."""
     by_id, by_email = row.by_id or 0, row.by_email or 0
     upstream, email = f"upstream ID {row.upstream_user_id}", f"email {row.email}"
@@ -98,7 +84,7 @@ def evidence_text(row: Row[Any]) -> str:
     return f"Nobody in the directories has the {' or the '.join(clues)}."
 
 
-def _candidates_query(lists: Sequence[str]) -> Select[*tuple[Any, ...]]:
+def _candidates_query(lists: Sequence[str]) -> sa.Select[*tuple[Any, ...]]:
     people, unmatched = _people_query(lists).cte("people"), _unmatched_query(lists).cte("unmatched")
     id_clue, email_clue = unmatched.c.upstream_user_id, func.lower(unmatched.c.email)
     ids = _count_people(unmatched, people, id_clue, ("person_id", "person_upstream")).subquery(
@@ -108,11 +94,11 @@ def _candidates_query(lists: Sequence[str]) -> Select[*tuple[Any, ...]]:
     overrides = _overrides()
     has_one_id, has_one_email = ids.c.people_count == 1, emails.c.people_count == 1
     conflicts = and_(has_one_id, has_one_email, ids.c.person_key != emails.c.person_key)
-    is_clear = or_(
+    is_clear = sa.or_(
         and_(has_one_id, ~func.coalesce(conflicts, False)),
         and_(ids.c.people_count.is_(None), has_one_email),
     )
-    has_candidates = or_(ids.c.people_count.is_not(None), emails.c.people_count.is_not(None))
+    has_candidates = sa.or_(ids.c.people_count.is_not(None), emails.c.people_count.is_not(None))
     kind = case(
         (overrides.c.decided_at.is_not(None), "decided"),
         (is_clear, "suggested"),
@@ -149,7 +135,7 @@ PERSON_COLUMNS = {
 
 
 def _overridden_or_suggested(
-    overrides: FromClause, name: str, suggested: ColumnElement[Any]
+    overrides: sa.FromClause, name: str, suggested: ColumnElement[Any]
 ) -> ColumnElement[Any]:
     """From the decision, which can be that nobody owns the account; else from the suggestion."""
     return case((overrides.c.decided_at.is_not(None), overrides.c[name]), else_=suggested).label(
@@ -157,7 +143,7 @@ def _overridden_or_suggested(
     )
 
 
-def _people_query(lists: Sequence[str]) -> Select[*tuple[Any, ...]]:
+def _people_query(lists: Sequence[str]) -> sa.Select[*tuple[Any, ...]]:
     """One row per person."""
     current = account_current
     return (
@@ -176,12 +162,12 @@ def _people_query(lists: Sequence[str]) -> Select[*tuple[Any, ...]]:
     )
 
 
-def _unmatched_query(lists: Sequence[str]) -> Select[*tuple[Any, ...]]:
+def _unmatched_query(lists: Sequence[str]) -> sa.Select[*tuple[Any, ...]]:
     """One row per account without a user, with the email that the account itself has."""
     current = account_current
     is_email = current.c.username_in_app.like("%_@_%")
     email = func.coalesce(
-        json_text(current.c.attributes, literal("Email")),
+        json_text(current.c.attributes, sa.literal("Email")),
         case((is_email, current.c.username_in_app)),
     )
     return (
@@ -200,10 +186,13 @@ def _unmatched_query(lists: Sequence[str]) -> Select[*tuple[Any, ...]]:
 
 
 def _count_people(
-    unmatched: FromClause, people: FromClause, clue: ColumnElement[Any], columns: Sequence[str]
-) -> Select[*tuple[Any, ...]]:
+    unmatched: sa.FromClause,
+    people: sa.FromClause,
+    clue: ColumnElement[Any],
+    columns: Sequence[str],
+) -> sa.Select[*tuple[Any, ...]]:
     """One row per account with a person's clue: [account_key, people_count, person_key]."""
-    pairs = union(
+    pairs = sa.union(
         *(
             select(unmatched.c.account_key, people.c.person_key).join_from(
                 unmatched, people, people.c[name] == clue
@@ -218,7 +207,7 @@ def _count_people(
     ).group_by(pairs.c.account_key)
 
 
-def _overrides() -> FromClause:
+def _overrides() -> sa.FromClause:
     """One row per account with an override in force now."""
     in_force = match_override.c.withdrawn_at.is_(None)
     return select(match_override).where(in_force).subquery("overrides")

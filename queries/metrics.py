@@ -1,16 +1,15 @@
 """Metrics of the store."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, func, select
+import sqlalchemy as sa
+from sqlalchemy import Connection, and_, func, select
 
 from data.schema import integration, snapshot
 
 
-def newest_snapshots(con: Connection) -> Sequence[Row[Any, Any, Any, Any]]:
+def newest_snapshots(con: Connection) -> Sequence[sa.Row[Any, Any, Any, Any]]:
     """One row per integration: [name, snapshots, taken_at, accounts].
 
     `taken_at` (naive UTC) and `accounts` are of the newest snapshot.

@@ -4,28 +4,12 @@ The snapshots stay as they are: an override applies to an account without a user
 decided until it is withdrawn.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    FromClause,
-    Row,
-    RowMapping,
-    String,
-    and_,
-    case,
-    cast,
-    exists,
-    func,
-    literal,
-    or_,
-    select,
-)
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement, Connection, and_, case, func, select
 
 from data.schema import is_unmatched, match_override
 from data.store.dialect import is_in_query, search_normalized
@@ -51,11 +35,13 @@ OVERRIDE_COLUMNS = tuple(
 def has_match_overrides(con: Connection) -> bool:
     """Whether any account was ever assigned to a person."""
     return bool(
-        con.scalar(select(exists().where(match_override.c.person_integration.is_not(None))))
+        con.scalar(select(sa.exists().where(match_override.c.person_integration.is_not(None))))
     )
 
 
-def with_match_overrides(con: Connection, rows: FromClause, as_of: datetime | None) -> FromClause:
+def with_match_overrides(
+    con: Connection, rows: sa.FromClause, as_of: datetime | None
+) -> sa.FromClause:
     """The same rows, with the owner in force at the moment where a row has no user.
 
     Without any override these are the rows themselves: over a single table, DuckDB reads the other
@@ -90,7 +76,7 @@ def with_match_overrides(con: Connection, rows: FromClause, as_of: datetime | No
 
 
 def matches_search(
-    rows: FromClause, text: str, words: Sequence[str], as_of: datetime | None
+    rows: sa.FromClause, text: str, words: Sequence[str], as_of: datetime | None
 ) -> ColumnElement[bool]:
     """Whether each word of the text occurs in the search text of a row.
 
@@ -104,24 +90,24 @@ def matches_search(
         *(contains_normalized(rows.c[SNAPSHOT_SEARCH], word) for word in words)
     )
     overrides = _owner_overrides(as_of)
-    owner_has_word = or_(
+    owner_has_word = sa.or_(
         *(contains_normalized(_owner_search_text(overrides), word) for word in text.split())
     )
     return and_(
         in_search_text,
-        or_(
+        sa.or_(
             in_snapshot_search,
             is_in_query(rows.c.account_key, select(overrides.c.account_key).where(owner_has_word)),
         ),
     )
 
 
-def _owner_search_text(overrides: FromClause) -> ColumnElement[str]:
+def _owner_search_text(overrides: sa.FromClause) -> ColumnElement[str]:
     """The search text of the owner."""
     return search_normalized(func.concat_ws(" ", overrides.c.user_name, overrides.c.user_email))
 
 
-def is_matched_by_override(rows: FromClause, as_of: datetime | None) -> ColumnElement[bool]:
+def is_matched_by_override(rows: sa.FromClause, as_of: datetime | None) -> ColumnElement[bool]:
     """Whether a row has a user only by an override in force at the moment."""
     return and_(
         is_unmatched(rows), rows.c.account_key.in_(select(_owner_overrides(as_of).c.account_key))
@@ -130,7 +116,7 @@ def is_matched_by_override(rows: FromClause, as_of: datetime | None) -> ColumnEl
 
 def active_overrides(
     con: Connection, integrations: Sequence[str], as_of: datetime | None
-) -> Sequence[RowMapping]:
+) -> Sequence[sa.RowMapping]:
     """One row per account with an override in force: [*OVERRIDE_COLUMNS].
 
     By integration and account ID; of all integrations where none is named.
@@ -146,7 +132,7 @@ def active_overrides(
 
 def overrides_by_account(
     con: Connection, account_keys: Sequence[int], as_of: datetime | None = None
-) -> dict[int, Row[Any]]:
+) -> dict[int, sa.Row[Any]]:
     """Account key → the override in force at the moment, also one that says it has no owner."""
     query = select(match_override).where(
         _is_in_force(as_of), match_override.c.account_key.in_(account_keys)
@@ -154,7 +140,7 @@ def overrides_by_account(
     return {row.account_key: row for row in con.execute(query)} if account_keys else {}
 
 
-def _owner_overrides(as_of: datetime | None) -> FromClause:
+def _owner_overrides(as_of: datetime | None) -> sa.FromClause:
     """One row per account in this store that is assigned to a person."""
     has_account = match_override.c.account_key.is_not(None)
     return (
@@ -174,7 +160,9 @@ def _with_matched_by(
     attributes: ColumnElement[Any], decided_by: ColumnElement[Any]
 ) -> ColumnElement[Any]:
     """The JSON object with the decider's name; unchanged for readers who may not see names."""
-    prefix = func.concat(literal(f'{{"{MATCHED_BY}": '), cast(func.to_json(decided_by), String))
+    prefix = func.concat(
+        sa.literal(f'{{"{MATCHED_BY}": '), sa.cast(func.to_json(decided_by), sa.String)
+    )
     rest = case(
         (func.coalesce(attributes, "{}") == "{}", "}"),
         else_=func.concat(", ", func.substr(attributes, 2)),

@@ -1,12 +1,10 @@
 """Pages of a list, counted from 1."""
 
-from __future__ import annotations
-
 from typing import Any, TypeVar
 
-from sqlalchemy import Select
+import sqlalchemy as sa
 
-Query = TypeVar("Query", bound=Select[Any])
+Query = TypeVar("Query", bound=sa.Select[Any])
 
 
 def page_count(total: int, page_size: int) -> int:

@@ -1,7 +1,5 @@
 """Checks that two stores give the same results to the queries of all pages."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any

@@ -8,7 +8,8 @@ from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
-from sqlalchemy import ColumnElement, Date, cast, func
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement, func
 
 from queries.scope import Scope
 
@@ -95,4 +96,4 @@ def day_end(day: date, zone: str) -> datetime:
 def day_column(moment: ColumnElement[Any], zone: str) -> ColumnElement[Any]:
     """The day of each moment (naive UTC) in the zone, as the database computes it."""
     local_moment = moment if zone == "UTC" else func.timezone(zone, func.timezone("UTC", moment))
-    return cast(local_moment, Date)
+    return sa.cast(local_moment, sa.Date)

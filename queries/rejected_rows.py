@@ -1,13 +1,12 @@
 """The rejected rows of a loaded file, with line and reason: on the page and as a download."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, select
+import sqlalchemy as sa
+from sqlalchemy import Connection, func, select
 
 from data.schema import integration, rejected_row, snapshot
 from data.store.output import write_csv
@@ -16,7 +15,7 @@ from data.store.transfer import as_workspace, scan
 
 def rejected_rows(
     con: Connection, name: str, taken_at: datetime, *, limit: int
-) -> Sequence[Row[Any]]:
+) -> Sequence[sa.Row[Any]]:
     """One row per rejected row of the snapshot's file: [line, text, reason]."""
     return con.execute(_rejected_query(name, taken_at).limit(limit)).all()
 
@@ -35,7 +34,7 @@ def write_rejected_csv(con: Connection, name: str, taken_at: datetime, path: Pat
     write_csv(workspace, query, ("Line", "Reason", "Text"), path)
 
 
-def _rejected_query(name: str, taken_at: datetime) -> Select[*tuple[Any, ...]]:
+def _rejected_query(name: str, taken_at: datetime) -> sa.Select[*tuple[Any, ...]]:
     columns = rejected_row.c
     return (
         select(columns.line, columns.text, columns.reason)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, select, true
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement, select
 
 from data.files.naming import parse_moment
 from data.formatting import iso_z
@@ -43,7 +44,7 @@ class Scope:
         moment = [("as_of", iso_z(self.as_of))] if self.as_of else []
         return [*(("integration", name) for name in self.integration), *moment]
 
-    def includes(self, rows: FromClause) -> ColumnElement[bool]:
+    def includes(self, rows: sa.FromClause) -> ColumnElement[bool]:
         """Whether a row belongs to these integrations."""
         return in_integrations(rows, self.integration)
 
@@ -52,13 +53,13 @@ class Scope:
         return is_past(moment, self.as_of)
 
 
-def in_integrations(rows: FromClause, integrations: Sequence[str]) -> ColumnElement[bool]:
+def in_integrations(rows: sa.FromClause, integrations: Sequence[str]) -> ColumnElement[bool]:
     """Whether a row belongs to these integrations; true where none is named.
 
     A row names its integration by `integration_id`; in tables of what people decided, by name.
     """
     if not integrations:
-        return true()
+        return sa.true()
     if "integration_id" not in rows.c:
         return rows.c.integration.in_(integrations)
     ids = select(integration.c.integration_id).where(integration.c.name.in_(integrations))
@@ -67,7 +68,7 @@ def in_integrations(rows: FromClause, integrations: Sequence[str]) -> ColumnElem
 
 def is_past(moment: ColumnElement[Any], as_of: datetime | None) -> ColumnElement[bool]:
     """Whether a moment had come by then; always true for now."""
-    return true() if as_of is None else moment <= as_of
+    return sa.true() if as_of is None else moment <= as_of
 
 
 def first_value(params: Params, name: str) -> str:

@@ -1,12 +1,11 @@
 """Loaded snapshots, and files that are on hold or rejected."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Row, case, func, select, true
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement, Connection, case, func, select
 
 from data.formatting import count_of, iso_z
 from data.history.load_report import DEFAULT_DELETION_LIMIT, LoadReport, load_reports
@@ -108,7 +107,7 @@ def count_quarantined(con: Connection) -> dict[str, int]:
     return {row[0]: row[1] for row in con.execute(query)}
 
 
-def quarantined_files(con: Connection, page: int) -> Sequence[Row[Any]]:
+def quarantined_files(con: Connection, page: int) -> Sequence[sa.Row[Any]]:
     """One row per file of one page: files on hold first, then the newest."""
     columns = quarantined_file.c
     return con.execute(
@@ -129,7 +128,7 @@ def _is_same_integration() -> ColumnElement[bool]:
 
 
 def _is_taken_by(until: datetime | None) -> ColumnElement[bool]:
-    return snapshot.c.taken_at <= until if until else true()
+    return snapshot.c.taken_at <= until if until else sa.true()
 
 
 def snapshot_params(integration: str, taken_at: datetime) -> dict[str, str]:

@@ -4,16 +4,15 @@ Connections are restricted to what the principal can see. A page that forgets to
 permission has no store to read.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from html import escape
 from typing import Any, NoReturn
 from urllib.parse import urlencode, urlsplit
 
+import sqlalchemy as sa
 import streamlit as st
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from data.access.roles import NotAllowed, Permission, Principal, Visibility
@@ -124,13 +123,13 @@ def _restricted_connection(visibility: Visibility) -> Iterator[Connection]:
         st.stop()
 
 
-def real_store(permission: Permission) -> Engine:
+def real_store(permission: Permission) -> sa.Engine:
     """The store of real data, even while the sample is shown, restricted to the principal."""
     engine = open_store(current_home().database_url)
     return restricted_engine(engine, authorize(permission).visibility)
 
 
-def writable_store(permission: Permission, integration: str | None = None) -> Engine:
+def writable_store(permission: Permission, integration: str | None = None) -> sa.Engine:
     """The unrestricted store, to change one integration, or something that concerns all.
 
     The latter needs a principal who sees all integrations.

@@ -1,7 +1,5 @@
 """Every route under /export/: the files to download, each by permission and in the audit log."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial

@@ -1,7 +1,5 @@
 """Sends a download: a file that is complete before its first byte leaves."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote

@@ -4,8 +4,6 @@ Streamlit itself gives sessions, uploads, media and metrics to anybody. The gate
 with a role through; without sign-in, only requests from this machine.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 import logging

@@ -4,8 +4,6 @@ JSON lines go to other systems, so they contain no personal data: the type of an
 place in the code, but not its message, which can quote the data.
 """
 
-from __future__ import annotations
-
 import json
 import logging
 import os

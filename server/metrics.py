@@ -4,15 +4,13 @@ The gate admits requests with the token, and users with access to Health. No met
 personal data.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import UTC
 
+import sqlalchemy as sa
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
-from sqlalchemy import Engine
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -40,7 +38,7 @@ def send_metrics(_: Request) -> Response:
 class _StoreCollector(Collector):
     """The state of the store at the time of the request. Without an engine, it cannot be read."""
 
-    def __init__(self, engine: Engine | None) -> None:
+    def __init__(self, engine: sa.Engine | None) -> None:
         self._engine = engine
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
@@ -52,7 +50,7 @@ class _StoreCollector(Collector):
             yield from _integration_metrics(self._engine)
 
 
-def _integration_metrics(engine: Engine) -> list[GaugeMetricFamily]:
+def _integration_metrics(engine: sa.Engine) -> list[GaugeMetricFamily]:
     by_name = {
         name: GaugeMetricFamily(f"rollcall_{name}", description, labels=["integration"])
         for name, description in INTEGRATION_GAUGES.items()

@@ -1,7 +1,5 @@
 """Reads Streamlit's options from the environment, as Streamlit does only under its own command."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import Any

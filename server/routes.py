@@ -1,7 +1,5 @@
 """The routes beside Streamlit's own: health checks, metrics, the last change and the downloads."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from starlette.requests import Request

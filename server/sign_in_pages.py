@@ -1,7 +1,5 @@
 """The gate's own pages, before and without a role, and the redirect after sign-in."""
 
-from __future__ import annotations
-
 from html import escape
 from pathlib import Path
 

@@ -1,14 +1,12 @@
 """The history of one account: since when something holds, and the events of its timeline."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import pairwise
 from typing import Any, TypeVar
 
-from sqlalchemy import Row
+import sqlalchemy as sa
 
 from data.formatting import count_of
 from widgets import users_table as ut
@@ -16,7 +14,7 @@ from widgets.labels import column_label
 from widgets.state_marks import tone_and_icon
 
 T = TypeVar("T")
-Versions = Sequence[Row[Any]]
+Versions = Sequence[sa.Row[Any]]
 """The versions of one account, oldest first. The panel shows the last one."""
 
 MAX_NAMES_SHOWN = 100
@@ -51,7 +49,7 @@ def roles_since(versions: Versions) -> dict[str, datetime]:
     return since
 
 
-def _consecutive_versions(versions: Versions) -> Iterator[Row[Any]]:
+def _consecutive_versions(versions: Versions) -> Iterator[sa.Row[Any]]:
     """The versions from the newest back to the last removal."""
     next_valid_from = None
     for version in reversed(versions):
@@ -76,13 +74,13 @@ def history_events(versions: Versions) -> list[ut.TimelineEvent]:
     return [event for moment in reversed(moments) for event in moment]
 
 
-def _first_event(first: Row[Any]) -> ut.TimelineEvent:
+def _first_event(first: sa.Row[Any]) -> ut.TimelineEvent:
     if first.number > 1:
         return ut.event(first.valid_from, EARLIER_NOT_SHOWN)
     return ut.event(first.valid_from, "First seen", first.provisioning_state)
 
 
-def _change_events(before: Row[Any], after: Row[Any]) -> Iterator[ut.TimelineEvent]:
+def _change_events(before: sa.Row[Any], after: sa.Row[Any]) -> Iterator[ut.TimelineEvent]:
     """What differs, most important first."""
     if before.provisioning_state != after.provisioning_state:
         transition = f"{before.provisioning_state} → {after.provisioning_state}"
@@ -100,7 +98,7 @@ def _change_events(before: Row[Any], after: Row[Any]) -> Iterator[ut.TimelineEve
     yield from _detail_events(before, after)
 
 
-def _role_events(before: Row[Any], after: Row[Any]) -> Iterator[ut.TimelineEvent]:
+def _role_events(before: sa.Row[Any], after: sa.Row[Any]) -> Iterator[ut.TimelineEvent]:
     old_roles, new_roles = set(before.roles), set(after.roles)
     changes: tuple[tuple[set[str], str, ut.Icon], ...] = (
         (new_roles - old_roles, "gained", "plus"),
@@ -113,7 +111,7 @@ def _role_events(before: Row[Any], after: Row[Any]) -> Iterator[ut.TimelineEvent
             yield ut.event(after.valid_from, title, tags=names, icon=icon)
 
 
-def _match_events(before: Row[Any], after: Row[Any]) -> Iterator[ut.TimelineEvent]:
+def _match_events(before: sa.Row[Any], after: sa.Row[Any]) -> Iterator[ut.TimelineEvent]:
     moment, old, new = after.valid_from, person_text(before), person_text(after)
     if old == new:
         return
@@ -125,7 +123,7 @@ def _match_events(before: Row[Any], after: Row[Any]) -> Iterator[ut.TimelineEven
         yield ut.event(moment, "User changed", change=(old, new))
 
 
-def _detail_events(before: Row[Any], after: Row[Any]) -> Iterator[ut.TimelineEvent]:
+def _detail_events(before: sa.Row[Any], after: sa.Row[Any]) -> Iterator[ut.TimelineEvent]:
     """The names of all other differences; a new time of the last update alone is no event."""
     old, new = (parse_json(version.attributes, dict) for version in (before, after))
     names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
@@ -144,7 +142,7 @@ def _detail_events(before: Row[Any], after: Row[Any]) -> Iterator[ut.TimelineEve
 # ---- values --------------------------------------------------------------------------------------
 
 
-def person_text(row: Row[Any]) -> str:
+def person_text(row: sa.Row[Any]) -> str:
     """Name and email of a row's user; empty without one."""
     return " · ".join(filter(None, (row.user_name, row.user_email)))
 

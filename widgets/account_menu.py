@@ -1,7 +1,5 @@
 """The account menu in the corner of every page: who is signed in, and the button to sign out."""
 
-from __future__ import annotations
-
 import streamlit as st
 
 from data.access.roles import LOCAL, Principal

@@ -1,13 +1,11 @@
 """One account: its row in the Users table, and the panel that the row opens."""
 
-from __future__ import annotations
-
 import json
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from sqlalchemy import Row
+import sqlalchemy as sa
 
 from data.files.naming import parse_moment
 from data.files.text import WHITESPACE
@@ -63,7 +61,7 @@ def table_columns(*, several_integrations: bool) -> list[ut.TableColumn]:
     return [c for c in ACCOUNT_COLUMNS if several_integrations or c["key"] != "integration"]
 
 
-def table_row(account: Row[Any], override: Row[Any] | None = None) -> ut.TableRow:
+def table_row(account: sa.Row[Any], override: sa.Row[Any] | None = None) -> ut.TableRow:
     """One row of the table; `override` is the owner that a person assigned."""
     return ut.row(
         str(account.account_key),
@@ -80,7 +78,7 @@ def table_row(account: Row[Any], override: Row[Any] | None = None) -> ut.TableRo
 
 
 def panel(
-    details: AccountDetails, *, as_of: datetime | None, override: Row[Any] | None = None
+    details: AccountDetails, *, as_of: datetime | None, override: sa.Row[Any] | None = None
 ) -> list[ut.Block]:
     """The state and its reason, all roles, the person's other accounts, the history."""
     return [
@@ -95,7 +93,7 @@ def panel(
     ]
 
 
-def _person_cell(account: Row[Any], override: Row[Any] | None = None) -> ut.Cell:
+def _person_cell(account: sa.Row[Any], override: sa.Row[Any] | None = None) -> ut.Cell:
     name, email = account.user_name, account.user_email
     owner = override and override.person_integration and (override.user_name, override.user_email)
     if override and owner == (name, email):
@@ -132,7 +130,7 @@ def _state_block(details: AccountDetails) -> ut.Block:
     )
 
 
-def _override_blocks(override: Row[Any] | None) -> list[ut.Block]:
+def _override_blocks(override: sa.Row[Any] | None) -> list[ut.Block]:
     """The owner that a person assigned."""
     if override is None:
         return []
@@ -150,7 +148,7 @@ def _override_blocks(override: Row[Any] | None) -> list[ut.Block]:
     ]
 
 
-def _unreadable_blocks(account: Row[Any]) -> list[ut.Block]:
+def _unreadable_blocks(account: sa.Row[Any]) -> list[ut.Block]:
     """One warning per value that could not be read, with its text."""
     return [
         ut.note(UNREADABLE.format(column_label(column), json_text(text)), "warn")
@@ -239,14 +237,14 @@ def _other_accounts_blocks(details: AccountDetails, as_of: datetime | None) -> l
     ]
 
 
-def _account_address(account: Row[Any], as_of: datetime | None) -> str:
+def _account_address(account: sa.Row[Any], as_of: datetime | None) -> str:
     """The list with that account, on the same page at the same moment."""
     name = account.username_in_app[:MAX_SEARCH_LENGTH]
     filters = Filters(integration=(account.integration,), q=name, as_of=as_of)
     return f"?{urlencode(filters.params())}"
 
 
-def _account_facts(account: Row[Any]) -> list[tuple[str, ut.Cell]]:
+def _account_facts(account: sa.Row[Any]) -> list[tuple[str, ut.Cell]]:
     return [
         ("Integration", ut.text(account.integration)),
         ("Account ID", ut.code(account.account_id)),
@@ -254,7 +252,7 @@ def _account_facts(account: Row[Any]) -> list[tuple[str, ut.Cell]]:
     ]
 
 
-def _attributes_blocks(account: Row[Any], override: Row[Any] | None) -> list[ut.Block]:
+def _attributes_blocks(account: sa.Row[Any], override: sa.Row[Any] | None) -> list[ut.Block]:
     """The other columns of the snapshot."""
     attributes = parse_json(account.attributes, dict)
     if override:

@@ -5,8 +5,6 @@ and would leave no entry in the browser's history. Every change writes the whole
 one entry, to which Back returns.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import streamlit as st

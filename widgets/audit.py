@@ -1,13 +1,11 @@
 """The audit log as a table, and its download."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from typing import Any
 
+import sqlalchemy as sa
 import streamlit as st
-from sqlalchemy import Row
 
 from data.access.roles import Permission
 from data.formatting import count_of
@@ -91,7 +89,7 @@ def _show_integrity_check() -> None:
         st.badge("Log is intact", icon=":material/check:", color="green")
 
 
-def _table_row(row: Row[Any]) -> ut.TableRow:
+def _table_row(row: sa.Row[Any]) -> ut.TableRow:
     details = _detail_items(row)
     summary = ", ".join(f"{name} {value}" for name, value in details[:MAX_DETAILS_SHOWN])
     return ut.row(
@@ -104,13 +102,13 @@ def _table_row(row: Row[Any]) -> ut.TableRow:
     )
 
 
-def _details_block(row: Row[Any]) -> ut.Block:
+def _details_block(row: sa.Row[Any]) -> ut.Block:
     details = [(name.capitalize(), ut.text(value)) for name, value in _detail_items(row)]
     number, checksum = ut.text(f"{row.number:,}"), ut.code(row.checksum)
     return ut.facts([("Event", number), *details, ("Checksum", checksum)])
 
 
-def _detail_items(row: Row[Any]) -> Sequence[tuple[str, str]]:
+def _detail_items(row: sa.Row[Any]) -> Sequence[tuple[str, str]]:
     details = json.loads(row.details)
     return [(name.replace("_", " "), _value_text(value)) for name, value in details.items()]
 

@@ -1,7 +1,5 @@
 """The buttons of a dialog that asks for confirmation."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

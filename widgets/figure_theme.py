@@ -1,7 +1,5 @@
 """How figures look: colors, axes, traces, and the plotly template that they share."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from html import escape
 from typing import Any

@@ -1,7 +1,5 @@
 """Filters shared by pages. The address holds their state; widgets show it and change it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta
 from typing import NoReturn

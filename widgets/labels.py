@@ -1,7 +1,5 @@
 """Labels: of columns, and of text from the data, in which no markup is active."""
 
-from __future__ import annotations
-
 import re
 
 MAX_LABEL_LENGTH = 60

@@ -1,14 +1,12 @@
 """Owners that Rollcall suggests for unmatched accounts, and the decisions about them."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import pandas as pd
+import sqlalchemy as sa
 import streamlit as st
-from sqlalchemy import Engine, Row
 
 from data.access.roles import Permission
 from data.formatting import count_of
@@ -117,13 +115,13 @@ def show_matches(result: MatchCandidates, kind: MatchKind) -> None:
         _show_decisions([result.rows[index] for index in selected], kind)
 
 
-def _list_hash(rows: Sequence[Row[Any]]) -> str:
+def _list_hash(rows: Sequence[sa.Row[Any]]) -> str:
     """Identifies a list: Streamlit remembers selected positions, which belong to one list only."""
     identifiers = repr([(row.integration, row.account_id, row.person_id) for row in rows])
     return hashlib.sha256(identifiers.encode(errors="replace")).hexdigest()[:12]
 
 
-def _table_row(row: Row[Any], kind: MatchKind) -> dict[str, str]:
+def _table_row(row: sa.Row[Any], kind: MatchKind) -> dict[str, str]:
     person = " · ".join(filter(None, (row.user_name, row.user_email)))
     cells = {
         "Username in app": row.username_in_app,
@@ -143,7 +141,7 @@ def _table_row(row: Row[Any], kind: MatchKind) -> dict[str, str]:
 # ---- decisions -----------------------------------------------------------------------------------
 
 
-def _show_decisions(rows: Sequence[Row[Any]], kind: MatchKind) -> None:
+def _show_decisions(rows: Sequence[sa.Row[Any]], kind: MatchKind) -> None:
     """A button per decision about the selected rows."""
     if not rows:
         st.text(NONE_SELECTED)
@@ -166,7 +164,7 @@ def _show_decisions(rows: Sequence[Row[Any]], kind: MatchKind) -> None:
 
 
 def _run_action(
-    action: Callable[[Sequence[Row[Any]], str], None], rows: Sequence[Row[Any]], author: str
+    action: Callable[[Sequence[sa.Row[Any]], str], None], rows: Sequence[sa.Row[Any]], author: str
 ) -> None:
     """Decide about the rows, if the reader may decide for each of their integrations."""
     for row in rows:
@@ -183,7 +181,7 @@ def _run_action(
     record_action(event, number=len(rows), accounts=accounts, owner=owner)
 
 
-def _assign(rows: Sequence[Row[Any]], author: str) -> None:
+def _assign(rows: Sequence[sa.Row[Any]], author: str) -> None:
     overrides = [
         MatchOverride(
             row.integration,
@@ -199,7 +197,7 @@ def _assign(rows: Sequence[Row[Any]], author: str) -> None:
     save_match_overrides(_store(rows), overrides, author)
 
 
-def _assign_nobody(rows: Sequence[Row[Any]], author: str) -> None:
+def _assign_nobody(rows: Sequence[sa.Row[Any]], author: str) -> None:
     overrides = [
         MatchOverride(
             row.integration, row.account_id, f"{evidence_text(row)} The suggestion was rejected."
@@ -209,10 +207,10 @@ def _assign_nobody(rows: Sequence[Row[Any]], author: str) -> None:
     save_match_overrides(_store(rows), overrides, author)
 
 
-def _withdraw(rows: Sequence[Row[Any]], author: str) -> None:
+def _withdraw(rows: Sequence[sa.Row[Any]], author: str) -> None:
     accounts = [(row.integration, row.account_id) for row in rows]
     withdraw_match_overrides(_store(rows), accounts, author)
 
 
-def _store(rows: Sequence[Row[Any]]) -> Engine:
+def _store(rows: Sequence[sa.Row[Any]]) -> sa.Engine:
     return writable_store(Permission.MATCH, rows[0].integration)

@@ -1,7 +1,5 @@
 """The banner over sample data."""
 
-from __future__ import annotations
-
 import streamlit as st
 
 from data.access.roles import Permission

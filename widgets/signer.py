@@ -1,7 +1,5 @@
 """The name under which a decision is recorded; the session remembers it."""
 
-from __future__ import annotations
-
 import streamlit as st
 
 from data.access.roles import LOCAL

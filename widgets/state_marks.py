@@ -1,7 +1,5 @@
 """The mark of a provisioning state."""
 
-from __future__ import annotations
-
 from data.states import STATE_BY_NAME, UNRECOGNIZED
 from widgets import users_table as ut
 

@@ -1,7 +1,5 @@
 """What a page shows when there is nothing to read: why, and what to do."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import streamlit as st

@@ -4,8 +4,6 @@ It is in the address as `tz`, an IANA name, and in the session. Moments in addre
 store are UTC.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 

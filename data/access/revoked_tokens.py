@@ -4,8 +4,6 @@ Without the list, a copied cookie could sign in again. The list survives a resta
 names: a token is identified by a hash.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import time

@@ -3,8 +3,6 @@
 A role allows only what is listed for it. A person without a role may do nothing.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple

@@ -3,8 +3,6 @@
 Members are copied out under temporary names, so no name in an archive becomes a path.
 """
 
-from __future__ import annotations
-
 import re
 import shutil
 import zipfile

@@ -1,7 +1,5 @@
 """Reads CSV and TSV files with DuckDB."""
 
-from __future__ import annotations
-
 import csv
 import re
 from bisect import bisect_left
@@ -9,7 +7,8 @@ from functools import partial
 from itertools import chain, count
 from typing import NamedTuple
 
-from sqlalchemy import Connection, FromClause, MetaData, Table, column, func, select, table
+import sqlalchemy as sa
+from sqlalchemy import Connection, func, select
 from sqlalchemy.schema import DropTable
 
 from data.files.encoding import InputFile
@@ -32,8 +31,8 @@ from data.files.text import WHITESPACE
 DELIMITER_LINE = re.compile(r"sep=(.)", re.IGNORECASE)
 """The first line of some exports, for Excel."""
 
-REJECT_ERRORS = table(
-    "reject_errors", *map(column, ("line_byte_position", "csv_line", "error_type"))
+REJECT_ERRORS = sa.table(
+    "reject_errors", *map(sa.column, ("line_byte_position", "csv_line", "error_type"))
 )
 """DuckDB's table of broken lines."""
 
@@ -73,9 +72,9 @@ def read_csv(con: Connection, input_file: InputFile) -> tuple[InputFile, FileRow
         buffer_size=MAX_LINE_SIZE,  # the default is 16 times as much, and slower
         store_rejects=True,
     )
-    records: FromClause = register_view(con, relation)
+    records: sa.FromClause = register_view(con, relation)
     if len(names) == 1:  # DuckDB skips blank lines only where there are several columns
-        records = select(records).where(column(names[0]).is_not(None)).subquery("records")
+        records = select(records).where(sa.column(names[0]).is_not(None)).subquery("records")
     cells = dict(zip(headings, map(text_column, names), strict=True))
     locate_records = partial(_locate_csv_records, input_file, first_record)
     return input_file, FileRows(records, cells, locate_records, collects_broken=True)
@@ -129,7 +128,7 @@ def _unique_headings(headings: list[str]) -> list[str]:
 def _drop_reject_tables(con: Connection) -> None:
     """Clear DuckDB's tables of broken lines, which last as long as the connection."""
     for name in ("reject_errors", "reject_scans"):
-        con.execute(DropTable(Table(name, MetaData()), if_exists=True))
+        con.execute(DropTable(sa.Table(name, sa.MetaData()), if_exists=True))
 
 
 def count_broken_records(con: Connection, rows: FileRows) -> int:

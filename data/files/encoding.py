@@ -4,8 +4,6 @@ Most files are like that and are read where they are. Any other file is copied, 
 the folder of temporary files; the copy is deleted when nothing uses it any more.
 """
 
-from __future__ import annotations
-
 import codecs
 import gzip
 import os

@@ -1,7 +1,5 @@
 """Why a whole snapshot file is rejected. Each message is for the person who delivered the file."""
 
-from __future__ import annotations
-
 
 class SnapshotRejected(Exception):
     """No part of the file is loaded; the store stays as it was."""

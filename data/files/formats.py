@@ -1,7 +1,5 @@
 """The formats that Rollcall reads, by the ending of a file's name."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple

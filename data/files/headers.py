@@ -3,8 +3,6 @@
 Headings match in any case, and with or without spaces, underscores and dashes.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 

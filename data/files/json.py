@@ -1,26 +1,12 @@
 """Reads JSON and NDJSON files with DuckDB."""
 
-from __future__ import annotations
-
 import json
 import re
 from codecs import BOM_UTF8
 from typing import Any
 
-from sqlalchemy import (
-    JSON,
-    ColumnElement,
-    Connection,
-    FromClause,
-    String,
-    and_,
-    case,
-    cast,
-    column,
-    func,
-    select,
-    try_cast,
-)
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement, Connection, and_, case, func, select
 
 from data.files.encoding import InputFile, copy_range, read_head, read_tail
 from data.files.errors import NotAListOfAccounts, UnreadableFile
@@ -72,9 +58,11 @@ def read_json_array(con: Connection, input_file: InputFile) -> tuple[InputFile, 
         maximum_object_size=MAX_LINE_SIZE,
     )
     records = (
-        select(column("record", JSON)).select_from(register_view(con, relation)).subquery("records")
+        select(sa.column("record", sa.JSON))
+        .select_from(register_view(con, relation))
+        .subquery("records")
     )
-    text = _rejected_text(records.c.record, cast(records.c.record, String))
+    text = _rejected_text(records.c.record, sa.cast(records.c.record, sa.String))
     return input_file, _json_rows(con, input_file, records, number_records(records, text))
 
 
@@ -159,20 +147,20 @@ def read_json_lines(con: Connection, input_file: InputFile) -> tuple[InputFile, 
         buffer_size=MAX_LINE_SIZE,
     )
     view, text = register_view(con, relation), trim_or_null(text_column("line"))
-    record = try_cast(text, JSON).label("record")
+    record = sa.try_cast(text, sa.JSON).label("record")
     records = select(record).select_from(view).where(text.is_not(None)).subquery("records")
     number = func.row_number().over()
     line = select(number.label("line"), text.label("text")).select_from(view).subquery("line")
     lines = select(
         (func.row_number().over(order_by=line.c.line) - 1).label("number"),
         line.c.line,
-        _rejected_text(try_cast(line.c.text, JSON), line.c.text).label("text"),
+        _rejected_text(sa.try_cast(line.c.text, sa.JSON), line.c.text).label("text"),
     ).where(line.c.text.is_not(None))
     return input_file, _json_rows(con, input_file, records, lines.subquery("lines"))
 
 
 def _json_rows(
-    con: Connection, input_file: InputFile, records: FromClause, lines: FromClause
+    con: Connection, input_file: InputFile, records: sa.FromClause, lines: sa.FromClause
 ) -> FileRows:
     """Records that are JSON objects. Each key of any object is a heading."""
     record = records.c.record
@@ -190,7 +178,7 @@ def _json_rows(
     return FileRows(records, cells, lambda _: RecordLocations(lines))
 
 
-def number_records(records: FromClause, text: ColumnElement[Any]) -> FromClause:
+def number_records(records: sa.FromClause, text: ColumnElement[Any]) -> sa.FromClause:
     """Lines of a format without lines: the place of a record in the list, from 1."""
     number = func.row_number().over()
     numbers = select((number - 1).label("number"), number.label("line"), text.label("text"))

@@ -4,8 +4,6 @@ A mapping is a small TOML file, `<home>/mappings/<integration>.toml`, written on
 or in an editor. It applies to every file of the integration that has such headings.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import tomllib

@@ -1,24 +1,10 @@
 """Reads Parquet files with DuckDB."""
 
-from __future__ import annotations
-
 from typing import Any
 
+import sqlalchemy as sa
 from pyarrow import parquet
-from sqlalchemy import (
-    BigInteger,
-    ColumnElement,
-    Connection,
-    FromClause,
-    String,
-    case,
-    cast,
-    column,
-    func,
-    null,
-    select,
-    try_cast,
-)
+from sqlalchemy import ColumnElement, Connection, case, func, select
 
 from data.files.encoding import (
     COMPRESSIONS,
@@ -64,7 +50,7 @@ def read_parquet(con: Connection, input_file: InputFile) -> tuple[InputFile, Fil
     }
     view = register_view(con, relation)
     _reject_too_much_text(con, input_file, view, cells)
-    lines = number_records(view, cast(null(), String))
+    lines = number_records(view, sa.cast(sa.null(), sa.String))
     return input_file, FileRows(view, cells, lambda _: RecordLocations(lines))
 
 
@@ -83,7 +69,10 @@ def _reject_too_many_values(input_file: InputFile) -> None:
 
 
 def _reject_too_much_text(
-    con: Connection, input_file: InputFile, view: FromClause, cells: dict[str, ColumnElement[Any]]
+    con: Connection,
+    input_file: InputFile,
+    view: sa.FromClause,
+    cells: dict[str, ColumnElement[Any]],
 ) -> None:
     """A repeated text takes space only once in the file, but each time in the store."""
     sizes = [func.coalesce(func.sum(func.strlen(cell)), 0) for cell in cells.values()]
@@ -95,12 +84,12 @@ def _as_text(name: str, kind: str) -> ColumnElement[Any]:
     """The cell as another format would have it."""
     text = text_column(name)
     if kind.startswith(("STRUCT", "MAP", "UNION")) or kind.endswith("]"):
-        return cast(func.to_json(column(name)), String)
+        return sa.cast(func.to_json(sa.column(name)), sa.String)
     if kind == "BLOB":  # text of a writer that does not mark it as text
-        return func.coalesce(func.try_(func.decode(column(name))), text)
+        return func.coalesce(func.try_(func.decode(sa.column(name))), text)
     if kind in ("DOUBLE", "FLOAT"):  # pandas turns integers with an empty cell into these
-        as_integer = try_cast(column(name), BigInteger)
-        return case((as_integer == column(name), cast(as_integer, String)), else_=text)
+        as_integer = sa.try_cast(sa.column(name), sa.BigInteger)
+        return case((as_integer == sa.column(name), sa.cast(as_integer, sa.String)), else_=text)
     return text
 
 

@@ -1,7 +1,5 @@
 """A file as DuckDB rows, and where each row is in the file."""
 
-from __future__ import annotations
-
 import glob
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,7 +7,8 @@ from typing import Any, NamedTuple
 
 import duckdb
 import pyarrow
-from sqlalchemy import Column, ColumnElement, Connection, FromClause, String, cast, column, table
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement, Connection
 from sqlalchemy.sql.expression import TableClause
 
 from data.files.errors import NotAListOfAccounts
@@ -33,16 +32,16 @@ TOO_MANY_HEADINGS = (
 class RecordLocations(NamedTuple):
     """Where the records of a file are."""
 
-    lines: FromClause
+    lines: sa.FromClause
     """One row per row of `stage_row`: number, from 0; line; text where it is not readable."""
-    broken_records: FromClause | None = None
+    broken_records: sa.FromClause | None = None
     """One row per record that cannot be split into cells: line, text, reason."""
 
 
 class FileRows(NamedTuple):
     """A file as the database reads it."""
 
-    records: FromClause  # one row per record, in the order of the file
+    records: sa.FromClause  # one row per record, in the order of the file
     cells: dict[str, ColumnElement[Any]]  # heading → cell as text, or NULL
     locate_records: Callable[[Connection], RecordLocations]  # reads the file once more
     collects_broken: bool = False  # whether DuckDB notes records that it cannot split
@@ -67,7 +66,7 @@ def duckdb_connection(con: Connection) -> Any:
 def register_view(con: Connection, relation: duckdb.DuckDBPyRelation) -> TableClause:
     """Make a DuckDB relation available to SQLAlchemy as a table."""
     duckdb_connection(con).register(VIEW, relation)
-    return table(VIEW, *(Column(name) for name in relation.columns))
+    return sa.table(VIEW, *(sa.Column(name) for name in relation.columns))
 
 
 def register_table(
@@ -76,12 +75,12 @@ def register_table(
     """Make columns of values available as a table. `types`: column → its Arrow type."""
     arrays = [pyarrow.array(*values) for values in zip(columns, types.values(), strict=True)]
     duckdb_connection(con).register(name, pyarrow.table(arrays, names=list(types)))
-    return table(name, *map(Column, types))
+    return sa.table(name, *map(sa.Column, types))
 
 
 def text_column(name: str) -> ColumnElement[Any]:
     """A column of the file as text."""
-    return cast(column(name), String)
+    return sa.cast(sa.column(name), sa.String)
 
 
 def shorten(text: str, max_length: int = MAX_HEADING_LENGTH) -> str:

@@ -1,11 +1,10 @@
 """SQL for text in cells: white space, invisible characters, times without a time zone."""
 
-from __future__ import annotations
-
 from itertools import chain
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, false, func
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement, and_, case, func
 
 WHITESPACE = " \t\r\n\u00a0"
 
@@ -52,6 +51,6 @@ def lacks_offset(text: ColumnElement[Any]) -> ColumnElement[bool]:
         func.regexp_matches(text, HAS_DATE), ~func.regexp_matches(text, HAS_OFFSET)
     )
     return case(  # DuckDB evaluates CASE only as far as needed, but every part of AND
-        (func.suffix(text, "Z"), false()),  # the usual case, and the fastest
-        else_=func.coalesce(is_without_offset, false()),
+        (func.suffix(text, "Z"), sa.false()),  # the usual case, and the fastest
+        else_=func.coalesce(is_without_offset, sa.false()),
     )

@@ -1,22 +1,10 @@
 """The accounts of an integration at a moment, and the span for which a snapshot holds."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    FromClause,
-    Row,
-    Select,
-    String,
-    cast,
-    func,
-    null,
-    select,
-)
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement, Connection, func, select
 
 from data.schema import (
     OPEN_END,
@@ -35,7 +23,7 @@ EARLIEST_MOMENT = datetime(1, 1, 1)
 version = account_version
 
 
-def accounts_at(integration_id: int, moment: datetime | None) -> FromClause:
+def accounts_at(integration_id: int, moment: datetime | None) -> sa.FromClause:
     """One row per account of the integration at a moment; None means now."""
     if moment is None:
         rows = select(account_current).where(account_current.c.integration_id == integration_id)
@@ -46,7 +34,7 @@ def accounts_at(integration_id: int, moment: datetime | None) -> FromClause:
     return join_profile(versions.subquery("accounts"))
 
 
-def is_matched(accounts: FromClause) -> ColumnElement[bool]:
+def is_matched(accounts: sa.FromClause) -> ColumnElement[bool]:
     """Whether an account has a user. Current accounts have a column for it, which is faster."""
     return accounts.c.is_matched if "is_matched" in accounts.c else ~is_unmatched(accounts)
 
@@ -70,12 +58,12 @@ class Span(NamedTuple):
         """Whether it extends the history, as nearly every snapshot does."""
         return self.is_newest and not self.had_snapshot
 
-    def accounts_in_store(self) -> FromClause:
+    def accounts_in_store(self) -> sa.FromClause:
         """One row per account of the integration, as the store has it at the span's start."""
         return accounts_at(self.integration_id, None if self.is_newest else self.taken_at)
 
 
-def find_snapshot(con: Connection, integration_name: str, taken_at: datetime) -> Row[Any] | None:
+def find_snapshot(con: Connection, integration_name: str, taken_at: datetime) -> sa.Row[Any] | None:
     """The row of `snapshot`, if one is loaded for the moment."""
     return con.execute(
         select(snapshot)
@@ -103,7 +91,7 @@ def find_span(
     return Span(integration_id, taken_at, next_taken_at or OPEN_END, had_snapshot, highest_key)
 
 
-def previous_accounts(con: Connection, span: Span) -> Select[*tuple[Any, ...]]:
+def previous_accounts(con: Connection, span: Span) -> sa.Select[*tuple[Any, ...]]:
     """The accounts of the snapshot before the span's.
 
     Columns: integration_id, account_key, account_id, which is NULL, and TRACKED_COLUMNS.
@@ -118,6 +106,6 @@ def previous_accounts(con: Connection, span: Span) -> Select[*tuple[Any, ...]]:
     return select(
         accounts.c.integration_id,
         accounts.c.account_key,
-        cast(null(), String).label("account_id"),
+        sa.cast(sa.null(), sa.String).label("account_id"),
         *(accounts.c[name] for name in TRACKED_COLUMNS),
     )

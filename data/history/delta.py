@@ -4,27 +4,10 @@ A file that extends the history is compared with the newest snapshot by fingerpr
 rows; only changed rows are normalized. For any other file, every row counts as changed.
 """
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
-from sqlalchemy import (
-    BigInteger,
-    Connection,
-    FromClause,
-    Integer,
-    ScalarSelect,
-    Select,
-    and_,
-    cast,
-    delete,
-    exists,
-    func,
-    literal,
-    null,
-    or_,
-    select,
-)
+import sqlalchemy as sa
+from sqlalchemy import Connection, and_, func, select
 
 from data.history.as_of import Span
 from data.history.reject import ROW_POSITION, Validated, count_staged_rows
@@ -46,7 +29,7 @@ from data.store.transfer import recreate_table
 class Baseline(NamedTuple):
     """The accounts that a file is compared with, in the workspace."""
 
-    rows: FromClause  # account_key, fingerprint; one row per account
+    rows: sa.FromClause  # account_key, fingerprint; one row per account
     has_fingerprints: bool  # for all of them, and there is at least one
 
 
@@ -71,10 +54,10 @@ def _has_all_fingerprints(con: Connection, integration_id: int) -> bool:
     return bool(con.scalar(select(and_(fingerprint_count == account_count, account_count > 0))))
 
 
-def accounts_without_fingerprint(span: Span) -> Select[*tuple[Any, ...]]:
+def accounts_without_fingerprint(span: Span) -> sa.Select[*tuple[Any, ...]]:
     """The accounts of the span: [account_key, fingerprint], where the fingerprint is NULL."""
     accounts = span.accounts_in_store()
-    return select(accounts.c.account_key, cast(null(), BigInteger).label("fingerprint"))
+    return select(accounts.c.account_key, sa.cast(sa.null(), sa.BigInteger).label("fingerprint"))
 
 
 def find_changed_rows_if_valid(
@@ -118,24 +101,26 @@ def _compare_if_valid(
     return Validated(rows, rows, 0, 0, 0, without_offset)
 
 
-def _with_changed_row(baseline_rows: FromClause) -> FromClause:
+def _with_changed_row(baseline_rows: sa.FromClause) -> sa.FromClause:
     """The accounts of the baseline that have a changed row in the file."""
     is_same_account = stage_changed.c.account_key == baseline_rows.c.account_key
     return baseline_rows.join(stage_changed, and_(is_same_account, stage_changed.c.is_listed))
 
 
-def _row_count(rows: FromClause) -> ScalarSelect[int]:
+def _row_count(rows: sa.FromClause) -> sa.ScalarSelect[int]:
     return select(func.count()).select_from(rows).scalar_subquery()
 
 
-def find_changed_rows(session: LoadSession, baseline_rows: FromClause) -> None:
+def find_changed_rows(session: LoadSession, baseline_rows: sa.FromClause) -> None:
     """Fill `stage_changed` with the rows that are new or changed, and the accounts not listed.
 
     A new account gets its key here, from the position of its row, so that every database assigns
     the same keys. Keys have gaps: numbering without gaps would need a slow sort.
     """
     columns = [stage_row.c.account_id, *raw_columns().values(), stage_row.c.fingerprint]
-    new_key = (ROW_POSITION + literal(session.span.highest_key + 1, BigInteger)).label("new_key")
+    new_key = (ROW_POSITION + sa.literal(session.span.highest_key + 1, sa.BigInteger)).label(
+        "new_key"
+    )
     unknown = select(new_key, *columns).where(~stage_row.c.is_known).subquery("unknown")
     ids = _stage_known_ids(session)
     account_key = func.coalesce(ids.c.account_key, unknown.c.new_key).label("account_key")
@@ -153,7 +138,7 @@ def find_changed_rows(session: LoadSession, baseline_rows: FromClause) -> None:
         )
         .select_from(row.join(baseline_rows, before.account_key == row.c.account_key, full=True))
         .where(
-            or_(
+            sa.or_(
                 before.account_key.is_(None),
                 row.c.account_key.is_(None),
                 row.c.fingerprint.is_distinct_from(before.fingerprint),
@@ -163,13 +148,13 @@ def find_changed_rows(session: LoadSession, baseline_rows: FromClause) -> None:
     insert_rows(session.workspace, stage_changed, changed_rows)
 
 
-def _stage_known_ids(session: LoadSession) -> FromClause:
+def _stage_known_ids(session: LoadSession) -> sa.FromClause:
     """Keys of accounts that the store has and the unknown rows list, in the workspace."""
     integration_id = session.span.integration_id
     file_ids = stage_id  # empty
-    if session.con.scalar(select(exists().where(account.c.integration_id == integration_id))):
+    if session.con.scalar(select(sa.exists().where(account.c.integration_id == integration_id))):
         unknown_ids = select(
-            literal(integration_id, Integer).label("integration_id"), stage_row.c.account_id
+            sa.literal(integration_id, sa.Integer).label("integration_id"), stage_row.c.account_id
         ).where(~stage_row.c.is_known)
         file_ids = session.materialize_in_store(unknown_ids, stage_id)
     wanted_ids = select(file_ids.c.account_id).where(file_ids.c.integration_id == integration_id)
@@ -179,12 +164,12 @@ def _stage_known_ids(session: LoadSession) -> FromClause:
     return session.materialize(known_ids, stage_known_id)
 
 
-def store_fingerprints(con: Connection, integration_id: int, changed_rows: FromClause) -> None:
+def store_fingerprints(con: Connection, integration_id: int, changed_rows: sa.FromClause) -> None:
     """Bring `row_fingerprint` up to date with the newest snapshot."""
     changed, fingerprints = changed_rows.c, row_fingerprint
     changed_keys = select(changed.account_key).where(changed.integration_id == integration_id)
     con.execute(
-        delete(fingerprints).where(
+        sa.delete(fingerprints).where(
             fingerprints.c.integration_id == integration_id,
             fingerprints.c.account_key.in_(changed_keys),
         )

@@ -1,11 +1,10 @@
 """Failure reasons: texts that differ only in names and numbers count as one reason."""
 
-from __future__ import annotations
-
 from functools import reduce
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, case, func
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement, case, func
 
 from data.states import FAILED_STATES, NO_REASON
 
@@ -37,7 +36,7 @@ def reason_template(text: ColumnElement[Any]) -> ColumnElement[Any]:
     return func.trim(reduce(replace_part, VARIABLE_PARTS, text))
 
 
-def failure_reason(rows: FromClause) -> ColumnElement[Any]:
+def failure_reason(rows: sa.FromClause) -> ColumnElement[Any]:
     """The failure code of a failed account, or the template of its reason; else NULL.
 
     Computed while loading: it takes too long for a million accounts at once.

@@ -1,28 +1,13 @@
 """Loads one snapshot file into the store, in one transaction."""
 
-from __future__ import annotations
-
 import json
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import (
-    BigInteger,
-    ColumnElement,
-    Connection,
-    Engine,
-    FromClause,
-    Integer,
-    Row,
-    Select,
-    delete,
-    func,
-    insert,
-    literal,
-    select,
-)
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement, Connection, func, select
 
 from data.files.errors import MostlyRejected, NoAccounts, OnHold, OtherContentLoaded
 from data.files.formats import row_noun
@@ -80,7 +65,7 @@ class LoadResult:
 
 
 def load(
-    engine: Engine, file: SnapshotFile, *, replace: bool = False, confirmed: bool = False
+    engine: sa.Engine, file: SnapshotFile, *, replace: bool = False, confirmed: bool = False
 ) -> LoadResult:
     """Load a snapshot file; with `replace`, instead of the one loaded for the same moment.
 
@@ -104,12 +89,12 @@ def load(
     return LoadResult(file, *changes.counts[:3], flagged)
 
 
-def _already_loaded(file: SnapshotFile, loaded: Row[Any]) -> LoadResult:
+def _already_loaded(file: SnapshotFile, loaded: sa.Row[Any]) -> LoadResult:
     counts = (loaded.rows_read, loaded.accepted, loaded.rejected, loaded.flagged)
     return LoadResult(file, *counts, already_loaded=True)
 
 
-def _other_content_message(file: SnapshotFile, loaded: Row[Any]) -> str:
+def _other_content_message(file: SnapshotFile, loaded: sa.Row[Any]) -> str:
     return (
         f"{file.integration} at {file.taken_at:%Y-%m-%d %H:%M:%S} UTC is already loaded from "
         f"{loaded.file_name}, with other content. To replace it with {file.name}, use "
@@ -125,7 +110,7 @@ class StagedChanges(NamedTuple):
 
     read_result: ReadResult
     counts: Validated
-    changed_keys: FromClause  # in the store, like `stage_change`
+    changed_keys: sa.FromClause  # in the store, like `stage_change`
     sha256: Future[str]
 
 
@@ -173,7 +158,7 @@ def _stage_all_rows(session: LoadSession, baseline: Baseline) -> tuple[ReadResul
     return read_result, counts
 
 
-def _stage_file(session: LoadSession, known_fingerprints: FromClause | None) -> ReadResult:
+def _stage_file(session: LoadSession, known_fingerprints: sa.FromClause | None) -> ReadResult:
     file, opened_file = session.file, session.opened_file.result()
     with session.workspace.begin():
         mapping = file.mapping or NO_MAPPING
@@ -215,25 +200,25 @@ def _mostly_rejected_message(session: LoadSession, counts: Validated) -> str:
     return message
 
 
-def _changed_keys(span: Span) -> Select[*tuple[Any, ...]]:
+def _changed_keys(span: Span) -> sa.Select[*tuple[Any, ...]]:
     rows = stage_changed.c
     return select(_integration_id(span), rows.account_key, rows.is_listed, rows.fingerprint)
 
 
-def _normalized_rows(span: Span) -> Select[*tuple[Any, ...]]:
+def _normalized_rows(span: Span) -> sa.Select[*tuple[Any, ...]]:
     rows = _normalized_changed_rows().subquery("normalized")
     columns = ("account_key", "account_id", *TRACKED_COLUMNS)
     return select(_integration_id(span), *(rows.c[name] for name in columns))
 
 
 @cache
-def _normalized_changed_rows() -> Select[*tuple[Any, ...]]:
+def _normalized_changed_rows() -> sa.Select[*tuple[Any, ...]]:
     columns = [stage_changed.c[name] for name in ("account_key", "account_id", *RAW_COLUMNS)]
     return normalize(select(*columns).where(stage_changed.c.is_listed).subquery("changed_rows"))
 
 
 def _integration_id(span: Span) -> ColumnElement[int]:
-    return literal(span.integration_id, Integer).label("integration_id")
+    return sa.literal(span.integration_id, sa.Integer).label("integration_id")
 
 
 # ---- writing -------------------------------------------------------------------------------------
@@ -251,10 +236,12 @@ def write_snapshot(session: LoadSession, changes: StagedChanges) -> int:
     flagged = _count_flagged(con, span)
     snapshot_id = con.scalar(select(func.coalesce(func.max(snapshot.c.snapshot_id), 0) + 1))
     if counts.rejected:
-        rows = select(literal(snapshot_id, BigInteger).label("snapshot_id"), *stage_rejected.c)
+        rows = select(
+            sa.literal(snapshot_id, sa.BigInteger).label("snapshot_id"), *stage_rejected.c
+        )
         session.copy_to_store(rows, rejected_row)
     con.execute(
-        insert(snapshot).values(
+        sa.insert(snapshot).values(
             snapshot_id=snapshot_id,
             integration_id=span.integration_id,
             taken_at=session.file.taken_at,
@@ -300,13 +287,13 @@ def _hold_mass_deletion(session: LoadSession, account_count: int) -> None:
 def _add_integration_if_new(con: Connection, integration_id: int, name: str) -> None:
     stored_name = select(integration.c.name).where(integration.c.integration_id == integration_id)
     if con.scalar(stored_name) is None:
-        con.execute(insert(integration).values(integration_id=integration_id, name=name))
+        con.execute(sa.insert(integration).values(integration_id=integration_id, name=name))
 
 
-def delete_snapshot(con: Connection, loaded: Row[Any]) -> None:
+def delete_snapshot(con: Connection, loaded: sa.Row[Any]) -> None:
     """Delete the snapshot's own row and its rejected rows, but not its versions."""
     for table in (snapshot, rejected_row):
-        con.execute(delete(table).where(table.c.snapshot_id == loaded.snapshot_id))
+        con.execute(sa.delete(table).where(table.c.snapshot_id == loaded.snapshot_id))
 
 
 def _count_flagged(con: Connection, span: Span) -> int:

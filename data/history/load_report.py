@@ -4,8 +4,6 @@ Only what the file alone can tell is stored with the snapshot. Comparisons with 
 snapshot are read from the rollups, because a snapshot loaded later can come between the two.
 """
 
-from __future__ import annotations
-
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -13,20 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Engine,
-    FromClause,
-    Integer,
-    Row,
-    and_,
-    cast,
-    func,
-    or_,
-    select,
-    update,
-)
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement, Connection, and_, func, select
 
 from data.files.headers import heading_key
 from data.formatting import count_of
@@ -225,11 +211,11 @@ def mass_deletion_message(report: LoadReport) -> str:
 # ---- the mass-deletion guard ---------------------------------------------------------------------
 
 
-def set_deletion_limit(engine: Engine, integration_name: str, share: float | None) -> None:
+def set_deletion_limit(engine: sa.Engine, integration_name: str, share: float | None) -> None:
     """Set the share of accounts, from 0 to 1, that a file can delete; None: the default."""
     with write_transaction(engine) as con:
         con.execute(
-            update(integration)
+            sa.update(integration)
             .where(integration.c.name == integration_name)
             .values(deletion_limit=share)
         )
@@ -289,7 +275,7 @@ def load_reports(
 
 def _chosen_snapshots(
     conditions: Sequence[ColumnElement[bool]], limit: int | None, offset: int
-) -> FromClause:
+) -> sa.FromClause:
     deletion_limit = func.coalesce(integration.c.deletion_limit, DEFAULT_DELETION_LIMIT)
     return (
         select(snapshot, integration.c.name, deletion_limit.label("deletion_limit"))
@@ -302,7 +288,7 @@ def _chosen_snapshots(
     )
 
 
-def _with_previous(chosen: FromClause) -> FromClause:
+def _with_previous(chosen: sa.FromClause) -> sa.FromClause:
     """The snapshots, each with the one before it: a lookup per row of the page, not of all."""
     earlier, previous = snapshot.alias("earlier"), snapshot.alias("previous")
     is_earlier = and_(
@@ -336,11 +322,11 @@ def _with_previous(chosen: FromClause) -> FromClause:
 
 
 def _count_states(
-    con: Connection, chosen: FromClause
+    con: Connection, chosen: sa.FromClause
 ) -> tuple[dict[SnapshotKey, dict[str, int]], dict[SnapshotKey, int]]:
     """Accounts by state, and changed accounts, of the chosen snapshots and the previous ones."""
     count = state_count.c
-    is_chosen_or_previous = or_(
+    is_chosen_or_previous = sa.or_(
         count.taken_at == chosen.c.taken_at, count.taken_at == chosen.c.previous_taken_at
     )
     is_same = and_(count.integration_id == chosen.c.integration_id, is_chosen_or_previous)
@@ -359,7 +345,7 @@ def _count_states(
     return states, changed
 
 
-def _count_moves(con: Connection, chosen: FromClause) -> Mapping[SnapshotKey, Row[Any]]:
+def _count_moves(con: Connection, chosen: sa.FromClause) -> Mapping[SnapshotKey, sa.Row[Any]]:
     """MOVES of the chosen snapshots, in accounts."""
     key = move_id, taken_at = state_change.c.integration_id, state_change.c.taken_at
     is_same = and_(move_id == chosen.c.integration_id, taken_at == chosen.c.taken_at)
@@ -372,16 +358,16 @@ def _count_moves(con: Connection, chosen: FromClause) -> Mapping[SnapshotKey, Ro
 def _move_columns() -> list[ColumnElement[int]]:
     accounts = func.sum(state_change.c.accounts)
     return [
-        cast(func.coalesce(accounts.filter(is_move), 0), Integer).label(name)
+        sa.cast(func.coalesce(accounts.filter(is_move), 0), sa.Integer).label(name)
         for name, is_move in MOVES.items()
     ]
 
 
 def _build_report(
-    row: Row[Any],
+    row: sa.Row[Any],
     states: dict[SnapshotKey, dict[str, int]],
     changed: dict[SnapshotKey, int],
-    moves: Mapping[SnapshotKey, Row[Any]],
+    moves: Mapping[SnapshotKey, sa.Row[Any]],
 ) -> LoadReport:
     key, previous_key = (
         (row.integration_id, taken_at) for taken_at in (row.taken_at, row.previous_taken_at)

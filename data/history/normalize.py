@@ -4,32 +4,12 @@ It runs in DuckDB, on changed rows only. Text that cannot be read becomes *unkno
 flag; the account is loaded all the same. After a change here, run `rollcall rebuild`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import (
-    ARRAY,
-    JSON,
-    TIMESTAMP,
-    ColumnElement,
-    DateTime,
-    Float,
-    FromClause,
-    Select,
-    String,
-    and_,
-    case,
-    cast,
-    false,
-    func,
-    or_,
-    select,
-    true,
-    try_cast,
-)
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement, and_, case, func, select
 from sqlalchemy.dialects.postgresql import array
 
 from data.files.text import WHITESPACE, trim_or_null
@@ -65,13 +45,13 @@ UNIX_TIME_UNITS = {10: 1, 13: 1_000, 16: 1_000_000, 19: 1_000_000_000}
 """Digits before the point → units per second, for times from 2001 to 2286. A number of another
 length is a date without punctuation, or zero, and is flagged."""
 
-NO_ROLES = cast(array([]), ARRAY(String))
+NO_ROLES = sa.cast(array([]), sa.ARRAY(sa.String))
 
 Value = ColumnElement[Any]
 Cells = Mapping[str, Value]
 
 
-def normalize(rows: FromClause) -> Select[*tuple[Any, ...]]:
+def normalize(rows: sa.FromClause) -> sa.Select[*tuple[Any, ...]]:
     """One row per row of `rows`: TRACKED_COLUMNS in place of RAW_COLUMNS; other columns stay.
 
     Expressions that are used twice get a name in a subquery, as long SQL takes long to plan.
@@ -140,8 +120,8 @@ def _role_list(text: Value) -> Value:
     """The text as a JSON list, if it is one; a single object becomes a list of one."""
     text_without_nul = func.replace(text, "\\u0000", "\\ufffd")  # PostgreSQL has no NUL in texts
     return case(
-        (func.starts_with(text, "["), try_cast(text_without_nul, JSON)),
-        (func.starts_with(text, "{"), try_cast("[" + text_without_nul + "]", JSON)),
+        (func.starts_with(text, "["), sa.try_cast(text_without_nul, sa.JSON)),
+        (func.starts_with(text, "{"), sa.try_cast("[" + text_without_nul + "]", sa.JSON)),
     )
 
 
@@ -158,7 +138,7 @@ def _roles(text: Value, stripped: Value, json_names: Value) -> Value:
     `stripped`: the text without semicolons at its ends.
     """
     is_comma_separated = and_(~func.contains(text, ";"), func.contains(text, ","))
-    may_be_blank = or_(stripped == "", func.starts_with(stripped, ","))
+    may_be_blank = sa.or_(stripped == "", func.starts_with(stripped, ","))
     without_commas = func.trim(stripped, WHITESPACE + ",")
     has_spaces = func.regexp_matches(stripped, r";[\s;]|\s;")
     names = case(
@@ -190,7 +170,9 @@ def _role_details(role_list: Value) -> Value:
     """The roles as one sorted JSON array, so that their order in the file makes no difference."""
     items = func.list_sort(_list_items(role_list))
     has_objects = func.list_contains(func.json_type(role_list, "$[*]"), "OBJECT")
-    return case((and_(role_list.is_not(None), has_objects), cast(func.to_json(items), String)))
+    return case(
+        (and_(role_list.is_not(None), has_objects), sa.cast(func.to_json(items), sa.String))
+    )
 
 
 def _has_unnamed_items(role_list: Value, role_names: Value) -> Value:
@@ -202,7 +184,9 @@ def _has_unnamed_items(role_list: Value, role_names: Value) -> Value:
 
 def _active(text: Value) -> Value:
     lower = func.lower(text)
-    return case((_is_one_of(TRUE_TEXTS, lower), true()), (_is_one_of(FALSE_TEXTS, lower), false()))
+    return case(
+        (_is_one_of(TRUE_TEXTS, lower), sa.true()), (_is_one_of(FALSE_TEXTS, lower), sa.false())
+    )
 
 
 def _is_one_of(choices: Iterable[str], text: Value) -> Value:
@@ -229,13 +213,13 @@ def _moment(text: Value) -> Value:
 
     A numeric date that does not start with the year is not read: `03/04/2026` is ambiguous.
     """
-    utc_time = try_cast(text, DateTime)
+    utc_time = sa.try_cast(text, sa.DateTime)
     zoned_time = func.coalesce(_iso_time(text), _mail_time(text), _unix_time(text))
     spaced_text = func.replace(text, "\u202f", " ")
     has_named_month = func.regexp_matches(spaced_text, MONTH_FIRST)
     named_month = func.try_strptime(spaced_text, array(NAMED_MONTH_FORMATS))
     other_time = func.coalesce(
-        cast(func.timezone("UTC", zoned_time), DateTime), case((has_named_month, named_month))
+        sa.cast(func.timezone("UTC", zoned_time), sa.DateTime), case((has_named_month, named_month))
     )
     is_utc_time = and_(func.suffix(text, "Z"), utc_time.is_not(None))
     return case((is_utc_time, utc_time), else_=other_time)  # the usual case, and the fastest
@@ -249,10 +233,10 @@ def _iso_time(text: Value) -> Value:
     with_seconds = func.regexp_replace(func.upper(text), TIME_WITHOUT_SECONDS, r"\1:00\2")
     loose = func.regexp_replace(with_seconds, LOOSE_TIME, r"\1-\2-\3 \4.\5\6")
     basic = func.regexp_replace(text, BASIC_TIME, r"\1-\2-\3 \4:\5:\6\7")
-    zoned = TIMESTAMP(timezone=True)
+    zoned = sa.TIMESTAMP(timezone=True)
     return func.coalesce(
         *(
-            case((func.regexp_matches(spelling, YEAR_FIRST), try_cast(spelling, zoned)))
+            case((func.regexp_matches(spelling, YEAR_FIRST), sa.try_cast(spelling, zoned)))
             for spelling in (text, loose, basic)
         )
     )
@@ -266,7 +250,7 @@ def _mail_time(text: Value) -> Value:
 
 
 def _unix_time(text: Value) -> Value:
-    number = cast(text, Float)
+    number = sa.cast(text, sa.Float)
     return case(
         *(
             (func.regexp_full_match(text, rf"\d{{{n}}}(\.\d+)?"), func.to_timestamp(number / units))
@@ -289,4 +273,4 @@ def _flags(cell: Cells) -> Value:
         "roles": _has_unnamed_items(cell["role_list"], cell["role_names"]),
     }
     texts = {name: case((is_unread, cell[name])) for name, is_unread in unrecognized.items()}
-    return case((or_(*unrecognized.values()), func.nullif(json_object(texts), "{}")))
+    return case((sa.or_(*unrecognized.values()), func.nullif(json_object(texts), "{}")))

@@ -1,10 +1,9 @@
 """Shows what loading a file would change, without loading it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Engine, and_, case, func, or_, select
+import sqlalchemy as sa
+from sqlalchemy import Connection, and_, case, func, select
 
 from data.files.naming import SnapshotFile
 from data.history.as_of import Span
@@ -36,7 +35,7 @@ class Preview:
     replaced_file: str  # another file that is loaded for the moment; empty without one
 
 
-def preview(engine: Engine, file: SnapshotFile) -> Preview:
+def preview(engine: sa.Engine, file: SnapshotFile) -> Preview:
     """Load the file, look at the outcome, and roll back.
 
     Raises SnapshotRejected if the file cannot be loaded even when a person confirms it.
@@ -82,7 +81,7 @@ def _find_deletions(con: Connection, span: Span) -> list[tuple[str, str | None, 
             case((delta.is_listed, delta.provisioning_state), else_=REMOVED_LABEL),
         )
         .join_from(stage_delta, before, is_same_account(before, stage_delta))
-        .where(or_(~delta.is_listed, starts_deletion))
+        .where(sa.or_(~delta.is_listed, starts_deletion))
         .order_by(func.lower(before.c.username_in_app))
         .limit(MAX_DELETIONS_SHOWN)
     )

@@ -1,23 +1,9 @@
 """Moves the rows of a file that are not accounts to `stage_rejected`, with line and reason."""
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
-from sqlalchemy import (
-    BigInteger,
-    ColumnElement,
-    Connection,
-    FromClause,
-    Row,
-    and_,
-    case,
-    column,
-    delete,
-    func,
-    or_,
-    select,
-)
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement, Connection, and_, case, func, select
 
 from data.files.relation import RecordLocations
 from data.history.stage import ReadResult, json_object
@@ -32,7 +18,7 @@ DUPLICATE = "An earlier row has the same account ID: "
 MAX_TEXT_LENGTH = 2_000
 """Characters of a rejected row that are kept."""
 
-ROW_POSITION = column("rowid", BigInteger)
+ROW_POSITION = sa.column("rowid", sa.BigInteger)
 """DuckDB numbers the rows of a table from 0, in the order of the file."""
 
 
@@ -60,7 +46,7 @@ def validate(workspace: Connection, read_result: ReadResult) -> Validated:
     return Validated(rows_read, accounts, rejected, duplicates, exact_duplicates, without_offset)
 
 
-def count_staged_rows(workspace: Connection) -> Row[*tuple[int, ...]]:
+def count_staged_rows(workspace: Connection) -> sa.Row[*tuple[int, ...]]:
     """Counts of `stage_row`.
 
     All rows, known rows, other rows with an account ID, distinct IDs of these, and rows with a time
@@ -82,7 +68,7 @@ def _move_rejected_rows(workspace: Connection, locations: RecordLocations) -> No
     """Reject the rows without a username, and all but the first of each account."""
     row = _candidate_rows(locations.lines)
     is_nameless = row.c.account_id.is_(None)
-    is_rejected = or_(is_nameless, row.c.account_occurrence > 1)
+    is_rejected = sa.or_(is_nameless, row.c.account_occurrence > 1)
     is_exact_duplicate = and_(~is_nameless, row.c.row_occurrence > 1)
     reason = case(
         (row.c.unreadable, NOT_AN_OBJECT),
@@ -93,14 +79,14 @@ def _move_rejected_rows(workspace: Connection, locations: RecordLocations) -> No
     rows = select(row.c.line, func.left(row.c.text, MAX_TEXT_LENGTH), reason)
     insert_rows(workspace, stage_rejected, rows.where(is_rejected, ~is_exact_duplicate))
     positions = select(row.c.position).where(is_rejected)
-    workspace.execute(delete(stage_row).where(ROW_POSITION.in_(positions)))
+    workspace.execute(sa.delete(stage_row).where(ROW_POSITION.in_(positions)))
     if locations.broken_records is not None:
         line, text, reason = locations.broken_records.c
         broken_rows = select(line, func.left(text, MAX_TEXT_LENGTH), reason)
         insert_rows(workspace, stage_rejected, broken_rows)
 
 
-def _candidate_rows(lines: FromClause) -> FromClause:
+def _candidate_rows(lines: sa.FromClause) -> sa.FromClause:
     """One row per row of `stage_row` that is not an account, or whose account has several rows."""
     account_id = stage_row.c.account_id
     repeated_ids = select(account_id).group_by(account_id).having(func.count() > 1)
@@ -115,7 +101,7 @@ def _candidate_rows(lines: FromClause) -> FromClause:
             _occurrence_number([account_id, stage_row.c.raw_values]).label("row_occurrence"),
         )
         .select_from(stage_row.join(lines, lines.c.number == ROW_POSITION, isouter=True))
-        .where(or_(account_id.is_(None), account_id.in_(repeated_ids)))
+        .where(sa.or_(account_id.is_(None), account_id.in_(repeated_ids)))
         .subquery("candidates")
     )
 

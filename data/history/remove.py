@@ -1,22 +1,10 @@
 """Removes a snapshot from the store, as if it had never been loaded."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import (
-    Connection,
-    Engine,
-    Integer,
-    Select,
-    delete,
-    false,
-    func,
-    insert,
-    literal,
-    select,
-)
+import sqlalchemy as sa
+from sqlalchemy import Connection, func, select
 
 from data.history.as_of import Span, find_snapshot, find_span, previous_accounts
 from data.history.delta import accounts_without_fingerprint
@@ -30,7 +18,7 @@ from data.store.engine import write_connection
 from data.store.transfer import staging_tables
 
 
-def remove_snapshot(engine: Engine, integration_name: str, taken_at: datetime) -> bool:
+def remove_snapshot(engine: sa.Engine, integration_name: str, taken_at: datetime) -> bool:
     """Remove a snapshot: until the next one, the accounts are those of the one before.
 
     Returns False if no such snapshot is loaded.
@@ -45,7 +33,9 @@ def remove_snapshot(engine: Engine, integration_name: str, taken_at: datetime) -
         stage_delta_rows(con, span, accounts.subquery("listed"), stage_change)
         write_versions(con, span)
         con.execute(
-            delete(row_fingerprint).where(row_fingerprint.c.integration_id == span.integration_id)
+            sa.delete(row_fingerprint).where(
+                row_fingerprint.c.integration_id == span.integration_id
+            )
         )
         delete_snapshot(con, loaded)
         delete_counts(con, span.integration_id, taken_at)
@@ -54,14 +44,14 @@ def remove_snapshot(engine: Engine, integration_name: str, taken_at: datetime) -
 
 
 def _stage_unlisted_accounts(
-    con: Connection, span: Span, listed_accounts: Select[*tuple[Any, ...]]
+    con: Connection, span: Span, listed_accounts: sa.Select[*tuple[Any, ...]]
 ) -> None:
     """Fill `stage_change` with the accounts of the span that are not listed."""
     accounts = accounts_without_fingerprint(span).subquery("accounts")
     listed_keys = select(listed_accounts.subquery("listed").c.account_key)
-    rows = select(literal(span.integration_id, Integer), accounts.c.account_key, false())
+    rows = select(sa.literal(span.integration_id, sa.Integer), accounts.c.account_key, sa.false())
     con.execute(
-        insert(stage_change).from_select(
+        sa.insert(stage_change).from_select(
             ["integration_id", "account_key", "is_listed"],
             rows.where(accounts.c.account_key.not_in(listed_keys)),
         )
@@ -74,4 +64,4 @@ def _delete_integration_without_snapshots(con: Connection, integration_id: int) 
     if not con.scalar(snapshot_count):
         unlink_account_keys(con, integration_id)
         for table in (account, integration):
-            con.execute(delete(table).where(table.c.integration_id == integration_id))
+            con.execute(sa.delete(table).where(table.c.integration_id == integration_id))

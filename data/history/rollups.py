@@ -1,28 +1,10 @@
 """Counts that charts read instead of the history: states, state changes, ended jobs."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import (
-    BigInteger,
-    ColumnElement,
-    Connection,
-    FromClause,
-    Integer,
-    Select,
-    and_,
-    case,
-    cast,
-    delete,
-    func,
-    literal,
-    null,
-    select,
-    union_all,
-    update,
-)
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement, Connection, and_, case, func, select
 
 from data.history.as_of import accounts_at, is_matched, version
 from data.history.since import attempt_key, job_key, state_operation
@@ -55,7 +37,7 @@ def count_job_ends(con: Connection, integration_id: int, since: datetime) -> Non
         _job_outcome(state, next_state),
     ]
     job_ends = (
-        select(literal(integration_id, Integer), *columns, func.count())
+        select(sa.literal(integration_id, sa.Integer), *columns, func.count())
         .select_from(version.outerjoin(after, is_next))
         .where(
             version.c.integration_id == integration_id,
@@ -90,7 +72,7 @@ def _ends_job_or_attempt(
 def delete_job_ends(con: Connection, integration_id: int, since: datetime) -> None:
     """Delete `job_end` of the integration's snapshots from a moment on."""
     con.execute(
-        delete(job_end).where(
+        sa.delete(job_end).where(
             job_end.c.integration_id == integration_id, job_end.c.taken_at >= since
         )
     )
@@ -124,7 +106,7 @@ def recompute_oldest(con: Connection, integration_id: int, since: datetime) -> N
         .subquery("oldest_by_state")
     )
     con.execute(
-        update(state_count)
+        sa.update(state_count)
         .values(oldest=oldest.c.oldest)
         .where(
             state_count.c.integration_id == integration_id,
@@ -143,7 +125,7 @@ def count_states(
     con: Connection, integration_id: int, moment: datetime, *, newest: bool = False
 ) -> None:
     """Insert `state_change` and `state_count` of one snapshot, from the versions alone."""
-    key = [literal(integration_id, Integer), literal(moment, SnapshotTime)]
+    key = [sa.literal(integration_id, sa.Integer), sa.literal(moment, SnapshotTime)]
     ended = _version_states(integration_id, version.c.valid_to == moment, "ended")
     began = _version_states(integration_id, version.c.valid_from == moment, "began")
     changes = (
@@ -153,7 +135,7 @@ def count_states(
         .group_by(ended.c.state, began.c.state)
     )
     insert_rows(con, state_change, changes)
-    counts = union_all(
+    counts = sa.union_all(
         _account_counts(accounts_at(integration_id, None if newest else moment)),
         _move_counts(key, entered=state_change.c.to_state),
         _move_counts(key, left=state_change.c.from_state),
@@ -170,19 +152,21 @@ def delete_counts(con: Connection, integration_id: int, moment: datetime) -> Non
     """Delete `state_change` and `state_count` of one snapshot."""
     for rollup in (state_change, state_count):
         con.execute(
-            delete(rollup).where(
+            sa.delete(rollup).where(
                 rollup.c.integration_id == integration_id, rollup.c.taken_at == moment
             )
         )
 
 
-def _version_states(integration_id: int, condition: ColumnElement[bool], name: str) -> FromClause:
+def _version_states(
+    integration_id: int, condition: ColumnElement[bool], name: str
+) -> sa.FromClause:
     columns = version.c.integration_id, version.c.account_key, version.c.provisioning_state
     rows = select(*columns[:2], columns[2].label("state"))
     return rows.where(version.c.integration_id == integration_id, condition).subquery(name)
 
 
-def _account_counts(accounts: FromClause) -> Select[Any]:
+def _account_counts(accounts: sa.FromClause) -> sa.Select[Any]:
     """One row per state: all accounts, active ones, unmatched ones, and the earliest since."""
     state = accounts.c.provisioning_state
     is_unsettled = state.in_(UNSETTLED_STATES)  # evaluated per state: faster than per account
@@ -195,7 +179,7 @@ def _account_counts(accounts: FromClause) -> Select[Any]:
     ).group_by(state)
 
 
-def _move_counts(key: list[ColumnElement[Any]], **direction: ColumnElement[Any]) -> Select[Any]:
+def _move_counts(key: list[ColumnElement[Any]], **direction: ColumnElement[Any]) -> sa.Select[Any]:
     """One row per change into a state, or out of one, with its accounts."""
     ((name, state),) = direction.items()
     integration_id, moment = key
@@ -206,11 +190,11 @@ def _move_counts(key: list[ColumnElement[Any]], **direction: ColumnElement[Any])
     )
 
 
-def _count_row(state: ColumnElement[Any], **counts: ColumnElement[Any]) -> Select[Any]:
+def _count_row(state: ColumnElement[Any], **counts: ColumnElement[Any]) -> sa.Select[Any]:
     """COUNT_COLUMNS with `oldest`; a count that is not given is zero."""
-    zero = literal(0, BigInteger)
+    zero = sa.literal(0, sa.BigInteger)
     return select(
         state.label("state"),
         *(counts.get(name, zero).label(name) for name in COUNT_COLUMNS),
-        counts.get("oldest", cast(null(), SnapshotTime)).label("oldest"),
+        counts.get("oldest", sa.cast(sa.null(), SnapshotTime)).label("oldest"),
     )

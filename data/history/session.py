@@ -1,7 +1,5 @@
 """The load session: what each step of loading one file works with."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -10,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, FromClause, Row, Table
+import sqlalchemy as sa
+from sqlalchemy import Connection
 
 from data.files.naming import SnapshotFile
 from data.history.as_of import Span, find_snapshot, find_span
@@ -32,7 +31,7 @@ class LoadSession:
     file: SnapshotFile
     confirmed: bool  # a person has looked at the file
     span: Span
-    loaded_snapshot: Row[Any] | None  # which the store has for the file's moment
+    loaded_snapshot: sa.Row[Any] | None  # which the store has for the file's moment
     is_identical: bool  # whether that comes from the very same file
     opened_file: Future[OpenedFile]
     executor: Executor
@@ -41,15 +40,15 @@ class LoadSession:
         """One transaction of both connections; rolled back at its end without `commit`."""
         return transfer.transaction(self.con, self.workspace, commit=commit)
 
-    def materialize(self, rows: transfer.Rows, target: Table) -> FromClause:
+    def materialize(self, rows: transfer.Rows, target: sa.Table) -> sa.FromClause:
         """Rows of the store, readable in the workspace more than once."""
         return transfer.materialize(self.con, rows, self.workspace, target)
 
-    def materialize_in_store(self, rows: transfer.Rows, target: Table) -> FromClause:
+    def materialize_in_store(self, rows: transfer.Rows, target: sa.Table) -> sa.FromClause:
         """Rows of the workspace, readable in the store."""
         return transfer.materialize_in_store(self.workspace, rows, self.con, target)
 
-    def copy_to_store(self, rows: transfer.Rows, target: Table) -> None:
+    def copy_to_store(self, rows: transfer.Rows, target: sa.Table) -> None:
         """Insert rows of the workspace into a table of the store."""
         transfer.copy_to_store(self.workspace, rows, self.con, target)
 
@@ -60,7 +59,7 @@ class LoadSession:
 
 @contextmanager
 def open_session(
-    engine: Engine, file: SnapshotFile, *, confirmed: bool = False
+    engine: sa.Engine, file: SnapshotFile, *, confirmed: bool = False
 ) -> Iterator[LoadSession]:
     """Open the file, the store and the workspace, with empty stage tables in both."""
     with ThreadPoolExecutor(max_workers=1) as executor:

@@ -4,25 +4,11 @@ These since-columns are stored with each version, so that no query has to walk t
 period ends with a version that differs, or with a snapshot that does not list the account.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    FromClause,
-    String,
-    and_,
-    case,
-    cast,
-    func,
-    null,
-    or_,
-    select,
-    update,
-)
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement, Connection, and_, case, func, select
 
 from data.schema import SLOW_CHANGING_COLUMNS, is_same_account
 from data.staging import stage_version
@@ -36,7 +22,7 @@ FIELD_SEPARATOR, ROLE_SEPARATOR, NULL_MARK = "\x1d", "\x1e", "\x1f"
 """ASCII's control characters for separating texts. Names and roles do not contain them."""
 
 
-def content_hash(accounts: FromClause) -> ColumnElement[int]:
+def content_hash(accounts: sa.FromClause) -> ColumnElement[int]:
     """A number that changes when any of HASHED_COLUMNS does.
 
     Comparing it spares a load from reading long texts, and lists above all, of all accounts.
@@ -44,7 +30,7 @@ def content_hash(accounts: FromClause) -> ColumnElement[int]:
     columns = accounts.c
     texts: dict[str, ColumnElement[Any]] = {name: columns[name] for name in HASHED_COLUMNS}
     texts["roles"] = func.array_to_string(columns.roles, ROLE_SEPARATOR)
-    texts["active_in_app"] = cast(columns.active_in_app, String)
+    texts["active_in_app"] = sa.cast(columns.active_in_app, sa.String)
     nonnull_texts = (func.coalesce(text, NULL_MARK) for text in texts.values())
     return digest_of(func.concat_ws(FIELD_SEPARATOR, *nonnull_texts))
 
@@ -100,7 +86,9 @@ def _is_continued(
     return and_(was_there, *(value.is_not_distinct_from(before) for value, before in pairs))
 
 
-def since_columns(after: FromClause, before: FromClause, moment: Any) -> list[ColumnElement[Any]]:
+def since_columns(
+    after: sa.FromClause, before: sa.FromClause, moment: Any
+) -> list[ColumnElement[Any]]:
     """SINCE_COLUMNS and PREVIOUS_COLUMNS of accounts in a snapshot of the moment.
 
     `before`: the same accounts in the snapshot before; its rows are outer-joined.
@@ -123,13 +111,13 @@ def recompute_since_columns(con: Connection, integration_id: int) -> None:
     recomputed, rows = _version_since_columns(integration_id), stage_version.c
     names = (*SINCE_COLUMNS, *PREVIOUS_COLUMNS)
     con.execute(
-        update(stage_version)
+        sa.update(stage_version)
         .values({name: recomputed.c[name] for name in names})
         .where(
             rows.integration_id == integration_id,
             is_same_account(stage_version, recomputed),
             rows.valid_from == recomputed.c.valid_from,
-            or_(*(rows[name].is_distinct_from(recomputed.c[name]) for name in names)),
+            sa.or_(*(rows[name].is_distinct_from(recomputed.c[name]) for name in names)),
         )
     )
 
@@ -137,7 +125,7 @@ def recompute_since_columns(con: Connection, integration_id: int) -> None:
 VERSION_KEY = ("integration_id", "account_key", "valid_from")
 
 
-def _version_since_columns(integration_id: int) -> FromClause:
+def _version_since_columns(integration_id: int) -> sa.FromClause:
     """One row per version: [*VERSION_KEY, *SINCE_COLUMNS, *PREVIOUS_COLUMNS]."""
     starts = _period_starts(integration_id)
     since = select(
@@ -159,7 +147,7 @@ def _version_since_columns(integration_id: int) -> FromClause:
     return select(*columns, *first_of_period).subquery("recomputed")
 
 
-def _period_starts(integration_id: int) -> FromClause:
+def _period_starts(integration_id: int) -> sa.FromClause:
     """One row per version: each since-column is `valid_from` where a period starts, else NULL."""
     rows = stage_version.c
     is_adjacent = _over_time(func.lag(rows.valid_to), stage_version) == rows.valid_from
@@ -168,7 +156,7 @@ def _period_starts(integration_id: int) -> FromClause:
         values = tracked_values(rows)
         previous = (_over_time(func.lag(value), stage_version) for value in values)
         is_continued = _is_continued(is_adjacent, values, previous)
-        starts.append(case((is_continued, null()), else_=rows.valid_from).label(name))
+        starts.append(case((is_continued, sa.null()), else_=rows.valid_from).label(name))
     keys = (rows[name] for name in (*VERSION_KEY, "provisioning_state"))
     return (
         select(*keys, is_adjacent.label("is_adjacent"), *starts)
@@ -177,7 +165,7 @@ def _period_starts(integration_id: int) -> FromClause:
     )
 
 
-def _over_time(function: Any, versions: FromClause) -> ColumnElement[Any]:
+def _over_time(function: Any, versions: sa.FromClause) -> ColumnElement[Any]:
     """A window function over an account's versions, oldest first."""
     account = (versions.c.integration_id, versions.c.account_key)
     return function.over(partition_by=account, order_by=versions.c.valid_from)

@@ -4,25 +4,11 @@ The reader of the file's format gives a view over the file and, for each heading
 for its cells as text; lists and objects are JSON text. Nothing is interpreted here.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from sqlalchemy import (
-    BigInteger,
-    ColumnElement,
-    Connection,
-    FromClause,
-    Select,
-    String,
-    case,
-    cast,
-    false,
-    func,
-    literal,
-    select,
-)
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement, Connection, case, func, select
 from sqlalchemy.dialects.postgresql import array
 
 from data.files.csv import count_broken_records
@@ -60,7 +46,7 @@ def stage_rows(
     workspace: Connection,
     file: OpenedFile,
     mapping: ColumnMapping = NO_MAPPING,
-    known_fingerprints: FromClause | None = None,
+    known_fingerprints: sa.FromClause | None = None,
 ) -> ReadResult:
     """Fill `stage_row` with one row per record of the file.
 
@@ -94,7 +80,7 @@ def stage_rows(
         )
 
 
-def _row(rows: FileRows, column_headings: dict[str, str], mapping: ColumnMapping) -> FromClause:
+def _row(rows: FileRows, column_headings: dict[str, str], mapping: ColumnMapping) -> sa.FromClause:
     """One row per record: own_id where the file has account IDs, *RAW_COLUMNS, fingerprint."""
     mapped_cells = {name: mapping.cell(name, rows.cells) for name in column_headings}
     used_headings = {*column_headings.values(), *mapping.mapped_headings(rows.cells)}
@@ -102,7 +88,7 @@ def _row(rows: FileRows, column_headings: dict[str, str], mapping: ColumnMapping
         h for h in rows.cells if h not in used_headings and not CREDENTIAL_PATTERN.search(h)
     ]
     others = [trim_or_null(rows.cells[h]).label(f"other_{n}") for n, h in enumerate(other_headings)]
-    null_text = cast(literal(None), String)
+    null_text = sa.cast(sa.literal(None), sa.String)
     names = [name for name in RAW_COLUMNS if name != "attributes"]
     known = [mapped_cells.get(name, null_text).label(name) for name in names]
     own_id = [mapped_cells["account_id"].label("own_id")] if "account_id" in mapped_cells else []
@@ -116,13 +102,13 @@ def _row(rows: FileRows, column_headings: dict[str, str], mapping: ColumnMapping
 
 
 def _without_known_values(
-    rows: FromClause, known_fingerprints: FromClause | None
-) -> Select[*tuple[Any, ...]]:
+    rows: sa.FromClause, known_fingerprints: sa.FromClause | None
+) -> sa.Select[*tuple[Any, ...]]:
     """The rows of `stage_row`; those with a known fingerprint have no account ID and no values."""
     without_offset = lacks_offset(rows.c.last_updated).label("without_offset")
     if known_fingerprints is None:
         account_id, values = _account_id(rows), _raw_values(rows)
-        return select(account_id, values, without_offset, rows.c.fingerprint, false())
+        return select(account_id, values, without_offset, rows.c.fingerprint, sa.false())
     # As a value, it is looked up row by row while the file is read. As a condition it would be a
     # join, for which DuckDB first reads the file, of unknown length, into memory.
     is_known = rows.c.fingerprint.in_(select(known_fingerprints.c.fingerprint))
@@ -133,11 +119,11 @@ def _without_known_values(
     return select(account_id, values, row.c.without_offset, row.c.fingerprint, row.c.is_known)
 
 
-def _raw_values(row: FromClause) -> ColumnElement[Any]:
+def _raw_values(row: sa.FromClause) -> ColumnElement[Any]:
     return array([row.c[name] for name in RAW_COLUMNS])
 
 
-def _account_id(row: FromClause) -> ColumnElement[Any]:
+def _account_id(row: sa.FromClause) -> ColumnElement[Any]:
     """The row's own ID, else its username in lower case; NULL if it has no username."""
     username = visible_or_null(row.c.username_in_app)
     if "own_id" not in row.c:
@@ -146,9 +132,9 @@ def _account_id(row: FromClause) -> ColumnElement[Any]:
     return func.if_(username.is_(None), None, own_id)
 
 
-def _fingerprint(row: FromClause) -> ColumnElement[int]:
+def _fingerprint(row: sa.FromClause) -> ColumnElement[int]:
     """63 bits that differ where the texts do; comparing them takes a third of the time."""
-    return cast(func.hash(*row.c).op(">>")(1), BigInteger)
+    return sa.cast(func.hash(*row.c).op(">>")(1), sa.BigInteger)
 
 
 def _attributes(cells: dict[str, ColumnElement[Any]]) -> ColumnElement[Any]:
@@ -158,14 +144,14 @@ def _attributes(cells: dict[str, ColumnElement[Any]]) -> ColumnElement[Any]:
     which takes minutes for a thousand columns.
     """
     if not cells:
-        return cast(literal(None), String)
+        return sa.cast(sa.literal(None), sa.String)
     return func.nullif(json_object({h: _null_if_secret(text) for h, text in cells.items()}), "{}")
 
 
 def json_object(values: Mapping[str, ColumnElement[Any]]) -> ColumnElement[str]:
     """The values that are not NULL, as the text of a JSON object."""
-    pairs = [part for name, value in values.items() for part in (literal(name), value)]
-    return cast(func.json_merge_patch("{}", func.json_object(*pairs)), String)
+    pairs = [part for name, value in values.items() for part in (sa.literal(name), value)]
+    return sa.cast(func.json_merge_patch("{}", func.json_object(*pairs)), sa.String)
 
 
 def _null_if_secret(text: ColumnElement[Any]) -> ColumnElement[Any]:

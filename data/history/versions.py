@@ -4,29 +4,12 @@ Loading, replacing and removing a snapshot use one algorithm: over [taken_at, un
 are those of a list. Only the list differs: it is the new file's, or the previous snapshot's.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    FromClause,
-    Integer,
-    Select,
-    and_,
-    delete,
-    exists,
-    false,
-    insert,
-    literal,
-    or_,
-    select,
-    true,
-    update,
-)
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement, Connection, and_, select
 
 from data.history.as_of import Span, is_matched, version
 from data.history.failure_reasons import failure_reason
@@ -91,7 +74,7 @@ def _update_rollups(con: Connection, span: Span) -> None:
 
 
 def stage_delta_rows(
-    con: Connection, span: Span, snapshot_accounts: FromClause, changed_keys: FromClause
+    con: Connection, span: Span, snapshot_accounts: sa.FromClause, changed_keys: sa.FromClause
 ) -> None:
     """Fill `stage_delta` with the accounts that the snapshot adds, changes or removes.
 
@@ -99,23 +82,23 @@ def stage_delta_rows(
     account_id, *TRACKED_COLUMNS. `changed_keys`, [integration_id, account_key, is_listed], says
     which accounts the snapshot does not list.
     """
-    before, integration_id = span.accounts_in_store(), literal(span.integration_id, Integer)
+    before, integration_id = span.accounts_in_store(), sa.literal(span.integration_id, sa.Integer)
     after = snapshot_accounts
     if span.is_newest:
         after = select(*after.c, content_hash(after).label("content_hash")).subquery("after")
     columns = [c for c in after.c if c.name != "integration_id"]
-    derived = since_columns(after, before, literal(span.taken_at, SnapshotTime))
+    derived = since_columns(after, before, sa.literal(span.taken_at, SnapshotTime))
     changed = (
-        select(integration_id, true(), *columns, failure_reason(after), *derived)
+        select(integration_id, sa.true(), *columns, failure_reason(after), *derived)
         .select_from(after.outerjoin(before, is_same_account(before, after)))
-        .where(or_(before.c.account_key.is_(None), _differs(after, before)))
+        .where(sa.or_(before.c.account_key.is_(None), _differs(after, before)))
     )
     keys = ["integration_id", "is_listed"]
     names = [*keys, *(c.name for c in columns), *DERIVED_COLUMNS]
-    con.execute(insert(stage_delta).from_select(names, changed))
-    removed = select(integration_id, false(), changed_keys.c.account_key)
+    con.execute(sa.insert(stage_delta).from_select(names, changed))
+    removed = select(integration_id, sa.false(), changed_keys.c.account_key)
     con.execute(
-        insert(stage_delta).from_select(
+        sa.insert(stage_delta).from_select(
             [*keys, "account_key"], removed.where(~changed_keys.c.is_listed)
         )
     )
@@ -128,15 +111,15 @@ def _add_new_accounts(con: Connection, span: Span) -> None:
     link_account_keys(con)
 
 
-def _differs(before: FromClause, after: FromClause) -> ColumnElement[bool]:
+def _differs(before: sa.FromClause, after: sa.FromClause) -> ColumnElement[bool]:
     others = [name for name in TRACKED_COLUMNS if name not in HASHED_COLUMNS]
     compared = (
         [*hash_or_columns(rows.c), *(rows.c[name] for name in others)] for rows in (before, after)
     )
-    return or_(*(a.is_distinct_from(b) for a, b in zip(*compared, strict=True)))
+    return sa.or_(*(a.is_distinct_from(b) for a, b in zip(*compared, strict=True)))
 
 
-def _is_touched(table: FromClause, span: Span) -> ColumnElement[bool]:
+def _is_touched(table: sa.FromClause, span: Span) -> ColumnElement[bool]:
     """Whether a row belongs to an account in `stage_delta`."""
     delta = stage_delta.c
     keys = select(delta.account_key).where(delta.integration_id == span.integration_id)
@@ -146,7 +129,7 @@ def _is_touched(table: FromClause, span: Span) -> ColumnElement[bool]:
 def _append_versions(con: Connection, span: Span) -> None:
     """Close the open versions of the touched accounts, and open new ones."""
     is_open = and_(_is_touched(version, span), version.c.valid_to == OPEN_END)
-    con.execute(update(version).where(is_open).values(valid_to=span.taken_at))
+    con.execute(sa.update(version).where(is_open).values(valid_to=span.taken_at))
     insert_rows(con, version, _versions_over(span, version.c.keys()))
     profiles = _versions_over(span, account_profile.c.keys())
     has_new_profile = stage_delta.c.content_since == span.taken_at
@@ -162,7 +145,7 @@ def _rewrite_versions(con: Connection, span: Span) -> None:
     insert_rows(con, stage_version, select(join_profile(touched)))
     refresh_statistics(con, stage_version, if_large=stage_delta)
     for table in (version, account_profile):
-        con.execute(delete(table).where(_is_touched(table, span)))
+        con.execute(sa.delete(table).where(_is_touched(table, span)))
     _close_versions_at(con, span)
     insert_rows(con, stage_version, _versions_over(span, stage_version.c.keys()))
     if span.had_snapshot:
@@ -172,7 +155,7 @@ def _rewrite_versions(con: Connection, span: Span) -> None:
     recompute_since_columns(con, span.integration_id)
     rows = stage_version.c
     starts_profile = rows.valid_from == rows.content_since
-    for table, condition in ((version, true()), (account_profile, starts_profile)):
+    for table, condition in ((version, sa.true()), (account_profile, starts_profile)):
         staged = select(*(rows[c.name] for c in table.c)).where(
             rows.integration_id == span.integration_id, condition
         )
@@ -185,19 +168,19 @@ def _close_versions_at(con: Connection, span: Span) -> None:
     is_of_integration = rows.integration_id == span.integration_id
     is_running = and_(is_of_integration, is_valid_at(stage_version, moment))
     if not span.is_newest:
-        until = literal(span.until, SnapshotTime)
+        until = sa.literal(span.until, SnapshotTime)
         remainder = select(*(until if c.name == "valid_from" else c for c in rows))
         insert_rows(con, stage_version, remainder.where(is_running, rows.valid_to > span.until))
     if span.had_snapshot:  # only then can a version start at this moment
-        con.execute(delete(stage_version).where(is_running, rows.valid_from == moment))
-    con.execute(update(stage_version).where(is_running).values(valid_to=moment))
+        con.execute(sa.delete(stage_version).where(is_running, rows.valid_from == moment))
+    con.execute(sa.update(stage_version).where(is_running).values(valid_to=moment))
 
 
-def _versions_over(span: Span, columns: Iterable[str]) -> Select[*tuple[Any, ...]]:
+def _versions_over(span: Span, columns: Iterable[str]) -> sa.Select[*tuple[Any, ...]]:
     """One row per listed account of `stage_delta`: its version over the span."""
     values = {c.name: c for c in stage_delta.c} | {
-        "valid_from": literal(span.taken_at, SnapshotTime),
-        "valid_to": literal(span.until, SnapshotTime),
+        "valid_from": sa.literal(span.taken_at, SnapshotTime),
+        "valid_to": sa.literal(span.until, SnapshotTime),
     }
     return select(*(values[name] for name in columns)).where(stage_delta.c.is_listed)
 
@@ -215,21 +198,21 @@ def _merge_equal_neighbors(con: Connection, span: Span, moment: datetime) -> Non
             ~_differs(before, after),
         )
     )
-    con.execute(delete(stage_merged))
+    con.execute(sa.delete(stage_merged))
     insert_rows(con, stage_merged, pairs)
     rows = stage_version
     is_merged = and_(
         rows.c.integration_id == span.integration_id, is_same_account(rows, stage_merged)
     )
     is_extended = and_(is_merged, rows.c.valid_from == stage_merged.c.valid_from)
-    is_absorbed = and_(rows.c.valid_from == moment, exists().where(is_merged))
-    con.execute(delete(rows).where(rows.c.integration_id == span.integration_id, is_absorbed))
-    con.execute(update(rows).where(is_extended).values(valid_to=stage_merged.c.valid_to))
+    is_absorbed = and_(rows.c.valid_from == moment, sa.exists().where(is_merged))
+    con.execute(sa.delete(rows).where(rows.c.integration_id == span.integration_id, is_absorbed))
+    con.execute(sa.update(rows).where(is_extended).values(valid_to=stage_merged.c.valid_to))
 
 
 def _update_current(con: Connection, span: Span) -> None:
     """Bring `account_current` up to date for the touched accounts."""
-    con.execute(delete(account_current).where(_is_touched(account_current, span)))
+    con.execute(sa.delete(account_current).where(_is_touched(account_current, span)))
     columns = [c.name for c in account_current.c if c.name in stage_version.c]
     if span.is_append:  # the new versions are the open ones
         source, hash_column = stage_delta, stage_delta.c.content_hash
@@ -242,4 +225,4 @@ def _update_current(con: Connection, span: Span) -> None:
         )
     open_versions = open_versions.add_columns(search_text(source), hash_column, is_matched(source))
     columns += ["search", "content_hash", "is_matched"]
-    con.execute(insert(account_current).from_select(columns, open_versions))
+    con.execute(sa.insert(account_current).from_select(columns, open_versions))

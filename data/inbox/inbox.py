@@ -1,7 +1,5 @@
 """The inbox: one process loads the files in the snapshots folder, oldest first."""
 
-from __future__ import annotations
-
 import dataclasses
 import errno
 import filecmp
@@ -13,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import Engine
+import sqlalchemy as sa
 
 from data.files.errors import OnHold, OtherContentLoaded, SnapshotRejected, UnknownSnapshot
 from data.files.formats import find_reader
@@ -109,7 +107,7 @@ def put_into_inbox(
 
 
 def load_inbox(
-    engine: Engine, home: Home, progress: Callable[[int, int], None] = lambda *_: None
+    engine: sa.Engine, home: Home, progress: Callable[[int, int], None] = lambda *_: None
 ) -> list[Outcome]:
     """Load the files of the inbox, oldest first; each of them moves to another folder of the home.
 
@@ -132,7 +130,7 @@ def load_inbox(
         return outcomes
 
 
-def _collect_files(engine: Engine, home: Home) -> tuple[list[SnapshotFile], list[Outcome]]:
+def _collect_files(engine: sa.Engine, home: Home) -> tuple[list[SnapshotFile], list[Outcome]]:
     """The files to load, oldest first; and those that were rejected for their place or name."""
     files: list[SnapshotFile] = []
     rejected: list[Outcome] = []
@@ -215,7 +213,7 @@ def _parse_snapshot_file(home: Home, path: Path) -> SnapshotFile:
     return SnapshotFile(path, file.integration, file.taken_at)
 
 
-def _load_file(engine: Engine, home: Home, file: SnapshotFile) -> LoadResult | Quarantined:
+def _load_file(engine: sa.Engine, home: Home, file: SnapshotFile) -> LoadResult | Quarantined:
     name = file.path.name
     replace, confirmed = REPLACE_PREFIX in name, name.startswith(CONFIRMED_PREFIX)
     audit_details = {"integration": file.integration, "taken_at": iso_z(file.taken_at)}

@@ -5,8 +5,6 @@ inbox only with its last page. The pages of an interrupted pull are kept for an 
 try continues from them.
 """
 
-from __future__ import annotations
-
 import fcntl
 import json
 import logging

@@ -5,8 +5,6 @@ person has to confirm it, `rejected` where it cannot be loaded. A file that a pe
 these goes to `removed`. In each folder a file is `<integration>/<file name>`.
 """
 
-from __future__ import annotations
-
 import filecmp
 import logging
 import shutil
@@ -14,7 +12,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from sqlalchemy import ColumnElement, Engine, and_, delete, insert
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement, and_
 
 from data.files.encoding import COMPRESSIONS
 from data.files.errors import UnknownSnapshot
@@ -53,7 +52,7 @@ def target_path(folder: Path, file: SnapshotFile) -> Path:
     return folder / name / f"{file_stamp(file.taken_at)}{extension}"
 
 
-def move_to_archive(engine: Engine, home: Home, file: SnapshotFile) -> None:
+def move_to_archive(engine: sa.Engine, home: Home, file: SnapshotFile) -> None:
     """Keep the file of a loaded snapshot; a file that it replaces goes to `removed`."""
     target = target_path(home.archive, file)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -65,7 +64,7 @@ def move_to_archive(engine: Engine, home: Home, file: SnapshotFile) -> None:
 
 
 def quarantine_file(
-    engine: Engine, home: Home, path: Path, status: QuarantineStatus, reason: str
+    engine: sa.Engine, home: Home, path: Path, status: QuarantineStatus, reason: str
 ) -> Path:
     """Move a file of the inbox into quarantine, with the reason beside it. Returns its new path.
 
@@ -88,12 +87,14 @@ def quarantine_file(
     return target
 
 
-def record_quarantined(engine: Engine, path: Path, status: QuarantineStatus, reason: str) -> None:
+def record_quarantined(
+    engine: sa.Engine, path: Path, status: QuarantineStatus, reason: str
+) -> None:
     """Record in the store that a file is in quarantine, in place of an earlier record of it."""
     with write_transaction(engine) as con:
-        con.execute(delete(quarantined_file).where(_is_file(path)))
+        con.execute(sa.delete(quarantined_file).where(_is_file(path)))
         con.execute(
-            insert(quarantined_file).values(
+            sa.insert(quarantined_file).values(
                 integration=path.parent.name,
                 file_name=path.name,
                 status=status,
@@ -116,7 +117,7 @@ def reason_path(home: Home, path: Path, status: QuarantineStatus = "rejected") -
 
 
 def requeue_file(
-    engine: Engine,
+    engine: sa.Engine,
     home: Home,
     status: QuarantineStatus,
     integration: str,
@@ -134,7 +135,7 @@ def requeue_file(
 
 
 def dismiss_file(
-    engine: Engine, home: Home, status: QuarantineStatus, integration: str, name: str
+    engine: sa.Engine, home: Home, status: QuarantineStatus, integration: str, name: str
 ) -> None:
     """Move a quarantined file to `removed`."""
     path = find_quarantined_path(home, status, integration, name)
@@ -142,7 +143,7 @@ def dismiss_file(
     _drop_record(engine, path)
 
 
-def withdraw_snapshot(engine: Engine, home: Home, integration: str, taken_at: datetime) -> bool:
+def withdraw_snapshot(engine: sa.Engine, home: Home, integration: str, taken_at: datetime) -> bool:
     """Remove a loaded snapshot and move its file to `removed`. False where there is none.
 
     The file goes first. If the process is killed in between, a rebuild does not bring it back.
@@ -181,7 +182,7 @@ def _move_into(folder: Path, path: Path) -> None:
     shutil.move(path, target)
 
 
-def _remove_superseded(engine: Engine, home: Home, file: SnapshotFile) -> None:
+def _remove_superseded(engine: sa.Engine, home: Home, file: SnapshotFile) -> None:
     """Clear the quarantine of files for the moment of a snapshot that is now loaded."""
     for folder in (home.on_hold, home.rejected):
         for path in list((folder / file.integration).glob(f"*{file_stamp(file.taken_at)}.*")):
@@ -190,10 +191,10 @@ def _remove_superseded(engine: Engine, home: Home, file: SnapshotFile) -> None:
                 _drop_record(engine, path)
 
 
-def _drop_record(engine: Engine, path: Path) -> None:
+def _drop_record(engine: sa.Engine, path: Path) -> None:
     path.with_name(path.name + REASON_SUFFIX).unlink(missing_ok=True)
     with write_transaction(engine) as con:
-        con.execute(delete(quarantined_file).where(_is_file(path)))
+        con.execute(sa.delete(quarantined_file).where(_is_file(path)))
 
 
 def _is_file(path: Path) -> ColumnElement[bool]:

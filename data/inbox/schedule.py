@@ -1,7 +1,5 @@
 """Scheduled pulls, in the one process that keeps the store: when each is due, and how it went."""
 
-from __future__ import annotations
-
 import logging
 from datetime import datetime, timedelta
 from threading import Event

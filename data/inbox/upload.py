@@ -3,8 +3,6 @@
 Each step takes a value and returns one. None of them needs a browser.
 """
 
-from __future__ import annotations
-
 import hashlib
 import re
 from collections.abc import Iterator
@@ -14,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from sqlalchemy import Engine
+import sqlalchemy as sa
 
 from data.files.formats import find_reader
 from data.files.mapping import ColumnMapping
@@ -117,7 +115,7 @@ def read_upload_headings(home: Home, upload: Upload) -> tuple[str, ...]:
 
 
 def preview_upload(
-    engine: Engine, home: Home, identified: IdentifiedUpload, mapping: ColumnMapping | None
+    engine: sa.Engine, home: Home, identified: IdentifiedUpload, mapping: ColumnMapping | None
 ) -> Preview:
     """Show what loading the upload would change. Raises SnapshotRejected."""
     with _temporary_copy(home, identified, mapping) as file:

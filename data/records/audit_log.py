@@ -4,8 +4,6 @@ An event is first written to a file, which does not need the store, and later mo
 There each event has a checksum over itself and the event before, which reveals changes and gaps.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import logging
@@ -18,7 +16,8 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from sqlalchemy import Engine, insert, select
+import sqlalchemy as sa
+from sqlalchemy import select
 
 from data.formatting import utc_now
 from data.home import Home
@@ -94,7 +93,7 @@ def record_denial(home: Home, actor: str, action: str) -> None:
     record_event(home, actor or "Unknown user", Event.ACCESS_DENIED, why=action)
 
 
-def flush_pending(engine: Engine, home: Home) -> int:
+def flush_pending(engine: sa.Engine, home: Home) -> int:
     """Move the pending events to the store; returns their number.
 
     Each is stored once, even if the process is killed before the file is deleted. Processes that
@@ -104,7 +103,7 @@ def flush_pending(engine: Engine, home: Home) -> int:
         return _flush_locked(engine, home)
 
 
-def _flush_locked(engine: Engine, home: Home) -> int:
+def _flush_locked(engine: sa.Engine, home: Home) -> int:
     with _write_lock:
         pending_path = _pending_path(home)
         flushing_path = pending_path.with_suffix(".flushing")
@@ -128,7 +127,7 @@ def _flush_locked(engine: Engine, home: Home) -> int:
                 number, checksum = number + 1, event_checksum(checksum, number + 1, event)
                 rows.append({**event, "number": number, "checksum": checksum})
         if rows:
-            con.execute(insert(audit_event), rows)
+            con.execute(sa.insert(audit_event), rows)
     flushing_path.unlink()
     return len(rows)
 

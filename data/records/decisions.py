@@ -4,13 +4,12 @@ Decisions refer to integrations and accounts by name, not by key, so that they s
 store is rebuilt.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Table, insert, update
+import sqlalchemy as sa
+from sqlalchemy import Connection
 
 MAX_NAME_LENGTH = 200
 """Characters of the name of a person."""
@@ -29,13 +28,17 @@ def required_text(text: str, label: str, max_length: int = MAX_NAME_LENGTH) -> s
 
 
 def withdraw(
-    con: Connection, table: Table, subjects: Iterable[Mapping[str, Any]], actor: str, at: datetime
+    con: Connection,
+    table: sa.Table,
+    subjects: Iterable[Mapping[str, Any]],
+    actor: str,
+    at: datetime,
 ) -> None:
     """Withdraw the decisions on each subject, given as column → value."""
     for subject in subjects:
         is_subject = (table.c[name] == value for name, value in subject.items())
         con.execute(
-            update(table)
+            sa.update(table)
             .where(*is_subject, table.c.withdrawn_at.is_(None))
             .values(withdrawn_by=actor, withdrawn_at=at)
         )
@@ -43,7 +46,7 @@ def withdraw(
 
 def replace(
     con: Connection,
-    table: Table,
+    table: sa.Table,
     subject_columns: Sequence[str],
     rows: Sequence[Mapping[str, Any]],
     actor: str,
@@ -52,4 +55,4 @@ def replace(
     """Add decisions, and withdraw earlier ones on the same subjects."""
     withdraw(con, table, ({name: row[name] for name in subject_columns} for row in rows), actor, at)
     if rows:
-        con.execute(insert(table), [*rows])
+        con.execute(sa.insert(table), [*rows])

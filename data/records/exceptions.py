@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass, fields
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Engine, and_
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement, Connection, and_
 
 from data.formatting import utc_now
 from data.records.decisions import InvalidInput, replace, required_text, withdraw
@@ -62,7 +63,7 @@ def read_rule_settings(con: Connection) -> RuleSettings:
     return RuleSettings.from_dict(read_setting(con, "review") or {})
 
 
-def save_rule_settings(engine: Engine, settings: RuleSettings) -> None:
+def save_rule_settings(engine: sa.Engine, settings: RuleSettings) -> None:
     """Set the settings of all rules."""
     save_setting(engine, "review", settings.to_dict())
 
@@ -84,7 +85,7 @@ class RiskException(NamedTuple):
 
 
 def add_exceptions(
-    engine: Engine,
+    engine: sa.Engine,
     findings: Sequence[tuple[FindingKey, datetime]],
     risk_exception: RiskException,
     *,
@@ -117,7 +118,11 @@ def add_exceptions(
 
 
 def withdraw_exception(
-    engine: Engine, finding: FindingKey, withdrawn_by: str, *, withdrawn_at: datetime | None = None
+    engine: sa.Engine,
+    finding: FindingKey,
+    withdrawn_by: str,
+    *,
+    withdrawn_at: datetime | None = None,
 ) -> None:
     """Withdraw the exception for a finding. Raises InvalidInput."""
     actor = required_text(withdrawn_by, "name")

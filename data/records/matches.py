@@ -1,13 +1,12 @@
 """Match overrides: whom people name as the owner of an account that no snapshot matches."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import Connection, Engine, select, update
+import sqlalchemy as sa
+from sqlalchemy import Connection, select
 
 from data.formatting import utc_now
 from data.records.decisions import replace, required_text, withdraw
@@ -32,7 +31,7 @@ class MatchOverride(NamedTuple):
 
 
 def save_match_overrides(
-    engine: Engine,
+    engine: sa.Engine,
     overrides: Sequence[MatchOverride],
     decided_by: str,
     *,
@@ -55,7 +54,7 @@ def save_match_overrides(
 
 
 def withdraw_match_overrides(
-    engine: Engine,
+    engine: sa.Engine,
     accounts: Sequence[tuple[str, str]],
     withdrawn_by: str,
     *,
@@ -81,7 +80,7 @@ def link_account_keys(con: Connection) -> None:
     )
     for (name, account_id), key in _find_account_keys(con, map(tuple, unlinked)).items():
         con.execute(
-            update(match_override)
+            sa.update(match_override)
             .where(columns.integration == name, columns.account_id == account_id)
             .values(account_key=key)
         )
@@ -89,7 +88,7 @@ def link_account_keys(con: Connection) -> None:
 
 def unlink_account_keys(con: Connection, integration_id: int | None = None) -> None:
     """Empty `account_key` of the overrides of one integration, or of all."""
-    statement = update(match_override).values(account_key=None)
+    statement = sa.update(match_override).values(account_key=None)
     if integration_id is not None:
         name = select(integration.c.name).where(integration.c.integration_id == integration_id)
         statement = statement.where(match_override.c.integration.in_(name))
@@ -120,6 +119,6 @@ def read_directories(con: Connection) -> tuple[str, ...]:
     return tuple(read_setting(con, DIRECTORIES_SETTING) or ())
 
 
-def save_directories(engine: Engine, names: Sequence[str]) -> None:
+def save_directories(engine: sa.Engine, names: Sequence[str]) -> None:
     """Set the integrations that list people."""
     save_setting(engine, DIRECTORIES_SETTING, [*names])

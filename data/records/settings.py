@@ -1,11 +1,10 @@
 """Settings that people change on the pages, as JSON."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 
-from sqlalchemy import Connection, Engine, delete, insert, select
+import sqlalchemy as sa
+from sqlalchemy import Connection, select
 
 from data.schema import setting
 from data.store.engine import write_transaction
@@ -17,8 +16,8 @@ def read_setting(con: Connection, name: str) -> Any:
     return json.loads(value) if value else None
 
 
-def save_setting(engine: Engine, name: str, value: Any) -> None:
+def save_setting(engine: sa.Engine, name: str, value: Any) -> None:
     """Set a setting."""
     with write_transaction(engine) as con:
-        con.execute(delete(setting).where(setting.c.name == name))
-        con.execute(insert(setting).values(name=name, value=json.dumps(value)))
+        con.execute(sa.delete(setting).where(setting.c.name == name))
+        con.execute(sa.insert(setting).values(name=name, value=json.dumps(value)))

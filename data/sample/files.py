@@ -1,7 +1,5 @@
 """Writes the sample as snapshot files, in all formats."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime, timedelta

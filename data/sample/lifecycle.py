@@ -1,7 +1,5 @@
 """The probabilities with which accounts of the sample move through the eleven states."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

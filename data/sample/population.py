@@ -3,8 +3,6 @@
 None of these people exists.
 """
 
-from __future__ import annotations
-
 import re
 from datetime import datetime
 from itertools import product

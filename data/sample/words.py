@@ -1,7 +1,5 @@
 """Names, roles and failure reasons of the sample."""
 
-from __future__ import annotations
-
 import re
 from itertools import product
 from unicodedata import normalize

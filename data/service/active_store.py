@@ -1,7 +1,5 @@
 """Decides which store readers see: the sample's, until real data is loaded."""
 
-from __future__ import annotations
-
 import logging
 import shutil
 from datetime import datetime
@@ -9,7 +7,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal, NamedTuple
 
-from sqlalchemy import Engine, func, select
+import sqlalchemy as sa
+from sqlalchemy import func, select
 
 from data.files.naming import SnapshotFile
 from data.formatting import utc_now
@@ -54,7 +53,7 @@ class StoreUnavailable(StoreError):
 class ActiveStore(NamedTuple):
     """The store that readers see."""
 
-    engine: Engine
+    engine: sa.Engine
     is_sample: bool
     sample_progress: float = 1.0  # share of the sample that is loaded
 
@@ -100,7 +99,7 @@ def active_store(home: Home) -> ActiveStore:
     return ActiveStore(sample, is_sample=True, sample_progress=min(1.0, progress))
 
 
-def _open_sample_store(home: Home) -> Engine:
+def _open_sample_store(home: Home) -> sa.Engine:
     """A damaged or outdated sample is created again."""
     url = _sample_url(home)
     try:
@@ -161,6 +160,6 @@ def _latest_sample_time() -> datetime:
     return latest_morning(utc_now())
 
 
-def _count_snapshots(engine: Engine) -> int:
+def _count_snapshots(engine: sa.Engine) -> int:
     with engine.connect() as con:
         return con.scalar(select(func.count()).select_from(snapshot)) or 0

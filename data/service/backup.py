@@ -4,8 +4,6 @@ Everything else can be rebuilt. A backup that is unpacked into an empty folder i
 start, or `rollcall rebuild`, loads its archive.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import shutil
@@ -15,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from sqlalchemy import Engine
+import sqlalchemy as sa
 
 from data.home import Home
 from data.records.audit_log import flush_pending
@@ -85,7 +83,7 @@ def _make_or_request_copy(home: Home) -> None:
             close_store(home.database_url)
 
 
-def make_requested_copy(engine: Engine, home: Home) -> None:
+def make_requested_copy(engine: sa.Engine, home: Home) -> None:
     """Make the copy if a backup waits for this process, which has the store open."""
     if not _request_file(home).exists():
         return
@@ -97,7 +95,7 @@ def make_requested_copy(engine: Engine, home: Home) -> None:
         _request_file(home).unlink(missing_ok=True)
 
 
-def make_consistent_copy(engine: Engine, home: Home) -> None:
+def make_consistent_copy(engine: sa.Engine, home: Home) -> None:
     """Make the copy. It needs almost no space, because its files are hard links."""
     partial = _copy_folder(home).with_suffix(".part")
     shutil.rmtree(partial, ignore_errors=True)
@@ -113,7 +111,7 @@ def make_consistent_copy(engine: Engine, home: Home) -> None:
     partial.rename(_copy_folder(home))
 
 
-def _copy_records(engine: Engine, file: Path) -> None:
+def _copy_records(engine: sa.Engine, file: Path) -> None:
     url = f"duckdb:///{file}"
     try:
         target = open_store(url)

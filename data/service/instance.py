@@ -1,7 +1,5 @@
 """Records which app serves a home, so that another process can name its address."""
 
-from __future__ import annotations
-
 import json
 import os
 from pathlib import Path

@@ -1,14 +1,12 @@
 """Keeps the store of a home open, complete and up to date with the inbox."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from threading import Event, Thread
 
-from sqlalchemy import Engine
+import sqlalchemy as sa
 
 from data.formatting import count_of
 from data.home import Home
@@ -73,7 +71,7 @@ def _keep_until_stopped(home: Home, address: str, stop: Event) -> None:
 class _Keeper:
     home: Home
     address: str
-    engine: Engine | None = None
+    engine: sa.Engine | None = None
     problem: str = ""
     sample_thread: Thread | None = None
 

@@ -5,8 +5,6 @@ match overrides, quarantined files and the audit log – are copied from the old
 be read.
 """
 
-from __future__ import annotations
-
 import fcntl
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +14,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, insert, inspect, select, update
+import sqlalchemy as sa
+from sqlalchemy import Connection, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from data.files.errors import SnapshotRejected
@@ -42,7 +41,7 @@ class RebuildFailed(StoreError):
     """Files of the archive cannot be loaded. The store is unchanged."""
 
 
-def open_or_rebuild(home: Home, progress: RebuildProgress) -> Engine:
+def open_or_rebuild(home: Home, progress: RebuildProgress) -> sa.Engine:
     """The store of a home. A damaged or outdated file is rebuilt first.
 
     Raises StoreError.
@@ -110,7 +109,7 @@ def _install(home: Home, replacement: Replacement, reason: str) -> None:
         log.warning("The old store is kept: %s", backup)
 
 
-def load_missing(engine: Engine, home: Home, progress: RebuildProgress) -> list[str]:
+def load_missing(engine: sa.Engine, home: Home, progress: RebuildProgress) -> list[str]:
     """Load the snapshots of the archive that the store lacks. Returns an error for each failure.
 
     DuckDB silently drops a write-ahead log that was cut off. A server loses nothing: what it lacks
@@ -184,7 +183,7 @@ def _acquire_store(home: Home) -> str:
 
 
 def _load_all(
-    engine: Engine, home: Home, paths: Sequence[Path], progress: RebuildProgress
+    engine: sa.Engine, home: Home, paths: Sequence[Path], progress: RebuildProgress
 ) -> list[str]:
     errors = []
     for number, path in enumerate(paths, start=1):
@@ -203,18 +202,18 @@ def _load_all(
 # ---- records -------------------------------------------------------------------------------------
 
 
-def _migrate_records(home: Home, new_engine: Engine) -> None:
+def _migrate_records(home: Home, new_engine: sa.Engine) -> None:
     """Copy the records, by the names of the columns that the old and the new store both have."""
     if not adapter_for(home.database_url).exists(home.database_url):
         return
     try:
         with unchecked_connection(home.database_url) as old_con, new_engine.begin() as con:
-            old_tables = inspect(old_con).get_table_names()
+            old_tables = sa.inspect(old_con).get_table_names()
             if integration.name in old_tables:
                 _migrate_integration_settings(old_con, con)
             for table in RECORD_TABLES:
                 if table.name in old_tables and (rows := _read_rows(old_con, table)):
-                    con.execute(insert(table), rows)
+                    con.execute(sa.insert(table), rows)
             unlink_account_keys(con)
             link_account_keys(con)
     except (StoreError, SQLAlchemyError) as error:
@@ -226,11 +225,11 @@ def _migrate_integration_settings(old_con: Connection, con: Connection) -> None:
         settings = {c: row[c] for c in row if c not in ("integration_id", "name")}
         if settings:
             condition = integration.c.name == row["name"]
-            con.execute(update(integration).where(condition).values(settings))
+            con.execute(sa.update(integration).where(condition).values(settings))
 
 
-def _read_rows(old_con: Connection, table: Table) -> list[dict[str, Any]]:
-    names = {column["name"] for column in inspect(old_con).get_columns(table.name)}
+def _read_rows(old_con: Connection, table: sa.Table) -> list[dict[str, Any]]:
+    names = {column["name"] for column in sa.inspect(old_con).get_columns(table.name)}
     columns = [c for c in table.c if c.name in names]
     return [dict(row) for row in old_con.execute(select(*columns)).mappings()]
 

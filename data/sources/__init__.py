@@ -3,8 +3,6 @@
 A source is one module here and one line in SOURCES. See docs/sources.md.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple

@@ -3,8 +3,6 @@
 Neither has jobs, so states are inferred. The owner of an account follows from its email.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 

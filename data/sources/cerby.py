@@ -1,7 +1,5 @@
 """Cerby: the users of a workspace or of an integration, as its API lists them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 from data.files.errors import NotAListOfAccounts

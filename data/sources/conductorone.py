@@ -1,7 +1,5 @@
 """ConductorOne's CSV files for apps without a connector: identities, and grants beside them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 
 from data.files.errors import NotAListOfAccounts

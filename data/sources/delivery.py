@@ -1,7 +1,5 @@
 """Opens a delivered file: unpacks it, detects its source, and chooses the reader."""
 
-from __future__ import annotations
-
 import csv
 import re
 import zlib

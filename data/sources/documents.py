@@ -1,7 +1,5 @@
 """The files of one delivery as a source reads them: JSON documents, JSON lines, or CSV rows."""
 
-from __future__ import annotations
-
 import csv
 import json
 import re

@@ -4,8 +4,6 @@ The logs are events, and the state of an account is that after its latest events
 events in the period of the log is missing, unless the list of assignments is beside it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any

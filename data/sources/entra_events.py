@@ -1,7 +1,5 @@
 """Provisioning events of Microsoft Entra, from Graph, the portal, or Azure Monitor."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any

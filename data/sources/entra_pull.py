@@ -1,7 +1,5 @@
 """Pulls from Microsoft Graph: an app's provisioning log and assignments, or all users."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any

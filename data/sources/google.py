@@ -3,8 +3,6 @@
 They show who exists and who is suspended, but no jobs and no times of change.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 from data.files.errors import NotAListOfAccounts

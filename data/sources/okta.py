@@ -3,8 +3,6 @@
 An application's list is a JSON array per page, without a count of all users.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import quote

@@ -4,8 +4,6 @@ A puller does not know about them. It asks for the same pages in the same order,
 here are not asked for again. The next page is found as always, by number, cursor or address.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import shutil

@@ -1,7 +1,5 @@
 """SailPoint Identity Security Cloud: the answers to `GET /accounts`."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 from data.files.errors import NotAListOfAccounts

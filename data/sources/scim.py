@@ -4,8 +4,6 @@ SCIM lists accounts but no jobs, so every state is inferred. It has no persons e
 an account follows from `externalId` or the email, if there is an identity provider's list.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from typing import Any
 

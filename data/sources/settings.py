@@ -1,7 +1,5 @@
 """The pulls that the secrets file configures."""
 
-from __future__ import annotations
-
 import os
 import re
 import tomllib

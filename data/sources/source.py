@@ -1,7 +1,5 @@
 """The contract of a source: it maps the records of another product to the rows of a snapshot."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field

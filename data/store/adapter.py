@@ -1,26 +1,25 @@
 """What differs between the databases that can hold a store."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 import pyarrow as pa
-from sqlalchemy import Connection, Engine, Select, Table, make_url
+import sqlalchemy as sa
+from sqlalchemy import Connection
 from sqlalchemy.engine import ExceptionContext
 
 from data.store.errors import StoreError, StoreUnreachable
 
-Rows = Select[*tuple[Any, ...]]
+Rows = sa.Select[*tuple[Any, ...]]
 
 
 class Replacement(NamedTuple):
     """An empty store that can take the place of another one."""
 
     url: str
-    prepare: Callable[[Engine], object]
+    prepare: Callable[[sa.Engine], object]
     """Set up the new store like the old one, before anything is loaded."""
     install: Callable[[str], str]
     """Put it in place. Returns where the old store is kept, empty where it is not. The argument
@@ -39,7 +38,7 @@ class DatabaseAdapter(ABC):
     # ---- connections
 
     @abstractmethod
-    def create_engine(self, url: str) -> Engine:
+    def create_engine(self, url: str) -> sa.Engine:
         """An engine that checks nothing in the store. Raises StoreUnreachable."""
 
     @abstractmethod
@@ -98,13 +97,13 @@ class DatabaseAdapter(ABC):
         """The rows as Arrow. A server gives lists as JSON."""
 
     def write_batches(
-        self, con: Connection, table: Table, workspace: Connection, rows: Rows, batch_size: int
+        self, con: Connection, table: sa.Table, workspace: Connection, rows: Rows, batch_size: int
     ) -> None:
         """Write rows of the workspace into a table of a server."""
         raise NotImplementedError
 
     @abstractmethod
-    def analyze(self, con: Connection, *tables: Table) -> None:
+    def analyze(self, con: Connection, *tables: sa.Table) -> None:
         """Update the planner's statistics of the tables."""
 
 
@@ -112,14 +111,14 @@ ADAPTERS: dict[str, DatabaseAdapter] = {}
 """SQLAlchemy's name of a database → its adapter. The module of each adapter adds it."""
 
 
-def adapter_of(con: Connection | Engine) -> DatabaseAdapter:
+def adapter_of(con: Connection | sa.Engine) -> DatabaseAdapter:
     """The adapter of an open store."""
     return ADAPTERS[con.dialect.name]
 
 
 def adapter_for(url: str) -> DatabaseAdapter:
     """The adapter for an address. Raises StoreUnreachable for a database of another kind."""
-    name = make_url(url).get_backend_name()
+    name = sa.make_url(url).get_backend_name()
     if name not in ADAPTERS:
         raise StoreUnreachable(
             f"{name} cannot hold a store. Expected duckdb:///… or postgresql+psycopg://…"

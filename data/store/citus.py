@@ -4,9 +4,8 @@ Citus limits queries, and tests check them: joins of two large tables include th
 windows partition by it, and a load changes rows of one integration only.
 """
 
-from __future__ import annotations
-
-from sqlalchemy import Connection, Engine, cast, column, func, literal, select, table, text
+import sqlalchemy as sa
+from sqlalchemy import Connection, func, select
 from sqlalchemy.dialects.postgresql import REGCLASS
 
 from data.schema import account_version, metadata, rejected_row
@@ -23,7 +22,7 @@ REFERENCE_TABLES = {"integration", "snapshot", "layout"} | {
 """Small tables: records, and tables of most joins. Every machine has a full copy."""
 
 
-def distribute(engine: Engine) -> list[str]:
+def distribute(engine: sa.Engine) -> list[str]:
     """Distribute the tables of a store over a Citus cluster, and return their names.
 
     Tables that are already distributed stay. Raises ClusterError where the database is not a
@@ -35,7 +34,7 @@ def distribute(engine: Engine) -> list[str]:
                 raise ClusterError(
                     "The database has no Citus. Run CREATE EXTENSION citus in it, on every machine."
                 )
-            if not con.scalar(select(literal("B") < "a")):
+            if not con.scalar(select(sa.literal("B") < "a")):
                 raise ClusterError(
                     "The databases of a cluster must sort by code points. Run on every machine: "
                     "CREATE DATABASE rollcall TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C.UTF-8'."
@@ -62,7 +61,7 @@ COLOCATION_TABLE = account_version.name
 def _distribute_table(con: Connection, name: str) -> None:
     """Citus's functions take names as untyped constants."""
     if name in REFERENCE_TABLES:
-        con.execute(text("SELECT create_reference_table(:name)"), {"name": name})
+        con.execute(sa.text("SELECT create_reference_table(:name)"), {"name": name})
         return
     distribution_column, colocate_with = (
         DISTRIBUTION_COLUMN,
@@ -71,14 +70,14 @@ def _distribute_table(con: Connection, name: str) -> None:
     if name == rejected_row.name:  # joined with small tables only
         distribution_column, colocate_with = "snapshot_id", "none"
     con.execute(
-        text("SELECT create_distributed_table(:name, :by, colocate_with => :beside)"),
+        sa.text("SELECT create_distributed_table(:name, :by, colocate_with => :beside)"),
         {"name": name, "by": distribution_column, "beside": colocate_with},
     )
 
 
 def _is_distributed(con: Connection, name: str) -> bool:
-    partitions = table("pg_dist_partition", column("logicalrelid"))
-    is_this_table = partitions.c.logicalrelid == cast(name, REGCLASS)
+    partitions = sa.table("pg_dist_partition", sa.column("logicalrelid"))
+    is_this_table = partitions.c.logicalrelid == sa.cast(name, REGCLASS)
     return bool(con.scalar(select(func.count()).select_from(partitions).where(is_this_table)))
 
 
@@ -86,7 +85,7 @@ def _is_cluster(con: Connection) -> bool:
     return bool(con.scalar(select(func.to_regclass("pg_dist_partition").is_not(None))))
 
 
-def distribute_like(con: Connection, target: Engine) -> None:
+def distribute_like(con: Connection, target: sa.Engine) -> None:
     """Distribute the target if the store of the connection is distributed."""
     with con.begin():
         is_distributed = _is_cluster(con) and _is_distributed(con, COLOCATION_TABLE)

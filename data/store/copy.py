@@ -1,10 +1,9 @@
 """Copies a complete store into another one, of the same or another kind of database."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
-from sqlalchemy import Connection, Engine, Table, cast, func, select
+import sqlalchemy as sa
+from sqlalchemy import Connection, func, select
 from sqlalchemy.types import Numeric
 
 from data.schema import metadata, snapshot
@@ -21,10 +20,10 @@ class NotEmpty(StoreError):
 
 
 def copy_store(
-    source: Engine,
-    target: Engine,
+    source: sa.Engine,
+    target: sa.Engine,
     progress: TableProgress = lambda *_: None,
-    tables: Sequence[Table] = metadata.sorted_tables,
+    tables: Sequence[sa.Table] = metadata.sorted_tables,
 ) -> None:
     """Copy the tables in one transaction. Raises NotEmpty."""
     with source.connect() as source_con, write_connection(target) as target_con:
@@ -38,7 +37,7 @@ def copy_store(
             refresh_statistics(target_con, *tables)
 
 
-def _copy_table(source: Connection, target: Connection, table: Table) -> None:
+def _copy_table(source: Connection, target: Connection, table: sa.Table) -> None:
     """In the order of time, so that DuckDB skips blocks when it looks for a moment."""
     order = [table.c[name] for name in ("valid_from", "taken_at") if name in table.c]
     rows = select(table).order_by(*order)
@@ -54,12 +53,12 @@ def _copy_table(source: Connection, target: Connection, table: Table) -> None:
 # ---- comparison ----------------------------------------------------------------------------------
 
 
-def count_rows(con: Connection, table: Table) -> int:
+def count_rows(con: Connection, table: sa.Table) -> int:
     """The number of rows of the table."""
     return con.scalar(select(func.count()).select_from(table)) or 0
 
 
-def find_different_tables(left: Engine, right: Engine) -> list[str]:
+def find_different_tables(left: sa.Engine, right: sa.Engine) -> list[str]:
     """The tables whose rows differ. Every row is compared."""
     with left.connect() as left_con, right.connect() as right_con:
         return [
@@ -69,11 +68,11 @@ def find_different_tables(left: Engine, right: Engine) -> list[str]:
         ]
 
 
-def table_checksum(con: Connection, table: Table) -> tuple[int, int]:
+def table_checksum(con: Connection, table: sa.Table) -> tuple[int, int]:
     """The number of rows, and a checksum that does not depend on their order."""
     with shared_workspace(con) as workspace:
         rows = scan(con, select(table), workspace, f"checksum_{table.name}")
-        typed = (cast(c, table.c[c.key].type) for c in rows.c)
-        hash_sum = func.sum(cast(func.hash(*typed), Numeric(38, 0)))
+        typed = (sa.cast(c, table.c[c.key].type) for c in rows.c)
+        hash_sum = func.sum(sa.cast(func.hash(*typed), Numeric(38, 0)))
         count, total = workspace.execute(select(func.count(), hash_sum).select_from(rows)).one()
         return count, int(total or 0)

@@ -1,29 +1,14 @@
 """PostgreSQL's COPY as Arrow: rows in bulk, in both directions."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
+import sqlalchemy as sa
 from psycopg import sql
 from pyarrow import csv
-from sqlalchemy import (
-    ARRAY,
-    BigInteger,
-    Boolean,
-    ColumnElement,
-    Connection,
-    Date,
-    DateTime,
-    Float,
-    Integer,
-    SmallInteger,
-    Table,
-    func,
-    select,
-)
+from sqlalchemy import ColumnElement, Connection, func, select
 
 from data.store.adapter import Rows
 from data.store.dialect import LAMBDA_ITEM, sql_lambda
@@ -36,11 +21,11 @@ MAX_ROW_SIZE = 32 << 20
 
 
 def write_copied(
-    store: Connection, table: Table, workspace: Connection, rows: Rows, batch_size: int
+    store: Connection, table: sa.Table, workspace: Connection, rows: Rows, batch_size: int
 ) -> None:
     """Write rows of the workspace, which have the columns of the table in its order."""
     columns = rows.subquery("rows").c
-    text_rows = select(*(_array_literal(c) if isinstance(c.type, ARRAY) else c for c in columns))
+    text_rows = select(*(_array_literal(c) if isinstance(c.type, sa.ARRAY) else c for c in columns))
     result: Any = workspace.execute(text_rows, execution_options={"duckdb_arrow": True})
     statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(
         sql.Identifier(table.name), sql.SQL(", ").join(sql.Identifier(c.name) for c in table.c)
@@ -69,7 +54,7 @@ def read_copied(store: Connection, rows: Rows) -> pa.RecordBatchReader:
     columns = rows.subquery("copied").c
     schema = pa.schema([(c.key, _arrow_type(c)) for c in columns])
     json_rows = select(
-        *(func.to_json(c).label(c.key) if isinstance(c.type, ARRAY) else c for c in columns)
+        *(func.to_json(c).label(c.key) if isinstance(c.type, sa.ARRAY) else c for c in columns)
     )
     stream = io.BufferedReader(_CopyStream(store, json_rows), READ_AHEAD_SIZE)
     if not stream.peek(1):
@@ -130,11 +115,11 @@ def _arrow_type(value: ColumnElement[Any]) -> pa.DataType:
 
 
 ARROW_TYPES: dict[Any, pa.DataType] = {
-    Boolean: pa.bool_(),
-    SmallInteger: pa.int16(),
-    BigInteger: pa.int64(),
-    Integer: pa.int32(),
-    Float: pa.float64(),
-    DateTime: pa.timestamp("us"),
-    Date: pa.date32(),
+    sa.Boolean: pa.bool_(),
+    sa.SmallInteger: pa.int16(),
+    sa.BigInteger: pa.int64(),
+    sa.Integer: pa.int32(),
+    sa.Float: pa.float64(),
+    sa.DateTime: pa.timestamp("us"),
+    sa.Date: pa.date32(),
 }

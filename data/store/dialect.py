@@ -3,8 +3,6 @@
 Queries are written once, with these functions. SQLAlchemy compiles each to the SQL of the database.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -12,25 +10,8 @@ from itertools import groupby
 from typing import Any
 from unicodedata import category
 
-from sqlalchemy import (
-    JSON,
-    BigInteger,
-    Boolean,
-    ColumnElement,
-    Float,
-    Integer,
-    LargeBinary,
-    Numeric,
-    Select,
-    String,
-    case,
-    cast,
-    column,
-    extract,
-    func,
-    literal,
-    literal_column,
-)
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement, case, column, func
 from sqlalchemy.dialects.postgresql import BIT, JSONB, aggregate_order_by, array
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -68,7 +49,7 @@ def _sql_function(
 class lower(GenericFunction[str]):  # noqa: N801 - replaces the usual `func.lower`
     """A text in lower case. In PostgreSQL, columns have a collation that knows only ASCII case."""
 
-    type = String()
+    type = sa.String()
     inherit_cache = True
 
 
@@ -97,15 +78,15 @@ def _without_marks(text: ColumnElement[Any]) -> ColumnElement[Any]:
     Most texts are ASCII and have no marks. Such a text has as many bytes as characters.
     """
     text = func.lower(text)
-    decomposed = func.normalize(text, literal_column("NFD"))
+    decomposed = func.normalize(text, sa.literal_column("NFD"))
     without_marks = func.regexp_replace(decomposed, f"[{_mark_ranges()}]", "", "g")
-    composed = func.normalize(without_marks, literal_column("NFC"), type_=String)
+    composed = func.normalize(without_marks, sa.literal_column("NFC"), type_=sa.String)
     return case((func.octet_length(text) == func.char_length(text), text), else_=composed)
 
 
 search_normalized = _sql_function(
     "search_normalized",
-    String(),
+    sa.String(),
     duckdb=lambda text: func.strip_accents(func.lower(text)),
     postgresql=_without_marks,
 )
@@ -115,13 +96,13 @@ search_normalized = _sql_function(
 def _like(word: ColumnElement[Any], text: ColumnElement[Any]) -> ColumnElement[bool]:
     """LIKE uses an index of trigrams where there is one."""
     for wildcard in ("\\", "%", "_"):
-        word = func.replace(word, wildcard, f"\\{wildcard}", type_=String)
-    return text.like(literal("%") + word + literal("%"))
+        word = func.replace(word, wildcard, f"\\{wildcard}", type_=sa.String)
+    return text.like(sa.literal("%") + word + sa.literal("%"))
 
 
 occurs_in = _sql_function(
     "occurs_in",
-    Boolean(),
+    sa.Boolean(),
     duckdb=lambda word, text: func.strpos(text, word) > 0,
     postgresql=_like,
 )
@@ -129,7 +110,7 @@ occurs_in = _sql_function(
 
 regex_matches = _sql_function(
     "regex_matches",
-    Boolean(),
+    sa.Boolean(),
     duckdb=func.regexp_matches,
     postgresql=lambda text, pattern: text.op("~")(pattern),
 )
@@ -138,23 +119,23 @@ regex_matches = _sql_function(
 
 def join_sorted(texts: ColumnElement[Any], separator: str) -> ColumnElement[str]:
     """The texts of a group in order, as one text."""
-    return func.string_agg(texts, aggregate_order_by(literal(separator, String), texts))
+    return func.string_agg(texts, aggregate_order_by(sa.literal(separator, sa.String), texts))
 
 
 # ---- lists and values ----------------------------------------------------------------------------
 
 has_role = _sql_function(
     "has_role",
-    Boolean(),
+    sa.Boolean(),
     # It uses no index, but is eight times as fast as `= ANY`.
     duckdb=func.list_contains,
-    postgresql=lambda roles, role: roles.op("@>")(cast(array([role]), roles.type)),
+    postgresql=lambda roles, role: roles.op("@>")(sa.cast(array([role]), roles.type)),
 )
 """Whether an account has a role: `has_role(accounts.c.roles, name)`."""
 
 _is_one_of = _sql_function(
     "is_one_of",
-    Boolean(),
+    sa.Boolean(),
     duckdb=lambda column, *texts: func.list_contains(array(texts), column),
     postgresql=lambda column, *texts: column.in_(texts),
 )
@@ -166,7 +147,7 @@ def is_one_of(column: ColumnElement[Any], texts: Sequence[str]) -> ColumnElement
     DuckDB turns `IN` with more than five values into a join. It then reads every column of every
     row to find the first fifty rows.
     """
-    return _is_one_of(column, *(literal(text, String) for text in texts))
+    return _is_one_of(column, *(sa.literal(text, sa.String) for text in texts))
 
 
 class is_in_query(GenericFunction[bool]):  # noqa: N801 - a function of SQL
@@ -175,10 +156,10 @@ class is_in_query(GenericFunction[bool]):  # noqa: N801 - a function of SQL
     PostgreSQL runs the query first, and can use an index of the column together with another one.
     """
 
-    type = Boolean()
+    type = sa.Boolean()
     inherit_cache = True
 
-    def __init__(self, column: ColumnElement[Any], values: Select[Any]) -> None:
+    def __init__(self, column: ColumnElement[Any], values: sa.Select[Any]) -> None:
         super().__init__(column, values.scalar_subquery())
 
 
@@ -196,7 +177,7 @@ def _in_query(element: is_in_query, compiler: SQLCompiler, **options: Any) -> st
 
 either_condition = _sql_function(
     "either_condition",
-    Boolean(),
+    sa.Boolean(),
     duckdb=lambda duckdb_condition, _: duckdb_condition,
     postgresql=lambda _, postgresql_condition: postgresql_condition,
 )
@@ -214,23 +195,23 @@ def _compile_lambda(element: sql_lambda, compiler: SQLCompiler, **options: Any) 
     return f"lambda {LAMBDA_ITEM.name}: {compiler.process(element.clauses, **options)}"
 
 
-LAMBDA_ITEM: ColumnElement[Any] = column("role_item", JSON)
+LAMBDA_ITEM: ColumnElement[Any] = column("role_item", sa.JSON)
 
 # ---- JSON ----------------------------------------------------------------------------------------
 
 unnest_json_keys = _sql_function(
     "unnest_json_keys",
-    String(),
+    sa.String(),
     duckdb=lambda text: func.unnest(func.json_keys(text)),
-    postgresql=lambda text: func.json_object_keys(cast(text, JSON), type_=String),
+    postgresql=lambda text: func.json_object_keys(sa.cast(text, sa.JSON), type_=sa.String),
 )
 """One row per key of a JSON object, which is given as text."""
 
 json_text = _sql_function(
     "json_text",
-    String(),
-    duckdb=lambda text, key: func.json_extract_string(text, literal("/").concat(key)),
-    postgresql=lambda text, key: cast(text, JSONB).op("->>")(key),
+    sa.String(),
+    duckdb=lambda text, key: func.json_extract_string(text, sa.literal("/").concat(key)),
+    postgresql=lambda text, key: sa.cast(text, JSONB).op("->>")(key),
 )
 """The value of a key in a JSON object, as text: `json_text(attributes, "Email")`."""
 
@@ -238,7 +219,7 @@ json_text = _sql_function(
 
 format_minute = _sql_function(
     "format_minute",
-    String(),
+    sa.String(),
     duckdb=lambda moment: func.strftime(moment, "%Y-%m-%d %H:%M"),
     postgresql=lambda moment: func.to_char(moment, "YYYY-MM-DD HH24:MI"),
 )
@@ -247,19 +228,19 @@ format_minute = _sql_function(
 
 def interval_seconds(interval: ColumnElement[Any]) -> ColumnElement[float]:
     """The length of an interval in seconds."""
-    return cast(extract("epoch", interval), Float)
+    return sa.cast(sa.extract("epoch", interval), sa.Float)
 
 
 def _trimmed(number: ColumnElement[Any]) -> ColumnElement[str]:
-    number = cast(number, Numeric)
-    places = 2 - cast(func.floor(func.log(func.greatest(number, 0.001))), Integer)
-    return cast(func.trim_scale(func.round(number, places)), String)
+    number = sa.cast(number, sa.Numeric)
+    places = 2 - sa.cast(func.floor(func.log(func.greatest(number, 0.001))), sa.Integer)
+    return sa.cast(func.trim_scale(func.round(number, places)), sa.String)
 
 
 format_three_digits = _sql_function(
     "format_three_digits",
-    String(),
-    duckdb=lambda number: func.format("{:.3g}", cast(number, Float)),
+    sa.String(),
+    duckdb=lambda number: func.format("{:.3g}", sa.cast(number, sa.Float)),
     postgresql=_trimmed,
 )
 """A number from 0.001 to 999 in three digits, without trailing zeros: `4.5`, `52.3`."""
@@ -268,7 +249,7 @@ format_three_digits = _sql_function(
 
 sha256_of = _sql_function(
     "sha256_of",
-    LargeBinary(),
+    sa.LargeBinary(),
     duckdb=lambda content: func.unhex(func.sha256(content)),
     postgresql=func.sha256,
 )
@@ -276,9 +257,9 @@ sha256_of = _sql_function(
 
 utf8_bytes = _sql_function(
     "utf8_bytes",
-    LargeBinary(),
+    sa.LargeBinary(),
     duckdb=func.encode,
-    postgresql=lambda text: func.convert_to(text, literal("UTF8")),
+    postgresql=lambda text: func.convert_to(text, sa.literal("UTF8")),
 )
 """A text in UTF-8."""
 
@@ -291,17 +272,19 @@ def _hex_in_duckdb(content: ColumnElement[Any]) -> ColumnElement[Any]:
 
 hex_of = _sql_function(
     "hex_of",
-    String(),
+    sa.String(),
     duckdb=_hex_in_duckdb,
-    postgresql=lambda content: func.encode(content, literal("hex")),
+    postgresql=lambda content: func.encode(content, sa.literal("hex")),
 )
 """Bytes as hexadecimal digits, in lower case."""
 
 hex_to_int = _sql_function(
     "hex_to_int",
-    BigInteger(),
-    duckdb=lambda digits: cast(literal("0x").concat(digits), BigInteger),
-    postgresql=lambda digits: cast(cast(literal("x").concat(digits), BIT(60)), BigInteger),
+    sa.BigInteger(),
+    duckdb=lambda digits: sa.cast(sa.literal("0x").concat(digits), sa.BigInteger),
+    postgresql=lambda digits: sa.cast(
+        sa.cast(sa.literal("x").concat(digits), BIT(60)), sa.BigInteger
+    ),
 )
 """The number that up to 15 hexadecimal digits spell."""
 
@@ -313,10 +296,10 @@ def digest_of(text: ColumnElement[Any]) -> ColumnElement[int]:
 
 session_bytes = _sql_function(
     "session_bytes",
-    LargeBinary(),
-    duckdb=lambda name: func.from_hex(func.getvariable(literal("rollcall_").concat(name))),
+    sa.LargeBinary(),
+    duckdb=lambda name: func.from_hex(func.getvariable(sa.literal("rollcall_").concat(name))),
     postgresql=lambda name: func.decode(
-        func.current_setting(literal("rollcall.").concat(name)), literal("hex")
+        func.current_setting(sa.literal("rollcall.").concat(name)), sa.literal("hex")
     ),
 )
 """Bytes that the transaction was given before, by `DatabaseAdapter.set_session_bytes`."""

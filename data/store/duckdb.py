@@ -1,7 +1,5 @@
 """A store in a DuckDB file, which this process alone has open."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -10,19 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from sqlalchemy import (
-    URL,
-    Connection,
-    Engine,
-    Integer,
-    Table,
-    column,
-    create_engine,
-    event,
-    func,
-    make_url,
-    select,
-)
+import sqlalchemy as sa
+from sqlalchemy import Connection, create_engine, event, func, select
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.pool import ConnectionPoolEntry, Pool
 from sqlalchemy.schema import CreateTable, DropTable
@@ -65,9 +52,9 @@ _connections_in_use: dict[str, dict[ConnectionPoolEntry, Pool]] = {}
 """While a connection is in use, DuckDB opens nothing but the same store again."""
 
 
-def database_file(address: str | URL) -> Path | None:
+def database_file(address: str | sa.URL) -> Path | None:
     """The file of a store. None for another database or a store in memory."""
-    url = make_url(address)
+    url = sa.make_url(address)
     is_file = url.get_backend_name() == "duckdb" and not (url.database or "").startswith(":memory:")
     return Path(url.database) if is_file and url.database else None
 
@@ -78,7 +65,7 @@ class DuckDBAdapter(DatabaseAdapter):
     is_server = False
     row_id_columns = ("rowid",)
 
-    def create_engine(self, url: str) -> Engine:
+    def create_engine(self, url: str) -> sa.Engine:
         """Create the folder of the file, too."""
         if file := database_file(url):
             try:
@@ -135,7 +122,7 @@ class DuckDBAdapter(DatabaseAdapter):
         file = database_file(con.engine.url)
         if not file:
             return
-        columns = column("block_size", Integer), column("total_blocks", Integer)
+        columns = sa.column("block_size", sa.Integer), sa.column("total_blocks", sa.Integer)
         database_size = func.pragma_database_size().table_valued(*columns)
         block_size, block_count = con.execute(select(database_size)).one()
         if file.stat().st_size < FILE_HEADER_SIZE + block_size * block_count:
@@ -195,7 +182,7 @@ class DuckDBAdapter(DatabaseAdapter):
         batches = result.batches(batch_size)
         return pa.RecordBatchReader.from_batches(batches.schema, batches)
 
-    def analyze(self, con: Connection, *tables: Table) -> None:
+    def analyze(self, con: Connection, *tables: sa.Table) -> None:
         """DuckDB needs no statistics of staging tables."""
 
 
@@ -249,7 +236,7 @@ def _apply_settings(connection: Any, _: ConnectionPoolEntry) -> None:
     cursor.close()
 
 
-def _track_connections(engine: Engine, in_use: dict[ConnectionPoolEntry, Pool]) -> None:
+def _track_connections(engine: sa.Engine, in_use: dict[ConnectionPoolEntry, Pool]) -> None:
     """Track the connections in use. Drop those that come back after the store was closed."""
 
     def on_checkout(_: object, entry: ConnectionPoolEntry, __: object) -> None:

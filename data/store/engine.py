@@ -1,7 +1,5 @@
 """Opens stores: once per process, checked, and set up before the first query."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -9,19 +7,8 @@ from pathlib import Path
 from threading import Lock, RLock
 from typing import Any
 
-from sqlalchemy import (
-    Column,
-    Connection,
-    Engine,
-    Integer,
-    MetaData,
-    Table,
-    event,
-    insert,
-    inspect,
-    select,
-    text,
-)
+import sqlalchemy as sa
+from sqlalchemy import Connection, event, select
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -40,13 +27,13 @@ SCHEMA_VERSION = 8
 version is rebuilt from the archive."""
 
 # One row: the SCHEMA_VERSION of the store.
-schema_version = Table("layout", MetaData(), Column("number", Integer, nullable=False))
+schema_version = sa.Table("layout", sa.MetaData(), sa.Column("number", sa.Integer, nullable=False))
 
 _write_lock = RLock()
 """DuckDB rejects a second writer. With the lock it waits. PostgreSQL has a lock of its own."""
 
-_engines: dict[str, Engine] = {}
-_restricted_engines: dict[str, dict[Visibility, Engine]] = {}
+_engines: dict[str, sa.Engine] = {}
+_restricted_engines: dict[str, dict[Visibility, sa.Engine]] = {}
 """One engine for each restricted visibility. So people with different visibility never share a
 connection or a cached result."""
 _lasting_errors: dict[str, StoreError] = {}
@@ -56,14 +43,14 @@ _open_lock = Lock()
 
 
 @contextmanager
-def write_connection(engine: Engine) -> Iterator[Connection]:
+def write_connection(engine: sa.Engine) -> Iterator[Connection]:
     """The only connection, of all processes, that writes to the store."""
     with _write_lock, engine.connect() as con, adapter_of(con).exclusive_lock(con):
         yield con
 
 
 @contextmanager
-def write_transaction(engine: Engine) -> Iterator[Connection]:
+def write_transaction(engine: sa.Engine) -> Iterator[Connection]:
     """The same, in one transaction."""
     with write_connection(engine) as con, con.begin():
         yield con
@@ -72,7 +59,7 @@ def write_transaction(engine: Engine) -> Iterator[Connection]:
 # ---- open and close ------------------------------------------------------------------------------
 
 
-def open_store(url: str) -> Engine:
+def open_store(url: str) -> sa.Engine:
     """The one engine of a store. It creates the tables of a new store.
 
     Raises StoreError; so can every use of the engine.
@@ -125,7 +112,7 @@ def _close(url: str) -> None:
             engine.dispose()
 
 
-def _open(url: str) -> Engine:
+def _open(url: str) -> sa.Engine:
     engine = create_unchecked_engine(url)
     adapter = adapter_of(engine)
     try:
@@ -137,7 +124,7 @@ def _open(url: str) -> Engine:
                     if not _has_tables(con):  # another process may have been faster
                         adapter.create_tables(con)
                         schema_version.create(con)
-                        con.execute(insert(schema_version).values(number=SCHEMA_VERSION))
+                        con.execute(sa.insert(schema_version).values(number=SCHEMA_VERSION))
             _check_schema_version(con)
             adapter.check_complete(con)
     except BaseException:
@@ -147,7 +134,7 @@ def _open(url: str) -> Engine:
     return engine
 
 
-def create_unchecked_engine(url: str) -> Engine:
+def create_unchecked_engine(url: str) -> sa.Engine:
     """An engine that checks nothing in the store, which may be of another version."""
     adapter = adapter_for(url)
     engine = adapter.create_engine(url)
@@ -182,7 +169,7 @@ def _translate_error(
 
 def _has_tables(con: Connection) -> bool:
     """Raises StoreUnreachable where the database cannot hold a store."""
-    inspector = inspect(con)  # without a schema, it lists all schemas of the search path
+    inspector = sa.inspect(con)  # without a schema, it lists all schemas of the search path
     table_names = set(inspector.get_table_names(inspector.default_schema_name))
     has_foreign_tables = bool(table_names) and schema_version.name not in table_names
     adapter_of(con).check_database(con, has_foreign_tables=has_foreign_tables)
@@ -204,7 +191,7 @@ def _check_schema_version(con: Connection) -> None:
         raise StoreOutdated("Another version of Rollcall made the store.")
 
 
-COLUMNS_QUERY = text(
+COLUMNS_QUERY = sa.text(
     "SELECT table_name, column_name FROM information_schema.columns "
     "WHERE table_catalog = current_database() AND table_schema = current_schema()"
 )
@@ -213,7 +200,7 @@ COLUMNS_QUERY = text(
 # ---- restricted views ----------------------------------------------------------------------------
 
 
-def restricted_engine(engine: Engine, visibility: Visibility) -> Engine:
+def restricted_engine(engine: sa.Engine, visibility: Visibility) -> sa.Engine:
     """The engine for readers with this visibility of an open store. Raises StoreError."""
     if visibility == FULL_VISIBILITY:
         return engine
@@ -233,7 +220,7 @@ def restricted_engine(engine: Engine, visibility: Visibility) -> Engine:
 
 
 def _create_restricted_views(
-    engine: Engine, visibility: Visibility, connection: Any, entry: ConnectionPoolEntry
+    engine: sa.Engine, visibility: Visibility, connection: Any, entry: ConnectionPoolEntry
 ) -> None:
     """Hide the tables of a new connection before its first query."""
     adapter = adapter_of(engine)

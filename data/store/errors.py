@@ -1,7 +1,5 @@
 """Why a store cannot be used: one exception per cause."""
 
-from __future__ import annotations
-
 
 class StoreError(Exception):
     """The store cannot be used now. The message says why, and what to do."""

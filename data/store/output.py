@@ -1,25 +1,12 @@
 """Writes the rows of a query to a file, with DuckDB's COPY."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import (
-    ClauseElement,
-    ColumnElement,
-    Connection,
-    DateTime,
-    Executable,
-    String,
-    case,
-    cast,
-    func,
-    literal,
-    select,
-)
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement, Connection, case, func, select
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 
@@ -80,24 +67,24 @@ def write_parquet(
 
 def iso_text(time: ColumnElement[Any]) -> ColumnElement[str]:
     """A naive UTC time of the workspace as `2026-11-23T06:00:00Z`, with its fraction if any."""
-    return func.replace(cast(time, String), " ", "T", type_=String).concat("Z")
+    return func.replace(sa.cast(time, sa.String), " ", "T", type_=sa.String).concat("Z")
 
 
 def _cell_text(column: ColumnElement[Any]) -> ColumnElement[Any]:
-    return iso_text(column) if isinstance(column.type, DateTime) else cast(column, String)
+    return iso_text(column) if isinstance(column.type, sa.DateTime) else sa.cast(column, sa.String)
 
 
 def _escape_formula(text: ColumnElement[Any]) -> ColumnElement[Any]:
     """DuckDB compiles a pattern once only if it stands in the statement."""
-    pattern = literal(f"^[{re.escape(FORMULA_PREFIXES)}]", literal_execute=True)
-    return case((func.regexp_matches(text, pattern), literal("'").concat(text)), else_=text)
+    pattern = sa.literal(f"^[{re.escape(FORMULA_PREFIXES)}]", literal_execute=True)
+    return case((func.regexp_matches(text, pattern), sa.literal("'").concat(text)), else_=text)
 
 
 ALL_COLUMNS = object()
 """What FORCE_QUOTE spells as an asterisk."""
 
 
-class _CopyToFile(Executable, ClauseElement):
+class _CopyToFile(sa.Executable, sa.ClauseElement):
     inherit_cache = False
 
     def __init__(self, rows: Any, path: Path, options: Mapping[str, Any]) -> None:
@@ -113,7 +100,7 @@ def _compile_copy(element: _CopyToFile, compiler: SQLCompiler, **kwargs: Any) ->
             return "*"
         if isinstance(value, Mapping):
             return f"{{{', '.join(f'{name}: {option(text)}' for name, text in value.items())}}}"
-        return compiler.render_literal_value(value, literal(value).type)
+        return compiler.render_literal_value(value, sa.literal(value).type)
 
     options = ", ".join(f"{name} {option(value)}" for name, value in element.copy_options.items())
     rows = compiler.process(element.rows, **kwargs)

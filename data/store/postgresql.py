@@ -4,30 +4,14 @@ Transactions are repeatable reads, so a reader sees the store at one moment. Loa
 another on an advisory lock of the database, which ends with its connection.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
 import pyarrow as pa
-from sqlalchemy import (
-    ARRAY,
-    URL,
-    Connection,
-    Engine,
-    Index,
-    String,
-    Table,
-    create_engine,
-    event,
-    func,
-    inspect,
-    literal,
-    make_url,
-    select,
-)
+import sqlalchemy as sa
+from sqlalchemy import Connection, create_engine, event, func, select
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.compiler import compiles
@@ -71,35 +55,35 @@ WRITE_LOCK_KEY = 0x726F6C6C
 """The first half of the advisory lock's key. The second half is the schema."""
 
 INDEXES = [
-    Index("current_by_key", account_current.c.account_key),
-    Index("current_by_integration", account_current.c.integration_id),
-    Index(
+    sa.Index("current_by_key", account_current.c.account_key),
+    sa.Index("current_by_integration", account_current.c.integration_id),
+    sa.Index(
         "current_by_state",
         account_current.c.provisioning_state,
         account_current.c.last_updated,
     ),
-    Index("current_by_role", account_current.c.roles, postgresql_using="gin"),
-    Index("version_by_key", account_version.c.account_key, account_version.c.valid_from),
-    Index(
+    sa.Index("current_by_role", account_current.c.roles, postgresql_using="gin"),
+    sa.Index("version_by_key", account_version.c.account_key, account_version.c.valid_from),
+    sa.Index(
         "version_by_start",
         account_version.c.integration_id,
         account_version.c.valid_from,
         account_version.c.account_key,
     ),
-    Index(
+    sa.Index(
         "version_by_end",
         account_version.c.integration_id,
         account_version.c.valid_to,
         account_version.c.account_key,
     ),
-    Index("profile_by_key", account_profile.c.account_key, account_profile.c.content_since),
-    Index("account_by_key", account.c.account_key),
-    Index("account_by_id", account.c.integration_id, account.c.account_id),
-    Index("delivered_by_key", row_fingerprint.c.integration_id, row_fingerprint.c.account_key),
-    Index("snapshot_by_moment", snapshot.c.integration_id, snapshot.c.taken_at),
-    Index("rejected_by_snapshot", rejected_row.c.snapshot_id),
-    Index("count_by_moment", state_count.c.integration_id, state_count.c.taken_at),
-    Index("change_by_moment", state_change.c.integration_id, state_change.c.taken_at),
+    sa.Index("profile_by_key", account_profile.c.account_key, account_profile.c.content_since),
+    sa.Index("account_by_key", account.c.account_key),
+    sa.Index("account_by_id", account.c.integration_id, account.c.account_id),
+    sa.Index("delivered_by_key", row_fingerprint.c.integration_id, row_fingerprint.c.account_key),
+    sa.Index("snapshot_by_moment", snapshot.c.integration_id, snapshot.c.taken_at),
+    sa.Index("rejected_by_snapshot", rejected_row.c.snapshot_id),
+    sa.Index("count_by_moment", state_count.c.integration_id, state_count.c.taken_at),
+    sa.Index("change_by_moment", state_change.c.integration_id, state_change.c.taken_at),
 ]
 """Indexes that DuckDB does not need. Those of versions end in the account, so that a load is quick
 even where the planner takes thousands of rows for one."""
@@ -115,7 +99,7 @@ def _has_trigrams(*args: Any, **_: Any) -> bool:
     return con.dialect.name == "postgresql" and bool(con.scalar(select(HAS_TRIGRAMS)))
 
 
-Index(
+sa.Index(
     "current_by_text",
     account_current.c.search,
     postgresql_using="gin",
@@ -143,7 +127,7 @@ class PostgreSQLAdapter(DatabaseAdapter):
 
     is_server = True
 
-    def create_engine(self, url: str) -> Engine:
+    def create_engine(self, url: str) -> sa.Engine:
         """Each transaction sees the database at one moment."""
         engine = create_engine(
             url,
@@ -159,7 +143,7 @@ class PostgreSQLAdapter(DatabaseAdapter):
     @contextmanager
     def exclusive_lock(self, con: Connection) -> Iterator[None]:
         """Lock in a transaction of its own: one that waited would see the store before the wait."""
-        key = literal(WRITE_LOCK_KEY), func.hashtext(func.current_schema())
+        key = sa.literal(WRITE_LOCK_KEY), func.hashtext(func.current_schema())
         with con.begin():
             con.execute(select(func.pg_advisory_lock(*key)))
         try:
@@ -196,7 +180,7 @@ class PostgreSQLAdapter(DatabaseAdapter):
     def check_database(self, con: Connection, *, has_foreign_tables: bool) -> None:
         """Check the encoding and the locale, too."""
         encoding = con.scalar(select(func.current_setting("server_encoding")))
-        lowers_unicode = con.scalar(select(func.lower(literal("É")) == "é"))
+        lowers_unicode = con.scalar(select(func.lower(sa.literal("É")) == "é"))
         problem = "" if encoding == "UTF8" and lowers_unicode else ENCODING_MESSAGE
         problem = FOREIGN_TABLES_MESSAGE if has_foreign_tables else problem
         if problem:
@@ -257,12 +241,12 @@ class PostgreSQLAdapter(DatabaseAdapter):
         return pa.RecordBatchReader.from_batches(reader.schema, slices)
 
     def write_batches(
-        self, con: Connection, table: Table, workspace: Connection, rows: Rows, batch_size: int
+        self, con: Connection, table: sa.Table, workspace: Connection, rows: Rows, batch_size: int
     ) -> None:
         """Through COPY."""
         write_copied(con, table, workspace, rows, batch_size)
 
-    def analyze(self, con: Connection, *tables: Table) -> None:
+    def analyze(self, con: Connection, *tables: sa.Table) -> None:
         """The server itself would do it within a minute."""
         for table in tables or metadata.sorted_tables:
             con.execute(DDL(f"ANALYZE {table.name}"))
@@ -282,9 +266,9 @@ def _apply_settings(connection: Any, _: ConnectionPoolEntry) -> None:
     connection.commit()
 
 
-def _display_address(address: str | URL) -> str:
+def _display_address(address: str | sa.URL) -> str:
     """Host, port and database, without the password."""
-    url = make_url(address)
+    url = sa.make_url(address)
     return f"{url.host or 'localhost'}:{url.port or 5432}/{url.database}"
 
 
@@ -302,8 +286,8 @@ def _create_table_unlogged(create: CreateTable, compiler: DDLCompiler, **options
 def _create_column_collated(create: CreateColumn, compiler: DDLCompiler, **options: Any) -> str:
     """Texts compare by code points, as in DuckDB, whatever the locale of the database is."""
     text, column_type = str(compiler.visit_create_column(create, **options)), create.element.type
-    item_type = column_type.item_type if isinstance(column_type, ARRAY) else column_type
-    is_text = isinstance(item_type, String)
+    item_type = column_type.item_type if isinstance(column_type, sa.ARRAY) else column_type
+    is_text = isinstance(item_type, sa.String)
     return f'{text} COLLATE "{CODE_POINT_COLLATION}"' if is_text else text
 
 
@@ -337,7 +321,7 @@ def _swap_schemas(con: Connection) -> str:
         backup_schema = f"{schema}_replaced_{utc_now():%Y%m%d_%H%M%S}"
         con.execute(CreateSchema(backup_schema))
         for source, target in ((schema, backup_schema), (f"{schema}_new", schema)):
-            for name in sorted(inspect(con).get_table_names(schema=source)):
+            for name in sorted(sa.inspect(con).get_table_names(schema=source)):
                 con.execute(_MoveTable(source, name, target))
     return backup_schema
 

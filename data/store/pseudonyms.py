@@ -4,14 +4,13 @@ A pseudonym is a truncated HMAC-SHA256 of a value and its kind. The database cal
 value is read, so only the key is stored, as a file in the home.
 """
 
-from __future__ import annotations
-
 import re
 import secrets
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, FromClause, String, case, func, literal, select
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement, Connection, case, func, select
 
 from data.home import Home
 from data.schema import account, account_profile
@@ -51,7 +50,7 @@ def key_statements(key: bytes, adapter: DatabaseAdapter) -> list[str]:
 
 def keyed_digest(kind: str, text: ColumnElement[Any]) -> ColumnElement[Any]:
     """The truncated HMAC-SHA256 of `<kind>:<text>`."""
-    inner, outer = session_bytes(literal("inner_pad")), session_bytes(literal("outer_pad"))
+    inner, outer = session_bytes(sa.literal("inner_pad")), session_bytes(sa.literal("outer_pad"))
     inner_digest = sha256_of(inner.op("||")(utf8_bytes(func.concat(f"{kind}:", text))))
     return func.left(hex_of(sha256_of(outer.op("||")(inner_digest))), DIGEST_LENGTH)
 
@@ -68,7 +67,7 @@ def _pseudonym_mask(kind: str, prefix: str, suffix: str = "") -> Mask:
 
 def _canonical_text(kind: str, text: ColumnElement[Any]) -> ColumnElement[Any]:
     """Email addresses are equal in any case, as in the matching of accounts with people."""
-    return func.lower(text, type_=String) if kind == "email" else text
+    return func.lower(text, type_=sa.String) if kind == "email" else text
 
 
 class PseudonymFormat(NamedTuple):
@@ -95,7 +94,7 @@ MASKS: dict[str, Mask] = {
 """Column → the replacement of its values."""
 
 
-def match_pseudonym(accounts: FromClause, text: str) -> ColumnElement[bool] | None:
+def match_pseudonym(accounts: sa.FromClause, text: str) -> ColumnElement[bool] | None:
     """The condition that an account has this pseudonym in a searched column; None for other text.
 
     One column takes a quarter of the time that all searched columns take.

@@ -5,30 +5,11 @@ table hides the table, and leaves out rows and columns. Queries do not know abou
 forget it. Rows without an integration, and columns that are not listed here, are hidden.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import (
-    ARRAY,
-    ColumnElement,
-    CreateView,
-    Dialect,
-    MetaData,
-    String,
-    Table,
-    case,
-    cast,
-    false,
-    literal,
-    literal_column,
-    null,
-    or_,
-    quoted_name,
-    select,
-    true,
-)
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement, case, select
 from sqlalchemy.dialects.postgresql import array
 
 from data.access.roles import PersonalData, Visibility
@@ -72,15 +53,15 @@ HIDING_MASKS: ColumnMasks = {
     "state_reason": lambda text: case((text.is_not(None), REASON_NOT_SHOWN)),
     "failure_code": lambda text: case((regex_matches(text, f"^{FAILURE_CODE_PATTERN}$"), text)),
     "failure_reason": lambda text: case(
-        (or_(regex_matches(text, f"^{FAILURE_CODE_PATTERN}$"), text == NO_REASON), text),
+        (sa.or_(regex_matches(text, f"^{FAILURE_CODE_PATTERN}$"), text == NO_REASON), text),
         (text.is_not(None), REASON_NOT_SHOWN),
     ),
-    "roles": lambda _: cast(array([]), ARRAY(String)),
-    "facts": lambda _: literal("{}"),
-    "search": lambda _: literal(""),
-    "file_name": lambda _: literal(""),
-    "sha256": lambda _: literal(""),
-    "reason": lambda _: literal(""),
+    "roles": lambda _: sa.cast(array([]), sa.ARRAY(sa.String)),
+    "facts": lambda _: sa.literal("{}"),
+    "search": lambda _: sa.literal(""),
+    "file_name": lambda _: sa.literal(""),
+    "sha256": lambda _: sa.literal(""),
+    "reason": lambda _: sa.literal(""),
 }
 """Column → its replacement without personal data. NULL stays NULL, so unmatched accounts remain."""
 
@@ -108,12 +89,12 @@ HIDDEN_TABLES = {
 
 
 def create_view_statements(
-    visibility: Visibility, source_schema: str, dialect: Dialect, row_id_columns: Sequence[str]
+    visibility: Visibility, source_schema: str, dialect: sa.Dialect, row_id_columns: Sequence[str]
 ) -> list[str]:
     """The statements that hide the tables of a schema from a connection."""
-    schema = MetaData(schema=quoted_name(source_schema, quote=False))
+    schema = sa.MetaData(schema=sa.quoted_name(source_schema, quote=False))
     tables = {table.name: table.to_metadata(schema) for table in metadata.sorted_tables}
-    row_ids = [literal_column(name).label(name) for name in row_id_columns]
+    row_ids = [sa.literal_column(name).label(name) for name in row_id_columns]
     selects = {
         name: select(*_masked_columns(table, visibility.personal_data), *row_ids)
         .select_from(table)
@@ -121,12 +102,12 @@ def create_view_statements(
         for name, table in tables.items()
     }
     return [
-        str(CreateView(query, name, temporary=True).compile(dialect=dialect))
+        str(sa.CreateView(query, name, temporary=True).compile(dialect=dialect))
         for name, query in selects.items()
     ]
 
 
-def _masked_columns(table: Table, personal_data: PersonalData) -> list[ColumnElement[Any]]:
+def _masked_columns(table: sa.Table, personal_data: PersonalData) -> list[ColumnElement[Any]]:
     if personal_data is PersonalData.SHOWN:
         return list(table.c)
     return [
@@ -139,16 +120,16 @@ def _masked_column(column: ColumnElement[Any], masks: ColumnMasks) -> ColumnElem
     if column.name in NON_PERSONAL_COLUMNS:
         return column
     mask = masks.get(column.name)
-    return mask(column) if mask else cast(null(), column.type)
+    return mask(column) if mask else sa.cast(sa.null(), column.type)
 
 
 def _row_condition(
-    table: Table, tables: Mapping[str, Table], visibility: Visibility
+    table: sa.Table, tables: Mapping[str, sa.Table], visibility: Visibility
 ) -> ColumnElement[bool]:
     if table.name in HIDDEN_TABLES.get(visibility.personal_data, ()):
-        return false()
+        return sa.false()
     if table.name == setting.name or visibility.integrations is None:
-        return true()
+        return sa.true()
     integrations = tables[integration.name].c
     ids = select(integrations.integration_id).where(integrations.name.in_(visibility.integrations))
     if table.name == integration.name:
@@ -162,4 +143,4 @@ def _row_condition(
         return table.c.snapshot_id.in_(
             select(snapshots.snapshot_id).where(snapshots.integration_id.in_(ids))
         )
-    return false()
+    return sa.false()

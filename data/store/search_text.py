@@ -1,10 +1,9 @@
 """Text search that ignores case and accents."""
 
-from __future__ import annotations
-
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, String, func, literal
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement, func
 
 from data.store.dialect import occurs_in, search_normalized
 
@@ -12,7 +11,7 @@ SEARCH_COLUMNS = ("user_name", "user_email", "username_in_app", "upstream_user_i
 """The columns of an account that a search covers."""
 
 
-def search_text(accounts: FromClause) -> ColumnElement[str]:
+def search_text(accounts: sa.FromClause) -> ColumnElement[str]:
     """The normalized text of all searched columns, one per account."""
     return search_normalized(func.concat_ws(" ", *(accounts.c[name] for name in SEARCH_COLUMNS)))
 
@@ -24,4 +23,4 @@ def contains(column: ColumnElement[Any], text: str) -> ColumnElement[bool]:
 
 def contains_normalized(normalized_text: ColumnElement[Any], text: str) -> ColumnElement[bool]:
     """Whether the text occurs in a text that is already normalized."""
-    return occurs_in(search_normalized(literal(text, String)), normalized_text)
+    return occurs_in(search_normalized(sa.literal(text, sa.String)), normalized_text)

@@ -4,8 +4,6 @@ The DuckDB connection is the workspace. Where the store is DuckDB, both are one 
 transfer is a subquery. Otherwise the workspace is in memory, and rows move in bulk.
 """
 
-from __future__ import annotations
-
 import weakref
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -14,20 +12,8 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import pyarrow as pa
-from sqlalchemy import (
-    ARRAY,
-    Column,
-    ColumnElement,
-    Connection,
-    Engine,
-    FromClause,
-    String,
-    Table,
-    func,
-    insert,
-    select,
-    table,
-)
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement, Connection, func, select
 from sqlalchemy.schema import CreateTable, DropTable
 
 from data.staging import workspace_metadata
@@ -90,7 +76,7 @@ _workspaces: WeakKeyDictionary[Connection, Connection] = WeakKeyDictionary()
 
 
 @cache
-def _memory_engine() -> Engine:
+def _memory_engine() -> sa.Engine:
     """An empty database of this process."""
     return create_unchecked_engine("duckdb:///:memory:rollcall-workspace")
 
@@ -108,7 +94,7 @@ def transaction(store: Connection, workspace: Connection, *, commit: bool = True
                 open_transaction.rollback()
 
 
-def recreate_table(workspace: Connection, workspace_table: Table) -> None:
+def recreate_table(workspace: Connection, workspace_table: sa.Table) -> None:
     """Empty it, so that its row numbers start at 0 again."""
     workspace.execute(DropTable(workspace_table))
     workspace.execute(CreateTable(workspace_table))
@@ -117,17 +103,17 @@ def recreate_table(workspace: Connection, workspace_table: Table) -> None:
 # ---- to the store --------------------------------------------------------------------------------
 
 
-def copy_to_store(workspace: Connection, rows: Rows, store: Connection, target: Table) -> None:
+def copy_to_store(workspace: Connection, rows: Rows, store: Connection, target: sa.Table) -> None:
     """Write rows of the workspace, which have the columns of the table in its order."""
     if workspace is store:
-        store.execute(insert(target).from_select([c.name for c in target.c], rows))
+        store.execute(sa.insert(target).from_select([c.name for c in target.c], rows))
     else:
         adapter_of(store).write_batches(store, target, workspace, rows, BATCH_SIZE)
 
 
 def materialize_in_store(
-    workspace: Connection, rows: Rows, store: Connection, staging_table: Table
-) -> FromClause:
+    workspace: Connection, rows: Rows, store: Connection, staging_table: sa.Table
+) -> sa.FromClause:
     """Rows of the workspace for queries of the store; through the table where there are two."""
     if workspace is store:
         return rows.subquery(staging_table.name)
@@ -136,7 +122,9 @@ def materialize_in_store(
     return staging_table
 
 
-def refresh_statistics(store: Connection, *tables: Table, if_large: Table | None = None) -> None:
+def refresh_statistics(
+    store: Connection, *tables: sa.Table, if_large: sa.Table | None = None
+) -> None:
     """Update the planner's statistics; it would take a million new rows for none.
 
     This takes a tenth of a second, so with `if_large` it happens only where that table has many
@@ -153,7 +141,7 @@ def refresh_statistics(store: Connection, *tables: Table, if_large: Table | None
 # ---- from the store ------------------------------------------------------------------------------
 
 
-def scan(store: Connection, rows: Rows, workspace: Connection, name: str) -> FromClause:
+def scan(store: Connection, rows: Rows, workspace: Connection, name: str) -> sa.FromClause:
     """Rows of the store for one query of the workspace, before the store runs another query.
 
     The workspace can be another store.
@@ -164,23 +152,25 @@ def scan(store: Connection, rows: Rows, workspace: Connection, name: str) -> Fro
     reader = adapter_of(store).read_batches(store, rows, BATCH_SIZE)
     con: Any = workspace.connection.driver_connection
     con.register(f"{name}_read", reader)
-    scanned = table(f"{name}_read", *(Column(c.key, c.type) for c in source.c))
+    scanned = sa.table(f"{name}_read", *(sa.Column(c.key, c.type) for c in source.c))
     return select(*(_decoded(c, reader.schema) for c in scanned.c)).subquery(name)
 
 
-def materialize(store: Connection, rows: Rows, workspace: Connection, target: Table) -> FromClause:
+def materialize(
+    store: Connection, rows: Rows, workspace: Connection, target: sa.Table
+) -> sa.FromClause:
     """Like `scan`, for several queries; through the table where there are two databases."""
     if workspace is store:
         return rows.subquery(target.name)
     scanned = scan(store, rows, workspace, f"{target.name}_scan")
-    workspace.execute(insert(target).from_select([c.name for c in target.c], select(*scanned.c)))
+    workspace.execute(sa.insert(target).from_select([c.name for c in target.c], select(*scanned.c)))
     return target
 
 
 def fetch_batches(store: Connection, rows: Rows) -> pa.RecordBatchReader:
     """The rows in batches, as they leave the store."""
     adapter = adapter_of(store)
-    if adapter.is_server and any(isinstance(c.type, ARRAY) for c in rows.selected_columns):
+    if adapter.is_server and any(isinstance(c.type, sa.ARRAY) for c in rows.selected_columns):
         workspace = as_workspace(store)
         return fetch_batches(workspace, select(scan(store, rows, workspace, "fetched")))
     return adapter.read_batches(store, rows, BATCH_SIZE)
@@ -188,7 +178,9 @@ def fetch_batches(store: Connection, rows: Rows) -> pa.RecordBatchReader:
 
 def _decoded(column: ColumnElement[Any], schema: pa.Schema) -> ColumnElement[Any]:
     """A server gives lists as JSON."""
-    is_json = isinstance(column.type, ARRAY) and pa.types.is_string(schema.field(column.key).type)
+    is_json = isinstance(column.type, sa.ARRAY) and pa.types.is_string(
+        schema.field(column.key).type
+    )
     if not is_json:
         return column
-    return func.from_json(column, '["VARCHAR"]', type_=ARRAY(String)).label(column.key)
+    return func.from_json(column, '["VARCHAR"]', type_=sa.ARRAY(sa.String)).label(column.key)

@@ -1,11 +1,10 @@
 """The accounts of one list of changes, a page at a time."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, func, select
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement, Connection, func, select
 
 from data.schema import integration
 from queries.changes.diff import VALUE_CHANGES, ChangeFilter, account_diff, condition_of
@@ -25,7 +24,7 @@ def count_changes(con: Connection, window: Window, change_filter: ChangeFilter) 
 
 def page_of_changes(
     con: Connection, window: Window, change_filter: ChangeFilter, page: int
-) -> Sequence[Row[Any]]:
+) -> Sequence[sa.Row[Any]]:
     """One row per account on the page (from 1), by username.
 
     [columns of `account_diff`; integration; `value_…` for each of VALUE_CHANGES: whether it

@@ -11,19 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import (
-    ColumnElement,
-    FromClause,
-    Select,
-    Subquery,
-    and_,
-    case,
-    false,
-    func,
-    not_,
-    or_,
-    select,
-)
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement, and_, case, func, select
 
 from data.schema import (
     TRACKED_COLUMNS,
@@ -43,7 +32,7 @@ from queries.scope import Params, first_value, in_integrations
 # ---- the two sides -------------------------------------------------------------------------------
 
 
-def account_diff(window: Window, account_keys: Sequence[int] | None = None) -> Subquery:
+def account_diff(window: Window, account_keys: Sequence[int] | None = None) -> sa.Subquery:
     """One row per account with another version after than before, or on one side only.
 
     [account_key, integration_id; `before_…` and `after_…` of each tracked column; the columns of
@@ -74,12 +63,12 @@ def account_diff(window: Window, account_keys: Sequence[int] | None = None) -> S
     return select(*keys, *values, *flags).select_from(joined).subquery("diff")
 
 
-def _diff_columns(before: Subquery, after: Subquery) -> dict[str, ColumnElement[Any]]:
+def _diff_columns(before: sa.Subquery, after: sa.Subquery) -> dict[str, ColumnElement[Any]]:
     """The flags that define all kinds of changes; everything differs on one side only."""
 
-    def has_extra_roles(rows: Subquery, than: Subquery) -> ColumnElement[bool]:
-        more = not_(than.c.roles.op("@>", is_comparison=True)(rows.c.roles))
-        return case((before.c.roles.is_distinct_from(after.c.roles), more), else_=false())
+    def has_extra_roles(rows: sa.Subquery, than: sa.Subquery) -> ColumnElement[bool]:
+        more = sa.not_(than.c.roles.op("@>", is_comparison=True)(rows.c.roles))
+        return case((before.c.roles.is_distinct_from(after.c.roles), more), else_=sa.false())
 
     return {
         "in_before": before.c.account_key.is_not(None),
@@ -94,7 +83,7 @@ def _diff_columns(before: Subquery, after: Subquery) -> dict[str, ColumnElement[
 
 def _versions(
     window: Window, account_keys: Sequence[int] | None, condition: RowCondition
-) -> Subquery:
+) -> sa.Subquery:
     """The versions of integrations that had a snapshot by the earlier moment."""
     known_integrations = (
         select(snapshot.c.integration_id)
@@ -102,7 +91,7 @@ def _versions(
         .having(func.min(snapshot.c.taken_at) <= window.since)
     )
 
-    def is_included(rows: FromClause) -> ColumnElement[bool]:
+    def is_included(rows: sa.FromClause) -> ColumnElement[bool]:
         is_named = in_integrations(rows, window.integration)
         return and_(condition(rows), rows.c.integration_id.in_(known_integrations), is_named)
 
@@ -112,14 +101,14 @@ def _versions(
     return join_profile(versions.subquery("versions"))
 
 
-def returned_accounts(window: Window) -> Select[Any]:
+def returned_accounts(window: Window) -> sa.Select[Any]:
     """The keys of accounts that are listed after, not before, and had been listed earlier."""
     diff = account_diff(window)
     earlier = account_version.alias("earlier")
     return (
         select(diff.c.account_key)
         .join(earlier, is_same_account(earlier, diff))
-        .where(not_(diff.c.in_before), earlier.c.valid_to <= window.since)
+        .where(sa.not_(diff.c.in_before), earlier.c.valid_to <= window.since)
         .distinct()
     )
 
@@ -144,25 +133,27 @@ def _value_differs(name: str, unless: str = "") -> DiffCondition:
     """Another value, but not where it follows from another difference."""
 
     def condition(c: Any) -> ColumnElement[bool]:
-        follows = [not_(c[f"differs_{unless}"])] if unless else []
+        follows = [sa.not_(c[f"differs_{unless}"])] if unless else []
         return on_both_sides(c, c[f"differs_{name}"], *follows)
 
     return condition
 
 
 def _user_differs(c: Any) -> ColumnElement[bool]:
-    both_matched = and_(not_(c.unmatched_before), not_(c.unmatched_after))
-    return on_both_sides(c, both_matched, or_(c.differs_user_name, c.differs_user_email))
+    both_matched = and_(sa.not_(c.unmatched_before), sa.not_(c.unmatched_after))
+    return on_both_sides(c, both_matched, sa.or_(c.differs_user_name, c.differs_user_email))
 
 
 def _only_last_updated_differs(c: Any) -> ColumnElement[bool]:
-    unchanged = (not_(c[f"differs_{name}"]) for name in TRACKED_COLUMNS if name != "last_updated")
+    unchanged = (
+        sa.not_(c[f"differs_{name}"]) for name in TRACKED_COLUMNS if name != "last_updated"
+    )
     return on_both_sides(c, c.differs_last_updated, *unchanged)
 
 
 STATUS_CHANGES: dict[str, DiffCondition] = {
-    "matched": lambda c: on_both_sides(c, c.unmatched_before, not_(c.unmatched_after)),
-    "unmatched": lambda c: on_both_sides(c, not_(c.unmatched_before), c.unmatched_after),
+    "matched": lambda c: on_both_sides(c, c.unmatched_before, sa.not_(c.unmatched_after)),
+    "unmatched": lambda c: on_both_sides(c, sa.not_(c.unmatched_before), c.unmatched_after),
     "active": _becomes_active(True),
     "inactive": _becomes_active(False),
     "unknown": _becomes_active(None),
@@ -203,7 +194,7 @@ VALUE_CHANGES: dict[str, ValueChange] = {
 
 def any_value_changed(c: Any, names: Sequence[str] = tuple(VALUE_CHANGES)) -> ColumnElement[bool]:
     """Whether any of these values changed."""
-    return or_(*(VALUE_CHANGES[name].condition(c) for name in names))
+    return sa.or_(*(VALUE_CHANGES[name].condition(c) for name in names))
 
 
 # ---- lists of accounts ---------------------------------------------------------------------------
@@ -260,13 +251,15 @@ class ChangeKind(NamedTuple):
 def _is_added(*, returned: bool) -> Callable[[Any, ChangeFilter, Window], ColumnElement[bool]]:
     def condition(c: Any, _: ChangeFilter, window: Window) -> ColumnElement[bool]:
         was_listed = c.account_key.in_(returned_accounts(window))
-        return and_(not_(c.in_before), was_listed if returned else not_(was_listed))
+        return and_(sa.not_(c.in_before), was_listed if returned else sa.not_(was_listed))
 
     return condition
 
 
 def _role_differs(role: str | None, with_role: Any, without_role: Any) -> list[ColumnElement[bool]]:
-    return [] if role is None else [has_role(with_role, role), not_(has_role(without_role, role))]
+    return (
+        [] if role is None else [has_role(with_role, role), sa.not_(has_role(without_role, role))]
+    )
 
 
 CHANGE_KINDS: dict[str, ChangeKind] = {
@@ -285,7 +278,7 @@ CHANGE_KINDS: dict[str, ChangeKind] = {
     "gone": ChangeKind(
         "Removed",
         "Listed at the earlier moment, not at the later one.",
-        lambda c, *_: not_(c.in_after),
+        lambda c, *_: sa.not_(c.in_after),
         ("before",),
     ),
     "moved": ChangeKind(
@@ -313,7 +306,7 @@ CHANGE_KINDS: dict[str, ChangeKind] = {
     "match": ChangeKind(
         "Match changed",
         "Matched with a user, or no longer matched.",
-        lambda c, *_: or_(STATUS_CHANGES["matched"](c), STATUS_CHANGES["unmatched"](c)),
+        lambda c, *_: sa.or_(STATUS_CHANGES["matched"](c), STATUS_CHANGES["unmatched"](c)),
     ),
     "activity": ChangeKind(
         "Activity changed",

@@ -1,13 +1,12 @@
 """Counts of the accounts that changed between two moments, by kind of change."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
-from sqlalchemy import Connection, Select, func, literal, select
+import sqlalchemy as sa
+from sqlalchemy import Connection, func, select
 
 from data.schema import TRACKED_COLUMNS
 from data.states import FAILED_STATES
@@ -101,7 +100,7 @@ COUNTED_COLUMNS = (
 )
 
 
-def _count_by_transition(window: Window) -> Select[*tuple[Any, ...]]:
+def _count_by_transition(window: Window) -> sa.Select[*tuple[Any, ...]]:
     """One row per pair of states, NULL where not listed: [before, after, accounts, *counts].
 
     The flags are counted by their combinations, which are few, before the kinds of changes are
@@ -141,9 +140,9 @@ def _changed_roles(con: Connection, window: Window) -> pd.DataFrame:
     c = account_diff(window).c
     differs = on_both_sides(c, c.differs_roles)
     after, before = (
-        select(c.account_key, func.unnest(roles).label("role"), literal(step).label("step")).where(
-            differs
-        )
+        select(
+            c.account_key, func.unnest(roles).label("role"), sa.literal(step).label("step")
+        ).where(differs)
         for roles, step in ((c.after_roles, 1), (c.before_roles, -1))
     )
     role_steps = after.union_all(before).subquery("role_steps")

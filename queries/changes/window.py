@@ -1,14 +1,13 @@
 """Two moments to compare, and the snapshots behind them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import pandas as pd
-from sqlalchemy import Connection, Subquery, func, select
+import sqlalchemy as sa
+from sqlalchemy import Connection, func, select
 
 from data.formatting import iso_z
 from data.schema import integration, snapshot
@@ -94,7 +93,7 @@ def compared_snapshots(con: Connection, window: Window) -> pd.DataFrame:
     return pd.DataFrame(result.all(), columns=list(result.keys()))
 
 
-def _last_snapshots(scope: Scope) -> Subquery:
+def _last_snapshots(scope: Scope) -> sa.Subquery:
     """One row per integration of the scope: its last snapshot."""
     rank = func.row_number().over(
         partition_by=snapshot.c.integration_id, order_by=snapshot.c.taken_at.desc()

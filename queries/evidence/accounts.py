@@ -4,15 +4,14 @@ Every row follows from the pack's snapshots, its filters, and its match override
 moment of the request, so a filter by how long accounts wait always gives the same answer.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, Engine, func, insert, select
+import sqlalchemy as sa
+from sqlalchemy import Connection, func, select
 
 from data.records.matches import link_account_keys
 from data.schema import match_override, snapshot
@@ -75,14 +74,14 @@ def _from_manifest(con: Connection, manifest: Mapping[str, Any]) -> EvidencePack
     return accounts_pack(accounts_listing(con, filters, made_at), made_at)
 
 
-def _restore_records(engine: Engine, read_json: ReadJson) -> None:
+def _restore_records(engine: sa.Engine, read_json: ReadJson) -> None:
     rows = [
         {name: row[name] for name in OVERRIDE_COLUMNS}
         | {"decided_at": parse_time(row["decided_at"])}
         for row in read_json("match_overrides.json")
     ]
     with write_transaction(engine) as con:
-        con.execute(insert(match_override), rows) if rows else None
+        con.execute(sa.insert(match_override), rows) if rows else None
         link_account_keys(con)
 
 

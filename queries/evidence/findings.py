@@ -4,8 +4,6 @@ Every row follows from the pack's snapshots, the rules and their settings. Excep
 recorded them: in the pack, and in the rows.
 """
 
-from __future__ import annotations
-
 import csv
 import json
 from collections import Counter
@@ -15,7 +13,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, insert, select
+import sqlalchemy as sa
+from sqlalchemy import Connection, select
 
 from data.formatting import file_stamp
 from data.records.exceptions import RuleSettings
@@ -139,13 +138,13 @@ def _from_manifest(con: Connection, manifest: Mapping[str, Any]) -> EvidencePack
     return findings_pack(Findings(con, view, [RULE_BY_NAME[name] for name in filters["rule"]]))
 
 
-def _restore_records(engine: Engine, read_json: ReadJson) -> None:
+def _restore_records(engine: sa.Engine, read_json: ReadJson) -> None:
     rows = [
         {name: _parse_value(name, value) for name, value in row.items()}
         for row in read_json("exceptions.json")
     ]
     with engine.begin() as con:
-        con.execute(insert(exception), rows) if rows else None
+        con.execute(sa.insert(exception), rows) if rows else None
 
 
 def _parse_value(name: str, value: Any) -> Any:

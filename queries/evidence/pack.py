@@ -3,8 +3,6 @@
 Every row in it follows from the snapshots that it names by their hashes.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import shutil
@@ -15,7 +13,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
-from sqlalchemy import Connection, Engine, select
+import sqlalchemy as sa
+from sqlalchemy import Connection, select
 
 from data.formatting import iso_z
 from data.schema import integration, snapshot
@@ -55,7 +54,7 @@ class EvidenceKind(NamedTuple):
     rows_file: str  # holds the rows as a JSON list
     row_noun: str
     key_columns: tuple[str, ...]  # identify a row
-    restore_records: Callable[[Engine, ReadJson], None]
+    restore_records: Callable[[sa.Engine, ReadJson], None]
     """Puts the pack's human decisions into an empty store, as no snapshot has them."""
     from_manifest: Callable[[Connection, Mapping[str, Any]], EvidencePack]
     """The pack that a manifest describes, from another store."""

@@ -1,7 +1,5 @@
 """Verifies an evidence pack: the snapshots in the archive have to give the same rows."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections import Counter
@@ -12,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 from zipfile import BadZipFile, ZipFile
 
-from sqlalchemy import Engine
+import sqlalchemy as sa
 
 from data.files.errors import SnapshotRejected
 from data.files.mapping import read_mapping
@@ -178,7 +176,7 @@ def _differences(
     return _compare(kind, expected, pack)
 
 
-def _rebuild_pack(kind: EvidenceKind, engine: Engine, pack: PackFiles, path: Path) -> PackFiles:
+def _rebuild_pack(kind: EvidenceKind, engine: sa.Engine, pack: PackFiles, path: Path) -> PackFiles:
     kind.restore_records(engine, pack.read_json)
     with engine.connect() as con:
         write_pack(kind.from_manifest(con, pack.manifest), path)

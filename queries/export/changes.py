@@ -1,7 +1,5 @@
 """The list of changed accounts as a file, with both sides of everything that can change."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,19 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    DateTime,
-    FromClause,
-    Select,
-    String,
-    case,
-    cast,
-    func,
-    literal,
-    select,
-)
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement, Connection, case, func, select
 
 from data.formatting import file_stamp, iso_z, utc_now
 from data.schema import account, integration, is_same_account
@@ -82,19 +69,19 @@ class ChangesExport:
         """DuckDB, which writes the files, whatever the store is."""
         return as_workspace(self.con)
 
-    def text_rows(self) -> Select[Any]:
+    def text_rows(self) -> sa.Select[Any]:
         """One row per account with the page's texts, TEXT_HEADINGS; times stay times."""
         return select(self._scan(_text_columns))
 
-    def typed_rows(self) -> Select[Any]:
+    def typed_rows(self) -> sa.Select[Any]:
         """One row per account, with the names of a snapshot file after `was_` and `is_`."""
         return select(self._scan(_typed_columns))
 
-    def json_rows(self) -> Select[Any]:
+    def json_rows(self) -> sa.Select[Any]:
         """One row per account: a JSON object as text."""
         columns = self._scan(_typed_columns).c
-        pairs = ((literal(c.name), _json_value(c)) for c in columns)
-        return select(cast(func.json_object(*chain(*pairs)), String).label("change"))
+        pairs = ((sa.literal(c.name), _json_value(c)) for c in columns)
+        return select(sa.cast(func.json_object(*chain(*pairs)), sa.String).label("change"))
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """The text rows as Arrow batches."""
@@ -103,7 +90,7 @@ class ChangesExport:
                 self.on_batch()
                 yield batch
 
-    def _scan(self, columns_of: Callable[[Any], dict[str, ColumnElement[Any]]]) -> FromClause:
+    def _scan(self, columns_of: Callable[[Any], dict[str, ColumnElement[Any]]]) -> sa.FromClause:
         """The list in its order."""
         c = account_diff(self.window).c
         rows = (
@@ -199,4 +186,4 @@ def _active_text(c: Any, side: str) -> ColumnElement[Any]:
 
 
 def _json_value(column: ColumnElement[Any]) -> ColumnElement[Any]:
-    return iso_text(column) if isinstance(column.type, DateTime) else column
+    return iso_text(column) if isinstance(column.type, sa.DateTime) else column

@@ -1,7 +1,5 @@
 """Writes Excel files: sheets of rows, and a last sheet with the manifest."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Writes the filtered list to a file in one of the formats, in the order shown."""
 
-from __future__ import annotations
-
 import errno
 import hashlib
 import json

@@ -12,25 +12,8 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import pyarrow as pa
-from sqlalchemy import (
-    ARRAY,
-    JSON,
-    ColumnElement,
-    Connection,
-    FromClause,
-    Integer,
-    Select,
-    SmallInteger,
-    String,
-    and_,
-    case,
-    cast,
-    func,
-    literal,
-    null,
-    or_,
-    select,
-)
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement, Connection, and_, case, func, select
 from sqlalchemy.dialects.postgresql import array
 
 from data.files.headers import heading_key
@@ -146,21 +129,21 @@ class Listing:
             return [LISTING_COLUMNS["attributes"]]
         return [ListingColumn(f"{ATTRIBUTE_PREFIX}{name}", name) for name in names]
 
-    def text_rows(self, columns: Sequence[ListingColumn]) -> Select[Any]:
+    def text_rows(self, columns: Sequence[ListingColumn]) -> sa.Select[Any]:
         """One row per account with the page's texts, in columns c0, c1 …; times stay times."""
         rows = self._sorted_rows(columns)
         texts = {"roles": _join_roles(rows.c.roles), "active_in_app": _yes_or_no(rows)}
         values = [texts.get(c.name, _stored_value(rows, c)) for c in columns]
         return select(*(value.label(f"c{number}") for number, value in enumerate(values)))
 
-    def typed_rows(self, columns: Sequence[ListingColumn]) -> Select[Any]:
+    def typed_rows(self, columns: Sequence[ListingColumn]) -> sa.Select[Any]:
         """One row per account, with the names of a snapshot file; roles as lists."""
         rows = self._sorted_rows(columns)
         return select(
             *(_stored_value(rows, c).label(c.name.removeprefix(ATTRIBUTE_PREFIX)) for c in columns)
         )
 
-    def json_rows(self, names: Sequence[str]) -> Select[Any]:
+    def json_rows(self, names: Sequence[str]) -> sa.Select[Any]:
         """One row per account: an object of a snapshot file as JSON text.
 
         It holds unrecognized values as the file had them, and attributes beside the other keys.
@@ -168,19 +151,19 @@ class Listing:
         """
         rows = self._sorted_rows([LISTING_COLUMNS[name] for name in names])
         values, column_names = _snapshot_values(rows), [n for n in names if n != "attributes"]
-        pairs = [part for name in column_names for part in (literal(name), values[name])]
-        text: ColumnElement[Any] = cast(func.json_object(*pairs), String)
+        pairs = [part for name in column_names for part in (sa.literal(name), values[name])]
+        text: ColumnElement[Any] = sa.cast(func.json_object(*pairs), sa.String)
         if "attributes" in names and column_names:
             text = _merge_attributes(text, rows.c.attributes)
         elif "attributes" in names:
             text = func.coalesce(rows.c.attributes, "{}")
         return select(text.label("account"))
 
-    def role_rows(self) -> Select[Any]:
+    def role_rows(self) -> sa.Select[Any]:
         """One row per account and role, with the details of the role: ROLE_HEADINGS."""
         return select(*_role_values(self._sorted_rows([LISTING_COLUMNS["account_id"]])))
 
-    def batches(self, rows: Select[Any]) -> Iterator[pa.RecordBatch]:
+    def batches(self, rows: sa.Select[Any]) -> Iterator[pa.RecordBatch]:
         """The rows as Arrow batches."""
         with fetch_batches(self.workspace, rows) as batches:
             for batch in batches:
@@ -192,7 +175,7 @@ class Listing:
         """DuckDB, which turns rows into texts and files, whatever the store is."""
         return as_workspace(self.con)
 
-    def _sorted_rows(self, columns: Iterable[ListingColumn]) -> FromClause:
+    def _sorted_rows(self, columns: Iterable[ListingColumn]) -> sa.FromClause:
         """The list in its order, with everything that the columns need.
 
         DuckDB skips the columns that nobody uses. States and integrations are numbers until the
@@ -215,7 +198,7 @@ class Listing:
         """Number → name."""
         return {row.integration_id: row.name for row in self.con.execute(select(integration))}
 
-    def _sorted_query(self, *, with_account_id: bool = False) -> Select[Any]:
+    def _sorted_query(self, *, with_account_id: bool = False) -> sa.Select[Any]:
         sort, descending = parse_sort(self.request.sort)
         query = sorted_accounts(self.con, self.request.filters, sort=sort, descending=descending)
         source = query.selected_columns.account_key.table
@@ -223,7 +206,7 @@ class Listing:
         state_place = case(*((state == name, n) for n, name in enumerate(STATE_BY_NAME)))
         query = query.add_columns(
             *(source.c[n] for n in ("integration_id", "role_details", "attributes", "flags")),
-            cast(state_place, SmallInteger).label("state_place"),
+            sa.cast(state_place, sa.SmallInteger).label("state_place"),
         )
         if not with_account_id:
             return query
@@ -250,11 +233,11 @@ ROLE_HEADINGS = (
 
 def _name_of(number: ColumnElement[Any], names: Mapping[int, str]) -> ColumnElement[Any]:
     """The name that belongs to a number."""
-    position = func.list_position(cast(array(list(names)), ARRAY(Integer)), number)
-    return func.list_extract(cast(array(list(names.values())), ARRAY(String)), position)
+    position = func.list_position(sa.cast(array(list(names)), sa.ARRAY(sa.Integer)), number)
+    return func.list_extract(sa.cast(array(list(names.values())), sa.ARRAY(sa.String)), position)
 
 
-def _stored_value(rows: FromClause, column: ListingColumn) -> ColumnElement[Any]:
+def _stored_value(rows: sa.FromClause, column: ListingColumn) -> ColumnElement[Any]:
     """The value in the store, which keeps no state source where it is the usual one."""
     if column.name == "state_source":
         return func.coalesce(rows.c.state_source, REPORTED)
@@ -264,9 +247,9 @@ def _stored_value(rows: FromClause, column: ListingColumn) -> ColumnElement[Any]
     return func.json_extract_string(rows.c.attributes, f"/{key}")
 
 
-def _role_values(rows: FromClause) -> list[ColumnElement[Any]]:
+def _role_values(rows: sa.FromClause) -> list[ColumnElement[Any]]:
     """The account and the details of each role of the rows, as in ROLE_HEADINGS."""
-    roles_json = func.coalesce(cast(rows.c.role_details, JSON), func.to_json(rows.c.roles))
+    roles_json = func.coalesce(sa.cast(rows.c.role_details, sa.JSON), func.to_json(rows.c.roles))
     identity = [rows.c[name] for name in ("integration", "username_in_app", "account_id")]
     query = select(*identity, func.unnest(func.json_extract(roles_json, "$[*]")).label("role"))
     columns = query.subquery("account_role").c
@@ -280,7 +263,7 @@ def _role_values(rows: FromClause) -> list[ColumnElement[Any]]:
     return [columns.integration, columns.username_in_app, columns.account_id, name, *details]
 
 
-def _yes_or_no(rows: FromClause) -> ColumnElement[Any]:
+def _yes_or_no(rows: sa.FromClause) -> ColumnElement[Any]:
     active = rows.c.active_in_app
     return case((active.is_(True), "Yes"), (active.is_(False), "No"), else_="")
 
@@ -294,26 +277,26 @@ def _join_roles(names: ColumnElement[Any]) -> ColumnElement[Any]:
     """
     joined = func.array_to_string(names, ";")
     semicolons = func.len(joined) - func.len(func.replace(joined, ";", ""))
-    ambiguous = or_(
+    ambiguous = sa.or_(
         semicolons >= func.len(names),
         and_(semicolons == 0, func.contains(joined, ",")),
         func.regexp_matches(joined, r"^[\[{\s;]|\s;|;[\s;]|[\s;]$"),
     )
     return case(
         (func.len(names) == 0, ""),
-        (ambiguous, cast(func.to_json(names), String)),
+        (ambiguous, sa.cast(func.to_json(names), sa.String)),
         else_=func.array_to_string(names, "; "),
     )
 
 
-def _snapshot_values(rows: FromClause) -> dict[str, ColumnElement[Any]]:
+def _snapshot_values(rows: sa.FromClause) -> dict[str, ColumnElement[Any]]:
     """Column → its value in a snapshot file; an unrecognized value as the file had it."""
     state = case(
         (rows.c.provisioning_state != UNRECOGNIZED.name, rows.c.provisioning_state),
         else_=_raw_value(rows, "provisioning_state"),
     )
-    flagged_roles = cast(_raw_value(rows, "roles"), JSON)
-    details = cast(rows.c.role_details, JSON)
+    flagged_roles = sa.cast(_raw_value(rows, "roles"), sa.JSON)
+    details = sa.cast(rows.c.role_details, sa.JSON)
     active = _raw_value(rows, "active_in_app")
     values: dict[str, ColumnElement[Any]] = {
         "roles": func.coalesce(flagged_roles, details, func.to_json(rows.c.roles)),
@@ -333,7 +316,7 @@ def _snapshot_values(rows: FromClause) -> dict[str, ColumnElement[Any]]:
     }
 
 
-def _raw_value(rows: FromClause, name: str) -> ColumnElement[Any]:
+def _raw_value(rows: sa.FromClause, name: str) -> ColumnElement[Any]:
     return func.json_extract_string(rows.c.flags, f"$.{name}")
 
 
@@ -342,10 +325,12 @@ def _merge_attributes(
 ) -> ColumnElement[Any]:
     """Both objects as one; a column wins over an attribute of its name."""
     column_nulls = func.json_object(
-        *(part for name in LISTING_COLUMNS for part in (literal(name), null()))
+        *(part for name in LISTING_COLUMNS for part in (sa.literal(name), sa.null()))
     )
-    remaining = cast(func.json_merge_patch(cast(attributes, JSON), column_nulls), String)
+    remaining = sa.cast(
+        func.json_merge_patch(sa.cast(attributes, sa.JSON), column_nulls), sa.String
+    )
     return case(
-        (or_(attributes.is_(None), remaining == "{}"), text),
+        (sa.or_(attributes.is_(None), remaining == "{}"), text),
         else_=func.concat(func.left(text, func.len(text) - 1), ",", func.substr(remaining, 2)),
     )

@@ -1,7 +1,5 @@
 """Describes an exported list of accounts: filters, snapshots, row count and file name."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from collections.abc import Sequence

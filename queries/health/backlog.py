@@ -1,7 +1,5 @@
 """How long open jobs have been in their state."""
 
-from __future__ import annotations
-
 from datetime import datetime, timedelta
 
 import pandas as pd

@@ -7,28 +7,13 @@ state has lasted at least so long: it is censored. Without such jobs every resul
 good.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import (
-    BigInteger,
-    Connection,
-    FromClause,
-    Select,
-    and_,
-    case,
-    cast,
-    extract,
-    false,
-    func,
-    literal,
-    select,
-    union_all,
-)
+import sqlalchemy as sa
+from sqlalchemy import Connection, and_, case, func, select
 
 from data.history.since import state_operation
 from data.schema import account_current, job_end
@@ -138,18 +123,20 @@ def count_jobs(con: Connection, scope: Period) -> list[JobGroup]:
     Jobs are followed until the moment of the scope; those that had not settled then are censored.
     """
     last_seen = newest_snapshots((), scope.as_of).subquery("last_seen")
-    job = union_all(_ended_jobs(scope, last_seen), _open_jobs(scope, last_seen)).subquery("job")
-    seconds = cast(extract("epoch", job.c.until - job.c.began), BigInteger)
+    job = sa.union_all(_ended_jobs(scope, last_seen), _open_jobs(scope, last_seen)).subquery("job")
+    seconds = sa.cast(sa.extract("epoch", job.c.until - job.c.began), sa.BigInteger)
     last_moment = min(filter(None, (scope.end, scope.as_of)))
     rows = con.execute(
-        select(job.c.operation, seconds, job.c.settled, cast(func.sum(job.c.jobs), BigInteger))
+        select(
+            job.c.operation, seconds, job.c.settled, sa.cast(func.sum(job.c.jobs), sa.BigInteger)
+        )
         .where(job.c.began.between(scope.start, last_moment))
         .group_by(job.c.operation, seconds, job.c.settled)
     )
     return [JobGroup(*row) for row in rows]
 
 
-def _ended_jobs(scope: Period, last_seen: FromClause) -> Select[*tuple[Any, ...]]:
+def _ended_jobs(scope: Period, last_seen: sa.FromClause) -> sa.Select[*tuple[Any, ...]]:
     """Jobs that have ended, from their rollup; open until `last_seen` where they ended later."""
     ended = job_end.c
     has_ended = scope.is_past(ended.taken_at)
@@ -166,7 +153,7 @@ def _ended_jobs(scope: Period, last_seen: FromClause) -> Select[*tuple[Any, ...]
     )
 
 
-def _open_jobs(scope: Period, last_seen: FromClause) -> Select[*tuple[Any, ...]]:
+def _open_jobs(scope: Period, last_seen: sa.FromClause) -> sa.Select[*tuple[Any, ...]]:
     """Jobs that have not ended, from the current accounts."""
     current = account_current.c
     return (
@@ -174,8 +161,8 @@ def _open_jobs(scope: Period, last_seen: FromClause) -> Select[*tuple[Any, ...]]
             state_operation(current.provisioning_state).label("operation"),
             current.job_since.label("began"),
             last_seen.c.taken_at.label("until"),
-            false().label("settled"),
-            literal(1).label("jobs"),
+            sa.false().label("settled"),
+            sa.literal(1).label("jobs"),
         )
         .join_from(account_current, last_seen, last_seen.c.integration_id == current.integration_id)
         .where(

@@ -1,9 +1,8 @@
 """Why accounts fail; reasons that differ only in names and numbers count as one."""
 
-from __future__ import annotations
-
 import pandas as pd
-from sqlalchemy import Connection, FromClause, func, select
+import sqlalchemy as sa
+from sqlalchemy import Connection, func, select
 
 from data.history.failure_reasons import reason_template
 from data.schema import account_version, is_valid_at
@@ -32,7 +31,7 @@ def failure_reasons(con: Connection, scope: Period, *, limit: int = 8) -> pd.Dat
     )
 
 
-def _top_reasons(scope: Period, limit: int) -> FromClause:
+def _top_reasons(scope: Period, limit: int) -> sa.FromClause:
     """One row per reason at the moment of the scope: [reason, text, accounts]."""
     current = accounts_as_of(scope.as_of, all_columns=False)
     reason, accounts = current.c.failure_reason, func.count()
@@ -51,7 +50,7 @@ def _top_reasons(scope: Period, limit: int) -> FromClause:
     )
 
 
-def _reason_history(scope: Period) -> FromClause:
+def _reason_history(scope: Period) -> sa.FromClause:
     """One row per reason in the history: [reason, before, first_seen]."""
     version = account_version.c
     was_valid = is_valid_at(account_version, scope.previous.end)

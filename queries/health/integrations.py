@@ -1,13 +1,12 @@
 """How each integration is doing: its accounts, its failures, its files, and how current it is."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
 
 import pandas as pd
-from sqlalchemy import Connection, Date, cast, func, select, true
+import sqlalchemy as sa
+from sqlalchemy import Connection, func, select
 
 from data.inbox.quarantine import MISPLACED_FOLDER
 from data.schema import integration, quarantined_file, snapshot, state_count
@@ -111,8 +110,8 @@ def quarantined_files_by_day(
     """
     file = quarantined_file.c
     found_at = func.least(func.coalesce(file.taken_at, file.quarantined_at), file.quarantined_at)
-    day = cast(found_at, Date)
-    is_included = file.integration.in_(integrations) if integrations else true()
+    day = sa.cast(found_at, sa.Date)
+    is_included = file.integration.in_(integrations) if integrations else sa.true()
     keys = day.label("day"), file.integration, file.status
     return read_frame(
         con,

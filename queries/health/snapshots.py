@@ -3,25 +3,13 @@
 A day shows the last snapshot of each integration on that day or, without one, the last before it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
 
 import pandas as pd
-from sqlalchemy import (
-    BigInteger,
-    ColumnElement,
-    Connection,
-    FromClause,
-    Select,
-    and_,
-    cast,
-    func,
-    or_,
-    select,
-)
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement, Connection, and_, func, select
 
 from data.schema import integration, snapshot, state_count
 from queries.filters import accounts_as_of
@@ -85,7 +73,7 @@ def snapshots_until(integrations: Sequence[str], as_of: datetime | None) -> Colu
     return and_(in_integrations(snapshot, integrations), is_past(taken_at, as_of))
 
 
-def newest_snapshots(integrations: Sequence[str], as_of: datetime | None) -> Select[Any, Any]:
+def newest_snapshots(integrations: Sequence[str], as_of: datetime | None) -> sa.Select[Any, Any]:
     """One row per integration: its last snapshot by the moment [integration_id, taken_at]."""
     return (
         select(integration_id, func.max(taken_at).label("taken_at"))
@@ -94,7 +82,7 @@ def newest_snapshots(integrations: Sequence[str], as_of: datetime | None) -> Sel
     )
 
 
-def shown_snapshots(scope: Period) -> FromClause:
+def shown_snapshots(scope: Period) -> sa.FromClause:
     """One row per day and integration: the snapshot that the day shows.
 
     [day, integration_id, taken_at]; only days on which some integration has a snapshot.
@@ -116,7 +104,7 @@ def shown_snapshots(scope: Period) -> FromClause:
     spans = select(last_of_day, next_day.label("until")).subquery("spans")
     days = _snapshot_days(scope)
     in_span = and_(
-        days.c.day >= spans.c.day, or_(spans.c.until.is_(None), days.c.day < spans.c.until)
+        days.c.day >= spans.c.day, sa.or_(spans.c.until.is_(None), days.c.day < spans.c.until)
     )
     return (
         select(days.c.day, spans.c.integration_id, spans.c.taken_at)
@@ -125,7 +113,7 @@ def shown_snapshots(scope: Period) -> FromClause:
     )
 
 
-def _snapshot_days(scope: Period) -> FromClause:
+def _snapshot_days(scope: Period) -> sa.FromClause:
     """One row per day of the scope on which a snapshot was taken."""
     day = day_column(taken_at, scope.zone).label("day")
     is_included = snapshots_until(scope.integration, scope.as_of)
@@ -138,7 +126,7 @@ def _snapshot_days(scope: Period) -> FromClause:
 state = state_count.c.provisioning_state
 
 
-def join_counts(snapshots: FromClause, *, outer: bool = False) -> FromClause:
+def join_counts(snapshots: sa.FromClause, *, outer: bool = False) -> sa.FromClause:
     """The snapshots [integration_id, taken_at] with their counts by state."""
     is_counted = and_(
         state_count.c.integration_id == snapshots.c.integration_id,
@@ -153,7 +141,7 @@ def total(
     """The sum of the values for which the condition holds; 0 without any."""
     values = func.sum(value)
     values = values if condition is None else values.filter(condition)
-    return cast(func.coalesce(values, 0), BigInteger)
+    return sa.cast(func.coalesce(values, 0), sa.BigInteger)
 
 
 def account_totals() -> list[ColumnElement[Any]]:
@@ -184,7 +172,7 @@ def subtract_matched(
     return frame.assign(unmatched=frame["unmatched"] - matched)
 
 
-def read_frame(con: Connection, query: Select[*tuple[Any, ...]]) -> pd.DataFrame:
+def read_frame(con: Connection, query: sa.Select[*tuple[Any, ...]]) -> pd.DataFrame:
     """The rows of a query."""
     rows = con.execute(query)
     return pd.DataFrame(rows.all(), columns=list(rows.keys()))

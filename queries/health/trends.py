@@ -4,14 +4,13 @@ A day is a day of the scope's time zone. A day without any snapshot has no rows:
 a zero. docs/definitions.md defines every number.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
 import pandas as pd
-from sqlalchemy import Connection, Select, and_, func, select
+import sqlalchemy as sa
+from sqlalchemy import Connection, and_, func, select
 
 from data.schema import snapshot, state_change, state_count
 from data.states import FAILED_STATES, OPEN_STATES, OPERATIONS, STATE_BY_NAME, STATES, state_names
@@ -83,7 +82,7 @@ def states_as_of(
     return subtract_matched(con, frame, "state", integrations, as_of)
 
 
-def _by_state(counts: Any, *keys: Any) -> Select[*tuple[Any, ...]]:
+def _by_state(counts: Any, *keys: Any) -> sa.Select[*tuple[Any, ...]]:
     """One row per state and key, in order."""
     oldest = func.min(state_count.c.oldest).label("oldest")
     query = select(*keys, state.label("state"), *account_totals(), oldest).select_from(counts)
@@ -124,7 +123,7 @@ def daily_failures(con: Connection, scope: Period, states: pd.DataFrame) -> pd.D
     )
 
 
-def _daily_transitions(scope: Period) -> Select[*tuple[Any, ...]]:
+def _daily_transitions(scope: Period) -> sa.Select[*tuple[Any, ...]]:
     """One row per day with transitions: [day, "update new", "update settled", …]."""
     changes = state_change.c
     first_taken_at = func.min(snapshot.c.taken_at).label("taken_at")

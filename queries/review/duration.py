@@ -4,14 +4,13 @@ Durations run up to the newest snapshot of the account's integration, not up to 
 snapshots always give the same findings.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, Select, String, and_, cast, func, null, select
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement, and_, func, select
 
 from data.formatting import utc_now
 from data.records.exceptions import RuleSettings
@@ -29,7 +28,7 @@ class View(Scope):
     evaluated_at: datetime = field(default_factory=utc_now)
     """Exceptions added or withdrawn by then count (naive UTC), unless `as_of` is set."""
 
-    def accounts(self) -> FromClause:
+    def accounts(self) -> sa.FromClause:
         """One row per account."""
         if self.as_of is None and not self.integration:
             return account_current.alias("accounts")
@@ -40,7 +39,7 @@ class View(Scope):
         """Up to when exceptions count (naive UTC)."""
         return self.as_of or self.evaluated_at
 
-    def newest_snapshots(self) -> FromClause:
+    def newest_snapshots(self) -> sa.FromClause:
         """One row per integration: [integration_id, at] of its newest snapshot."""
         taken_at = snapshot.c.taken_at
         return (
@@ -55,9 +54,9 @@ class View(Scope):
 class RuleResult:
     """The findings of a rule: their accounts, which is fast, and their details, which is slower."""
 
-    accounts: Select[*tuple[Any, ...]]
+    accounts: sa.Select[*tuple[Any, ...]]
     """One row per account: [account_key]."""
-    details: Callable[[FromClause | None], Select[*tuple[Any, ...]]]
+    details: Callable[[sa.FromClause | None], sa.Select[*tuple[Any, ...]]]
     """One row per account, of all or of these: [account_key, since, detail]."""
 
 
@@ -66,7 +65,7 @@ def condition(view: View, predicate: RowCondition, *since_columns: str) -> RuleR
     accounts = view.accounts()
     keys = select(accounts.c.account_key).where(predicate(accounts))
 
-    def details(among: FromClause | None) -> Select[*tuple[Any, ...]]:
+    def details(among: sa.FromClause | None) -> sa.Select[*tuple[Any, ...]]:
         selected = _restrict(keys, among)
         since = latest_of(accounts, since_columns).label("since")
         return select(accounts.c.account_key, since, no_detail()).join_from(
@@ -81,7 +80,7 @@ def history_condition(view: View, predicate: RowCondition) -> RuleResult:
     accounts = view.accounts()
     keys = select(accounts.c.account_key).where(predicate(accounts))
 
-    def details(among: FromClause | None) -> Select[*tuple[Any, ...]]:
+    def details(among: sa.FromClause | None) -> sa.Select[*tuple[Any, ...]]:
         return select(unbroken_since(view, _restrict(keys, among), predicate), no_detail())
 
     return RuleResult(keys, details)
@@ -113,7 +112,7 @@ def lasting_condition(
         .cte("late")
     )
 
-    def details(among: FromClause | None) -> Select[*tuple[Any, ...]]:
+    def details(among: sa.FromClause | None) -> sa.Select[*tuple[Any, ...]]:
         limit = late.c.began + span
         reached = limit_reached_at(view, late, limit)
         selected = _restrict(select(late.c.account_key), among)
@@ -127,11 +126,11 @@ def lasting_condition(
     return RuleResult(select(late.c.account_key), details)
 
 
-def precomputed(findings: Select[*tuple[Any, ...]]) -> RuleResult:
+def precomputed(findings: sa.Select[*tuple[Any, ...]]) -> RuleResult:
     """The result of a rule that finds accounts and since when in one query."""
     rows = findings.subquery("precomputed")
 
-    def details(among: FromClause | None) -> Select[*tuple[Any, ...]]:
+    def details(among: sa.FromClause | None) -> sa.Select[*tuple[Any, ...]]:
         query = select(rows)
         if among is None:
             return query
@@ -140,13 +139,13 @@ def precomputed(findings: Select[*tuple[Any, ...]]) -> RuleResult:
     return RuleResult(select(rows.c.account_key), details)
 
 
-def latest_of(rows: FromClause, columns: Sequence[str]) -> ColumnElement[Any]:
+def latest_of(rows: sa.FromClause, columns: Sequence[str]) -> ColumnElement[Any]:
     """The latest of some moments of a row."""
     moments = [rows.c[name] for name in columns]
     return func.greatest(*moments) if moments[1:] else moments[0]
 
 
-def _restrict(keys: Select[*tuple[Any, ...]], among: FromClause | None) -> FromClause:
+def _restrict(keys: sa.Select[*tuple[Any, ...]], among: sa.FromClause | None) -> sa.FromClause:
     """The accounts, or those of them that are among others."""
     accounts = keys.subquery("matching")
     if among is None:
@@ -157,10 +156,10 @@ def _restrict(keys: Select[*tuple[Any, ...]], among: FromClause | None) -> FromC
 
 def no_detail() -> ColumnElement[Any]:
     """The detail of a rule that has none."""
-    return cast(null(), String).label("detail")
+    return sa.cast(sa.null(), sa.String).label("detail")
 
 
-def unbroken_since(view: View, keys: FromClause, predicate: RowCondition) -> FromClause:
+def unbroken_since(view: View, keys: sa.FromClause, predicate: RowCondition) -> sa.FromClause:
     """One row per account: [account_key, since] its versions have met a predicate without a break.
 
     Another version, or a snapshot without the account, is a break. The keys have to be few: all
@@ -178,7 +177,7 @@ def unbroken_since(view: View, keys: FromClause, predicate: RowCondition) -> Fro
     return latest_start(holding, "account_key")
 
 
-def starts_after_break(rows: FromClause, *keys: str) -> ColumnElement[bool]:
+def starts_after_break(rows: sa.FromClause, *keys: str) -> ColumnElement[bool]:
     """`starts`: whether the row of the same keys before this one did not reach up to it."""
     previous_end = func.lag(rows.c.valid_to).over(
         partition_by=[rows.c[name] for name in keys], order_by=rows.c.valid_from
@@ -186,7 +185,7 @@ def starts_after_break(rows: FromClause, *keys: str) -> ColumnElement[bool]:
     return previous_end.is_distinct_from(rows.c.valid_from).label("starts")
 
 
-def latest_start(rows: FromClause, *keys: str) -> FromClause:
+def latest_start(rows: sa.FromClause, *keys: str) -> sa.FromClause:
     """One row per keys: [*keys, since] the last of its rows that `starts`."""
     columns = [rows.c[name] for name in keys]
     return (
@@ -197,7 +196,7 @@ def latest_start(rows: FromClause, *keys: str) -> FromClause:
     )
 
 
-def limit_reached_at(view: View, late: FromClause, limit: ColumnElement[Any]) -> FromClause:
+def limit_reached_at(view: View, late: sa.FromClause, limit: ColumnElement[Any]) -> sa.FromClause:
     """One row per integration and limit: [.., after, at] of the first snapshot beyond it."""
     limits = select(late.c.integration_id, limit.label("after")).distinct().subquery("limits")
     taken_at = snapshot.c.taken_at
@@ -215,7 +214,7 @@ def limit_reached_at(view: View, late: FromClause, limit: ColumnElement[Any]) ->
 
 
 def is_same_limit(
-    reached: FromClause, late: FromClause, limit: ColumnElement[Any]
+    reached: sa.FromClause, late: sa.FromClause, limit: ColumnElement[Any]
 ) -> ColumnElement[bool]:
     """Whether a row of `limit_reached_at` belongs to a limit."""
     return and_(reached.c.integration_id == late.c.integration_id, reached.c.after == limit)

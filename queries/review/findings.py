@@ -1,25 +1,12 @@
 """The findings of a rule: their number, a page of them, and all of them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    FromClause,
-    Row,
-    Select,
-    and_,
-    column,
-    exists,
-    func,
-    select,
-    values,
-)
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement, Connection, and_, func, select
 
 from data.records.exceptions import FindingKey, is_in_force
 from data.schema import account, exception, integration, is_same_account
@@ -62,7 +49,7 @@ def count_findings(con: Connection, view: View, rule: Rule) -> FindingCount:
     """The number of findings. Their details are computed only for accounts with an exception."""
     undated_view = replace(view, evaluated_at=datetime(1, 1, 1))  # exceptions change no rule
     total = _count_all(con, undated_view, rule)
-    has_exceptions = exists().where(
+    has_exceptions = sa.exists().where(
         exception.c.rule == rule.name, is_in_force(view.records_until())
     )
     if not total or not con.scalar(select(has_exceptions)):
@@ -81,7 +68,7 @@ def _count_all(con: Connection, view: View, rule: Rule) -> int:
 
 def page_of_findings(
     con: Connection, view: View, rule: Rule, page: int, *, with_exception: bool = False
-) -> Sequence[Row[Any]]:
+) -> Sequence[sa.Row[Any]]:
     """One row per open finding of the page (from 1), or per exception; the oldest first.
 
     Columns as of `finding_rows`; the accounts are read for this page only.
@@ -92,7 +79,7 @@ def page_of_findings(
     page_rows = con.execute(cut_page(query, page, PAGE_SIZE)).all()
     if not page_rows:
         return []
-    page_values = values(*(column(c.name, c.type) for c in dated.c), name="shown").data(
+    page_values = sa.values(*(sa.column(c.name, c.type) for c in dated.c), name="shown").data(
         [tuple(row) for row in page_rows]
     )
     accounts = snapshot_accounts_by_key(view, [row.account_key for row in page_rows])
@@ -112,13 +99,13 @@ def open_findings(con: Connection, view: View, rule: Rule) -> list[tuple[Finding
     ]
 
 
-def all_findings(view: View, rule: Rule) -> Select[*tuple[Any, ...]]:
+def all_findings(view: View, rule: Rule) -> sa.Select[*tuple[Any, ...]]:
     """One row per finding, exceptions included, in the same order in every store."""
     rows = finding_rows(view, rule)
     return select(rows).order_by(rows.c.integration, rows.c.account_id)
 
 
-def finding_rows(view: View, rule: Rule) -> FromClause:
+def finding_rows(view: View, rule: Rule) -> sa.FromClause:
     """One row per finding: its account, since when, and its exception.
 
     [account_key, integration, account_id, snapshot_taken_at, since, detail, *ACCOUNT_COLUMNS,
@@ -127,7 +114,9 @@ def finding_rows(view: View, rule: Rule) -> FromClause:
     return _with_account_columns(view, _dated_findings(view, rule), view.accounts())
 
 
-def _with_account_columns(view: View, dated: FromClause, accounts: FromClause) -> FromClause:
+def _with_account_columns(
+    view: View, dated: sa.FromClause, accounts: sa.FromClause
+) -> sa.FromClause:
     newest = view.newest_snapshots()
     return (
         select(
@@ -148,7 +137,7 @@ def _with_account_columns(view: View, dated: FromClause, accounts: FromClause) -
     )
 
 
-def _dated_findings(view: View, rule: Rule) -> FromClause:
+def _dated_findings(view: View, rule: Rule) -> sa.FromClause:
     """One row per finding: [account_key, since, detail, *EXCEPTION_COLUMNS]."""
     results = rule.find(view).details(None).subquery("results")
     exceptions = _exceptions_in_force(view, rule).subquery("exceptions")
@@ -159,7 +148,7 @@ def _dated_findings(view: View, rule: Rule) -> FromClause:
     )
 
 
-def _is_covered(results: FromClause, exceptions: FromClause) -> ColumnElement[bool]:
+def _is_covered(results: sa.FromClause, exceptions: sa.FromClause) -> ColumnElement[bool]:
     """Whether a finding already held when its exception was added; not one that began later."""
     return and_(
         exceptions.c.account_key == results.c.account_key,
@@ -167,7 +156,7 @@ def _is_covered(results: FromClause, exceptions: FromClause) -> ColumnElement[bo
     )
 
 
-def _exceptions_in_force(view: View, rule: Rule) -> Select[*tuple[Any, ...]]:
+def _exceptions_in_force(view: View, rule: Rule) -> sa.Select[*tuple[Any, ...]]:
     """One row per account with an exception in force: [account_key, .., *EXCEPTION_COLUMNS]."""
     columns = exception.c
     is_its_account = and_(
@@ -186,7 +175,7 @@ def _exceptions_in_force(view: View, rule: Rule) -> Select[*tuple[Any, ...]]:
     )
 
 
-def _excepted_accounts(view: View, rule: Rule) -> Select[*tuple[Any, ...]]:
+def _excepted_accounts(view: View, rule: Rule) -> sa.Select[*tuple[Any, ...]]:
     """One row per finding that an exception covers: [account_key]."""
     exceptions = _exceptions_in_force(view, rule).subquery("exceptions")
     among = select(exceptions.c.account_key).subquery("among")

@@ -3,12 +3,11 @@
 Each returns one row per account: [account_key, since, detail].
 """
 
-from __future__ import annotations
-
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, Select, and_, case, func, literal, select
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement, and_, case, func, select
 
 from data.history.since import state_operation
 from data.schema import (
@@ -53,7 +52,7 @@ UPDATING_STATES = tuple(
     state.name for state in STATES if state.operation == "update" and state.name in OPEN_STATES
 )
 
-Findings = Select[*tuple[Any, ...]]
+Findings = sa.Select[*tuple[Any, ...]]
 
 # ---- reappeared after deletion -------------------------------------------------------------------
 
@@ -84,7 +83,7 @@ def returned_after_deletion(view: View) -> Findings:
     )
 
 
-def _returned_keys(view: View) -> FromClause:
+def _returned_keys(view: View) -> sa.FromClause:
     """One row per account that was removed while Deleted, and is listed in another state."""
     accounts, v, removal = view.accounts(), account_version.c, state_change.c
     removal_times = select(removal.taken_at).where(
@@ -153,7 +152,7 @@ def overdue_jobs(view: View) -> Findings:
     ).join_from(late, reached, is_same_limit(reached, late, limit))
 
 
-def _usual_spans(view: View) -> FromClause:
+def _usual_spans(view: View) -> sa.FromClause:
     """One row per integration and operation: [integration_id, operation, span] of 95% of its jobs.
 
     A job takes from the first snapshot that shows it to the first that shows its end.
@@ -222,7 +221,7 @@ def last_holders(view: View) -> Findings:
     )
 
 
-def _last_roles(view: View) -> FromClause:
+def _last_roles(view: View) -> sa.FromClause:
     """One row per account and role that goes with it: [account_key, integration_id, role]."""
     leaving, remaining = view.accounts(), view.accounts()
     is_leaving = and_(leaving.c.active_in_app, leaving.c.provisioning_state.in_(BEING_DELETED))
@@ -253,7 +252,7 @@ def _last_roles(view: View) -> FromClause:
     )
 
 
-def _leaving_role_since(view: View, last_roles: FromClause) -> FromClause:
+def _leaving_role_since(view: View, last_roles: sa.FromClause) -> sa.FromClause:
     """One row per account and role: [.., since] it has been active, leaving, with the role."""
     v = account_version
     leaving = (
@@ -275,7 +274,7 @@ def _leaving_role_since(view: View, last_roles: FromClause) -> FromClause:
     return latest_start(holding, *keys)
 
 
-def _role_held_until(view: View, last_roles: FromClause) -> FromClause:
+def _role_held_until(view: View, last_roles: sa.FromClause) -> sa.FromClause:
     """One row per integration and role: [.., until] another active account kept it."""
     v, profile = account_version.c, account_profile
     roles = select(last_roles.c.integration_id, last_roles.c.role).distinct().subquery("roles")
@@ -320,7 +319,7 @@ def shared_upstream_ids(view: View) -> RuleResult:
         candidates, shared, _is_same_id(candidates, shared)
     )
 
-    def details(among: FromClause | None) -> Findings:
+    def details(among: sa.FromClause | None) -> Findings:
         selected = matching.cte("matching")
         if among is not None:
             joined = selected.join(among, among.c.account_key == selected.c.account_key)
@@ -338,15 +337,15 @@ def shared_upstream_ids(view: View) -> RuleResult:
     return RuleResult(select(matching.subquery().c.account_key), details)
 
 
-def _columns(rows: FromClause, names: tuple[str, ...]) -> list[ColumnElement[Any]]:
+def _columns(rows: sa.FromClause, names: tuple[str, ...]) -> list[ColumnElement[Any]]:
     return [rows.c[name] for name in names]
 
 
-def _is_same_id(left: FromClause, right: FromClause) -> ColumnElement[bool]:
+def _is_same_id(left: sa.FromClause, right: sa.FromClause) -> ColumnElement[bool]:
     return and_(*(left.c[name] == right.c[name] for name in ID_KEYS))
 
 
-def _id_versions(view: View, accounts: FromClause) -> FromClause:
+def _id_versions(view: View, accounts: sa.FromClause) -> sa.FromClause:
     """One row per version with one of the IDs: [account_key, *ID_KEYS, valid_from, valid_to]."""
     ids = select(*_columns(accounts, ID_KEYS)).distinct().subquery("ids")
     v = join_profile(account_version)
@@ -358,7 +357,7 @@ def _id_versions(view: View, accounts: FromClause) -> FromClause:
     )
 
 
-def _id_held_since(versions: FromClause, accounts: FromClause) -> FromClause:
+def _id_held_since(versions: sa.FromClause, accounts: sa.FromClause) -> sa.FromClause:
     """One row per account: [account_key, since] it has had its ID without a break."""
     is_current_id = and_(
         versions.c.account_key == accounts.c.account_key, _is_same_id(versions, accounts)
@@ -372,14 +371,14 @@ def _id_held_since(versions: FromClause, accounts: FromClause) -> FromClause:
     return latest_start(holding, "account_key")
 
 
-def _id_shared_since(view: View, versions: FromClause) -> FromClause:
+def _id_shared_since(view: View, versions: sa.FromClause) -> sa.FromClause:
     """One row per ID: [*ID_KEYS, since] more than one account has had it without a break.
 
     Each version with the ID adds one account at its start and takes one off at its end.
     """
     v, keys = versions.c, _columns(versions, ID_KEYS)
-    starts = select(*keys, v.valid_from.label("at"), literal(1).label("change"))
-    ends = select(*keys, v.valid_to.label("at"), literal(-1).label("change"))
+    starts = select(*keys, v.valid_from.label("at"), sa.literal(1).label("change"))
+    ends = select(*keys, v.valid_to.label("at"), sa.literal(-1).label("change"))
     changes = starts.union_all(ends.where(view.is_past(v.valid_to))).subquery("changes")
     keys = _columns(changes, ID_KEYS)
     moments = (

@@ -4,8 +4,6 @@ A rule finds accounts, and the first snapshot since which each has met it withou
 docstring describes it to readers. To add a rule, add a function with `@rule` here.
 """
 
-from __future__ import annotations
-
 import inspect
 import re
 from collections.abc import Callable, Sequence
@@ -13,7 +11,8 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Literal, get_args
 
-from sqlalchemy import ColumnElement, FromClause, and_, false, func
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement, and_, func
 
 from data.records.exceptions import RuleSettings
 from data.schema import is_unmatched
@@ -146,7 +145,7 @@ def onboarded_but_inactive(view: View) -> RuleResult:
     """Onboarded but inactive for over {inactive_days} days. Unknown activity does not count."""
     columns, span = ("state_since", "active_since"), timedelta(days=view.limits.inactive_days)
 
-    def is_found(rows: FromClause) -> ColumnElement[bool]:
+    def is_found(rows: sa.FromClause) -> ColumnElement[bool]:
         return and_(rows.c.provisioning_state == "Onboarded", rows.c.active_in_app.is_(False))
 
     return lasting_condition(view, is_found, span, columns, columns)
@@ -179,7 +178,7 @@ RULES = tuple(sorted(RULE_BY_NAME.values(), key=lambda each: SEVERITIES.index(ea
 # ---- conditions ----------------------------------------------------------------------------------
 
 
-def _is_active_in_state(state: str) -> Callable[[FromClause], ColumnElement[bool]]:
+def _is_active_in_state(state: str) -> Callable[[sa.FromClause], ColumnElement[bool]]:
     return lambda rows: and_(rows.c.provisioning_state == state, rows.c.active_in_app)
 
 
@@ -187,10 +186,10 @@ def _active_in_state(view: View, state: str) -> RuleResult:
     return condition(view, _is_active_in_state(state), "state_since", "active_since")
 
 
-def _has_role_like(rows: FromClause, patterns: Sequence[str]) -> ColumnElement[bool]:
+def _has_role_like(rows: sa.FromClause, patterns: Sequence[str]) -> ColumnElement[bool]:
     """Whether a role matches one of the patterns, in any case."""
     if not patterns:
-        return false()
+        return sa.false()
     alternatives = "|".join(_glob_to_regex(pattern) for pattern in patterns)
     joined_roles = func.concat(
         ROLE_SEPARATOR, func.array_to_string(rows.c.roles, ROLE_SEPARATOR), ROLE_SEPARATOR

@@ -3,8 +3,6 @@
 A snapshot shows the state of an account, not how it got there: short states go unseen.
 """
 
-from __future__ import annotations
-
 from data.states import STATES
 
 SETTLED_STATES = {"provision": "Onboarded", "update": "Onboarded", "delete": "Deleted"}

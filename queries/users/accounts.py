@@ -1,23 +1,13 @@
 """The list of accounts: its pages, its count, and the whole of it in order."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    FromClause,
-    Row,
-    Select,
-    case,
-    func,
-    select,
-)
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement, Connection, case, func, select
 
 from data.schema import (
     SLOW_CHANGING_COLUMNS,
@@ -90,9 +80,9 @@ class AccountPage:
 
     con: Connection
     filters: Filters
-    rows: Sequence[Row[Any]]
+    rows: Sequence[sa.Row[Any]]
     """One per account, see `page_of_accounts`."""
-    overrides: dict[int, Row[Any]]
+    overrides: dict[int, sa.Row[Any]]
     """Account key → its match override, for accounts on the page that have one."""
     page: int
     """From 1; the first one where the requested page does not exist."""
@@ -123,7 +113,7 @@ def account_page(
 @cached(64)
 def page_of_accounts(
     con: Connection, filters: Filters, *, sort: str, descending: bool, page: int
-) -> Sequence[Row[Any]]:
+) -> Sequence[sa.Row[Any]]:
     """One row per account on the page (from 1), with the integration's name."""
     rows = _page_rows(con, filters, sort, page, descending=descending)
     query = _with_integration_name(select(*_table_columns(rows)), rows)
@@ -132,7 +122,7 @@ def page_of_accounts(
 
 def _page_rows(
     con: Connection, filters: Filters, sort: str, page: int, *, descending: bool
-) -> FromClause:
+) -> sa.FromClause:
     """The accounts of a page, cut out before anything is joined.
 
     Over a single table DuckDB finds the rows by the sort column alone. With match overrides, in
@@ -157,16 +147,18 @@ def _page_rows(
     return accounts_by_key(con, filters, con.scalars(query).all())
 
 
-def accounts_by_key(con: Connection, filters: Filters, account_keys: Sequence[int]) -> FromClause:
+def accounts_by_key(
+    con: Connection, filters: Filters, account_keys: Sequence[int]
+) -> sa.FromClause:
     """One row per account with one of these few keys, at the moment of the filters."""
     return with_match_overrides(con, snapshot_accounts_by_key(filters, account_keys), filters.as_of)
 
 
-def snapshot_accounts_by_key(scope: Scope, account_keys: Sequence[int]) -> FromClause:
+def snapshot_accounts_by_key(scope: Scope, account_keys: Sequence[int]) -> sa.FromClause:
     """The same without match overrides."""
     as_of = scope.as_of
 
-    def has_account_key(rows: FromClause) -> ColumnElement[bool]:
+    def has_account_key(rows: sa.FromClause) -> ColumnElement[bool]:
         return rows.c.account_key.in_(account_keys)
 
     if as_of is None:
@@ -187,7 +179,7 @@ def _sorted_account_keys(
 
 def sorted_accounts(
     con: Connection, filters: Filters, *, sort: str, descending: bool
-) -> Select[*tuple[Any, ...]]:
+) -> sa.Select[*tuple[Any, ...]]:
     """One row per account of the filtered list, in the order shown."""
     rows = account_rows(con, filters)
     query = select(*_table_columns(rows)).where(*conditions(filters, rows))
@@ -207,16 +199,16 @@ def integration_names(con: Connection) -> list[str]:
     return list(con.scalars(select(integration.c.name).order_by(func.lower(integration.c.name))))
 
 
-def _sortable_accounts(con: Connection, filters: Filters, sort: str) -> FromClause:
+def _sortable_accounts(con: Connection, filters: Filters, sort: str) -> sa.FromClause:
     """The accounts with the columns that filters and order need."""
     return account_rows(con, filters, all_columns=sort == "user" or sort in SLOW_CHANGING_COLUMNS)
 
 
-def _table_columns(rows: FromClause) -> list[ColumnElement[Any]]:
+def _table_columns(rows: sa.FromClause) -> list[ColumnElement[Any]]:
     return [rows.c[name] for name in TABLE_COLUMNS]
 
 
-def _with_integration_name(statement: Select[Any], rows: FromClause) -> Select[Any]:
+def _with_integration_name(statement: sa.Select[Any], rows: sa.FromClause) -> sa.Select[Any]:
     is_same_integration = integration.c.integration_id == rows.c.integration_id
     return statement.add_columns(integration.c.name.label("integration")).join_from(
         rows, integration, is_same_integration
@@ -224,15 +216,15 @@ def _with_integration_name(statement: Select[Any], rows: FromClause) -> Select[A
 
 
 def _with_order(
-    statement: Select[*tuple[Any, ...]], rows: FromClause, sort: str, *, descending: bool
-) -> Select[*tuple[Any, ...]]:
+    statement: sa.Select[*tuple[Any, ...]], rows: sa.FromClause, sort: str, *, descending: bool
+) -> sa.Select[*tuple[Any, ...]]:
     """Empty values last either way; ties by account key, so that pages do not overlap."""
     key = _sort_key(rows, sort)
     order = key.desc() if descending else key.asc()
     return statement.order_by(order.nulls_last(), rows.c.account_key)
 
 
-def _sort_key(rows: FromClause, sort: str) -> ColumnElement[Any]:
+def _sort_key(rows: sa.FromClause, sort: str) -> ColumnElement[Any]:
     keys: dict[str, Callable[[Any], ColumnElement[Any]]] = {
         "user": lambda c: func.lower(func.coalesce(c.user_name, c.user_email)),
         "username_in_app": lambda c: func.lower(c.username_in_app),
@@ -247,7 +239,7 @@ def _sort_key(rows: FromClause, sort: str) -> ColumnElement[Any]:
     return keys[sort](rows.c) if sort in keys else rows.c.get(sort, rows.c.last_updated)
 
 
-def _integration_position(rows: FromClause) -> ColumnElement[Any]:
+def _integration_position(rows: sa.FromClause) -> ColumnElement[Any]:
     """The integration's rank by name: a number that sorts without a join."""
     position = func.row_number().over(order_by=(func.lower(integration.c.name), integration.c.name))
     positions = select(integration.c.integration_id, position.label("position")).subquery(
@@ -260,7 +252,7 @@ def _integration_position(rows: FromClause) -> ColumnElement[Any]:
     )
 
 
-def _qualified_account_id(rows: FromClause) -> ColumnElement[Any]:
+def _qualified_account_id(rows: sa.FromClause) -> ColumnElement[Any]:
     """The integration's name and the account's ID in one text."""
     return (
         select(func.concat(integration.c.name, "\x1f", account.c.account_id))

@@ -1,22 +1,10 @@
 """Details of accounts: all columns, the history, and other accounts of the same person."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    FromClause,
-    Row,
-    case,
-    false,
-    func,
-    literal,
-    or_,
-    select,
-)
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement, Connection, case, func, select
 
 from data.schema import OPEN_END, account, integration, is_same_account
 from queries.cache import cached
@@ -34,9 +22,9 @@ MAX_OTHER_ACCOUNTS = 50
 class AccountDetails(NamedTuple):
     """The details of one account at a moment."""
 
-    account: Row[Any]
+    account: sa.Row[Any]
     """See `find_account`."""
-    versions: Sequence[Row[Any]]
+    versions: Sequence[sa.Row[Any]]
     """See `account_history`."""
     other_accounts: Sequence[Any]
     """See `find_other_accounts`."""
@@ -65,7 +53,7 @@ def _cached_details(
     )
 
 
-def find_account(con: Connection, point_in_time: Filters, account_key: int) -> Row[Any] | None:
+def find_account(con: Connection, point_in_time: Filters, account_key: int) -> sa.Row[Any] | None:
     """The account with all columns, its integration and its account ID."""
     rows = accounts_by_key(con, point_in_time, [account_key])
     return con.execute(
@@ -78,7 +66,7 @@ def find_account(con: Connection, point_in_time: Filters, account_key: int) -> R
 
 def account_history(
     con: Connection, point_in_time: Filters, account_key: int
-) -> Sequence[Row[Any]]:
+) -> Sequence[sa.Row[Any]]:
     """One row per version of the account, oldest first, as known at the moment.
 
     At most the newest MAX_VERSIONS; `number` counts them from 1, `found` is the number of all. The
@@ -88,7 +76,7 @@ def account_history(
     valid_to, time_conditions = version.valid_to, []
     if point_in_time.as_of is not None:
         time_conditions.append(version.valid_from <= point_in_time.as_of)
-        valid_to = case((valid_to > point_in_time.as_of, literal(OPEN_END)), else_=valid_to)
+        valid_to = case((valid_to > point_in_time.as_of, sa.literal(OPEN_END)), else_=valid_to)
     numbered = (
         select(
             *(c for c in version if c.name not in ("valid_to", "role_details")),
@@ -108,7 +96,7 @@ def account_history(
 
 
 def find_other_accounts(
-    con: Connection, point_in_time: Filters, account_row: Row[Any]
+    con: Connection, point_in_time: Filters, account_row: sa.Row[Any]
 ) -> Sequence[Any]:
     """One row per other account of the same person, by integration and username.
 
@@ -139,14 +127,16 @@ def find_other_accounts(
     ).all()
 
 
-def _is_same_person(rows: FromClause, account_row: Row[Any]) -> ColumnElement[bool]:
+def _is_same_person(rows: sa.FromClause, account_row: sa.Row[Any]) -> ColumnElement[bool]:
     email = account_row.user_email
-    same_email = func.lower(rows.c.user_email) == email.lower() if email else false()
-    return or_(_has_same_id(rows, account_row), same_email)
+    same_email = func.lower(rows.c.user_email) == email.lower() if email else sa.false()
+    return sa.or_(_has_same_id(rows, account_row), same_email)
 
 
-def _has_same_id(rows: FromClause, account_row: Row[Any]) -> ColumnElement[bool]:
+def _has_same_id(rows: sa.FromClause, account_row: sa.Row[Any]) -> ColumnElement[bool]:
     upstream_id = account_row.upstream_user_id
     return (
-        func.coalesce(rows.c.upstream_user_id == upstream_id, false()) if upstream_id else false()
+        func.coalesce(rows.c.upstream_user_id == upstream_id, sa.false())
+        if upstream_id
+        else sa.false()
     )

@@ -1,13 +1,12 @@
 """The choices of each filter with their counts, under all the other filters."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, FromClause, Select, and_, case, func, or_, select, true
+import sqlalchemy as sa
+from sqlalchemy import Connection, and_, case, func, select
 
 from data.schema import account_profile, integration, snapshot
 from data.states import UNRECOGNIZED
@@ -46,10 +45,12 @@ def list_choices(con: Connection, filters: Filters, name: str, search: str = "")
     return _most_frequent(con, query, filters.values(name), search)
 
 
-def _without_filter(con: Connection, filters: Filters, filter_: Filter) -> tuple[FromClause, Any]:
+def _without_filter(
+    con: Connection, filters: Filters, filter_: Filter
+) -> tuple[sa.FromClause, Any]:
     """The accounts, and the condition of all filters but one."""
     rows = account_rows(con, filters, all_columns=filter_.is_slow_changing)
-    return rows, and_(true(), *conditions(filters.without(filter_.name), rows))
+    return rows, and_(sa.true(), *conditions(filters.without(filter_.name), rows))
 
 
 def _count_by_value(con: Connection, filters: Filters, filter_: Filter) -> list[Choice]:
@@ -81,7 +82,9 @@ def _count_by_condition(con: Connection, filters: Filters, filter_: Filter) -> l
     return [Choice(text, count) for text, count in zip(values, counts, strict=True)]
 
 
-def _count_groups(con: Connection, filters: Filters, filter_: Filter) -> Select[*tuple[Any, ...]]:
+def _count_groups(
+    con: Connection, filters: Filters, filter_: Filter
+) -> sa.Select[*tuple[Any, ...]]:
     """One row per value that any account has: [value, accounts]."""
     rows, other_filters = _without_filter(con, filters, filter_)
     assert filter_.group_by  # noqa: S101 - an open list without it is in OPEN_LISTS
@@ -93,7 +96,7 @@ def _count_groups(con: Connection, filters: Filters, filter_: Filter) -> Select[
     )
 
 
-def _count_roles(con: Connection, filters: Filters, filter_: Filter) -> Select[*tuple[Any, ...]]:
+def _count_roles(con: Connection, filters: Filters, filter_: Filter) -> sa.Select[*tuple[Any, ...]]:
     """One row per role that any account has: [value, accounts]."""
     rows, other_filters = _without_filter(con, filters, filter_)
     roles = select(
@@ -105,7 +108,7 @@ def _count_roles(con: Connection, filters: Filters, filter_: Filter) -> Select[*
 
 def _count_integrations(
     con: Connection, filters: Filters, filter_: Filter
-) -> Select[*tuple[Any, ...]]:
+) -> sa.Select[*tuple[Any, ...]]:
     """One row per integration: [value, accounts]."""
     rows, other_filters = _without_filter(con, filters, filter_)
     counts = (
@@ -121,7 +124,7 @@ def _count_integrations(
     )
 
 
-OPEN_LISTS: dict[str, Callable[[Connection, Filters, Filter], Select[*tuple[Any, ...]]]] = {
+OPEN_LISTS: dict[str, Callable[[Connection, Filters, Filter], sa.Select[*tuple[Any, ...]]]] = {
     "role": _count_roles,
     "integration": _count_integrations,
 }
@@ -129,11 +132,11 @@ OPEN_LISTS: dict[str, Callable[[Connection, Filters, Filter], Select[*tuple[Any,
 
 
 def _most_frequent(
-    con: Connection, query: Select[*tuple[Any, ...]], selected: list[str], search: str
+    con: Connection, query: sa.Select[*tuple[Any, ...]], selected: list[str], search: str
 ) -> Choices:
     counts = query.subquery("counts").c
     is_selected = counts.value.in_(selected)
-    condition = or_(is_selected, contains(counts.value, search)) if search else true()
+    condition = sa.or_(is_selected, contains(counts.value, search)) if search else sa.true()
     order = (case((is_selected, 0), else_=1), counts.accounts.desc(), func.lower(counts.value))
     rows = con.execute(
         select(counts.value, counts.accounts, func.count().over())

@@ -1,12 +1,10 @@
 """One list of changed accounts: its table, its panels and its download links."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import sqlalchemy as sa
 import streamlit as st
-from sqlalchemy import Row
 
 from data.access.roles import Permission
 from data.formatting import count_of
@@ -176,7 +174,7 @@ def _table_columns(change_filter: ChangeFilter, several_integrations: bool) -> l
     ]
 
 
-def _table_row(row: Row[Any], change_filter: ChangeFilter) -> ut.TableRow:
+def _table_row(row: sa.Row[Any], change_filter: ChangeFilter) -> ut.TableRow:
     side = "after" if row.in_after else "before"
     username = _value_of(row, side, "username_in_app")
     cells = COLUMNS_BY_KIND[change_filter.kind].values()
@@ -190,7 +188,7 @@ def _table_row(row: Row[Any], change_filter: ChangeFilter) -> ut.TableRow:
     )
 
 
-def _account_panels(window: Window, rows: Sequence[Row[Any]]) -> dict[str, list[ut.Block]]:
+def _account_panels(window: Window, rows: Sequence[sa.Row[Any]]) -> dict[str, list[ut.Block]]:
     """The differences, then the account at the later moment that lists it."""
     panels: dict[str, list[ut.Block]] = {}
     for moment, in_after in ((window.until, True), (window.since, False)):
@@ -206,7 +204,7 @@ def _account_panels(window: Window, rows: Sequence[Row[Any]]) -> dict[str, list[
     return {key: [differences[key], *blocks] for key, blocks in panels.items()}
 
 
-def _differences(row: Row[Any]) -> ut.Block:
+def _differences(row: sa.Row[Any]) -> ut.Block:
     is_listed = {"before": row.in_before, "after": row.in_after}
     sides = {
         label: [cell(side)(row) if is_listed[side] else ut.quiet("Not listed") for side in SIDES]

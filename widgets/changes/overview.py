@@ -1,7 +1,5 @@
 """The overview of the Changes page: tiles, state changes, roles, other changes and snapshots."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The changes between two moments in plain sentences, for a ticket or a chat."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 

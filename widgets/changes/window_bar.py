@@ -1,7 +1,5 @@
 """The two moments of the Changes page: their pickers, presets and notes."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from datetime import datetime, time, timedelta
 from html import escape

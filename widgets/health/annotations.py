@@ -1,7 +1,5 @@
 """Marks on charts for files that are on hold or rejected, so that their days are not misread."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from html import escape
 from typing import Any

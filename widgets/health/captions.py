@@ -4,8 +4,6 @@ Each is a function of the frame that its chart draws. Only `reasons_headline` an
 contain text from the data, which `card.heading` shows as plain text.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import pandas as pd

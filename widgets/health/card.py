@@ -1,7 +1,5 @@
 """A card of Health: the finding as a headline, and the numbers behind it as a table and as CSV."""
 
-from __future__ import annotations
-
 import pandas as pd
 import streamlit as st
 

@@ -1,7 +1,5 @@
 """The charts of Health, in the order of the page, and how one is drawn."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any

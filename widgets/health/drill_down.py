@@ -1,7 +1,5 @@
 """From a mark of a chart to the page that shows what it counts."""
 
-from __future__ import annotations
-
 from datetime import date
 from typing import NamedTuple, NoReturn
 

@@ -3,8 +3,6 @@
 The `customdata` of a trace holds a `Mark` per point: what a click opens.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any
 

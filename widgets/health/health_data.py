@@ -1,7 +1,5 @@
 """The numbers that Health shows."""
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from datetime import date, datetime
 from functools import cached_property

@@ -1,7 +1,5 @@
 """The share of failed accounts per integration and day."""
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import numpy as np

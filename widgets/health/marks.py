@@ -1,7 +1,5 @@
 """What a mark of a chart stands for, and how figures carry that to the browser and back."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal

@@ -1,7 +1,5 @@
 """The tiles of Health: each a number, its change over the period, and its course."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path

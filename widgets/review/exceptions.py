@@ -1,14 +1,12 @@
 """Forms to add and to withdraw exceptions."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 from typing import Any
 
+import sqlalchemy as sa
 import streamlit as st
-from sqlalchemy import Row
 
 from data.access.roles import Permission
 from data.formatting import count_of, utc_now
@@ -41,7 +39,7 @@ Findings = Sequence[tuple[FindingKey, datetime]]
 """Findings, each with the moment of the snapshot that shows it."""
 
 
-def exception_form(view: View, rule: Rule, rows: Sequence[Row[Any]], total: int) -> None:
+def exception_form(view: View, rule: Rule, rows: Sequence[sa.Row[Any]], total: int) -> None:
     """Add an exception to some findings on the page, or to all findings of the rule."""
     with st.expander("Add exception", icon=":material/done:", key="add_exception"):
         st.text(EXCEPTION_HELP)
@@ -89,7 +87,7 @@ def _add_exceptions(findings: Findings, exception: RiskException) -> None:
         st.rerun()
 
 
-def withdraw_form(rule: Rule, rows: Sequence[Row[Any]]) -> None:
+def withdraw_form(rule: Rule, rows: Sequence[sa.Row[Any]]) -> None:
     """Withdraw the exceptions of some findings on the page."""
     with st.expander("Withdraw exceptions", icon=":material/undo:", key="withdraw_exceptions"):
         findings, name = _findings(rule, _account_picker(rows, "withdraw")), name_input()
@@ -116,7 +114,7 @@ def _invalid_input_shown() -> Iterator[None]:
         st.warning(escape_label(str(error)), icon=":material/edit:")
 
 
-def _account_picker(rows: Sequence[Row[Any]], key_prefix: str) -> list[Row[Any]]:
+def _account_picker(rows: Sequence[sa.Row[Any]], key_prefix: str) -> list[sa.Row[Any]]:
     """A selection of the accounts on the page."""
     by_key = {row.account_key: row for row in rows}
     labels = {
@@ -133,7 +131,7 @@ def _account_picker(rows: Sequence[Row[Any]], key_prefix: str) -> list[Row[Any]]
     return [by_key[key] for key in keys if key in by_key]
 
 
-def _findings(rule: Rule, rows: Sequence[Row[Any]]) -> Findings:
+def _findings(rule: Rule, rows: Sequence[sa.Row[Any]]) -> Findings:
     return [
         (FindingKey(rule.name, row.integration, row.account_id), row.snapshot_taken_at)
         for row in rows

@@ -1,14 +1,12 @@
 """The Review page: rules with their counts, and the findings of one rule."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+import sqlalchemy as sa
 import streamlit as st
-from sqlalchemy import Row
 
 from data.access.roles import Permission
 from data.formatting import count_of, iso_z, plural
@@ -219,7 +217,7 @@ def _rule_header(
 
 
 def _findings_table(
-    view: View, rows: Sequence[Row[Any]], *, several: bool, shows_exceptions: bool
+    view: View, rows: Sequence[sa.Row[Any]], *, several: bool, shows_exceptions: bool
 ) -> None:
     hidden = (*HIDDEN_COLUMNS, *(HIDDEN_FOR_EXCEPTIONS if shows_exceptions else ()))
     columns: list[ut.TableColumn] = [
@@ -251,7 +249,7 @@ def _findings_table(
     )
 
 
-def _finding_row(row: Row[Any]) -> ut.TableRow:
+def _finding_row(row: sa.Row[Any]) -> ut.TableRow:
     account_row = account_panel.table_row(row)
     finding_cells = {
         "since": ut.time(row.since),

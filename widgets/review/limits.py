@@ -1,7 +1,5 @@
 """The settings of the rules."""
 
-from __future__ import annotations
-
 import streamlit as st
 
 from data.access.roles import Permission

@@ -1,7 +1,5 @@
 """The badges of files, uploads and pulls on the Snapshots page."""
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import streamlit as st

@@ -1,15 +1,13 @@
 """A loaded snapshot: its row in the list, its load report, and its actions."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from html import escape
 from typing import Any
 from urllib.parse import urlencode
 
+import sqlalchemy as sa
 import streamlit as st
-from sqlalchemy import Row
 
 from data.access.roles import Permission
 from data.files.formats import row_noun
@@ -135,7 +133,7 @@ def _count_cell(number: int) -> ut.Cell:
 # ---- the load report -----------------------------------------------------------------------------
 
 
-def _panel(report: LoadReport, rejected: Sequence[Row[Any]]) -> list[ut.Block]:
+def _panel(report: LoadReport, rejected: Sequence[sa.Row[Any]]) -> list[ut.Block]:
     """The whole load report; `rejected` are the first of its rejected rows."""
     compared, headings = "", ["State", "Accounts", "Share"]
     if report.previous:
@@ -210,7 +208,7 @@ def _state_rows(report: LoadReport) -> Iterator[list[ut.Cell | str]]:
         yield row
 
 
-def _rejected_blocks(report: LoadReport, rejected: Sequence[Row[Any]]) -> list[ut.Block]:
+def _rejected_blocks(report: LoadReport, rejected: Sequence[sa.Row[Any]]) -> list[ut.Block]:
     if not rejected:
         return []
     count = f" (first {len(rejected):,})" if len(rejected) < report.rejected else ""

@@ -1,7 +1,5 @@
 """The mapping of a file's headings to columns: suggested, corrected by a person, saved."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -1,15 +1,13 @@
 """What loading a file would change, shown before it is loaded."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 import pandas as pd
+import sqlalchemy as sa
 import streamlit as st
-from sqlalchemy import Engine
 
 from data.access.roles import Permission
 from data.files.errors import SnapshotRejected
@@ -37,7 +35,7 @@ def _cached_preview(
     cache_key: str,  # noqa: ARG001 - the file and its mapping, for the cache
     integration: str,
     revision: Any,  # noqa: ARG001 - of the store, for the cache
-    _preview: Callable[[Engine], Preview],
+    _preview: Callable[[sa.Engine], Preview],
 ) -> Preview | str:
     try:
         return _preview(writable_store(Permission.LOAD_FILES, integration))
@@ -46,7 +44,7 @@ def _cached_preview(
 
 
 def preview_or_error(
-    cache_key: str, integration: str, preview: Callable[[Engine], Preview]
+    cache_key: str, integration: str, preview: Callable[[sa.Engine], Preview]
 ) -> Preview | str:
     """What loading a file would change, or why it cannot be loaded.
 

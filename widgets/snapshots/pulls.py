@@ -1,7 +1,5 @@
 """Pulls: source, schedule, result of the last pull, and a button to pull now."""
 
-from __future__ import annotations
-
 from datetime import datetime
 
 import streamlit as st

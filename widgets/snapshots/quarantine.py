@@ -1,14 +1,12 @@
 """Files that need a decision: on hold, rejected, or failing to load."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import sqlalchemy as sa
 import streamlit as st
-from sqlalchemy import Engine, Row
 
 from data.access.roles import Permission
 from data.files.mapping import read_mapping
@@ -72,7 +70,7 @@ def show_quarantine() -> None:
         st.pagination(pages, key="quarantine_page")
 
 
-def _show_card(file: Row[Any]) -> None:
+def _show_card(file: sa.Row[Any]) -> None:
     """Why the file is not loaded, what it would change, and what can be done."""
     identity = f"{file.status}/{file.integration}/{file.file_name}"
     key = hashlib.sha256(identity.encode(errors="replace")).hexdigest()[:12]
@@ -97,12 +95,12 @@ def _visible_reason(reason: str) -> str:
     return REASON_NOT_SHOWN if current_principal().uses_pseudonyms else reason
 
 
-def _is_placed(file: Row[Any]) -> bool:
+def _is_placed(file: sa.Row[Any]) -> bool:
     """Whether the file's folder and name say which snapshot it is."""
     return bool(file.taken_at) and file.integration != MISPLACED_FOLDER
 
 
-def _file_title(file: Row[Any]) -> str:
+def _file_title(file: sa.Row[Any]) -> str:
     name = printable_name(strip_prefixes(file.file_name))
     if not _is_placed(file):
         return name
@@ -110,7 +108,7 @@ def _file_title(file: Row[Any]) -> str:
     return f"{file.integration} at {moment} · {name}"
 
 
-def _show_preview(file: Row[Any], key: str) -> Preview | None:
+def _show_preview(file: sa.Row[Any], key: str) -> Preview | None:
     """What loading the file would change, or why it cannot be loaded. The file does not move."""
     try:
         path = find_quarantined_path(current_home(), file.status, file.integration, file.file_name)
@@ -130,7 +128,7 @@ def _show_preview(file: Row[Any], key: str) -> Preview | None:
     return result
 
 
-def _preview(engine: Engine, file: SnapshotFile) -> Preview:
+def _preview(engine: sa.Engine, file: SnapshotFile) -> Preview:
     mapping = read_mapping(current_home(), file.integration)
     return preview(engine, SnapshotFile(file.path, file.integration, file.taken_at, mapping))
 
@@ -138,7 +136,7 @@ def _preview(engine: Engine, file: SnapshotFile) -> Preview:
 # ---- what can be done with a file ----------------------------------------------------------------
 
 
-def _show_actions(file: Row[Any], result: Preview | None, key: str) -> None:
+def _show_actions(file: sa.Row[Any], result: Preview | None, key: str) -> None:
     """The buttons; a dialog comes before anything that changes the store."""
     replaced_file, can_load = "", file.status == "on hold"
     if result:
@@ -164,7 +162,7 @@ def _show_actions(file: Row[Any], result: Preview | None, key: str) -> None:
 
 
 @st.dialog("Load this file anyway?")
-def _ask_to_load(file: Row[Any], replaced_file: str) -> None:
+def _ask_to_load(file: sa.Row[Any], replaced_file: str) -> None:
     moment = timezone.format_with_zone(file.taken_at, seconds=True)
     st.text(f"{file.integration}, taken at {moment}.")
     st.text(_visible_reason(file.reason))
@@ -177,13 +175,13 @@ def _ask_to_load(file: Row[Any], replaced_file: str) -> None:
 
 
 @st.dialog("Dismiss this file?")
-def _ask_to_dismiss(file: Row[Any]) -> None:
+def _ask_to_dismiss(file: sa.Row[Any]) -> None:
     st.text(_file_title(file))
     st.text(DISMISS_EFFECT.format(folder=current_home().removed))
     show_confirmation("Dismiss file", "dismiss", _run_action, (dismiss_file, file, "dismiss"))
 
 
-def _run_action(action: Callable[..., None], file: Row[Any], decision: str) -> None:
+def _run_action(action: Callable[..., None], file: sa.Row[Any], decision: str) -> None:
     """Move the file, unless someone else has done so in the meantime."""
     place = file.status, file.integration, file.file_name
     try:
@@ -196,7 +194,7 @@ def _run_action(action: Callable[..., None], file: Row[Any], decision: str) -> N
 
 
 def _replace_loaded(
-    _: Engine, home: Home, status: QuarantineStatus, integration: str, name: str
+    _: sa.Engine, home: Home, status: QuarantineStatus, integration: str, name: str
 ) -> None:
     """Put the file into the inbox to replace what is loaded; loading it clears the quarantine."""
     path = find_quarantined_path(home, status, integration, name)

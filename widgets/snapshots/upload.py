@@ -3,8 +3,6 @@
 The page only moves files into the inbox. The keeper loads them from there.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import partial

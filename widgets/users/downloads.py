@@ -1,7 +1,5 @@
 """Links to download the filtered list."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from html import escape
 from urllib.parse import urlencode

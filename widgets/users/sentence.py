@@ -1,7 +1,5 @@
 """The filters as a sentence with removable parts, and the presets."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 

@@ -1,12 +1,10 @@
 """The table of accounts, and the notes around it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import sqlalchemy as sa
 import streamlit as st
-from sqlalchemy import Row
 
 from data.access.roles import Permission
 from queries.filters import Filters, filter_phrases, ignored_params
@@ -29,8 +27,8 @@ NO_ACCOUNTS = "No accounts."
 
 @st.fragment
 def show_table(
-    rows: Sequence[Row[Any]],
-    overrides: Mapping[int, Row[Any]],
+    rows: Sequence[sa.Row[Any]],
+    overrides: Mapping[int, sa.Row[Any]],
     filters: Filters,
     order: str,
     *,
