@@ -24,8 +24,9 @@ MAPPABLE_COLUMNS = tuple(name for name in HEADING_ALIASES if name != "state_sour
 """The columns that a heading can map to, in the order of the form."""
 
 ACTIVE_VALUES = ("yes", "no", "unknown")
+CHOICES = ("read_as", "sheet")
 SECTIONS = ("columns", "states", "active")
-EXPECTED_SECTIONS = "expected [columns], [states] and [active]."
+EXPECTED_PARTS = "expected read_as, sheet, [columns], [states] and [active]."
 
 HEADING_PATTERNS: dict[str, str] = {
     "username_in_app": r"user ?name|log ?in|sam ?account|account ?name|user ?id|benutzer ?name"
@@ -51,6 +52,8 @@ class ColumnMapping:
     """Column → headings. Only roles can have several; none means that files lack the column."""
     states: Mapping[str, str] = field(default_factory=dict)  # text, lower case → name of a state
     active: Mapping[str, str] = field(default_factory=dict)  # text, lower case → yes, no, unknown
+    read_as: str = ""  # the source that a person chose; empty where the content decides
+    sheet: str = ""  # the sheet of a workbook that a person chose; empty where the content decides
 
     def match_headings(self, headings: Iterable[str]) -> dict[str, str]:
         """Snapshot column → heading of the file."""
@@ -85,7 +88,9 @@ class ColumnMapping:
 
     def as_toml(self) -> str:
         """The mapping as a file."""
-        lines = ["[columns]"]
+        choices = {name: getattr(self, name) for name in CHOICES}
+        lines = [f"{name} = {_toml_quote(value)}" for name, value in choices.items() if value]
+        lines += [*[""] * bool(lines), "[columns]"]
         for name, headings in self.columns.items():
             value = headings[0] if len(headings) == 1 else list(headings)
             lines.append(f"{name} = {_toml_quote(value)}")
@@ -157,15 +162,19 @@ def parse_mapping(text: str) -> ColumnMapping:
         document = tomllib.loads(text)
     except ValueError as error:
         raise InvalidMapping(f"The mapping is not valid TOML: {error}.") from error
-    if unknown := set(document) - set(SECTIONS):
-        raise InvalidMapping(f"The mapping has a section [{min(unknown)}]; {EXPECTED_SECTIONS}")
+    if unknown := set(document) - {*CHOICES, *SECTIONS}:
+        raise InvalidMapping(f"The mapping has a section [{min(unknown)}]; {EXPECTED_PARTS}")
+    choices = {name: document.get(name, "") for name in CHOICES}
+    if not all(isinstance(choice, str) for choice in choices.values()):
+        raise InvalidMapping("read_as and sheet of the mapping must be text.")
     columns, states, active = (document.get(section, {}) for section in SECTIONS)
     if not all(isinstance(section, dict) for section in (columns, states, active)):
-        raise InvalidMapping(f"A part of the mapping is not a section; {EXPECTED_SECTIONS}")
+        raise InvalidMapping(f"A part of the mapping is not a section; {EXPECTED_PARTS}")
     return ColumnMapping(
         {name: _parse_headings(name, value) for name, value in columns.items()},
         _parse_values("states", states, STATE_NAMES),
         _parse_values("active", active, ACTIVE_VALUES),
+        **choices,
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from data.files.mapping import NO_MAPPING
 from data.files.naming import SnapshotFile
 from data.history.as_of import Span, find_snapshot, find_span
 from data.sources.delivery import OpenedFile, open_file
@@ -63,7 +64,8 @@ def open_session(
 ) -> Iterator[LoadSession]:
     """Open the file, the store and the workspace, with empty stage tables in both."""
     with ThreadPoolExecutor(max_workers=1) as executor:
-        opened_file = executor.submit(open_file, file.path, file.integration, file.name)
+        mapping = file.mapping or NO_MAPPING
+        opened_file = executor.submit(open_file, file.path, file.integration, file.name, mapping)
         with (
             write_connection(engine) as con,
             transfer.staging_tables(con),

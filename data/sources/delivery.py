@@ -17,6 +17,7 @@ from data.files.archive import extract_files
 from data.files.encoding import InputFile, prepare_text
 from data.files.errors import NotAListOfAccounts, UnreadableFile
 from data.files.formats import JSON_LINES, ZIP, Reader, find_reader
+from data.files.mapping import NO_MAPPING, ColumnMapping
 from data.files.relation import MAX_HEADINGS, shorten
 from data.sources import map_to_rows
 from data.sources.documents import Document
@@ -53,7 +54,9 @@ class OpenedFile(NamedTuple):
     source_info: SourceReport
 
 
-def open_file(path: Path, integration: str = "", name: str = "") -> OpenedFile:
+def open_file(
+    path: Path, integration: str = "", name: str = "", mapping: ColumnMapping = NO_MAPPING
+) -> OpenedFile:
     """Unpack and check a file, and map it to rows where it comes from another product.
 
     Raises UnknownFormat, UnreadableFile, TooLarge or NotAListOfAccounts, which name the file by
@@ -62,7 +65,7 @@ def open_file(path: Path, integration: str = "", name: str = "") -> OpenedFile:
     find_reader(path)
     file = InputFile(path, name or path.name)
     with wrap_read_errors(file.name):
-        return _open_file(file, integration)
+        return _open_file(file, integration, mapping)
 
 
 @contextmanager
@@ -89,7 +92,7 @@ def read_headings(con: Connection, path: Path) -> tuple[str, ...]:
     return tuple(rows.cells)[:MAX_HEADINGS]
 
 
-def _open_file(file: InputFile, integration: str) -> OpenedFile:
+def _open_file(file: InputFile, integration: str, mapping: ColumnMapping) -> OpenedFile:
     is_archive = file.path.suffix.lower() == ZIP
     prepared = [_prepare(member) for member in (extract_files(file) if is_archive else [file])]
     documents = [member for member in prepared if isinstance(member, Document)]
