@@ -118,6 +118,7 @@ def _open_file(file: InputFile, integration: str, mapping: ColumnMapping) -> Ope
     if len(prepared) > 1:
         raise NotAListOfAccounts(UNRELATED_FILES.format(name=file.name, files=len(prepared)))
     [member] = prepared
+    report.can_be_page = isinstance(member, Document) and member.form.label == "JSON"
     input_file = member.unpacked if isinstance(member, Document) else member
     return OpenedFile(file.name, input_file, find_reader(Path(input_file.name)), report)
 

@@ -47,6 +47,9 @@ START_KEYS = {"offset": 0, "skip": 0, "startat": 0, "startindex": 1, "pagenumber
 PAGE_SIZES = (50, 100, 200, 250, 500, 999, 1000, 2000, 5000, 10_000)
 """Usual limits of one answer."""
 
+MAX_DIGITS = 15
+"""A longer number counts no records."""
+
 MISSING_PAGES = "{key} is {total:,}, but the file has {count:,}; pages are missing"
 MISSING_NEXT = "the last page names a next one ({key}), which is missing"
 MISSING_MORE = "its last page says that there are more ({key})"
@@ -157,9 +160,8 @@ class PageCounter:
     def finish(self, report: SourceReport) -> None:
         """Report missing pages, and a list that could lack some."""
         report.incomplete_reason = self._missing() or report.incomplete_reason
-        if self._last_size in PAGE_SIZES and not report.incomplete_reason:
-            records = count_of(self._last_size, "record")
-            report.warnings.append(FULL_PAGE.format(records=records))
+        if not report.incomplete_reason:
+            report.warnings += full_page_warnings(self._last_size)
 
     def _note(self, kind: str, key: str, name: str, value: Any) -> None:
         number = _parse_count(value)
@@ -193,6 +195,11 @@ class PageCounter:
             if value > START_KEYS[_last_name(key)]:
                 return MISSING_START.format(key=key, value=value)
         return SINGLE_RECORD if self._singles == 1 and not self._lists else ""
+
+
+def full_page_warnings(count: int) -> list[str]:
+    """A sentence where a page has exactly as many records as one answer usually can have."""
+    return [FULL_PAGE.format(records=count_of(count, "record"))] if count in PAGE_SIZES else []
 
 
 @lru_cache(maxsize=4096)
@@ -230,4 +237,4 @@ def _last_name(key: str) -> str:
 
 def _parse_count(value: Any) -> int | None:
     text = "" if isinstance(value, bool) else str(value)
-    return int(text) if text.isdecimal() else None
+    return int(text) if text.isdecimal() and len(text) <= MAX_DIGITS else None

@@ -42,7 +42,11 @@ NO_VALUES = ("", "n/a", "none", "null", "no_information", "not_supported")
 NAME_KEYS = ("displayName", "display", "name", "value", "id")
 """Keys of a role that is an object, the best name first."""
 
+YES_NO = {True: "yes", False: "no"}
 MAX_PROOF_SHOWN = 3
+
+MAX_NARROW = 2
+"""Columns of a table in which a row with a single value can be an account."""
 
 fold = lru_cache(maxsize=4096)(heading_key)
 
@@ -138,7 +142,7 @@ class Product:
                     raise NotAListOfAccounts(f"The file lists {content}.")
         if self.remark:
             report.remarks.append(self.remark)
-        csv_documents = [document for document in documents if document.prefix.rows]
+        csv_documents = [document for document in documents if document.form.label == "CSV"]
         for document in csv_documents:
             yield from self._read_csv(document, has_lines=len(documents) == 1)
         others = [document for document in documents if document not in csv_documents]
@@ -156,7 +160,7 @@ class Product:
                 yield from [None] * (line - previous_line - 1)
             previous_line = line
             texts = [text for text in cells.values() if text]
-            is_footer = len(texts) == 1 and len(document.prefix.rows[heading_row]) > 2
+            is_footer = len(texts) == 1 and len(document.prefix.rows[heading_row]) > MAX_NARROW
             yield {"Text": texts[0]} if is_footer else self.map_record(_folded(cells))
 
     def map_record(self, record: Row) -> Row:
@@ -175,7 +179,11 @@ class Product:
             state_source="reported" if is_deleted else "inferred",
             reason=get(self.reason),
             last_updated=get(self.last_updated),
-            attributes={label: _all(record, spec) for label, spec in self.attributes.items()},
+            attributes={
+                label: YES_NO.get(value, value) if isinstance(value, bool) else value
+                for label, spec in self.attributes.items()
+                if (value := _all(record, spec)) is not None
+            },
         )
 
     def _activity(self, record: Row) -> tuple[Any, bool]:
@@ -197,18 +205,17 @@ def _find_any(proofs: tuple[Proof, ...], prefix: Prefix) -> str:
 
 def _records(page: Page) -> Iterator[Row]:
     """The records of a page. In JSON:API, what they refer to is in the list `included`."""
-    included = {
-        (item.get("type"), item.get("id")): item for item in as_dicts(page.envelope.get("included"))
-    }
+    included = {_reference(item): item for item in as_dicts(page.envelope.get("included"))}
     for record in map(as_dict, page.records):
         if included:
             for relation in map(as_dict, as_dict(record.get("relationships")).values()):
                 items = as_dicts(relation.get("data"))
-                keys = ((item.get("type"), item.get("id")) for item in items)
-                relation["data"] = [
-                    included.get(key, item) for key, item in zip(keys, items, strict=True)
-                ]
+                relation["data"] = [included.get(_reference(item), item) for item in items]
         yield record
+
+
+def _reference(item: Row) -> tuple[str, str]:
+    return str(item.get("type")), str(item.get("id"))
 
 
 _MISSING: Any = object()

@@ -28,6 +28,7 @@ class SourceReport:
     warnings: list[str] = field(default_factory=list)  # to be checked
     incomplete_reason: str = ""  # why this is not the complete list; the file goes on hold
     source: str = ""  # the source's name; empty for a table without a source
+    can_be_page: bool = False  # whether it is a list of an API that can be its first page
 
 
 class Source(NamedTuple):
