@@ -52,6 +52,8 @@ PULLERS: dict[str, Puller] = {
 }
 """`source` of a section `[pull.NAME]` → puller."""
 
+ENCODER = json.JSONEncoder(ensure_ascii=False)
+
 NO_USERNAMES = "no record has a username where the product has it"
 
 
@@ -166,5 +168,5 @@ def _wrong_choice(source: Source, details: str) -> str:
 
 def _ndjson_lines(rows: Iterable[Any]) -> Iterator[bytes]:
     for row in rows:
-        text = "" if row is None else json.dumps(row, ensure_ascii=False)
+        text = "" if row is None else ENCODER.encode(row)
         yield f"{text}\n".encode(errors="replace")  # half a surrogate pair cannot be encoded

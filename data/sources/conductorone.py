@@ -61,8 +61,7 @@ def read_accounts(documents: Sequence[Document], report: SourceReport) -> Iterat
 
 def _rows(document: Document, proof: Proof) -> Iterator[tuple[int, dict[str, str]]]:
     """The line of each row, and its cells by heading key."""
-    for line, cells in document.rows(proof.heading_row(document.prefix) or 0):
-        yield line, {heading_key(heading): text for heading, text in cells.items()}
+    return document.rows(proof.heading_row(document.prefix) or 0, heading_key)
 
 
 def _map_account(row: Mapping[str, str], roles_by_owner: RolesByOwner) -> Row:

@@ -3,7 +3,7 @@
 import csv
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -91,10 +91,15 @@ class Document:
             yield value
             position = _skip_whitespace(text, position)
 
-    def rows(self, heading_row: int = 0) -> Iterator[tuple[int, dict[str, str]]]:
-        """The first line of each CSV row after that with the headings, and its cells by heading."""
+    def rows(
+        self, heading_row: int = 0, name_of: Callable[[str], str] = str
+    ) -> Iterator[tuple[int, dict[str, str]]]:
+        """The first line of each CSV row after that with the headings, and its cells by heading.
+
+        `name_of` gives a heading the name that the cells have.
+        """
         csv_rows = islice(self._parse_cells(), heading_row, None)
-        headings = next(csv_rows, (0, []))[1]
+        headings = list(map(name_of, next(csv_rows, (0, []))[1]))
         for line, cells in csv_rows:
             if any(cells):
                 yield line, dict(zip(headings, cells, strict=False))

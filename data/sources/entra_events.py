@@ -232,8 +232,7 @@ def _read_csv_events(documents: Sequence[Document]) -> Iterator[ProvisioningEven
 
 
 def _rows(document: Document) -> Iterator[dict[str, str]]:
-    for _, cells in document.rows():
-        yield {normalize_name(heading): text for heading, text in cells.items()}
+    return (cells for _, cells in document.rows(name_of=normalize_name))
 
 
 def _parse_json_cells(row: Mapping[str, str]) -> ProvisioningEvent:

@@ -38,6 +38,7 @@ DELETED = "deleted"
 
 NO_VALUES = ("", "n/a", "none", "null", "no_information", "not_supported")
 """What products write for no value, in lower case."""
+MAX_NO_VALUE = max(map(len, NO_VALUES))
 
 NAME_KEYS = ("displayName", "display", "name", "value", "id")
 """Keys of a role that is an object, the best name first."""
@@ -155,13 +156,13 @@ class Product:
         rows = (proof.heading_row(document.prefix) for proof in self.proofs)
         heading_row = next((number for number in rows if number is not None), 0)
         previous_line = 0
-        for line, cells in document.rows(heading_row):
+        for line, cells in document.rows(heading_row, fold):
             if has_lines:
                 yield from [None] * (line - previous_line - 1)
             previous_line = line
             texts = [text for text in cells.values() if text]
             is_footer = len(texts) == 1 and len(document.prefix.rows[heading_row]) > MAX_NARROW
-            yield {"Text": texts[0]} if is_footer else self.map_record(_folded(cells))
+            yield {"Text": texts[0]} if is_footer else self.map_record(cells)
 
     def map_record(self, record: Row) -> Row:
         """A record, with folded keys, as a row."""
@@ -247,34 +248,54 @@ def _find_within(value: Any, path: str) -> Any:
     return _find(_folded(value), path) if isinstance(value, dict) else _MISSING
 
 
-def _values(record: Row, path: str) -> list[Any]:
-    """The values at a path, without those that say nothing."""
-    found = _find(record, path)
-    items = found if isinstance(found, list) else [found]
-    flat = (item for value in items for item in (value if isinstance(value, list) else [value]))
-    return [v for v in flat if v is not _MISSING and not _is_blank(v)]
+def _values(found: Any) -> list[Any]:
+    """What was found as a list, without values that say nothing."""
+    if not isinstance(found, list):
+        return [] if _is_blank(found) else [found]
+    items = (item for value in found for item in (value if isinstance(value, list) else [value]))
+    return [item for item in items if not _is_blank(item)]
 
 
 def _is_blank(value: Any) -> bool:
-    is_empty = value is None or value in ({}, [])
-    return is_empty or (isinstance(value, str) and value.strip().casefold() in NO_VALUES)
+    if isinstance(value, str):
+        return len(value) <= MAX_NO_VALUE and value.strip().casefold() in NO_VALUES
+    return value is None or value is _MISSING or value in ({}, [])
+
+
+class _Path(NamedTuple):
+    text: str
+    key: str  # folded
+    is_nested: bool
+    names: tuple[str, ...]  # the parts of `a + b`
+
+
+@lru_cache(maxsize=4096)
+def _paths(spec: Field) -> tuple[_Path, ...]:
+    paths = (spec,) if isinstance(spec, str) else spec
+    return tuple(
+        _Path(path, fold(path), "." in path, tuple(path.split(" + ")) if " + " in path else ())
+        for path in paths
+    )
 
 
 def _all(record: Row, spec: Field) -> Any:
     """All values of the first field that has some: one alone, or a list."""
-    for path in (spec,) if isinstance(spec, str) else spec:
-        if " + " in path:
-            values = [join_names(*(_first(record, part) for part in path.split(" + ")))]
-        else:
-            values = _values(record, path)
-        if any(not _is_blank(value) for value in values):
+    for path in _paths(spec):
+        found = record.get(path.key, _MISSING)
+        if isinstance(found, str) and len(found) > MAX_NO_VALUE:
+            return found  # the usual case, and the fastest
+        if path.names:
+            found = join_names(*(_first(record, name) for name in path.names))
+        elif path.is_nested and found is _MISSING:
+            found = _find(record, path.text)
+        if values := _values(found):
             return values[0] if len(values) == 1 else values
     return None
 
 
 def _first(record: Row, spec: Field) -> Any:
-    values = as_list(_all(record, spec))
-    return values[0] if values else None
+    found = _all(record, spec)
+    return found[0] if isinstance(found, list) else found
 
 
 def _is_yes(value: Any) -> bool:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 from data.files.headers import CREDENTIAL_PATTERN
@@ -87,7 +88,13 @@ def make_account(
 
 def _is_shown(attribute: tuple[str, Any]) -> bool:
     key, value = attribute
-    return value not in (None, "", [], {}) and not CREDENTIAL_PATTERN.search(key)
+    is_empty = value is None or value == "" or value in ([], {})
+    return not is_empty and not _is_credential(key)
+
+
+@lru_cache(maxsize=4096)
+def _is_credential(key: str) -> bool:
+    return bool(CREDENTIAL_PATTERN.search(key))
 
 
 def make_role(name: Any, kind: str = "", **details: Any) -> Row:
