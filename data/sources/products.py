@@ -185,7 +185,7 @@ PRODUCTS = (
         key="github",
         name="GitHub organization members",
         proofs=(
-            Proof(("login", "tfa_enabled", "is_public", "saml_name_id")),
+            Proof(("login", "tfa_enabled", "is_public", "role")),
             Proof(("login", "node_id"), {"url": "https://[^/]+/(api/v3/)?users/[^/]+"}),
         ),
         username="login",
