@@ -37,7 +37,13 @@ ATLASSIAN = (
     "Name,Email,Status,Billable,SAML single sign-on,Two-step verification\n"
     "Mira,mira@x.io,deactivated,yes,no,no\n"
 )
-SALESFORCE = "ID,USERNAME,NAME,ISACTIVE,PROFILEID\n005A,mira@x.io.acme,Mira,false,00eA\n"
+SALESFORCE = (
+    "ID,USERNAME,NAME,ISACTIVE,PROFILEID,USERROLEID\n005A,mira@x.io.acme,Mira,false,00eA,00E1\n"
+)
+DIRECTORY = {
+    "kind": "directory#users",
+    "users": [{"kind": "directory#user", "primaryEmail": "mira@x.io", "suspended": False}],
+}
 KEYCLOAK = [
     {
         "id": "k1", "username": "mira", "enabled": False, "emailVerified": True,
@@ -96,6 +102,7 @@ def read(folder: Path, content: Any) -> tuple[str, dict[str, Any]]:
         (GITHUB, "GitHub organization members", "mira-s", None, None, ["Owner"]),
         (ENTRA, "Microsoft Entra users", "mira@x.io", GUID, "True", []),
         (GOOGLE, "Google Workspace users", "mira@x.io", None, False, []),
+        (DIRECTORY, "Google Workspace users", "mira@x.io", None, True, []),
         (ZOOM, "Zoom users", "mira@x.io", None, None, ["Engineering"]),
         (AWS, "AWS IAM users", "mira", "arn:aws:iam::1:user/mira", None, []),
         (GITLAB, "GitLab users", "mira", None, None, ["Owner on acme/app"]),

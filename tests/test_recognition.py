@@ -61,11 +61,15 @@ def example(proof: Proof) -> Prefix:
         seat(name, "x", record)
     for name, pattern in proof.values.items():
         value = SAMPLES[pattern]
-        seat(name.removeprefix("@"), value, keys if name.startswith("@") else record)
+        if name.startswith("@"):
+            keys[name.removeprefix("@")] = value
+        else:
+            seat(name, value, record)
     return Prefix(keys, "users", record, is_object=True)
 
 
 SAMPLES = {
+    ".*#users.*": "https://graph.microsoft.com/v1.0/$metadata#users",
     "(admin#)?directory#user": "directory#user",
     "(admin#)?directory#users": "admin#directory#users",
     r"(admin#)?directory#(?!users?$).*": "admin#directory#groups",
@@ -104,7 +108,7 @@ def test_a_proof_is_of_one_product_and_nothing_of_it_can_be_missing(key: str, pr
 LOOKALIKE_KEYS = (
     "id name email login username userName user users status state type role roles isAdmin active "
     "enabled disabled firstName lastName displayName created last_login profile attributes title "
-    "department suspended"
+    "department suspended is_active profile_id userPrincipalName user_id email_verified"
 ).split()
 
 
@@ -199,7 +203,8 @@ def test_a_deleted_user_of_graph_is_deleted_and_the_last_sign_in_is_an_attribute
         {"id": "1", "userPrincipalName": "ada@x.io", "deletedDateTime": "2026-11-20T08:00:00Z"},
         {"id": "2", "userPrincipalName": "bob@x.io", "signInActivity": {"lastSignInDateTime": "x"}},
     ]
-    found = loaded(store, tmp_path, {"value": users})
+    context = "https://graph.microsoft.com/v1.0/$metadata#users"
+    found = loaded(store, tmp_path, {"@odata.context": context, "value": users})
     ada, bob = found["ada@x.io"], found["bob@x.io"]
     assert (ada["provisioning_state"], ada["state_source"]) == ("Deleted", None)
     assert (bob["provisioning_state"], bob["state_source"]) == ("Onboarded", "inferred")

@@ -197,7 +197,7 @@ class Product:
         flags = [flag for name in self.inactive if (flag := _first(record, name)) is not None]
         if active == DELETED or any(map(_is_yes, flags)):
             return False, is_deleted
-        return True if flags and not self.active else active, is_deleted
+        return True if flags and active is None else active, is_deleted
 
 
 def _find_any(proofs: tuple[Proof, ...], prefix: Prefix) -> str:

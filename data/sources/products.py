@@ -41,7 +41,8 @@ PRODUCTS = (
         key="entra-users",
         name="Microsoft Entra users",
         proofs=(
-            Proof(("id", "userPrincipalName")),
+            Proof(("id", "userPrincipalName"), {"@@odata.context": ".*#users.*"}),
+            Proof(("id", "userPrincipalName", "displayName", "mail")),
             Proof(("userPrincipalName", "objectId", "accountEnabled")),
         ),
         username="userPrincipalName",
@@ -391,7 +392,7 @@ PRODUCTS = (
                 ("Id", "Username"),
                 {"attributes.type": "User", "attributes.url": "/services/data/.*"},
             ),
-            Proof(("Id", "Username", "IsActive", "ProfileId")),
+            Proof(("Username", "IsActive", "ProfileId", "UserRoleId")),
         ),
         username="Username",
         account_id="Id",
