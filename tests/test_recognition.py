@@ -423,7 +423,7 @@ def test_an_unknown_choice_in_a_mapping_names_the_known_ones(store: Engine, tmp_
         load_as(store, tmp_path, SLACK, "jira")
 
 
-def test_a_choice_on_the_command_line_is_kept_for_the_integration(
+def test_a_choice_on_the_command_line_is_saved_for_the_integration(
     home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     path = tmp_path / "members.csv"

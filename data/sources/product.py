@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from data.files.errors import NotAListOfAccounts
 from data.files.headers import heading_key
+from data.files.relation import shorten
 from data.sources.documents import Document, Prefix
 from data.sources.pages import Page, read_pages
 from data.sources.source import (
@@ -75,7 +76,9 @@ class Proof:
         }
         if not all(re.fullmatch(self.values[name], str(found)) for name, found in values.items()):
             return ""
-        reasons = [f"{name.removeprefix('@')} {found}" for name, found in values.items()]
+        reasons = [
+            f"{name.removeprefix('@')} {shorten(str(found))}" for name, found in values.items()
+        ]
         return ", ".join([f"keys {self._shown()}"] * bool(self.names) + reasons)
 
     def heading_row(self, prefix: Prefix) -> int | None:

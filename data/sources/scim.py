@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 from data.files.errors import NotAListOfAccounts
+from data.files.relation import shorten
 from data.formatting import count_of
 from data.sources.documents import Document, Prefix
 from data.sources.http import ApiClient, PullFailed
@@ -54,7 +55,7 @@ def detect(prefix: Prefix) -> str:
     """By its schemas, or by the names of the envelope, in any case as the standard allows."""
     schemas = map(str, [*_schemas(prefix.keys), *_schemas(prefix.first_in_list)])
     if urn := next((s for s in schemas if s.casefold().startswith(URN_PREFIXES)), ""):
-        return f"schema {urn}"
+        return f"schema {shorten(urn)}"
     names, record = lower_keys(prefix.keys), lower_keys(prefix.first_in_list)
     if prefix.list_key.casefold() == "resources" and {"id", "username"} <= {*record}:
         return "keys Resources, id, userName"
