@@ -51,12 +51,8 @@ def _array_literal(items: ColumnElement[Any]) -> ColumnElement[Any]:
 
 def read_copied(store: Connection, rows: Rows) -> pa.RecordBatchReader:
     """The rows as the server sends them. Lists are JSON."""
-    columns = rows.subquery("copied").c
-    schema = pa.schema([(c.key, _arrow_type(c)) for c in columns])
-    json_rows = select(
-        *(func.to_json(c).label(c.key) if isinstance(c.type, sa.ARRAY) else c for c in columns)
-    )
-    stream = io.BufferedReader(_CopyStream(store, json_rows), READ_AHEAD_SIZE)
+    schema = pa.schema([(c.key, _arrow_type(c)) for c in rows.selected_columns])
+    stream = io.BufferedReader(_CopyStream(store, copied_query(rows)), READ_AHEAD_SIZE)
     if not stream.peek(1):
         return pa.RecordBatchReader.from_batches(schema, [])
     return csv.open_csv(
@@ -72,6 +68,18 @@ def read_copied(store: Connection, rows: Rows) -> pa.RecordBatchReader:
             quoted_strings_can_be_null=False,
         ),
     )
+
+
+def copied_query(rows: Rows) -> Rows:
+    """The rows with lists as JSON, in their order.
+
+    The order stays that of the whole statement: Citus sorts a subquery on each machine only.
+    """
+    columns = (
+        func.to_json(c).label(c.key) if isinstance(c.type, sa.ARRAY) else c
+        for c in rows.selected_columns
+    )
+    return rows.with_only_columns(*columns, maintain_column_froms=True)
 
 
 class _CopyStream(io.RawIOBase):
