@@ -140,6 +140,11 @@ def writable_store(permission: Permission, integration: str | None = None) -> sa
     return open_store(current_home().database_url)
 
 
+def can_load() -> bool:
+    """Whether the principal can load files of any integration."""
+    return current_principal().is_allowed(Permission.LOAD_FILES)
+
+
 def can_download_evidence() -> bool:
     """Whether the principal can export evidence, and there is an archive to prove it."""
     return current_principal().is_allowed(Permission.EXPORT_EVIDENCE) and not is_sample()

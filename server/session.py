@@ -6,6 +6,7 @@ while the server runs.
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Mapping
@@ -31,6 +32,9 @@ from data.access.claims import (
 from data.access.revoked_tokens import RevokedTokens
 from data.access.roles import ANONYMOUS, LOCAL, Principal
 from data.home import current_home
+from data.records.audit_log import Event, record_event
+
+log = logging.getLogger("rollcall")
 
 PROVIDER_KEYS = ("client_id", "client_secret", "server_metadata_url")
 
@@ -167,6 +171,15 @@ def is_signed_in(claims: Claims) -> bool:
         )
         and claims not in revoked_tokens()
     )
+
+
+def sign_out(claims: Claims) -> None:
+    """End the session of a token for good, wherever its cookie is."""
+    record_event(current_home(), principal_of(claims).name, Event.SIGNED_OUT)
+    try:
+        revoked_tokens().add(claims, session_ends_at(claims))
+    except OSError as error:
+        log.error("Could not save the sign-out: %s", error.strerror)
 
 
 def session_ends_at(claims: Claims) -> float:
