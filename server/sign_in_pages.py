@@ -112,4 +112,3 @@ def signed_out_page() -> Response:
 def _sign_out_form() -> str:
     address = escape(_base_path() + SIGN_OUT)
     return f'<form method="post" action="{address}"><button class="button">Sign out</button></form>'
-

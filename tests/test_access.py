@@ -428,7 +428,7 @@ def test_without_sign_in_the_local_user_may_do_everything() -> None:
 # ---- what the code must not do -------------------------------------------------------------------
 
 SOURCES = [*PAGES.glob("*.py"), *(PAGES.parent / "widgets").rglob("*.py")]
-AUTHORIZING = {"authorize", "store_connection", "real_store", "_upload_progress"}
+AUTHORIZING = {"authorize", "store_connection", "real_connection", "_upload_progress"}
 DRAW_NO_DATA = {"_follow_status"}
 """It shows the status of the store to people who wait for it."""
 

@@ -30,7 +30,7 @@ from data.service.active_store import StoreStatus, set_store_status
 from server import gate, session
 from server.gate import Gate
 from server.headers import content_policy
-from server.routes import require_open_store
+from server.routes import download
 from server.session import AuthConfig, request_principal
 
 ORIGIN = "https://rollcall.example.com"
@@ -84,7 +84,7 @@ def client(home: Home, monkeypatch: pytest.MonkeyPatch) -> Client:
     """The gate before something that answers everything."""
     routes = [
         WebSocketRoute("/{rest:path}", greet),
-        Route("/while-open", require_open_store(behind_the_store)),
+        Route("/while-open", download(behind_the_store)),
         Route("/{rest:path}", behind, methods=["GET", "PUT"]),
     ]
     gone = RevokedTokens(home.root / "gone")

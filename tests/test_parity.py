@@ -444,7 +444,9 @@ def plain(con: Connection, answer: Any) -> Any:
 
 def in_order(con: Connection, filters: Filters, sort: str, descending: bool) -> Any:
     """The first page and a far one, which comes from the cached order of the whole list."""
-    pages = [page_of_accounts(con, filters, sort=sort, descending=descending, page=n) for n in (1, 2)]
+    pages = [
+        page_of_accounts(con, filters, sort=sort, descending=descending, page=n) for n in (1, 2)
+    ]
     names = [(row.integration, row.username_in_app) for page in pages for row in page]
     return str(names), count_accounts(con, filters)
 

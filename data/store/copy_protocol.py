@@ -2,8 +2,10 @@
 
 import io
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import psycopg
 import pyarrow as pa
 import sqlalchemy as sa
 from psycopg import sql
@@ -12,6 +14,7 @@ from sqlalchemy import ColumnElement, Connection, func, select
 
 from data.store.adapter import Rows
 from data.store.dialect import LAMBDA_ITEM, sql_lambda
+from data.store.server_errors import explain_server_error
 
 READ_AHEAD_SIZE = 1 << 20
 """Bytes that are read ahead."""
@@ -110,11 +113,21 @@ def _chunks(store: Connection, statement: sql.Composed, values: dict[str, Any]) 
             yield bytes(chunk)
 
 
-def _cursor(store: Connection) -> Any:
-    """A cursor in a transaction, which SQLAlchemy begins only for its own statements."""
+@contextmanager
+def _cursor(store: Connection) -> Iterator[Any]:
+    """A cursor in a transaction, which SQLAlchemy begins only for its own statements.
+
+    It does not see errors of this cursor, either.
+    """
     if not store.in_transaction():
         store.begin()
-    return store.connection.cursor()
+    connection: Any = store.connection.driver_connection
+    try:
+        with connection.cursor() as cursor:
+            yield cursor
+    except psycopg.Error as error:
+        explained = explain_server_error(store.engine.url, error, is_lost=connection.closed)
+        raise explained or error from error
 
 
 def _arrow_type(value: ColumnElement[Any]) -> pa.DataType:

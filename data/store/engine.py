@@ -156,7 +156,12 @@ def unchecked_connection(url: str) -> Iterator[Connection]:
 def _translate_error(
     adapter: DatabaseAdapter, url: str, context: ExceptionContext
 ) -> StoreError | None:
-    """The meaning of a statement's error for the store. None where it has none."""
+    """The meaning of a statement's error for the store. None where it has none.
+
+    A dead connection that is noticed before its use is replaced, and means nothing.
+    """
+    if context.is_pre_ping:
+        return None
     error, lasting_error = adapter.translate_error(url, context)
     if lasting_error:
         _lasting_errors[url] = lasting_error

@@ -18,7 +18,7 @@ from data.states import STATE_BY_NAME
 from data.store.errors import StoreError
 from queries.cache import store_revision
 from queries.snapshots import deletion_limits
-from server.authorize import real_store, writable_store
+from server.authorize import real_connection, writable_store
 from widgets import timezone
 from widgets.labels import column_label
 
@@ -51,7 +51,7 @@ def preview_or_error(
     to read it.
     """
     try:
-        with real_store(Permission.LOAD_FILES).connect() as con:
+        with real_connection(Permission.LOAD_FILES) as con:
             revision = store_revision(con), deletion_limits(con).get(integration)
         return _cached_preview(cache_key, integration, revision, preview)
     except (StoreError, OSError) as error:

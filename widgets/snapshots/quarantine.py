@@ -24,7 +24,7 @@ from data.inbox.quarantine import (
 from data.inbox.upload import printable_name
 from data.records.audit_log import Event
 from queries.snapshots import FILES_PAGE_SIZE, count_quarantined, quarantined_files
-from server.authorize import real_store, record_action, writable_store
+from server.authorize import real_connection, record_action, writable_store
 from server.session import current_principal
 from widgets import timezone
 from widgets.confirmation import show_confirmation
@@ -41,7 +41,7 @@ ALREADY_HANDLED = "Someone else has already handled this file."
 
 def show_quarantine() -> None:
     """One card per file; nothing if there are none."""
-    with real_store(Permission.LOAD_FILES).connect() as con:
+    with real_connection(Permission.LOAD_FILES) as con:
         counts = count_quarantined(con)
         pages = -(-sum(counts.values()) // FILES_PAGE_SIZE)
         page = min(int(st.session_state.get("quarantine_page") or 1), max(1, pages))
