@@ -24,9 +24,11 @@ from data.access.claims import Claims
 from data.access.roles import ANONYMOUS, MONITOR, Permission, Principal
 from data.home import current_home
 from data.records.audit_log import Event, record_denial, record_event
+from server.activity import is_by_person
 from server.headers import with_headers
 from server.session import (
     AuthConfig,
+    activity,
     auth_config,
     is_loopback,
     is_signed_in,
@@ -55,6 +57,9 @@ SIGN_IN_PATHS = ("/auth/login", CALLBACK_PATH)
 METRICS_PATH = "/metrics"
 BLOCKED_PATHS = ("/_stcore/metrics", "/_stcore/agent/")
 """Streamlit's own metrics and its access without a browser: closed to everybody."""
+
+REFRESHED_PATHS = ("/last-change", "/_stcore/health", "/_stcore/host-config", "/_stcore/stream")
+"""Paths that an open page requests by itself."""
 
 ASSET_PATHS = ("/static/",)
 """Streamlit's own files, which are public."""
@@ -88,7 +93,8 @@ class Gate:
         principal = self._principal(scope, headers, claims)
         request_principal.set(principal)
         if scope["type"] == "websocket":
-            await self._connect(scope, _only_bytes(receive), send, headers, principal, claims)
+            receive = _only_bytes(receive, claims)
+            await self._connect(scope, receive, send, headers, principal, claims)
         else:
             send = with_headers(
                 send, is_asset=path_of(scope).startswith(ASSET_PATHS), is_secure=self._is_secure
@@ -147,6 +153,8 @@ class Gate:
     ) -> Response | None:
         """The gate's own response; None if the request can go through."""
         path = path_of(scope)
+        if claims and principal.has_any_role and path not in REFRESHED_PATHS:
+            activity.note(claims)
         if path in PUBLIC_PATHS or principal is MONITOR:
             return None
         if rejection := self._host_rejection(scope, headers):
@@ -247,13 +255,22 @@ async def _reject_path(scope: Scope, receive: Receive, send: Send) -> None:
         await PlainTextResponse("Not found.", 404)(scope, receive, send)
 
 
-def _only_bytes(receive: Receive) -> Receive:
-    """End a connection that sends a text frame, which Streamlit never does and cannot read."""
+def _only_bytes(receive: Receive, claims: Claims | None) -> Receive:
+    """End a connection that sends a text frame, which Streamlit never does and cannot read.
+
+    A message that its reader causes is a use of the session.
+    """
 
     async def receive_bytes() -> Message:
         message = await receive()
-        is_text = message["type"] == "websocket.receive" and message.get("bytes") is None
-        return {"type": "websocket.disconnect", "code": 1003} if is_text else message
+        if message["type"] != "websocket.receive":
+            return message
+        frame = message.get("bytes")
+        if frame is None:
+            return {"type": "websocket.disconnect", "code": 1003}
+        if claims and is_by_person(frame) and is_signed_in(claims):
+            activity.note(claims)
+        return message
 
     return receive_bytes
 

@@ -23,11 +23,14 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from streamlit.proto.BackMsg_pb2 import BackMsg
+
 from data.access.claims import RoleMapping
 from data.access.revoked_tokens import RevokedTokens
 from data.home import Home
 from data.service.active_store import StoreStatus, set_store_status
 from server import gate, session
+from server.activity import Activity, is_by_person
 from server.gate import Gate
 from server.headers import content_policy
 from server.routes import download
@@ -303,6 +306,54 @@ def test_no_bytes_of_a_stranger_make_an_error(
     anyio.run(client().app, scope, receive, send)
     assert 200 <= sent[0]["status"] < 500
     assert all(k.isascii() and v.decode("latin-1") for k, v in sent[0]["headers"] if v)
+
+
+def test_an_idle_session_ends_for_good_and_refreshes_are_no_use(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two hours, unless the settings say otherwise."""
+    clock = [1_000.0]
+    monkeypatch.setattr("server.activity.time.monotonic", lambda: clock[0])
+    owner = client(**cookie("owners"))
+    assert comes_through(owner, "/users")
+    for hours in (1.9, 1.9):
+        clock[0] += hours * 3600
+        assert comes_through(owner, "/export/users.csv"), "a use"
+    clock[0] += 1.9 * 3600
+    assert comes_through(owner, "/last-change"), "an open page asks by itself"
+    clock[0] += 0.2 * 3600
+    for path in ("/last-change", "/users", "/export/users.csv"):
+        assert not comes_through(owner, path)
+    assert not connects(owner)
+    monkeypatch.setattr(session, "activity", Activity())
+    assert not comes_through(owner, "/users"), "nor does another process know better"
+
+
+def test_only_messages_of_a_reader_are_a_use_of_the_session() -> None:
+    click, refresh = BackMsg(), BackMsg()
+    click.rerun_script.query_string = "q=ada"
+    refresh.rerun_script.is_auto_rerun = True
+    assert is_by_person(click.SerializeToString())
+    assert not is_by_person(refresh.SerializeToString())
+    assert not is_by_person(BackMsg(load_git_info=True).SerializeToString())
+    assert not is_by_person(b"\xff")
+
+
+def test_the_end_of_a_persons_sessions_counts_on_every_channel(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate, "GRACE_SECONDS", 0.1)
+    owner, other = client(**cookie("owners")), client(**cookie("owners", email="kim@x.io"))
+    with owner.websocket_connect(stream_of(owner), headers={"Origin": ORIGIN}) as socket:
+        assert socket.receive_text() == "a session"
+        session.end_sessions("Olga@x.io")
+        with pytest.raises(WebSocketDisconnect):
+            socket.receive_text()
+    for path in ("/users", "/export/users.csv", "/last-change", "/media/x.csv"):
+        assert not comes_through(owner, path)
+    assert not connects(owner)
+    assert comes_through(other, "/users")
+    assert comes_through(client(**cookie("owners", iat=time.time() + 1)), "/users"), "a new one"
 
 
 def test_an_address_with_other_letters_is_not_found(client: Client) -> None:

@@ -19,7 +19,7 @@ from builders import an_account, an_unmatched_account, content_of
 from clusters import breaches
 from pyarrow import parquet
 from servers import Server
-from sqlalchemy import Connection, Engine, Row, case, collate, delete, event, func, select
+from sqlalchemy import Connection, Engine, Row, case, collate, delete, event, func, select, update
 
 from data.files.naming import SnapshotFile
 from data.history.load import load
@@ -32,7 +32,7 @@ from data.records.matches import MatchOverride, save_directories, save_match_ove
 from data.sample.files import write_sample
 from data.schema import account, account_current, account_version, is_same_account
 from data.store.copy_protocol import copied_query
-from data.store.engine import create_unchecked_engine, open_store
+from data.store.engine import create_unchecked_engine, open_store, schema_version
 from data.store.transfer import fetch_batches
 from queries.changes.accounts import count_changes, page_of_changes
 from queries.changes.diff import CHANGE_KINDS, VALUE_CHANGES, ChangeFilter
@@ -152,6 +152,8 @@ def both(
         stores = Both(open_store(f"duckdb:///{file}"), other)
         late = [*files[1::3], *files[0::3], *files[2::3]]  # so that some arrive out of order
         for engine in stores:
+            with engine.begin() as con:  # so that both number accounts alike
+                con.execute(update(schema_version).values(key="the same"))
             for each in late:
                 load(engine, each, confirmed=True)
             _say(engine, file.parent)

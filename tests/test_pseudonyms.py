@@ -28,7 +28,7 @@ from data.home import Home, current_home
 from data.inbox.inbox import load_inbox
 from data.records.exceptions import FindingKey, RiskException, add_exceptions
 from data.records.matches import MatchOverride, save_match_overrides
-from data.schema import account_current, metadata
+from data.schema import account, account_current, metadata
 from data.service.active_store import StoreStatus, set_store_status
 from data.store.adapter import ADAPTERS
 from data.store.engine import close_stores, open_store, restricted_engine
@@ -38,7 +38,7 @@ from queries.export.formats import FORMATS
 from queries.export.listing import Listing, ListRequest
 from queries.filters import Filters
 from queries.review.rules import RULES
-from queries.users.accounts import count_accounts
+from queries.users.accounts import SORTS, count_accounts, sorted_accounts
 from queries.users.detail import account_details
 
 SECRETS = ("Zelda", "Zumthor", "zz-login", "zz@x.io", "ZZ@x.io", "zz-upstream", "zz-account")
@@ -125,6 +125,36 @@ def test_a_search_finds_a_complete_pseudonym(masked: Engine, as_of: datetime | N
             another = re.sub("[0-9a-f]{12}", "0" * 12, text)
             assert count_accounts(con, Filters(q=another, as_of=as_of)) == 0
         assert count_accounts(con, Filters(q=row.user_email[2:8])) == 0, "a part says nothing"
+
+
+@pytest.mark.parametrize("sort", SORTS)
+def test_no_order_tells_the_order_of_the_delivered_file(
+    home: Home, monkeypatch: pytest.MonkeyPatch, sort: str
+) -> None:
+    """A list sorted by name would else give each pseudonym its name, by its place."""
+    people = [an_account(f"person{n:02}", account_id=f"id{n:02}") for n in range(40)]
+    path = a_snapshot_file(home.root / "made", people, integration="figma", at=TODAY)
+    engine = open_store(home.database_url)
+    load(engine, SnapshotFile(path, "figma", TODAY))
+    with engine.connect() as con:
+        delivered = con.execute(
+            select(account.c.account_key).order_by(account.c.account_id)
+        ).scalars()
+        places = {key: place for place, key in enumerate(delivered)}
+    with restricted_engine(engine, MASKED).connect() as con:
+        query = sorted_accounts(con, Filters(), sort=sort, descending=False)
+        keys = [row.account_key for row in con.execute(query)]
+    places_shown = [places[key] for key in keys]
+    assert sorted(places_shown) == [*range(40)]
+    assert _inversions(places_shown) > 150, "780 at most, 390 in a random order"
+    assert _inversions([places[key] for key in sorted(keys)]) > 150, "nor do the keys tell"
+
+
+def _inversions(numbers: list[int]) -> int:
+    """Pairs in the wrong order, in either direction."""
+    pairs = [(a, b) for place, a in enumerate(numbers) for b in numbers[place + 1 :]]
+    wrong = sum(a > b for a, b in pairs)
+    return min(wrong, len(pairs) - wrong)
 
 
 @pytest.mark.parametrize("form", FORMATS)
