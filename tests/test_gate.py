@@ -22,7 +22,6 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
-
 from streamlit.proto.BackMsg_pb2 import BackMsg
 
 from data.access.claims import RoleMapping
