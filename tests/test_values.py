@@ -259,6 +259,7 @@ def test_other_words_for_activity_are_flagged():
         (["Admin|Editor", "Admin, EMEA"], [["Admin", "Editor"], ["Admin, EMEA"]]),
         (["Admin\nEditor", "Admin, EMEA"], [["Admin", "Editor"], ["Admin, EMEA"]]),
         (["Admin;\r\nEditor"], [["Admin", "Editor"]]),
+        (["Admin, Editor\n"], [["Admin", "Editor"]]),
         (["CN=A,OU=G,DC=x", "Admin,Editor"], [["CN=A,OU=G,DC=x"], ["Admin", "Editor"]]),
         (["CN=A,DC=x;CN=B,DC=x"], [["CN=A,DC=x", "CN=B,DC=x"]]),
         (["CN=A,DC=x\nCN=B,DC=x"], [["CN=A,DC=x", "CN=B,DC=x"]]),

@@ -6,6 +6,7 @@ neither the order of the rows nor their number matters.
 
 from typing import Any, NamedTuple
 
+import sqlalchemy as sa
 from sqlalchemy import ColumnElement, case, func
 
 from data.files.text import WHITESPACE
@@ -66,17 +67,22 @@ def row_marks(roles: ColumnElement[Any], last_updated: ColumnElement[Any]) -> Co
 
 def _role_marks(text: ColumnElement[Any]) -> ColumnElement[int]:
     """The mark of the strongest separator in a text, outside of lists and brackets."""
+    has_brackets = sa.or_(*(func.contains(text, bracket) for bracket in ")]}"))
     return case(  # DuckDB evaluates CASE only as far as needed
         (text.is_(None), 0),
-        (~func.regexp_matches(text, r"[)\]}]"), _strongest_separator(text)),
+        (~has_brackets, _strongest_separator(text)),
         (func.regexp_full_match(text, LIST), 0),
         else_=_strongest_separator(func.regexp_replace(text, BRACKETS, "", "g")),
     )
 
 
 def _strongest_separator(text: ColumnElement[Any]) -> ColumnElement[int]:
+    trimmed = func.trim(text, WHITESPACE)  # a line break at the end separates nothing
     return case(
-        *((func.contains(text, separator), mark) for separator, mark in SEPARATOR_MARKS.items()),
+        *(
+            (func.contains(trimmed if separator == "\n" else text, separator), mark)
+            for separator, mark in SEPARATOR_MARKS.items()
+        ),
         else_=0,
     )
 
