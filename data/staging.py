@@ -63,7 +63,7 @@ stage_row = _table(
     sa.Column(
         "raw_values", sa.ARRAY(sa.String)
     ),  # RAW_COLUMNS; one column, as writing NULLs takes time
-    sa.Column("without_offset", sa.Boolean, nullable=False),  # its time has no UTC offset
+    sa.Column("marks", sa.Integer, nullable=False),  # what it shows of a column: column_reading
     sa.Column("fingerprint", sa.BigInteger),
     sa.Column("is_known", sa.Boolean, nullable=False),
 )

@@ -4,6 +4,7 @@ A file that extends the history is compared with the newest snapshot by fingerpr
 rows; only changed rows are normalized. For any other file, every row counts as changed.
 """
 
+import json
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -13,7 +14,7 @@ from data.history.as_of import Span
 from data.history.reject import ROW_POSITION, Validated, count_staged_rows
 from data.history.session import LoadSession
 from data.history.stage import ReadResult
-from data.schema import account, account_current, insert_rows, row_fingerprint
+from data.schema import account, account_current, insert_rows, row_fingerprint, snapshot
 from data.staging import (
     raw_columns,
     stage_changed,
@@ -25,6 +26,7 @@ from data.staging import (
 )
 from data.store.engine import store_key
 from data.store.transfer import recreate_table
+from data.values.column_reading import ColumnReading, column_reading
 
 
 class Baseline(NamedTuple):
@@ -32,6 +34,7 @@ class Baseline(NamedTuple):
 
     rows: sa.FromClause  # account_key, fingerprint; one row per account
     has_fingerprints: bool  # for all of them, and there is at least one
+    reading: ColumnReading  # by which the accounts with these fingerprints were read
 
 
 def stage_baseline(session: LoadSession) -> Baseline:
@@ -43,7 +46,19 @@ def stage_baseline(session: LoadSession) -> Baseline:
         rows = select(row_fingerprint.c.account_key, row_fingerprint.c.fingerprint).where(
             row_fingerprint.c.integration_id == span.integration_id
         )
-    return Baseline(session.materialize(rows, stage_known), has_fingerprints)
+    reading = _newest_reading(session.con, span.integration_id)
+    return Baseline(session.materialize(rows, stage_known), has_fingerprints, reading)
+
+
+def _newest_reading(con: Connection, integration_id: int) -> ColumnReading:
+    """How the texts of the newest snapshot were read; all fingerprints are of its rows."""
+    facts = con.scalar(
+        select(snapshot.c.facts)
+        .where(snapshot.c.integration_id == integration_id)
+        .order_by(snapshot.c.taken_at.desc())
+        .limit(1)
+    )
+    return column_reading(json.loads(facts or "{}").get("marks", 0))
 
 
 def _has_all_fingerprints(con: Connection, integration_id: int) -> bool:
@@ -66,8 +81,9 @@ def find_changed_rows_if_valid(
 ) -> Validated | None:
     """Like `find_changed_rows`, for a `stage_row` without the texts of known rows.
 
-    Returns the file's counts; None if a row is no account, or an account has several rows. To
-    report those, all rows have to be read with their texts; the stage tables are then empty.
+    Returns the file's counts; None if a row is no account, if an account has several rows, or if
+    the texts are to be read in another way than before. All rows then have to be read with their
+    texts; the stage tables are empty.
     """
     counts = _compare_if_valid(session, read_result, baseline)
     if not counts:
@@ -80,8 +96,10 @@ def _compare_if_valid(
     session: LoadSession, read_result: ReadResult, baseline: Baseline
 ) -> Validated | None:
     workspace = session.workspace
-    rows, known, with_account, accounts, without_offset = count_staged_rows(workspace)
+    rows, known, with_account, accounts, without_offset, marks = count_staged_rows(workspace)
     if read_result.broken_count or rows != known + with_account or with_account != accounts:
+        return None
+    if column_reading(marks) != baseline.reading:
         return None
     known_fingerprints = select(stage_row.c.fingerprint).where(stage_row.c.is_known)
     is_missing = baseline.rows.c.fingerprint.not_in(known_fingerprints)
@@ -99,7 +117,7 @@ def _compare_if_valid(
     has_known_and_changed_row = changed_count != changed_missing_count
     if has_duplicate or has_known_and_changed_row:
         return None
-    return Validated(rows, rows, 0, 0, 0, without_offset)
+    return Validated(rows, rows, 0, 0, 0, without_offset, marks)
 
 
 def _with_changed_row(baseline_rows: sa.FromClause) -> sa.FromClause:
@@ -112,9 +130,12 @@ def _row_count(rows: sa.FromClause) -> sa.ScalarSelect[int]:
     return select(func.count()).select_from(rows).scalar_subquery()
 
 
-def find_changed_rows(session: LoadSession, baseline_rows: sa.FromClause) -> None:
+def find_changed_rows(
+    session: LoadSession, baseline_rows: sa.FromClause, *, all_changed: bool = False
+) -> None:
     """Fill `stage_changed` with the rows that are new or changed, and the accounts not listed.
 
+    `all_changed`: every row counts as changed, as its texts can have other values than before.
     A new account gets its key here, with gaps. Lists show the order of keys where they have no
     other, so the order comes from a keyed hash: it says nothing about the file, whose order, such
     as that of names, would tell who is behind a pseudonym.
@@ -144,6 +165,7 @@ def find_changed_rows(session: LoadSession, baseline_rows: sa.FromClause) -> Non
                 before.account_key.is_(None),
                 row.c.account_key.is_(None),
                 row.c.fingerprint.is_distinct_from(before.fingerprint),
+                sa.literal(all_changed),
             )
         )
     )

@@ -48,6 +48,7 @@ from data.sources.pages import full_page_warnings
 from data.staging import stage_change, stage_changed, stage_delta, stage_normalized, stage_rejected
 from data.store.dialect import unnest_json_keys
 from data.store.transfer import refresh_statistics
+from data.values.column_reading import ColumnReading, column_reading
 
 MAX_REJECTED_SHARE = 0.5
 """Share of a file's rows. With more rejected rows, the file is no list of accounts."""
@@ -131,7 +132,8 @@ def stage_changes(session: LoadSession, *, read_all: bool = False) -> StagedChan
     with session.transaction():
         span = session.span
         changed_keys = session.materialize_in_store(_changed_keys(span), stage_change)
-        normalized = session.materialize_in_store(_normalized_rows(span), stage_normalized)
+        rows = _normalized_rows(span, column_reading(counts.marks))
+        normalized = session.materialize_in_store(rows, stage_normalized)
         stage_delta_rows(session.con, span, normalized, changed_keys)
     return StagedChanges(read_result, counts, changed_keys, sha256)
 
@@ -155,7 +157,8 @@ def _stage_all_rows(session: LoadSession, baseline: Baseline) -> tuple[ReadResul
         counts = validate(session.workspace, read_result)
         _reject_implausible(session, counts)
     with session.transaction():
-        find_changed_rows(session, baseline.rows)
+        all_changed = column_reading(counts.marks) != baseline.reading
+        find_changed_rows(session, baseline.rows, all_changed=all_changed)
     return read_result, counts
 
 
@@ -206,16 +209,17 @@ def _changed_keys(span: Span) -> sa.Select[*tuple[Any, ...]]:
     return select(_integration_id(span), rows.account_key, rows.is_listed, rows.fingerprint)
 
 
-def _normalized_rows(span: Span) -> sa.Select[*tuple[Any, ...]]:
-    rows = _normalized_changed_rows().subquery("normalized")
+def _normalized_rows(span: Span, reading: ColumnReading) -> sa.Select[*tuple[Any, ...]]:
+    rows = _normalized_changed_rows(reading).subquery("normalized")
     columns = ("account_key", "account_id", *TRACKED_COLUMNS)
     return select(_integration_id(span), *(rows.c[name] for name in columns))
 
 
 @cache
-def _normalized_changed_rows() -> sa.Select[*tuple[Any, ...]]:
+def _normalized_changed_rows(reading: ColumnReading) -> sa.Select[*tuple[Any, ...]]:
     columns = [stage_changed.c[name] for name in ("account_key", "account_id", *RAW_COLUMNS)]
-    return normalize(select(*columns).where(stage_changed.c.is_listed).subquery("changed_rows"))
+    rows = select(*columns).where(stage_changed.c.is_listed).subquery("changed_rows")
+    return normalize(rows, reading)
 
 
 def _integration_id(span: Span) -> ColumnElement[int]:
@@ -276,6 +280,7 @@ def _snapshot_facts(
         "duplicates": counts.duplicates,
         "exact_duplicates": counts.exact_duplicates,
         "without_offset": counts.without_offset,
+        "marks": counts.marks,
         "flags": _count_flags_by_column(con, span) if flagged else {},
     }
 

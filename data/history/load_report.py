@@ -19,6 +19,7 @@ from data.formatting import count_of
 from data.schema import integration, snapshot, state_change, state_count
 from data.states import DELETE_STATES, UNRECOGNIZED
 from data.store.engine import write_transaction
+from data.values.column_reading import reading_remarks
 
 DEFAULT_DELETION_LIMIT = 0.2
 """Share of an integration's accounts: the mass-deletion guard holds a file that deletes more."""
@@ -86,6 +87,7 @@ class LoadReport:
     duplicates: int = 0  # rows with an account of an earlier row
     exact_duplicates: int = 0  # those that equal the earlier row; they are only counted
     without_offset: int = 0  # rows with a time without a UTC offset
+    marks: int = 0  # of its rows, which decide how texts are read: data.values.column_reading
     flags: dict[str, int] = field(default_factory=dict)  # column → accounts with unreadable text
     source_remarks: Sequence[str] = ()  # sentences from the source, if it is another product
     incomplete_reason: str = ""  # why the file cannot be the whole list
@@ -177,6 +179,7 @@ class LoadReport:
         if self.without_offset:
             times = count_of(self.without_offset, "time")
             messages.append(f"{times} without a time zone, read as UTC.")
+        messages += reading_remarks(self.marks)
         if self.new_headings:
             messages.append(f"New columns: {', '.join(self.new_headings)}.")
         return messages

@@ -9,6 +9,7 @@ from data.files.relation import RecordLocations
 from data.history.stage import ReadResult, json_object
 from data.schema import insert_rows
 from data.staging import raw_columns, stage_rejected, stage_row
+from data.values.column_reading import WITHOUT_OFFSET
 
 NO_USERNAME = "The row has no username in app."
 EMPTY_ROW = "The row is empty."
@@ -31,11 +32,12 @@ class Validated(NamedTuple):
     duplicates: int  # rejected rows with an account of an earlier row
     exact_duplicates: int  # duplicates that equal an earlier row in all columns
     without_offset: int  # rows with a time without a UTC offset, which is read as UTC
+    marks: int  # of all rows, which decide how the texts are read: data.values.column_reading
 
 
 def validate(workspace: Connection, read_result: ReadResult) -> Validated:
     """Leave one row per account in `stage_row`; move the others to `stage_rejected`."""
-    rows, _, with_account, accounts, without_offset = count_staged_rows(workspace)
+    rows, _, with_account, accounts, without_offset, marks = count_staged_rows(workspace)
     rows_read = rows + read_result.broken_count
     rejected, duplicates, exact_duplicates = rows_read - accounts, with_account - accounts, 0
     if rejected:
@@ -43,14 +45,16 @@ def validate(workspace: Connection, read_result: ReadResult) -> Validated:
     if duplicates:
         stored = workspace.scalar(select(func.count()).select_from(stage_rejected)) or 0
         exact_duplicates = rejected - stored
-    return Validated(rows_read, accounts, rejected, duplicates, exact_duplicates, without_offset)
+    return Validated(
+        rows_read, accounts, rejected, duplicates, exact_duplicates, without_offset, marks
+    )
 
 
 def count_staged_rows(workspace: Connection) -> sa.Row[*tuple[int, ...]]:
     """Counts of `stage_row`.
 
-    All rows, known rows, other rows with an account ID, distinct IDs of these, and rows with a time
-    without an offset.
+    All rows, known rows, other rows with an account ID, distinct IDs of these, rows with a time
+    without an offset, and the marks of all rows.
     """
     account_id = stage_row.c.account_id
     return workspace.execute(
@@ -59,7 +63,8 @@ def count_staged_rows(workspace: Connection) -> sa.Row[*tuple[int, ...]]:
             func.count().filter(stage_row.c.is_known),
             func.count(account_id),
             func.count(account_id.distinct()),
-            func.count().filter(stage_row.c.without_offset),
+            func.count().filter(stage_row.c.marks.bitwise_and(WITHOUT_OFFSET) > 0),
+            func.coalesce(func.bit_or(stage_row.c.marks), 0),
         ).select_from(stage_row)
     ).one()
 

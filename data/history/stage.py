@@ -22,11 +22,12 @@ from data.files.relation import (
     reject_too_many_headings,
     shorten,
 )
-from data.files.text import lacks_offset, trim_or_null, visible_or_null
+from data.files.text import trim_or_null, visible_or_null
 from data.schema import RAW_COLUMNS, insert_rows
 from data.sources.delivery import OpenedFile, wrap_read_errors
 from data.sources.source import SourceReport
 from data.staging import stage_row
+from data.values.column_reading import row_marks
 
 MISSING_HEADINGS = "The mapping names headings that the file does not have: {}."
 
@@ -105,18 +106,18 @@ def _without_known_values(
     rows: sa.FromClause, known_fingerprints: sa.FromClause | None
 ) -> sa.Select[*tuple[Any, ...]]:
     """The rows of `stage_row`; those with a known fingerprint have no account ID and no values."""
-    without_offset = lacks_offset(rows.c.last_updated).label("without_offset")
+    marks = row_marks(rows.c.roles, rows.c.last_updated).label("marks")
     if known_fingerprints is None:
         account_id, values = _account_id(rows), _raw_values(rows)
-        return select(account_id, values, without_offset, rows.c.fingerprint, sa.false())
+        return select(account_id, values, marks, rows.c.fingerprint, sa.false())
     # As a value, it is looked up row by row while the file is read. As a condition it would be a
     # join, for which DuckDB first reads the file, of unknown length, into memory.
     is_known = rows.c.fingerprint.in_(select(known_fingerprints.c.fingerprint))
-    row = select(*rows.c, without_offset, is_known.label("is_known")).subquery("checked")
+    row = select(*rows.c, marks, is_known.label("is_known")).subquery("checked")
     account_id, values = (
         case((~row.c.is_known, value(row))) for value in (_account_id, _raw_values)
     )
-    return select(account_id, values, row.c.without_offset, row.c.fingerprint, row.c.is_known)
+    return select(account_id, values, row.c.marks, row.c.fingerprint, row.c.is_known)
 
 
 def _raw_values(row: sa.FromClause) -> ColumnElement[Any]:

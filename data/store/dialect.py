@@ -185,14 +185,20 @@ either_condition = _sql_function(
 
 
 class sql_lambda(FunctionElement[Any]):  # noqa: N801 - a function of SQL
-    """A DuckDB lambda over the items of a list. Its expression calls an item LAMBDA_ITEM."""
+    """A DuckDB lambda over the items of a list. Its expression calls an item `item`."""
 
     inherit_cache = True
+
+    def __init__(
+        self, expression: ColumnElement[Any], item: ColumnElement[Any] | None = None
+    ) -> None:
+        super().__init__(LAMBDA_ITEM if item is None else item, expression)
 
 
 @compiles(sql_lambda)
 def _compile_lambda(element: sql_lambda, compiler: SQLCompiler, **options: Any) -> str:
-    return f"lambda {LAMBDA_ITEM.name}: {compiler.process(element.clauses, **options)}"
+    item, expression = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"lambda {item}: {expression}"
 
 
 LAMBDA_ITEM: ColumnElement[Any] = column("role_item", sa.JSON)
