@@ -54,7 +54,7 @@ MAX_REJECTED_SHARE = 0.5
 
 @dataclass(frozen=True)
 class LoadResult:
-    """The counts of one load; accepted + rejected = rows_read."""
+    """The counts of one load; accepted + rejected + merged = rows_read."""
 
     file: SnapshotFile
     rows_read: int
@@ -62,6 +62,11 @@ class LoadResult:
     rejected: int
     flagged: int  # accepted accounts with a value that Rollcall could not read
     already_loaded: bool = False  # the same file was loaded before, so nothing changed
+
+    @property
+    def merged(self) -> int:
+        """Rows of an account that another row lists, too."""
+        return self.rows_read - self.accepted - self.rejected
 
 
 def load(
@@ -123,7 +128,7 @@ def stage_changes(session: LoadSession, *, read_all: bool = False) -> StagedChan
     with session.transaction():
         baseline = stage_baseline(session)
     staged = None
-    if baseline.has_fingerprints and not read_all:
+    if baseline.is_plain and not read_all:
         staged = _stage_changed_rows(session, baseline)
     read_result, counts = staged or _stage_all_rows(session, baseline)
     sha256 = session.hash_file()
@@ -151,7 +156,7 @@ def _stage_all_rows(session: LoadSession, baseline: Baseline) -> tuple[ReadResul
     """Fill `stage_changed` from all rows, and `stage_rejected` with those that are no account."""
     read_result = _stage_file(session, None)
     with session.transaction():
-        counts = validate(session.workspace, read_result)
+        counts = validate(session.workspace, read_result, session.file.name)
         _reject_implausible(session, counts)
     with session.transaction():
         find_changed_rows(session, baseline.rows)
@@ -190,8 +195,6 @@ def _mostly_rejected_message(session: LoadSession, counts: Validated) -> str:
         f"{name}: {counts.rejected:,} of {counts.rows_read:,} rows are not accounts, which is more "
         "than half; nothing was loaded."
     )
-    if counts.exact_duplicates:
-        message += f" Exact duplicates: {counts.exact_duplicates:,}."
     first = session.workspace.execute(
         select(stage_rejected).order_by(stage_rejected.c.line)
     ).first()
@@ -235,7 +238,7 @@ def write_snapshot(session: LoadSession, changes: StagedChanges) -> int:
         delete_snapshot(con, session.loaded_snapshot)
     flagged = _count_flagged(con, span)
     snapshot_id = con.scalar(select(func.coalesce(func.max(snapshot.c.snapshot_id), 0) + 1))
-    if counts.rejected:
+    if counts.rejected or counts.repeats.conflicting:
         rows = select(
             sa.literal(snapshot_id, sa.BigInteger).label("snapshot_id"), *stage_rejected.c
         )
@@ -269,8 +272,9 @@ def _snapshot_facts(
         "source_remarks": read_result.source_info.remarks,
         "incomplete_reason": read_result.source_info.incomplete_reason,
         "unreported_states": _count_unreported_states(con, span, read_result.headings),
-        "duplicates": counts.duplicates,
-        "exact_duplicates": counts.exact_duplicates,
+        "exact_duplicates": counts.repeats.exact,
+        "conflicting": counts.repeats.conflicting,
+        "shared_ids": counts.repeats.shared_ids,
         "without_offset": counts.without_offset,
         "flags": _count_flags_by_column(con, span) if flagged else {},
     }

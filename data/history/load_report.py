@@ -83,13 +83,24 @@ class LoadReport:
 
     headings: Sequence[str] = ()
     notes: Sequence[str] = ()  # sentences on how the file was read, for a person to check
-    duplicates: int = 0  # rows with an account of an earlier row
-    exact_duplicates: int = 0  # those that equal the earlier row; they are only counted
+    exact_duplicates: int = 0  # rows that equal another one; they are only counted
+    conflicting: int = 0  # merged rows with other values than the row that is kept
+    shared_ids: int = 0  # rows with the ID of another username, which counts as none
     without_offset: int = 0  # rows with a time without a UTC offset
     flags: dict[str, int] = field(default_factory=dict)  # column → accounts with unreadable text
     source_remarks: Sequence[str] = ()  # sentences from the source, if it is another product
     incomplete_reason: str = ""  # why the file cannot be the whole list
     unreported_states: dict[str, int] = field(default_factory=dict)  # inferred, default → accounts
+
+    @property
+    def merged(self) -> int:
+        """Rows of an account that another row lists, too."""
+        return self.rows_read - self.accepted - self.rejected
+
+    @property
+    def listed_rows(self) -> int:
+        """Rows that the report lists with their lines."""
+        return self.rejected + self.conflicting
 
     @property
     def deletion_share(self) -> float:
@@ -143,8 +154,16 @@ class LoadReport:
         messages = [*self.notes]
         if self.incomplete_reason:
             messages.append(incomplete_message(self.incomplete_reason))
-        if rejected := self.rejected - self.exact_duplicates:
-            messages.append(f"{rejected:,} of {count_of(self.rows_read, 'row')} rejected.")
+        if self.rejected:
+            messages.append(f"{self.rejected:,} of {count_of(self.rows_read, 'row')} rejected.")
+        if self.conflicting:
+            rows = count_of(self.conflicting, "row")
+            messages.append(f"{rows} merged with another row of the account, but values differ.")
+        if self.shared_ids:
+            messages.append(
+                f"{count_of(self.shared_ids, 'row')} with the account ID of another username. They "
+                "are loaded as separate accounts, identified by username."
+            )
         messages += self._unreadable_values()
         if self.missing_headings:
             names = ", ".join(self.missing_headings)
@@ -172,6 +191,9 @@ class LoadReport:
         messages = [*self.source_remarks]
         for source, accounts in self.unreported_states.items():
             messages.append(UNREPORTED_STATE_MESSAGES[source].format(self._share(accounts)))
+        if self.merged > self.exact_duplicates:
+            rows = count_of(self.merged - self.exact_duplicates, "row")
+            messages.append(f"{rows} merged with another row of the same account.")
         if self.exact_duplicates:
             messages.append(f"{count_of(self.exact_duplicates, 'exact duplicate row')}.")
         if self.without_offset:

@@ -151,6 +151,15 @@ def _roles(text: Value, stripped: Value, json_names: Value) -> Value:
     return func.coalesce(func.list_sort(func.list_distinct(names)), NO_ROLES)
 
 
+def role_items(text: Value) -> Value:
+    """The roles in a cell, each as JSON: as the item of its list, else as a name."""
+    trimmed = trim_or_null(text)
+    role_list = _role_list(trimmed)
+    names = _roles(trimmed, _strip_semicolons(trimmed), _role_names(role_list))
+    items = func.list_transform(names, sql_lambda(sa.cast(func.to_json(LAMBDA_ITEM), sa.JSON)))
+    return case((role_list.is_not(None), _list_items(role_list)), else_=items)
+
+
 def _list_items(role_list: Value) -> Value:
     return func.json_extract(role_list, "$[*]")
 

@@ -9,7 +9,7 @@ from data.files.naming import SnapshotFile
 from data.history.as_of import Span
 from data.history.load import stage_changes, write_snapshot
 from data.history.load_report import LoadReport, load_report
-from data.history.reject import ROW_POSITION
+from data.history.repeats import ROW_POSITION
 from data.history.session import LoadSession, open_session
 from data.schema import is_same_account
 from data.staging import raw_columns, stage_delta, stage_rejected

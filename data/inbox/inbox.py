@@ -253,6 +253,8 @@ def describe_load(result: LoadResult) -> str:
     phrases = [count_of(result.accepted, "account")]
     if result.rejected:
         phrases.append(f"{result.rejected:,} of {count_of(result.rows_read, 'row')} rejected")
+    if result.merged:
+        phrases.append(f"{count_of(result.merged, 'row')} merged")
     if result.flagged:
         phrases.append(f"{count_of(result.flagged, 'account')} with an unrecognized value")
     counts = "already loaded" if result.already_loaded else ", ".join(phrases)
