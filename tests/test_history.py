@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from account_model import ExpectedAccount, accounts_of
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, delete, select
@@ -44,7 +45,6 @@ from data.schema import (
 from data.service.rebuild import rebuild
 from data.states import STATE_BY_NAME, STATE_NAMES
 from data.store.engine import close_store, open_store
-from tests.account_model import ExpectedAccount, accounts_of
 
 START = datetime(2026, 1, 1)
 

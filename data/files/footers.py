@@ -23,8 +23,10 @@ NOTES = (
 )  # fmt: skip
 """Beginnings of a note on the report itself."""
 
+COLONS = ":\uff1a"  # the second one is Japanese
+
 FOOTER_PATTERN = (
-    rf"(?is)\s*(?:(?:{'|'.join(TOTALS)})(?:\s*[:：=(]|\s+\D*\d|\s*$).*"
+    rf"(?is)\s*(?:(?:{'|'.join(TOTALS)})(?:\s*[{COLONS}=(]|\s+\D*\d|\s*$).*"
     rf"|(?:{'|'.join(NOTES)}).*|confidential[.!]?|[-=_*#~]{{3,}}\s*)"
 )
 

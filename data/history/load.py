@@ -2,7 +2,7 @@
 
 import json
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -24,16 +24,16 @@ from data.history.delta import (
     store_fingerprints,
 )
 from data.history.load_report import (
+    MIN_MASS_DELETION,
     exceeds_deletion_limit,
     incomplete_message,
     load_report,
-    mass_deletion_message,
 )
 from data.history.normalize import normalize
 from data.history.reject import Validated, validate
 from data.history.session import LoadSession, open_session
 from data.history.stage import ReadResult, stage_rows
-from data.history.versions import stage_delta_rows, write_versions
+from data.history.versions import count_renumbered, stage_delta_rows, write_versions
 from data.schema import (
     RAW_COLUMNS,
     TRACKED_COLUMNS,
@@ -86,7 +86,7 @@ def load(
         with session.transaction():
             flagged = write_snapshot(session, changes)
             if not confirmed:
-                _hold_mass_deletion(session, changes.counts.accepted)
+                _hold_mass_deletion(session, changes)
         with session.con.begin():
             refresh_statistics(
                 session.con, account, account_current, row_fingerprint, if_large=stage_delta
@@ -117,6 +117,7 @@ class StagedChanges(NamedTuple):
     counts: Validated
     changed_keys: sa.FromClause  # in the store, like `stage_change`
     sha256: Future[str]
+    renumbered: int  # new accounts with the username of a removed one
 
 
 def stage_changes(session: LoadSession, *, read_all: bool = False) -> StagedChanges:
@@ -137,7 +138,8 @@ def stage_changes(session: LoadSession, *, read_all: bool = False) -> StagedChan
         changed_keys = session.materialize_in_store(_changed_keys(span), stage_change)
         normalized = session.materialize_in_store(_normalized_rows(span), stage_normalized)
         stage_delta_rows(session.con, span, normalized, changed_keys)
-    return StagedChanges(read_result, counts, changed_keys, sha256)
+        renumbered = count_renumbered(session.con, span)
+    return StagedChanges(read_result, counts, changed_keys, sha256, renumbered)
 
 
 def _stage_changed_rows(
@@ -280,12 +282,16 @@ def _snapshot_facts(
     }
 
 
-def _hold_mass_deletion(session: LoadSession, account_count: int) -> None:
+def _hold_mass_deletion(session: LoadSession, changes: StagedChanges) -> None:
     """Raises OnHold, which rolls the load back."""
-    con, file = session.con, session.file
-    if exceeds_deletion_limit(con, session.span.integration_id, file.taken_at, account_count):
+    con, file, accounts = session.con, session.file, changes.counts.accepted
+    if changes.renumbered >= MIN_MASS_DELETION or exceeds_deletion_limit(
+        con, session.span.integration_id, file.taken_at, accounts
+    ):
         report = load_report(con, file.integration, file.taken_at)  # a tenth of a small load
-        raise OnHold(f"{file.name} is on hold: {mass_deletion_message(report)}")
+        report = replace(report, renumbered=changes.renumbered)
+        if report.confirmation_reason:
+            raise OnHold(f"{file.name} is on hold: {report.confirmation_reason}")
 
 
 def _add_integration_if_new(con: Connection, integration_id: int, name: str) -> None:

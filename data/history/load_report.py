@@ -26,6 +26,12 @@ DEFAULT_DELETION_LIMIT = 0.2
 MIN_MASS_DELETION = 2
 """A single deleted account is no mass deletion, however few accounts there are."""
 
+RENUMBERED_SHARE = 0.8
+"""Of the removed accounts: if so many are listed under another ID, the IDs have changed."""
+
+KEEP_HISTORY = "Keep their history?"
+"""The question of a file whose accounts have other IDs than before."""
+
 MAX_STATE_SHIFT = 0.1
 """Share of the accounts with another state than before that makes a report's quality Check."""
 
@@ -80,6 +86,7 @@ class LoadReport:
     being_deleted: int  # moved to a Delete state or Deleted
     deletion_limit: float  # share of the accounts that can be removed or deleted at once
     previous: PreviousSnapshot | None
+    renumbered: int = 0  # new accounts with the username of a removed one, before a load
 
     headings: Sequence[str] = ()
     notes: Sequence[str] = ()  # sentences on how the file was read, for a person to check
@@ -115,10 +122,19 @@ class LoadReport:
         return _is_mass_deletion(deletions, self.deletion_share, self.deletion_limit)
 
     @property
+    def has_other_ids(self) -> bool:
+        """Whether most accounts have another ID than before, and their usernames show it."""
+        is_most = self.previous is not None and self.removed > self.previous.accounts / 2
+        is_enough = self.renumbered >= max(MIN_MASS_DELETION, RENUMBERED_SHARE * self.removed)
+        return is_most and is_enough
+
+    @property
     def confirmation_reason(self) -> str:
         """Why a person has to confirm the file before it is loaded; empty if nobody has to."""
         if self.incomplete_reason:
             return incomplete_message(self.incomplete_reason)
+        if self.has_other_ids:
+            return other_ids_message(self)
         return mass_deletion_message(self) if self.is_mass_deletion else ""
 
     @property
@@ -168,8 +184,9 @@ class LoadReport:
         if self.missing_headings:
             names = ", ".join(self.missing_headings)
             messages.append(f"Columns missing since the previous snapshot: {names}.")
-        if self.is_mass_deletion:
-            messages.append(mass_deletion_message(self))
+        if self.has_other_ids or self.is_mass_deletion:
+            message = other_ids_message if self.has_other_ids else mass_deletion_message
+            messages.append(message(self))
         if self.state_shift > MAX_STATE_SHIFT:
             share = f"{self.state_shift:.0%}"
             messages.append(f"{share} of accounts are in a different state than before.")
@@ -216,6 +233,16 @@ UNREPORTED_STATE_MESSAGES = {
 def incomplete_message(reason: str) -> str:
     """Why a file cannot be the whole list."""
     return f"The list is incomplete: {reason}. Accounts missing from it would count as removed."
+
+
+def other_ids_message(report: LoadReport) -> str:
+    """How many accounts seem to be the same as before under another ID, and what to do."""
+    accounts = report.previous.accounts if report.previous else 0
+    return (
+        f"{report.renumbered:,} of {count_of(accounts, 'account')} have another account ID than "
+        f"before, but the same username. {KEEP_HISTORY} Then identify the accounts of this "
+        "integration by username. Otherwise they count as removed and added."
+    )
 
 
 def mass_deletion_message(report: LoadReport) -> str:

@@ -1,6 +1,6 @@
 """Shows what loading a file would change, without loading it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, and_, case, func, select
@@ -48,6 +48,7 @@ def preview(engine: sa.Engine, file: SnapshotFile) -> Preview:
         with session.transaction(commit=False):
             write_snapshot(session, changes)
             report = load_report(session.con, file.integration, file.taken_at)
+            report = replace(report, renumbered=changes.renumbered)
     loaded, is_identical = session.loaded_snapshot, session.is_identical
     replaced_file = loaded.file_name if loaded and not is_identical else ""
     return Preview(report, rows, rejected, deletions, is_identical, replaced_file)

@@ -90,7 +90,7 @@ def _mangled_message(
 ) -> str:
     lines = read_result.locate_records(workspace).lines
     line = workspace.scalar(select(lines.c.line).where(lines.c.number == position)) or 0
-    account_id = workspace.scalar(select(stage_row.c.account_id).where(ROW_POSITION == position))
+    account_id = workspace.scalar(select(stage_row.c.account_id).where(position == ROW_POSITION))
     return (
         f"{name} was saved by a spreadsheet that has rounded its IDs: {row_noun(name)} {line} has "
         f"the ID {account_id}; nothing was loaded. Export the file again and load it without "

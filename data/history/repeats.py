@@ -82,7 +82,7 @@ def replace_repeats(workspace: Connection) -> None:
 
 
 def differing_rows() -> sa.Subquery:
-    """One row per row that says something else than the one kept: [position, has_more_roles, reason].
+    """One row per row that differs from the one kept: [position, has_more_roles, reason].
 
     Of exact repeats only the first. A cell that says nothing differs from none.
     """

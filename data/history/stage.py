@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy import ColumnElement, Connection, and_, case, func, select
+from sqlalchemy import ColumnElement, Connection, case, func, select
 from sqlalchemy.dialects.postgresql import array
 
 from data.files.csv import count_broken_records
@@ -69,7 +69,7 @@ def stage_rows(
         input_file, rows = file.reader.read(workspace, file.input_file)
         reject_too_many_headings(name, len(rows.cells))
         if source_info.source:  # the source writes Rollcall's own headings
-            mapping = NO_MAPPING
+            mapping = NO_MAPPING.ignoring_ids() if mapping.ignores_ids else NO_MAPPING
         column_headings = mapping.match_headings(rows.cells)
         missing_headings = mapping.missing_headings(rows.cells)
         if "username_in_app" not in column_headings:

@@ -29,6 +29,7 @@ from queries.review.duration import (
 from queries.review.history_rules import (
     last_holders,
     overdue_jobs,
+    recreated_accounts,
     returned_after_deletion,
     shared_upstream_ids,
     unchanged_by_update,
@@ -102,6 +103,12 @@ def delete_awaiting_but_active(view: View) -> RuleResult:
 def came_back(view: View) -> RuleResult:
     """Deleted, then missing from the app’s list, and now listed again in another state."""
     return precomputed(returned_after_deletion(view))
+
+
+@rule("Recreated under another ID", "medium")
+def recreated(view: View) -> RuleResult:
+    """Listed for the first time after an account with the same username was removed."""
+    return precomputed(recreated_accounts(view))
 
 
 @rule("Unmatched with a privileged role", "high")
