@@ -19,7 +19,7 @@ GUID = re.compile(r"\{?([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\}?", re.IGN
 
 
 class ExpectedAccount(NamedTuple):
-    """One account of a file: the row that is kept, and what the others add to it."""
+    """One account of a file: the row that is first, and what the others add to it."""
 
     row: Row
     roles: list[str]  # the cells of all rows, if they differ; else the one
@@ -68,17 +68,17 @@ def composed(text: str) -> str:
 def merge(rows: list[Row]) -> ExpectedAccount:
     names = ("username_in_app", *COMPARED[:3], "roles", *COMPARED[3:])
     distinct = {tuple(row.get(name) for name in names): row for row in rows}
-    kept = distinct[min(distinct, key=lambda values: [(v is None, v or "") for v in values])]
+    first = distinct[min(distinct, key=lambda values: [(v is None, v or "") for v in values])]
     values = {name: {trimmed(row, name) for row in rows} - {""} for name in COMPARED}
     agree = all(len(found) <= 1 for found in values.values())
     filled = {name: next(iter(found), None) for name, found in values.items()}
     roles = sorted({trimmed(row, "roles") for row in rows})
     differing = sum(
-        any(trimmed(row, name) not in ("", trimmed(kept, name)) for name in COMPARED)
+        any(trimmed(row, name) not in ("", trimmed(first, name)) for name in COMPARED)
         for row in distinct.values()
     )
     username = min(row["username_in_app"] for row in rows)
-    row = kept | filled | {"username_in_app": username} if agree else kept
+    row = first | filled | {"username_in_app": username} if agree else first
     return ExpectedAccount(row, roles, *((0, differing) if len(roles) > 1 else (differing, 0)))
 
 

@@ -52,10 +52,11 @@ def listed(store: Engine, *columns: str) -> dict[str, Any]:
         account_current, account, is_same_account(account, account_current)
     )
     with store.connect() as con:
-        return {row[0]: row[1] if len(names) == 1 else tuple(row[1:]) for row in con.execute(query)}
+        rows = [tuple(row) for row in con.execute(query)]
+    return {row[0]: row[1] if len(names) == 1 else row[1:] for row in rows}
 
 
-def told(store: Engine) -> list[tuple[int, str]]:
+def rows_to_check(store: Engine) -> list[tuple[int, str]]:
     """Line and reason of the rows that the load report lists."""
     with store.connect() as con:
         rows = con.execute(select(rejected_row.c.line, rejected_row.c.reason))
@@ -88,7 +89,7 @@ def test_a_row_per_role_gives_one_account_with_all_roles(store: Engine, tmp_path
     assert "2 rows merged with another row of the same account." in report_text(store)
 
 
-def test_roles_with_details_and_further_columns_of_all_rows_are_kept(
+def test_roles_with_details_and_further_columns_of_all_rows_are_united(
     snapshots: Deliveries, store: Engine
 ) -> None:
     roles: list[Any] = [{"name": "Owner", "via": "g1"}, {"name": "Member"}]
@@ -109,7 +110,7 @@ def test_merged_rows_that_differ_in_more_than_roles_are_listed_by_line(
     loaded = deliver(store, tmp_path, content)
     assert (loaded.accepted, loaded.rejected, loaded.merged) == (2, 0, 1)
     merged = "Merged with another row of the account mira, whose values are kept: "
-    assert told(store) == [(4, f"{merged}Active in app, Provisioning state.")]
+    assert rows_to_check(store) == [(4, f"{merged}Active in app, Provisioning state.")]
     assert listed(store, "roles", "active_in_app")["mira"] == (["A", "B"], True)
     assert "1 row merged with another row of the account, but values differ." in report_text(store)
 
@@ -159,7 +160,9 @@ def test_an_id_that_says_nothing_falls_back_to_the_username(
 
 
 @pytest.mark.parametrize("name", ["null", "none", "Null", "0", "total"])
-def test_a_username_that_looks_like_nothing_stays(store: Engine, tmp_path: Path, name: str) -> None:
+def test_a_username_that_looks_like_nothing_is_a_username(
+    store: Engine, tmp_path: Path, name: str
+) -> None:
     deliver(store, tmp_path, f"Username,Email\n{name},n@x.io\nmira,m@x.io\n")
     assert listed(store) == {name.lower(): name, "mira": "mira"}
 
@@ -213,7 +216,7 @@ def test_an_upstream_guid_finds_its_person_in_any_spelling(
 def test_a_padded_footer_is_no_account(store: Engine, tmp_path: Path, text: str) -> None:
     content = f"Username,Email,Active\nmira,m@x.io,Yes\nteo,t@x.io,No\n{text},,\n"
     assert deliver(store, tmp_path, content).accepted == 2
-    assert told(store) == [(4, "The row is about the list, and not an account.")]
+    assert rows_to_check(store) == [(4, "The row is about the list, and not an account.")]
     assert listed(store) == {"mira": "mira", "teo": "teo"}
 
 
@@ -249,9 +252,7 @@ def test_a_recreated_account_is_found_by_review_and_has_returned(
 
 
 @pytest.mark.parametrize("before", ["", "A"])
-def test_the_history_can_be_kept_when_all_ids_change(
-    home: Home, tmp_path: Path, before: str
-) -> None:
+def test_the_history_can_go_on_when_all_ids_change(home: Home, tmp_path: Path, before: str) -> None:
     store = open_store(home.database_url)
     contents = [people(before), people(before), people("B"), people("C")]
     files = []

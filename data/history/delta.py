@@ -93,9 +93,9 @@ def _compare_if_valid(
 ) -> Validated | None:
     workspace = session.workspace
     counts = count_staged_rows(workspace)
-    rows, known, with_account, accounts, without_offset, mangled = counts
-    has_other_rows = read_result.broken_count or rows != known + with_account
-    if has_other_rows or with_account != accounts or mangled is not None:
+    has_other_rows = read_result.broken_count or counts.rows != counts.known + counts.with_account
+    has_repeats = counts.with_account != counts.accounts
+    if has_other_rows or has_repeats or counts.mangled is not None:
         return None
     known_fingerprints = select(stage_row.c.fingerprint).where(stage_row.c.is_known)
     is_missing = baseline.rows.c.fingerprint.not_in(known_fingerprints)
@@ -109,11 +109,11 @@ def _compare_if_valid(
             _row_count(_with_changed_row(stage_missing)),
         )
     ).one()
-    has_duplicate = all_count - missing_count != known
+    has_duplicate = all_count - missing_count != counts.known
     has_known_and_changed_row = changed_count != changed_missing_count
     if has_duplicate or has_known_and_changed_row:
         return None
-    return Validated(rows, rows, 0, without_offset)
+    return Validated(counts.rows, counts.rows, 0, counts.without_offset)
 
 
 def _with_changed_row(baseline_rows: sa.FromClause) -> sa.FromClause:

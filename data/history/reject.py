@@ -48,32 +48,40 @@ def validate(workspace: Connection, read_result: ReadResult, name: str) -> Valid
 
     Raises MangledIds, which calls the file by its name.
     """
-    rows, _, with_account, accounts, without_offset, mangled = count_staged_rows(workspace)
-    if mangled is not None:
-        raise MangledIds(_mangled_message(workspace, read_result, name, mangled))
-    repeats = Repeats()
-    if with_account > accounts:
+    counts = count_staged_rows(workspace)
+    if counts.mangled is not None:
+        raise MangledIds(_mangled_message(workspace, read_result, name, counts.mangled))
+    accounts, repeats = counts.accounts, Repeats()
+    has_repeats = counts.with_account > accounts
+    if has_repeats:
         shared_ids = separate_shared_ids(workspace)
         repeats = stage_repeats(workspace)._replace(shared_ids=shared_ids)
-        accounts = count_staged_rows(workspace)[3]
-    no_accounts = rows - with_account + read_result.broken_count
+        accounts = count_staged_rows(workspace).accounts
+    no_accounts = counts.rows - counts.with_account + read_result.broken_count
     if no_accounts or repeats.conflicting or repeats.rejected:
         _stage_rejected(workspace, read_result.locate_records(workspace))
         workspace.execute(sa.delete(stage_row).where(stage_row.c.account_id.is_(None)))
-    if with_account > accounts:
+    if has_repeats:
         replace_repeats(workspace)
-    rejected = no_accounts + repeats.rejected
-    return Validated(rows + read_result.broken_count, accounts, rejected, without_offset, repeats)
+    rows_read, rejected = counts.rows + read_result.broken_count, no_accounts + repeats.rejected
+    return Validated(rows_read, accounts, rejected, counts.without_offset, repeats)
 
 
-def count_staged_rows(workspace: Connection) -> sa.Row[*tuple[int, ...]]:
-    """Counts of `stage_row`.
+class StagedCounts(NamedTuple):
+    """Counts of `stage_row`."""
 
-    All rows, known rows, other rows with an account ID, distinct IDs of these, and rows with a time
-    without an offset; then the position of the first row with a mangled ID, or None.
-    """
+    rows: int
+    known: int  # rows
+    with_account: int  # other rows, with an account ID
+    accounts: int  # distinct IDs of these
+    without_offset: int  # rows
+    mangled: int | None  # the position of the first row with a mangled ID
+
+
+def count_staged_rows(workspace: Connection) -> StagedCounts:
+    """Count the rows of `stage_row` and their accounts."""
     account_id = stage_row.c.account_id
-    return workspace.execute(
+    counts = workspace.execute(
         select(
             func.count(),
             func.count().filter(stage_row.c.is_known),
@@ -82,7 +90,8 @@ def count_staged_rows(workspace: Connection) -> sa.Row[*tuple[int, ...]]:
             func.count().filter(stage_row.c.without_offset),
             func.min(ROW_POSITION).filter(is_mangled(account_id)),
         ).select_from(stage_row)
-    ).one()
+    )
+    return StagedCounts(*counts.one())
 
 
 def _mangled_message(
@@ -90,7 +99,8 @@ def _mangled_message(
 ) -> str:
     lines = read_result.locate_records(workspace).lines
     line = workspace.scalar(select(lines.c.line).where(lines.c.number == position)) or 0
-    account_id = workspace.scalar(select(stage_row.c.account_id).where(position == ROW_POSITION))
+    is_mangled_row = ROW_POSITION.in_([position])
+    account_id = workspace.scalar(select(stage_row.c.account_id).where(is_mangled_row))
     return (
         f"{name} was saved by a spreadsheet that has rounded its IDs: {row_noun(name)} {line} has "
         f"the ID {account_id}; nothing was loaded. Export the file again and load it without "

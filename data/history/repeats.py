@@ -27,7 +27,7 @@ VALUE_COLUMNS = tuple(
 JSON_MAP = '"MAP(VARCHAR, VARCHAR)"'
 VALUE_SEPARATOR = "; "
 
-MERGED = "Merged with another row of the account {id}, whose values are kept: "
+MERGED = "Merged with another row of the account {id}, whose values are first: "
 REPEATED = "Another row has the same account ID, {id}. It differs in: "
 
 
@@ -82,17 +82,17 @@ def replace_repeats(workspace: Connection) -> None:
 
 
 def differing_rows() -> sa.Subquery:
-    """One row per row that differs from the one kept: [position, has_more_roles, reason].
+    """One row per row that differs from the one first: [position, has_more_roles, reason].
 
     Of exact repeats only the first. A cell that says nothing differs from none.
     """
     repeat, row = stage_repeat.c, stage_row.alias("listed")
-    values, kept = raw_columns(row.c.raw_values), raw_columns(repeat.kept_values)
+    values, first = raw_columns(row.c.raw_values), raw_columns(repeat.kept_values)
     is_compared = {name: sa.true() for name in VALUE_COLUMNS} | {
         "attributes": ~repeat.has_more_roles
     }
     labels = [
-        case((and_(condition, _differs(values[name], kept[name])), _label(name)))
+        case((and_(condition, _differs(values[name], first[name])), _label(name)))
         for name, condition in is_compared.items()
     ]
     reason = case((repeat.has_more_roles, MERGED), else_=REPEATED)
@@ -131,16 +131,20 @@ def _merged_rows() -> sa.Select[*tuple[Any, ...]]:
     rows = _repeated_rows()
     groups, united = _groups(rows), _united_attributes(rows)
     group = groups.c
-    kept = raw_columns(group.kept_values)
+    first = raw_columns(group.kept_values)
     names = (name for name in RAW_COLUMNS if name in group)
-    values = {name: case((group.agree, group[name]), else_=kept[name]) for name in names}
-    values["roles"] = case((group.has_more_roles, group.united_roles), else_=kept["roles"])
-    values["attributes"] = func.coalesce(united.c.attributes, kept["attributes"])
+    values: dict[str, ColumnElement[Any]] = {
+        name: case((group.agree, group[name]), else_=first[name]) for name in names
+    }
+    values["roles"] = case((group.has_more_roles, group.united_roles), else_=first["roles"])
+    values["attributes"] = func.coalesce(united.c.attributes, first["attributes"])
     fingerprint = case(
         (func.len(group.fingerprints) > 1, _fingerprint(group.fingerprints)),
         else_=group.fingerprints[1],
     )
-    is_united = and_(united.c.account_id == group.account_id, group.has_more_roles)
+    is_united = and_(
+        united.c.account_id == group.account_id, group.has_more_roles, group.has_more_attributes
+    )
     return (
         select(
             group.account_id,
@@ -171,6 +175,7 @@ def _groups(rows: sa.Subquery) -> sa.Subquery:
             sa.type_coerce(fingerprints, sa.ARRAY(sa.BigInteger)).label("fingerprints"),
             func.min(c.raw_values).label("kept_values"),
             (func.count(func.coalesce(c.roles, "").distinct()) > 1).label("has_more_roles"),
+            (func.count(c.attributes.distinct()) > 1).label("has_more_attributes"),
             (func.count() - func.count(c.raw_values.distinct())).label("exact_repeats"),
             _united_roles(c.roles).label("united_roles"),
             agree.label("agree"),
@@ -219,9 +224,9 @@ def _username() -> ColumnElement[Any]:
     return visible_or_null(raw_columns()["username_in_app"])
 
 
-def _differs(value: ColumnElement[Any], kept: ColumnElement[Any]) -> ColumnElement[bool]:
+def _differs(value: ColumnElement[Any], first: ColumnElement[Any]) -> ColumnElement[bool]:
     trimmed = trim_or_null(value)
-    return and_(trimmed.is_not(None), trimmed.is_distinct_from(trim_or_null(kept)))
+    return and_(trimmed.is_not(None), trimmed.is_distinct_from(trim_or_null(first)))
 
 
 def _label(column: str) -> str:

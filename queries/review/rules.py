@@ -29,12 +29,12 @@ from queries.review.duration import (
 from queries.review.history_rules import (
     last_holders,
     overdue_jobs,
-    recreated_accounts,
     returned_after_deletion,
     shared_upstream_ids,
     unchanged_by_update,
     unexplained_transitions,
 )
+from queries.review.recreated import recreated_accounts
 
 Severity = Literal["high", "medium", "low"]
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
