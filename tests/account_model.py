@@ -19,7 +19,7 @@ GUID = re.compile(r"\{?([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\}?", re.IGN
 
 
 class ExpectedAccount(NamedTuple):
-    """One account of a file: the row that is first, and what the others add to it."""
+    """One account of a file: the row that is kept, and what the others add to it."""
 
     row: Row
     roles: list[str]  # the cells of all rows, if they differ; else the one

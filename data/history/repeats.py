@@ -27,7 +27,7 @@ VALUE_COLUMNS = tuple(
 JSON_MAP = '"MAP(VARCHAR, VARCHAR)"'
 VALUE_SEPARATOR = "; "
 
-MERGED = "Merged with another row of the account {id}, whose values are first: "
+MERGED = "Merged with another row of the account {id}, whose values are kept: "
 REPEATED = "Another row has the same account ID, {id}. It differs in: "
 
 
