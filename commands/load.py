@@ -10,9 +10,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from commands import EXIT_OK, EXIT_USAGE, actor, error_text, fail, print_progress
+from commands.arguments import requested_mapping
 from data.files.archive import create_archive
 from data.files.errors import SnapshotRejected
-from data.files.mapping import NO_MAPPING, parse_mapping, read_mapping, save_mapping
+from data.files.mapping import NO_MAPPING, save_mapping
 from data.files.naming import SnapshotFile
 from data.formatting import file_stamp
 from data.history.load import LoadResult
@@ -40,7 +41,11 @@ BAR_WIDTH = 40
 def load_files(args: argparse.Namespace) -> int:
     """Load snapshot files; if the app runs, it loads them."""
     home, inbox_paths, exit_code = current_home(), [], EXIT_OK
-    _save_mapping(home, args)
+    if args.mapping or args.read_as or args.by_username:
+        first = SnapshotFile.from_path(args.files[0], args.integration, args.taken_at)
+        mapping = requested_mapping(args, home, first.integration) or NO_MAPPING
+        mapping = mapping.ignoring_ids() if args.by_username else mapping
+        save_mapping(home, first.integration, mapping)
     marks = {"replace": args.replace, "confirmed": args.confirm}
     with _zipped_together(args) if args.together else nullcontext(args.files) as files:
         for path in files:
@@ -53,17 +58,6 @@ def load_files(args: argparse.Namespace) -> int:
             details = {"integration": file.integration, "taken_at": f"{file.taken_at}Z"}
             record_event(home, actor(), Event.FILE_DELIVERED, **details, **marks)
     return max(exit_code, _load_or_await(home, inbox_paths)) if inbox_paths else exit_code
-
-
-def _save_mapping(home: Home, args: argparse.Namespace) -> None:
-    """Save what the arguments say on how to read the files of the integration."""
-    if not args.mapping and not args.by_username:
-        return
-    first = SnapshotFile.from_path(args.files[0], args.integration, args.taken_at)
-    given = parse_mapping(args.mapping.read_text("utf-8")) if args.mapping else None
-    mapping = given or read_mapping(home, first.integration) or NO_MAPPING
-    mapping = mapping.ignoring_ids() if args.by_username else mapping
-    save_mapping(home, first.integration, mapping)
 
 
 @contextmanager
