@@ -124,6 +124,9 @@ FILES = [
 LOAD_FLAGS = [
     _flag("--replace", "replace the snapshot of the same time"),
     _flag("--confirm", "load files that would go on hold"),
+    _flag(
+        "--by-username", "identify accounts by username, whatever IDs the integration's files have"
+    ),
     _flag("--together", "all files are one snapshot, such as pages"),
 ]
 JSON = _flag("--json", "as JSON, one object per line")

@@ -22,7 +22,7 @@ from data.home import current_home
 from data.store.engine import open_store
 from data.store.errors import StoreInUse
 
-COUNT_FIELDS = ("rows_read", "accepted", "rejected", "flagged")
+COUNT_FIELDS = ("rows_read", "accepted", "rejected", "merged", "flagged")
 CHANGE_FIELDS = ("added", "changed", "removed", "being_deleted")
 
 UNKNOWN_TAKEN_AT = datetime(1970, 1, 1)

@@ -41,10 +41,11 @@ BAR_WIDTH = 40
 def load_files(args: argparse.Namespace) -> int:
     """Load snapshot files; if the app runs, it loads them."""
     home, inbox_paths, exit_code = current_home(), [], EXIT_OK
-    if args.mapping or args.read_as:
+    if args.mapping or args.read_as or args.by_username:
         first = SnapshotFile.from_path(args.files[0], args.integration, args.taken_at)
-        mapping = requested_mapping(args, home, first.integration)
-        save_mapping(home, first.integration, mapping or NO_MAPPING)
+        mapping = requested_mapping(args, home, first.integration) or NO_MAPPING
+        mapping = mapping.ignoring_ids() if args.by_username else mapping
+        save_mapping(home, first.integration, mapping)
     marks = {"replace": args.replace, "confirmed": args.confirm}
     with _zipped_together(args) if args.together else nullcontext(args.files) as files:
         for path in files:

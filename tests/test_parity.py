@@ -121,6 +121,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[SnapshotFile]:
             listed = [{**row, "roles": [*row["roles"], "Later"]} for row in listed]
         seen = ((name, states[day // 2]) for name, states in SEEN.items())
         listed += [an_account(name, upstream_id=None, state=s) for name, s in seen if s]
+        if day != 4:
+            listed.append(an_account("AGAIN", account_id=f"again {day > 4}", upstream_id=None))
         at = START + timedelta(days=day, hours=1)
         path = folder / "odd" / f"{at:%Y-%m-%dT%H-%M-%SZ}.ndjson"
         path.parent.mkdir(exist_ok=True)

@@ -8,7 +8,7 @@ import json
 import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,15 @@ class ColumnMapping:
     active: Mapping[str, str] = field(default_factory=dict)  # text, lower case → yes, no, unknown
     read_as: str = ""  # the source that a person chose; empty where the content decides
     sheet: str = ""  # the sheet of a workbook that a person chose; empty where the content decides
+
+    @property
+    def ignores_ids(self) -> bool:
+        """Whether accounts are identified by username, although files have IDs."""
+        return self.columns.get("account_id") == ()
+
+    def ignoring_ids(self) -> "ColumnMapping":
+        """The same mapping, but accounts are identified by username."""
+        return replace(self, columns={**self.columns, "account_id": ()})
 
     def match_headings(self, headings: Iterable[str]) -> dict[str, str]:
         """Snapshot column → heading of the file."""

@@ -1,4 +1,4 @@
-"""SQL for text in cells: white space, invisible characters, placeholders."""
+"""SQL for text in cells: white space, invisible characters, placeholders, IDs."""
 
 from collections.abc import Iterable
 from itertools import chain
@@ -6,6 +6,8 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, and_, case, func
+
+from data.store.dialect import nfc
 
 WHITESPACE = " \t\r\n\u00a0"
 
@@ -32,6 +34,12 @@ PLACEHOLDERS = (
 NAMES_OF_PEOPLE = ("Null", "Nan", "Nil", "Na")
 """Placeholders in a spelling that only names of people have: an export writes NULL, NaN or nil."""
 
+GUID = "________-____-____-____-____________"
+"""The shape of a GUID as a pattern of LIKE, which takes a seventh of a regular expression."""
+
+MANGLED_NUMBER = r"\d(?:[.,]\d+)?[eE]\+\d{2,3}"
+"""A long number as a spreadsheet shows it: `1.12345E+17`. Its last digits are lost."""
+
 
 def trim_or_null(text: ColumnElement[Any]) -> ColumnElement[Any]:
     """The text without white space around it; NULL where nothing is left."""
@@ -53,6 +61,35 @@ def visible_or_null(text: ColumnElement[Any]) -> ColumnElement[Any]:
 def _starts_with_visible_ascii(text: ColumnElement[Any]) -> ColumnElement[bool]:
     """True for nearly all texts, and far cheaper than a trim."""
     return and_(text >= "!", text < "\x7f")
+
+
+def username_key(username: ColumnElement[Any]) -> ColumnElement[Any]:
+    """What two usernames have in common if they are the same: composed, in lower case."""
+    return nfc(func.lower(username))
+
+
+def id_key(text: ColumnElement[Any]) -> ColumnElement[Any]:
+    """What two IDs have in common if they are the same.
+
+    Other systems write GUIDs in any case, with and without braces; other IDs are case-sensitive.
+    """
+    return case(
+        (text.like(GUID), func.lower(text)),
+        (text.like(f"{{{GUID}}}"), func.lower(func.substr(text, 2, len(GUID)))),
+        else_=nfc(text),
+    )
+
+
+def id_or_null(text: ColumnElement[Any]) -> ColumnElement[Any]:
+    """The ID in a cell as `id_key` gives it; NULL where the cell says that there is none."""
+    return id_key(meaningful_or_null(visible_or_null(text)))
+
+
+def is_mangled(text: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Whether a spreadsheet has rounded the number that the text was."""
+    return case(
+        (func.contains(text, "+"), func.regexp_full_match(text, MANGLED_NUMBER)), else_=sa.false()
+    )
 
 
 def meaningful_or_null(trimmed: ColumnElement[Any]) -> ColumnElement[Any]:

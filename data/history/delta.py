@@ -11,7 +11,8 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, and_, func, select
 
 from data.history.as_of import Span
-from data.history.reject import ROW_POSITION, Validated, count_staged_rows
+from data.history.reject import Validated, count_staged_rows
+from data.history.repeats import ROW_POSITION
 from data.history.session import LoadSession
 from data.history.stage import ReadResult
 from data.schema import account, account_current, insert_rows, row_fingerprint, snapshot
@@ -33,7 +34,7 @@ class Baseline(NamedTuple):
     """The accounts that a file is compared with, in the workspace."""
 
     rows: sa.FromClause  # account_key, fingerprint; one row per account
-    has_fingerprints: bool  # for all of them, and there is at least one
+    is_plain: bool  # all have a fingerprint, and each is one row of the newest snapshot
     reading: ColumnReading  # by which the accounts with these fingerprints were read
 
 
@@ -41,13 +42,14 @@ def stage_baseline(session: LoadSession) -> Baseline:
     """Fill `stage_known` with the accounts of the session's span."""
     span = session.span
     has_fingerprints = span.is_append and _has_all_fingerprints(session.con, span.integration_id)
+    is_plain = has_fingerprints and _is_plain(session.con, span.integration_id)
     rows = accounts_without_fingerprint(span)
     if has_fingerprints:
         rows = select(row_fingerprint.c.account_key, row_fingerprint.c.fingerprint).where(
             row_fingerprint.c.integration_id == span.integration_id
         )
     reading = _newest_reading(session.con, span.integration_id)
-    return Baseline(session.materialize(rows, stage_known), has_fingerprints, reading)
+    return Baseline(session.materialize(rows, stage_known), is_plain, reading)
 
 
 def _newest_reading(con: Connection, integration_id: int) -> ColumnReading:
@@ -68,6 +70,17 @@ def _has_all_fingerprints(con: Connection, integration_id: int) -> bool:
         for table in (row_fingerprint, account_current)
     )
     return bool(con.scalar(select(and_(fingerprint_count == account_count, account_count > 0))))
+
+
+def _is_plain(con: Connection, integration_id: int) -> bool:
+    """Whether every row of the newest snapshot was an account of its own.
+
+    Otherwise its next file will be alike, and all its texts are needed.
+    """
+    newest = select(snapshot.c.rows_read == snapshot.c.accepted).where(
+        snapshot.c.integration_id == integration_id
+    )
+    return bool(con.scalar(newest.order_by(snapshot.c.taken_at.desc()).limit(1)))
 
 
 def accounts_without_fingerprint(span: Span) -> sa.Select[*tuple[Any, ...]]:
@@ -96,10 +109,12 @@ def _compare_if_valid(
     session: LoadSession, read_result: ReadResult, baseline: Baseline
 ) -> Validated | None:
     workspace = session.workspace
-    rows, known, with_account, accounts, without_offset, marks = count_staged_rows(workspace)
-    if read_result.broken_count or rows != known + with_account or with_account != accounts:
+    counts = count_staged_rows(workspace)
+    has_other_rows = read_result.broken_count or counts.rows != counts.known + counts.with_account
+    has_repeats = counts.with_account != counts.accounts
+    if has_other_rows or has_repeats or counts.mangled is not None:
         return None
-    if column_reading(marks) != baseline.reading:
+    if column_reading(counts.marks) != baseline.reading:
         return None
     known_fingerprints = select(stage_row.c.fingerprint).where(stage_row.c.is_known)
     is_missing = baseline.rows.c.fingerprint.not_in(known_fingerprints)
@@ -113,11 +128,11 @@ def _compare_if_valid(
             _row_count(_with_changed_row(stage_missing)),
         )
     ).one()
-    has_duplicate = all_count - missing_count != known
+    has_duplicate = all_count - missing_count != counts.known
     has_known_and_changed_row = changed_count != changed_missing_count
     if has_duplicate or has_known_and_changed_row:
         return None
-    return Validated(rows, rows, 0, 0, 0, without_offset, marks)
+    return Validated(counts.rows, counts.rows, 0, counts.without_offset, counts.marks)
 
 
 def _with_changed_row(baseline_rows: sa.FromClause) -> sa.FromClause:

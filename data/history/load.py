@@ -2,7 +2,7 @@
 
 import json
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -24,16 +24,16 @@ from data.history.delta import (
     store_fingerprints,
 )
 from data.history.load_report import (
+    MIN_MASS_DELETION,
     exceeds_deletion_limit,
     incomplete_message,
     load_report,
-    mass_deletion_message,
 )
 from data.history.normalize import normalize
 from data.history.reject import Validated, validate
 from data.history.session import LoadSession, open_session
 from data.history.stage import ReadResult, stage_rows
-from data.history.versions import stage_delta_rows, write_versions
+from data.history.versions import count_renumbered, stage_delta_rows, write_versions
 from data.schema import (
     RAW_COLUMNS,
     TRACKED_COLUMNS,
@@ -56,7 +56,7 @@ MAX_REJECTED_SHARE = 0.5
 
 @dataclass(frozen=True)
 class LoadResult:
-    """The counts of one load; accepted + rejected = rows_read."""
+    """The counts of one load; accepted + rejected + merged = rows_read."""
 
     file: SnapshotFile
     rows_read: int
@@ -64,6 +64,11 @@ class LoadResult:
     rejected: int
     flagged: int  # accepted accounts with a value that Rollcall could not read
     already_loaded: bool = False  # the same file was loaded before, so nothing changed
+
+    @property
+    def merged(self) -> int:
+        """Rows of an account that another row lists, too."""
+        return self.rows_read - self.accepted - self.rejected
 
 
 def load(
@@ -83,7 +88,7 @@ def load(
         with session.transaction():
             flagged = write_snapshot(session, changes)
             if not confirmed:
-                _hold_mass_deletion(session, changes.counts.accepted)
+                _hold_mass_deletion(session, changes)
         with session.con.begin():
             refresh_statistics(
                 session.con, account, account_current, row_fingerprint, if_large=stage_delta
@@ -114,6 +119,7 @@ class StagedChanges(NamedTuple):
     counts: Validated
     changed_keys: sa.FromClause  # in the store, like `stage_change`
     sha256: Future[str]
+    renumbered: int  # new accounts with the username of a removed one
 
 
 def stage_changes(session: LoadSession, *, read_all: bool = False) -> StagedChanges:
@@ -125,7 +131,7 @@ def stage_changes(session: LoadSession, *, read_all: bool = False) -> StagedChan
     with session.transaction():
         baseline = stage_baseline(session)
     staged = None
-    if baseline.has_fingerprints and not read_all:
+    if baseline.is_plain and not read_all:
         staged = _stage_changed_rows(session, baseline)
     read_result, counts = staged or _stage_all_rows(session, baseline)
     sha256 = session.hash_file()
@@ -135,7 +141,8 @@ def stage_changes(session: LoadSession, *, read_all: bool = False) -> StagedChan
         rows = _normalized_rows(span, column_reading(counts.marks))
         normalized = session.materialize_in_store(rows, stage_normalized)
         stage_delta_rows(session.con, span, normalized, changed_keys)
-    return StagedChanges(read_result, counts, changed_keys, sha256)
+        renumbered = count_renumbered(session.con, span)
+    return StagedChanges(read_result, counts, changed_keys, sha256, renumbered)
 
 
 def _stage_changed_rows(
@@ -154,7 +161,7 @@ def _stage_all_rows(session: LoadSession, baseline: Baseline) -> tuple[ReadResul
     """Fill `stage_changed` from all rows, and `stage_rejected` with those that are no account."""
     read_result = _stage_file(session, None)
     with session.transaction():
-        counts = validate(session.workspace, read_result)
+        counts = validate(session.workspace, read_result, session.file.name)
         _reject_implausible(session, counts)
     with session.transaction():
         all_changed = column_reading(counts.marks) != baseline.reading
@@ -194,8 +201,6 @@ def _mostly_rejected_message(session: LoadSession, counts: Validated) -> str:
         f"{name}: {counts.rejected:,} of {counts.rows_read:,} rows are not accounts, which is more "
         "than half; nothing was loaded."
     )
-    if counts.exact_duplicates:
-        message += f" Exact duplicates: {counts.exact_duplicates:,}."
     first = session.workspace.execute(
         select(stage_rejected).order_by(stage_rejected.c.line)
     ).first()
@@ -240,7 +245,7 @@ def write_snapshot(session: LoadSession, changes: StagedChanges) -> int:
         delete_snapshot(con, session.loaded_snapshot)
     flagged = _count_flagged(con, span)
     snapshot_id = con.scalar(select(func.coalesce(func.max(snapshot.c.snapshot_id), 0) + 1))
-    if counts.rejected:
+    if counts.rejected or counts.repeats.conflicting:
         rows = select(
             sa.literal(snapshot_id, sa.BigInteger).label("snapshot_id"), *stage_rejected.c
         )
@@ -277,20 +282,25 @@ def _snapshot_facts(
         "source_remarks": read_result.source_info.remarks,
         "incomplete_reason": read_result.source_info.incomplete_reason,
         "unreported_states": _count_unreported_states(con, span, read_result.headings),
-        "duplicates": counts.duplicates,
-        "exact_duplicates": counts.exact_duplicates,
+        "exact_duplicates": counts.repeats.exact,
+        "conflicting": counts.repeats.conflicting,
+        "shared_ids": counts.repeats.shared_ids,
         "without_offset": counts.without_offset,
         "marks": counts.marks,
         "flags": _count_flags_by_column(con, span) if flagged else {},
     }
 
 
-def _hold_mass_deletion(session: LoadSession, account_count: int) -> None:
+def _hold_mass_deletion(session: LoadSession, changes: StagedChanges) -> None:
     """Raises OnHold, which rolls the load back."""
-    con, file = session.con, session.file
-    if exceeds_deletion_limit(con, session.span.integration_id, file.taken_at, account_count):
+    con, file, accounts = session.con, session.file, changes.counts.accepted
+    if changes.renumbered >= MIN_MASS_DELETION or exceeds_deletion_limit(
+        con, session.span.integration_id, file.taken_at, accounts
+    ):
         report = load_report(con, file.integration, file.taken_at)  # a tenth of a small load
-        raise OnHold(f"{file.name} is on hold: {mass_deletion_message(report)}")
+        report = replace(report, renumbered=changes.renumbered)
+        if report.confirmation_reason:
+            raise OnHold(f"{file.name} is on hold: {report.confirmation_reason}")
 
 
 def _add_integration_if_new(con: Connection, integration_id: int, name: str) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy.dialects.postgresql import array
 
 from data.files.csv import count_broken_records
 from data.files.errors import NoUsernameColumn
+from data.files.footers import is_footer
 from data.files.headers import CREDENTIAL_PATTERN
 from data.files.mapping import NO_MAPPING, ColumnMapping
 from data.files.relation import (
@@ -22,12 +23,15 @@ from data.files.relation import (
     reject_too_many_headings,
     shorten,
 )
-from data.files.text import trim_or_null, visible_or_null
+from data.files.text import id_or_null, trim_or_null, username_key, visible_or_null
 from data.schema import RAW_COLUMNS, insert_rows
 from data.sources.delivery import OpenedFile, wrap_read_errors
 from data.sources.source import SourceReport
 from data.staging import stage_row
 from data.values.column_reading import row_marks
+
+OTHER_COLUMNS = sorted(RAW_COLUMNS[1:], key=("user_email", "roles").__contains__, reverse=True)
+"""All raw columns but the username, those first that nearly every account has."""
 
 MISSING_HEADINGS = "The mapping names headings that the file does not have: {}."
 
@@ -60,7 +64,7 @@ def stage_rows(
         input_file, rows = file.reader.read(workspace, file.input_file)
         reject_too_many_headings(name, len(rows.cells))
         if source_info.source:  # the source writes Rollcall's own headings
-            mapping = NO_MAPPING
+            mapping = NO_MAPPING.ignoring_ids() if mapping.ignores_ids else NO_MAPPING
         column_headings = mapping.match_headings(rows.cells)
         missing_headings = mapping.missing_headings(rows.cells)
         if "username_in_app" not in column_headings:
@@ -125,12 +129,13 @@ def _raw_values(row: sa.FromClause) -> ColumnElement[Any]:
 
 
 def _account_id(row: sa.FromClause) -> ColumnElement[Any]:
-    """The row's own ID, else its username in lower case; NULL if it has no username."""
+    """The row's own ID, else its username in lower case; NULL if the row is no account."""
     username = visible_or_null(row.c.username_in_app)
-    if "own_id" not in row.c:
-        return func.lower(username)
-    own_id = func.coalesce(visible_or_null(row.c.own_id), func.lower(username))
-    return func.if_(username.is_(None), None, own_id)
+    account_id, others = username_key(username), [row.c[name] for name in OTHER_COLUMNS]
+    if "own_id" in row.c:
+        account_id = func.coalesce(id_or_null(row.c.own_id), account_id)
+        others.append(row.c.own_id)
+    return case((is_footer(username, others), sa.null()), (username.is_not(None), account_id))
 
 
 def _fingerprint(row: sa.FromClause) -> ColumnElement[int]:

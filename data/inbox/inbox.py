@@ -21,6 +21,7 @@ from data.formatting import count_of, iso_z
 from data.history.load import LoadResult, load
 from data.home import Home
 from data.inbox.quarantine import QuarantineStatus, move_to_archive, quarantine_file, target_path
+from data.inbox.reread import reread_by_username
 from data.metrics import FILES_TOTAL, LOAD_SECONDS, ROWS_TOTAL
 from data.records.audit_log import Event, record_event
 from data.store.errors import StoreError
@@ -220,7 +221,10 @@ def _load_file(engine: sa.Engine, home: Home, file: SnapshotFile) -> LoadResult 
     replace, confirmed = REPLACE_PREFIX in name, name.startswith(CONFIRMED_PREFIX)
     audit_details = {"integration": file.integration, "taken_at": iso_z(file.taken_at)}
     try:
-        file = dataclasses.replace(file, mapping=read_mapping(home, file.integration))
+        mapping = read_mapping(home, file.integration)
+        file = dataclasses.replace(file, mapping=mapping)
+        if mapping and mapping.ignores_ids:
+            reread_by_username(engine, home, file.integration, mapping)
         with LOAD_SECONDS.time():
             result = load(engine, file, replace=replace, confirmed=confirmed)
     except SnapshotRejected as error:
@@ -255,6 +259,8 @@ def describe_load(result: LoadResult) -> str:
     phrases = [count_of(result.accepted, "account")]
     if result.rejected:
         phrases.append(f"{result.rejected:,} of {count_of(result.rows_read, 'row')} rejected")
+    if result.merged:
+        phrases.append(f"{count_of(result.merged, 'row')} merged")
     if result.flagged:
         phrases.append(f"{count_of(result.flagged, 'account')} with an unrecognized value")
     counts = "already loaded" if result.already_loaded else ", ".join(phrases)

@@ -100,6 +100,15 @@ def _like(word: ColumnElement[Any], text: ColumnElement[Any]) -> ColumnElement[b
     return text.like(sa.literal("%") + word + sa.literal("%"))
 
 
+def _composed(text: ColumnElement[Any]) -> ColumnElement[Any]:
+    """An ASCII text has as many bytes as characters, and needs no composing."""
+    composed = func.normalize(text, sa.literal_column("NFC"), type_=sa.String)
+    return case((func.octet_length(text) == func.char_length(text), text), else_=composed)
+
+
+nfc = _sql_function("nfc", sa.String(), duckdb=func.nfc_normalize, postgresql=_composed)
+"""A text in Unicode's composed form: letters and their marks as one character."""
+
 occurs_in = _sql_function(
     "occurs_in",
     sa.Boolean(),

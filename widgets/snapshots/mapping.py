@@ -112,6 +112,8 @@ def _choose_headings(
             picked = [area.selectbox(label, options, index, key=area_key)]
         if picked and picked != [UNMAPPED_OPTION]:
             chosen[name] = tuple(picked)
+    if saved and saved.ignores_ids:
+        chosen.setdefault("account_id", ())
     return chosen
 
 

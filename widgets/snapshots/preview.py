@@ -78,7 +78,7 @@ def show_preview(result: Preview, *, key: str) -> None:
             "First rows",
             "States before and after",
             f"Removed at once ({deletions:,})",
-            f"Rejected rows ({report.rejected:,})",
+            f"Rejected rows ({report.listed_rows:,})",
         ],
         key=f"tabs_{key}",
     )
@@ -95,7 +95,7 @@ def show_preview(result: Preview, *, key: str) -> None:
         position = row_noun(report.file_name).capitalize()
         frame = pd.DataFrame(result.rejected, columns=[position, "Text", "Reason"])
         frame = frame[[position, "Reason", "Text"]]
-        _show_first(frame, report.rejected, f"rejected_{key}", NO_REJECTED_ROWS)
+        _show_first(frame, report.listed_rows, f"rejected_{key}", NO_REJECTED_ROWS)
 
 
 def _counts_text(report: LoadReport) -> str:

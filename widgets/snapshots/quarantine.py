@@ -11,6 +11,7 @@ import streamlit as st
 from data.access.roles import Permission
 from data.files.mapping import read_mapping
 from data.files.naming import REPLACE_PREFIX, SnapshotFile, parse_moment, strip_prefixes
+from data.history.load_report import KEEP_HISTORY
 from data.history.preview import Preview, preview
 from data.home import Home, current_home
 from data.inbox.inbox import load_failures, put_into_inbox
@@ -21,6 +22,7 @@ from data.inbox.quarantine import (
     find_quarantined_path,
     requeue_file,
 )
+from data.inbox.reread import keep_history
 from data.inbox.upload import printable_name
 from data.records.audit_log import Event
 from queries.snapshots import FILES_PAGE_SIZE, count_quarantined, quarantined_files
@@ -34,6 +36,10 @@ from widgets.snapshots.preview import needs_confirmation, preview_or_error, show
 NOT_COUNTED = "Their accounts are not in any list or chart."
 LOAD_EFFECT = (
     "Its accounts then appear in every list and chart. You can remove it again on this page."
+)
+KEEP_EFFECT = (
+    "All files of {integration} are read again, and its accounts are identified by username. This "
+    "also holds for its next files. Account IDs are kept as a further column."
 )
 DISMISS_EFFECT = "It is not loaded, and disappears from this list. It stays in {folder}."
 ALREADY_HANDLED = "Someone else has already handled this file."
@@ -143,6 +149,10 @@ def _show_actions(file: sa.Row[Any], result: Preview | None, key: str) -> None:
         label, icon=f":material/{icon}:", key=f"load_{key}"
     ):
         _ask_to_load(file, replaced_file)
+    if KEEP_HISTORY in file.reason and st.button(
+        "Keep history", icon=":material/history:", key=f"keep_{key}"
+    ):
+        _ask_to_keep_history(file)
     if file.status == "rejected" and _is_placed(file):
         st.button(
             "Try again",
@@ -166,6 +176,13 @@ def _ask_to_load(file: sa.Row[Any], replaced_file: str) -> None:
         action, decision = _replace_loaded, f"replace {replaced_file}"
     st.text(LOAD_EFFECT)
     show_confirmation("Load file", "load", _run_action, (action, file, decision))
+
+
+@st.dialog("Keep the history of these accounts?")
+def _ask_to_keep_history(file: sa.Row[Any]) -> None:
+    st.text(file.reason)
+    st.text(KEEP_EFFECT.format(integration=file.integration))
+    show_confirmation("Keep history", "keep", _run_action, (keep_history, file, "keep history"))
 
 
 @st.dialog("Dismiss this file?")
