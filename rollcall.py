@@ -20,7 +20,7 @@ from commands.check import check_files
 from commands.load import load_files, pull_all
 from data.files.errors import SnapshotRejected
 from data.formatting import count_of
-from data.home import current_home
+from data.home import current_home, database_url
 from data.records.audit_log import Event, record_event
 from data.sample.files import write_sample
 from data.service.backup import write_backup
@@ -115,7 +115,7 @@ def copy(args: argparse.Namespace) -> int:
 
 def _store_url(name: str) -> str:
     """The address, or that of the DuckDB file with this path."""
-    return name if "://" in name else f"duckdb:///{Path(name).expanduser().absolute()}"
+    return name if "://" in name else database_url(Path(name).expanduser().absolute())
 
 
 def verify_pack(args: argparse.Namespace) -> int:

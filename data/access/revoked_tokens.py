@@ -39,7 +39,7 @@ class RevokedTokens:
             }
             self._expiry_by_token = unexpired
             lines = "".join(f"{token} {expiry:.0f}\n" for token, expiry in unexpired.items())
-            with write_atomically(self._file, private=True) as partial:
+            with write_atomically(self._file) as partial:
                 partial.write_text(lines, encoding="ascii")
 
     def __contains__(self, claims: Mapping[str, Any]) -> bool:

@@ -9,7 +9,9 @@ import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import sqlalchemy as sa
 
@@ -19,10 +21,18 @@ from data.files.mapping import read_mapping
 from data.files.naming import CONFIRMED_PREFIX, REPLACE_PREFIX, SnapshotFile, strip_prefixes
 from data.formatting import count_of, iso_z
 from data.history.load import LoadResult, load
-from data.home import Home
+from data.home import Home, printable
+from data.inbox.actions import finish_interrupted
+from data.inbox.delivered import (
+    copy_delivered,
+    inbox_files,
+    reject_other_than_files,
+    remove_delivered,
+)
 from data.inbox.quarantine import QuarantineStatus, move_to_archive, quarantine_file, target_path
 from data.metrics import FILES_TOTAL, LOAD_SECONDS, ROWS_TOTAL
 from data.records.audit_log import Event, record_event
+from data.store.errors import StoreError
 from data.tempfiles import write_atomically
 
 log = logging.getLogger("rollcall")
@@ -35,6 +45,9 @@ INBOX_POLL_SECONDS = 2.0
 
 MAX_RETRY_SECONDS = 300.0
 """Longest pause before a failed file is tried again; the first pause is INBOX_POLL_SECONDS."""
+
+LOADING_FOLDER = ".loading"
+"""The folder of the archive with the copy of the file that is being loaded."""
 
 INBOX_ACTOR = "the inbox"
 """The actor of loads in the audit log. Who put the file into the inbox is an event of its own."""
@@ -65,17 +78,6 @@ load_failures: dict[Path, LoadFailure] = {}
 """Files that this process cannot load now, e.g. with a full disk. Every page shows them."""
 
 
-def inbox_files(home: Home) -> list[Path]:
-    """The files of the inbox, without those that are still being written under a temporary name."""
-    return sorted(
-        path
-        for path in home.inbox.rglob("*")
-        if path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(home.inbox).parts)
-        and path.suffix not in (".part", ".tmp")
-    )
-
-
 def put_into_inbox(
     home: Home, file: SnapshotFile, *, replace: bool = False, confirmed: bool = False
 ) -> Path:
@@ -94,6 +96,8 @@ def put_into_inbox(
             f"{file.integration}/{target.name}. To replace it, run rollcall load --replace."
         )
     target.parent.mkdir(parents=True, exist_ok=True)
+    if target.parent.is_symlink():
+        raise UnknownSnapshot(f"{target.parent} is a link. Replace it by a folder.")
     try:
         with write_atomically(target) as partial:
             shutil.copyfile(file.path, partial)
@@ -115,36 +119,66 @@ def load_inbox(
     processes can watch one inbox with PostgreSQL; they take turns.
     """
     with home.exclusive_lock("loading"):
-        files, outcomes = _collect_files(engine, home)
-        for number, file in enumerate(files):
-            progress(number, len(files))
+        finish_interrupted(engine, home)
+        outcomes: list[Outcome] = []
+        pending = _pending_files(home)
+        for number, file in enumerate(pending):
+            progress(number, len(pending))
             try:
-                outcomes.append(_count_outcome(_load_file(engine, home, file)))
+                outcome = _handle_file(engine, home, file)
                 load_failures.pop(file.path, None)
             except Exception as error:  # maybe not the file's fault; other files are waiting
-                outcomes.append(_count_outcome(_record_failure(file.path, error)))
+                outcome = _record_failure(file.path, error)
+            outcomes.append(_count_outcome(outcome))
         for path in set(load_failures).difference(inbox_files(home)):
             load_failures.pop(path)
-        if files:
-            progress(len(files), len(files))
+        if pending:
+            progress(len(pending), len(pending))
         return outcomes
 
 
-def _collect_files(engine: sa.Engine, home: Home) -> tuple[list[SnapshotFile], list[Outcome]]:
-    """The files to load, oldest first; and those that were rejected for their place or name."""
-    files: list[SnapshotFile] = []
-    rejected: list[Outcome] = []
+class _PendingFile(NamedTuple):
+    """A file of the inbox."""
+
+    path: Path
+    meaning: SnapshotFile | Exception  # the snapshot that place and name say it is, or an error
+
+    @property
+    def sort_key(self) -> tuple[datetime, str]:
+        """Files whose place or name is wrong come first."""
+        if isinstance(self.meaning, Exception):
+            return datetime.min, ""  # noqa: DTZ901 - naive UTC
+        return self.meaning.taken_at, self.meaning.integration
+
+
+def _pending_files(home: Home) -> list[_PendingFile]:
+    """The files that are complete, oldest first."""
     candidates = [path for path in inbox_files(home) if _is_stable(path) and not _is_paused(path)]
     open_files = _files_open_for_writing() if candidates else set()
-    for path in candidates:
-        if _file_id(path) in open_files:
-            continue
-        try:
-            files.append(_parse_snapshot_file(home, path))
-        except SnapshotRejected as error:
-            target = quarantine_file(engine, home, path, "rejected", str(error))
-            rejected.append(_count_outcome(Quarantined(target, str(error), "rejected")))
-    return sorted(files, key=lambda file: (file.taken_at, file.integration)), rejected
+    pending = [
+        _identify(home, path)
+        for path in candidates
+        if _file_id(path, follow_symlinks=False) not in open_files
+    ]
+    return sorted(pending, key=lambda file: file.sort_key)
+
+
+def _identify(home: Home, path: Path) -> _PendingFile:
+    try:
+        return _PendingFile(path, _parse_snapshot_file(home, path))
+    except Exception as error:
+        return _PendingFile(path, error)
+
+
+def _handle_file(engine: sa.Engine, home: Home, pending: _PendingFile) -> Outcome:
+    """Load the file, or put it into quarantine."""
+    if isinstance(pending.meaning, SnapshotFile):
+        return _load_file(engine, home, pending.meaning)
+    if not isinstance(pending.meaning, SnapshotRejected):
+        raise pending.meaning
+    reason = str(pending.meaning)
+    target = quarantine_file(engine, home, pending.path, "rejected", reason)
+    return Quarantined(target, reason, "rejected")
 
 
 def _is_stable(path: Path) -> bool:
@@ -153,9 +187,11 @@ def _is_stable(path: Path) -> bool:
     A time in the future comes from a wrong clock; the file would otherwise never be old enough.
     """
     try:
-        return abs(time.time() - path.stat().st_mtime) >= STABLE_SECONDS
+        return abs(time.time() - path.lstat().st_mtime) >= STABLE_SECONDS
     except FileNotFoundError:
         return False
+    except OSError:  # an attempt to load it reports why
+        return True
 
 
 def _files_open_for_writing() -> set[tuple[int, int] | None]:
@@ -167,14 +203,14 @@ def _files_open_for_writing() -> set[tuple[int, int] | None]:
         except OSError:  # another user's, or closed meanwhile
             continue
         if int(fdinfo.split("flags:", 1)[1].split()[0], 8) & (os.O_WRONLY | os.O_RDWR):
-            open_files.add(_file_id(descriptor))
-    return open_files
+            open_files.add(_file_id(descriptor, follow_symlinks=True))
+    return open_files - {None}
 
 
-def _file_id(path: Path) -> tuple[int, int] | None:
+def _file_id(path: Path, *, follow_symlinks: bool) -> tuple[int, int] | None:
     """Device and inode; None where the file no longer exists."""
     try:
-        status = path.stat()
+        status = path.stat(follow_symlinks=follow_symlinks)
     except OSError:
         return None
     return status.st_dev, status.st_ino
@@ -189,19 +225,21 @@ def _record_failure(path: Path, error: Exception) -> LoadFailure:
     """Note the failure. Each further one doubles the pause before the next try."""
     previous = load_failures.get(path)
     pause = min(2 * previous.retry_seconds, MAX_RETRY_SECONDS) if previous else INBOX_POLL_SECONDS
-    name = f"{path.parent.name}/{path.name}"
+    name = printable(f"{path.parent.name}/{path.name}")
     cause = str(getattr(error, "orig", error)).splitlines()
     reason = (
         f"{name} could not be loaded and stays in the inbox. Rollcall tries again automatically. "
-        f"{cause[0] if cause else type(error).__name__}"
+        f"{printable(cause[0]) if cause else type(error).__name__}"
     )
     if not previous or previous.reason != reason:
-        log.error("%s stays in the inbox.", name, exc_info=error)
+        is_understood = isinstance(error, (StoreError, OSError))  # the reason says all
+        log.error("%s stays in the inbox.", name, exc_info=None if is_understood else error)
     load_failures[path] = LoadFailure(path, reason, pause, time.monotonic())
     return load_failures[path]
 
 
 def _parse_snapshot_file(home: Home, path: Path) -> SnapshotFile:
+    reject_other_than_files(path)
     if path.parent.parent != home.inbox:
         raise UnknownSnapshot(
             f"{path.relative_to(home.inbox)} is not in the folder of an integration. "
@@ -209,24 +247,33 @@ def _parse_snapshot_file(home: Home, path: Path) -> SnapshotFile:
         )
     unmarked_path = path.with_name(strip_prefixes(path.name))
     file = SnapshotFile.from_path(unmarked_path, integration=path.parent.name)
+    find_reader(unmarked_path)
     target_path(home.archive, file)
     return SnapshotFile(path, file.integration, file.taken_at)
 
 
 def _load_file(engine: sa.Engine, home: Home, file: SnapshotFile) -> LoadResult | Quarantined:
-    name = file.path.name
-    replace, confirmed = REPLACE_PREFIX in name, name.startswith(CONFIRMED_PREFIX)
+    """Load Rollcall's own copy, which then becomes the archive's."""
+    delivered, own_copy = file.path, target_path(home.archive / LOADING_FOLDER, file)
+    replace = REPLACE_PREFIX in delivered.name
+    confirmed = delivered.name.startswith(CONFIRMED_PREFIX)
     audit_details = {"integration": file.integration, "taken_at": iso_z(file.taken_at)}
+    own_copy.parent.mkdir(parents=True, exist_ok=True)
     try:
-        file = dataclasses.replace(file, mapping=read_mapping(home, file.integration))
+        mapping = read_mapping(home, file.integration)
+        copy_delivered(home, delivered, own_copy)
+        file = dataclasses.replace(file, path=own_copy, mapping=mapping, given_name=file.name)
         with LOAD_SECONDS.time():
             result = load(engine, file, replace=replace, confirmed=confirmed)
+        move_to_archive(engine, home, file)
     except SnapshotRejected as error:
         status: QuarantineStatus = "on hold" if isinstance(error, OnHold) else "rejected"
-        target = quarantine_file(engine, home, file.path, status, str(error))
+        target = quarantine_file(engine, home, delivered, status, str(error))
         record_event(home, INBOX_ACTOR, Event.QUARANTINED, status=status, **audit_details)
         return Quarantined(target, str(error), status)
-    move_to_archive(engine, home, file)
+    finally:
+        shutil.rmtree(home.archive / LOADING_FOLDER, ignore_errors=True)
+    remove_delivered(home, delivered)
     if not result.already_loaded:
         counts = {"replaced": replace, "confirmed": confirmed, "accounts": result.accepted}
         record_event(home, INBOX_ACTOR, Event.LOADED, **audit_details, **counts)
@@ -244,7 +291,7 @@ def _count_outcome(outcome: Outcome) -> Outcome:
                 ROWS_TOTAL.labels(name, verdict).inc(getattr(outcome, verdict))
         return outcome
     status = outcome.status if isinstance(outcome, Quarantined) else "postponed"
-    FILES_TOTAL.labels(outcome.path.parent.name, status).inc()
+    FILES_TOTAL.labels(printable(outcome.path.parent.name), status).inc()
     return outcome
 
 

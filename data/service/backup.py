@@ -15,7 +15,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from data.home import Home
+from data.home import Home, database_url
 from data.records.audit_log import flush_pending
 from data.records.matches import unlink_account_keys
 from data.schema import RECORD_TABLES, integration
@@ -39,7 +39,7 @@ def write_backup(home: Home, file: Path) -> int:
 
     Only its owner can read it. Raises StoreError and OSError.
     """
-    with _consistent_copy(home) as copy_folder, write_atomically(file, private=True) as partial:
+    with _consistent_copy(home) as copy_folder, write_atomically(file) as partial:
         mode = "w:gz" if file.suffix in (".gz", ".tgz") else "w"
         with tarfile.open(partial, mode) as tar:
             paths = sorted(path for path in copy_folder.rglob("*") if path.is_file())
@@ -112,7 +112,7 @@ def make_consistent_copy(engine: sa.Engine, home: Home) -> None:
 
 
 def _copy_records(engine: sa.Engine, file: Path) -> None:
-    url = f"duckdb:///{file}"
+    url = database_url(file)
     try:
         target = open_store(url)
         copy_store(engine, target, tables=(integration, *RECORD_TABLES))

@@ -15,6 +15,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, Pool
 from sqlalchemy.schema import CreateTable, DropTable
 
 from data.formatting import file_stamp, utc_now
+from data.home import database_url
 from data.schema import metadata
 from data.staging import staging_metadata
 from data.store.adapter import ADAPTERS, DatabaseAdapter, Replacement, Rows
@@ -157,7 +158,7 @@ class DuckDBAdapter(DatabaseAdapter):
         try:
             for leftover in leftovers:
                 leftover.unlink(missing_ok=True)
-            yield Replacement(f"duckdb:///{new_file}", lambda _: None, install)
+            yield Replacement(database_url(new_file), lambda _: None, install)
         finally:
             for leftover in leftovers:
                 leftover.unlink(missing_ok=True)
