@@ -32,7 +32,7 @@ from data.inbox.delivered import (
 from data.inbox.quarantine import QuarantineStatus, move_to_archive, quarantine_file, target_path
 from data.metrics import FILES_TOTAL, LOAD_SECONDS, ROWS_TOTAL
 from data.records.audit_log import Event, record_event
-from data.store.errors import StoreError
+from data.store.errors import DISK_FULL_ERRORS, DiskFull, StoreError
 from data.tempfiles import write_atomically
 
 log = logging.getLogger("rollcall")
@@ -226,16 +226,25 @@ def _record_failure(path: Path, error: Exception) -> LoadFailure:
     previous = load_failures.get(path)
     pause = min(2 * previous.retry_seconds, MAX_RETRY_SECONDS) if previous else INBOX_POLL_SECONDS
     name = printable(f"{path.parent.name}/{path.name}")
-    cause = str(getattr(error, "orig", error)).splitlines()
     reason = (
         f"{name} could not be loaded and stays in the inbox. Rollcall tries again automatically. "
-        f"{printable(cause[0]) if cause else type(error).__name__}"
+        f"{_cause(path, error)}"
     )
     if not previous or previous.reason != reason:
         is_understood = isinstance(error, (StoreError, OSError))  # the reason says all
         log.error("%s stays in the inbox.", name, exc_info=None if is_understood else error)
     load_failures[path] = LoadFailure(path, reason, pause, time.monotonic())
     return load_failures[path]
+
+
+def _cause(path: Path, error: Exception) -> str:
+    """The cause of a failure, on one line."""
+    if isinstance(error, OSError) and error.errno in DISK_FULL_ERRORS:
+        return str(DiskFull(path.parent))
+    if isinstance(error, OSError) and error.strerror:
+        return printable(f"{error.filename or path.name}: {error.strerror}.")
+    lines = str(getattr(error, "orig", error)).splitlines()
+    return printable(lines[0]) if lines else type(error).__name__
 
 
 def _parse_snapshot_file(home: Home, path: Path) -> SnapshotFile:

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from data.home import Home, database_url
+from data.home import Home, database_url, is_regular_file
+from data.inbox.actions import finish_interrupted
 from data.records.audit_log import flush_pending
 from data.records.matches import unlink_account_keys
 from data.schema import RECORD_TABLES, integration
@@ -89,7 +90,9 @@ def make_requested_copy(engine: sa.Engine, home: Home) -> None:
         return
     try:
         make_consistent_copy(engine, home)
-    except Exception:  # the app goes on without it
+    except (StoreError, OSError) as error:  # the app goes on without it
+        log.error("The copy for a backup failed: %s", error)
+    except Exception:
         log.exception("The copy for a backup failed.")
     finally:
         _request_file(home).unlink(missing_ok=True)
@@ -101,6 +104,7 @@ def make_consistent_copy(engine: sa.Engine, home: Home) -> None:
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(mode=0o700)
     with home.exclusive_lock("loading"):  # no file leaves the inbox during the copy
+        finish_interrupted(engine, home)
         flush_pending(engine, home)
         _copy_records(engine, partial / STORE_FILE_NAME)
         for path in _files_to_copy(home):
@@ -129,7 +133,8 @@ def _files_to_copy(home: Home) -> Iterator[Path]:
         if entry.name in EXCLUDED_NAMES or ".duckdb" in entry.name or entry.name.startswith("."):
             continue
         for path in (entry, *entry.rglob("*")):
-            if path.is_file() and not path.name.startswith("."):
+            is_hidden = any(part.startswith(".") for part in path.relative_to(home.root).parts)
+            if is_regular_file(path) and not is_hidden:
                 yield path
 
 

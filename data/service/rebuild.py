@@ -23,6 +23,7 @@ from data.files.mapping import read_mapping
 from data.files.naming import SnapshotFile, parse_moment
 from data.history.load import load
 from data.home import Home
+from data.inbox.actions import finish_interrupted
 from data.inbox.inbox import describe_load
 from data.records.matches import link_account_keys, unlink_account_keys
 from data.schema import RECORD_TABLES, integration, snapshot
@@ -115,6 +116,8 @@ def load_missing(engine: sa.Engine, home: Home, progress: RebuildProgress) -> li
     DuckDB silently drops a write-ahead log that was cut off. A server loses nothing: what it lacks
     was removed, perhaps by another machine.
     """
+    with home.exclusive_lock("loading"):
+        finish_interrupted(engine, home)  # otherwise it would load what a person removed
     if adapter_of(engine).is_server:
         return []
     with engine.connect() as con:

@@ -1,5 +1,8 @@
 """Why a store cannot be used: one exception per cause."""
 
+import errno
+from pathlib import Path
+
 
 class StoreError(Exception):
     """The store cannot be used now. The message says why, and what to do."""
@@ -23,6 +26,15 @@ class StoreTooNew(StoreError):
 
 class DiskFull(StoreError):
     """The disk is full, or the file may not grow. Committed data is safe."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(
+            f"The disk of {folder} is full, so nothing can be loaded. No loaded data is lost. "
+            "Free some space; files in the inbox are then loaded."
+        )
+
+
+DISK_FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class OutOfMemory(StoreError):
