@@ -28,13 +28,9 @@ def is_safe_name(name: str) -> bool:
         size = len(name.encode())
     except UnicodeEncodeError:  # bytes of a name that is not UTF-8
         return False
-    has_separator = any(character in name for character in "/\\\0")
-    return (
-        bool(name.strip())
-        and not name.startswith(".")
-        and not has_separator
-        and (size <= MAX_NAME_BYTES)
-    )
+    if size > MAX_NAME_BYTES or not name.strip() or name.startswith("."):
+        return False
+    return not any(c in "/\\\x7f" or c < " " for c in name)
 
 
 def safe_name(name: str) -> str:
@@ -48,7 +44,7 @@ def safe_name(name: str) -> str:
     raise UnknownSnapshot(
         f"“{shown[:60]}{'…' * (len(shown) > 60)}” cannot name an integration. A name is UTF-8 text "
         f"of at most {MAX_NAME_BYTES} bytes, is not empty, does not start with a dot and has no "
-        "slashes."
+        "slashes or control characters."
     )
 
 

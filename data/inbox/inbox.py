@@ -240,7 +240,7 @@ def _record_failure(path: Path, error: Exception) -> LoadFailure:
 def _cause(path: Path, error: Exception) -> str:
     """The cause of a failure, on one line."""
     if isinstance(error, OSError) and error.errno in DISK_FULL_ERRORS:
-        return str(DiskFull(path.parent))
+        return str(DiskFull.of_folder(path.parent))
     if isinstance(error, OSError) and error.strerror:
         return printable(f"{error.filename or path.name}: {error.strerror}.")
     lines = str(getattr(error, "orig", error)).splitlines()

@@ -12,14 +12,23 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import sqlalchemy as sa
 
+from data.formatting import file_stamp
 from data.home import Home, database_url, is_regular_file
 from data.inbox.actions import finish_interrupted
 from data.records.audit_log import flush_pending
 from data.records.matches import unlink_account_keys
 from data.schema import RECORD_TABLES, integration
+from data.service.archive_check import (
+    archive_key,
+    archived_files,
+    describe_problems,
+    missing_and_changed,
+    recorded_hashes,
+)
 from data.store.copy import copy_store
 from data.store.engine import close_store, open_store, write_transaction
 from data.store.errors import StoreError, StoreInUse
@@ -31,12 +40,22 @@ WAIT_TIMEOUT = 600
 """Seconds to wait for a running app, which may be loading."""
 
 STORE_FILE_NAME = "rollcall.duckdb"
-EXCLUDED_NAMES = ("sample", "serving.json")
+HASHES_FILE_NAME = "archive.sha256"
+"""The SHA-256 of each loaded file, as the store recorded it; `sha256sum --check` reads it."""
+
+EXCLUDED_NAMES = ("sample", "serving.json", HASHES_FILE_NAME)
 """Names in the home that are left out, besides stores and hidden files."""
 
 
-def write_backup(home: Home, file: Path) -> int:
-    """Write the backup and return how many files are in it.
+class Backup(NamedTuple):
+    """What a backup contains."""
+
+    file_count: int
+    problems: list[str]  # files of the archive that are not as they were loaded
+
+
+def write_backup(home: Home, file: Path) -> Backup:
+    """Write the backup, and compare its archive with the SHA-256 of each loaded file.
 
     Only its owner can read it. Raises StoreError and OSError.
     """
@@ -46,7 +65,7 @@ def write_backup(home: Home, file: Path) -> int:
             paths = sorted(path for path in copy_folder.rglob("*") if path.is_file())
             for path in paths:
                 tar.add(path, path.relative_to(copy_folder))
-    return len(paths)
+        return Backup(len(paths), _changed_files(copy_folder))
 
 
 @contextmanager
@@ -107,6 +126,7 @@ def make_consistent_copy(engine: sa.Engine, home: Home) -> None:
         finish_interrupted(engine, home)
         flush_pending(engine, home)
         _copy_records(engine, partial / STORE_FILE_NAME)
+        _write_hashes(engine, home, partial / HASHES_FILE_NAME)
         for path in _files_to_copy(home):
             target = partial / path.relative_to(home.root)
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -124,6 +144,29 @@ def _copy_records(engine: sa.Engine, file: Path) -> None:
             unlink_account_keys(con)  # a rebuild gives accounts new keys
     finally:
         close_store(url)
+
+
+def _write_hashes(engine: sa.Engine, home: Home, file: Path) -> None:
+    """One line per loaded file that the archive has, or should have."""
+    with engine.connect() as con:
+        recorded = recorded_hashes(con)
+    paths = {archive_key(path): path.relative_to(home.root) for path in archived_files(home)}
+    lines = [
+        f"{sha256}  {paths.get(key, f'archive/{key.integration}/{file_stamp(key.taken_at)}')}\n"
+        for key, sha256 in sorted(recorded.items())
+    ]
+    file.write_text("".join(lines), encoding="utf-8")
+
+
+def _changed_files(copy_folder: Path) -> list[str]:
+    """The files of a copy that are not as they were loaded."""
+    recorded = {}
+    for line in (copy_folder / HASHES_FILE_NAME).read_text(encoding="utf-8").splitlines():
+        sha256, name = line.split("  ", 1)
+        if key := archive_key(Path(name)):
+            recorded[key] = sha256
+    missing, changed = missing_and_changed(Home(copy_folder), recorded)
+    return describe_problems(missing, [path.relative_to(copy_folder) for path in changed])
 
 
 def _files_to_copy(home: Home) -> Iterator[Path]:

@@ -265,7 +265,7 @@ def _move_aside(file: Path, reason: str) -> Path:
 
 def _classify_error(file: Path, message: str) -> StoreError | None:
     if re.search(r"No space left|File too large|quota exceeded", message):
-        return DiskFull(file.parent)
+        return DiskFull.of_folder(file.parent)
     if "Out of Memory Error" in message:
         return OutOfMemory(
             f"DuckDB needs more than its memory limit of {memory_limit()} and stopped. No loaded "

@@ -27,8 +27,10 @@ class StoreTooNew(StoreError):
 class DiskFull(StoreError):
     """The disk is full, or the file may not grow. Committed data is safe."""
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(
+    @classmethod
+    def of_folder(cls, folder: Path) -> "DiskFull":
+        """The disk of this folder is full."""
+        return cls(
             f"The disk of {folder} is full, so nothing can be loaded. No loaded data is lost. "
             "Free some space; files in the inbox are then loaded."
         )
