@@ -325,3 +325,29 @@ def test_a_folder_that_everybody_shares_keeps_its_rights(
     home = current_home()
     assert shared.stat().st_mode & 0o7777 == 0o1777
     assert open_to_others(home.archive) == []
+
+
+def test_any_path_can_be_a_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / 'per%20cent #b=c&d it\'s "\u00fc" [x]*;b@c:d'
+    monkeypatch.setenv("ROLLCALL_HOME", str(root))
+    monkeypatch.delenv("ROLLCALL_DATABASE_URL", raising=False)
+    assert rollcall.main(["load", str(a_snapshot_file(tmp_path))]) == 0
+    assert rollcall.main(["rebuild"]) == 0
+    assert rollcall.main(["backup", str(root / "backup.tar")]) == 0
+    assert rollcall.main(["copy", str(root / "rollcall.duckdb"), str(root / "copy.duckdb")]) == 0
+    assert "pass" in capsys.readouterr().out
+    assert rollcall.main(["export", "--output", str(root / "users.csv")]) == 0
+    assert "ada" in (root / "users.csv").read_text()
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["figma", root.name])
+
+
+@pytest.mark.parametrize("name", ["why?", "back\\slash"])
+def test_a_path_that_duckdb_cannot_use_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    monkeypatch.setenv("ROLLCALL_HOME", str(tmp_path / name))
+    monkeypatch.delenv("ROLLCALL_DATABASE_URL", raising=False)
+    assert rollcall.main(["init"]) == 1
+    assert "Choose a folder without them" in capsys.readouterr().err

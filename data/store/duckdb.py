@@ -69,6 +69,11 @@ class DuckDBAdapter(DatabaseAdapter):
     def create_engine(self, url: str) -> sa.Engine:
         """Create the folder of the file, too."""
         if file := database_file(url):
+            if any(character in "?\\" for character in str(file)):
+                raise StoreUnreachable(
+                    f"{file}: DuckDB reads “?” and “\\” in a path as something else. Choose a "
+                    "folder without them."
+                )
             try:
                 file.parent.mkdir(parents=True, exist_ok=True)
             except OSError as error:
