@@ -19,6 +19,7 @@ from data.files.naming import CONFIRMED_PREFIX
 from data.formatting import file_stamp
 from data.history.remove import remove_snapshot
 from data.home import Home, safe_name
+from data.inbox.delivered import make_inbox_folder
 from data.inbox.quarantine import (
     QuarantineStatus,
     drop_record,
@@ -115,7 +116,7 @@ def _move_to_inbox(_: sa.Engine, home: Home, action: _Action) -> bool:
     is_marked = action.name.startswith(CONFIRMED_PREFIX)
     mark = CONFIRMED_PREFIX if action.confirmed and not is_marked else ""
     target = home.inbox / action.integration / f"{mark}{action.name}"
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_inbox_folder(target.parent)
     if path.exists():
         shutil.move(path, target)
     return True

@@ -46,6 +46,13 @@ def inbox_files(home: Home) -> list[Path]:
     return sorted(found)
 
 
+def make_inbox_folder(folder: Path) -> None:
+    """Create an integration's folder in the inbox. Raises NotARegularFile where it is a link."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if folder.is_symlink():
+        raise NotARegularFile(f"{folder} is a link. Replace it by a folder.")
+
+
 def reject_other_than_files(path: Path) -> None:
     """Raises NotARegularFile for a link and the like, OSError for a folder that is unreadable."""
     mode = path.lstat().st_mode

@@ -26,6 +26,7 @@ from data.inbox.actions import finish_interrupted
 from data.inbox.delivered import (
     copy_delivered,
     inbox_files,
+    make_inbox_folder,
     reject_other_than_files,
     remove_delivered,
 )
@@ -83,8 +84,9 @@ def put_into_inbox(
 ) -> Path:
     """Copy the file into the inbox, under a name that says how to load it. Returns the new path.
 
-    Raises UnknownFormat, OtherContentLoaded where another file waits under that name, or
-    UnknownSnapshot where the integration cannot be the name of a folder.
+    Raises UnknownFormat, OtherContentLoaded where another file waits under that name,
+    UnknownSnapshot where the integration cannot be the name of a folder, or NotARegularFile where
+    the folder is a link.
     """
     target = target_path(home.inbox, file)
     find_reader(file.path)
@@ -95,9 +97,7 @@ def put_into_inbox(
             f"{file.path}: another file is waiting in the inbox as "
             f"{file.integration}/{target.name}. To replace it, run rollcall load --replace."
         )
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if target.parent.is_symlink():
-        raise UnknownSnapshot(f"{target.parent} is a link. Replace it by a folder.")
+    make_inbox_folder(target.parent)
     try:
         with write_atomically(target) as partial:
             shutil.copyfile(file.path, partial)
@@ -231,8 +231,8 @@ def _record_failure(path: Path, error: Exception) -> LoadFailure:
         f"{_cause(path, error)}"
     )
     if not previous or previous.reason != reason:
-        is_understood = isinstance(error, (StoreError, OSError))  # the reason says all
-        log.error("%s stays in the inbox.", name, exc_info=None if is_understood else error)
+        is_explained = isinstance(error, (StoreError, OSError))  # the reason says all
+        log.error("%s stays in the inbox.", name, exc_info=None if is_explained else error)
     load_failures[path] = LoadFailure(path, reason, pause, time.monotonic())
     return load_failures[path]
 

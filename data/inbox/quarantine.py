@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, and_
 from data.files.encoding import COMPRESSIONS
 from data.files.naming import SnapshotFile, parse_file_moment
 from data.formatting import file_stamp, utc_now
-from data.home import Home, is_safe_name, safe_name
+from data.home import Home, is_regular_file, is_safe_name, safe_name
 from data.inbox.delivered import storable_name, take_delivered
 from data.schema import quarantined_file
 from data.store.engine import write_transaction
@@ -118,7 +118,7 @@ def find_quarantined_path(
     """
     is_safe = is_safe_name(integration) and is_safe_name(name)
     path = status_folder(home, status) / integration / name
-    if not is_safe or not path.is_file():
+    if not is_safe or not is_regular_file(path):
         raise FileNotFoundError(f"{integration}/{name} is no longer {status}.")
     return path
 
