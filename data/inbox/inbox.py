@@ -47,8 +47,8 @@ INBOX_POLL_SECONDS = 2.0
 MAX_RETRY_SECONDS = 300.0
 """Longest pause before a failed file is tried again; the first pause is INBOX_POLL_SECONDS."""
 
-LOADING_FOLDER = ".loading"
-"""The folder of the archive with the copy of the file that is being loaded."""
+LOADING_FOLDER = ".being-loaded"
+"""The folder of the home with the copy of the file that is being loaded."""
 
 INBOX_ACTOR = "the inbox"
 """The actor of loads in the audit log. Who put the file into the inbox is an event of its own."""
@@ -263,7 +263,7 @@ def _parse_snapshot_file(home: Home, path: Path) -> SnapshotFile:
 
 def _load_file(engine: sa.Engine, home: Home, file: SnapshotFile) -> LoadResult | Quarantined:
     """Load Rollcall's own copy, which then becomes the archive's."""
-    delivered, own_copy = file.path, target_path(home.archive / LOADING_FOLDER, file)
+    delivered, own_copy = file.path, target_path(home.root / LOADING_FOLDER, file)
     replace = REPLACE_PREFIX in delivered.name
     confirmed = delivered.name.startswith(CONFIRMED_PREFIX)
     audit_details = {"integration": file.integration, "taken_at": iso_z(file.taken_at)}
@@ -281,7 +281,7 @@ def _load_file(engine: sa.Engine, home: Home, file: SnapshotFile) -> LoadResult 
         record_event(home, INBOX_ACTOR, Event.QUARANTINED, status=status, **audit_details)
         return Quarantined(target, str(error), status)
     finally:
-        shutil.rmtree(home.archive / LOADING_FOLDER, ignore_errors=True)
+        shutil.rmtree(home.root / LOADING_FOLDER, ignore_errors=True)
     remove_delivered(home, delivered)
     if not result.already_loaded:
         counts = {"replaced": replace, "confirmed": confirmed, "accounts": result.accepted}
