@@ -19,8 +19,9 @@ from data.files.errors import NotAListOfAccounts, UnreadableFile
 from data.files.formats import JSON_LINES, ZIP, Reader, find_reader
 from data.files.mapping import NO_MAPPING, ColumnMapping
 from data.files.relation import MAX_HEADINGS, shorten
-from data.sources import map_to_rows
+from data.sources import TABLE, Recognition, map_to_rows, recognize, write_rows
 from data.sources.documents import Document
+from data.sources.envelopes import open_envelopes
 from data.sources.source import SourceReport
 
 MAX_ERROR_LENGTH = 300  # characters of a reader's message
@@ -79,12 +80,14 @@ def wrap_read_errors(name: str) -> Iterator[None]:
         raise UnreadableFile(_unreadable_message(name, error)) from error
 
 
-def read_headings(con: Connection, path: Path) -> tuple[str, ...]:
+def read_headings(
+    con: Connection, path: Path, mapping: ColumnMapping = NO_MAPPING
+) -> tuple[str, ...]:
     """The headings of a file with columns of its own; none of another product's file.
 
     Raises the same errors as `open_file`.
     """
-    file = open_file(path)
+    file = open_file(path, mapping=mapping)
     if file.source_info.source:
         return ()
     with wrap_read_errors(file.name):
@@ -92,19 +95,55 @@ def read_headings(con: Connection, path: Path) -> tuple[str, ...]:
     return tuple(rows.cells)[:MAX_HEADINGS]
 
 
+def identify(path: Path, name: str = "", mapping: ColumnMapping = NO_MAPPING) -> Recognition:
+    """How a file would be read, and why. Raises the same errors as `open_file`."""
+    find_reader(path)
+    file = InputFile(path, name or path.name)
+    with wrap_read_errors(file.name):
+        return _recognize(file.name, _prepare_all(file), mapping)
+
+
 def _open_file(file: InputFile, integration: str, mapping: ColumnMapping) -> OpenedFile:
-    is_archive = file.path.suffix.lower() == ZIP
-    prepared = [_prepare(member) for member in (extract_files(file) if is_archive else [file])]
+    prepared = _prepare_all(file)
+    recognition, report = _recognize(file.name, prepared, mapping), SourceReport()
     documents = [member for member in prepared if isinstance(member, Document)]
-    if len(documents) == len(prepared) and (
-        mapped := map_to_rows(documents, file.name, integration)
-    ):
+    if recognition.key != TABLE:
+        mapped = map_to_rows(documents, file.name, integration, recognition)
         return OpenedFile(file.name, mapped.unpacked, JSON_LINES, mapped.report)
+    if recognition.is_chosen:
+        report.remarks.append(recognition.sentence)
+    if len(documents) == len(prepared) and all(_has_envelope(document) for document in documents):
+        rows = write_rows(documents, file.name, open_envelopes(documents, report))
+        return OpenedFile(file.name, rows, JSON_LINES, report)
     if len(prepared) > 1:
         raise NotAListOfAccounts(UNRELATED_FILES.format(name=file.name, files=len(prepared)))
     [member] = prepared
+    report.can_be_page = isinstance(member, Document) and member.form.label == "JSON"
     input_file = member.unpacked if isinstance(member, Document) else member
-    return OpenedFile(file.name, input_file, find_reader(Path(input_file.name)), SourceReport())
+    return OpenedFile(file.name, input_file, find_reader(Path(input_file.name)), report)
+
+
+def _recognize(
+    name: str, prepared: list[Document | InputFile], mapping: ColumnMapping
+) -> Recognition:
+    documents = [member for member in prepared if isinstance(member, Document)]
+    if len(documents) == len(prepared):
+        return recognize(documents, mapping.read_as)
+    recognition = recognize([], mapping.read_as)
+    if recognition.key != TABLE:
+        raise NotAListOfAccounts(
+            f"{name} cannot be read as {recognition.name}, as chosen: expected CSV or JSON."
+        )
+    return recognition
+
+
+def _has_envelope(document: Document) -> bool:
+    return document.form.label == "JSON" and document.prefix.is_object
+
+
+def _prepare_all(file: InputFile) -> list[Document | InputFile]:
+    is_archive = file.path.suffix.lower() == ZIP
+    return [_prepare(member) for member in (extract_files(file) if is_archive else [file])]
 
 
 def _prepare(file: InputFile) -> Document | InputFile:
