@@ -158,6 +158,9 @@ EXPORT = [
 ]
 PACK = _argument("pack", type=Path, metavar="PACK", help="a zip file from Review or Users")
 PSEUDONYMS = _argument("pseudonyms", nargs="+", metavar="PSEUDONYM")
+ACCEPT_CHANGED = _flag(
+    "--accept-changed", "also from files that are not as they were loaded, and without lost ones"
+)
 ARCHIVE = _argument("file", type=Path, metavar="FILE", help="compressed if it ends in .gz")
 SAMPLE = [
     _argument("directory", type=Path, metavar="DIR"),

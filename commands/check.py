@@ -19,6 +19,7 @@ from data.formatting import iso_z
 from data.history.load_report import QUALITY_LABELS
 from data.history.preview import preview
 from data.home import current_home
+from data.store.adapter import adapter_for
 from data.store.engine import open_store
 from data.store.errors import StoreInUse
 
@@ -47,7 +48,7 @@ def check_files(args: argparse.Namespace) -> int:
 def _comparison_store() -> sa.Engine:
     """The home's store; an empty one if there is none, or another process has it."""
     url, empty_url = current_home().database_url, "duckdb:///:memory:"
-    if url.startswith("duckdb:///") and not Path(url.removeprefix("duckdb:///")).exists():
+    if not adapter_for(url).exists(url):
         return open_store(empty_url)
     try:
         return open_store(url)

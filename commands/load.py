@@ -17,7 +17,7 @@ from data.files.mapping import NO_MAPPING, save_mapping
 from data.files.naming import SnapshotFile
 from data.formatting import file_stamp
 from data.history.load import LoadResult
-from data.home import Home, current_home
+from data.home import Home, current_home, safe_name
 from data.inbox.inbox import Outcome, Quarantined, describe_load, load_inbox, put_into_inbox
 from data.inbox.pull import configured_pulls, pull_to_inbox, secrets_path
 from data.inbox.quarantine import reason_path
@@ -65,7 +65,7 @@ def _zipped_together(args: argparse.Namespace) -> Iterator[list[Path]]:
     """One archive of all the files, with the integration and time of the first."""
     first = SnapshotFile.from_path(args.files[0], args.integration, args.taken_at)
     with TemporaryDirectory() as folder:
-        archive = Path(folder) / first.integration / f"{file_stamp(first.taken_at)}.zip"
+        archive = Path(folder) / safe_name(first.integration) / f"{file_stamp(first.taken_at)}.zip"
         archive.parent.mkdir()
         create_archive(args.files, archive)
         yield [archive]

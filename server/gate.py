@@ -79,7 +79,7 @@ class Gate:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app, self._auth_config = app, auth_config()
-        self._is_secure = self._auth_config is not None and self._auth_config.is_secure
+        self._origin = self._auth_config.origin if self._auth_config else ""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -97,7 +97,7 @@ class Gate:
             await self._connect(scope, receive, send, headers, principal, claims)
         else:
             send = with_headers(
-                send, is_asset=path_of(scope).startswith(ASSET_PATHS), is_secure=self._is_secure
+                send, is_asset=path_of(scope).startswith(ASSET_PATHS), origin=self._origin
             )
             if self._auth_config and path_of(scope) == CALLBACK_PATH and scope["query_string"]:
                 send = _with_sign_in_audit(send, self._auth_config)

@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from data.access.roles import NotAllowed, Permission
 from data.home import current_home
-from data.inbox.inbox import inbox_files
+from data.inbox.delivered import inbox_files
 from data.metrics import registry
 from queries.metrics import newest_snapshots
 from queries.snapshots import count_quarantined

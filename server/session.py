@@ -54,10 +54,6 @@ class AuthConfig:
     def host(self) -> str:
         return urlsplit(self.origin).netloc
 
-    @property
-    def is_secure(self) -> bool:
-        return self.origin.startswith("https://")
-
     @classmethod
     def from_settings(cls, auth: Mapping[str, Any], access: Mapping[str, Any]) -> AuthConfig:
         """Validate both sections. Raises ConfigError."""

@@ -165,8 +165,13 @@ def test_a_restriction_to_integrations_covers_every_permission() -> None:
 BOTH = RoleMapping(
     claim="realm_access.roles",
     roles={"rc-boss": "Owner", "rc-read": "Analyst", "rc-look": "Manager"},
-    people={"Ada@x.io": "Admin"},
-    integrations={"Analyst": ["figma"], "rc-look": ["slack"], "ada@X.io": ["jira"]},
+    people={"Ada@x.io": "Admin", "strau\u00df@x.io": "Manager", "Ren\u00e9@x.io": "Manager"},
+    integrations={
+        "Analyst": ["figma"],
+        "rc-look": ["slack"],
+        "ada@X.io": ["jira"],
+        "Strau\u00df@x.io": ["zoom"],
+    },
 )
 
 
@@ -186,6 +191,10 @@ BOTH = RoleMapping(
         ({"email": "ada@x.io", "email_verified": False}, (), None),
         ({"email": "ada@x.io"}, (), None),
         ({"email": ["ada@x.io"], "email_verified": True}, (), None),
+        ({"email": "strau\u00df@x.io", "email_verified": True}, ("Manager",), ("zoom",)),
+        ({"email": "STRAU\u1e9e@x.io", "email_verified": True}, ("Manager",), ("zoom",)),
+        ({"email": "strauss@x.io", "email_verified": True}, (), None),
+        ({"email": "rene\u0301@x.io", "email_verified": True}, ("Manager",), None),
     ],
 )  # fmt: skip
 def test_roles_come_from_the_claim_or_a_verified_address(
@@ -233,7 +242,7 @@ def test_unsafe_settings_of_sign_in_are_rejected(lacks: dict[str, Any]) -> None:
         "client_secret": "s",
         "server_metadata_url": "https://id.example.com",
     }
-    assert AuthConfig.from_settings(auth, {"roles": {"x": "Owner"}}).is_secure
+    assert AuthConfig.from_settings(auth, {"roles": {"x": "Owner"}}).origin.startswith("https://")
     with pytest.raises(ConfigError):
         AuthConfig.from_settings(auth | lacks, {"roles": {"x": "Owner"}})
 

@@ -65,6 +65,10 @@ def signed(text: str, secret: str = SECRET, salt: str = "_streamlit_user") -> di
 async def behind(request: Request) -> PlainTextResponse:
     answer = PlainTextResponse(f"behind the gate, for {request_principal.get().name}")
     answer.set_cookie("_streamlit_xsrf", "x")
+    answer.headers["Access-Control-Allow-Origin"] = (
+        "http://localhost:8501"  # as Streamlit's uploads
+    )
+    answer.headers["Access-Control-Allow-Credentials"] = "true"
     return answer
 
 
@@ -150,6 +154,11 @@ def test_without_a_metrics_token_no_request_has_access(client: Client) -> None:
     for sent in ("", "Bearer", "Bearer "):
         nobody = client(token="")
         assert not comes_through(nobody, "/metrics", headers={"Authorization": sent})
+
+
+def test_an_upload_names_the_public_address_as_the_only_origin(client: Client) -> None:
+    answer = client(**cookie("owners")).get("/_stcore/upload_file/s/f")
+    assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN
 
 
 FORGED = {

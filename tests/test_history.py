@@ -23,8 +23,8 @@ from data.history.load import LoadResult, load
 from data.history.remove import remove_snapshot
 from data.history.since import PREVIOUS_COLUMNS
 from data.home import Home, current_home
+from data.inbox.actions import withdraw_snapshot
 from data.inbox.inbox import load_inbox, put_into_inbox
-from data.inbox.quarantine import withdraw_snapshot
 from data.schema import (
     DERIVED_COLUMNS,
     SLOW_CHANGING_COLUMNS,

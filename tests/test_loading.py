@@ -41,6 +41,16 @@ CSV = f"{HEADINGS}\n{ADA}\n{BOB}\n"
 JSON = json.dumps([{"login": f"user{n}", "State": "Onboarded"} for n in range(500)])
 
 
+def parquet_of_equal_rows(count: int = 5_000_000) -> bytes:
+    def column(text: str) -> pa.DictionaryArray:
+        return pa.DictionaryArray.from_arrays(pa.array([0] * 1000, pa.int8()), [text])
+
+    table = pa.table({"login": column("ada"), "State": column("Onboarded")})
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.concat_tables([table] * (count // 1000)), sink, compression="zstd")
+    return sink.getvalue().to_pybytes()
+
+
 def parquet() -> bytes:
     sink = pa.BufferOutputStream()
     pq.write_table(pa.table({"login": [f"user{n}" for n in range(500)]}), sink)
@@ -205,6 +215,10 @@ REJECTED = [
         "a.parquet.gz", gzip.compress(parquet()), errors.UnknownFormat,
         "a.parquet.gz: Parquet is compressed already. Deliver the .parquet file itself.",
         id="compressed Parquet",
+    ),
+    pytest.param(
+        "a.parquet", parquet_of_equal_rows(), errors.TooLarge, "like a decompression bomb",
+        id="Parquet with millions of equal rows",
     ),
     pytest.param(
         "a.csv", "", errors.NoUsernameColumn,

@@ -20,8 +20,9 @@ from streamlit.testing.v1 import AppTest
 from data.files.naming import SnapshotFile
 from data.history.load import load
 from data.home import Home
-from data.inbox.inbox import inbox_files, load_inbox
-from data.inbox.quarantine import withdraw_snapshot
+from data.inbox.actions import withdraw_snapshot
+from data.inbox.delivered import inbox_files
+from data.inbox.inbox import load_inbox
 from data.sample.files import sample_snapshots
 from data.service.active_store import _latest_sample_time, _sample_url
 from data.store.engine import open_store

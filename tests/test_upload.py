@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 
 from data.files.errors import OtherContentLoaded, UnknownFormat, UnknownSnapshot
 from data.home import Home
-from data.inbox.inbox import inbox_files
+from data.inbox.delivered import inbox_files
 from data.inbox.upload import (
     ConfirmedUpload,
     IdentifiedUpload,

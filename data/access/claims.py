@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -82,7 +83,9 @@ class RoleMapping:
         """The principal of the claims, with roles, integrations and pseudonyms."""
         email = self._verified_email(claims)
         values = _claim_values(claims, self.claim)
-        roles_by_email = {address.casefold(): role for address, role in (self.people or {}).items()}
+        roles_by_email = {
+            comparable(address): role for address, role in (self.people or {}).items()
+        }
         granted_roles = [(self.roles or {}).get(value) for value in values] + [
             roles_by_email.get(email)
         ]
@@ -108,19 +111,27 @@ class RoleMapping:
         """The address in lower case, if it can be trusted."""
         email, is_verified = claims.get("email"), claims.get("email_verified")
         is_trusted = is_verified is True or is_verified == "true" or self.unverified_emails
-        return email.casefold() if isinstance(email, str) and is_trusted else ""
+        return comparable(email) if isinstance(email, str) and is_trusted else ""
 
     def _visible_integrations(self, subjects: set[str]) -> tuple[str, ...] | None:
         """The integrations of all matching entries; None if no entry restricts the person."""
         names_by_subject = {
-            key.casefold(): names for key, names in (self.integrations or {}).items()
+            comparable(key): names for key, names in (self.integrations or {}).items()
         }
         lists = [
             names_by_subject[key]
-            for key in {subject.casefold() for subject in subjects}
+            for key in {comparable(subject) for subject in subjects}
             if key in names_by_subject
         ]
         return tuple(sorted({name for names in lists for name in names})) if lists else None
+
+
+def comparable(text: str) -> str:
+    """An address or a group as it is compared: in lower case. Other letters are other people.
+
+    Case folding would make ß equal to ss.
+    """
+    return unicodedata.normalize("NFC", text).lower()
 
 
 def _is_text(value: Any) -> bool:

@@ -55,7 +55,7 @@ class RevokedTokens:
             self._read()
             ends = {k: e for k, e in {**self._ends, id_: end}.items() if e.expires_at > time.time()}
             lines = (f"{key} {e.issued_until:.3f} {e.expires_at:.0f}\n" for key, e in ends.items())
-            with write_atomically(self._file, private=True) as partial:
+            with write_atomically(self._file) as partial:
                 partial.write_text("".join(lines), encoding="ascii")
             self._read()
 

@@ -73,7 +73,7 @@ TOO_LARGE = (
 )
 DECOMPRESSION_BOMB = (
     "{name} unpacks to more than {ratio} times its size, like a decompression bomb. "
-    "If it is a real list, deliver it unpacked."
+    "If it is a real list, deliver it unpacked, or as CSV instead of Parquet."
 )
 WRONG_KIND = "{name} looks like {kind}, not {expected}. {advice}"
 

@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, case, func
 
 from data.files.errors import InvalidMapping
 from data.files.headers import CREDENTIAL_PATTERN, HEADING_ALIASES, heading_key, match_columns
-from data.home import Home
+from data.home import Home, is_safe_name, safe_name
 from data.states import STATE_NAMES
 from data.tempfiles import write_atomically
 
@@ -137,13 +137,13 @@ def guess_columns(headings: Sequence[str]) -> dict[str, str]:
 
 
 def mapping_path(home: Home, integration: str) -> Path:
-    """The file of an integration's mapping, whether it exists or not."""
-    return home.root / "mappings" / f"{integration}.toml"
+    """The file of an integration's mapping, whether it exists or not. Raises UnknownSnapshot."""
+    return home.root / "mappings" / f"{safe_name(integration)}.toml"
 
 
 def read_mapping(home: Home, integration: str) -> ColumnMapping | None:
     """The mapping of an integration; None where it has none. Raises InvalidMapping."""
-    if not integration or "/" in integration or "\0" in integration:
+    if not is_safe_name(integration):
         return None
     try:
         text = mapping_path(home, integration).read_text(encoding="utf-8")
@@ -158,7 +158,7 @@ def read_mapping(home: Home, integration: str) -> ColumnMapping | None:
 
 
 def save_mapping(home: Home, integration: str, mapping: ColumnMapping) -> None:
-    """Use the mapping for all further files of the integration."""
+    """Use the mapping for all further files of the integration. Raises UnknownSnapshot."""
     path = mapping_path(home, integration)
     path.parent.mkdir(parents=True, exist_ok=True)
     with write_atomically(path) as partial:

@@ -29,6 +29,9 @@ MAX_ROWS = 20_000_000
 """Twenty times the longest list that Rollcall is made for. In a Parquet file, a value that is
 repeated a billion times takes no space, so the size of the file is no limit."""
 
+CELL_BYTES = 3
+"""What a cell takes in a text file besides its text: quotes and a comma."""
+
 MAX_VALUES = 5 * MAX_ROWS
 """Values in one column; lists have several per row."""
 
@@ -74,10 +77,15 @@ def _reject_too_much_text(
     view: sa.FromClause,
     cells: dict[str, ColumnElement[Any]],
 ) -> None:
-    """A repeated text takes space only once in the file, but each time in the store."""
+    """A repeated text takes space only once in the file, but each time in the store.
+
+    The limits are those of the same rows as unpacked text.
+    """
     sizes = [func.coalesce(func.sum(func.strlen(cell)), 0) for cell in cells.values()]
     if sizes:
-        reject_too_large(input_file.name, sum(con.execute(select(*sizes).select_from(view)).one()))
+        row_count, *texts = con.execute(select(func.count(), *sizes).select_from(view)).one()
+        unpacked_bytes = sum(texts) + row_count * len(texts) * CELL_BYTES
+        reject_too_large(input_file.name, unpacked_bytes, input_file.path.stat().st_size)
 
 
 def _as_text(name: str, kind: str) -> ColumnElement[Any]:

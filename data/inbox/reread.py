@@ -18,7 +18,8 @@ from data.history.load import load
 from data.history.load_report import set_deletion_limit
 from data.history.remove import remove_snapshot
 from data.home import Home
-from data.inbox.quarantine import QuarantineStatus, find_quarantined_path, requeue_file
+from data.inbox.actions import requeue_file
+from data.inbox.quarantine import QuarantineStatus, find_quarantined_path
 from data.schema import (
     account,
     account_current,

@@ -19,7 +19,7 @@ from data.files.mapping import ColumnMapping
 from data.files.naming import SnapshotFile, parse_moment
 from data.formatting import utc_now
 from data.history.preview import Preview, preview
-from data.home import Home
+from data.home import Home, printable
 from data.inbox.inbox import put_into_inbox
 from data.inbox.quarantine import target_path
 from data.sources.delivery import read_headings
@@ -84,7 +84,7 @@ class DeliveredUpload:
 
 def printable_name(name: str) -> str:
     """A file name as one line of at most 121 characters; the extension stays."""
-    line = "".join(c if c.isprintable() else "\ufffd" for c in name)
+    line = printable(name)
     return line if len(line) <= 120 else f"{line[:100]}…{line[-20:]}"
 
 

@@ -74,7 +74,8 @@ def record_event(home: Home, actor: str, action: Event, **details: Any) -> None:
     }
     line = json.dumps(event, ensure_ascii=False, default=str)
     try:
-        with _write_lock, _pending_path(home).open("a", encoding="utf-8") as file:
+        path = _pending_path(home)
+        with _write_lock, path.open("a", encoding="utf-8", errors="replace") as file:
             file.write(f"\n{line}\n")  # the last line could be incomplete
     except OSError as error:
         log.error("Could not write to the audit log (%s): %s.", error.strerror, action)

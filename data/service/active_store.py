@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 from data.files.naming import SnapshotFile
 from data.formatting import utc_now
 from data.history.load import load
-from data.home import Home
+from data.home import Home, database_url
 from data.sample.files import latest_morning, sample_snapshots
 from data.schema import snapshot, state_count
 from data.store.engine import close_store, open_store
@@ -154,7 +154,7 @@ def _sample_url(home: Home) -> str:
     """The existing sample. It stays when the app runs past midnight."""
     home.sample.mkdir(parents=True, exist_ok=True)
     existing = max(home.sample.glob("*.duckdb"), default=None)
-    return f"duckdb:///{existing or home.sample / f'{_latest_sample_time():%Y-%m-%d}.duckdb'}"
+    return database_url(existing or home.sample / f"{_latest_sample_time():%Y-%m-%d}.duckdb")
 
 
 def _latest_sample_time() -> datetime:

@@ -1,5 +1,8 @@
 """Why a store cannot be used: one exception per cause."""
 
+import errno
+from pathlib import Path
+
 
 class StoreError(Exception):
     """The store cannot be used now. The message says why, and what to do."""
@@ -27,6 +30,17 @@ class StoreTooNew(StoreError):
 
 class DiskFull(StoreError):
     """The disk is full, or the file may not grow. Committed data is safe."""
+
+    @classmethod
+    def of_folder(cls, folder: Path) -> "DiskFull":
+        """The disk of this folder is full."""
+        return cls(
+            f"The disk of {folder} is full, so nothing can be loaded. No loaded data is lost. "
+            "Free some space; files in the inbox are then loaded."
+        )
+
+
+DISK_FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class OutOfMemory(StoreError):

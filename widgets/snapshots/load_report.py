@@ -14,7 +14,7 @@ from data.files.formats import row_noun
 from data.files.naming import parse_moment
 from data.history.load_report import DEFAULT_DELETION_LIMIT, LoadReport, set_deletion_limit
 from data.home import current_home
-from data.inbox.quarantine import withdraw_snapshot
+from data.inbox.actions import withdraw_snapshot
 from data.records.audit_log import Event
 from data.states import STATE_BY_NAME
 from queries.rejected_rows import rejected_rows

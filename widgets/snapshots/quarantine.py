@@ -14,14 +14,9 @@ from data.files.naming import REPLACE_PREFIX, SnapshotFile, parse_moment, strip_
 from data.history.load_report import KEEP_HISTORY
 from data.history.preview import Preview, preview
 from data.home import Home, current_home
+from data.inbox.actions import dismiss_file, requeue_file
 from data.inbox.inbox import load_failures, put_into_inbox
-from data.inbox.quarantine import (
-    MISPLACED_FOLDER,
-    QuarantineStatus,
-    dismiss_file,
-    find_quarantined_path,
-    requeue_file,
-)
+from data.inbox.quarantine import MISPLACED_FOLDER, QuarantineStatus, find_quarantined_path
 from data.inbox.reread import keep_history
 from data.inbox.upload import printable_name
 from data.records.audit_log import Event

@@ -15,8 +15,9 @@ from data.files.errors import OtherContentLoaded, SnapshotRejected
 from data.files.naming import parse_moment, strip_prefixes
 from data.formatting import file_stamp, iso_z, utc_now
 from data.history.preview import Preview
-from data.home import current_home
-from data.inbox.inbox import inbox_files, load_failures
+from data.home import current_home, printable, safe_name
+from data.inbox.delivered import inbox_files
+from data.inbox.inbox import load_failures
 from data.inbox.upload import (
     ConfirmedUpload,
     DeliveredUpload,
@@ -151,7 +152,7 @@ def _identify(
 ) -> IdentifiedUpload | None:
     """Integration and moment, from the file name or a person; None while one is missing.
 
-    Raises UnknownFormat.
+    Raises UnknownFormat, or UnknownSnapshot where the integration cannot be a folder's name.
     """
     _ = upload.base_name
     if replaced:
@@ -170,7 +171,7 @@ def _identify(
     taken_at = _ask_moment(right, moment, upload.key)
     if not integration or not taken_at:
         return None
-    return IdentifiedUpload(upload, integration.strip(), taken_at)
+    return IdentifiedUpload(upload, safe_name(integration.strip()), taken_at)
 
 
 def _ask_moment(area: Any, suggested: datetime | None, key: str) -> datetime | None:
@@ -293,7 +294,7 @@ def _upload_progress() -> UploadProgress:
             for u in uploads
         ]
     queued_files = [
-        f"{path.parent.name}/{strip_prefixes(path.name)}"
+        printable(f"{path.parent.name}/{strip_prefixes(path.name)}")
         for path in inbox_files(current_home())
         if path not in load_failures
         and current_principal().is_allowed(Permission.LOAD_FILES, path.parent.name)
