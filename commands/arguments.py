@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from data.files.naming import parse_moment
+from data.files.naming import EXPECTED_MOMENT, parse_moment
 from queries.export.formats import FORMATS
 from queries.export.listing import LISTING_COLUMNS, UnknownColumns, parse_columns
 from queries.filters import FILTERS, Filter
@@ -16,7 +16,7 @@ from queries.users.accounts import SORTS
 def moment_value(text: str) -> datetime:
     moment = parse_moment(text)
     if moment is None:
-        raise argparse.ArgumentTypeError(f"“{text}” is not a time; expected 2026-11-23T06:00:00Z")
+        raise argparse.ArgumentTypeError(f"“{text}” is not a time; expected {EXPECTED_MOMENT}")
     return moment
 
 

@@ -20,7 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from data.files.errors import SnapshotRejected
 from data.files.mapping import read_mapping
-from data.files.naming import SnapshotFile, parse_moment
+from data.files.naming import SnapshotFile, parse_file_moment
 from data.history.load import load
 from data.home import Home
 from data.inbox.inbox import describe_load
@@ -243,5 +243,5 @@ def _loaded_snapshots(con: Connection) -> set[tuple[str, datetime]]:
 
 def _parse_archive_path(path: Path) -> tuple[str, datetime] | None:
     """Integration and time in the name of an archived file. None for any other file."""
-    moment = parse_moment(path.name.split(".", 1)[0])
+    moment = parse_file_moment(path.name)
     return (path.parent.name, moment) if moment else None
