@@ -13,7 +13,8 @@ from data.files.mapping import ColumnMapping
 MOMENT_PATTERN = re.compile(
     r"(?P<date>\d{4}-?\d\d-?\d\d)(?:[Tt_ ](?P<hour>\d\d)(?P<colon>[-:]?)(?P<minute>\d\d)"
     r"(?:(?P=colon)(?P<second>\d\d)(?:[.,]\d+)?)?"
-    r"(?: ?(?:[Zz]|(?P<sign>[+\u2212 -])(?P<zone_hour>[01]\d|2[0-3])(?::?(?P<zone_minute>[0-5]\d))?))?)?"
+    r"(?: ?(?:[Zz]|(?P<sign>[+\u2212 -])"
+    r"(?P<zone_hour>[01]\d|2[0-3])(?::?(?P<zone_minute>[0-5]\d))?))?)?"
 )
 """ISO 8601. File names have dashes for colons; in an address, a plus can have become a space."""
 
