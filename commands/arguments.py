@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from data.files.mapping import NO_MAPPING, ColumnMapping, parse_mapping, read_mapping
-from data.files.naming import parse_moment
+from data.files.naming import EXPECTED_MOMENT, parse_moment
 from data.home import Home
 from data.sources import source_choices
 from queries.export.formats import FORMATS
@@ -20,7 +20,7 @@ from queries.users.accounts import SORTS
 def moment_value(text: str) -> datetime:
     moment = parse_moment(text)
     if moment is None:
-        raise argparse.ArgumentTypeError(f"“{text}” is not a time; expected 2026-11-23T06:00:00Z")
+        raise argparse.ArgumentTypeError(f"“{text}” is not a time; expected {EXPECTED_MOMENT}")
     return moment
 
 

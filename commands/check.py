@@ -14,7 +14,7 @@ from commands import EXIT_OK, EXIT_REJECTED, error_text
 from commands.arguments import requested_mapping
 from data.files.errors import SnapshotRejected
 from data.files.formats import row_noun
-from data.files.naming import SnapshotFile, parse_moment
+from data.files.naming import SnapshotFile, parse_file_moment
 from data.formatting import iso_z
 from data.history.load_report import QUALITY_LABELS
 from data.history.preview import preview
@@ -59,7 +59,7 @@ def _comparison_store() -> sa.Engine:
 
 def _check_file(engine: sa.Engine, path: Path, args: argparse.Namespace) -> dict[str, Any]:
     """The load report of a file as JSON values, or the error."""
-    taken_at = args.taken_at or parse_moment(path.name.split(".")[0]) or UNKNOWN_TAKEN_AT
+    taken_at = args.taken_at or parse_file_moment(path.name) or UNKNOWN_TAKEN_AT
     integration = args.integration or path.absolute().parent.name
     try:
         mapping = requested_mapping(args, current_home(), integration)

@@ -25,7 +25,7 @@ from deliveries import (
 from sqlalchemy import Engine, event, select
 
 from data.files import errors
-from data.files.naming import SnapshotFile, parse_moment
+from data.files.naming import SnapshotFile, parse_file_moment, parse_moment
 from data.history.load import LoadResult, load
 from data.history.remove import remove_snapshot
 from data.schema import (
@@ -103,6 +103,15 @@ def test_a_file_without_integration_or_time_is_rejected(
         ("2026-11-23", datetime(2026, 11, 23)),
         ("2026-11-23_06-30", datetime(2026, 11, 23, 6, 30)),
         ("2026-11-23T06:30:15.250Z", datetime(2026, 11, 23, 6, 30, 15)),
+        ("2026-11-23T06:00:00+00:00", datetime(2026, 11, 23, 6)),
+        ("20261123T070000,5+0100", datetime(2026, 11, 23, 6)),
+        ("2026-11-22t22:00-08", datetime(2026, 11, 23, 6)),
+        ("2026-11-23T11-45-00+05-45", None),
+        ("2026-11-23T11-45-00.123456789+05:45", datetime(2026, 11, 23, 6)),
+        ("2026-11-23T07:00:00 01:00", datetime(2026, 11, 23, 6)),
+        ("0001-01-01T00:00:00+01:00", None),
+        ("2026-11-23T06:00:00+25:00", None),
+        ("2026-11-23T06:00:00 PST", None),
         ("2026-02-30", None),
         ("yesterday", None),
         ("", None),
@@ -110,6 +119,7 @@ def test_a_file_without_integration_or_time_is_rejected(
 )
 def test_times_are_parsed_in_several_spellings(text: str, moment: datetime | None):
     assert parse_moment(text) == moment
+    assert parse_file_moment(f"{text}.csv") == moment
 
 
 # ---- what a load returns and writes --------------------------------------------------------------

@@ -43,6 +43,7 @@ def identified(upload: Upload, integration: str = "figma") -> IdentifiedUpload:
         ("Salesforce EMEA_2026-11-23T06-00-00Z.json", "Salesforce EMEA", TODAY),
         ("2026-11-23T06-00-00Z.csv", "", TODAY),
         ("../2026-11-23T06-00-00Z.csv", "", TODAY),
+        ("figma 2026-11-23T07-00-00.25+0100.csv.gz", "figma", TODAY),
         ("../../x.csv", "", None),
         ("export.csv", "", None),
         ("figma/2026-13-45.csv", "figma", None),

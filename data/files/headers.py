@@ -19,7 +19,7 @@ HEADING_ALIASES: dict[str, tuple[str, ...]] = {
     "state_source": (),
     "state_reason": ("reason", "error", "failurereason"),
     "failure_code": ("errorcode",),
-    "last_updated": ("updatedat",),
+    "last_updated": ("updatedat", "lastupdated(utc)"),
 }
 """Column of a snapshot → further headings for it, as heading keys. The first one wins."""
 

@@ -117,7 +117,7 @@ def _json_rows(
         )
     headings = headings or ["username_in_app"]  # an empty list is valid
     cells: dict[str, ColumnElement[Any]] = {
-        key: func.json_extract_string(record, _json_pointer(key)) for key in sorted(headings)
+        key: func.json_extract_string(record, json_pointer(key)) for key in sorted(headings)
     }
     return FileRows(records, cells, lambda _: RecordLocations(lines))
 
@@ -136,5 +136,6 @@ def _rejected_text(record: ColumnElement[Any], text: ColumnElement[Any]) -> Colu
     return case((and_(is_not_object, has_credentials), ""), (is_not_object, text))
 
 
-def _json_pointer(key: str) -> str:
+def json_pointer(key: str) -> str:
+    """The JSON pointer to a key of an object."""
     return "/" + key.replace("~", "~0").replace("/", "~1")

@@ -16,6 +16,7 @@ from data.files.errors import NoUsernameColumn
 from data.files.footers import is_footer
 from data.files.headers import CREDENTIAL_PATTERN
 from data.files.mapping import NO_MAPPING, ColumnMapping
+from data.files.own_list import restore_own_list
 from data.files.relation import (
     MAX_HEADINGS_SHOWN,
     FileRows,
@@ -65,6 +66,8 @@ def stage_rows(
         reject_too_many_headings(name, len(rows.cells))
         if source_info.source:  # the source writes Rollcall's own headings
             mapping = NO_MAPPING.ignoring_ids() if mapping.ignores_ids else NO_MAPPING
+        else:
+            rows = restore_own_list(workspace, name, rows)
         column_headings = mapping.match_headings(rows.cells)
         missing_headings = mapping.missing_headings(rows.cells)
         if "username_in_app" not in column_headings:
@@ -97,8 +100,13 @@ def _row(rows: FileRows, column_headings: dict[str, str], mapping: ColumnMapping
     names = [name for name in RAW_COLUMNS if name != "attributes"]
     known = [mapped_cells.get(name, null_text).label(name) for name in names]
     own_id = [mapped_cells["account_id"].label("own_id")] if "account_id" in mapped_cells else []
-    cells = select(*own_id, *known, *others).select_from(rows.records).subquery("cells")
-    attributes = _attributes({h: cells.c[f"other_{n}"] for n, h in enumerate(other_headings)})
+    further = [] if rows.further_attributes is None else [rows.further_attributes.label("further")]
+    cells = select(*own_id, *known, *others, *further).select_from(rows.records).subquery("cells")
+    attribute_names = [rows.attribute_names.get(heading, heading) for heading in other_headings]
+    attributes = _attributes(
+        {name: cells.c[f"other_{n}"] for n, name in enumerate(attribute_names)},
+        cells.c.further if further else None,
+    )
     values = {name: cells.c[name] for name in names} | {"attributes": attributes}
     row = select(
         *(cells.c.own_id for _ in own_id), *(values[name].label(name) for name in RAW_COLUMNS)
@@ -143,15 +151,23 @@ def _fingerprint(row: sa.FromClause) -> ColumnElement[int]:
     return sa.cast(func.hash(*row.c).op(">>")(1), sa.BigInteger)
 
 
-def _attributes(cells: dict[str, ColumnElement[Any]]) -> ColumnElement[Any]:
-    """The cells of unmapped headings that have a value, as one JSON object.
+def _attributes(
+    cells: dict[str, ColumnElement[Any]], further: ColumnElement[Any] | None
+) -> ColumnElement[Any]:
+    """The cells of unmapped headings that have a value, and further ones, as one JSON object.
 
     Each cell is a column of a subquery, named once here: DuckDB looks for repeated expressions,
     which takes minutes for a thousand columns.
     """
-    if not cells:
+    if not cells and further is None:
         return sa.cast(sa.literal(None), sa.String)
-    return func.nullif(json_object({h: _null_if_secret(text) for h, text in cells.items()}), "{}")
+    attributes = json_object({h: _null_if_secret(text) for h, text in cells.items()})
+    if further is not None:
+        is_object = func.starts_with(_null_if_secret(further), "{")
+        further_object = case((is_object, sa.try_cast(further, sa.JSON)), else_="{}")
+        merged = func.json_merge_patch(further_object, sa.cast(attributes, sa.JSON))
+        attributes = sa.cast(merged, sa.String)
+    return func.nullif(attributes, "{}")
 
 
 def json_object(values: Mapping[str, ColumnElement[Any]]) -> ColumnElement[str]:

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from data.files.formats import find_reader
 from data.files.mapping import ColumnMapping
-from data.files.naming import SnapshotFile, parse_moment
+from data.files.naming import MOMENT_PATTERN, SnapshotFile, parse_moment
 from data.formatting import utc_now
 from data.history.preview import Preview, preview
 from data.home import Home, printable
@@ -26,7 +26,7 @@ from data.sources.delivery import read_headings
 from data.store.engine import open_store
 
 FILE_NAME_PATTERN = re.compile(
-    r"(?P<integration>[^/\\]*?)[\s_~-]*(?P<moment>\d{4}-?\d\d-?\d\d[-T_ :.\d]*Z?)"
+    rf"(?P<integration>[^/\\]*?)[\s_~-]*(?P<moment>{MOMENT_PATTERN.pattern})(?:\..*)?"
 )
 """`figma 2026-11-23T06-00-00Z`: how people name a file that is in no folder."""
 
@@ -94,7 +94,7 @@ def parse_file_name(name: str) -> tuple[str, datetime | None]:
     Both can be missing. They are suggestions for a person: no path is made of them.
     """
     *folders, base_name = re.split(r"[/\\]", name)
-    match = FILE_NAME_PATTERN.fullmatch(base_name.split(".", 1)[0])
+    match = FILE_NAME_PATTERN.fullmatch(base_name)
     if not match:
         return "", None
     integration = match["integration"].strip() or next(iter(folders[-1:]), "")

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, select
 
-from data.files.naming import parse_file_moment, parse_moment
+from data.files.naming import parse_file_moment
 from data.history.session import sha256_of
 from data.home import Home, is_regular_file
 from data.inbox.delivered import inbox_files
@@ -32,7 +32,7 @@ def archived_files(home: Home) -> list[Path]:
 
 def archive_key(path: Path) -> SnapshotKey | None:
     """The snapshot in the name of an archived file. None for any other file."""
-    moment = parse_moment(path.name.split(".", 1)[0])
+    moment = parse_file_moment(path.name)
     return SnapshotKey(path.parent.name, moment) if moment else None
 
 

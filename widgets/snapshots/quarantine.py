@@ -10,7 +10,7 @@ import streamlit as st
 
 from data.access.roles import Permission
 from data.files.mapping import read_mapping
-from data.files.naming import REPLACE_PREFIX, SnapshotFile, parse_moment, strip_prefixes
+from data.files.naming import REPLACE_PREFIX, SnapshotFile, parse_file_moment, strip_prefixes
 from data.history.load_report import KEEP_HISTORY
 from data.history.preview import Preview, preview
 from data.home import Home, current_home
@@ -204,7 +204,7 @@ def _replace_loaded(
 ) -> None:
     """Put the file into the inbox to replace what is loaded; loading it clears the quarantine."""
     path = find_quarantined_path(home, status, integration, name)
-    moment = parse_moment(strip_prefixes(name).split(".", 1)[0])
+    moment = parse_file_moment(name)
     if moment:
         file = SnapshotFile(path, integration, moment)
         put_into_inbox(home, file, replace=True, confirmed=True)

@@ -12,7 +12,7 @@ import streamlit as st
 
 from data.access.roles import Permission
 from data.files.errors import OtherContentLoaded, SnapshotRejected
-from data.files.naming import parse_moment, strip_prefixes
+from data.files.naming import names_zone, parse_moment, strip_prefixes
 from data.formatting import file_stamp, iso_z, utc_now
 from data.history.preview import Preview
 from data.home import current_home, printable, safe_name
@@ -183,13 +183,13 @@ def _ask_moment(area: Any, suggested: datetime | None, key: str) -> datetime | N
         suggestion,
         placeholder="2026-11-23 06:00",
         key=f"taken_at_{key}_{zone}",  # text for one time zone is wrong in another
-        max_chars=30,
+        max_chars=40,
     ).strip()
     if typed == suggestion:  # clocks show some hours twice, and the file name says which one
         taken_at = suggested
     else:
         taken_at = parse_moment(typed)
-        if taken_at and not typed.endswith("Z"):
+        if taken_at and not names_zone(typed):
             taken_at = timezone.from_reader_time(taken_at)
     if typed and not taken_at:
         st.text(WRONG_MOMENT)
