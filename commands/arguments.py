@@ -96,6 +96,11 @@ FILES = [
         metavar="TOML",
         help="which heading is which column; `load` saves it for the integration",
     ),
+    _argument(
+        "--sheet",
+        metavar="NAME",
+        help="the sheet of a workbook; `load` saves it for the integration",
+    ),
 ]
 LOAD_FLAGS = [
     _flag("--replace", "replace the snapshot of the same time"),

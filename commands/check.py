@@ -10,10 +10,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from commands import EXIT_OK, EXIT_REJECTED, error_text
+from commands import EXIT_OK, EXIT_REJECTED, chosen_mapping, error_text
 from data.files.errors import SnapshotRejected
-from data.files.formats import row_noun
-from data.files.mapping import parse_mapping, read_mapping
 from data.files.naming import SnapshotFile, parse_moment
 from data.formatting import iso_z
 from data.history.load_report import QUALITY_LABELS
@@ -61,13 +59,12 @@ def _check_file(engine: sa.Engine, path: Path, args: argparse.Namespace) -> dict
     taken_at = args.taken_at or parse_moment(path.name.split(".")[0]) or UNKNOWN_TAKEN_AT
     integration = args.integration or path.absolute().parent.name
     try:
-        columns = parse_mapping(args.mapping.read_text("utf-8")) if args.mapping else None
-        columns = columns or read_mapping(current_home(), integration)
+        columns = chosen_mapping(args, current_home(), integration)
         previewed = preview(engine, SnapshotFile(path, integration, taken_at, columns))
     except (SnapshotRejected, OSError) as error:
         return {"error": error_text(error)}
     load_report = previewed.load_report
-    report: dict[str, Any] = {"quality": load_report.quality}
+    report: dict[str, Any] = {"quality": load_report.quality, "row_noun": load_report.row_noun}
     report |= {field: getattr(load_report, field) for field in COUNT_FIELDS}
     if load_report.previous:
         report["previous"] = iso_z(load_report.previous.taken_at)
@@ -93,5 +90,5 @@ def _report_lines(path: Path, report: dict[str, Any]) -> Iterator[str]:
         yield f"  Compared with {report['previous']}: {changes}."
     yield from (f"  Check: {sentence}" for sentence in report["warnings"])
     yield from (f"  {sentence}" for sentence in report["remarks"])
-    place = row_noun(path.name).capitalize()
+    place = report["row_noun"].capitalize()
     yield from (f"  {place} {row['line']}: {row['reason']}" for row in report["rejected_rows"])

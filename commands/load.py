@@ -9,10 +9,18 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from commands import EXIT_OK, EXIT_USAGE, actor, error_text, fail, print_progress
+from commands import (
+    EXIT_OK,
+    EXIT_USAGE,
+    actor,
+    chosen_mapping,
+    error_text,
+    fail,
+    print_progress,
+)
 from data.files.archive import create_archive
 from data.files.errors import SnapshotRejected
-from data.files.mapping import parse_mapping, save_mapping
+from data.files.mapping import NO_MAPPING, save_mapping
 from data.files.naming import SnapshotFile
 from data.formatting import file_stamp
 from data.history.load import LoadResult
@@ -40,9 +48,10 @@ BAR_WIDTH = 40
 def load_files(args: argparse.Namespace) -> int:
     """Load snapshot files; if the app runs, it loads them."""
     home, inbox_paths, exit_code = current_home(), [], EXIT_OK
-    if args.mapping:
+    if args.mapping or args.sheet:
         first = SnapshotFile.from_path(args.files[0], args.integration, args.taken_at)
-        save_mapping(home, first.integration, parse_mapping(args.mapping.read_text("utf-8")))
+        mapping = chosen_mapping(args, home, first.integration) or NO_MAPPING
+        save_mapping(home, first.integration, mapping)
     marks = {"replace": args.replace, "confirmed": args.confirm}
     with _zipped_together(args) if args.together else nullcontext(args.files) as files:
         for path in files:

@@ -2,7 +2,6 @@
 
 import json
 import re
-from codecs import BOM_UTF8
 from typing import Any
 
 import sqlalchemy as sa
@@ -32,7 +31,6 @@ EXPECTED_LIST = "a list of accounts: [{…}, {…}]"
 UNWRAPPED_NOTE = "The file is a JSON object; the accounts are the list under “{key}”, its only key."
 
 OBJECT_START = re.compile(rb'(?:\xef\xbb\xbf)?\s*\{\s*("(?:[^"\\]|\\.)*")\s*:\s*(?=\[)')
-LIST_START = re.compile(rb"\s*\[\s*\{")
 OBJECT_END = re.compile(rb"\](\s*\}\s*)$")
 
 UNUSED_DELIMITER = "\x1f"
@@ -130,10 +128,6 @@ def json_error_place(text: str, error: Exception) -> str:
 
 def read_json_lines(con: Connection, input_file: InputFile) -> tuple[InputFile, FileRows]:
     """One object per line. Blank lines do not count, and a broken line affects no other."""
-    if LIST_START.match(read_head(input_file.path).removeprefix(BOM_UTF8)):
-        raise UnreadableFile(
-            f"{input_file.name} is one JSON list, not one object per line. End its name in .json."
-        )
     relation = duckdb_connection(con).read_csv(
         escape_glob(input_file.path),
         columns={"line": "VARCHAR"},

@@ -82,6 +82,8 @@ class LoadReport:
     previous: PreviousSnapshot | None
 
     headings: Sequence[str] = ()
+    row_noun: str = "line"  # what the number of a rejected row counts
+    sheets: Sequence[str] = ()  # names of a workbook's sheets, as it has them
     notes: Sequence[str] = ()  # sentences on how the file was read, for a person to check
     duplicates: int = 0  # rows with an account of an earlier row
     exact_duplicates: int = 0  # those that equal the earlier row; they are only counted

@@ -5,13 +5,14 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 from data.files.encoding import MEGABYTE, InputFile, TextFormat, read_head
 from data.files.errors import TooLarge, UnreadableFile
 from data.files.json import json_error_place
 from data.files.record_lines import guess_delimiter
+from data.files.sheets import LINE_BREAK
 
 MAX_DOCUMENT_MB = 256
 """Of a JSON document that is parsed at once, which takes about five times its size of memory."""
@@ -67,7 +68,7 @@ class Document:
     def prefix(self) -> Prefix:
         """The beginning of the file; of broken text, as much as is readable."""
         if self.form.label == "CSV":
-            return Prefix(headings=tuple(next(iter(self._parse_cells()), (0, []))[1]))
+            return Prefix(headings=tuple(next(iter(self.cells()), (0, []))[1]))
         text = read_head(self.unpacked.path, PREFIX_BYTES).decode("utf-8", "ignore")
         return _parse_prefix(text)
 
@@ -89,7 +90,7 @@ class Document:
 
     def rows(self) -> Iterator[tuple[int, dict[str, str]]]:
         """The first line of each CSV row, and its cells by heading."""
-        csv_rows = self._parse_cells()
+        csv_rows = self.cells()
         headings = next(csv_rows, (0, []))[1]
         for line, cells in csv_rows:
             if any(cells):
@@ -105,13 +106,17 @@ class Document:
             place = f"line {line:,}" if line else json_error_place(text, error)
             raise UnreadableFile(f"{self.name} is not valid JSON ({place}).") from error
 
-    def _parse_cells(self) -> Iterator[tuple[int, list[str]]]:
+    def cells(self) -> Iterator[tuple[int, list[str]]]:
+        """The first line of each CSV record, and its cells, from the first one with content on."""
         with self.unpacked.path.open(encoding="utf-8-sig", newline="") as file:
-            delimiter = guess_delimiter(file.readline(PREFIX_BYTES))
+            lines = iter(partial(file.readline, PREFIX_BYTES), "")
+            delimiter = guess_delimiter(next(filter(str.strip, lines), ""))
             file.seek(0)
-            reader, line = csv.reader(file, delimiter=delimiter), 1
+            reader, line, has_started = csv.reader(file, delimiter=delimiter), 1, False
             for cells in reader:
-                yield line, [cell.strip() for cell in cells]
+                has_started = has_started or any(cells)
+                if has_started:
+                    yield line, [cell.strip().replace(LINE_BREAK, "\n") for cell in cells]
                 line = reader.line_num + 1
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
+from data.files.encoding import InputFile
 from data.files.headers import CREDENTIAL_PATTERN
 from data.formatting import count_of
 from data.schema import RAW_COLUMNS
@@ -29,6 +30,13 @@ class SourceReport:
     warnings: list[str] = field(default_factory=list)  # to be checked
     incomplete_reason: str = ""  # why this is not the complete list; the file goes on hold
     source: str = ""  # the source's name; empty for a file with Rollcall's own columns
+    sheets: tuple[str, ...] = ()  # names of a workbook's sheets
+
+    def add_file(self, file: InputFile) -> None:
+        """Add what the reading of a file found."""
+        self.remarks[:0] = file.remarks
+        self.incomplete_reason = self.incomplete_reason or file.incomplete_reason
+        self.sheets = self.sheets or file.sheets
 
     def warn_if_full(self, documents: Sequence[Document], count: int, *page_sizes: int) -> None:
         """Warn where one document has exactly as many records as one answer can have."""
