@@ -14,19 +14,24 @@ from typing import Any
 
 import pytest
 import xlsxwriter
+from builders import usernames
 from deliveries import MONDAY, accounts, deliver, rejections
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from openpyxl import Workbook
 from sqlalchemy import Engine
 
+from commands import EXIT_OK
 from data.files.encoding import InputFile
 from data.files.errors import SnapshotRejected, TooLarge
 from data.files.formats import prepare_file
 from data.files.mapping import ColumnMapping
 from data.files.naming import SnapshotFile
 from data.history.preview import preview
+from data.home import Home
 from data.sources.delivery import OpenedFile, open_file
+from data.store.engine import open_store
+from rollcall import main
 
 WORKBOOKS = Path(__file__).parent / "workbooks"
 
@@ -175,6 +180,18 @@ def test_the_load_report_names_the_sheets(store: Engine, tmp_path: Path):
     report = preview(store, SnapshotFile(path, "figma", MONDAY)).load_report
     assert (report.sheets, report.row_noun) == (["Notes", "Users"], "row")
     assert report.remarks()[0] == "Read sheet “Users” of 2."
+
+
+def test_a_chosen_sheet_is_kept_for_the_integration(home: Home, tmp_path: Path):
+    path = tmp_path / "a.xlsx"
+    path.write_bytes(workbook(Jan=USERS, Feb=USERS[:2]))
+    to = ["--integration", "figma", "--taken-at", "2026-11-22"]
+    assert main(["load", str(path), *to, "--sheet", "Feb"]) == EXIT_OK
+    assert main(["check", str(path), *to[:3], "2026-11-23"]) == EXIT_OK
+    assert main(["rebuild"]) == EXIT_OK
+    with open_store(home.database_url).connect() as con:
+        assert usernames(con) == ["mira"]
+    assert [file.read_bytes() for file in home.archive.rglob("*.xlsx")] == [path.read_bytes()]
 
 
 @pytest.mark.parametrize("name", ["users.xls", "users.ods"])
