@@ -110,7 +110,7 @@ def test_a_cell_is_the_text_of_what_it_shows(tmp_path: Path, cell: Any, text: st
     assert file.input_file.notes == ()
 
 
-def test_digits_that_excel_does_not_keep_are_said_and_never_made_up(tmp_path: Path):
+def test_digits_that_excel_loses_are_reported_and_never_made_up(tmp_path: Path):
     rows = [("Username", "Account ID"), ("mira", 1), ("teo", 123456789012345678)]
     file = opened(tmp_path, workbook(Users=rows))
     assert rows_of(file)[2] == ["teo", "1.23456789012346E+17"]
@@ -132,7 +132,7 @@ def test_a_merged_cell_has_its_value_in_each_row(tmp_path: Path):
     assert "Merged cells have their value in each of their rows." in file.source_info.remarks
 
 
-def test_a_line_break_in_a_cell_stays_and_moves_no_row(store: Engine, tmp_path: Path):
+def test_a_line_break_in_a_cell_is_preserved_and_moves_no_row(store: Engine, tmp_path: Path):
     rows = [(), ("Username", "Last\nseen", "Team"), ("mira", "", "A\nB"), (), (None, None, "C")]
     deliver(store, tmp_path, workbook(Users=[*rows, ("teo", "x", "")]), "a.xlsx")
     assert json.loads(accounts(store)["mira"]["attributes"]) == {"Team": "A\nB"}
@@ -182,7 +182,7 @@ def test_the_load_report_names_the_sheets(store: Engine, tmp_path: Path):
     assert report.remarks()[0] == "Read sheet “Users” of 2."
 
 
-def test_a_chosen_sheet_is_kept_for_the_integration(home: Home, tmp_path: Path):
+def test_a_chosen_sheet_is_saved_for_the_integration(home: Home, tmp_path: Path):
     path = tmp_path / "a.xlsx"
     path.write_bytes(workbook(Jan=USERS, Feb=USERS[:2]))
     to = ["--integration", "figma", "--taken-at", "2026-11-22"]
