@@ -1,12 +1,7 @@
 """The longer commands of `rollcall`, and the exit codes and messages of all."""
 
-import argparse
 import sys
-from dataclasses import replace
 from getpass import getuser
-
-from data.files.mapping import NO_MAPPING, ColumnMapping, parse_mapping, read_mapping
-from data.home import Home
 
 EXIT_OK, EXIT_REJECTED, EXIT_USAGE = 0, 1, 2
 
@@ -22,15 +17,6 @@ def error_text(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}."
     return str(error)
-
-
-def chosen_mapping(args: argparse.Namespace, home: Home, integration: str) -> ColumnMapping | None:
-    """The mapping of the arguments, else the integration’s. Raises InvalidMapping or OSError."""
-    if args.mapping:
-        mapping = parse_mapping(args.mapping.read_text("utf-8"))
-    else:
-        mapping = read_mapping(home, integration)
-    return replace(mapping or NO_MAPPING, sheet=args.sheet) if args.sheet else mapping
 
 
 def print_progress(done: int, total: int, message: str) -> None:

@@ -1,12 +1,16 @@
 """The arguments of the commands. A wrong value ends a command with exit code 2."""
 
 import argparse
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from data.files.mapping import NO_MAPPING, ColumnMapping, parse_mapping, read_mapping
 from data.files.naming import parse_moment
+from data.home import Home
+from data.sources import source_choices
 from queries.export.formats import FORMATS
 from queries.export.listing import LISTING_COLUMNS, UnknownColumns, parse_columns
 from queries.filters import FILTERS, Filter
@@ -60,6 +64,20 @@ def count_value(text: str) -> int:
     return number_value(text)
 
 
+def requested_mapping(
+    args: argparse.Namespace, home: Home, integration: str
+) -> ColumnMapping | None:
+    """The mapping of `--mapping`, else the saved one, with the choices of `--as` and `--sheet`.
+
+    Raises InvalidMapping or OSError.
+    """
+    given = parse_mapping(args.mapping.read_text("utf-8")) if args.mapping else None
+    mapping = given or read_mapping(home, integration)
+    choices = {"read_as": args.read_as, "sheet": args.sheet}
+    changes = {name: choice for name, choice in choices.items() if choice}
+    return replace(mapping or NO_MAPPING, **changes) if changes else mapping
+
+
 class Argument(NamedTuple):
     """What `add_argument` takes."""
 
@@ -98,8 +116,17 @@ FILES = [
     ),
     _argument(
         "--sheet",
+        default="",
         metavar="NAME",
         help="the sheet of a workbook; `load` saves it for the integration",
+    ),
+    _argument(
+        "--as",
+        dest="read_as",
+        choices=source_choices(),
+        metavar="NAME",
+        help=f"read the files as one of {', '.join(source_choices())}; `load` saves it for the "
+        "integration",
     ),
 ]
 LOAD_FLAGS = [

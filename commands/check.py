@@ -10,7 +10,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from commands import EXIT_OK, EXIT_REJECTED, chosen_mapping, error_text
+from commands import EXIT_OK, EXIT_REJECTED, error_text
+from commands.arguments import requested_mapping
 from data.files.errors import SnapshotRejected
 from data.files.naming import SnapshotFile, parse_moment
 from data.formatting import iso_z
@@ -59,8 +60,8 @@ def _check_file(engine: sa.Engine, path: Path, args: argparse.Namespace) -> dict
     taken_at = args.taken_at or parse_moment(path.name.split(".")[0]) or UNKNOWN_TAKEN_AT
     integration = args.integration or path.absolute().parent.name
     try:
-        columns = chosen_mapping(args, current_home(), integration)
-        previewed = preview(engine, SnapshotFile(path, integration, taken_at, columns))
+        mapping = requested_mapping(args, current_home(), integration)
+        previewed = preview(engine, SnapshotFile(path, integration, taken_at, mapping))
     except (SnapshotRejected, OSError) as error:
         return {"error": error_text(error)}
     load_report = previewed.load_report

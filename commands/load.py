@@ -9,15 +9,8 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from commands import (
-    EXIT_OK,
-    EXIT_USAGE,
-    actor,
-    chosen_mapping,
-    error_text,
-    fail,
-    print_progress,
-)
+from commands import EXIT_OK, EXIT_USAGE, actor, error_text, fail, print_progress
+from commands.arguments import requested_mapping
 from data.files.archive import create_archive
 from data.files.errors import SnapshotRejected
 from data.files.mapping import NO_MAPPING, save_mapping
@@ -48,10 +41,10 @@ BAR_WIDTH = 40
 def load_files(args: argparse.Namespace) -> int:
     """Load snapshot files; if the app runs, it loads them."""
     home, inbox_paths, exit_code = current_home(), [], EXIT_OK
-    if args.mapping or args.sheet:
+    if args.mapping or args.read_as or args.sheet:
         first = SnapshotFile.from_path(args.files[0], args.integration, args.taken_at)
-        mapping = chosen_mapping(args, home, first.integration) or NO_MAPPING
-        save_mapping(home, first.integration, mapping)
+        mapping = requested_mapping(args, home, first.integration)
+        save_mapping(home, first.integration, mapping or NO_MAPPING)
     marks = {"replace": args.replace, "confirmed": args.confirm}
     with _zipped_together(args) if args.together else nullcontext(args.files) as files:
         for path in files:

@@ -233,10 +233,10 @@ REJECTED = [
         id="JSON error body",
     ),
     pytest.param(
-        "a.json", '{"page": "x", "total": 2, "accounts": [{"userName": "ada"}]}',
+        "a.json", '{"page": "x", "total": 2, "seats of ours": [{"userName": "ada"}]}',
         errors.NotAListOfAccounts,
-        "Its keys: page, total, accounts. If “accounts” is the complete list, deliver that list "
-        "alone.",
+        "Its keys: page, total, seats of ours. If “seats of ours” is the complete list, deliver "
+        "that list alone.",
         id="JSON list beside other keys",
     ),
     pytest.param(

@@ -20,6 +20,10 @@ MAX_NAME_LENGTH = 200
 """Characters of a stored name."""
 
 
+MAX_HOURS = 24 * 30
+"""Hours of the longest session."""
+
+
 class ConfigError(Exception):
     """A sign-in setting is wrong; the message names it and its section."""
 
@@ -42,6 +46,8 @@ class RoleMapping:
     """Whether to accept an email address that the provider has not verified."""
     hours: float = 8
     """Hours from the sign-in to the end of a session, unless its token ends first."""
+    idle_hours: float = 2
+    """Hours without use after which a session ends."""
     contact: str = ""
     """The person to ask for a role."""
     metrics_token: str = ""
@@ -137,7 +143,7 @@ def _are_roles(value: Any) -> bool:
 
 
 def _are_hours(value: Any) -> bool:
-    return type(value) in (int, float) and 0 < value <= 24 * 30
+    return type(value) in (int, float) and 0 < value <= MAX_HOURS
 
 
 SETTINGS: dict[str, tuple[Callable[[Any], bool], str]] = {
@@ -148,6 +154,7 @@ SETTINGS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "pseudonyms": (_are_roles, 'true, false, or a list of roles, such as ["Analyst"]'),
     "unverified_emails": (lambda value: isinstance(value, bool), "true or false"),
     "hours": (_are_hours, "a number above 0, at most 720"),
+    "idle_hours": (_are_hours, "a number above 0, at most 720"),
     "contact": (_is_text, "a text"),
     "metrics_token": (
         lambda value: _is_text(value) and len(value) >= MIN_SECRET_LENGTH,
@@ -176,16 +183,17 @@ def are_valid_claims(claims: Claims, *, client_id: str, hours: float, now: float
     """
     return (
         _has_audience(claims, client_id)
-        and session_end(claims, hours) > now >= _issued_at(claims) - CLOCK_LEEWAY_SECONDS
+        and session_end(claims, hours) > now >= issued_at(claims) - CLOCK_LEEWAY_SECONDS
     )
 
 
 def session_end(claims: Claims, hours: float) -> float:
     """The end of the session of a token, in seconds since 1970; 0 if the token does not say."""
-    return min(_to_seconds(claims.get("exp")), _issued_at(claims) + hours * 3600)
+    return min(_to_seconds(claims.get("exp")), issued_at(claims) + hours * 3600)
 
 
-def _issued_at(claims: Claims) -> float:
+def issued_at(claims: Claims) -> float:
+    """When the provider made the token, in seconds since 1970; 0 if the token does not say."""
     return _to_seconds(claims.get("iat"))
 
 

@@ -23,6 +23,7 @@ from data.staging import (
     stage_missing,
     stage_row,
 )
+from data.store.engine import store_key
 from data.store.transfer import recreate_table
 
 
@@ -114,13 +115,14 @@ def _row_count(rows: sa.FromClause) -> sa.ScalarSelect[int]:
 def find_changed_rows(session: LoadSession, baseline_rows: sa.FromClause) -> None:
     """Fill `stage_changed` with the rows that are new or changed, and the accounts not listed.
 
-    A new account gets its key here, from the position of its row, so that every database assigns
-    the same keys. Keys have gaps: numbering without gaps would need a slow sort.
+    A new account gets its key here, with gaps. Lists show the order of keys where they have no
+    other, so the order comes from a keyed hash: it says nothing about the file, whose order, such
+    as that of names, would tell who is behind a pseudonym.
     """
     columns = [stage_row.c.account_id, *raw_columns().values(), stage_row.c.fingerprint]
-    new_key = (ROW_POSITION + sa.literal(session.span.highest_key + 1, sa.BigInteger)).label(
-        "new_key"
-    )
+    keyed_id = func.concat(store_key(session.con), stage_row.c.account_id)
+    number = func.row_number().over(order_by=(func.sha256(keyed_id), ROW_POSITION))
+    new_key = (number + sa.literal(session.span.highest_key, sa.BigInteger)).label("new_key")
     unknown = select(new_key, *columns).where(~stage_row.c.is_known).subquery("unknown")
     ids = _stage_known_ids(session)
     account_key = func.coalesce(ids.c.account_key, unknown.c.new_key).label("account_key")

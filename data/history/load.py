@@ -43,6 +43,7 @@ from data.schema import (
     row_fingerprint,
     snapshot,
 )
+from data.sources.pages import full_page_warnings
 from data.staging import stage_change, stage_changed, stage_delta, stage_normalized, stage_rejected
 from data.store.dialect import unnest_json_keys
 from data.store.transfer import refresh_statistics
@@ -262,11 +263,14 @@ def _snapshot_facts(
 ) -> dict[str, Any]:
     """Fields of LoadReport that only the file can tell."""
     read_result, counts = changes.read_result, changes.counts
+    has_states = "provisioning_state" in match_columns(read_result.headings)
+    is_answer = read_result.source_info.can_be_page and not has_states
+    page_notes = full_page_warnings(counts.rows_read) if is_answer else []
     return {
         "headings": read_result.headings,
         "row_noun": read_result.row_noun,
         "sheets": read_result.source_info.sheets,
-        "notes": read_result.notes,
+        "notes": [*read_result.notes, *page_notes],
         "source_remarks": read_result.source_info.remarks,
         "incomplete_reason": read_result.source_info.incomplete_reason,
         "unreported_states": _count_unreported_states(con, span, read_result.headings),

@@ -23,6 +23,7 @@ from data.home import Home
 from data.inbox.quarantine import QuarantineStatus, move_to_archive, quarantine_file, target_path
 from data.metrics import FILES_TOTAL, LOAD_SECONDS, ROWS_TOTAL
 from data.records.audit_log import Event, record_event
+from data.store.errors import StoreError
 from data.tempfiles import write_atomically
 
 log = logging.getLogger("rollcall")
@@ -196,7 +197,8 @@ def _record_failure(path: Path, error: Exception) -> LoadFailure:
         f"{cause[0] if cause else type(error).__name__}"
     )
     if not previous or previous.reason != reason:
-        log.error("%s stays in the inbox.", name, exc_info=error)
+        known_cause = isinstance(error, StoreError)  # its sentence says all
+        log.error("%s stays in the inbox.", name, exc_info=None if known_cause else error)
     load_failures[path] = LoadFailure(path, reason, pause, time.monotonic())
     return load_failures[path]
 

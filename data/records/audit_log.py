@@ -41,6 +41,7 @@ class Event(StrEnum):
     SIGNED_IN = "signed in"
     ACCESS_DENIED = "was denied access"
     SIGNED_OUT = "signed out"
+    SESSIONS_ENDED = "ended sessions"
     DOWNLOADED = "downloaded"
     FILE_DELIVERED = "delivered a file"
     PULL_REQUESTED = "requested a pull"

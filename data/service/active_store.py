@@ -15,7 +15,7 @@ from data.formatting import utc_now
 from data.history.load import load
 from data.home import Home
 from data.sample.files import latest_morning, sample_snapshots
-from data.schema import snapshot
+from data.schema import snapshot, state_count
 from data.store.engine import close_store, open_store
 from data.store.errors import StoreError, StoreUnusable
 
@@ -73,6 +73,8 @@ def store_status(home: Home) -> StoreStatus:
         return status
     try:
         active = active_store(home)
+        with active.engine.connect() as con:  # on a cluster, every machine has to answer
+            con.execute(select(state_count.c.integration_id).limit(1)).first()
     except StoreError as error:
         return StoreStatus("failed", str(error))
     if active.sample_progress < 1:

@@ -21,6 +21,7 @@ from data.files.formats import (
     CSV_TEXT,
     HTML,
     JOINED,
+    JSON,
     JSON_LINES,
     ZIP,
     PreparedFile,
@@ -32,8 +33,9 @@ from data.files.formats import (
 from data.files.mapping import NO_MAPPING, ColumnMapping
 from data.files.relation import MAX_HEADINGS, shorten
 from data.files.sheets import account_score
-from data.sources import map_to_rows
+from data.sources import TABLE, Recognition, map_to_rows, recognize, write_rows
 from data.sources.documents import Document
+from data.sources.envelopes import open_envelopes
 from data.sources.joined import join_lists
 from data.sources.source import SourceReport
 
@@ -91,12 +93,14 @@ def wrap_read_errors(name: str) -> Iterator[None]:
         raise UnreadableFile(_unreadable_message(name, error)) from error
 
 
-def read_headings(con: Connection, path: Path) -> tuple[str, ...]:
+def read_headings(
+    con: Connection, path: Path, mapping: ColumnMapping = NO_MAPPING
+) -> tuple[str, ...]:
     """The headings of a file with columns of its own; none of another product's file.
 
     Raises the same errors as `open_file`.
     """
-    file = open_file(path)
+    file = open_file(path, mapping=mapping)
     if file.source_info.source:
         return ()
     with wrap_read_errors(file.name):
@@ -104,28 +108,67 @@ def read_headings(con: Connection, path: Path) -> tuple[str, ...]:
     return tuple(rows.cells)[:MAX_HEADINGS]
 
 
+def identify(path: Path, name: str = "", mapping: ColumnMapping = NO_MAPPING) -> Recognition:
+    """How a file would be read, and why. Raises the same errors as `open_file`."""
+    find_reader(path)
+    file = InputFile(path, name or path.name)
+    with wrap_read_errors(file.name):
+        return _recognize(file.name, _prepare_all(file, mapping.sheet)[0], mapping)
+
+
 def _open_file(file: InputFile, integration: str, mapping: ColumnMapping) -> OpenedFile:
-    prepared = prepare_file(file, mapping.sheet)
-    parts, delivered = [prepared], prepared.file
-    if prepared.reader is ZIP:
-        parts, delivered = _archived_parts(delivered, mapping.sheet)
-    documents = [
-        Document(part.file, part.reader.text_format) for part in parts if part.reader.text_format
-    ]
-    is_text = len(documents) == len(parts)
-    if is_text and (mapped := map_to_rows(documents, file.name, integration)):
-        noun = parts[0].reader.row_noun if len(parts) == 1 else "record"
-        input_file, reader = mapped.unpacked, JSON_LINES._replace(row_noun=noun)
-        report = mapped.report
+    parts, delivered = _prepare_all(file, mapping.sheet)
+    documents = _documents(parts)
+    recognition = _recognize(file.name, parts, mapping)
+    noun = parts[0].reader.row_noun if len(parts) == 1 else "record"
+    mapped_reader, report = JSON_LINES._replace(row_noun=noun), SourceReport()
+    if recognition.key != TABLE:
+        mapped = map_to_rows(documents, file.name, integration, recognition)
+        input_file, reader, report = mapped.unpacked, mapped_reader, mapped.report
+    elif len(documents) == len(parts) and all(map(_has_envelope, documents)):
+        rows = open_envelopes(documents, report)
+        input_file, reader = write_rows(documents, file.name, rows), mapped_reader
     elif len(parts) == 1:
-        [(input_file, reader)], report = parts, SourceReport()
+        [(input_file, reader)] = parts
+        report.can_be_page = reader is JSON
     else:
         names = [part.file.name for part in parts]
         input_file, reader = join_lists(documents, names, file.name), JOINED
-        report = SourceReport()
         report.add_file(input_file)
+    if recognition.is_chosen and recognition.key == TABLE:
+        report.remarks.append(recognition.sentence)
     report.add_file(delivered)
     return OpenedFile(file.name, input_file, reader, report)
+
+
+def _recognize(name: str, parts: list[PreparedFile], mapping: ColumnMapping) -> Recognition:
+    documents = _documents(parts)
+    if len(documents) == len(parts):
+        return recognize(documents, mapping.read_as)
+    recognition = recognize([], mapping.read_as)
+    if recognition.key != TABLE:
+        raise NotAListOfAccounts(
+            f"{name} cannot be read as {recognition.name}, as chosen: expected a table or JSON."
+        )
+    return recognition
+
+
+def _documents(parts: list[PreparedFile]) -> list[Document]:
+    return [
+        Document(part.file, part.reader.text_format) for part in parts if part.reader.text_format
+    ]
+
+
+def _has_envelope(document: Document) -> bool:
+    return document.form.label == "JSON" and document.prefix.is_object
+
+
+def _prepare_all(file: InputFile, sheet: str) -> tuple[list[PreparedFile], InputFile]:
+    """The parts of a delivery, and the delivery with what their reading found."""
+    prepared = prepare_file(file, sheet)
+    if prepared.reader is ZIP:
+        return _archived_parts(prepared.file, sheet)
+    return [prepared], prepared.file
 
 
 def _archived_parts(archive: InputFile, sheet: str) -> tuple[list[PreparedFile], InputFile]:
@@ -163,8 +206,8 @@ def _is_prose(part: PreparedFile) -> bool:
     """Whether it is a text without columns, like a README."""
     if part.reader is not CSV:
         return False
-    headings = Document(part.file, CSV_TEXT).prefix.headings
-    return len(headings) == 1 and not account_score([headings])[0]
+    rows = Document(part.file, CSV_TEXT).prefix.rows
+    return all(len(cells) < 2 for cells in rows) and not account_score(rows)[0]
 
 
 def _unreadable_message(name: str, error: Exception) -> str:

@@ -73,7 +73,10 @@ class DuckDBAdapter(DatabaseAdapter):
             except OSError as error:
                 raise StoreUnreachable(f"{error.filename}: {error.strerror}.") from error
         # Parameters contain names of people, so errors do not quote them.
-        engine = create_engine(url, connect_args={"config": _config(file)}, hide_parameters=True)
+        # A connection costs next to nothing, and there is always one for the probe.
+        unlimited = {"max_overflow": -1} if file else {}
+        config = {"config": _config(file)}
+        engine = create_engine(url, connect_args=config, hide_parameters=True, **unlimited)
         event.listen(engine, "connect", _apply_settings)
         _track_connections(engine, _connections_in_use.setdefault(url, {}))
         return engine

@@ -17,6 +17,10 @@ class StoreUnreachable(StoreError):
     """The store cannot be opened or created: the folder is read-only or the server is down."""
 
 
+class StoreBusy(StoreError):
+    """Too many people ask at once. The store itself is fine."""
+
+
 class StoreTooNew(StoreError):
     """A newer DuckDB made the file. The newer Rollcall can read it."""
 

@@ -17,8 +17,7 @@ from data.states import STATE_BY_NAME
 from data.store.errors import StoreError
 from queries.cache import store_revision
 from queries.snapshots import deletion_limits
-from server.authorize import real_store, writable_store
-from server.session import current_principal
+from server.authorize import real_connection, writable_store
 from widgets import timezone
 from widgets.labels import column_label
 
@@ -51,7 +50,7 @@ def preview_or_error(
     to read it.
     """
     try:
-        with real_store(Permission.LOAD_FILES).connect() as con:
+        with real_connection(Permission.LOAD_FILES) as con:
             revision = store_revision(con), deletion_limits(con).get(integration)
         return _cached_preview(cache_key, integration, revision, preview)
     except (StoreError, OSError) as error:
@@ -72,9 +71,6 @@ def show_preview(result: Preview, *, key: str) -> None:
         _show_sentence(sentence, ":material/warning:", "orange")
     for sentence in report.remarks():
         _show_sentence(sentence, ":material/info:", "gray")
-    if current_principal().uses_pseudonyms:  # the file itself contains names
-        _show_states(report, key)
-        return
     deletions = report.removed + report.being_deleted
     rows_tab, states_tab, deletions_tab, rejected_tab = st.tabs(
         [

@@ -23,9 +23,8 @@ from data.inbox.quarantine import (
 )
 from data.inbox.upload import printable_name
 from data.records.audit_log import Event
-from data.store.restricted_views import REASON_NOT_SHOWN
 from queries.snapshots import FILES_PAGE_SIZE, count_quarantined, quarantined_files
-from server.authorize import real_store, record_action, writable_store
+from server.authorize import real_connection, record_action, writable_store
 from server.session import current_principal
 from widgets import timezone
 from widgets.confirmation import show_confirmation
@@ -42,7 +41,7 @@ ALREADY_HANDLED = "Someone else has already handled this file."
 
 def show_quarantine() -> None:
     """One card per file; nothing if there are none."""
-    with real_store(Permission.LOAD_FILES).connect() as con:
+    with real_connection(Permission.LOAD_FILES) as con:
         counts = count_quarantined(con)
         pages = -(-sum(counts.values()) // FILES_PAGE_SIZE)
         page = min(int(st.session_state.get("quarantine_page") or 1), max(1, pages))
@@ -63,7 +62,7 @@ def show_quarantine() -> None:
     for failure in failures:
         with st.container(border=True):
             badges.RETRYING.show()
-            st.text(_visible_reason(failure.reason))
+            st.text(failure.reason)
     for file in files:
         _show_card(file)
     if pages > 1:
@@ -79,7 +78,7 @@ def _show_card(file: sa.Row[Any]) -> None:
             badges.OUTCOMES[file.status].show()
             st.text(_file_title(file))
             st.caption(timezone.format_with_zone(file.quarantined_at))
-        st.text(_visible_reason(file.reason))
+        st.text(file.reason)
         result = None
         if _is_placed(file):
             expander = st.expander("Preview changes", on_change="rerun", key=f"preview_{key}")
@@ -88,11 +87,6 @@ def _show_card(file: sa.Row[Any]) -> None:
                     result = _show_preview(file, key)
         with st.container(horizontal=True):
             _show_actions(file, result, key)
-
-
-def _visible_reason(reason: str) -> str:
-    """Why a file is not loaded; a reason can quote names from the file."""
-    return REASON_NOT_SHOWN if current_principal().uses_pseudonyms else reason
 
 
 def _is_placed(file: sa.Row[Any]) -> bool:
@@ -113,7 +107,7 @@ def _show_preview(file: sa.Row[Any], key: str) -> Preview | None:
     try:
         path = find_quarantined_path(current_home(), file.status, file.integration, file.file_name)
     except FileNotFoundError as error:
-        st.text(_visible_reason(str(error)))
+        st.text(str(error))
         return None
     snapshot_file = SnapshotFile(path, file.integration, file.taken_at)
     result = preview_or_error(
@@ -122,7 +116,7 @@ def _show_preview(file: sa.Row[Any], key: str) -> Preview | None:
         partial(_preview, file=snapshot_file),
     )
     if isinstance(result, str):
-        st.text(_visible_reason(result))
+        st.text(result)
         return None
     show_preview(result, key=key)
     return result
@@ -165,7 +159,7 @@ def _show_actions(file: sa.Row[Any], result: Preview | None, key: str) -> None:
 def _ask_to_load(file: sa.Row[Any], replaced_file: str) -> None:
     moment = timezone.format_with_zone(file.taken_at, seconds=True)
     st.text(f"{file.integration}, taken at {moment}.")
-    st.text(_visible_reason(file.reason))
+    st.text(file.reason)
     action, decision = partial(requeue_file, confirmed=True), "load anyway"
     if replaced_file:
         st.text(f"It replaces {replaced_file}, which moves to {current_home().removed}.")

@@ -33,7 +33,7 @@ from data.inbox.upload import (
 from data.records.audit_log import Event
 from data.store.errors import StoreError
 from queries.snapshots import FileOutcome, find_outcome
-from server.authorize import authorize, real_store, record_action
+from server.authorize import authorize, real_connection, record_action
 from server.session import current_principal
 from widgets import timezone
 from widgets.labels import escape_label
@@ -289,7 +289,7 @@ def show_progress() -> None:
 
 def _upload_progress() -> UploadProgress:
     uploads = _delivered_uploads()
-    with real_store(Permission.LOAD_FILES).connect() as con:
+    with real_connection(Permission.LOAD_FILES) as con:
         outcomes = [
             find_outcome(con, u.integration, u.taken_at, u.sha256, since=u.delivered_at)
             for u in uploads
