@@ -67,13 +67,15 @@ def count_value(text: str) -> int:
 def requested_mapping(
     args: argparse.Namespace, home: Home, integration: str
 ) -> ColumnMapping | None:
-    """The mapping of `--mapping`, else the saved one, with the choice of `--as`.
+    """The mapping of `--mapping`, else the saved one, with the choices of `--as` and `--sheet`.
 
     Raises InvalidMapping or OSError.
     """
     given = parse_mapping(args.mapping.read_text("utf-8")) if args.mapping else None
     mapping = given or read_mapping(home, integration)
-    return replace(mapping or NO_MAPPING, read_as=args.read_as) if args.read_as else mapping
+    choices = {"read_as": args.read_as, "sheet": args.sheet}
+    changes = {name: choice for name, choice in choices.items() if choice}
+    return replace(mapping or NO_MAPPING, **changes) if changes else mapping
 
 
 class Argument(NamedTuple):
@@ -111,6 +113,12 @@ FILES = [
         type=Path,
         metavar="TOML",
         help="which heading is which column; `load` saves it for the integration",
+    ),
+    _argument(
+        "--sheet",
+        default="",
+        metavar="NAME",
+        help="the sheet of a workbook; `load` saves it for the integration",
     ),
     _argument(
         "--as",

@@ -13,7 +13,6 @@ import sqlalchemy as sa
 from commands import EXIT_OK, EXIT_REJECTED, error_text
 from commands.arguments import requested_mapping
 from data.files.errors import SnapshotRejected
-from data.files.formats import row_noun
 from data.files.naming import SnapshotFile, parse_file_moment
 from data.formatting import iso_z
 from data.history.load_report import QUALITY_LABELS
@@ -67,7 +66,7 @@ def _check_file(engine: sa.Engine, path: Path, args: argparse.Namespace) -> dict
     except (SnapshotRejected, OSError) as error:
         return {"error": error_text(error)}
     load_report = previewed.load_report
-    report: dict[str, Any] = {"quality": load_report.quality}
+    report: dict[str, Any] = {"quality": load_report.quality, "row_noun": load_report.row_noun}
     report |= {field: getattr(load_report, field) for field in COUNT_FIELDS}
     if load_report.previous:
         report["previous"] = iso_z(load_report.previous.taken_at)
@@ -93,5 +92,5 @@ def _report_lines(path: Path, report: dict[str, Any]) -> Iterator[str]:
         yield f"  Compared with {report['previous']}: {changes}."
     yield from (f"  Check: {sentence}" for sentence in report["warnings"])
     yield from (f"  {sentence}" for sentence in report["remarks"])
-    place = row_noun(path.name).capitalize()
+    place = report["row_noun"].capitalize()
     yield from (f"  {place} {row['line']}: {row['reason']}" for row in report["rejected_rows"])

@@ -41,7 +41,7 @@ BAR_WIDTH = 40
 def load_files(args: argparse.Namespace) -> int:
     """Load snapshot files; if the app runs, it loads them."""
     home, inbox_paths, exit_code = current_home(), [], EXIT_OK
-    if args.mapping or args.read_as or args.by_username:
+    if args.mapping or args.read_as or args.sheet or args.by_username:
         first = SnapshotFile.from_path(args.files[0], args.integration, args.taken_at)
         mapping = requested_mapping(args, home, first.integration) or NO_MAPPING
         mapping = mapping.ignoring_ids() if args.by_username else mapping

@@ -244,6 +244,7 @@ def test_check_answers_in_json_one_object_per_file(
     assert first == {
         "file": good.name,
         "quality": "ok",
+        "row_noun": "line",
         "rows_read": 3,
         "accepted": 2,
         "rejected": 0,

@@ -642,9 +642,9 @@ def test_an_archive_of_one_ordinary_file_is_that_file(store: Engine, tmp_path: P
     [
         (b"PK\x03\x04 and no more", "cannot be unpacked"),
         (zipped(), "is a ZIP archive without files"),
-        (zipped(a_csv="login\nada\n", b_csv="login\nbob\n"), "not pages of one source"),
+        (zipped(a_csv="login\nada\n", b_csv="login,Team\n"), "neither pages of one source nor"),
         (zipped(a_json=a_scim_page(a_scim_user(1)), b_csv="login\n"), "b.csv does not belong"),
-        (zipped(a_zip="x"), "a ZIP archive in a ZIP archive"),
+        (zipped(a_zip="x"), "a.zip cannot be read as a ZIP archive"),
         (zipped(a_json='{"Resources": [{"userName": "ada"}, '), "cut off after character 36"),
     ],
 )

@@ -1,14 +1,12 @@
 """Reads JSON and NDJSON files with DuckDB."""
 
 import json
-import re
-from codecs import BOM_UTF8
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection, and_, case, func, select
 
-from data.files.encoding import InputFile, read_head, read_tail
+from data.files.encoding import InputFile, read_tail
 from data.files.errors import NotAListOfAccounts, UnreadableFile
 from data.files.headers import CREDENTIAL_PATTERN
 from data.files.relation import (
@@ -25,7 +23,6 @@ from data.files.text import trim_or_null
 
 PROBE_SIZE = 4096  # characters
 
-LIST_START = re.compile(rb"\s*\[\s*\{")
 UNUSED_DELIMITER = "\x1f"
 """A delimiter that no JSON text can contain."""
 
@@ -74,10 +71,6 @@ def json_error_place(text: str, error: Exception) -> str:
 
 def read_json_lines(con: Connection, input_file: InputFile) -> tuple[InputFile, FileRows]:
     """One object per line. Blank lines do not count, and a broken line affects no other."""
-    if LIST_START.match(read_head(input_file.path).removeprefix(BOM_UTF8)):
-        raise UnreadableFile(
-            f"{input_file.name} is one JSON list, not one object per line. End its name in .json."
-        )
     relation = duckdb_connection(con).read_csv(
         escape_glob(input_file.path),
         columns={"line": "VARCHAR"},

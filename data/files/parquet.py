@@ -6,14 +6,8 @@ import sqlalchemy as sa
 from pyarrow import parquet
 from sqlalchemy import ColumnElement, Connection, case, func, select
 
-from data.files.encoding import (
-    COMPRESSIONS,
-    InputFile,
-    read_head,
-    reject_other_kinds,
-    reject_too_large,
-)
-from data.files.errors import TooLarge, UnknownFormat
+from data.files.encoding import InputFile, reject_too_large
+from data.files.errors import TooLarge
 from data.files.json import number_records
 from data.files.relation import (
     FileRows,
@@ -38,12 +32,6 @@ MAX_VALUES = 5 * MAX_ROWS
 
 def read_parquet(con: Connection, input_file: InputFile) -> tuple[InputFile, FileRows]:
     """Every type becomes the text that other formats would have."""
-    if input_file.path.suffix.lower() in COMPRESSIONS:
-        raise UnknownFormat(
-            f"{input_file.name}: Parquet is compressed already. Deliver the .parquet file itself."
-        )
-    if not read_head(input_file.path).startswith(b"PAR1"):
-        reject_other_kinds(input_file, "Parquet")
     _reject_too_many_values(input_file)
     relation = duckdb_connection(con).read_parquet(escape_glob(input_file.path))
     reject_too_many_headings(input_file.name, len(relation.columns))

@@ -10,7 +10,6 @@ import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection, func, select
 
 from data.files.errors import MostlyRejected, NoAccounts, OnHold, OtherContentLoaded
-from data.files.formats import row_noun
 from data.files.headers import match_columns
 from data.files.mapping import NO_MAPPING
 from data.files.naming import SnapshotFile
@@ -153,7 +152,7 @@ def _stage_changed_rows(
     with session.transaction():
         counts = find_changed_rows_if_valid(session, read_result, baseline)
         if counts:
-            _reject_implausible(session, counts)
+            _reject_implausible(session, counts, read_result.row_noun)
     return (read_result, counts) if counts else None
 
 
@@ -162,7 +161,7 @@ def _stage_all_rows(session: LoadSession, baseline: Baseline) -> tuple[ReadResul
     read_result = _stage_file(session, None)
     with session.transaction():
         counts = validate(session.workspace, read_result, session.file.name)
-        _reject_implausible(session, counts)
+        _reject_implausible(session, counts, read_result.row_noun)
     with session.transaction():
         all_changed = column_reading(counts.marks) != baseline.reading
         find_changed_rows(session, baseline.rows, all_changed=all_changed)
@@ -180,10 +179,10 @@ def _stage_file(session: LoadSession, known_fingerprints: sa.FromClause | None) 
     return read_result
 
 
-def _reject_implausible(session: LoadSession, counts: Validated) -> None:
+def _reject_implausible(session: LoadSession, counts: Validated, row_noun: str) -> None:
     name = session.file.name
     if counts.rejected > counts.rows_read * MAX_REJECTED_SHARE:
-        raise MostlyRejected(_mostly_rejected_message(session, counts))
+        raise MostlyRejected(_mostly_rejected_message(session, counts, row_noun))
     if counts.accepted or session.confirmed:
         return
     accounts = previous_accounts(session.con, session.span).limit(1).subquery()
@@ -195,7 +194,7 @@ def _reject_implausible(session: LoadSession, counts: Validated) -> None:
         )
 
 
-def _mostly_rejected_message(session: LoadSession, counts: Validated) -> str:
+def _mostly_rejected_message(session: LoadSession, counts: Validated, row_noun: str) -> str:
     name = session.file.name
     message = (
         f"{name}: {counts.rejected:,} of {counts.rows_read:,} rows are not accounts, which is more "
@@ -205,7 +204,7 @@ def _mostly_rejected_message(session: LoadSession, counts: Validated) -> str:
         select(stage_rejected).order_by(stage_rejected.c.line)
     ).first()
     if first:
-        message += f" First rejected row, {row_noun(name)} {first.line}: {first.reason}"
+        message += f" First rejected row, {row_noun} {first.line}: {first.reason}"
     return message
 
 
@@ -278,6 +277,8 @@ def _snapshot_facts(
     page_notes = full_page_warnings(counts.rows_read) if is_answer else []
     return {
         "headings": read_result.headings,
+        "row_noun": read_result.row_noun,
+        "sheets": read_result.source_info.sheets,
         "notes": [*read_result.notes, *page_notes],
         "source_remarks": read_result.source_info.remarks,
         "incomplete_reason": read_result.source_info.incomplete_reason,

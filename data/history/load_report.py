@@ -90,6 +90,8 @@ class LoadReport:
     renumbered: int = 0  # new accounts with the username of a removed one, before a load
 
     headings: Sequence[str] = ()
+    row_noun: str = "line"  # what the number of a rejected row counts
+    sheets: Sequence[str] = ()  # names of a workbook's sheets, as it has them
     notes: Sequence[str] = ()  # sentences on how the file was read, for a person to check
     exact_duplicates: int = 0  # rows that equal another one; they are only counted
     conflicting: int = 0  # merged rows with other values than the row that is kept

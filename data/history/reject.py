@@ -9,7 +9,6 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, case, func, select
 
 from data.files.errors import MangledIds
-from data.files.formats import row_noun
 from data.files.relation import RecordLocations
 from data.files.text import is_mangled, visible_or_null
 from data.history.repeats import (
@@ -107,7 +106,7 @@ def _mangled_message(
     is_mangled_row = ROW_POSITION.in_([position])
     account_id = workspace.scalar(select(stage_row.c.account_id).where(is_mangled_row))
     return (
-        f"{name} was saved by a spreadsheet that has rounded its IDs: {row_noun(name)} {line} has "
+        f"{name} was saved by a spreadsheet that has rounded its IDs: {read_result.row_noun} {line} has "
         f"the ID {account_id}; nothing was loaded. Export the file again and load it without "
         "opening it in a spreadsheet, or format the column as text before the values go into it."
     )

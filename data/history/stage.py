@@ -45,7 +45,8 @@ class ReadResult(NamedTuple):
     headings: tuple[str, ...]  # as in the file, repeated ones numbered
     notes: tuple[str, ...]  # full sentences on how it was read, for a person to check
     copies: tuple[object, ...]  # temporary files that stand in for the file; deleted with this
-    source_info: SourceReport  # from the source, if the file comes from another product
+    source_info: SourceReport  # on how it was read; on the source, if it is another product
+    row_noun: str  # what the number of a rejected row counts
 
 
 def stage_rows(
@@ -85,6 +86,7 @@ def stage_rows(
             tuple(notes),
             input_file.copies,
             source_info,
+            file.reader.row_noun,
         )
 
 

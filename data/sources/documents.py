@@ -14,6 +14,7 @@ from data.files.encoding import MEGABYTE, InputFile, TextFormat, read_head
 from data.files.errors import TooLarge, UnreadableFile
 from data.files.json import json_error_place
 from data.files.record_lines import DELIMITERS, guess_delimiter
+from data.files.sheets import LINE_BREAK
 
 MAX_DOCUMENT_MB = 256
 """Of a JSON document that is parsed at once, which takes about five times its size of memory."""
@@ -98,7 +99,7 @@ class Document:
 
         `name_of` gives a heading the name that the cells have.
         """
-        csv_rows = islice(self._parse_cells(), heading_row, None)
+        csv_rows = islice(self.cells(), heading_row, None)
         headings = list(map(name_of, next(csv_rows, (0, []))[1]))
         for line, cells in csv_rows:
             if any(cells):
@@ -106,7 +107,7 @@ class Document:
 
     def _first_rows(self) -> Iterator[list[str]]:
         with suppress(csv.Error):  # reading the file raises it again
-            yield from (cells for _, cells in islice(self._parse_cells(), PREFIX_ROWS))
+            yield from (cells for _, cells in islice(self.cells(), PREFIX_ROWS))
 
     def _parse(self, text: str, position: int, line: int = 0) -> tuple[Any, int]:
         """The JSON value at the position, and the position after it. Raises UnreadableFile."""
@@ -118,14 +119,17 @@ class Document:
             place = f"line {line:,}" if line else json_error_place(text, error)
             raise UnreadableFile(f"{self.name} is not valid JSON ({place}).") from error
 
-    def _parse_cells(self) -> Iterator[tuple[int, list[str]]]:
+    def cells(self) -> Iterator[tuple[int, list[str]]]:
+        """The first line of each CSV record, and its cells, from the first one with content on."""
         with self.unpacked.path.open(encoding="utf-8-sig", newline="") as file:
             first_lines = [file.readline(PREFIX_BYTES) for _ in range(PREFIX_ROWS)]
             delimiter = guess_delimiter(next(filter(HAS_DELIMITER.search, first_lines), ""))
             file.seek(0)
-            reader, line = csv.reader(file, delimiter=delimiter), 1
+            reader, line, has_started = csv.reader(file, delimiter=delimiter), 1, False
             for cells in reader:
-                yield line, [cell.strip() for cell in cells]
+                has_started = has_started or any(cells)
+                if has_started:
+                    yield line, [cell.strip().replace(LINE_BREAK, "\n") for cell in cells]
                 line = reader.line_num + 1
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
+from data.files.encoding import InputFile
 from data.files.headers import CREDENTIAL_PATTERN
 from data.schema import RAW_COLUMNS
 from data.sources.documents import Document, Prefix
@@ -30,6 +31,13 @@ class SourceReport:
     incomplete_reason: str = ""  # why this is not the complete list; the file goes on hold
     source: str = ""  # the source's name; empty for a table without a source
     can_be_page: bool = False  # whether it is a list of an API that can be its first page
+    sheets: tuple[str, ...] = ()  # names of a workbook's sheets
+
+    def add_file(self, file: InputFile) -> None:
+        """Add what the reading of a file found."""
+        self.remarks[:0] = file.remarks
+        self.incomplete_reason = self.incomplete_reason or file.incomplete_reason
+        self.sheets = self.sheets or file.sheets
 
 
 class Source(NamedTuple):

@@ -10,7 +10,6 @@ import sqlalchemy as sa
 import streamlit as st
 
 from data.access.roles import Permission
-from data.files.formats import row_noun
 from data.files.naming import parse_moment
 from data.history.load_report import DEFAULT_DELETION_LIMIT, LoadReport, set_deletion_limit
 from data.home import current_home
@@ -212,7 +211,7 @@ def _rejected_blocks(report: LoadReport, rejected: Sequence[sa.Row[Any]]) -> lis
     if not rejected:
         return []
     count = f" (first {len(rejected):,})" if len(rejected) < report.listed_rows else ""
-    columns = [row_noun(report.file_name).capitalize(), "Reason", "Text"]
+    columns = [report.row_noun.capitalize(), "Reason", "Text"]
     rows = [[f"{row.line:,}", ut.text(row.reason), ut.code(row.text)] for row in rejected]
     title = "Rows to check" if report.conflicting else "Rejected rows"
     return [ut.table(f"{title}{count}", columns, rows, searchable=len(rows) > 10)]

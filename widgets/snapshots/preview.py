@@ -11,7 +11,6 @@ import streamlit as st
 
 from data.access.roles import Permission
 from data.files.errors import SnapshotRejected
-from data.files.formats import row_noun
 from data.history.load_report import LoadReport
 from data.history.preview import Preview
 from data.states import STATE_BY_NAME
@@ -92,7 +91,7 @@ def show_preview(result: Preview, *, key: str) -> None:
         frame = pd.DataFrame(result.deletions, columns=columns)
         _show_first(frame, deletions, f"deletions_{key}", NO_DELETIONS)
     with rejected_tab:
-        position = row_noun(report.file_name).capitalize()
+        position = report.row_noun.capitalize()
         frame = pd.DataFrame(result.rejected, columns=[position, "Text", "Reason"])
         frame = frame[[position, "Reason", "Text"]]
         _show_first(frame, report.listed_rows, f"rejected_{key}", NO_REJECTED_ROWS)

@@ -11,7 +11,9 @@ from typing import Any, NamedTuple
 import streamlit as st
 
 from data.access.roles import Permission
+from data.files.encoding import COMPRESSIONS
 from data.files.errors import OtherContentLoaded, SnapshotRejected
+from data.files.formats import READERS
 from data.files.naming import names_zone, parse_moment, strip_prefixes
 from data.formatting import file_stamp, iso_z, utc_now
 from data.history.preview import Preview
@@ -45,12 +47,12 @@ from widgets.snapshots.preview import (
     show_preview,
 )
 
-FORMATS = "CSV, JSON, Parquet or an export from Okta, Entra ID, SCIM … Up to {limit:,} MB."
+FORMATS = "Excel, CSV, JSON or an export from Okta, Entra ID, SCIM … Up to {limit:,} MB."
 CAPTION = f"{FORMATS} You can check everything before it is loaded."
 ALL_FORMATS = (
-    "CSV, TSV, JSON, NDJSON and Parquet; exports from Okta, Entra ID, SCIM and others. All but "
-    "Parquet can be compressed (.gz, .zst). Several pages of one export can be one ZIP archive. "
-    "Up to {limit:,} MB per file; the server’s maxUploadSize changes this limit."
+    f"Files that end in {', '.join(READERS)}, and exports of Okta, Entra ID, SCIM and others. Text "
+    f"can be compressed ({', '.join(COMPRESSIONS)}). Several pages of one list can be one ZIP "
+    "archive. Up to {limit:,} MB per file; the server’s maxUploadSize changes this limit."
 )
 FILE_WAITS = "Another file for this moment is still in the inbox. Try again in a few seconds."
 WRONG_MOMENT = "Enter a date and time, e.g. 2026-11-23 06:00."
