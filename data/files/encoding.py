@@ -152,7 +152,7 @@ def write_copy(file: InputFile, chunks: Iterator[bytes], *notes: str) -> InputFi
     return InputFile(copy.path, file.name, file.notes + notes, (copy,))
 
 
-def copy_range(file: InputFile, start: int, end: int, note: str) -> InputFile:
+def copy_range(file: InputFile, start: int, end: int, *notes: str) -> InputFile:
     """The bytes from `start` up to `end`, as a file of their own."""
 
     def chunks() -> Iterator[bytes]:
@@ -161,7 +161,7 @@ def copy_range(file: InputFile, start: int, end: int, note: str) -> InputFile:
             while chunk := binary_file.read(min(CHUNK, end - binary_file.tell())):
                 yield chunk
 
-    return write_copy(file, chunks(), note)
+    return write_copy(file, chunks(), *notes)
 
 
 def read_chunks(stream: Any) -> Iterator[bytes]:

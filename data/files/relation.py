@@ -45,6 +45,8 @@ class FileRows(NamedTuple):
     cells: dict[str, ColumnElement[Any]]  # heading → cell as text, or NULL
     locate_records: Callable[[Connection], RecordLocations]  # reads the file once more
     collects_broken: bool = False  # whether DuckDB notes records that it cannot split
+    outside_count: int = 0  # lines around the rows that `locate_records` lists, such as totals
+    remarks: tuple[str, ...] = ()  # full sentences on what is around the rows
 
 
 def reject_too_many_headings(name: str, heading_count: int) -> None:

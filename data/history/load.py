@@ -11,7 +11,6 @@ from sqlalchemy import ColumnElement, Connection, func, select
 
 from data.files.errors import MostlyRejected, NoAccounts, OnHold, OtherContentLoaded
 from data.files.formats import row_noun
-from data.files.headers import match_columns
 from data.files.mapping import NO_MAPPING
 from data.files.naming import SnapshotFile
 from data.formatting import utc_now
@@ -143,7 +142,7 @@ def _stage_changed_rows(
     with session.transaction():
         counts = find_changed_rows_if_valid(session, read_result, baseline)
         if counts:
-            _reject_implausible(session, counts)
+            _reject_implausible(session, counts, read_result.outside_count)
     return (read_result, counts) if counts else None
 
 
@@ -152,7 +151,7 @@ def _stage_all_rows(session: LoadSession, baseline: Baseline) -> tuple[ReadResul
     read_result = _stage_file(session, None)
     with session.transaction():
         counts = validate(session.workspace, read_result)
-        _reject_implausible(session, counts)
+        _reject_implausible(session, counts, read_result.outside_count)
     with session.transaction():
         find_changed_rows(session, baseline.rows)
     return read_result, counts
@@ -169,9 +168,9 @@ def _stage_file(session: LoadSession, known_fingerprints: sa.FromClause | None) 
     return read_result
 
 
-def _reject_implausible(session: LoadSession, counts: Validated) -> None:
+def _reject_implausible(session: LoadSession, counts: Validated, outside_count: int) -> None:
     name = session.file.name
-    if counts.rejected > counts.rows_read * MAX_REJECTED_SHARE:
+    if counts.rejected - outside_count > counts.rows_read * MAX_REJECTED_SHARE:
         raise MostlyRejected(_mostly_rejected_message(session, counts))
     if counts.accepted or session.confirmed:
         return
@@ -266,9 +265,9 @@ def _snapshot_facts(
     return {
         "headings": read_result.headings,
         "notes": read_result.notes,
-        "source_remarks": read_result.source_info.remarks,
+        "source_remarks": read_result.remarks,
         "incomplete_reason": read_result.source_info.incomplete_reason,
-        "unreported_states": _count_unreported_states(con, span, read_result.headings),
+        "unreported_states": _count_unreported_states(con, span, read_result.columns),
         "duplicates": counts.duplicates,
         "exact_duplicates": counts.exact_duplicates,
         "without_offset": counts.without_offset,
@@ -309,10 +308,10 @@ def _count_flags_by_column(con: Connection, span: Span) -> dict[str, int]:
 
 
 def _count_unreported_states(
-    con: Connection, span: Span, headings: tuple[str, ...]
+    con: Connection, span: Span, columns: tuple[str, ...]
 ) -> dict[str, int]:
     """Source of the state → accounts, where the file does not report the state itself."""
-    if "state_source" not in match_columns(headings):
+    if "state_source" not in columns:
         return {}
     return _counts_by(con, span.accounts_in_store().c.state_source)
 

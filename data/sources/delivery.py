@@ -18,7 +18,8 @@ from data.files.encoding import InputFile, prepare_text
 from data.files.errors import NotAListOfAccounts, UnreadableFile
 from data.files.formats import JSON_LINES, ZIP, Reader, find_reader
 from data.files.mapping import NO_MAPPING, ColumnMapping
-from data.files.relation import MAX_HEADINGS, shorten
+from data.files.proposal import Proposal, propose_mapping
+from data.files.relation import reject_too_many_headings, shorten
 from data.sources import map_to_rows
 from data.sources.documents import Document
 from data.sources.source import SourceReport
@@ -79,17 +80,20 @@ def wrap_read_errors(name: str) -> Iterator[None]:
         raise UnreadableFile(_unreadable_message(name, error)) from error
 
 
-def read_headings(con: Connection, path: Path) -> tuple[str, ...]:
-    """The headings of a file with columns of its own; none of another product's file.
+def read_proposal(
+    con: Connection, path: Path, name: str = "", mapping: ColumnMapping = NO_MAPPING
+) -> Proposal | None:
+    """How the columns of a file would be read; None for another product's file.
 
     Raises the same errors as `open_file`.
     """
-    file = open_file(path)
+    file = open_file(path, name=name, mapping=mapping)
     if file.source_info.source:
-        return ()
+        return None
     with wrap_read_errors(file.name):
         _, rows = file.reader.read(con, file.input_file)
-    return tuple(rows.cells)[:MAX_HEADINGS]
+        reject_too_many_headings(file.name, len(rows.cells))
+        return propose_mapping(con, rows, mapping, with_words=True)
 
 
 def _open_file(file: InputFile, integration: str, mapping: ColumnMapping) -> OpenedFile:
