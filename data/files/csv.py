@@ -11,7 +11,7 @@ from sqlalchemy.schema import DropTable
 from data.files.encoding import InputFile, copy_range
 from data.files.errors import UnreadableFile
 from data.files.headers import CREDENTIAL_PATTERN
-from data.files.record_lines import find_record_starts
+from data.files.record_lines import RecordStarts, find_record_starts
 from data.files.relation import (
     MAX_LINE_SIZE,
     FileRows,
@@ -159,19 +159,12 @@ def _locate_csv_records(
     )
     if starts.ends_in_quotes:
         raise UnreadableFile(UNCLOSED_QUOTE.format(name=input_file.name, line=starts.lines[-1]))
-    position = REJECT_ERRORS.c.line_byte_position
-    text, kind = func.min(REJECT_ERRORS.c.csv_line), func.min(REJECT_ERRORS.c.error_type)
-    broken = con.execute(select(position, text, kind).group_by(position)).all()
-    indexes = [bisect_left(starts.offsets, offset - 1) for offset, _, _ in broken]
-    broken_indexes = set(indexes)
-    lines = [line for index, line in enumerate(starts.lines) if index not in broken_indexes]
+    indexes, broken_rows = _broken_rows(con, starts)
+    left_out = set(indexes)
+    lines = [line for index, line in enumerate(starts.lines) if index not in left_out]
+    rejected = [*broken_rows, *outside_lines]
     # Nobody knows where in a broken line its credentials are.
     has_credentials = any(map(CREDENTIAL_PATTERN.search, first_record.headings))
-    broken_rows = [
-        (starts.lines[min(index, len(starts.lines) - 1)], line.strip("\r\n"), reason)
-        for index, (_, line, kind) in zip(indexes, broken, strict=True)
-        for reason in [BROKEN_LINE_MESSAGES.get(kind, OTHER_BROKEN_MESSAGE)]
-    ] + outside_lines
     return RecordLocations(
         register_table(
             con,
@@ -184,9 +177,28 @@ def _locate_csv_records(
             "snapshot_broken",
             {"line": "int64", "text": "string", "reason": "string"},
             [
-                [line for line, _, _ in broken_rows],
-                [None if has_credentials else text for _, text, _ in broken_rows],
-                [reason for _, _, reason in broken_rows],
+                [line for line, _, _ in rejected],
+                [None if has_credentials else text for _, text, _ in rejected],
+                [reason for _, _, reason in rejected],
             ],
         ),
     )
+
+
+def _broken_rows(
+    con: Connection, starts: RecordStarts
+) -> tuple[list[int], list[tuple[int, str, str]]]:
+    """The numbers of the records that DuckDB could not split, and line, text and reason of each."""
+    position = REJECT_ERRORS.c.line_byte_position
+    text, kind = func.min(REJECT_ERRORS.c.csv_line), func.min(REJECT_ERRORS.c.error_type)
+    broken = con.execute(select(position, text, kind).group_by(position)).all()
+    indexes = [bisect_left(starts.offsets, row[0] - 1) for row in broken]
+    rows = [
+        (
+            starts.lines[min(index, len(starts.lines) - 1)],
+            line.strip("\r\n"),
+            BROKEN_LINE_MESSAGES.get(error_type, OTHER_BROKEN_MESSAGE),
+        )
+        for index, (_, line, error_type) in zip(indexes, broken, strict=True)
+    ]
+    return indexes, rows

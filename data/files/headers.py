@@ -96,7 +96,7 @@ SYNONYMS: dict[str, str] = {
         有効, 状態, ステータス, アカウント状態""",
     "inactive": """
         disabled, is disabled, account disabled, suspended, is suspended, deactivated, blocked
-        is blocked, inactive, is inactive, archived, is archived, is deleted, deleted
+        is blocked, block sign in, inactive, is inactive, archived, is archived, is deleted, deleted
         gesperrt, deaktiviert, inaktiv, archiviert, désactivé, suspendu, bloqué, inactif
         desactivado, suspendido, bloqueado, inactivo, desativado, suspenso, bloqueado, inativo
         無効, 停止""",
@@ -133,6 +133,9 @@ PARTIAL_HEADINGS: dict[str, str] = {
     "last_updated": "updated, modified, changed, geändert, aktualisiert, modifié",
 }
 """Column → words in a heading that look like it. A person decides about them."""
+
+UNSURE_IN_BRACKETS = ("active_in_app", "inactive", "provisioning_state")
+"""`Block sign in [accountEnabled]` means the opposite of what the brackets say."""
 
 OTHER_SUBJECTS = frozenset(
     "manager supervisor owner creator created creation approver author sponsor by last age 2sv 2fa"
@@ -193,8 +196,10 @@ def match_columns(headings: Iterable[str]) -> dict[str, str]:
     remaining = list(headings)
     matched = own_columns(remaining)
     for heading in remaining:
-        for name in ranks_of(heading) if heading not in matched.values() else ():
-            matched.setdefault(COLUMN_OF_PART.get(name, name), heading)
+        names = [COLUMN_OF_PART.get(name, name) for name in ranks_of(heading)]
+        free_name = next((name for name in names if name not in matched), None)
+        if free_name and heading not in matched.values():
+            matched[free_name] = heading
     return matched
 
 
@@ -222,8 +227,11 @@ def ranks_of(heading: str) -> dict[str, int]:
     words = heading_words(heading).replace(" ", "")
     if specific_key(heading) == "user_name":
         return {"user_name": 0, "handle": -1}
-    if words not in _ranks_by_words() and (in_brackets := re.search(r"[(\[](\w+)[)\]]", heading)):
+    words = words.removesuffix("required")
+    if words not in _ranks_by_words() and (in_brackets := re.search(r"\[(\w+)\]", heading)):
         words = heading_words(in_brackets[1]).replace(" ", "")
+        ranks = _ranks_by_words().get(words, {})
+        return {name: rank for name, rank in ranks.items() if name not in UNSURE_IN_BRACKETS}
     return _ranks_by_words().get(words, {})
 
 

@@ -252,6 +252,8 @@ class _Proposer:
         """What can be a column that the file seems to lack, and what looks like one it has."""
         unsure: dict[str, Guess] = {}
         look_alikes: dict[str, str] = {}
+        if "username_in_app" not in self.columns and (ids := self.columns.get("account_id")):
+            unsure["username_in_app"] = Guess(ids, self.profiles[ids[0]].describe())
         for heading in self.free:
             names = self._possible_columns(heading)
             missing = [name for name in names if name not in self.columns]

@@ -101,7 +101,7 @@ def _row(rows: FileRows, mapping: ColumnMapping) -> sa.FromClause:
     mapped_cells = {name: mapping.cell(name, rows.cells) for name in columns}
     mapped_cells["username_in_app"] = _null_if_headings(rows, mapping, mapped_cells)
     if "provisioning_state" not in columns:
-        is_account = mapped_cells["username_in_app"].is_not(None)
+        is_account = visible_or_null(mapped_cells["username_in_app"]).is_not(None)
         mapped_cells |= {name: case((is_account, text)) for name, text in INFERRED_STATE.items()}
     used_headings = {heading for headings in columns.values() for heading in headings}
     other_headings = [
@@ -129,8 +129,8 @@ def _null_if_headings(
     other = next((other for other in rows.cells if other != heading), None)
     if other is None:
         return username
-    other_text = trim_or_null(rows.cells[other])  # only looked at where the first cell is equal
-    is_heading = trim_or_null(username) == heading
+    other_text = rows.cells[other]  # only looked at where the username is its heading
+    is_heading = username == heading
     return case((is_heading, case((other_text.is_distinct_from(other), username))), else_=username)
 
 
