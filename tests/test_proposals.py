@@ -107,6 +107,11 @@ def headings_of(proposal: Proposal) -> dict[str, str]:
             },
         ),
         (
+            "Account,user_id,email\nacme,auth0|5f7c,m@x.io\nacme,auth0|5f7d,t@x.io\n"
+            "acme,auth0|5f7e,i@x.io\nacme,auth0|5f7f,o@x.io\n",
+            {"username_in_app": "email", "account_id": "user_id", "user_email": "email"},
+        ),
+        (
             "Nombre de usuario,Nombre,Apellidos,Estado\nmira,Mira,Solberg,Activo\n",
             {
                 "username_in_app": "Nombre de usuario",
@@ -251,7 +256,7 @@ def tables(draw: st.DrawFn) -> tuple[list[list[str]], dict[str, str]]:
 
 
 @given(tables(), st.randoms(use_true_random=False))
-@settings(max_examples=25)
+@settings(max_examples=20, deadline=None)
 def test_no_value_is_taken_for_what_it_is_not_in_any_order(
     tmp_path_factory: pytest.TempPathFactory,
     table: tuple[list[list[str]], dict[str, str]],
@@ -282,7 +287,7 @@ def test_the_sample_of_a_long_table_depends_on_no_order(tmp_path: Path):
 
 
 @given(st.dictionaries(st.text(max_size=30), st.integers(1, 3), max_size=20))
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 def test_any_text_can_be_profiled(texts: dict[str, int]):
     profile = profile_of(texts, 100)
     assert profile.filled == sum(texts.values())

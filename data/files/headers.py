@@ -49,7 +49,7 @@ SYNONYMS: dict[str, str] = {
         nome de usuário, nome do usuário, nome de utilizador, login do usuário
         ユーザー名, ログイン名, ログインid, アカウント名""",
     "handle": """
-        user, user name, user id, userid, member, account
+        user, user name, user id, userid
         benutzer, nutzer, anwender, benutzer id, utilisateur, usuario, usuário, utilizador
         ユーザー, ユーザーid""",
     "account_id": """

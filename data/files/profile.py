@@ -38,7 +38,7 @@ TIME = re.compile(
 DIGITS = re.compile(r"1\d{9}(?:\d{3}){0,3}(?:\.\d+)?|20\d{12}")
 """Times without punctuation: Unix times from 2001 on, `20261120081405`. IDs can look so, too."""
 NUMBER = re.compile(r"[-+]?\d[\d.,]*%?")
-LIST = re.compile(r".*[;|\n].*|\[.*\]|\{.*\}|[^,]+(?:,[^,]+){2,}", re.DOTALL)
+LIST = re.compile(r".*[;\n].*|\[.*\]|\{.*\}|[^,]+(?:,[^,]+){2,}", re.DOTALL)
 
 STATE_KEYS = frozenset(map(heading_key, STATE_NAMES))
 

@@ -35,7 +35,7 @@ class Values(NamedTuple):
     mostly: tuple[str, ...] = ()  # kinds of which a share is; headings that are documented suffice
     share: float = 0.8
     filled: float = 0.0  # least share of rows with a value
-    distinct: bool = False  # not one value in all rows
+    distinct: float = 0.0  # least share of values that differ, in more than three
 
 
 NO_NAME = ("time", "truth", "list", "state")
@@ -43,9 +43,9 @@ NO_PERSON = ("time", "truth", "number", "email", "guid", "state")
 
 VALUES: dict[str, Values] = {
     "username_in_app": Values(NO_NAME, filled=0.5),
-    "handle": Values((*NO_NAME, "spaced", "number", "guid", "status"), filled=0.9),
-    "email_login": Values(NO_NAME, ("email",), filled=0.9),
-    "account_id": Values((*NO_NAME, "email", "spaced"), distinct=True),
+    "handle": Values((*NO_NAME, "spaced", "number", "guid", "status"), filled=0.9, distinct=0.1),
+    "email_login": Values(NO_NAME, ("email",), filled=0.9, distinct=0.1),
+    "account_id": Values((*NO_NAME, "email", "spaced"), distinct=0.1),
     "upstream_user_id": Values((*NO_NAME, "spaced")),
     "user_name": Values(NO_PERSON),
     "given_name": Values(NO_PERSON),
@@ -207,7 +207,7 @@ class _Proposer:
             return is_documented(name, heading)
         if any(profile.share(kind) >= 0.5 for kind in values.never):
             return False
-        if values.distinct and profile.distinct == 1 and profile.filled > 3:
+        if profile.filled > 3 and profile.distinct < values.distinct * profile.filled:
             return False
         if profile.filled < values.filled * profile.rows:
             return False
