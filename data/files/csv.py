@@ -70,13 +70,12 @@ def read_csv(con: Connection, input_file: InputFile) -> tuple[InputFile, FileRow
     names = [f"c{i}" for i in range(len(headings))]
     records = _read_records(con, input_file, first_record, names)
     cells = dict(zip(headings, map(text_column, names), strict=True))
-    outside_lines = outside.lines if outside else []
     return input_file, FileRows(
         records,
         cells,
-        partial(_locate_csv_records, input_file, first_record, outside_lines),
+        partial(_locate_csv_records, input_file, first_record),
         collects_broken=True,
-        outside_count=len(outside_lines),
+        outside_lines=_texts_without_credentials(outside.lines, first_record) if outside else (),
         remarks=_title_remarks(first_record),
     )
 
@@ -129,26 +128,23 @@ def _drop_reject_tables(con: Connection) -> None:
 
 
 def count_broken_records(con: Connection, rows: FileRows) -> int:
-    """The number of records that DuckDB left out, and of lines around the rows.
+    """The number of records that DuckDB left out.
 
     Raises UnreadableFile where the last record does not end, so the file is cut off.
     """
     if not rows.collects_broken:
-        return rows.outside_count
+        return 0
     position, kind = REJECT_ERRORS.c.line_byte_position, REJECT_ERRORS.c.error_type
     broken_count, unquoted_count = con.execute(
         select(func.count(position.distinct()), func.count().filter(kind == UNQUOTED_ERROR))
     ).one()
     if unquoted_count:
         rows.locate_records(con)
-    return broken_count + rows.outside_count
+    return broken_count
 
 
 def _locate_csv_records(
-    input_file: InputFile,
-    first_record: FirstRecord,
-    outside_lines: list[tuple[int, str, str]],
-    con: Connection,
+    input_file: InputFile, first_record: FirstRecord, con: Connection
 ) -> RecordLocations:
     """Count lines here, as DuckDB gives neither the line nor the number of a record.
 
@@ -162,9 +158,7 @@ def _locate_csv_records(
     indexes, broken_rows = _broken_rows(con, starts)
     left_out = set(indexes)
     lines = [line for index, line in enumerate(starts.lines) if index not in left_out]
-    rejected = [*broken_rows, *outside_lines]
-    # Nobody knows where in a broken line its credentials are.
-    has_credentials = any(map(CREDENTIAL_PATTERN.search, first_record.headings))
+    rejected = _texts_without_credentials(broken_rows, first_record)
     return RecordLocations(
         register_table(
             con,
@@ -178,11 +172,19 @@ def _locate_csv_records(
             {"line": "int64", "text": "string", "reason": "string"},
             [
                 [line for line, _, _ in rejected],
-                [None if has_credentials else text for _, text, _ in rejected],
+                [text for _, text, _ in rejected],
                 [reason for _, _, reason in rejected],
             ],
         ),
     )
+
+
+def _texts_without_credentials(
+    lines: list[tuple[int, str, str]], first_record: FirstRecord
+) -> tuple[tuple[int, str | None, str], ...]:
+    """Line, text and reason. Nobody knows where in such a line its credentials are."""
+    has_credentials = any(map(CREDENTIAL_PATTERN.search, first_record.headings))
+    return tuple((line, None if has_credentials else text, reason) for line, text, reason in lines)
 
 
 def _broken_rows(

@@ -209,10 +209,10 @@ class _Proposer:
             return False
         if profile.filled > 3 and profile.distinct < values.distinct * profile.filled:
             return False
-        if profile.filled < values.filled * profile.rows:
-            return False
         if is_documented(name, heading):
             return True
+        if profile.filled < values.filled * profile.rows:
+            return False
         if name == "provisioning_state" and profile.share("status") > profile.share("state"):
             return False
         return not values.mostly or profile.share(*values.mostly) >= values.share

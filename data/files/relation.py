@@ -45,7 +45,8 @@ class FileRows(NamedTuple):
     cells: dict[str, ColumnElement[Any]]  # heading → cell as text, or NULL
     locate_records: Callable[[Connection], RecordLocations]  # reads the file once more
     collects_broken: bool = False  # whether DuckDB notes records that it cannot split
-    outside_count: int = 0  # lines around the rows that `locate_records` lists, such as totals
+    outside_lines: tuple[tuple[int, str | None, str], ...] = ()
+    """Lines around the rows, such as totals: line, text, reason. None of them is a record."""
     remarks: tuple[str, ...] = ()  # full sentences on what is around the rows
 
 

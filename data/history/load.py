@@ -142,7 +142,8 @@ def _stage_changed_rows(
     with session.transaction():
         counts = find_changed_rows_if_valid(session, read_result, baseline)
         if counts:
-            _reject_implausible(session, counts, read_result.outside_count)
+            _reject_implausible(session, counts)
+            counts = _add_outside_lines(session, read_result, counts)
     return (read_result, counts) if counts else None
 
 
@@ -151,7 +152,8 @@ def _stage_all_rows(session: LoadSession, baseline: Baseline) -> tuple[ReadResul
     read_result = _stage_file(session, None)
     with session.transaction():
         counts = validate(session.workspace, read_result)
-        _reject_implausible(session, counts, read_result.outside_count)
+        _reject_implausible(session, counts)
+        counts = _add_outside_lines(session, read_result, counts)
     with session.transaction():
         find_changed_rows(session, baseline.rows)
     return read_result, counts
@@ -168,9 +170,23 @@ def _stage_file(session: LoadSession, known_fingerprints: sa.FromClause | None) 
     return read_result
 
 
-def _reject_implausible(session: LoadSession, counts: Validated, outside_count: int) -> None:
+def _add_outside_lines(
+    session: LoadSession, read_result: ReadResult, counts: Validated
+) -> Validated:
+    """List the lines around the rows as rejected; they say nothing about the rows."""
+    lines = read_result.outside_lines
+    if not lines:
+        return counts
+    rows = [{"line": line, "text": text, "reason": reason} for line, text, reason in lines]
+    session.workspace.execute(sa.insert(stage_rejected), rows)
+    return counts._replace(
+        rows_read=counts.rows_read + len(lines), rejected=counts.rejected + len(lines)
+    )
+
+
+def _reject_implausible(session: LoadSession, counts: Validated) -> None:
     name = session.file.name
-    if counts.rejected - outside_count > counts.rows_read * MAX_REJECTED_SHARE:
+    if counts.rejected > counts.rows_read * MAX_REJECTED_SHARE:
         raise MostlyRejected(_mostly_rejected_message(session, counts))
     if counts.accepted or session.confirmed:
         return

@@ -43,8 +43,8 @@ class ReadResult(NamedTuple):
     """The facts about a file that `stage_row` does not hold."""
 
     locate_records: Callable[[Connection], RecordLocations]  # as in FileRows
-    broken_count: int  # records that could not be parsed, and lines around the rows
-    outside_count: int  # lines around the rows, such as totals
+    broken_count: int  # records that could not be parsed
+    outside_lines: tuple[tuple[int, str | None, str], ...]  # as in FileRows
     headings: tuple[str, ...]  # as in the file, repeated ones numbered
     columns: tuple[str, ...]  # the columns of a snapshot that the rows have
     notes: tuple[str, ...]  # full sentences on how it was read, for a person to check
@@ -85,7 +85,7 @@ def stage_rows(
         return ReadResult(
             rows.locate_records,
             count_broken_records(workspace, rows),
-            rows.outside_count,
+            rows.outside_lines,
             tuple(rows.cells),
             (*proposal.mapping.columns_with_headings(), *inferred),
             (*notes, *proposal.warnings()),
