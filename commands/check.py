@@ -91,8 +91,11 @@ def _proposed_mapping(path: Path, saved: ColumnMapping) -> dict[str, Any]:
 
     Nothing for a file with Rollcall's own headings, and for one of another product.
     """
-    with open_store("duckdb:///:memory:").connect() as con:
-        proposal = read_proposal(con, path, path.name, saved)
+    try:
+        with open_store("duckdb:///:memory:").connect() as con:
+            proposal = read_proposal(con, path, path.name, saved)
+    except SnapshotRejected:
+        return {}
     if not proposal or not (proposal.reasons or proposal.unsure):
         return {}
     guessed = {name: guess.headings for name, guess in proposal.unsure.items()}

@@ -226,7 +226,8 @@ class _Proposer:
         self.free = [heading for heading in self.free if heading not in headings]
         if name == "inactive":
             self.active = INVERTED | self.active
-        if reason or not is_documented(column, headings[0]):
+        is_usual = is_documented(column, headings[0]) or column == "provisioning_state"
+        if reason or not is_usual:
             self.reasons[column] = reason or self.profiles[headings[0]].describe()
 
     def _take_user_name(self) -> None:
