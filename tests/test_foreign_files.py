@@ -287,7 +287,7 @@ def test_the_most_columns_load_within_seconds(store: Engine, tmp_path: Path):
         ("roles|App access|Entitlements|APP_ACCESS", "roles"),
         ("active_in_app|Active in app|Active", "active_in_app"),
         ("upstream_user_id|Upstream user ID|externalId|External ID", "upstream_user_id"),
-        ("provisioning_state|Provisioning state|State|Status", "provisioning_state"),
+        ("provisioning_state|Provisioning state", "provisioning_state"),
         ("state_reason|Reason|Error", "state_reason"),
         ("failure_code|Error code|errorCode", "failure_code"),
         ("last_updated|Last updated|lastUpdated|updatedAt", "last_updated"),

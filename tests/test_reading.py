@@ -291,9 +291,14 @@ def test_an_unrecognized_value_is_flagged_and_stored_unchanged(
     assert json.loads(account["flags"]) == {column: text}
 
 
-def test_a_missing_state_is_unrecognized_without_a_flag(store: Engine, tmp_path: Path):
-    account = one(store, tmp_path)
+def test_a_blank_state_is_unrecognized_without_a_flag(store: Engine, tmp_path: Path):
+    account = one(store, tmp_path, provisioning_state=None)
     assert (account["provisioning_state"], account["flags"]) == ("Unrecognised", None)
+
+
+def test_a_file_without_states_has_inferred_ones(store: Engine, tmp_path: Path):
+    account = one(store, tmp_path)
+    assert (account["provisioning_state"], account["state_source"]) == ("Onboarded", "inferred")
 
 
 @pytest.mark.parametrize(

@@ -166,6 +166,18 @@ def write_copy(file: InputFile, chunks: Iterator[bytes], *notes: str) -> InputFi
     return file._replace(path=copy.path, notes=file.notes + notes, copies=(copy,))
 
 
+def copy_range(file: InputFile, start: int, end: int, *notes: str) -> InputFile:
+    """The bytes from `start` up to `end`, as a file of their own."""
+
+    def chunks() -> Iterator[bytes]:
+        with file.path.open("rb") as binary_file:
+            binary_file.seek(start)
+            while chunk := binary_file.read(min(CHUNK, end - binary_file.tell())):
+                yield chunk
+
+    return write_copy(file, chunks(), *notes)
+
+
 def read_chunks(stream: Any) -> Iterator[bytes]:
     """A binary stream in chunks."""
     while chunk := stream.read(CHUNK):

@@ -47,6 +47,9 @@ class FileRows(NamedTuple):
     collects_broken: bool = False  # whether DuckDB notes records that it cannot split
     attribute_names: Mapping[str, str] = {}  # heading → name of the attribute, where they differ
     further_attributes: ColumnElement[Any] | None = None  # a JSON object of more attributes
+    outside_lines: tuple[tuple[int, str | None, str], ...] = ()
+    """Lines around the rows, such as totals: line, text, reason. None of them is a record."""
+    remarks: tuple[str, ...] = ()  # full sentences on what is around the rows
 
 
 def reject_too_many_headings(name: str, heading_count: int) -> None:

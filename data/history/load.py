@@ -153,6 +153,7 @@ def _stage_changed_rows(
         counts = find_changed_rows_if_valid(session, read_result, baseline)
         if counts:
             _reject_implausible(session, counts, read_result.row_noun)
+            counts = _add_outside_lines(session, read_result, counts)
     return (read_result, counts) if counts else None
 
 
@@ -162,6 +163,7 @@ def _stage_all_rows(session: LoadSession, baseline: Baseline) -> tuple[ReadResul
     with session.transaction():
         counts = validate(session.workspace, read_result, session.file.name)
         _reject_implausible(session, counts, read_result.row_noun)
+        counts = _add_outside_lines(session, read_result, counts)
     with session.transaction():
         all_changed = column_reading(counts.marks) != baseline.reading
         find_changed_rows(session, baseline.rows, all_changed=all_changed)
@@ -177,6 +179,20 @@ def _stage_file(session: LoadSession, known_fingerprints: sa.FromClause | None) 
     if reason and not session.confirmed:
         raise OnHold(f"{file.name} is on hold: {incomplete_message(reason)}")
     return read_result
+
+
+def _add_outside_lines(
+    session: LoadSession, read_result: ReadResult, counts: Validated
+) -> Validated:
+    """List the lines around the rows as rejected; they say nothing about the rows."""
+    lines = read_result.outside_lines
+    if not lines:
+        return counts
+    rows = [{"line": line, "text": text, "reason": reason} for line, text, reason in lines]
+    session.workspace.execute(sa.insert(stage_rejected), rows)
+    return counts._replace(
+        rows_read=counts.rows_read + len(lines), rejected=counts.rejected + len(lines)
+    )
 
 
 def _reject_implausible(session: LoadSession, counts: Validated, row_noun: str) -> None:
@@ -280,9 +296,9 @@ def _snapshot_facts(
         "row_noun": read_result.row_noun,
         "sheets": read_result.source_info.sheets,
         "notes": [*read_result.notes, *page_notes],
-        "source_remarks": read_result.source_info.remarks,
+        "source_remarks": read_result.remarks,
         "incomplete_reason": read_result.source_info.incomplete_reason,
-        "unreported_states": _count_unreported_states(con, span, read_result.headings),
+        "unreported_states": _count_unreported_states(con, span, read_result.columns),
         "exact_duplicates": counts.repeats.exact,
         "conflicting": counts.repeats.conflicting,
         "shared_ids": counts.repeats.shared_ids,
@@ -329,10 +345,10 @@ def _count_flags_by_column(con: Connection, span: Span) -> dict[str, int]:
 
 
 def _count_unreported_states(
-    con: Connection, span: Span, headings: tuple[str, ...]
+    con: Connection, span: Span, columns: tuple[str, ...]
 ) -> dict[str, int]:
     """Source of the state → accounts, where the file does not report the state itself."""
-    if "state_source" not in match_columns(headings):
+    if "state_source" not in columns:
         return {}
     return _counts_by(con, span.accounts_in_store().c.state_source)
 

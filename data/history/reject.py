@@ -105,8 +105,9 @@ def _mangled_message(
     line = workspace.scalar(select(lines.c.line).where(lines.c.number == position)) or 0
     is_mangled_row = ROW_POSITION.in_([position])
     account_id = workspace.scalar(select(stage_row.c.account_id).where(is_mangled_row))
+    place = f"{read_result.row_noun} {line}"
     return (
-        f"{name} was saved by a spreadsheet that has rounded its IDs: {read_result.row_noun} {line} has "
+        f"{name} was saved by a spreadsheet that has rounded its IDs: {place} has "
         f"the ID {account_id}; nothing was loaded. Export the file again and load it without "
         "opening it in a spreadsheet, or format the column as text before the values go into it."
     )

@@ -12,11 +12,13 @@ from sqlalchemy import ColumnElement, Connection, case, func, select
 from sqlalchemy.dialects.postgresql import array
 
 from data.files.csv import count_broken_records
+from data.files.encoding import InputFile
 from data.files.errors import NoUsernameColumn
 from data.files.footers import is_footer
 from data.files.headers import CREDENTIAL_PATTERN
 from data.files.mapping import NO_MAPPING, ColumnMapping
 from data.files.own_list import restore_own_list
+from data.files.proposal import Proposal, propose_mapping
 from data.files.relation import (
     MAX_HEADINGS_SHOWN,
     FileRows,
@@ -34,6 +36,13 @@ from data.values.column_reading import row_marks
 OTHER_COLUMNS = sorted(RAW_COLUMNS[1:], key=("user_email", "roles").__contains__, reverse=True)
 """All raw columns but the username, those first that nearly every account has."""
 
+INFERRED_STATE = {"provisioning_state": "Onboarded", "state_source": "inferred"}
+"""A file without states lists the accounts that exist, and no jobs."""
+
+WAY_ON = (
+    "Choose the column under “Map columns” when you upload the file on the Snapshots page, or give "
+    "a mapping: rollcall load --mapping."
+)
 MISSING_HEADINGS = "The mapping names headings that the file does not have: {}."
 
 
@@ -42,8 +51,11 @@ class ReadResult(NamedTuple):
 
     locate_records: Callable[[Connection], RecordLocations]  # as in FileRows
     broken_count: int  # records that could not be parsed
+    outside_lines: tuple[tuple[int, str | None, str], ...]  # as in FileRows
     headings: tuple[str, ...]  # as in the file, repeated ones numbered
+    columns: tuple[str, ...]  # the columns of a snapshot that the rows have
     notes: tuple[str, ...]  # full sentences on how it was read, for a person to check
+    remarks: tuple[str, ...]  # full sentences that are worth knowing
     copies: tuple[object, ...]  # temporary files that stand in for the file; deleted with this
     source_info: SourceReport  # on how it was read; on the source, if it is another product
     row_noun: str  # what the number of a rejected row counts
@@ -62,38 +74,51 @@ def stage_rows(
     Raises UnknownFormat, UnreadableFile, TooLarge, NoUsernameColumn or NotAListOfAccounts.
     """
     name, source_info = file.name, file.source_info
+    if source_info.source:  # the source writes Rollcall's own headings
+        mapping = NO_MAPPING.ignoring_ids() if mapping.ignores_ids else NO_MAPPING
     with wrap_read_errors(name):
-        input_file, rows = file.reader.read(workspace, file.input_file)
-        reject_too_many_headings(name, len(rows.cells))
-        if source_info.source:  # the source writes Rollcall's own headings
-            mapping = NO_MAPPING.ignoring_ids() if mapping.ignores_ids else NO_MAPPING
-        else:
-            rows = restore_own_list(workspace, name, rows)
-        column_headings = mapping.match_headings(rows.cells)
+        input_file, rows = _read_rows(workspace, file)
         missing_headings = mapping.missing_headings(rows.cells)
-        if "username_in_app" not in column_headings:
-            raise NoUsernameColumn(_no_username_message(name, rows, missing_headings))
+        proposal = propose_mapping(workspace, rows, mapping)
+        if not proposal.mapping.columns.get("username_in_app"):
+            raise NoUsernameColumn(_no_username_message(name, rows, proposal, missing_headings))
         notes = [*input_file.notes, *source_info.warnings]
+        inferred = () if proposal.mapping.columns.get("provisioning_state") else INFERRED_STATE
         if missing_headings:
             shown = map(shorten, missing_headings[:MAX_HEADINGS_SHOWN])
             notes.append(MISSING_HEADINGS.format(", ".join(shown)))
-        row = _row(rows, column_headings, mapping)
+        row = _row(rows, proposal.mapping)
         insert_rows(workspace, stage_row, _without_known_values(row, known_fingerprints))
         return ReadResult(
             rows.locate_records,
             count_broken_records(workspace, rows),
+            rows.outside_lines,
             tuple(rows.cells),
-            tuple(notes),
+            (*proposal.mapping.columns_with_headings(), *inferred),
+            (*notes, *proposal.warnings()),
+            (*source_info.remarks, *rows.remarks, *proposal.remarks()),
             input_file.copies,
             source_info,
             file.reader.row_noun,
         )
 
 
-def _row(rows: FileRows, column_headings: dict[str, str], mapping: ColumnMapping) -> sa.FromClause:
+def _read_rows(workspace: Connection, file: OpenedFile) -> tuple[InputFile, FileRows]:
+    input_file, rows = file.reader.read(workspace, file.input_file)
+    reject_too_many_headings(file.name, len(rows.cells))
+    is_table = not file.source_info.source
+    return input_file, restore_own_list(workspace, file.name, rows) if is_table else rows
+
+
+def _row(rows: FileRows, mapping: ColumnMapping) -> sa.FromClause:
     """One row per record: own_id where the file has account IDs, *RAW_COLUMNS, fingerprint."""
-    mapped_cells = {name: mapping.cell(name, rows.cells) for name in column_headings}
-    used_headings = {*column_headings.values(), *mapping.mapped_headings(rows.cells)}
+    columns = mapping.columns_with_headings()
+    mapped_cells = {name: mapping.cell(name, rows.cells) for name in columns}
+    mapped_cells["username_in_app"] = _null_if_headings(rows, mapping, mapped_cells)
+    if "provisioning_state" not in columns:
+        is_account = visible_or_null(mapped_cells["username_in_app"]).is_not(None)
+        mapped_cells |= {name: case((is_account, text)) for name, text in INFERRED_STATE.items()}
+    used_headings = {heading for headings in columns.values() for heading in headings}
     other_headings = [
         h for h in rows.cells if h not in used_headings and not CREDENTIAL_PATTERN.search(h)
     ]
@@ -114,6 +139,19 @@ def _row(rows: FileRows, column_headings: dict[str, str], mapping: ColumnMapping
         *(cells.c.own_id for _ in own_id), *(values[name].label(name) for name in RAW_COLUMNS)
     ).subquery("row")
     return select(*row.c, _fingerprint(row).label("fingerprint")).subquery("fingerprinted")
+
+
+def _null_if_headings(
+    rows: FileRows, mapping: ColumnMapping, mapped_cells: Mapping[str, ColumnElement[Any]]
+) -> ColumnElement[Any]:
+    """The username; NULL in a row that repeats the headings, as joined files have one."""
+    username, heading = mapped_cells["username_in_app"], mapping.columns["username_in_app"][0]
+    other = next((other for other in rows.cells if other != heading), None)
+    if other is None:
+        return username
+    other_text = rows.cells[other]  # only looked at where the username is its heading
+    is_heading = username == heading
+    return case((is_heading, case((other_text.is_distinct_from(other), username))), else_=username)
 
 
 def _without_known_values(
@@ -184,15 +222,19 @@ def _null_if_secret(text: ColumnElement[Any]) -> ColumnElement[Any]:
     return case((~func.regexp_matches(text, secret_key_pattern, "is"), text))
 
 
-def _no_username_message(name: str, rows: FileRows, missing_headings: list[str]) -> str:
+def _no_username_message(
+    name: str, rows: FileRows, proposal: Proposal, missing_headings: list[str]
+) -> str:
     shown = [*map(shorten, rows.cells)]
     found = ", ".join(shown[:MAX_HEADINGS_SHOWN]) + ", …" * (len(shown) > MAX_HEADINGS_SHOWN)
     if missing_headings:
         return (
             f"{name} has no column “{shorten(missing_headings[0])}”, which the mapping of its "
-            f"integration names. Found: {found or 'none'}."
+            f"integration names. Found: {found or 'none'}. {WAY_ON}"
         )
+    guess = proposal.unsure.get("username_in_app")
+    hint = f" It could be {guess.sentence()}." if guess else ""
     return (
-        f"{name} has no column for the username in app. Found: {found or 'none'}. "
-        "Expected a heading like “Username in app”, “userName” or “login”."
+        f"{name} has no column for the username in app. Found: {found or 'none'}.{hint} "
+        f"Expected a heading like “Username in app”, “userName” or “login”. {WAY_ON}"
     )

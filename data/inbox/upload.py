@@ -17,12 +17,13 @@ import sqlalchemy as sa
 from data.files.formats import find_reader
 from data.files.mapping import ColumnMapping
 from data.files.naming import MOMENT_PATTERN, SnapshotFile, parse_moment
+from data.files.proposal import Proposal
 from data.formatting import utc_now
 from data.history.preview import Preview, preview
 from data.home import Home, printable
 from data.inbox.inbox import put_into_inbox
 from data.inbox.quarantine import target_path
-from data.sources.delivery import read_headings
+from data.sources.delivery import read_proposal
 from data.store.engine import open_store
 
 FILE_NAME_PATTERN = re.compile(
@@ -101,8 +102,8 @@ def parse_file_name(name: str) -> tuple[str, datetime | None]:
     return "" if integration.startswith(".") else integration, parse_moment(match["moment"])
 
 
-def read_upload_headings(home: Home, upload: Upload) -> tuple[str, ...]:
-    """The headings of a file with columns of its own; none for a file of a known product.
+def propose_upload(home: Home, upload: Upload, saved: ColumnMapping) -> Proposal | None:
+    """How the columns of the upload would be read; None for a file of a known product.
 
     Raises SnapshotRejected if the file cannot be read.
     """
@@ -111,7 +112,7 @@ def read_upload_headings(home: Home, upload: Upload) -> tuple[str, ...]:
         _temporary_copy(home, identified) as file,
         open_store("duckdb:///:memory:").connect() as con,
     ):
-        return read_headings(con, file.path)
+        return read_proposal(con, file.path, file.name, saved)
 
 
 def preview_upload(

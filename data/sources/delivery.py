@@ -31,7 +31,8 @@ from data.files.formats import (
     prepare_file,
 )
 from data.files.mapping import NO_MAPPING, ColumnMapping
-from data.files.relation import MAX_HEADINGS, shorten
+from data.files.proposal import Proposal, propose_mapping
+from data.files.relation import reject_too_many_headings, shorten
 from data.files.sheets import account_score
 from data.sources import TABLE, Recognition, map_to_rows, recognize, write_rows
 from data.sources.documents import Document
@@ -93,19 +94,20 @@ def wrap_read_errors(name: str) -> Iterator[None]:
         raise UnreadableFile(_unreadable_message(name, error)) from error
 
 
-def read_headings(
-    con: Connection, path: Path, mapping: ColumnMapping = NO_MAPPING
-) -> tuple[str, ...]:
-    """The headings of a file with columns of its own; none of another product's file.
+def read_proposal(
+    con: Connection, path: Path, name: str = "", mapping: ColumnMapping = NO_MAPPING
+) -> Proposal | None:
+    """How the columns of a file would be read; None for another product's file.
 
     Raises the same errors as `open_file`.
     """
-    file = open_file(path, mapping=mapping)
+    file = open_file(path, name=name, mapping=mapping)
     if file.source_info.source:
-        return ()
+        return None
     with wrap_read_errors(file.name):
         _, rows = file.reader.read(con, file.input_file)
-    return tuple(rows.cells)[:MAX_HEADINGS]
+        reject_too_many_headings(file.name, len(rows.cells))
+        return propose_mapping(con, rows, mapping, with_words=True)
 
 
 def identify(path: Path, name: str = "", mapping: ColumnMapping = NO_MAPPING) -> Recognition:

@@ -11,6 +11,7 @@ import streamlit as st
 
 from data.access.roles import Permission
 from data.files.errors import SnapshotRejected
+from data.files.headers import column_title
 from data.history.load_report import LoadReport
 from data.history.preview import Preview
 from data.states import STATE_BY_NAME
@@ -19,7 +20,6 @@ from queries.cache import store_revision
 from queries.snapshots import deletion_limits
 from server.authorize import real_connection, writable_store
 from widgets import timezone
-from widgets.labels import column_label
 
 NO_DELETIONS = "No accounts would disappear or move to a Delete state."
 NO_REJECTED_ROWS = "Every row is an account."
@@ -135,7 +135,7 @@ def _show_states(report: LoadReport, key: str) -> None:
 def _readable_row(row: dict[str, str]) -> dict[str, str]:
     """A row as it was delivered, by heading; of roles with details, only the names."""
     return {
-        column_label(name): _role_names(text) if name == "roles" else text
+        column_title(name): _role_names(text) if name == "roles" else text
         for name, text in row.items()
     }
 

@@ -14,7 +14,9 @@ from data.access.roles import Permission
 from data.files.encoding import COMPRESSIONS
 from data.files.errors import OtherContentLoaded, SnapshotRejected
 from data.files.formats import READERS
+from data.files.mapping import ColumnMapping
 from data.files.naming import names_zone, parse_moment, strip_prefixes
+from data.files.proposal import Proposal
 from data.formatting import file_stamp, iso_z, utc_now
 from data.history.preview import Preview
 from data.home import current_home, printable, safe_name
@@ -29,7 +31,7 @@ from data.inbox.upload import (
     parse_file_name,
     preview_upload,
     printable_name,
-    read_upload_headings,
+    propose_upload,
 )
 from data.records.audit_log import Event
 from data.store.errors import StoreError
@@ -39,7 +41,7 @@ from server.session import current_principal
 from widgets import timezone
 from widgets.labels import escape_label
 from widgets.snapshots import badges
-from widgets.snapshots.mapping import choose_mapping
+from widgets.snapshots.mapping import choose_mapping, saved_mapping
 from widgets.snapshots.preview import (
     SnapshotKey,
     needs_confirmation,
@@ -110,8 +112,9 @@ def _show_card(
         name = identified.integration
         if not current_principal().is_allowed(Permission.LOAD_FILES, name):
             return _stop(badge_area, badges.REJECTED, f"You cannot load files of {name}.")
-        headings = _read_headings(upload.id, upload)
-        mapping, is_saved = choose_mapping(headings, name, upload.key)
+        saved = saved_mapping(name)
+        proposal = _propose(f"{upload.id} {saved.as_toml()}", upload, saved)
+        mapping, is_saved = choose_mapping(proposal, saved, name, upload.key)
         preview = preview_or_error(
             f"{upload.id} {name} {identified.taken_at} {mapping}",
             name,
@@ -205,12 +208,12 @@ def _ask_moment(area: Any, suggested: datetime | None, key: str) -> datetime | N
 
 
 @st.cache_data(scope="session", max_entries=50, show_spinner=False)
-def _read_headings(upload_id: str, _upload: Upload) -> tuple[str, ...]:  # noqa: ARG001 - for the cache
-    """None for a file that cannot be read."""
+def _propose(upload_id: str, _upload: Upload, _saved: ColumnMapping) -> Proposal | None:  # noqa: ARG001 - for the cache
+    """None for a file that cannot be read, and for one of a known product."""
     try:
-        return read_upload_headings(current_home(), _upload)
+        return propose_upload(current_home(), _upload, _saved)
     except (SnapshotRejected, StoreError):
-        return ()
+        return None
 
 
 # ---- step 3: deliver -----------------------------------------------------------------------------
