@@ -35,5 +35,32 @@ globalThis.rollcallInput ??= (() => {
   document.addEventListener("mousedown", (event) => {
     if (event.detail > 1 && event.target.closest(".js-plotly-plot")) event.stopPropagation();
   }, true);
+  // A page can ask to open another one by drawing a link for it (go_to in widgets/address.py): a link
+  // leaves one entry in the browser's history, where st.switch_page leaves two.
+  new MutationObserver(() => document.querySelector(".st-key-go:not([data-opened]) a")?.closest(".st-key-go")
+    .toggleAttribute("data-opened", true) && document.querySelector(".st-key-go a").click())
+    .observe(document.body, { childList: true, subtree: true });
+
+  // Back returns to where the reader was on the page. Streamlit scrolls an element of its own, so the
+  // browser does not keep the place.
+  const MAX_WAIT = 8000; // milliseconds until the page is as long as it was
+  const main = () => document.querySelector("[data-testid=stMain]");
+  const placeKey = () => `rollcall-place ${location.href}`;
+  const pushState = history.pushState.bind(history);
+  history.pushState = (...entry) => {
+    sessionStorage.setItem(placeKey(), String(main()?.scrollTop ?? 0));
+    pushState(...entry);
+  };
+  addEventListener("popstate", () => {
+    const place = Number(sessionStorage.getItem(placeKey())), started = performance.now();
+    const hasMoved = new AbortController();
+    for (const type of ["wheel", "touchstart", "keydown", "mousedown"]) addEventListener(type, () => hasMoved.abort(), { capture: true, signal: hasMoved.signal });
+    (function restore() {
+      if (hasMoved.signal.aborted || performance.now() - started > MAX_WAIT) return hasMoved.abort();
+      const area = main();
+      if (area && area.scrollHeight - area.clientHeight >= place) area.scrollTop = place;
+      requestAnimationFrame(restore);
+    })();
+  });
   return true;
 })();

@@ -6,9 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-MarkKind = Literal[
-    "state", "awaiting", "ongoing", "open", "failed", "unsettled", "new", "resolved", "quarantined"
-]
+MarkKind = Literal["state", "awaiting", "ongoing", "open", "failed", "unsettled", "quarantined"]
 
 
 @dataclass(frozen=True)

@@ -77,6 +77,7 @@ def period_picker(scope: Period | None) -> None:
         required=True,
         key="days",
         on_change=choose,
+        label_visibility="collapsed",
     )
 
 
