@@ -6,10 +6,8 @@ from typing import NamedTuple, NoReturn
 from data.access.roles import Permission
 from data.states import (
     FAILED_STATES,
-    OPEN_STATES,
     STATE_BY_NAME,
     UNSETTLED_STATES,
-    state_names,
 )
 from queries.filters import Filters
 from queries.health.backlog import age_bounds
@@ -23,9 +21,6 @@ LINKED_PERMISSIONS = {Permission.USERS, Permission.CHANGES, Permission.SNAPSHOTS
 """A reader without one of these can open no mark."""
 
 STATES_BY_KIND = {
-    "awaiting": state_names(phase="awaiting"),
-    "ongoing": state_names(phase="ongoing"),
-    "open": OPEN_STATES,
     "failed": FAILED_STATES,
     "unsettled": UNSETTLED_STATES,
 }
@@ -59,7 +54,7 @@ def address_of(mark: Mark, scope: Period) -> Address:
 def _filters(mark: Mark, scope: Period) -> Filters:
     """The accounts that a mark counts; a day means its end in the zone of the scope."""
     end = day_end(date.fromisoformat(mark.day), scope.zone) if mark.day else None
-    has_age = mark.kind in ("state", "open") and mark.cell
+    has_age = mark.kind == "state" and mark.cell
     longer_than, up_to = age_bounds(mark.cell) if has_age else (None, None)
     in_cell = (mark.cell,) if mark.kind == "failed" and mark.cell else ()
     return Filters(

@@ -68,7 +68,7 @@ def failure_rate_figure(rates: pd.DataFrame) -> go.Figure:
     """
     if rates.empty or rates["rate"].isna().all():
         return empty_figure(rates, "No job completed in this period.")
-    days = rates.assign(day=pd.to_datetime(rates["day"])).set_index("day")
+    days = rates.assign(day=pd.to_datetime(rates["day"])).set_index("day").sort_index()
     days = days.loc[days["rate"].first_valid_index() :]
     is_few = days["completed"] < FEW_JOBS
     before = line_trace("Period before", INK, days["before"], hovertext=_rates_text(days["before"]))
