@@ -17,11 +17,13 @@ from widgets.health.period import (
     no_snapshots_note,
     period_days_picker,
     period_picker,
+    scope_facts,
     scope_from_address,
     snapshot_scrubber,
 )
 from widgets.health.tiles import tiles
 from widgets.health.verdict import show_verdict
+from widgets.report import print_header, report_button
 
 HEALTH_CSS = Path(__file__).parent.parent / "widgets" / "look" / "health.css"
 
@@ -34,8 +36,8 @@ with store_connection(Permission.HEALTH) as con:
         status.show_no_snapshots()
         st.stop()
 
-    title_area, integration_area, period_area, zone_area = st.columns(
-        [1.2, 3, 4, 2], vertical_alignment="center"
+    title_area, integration_area, period_area, zone_area, report_area = st.columns(
+        [1.2, 3, 4, 2.2, 1.3], vertical_alignment="center"
     )
     title_area.title("Health")
     with integration_area:
@@ -45,6 +47,8 @@ with store_connection(Permission.HEALTH) as con:
         period_picker(scope)
     with zone_area:
         timezone.choose_zone(has_label=False)
+    with report_area:
+        report_button()
     snapshot_scrubber(con, chosen, zone)
     if scope is None:
         no_snapshots_note(zone)
@@ -53,15 +57,17 @@ with store_connection(Permission.HEALTH) as con:
 
     data = HealthData(con, scope, scope.as_of or utc_now())
     st.html(HEALTH_CSS)
+    print_header("Health", scope_facts(data))
     verdict_area = st.container()
     tiles(data)
-    with st.grid(2, min_column_width=400, gap="small"):
+    with st.grid(2, min_column_width=400, gap="small", key="charts"):
         draw(FAILED, data)
         draw(FAILURE_RATE, data)
         backlog_area, durations_area = st.container(), st.container()
+    tables.integrations_card(data)
+    with st.grid(2, min_column_width=400, gap="small"):
         tables.states_card(data)
         reasons_area = st.container()
-    tables.integrations_card(data)
     draw(FAILURE_MAP, data)
 
     # These read the history, which can take a moment after a load.

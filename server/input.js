@@ -62,5 +62,32 @@ globalThis.rollcallInput ??= (() => {
       requestAnimationFrame(restore);
     })();
   });
+  // Paper. Charts have a width in pixels, so they would be cut at the edge of the card. Report shows the
+  // page in the width of the paper, and prints once the charts are drawn again. Printing by the browser's
+  // own menu cannot wait: there each chart is scaled to its card.
+  const page = document.documentElement;
+  const charts = () => [...document.querySelectorAll(".js-plotly-plot")];
+  const cardWidth = (chart) => chart.closest("[data-testid=stPlotlyChart]")?.clientWidth ?? chart.clientWidth;
+  const drawnWidth = (chart) => chart.querySelector("svg.main-svg")?.clientWidth ?? 0;
+  const isFitting = (chart) => Math.abs(drawnWidth(chart) - cardWidth(chart)) < 2;
+
+  addEventListener("beforeprint", () => {
+    page.classList.add("print");
+    for (const chart of charts()) if (!isFitting(chart)) chart.style.zoom = cardWidth(chart) / drawnWidth(chart);
+  });
+  addEventListener("afterprint", () => {
+    page.classList.remove("print");
+    for (const chart of charts()) chart.style.zoom = "";
+  });
+  document.addEventListener("click", (event) => {
+    if (!event.target.closest(".st-key-report button")) return;
+    event.stopPropagation();
+    page.classList.add("print");
+    const started = performance.now();
+    (function printWhenDrawn() {
+      if (charts().every(isFitting) || performance.now() - started > MAX_WAIT) requestAnimationFrame(() => print());
+      else requestAnimationFrame(printWhenDrawn);
+    })();
+  }, true);
   return true;
 })();

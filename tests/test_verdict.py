@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from queries.filters import Filters
-from queries.health.verdict import MIN_CHANGE, DayCount, leader, verdict
+from queries.health.verdict import MIN_CHANGE, DayCount, daily_failed, leader, verdict
 from queries.period import Period
 from queries.users.accounts import count_accounts
 from widgets.health.health_data import HealthData
@@ -83,6 +83,13 @@ def test_the_leader_has_the_most_failed_accounts_since_a_day() -> None:
     assert zoom == ("zoom", 9, MONDAY + timedelta(days=1))
     assert leader(failed(slack=[1, 0], zoom=[0, 0])) is None
     assert leader(failed(zoom=[1, 2])) is None
+
+
+def test_days_before_an_integration_was_loaded_are_not_compared() -> None:
+    days = failed(slack=[50, 5, 6])
+    added = failed(zoom=[20]).assign(day=MONDAY + timedelta(days=1))
+    late = pd.concat([days, added, added.assign(day=MONDAY + timedelta(days=2))])
+    assert daily_failed(late) == course(25, 26, first=MONDAY + timedelta(days=1))
 
 
 STATES = st.sampled_from(["Onboarded", "Update failed", "Delete failed", "Update awaiting"])

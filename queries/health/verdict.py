@@ -89,9 +89,14 @@ def _direction(before: DayCount, after: DayCount) -> Direction:
     return "worse" if change > 0 else "better"
 
 
-def daily_failed(failures: pd.DataFrame) -> list[DayCount]:
-    """The failed accounts per day, oldest first. `failures` as of `daily_failures`."""
-    totals = failures.groupby("day")["failed"].sum()
+def daily_failed(by_integration: pd.DataFrame) -> list[DayCount]:
+    """The failed accounts per day, oldest first, from the day that has all the integrations.
+
+    One row of `by_integration` per integration and day [integration, day, failed, accounts]. Before
+    the first snapshot of an integration, its accounts are unknown, and no count compares with now.
+    """
+    complete_from = by_integration.groupby("integration")["day"].min().max()
+    totals = by_integration[by_integration["day"] >= complete_from].groupby("day")["failed"].sum()
     return [DayCount(*row) for row in zip(totals.index, totals.astype(int), strict=True)]
 
 

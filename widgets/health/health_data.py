@@ -32,8 +32,8 @@ class HealthData:
 
     @cached_property
     def verdict(self) -> Verdict | None:
-        """The course of the failed accounts; None before the second day."""
-        return verdict(daily_failed(self.trends.failures))
+        """The course of the failed accounts; None before the second day with all integrations."""
+        return verdict(daily_failed(self.trends.failed_by_integration))
 
     @property
     def failed_count(self) -> int:

@@ -51,7 +51,7 @@ def sentences(data: HealthData, course: Verdict | None) -> Iterator[Sentence]:
     failed = data.failed_count
     now = _accounts_link(data, count_of(failed, "failed account"), Mark("failed"))
     if course is None:
-        yield [now, ". Trends start with the second day of snapshots."]
+        yield [now, ". Trends start with the second day on which every integration has a snapshot."]
         return
     yield [now, *_change(data, course), "."]
     if course.highest.failed:
@@ -78,10 +78,10 @@ def _change(data: HealthData, course: Verdict) -> Sentence:
 
 def _course(data: HealthData, course: Verdict) -> Sentence:
     """The period's first day and its extremes."""
-    parts: Sentence = ["The period began with ", *_day(data, course.first, " on ")]
+    parts: Sentence = ["First day: ", *_day(data, course.first, " on ")]
     if course.highest.failed != course.lowest.failed:
-        parts += ["; the highest was ", *_day(data, course.highest, " on ")]
-        parts += [", the lowest ", *_day(data, course.lowest, " on ")]
+        parts += [". Highest: ", *_day(data, course.highest, " on ")]
+        parts += [". Lowest: ", *_day(data, course.lowest, " on ")]
     change = course.newest.failed - course.week_before.failed
     weeks_change = signed(change) if change else "no change"
     return [*parts, f". Since {course.week_before.day:%-d %b}: {weeks_change}"]
