@@ -11,7 +11,7 @@ from server.authorize import store_connection
 from widgets import status, timezone
 from widgets.filters import choose_integrations
 from widgets.health import tables
-from widgets.health.charts import BACKLOG, DURATIONS, FAILED, FAILURE_MAP, FAILURE_RATE, draw
+from widgets.health.charts import FAILURE_MAP, draw, draw_charts
 from widgets.health.health_data import HealthData
 from widgets.health.period import (
     no_snapshots_note,
@@ -58,24 +58,19 @@ with store_connection(Permission.HEALTH) as con:
     data = HealthData(con, scope, scope.as_of or utc_now())
     st.html(HEALTH_CSS)
     print_header("Health", scope_facts(data))
-    verdict_area = st.container()
+    show_main_reason = show_verdict(data)
     tiles(data)
     with st.grid(2, min_column_width=400, gap="small", key="charts"):
-        draw(FAILED, data)
-        draw(FAILURE_RATE, data)
-        backlog_area, durations_area = st.container(), st.container()
+        draw_other_charts = draw_charts(data)
     tables.integrations_card(data)
-    with st.grid(2, min_column_width=400, gap="small"):
+    with st.grid(2, min_column_width=400, gap="small", key="tables"):
         tables.states_card(data)
         reasons_area = st.container()
-    draw(FAILURE_MAP, data)
+    if data.has_trends:
+        draw(FAILURE_MAP, data)
 
     # These read the history, which can take a moment after a load.
     with reasons_area:
         tables.failure_reasons_card(data)
-    with verdict_area:
-        show_verdict(data)
-    with backlog_area:
-        draw(BACKLOG, data)
-    with durations_area:
-        draw(DURATIONS, data)
+    show_main_reason()
+    draw_other_charts()

@@ -62,6 +62,20 @@ globalThis.rollcallInput ??= (() => {
       requestAnimationFrame(restore);
     })();
   });
+  // The picture of a chart has its title, filter and date, which stand beside it on the page, and the
+  // color behind it. Plotly copies the layout at the click.
+  const TITLE_HEIGHT = 52; // pixels, as in widgets/health/charts.py
+  document.addEventListener("click", (event) => {
+    const layout = event.target.closest(".modebar-btn")?.closest(".js-plotly-plot")?.layout;
+    if (!layout?.meta) return;
+    const { title, margin, paper_bgcolor } = layout, { subtitle } = layout.meta;
+    Object.assign(layout, {
+      title: { text: `<b>${layout.meta.title}</b>`, subtitle: { text: subtitle }, x: 0, xanchor: "left", y: 1, yanchor: "top", pad: { t: 8, l: 8 } },
+      margin: { ...margin, t: margin.t + TITLE_HEIGHT }, paper_bgcolor: getComputedStyle(document.querySelector(".stApp")).backgroundColor,
+    });
+    setTimeout(() => Object.assign(layout, { title, margin, paper_bgcolor }));
+  }, true);
+
   // Paper. Charts have a width in pixels, so they would be cut at the edge of the card. Report shows the
   // page in the width of the paper, and prints once the charts are drawn again. Printing by the browser's
   // own menu cannot wait: there each chart is scaled to its card.

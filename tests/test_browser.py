@@ -24,8 +24,7 @@ from playwright.sync_api import (
 from pypdf import PdfReader
 
 from data.home import Home
-from widgets.health.charts import BACKLOG, DURATIONS, FAILURE_MAP, FAILURE_RATE
-from widgets.health.charts import FAILED as FAILED_CHART
+from widgets.health.charts import CHARTS, FAILURE_MAP
 
 pytestmark = pytest.mark.browser
 
@@ -453,7 +452,7 @@ def test_hostile_names_are_harmless_on_health(app: Served, visit: Visit) -> None
 
 # ---- health ------------------------------------------------------------------------------------
 
-CHART_TITLES = [c.title for c in (FAILED_CHART, FAILURE_RATE, BACKLOG, DURATIONS, FAILURE_MAP)]
+CHART_TITLES = [chart.title for chart in (*CHARTS, FAILURE_MAP)]
 
 
 def test_every_chart_is_drawn_and_described(app: Served, visit: Visit) -> None:

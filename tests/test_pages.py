@@ -858,7 +858,8 @@ def test_days_are_days_of_the_chosen_time_zone(home: Home) -> None:
     load_all(home, ADA, BOB, taken_at="2026-01-02T06-00-00Z")
     named = "Failed accounts"
     assert "about as many as on 1 Jan (1)" in alt(page("health.py"), named)
-    assert "1 failed account. " in alt(page("health.py", tz="Europe/Berlin"), named)
+    in_berlin = page("health.py", tz="Europe/Berlin")  # both are of one day
+    assert any("Trends start" in m.value for m in in_berlin.run.markdown)
     assert page("health.py", tz="Mars/Olympus").run.selectbox(key="tz").value == "UTC"
 
 

@@ -13,7 +13,7 @@ from queries.health.verdict import MIN_CHANGE, DayCount, daily_failed, leader, v
 from queries.period import Period
 from queries.users.accounts import count_accounts
 from widgets.health.health_data import HealthData
-from widgets.health.verdict import Link, sentences
+from widgets.health.verdict import Link, main_reason, sentences
 
 MONDAY = date(2026, 11, 23)
 
@@ -110,7 +110,7 @@ def test_every_number_opens_exactly_as_many_accounts(
             snapshots.take(*accounts, integration=name, at=at)
     with snapshots.store.connect() as con:
         data = HealthData(con, Period(first.date(), at.date()), at + timedelta(hours=1))
-        for sentence in sentences(data, data.verdict):
+        for sentence in (*sentences(data, data.verdict), main_reason(data)):
             for part in sentence:
                 if isinstance(part, Link):
                     number = int(part.text.split()[0].replace(",", ""))

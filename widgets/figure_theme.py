@@ -71,7 +71,7 @@ pio.templates["rollcall"] = go.layout.Template(
 )
 """Streamlit's theme adds text, grid and hover colors, for light or dark."""
 
-CHART_HEIGHT = 230  # pixels; cards side by side end at one line
+CHART_HEIGHT = 200  # pixels; cards side by side end at one line
 
 FIGURE = {
     "template": "rollcall",

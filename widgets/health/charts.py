@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from html import escape
 from typing import Any
 
 import pandas as pd
@@ -21,8 +22,12 @@ from widgets.health.drill_down import can_open_marks, open_mark
 from widgets.health.health_data import HealthData
 from widgets.health.heatmap import failure_map_figure
 from widgets.health.marks import mark_from
+from widgets.health.period import scope_facts
 
 Figure = Callable[[HealthData], go.Figure]
+
+TITLE_HEIGHT = 52
+"""Pixels of the title of a picture, as in input.js."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,10 @@ class Chart:
     """The numbers behind it, for the table and the download."""
     shows_files: bool = False
     """Whether it marks the files that are on hold or rejected."""
+    is_trend: bool = True
+    """Whether it needs two days with snapshots."""
+    reads_history: bool = False
+    """Whether its numbers can take a moment after a load: it is drawn after the others."""
 
 
 FAILED = Chart(
@@ -69,6 +78,8 @@ BACKLOG = Chart(
     headline=lambda data: captions.backlog_headline(data.backlog),
     figures={"Age": lambda data: figures.backlog_figure(data.backlog)},
     frame=lambda data: data.backlog,
+    is_trend=False,
+    reads_history=True,
 )
 DURATIONS = Chart(
     "durations",
@@ -80,6 +91,7 @@ DURATIONS = Chart(
         "Curve": lambda data: figures.durations_figure(data.durations),
     },
     frame=lambda data: tables.durations_table(data.durations, data.previous_durations),
+    reads_history=True,
 )
 FAILURE_MAP = Chart(
     "failing_map",
@@ -90,12 +102,29 @@ FAILURE_MAP = Chart(
     frame=lambda data: data.trends.failed_by_integration,
     shows_files=True,
 )
+CHARTS = (FAILED, FAILURE_RATE, BACKLOG, DURATIONS)
+"""Side by side, in this order; the map has a row of its own."""
 
 
 def _daily(
     figure: Callable[[pd.DataFrame], go.Figure], frame: pd.DataFrame, data: HealthData
 ) -> go.Figure:
     return mark_quarantined(figure(frame), data.files)
+
+
+def draw_charts(data: HealthData) -> Callable[[], None]:
+    """The charts side by side; returns what draws those that read the history."""
+    shown = [chart for chart in CHARTS if data.has_trends or not chart.is_trend]
+    places = [(chart, st.container()) for chart in shown]
+
+    def draw_in_place(*, reads_history: bool) -> None:
+        for chart, place in places:
+            if chart.reads_history is reads_history:
+                with place:
+                    draw(chart, data)
+
+    draw_in_place(reads_history=False)
+    return partial(draw_in_place, reads_history=True)
 
 
 @st.fragment
@@ -108,16 +137,16 @@ def draw(chart: Chart, data: HealthData) -> None:
     headline = chart.headline(data)
     files_text = quarantined_text(data.files) if chart.shows_files else ""
     alt = f"{chart.title}. {headline}. {chart.caption} {files_text}"
-    image = {"format": "png", "scale": 2, "filename": f"rollcall-{slug(chart.title)}"}
     can_open = can_open_marks()
     with st.container(border=True, key=f"card_{chart.key}"):
         heading(chart.title, headline, chart.caption)
         chosen = st.session_state.get(_choice_key(chart)) or next(iter(chart.figures))
+        figure = chart.figures[chosen](data)
         event: Any = st.plotly_chart(
-            chart.figures[chosen](data),
+            figure.update_layout(meta=_picture_text(chart, data)),
             key=f"{chart.key}_{slug(chosen)}",
             theme="streamlit",
-            config=PLOTLY_CONFIG | {"toImageButtonOptions": image},
+            config=PLOTLY_CONFIG | {"toImageButtonOptions": _picture(chart, figure)},
             on_select="rerun" if can_open else "ignore",
             selection_mode="points",
             alt=alt.strip(),
@@ -128,6 +157,17 @@ def draw(chart: Chart, data: HealthData) -> None:
     points = event.selection.points if can_open else []
     if points and points[0].get("customdata"):
         open_mark(mark_from(points[0]["customdata"]), data.scope)
+
+
+def _picture_text(chart: Chart, data: HealthData) -> dict[str, str]:
+    """What stands over the downloaded picture; input.js puts it there."""
+    facts = " · ".join(filter(None, scope_facts(data)))
+    return {"title": chart.title, "subtitle": escape(facts, quote=False)}
+
+
+def _picture(chart: Chart, figure: go.Figure) -> dict[str, Any]:
+    size = {"scale": 2, "height": figure.layout.height + TITLE_HEIGHT}
+    return {"format": "png", "filename": f"rollcall-{slug(chart.title)}", **size}
 
 
 def _choice_key(chart: Chart) -> str:

@@ -116,7 +116,7 @@ def backlog_figure(backlog: pd.DataFrame) -> go.Figure:
     figure.update_layout(_side_by_side(len(OPERATIONS)))
     for panel, operation in enumerate(OPERATIONS, start=1):
         title = {"text": operation.capitalize(), "standoff": 6}
-        figure.update_xaxes({"title": title, "tickangle": 0}, selector=panel - 1)
+        figure.update_xaxes({"title": title, "autotickangles": [0, 90]}, selector=panel - 1)
     return figure.update_yaxes(count_axis(totals))
 
 
@@ -140,7 +140,7 @@ def _side_by_side(panels: int, gap: float = 0.04) -> dict[str, Any]:
     width = (1 + gap) / panels
     return {
         f"xaxis{number + 1}": {
-            "domain": [number * width, (number + 1) * width - gap],
+            "domain": [number * width, min((number + 1) * width - gap, 1)],
             "anchor": "y",
             "tickfont": {"size": 10},
         }
@@ -165,7 +165,7 @@ def duration_trend_figure(trend: pd.DataFrame) -> go.Figure:
     days = pd.to_datetime(trend["week"])
     margin = 4 * DAY
     edges = [days.min() - margin, days.max() + margin]
-    figure.update_xaxes(range=edges, nticks=3, tickformat="%-d %b", tickangle=0)
+    figure.update_xaxes(range=edges, nticks=2, tickformat="%-d %b", tickangle=0)
     for panel, operation in enumerate(OPERATIONS, start=1):
         figure.update_xaxes(
             title={"text": operation.capitalize(), "standoff": 6}, selector=panel - 1

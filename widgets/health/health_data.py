@@ -1,7 +1,7 @@
 """The numbers that Health shows."""
 
 from collections.abc import Collection
-from datetime import datetime
+from datetime import date, datetime
 from functools import cached_property
 
 import pandas as pd
@@ -34,6 +34,20 @@ class HealthData:
     def verdict(self) -> Verdict | None:
         """The course of the failed accounts; None before the second day with all integrations."""
         return verdict(daily_failed(self.trends.failed_by_integration))
+
+    @cached_property
+    def days(self) -> list[date]:
+        """The days of the scope with a snapshot by then of every integration that it shows now.
+
+        Before the first snapshot of an integration, no count compares with now.
+        """
+        complete_from = self.trends.failed_by_integration.groupby("integration")["day"].min().max()
+        return sorted({day for day in self.trends.states["day"] if day >= complete_from})
+
+    @property
+    def has_trends(self) -> bool:
+        """Whether there are two days to compare."""
+        return self.trends.states["day"].nunique() > 1
 
     @property
     def failed_count(self) -> int:

@@ -199,11 +199,14 @@ def _integration_columns(zone: str, *, has_files: bool) -> list[ut.TableColumn]:
         "unmatched": "Unmatched",
     } | ({"quarantined": "Files on hold or rejected"} if has_files else {})
     return [
-        ut.column("integration", "Integration", width=2, sortable=False),
-        *(ut.column(key, label, numeric=True, sortable=False) for key, label in numbers.items()),
+        ut.column("integration", "Integration", width=1.7, sortable=False),
+        *(
+            ut.column(key, label, width=1.1, numeric=True, sortable=False)
+            for key, label in numbers.items()
+        ),
         ut.column("trend", "Failed per day", width=1.5, sortable=False),
-        ut.column("freshness", "Freshness", width=2, sortable=False),
-        ut.column("moment", f"Latest snapshot ({zone})", width=1.5, sortable=False),
+        ut.column("freshness", "Age", width=1.9, sortable=False),
+        ut.column("moment", f"Latest snapshot ({zone})", width=1.8, sortable=False),
     ]
 
 
@@ -228,14 +231,14 @@ def _integration_row(row: Mapping[Any, Any]) -> ut.TableRow:
 
 
 def _freshness_text(age: Any, usual_interval: Any, is_stale: bool) -> str:
-    """`Up to date · 5 h ago (daily)`."""
+    """`5 h ago (daily)`, or `Stale · 3 days ago (daily)`."""
     age_text = format_span(max(age.total_seconds(), 0), units=1)
     interval_text = ""
     if not pd.isna(usual_interval):
         seconds = usual_interval.total_seconds()
         every = INTERVAL_WORDS.get(round(seconds / 3600)) or f"every {format_span(seconds)}"
         interval_text = f" ({every})"
-    return f"{'Stale' if is_stale else 'Up to date'} · {age_text} ago{interval_text}"
+    return f"{'Stale · ' if is_stale else ''}{age_text} ago{interval_text}"
 
 
 # ---- drawing -------------------------------------------------------------------------------------

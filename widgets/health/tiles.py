@@ -67,7 +67,7 @@ class Course(NamedTuple):
 
 def tiles(data: HealthData) -> None:
     """All tiles, side by side."""
-    days = sorted(set(data.trends.states["day"]))
+    days = data.days
     since = f"since {days[0]:%-d %b}" if len(days) > 1 else ""
     with st.grid(min_column_width=150, gap="small", key="tiles"):
         for label in TILE_COUNTS:
@@ -98,7 +98,7 @@ def _counts(data: HealthData, label: str) -> Course:
     days = data.trends.states.groupby("day")
     return Course(
         tile_count(data.trends.current_states, label),
-        [tile_count(states, label) for _, states in days],
+        [tile_count(days.get_group(day), label) for day in data.days],
     )
 
 
@@ -109,7 +109,7 @@ def oldest_open_job(data: HealthData) -> Course:
         _hours_between(
             min(day_end(day, scope.zone), data.now), oldest_open_since(states[states["day"] == day])
         )
-        for day in sorted(set(states["day"]))
+        for day in data.days
     ]
     return Course(
         _hours_between(data.now, oldest_open_since(data.trends.current_states)),
@@ -121,7 +121,7 @@ def data_age(data: HealthData) -> Course:
     """Ages in hours."""
     times, scope = data.trends.snapshot_times, data.scope
     taken_at = pd.Series(pd.to_datetime(list(times)))
-    days = pd.date_range(scope.first, scope.last)
+    days = pd.date_range(min([scope.last, *data.days]), scope.last)
     ends = [min(day_end(day.date(), scope.zone), data.now) for day in days]
     positions = taken_at.searchsorted(pd.Series(pd.to_datetime(ends)), side="right") - 1
     daily = [
@@ -155,7 +155,7 @@ def _tile(
             st.text(value)
         text = ""
         if change is not None:
-            amount = "" if filters is not None else format_span(abs(change) * 3600)
+            amount = "" if filters is not None else format_span(abs(change) * 3600, units=1)
             text = f"{signed(change, amount)} {since}"
         is_worse = label in HIGHER_IS_WORSE and (change or 0) > 0
         st.html(f'<div class="change{" worse" if is_worse else ""}">{text}</div>')

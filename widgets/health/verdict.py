@@ -3,7 +3,7 @@
 Every number in it is a link to the accounts that it counts.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
 import streamlit as st
@@ -35,8 +35,11 @@ class Link(NamedTuple):
 Sentence = list[str | Link]
 
 
-def show_verdict(data: HealthData) -> None:
-    """The verdict on the accounts that have failed."""
+def show_verdict(data: HealthData) -> Callable[[], None]:
+    """The verdict on the accounts that have failed; returns what draws its last sentence.
+
+    That one reads the history, which can take a moment after a load.
+    """
     course = data.verdict
     with st.container(border=True, key="verdict", gap="small"):
         if course:
@@ -44,10 +47,19 @@ def show_verdict(data: HealthData) -> None:
             st.badge(label, icon=icon, color=color)
         for number, sentence in enumerate(sentences(data, course)):
             _draw_sentence(sentence, number)
+        last = st.container(key="main_reason") if data.failed_count else None
+
+    def show_main_reason() -> None:
+        sentence = main_reason(data)
+        if last and sentence:
+            with last:
+                _draw_sentence(sentence, 9)
+
+    return show_main_reason
 
 
 def sentences(data: HealthData, course: Verdict | None) -> Iterator[Sentence]:
-    """What there is to say: the count and its change, its course, the worst place, the reason."""
+    """The count and its change, its course, the integration with the most."""
     failed = data.failed_count
     now = _accounts_link(data, count_of(failed, "failed account"), Mark("failed"))
     if course is None:
@@ -64,8 +76,6 @@ def sentences(data: HealthData, course: Verdict | None) -> Iterator[Sentence]:
             count,
             f" of {failed:,} ({worst.failed / failed:.0%}), more than any other{since}.",
         ]
-    if failed and not data.reasons.empty:
-        yield _main_reason(data, failed)
 
 
 def _change(data: HealthData, course: Verdict) -> Sentence:
@@ -95,7 +105,11 @@ def _day(data: HealthData, point: DayCount, joint: str = "") -> Sentence:
     return [link, f"{joint}{day}"] if joint else [f"{day} (", link, ")"]
 
 
-def _main_reason(data: HealthData, failed: int) -> Sentence:
+def main_reason(data: HealthData) -> Sentence:
+    """The most frequent reason; empty where nothing fails."""
+    failed = data.failed_count
+    if not failed or data.reasons.empty:
+        return []
     top = data.reasons.iloc[0]
     reason, count = str(top["reason"]), int(top["accounts"])
     template = "" if top["template"] in (None, reason) else f": {top['template']}"

@@ -7,7 +7,7 @@ plain data and checks the answers. Neither side knows what the rows mean.
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import cache
-from typing import Literal, NotRequired, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 import streamlit as st
 from streamlit.components.v2 import component
@@ -252,7 +252,8 @@ def users_table(
     rows do not open; `on_row` gets the ID of a clicked one. Call it inside a fragment: opening a
     row or sorting then reruns only the fragment.
     """
-    open_ids = open_row_ids(st.session_state.get(key), [r["id"] for r in rows])
+    row_ids = [r["id"] for r in rows]
+    open_ids = open_row_ids(st.session_state.get(key), row_ids)
     blocks = details(open_ids) if details and open_ids else {}
 
     def handle_sort() -> None:
@@ -269,6 +270,12 @@ def users_table(
         "empty": empty,
         "opens": "details" if details else "page" if on_row else "nothing",
     }
+    if (clicked := _draw(key, data, handle_sort)) in row_ids and on_row:
+        on_row(clicked)
+
+
+def _draw(key: str, data: Mapping[str, Any], handle_sort: Callable[[], None]) -> Any:
+    """Draw the component; returns what it reports as the clicked row."""
     state = _component()(
         key=key,
         data=data,
@@ -277,9 +284,7 @@ def users_table(
         on_sort_change=handle_sort,
         on_row_change=lambda: None,
     )
-    clicked = state.get("row")
-    if on_row and clicked in [r["id"] for r in rows]:
-        on_row(clicked)
+    return state.get("row")
 
 
 @cache
