@@ -13,14 +13,13 @@ from starlette.middleware import Middleware
 from streamlit.web.bootstrap import load_config_options
 
 from data.access.claims import ConfigError
-from data.access.roles import NotAllowed
 from data.home import current_home
 from data.service.keeper import run_keeper
 from server.first_page import FirstPage
 from server.gate import Gate
 from server.logs import configure_logging
 from server.options import options_from_environment
-from server.routes import ROUTES, answer_forbidden
+from server.routes import EXCEPTION_HANDLERS, ROUTES
 from server.session import exposure_error
 
 
@@ -46,7 +45,7 @@ app = st.App(
     lifespan=lifespan,
     routes=ROUTES,
     middleware=[Middleware(Gate), Middleware(FirstPage, look=LOOK)],
-    exception_handlers={NotAllowed: answer_forbidden},
+    exception_handlers=EXCEPTION_HANDLERS,
 )
 
 

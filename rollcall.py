@@ -20,12 +20,12 @@ from commands.check import check_files
 from commands.load import load_files, pull_all
 from data.files.errors import SnapshotRejected
 from data.formatting import count_of
-from data.home import current_home
+from data.home import current_home, database_url
 from data.records.audit_log import Event, record_event
 from data.sample.files import write_sample
 from data.service.backup import write_backup
 from data.service.instance import running_instance
-from data.service.rebuild import archived_files, rebuild
+from data.service.rebuild import rebuild
 from data.sources.http import PullFailed
 from data.store.citus import ClusterError, distribute
 from data.store.copy import copy_store, find_different_tables
@@ -66,21 +66,24 @@ def export(args: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-def rebuild_from_archive(_: argparse.Namespace) -> int:
+def rebuild_from_archive(args: argparse.Namespace) -> int:
     """Rebuild the store from the archive, beside the old one, then exchange the two."""
     home = current_home()
-    if not archived_files(home):
+    count = rebuild(home, print_progress, accept_changed=args.accept_changed)
+    if count:
+        print(f"The store has {count_of(count, 'snapshot')} again.")
+    else:
         print(f"{home.archive} has no files, so there is nothing to rebuild.")
-        return EXIT_OK
-    print(f"The store has {count_of(rebuild(home, print_progress), 'snapshot')} again.")
     return EXIT_OK
 
 
 def backup(args: argparse.Namespace) -> int:
     """Write everything that cannot be rebuilt into a tar archive, also while the app runs."""
-    files = write_backup(current_home(), args.file)
+    files, problems = write_backup(current_home(), args.file)
     print(f"{args.file}: {count_of(files, 'file')}. It holds all data: store it in a safe place.")
-    return EXIT_OK
+    for problem in problems:
+        fail(f"The archive is not as it was loaded: {problem}")
+    return EXIT_REJECTED if problems else EXIT_OK
 
 
 def init(args: argparse.Namespace) -> int:
@@ -115,7 +118,7 @@ def copy(args: argparse.Namespace) -> int:
 
 def _store_url(name: str) -> str:
     """The address, or that of the DuckDB file with this path."""
-    return name if "://" in name else f"duckdb:///{Path(name).expanduser().absolute()}"
+    return name if "://" in name else database_url(Path(name).expanduser().absolute())
 
 
 def verify_pack(args: argparse.Namespace) -> int:
@@ -167,7 +170,7 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], list[arguments.Ar
     "export": (export, arguments.EXPORT),
     "verify": (verify_pack, [arguments.PACK]),
     "reveal": (reveal_pseudonyms, [arguments.PSEUDONYMS, arguments.JSON]),
-    "rebuild": (rebuild_from_archive, []),
+    "rebuild": (rebuild_from_archive, [arguments.ACCEPT_CHANGED]),
     "backup": (backup, [arguments.ARCHIVE]),
     "sample": (sample, arguments.SAMPLE),
     "init": (init, [arguments.DISTRIBUTED]),

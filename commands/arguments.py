@@ -1,12 +1,16 @@
 """The arguments of the commands. A wrong value ends a command with exit code 2."""
 
 import argparse
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from data.files.naming import parse_moment
+from data.files.mapping import NO_MAPPING, ColumnMapping, parse_mapping, read_mapping
+from data.files.naming import EXPECTED_MOMENT, parse_moment
+from data.home import Home
+from data.sources import source_choices
 from queries.export.formats import FORMATS
 from queries.export.listing import LISTING_COLUMNS, UnknownColumns, parse_columns
 from queries.filters import FILTERS, Filter
@@ -16,7 +20,7 @@ from queries.users.accounts import SORTS
 def moment_value(text: str) -> datetime:
     moment = parse_moment(text)
     if moment is None:
-        raise argparse.ArgumentTypeError(f"“{text}” is not a time; expected 2026-11-23T06:00:00Z")
+        raise argparse.ArgumentTypeError(f"“{text}” is not a time; expected {EXPECTED_MOMENT}")
     return moment
 
 
@@ -60,6 +64,20 @@ def count_value(text: str) -> int:
     return number_value(text)
 
 
+def requested_mapping(
+    args: argparse.Namespace, home: Home, integration: str
+) -> ColumnMapping | None:
+    """The mapping of `--mapping`, else the saved one, with the choices of `--as` and `--sheet`.
+
+    Raises InvalidMapping or OSError.
+    """
+    given = parse_mapping(args.mapping.read_text("utf-8")) if args.mapping else None
+    mapping = given or read_mapping(home, integration)
+    choices = {"read_as": args.read_as, "sheet": args.sheet}
+    changes = {name: choice for name, choice in choices.items() if choice}
+    return replace(mapping or NO_MAPPING, **changes) if changes else mapping
+
+
 class Argument(NamedTuple):
     """What `add_argument` takes."""
 
@@ -96,10 +114,27 @@ FILES = [
         metavar="TOML",
         help="which heading is which column; `load` saves it for the integration",
     ),
+    _argument(
+        "--sheet",
+        default="",
+        metavar="NAME",
+        help="the sheet of a workbook; `load` saves it for the integration",
+    ),
+    _argument(
+        "--as",
+        dest="read_as",
+        choices=source_choices(),
+        metavar="NAME",
+        help=f"read the files as one of {', '.join(source_choices())}; `load` saves it for the "
+        "integration",
+    ),
 ]
 LOAD_FLAGS = [
     _flag("--replace", "replace the snapshot of the same time"),
     _flag("--confirm", "load files that would go on hold"),
+    _flag(
+        "--by-username", "identify accounts by username, whatever IDs the integration's files have"
+    ),
     _flag("--together", "all files are one snapshot, such as pages"),
 ]
 JSON = _flag("--json", "as JSON, one object per line")
@@ -131,6 +166,9 @@ EXPORT = [
 ]
 PACK = _argument("pack", type=Path, metavar="PACK", help="a zip file from Review or Users")
 PSEUDONYMS = _argument("pseudonyms", nargs="+", metavar="PSEUDONYM")
+ACCEPT_CHANGED = _flag(
+    "--accept-changed", "also from files that are not as they were loaded, and without lost ones"
+)
 ARCHIVE = _argument("file", type=Path, metavar="FILE", help="compressed if it ends in .gz")
 SAMPLE = [
     _argument("directory", type=Path, metavar="DIR"),

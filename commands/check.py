@@ -11,18 +11,21 @@ from typing import Any
 import sqlalchemy as sa
 
 from commands import EXIT_OK, EXIT_REJECTED, error_text
-from data.files.errors import SnapshotRejected
-from data.files.formats import row_noun
-from data.files.mapping import parse_mapping, read_mapping
-from data.files.naming import SnapshotFile, parse_moment
+from commands.arguments import requested_mapping
+from data.files.errors import NoUsernameColumn, SnapshotRejected
+from data.files.mapping import NO_MAPPING, ColumnMapping
+from data.files.naming import SnapshotFile, parse_file_moment
+from data.files.relation import shorten
 from data.formatting import iso_z
 from data.history.load_report import QUALITY_LABELS
 from data.history.preview import preview
 from data.home import current_home
+from data.sources.delivery import read_proposal
+from data.store.adapter import adapter_for
 from data.store.engine import open_store
 from data.store.errors import StoreInUse
 
-COUNT_FIELDS = ("rows_read", "accepted", "rejected", "flagged")
+COUNT_FIELDS = ("rows_read", "accepted", "rejected", "merged", "flagged")
 CHANGE_FIELDS = ("added", "changed", "removed", "being_deleted")
 
 UNKNOWN_TAKEN_AT = datetime(1970, 1, 1)
@@ -47,7 +50,7 @@ def check_files(args: argparse.Namespace) -> int:
 def _comparison_store() -> sa.Engine:
     """The home's store; an empty one if there is none, or another process has it."""
     url, empty_url = current_home().database_url, "duckdb:///:memory:"
-    if url.startswith("duckdb:///") and not Path(url.removeprefix("duckdb:///")).exists():
+    if not adapter_for(url).exists(url):
         return open_store(empty_url)
     try:
         return open_store(url)
@@ -58,16 +61,19 @@ def _comparison_store() -> sa.Engine:
 
 def _check_file(engine: sa.Engine, path: Path, args: argparse.Namespace) -> dict[str, Any]:
     """The load report of a file as JSON values, or the error."""
-    taken_at = args.taken_at or parse_moment(path.name.split(".")[0]) or UNKNOWN_TAKEN_AT
+    taken_at = args.taken_at or parse_file_moment(path.name) or UNKNOWN_TAKEN_AT
     integration = args.integration or path.absolute().parent.name
+    mapping = NO_MAPPING
     try:
-        columns = parse_mapping(args.mapping.read_text("utf-8")) if args.mapping else None
-        columns = columns or read_mapping(current_home(), integration)
-        previewed = preview(engine, SnapshotFile(path, integration, taken_at, columns))
+        mapping = requested_mapping(args, current_home(), integration) or NO_MAPPING
+        previewed = preview(engine, SnapshotFile(path, integration, taken_at, mapping))
+    except NoUsernameColumn as error:
+        return {"error": error_text(error)} | _proposed_mapping(path, mapping)
     except (SnapshotRejected, OSError) as error:
         return {"error": error_text(error)}
     load_report = previewed.load_report
-    report: dict[str, Any] = {"quality": load_report.quality}
+    report: dict[str, Any] = {"quality": load_report.quality, "row_noun": load_report.row_noun}
+    report |= _proposed_mapping(path, mapping)
     report |= {field: getattr(load_report, field) for field in COUNT_FIELDS}
     if load_report.previous:
         report["previous"] = iso_z(load_report.previous.taken_at)
@@ -81,10 +87,28 @@ def _check_file(engine: sa.Engine, path: Path, args: argparse.Namespace) -> dict
     return report
 
 
+def _proposed_mapping(path: Path, saved: ColumnMapping) -> dict[str, Any]:
+    """The mapping that says what was found, and the file's own words, as JSON values.
+
+    Nothing for a file with Rollcall's own headings, and for one of another product.
+    """
+    try:
+        with open_store("duckdb:///:memory:").connect() as con:
+            proposal = read_proposal(con, path, path.name, saved)
+    except SnapshotRejected:
+        return {}
+    if not proposal or not (proposal.reasons or proposal.unsure):
+        return {}
+    guessed = {name: guess.headings for name, guess in proposal.unsure.items()}
+    mapping = proposal.mapping.with_columns({**proposal.mapping.columns, **guessed})
+    return {"mapping": mapping.as_toml(), "unsure": [*guessed], "words": proposal.words}
+
+
 def _report_lines(path: Path, report: dict[str, Any]) -> Iterator[str]:
     """The load report for people."""
     if "error" in report:
         yield f"{path.name}: rejected. {report['error']}"
+        yield from _mapping_lines(report)
         return
     yield f"{path.name}: {'on hold' if 'on_hold' in report else QUALITY_LABELS[report['quality']]}."
     yield f"  {report['accepted']:,} of {report['rows_read']:,} rows are accounts."
@@ -93,5 +117,19 @@ def _report_lines(path: Path, report: dict[str, Any]) -> Iterator[str]:
         yield f"  Compared with {report['previous']}: {changes}."
     yield from (f"  Check: {sentence}" for sentence in report["warnings"])
     yield from (f"  {sentence}" for sentence in report["remarks"])
-    place = row_noun(path.name).capitalize()
+    place = report["row_noun"].capitalize()
     yield from (f"  {place} {row['line']}: {row['reason']}" for row in report["rejected_rows"])
+    yield from _mapping_lines(report)
+
+
+def _mapping_lines(report: dict[str, Any]) -> Iterator[str]:
+    """The proposed mapping as text to save, with what a person has to look at."""
+    if "mapping" not in report:
+        return
+    yield "  Proposed mapping, for rollcall load --mapping:"
+    yield from (f"    {line}".rstrip() for line in report["mapping"].splitlines())
+    if report["unsure"]:
+        yield f"  Unsure: {', '.join(report['unsure'])}."
+    for name, counts in report["words"].items():
+        words = ", ".join(f"{shorten(word)} ({count:,})" for word, count in counts.items())
+        yield f"  Values of {name}: {words}."

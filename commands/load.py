@@ -10,13 +10,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from commands import EXIT_OK, EXIT_USAGE, actor, error_text, fail, print_progress
+from commands.arguments import requested_mapping
 from data.files.archive import create_archive
 from data.files.errors import SnapshotRejected
-from data.files.mapping import parse_mapping, save_mapping
+from data.files.mapping import NO_MAPPING, save_mapping
 from data.files.naming import SnapshotFile
 from data.formatting import file_stamp
 from data.history.load import LoadResult
-from data.home import Home, current_home
+from data.home import Home, current_home, safe_name
 from data.inbox.inbox import Outcome, Quarantined, describe_load, load_inbox, put_into_inbox
 from data.inbox.pull import configured_pulls, pull_to_inbox, secrets_path
 from data.inbox.quarantine import reason_path
@@ -40,9 +41,11 @@ BAR_WIDTH = 40
 def load_files(args: argparse.Namespace) -> int:
     """Load snapshot files; if the app runs, it loads them."""
     home, inbox_paths, exit_code = current_home(), [], EXIT_OK
-    if args.mapping:
+    if args.mapping or args.read_as or args.sheet or args.by_username:
         first = SnapshotFile.from_path(args.files[0], args.integration, args.taken_at)
-        save_mapping(home, first.integration, parse_mapping(args.mapping.read_text("utf-8")))
+        mapping = requested_mapping(args, home, first.integration) or NO_MAPPING
+        mapping = mapping.ignoring_ids() if args.by_username else mapping
+        save_mapping(home, first.integration, mapping)
     marks = {"replace": args.replace, "confirmed": args.confirm}
     with _zipped_together(args) if args.together else nullcontext(args.files) as files:
         for path in files:
@@ -62,7 +65,7 @@ def _zipped_together(args: argparse.Namespace) -> Iterator[list[Path]]:
     """One archive of all the files, with the integration and time of the first."""
     first = SnapshotFile.from_path(args.files[0], args.integration, args.taken_at)
     with TemporaryDirectory() as folder:
-        archive = Path(folder) / first.integration / f"{file_stamp(first.taken_at)}.zip"
+        archive = Path(folder) / safe_name(first.integration) / f"{file_stamp(first.taken_at)}.zip"
         archive.parent.mkdir()
         create_archive(args.files, archive)
         yield [archive]

@@ -2,12 +2,68 @@
 
 import fcntl
 import os
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import sqlalchemy as sa
+
+from data.files.errors import UnknownSnapshot
+
 CHECKOUT = Path(__file__).resolve().parent.parent
+
+MAX_NAME_BYTES = 200
+"""Bytes of a name that comes from outside. A file system takes 255, and Rollcall adds prefixes and
+endings of its own."""
+
+PRIVATE_UMASK = 0o077
+"""Only the owner can read and write what Rollcall creates."""
+
+
+def is_safe_name(name: str) -> bool:
+    """Whether a name from outside can be the name of a folder or file of the home."""
+    try:
+        size = len(name.encode())
+    except UnicodeEncodeError:  # bytes of a name that is not UTF-8
+        return False
+    if size > MAX_NAME_BYTES or not name.strip() or name.startswith("."):
+        return False
+    return not any(c in "/\\\x7f" or c < " " for c in name)
+
+
+def safe_name(name: str) -> str:
+    """The name. Every path that contains the name of an integration is built with it.
+
+    Raises UnknownSnapshot where the name cannot be that of a folder.
+    """
+    if is_safe_name(name):
+        return name
+    shown = printable(name)
+    raise UnknownSnapshot(
+        f"“{shown[:60]}{'…' * (len(shown) > 60)}” cannot name an integration. A name is UTF-8 text "
+        f"of at most {MAX_NAME_BYTES} bytes, is not empty, does not start with a dot and has no "
+        "slashes or control characters."
+    )
+
+
+def printable(text: str) -> str:
+    """The text on one line, without what no page, log or database can hold."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in text)
+
+
+def database_url(file: Path) -> str:
+    """The address of a DuckDB file, whatever characters its path has."""
+    return sa.URL.create("duckdb", database=str(file)).render_as_string()
+
+
+def is_regular_file(path: Path) -> bool:
+    """Whether it is a file itself, not a link to one."""
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except OSError:
+        return False
 
 
 @dataclass(frozen=True)
@@ -44,7 +100,8 @@ class Home:
     @property
     def database_url(self) -> str:
         """The address of the store: ROLLCALL_DATABASE_URL, or a DuckDB file in the home."""
-        return os.environ.get("ROLLCALL_DATABASE_URL") or f"duckdb:///{self.root}/rollcall.duckdb"
+        own_file = self.root / "rollcall.duckdb"
+        return os.environ.get("ROLLCALL_DATABASE_URL") or database_url(own_file)
 
     @property
     def sample(self) -> Path:
@@ -70,8 +127,29 @@ class Home:
 
 
 def current_home() -> Home:
-    """The home of ROLLCALL_HOME, or `var/` in the checkout."""
+    """The home of ROLLCALL_HOME, or `var/` in the checkout.
+
+    From then on, only its owner can read what this process writes, DuckDB's files included.
+    """
+    os.umask(PRIVATE_UMASK)
     home = Home(Path(os.environ.get("ROLLCALL_HOME") or CHECKOUT / "var").expanduser().resolve())
     for folder in (home.inbox, home.archive, home.rejected):
         folder.mkdir(parents=True, exist_ok=True)
+    _make_private(home.root)
     return home
+
+
+def make_home_private(home: Home) -> None:
+    """Take the rights of others away from files that came into the home with them."""
+    for folder, _, names in os.walk(home.root):
+        for path in (Path(folder), *(Path(folder, name) for name in names)):
+            _make_private(path)
+
+
+def _make_private(path: Path) -> None:
+    """Leave folders alone that are everybody's, like /tmp, and what belongs to another user."""
+    with suppress(OSError):
+        mode = path.lstat().st_mode
+        is_shared = mode & stat.S_ISVTX or stat.S_ISLNK(mode)
+        if mode & PRIVATE_UMASK and not is_shared:
+            path.chmod(stat.S_IMODE(mode) & ~PRIVATE_UMASK)

@@ -1,5 +1,7 @@
 """The temporary tables of a load: what each step leaves for the next."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement
 
@@ -63,7 +65,7 @@ stage_row = _table(
     sa.Column(
         "raw_values", sa.ARRAY(sa.String)
     ),  # RAW_COLUMNS; one column, as writing NULLs takes time
-    sa.Column("without_offset", sa.Boolean, nullable=False),  # its time has no UTC offset
+    sa.Column("marks", sa.Integer, nullable=False),  # what it shows of a column: column_reading
     sa.Column("fingerprint", sa.BigInteger),
     sa.Column("is_known", sa.Boolean, nullable=False),
 )
@@ -75,7 +77,17 @@ stage_missing = _table(
     *_columns_of(*stage_known.c),
 )
 
-# One row per row of the file that is not an account.
+# One row per account that several rows of the file list: the row that takes their place.
+stage_repeat = _table(
+    "stage_repeat",
+    workspace_metadata,
+    *_columns_of(*stage_row.c),
+    sa.Column("kept_values", sa.ARRAY(sa.String)),  # raw values of the row that is kept
+    sa.Column("has_more_roles", sa.Boolean),  # than that row
+    sa.Column("exact_repeats", sa.BigInteger),  # rows that equal another one
+)
+
+# One row per row of the file that is not an account, or is merged in spite of other values.
 stage_rejected = _table(
     "stage_rejected",
     workspace_metadata,
@@ -151,7 +163,7 @@ stage_merged = _table(
 )
 
 
-def raw_columns() -> dict[str, ColumnElement[str]]:
-    """RAW_COLUMNS of `stage_row`, by name."""
+def raw_columns(raw_values: ColumnElement[Any] = stage_row.c.raw_values) -> dict[str, Any]:
+    """RAW_COLUMNS, by name, of the list that holds them."""
     numbered = enumerate(RAW_COLUMNS, start=1)
-    return {name: stage_row.c.raw_values[number].label(name) for number, name in numbered}
+    return {name: raw_values[number].label(name) for number, name in numbered}

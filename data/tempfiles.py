@@ -30,16 +30,15 @@ class TemporaryFile:
 
 
 @contextmanager
-def write_atomically(path: Path, *, private: bool = False) -> Iterator[Path]:
+def write_atomically(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`, which takes its place at the end of the block.
 
     So nobody sees half a file, and an error leaves an earlier file in place. Only the owner can
-    read a `private` file.
+    read the file, and a link that somebody put at the temporary path is not followed.
     """
     partial = path.with_name(f".{path.name}.part")
-    if private:
-        partial.unlink(missing_ok=True)
-        partial.touch(mode=0o600)
+    partial.unlink(missing_ok=True)
+    os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     try:
         yield partial
         partial.replace(path)

@@ -8,11 +8,13 @@ from data.access.roles import Permission
 from data.formatting import count_of
 from queries.snapshots import PAGE_SIZE, count_snapshots, load_report_at, page_of_snapshots
 from queries.users.accounts import integration_names
-from server.authorize import is_sample, store_connection
+from server.authorize import can_load, is_sample, store_connection
 from widgets import status, timezone
 from widgets.address import requested_page, show_pagination, update_address, write_address
 from widgets.filters import choose_integrations, requested_moment, show_past_banner
 from widgets.snapshots import load_report, pulls, quarantine, upload
+
+LOADING_NEEDS_NAMES = "You see pseudonyms. Only people who see names can load files."
 
 sample = is_sample()
 requested = load_report.requested_snapshot()
@@ -45,7 +47,7 @@ if requested:
         load_report.show_actions(report, is_sample=sample)
         st.session_state.setdefault("snapshot", {"open": [load_report.row_id(report)]})
         load_report.show_table([report], key="snapshot")
-        if not sample:
+        if not sample and can_load():
             with st.expander("Replace with another file", key="replace"):
                 upload.show_uploads(integrations, replaced=(report.integration, report.taken_at))
             upload.show_progress()
@@ -53,10 +55,13 @@ if requested:
         st.text("This snapshot does not exist or was removed.")
     st.stop()
 
-quarantine.show_quarantine()
-upload.show_uploads(integrations)
-upload.show_progress()
-pulls.show_pulls()
+if can_load():
+    quarantine.show_quarantine()
+    upload.show_uploads(integrations)
+    upload.show_progress()
+    pulls.show_pulls()
+else:
+    st.info(LOADING_NEEDS_NAMES, icon=":material/visibility_off:")
 if is_empty:
     status.show_no_snapshots(on_upload_page=True)
     st.stop()

@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection, and_, case, func, select
 
+from data.files.text import id_key
 from data.records.matches import read_directories
 from data.schema import (
     account,
@@ -86,7 +87,7 @@ def evidence_text(row: sa.Row[Any]) -> str:
 
 def _candidates_query(lists: Sequence[str]) -> sa.Select[*tuple[Any, ...]]:
     people, unmatched = _people_query(lists).cte("people"), _unmatched_query(lists).cte("unmatched")
-    id_clue, email_clue = unmatched.c.upstream_user_id, func.lower(unmatched.c.email)
+    id_clue, email_clue = id_key(unmatched.c.upstream_user_id), func.lower(unmatched.c.email)
     ids = _count_people(unmatched, people, id_clue, ("person_id", "person_upstream")).subquery(
         "ids"
     )
@@ -151,7 +152,7 @@ def _people_query(lists: Sequence[str]) -> sa.Select[*tuple[Any, ...]]:
             current.c.account_key.label("person_key"),
             integration.c.name.label("person_integration"),
             account.c.account_id.label("person_id"),
-            current.c.upstream_user_id.label("person_upstream"),
+            id_key(current.c.upstream_user_id).label("person_upstream"),
             func.coalesce(current.c.user_name, current.c.username_in_app).label("person_name"),
             current.c.user_email.label("person_own_email"),
             func.lower(current.c.user_email).label("person_email"),

@@ -4,8 +4,9 @@ Connections are restricted to what the principal can see. A page that forgets to
 permission has no store to read.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from html import escape
 from typing import Any, NoReturn
 from urllib.parse import urlencode, urlsplit
@@ -20,9 +21,13 @@ from data.home import current_home
 from data.records.audit_log import Event, record_denial, record_event
 from data.service import active_store
 from data.store.engine import open_store, restricted_engine
-from data.store.errors import StoreError, StoreInterrupted
+from data.store.errors import StoreBusy, StoreError, StoreInterrupted, StoreUnreachable
 from queries.cache import store_revision
+from server.queues import PAGES
 from server.session import current_principal
+
+RETRY_SECONDS = 30
+"""Seconds in which a page is drawn again at most once after the store could not be reached."""
 
 
 def authorize(permission: Permission, integration: str | None = None) -> Principal:
@@ -38,7 +43,7 @@ def authorize(permission: Permission, integration: str | None = None) -> Princip
 
 def _deny(principal: Principal, permission: Permission) -> NoReturn:
     record_denial(current_home(), principal.name, f"may not {permission.value}")
-    if get_script_run_ctx(suppress_warning=True) is None:
+    if not _is_page():
         raise NotAllowed(permission)
     show_access_denied(principal, permission)
     st.stop()
@@ -73,12 +78,14 @@ def record_action(event: Event, **details: Any) -> None:
 
 def is_sample() -> bool:
     """Whether readers see the sample data."""
-    return active_store.active_store(current_home()).is_sample
+    with _explained_errors():
+        return active_store.active_store(current_home()).is_sample
 
 
 def is_sample_incomplete() -> bool:
     """Whether the older snapshots of the sample are still being loaded."""
-    return bool(active_store.active_store(current_home()).missing_snapshots)
+    with _explained_errors():
+        return bool(active_store.active_store(current_home()).missing_snapshots)
 
 
 def store_status() -> active_store.StoreStatus:
@@ -86,10 +93,10 @@ def store_status() -> active_store.StoreStatus:
     return active_store.store_status(current_home())
 
 
-def closed_reason(status: active_store.StoreStatus) -> str:
-    """Why the store is closed; only loaders get details, as those can name files and people."""
+def visible_reason(reason: str) -> str:
+    """Why the store cannot be read. Only loaders get details, which can name files and people."""
     if current_principal().is_allowed_everywhere(Permission.LOAD_FILES):
-        return status.message
+        return reason
     return "Please wait a moment."
 
 
@@ -100,7 +107,16 @@ def store_connection(permission: Permission) -> Iterator[Connection]:
     It is the store that readers see now: the real one, or the sample. If the store closes in
     between, the page is drawn again and says why. If a query fails, the page ends there.
     """
-    with _restricted_connection(authorize(permission).visibility) as con:
+    visibility = authorize(permission).visibility
+    with _connection(lambda: _active_engine(visibility)) as con:
+        yield con
+
+
+@contextmanager
+def real_connection(permission: Permission) -> Iterator[Connection]:
+    """The same for the store of real data, even while the sample is shown."""
+    visibility = authorize(permission).visibility
+    with _connection(lambda: _real_engine(visibility)) as con:
         yield con
 
 
@@ -115,29 +131,57 @@ def last_change() -> str:
         return ""
     if is_sample_incomplete():
         return "sample"
-    with _restricted_connection(principal.visibility) as con:
+    with _active_engine(principal.visibility).connect() as con:
         return " ".join(map(str, store_revision(con)))
 
 
+def _active_engine(visibility: Visibility) -> sa.Engine:
+    return restricted_engine(active_store.active_store(current_home()).engine, visibility)
+
+
+def _real_engine(visibility: Visibility) -> sa.Engine:
+    return restricted_engine(open_store(current_home().database_url), visibility)
+
+
 @contextmanager
-def _restricted_connection(visibility: Visibility) -> Iterator[Connection]:
+def _connection(open_engine: Callable[[], sa.Engine]) -> Iterator[Connection]:
+    """A connection for a page, in its turn; or for a request, which has had its turn."""
+    place = PAGES.place() if _is_page() else nullcontext()
+    with _explained_errors(), place, open_engine().connect() as con:
+        yield con
+
+
+def _is_page() -> bool:
+    return get_script_run_ctx(suppress_warning=True) is not None
+
+
+@contextmanager
+def _explained_errors() -> Iterator[None]:
+    """Draw the page again if that can help, else say why it cannot be drawn."""
     try:
-        engine = active_store.active_store(current_home()).engine
-        with restricted_engine(engine, visibility).connect() as con:
-            yield con
+        yield
     except StoreError as error:
-        if get_script_run_ctx(suppress_warning=True) is None:
+        if not _is_page():
             raise
-        if isinstance(error, StoreInterrupted) or not store_status().is_open:
-            st.rerun()
-        st.error(str(error), icon=":material/database_off:")
-        st.stop()
+        _end_page(error)
 
 
-def real_store(permission: Permission) -> sa.Engine:
-    """The store of real data, even while the sample is shown, restricted to the principal."""
-    engine = open_store(current_home().database_url)
-    return restricted_engine(engine, authorize(permission).visibility)
+def _end_page(error: StoreError) -> NoReturn:
+    if isinstance(error, StoreInterrupted) or not store_status().is_open or _can_retry(error):
+        st.rerun()
+    reason = str(error) if isinstance(error, StoreBusy) else visible_reason(str(error))
+    st.error(reason, icon=":material/database_off:")
+    st.stop()
+
+
+def _can_retry(error: StoreError) -> bool:
+    """Once in a while: a server that has restarted drops each connection that was open."""
+    now = time.monotonic()
+    is_due = now > st.session_state.get("_store_retried_at", -RETRY_SECONDS) + RETRY_SECONDS
+    if isinstance(error, StoreUnreachable) and is_due:
+        st.session_state["_store_retried_at"] = now
+        return True
+    return False
 
 
 def writable_store(permission: Permission, integration: str | None = None) -> sa.Engine:
@@ -149,6 +193,11 @@ def writable_store(permission: Permission, integration: str | None = None) -> sa
     if integration is None and not principal.is_allowed_everywhere(permission):
         _deny(principal, permission)
     return open_store(current_home().database_url)
+
+
+def can_load() -> bool:
+    """Whether the principal can load files of any integration."""
+    return current_principal().is_allowed(Permission.LOAD_FILES)
 
 
 def can_download_evidence() -> bool:

@@ -6,7 +6,6 @@ with a role through; without sign-in, only requests from this machine.
 
 import asyncio
 import json
-import logging
 import time
 from contextlib import suppress
 from hmac import compare_digest
@@ -26,17 +25,19 @@ from data.access.claims import Claims
 from data.access.roles import ANONYMOUS, MONITOR, Permission, Principal
 from data.home import current_home
 from data.records.audit_log import Event, record_denial, record_event
+from server.activity import is_by_person
 from server.headers import with_headers
 from server.session import (
     AuthConfig,
+    activity,
     auth_config,
     is_loopback,
     is_signed_in,
     local_principal,
     principal_of,
     request_principal,
-    revoked_tokens,
     session_ends_at,
+    sign_out,
 )
 from server.sign_in_pages import (
     SIGN_IN,
@@ -45,9 +46,9 @@ from server.sign_in_pages import (
     path_of,
     redirect_after_sign_in,
     sign_in_page,
+    sign_out_page,
+    signed_out_page,
 )
-
-log = logging.getLogger("rollcall")
 
 PUBLIC_PATHS = ("/healthz", "/readyz")
 """Paths that anybody can request; they disclose no data."""
@@ -58,11 +59,17 @@ METRICS_PATH = "/metrics"
 BLOCKED_PATHS = ("/_stcore/metrics", "/_stcore/agent/")
 """Streamlit's own metrics and its access without a browser: closed to everybody."""
 
+REFRESHED_PATHS = ("/last-change", "/_stcore/health", "/_stcore/host-config", "/_stcore/stream")
+"""Paths that an open page requests by itself."""
+
 ASSET_PATHS = ("/static/",)
 """Streamlit's own files, which are public."""
 
 PROXY_HEADERS = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
 """Headers that a proxy adds: the request comes from another machine."""
+
+RECORDED_PATHS = ("/export/",)
+"""Paths whose requests the audit log records. A HEAD request would be recorded, too."""
 
 GRACE_SECONDS = 15
 """Seconds from the end of a session, which empties the page, to the end of its connection."""
@@ -73,23 +80,27 @@ class Gate:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app, self._auth_config = app, auth_config()
+        self._origin = self._auth_config.origin if self._auth_config else ""
         # Only the public files: in a compressed page, a stranger could guess secrets by its length.
         self._assets = GZipMiddleware(app, compresslevel=6)
-        self._is_secure = self._auth_config is not None and self._auth_config.is_secure
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
+            return
+        if not scope["path"].isascii():  # no page has such an address; headers cannot hold it
+            await _reject_path(scope, receive, send)
             return
         headers = Headers(scope=scope)
         claims = claims_of(headers, self._auth_config) if self._auth_config else None
         principal = self._principal(scope, headers, claims)
         request_principal.set(principal)
         if scope["type"] == "websocket":
+            receive = _only_bytes(receive, claims)
             await self._connect(scope, receive, send, headers, principal, claims)
         else:
             is_asset = path_of(scope).startswith(ASSET_PATHS)
-            send = with_headers(send, is_asset=is_asset, is_secure=self._is_secure)
+            send = with_headers(send, is_asset=is_asset, origin=self._origin)
             if self._auth_config and path_of(scope) == CALLBACK_PATH and scope["query_string"]:
                 send = _with_sign_in_audit(send, self._auth_config)
             response = self._gate_response(scope, headers, principal, claims)
@@ -144,6 +155,8 @@ class Gate:
     ) -> Response | None:
         """The gate's own response; None if the request can go through."""
         path = path_of(scope)
+        if claims and principal.has_any_role and path not in REFRESHED_PATHS:
+            activity.note(claims)
         if path in PUBLIC_PATHS or principal is MONITOR:
             return None
         if rejection := self._host_rejection(scope, headers):
@@ -152,14 +165,16 @@ class Gate:
             return PlainTextResponse("Not found.", 404)
         if self._auth_config is None or path.startswith(ASSET_PATHS):
             return None
+        if path == SIGN_OUT:
+            return self._sign_out_response(scope, headers, claims)
         is_read = scope["method"] in ("GET", "HEAD")
         if is_read:
             if path == SIGN_IN:
                 return RedirectResponse(generate_login_redirect_url("default"), 302)
-            if path == SIGN_OUT and claims:
-                _sign_out(claims)
-            if path in (*SIGN_IN_PATHS, SIGN_OUT):
+            if path in SIGN_IN_PATHS:
                 return None
+            if path.startswith(RECORDED_PATHS) and scope["method"] == "HEAD":
+                return PlainTextResponse("Use GET.", 405)
         wants_page = is_read and "text/html" in headers.get("accept", "") and not _is_internal(path)
         is_upload = path.startswith("/_stcore/upload_file")
         if is_upload and not principal.is_allowed(Permission.LOAD_FILES):
@@ -171,6 +186,22 @@ class Gate:
         if claims and is_signed_in(claims):
             return no_role_page(principal, self._auth_config)
         return sign_in_page(scope)
+
+    def _sign_out_response(
+        self, scope: Scope, headers: Headers, claims: Claims | None
+    ) -> Response | None:
+        """Only a POST from our own page, with a valid session, signs out; a GET asks first.
+
+        With a session that has ended, Streamlit deletes the cookies and nothing else changes.
+        """
+        if claims is None or not is_signed_in(claims):
+            return None if scope["method"] == "GET" else signed_out_page()
+        if scope["method"] != "POST":
+            return sign_out_page()
+        if not _is_same_origin(headers, self._auth_config):
+            return PlainTextResponse("Sign out on a page of Rollcall.", 403)
+        sign_out(claims)
+        return signed_out_page()
 
     def _host_rejection(self, scope: Scope, headers: Headers) -> Response | None:
         """The response to a request for another host, or without sign-in from another machine."""
@@ -219,6 +250,33 @@ def claims_of(headers: Headers, config: AuthConfig) -> Claims | None:
     return claims if is_own else None
 
 
+async def _reject_path(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1008})
+    else:
+        await PlainTextResponse("Not found.", 404)(scope, receive, send)
+
+
+def _only_bytes(receive: Receive, claims: Claims | None) -> Receive:
+    """End a connection that sends a text frame, which Streamlit never does and cannot read.
+
+    A message that its reader causes is a use of the session.
+    """
+
+    async def receive_bytes() -> Message:
+        message = await receive()
+        if message["type"] != "websocket.receive":
+            return message
+        frame = message.get("bytes")
+        if frame is None:
+            return {"type": "websocket.disconnect", "code": 1003}
+        if claims and is_by_person(frame) and is_signed_in(claims):
+            activity.note(claims)
+        return message
+
+    return receive_bytes
+
+
 async def _wait_for_session_end(claims: Claims) -> None:
     """Wait until the token ends, and then until the page has shown it."""
     while is_signed_in(claims):
@@ -244,14 +302,6 @@ def _with_sign_in_audit(send: Send, config: AuthConfig) -> Send:
         await send(message)
 
     return audited_send
-
-
-def _sign_out(claims: Claims) -> None:
-    record_event(current_home(), principal_of(claims).name, Event.SIGNED_OUT)
-    try:
-        revoked_tokens().add(claims, session_ends_at(claims))
-    except OSError as error:
-        log.error("Could not save the sign-out: %s", error.strerror)
 
 
 def _has_valid_token(claims: Claims | None) -> bool:

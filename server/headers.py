@@ -43,8 +43,8 @@ def content_policy() -> str:
     )
 
 
-def with_headers(send: Send, *, is_asset: bool, is_secure: bool) -> Send:
-    """Add the headers to each response."""
+def with_headers(send: Send, *, is_asset: bool, origin: str) -> Send:
+    """Add the headers to each response. `origin` is the public address, where sign-in is set up."""
 
     async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -54,7 +54,9 @@ def with_headers(send: Send, *, is_asset: bool, is_secure: bool) -> Send:
             headers.setdefault("Content-Security-Policy", content_policy())
             if not is_asset:
                 headers["Cache-Control"] = "no-store"
-            if is_secure:
+            if origin and "Access-Control-Allow-Credentials" in headers:
+                headers["Access-Control-Allow-Origin"] = origin  # Streamlit names localhost
+            if origin.startswith("https://"):
                 headers["Strict-Transport-Security"] = "max-age=31536000"
                 _make_cookies_secure(headers)
         await send(message)

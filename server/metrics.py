@@ -5,22 +5,23 @@ personal data.
 """
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import UTC
 
-import sqlalchemy as sa
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
+from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
 from data.access.roles import NotAllowed, Permission
 from data.home import current_home
-from data.inbox.inbox import inbox_files
+from data.inbox.delivered import inbox_files
 from data.metrics import registry
 from queries.metrics import newest_snapshots
 from queries.snapshots import count_quarantined
-from server.authorize import authorize, real_store, store_status
+from server.authorize import authorize, real_connection, store_status
 
 
 def send_metrics(_: Request) -> Response:
@@ -28,29 +29,28 @@ def send_metrics(_: Request) -> Response:
     if not authorize(Permission.HEALTH).is_allowed_everywhere(Permission.HEALTH):
         raise NotAllowed(Permission.HEALTH)
     store_registry = CollectorRegistry()
-    store_registry.register(
-        _StoreCollector(real_store(Permission.HEALTH) if store_status().is_open else None)
-    )
-    text = generate_latest(registry) + generate_latest(store_registry)
+    with real_connection(Permission.HEALTH) if store_status().is_open else nullcontext() as con:
+        store_registry.register(_StoreCollector(con))
+        text = generate_latest(registry) + generate_latest(store_registry)
     return Response(text, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
 class _StoreCollector(Collector):
-    """The state of the store at the time of the request. Without an engine, it cannot be read."""
+    """The state of the store at the time of the request; None if it cannot be read."""
 
-    def __init__(self, engine: sa.Engine | None) -> None:
-        self._engine = engine
+    def __init__(self, con: Connection | None) -> None:
+        self._con = con
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        is_open = self._engine is not None
+        is_open = self._con is not None
         yield GaugeMetricFamily("rollcall_store_open", "1 while the store is open.", is_open)
         file_count = len(inbox_files(current_home()))
         yield GaugeMetricFamily("rollcall_files_in_inbox", "Files in the inbox.", file_count)
-        if self._engine:
-            yield from _integration_metrics(self._engine)
+        if self._con:
+            yield from _integration_metrics(self._con)
 
 
-def _integration_metrics(engine: sa.Engine) -> list[GaugeMetricFamily]:
+def _integration_metrics(con: Connection) -> list[GaugeMetricFamily]:
     by_name = {
         name: GaugeMetricFamily(f"rollcall_{name}", description, labels=["integration"])
         for name, description in INTEGRATION_GAUGES.items()
@@ -58,13 +58,12 @@ def _integration_metrics(engine: sa.Engine) -> list[GaugeMetricFamily]:
     quarantined = GaugeMetricFamily(
         "rollcall_files_quarantined", "Files that need a person.", labels=["status"]
     )
-    with engine.connect() as con:
-        for row in newest_snapshots(con):
-            taken_at = row.taken_at.replace(tzinfo=UTC).timestamp()
-            by_name["snapshots"].add_metric([row.name], row.snapshots)
-            by_name["accounts"].add_metric([row.name], row.accounts)
-            by_name["newest_snapshot_timestamp_seconds"].add_metric([row.name], taken_at)
-        counts = {"on hold": 0, "rejected": 0} | count_quarantined(con)
+    for row in newest_snapshots(con):
+        taken_at = row.taken_at.replace(tzinfo=UTC).timestamp()
+        by_name["snapshots"].add_metric([row.name], row.snapshots)
+        by_name["accounts"].add_metric([row.name], row.accounts)
+        by_name["newest_snapshot_timestamp_seconds"].add_metric([row.name], taken_at)
+    counts = {"on hold": 0, "rejected": 0} | count_quarantined(con)
     for status, count in counts.items():
         quarantined.add_metric([status], count)
     return [*by_name.values(), quarantined]

@@ -1,15 +1,20 @@
 """The routes beside Streamlit's own: health checks, metrics, the last change and the downloads."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import cache
+from typing import Any
 
+import anyio
+from anyio import to_thread
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from data.access.roles import NotAllowed
 from data.home import current_home
-from data.service.active_store import store_status
-from data.store.errors import StoreError
-from server.authorize import closed_reason, denial_text, last_change
+from data.service.active_store import StoreUnavailable, store_status
+from data.store.errors import StoreBusy, StoreError, StoreUnreachable
+from server.authorize import denial_text, last_change, visible_reason
 from server.downloads import (
     send_audit,
     send_changes,
@@ -20,6 +25,7 @@ from server.downloads import (
 )
 from server.gate import METRICS_PATH
 from server.metrics import send_metrics
+from server.queues import MAX_DOWNLOADS, RETRY_SECONDS, download_place
 
 
 async def healthz(_: Request) -> Response:
@@ -27,12 +33,13 @@ async def healthz(_: Request) -> Response:
     return PlainTextResponse("ok")
 
 
-def readyz(_: Request) -> Response:
+async def readyz(_: Request) -> Response:
     """Whether pages can be drawn. The reason stays in pages and log, as anybody can ask.
 
-    Not async, as asking a database on another machine can take a while.
+    Its threads are its own: it never waits for other requests.
     """
-    is_open = store_status(current_home()).is_open
+    status = await to_thread.run_sync(store_status, current_home(), limiter=_limiter("probe", 4))
+    is_open = status.is_open
     return PlainTextResponse("ok" if is_open else "not ready", 200 if is_open else 503)
 
 
@@ -57,16 +64,46 @@ async def answer_forbidden(_: Request, error: Exception) -> Response:
     return PlainTextResponse(denial_text(error), 403)
 
 
-def require_open_store(endpoint: Callable[[Request], Response]) -> Callable[[Request], Response]:
-    """Answer 503 with the reason while the store is closed."""
+async def answer_unavailable(_: Request, error: Exception) -> Response:
+    """The sentence of a store that cannot be read, or is busy."""
+    reason = str(error) if isinstance(error, StoreBusy) else visible_reason(str(error))
+    return PlainTextResponse(reason, 503, headers={"Retry-After": str(RETRY_SECONDS)})
 
-    def answer_if_open(request: Request) -> Response:
-        status = store_status(current_home())
-        if status.is_open:
-            return endpoint(request)
-        return PlainTextResponse(closed_reason(status), 503)
 
-    return answer_if_open
+@cache
+def _limiter(name: str, places: int) -> anyio.CapacityLimiter:
+    """One for each purpose; whoever comes first is served first."""
+    del name
+    return anyio.CapacityLimiter(places)
+
+
+Endpoint = Callable[[Request], Response]
+
+
+def download(endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
+    """Answer when it is the turn of the request, and with a sentence while the store is closed.
+
+    The connection is free again before the first byte of the file leaves.
+    """
+
+    async def answer(request: Request) -> Response:
+        try:
+            async with download_place(_limiter("downloads", MAX_DOWNLOADS)):
+                return await to_thread.run_sync(_answer_if_open, endpoint, request)
+        except StoreError as error:
+            return await answer_unavailable(request, error)
+
+    return answer
+
+
+def _answer_if_open(endpoint: Endpoint, request: Request) -> Response:
+    status = store_status(current_home())
+    if not status.is_open:
+        raise StoreUnavailable(status.message)
+    try:
+        return endpoint(request)
+    except StoreUnreachable:  # a server that has restarted drops each connection that was open
+        return endpoint(request)
 
 
 ROUTES = [
@@ -75,10 +112,13 @@ ROUTES = [
     Route(METRICS_PATH, send_metrics),
     Route("/health", redirect_to_first_page),
     Route("/last-change", send_last_change),
-    Route("/export/users.evidence.zip", require_open_store(send_users_pack)),
-    Route("/export/users.{form:path}", require_open_store(send_users)),
-    Route("/export/evidence.zip", require_open_store(send_findings)),
-    Route("/export/rejected.csv", require_open_store(send_rejected)),
-    Route("/export/changes.{form:path}", require_open_store(send_changes)),
-    Route("/export/audit.ndjson", require_open_store(send_audit)),
+    Route("/export/users.evidence.zip", download(send_users_pack)),
+    Route("/export/users.{form:path}", download(send_users)),
+    Route("/export/evidence.zip", download(send_findings)),
+    Route("/export/rejected.csv", download(send_rejected)),
+    Route("/export/changes.{form:path}", download(send_changes)),
+    Route("/export/audit.ndjson", download(send_audit)),
 ]
+
+EXCEPTION_HANDLERS: dict[Any, Any] = {NotAllowed: answer_forbidden, StoreError: answer_unavailable}
+"""What a route can raise → its answer."""

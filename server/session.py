@@ -6,6 +6,7 @@ while the server runs.
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Mapping
@@ -26,11 +27,16 @@ from data.access.claims import (
     ConfigError,
     RoleMapping,
     are_valid_claims,
+    issued_at,
     session_end,
 )
 from data.access.revoked_tokens import RevokedTokens
 from data.access.roles import ANONYMOUS, LOCAL, Principal
 from data.home import current_home
+from data.records.audit_log import Event, record_event
+from server.activity import Activity
+
+log = logging.getLogger("rollcall")
 
 PROVIDER_KEYS = ("client_id", "client_secret", "server_metadata_url")
 
@@ -47,10 +53,6 @@ class AuthConfig:
     @property
     def host(self) -> str:
         return urlsplit(self.origin).netloc
-
-    @property
-    def is_secure(self) -> bool:
-        return self.origin.startswith("https://")
 
     @classmethod
     def from_settings(cls, auth: Mapping[str, Any], access: Mapping[str, Any]) -> AuthConfig:
@@ -98,9 +100,12 @@ def auth_config() -> AuthConfig | None:
     return AuthConfig.from_settings(settings["auth"], settings["access"])
 
 
+activity = Activity()
+
+
 @cache
 def revoked_tokens() -> RevokedTokens:
-    """The tokens revoked by sign-out."""
+    """The tokens that were revoked before they expire."""
     return RevokedTokens(current_home().root / "signed-out")
 
 
@@ -159,14 +164,38 @@ def principal_of(claims: Claims) -> Principal:
 def is_signed_in(claims: Claims) -> bool:
     """Whether a token is valid and not revoked."""
     config = auth_config()
-    return (
-        config is not None
-        and claims.get("is_logged_in") is True
-        and are_valid_claims(
-            claims, client_id=config.client_id, hours=config.role_mapping.hours, now=time.time()
-        )
-        and claims not in revoked_tokens()
-    )
+    if config is None or claims.get("is_logged_in") is not True:
+        return False
+    mapping, now = config.role_mapping, time.time()
+    if not are_valid_claims(claims, client_id=config.client_id, hours=mapping.hours, now=now):
+        return False
+    person = mapping.to_principal(claims).name
+    if revoked_tokens().is_revoked(claims, person, issued_at(claims)):
+        return False
+    is_idle = activity.is_idle(claims, mapping.idle_hours)
+    if is_idle:  # for good, and in every process
+        _revoke(claims)
+    return not is_idle
+
+
+def sign_out(claims: Claims) -> None:
+    """End the session of a token for good, wherever its cookie is."""
+    record_event(current_home(), principal_of(claims).name, Event.SIGNED_OUT)
+    _revoke(claims)
+
+
+def _revoke(claims: Claims) -> None:
+    try:
+        revoked_tokens().add(claims, session_ends_at(claims))
+    except OSError as error:
+        log.error("Could not save the end of a session: %s", error.strerror)
+
+
+def end_sessions(person: str) -> None:
+    """End all sessions of a person, by the name in the audit log; a new sign-in is possible."""
+    config = auth_config()
+    if config:
+        revoked_tokens().end_sessions(person, time.time() + config.role_mapping.hours * 3600)
 
 
 def session_ends_at(claims: Claims) -> float:

@@ -87,6 +87,28 @@ def no_role_page(principal: Principal, config: AuthConfig) -> Response:
     body = (
         f"<p>You are signed in as <strong>{escape(principal.name or 'unknown')}</strong>. "
         f"To get a role, ask {escape(contact)}.</p>"
-        f'<p><a class="button" href="{escape(_base_path() + SIGN_OUT)}">Sign out</a></p>'
+        f"{_sign_out_form()}"
     )
     return _page("You have no role yet", body, 403)
+
+
+def sign_out_page() -> Response:
+    """The question before a sign-out that did not come from a page of Rollcall."""
+    return _page("Sign out", f"<p>Do you want to sign out?</p>{_sign_out_form()}", 200)
+
+
+def signed_out_page() -> Response:
+    """The page after a sign-out; it goes on to Streamlit's, which deletes the cookies.
+
+    Not a redirect, as the browser would forbid a form that leads to the provider.
+    """
+    address = escape(_base_path() + SIGN_OUT)
+    body = f'<p><a class="button" href="{address}">Continue</a></p>'
+    response = _page("You are signed out", body, 200)
+    response.headers["Refresh"] = f"0; url={_base_path()}{SIGN_OUT}"
+    return response
+
+
+def _sign_out_form() -> str:
+    address = escape(_base_path() + SIGN_OUT)
+    return f'<form method="post" action="{address}"><button class="button">Sign out</button></form>'

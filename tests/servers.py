@@ -9,11 +9,12 @@ import os
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from itertools import count
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import NamedTuple
 
 import pytest
 from sqlalchemy import DDL, Connection, Engine, create_engine, func, make_url, select
@@ -55,9 +56,24 @@ def has_citus() -> bool:
     return Path(shared.stdout.strip(), "extension", "citus.control").is_file()
 
 
+class Machine(NamedTuple):
+    """A server that a test can stop and start."""
+
+    url: str
+    control: Callable[[str], None]
+    """`stop`, `start` or `restart`; at once, as when the machine fails."""
+
+
 @contextmanager
 def a_server(settings: Mapping[str, str] = SETTINGS) -> Iterator[str]:
     """The address of a server that runs as long as the block."""
+    with a_machine(settings) as machine:
+        yield machine.url
+
+
+@contextmanager
+def a_machine(settings: Mapping[str, str] = SETTINGS) -> Iterator[Machine]:
+    """A server that runs as long as the block, unless it is stopped."""
     found = programs()
     if found is None:
         pytest.fail("The tests need PostgreSQL; `make test` installs it on Debian and Ubuntu.")
@@ -69,12 +85,19 @@ def a_server(settings: Mapping[str, str] = SETTINGS) -> Iterator[str]:
         initdb = [*as_user, str(found / "initdb"), "--pgdata", f"{folder}/data"]
         _run([*initdb, *how_made.split()])
         options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 {how}"
-        control = [*as_user, str(found / "pg_ctl"), "-D", f"{folder}/data"]
-        _run([*control, "-l", f"{folder}/log", "-o", options, "-w", "start"])
+        program = [*as_user, str(found / "pg_ctl"), "-D", f"{folder}/data"]
+
+        def control(action: str) -> None:
+            how_to_stop = [] if action == "start" else ["-m", "immediate"]
+            how_to_start = [] if action == "stop" else ["-l", f"{folder}/log", "-o", options]
+            _run([*program, *how_to_stop, *how_to_start, "-w", action])
+
+        control("start")
         try:
-            yield f"postgresql+psycopg://rollcall@127.0.0.1:{port}/postgres"
+            yield Machine(f"postgresql+psycopg://rollcall@127.0.0.1:{port}/postgres", control)
         finally:
-            _run([*control, "-m", "immediate", "stop"])
+            if (folder / "data" / "postmaster.pid").exists():
+                control("stop")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -165,8 +165,13 @@ def test_a_restriction_to_integrations_covers_every_permission() -> None:
 BOTH = RoleMapping(
     claim="realm_access.roles",
     roles={"rc-boss": "Owner", "rc-read": "Analyst", "rc-look": "Manager"},
-    people={"Ada@x.io": "Admin"},
-    integrations={"Analyst": ["figma"], "rc-look": ["slack"], "ada@X.io": ["jira"]},
+    people={"Ada@x.io": "Admin", "strau\u00df@x.io": "Manager", "Ren\u00e9@x.io": "Manager"},
+    integrations={
+        "Analyst": ["figma"],
+        "rc-look": ["slack"],
+        "ada@X.io": ["jira"],
+        "Strau\u00df@x.io": ["zoom"],
+    },
 )
 
 
@@ -186,6 +191,10 @@ BOTH = RoleMapping(
         ({"email": "ada@x.io", "email_verified": False}, (), None),
         ({"email": "ada@x.io"}, (), None),
         ({"email": ["ada@x.io"], "email_verified": True}, (), None),
+        ({"email": "strau\u00df@x.io", "email_verified": True}, ("Manager",), ("zoom",)),
+        ({"email": "STRAU\u1e9e@x.io", "email_verified": True}, ("Manager",), ("zoom",)),
+        ({"email": "strauss@x.io", "email_verified": True}, (), None),
+        ({"email": "rene\u0301@x.io", "email_verified": True}, ("Manager",), None),
     ],
 )  # fmt: skip
 def test_roles_come_from_the_claim_or_a_verified_address(
@@ -233,7 +242,7 @@ def test_unsafe_settings_of_sign_in_are_rejected(lacks: dict[str, Any]) -> None:
         "client_secret": "s",
         "server_metadata_url": "https://id.example.com",
     }
-    assert AuthConfig.from_settings(auth, {"roles": {"x": "Owner"}}).is_secure
+    assert AuthConfig.from_settings(auth, {"roles": {"x": "Owner"}}).origin.startswith("https://")
     with pytest.raises(ConfigError):
         AuthConfig.from_settings(auth | lacks, {"roles": {"x": "Owner"}})
 
@@ -266,12 +275,26 @@ def test_a_restart_keeps_tokens_revoked(tmp_path: Path) -> None:
     mine, later = {"sub": "ada", "iat": 1}, {"sub": "ada", "iat": 2}
     RevokedTokens(tmp_path / "list").add(mine, time.time() + 60)
     known = RevokedTokens(tmp_path / "list")
-    assert mine in known
-    assert later not in known
+    assert known.is_revoked(mine, "", 1)
+    assert not known.is_revoked(later, "", 2)
     assert "ada" not in (tmp_path / "list").read_text()
     assert (tmp_path / "list").stat().st_mode & 0o077 == 0
     known.add(later, time.time() - 1)
-    assert later not in RevokedTokens(tmp_path / "list"), "its time is over anyway"
+    assert len((tmp_path / "list").read_text().splitlines()) == 1, "its time is over anyway"
+
+
+def test_the_end_of_a_persons_sessions_counts_in_every_process_and_until_then(
+    tmp_path: Path,
+) -> None:
+    """Two lists of one file are two processes of one home."""
+    ours, theirs = RevokedTokens(tmp_path / "list"), RevokedTokens(tmp_path / "list")
+    token, now = {"sub": "ada", "iat": NOW}, time.time()
+    assert not theirs.is_revoked(token, "ada@x.io", now - 60)
+    ours.end_sessions("Ada@x.io", now + 600)
+    ours.add({"sub": "another"}, now + 600)
+    assert theirs.is_revoked(token, "ada@x.io", now - 60)
+    assert not theirs.is_revoked(token, "ada@x.io", time.time() + 1), "she has signed in again"
+    assert not theirs.is_revoked(token, "bob@x.io", now - 60)
 
 
 def test_a_session_ends_with_its_token(door: None) -> None:
@@ -428,7 +451,7 @@ def test_without_sign_in_the_local_user_may_do_everything() -> None:
 # ---- what the code must not do -------------------------------------------------------------------
 
 SOURCES = [*PAGES.glob("*.py"), *(PAGES.parent / "widgets").rglob("*.py")]
-AUTHORIZING = {"authorize", "store_connection", "real_store", "_upload_progress"}
+AUTHORIZING = {"authorize", "store_connection", "real_connection", "_upload_progress"}
 DRAW_NO_DATA = {"_follow_status"}
 """It shows the status of the store to people who wait for it."""
 

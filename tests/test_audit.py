@@ -15,6 +15,7 @@ from streamlit.testing.v1 import AppTest
 
 import app as web
 import rollcall
+from data.access.roles import Principal
 from data.files.naming import SnapshotFile
 from data.history.load import load
 from data.home import Home
@@ -176,3 +177,17 @@ def test_the_page_shows_events_and_escapes_their_texts(home: Home, engine: Engin
     assert cells["occurred_at"]["title"].endswith("Asia/Tokyo")
     assert cells["actor"] == {"kind": "text", "text": "**eve** <b>x</b>"}
     assert cells["about"]["text"] == "setting a, percent 20"
+
+
+def test_an_owner_ends_the_sessions_of_a_person(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[str] = []
+    monkeypatch.setattr("widgets.audit.current_principal", lambda: Principal("olga", ("Owner",)))
+    monkeypatch.setattr("widgets.audit.end_sessions", ended.append)
+    run = AppTest.from_file(PAGE, default_timeout=60).run()
+    run.text_input(key="end_sessions_of").input(" kim@x.io ")
+    next(b for b in run.button if b.label == "End sessions").click().run()
+    assert not run.exception
+    assert ended == ["kim@x.io"]
+    assert '"ended sessions"' in (home.root / "audit-log.pending").read_text()

@@ -9,7 +9,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -244,9 +244,11 @@ def test_check_answers_in_json_one_object_per_file(
     assert first == {
         "file": good.name,
         "quality": "ok",
+        "row_noun": "line",
         "rows_read": 3,
         "accepted": 2,
-        "rejected": 1,
+        "rejected": 0,
+        "merged": 1,
         "flagged": 0,
         "warnings": [],
         "remarks": ["1 exact duplicate row."],
@@ -462,13 +464,54 @@ def test_a_failed_rebuild_leaves_the_store_unchanged(
     broken.write_text("[]")
     stray = home.archive / "figma" / "notes.txt"
     stray.touch()
-    assert run("rebuild") == REFUSED
+    assert run("rebuild", "--accept-changed") == REFUSED
     output = capsys.readouterr().err
     assert f"{broken}: " in output
     assert f"{stray}: notes.txt does not say" in output
     assert "The store is unchanged: 2 of 3 files" in output
     assert everything_in(home) == before
     assert not list(home.root.glob("*.new*"))
+
+
+def forge(path: Path) -> None:
+    path.write_text(path.read_text().replace("Onboarded", "Deleted"))
+
+
+@pytest.mark.parametrize("change", [forge, Path.unlink])
+def test_a_rebuild_and_a_backup_name_a_file_that_is_not_as_it_was_loaded(
+    home: Home,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    change: Callable[[Path], None],
+) -> None:
+    run("load", a_snapshot_file(tmp_path), a_snapshot_file(tmp_path, integration="slack"))
+    assert run("backup", tmp_path / "good.tar") == DONE
+    before = everything_in(home)
+    path = home.archive / "slack" / f"{STAMP}.ndjson"
+    change(path)
+    problem = {
+        forge: f"{path} has another SHA-256 than the file that was loaded.",
+        Path.unlink: "The file of slack at 2026-11-23 06:00:00 UTC is missing.",
+    }[change]
+    capsys.readouterr()
+    assert run("rebuild") == REFUSED
+    output = capsys.readouterr().err
+    assert problem in output
+    assert "The store is unchanged." in output
+    assert everything_in(home) == before
+    assert run("backup", tmp_path / "forged.tar") == REFUSED
+    assert problem.replace(f"{home.root}/", "") in capsys.readouterr().err
+    assert (tmp_path / "forged.tar").exists()
+    assert run("rebuild", "--accept-changed") == DONE
+    assert len(listed(home, state=("Deleted",))) == (change is forge)
+
+
+def test_a_file_that_still_waits_in_the_inbox_is_not_missing(home: Home, tmp_path: Path) -> None:
+    """As after a kill between the load and the move to the archive."""
+    run("load", a_snapshot_file(tmp_path))
+    [archived] = home.archive.glob("*/*")
+    archived.rename(home.inbox / "figma" / archived.name)
+    assert run("backup", tmp_path / "backup.tar") == DONE
 
 
 def test_rebuild_without_an_archive_leaves_the_store_alone(

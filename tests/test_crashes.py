@@ -516,7 +516,8 @@ def test_snapshots_that_the_archive_lacks_are_not_lost_silently(
     close_stores()
     with an_app(stocked):
         until(lambda: store_status(stocked).phase == "failed")
-    assert "the archive lacks the files of 2 of its snapshots" in statuses[-1].message
+    assert "The file of figma at 2026-11-23 06:00:00 UTC is missing." in statuses[-1].message
+    assert "rollcall rebuild --accept-changed" in statuses[-1].message
     assert not list(stocked.root.glob("*.outdated-*"))
 
 

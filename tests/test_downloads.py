@@ -25,17 +25,25 @@ from starlette.routing import Route
 from data.files.naming import SnapshotFile
 from data.history.load import load
 from data.home import Home
+from data.service.active_store import StoreStatus, set_store_status
 from data.store.engine import open_store
+from data.store.errors import StoreBusy
 from queries.export.formats import FORMATS
 from queries.export.listing import Listing
 from server.downloads import send_users
 from server.gate import Gate
+from server.queues import BUSY_MESSAGE, MAX_DOWNLOADS, FairQueue
+from server.routes import download as download_route
+from server.routes import readyz
 
 
 @pytest.fixture
 def server(home: Home) -> Iterator[str]:
     """The downloads alone, as a real server answers them; its address."""
-    routes = [Route("/export/users.{form:path}", send_users)]
+    routes = [
+        Route("/export/users.{form:path}", download_route(send_users)),
+        Route("/readyz", readyz),
+    ]
     app = Starlette(routes=routes, middleware=[Middleware(Gate)])
     config = uvicorn.Config(app, port=0, log_level="critical", ws="none")
     server, up = uvicorn.Server(config), threading.Event()
@@ -184,6 +192,99 @@ def test_the_work_ends_when_the_client_disconnects(
     reader.close()
     assert ended.wait(15)
     assert len(connections) == 1
+
+
+def test_many_downloads_wait_in_a_fair_queue_and_the_probe_does_not(
+    home: Home, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sixteen at once, of readers that do not read."""
+    load_accounts(home, "ada")
+    may_end, started = threading.Event(), threading.Semaphore(0)
+    at_once, most, lock = 0, 0, threading.Lock()
+
+    def write(_: Listing, path: Path) -> None:
+        nonlocal at_once, most
+        with lock:
+            at_once += 1
+            most = max(most, at_once)
+        started.release()
+        assert may_end.wait(20)
+        with lock:
+            at_once -= 1
+        path.write_bytes(b"x" * 1_000_000)
+
+    monkeypatch.setitem(FORMATS, "csv", FORMATS["csv"]._replace(write=write))
+    readers = [http.client.HTTPConnection(server) for _ in range(16)]
+    for reader in readers:
+        reader.request("GET", "/export/users.csv")
+    assert all(started.acquire(timeout=20) for _ in range(MAX_DOWNLOADS))
+    with urllib.request.urlopen(f"http://{server}/readyz", timeout=5) as answer:
+        assert answer.status == 200
+    may_end.set()
+    answers = [reader.getresponse() for reader in readers]
+    assert [answer.status for answer in answers] == [200] * 16
+    assert most == MAX_DOWNLOADS
+    with open_store(home.database_url).connect():  # nobody reads, and nobody holds a connection
+        assert open_store(home.database_url).pool.checkedout() == 1  # type: ignore[attr-defined]
+    for each in (*answers, *readers):
+        each.close()
+
+
+def test_a_download_that_waits_too_long_gets_a_sentence(
+    home: Home, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load_accounts(home, "ada")
+    monkeypatch.setattr("server.queues.DOWNLOAD_PATIENCE", 0.1)
+    may_end, started = threading.Event(), threading.Semaphore(0)
+
+    def write(_: Listing, path: Path) -> None:
+        started.release()
+        assert may_end.wait(20)
+        path.touch()
+
+    monkeypatch.setitem(FORMATS, "csv", FORMATS["csv"]._replace(write=write))
+    readers = [http.client.HTTPConnection(server) for _ in range(MAX_DOWNLOADS)]
+    for reader in readers:
+        reader.request("GET", "/export/users.csv")
+    assert all(started.acquire(timeout=20) for _ in readers)
+    assert error_response(server, "csv") == (503, BUSY_MESSAGE)
+    may_end.set()
+    for reader in readers:
+        assert reader.getresponse().read() == b""
+        reader.close()
+
+
+def test_a_closed_store_answers_a_download_with_a_sentence(home: Home, server: str) -> None:
+    set_store_status(home, StoreStatus("failed", "Somebody has the store."))
+    assert error_response(server, "csv") == (503, "Somebody has the store.")
+    with pytest.raises(urllib.error.HTTPError, match="503") as error:
+        urllib.request.urlopen(f"http://{server}/readyz")
+    error.value.close()
+
+
+def test_places_are_taken_in_the_order_of_arrival() -> None:
+    queue, served, threads = FairQueue(1, 20), list[int](), list[threading.Thread]()
+
+    def take(number: int) -> None:
+        with queue.place(), queue.place():  # a page that asks twice does not wait for itself
+            served.append(number)
+
+    with queue.place():
+        for number in range(6):
+            threads.append(threading.Thread(target=take, args=(number,)))
+            threads[-1].start()
+            while len(queue.waiting) <= number:
+                threads[-1].join(0.001)
+    for thread in threads:
+        thread.join()
+    assert served == [*range(6)]
+
+
+def test_who_waits_too_long_for_a_place_gets_a_sentence_and_leaves_the_queue() -> None:
+    queue = FairQueue(0, 0.01)
+    with pytest.raises(StoreBusy, match="Try again"), queue.place():
+        pass
+    assert not queue.waiting
 
 
 def test_a_download_as_of_a_past_time_has_the_accounts_of_then(

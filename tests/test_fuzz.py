@@ -56,7 +56,23 @@ def parquet(compression: str = "snappy") -> bytes:
 CSV = separated([HEADINGS, *ROWS])
 BEFORE = separated([HEADINGS, *ROWS[:3]])
 LINES = "".join(json.dumps(record) + "\n" for record in RECORDS)
+SLACK = [
+    ["userid", "billing-active", "has-2fa", "username", "status"],
+    ["U1", "1", "", "ada", "Bot"],
+]
+DATADOG = {
+    "data": [
+        {
+            "type": "users", "id": "1", "attributes": {"handle": "ada", "service_account": False},
+            "relationships": {"roles": {"data": [{"type": "roles", "id": "r"}]}},
+        }
+    ],
+    "included": [{"type": "roles", "id": "r", "attributes": {"name": "Admin"}}],
+    "meta": {"page": {"total_count": 1}},
+}  # fmt: skip
 VALID = {
+    "slack.csv": separated(SLACK).encode(),
+    "datadog.json": json.dumps(DATADOG).encode(),
     "a.csv": CSV.encode(),
     "b.csv": separated([HEADINGS, *ROWS], delimiter=";", lineterminator="\n").encode("utf-16"),
     "c.csv": CSV.encode("cp1252", "ignore"),

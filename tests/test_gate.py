@@ -8,7 +8,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+import anyio
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from itsdangerous import URLSafeTimedSerializer
 from signing_in import CLIENT, SECRET
 from signing_in import ROLES as GROUPS
@@ -19,15 +22,17 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
+from streamlit.proto.BackMsg_pb2 import BackMsg
 
 from data.access.claims import RoleMapping
 from data.access.revoked_tokens import RevokedTokens
 from data.home import Home
 from data.service.active_store import StoreStatus, set_store_status
 from server import gate, session
+from server.activity import Activity, is_by_person
 from server.gate import Gate
 from server.headers import content_policy
-from server.routes import require_open_store
+from server.routes import download
 from server.session import AuthConfig, request_principal
 
 ORIGIN = "https://rollcall.example.com"
@@ -60,6 +65,10 @@ def signed(text: str, secret: str = SECRET, salt: str = "_streamlit_user") -> di
 async def behind(request: Request) -> PlainTextResponse:
     answer = PlainTextResponse(f"behind the gate, for {request_principal.get().name}")
     answer.set_cookie("_streamlit_xsrf", "x")
+    answer.headers["Access-Control-Allow-Origin"] = (
+        "http://localhost:8501"  # as Streamlit's uploads
+    )
+    answer.headers["Access-Control-Allow-Credentials"] = "true"
     return answer
 
 
@@ -71,7 +80,9 @@ async def greet(socket: WebSocket) -> None:
     await socket.accept()
     await socket.send_text("a session")
     with suppress(WebSocketDisconnect):
-        await socket.receive_text()
+        await socket.receive_bytes()
+    with suppress(RuntimeError):
+        await socket.close()
 
 
 @pytest.fixture
@@ -79,7 +90,7 @@ def client(home: Home, monkeypatch: pytest.MonkeyPatch) -> Client:
     """The gate before something that answers everything."""
     routes = [
         WebSocketRoute("/{rest:path}", greet),
-        Route("/while-open", require_open_store(behind_the_store)),
+        Route("/while-open", download(behind_the_store)),
         Route("/{rest:path}", behind, methods=["GET", "PUT"]),
     ]
     gone = RevokedTokens(home.root / "gone")
@@ -92,7 +103,7 @@ def client(home: Home, monkeypatch: pytest.MonkeyPatch) -> Client:
         door = AuthConfig(ORIGIN, CLIENT, SECRET, rules)
         for module in (session, gate):
             monkeypatch.setattr(module, "auth_config", lambda: door if guarded else None)
-            monkeypatch.setattr(module, "revoked_tokens", lambda: gone)
+        monkeypatch.setattr(session, "revoked_tokens", lambda: gone)
         app = Starlette(routes=routes, middleware=[Middleware(Gate)])
         here = ("127.0.0.1", 50_000)
         return TestClient(app, base_url=base, cookies=cookies, follow_redirects=False, client=here)
@@ -143,6 +154,11 @@ def test_without_a_metrics_token_no_request_has_access(client: Client) -> None:
     for sent in ("", "Bearer", "Bearer "):
         nobody = client(token="")
         assert not comes_through(nobody, "/metrics", headers={"Authorization": sent})
+
+
+def test_an_upload_names_the_public_address_as_the_only_origin(client: Client) -> None:
+    answer = client(**cookie("owners")).get("/_stcore/upload_file/s/f")
+    assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN
 
 
 FORGED = {
@@ -235,10 +251,132 @@ def test_a_copied_cookie_is_useless_after_sign_out(client: Client) -> None:
     thief, owner = client(**cookie("owners")), client()
     owner.cookies.update(dict(thief.cookies))
     assert comes_through(thief, "/export/users.csv")
-    owner.get("/auth/logout")
+    owner.post("/auth/logout", headers={"Origin": ORIGIN})
     assert not comes_through(thief, "/export/users.csv")
     assert not connects(thief)
     assert comes_through(client(**cookie("owners", iat=time.time() - 1)), "/users"), "another one"
+
+
+def sign_outs(home: Home) -> int:
+    pending = home.root / "audit-log.pending"
+    return pending.read_text().count("signed out") if pending.exists() else 0
+
+
+def test_only_a_post_of_a_live_session_signs_out_and_once(client: Client, home: Home) -> None:
+    owner = client(**cookie("owners"))
+    for method in ("GET", "HEAD"):
+        assert owner.request(method, "/auth/logout").status_code == 200
+    assert 'method="post"' in owner.get("/auth/logout").text, "it asks first"
+    assert owner.post("/auth/logout", headers={"Origin": "https://evil.x"}).status_code == 403
+    assert comes_through(owner, "/users"), "nothing has changed"
+    assert sign_outs(home) == 0
+    for _ in range(3):
+        owner.post("/auth/logout", headers={"Origin": ORIGIN})
+        owner.get("/auth/logout")
+        owner.head("/auth/logout")
+    assert not comes_through(owner, "/users")
+    assert sign_outs(home) == 1, "a dead cookie writes nothing"
+    client(**FORGED["expired"]).post("/auth/logout", headers={"Origin": ORIGIN})
+    assert sign_outs(home) == 1
+
+
+def test_a_download_is_not_recorded_for_a_request_of_its_headers(client: Client) -> None:
+    assert client(**cookie("owners")).head("/export/users.csv").status_code == 405
+
+
+ODD_BYTES = st.binary(max_size=12)
+
+
+@given(path=ODD_BYTES, query=ODD_BYTES, value=ODD_BYTES, name=st.sampled_from(
+    ["cookie", "host", "origin", "authorization", "accept", "x-forwarded-for"]
+), method=st.sampled_from(["GET", "HEAD", "POST", "OPTIONS", "\u20ac"]))  # fmt: skip
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_bytes_of_a_stranger_make_an_error(
+    client: Client, path: bytes, query: bytes, name: str, value: bytes, method: str
+) -> None:
+    """A request as a server hands it on, whatever its bytes are."""
+    headers = [(b"host", b"rollcall.example.com"), (b"accept", b"text/html")]
+    scope = {
+        "type": "http", "method": method, "scheme": "https", "root_path": "",
+        "path": f"/{path.decode(errors='replace')}", "raw_path": path, "query_string": query,
+        "headers": [*(h for h in headers if h[0] != name.encode()), (name.encode(), value)],
+        "server": ("127.0.0.1", 80), "client": ("127.0.0.1", 1), "http_version": "1.1",
+        "extensions": {}, "app": None,
+    }  # fmt: skip
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    anyio.run(client().app, scope, receive, send)
+    assert 200 <= sent[0]["status"] < 500
+    assert all(k.isascii() and v.decode("latin-1") for k, v in sent[0]["headers"] if v)
+
+
+def test_an_idle_session_ends_for_good_and_refreshes_are_no_use(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two hours, unless the settings say otherwise."""
+    clock = [1_000.0]
+    monkeypatch.setattr("server.activity.time.monotonic", lambda: clock[0])
+    owner = client(**cookie("owners"))
+    assert comes_through(owner, "/users")
+    for hours in (1.9, 1.9):
+        clock[0] += hours * 3600
+        assert comes_through(owner, "/export/users.csv"), "a use"
+    clock[0] += 1.9 * 3600
+    assert comes_through(owner, "/last-change"), "an open page asks by itself"
+    clock[0] += 0.2 * 3600
+    for path in ("/last-change", "/users", "/export/users.csv"):
+        assert not comes_through(owner, path)
+    assert not connects(owner)
+    monkeypatch.setattr(session, "activity", Activity())
+    assert not comes_through(owner, "/users"), "nor does another process know better"
+
+
+def test_only_messages_of_a_reader_are_a_use_of_the_session() -> None:
+    click, refresh = BackMsg(), BackMsg()
+    click.rerun_script.query_string = "q=ada"
+    refresh.rerun_script.is_auto_rerun = True
+    assert is_by_person(click.SerializeToString())
+    assert not is_by_person(refresh.SerializeToString())
+    assert not is_by_person(BackMsg(load_git_info=True).SerializeToString())
+    assert not is_by_person(b"\xff")
+
+
+def test_the_end_of_a_persons_sessions_counts_on_every_channel(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate, "GRACE_SECONDS", 0.1)
+    owner, other = client(**cookie("owners")), client(**cookie("owners", email="kim@x.io"))
+    with owner.websocket_connect(stream_of(owner), headers={"Origin": ORIGIN}) as socket:
+        assert socket.receive_text() == "a session"
+        session.end_sessions("Olga@x.io")
+        with pytest.raises(WebSocketDisconnect):
+            socket.receive_text()
+    for path in ("/users", "/export/users.csv", "/last-change", "/media/x.csv"):
+        assert not comes_through(owner, path)
+    assert not connects(owner)
+    assert comes_through(other, "/users")
+    assert comes_through(client(**cookie("owners", iat=time.time() + 1)), "/users"), "a new one"
+
+
+def test_an_address_with_other_letters_is_not_found(client: Client) -> None:
+    for somebody in (client(), client(**cookie("owners"))):
+        page = somebody.get("/%E2%82%AC", headers={"Accept": "text/html"})
+        assert page.status_code == 404
+
+
+def test_a_text_frame_ends_a_session_without_an_error(client: Client) -> None:
+    owner = client(**cookie("owners"))
+    with owner.websocket_connect(stream_of(owner), headers={"Origin": ORIGIN}) as socket:
+        assert socket.receive_text() == "a session"
+        socket.send_text("no bytes")
+        with pytest.raises(WebSocketDisconnect):
+            socket.receive_text()
 
 
 def test_a_session_ends_with_its_token(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:

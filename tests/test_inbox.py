@@ -19,7 +19,7 @@ from data.files.errors import OtherContentLoaded, UnknownFormat, UnknownSnapshot
 from data.files.naming import REPLACE_PREFIX, SnapshotFile
 from data.history.load import LoadResult
 from data.home import Home, current_home
-from data.inbox import inbox
+from data.inbox import inbox, quarantine
 from data.inbox.inbox import (
     STABLE_SECONDS,
     LoadFailure,
@@ -225,13 +225,13 @@ def test_the_reason_is_there_before_the_file_leaves_the_inbox(
     path.parent.mkdir()
     path.write_text("x")
     seen: list[bool] = []
-    move = inbox.shutil.move
+    take = quarantine.take_delivered
 
-    def watched(source: Path, target: Path) -> None:
+    def watched(home: Home, source: Path, target: Path) -> None:
         seen.append(target.with_name(f"{target.name}.reason.txt").exists())
-        move(source, target)
+        take(home, source, target)
 
-    monkeypatch.setattr(inbox.shutil, "move", watched)
+    monkeypatch.setattr(quarantine, "take_delivered", watched)
     look(store, home)
     assert seen == [True]
 
@@ -336,18 +336,6 @@ def test_a_file_of_unknown_format_does_not_get_into_the_inbox(home: Home, tmp_pa
     with pytest.raises(UnknownFormat):
         put_into_inbox(home, SnapshotFile(path, "figma", TODAY))
     assert files_in(home.inbox) == []
-
-
-def test_the_folder_names_the_integration_even_of_a_link(
-    home: Home, store: Engine, tmp_path: Path
-) -> None:
-    path = a_snapshot_file(tmp_path / "elsewhere", integration="exports")
-    link = home.inbox / "figma" / path.name
-    link.parent.mkdir()
-    link.symlink_to(path)
-    [loaded] = look(store, home)
-    assert isinstance(loaded, LoadResult)
-    assert loaded.file.integration == "figma"
 
 
 # ---- what goes wrong ----------------------------------------------------------------------------

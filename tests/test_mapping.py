@@ -22,7 +22,6 @@ from data.files.mapping import (
     ACTIVE_VALUES,
     MAPPABLE_COLUMNS,
     ColumnMapping,
-    guess_columns,
     mapping_path,
     parse_mapping,
     read_mapping,
@@ -76,12 +75,13 @@ def test_a_mapping_maps_columns_and_values(store: Engine, tmp_path: Path):
 
 def test_a_column_that_is_mapped_to_nothing_is_ignored(store: Engine, tmp_path: Path):
     path = tmp_path / "a.csv"
-    path.write_text("login,Status\nada,gold\n")
+    path.write_text("login,Status\nada,Onboarded\n")
     load(
         store, SnapshotFile(path, "figma", MONDAY, parse_mapping("columns.provisioning_state = []"))
     )
-    assert accounts(store)["ada"]["provisioning_state"] == "Unrecognised"
-    assert json.loads(accounts(store)["ada"]["attributes"]) == {"Status": "gold"}
+    ada = accounts(store)["ada"]
+    assert (ada["provisioning_state"], ada["state_source"]) == ("Onboarded", "inferred")
+    assert json.loads(ada["attributes"]) == {"Status": "Onboarded"}
 
 
 def test_missing_headings_are_named(store: Engine, tmp_path: Path):
@@ -102,7 +102,7 @@ def test_missing_headings_are_named(store: Engine, tmp_path: Path):
         ("[colums]", r"has a section \[colums\]"),
         ("columns = 1", "is not a section"),
         ('columns.login = "x"', "has a column login; expected one of username_in_app"),
-        ('columns.user_email = ["a", "b"]', "only roles can"),
+        ('columns.user_email = ["a", "b"]', "only roles and user_name can"),
         ('columns.user_email = "API key"', "named like a credential"),
         ('states.x = "Gone"', r"\[states\] “x” = “Gone”: expected Provisioning awaiting"),
         ('active.x = "perhaps"', "expected yes, no, unknown"),
@@ -125,17 +125,6 @@ HEADING = WORD.filter(str.strip).filter(lambda text: not CREDENTIAL_PATTERN.sear
 def test_a_mapping_survives_its_file(columns: Any, states: Any, active: Any):
     mapping = ColumnMapping(columns, states, active)
     assert parse_mapping(mapping.as_toml()) == mapping
-
-
-def test_likely_columns_are_guessed_and_never_a_credential():
-    headings = ["Benutzername", "E-Mail-Adresse", "Vollständiger Name", "Rolle", "Zustand"]
-    assert guess_columns(headings) == {
-        "username_in_app": "Benutzername", "user_email": "E-Mail-Adresse",
-        "user_name": "Vollständiger Name", "roles": "Rolle", "provisioning_state": "Zustand",
-    }  # fmt: skip
-    assert guess_columns(["login", "Account enabled", "Login token"]) == {
-        "username_in_app": "login", "active_in_app": "Account enabled",
-    }  # fmt: skip
 
 
 def test_a_saved_mapping_applies_to_the_inbox_and_to_a_rebuild(home: Home):

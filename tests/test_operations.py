@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -281,3 +282,37 @@ def test_a_backup_restores_a_store_on_postgresql(
             assert con.scalar(select(func.count()).select_from(account_current)) == 1
             assert con.scalar(select(exception.c.reason)) == "known"
         close_stores()
+
+
+def test_the_unit_limits_memory_and_tasks() -> None:
+    unit = (ROOT / "deploy" / "rollcall.service").read_text()
+    assert re.search(r"^MemoryMax=\d+G$", unit, re.MULTILINE)
+    assert re.search(r"^TasksMax=\d+$", unit, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "closing"),
+    [
+        ("not JSON", 0, "SKIPPED: pip-audit==2.10.* could not be run: "),
+        ([{"name": "a", "skip_reason": "?"}, {"name": "b", "vulns": []}], 0,
+         "SKIPPED: 1 of 2 packages were looked up. The last complete look-up: never"),
+        ([{"name": "b", "vulns": []}], 0, "AUDITED: 1 of 1 packages were looked up, 0 vulnerable."),
+        ([{"name": "b", "version": "1", "vulns": [{"id": "X-1"}]}], 1,
+         "AUDITED: 1 of 1 packages were looked up, 1 vulnerable."),
+    ],
+)  # fmt: skip
+def test_an_audit_that_could_look_nothing_up_says_so_last(
+    tmp_path: Path, answer: object, code: int, closing: str
+) -> None:
+    text = answer if isinstance(answer, str) else json.dumps({"dependencies": answer})
+    uv = tmp_path / ".venv" / "bin" / "uv"
+    uv.parent.mkdir(parents=True)
+    uv.write_text(f"#!/bin/sh\ncat <<'END'\n{text}\nEND\n")
+    uv.chmod(0o700)
+    script = tmp_path / ".ci" / "audit"
+    script.parent.mkdir()
+    shutil.copy(ROOT / ".ci" / "audit", script)
+    done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == code, done.stderr
+    assert done.stdout.splitlines()[-1].startswith(closing)
+    assert (script.parent / "audited").exists() == closing.startswith("AUDITED")

@@ -21,24 +21,24 @@ from streamlit.testing.v1 import AppTest
 from test_access import PAGES, SCRIPTS
 
 import rollcall as command
-from data.access.roles import PersonalData, Visibility
+from data.access.roles import ROLES, Permission, PersonalData, Principal, Visibility
 from data.files.naming import SnapshotFile
 from data.history.load import load
 from data.home import Home, current_home
 from data.inbox.inbox import load_inbox
 from data.records.exceptions import FindingKey, RiskException, add_exceptions
 from data.records.matches import MatchOverride, save_match_overrides
-from data.schema import account_current, metadata
+from data.schema import account, account_current, metadata
+from data.service.active_store import StoreStatus, set_store_status
 from data.store.adapter import ADAPTERS
 from data.store.engine import close_stores, open_store, restricted_engine
 from data.store.pseudonyms import VALUE_COLUMNS, key_statements, keyed_digest, read_or_create_key
-from data.store.restricted_views import REASON_NOT_SHOWN
 from data.store.search_text import SEARCH_COLUMNS
 from queries.export.formats import FORMATS
 from queries.export.listing import Listing, ListRequest
 from queries.filters import Filters
 from queries.review.rules import RULES
-from queries.users.accounts import count_accounts
+from queries.users.accounts import SORTS, count_accounts, sorted_accounts
 from queries.users.detail import account_details
 
 SECRETS = ("Zelda", "Zumthor", "zz-login", "zz@x.io", "ZZ@x.io", "zz-upstream", "zz-account")
@@ -127,6 +127,36 @@ def test_a_search_finds_a_complete_pseudonym(masked: Engine, as_of: datetime | N
         assert count_accounts(con, Filters(q=row.user_email[2:8])) == 0, "a part says nothing"
 
 
+@pytest.mark.parametrize("sort", SORTS)
+def test_no_order_tells_the_order_of_the_delivered_file(
+    home: Home, monkeypatch: pytest.MonkeyPatch, sort: str
+) -> None:
+    """A list sorted by name would else give each pseudonym its name, by its place."""
+    people = [an_account(f"person{n:02}", account_id=f"id{n:02}") for n in range(40)]
+    path = a_snapshot_file(home.root / "made", people, integration="figma", at=TODAY)
+    engine = open_store(home.database_url)
+    load(engine, SnapshotFile(path, "figma", TODAY))
+    with engine.connect() as con:
+        delivered = con.execute(
+            select(account.c.account_key).order_by(account.c.account_id)
+        ).scalars()
+        places = {key: place for place, key in enumerate(delivered)}
+    with restricted_engine(engine, MASKED).connect() as con:
+        query = sorted_accounts(con, Filters(), sort=sort, descending=False)
+        keys = [row.account_key for row in con.execute(query)]
+    places_shown = [places[key] for key in keys]
+    assert sorted(places_shown) == [*range(40)]
+    assert _inversions(places_shown) > 150, "780 at most, 390 in a random order"
+    assert _inversions([places[key] for key in sorted(keys)]) > 150, "nor do the keys tell"
+
+
+def _inversions(numbers: list[int]) -> int:
+    """Pairs in the wrong order, in either direction."""
+    pairs = [(a, b) for place, a in enumerate(numbers) for b in numbers[place + 1 :]]
+    wrong = sum(a > b for a, b in pairs)
+    return min(wrong, len(pairs) - wrong)
+
+
 @pytest.mark.parametrize("form", FORMATS)
 def test_no_download_contains_a_name(masked: Engine, form: str) -> None:
     with masked.connect() as con:
@@ -157,18 +187,33 @@ def test_no_page_contains_a_name(masked_home: Home, script: str) -> None:
         assert "@pseudonym.invalid" in drawn
 
 
-def test_the_reason_of_a_rejected_file_is_hidden(masked_home: Home) -> None:
+def test_loading_and_what_a_file_says_need_names(masked_home: Home) -> None:
+    """A loaded guess would show the guess's pseudonym; and errors quote the file."""
     path = masked_home.inbox / "figma" / "2026-11-24T06-00-00Z.csv"
     path.parent.mkdir(parents=True)
     path.write_text("Zelda Zumthor,zz@x.io\n1,2\n")
     os.utime(path, (0, 0))
     load_inbox(open_store(masked_home.database_url), masked_home)
     run = AppTest.from_file(PAGES / "snapshots.py", default_timeout=60).run()
-    key = next(str(b.key) for b in run.button if str(b.key).startswith("dismiss_"))
-    run.session_state[key.replace("dismiss", "preview")] = True
-    run.run()
-    assert [text.value for text in run.text].count(REASON_NOT_SHOWN) == 2
+    assert "Only people who see names can load files" in run.info[0].value
+    assert not [b for b in run.button if str(b.key).startswith(("dismiss_", "load_"))]
+    assert not run.get("file_uploader")
     assert names_nobody("".join(str(e.proto) for e in run.main if hasattr(e, "proto")))
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_no_status_of_the_store_quotes_a_file_to_who_sees_pseudonyms(
+    masked_home: Home, role: str
+) -> None:
+    set_store_status(masked_home, StoreStatus("open", "Zelda.csv has no headings: “Zelda”."))
+    try:
+        run = AppTest.from_file(PAGES / "navigation.py", default_timeout=60).run()
+        drawn = str(run.main)
+    finally:
+        set_store_status(masked_home, StoreStatus("open"))
+    principal = Principal("somebody", (role,), uses_pseudonyms=True)
+    assert not principal.is_allowed(Permission.LOAD_FILES)
+    assert names_nobody(drawn)
 
 
 def test_users_with_pseudonyms_cannot_take_actions_that_need_names(masked_home: Home) -> None:

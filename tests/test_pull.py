@@ -31,7 +31,8 @@ from data import sources
 from data.history.load import LoadResult
 from data.home import Home
 from data.inbox import schedule
-from data.inbox.inbox import inbox_files, load_inbox
+from data.inbox.delivered import inbox_files
+from data.inbox.inbox import load_inbox
 from data.inbox.pull import latest_taken_at, pull_to_inbox
 from data.sources import http
 from data.sources.http import ApiClient, PullFailed, retry_delay

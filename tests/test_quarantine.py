@@ -14,8 +14,8 @@ from sqlalchemy import Engine, select
 
 from data.history.load import LoadResult
 from data.home import Home
+from data.inbox.actions import dismiss_file, requeue_file, withdraw_snapshot
 from data.inbox.inbox import STABLE_SECONDS, Quarantined, load_inbox
-from data.inbox.quarantine import dismiss_file, requeue_file, withdraw_snapshot
 from data.schema import quarantined_file
 from data.store.engine import open_store
 

@@ -25,6 +25,7 @@ from sqlalchemy import Engine
 from sqlalchemy.schema import CreateTable, DropTable
 
 from data.history.reject import Validated, validate
+from data.history.repeats import Repeats
 from data.history.stage import ReadResult, stage_rows
 from data.sources.delivery import open_file
 from data.staging import workspace_metadata
@@ -290,9 +291,14 @@ def test_an_unrecognized_value_is_flagged_and_stored_unchanged(
     assert json.loads(account["flags"]) == {column: text}
 
 
-def test_a_missing_state_is_unrecognized_without_a_flag(store: Engine, tmp_path: Path):
-    account = one(store, tmp_path)
+def test_a_blank_state_is_unrecognized_without_a_flag(store: Engine, tmp_path: Path):
+    account = one(store, tmp_path, provisioning_state=None)
     assert (account["provisioning_state"], account["flags"]) == ("Unrecognised", None)
+
+
+def test_a_file_without_states_has_inferred_ones(store: Engine, tmp_path: Path):
+    account = one(store, tmp_path)
+    assert (account["provisioning_state"], account["state_source"]) == ("Onboarded", "inferred")
 
 
 @pytest.mark.parametrize(
@@ -458,13 +464,15 @@ def test_a_broken_line_does_not_reveal_credentials(store: Engine, tmp_path: Path
     assert "hunter2" not in str(rejections(store))
 
 
-def test_a_repeated_account_is_rejected_and_the_first_one_counts(store: Engine, tmp_path: Path):
+def test_a_repeated_account_with_other_values_is_rejected_in_any_order_of_rows(
+    store: Engine, tmp_path: Path
+):
     content = "login,Team\nAda,first\nbob,x\nada,second\nADA,third\nbob,x\ncy,y\n"
     loaded = deliver(store, tmp_path, content)
-    assert (loaded.rows_read, loaded.accepted, loaded.rejected) == (6, 3, 3)
-    assert json.loads(accounts(store)["Ada"]["attributes"]) == {"Team": "first"}
-    reason = "An earlier row has the same account ID: ada"
-    assert [(line, reason) for line, _, reason in rejections(store)] == [(4, reason), (5, reason)]
+    assert (loaded.rows_read, loaded.accepted, loaded.rejected, loaded.merged) == (6, 3, 2, 1)
+    assert json.loads(accounts(store)["ADA"]["attributes"]) == {"Team": "third"}
+    reason = "Another row has the same account ID, ada. It differs in: Further columns."
+    assert [(line, reason) for line, _, reason in rejections(store)] == [(2, reason), (4, reason)]
 
 
 def test_a_broken_line_of_ndjson_is_rejected_with_its_line_and_text(store: Engine, tmp_path: Path):
@@ -505,7 +513,7 @@ def read_and_validate(store: Engine, path: Path) -> tuple[ReadResult, Validated]
         with con.begin():
             read = stage_rows(con, open_file(path))
         with con.begin():
-            validated = validate(con, read)
+            validated = validate(con, read, path.name)
         with con.begin():
             for each in workspace_metadata.tables.values():
                 con.execute(DropTable(each))
@@ -526,8 +534,8 @@ def test_a_reader_returns_the_headings_of_the_file(store: Engine, tmp_path: Path
 def test_repeats_are_counted_and_the_exact_ones_among_them(store: Engine, tmp_path: Path):
     content = "login,Team\nada,a\nada,a\nada,b\n,c\n,c\nbob,d\ncy,e\n"
     _, validated = read_file(store, tmp_path, content)
-    assert (validated.rows_read, validated.accepted, validated.rejected) == (7, 3, 4)
-    assert (validated.duplicates, validated.exact_duplicates) == (2, 1)
+    assert (validated.rows_read, validated.accepted, validated.rejected) == (7, 3, 3)
+    assert validated.repeats == Repeats(exact=1, rejected=1)
 
 
 def test_times_without_a_time_zone_are_counted(store: Engine, tmp_path: Path):

@@ -20,8 +20,9 @@ from streamlit.testing.v1 import AppTest
 from data.files.naming import SnapshotFile
 from data.history.load import load
 from data.home import Home
-from data.inbox.inbox import inbox_files, load_inbox
-from data.inbox.quarantine import withdraw_snapshot
+from data.inbox.actions import withdraw_snapshot
+from data.inbox.delivered import inbox_files
+from data.inbox.inbox import load_inbox
 from data.sample.files import sample_snapshots
 from data.service.active_store import _latest_sample_time, _sample_url
 from data.store.engine import open_store
@@ -475,14 +476,15 @@ def test_a_full_disk_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_unknown_headings_are_mapped_once_by_a_person(store: Engine, home: Home) -> None:
-    content = "Kennung,Zustand\nada,fertig\n"
+    content = "Wer,Zustand\nada,fertig\n"
     run = upload(page(), (f"figma/{STAMP}.csv", content))
     assert [b.label for b in run.button] == ["Save mapping"]  # first saved, then loaded
+    next(box for box in run.selectbox if box.label == "Provisioning state").set_value("Zustand")
     run.text_area[0].set_value("fertig = onboarded\nwas").run()
     assert "Could not read: was" in page_text(run)
     press(press(run, "Save mapping"), "Load")
     load_files_of_inbox(store, home)
-    assert 'username_in_app = "Kennung"' in (home.root / "mappings" / "figma.toml").read_text()
+    assert 'username_in_app = "Wer"' in (home.root / "mappings" / "figma.toml").read_text()
     with store.connect() as con:
         assert usernames(con, state=("Onboarded",)) == ["ada"]
     later = f"{TODAY + timedelta(days=1):%Y-%m-%dT%H-%M-%SZ}"

@@ -16,11 +16,19 @@ from deliveries import MONDAY, TUESDAY, accounts, deliver, rejections, the_accou
 from sqlalchemy import Engine
 
 from data import sources
-from data.files.errors import NotAListOfAccounts, OnHold, SnapshotRejected, TooLarge, UnreadableFile
+from data.files.errors import (
+    NotAListOfAccounts,
+    NoUsernameColumn,
+    OnHold,
+    SnapshotRejected,
+    TooLarge,
+    UnreadableFile,
+)
 from data.files.naming import SnapshotFile
 from data.history.load_report import LoadReport, load_report
 from data.history.preview import preview
 from data.sources.okta import PRESENT_STATUSES, STAGED_STATUSES
+from data.sources.source import Source
 from data.tempfiles import temporary_folder
 
 FORMATS = Path(__file__).parent / "formats"
@@ -68,27 +76,29 @@ READ = {
     "scim_rfc7644-3.4.2-list_response-partial_attributes.json": {"bjensen", "jsmith"},
 }
 ON_HOLD = {
-    "cerby_api_user_list.json": "Cerby counts 4 users (meta.page.total), and the file has 1",
-    "okta_app_user_profile_update_2026.json": "a single user of an application",
-    "okta_app_user_sso_2026.json": "a single user of an application",
-    "scim_rfc7643-8.1-user-minimal.json": "a single resource, not the list",
-    "scim_rfc7643-8.2-user-full.json": "a single resource, not the list",
-    "scim_rfc7643-8.3-enterprise_user.json": "a single resource, not the list",
-    "scim_rfc7644-3.4.3-list_response-post_query.json": "counts 100 users (totalResults)",
+    "cerby_api_user_list.json": "meta.page.total is 4, but the file has 1",
+    "okta_app_user_profile_update_2026.json": "a single record, not the list",
+    "okta_app_user_sso_2026.json": "a single record, not the list",
+    "scim_rfc7643-8.1-user-minimal.json": "a single record, not the list",
+    "scim_rfc7643-8.2-user-full.json": "a single record, not the list",
+    "scim_rfc7643-8.3-enterprise_user.json": "a single record, not the list",
+    "scim_rfc7644-3.4.3-list_response-post_query.json": "totalResults is 100, but the file has ",
 }
 REJECTED = {
     "c1_grant_file_header.csv": "lists grants, not accounts",
-    "cerby_api_integration_entitlements.json": "lists entitlement resources, not users",
     "cerby_api_integration_user_schema.json": "is a JSON Schema, which describes data",
-    "cerby_api_job.json": "is about one job, not users",
+    "cerby_api_job.json": "is one JSON object; expected a list of accounts",
     "cerby_api_job_schema.json": "is a JSON Schema, which describes data",
     "entra_provisioning_failure.json": "has 1 event, none about a user. Found: group",
     "sailpoint_account_activity.json": "lists account activities",
 }
 
+WITHOUT_SOURCE = {"cerby_api_integration_entitlements.json": "Found: attributes, id, type."}
+
 
 def test_every_documented_sample_is_accounted_for():
-    assert {path.name for path in FORMATS.iterdir()} == {*READ, *ON_HOLD, *REJECTED}
+    names = {*READ, *ON_HOLD, *REJECTED, *WITHOUT_SOURCE}
+    assert {path.name for path in FORMATS.iterdir()} == names
 
 
 @pytest.mark.parametrize("name", READ)
@@ -117,15 +127,25 @@ def test_a_documented_file_of_something_else_is_rejected(store: Engine, tmp_path
     assert REJECTED[name] in str(rejection.value)
 
 
+@pytest.mark.parametrize("name", WITHOUT_SOURCE)
+def test_a_documented_file_without_usernames_names_its_columns(
+    store: Engine, tmp_path: Path, name: str
+):
+    with pytest.raises(NoUsernameColumn) as rejection:
+        deliver(store, tmp_path, (FORMATS / name).read_bytes(), name)
+    assert WITHOUT_SOURCE[name] in str(rejection.value)
+
+
 # ---- SCIM ----------------------------------------------------------------------------------------
 
+LIST = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
 USER = "urn:ietf:params:scim:schemas:core:2.0:User"
 GROUP = "urn:ietf:params:scim:schemas:core:2.0:Group"
 
 
 def a_scim_page(*resources: dict[str, Any], total: Any = None, start: int = 1) -> dict[str, Any]:
     return {
-        "schemas": ["urn:ietf:params:scim:api:messages:2.0:ListResponse"],
+        "schemas": [LIST],
         "totalResults": len(resources) if total is None else total,
         "startIndex": start,
         "Resources": list(resources),
@@ -159,7 +179,7 @@ def test_a_scim_user_has_every_value_but_the_password(store: Engine, tmp_path: P
     assert (ada["provisioning_state"], ada["state_source"]) == ("Onboarded", "inferred")
     assert ada["last_updated"] == datetime(2026, 11, 1, 8)
     assert report_of(store).remarks() == [
-        "Read as SCIM users.",
+        f"Read as SCIM users (schema {LIST}).",
         "State inferred for 1 of 1 account, as the source does not report it.",
     ]
 
@@ -175,9 +195,9 @@ def test_pages_in_one_archive_are_one_snapshot(store: Engine, tmp_path: Path):
     pages = {f"page_{n}_json": a_scim_page(a_scim_user(n), total=11, start=n) for n in range(1, 12)}
     deliver(store, tmp_path, zipped(**pages), "a.zip")
     assert len(accounts(store)) == 11
-    assert report_of(store).source_remarks[0] == "Read as SCIM users, 11 files."
+    assert report_of(store).source_remarks[0] == f"Read as SCIM users (11 files, schema {LIST})."
     del pages["page_7_json"]
-    with pytest.raises(OnHold, match=r"counts 11 users \(totalResults\), and the file has 10"):
+    with pytest.raises(OnHold, match="totalResults is 11, but the file has 10"):
         deliver(store, tmp_path, zipped(**pages), "b.zip", TUESDAY)
     assert len(accounts(store)) == 11
 
@@ -191,7 +211,7 @@ def test_pages_in_one_list_are_one_snapshot(store: Engine, tmp_path: Path, sourc
         names = [{"userName": f"user{n}"} for n in (1, 2)]
         pages = [[an_okta_user("ACTIVE", None, id=str(n), credentials=n)] for n in names]
     assert len(loaded(store, tmp_path, pages)) == 2
-    assert report_of(store).source_remarks[0] == f"Read as {source}."
+    assert report_of(store).source_remarks[0].startswith(f"Read as {source} (")
 
 
 def test_a_repeated_user_does_not_replace_another(store: Engine, tmp_path: Path):
@@ -622,9 +642,9 @@ def test_an_archive_of_one_ordinary_file_is_that_file(store: Engine, tmp_path: P
     [
         (b"PK\x03\x04 and no more", "cannot be unpacked"),
         (zipped(), "is a ZIP archive without files"),
-        (zipped(a_csv="login\nada\n", b_csv="login\nbob\n"), "not pages of one source"),
+        (zipped(a_csv="login\nada\n", b_csv="login,Team\n"), "neither pages of one source nor"),
         (zipped(a_json=a_scim_page(a_scim_user(1)), b_csv="login\n"), "b.csv does not belong"),
-        (zipped(a_zip="x"), "a ZIP archive in a ZIP archive"),
+        (zipped(a_zip="x"), "a.zip cannot be read as a ZIP archive"),
         (zipped(a_json='{"Resources": [{"userName": "ada"}, '), "cut off after character 36"),
     ],
 )
@@ -703,20 +723,23 @@ def test_a_credential_deep_within_a_column_is_not_stored(store: Engine, tmp_path
     )
 
 
-def test_the_documented_example_of_a_source_works(
-    store: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("number", [0, 1])
+def test_the_documented_examples_of_a_source_work(
+    store: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ):
     text = (Path(__file__).parent.parent / "docs" / "sources.md").read_text(encoding="utf-8")
-    code, made = text.split("```python\n")[1].split("```")[0], {"__name__": "acme"}
-    exec(code, made)  # noqa: S102 - it is our own
-    monkeypatch.setattr(sources, "SOURCES", (*sources.SOURCES, made["ACME"]))
+    code, names = text.split("```python\n")[1 + number].split("```")[0], {"__name__": "acme"}
+    exec(code, names)  # noqa: S102 - it is our own
+    acme: Any = names["ACME"]
+    source = acme if isinstance(acme, Source) else acme.as_source()
+    monkeypatch.setattr(sources, "SOURCES", (*sources.SOURCES, source))
     seats = [
         {"seatId": 7, "login": "ada", "plan": "Pro", "status": "queued", "team": "Design"},
-        {"seatId": 8, "login": "bob", "plan": "Pro", "status": "napping"},
+        {"seatId": 8, "login": "bob", "plan": "Pro", "status": "napping", "team": ""},
     ]
     found = loaded(store, tmp_path, {"total": 2, "seats": seats})
-    assert {name: each["provisioning_state"] for name, each in found.items()} == {
-        "ada": "Provisioning awaiting", "bob": "Unrecognised",
-    }  # fmt: skip
-    with pytest.raises(OnHold, match="Acme counts 3 seats, and 2 are here"):
+    assert {name: each["roles"] for name, each in found.items()} == {"ada": ["Pro"], "bob": ["Pro"]}
+    assert more_of(found["ada"])["Team"] == "Design"
+    assert report_of(store).source_remarks[0].startswith("Read as Acme seats (")
+    with pytest.raises(OnHold, match="total is 3, but the file has 2; pages are missing"):
         loaded(store, tmp_path, {"total": 3, "seats": seats}, taken_at=TUESDAY)

@@ -10,8 +10,9 @@ from builders import TODAY
 from sqlalchemy import Engine
 
 from data.files.errors import OtherContentLoaded, UnknownFormat, UnknownSnapshot
+from data.files.mapping import NO_MAPPING
 from data.home import Home
-from data.inbox.inbox import inbox_files
+from data.inbox.delivered import inbox_files
 from data.inbox.upload import (
     ConfirmedUpload,
     IdentifiedUpload,
@@ -20,7 +21,7 @@ from data.inbox.upload import (
     parse_file_name,
     preview_upload,
     printable_name,
-    read_upload_headings,
+    propose_upload,
 )
 
 CONTENT = b"Username in app,State\nada,Onboarded\n"
@@ -43,6 +44,7 @@ def identified(upload: Upload, integration: str = "figma") -> IdentifiedUpload:
         ("Salesforce EMEA_2026-11-23T06-00-00Z.json", "Salesforce EMEA", TODAY),
         ("2026-11-23T06-00-00Z.csv", "", TODAY),
         ("../2026-11-23T06-00-00Z.csv", "", TODAY),
+        ("figma 2026-11-23T07-00-00.25+0100.csv.gz", "figma", TODAY),
         ("../../x.csv", "", None),
         ("export.csv", "", None),
         ("figma/2026-13-45.csv", "figma", None),
@@ -68,8 +70,11 @@ def test_only_the_last_part_of_a_name_with_a_known_extension_is_used() -> None:
         _ = an_upload("letter.pdf").base_name
 
 
-def test_headings_of_an_upload_are_read_for_the_mapping(home: Home) -> None:
-    assert read_upload_headings(home, an_upload()) == ("Username in app", "State")
+def test_the_columns_of_an_upload_are_proposed_with_its_own_words(home: Home) -> None:
+    proposal = propose_upload(home, an_upload(), NO_MAPPING)
+    assert proposal
+    assert proposal.headings == ("Username in app", "State")
+    assert proposal.words == {"provisioning_state": {"Onboarded": 1}}
 
 
 def test_a_preview_changes_nothing(store: Engine, home: Home) -> None:

@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
+from data.files.headers import column_title
 from data.formatting import count_of
 from widgets import users_table as ut
-from widgets.labels import column_label
 from widgets.state_marks import tone_and_icon
 
 T = TypeVar("T")
@@ -94,7 +94,7 @@ def _change_events(before: sa.Row[Any], after: sa.Row[Any]) -> Iterator[ut.Timel
     for column in IDENTIFIERS:
         old, new = (getattr(version, column) or "–" for version in (before, after))
         if old != new:
-            yield ut.event(after.valid_from, f"{column_label(column)} changed", change=(old, new))
+            yield ut.event(after.valid_from, f"{column_title(column)} changed", change=(old, new))
     yield from _detail_events(before, after)
 
 

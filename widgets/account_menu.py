@@ -3,6 +3,7 @@
 import streamlit as st
 
 from data.access.roles import LOCAL, Principal
+from server.session import sign_out
 from widgets.labels import escape_label
 
 
@@ -21,4 +22,10 @@ def show_account_menu(principal: Principal) -> None:
             st.caption(escape_label(f"Only {names}"))
         if principal.uses_pseudonyms:
             st.caption("Pseudonyms instead of names")
-        st.button("Sign out", icon=":material/logout:", key="sign_out", on_click=st.logout)
+        st.button("Sign out", icon=":material/logout:", key="sign_out", on_click=_sign_out)
+
+
+def _sign_out() -> None:
+    """End the session here, then let the browser forget its cookies."""
+    sign_out(st.user.to_dict())
+    st.logout()

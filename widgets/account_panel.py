@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 import sqlalchemy as sa
 
+from data.files.headers import column_title
 from data.files.naming import parse_moment
 from data.files.text import WHITESPACE
 from data.states import STATE_BY_NAME
@@ -23,7 +24,6 @@ from widgets.account_history import (
     roles_since,
     state_since,
 )
-from widgets.labels import column_label
 from widgets.state_marks import state_mark, tone_and_icon
 
 MAX_UNSEARCHABLE_ROLES = 20
@@ -151,7 +151,7 @@ def _override_blocks(override: sa.Row[Any] | None) -> list[ut.Block]:
 def _unreadable_blocks(account: sa.Row[Any]) -> list[ut.Block]:
     """One warning per value that could not be read, with its text."""
     return [
-        ut.note(UNREADABLE.format(column_label(column), json_text(text)), "warn")
+        ut.note(UNREADABLE.format(column_title(column), json_text(text)), "warn")
         for column, text in parse_json(account.flags, dict).items()
         if column != "provisioning_state"
     ]

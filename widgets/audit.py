@@ -7,11 +7,13 @@ from typing import Any
 import sqlalchemy as sa
 import streamlit as st
 
-from data.access.roles import Permission
+from data.access.roles import LOCAL, Permission
 from data.formatting import count_of
+from data.records.audit_log import Event
 from queries.audit import PAGE_SIZE, count_events, find_broken_event, page_of_events
 from queries.filters import MAX_SEARCH_LENGTH
-from server.authorize import store_connection
+from server.authorize import authorize, record_action, store_connection
+from server.session import current_principal, end_sessions
 from widgets import timezone
 from widgets import users_table as ut
 from widgets.address import requested_page, show_pagination, update_address
@@ -34,6 +36,20 @@ def search_input() -> str:
         label_visibility="collapsed",
         width=300,
     )
+
+
+def show_end_sessions() -> None:
+    """End all sessions of a person: their account or role is gone. Only with sign-in."""
+    if current_principal().name == LOCAL.name:
+        return
+    with st.expander("End a person's sessions"), st.form("end_sessions", border=False):
+        st.text("They have to sign in again. Take their role away first.")
+        person = st.text_input("Person, as in the log", key="end_sessions_of", max_chars=200)
+        if st.form_submit_button("End sessions") and person.strip():
+            authorize(Permission.AUDIT)
+            end_sessions(person.strip())
+            record_action(Event.SESSIONS_ENDED, person=person.strip())
+            st.toast("Their sessions have ended.")
 
 
 @st.fragment

@@ -1,4 +1,4 @@
-"""Labels: of columns, and of text from the data, in which no markup is active."""
+"""Labels of text from the data, in which no markup is active."""
 
 import re
 
@@ -7,19 +7,6 @@ MAX_LABEL_LENGTH = 60
 
 MARKDOWN_CHARACTERS = re.compile(r"[!-/:-@\[-`{-~]")
 """All ASCII punctuation: what can be markup in Markdown."""
-
-COLUMN_LABELS = {
-    "account_id": "Account ID",
-    "upstream_user_id": "Upstream user ID",
-    "user_text": "User (name and email)",
-    "roles": "App access",
-    "state_reason": "Reason",
-}
-
-
-def column_label(name: str) -> str:
-    """The name of a snapshot column on the page."""
-    return COLUMN_LABELS.get(name) or name.replace("_", " ").capitalize()
 
 
 def escape_label(text: str, most: int = MAX_LABEL_LENGTH) -> str:

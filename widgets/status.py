@@ -7,7 +7,7 @@ import streamlit as st
 from data.access.roles import Permission
 from data.home import current_home
 from data.service.active_store import StorePhase
-from server.authorize import closed_reason, store_status
+from server.authorize import store_status, visible_reason
 from server.session import current_principal
 from widgets.sample_banner import show_restore_button
 
@@ -48,7 +48,7 @@ def _follow_status(phase: StorePhase) -> None:
     status = store_status()
     if status.phase != phase:
         st.rerun()
-    st.text(closed_reason(status))
+    st.text(visible_reason(status.message))
     if status.phase == "failed":
         st.caption(RETRY)
     if status.total:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -18,6 +19,10 @@ MIN_SECRET_LENGTH = 32
 
 MAX_NAME_LENGTH = 200
 """Characters of a stored name."""
+
+
+MAX_HOURS = 24 * 30
+"""Hours of the longest session."""
 
 
 class ConfigError(Exception):
@@ -42,6 +47,8 @@ class RoleMapping:
     """Whether to accept an email address that the provider has not verified."""
     hours: float = 8
     """Hours from the sign-in to the end of a session, unless its token ends first."""
+    idle_hours: float = 2
+    """Hours without use after which a session ends."""
     contact: str = ""
     """The person to ask for a role."""
     metrics_token: str = ""
@@ -76,7 +83,9 @@ class RoleMapping:
         """The principal of the claims, with roles, integrations and pseudonyms."""
         email = self._verified_email(claims)
         values = _claim_values(claims, self.claim)
-        roles_by_email = {address.casefold(): role for address, role in (self.people or {}).items()}
+        roles_by_email = {
+            comparable(address): role for address, role in (self.people or {}).items()
+        }
         granted_roles = [(self.roles or {}).get(value) for value in values] + [
             roles_by_email.get(email)
         ]
@@ -102,19 +111,27 @@ class RoleMapping:
         """The address in lower case, if it can be trusted."""
         email, is_verified = claims.get("email"), claims.get("email_verified")
         is_trusted = is_verified is True or is_verified == "true" or self.unverified_emails
-        return email.casefold() if isinstance(email, str) and is_trusted else ""
+        return comparable(email) if isinstance(email, str) and is_trusted else ""
 
     def _visible_integrations(self, subjects: set[str]) -> tuple[str, ...] | None:
         """The integrations of all matching entries; None if no entry restricts the person."""
         names_by_subject = {
-            key.casefold(): names for key, names in (self.integrations or {}).items()
+            comparable(key): names for key, names in (self.integrations or {}).items()
         }
         lists = [
             names_by_subject[key]
-            for key in {subject.casefold() for subject in subjects}
+            for key in {comparable(subject) for subject in subjects}
             if key in names_by_subject
         ]
         return tuple(sorted({name for names in lists for name in names})) if lists else None
+
+
+def comparable(text: str) -> str:
+    """An address or a group as it is compared: in lower case. Other letters are other people.
+
+    Case folding would make ß equal to ss.
+    """
+    return unicodedata.normalize("NFC", text).lower()
 
 
 def _is_text(value: Any) -> bool:
@@ -137,7 +154,7 @@ def _are_roles(value: Any) -> bool:
 
 
 def _are_hours(value: Any) -> bool:
-    return type(value) in (int, float) and 0 < value <= 24 * 30
+    return type(value) in (int, float) and 0 < value <= MAX_HOURS
 
 
 SETTINGS: dict[str, tuple[Callable[[Any], bool], str]] = {
@@ -148,6 +165,7 @@ SETTINGS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "pseudonyms": (_are_roles, 'true, false, or a list of roles, such as ["Analyst"]'),
     "unverified_emails": (lambda value: isinstance(value, bool), "true or false"),
     "hours": (_are_hours, "a number above 0, at most 720"),
+    "idle_hours": (_are_hours, "a number above 0, at most 720"),
     "contact": (_is_text, "a text"),
     "metrics_token": (
         lambda value: _is_text(value) and len(value) >= MIN_SECRET_LENGTH,
@@ -176,16 +194,17 @@ def are_valid_claims(claims: Claims, *, client_id: str, hours: float, now: float
     """
     return (
         _has_audience(claims, client_id)
-        and session_end(claims, hours) > now >= _issued_at(claims) - CLOCK_LEEWAY_SECONDS
+        and session_end(claims, hours) > now >= issued_at(claims) - CLOCK_LEEWAY_SECONDS
     )
 
 
 def session_end(claims: Claims, hours: float) -> float:
     """The end of the session of a token, in seconds since 1970; 0 if the token does not say."""
-    return min(_to_seconds(claims.get("exp")), _issued_at(claims) + hours * 3600)
+    return min(_to_seconds(claims.get("exp")), issued_at(claims) + hours * 3600)
 
 
-def _issued_at(claims: Claims) -> float:
+def issued_at(claims: Claims) -> float:
+    """When the provider made the token, in seconds since 1970; 0 if the token does not say."""
     return _to_seconds(claims.get("iat"))
 
 

@@ -53,9 +53,19 @@ ROLES: dict[str, RolePermissions] = {
 """Role → its permissions."""
 
 PERMISSIONS_NEEDING_NAMES = frozenset(
-    {Permission.ADD_EXCEPTIONS, Permission.AUDIT, Permission.MATCH, Permission.EXPORT_EVIDENCE}
+    {
+        Permission.ADD_EXCEPTIONS,
+        Permission.AUDIT,
+        Permission.EXPORT_EVIDENCE,
+        Permission.LOAD_FILES,
+        Permission.MATCH,
+    }
 )
-"""Permissions that a person who sees pseudonyms does not have."""
+"""Permissions that a person who sees pseudonyms does not have.
+
+Whoever loads a file with a guess would find the pseudonym of the guess in the lists. Errors of
+files and servers quote names, and are for those who load files.
+"""
 
 
 class Visibility(NamedTuple):

@@ -6,7 +6,8 @@ Members are copied out under temporary names, so no name in an archive becomes a
 import re
 import shutil
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from io import BufferedReader, FileIO
 from pathlib import Path, PurePosixPath
 
@@ -28,6 +29,20 @@ def extract_files(file: InputFile) -> list[InputFile]:
 
     Raises UnreadableFile, or TooLarge for a decompression bomb.
     """
+    with _open_archive(file) as (zip_file, members):
+        return [
+            _extract_member(zip_file, member) for member in sorted(members, key=_natural_sort_key)
+        ]
+
+
+def archive_names(file: InputFile) -> set[str]:
+    """The names in an archive. Raises the same errors as `extract_files`."""
+    with _open_archive(file) as (_, members):
+        return {member.filename for member in members}
+
+
+@contextmanager
+def _open_archive(file: InputFile) -> Iterator[tuple[zipfile.ZipFile, list[zipfile.ZipInfo]]]:
     try:
         with _BoundedReader(FileIO(file.path)) as stream, zipfile.ZipFile(stream) as zip_file:
             members = [
@@ -36,10 +51,7 @@ def extract_files(file: InputFile) -> list[InputFile]:
                 if not member.is_dir() and not SYSTEM_FILES.search(member.filename)
             ]
             _reject_implausible(file, members)
-            return [
-                _extract_member(zip_file, member)
-                for member in sorted(members, key=_natural_sort_key)
-            ]
+            yield zip_file, members
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
         raise UnreadableFile(
             f"{file.name} cannot be unpacked. It may be cut off, damaged or encrypted."

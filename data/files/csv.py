@@ -1,20 +1,17 @@
 """Reads CSV and TSV files with DuckDB."""
 
-import csv
-import re
 from bisect import bisect_left
 from functools import partial
 from itertools import chain, count
-from typing import NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, func, select
 from sqlalchemy.schema import DropTable
 
-from data.files.encoding import InputFile
-from data.files.errors import NoUsernameColumn, UnreadableFile
+from data.files.encoding import InputFile, copy_range
+from data.files.errors import UnreadableFile
 from data.files.headers import CREDENTIAL_PATTERN
-from data.files.record_lines import find_record_starts, guess_delimiter
+from data.files.record_lines import RecordStarts, find_record_starts
 from data.files.relation import (
     MAX_LINE_SIZE,
     FileRows,
@@ -26,10 +23,14 @@ from data.files.relation import (
     reject_too_many_headings,
     text_column,
 )
+from data.files.surroundings import (
+    FirstRecord,
+    find_outside_lines,
+    read_first_record,
+    rewrite_table,
+)
 from data.files.text import WHITESPACE
-
-DELIMITER_LINE = re.compile(r"sep=(.)", re.IGNORECASE)
-"""The first line of some exports, for Excel."""
+from data.formatting import count_of
 
 REJECT_ERRORS = sa.table(
     "reject_errors", *map(sa.column, ("line_byte_position", "csv_line", "error_type"))
@@ -53,11 +54,35 @@ UNCLOSED_QUOTE = (
 
 
 def read_csv(con: Connection, input_file: InputFile) -> tuple[InputFile, FileRows]:
-    """The first record has the headings; the delimiter is detected."""
-    first_record = _read_first_record(input_file)
+    """The headings are found by content, the delimiter is detected.
+
+    What is around the rows is left out; a plain file is read where it is.
+    """
+    first_record = read_first_record(input_file)
+    if rewritten := rewrite_table(input_file, first_record):
+        input_file = rewritten
+        first_record = read_first_record(input_file)
     headings = _unique_headings(first_record.headings)
     reject_too_many_headings(input_file.name, len(headings))
+    outside = find_outside_lines(input_file.path, first_record)
+    if outside:
+        input_file = copy_range(input_file, 0, outside.end)
     names = [f"c{i}" for i in range(len(headings))]
+    records = _read_records(con, input_file, first_record, names)
+    cells = dict(zip(headings, map(text_column, names), strict=True))
+    return input_file, FileRows(
+        records,
+        cells,
+        partial(_locate_csv_records, input_file, first_record),
+        collects_broken=True,
+        outside_lines=_texts_without_credentials(outside.lines, first_record) if outside else (),
+        remarks=_title_remarks(first_record),
+    )
+
+
+def _read_records(
+    con: Connection, input_file: InputFile, first_record: FirstRecord, names: list[str]
+) -> sa.FromClause:
     _drop_reject_tables(con)
     relation = duckdb_connection(con).read_csv(
         escape_glob(input_file.path),
@@ -72,47 +97,18 @@ def read_csv(con: Connection, input_file: InputFile) -> tuple[InputFile, FileRow
         buffer_size=MAX_LINE_SIZE,  # the default is 16 times as much, and slower
         store_rejects=True,
     )
-    records: sa.FromClause = register_view(con, relation)
+    records = register_view(con, relation)
     if len(names) == 1:  # DuckDB skips blank lines only where there are several columns
-        records = select(records).where(sa.column(names[0]).is_not(None)).subquery("records")
-    cells = dict(zip(headings, map(text_column, names), strict=True))
-    locate_records = partial(_locate_csv_records, input_file, first_record)
-    return input_file, FileRows(records, cells, locate_records, collects_broken=True)
+        return select(records).where(sa.column(names[0]).is_not(None)).subquery("records")
+    return records
 
 
-class _FirstRecord(NamedTuple):
-    headings: list[str]
-    delimiter: str
-    skipped_lines: int  # lines before the headings
-    heading_end_line: int  # the line on which the headings end
-
-
-def _read_first_record(input_file: InputFile) -> _FirstRecord:
-    with input_file.path.open(encoding="utf-8-sig", newline="") as text:
-        lines, skipped_lines, delimiter = iter(partial(text.readline, MAX_LINE_SIZE), ""), 0, ""
-        for line in lines:
-            delimiter_line = DELIMITER_LINE.fullmatch(line.rstrip("\r\n"))
-            if line.strip(WHITESPACE) and not delimiter_line:
-                break
-            delimiter = delimiter_line[1] if delimiter_line else delimiter
-            skipped_lines += 1
-        else:
-            raise NoUsernameColumn(f"{input_file.name} is empty.")
-        delimiter = delimiter or guess_delimiter(line)
-        reader = csv.reader(chain([line], lines), delimiter=delimiter)
-        headings, heading_end_line = next(reader), skipped_lines + reader.line_num
-        next_row = next((row for row in reader if row), headings)
-    headings = _fit_headings(headings, next_row)
-    return _FirstRecord(headings, delimiter, skipped_lines, heading_end_line)
-
-
-def _fit_headings(headings: list[str], row: list[str]) -> list[str]:
-    """Drop or add an empty last heading, as a delimiter at the end of lines makes one."""
-    if len(row) == len(headings) - 1 and not headings[-1].strip(WHITESPACE):
-        return headings[:-1]
-    if len(row) == len(headings) + 1 and not row[-1].strip(WHITESPACE):
-        return [*headings, ""]
-    return headings
+def _title_remarks(first_record: FirstRecord) -> tuple[str, ...]:
+    """Whether there are lines with a text before the headings."""
+    if not first_record.title_lines:
+        return ()
+    lines, heading_line = count_of(first_record.title_lines, "line"), first_record.skipped_lines + 1
+    return (f"Left out {lines} before the headings, which are in line {heading_line:,}.",)
 
 
 def _unique_headings(headings: list[str]) -> list[str]:
@@ -148,7 +144,7 @@ def count_broken_records(con: Connection, rows: FileRows) -> int:
 
 
 def _locate_csv_records(
-    input_file: InputFile, first_record: _FirstRecord, con: Connection
+    input_file: InputFile, first_record: FirstRecord, con: Connection
 ) -> RecordLocations:
     """Count lines here, as DuckDB gives neither the line nor the number of a record.
 
@@ -159,14 +155,10 @@ def _locate_csv_records(
     )
     if starts.ends_in_quotes:
         raise UnreadableFile(UNCLOSED_QUOTE.format(name=input_file.name, line=starts.lines[-1]))
-    position = REJECT_ERRORS.c.line_byte_position
-    text, kind = func.min(REJECT_ERRORS.c.csv_line), func.min(REJECT_ERRORS.c.error_type)
-    broken = con.execute(select(position, text, kind).group_by(position)).all()
-    indexes = [bisect_left(starts.offsets, offset - 1) for offset, _, _ in broken]
-    broken_indexes = set(indexes)
-    lines = [line for index, line in enumerate(starts.lines) if index not in broken_indexes]
-    # Nobody knows where in a broken line its credentials are.
-    has_credentials = any(map(CREDENTIAL_PATTERN.search, first_record.headings))
+    indexes, broken_rows = _broken_rows(con, starts)
+    left_out = set(indexes)
+    lines = [line for index, line in enumerate(starts.lines) if index not in left_out]
+    rejected = _texts_without_credentials(broken_rows, first_record)
     return RecordLocations(
         register_table(
             con,
@@ -179,9 +171,36 @@ def _locate_csv_records(
             "snapshot_broken",
             {"line": "int64", "text": "string", "reason": "string"},
             [
-                [starts.lines[min(index, len(starts.lines) - 1)] for index in indexes],
-                [None if has_credentials else line.strip("\r\n") for _, line, _ in broken],
-                [BROKEN_LINE_MESSAGES.get(kind, OTHER_BROKEN_MESSAGE) for _, _, kind in broken],
+                [line for line, _, _ in rejected],
+                [text for _, text, _ in rejected],
+                [reason for _, _, reason in rejected],
             ],
         ),
     )
+
+
+def _texts_without_credentials(
+    lines: list[tuple[int, str, str]], first_record: FirstRecord
+) -> tuple[tuple[int, str | None, str], ...]:
+    """Line, text and reason. Nobody knows where in such a line its credentials are."""
+    has_credentials = any(map(CREDENTIAL_PATTERN.search, first_record.headings))
+    return tuple((line, None if has_credentials else text, reason) for line, text, reason in lines)
+
+
+def _broken_rows(
+    con: Connection, starts: RecordStarts
+) -> tuple[list[int], list[tuple[int, str, str]]]:
+    """The numbers of the records that DuckDB could not split, and line, text and reason of each."""
+    position = REJECT_ERRORS.c.line_byte_position
+    text, kind = func.min(REJECT_ERRORS.c.csv_line), func.min(REJECT_ERRORS.c.error_type)
+    broken = con.execute(select(position, text, kind).group_by(position)).all()
+    indexes = [bisect_left(starts.offsets, row[0] - 1) for row in broken]
+    rows = [
+        (
+            starts.lines[min(index, len(starts.lines) - 1)],
+            line.strip("\r\n"),
+            BROKEN_LINE_MESSAGES.get(error_type, OTHER_BROKEN_MESSAGE),
+        )
+        for index, (_, line, error_type) in zip(indexes, broken, strict=True)
+    ]
+    return indexes, rows

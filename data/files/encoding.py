@@ -20,6 +20,7 @@ from data.files.errors import TooLarge, UnreadableFile
 from data.tempfiles import TemporaryFile
 
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
+COMPRESSION_SIGNATURES = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 CHUNK = 256 * 1024  # bytes read at a time: they stay in the processor's cache
 MEGABYTE = 1024 * 1024
 
@@ -73,23 +74,19 @@ TOO_LARGE = (
 )
 DECOMPRESSION_BOMB = (
     "{name} unpacks to more than {ratio} times its size, like a decompression bomb. "
-    "If it is a real list, deliver it unpacked."
+    "If it is a real list, deliver it unpacked, or as CSV instead of Parquet."
 )
 WRONG_KIND = "{name} looks like {kind}, not {expected}. {advice}"
 
-SIGNATURES = {
-    b"\x1f\x8b": ("a gzip file", "Compress a list once, and end its name in .gz."),
-    b"\x28\xb5\x2f\xfd": ("a Zstandard file", "Compress a list once, and end its name in .zst."),
-    b"PAR1": ("a Parquet file", "End its name in .parquet."),
-    b"PK\x03\x04": ("an Excel workbook or another ZIP archive", "Save the list as CSV UTF-8."),
-    b"\xd0\xcf\x11\xe0": ("an old Excel workbook", "Save the list as CSV UTF-8."),
+OTHER_KINDS = {
     b"%PDF-": ("a PDF document", "Export the list as CSV."),
     b"SQLite format 3\0": ("an SQLite database", "Export the list as CSV."),
     b"\xfd7zXZ\0": ("an XZ file", "Unpack it, or compress it with gzip."),
+    b"7z\xbc\xaf\x27\x1c": ("a 7-Zip archive", "Unpack it, or make it a ZIP archive."),
+    b"\x89PNG": ("an image", "Export the list as CSV."),
+    b"\xff\xd8\xff": ("an image", "Export the list as CSV."),
 }
-"""The first bytes of other kinds of files → kind, and advice."""
-MARKUP = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype|html|head|body|\?xml|!--)", re.IGNORECASE)
-MARKUP_KIND = ("a web page or XML", "It may be a sign-in or error page of the system it is from.")
+"""The first bytes of files that are no list → kind, and advice."""
 
 
 class TextFormat(NamedTuple):
@@ -107,20 +104,37 @@ class InputFile(NamedTuple):
     name: str  # of the delivered file
     notes: tuple[str, ...] = ()  # what a person should know about how it was read
     copies: tuple[object, ...] = ()  # copies are deleted together with these
+    remarks: tuple[str, ...] = ()  # what is worth knowing, but needs no check
+    incomplete_reason: str = ""  # why the file cannot be the complete list
+    sheets: tuple[str, ...] = ()  # names of a workbook's sheets
 
 
-def prepare_text(delivered_file: InputFile, text_format: TextFormat) -> InputFile:
-    """The file, or a copy of it, as UTF-8 text without what the database cannot read.
+def unpack(file: InputFile) -> InputFile:
+    """The content of a compressed file, as its first bytes show it; other files as they are.
 
-    Raises UnreadableFile where it is not such text, TooLarge for a decompression bomb.
+    Raises UnreadableFile or TooLarge.
     """
-    file, has_escapes = delivered_file, text_format.has_json_escapes
-    if compression := COMPRESSIONS.get(file.path.suffix.lower()):
-        file = write_copy(file, _unpacked_chunks(file, compression))
-    reject_other_kinds(file, text_format.label)
+    head = read_head(file.path)
+    for signature, compression in COMPRESSION_SIGNATURES.items():
+        if head.startswith(signature):
+            unpacked = write_copy(file, _unpacked_chunks(file, compression))
+            if read_head(unpacked.path).startswith(tuple(COMPRESSION_SIGNATURES)):
+                raise UnreadableFile(f"{file.name} is compressed twice. Compress a list once.")
+            return unpacked
+    if file.path.suffix.lower() in COMPRESSIONS:  # the database would trust the name
+        return write_copy(file, _chunks(file.path))
+    return file
+
+
+def as_utf8(file: InputFile) -> InputFile:
+    """The file, or a copy of it, as UTF-8. Raises UnreadableFile where it is not text."""
     encoding, notes = _detect_encoding(file)
-    if encoding != "utf-8":
-        file = write_copy(file, _as_utf8(file, encoding), *notes)
+    return file if encoding == "utf-8" else write_copy(file, _as_utf8(file, encoding), *notes)
+
+
+def clean_text(file: InputFile, text_format: TextFormat) -> InputFile:
+    """The file, or a copy of it, without what the database cannot read."""
+    has_escapes = text_format.has_json_escapes
     if _any_chunk(file, partial(_has_nul, has_json_escapes=has_escapes)):
         file = write_copy(file, _without_nul(file, has_json_escapes=has_escapes), NUL_NOTE)
     if text_format.needs_one_line_break and _any_chunk(file, lambda chunk: b"\r" in chunk):
@@ -149,10 +163,10 @@ def write_copy(file: InputFile, chunks: Iterator[bytes], *notes: str) -> InputFi
     copy = TemporaryFile()
     with copy.path.open("wb") as output:
         output.writelines(chunks)
-    return InputFile(copy.path, file.name, file.notes + notes, (copy,))
+    return file._replace(path=copy.path, notes=file.notes + notes, copies=(copy,))
 
 
-def copy_range(file: InputFile, start: int, end: int, note: str) -> InputFile:
+def copy_range(file: InputFile, start: int, end: int, *notes: str) -> InputFile:
     """The bytes from `start` up to `end`, as a file of their own."""
 
     def chunks() -> Iterator[bytes]:
@@ -161,7 +175,7 @@ def copy_range(file: InputFile, start: int, end: int, note: str) -> InputFile:
             while chunk := binary_file.read(min(CHUNK, end - binary_file.tell())):
                 yield chunk
 
-    return write_copy(file, chunks(), note)
+    return write_copy(file, chunks(), *notes)
 
 
 def read_chunks(stream: Any) -> Iterator[bytes]:
@@ -211,9 +225,14 @@ def _unpacked_chunks(file: InputFile, compression: str) -> Iterator[bytes]:
             yield chunk
 
 
+def max_unpacked_mb() -> int:
+    """The limit of ROLLCALL_MAX_UNPACKED_MB."""
+    return int(os.environ.get("ROLLCALL_MAX_UNPACKED_MB") or DEFAULT_MAX_UNPACKED_MB)
+
+
 def reject_too_large(name: str, unpacked_bytes: int, packed_bytes: int | None = None) -> None:
     """Raises TooLarge where a file unpacks to too much, or to too many times its packed size."""
-    limit = int(os.environ.get("ROLLCALL_MAX_UNPACKED_MB") or DEFAULT_MAX_UNPACKED_MB)
+    limit = max_unpacked_mb()
     if unpacked_bytes > limit * MEGABYTE:
         raise TooLarge(TOO_LARGE.format(name=name, most=limit))
     if packed_bytes is not None and unpacked_bytes > max(
@@ -226,14 +245,13 @@ def reject_too_large(name: str, unpacked_bytes: int, packed_bytes: int | None = 
 
 
 def reject_other_kinds(file: InputFile, expected: str) -> None:
-    """Raises UnreadableFile where the file starts like one of another kind."""
+    """Raises UnreadableFile where the file starts like one that is no list."""
     head = read_head(file.path)
-    found = [kind for signature, kind in SIGNATURES.items() if head.startswith(signature)]
-    if found or MARKUP.match(head):
-        kind, advice = found[0] if found else MARKUP_KIND
-        raise UnreadableFile(
-            WRONG_KIND.format(name=file.name, kind=kind, expected=expected, advice=advice)
-        )
+    for signature, (kind, advice) in OTHER_KINDS.items():
+        if head.startswith(signature):
+            raise UnreadableFile(
+                WRONG_KIND.format(name=file.name, kind=kind, expected=expected, advice=advice)
+            )
 
 
 # ---- encodings ----------------------------------------------------------------------------------

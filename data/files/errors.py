@@ -41,6 +41,10 @@ class MostlyRejected(SnapshotRejected):
     """More than half of the rows would be rejected, so the file is probably something else."""
 
 
+class MangledIds(SnapshotRejected):
+    """A spreadsheet has rounded long IDs; two accounts could have become one."""
+
+
 class OtherContentLoaded(SnapshotRejected):
     """Another file is loaded for the same integration and time."""
 

@@ -1,32 +1,172 @@
-"""Matches the headings of a file to the columns of a snapshot.
-
-Headings match in any case, and with or without spaces, underscores and dashes.
-"""
+"""What headings are called: Rollcall's own names, and those of others in six languages."""
 
 import re
+import unicodedata
 from collections.abc import Iterable
-
-HEADING_ALIASES: dict[str, tuple[str, ...]] = {
-    "username_in_app": ("username", "login"),
-    "account_id": ("id",),
-    "user_text": ("user",),
-    "user_name": (),
-    "user_email": ("email",),
-    "roles": ("appaccess", "entitlements"),
-    "active_in_app": ("active",),
-    "upstream_user_id": ("externalid",),
-    "provisioning_state": ("state", "status"),
-    "state_source": (),
-    "state_reason": ("reason", "error", "failurereason"),
-    "failure_code": ("errorcode",),
-    "last_updated": ("updatedat",),
-}
-"""Column of a snapshot → further headings for it, as heading keys. The first one wins."""
+from functools import cache
 
 CREDENTIAL_PATTERN = re.compile(
     r"password|passwd|token|secret|credential|(?:api|private)[\s_-]?key", re.IGNORECASE
 )
 """Headings of columns that are never stored."""
+
+OWN_HEADINGS: dict[str, tuple[str, ...]] = {
+    "username_in_app": ("usernameinapp",),
+    "account_id": ("accountid",),
+    "user_text": ("usertext", "user"),
+    "user_name": ("user_name",),
+    "user_email": ("useremail", "email"),
+    "roles": ("roles", "appaccess"),
+    "active_in_app": ("activeinapp",),
+    "upstream_user_id": ("upstreamuserid",),
+    "provisioning_state": ("provisioningstate",),
+    "state_source": ("statesource",),
+    "state_reason": ("statereason", "reason"),
+    "failure_code": ("failurecode",),
+    "last_updated": ("lastupdated", "lastupdated(utc)"),
+}
+"""Column of a snapshot → the keys of its name and of its heading on the page."""
+
+DOCUMENTED_HEADINGS: dict[str, tuple[str, ...]] = {
+    "username_in_app": ("username", "login"),
+    "account_id": ("id",),
+    "roles": ("entitlements",),
+    "active_in_app": ("active",),
+    "upstream_user_id": ("externalid",),
+    "state_reason": ("error", "failurereason"),
+    "failure_code": ("errorcode",),
+    "last_updated": ("updatedat",),
+}
+"""Further headings that docs/own-data.md promises: only values of another kind contradict them."""
+
+SYNONYMS: dict[str, str] = {
+    "username_in_app": """
+        user principal name, upn, login name, log in name, logon name, logon, user login
+        sign in name, sam account name, account name, user account, login id, login email
+        benutzername, anmeldename, benutzerkennung, kennung, anmeldung, kontoname, nutzername
+        nom d'utilisateur, nom utilisateur, identifiant, identifiant de connexion
+        nombre de usuario, nombre usuario, cuenta de usuario, inicio de sesión
+        nome de usuário, nome do usuário, nome de utilizador, login do usuário
+        ユーザー名, ログイン名, ログインid, アカウント名""",
+    "handle": """
+        user, user name, user id, userid
+        benutzer, nutzer, anwender, benutzer id, utilisateur, usuario, usuário, utilizador
+        ユーザー, ユーザーid""",
+    "account_id": """
+        user id, userid, object id, user guid, account guid, guid, uuid, uid, member id, unique id
+        benutzer id, konto id, konto nummer, kontonummer, identifiant unique, id utilisateur
+        id de usuario, id usuario, id da conta, id do usuário, ユーザーid, アカウントid""",
+    "upstream_user_id": """
+        upstream id, external user id, idp user id, idp id, sso id, azure object id, okta id
+        externe id, id externe, id externo, 外部id""",
+    "user_name": """
+        full name, fullname, display name, real name, user full name, employee name, member name
+        vollständiger name, anzeigename, vor und nachname, nom complet, nom et prénom, nom affiché
+        nombre completo, nombre y apellidos, nombre para mostrar, nome completo, nome de exibição
+        氏名, 表示名, 名前, フルネーム""",
+    "given_name": """
+        first name, given name, forename, vorname, prénom, nombre, nombres, primer nombre, nome
+        primeiro nome, 名""",
+    "family_name": """
+        last name, family name, surname, nachname, familienname, nom de famille, nom, apellido
+        apellidos, primer apellido, sobrenome, apelido, último nome, 姓""",
+    "short_name": "name, nom, nombre, nome, person, employee, mitarbeiter, mitarbeiterin",
+    "user_email": """
+        email address, e mail, mail, mail address, primary email, user email, work email
+        business email, company email, contact email, email id
+        e mail adresse, mailadresse, courriel, adresse email, adresse e mail, adresse de courriel
+        correo electrónico, correo, dirección de correo electrónico, correo electronico
+        endereço de email, endereço de e mail, correio eletrônico
+        メールアドレス, メール, eメール""",
+    "roles": """
+        role, user role, user roles, role name, role names, app role, app roles, access role
+        entitlement, permission, permissions, permission set, permission sets, assigned roles
+        security role, security roles, group, groups, user groups, group memberships, member of
+        rolle, rollen, benutzerrolle, berechtigung, berechtigungen, gruppe, gruppen
+        rôle, rôles, droits, autorisations, groupe, groupes
+        rol, permiso, permisos, grupo, grupos, função, funções, papel, papéis, perfil
+        権限, ロール, 役割, グループ""",
+    "active_in_app": """
+        is active, user active, account active, enabled, is enabled, account enabled, user enabled
+        account status, user status, member status, login status, status, state, user state
+        account state, activated
+        aktiv, ist aktiv, aktiviert, konto aktiv, kontostatus, benutzerstatus, zustand
+        actif, est actif, activé, compte actif, statut, statut du compte, état
+        activo, habilitado, estado, estado de la cuenta, ativo, situação, status da conta
+        有効, 状態, ステータス, アカウント状態""",
+    "inactive": """
+        disabled, is disabled, account disabled, suspended, is suspended, deactivated, blocked
+        is blocked, block sign in, inactive, is inactive, archived, is archived, is deleted, deleted
+        gesperrt, deaktiviert, inaktiv, archiviert, désactivé, suspendu, bloqué, inactif
+        desactivado, suspendido, bloqueado, inactivo, desativado, suspenso, bloqueado, inativo
+        無効, 停止""",
+    "provisioning_state": """
+        provisioning status, sync state, sync status, lifecycle state, state, status, job status
+        bereitstellungsstatus, zustand, statut, état, estado, situação, 状態, ステータス""",
+    "state_reason": "failure message, error message, fehlergrund, grund, fehler, motif, motivo",
+    "failure_code": "fehlercode, code d'erreur, código de error, código de erro",
+    "last_updated": """
+        last updated at, last update, updated, updated on, update time, date updated, modified
+        modified at, modified on, last modified, last modified at, last modified date
+        modification date, date modified, last changed, changed at, last change, change date
+        aktualisiert, aktualisiert am, zuletzt aktualisiert, letzte aktualisierung, geändert
+        geändert am, zuletzt geändert, letzte änderung, änderungsdatum
+        mis à jour, mis à jour le, dernière mise à jour, modifié le, dernière modification
+        actualizado, última actualización, fecha de modificación, última modificación
+        atualizado em, última atualização, data de modificação, 更新日, 更新日時, 最終更新日時""",
+}
+"""Column, or part of one → further headings, best first.
+
+`handle` is a username where the values are no names of people; `given_name` and `family_name` are
+the user together; `short_name` is the user where nothing better is; `inactive` says the opposite.
+"""
+
+PARTIAL_HEADINGS: dict[str, str] = {
+    "username_in_app": "username, user name, login, logon, upn, benutzername, identifiant, usuario",
+    "user_email": "email, mail, courriel, correo",
+    "user_name": "full name, display name, fullname",
+    "roles": "role, roles, group, groups, permission, permissions, license, licenses, profile"
+    ", access level, user type, rolle, gruppe, lizenz, berechtigung, rôle, rol, grupo",
+    "active_in_app": "active, enabled, status, suspended, disabled, locked, aktiv, gesperrt, actif",
+    "upstream_user_id": "external id, employee id, employee number, personalnummer, name id, sso",
+    "provisioning_state": "provisioning, sync",
+    "last_updated": "updated, modified, changed, geändert, aktualisiert, modifié",
+}
+"""Column → words in a heading that look like it. A person decides about them."""
+
+UNSURE_IN_BRACKETS = ("active_in_app", "inactive", "provisioning_state")
+"""`Block sign in [accountEnabled]` means the opposite of what the brackets say."""
+
+OTHER_SUBJECTS = frozenset(
+    "manager supervisor owner creator created creation approver author sponsor by last age 2sv 2fa"
+    " tfa mfa two factor sso webhook verified recovery backup secondary alternative authentication"
+    " country public".split()
+)
+"""Words in a heading of something else: the manager's email, the last login."""
+
+
+COLUMN_OF_PART = {
+    "handle": "username_in_app",
+    "email_login": "username_in_app",
+    "given_name": "user_name",
+    "family_name": "user_name",
+    "short_name": "user_name",
+    "inactive": "active_in_app",
+}
+
+COLUMN_TITLES = {
+    "account_id": "Account ID",
+    "user_text": "User (name and email)",
+    "roles": "App access",
+    "upstream_user_id": "Upstream user ID",
+    "state_reason": "Reason",
+}
+"""Column → what a person reads, where that is not its name."""
+
+
+def column_title(name: str) -> str:
+    """What a person reads: `Username in app`."""
+    return COLUMN_TITLES.get(name) or name.replace("_", " ").capitalize()
 
 
 def heading_key(heading: str) -> str:
@@ -34,30 +174,102 @@ def heading_key(heading: str) -> str:
     return re.sub(r"[\s_\-]+", "", heading).casefold()
 
 
-def match_columns(headings: Iterable[str]) -> dict[str, str]:
-    """Snapshot column → its heading. A heading matches at most one column.
+def own_columns(headings: list[str]) -> dict[str, str]:
+    """Snapshot column → the heading that has its own name, in the order of OWN_HEADINGS.
 
     `user_name`, written with a separator, is the person's name. `userName` is the name in the app,
     as in SCIM. This is the only pair with the same heading key.
     """
-    remaining: dict[str, str] = {}
+    by_key: dict[str, str] = {}
     for heading in headings:
-        remaining.setdefault(_specific_key(heading), heading)
-    matched: dict[str, str] = {}
-    for own_names in (True, False):
-        for name, aliases in HEADING_ALIASES.items():
-            own_key = name if name == "user_name" else heading_key(name)
-            for key in (own_key,) if own_names else aliases:
-                if name not in matched and key in remaining:
-                    matched[name] = remaining.pop(key)
-    if "username_in_app" not in matched and "user_name" in matched and "user_text" in matched:
-        matched["username_in_app"] = matched.pop("user_name")
-    if "user_name" not in matched and "username" in remaining:
-        matched["user_name"] = remaining.pop("username")
+        by_key.setdefault(specific_key(heading), heading)
+    found = {}
+    for position in (0, 1):
+        for name, keys in OWN_HEADINGS.items():
+            if name not in found and keys[position:] and keys[position] in by_key:
+                found[name] = by_key.pop(keys[position])
+    return found
+
+
+def match_columns(headings: Iterable[str]) -> dict[str, str]:
+    """Snapshot column → a heading that names it, whatever its values are."""
+    remaining = list(headings)
+    matched = own_columns(remaining)
+    for heading in remaining:
+        names = [COLUMN_OF_PART.get(name, name) for name in ranks_of(heading)]
+        free_name = next((name for name in names if name not in matched), None)
+        if free_name and heading not in matched.values():
+            matched[free_name] = heading
     return matched
 
 
-def _specific_key(heading: str) -> str:
+def specific_key(heading: str) -> str:
+    """The heading key; `user_name` for a heading that is written with a separator."""
     key = heading_key(heading)
     has_separator = re.search(r"\w[\s_\-]+\w", heading.strip())
     return "user_name" if key == "username" and has_separator else key
+
+
+def heading_words(heading: str) -> str:
+    """The words of a heading, without case, accents, punctuation and remarks in brackets."""
+    bare = re.sub(r"[(\[{][^)\]}]*[)\]}]", " ", heading)
+    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", bare if bare.strip() else heading)
+    plain = "".join(
+        character if character.isalnum() else " "
+        for character in unicodedata.normalize("NFKD", spaced.casefold())
+        if not unicodedata.combining(character)
+    )
+    return " ".join(plain.split())
+
+
+def ranks_of(heading: str) -> dict[str, int]:
+    """Column, or part of one → the place of the heading among its names; 0 for the best."""
+    words = heading_words(heading).replace(" ", "")
+    if specific_key(heading) == "user_name":
+        return {"user_name": 0, "handle": -1}
+    words = words.removesuffix("required")
+    if words not in _ranks_by_words() and (in_brackets := re.search(r"\[(\w+)\]", heading)):
+        words = heading_words(in_brackets[1]).replace(" ", "")
+        ranks = _ranks_by_words().get(words, {})
+        return {name: rank for name, rank in ranks.items() if name not in UNSURE_IN_BRACKETS}
+    return _ranks_by_words().get(words, {})
+
+
+def partial_columns(heading: str) -> list[str]:
+    """The columns that a part of the heading names; none where it is about something else."""
+    words = heading_words(heading)
+    if OTHER_SUBJECTS.intersection(words.split()):
+        return []
+    padded = f" {words} "
+    return [
+        name
+        for name, parts in _partial_words().items()
+        if any(f" {part} " in padded for part in parts)
+    ]
+
+
+def is_documented(name: str, heading: str) -> bool:
+    """Whether the documentation promises the heading for the column."""
+    keys = OWN_HEADINGS.get(name, ()) + DOCUMENTED_HEADINGS.get(name, ())
+    return specific_key(heading) in keys
+
+
+@cache
+def _ranks_by_words() -> dict[str, dict[str, int]]:
+    ranks: dict[str, dict[str, int]] = {}
+    for name in {**OWN_HEADINGS, **SYNONYMS}:
+        own = (*OWN_HEADINGS.get(name, ()), *DOCUMENTED_HEADINGS.get(name, ()))
+        names = (*own, *_split(SYNONYMS.get(name, "")))
+        for rank, text in enumerate(names):
+            ranks.setdefault(text.replace(" ", ""), {}).setdefault(name, rank)
+    return ranks
+
+
+@cache
+def _partial_words() -> dict[str, list[str]]:
+    return {name: _split(text) for name, text in PARTIAL_HEADINGS.items()}
+
+
+def _split(text: str) -> list[str]:
+    names = (name for line in text.splitlines() for name in line.split(","))
+    return [heading_words(name) for name in names if name.strip()]

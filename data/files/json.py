@@ -1,50 +1,36 @@
 """Reads JSON and NDJSON files with DuckDB."""
 
 import json
-import re
-from codecs import BOM_UTF8
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection, and_, case, func, select
 
-from data.files.encoding import InputFile, copy_range, read_head, read_tail
+from data.files.encoding import InputFile, read_tail
 from data.files.errors import NotAListOfAccounts, UnreadableFile
 from data.files.headers import CREDENTIAL_PATTERN
 from data.files.relation import (
     MAX_HEADINGS,
-    MAX_HEADINGS_SHOWN,
     MAX_LINE_SIZE,
     FileRows,
     RecordLocations,
     duckdb_connection,
     escape_glob,
     register_view,
-    shorten,
     text_column,
 )
 from data.files.text import trim_or_null
 
-MAX_JSON_PROBE = 4 * 1024 * 1024
-"""Bytes at the start of a JSON object that are searched for its list."""
-
-EXPECTED_LIST = "a list of accounts: [{…}, {…}]"
-UNWRAPPED_NOTE = "The file is a JSON object; the accounts are the list under “{key}”, its only key."
-
-OBJECT_START = re.compile(rb'(?:\xef\xbb\xbf)?\s*\{\s*("(?:[^"\\]|\\.)*")\s*:\s*(?=\[)')
-LIST_START = re.compile(rb"\s*\[\s*\{")
-OBJECT_END = re.compile(rb"\](\s*\}\s*)$")
+PROBE_SIZE = 4096  # characters
 
 UNUSED_DELIMITER = "\x1f"
 """A delimiter that no JSON text can contain."""
 
 
 def read_json_array(con: Connection, input_file: InputFile) -> tuple[InputFile, FileRows]:
-    """A list of objects, or an object with nothing but such a list."""
+    """A list of objects."""
     first_character = _read_first_character(input_file)
-    if first_character == "{":
-        input_file = _extract_list(input_file)
-    elif first_character != "[":
+    if first_character != "[":
         raise UnreadableFile(f"{input_file.name} is not JSON: it starts with {first_character!r}.")
     if not read_tail(input_file.path).rstrip().endswith(b"]"):
         raise UnreadableFile(
@@ -68,55 +54,10 @@ def read_json_array(con: Connection, input_file: InputFile) -> tuple[InputFile, 
 
 def _read_first_character(input_file: InputFile) -> str:
     with input_file.path.open(encoding="utf-8-sig") as text:
-        while chunk := text.read(MAX_JSON_PROBE):
+        while chunk := text.read(PROBE_SIZE):
             if chunk.strip():
                 return chunk.strip()[0]
     raise UnreadableFile(f"{input_file.name} is empty.")
-
-
-def _extract_list(input_file: InputFile) -> InputFile:
-    """The list of an object that has no other key.
-
-    Another key can mean that the list goes on, e.g. on a next page; such a file is rejected.
-    """
-    size = input_file.path.stat().st_size
-    if size <= MAX_JSON_PROBE:
-        _reject_unless_list_only(input_file)
-    start = OBJECT_START.match(read_head(input_file.path, MAX_JSON_PROBE))
-    end = OBJECT_END.search(read_tail(input_file.path))
-    if not start or not end:
-        raise NotAListOfAccounts(f"{input_file.name} is one JSON object; expected {EXPECTED_LIST}.")
-    note = UNWRAPPED_NOTE.format(key=shorten(json.loads(start[1])))
-    return copy_range(input_file, start.end(), size - len(end[1]), note)
-
-
-def _reject_unless_list_only(input_file: InputFile) -> None:
-    name = input_file.name
-    text = input_file.path.read_text(encoding="utf-8-sig").strip()
-    try:
-        document, end = json.JSONDecoder().raw_decode(text)
-    except (ValueError, RecursionError) as error:
-        message = f"{name} is not valid JSON ({json_error_place(text, error)})."
-        raise UnreadableFile(message) from error
-    if text[end:].lstrip().startswith("{"):
-        raise UnreadableFile(
-            f"{name} has one JSON object after another, not a list. "
-            "If each has a line of its own, end its name in .ndjson."
-        )
-    if document.get("type") == "object" and isinstance(document.get("properties"), dict):
-        raise NotAListOfAccounts(
-            f"{name} is a JSON Schema, which describes data. Expected {EXPECTED_LIST}."
-        )
-    list_keys = [key for key, value in document.items() if isinstance(value, list)]
-    if len(document) == 1 and list_keys:
-        return
-    keys = ", ".join(map(shorten, list(document)[:MAX_HEADINGS_SHOWN])) or "none"
-    advice = ""
-    if len(list_keys) == 1:
-        advice = f" If “{shorten(list_keys[0])}” is the complete list, deliver that list alone."
-    raise NotAListOfAccounts(
-        f"{name} is one JSON object; expected {EXPECTED_LIST}. Its keys: {keys}.{advice}"
-    )
 
 
 def json_error_place(text: str, error: Exception) -> str:
@@ -130,10 +71,6 @@ def json_error_place(text: str, error: Exception) -> str:
 
 def read_json_lines(con: Connection, input_file: InputFile) -> tuple[InputFile, FileRows]:
     """One object per line. Blank lines do not count, and a broken line affects no other."""
-    if LIST_START.match(read_head(input_file.path).removeprefix(BOM_UTF8)):
-        raise UnreadableFile(
-            f"{input_file.name} is one JSON list, not one object per line. End its name in .json."
-        )
     relation = duckdb_connection(con).read_csv(
         escape_glob(input_file.path),
         columns={"line": "VARCHAR"},
@@ -173,7 +110,7 @@ def _json_rows(
         )
     headings = headings or ["username_in_app"]  # an empty list is valid
     cells: dict[str, ColumnElement[Any]] = {
-        key: func.json_extract_string(record, _json_pointer(key)) for key in sorted(headings)
+        key: func.json_extract_string(record, json_pointer(key)) for key in sorted(headings)
     }
     return FileRows(records, cells, lambda _: RecordLocations(lines))
 
@@ -192,5 +129,6 @@ def _rejected_text(record: ColumnElement[Any], text: ColumnElement[Any]) -> Colu
     return case((and_(is_not_object, has_credentials), ""), (is_not_object, text))
 
 
-def _json_pointer(key: str) -> str:
+def json_pointer(key: str) -> str:
+    """The JSON pointer to a key of an object."""
     return "/" + key.replace("~", "~0").replace("/", "~1")

@@ -5,43 +5,30 @@ or in an editor. It applies to every file of the integration that has such headi
 """
 
 import json
-import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import ColumnElement, case, func
 
 from data.files.errors import InvalidMapping
-from data.files.headers import CREDENTIAL_PATTERN, HEADING_ALIASES, heading_key, match_columns
-from data.home import Home
+from data.files.headers import CREDENTIAL_PATTERN, OWN_HEADINGS, heading_key
+from data.home import Home, is_safe_name, safe_name
 from data.states import STATE_NAMES
 from data.tempfiles import write_atomically
 
-MAPPABLE_COLUMNS = tuple(name for name in HEADING_ALIASES if name != "state_source")
+MAPPABLE_COLUMNS = tuple(name for name in OWN_HEADINGS if name != "state_source")
 """The columns that a heading can map to, in the order of the form."""
+
+JOINED_COLUMNS = {"roles": ";", "user_name": " "}
+"""The columns that can have several headings → what is between their values."""
 
 ACTIVE_VALUES = ("yes", "no", "unknown")
 CHOICES = ("read_as", "sheet")
 SECTIONS = ("columns", "states", "active")
 EXPECTED_PARTS = "expected read_as, sheet, [columns], [states] and [active]."
-
-HEADING_PATTERNS: dict[str, str] = {
-    "username_in_app": r"user ?name|log ?in|sam ?account|account ?name|user ?id|benutzer ?name"
-    r"|anmelde|kennung|identifiant|usuario|nutzer",
-    "user_email": r"e ?mail|courriel|correo|^mail|mail$",
-    "user_name": r"full ?name|display ?name|^name$|person|employee$|vollst|nom complet|nombre",
-    "roles": r"role|rolle|group|gruppe|permission|profil|access|berechtig|licen[cs]e|r[oô]le",
-    "active_in_app": r"active|enabled|aktiv|actif|activo",
-    "upstream_user_id": r"upstream|external|employee ?(id|num)|personal ?nummer|object ?id",
-    "provisioning_state": r"provision|state|status|zustand|[eé]tat|estado",
-    "state_reason": r"reason|message|grund|error|comment",
-    "last_updated": r"updated|modified|changed|ge[aä]ndert|modifi|last ?(change|sync)",
-    "account_id": r"account ?(id|num)|guid|uuid|^id$",
-}
-"""Column → pattern of likely headings in English, German, French and Spanish. The first wins."""
 
 
 @dataclass(frozen=True)
@@ -49,21 +36,31 @@ class ColumnMapping:
     """A mapping. The headings themselves decide what it leaves out."""
 
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Column → headings. Only roles can have several; none means that files lack the column."""
+    """Column → headings, several for JOINED_COLUMNS. None means that files lack the column."""
     states: Mapping[str, str] = field(default_factory=dict)  # text, lower case → name of a state
     active: Mapping[str, str] = field(default_factory=dict)  # text, lower case → yes, no, unknown
     read_as: str = ""  # the source that a person chose; empty where the content decides
     sheet: str = ""  # the sheet of a workbook that a person chose; empty where the content decides
 
-    def match_headings(self, headings: Iterable[str]) -> dict[str, str]:
-        """Snapshot column → heading of the file."""
-        headings = list(headings)
-        present = {name: self._present(name, headings) for name in self.columns}
-        used = self.mapped_headings(headings)
-        guessed = match_columns(heading for heading in headings if heading not in used)
-        return {name: heading for name, heading in guessed.items() if name not in self.columns} | {
-            name: found[0] for name, found in present.items() if found
-        }
+    @property
+    def ignores_ids(self) -> bool:
+        """Whether accounts are identified by username, although files have IDs."""
+        return self.columns.get("account_id") == ()
+
+    def ignoring_ids(self) -> "ColumnMapping":
+        """The same mapping, but accounts are identified by username."""
+        return replace(self, columns={**self.columns, "account_id": ()})
+
+    def present(self, name: str, headings: Iterable[str]) -> tuple[str, ...]:
+        """The file's headings for a column, in the order of the mapping."""
+        by_key = {heading_key(heading): heading for heading in reversed(list(headings))}
+        keys = map(heading_key, self.columns[name])
+        found = tuple(by_key[key] for key in keys if key in by_key)
+        return found if name in JOINED_COLUMNS else found[:1]
+
+    def columns_with_headings(self) -> dict[str, tuple[str, ...]]:
+        """The columns that a file has."""
+        return {name: headings for name, headings in self.columns.items() if headings}
 
     def missing_headings(self, headings: Iterable[str]) -> list[str]:
         """Headings of the mapping that the file lacks."""
@@ -71,20 +68,21 @@ class ColumnMapping:
         wanted = (heading for names in self.columns.values() for heading in names)
         return [heading for heading in wanted if heading_key(heading) not in present]
 
-    def mapped_headings(self, headings: Iterable[str]) -> list[str]:
-        """Headings of the file that the mapping contains."""
-        wanted = {heading_key(heading) for names in self.columns.values() for heading in names}
-        return [heading for heading in headings if heading_key(heading) in wanted]
+    def with_columns(
+        self, columns: Mapping[str, tuple[str, ...]], active: Mapping[str, str] | None = None
+    ) -> "ColumnMapping":
+        """The mapping with these headings of one file, and these active values."""
+        return replace(self, columns=columns, active=self.active if active is None else active)
 
     def cell(self, name: str, cells: Mapping[str, ColumnElement[Any]]) -> ColumnElement[Any]:
         """The value of a column, with the mapping's states and active values translated."""
-        if name == "roles" and len(self.columns.get("roles", ())) > 1:
-            roles = [cells[heading] for heading in self._present("roles", cells)]
-            return func.concat_ws(";", *(func.nullif(func.trim(cell), "") for cell in roles))
-        cell = cells[self.match_headings(cells)[name]]
+        found = [cells[heading] for heading in self.columns[name]]
+        if len(found) > 1:
+            parts = (func.nullif(func.trim(cell), "") for cell in found)
+            return func.nullif(func.concat_ws(JOINED_COLUMNS[name], *parts), "")
         if name == "provisioning_state":
-            return _translate(cell, self.states)
-        return _translate(cell, self.active) if name == "active_in_app" else cell
+            return _translate(found[0], self.states)
+        return _translate(found[0], self.active) if name == "active_in_app" else found[0]
 
     def as_toml(self) -> str:
         """The mapping as a file."""
@@ -100,41 +98,18 @@ class ColumnMapping:
                 lines += [f"{_toml_quote(text)} = {_toml_quote(v)}" for text, v in values.items()]
         return "\n".join(lines) + "\n"
 
-    def _present(self, name: str, headings: Iterable[str]) -> list[str]:
-        """The file's headings for a column, in the order of the mapping."""
-        by_key = {heading_key(heading): heading for heading in reversed(list(headings))}
-        keys = map(heading_key, self.columns[name])
-        return [by_key[key] for key in keys if key in by_key]
-
 
 NO_MAPPING = ColumnMapping()
 
 
-def guess_columns(headings: Sequence[str]) -> dict[str, str]:
-    """Snapshot column → the heading that looks most like it; for a person to confirm."""
-    guessed = match_columns(headings)
-    remaining = [
-        h for h in headings if h not in guessed.values() and not CREDENTIAL_PATTERN.search(h)
-    ]
-    for name, pattern in HEADING_PATTERNS.items():
-        if name in guessed or (name == "user_name" and "user_text" in guessed):
-            continue
-        for heading in remaining:
-            if re.search(pattern, re.sub(r"[\s_\-.]+", " ", heading).casefold().strip()):
-                guessed[name] = heading
-                remaining.remove(heading)
-                break
-    return guessed
-
-
 def mapping_path(home: Home, integration: str) -> Path:
-    """The file of an integration's mapping, whether it exists or not."""
-    return home.root / "mappings" / f"{integration}.toml"
+    """The file of an integration's mapping, whether it exists or not. Raises UnknownSnapshot."""
+    return home.root / "mappings" / f"{safe_name(integration)}.toml"
 
 
 def read_mapping(home: Home, integration: str) -> ColumnMapping | None:
     """The mapping of an integration; None where it has none. Raises InvalidMapping."""
-    if not integration or "/" in integration or "\0" in integration:
+    if not is_safe_name(integration):
         return None
     try:
         text = mapping_path(home, integration).read_text(encoding="utf-8")
@@ -149,7 +124,7 @@ def read_mapping(home: Home, integration: str) -> ColumnMapping | None:
 
 
 def save_mapping(home: Home, integration: str, mapping: ColumnMapping) -> None:
-    """Use the mapping for all further files of the integration."""
+    """Use the mapping for all further files of the integration. Raises UnknownSnapshot."""
     path = mapping_path(home, integration)
     path.parent.mkdir(parents=True, exist_ok=True)
     with write_atomically(path) as partial:
@@ -179,14 +154,15 @@ def parse_mapping(text: str) -> ColumnMapping:
 
 
 def _parse_headings(name: str, value: Any) -> tuple[str, ...]:
-    if name not in HEADING_ALIASES:
+    if name not in OWN_HEADINGS:
         expected = ", ".join(MAPPABLE_COLUMNS)
         raise InvalidMapping(f"The mapping has a column {name}; expected one of {expected}.")
     headings = [*value] if isinstance(value, list) else [value] if value != "" else []
     if not all(isinstance(heading, str) and heading.strip() for heading in headings):
         raise InvalidMapping(f"The mapping of {name} is not a heading.")
-    if len(headings) > 1 and name != "roles":
-        raise InvalidMapping(f"The mapping of {name} has several headings; only roles can.")
+    if len(headings) > 1 and name not in JOINED_COLUMNS:
+        allowed = " and ".join(JOINED_COLUMNS)
+        raise InvalidMapping(f"The mapping of {name} has several headings; only {allowed} can.")
     if credential := next(filter(CREDENTIAL_PATTERN.search, headings), None):
         raise InvalidMapping(f"“{credential}” is named like a credential, which is never stored.")
     return tuple(headings)

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from data.files.errors import UnknownSnapshot
 from data.files.mapping import ColumnMapping
 
 MOMENT_PATTERN = re.compile(
-    r"(?P<date>\d{4}-?\d\d-?\d\d)(?:[T_ ](?P<time>\d\d[-:]?\d\d(?:[-:]?\d\d)?)(?:\.\d+)?Z?)?$"
+    r"(?P<date>\d{4}-?\d\d-?\d\d)(?:[Tt_ ](?P<hour>\d\d)(?P<colon>[-:]?)(?P<minute>\d\d)"
+    r"(?:(?P=colon)(?P<second>\d\d)(?:[.,]\d+)?)?"
+    r"(?: ?(?:[Zz]|(?P<sign>[+\u2212 -])"
+    r"(?P<zone_hour>[01]\d|2[0-3])(?::?(?P<zone_minute>[0-5]\d))?))?)?"
 )
+"""ISO 8601. File names have dashes for colons; in an address, a plus can have become a space."""
+
+EXPECTED_MOMENT = "2026-11-23T06:00:00Z or 2026-11-23T07:00:00+01:00"
+
 REPLACE_PREFIX = "replace~"
 """A file of the inbox with this prefix replaces the loaded snapshot of its time."""
 
@@ -43,7 +50,7 @@ class SnapshotFile:
 
         Raises UnknownSnapshot where neither names the integration, or the time.
         """
-        named_moment = parse_moment(path.name.split(".", 1)[0])
+        named_moment = parse_file_moment(path.name)
         taken_at = taken_at or named_moment
         name = integration or (path.absolute().parent.name if named_moment else None)
         if not name or not taken_at:
@@ -56,20 +63,36 @@ class SnapshotFile:
 
 
 def parse_moment(text: str) -> datetime | None:
-    """Naive UTC of `2026-11-23T06-00-00Z` and similar forms; None for any other text."""
-    match = MOMENT_PATTERN.fullmatch(text)
-    if not match:
-        return None
-    digits = re.sub(r"\D", "", match["date"] + (match["time"] or "")).ljust(14, "0")
-    try:
-        return datetime.strptime(digits, "%Y%m%d%H%M%S")
-    except ValueError:
-        return None
+    """Naive UTC of an ISO 8601 time such as `2026-11-23T07:00:00+01:00`; None for any other text.
+
+    Without an offset it is UTC. Fractions of a second are dropped, as snapshots have none.
+    """
+    match = MOMENT_PATTERN.fullmatch(text.strip())
+    return _matched_moment(match) if match else None
 
 
 def parse_file_moment(name: str) -> datetime | None:
     """The time (naive UTC) that a file's name starts with, after its prefixes."""
-    return parse_moment(strip_prefixes(name).split(".", 1)[0])
+    name = strip_prefixes(name)
+    match = MOMENT_PATTERN.match(name)
+    return _matched_moment(match) if match and name[match.end() :][:1] in ("", ".") else None
+
+
+def names_zone(text: str) -> bool:
+    """Whether a text that `parse_moment` reads ends in `Z` or an offset."""
+    match = MOMENT_PATTERN.fullmatch(text.strip())
+    return bool(match and (match["sign"] or text.strip()[-1] in "Zz"))
+
+
+def _matched_moment(match: re.Match[str]) -> datetime | None:
+    offset = timedelta(
+        hours=int(match["zone_hour"] or 0), minutes=int(match["zone_minute"] or 0)
+    ) * (-1 if match["sign"] in ("-", "\u2212") else 1)
+    parts = match["date"], match["hour"] or "00", match["minute"] or "00", match["second"] or "00"
+    try:
+        return datetime.strptime("".join(parts).replace("-", ""), "%Y%m%d%H%M%S") - offset
+    except (ValueError, OverflowError):
+        return None
 
 
 def strip_prefixes(name: str) -> str:

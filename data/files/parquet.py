@@ -6,14 +6,8 @@ import sqlalchemy as sa
 from pyarrow import parquet
 from sqlalchemy import ColumnElement, Connection, case, func, select
 
-from data.files.encoding import (
-    COMPRESSIONS,
-    InputFile,
-    read_head,
-    reject_other_kinds,
-    reject_too_large,
-)
-from data.files.errors import TooLarge, UnknownFormat
+from data.files.encoding import InputFile, reject_too_large
+from data.files.errors import TooLarge
 from data.files.json import number_records
 from data.files.relation import (
     FileRows,
@@ -29,18 +23,15 @@ MAX_ROWS = 20_000_000
 """Twenty times the longest list that Rollcall is made for. In a Parquet file, a value that is
 repeated a billion times takes no space, so the size of the file is no limit."""
 
+CELL_BYTES = 3
+"""What a cell takes in a text file besides its text: quotes and a comma."""
+
 MAX_VALUES = 5 * MAX_ROWS
 """Values in one column; lists have several per row."""
 
 
 def read_parquet(con: Connection, input_file: InputFile) -> tuple[InputFile, FileRows]:
     """Every type becomes the text that other formats would have."""
-    if input_file.path.suffix.lower() in COMPRESSIONS:
-        raise UnknownFormat(
-            f"{input_file.name}: Parquet is compressed already. Deliver the .parquet file itself."
-        )
-    if not read_head(input_file.path).startswith(b"PAR1"):
-        reject_other_kinds(input_file, "Parquet")
     _reject_too_many_values(input_file)
     relation = duckdb_connection(con).read_parquet(escape_glob(input_file.path))
     reject_too_many_headings(input_file.name, len(relation.columns))
@@ -74,10 +65,15 @@ def _reject_too_much_text(
     view: sa.FromClause,
     cells: dict[str, ColumnElement[Any]],
 ) -> None:
-    """A repeated text takes space only once in the file, but each time in the store."""
+    """A repeated text takes space only once in the file, but each time in the store.
+
+    The limits are those of the same rows as unpacked text.
+    """
     sizes = [func.coalesce(func.sum(func.strlen(cell)), 0) for cell in cells.values()]
     if sizes:
-        reject_too_large(input_file.name, sum(con.execute(select(*sizes).select_from(view)).one()))
+        row_count, *texts = con.execute(select(func.count(), *sizes).select_from(view)).one()
+        unpacked_bytes = sum(texts) + row_count * len(texts) * CELL_BYTES
+        reject_too_large(input_file.name, unpacked_bytes, input_file.path.stat().st_size)
 
 
 def _as_text(name: str, kind: str) -> ColumnElement[Any]:

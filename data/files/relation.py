@@ -1,7 +1,7 @@
 """A file as DuckDB rows, and where each row is in the file."""
 
 import glob
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -45,6 +45,11 @@ class FileRows(NamedTuple):
     cells: dict[str, ColumnElement[Any]]  # heading → cell as text, or NULL
     locate_records: Callable[[Connection], RecordLocations]  # reads the file once more
     collects_broken: bool = False  # whether DuckDB notes records that it cannot split
+    attribute_names: Mapping[str, str] = {}  # heading → name of the attribute, where they differ
+    further_attributes: ColumnElement[Any] | None = None  # a JSON object of more attributes
+    outside_lines: tuple[tuple[int, str | None, str], ...] = ()
+    """Lines around the rows, such as totals: line, text, reason. None of them is a record."""
+    remarks: tuple[str, ...] = ()  # full sentences on what is around the rows
 
 
 def reject_too_many_headings(name: str, heading_count: int) -> None:

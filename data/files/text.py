@@ -1,10 +1,13 @@
-"""SQL for text in cells: white space, invisible characters, times without a time zone."""
+"""SQL for text in cells: white space, invisible characters, placeholders, IDs."""
 
+from collections.abc import Iterable
 from itertools import chain
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, and_, case, func
+
+from data.store.dialect import nfc
 
 WHITESPACE = " \t\r\n\u00a0"
 
@@ -19,8 +22,23 @@ INVISIBLE = WHITESPACE + "".join(
 )
 """All kinds of white space, and characters without a glyph. A name of these alone is no name."""
 
-HAS_DATE = r"^(?:\d{4}[/-]\d\d?[/-]\d|\d{8}T\d{6}|[A-Z][a-z]{2,8} \d\d?, \d{4})"
-HAS_OFFSET = r"(?:[Zz]|UTC|GMT|[A-Za-z]/[A-Za-z_/]+|[:T]\d[\d.,]* ?[+-]\d\d(?::?\d\d)?)\s*$"
+ZERO_GUID = "00000000-0000-0000-0000-000000000000"
+PLACEHOLDERS = (
+    *("n/a", "#n/a", "#na", "na", "n.a.", "n.a", "n. a.", "k.a.", "k. a.", "n/d"),
+    *("null", "(null)", "<null>", "[null]", "none", "(none)", "<none>", "nil", "nan", "\\n"),
+    *("undefined", "unknown", "not available", "not applicable", "(blank)", "(empty)"),
+    *("#null!", "#ref!", "#value!", "#name?", "#div/0!", "#num!"),
+    *("-", "--", "---", "–", "—", ".", "?", "??", "0", "[]", "{}", "''", '""'),
+)
+"""What exports write where they have no value, in lower case."""
+NAMES_OF_PEOPLE = ("Null", "Nan", "Nil", "Na")
+"""Placeholders in a spelling that only names of people have: an export writes NULL, NaN or nil."""
+
+GUID = "________-____-____-____-____________"
+"""The shape of a GUID as a pattern of LIKE, which takes a seventh of a regular expression."""
+
+MANGLED_NUMBER = r"\d(?:[.,]\d+)?[eE]\+\d{2,3}"
+"""A long number as a spreadsheet shows it: `1.12345E+17`. Its last digits are lost."""
 
 
 def trim_or_null(text: ColumnElement[Any]) -> ColumnElement[Any]:
@@ -45,12 +63,54 @@ def _starts_with_visible_ascii(text: ColumnElement[Any]) -> ColumnElement[bool]:
     return and_(text >= "!", text < "\x7f")
 
 
-def lacks_offset(text: ColumnElement[Any]) -> ColumnElement[bool]:
-    """Whether the text is a time with a date but without a time zone, which is read as UTC."""
-    is_without_offset = and_(
-        func.regexp_matches(text, HAS_DATE), ~func.regexp_matches(text, HAS_OFFSET)
+def username_key(username: ColumnElement[Any]) -> ColumnElement[Any]:
+    """What two usernames have in common if they are the same: composed, in lower case."""
+    return nfc(func.lower(username))
+
+
+def id_key(text: ColumnElement[Any]) -> ColumnElement[Any]:
+    """What two IDs have in common if they are the same.
+
+    Other systems write GUIDs in any case, with and without braces; other IDs are case-sensitive.
+    """
+    return case(
+        (text.like(GUID), func.lower(text)),
+        (text.like(f"{{{GUID}}}"), func.lower(func.substr(text, 2, len(GUID)))),
+        else_=nfc(text),
     )
-    return case(  # DuckDB evaluates CASE only as far as needed, but every part of AND
-        (func.suffix(text, "Z"), sa.false()),  # the usual case, and the fastest
-        else_=func.coalesce(is_without_offset, sa.false()),
+
+
+def id_or_null(text: ColumnElement[Any]) -> ColumnElement[Any]:
+    """The ID in a cell as `id_key` gives it; NULL where the cell says that there is none."""
+    return id_key(meaningful_or_null(visible_or_null(text)))
+
+
+def is_mangled(text: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Whether a spreadsheet has rounded the number that the text was."""
+    return case(
+        (func.contains(text, "+"), func.regexp_full_match(text, MANGLED_NUMBER)), else_=sa.false()
     )
+
+
+def meaningful_or_null(trimmed: ColumnElement[Any]) -> ColumnElement[Any]:
+    """A text without white space around it; NULL for a placeholder such as N/A or NULL."""
+    longest = max(len(word.encode()) for word in PLACEHOLDERS)
+    return case(  # DuckDB evaluates CASE only as far as needed, and most texts are long
+        (func.strlen(trimmed) > longest, func.nullif(trimmed, ZERO_GUID)),
+        (~is_one_of(PLACEHOLDERS, func.lower(trimmed)), trimmed),
+    )
+
+
+def person_or_null(trimmed: ColumnElement[Any]) -> ColumnElement[Any]:
+    """The same for the name of a person, who can be called Null."""
+    return case((is_one_of(NAMES_OF_PEOPLE, trimmed), trimmed), else_=meaningful_or_null(trimmed))
+
+
+def is_one_of(choices: Iterable[str], text: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Like IN, which DuckDB turns into a join that takes far longer to plan."""
+    return func.list_contains(text_list(choices), text)
+
+
+def text_list(texts: Iterable[str]) -> ColumnElement[Any]:
+    """The texts as one list, and one parameter of SQL."""
+    return sa.literal(list(texts), sa.ARRAY(sa.String))

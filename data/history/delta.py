@@ -4,16 +4,18 @@ A file that extends the history is compared with the newest snapshot by fingerpr
 rows; only changed rows are normalized. For any other file, every row counts as changed.
 """
 
+import json
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, and_, func, select
 
 from data.history.as_of import Span
-from data.history.reject import ROW_POSITION, Validated, count_staged_rows
+from data.history.reject import Validated, count_staged_rows
+from data.history.repeats import ROW_POSITION
 from data.history.session import LoadSession
 from data.history.stage import ReadResult
-from data.schema import account, account_current, insert_rows, row_fingerprint
+from data.schema import account, account_current, insert_rows, row_fingerprint, snapshot
 from data.staging import (
     raw_columns,
     stage_changed,
@@ -23,26 +25,42 @@ from data.staging import (
     stage_missing,
     stage_row,
 )
+from data.store.engine import store_key
 from data.store.transfer import recreate_table
+from data.values.column_reading import ColumnReading, column_reading
 
 
 class Baseline(NamedTuple):
     """The accounts that a file is compared with, in the workspace."""
 
     rows: sa.FromClause  # account_key, fingerprint; one row per account
-    has_fingerprints: bool  # for all of them, and there is at least one
+    is_plain: bool  # all have a fingerprint, and each is one row of the newest snapshot
+    reading: ColumnReading  # by which the accounts with these fingerprints were read
 
 
 def stage_baseline(session: LoadSession) -> Baseline:
     """Fill `stage_known` with the accounts of the session's span."""
     span = session.span
     has_fingerprints = span.is_append and _has_all_fingerprints(session.con, span.integration_id)
+    is_plain = has_fingerprints and _is_plain(session.con, span.integration_id)
     rows = accounts_without_fingerprint(span)
     if has_fingerprints:
         rows = select(row_fingerprint.c.account_key, row_fingerprint.c.fingerprint).where(
             row_fingerprint.c.integration_id == span.integration_id
         )
-    return Baseline(session.materialize(rows, stage_known), has_fingerprints)
+    reading = _newest_reading(session.con, span.integration_id)
+    return Baseline(session.materialize(rows, stage_known), is_plain, reading)
+
+
+def _newest_reading(con: Connection, integration_id: int) -> ColumnReading:
+    """How the texts of the newest snapshot were read; all fingerprints are of its rows."""
+    facts = con.scalar(
+        select(snapshot.c.facts)
+        .where(snapshot.c.integration_id == integration_id)
+        .order_by(snapshot.c.taken_at.desc())
+        .limit(1)
+    )
+    return column_reading(json.loads(facts or "{}").get("marks", 0))
 
 
 def _has_all_fingerprints(con: Connection, integration_id: int) -> bool:
@@ -52,6 +70,17 @@ def _has_all_fingerprints(con: Connection, integration_id: int) -> bool:
         for table in (row_fingerprint, account_current)
     )
     return bool(con.scalar(select(and_(fingerprint_count == account_count, account_count > 0))))
+
+
+def _is_plain(con: Connection, integration_id: int) -> bool:
+    """Whether every row of the newest snapshot was an account of its own.
+
+    Otherwise its next file will be alike, and all its texts are needed.
+    """
+    newest = select(snapshot.c.rows_read == snapshot.c.accepted).where(
+        snapshot.c.integration_id == integration_id
+    )
+    return bool(con.scalar(newest.order_by(snapshot.c.taken_at.desc()).limit(1)))
 
 
 def accounts_without_fingerprint(span: Span) -> sa.Select[*tuple[Any, ...]]:
@@ -65,8 +94,9 @@ def find_changed_rows_if_valid(
 ) -> Validated | None:
     """Like `find_changed_rows`, for a `stage_row` without the texts of known rows.
 
-    Returns the file's counts; None if a row is no account, or an account has several rows. To
-    report those, all rows have to be read with their texts; the stage tables are then empty.
+    Returns the file's counts; None if a row is no account, if an account has several rows, or if
+    the texts are to be read in another way than before. All rows then have to be read with their
+    texts; the stage tables are empty.
     """
     counts = _compare_if_valid(session, read_result, baseline)
     if not counts:
@@ -79,8 +109,12 @@ def _compare_if_valid(
     session: LoadSession, read_result: ReadResult, baseline: Baseline
 ) -> Validated | None:
     workspace = session.workspace
-    rows, known, with_account, accounts, without_offset = count_staged_rows(workspace)
-    if read_result.broken_count or rows != known + with_account or with_account != accounts:
+    counts = count_staged_rows(workspace)
+    has_other_rows = read_result.broken_count or counts.rows != counts.known + counts.with_account
+    has_repeats = counts.with_account != counts.accounts
+    if has_other_rows or has_repeats or counts.mangled is not None:
+        return None
+    if column_reading(counts.marks) != baseline.reading:
         return None
     known_fingerprints = select(stage_row.c.fingerprint).where(stage_row.c.is_known)
     is_missing = baseline.rows.c.fingerprint.not_in(known_fingerprints)
@@ -94,11 +128,11 @@ def _compare_if_valid(
             _row_count(_with_changed_row(stage_missing)),
         )
     ).one()
-    has_duplicate = all_count - missing_count != known
+    has_duplicate = all_count - missing_count != counts.known
     has_known_and_changed_row = changed_count != changed_missing_count
     if has_duplicate or has_known_and_changed_row:
         return None
-    return Validated(rows, rows, 0, 0, 0, without_offset)
+    return Validated(counts.rows, counts.rows, 0, counts.without_offset, counts.marks)
 
 
 def _with_changed_row(baseline_rows: sa.FromClause) -> sa.FromClause:
@@ -111,16 +145,20 @@ def _row_count(rows: sa.FromClause) -> sa.ScalarSelect[int]:
     return select(func.count()).select_from(rows).scalar_subquery()
 
 
-def find_changed_rows(session: LoadSession, baseline_rows: sa.FromClause) -> None:
+def find_changed_rows(
+    session: LoadSession, baseline_rows: sa.FromClause, *, all_changed: bool = False
+) -> None:
     """Fill `stage_changed` with the rows that are new or changed, and the accounts not listed.
 
-    A new account gets its key here, from the position of its row, so that every database assigns
-    the same keys. Keys have gaps: numbering without gaps would need a slow sort.
+    `all_changed`: every row counts as changed, as its texts can have other values than before.
+    A new account gets its key here, with gaps. Lists show the order of keys where they have no
+    other, so the order comes from a keyed hash: it says nothing about the file, whose order, such
+    as that of names, would tell who is behind a pseudonym.
     """
     columns = [stage_row.c.account_id, *raw_columns().values(), stage_row.c.fingerprint]
-    new_key = (ROW_POSITION + sa.literal(session.span.highest_key + 1, sa.BigInteger)).label(
-        "new_key"
-    )
+    keyed_id = func.concat(store_key(session.con), stage_row.c.account_id)
+    number = func.row_number().over(order_by=(func.sha256(keyed_id), ROW_POSITION))
+    new_key = (number + sa.literal(session.span.highest_key, sa.BigInteger)).label("new_key")
     unknown = select(new_key, *columns).where(~stage_row.c.is_known).subquery("unknown")
     ids = _stage_known_ids(session)
     account_key = func.coalesce(ids.c.account_key, unknown.c.new_key).label("account_key")
@@ -142,6 +180,7 @@ def find_changed_rows(session: LoadSession, baseline_rows: sa.FromClause) -> Non
                 before.account_key.is_(None),
                 row.c.account_key.is_(None),
                 row.c.fingerprint.is_distinct_from(before.fingerprint),
+                sa.literal(all_changed),
             )
         )
     )

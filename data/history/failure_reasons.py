@@ -14,6 +14,9 @@ PLACEHOLDER = "…"
 DATE_PATTERN = r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}"
 TIME_PATTERN = r"\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?(Z|[+-]\d{2}:?\d{2})?"
 
+SEPARATOR = "[^A-Za-z0-9_]"
+"""What stands beside a word."""
+
 VARIABLE_PARTS: tuple[tuple[str, str], ...] = (
     (r"[A-Za-z][A-Za-z0-9+.-]*://[^\s\"'<>]+", PLACEHOLDER),  # URLs
     (r"[\w.+-]+@[\w-]+(\.[\w-]+)+", PLACEHOLDER),  # email addresses
@@ -36,11 +39,46 @@ def reason_template(text: ColumnElement[Any]) -> ColumnElement[Any]:
     return func.trim(reduce(replace_part, VARIABLE_PARTS, text))
 
 
+def _own_names(rows: sa.FromClause) -> list[ColumnElement[Any]]:
+    """The account's names and IDs, and the parts of its user name and of its email."""
+    parts = [func.split_part(rows.c.user_name, " ", number) for number in (1, 2, 3)]
+    email_name = func.split_part(rows.c.user_email, "@", 1)
+    columns = ("user_email", "user_name", "username_in_app", "account_id", "upstream_user_id")
+    return [
+        *(rows.c[name] for name in columns),
+        *(func.nullif(p, "") for p in (email_name, *parts)),
+    ]
+
+
+def without_names(text: ColumnElement[Any], rows: sa.FromClause) -> ColumnElement[Any]:
+    """The text with a placeholder for the words that name the account, in any case.
+
+    A pattern for each row takes long, so it is only for texts in which a name occurs.
+    """
+    names = _own_names(rows)
+    occurs = (func.strpos(func.lower(text), func.lower(name)) > 0 for name in names)
+    any_name = func.concat_ws("|", *map(_escape_regex, names))
+    pattern = func.concat(
+        f"(^|{SEPARATOR})(?:", any_name, f")(?:{SEPARATOR}+(?:", any_name, f"))*($|{SEPARATOR})"
+    )
+    replaced = func.regexp_replace(text, pattern, rf"\1{PLACEHOLDER}\2", "gi")
+    return case((sa.or_(*occurs), replaced), else_=text)
+
+
+def _escape_regex(text: ColumnElement[Any]) -> ColumnElement[Any]:
+    return func.regexp_replace(text, r"([\\.^$|?*+()\[\]{}])", r"\\\1", "g")
+
+
 def failure_reason(rows: sa.FromClause) -> ColumnElement[Any]:
     """The failure code of a failed account, or the template of its reason; else NULL.
 
-    Computed while loading: it takes too long for a million accounts at once.
+    Neither is a name or an ID of the account. Computed while loading: it takes too long for a
+    million accounts at once.
     """
     c = rows.c
-    reason = func.coalesce(c.failure_code, reason_template(c.state_reason), NO_REASON)
+    is_name = sa.or_(*(func.lower(c.failure_code) == func.lower(name) for name in _own_names(rows)))
+    code = case((is_name, PLACEHOLDER), else_=c.failure_code)
+    template = without_names(reason_template(c.state_reason), rows)
+    template = func.regexp_replace(template, *VARIABLE_PARTS[-1], "g")
+    reason = func.coalesce(code, template, NO_REASON)
     return case((c.provisioning_state.in_(FAILED_STATES), reason))

@@ -2,7 +2,7 @@
 
 import json
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -10,7 +10,6 @@ import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection, func, select
 
 from data.files.errors import MostlyRejected, NoAccounts, OnHold, OtherContentLoaded
-from data.files.formats import row_noun
 from data.files.headers import match_columns
 from data.files.mapping import NO_MAPPING
 from data.files.naming import SnapshotFile
@@ -24,16 +23,16 @@ from data.history.delta import (
     store_fingerprints,
 )
 from data.history.load_report import (
+    MIN_MASS_DELETION,
     exceeds_deletion_limit,
     incomplete_message,
     load_report,
-    mass_deletion_message,
 )
 from data.history.normalize import normalize
 from data.history.reject import Validated, validate
 from data.history.session import LoadSession, open_session
 from data.history.stage import ReadResult, stage_rows
-from data.history.versions import stage_delta_rows, write_versions
+from data.history.versions import count_renumbered, stage_delta_rows, write_versions
 from data.schema import (
     RAW_COLUMNS,
     TRACKED_COLUMNS,
@@ -44,9 +43,11 @@ from data.schema import (
     row_fingerprint,
     snapshot,
 )
+from data.sources.pages import full_page_warnings
 from data.staging import stage_change, stage_changed, stage_delta, stage_normalized, stage_rejected
 from data.store.dialect import unnest_json_keys
 from data.store.transfer import refresh_statistics
+from data.values.column_reading import ColumnReading, column_reading
 
 MAX_REJECTED_SHARE = 0.5
 """Share of a file's rows. With more rejected rows, the file is no list of accounts."""
@@ -54,7 +55,7 @@ MAX_REJECTED_SHARE = 0.5
 
 @dataclass(frozen=True)
 class LoadResult:
-    """The counts of one load; accepted + rejected = rows_read."""
+    """The counts of one load; accepted + rejected + merged = rows_read."""
 
     file: SnapshotFile
     rows_read: int
@@ -62,6 +63,11 @@ class LoadResult:
     rejected: int
     flagged: int  # accepted accounts with a value that Rollcall could not read
     already_loaded: bool = False  # the same file was loaded before, so nothing changed
+
+    @property
+    def merged(self) -> int:
+        """Rows of an account that another row lists, too."""
+        return self.rows_read - self.accepted - self.rejected
 
 
 def load(
@@ -81,7 +87,7 @@ def load(
         with session.transaction():
             flagged = write_snapshot(session, changes)
             if not confirmed:
-                _hold_mass_deletion(session, changes.counts.accepted)
+                _hold_mass_deletion(session, changes)
         with session.con.begin():
             refresh_statistics(
                 session.con, account, account_current, row_fingerprint, if_large=stage_delta
@@ -112,6 +118,7 @@ class StagedChanges(NamedTuple):
     counts: Validated
     changed_keys: sa.FromClause  # in the store, like `stage_change`
     sha256: Future[str]
+    renumbered: int  # new accounts with the username of a removed one
 
 
 def stage_changes(session: LoadSession, *, read_all: bool = False) -> StagedChanges:
@@ -123,16 +130,18 @@ def stage_changes(session: LoadSession, *, read_all: bool = False) -> StagedChan
     with session.transaction():
         baseline = stage_baseline(session)
     staged = None
-    if baseline.has_fingerprints and not read_all:
+    if baseline.is_plain and not read_all:
         staged = _stage_changed_rows(session, baseline)
     read_result, counts = staged or _stage_all_rows(session, baseline)
     sha256 = session.hash_file()
     with session.transaction():
         span = session.span
         changed_keys = session.materialize_in_store(_changed_keys(span), stage_change)
-        normalized = session.materialize_in_store(_normalized_rows(span), stage_normalized)
+        rows = _normalized_rows(span, column_reading(counts.marks))
+        normalized = session.materialize_in_store(rows, stage_normalized)
         stage_delta_rows(session.con, span, normalized, changed_keys)
-    return StagedChanges(read_result, counts, changed_keys, sha256)
+        renumbered = count_renumbered(session.con, span)
+    return StagedChanges(read_result, counts, changed_keys, sha256, renumbered)
 
 
 def _stage_changed_rows(
@@ -143,7 +152,8 @@ def _stage_changed_rows(
     with session.transaction():
         counts = find_changed_rows_if_valid(session, read_result, baseline)
         if counts:
-            _reject_implausible(session, counts)
+            _reject_implausible(session, counts, read_result.row_noun)
+            counts = _add_outside_lines(session, read_result, counts)
     return (read_result, counts) if counts else None
 
 
@@ -151,10 +161,12 @@ def _stage_all_rows(session: LoadSession, baseline: Baseline) -> tuple[ReadResul
     """Fill `stage_changed` from all rows, and `stage_rejected` with those that are no account."""
     read_result = _stage_file(session, None)
     with session.transaction():
-        counts = validate(session.workspace, read_result)
-        _reject_implausible(session, counts)
+        counts = validate(session.workspace, read_result, session.file.name)
+        _reject_implausible(session, counts, read_result.row_noun)
+        counts = _add_outside_lines(session, read_result, counts)
     with session.transaction():
-        find_changed_rows(session, baseline.rows)
+        all_changed = column_reading(counts.marks) != baseline.reading
+        find_changed_rows(session, baseline.rows, all_changed=all_changed)
     return read_result, counts
 
 
@@ -169,10 +181,24 @@ def _stage_file(session: LoadSession, known_fingerprints: sa.FromClause | None) 
     return read_result
 
 
-def _reject_implausible(session: LoadSession, counts: Validated) -> None:
+def _add_outside_lines(
+    session: LoadSession, read_result: ReadResult, counts: Validated
+) -> Validated:
+    """List the lines around the rows as rejected; they say nothing about the rows."""
+    lines = read_result.outside_lines
+    if not lines:
+        return counts
+    rows = [{"line": line, "text": text, "reason": reason} for line, text, reason in lines]
+    session.workspace.execute(sa.insert(stage_rejected), rows)
+    return counts._replace(
+        rows_read=counts.rows_read + len(lines), rejected=counts.rejected + len(lines)
+    )
+
+
+def _reject_implausible(session: LoadSession, counts: Validated, row_noun: str) -> None:
     name = session.file.name
     if counts.rejected > counts.rows_read * MAX_REJECTED_SHARE:
-        raise MostlyRejected(_mostly_rejected_message(session, counts))
+        raise MostlyRejected(_mostly_rejected_message(session, counts, row_noun))
     if counts.accepted or session.confirmed:
         return
     accounts = previous_accounts(session.con, session.span).limit(1).subquery()
@@ -184,19 +210,17 @@ def _reject_implausible(session: LoadSession, counts: Validated) -> None:
         )
 
 
-def _mostly_rejected_message(session: LoadSession, counts: Validated) -> str:
+def _mostly_rejected_message(session: LoadSession, counts: Validated, row_noun: str) -> str:
     name = session.file.name
     message = (
         f"{name}: {counts.rejected:,} of {counts.rows_read:,} rows are not accounts, which is more "
         "than half; nothing was loaded."
     )
-    if counts.exact_duplicates:
-        message += f" Exact duplicates: {counts.exact_duplicates:,}."
     first = session.workspace.execute(
         select(stage_rejected).order_by(stage_rejected.c.line)
     ).first()
     if first:
-        message += f" First rejected row, {row_noun(name)} {first.line}: {first.reason}"
+        message += f" First rejected row, {row_noun} {first.line}: {first.reason}"
     return message
 
 
@@ -205,16 +229,17 @@ def _changed_keys(span: Span) -> sa.Select[*tuple[Any, ...]]:
     return select(_integration_id(span), rows.account_key, rows.is_listed, rows.fingerprint)
 
 
-def _normalized_rows(span: Span) -> sa.Select[*tuple[Any, ...]]:
-    rows = _normalized_changed_rows().subquery("normalized")
+def _normalized_rows(span: Span, reading: ColumnReading) -> sa.Select[*tuple[Any, ...]]:
+    rows = _normalized_changed_rows(reading).subquery("normalized")
     columns = ("account_key", "account_id", *TRACKED_COLUMNS)
     return select(_integration_id(span), *(rows.c[name] for name in columns))
 
 
 @cache
-def _normalized_changed_rows() -> sa.Select[*tuple[Any, ...]]:
+def _normalized_changed_rows(reading: ColumnReading) -> sa.Select[*tuple[Any, ...]]:
     columns = [stage_changed.c[name] for name in ("account_key", "account_id", *RAW_COLUMNS)]
-    return normalize(select(*columns).where(stage_changed.c.is_listed).subquery("changed_rows"))
+    rows = select(*columns).where(stage_changed.c.is_listed).subquery("changed_rows")
+    return normalize(rows, reading)
 
 
 def _integration_id(span: Span) -> ColumnElement[int]:
@@ -235,7 +260,7 @@ def write_snapshot(session: LoadSession, changes: StagedChanges) -> int:
         delete_snapshot(con, session.loaded_snapshot)
     flagged = _count_flagged(con, span)
     snapshot_id = con.scalar(select(func.coalesce(func.max(snapshot.c.snapshot_id), 0) + 1))
-    if counts.rejected:
+    if counts.rejected or counts.repeats.conflicting:
         rows = select(
             sa.literal(snapshot_id, sa.BigInteger).label("snapshot_id"), *stage_rejected.c
         )
@@ -263,25 +288,36 @@ def _snapshot_facts(
 ) -> dict[str, Any]:
     """Fields of LoadReport that only the file can tell."""
     read_result, counts = changes.read_result, changes.counts
+    has_states = "provisioning_state" in match_columns(read_result.headings)
+    is_answer = read_result.source_info.can_be_page and not has_states
+    page_notes = full_page_warnings(counts.rows_read) if is_answer else []
     return {
         "headings": read_result.headings,
-        "notes": read_result.notes,
-        "source_remarks": read_result.source_info.remarks,
+        "row_noun": read_result.row_noun,
+        "sheets": read_result.source_info.sheets,
+        "notes": [*read_result.notes, *page_notes],
+        "source_remarks": read_result.remarks,
         "incomplete_reason": read_result.source_info.incomplete_reason,
-        "unreported_states": _count_unreported_states(con, span, read_result.headings),
-        "duplicates": counts.duplicates,
-        "exact_duplicates": counts.exact_duplicates,
+        "unreported_states": _count_unreported_states(con, span, read_result.columns),
+        "exact_duplicates": counts.repeats.exact,
+        "conflicting": counts.repeats.conflicting,
+        "shared_ids": counts.repeats.shared_ids,
         "without_offset": counts.without_offset,
+        "marks": counts.marks,
         "flags": _count_flags_by_column(con, span) if flagged else {},
     }
 
 
-def _hold_mass_deletion(session: LoadSession, account_count: int) -> None:
+def _hold_mass_deletion(session: LoadSession, changes: StagedChanges) -> None:
     """Raises OnHold, which rolls the load back."""
-    con, file = session.con, session.file
-    if exceeds_deletion_limit(con, session.span.integration_id, file.taken_at, account_count):
+    con, file, accounts = session.con, session.file, changes.counts.accepted
+    if changes.renumbered >= MIN_MASS_DELETION or exceeds_deletion_limit(
+        con, session.span.integration_id, file.taken_at, accounts
+    ):
         report = load_report(con, file.integration, file.taken_at)  # a tenth of a small load
-        raise OnHold(f"{file.name} is on hold: {mass_deletion_message(report)}")
+        report = replace(report, renumbered=changes.renumbered)
+        if report.confirmation_reason:
+            raise OnHold(f"{file.name} is on hold: {report.confirmation_reason}")
 
 
 def _add_integration_if_new(con: Connection, integration_id: int, name: str) -> None:
@@ -309,10 +345,10 @@ def _count_flags_by_column(con: Connection, span: Span) -> dict[str, int]:
 
 
 def _count_unreported_states(
-    con: Connection, span: Span, headings: tuple[str, ...]
+    con: Connection, span: Span, columns: tuple[str, ...]
 ) -> dict[str, int]:
     """Source of the state → accounts, where the file does not report the state itself."""
-    if "state_source" not in match_columns(headings):
+    if "state_source" not in columns:
         return {}
     return _counts_by(con, span.accounts_in_store().c.state_source)
 

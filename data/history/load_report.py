@@ -19,12 +19,19 @@ from data.formatting import count_of
 from data.schema import integration, snapshot, state_change, state_count
 from data.states import DELETE_STATES, UNRECOGNIZED
 from data.store.engine import write_transaction
+from data.values.column_reading import reading_remarks
 
 DEFAULT_DELETION_LIMIT = 0.2
 """Share of an integration's accounts: the mass-deletion guard holds a file that deletes more."""
 
 MIN_MASS_DELETION = 2
 """A single deleted account is no mass deletion, however few accounts there are."""
+
+RENUMBERED_SHARE = 0.8
+"""Of the removed accounts: if so many are listed under another ID, the IDs have changed."""
+
+KEEP_HISTORY = "Keep their history?"
+"""The question of a file whose accounts have other IDs than before."""
 
 MAX_STATE_SHIFT = 0.1
 """Share of the accounts with another state than before that makes a report's quality Check."""
@@ -80,16 +87,31 @@ class LoadReport:
     being_deleted: int  # moved to a Delete state or Deleted
     deletion_limit: float  # share of the accounts that can be removed or deleted at once
     previous: PreviousSnapshot | None
+    renumbered: int = 0  # new accounts with the username of a removed one, before a load
 
     headings: Sequence[str] = ()
+    row_noun: str = "line"  # what the number of a rejected row counts
+    sheets: Sequence[str] = ()  # names of a workbook's sheets, as it has them
     notes: Sequence[str] = ()  # sentences on how the file was read, for a person to check
-    duplicates: int = 0  # rows with an account of an earlier row
-    exact_duplicates: int = 0  # those that equal the earlier row; they are only counted
+    exact_duplicates: int = 0  # rows that equal another one; they are only counted
+    conflicting: int = 0  # merged rows with other values than the row that is kept
+    shared_ids: int = 0  # rows with the ID of another username, which counts as none
     without_offset: int = 0  # rows with a time without a UTC offset
+    marks: int = 0  # of its rows, which decide how texts are read: data.values.column_reading
     flags: dict[str, int] = field(default_factory=dict)  # column → accounts with unreadable text
     source_remarks: Sequence[str] = ()  # sentences from the source, if it is another product
     incomplete_reason: str = ""  # why the file cannot be the whole list
     unreported_states: dict[str, int] = field(default_factory=dict)  # inferred, default → accounts
+
+    @property
+    def merged(self) -> int:
+        """Rows of an account that another row lists, too."""
+        return self.rows_read - self.accepted - self.rejected
+
+    @property
+    def listed_rows(self) -> int:
+        """Rows that the report lists with their lines."""
+        return self.rejected + self.conflicting
 
     @property
     def deletion_share(self) -> float:
@@ -104,10 +126,19 @@ class LoadReport:
         return _is_mass_deletion(deletions, self.deletion_share, self.deletion_limit)
 
     @property
+    def has_other_ids(self) -> bool:
+        """Whether most accounts have another ID than before, and their usernames show it."""
+        is_most = self.previous is not None and self.removed > self.previous.accounts / 2
+        is_enough = self.renumbered >= max(MIN_MASS_DELETION, RENUMBERED_SHARE * self.removed)
+        return is_most and is_enough
+
+    @property
     def confirmation_reason(self) -> str:
         """Why a person has to confirm the file before it is loaded; empty if nobody has to."""
         if self.incomplete_reason:
             return incomplete_message(self.incomplete_reason)
+        if self.has_other_ids:
+            return other_ids_message(self)
         return mass_deletion_message(self) if self.is_mass_deletion else ""
 
     @property
@@ -143,14 +174,23 @@ class LoadReport:
         messages = [*self.notes]
         if self.incomplete_reason:
             messages.append(incomplete_message(self.incomplete_reason))
-        if rejected := self.rejected - self.exact_duplicates:
-            messages.append(f"{rejected:,} of {count_of(self.rows_read, 'row')} rejected.")
+        if self.rejected:
+            messages.append(f"{self.rejected:,} of {count_of(self.rows_read, 'row')} rejected.")
+        if self.conflicting:
+            rows = count_of(self.conflicting, "row")
+            messages.append(f"{rows} merged with another row of the account, but values differ.")
+        if self.shared_ids:
+            messages.append(
+                f"{count_of(self.shared_ids, 'row')} with the account ID of another username. They "
+                "are loaded as separate accounts, identified by username."
+            )
         messages += self._unreadable_values()
         if self.missing_headings:
             names = ", ".join(self.missing_headings)
             messages.append(f"Columns missing since the previous snapshot: {names}.")
-        if self.is_mass_deletion:
-            messages.append(mass_deletion_message(self))
+        if self.has_other_ids or self.is_mass_deletion:
+            message = other_ids_message if self.has_other_ids else mass_deletion_message
+            messages.append(message(self))
         if self.state_shift > MAX_STATE_SHIFT:
             share = f"{self.state_shift:.0%}"
             messages.append(f"{share} of accounts are in a different state than before.")
@@ -172,11 +212,15 @@ class LoadReport:
         messages = [*self.source_remarks]
         for source, accounts in self.unreported_states.items():
             messages.append(UNREPORTED_STATE_MESSAGES[source].format(self._share(accounts)))
+        if self.merged > self.exact_duplicates:
+            rows = count_of(self.merged - self.exact_duplicates, "row")
+            messages.append(f"{rows} merged with another row of the same account.")
         if self.exact_duplicates:
             messages.append(f"{count_of(self.exact_duplicates, 'exact duplicate row')}.")
         if self.without_offset:
             times = count_of(self.without_offset, "time")
             messages.append(f"{times} without a time zone, read as UTC.")
+        messages += reading_remarks(self.marks)
         if self.new_headings:
             messages.append(f"New columns: {', '.join(self.new_headings)}.")
         return messages
@@ -194,6 +238,16 @@ UNREPORTED_STATE_MESSAGES = {
 def incomplete_message(reason: str) -> str:
     """Why a file cannot be the whole list."""
     return f"The list is incomplete: {reason}. Accounts missing from it would count as removed."
+
+
+def other_ids_message(report: LoadReport) -> str:
+    """How many accounts seem to be the same as before under another ID, and what to do."""
+    accounts = report.previous.accounts if report.previous else 0
+    return (
+        f"{report.renumbered:,} of {count_of(accounts, 'account')} have another account ID than "
+        f"before, but the same username. {KEEP_HISTORY} Then identify the accounts of this "
+        "integration by username. Otherwise they count as removed and added."
+    )
 
 
 def mass_deletion_message(report: LoadReport) -> str:

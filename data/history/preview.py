@@ -1,6 +1,6 @@
 """Shows what loading a file would change, without loading it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, and_, case, func, select
@@ -9,7 +9,7 @@ from data.files.naming import SnapshotFile
 from data.history.as_of import Span
 from data.history.load import stage_changes, write_snapshot
 from data.history.load_report import LoadReport, load_report
-from data.history.reject import ROW_POSITION
+from data.history.repeats import ROW_POSITION
 from data.history.session import LoadSession, open_session
 from data.schema import is_same_account
 from data.staging import raw_columns, stage_delta, stage_rejected
@@ -48,6 +48,7 @@ def preview(engine: sa.Engine, file: SnapshotFile) -> Preview:
         with session.transaction(commit=False):
             write_snapshot(session, changes)
             report = load_report(session.con, file.integration, file.taken_at)
+            report = replace(report, renumbered=changes.renumbered)
     loaded, is_identical = session.loaded_snapshot, session.is_identical
     replaced_file = loaded.file_name if loaded and not is_identical else ""
     return Preview(report, rows, rejected, deletions, is_identical, replaced_file)

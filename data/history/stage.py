@@ -12,9 +12,13 @@ from sqlalchemy import ColumnElement, Connection, case, func, select
 from sqlalchemy.dialects.postgresql import array
 
 from data.files.csv import count_broken_records
+from data.files.encoding import InputFile
 from data.files.errors import NoUsernameColumn
+from data.files.footers import is_footer
 from data.files.headers import CREDENTIAL_PATTERN
 from data.files.mapping import NO_MAPPING, ColumnMapping
+from data.files.own_list import restore_own_list
+from data.files.proposal import Proposal, propose_mapping
 from data.files.relation import (
     MAX_HEADINGS_SHOWN,
     FileRows,
@@ -22,12 +26,23 @@ from data.files.relation import (
     reject_too_many_headings,
     shorten,
 )
-from data.files.text import lacks_offset, trim_or_null, visible_or_null
+from data.files.text import id_or_null, trim_or_null, username_key, visible_or_null
 from data.schema import RAW_COLUMNS, insert_rows
 from data.sources.delivery import OpenedFile, wrap_read_errors
 from data.sources.source import SourceReport
 from data.staging import stage_row
+from data.values.column_reading import row_marks
 
+OTHER_COLUMNS = sorted(RAW_COLUMNS[1:], key=("user_email", "roles").__contains__, reverse=True)
+"""All raw columns but the username, those first that nearly every account has."""
+
+INFERRED_STATE = {"provisioning_state": "Onboarded", "state_source": "inferred"}
+"""A file without states lists the accounts that exist, and no jobs."""
+
+WAY_ON = (
+    "Choose the column under “Map columns” when you upload the file on the Snapshots page, or give "
+    "a mapping: rollcall load --mapping."
+)
 MISSING_HEADINGS = "The mapping names headings that the file does not have: {}."
 
 
@@ -36,10 +51,14 @@ class ReadResult(NamedTuple):
 
     locate_records: Callable[[Connection], RecordLocations]  # as in FileRows
     broken_count: int  # records that could not be parsed
+    outside_lines: tuple[tuple[int, str | None, str], ...]  # as in FileRows
     headings: tuple[str, ...]  # as in the file, repeated ones numbered
+    columns: tuple[str, ...]  # the columns of a snapshot that the rows have
     notes: tuple[str, ...]  # full sentences on how it was read, for a person to check
+    remarks: tuple[str, ...]  # full sentences that are worth knowing
     copies: tuple[object, ...]  # temporary files that stand in for the file; deleted with this
-    source_info: SourceReport  # from the source, if the file comes from another product
+    source_info: SourceReport  # on how it was read; on the source, if it is another product
+    row_noun: str  # what the number of a rejected row counts
 
 
 def stage_rows(
@@ -55,35 +74,51 @@ def stage_rows(
     Raises UnknownFormat, UnreadableFile, TooLarge, NoUsernameColumn or NotAListOfAccounts.
     """
     name, source_info = file.name, file.source_info
+    if source_info.source:  # the source writes Rollcall's own headings
+        mapping = NO_MAPPING.ignoring_ids() if mapping.ignores_ids else NO_MAPPING
     with wrap_read_errors(name):
-        input_file, rows = file.reader.read(workspace, file.input_file)
-        reject_too_many_headings(name, len(rows.cells))
-        if source_info.source:  # the source writes Rollcall's own headings
-            mapping = NO_MAPPING
-        column_headings = mapping.match_headings(rows.cells)
+        input_file, rows = _read_rows(workspace, file)
         missing_headings = mapping.missing_headings(rows.cells)
-        if "username_in_app" not in column_headings:
-            raise NoUsernameColumn(_no_username_message(name, rows, missing_headings))
+        proposal = propose_mapping(workspace, rows, mapping)
+        if not proposal.mapping.columns.get("username_in_app"):
+            raise NoUsernameColumn(_no_username_message(name, rows, proposal, missing_headings))
         notes = [*input_file.notes, *source_info.warnings]
+        inferred = () if proposal.mapping.columns.get("provisioning_state") else INFERRED_STATE
         if missing_headings:
             shown = map(shorten, missing_headings[:MAX_HEADINGS_SHOWN])
             notes.append(MISSING_HEADINGS.format(", ".join(shown)))
-        row = _row(rows, column_headings, mapping)
+        row = _row(rows, proposal.mapping)
         insert_rows(workspace, stage_row, _without_known_values(row, known_fingerprints))
         return ReadResult(
             rows.locate_records,
             count_broken_records(workspace, rows),
+            rows.outside_lines,
             tuple(rows.cells),
-            tuple(notes),
+            (*proposal.mapping.columns_with_headings(), *inferred),
+            (*notes, *proposal.warnings()),
+            (*source_info.remarks, *rows.remarks, *proposal.remarks()),
             input_file.copies,
             source_info,
+            file.reader.row_noun,
         )
 
 
-def _row(rows: FileRows, column_headings: dict[str, str], mapping: ColumnMapping) -> sa.FromClause:
+def _read_rows(workspace: Connection, file: OpenedFile) -> tuple[InputFile, FileRows]:
+    input_file, rows = file.reader.read(workspace, file.input_file)
+    reject_too_many_headings(file.name, len(rows.cells))
+    is_table = not file.source_info.source
+    return input_file, restore_own_list(workspace, file.name, rows) if is_table else rows
+
+
+def _row(rows: FileRows, mapping: ColumnMapping) -> sa.FromClause:
     """One row per record: own_id where the file has account IDs, *RAW_COLUMNS, fingerprint."""
-    mapped_cells = {name: mapping.cell(name, rows.cells) for name in column_headings}
-    used_headings = {*column_headings.values(), *mapping.mapped_headings(rows.cells)}
+    columns = mapping.columns_with_headings()
+    mapped_cells = {name: mapping.cell(name, rows.cells) for name in columns}
+    mapped_cells["username_in_app"] = _null_if_headings(rows, mapping, mapped_cells)
+    if "provisioning_state" not in columns:
+        is_account = visible_or_null(mapped_cells["username_in_app"]).is_not(None)
+        mapped_cells |= {name: case((is_account, text)) for name, text in INFERRED_STATE.items()}
+    used_headings = {heading for headings in columns.values() for heading in headings}
     other_headings = [
         h for h in rows.cells if h not in used_headings and not CREDENTIAL_PATTERN.search(h)
     ]
@@ -92,8 +127,13 @@ def _row(rows: FileRows, column_headings: dict[str, str], mapping: ColumnMapping
     names = [name for name in RAW_COLUMNS if name != "attributes"]
     known = [mapped_cells.get(name, null_text).label(name) for name in names]
     own_id = [mapped_cells["account_id"].label("own_id")] if "account_id" in mapped_cells else []
-    cells = select(*own_id, *known, *others).select_from(rows.records).subquery("cells")
-    attributes = _attributes({h: cells.c[f"other_{n}"] for n, h in enumerate(other_headings)})
+    further = [] if rows.further_attributes is None else [rows.further_attributes.label("further")]
+    cells = select(*own_id, *known, *others, *further).select_from(rows.records).subquery("cells")
+    attribute_names = [rows.attribute_names.get(heading, heading) for heading in other_headings]
+    attributes = _attributes(
+        {name: cells.c[f"other_{n}"] for n, name in enumerate(attribute_names)},
+        cells.c.further if further else None,
+    )
     values = {name: cells.c[name] for name in names} | {"attributes": attributes}
     row = select(
         *(cells.c.own_id for _ in own_id), *(values[name].label(name) for name in RAW_COLUMNS)
@@ -101,22 +141,35 @@ def _row(rows: FileRows, column_headings: dict[str, str], mapping: ColumnMapping
     return select(*row.c, _fingerprint(row).label("fingerprint")).subquery("fingerprinted")
 
 
+def _null_if_headings(
+    rows: FileRows, mapping: ColumnMapping, mapped_cells: Mapping[str, ColumnElement[Any]]
+) -> ColumnElement[Any]:
+    """The username; NULL in a row that repeats the headings, as joined files have one."""
+    username, heading = mapped_cells["username_in_app"], mapping.columns["username_in_app"][0]
+    other = next((other for other in rows.cells if other != heading), None)
+    if other is None:
+        return username
+    other_text = rows.cells[other]  # only looked at where the username is its heading
+    is_heading = username == heading
+    return case((is_heading, case((other_text.is_distinct_from(other), username))), else_=username)
+
+
 def _without_known_values(
     rows: sa.FromClause, known_fingerprints: sa.FromClause | None
 ) -> sa.Select[*tuple[Any, ...]]:
     """The rows of `stage_row`; those with a known fingerprint have no account ID and no values."""
-    without_offset = lacks_offset(rows.c.last_updated).label("without_offset")
+    marks = row_marks(rows.c.roles, rows.c.last_updated).label("marks")
     if known_fingerprints is None:
         account_id, values = _account_id(rows), _raw_values(rows)
-        return select(account_id, values, without_offset, rows.c.fingerprint, sa.false())
+        return select(account_id, values, marks, rows.c.fingerprint, sa.false())
     # As a value, it is looked up row by row while the file is read. As a condition it would be a
     # join, for which DuckDB first reads the file, of unknown length, into memory.
     is_known = rows.c.fingerprint.in_(select(known_fingerprints.c.fingerprint))
-    row = select(*rows.c, without_offset, is_known.label("is_known")).subquery("checked")
+    row = select(*rows.c, marks, is_known.label("is_known")).subquery("checked")
     account_id, values = (
         case((~row.c.is_known, value(row))) for value in (_account_id, _raw_values)
     )
-    return select(account_id, values, row.c.without_offset, row.c.fingerprint, row.c.is_known)
+    return select(account_id, values, row.c.marks, row.c.fingerprint, row.c.is_known)
 
 
 def _raw_values(row: sa.FromClause) -> ColumnElement[Any]:
@@ -124,12 +177,13 @@ def _raw_values(row: sa.FromClause) -> ColumnElement[Any]:
 
 
 def _account_id(row: sa.FromClause) -> ColumnElement[Any]:
-    """The row's own ID, else its username in lower case; NULL if it has no username."""
+    """The row's own ID, else its username in lower case; NULL if the row is no account."""
     username = visible_or_null(row.c.username_in_app)
-    if "own_id" not in row.c:
-        return func.lower(username)
-    own_id = func.coalesce(visible_or_null(row.c.own_id), func.lower(username))
-    return func.if_(username.is_(None), None, own_id)
+    account_id, others = username_key(username), [row.c[name] for name in OTHER_COLUMNS]
+    if "own_id" in row.c:
+        account_id = func.coalesce(id_or_null(row.c.own_id), account_id)
+        others.append(row.c.own_id)
+    return case((is_footer(username, others), sa.null()), (username.is_not(None), account_id))
 
 
 def _fingerprint(row: sa.FromClause) -> ColumnElement[int]:
@@ -137,15 +191,23 @@ def _fingerprint(row: sa.FromClause) -> ColumnElement[int]:
     return sa.cast(func.hash(*row.c).op(">>")(1), sa.BigInteger)
 
 
-def _attributes(cells: dict[str, ColumnElement[Any]]) -> ColumnElement[Any]:
-    """The cells of unmapped headings that have a value, as one JSON object.
+def _attributes(
+    cells: dict[str, ColumnElement[Any]], further: ColumnElement[Any] | None
+) -> ColumnElement[Any]:
+    """The cells of unmapped headings that have a value, and further ones, as one JSON object.
 
     Each cell is a column of a subquery, named once here: DuckDB looks for repeated expressions,
     which takes minutes for a thousand columns.
     """
-    if not cells:
+    if not cells and further is None:
         return sa.cast(sa.literal(None), sa.String)
-    return func.nullif(json_object({h: _null_if_secret(text) for h, text in cells.items()}), "{}")
+    attributes = json_object({h: _null_if_secret(text) for h, text in cells.items()})
+    if further is not None:
+        is_object = func.starts_with(_null_if_secret(further), "{")
+        further_object = case((is_object, sa.try_cast(further, sa.JSON)), else_="{}")
+        merged = func.json_merge_patch(further_object, sa.cast(attributes, sa.JSON))
+        attributes = sa.cast(merged, sa.String)
+    return func.nullif(attributes, "{}")
 
 
 def json_object(values: Mapping[str, ColumnElement[Any]]) -> ColumnElement[str]:
@@ -160,15 +222,19 @@ def _null_if_secret(text: ColumnElement[Any]) -> ColumnElement[Any]:
     return case((~func.regexp_matches(text, secret_key_pattern, "is"), text))
 
 
-def _no_username_message(name: str, rows: FileRows, missing_headings: list[str]) -> str:
+def _no_username_message(
+    name: str, rows: FileRows, proposal: Proposal, missing_headings: list[str]
+) -> str:
     shown = [*map(shorten, rows.cells)]
     found = ", ".join(shown[:MAX_HEADINGS_SHOWN]) + ", …" * (len(shown) > MAX_HEADINGS_SHOWN)
     if missing_headings:
         return (
             f"{name} has no column “{shorten(missing_headings[0])}”, which the mapping of its "
-            f"integration names. Found: {found or 'none'}."
+            f"integration names. Found: {found or 'none'}. {WAY_ON}"
         )
+    guess = proposal.unsure.get("username_in_app")
+    hint = f" It could be {guess.sentence()}." if guess else ""
     return (
-        f"{name} has no column for the username in app. Found: {found or 'none'}. "
-        "Expected a heading like “Username in app”, “userName” or “login”."
+        f"{name} has no column for the username in app. Found: {found or 'none'}.{hint} "
+        f"Expected a heading like “Username in app”, “userName” or “login”. {WAY_ON}"
     )

@@ -9,8 +9,9 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import ColumnElement, Connection, and_, select
+from sqlalchemy import ColumnElement, Connection, and_, func, select
 
+from data.files.text import username_key
 from data.history.as_of import Span, is_matched, version
 from data.history.failure_reasons import failure_reason
 from data.history.rollups import (
@@ -103,6 +104,28 @@ def stage_delta_rows(
         )
     )
     refresh_statistics(con, stage_delta)
+
+
+def count_renumbered(con: Connection, span: Span) -> int:
+    """The new accounts in `stage_delta` with the username of an account that it removes."""
+    before, delta = span.accounts_in_store(), stage_delta.c
+    is_of_integration = delta.integration_id == span.integration_id
+    is_removed, is_new = ~delta.is_listed, delta.account_key > span.highest_key
+    removed_count, new_count = con.execute(
+        select(func.count().filter(is_removed), func.count().filter(is_new)).where(
+            is_of_integration
+        )
+    ).one()
+    if not removed_count or not new_count:
+        return 0
+    removed_names = (
+        select(username_key(before.c.username_in_app))
+        .join_from(stage_delta, before, is_same_account(before, stage_delta))
+        .where(is_of_integration, is_removed)
+    )
+    new_names = username_key(delta.username_in_app)
+    renumbered = select(func.count()).where(is_of_integration, is_new, new_names.in_(removed_names))
+    return con.scalar(renumbered) or 0
 
 
 def _add_new_accounts(con: Connection, span: Span) -> None:

@@ -9,7 +9,9 @@ import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import sqlalchemy as sa
 
@@ -19,10 +21,20 @@ from data.files.mapping import read_mapping
 from data.files.naming import CONFIRMED_PREFIX, REPLACE_PREFIX, SnapshotFile, strip_prefixes
 from data.formatting import count_of, iso_z
 from data.history.load import LoadResult, load
-from data.home import Home
+from data.home import Home, printable
+from data.inbox.actions import finish_interrupted
+from data.inbox.delivered import (
+    copy_delivered,
+    inbox_files,
+    make_inbox_folder,
+    reject_other_than_files,
+    remove_delivered,
+)
 from data.inbox.quarantine import QuarantineStatus, move_to_archive, quarantine_file, target_path
+from data.inbox.reread import reread_by_username
 from data.metrics import FILES_TOTAL, LOAD_SECONDS, ROWS_TOTAL
 from data.records.audit_log import Event, record_event
+from data.store.errors import DISK_FULL_ERRORS, DiskFull, StoreError
 from data.tempfiles import write_atomically
 
 log = logging.getLogger("rollcall")
@@ -35,6 +47,9 @@ INBOX_POLL_SECONDS = 2.0
 
 MAX_RETRY_SECONDS = 300.0
 """Longest pause before a failed file is tried again; the first pause is INBOX_POLL_SECONDS."""
+
+LOADING_FOLDER = ".being-loaded"
+"""The folder of the home with the copy of the file that is being loaded."""
 
 INBOX_ACTOR = "the inbox"
 """The actor of loads in the audit log. Who put the file into the inbox is an event of its own."""
@@ -65,24 +80,14 @@ load_failures: dict[Path, LoadFailure] = {}
 """Files that this process cannot load now, e.g. with a full disk. Every page shows them."""
 
 
-def inbox_files(home: Home) -> list[Path]:
-    """The files of the inbox, without those that are still being written under a temporary name."""
-    return sorted(
-        path
-        for path in home.inbox.rglob("*")
-        if path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(home.inbox).parts)
-        and path.suffix not in (".part", ".tmp")
-    )
-
-
 def put_into_inbox(
     home: Home, file: SnapshotFile, *, replace: bool = False, confirmed: bool = False
 ) -> Path:
     """Copy the file into the inbox, under a name that says how to load it. Returns the new path.
 
-    Raises UnknownFormat, OtherContentLoaded where another file waits under that name, or
-    UnknownSnapshot where the integration cannot be the name of a folder.
+    Raises UnknownFormat, OtherContentLoaded where another file waits under that name,
+    UnknownSnapshot where the integration cannot be the name of a folder, or NotARegularFile where
+    the folder is a link.
     """
     target = target_path(home.inbox, file)
     find_reader(file.path)
@@ -93,7 +98,7 @@ def put_into_inbox(
             f"{file.path}: another file is waiting in the inbox as "
             f"{file.integration}/{target.name}. To replace it, run rollcall load --replace."
         )
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_inbox_folder(target.parent)
     try:
         with write_atomically(target) as partial:
             shutil.copyfile(file.path, partial)
@@ -115,36 +120,66 @@ def load_inbox(
     processes can watch one inbox with PostgreSQL; they take turns.
     """
     with home.exclusive_lock("loading"):
-        files, outcomes = _collect_files(engine, home)
-        for number, file in enumerate(files):
-            progress(number, len(files))
+        finish_interrupted(engine, home)
+        outcomes: list[Outcome] = []
+        pending = _pending_files(home)
+        for number, file in enumerate(pending):
+            progress(number, len(pending))
             try:
-                outcomes.append(_count_outcome(_load_file(engine, home, file)))
+                outcome = _handle_file(engine, home, file)
                 load_failures.pop(file.path, None)
             except Exception as error:  # maybe not the file's fault; other files are waiting
-                outcomes.append(_count_outcome(_record_failure(file.path, error)))
+                outcome = _record_failure(file.path, error)
+            outcomes.append(_count_outcome(outcome))
         for path in set(load_failures).difference(inbox_files(home)):
             load_failures.pop(path)
-        if files:
-            progress(len(files), len(files))
+        if pending:
+            progress(len(pending), len(pending))
         return outcomes
 
 
-def _collect_files(engine: sa.Engine, home: Home) -> tuple[list[SnapshotFile], list[Outcome]]:
-    """The files to load, oldest first; and those that were rejected for their place or name."""
-    files: list[SnapshotFile] = []
-    rejected: list[Outcome] = []
+class _PendingFile(NamedTuple):
+    """A file of the inbox."""
+
+    path: Path
+    meaning: SnapshotFile | Exception  # the snapshot that place and name say it is, or an error
+
+    @property
+    def sort_key(self) -> tuple[datetime, str]:
+        """Files whose place or name is wrong come first."""
+        if isinstance(self.meaning, Exception):
+            return datetime.min, ""  # noqa: DTZ901 - naive UTC
+        return self.meaning.taken_at, self.meaning.integration
+
+
+def _pending_files(home: Home) -> list[_PendingFile]:
+    """The files that are complete, oldest first."""
     candidates = [path for path in inbox_files(home) if _is_stable(path) and not _is_paused(path)]
     open_files = _files_open_for_writing() if candidates else set()
-    for path in candidates:
-        if _file_id(path) in open_files:
-            continue
-        try:
-            files.append(_parse_snapshot_file(home, path))
-        except SnapshotRejected as error:
-            target = quarantine_file(engine, home, path, "rejected", str(error))
-            rejected.append(_count_outcome(Quarantined(target, str(error), "rejected")))
-    return sorted(files, key=lambda file: (file.taken_at, file.integration)), rejected
+    pending = [
+        _identify(home, path)
+        for path in candidates
+        if _file_id(path, follow_symlinks=False) not in open_files
+    ]
+    return sorted(pending, key=lambda file: file.sort_key)
+
+
+def _identify(home: Home, path: Path) -> _PendingFile:
+    try:
+        return _PendingFile(path, _parse_snapshot_file(home, path))
+    except Exception as error:
+        return _PendingFile(path, error)
+
+
+def _handle_file(engine: sa.Engine, home: Home, pending: _PendingFile) -> Outcome:
+    """Load the file, or put it into quarantine."""
+    if isinstance(pending.meaning, SnapshotFile):
+        return _load_file(engine, home, pending.meaning)
+    if not isinstance(pending.meaning, SnapshotRejected):
+        raise pending.meaning
+    reason = str(pending.meaning)
+    target = quarantine_file(engine, home, pending.path, "rejected", reason)
+    return Quarantined(target, reason, "rejected")
 
 
 def _is_stable(path: Path) -> bool:
@@ -153,9 +188,11 @@ def _is_stable(path: Path) -> bool:
     A time in the future comes from a wrong clock; the file would otherwise never be old enough.
     """
     try:
-        return abs(time.time() - path.stat().st_mtime) >= STABLE_SECONDS
+        return abs(time.time() - path.lstat().st_mtime) >= STABLE_SECONDS
     except FileNotFoundError:
         return False
+    except OSError:  # an attempt to load it reports why
+        return True
 
 
 def _files_open_for_writing() -> set[tuple[int, int] | None]:
@@ -167,14 +204,14 @@ def _files_open_for_writing() -> set[tuple[int, int] | None]:
         except OSError:  # another user's, or closed meanwhile
             continue
         if int(fdinfo.split("flags:", 1)[1].split()[0], 8) & (os.O_WRONLY | os.O_RDWR):
-            open_files.add(_file_id(descriptor))
-    return open_files
+            open_files.add(_file_id(descriptor, follow_symlinks=True))
+    return open_files - {None}
 
 
-def _file_id(path: Path) -> tuple[int, int] | None:
+def _file_id(path: Path, *, follow_symlinks: bool) -> tuple[int, int] | None:
     """Device and inode; None where the file no longer exists."""
     try:
-        status = path.stat()
+        status = path.stat(follow_symlinks=follow_symlinks)
     except OSError:
         return None
     return status.st_dev, status.st_ino
@@ -189,19 +226,30 @@ def _record_failure(path: Path, error: Exception) -> LoadFailure:
     """Note the failure. Each further one doubles the pause before the next try."""
     previous = load_failures.get(path)
     pause = min(2 * previous.retry_seconds, MAX_RETRY_SECONDS) if previous else INBOX_POLL_SECONDS
-    name = f"{path.parent.name}/{path.name}"
-    cause = str(getattr(error, "orig", error)).splitlines()
+    name = printable(f"{path.parent.name}/{path.name}")
     reason = (
         f"{name} could not be loaded and stays in the inbox. Rollcall tries again automatically. "
-        f"{cause[0] if cause else type(error).__name__}"
+        f"{_cause(path, error)}"
     )
     if not previous or previous.reason != reason:
-        log.error("%s stays in the inbox.", name, exc_info=error)
+        is_explained = isinstance(error, (StoreError, OSError))  # the reason says all
+        log.error("%s stays in the inbox.", name, exc_info=None if is_explained else error)
     load_failures[path] = LoadFailure(path, reason, pause, time.monotonic())
     return load_failures[path]
 
 
+def _cause(path: Path, error: Exception) -> str:
+    """The cause of a failure, on one line."""
+    if isinstance(error, OSError) and error.errno in DISK_FULL_ERRORS:
+        return str(DiskFull.of_folder(path.parent))
+    if isinstance(error, OSError) and error.strerror:
+        return printable(f"{error.filename or path.name}: {error.strerror}.")
+    lines = str(getattr(error, "orig", error)).splitlines()
+    return printable(lines[0]) if lines else type(error).__name__
+
+
 def _parse_snapshot_file(home: Home, path: Path) -> SnapshotFile:
+    reject_other_than_files(path)
     if path.parent.parent != home.inbox:
         raise UnknownSnapshot(
             f"{path.relative_to(home.inbox)} is not in the folder of an integration. "
@@ -209,24 +257,35 @@ def _parse_snapshot_file(home: Home, path: Path) -> SnapshotFile:
         )
     unmarked_path = path.with_name(strip_prefixes(path.name))
     file = SnapshotFile.from_path(unmarked_path, integration=path.parent.name)
+    find_reader(unmarked_path)
     target_path(home.archive, file)
     return SnapshotFile(path, file.integration, file.taken_at)
 
 
 def _load_file(engine: sa.Engine, home: Home, file: SnapshotFile) -> LoadResult | Quarantined:
-    name = file.path.name
-    replace, confirmed = REPLACE_PREFIX in name, name.startswith(CONFIRMED_PREFIX)
+    """Load Rollcall's own copy, which then becomes the archive's."""
+    delivered, own_copy = file.path, target_path(home.root / LOADING_FOLDER, file)
+    replace = REPLACE_PREFIX in delivered.name
+    confirmed = delivered.name.startswith(CONFIRMED_PREFIX)
     audit_details = {"integration": file.integration, "taken_at": iso_z(file.taken_at)}
+    own_copy.parent.mkdir(parents=True, exist_ok=True)
     try:
-        file = dataclasses.replace(file, mapping=read_mapping(home, file.integration))
+        mapping = read_mapping(home, file.integration)
+        copy_delivered(home, delivered, own_copy)
+        file = dataclasses.replace(file, path=own_copy, mapping=mapping, given_name=file.name)
+        if mapping and mapping.ignores_ids:
+            reread_by_username(engine, home, file.integration, mapping)
         with LOAD_SECONDS.time():
             result = load(engine, file, replace=replace, confirmed=confirmed)
+        move_to_archive(engine, home, file)
     except SnapshotRejected as error:
         status: QuarantineStatus = "on hold" if isinstance(error, OnHold) else "rejected"
-        target = quarantine_file(engine, home, file.path, status, str(error))
+        target = quarantine_file(engine, home, delivered, status, str(error))
         record_event(home, INBOX_ACTOR, Event.QUARANTINED, status=status, **audit_details)
         return Quarantined(target, str(error), status)
-    move_to_archive(engine, home, file)
+    finally:
+        shutil.rmtree(home.root / LOADING_FOLDER, ignore_errors=True)
+    remove_delivered(home, delivered)
     if not result.already_loaded:
         counts = {"replaced": replace, "confirmed": confirmed, "accounts": result.accepted}
         record_event(home, INBOX_ACTOR, Event.LOADED, **audit_details, **counts)
@@ -244,7 +303,7 @@ def _count_outcome(outcome: Outcome) -> Outcome:
                 ROWS_TOTAL.labels(name, verdict).inc(getattr(outcome, verdict))
         return outcome
     status = outcome.status if isinstance(outcome, Quarantined) else "postponed"
-    FILES_TOTAL.labels(outcome.path.parent.name, status).inc()
+    FILES_TOTAL.labels(printable(outcome.path.parent.name), status).inc()
     return outcome
 
 
@@ -253,6 +312,8 @@ def describe_load(result: LoadResult) -> str:
     phrases = [count_of(result.accepted, "account")]
     if result.rejected:
         phrases.append(f"{result.rejected:,} of {count_of(result.rows_read, 'row')} rejected")
+    if result.merged:
+        phrases.append(f"{count_of(result.merged, 'row')} merged")
     if result.flagged:
         phrases.append(f"{count_of(result.flagged, 'account')} with an unrecognized value")
     counts = "already loaded" if result.already_loaded else ", ".join(phrases)

@@ -21,7 +21,7 @@ from typing import IO, Any
 
 from data.files.naming import SnapshotFile, parse_file_moment
 from data.formatting import utc_now
-from data.home import CHECKOUT, Home
+from data.home import CHECKOUT, Home, safe_name
 from data.inbox.inbox import put_into_inbox
 from data.sources import PULLERS
 from data.sources.http import ApiClient, PullFailed, PullInterrupted
@@ -83,7 +83,8 @@ def pull_to_inbox(
 def latest_taken_at(home: Home, integration: str) -> datetime | None:
     """The time of the newest snapshot of an integration, in whichever folder its file is."""
     folders = (home.inbox, home.archive, home.on_hold, home.rejected)
-    names = (path.name for folder in folders for path in (folder / integration).glob("*.*"))
+    name = safe_name(integration)
+    names = (path.name for folder in folders for path in (folder / name).glob("*.*"))
     return max(filter(None, map(parse_file_moment, names)), default=None)
 
 

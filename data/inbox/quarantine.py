@@ -8,7 +8,6 @@ these goes to `removed`. In each folder a file is `<integration>/<file name>`.
 import filecmp
 import logging
 import shutil
-from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
@@ -16,11 +15,10 @@ import sqlalchemy as sa
 from sqlalchemy import ColumnElement, and_
 
 from data.files.encoding import COMPRESSIONS
-from data.files.errors import UnknownSnapshot
-from data.files.naming import CONFIRMED_PREFIX, SnapshotFile, parse_file_moment
+from data.files.naming import SnapshotFile, parse_file_moment
 from data.formatting import file_stamp, utc_now
-from data.history.remove import remove_snapshot
-from data.home import Home
+from data.home import Home, is_regular_file, is_safe_name, safe_name
+from data.inbox.delivered import storable_name, take_delivered
 from data.schema import quarantined_file
 from data.store.engine import write_transaction
 
@@ -40,16 +38,10 @@ def target_path(folder: Path, file: SnapshotFile) -> Path:
 
     Raises UnknownSnapshot where the integration cannot be the name of a folder.
     """
-    name = file.integration
-    if not name.strip() or name.startswith(".") or any(character in name for character in "/\\\0"):
-        raise UnknownSnapshot(
-            f"“{name}” cannot name an integration. "
-            "A name is not empty, does not start with a dot and has no slashes."
-        )
     suffixes = [suffix.lower() for suffix in file.path.suffixes]
     is_compressed = bool(suffixes) and suffixes[-1] in COMPRESSIONS
     extension = "".join(suffixes[-2:] if is_compressed else suffixes[-1:])
-    return folder / name / f"{file_stamp(file.taken_at)}{extension}"
+    return folder / safe_name(file.integration) / f"{file_stamp(file.taken_at)}{extension}"
 
 
 def move_to_archive(engine: sa.Engine, home: Home, file: SnapshotFile) -> None:
@@ -58,7 +50,7 @@ def move_to_archive(engine: sa.Engine, home: Home, file: SnapshotFile) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     for old in target.parent.glob(f"{file_stamp(file.taken_at)}.*"):
         if old != target or not filecmp.cmp(file.path, target, shallow=False):
-            _move_into(home.removed, old)
+            move_into(home.removed, old)
     shutil.move(file.path, target)
     _remove_superseded(engine, home, file)
 
@@ -72,14 +64,15 @@ def quarantine_file(
     them, and a process that is killed in between finds the file again.
     """
     reason_file = reason_path(home, path, status)
-    target = reason_file.with_name(path.name)
+    target = reason_file.with_name(reason_file.name.removesuffix(REASON_SUFFIX))
+    reason = reason.encode(errors="replace").decode()  # it can quote a name that is not UTF-8
     for old in (target, reason_file):
         if old.exists():
-            _move_into(home.removed, old)
+            move_into(home.removed, old)
     reason_file.parent.mkdir(parents=True, exist_ok=True)
     reason_file.write_text(f"{reason}\n", encoding="utf-8")
     record_quarantined(engine, target, status, reason)
-    shutil.move(path, target)
+    take_delivered(home, path, target)
     # The log has other readers than the file, and the reason can quote the file.
     log.warning(
         "%s/%s is %s. The reason is in the file beside it.", target.parent.name, target.name, status
@@ -111,46 +104,9 @@ def reason_path(home: Home, path: Path, status: QuarantineStatus = "rejected") -
     Files that are not in an integration's folder share a folder, so that none of them takes the
     name of one.
     """
-    is_placed = path.parent.parent == home.inbox
-    folder = _status_folder(home, status) / (path.parent.name if is_placed else MISPLACED_FOLDER)
-    return folder / (path.name + REASON_SUFFIX)
-
-
-def requeue_file(
-    engine: sa.Engine,
-    home: Home,
-    status: QuarantineStatus,
-    integration: str,
-    name: str,
-    *,
-    confirmed: bool,
-) -> None:
-    """Put a quarantined file back into the inbox; a confirmed one loads without the guards."""
-    path = find_quarantined_path(home, status, integration, name)
-    mark = CONFIRMED_PREFIX if confirmed and not name.startswith(CONFIRMED_PREFIX) else ""
-    target = home.inbox / integration / f"{mark}{name}"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.move(path, target)
-    _drop_record(engine, path)
-
-
-def dismiss_file(
-    engine: sa.Engine, home: Home, status: QuarantineStatus, integration: str, name: str
-) -> None:
-    """Move a quarantined file to `removed`."""
-    path = find_quarantined_path(home, status, integration, name)
-    _move_into(home.removed, path)
-    _drop_record(engine, path)
-
-
-def withdraw_snapshot(engine: sa.Engine, home: Home, integration: str, taken_at: datetime) -> bool:
-    """Remove a loaded snapshot and move its file to `removed`. False where there is none.
-
-    The file goes first. If the process is killed in between, a rebuild does not bring it back.
-    """
-    for path in (home.archive / integration).glob(f"{file_stamp(taken_at)}.*"):
-        _move_into(home.removed, path)
-    return remove_snapshot(engine, integration, taken_at)
+    is_placed = path.parent.parent == home.inbox and is_safe_name(path.parent.name)
+    folder = status_folder(home, status) / (path.parent.name if is_placed else MISPLACED_FOLDER)
+    return folder / (storable_name(path.name) + REASON_SUFFIX)
 
 
 def find_quarantined_path(
@@ -160,18 +116,19 @@ def find_quarantined_path(
 
     Raises FileNotFoundError where there is no such file; the names come from a browser.
     """
-    path = _status_folder(home, status) / integration / name
-    is_unsafe = any(part in ("", ".", "..") or "/" in part for part in (integration, name))
-    if is_unsafe or not path.is_file():
+    is_safe = is_safe_name(integration) and is_safe_name(name)
+    path = status_folder(home, status) / integration / name
+    if not is_safe or not is_regular_file(path):
         raise FileNotFoundError(f"{integration}/{name} is no longer {status}.")
     return path
 
 
-def _status_folder(home: Home, status: QuarantineStatus) -> Path:
+def status_folder(home: Home, status: QuarantineStatus) -> Path:
+    """The folder of the files with this status."""
     return home.on_hold if status == "on hold" else home.rejected
 
 
-def _move_into(folder: Path, path: Path) -> None:
+def move_into(folder: Path, path: Path) -> None:
     """Move the file into the folder, as `name`, or as `name~2` where that is taken."""
     target = folder / path.parent.name / path.name
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -187,11 +144,12 @@ def _remove_superseded(engine: sa.Engine, home: Home, file: SnapshotFile) -> Non
     for folder in (home.on_hold, home.rejected):
         for path in list((folder / file.integration).glob(f"*{file_stamp(file.taken_at)}.*")):
             if not path.name.endswith(REASON_SUFFIX):
-                _move_into(home.removed, path)
-                _drop_record(engine, path)
+                move_into(home.removed, path)
+                drop_record(engine, path)
 
 
-def _drop_record(engine: sa.Engine, path: Path) -> None:
+def drop_record(engine: sa.Engine, path: Path) -> None:
+    """Forget that a file was in quarantine, and why."""
     path.with_name(path.name + REASON_SUFFIX).unlink(missing_ok=True)
     with write_transaction(engine) as con:
         con.execute(sa.delete(quarantined_file).where(_is_file(path)))

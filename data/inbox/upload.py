@@ -16,17 +16,18 @@ import sqlalchemy as sa
 
 from data.files.formats import find_reader
 from data.files.mapping import ColumnMapping
-from data.files.naming import SnapshotFile, parse_moment
+from data.files.naming import MOMENT_PATTERN, SnapshotFile, parse_moment
+from data.files.proposal import Proposal
 from data.formatting import utc_now
 from data.history.preview import Preview, preview
-from data.home import Home
+from data.home import Home, printable
 from data.inbox.inbox import put_into_inbox
 from data.inbox.quarantine import target_path
-from data.sources.delivery import read_headings
+from data.sources.delivery import read_proposal
 from data.store.engine import open_store
 
 FILE_NAME_PATTERN = re.compile(
-    r"(?P<integration>[^/\\]*?)[\s_~-]*(?P<moment>\d{4}-?\d\d-?\d\d[-T_ :.\d]*Z?)"
+    rf"(?P<integration>[^/\\]*?)[\s_~-]*(?P<moment>{MOMENT_PATTERN.pattern})(?:\..*)?"
 )
 """`figma 2026-11-23T06-00-00Z`: how people name a file that is in no folder."""
 
@@ -84,7 +85,7 @@ class DeliveredUpload:
 
 def printable_name(name: str) -> str:
     """A file name as one line of at most 121 characters; the extension stays."""
-    line = "".join(c if c.isprintable() else "\ufffd" for c in name)
+    line = printable(name)
     return line if len(line) <= 120 else f"{line[:100]}…{line[-20:]}"
 
 
@@ -94,15 +95,15 @@ def parse_file_name(name: str) -> tuple[str, datetime | None]:
     Both can be missing. They are suggestions for a person: no path is made of them.
     """
     *folders, base_name = re.split(r"[/\\]", name)
-    match = FILE_NAME_PATTERN.fullmatch(base_name.split(".", 1)[0])
+    match = FILE_NAME_PATTERN.fullmatch(base_name)
     if not match:
         return "", None
     integration = match["integration"].strip() or next(iter(folders[-1:]), "")
     return "" if integration.startswith(".") else integration, parse_moment(match["moment"])
 
 
-def read_upload_headings(home: Home, upload: Upload) -> tuple[str, ...]:
-    """The headings of a file with columns of its own; none for a file of a known product.
+def propose_upload(home: Home, upload: Upload, saved: ColumnMapping) -> Proposal | None:
+    """How the columns of the upload would be read; None for a file of a known product.
 
     Raises SnapshotRejected if the file cannot be read.
     """
@@ -111,7 +112,7 @@ def read_upload_headings(home: Home, upload: Upload) -> tuple[str, ...]:
         _temporary_copy(home, identified) as file,
         open_store("duckdb:///:memory:").connect() as con,
     ):
-        return read_headings(con, file.path)
+        return read_proposal(con, file.path, file.name, saved)
 
 
 def preview_upload(

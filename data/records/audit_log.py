@@ -41,6 +41,7 @@ class Event(StrEnum):
     SIGNED_IN = "signed in"
     ACCESS_DENIED = "was denied access"
     SIGNED_OUT = "signed out"
+    SESSIONS_ENDED = "ended sessions"
     DOWNLOADED = "downloaded"
     FILE_DELIVERED = "delivered a file"
     PULL_REQUESTED = "requested a pull"
@@ -74,7 +75,8 @@ def record_event(home: Home, actor: str, action: Event, **details: Any) -> None:
     }
     line = json.dumps(event, ensure_ascii=False, default=str)
     try:
-        with _write_lock, _pending_path(home).open("a", encoding="utf-8") as file:
+        path = _pending_path(home)
+        with _write_lock, path.open("a", encoding="utf-8", errors="replace") as file:
             file.write(f"\n{line}\n")  # the last line could be incomplete
     except OSError as error:
         log.error("Could not write to the audit log (%s): %s.", error.strerror, action)

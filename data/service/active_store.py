@@ -13,9 +13,9 @@ from sqlalchemy import func, select
 from data.files.naming import SnapshotFile
 from data.formatting import utc_now
 from data.history.load import load
-from data.home import Home
+from data.home import Home, database_url
 from data.sample.files import latest_morning, write_sample
-from data.schema import snapshot
+from data.schema import snapshot, state_count
 from data.store.engine import close_store, open_store
 from data.store.errors import StoreError, StoreUnusable
 
@@ -73,6 +73,8 @@ def store_status(home: Home) -> StoreStatus:
         return status
     try:
         active = active_store(home)
+        with active.engine.connect() as con:  # on a cluster, every machine has to answer
+            con.execute(select(state_count.c.integration_id).limit(1)).first()
     except StoreError as error:
         return StoreStatus("failed", str(error))
     loaded = _sample_size() - active.missing_snapshots
@@ -161,7 +163,7 @@ def _sample_url(home: Home) -> str:
     """The existing sample. It stays when the app runs past midnight."""
     home.sample.mkdir(parents=True, exist_ok=True)
     existing = max(home.sample.glob("*.duckdb"), default=None)
-    return f"duckdb:///{existing or home.sample / f'{_latest_sample_time():%Y-%m-%d}.duckdb'}"
+    return database_url(existing or home.sample / f"{_latest_sample_time():%Y-%m-%d}.duckdb")
 
 
 def _latest_sample_time() -> datetime:

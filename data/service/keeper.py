@@ -9,7 +9,7 @@ from threading import Event, Thread
 import sqlalchemy as sa
 
 from data.formatting import count_of
-from data.home import Home
+from data.home import Home, make_home_private
 from data.inbox.inbox import INBOX_POLL_SECONDS, load_failures, load_inbox
 from data.inbox.schedule import run_scheduler
 from data.records.audit_log import flush_pending
@@ -35,6 +35,7 @@ SHUTDOWN_TIMEOUT = 5.0
 def run_keeper(home: Home, address: str) -> Iterator[None]:
     """Run the keeper for the length of the block. `address` is the address of the app."""
     stop = Event()
+    make_home_private(home)
     set_store_status(home, StoreStatus("opening", "Opening the store …"))
     keeper = Thread(target=_keep_until_stopped, args=(home, address, stop), name="keeper")
     puller = Thread(target=run_scheduler, args=(home, stop), name="puller", daemon=True)

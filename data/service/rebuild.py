@@ -10,7 +10,6 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +19,20 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from data.files.errors import SnapshotRejected
 from data.files.mapping import read_mapping
-from data.files.naming import SnapshotFile, parse_moment
+from data.files.naming import SnapshotFile
 from data.history.load import load
 from data.home import Home
+from data.inbox.actions import finish_interrupted
 from data.inbox.inbox import describe_load
 from data.records.matches import link_account_keys, unlink_account_keys
-from data.schema import RECORD_TABLES, integration, snapshot
+from data.schema import RECORD_TABLES, integration
+from data.service.archive_check import (
+    archive_key,
+    archived_files,
+    describe_problems,
+    missing_and_changed,
+    recorded_hashes,
+)
 from data.store.adapter import Replacement, adapter_for, adapter_of
 from data.store.engine import close_store, open_store, unchecked_connection
 from data.store.errors import StoreError, StoreInUse, StoreUnusable
@@ -37,8 +44,14 @@ RebuildProgress = Callable[[int, int, str], None]
 Number 0 comes first, with the reason for the rebuild."""
 
 
+MAX_PROBLEMS = 20
+"""Files that a message names."""
+
+REBUILD_ANYWAY = ", or rebuild from what is there: rollcall rebuild --accept-changed"
+
+
 class RebuildFailed(StoreError):
-    """Files of the archive cannot be loaded. The store is unchanged."""
+    """Files of the archive cannot be loaded, or are not as loaded. The store is unchanged."""
 
 
 def open_or_rebuild(home: Home, progress: RebuildProgress) -> sa.Engine:
@@ -59,7 +72,10 @@ def open_or_rebuild(home: Home, progress: RebuildProgress) -> sa.Engine:
         log.warning(message)
         with _rebuild_lock(home, fcntl.LOCK_EX):
             close_store(url)
-            _check_archive_complete(home)
+            try:
+                _check_archive(home)
+            finally:
+                close_store(url)
             progress(0, len(archived_files(home)), message)
             with adapter_for(url).replacement(url) as replacement:
                 _build(home, replacement, progress)
@@ -67,18 +83,20 @@ def open_or_rebuild(home: Home, progress: RebuildProgress) -> sa.Engine:
             return open_store(url)
 
 
-def rebuild(home: Home, progress: RebuildProgress) -> int:
+def rebuild(home: Home, progress: RebuildProgress, *, accept_changed: bool = False) -> int:
     """Build a new store from the archive and put it in place. Returns the number of snapshots.
 
-    Raises StoreError, and RebuildFailed where a file cannot be loaded. The store is then unchanged.
+    Raises StoreError, and RebuildFailed where a file cannot be loaded, or, without
+    `accept_changed`, is not as it was loaded. The store is then unchanged.
     """
     adapter, reason = adapter_for(home.database_url), ""
     with ExitStack() as stack:
-        if adapter.is_server:
-            _check_archive_complete(home)
-        else:
+        if not adapter.is_server:
             stack.enter_context(_rebuild_lock(home, fcntl.LOCK_EX))
             reason = _acquire_store(home)
+        _check_archive(home, accept_changed=accept_changed)
+        if not archived_files(home):
+            return 0
         replacement = stack.enter_context(adapter.replacement(home.database_url))
         if errors := _build(home, replacement, progress):
             close_store(home.database_url)
@@ -115,24 +133,18 @@ def load_missing(engine: sa.Engine, home: Home, progress: RebuildProgress) -> li
     DuckDB silently drops a write-ahead log that was cut off. A server loses nothing: what it lacks
     was removed, perhaps by another machine.
     """
+    with home.exclusive_lock("loading"):
+        finish_interrupted(engine, home)  # otherwise it would load what a person removed
     if adapter_of(engine).is_server:
         return []
     with engine.connect() as con:
-        loaded = _loaded_snapshots(con)
-    missing = [
-        path for path in archived_files(home) if _parse_archive_path(path) not in loaded | {None}
-    ]
+        loaded = recorded_hashes(con)
+    missing = [path for path in archived_files(home) if archive_key(path) not in {*loaded, None}]
     if missing:
         message = "The store lacks snapshots of the archive. They are loaded again."
         log.warning(message)
         progress(0, len(missing), message)
     return _load_all(engine, home, missing, progress)
-
-
-def archived_files(home: Home) -> list[Path]:
-    """The files of the archive, oldest first."""
-    paths = (p for p in home.archive.glob("*/*") if p.is_file() and not p.name.startswith("."))
-    return sorted(paths, key=lambda path: (path.name, path.parent.name))
 
 
 @contextmanager
@@ -149,24 +161,28 @@ def _rebuild_lock(home: Home, mode: int) -> Iterator[None]:
         yield
 
 
-def _check_archive_complete(home: Home) -> None:
-    """Raises RebuildFailed where the old store has snapshots that the archive lacks."""
-    archived = map(_parse_archive_path, archived_files(home))
+def _check_archive(home: Home, *, accept_changed: bool = False) -> None:
+    """Raises RebuildFailed where the archive is not as the old store recorded it.
+
+    A server can have snapshots from the archive of another machine, so a rebuild never drops one.
+    """
     try:
         with unchecked_connection(home.database_url) as con:
-            missing = _loaded_snapshots(con).difference(archived)
+            recorded = recorded_hashes(con)
     except (StoreError, SQLAlchemyError):
-        return  # the old store cannot be read
-    finally:
-        close_store(home.database_url)
-    if missing:
-        name, taken_at = min(missing)
-        is_server = adapter_for(home.database_url).is_server
-        without_them = "" if is_server else ", or rebuild without them: rollcall rebuild"
+        log.warning("The old store cannot be read, so the archive is not compared with it.")
+        return
+    is_server = adapter_for(home.database_url).is_server
+    missing, changed = missing_and_changed(home, recorded)
+    if accept_changed:
+        missing, changed = missing if is_server else [], []
+    if problems := describe_problems(missing, changed):
+        more = [f"And {len(problems) - MAX_PROBLEMS:,} more."] * (len(problems) > MAX_PROBLEMS)
+        way_on = "" if is_server and missing else REBUILD_ANYWAY
         raise RebuildFailed(
-            f"The store cannot be rebuilt: the archive lacks the files of {len(missing):,} of its "
-            f"snapshots, for example {name} at {taken_at:%Y-%m-%d %H:%M:%S} UTC. Put them back "
-            f"into {home.archive}{without_them}."
+            "\n".join(["The archive is not as it was loaded.", *problems[:MAX_PROBLEMS], *more])
+            + f"\nThe store is unchanged. Put the files back into {home.archive}, for example from "
+            f"a backup{way_on}."
         )
 
 
@@ -232,16 +248,3 @@ def _read_rows(old_con: Connection, table: sa.Table) -> list[dict[str, Any]]:
     names = {column["name"] for column in sa.inspect(old_con).get_columns(table.name)}
     columns = [c for c in table.c if c.name in names]
     return [dict(row) for row in old_con.execute(select(*columns)).mappings()]
-
-
-def _loaded_snapshots(con: Connection) -> set[tuple[str, datetime]]:
-    """Integration and time of every loaded snapshot."""
-    joined = snapshot.join(integration, integration.c.integration_id == snapshot.c.integration_id)
-    query = select(integration.c.name, snapshot.c.taken_at).select_from(joined)
-    return {(row.name, row.taken_at) for row in con.execute(query)}
-
-
-def _parse_archive_path(path: Path) -> tuple[str, datetime] | None:
-    """Integration and time in the name of an archived file. None for any other file."""
-    moment = parse_moment(path.name.split(".", 1)[0])
-    return (path.parent.name, moment) if moment else None

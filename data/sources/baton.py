@@ -8,6 +8,7 @@ from typing import Any
 
 from data.files.errors import NotAListOfAccounts
 from data.sources.documents import Document, Prefix
+from data.sources.product import Proof
 from data.sources.source import (
     Row,
     Source,
@@ -29,15 +30,15 @@ IS_ACTIVE = {
 }
 
 
-def detect(prefix: Prefix) -> bool:
-    """By the lists beside the users, or by resources with an envelope of their own."""
-    record = prefix.first_in_list
-    if prefix.list_key in ("resources", "grants") and (
-        {"resource", "principal", "resource_type"} & {*record}
-    ):
-        return True
-    is_template = prefix.list_key == "users" and "name" in record
-    return is_template and bool({"display_name", "profile", "status"} & {*record})
+TEMPLATE = Proof(("name", "display_name", "email", "status", "type", "profile"))
+RESOURCE = Proof(("resource.id.resourceType", "resource.displayName"))
+GRANT = Proof(("grant", "entitlement", "principal"))
+
+
+def detect(prefix: Prefix) -> str:
+    """By the users of the template, or by resources or grants with an envelope of their own."""
+    proofs = {"users": TEMPLATE, "resources": RESOURCE, "grants": GRANT}
+    return proofs[prefix.list_key].find(prefix) if prefix.list_key in proofs else ""
 
 
 def read_accounts(documents: Sequence[Document], report: SourceReport) -> Iterator[Row | None]:
@@ -108,7 +109,7 @@ def _map_template_user(user: Row, roles: list[Row]) -> Row:
         "Email": user.get("email"),
         "Display name": user.get("display_name"),
         "Account type": user.get("type"),
-        "Last login": user.get("last_login"),
+        "Last sign-in": user.get("last_login"),
     }
     return make_account(
         profile.get("login") or user.get("name"),
@@ -188,10 +189,10 @@ def _map_resource_user(resource: Row, trait: Row, roles: list[Row]) -> Row:
             "Display name": resource.get("displayName") or join_names(profile.get("name")),
             "Account type": trait.get("accountType"),
             "Created": trait.get("createdAt"),
-            "Last login": trait.get("lastLogin"),
+            "Last sign-in": trait.get("lastLogin"),
             "Employee IDs": trait.get("employeeIds"),
         },
     )
 
 
-BATON = Source("a Baton export", detect, read_accounts)
+BATON = Source("baton", "a Baton export", detect, read_accounts)

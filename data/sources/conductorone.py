@@ -6,6 +6,7 @@ from data.files.errors import NotAListOfAccounts
 from data.files.headers import heading_key
 from data.formatting import count_of
 from data.sources.documents import Document, Prefix
+from data.sources.product import Proof
 from data.sources.source import (
     Row,
     Source,
@@ -17,8 +18,8 @@ from data.sources.source import (
     split_names,
 )
 
-IDENTITY_HEADINGS = {"userid", "userstatus", "emailaddress"}
-GRANT_HEADINGS = {"entitlement", "entitlementslug", "resourcename"}
+IDENTITIES = Proof(("User ID", "User Status", "Account Owner", "Email Address", "Manager ID"))
+GRANTS = Proof(("Entitlement", "Entitlement Slug", "Resource Name", "Resource Type"))
 OWNER_COLUMNS = ("userid", "username", "emailaddress")
 """Columns of a grant that can name its owner, the most reliable first. The published headings have
 none of them."""
@@ -27,26 +28,21 @@ ATTRIBUTE_LABELS = {
     "usertype": "User type",
     "managerid": "Manager ID",
     "accountowner": "Account owner",
-    "lastlogin": "Last login",
+    "lastlogin": "Last sign-in",
 }
 
 RolesByOwner = dict[tuple[str, str], list[Row]]
 """Owner column and value → roles."""
 
 
-def detect(prefix: Prefix) -> bool:
+def detect(prefix: Prefix) -> str:
     """By the headings of either file."""
-    headings = set(map(heading_key, prefix.headings))
-    return headings >= IDENTITY_HEADINGS or headings >= GRANT_HEADINGS
+    return IDENTITIES.find(prefix) or GRANTS.find(prefix)
 
 
 def read_accounts(documents: Sequence[Document], report: SourceReport) -> Iterator[Row | None]:
     """One row per identity, with its grants. Raises NotAListOfAccounts without identities."""
-    identities = [
-        document
-        for document in documents
-        if set(map(heading_key, document.prefix.headings)) >= IDENTITY_HEADINGS
-    ]
+    identities = [document for document in documents if IDENTITIES.find(document.prefix)]
     if not identities:
         raise NotAListOfAccounts(
             "The file lists grants, not accounts. Put ConductorOne’s identity file and its grant "
@@ -56,17 +52,16 @@ def read_accounts(documents: Sequence[Document], report: SourceReport) -> Iterat
     roles_by_owner = _group_roles(grants, report)
     previous_line = 0
     for document in identities:
-        for line, row in _rows(document):
+        for line, row in _rows(document, IDENTITIES):
             if len(documents) == 1:  # the number of a row is its line in the file
                 yield from [None] * (line - previous_line - 1)
             previous_line = line
             yield _map_account(row, roles_by_owner)
 
 
-def _rows(document: Document) -> Iterator[tuple[int, dict[str, str]]]:
+def _rows(document: Document, proof: Proof) -> Iterator[tuple[int, dict[str, str]]]:
     """The line of each row, and its cells by heading key."""
-    for line, cells in document.rows():
-        yield line, {heading_key(heading): text for heading, text in cells.items()}
+    return document.rows(proof.heading_row(document.prefix) or 0, heading_key)
 
 
 def _map_account(row: Mapping[str, str], roles_by_owner: RolesByOwner) -> Row:
@@ -90,7 +85,7 @@ def _group_roles(grants: Sequence[Document], report: SourceReport) -> RolesByOwn
     roles_by_owner: RolesByOwner = {}
     ownerless_count = 0
     for document in grants:
-        for _, row in _rows(document):
+        for _, row in _rows(document, GRANTS):
             column = next((name for name in OWNER_COLUMNS if row.get(name)), "")
             ownerless_count += not column
             if column:
@@ -109,4 +104,4 @@ def _group_roles(grants: Sequence[Document], report: SourceReport) -> RolesByOwn
     return roles_by_owner
 
 
-CONDUCTORONE = Source("ConductorOne identities", detect, read_accounts)
+CONDUCTORONE = Source("conductorone", "ConductorOne identities", detect, read_accounts, ("CSV",))

@@ -14,13 +14,30 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from data.files.archive import extract_files
-from data.files.encoding import InputFile, prepare_text
-from data.files.errors import NotAListOfAccounts, UnreadableFile
-from data.files.formats import JSON_LINES, ZIP, Reader, find_reader
+from data.files.encoding import InputFile
+from data.files.errors import NotAListOfAccounts, SnapshotRejected, UnreadableFile
+from data.files.formats import (
+    CSV,
+    CSV_TEXT,
+    HTML,
+    JOINED,
+    JSON,
+    JSON_LINES,
+    ZIP,
+    PreparedFile,
+    Reader,
+    find_reader,
+    has_known_ending,
+    prepare_file,
+)
 from data.files.mapping import NO_MAPPING, ColumnMapping
-from data.files.relation import MAX_HEADINGS, shorten
-from data.sources import map_to_rows
+from data.files.proposal import Proposal, propose_mapping
+from data.files.relation import reject_too_many_headings, shorten
+from data.files.sheets import account_score
+from data.sources import TABLE, Recognition, map_to_rows, recognize, write_rows
 from data.sources.documents import Document
+from data.sources.envelopes import open_envelopes
+from data.sources.joined import join_lists
 from data.sources.source import SourceReport
 
 MAX_ERROR_LENGTH = 300  # characters of a reader's message
@@ -28,10 +45,8 @@ MAX_ERROR_LENGTH = 300  # characters of a reader's message
 FILE_PATH_PATTERN = re.compile(r"/\S+/[^\s\"']+")
 """A path in DuckDB's messages; it is the server's, or that of a copy."""
 
-UNRELATED_FILES = (
-    "{name} has {files:,} files that are not pages of one source. "
-    "Deliver a list with Rollcall’s own columns as one file."
-)
+NO_LIST = "{name} has no file that could list accounts. Its files: {files}."
+NOT_READ = "Not read, as they are no lists: {files}."
 
 READ_ERRORS = (
     duckdb.Error,
@@ -79,38 +94,122 @@ def wrap_read_errors(name: str) -> Iterator[None]:
         raise UnreadableFile(_unreadable_message(name, error)) from error
 
 
-def read_headings(con: Connection, path: Path) -> tuple[str, ...]:
-    """The headings of a file with columns of its own; none of another product's file.
+def read_proposal(
+    con: Connection, path: Path, name: str = "", mapping: ColumnMapping = NO_MAPPING
+) -> Proposal | None:
+    """How the columns of a file would be read; None for another product's file.
 
     Raises the same errors as `open_file`.
     """
-    file = open_file(path)
+    file = open_file(path, name=name, mapping=mapping)
     if file.source_info.source:
-        return ()
+        return None
     with wrap_read_errors(file.name):
         _, rows = file.reader.read(con, file.input_file)
-    return tuple(rows.cells)[:MAX_HEADINGS]
+        reject_too_many_headings(file.name, len(rows.cells))
+        return propose_mapping(con, rows, mapping, with_words=True)
+
+
+def identify(path: Path, name: str = "", mapping: ColumnMapping = NO_MAPPING) -> Recognition:
+    """How a file would be read, and why. Raises the same errors as `open_file`."""
+    find_reader(path)
+    file = InputFile(path, name or path.name)
+    with wrap_read_errors(file.name):
+        return _recognize(file.name, _prepare_all(file, mapping.sheet)[0], mapping)
 
 
 def _open_file(file: InputFile, integration: str, mapping: ColumnMapping) -> OpenedFile:
-    is_archive = file.path.suffix.lower() == ZIP
-    prepared = [_prepare(member) for member in (extract_files(file) if is_archive else [file])]
-    documents = [member for member in prepared if isinstance(member, Document)]
-    if len(documents) == len(prepared) and (
-        mapped := map_to_rows(documents, file.name, integration)
-    ):
-        return OpenedFile(file.name, mapped.unpacked, JSON_LINES, mapped.report)
-    if len(prepared) > 1:
-        raise NotAListOfAccounts(UNRELATED_FILES.format(name=file.name, files=len(prepared)))
-    [member] = prepared
-    input_file = member.unpacked if isinstance(member, Document) else member
-    return OpenedFile(file.name, input_file, find_reader(Path(input_file.name)), SourceReport())
+    parts, delivered = _prepare_all(file, mapping.sheet)
+    documents = _documents(parts)
+    recognition = _recognize(file.name, parts, mapping)
+    noun = parts[0].reader.row_noun if len(parts) == 1 else "record"
+    mapped_reader, report = JSON_LINES._replace(row_noun=noun), SourceReport()
+    if recognition.key != TABLE:
+        mapped = map_to_rows(documents, file.name, integration, recognition)
+        input_file, reader, report = mapped.unpacked, mapped_reader, mapped.report
+    elif len(documents) == len(parts) and all(map(_has_envelope, documents)):
+        rows = open_envelopes(documents, report)
+        input_file, reader = write_rows(documents, file.name, rows), mapped_reader
+    elif len(parts) == 1:
+        [(input_file, reader)] = parts
+        report.can_be_page = reader is JSON
+    else:
+        names = [part.file.name for part in parts]
+        input_file, reader = join_lists(documents, names, file.name), JOINED
+        report.add_file(input_file)
+    if recognition.is_chosen and recognition.key == TABLE:
+        report.remarks.append(recognition.sentence)
+    report.add_file(delivered)
+    return OpenedFile(file.name, input_file, reader, report)
 
 
-def _prepare(file: InputFile) -> Document | InputFile:
-    """A text file as a document; any other file unchanged."""
-    text_format = find_reader(Path(file.name)).text_format
-    return Document(prepare_text(file, text_format), text_format) if text_format else file
+def _recognize(name: str, parts: list[PreparedFile], mapping: ColumnMapping) -> Recognition:
+    documents = _documents(parts)
+    if len(documents) == len(parts):
+        return recognize(documents, mapping.read_as)
+    recognition = recognize([], mapping.read_as)
+    if recognition.key != TABLE:
+        raise NotAListOfAccounts(
+            f"{name} cannot be read as {recognition.name}, as chosen: expected a table or JSON."
+        )
+    return recognition
+
+
+def _documents(parts: list[PreparedFile]) -> list[Document]:
+    return [
+        Document(part.file, part.reader.text_format) for part in parts if part.reader.text_format
+    ]
+
+
+def _has_envelope(document: Document) -> bool:
+    return document.form.label == "JSON" and document.prefix.is_object
+
+
+def _prepare_all(file: InputFile, sheet: str) -> tuple[list[PreparedFile], InputFile]:
+    """The parts of a delivery, and the delivery with what their reading found."""
+    prepared = prepare_file(file, sheet)
+    if prepared.reader is ZIP:
+        return _archived_parts(prepared.file, sheet)
+    return [prepared], prepared.file
+
+
+def _archived_parts(archive: InputFile, sheet: str) -> tuple[list[PreparedFile], InputFile]:
+    """The lists in an archive; the archive, with a remark on the files that are none."""
+    members, parts, others = extract_files(archive), list[PreparedFile](), list[str]()
+    for member in members:
+        try:
+            part = prepare_file(member, sheet) if has_known_ending(member.name) else None
+        except SnapshotRejected as error:
+            if find_reader(Path(member.name)) is not HTML or len(members) == 1:
+                raise type(error)(f"{archive.name}: {error}") from error
+            part = None
+        if part and not (len(members) > 1 and _is_prose(part)):
+            parts.append(part)
+        else:
+            others.append(shorten(member.name))
+    if not parts:
+        raise NotAListOfAccounts(NO_LIST.format(name=archive.name, files=", ".join(others)))
+    return parts, _with_members(archive, [part.file for part in parts], others)
+
+
+def _with_members(archive: InputFile, files: list[InputFile], others: list[str]) -> InputFile:
+    """The archive, with what the reading of its files found."""
+    remarks = files[0].remarks if len(files) == 1 else ()
+    if others:
+        remarks += (NOT_READ.format(files=", ".join(others)),)
+    return archive._replace(
+        remarks=archive.remarks + remarks,
+        incomplete_reason=next(filter(None, (file.incomplete_reason for file in files)), ""),
+        sheets=files[0].sheets,
+    )
+
+
+def _is_prose(part: PreparedFile) -> bool:
+    """Whether it is a text without columns, like a README."""
+    if part.reader is not CSV:
+        return False
+    rows = Document(part.file, CSV_TEXT).prefix.rows
+    return all(len(cells) < 2 for cells in rows) and not account_score(rows)[0]
 
 
 def _unreadable_message(name: str, error: Exception) -> str:

@@ -3,15 +3,18 @@
 import csv
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple
+from itertools import islice
+from typing import Any
 
 from data.files.encoding import MEGABYTE, InputFile, TextFormat, read_head
 from data.files.errors import TooLarge, UnreadableFile
 from data.files.json import json_error_place
-from data.files.record_lines import guess_delimiter
+from data.files.record_lines import DELIMITERS, guess_delimiter
+from data.files.sheets import LINE_BREAK
 
 MAX_DOCUMENT_MB = 256
 """Of a JSON document that is parsed at once, which takes about five times its size of memory."""
@@ -19,8 +22,12 @@ MAX_DOCUMENT_MB = 256
 PREFIX_BYTES = MEGABYTE // 4
 """Bytes at the beginning of a file that show what it is."""
 
+PREFIX_ROWS = 10
+"""Rows at the beginning of a CSV file, one of which has the headings."""
+
+HAS_DELIMITER = re.compile(f"[{DELIMITERS}]")
 WHITESPACE = re.compile(r"[ \t\r\n\ufeff]*")
-DECODER = json.JSONDecoder()
+DECODER = json.JSONDecoder(parse_float=str, parse_constant=str)  # 1.10 stays as it is written
 
 DOCUMENT_TOO_LARGE = (
     "{name} is one JSON document of more than {most:,} MB. Deliver it as NDJSON, or as a ZIP "
@@ -35,20 +42,18 @@ class Prefix:
     keys: dict[str, Any] = field(default_factory=dict)  # of the first object, before its list
     list_key: str = ""  # the key of its list of objects; empty for a list at the top
     first_in_list: dict[str, Any] = field(default_factory=dict)  # first object of the list
-    headings: tuple[str, ...] = ()  # of CSV
+    is_object: bool = False  # whether JSON starts with an object, not with a list
+    rows: tuple[list[str], ...] = ()  # the first ones of CSV
+
+    @property
+    def headings(self) -> list[str]:
+        """The first row of CSV."""
+        return self.rows[0] if self.rows else []
 
     @property
     def first_record(self) -> dict[str, Any]:
         """The first record, in a list or alone."""
         return self.first_in_list if self.first_in_list or self.list_key else self.keys
-
-
-class Page(NamedTuple):
-    """One JSON document: a list with the object around it, or a record alone."""
-
-    envelope: dict[str, Any]
-    records: list[Any]
-    is_list: bool
 
 
 @dataclass(frozen=True)
@@ -67,7 +72,7 @@ class Document:
     def prefix(self) -> Prefix:
         """The beginning of the file; of broken text, as much as is readable."""
         if self.form.label == "CSV":
-            return Prefix(headings=tuple(next(iter(self._parse_cells()), (0, []))[1]))
+            return Prefix(rows=tuple(self._first_rows()))
         text = read_head(self.unpacked.path, PREFIX_BYTES).decode("utf-8", "ignore")
         return _parse_prefix(text)
 
@@ -87,56 +92,45 @@ class Document:
             yield value
             position = _skip_whitespace(text, position)
 
-    def rows(self) -> Iterator[tuple[int, dict[str, str]]]:
-        """The first line of each CSV row, and its cells by heading."""
-        csv_rows = self._parse_cells()
-        headings = next(csv_rows, (0, []))[1]
+    def rows(
+        self, heading_row: int = 0, name_of: Callable[[str], str] = str
+    ) -> Iterator[tuple[int, dict[str, str]]]:
+        """The first line of each CSV row after that with the headings, and its cells by heading.
+
+        `name_of` gives a heading the name that the cells have.
+        """
+        csv_rows = islice(self.cells(), heading_row, None)
+        headings = list(map(name_of, next(csv_rows, (0, []))[1]))
         for line, cells in csv_rows:
             if any(cells):
                 yield line, dict(zip(headings, cells, strict=False))
+
+    def _first_rows(self) -> Iterator[list[str]]:
+        with suppress(csv.Error):  # reading the file raises it again
+            yield from (cells for _, cells in islice(self.cells(), PREFIX_ROWS))
 
     def _parse(self, text: str, position: int, line: int = 0) -> tuple[Any, int]:
         """The JSON value at the position, and the position after it. Raises UnreadableFile."""
         try:
             if line:
-                return json.loads(text), len(text)
+                return DECODER.decode(text), len(text)
             return DECODER.raw_decode(text, position)
         except (ValueError, RecursionError) as error:
             place = f"line {line:,}" if line else json_error_place(text, error)
             raise UnreadableFile(f"{self.name} is not valid JSON ({place}).") from error
 
-    def _parse_cells(self) -> Iterator[tuple[int, list[str]]]:
+    def cells(self) -> Iterator[tuple[int, list[str]]]:
+        """The first line of each CSV record, and its cells, from the first one with content on."""
         with self.unpacked.path.open(encoding="utf-8-sig", newline="") as file:
-            delimiter = guess_delimiter(file.readline(PREFIX_BYTES))
+            first_lines = [file.readline(PREFIX_BYTES) for _ in range(PREFIX_ROWS)]
+            delimiter = guess_delimiter(next(filter(HAS_DELIMITER.search, first_lines), ""))
             file.seek(0)
-            reader, line = csv.reader(file, delimiter=delimiter), 1
+            reader, line, has_started = csv.reader(file, delimiter=delimiter), 1, False
             for cells in reader:
-                yield line, [cell.strip() for cell in cells]
+                has_started = has_started or any(cells)
+                if has_started:
+                    yield line, [cell.strip().replace(LINE_BREAK, "\n") for cell in cells]
                 line = reader.line_num + 1
-
-
-def read_pages(documents: Iterable[Document], key: str) -> Iterator[Page]:
-    """Each document as a page: a list, an object with a list under the key, or a record alone.
-
-    A list of pages, as `jq --slurp` makes one, gives as many pages.
-    """
-    for document in documents:
-        for payload in document.payloads():
-            if isinstance(payload, list) and payload and _make_page(payload[0], key).is_list:
-                yield from (_make_page(page, key) for page in payload)
-            elif payload is not None:
-                yield _make_page(payload, key)
-
-
-def _make_page(payload: Any, key: str) -> Page:
-    if isinstance(payload, list):
-        return Page({}, payload, is_list=True)
-    if not isinstance(payload, dict):
-        return Page({}, [payload], is_list=False)
-    list_key = next((name for name in payload if name.casefold() == key.casefold()), None)
-    if list_key is None or not isinstance(payload[list_key], list | None):
-        return Page(payload, [payload], is_list=False)
-    return Page(payload, payload[list_key] or [], is_list=True)
 
 
 def _parse_prefix(text: str) -> Prefix:
@@ -153,13 +147,14 @@ def _parse_prefix(text: str) -> Prefix:
         while text.startswith('"', position):
             key, position = DECODER.raw_decode(text, position)
             position = _skip_separator(text, position)
-            if text.startswith("[", position) and (record := _first_object(text, position + 1)):
-                return Prefix(keys, key, record)
+            is_list = text.startswith("[", position) and key.casefold() != "links"
+            if is_list and (record := _first_object(text, position + 1)):
+                return Prefix(keys, key, record, is_object=True)
             keys[key], position = DECODER.raw_decode(text, position)
             position = _skip_separator(text, position)
     except (ValueError, RecursionError):
         pass  # longer than the prefix, or broken; reading it raises the error
-    return Prefix(keys)
+    return Prefix(keys, is_object=True)
 
 
 def _first_object(text: str, position: int) -> dict[str, Any]:

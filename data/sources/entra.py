@@ -1,4 +1,4 @@
-"""Microsoft Entra: provisioning logs, and the directory's own users.
+"""Microsoft Entra: provisioning logs.
 
 The logs are events, and the state of an account is that after its latest events. An account without
 events in the period of the log is missing, unless the list of assignments is beside it.
@@ -10,8 +10,9 @@ from typing import Any
 
 from data.files.errors import NotAListOfAccounts
 from data.formatting import count_of
-from data.sources.documents import Document, Prefix, read_pages
-from data.sources.entra_events import ProvisioningEvent, normalize_name, read_events
+from data.sources.documents import Document, Prefix
+from data.sources.entra_events import ProvisioningEvent, read_events
+from data.sources.pages import iterate_pages, normalize_name
 from data.sources.source import (
     Row,
     Source,
@@ -37,6 +38,7 @@ STATE_AFTER_EVENT = {
 """Action and result → the account's state after it."""
 
 DEACTIVATING_ACTIONS = ("disable", "stageddelete", "delete")
+EVENT_KEYS = {"provisioningaction", "provisioningstatusinfo", "statusinfo", "changeid"}
 MAX_LISTED_APPS = 5
 ROLE_PROPERTIES = ("roles", "role", "approleassignments")
 
@@ -53,15 +55,19 @@ class _UserState:
     has_warning: bool = False
 
 
-def detect(prefix: Prefix) -> bool:
+def detect(prefix: Prefix) -> str:
     """Provisioning events from Graph, the portal or Azure Monitor; or an app's assignments."""
+    if prefix.rows:
+        return "columns of a provisioning log" if _is_log_csv(prefix) else ""
     record = prefix.first_record
     keys = {key.casefold() for key in record}
-    if "sourceidentity" in keys and {"provisioningaction", "action", "changeid"} & keys:
-        return True
+    if "sourceidentity" in keys and EVENT_KEYS & keys:
+        return "events with sourceIdentity"
     if str(record.get("category") or "").casefold() == "provisioninglogs":
-        return True
-    return _is_log_csv(prefix) or _is_assignment(prefix.first_in_list) or _is_app(prefix)
+        return "category ProvisioningLogs"
+    if _is_assignment(prefix.first_in_list):
+        return "keys principalId, principalType, appRoleId"
+    return "key appRoles" if _is_app(prefix) else ""
 
 
 def read_accounts(documents: Sequence[Document], report: SourceReport) -> Iterator[Row | None]:
@@ -206,7 +212,7 @@ def _read_assignments(documents: Sequence[Document]) -> dict[str, Row]:
     assignment_documents = [
         d for d in documents if _is_app(d.prefix) or _is_assignment(d.prefix.first_in_list)
     ]
-    for page in read_pages(assignment_documents, "value"):
+    for page in iterate_pages(assignment_documents):
         for record in map(as_dict, page.records):
             for role in record.get("appRoles") or []:
                 role_names[str(role.get("id"))] = role.get("displayName")
@@ -237,37 +243,10 @@ def _map_assignment(assignment: Row, log_start: str) -> Row:
     )
 
 
-# ---- the directory's own users -------------------------------------------------------------------
-
-
-def detect_users(prefix: Prefix) -> bool:
-    """Users as Graph lists them: `GET /users`."""
-    return "userPrincipalName" in prefix.first_record and "id" in prefix.first_record
-
-
-def read_users(documents: Sequence[Document], report: SourceReport) -> Iterator[Row | None]:
-    """One row per person. Accounts of apps are matched with them."""
-    next_page = None
-    for page in read_pages(documents, "value"):
-        next_page = page.envelope.get("@odata.nextLink")
-        for user in map(as_dict, page.records):
-            yield make_account(
-                user.get("userPrincipalName"),
-                account_id=user.get("id"),
-                name=user.get("displayName"),
-                email=user.get("mail") or user.get("userPrincipalName"),
-                active=user.get("accountEnabled"),
-                upstream_id=user.get("id"),
-                state_source="inferred",
-                attributes={
-                    "Title": user.get("jobTitle"),
-                    "Department": user.get("department"),
-                    "Employee ID": user.get("employeeId"),
-                    "User type": user.get("userType"),
-                },
-            )
-    report.require_last_page(next_page, "@odata.nextLink")
-
-
-ENTRA = Source("a Microsoft Entra provisioning log", detect, read_accounts)
-ENTRA_USERS = Source("Microsoft Entra users", detect_users, read_users)
+ENTRA = Source(
+    "entra",
+    "a Microsoft Entra provisioning log",
+    detect,
+    read_accounts,
+    formats=("CSV", "JSON", "NDJSON"),
+)

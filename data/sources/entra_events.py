@@ -1,11 +1,15 @@
 """Provisioning events of Microsoft Entra, from Graph, the portal, or Azure Monitor."""
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from data.files.errors import NotAListOfAccounts
-from data.sources.documents import Document, read_pages
+from data.sources.documents import Document
+from data.sources.pages import Page, normalize_name, read_pages
 from data.sources.source import Row, SourceReport, as_dict, as_dicts, lower_keys
 
 ACTION_ALIASES = {"other": "update", "soft delete": "stageddelete", "softdelete": "stageddelete"}
@@ -45,6 +49,9 @@ CSV_HEADINGS: dict[str, tuple[str, ...]] = {
 }
 """Field of an event → headings of the portal's CSV files, as normalize_name gives them. Microsoft
 does not publish the headings, so every spelling of the portal and of Graph is accepted."""
+JSON_CELLS = {"provisioningaction", "provisioningstatusinfo", "sourceidentity"}
+"""Headings of the table AADProvisioningLogs, as Log Analytics exports it."""
+LOG_ANALYTICS_TIME = "%m/%d/%Y, %I:%M:%S.%f %p"
 PROPERTY_NAME_HEADINGS = ("modifiedpropertyname", "propertyname", "displayname", "name", "property")
 NEW_VALUE_HEADINGS = ("newvalue", "modifiedpropertynewvalue", "new")
 
@@ -93,18 +100,18 @@ def read_events(documents: Sequence[Document], report: SourceReport) -> Iterator
     json_documents = [document for document in documents if not document.prefix.headings]
     if csv_documents:
         yield from _read_csv_events(csv_documents)
-    seen_ids, next_page = set(), None
-    for page in read_pages(json_documents, "value"):
-        records = _unwrap_records(page.records)
-        if not any("sourceidentity" in lower_keys(record) for record in records):
-            continue
-        next_page = page.envelope.get("@odata.nextLink") if page.is_list else next_page
-        for record in records:
-            event = _parse_event(lower_keys(record))
-            if event.id not in seen_ids or not event.id:
+    seen_ids = set()
+    for page in read_pages(json_documents, report, kind_of=_kind_of):
+        for record in map(lower_keys, _unwrap_records(page.records)):
+            event = _parse_event(record) if "sourceidentity" in record else None
+            if event and (event.id not in seen_ids or not event.id):
                 seen_ids.add(event.id)
                 yield event
-    report.require_last_page(next_page, "@odata.nextLink")
+
+
+def _kind_of(page: Page) -> str:
+    """Events, assignments and apps are lists of their own."""
+    return "events" if any("sourceIdentity" in as_dict(v) for v in page.records) else "others"
 
 
 def _unwrap_records(records: Iterable[Any]) -> list[Row]:
@@ -195,17 +202,12 @@ def _display_name(fields: Row) -> Any:
     return fields.get("displayname") or fields.get("name")
 
 
-def normalize_name(name: Any) -> str:
-    """A name in lower case, letters and digits only."""
-    return "".join(c for c in str(name or "").casefold() if c.isalnum())
-
-
 # ---- the portal's CSV files ----------------------------------------------------------------------
 
 
 def _read_csv_events(documents: Sequence[Document]) -> Iterator[ProvisioningEvent]:
     """The log, joined with the file of modified properties beside it by the change ID."""
-    logs: list[Document] = []
+    logs, has_log = list[Document](), False
     new_values: dict[str, Row] = {}  # by change ID
     for document in documents:
         headings = set(map(normalize_name, document.prefix.headings))
@@ -214,9 +216,12 @@ def _read_csv_events(documents: Sequence[Document]) -> Iterator[ProvisioningEven
                 name = _first_value(row, PROPERTY_NAME_HEADINGS).casefold()
                 values = new_values.setdefault(row.get("changeid", ""), {})
                 values[name] = _first_value(row, NEW_VALUE_HEADINGS)
+        elif headings >= JSON_CELLS:
+            yield from map(_parse_json_cells, _rows(document))
+            has_log = True
         elif headings & set(CSV_HEADINGS["action"]):
             logs.append(document)
-    if not logs:
+    if not logs and not has_log:
         raise NotAListOfAccounts(
             "The files belong to a provisioning log of Microsoft Entra, but the log itself is "
             "missing. Add ProvisioningLogs.csv to the ZIP archive."
@@ -227,8 +232,20 @@ def _read_csv_events(documents: Sequence[Document]) -> Iterator[ProvisioningEven
 
 
 def _rows(document: Document) -> Iterator[dict[str, str]]:
-    for _, cells in document.rows():
-        yield {normalize_name(heading): text for heading, text in cells.items()}
+    return (cells for _, cells in document.rows(name_of=normalize_name))
+
+
+def _parse_json_cells(row: Mapping[str, str]) -> ProvisioningEvent:
+    """An event of a table of Log Analytics, with objects as JSON in its cells."""
+    fields: Row = dict(row)
+    for name, text in row.items():
+        if text.startswith(("{", "[")):
+            with suppress(ValueError, RecursionError):
+                fields[name] = json.loads(text)
+    time = _first_value(row, ("timegeneratedutc", "timegenerated", "activitydatetime"))
+    with suppress(ValueError):
+        time = datetime.strptime(time, LOG_ANALYTICS_TIME).isoformat()  # in UTC
+    return _parse_event(fields | {"activitydatetime": time})
 
 
 def _parse_csv_event(row: Mapping[str, str], new_values: Row) -> ProvisioningEvent:

@@ -1,4 +1,4 @@
-"""Okta: the users of an application, with the state of provisioning, and Okta's own users.
+"""Okta: the users of an application, with the state of provisioning.
 
 An application's list is a JSON array per page, without a count of all users.
 """
@@ -7,8 +7,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from data.sources.documents import Document, Prefix, read_pages
+from data.sources.documents import Document
 from data.sources.http import ApiClient
+from data.sources.pages import read_pages
+from data.sources.product import Proof
 from data.sources.settings import PullConfig
 from data.sources.source import (
     Row,
@@ -32,8 +34,8 @@ ROLE_KEYS = frozenset(
 NAME_KEYS = frozenset("email firstname lastname displayname name given_name family_name".split())
 """Keys of a profile with the person's name or email."""
 
-FULL_PAGE_SIZES = (50, 200, 500)
-"""The most users in one answer: by default, and on request."""
+PAGE_SIZE = 500
+"""The most users in one answer."""
 
 STAGED_STATUSES = ("STAGED", "APPROVED")
 ACTIVE_STATUSES = ("ACTIVE", "PROVISIONED", "MATCHED", "IMPLICIT")
@@ -50,24 +52,16 @@ UPDATE_STATE_BY_SYNC_STATE = {
 }
 
 
-def detect(prefix: Prefix) -> bool:
-    """An assignment of a user to an application."""
-    record = prefix.first_record
-    return "status" in record and ("syncState" in record or {"scope", "statusChanged"} <= {*record})
+PROOF = Proof(("id", "status", "statusChanged", "profile"), {"scope": "USER|GROUP"})
+"""What an assignment of a user to an application has."""
 
 
 def read_accounts(documents: Sequence[Document], report: SourceReport) -> Iterator[Row | None]:
     """One row per assignment."""
-    user_count, is_list = 0, False
-    for page in read_pages(documents, "users"):
-        is_list |= page.is_list
+    for page in read_pages(documents, report):
         for record in page.records:
-            user_count += 1
             assignment = {key.strip('"'): value for key, value in as_dict(record).items()}
             yield _map_account(assignment) if assignment else {}
-    if user_count == 1 and not is_list:
-        report.incomplete_reason = "it has a single user of an application, not the list of all"
-    report.warn_if_full(documents, user_count, *FULL_PAGE_SIZES)
 
 
 def _map_account(assignment: Row) -> Row:
@@ -155,49 +149,10 @@ def _is_attribute(key: str, value: Any) -> bool:
     return is_scalar and key.casefold() not in NAME_KEYS and not _is_role(key, value)
 
 
-def detect_users(prefix: Prefix) -> bool:
-    """A person in Okta's own directory."""
-    record = prefix.first_record
-    return "login" in as_dict(record.get("profile")) and {"status", "created"} <= {*record}
-
-
-def read_users(documents: Sequence[Document], report: SourceReport) -> Iterator[Row | None]:
-    """One row per person. Accounts of apps are matched with them."""
-    user_count = 0
-    for page in read_pages(documents, "users"):
-        for record in page.records:
-            user_count += 1
-            yield _map_user(as_dict(record))
-    report.warn_if_full(documents, user_count, FULL_PAGE_SIZES[1])
-
-
-def _map_user(user: Row) -> Row:
-    profile = as_dict(user.get("profile"))
-    status = str(user.get("status") or "")
-    return make_account(
-        profile.get("login"),
-        account_id=user.get("id"),
-        name=join_names(profile.get("firstName"), profile.get("lastName")),
-        email=profile.get("email"),
-        active=None if not status else status not in ("SUSPENDED", "DEPROVISIONED", "STAGED"),
-        upstream_id=user.get("id"),
-        state="Deleted" if status == "DEPROVISIONED" else "Onboarded",
-        state_source="inferred",
-        last_updated=user.get("lastUpdated"),
-        attributes={
-            "Okta status": status,
-            "Department": profile.get("department"),
-            "Title": profile.get("title"),
-            "Employee number": profile.get("employeeNumber"),
-            "Last login": user.get("lastLogin"),
-        },
-    )
-
-
 def pull_accounts(config: PullConfig, api: ApiClient) -> Iterator[Any]:
     """The users of an application, with the person of each."""
     api.authorize(f"SSWS {config['token']}")
-    params = {"limit": FULL_PAGE_SIZES[-1], "expand": "user"}
+    params = {"limit": PAGE_SIZE, "expand": "user"}
     yield from api.pages(f"api/v1/apps/{quote(config['app'], safe='')}/users", params)
 
 
@@ -207,5 +162,4 @@ def pull_users(config: PullConfig, api: ApiClient) -> Iterator[Any]:
     yield from api.pages("api/v1/users", {"limit": 200})
 
 
-OKTA = Source("Okta application users", detect, read_accounts)
-OKTA_USERS = Source("Okta users", detect_users, read_users)
+OKTA = Source("okta", "Okta application users", PROOF.find, read_accounts)

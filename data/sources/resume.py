@@ -53,7 +53,7 @@ class FilePageCache:
         if _envelope(cleaned) != _envelope(payload):
             return
         self.folder.mkdir(mode=0o700, exist_ok=True)
-        with write_atomically(self.folder / f"{_digest(url)}.json", private=True) as partial:
+        with write_atomically(self.folder / f"{_digest(url)}.json") as partial:
             partial.write_text(json.dumps([cleaned, next_url]), encoding="utf-8")
 
     def clear(self) -> None:

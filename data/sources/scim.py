@@ -4,13 +4,17 @@ SCIM lists accounts but no jobs, so every state is inferred. It has no persons e
 an account follows from `externalId` or the email, if there is an identity provider's list.
 """
 
+import json
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 from data.files.errors import NotAListOfAccounts
+from data.files.relation import shorten
 from data.formatting import count_of
-from data.sources.documents import Document, Page, Prefix, read_pages
+from data.sources.documents import Document, Prefix
 from data.sources.http import ApiClient, PullFailed
+from data.sources.pages import Page, iterate_pages, read_pages
 from data.sources.settings import PullConfig
 from data.sources.source import (
     Row,
@@ -47,66 +51,43 @@ ENTERPRISE_LABELS = {
 }
 
 
-def detect(prefix: Prefix) -> bool:
+def detect(prefix: Prefix) -> str:
     """By its schemas, or by the names of the envelope, in any case as the standard allows."""
-    schemas = [*_schemas(prefix.keys), *_schemas(prefix.first_in_list)]
-    if any(str(schema).casefold().startswith(URN_PREFIXES) for schema in schemas):
-        return True
-    record_keys, envelope_keys = lower_keys(prefix.first_in_list), lower_keys(prefix.keys)
-    is_list = prefix.list_key.casefold() == "resources" and "resource" not in record_keys
-    return is_list or "totalresults" in envelope_keys
+    schemas = map(str, [*_schemas(prefix.keys), *_schemas(prefix.first_in_list)])
+    if urn := next((s for s in schemas if s.casefold().startswith(URN_PREFIXES)), ""):
+        return f"schema {shorten(urn)}"
+    names, record = lower_keys(prefix.keys), lower_keys(prefix.first_in_list)
+    if prefix.list_key.casefold() == "resources" and {"id", "username"} <= {*record}:
+        return "keys Resources, id, userName"
+    is_empty = "totalresults" in names and bool({"schemas", "resources"} & {*names})
+    return "keys totalResults, Resources" if is_empty and not record else ""
 
 
 def read_accounts(documents: Sequence[Document], report: SourceReport) -> Iterator[Row | None]:
     """One row per user. Groups give their members a role where the users do not list it."""
-    memberships = _read_memberships(documents)
-    counter, user_count = _ResourceCounter(), 0
-    for page in read_pages(documents, "Resources"):
+    memberships, user_count, group_count, others = _read_memberships(documents), 0, 0, 0
+    for page in read_pages(documents, report, "Resources", kind_of=_kind_of):
         _reject_errors(page)
-        for resource in counter.track(_normalize_list_page(page)):
+        for resource in map(lower_keys, page.records):
             is_user = bool(resource) and not _is_group(resource)
             user_count += is_user
+            group_count += _is_group(resource)
+            others += not page.is_list
             yield _map_account(resource, memberships) if is_user else None if resource else {}
-    counter.finish(report, user_count)
+    groups = count_of(group_count, "group")
+    if not user_count and (group_count or others):
+        content = groups if group_count else "another kind of resource"
+        raise NotAListOfAccounts(
+            f"The SCIM file lists no users, only {content}. Expected answers to GET /Users."
+        )
+    if group_count:
+        report.remarks.append(f"Left out {groups}: groups are not accounts.")
 
 
-class _ResourceCounter:
-    """Counts while the pages are read."""
-
-    def __init__(self) -> None:
-        self.ids: dict[str, set[str]] = {"user": set(), "group": set()}
-        self.expected_totals: dict[str, int] = {"user": 0, "group": 0}
-        self.list_count = self.single_count = self.group_count = 0
-
-    def track(self, page: Page) -> Iterator[Row]:
-        """The page's resources, with keys in lower case."""
-        resources = [lower_keys(resource) for resource in page.records]
-        kind = "group" if resources and all(map(_is_group, resources)) else "user"
-        self.list_count += page.is_list
-        self.single_count += not page.is_list
-        if page.is_list:
-            total = _parse_count(lower_keys(page.envelope).get("totalresults"))
-            self.expected_totals[kind] = max(self.expected_totals[kind], total)
-        for resource in resources:
-            self.group_count += _is_group(resource)
-            self.ids[kind].add(str(resource.get("id") or resource.get("username")))
-            yield resource
-
-    def finish(self, report: SourceReport, user_count: int) -> None:
-        """Report the counts. Raises NotAListOfAccounts without users."""
-        groups = count_of(self.group_count, "group")
-        if not user_count and (self.group_count or self.single_count):
-            content = groups if self.group_count else "another kind of resource"
-            raise NotAListOfAccounts(
-                f"The SCIM file lists no users, only {content}. Expected answers to GET /Users."
-            )
-        if self.group_count:
-            report.remarks.append(f"Left out {groups}: groups are not accounts.")
-        for kind, ids in self.ids.items():
-            total = self.expected_totals[kind]
-            report.require_total(total, len(ids), kind, "the server", "totalResults")
-        if self.single_count == 1 and not self.list_count:
-            report.incomplete_reason = "it has a single resource, not the list of all users"
+def _kind_of(page: Page) -> str:
+    """Whether a page lists groups; users and groups have a total each."""
+    resources = list(map(lower_keys, page.records))
+    return "group" if resources and all(map(_is_group, resources)) else "user"
 
 
 def pull_accounts(config: PullConfig, api: ApiClient) -> Iterator[Any]:
@@ -143,13 +124,6 @@ def _get_pages(api: ApiClient, path: str, size: int) -> Iterator[Any]:
             params = {"startIndex": start, "count": size}
 
 
-def _normalize_list_page(page: Page) -> Page:
-    """An empty list can lack `Resources`."""
-    if page.is_list or "totalresults" not in lower_keys(page.envelope):
-        return page
-    return Page(page.envelope, [], is_list=True)
-
-
 def _reject_errors(page: Page) -> None:
     if any(str(schema).casefold().endswith(":error") for schema in _schemas(page.envelope)):
         envelope = lower_keys(page.envelope)
@@ -159,6 +133,7 @@ def _reject_errors(page: Page) -> None:
 
 def _map_account(resource: Row, memberships: dict[str, list[Row]]) -> Row:
     meta, guest = lower_keys(resource.get("meta")), _extension(resource, GUEST_EXTENSION)
+    deleted_at = resource.get("deleteddatetime") or meta.get("deleteddatetime")
     roles = [
         _map_role(item, kind)
         for key, kind in ROLE_LISTS.items()
@@ -175,17 +150,27 @@ def _map_account(resource: Row, memberships: dict[str, list[Row]]) -> Row:
         roles=roles,
         active=resource.get("active"),
         upstream_id=resource.get("externalid"),
-        state_source="inferred",
+        state="Deleted" if deleted_at else "Onboarded",
+        state_source="reported" if deleted_at else "inferred",
         last_updated=meta.get("lastmodified"),
         attributes=_map_attributes(resource)
-        | {"Created": meta.get("created"), "Guest until": guest.get("expiration")},
+        | {
+            "Created": meta.get("created"),
+            "Deleted at": deleted_at,
+            "Guest until": guest.get("expiration"),
+        },
     )
 
 
 def _map_attributes(resource: Row) -> Row:
-    name, enterprise = lower_keys(resource.get("name")), _extension(resource, ENTERPRISE_EXTENSION)
-    emails = [lower_keys(email) for email in as_list(resource.get("emails"))] or [{}]
-    email = next((email for email in emails if email.get("primary") is True), emails[0])
+    enterprise, full_name = _extension(resource, ENTERPRISE_EXTENSION), resource.get("name")
+    name = {"formatted": full_name} if isinstance(full_name, str) else lower_keys(full_name)
+    emails = [
+        {"value": email} if isinstance(email, str) else lower_keys(email)
+        for email in as_list(resource.get("emails") or resource.get("email"))
+    ] or [{}]
+    is_primary = (email for email in emails if str(email.get("primary")).casefold() == "true")
+    email = next(is_primary, emails[0])
     manager = enterprise.get("manager")
     details = lower_keys(manager)
     return {
@@ -198,11 +183,19 @@ def _map_attributes(resource: Row) -> Row:
 
 
 def _map_role(item: Any, kind: str) -> Row:
-    fields = lower_keys(item) if isinstance(item, dict) else {"value": item}
+    fields = lower_keys(_parse_object(item)) or {"value": item}
     role_id = fields.get("value") or fields.get("id")
     name = fields.get("display") or fields.get("displayname") or role_id
     via = "indirect" if kind == "Group" and fields.get("type") == "indirect" else ""
     return make_role(name, kind, id=role_id if role_id != name else "", via=via)
+
+
+def _parse_object(item: Any) -> Any:
+    """An object that a server sends as text."""
+    if isinstance(item, str) and item.startswith("{"):
+        with suppress(ValueError, RecursionError):
+            return json.loads(item)
+    return item
 
 
 def _read_memberships(documents: Sequence[Document]) -> dict[str, list[Row]]:
@@ -211,7 +204,7 @@ def _read_memberships(documents: Sequence[Document]) -> dict[str, list[Row]]:
     group_documents = [
         document for document in documents if _is_group(lower_keys(document.prefix.first_record))
     ]
-    for page in read_pages(group_documents, "Resources"):
+    for page in iterate_pages(group_documents, "Resources"):
         for group in filter(_is_group, map(lower_keys, page.records)):
             role = _map_role({"display": group.get("displayname"), "id": group.get("id")}, "Group")
             for member in map(lower_keys, as_dicts(group.get("members"))):
@@ -243,4 +236,4 @@ def _parse_count(value: Any) -> int:
     return int(value) if str(value).isdecimal() else 0
 
 
-SCIM = Source("SCIM users", detect, read_accounts)
+SCIM = Source("scim", "SCIM users", detect, read_accounts)

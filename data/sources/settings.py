@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from data.files.headers import CREDENTIAL_PATTERN
+from data.home import is_safe_name
 from data.sources.http import PullFailed
 
 INTERVAL_PATTERN = re.compile(r"(\d+) ?(m|h|d)(?:in\w*|our\w*|ay\w*)?")
@@ -67,6 +68,8 @@ def read_pull_configs(path: Path) -> list[PullConfig]:
 
 def _parse_section(name: str, section: Mapping[str, Any]) -> PullConfig:
     source, every = section.get("source"), section.get("every")
+    if not is_safe_name(name):
+        raise PullFailed(f"[pull.{name}] cannot name an integration, which is a folder's name.")
     if not source:
         raise PullFailed(f"[pull.{name}] lacks “source”.")
     if every is None:

@@ -3,10 +3,11 @@
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
+from data.files.encoding import InputFile
 from data.files.headers import CREDENTIAL_PATTERN
-from data.formatting import count_of
 from data.schema import RAW_COLUMNS
 from data.sources.documents import Document, Prefix
 
@@ -28,38 +29,29 @@ class SourceReport:
     remarks: list[str] = field(default_factory=list)  # for information
     warnings: list[str] = field(default_factory=list)  # to be checked
     incomplete_reason: str = ""  # why this is not the complete list; the file goes on hold
-    source: str = ""  # the source's name; empty for a file with Rollcall's own columns
+    source: str = ""  # the source's name; empty for a table without a source
+    can_be_page: bool = False  # whether it is a list of an API that can be its first page
+    sheets: tuple[str, ...] = ()  # names of a workbook's sheets
 
-    def warn_if_full(self, documents: Sequence[Document], count: int, *page_sizes: int) -> None:
-        """Warn where one document has exactly as many records as one answer can have."""
-        if len(documents) == 1 and count in page_sizes:
-            self.warnings.append(
-                f"It has {count_of(count, 'record')}, which is a full page. Check that it is the "
-                "complete list."
-            )
-
-    def require_last_page(self, next_page: Any, key: str) -> None:
-        """The list is incomplete where its last page names a next one."""
-        if next_page:
-            self.incomplete_reason = f"the last page names a next one ({key}), which is missing"
-
-    def require_total(self, total: int, count: int, noun: str, server: str, key: str) -> None:
-        """The list is incomplete where it has fewer records than the server counts."""
-        if count < total:
-            self.incomplete_reason = (
-                f"{server} counts {count_of(total, noun)} ({key}), and the file has {count:,}; "
-                "pages are missing"
-            )
+    def add_file(self, file: InputFile) -> None:
+        """Add what the reading of a file found."""
+        self.remarks[:0] = file.remarks
+        self.incomplete_reason = self.incomplete_reason or file.incomplete_reason
+        self.sheets = self.sheets or file.sheets
 
 
 class Source(NamedTuple):
     """One kind of file, and how to read it."""
 
+    key: str  # a short name, for `--as` and mappings
     name: str  # as in “Read as …”
-    detect: Callable[[Prefix], bool]  # whether a file with this beginning is of this source
+    detect: Callable[[Prefix], str]
+    """What proves that a file with this beginning is of this source, for a person; empty where
+    nothing does. What other products also have is no proof."""
     read_accounts: Callable[[Sequence[Document], SourceReport], Iterator[Row | None]]
     """One row per record, in their order; None for a record that is not an account. Raises
     NotAListOfAccounts where the files are of the source but list no accounts."""
+    formats: tuple[str, ...] = ("JSON", "NDJSON")  # that it can read
 
 
 def make_account(
@@ -104,7 +96,13 @@ def make_account(
 
 def _is_shown(attribute: tuple[str, Any]) -> bool:
     key, value = attribute
-    return value not in (None, "", [], {}) and not CREDENTIAL_PATTERN.search(key)
+    is_empty = value is None or value == "" or value in ([], {})
+    return not is_empty and not _is_credential(key)
+
+
+@lru_cache(maxsize=4096)
+def _is_credential(key: str) -> bool:
+    return bool(CREDENTIAL_PATTERN.search(key))
 
 
 def make_role(name: Any, kind: str = "", **details: Any) -> Row:

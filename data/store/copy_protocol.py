@@ -2,8 +2,10 @@
 
 import io
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import psycopg
 import pyarrow as pa
 import sqlalchemy as sa
 from psycopg import sql
@@ -12,6 +14,7 @@ from sqlalchemy import ColumnElement, Connection, func, select
 
 from data.store.adapter import Rows
 from data.store.dialect import LAMBDA_ITEM, sql_lambda
+from data.store.server_errors import explain_server_error
 
 READ_AHEAD_SIZE = 1 << 20
 """Bytes that are read ahead."""
@@ -51,12 +54,8 @@ def _array_literal(items: ColumnElement[Any]) -> ColumnElement[Any]:
 
 def read_copied(store: Connection, rows: Rows) -> pa.RecordBatchReader:
     """The rows as the server sends them. Lists are JSON."""
-    columns = rows.subquery("copied").c
-    schema = pa.schema([(c.key, _arrow_type(c)) for c in columns])
-    json_rows = select(
-        *(func.to_json(c).label(c.key) if isinstance(c.type, sa.ARRAY) else c for c in columns)
-    )
-    stream = io.BufferedReader(_CopyStream(store, json_rows), READ_AHEAD_SIZE)
+    schema = pa.schema([(c.key, _arrow_type(c)) for c in rows.selected_columns])
+    stream = io.BufferedReader(_CopyStream(store, copied_query(rows)), READ_AHEAD_SIZE)
     if not stream.peek(1):
         return pa.RecordBatchReader.from_batches(schema, [])
     return csv.open_csv(
@@ -72,6 +71,18 @@ def read_copied(store: Connection, rows: Rows) -> pa.RecordBatchReader:
             quoted_strings_can_be_null=False,
         ),
     )
+
+
+def copied_query(rows: Rows) -> Rows:
+    """The rows with lists as JSON, in their order.
+
+    The order stays that of the whole statement: Citus sorts a subquery on each machine only.
+    """
+    columns = (
+        func.to_json(c).label(c.key) if isinstance(c.type, sa.ARRAY) else c
+        for c in rows.selected_columns
+    )
+    return rows.with_only_columns(*columns, maintain_column_froms=True)
 
 
 class _CopyStream(io.RawIOBase):
@@ -102,11 +113,21 @@ def _chunks(store: Connection, statement: sql.Composed, values: dict[str, Any]) 
             yield bytes(chunk)
 
 
-def _cursor(store: Connection) -> Any:
-    """A cursor in a transaction, which SQLAlchemy begins only for its own statements."""
+@contextmanager
+def _cursor(store: Connection) -> Iterator[Any]:
+    """A cursor in a transaction, which SQLAlchemy begins only for its own statements.
+
+    It does not see errors of this cursor, either.
+    """
     if not store.in_transaction():
         store.begin()
-    return store.connection.cursor()
+    connection: Any = store.connection.driver_connection
+    try:
+        with connection.cursor() as cursor:
+            yield cursor
+    except psycopg.Error as error:
+        explained = explain_server_error(store.engine.url, error, is_lost=connection.closed)
+        raise explained or error from error
 
 
 def _arrow_type(value: ColumnElement[Any]) -> pa.DataType:

@@ -100,6 +100,15 @@ def _like(word: ColumnElement[Any], text: ColumnElement[Any]) -> ColumnElement[b
     return text.like(sa.literal("%") + word + sa.literal("%"))
 
 
+def _composed(text: ColumnElement[Any]) -> ColumnElement[Any]:
+    """An ASCII text has as many bytes as characters, and needs no composing."""
+    composed = func.normalize(text, sa.literal_column("NFC"), type_=sa.String)
+    return case((func.octet_length(text) == func.char_length(text), text), else_=composed)
+
+
+nfc = _sql_function("nfc", sa.String(), duckdb=func.nfc_normalize, postgresql=_composed)
+"""A text in Unicode's composed form: letters and their marks as one character."""
+
 occurs_in = _sql_function(
     "occurs_in",
     sa.Boolean(),
@@ -185,14 +194,20 @@ either_condition = _sql_function(
 
 
 class sql_lambda(FunctionElement[Any]):  # noqa: N801 - a function of SQL
-    """A DuckDB lambda over the items of a list. Its expression calls an item LAMBDA_ITEM."""
+    """A DuckDB lambda over the items of a list. Its expression calls an item `item`."""
 
     inherit_cache = True
+
+    def __init__(
+        self, expression: ColumnElement[Any], item: ColumnElement[Any] | None = None
+    ) -> None:
+        super().__init__(LAMBDA_ITEM if item is None else item, expression)
 
 
 @compiles(sql_lambda)
 def _compile_lambda(element: sql_lambda, compiler: SQLCompiler, **options: Any) -> str:
-    return f"lambda {LAMBDA_ITEM.name}: {compiler.process(element.clauses, **options)}"
+    item, expression = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"lambda {item}: {expression}"
 
 
 LAMBDA_ITEM: ColumnElement[Any] = column("role_item", sa.JSON)

@@ -15,6 +15,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, Pool
 from sqlalchemy.schema import CreateTable, DropTable
 
 from data.formatting import file_stamp, utc_now
+from data.home import database_url
 from data.schema import metadata
 from data.staging import staging_metadata
 from data.store.adapter import ADAPTERS, DatabaseAdapter, Replacement, Rows
@@ -68,12 +69,20 @@ class DuckDBAdapter(DatabaseAdapter):
     def create_engine(self, url: str) -> sa.Engine:
         """Create the folder of the file, too."""
         if file := database_file(url):
+            if any(character in "?\\" for character in str(file)):
+                raise StoreUnreachable(
+                    f"{file}: DuckDB reads “?” and “\\” in a path as something else. Choose a "
+                    "folder without them."
+                )
             try:
                 file.parent.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise StoreUnreachable(f"{error.filename}: {error.strerror}.") from error
         # Parameters contain names of people, so errors do not quote them.
-        engine = create_engine(url, connect_args={"config": _config(file)}, hide_parameters=True)
+        # A connection costs next to nothing, and there is always one for the probe.
+        unlimited = {"max_overflow": -1} if file else {}
+        config = {"config": _config(file)}
+        engine = create_engine(url, connect_args=config, hide_parameters=True, **unlimited)
         event.listen(engine, "connect", _apply_settings)
         _track_connections(engine, _connections_in_use.setdefault(url, {}))
         return engine
@@ -157,7 +166,7 @@ class DuckDBAdapter(DatabaseAdapter):
         try:
             for leftover in leftovers:
                 leftover.unlink(missing_ok=True)
-            yield Replacement(f"duckdb:///{new_file}", lambda _: None, install)
+            yield Replacement(database_url(new_file), lambda _: None, install)
         finally:
             for leftover in leftovers:
                 leftover.unlink(missing_ok=True)
@@ -264,10 +273,7 @@ def _move_aside(file: Path, reason: str) -> Path:
 
 def _classify_error(file: Path, message: str) -> StoreError | None:
     if re.search(r"No space left|File too large|quota exceeded", message):
-        return DiskFull(
-            f"The disk of {file.parent} is full, so nothing can be loaded. No loaded data is lost. "
-            "Free some space; files in the inbox are then loaded."
-        )
+        return DiskFull.of_folder(file.parent)
     if "Out of Memory Error" in message:
         return OutOfMemory(
             f"DuckDB needs more than its memory limit of {memory_limit()} and stopped. No loaded "

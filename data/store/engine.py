@@ -1,5 +1,6 @@
 """Opens stores: once per process, checked, and set up before the first query."""
 
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -22,12 +23,17 @@ from data.store.pseudonyms import key_statements, read_or_create_key
 from data.store.restricted_views import create_view_statements
 from data.tempfiles import temporary_folder
 
-SCHEMA_VERSION = 8
+SCHEMA_VERSION = 9
 """Increase it after a change to the tables, or to what is derived from a file. A store of another
 version is rebuilt from the archive."""
 
-# One row: the SCHEMA_VERSION of the store.
-schema_version = sa.Table("layout", sa.MetaData(), sa.Column("number", sa.Integer, nullable=False))
+# One row: the SCHEMA_VERSION of the store, and its key.
+schema_version = sa.Table(
+    "layout",
+    sa.MetaData(),
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("key", sa.String, nullable=False),
+)
 
 _write_lock = RLock()
 """DuckDB rejects a second writer. With the lock it waits. PostgreSQL has a lock of its own."""
@@ -124,7 +130,8 @@ def _open(url: str) -> sa.Engine:
                     if not _has_tables(con):  # another process may have been faster
                         adapter.create_tables(con)
                         schema_version.create(con)
-                        con.execute(sa.insert(schema_version).values(number=SCHEMA_VERSION))
+                        values = {"number": SCHEMA_VERSION, "key": secrets.token_hex(16)}
+                        con.execute(sa.insert(schema_version).values(values))
             _check_schema_version(con)
             adapter.check_complete(con)
     except BaseException:
@@ -132,6 +139,11 @@ def _open(url: str) -> sa.Engine:
         _lasting_errors.pop(url, None)  # the caller gets the error
         raise
     return engine
+
+
+def store_key(con: Connection) -> str:
+    """A secret of the store, for values that nobody outside can calculate. No view shows it."""
+    return con.execute(select(schema_version.c.key)).scalar_one()
 
 
 def create_unchecked_engine(url: str) -> sa.Engine:
@@ -156,7 +168,12 @@ def unchecked_connection(url: str) -> Iterator[Connection]:
 def _translate_error(
     adapter: DatabaseAdapter, url: str, context: ExceptionContext
 ) -> StoreError | None:
-    """The meaning of a statement's error for the store. None where it has none."""
+    """The meaning of a statement's error for the store. None where it has none.
+
+    A dead connection that is noticed before its use is replaced, and means nothing.
+    """
+    if context.is_pre_ping:
+        return None
     error, lasting_error = adapter.translate_error(url, context)
     if lasting_error:
         _lasting_errors[url] = lasting_error

@@ -1,5 +1,8 @@
 """Why a store cannot be used: one exception per cause."""
 
+import errno
+from pathlib import Path
+
 
 class StoreError(Exception):
     """The store cannot be used now. The message says why, and what to do."""
@@ -17,12 +20,27 @@ class StoreUnreachable(StoreError):
     """The store cannot be opened or created: the folder is read-only or the server is down."""
 
 
+class StoreBusy(StoreError):
+    """Too many people ask at once. The store itself is fine."""
+
+
 class StoreTooNew(StoreError):
     """A newer DuckDB made the file. The newer Rollcall can read it."""
 
 
 class DiskFull(StoreError):
     """The disk is full, or the file may not grow. Committed data is safe."""
+
+    @classmethod
+    def of_folder(cls, folder: Path) -> "DiskFull":
+        """The disk of this folder is full."""
+        return cls(
+            f"The disk of {folder} is full, so nothing can be loaded. No loaded data is lost. "
+            "Free some space; files in the inbox are then loaded."
+        )
+
+
+DISK_FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class OutOfMemory(StoreError):

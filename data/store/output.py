@@ -10,18 +10,16 @@ from sqlalchemy import ColumnElement, Connection, case, func, select
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 
+from data.files.own_list import FORMULA_PATTERN
 from data.store.transfer import Rows
 
 BYTE_ORDER_MARK = "\ufeff"
 """Without it Excel reads UTF-8 in the machine's old encoding: “Zoë” becomes “ZoÃ«”."""
 
-FORMULA_PREFIXES = "=+-@\t\r\n\uff1d\uff0b\uff0d\uff20"
-"""Characters that start a formula in a spreadsheet; the last four are full-width."""
-
 
 def escape_formula(text: str) -> str:
     """The text, after an apostrophe if a spreadsheet would run it as a formula."""
-    return f"'{text}" if text.startswith(tuple(FORMULA_PREFIXES)) else text
+    return f"'{text}" if re.match(FORMULA_PATTERN, text) else text
 
 
 def write_csv(
@@ -31,15 +29,23 @@ def write_csv(
     path: Path,
     *,
     is_safe: bool = True,
+    mark_heading: str = "",
 ) -> None:
     """Write the rows under the headings, every value in quotes; times as ISO 8601 in UTC.
 
     A safe file starts with a byte order mark, and none of its cells is a formula in a spreadsheet.
-    Headings come from the data and can repeat, so they are not SQL names.
+    A last column of `mark_heading` then says Yes where a cell of the row got an apostrophe.
+    Headings come from the data, so they are not SQL names.
     """
     cells = [_cell_text(column) for column in rows.subquery("listed").c]
     if is_safe:
-        cells, headings = [*map(_escape_formula, cells)], [*map(escape_formula, headings)]
+        formulas, headings = [*map(_is_formula, cells)], [*map(escape_formula, headings)]
+        cells = [
+            case((is_formula, sa.literal("'").concat(cell)), else_=cell)
+            for cell, is_formula in zip(cells, formulas, strict=True)
+        ]
+        if mark_heading:
+            cells, headings = [*cells, case((sa.or_(*formulas), "Yes"))], [*headings, mark_heading]
     quoted = ('"' + heading.replace('"', '""') + '"' for heading in headings)
     prefix = (BYTE_ORDER_MARK if is_safe else "") + ",".join(quoted) + "\n"
     options = {"FORCE_QUOTE": ALL_COLUMNS, "PREFIX": prefix, "SUFFIX": "\n"}
@@ -74,10 +80,9 @@ def _cell_text(column: ColumnElement[Any]) -> ColumnElement[Any]:
     return iso_text(column) if isinstance(column.type, sa.DateTime) else sa.cast(column, sa.String)
 
 
-def _escape_formula(text: ColumnElement[Any]) -> ColumnElement[Any]:
+def _is_formula(text: ColumnElement[Any]) -> ColumnElement[bool]:
     """DuckDB compiles a pattern once only if it stands in the statement."""
-    pattern = sa.literal(f"^[{re.escape(FORMULA_PREFIXES)}]", literal_execute=True)
-    return case((func.regexp_matches(text, pattern), sa.literal("'").concat(text)), else_=text)
+    return func.regexp_matches(text, sa.literal(f"^{FORMULA_PATTERN}", literal_execute=True))
 
 
 ALL_COLUMNS = object()

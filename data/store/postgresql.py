@@ -44,7 +44,8 @@ from data.store.adapter import ADAPTERS, DatabaseAdapter, Replacement, Rows
 from data.store.citus import distribute_like
 from data.store.copy_protocol import read_copied, write_copied
 from data.store.dialect import CODE_POINT_COLLATION
-from data.store.errors import DiskFull, StoreError, StoreUnreachable
+from data.store.errors import StoreError, StoreUnreachable
+from data.store.server_errors import display_address, explain_server_error
 
 log = logging.getLogger("rollcall")
 
@@ -108,9 +109,8 @@ sa.Index(
 """Finds a part of a text, where the extension pg_trgm exists or can be created."""
 
 
-DISK_FULL = "53100"
-CONNECTION_ERROR_PREFIX = "08"
-"""Error codes about connections start with it, also about those to other nodes of a cluster."""
+CONNECT_SECONDS = 10
+"""Seconds to wait for a server that does not answer, where the address does not say."""
 
 FOREIGN_TABLES_MESSAGE = (
     "It has tables that are not Rollcall’s. Give Rollcall a database or a schema of its own, and "
@@ -129,8 +129,11 @@ class PostgreSQLAdapter(DatabaseAdapter):
 
     def create_engine(self, url: str) -> sa.Engine:
         """Each transaction sees the database at one moment."""
+        is_set = "connect_timeout" in sa.make_url(url).query
+        timeout = {} if is_set else {"connect_timeout": CONNECT_SECONDS}
         engine = create_engine(
             url,
+            connect_args=timeout,
             isolation_level="REPEATABLE READ",
             hide_parameters=True,  # parameters contain names of people
             pool_pre_ping=True,  # the server may have been restarted
@@ -157,20 +160,9 @@ class PostgreSQLAdapter(DatabaseAdapter):
     def translate_error(
         self, url: str, context: ExceptionContext
     ) -> tuple[StoreError | None, StoreError | None]:
-        """By the code. No error lasts, because the server recovers by itself."""
-        error = context.original_exception
-        code = getattr(error, "sqlstate", None) or ""
-        if code == DISK_FULL:
-            return DiskFull(
-                f"The disk of {_display_address(url)} is full. Free some space there."
-            ), None
-        is_connection_error = code.startswith(CONNECTION_ERROR_PREFIX)
-        if context.is_disconnect or context.connection is None or is_connection_error:
-            message = ". ".join(line.strip() for line in str(error).splitlines())
-            return StoreUnreachable(
-                f"{_display_address(url)} cannot be reached. PostgreSQL reports: “{message}”."
-            ), None
-        return None, None
+        """No error lasts, because the server recovers by itself."""
+        is_lost = context.is_disconnect or context.connection is None
+        return explain_server_error(url, context.original_exception, is_lost=is_lost), None
 
     def exists(self, url: str) -> bool:
         """Only a connection can find out."""
@@ -184,7 +176,7 @@ class PostgreSQLAdapter(DatabaseAdapter):
         problem = "" if encoding == "UTF8" and lowers_unicode else ENCODING_MESSAGE
         problem = FOREIGN_TABLES_MESSAGE if has_foreign_tables else problem
         if problem:
-            address = _display_address(con.engine.url)
+            address = display_address(con.engine.url)
             raise StoreUnreachable(f"{address} cannot hold a store. {problem}")
 
     def create_tables(self, con: Connection) -> None:
@@ -264,12 +256,6 @@ def _apply_settings(connection: Any, _: ConnectionPoolEntry) -> None:
         cursor.execute("SET jit = off")
         cursor.execute("SET citus.propagate_set_commands = 'local'")
     connection.commit()
-
-
-def _display_address(address: str | sa.URL) -> str:
-    """Host, port and database, without the password."""
-    url = sa.make_url(address)
-    return f"{url.host or 'localhost'}:{url.port or 5432}/{url.database}"
 
 
 # ---- statements that create tables ---------------------------------------------------------------

@@ -38,9 +38,23 @@ REASON_NOT_SHOWN = "Reason not shown"
 FAILURE_CODE_PATTERN = r"[A-Za-z0-9_.:/-]{1,60}"
 """A failure code. Any other text could contain a name."""
 
+NOT_A_WORD_PATTERN = r"[0-9_]|[A-Z][A-Z]|[a-z][A-Z]"
+"""What codes have, and words and names have not. Loading takes out the account's own names; this
+is for those of others: `ada.lovelace` is no code."""
+
 
 def _replace_text(text: ColumnElement[Any]) -> ColumnElement[Any]:
     return case((text.is_not(None), PLACEHOLDER))
+
+
+def _is_code(rows: Any) -> ColumnElement[bool]:
+    """Whether the row has a code that looks like one, and in which loading found no name."""
+    code = rows.c.failure_code
+    return sa.and_(
+        code == rows.c.failure_reason,
+        regex_matches(code, f"^{FAILURE_CODE_PATTERN}$"),
+        regex_matches(code, NOT_A_WORD_PATTERN),
+    )
 
 
 ColumnMasks = Mapping[str, Callable[[ColumnElement[Any]], ColumnElement[Any]]]
@@ -51,9 +65,9 @@ HIDING_MASKS: ColumnMasks = {
     "user_email": _replace_text,
     "account_id": _replace_text,
     "state_reason": lambda text: case((text.is_not(None), REASON_NOT_SHOWN)),
-    "failure_code": lambda text: case((regex_matches(text, f"^{FAILURE_CODE_PATTERN}$"), text)),
+    "failure_code": lambda text: case((_is_code(text.table), text)),
     "failure_reason": lambda text: case(
-        (sa.or_(regex_matches(text, f"^{FAILURE_CODE_PATTERN}$"), text == NO_REASON), text),
+        (sa.or_(_is_code(text.table), text == NO_REASON), text),
         (text.is_not(None), REASON_NOT_SHOWN),
     ),
     "roles": lambda _: sa.cast(array([]), sa.ARRAY(sa.String)),

@@ -14,8 +14,10 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, and_, case, func, select
 
+from data.files.text import username_key
 from data.schema import (
     TRACKED_COLUMNS,
+    account_profile,
     account_version,
     is_same_account,
     is_unmatched,
@@ -101,8 +103,32 @@ def _versions(
     return join_profile(versions.subquery("versions"))
 
 
-def returned_accounts(window: Window) -> sa.Select[Any]:
-    """The keys of accounts that are listed after, not before, and had been listed earlier."""
+def returned_accounts(window: Window) -> sa.CompoundSelect[Any]:
+    """The keys of accounts that are listed after, not before, and had been listed earlier.
+
+    Under the same account ID; or under another one with the same username.
+    """
+    return sa.union(_listed_again(window), _recreated(window))
+
+
+def _recreated(window: Window) -> sa.Select[Any]:
+    diff, profile, v = account_diff(window), account_profile.c, account_version
+    is_same_username = and_(
+        profile.integration_id == diff.c.integration_id,
+        username_key(profile.username_in_app) == username_key(diff.c.after_username_in_app),
+    )
+    is_listed = sa.or_(is_valid_at(v, window.since), is_valid_at(v, window.until))
+    listed = select(v.c.account_key).where(is_listed)
+    is_removed = and_(profile.content_since <= window.since, profile.account_key.not_in(listed))
+    return (
+        select(diff.c.account_key)
+        .join_from(diff, account_profile, is_same_username)
+        .where(sa.not_(diff.c.in_before), is_removed)
+        .distinct()
+    )
+
+
+def _listed_again(window: Window) -> sa.Select[Any]:
     diff = account_diff(window)
     earlier = account_version.alias("earlier")
     return (
@@ -271,7 +297,8 @@ CHANGE_KINDS: dict[str, ChangeKind] = {
     ),
     "back": ChangeKind(
         "Returned",
-        "Listed at the later moment, not at the earlier one, but before that.",
+        "Listed at the later moment, not at the earlier one, but before that; "
+        "perhaps under another ID.",
         _is_added(returned=True),
         ("after",),
     ),

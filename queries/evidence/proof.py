@@ -17,7 +17,7 @@ from data.files.mapping import read_mapping
 from data.files.naming import SnapshotFile
 from data.formatting import file_stamp
 from data.history.load import load
-from data.home import Home
+from data.home import Home, database_url
 from data.store.engine import close_store, open_store
 from queries.evidence.accounts import ACCOUNTS
 from queries.evidence.findings import FINDINGS
@@ -163,7 +163,7 @@ def _differences(
     """Load the snapshots into a store of their own, make the pack again, and compare."""
     kind = EVIDENCE_KINDS[pack.manifest["of"]]
     with TemporaryDirectory(prefix="rollcall-verify-") as folder:
-        url = f"duckdb:///{folder}/store.duckdb"
+        url = database_url(Path(folder) / "store.duckdb")
         try:
             engine = open_store(url)
             for number, ((name, taken_at), path) in enumerate(files.items(), start=1):

@@ -12,6 +12,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection, case, func, select
 
+from data.files.own_list import HEADINGS, UTC_SUFFIX
 from data.formatting import file_stamp, iso_z, utc_now
 from data.schema import account, integration, is_same_account
 from data.store.output import iso_text, write_csv, write_json_list, write_parquet
@@ -20,8 +21,7 @@ from queries.changes.accounts import count_changes, sort_key
 from queries.changes.diff import CHANGE_KINDS, ChangeFilter, account_diff, condition_of
 from queries.changes.window import Window
 from queries.export.excel import Sheet, write_workbook
-from queries.export.listing import LISTING_COLUMNS
-from queries.export.manifest import slug, snapshot_sources
+from queries.export.manifest import SnapshotSource, slug, snapshot_sources, words_of
 
 MAX_NAME_LENGTH = 80
 """Characters of the filters in a file name."""
@@ -40,21 +40,36 @@ class ChangesExport:
     on_batch: Callable[[], None] = lambda: None
     """Runs before each batch of a long export; can raise to end it."""
 
+    @cached_property
+    def snapshots(self) -> list[SnapshotSource]:
+        """The snapshots of both sides, each once."""
+        moments = (self.window.since, self.window.until)
+        sides = [snapshot_sources(self.con, self.window.integration, moment) for moment in moments]
+        return list(dict.fromkeys(chain(*sides)))
+
+    def facts(self) -> dict[str, str]:
+        """The manifest for people: a label and its text, the title first."""
+        return {
+            "List": CHANGE_KINDS[self.change_filter.kind].description,
+            "Integrations": ", ".join(self.window.integration) or "all",
+            "From": words_of(self.window.since),
+            "To": words_of(self.window.until),
+            "Accounts": f"{count_changes(self.con, self.window, self.change_filter):,}",
+            "Made at": words_of(utc_now()),
+            "Load again": "Not for loading: it is a list of changes.",
+        }
+
     def manifest(self) -> dict[str, Any]:
         """The list's filters, snapshots and row count, as JSON values."""
         params: dict[str, list[str]] = {}
         for name, value in [*self.window.params(), *self.change_filter.params()]:
             params.setdefault(name, []).append(value)
-        moments = (self.window.since, self.window.until)
-        snapshots = [
-            snapshot_sources(self.con, self.window.integration, moment) for moment in moments
-        ]
         return {
             "changes": CHANGE_KINDS[self.change_filter.kind].description,
             "filters": params,
             "made_at": iso_z(utc_now()),
             "rows": count_changes(self.con, self.window, self.change_filter),
-            "snapshots": [source.as_dict() for source in dict.fromkeys(chain(*snapshots))],
+            "snapshots": [source.as_dict() for source in self.snapshots],
         }
 
     def name(self, extension: str) -> str:
@@ -109,8 +124,11 @@ def _write_csv(changes: ChangesExport, path: Path, *, is_safe: bool = True) -> N
 
 def _write_workbook(changes: ChangesExport, path: Path) -> None:
     widths = [COLUMN_WIDTH] * len(TEXT_HEADINGS)
-    sheet = Sheet("Changes", TEXT_HEADINGS, widths, changes.batches())
-    write_workbook(path, [sheet], changes.manifest())
+    headings = [
+        f"{h}{UTC_SUFFIX}" if h.startswith(HEADINGS["last_updated"]) else h for h in TEXT_HEADINGS
+    ]
+    sheet = Sheet("Changes", headings, widths, changes.batches())
+    write_workbook(path, [sheet], changes.facts(), changes.snapshots)
 
 
 def _write_parquet(changes: ChangesExport, path: Path) -> None:
@@ -144,12 +162,8 @@ SIDES = {"was": "before", "is": "after"}
 """Prefix of a column in the file → side of the comparison."""
 
 TEXT_HEADINGS = [
-    *(LISTING_COLUMNS[name].heading for name in ("integration", "account_id", "username_in_app")),
-    *(
-        f"{LISTING_COLUMNS[name].heading}, {side}"
-        for name in EXPORTED_COLUMNS
-        for side in SIDES.values()
-    ),
+    *(HEADINGS[name] for name in ("integration", "account_id", "username_in_app")),
+    *(f"{HEADINGS[name]}, {side}" for name in EXPORTED_COLUMNS for side in SIDES.values()),
 ]
 
 

@@ -8,41 +8,40 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
+from data.files.own_list import APOSTROPHES_HEADING
 from data.store.output import write_csv, write_json_list, write_parquet
 from data.tempfiles import TemporaryFile, write_atomically
 from queries.export.excel import write_list_workbook
-from queries.export.listing import LISTING_COLUMNS, Listing, ListRequest
+from queries.export.listing import ALL_COLUMNS, Listing, ListRequest
 from queries.export.manifest import build_manifest, snapshot_sources
-
-DEFAULT_COLUMNS = tuple(name for name in LISTING_COLUMNS if name != "account_id")
-"""The columns of the safe CSV where the request names none."""
-
-ALL_COLUMNS = tuple(LISTING_COLUMNS)
 
 
 def write_safe_csv(listing: Listing, path: Path) -> None:
-    """CSV for spreadsheets: an apostrophe keeps text that looks like a formula from running."""
-    columns = listing.columns(DEFAULT_COLUMNS)
-    headings = [column.heading for column in columns]
-    write_csv(listing.workspace, listing.text_rows(columns), headings, path)
+    """CSV for spreadsheets: an apostrophe keeps text that looks like a formula from running.
+
+    The last column marks the rows with apostrophes, so that Rollcall can take them off again.
+    """
+    _write_csv(listing, path, mark_heading=APOSTROPHES_HEADING)
 
 
 def write_raw_csv(listing: Listing, path: Path) -> None:
-    """CSV for programs: unescaped values, account IDs and no byte order mark."""
-    columns = listing.columns(ALL_COLUMNS)
-    headings = [column.heading for column in columns]
-    write_csv(listing.workspace, listing.text_rows(columns), headings, path, is_safe=False)
+    """CSV for programs: unescaped values, and no byte order mark."""
+    _write_csv(listing, path, is_safe=False)
+
+
+def _write_csv(listing: Listing, path: Path, **options: Any) -> None:
+    rows = listing.text_rows(listing.columns)
+    write_csv(listing.workspace, rows, [c.heading for c in listing.columns], path, **options)
 
 
 def write_json(listing: Listing, path: Path) -> None:
     """A snapshot file as JSON: a list with one account per line.
 
-    Rollcall loads the list of one integration again as the same accounts. An account names its
-    integration only where the list has several.
+    An account names its integration only where the list has several.
     """
     filters = listing.request.filters
     is_mixed = len(snapshot_sources(listing.con, filters.integration, filters.as_of)) > 1
@@ -54,7 +53,7 @@ def write_json(listing: Listing, path: Path) -> None:
 def write_typed_parquet(listing: Listing, path: Path) -> None:
     """Parquet for analysis: times as times, roles as lists, the manifest as metadata."""
     manifest = json.dumps(build_manifest(listing).as_dict())
-    rows = listing.typed_rows(listing.columns(ALL_COLUMNS))
+    rows = listing.typed_rows(listing.columns)
     write_parquet(listing.workspace, rows, path, {"rollcall": manifest})
 
 
@@ -70,19 +69,19 @@ class Format(NamedTuple):
 FORMATS: dict[str, Format] = {
     "csv": Format(
         "CSV",
-        "Opens in a spreadsheet. Text that looks like a formula stays text.",
+        "Opens in a spreadsheet. An apostrophe keeps text that looks like a formula from running.",
         "text/csv; charset=utf-8",
         write_safe_csv,
     ),
     "raw.csv": Format(
         "Raw CSV",
-        "CSV for scripts: unescaped values and account IDs. Do not open in Excel.",
+        "CSV for scripts: unescaped values. Do not open in Excel.",
         "text/csv; charset=utf-8",
         write_raw_csv,
     ),
     "xlsx": Format(
         "Excel",
-        "Dates as dates, filters on. Sheet 2: one row per role.",
+        "Dates as dates (UTC), filters on. Sheet 2: one row per role.",
         "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
         write_list_workbook,
     ),
@@ -94,7 +93,7 @@ FORMATS: dict[str, Format] = {
     ),
     "json": Format(
         "JSON",
-        "Complete snapshot; can be loaded back into Rollcall.",
+        "For programs: one object per account, with the details of roles.",
         "application/json",
         write_json,
     ),

@@ -13,10 +13,18 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 import sqlalchemy as sa
-from sqlalchemy import ColumnElement, Connection, and_, case, func, select
+from sqlalchemy import ColumnElement, Connection, case, func, select
 from sqlalchemy.dialects.postgresql import array
 
 from data.files.headers import heading_key
+from data.files.json import json_pointer
+from data.files.own_list import (
+    FURTHER_HEADINGS,
+    HEADINGS,
+    UTC_SUFFIX,
+    attribute_heading,
+    join_roles,
+)
 from data.history.normalize import REPORTED
 from data.schema import account, integration, is_same_account
 from data.states import STATE_BY_NAME, UNRECOGNIZED
@@ -38,26 +46,30 @@ class ListingColumn(NamedTuple):
     width: int = 20  # in a spreadsheet, in characters
 
 
+WIDTHS = {
+    "user_name": 24,
+    "user_email": 30,
+    "username_in_app": 24,
+    "roles": 40,
+    "active_in_app": 12,
+    "upstream_user_id": 24,
+    "provisioning_state": 22,
+    "state_source": 14,
+    "state_reason": 40,
+    "failure_code": 14,
+    "last_updated": 22,
+    "account_id": 24,
+}
+"""Column → characters in a spreadsheet, where they are not 20."""
+
 LISTING_COLUMNS: dict[str, ListingColumn] = {
-    column.name: column
-    for column in (
-        ListingColumn("integration", "Integration", 18),
-        ListingColumn("user_name", "User", 24),
-        ListingColumn("user_email", "Email", 30),
-        ListingColumn("username_in_app", "Username in app", 24),
-        ListingColumn("roles", "App access", 40),
-        ListingColumn("active_in_app", "Active in app", 12),
-        ListingColumn("upstream_user_id", "Upstream user ID", 24),
-        ListingColumn("provisioning_state", "Provisioning state", 22),
-        ListingColumn("state_source", "State source", 14),
-        ListingColumn("state_reason", "Reason", 40),
-        ListingColumn("failure_code", "Failure code", 14),
-        ListingColumn("last_updated", "Last updated", 22),
-        ListingColumn("account_id", "Account ID", 24),
-        ListingColumn("attributes", "Further columns"),
-    )
+    name: ListingColumn(name, heading, WIDTHS.get(name, 20))
+    for name, heading in (HEADINGS | FURTHER_HEADINGS).items()
+    if name not in ("role_details", "flags")
 }
 """All columns to choose from. `attributes` stands for every further column of the snapshots."""
+
+ALL_COLUMNS = tuple(LISTING_COLUMNS)
 
 
 class UnknownColumns(ValueError):
@@ -110,37 +122,67 @@ class Listing:
     on_batch: Callable[[], None] = lambda: None
     """Runs before each batch of a long export; can raise to end it."""
 
-    def columns(self, default_names: Sequence[str]) -> list[ListingColumn]:
-        """The requested columns, or the default ones, with one column per attribute."""
+    @cached_property
+    def columns(self) -> list[ListingColumn]:
+        """The requested columns, or all, with one column per attribute.
+
+        All columns include those without which the list would not load as the same accounts.
+        """
         columns: list[ListingColumn] = []
-        for name in self.request.columns or default_names:
-            columns += self.attribute_columns if name == "attributes" else [LISTING_COLUMNS[name]]
-        return columns
+        for name in self.request.columns or ALL_COLUMNS:
+            columns += self._attribute_columns if name == "attributes" else [LISTING_COLUMNS[name]]
+        if self.request.columns:
+            return columns
+        rows = self._sorted_query().subquery("listed")
+        counts = self.con.execute(select(*(func.count(rows.c[name]) for name in OPTIONAL_COLUMNS)))
+        needed = [name for name, count in zip(OPTIONAL_COLUMNS, counts.one(), strict=True) if count]
+        return columns + [ListingColumn(name, FURTHER_HEADINGS[name], 40) for name in needed]
 
     @cached_property
-    def attribute_columns(self) -> list[ListingColumn]:
-        """One column per attribute that any account of the list has, by name."""
+    def attribute_names(self) -> Sequence[str]:
+        """The attributes that any account of the list has, sorted."""
         rows = self._sorted_query().subquery("listed")
         keys = select(unnest_json_keys(rows.c.attributes).label("key"))
         key = keys.where(rows.c.attributes.is_not(None)).subquery("keys").c.key
-        query = select(key).distinct().order_by(key).limit(MAX_ATTRIBUTE_COLUMNS + 1)
-        names = self.con.scalars(query).all()
-        if len(names) > MAX_ATTRIBUTE_COLUMNS:
-            return [LISTING_COLUMNS["attributes"]]
-        return [ListingColumn(f"{ATTRIBUTE_PREFIX}{name}", name) for name in names]
+        return sorted(self.con.scalars(select(key).distinct()))
+
+    @property
+    def _attribute_columns(self) -> list[ListingColumn]:
+        """One column per attribute, and one with JSON for those that cannot have a column.
+
+        That are names which other programs take for one another, and all beyond the first ones.
+        """
+        columns: dict[str, ListingColumn] = {}
+        for name in self.attribute_names[: MAX_ATTRIBUTE_COLUMNS + 1]:
+            heading = attribute_heading(name)
+            if name.isprintable() and name and name == name.strip():
+                columns.setdefault(
+                    heading.casefold(), ListingColumn(f"{ATTRIBUTE_PREFIX}{name}", heading)
+                )
+        if len(self.attribute_names) > MAX_ATTRIBUTE_COLUMNS:
+            columns = {}
+        is_complete = len(columns) == len(self.attribute_names)
+        return [*columns.values(), *[LISTING_COLUMNS["attributes"]] * (not is_complete)]
 
     def text_rows(self, columns: Sequence[ListingColumn]) -> sa.Select[Any]:
         """One row per account with the page's texts, in columns c0, c1 …; times stay times."""
         rows = self._sorted_rows(columns)
-        texts = {"roles": _join_roles(rows.c.roles), "active_in_app": _yes_or_no(rows)}
+        texts = {"roles": join_roles(rows.c.roles), "active_in_app": _yes_or_no(rows)}
+        texts["attributes"] = self._further_attributes(rows, columns)
         values = [texts.get(c.name, _stored_value(rows, c)) for c in columns]
         return select(*(value.label(f"c{number}") for number, value in enumerate(values)))
 
     def typed_rows(self, columns: Sequence[ListingColumn]) -> sa.Select[Any]:
         """One row per account, with the names of a snapshot file; roles as lists."""
         rows = self._sorted_rows(columns)
+        values = {"attributes": self._further_attributes(rows, columns)}
         return select(
-            *(_stored_value(rows, c).label(c.name.removeprefix(ATTRIBUTE_PREFIX)) for c in columns)
+            *(
+                values.get(c.name, _stored_value(rows, c)).label(
+                    c.heading if _is_attribute(c) else c.name
+                )
+                for c in columns
+            )
         )
 
     def json_rows(self, names: Sequence[str]) -> sa.Select[Any]:
@@ -154,10 +196,33 @@ class Listing:
         pairs = [part for name in column_names for part in (sa.literal(name), values[name])]
         text: ColumnElement[Any] = sa.cast(func.json_object(*pairs), sa.String)
         if "attributes" in names and column_names:
-            text = _merge_attributes(text, rows.c.attributes)
+            text = _merge_attributes(text, self._renamed_attributes(rows))
         elif "attributes" in names:
-            text = func.coalesce(rows.c.attributes, "{}")
+            text = func.coalesce(self._renamed_attributes(rows), "{}")
         return select(text.label("account"))
+
+    def _further_attributes(
+        self, rows: sa.FromClause, columns: Sequence[ListingColumn]
+    ) -> ColumnElement[Any]:
+        """The attributes without a column of their own, as a JSON object."""
+        names = [c.name.removeprefix(ATTRIBUTE_PREFIX) for c in columns if _is_attribute(c)]
+        if not names:
+            return rows.c.attributes
+        pairs = (part for name in names for part in (sa.literal(name), sa.null()))
+        return _patch_object(rows.c.attributes, pairs)
+
+    def _renamed_attributes(self, rows: sa.FromClause) -> ColumnElement[Any]:
+        """The attributes by their headings."""
+        attributes = rows.c.attributes
+        headings = {name: attribute_heading(name) for name in self.attribute_names}
+        if all(name == heading for name, heading in headings.items()):
+            return attributes
+        pairs: list[Any] = []
+        for name, heading in headings.items():
+            if name != heading:
+                value = func.json_extract_string(attributes, json_pointer(name))
+                pairs += [sa.literal(name), sa.null(), sa.literal(heading), value]
+        return _patch_object(attributes, pairs)
 
     def role_rows(self) -> sa.Select[Any]:
         """One row per account and role, with the details of the role: ROLE_HEADINGS."""
@@ -218,17 +283,23 @@ class Listing:
 ATTRIBUTE_PREFIX = "attributes/"
 """Starts the internal name of an attribute's column, as an attribute can be named like a column."""
 
+ROLE_COLUMNS = ("integration", "user_name", "user_email", "username_in_app", "account_id")
 ROLE_HEADINGS = (
-    "Integration",
-    "Username in app",
-    "Account ID",
+    *(HEADINGS[name] for name in ROLE_COLUMNS),
     "Role",
     "Role ID",
     "Type",
     "Description",
     "Via",
-    "Since",
+    f"Since{UTC_SUFFIX}",
 )
+
+OPTIONAL_COLUMNS = ("role_details", "flags")
+"""Columns that a list has where any of its accounts needs them."""
+
+
+def _is_attribute(column: ListingColumn) -> bool:
+    return column.name.startswith(ATTRIBUTE_PREFIX)
 
 
 def _name_of(number: ColumnElement[Any], names: Mapping[int, str]) -> ColumnElement[Any]:
@@ -241,16 +312,16 @@ def _stored_value(rows: sa.FromClause, column: ListingColumn) -> ColumnElement[A
     """The value in the store, which keeps no state source where it is the usual one."""
     if column.name == "state_source":
         return func.coalesce(rows.c.state_source, REPORTED)
-    if not column.name.startswith(ATTRIBUTE_PREFIX):
+    if not _is_attribute(column):
         return rows.c[column.name]
-    key = column.name.removeprefix(ATTRIBUTE_PREFIX).replace("~", "~0").replace("/", "~1")
-    return func.json_extract_string(rows.c.attributes, f"/{key}")
+    pointer = json_pointer(column.name.removeprefix(ATTRIBUTE_PREFIX))
+    return func.json_extract_string(rows.c.attributes, pointer)
 
 
 def _role_values(rows: sa.FromClause) -> list[ColumnElement[Any]]:
     """The account and the details of each role of the rows, as in ROLE_HEADINGS."""
     roles_json = func.coalesce(sa.cast(rows.c.role_details, sa.JSON), func.to_json(rows.c.roles))
-    identity = [rows.c[name] for name in ("integration", "username_in_app", "account_id")]
+    identity = [rows.c[name] for name in ROLE_COLUMNS]
     query = select(*identity, func.unnest(func.json_extract(roles_json, "$[*]")).label("role"))
     columns = query.subquery("account_role").c
     is_object = func.json_type(columns.role) == "OBJECT"
@@ -260,33 +331,12 @@ def _role_values(rows: sa.FromClause) -> list[ColumnElement[Any]]:
 
     name = func.coalesce(detail("name"), func.json_extract_string(columns.role, "$"))
     details = [detail(key) for key in ("id", "type", "description", "via", "since")]
-    return [columns.integration, columns.username_in_app, columns.account_id, name, *details]
+    return [*(columns[name] for name in ROLE_COLUMNS), name, *details]
 
 
 def _yes_or_no(rows: sa.FromClause) -> ColumnElement[Any]:
     active = rows.c.active_in_app
     return case((active.is_(True), "Yes"), (active.is_(False), "No"), else_="")
-
-
-def _join_roles(names: ColumnElement[Any]) -> ColumnElement[Any]:
-    """The names with semicolons between them, or a JSON list where that would be ambiguous.
-
-    It is ambiguous where a name holds a semicolon, starts or ends with white space, or is the only
-    one and holds a comma. Splitting the text and comparing is simpler, but takes longer than the
-    rest of a download.
-    """
-    joined = func.array_to_string(names, ";")
-    semicolons = func.len(joined) - func.len(func.replace(joined, ";", ""))
-    ambiguous = sa.or_(
-        semicolons >= func.len(names),
-        and_(semicolons == 0, func.contains(joined, ",")),
-        func.regexp_matches(joined, r"^[\[{\s;]|\s;|;[\s;]|[\s;]$"),
-    )
-    return case(
-        (func.len(names) == 0, ""),
-        (ambiguous, sa.cast(func.to_json(names), sa.String)),
-        else_=func.array_to_string(names, "; "),
-    )
 
 
 def _snapshot_values(rows: sa.FromClause) -> dict[str, ColumnElement[Any]]:
@@ -320,17 +370,21 @@ def _raw_value(rows: sa.FromClause, name: str) -> ColumnElement[Any]:
     return func.json_extract_string(rows.c.flags, f"$.{name}")
 
 
+def _patch_object(text: ColumnElement[Any], pairs: Iterable[Any]) -> ColumnElement[Any]:
+    """The JSON object with the values in place of its own; NULL takes a key away.
+
+    DuckDB would keep the NULLs where it has no object to take keys from.
+    """
+    target = sa.cast(func.coalesce(text, "{}"), sa.JSON)
+    patched = func.json_merge_patch(target, func.json_object(*pairs))
+    return func.nullif(sa.cast(patched, sa.String), "{}")
+
+
 def _merge_attributes(
     text: ColumnElement[Any], attributes: ColumnElement[Any]
 ) -> ColumnElement[Any]:
-    """Both objects as one; a column wins over an attribute of its name."""
-    column_nulls = func.json_object(
-        *(part for name in LISTING_COLUMNS for part in (sa.literal(name), sa.null()))
-    )
-    remaining = sa.cast(
-        func.json_merge_patch(sa.cast(attributes, sa.JSON), column_nulls), sa.String
-    )
+    """Both objects as one; no attribute is named like a column."""
     return case(
-        (sa.or_(attributes.is_(None), remaining == "{}"), text),
-        else_=func.concat(func.left(text, func.len(text) - 1), ",", func.substr(remaining, 2)),
+        (sa.or_(attributes.is_(None), attributes == "{}"), text),
+        else_=func.concat(func.left(text, func.len(text) - 1), ",", func.substr(attributes, 2)),
     )

@@ -2,16 +2,17 @@
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, func, select
 
+from data.files.own_list import HEADINGS
 from data.formatting import file_stamp, iso_z, utc_now
 from data.schema import integration, snapshot
-from queries.export.listing import LISTING_COLUMNS, Listing
+from queries.export.listing import ALL_COLUMNS, Listing, ListRequest
 from queries.filters import Filters, filter_phrases
 from queries.users.accounts import count_accounts
 
@@ -47,6 +48,7 @@ class ListManifest:
     made_at: datetime
     columns: list[str]
     rows: int
+    loads_as: str  # what becomes of the list where Rollcall loads it
     snapshots: list[SnapshotSource]
 
     def as_dict(self) -> dict[str, Any]:
@@ -59,6 +61,21 @@ class ListManifest:
             "snapshots": [source.as_dict() for source in self.snapshots],
         }
 
+    def facts(self) -> dict[str, str]:
+        """The manifest for people: a label and its text, the title first."""
+        title = self.accounts if self.accounts[0].isupper() else f"Accounts {self.accounts}"
+        column = self.sort.removeprefix("-")
+        heading = HEADINGS.get(column, HEADINGS["user_name"])
+        return {
+            "List": title,
+            "As of": words_of(self.as_of) if self.as_of else "the newest snapshots",
+            "Sorted by": f"{heading}, descending" if column != self.sort else heading,
+            "Accounts": f"{self.rows:,}",
+            "Columns": ", ".join(self.columns),
+            "Made at": words_of(self.made_at),
+            "Load again": self.loads_as,
+        }
+
     def file_name(self, extension: str) -> str:
         """`users-figma-update-failed-2026-11-23T06-00-00Z.csv`."""
         newest = max((source.taken_at for source in self.snapshots), default=self.made_at)
@@ -67,9 +84,15 @@ class ListManifest:
         return "-".join(filter(None, parts)) + f".{extension}"
 
 
-def build_manifest(listing: Listing, columns: list[str] | None = None) -> ListManifest:
+def words_of(moment: datetime) -> str:
+    """A naive UTC moment for people, with its zone."""
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def build_manifest(listing: Listing) -> ListManifest:
     """The description of the list, from the same moment of the store."""
     request = listing.request
+    snapshots = snapshot_sources(listing.con, request.filters.integration, request.filters.as_of)
     params: dict[str, list[str]] = {}
     for name, value in request.filters.params():
         params.setdefault(name, []).append(value)
@@ -80,10 +103,22 @@ def build_manifest(listing: Listing, columns: list[str] | None = None) -> ListMa
         sort=request.sort or "user",
         as_of=request.filters.as_of,
         made_at=utc_now().replace(microsecond=0),
-        columns=columns or [c.heading for c in listing.columns(tuple(LISTING_COLUMNS))],
+        columns=[column.heading for column in listing.columns],
         rows=count_accounts(listing.con, request.filters),
-        snapshots=snapshot_sources(listing.con, request.filters.integration, request.filters.as_of),
+        loads_as=loads_as(request, {source.integration for source in snapshots}),
+        snapshots=snapshots,
     )
+
+
+def loads_as(request: ListRequest, integrations: Collection[str]) -> str:
+    """What becomes of the list where Rollcall loads it again, in a sentence."""
+    if request.columns and not set(ALL_COLUMNS) - {"integration"} <= set(request.columns):
+        return "Not for loading: it does not have all columns."
+    if len(integrations) > 1:
+        return "Not for loading: it lists several integrations."
+    if {name for name, _ in request.filters.params()} - {"integration", "as_of"}:
+        return "Loads as the same accounts, but filters leave out others of the snapshot."
+    return "Loads as the same accounts."
 
 
 def _describe_filters(filters: Filters) -> str:
@@ -93,7 +128,7 @@ def _describe_filters(filters: Filters) -> str:
         for phrase in filter_phrases(filters)
     ]
     text = "".join(phrases).strip() or "All accounts"
-    return f"{text}, as of {filters.as_of:%Y-%m-%d %H:%M:%S} UTC" if filters.as_of else text
+    return f"{text}, as of {words_of(filters.as_of)}" if filters.as_of else text
 
 
 def snapshot_sources(

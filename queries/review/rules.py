@@ -34,6 +34,7 @@ from queries.review.history_rules import (
     unchanged_by_update,
     unexplained_transitions,
 )
+from queries.review.recreated import recreated_accounts
 
 Severity = Literal["high", "medium", "low"]
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
@@ -102,6 +103,12 @@ def delete_awaiting_but_active(view: View) -> RuleResult:
 def came_back(view: View) -> RuleResult:
     """Deleted, then missing from the app’s list, and now listed again in another state."""
     return precomputed(returned_after_deletion(view))
+
+
+@rule("Recreated under another ID", "medium")
+def recreated(view: View) -> RuleResult:
+    """Listed for the first time after an account with the same username was removed."""
+    return precomputed(recreated_accounts(view))
 
 
 @rule("Unmatched with a privileged role", "high")

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection, case, func, select
 
+from data.files.text import id_key
 from data.schema import OPEN_END, account, integration, is_same_account
 from queries.cache import cached
 from queries.filters import Filters, account_rows
@@ -136,7 +137,9 @@ def _is_same_person(rows: sa.FromClause, account_row: sa.Row[Any]) -> ColumnElem
 def _has_same_id(rows: sa.FromClause, account_row: sa.Row[Any]) -> ColumnElement[bool]:
     upstream_id = account_row.upstream_user_id
     return (
-        func.coalesce(rows.c.upstream_user_id == upstream_id, sa.false())
+        func.coalesce(
+            id_key(rows.c.upstream_user_id) == id_key(sa.literal(upstream_id)), sa.false()
+        )
         if upstream_id
         else sa.false()
     )

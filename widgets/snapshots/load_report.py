@@ -10,11 +10,10 @@ import sqlalchemy as sa
 import streamlit as st
 
 from data.access.roles import Permission
-from data.files.formats import row_noun
 from data.files.naming import parse_moment
 from data.history.load_report import DEFAULT_DELETION_LIMIT, LoadReport, set_deletion_limit
 from data.home import current_home
-from data.inbox.quarantine import withdraw_snapshot
+from data.inbox.actions import withdraw_snapshot
 from data.records.audit_log import Event
 from data.states import STATE_BY_NAME
 from queries.rejected_rows import rejected_rows
@@ -160,7 +159,7 @@ def _facts(report: LoadReport) -> list[tuple[str, ut.Cell]]:
         ("Accounts", ut.text(f"{report.accepted:,}")),
         ("Rejected rows", ut.text(f"{report.rejected:,}")),
         ("Flagged accounts", ut.text(f"{report.flagged:,}")),
-        ("Duplicate rows", ut.text(f"{report.duplicates:,}")),
+        ("Merged rows", ut.text(f"{report.merged:,}")),
         ("Times without a time zone", ut.text(f"{report.without_offset:,}")),
         *_comparison_facts(report),
         ("File", ut.code(report.file_name)),
@@ -211,10 +210,11 @@ def _state_rows(report: LoadReport) -> Iterator[list[ut.Cell | str]]:
 def _rejected_blocks(report: LoadReport, rejected: Sequence[sa.Row[Any]]) -> list[ut.Block]:
     if not rejected:
         return []
-    count = f" (first {len(rejected):,})" if len(rejected) < report.rejected else ""
-    columns = [row_noun(report.file_name).capitalize(), "Reason", "Text"]
+    count = f" (first {len(rejected):,})" if len(rejected) < report.listed_rows else ""
+    columns = [report.row_noun.capitalize(), "Reason", "Text"]
     rows = [[f"{row.line:,}", ut.text(row.reason), ut.code(row.text)] for row in rejected]
-    return [ut.table(f"Rejected rows{count}", columns, rows, searchable=len(rows) > 10)]
+    title = "Rows to check" if report.conflicting else "Rejected rows"
+    return [ut.table(f"{title}{count}", columns, rows, searchable=len(rows) > 10)]
 
 
 # ---- actions -------------------------------------------------------------------------------------
@@ -226,7 +226,7 @@ def show_actions(report: LoadReport, *, is_sample: bool) -> None:
         params = snapshot_params(report.integration, report.taken_at)
         accounts = {"as_of": params["taken_at"], "integration": report.integration}
         links = [("View accounts", f"users?{urlencode(accounts)}", "")]
-        if report.rejected > report.exact_duplicates:
+        if report.listed_rows:
             href = f"export/rejected.csv?{urlencode(params)}"
             links.append(("Download rejected rows (CSV)", href, " download"))
         items = "".join(

@@ -1,26 +1,29 @@
 """The mapping of a file's headings to columns: suggested, corrected by a person, saved."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import streamlit as st
 
 from data.access.roles import Permission
 from data.files.errors import InvalidMapping
+from data.files.headers import column_title
 from data.files.mapping import (
     ACTIVE_VALUES,
+    JOINED_COLUMNS,
     MAPPABLE_COLUMNS,
     NO_MAPPING,
     ColumnMapping,
-    guess_columns,
     read_mapping,
     save_mapping,
 )
+from data.files.proposal import Proposal
 from data.home import current_home
 from data.records.audit_log import Event
 from data.states import STATE_NAMES
 from server.authorize import authorize, record_action
-from widgets.labels import column_label, escape_label
+from widgets.labels import escape_label
 
 UNMAPPED_OPTION = "– not in the file –"
 STATE_EXAMPLE = "aktiv = Onboarded"
@@ -31,29 +34,26 @@ NOT_SAVED_YET = "Preview below. Save the mapping to continue."
 
 
 def choose_mapping(
-    headings: Sequence[str], integration: str, key: str
-) -> tuple[ColumnMapping | None, bool]:
+    proposal: Proposal | None, saved: ColumnMapping, integration: str, key: str
+) -> tuple[ColumnMapping, bool]:
     """The mapping to read the file with, and whether it is saved.
 
-    No mapping means that the headings speak for themselves.
+    As long as a person changes nothing, the file is read as proposed.
     """
-    saved = _saved_mapping(integration)
-    if not headings:
+    if not proposal:
         return saved, True
-    recognized = NO_MAPPING.match_headings(headings)
-    needs_mapping = "username_in_app" not in recognized and not saved
-    suggested = guess_columns(headings) if needs_mapping else recognized
-    if saved:
-        suggested = saved.match_headings(headings)
+    proposed = proposal.mapping
+    needs_mapping = not proposed.columns.get("username_in_app")
     with st.expander("Map columns", expanded=needs_mapping, key=f"mapping_{key}"):
         st.caption(f"Saved for all future {escape_label(integration)} files.")
-        chosen = _choose_headings(headings, suggested, saved, key)
-        unmapped = {name: () for name in recognized if name not in chosen}
-        mapping = ColumnMapping(chosen | unmapped, *_choose_values(saved, key))
+        chosen = _choose_headings(proposal, key)
+        unmapped = {name: () for name in proposed.columns if name not in chosen}
+        states, active = _choose_values(proposed, key)
+        mapping = replace(proposed, columns=chosen | unmapped, states=states, active=active)
         if "username_in_app" not in chosen:
             st.text(USERNAME_NEEDED)
             return saved, True
-        if _is_equivalent(mapping, saved or NO_MAPPING, headings):
+        if _effect(mapping) == _effect(proposed):
             return saved, True
         st.button(
             "Save mapping",
@@ -66,12 +66,13 @@ def choose_mapping(
     return mapping, False
 
 
-def _saved_mapping(integration: str) -> ColumnMapping | None:
+def saved_mapping(integration: str) -> ColumnMapping:
+    """The integration's mapping; shows why it cannot be read."""
     try:
-        return read_mapping(current_home(), integration)
+        return read_mapping(current_home(), integration) or NO_MAPPING
     except InvalidMapping as error:
         st.text(str(error))
-        return None
+        return NO_MAPPING
 
 
 def _save_mapping(integration: str, mapping: ColumnMapping) -> None:
@@ -80,48 +81,41 @@ def _save_mapping(integration: str, mapping: ColumnMapping) -> None:
     record_action(Event.SETTING_CHANGED, setting="Column mapping", integration=integration)
 
 
-def _is_equivalent(left: ColumnMapping, right: ColumnMapping, headings: Sequence[str]) -> bool:
-    """Whether both mappings read a file in the same way."""
-
-    def effect(mapping: ColumnMapping) -> tuple[object, ...]:
-        roles = mapping.columns.get("roles", ())
-        mapped = mapping.mapped_headings(headings) if len(roles) > 1 else []
-        role_headings = [heading for heading in mapped if heading in roles]
-        return mapping.match_headings(headings), role_headings, mapping.states, mapping.active
-
-    return effect(left) == effect(right)
+def _effect(mapping: ColumnMapping) -> tuple[object, ...]:
+    """What two mappings have in common that read a file in the same way."""
+    return mapping.columns_with_headings(), mapping.states, mapping.active
 
 
-def _choose_headings(
-    headings: Sequence[str], suggested: Mapping[str, str], saved: ColumnMapping | None, key: str
-) -> dict[str, tuple[str, ...]]:
-    """Column → the headings that a person chose; the suggested ones are chosen at first."""
+def _choose_headings(proposal: Proposal, key: str) -> dict[str, tuple[str, ...]]:
+    """Column → the headings that a person chose; the proposed ones are chosen at first."""
+    headings, proposed = proposal.headings, proposal.mapping.columns
+    suggested = {name: guess.headings[:1] for name, guess in proposal.unsure.items()}
+    suggested = (suggested if not proposed.get("username_in_app") else {}) | dict(proposed)
     chosen: dict[str, tuple[str, ...]] = {}
     areas = [area for _ in range(0, len(MAPPABLE_COLUMNS), 3) for area in st.columns(3)]
     for name, area in zip(MAPPABLE_COLUMNS, areas, strict=False):
-        label, area_key = column_label(name), f"map_{name}_{key}"
-        if name == "roles":
-            saved_roles = saved.columns.get("roles", ()) if saved else ()
-            default = [h for h in headings if h in saved_roles or h == suggested.get("roles")]
+        label, area_key, picked = column_title(name), f"map_{name}_{key}", suggested.get(name, ())
+        if name in JOINED_COLUMNS:
             picked = area.multiselect(
-                label, headings, default, key=area_key, placeholder=UNMAPPED_OPTION
+                label, headings, list(picked), key=area_key, placeholder=UNMAPPED_OPTION
             )
         else:
             options = [UNMAPPED_OPTION, *headings]
-            index = options.index(suggested[name]) if name in suggested else 0
+            index = options.index(picked[0]) if picked else 0
             picked = [area.selectbox(label, options, index, key=area_key)]
         if picked and picked != [UNMAPPED_OPTION]:
             chosen[name] = tuple(picked)
+    if proposal.mapping.ignores_ids:
+        chosen.setdefault("account_id", ())
     return chosen
 
 
-def _choose_values(saved: ColumnMapping | None, key: str) -> tuple[dict[str, str], dict[str, str]]:
+def _choose_values(proposed: ColumnMapping, key: str) -> tuple[dict[str, str], dict[str, str]]:
     """The state and the activity that each text in the file stands for, one per line."""
-    saved = saved or NO_MAPPING
     left, right = st.columns(2)
     states = left.text_area(
         "State values",
-        _format_lines(saved.states),
+        _format_lines(proposed.states),
         key=f"map_states_{key}",
         placeholder=STATE_EXAMPLE,
         help=STATE_HELP,
@@ -129,7 +123,7 @@ def _choose_values(saved: ColumnMapping | None, key: str) -> tuple[dict[str, str
     )
     active = right.text_area(
         "Active values",
-        _format_lines(saved.active),
+        _format_lines(proposed.active),
         key=f"map_active_{key}",
         placeholder="ja = yes",
         help=ACTIVE_HELP,

@@ -11,17 +11,15 @@ import streamlit as st
 
 from data.access.roles import Permission
 from data.files.errors import SnapshotRejected
-from data.files.formats import row_noun
+from data.files.headers import column_title
 from data.history.load_report import LoadReport
 from data.history.preview import Preview
 from data.states import STATE_BY_NAME
 from data.store.errors import StoreError
 from queries.cache import store_revision
 from queries.snapshots import deletion_limits
-from server.authorize import real_store, writable_store
-from server.session import current_principal
+from server.authorize import real_connection, writable_store
 from widgets import timezone
-from widgets.labels import column_label
 
 NO_DELETIONS = "No accounts would disappear or move to a Delete state."
 NO_REJECTED_ROWS = "Every row is an account."
@@ -52,7 +50,7 @@ def preview_or_error(
     to read it.
     """
     try:
-        with real_store(Permission.LOAD_FILES).connect() as con:
+        with real_connection(Permission.LOAD_FILES) as con:
             revision = store_revision(con), deletion_limits(con).get(integration)
         return _cached_preview(cache_key, integration, revision, preview)
     except (StoreError, OSError) as error:
@@ -73,16 +71,13 @@ def show_preview(result: Preview, *, key: str) -> None:
         _show_sentence(sentence, ":material/warning:", "orange")
     for sentence in report.remarks():
         _show_sentence(sentence, ":material/info:", "gray")
-    if current_principal().uses_pseudonyms:  # the file itself contains names
-        _show_states(report, key)
-        return
     deletions = report.removed + report.being_deleted
     rows_tab, states_tab, deletions_tab, rejected_tab = st.tabs(
         [
             "First rows",
             "States before and after",
             f"Removed at once ({deletions:,})",
-            f"Rejected rows ({report.rejected:,})",
+            f"Rejected rows ({report.listed_rows:,})",
         ],
         key=f"tabs_{key}",
     )
@@ -96,10 +91,10 @@ def show_preview(result: Preview, *, key: str) -> None:
         frame = pd.DataFrame(result.deletions, columns=columns)
         _show_first(frame, deletions, f"deletions_{key}", NO_DELETIONS)
     with rejected_tab:
-        position = row_noun(report.file_name).capitalize()
+        position = report.row_noun.capitalize()
         frame = pd.DataFrame(result.rejected, columns=[position, "Text", "Reason"])
         frame = frame[[position, "Reason", "Text"]]
-        _show_first(frame, report.rejected, f"rejected_{key}", NO_REJECTED_ROWS)
+        _show_first(frame, report.listed_rows, f"rejected_{key}", NO_REJECTED_ROWS)
 
 
 def _counts_text(report: LoadReport) -> str:
@@ -140,7 +135,7 @@ def _show_states(report: LoadReport, key: str) -> None:
 def _readable_row(row: dict[str, str]) -> dict[str, str]:
     """A row as it was delivered, by heading; of roles with details, only the names."""
     return {
-        column_label(name): _role_names(text) if name == "roles" else text
+        column_title(name): _role_names(text) if name == "roles" else text
         for name, text in row.items()
     }
 

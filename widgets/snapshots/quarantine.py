@@ -10,22 +10,18 @@ import streamlit as st
 
 from data.access.roles import Permission
 from data.files.mapping import read_mapping
-from data.files.naming import REPLACE_PREFIX, SnapshotFile, parse_moment, strip_prefixes
+from data.files.naming import REPLACE_PREFIX, SnapshotFile, parse_file_moment, strip_prefixes
+from data.history.load_report import KEEP_HISTORY
 from data.history.preview import Preview, preview
 from data.home import Home, current_home
+from data.inbox.actions import dismiss_file, requeue_file
 from data.inbox.inbox import load_failures, put_into_inbox
-from data.inbox.quarantine import (
-    MISPLACED_FOLDER,
-    QuarantineStatus,
-    dismiss_file,
-    find_quarantined_path,
-    requeue_file,
-)
+from data.inbox.quarantine import MISPLACED_FOLDER, QuarantineStatus, find_quarantined_path
+from data.inbox.reread import keep_history
 from data.inbox.upload import printable_name
 from data.records.audit_log import Event
-from data.store.restricted_views import REASON_NOT_SHOWN
 from queries.snapshots import FILES_PAGE_SIZE, count_quarantined, quarantined_files
-from server.authorize import real_store, record_action, writable_store
+from server.authorize import real_connection, record_action, writable_store
 from server.session import current_principal
 from widgets import timezone
 from widgets.confirmation import show_confirmation
@@ -36,13 +32,17 @@ NOT_COUNTED = "Their accounts are not in any list or chart."
 LOAD_EFFECT = (
     "Its accounts then appear in every list and chart. You can remove it again on this page."
 )
+KEEP_EFFECT = (
+    "All files of {integration} are read again, and its accounts are identified by username. This "
+    "also holds for its next files. Account IDs are kept as a further column."
+)
 DISMISS_EFFECT = "It is not loaded, and disappears from this list. It stays in {folder}."
 ALREADY_HANDLED = "Someone else has already handled this file."
 
 
 def show_quarantine() -> None:
     """One card per file; nothing if there are none."""
-    with real_store(Permission.LOAD_FILES).connect() as con:
+    with real_connection(Permission.LOAD_FILES) as con:
         counts = count_quarantined(con)
         pages = -(-sum(counts.values()) // FILES_PAGE_SIZE)
         page = min(int(st.session_state.get("quarantine_page") or 1), max(1, pages))
@@ -63,7 +63,7 @@ def show_quarantine() -> None:
     for failure in failures:
         with st.container(border=True):
             badges.RETRYING.show()
-            st.text(_visible_reason(failure.reason))
+            st.text(failure.reason)
     for file in files:
         _show_card(file)
     if pages > 1:
@@ -79,7 +79,7 @@ def _show_card(file: sa.Row[Any]) -> None:
             badges.OUTCOMES[file.status].show()
             st.text(_file_title(file))
             st.caption(timezone.format_with_zone(file.quarantined_at))
-        st.text(_visible_reason(file.reason))
+        st.text(file.reason)
         result = None
         if _is_placed(file):
             expander = st.expander("Preview changes", on_change="rerun", key=f"preview_{key}")
@@ -88,11 +88,6 @@ def _show_card(file: sa.Row[Any]) -> None:
                     result = _show_preview(file, key)
         with st.container(horizontal=True):
             _show_actions(file, result, key)
-
-
-def _visible_reason(reason: str) -> str:
-    """Why a file is not loaded; a reason can quote names from the file."""
-    return REASON_NOT_SHOWN if current_principal().uses_pseudonyms else reason
 
 
 def _is_placed(file: sa.Row[Any]) -> bool:
@@ -113,7 +108,7 @@ def _show_preview(file: sa.Row[Any], key: str) -> Preview | None:
     try:
         path = find_quarantined_path(current_home(), file.status, file.integration, file.file_name)
     except FileNotFoundError as error:
-        st.text(_visible_reason(str(error)))
+        st.text(str(error))
         return None
     snapshot_file = SnapshotFile(path, file.integration, file.taken_at)
     result = preview_or_error(
@@ -122,7 +117,7 @@ def _show_preview(file: sa.Row[Any], key: str) -> Preview | None:
         partial(_preview, file=snapshot_file),
     )
     if isinstance(result, str):
-        st.text(_visible_reason(result))
+        st.text(result)
         return None
     show_preview(result, key=key)
     return result
@@ -149,6 +144,10 @@ def _show_actions(file: sa.Row[Any], result: Preview | None, key: str) -> None:
         label, icon=f":material/{icon}:", key=f"load_{key}"
     ):
         _ask_to_load(file, replaced_file)
+    if KEEP_HISTORY in file.reason and st.button(
+        "Keep history", icon=":material/history:", key=f"keep_{key}"
+    ):
+        _ask_to_keep_history(file)
     if file.status == "rejected" and _is_placed(file):
         st.button(
             "Try again",
@@ -165,13 +164,20 @@ def _show_actions(file: sa.Row[Any], result: Preview | None, key: str) -> None:
 def _ask_to_load(file: sa.Row[Any], replaced_file: str) -> None:
     moment = timezone.format_with_zone(file.taken_at, seconds=True)
     st.text(f"{file.integration}, taken at {moment}.")
-    st.text(_visible_reason(file.reason))
+    st.text(file.reason)
     action, decision = partial(requeue_file, confirmed=True), "load anyway"
     if replaced_file:
         st.text(f"It replaces {replaced_file}, which moves to {current_home().removed}.")
         action, decision = _replace_loaded, f"replace {replaced_file}"
     st.text(LOAD_EFFECT)
     show_confirmation("Load file", "load", _run_action, (action, file, decision))
+
+
+@st.dialog("Keep the history of these accounts?")
+def _ask_to_keep_history(file: sa.Row[Any]) -> None:
+    st.text(file.reason)
+    st.text(KEEP_EFFECT.format(integration=file.integration))
+    show_confirmation("Keep history", "keep", _run_action, (keep_history, file, "keep history"))
 
 
 @st.dialog("Dismiss this file?")
@@ -198,7 +204,7 @@ def _replace_loaded(
 ) -> None:
     """Put the file into the inbox to replace what is loaded; loading it clears the quarantine."""
     path = find_quarantined_path(home, status, integration, name)
-    moment = parse_moment(strip_prefixes(name).split(".", 1)[0])
+    moment = parse_file_moment(name)
     if moment:
         file = SnapshotFile(path, integration, moment)
         put_into_inbox(home, file, replace=True, confirmed=True)

@@ -11,12 +11,17 @@ from typing import Any, NamedTuple
 import streamlit as st
 
 from data.access.roles import Permission
+from data.files.encoding import COMPRESSIONS
 from data.files.errors import OtherContentLoaded, SnapshotRejected
-from data.files.naming import parse_moment, strip_prefixes
+from data.files.formats import READERS
+from data.files.mapping import ColumnMapping
+from data.files.naming import names_zone, parse_moment, strip_prefixes
+from data.files.proposal import Proposal
 from data.formatting import file_stamp, iso_z, utc_now
 from data.history.preview import Preview
-from data.home import current_home
-from data.inbox.inbox import inbox_files, load_failures
+from data.home import current_home, printable, safe_name
+from data.inbox.delivered import inbox_files
+from data.inbox.inbox import load_failures
 from data.inbox.upload import (
     ConfirmedUpload,
     DeliveredUpload,
@@ -26,17 +31,17 @@ from data.inbox.upload import (
     parse_file_name,
     preview_upload,
     printable_name,
-    read_upload_headings,
+    propose_upload,
 )
 from data.records.audit_log import Event
 from data.store.errors import StoreError
 from queries.snapshots import FileOutcome, find_outcome
-from server.authorize import authorize, real_store, record_action
+from server.authorize import authorize, real_connection, record_action
 from server.session import current_principal
 from widgets import timezone
 from widgets.labels import escape_label
 from widgets.snapshots import badges
-from widgets.snapshots.mapping import choose_mapping
+from widgets.snapshots.mapping import choose_mapping, saved_mapping
 from widgets.snapshots.preview import (
     SnapshotKey,
     needs_confirmation,
@@ -44,12 +49,12 @@ from widgets.snapshots.preview import (
     show_preview,
 )
 
-FORMATS = "CSV, JSON, Parquet or an export from Okta, Entra ID, SCIM … Up to {limit:,} MB."
+FORMATS = "Excel, CSV, JSON or an export from Okta, Entra ID, SCIM … Up to {limit:,} MB."
 CAPTION = f"{FORMATS} You can check everything before it is loaded."
 ALL_FORMATS = (
-    "CSV, TSV, JSON, NDJSON and Parquet; exports from Okta, Entra ID, SCIM and others. All but "
-    "Parquet can be compressed (.gz, .zst). Several pages of one export can be one ZIP archive. "
-    "Up to {limit:,} MB per file; the server’s maxUploadSize changes this limit."
+    f"Files that end in {', '.join(READERS)}, and exports of Okta, Entra ID, SCIM and others. Text "
+    f"can be compressed ({', '.join(COMPRESSIONS)}). Several pages of one list can be one ZIP "
+    "archive. Up to {limit:,} MB per file; the server’s maxUploadSize changes this limit."
 )
 FILE_WAITS = "Another file for this moment is still in the inbox. Try again in a few seconds."
 WRONG_MOMENT = "Enter a date and time, e.g. 2026-11-23 06:00."
@@ -107,8 +112,9 @@ def _show_card(
         name = identified.integration
         if not current_principal().is_allowed(Permission.LOAD_FILES, name):
             return _stop(badge_area, badges.REJECTED, f"You cannot load files of {name}.")
-        headings = _read_headings(upload.id, upload)
-        mapping, is_saved = choose_mapping(headings, name, upload.key)
+        saved = saved_mapping(name)
+        proposal = _propose(f"{upload.id} {saved.as_toml()}", upload, saved)
+        mapping, is_saved = choose_mapping(proposal, saved, name, upload.key)
         preview = preview_or_error(
             f"{upload.id} {name} {identified.taken_at} {mapping}",
             name,
@@ -151,7 +157,7 @@ def _identify(
 ) -> IdentifiedUpload | None:
     """Integration and moment, from the file name or a person; None while one is missing.
 
-    Raises UnknownFormat.
+    Raises UnknownFormat, or UnknownSnapshot where the integration cannot be a folder's name.
     """
     _ = upload.base_name
     if replaced:
@@ -170,7 +176,7 @@ def _identify(
     taken_at = _ask_moment(right, moment, upload.key)
     if not integration or not taken_at:
         return None
-    return IdentifiedUpload(upload, integration.strip(), taken_at)
+    return IdentifiedUpload(upload, safe_name(integration.strip()), taken_at)
 
 
 def _ask_moment(area: Any, suggested: datetime | None, key: str) -> datetime | None:
@@ -182,13 +188,13 @@ def _ask_moment(area: Any, suggested: datetime | None, key: str) -> datetime | N
         suggestion,
         placeholder="2026-11-23 06:00",
         key=f"taken_at_{key}_{zone}",  # text for one time zone is wrong in another
-        max_chars=30,
+        max_chars=40,
     ).strip()
     if typed == suggestion:  # clocks show some hours twice, and the file name says which one
         taken_at = suggested
     else:
         taken_at = parse_moment(typed)
-        if taken_at and not typed.endswith("Z"):
+        if taken_at and not names_zone(typed):
             taken_at = timezone.from_reader_time(taken_at)
     if typed and not taken_at:
         st.text(WRONG_MOMENT)
@@ -202,12 +208,12 @@ def _ask_moment(area: Any, suggested: datetime | None, key: str) -> datetime | N
 
 
 @st.cache_data(scope="session", max_entries=50, show_spinner=False)
-def _read_headings(upload_id: str, _upload: Upload) -> tuple[str, ...]:  # noqa: ARG001 - for the cache
-    """None for a file that cannot be read."""
+def _propose(upload_id: str, _upload: Upload, _saved: ColumnMapping) -> Proposal | None:  # noqa: ARG001 - for the cache
+    """None for a file that cannot be read, and for one of a known product."""
     try:
-        return read_upload_headings(current_home(), _upload)
+        return propose_upload(current_home(), _upload, _saved)
     except (SnapshotRejected, StoreError):
-        return ()
+        return None
 
 
 # ---- step 3: deliver -----------------------------------------------------------------------------
@@ -287,13 +293,13 @@ def show_progress() -> None:
 
 def _upload_progress() -> UploadProgress:
     uploads = _delivered_uploads()
-    with real_store(Permission.LOAD_FILES).connect() as con:
+    with real_connection(Permission.LOAD_FILES) as con:
         outcomes = [
             find_outcome(con, u.integration, u.taken_at, u.sha256, since=u.delivered_at)
             for u in uploads
         ]
     queued_files = [
-        f"{path.parent.name}/{strip_prefixes(path.name)}"
+        printable(f"{path.parent.name}/{strip_prefixes(path.name)}")
         for path in inbox_files(current_home())
         if path not in load_failures
         and current_principal().is_allowed(Permission.LOAD_FILES, path.parent.name)

@@ -18,6 +18,9 @@ from widgets.evidence import users_pack_address
 COLUMNS_KEY = "download_columns"
 
 MANIFEST_HELP = "filters, snapshots, row count."
+LOADING_HELP = (
+    "Rollcall loads the list of one integration again as the same accounts, if it has all columns."
+)
 EVIDENCE_HELP = (
     "for an auditor: this list with the hashes of its snapshots. <code>rollcall verify</code> "
     "proves every row from the archive."
@@ -58,7 +61,7 @@ def _show_format_help(query: ListRequest) -> None:
     manifest_link = _link(
         _export_address("users", MANIFEST_FORMAT, query.params()), "Metadata (JSON)"
     )
-    st.html(f"{formats}<p>{manifest_link}: {MANIFEST_HELP}</p>")
+    st.html(f"{formats}<p>{manifest_link}: {MANIFEST_HELP}</p><p>{LOADING_HELP}</p>")
     if can_download_evidence():
         pack_link = _link(escape(users_pack_address(query.filters)), "Evidence pack")
         st.html(f"<p>{pack_link}, {EVIDENCE_HELP}</p>")

@@ -1,0 +1,40 @@
+"""Recognizes lines around a list that reports and spreadsheets pad to the width of its rows."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement, and_, case, func
+
+TOTALS = (
+    r"(?:grand |sub)?totals?", "sum", "count", "summe", "(?:ins)?gesamt", "anzahl", "somme",
+    "totaux", "suma", "totales", "soma", "totais", "合計", "総計",
+)  # fmt: skip
+"""First words of a line of totals, in English, German, French, Spanish, Portuguese, Japanese."""
+
+NOTES = (
+    r"(?:report |file |list )?(?:generated|exported|created|printed|downloaded) (?:by|on|at|from)",
+    r"end of (?:the )?(?:report|file|list|export)", r"this (?:report|file|document|export) ",
+    r"page \d+ (?:of|/) \d+", r"\(?\d+ (?:rows?|records?|users?|accounts?|members?|entries)\b",
+    "copyright ", "©", "confidential(?:ity)? ", "strictly confidential", "company confidential",
+    "internal use only", "for internal use", "vertraulich ", "erstellt (?:am|von) ", "stand: ",
+    "confidentiel ", "généré (?:le|par) ", "confidencial ", "generado (?:el|por) ",
+    "gerado (?:em|por) ", "社外秘", "作成日",
+)  # fmt: skip
+"""Beginnings of a note on the report itself."""
+
+COLONS = ":\uff1a"  # the second one is Japanese
+
+FOOTER_PATTERN = (
+    rf"(?is)\s*(?:(?:{'|'.join(TOTALS)})(?:\s*[{COLONS}=(]|\s+\D*\d|\s*$).*"
+    rf"|(?:{'|'.join(NOTES)}).*|confidential[.!]?|[-=_*#~]{{3,}}\s*)"
+)
+
+
+def is_footer(
+    text: ColumnElement[Any], others: Iterable[ColumnElement[Any]]
+) -> ColumnElement[bool]:
+    """Whether a row has this text alone, and it is about the list: a total, a date, a notice."""
+    is_alone = and_(*(func.coalesce(other, "") == "" for other in others))
+    matches = func.regexp_full_match(text, FOOTER_PATTERN)
+    return case((is_alone, matches), else_=sa.false())  # DuckDB evaluates all of AND

@@ -1,0 +1,142 @@
+"""Profiles the columns of a file: what kinds of values a sample of its rows has."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy.dialects.postgresql import array
+from sqlalchemy.sql.util import ClauseAdapter
+
+from data.files.headers import heading_key
+from data.files.relation import FileRows
+from data.files.text import trim_or_null
+from data.files.words import ACCOUNT_STATUS_WORDS, PLACEHOLDERS, TRUTH_WORDS
+from data.states import STATE_NAMES
+
+SAMPLE_ROWS = 1_000
+SAMPLE_CELLS = 50_000
+MAX_WORDS = 100
+MAX_TEXT = 200  # characters of a cell that are looked at
+
+EMAIL = re.compile(r"[^\s@<>,;]+@[^\s@<>,;]+\.[^\s@<>,;]+")
+GUID = re.compile(r"\{?[0-9a-f]{8}(?:-?[0-9a-f]{4}){3}-?[0-9a-f]{12}\}?", re.IGNORECASE)
+MONTHS = (
+    r"jan|feb|mar|mär|mrz|apr|may|mai|jun|jul|aug|sep|oct|okt|nov|dec|dez|ene|abr|ago|set|out|dic"
+    r"|janv|févr|fevr|avr|juin|juil|août|déc|fev"
+)
+TIME = re.compile(
+    r"\d{4}[-/.]\d\d?[-/.]\d\d?(?!\d).*|\d\d?[-/.]\d\d?[-/.]\d{2}(?:\d\d)?(?!\d).*"
+    rf"|(?:[a-zé]+,? )?(?:{MONTHS})[a-zéû]*\.? \d.*"
+    rf"|(?:[a-zé]+,? )?\d\d?\.?[ -](?:{MONTHS})\S*[ -,]*\d.*"
+    r"|\d{8}T\d{6}.*|\d{14}\.0Z|/Date\(.*|\d{4}年.*",
+    re.IGNORECASE | re.DOTALL,
+)
+"""Dates and times in any spelling."""
+DIGITS = re.compile(r"1\d{9}(?:\d{3}){0,3}(?:\.\d+)?|20\d{12}")
+"""Times without punctuation: Unix times from 2001 on, `20261120081405`. IDs can look so, too."""
+NUMBER = re.compile(r"[-+]?\d[\d.,]*%?")
+LIST = re.compile(r".*[;\n].*|\[.*\]|\{.*\}|[^,]+(?:,[^,]+){2,}", re.DOTALL)
+
+STATE_KEYS = frozenset(map(heading_key, STATE_NAMES))
+
+KINDS: dict[str, Callable[[str], object]] = {
+    "email": EMAIL.fullmatch,
+    "guid": GUID.fullmatch,
+    "time": TIME.fullmatch,
+    "digits": DIGITS.fullmatch,
+    "number": NUMBER.fullmatch,
+    "list": LIST.fullmatch,
+    "truth": lambda text: text.casefold() in TRUTH_WORDS,
+    "state": lambda text: heading_key(text) in STATE_KEYS,
+    "status": lambda text: text.casefold() in ACCOUNT_STATUS_WORDS,
+    "spaced": lambda text: " " in text,
+}
+"""Kind → whether a text is of it. A text can be of several."""
+
+LABELS = {
+    "email": "email addresses",
+    "guid": "GUIDs",
+    "time": "dates or times",
+    "state": "provisioning states",
+    "truth": "yes and no",
+    "status": "words for an account’s status",
+    "number": "numbers",
+    "list": "lists",
+}
+"""Kind → what a person reads; the first that most values are of."""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The values of one column in the sample. Placeholders such as N/A count as blank."""
+
+    rows: int
+    filled: int
+    distinct: int  # ignoring case
+    kinds: Mapping[str, int]  # kind → filled cells
+
+    def share(self, *kinds: str) -> float:
+        """The largest share of filled cells that are of one of the kinds."""
+        return max(self.kinds[kind] for kind in kinds) / self.filled if self.filled else 0.0
+
+    def describe(self) -> str:
+        """What a person reads: `email addresses, all different`."""
+        if not self.filled:
+            return "no values"
+        kind = next((label for kind, label in LABELS.items() if self.share(kind) >= 0.8), "text")
+        if self.distinct == self.filled > 1 and self.share("status", "state", "time") < 0.8:
+            return f"{kind}, all different"
+        return kind
+
+
+def profile_columns(con: Connection, rows: FileRows) -> dict[str, Profile]:
+    """Heading → profile, from one query over a sample that depends on no order.
+
+    The sample has the rows with the lowest hashes; it is the whole file where that is small.
+    """
+    headings = sorted(rows.cells)
+    records = select(rows.records).order_by(_row_hash(rows, headings))
+    limit = min(SAMPLE_ROWS, max(50, SAMPLE_CELLS // max(1, len(headings))))
+    sample = records.limit(limit).subquery("sample")
+    adapt = ClauseAdapter(sample).traverse
+    texts = [func.left(trim_or_null(adapt(rows.cells[h])), MAX_TEXT) for h in headings]
+    cell = select(
+        func.unnest(func.range(len(texts))).label("column"), func.unnest(array(texts)).label("text")
+    )
+    cell = cell.select_from(sample).subquery("cell")
+    counts: list[Counter[str]] = [Counter() for _ in headings]
+    row_count = 0
+    counted = select(cell.c.column, cell.c.text, func.count()).group_by(*cell.c)
+    for column, text, count in con.execute(counted):
+        row_count += count if column == 0 else 0
+        if text is not None and text.casefold() not in PLACEHOLDERS:
+            counts[column][text] += count
+    return {h: profile_of(texts, row_count) for h, texts in zip(headings, counts, strict=True)}
+
+
+def profile_of(texts: Mapping[str, int], rows: int) -> Profile:
+    """The profile of a column with these texts, each so many times."""
+    kinds = {
+        kind: sum(count for text, count in texts.items() if is_of_kind(text))
+        for kind, is_of_kind in KINDS.items()
+    }
+    return Profile(rows, sum(texts.values()), len({text.casefold() for text in texts}), kinds)
+
+
+def _row_hash(rows: FileRows, headings: list[str]) -> ColumnElement[Any]:
+    """The same for a row wherever it and its columns are; JSON records are one column."""
+    columns = [*rows.records.c]
+    parts = columns if len(columns) == 1 else [rows.cells[h] for h in headings]
+    return func.hash(*parts)
+
+
+def count_words(con: Connection, rows: FileRows, heading: str) -> dict[str, int]:
+    """Text → rows of the whole file, the most frequent first; at most MAX_WORDS."""
+    text = trim_or_null(rows.cells[heading]).label("text")
+    cell = select(text).select_from(rows.records).subquery("cell")
+    counts = select(cell.c.text, func.count()).where(cell.c.text.is_not(None))
+    ordered = counts.group_by(cell.c.text).order_by(func.count().desc(), cell.c.text)
+    return {row[0]: row[1] for row in con.execute(ordered.limit(MAX_WORDS))}

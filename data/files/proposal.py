@@ -1,0 +1,280 @@
+"""Proposes which heading is which column, from the headings and the values below them.
+
+A proposal is a function of the set of a file's rows: their order, and that of the columns, do not
+matter. What is sure is used; what is not waits for a person.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+
+from data.files.headers import (
+    COLUMN_OF_PART,
+    CREDENTIAL_PATTERN,
+    OWN_HEADINGS,
+    column_title,
+    is_documented,
+    own_columns,
+    partial_columns,
+    ranks_of,
+)
+from data.files.mapping import NO_MAPPING, ColumnMapping
+from data.files.profile import Profile, count_words, profile_columns
+from data.files.relation import FileRows, shorten
+
+WORD_COLUMNS = ("provisioning_state", "active_in_app")
+"""The columns with words of the file's own."""
+
+
+class Values(NamedTuple):
+    """What the values of a column can be."""
+
+    never: tuple[str, ...] = ()  # kinds of which fewer than half are
+    mostly: tuple[str, ...] = ()  # kinds of which a share is; headings that are documented suffice
+    share: float = 0.8
+    filled: float = 0.0  # least share of rows with a value
+    distinct: float = 0.0  # least share of values that differ, in more than three
+
+
+NO_NAME = ("time", "truth", "list", "state")
+NO_PERSON = ("time", "truth", "number", "email", "guid", "state")
+
+VALUES: dict[str, Values] = {
+    "username_in_app": Values(NO_NAME, filled=0.5),
+    "handle": Values((*NO_NAME, "spaced", "number", "guid", "status"), filled=0.9, distinct=0.1),
+    "email_login": Values(NO_NAME, ("email",), filled=0.9, distinct=0.1),
+    "account_id": Values((*NO_NAME, "email", "spaced"), distinct=0.1),
+    "upstream_user_id": Values((*NO_NAME, "spaced")),
+    "user_name": Values(NO_PERSON),
+    "given_name": Values(NO_PERSON),
+    "family_name": Values(NO_PERSON),
+    "short_name": Values((*NO_PERSON, "status", "list")),
+    "user_text": Values(("time", "truth", "number", "state")),
+    "user_email": Values(("time", "truth"), ("email",)),
+    "provisioning_state": Values((), ("state",), share=0.5),
+    "active_in_app": Values(("time", "email", "guid"), ("status",)),
+    "inactive": Values(("time", "email", "guid"), ("truth", "number")),
+    "roles": Values(("time", "truth", "number", "email", "guid", "state")),
+    "state_source": Values(),
+    "state_reason": Values(("time", "truth", "email")),
+    "failure_code": Values(("time", "truth", "email")),
+    "last_updated": Values(("truth", "email", "guid", "state"), ("time", "digits")),
+}
+"""Column, or part of one → its values. In the order in which headings are given out."""
+
+YES = ("true", "yes", "y", "1", "1.0", "x", "✓", "wahr", "ja", "vrai", "oui", "sí", "sim", "はい")
+NO = ("false", "no", "n", "0", "0.0", "falsch", "nein", "faux", "non", "não", "いいえ")
+INVERTED = dict.fromkeys(YES, "no") | dict.fromkeys(NO, "yes")
+"""The active values of a column that says who is disabled."""
+
+MAX_QUOTED = 3  # headings in a sentence
+MOSTLY = 0.8
+"""Share of the values that makes a column one of their kind."""
+
+
+@dataclass(frozen=True)
+class Guess:
+    """Headings that can be a column, and why."""
+
+    headings: tuple[str, ...]
+    reason: str
+
+    def sentence(self) -> str:
+        """`“Kennung” (text, all different)`."""
+        return f"{quote_headings(self.headings)} ({self.reason})"
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """How the columns of a file are read."""
+
+    headings: tuple[str, ...]  # of the file
+    mapping: ColumnMapping  # column → headings of the file; complete
+    reasons: Mapping[str, str] = field(default_factory=dict)  # column found by its values → why
+    unsure: Mapping[str, Guess] = field(default_factory=dict)  # column → what could be it
+    look_alikes: Mapping[str, str] = field(default_factory=dict)  # unused heading → column
+    words: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """State and activity columns → the file's own words, with the number of their rows."""
+
+    def warnings(self) -> list[str]:
+        """Sentences on columns that wait for a person."""
+        return [
+            f"{column_title(name)} is not read; it could be {guess.sentence()}. Map columns."
+            for name, guess in self.unsure.items()
+        ]
+
+    def remarks(self) -> list[str]:
+        """Sentences on columns that were found by their values, and on what looks like them."""
+        columns = self.mapping.columns
+        found = [
+            f"{column_title(name)} from {quote_headings(columns[name])}: {reason}."
+            for name, reason in self.reasons.items()
+        ]
+        others: dict[str, list[str]] = {}
+        for heading, name in self.look_alikes.items():
+            others.setdefault(name, []).append(heading)
+        return found + [
+            f"{quote_headings(headings)} also looks like {column_title(name)}, and is not used."
+            for name, headings in others.items()
+        ]
+
+
+def quote_headings(headings: Iterable[str]) -> str:
+    """`“First name” and “Last name”`, short."""
+    quoted = [f"“{shorten(heading)}”" for heading in headings]
+    return " and ".join(quoted[:MAX_QUOTED]) + ", …" * (len(quoted) > MAX_QUOTED)
+
+
+def propose_mapping(
+    con: Connection, rows: FileRows, saved: ColumnMapping = NO_MAPPING, *, with_words: bool = False
+) -> Proposal:
+    """How to read the columns of a file. What a person has saved always wins.
+
+    A file with Rollcall's own headings is not profiled. `with_words` counts the words of states
+    and activity in the whole file.
+    """
+    headings = tuple(rows.cells)
+    columns = {name: saved.present(name, headings) for name in saved.columns}
+    used = {heading for found in columns.values() for heading in found}
+    free = [h for h in rows.cells if h not in used and not CREDENTIAL_PATTERN.search(h)]
+    own = {name: h for name, h in own_columns(sorted(free)).items() if name not in columns}
+    if "username_in_app" in own:
+        columns |= {name: (heading,) for name, heading in own.items()}
+        free = [heading for heading in free if heading not in own.values()]
+    if columns.get("username_in_app") and not _can_be_others(free, columns):
+        proposal = Proposal(headings, saved.with_columns(columns))
+    else:
+        profiles = profile_columns(con, rows)
+        proposal = _Proposer(saved, columns, profiles, free).propose(headings)
+    if not with_words:
+        return proposal
+    found = {name: proposal.mapping.columns.get(name, ()) for name in WORD_COLUMNS}
+    words = {name: count_words(con, rows, h[0]) for name, h in found.items() if h}
+    return replace(proposal, words=words)
+
+
+def _can_be_others(headings: Iterable[str], columns: Mapping[str, object]) -> bool:
+    """Whether a heading is a name of a column that has none yet."""
+    names = (name for heading in headings for name in ranks_of(heading))
+    return any(COLUMN_OF_PART.get(name, name) not in columns for name in names)
+
+
+class _Proposer:
+    """Gives out the headings of one file."""
+
+    def __init__(
+        self,
+        saved: ColumnMapping,
+        columns: Mapping[str, tuple[str, ...]],
+        profiles: Mapping[str, Profile],
+        free: Iterable[str],
+    ) -> None:
+        self.saved, self.profiles = saved, profiles
+        self.columns, self.active = dict(columns), dict(saved.active)
+        self.free = sorted(free)
+        self.ranks = {heading: ranks_of(heading) for heading in self.free}
+        self.reasons: dict[str, str] = {}
+
+    def propose(self, headings: tuple[str, ...]) -> Proposal:
+        """Give out the headings column by column: an earlier column has the first choice."""
+        self._take("username_in_app", *self._candidates("username_in_app")[:1])
+        handles = [h for h in self._candidates("handle") if "account_id" not in self.ranks[h]]
+        self._take("handle", *handles[:1])
+        for name in VALUES:
+            if name == "user_name":
+                self._take_user_name()
+            elif name in OWN_HEADINGS or name == "inactive":
+                self._take(name, *self._candidates(name)[:1])
+        self._take_email_as_username()
+        unsure, look_alikes = self._find_unused()
+        columns = {name: self.columns[name] for name in OWN_HEADINGS if name in self.columns}
+        mapping = self.saved.with_columns(columns, self.active)
+        return Proposal(headings, mapping, self.reasons, unsure, look_alikes)
+
+    def _candidates(self, name: str) -> list[str]:
+        """Free headings that are names of the column, with values that can be its; best first."""
+        found = [h for h in self.free if name in self.ranks[h] and self._fits(name, h)]
+        return sorted(found, key=lambda h: (self.ranks[h][name], -self.profiles[h].filled, h))
+
+    def _fits(self, name: str, heading: str) -> bool:
+        """Whether the values can be those of the column."""
+        profile, values = self.profiles[heading], VALUES[name]
+        if not profile.rows:
+            return True
+        if not profile.filled:
+            return is_documented(name, heading)
+        if any(profile.share(kind) >= 0.5 for kind in values.never):
+            return False
+        if profile.filled > 3 and profile.distinct < values.distinct * profile.filled:
+            return False
+        if is_documented(name, heading):
+            return True
+        if profile.filled < values.filled * profile.rows:
+            return False
+        if name == "provisioning_state" and profile.share("status") > profile.share("state"):
+            return False
+        return not values.mostly or profile.share(*values.mostly) >= values.share
+
+    def _take(self, name: str, *headings: str, reason: str = "") -> None:
+        """Use the headings for a column that has none yet."""
+        column = COLUMN_OF_PART.get(name, name)
+        if not headings or column in self.columns:
+            return
+        self.columns[column] = headings
+        self.free = [heading for heading in self.free if heading not in headings]
+        if name == "inactive":
+            self.active = INVERTED | self.active
+        is_usual = is_documented(column, headings[0]) or column == "provisioning_state"
+        if reason or not is_usual:
+            self.reasons[column] = reason or self.profiles[headings[0]].describe()
+
+    def _take_user_name(self) -> None:
+        """A full name, else first and last name together, else a column that is just `Name`."""
+        self._take("user_name", *self._candidates("user_name")[:1])
+        given, family = self._candidates("given_name")[:1], self._candidates("family_name")[:1]
+        if given and family and given != family:
+            is_japanese = given[0].strip() == "名"  # the family name comes first
+            pair = (*family, *given) if is_japanese else (*given, *family)
+            self._take("user_name", *pair, reason="first and last name")
+        self._take("user_name", *self._candidates("short_name")[:1])
+
+    def _take_email_as_username(self) -> None:
+        """The email is the username where no column is one; else the ID, if it is no number."""
+        emails = self.columns.get("user_email", ())[:1]
+        if emails and self._fits("email_login", emails[0]):
+            self._take("username_in_app", *emails, reason="the email, as there is no username")
+        ids = self.columns.get("account_id", ())
+        if ids and "handle" in self.ranks.get(ids[0], {}) and self._fits("handle", ids[0]):
+            self._take("username_in_app", *ids)
+
+    def _find_unused(self) -> tuple[dict[str, Guess], dict[str, str]]:
+        """What can be a column that the file seems to lack, and what looks like one it has."""
+        unsure: dict[str, Guess] = {}
+        look_alikes: dict[str, str] = {}
+        if "username_in_app" not in self.columns and (ids := self.columns.get("account_id")):
+            unsure["username_in_app"] = Guess(ids, self.profiles[ids[0]].describe())
+        for heading in self.free:
+            names = self._possible_columns(heading)
+            missing = [name for name in names if name not in self.columns]
+            for name in dict.fromkeys(missing):
+                known = unsure.get(name, Guess((), self.profiles[heading].describe()))
+                unsure[name] = Guess((*known.headings, heading), known.reason)
+            if names and not missing:
+                look_alikes[heading] = names[0]
+        return unsure, look_alikes
+
+    def _possible_columns(self, heading: str) -> list[str]:
+        profile = self.profiles[heading]
+        if not profile.filled:
+            return []
+        names = [COLUMN_OF_PART.get(n, n) for n in self.ranks[heading] if self._fits(n, heading)]
+        names += [n for n in partial_columns(heading) if self._fits(n, heading)]
+        if "active_in_app" in self.ranks[heading] and 0.3 <= profile.share("status") < MOSTLY:
+            names.append("active_in_app")
+        if not names and "username_in_app" not in self.columns and self._fits("handle", heading):
+            is_different = profile.distinct == profile.filled == profile.rows
+            names += ["username_in_app"] * is_different
+        is_part_of_name = {"given_name", "family_name"} & set(self.ranks[heading])
+        return [name for name in names if not (name == "user_name" and is_part_of_name)]

@@ -1,0 +1,75 @@
+"""The words that say whether an account is active."""
+
+import re
+import unicodedata
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement, case, func
+
+from data.files.text import PLACEHOLDERS, is_one_of
+
+ACTIVITY_WORDS: dict[bool | None, str] = {
+    True: """
+        true, yes, y, t, on, 1, 1.0, checked, ✓, ✔, ✅, ☑, active, activated, enabled, live, current
+        active (never signed in), active (never logged in)
+        wahr, ja, aktiv, aktiviert, freigeschaltet
+        vrai, oui, actif, activé, activée
+        verdadero, sí, activo, activa, activado, activada, habilitado, habilitada
+        verdadeiro, sim, ativo, ativa, ativado, ativada
+        真, はい, 有効, アクティブ
+    """,
+    False: """
+        false, no, n, f, off, 0, 0.0, unchecked, ✗, ✘, ❌, ☒, ☐, inactive, deactivated, disabled
+        not active, non active, no longer active, not enabled, suspended, blocked, locked
+        locked out, archived, terminated, deprovisioned, deleted, removed, revoked, expired, closed
+        banned, offboarded
+        falsch, nein, inaktiv, nicht aktiv, deaktiviert, gesperrt, archiviert
+        faux, non, inactif, non actif, désactivé, désactivée, bloqué, bloquée, suspendu, suspendue
+        falso, inactivo, inactiva, no activo, desactivado, desactivada, deshabilitado
+        deshabilitada, bloqueado, bloqueada, suspendido, suspendida
+        não, inativo, inativa, não ativo, desativado, desativada, desabilitado, desabilitada
+        suspenso, suspensa
+        偽, いいえ, 無効, 非アクティブ, 停止
+    """,
+    None: """
+        invited, pending, staged, pending invite, pending invitation, pending activation
+        invite sent, invitation sent, not set, no data, nat
+        eingeladen, ausstehend, invité, invitée, en attente, invitado, invitada, pendiente
+        convidado, convidada, pendente, 招待中, 保留中
+    """,
+}
+"""Yes, no, or neither, in English, German, French, Spanish, Portuguese and Japanese."""
+
+
+def without_accents(word: str) -> str:
+    """The word as DuckDB's `strip_accents` gives it."""
+    decomposed = unicodedata.normalize("NFD", word)
+    return "".join(letter for letter in decomposed if unicodedata.category(letter) != "Mn")
+
+
+def activity_words(activity: bool | None) -> list[str]:
+    """The words of one meaning, without accents."""
+    return re.split(r"\s*[,\n]\s*", without_accents(ACTIVITY_WORDS[activity]).strip())
+
+
+def activity(text: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Yes, no, or NULL for any other text."""
+    word = _word(text)
+    return case(
+        *((is_one_of(activity_words(value), word), sa.literal(value)) for value in (True, False))
+    )
+
+
+def is_known_to_be_unknown(text: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Whether the text says that there is neither a yes nor a no."""
+    return is_one_of((*activity_words(None), *PLACEHOLDERS), _word(text))
+
+
+def _word(text: ColumnElement[Any]) -> ColumnElement[Any]:
+    """In lower case, without accents, and with spaces for separators between letters."""
+    word = func.strip_accents(func.lower(text))
+    return case(
+        (func.regexp_matches(word, r"\w[\s_-]"), func.regexp_replace(word, r"[\s_-]+", " ", "g")),
+        else_=word,
+    )

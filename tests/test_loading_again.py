@@ -1,0 +1,190 @@
+"""Lists that are loaded again: the same accounts in every column, or a refusal in words."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+from builders import TODAY, YESTERDAY, Deliveries, an_account, an_unmatched_account, content_of
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Connection, Engine, select
+from test_export import FORMULAS, HARMLESS, file_of
+
+from data.files.errors import NotAListOfAccounts
+from data.files.naming import SnapshotFile
+from data.files.text import INVISIBLE, WHITESPACE
+from data.history.load import load
+from data.schema import TRACKED_COLUMNS, account, account_current, integration
+from data.states import STATE_NAMES
+from data.store.engine import close_stores, open_store
+from queries.changes.diff import ChangeFilter
+from queries.changes.window import Window
+from queries.export.changes import WRITERS, ChangesExport
+
+FORMS = ("csv", "raw.csv", "json", "parquet")
+
+HOSTILE = [*FORMULAS, "'=1", "''@x", "'", "ada@x.io", "Ada <ada@x.io>", "[1]", "{", "a;b", "; x"]
+TEXT = st.text(st.characters(codec="utf-8"), max_size=12) | st.sampled_from(HOSTILE)
+WORD = TEXT.filter(lambda text: text.strip(WHITESPACE).strip(INVISIBLE))
+ROLE = WORD | st.fixed_dictionaries(
+    {"name": WORD}, optional={"id": TEXT, "type": TEXT, "description": TEXT, "via": TEXT}
+)
+ATTRIBUTES = ["Team", "team", "Email", "email (attribute)", "State source ", " Seat", "=1", "a/b~c"]
+ANY_ACCOUNT = st.fixed_dictionaries(
+    {
+        "username": WORD,
+        "account_id": st.none() | WORD,
+        "user": st.none() | TEXT,
+        "email": st.none() | TEXT,
+        "roles": st.lists(WORD, max_size=4) | st.lists(ROLE.filter(lambda r: r), max_size=4),
+        "active": st.sampled_from(["yes", "no", "", "perhaps"]),
+        "upstream_id": st.none() | TEXT,
+        "state": st.sampled_from([*STATE_NAMES, "", "odd state"]),
+        "reason": st.none() | TEXT,
+        "code": st.none() | TEXT,
+        "last_updated": st.none()
+        | st.datetimes(datetime(1800, 1, 1), datetime(2200, 1, 1)).map(
+            lambda t: f"{t.isoformat()}Z"
+        )
+        | st.just("long ago"),
+        "state_source": st.sampled_from(["", "inferred", "guessed"]),
+    },
+    optional=dict.fromkeys(ATTRIBUTES, TEXT),
+)
+
+
+def identity(facts: dict[str, Any]) -> str:
+    """Rows with the same one are repeats, of which a file may not consist for the most part."""
+    return (facts["account_id"] or facts["username"]).strip(WHITESPACE + INVISIBLE).lower()
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    facts=st.lists(ANY_ACCOUNT, min_size=1, max_size=4, unique_by=identity),
+    form=st.sampled_from(FORMS),
+)
+def test_a_list_loads_again_as_the_same_accounts(facts: list[dict[str, Any]], form: str) -> None:
+    with TemporaryDirectory() as folder:
+        store = open_store("duckdb:///:memory:")
+        try:
+            Deliveries(store, Path(folder)).take(*(an_account(**each) for each in facts))
+            load_again(store, Path(folder), form)
+            assert contents(store, form) == contents(store, "figma")
+        finally:
+            close_stores()
+
+
+def load_again(store: Engine, folder: Path, form: str) -> None:
+    """Load the list of figma in the format, as an integration with the format's name."""
+    path = folder / f"again.{form}"
+    with store.connect() as con:
+        path.write_bytes(file_of(con, form, integration=("figma",)))
+    load(store, SnapshotFile(path, form, TODAY))
+
+
+def test_odd_texts_and_roles_come_back_from_each_format(
+    snapshots: Deliveries, tmp_path: Path
+) -> None:
+    snapshots.take(
+        *(
+            an_account(f"{text}{n}", user=f"{text} X", reason=text)
+            for n, text in enumerate(FORMULAS)
+        ),
+        *(
+            an_account(f"{n}{text}", user=f"{text} X", reason=text)
+            for n, text in enumerate(HARMLESS)
+        ),
+        *(an_account(f"s{n}", state=state) for n, state in enumerate((*STATE_NAMES, "odd", ""))),
+        *(an_account(f"t{n}", active=word) for n, word in enumerate(("yes", "no", "", "perhaps"))),
+        an_unmatched_account("u", upstream_id=None, last_updated=None),
+        an_account("name only", user="ada@x.io", email=None),
+        an_account("r1", roles=["Admin", "Editor"]),
+        an_account("r2", roles=[]),
+        an_account("r3", roles=["a;b", "c"]),
+        an_account("r4", roles=["; x"]),
+        an_account("r5", roles=["[1]", '["x"]', "=1"]),
+        an_account("r6", roles=['O\'Brien "Q"', "a, b", "two\nlines"]),
+        an_account("r7", roles=[{"name": "Owner", "type": "seat"}, "Viewer"]),
+        an_account("r8", roles=["[1]"]),
+        an_account("r9", roles=["Admin, EMEA"]),
+        an_account("r10", roles=['{"name": "x"}', "{", ","]),
+    )
+    for form in FORMS:
+        load_again(snapshots.store, tmp_path, form)
+        assert contents(snapshots.store, form) == contents(snapshots.store, "figma"), form
+
+
+def contents(store: Engine, name: str) -> dict[str, tuple[Any, ...]]:
+    """Account ID → all that a version says; JSON by its meaning, where spaces do not count."""
+    json_columns = ("role_details", "attributes", "flags")
+    query = (
+        select(account.c.account_id, account_current)
+        .join(account_current, account_current.c.account_key == account.c.account_key)
+        .join(integration, integration.c.integration_id == account.c.integration_id)
+        .where(integration.c.name == name)
+    )
+    with store.connect() as con:
+        return {
+            row["account_id"]: tuple(
+                json.loads(row[name] or "null") if name in json_columns else row[name]
+                for name in TRACKED_COLUMNS
+            )
+            for row in con.execute(query).mappings()
+        }
+
+
+def load_text(snapshots: Deliveries, path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    load(snapshots.store, SnapshotFile(path, "again", TODAY))
+
+
+@pytest.mark.parametrize("form", ["csv", "json", "parquet"])
+def test_a_list_of_several_integrations_is_not_loaded(
+    snapshots: Deliveries, con: Connection, tmp_path: Path, form: str
+) -> None:
+    snapshots.take(an_account("ada"))
+    snapshots.take(an_account("ada"), integration="slack")
+    content = file_of(con, form)
+    con.rollback()
+    with pytest.raises(NotAListOfAccounts, match=r"accounts of several integrations: figma, slack"):
+        load_text(snapshots, tmp_path / f"x.{form}", content)
+
+
+def test_a_list_of_a_spreadsheet_with_a_cut_text_is_not_loaded(
+    snapshots: Deliveries, con: Connection, tmp_path: Path
+) -> None:
+    snapshots.take(an_account("ada", reason="very long"))
+    content = file_of(con, "csv").replace(b"very long", "very … [cut]".encode())
+    con.rollback()
+    with pytest.raises(NotAListOfAccounts, match=r"too long for a spreadsheet"):
+        load_text(snapshots, tmp_path / "x.csv", content)
+
+
+def test_an_edited_list_counts_as_edited(
+    snapshots: Deliveries, con: Connection, tmp_path: Path
+) -> None:
+    snapshots.take(an_account("@ada", roles=[{"name": "Admin", "id": "7"}], active="perhaps"))
+    content = file_of(con, "csv").replace(b'"Admin"', b'"Viewer"', 1).replace(b'""', b'"Yes"', 1)
+    con.rollback()
+    load_text(snapshots, tmp_path / "x.csv", content)
+    [row] = con.execute(select(account_current).where(account_current.c.roles == ["Viewer"]))
+    assert (row.username_in_app, row.role_details, row.active_in_app) == ("@ada", None, True)
+
+
+@pytest.mark.parametrize("form", ["csv", "json"])
+def test_a_list_of_changes_is_not_loaded(
+    snapshots: Deliveries, con: Connection, tmp_path: Path, form: str
+) -> None:
+    snapshots.take(an_account("bob"), at=YESTERDAY)
+    snapshots.take(an_account("ada"))
+    window = Window(YESTERDAY, TODAY)
+    changes = ChangesExport(con, window, ChangeFilter("joined"))
+    content = content_of(WRITERS[form], changes)
+    con.rollback()
+    with pytest.raises(NotAListOfAccounts, match=r"is a list of changes, not of accounts"):
+        load_text(snapshots, tmp_path / f"x.{form}", content)

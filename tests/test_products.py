@@ -1,0 +1,140 @@
+"""Each product's own export, read by its declaration: who has an account, and what it can do."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from data.sources.delivery import open_file
+
+GUID = "0b1d5c1e-0001-4a6e-9a51-000000000001"
+GITHUB = "login,name,tfa_enabled,is_public,role,last_active\nmira-s,Mira,true,false,Owner,\n"
+ENTRA = (
+    "userPrincipalName,displayName,mail,objectId,userType,accountEnabled,state,ageGroup\n"
+    f"mira@x.io,Mira,mira@x.io,{GUID},Member,True,WA,Adult\n"
+)
+GOOGLE = (
+    "First Name [Required],Last Name [Required],Email Address [Required],Status [READ ONLY],"
+    "Last Sign In [READ ONLY],2sv Enrolled [READ ONLY]\n"
+    "Mira,Solberg,mira@x.io,Suspended,2026/11/20 08:14:05,True\n"
+)
+ZOOM = (
+    "Email,First Name,Last Name,User Groups,IM Groups,User Type,Status,Last Login(UTC),"
+    "Last Client Version\nmira@x.io,Mira,Solberg,Engineering,,Basic,Pending,11/20/2026,5.1\n"
+)
+AWS = (
+    "user,arn,user_creation_time,password_enabled,password_last_used,mfa_active\n"
+    "mira,arn:aws:iam::1:user/mira,2024-01-01T00:00:00+00:00,true,N/A,false\n"
+)
+GITLAB = (
+    "Name,Username,Email,Path,Role,Membership type,Membership source,Access granted\n"
+    "Mira,mira,mira@x.io,acme/app,Owner,direct,acme,2026-01-01\n"
+)
+ATLASSIAN = (
+    "Name,Email,Status,Billable,SAML single sign-on,Two-step verification\n"
+    "Mira,mira@x.io,deactivated,yes,no,no\n"
+)
+SALESFORCE = (
+    "ID,USERNAME,NAME,ISACTIVE,PROFILEID,USERROLEID\n005A,mira@x.io.acme,Mira,false,00eA,00E1\n"
+)
+DIRECTORY = {
+    "kind": "directory#users",
+    "users": [{"kind": "directory#user", "primaryEmail": "mira@x.io", "suspended": False}],
+}
+KEYCLOAK = [
+    {
+        "id": "k1", "username": "mira", "enabled": False, "emailVerified": True,
+        "firstName": "Mira", "requiredActions": [], "realmRoles": ["admin", "user"], "notBefore": 0,
+    }
+]  # fmt: skip
+GRAFANA = {
+    "totalCount": 1, "page": 1, "perPage": 1000,
+    "users": [
+        {
+            "id": 1, "login": "admin", "isAdmin": True, "isDisabled": False, "authLabels": [],
+            "lastSeenAt": "2026-11-20T08:14:05Z",
+        }
+    ],
+}  # fmt: skip
+BOX = {
+    "total_count": 1,
+    "entries": [
+        {"type": "user", "id": "7", "login": "mira@x.io", "space_amount": 1, "status": "active",
+         "role": "coadmin"}
+    ],
+}  # fmt: skip
+SNOWFLAKE = [
+    {"USER_ID": 7, "NAME": "MIRA", "LOGIN_NAME": "MIRA@X.IO", "DISABLED": "true",
+     "SNOWFLAKE_LOCK": "false", "EXT_AUTHN_DUO": "false", "DEFAULT_WAREHOUSE": None,
+     "DELETED_ON": "2026-11-01 00:00:00 Z"}
+]  # fmt: skip
+IDENTITY_STORE = {
+    "Users": [
+        {"UserName": "mira", "UserId": "u-1", "IdentityStoreId": "d-1", "UserStatus": "ENABLED",
+         "Emails": [{"Value": "a@x.io"}, {"Value": "mira@x.io", "Primary": True}]}
+    ],
+    "NextToken": None,
+}  # fmt: skip
+IAM = {
+    "Users": [
+        {"UserName": "mira", "UserId": "AIDA1", "Arn": "arn:aws:iam::1:user/mira",
+         "CreateDate": "2024-01-01T00:00:00+00:00"}
+    ]
+}  # fmt: skip
+
+
+def read(folder: Path, content: Any) -> tuple[str, dict[str, Any]]:
+    """The name of the source, and the only row of the file."""
+    text, name = (content, "a.csv") if isinstance(content, str) else (json.dumps(content), "a.json")
+    (folder / name).write_text(text)
+    file = open_file(folder / name)
+    (row,) = map(json.loads, file.input_file.path.read_text().split("\n")[:-1][-1:])
+    assert not file.source_info.incomplete_reason
+    return file.source_info.source, row
+
+
+@pytest.mark.parametrize(
+    ("content", "source", "username", "account_id", "active", "roles"),
+    [
+        (GITHUB, "GitHub organization members", "mira-s", None, None, ["Owner"]),
+        (ENTRA, "Microsoft Entra users", "mira@x.io", GUID, "True", []),
+        (GOOGLE, "Google Workspace users", "mira@x.io", None, False, []),
+        (DIRECTORY, "Google Workspace users", "mira@x.io", None, True, []),
+        (ZOOM, "Zoom users", "mira@x.io", None, None, ["Engineering"]),
+        (AWS, "AWS IAM users", "mira", "arn:aws:iam::1:user/mira", None, []),
+        (GITLAB, "GitLab users", "mira", None, None, ["Owner on acme/app"]),
+        (ATLASSIAN, "Atlassian managed accounts", "mira@x.io", None, "deactivated", []),
+        (SALESFORCE, "Salesforce users", "mira@x.io.acme", "005A", "false", []),
+        (KEYCLOAK, "Keycloak users", "mira", "k1", False, ["admin", "user"]),
+        (GRAFANA, "Grafana users", "admin", 1, True, ["Grafana admin"]),
+        (BOX, "Box users", "mira@x.io", "7", True, ["coadmin"]),
+        (SNOWFLAKE, "Snowflake users", "MIRA@X.IO", 7, False, []),
+        (IDENTITY_STORE, "AWS Identity Store users", "mira", "u-1", "ENABLED", []),
+        (IAM, "AWS IAM users", "mira", "AIDA1", None, []),
+    ],
+)
+def test_a_product_s_export_is_read_as_its_own(
+    tmp_path: Path,
+    content: Any,
+    source: str,
+    username: str,
+    account_id: Any,
+    active: Any,
+    roles: list[str],
+):
+    name, row = read(tmp_path, content)
+    assert name == source
+    assert (row["username_in_app"], row["account_id"]) == (username, account_id)
+    assert (row["active_in_app"], [role["name"] for role in row["roles"]]) == (active, roles)
+    is_deleted = content is SNOWFLAKE
+    assert row["provisioning_state"] == ("Deleted" if is_deleted else "Onboarded")
+    assert row["state_source"] == ("reported" if is_deleted else "inferred")
+
+
+def test_a_value_that_says_nothing_is_none(tmp_path: Path):
+    assert "Last sign-in" not in read(tmp_path, AWS)[1]
+    assert read(tmp_path, GOOGLE)[1]["Last sign-in"] == "2026/11/20 08:14:05"
+    assert read(tmp_path, IDENTITY_STORE)[1]["user_email"] == "mira@x.io"

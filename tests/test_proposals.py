@@ -1,0 +1,343 @@
+"""Tables of a person's own: each column is read by its heading and by what is in it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from deliveries import MONDAY, accounts, deliver, rejections
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Engine
+
+from data.files.errors import NoUsernameColumn
+from data.files.headers import SYNONYMS
+from data.files.mapping import NO_MAPPING, ColumnMapping, parse_mapping
+from data.files.naming import SnapshotFile
+from data.files.profile import SAMPLE_ROWS, profile_of
+from data.files.proposal import Proposal
+from data.history.load import load
+from data.history.load_report import load_report
+from data.sources.delivery import read_proposal
+
+
+def propose(
+    folder: Path, content: str, name: str = "a.csv", saved: ColumnMapping = NO_MAPPING
+) -> Proposal:
+    path = folder / name
+    path.write_text(content, encoding="utf-8")
+    with sa.create_engine("duckdb:///:memory:").connect() as con:
+        proposal = read_proposal(con, path, mapping=saved)
+    assert proposal
+    return proposal
+
+
+def as_csv(rows: list[list[str]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
+
+
+def headings_of(proposal: Proposal) -> dict[str, str]:
+    return {name: " + ".join(found) for name, found in proposal.mapping.columns.items() if found}
+
+
+# ---- columns that are unmistakable ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "columns"),
+    [
+        (
+            "User Name,Email,Active\nmira,mira@x.io,Yes\nteo,teo@x.io,No\n",
+            {"username_in_app": "User Name", "user_email": "Email", "active_in_app": "Active"},
+        ),
+        (
+            "User,User Name,Role\nMira Solberg,mira,Admin\nTeo Brandt,teo,Editor\n",
+            {"username_in_app": "User Name", "user_text": "User", "roles": "Role"},
+        ),
+        (
+            "userPrincipalName,displayName,mail,objectId,accountEnabled,state,ageGroup\n"
+            "mira@x.io,Mira Solberg,m@x.io,0b1d5c1e-0001-4a6e-9a51-000000000001,True,WA,Adult\n"
+            "teo#EXT#@x.io,Teo Brandt,,0b1d5c1e-0002-4a6e-9a51-000000000002,False,OR,Adult\n",
+            {
+                "username_in_app": "userPrincipalName",
+                "account_id": "objectId",
+                "user_name": "displayName",
+                "user_email": "mail",
+                "active_in_app": "accountEnabled",
+            },
+        ),
+        (
+            "Email,First Name,Last Name,Status,Last Login\n"
+            "mira@x.io,Mira,Solberg,Active,11/20/2026 08:14:05 AM\n"
+            "teo@x.io,Teo,Brandt,Deactivated,03/04/2026 08:14:05 AM\n",
+            {
+                "username_in_app": "Email",
+                "user_name": "First Name + Last Name",
+                "user_email": "Email",
+                "active_in_app": "Status",
+            },
+        ),
+        (
+            "Benutzername;E-Mail-Adresse;Vollständiger Name;Rolle;Zustand;Geändert am\n"
+            "mira;m@x.de;Mira Solberg;Admin;aktiv;23.11.2026\nteo;t@x.de;Teo;Gast;gesperrt;\n",
+            {
+                "username_in_app": "Benutzername",
+                "user_name": "Vollständiger Name",
+                "user_email": "E-Mail-Adresse",
+                "roles": "Rolle",
+                "active_in_app": "Zustand",
+                "last_updated": "Geändert am",
+            },
+        ),
+        (
+            "Prénom,Nom,Courriel,Statut\nMira,Solberg,m@x.fr,Actif\nTeo,Brandt,t@x.fr,Inactif\n",
+            {
+                "username_in_app": "Courriel",
+                "user_name": "Prénom + Nom",
+                "user_email": "Courriel",
+                "active_in_app": "Statut",
+            },
+        ),
+        (
+            "Account,user_id,email\nacme,auth0|5f7c,m@x.io\nacme,auth0|5f7d,t@x.io\n"
+            "acme,auth0|5f7e,i@x.io\nacme,auth0|5f7f,o@x.io\n",
+            {"username_in_app": "email", "account_id": "user_id", "user_email": "email"},
+        ),
+        (
+            "Nombre de usuario,Nombre,Apellidos,Estado\nmira,Mira,Solberg,Activo\n",
+            {
+                "username_in_app": "Nombre de usuario",
+                "user_name": "Nombre + Apellidos",
+                "active_in_app": "Estado",
+            },
+        ),
+        (
+            "Login,Nome completo,Função,Situação\nmira,Mira Solberg,Admin,Ativo\n",
+            {
+                "username_in_app": "Login",
+                "user_name": "Nome completo",
+                "roles": "Função",
+                "active_in_app": "Situação",
+            },
+        ),
+        (
+            "ユーザー名,姓,名,メールアドレス,権限,ステータス\nmira,外山,美羅,m@x.jp,管理者,有効\n",
+            {
+                "username_in_app": "ユーザー名",
+                "user_name": "姓 + 名",
+                "user_email": "メールアドレス",
+                "roles": "権限",
+                "active_in_app": "ステータス",
+            },
+        ),
+    ],
+)
+def test_sure_columns_are_found(tmp_path: Path, content: str, columns: dict[str, str]):
+    proposal = propose(tmp_path, content)
+    assert headings_of(proposal) == columns
+    assert set(proposal.reasons) <= set(columns)
+
+
+def test_a_column_of_the_disabled_is_read_the_other_way_round(store: Engine, tmp_path: Path):
+    deliver(store, tmp_path, "Username,Suspended\nmira,false\nteo,TRUE\n")
+    found = accounts(store)
+    assert (found["mira"]["active_in_app"], found["teo"]["active_in_app"]) == (True, False)
+    heading = "Block sign in (Yes/No) [accountEnabled] Required"
+    proposal = propose(tmp_path, f"User name [userPrincipalName],{heading}\nmira@x.io,No\n")
+    assert proposal.mapping.columns["active_in_app"] == (heading,)
+    assert proposal.mapping.active["no"] == "yes"
+
+
+def test_account_status_says_active_and_states_are_inferred(store: Engine, tmp_path: Path):
+    deliver(store, tmp_path, "Username,State\nmira,Active\nteo,Deactivated\nines,Deleted\n")
+    found = accounts(store)
+    assert [found[name]["active_in_app"] for name in ("mira", "teo")] == [True, False]
+    assert {a["provisioning_state"] for a in found.values()} == {"Onboarded"}
+    with store.connect() as con:
+        report = load_report(con, "figma", MONDAY)
+    assert report.unreported_states == {"inferred": 3}
+    assert "Active in app from “State”: words for an account’s status." in report.remarks()
+
+
+def test_provisioning_states_under_status_are_states(store: Engine, tmp_path: Path):
+    deliver(store, tmp_path, "Username,Status\nmira,Onboarded\nteo,update_failed\nines,gold\n")
+    found = {name: a["provisioning_state"] for name, a in accounts(store).items()}
+    assert found == {"mira": "Onboarded", "teo": "Update failed", "ines": "Unrecognised"}
+
+
+def test_a_state_of_a_country_is_an_attribute(store: Engine, tmp_path: Path):
+    deliver(store, tmp_path, "Username,State,Country\nmira,WA,US\nteo,OR,US\n")
+    mira = accounts(store)["mira"]
+    assert (mira["provisioning_state"], mira["state_source"]) == ("Onboarded", "inferred")
+    assert json.loads(mira["attributes"]) == {"State": "WA", "Country": "US"}
+
+
+# ---- columns that wait for a person --------------------------------------------------------------
+
+
+def test_a_table_without_a_username_is_refused_with_the_way_on(store: Engine, tmp_path: Path):
+    content = "Foo,Since\nmira,2026-11-20\nteo,2026-11-21\n"
+    with pytest.raises(NoUsernameColumn, match=r"It could be “Foo”.*Map columns.*--mapping"):
+        deliver(store, tmp_path, content)
+    with pytest.raises(NoUsernameColumn, match="It could be “User ID”"):
+        deliver(store, tmp_path, "User ID,Name\n1001,Mira Solberg\n1002,Teo Brandt\n")
+    assert not accounts(store)
+
+
+def test_what_is_unsure_is_not_read_and_named(store: Engine, tmp_path: Path):
+    content = (
+        "login,billing-active,Email,Work email,2sv Enrolled\nmira,1,m@x.io,m@y.io,True\n"
+        "teo,0,t@x.io,t@y.io,False\n"
+    )
+    deliver(store, tmp_path, content)
+    assert accounts(store)["teo"]["active_in_app"] is None
+    assert accounts(store)["teo"]["roles"] == []
+    with store.connect() as con:
+        report = load_report(con, "figma", MONDAY)
+    assert [w for w in report.warnings() if "billing-active" in w]
+    assert "“Work email” also looks like User email, and is not used." in report.remarks()
+
+
+def test_a_saved_mapping_wins_over_what_the_values_say(store: Engine, tmp_path: Path):
+    mapping = parse_mapping(
+        '[columns]\nusername_in_app = "Login"\nuser_name = ["First", "Last"]\nuser_email = []\n'
+    )
+    path = tmp_path / "a.csv"
+    path.write_text("Login,Username,First,Last,Email\n2026-11-20,mira,Mira, Solberg,m@x.io\n")
+    load(store, SnapshotFile(path, "figma", MONDAY, mapping))
+    only = accounts(store)["2026-11-20"]
+    assert (only["user_name"], only["user_email"]) == ("Mira Solberg", None)
+
+
+def test_own_headings_need_no_look_at_the_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def fails(*_: Any) -> None:
+        raise AssertionError("The values were profiled.")
+
+    monkeypatch.setattr("data.files.proposal.profile_columns", fails)
+    content = "Username in app,User,App access,Active in app,Provisioning state,Team\na,A,,,,B\n"
+    assert headings_of(propose(tmp_path, content))["user_text"] == "User"
+
+
+# ---- properties ----------------------------------------------------------------------------------
+
+NAMES = st.lists(st.from_regex(r"[a-z]{3,8}", fullmatch=True), min_size=3, max_size=8, unique=True)
+VALUES = {
+    "date": [f"2026-11-{day:02}" for day in range(1, 9)],
+    "country": ["DE", "US", "JP"],
+    "email": [f"user{n}@x.io" for n in range(8)],
+    "status": ["Active", "Locked"],
+    "role": ["Admin", "Editor", "Viewer"],
+    "blank": [""],
+}
+ANY_HEADING = st.sampled_from(
+    [name.strip() for text in SYNONYMS.values() for name in text.replace("\n", ",").split(",")]
+).filter(bool)
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> tuple[list[list[str]], dict[str, str]]:
+    """A table with any headings over any values, and each heading's kind."""
+    names = draw(NAMES)
+    kinds = draw(st.lists(st.sampled_from(sorted(VALUES)), min_size=1, max_size=5))
+    found = draw(st.lists(ANY_HEADING | st.just("Feld"), min_size=len(kinds), max_size=len(kinds)))
+    headings = [f"{heading}" for heading in dict.fromkeys(found)]
+    columns = dict(zip(headings, kinds, strict=False))
+    cells = {kind: cycle(values) for kind, values in VALUES.items()}
+    rows = [[name, *(next(cells[kind]) for kind in columns.values())] for name in names]
+    return [["Code", *columns], *rows], columns
+
+
+@given(tables(), st.randoms(use_true_random=False))
+@settings(max_examples=20, deadline=None)
+def test_no_value_is_taken_for_what_it_is_not_in_any_order(
+    tmp_path_factory: pytest.TempPathFactory,
+    table: tuple[list[list[str]], dict[str, str]],
+    rng: Any,
+):
+    folder = tmp_path_factory.mktemp("table")
+    rows, kinds = table
+    proposal = propose(folder, as_csv(rows))
+    for name, headings in proposal.mapping.columns.items():
+        for heading in headings:
+            kind = kinds.get(heading, "name")
+            assert kind != "date" or name == "last_updated"
+            assert (name == "provisioning_state") <= (kind == "blank")
+            assert name != "user_email" or kind in ("email", "blank")
+            assert name != "active_in_app" or kind in ("status", "blank")
+            assert name != "roles" or kind in ("role", "country", "status", "name")
+    order = rng.sample(range(len(rows[0])), len(rows[0]))
+    shuffled = rng.sample(rows[1:], len(rows) - 1)
+    moved = as_csv([[row[n] for n in order] for row in [rows[0], *shuffled]])
+    assert propose(folder, moved).mapping == proposal.mapping
+
+
+def test_the_sample_of_a_long_table_depends_on_no_order(tmp_path: Path):
+    rows = [f"u{n},{'Active' if n % 7 else 'x'},u{n}@x.io" for n in range(SAMPLE_ROWS * 3)]
+    first = propose(tmp_path, "\n".join(["Code,Zustand,Mail", *rows]))
+    last = propose(tmp_path, "\n".join(["Code,Zustand,Mail", *reversed(rows)]))
+    assert first == last
+
+
+@given(st.dictionaries(st.text(max_size=30), st.integers(1, 3), max_size=20))
+@settings(max_examples=50, deadline=None)
+def test_any_text_can_be_profiled(texts: dict[str, int]):
+    profile = profile_of(texts, 100)
+    assert profile.filled == sum(texts.values())
+    assert 0 <= profile.share(*profile.kinds) <= 1
+    assert profile.describe()
+
+
+# ---- around the rows -----------------------------------------------------------------------------
+
+TITLES = "User Access Review\nAs of 2026-11-23 - Generated by Mira Solberg\n\n"
+TABLE = "Username,Email,Active\nmira,m@x.io,Yes\nteo,t@x.io,No\n"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        TITLES + TABLE,
+        TITLES.replace("\n", ",,\n") + TABLE,
+        f"#TYPE System.User\n# all users, by name\n{TABLE}",
+        f"version:v1.0\n{TABLE}",
+        '"Username", "Email", "Active"\n"mira", "m@x.io", "Yes"\n"teo", "t@x.io", "No"\n',
+        "| Username | Email | Active |\n|---|:-:|--:|\n| mira | m@x.io | Yes |\n|teo|t@x.io|No|",
+        " Username | Email | Active \n-----+-----+----\n mira | m@x.io | Yes\n teo | t@x.io | No\n",
+    ],
+    ids=["titles", "padded titles", "comments", "version", "spaced quotes", "Markdown", "console"],
+)
+def test_what_is_around_the_table_is_no_part_of_it(store: Engine, tmp_path: Path, content: str):
+    assert deliver(store, tmp_path, content).rejected == 0
+    found = {name: (a["user_email"], a["active_in_app"]) for name, a in accounts(store).items()}
+    assert found == {"mira": ("m@x.io", True), "teo": ("t@x.io", False)}
+
+
+def test_the_lines_after_the_rows_are_rejected_by_line(store: Engine, tmp_path: Path):
+    footers = ',,\nTotal: 2,,\n\n"Confidential, do not share"\nReport generated by Mira,,\n'
+    loaded = deliver(store, tmp_path, TITLES + TABLE + footers)
+    assert (loaded.rows_read, loaded.accepted, loaded.rejected) == (6, 2, 4)
+    assert [(line, reason) for line, _, reason in rejections(store)] == [
+        (7, "The row is empty."),
+        (8, "The line is a total, not an account."),
+        (10, "The line is about the file; it is not an account."),
+        (11, "The line is about the file; it is not an account."),
+    ]
+
+
+def test_a_row_that_repeats_the_headings_is_no_account(store: Engine, tmp_path: Path):
+    loaded = deliver(store, tmp_path, TABLE + TABLE.replace("mira", "ines").replace("teo", "otto"))
+    assert (loaded.accepted, loaded.rejected) == (4, 1)
+    assert rejections(store)[0][0] == 4
+
+
+def test_a_user_who_is_called_total_is_an_account(store: Engine, tmp_path: Path):
+    content = "Username,Email,Role\nmira,m@x.io,Admin\nTotal,total@x.io,Editor\n"
+    assert deliver(store, tmp_path, content).accepted == 2
