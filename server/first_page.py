@@ -50,7 +50,9 @@ class FirstPage:
                 kind = Headers(scope=message).get("content-type", "")
                 is_replaced = message["status"] == 200 and kind.startswith("text/html")
                 if is_replaced:
-                    MutableHeaders(scope=message)["content-length"] = str(len(self.page))
+                    headers = MutableHeaders(scope=message)
+                    headers["content-length"] = str(len(self.page))
+                    del headers["content-encoding"]  # Streamlit's own page can be compressed
             elif is_replaced:
                 if message.get("more_body"):
                     return

@@ -46,11 +46,9 @@ globalThis.rollcallInput ??= (() => {
   const MAX_WAIT = 8000; // milliseconds until the page is as long as it was
   const main = () => document.querySelector("[data-testid=stMain]");
   const placeKey = () => `rollcall-place ${location.href}`;
-  const pushState = history.pushState.bind(history);
-  history.pushState = (...entry) => {
-    sessionStorage.setItem(placeKey(), String(main()?.scrollTop ?? 0));
-    pushState(...entry);
-  };
+  document.addEventListener("click", (event) => {
+    if (event.target.closest("a")) sessionStorage.setItem(placeKey(), String(main()?.scrollTop ?? 0));
+  }, true);
   addEventListener("popstate", () => {
     const place = Number(sessionStorage.getItem(placeKey())), started = performance.now();
     const hasMoved = new AbortController();

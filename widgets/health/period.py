@@ -110,9 +110,10 @@ def _set_day(name: str) -> None:
 def scope_facts(data: HealthData) -> list[str]:
     """What Health shows, in words: integrations, days, moment, newest snapshot."""
     scope, times = data.scope, data.trends.snapshot_times
+    year = "" if scope.first.year == scope.last.year else " %Y"
     return [
         ", ".join(scope.integration) or "All integrations",
-        f"{scope.first:%-d %b} – {scope.last:%-d %b %Y} ({scope.zone})",
+        f"{scope.first:%-d %b{year}} – {scope.last:%-d %b %Y} ({scope.zone})",
         f"As of {timezone.format_with_zone(scope.as_of)}" if scope.as_of else "",
         f"Newest snapshot {timezone.format_with_zone(times[-1])}" if times else "",
     ]
