@@ -60,7 +60,7 @@ with store_connection(Permission.HEALTH) as con:
     print_header("Health", scope_facts(data))
     show_main_reason = show_verdict(data)
     tiles(data)
-    with st.grid(2, min_column_width=400, gap="small", key="charts"):
+    with st.grid(2 if data.has_trends else 1, min_column_width=400, gap="small", key="charts"):
         draw_other_charts = draw_charts(data)
     tables.integrations_card(data)
     with st.grid(2, min_column_width=400, gap="small", key="tables"):

@@ -123,6 +123,7 @@ def test_every_number_opens_exactly_as_many_accounts(
         ([9, 5, 9], "9 failed accounts, 4 more than on 24 Nov (5)."),
         ([9, 9, 2], "2 failed accounts, 7 fewer than on 24 Nov (9)."),
         ([3, 3], "3 failed accounts, about as many as on 23 Nov (3)."),
+        ([0, 0], "No account has failed since 23 Nov."),
     ],
 )
 def test_the_first_sentence_names_the_change_and_its_day(

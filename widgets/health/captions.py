@@ -38,8 +38,8 @@ def states_headline(states: pd.DataFrame) -> str:
 
 def failed_headline(course: Verdict | None, failed: int) -> str:
     """How many have failed, and since when it is more or fewer; as the verdict says it."""
-    accounts = count_of(failed, "failed account")
-    if course is None:
+    accounts = count_of(failed, "failed account") if failed else "No failed accounts"
+    if course is None or not course.highest.failed:
         return accounts
     reference = course.reference
     if course.direction == "steady":
@@ -88,15 +88,16 @@ def backlog_headline(backlog: pd.DataFrame) -> str:
     return f"{old:,} of {jobs} {plural(old, 'is', 'are')} older than 7 days"
 
 
-def reasons_headline(reasons: pd.DataFrame, failed: int) -> str:
-    """The share of the most frequent reason, and how many reasons grow."""
+def reasons_headline(reasons: pd.DataFrame, failed: int, *, has_trends: bool = True) -> str:
+    """The share of the most frequent reason, and how many reasons grow if there is a trend."""
     if reasons.empty or not failed:
         return "No failures"
     top = reasons.iloc[0]
     growing = int((reasons["accounts"] > reasons["before"]).sum())
     share = _percent_text(int(top["accounts"]), failed)
     growth = f"{growing} {plural(growing, 'reason is', 'reasons are')}" if growing else "none is"
-    return f"“{_short(top['reason'])}” causes {share} of failures; {growth} growing"
+    growth_text = f"; {growth} growing" if has_trends else ""
+    return f"“{_short(top['reason'])}” causes {share} of failures{growth_text}"
 
 
 def integrations_headline(total: int, stale_count: int) -> str:

@@ -113,7 +113,7 @@ def failure_reasons_card(data: HealthData) -> None:
     _card(
         "reasons",
         "Top failure reasons",
-        captions.reasons_headline(reasons, data.failed_count),
+        captions.reasons_headline(reasons, data.failed_count, has_trends=data.has_trends),
         REASONS_CAPTION,
         columns=[
             ut.column("reason", "Reason", width=4, sortable=False),
@@ -127,7 +127,9 @@ def failure_reasons_card(data: HealthData) -> None:
                 row["reason"],
                 reason=ut.text(_reason_text(row["reason"], row["template"])),
                 accounts=ut.number(row["accounts"]),
-                change=_change_cell(row["accounts"] - row["before"]),
+                change=_change_cell(row["accounts"] - row["before"])
+                if data.has_trends
+                else ut.quiet(),
                 first_seen=ut.time(
                     row["first_seen"], f"{to_local(row['first_seen'], scope.zone):%Y-%m-%d}"
                 ),

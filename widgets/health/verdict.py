@@ -65,9 +65,11 @@ def sentences(data: HealthData, course: Verdict | None) -> Iterator[Sentence]:
     if course is None:
         yield [now, ". Trends start with the second day on which every integration has a snapshot."]
         return
+    if not course.highest.failed:
+        yield [f"No account has failed since {course.first.day:%-d %b}."]
+        return
     yield [now, *_change(data, course), "."]
-    if course.highest.failed:
-        yield [*_course(data, course), "."]
+    yield [*_course(data, course), "."]
     if failed and (worst := leader(data.trends.failed_by_integration)):
         count = _accounts_link(data, f"{worst.failed:,}", Mark("failed", cell=worst.integration))
         since = "" if worst.since == course.first.day else f" since {worst.since:%-d %b}"
