@@ -147,15 +147,6 @@ def iso_days(days: Any) -> list[str]:
     return [f"{day:%Y-%m-%d}" for day in days]
 
 
-def bar_trace(name: str, color: str, values: pd.Series, **trace: Any) -> go.Bar:
-    """A bar per day."""
-    return go.Bar(
-        marker={"color": color, "pattern": {"shape": PATTERNS.get(name, "")}},
-        width=DAY / pd.Timedelta(1, "ms"),
-        **_daily_trace(name, values, trace),
-    )
-
-
 def line_trace(name: str, color: str, values: pd.Series, **trace: Any) -> go.Scatter:
     """A line over days; a day between two gaps is a visible point."""
     is_alone = values.shift().isna() & values.shift(-1).isna()

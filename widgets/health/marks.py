@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-MarkKind = Literal["state", "awaiting", "ongoing", "open", "failed", "unsettled", "quarantined"]
+MarkKind = Literal["state", "failed", "unsettled", "quarantined"]
 
 
 @dataclass(frozen=True)
