@@ -53,8 +53,8 @@ def show_accounts(filters: Filters) -> None:
             descending=descending,
             several_integrations=len(filters.integration or integrations) > 1,
         )
-        print_header("Users", filter_facts(filters, page.count, page.total))
         with summary:
+            print_header("Users", filter_facts(filters, page.count, page.total))
             with st.container(horizontal=True, horizontal_alignment="distribute"):
                 show_filter_summary(filters, page.count, page.total)
                 show_downloads(filters, sort)

@@ -66,12 +66,13 @@ globalThis.rollcallInput ??= (() => {
   document.addEventListener("click", (event) => {
     const layout = event.target.closest(".modebar-btn")?.closest(".js-plotly-plot")?.layout;
     if (!layout?.meta) return;
-    const { title, margin, paper_bgcolor } = layout, { subtitle } = layout.meta;
+    const { title, margin, paper_bgcolor, font } = layout, { subtitle } = layout.meta;
     Object.assign(layout, {
       title: { text: `<b>${layout.meta.title}</b>`, subtitle: { text: subtitle }, x: 0, xanchor: "left", y: 1, yanchor: "top", pad: { t: 8, l: 8 } },
-      margin: { ...margin, t: margin.t + TITLE_HEIGHT }, paper_bgcolor: getComputedStyle(document.querySelector(".stApp")).backgroundColor,
+      margin: { ...margin, t: margin.t + TITLE_HEIGHT, l: margin.l + 12 }, paper_bgcolor: getComputedStyle(document.querySelector(".stApp")).backgroundColor,
+      font: { ...font, family: "sans-serif" }, // a picture has no fonts of the page
     });
-    setTimeout(() => Object.assign(layout, { title, margin, paper_bgcolor }));
+    setTimeout(() => Object.assign(layout, { title, margin, paper_bgcolor, font }));
   }, true);
 
   // Paper. Charts have a width in pixels, so they would be cut at the edge of the card. Report shows the

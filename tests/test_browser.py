@@ -542,6 +542,19 @@ def test_health_prints_whole_on_paper(
         assert control not in text
 
 
+def test_a_list_prints_as_a_table_below_its_filters(
+    app: Served, visit: Visit, tmp_path: Path
+) -> None:
+    reader = visit(f"{app.url}/users?integration=figma&state=Update+failed", scheme="dark")
+    reader.expect_count("20 of 69")
+    reader.page.pdf(path=tmp_path / "users.pdf", format="A4")
+    text = " ".join(p.extract_text() for p in PdfReader(tmp_path / "users.pdf").pages)
+    for phrase in ("20 of 69 accounts", "Update failed in figma", "Last updated", "person58"):
+        assert phrase in text, phrase
+    for control in ("Clear all", "Excel", "Longest open"):
+        assert control not in text
+
+
 def test_a_chart_can_be_downloaded_as_data_and_picture(app: Served, visit: Visit) -> None:
     page = visit(f"{app.url}/").page
     card = page.locator(".st-key-card_failing")
