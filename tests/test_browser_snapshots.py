@@ -177,6 +177,7 @@ def test_a_snapshot_links_to_its_accounts_and_rejected_rows(app: Served, visit: 
 def test_charts_mark_the_day_of_a_file_on_hold_until_it_is_loaded(
     app: Served, visit: Visit
 ) -> None:
+    deliver(app.home, TEN, integration="chat", taken_at="2025-12-31T06-00-00Z")
     deliver(app.home, TEN, integration="chat")
     deliver(app.home, TEN[5:], integration="chat", taken_at=NEXT_DAY)
     reader = snapshots(app, visit)
