@@ -15,6 +15,7 @@ from streamlit.web.bootstrap import load_config_options
 from data.access.claims import ConfigError
 from data.home import current_home
 from data.service.keeper import run_keeper
+from server.first_page import FirstPage
 from server.gate import Gate
 from server.logs import configure_logging
 from server.options import options_from_environment
@@ -36,11 +37,14 @@ async def lifespan(_: st.App) -> AsyncIterator[None]:
         yield
 
 
+ROOT = Path(__file__).parent
+LOOK = [ROOT / "widgets" / "look" / name for name in ("page.css", "print.css")]
+
 app = st.App(
-    Path(__file__).parent / "pages" / "navigation.py",
+    ROOT / "pages" / "navigation.py",
     lifespan=lifespan,
     routes=ROUTES,
-    middleware=[Middleware(Gate)],
+    middleware=[Middleware(Gate), Middleware(FirstPage, look=LOOK)],
     exception_handlers=EXCEPTION_HANDLERS,
 )
 

@@ -13,7 +13,7 @@ from benchmarks.serving import a_browser
 VISITS = 3
 ROUNDS = 2
 
-METRICS = "[data-testid=stMetric]"
+METRICS = "[class*=st-key-tile_] :is(a, [data-testid=stText])"
 PAGES = {
     "Health": ("health", METRICS),
     "Changes": ("changes", "[data-testid=stCode]"),

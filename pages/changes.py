@@ -14,12 +14,15 @@ from server.authorize import store_connection
 from widgets import status
 from widgets.address import address_params
 from widgets.changes import accounts, overview, window_bar
-from widgets.changes.sentences import changes_text
+from widgets.changes.sentences import changes_text, window_text
 from widgets.filters import choose_integrations, show_ignored_params
+from widgets.report import print_header, report_button
 
 CSS_FILE = Path(__file__).parent.parent / "widgets" / "look" / "changes.css"
 
-st.title("Changes")
+with st.container(horizontal=True, vertical_alignment="center"):
+    st.title("Changes")
+    report_button()
 
 with store_connection(Permission.CHANGES) as con:
     integrations = integration_names(con)
@@ -45,6 +48,7 @@ show_ignored_params(window_bar.ignored_params(window, selection))
 if not window_bar.is_comparable(snapshots):
     st.stop()
 
+print_header("Changes", [window_text(window, snapshots)])
 st.code(changes_text(window, summary, snapshots), language=None, wrap_lines=True)
 if summary.is_empty:
     overview.snapshots_expander(snapshots)

@@ -12,7 +12,6 @@ import streamlit as st
 from data.access.roles import Permission
 from data.metrics import PAGE_SECONDS
 from server.authorize import show_access_denied
-from server.headers import INPUT_SCRIPT
 from server.session import current_principal
 from widgets import sample_banner, status, timezone
 from widgets.account_menu import show_account_menu
@@ -63,9 +62,6 @@ elif not principal.is_allowed(Permission.HEALTH):
 page = st.navigation([*pages.values(), *other_pages], position="top")
 st.set_page_config(page_title=f"{page.title} · Rollcall")
 st.logo(str(LOOK / "logo.svg"), size="medium")
-st.html(LOOK / "page.css")
-with st.container(key="input"):
-    st.html(f"<script>{INPUT_SCRIPT}</script>", unsafe_allow_javascript=True)
 
 if not principal.has_any_role:
     page.run()

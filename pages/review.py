@@ -13,6 +13,7 @@ from server.session import current_principal
 from widgets import evidence, status
 from widgets.address import update_address
 from widgets.filters import choose_integrations, show_past_banner
+from widgets.report import print_header, report_button
 from widgets.review import findings
 from widgets.review.limits import limits_form
 
@@ -52,6 +53,8 @@ with st.container(horizontal=True, vertical_alignment="center", key="review_head
             kwargs={"rule": None, "page": None, "accepted": None},
         )
     evidence.show_findings_download(view, rules)
+    report_button()
+print_header("Review", findings.view_facts(view, rules))
 
 if rule:
     findings.rule_section(view, rule)

@@ -13,9 +13,10 @@ from server.session import current_principal
 from widgets import status
 from widgets.address import requested_page, show_pagination
 from widgets.filters import apply_filters, requested_filters, show_past_banner
+from widgets.report import print_header, report_button
 from widgets.users.downloads import show_downloads
 from widgets.users.filter_bar import show_filter_bar
-from widgets.users.sentence import show_filter_summary, show_presets
+from widgets.users.sentence import filter_facts, show_filter_summary, show_presets
 from widgets.users.table import show_ignored, show_suggestions, show_table
 
 with store_connection(Permission.USERS) as con:
@@ -53,9 +54,11 @@ def show_accounts(filters: Filters) -> None:
             several_integrations=len(filters.integration or integrations) > 1,
         )
         with summary:
+            print_header("Users", filter_facts(filters, page.count, page.total))
             with st.container(horizontal=True, horizontal_alignment="distribute"):
                 show_filter_summary(filters, page.count, page.total)
                 show_downloads(filters, sort)
+                report_button()
             show_ignored(filters, sort, page.page)
     show_pagination(page.page, page.count, PAGE_SIZE)
     if not page.count:

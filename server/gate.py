@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from itsdangerous import BadData, URLSafeTimedSerializer
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import cookie_parser
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -80,6 +81,8 @@ class Gate:
     def __init__(self, app: ASGIApp) -> None:
         self._app, self._auth_config = app, auth_config()
         self._origin = self._auth_config.origin if self._auth_config else ""
+        # Only the public files: in a compressed page, a stranger could guess secrets by its length.
+        self._assets = GZipMiddleware(app, compresslevel=6)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -96,13 +99,12 @@ class Gate:
             receive = _only_bytes(receive, claims)
             await self._connect(scope, receive, send, headers, principal, claims)
         else:
-            send = with_headers(
-                send, is_asset=path_of(scope).startswith(ASSET_PATHS), origin=self._origin
-            )
+            is_asset = path_of(scope).startswith(ASSET_PATHS)
+            send = with_headers(send, is_asset=is_asset, origin=self._origin)
             if self._auth_config and path_of(scope) == CALLBACK_PATH and scope["query_string"]:
                 send = _with_sign_in_audit(send, self._auth_config)
             response = self._gate_response(scope, headers, principal, claims)
-            await (response or self._app)(scope, receive, send)
+            await (response or (self._assets if is_asset else self._app))(scope, receive, send)
 
     def _principal(self, scope: Scope, headers: Headers, claims: Claims | None) -> Principal:
         if not self._auth_config:

@@ -14,7 +14,14 @@ from data.history.load import load
 from data.home import Home
 from data.schema import snapshot
 from data.service import active_store as module
-from data.service.active_store import ActiveStore, active_store, prepare_sample, remove_sample
+from data.service.active_store import (
+    ActiveStore,
+    active_store,
+    prepare_sample,
+    remove_sample,
+    restore_sample,
+    store_status,
+)
 from data.store.engine import close_stores, open_store
 
 DAYS, INTEGRATIONS = 2, 2
@@ -50,10 +57,11 @@ def samples(home: Home) -> list[str]:
 
 def test_an_empty_store_shows_the_sample_once_it_is_ready(home: Home) -> None:
     assert active_store(home).is_sample
-    assert active_store(home).sample_progress == 0
+    assert active_store(home).missing_snapshots == DAYS * INTEGRATIONS
+    assert not store_status(home).is_open
     prepare_sample(home)
     seen = active_store(home)
-    assert (seen.is_sample, seen.sample_progress) == (True, 1.0)
+    assert (seen.is_sample, seen.missing_snapshots) == (True, 0)
     assert snapshots_in(seen.engine) == DAYS * INTEGRATIONS
     assert snapshots_in(open_store(home.database_url)) == 0
 
@@ -64,7 +72,7 @@ def test_a_real_snapshot_replaces_the_sample_at_once_and_for_good(
     prepare_sample(home)
     real = open_store(home.database_url)
     load(real, SnapshotFile.from_path(a_snapshot_file(tmp_path)))
-    assert active_store(home) == (real, False, 1.0)
+    assert active_store(home) == (real, False, 0)
     assert snapshots_in(real) == 1
     assert not restarted(home).is_sample
 
@@ -129,7 +137,7 @@ def test_a_sample_of_yesterday_is_replaced_at_the_next_start(
     it_is(monkeypatch, day=23)
     prepare_sample(home)
     assert samples(home) == ["2026-11-23.duckdb"]
-    assert active_store(home).sample_progress == 1.0
+    assert active_store(home).missing_snapshots == 0
     with active_store(home).engine.connect() as con:
         assert con.scalar(select(func.max(snapshot.c.taken_at))) == datetime(2026, 11, 23, 6)
 
@@ -140,7 +148,7 @@ def test_a_running_app_keeps_its_sample_when_the_day_ends(
     it_is(monkeypatch, day=22)
     prepare_sample(home)
     it_is(monkeypatch, day=23)
-    assert active_store(home).sample_progress == 1.0
+    assert active_store(home).missing_snapshots == 0
     assert samples(home) == ["2026-11-22.duckdb"]
 
 
@@ -167,10 +175,34 @@ def half_made(home: Home, monkeypatch: pytest.MonkeyPatch) -> Home:
 
 
 def test_an_incomplete_sample_is_completed_at_the_next_start(half_made: Home) -> None:
-    assert restarted(half_made).sample_progress == 3 / (DAYS * INTEGRATIONS)
+    assert restarted(half_made).missing_snapshots == DAYS * INTEGRATIONS - 3
     prepare_sample(half_made)
-    assert active_store(half_made).sample_progress == 1.0
+    assert active_store(half_made).missing_snapshots == 0
     assert snapshots_in(active_store(half_made).engine) == DAYS * INTEGRATIONS
+
+
+def test_the_sample_can_be_read_once_its_newest_day_is_loaded(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    it_is(monkeypatch, day=23)
+    seen: list[bool] = []
+
+    def load_and_look(engine: Engine, file: SnapshotFile, **how: bool) -> None:
+        assert file.taken_at.day == (23 if len(seen) < INTEGRATIONS else 22)
+        load(engine, file, **how)
+        seen.append(store_status(home).is_open)
+
+    monkeypatch.setattr(module, "load", load_and_look)
+    prepare_sample(home)
+    assert seen == [False, True, True, True]
+
+
+def test_a_removed_sample_can_be_restored(home: Home) -> None:
+    prepare_sample(home)
+    remove_sample(home)
+    restore_sample(home)
+    prepare_sample(home)
+    assert snapshots_in(active_store(home).engine) == DAYS * INTEGRATIONS
 
 
 def test_leftovers_of_a_killed_start_are_deleted(half_made: Home) -> None:
@@ -185,13 +217,13 @@ def test_leftovers_of_a_killed_start_are_deleted(half_made: Home) -> None:
 def test_an_incomplete_sample_of_another_version_is_completed(
     half_made: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = module.sample_snapshots
+    made = module.write_sample
     monkeypatch.setattr(
-        module, "sample_snapshots", lambda *args, **options: made(*args, **options, seed=2)
+        module, "write_sample", lambda *args, **options: made(*args, **options, seed=2)
     )
     close_stores()
     prepare_sample(half_made)
-    assert active_store(half_made).sample_progress == 1.0
+    assert active_store(half_made).missing_snapshots == 0
 
 
 def test_a_complete_sample_is_not_created_again(
@@ -199,6 +231,6 @@ def test_a_complete_sample_is_not_created_again(
 ) -> None:
     prepare_sample(home)
     close_stores()
-    monkeypatch.delattr(module, "sample_snapshots")
+    monkeypatch.delattr(module, "write_sample")
     prepare_sample(home)
-    assert active_store(home).sample_progress == 1.0
+    assert active_store(home).missing_snapshots == 0

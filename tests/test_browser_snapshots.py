@@ -177,12 +177,13 @@ def test_a_snapshot_links_to_its_accounts_and_rejected_rows(app: Served, visit: 
 def test_charts_mark_the_day_of_a_file_on_hold_until_it_is_loaded(
     app: Served, visit: Visit
 ) -> None:
+    deliver(app.home, TEN, integration="chat", taken_at="2025-12-31T06-00-00Z")
     deliver(app.home, TEN, integration="chat")
     deliver(app.home, TEN[5:], integration="chat", taken_at=NEXT_DAY)
     reader = snapshots(app, visit)
     shows(reader, "Needs a decision")
     health = visit(f"{app.url}/?integration=chat")
-    mix = health.page.get_by_role("figure", name=re.compile("State mix"))
+    mix = health.page.get_by_role("figure", name=re.compile("Failed accounts per day"))
     expect(mix).to_have_accessible_name(
         re.compile(r"not counted: 2 Jan 2026 \(chat on hold\)"), timeout=PATIENCE
     )
@@ -193,7 +194,7 @@ def test_charts_mark_the_day_of_a_file_on_hold_until_it_is_loaded(
     press(reader, "Load file")
     expect(reader.row("chat at 2026-01-02 06:00")).to_be_visible(timeout=PATIENCE)
     health.page.goto(f"{app.url}/?integration=chat")
-    expect(mix).to_have_accessible_name(re.compile("State mix"), timeout=PATIENCE)
+    expect(mix).to_have_accessible_name(re.compile("Failed accounts per day"), timeout=PATIENCE)
     expect(mix).not_to_have_accessible_name(re.compile("not counted"))
 
 

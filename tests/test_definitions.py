@@ -10,7 +10,10 @@ from streamlit.testing.v1 import AppTest
 from data.states import FAILED_STATES
 from queries.health.backlog import AGE_BUCKETS
 from queries.health.integrations import INTERVAL_WINDOW, STALE_AFTER_INTERVALS
-from widgets.health.heatmap import MAX_DAY_COLUMNS
+from queries.health.trends import RATE_DAYS
+from queries.health.verdict import MIN_CHANGE
+from widgets.health.figures import FEW_JOBS
+from widgets.health.heatmap import FULL_SHARE, MAX_DAY_COLUMNS
 from widgets.health.tiles import TILE_HELP
 
 ROOT = Path(__file__).parent.parent
@@ -39,6 +42,9 @@ def test_the_numbers_in_it_are_those_of_the_code() -> None:
     assert "older than twice that" in DEFINITIONS
     assert f"more than {MAX_DAY_COLUMNS} days" in DEFINITIONS
     assert [since.total_seconds() / 3600 for _, since in AGE_BUCKETS] == [0, 1, 24, 72, 168]
+    assert (MIN_CHANGE, FULL_SHARE, FEW_JOBS, RATE_DAYS) == (0.1, 0.2, 5, 7)
+    for words in ("10 % or more", "from 20 % upwards", "fewer than five", "seven days"):
+        assert words in DEFINITIONS
     ages = "up to an hour, longer than that and up to a day, up to 3 days, up to 7 days, longer"
     assert ages in DEFINITIONS
 

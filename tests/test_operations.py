@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import logging
 import os
@@ -128,6 +130,22 @@ def test_metrics_measure_pages(home: Home) -> None:
     run = AppTest.from_file(ROOT / "pages" / "navigation.py", default_timeout=60).run()
     assert not run.exception
     assert drawn() == before + 1
+
+
+def test_a_page_has_its_name_and_look_before_any_script_runs() -> None:
+    client = TestClient(web.app, base_url="http://127.0.0.1", client=("127.0.0.1", 50_000))
+    answers = [client.get(path, headers={"accept-encoding": "gzip"}) for path in ("/", "/users")]
+    assert answers[0].text == answers[1].text
+    answer = answers[0]
+    assert ">Rollcall</p></div>" in answer.text
+    assert "--users-table-top" in answer.text
+    for script in re.findall(r"<script>(.*?)</script>", answer.text, re.DOTALL):
+        digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        assert f"'sha256-{digest}'" in answer.headers["content-security-policy"]
+    assert "content-encoding" not in answer.headers, "a secret in it could be guessed by its length"
+    (script,) = re.findall(r'src="\.(/static/js/index[^"]+)"', answer.text)
+    assert client.get(script).headers["content-encoding"] == "gzip"
+    assert client.head("/users").headers["content-length"] == str(len(answer.content))
 
 
 def test_a_public_address_needs_sign_in(tmp_path: Path) -> None:

@@ -145,7 +145,7 @@ def test_each_role_gets_its_pages_and_its_downloads(enter: Enter, app: Served, g
 
 def test_the_browser_of_a_manager_never_receives_a_name(enter: Enter, app: Served) -> None:
     manager = enter("managers")
-    tile = manager.page.get_by_test_id("stMetric").filter(has_text="Accounts")
+    tile = manager.page.locator(".st-key-tile_Accounts")
     expect(tile).to_contain_text("6", timeout=PATIENCE)
     has_drawn_health(manager.page)
     for path in ("users?q=zz", "changes", "review", "snapshots"):

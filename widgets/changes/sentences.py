@@ -20,7 +20,7 @@ MAX_INTEGRATIONS = 5
 
 def changes_text(window: Window, summary: ChangeSummary, snapshots: pd.DataFrame) -> str:
     """The changes, the totals, and the integrations that were not compared: one line each."""
-    lines = [_window_text(window, snapshots) + f": {_summary_text(summary)}."]
+    lines = [window_text(window, snapshots) + f": {_summary_text(summary)}."]
     comparable = snapshots[snapshots["taken_before"].notna()]
     if len(comparable):
         before, after = comparable["accounts_before"].sum(), comparable["accounts_after"].sum()
@@ -38,7 +38,8 @@ def changes_text(window: Window, summary: ChangeSummary, snapshots: pd.DataFrame
     return "\n".join(lines)
 
 
-def _window_text(window: Window, snapshots: pd.DataFrame) -> str:
+def window_text(window: Window, snapshots: pd.DataFrame) -> str:
+    """`Figma, 1 Nov 2026 06:00 → 23 Nov 2026 06:00 UTC`."""
     names = list(window.integration or snapshots["integration"])
     subject = _join_names(names, 3) if window.integration or len(names) == 1 else "All integrations"
     moments = f"{moment_text(window.since)} → {moment_text(window.until)}"

@@ -1,1 +1,1 @@
-"""What only the Health page draws."""
+"""What only the Health page draws: the verdict, tiles, charts on cards, and tables."""

@@ -51,6 +51,18 @@ def view_of(limits: RuleSettings, integrations: Sequence[str]) -> View:
     return View(integration=tuple(integrations), as_of=requested_moment(), limits=limits)
 
 
+def view_facts(view: View, rules: Sequence[Rule]) -> list[str]:
+    """What the page shows, in words, for paper."""
+    severities = ", ".join(
+        s.capitalize() for s in SEVERITIES if any(s == r.severity for r in rules)
+    )
+    return [
+        ", ".join(view.integration) or "All integrations",
+        rules[0].title if len(rules) == 1 else f"Severity: {severities}",
+        f"As of {timezone.format_with_zone(view.as_of)}" if view.as_of else "",
+    ]
+
+
 def severity_picker() -> list[str]:
     """A selection of severities in the address; none means all."""
     requested = address_params().get("severity", [])

@@ -60,6 +60,17 @@ def show_filter_summary(filters: Filters, count: int, total: int) -> None:
             )
 
 
+def filter_facts(filters: Filters, count: int, total: int) -> list[str]:
+    """What the list shows, in words, for paper."""
+    sentence = ""
+    for phrase in filter_phrases(filters):
+        joint = phrase.conjunction if phrase.conjunction in ("", ",") else f" {phrase.conjunction}"
+        sentence += f"{joint} {phrase.text}"
+    is_filtered = filters != filters.cleared()
+    accounts = f"{count:,} of {total:,} accounts" if is_filtered else f"{count:,} accounts"
+    return [accounts, sentence.strip()]
+
+
 def suggest_fewer_filters(filters: Filters, counts: Sequence[tuple[FilterPhrase, int]]) -> None:
     """For an empty list: how many accounts there are without each part of the sentence."""
     with st.container(horizontal=True, gap="small", key="suggestions"):
