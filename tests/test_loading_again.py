@@ -119,6 +119,16 @@ def test_odd_texts_and_roles_come_back_from_each_format(
         assert contents(snapshots.store, form) == contents(snapshots.store, "figma"), form
 
 
+def test_roles_that_could_not_be_read_come_back_as_the_text_that_they_were(
+    store: Engine, tmp_path: Path
+) -> None:
+    path = tmp_path / "list.csv"
+    path.write_text("Username in app,App access\nada,System.String[]\n")
+    load(store, SnapshotFile(path, "figma", TODAY))
+    load_again(store, tmp_path, "json")
+    assert contents(store, "json") == contents(store, "figma")
+
+
 def contents(store: Engine, name: str) -> dict[str, tuple[Any, ...]]:
     """Account ID → all that a version says; JSON by its meaning, where spaces do not count."""
     json_columns = ("role_details", "attributes", "flags")

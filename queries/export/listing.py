@@ -345,7 +345,8 @@ def _snapshot_values(rows: sa.FromClause) -> dict[str, ColumnElement[Any]]:
         (rows.c.provisioning_state != UNRECOGNIZED.name, rows.c.provisioning_state),
         else_=_raw_value(rows, "provisioning_state"),
     )
-    flagged_roles = sa.cast(_raw_value(rows, "roles"), sa.JSON)
+    unread = _raw_value(rows, "roles")
+    flagged_roles = func.coalesce(sa.try_cast(unread, sa.JSON), func.to_json(unread))
     details = sa.cast(rows.c.role_details, sa.JSON)
     active = _raw_value(rows, "active_in_app")
     values: dict[str, ColumnElement[Any]] = {
