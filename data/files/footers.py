@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import ColumnElement, and_, case, func
+from sqlalchemy import ColumnElement, case, func
 
 TOTALS = (
     r"(?:grand |sub)?totals?", "sum", "count", "summe", "(?:ins)?gesamt", "anzahl", "somme",
@@ -35,6 +35,6 @@ def is_footer(
     text: ColumnElement[Any], others: Iterable[ColumnElement[Any]]
 ) -> ColumnElement[bool]:
     """Whether a row has this text alone, and it is about the list: a total, a date, a notice."""
-    is_alone = and_(*(func.coalesce(other, "") == "" for other in others))
     matches = func.regexp_full_match(text, FOOTER_PATTERN)
-    return case((is_alone, matches), else_=sa.false())  # DuckDB evaluates all of AND
+    # DuckDB evaluates all of AND, but CASE only as far as needed: nearly always one other cell.
+    return case(*((other != "", sa.false()) for other in others), else_=matches)

@@ -156,15 +156,13 @@ def find_changed_rows(
     as that of names, would tell who is behind a pseudonym.
     """
     columns = [stage_row.c.account_id, *raw_columns().values(), stage_row.c.fingerprint]
-    keyed_id = func.concat(store_key(session.con), stage_row.c.account_id)
-    number = func.row_number().over(order_by=(func.sha256(keyed_id), ROW_POSITION))
-    new_key = (number + sa.literal(session.span.highest_key, sa.BigInteger)).label("new_key")
-    unknown = select(new_key, *columns).where(~stage_row.c.is_known).subquery("unknown")
-    ids = _stage_known_ids(session)
-    account_key = func.coalesce(ids.c.account_key, unknown.c.new_key).label("account_key")
+    unknown = select(ROW_POSITION.label("position"), *columns).where(~stage_row.c.is_known)
+    unknown, new, ids = unknown.subquery("unknown"), _new_keys(session), _stage_known_ids(session)
+    account_key = func.coalesce(ids.c.account_key, new.c.account_key).label("account_key")
     row = (
         select(account_key, unknown)
-        .select_from(unknown.outerjoin(ids, ids.c.account_id == unknown.c.account_id))
+        .join_from(unknown, new, new.c.position == unknown.c.position)
+        .outerjoin(ids, ids.c.account_id == unknown.c.account_id)
         .subquery("row")
     )
     before = baseline_rows.c
@@ -185,6 +183,15 @@ def find_changed_rows(
         )
     )
     insert_rows(session.workspace, stage_changed, changed_rows)
+
+
+def _new_keys(session: LoadSession) -> sa.Subquery:
+    """One row per unknown row: [position, account_key]. Sorting whole rows takes far longer."""
+    keyed_id = func.concat(store_key(session.con), stage_row.c.account_id)
+    number = func.row_number().over(order_by=(func.sha256(keyed_id), ROW_POSITION))
+    new_key = number + sa.literal(session.span.highest_key, sa.BigInteger)
+    rows = select(ROW_POSITION.label("position"), new_key.label("account_key"))
+    return rows.where(~stage_row.c.is_known).subquery("numbered")
 
 
 def _stage_known_ids(session: LoadSession) -> sa.FromClause:

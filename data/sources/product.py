@@ -261,8 +261,13 @@ def _values(found: Any) -> list[Any]:
 
 def _is_blank(value: Any) -> bool:
     if isinstance(value, str):
-        return len(value) <= MAX_NO_VALUE and value.strip().casefold() in NO_VALUES
+        return len(value) <= MAX_NO_VALUE and _says_nothing(value)
     return value is None or value is _MISSING or value in ({}, [])
+
+
+@lru_cache(maxsize=4096)
+def _says_nothing(text: str) -> bool:
+    return text.strip().casefold() in NO_VALUES
 
 
 class _Path(NamedTuple):
@@ -285,8 +290,10 @@ def _all(record: Row, spec: Field) -> Any:
     """All values of the first field that has some: one alone, or a list."""
     for path in _paths(spec):
         found = record.get(path.key, _MISSING)
-        if isinstance(found, str) and len(found) > MAX_NO_VALUE:
-            return found  # the usual case, and the fastest
+        if isinstance(found, str) and not path.names:  # the usual case, and the fastest
+            if len(found) > MAX_NO_VALUE or not _says_nothing(found):
+                return found
+            continue
         if path.names:
             found = join_names(*(_first(record, name) for name in path.names))
         elif path.is_nested and found is _MISSING:
