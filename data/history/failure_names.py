@@ -57,9 +57,22 @@ def update_failure_reasons(con: Connection, span: Span) -> None:
     is_outdated = failure_reason.c.failure_text.in_(outdated) if span.is_append else sa.true()
     con.execute(sa.delete(failure_reason).where(_is_of(failure_reason, span), is_outdated))
     _add_reasons(con, span, texts, [_without_names(text, names) for text in texts])
-    if names or not span.is_append:
+    if names or not span.is_append or _has_cleaned(con, span, listed):
         for table in (account_version, account_current):
             _update_reasons(con, span, table)
+
+
+def _has_cleaned(con: Connection, span: Span, texts: Set[str]) -> bool:
+    """Whether a name was taken out of one of the texts, now or by an earlier load."""
+    shown = failure_reason.c
+    rows = con.execute(select(shown.failure_text, shown.reason).where(_is_of(failure_reason, span)))
+    return any(text in texts and _shown(text)[0] != reason for text, reason in rows)
+
+
+def _shown(text: str) -> tuple[str, str | None]:
+    """The reason and the template of a text without names."""
+    code, _, template = text.partition(PART_SEPARATOR)
+    return code or template or NO_REASON, template or None
 
 
 def _is_of(rows: sa.FromClause, span: Span) -> ColumnElement[bool]:
@@ -137,12 +150,8 @@ def _add_reasons(con: Connection, span: Span, texts: list[str], shown_texts: lis
     """One row per text; a list for each column, as DuckDB inserts rows one by one."""
     if not texts:
         return
-    parts = [text.partition(PART_SEPARATOR) for text in shown_texts]
-    columns = (
-        texts,
-        [code or template or NO_REASON for code, _, template in parts],
-        [template or None for _, _, template in parts],
-    )
+    reasons, templates = zip(*map(_shown, shown_texts), strict=True)
+    columns = (texts, list(reasons), list(templates))
     integration_id = sa.literal(span.integration_id, sa.Integer)
     insert_rows(con, failure_reason, select(integration_id, *map(_unnested, columns)))
 

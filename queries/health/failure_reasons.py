@@ -16,10 +16,10 @@ def failure_reasons(con: Connection, scope: Period, *, limit: int = 8) -> pd.Dat
     """One row per failure reason at the moment, the most frequent first.
 
     [reason, template, accounts, before, first_seen]: `reason` is the failure code or, without one,
-    the template of the text; `template` is that of one of its texts, or the reason where there is none
-    or the reader may not see it; neither names an account of the integration; `before`
-    are the accounts that failed for it just before the scope; `first_seen` is the first snapshot
-    of the history with it (naive UTC).
+    the template of the text; `template` is that of one of its texts, or the reason where there is
+    none or the reader may not see it; neither names an account of the integration; `before` are
+    the accounts that failed for it just before the scope; `first_seen` is the first snapshot of
+    the history with it (naive UTC).
     """
     top, history = _top_reasons(scope, limit), _reason_history(scope)
     return read_frame(
