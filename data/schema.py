@@ -99,7 +99,8 @@ TRACKED_COLUMNS = tuple(column.name for column in tracked_columns())
 def derived_columns() -> list[sa.Column]:
     """Columns computed from the content and the versions before; see data/history/since.py."""
     return [
-        sa.Column("failure_reason", sa.String),  # failure_reasons.failure_reason; NULL: not failed
+        sa.Column("failure_text", sa.String),  # failure_reasons.with_failure_reason; NULL: not
+        sa.Column("failure_reason", sa.String),  # failed. The reason is that of failure_reason
         sa.Column("state_since", SnapshotTime, nullable=False),  # continuously in its state
         sa.Column("attempt_since", SnapshotTime, nullable=False),  # its job awaiting or ongoing
         sa.Column("job_since", SnapshotTime, nullable=False),  # in states of its operation
@@ -116,6 +117,18 @@ def derived_columns() -> list[sa.Column]:
 
 
 DERIVED_COLUMNS = tuple(column.name for column in derived_columns())
+FAILURE_COLUMNS = ("failure_text", "failure_reason")
+
+# One row per integration and `failure_text` of its versions: what is shown for it, in which no
+# account of the integration is named.
+failure_reason = sa.Table(
+    "failure_reason",
+    metadata,
+    sa.Column("integration_id", sa.Integer, nullable=False),
+    sa.Column("failure_text", sa.String, nullable=False),
+    sa.Column("reason", sa.String, nullable=False),  # the code or, without one, the template
+    sa.Column("template", sa.String),  # of the reason's text; NULL: it has none
+)
 
 # One row per integration.
 integration = sa.Table(

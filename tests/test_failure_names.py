@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import io
 import json
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import openpyxl
 import pytest
-from builders import TODAY, YESTERDAY, Deliveries, an_account, content_of
+import sqlalchemy as sa
+from builders import TODAY, YESTERDAY, Deliveries, a_snapshot_file, an_account, content_of
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pyarrow import parquet
 from sqlalchemy import Connection, Engine, select
 
 from data.access.roles import PersonalData, Visibility
-from data.schema import account_current, account_version
-from data.store.engine import restricted_engine
+from data.files.naming import SnapshotFile
+from data.history.load import load
+from data.history.remove import remove_snapshot
+from data.schema import account_current, account_profile, account_version, failure_reason
+from data.store.engine import close_stores, open_store, restricted_engine
 from queries.export.formats import FORMATS
 from queries.export.listing import Listing, ListRequest
 from queries.filters import Filters
@@ -26,6 +35,7 @@ OWN = {
     "account_id": "A[x]b",
     "upstream_id": "00u77",
 }
+PERIOD = Period(YESTERDAY.date(), TODAY.date())
 NAMES = ["emre.eriksen", *OWN.values(), "Emre", "O'Eriksen", "e.eriksen"]
 
 
@@ -52,6 +62,97 @@ def test_a_code_that_is_a_name_of_its_account_is_no_reason(
     assert reasons_of(con) == {"emre.eriksen": "…"}
 
 
+def test_reasons_name_no_other_account_and_no_former_name(
+    snapshots: Deliveries, con: Connection
+) -> None:
+    names = [*OWN.values(), "EMRE.eriksen", "e.eriksen", "mail.example"]
+    owner = an_account("emre.eriksen", **OWN)
+    texts = [
+        an_account(f"t{n}", state="Update failed", reason=f"Not the one of {name}, or:{name}")
+        for n, name in enumerate(names)
+    ]
+    codes = [
+        an_account(f"c{n}", state="Update failed", code=f"E-{name}") for n, name in enumerate(names)
+    ]
+    snapshots.take(owner, *texts, at=YESTERDAY)
+    snapshots.take(*texts, *codes)
+    reasons = reasons_of(con)
+    assert {reasons[a["username_in_app"]] for a in texts} == {"Not the one of …, or:…"}
+    assert {reasons[a["username_in_app"]] for a in codes} == {"E-…"}
+
+
+def test_a_name_that_arrives_later_leaves_earlier_reasons_until_it_is_removed(
+    snapshots: Deliveries, con: Connection
+) -> None:
+    failed = an_account("u", state="Update failed", reason="Ask grace.h about it", code="E-409")
+    other = an_account("v", state="Update failed", reason="Ask grace.h about it", account_id="409")
+    snapshots.take(failed, other, at=YESTERDAY)
+    assert reasons_of(con) == {"u": "E-409", "v": "Ask grace.h about it"}
+    assert failure_reasons(con, PERIOD)["template"].tolist() == ["Ask grace.h about it"] * 2
+    con.rollback()
+    snapshots.take(failed, other, an_account("new", email="grace.h@x.io"))
+    assert reasons_of(con) == {"u": "E-409", "v": "Ask … about it", "new": None}
+    assert failure_reasons(con, PERIOD)["template"].tolist() == ["Ask … about it"] * 2
+    con.rollback()
+    remove_snapshot(snapshots.store, "figma", TODAY)
+    assert reasons_of(con) == {"u": "E-409", "v": "Ask grace.h about it"}
+
+
+NAMED = st.sampled_from(["ada", "ada.king", "Ada King", "king"])
+DAYS = st.tuples(st.integers(0, 3), st.lists(st.tuples(NAMED, NAMED, NAMED), max_size=3))
+
+
+@settings(max_examples=6, deadline=None)
+@given(st.lists(DAYS, min_size=2, max_size=4))
+def test_no_order_of_loading_and_no_removal_makes_a_difference(
+    history: list[tuple[int, list[tuple[str, str, str]]]],
+) -> None:
+    with TemporaryDirectory() as folder:
+        changed, straight = (open_store(f"duckdb:///{folder}/{n}.duckdb") for n in range(2))
+        for day, rows in history:
+            take(changed, Path(folder), day, rows)
+        *remaining, removed = sorted(dict(history))
+        remove_snapshot(changed, "figma", TODAY - timedelta(days=removed))
+        for day in reversed(remaining):
+            take(straight, Path(folder), day, dict(history)[day])
+        assert reasons_and_texts(changed) == reasons_and_texts(straight)
+        with straight.connect() as con:
+            names = con.execute(
+                select(account_profile.c.username_in_app, account_profile.c.user_name)
+            )
+            for name in {name for row in names for name in row}:
+                for reason in con.scalars(select(failure_reason.c.reason)):
+                    assert f" {name} ".lower() not in f" {reason} ".lower()
+        close_stores()
+
+
+def take(store: Engine, folder: Path, day: int, rows: list[tuple[str, str, str]]) -> None:
+    accounts = [
+        an_account(username, account_id=f"i{n}", user=user, reason=f"Owner {named} of {n * 'x'}")
+        | {"provisioning_state": "Update failed", "failure_code": named if n == 1 else None}
+        for n, (username, user, named) in enumerate(rows)
+    ]
+    at = TODAY - timedelta(days=day)
+    file = SnapshotFile(a_snapshot_file(folder, accounts, at=at), "figma", at)
+    load(store, file, replace=True, confirmed=True)
+
+
+def reasons_and_texts(store: Engine) -> list[list[str]]:
+    """The reasons of the integration, of its accounts and of their versions."""
+    with store.connect() as con:
+        return [
+            sorted(map(str, con.execute(select(t.c.failure_text, reason))))
+            for t, reason in (
+                (
+                    failure_reason,
+                    sa.func.concat(failure_reason.c.reason, failure_reason.c.template),
+                ),
+                (account_current, account_current.c.failure_reason),
+                (account_version, account_version.c.failure_reason),
+            )
+        ]
+
+
 def test_words_and_numbers_that_are_part_of_others_stay(
     snapshots: Deliveries, con: Connection
 ) -> None:
@@ -64,6 +165,17 @@ def test_words_and_numbers_that_are_part_of_others_stay(
     assert reasons_of(con) == {"in": "No seat left inside", "429x": "SLA-4291", "b": "SLA-429"}
 
 
+OTHERS = (
+    "ada.lovelace",
+    "Ada Lovelace",
+    "lovelace",
+    "ada.example",
+    "R-ada-1",
+    "lovelace@ada.example",
+)
+"""The names of another account, of which some were only its former ones."""
+
+
 @pytest.fixture(params=[PersonalData.HIDDEN, PersonalData.PSEUDONYMS])
 def reader(
     request: pytest.FixtureRequest, snapshots: Deliveries, store: Engine, home: object
@@ -74,13 +186,16 @@ def reader(
             f"u{n}", state="Update failed", reason=name, code=code, **OWN | {"account_id": f"i{n}"}
         )
         for n, (name, code) in enumerate(
-            [("ada.lovelace", None), (None, "ada.lovelace"), ("x", "e.eriksen"), ("x", "Ada-L")]
+            [
+                *((name, None) for name in OTHERS),
+                *(("x", code) for code in (*OTHERS, "e.eriksen", "mail.example")),
+            ]
         )
     ]
-    old = an_account("ada.lovelace", account_id="R", state="Update failed", code="E1")
-    new = an_account("ada.king", account_id="R", state="Update failed", code="ada.lovelace")
+    old = an_account("ada.lovelace", account_id="R-ada-1", email="lovelace@ada.example")
+    new = an_account("king", account_id="R-ada-1", state="Update failed", code="ada.lovelace")
     snapshots.take(old, *planted, at=YESTERDAY)
-    snapshots.take(new, *planted, an_account("ok", state="Update failed", code="SLA-422"))
+    snapshots.take(new, *planted, an_account("ok", state="Update failed", code="timeout"))
     return restricted_engine(store, Visibility(personal_data=request.param))
 
 
@@ -92,8 +207,8 @@ def names_nobody(text: str) -> bool:
 
 def test_no_row_of_health_and_no_version_has_a_name(reader: Engine) -> None:
     with reader.connect() as con:
-        rows = failure_reasons(con, Period(YESTERDAY.date(), TODAY.date()))
-        assert set(rows["reason"]) == {"SLA-422", "Reason not shown"}
+        rows = failure_reasons(con, PERIOD)
+        assert set(rows["reason"]) == {"timeout", "Reason not shown"}
         assert names_nobody(rows.to_string())
         for table in (account_current, account_version):
             columns = (table.c.failure_code, table.c.failure_reason, table.c.state_reason)
@@ -106,7 +221,7 @@ def test_no_download_has_a_name(reader: Engine) -> None:
         contents = {form: content_of(FORMATS[form].write, listing) for form in FORMATS}
     for form, content in contents.items():
         text = text_of(form, content)
-        assert "SLA-422" in text, form
+        assert "timeout" in text, form
         assert names_nobody(text), form
 
 

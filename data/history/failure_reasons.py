@@ -4,15 +4,22 @@ from functools import reduce
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import ColumnElement, case, func
+from sqlalchemy import ColumnElement, case, func, select
 
 from data.states import FAILED_STATES, NO_REASON
+from data.store.dialect import regex_matches
 
 PLACEHOLDER = "…"
 """Stands in a template for the parts that vary."""
 
 DATE_PATTERN = r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}"
 TIME_PATTERN = r"\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?(Z|[+-]\d{2}:?\d{2})?"
+
+PART_SEPARATOR = "\x1d"
+"""Between the code and the template of a `failure_text`."""
+
+SHORT_NUMBER = "^[0-9]{1,6}$"
+"""Not taken for an ID: as in SCIM-409, it is the number of an error."""
 
 SEPARATOR = "[^A-Za-z0-9_]"
 """What stands beside a word."""
@@ -43,9 +50,10 @@ def _own_names(rows: sa.FromClause) -> list[ColumnElement[Any]]:
     """The account's names and IDs, and the parts of its user name and of its email."""
     parts = [func.split_part(rows.c.user_name, " ", number) for number in (1, 2, 3)]
     email_name = func.split_part(rows.c.user_email, "@", 1)
-    columns = ("user_email", "user_name", "username_in_app", "account_id", "upstream_user_id")
+    ids = (rows.c[name] for name in ("username_in_app", "account_id", "upstream_user_id"))
     return [
-        *(rows.c[name] for name in columns),
+        *(rows.c.user_email, rows.c.user_name),
+        *(case((~regex_matches(id_, SHORT_NUMBER), id_)) for id_ in ids),
         *(func.nullif(p, "") for p in (email_name, *parts)),
     ]
 
@@ -69,16 +77,23 @@ def _escape_regex(text: ColumnElement[Any]) -> ColumnElement[Any]:
     return func.regexp_replace(text, r"([\\.^$|?*+()\[\]{}])", r"\\\1", "g")
 
 
-def failure_reason(rows: sa.FromClause) -> ColumnElement[Any]:
-    """The failure code of a failed account, or the template of its reason; else NULL.
+def with_failure_reason(rows: sa.FromClause) -> sa.Select[*tuple[Any, ...]]:
+    """The rows with `failure_text`, the code and the template of a failed account, and its reason.
 
-    Neither is a name or an ID of the account. Computed while loading: it takes too long for a
-    million accounts at once.
+    Neither names the account itself, so that accounts share their texts, and the names of all
+    others are sought in few. Computed while loading: it takes too long for a million accounts. Each
+    step is a query of its own, because DuckDB repeats what occurs twice within a CASE.
     """
-    c = rows.c
-    is_name = sa.or_(*(func.lower(c.failure_code) == func.lower(name) for name in _own_names(rows)))
-    code = case((is_name, PLACEHOLDER), else_=c.failure_code)
-    template = without_names(reason_template(c.state_reason), rows)
+    is_failed = rows.c.provisioning_state.in_(FAILED_STATES)
+    template = case((is_failed, reason_template(rows.c.state_reason))).label("template")
+    with_template = select(rows, template).subquery("with_template")
+    code = without_names(with_template.c.failure_code, with_template)
+    template = without_names(with_template.c.template, with_template)
     template = func.regexp_replace(template, *VARIABLE_PARTS[-1], "g")
-    reason = func.coalesce(code, template, NO_REASON)
-    return case((c.provisioning_state.in_(FAILED_STATES), reason))
+    is_failed = with_template.c.provisioning_state.in_(FAILED_STATES)
+    text = case((is_failed, func.concat(code, PART_SEPARATOR, template))).label("failure_text")
+    columns = (with_template.c[column.name] for column in rows.c)
+    with_text = select(*columns, text).subquery("with_text")
+    parts = [func.split_part(with_text.c.failure_text, PART_SEPARATOR, n) for n in (1, 2)]
+    reason = func.coalesce(*(func.nullif(part, "") for part in parts), NO_REASON)
+    return select(with_text, case((with_text.c.failure_text.is_not(None), reason)))

@@ -13,7 +13,8 @@ from sqlalchemy import ColumnElement, Connection, and_, func, select
 
 from data.files.text import username_key
 from data.history.as_of import Span, is_matched, version
-from data.history.failure_reasons import failure_reason
+from data.history.failure_names import update_failure_reasons
+from data.history.failure_reasons import with_failure_reason
 from data.history.rollups import (
     count_job_ends,
     count_states,
@@ -31,6 +32,7 @@ from data.history.since import (
 from data.records.matches import link_account_keys
 from data.schema import (
     DERIVED_COLUMNS,
+    FAILURE_COLUMNS,
     OPEN_END,
     TRACKED_COLUMNS,
     SnapshotTime,
@@ -55,6 +57,7 @@ def write_versions(con: Connection, span: Span) -> None:
     else:
         _rewrite_versions(con, span)
     _update_current(con, span)
+    update_failure_reasons(con, span)
     refresh_statistics(con, version, account_profile, if_large=stage_delta)
     _update_rollups(con, span)
 
@@ -89,18 +92,21 @@ def stage_delta_rows(
         after = select(*after.c, content_hash(after).label("content_hash")).subquery("after")
     columns = [c for c in after.c if c.name != "integration_id"]
     derived = since_columns(after, before, sa.literal(span.taken_at, SnapshotTime))
+    derived_names = [name for name in DERIVED_COLUMNS if name not in FAILURE_COLUMNS]
+    labels = (column.label(name) for name, column in zip(derived_names, derived, strict=True))
+    keys = [integration_id.label("integration_id"), sa.true().label("is_listed")]
     changed = (
-        select(integration_id, sa.true(), *columns, failure_reason(after), *derived)
+        select(*keys, *columns, *labels)
         .select_from(after.outerjoin(before, is_same_account(before, after)))
         .where(sa.or_(before.c.account_key.is_(None), _differs(after, before)))
+        .subquery("changed")
     )
-    keys = ["integration_id", "is_listed"]
-    names = [*keys, *(c.name for c in columns), *DERIVED_COLUMNS]
-    con.execute(sa.insert(stage_delta).from_select(names, changed))
+    names = [*changed.c.keys(), *FAILURE_COLUMNS]
+    con.execute(sa.insert(stage_delta).from_select(names, with_failure_reason(changed)))
     removed = select(integration_id, sa.false(), changed_keys.c.account_key)
     con.execute(
         sa.insert(stage_delta).from_select(
-            [*keys, "account_key"], removed.where(~changed_keys.c.is_listed)
+            ["integration_id", "is_listed", "account_key"], removed.where(~changed_keys.c.is_listed)
         )
     )
     refresh_statistics(con, stage_delta)

@@ -36,11 +36,7 @@ PLACEHOLDER = "•"
 REASON_NOT_SHOWN = "Reason not shown"
 
 FAILURE_CODE_PATTERN = r"[A-Za-z0-9_.:/-]{1,60}"
-"""A failure code. Any other text could contain a name."""
-
-NOT_A_WORD_PATTERN = r"[0-9_]|[A-Z][A-Z]|[a-z][A-Z]"
-"""What codes have, and words and names have not. Loading takes out the account's own names; this
-is for those of others: `ada.lovelace` is no code."""
+"""A failure code. Any other text could name somebody who has no account."""
 
 
 def _replace_text(text: ColumnElement[Any]) -> ColumnElement[Any]:
@@ -48,13 +44,9 @@ def _replace_text(text: ColumnElement[Any]) -> ColumnElement[Any]:
 
 
 def _is_code(rows: Any) -> ColumnElement[bool]:
-    """Whether the row has a code that looks like one, and in which loading found no name."""
+    """Whether the row has a code in which loading found no name: it is the reason as it is."""
     code = rows.c.failure_code
-    return sa.and_(
-        code == rows.c.failure_reason,
-        regex_matches(code, f"^{FAILURE_CODE_PATTERN}$"),
-        regex_matches(code, NOT_A_WORD_PATTERN),
-    )
+    return sa.and_(code == rows.c.failure_reason, regex_matches(code, f"^{FAILURE_CODE_PATTERN}$"))
 
 
 ColumnMasks = Mapping[str, Callable[[ColumnElement[Any]], ColumnElement[Any]]]

@@ -4,8 +4,7 @@ import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy import Connection, func, select
 
-from data.history.failure_reasons import reason_template
-from data.schema import account_version, is_valid_at
+from data.schema import account_version, failure_reason, is_valid_at
 from queries.cache import cached
 from queries.filters import Filters, accounts_as_of, conditions
 from queries.health.snapshots import read_frame
@@ -17,31 +16,36 @@ def failure_reasons(con: Connection, scope: Period, *, limit: int = 8) -> pd.Dat
     """One row per failure reason at the moment, the most frequent first.
 
     [reason, template, accounts, before, first_seen]: `reason` is the failure code or, without one,
-    the template of the text; `template` is that of one of its texts, NULL without any; `before`
-    are the accounts that failed for it just before the scope; `first_seen` is the first snapshot
-    of the history with it (naive UTC).
+    the template of the text; `template` is that of one of its texts, or the reason where there is
+    none or the reader may not see it; neither names an account of the integration; `before` are
+    the accounts that failed for it just before the scope; `first_seen` is the first snapshot of
+    the history with it (naive UTC).
     """
     top, history = _top_reasons(scope, limit), _reason_history(scope)
-    template = reason_template(top.c.text).label("template")
     return read_frame(
         con,
-        select(top.c.reason, template, top.c.accounts, history.c.before, history.c.first_seen)
+        select(top.c.reason, top.c.template, top.c.accounts, history.c.before, history.c.first_seen)
         .join_from(top, history, history.c.reason == top.c.reason)
         .order_by(top.c.accounts.desc(), top.c.reason),
     )
 
 
 def _top_reasons(scope: Period, limit: int) -> sa.FromClause:
-    """One row per reason at the moment of the scope: [reason, text, accounts]."""
+    """One row per reason at the moment of the scope: [reason, template, accounts]."""
     current = accounts_as_of(scope.as_of, all_columns=False)
     reason, accounts = current.c.failure_reason, func.count()
     in_scope = conditions(Filters(integration=scope.integration), current)
+    is_its_text = sa.and_(
+        failure_reason.c.integration_id == current.c.integration_id,
+        failure_reason.c.failure_text == current.c.failure_text,
+    )
     return (
         select(
             reason.label("reason"),
-            func.min(current.c.state_reason).label("text"),
+            func.coalesce(func.min(failure_reason.c.template), reason).label("template"),
             accounts.label("accounts"),
         )
+        .select_from(current.outerjoin(failure_reason, is_its_text))
         .where(reason.is_not(None), *in_scope)
         .group_by(reason)
         .order_by(accounts.desc(), reason)
