@@ -110,15 +110,12 @@ def _choose_words(name: str, counts: Mapping[str, int], meanings: dict[str, str]
     st.caption(column_title(name))
     words = sorted(counts, key=lambda word: bool(_meaning(name, word, meanings)))[:MAX_WORDS]
     areas = [area for _ in range(0, len(words), 3) for area in st.columns(3)]
-    options = [NOT_RECOGNIZED, *WORD_CHOICES[name]]
+    options: list[str] = [NOT_RECOGNIZED, *WORD_CHOICES[name]]
     for number, (word, area) in enumerate(zip(words, areas, strict=False)):
         meaning = _meaning(name, word, meanings)
-        choice = area.selectbox(
-            f"{escape_label(shorten(word))} · {count_of(counts[word], 'row')}",
-            options,
-            options.index(meaning or NOT_RECOGNIZED),
-            key=f"word_{name}_{number}_{key}",
-        )
+        label = f"{escape_label(shorten(word))} · {count_of(counts[word], 'row')}"
+        first = options.index(meaning or NOT_RECOGNIZED)
+        choice = area.selectbox(label, options, index=first, key=f"word_{name}_{number}_{key}")
         if choice == NOT_RECOGNIZED:
             meanings.pop(word.casefold(), None)
         elif choice != meaning:

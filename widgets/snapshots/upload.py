@@ -149,7 +149,8 @@ def _show_outcome(
     )
     if isinstance(preview, str):
         return _stop(badge_area, badges.REJECTED, preview)
-    _status_badge(preview).show(badge_area)
+    badge = _status_badge(preview) if asked.is_named else badges.NEEDS_DETAILS
+    badge.show(badge_area)
     if preview.already_loaded:
         return None
     with asked.preview_area:
@@ -312,7 +313,9 @@ def _choose_reading(asked: Asked) -> ColumnMapping | None:
         return proposal.words if proposal else {}
 
     key = f"{upload.key}_{found.recognition.key}_{found.sheet}_{name}"
-    return choose_mapping(found.proposal, key, count_words)
+    mapping = choose_mapping(found.proposal, key, count_words)
+    is_proposed = mapping and is_same_reading(mapping, found.proposal.mapping)
+    return asked.chosen if is_proposed else mapping
 
 
 # ---- load ----------------------------------------------------------------------------------------
@@ -339,9 +342,7 @@ def _confirm(
     elif must_confirm:
         confirmed = st.checkbox("I confirm that these accounts were removed", key=f"confirm_{key}")
         must_confirm = not confirmed
-    proposed = asked.found.proposal.mapping if asked.found.proposal else asked.saved
-    reads_so = replace(proposed, read_as=asked.saved.read_as, sheet=asked.saved.sheet)
-    to_save = None if is_same_reading(mapping, reads_so) else mapping
+    to_save = None if is_same_reading(mapping, asked.saved) else mapping
     is_ready = asked.is_named and (replaces or not preview.replaced_file) and not must_confirm
     replaces = replaces and bool(preview.replaced_file)
     ready = ConfirmedUpload(identified, replaces, confirmed, to_save) if is_ready else None
