@@ -98,6 +98,8 @@ def _inspection(path: Path, saved: ColumnMapping) -> dict[str, Any]:
             found = inspect_file(con, path, path.name, saved)
     except SnapshotRejected:
         return {}
+    if found.error:
+        return {}
     report, proposal = {"read_as": found.recognition.sentence}, found.proposal
     if not proposal or not (proposal.reasons or proposal.unsure):
         return report

@@ -99,7 +99,7 @@ def test_load_takes_integration_and_time_as_options(home: Home, tmp_path: Path) 
     options = ("--integration", "Salesforce EMEA", "--taken-at", "2026-11-23T06:00:00Z")
     assert run("load", path, *options) == DONE
     assert listed(home, integration=("Salesforce EMEA",), as_of=TODAY) == ["ada"]
-    assert (home.archive / "Salesforce EMEA" / f"{STAMP}.csv.gz").exists()
+    assert (home.archive / "Salesforce EMEA" / f"{STAMP}.export.2026.csv.gz").exists()
 
 
 def test_load_of_a_loaded_file_changes_nothing(

@@ -114,12 +114,12 @@ def parse_file_name(name: str) -> tuple[str, datetime | None]:
 def _app_name(text: str) -> str:
     """The words of a text that can name an app: `slack` of `01-slack-member-list`."""
     words = re.split(r"([\W_]+)", text)
-    kept = [
+    words_left = [
         word + separator
         for word, separator in zip(words[::2], [*words[1::2], ""], strict=True)
         if not word.isdecimal() and word.casefold() not in NO_APP
     ]
-    return re.sub(r"^[\W_]+|[\W_]+$", "", "".join(kept))[:60]
+    return re.sub(r"^[\W_]+|[\W_]+$", "", "".join(words_left))[:60]
 
 
 def suggest_integration(upload: Upload, recognition: Recognition, known: Iterable[str]) -> str:

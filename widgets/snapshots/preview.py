@@ -74,14 +74,14 @@ def needs_confirmation(report: LoadReport) -> bool:
     return bool(report.confirmation_reason or is_emptied)
 
 
-def show_preview(result: Preview, *, key: str, said: str = "") -> None:
-    """Counts, warnings, the first accounts, the mix of states. The card has `said` a sentence."""
+def show_preview(result: Preview, *, key: str, except_for: str = "") -> None:
+    """Counts, warnings, the first accounts and the states; without the sentence `except_for`."""
     report = result.load_report
     st.text(_counts_text(report))
     for sentence in report.warnings():
         _show_sentence(sentence, ":material/warning:", "orange")
     for sentence in report.remarks():
-        if sentence != said:
+        if sentence != except_for:
             _show_sentence(sentence, ":material/info:", "gray")
     deletions, tables = report.removed + report.being_deleted, dict[str, Callable[[], None]]()
     tables["First accounts"] = partial(_show_accounts, result.rows, key)

@@ -68,7 +68,7 @@ ALL_FORMATS = (
 )
 FILE_WAITS = "Another file for this moment is still in the inbox. Try again in a few seconds."
 INTEGRATION_NEEDED = "Enter the app that this file lists under “Integration”."
-CHOICES_KEPT = "Your choices are saved for the next files of {integration}."
+CHOICES_SAVED = "Your choices are saved for the next files of {integration}."
 SAMPLE_REPLACED = "Loading it replaces the sample data."
 KEEP = "Keep their history: identify accounts by username"
 OTHER_ACCOUNTS = "They are other accounts: remove the old ones and add these"
@@ -127,21 +127,21 @@ def _show_card(
         try:
             found = _inspect(upload, NO_MAPPING)
             sentence_area, details_area = st.empty(), st.container()
-            asked = _ask_details(details_area, upload, found, integrations, replaced)
-            sentence_area.text(asked.found.recognition.sentence)
-            reading = _choose_reading(asked)
+            details = _ask_details(details_area, upload, found, integrations, replaced)
+            sentence_area.text(details.found.recognition.sentence)
+            reading = _choose_reading(details)
         except SnapshotRejected as error:
             return _stop(badge_area, badges.REJECTED, str(error))
         if not reading:
             return _stop(badge_area, badges.NEEDS_DETAILS)
-        return _show_outcome(asked, reading, badge_area, is_replacement=replaced is not None)
+        return _show_outcome(details, reading, badge_area, is_replacement=replaced is not None)
 
 
 def _show_outcome(
-    asked: "Asked", mapping: ColumnMapping, badge_area: Any, *, is_replacement: bool
+    details: "Details", mapping: ColumnMapping, badge_area: Any, *, is_replacement: bool
 ) -> ConfirmedUpload | None:
     """What loading an upload would change, and the button that loads it."""
-    identified, name = asked.identified, asked.identified.integration
+    identified, name = details.identified, details.identified.integration
     preview = preview_or_error(
         f"{identified.upload.id} {name} {identified.taken_at} {mapping}",
         name,
@@ -149,13 +149,15 @@ def _show_outcome(
     )
     if isinstance(preview, str):
         return _stop(badge_area, badges.REJECTED, preview)
-    badge = _status_badge(preview) if asked.is_named else badges.NEEDS_DETAILS
+    badge = _status_badge(preview) if details.is_named else badges.NEEDS_DETAILS
     badge.show(badge_area)
     if preview.already_loaded:
         return None
-    with asked.preview_area:
-        show_preview(preview, key=identified.upload.key, said=asked.found.recognition.sentence)
-    return _confirm(asked, mapping, preview, is_replacement=is_replacement)
+    with details.preview_area:
+        show_preview(
+            preview, key=identified.upload.key, except_for=details.found.recognition.sentence
+        )
+    return _confirm(details, mapping, preview, is_replacement=is_replacement)
 
 
 def _stop(badge_area: Any, badge: badges.Badge, message: str = "") -> None:
@@ -179,8 +181,8 @@ def _status_badge(preview: Preview) -> badges.Badge:
 # ---- what a person decides -----------------------------------------------------------------------
 
 
-class Asked(NamedTuple):
-    """An upload with what a person has said about it."""
+class Details(NamedTuple):
+    """An upload with what a person has chosen."""
 
     identified: IdentifiedUpload
     saved: ColumnMapping  # of the integration
@@ -211,7 +213,7 @@ def _ask_details(
     found: Inspection,
     integrations: Sequence[str],
     replaced: SnapshotKey | None,
-) -> Asked:
+) -> Details:
     """Integration, moment, product and sheet; all are proposed. Raises SnapshotRejected."""
     has_sheets = len(found.sheets) > 1
     with area:
@@ -243,7 +245,7 @@ def _ask_details(
         sheet="" if sheet == found.sheet else sheet,
     )
     identified = IdentifiedUpload(upload, safe_name(integration or NEW_INTEGRATION), taken_at)
-    return Asked(identified, saved, chosen, _inspect(upload, chosen), st.container())
+    return Details(identified, saved, chosen, _inspect(upload, chosen), st.container())
 
 
 def _ask_integration(
@@ -292,21 +294,21 @@ def _saved_mapping(integration: str) -> ColumnMapping:
         return NO_MAPPING
 
 
-def _choose_reading(asked: Asked) -> ColumnMapping | None:
+def _choose_reading(details: Details) -> ColumnMapping | None:
     """The mapping to read the upload with; None until it can be read.
 
     Raises SnapshotRejected where it cannot.
     """
-    upload, found = asked.identified.upload, asked.found
+    upload, found = details.identified.upload, details.found
     if found.error:
         raise NotAListOfAccounts(found.error)
-    name = asked.identified.integration
+    name = details.identified.integration
     if not current_principal().is_allowed(Permission.LOAD_FILES, name):
-        if asked.is_named:
+        if details.is_named:
             raise NotAListOfAccounts(f"You cannot load files of {name}.")
         return None
     if not found.proposal:
-        return asked.chosen
+        return details.chosen
 
     def count_words(mapping: ColumnMapping) -> Words:
         proposal = _inspect(upload, mapping).proposal
@@ -315,17 +317,17 @@ def _choose_reading(asked: Asked) -> ColumnMapping | None:
     key = f"{upload.key}_{found.recognition.key}_{found.sheet}_{name}"
     mapping = choose_mapping(found.proposal, key, count_words)
     is_proposed = mapping and is_same_reading(mapping, found.proposal.mapping)
-    return asked.chosen if is_proposed else mapping
+    return details.chosen if is_proposed else mapping
 
 
 # ---- load ----------------------------------------------------------------------------------------
 
 
 def _confirm(
-    asked: Asked, mapping: ColumnMapping, preview: Preview, *, is_replacement: bool
+    details: Details, mapping: ColumnMapping, preview: Preview, *, is_replacement: bool
 ) -> ConfirmedUpload | None:
     """Ask what has to be confirmed, and offer to load; None until all of it is confirmed."""
-    identified, report = asked.identified, preview.load_report
+    identified, report = details.identified, preview.load_report
     key, integration = identified.upload.key, identified.integration
     replaces, confirmed = is_replacement, False
     if preview.replaced_file and not is_replacement:
@@ -342,8 +344,8 @@ def _confirm(
     elif must_confirm:
         confirmed = st.checkbox("I confirm that these accounts were removed", key=f"confirm_{key}")
         must_confirm = not confirmed
-    to_save = None if is_same_reading(mapping, asked.saved) else mapping
-    is_ready = asked.is_named and (replaces or not preview.replaced_file) and not must_confirm
+    to_save = None if is_same_reading(mapping, details.saved) else mapping
+    is_ready = details.is_named and (replaces or not preview.replaced_file) and not must_confirm
     replaces = replaces and bool(preview.replaced_file)
     ready = ConfirmedUpload(identified, replaces, confirmed, to_save) if is_ready else None
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -352,8 +354,8 @@ def _confirm(
             _deliver(ready)
             st.rerun()
         hints = [SAMPLE_REPLACED] * is_sample()
-        hints += [CHOICES_KEPT.format(integration=escape_label(integration))] * bool(to_save)
-        st.caption(" ".join(hints) if asked.is_named else INTEGRATION_NEEDED)
+        hints += [CHOICES_SAVED.format(integration=escape_label(integration))] * bool(to_save)
+        st.caption(" ".join(hints) if details.is_named else INTEGRATION_NEEDED)
     return ready
 
 
