@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from commands import EXIT_OK, EXIT_REJECTED, error_text
 from commands.arguments import requested_mapping
 from data.files.errors import NoUsernameColumn, SnapshotRejected
+from data.files.headers import column_title
 from data.files.mapping import NO_MAPPING, ColumnMapping
 from data.files.naming import SnapshotFile, parse_file_moment
 from data.files.relation import shorten
@@ -20,7 +21,7 @@ from data.formatting import iso_z
 from data.history.load_report import QUALITY_LABELS
 from data.history.preview import preview
 from data.home import current_home
-from data.sources.delivery import read_proposal
+from data.sources.delivery import inspect_file
 from data.store.adapter import adapter_for
 from data.store.engine import open_store
 from data.store.errors import StoreInUse
@@ -68,12 +69,12 @@ def _check_file(engine: sa.Engine, path: Path, args: argparse.Namespace) -> dict
         mapping = requested_mapping(args, current_home(), integration) or NO_MAPPING
         previewed = preview(engine, SnapshotFile(path, integration, taken_at, mapping))
     except NoUsernameColumn as error:
-        return {"error": error_text(error)} | _proposed_mapping(path, mapping)
+        return {"error": error_text(error)} | _inspection(path, mapping)
     except (SnapshotRejected, OSError) as error:
         return {"error": error_text(error)}
     load_report = previewed.load_report
     report: dict[str, Any] = {"quality": load_report.quality, "row_noun": load_report.row_noun}
-    report |= _proposed_mapping(path, mapping)
+    report |= _inspection(path, mapping)
     report |= {field: getattr(load_report, field) for field in COUNT_FIELDS}
     if load_report.previous:
         report["previous"] = iso_z(load_report.previous.taken_at)
@@ -87,39 +88,49 @@ def _check_file(engine: sa.Engine, path: Path, args: argparse.Namespace) -> dict
     return report
 
 
-def _proposed_mapping(path: Path, saved: ColumnMapping) -> dict[str, Any]:
-    """The mapping that says what was found, and the file's own words, as JSON values.
+def _inspection(path: Path, saved: ColumnMapping) -> dict[str, Any]:
+    """What the file was read as, and the mapping with its own words, as JSON values.
 
-    Nothing for a file with Rollcall's own headings, and for one of another product.
+    There is no mapping for a file with Rollcall's own headings, and for one of another product.
     """
     try:
         with open_store("duckdb:///:memory:").connect() as con:
-            proposal = read_proposal(con, path, path.name, saved)
+            found = inspect_file(con, path, path.name, saved)
     except SnapshotRejected:
         return {}
-    if not proposal or not (proposal.reasons or proposal.unsure):
+    if found.error:
         return {}
+    report, proposal = {"read_as": found.recognition.sentence}, found.proposal
+    if not proposal or not (proposal.reasons or proposal.unsure):
+        return report
     guessed = {name: guess.headings for name, guess in proposal.unsure.items()}
     mapping = proposal.mapping.with_columns({**proposal.mapping.columns, **guessed})
-    return {"mapping": mapping.as_toml(), "unsure": [*guessed], "words": proposal.words}
+    return {**report, "mapping": mapping.as_toml(), "unsure": [*guessed], "words": proposal.words}
 
 
 def _report_lines(path: Path, report: dict[str, Any]) -> Iterator[str]:
     """The load report for people."""
     if "error" in report:
         yield f"{path.name}: rejected. {report['error']}"
+        yield from _read_as_lines(report)
         yield from _mapping_lines(report)
         return
     yield f"{path.name}: {'on hold' if 'on_hold' in report else QUALITY_LABELS[report['quality']]}."
+    yield from _read_as_lines(report)
     yield f"  {report['accepted']:,} of {report['rows_read']:,} rows are accounts."
     if "previous" in report:
         changes = ", ".join(f"{report[name]:,} {name}" for name in CHANGE_FIELDS[:3])
         yield f"  Compared with {report['previous']}: {changes}."
     yield from (f"  Check: {sentence}" for sentence in report["warnings"])
-    yield from (f"  {sentence}" for sentence in report["remarks"])
+    yield from (f"  {text}" for text in report["remarks"] if text != report.get("read_as"))
     place = report["row_noun"].capitalize()
     yield from (f"  {place} {row['line']}: {row['reason']}" for row in report["rejected_rows"])
     yield from _mapping_lines(report)
+
+
+def _read_as_lines(report: dict[str, Any]) -> Iterator[str]:
+    if "read_as" in report:
+        yield f"  {report['read_as']}"
 
 
 def _mapping_lines(report: dict[str, Any]) -> Iterator[str]:
@@ -129,7 +140,7 @@ def _mapping_lines(report: dict[str, Any]) -> Iterator[str]:
     yield "  Proposed mapping, for rollcall load --mapping:"
     yield from (f"    {line}".rstrip() for line in report["mapping"].splitlines())
     if report["unsure"]:
-        yield f"  Unsure: {', '.join(report['unsure'])}."
+        yield f"  Check these columns: {', '.join(map(column_title, report['unsure']))}."
     for name, counts in report["words"].items():
         words = ", ".join(f"{shorten(word)} ({count:,})" for word, count in counts.items())
-        yield f"  Values of {name}: {words}."
+        yield f"  Values of {column_title(name)}: {words}."

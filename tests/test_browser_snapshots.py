@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.request import urlopen
 
+import pandas as pd
 import pytest
 from browsing import PATIENCE, ColorScheme, Reader, Served, Visit, served
 from dropped_files import NEW_YEAR, Delivered, deliver
@@ -72,11 +73,34 @@ def test_a_good_file_is_previewed_loaded_and_listed(
     upload(reader, file)
     shows(reader, "2 of 2 rows are accounts. There is no earlier snapshot to compare with.")
     assert not list(app.home.archive.rglob("*.csv"))
-    press(reader, "Load")
+    press(reader, "Load 2 accounts")
     shows(reader, "Loaded")
     expect(cell(reader, "figma at 2026-01-01 06:00", "Accounts")).to_have_text("2")
     expect(cell(reader, "figma at 2026-01-01 06:00", "Quality")).to_have_text("OK")
-    assert (app.home.archive / "figma" / f"{NEW_YEAR}.csv").read_text() == GOOD
+    expect(cell(reader, "figma at 2026-01-01 06:00", "File")).to_have_text(file.name)
+    assert (app.home.archive / "figma" / f"{NEW_YEAR}.{file.name}").read_text() == GOOD
+
+
+def test_a_newcomer_loads_foreign_files_and_sees_their_accounts(
+    app: Served, visit: Visit, folder: Path
+) -> None:
+    table, workbook = folder / "jira export (3).csv", folder / "asana users.xlsx"
+    table.write_text(
+        "Login name,Given name,Surname,Enabled\nmira,Mira,Solberg,true\nteo,T,B,false\n"
+    )
+    frame = pd.DataFrame({"User name": ["ada", "bob"], "Email": ["ada@x.io", "bob@x.io"]})
+    frame.to_excel(workbook, index=False)
+    for file, integration, users in (
+        (table, "jira", ["mira", "teo"]),
+        (workbook, "asana", ["ada", "bob"]),
+    ):
+        reader = snapshots(app, visit)
+        upload(reader, file)
+        shows(reader, re.compile("Read as a table of your own"))
+        press(reader, "Load 2 accounts")
+        reader.page.get_by_role("link", name="View accounts").click(timeout=PATIENCE)
+        reader.expect_rows(users)
+        assert reader.params() == {"integration": [integration]}
 
 
 def test_a_rejected_upload_shows_the_reason(app: Served, visit: Visit, folder: Path) -> None:
@@ -87,7 +111,7 @@ def test_a_rejected_upload_shows_the_reason(app: Served, visit: Visit, folder: P
     upload(reader, error, letter)
     shows(reader, re.compile("is one JSON object; expected a list of accounts"))
     shows(reader, re.compile("letter.pdf has no known ending; expected one of"))
-    expect(reader.page.get_by_role("button", name="Load", exact=True)).to_have_count(0)
+    expect(reader.page.get_by_role("button", name=re.compile("^Load "))).to_have_count(0)
 
 
 def test_hostile_file_names_are_only_text(app: Served, visit: Visit, folder: Path) -> None:
@@ -134,10 +158,10 @@ def test_an_upload_that_removes_many_accounts_is_loaded_once_confirmed(
     file.write_text("Username in app,State\np0,Onboarded\n")
     upload(reader, file)
     shows(reader, "Needs confirmation")
-    expect(reader.page.get_by_role("button", name="Load", exact=True)).to_be_disabled()
+    expect(reader.page.get_by_role("button", name="Load 1 account")).to_be_disabled()
     reader.page.get_by_text("I confirm that these accounts").click()
-    expect(reader.page.get_by_role("button", name="Load", exact=True)).to_be_enabled()
-    press(reader, "Load")
+    expect(reader.page.get_by_role("button", name="Load 1 account")).to_be_enabled()
+    press(reader, "Load 1 account")
     expect(cell(reader, "crm at 2026-01-02 06:00", "Removed")).to_have_text("9", timeout=PATIENCE)
 
 
@@ -206,14 +230,14 @@ def test_the_page_is_accessible(
     """With a preview, an upload that needs details, and an open load report."""
     deliver(app.home, TEN, integration="axe")
     deliver(app.home, TEN[5:], integration="axe", taken_at=NEXT_DAY)
-    file = folder / "some.csv"
+    file = folder / "export.csv"
     file.write_text(GOOD)
     reader = visit(f"{app.url}/snapshots?integration=axe", width=width, scheme=scheme)
     shows(reader, "Needs a decision")
     reader.page.get_by_text("Preview changes").first.click()
     shows(reader, re.compile("5 of 5 rows are accounts"))
     upload(reader, file)
-    shows(reader, "Needs details")
+    shows(reader, "Load 2 accounts")
     reader.toggle("axe at 2026-01-01 06:00").click()
     shows(reader, "SHA-256")
     assert violations(reader.page) == []

@@ -99,7 +99,7 @@ def test_load_takes_integration_and_time_as_options(home: Home, tmp_path: Path) 
     options = ("--integration", "Salesforce EMEA", "--taken-at", "2026-11-23T06:00:00Z")
     assert run("load", path, *options) == DONE
     assert listed(home, integration=("Salesforce EMEA",), as_of=TODAY) == ["ada"]
-    assert (home.archive / "Salesforce EMEA" / f"{STAMP}.csv.gz").exists()
+    assert (home.archive / "Salesforce EMEA" / f"{STAMP}.export.2026.csv.gz").exists()
 
 
 def test_load_of_a_loaded_file_changes_nothing(
@@ -215,6 +215,7 @@ def test_check_prints_the_load_report_and_loads_nothing(
     assert run("check", path) == DONE
     assert capsys.readouterr().out == (
         f"{path.name}: Check.\n"
+        "  Read as a table of your own (no product’s own columns or keys).\n"
         "  2 of 3 rows are accounts.\n"
         "  Check: 1 of 3 rows rejected.\n"
         "  Check: Could not read “Active in app” of 1 of 2 accounts.\n"
@@ -230,7 +231,11 @@ def test_check_works_while_the_store_is_in_use_and_with_any_file_name(
     path = tmp_path / "export (1).csv"
     path.write_text("login,state\nada,Onboarded\n")
     assert run("check", path) == DONE
-    assert capsys.readouterr().out == "export (1).csv: OK.\n  1 of 1 rows are accounts.\n"
+    assert capsys.readouterr().out == (
+        "export (1).csv: OK.\n"
+        "  Read as a table of your own (no product’s own columns or keys).\n"
+        "  1 of 1 rows are accounts.\n"
+    )
 
 
 def test_check_answers_in_json_one_object_per_file(
@@ -245,6 +250,7 @@ def test_check_answers_in_json_one_object_per_file(
         "file": good.name,
         "quality": "ok",
         "row_noun": "line",
+        "read_as": "Read as a table of your own (no product’s own columns or keys).",
         "rows_read": 3,
         "accepted": 2,
         "rejected": 0,

@@ -180,10 +180,10 @@ def test_a_replacement_takes_the_place_of_the_snapshot_and_of_its_file(
     other = tmp_path / "other.csv"
     other.write_text("login\nbob\n")
     path = put_into_inbox(home, SnapshotFile(other, "figma", TODAY), replace=True)
-    assert path.name == f"{REPLACE_PREFIX}{STAMP}.csv"
+    assert path.name == f"{REPLACE_PREFIX}{STAMP}.other.csv"
     look(store, home)
     assert listed(store) == ["bob"]
-    assert files_in(home.archive) == [f"figma/{STAMP}.csv"]
+    assert files_in(home.archive) == [f"figma/{STAMP}.other.csv"]
     assert files_in(home.inbox) == []
 
 
@@ -299,11 +299,12 @@ def test_a_rejected_file_does_not_stop_the_others(home: Home, store: Engine) -> 
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ("export.2026.csv.gz", f"{STAMP}.csv.gz"),
-        ("Export Final.CSV.GZ", f"{STAMP}.csv.gz"),
-        ("a.b.c.ndjson", f"{STAMP}.ndjson"),
-        ("users.JSON", f"{STAMP}.json"),
-        ("users.parquet.zst", f"{STAMP}.parquet.zst"),
+        ("export.2026.csv.gz", f"{STAMP}.export.2026.csv.gz"),
+        ("Export Final.CSV.GZ", f"{STAMP}.Export Final.csv.gz"),
+        ("a.b.c.ndjson", f"{STAMP}.a.b.c.ndjson"),
+        ("users.JSON", f"{STAMP}.users.json"),
+        ("users.parquet.zst", f"{STAMP}.users.parquet.zst"),
+        ("2026-11-23.csv", f"{STAMP}.csv"),
     ],
 )
 def test_a_given_file_gets_the_name_that_says_what_it_is(

@@ -24,7 +24,7 @@ from data.files.profile import SAMPLE_ROWS, profile_of
 from data.files.proposal import Proposal
 from data.history.load import load
 from data.history.load_report import load_report
-from data.sources.delivery import read_proposal
+from data.sources.delivery import inspect_file
 
 
 def propose(
@@ -33,7 +33,7 @@ def propose(
     path = folder / name
     path.write_text(content, encoding="utf-8")
     with sa.create_engine("duckdb:///:memory:").connect() as con:
-        proposal = read_proposal(con, path, mapping=saved)
+        proposal = inspect_file(con, path, mapping=saved).proposal
     assert proposal
     return proposal
 

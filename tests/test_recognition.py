@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from deliveries import MONDAY, TUESDAY, accounts, deliver, rejections
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -23,7 +24,7 @@ from data.files.naming import SnapshotFile
 from data.history.load import load
 from data.home import Home
 from data.sources import SOURCES, recognize, source_choices
-from data.sources.delivery import identify
+from data.sources.delivery import inspect_file
 from data.sources.documents import Prefix
 from data.sources.pages import (
     LAST_KEYS,
@@ -447,10 +448,15 @@ def test_a_choice_on_the_command_line_is_saved_for_the_integration(
 def test_a_file_says_what_it_is_before_it_is_loaded(tmp_path: Path):
     path = tmp_path / "a.csv"
     path.write_text(SLACK)
-    assert identify(path).sentence == (
+    with sa.create_engine("duckdb:///:memory:").connect() as con:
+        found = inspect_file(con, path)
+        as_table = inspect_file(con, path, mapping=ColumnMapping(read_as="table"))
+        path.write_text("login\nada\n")
+        assert inspect_file(con, path).recognition.key == "table"
+    assert (found.proposal, found.error) == (None, "")
+    assert found.recognition.sentence == (
         "Read as Slack member list (columns userid, billing-active, has-2fa)."
     )
-    assert identify(path, mapping=ColumnMapping(read_as="table")).reason == "as chosen"
-    path.write_text("login\nada\n")
-    assert identify(path).key == "table"
+    assert as_table.recognition.reason == "as chosen"
+    assert as_table.proposal
     assert [*source_choices()][-1] == recognize([]).key == "table"

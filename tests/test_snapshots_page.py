@@ -6,8 +6,9 @@ import csv
 import io
 import json
 import os
+import re
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -18,6 +19,7 @@ from sqlalchemy import Engine
 from streamlit.testing.v1 import AppTest
 
 from data.files.naming import SnapshotFile
+from data.formatting import utc_now
 from data.history.load import load
 from data.home import Home
 from data.inbox.actions import withdraw_snapshot
@@ -25,6 +27,7 @@ from data.inbox.delivered import inbox_files
 from data.inbox.inbox import load_inbox
 from data.sample.files import sample_snapshots
 from data.service.active_store import _latest_sample_time, _sample_url
+from data.service.rebuild import rebuild
 from data.store.engine import open_store
 from data.store.errors import DiskFull
 from queries.cache import store_revision
@@ -104,17 +107,25 @@ def upload(run: AppTest, *files: tuple[str, str]) -> AppTest:
 
 def choose_typed(run: AppTest, integration: str) -> AppTest:
     """A typed name is none of the options, and Streamlit's tester can only choose options."""
-    run.selectbox[0].options.append(integration)
+    if integration not in run.selectbox[0].options:
+        run.selectbox[0].options.append(integration)
     run.selectbox[0].set_value(integration)
     return run
 
 
-def fill_in(run: AppTest, integration: str, taken_at: str) -> AppTest:
-    """Enter the integration and the moment that the file name does not say."""
-    run.text_input[0].set_value(taken_at)
+def fill_in(run: AppTest, integration: str, taken_at: datetime = TODAY) -> AppTest:
+    """Enter another integration and moment than the proposed ones."""
+    run.datetime_input[0].set_value(taken_at)
     choose_typed(run, integration).run()
     assert not run.exception, [error.message for error in run.exception]
     return run
+
+
+def load_button(run: AppTest) -> Any:
+    """The button that loads the first upload; None without one."""
+    return next(
+        (b for b in run.button if b.label.startswith("Load ") and "all" not in b.label), None
+    )
 
 
 def open_preview(run: AppTest) -> AppTest:
@@ -361,7 +372,7 @@ def test_an_upload_is_loaded_only_after_confirmation(store: Engine, home: Home) 
     assert "OK" in page_text(run)
     assert not inbox_files(home)
     assert loaded_usernames(store) == []
-    press(run, "Load")
+    press(run, "Load 2 accounts")
     assert [str(p.relative_to(home.inbox)) for p in inbox_files(home)] == [f"figma/{STAMP}.csv"]
     load_files_of_inbox(store, home)
     assert loaded_usernames(store) == ["ada", "bob"]
@@ -370,56 +381,60 @@ def test_an_upload_is_loaded_only_after_confirmation(store: Engine, home: Home) 
     assert not list(home.root.glob(".upload-*"))
 
 
-def test_what_the_file_name_does_not_say_must_be_entered(store: Engine, home: Home) -> None:
+def test_integration_and_moment_are_proposed_and_the_integration_must_be_known(
+    store: Engine, home: Home
+) -> None:
     run = upload(page(), ("export.csv", GOOD))
-    assert "Load" not in [b.label for b in run.button]
-    fill_in(run, "slack", "2026-11-23 06:00")
-    press(choose_typed(run, "slack"), "Load")
+    assert "Enter the app that this file lists" in page_text(run)
+    assert load_button(run).disabled
+    run = upload(page(), ("jira export (3).csv", GOOD))
+    assert run.selectbox[0].value == "jira"
+    assert abs(run.datetime_input[0].value - utc_now()) < timedelta(minutes=5)
+    press(run, "Load 2 accounts")
     load_files_of_inbox(store, home)
-    assert cells(page(), "integration") == ["slack"]
+    assert (cells(page(), "integration"), cells(page(), "file")) == (
+        ["jira"],
+        ["jira export (3).csv"],
+    )
+    rebuild(home, lambda *_: None)
+    assert cells(page(), "file") == ["jira export (3).csv"]
 
 
 @pytest.mark.parametrize(
-    ("zone", "name", "suggested", "typed", "taken_at"),
+    ("zone", "name", "proposed", "chosen", "taken_at"),
     [
-        ("Asia/Tokyo", "a.csv", "", "2026-11-23 15:00", STAMP),
-        ("Asia/Tokyo", "a.csv", "", "2026-11-23T06-00-00Z", STAMP),
-        ("Asia/Tokyo", f"{STAMP}.csv", "2026-11-23 15:00:00", "2026-11-23 15:00:01",
-         "2026-11-23T06-00-01Z"),
-        ("Europe/Berlin", "2026-10-25T01-30-00Z.csv", "2026-10-25 02:30:00", None,
-         "2026-10-25T01-30-00Z"),  # shown twice that night
+        ("Asia/Tokyo", "slack.csv", None, "2026-11-23 15:00", STAMP),
+        ("Asia/Tokyo", f"slack {STAMP}.csv", "2026-11-23 15:00", "2026-11-23 15:01",
+         "2026-11-23T06-01-00Z"),
+        ("Europe/Berlin", "slack 2026-10-25T01-30-01Z.csv", "2026-10-25 02:30", None,
+         "2026-10-25T01-30-01Z"),  # shown twice that night
     ],
 )  # fmt: skip
-def test_a_moment_is_shown_and_entered_in_the_reader_s_time_zone(
-    home: Home, zone: str, name: str, suggested: str, typed: str | None, taken_at: str
+def test_a_moment_is_shown_and_chosen_in_the_reader_s_time_zone(
+    home: Home, zone: str, name: str, proposed: str | None, chosen: str | None, taken_at: str
 ) -> None:
     run = upload(page(tz=zone), (name, GOOD))
-    assert run.text_input[0].label == f"Taken at ({zone})"
-    assert run.text_input[0].value == suggested
-    fill_in(run, "slack", suggested if typed is None else typed)
-    press(choose_typed(run, "slack"), "Load")
-    assert [path.name for path in inbox_files(home)] == [f"{taken_at}.csv"]
+    assert run.datetime_input[0].label == f"Taken at ({zone})"
+    if proposed:
+        assert f"{run.datetime_input[0].value:%Y-%m-%d %H:%M}" == proposed
+    if chosen:
+        fill_in(run, "slack", datetime.fromisoformat(chosen))
+    press(run, "Load 2 accounts")
+    assert [path.name[:20] for path in inbox_files(home)] == [taken_at]
 
 
 @pytest.mark.usefixtures("home")
-@pytest.mark.parametrize(
-    ("typed", "message"),
-    [
-        ("23/11/2026", "Enter a date and time, e.g. 2026-11-23 06:00."),
-        ("2099-01-01", "This is in the future."),
-    ],
-)
-def test_an_impossible_moment_is_not_accepted(typed: str, message: str) -> None:
-    run = fill_in(upload(page(), ("export.csv", GOOD)), "slack", typed)
-    assert message in page_text(run)
-    assert "Load" not in [b.label for b in run.button]
+def test_a_moment_in_the_future_is_neither_proposed_nor_accepted() -> None:
+    run = upload(page(), ("slack 2099-01-01.csv", GOOD))
+    assert run.datetime_input[0].value < utc_now()
+    assert datetime.fromisoformat(run.datetime_input[0].max) < utc_now() + timedelta(days=2)
 
 
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
         (f"figma/{STAMP}.pdf", GOOD, "has no known ending"),
-        (f"figma/{STAMP}.csv", "a,b\n1,2\n", "username"),
+        ("empty.csv", "", "empty.csv is empty"),
         (f"figma/{STAMP}.json", '{"error": "x"}', "expected a list of accounts"),
     ],
 )
@@ -428,7 +443,8 @@ def test_a_rejected_upload_shows_the_reason_and_leaves_no_file(
 ) -> None:
     run = upload(page(), (name, content))
     assert message in page_text(run)
-    assert "Load" not in [b.label for b in run.button]
+    assert "Integration" not in [box.label for box in run.selectbox]  # nothing is asked
+    assert not load_button(run)
     assert not inbox_files(home)
     assert not list(home.root.glob(".upload-*"))
 
@@ -438,9 +454,9 @@ def test_an_upload_that_removes_many_accounts_needs_confirmation(store: Engine, 
     fewer = "".join(f"{json.dumps(account)}\n" for account in TEN[5:])
     run = upload(page(), (f"figma/{STAMP}.ndjson", fewer))
     assert "Needs confirmation" in page_text(run)
-    assert next(b for b in run.button if b.label == "Load").disabled
+    assert load_button(run).disabled
     next(c for c in run.checkbox if c.label.startswith("I confirm")).check().run()
-    press(run, "Load")
+    press(run, "Load 5 accounts")
     load_files_of_inbox(store, home)
     assert len(loaded_usernames(store)) == 5
 
@@ -449,10 +465,10 @@ def test_an_upload_replaces_a_loaded_file_only_on_request(store: Engine, home: H
     load_snapshot(store, home, *TEN)
     run = upload(page(), (f"figma/{STAMP}.csv", GOOD))
     assert "already has a snapshot of this moment" in page_text(run)
-    assert next(b for b in run.button if b.label == "Load").disabled
+    assert load_button(run).disabled
     for box in run.checkbox:
         box.check()
-    press(run.run(), "Load")
+    press(run.run(), "Load 2 accounts")
     load_files_of_inbox(store, home)
     assert loaded_usernames(store) == ["ada", "bob"]
 
@@ -462,7 +478,7 @@ def test_an_upload_that_is_already_loaded_cannot_be_loaded_again(store: Engine, 
     same = (home.archive / "figma" / f"{STAMP}.ndjson").read_text()
     run = upload(page(), (f"figma/{STAMP}.ndjson", same))
     assert "Already loaded" in page_text(run)
-    assert "Load" not in [b.label for b in run.button]
+    assert not load_button(run)
 
 
 @pytest.mark.usefixtures("home")
@@ -475,21 +491,65 @@ def test_a_full_disk_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "The preview is not available. There is no room left on the disk." in page_text(run)
 
 
-def test_unknown_headings_are_mapped_once_by_a_person(store: Engine, home: Home) -> None:
-    content = "Wer,Zustand\nada,fertig\n"
+def choose(run: AppTest, label: str, value: str) -> AppTest:
+    next(box for box in run.selectbox if box.label.startswith(label)).set_value(value).run()
+    assert not run.exception, [error.message for error in run.exception]
+    return run
+
+
+def test_a_table_is_mapped_and_loaded_with_one_button(store: Engine, home: Home) -> None:
+    content = "Wer,Zustand\nada,fertig\nbob,offen\ncy,fertig\n"
     run = upload(page(), (f"figma/{STAMP}.csv", content))
-    assert [b.label for b in run.button] == ["Save mapping"]  # first saved, then loaded
-    next(box for box in run.selectbox if box.label == "Provisioning state").set_value("Zustand")
-    run.text_area[0].set_value("fertig = onboarded\nwas").run()
-    assert "Could not read: was" in page_text(run)
-    press(press(run, "Save mapping"), "Load")
+    assert "Read as a table of your own" in page_text(run)
+    choose(run, "Provisioning state", "Zustand")
+    choose(run, "fertig · 2 rows", "Onboarded")
+    assert "Your choices are saved for the next files of figma." in page_text(run)
+    press(run, "Load 3 accounts")
     load_files_of_inbox(store, home)
-    assert 'username_in_app = "Wer"' in (home.root / "mappings" / "figma.toml").read_text()
+    mapping = (home.root / "mappings" / "figma.toml").read_text()
+    assert 'username_in_app = "Wer"' in mapping
+    assert '"fertig" = "Onboarded"' in mapping
     with store.connect() as con:
-        assert usernames(con, state=("Onboarded",)) == ["ada"]
+        assert usernames(con, state=("Onboarded",)) == ["ada", "cy"]
     later = f"{TODAY + timedelta(days=1):%Y-%m-%dT%H-%M-%SZ}"
     run = upload(page(), (f"figma/{later}.csv", content))
-    assert "Load" in [b.label for b in run.button]
+    assert load_button(run)
+    assert "Your choices" not in page_text(run)
+
+
+def test_a_file_can_be_read_as_something_else(store: Engine, home: Home) -> None:
+    slack = "username,email,status,billing-active,has-2fa,userid\nada,a@x.io,Member,1,1,U1\n"
+    run = upload(page(), ("members.csv", slack))
+    assert "Read as Slack member list (columns" in page_text(run)
+    assert run.selectbox[0].value == "slack"
+    choose(run, "Read as", "okta-users")
+    assert "cannot be read as Okta users, as chosen" in page_text(run)
+    assert not load_button(run)
+    press(choose(run, "Read as", "table"), "Load 1 account")
+    assert 'read_as = "table"' in (home.root / "mappings" / "slack.toml").read_text()
+    load_files_of_inbox(store, home)
+    assert loaded_usernames(store) == ["ada"]
+
+
+def test_a_loaded_upload_links_to_its_accounts(store: Engine, home: Home) -> None:
+    run = press(upload(page(), (f"Jira & co {STAMP}.csv", GOOD)), "Load 2 accounts")
+    load_files_of_inbox(store, home)
+    run.run()
+    (link,) = [html.proto.body for html in run.get("html")]
+    assert 'href="users?integration=Jira+%26+co"' in link
+
+
+def test_other_ids_of_the_same_usernames_can_keep_their_history(store: Engine, home: Home) -> None:
+    old = "id,Username in app,State\n" + "".join(f"{n},u{n},Onboarded\n" for n in range(4))
+    press(upload(page(), (f"figma {YESTERDAY:%Y-%m-%d}.csv", old)), "Load 4 accounts")
+    load_files_of_inbox(store, home)
+    new = "id,Username in app,State\n" + "".join(f"x{n},u{n},Onboarded\n" for n in range(4))
+    run = upload(page(), (f"figma {STAMP}.csv", new))
+    assert load_button(run).disabled
+    run.radio[0].set_value(run.radio[0].options[0]).run()
+    press(run, "Load 4 accounts")
+    load_files_of_inbox(store, home)
+    assert cells(page(), "removed")[0] == "–"
 
 
 def test_several_uploads_can_be_loaded_at_once(store: Engine, home: Home) -> None:
@@ -504,18 +564,19 @@ def test_several_uploads_can_be_loaded_at_once(store: Engine, home: Home) -> Non
     "name", ["../../x.csv", "/etc/x.csv", "<img src=x onerror=alert(1)>.csv", "a\0b\n.csv"]
 )
 def test_no_path_is_made_of_the_name_of_an_upload(store: Engine, home: Home, name: str) -> None:
-    run = fill_in(upload(page(), (name, GOOD)), "figma", "2026-11-23 06:00")
-    press(choose_typed(run, "figma"), "Load")
+    run = fill_in(upload(page(), (name, GOOD)), "figma")
+    press(choose_typed(run, "figma"), "Load 2 accounts")
     load_files_of_inbox(store, home)
-    files = {str(p.relative_to(home.root)) for p in home.root.rglob("*.csv")}
-    assert files == {f"archive/figma/{STAMP}.csv"}
+    (file,) = home.root.rglob("*.csv")
+    assert file.parent == home.archive / "figma"
+    assert re.fullmatch(rf"{STAMP}\.[^/\\\x00-\x1f]+\.csv", file.name)
 
 
 @pytest.mark.parametrize("integration", ["../up", ".hidden", "a/b", "a\\b"])
 def test_an_integration_name_that_cannot_name_a_folder_is_rejected(
     home: Home, integration: str
 ) -> None:
-    run = fill_in(upload(page(), ("x.csv", GOOD)), integration, "2026-11-23 06:00")
+    run = fill_in(upload(page(), ("x.csv", GOOD)), integration)
     assert "cannot name an integration" in page_text(run)
     assert not inbox_files(home)
 
@@ -610,7 +671,7 @@ def test_the_sample_is_labeled_and_cannot_be_changed() -> None:
 
 @pytest.mark.usefixtures("sample")
 def test_the_first_upload_replaces_the_sample(store: Engine, home: Home) -> None:
-    press(upload(page(), (f"figma/{STAMP}.csv", GOOD)), "Load")
+    press(upload(page(), (f"figma/{STAMP}.csv", GOOD)), "Load 2 accounts")
     load_files_of_inbox(store, home)
     assert cells(page(), "integration") == ["figma"]
     assert "sample" not in page_text(page())

@@ -22,7 +22,7 @@ from data.history.load_report import load_reports
 from data.history.normalize import normalize
 from data.schema import RAW_COLUMNS
 from data.values.column_reading import ColumnReading, column_reading, row_marks
-from data.values.words import ACTIVITY_WORDS, activity_words
+from data.values.words import ACTIVITY_WORDS, activity_words, word_meaning
 
 SOME = settings(deadline=None, max_examples=25)
 AT_SIX = datetime(2026, 11, 23, 6)
@@ -221,6 +221,18 @@ def test_activity_is_read_in_any_case_and_with_any_separator(written: list[Any])
     assert values_and_flags("active_in_app", texts) == [
         (value, None) for (_, value), _, _ in written
     ]
+
+
+@SOME
+@given(words, cases, st.sampled_from(" _-"))
+def test_a_form_names_the_meaning_with_which_a_word_is_read(
+    word: tuple[str, Any], change: Any, separator: str
+):
+    text = change(word[0]).replace(" ", separator)
+    meaning = {True: "yes", False: "no", None: "unknown"}[word[1]]
+    assert word_meaning("active_in_app", text) == meaning
+    assert word_meaning("provisioning_state", "Delete-ONGOING") == "Delete ongoing"
+    assert not word_meaning("provisioning_state", text)
 
 
 def test_activity_is_read_in_six_languages():

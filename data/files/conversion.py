@@ -95,6 +95,7 @@ def copy_list(ending: str, file: InputFile, wanted: str) -> InputFile:
         file.remarks + tuple(remarks),
         FULL_SHEET if found["is_full"] else "",
         tuple(sheets),
+        found["sheet"],
     )
 
 

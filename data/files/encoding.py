@@ -107,6 +107,7 @@ class InputFile(NamedTuple):
     remarks: tuple[str, ...] = ()  # what is worth knowing, but needs no check
     incomplete_reason: str = ""  # why the file cannot be the complete list
     sheets: tuple[str, ...] = ()  # names of a workbook's sheets
+    sheet: str = ""  # the one that is read
 
 
 def unpack(file: InputFile) -> InputFile:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from data.files.encoding import COMPRESSIONS
 from data.files.errors import UnknownSnapshot
 from data.files.mapping import ColumnMapping
 
@@ -35,12 +36,17 @@ class SnapshotFile:
     integration: str
     taken_at: datetime  # naive UTC
     mapping: ColumnMapping | None = field(default=None, compare=False)  # which heading is which
-    given_name: str = field(default="", compare=False)  # of an upload, whose path is Rollcall's own
 
     @property
     def name(self) -> str:
-        """The file's name as the person gave it."""
-        return self.given_name or strip_prefixes(self.path.name)
+        """The file's name as the person gave it.
+
+        In a folder of the home it is behind the moment: `2026-11-23T06-00-00Z.members.csv`.
+        """
+        name = strip_prefixes(self.path.name)
+        match = MOMENT_PATTERN.match(name)
+        is_behind = parse_file_moment(name) and match and match.end() < len(split_ending(name)[0])
+        return name[match.end() + 1 :] if is_behind and match else name
 
     @classmethod
     def from_path(
@@ -93,6 +99,14 @@ def _matched_moment(match: re.Match[str]) -> datetime | None:
         return datetime.strptime("".join(parts).replace("-", ""), "%Y%m%d%H%M%S") - offset
     except (ValueError, OverflowError):
         return None
+
+
+def split_ending(name: str) -> tuple[str, str]:
+    """`members` and `.csv.gz` of `members.csv.gz`."""
+    suffixes = Path(name).suffixes
+    is_compressed = bool(suffixes) and suffixes[-1].lower() in COMPRESSIONS
+    ending = "".join(suffixes[-2:] if is_compressed else suffixes[-1:])
+    return name.removesuffix(ending), ending
 
 
 def strip_prefixes(name: str) -> str:

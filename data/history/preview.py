@@ -1,6 +1,7 @@
 """Shows what loading a file would change, without loading it."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, and_, case, func, select
@@ -11,8 +12,8 @@ from data.history.load import stage_changes, write_snapshot
 from data.history.load_report import LoadReport, load_report
 from data.history.repeats import ROW_POSITION
 from data.history.session import LoadSession, open_session
-from data.schema import is_same_account
-from data.staging import raw_columns, stage_delta, stage_rejected
+from data.schema import TRACKED_COLUMNS, account, is_same_account
+from data.staging import stage_delta, stage_rejected, stage_row
 from data.states import DELETE_STATES
 
 MAX_ROWS_SHOWN = 10
@@ -28,7 +29,7 @@ class Preview:
     """The outcome of loading a file, with its first rows, rejected rows and deletions."""
 
     load_report: LoadReport
-    rows: list[dict[str, str]]  # column → text as delivered
+    rows: list[dict[str, Any]]  # the first accounts as they would be: column → value
     rejected: list[tuple[int, str, str]]  # line, text, reason
     deletions: list[tuple[str, str | None, str, str]]  # username, user, state before and after
     already_loaded: bool  # the same file is loaded
@@ -43,23 +44,35 @@ def preview(engine: sa.Engine, file: SnapshotFile) -> Preview:
     with open_session(engine, file, confirmed=True) as session:
         changes = stage_changes(session, read_all=True)
         with session.transaction():
-            rows, rejected = _first_rows(session), _first_rejected_rows(session)
+            ids, rejected = _first_ids(session), _first_rejected_rows(session)
             deletions = _find_deletions(session.con, session.span)
         with session.transaction(commit=False):
             write_snapshot(session, changes)
             report = load_report(session.con, file.integration, file.taken_at)
             report = replace(report, renumbered=changes.renumbered)
+            rows = _accounts(session, ids)
     loaded, is_identical = session.loaded_snapshot, session.is_identical
     replaced_file = loaded.file_name if loaded and not is_identical else ""
     return Preview(report, rows, rejected, deletions, is_identical, replaced_file)
 
 
-def _first_rows(session: LoadSession) -> list[dict[str, str]]:
-    rows = select(*raw_columns().values()).order_by(ROW_POSITION).limit(MAX_ROWS_SHOWN)
-    return [
-        {name: text for name, text in row.items() if text}
-        for row in session.workspace.execute(rows).mappings()
-    ]
+def _first_ids(session: LoadSession) -> list[str]:
+    """The IDs of the file's first accounts, in its order."""
+    rows = select(stage_row.c.account_id).where(stage_row.c.account_id.is_not(None))
+    first = rows.group_by(stage_row.c.account_id).order_by(func.min(ROW_POSITION))
+    return [*session.workspace.scalars(first.limit(MAX_ROWS_SHOWN))]
+
+
+def _accounts(session: LoadSession, ids: list[str]) -> list[dict[str, Any]]:
+    """The accounts of these IDs as the store now has them, in the order of the IDs."""
+    accounts = session.span.accounts_in_store()
+    columns = (accounts.c[name] for name in TRACKED_COLUMNS)
+    rows = session.con.execute(
+        select(account.c.account_id, *columns)
+        .join_from(accounts, account, is_same_account(accounts, account))
+        .where(account.c.account_id.in_(ids))
+    )
+    return sorted((dict(row) for row in rows.mappings()), key=lambda r: ids.index(r["account_id"]))
 
 
 def _first_rejected_rows(session: LoadSession) -> list[tuple[int, str, str]]:

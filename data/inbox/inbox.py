@@ -19,7 +19,7 @@ from data.files.errors import OnHold, OtherContentLoaded, SnapshotRejected, Unkn
 from data.files.formats import find_reader
 from data.files.mapping import read_mapping
 from data.files.naming import CONFIRMED_PREFIX, REPLACE_PREFIX, SnapshotFile, strip_prefixes
-from data.formatting import count_of, iso_z
+from data.formatting import count_of, file_stamp, iso_z
 from data.history.load import LoadResult, load
 from data.home import Home, printable
 from data.inbox.actions import finish_interrupted
@@ -29,6 +29,7 @@ from data.inbox.delivered import (
     make_inbox_folder,
     reject_other_than_files,
     remove_delivered,
+    storable_name,
 )
 from data.inbox.quarantine import QuarantineStatus, move_to_archive, quarantine_file, target_path
 from data.inbox.reread import reread_by_username
@@ -89,15 +90,17 @@ def put_into_inbox(
     UnknownSnapshot where the integration cannot be the name of a folder, or NotARegularFile where
     the folder is a link.
     """
-    target = target_path(home.inbox, file)
+    target, moment = target_path(home.inbox, file), file_stamp(file.taken_at)
     find_reader(file.path)
     marks = f"{CONFIRMED_PREFIX if confirmed else ''}{REPLACE_PREFIX if replace else ''}"
     target = target.with_name(f"{marks}{target.name}")
-    if not replace and target.exists() and not filecmp.cmp(file.path, target, shallow=False):
-        raise OtherContentLoaded(
-            f"{file.path}: another file is waiting in the inbox as "
-            f"{file.integration}/{target.name}. To replace it, run rollcall load --replace."
-        )
+    waiting = [target] if target.exists() else target.parent.glob(f"{marks}{moment}.*")
+    for other in () if replace else waiting:
+        if not filecmp.cmp(file.path, other, shallow=False):
+            raise OtherContentLoaded(
+                f"{file.name}: another file is waiting in the inbox as "
+                f"{file.integration}/{other.name}. To replace it, run rollcall load --replace."
+            )
     make_inbox_folder(target.parent)
     try:
         with write_atomically(target) as partial:
@@ -264,7 +267,8 @@ def _parse_snapshot_file(home: Home, path: Path) -> SnapshotFile:
 
 def _load_file(engine: sa.Engine, home: Home, file: SnapshotFile) -> LoadResult | Quarantined:
     """Load Rollcall's own copy, which then becomes the archive's."""
-    delivered, own_copy = file.path, target_path(home.root / LOADING_FOLDER, file)
+    delivered = file.path
+    own_copy = home.root / LOADING_FOLDER / storable_name(strip_prefixes(delivered.name))
     replace = REPLACE_PREFIX in delivered.name
     confirmed = delivered.name.startswith(CONFIRMED_PREFIX)
     audit_details = {"integration": file.integration, "taken_at": iso_z(file.taken_at)}
@@ -272,7 +276,7 @@ def _load_file(engine: sa.Engine, home: Home, file: SnapshotFile) -> LoadResult 
     try:
         mapping = read_mapping(home, file.integration)
         copy_delivered(home, delivered, own_copy)
-        file = dataclasses.replace(file, path=own_copy, mapping=mapping, given_name=file.name)
+        file = dataclasses.replace(file, path=own_copy, mapping=mapping)
         if mapping and mapping.ignores_ids:
             reread_by_username(engine, home, file.integration, mapping)
         with LOAD_SECONDS.time():

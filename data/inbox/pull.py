@@ -20,7 +20,7 @@ from tempfile import TemporaryDirectory, TemporaryFile
 from typing import IO, Any
 
 from data.files.naming import SnapshotFile, parse_file_moment
-from data.formatting import utc_now
+from data.formatting import file_stamp, utc_now
 from data.home import CHECKOUT, Home, safe_name
 from data.inbox.inbox import put_into_inbox
 from data.sources import PULLERS
@@ -95,7 +95,7 @@ def _deliver(
         _write_archive(pages, archive, progress)
         archive.seek(0)
         with TemporaryDirectory(prefix=".pull-", dir=home.root) as folder:
-            file = SnapshotFile(Path(folder) / "pulled.zip", integration, taken_at)
+            file = SnapshotFile(Path(folder) / f"{file_stamp(taken_at)}.zip", integration, taken_at)
             with file.path.open("wb") as output:
                 shutil.copyfileobj(archive, output)
             return put_into_inbox(home, file)

@@ -14,10 +14,9 @@ from typing import Literal
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, and_
 
-from data.files.encoding import COMPRESSIONS
-from data.files.naming import SnapshotFile, parse_file_moment
+from data.files.naming import SnapshotFile, parse_file_moment, parse_moment, split_ending
 from data.formatting import file_stamp, utc_now
-from data.home import Home, is_regular_file, is_safe_name, safe_name
+from data.home import Home, is_regular_file, is_safe_name, printable, safe_name
 from data.inbox.delivered import storable_name, take_delivered
 from data.schema import quarantined_file
 from data.store.engine import write_transaction
@@ -29,19 +28,23 @@ QuarantineStatus = Literal["on hold", "rejected"]
 REASON_SUFFIX = ".reason.txt"
 """Appended to a quarantined file's name for the file with the reason beside it."""
 
+MAX_OWN_NAME_BYTES = 120
+"""Bytes of a file's own name that stay beside the moment."""
+
 MISPLACED_FOLDER = "misplaced"
 """The folder for rejected files that were not in an integration's folder."""
 
 
 def target_path(folder: Path, file: SnapshotFile) -> Path:
-    """`<integration>/<taken_at>.<ext>` in the folder.
+    """`<integration>/<taken_at>.<own name>.<ext>` in the folder; without a name that is a moment.
 
     Raises UnknownSnapshot where the integration cannot be the name of a folder.
     """
-    suffixes = [suffix.lower() for suffix in file.path.suffixes]
-    is_compressed = bool(suffixes) and suffixes[-1] in COMPRESSIONS
-    extension = "".join(suffixes[-2:] if is_compressed else suffixes[-1:])
-    return folder / safe_name(file.integration) / f"{file_stamp(file.taken_at)}{extension}"
+    stem, ending = split_ending(printable(file.name).replace("\\", "_"))
+    own_name = stem.encode()[:MAX_OWN_NAME_BYTES].decode(errors="ignore").strip()
+    named = f".{own_name}" if own_name and not parse_moment(stem) else ""
+    name = f"{file_stamp(file.taken_at)}{named}{ending.lower()}"
+    return folder / safe_name(file.integration) / name
 
 
 def move_to_archive(engine: sa.Engine, home: Home, file: SnapshotFile) -> None:

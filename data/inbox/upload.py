@@ -5,7 +5,7 @@ Each step takes a value and returns one. None of them needs a browser.
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,21 +15,26 @@ from tempfile import TemporaryDirectory
 import sqlalchemy as sa
 
 from data.files.formats import find_reader
-from data.files.mapping import ColumnMapping
-from data.files.naming import MOMENT_PATTERN, SnapshotFile, parse_moment
-from data.files.proposal import Proposal
+from data.files.mapping import ColumnMapping, save_mapping
+from data.files.naming import MOMENT_PATTERN, SnapshotFile, parse_moment, split_ending
 from data.formatting import utc_now
 from data.history.preview import Preview, preview
 from data.home import Home, printable
 from data.inbox.inbox import put_into_inbox
 from data.inbox.quarantine import target_path
-from data.sources.delivery import read_proposal
+from data.sources import TABLE, Recognition
+from data.sources.delivery import Inspection, inspect_file
 from data.store.engine import open_store
 
-FILE_NAME_PATTERN = re.compile(
-    rf"(?P<integration>[^/\\]*?)[\s_~-]*(?P<moment>{MOMENT_PATTERN.pattern})(?:\..*)?"
+NAMED_MOMENT = re.compile(rf"(?<!\d){MOMENT_PATTERN.pattern}(?!\d)")
+
+NO_APP = frozenset(
+    "access account accounts active activity all audit bulk copy data download employees export "
+    "exported exports final full groups latest list login logins member members new of org "
+    "organization people permissions report review role roles snapshot staff team test the user "
+    "username users with".split()
 )
-"""`figma 2026-11-23T06-00-00Z`: how people name a file that is in no folder."""
+"""Words in names of files that name no app."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,7 @@ class ConfirmedUpload:
     identified: IdentifiedUpload
     replace: bool  # it replaces the file that is loaded for its moment
     confirmed: bool  # it is loaded although it removes many accounts
+    mapping: ColumnMapping | None = None  # to save for the integration
 
 
 @dataclass(frozen=True)
@@ -90,29 +96,47 @@ def printable_name(name: str) -> str:
 
 
 def parse_file_name(name: str) -> tuple[str, datetime | None]:
-    """Integration and moment (naive UTC) of `figma/2026-11-23T06-00-00Z.csv` and the like.
+    """Integration and moment (naive UTC) of `figma/2026-11-23T06-00-00Z.csv`, `Jira users.csv`.
 
-    Both can be missing. They are suggestions for a person: no path is made of them.
+    Both can be missing. They are suggestions for a person.
     """
     *folders, base_name = re.split(r"[/\\]", name)
-    match = FILE_NAME_PATTERN.fullmatch(base_name)
-    if not match:
-        return "", None
-    integration = match["integration"].strip() or next(iter(folders[-1:]), "")
-    return "" if integration.startswith(".") else integration, parse_moment(match["moment"])
+    text, _ = split_ending(base_name)
+    moment = None
+    for match in NAMED_MOMENT.finditer(text):
+        if moment := parse_moment(match[0]):
+            text = text.replace(match[0], " ")
+            break
+    integration = _app_name(text) or next(iter(folders[-1:]), "")
+    return "" if integration.startswith(".") else integration, moment
 
 
-def propose_upload(home: Home, upload: Upload, saved: ColumnMapping) -> Proposal | None:
-    """How the columns of the upload would be read; None for a file of a known product.
+def _app_name(text: str) -> str:
+    """The words of a text that can name an app: `slack` of `01-slack-member-list`."""
+    words = re.split(r"([\W_]+)", text)
+    words_left = [
+        word + separator
+        for word, separator in zip(words[::2], [*words[1::2], ""], strict=True)
+        if not word.isdecimal() and word.casefold() not in NO_APP
+    ]
+    return re.sub(r"^[\W_]+|[\W_]+$", "", "".join(words_left))[:60]
 
-    Raises SnapshotRejected if the file cannot be read.
-    """
-    identified = IdentifiedUpload(upload, "headings", datetime.min)  # noqa: DTZ901 - any moment
+
+def suggest_integration(upload: Upload, recognition: Recognition, known: Iterable[str]) -> str:
+    """The integration that an upload seems to list: by its name, else by its product."""
+    product = "" if recognition.key == TABLE else recognition.key
+    suggested = parse_file_name(upload.name)[0] or _app_name(product)
+    return next((name for name in known if name.casefold() == suggested.casefold()), suggested)
+
+
+def inspect_upload(home: Home, upload: Upload, mapping: ColumnMapping) -> Inspection:
+    """What the upload is, and how its columns would be read. Raises SnapshotRejected."""
+    identified = IdentifiedUpload(upload, "upload", utc_now())
     with (
         _temporary_copy(home, identified) as file,
         open_store("duckdb:///:memory:").connect() as con,
     ):
-        return read_proposal(con, file.path, file.name, saved)
+        return inspect_file(con, file.path, upload.base_name.name, mapping)
 
 
 def preview_upload(
@@ -130,6 +154,8 @@ def deliver_upload(home: Home, upload: ConfirmedUpload) -> DeliveredUpload:
     """
     identified, source = upload.identified, upload.identified.upload
     with _temporary_copy(home, identified) as file:
+        if upload.mapping:
+            save_mapping(home, identified.integration, upload.mapping)
         put_into_inbox(home, file, replace=upload.replace, confirmed=upload.confirmed)
     return DeliveredUpload(
         source.id,
@@ -154,5 +180,4 @@ def _temporary_copy(
     with TemporaryDirectory(prefix=".upload-", dir=home.root) as folder:
         path = Path(folder) / target_path(home.inbox, named).name
         path.write_bytes(identified.upload.content)
-        given_name = identified.upload.base_name.name
-        yield SnapshotFile(path, *snapshot_key, mapping, given_name=given_name)
+        yield SnapshotFile(path, *snapshot_key, mapping)

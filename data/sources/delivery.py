@@ -60,6 +60,16 @@ READ_ERRORS = (
 )
 
 
+class Inspection(NamedTuple):
+    """What a file is, before anything is loaded."""
+
+    recognition: Recognition
+    sheets: tuple[str, ...] = ()  # of a workbook
+    sheet: str = ""  # the one that is read
+    proposal: Proposal | None = None  # how its columns are read; None for another product's file
+    error: str = ""  # why it cannot be read as what it is recognized as
+
+
 class OpenedFile(NamedTuple):
     """A file that is ready for its reader. Other products' files are rows by now."""
 
@@ -80,7 +90,9 @@ def open_file(
     find_reader(path)
     file = InputFile(path, name or path.name)
     with wrap_read_errors(file.name):
-        return _open_file(file, integration, mapping)
+        parts, delivered = _prepare_all(file, mapping.sheet)
+        recognition = _recognize(file.name, parts, mapping)
+        return _open_parts(file.name, parts, delivered, recognition, integration)
 
 
 @contextmanager
@@ -94,53 +106,55 @@ def wrap_read_errors(name: str) -> Iterator[None]:
         raise UnreadableFile(_unreadable_message(name, error)) from error
 
 
-def read_proposal(
+def inspect_file(
     con: Connection, path: Path, name: str = "", mapping: ColumnMapping = NO_MAPPING
-) -> Proposal | None:
-    """How the columns of a file would be read; None for another product's file.
-
-    Raises the same errors as `open_file`.
-    """
-    file = open_file(path, name=name, mapping=mapping)
-    if file.source_info.source:
-        return None
-    with wrap_read_errors(file.name):
-        _, rows = file.reader.read(con, file.input_file)
-        reject_too_many_headings(file.name, len(rows.cells))
-        return propose_mapping(con, rows, mapping, with_words=True)
-
-
-def identify(path: Path, name: str = "", mapping: ColumnMapping = NO_MAPPING) -> Recognition:
-    """How a file would be read, and why. Raises the same errors as `open_file`."""
+) -> Inspection:
+    """How a file would be read, and why. Raises the errors of `open_file` for a broken file."""
     find_reader(path)
     file = InputFile(path, name or path.name)
     with wrap_read_errors(file.name):
-        return _recognize(file.name, _prepare_all(file, mapping.sheet)[0], mapping)
+        parts, delivered = _prepare_all(file, mapping.sheet)
+        recognition = _recognize(file.name, parts, mapping)
+    found = Inspection(recognition, delivered.sheets, parts[0].file.sheet)
+    try:
+        with wrap_read_errors(file.name):
+            opened = _open_parts(file.name, parts, delivered, recognition)
+            _, rows = opened.reader.read(con, opened.input_file)
+            reject_too_many_headings(file.name, len(rows.cells))
+            if opened.source_info.source:
+                return found
+            return found._replace(proposal=propose_mapping(con, rows, mapping, with_words=True))
+    except SnapshotRejected as error:
+        return found._replace(error=str(error))
 
 
-def _open_file(file: InputFile, integration: str, mapping: ColumnMapping) -> OpenedFile:
-    parts, delivered = _prepare_all(file, mapping.sheet)
+def _open_parts(
+    name: str,
+    parts: list[PreparedFile],
+    delivered: InputFile,
+    recognition: Recognition,
+    integration: str = "",
+) -> OpenedFile:
     documents = _documents(parts)
-    recognition = _recognize(file.name, parts, mapping)
     noun = parts[0].reader.row_noun if len(parts) == 1 else "record"
     mapped_reader, report = JSON_LINES._replace(row_noun=noun), SourceReport()
     if recognition.key != TABLE:
-        mapped = map_to_rows(documents, file.name, integration, recognition)
+        mapped = map_to_rows(documents, name, integration, recognition)
         input_file, reader, report = mapped.unpacked, mapped_reader, mapped.report
     elif len(documents) == len(parts) and all(map(_has_envelope, documents)):
         rows = open_envelopes(documents, report)
-        input_file, reader = write_rows(documents, file.name, rows), mapped_reader
+        input_file, reader = write_rows(documents, name, rows), mapped_reader
     elif len(parts) == 1:
         [(input_file, reader)] = parts
         report.can_be_page = reader is JSON
     else:
         names = [part.file.name for part in parts]
-        input_file, reader = join_lists(documents, names, file.name), JOINED
+        input_file, reader = join_lists(documents, names, name), JOINED
         report.add_file(input_file)
     if recognition.is_chosen and recognition.key == TABLE:
         report.remarks.append(recognition.sentence)
     report.add_file(delivered)
-    return OpenedFile(file.name, input_file, reader, report)
+    return OpenedFile(name, input_file, reader, report)
 
 
 def _recognize(name: str, parts: list[PreparedFile], mapping: ColumnMapping) -> Recognition:

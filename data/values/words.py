@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy import ColumnElement, case, func
 
 from data.files.text import PLACEHOLDERS, is_one_of
+from data.states import STATE_NAMES
 
 ACTIVITY_WORDS: dict[bool | None, str] = {
     True: """
@@ -73,3 +74,19 @@ def _word(text: ColumnElement[Any]) -> ColumnElement[Any]:
         (func.regexp_matches(word, r"\w[\s_-]"), func.regexp_replace(word, r"[\s_-]+", " ", "g")),
         else_=word,
     )
+
+
+def word_meaning(column: str, text: str) -> str:
+    """What a text of a state or activity column means by itself: a state, or yes, no or unknown.
+
+    Empty where Rollcall does not know it.
+    """
+    word = text.strip().lower()
+    if column == "provisioning_state":
+        spaced = re.sub(r"[\s_\-]+", " ", word)
+        return next((name for name in STATE_NAMES if name.lower() == spaced), "")
+    word = without_accents(word)
+    word = re.sub(r"[\s_-]+", " ", word) if re.search(r"\w[\s_-]", word) else word
+    meanings = {True: "yes", False: "no", None: "unknown"}
+    found = (meanings[value] for value in meanings if word in activity_words(value))
+    return next(found, "unknown" if word in PLACEHOLDERS else "")

@@ -1,89 +1,66 @@
-"""The mapping of a file's headings to columns: suggested, corrected by a person, saved."""
+"""How a table is read: which heading is which column, and what the file's own words mean."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
 
 import streamlit as st
 
-from data.access.roles import Permission
-from data.files.errors import InvalidMapping
 from data.files.headers import column_title
-from data.files.mapping import (
-    ACTIVE_VALUES,
-    JOINED_COLUMNS,
-    MAPPABLE_COLUMNS,
-    NO_MAPPING,
-    ColumnMapping,
-    read_mapping,
-    save_mapping,
-)
+from data.files.mapping import ACTIVE_VALUES, JOINED_COLUMNS, MAPPABLE_COLUMNS, ColumnMapping
 from data.files.proposal import Proposal
-from data.home import current_home
-from data.records.audit_log import Event
+from data.files.relation import shorten
+from data.formatting import count_of
 from data.states import STATE_NAMES
-from server.authorize import authorize, record_action
+from data.values.words import word_meaning
 from widgets.labels import escape_label
 
-UNMAPPED_OPTION = "– not in the file –"
-STATE_EXAMPLE = "aktiv = Onboarded"
-STATE_HELP = f"One per line, like “{STATE_EXAMPLE}”. The states: {', '.join(STATE_NAMES)}."
-ACTIVE_HELP = "One per line, like “ja = yes”, “gesperrt = no”."
-USERNAME_NEEDED = "Choose at least the column with the username in the app."
-NOT_SAVED_YET = "Preview below. Save the mapping to continue."
+NOT_IN_FILE = "Not in the file"
+NOT_RECOGNIZED = "Not recognized"
+POSSIBLE = "{column} could be {guess}. Check it before you load the file."
+USERNAME_NEEDED = "Choose the column with the username in the app."
+MORE_WORDS = "{count} with fewer rows not listed."
+MAX_WORDS = 24
+
+WORD_CHOICES = {"provisioning_state": STATE_NAMES, "active_in_app": ACTIVE_VALUES}
+"""Column with words of the file's own → what they can mean."""
+
+Words = Mapping[str, Mapping[str, int]]
 
 
 def choose_mapping(
-    proposal: Proposal | None, saved: ColumnMapping, integration: str, key: str
-) -> tuple[ColumnMapping, bool]:
-    """The mapping to read the file with, and whether it is saved.
+    proposal: Proposal, key: str, words_of: Callable[[ColumnMapping], Words]
+) -> ColumnMapping | None:
+    """The mapping to read the file with; None as long as it has no username.
 
-    As long as a person changes nothing, the file is read as proposed.
+    As long as a person changes nothing, the file is read as proposed. `words_of` counts the words
+    in the columns that a person has chosen.
     """
-    if not proposal:
-        return saved, True
-    proposed = proposal.mapping
-    needs_mapping = not proposed.columns.get("username_in_app")
-    with st.expander("Map columns", expanded=needs_mapping, key=f"mapping_{key}"):
-        st.caption(f"Saved for all future {escape_label(integration)} files.")
+    proposed, words = proposal.mapping, proposal.words
+    is_unsure = bool(proposal.unsure) or not proposed.columns.get("username_in_app")
+    with st.expander("Map columns", expanded=is_unsure, key=f"mapping_{key}"):
+        for name, guess in proposal.unsure.items():
+            st.text(POSSIBLE.format(column=column_title(name), guess=guess.sentence()))
         chosen = _choose_headings(proposal, key)
-        unmapped = {name: () for name in proposed.columns if name not in chosen}
-        states, active = _choose_values(proposed, key)
-        mapping = replace(proposed, columns=chosen | unmapped, states=states, active=active)
-        if "username_in_app" not in chosen:
-            st.text(USERNAME_NEEDED)
-            return saved, True
-        if _effect(mapping) == _effect(proposed):
-            return saved, True
-        st.button(
-            "Save mapping",
-            icon=":material/save:",
-            key=f"save_mapping_{key}",
-            on_click=_save_mapping,
-            args=(integration, mapping),
-        )
-        st.text(NOT_SAVED_YET)
-    return mapping, False
+    if "username_in_app" not in chosen:
+        st.text(USERNAME_NEEDED)
+        return None
+    unmapped = {name: () for name in proposed.columns if name not in chosen}
+    mapping = replace(proposed, columns=chosen | unmapped)
+    if mapping.columns_with_headings() == proposed.columns_with_headings():
+        mapping = proposed
+    else:
+        words = words_of(mapping)
+    states, active = _choose_meanings(mapping, words, key)
+    return replace(mapping, states=states, active=active)
 
 
-def saved_mapping(integration: str) -> ColumnMapping:
-    """The integration's mapping; shows why it cannot be read."""
-    try:
-        return read_mapping(current_home(), integration) or NO_MAPPING
-    except InvalidMapping as error:
-        st.text(str(error))
-        return NO_MAPPING
-
-
-def _save_mapping(integration: str, mapping: ColumnMapping) -> None:
-    authorize(Permission.LOAD_FILES, integration)
-    save_mapping(current_home(), integration, mapping)
-    record_action(Event.SETTING_CHANGED, setting="Column mapping", integration=integration)
-
-
-def _effect(mapping: ColumnMapping) -> tuple[object, ...]:
-    """What two mappings have in common that read a file in the same way."""
-    return mapping.columns_with_headings(), mapping.states, mapping.active
+def is_same_reading(one: ColumnMapping, other: ColumnMapping) -> bool:
+    """Whether two mappings read a file in the same way."""
+    first, second = (
+        (m.columns_with_headings(), m.ignores_ids, m.states, m.active, m.read_as, m.sheet)
+        for m in (one, other)
+    )
+    return first == second
 
 
 def _choose_headings(proposal: Proposal, key: str) -> dict[str, tuple[str, ...]]:
@@ -97,56 +74,55 @@ def _choose_headings(proposal: Proposal, key: str) -> dict[str, tuple[str, ...]]
         label, area_key, picked = column_title(name), f"map_{name}_{key}", suggested.get(name, ())
         if name in JOINED_COLUMNS:
             picked = area.multiselect(
-                label, headings, list(picked), key=area_key, placeholder=UNMAPPED_OPTION
+                label, headings, list(picked), key=area_key, placeholder=NOT_IN_FILE
             )
         else:
-            options = [UNMAPPED_OPTION, *headings]
+            options = [NOT_IN_FILE, *headings]
             index = options.index(picked[0]) if picked else 0
             picked = [area.selectbox(label, options, index, key=area_key)]
-        if picked and picked != [UNMAPPED_OPTION]:
+        if picked and picked != [NOT_IN_FILE]:
             chosen[name] = tuple(picked)
     if proposal.mapping.ignores_ids:
         chosen.setdefault("account_id", ())
     return chosen
 
 
-def _choose_values(proposed: ColumnMapping, key: str) -> tuple[dict[str, str], dict[str, str]]:
-    """The state and the activity that each text in the file stands for, one per line."""
-    left, right = st.columns(2)
-    states = left.text_area(
-        "State values",
-        _format_lines(proposed.states),
-        key=f"map_states_{key}",
-        placeholder=STATE_EXAMPLE,
-        help=STATE_HELP,
-        max_chars=4_000,
+def _choose_meanings(
+    mapping: ColumnMapping, words: Words, key: str
+) -> tuple[dict[str, str], dict[str, str]]:
+    """The state, and the activity, of each word that does not mean it by itself."""
+    meanings = {"provisioning_state": dict(mapping.states), "active_in_app": dict(mapping.active)}
+    listed = {name: words[name] for name in WORD_CHOICES if words.get(name)}
+    is_open = any(
+        not _meaning(name, word, meanings[name])
+        for name, counts in listed.items()
+        for word in counts
     )
-    active = right.text_area(
-        "Active values",
-        _format_lines(proposed.active),
-        key=f"map_active_{key}",
-        placeholder="ja = yes",
-        help=ACTIVE_HELP,
-        max_chars=4_000,
-    )
-    return (
-        _parse_lines(left, states or "", STATE_NAMES),
-        _parse_lines(right, active or "", ACTIVE_VALUES),
-    )
+    if listed:
+        with st.expander("Values", expanded=is_open, key=f"values_{key}"):
+            for name, counts in listed.items():
+                _choose_words(name, counts, meanings[name], key)
+    return meanings["provisioning_state"], meanings["active_in_app"]
 
 
-def _format_lines(values: Mapping[str, str]) -> str:
-    return "\n".join(f"{text} = {value}" for text, value in values.items())
+def _choose_words(name: str, counts: Mapping[str, int], meanings: dict[str, str], key: str) -> None:
+    """One choice per word, those first that are not recognized; changes `meanings`."""
+    st.caption(column_title(name))
+    words = sorted(counts, key=lambda word: bool(_meaning(name, word, meanings)))[:MAX_WORDS]
+    areas = [area for _ in range(0, len(words), 3) for area in st.columns(3)]
+    options: list[str] = [NOT_RECOGNIZED, *WORD_CHOICES[name]]
+    for number, (word, area) in enumerate(zip(words, areas, strict=False)):
+        meaning = _meaning(name, word, meanings)
+        label = f"{escape_label(shorten(word))} · {count_of(counts[word], 'row')}"
+        first = options.index(meaning or NOT_RECOGNIZED)
+        choice = area.selectbox(label, options, index=first, key=f"word_{name}_{number}_{key}")
+        if choice == NOT_RECOGNIZED:
+            meanings.pop(word.casefold(), None)
+        elif choice != meaning:
+            meanings[word.casefold()] = choice
+    if len(counts) > len(words):
+        st.caption(MORE_WORDS.format(count=count_of(len(counts) - len(words), "value")))
 
 
-def _parse_lines(area: Any, text: str, names: Sequence[str]) -> dict[str, str]:
-    names_by_key = {name.casefold(): name for name in names}
-    values: dict[str, str] = {}
-    for line in filter(None, map(str.strip, text.splitlines())):
-        raw_text, _, value = line.rpartition("=")
-        name = names_by_key.get(value.strip().replace("_", " ").casefold())
-        if raw_text.strip() and name:
-            values[raw_text.strip().casefold()] = name
-        else:
-            area.text(f"Could not read: {line[:80]}")
-    return values
+def _meaning(name: str, word: str, meanings: Mapping[str, str]) -> str:
+    return meanings.get(word.casefold()) or word_meaning(name, word)

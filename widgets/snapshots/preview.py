@@ -1,8 +1,8 @@
 """What loading a file would change, shown before it is loaded."""
 
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -21,8 +21,19 @@ from queries.snapshots import deletion_limits
 from server.authorize import real_connection, writable_store
 from widgets import timezone
 
-NO_DELETIONS = "No accounts would disappear or move to a Delete state."
-NO_REJECTED_ROWS = "Every row is an account."
+ACTIVITY = {True: "Yes", False: "No", None: ""}
+
+SHOWN: dict[str, Callable[[Any], str]] = {
+    "user_name": lambda text: text or "",
+    "user_email": lambda text: text or "",
+    "username_in_app": str,
+    "roles": "; ".join,
+    "active_in_app": ACTIVITY.__getitem__,
+    "provisioning_state": str,
+    "last_updated": lambda moment: timezone.format_moment(moment) if moment else "",
+    "upstream_user_id": lambda text: text or "",
+}
+"""Column of the first accounts → its value as a text."""
 
 SnapshotKey = tuple[str, datetime]
 """Which integration a file lists, and when it was taken (naive UTC)."""
@@ -63,38 +74,41 @@ def needs_confirmation(report: LoadReport) -> bool:
     return bool(report.confirmation_reason or is_emptied)
 
 
-def show_preview(result: Preview, *, key: str) -> None:
-    """Counts, warnings, the mix of states, and rows as they were read."""
+def show_preview(result: Preview, *, key: str, except_for: str = "") -> None:
+    """Counts, warnings, the first accounts and the states; without the sentence `except_for`."""
     report = result.load_report
     st.text(_counts_text(report))
     for sentence in report.warnings():
         _show_sentence(sentence, ":material/warning:", "orange")
     for sentence in report.remarks():
-        _show_sentence(sentence, ":material/info:", "gray")
-    deletions = report.removed + report.being_deleted
-    rows_tab, states_tab, deletions_tab, rejected_tab = st.tabs(
-        [
-            "First rows",
-            "States before and after",
-            f"Removed at once ({deletions:,})",
-            f"Rejected rows ({report.listed_rows:,})",
-        ],
-        key=f"tabs_{key}",
-    )
-    with rows_tab:
-        frame = pd.DataFrame(map(_readable_row, result.rows)).fillna("")
-        _show_frame(frame, f"rows_{key}", "The first rows, by column")
-    with states_tab:
-        _show_states(report, key)
-    with deletions_tab:
-        columns = ["Username in app", "User", "Before", "After"]
-        frame = pd.DataFrame(result.deletions, columns=columns)
-        _show_first(frame, deletions, f"deletions_{key}", NO_DELETIONS)
-    with rejected_tab:
-        position = report.row_noun.capitalize()
-        frame = pd.DataFrame(result.rejected, columns=[position, "Text", "Reason"])
-        frame = frame[[position, "Reason", "Text"]]
-        _show_first(frame, report.listed_rows, f"rejected_{key}", NO_REJECTED_ROWS)
+        if sentence != except_for:
+            _show_sentence(sentence, ":material/info:", "gray")
+    deletions, tables = report.removed + report.being_deleted, dict[str, Callable[[], None]]()
+    tables["First accounts"] = partial(_show_accounts, result.rows, key)
+    if report.previous:
+        tables["States before and after"] = partial(_show_states, report, key)
+    if deletions:
+        tables[f"Removed at once ({deletions:,})"] = partial(
+            _show_first, _deletions(result), deletions, f"deletions_{key}"
+        )
+    if report.listed_rows:
+        tables[f"Rejected rows ({report.listed_rows:,})"] = partial(
+            _show_first, _rejected(result), report.listed_rows, f"rejected_{key}"
+        )
+    for tab, show in zip(st.tabs([*tables], key=f"tabs_{key}"), tables.values(), strict=True):
+        with tab:
+            show()
+
+
+def _deletions(result: Preview) -> pd.DataFrame:
+    columns = ["Username in app", "User", "Before", "After"]
+    return pd.DataFrame(result.deletions, columns=columns)
+
+
+def _rejected(result: Preview) -> pd.DataFrame:
+    position = result.load_report.row_noun.capitalize()
+    frame = pd.DataFrame(result.rejected, columns=[position, "Text", "Reason"])
+    return frame[[position, "Reason", "Text"]]
 
 
 def _counts_text(report: LoadReport) -> str:
@@ -132,29 +146,19 @@ def _show_states(report: LoadReport, key: str) -> None:
     _show_frame(pd.DataFrame(rows), f"states_{key}", caption)
 
 
-def _readable_row(row: dict[str, str]) -> dict[str, str]:
-    """A row as it was delivered, by heading; of roles with details, only the names."""
-    return {
-        column_title(name): _role_names(text) if name == "roles" else text
-        for name, text in row.items()
-    }
+def _show_accounts(accounts: Sequence[Mapping[str, Any]], key: str) -> None:
+    """The columns that have a value, as they would be on Users; the others by name."""
+    rows = [{name: show(row[name]) for name, show in SHOWN.items()} for row in accounts]
+    frame = pd.DataFrame(rows, columns=[*SHOWN])
+    empty = [name for name in SHOWN if not any(row[name] for row in rows)]
+    frame = frame.drop(columns=empty).rename(columns=column_title)
+    _show_frame(frame, f"rows_{key}", "The first accounts")
+    if empty and rows:
+        st.caption(f"No values for {', '.join(map(column_title, empty))}.")
 
 
-def _role_names(text: str) -> str:
-    try:
-        roles = json.loads(text)
-    except ValueError:
-        return text
-    if not isinstance(roles, list):
-        return text
-    return "; ".join(str(r.get("name", r) if isinstance(r, dict) else r) for r in roles)
-
-
-def _show_first(frame: pd.DataFrame, total: int, key: str, empty: str) -> None:
-    """The first rows of a total, or a sentence if there are none."""
-    if frame.empty:
-        st.text(empty)
-        return
+def _show_first(frame: pd.DataFrame, total: int, key: str) -> None:
+    """The first rows of a total."""
     _show_frame(frame, key, f"The first {len(frame):,} of {total:,} rows")
     if len(frame) < total:
         st.text(f"The first {len(frame):,} of {total:,}.")

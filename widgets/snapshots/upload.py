@@ -4,20 +4,28 @@ The page only moves files into the inbox. The keeper loads them from there.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
+from html import escape
 from typing import Any, NamedTuple
+from urllib.parse import urlencode
 
 import streamlit as st
 
 from data.access.roles import Permission
 from data.files.encoding import COMPRESSIONS
-from data.files.errors import OtherContentLoaded, SnapshotRejected
+from data.files.errors import (
+    InvalidMapping,
+    NotAListOfAccounts,
+    OtherContentLoaded,
+    SnapshotRejected,
+)
 from data.files.formats import READERS
-from data.files.mapping import ColumnMapping
-from data.files.naming import names_zone, parse_moment, strip_prefixes
-from data.files.proposal import Proposal
-from data.formatting import file_stamp, iso_z, utc_now
+from data.files.mapping import NO_MAPPING, ColumnMapping, read_mapping
+from data.files.naming import strip_prefixes
+from data.formatting import count_of, file_stamp, iso_z, utc_now
+from data.history.load_report import KEEP_HISTORY
 from data.history.preview import Preview
 from data.home import current_home, printable, safe_name
 from data.inbox.delivered import inbox_files
@@ -28,20 +36,22 @@ from data.inbox.upload import (
     IdentifiedUpload,
     Upload,
     deliver_upload,
+    inspect_upload,
     parse_file_name,
     preview_upload,
     printable_name,
-    propose_upload,
+    suggest_integration,
 )
 from data.records.audit_log import Event
-from data.store.errors import StoreError
+from data.sources import source_choices
+from data.sources.delivery import Inspection
 from queries.snapshots import FileOutcome, find_outcome
-from server.authorize import authorize, real_connection, record_action
+from server.authorize import authorize, is_sample, real_connection, record_action
 from server.session import current_principal
 from widgets import timezone
 from widgets.labels import escape_label
 from widgets.snapshots import badges
-from widgets.snapshots.mapping import choose_mapping, saved_mapping
+from widgets.snapshots.mapping import Words, choose_mapping, is_same_reading
 from widgets.snapshots.preview import (
     SnapshotKey,
     needs_confirmation,
@@ -57,8 +67,17 @@ ALL_FORMATS = (
     "archive. Up to {limit:,} MB per file; the server’s maxUploadSize changes this limit."
 )
 FILE_WAITS = "Another file for this moment is still in the inbox. Try again in a few seconds."
-WRONG_MOMENT = "Enter a date and time, e.g. 2026-11-23 06:00."
-FUTURE_MOMENT = "This is in the future."
+INTEGRATION_NEEDED = "Enter the app that this file lists under “Integration”."
+CHOICES_SAVED = "Your choices are saved for the next files of {integration}."
+SAMPLE_REPLACED = "Loading it replaces the sample data."
+KEEP = "Keep their history: identify accounts by username"
+OTHER_ACCOUNTS = "They are other accounts: remove the old ones and add these"
+VIEW_ACCOUNTS = (
+    '<nav class="downloads" aria-label="Loaded accounts">'
+    '<a href="{href}" target="_self">View accounts</a></nav>'
+)
+NEW_INTEGRATION = "this file"
+"""In place of an integration that has no name yet."""
 
 
 def show_uploads(integrations: Sequence[str], *, replaced: SnapshotKey | None = None) -> None:
@@ -72,6 +91,8 @@ def show_uploads(integrations: Sequence[str], *, replaced: SnapshotKey | None = 
     if files and not pending:
         st.session_state["_uploads"] += 1  # an empty uploader releases the files that it holds
         st.rerun()
+    if is_sample():  # it goes as soon as the first file is loaded
+        integrations = ()
     uploads = [Upload(file.file_id, file.name, file.getvalue()) for file in pending]
     ready = [item for upload in uploads if (item := _show_card(upload, integrations, replaced))]
     if len(ready) > 1 and st.button(
@@ -98,37 +119,45 @@ def _choose_files(*, is_replacement: bool) -> list[Any]:
 def _show_card(
     upload: Upload, integrations: Sequence[str], replaced: SnapshotKey | None
 ) -> ConfirmedUpload | None:
-    """Draw the steps of one upload as far as they go; returns it once it can be loaded."""
+    """Draw one upload as far as it can be read; returns it once it can be loaded."""
     with st.container(border=True, key=f"card_{upload.key}"):
         with st.container(horizontal=True, vertical_alignment="center"):
             badge_area = st.empty()
             st.text(printable_name(upload.name))
         try:
-            identified = _identify(upload, integrations, replaced)
+            found = _inspect(upload, NO_MAPPING)
+            sentence_area, details_area = st.empty(), st.container()
+            details = _ask_details(details_area, upload, found, integrations, replaced)
+            sentence_area.text(details.found.recognition.sentence)
+            reading = _choose_reading(details)
         except SnapshotRejected as error:
             return _stop(badge_area, badges.REJECTED, str(error))
-        if identified is None:
+        if not reading:
             return _stop(badge_area, badges.NEEDS_DETAILS)
-        name = identified.integration
-        if not current_principal().is_allowed(Permission.LOAD_FILES, name):
-            return _stop(badge_area, badges.REJECTED, f"You cannot load files of {name}.")
-        saved = saved_mapping(name)
-        proposal = _propose(f"{upload.id} {saved.as_toml()}", upload, saved)
-        mapping, is_saved = choose_mapping(proposal, saved, name, upload.key)
-        preview = preview_or_error(
-            f"{upload.id} {name} {identified.taken_at} {mapping}",
-            name,
-            partial(preview_upload, home=current_home(), identified=identified, mapping=mapping),
+        return _show_outcome(details, reading, badge_area, is_replacement=replaced is not None)
+
+
+def _show_outcome(
+    details: "Details", mapping: ColumnMapping, badge_area: Any, *, is_replacement: bool
+) -> ConfirmedUpload | None:
+    """What loading an upload would change, and the button that loads it."""
+    identified, name = details.identified, details.identified.integration
+    preview = preview_or_error(
+        f"{identified.upload.id} {name} {identified.taken_at} {mapping}",
+        name,
+        partial(preview_upload, home=current_home(), identified=identified, mapping=mapping),
+    )
+    if isinstance(preview, str):
+        return _stop(badge_area, badges.REJECTED, preview)
+    badge = _status_badge(preview) if details.is_named else badges.NEEDS_DETAILS
+    badge.show(badge_area)
+    if preview.already_loaded:
+        return None
+    with details.preview_area:
+        show_preview(
+            preview, key=identified.upload.key, except_for=details.found.recognition.sentence
         )
-        if isinstance(preview, str):
-            return _stop(badge_area, badges.REJECTED, preview)
-        _status_badge(preview).show(badge_area)
-        if preview.already_loaded:
-            return None
-        show_preview(preview, key=upload.key)
-        if not is_saved:  # files are loaded with the saved mapping
-            return None
-        return _confirm(identified, preview, is_replacement=replaced is not None)
+    return _confirm(details, mapping, preview, is_replacement=is_replacement)
 
 
 def _stop(badge_area: Any, badge: badges.Badge, message: str = "") -> None:
@@ -149,23 +178,82 @@ def _status_badge(preview: Preview) -> badges.Badge:
     return badges.OK if preview.load_report.quality == "ok" else badges.CHECK
 
 
-# ---- step 1: identify ----------------------------------------------------------------------------
+# ---- what a person decides -----------------------------------------------------------------------
 
 
-def _identify(
-    upload: Upload, integrations: Sequence[str], replaced: SnapshotKey | None
-) -> IdentifiedUpload | None:
-    """Integration and moment, from the file name or a person; None while one is missing.
+class Details(NamedTuple):
+    """An upload with what a person has chosen."""
 
-    Raises UnknownFormat, or UnknownSnapshot where the integration cannot be a folder's name.
-    """
+    identified: IdentifiedUpload
+    saved: ColumnMapping  # of the integration
+    chosen: ColumnMapping  # the saved one, with the product and the sheet that are chosen
+    found: Inspection  # of the file, read so
+    preview_area: Any
+
+    @property
+    def is_named(self) -> bool:
+        """Whether the integration is known."""
+        return self.identified.integration != NEW_INTEGRATION
+
+
+@st.cache_data(scope="session", max_entries=50, show_spinner="Reading the file …")
+def _cached_inspection(cache_key: str, _upload: Upload, _mapping: ColumnMapping) -> Inspection:  # noqa: ARG001
+    return inspect_upload(current_home(), _upload, _mapping)
+
+
+def _inspect(upload: Upload, mapping: ColumnMapping) -> Inspection:
+    """What the upload is. Raises SnapshotRejected where it cannot be read."""
     _ = upload.base_name
+    return _cached_inspection(f"{upload.id} {mapping.as_toml()}", upload, mapping)
+
+
+def _ask_details(
+    area: Any,
+    upload: Upload,
+    found: Inspection,
+    integrations: Sequence[str],
+    replaced: SnapshotKey | None,
+) -> Details:
+    """Integration, moment, product and sheet; all are proposed. Raises SnapshotRejected."""
+    has_sheets = len(found.sheets) > 1
+    with area:
+        areas = iter(st.columns(1 + 2 * (not replaced) + has_sheets))
     if replaced:
-        return IdentifiedUpload(upload, *replaced)
-    suggested, moment = parse_file_name(upload.name)
-    left, right = st.columns(2)
+        integration, taken_at = replaced
+    elif found.error:  # there is nothing to load yet
+        integration, taken_at = "", utc_now()
+    else:
+        integration = _ask_integration(next(areas), upload, found, integrations)
+        taken_at = _ask_moment(next(areas), upload)
+    saved = _saved_mapping(integration)
+    key, source = f"{upload.key}_{integration}", found.recognition.key
+    names = source_choices()
+    read_as = next(areas).selectbox(
+        "Read as",
+        [*names],
+        [*names].index(saved.read_as or source),
+        format_func=lambda name: names[name][0].upper() + names[name][1:],
+        key=f"read_as_{key}",
+    )
+    sheet = found.sheet
+    if has_sheets:
+        first = found.sheets.index(saved.sheet if saved.sheet in found.sheets else found.sheet)
+        sheet = next(areas).selectbox("Sheet", found.sheets, first, key=f"sheet_{key}")
+    chosen = replace(
+        saved,
+        read_as="" if read_as == source else read_as,
+        sheet="" if sheet == found.sheet else sheet,
+    )
+    identified = IdentifiedUpload(upload, safe_name(integration or NEW_INTEGRATION), taken_at)
+    return Details(identified, saved, chosen, _inspect(upload, chosen), st.container())
+
+
+def _ask_integration(
+    area: Any, upload: Upload, found: Inspection, integrations: Sequence[str]
+) -> str:
+    suggested = suggest_integration(upload, found.recognition, integrations)
     names = sorted({*integrations, *filter(None, [suggested])}, key=str.casefold)
-    integration = left.selectbox(
+    chosen = area.selectbox(
         "Integration",
         names,
         index=names.index(suggested) if suggested else None,
@@ -173,73 +261,101 @@ def _identify(
         accept_new_options=True,
         key=f"integration_{upload.key}",
     )
-    taken_at = _ask_moment(right, moment, upload.key)
-    if not integration or not taken_at:
-        return None
-    return IdentifiedUpload(upload, safe_name(integration.strip()), taken_at)
+    return (chosen or "").strip()
 
 
-def _ask_moment(area: Any, suggested: datetime | None, key: str) -> datetime | None:
-    """When the file was taken (naive UTC), as the reader's clocks show it; `…Z` is UTC."""
-    zone = timezone.current_zone()
-    suggestion = timezone.format_moment(suggested, seconds=True) if suggested else ""
-    typed = area.text_input(
+def _ask_moment(area: Any, upload: Upload) -> datetime:
+    """When the file was taken (naive UTC): proposed is the date in its name, else now."""
+    first_seen = st.session_state.setdefault("_first_seen", {})
+    now = first_seen.setdefault(upload.key, utc_now().replace(second=0, microsecond=0))
+    latest, (_, named) = now + timedelta(days=1), parse_file_name(upload.name)
+    suggested = named if named and named <= latest else now
+    zone, shown = timezone.current_zone(), timezone.to_reader_time(suggested)
+    chosen = area.datetime_input(
         f"Taken at ({zone})",
-        suggestion,
-        placeholder="2026-11-23 06:00",
-        key=f"taken_at_{key}_{zone}",  # text for one time zone is wrong in another
-        max_chars=40,
-    ).strip()
-    if typed == suggestion:  # clocks show some hours twice, and the file name says which one
-        taken_at = suggested
-    else:
-        taken_at = parse_moment(typed)
-        if taken_at and not names_zone(typed):
-            taken_at = timezone.from_reader_time(taken_at)
-    if typed and not taken_at:
-        st.text(WRONG_MOMENT)
-    if taken_at and taken_at > utc_now() + timedelta(days=1):
-        st.text(FUTURE_MOMENT)
-        return None
-    return taken_at
+        shown,
+        min_value=min(shown, datetime(2000, 1, 1)),
+        max_value=timezone.to_reader_time(latest),
+        step=timedelta(minutes=1),
+        format="YYYY-MM-DD",
+        key=f"taken_at_{upload.key}_{zone}",  # a time in one zone is wrong in another
+    )
+    # Clocks show some hours twice, and show no seconds; the file name says which moment it is.
+    is_suggested = chosen in (shown, shown.replace(second=0, microsecond=0))
+    return suggested if is_suggested else timezone.from_reader_time(chosen)
 
 
-# ---- step 2: preview -----------------------------------------------------------------------------
-
-
-@st.cache_data(scope="session", max_entries=50, show_spinner=False)
-def _propose(upload_id: str, _upload: Upload, _saved: ColumnMapping) -> Proposal | None:  # noqa: ARG001 - for the cache
-    """None for a file that cannot be read, and for one of a known product."""
+def _saved_mapping(integration: str) -> ColumnMapping:
+    """The integration's mapping; shows why it cannot be read."""
     try:
-        return propose_upload(current_home(), _upload, _saved)
-    except (SnapshotRejected, StoreError):
+        return read_mapping(current_home(), integration) or NO_MAPPING
+    except InvalidMapping as error:
+        st.text(str(error))
+        return NO_MAPPING
+
+
+def _choose_reading(details: Details) -> ColumnMapping | None:
+    """The mapping to read the upload with; None until it can be read.
+
+    Raises SnapshotRejected where it cannot.
+    """
+    upload, found = details.identified.upload, details.found
+    if found.error:
+        raise NotAListOfAccounts(found.error)
+    name = details.identified.integration
+    if not current_principal().is_allowed(Permission.LOAD_FILES, name):
+        if details.is_named:
+            raise NotAListOfAccounts(f"You cannot load files of {name}.")
         return None
+    if not found.proposal:
+        return details.chosen
+
+    def count_words(mapping: ColumnMapping) -> Words:
+        proposal = _inspect(upload, mapping).proposal
+        return proposal.words if proposal else {}
+
+    key = f"{upload.key}_{found.recognition.key}_{found.sheet}_{name}"
+    mapping = choose_mapping(found.proposal, key, count_words)
+    is_proposed = mapping and is_same_reading(mapping, found.proposal.mapping)
+    return details.chosen if is_proposed else mapping
 
 
-# ---- step 3: deliver -----------------------------------------------------------------------------
+# ---- load ----------------------------------------------------------------------------------------
 
 
 def _confirm(
-    identified: IdentifiedUpload, preview: Preview, *, is_replacement: bool
+    details: Details, mapping: ColumnMapping, preview: Preview, *, is_replacement: bool
 ) -> ConfirmedUpload | None:
     """Ask what has to be confirmed, and offer to load; None until all of it is confirmed."""
+    identified, report = details.identified, preview.load_report
     key, integration = identified.upload.key, identified.integration
-    replace, confirmed = is_replacement, False
+    replaces, confirmed = is_replacement, False
     if preview.replaced_file and not is_replacement:
         st.text(
             f"{integration} already has a snapshot of this moment with other content: "
             f"{preview.replaced_file}."
         )
-        replace = st.checkbox("Replace the loaded file", key=f"replace_{key}")
-    must_confirm = needs_confirmation(preview.load_report)
-    if must_confirm:
+        replaces = st.checkbox("Replace the loaded file", key=f"replace_{key}")
+    must_confirm = needs_confirmation(report)
+    if report.has_other_ids and not report.incomplete_reason:
+        answer = st.radio(KEEP_HISTORY, [KEEP, OTHER_ACCOUNTS], index=None, key=f"ids_{key}")
+        confirmed, must_confirm = answer == OTHER_ACCOUNTS, answer is None
+        mapping = mapping.ignoring_ids() if answer == KEEP else mapping
+    elif must_confirm:
         confirmed = st.checkbox("I confirm that these accounts were removed", key=f"confirm_{key}")
-    is_ready = (replace or not preview.replaced_file) and (confirmed or not must_confirm)
-    replace = replace and bool(preview.replaced_file)
-    ready = ConfirmedUpload(identified, replace, confirmed) if is_ready else None
-    if st.button("Load", type="primary", key=f"load_{key}", disabled=ready is None) and ready:
-        _deliver(ready)
-        st.rerun()
+        must_confirm = not confirmed
+    to_save = None if is_same_reading(mapping, details.saved) else mapping
+    is_ready = details.is_named and (replaces or not preview.replaced_file) and not must_confirm
+    replaces = replaces and bool(preview.replaced_file)
+    ready = ConfirmedUpload(identified, replaces, confirmed, to_save) if is_ready else None
+    with st.container(horizontal=True, vertical_alignment="center"):
+        label = f"Load {count_of(report.accepted, 'account')}"
+        if st.button(label, type="primary", key=f"load_{key}", disabled=ready is None) and ready:
+            _deliver(ready)
+            st.rerun()
+        hints = [SAMPLE_REPLACED] * is_sample()
+        hints += [CHOICES_SAVED.format(integration=escape_label(integration))] * bool(to_save)
+        st.caption(" ".join(hints) if details.is_named else INTEGRATION_NEEDED)
     return ready
 
 
@@ -262,6 +378,9 @@ def _deliver(upload: ConfirmedUpload) -> None:
         confirmed=upload.confirmed,
         sha256=delivered.sha256,
     )
+    if upload.mapping:
+        setting = {"setting": "Column mapping", "integration": delivered.integration}
+        record_action(Event.SETTING_CHANGED, **setting)
     _delivered_uploads().append(delivered)
 
 
@@ -315,8 +434,12 @@ def _show_outcomes(progress: UploadProgress) -> None:
             moment = timezone.format_with_zone(item.taken_at, seconds=True)
             with st.container(horizontal=True, vertical_alignment="center"):
                 badges.OUTCOMES[outcome.state].show()
-                st.text(f"{item.integration} at {moment}")
-                st.text(outcome.message or printable_name(item.name))
+                st.text(f"{printable_name(item.name)} → {item.integration} at {moment}")
+                st.text(outcome.message)
+                if outcome.state == "loaded":
+                    params = timezone.with_zone({"integration": [item.integration]})
+                    href = escape(f"users?{urlencode(params, doseq=True)}")
+                    st.html(VIEW_ACCOUNTS.format(href=href), width="content")
         own_files = {f"{i.integration}/{file_stamp(i.taken_at)}" for i, _ in progress.outcomes}
         others = [name for name in progress.queued_files if name.split(".", 1)[0] not in own_files]
         if others:
