@@ -5,6 +5,8 @@ Every moment in Rollcall is naive UTC; text names the zone.
 
 from datetime import UTC, datetime
 
+MINUS = "\N{MINUS SIGN}"
+
 
 def utc_now() -> datetime:
     """The current moment, naive UTC."""
@@ -29,3 +31,10 @@ def plural(count: float, noun: str, plural_noun: str = "") -> str:
 def count_of(count: float, noun: str, plural_noun: str = "") -> str:
     """A count with its noun: `1 account`, `2,000 accounts`."""
     return f"{count:,.0f} {plural(count, noun, plural_noun)}"
+
+
+def signed(change: float, text: str = "") -> str:
+    """A change with its sign, `±0` for none; `text` can stand for its amount."""
+    if not change:
+        return "±0"
+    return f"{'+' if change > 0 else MINUS}{text or f'{abs(change):,.0f}'}"

@@ -1,5 +1,7 @@
 """How provisioning is going, and whether it gets better."""
 
+from pathlib import Path
+
 import streamlit as st
 
 from data.access.roles import Permission
@@ -9,34 +11,44 @@ from server.authorize import store_connection
 from widgets import status, timezone
 from widgets.filters import choose_integrations
 from widgets.health import tables
-from widgets.health.charts import CHARTS, FAILURE_MAP, HISTORY_CHARTS, draw
+from widgets.health.charts import BACKLOG, DURATIONS, FAILED, FAILURE_MAP, FAILURE_RATE, draw
 from widgets.health.health_data import HealthData
 from widgets.health.period import (
     no_snapshots_note,
     period_days_picker,
     period_picker,
+    scope_facts,
     scope_from_address,
     snapshot_scrubber,
 )
 from widgets.health.tiles import tiles
+from widgets.health.verdict import show_verdict
+from widgets.report import print_header, report_button
 
-st.title("Health")
+HEALTH_CSS = Path(__file__).parent.parent / "widgets" / "look" / "health.css"
+
 zone = timezone.current_zone()
 
 with store_connection(Permission.HEALTH) as con:
     integrations = integration_names(con)
     if not integrations:
+        st.title("Health")
         status.show_no_snapshots()
         st.stop()
 
-    integration_area, period_area, zone_area = st.columns([3, 3, 2], vertical_alignment="bottom")
+    title_area, integration_area, period_area, zone_area, report_area = st.columns(
+        [1.2, 3, 4, 2.2, 1.3], vertical_alignment="center"
+    )
+    title_area.title("Health")
     with integration_area:
         chosen = choose_integrations(integrations)
     scope = scope_from_address(con, chosen, zone)
     with period_area:
         period_picker(scope)
     with zone_area:
-        timezone.choose_zone()
+        timezone.choose_zone(has_label=False)
+    with report_area:
+        report_button()
     snapshot_scrubber(con, chosen, zone)
     if scope is None:
         no_snapshots_note(zone)
@@ -44,17 +56,26 @@ with store_connection(Permission.HEALTH) as con:
     period_days_picker(scope)
 
     data = HealthData(con, scope, scope.as_of or utc_now())
+    st.html(HEALTH_CSS)
+    print_header("Health", scope_facts(data))
+    verdict_area = st.container()
     tiles(data)
+    with st.grid(2, min_column_width=400, gap="small", key="charts"):
+        draw(FAILED, data)
+        draw(FAILURE_RATE, data)
+        backlog_area, durations_area = st.container(), st.container()
+    tables.integrations_card(data)
     with st.grid(2, min_column_width=400, gap="small"):
-        for chart in CHARTS:
-            draw(chart, data)
-        history_areas = [st.container() for _ in HISTORY_CHARTS]
+        tables.states_card(data)
         reasons_area = st.container()
     draw(FAILURE_MAP, data)
-    tables.integrations_card(data)
 
-    for chart, area in zip(HISTORY_CHARTS, history_areas, strict=True):
-        with area:
-            draw(chart, data)
+    # These read the history, which can take a moment after a load.
     with reasons_area:
         tables.failure_reasons_card(data)
+    with verdict_area:
+        show_verdict(data)
+    with backlog_area:
+        draw(BACKLOG, data)
+    with durations_area:
+        draw(DURATIONS, data)

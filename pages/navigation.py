@@ -64,6 +64,7 @@ page = st.navigation([*pages.values(), *other_pages], position="top")
 st.set_page_config(page_title=f"{page.title} · Rollcall")
 st.logo(str(LOOK / "logo.svg"), size="medium")
 st.html(LOOK / "page.css")
+st.html(LOOK / "print.css")
 with st.container(key="input"):
     st.html(f"<script>{INPUT_SCRIPT}</script>", unsafe_allow_javascript=True)
 

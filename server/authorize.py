@@ -82,6 +82,12 @@ def is_sample() -> bool:
         return active_store.active_store(current_home()).is_sample
 
 
+def is_sample_incomplete() -> bool:
+    """Whether the older snapshots of the sample are still being loaded."""
+    with _explained_errors():
+        return bool(active_store.active_store(current_home()).missing_snapshots)
+
+
 def store_status() -> active_store.StoreStatus:
     """The status of the store: whether it can be read."""
     return active_store.store_status(current_home())
@@ -115,10 +121,16 @@ def real_connection(permission: Permission) -> Iterator[Connection]:
 
 
 def last_change() -> str:
-    """A text that changes with every load; empty without a role."""
+    """A text that changes with every load; empty without a role.
+
+    While the history of the sample is being loaded, it stays: pages are not drawn again at each
+    of hundreds of snapshots, but once at the end.
+    """
     principal = current_principal()
     if not principal.has_any_role:
         return ""
+    if is_sample_incomplete():
+        return "sample"
     with _active_engine(principal.visibility).connect() as con:
         return " ".join(map(str, store_revision(con)))
 

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from itsdangerous import BadData, URLSafeTimedSerializer
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import cookie_parser
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -79,6 +80,8 @@ class Gate:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app, self._auth_config = app, auth_config()
+        # Only the public files: in a compressed page, a stranger could guess secrets by its length.
+        self._assets = GZipMiddleware(app, compresslevel=6)
         self._is_secure = self._auth_config is not None and self._auth_config.is_secure
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -96,13 +99,12 @@ class Gate:
             receive = _only_bytes(receive, claims)
             await self._connect(scope, receive, send, headers, principal, claims)
         else:
-            send = with_headers(
-                send, is_asset=path_of(scope).startswith(ASSET_PATHS), is_secure=self._is_secure
-            )
+            is_asset = path_of(scope).startswith(ASSET_PATHS)
+            send = with_headers(send, is_asset=is_asset, is_secure=self._is_secure)
             if self._auth_config and path_of(scope) == CALLBACK_PATH and scope["query_string"]:
                 send = _with_sign_in_audit(send, self._auth_config)
             response = self._gate_response(scope, headers, principal, claims)
-            await (response or self._app)(scope, receive, send)
+            await (response or (self._assets if is_asset else self._app))(scope, receive, send)
 
     def _principal(self, scope: Scope, headers: Headers, claims: Claims | None) -> Principal:
         if not self._auth_config:

@@ -35,5 +35,59 @@ globalThis.rollcallInput ??= (() => {
   document.addEventListener("mousedown", (event) => {
     if (event.detail > 1 && event.target.closest(".js-plotly-plot")) event.stopPropagation();
   }, true);
+  // A page can ask to open another one by drawing a link for it (go_to in widgets/address.py): a link
+  // leaves one entry in the browser's history, where st.switch_page leaves two.
+  new MutationObserver(() => document.querySelector(".st-key-go:not([data-opened]) a")?.closest(".st-key-go")
+    .toggleAttribute("data-opened", true) && document.querySelector(".st-key-go a").click())
+    .observe(document.body, { childList: true, subtree: true });
+
+  // Back returns to where the reader was on the page. Streamlit scrolls an element of its own, so the
+  // browser does not keep the place.
+  const MAX_WAIT = 8000; // milliseconds until the page is as long as it was
+  const main = () => document.querySelector("[data-testid=stMain]");
+  const placeKey = () => `rollcall-place ${location.href}`;
+  const pushState = history.pushState.bind(history);
+  history.pushState = (...entry) => {
+    sessionStorage.setItem(placeKey(), String(main()?.scrollTop ?? 0));
+    pushState(...entry);
+  };
+  addEventListener("popstate", () => {
+    const place = Number(sessionStorage.getItem(placeKey())), started = performance.now();
+    const hasMoved = new AbortController();
+    for (const type of ["wheel", "touchstart", "keydown", "mousedown"]) addEventListener(type, () => hasMoved.abort(), { capture: true, signal: hasMoved.signal });
+    (function restore() {
+      if (hasMoved.signal.aborted || performance.now() - started > MAX_WAIT) return hasMoved.abort();
+      const area = main();
+      if (area && area.scrollHeight - area.clientHeight >= place) area.scrollTop = place;
+      requestAnimationFrame(restore);
+    })();
+  });
+  // Paper. Charts have a width in pixels, so they would be cut at the edge of the card. Report shows the
+  // page in the width of the paper, and prints once the charts are drawn again. Printing by the browser's
+  // own menu cannot wait: there each chart is scaled to its card.
+  const page = document.documentElement;
+  const charts = () => [...document.querySelectorAll(".js-plotly-plot")];
+  const cardWidth = (chart) => chart.closest("[data-testid=stPlotlyChart]")?.clientWidth ?? chart.clientWidth;
+  const drawnWidth = (chart) => chart.querySelector("svg.main-svg")?.clientWidth ?? 0;
+  const isFitting = (chart) => Math.abs(drawnWidth(chart) - cardWidth(chart)) < 2;
+
+  addEventListener("beforeprint", () => {
+    page.classList.add("print");
+    for (const chart of charts()) if (!isFitting(chart)) chart.style.zoom = cardWidth(chart) / drawnWidth(chart);
+  });
+  addEventListener("afterprint", () => {
+    page.classList.remove("print");
+    for (const chart of charts()) chart.style.zoom = "";
+  });
+  document.addEventListener("click", (event) => {
+    if (!event.target.closest(".st-key-report button")) return;
+    event.stopPropagation();
+    page.classList.add("print");
+    const started = performance.now();
+    (function printWhenDrawn() {
+      if (charts().every(isFitting) || performance.now() - started > MAX_WAIT) requestAnimationFrame(() => print());
+      else requestAnimationFrame(printWhenDrawn);
+    })();
+  }, true);
   return true;
 })();

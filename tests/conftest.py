@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from builders import Deliveries
 from sqlalchemy import Connection, Engine
+from streamlit.runtime.pages_manager import PagesManager
 
 from data.home import Home, current_home
 from data.store.engine import close_stores, open_store
@@ -65,3 +67,24 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
     monkeypatch.delenv("ROLLCALL_DATABASE_URL", raising=False)
     yield current_home()
     close_stores()
+
+
+@pytest.fixture(autouse=True)
+def linked_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page that a test runs alone can link to the others, as in the app."""
+    pages: dict[str, Any] = {
+        path.stem: {
+            "page_script_hash": path.stem,
+            "script_path": str(path),
+            "page_name": path.stem,
+            "url_pathname": path.stem,
+        }
+        for path in (Path(__file__).parent.parent / "pages").glob("*.py")
+    }
+    get_pages = PagesManager.get_pages
+
+    def known_pages(manager: PagesManager) -> dict[str, Any]:
+        registered: dict[str, Any] = get_pages(manager)
+        return registered if len(registered) > 1 else pages | registered
+
+    monkeypatch.setattr(PagesManager, "get_pages", known_pages)

@@ -21,9 +21,11 @@ from playwright.sync_api import (
     WebSocket,
     expect,
 )
+from pypdf import PdfReader
 
 from data.home import Home
-from widgets.health.charts import CHARTS, FAILURE_MAP, HISTORY_CHARTS
+from widgets.health.charts import BACKLOG, DURATIONS, FAILURE_MAP, FAILURE_RATE
+from widgets.health.charts import FAILED as FAILED_CHART
 
 pytestmark = pytest.mark.browser
 
@@ -108,7 +110,7 @@ def test_the_first_page_has_an_address(app: Served, visit: Visit) -> None:
     page = visit(f"{app.url}/health?integration=figma").page
     expect(page.get_by_role("heading", name="Health")).to_be_visible(timeout=PATIENCE)
     expect(page.get_by_text("Page not found")).to_have_count(0)
-    expect(page.get_by_test_id("stMetric").filter(has_text="Accounts")).to_contain_text("60")
+    expect(page.locator(".st-key-tile_Accounts")).to_contain_text("60")
 
 
 # ---- users: filters ----------------------------------------------------------------------------
@@ -445,13 +447,13 @@ def test_hostile_roles_can_be_chosen(app: Served, visit: Visit) -> None:
 def test_hostile_names_are_harmless_on_health(app: Served, visit: Visit) -> None:
     reader = visit(f"{app.url}/?integration=okta")
     expect(reader.page.get_by_text("Top failure reasons")).to_be_visible(timeout=PATIENCE)
-    expect(reader.page.get_by_test_id("stDataFrame")).to_have_count(2)
+    expect(reader.page.get_by_role("table", name="Integrations")).to_be_visible(timeout=PATIENCE)
     assert reader.page.evaluate(CREATED) == []
 
 
 # ---- health ------------------------------------------------------------------------------------
 
-CHART_TITLES = [chart.title for chart in (*CHARTS, *HISTORY_CHARTS, FAILURE_MAP)]
+CHART_TITLES = [c.title for c in (FAILED_CHART, FAILURE_RATE, BACKLOG, DURATIONS, FAILURE_MAP)]
 
 
 def test_every_chart_is_drawn_and_described(app: Served, visit: Visit) -> None:
@@ -461,17 +463,34 @@ def test_every_chart_is_drawn_and_described(app: Served, visit: Visit) -> None:
         expect(figure.locator("svg.main-svg").first).to_be_visible(timeout=PATIENCE)
 
 
-UPDATE_FAILED = 6  # bars before it: it is the seventh state of the lifecycle
-
-
-def test_a_click_on_a_bar_opens_its_accounts(app: Served, visit: Visit) -> None:
-    reader = visit(f"{app.url}/?integration=figma")
-    figure = reader.page.get_by_role("figure", name=re.compile("^Accounts by provisioning state"))
-    bars = figure.locator(".bars .point")
-    expect(bars).to_have_count(11, timeout=PATIENCE)
-    reader.page.mouse.click(*reader.hover(bars.nth(UPDATE_FAILED), "Update failed"))
+def test_a_click_on_a_day_opens_its_accounts_and_back_returns_to_the_view(
+    app: Served, visit: Visit
+) -> None:
+    reader = visit(f"{app.url}/health?integration=figma&days=7")
+    reader.page.mouse.click(*day_on_chart(reader))
     reader.expect_count("20 of 69")
-    assert reader.params() == {"integration": ["figma"], "state": ["Update failed"]}
+    states = {"Provisioning failed", "Update failed", "Delete failed"}
+    assert set(reader.params()["state"]) == states
+    reader.page.go_back()
+    expect(reader.page.get_by_role("heading", name="20 failed accounts")).to_be_visible()
+    assert reader.params() == {"integration": ["figma"], "days": ["7"]}
+
+
+def day_on_chart(reader: Reader) -> tuple[float, float]:
+    """Where the newest day of the failed accounts is pointed at: anywhere on its line."""
+    figure = reader.page.get_by_role("figure", name=re.compile("^Failed accounts per day"))
+    point = figure.locator(".scatterlayer .point").last
+    expect(point).to_be_attached(timeout=PATIENCE)
+    return reader.hover(point, "20 accounts failed")
+
+
+def test_the_verdict_links_each_number_to_its_accounts(app: Served, visit: Visit) -> None:
+    reader = visit(f"{app.url}/health?integration=figma")
+    reader.page.get_by_role("link", name="20 failed accounts").click(timeout=PATIENCE)
+    reader.expect_count("20 of 69")
+    reader.page.go_back()
+    expect(reader.page.get_by_role("heading", name="20 failed accounts")).to_be_visible()
+    assert reader.params() == {"integration": ["figma"]}
 
 
 def test_the_second_click_of_a_double_click_sends_nothing(app: Served, visit: Visit) -> None:
@@ -479,10 +498,7 @@ def test_the_second_click_of_a_double_click_sends_nothing(app: Served, visit: Vi
     reader = visit(f"{app.url}/")
     frames = _frames_sent(reader)
     reader.page.goto(f"{app.url}/?integration=figma")
-    figure = reader.page.get_by_role("figure", name=re.compile("^Accounts by provisioning state"))
-    bars = figure.locator(".bars .point")
-    expect(bars).to_have_count(11, timeout=PATIENCE)
-    reader.hover(bars.nth(UPDATE_FAILED), "Update failed")
+    reader.page.mouse.move(*day_on_chart(reader))
     before = len(frames)
     for half in (1, 2):
         reader.page.mouse.down(click_count=half)
@@ -490,22 +506,38 @@ def test_the_second_click_of_a_double_click_sends_nothing(app: Served, visit: Vi
         reader.page.wait_for_timeout(20)
     reader.expect_count("20 of 69")
     reader.wait_until_drawn()
-    assert len(frames) == before + 1
-    assert reader.params() == {"integration": ["figma"], "state": ["Update failed"]}
+    assert len(frames) <= before + 2, "the click, and the link that it opens"
+    assert reader.params()["integration"] == ["figma"]
 
 
-def test_a_click_on_an_integration_opens_its_accounts(app: Served, visit: Visit) -> None:
+def test_a_row_of_a_table_opens_its_accounts(app: Served, visit: Visit) -> None:
     reader = visit(f"{app.url}/")
-    expect(reader.page.get_by_test_id("stDataFrame")).to_have_count(2, timeout=PATIENCE)
-    table = reader.page.get_by_test_id("stDataFrame").last
-    expect(table.locator("canvas").first).to_be_visible(timeout=PATIENCE)
-    table.scroll_into_view_if_needed()
-    box = table.bounding_box()
-    assert box
-    reader.page.mouse.click(box["x"] + 15, box["y"] + 35 + 17)  # the first row's marker
+    reader.page.get_by_role("button", name="Open figma").click(timeout=PATIENCE)
     reader.expect_count("60 of 69")
-    expect(reader.page).to_have_url(re.compile("integration="))
     assert reader.params() == {"integration": ["figma"]}
+    reader.page.go_back()
+    reader.page.get_by_role("row", name="Update failed").click(timeout=PATIENCE)
+    reader.expect_count("20 of 69")
+    assert reader.params() == {"state": ["Update failed"]}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_health_prints_whole_on_paper(
+    app: Served, visit: Visit, tmp_path: Path, scheme: ColorScheme
+) -> None:
+    """The last day, the last age, every column; no button."""
+    page = visit(f"{app.url}/health?integration=figma", scheme=scheme).page
+    expect(page.get_by_role("table", name="Integrations")).to_be_visible(timeout=PATIENCE)
+    figure = page.get_by_role("figure", name=re.compile("^Time to complete"))
+    expect(figure.locator("svg.main-svg").first).to_be_visible(timeout=PATIENCE)
+    page.pdf(path=tmp_path / "health.pdf", format="A4")
+    text = " ".join(p.extract_text() for p in PdfReader(tmp_path / "health.pdf").pages)
+    words = "figma 20 failed accounts|Newest snapshot|1 Jan|> 7 d|Unmatched|Latest snapshot (UTC)"
+    for phrase in words.split("|")[1:]:
+        assert phrase in text, phrase
+    assert "20 failed" in text
+    for control in ("Report", "CSV", "30 days", "Previous snapshot"):
+        assert control not in text
 
 
 def test_a_chart_can_be_downloaded_as_data_and_picture(app: Served, visit: Visit) -> None:

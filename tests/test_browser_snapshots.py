@@ -182,7 +182,7 @@ def test_charts_mark_the_day_of_a_file_on_hold_until_it_is_loaded(
     reader = snapshots(app, visit)
     shows(reader, "Needs a decision")
     health = visit(f"{app.url}/?integration=chat")
-    mix = health.page.get_by_role("figure", name=re.compile("State mix"))
+    mix = health.page.get_by_role("figure", name=re.compile("Failed accounts per day"))
     expect(mix).to_have_accessible_name(
         re.compile(r"not counted: 2 Jan 2026 \(chat on hold\)"), timeout=PATIENCE
     )
@@ -193,7 +193,7 @@ def test_charts_mark_the_day_of_a_file_on_hold_until_it_is_loaded(
     press(reader, "Load file")
     expect(reader.row("chat at 2026-01-02 06:00")).to_be_visible(timeout=PATIENCE)
     health.page.goto(f"{app.url}/?integration=chat")
-    expect(mix).to_have_accessible_name(re.compile("State mix"), timeout=PATIENCE)
+    expect(mix).to_have_accessible_name(re.compile("Failed accounts per day"), timeout=PATIENCE)
     expect(mix).not_to_have_accessible_name(re.compile("not counted"))
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from fractions import Fraction
 
 import numpy as np
+import pandas as pd
 import pytest
 from builders import Deliveries, an_account
 from hypothesis import HealthCheck, given, settings
@@ -15,7 +17,13 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection
 
 from queries.health.backlog import backlog, open_jobs_by_start
-from queries.health.durations import Durations, count_jobs, durations, kaplan_meier
+from queries.health.durations import (
+    Durations,
+    count_jobs,
+    duration_trend,
+    durations,
+    kaplan_meier,
+)
 from queries.health.trends import oldest_open_since, states_as_of
 from queries.period import Period
 
@@ -57,10 +65,11 @@ STATES = {
 
 def lasted(con: Connection, scope: Period | None = None) -> list[tuple[str, float, str, int]]:
     """(operation, days, how it ended, jobs), in order."""
-    return sorted(
-        (job.operation, job.seconds / DAY, "settled" if job.settled else "open", job.job_count)
-        for job in count_jobs(con, scope or period())
-    )
+    jobs: Counter[tuple[str, float, str]] = Counter()
+    for job in count_jobs(con, scope or period()):
+        end = "settled" if job.settled else "open"
+        jobs[job.operation, job.seconds / DAY, end] += job.job_count
+    return sorted((*key, count) for key, count in jobs.items())
 
 
 # ---- Kaplan and Meier ----------------------------------------------------------------------------
@@ -297,16 +306,33 @@ def test_the_jobs_of_any_history_are_those_that_counting_finds(
         assert lasted(con, period(first)) == counted_by_hand(history, first)
 
 
+# ---- week by week --------------------------------------------------------------------------------
+
+
+def test_each_week_has_the_times_of_the_jobs_that_started_in_it(
+    snapshots: Deliveries, con: Connection
+) -> None:
+    take(snapshots, "a:o b:o", "a:U b:o", "a:u b:U", "a:o b:u", "a:o b:u")
+    trend = duration_trend(con, period())
+    (row,) = trend.to_dict("records")
+    assert (row["operation"], row["jobs"], row["median"] / DAY) == ("update", 2, 2)
+    assert row["week"].weekday() == 0
+    assert pd.isna(row["percentile_90"])
+    assert duration_trend(con, Period(date(2020, 1, 1), date(2020, 1, 2))).empty
+
+
 # ---- what waits ----------------------------------------------------------------------------------
 
 
-def test_the_backlog_is_counted_by_operation_and_age(
-    snapshots: Deliveries, con: Connection
-) -> None:
+def test_the_backlog_is_counted_by_state_and_age(snapshots: Deliveries, con: Connection) -> None:
     take(snapshots, "a:u b:o c:o d:o", "a:u b:D c:o d:o", "a:u b:D c:P d:!u")
     found = backlog(open_jobs_by_start(con, (), None), day(2) + timedelta(hours=2))
     ages = {(row[0], row[1]): row[2] for row in found.to_numpy().tolist() if row[2]}
-    assert ages == {("update", "1–3 d"): 1, ("delete", "1–3 d"): 1, ("provision", "1–24 h"): 1}
+    assert ages == {
+        ("Update ongoing", "1–3 d"): 1,
+        ("Delete awaiting", "1–3 d"): 1,
+        ("Provisioning awaiting", "1–24 h"): 1,
+    }
 
 
 @pytest.mark.parametrize(
@@ -341,13 +367,15 @@ def test_the_oldest_wait_is_known_for_every_moment(snapshots: Deliveries, con: C
 
 def test_open_jobs_are_those_known_at_the_moment(snapshots: Deliveries, con: Connection) -> None:
     take(snapshots, "a:o", "a:U", "a:U", "a:o")
-    assert open_jobs_by_start(con, (), day(2)).to_numpy().tolist() == [["update", day(1), 1]]
+    assert open_jobs_by_start(con, (), day(2)).to_numpy().tolist() == [
+        ["Update awaiting", day(1), 1]
+    ]
     assert open_jobs_by_start(con, (), day(3)).empty
     assert open_jobs_by_start(con, ("slack",), day(2)).empty
 
 
 def test_a_store_without_waits_has_an_empty_backlog(con: Connection) -> None:
     found = backlog(open_jobs_by_start(con, (), None), day(0))
-    assert len(found) == 3 * 5
+    assert len(found) == 6 * 5
     assert not found["accounts"].any()
     assert count_jobs(con, Period(date(2026, 1, 1), date(2026, 1, 2))) == []

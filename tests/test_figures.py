@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import itertools
 import math
 from collections.abc import Callable
 
@@ -11,7 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
-from data.states import OPERATIONS, STATE_BY_NAME, STATE_NAMES, UNRECOGNIZED
+from data.states import OPEN_STATES, OPERATIONS, STATE_BY_NAME
 from queries.health.durations import Durations, kaplan_meier
 from widgets import figure_theme
 from widgets.health import annotations, captions, figures, heatmap
@@ -22,18 +21,7 @@ DAYS = [MONDAY + dt.timedelta(days=n) for n in range(4)]
 
 # Streamlit's light background, and its dark one before and in 1.67.
 BACKGROUNDS = ["#ffffff", "#0e1117", "#171614"]
-COLORS = figure_theme.PHASE_COLORS | figure_theme.OPERATION_COLORS
-
-
-def counts(**accounts: int) -> pd.DataFrame:
-    """Zero accounts in each of the eleven states, but for the given (underscores as spaces)."""
-    given = {state.replace("_", " "): count for state, count in accounts.items()}
-    rows = dict.fromkeys(STATE_NAMES, 0) | given
-    return pd.DataFrame(rows.items(), columns=["state", "accounts"])
-
-
-def mix(days: list[dt.date] = DAYS, **accounts: int) -> pd.DataFrame:
-    return pd.concat([counts(**accounts).assign(day=day) for day in days], ignore_index=True)
+COLORS = figure_theme.PHASE_COLORS | {"ink": figure_theme.INK}
 
 
 def daily(value: float | dict[str, float], days: list[dt.date] = DAYS, column: str = "accounts"):
@@ -43,16 +31,10 @@ def daily(value: float | dict[str, float], days: list[dt.date] = DAYS, column: s
     return pd.DataFrame(rows, columns=["day", "operation", column])
 
 
-def flows(days: list[dt.date] = DAYS, **of_update: int) -> pd.DataFrame:
-    """Three of everything for each day and operation, but for what is given of updates."""
-    frame = daily(3, days, column="existing").assign(new=3, resolved=3)
-    for part, number in of_update.items():
-        frame.loc[frame["operation"] == "update", part] = number
-    return frame
-
-
-def rates(value: float | dict[str, float], days: list[dt.date] = DAYS):
-    return daily(value, days, column="rate")
+def rates(value: float, days: list[dt.date] = DAYS, *, completed: int = 20, before: float = 0.1):
+    """The same rate on each day, of as many jobs."""
+    frame = pd.DataFrame({"day": days, "completed": completed, "rate": value, "before": before})
+    return frame.assign(new=(frame["completed"] * frame["rate"].fillna(0)).astype(int))
 
 
 def failed(value: float | dict[str, float], days: list[dt.date] = DAYS):
@@ -79,67 +61,14 @@ def sentence(figure: go.Figure) -> str:
 
 
 PER_DAY = [
-    pytest.param(figures.state_mix_figure, mix, id="state mix"),
-    pytest.param(figures.failure_trend_figure, flows, id="failure trend"),
     pytest.param(figures.failed_figure, lambda days: failed(3, days), id="failed"),
+]
+DAILY = [
+    *PER_DAY,
     pytest.param(figures.failure_rate_figure, lambda days: rates(0.2, days), id="failure rate"),
 ]
 Draw = Callable[[pd.DataFrame], go.Figure]
 Build = Callable[[list[dt.date]], pd.DataFrame]
-
-
-# Accounts by provisioning state
-
-
-def test_all_eleven_states_are_listed_in_lifecycle_order_even_when_zero():
-    shuffled = counts(Onboarded=1600, Update_failed=14).sample(frac=1, random_state=1)
-    figure = figures.state_counts_figure(shuffled)
-    assert figure.layout.yaxis.ticktext == STATE_NAMES
-    assert trace(figure, None).text[:4] == ("0", "0", "0", "1,600")
-
-
-def test_a_state_that_the_frame_leaves_out_is_listed_as_zero():
-    only_onboarded = pd.DataFrame({"state": ["Onboarded"], "accounts": [5]})
-    figure = figures.state_counts_figure(only_onboarded)
-    assert figure.layout.yaxis.ticktext == STATE_NAMES
-
-
-def test_the_first_state_of_the_lifecycle_is_on_top():
-    figure = figures.state_counts_figure(counts())
-    bottom, top = figure.layout.yaxis.range
-    assert top < figure.data[0].y[0] < figure.data[0].y[-1] < bottom
-
-
-@pytest.mark.parametrize(("accounts", "shown"), [(0, False), (2, True)])
-def test_unrecognised_is_listed_only_when_an_account_is_in_it(accounts: int, shown: bool):
-    figure = figures.state_counts_figure(counts(**{UNRECOGNIZED.name: accounts}))
-    assert (UNRECOGNIZED.name in figure.layout.yaxis.ticktext) == shown
-
-
-def test_operations_stand_apart_from_each_other_and_from_the_settled_states():
-    rows = figures.state_counts_figure(counts()).data[0].y
-    steps = [round(below - above, 1) for above, below in itertools.pairwise(rows)]
-    assert steps == [1.0, 1.0, 1.4, 1.4, 1.0, 1.0, 1.4, 1.0, 1.0, 1.4]
-
-
-def test_fifty_times_the_accounts_leave_the_small_bar_a_seventh_of_the_length():
-    figure = figures.state_counts_figure(counts(Onboarded=2000, Update_failed=40))
-    lengths = dict(zip(figure.layout.yaxis.ticktext, figure.data[0].x, strict=True))
-    assert lengths["Onboarded"] / lengths["Update failed"] == pytest.approx(math.sqrt(50))
-    assert lengths["Deleted"] == 0
-    assert figure.layout.xaxis.title.text == "Bars not to scale (√)"
-
-
-def test_a_bar_tells_its_state_count_and_share():
-    figure = figures.state_counts_figure(counts(Onboarded=1999, Update_failed=1))
-    assert figure.data[0].hovertext[STATE_NAMES.index("Update failed")] == (
-        "Update failed: 1 account, 0.1% of all"
-    )
-
-
-def test_a_click_on_a_bar_means_its_state():
-    figure = figures.state_counts_figure(counts())
-    assert marks_of(figure.data[0]) == [Mark("state", name) for name in STATE_NAMES]
 
 
 # Over time
@@ -163,146 +92,85 @@ def test_a_day_without_a_snapshot_is_shaded_and_explained(draw: Draw, build: Bui
     assert figure.layout.shapes[0].name == "No snapshot"
 
 
-def test_an_operation_without_a_row_on_a_day_with_a_snapshot_failed_zero_times():
-    figure = figures.failed_figure(failed({"update": 3}))
-    assert trace(figure, "Delete").y == (0, 0, 0, 0)
-
-
-def test_an_operation_that_neither_failed_nor_settled_has_no_rate_that_day():
-    values = rates(0.2)
-    values.loc[(values["day"] == DAYS[1]) & (values["operation"] == "update"), "rate"] = math.nan
-    figure = figures.failure_rate_figure(values)
-    assert trace(figure, "Update").y == (0.2, None, 0.2, 0.2)
-    assert not figure.layout.shapes
-
-
 def test_a_day_between_two_gaps_is_seen_though_no_line_reaches_it():
-    line = trace(figures.failed_figure(failed(3, [DAYS[0], DAYS[2], DAYS[3]])), "Update")
+    line = trace(figures.failed_figure(failed(3, [DAYS[0], DAYS[2], DAYS[3]])), "Failed")
     assert [size > 0 for size in line.marker.size] == [True, False, False, False]
 
 
-@pytest.mark.parametrize(("draw", "build"), PER_DAY)
+@pytest.mark.parametrize(("draw", "build"), DAILY)
 def test_days_may_come_as_timestamps_and_in_any_order(draw: Draw, build: Build):
     frame = build(DAYS)
     shuffled = frame.assign(day=pd.to_datetime(frame["day"])).sample(frac=1, random_state=1)
     assert draw(shuffled) == draw(frame)
 
 
-@pytest.mark.parametrize(("draw", "build"), PER_DAY)
+@pytest.mark.parametrize(("draw", "build"), DAILY)
 def test_one_day_alone_is_drawn_on_a_week(draw: Draw, build: Build):
     first, last = draw(build([MONDAY])).layout.xaxis.range
     assert last - first == dt.timedelta(days=7)
 
 
-def test_state_mix_keeps_onboarded_out_of_the_stack_of_what_is_under_way():
-    figure = figures.state_mix_figure(mix(Onboarded=1600))
-    stacked = [marks.name for marks in figure.data if marks.type == "bar"]
-    assert stacked == ["Failed", "Ongoing", "Awaiting"]  # from the bottom
-    assert {marks.yaxis for marks in figure.data if marks.type == "bar"} == {"y"}
-    assert trace(figure, "Onboarded").yaxis == trace(figure, "Deleted").yaxis == "y2"
-
-
-def test_state_mix_adds_up_the_states_of_a_phase():
-    every_state = dict.fromkeys((name.replace(" ", "_") for name in STATE_NAMES), 2)
-    figure = figures.state_mix_figure(mix([MONDAY], **every_state))
-    assert {marks.name: marks.y for marks in figure.data} == {
-        "Onboarded": (2,),
-        "Deleted": (2,),
-        "Awaiting": (6,),
-        "Ongoing": (6,),
-        "Failed": (6,),
-    }
-
-
-def test_state_mix_shows_unrecognised_only_when_an_account_is_in_it():
-    named = [marks.name for marks in figures.state_mix_figure(mix(**{UNRECOGNIZED.name: 1})).data]
-    assert UNRECOGNIZED.name in named
-    assert UNRECOGNIZED.name not in [marks.name for marks in figures.state_mix_figure(mix()).data]
-
-
-def test_hovering_over_the_state_mix_tells_the_whole_day():
-    figure = figures.state_mix_figure(mix(Onboarded=1600, Update_failed=14, Delete_failed=1))
-    words = "1,600 Onboarded<br>0 Deleted<br>0 Awaiting<br>0 Ongoing<br>15 Failed"
-    assert hover_of(figure, "Failed", MONDAY) == words
-
-
 @pytest.mark.parametrize(
-    ("figure", "words"),
+    ("figure", "name", "words"),
     [
-        (figures.failed_figure(failed(1400)), "1,400 accounts failed to update"),
-        (figures.failure_rate_figure(rates(0.125)), "12.5% of update jobs failed"),
+        (
+            figures.failed_figure(failed({"provision": 1, "update": 1400, "delete": 0})),
+            "Failed",
+            "1,401 accounts failed: 1 provision, 1,400 update, 0 delete",
+        ),
+        (
+            figures.failure_rate_figure(rates(0.125)),
+            "Failure rate, 7 days",
+            "12.5% of 20 jobs failed",
+        ),
     ],
 )
-def test_a_mark_tells_its_day_and_number_in_words(figure: go.Figure, words: str):
-    assert hover_of(figure, "Update", MONDAY) == words
-    assert trace(figure, "Update").hovertemplate == "%{x|%-d %b %Y}: %{hovertext}<extra></extra>"
+def test_a_mark_tells_its_day_and_number_in_words(figure: go.Figure, name: str, words: str):
+    assert hover_of(figure, name, MONDAY) == words
+    assert trace(figure, name).hovertemplate == "%{x|%-d %b %Y}: %{hovertext}<extra></extra>"
 
 
-@pytest.mark.parametrize(("draw", "build"), PER_DAY[2:])
-def test_a_click_on_a_failure_means_its_day_and_operation(draw: Draw, build: Build):
-    figure = draw(build(DAYS))
-    assert marks_of(trace(figure, "Update"))[1] == Mark("failed", "update", "2026-11-24")
+def test_a_click_on_a_failure_means_its_day():
+    for figure, name in (
+        (figures.failed_figure(failed(3)), "Failed"),
+        (figures.failure_rate_figure(rates(0.2)), "Failure rate, 7 days"),
+    ):
+        assert marks_of(trace(figure, name))[1] == Mark("failed", day="2026-11-24")
 
 
-def test_a_click_on_the_state_mix_means_its_day_and_states():
-    figure = figures.state_mix_figure(mix())
-    for phase in ("failed", "ongoing", "awaiting"):
-        mark = marks_of(trace(figure, phase.capitalize()))[0]
-        assert mark == Mark(phase, day="2026-11-23")
-    assert marks_of(trace(figure, "Onboarded"))[0] == Mark("state", "Onboarded", "2026-11-23")
+def test_the_newest_number_stands_at_the_end_of_its_line():
+    (count,) = figures.failed_figure(failed(500)).layout.annotations
+    assert (count.text, count.x) == ("<b>1,500</b>", pd.Timestamp(DAYS[-1]))
+    (rate,) = figures.failure_rate_figure(rates(0.25)).layout.annotations
+    assert rate.text == "<b>25%</b>"
 
 
-def test_the_legend_of_a_stack_reads_from_the_top_of_the_stack():
-    figure = figures.state_mix_figure(mix())
-    assert figure.layout.legend.traceorder == "reversed"
-    assert figure.layout.barmode == "stack"
+def test_the_rate_stands_beside_that_of_the_period_before():
+    figure = figures.failure_rate_figure(rates(0.2, before=0.4))
+    assert trace(figure, "Period before").y == (0.4,) * 4
+    assert trace(figure, "Period before").customdata is None
 
 
-def test_operations_come_in_the_same_order_in_every_legend():
-    lines = [marks.name for marks in figures.failed_figure(failed(3)).data]
-    shares = [marks.name for marks in figures.failure_rate_figure(rates(0.2)).data]
-    assert shares == lines == ["Provision", "Update", "Delete"]
+def test_a_rate_of_few_jobs_is_hollow():
+    line = trace(
+        figures.failure_rate_figure(rates(0.2, completed=figures.FEW_JOBS - 1)),
+        "Failure rate, 7 days",
+    )
+    assert set(line.marker.symbol) == {"circle-open"}
+    solid = trace(figures.failure_rate_figure(rates(0.2)), "Failure rate, 7 days")
+    assert set(solid.marker.symbol) == {"circle"}
 
 
 def test_few_accounts_are_counted_in_whole_steps():
-    assert figures.failed_figure(failed(2)).layout.yaxis.dtick == 1
+    assert figures.failed_figure(failed(1)).layout.yaxis.dtick == 1
     assert figures.failed_figure(failed(200)).layout.yaxis.dtick is None
 
 
-# How failures come and go
-
-
-def of_update(figure: go.Figure, part: str):
-    """The marks of one part in the second panel, that of updates."""
-    return next(m for m in figure.data if m.name == part and m.yaxis == "y2")
-
-
-def test_what_failed_before_and_what_is_new_add_up_and_what_is_cleared_goes_below():
-    figure = figures.failure_trend_figure(flows(existing=10, new=4, resolved=2))
-    assert of_update(figure, "Existing").y == (10, 10, 10, 10)
-    assert of_update(figure, "New").y == (4, 4, 4, 4)
-    assert of_update(figure, "Resolved").y == (-2, -2, -2, -2)
-    assert figure.layout.barmode == "relative"
-
-
-def test_a_day_of_the_trend_is_described_in_words():
-    figure = figures.failure_trend_figure(flows(existing=1400, new=4, resolved=2))
-    words = "Update: 4 new, 1,400 existing, 2 resolved failures"
-    assert of_update(figure, "New").hovertext[0] == words
-
-
-def test_a_click_on_the_trend_means_the_day_the_operation_and_what_came_or_went():
-    figure = figures.failure_trend_figure(flows())
-    for part, kind in (("Existing", "failed"), ("New", "new"), ("Resolved", "resolved")):
-        mark = marks_of(of_update(figure, part))[1]
-        assert mark == Mark(kind, "update", "2026-11-24")
-
-
-def test_a_day_on_which_nothing_ended_has_no_rate_but_is_no_gap():
+def test_days_without_a_completed_job_have_no_rate_but_are_no_gap():
     values = rates(0.2)
     values.loc[values["day"] == DAYS[1], "rate"] = math.nan
     figure = figures.failure_rate_figure(values)
-    assert trace(figure, "Update").y == (0.2, None, 0.2, 0.2)
+    assert trace(figure, "Failure rate, 7 days").y == (0.2, None, 0.2, 0.2)
     assert not figure.layout.shapes
 
 
@@ -325,15 +193,36 @@ def test_the_share_of_ended_jobs_rises_where_jobs_ended():
     assert line.line.shape == "hv"
 
 
-def test_an_operation_without_jobs_has_no_line():
+def test_each_operation_has_a_panel_of_its_own():
     figure = figures.durations_figure(lasting(update=[(HOURS, True, 1)]))
-    assert [line.name for line in figure.data] == ["Update"]
+    assert [(line.name, line.xaxis) for line in figure.data] == [
+        ("Provision", "x"),
+        ("Update", "x2"),
+        ("Delete", "x3"),
+    ]
+    titles = [figure.layout[f"xaxis{n}"].title.text for n in (1, 2, 3)]
+    assert titles == ["Provision", "Update", "Delete"]
     assert sentence(figures.durations_figure(lasting())) == "No job started in this period."
 
 
 def test_a_click_on_a_duration_means_the_jobs_that_run():
     figure = figures.durations_figure(lasting(delete=[(HOURS, True, 1)]))
-    assert marks_of(figure.data[0])[0] == Mark("unsettled", "delete")
+    assert marks_of(trace(figure, "Delete"))[0] == Mark("unsettled", "delete")
+
+
+def weeks(**seconds: float) -> pd.DataFrame:
+    rows = [(MONDAY, name, 10, seconds.get(name), None) for name in OPERATIONS]
+    columns = ["week", "operation", "jobs", "median", "percentile_90"]
+    return pd.DataFrame(rows, columns=columns).astype({"median": float, "percentile_90": float})
+
+
+def test_times_to_complete_are_days_by_week_and_operation():
+    figure = figures.duration_trend_figure(weeks(update=2 * DAYS_LONG))
+    lines = [line for line in figure.data if line.name == "Median"]
+    assert [line.y for line in lines] == [(None,), (2,), (None,)]
+    assert lines[1].hovertext == ("Median 2 days, 10 jobs",)
+    assert marks_of(lines[1]) == [Mark("unsettled", "update")]
+    assert sentence(figures.duration_trend_figure(weeks())) == "No job completed in this period."
 
 
 @pytest.mark.parametrize(
@@ -358,19 +247,19 @@ def test_a_time_span_is_written_in_its_two_largest_units(seconds: float, words: 
 
 
 def open_jobs(age: str, **accounts: int) -> pd.DataFrame:
-    rows = [(name, age, accounts.get(name, 0)) for name in OPERATIONS]
-    return pd.DataFrame(rows, columns=["operation", "age", "accounts"])
+    rows = [(name, age, accounts.get(name.replace(" ", "_"), 0)) for name in OPEN_STATES]
+    return pd.DataFrame(rows, columns=["state", "age", "accounts"])
 
 
-def test_a_bar_of_the_backlog_means_what_waits_just_so_long():
-    figure = figures.backlog_figure(open_jobs("1–3 d", update=4))
-    bar = trace(figure, "Update")
+def test_a_bar_of_the_backlog_means_the_accounts_of_its_state_and_age():
+    figure = figures.backlog_figure(open_jobs("1–3 d", Update_awaiting=4))
+    bar = next(bar for bar in figure.data if bar.name == "Awaiting" and bar.xaxis == "x2")
     assert bar.y == (4,)
-    assert marks_of(bar) == [Mark("open", "update", cell="1–3 d")]
-    assert bar.hovertext == ("4 open update jobs",)
+    assert marks_of(bar) == [Mark("state", "Update awaiting", cell="1–3 d")]
+    assert bar.hovertext == ("4 accounts: Update awaiting",)
 
 
-def test_a_store_in_which_nothing_waits_says_so():
+def test_a_store_without_open_jobs_says_so():
     assert sentence(figures.backlog_figure(open_jobs("1–3 d"))) == "No open jobs."
 
 
@@ -462,20 +351,9 @@ def test_names_in_the_map_are_text():
 # Nothing to draw
 
 
-@pytest.mark.parametrize(("draw", "build"), PER_DAY)
+@pytest.mark.parametrize(("draw", "build"), DAILY)
 def test_a_period_without_snapshots_says_so(draw: Draw, build: Build):
     assert sentence(draw(build(DAYS).iloc[:0])) == "No snapshots in this period."
-
-
-def test_a_store_without_snapshots_says_so():
-    assert sentence(figures.state_counts_figure(counts().iloc[:0])) == (
-        "No snapshots in this period."
-    )
-
-
-def test_a_period_in_which_nothing_failed_says_so():
-    nothing = daily(0, column="existing").assign(new=0, resolved=0)
-    assert sentence(figures.failure_trend_figure(nothing)) == "No failures in this period."
 
 
 def test_a_period_in_which_nothing_failed_or_settled_says_so():
@@ -504,21 +382,34 @@ def test_every_color_stands_out_from_light_and_from_dark(meaning: str, backgroun
     assert contrast(COLORS[meaning], background) >= 3
 
 
-def test_there_is_a_color_for_every_phase_and_every_operation():
+def test_there_is_a_color_for_every_phase():
     assert set(figure_theme.PHASE_COLORS) == {state.phase for state in STATE_BY_NAME.values()}
-    assert set(figure_theme.OPERATION_COLORS) == set(OPERATIONS)
 
 
-def test_lines_differ_in_dash_and_columns_in_pattern_not_in_color_alone():
-    lines = figures.failed_figure(failed(3)).data
-    columns = figures.failure_trend_figure(flows()).data[:3]
-    phases = [m for m in figures.state_mix_figure(mix()).data if m.type == "bar"]
-    assert len({line.line.dash for line in lines}) == len(lines)
-    assert len({column.marker.pattern.shape for column in columns}) == len(columns)
-    assert len({column.marker.pattern.shape for column in phases}) == len(phases)
+def test_color_means_the_phase_of_a_state_and_nothing_else():
+    drawn = [
+        figures.failed_figure(failed(3)),
+        figures.failure_rate_figure(rates(0.2)),
+        figures.backlog_figure(open_jobs("1–3 d", Update_awaiting=4)),
+        figures.duration_trend_figure(weeks(update=9)),
+        figures.durations_figure(lasting(update=[(HOURS, True, 1)])),
+    ]
+    colors = {
+        mark.marker.color if mark.type == "bar" else mark.line.color
+        for figure in drawn
+        for mark in figure.data
+    }
+    assert colors <= {*figure_theme.PHASE_COLORS.values(), figure_theme.INK}
 
 
-@pytest.mark.parametrize(("draw", "build"), PER_DAY)
+def test_series_differ_in_dash_or_pattern_not_in_color_alone():
+    rate_lines = figures.failure_rate_figure(rates(0.2)).data
+    bars = figures.backlog_figure(open_jobs("1–3 d", Update_awaiting=4)).data[:2]
+    assert len({line.line.dash for line in rate_lines}) == 2
+    assert len({bar.marker.pattern.shape for bar in bars}) == 2
+
+
+@pytest.mark.parametrize(("draw", "build"), DAILY)
 def test_text_and_background_are_left_to_the_theme(draw: Draw, build: Build):
     layout = draw(build(DAYS)).layout
     assert layout.paper_bgcolor == layout.plot_bgcolor == "rgba(0, 0, 0, 0)"
@@ -534,7 +425,7 @@ def quarantined(*rows: tuple[dt.date, str, str]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["day", "integration", "status"])
 
 
-@pytest.mark.parametrize(("draw", "build"), PER_DAY)
+@pytest.mark.parametrize(("draw", "build"), DAILY)
 def test_a_day_of_which_a_file_was_held_is_marked_in_every_trend(draw: Draw, build: Build):
     figure = annotations.mark_quarantined(
         draw(build(DAYS)), quarantined((DAYS[1], "figma", "on hold"))
@@ -546,12 +437,12 @@ def test_a_day_of_which_a_file_was_held_is_marked_in_every_trend(draw: Draw, bui
     assert pd.Timestamp(line.x0) == pd.Timestamp(DAYS[1])
 
 
-@pytest.mark.parametrize(("draw", "build"), PER_DAY)
+@pytest.mark.parametrize(("draw", "build"), DAILY)
 def test_a_trend_without_such_days_is_drawn_as_ever(draw: Draw, build: Build):
     assert annotations.mark_quarantined(draw(build(DAYS)), quarantined()) == draw(build(DAYS))
 
 
-@pytest.mark.parametrize(("draw", "build"), PER_DAY)
+@pytest.mark.parametrize(("draw", "build"), DAILY)
 def test_a_mark_after_the_last_snapshot_has_room_and_stands_on_no_snapshot(
     draw: Draw, build: Build
 ):

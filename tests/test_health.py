@@ -21,7 +21,13 @@ from queries.health.integrations import (
     stale_integrations,
 )
 from queries.health.snapshots import adjacent_snapshots, newest_day, snapshot_span
-from queries.health.trends import daily_failures, daily_states, oldest_open_since, states_as_of
+from queries.health.trends import (
+    daily_failures,
+    daily_states,
+    failure_rates,
+    oldest_open_since,
+    states_as_of,
+)
 from queries.period import Period, local_date
 
 MONDAY, TUESDAY, WEDNESDAY, THURSDAY = days = [
@@ -38,6 +44,10 @@ def always(
 ) -> Period:
     """All days but for those that a test leaves out."""
     return Period(since, until, zone, integration=integrations, as_of=at)
+
+
+def period(first: datetime, last: datetime) -> Period:
+    return Period(first.date(), last.date())
 
 
 def failures(con: Connection, scope: Period) -> pd.DataFrame:
@@ -216,18 +226,30 @@ def test_all_snapshots_of_a_day_add_to_its_outcomes(snapshots: Deliveries, con: 
     assert outcomes_of(con) == {(24, "update"): (2, 1)}
 
 
-def test_the_failure_rate_is_failed_of_all_that_ended_and_unknown_where_nothing_did(
+def test_the_failure_rate_of_seven_days_is_failed_of_all_completed_jobs(
     snapshots: Deliveries, con: Connection
 ) -> None:
     snapshots.take(*in_states(*["Update ongoing"] * 4, "Delete ongoing"), at=MONDAY)
     snapshots.take(*in_states("Update failed", *["Onboarded"] * 3, "Deleted"), at=TUESDAY)
-    frame = failures(con, always(since=TUESDAY.date())).set_index("operation")
-    assert frame.loc["update", "rate"] == 0.25
-    assert frame.loc["delete", "rate"] == 0.0
-    assert pd.isna(frame.loc["provision", "rate"])
-    monday = failures(con, always()).query("day == @MONDAY.date()")
-    assert len(monday) == 3
-    assert monday["rate"].isna().all()
+    monday, tuesday = failure_rates(con, period(MONDAY, TUESDAY)).to_dict("records")
+    assert monday["completed"] == 0
+    assert pd.isna(monday["rate"])
+    assert (tuesday["new"], tuesday["completed"], tuesday["rate"]) == (1, 5, 0.2)
+    week_later = MONDAY + timedelta(days=7)
+    *_, last = failure_rates(con, period(TUESDAY, week_later)).to_dict("records")
+    assert last["rate"] == 0.2
+    after = failure_rates(con, period(week_later, week_later + timedelta(days=1)))
+    assert after["rate"].isna().tolist() == [False, True]
+
+
+def test_the_rate_before_is_that_of_the_same_day_of_the_period_before(
+    snapshots: Deliveries, con: Connection
+) -> None:
+    snapshots.take(*in_states("Update ongoing", "Update ongoing"), at=MONDAY)
+    snapshots.take(*in_states("Update failed", "Onboarded"), at=TUESDAY)
+    later = [TUESDAY + timedelta(days=n) for n in (1, 2)]
+    rates = failure_rates(con, period(*later))
+    assert rates["before"].fillna(-1).tolist() == [-1, 0.5]
 
 
 # ---- now ----------------------------------------------------------------------------------------
@@ -355,7 +377,7 @@ FRAMES = {
     "daily_states": (daily_states, ["day", "state", "accounts", "active", "unmatched", "oldest"]),
     "daily_failures": (
         failures,
-        ["day", "operation", "failed", "new", "settled", "resolved", "existing", "rate"],
+        ["day", "operation", "failed", "new", "settled", "resolved", "existing"],
     ),
     "daily_failing": (daily_failed_by_integration, ["integration", "day", "failed", "accounts"]),
     "integrations_at": (
@@ -372,7 +394,7 @@ FRAMES = {
     "failure_reasons": (reasons, ["reason", "template", "accounts", "before", "first_seen"]),
     "waits": (
         lambda con, scope: open_jobs_by_start(con, scope.integration, None),
-        ["operation", "since", "accounts"],
+        ["state", "since", "accounts"],
     ),
 }
 

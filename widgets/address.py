@@ -6,6 +6,7 @@ one entry, to which Back returns.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import NoReturn
 
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
@@ -55,6 +56,17 @@ def group_params(params: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
     for name, value in params:
         grouped.setdefault(name, []).append(value)
     return grouped
+
+
+def go_to(page: str, params: Mapping[str, Sequence[str]]) -> NoReturn:
+    """Open another page, and leave the address of this one as it is.
+
+    The browser follows the link as soon as it is drawn (input.js). `st.switch_page` would first
+    write the parameters into the address of this page, to which Back would then return.
+    """
+    with st.container(key="go"):
+        st.page_link(page, label=page, query_params=dict(params))
+    st.stop()
 
 
 def is_user_action() -> bool:

@@ -9,7 +9,6 @@ import plotly.graph_objects as go
 import plotly.io as pio
 
 from data.formatting import count_of
-from data.states import UNRECOGNIZED
 
 # At least 3:1 against Streamlit's light and dark backgrounds: the server cannot know the theme.
 PHASE_COLORS = {
@@ -18,21 +17,14 @@ PHASE_COLORS = {
     "awaiting": "#B08000",
     "settled": "#808790",
 }
-OPERATION_COLORS = {"provision": "#0B9550", "update": "#7757F7", "delete": "#B0588D"}
+INK = "#808790"
+"""Of lines that count no accounts in a state, such as times."""
 QUARANTINE_COLOR = "#A8791B"
-HEATMAP_SCALE = [[0, "#80808022"], [0.001, "#F0B49C"], [0.35, "#DC6A42"], [1, "#8F1D00"]]
-"""Zero is as quiet as the page."""
+HEATMAP_SCALE = [[0, "rgba(212, 71, 28, 0)"], [1, "rgba(212, 71, 28, 1)"]]
+"""The page shows through, light or dark: nothing failed is the background, more is stronger."""
 
 # Color is never the only difference.
-PATTERNS = {
-    "ongoing": ".",
-    "awaiting": "/",
-    "update": "/",
-    "delete": "x",
-    "new": "/",
-    "resolved": "x",
-}
-DASHES = {"update": "dash", "delete": "dot", "Deleted": "dash", UNRECOGNIZED.name: "dot"}
+PATTERNS = {"ongoing": ".", "awaiting": "/"}
 
 DAY = pd.Timedelta(days=1)
 NO_SNAPSHOT = {"name": "No snapshot", "fillcolor": "#80808030", "line_width": 0, "layer": "below"}
@@ -48,6 +40,11 @@ PLOTLY_CONFIG: dict[str, Any] = {
     "locale": "en",
 }
 
+CROSSHAIR = {"showspikes": True, "spikemode": "across", "spikesnap": "hovered data"} | {
+    "spikethickness": 1,
+    "spikecolor": "#80879080",
+    "spikedash": "solid",
+}
 AXIS = {
     "fixedrange": True,
     "zeroline": False,
@@ -61,9 +58,10 @@ HATCH = {"size": 5, "solidity": 0.2, "fillmode": "overlay", "fgcolor": "white", 
 pio.templates["rollcall"] = go.layout.Template(
     layout={
         "barmode": "stack",
+        "hovermode": "x unified",
         "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
         "modebar": {"bgcolor": "rgba(0, 0, 0, 0)", "color": "#80879080", "activecolor": "#808790"},
-        "xaxis": AXIS | {"showgrid": False},
+        "xaxis": AXIS | CROSSHAIR | {"showgrid": False},
         "yaxis": AXIS,
     },
     data={
@@ -73,9 +71,11 @@ pio.templates["rollcall"] = go.layout.Template(
 )
 """Streamlit's theme adds text, grid and hover colors, for light or dark."""
 
+CHART_HEIGHT = 230  # pixels; cards side by side end at one line
+
 FIGURE = {
     "template": "rollcall",
-    "height": 280,
+    "height": CHART_HEIGHT,
     # Streamlit's theme would override these in a template.
     "paper_bgcolor": "rgba(0, 0, 0, 0)",
     "plot_bgcolor": "rgba(0, 0, 0, 0)",
@@ -93,7 +93,7 @@ def empty_figure(frame: pd.DataFrame, message: str = "") -> go.Figure:
     text = "No snapshots in this period." if frame.empty else message
     note = {"text": text, "showarrow": False, "xref": "paper", "yref": "paper"}
     hidden = {"visible": False}
-    return new_figure(height=160, annotations=[note], xaxis=hidden, yaxis=hidden)
+    return new_figure(annotations=[note], xaxis=hidden, yaxis=hidden)
 
 
 # ---- text ----------------------------------------------------------------------------------------
@@ -163,7 +163,7 @@ def line_trace(name: str, color: str, values: pd.Series, **trace: Any) -> go.Sca
     return go.Scatter(
         mode="lines+markers",
         marker={"color": color, "size": sizes, "line": {"width": 0}},
-        line={"color": color, "dash": DASHES.get(name, "solid")},
+        line={"color": color},
         **_daily_trace(name, values, trace),
     )
 
@@ -178,6 +178,15 @@ def count_axis(counts: pd.Series, **axis: Any) -> dict[str, Any]:
     """A y axis of counts, in whole steps from zero."""
     ticks = {"dtick": 1} if counts.max() < 5 else {"nticks": 5}
     return {"tickformat": ",d", "rangemode": "tozero"} | ticks | axis
+
+
+def end_label(figure: go.Figure, values: pd.Series, number_format: str) -> go.Figure:
+    """The figure with the newest number at the end of its line."""
+    newest = values.dropna()
+    text = f"<b>{number_format.format(newest.iloc[-1])}</b>"
+    place = {"x": newest.index[-1], "y": newest.iloc[-1], "xanchor": "left", "xshift": 6}
+    figure.update_layout(margin_r=44)
+    return figure.add_annotation(text=text, showarrow=False, **place)
 
 
 def daily_figure(

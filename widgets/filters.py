@@ -11,6 +11,7 @@ from queries.scope import moment_param
 from widgets import timezone
 from widgets.address import (
     address_params,
+    go_to,
     group_params,
     is_user_action,
     update_address,
@@ -53,7 +54,7 @@ def apply_filters(filters: Filters, *, sort: str | None = None) -> None:
 
 def open_users(filters: Filters) -> NoReturn:
     """Go to the Users page with these filters."""
-    st.switch_page("users.py", query_params=timezone.with_zone(group_params(filters.params())))
+    go_to("users.py", timezone.with_zone(group_params(filters.params())))
 
 
 def choose_integrations(names: list[str]) -> list[str]:
@@ -65,7 +66,12 @@ def choose_integrations(names: list[str]) -> list[str]:
         update_address(integration=st.session_state["integration"])
 
     return st.multiselect(
-        "Integration", names, key="integration", placeholder="All", on_change=apply_choice
+        "Integration",
+        names,
+        key="integration",
+        placeholder="All integrations",
+        on_change=apply_choice,
+        label_visibility="collapsed",
     )
 
 

@@ -1,33 +1,53 @@
-"""The banner over sample data."""
+"""The banner over sample data, and the way to remove the sample and to bring it back."""
 
 import streamlit as st
 
 from data.access.roles import Permission
 from data.home import current_home
 from data.records.audit_log import Event
-from data.service.active_store import remove_sample
-from server.authorize import is_sample, record_action, writable_store
+from data.service.active_store import remove_sample, restore_sample
+from server.authorize import is_sample, is_sample_incomplete, record_action, writable_store
 from server.session import current_principal
+from widgets.confirmation import show_confirmation
 
 
 def show_sample_banner() -> None:
-    """The banner, where the store is the sample's, and the button that removes the sample."""
+    """The banner, where the store is the sample's."""
     if not is_sample():
         return
-    with st.container(horizontal=True, vertical_alignment="center", key="sample"):
-        st.badge(
-            "Sample data",
-            icon=":material/science:",
-            color="orange",
-            help="Generated accounts. Your first snapshot replaces them.",
-        )
-        if current_principal().is_allowed_everywhere(Permission.REMOVE_SNAPSHOTS):
-            st.button(
-                "Remove sample data", type="tertiary", key="remove_sample", on_click=_remove_sample
-            )
+    principal = current_principal()
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="sample"):
+        more = " Its history is still being loaded." if is_sample_incomplete() else ""
+        text = f":material/science: You are looking at sample data.{more}"
+        st.markdown(text, width="content")
+        can_load = principal.is_allowed_everywhere(Permission.LOAD_FILES)
+        if can_load and principal.is_allowed(Permission.SNAPSHOTS):
+            st.page_link("snapshots.py", label="Upload your own")
+        if principal.is_allowed_everywhere(Permission.REMOVE_SNAPSHOTS):
+            st.button("Remove", type="tertiary", key="remove_sample", on_click=_ask_to_remove)
+
+
+@st.dialog("Remove the sample data?")
+def _ask_to_remove() -> None:
+    st.text("Rollcall is empty after that. You can load the sample again from the empty pages.")
+    show_confirmation("Remove sample data", "remove_sample", _remove_sample, ())
 
 
 def _remove_sample() -> None:
     writable_store(Permission.REMOVE_SNAPSHOTS)
     remove_sample(current_home())
     record_action(Event.REMOVED, data="the sample")
+
+
+def show_restore_button() -> None:
+    """The way back to a removed sample, for who can remove it."""
+    home = current_home()
+    is_allowed = current_principal().is_allowed_everywhere(Permission.REMOVE_SNAPSHOTS)
+    if is_allowed and home.sample_removed.exists():
+        st.button("Load the sample again", type="tertiary", on_click=_restore_sample)
+
+
+def _restore_sample() -> None:
+    writable_store(Permission.REMOVE_SNAPSHOTS)
+    restore_sample(current_home())
+    record_action(Event.RESTORED, data="the sample")

@@ -9,6 +9,7 @@ from data.home import current_home
 from data.service.active_store import StorePhase
 from server.authorize import store_status, visible_reason
 from server.session import current_principal
+from widgets.sample_banner import show_restore_button
 
 TITLES: dict[StorePhase, str] = {
     "opening": "Opening the store",
@@ -67,8 +68,10 @@ def show_no_snapshots(*, on_upload_page: bool = False) -> None:
             return
         st.text("Upload your first account list.")
         can_upload = principal.is_allowed(Permission.SNAPSHOTS) and not on_upload_page
-        if can_upload and st.button("Go to Snapshots"):
-            st.switch_page("snapshots.py")
+        with st.container(horizontal=True):
+            if can_upload and st.button("Upload a list", type="primary"):
+                st.switch_page("snapshots.py")
+            show_restore_button()
         st.text("Or move it into the snapshots folder:")
         inbox = f"{current_home().inbox}/figma/2026-11-23T06-00-00Z.csv"
         st.code(inbox, language=None, wrap_lines=True)

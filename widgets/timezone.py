@@ -46,7 +46,7 @@ def keep_zone_in_address(page: str) -> None:
         st.query_params["tz"] = current_zone()
 
 
-def choose_zone(label: str = "Time zone") -> None:
+def choose_zone(*, has_label: bool = True) -> None:
     """The time zone of times and days, as a select box."""
     names = [*COMMON_ZONES, *sorted(time_zones() - set(COMMON_ZONES))]
     st.session_state["tz"] = current_zone()
@@ -56,7 +56,14 @@ def choose_zone(label: str = "Time zone") -> None:
             st.session_state[ZONE_KEY] = st.session_state["tz"]
             write_address(with_zone(address_params()))
 
-    st.selectbox(label, names, key="tz", on_change=apply_zone)
+    st.selectbox(
+        "Time zone",
+        names,
+        key="tz",
+        format_func=str if has_label else "Time zone: {}".format,
+        on_change=apply_zone,
+        label_visibility="visible" if has_label else "collapsed",
+    )
 
 
 # ---- moments (naive UTC) ------------------------------------------------------------------------

@@ -49,6 +49,7 @@ class Event(StrEnum):
     QUARANTINED = "quarantined a file"
     FILE_DECIDED = "reviewed a file"
     REMOVED = "removed"
+    RESTORED = "loaded again"
     EXCEPTION_ADDED = "added an exception"
     EXCEPTION_WITHDRAWN = "withdrew an exception"
     MATCH_OVERRIDDEN = "assigned an owner"

@@ -14,7 +14,7 @@ from data.files.naming import SnapshotFile
 from data.formatting import utc_now
 from data.history.load import load
 from data.home import Home
-from data.sample.files import latest_morning, sample_snapshots
+from data.sample.files import latest_morning, write_sample
 from data.schema import snapshot, state_count
 from data.store.engine import close_store, open_store
 from data.store.errors import StoreError, StoreUnusable
@@ -55,7 +55,7 @@ class ActiveStore(NamedTuple):
 
     engine: sa.Engine
     is_sample: bool
-    sample_progress: float = 1.0  # share of the sample that is loaded
+    missing_snapshots: int = 0  # of the sample, which are still being loaded
 
 
 _statuses: dict[Home, StoreStatus] = {}
@@ -77,15 +77,11 @@ def store_status(home: Home) -> StoreStatus:
             con.execute(select(state_count.c.integration_id).limit(1)).first()
     except StoreError as error:
         return StoreStatus("failed", str(error))
-    if active.sample_progress < 1:
-        return _sample_status(active.sample_progress)
+    loaded = _sample_size() - active.missing_snapshots
+    if loaded < SAMPLE_INTEGRATIONS:  # the newest day; its history follows while pages are read
+        message = "Creating sample data. This happens once."
+        return StoreStatus("making the sample", message, loaded, SAMPLE_INTEGRATIONS)
     return status
-
-
-def _sample_status(progress: float) -> StoreStatus:
-    total = SAMPLE_DAYS * SAMPLE_INTEGRATIONS
-    message = f"Creating sample data ({SAMPLE_DAYS} days). This happens once."
-    return StoreStatus("making the sample", message, round(progress * total), total)
 
 
 def active_store(home: Home) -> ActiveStore:
@@ -97,8 +93,8 @@ def active_store(home: Home) -> ActiveStore:
     if _count_snapshots(store) or not home.is_sample_enabled():
         return ActiveStore(store, is_sample=False)
     sample = _open_sample_store(home)
-    progress = _count_snapshots(sample) / (SAMPLE_DAYS * SAMPLE_INTEGRATIONS)
-    return ActiveStore(sample, is_sample=True, sample_progress=min(1.0, progress))
+    missing = max(_sample_size() - _count_snapshots(sample), 0)
+    return ActiveStore(sample, is_sample=True, missing_snapshots=missing)
 
 
 def _open_sample_store(home: Home) -> sa.Engine:
@@ -114,19 +110,22 @@ def _open_sample_store(home: Home) -> sa.Engine:
 
 
 def prepare_sample(home: Home) -> None:
-    """Load the sample that ends today, unless it is loaded or there is real data."""
+    """Load the sample that ends today, unless it is loaded or there is real data.
+
+    The newest snapshots come first, so that pages have something to show at once.
+    """
     until = _latest_sample_time()
     if not active_store(home).is_sample:
         return
     _drop_other_samples(home, until)
     active = active_store(home)
-    if active.sample_progress == 1.0:
+    if not active.missing_snapshots:
         return
     with TemporaryDirectory(dir=home.sample) as folder:
-        paths = sample_snapshots(
+        paths = write_sample(
             Path(folder), days=SAMPLE_DAYS, integrations=SAMPLE_INTEGRATIONS, until=until
         )
-        for path in paths:
+        for path in reversed(paths):
             if not active_store(home).is_sample:
                 return
             # An earlier start may have loaded it; that of another version is replaced.
@@ -135,10 +134,20 @@ def prepare_sample(home: Home) -> None:
     log.info("The sample data is loaded.")
 
 
+def _sample_size() -> int:
+    """The number of its snapshots."""
+    return SAMPLE_DAYS * SAMPLE_INTEGRATIONS
+
+
 def remove_sample(home: Home) -> None:
     """Show the empty store instead of the sample, from now on."""
     home.sample_removed.touch()
     shutil.rmtree(home.sample, ignore_errors=True)
+
+
+def restore_sample(home: Home) -> None:
+    """Show the sample again while there is no real data; it is created once more."""
+    home.sample_removed.unlink(missing_ok=True)
 
 
 def _drop_other_samples(home: Home, until: datetime) -> None:

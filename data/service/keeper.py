@@ -13,7 +13,12 @@ from data.home import Home
 from data.inbox.inbox import INBOX_POLL_SECONDS, load_failures, load_inbox
 from data.inbox.schedule import run_scheduler
 from data.records.audit_log import flush_pending
-from data.service.active_store import StoreStatus, prepare_sample, set_store_status, store_status
+from data.service.active_store import (
+    StoreStatus,
+    active_store,
+    prepare_sample,
+    set_store_status,
+)
 from data.service.backup import make_requested_copy
 from data.service.instance import register_instance, running_instance, unregister_instance
 from data.service.rebuild import load_missing, open_or_rebuild
@@ -101,9 +106,9 @@ class _Keeper:
 
     def _ensure_sample(self) -> None:
         """Create the sample in a thread, again if an earlier one did not finish."""
-        if self.sample_thread and (
-            self.sample_thread.is_alive() or store_status(self.home).is_open
-        ):
+        if self.sample_thread and self.sample_thread.is_alive():
+            return
+        if self.sample_thread and not active_store(self.home).missing_snapshots:
             return
         self.sample_thread = Thread(
             target=_make_sample, args=(self.home,), name="sample", daemon=True

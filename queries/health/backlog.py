@@ -5,8 +5,7 @@ from datetime import datetime, timedelta
 import pandas as pd
 from sqlalchemy import Connection, func, select
 
-from data.history.since import state_operation
-from data.states import OPEN_STATES, OPERATIONS
+from data.states import OPEN_STATES
 from queries.cache import cached
 from queries.filters import Filters, accounts_as_of, conditions
 from queries.health.snapshots import read_frame
@@ -34,29 +33,28 @@ def age_bounds(age: str) -> tuple[timedelta | None, timedelta | None]:
 def open_jobs_by_start(
     con: Connection, integrations: tuple[str, ...], as_of: datetime | None
 ) -> pd.DataFrame:
-    """One row per operation and start of the state: [operation, since, accounts] at the moment."""
+    """One row per state and its start: [state, since, accounts] at the moment."""
     filters = Filters(integration=integrations, state=OPEN_STATES, as_of=as_of)
     rows = accounts_as_of(as_of, all_columns=False)
-    operation = state_operation(rows.c.provisioning_state).label("operation")
-    since = rows.c.state_since.label("since")
+    state, since = rows.c.provisioning_state.label("state"), rows.c.state_since.label("since")
     return read_frame(
         con,
-        select(operation, since, func.count().label("accounts"))
+        select(state, since, func.count().label("accounts"))
         .where(*conditions(filters, rows))
-        .group_by(operation, since),
+        .group_by(state, since),
     )
 
 
 def backlog(open_jobs: pd.DataFrame, now: datetime) -> pd.DataFrame:
-    """One row per operation and age: [operation, age, accounts] at the moment (naive UTC).
+    """One row per open state and age: [state, age, accounts] at the moment (naive UTC).
 
     `open_jobs` as of `open_jobs_by_start`.
     """
     starts = pd.Series([start for _, start in AGE_BUCKETS])
     positions = starts.searchsorted(now - pd.to_datetime(open_jobs["since"]), side="left") - 1
     ages = [AGE_BUCKETS[max(position, 0)][0] for position in positions]
-    counts = open_jobs["accounts"].groupby([open_jobs["operation"], ages]).sum()
+    counts = open_jobs["accounts"].groupby([open_jobs["state"], ages]).sum()
     index = pd.MultiIndex.from_product(
-        [OPERATIONS, [age for age, _ in AGE_BUCKETS]], names=["operation", "age"]
+        [OPEN_STATES, [age for age, _ in AGE_BUCKETS]], names=["state", "age"]
     )
     return counts.reindex(index, fill_value=0).rename("accounts").reset_index()

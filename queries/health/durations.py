@@ -10,8 +10,10 @@ good.
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, NamedTuple
 
+import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy import Connection, and_, case, func, select
 
@@ -20,7 +22,7 @@ from data.schema import account_current, job_end
 from data.states import OPERATIONS, UNSETTLED_STATES
 from queries.cache import cached
 from queries.health.snapshots import newest_snapshots
-from queries.period import Period
+from queries.period import Period, day_column
 
 EPSILON = 1e-9
 """Shares are products of fractions; within this error a half is still a half."""
@@ -103,35 +105,55 @@ def durations(con: Connection, scope: Period) -> dict[str, Durations]:
     """Operation → how long its jobs take, of those that started in the scope."""
     groups = count_jobs(con, scope)
     return {
-        name: kaplan_meier(job[1:] for job in groups if job.operation == name)
+        name: kaplan_meier(
+            (g.seconds, g.settled, g.job_count) for g in groups if g.operation == name
+        )
         for name in OPERATIONS
     }
 
 
+@cached(16)
+def duration_trend(con: Connection, scope: Period) -> pd.DataFrame:
+    """One row per week and operation: how long the jobs take that started in the week.
+
+    [week, operation, jobs, median, percentile_90]: `week` is its first day, a Monday; times are in
+    seconds, NaN where too few jobs have ended yet.
+    """
+    groups = pd.DataFrame(count_jobs(con, scope), columns=JobGroup._fields)
+    weeks = pd.to_datetime(groups["day"]).dt.to_period("W").dt.start_time
+    rows = []
+    for (week, operation), jobs in groups.groupby([weeks, "operation"]):
+        took = kaplan_meier(jobs[["seconds", "settled", "job_count"]].itertuples(index=False))
+        rows.append((week, operation, took.jobs, took.median, took.quantile(0.9)))
+    columns = ["week", "operation", "jobs", "median", "percentile_90"]
+    return pd.DataFrame(rows, columns=columns).astype({"median": float, "percentile_90": float})
+
+
 class JobGroup(NamedTuple):
-    """Jobs of one operation and duration that settled, or that lasted at least so long."""
+    """Jobs of one operation, start day and duration that settled, or lasted at least so long."""
 
     operation: str
+    day: date
     seconds: int
     settled: bool
     job_count: int
 
 
+@cached(16)
 def count_jobs(con: Connection, scope: Period) -> list[JobGroup]:
-    """One row per operation, duration and end, of the jobs that started on a day of the scope.
+    """One row per operation, day, duration and end, of the jobs that started on a day of the scope.
 
     Jobs are followed until the moment of the scope; those that had not settled then are censored.
     """
     last_seen = newest_snapshots((), scope.as_of).subquery("last_seen")
     job = sa.union_all(_ended_jobs(scope, last_seen), _open_jobs(scope, last_seen)).subquery("job")
     seconds = sa.cast(sa.extract("epoch", job.c.until - job.c.began), sa.BigInteger)
+    keys = job.c.operation, day_column(job.c.began, scope.zone), seconds, job.c.settled
     last_moment = min(filter(None, (scope.end, scope.as_of)))
     rows = con.execute(
-        select(
-            job.c.operation, seconds, job.c.settled, sa.cast(func.sum(job.c.jobs), sa.BigInteger)
-        )
+        select(*keys, sa.cast(func.sum(job.c.jobs), sa.BigInteger))
         .where(job.c.began.between(scope.start, last_moment))
-        .group_by(job.c.operation, seconds, job.c.settled)
+        .group_by(*keys)
     )
     return [JobGroup(*row) for row in rows]
 

@@ -5,7 +5,8 @@ a zero. docs/definitions.md defines every number.
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -29,6 +30,9 @@ from queries.health.snapshots import (
 )
 from queries.period import Period, day_column
 
+RATE_DAYS = 7
+"""Days that a failure rate covers: on one day, few jobs complete."""
+
 
 class Trends(NamedTuple):
     """All counts of a scope that the rollups have. Callers share it and must not change it."""
@@ -39,8 +43,8 @@ class Trends(NamedTuple):
     integrations: pd.DataFrame
     current_states: pd.DataFrame
     """As `states_as_of`, at the moment of the scope."""
-    previous_states: pd.DataFrame
-    """As `states_as_of`, just before the scope."""
+    rates: pd.DataFrame
+    """As `failure_rates`."""
     snapshot_times: list[datetime]
     """As `snapshot_times`."""
 
@@ -55,7 +59,7 @@ def trends(con: Connection, scope: Period) -> Trends:
         daily_failed_by_integration(con, scope),
         integrations_as_of(con, scope),
         states_as_of(con, scope.integration, scope.as_of),
-        states_as_of(con, scope.integration, scope.previous.as_of),
+        failure_rates(con, scope),
         snapshot_times(con, scope),
     )
 
@@ -98,14 +102,13 @@ def oldest_open_since(states: pd.DataFrame) -> datetime | None:
 def daily_failures(con: Connection, scope: Period, states: pd.DataFrame) -> pd.DataFrame:
     """One row per day and operation: how its failures change.
 
-    [day, operation, failed, new, settled, resolved, existing, rate]; `states` as of `daily_states`.
+    [day, operation, failed, new, settled, resolved, existing]; `states` as of `daily_states`.
     `failed` accounts are in the failed state when the day ends. `new` entered it on the day and
     `resolved` left it, each transition counted; `settled` left any state of the operation for
     Onboarded or Deleted. An integration's first snapshot shows no transitions. `existing` =
-    failed - new + resolved had failed when the day began, or in such a first snapshot. `rate` =
-    new / (new + settled), NaN where neither happened.
+    failed - new + resolved had failed when the day began, or in such a first snapshot.
     """
-    transitions = read_frame(con, _daily_transitions(scope)).set_index("day")
+    transitions = _daily_transitions(con, scope)
     days = sorted({*states["day"], *transitions.index})
     index = pd.MultiIndex.from_product([days, OPERATIONS], names=["day", "operation"])
     transitions.columns = transitions.columns.str.split(" ", expand=True)
@@ -116,15 +119,36 @@ def daily_failures(con: Connection, scope: Period, states: pd.DataFrame) -> pd.D
     failed_counts = failed["accounts"].groupby([failed["day"], operation]).sum()
     frame.insert(0, "failed", failed_counts.reindex(index) if len(failed_counts) else 0)
     frame = frame.fillna(0).astype("int64").reset_index()
-    completed = frame["new"] + frame["settled"]
-    return frame.assign(
-        existing=frame["failed"] - frame["new"] + frame["resolved"],
-        rate=frame["new"] / completed.where(completed > 0),
-    )
+    return frame.assign(existing=frame["failed"] - frame["new"] + frame["resolved"])
 
 
-def _daily_transitions(scope: Period) -> sa.Select[*tuple[Any, ...]]:
-    """One row per day with transitions: [day, "update new", "update settled", …]."""
+def failure_rates(con: Connection, scope: Period) -> pd.DataFrame:
+    """One row per day of the scope: the failure rate of the seven days that end with it.
+
+    [day, new, completed, rate, before]: `rate` = new / completed, where `completed` = new + settled
+    jobs of all operations; NaN without any. `before` is the rate as many days earlier as the scope
+    has.
+    """
+    first = scope.previous.first - timedelta(days=RATE_DAYS - 1)
+    transitions = _daily_transitions(con, replace(scope, first=first))
+    measures = {"new": ["new"], "completed": ["new", "settled"]}
+    days = pd.date_range(first, scope.last)
+    daily = pd.DataFrame(
+        {
+            name: transitions[[f"{o} {part}" for o in OPERATIONS for part in parts]].sum(axis=1)
+            for name, parts in measures.items()
+        }
+    ).astype(float)
+    daily.index = pd.DatetimeIndex(daily.index)
+    weekly = daily.reindex(days, fill_value=0.0).rolling(RATE_DAYS, min_periods=1).sum()
+    weekly["rate"] = weekly["new"] / weekly["completed"].where(weekly["completed"] > 0)
+    weekly["before"] = weekly["rate"].shift(scope.days)
+    in_scope = weekly.loc[pd.Timestamp(scope.first) :]
+    return in_scope.astype({"new": int, "completed": int}).rename_axis("day").reset_index()
+
+
+def _daily_transitions(con: Connection, scope: Period) -> pd.DataFrame:
+    """One row per day with transitions, which is the index: ["update new", "update settled", …]."""
     changes = state_change.c
     first_taken_at = func.min(snapshot.c.taken_at).label("taken_at")
     first = select(snapshot.c.integration_id, first_taken_at).group_by(snapshot.c.integration_id)
@@ -144,7 +168,7 @@ def _daily_transitions(scope: Period) -> sa.Select[*tuple[Any, ...]]:
     is_after_first = and_(
         first.c.integration_id == changes.integration_id, changes.taken_at > first.c.taken_at
     )
-    return (
+    query = (
         select(day.label("day"), *columns)
         .join_from(state_change, first, is_after_first)
         .where(
@@ -155,3 +179,4 @@ def _daily_transitions(scope: Period) -> sa.Select[*tuple[Any, ...]]:
         )
         .group_by(day)
     )
+    return read_frame(con, query).set_index("day")

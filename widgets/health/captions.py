@@ -9,11 +9,12 @@ from collections.abc import Mapping
 import pandas as pd
 
 from data.formatting import count_of, plural
-from data.states import FAILED_STATES, OPERATIONS, UNSETTLED_STATES
+from data.states import FAILED_STATES, OPERATIONS
 from queries.health.backlog import OLD_AGE
 from queries.health.durations import Durations
+from queries.health.verdict import Verdict
 from widgets.figure_theme import account_count_text, format_span
-from widgets.health.health_data import StateComparison, count_accounts
+from widgets.health.health_data import count_accounts
 from widgets.health.heatmap import MAX_MAP_ROWS
 
 NO_SNAPSHOTS = "No snapshots in this period"
@@ -35,24 +36,17 @@ def states_headline(states: pd.DataFrame) -> str:
     return f"{share} of {account_count_text(total)} {verb} onboarded; {failed_text}"
 
 
-def mix_headline(comparison: StateComparison) -> str:
-    """Whether a backlog builds up."""
-    return _change_headline("Unsettled accounts", UNSETTLED_STATES, comparison)
-
-
-def failed_headline(comparison: StateComparison) -> str:
-    """Whether failures become fewer."""
-    return _change_headline("Failed accounts", FAILED_STATES, comparison)
-
-
-def trend_headline(failures: pd.DataFrame) -> str:
-    """How many failures are new, and how many are resolved."""
-    if failures.empty:
-        return NO_SNAPSHOTS
-    new, resolved = int(failures["new"].sum()), int(failures["resolved"].sum())
-    if not new and not resolved:
-        return "No new failures, none resolved"
-    return f"{count_of(new, 'new failure')}, {resolved:,} resolved"
+def failed_headline(course: Verdict | None, failed: int) -> str:
+    """How many have failed, and since when it is more or fewer; as the verdict says it."""
+    accounts = count_of(failed, "failed account")
+    if course is None:
+        return accounts
+    reference = course.reference
+    if course.direction == "steady":
+        return f"{accounts}, about as many as on {reference.day:%-d %b} ({reference.failed:,})"
+    change = failed - reference.failed
+    words = f"{abs(change):,} {'more' if change > 0 else 'fewer'}"
+    return f"{accounts}, {words} than on {reference.day:%-d %b} ({reference.failed:,})"
 
 
 def rate_headline(failures: pd.DataFrame) -> str:
@@ -133,22 +127,6 @@ def map_headline(cells: pd.DataFrame) -> str:
         shown = limit if len(newest) > MAX_MAP_ROWS else ""
         return f"{failing:,} of {len(newest):,} integrations have failures{shown}"
     return f"{_short(worst)} has the most failures: {count:,} of {total:,} ({count / total:.0%})"
-
-
-def _change_headline(subject: str, states: tuple[str, ...], comparison: StateComparison) -> str:
-    """From what it is compared with to now, as on the tiles."""
-    first = count_accounts(comparison.previous, states)
-    last = count_accounts(comparison.current, states)
-    if not comparison.period_text:
-        return f"{subject}: {last:,}, nothing to compare with yet"
-    if first == last:
-        return (
-            f"{subject} stayed at {last:,} {comparison.period_text}"
-            if last
-            else f"{subject}: none, as before"
-        )
-    verb = "fell" if last < first else "rose"
-    return f"{subject} {verb} from {first:,} to {last:,} {comparison.period_text}"
 
 
 def _short(text: str, most: int = 40) -> str:

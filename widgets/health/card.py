@@ -1,5 +1,7 @@
 """A card of Health: the finding as a headline, and the numbers behind it as a table and as CSV."""
 
+from collections.abc import Callable
+
 import pandas as pd
 import streamlit as st
 
@@ -21,9 +23,16 @@ def heading(title: str, headline: str, caption: str) -> None:
     st.caption(caption)
 
 
-def data_controls(key: str, title: str, table: pd.DataFrame, *, has_table: bool = True) -> None:
-    """The numbers behind a card: a switch for the table, and the download."""
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+def data_controls(
+    key: str,
+    title: str,
+    table: pd.DataFrame,
+    *,
+    has_table: bool = True,
+    choose: Callable[[], object] = lambda: None,
+) -> None:
+    """The numbers behind a card: a switch for the table, the download, and a choice of the card."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"data_{key}"):
         is_open = has_table and st.toggle("Table", key=f"table_{key}")
         actor = current_principal().name
         st.download_button(
@@ -37,6 +46,7 @@ def data_controls(key: str, title: str, table: pd.DataFrame, *, has_table: bool 
             icon=":material/download:",
             on_click="ignore",
         )
+        choose()
     if is_open:
         alt = f"{title}: the numbers"
         st.dataframe(table, hide_index=True, height=280, alt=alt, lazy=False)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -10,6 +11,7 @@ import streamlit as st
 
 from data.access.roles import Permission
 from queries.export.manifest import slug
+from queries.health.trends import RATE_DAYS
 from server.authorize import authorize
 from widgets.figure_theme import PLOTLY_CONFIG
 from widgets.health import captions, figures, tables
@@ -19,6 +21,8 @@ from widgets.health.drill_down import can_open_marks, open_mark
 from widgets.health.health_data import HealthData
 from widgets.health.heatmap import failure_map_figure
 from widgets.health.marks import mark_from
+
+Figure = Callable[[HealthData], go.Figure]
 
 
 @dataclass(frozen=True)
@@ -31,89 +35,58 @@ class Chart:
     """How to read it."""
     headline: Callable[[HealthData], str]
     """The finding in one sentence."""
-    figure: Callable[[HealthData], go.Figure]
+    figures: dict[str, Figure]
+    """Label → figure: the first is shown, the others by choice."""
     frame: Callable[[HealthData], pd.DataFrame]
     """The numbers behind it, for the table and the download."""
     shows_files: bool = False
     """Whether it marks the files that are on hold or rejected."""
 
 
-CHARTS = (
-    Chart(
-        "failing",
-        "Failed accounts per day",
-        "Accounts in a failed state at the end of each day.",
-        headline=lambda data: captions.failed_headline(data.comparison),
-        figure=lambda data: _daily(figures.failed_figure, data.trends.failures, data),
-        frame=lambda data: data.trends.failures[["day", "operation", "failed"]],
-        shows_files=True,
-    ),
-    Chart(
-        "failure_rate",
-        "Failure rate",
-        "Share of each day's completed jobs that failed.",
-        headline=lambda data: captions.rate_headline(data.trends.failures),
-        figure=lambda data: _daily(figures.failure_rate_figure, data.trends.failures, data),
-        frame=lambda data: data.trends.failures[["day", "operation", "new", "settled", "rate"]],
-        shows_files=True,
-    ),
-    Chart(
-        "failure_trend",
-        "New, existing and resolved failures",
-        "New, existing and resolved failures per day.",
-        headline=lambda data: captions.trend_headline(data.trends.failures),
-        figure=lambda data: _daily(figures.failure_trend_figure, data.trends.failures, data),
-        frame=lambda data: data.trends.failures[
-            ["day", "operation", "existing", "new", "resolved", "failed"]
-        ],
-        shows_files=True,
-    ),
-    Chart(
-        "state_counts",
-        "Accounts by provisioning state",
-        "All accounts, by their current state.",
-        headline=lambda data: captions.states_headline(data.trends.current_states),
-        figure=lambda data: figures.state_counts_figure(data.trends.current_states),
-        frame=lambda data: data.trends.current_states,
-    ),
-    Chart(
-        "state_mix",
-        "State mix over time",
-        "Top: settled accounts. Bottom: unsettled accounts; growth means a backlog.",
-        headline=lambda data: captions.mix_headline(data.comparison),
-        figure=lambda data: _daily(figures.state_mix_figure, data.trends.states, data),
-        frame=lambda data: data.trends.states,
-        shows_files=True,
-    ),
+FAILED = Chart(
+    "failing",
+    "Failed accounts per day",
+    "Accounts in a failed state at the end of each day.",
+    headline=lambda data: captions.failed_headline(data.verdict, data.failed_count),
+    figures={"Failed": lambda d: _daily(figures.failed_figure, d.trends.failures, d)},
+    frame=lambda data: data.trends.failures,
+    shows_files=True,
 )
-
-HISTORY_CHARTS = (
-    Chart(
-        "durations",
-        "Time to provision, update and delete",
-        "Time from start to completion; open jobs included (Kaplan–Meier). Dashed: median and 90th "
-        "percentile.",
-        headline=lambda data: captions.durations_headline(data.durations),
-        figure=lambda data: figures.durations_figure(data.durations),
-        frame=lambda data: tables.durations_table(data.durations, data.previous_durations),
-    ),
-    Chart(
-        "backlog",
-        "Backlog by age",
-        "Age of open jobs.",
-        headline=lambda data: captions.backlog_headline(data.backlog),
-        figure=lambda data: figures.backlog_figure(data.backlog),
-        frame=lambda data: data.backlog,
-    ),
+FAILURE_RATE = Chart(
+    "failure_rate",
+    "Failure rate",
+    f"Share of the jobs completed in {RATE_DAYS} days that failed. Dotted: the period before. "
+    "Hollow: few jobs.",
+    headline=lambda data: captions.rate_headline(data.trends.failures),
+    figures={"Rate": lambda d: _daily(figures.failure_rate_figure, d.trends.rates, d)},
+    frame=lambda data: data.trends.rates,
+    shows_files=True,
 )
-"""These read the history, which can take a moment after a load: the page draws them last."""
-
+BACKLOG = Chart(
+    "backlog",
+    "Age of open jobs",
+    "Time in the current state.",
+    headline=lambda data: captions.backlog_headline(data.backlog),
+    figures={"Age": lambda data: figures.backlog_figure(data.backlog)},
+    frame=lambda data: data.backlog,
+)
+DURATIONS = Chart(
+    "durations",
+    "Time to complete",
+    "By the week in which jobs started; open jobs included (Kaplan–Meier).",
+    headline=lambda data: captions.durations_headline(data.durations),
+    figures={
+        "By week": lambda data: figures.duration_trend_figure(data.duration_trend),
+        "Curve": lambda data: figures.durations_figure(data.durations),
+    },
+    frame=lambda data: tables.durations_table(data.durations, data.previous_durations),
+)
 FAILURE_MAP = Chart(
     "failing_map",
     "Failures by integration and day",
     "Share of failed accounts per day. ▼ = file on hold or rejected.",
     headline=lambda data: captions.map_headline(data.trends.failed_by_integration),
-    figure=lambda data: failure_map_figure(data.trends.failed_by_integration, data.files),
+    figures={"Map": lambda data: failure_map_figure(data.trends.failed_by_integration, data.files)},
     frame=lambda data: data.trends.failed_by_integration,
     shows_files=True,
 )
@@ -139,16 +112,33 @@ def draw(chart: Chart, data: HealthData) -> None:
     can_open = can_open_marks()
     with st.container(border=True, key=f"card_{chart.key}"):
         heading(chart.title, headline, chart.caption)
+        chosen = st.session_state.get(_choice_key(chart)) or next(iter(chart.figures))
         event: Any = st.plotly_chart(
-            chart.figure(data),
-            key=chart.key,
+            chart.figures[chosen](data),
+            key=f"{chart.key}_{slug(chosen)}",
             theme="streamlit",
             config=PLOTLY_CONFIG | {"toImageButtonOptions": image},
             on_select="rerun" if can_open else "ignore",
             selection_mode="points",
             alt=alt.strip(),
         )
-        data_controls(chart.key, chart.title, chart.frame(data))
+        data_controls(
+            chart.key, chart.title, chart.frame(data), choose=partial(_choose_figure, chart, chosen)
+        )
     points = event.selection.points if can_open else []
     if points and points[0].get("customdata"):
         open_mark(mark_from(points[0]["customdata"]), data.scope)
+
+
+def _choice_key(chart: Chart) -> str:
+    return f"figure_{chart.key}"
+
+
+def _choose_figure(chart: Chart, chosen: str) -> None:
+    """A choice of the figure, where the chart has several."""
+    if len(chart.figures) > 1:
+        key = _choice_key(chart)
+        st.session_state[key] = chosen
+        st.segmented_control(
+            "View", list(chart.figures), required=True, key=key, label_visibility="collapsed"
+        )

@@ -3,36 +3,26 @@
 from datetime import date
 from typing import NamedTuple, NoReturn
 
-import streamlit as st
-
 from data.access.roles import Permission
-from data.formatting import iso_z
 from data.states import (
     FAILED_STATES,
-    OPEN_STATES,
     STATE_BY_NAME,
     UNSETTLED_STATES,
-    state_names,
 )
 from queries.filters import Filters
 from queries.health.backlog import age_bounds
-from queries.period import DAY, Period, day_end
+from queries.period import Period, day_end
 from server.session import current_principal
 from widgets import timezone
-from widgets.address import group_params
+from widgets.address import go_to, group_params
 from widgets.health.marks import Mark
 
 LINKED_PERMISSIONS = {Permission.USERS, Permission.CHANGES, Permission.SNAPSHOTS}
 """A reader without one of these can open no mark."""
 
 STATES_BY_KIND = {
-    "awaiting": state_names(phase="awaiting"),
-    "ongoing": state_names(phase="ongoing"),
-    "open": OPEN_STATES,
     "failed": FAILED_STATES,
     "unsettled": UNSETTLED_STATES,
-    "new": FAILED_STATES,
-    "resolved": FAILED_STATES,
 }
 
 
@@ -51,22 +41,21 @@ def can_open_marks() -> bool:
 def open_mark(mark: Mark, scope: Period) -> NoReturn:
     """Show what a mark counts."""
     page, params = address_of(mark, scope)
-    st.switch_page(page, query_params=timezone.with_zone(params))
+    go_to(page, timezone.with_zone(params))
 
 
 def address_of(mark: Mark, scope: Period) -> Address:
     """The page that shows what a mark counts in the scope."""
     if mark.kind == "quarantined":
         return Address("snapshots.py", {})
-    if mark.kind in ("new", "resolved"):
-        return Address("changes.py", _changes_params(mark, scope))
     return Address("users.py", group_params(_filters(mark, scope).params()))
 
 
 def _filters(mark: Mark, scope: Period) -> Filters:
     """The accounts that a mark counts; a day means its end in the zone of the scope."""
     end = day_end(date.fromisoformat(mark.day), scope.zone) if mark.day else None
-    longer_than, up_to = age_bounds(mark.cell) if mark.kind == "open" else (None, None)
+    has_age = mark.kind == "state" and mark.cell
+    longer_than, up_to = age_bounds(mark.cell) if has_age else (None, None)
     in_cell = (mark.cell,) if mark.kind == "failed" and mark.cell else ()
     return Filters(
         state=_states(mark),
@@ -82,16 +71,3 @@ def _states(mark: Mark) -> tuple[str, ...]:
         return (mark.series,)
     states = STATES_BY_KIND[mark.kind]
     return tuple(s for s in states if mark.series in ("", STATE_BY_NAME[s].operation))
-
-
-def _changes_params(mark: Mark, scope: Period) -> dict[str, list[str]]:
-    """The failures of a day, new or resolved: Changes from the end of the day before to its end."""
-    day = date.fromisoformat(mark.day)
-    until = min(filter(None, (day_end(day, scope.zone), scope.as_of)))
-    return {
-        "from": [iso_z(day_end(day - DAY, scope.zone))],
-        "to": [iso_z(until)],
-        "integration": list(scope.integration),
-        "list": ["moved"],
-        "now" if mark.kind == "new" else "was": list(_states(mark)),
-    }

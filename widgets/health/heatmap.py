@@ -25,6 +25,12 @@ MAX_DAY_COLUMNS = 45
 MAX_MAP_ROWS = 100
 """Integrations that a map shows. With more, nobody would reach what follows it."""
 
+FULL_SHARE = 0.2
+"""The share of failed accounts from which a cell has the full color, in every map."""
+
+SHARE_TICKS = ["0%", "5%", "10%", "15%", "20%+"]
+COLOR_BAR = {"thickness": 10, "len": 1, "x": 1.01}
+
 
 class _Grid(NamedTuple):
     """The cells of a map, and where their rows and columns are."""
@@ -97,12 +103,12 @@ def _heat(grid: _Grid) -> go.Heatmap:
         y=list(range(len(grid.names))),
         z=shares.to_numpy(dtype="float32"),
         zmin=0,
-        zmax=max(0.05, float(grid.cells["share"].max() or 0)),
+        zmax=FULL_SHARE,
         colorscale=HEATMAP_SCALE,
         xgap=1,
         ygap=1,
         hoverinfo="skip",
-        colorbar={"tickformat": ".0%", "thickness": 10, "len": 1, "nticks": 5, "x": 1.01},
+        colorbar={"tickvals": [0, 0.05, 0.1, 0.15, 0.2], "ticktext": SHARE_TICKS} | COLOR_BAR,
     )
 
 

@@ -6,9 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-MarkKind = Literal[
-    "state", "awaiting", "ongoing", "open", "failed", "unsettled", "new", "resolved", "quarantined"
-]
+MarkKind = Literal["state", "awaiting", "ongoing", "open", "failed", "unsettled", "quarantined"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +20,7 @@ class Mark:
     day: str = ""
     """The day at whose end it counts, `2026-11-23`; empty: the moment that the page shows."""
     cell: str = ""
-    """The age of open jobs, or the integration of failed accounts; empty: all."""
+    """The age of open jobs in a state, or the integration of failed accounts; empty: all."""
 
 
 def customdata(marks: Iterable[Mark]) -> np.ndarray:

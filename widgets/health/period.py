@@ -12,8 +12,10 @@ from sqlalchemy import Connection
 
 from queries.health.snapshots import adjacent_snapshots, newest_day, oldest_day, snapshot_span
 from queries.period import Period, day_end, to_local, to_utc
+from widgets import timezone
 from widgets.address import update_address
 from widgets.filters import FIRST_DAY, LAST_DAY, requested_filters, show_past_banner
+from widgets.health.health_data import HealthData
 
 PERIODS = {"7": "7 days", "30": "30 days", "90": "90 days", "all": "All", "own": "Custom"}
 DEFAULT_PERIOD = "30"
@@ -77,6 +79,7 @@ def period_picker(scope: Period | None) -> None:
         required=True,
         key="days",
         on_change=choose,
+        label_visibility="collapsed",
     )
 
 
@@ -102,6 +105,17 @@ def period_days_picker(scope: Period) -> None:
 def _set_day(name: str) -> None:
     day = st.session_state[f"day_{name}"]
     update_address(**{name: day.isoformat() if day else None})
+
+
+def scope_facts(data: HealthData) -> list[str]:
+    """What Health shows, in words: integrations, days, moment, newest snapshot."""
+    scope, times = data.scope, data.trends.snapshot_times
+    return [
+        ", ".join(scope.integration) or "All integrations",
+        f"{scope.first:%-d %b} – {scope.last:%-d %b %Y} ({scope.zone})",
+        f"As of {timezone.format_with_zone(scope.as_of)}" if scope.as_of else "",
+        f"Newest snapshot {timezone.format_with_zone(times[-1])}" if times else "",
+    ]
 
 
 # ---- the moment ----------------------------------------------------------------------------------

@@ -1,20 +1,26 @@
-"""The tiles of Health: each a number, its change over the period, and its course."""
+"""The tiles of Health: each a number, its change over the period, and its course.
+
+A number opens the accounts that it counts.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import pandas as pd
 import streamlit as st
 
+from data.formatting import signed
 from data.states import FAILED_STATES, OPEN_STATES
+from queries.filters import Filters
 from queries.health.trends import oldest_open_since
 from queries.period import day_end
-from widgets.figure_theme import format_span
+from widgets import timezone
+from widgets.address import group_params
+from widgets.figure_theme import INK, format_span
+from widgets.health.drill_down import can_open_marks
 from widgets.health.health_data import HealthData
-
-HEALTH_CSS = Path(__file__).parent.parent / "look" / "health.css"
 
 TILE_HELP = {
     "Accounts": "All accounts of these integrations, including deleted ones.",
@@ -36,24 +42,46 @@ TILE_COUNTS: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 """What a tile counts: a column, in some states or in all."""
 
+TILE_FILTERS: dict[str, dict[str, Any]] = {
+    "Accounts": {},
+    "Active": {"active": "yes"},
+    "Unmatched": {"match": "unmatched"},
+    "Failed": {"state": FAILED_STATES},
+    "Open jobs": {"state": OPEN_STATES},
+}
+"""What a tile opens on Users."""
 
-class _Course(NamedTuple):
-    """A number now, before (None: nothing to compare with), and at the end of each day."""
+
+class Course(NamedTuple):
+    """A number now, and at the end of each day of the period."""
 
     now: float | None
-    previous: float | None
     daily: Sequence[float | None]
+
+    @property
+    def change(self) -> float | None:
+        """Between the first day of the period and the last; None where there is only one."""
+        days = [value for value in self.daily if value is not None]
+        return days[-1] - days[0] if len(days) > 1 else None
 
 
 def tiles(data: HealthData) -> None:
     """All tiles, side by side."""
-    period_text = data.comparison.period_text
-    st.html(HEALTH_CSS)
-    with st.grid(min_column_width=150, gap="small"):
+    days = sorted(set(data.trends.states["day"]))
+    since = f"since {days[0]:%-d %b}" if len(days) > 1 else ""
+    with st.grid(min_column_width=150, gap="small", key="tiles"):
         for label in TILE_COUNTS:
-            _count_tile(label, _counts(data, label), period_text)
-        _age_tile("Oldest open job", _oldest_open_job(data), period_text)
-        _age_tile("Data age", _data_age(data), period_text)
+            course = _counts(data, label)
+            filters = Filters(
+                **TILE_FILTERS[label], integration=data.scope.integration, as_of=data.scope.as_of
+            )
+            _tile(label, f"{course.now:,}", course, since, filters)
+        for label, course in (
+            ("Oldest open job", oldest_open_job(data)),
+            ("Data age", data_age(data)),
+        ):
+            value = "–" if course.now is None else format_span(course.now * 3600)
+            _tile(label, value, course, since)
 
 
 # ---- numbers -------------------------------------------------------------------------------------
@@ -66,17 +94,15 @@ def tile_count(states: pd.DataFrame, label: str) -> int:
     return int(rows[column].sum())
 
 
-def _counts(data: HealthData, label: str) -> _Course:
-    comparison = data.comparison
+def _counts(data: HealthData, label: str) -> Course:
     days = data.trends.states.groupby("day")
-    return _Course(
-        tile_count(comparison.current, label),
-        tile_count(comparison.previous, label) if comparison.period_text else None,
+    return Course(
+        tile_count(data.trends.current_states, label),
         [tile_count(states, label) for _, states in days],
     )
 
 
-def _oldest_open_job(data: HealthData) -> _Course:
+def oldest_open_job(data: HealthData) -> Course:
     """Ages in hours."""
     states, scope = data.trends.states, data.scope
     daily = [
@@ -85,15 +111,13 @@ def _oldest_open_job(data: HealthData) -> _Course:
         )
         for day in sorted(set(states["day"]))
     ]
-    previous = _hours_between(scope.previous.as_of, oldest_open_since(data.trends.previous_states))
-    return _Course(
+    return Course(
         _hours_between(data.now, oldest_open_since(data.trends.current_states)),
-        previous if data.comparison.first_day is None else next(iter(daily), None),
         daily,
     )
 
 
-def _data_age(data: HealthData) -> _Course:
+def data_age(data: HealthData) -> Course:
     """Ages in hours."""
     times, scope = data.trends.snapshot_times, data.scope
     taken_at = pd.Series(pd.to_datetime(list(times)))
@@ -105,13 +129,7 @@ def _data_age(data: HealthData) -> _Course:
         for end, position in zip(ends, positions, strict=True)
         if position >= 0
     ]
-    earlier = [moment for moment in times if moment < scope.start]
-    previous = _hours_between(scope.previous.as_of, earlier[-1]) if earlier else None
-    return _Course(
-        _hours_between(data.now, times[-1] if times else None),
-        previous if earlier else next(iter(daily), None),
-        daily,
-    )
+    return Course(_hours_between(data.now, times[-1] if times else None), daily)
 
 
 def _hours_between(end: datetime | None, start: datetime | None) -> float | None:
@@ -123,45 +141,40 @@ def _hours_between(end: datetime | None, start: datetime | None) -> float | None
 # ---- drawing -------------------------------------------------------------------------------------
 
 
-def _count_tile(label: str, course: _Course, period_text: str) -> None:
-    change = None if course.previous is None else (course.now or 0) - course.previous
-    change_text = None if change is None else f"{change:+,}"
-    _tile(label, f"{course.now:,}", change, change_text, course.daily, period_text)
-
-
-def _age_tile(label: str, course: _Course, period_text: str) -> None:
-    now, previous = course.now, course.previous
-    minutes = None
-    if now is not None and previous is not None and period_text:
-        minutes = round((now - previous) * 60)
-    sign = "+" if minutes and minutes > 0 else "-"
-    _tile(
-        label,
-        "–" if now is None else format_span(now * 3600),
-        minutes,
-        None if minutes is None else f"{sign}{format_span(abs(minutes) * 60)}",
-        [round(hours, 2) for hours in course.daily if hours is not None],
-        period_text,
-    )
-
-
 def _tile(
-    label: str,
-    value: str,
-    change: float | None,
-    change_text: str | None,
-    daily: Sequence[Any],
-    period_text: str,
+    label: str, value: str, course: Course, since: str, filters: Filters | None = None
 ) -> None:
-    st.metric(
-        label,
-        value,
-        "±0" if change == 0 else change_text,
-        delta_color="inverse" if change and label in HIGHER_IS_WORSE else "off",
-        delta_arrow="auto" if change else "off",
-        delta_description=period_text if change_text else None,
-        chart_data=daily or None,
-        border=True,
-        height="stretch",
-        help=TILE_HELP[label],
+    """A tile without filters counts time, and opens nothing."""
+    change = course.change
+    with st.container(border=True, gap=None, key=f"tile_{label.replace(' ', '_')}"):
+        st.caption(label, help=TILE_HELP[label])
+        if filters is not None and can_open_marks():
+            params = timezone.with_zone(group_params(filters.params()))
+            st.page_link("users.py", label=value, query_params=params)
+        else:
+            st.text(value)
+        text = ""
+        if change is not None:
+            amount = "" if filters is not None else format_span(abs(change) * 3600)
+            text = f"{signed(change, amount)} {since}"
+        is_worse = label in HIGHER_IS_WORSE and (change or 0) > 0
+        st.html(f'<div class="change{" worse" if is_worse else ""}">{text}</div>')
+        st.html(curve_image(course.daily))
+
+
+def curve_image(values: Sequence[float | None], *, width: int = 120, height: int = 28) -> str:
+    """The values as a small curve from zero, an SVG image; None is a gap."""
+    largest = max([1.0, *(value for value in values if value is not None)])
+    step = width / max(len(values) - 1, 1)
+    path, is_drawn = "", False
+    for number, value in enumerate(values):
+        if value is not None:
+            y = height - 1 - value / largest * (height - 2)
+            path += f"{'L' if is_drawn else 'M'}{number * step:.1f} {y:.1f}"
+        is_drawn = value is not None
+    svg = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
+        f'preserveAspectRatio="none"><path d="{path}" fill="none" stroke="{INK}" '
+        'stroke-width="1.5" vector-effect="non-scaling-stroke"/></svg>'
     )
+    return f'<img class="curve" alt="" src="data:image/svg+xml,{quote(svg)}">'

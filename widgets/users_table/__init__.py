@@ -28,12 +28,15 @@ class TableColumn(TypedDict):
     label: str
     sortable: bool
     width: float
+    numeric: bool
 
 
 class Cell(TypedDict):
     """One value and how it is drawn; one function below makes each kind."""
 
-    kind: Literal["person", "quiet", "text", "code", "lines", "link", "tags", "mark", "time"]
+    kind: Literal[
+        "person", "quiet", "text", "code", "lines", "link", "tags", "mark", "time", "bar", "course"
+    ]
     text: NotRequired[str]
     title: NotRequired[str]
     subtitle: NotRequired[str]
@@ -43,6 +46,8 @@ class Cell(TypedDict):
     icon: NotRequired[Icon]
     iso: NotRequired[str]
     href: NotRequired[str]
+    share: NotRequired[float]
+    values: NotRequired[list[float | None]]
 
 
 class TableRow(TypedDict):
@@ -82,8 +87,11 @@ class Block(TypedDict):
     since: NotRequired[Cell | None]
 
 
-def column(key: str, label: str, *, sortable: bool = True, width: float = 1) -> TableColumn:
-    return {"key": key, "label": label, "sortable": sortable, "width": width}
+def column(
+    key: str, label: str, *, sortable: bool = True, width: float = 1, numeric: bool = False
+) -> TableColumn:
+    """`numeric`: heading and values on the right, as numbers are compared."""
+    return {"key": key, "label": label, "sortable": sortable, "width": width, "numeric": numeric}
 
 
 def row(id: str, label: str, **cells: Cell) -> TableRow:
@@ -130,6 +138,20 @@ def tags(items: Sequence[str], *, limit: int = 2) -> Cell:
 def mark(text: str, tone: Tone, icon: Icon) -> Cell:
     """A word with a color and a shape; readers need not see either."""
     return {"kind": "mark", "text": text, "tone": tone, "icon": icon}
+
+
+def number(count: float) -> Cell:
+    return text(f"{count:,.0f}") if count else quiet("0")
+
+
+def bar(share: float, tone: Tone) -> Cell:
+    """A bar of a length between 0 and 1; the number stands in another cell."""
+    return {"kind": "bar", "share": share, "tone": tone}
+
+
+def course(values: Sequence[float | None], label: str) -> Cell:
+    """A small curve from zero; None is a gap. `label` says the same in words."""
+    return {"kind": "course", "values": list(values), "title": label}
 
 
 def time(moment: datetime | None, label: str = "", *, title: str = "") -> Cell:
@@ -215,21 +237,23 @@ def users_table(
     rows: Sequence[TableRow],
     *,
     columns: Sequence[TableColumn],
-    details: Callable[[Sequence[str]], Mapping[str, list[Block]]],
+    details: Callable[[Sequence[str]], Mapping[str, list[Block]]] | None = None,
     caption: str,
     empty: str,
     key: str,
     sort: str = "",
     descending: bool = False,
     on_sort: Callable[[str], None] = lambda _: None,
+    on_row: Callable[[str], None] | None = None,
 ) -> None:
     """Draw one page of rows.
 
-    `details` gets the IDs of the open rows, `on_sort` the key of a clicked column. Call it inside a
-    fragment: opening a row or sorting then reruns only the fragment.
+    `details` gets the IDs of the open rows, `on_sort` the key of a clicked column. Without details
+    rows do not open; `on_row` gets the ID of a clicked one. Call it inside a fragment: opening a
+    row or sorting then reruns only the fragment.
     """
     open_ids = open_row_ids(st.session_state.get(key), [r["id"] for r in rows])
-    blocks = details(open_ids) if open_ids else {}
+    blocks = details(open_ids) if details and open_ids else {}
 
     def handle_sort() -> None:
         chosen = sort_key(st.session_state.get(key), columns)
@@ -243,14 +267,19 @@ def users_table(
         "rows": list(rows),
         "details": {id: blocks.get(id, []) for id in open_ids},
         "empty": empty,
+        "opens": "details" if details else "page" if on_row else "nothing",
     }
-    _component()(
+    state = _component()(
         key=key,
         data=data,
         default={"open": []},
         on_open_change=lambda: None,
         on_sort_change=handle_sort,
+        on_row_change=lambda: None,
     )
+    clicked = state.get("row")
+    if on_row and clicked in [r["id"] for r in rows]:
+        on_row(clicked)
 
 
 @cache

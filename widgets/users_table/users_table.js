@@ -59,14 +59,20 @@ function createView(root, data) {
 function handleClick(view, event) {
   const control = event.target.closest("a, button, input, select, label");
   if (control?.dataset.sort) return view.component.setTriggerValue("sort", control.dataset.sort);
-  if (control && !control.classList.contains("toggle")) return;
+  if (control && !control.matches(".toggle, .opener")) return;
   const row = event.target.closest("tr.row");
-  if (row && (control || !isSelecting(view, event))) toggle(view, row.dataset.id);
+  if (row && (control || !isSelecting(view, event))) openRow(view, row.dataset.id);
 }
 
 function isSelecting(view, event) {
   const [x, y] = view.pointerDown ?? [event.clientX, event.clientY];
   return event.detail > 1 || Math.hypot(event.clientX - x, event.clientY - y) > 4;
+}
+
+function openRow(view, id) {
+  const { opens } = view.component.data;
+  if (opens === "details") toggle(view, id);
+  if (opens === "page") view.component.setTriggerValue("row", id);
 }
 
 function toggle(view, id) {
@@ -108,29 +114,30 @@ const searchKey = (text) => text.normalize("NFD").replace(/\p{M}/gu, "").toLower
 // ---- the table -----------------------------------------------------------------------------------------------------
 
 function drawHead(view) {
-  const { caption, columns, sort } = view.component.data;
-  const drawn = JSON.stringify([caption, columns, sort]);
+  const { caption, columns, sort, opens } = view.component.data;
+  const drawn = JSON.stringify([caption, columns, sort, opens]);
   if (view.drawn === drawn) return;
   view.drawn = drawn;
   view.caption.textContent = caption;
   const total = columns.reduce((sum, column) => sum + (column.width ?? 1), 0);
-  view.widths.replaceChildren(el("col", { class: "toggles" }), ...columns.map((column) => {
+  const hasDetails = opens === "details";
+  view.widths.replaceChildren(...(hasDetails ? [el("col", { class: "toggles" })] : []), ...columns.map((column) => {
     const col = el("col");
     col.style.width = `${(100 * (column.width ?? 1)) / total}%`;
     return col;
   }));
   view.head.replaceChildren(el("tr", { role: "row" },
-    el("th", { scope: "col", role: "columnheader" }, el("span", { class: "unseen" }, "Details")),
+    hasDetails && el("th", { scope: "col", role: "columnheader" }, el("span", { class: "unseen" }, "Details")),
     columns.map((column) => headCell(column, sort))));
   view.sorter.replaceChildren(...sortControl(columns.filter((column) => column.sortable), sort));
 }
 
-function headCell({ key, label, sortable }, sort) {
+function headCell({ key, label, sortable, numeric }, sort) {
   const direction = sort?.key === key ? (sort.descending ? "descending" : "ascending") : null;
   const inner = sortable
     ? el("button", { type: "button", id: `sort-${key}`, "data-sort": key }, el("span", {}, label), icon(direction === "descending" ? "down" : "up"))
     : label;
-  return el("th", { scope: "col", role: "columnheader", "aria-sort": direction }, inner);
+  return el("th", { scope: "col", role: "columnheader", class: numeric && "numeric", "aria-sort": direction }, inner);
 }
 
 // Replaces the header where rows are cards.
@@ -145,23 +152,27 @@ function sortControl(columns, sort) {
 }
 
 function drawRows(view) {
-  const { rows, columns, empty } = view.component.data;
+  const { rows, columns, empty, opens } = view.component.data;
   const entries = new Map(rows.map((row) => [row.id, drawRow(view, row, columns)]));
   view.rows = entries;
   for (const entry of entries.values()) drawPanel(view, entry);
-  const emptyRow = el("tr", { role: "row" }, el("td", { role: "cell", class: "empty", colspan: columns.length + 1 }, empty));
+  const emptyRow = el("tr", { role: "row" }, el("td", { role: "cell", class: "empty", colspan: columns.length + (opens === "details") }, empty));
   setChildren(view.body, entries.size ? [...entries.values()].flatMap((entry) => [entry.row, entry.panel]) : [emptyRow]);
 }
 
 function drawRow(view, row, columns) {
-  const drawn = JSON.stringify([row, columns]);
+  const { opens } = view.component.data;
+  const drawn = JSON.stringify([row, columns, opens]);
   const entry = view.rows.get(row.id) ?? { id: row.id, serial: ++view.serial };
   if (entry.drawn === drawn) return entry;
   entry.drawn = drawn;
+  const hasDetails = opens === "details";
   entry.toggle = el("button", { type: "button", class: "toggle", id: `toggle-${entry.serial}`, "aria-expanded": "false",
     "aria-controls": `panel-${entry.serial}`, "aria-label": `Details of ${row.label}` }, icon("open"));
-  const cells = columns.map((column, index) => tableCell(index === 0, column.label, row.cells[column.key]));
-  entry.row = el("tr", { role: "row", class: "row", "data-id": row.id }, el("td", { role: "cell", class: "toggles" }, entry.toggle), cells);
+  const cells = columns.map((column, index) => tableCell(index === 0, column, row.cells[column.key]));
+  if (opens === "page") cells[0].replaceChildren(el("button", { type: "button", class: "opener", "aria-label": `Open ${row.label}` }, [...cells[0].childNodes]));
+  entry.row = el("tr", { role: "row", class: opens === "nothing" ? "row still" : "row", "data-id": row.id },
+    hasDetails && el("td", { role: "cell", class: "toggles" }, entry.toggle), cells);
   entry.panel ??= el("tr", { role: "row", class: "panel", id: `panel-${entry.serial}` }, el("td", { role: "cell" }));
   entry.panel.firstChild.colSpan = columns.length + 1;
   return entry;
@@ -197,14 +208,16 @@ const CELLS = {
   tags: ({ items, more = 0 }) => items.length ? el("span", { class: "tags" }, items.slice(0, -1).map(tag),
     el("span", { class: "last" }, tag(items.at(-1)), more > 0 && el("span", { class: "more" }, `+${more}`, el("span", { class: "unseen" }, " more")))) : [],
   mark: ({ text, tone, icon: name }) => el("span", { class: `mark ${tone}` }, icon(name), el("span", { dir: "auto" }, text)),
+  bar: ({ share, tone }) => el("span", { class: `bar ${tone}`, "aria-hidden": "true" }, el("i", { style: `width: ${100 * share}%` })),
+  course: ({ values, title }) => curve(values, title),
   time: ({ iso, text, title }) => el("time", { datetime: iso, title }, text.split(" ").flatMap((word) => [" ", el("span", { class: "word" }, word)]).slice(1)),
 };
 const cellOf = (cell) => typeof cell === "string" ? CELLS.text({ text: cell }) : (cell && CELLS[cell.kind]?.(cell)) || [];
 const tag = (text) => el("span", { class: "tag", dir: "auto", title: text }, text);
 const textSpan = (kind, text) => el("span", { class: kind, dir: "auto", title: text.length > 16 ? text : null }, text);
 
-function tableCell(isHeading, label, cell) {
-  return el(isHeading ? "th" : "td", { scope: isHeading ? "row" : null, role: isHeading ? "rowheader" : "cell", "data-label": label },
+function tableCell(isHeading, { label, numeric }, cell) {
+  return el(isHeading ? "th" : "td", { scope: isHeading ? "row" : null, role: isHeading ? "rowheader" : "cell", class: numeric && "numeric", "data-label": label },
     el("div", { class: "value" }, cellOf(cell)));
 }
 
@@ -300,6 +313,17 @@ function icon(name) {
   const svg = document.createElementNS(SVG, "svg");
   for (const [key, value] of Object.entries({ viewBox: "0 0 16 16", class: `icon ${name}`, "aria-hidden": "true" })) svg.setAttribute(key, value);
   svg.appendChild(document.createElementNS(SVG, "path")).setAttribute("d", ICONS[name] ?? ICONS.question);
+  return svg;
+}
+
+// A curve from zero to the largest value; null is a gap.
+function curve(values, title) {
+  const largest = Math.max(1, ...values), step = 100 / Math.max(1, values.length - 1);
+  const path = values.map((value, index) => value == null ? "" :
+    `${index && values[index - 1] != null ? "L" : "M"}${(index * step).toFixed(1)} ${(19 - 18 * value / largest).toFixed(1)}`).join("");
+  const svg = document.createElementNS(SVG, "svg");
+  for (const [key, value] of Object.entries({ viewBox: "0 0 100 20", class: "course", preserveAspectRatio: "none", role: "img", "aria-label": title })) svg.setAttribute(key, value);
+  svg.appendChild(document.createElementNS(SVG, "path")).setAttribute("d", path);
   return svg;
 }
 

@@ -1,0 +1,128 @@
+"""The verdict: whether provisioning gets better, where it hurts most, and why, in a few sentences.
+
+Every number in it is a link to the accounts that it counts.
+"""
+
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+import streamlit as st
+
+from data.formatting import count_of, signed
+from queries.filters import Filters
+from queries.health.verdict import DayCount, Verdict, leader
+from widgets import timezone
+from widgets.address import group_params
+from widgets.health.drill_down import address_of, can_open_marks
+from widgets.health.health_data import HealthData
+from widgets.health.marks import Mark
+from widgets.labels import escape_label
+
+DIRECTION_LABELS: dict[str, tuple[str, str, Literal["red", "green", "gray"]]] = {
+    "worse": ("Getting worse", ":material/trending_up:", "red"),
+    "better": ("Getting better", ":material/trending_down:", "green"),
+    "steady": ("Steady", ":material/trending_flat:", "gray"),
+}
+
+
+class Link(NamedTuple):
+    """A part of a sentence that opens the accounts that it counts."""
+
+    text: str
+    params: dict[str, list[str]]
+
+
+Sentence = list[str | Link]
+
+
+def show_verdict(data: HealthData) -> None:
+    """The verdict on the accounts that have failed."""
+    course = data.verdict
+    with st.container(border=True, key="verdict", gap="small"):
+        if course:
+            label, icon, color = DIRECTION_LABELS[course.direction]
+            st.badge(label, icon=icon, color=color)
+        for number, sentence in enumerate(sentences(data, course)):
+            _draw_sentence(sentence, number)
+
+
+def sentences(data: HealthData, course: Verdict | None) -> Iterator[Sentence]:
+    """What there is to say: the count and its change, its course, the worst place, the reason."""
+    failed = data.failed_count
+    now = _accounts_link(data, count_of(failed, "failed account"), Mark("failed"))
+    if course is None:
+        yield [now, ". Trends start with the second day on which every integration has a snapshot."]
+        return
+    yield [now, *_change(data, course), "."]
+    if course.highest.failed:
+        yield [*_course(data, course), "."]
+    if failed and (worst := leader(data.trends.failed_by_integration)):
+        count = _accounts_link(data, f"{worst.failed:,}", Mark("failed", cell=worst.integration))
+        since = "" if worst.since == course.first.day else f" since {worst.since:%-d %b}"
+        yield [
+            f"{worst.integration} has the most: ",
+            count,
+            f" of {failed:,} ({worst.failed / failed:.0%}), more than any other{since}.",
+        ]
+    if failed and not data.reasons.empty:
+        yield _main_reason(data, failed)
+
+
+def _change(data: HealthData, course: Verdict) -> Sentence:
+    if course.direction == "steady":
+        return [", about as many as on ", *_day(data, course.reference)]
+    change = course.newest.failed - course.reference.failed
+    words = f", {abs(change):,} {'more' if change > 0 else 'fewer'} than on "
+    return [words, *_day(data, course.reference)]
+
+
+def _course(data: HealthData, course: Verdict) -> Sentence:
+    """The period's first day and its extremes."""
+    parts: Sentence = ["First day: ", *_day(data, course.first, " on ")]
+    if course.highest.failed != course.lowest.failed:
+        parts += [". Highest: ", *_day(data, course.highest, " on ")]
+        parts += [". Lowest: ", *_day(data, course.lowest, " on ")]
+    change = course.newest.failed - course.week_before.failed
+    weeks_change = signed(change) if change else "no change"
+    return [*parts, f". Since {course.week_before.day:%-d %b}: {weeks_change}"]
+
+
+def _day(data: HealthData, point: DayCount, joint: str = "") -> Sentence:
+    """`15 Nov (53)` or, with a joint, `53 on 15 Nov`."""
+    mark = Mark("failed", day=point.day.isoformat())
+    link = _accounts_link(data, f"{point.failed:,}", mark)
+    day = f"{point.day:%-d %b}"
+    return [link, f"{joint}{day}"] if joint else [f"{day} (", link, ")"]
+
+
+def _main_reason(data: HealthData, failed: int) -> Sentence:
+    top = data.reasons.iloc[0]
+    reason, count = str(top["reason"]), int(top["accounts"])
+    template = "" if top["template"] in (None, reason) else f": {top['template']}"
+    filters = Filters(
+        integration=data.scope.integration, reason=(reason,), as_of=data.scope.as_of
+    ).params()
+    link = Link(f"{count:,}", group_params(filters))
+    return [f"Main reason: “{reason}{template}”, ", link, f" of {failed:,} ({count / failed:.0%})."]
+
+
+def _accounts_link(data: HealthData, text: str, mark: Mark) -> Link:
+    return Link(text, address_of(mark, data.scope).params)
+
+
+def _draw_sentence(sentence: Sentence, number: int) -> None:
+    """The parts side by side, as the look has them: inline, as text flows."""
+    can_open = can_open_marks()
+    with st.container(horizontal=True, gap=None, key=f"verdict_{number}"):
+        for part in sentence:
+            if isinstance(part, Link) and can_open:
+                params = timezone.with_zone(part.params)
+                st.page_link("users.py", label=escape_label(part.text), query_params=params)
+            else:
+                st.markdown(_markdown(part.text if isinstance(part, Link) else part))
+
+
+def _markdown(text: str) -> str:
+    """The text with its spaces at both ends, which HTML would drop."""
+    before, after = text[: len(text) - len(text.lstrip())], text[len(text.rstrip()) :]
+    return before.replace(" ", "&nbsp;") + escape_label(text, 300) + after.replace(" ", "&nbsp;")
