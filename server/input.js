@@ -49,7 +49,11 @@ globalThis.rollcallInput ??= (() => {
   const pushState = history.pushState.bind(history);
   history.pushState = (...entry) => {
     sessionStorage.setItem(placeKey(), String(main()?.scrollTop ?? 0));
-    pushState(...entry);
+    // Letters of one search are one step back.
+    const [from, to] = [location.search, new URL(entry[2], location.href).search].map((text) => new URLSearchParams(text));
+    const isSearching = from.get("q") && to.get("q") && document.activeElement?.closest(".st-key-q");
+    if (isSearching) history.replaceState(...entry);
+    else pushState(...entry);
   };
   addEventListener("popstate", () => {
     const place = Number(sessionStorage.getItem(placeKey())), started = performance.now();
@@ -89,5 +93,26 @@ globalThis.rollcallInput ??= (() => {
       else requestAnimationFrame(printWhenDrawn);
     })();
   }, true);
+  // "/" and Ctrl K lead to the search box of the page, except where somebody types.
+  document.addEventListener("keydown", (event) => {
+    const isSearch = (event.key === "k" && (event.ctrlKey || event.metaKey)) ||
+      (event.key === "/" && !event.composedPath()[0].matches("input, textarea, select, [contenteditable]"));
+    const box = isSearch && document.querySelector(".st-key-q input");
+    if (!box) return;
+    event.preventDefault();
+    box.focus();
+    box.select();
+  });
+  // A link that copies itself.
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("a.copy-link");
+    if (!link || event.ctrlKey || event.metaKey || !navigator.clipboard) return;
+    event.preventDefault();
+    navigator.clipboard.writeText(link.href).then(() => link.toggleAttribute("data-copied", true));
+  });
+  // A filter that was chosen from a menu opens by itself.
+  document.addEventListener("click", (event) => {
+    if (event.target.closest("[role=menuitem]")) requestAnimationFrame(() => focusPopover(MAX_FRAMES));
+  });
   return true;
 })();

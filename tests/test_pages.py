@@ -31,7 +31,7 @@ from widgets.health.card import spreadsheet_csv
 from widgets.health.drill_down import Address, address_of
 from widgets.health.marks import Mark, customdata, mark_from
 from widgets.labels import MAX_LABEL_LENGTH
-from widgets.users.sentence import PRESETS
+from widgets.users.presets import PRESETS
 
 PAGES = Path(__file__).parent.parent / "pages"
 JANUARY = Period(date(2026, 1, 1), date(2026, 1, 31))

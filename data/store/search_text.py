@@ -1,5 +1,6 @@
 """Text search that ignores case and accents."""
 
+import unicodedata
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,6 +15,12 @@ SEARCH_COLUMNS = ("user_name", "user_email", "username_in_app", "upstream_user_i
 def search_text(accounts: sa.FromClause) -> ColumnElement[str]:
     """The normalized text of all searched columns, one per account."""
     return search_normalized(func.concat_ws(" ", *(accounts.c[name] for name in SEARCH_COLUMNS)))
+
+
+def search_key(text: str) -> str:
+    """The same normalization of a text that is already read."""
+    letters = unicodedata.normalize("NFD", text.lower())
+    return "".join(letter for letter in letters if not unicodedata.combining(letter))
 
 
 def contains(column: ColumnElement[Any], text: str) -> ColumnElement[bool]:
