@@ -4,17 +4,34 @@ import unicodedata
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import ColumnElement, func
+from sqlalchemy import ColumnElement, func, select
 
+from data.schema import account, is_same_account
 from data.store.dialect import occurs_in, search_normalized
 
 SEARCH_COLUMNS = ("user_name", "user_email", "username_in_app", "upstream_user_id")
-"""The columns of an account that a search covers."""
+"""The texts of an account that a search covers, besides its roles and its account ID."""
 
 
 def search_text(accounts: sa.FromClause) -> ColumnElement[str]:
-    """The normalized text of all searched columns, one per account."""
-    return search_normalized(func.concat_ws(" ", *(accounts.c[name] for name in SEARCH_COLUMNS)))
+    """The normalized text of all that a search covers, one per account.
+
+    Every search reads all of it, so what a text repeats is left out: usernames are often email
+    addresses, and account IDs often usernames.
+    """
+    c = accounts.c
+    account_id = (
+        select(account.c.account_id).where(is_same_account(account, accounts)).scalar_subquery()
+    )
+    texts = (
+        c.user_name,
+        c.user_email,
+        func.nullif(func.lower(c.username_in_app), func.lower(c.user_email)),
+        c.upstream_user_id,
+        func.nullif(func.lower(account_id), func.lower(c.username_in_app)),
+        func.array_to_string(c.roles, " "),
+    )
+    return search_normalized(func.concat_ws(" ", *texts))
 
 
 def search_key(text: str) -> str:

@@ -25,8 +25,8 @@ def show_count(page: AccountPage, filters: Filters, size: int) -> None:
             last = min(page.page * size, page.count)
             st.markdown(f"{first:,}–{last:,} of {count} accounts", width="content")
             for label, icon, other in (
-                ("Previous page", "chevron_left", page.page - 1),
-                ("Next page", "chevron_right", page.page + 1),
+                ("Previous accounts", "chevron_left", page.page - 1),
+                ("Next accounts", "chevron_right", page.page + 1),
             ):
                 st.button(
                     f":small[{label}]",
