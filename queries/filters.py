@@ -184,7 +184,7 @@ def search_words(text: str) -> list[str]:
 
 def wanted_roles(filters: Filters, roles: Sequence[str]) -> set[str]:
     """The roles that the filters ask for: by name, or by a word of the search."""
-    words = [key for word in search_words(filters.q) if len(key := search_key(word)) > 2]  # noqa: PLR2004
+    words = [key for word in search_words(filters.q) if len(key := search_key(word)) > 2]
     by_search = {role for role in roles if any(word in search_key(role) for word in words)}
     return by_search | set(filters.role).intersection(roles)
 

@@ -111,8 +111,9 @@ globalThis.rollcallInput ??= (() => {
     navigator.clipboard.writeText(link.href).then(() => link.toggleAttribute("data-copied", true));
   });
   // A filter that was chosen from a menu opens by itself.
-  document.addEventListener("click", (event) => {
-    if (event.target.closest("[role=menuitem]")) requestAnimationFrame(() => focusPopover(MAX_FRAMES));
-  });
+  for (const type of ["pointerup", "keydown"]) document.addEventListener(type, (event) => {
+    const isChosen = event.target.closest("[role=menuitem]") && [undefined, "Enter", " "].includes(event.key);
+    if (isChosen) requestAnimationFrame(() => focusPopover(MAX_FRAMES));
+  }, true);
   return true;
 })();

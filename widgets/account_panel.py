@@ -46,7 +46,9 @@ STATE_SOURCE_LABELS = {
 """Source of a state → its text, where the state is not reported by the source."""
 
 DELETED_BUT_ACTIVE = "Deleted but still active"
-CONTRADICTION = f"{DELETED_BUT_ACTIVE}: the account is marked Deleted, and the app reports it active."
+CONTRADICTION = (
+    f"{DELETED_BUT_ACTIVE}: the account is marked Deleted, and the app reports it active."
+)
 
 
 def table_columns(*, several_integrations: bool) -> list[ut.TableColumn]:

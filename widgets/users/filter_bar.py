@@ -10,6 +10,7 @@ import streamlit as st
 
 from data.access.roles import Permission
 from data.states import OPERATIONS, STATE_BY_NAME, Phase, state_names
+from data.store.search_text import search_key
 from queries.filters import FILTER_BY_NAME, MAX_SEARCH_LENGTH, Filter, Filters, duration_text
 from queries.users.facets import Choice, list_choices, reason_texts, snapshot_times
 from server.authorize import authorize, store_connection
@@ -141,7 +142,7 @@ def _show_choices(filters: Filters, name: str) -> None:
             label_visibility="collapsed",
         )
     if search and not choices.remaining:
-        _show_select_all(filters, filter_, choices.shown)
+        _show_select_all(filters, filter_, choices.shown, search)
     shown = choices.shown if filter_.choices or search else _fold_empty(filters, filter_, choices)
     if shown:
         _show_pills(filters, filter_, shown, label=filter_.label, texts=texts)
@@ -151,9 +152,12 @@ def _show_choices(filters: Filters, name: str) -> None:
         st.text(f"{choices.remaining:,} more – type to search")
 
 
-def _show_select_all(filters: Filters, filter_: Filter, choices: Sequence[Choice]) -> None:
+def _show_select_all(
+    filters: Filters, filter_: Filter, choices: Sequence[Choice], search: str
+) -> None:
     """One press for all that the search has found and that some account has."""
-    values = [choice.value for choice in choices if choice.accounts]
+    key = search_key(search)
+    values = [c.value for c in choices if c.accounts and key in search_key(c.value)]
     before = filters.values(filter_.name)
     if len(set(values) - set(before)) > 1:
         wanted = filter_.parse([*dict.fromkeys([*before, *values])])

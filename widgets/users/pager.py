@@ -10,7 +10,9 @@ from widgets.address import show_pagination, update_address
 
 def requested_page_size() -> int:
     """The rows of a page in the address."""
-    return next((size for size in PAGE_SIZES if st.query_params.get("rows") == str(size)), PAGE_SIZE)
+    return next(
+        (size for size in PAGE_SIZES if st.query_params.get("rows") == str(size)), PAGE_SIZE
+    )
 
 
 def show_count(page: AccountPage, filters: Filters, size: int) -> None:
@@ -55,7 +57,8 @@ def show_pages(page: AccountPage, size: int) -> None:
     with st.container(
         horizontal=True, horizontal_alignment="distribute", vertical_alignment="center", key="pages"
     ):
-        show_pagination(page.page, page.count, size)
+        with st.container(width="stretch"):  # in less room, pages fold into one number
+            show_pagination(page.page, page.count, size)
         st.selectbox(
             "Rows per page",
             PAGE_SIZES,

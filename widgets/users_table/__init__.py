@@ -43,7 +43,18 @@ class Cell(TypedDict):
     """One value and how it is drawn; one function below makes each kind."""
 
     kind: Literal[
-        "person", "quiet", "text", "code", "id", "lines", "link", "tags", "mark", "time", "bar", "course"
+        "person",
+        "quiet",
+        "text",
+        "code",
+        "id",
+        "lines",
+        "link",
+        "tags",
+        "mark",
+        "time",
+        "bar",
+        "course",
     ]
     text: NotRequired[str]
     title: NotRequired[str]
