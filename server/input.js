@@ -11,6 +11,7 @@ globalThis.rollcallInput ??= (() => {
     const body = document.querySelector("[data-testid=stPopoverBody]");
     if (!body && frames) requestAnimationFrame(() => focusPopover(frames - 1));
     if (!body) return;
+    opener = document.querySelector("[data-testid=stPopoverButton][aria-expanded=true]") ?? opener;
     body.tabIndex = -1;
     body.focus({ preventScroll: true });
   }

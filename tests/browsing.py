@@ -212,8 +212,9 @@ class Reader:
     def open_filter(self, label: str) -> Locator:
         """Open a filter, from the menu if it is not set; returns its dialog."""
         self.wait_until_drawn()
-        if (chip := self.page.get_by_role("button", name=label, exact=True)).count():
-            chip.first.click()
+        button = self.page.get_by_role("button", name=label, exact=True)
+        if (chip := self.page.get_by_test_id("stPopoverButton").and_(button)).count():
+            chip.click()
         else:
             self.page.get_by_role("button", name="Filter", exact=True).click()
             self.page.get_by_role("menuitem", name=label, exact=True).click()

@@ -194,7 +194,9 @@ def tags(items: Sequence[str], *, marked: Collection[str] = (), limit: int = MAX
 def mark(text: str, tone: Tone, icon: Icon, *, title: str = "", note: str = "") -> Cell:
     """A word with a color and a shape; readers need not see either. `note` stands on a phone."""
     cell: Cell = {"kind": "mark", "text": text, "tone": tone, "icon": icon}
-    return cell | {"title": title, "note": note} if title or note else cell
+    if title or note:
+        cell["title"], cell["note"] = title, note
+    return cell
 
 
 def number(count: float) -> Cell:
