@@ -20,9 +20,8 @@ def search_text(accounts: sa.FromClause) -> ColumnElement[str]:
     addresses, and account IDs often usernames.
     """
     c = accounts.c
-    account_id = (
-        select(account.c.account_id).where(is_same_account(account, accounts)).scalar_subquery()
-    )
+    ids = account.alias()  # the query around this one can read the table too
+    account_id = select(ids.c.account_id).where(is_same_account(ids, accounts)).scalar_subquery()
     texts = (
         c.user_name,
         c.user_email,
