@@ -22,7 +22,7 @@ from widgets.labels import escape_label
 FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(2100, 12, 31)
 """The range of date pickers; an address can give any day."""
 
-KEPT_PARAMS = ("rows", "open")
+LASTING_PARAMS = ("rows", "open")
 """Parameters of the list that other filters leave as they are."""
 
 LAST_FILTERS_KEY = "_last_filters"
@@ -50,8 +50,8 @@ def apply_filters(filters: Filters, *, sort: str | None = None) -> None:
     if not is_user_action():
         return
     st.session_state[LAST_FILTERS_KEY] = filters
-    kept = [(name, v) for name in KEPT_PARAMS for v in st.query_params.get_all(name)]
-    params = [*filters.params(), ("sort", sort or st.query_params.get("sort", "")), *kept]
+    lasting = [(name, v) for name in LASTING_PARAMS for v in st.query_params.get_all(name)]
+    params = [*filters.params(), ("sort", sort or st.query_params.get("sort", "")), *lasting]
     write_address(timezone.with_zone(group_params(params)))
     st.rerun()
 

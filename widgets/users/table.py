@@ -14,7 +14,7 @@ from widgets import account_panel
 from widgets.address import address_params, update_address
 from widgets.filters import show_ignored_params
 from widgets.users.presets import suggest_fewer_filters
-from widgets.users_table import Block, users_table
+from widgets.users_table import Block, TableRow, users_table
 
 MAX_SUGGESTIONS = 8
 """Filters that an empty list offers to remove."""
@@ -49,14 +49,7 @@ def show_table(
         }
 
     users_table(
-        [
-            account_panel.table_row(
-                row,
-                page.overrides.get(row.account_key),
-                wanted_roles=wanted_roles(filters, row.roles),
-            )
-            for row in page.rows
-        ],
+        _table_rows(page, filters),
         columns=account_panel.table_columns(several_integrations=several_integrations),
         sort=order,
         descending=descending,
@@ -68,6 +61,17 @@ def show_table(
         address="open",
         page=str(page.page),
     )
+
+
+def _table_rows(page: AccountPage, filters: Filters) -> list[TableRow]:
+    return [
+        account_panel.table_row(
+            row,
+            page.overrides.get(row.account_key),
+            wanted_roles=wanted_roles(filters, row.roles),
+        )
+        for row in page.rows
+    ]
 
 
 def show_ignored(filters: Filters, sort: str, page: int) -> None:

@@ -7,7 +7,7 @@ plain data and checks the answers. Neither side knows what the rows mean.
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from functools import cache
-from typing import Literal, NotRequired, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 import streamlit as st
 from streamlit.components.v2 import component
@@ -319,11 +319,6 @@ def users_table(
     open_ids = open_row_ids(st.session_state.get(key, linked), [r["id"] for r in rows])
     blocks = details(open_ids) if details and open_ids else {}
 
-    def handle_sort() -> None:
-        chosen = sort_key(st.session_state.get(key), columns)
-        if chosen is not None:
-            on_sort(chosen)
-
     data = {
         "caption": caption,
         "columns": list(columns),
@@ -335,16 +330,34 @@ def users_table(
         "address": address,
         "page": page,
     }
+    _draw(data, key, linked, columns, on_sort, on_row)
+
+
+def _draw(
+    data: Mapping[str, Any],
+    key: str,
+    default: dict[str, Any],
+    columns: Sequence[TableColumn],
+    on_sort: Callable[[str], None],
+    on_row: Callable[[str], None] | None,
+) -> None:
+    """Draw the component, and pass on a clicked heading or row."""
+
+    def handle_sort() -> None:
+        chosen = sort_key(st.session_state.get(key), columns)
+        if chosen is not None:
+            on_sort(chosen)
+
     state = _component()(
         key=key,
         data=data,
-        default=linked,
+        default=default,
         on_open_change=lambda: None,
         on_sort_change=handle_sort,
         on_row_change=lambda: None,
     )
     clicked = state.get("row")
-    if on_row and clicked in [r["id"] for r in rows]:
+    if on_row and isinstance(clicked, str) and clicked in [row["id"] for row in data["rows"]]:
         on_row(clicked)
 
 
