@@ -553,6 +553,7 @@ def test_a_row_of_a_table_opens_its_accounts(app: Served, visit: Visit) -> None:
     reader.expect_count("60 of 69")
     assert reader.params() == {"integration": ["figma"]}
     reader.page.go_back()
+    expect(reader.page.get_by_role("button", name="Open figma")).to_be_visible()
     reader.page.get_by_role("row", name="Update failed").click(timeout=PATIENCE)
     reader.expect_count("20 of 69")
     assert reader.params() == {"state": ["Update failed"]}
