@@ -20,7 +20,7 @@ from data.schema import account_current, account_version, is_unmatched, is_valid
 from data.states import OPEN_STATES, STATE_BY_NAME
 from data.store.dialect import has_role, is_one_of
 from data.store.pseudonyms import match_pseudonym
-from data.store.search_text import contains_normalized, search_text
+from data.store.search_text import contains_normalized, search_key, search_text
 from queries.owners import has_match_overrides, matches_search, with_match_overrides
 from queries.scope import Params, Scope, in_integrations, parse_texts
 
@@ -113,8 +113,12 @@ class Filter:
 # ---- addresses -----------------------------------------------------------------------------------
 
 
+STATE_BY_KEY = {name.casefold(): name for name in STATE_BY_NAME}
+
+
 def _parse_states(values: Sequence[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(value for value in values if value in STATE_BY_NAME))
+    names = (STATE_BY_KEY.get(value.casefold()) for value in values)
+    return tuple(dict.fromkeys(name for name in names if name))
 
 
 def _parse_search(values: Sequence[str]) -> str:
@@ -147,7 +151,11 @@ def _serialize_optional(value: Any) -> list[str]:
 
 
 def _one_of(allowed: Sequence[str]) -> tuple[Parse, Serialize]:
-    return lambda values: next((v for v in values if v in allowed), None), _serialize_optional
+    keys = {value.casefold(): value for value in allowed}
+    return (
+        lambda values: next((keys[v.casefold()] for v in values if v.casefold() in keys), None),
+        _serialize_optional,
+    )
 
 
 TEXTS = parse_texts, list[str]
@@ -160,13 +168,25 @@ DURATION = _parse_duration, _serialize_duration
 
 def _matches_search(rows: sa.FromClause, text: str, as_of: datetime | None) -> ColumnElement[bool]:
     """Each word occurs in any of the columns, or the text is a pseudonym."""
-    words = text.split(None, MAX_SEARCH_WORDS)
+    words = search_words(text)
     if "search" in rows.c:
         condition = matches_search(rows, text, words, as_of)
     else:
         condition = and_(*(contains_normalized(search_text(rows), word) for word in words))
     pseudonym_condition = match_pseudonym(rows, text)
     return condition if pseudonym_condition is None else sa.or_(condition, pseudonym_condition)
+
+
+def search_words(text: str) -> list[str]:
+    """The words to look for, without the comma of `Xu, Quentin`."""
+    return [word.strip(",;") or word for word in text.split(None, MAX_SEARCH_WORDS)]
+
+
+def wanted_roles(filters: Filters, roles: Sequence[str]) -> set[str]:
+    """The roles that the filters ask for: by name, or by a word of the search."""
+    words = [key for word in search_words(filters.q) if len(key := search_key(word)) > 2]
+    by_search = {role for role in roles if any(word in search_key(role) for word in words)}
+    return by_search | set(filters.role).intersection(roles)
 
 
 def _has_activity(rows: sa.FromClause, value: ActiveFilter, _: Any) -> ColumnElement[bool]:
@@ -365,11 +385,11 @@ def filter_phrases(filters: Filters) -> list[FilterPhrase]:
 
 def ignored_params(params: Params, filters: Filters) -> list[tuple[str, str]]:
     """The parameters of an address that its filters leave out: (name, value)."""
-    applied_params = set(filters.params())
+    applied_params = {(name, value.casefold()) for name, value in filters.params()}
 
     def is_applied(name: str, value: str) -> bool:
         alone = Filters.from_params({name: [value]}).params()
-        return bool(alone) and set(alone) <= applied_params
+        return bool(alone) and {(name, value.casefold()) for name, value in alone} <= applied_params
 
     return [
         (name, value)

@@ -11,6 +11,7 @@ globalThis.rollcallInput ??= (() => {
     const body = document.querySelector("[data-testid=stPopoverBody]");
     if (!body && frames) requestAnimationFrame(() => focusPopover(frames - 1));
     if (!body) return;
+    opener = document.querySelector("[data-testid=stPopoverButton][aria-expanded=true]") ?? opener;
     body.tabIndex = -1;
     body.focus({ preventScroll: true });
   }
@@ -49,6 +50,14 @@ globalThis.rollcallInput ??= (() => {
   document.addEventListener("click", (event) => {
     if (event.target.closest("a")) sessionStorage.setItem(placeKey(), String(main()?.scrollTop ?? 0));
   }, true);
+  const pushState = history.pushState.bind(history);
+  history.pushState = (...entry) => {
+    // Letters of one search are one step back.
+    const [from, to] = [location.search, new URL(entry[2], location.href).search].map((text) => new URLSearchParams(text));
+    const isSearching = from.get("q") && to.get("q") && document.activeElement?.closest(".st-key-q");
+    if (isSearching) history.replaceState(...entry);
+    else pushState(...entry);
+  };
   addEventListener("popstate", () => {
     const place = Number(sessionStorage.getItem(placeKey())), started = performance.now();
     const hasMoved = new AbortController();
@@ -101,6 +110,28 @@ globalThis.rollcallInput ??= (() => {
       if (charts().every(isFitting) || performance.now() - started > MAX_WAIT) requestAnimationFrame(() => print());
       else requestAnimationFrame(printWhenDrawn);
     })();
+  }, true);
+  // "/" and Ctrl K lead to the search box of the page, except where somebody types.
+  document.addEventListener("keydown", (event) => {
+    const isSearch = (event.key === "k" && (event.ctrlKey || event.metaKey)) ||
+      (event.key === "/" && !event.composedPath()[0].matches("input, textarea, select, [contenteditable]"));
+    const box = isSearch && document.querySelector(".st-key-q input");
+    if (!box) return;
+    event.preventDefault();
+    box.focus();
+    box.select();
+  });
+  // A link that copies itself.
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("a.copy-link");
+    if (!link || event.ctrlKey || event.metaKey || !navigator.clipboard) return;
+    event.preventDefault();
+    navigator.clipboard.writeText(link.href).then(() => link.toggleAttribute("data-copied", true));
+  });
+  // A filter that was chosen from a menu opens by itself.
+  for (const type of ["pointerup", "keydown"]) document.addEventListener(type, (event) => {
+    const isChosen = event.target.closest("[role=menuitem]") && [undefined, "Enter", " "].includes(event.key);
+    if (isChosen) requestAnimationFrame(() => focusPopover(MAX_FRAMES));
   }, true);
   return true;
 })();

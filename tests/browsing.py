@@ -172,7 +172,8 @@ class Reader:
 
     def expect_count(self, count: str) -> None:
         """Wait until the count above the list is this."""
-        words = re.compile(rf"^{count} accounts$")
+        of_several_pages = rf"[\d,]+–[\d,]+ of {count.split(' of ')[0]}"
+        words = re.compile(rf"^({count}|{of_several_pages}) accounts$")
         expect(self.page.get_by_text(words)).to_be_visible()
 
     def wait_until_drawn(self) -> None:
@@ -209,9 +210,14 @@ class Reader:
             self.page.wait_for_timeout(50)
 
     def open_filter(self, label: str) -> Locator:
-        """Open a filter; returns its dialog."""
+        """Open a filter, from the menu if it is not set; returns its dialog."""
         self.wait_until_drawn()
-        self.page.get_by_role("button", name=label, exact=True).first.click()
+        button = self.page.get_by_role("button", name=label, exact=True)
+        if (chip := self.page.get_by_test_id("stPopoverButton").and_(button)).count():
+            chip.click()
+        else:
+            self.page.get_by_role("button", name="Filter", exact=True).click()
+            self.page.get_by_role("menuitem", name=label, exact=True).click()
         return self.page.get_by_role("dialog", name=label, exact=True)
 
     def choose(self, label: str, *options: str) -> None:

@@ -217,9 +217,12 @@ def test_a_long_history_is_folded_until_it_is_opened(app: Served, visit: Visit) 
 
 def test_a_filter_can_be_used_with_the_keyboard_alone(app: Served, visit: Visit) -> None:
     reader = visit(f"{app.url}/users?integration=slack")
-    press, button = reader.page.keyboard.press, reader.page.get_by_role("button", name="User").first
-    button.focus()
+    press, menu = reader.page.keyboard.press, reader.page.get_by_role("button", name="Filter")
+    menu.first.focus()
     press("Enter")
+    reader.page.get_by_role("menuitem", name="User", exact=True).focus()
+    press("Enter")
+    button = reader.page.get_by_role("button", name="User", exact=True).first
     dialog = reader.page.get_by_role("dialog", name="User", exact=True)
     expect(dialog).to_be_focused()
     expect(dialog.get_by_text("matched").first).to_be_visible()

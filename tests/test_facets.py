@@ -114,7 +114,9 @@ def is_wanted(name: str, person: Person, filters: Filters) -> bool:
     """What the filters ask of an account that is there at their moment, in plain Python."""
     at = filters.as_of
     assert at
-    texts = " ".join(filter(None, (person.user, person.email, name, person.upstream)))
+    texts = " ".join(
+        filter(None, (person.user, person.email, name, person.upstream, *person.roles))
+    )
     answers = {
         "q": all(plain(word) in plain(texts) for word in filters.q.split()),
         "state": state_at(person, at) in filters.state,

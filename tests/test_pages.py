@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from builders import a_snapshot_file, an_account
 from dropped_files import HOSTILE, Delivered, deliver, hostile_accounts
 from streamlit.testing.v1 import AppTest
 
@@ -31,7 +32,7 @@ from widgets.health.card import spreadsheet_csv
 from widgets.health.drill_down import Address, address_of
 from widgets.health.marks import Mark, customdata, mark_from
 from widgets.labels import MAX_LABEL_LENGTH
-from widgets.users.sentence import PRESETS
+from widgets.users.presets import PRESETS
 
 PAGES = Path(__file__).parent.parent / "pages"
 JANUARY = Period(date(2026, 1, 1), date(2026, 1, 31))
@@ -78,7 +79,7 @@ class Page:
         return next(m.value for m in self.run.markdown if "accounts" in m.value)
 
     @property
-    def sentence(self) -> list[str]:
+    def removable(self) -> list[str]:
         """The labels of the buttons that remove one filter each."""
         buttons = [b for b in self.run.button if b.key and b.key.startswith("remove_")]
         return [in_plain_words(b.label) for b in buttons]
@@ -90,10 +91,16 @@ class Page:
 
     def choices(self, name: str, within: str = "") -> Any:
         """The choices of a filter, opened."""
+        self.add_filter(name)
+        return self.run.pills(key=f"choose_{name}{within}")
+
+    def add_filter(self, name: str) -> None:
+        """Choose a filter from the menu, which opens it."""
+        if f"remove_{name}" not in [button.key for button in self.run.button]:
+            self.run.session_state["adding_filter"] = name
         self.run.session_state[f"filter_{name}"] = True
         self.run.run()
         assert not self.run.exception
-        return self.run.pills(key=f"choose_{name}{within}")
 
     def counts(self, name: str, within: str = "") -> list[str]:
         return [in_plain_words(option) for option in self.choices(name, within).options]
@@ -379,6 +386,21 @@ def test_the_address_sets_the_page_of_the_list(home: Home) -> None:
     assert users(page="2").usernames == [f"user{n:03}" for n in range(PAGE_SIZE, PAGE_SIZE + 5)]
 
 
+def test_a_page_can_be_longer_and_other_filters_keep_its_length(home: Home) -> None:
+    load_all(home, *accounts(2 * PAGE_SIZE + 5))
+    shown = users(rows="100")
+    assert len(shown.usernames) == 2 * PAGE_SIZE
+    assert shown.count == f"1–{2 * PAGE_SIZE} of **{2 * PAGE_SIZE + 5}** accounts"
+    shown.run.button(key="Next accounts").click().run()
+    assert shown.address == {"rows": "100", "page": "2"}
+    assert len(shown.usernames) == 5
+    assert shown.run.button(key="Next accounts").disabled
+    shown.run.text_input(key="q").set_value("user00").run()
+    assert shown.address == {"rows": "100", "q": "user00"}
+    assert len(users(rows="7").usernames) == PAGE_SIZE
+    assert users(rows="7").ignored.endswith("rows=7. Showing all accounts.")
+
+
 @pytest.mark.parametrize("beyond", ["3", "999999999999999999999"])
 def test_a_page_beyond_the_end_shows_the_first_page(home: Home, beyond: str) -> None:
     load_all(home, *accounts(PAGE_SIZE + 5))
@@ -490,37 +512,76 @@ def test_days_filter_from_to_or_both(home: Home) -> None:
     load_all(home, *(Delivered(username=name, last_updated=at) for name, at in days.items()))
     shown = users(updated_to="2025-12-31")
     assert sorted(shown.usernames) == ["ada", "bob"]
-    shown.run.session_state["filter_updated_from"] = True
-    shown.run.run()
+    shown.add_filter("updated_from")
     shown.run.date_input(key="updated_from").set_value(date(2025, 12, 31)).run()
     assert shown.usernames == ["bob"]
     assert shown.address == {"updated_from": "2025-12-31", "updated_to": "2025-12-31"}
 
 
-def test_each_part_of_the_sentence_removes_its_filter(home: Home) -> None:
+def test_each_set_filter_shows_its_values_and_can_be_removed(home: Home) -> None:
     load_all(home, ADA, BOB, CY)
     load_all(home, BOB, integration="okta")
     shown = users(
         state=["Update failed", "Deleted"], integration=["figma", "okta"], active="no", waiting="3d"
     )
     assert shown.count == "**0** of 4 accounts"
-    assert shown.sentence == [
-        "Remove filter: Update failed",
-        "Remove filter: Deleted",
-        "Remove filter: figma",
-        "Remove filter: okta",
-        "Remove filter: not active",
-        "Remove filter: open longer than 3 days",
+    assert shown.removable == [
+        "Remove filter: Provisioning state Update failed, +1",
+        "Remove filter: Integration figma, +1",
+        "Remove filter: Active in app No",
+        "Remove filter: Open longer than 3 days",
     ]
-    assert [m.value for m in shown.run.markdown if m.value in ("or", "in")] == ["or", "in", "or"]
-    shown.run.button(key="remove_waiting_3d").click().run()
-    shown.run.button(key="remove_integration_okta").click().run()
-    assert shown.usernames == ["bob"]
-    assert shown.address == {
-        "state": ["Update failed", "Deleted"],
-        "integration": "figma",
-        "active": "no",
-    }
+    shown.run.button(key="remove_waiting").click().run()
+    shown.run.button(key="remove_integration").click().run()
+    assert shown.usernames == ["bob", "bob"]
+    assert shown.address == {"state": ["Update failed", "Deleted"], "active": "no"}
+
+
+def test_a_range_is_one_filter(home: Home) -> None:
+    load_all(home, ADA)
+    shown = users(updated_from="2025-01-01", updated_to="2026-01-01")
+    assert shown.removable == ["Remove filter: Last updated from 2025-01-01 to 2026-01-01"]
+    shown.run.button(key="remove_updated_from").click().run()
+    assert shown.address == {}
+
+
+def test_the_menu_offers_the_filters_that_are_not_set(home: Home) -> None:
+    load_all(home, ADA)
+    shown = users(role="Admin")
+    offered = shown.run.menu_button(key="add_filter").options
+    assert "Role" not in offered
+    assert {"Integration", "Failure reason", "As of"} <= set(offered)
+
+
+def test_all_choices_that_a_search_finds_are_selected_by_one_press(home: Home) -> None:
+    load_all(home, *(ADA._replace(username=f"u{n}", roles=f"Role {n}") for n in range(40)), BOB)
+    shown = users(role="Editor")
+    shown.choices("role")
+    shown.run.text_input(key="find_role").set_value("role 1").run()
+    press = shown.run.button(key="select_role")
+    assert press.label == "Select all 11 that match"
+    press.click().run()
+    assert len(shown.usernames) == 12
+    assert shown.removable == ["Remove filter: Role Editor, +11"]
+
+
+def test_choices_without_accounts_are_folded(home: Home) -> None:
+    load_all(home, *(ADA._replace(username=f"u{n}", roles=f"Role {n}") for n in range(6)), BOB)
+    shown = users(q="bob")
+    assert shown.counts("role") == ["Editor 1"]
+    shown.run.button(key="more_all_role").click().run()
+    assert len(shown.counts("role")) == 7
+
+
+def test_failure_codes_are_offered_with_their_words(home: Home) -> None:
+    failed = (
+        an_account("a", state="Update failed", code="X-1", reason="Token 77 expired"),
+        an_account("b", state="Update failed", reason="Quota exceeded"),
+    )
+    at = datetime(2026, 1, 1, 6)
+    file = SnapshotFile(a_snapshot_file(home.root, failed, at=at), "figma", at)
+    load(open_store(home.database_url), file)
+    assert set(users().counts("reason")) == {"X-1 · Token … expired 1", "Quota exceeded 1"}
 
 
 def test_the_current_preset_is_marked(home: Home) -> None:
@@ -542,6 +603,51 @@ def test_of_many_roles_the_most_frequent_are_offered_with_a_search(home: Home) -
     assert shown.counts("role") == ["Rôle 59 1", "Rôle 42 1"]
     shown.run.text_input(key="find_role").set_value("nonsense").run()
     assert shown.counts("role") == ["Rôle 59 1"]
+
+
+def test_a_link_opens_the_rows_that_were_open(home: Home) -> None:
+    load_all(home, ADA, BOB)
+    first, second = (row["id"] for row in users().table["rows"])
+    shown = users(open=[second, "999", "x"])
+    assert list(shown.table["details"]) == [second]
+    shown.run.text_input(key="q").set_value("b").run()
+    assert shown.address == {"q": "b", "open": [second, "999", "x"]}
+    assert first not in shown.table["details"]
+
+
+def test_a_link_can_be_copied_as_of_now_and_as_of_the_latest_snapshot(home: Home) -> None:
+    load_all(home, ADA, taken_at=TODAY)
+    links = "".join(html.proto.body for html in users(role="Admin").run.get("html"))
+    assert 'href="?role=Admin"' in links
+    assert 'href="?role=Admin&amp;as_of=2026-01-02T06%3A00%3A00Z"' in links
+
+
+def test_the_wanted_roles_come_first_and_are_marked(home: Home) -> None:
+    load_all(home, ADA._replace(roles="Alpha; Beta; Gamma"))
+
+    def roles(**params: str) -> tuple[list[str], int]:
+        cell = users(**params).table["rows"][0]["cells"]["roles"]
+        return cell["items"], cell["marked"]
+
+    assert roles() == (["Alpha", "Beta", "Gamma"], 0)
+    assert roles(role="Gamma") == (["Gamma", "Alpha", "Beta"], 1)
+    assert roles(q="beta") == (["Beta", "Alpha", "Gamma"], 1)
+
+
+def test_an_account_that_is_deleted_but_still_active_looks_like_a_warning(home: Home) -> None:
+    load_all(home, ADA._replace(state="Deleted"))
+    shown = users()
+    cells = shown.table["rows"][0]["cells"]
+    for cell in (cells["active_in_app"], cells["provisioning_state"]):
+        assert (cell["tone"], cell["title"]) == ("warn", "Deleted but still active")
+    notes = [block["text"] for block in shown.panel("ada") if block["kind"] == "note"]
+    assert any(note.startswith("Deleted but still active: ") for note in notes)
+
+
+def test_the_heading_names_the_time_zone(home: Home) -> None:
+    load_all(home, ADA)
+    assert users().table["columns"][-1]["suffix"] == "UTC"
+    assert users(tz="Asia/Tokyo").table["columns"][-1]["suffix"] == "Asia/Tokyo"
 
 
 def test_downloads_link_to_the_list_that_is_shown(home: Home) -> None:
@@ -569,8 +675,7 @@ def test_any_moment_between_the_first_and_the_latest_snapshot_can_be_chosen(home
     load_all(home, ADA, taken_at=YESTERDAY)
     load_all(home, ADA, BOB, taken_at=TODAY)
     shown = users(q="a")
-    shown.run.session_state["filter_as_of"] = True
-    shown.run.run()
+    shown.add_filter("as_of")
     picker = shown.run.datetime_input(key="moment")
     assert (picker.min, picker.max) == ("2026-01-01T06:00", "2026-01-02T06:00")
     quick = [b.label for b in shown.run.button if b.key and b.key.startswith("as_of_")]
@@ -609,8 +714,9 @@ def test_an_open_row_shows_all_its_roles(home: Home) -> None:
     shown = users()
     assert shown.table["rows"][0]["cells"]["roles"] == {
         "kind": "tags",
-        "items": names[:2],
-        "more": 498,
+        "items": names[:40],
+        "more": 460,
+        "marked": 0,
     }
     (roles,) = blocks(shown.panel("ada"), "table")
     assert roles["caption"] == "Assigned roles (500)"

@@ -81,8 +81,9 @@ def test_only_sortable_columns_are_accepted(state: Any) -> None:
 
 
 def test_tags_beyond_the_first_are_counted() -> None:
-    assert tags(["a", "b", "c"]) == {"kind": "tags", "items": ["a", "b"], "more": 1}
-    assert tags(["a"]) == {"kind": "tags", "items": ["a"], "more": 0}
+    some = {"kind": "tags", "items": ["a", "b"], "more": 1, "marked": 0}
+    assert tags(["a", "b", "c"], limit=2) == some
+    assert tags(["a", "b", "c"], marked=["c"], limit=2) == some | {"items": ["c", "a"], "marked": 1}
 
 
 def test_empty_values_are_a_quiet_dash() -> None:

@@ -22,6 +22,9 @@ from widgets.labels import escape_label
 FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(2100, 12, 31)
 """The range of date pickers; an address can give any day."""
 
+LASTING_PARAMS = ("rows", "open")
+"""Parameters of the list that other filters leave as they are."""
+
 LAST_FILTERS_KEY = "_last_filters"
 """The filters of the last run or press.
 
@@ -47,7 +50,8 @@ def apply_filters(filters: Filters, *, sort: str | None = None) -> None:
     if not is_user_action():
         return
     st.session_state[LAST_FILTERS_KEY] = filters
-    params = [*filters.params(), ("sort", sort or st.query_params.get("sort", ""))]
+    lasting = [(name, v) for name in LASTING_PARAMS for v in st.query_params.get_all(name)]
+    params = [*filters.params(), ("sort", sort or st.query_params.get("sort", "")), *lasting]
     write_address(timezone.with_zone(group_params(params)))
     st.rerun()
 

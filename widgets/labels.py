@@ -14,3 +14,8 @@ def escape_label(text: str, most: int = MAX_LABEL_LENGTH) -> str:
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     shortened = line if len(line) <= most else f"{line[:most]}…"
     return MARKDOWN_CHARACTERS.sub(r"\\\g<0>", shortened)
+
+
+def screen_reader_text(text: str) -> str:
+    """Text on a button for screen readers; page.css hides small text from the eye."""
+    return f":small[{text}]"

@@ -1,19 +1,42 @@
 """Text search that ignores case and accents."""
 
+import unicodedata
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import ColumnElement, func
+from sqlalchemy import ColumnElement, func, select
 
+from data.schema import account, is_same_account
 from data.store.dialect import occurs_in, search_normalized
 
 SEARCH_COLUMNS = ("user_name", "user_email", "username_in_app", "upstream_user_id")
-"""The columns of an account that a search covers."""
+"""The texts of an account that a search covers, besides its roles and its account ID."""
 
 
 def search_text(accounts: sa.FromClause) -> ColumnElement[str]:
-    """The normalized text of all searched columns, one per account."""
-    return search_normalized(func.concat_ws(" ", *(accounts.c[name] for name in SEARCH_COLUMNS)))
+    """The normalized text of all that a search covers, one per account.
+
+    Every search reads all of it, so what a text repeats is left out: usernames are often email
+    addresses, and account IDs often usernames.
+    """
+    c = accounts.c
+    ids = account.alias()  # the query around this one can read the table too
+    account_id = select(ids.c.account_id).where(is_same_account(ids, accounts)).scalar_subquery()
+    texts = (
+        c.user_name,
+        c.user_email,
+        func.nullif(func.lower(c.username_in_app), func.lower(c.user_email)),
+        c.upstream_user_id,
+        func.nullif(func.lower(account_id), func.lower(c.username_in_app)),
+        func.array_to_string(c.roles, " "),
+    )
+    return search_normalized(func.concat_ws(" ", *texts))
+
+
+def search_key(text: str) -> str:
+    """The same normalization of a text that is already read."""
+    letters = unicodedata.normalize("NFD", text.lower())
+    return "".join(letter for letter in letters if not unicodedata.combining(letter))
 
 
 def contains(column: ColumnElement[Any], text: str) -> ColumnElement[bool]:

@@ -26,7 +26,8 @@ from queries.owners import has_match_overrides, overrides_by_account, with_match
 from queries.paging import cut_page
 from queries.scope import Scope
 
-PAGE_SIZE = 50
+PAGE_SIZES = (50, 100, 200)
+PAGE_SIZE = PAGE_SIZES[0]
 """Rows on a page; up to 50, DuckDB reads the other columns only for the rows shown."""
 
 DEEP_OFFSET = 100 * PAGE_SIZE
@@ -99,49 +100,67 @@ class AccountPage:
 
 
 def account_page(
-    con: Connection, filters: Filters, *, sort: str, descending: bool, page: int
+    con: Connection,
+    filters: Filters,
+    *,
+    sort: str,
+    descending: bool,
+    page: int,
+    size: int = PAGE_SIZE,
 ) -> AccountPage:
     """A page of the list with its counts and the owners that people assigned."""
-    rows = page_of_accounts(con, filters, sort=sort, descending=descending, page=page)
+    order = {"sort": sort, "descending": descending, "size": size}
+    rows = page_of_accounts(con, filters, page=page, **order)
     if not rows and page > 1:
         page = 1
-        rows = page_of_accounts(con, filters, sort=sort, descending=descending, page=page)
+        rows = page_of_accounts(con, filters, page=page, **order)
     overrides = overrides_by_account(con, [row.account_key for row in rows], filters.as_of)
     return AccountPage(con, filters, rows, overrides, page)
 
 
 @cached(64)
 def page_of_accounts(
-    con: Connection, filters: Filters, *, sort: str, descending: bool, page: int
+    con: Connection,
+    filters: Filters,
+    *,
+    sort: str,
+    descending: bool,
+    page: int,
+    size: int = PAGE_SIZE,
 ) -> Sequence[sa.Row[Any]]:
     """One row per account on the page (from 1), with the integration's name."""
-    rows = _page_rows(con, filters, sort, page, descending=descending)
+    rows = _page_rows(con, filters, sort, page, size, descending=descending)
     query = _with_integration_name(select(*_table_columns(rows)), rows)
     return con.execute(_with_order(query, rows, sort, descending=descending)).all()
 
 
 def _page_rows(
-    con: Connection, filters: Filters, sort: str, page: int, *, descending: bool
+    con: Connection, filters: Filters, sort: str, page: int, size: int, *, descending: bool
 ) -> sa.FromClause:
     """The accounts of a page, cut out before anything is joined.
 
     Over a single table DuckDB finds the rows by the sort column alone. With match overrides, in
-    the past, or sorted by a column of another table, the keys are found first. Pages far behind
-    come from the cached order of the whole list.
+    the past, sorted by a column of another table, or for longer pages, the keys are found first.
+    Pages far behind come from the cached order of the whole list.
     """
-    start = (page - 1) * PAGE_SIZE
+    start = (page - 1) * size
     if start >= DEEP_OFFSET:
         account_keys = _sorted_account_keys(con, filters, sort, descending)
-        return accounts_by_key(con, filters, account_keys[start : start + PAGE_SIZE].tolist())
+        return accounts_by_key(con, filters, account_keys[start : start + size].tolist())
     rows = _sortable_accounts(con, filters, sort)
-    is_one_table = sort != "account_id" and filters.as_of is None and not has_match_overrides(con)
+    is_one_table = (
+        sort != "account_id"
+        and size <= PAGE_SIZE
+        and filters.as_of is None
+        and not has_match_overrides(con)
+    )
     columns = (
         [*_table_columns(rows), rows.c.integration_id] if is_one_table else [rows.c.account_key]
     )
     query = _with_order(
         select(*columns).where(*conditions(filters, rows)), rows, sort, descending=descending
     )
-    query = cut_page(query, page, PAGE_SIZE)
+    query = cut_page(query, page, size)
     if is_one_table:
         return query.subquery("shown")
     return accounts_by_key(con, filters, con.scalars(query).all())

@@ -8,9 +8,11 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy import Connection, and_, case, func, select
 
-from data.schema import account_profile, integration, snapshot
+from data.history.failure_reasons import reason_template
+from data.schema import account_current, account_profile, integration, snapshot
 from data.states import UNRECOGNIZED
 from data.store.dialect import has_role
+from data.store.restricted_views import REASON_NOT_SHOWN
 from data.store.search_text import contains
 from queries.filters import FILTER_BY_NAME, Filter, Filters, account_rows, conditions
 
@@ -148,18 +150,33 @@ def _most_frequent(
     return Choices(shown, remaining=rows[0][2] - len(shown) if rows else 0)
 
 
+def reason_texts(con: Connection, reasons: Sequence[str]) -> dict[str, str]:
+    """Failure code → the code and the words of one of its texts, where there are any."""
+    c = account_current.c
+    text = func.min(c.state_reason).filter(c.state_reason != REASON_NOT_SHOWN)
+    query = (
+        select(c.failure_reason, reason_template(text))
+        .where(c.failure_reason.in_(reasons), c.failure_code == c.failure_reason)
+        .group_by(c.failure_reason)
+    )
+    rows = con.execute(query) if reasons else ()
+    return {code: f"{code} · {words}" for code, words in rows if words}
+
+
 def drop_unknown_values(con: Connection, filters: Filters) -> Filters:
     """The filters without integrations and roles that the store has never held.
 
-    A role that no account has any more stays: its empty list is an answer.
+    An integration counts in any case. A role that no account has any more stays: its empty list is
+    an answer.
     """
-    query = select(integration.c.name).where(integration.c.name.in_(filters.integration))
-    known_integrations = set(con.scalars(query)) if filters.integration else set()
+    wanted = [name.lower() for name in filters.integration]
+    query = select(integration.c.name).where(func.lower(integration.c.name).in_(wanted))
+    known_integrations = {n.lower(): n for n in con.scalars(query)} if wanted else {}
     unassigned_roles = [role for role in filters.role if not _is_role_assigned(con, filters, role)]
     unknown_roles = set(unassigned_roles) - _ever_assigned_roles(con, unassigned_roles)
     return replace(
         filters,
-        integration=tuple(name for name in filters.integration if name in known_integrations),
+        integration=tuple(known_integrations[n] for n in wanted if n in known_integrations),
         role=tuple(role for role in filters.role if role not in unknown_roles),
     )
 

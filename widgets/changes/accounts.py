@@ -19,7 +19,7 @@ from widgets import account_panel
 from widgets import users_table as ut
 from widgets.address import requested_page, show_pagination
 from widgets.state_marks import state_mark
-from widgets.users.downloads import format_links
+from widgets.users.export_menu import format_links
 
 RowCell = Callable[[Any], ut.Cell]
 """A row of the list → one cell."""

@@ -233,7 +233,7 @@ def _findings_table(
 ) -> None:
     hidden = (*HIDDEN_COLUMNS, *(HIDDEN_FOR_EXCEPTIONS if shows_exceptions else ()))
     columns: list[ut.TableColumn] = [
-        {**column, "sortable": False}
+        {**column, "sortable": False, "place": None}
         for column in account_panel.table_columns(several_integrations=several)
         if column["key"] not in hidden
     ]

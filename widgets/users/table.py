@@ -1,22 +1,20 @@
 """The table of accounts, and the notes around it."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-import sqlalchemy as sa
 import streamlit as st
 
 from data.access.roles import Permission
-from queries.filters import Filters, filter_phrases, ignored_params
+from queries.filters import Filters, filter_phrases, ignored_params, wanted_roles
 from queries.owners import overrides_by_account
-from queries.users.accounts import SORTS, count_accounts
+from queries.users.accounts import PAGE_SIZES, SORTS, AccountPage, count_accounts
 from queries.users.detail import account_details
 from server.authorize import authorize, store_connection
 from widgets import account_panel
 from widgets.address import address_params, update_address
 from widgets.filters import show_ignored_params
-from widgets.users.sentence import suggest_fewer_filters
-from widgets.users_table import Block, users_table
+from widgets.users.presets import suggest_fewer_filters
+from widgets.users_table import Block, TableRow, users_table
 
 MAX_SUGGESTIONS = 8
 """Filters that an empty list offers to remove."""
@@ -27,8 +25,7 @@ NO_ACCOUNTS = "No accounts."
 
 @st.fragment
 def show_table(
-    rows: Sequence[sa.Row[Any]],
-    overrides: Mapping[int, sa.Row[Any]],
+    page: AccountPage,
     filters: Filters,
     order: str,
     *,
@@ -52,7 +49,7 @@ def show_table(
         }
 
     users_table(
-        [account_panel.table_row(row, overrides.get(row.account_key)) for row in rows],
+        _table_rows(page, filters),
         columns=account_panel.table_columns(several_integrations=several_integrations),
         sort=order,
         descending=descending,
@@ -61,7 +58,20 @@ def show_table(
         caption="Users",
         empty=NO_ACCOUNTS if filters == filters.cleared() else NO_MATCHES,
         key="users",
+        address="open",
+        page=str(page.page),
     )
+
+
+def _table_rows(page: AccountPage, filters: Filters) -> list[TableRow]:
+    return [
+        account_panel.table_row(
+            row,
+            page.overrides.get(row.account_key),
+            wanted_roles=wanted_roles(filters, row.roles),
+        )
+        for row in page.rows
+    ]
 
 
 def show_ignored(filters: Filters, sort: str, page: int) -> None:
@@ -72,6 +82,9 @@ def show_ignored(filters: Filters, sort: str, page: int) -> None:
     requested = st.query_params.get("page", "")
     if requested not in ("", str(page)):
         ignored.append(("page", requested))
+    size = st.query_params.get("rows", "")
+    if size and size not in map(str, PAGE_SIZES):
+        ignored.append(("rows", size))
     shows_all = filters == filters.cleared()
     show_ignored_params(ignored, shown="Showing all accounts." if shows_all else "")
 

@@ -4,7 +4,7 @@ The browser draws it with users_table.js and .css, a packaged Streamlit componen
 plain data and checks the answers. Neither side knows what the rows mean.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from typing import Any, Literal, NotRequired, TypedDict
@@ -18,6 +18,12 @@ from widgets import timezone
 Tone = Literal["good", "bad", "ongoing", "awaiting", "quiet", "warn"]
 Icon = Literal["check", "cross", "clock", "spinner", "dash", "plus", "question", "alert"]
 
+Place = Literal["title", "app", "name", "state"]
+"""Where a column stands on a phone, in two lines: title and state, app and name."""
+
+MAX_TAGS = 40
+"""Tags of a row that are sent; the row's details have the others."""
+
 MAX_OPEN_ROWS = 200  # as in users_table.js
 
 
@@ -29,19 +35,36 @@ class TableColumn(TypedDict):
     sortable: bool
     width: float
     numeric: bool
+    suffix: str
+    place: Place | None
 
 
 class Cell(TypedDict):
     """One value and how it is drawn; one function below makes each kind."""
 
     kind: Literal[
-        "person", "quiet", "text", "code", "lines", "link", "tags", "mark", "time", "bar", "course"
+        "person",
+        "quiet",
+        "text",
+        "code",
+        "id",
+        "lines",
+        "link",
+        "tags",
+        "mark",
+        "time",
+        "bar",
+        "course",
     ]
     text: NotRequired[str]
     title: NotRequired[str]
     subtitle: NotRequired[str]
     items: NotRequired[list[str]]
     more: NotRequired[int]
+    marked: NotRequired[int]
+    note: NotRequired[str]
+    code: NotRequired[bool]
+    copy: NotRequired[bool]
     tone: NotRequired[Tone]
     icon: NotRequired[Icon]
     iso: NotRequired[str]
@@ -88,10 +111,29 @@ class Block(TypedDict):
 
 
 def column(
-    key: str, label: str, *, sortable: bool = True, width: float = 1, numeric: bool = False
+    key: str,
+    label: str,
+    *,
+    sortable: bool = True,
+    width: float = 1,
+    numeric: bool = False,
+    suffix: str = "",
+    place: Place | None = None,
 ) -> TableColumn:
-    """`numeric`: heading and values on the right, as numbers are compared."""
-    return {"key": key, "label": label, "sortable": sortable, "width": width, "numeric": numeric}
+    """`numeric`: heading and values on the right, as numbers are compared.
+
+    `suffix` stands behind the label, in parentheses. On a phone a table with places shows only the
+    columns that have one.
+    """
+    return {
+        "key": key,
+        "label": label,
+        "sortable": sortable,
+        "width": width,
+        "numeric": numeric,
+        "suffix": suffix,
+        "place": place,
+    }
 
 
 def row(id: str, label: str, **cells: Cell) -> TableRow:
@@ -114,6 +156,16 @@ def code(text: str | None) -> Cell:
     return {"kind": "code", "text": text} if text else quiet()
 
 
+def identifier(text: str | None, *, is_code: bool = False) -> Cell:
+    """A name or ID: on one line in a row, cut in the middle, with a button that copies it."""
+    return {"kind": "id", "text": text, "code": is_code} if text else quiet()
+
+
+def copyable(cell: Cell) -> Cell:
+    """The same value among facts, with a button that copies it."""
+    return cell if cell["kind"] == "quiet" else {**cell, "copy": True}
+
+
 def lines(text: str) -> Cell:
     """A text that keeps its lines and spaces."""
     return {"kind": "lines", "text": text}
@@ -126,18 +178,25 @@ def link(text: str, href: str) -> Cell:
     return {"kind": "link", "text": text, "href": href}
 
 
-def tags(items: Sequence[str], *, limit: int = 2) -> Cell:
-    """The first items as chips, then the number of further ones."""
-    return (
-        {"kind": "tags", "items": list(items[:limit]), "more": max(len(items) - limit, 0)}
-        if items
-        else quiet()
-    )
+def tags(items: Sequence[str], *, marked: Collection[str] = (), limit: int = MAX_TAGS) -> Cell:
+    """The items as chips, the marked ones first; behind the limit, the number of further ones.
+
+    A row shows as many as fit, and the others on request.
+    """
+    if not items:
+        return quiet()
+    hits = [item for item in items if item in marked]
+    ordered = [*hits, *(item for item in items if item not in marked)]
+    more = max(len(items) - limit, 0)
+    return {"kind": "tags", "items": ordered[:limit], "more": more, "marked": len(hits)}
 
 
-def mark(text: str, tone: Tone, icon: Icon) -> Cell:
-    """A word with a color and a shape; readers need not see either."""
-    return {"kind": "mark", "text": text, "tone": tone, "icon": icon}
+def mark(text: str, tone: Tone, icon: Icon, *, title: str = "", note: str = "") -> Cell:
+    """A word with a color and a shape; readers need not see either. `note` stands on a phone."""
+    cell: Cell = {"kind": "mark", "text": text, "tone": tone, "icon": icon}
+    if title or note:
+        cell["title"], cell["note"] = title, note
+    return cell
 
 
 def number(count: float) -> Cell:
@@ -245,21 +304,20 @@ def users_table(
     descending: bool = False,
     on_sort: Callable[[str], None] = lambda _: None,
     on_row: Callable[[str], None] | None = None,
+    address: str = "",
+    page: str = "",
 ) -> None:
     """Draw one page of rows.
 
     `details` gets the IDs of the open rows, `on_sort` the key of a clicked column. Without details
     rows do not open; `on_row` gets the ID of a clicked one. Call it inside a fragment: opening a
     row or sorting then reruns only the fragment.
-    """
-    row_ids = [r["id"] for r in rows]
-    open_ids = open_row_ids(st.session_state.get(key), row_ids)
-    blocks = details(open_ids) if details and open_ids else {}
 
-    def handle_sort() -> None:
-        chosen = sort_key(st.session_state.get(key), columns)
-        if chosen is not None:
-            on_sort(chosen)
+    `address` names the parameter that keeps the open rows; another `page` leads to its first row.
+    """
+    linked = {"open": st.query_params.get_all(address) if address else []}
+    open_ids = open_row_ids(st.session_state.get(key, linked), [r["id"] for r in rows])
+    blocks = details(open_ids) if details and open_ids else {}
 
     data = {
         "caption": caption,
@@ -269,17 +327,32 @@ def users_table(
         "details": {id: blocks.get(id, []) for id in open_ids},
         "empty": empty,
         "opens": "details" if details else "page" if on_row else "nothing",
+        "address": address,
+        "page": page,
     }
-    if (clicked := _draw(key, data, handle_sort)) in row_ids and on_row:
+    row_ids = [row["id"] for row in rows]
+    if (clicked := _draw(data, key, linked, columns, on_sort)) in row_ids and on_row:
         on_row(clicked)
 
 
-def _draw(key: str, data: Mapping[str, Any], handle_sort: Callable[[], None]) -> Any:
-    """Draw the component; returns what it reports as the clicked row."""
+def _draw(
+    data: Mapping[str, Any],
+    key: str,
+    default: dict[str, Any],
+    columns: Sequence[TableColumn],
+    on_sort: Callable[[str], None],
+) -> Any:
+    """Draw the component, and pass on a clicked heading; returns what it reports as the row."""
+
+    def handle_sort() -> None:
+        chosen = sort_key(st.session_state.get(key), columns)
+        if chosen is not None:
+            on_sort(chosen)
+
     state = _component()(
         key=key,
         data=data,
-        default={"open": []},
+        default=default,
         on_open_change=lambda: None,
         on_sort_change=handle_sort,
         on_row_change=lambda: None,

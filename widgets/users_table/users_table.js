@@ -4,10 +4,15 @@
 // Unchanged rows and panels keep their DOM nodes, and with them focus, input and scroll position.
 
 const MAX_OPEN_ROWS = 200;
+const MAX_ADDRESS_ROWS = 20; // open rows that an address keeps
 const FIRST_MOMENTS = 8; // of a timeline; the others are folded
 const FIRST_NAMES = 6; // of an event; the others are folded
 const WIDE_TEXT = 40; // characters; longer text gets a limited width
 const LONG_TEXT = 300; // characters; longer text gets a scroll box
+const TAIL = 8; // characters behind an ellipsis in the middle
+const IS_CUTTABLE = /^[ -~]{12,}$/; // other scripts can join letters, or be written from the right
+const MORE_WIDTH = 36; // pixels for "+8"
+const pen = document.createElement("canvas").getContext("2d"); // measures text
 const SVG = "http://www.w3.org/2000/svg";
 const ICONS = {
   check: "M8 1.75a6.25 6.25 0 1 1 0 12.5 6.25 6.25 0 0 1 0-12.5M5.25 8.25l2 2 3.5-4.25",
@@ -21,19 +26,35 @@ const ICONS = {
   open: "m6 3.5 4.5 4.5L6 12.5",
   up: "M8 13V3.5M4 7l4-4 4 4",
   down: "M8 3v9.5M4 9l4 4 4-4",
+  rows: "M2.5 4.5h11M2.5 8h11M2.5 11.5h11",
+  copy: "M6 5.5h7.25v8.25H6zM10 3.25V2.25H2.75v8.25H4",
 };
 const NOTE_ICONS = { good: "check", bad: "cross", ongoing: "spinner", awaiting: "clock", warn: "alert", quiet: "dash" };
+const ROW_HEIGHTS = { compact: "Compact rows", comfortable: "Comfortable rows" };
+const ROW_HEIGHT_KEY = "rollcall-rows"; // of the browser's storage
+const KEYS = [["j  ↓", "Next row"], ["k  ↑", "Previous row"], ["o  Enter", "Open or close the row"], ["Esc", "Close the row"],
+  ["/  Ctrl K", "Search"], ["?", "Show these keys"]];
 const views = new WeakMap(); // root element -> state that survives a redraw
 
 export default function draw(component) {
   const root = component.parentElement.querySelector(".users-table");
   const view = views.get(root) ?? createView(root, component.data);
   root.classList.toggle("many", component.data.columns.length > 7);
+  root.classList.toggle("listed", component.data.columns.some((column) => column.place));
   view.component = component;
   const restore = saveFocus(root);
   drawHead(view);
   drawRows(view);
+  fitCells(view);
   restore();
+  showHead(view, root);
+}
+
+// Turning a page leads to the head of the list.
+function showHead(view, root) {
+  const { page } = view.component.data;
+  if (view.page !== undefined && view.page !== page) root.scrollIntoView({ block: "start" });
+  view.page = page;
 }
 
 function createView(root, data) {
@@ -43,12 +64,22 @@ function createView(root, data) {
   view.widths = el("colgroup");
   view.head = el("thead", { role: "rowgroup" });
   view.body = el("tbody", { role: "rowgroup" });
-  root.replaceChildren(view.sorter, el("table", { class: "main", role: "table" }, view.caption, view.widths, view.head, view.body));
+  view.keys = keysDialog();
+  root.replaceChildren(view.sorter, el("table", { class: "main", role: "table" }, view.caption, view.widths, view.head, view.body), view.keys);
+  root.classList.toggle("comfortable", localStorage.getItem(ROW_HEIGHT_KEY) === "comfortable");
+  new ResizeObserver(() => fitCells(view)).observe(root);
+  document.addEventListener("keydown", function onKey(event) {
+    if (root.isConnected) handlePageKey(view, root, event);
+    else document.removeEventListener("keydown", onKey);
+  });
   root.addEventListener("pointerdown", (event) => { view.pointerDown = [event.clientX, event.clientY]; });
   root.addEventListener("click", (event) => handleClick(view, event));
   root.addEventListener("keydown", (event) => handleKey(view, event));
   root.addEventListener("toggle", (event) => handleFold(view, event.target), true); // capture: toggle does not bubble
-  root.addEventListener("change", (event) => { if (event.target.id === "sort-by") view.component.setTriggerValue("sort", event.target.value); });
+  root.addEventListener("change", (event) => {
+    if (event.target.id === "sort-by") view.component.setTriggerValue("sort", event.target.value);
+    if (event.target.name === "row-height") setRowHeight(view, root, event.target.value);
+  });
   root.addEventListener("input", (event) => { if (event.target.type === "search") handleSearch(view, event.target); });
   views.set(root, view);
   return view;
@@ -59,14 +90,17 @@ function createView(root, data) {
 function handleClick(view, event) {
   const control = event.target.closest("a, button, input, select, label");
   if (control?.dataset.sort) return view.component.setTriggerValue("sort", control.dataset.sort);
+  if (control?.matches(".copy")) return copyText(control);
+  if (control?.matches(".more")) return showAllTags(control);
   if (control && !control.matches(".toggle, .opener")) return;
   const row = event.target.closest("tr.row");
   if (row && (control || !isSelecting(view, event))) openRow(view, row.dataset.id);
 }
 
+// The second click of a double click undoes the first: it selects the word, and the row stays as it was.
 function isSelecting(view, event) {
   const [x, y] = view.pointerDown ?? [event.clientX, event.clientY];
-  return event.detail > 1 || Math.hypot(event.clientX - x, event.clientY - y) > 4;
+  return event.detail > 2 || Math.hypot(event.clientX - x, event.clientY - y) > 4;
 }
 
 function openRow(view, id) {
@@ -80,15 +114,77 @@ function toggle(view, id) {
   for (const oldest of view.open) if (view.open.size > MAX_OPEN_ROWS) view.open.delete(oldest);
   drawPanel(view, view.rows.get(id));
   view.component.setStateValue("open", [...view.open]);
+  keepInAddress(view);
 }
 
-// Escape closes the panel and focuses its row; in a search box with text it only clears the text.
+// The open rows are in the address, for Back, a reload and a copied link. They leave no entry in the
+// browser's history: Back leads to the view before, not to each row.
+function keepInAddress(view) {
+  const { address } = view.component.data;
+  if (!address) return;
+  const url = new URL(location.href);
+  url.searchParams.delete(address);
+  for (const id of [...view.open].filter((id) => view.rows.has(id)).slice(-MAX_ADDRESS_ROWS)) url.searchParams.append(address, id);
+  history.replaceState(history.state, "", url);
+}
+
+// Escape closes the row and focuses it; in a search box with text it only clears the text.
 function handleKey(view, event) {
-  const panel = event.key === "Escape" && !event.target.value && event.target.closest("tr.panel");
-  const entry = panel && [...view.rows.values()].find((entry) => entry.panel === panel);
-  if (!entry) return;
-  entry.toggle.focus();
-  toggle(view, entry.id);
+  const entry = [...view.rows.values()].find(({ panel, row }) => panel.contains(event.target) || row.contains(event.target));
+  if (event.key === "Escape" && entry && !event.target.value && view.open.has(entry.id)) {
+    entry.toggle.focus();
+    toggle(view, entry.id);
+  }
+}
+
+// Keys for the whole page, except where somebody types or a dialog is open.
+function handlePageKey(view, root, event) {
+  const target = event.composedPath()[0];
+  const isTyping = target.matches?.("input:not([type=radio]), textarea, select, [contenteditable]");
+  if (event.ctrlKey || event.metaKey || event.altKey || isTyping || document.querySelector("[role=dialog], [data-testid=stPopoverBody]") || view.keys.open) return;
+  const entries = [...view.rows.values()].filter((entry) => entry.toggle.isConnected);
+  const focused = entries.findIndex(({ row }) => row.contains(target));
+  const entry = entries[focused] ?? entries.find(({ panel }) => panel.contains(target));
+  const step = { j: 1, k: -1, ...(focused >= 0 && { ArrowDown: 1, ArrowUp: -1 }) }[event.key];
+  if (event.key === "?") view.keys.showModal();
+  else if (event.key === "o" && entry) openRow(view, entry.id);
+  else if (step && entries.length) focusRow(entries[entry ? entries.indexOf(entry) + step : firstVisible(entries)]);
+  else return;
+  event.preventDefault();
+}
+
+const firstVisible = (entries) => Math.max(0, entries.findIndex(({ row }) => row.getBoundingClientRect().top > 100));
+function focusRow(entry) {
+  entry?.toggle.focus({ preventScroll: true });
+  entry?.row.scrollIntoView({ block: "nearest" });
+}
+
+function setRowHeight(view, root, height) {
+  localStorage.setItem(ROW_HEIGHT_KEY, height);
+  root.classList.toggle("comfortable", height === "comfortable");
+  fitCells(view);
+}
+
+// Without a secure connection browsers give no clipboard; the old command still copies a selection.
+async function copyText(button) {
+  const text = button.dataset.text;
+  try { await navigator.clipboard.writeText(text); } catch {
+    const area = Object.assign(document.createElement("textarea"), { value: text });
+    document.body.append(area);
+    area.select();
+    document.execCommand("copy");
+    area.remove();
+    button.focus();
+  }
+  button.replaceChildren(icon("check"), el("span", { class: "unseen", role: "status" }, "Copied"));
+  setTimeout(() => button.replaceChildren(icon("copy")), 1500);
+}
+
+// "+8": the others in place; a second press folds them again.
+function showAllTags(button) {
+  const tags = button.closest(".tags");
+  button.setAttribute("aria-expanded", String(tags.classList.toggle("all")));
+  fitTags([tags]);
 }
 
 function handleFold(view, details) {
@@ -127,15 +223,31 @@ function drawHead(view) {
     return col;
   }));
   view.head.replaceChildren(el("tr", { role: "row" },
-    hasDetails && el("th", { scope: "col", role: "columnheader" }, el("span", { class: "unseen" }, "Details")),
+    hasDetails && el("th", { scope: "col", role: "columnheader" }, el("span", { class: "unseen" }, "Details"), rowsMenu()),
     columns.map((column) => headCell(column, sort))));
   view.sorter.replaceChildren(...sortControl(columns.filter((column) => column.sortable), sort));
 }
 
-function headCell({ key, label, sortable, numeric }, sort) {
+// How high rows are. A select is a menu in every browser, and lists its choices by itself.
+function rowsMenu() {
+  const height = localStorage.getItem(ROW_HEIGHT_KEY) === "comfortable" ? "comfortable" : "compact";
+  return el("label", { class: "rows-menu", title: "Row height" }, icon("rows"), el("select", { name: "row-height", "aria-label": "Row height" },
+    Object.entries(ROW_HEIGHTS).map(([value, label]) => el("option", { value, selected: value === height }, label))));
+}
+
+function keysDialog() {
+  const close = el("button", { type: "button", class: "close", autofocus: true }, "Close");
+  const dialog = el("dialog", { "aria-label": "Keyboard shortcuts" }, el("p", { class: "title" }, "Keyboard shortcuts"),
+    el("dl", {}, KEYS.map(([keys, meaning]) => el("div", {}, el("dt", {}, keys.split("  ").map((key) => el("kbd", {}, key))), el("dd", {}, meaning)))), close);
+  close.addEventListener("click", () => dialog.close());
+  dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
+  return dialog;
+}
+
+function headCell({ key, label, sortable, numeric, suffix }, sort) {
   const direction = sort?.key === key ? (sort.descending ? "descending" : "ascending") : null;
   const inner = sortable
-    ? el("button", { type: "button", id: `sort-${key}`, "data-sort": key }, el("span", {}, label), icon(direction === "descending" ? "down" : "up"))
+    ? el("button", { type: "button", id: `sort-${key}`, "data-sort": key }, el("span", {}, label, suffix && el("span", { class: "suffix" }, ` (${suffix})`)), icon(direction === "descending" ? "down" : "up"))
     : label;
   return el("th", { scope: "col", role: "columnheader", class: numeric && "numeric", "aria-sort": direction }, inner);
 }
@@ -169,7 +281,7 @@ function drawRow(view, row, columns) {
   const hasDetails = opens === "details";
   entry.toggle = el("button", { type: "button", class: "toggle", id: `toggle-${entry.serial}`, "aria-expanded": "false",
     "aria-controls": `panel-${entry.serial}`, "aria-label": `Details of ${row.label}` }, icon("open"));
-  const cells = columns.map((column, index) => tableCell(index === 0, column, row.cells[column.key]));
+  const cells = columns.map((column, index) => tableCell(index === 0, column, row.cells[column.key], row.label));
   if (opens === "page") cells[0].replaceChildren(el("button", { type: "button", class: "opener", "aria-label": `Open ${row.label}` }, [...cells[0].childNodes]));
   entry.row = el("tr", { role: "row", class: opens === "nothing" ? "row still" : "row", "data-id": row.id },
     hasDetails && el("td", { role: "cell", class: "toggles" }, entry.toggle), cells);
@@ -202,23 +314,79 @@ const CELLS = {
   text: ({ text }) => textSpan("text", text),
   quiet: ({ text }) => textSpan("text muted", text),
   code: ({ text }) => textSpan("text code", text),
+  id: ({ text, code }) => el("span", { class: code ? "id code" : "id", dir: "auto", title: text, "data-text": text }, text),
   lines: ({ text }) => el("pre", { class: "code lines", dir: "auto", tabindex: text.split("\n").length > 9 || text.length > LONG_TEXT ? "0" : null }, text),
   link: ({ text, href }) => el("a", { class: "text", dir: "auto", href: href.startsWith("?") ? href : null }, text),
-  person: ({ title, subtitle }) => [textSpan("text title", title), subtitle && textSpan("line muted", subtitle)],
-  tags: ({ items, more = 0 }) => items.length ? el("span", { class: "tags" }, items.slice(0, -1).map(tag),
-    el("span", { class: "last" }, tag(items.at(-1)), more > 0 && el("span", { class: "more" }, `+${more}`, el("span", { class: "unseen" }, " more")))) : [],
-  mark: ({ text, tone, icon: name }) => el("span", { class: `mark ${tone}` }, icon(name), el("span", { dir: "auto" }, text)),
+  person: ({ title, subtitle }) => [textSpan("text title", title), subtitle && el("span", { class: "line muted id", dir: "auto", title: subtitle, "data-text": subtitle }, subtitle)],
+  tags: ({ items, more = 0, marked = 0 }) => items.length ? el("span", { class: "tags", "data-more": more }, items.map((text, index) => tag(text, index < marked)),
+    more > 0 && el("span", { class: "rest" }, `and ${more.toLocaleString("en")} more`)) : [],
+  mark: ({ text, tone, icon: name, title, note }) => [el("span", { class: `mark ${tone}`, title }, icon(name), el("span", { dir: "auto" }, text)), note && el("span", { class: "line muted reason", dir: "auto" }, note)],
   bar: ({ share, tone }) => el("span", { class: `bar ${tone}`, "aria-hidden": "true" }, el("i", { style: `width: ${100 * share}%` })),
   course: ({ values, title }) => curve(values, title),
   time: ({ iso, text, title }) => el("time", { datetime: iso, title }, text.split(" ").flatMap((word) => [" ", el("span", { class: "word" }, word)]).slice(1)),
 };
 const cellOf = (cell) => typeof cell === "string" ? CELLS.text({ text: cell }) : (cell && CELLS[cell.kind]?.(cell)) || [];
-const tag = (text) => el("span", { class: "tag", dir: "auto", title: text }, text);
+const tag = (text, isMarked) => el(isMarked === true ? "mark" : "span", { class: isMarked === true ? "tag hit" : "tag", dir: "auto", title: text }, text);
+const copyButton = (text, label, attributes = {}) => el("button", { type: "button", class: "copy", title: "Copy", "aria-label": `Copy ${label}`, "data-text": text, ...attributes }, icon("copy"));
 const textSpan = (kind, text) => el("span", { class: kind, dir: "auto", title: text.length > 16 ? text : null }, text);
 
-function tableCell(isHeading, { label, numeric }, cell) {
-  return el(isHeading ? "th" : "td", { scope: isHeading ? "row" : null, role: isHeading ? "rowheader" : "cell", class: numeric && "numeric", "data-label": label },
-    el("div", { class: "value" }, cellOf(cell)));
+function tableCell(isHeading, { label, numeric, place }, cell, rowLabel) {
+  const value = el("div", { class: "value" }, cellOf(cell));
+  // A row is too narrow for visible buttons; with the keyboard the same text is copied in the panel.
+  if (cell?.kind === "id") value.append(copyButton(cell.text, label, { tabindex: "-1" }));
+  if (cell?.kind === "tags" && cell.items.length) value.firstChild.append(el("button", { type: "button", class: "more", hidden: true, "aria-expanded": "false", "data-of": `${label} of ${rowLabel}` }));
+  return el(isHeading ? "th" : "td", { scope: isHeading ? "row" : null, role: isHeading ? "rowheader" : "cell", class: numeric && "numeric", "data-label": label, "data-place": place },
+    value);
+}
+
+// ---- what fits into a cell -----------------------------------------------------------------------------------------
+
+// As many tags as fit, and IDs cut in the middle, where they differ least. Sizes are read all together and
+// then everything is written: the browser lays out the table once.
+function fitCells(view) {
+  fitTags([...view.body.querySelectorAll(".row .tags")]);
+  const ids = [...view.body.querySelectorAll(".row .id")];
+  for (const id of ids) if (id.firstElementChild) id.replaceChildren(id.dataset.text);
+  const cut = ids.filter((id) => id.scrollWidth > id.clientWidth && IS_CUTTABLE.test(id.dataset.text))
+    .map((id) => [id, id.dataset.text, id.clientWidth, fontOf(getComputedStyle(id))]);
+  for (const [id, text, width, font] of cut) {
+    const start = startThatFits(text, width, font), end = text.length - TAIL;
+    id.replaceChildren(el("span", { class: "start" }, text.slice(0, start)), el("span", { class: "left-out" }, text.slice(start, end)), text.slice(end));
+  }
+}
+
+const fontOf = ({ fontWeight, fontSize, fontFamily }) => `${fontWeight} ${fontSize} ${fontFamily}`;
+
+// How many letters fit before an ellipsis and the tail.
+function startThatFits(text, width, font) {
+  pen.font = font;
+  const tail = pen.measureText(`…${text.slice(-TAIL)}`).width + 1;
+  let low = 1, high = text.length - TAIL - 1;
+  while (low < high) {
+    const middle = Math.ceil((low + high) / 2);
+    if (pen.measureText(text.slice(0, middle)).width + tail <= width) low = middle;
+    else high = middle - 1;
+  }
+  return low;
+}
+
+function fitTags(boxes) {
+  const measured = boxes.map((box) => ({ box, tags: [...box.querySelectorAll(".tag")], button: box.querySelector(".more") }));
+  for (const { tags, button } of measured) [...tags, button].forEach((element) => { element.hidden = false; });
+  for (const entry of measured) {
+    entry.width = entry.box.clientWidth;
+    entry.ends = entry.tags.map((tag) => tag.offsetLeft + tag.offsetWidth - entry.box.offsetLeft);
+  }
+  for (const { box, tags, button, width, ends } of measured) {
+    const more = Number(box.dataset.more), isWhole = !more && ends.at(-1) <= width, isAll = box.classList.contains("all");
+    const count = isWhole || isAll ? tags.length : Math.max(1, ends.filter((end) => end <= width - MORE_WIDTH).length);
+    tags.forEach((tag, index) => { tag.hidden = index >= count; });
+    const rest = tags.slice(count), others = rest.length + more;
+    button.hidden = isAll ? false : !others;
+    button.textContent = isAll ? "less" : `+${others.toLocaleString("en")}`;
+    button.title = isAll ? "" : [...rest.slice(0, 20).map((tag) => tag.textContent), ...(others > 20 ? ["…"] : [])].join("\n");
+    button.setAttribute("aria-label", isAll ? `Show fewer of ${button.dataset.of}` : `Show ${others.toLocaleString("en")} more: ${button.dataset.of}`);
+  }
 }
 
 // ---- blocks of a panel ---------------------------------------------------------------------------------------------
@@ -255,7 +423,8 @@ function innerCell(isHeading, label, cell) {
 
 const drawBlock = (block, id) => BLOCKS[block.kind]?.(block, id) ?? [];
 const blockName = (caption, id, tools) => el("div", { class: "name" }, el("p", { id: `name-${id}` }, caption), tools);
-const list = (items) => el("dl", { class: "facts" }, items.map(([label, cell]) => el("div", {}, el("dt", { dir: "auto" }, label), el("dd", {}, cellOf(cell)))));
+const list = (items) => el("dl", { class: "facts" }, items.map(([label, cell]) => el("div", {}, el("dt", { dir: "auto" }, label),
+  el("dd", {}, cellOf(cell), cell.copy && copyButton(cell.text, label)))));
 // A closed section; its content is built when it opens.
 function fold(id, label, content) {
   const details = el("details", { id }, el("summary", {}, label));

@@ -1,0 +1,60 @@
+"""The presets, and the filters to remove from an empty list."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import streamlit as st
+
+from data.formatting import count_of
+from data.states import FAILED_STATES, OPEN_STATES
+from queries.filters import FilterPhrase, Filters, filter_phrases
+from widgets.account_panel import DELETED_BUT_ACTIVE
+from widgets.filters import apply_filters
+from widgets.labels import escape_label, screen_reader_text
+
+PRESETS: dict[str, tuple[Filters, str]] = {
+    "Failed": (Filters(state=FAILED_STATES), "last_updated"),
+    "Longest open": (Filters(state=OPEN_STATES), "last_updated"),
+    "Unmatched": (Filters(match="unmatched"), "username_in_app"),
+    DELETED_BUT_ACTIVE: (Filters(state=("Deleted",), active="yes"), "user"),
+}
+"""Everyday views: their filters and their order."""
+
+
+def show_presets(filters: Filters) -> None:
+    """One button per preset; the one that is shown is marked."""
+    with st.container(horizontal=True, gap="small", key="presets"):
+        for name, (preset, sort) in PRESETS.items():
+            preset_filters = replace(preset, as_of=filters.as_of)
+            is_active = filters == preset_filters
+            st.button(
+                f"{screen_reader_text('Shown:')} {name}" if is_active else name,
+                key=f"preset_{name}",
+                type="primary" if is_active else "tertiary",
+                on_click=apply_filters,
+                args=(preset_filters,),
+                kwargs={"sort": sort},
+            )
+
+
+def suggest_fewer_filters(filters: Filters, counts: Sequence[tuple[FilterPhrase, int]]) -> None:
+    """For an empty list: how many accounts there are without each part of the filters."""
+    with st.container(horizontal=True, gap="small", key="suggestions"):
+        for phrase, count in counts:
+            st.button(
+                f"Remove {escape_label(phrase.text)} ({count_of(count, 'account')})",
+                key=f"suggest_{phrase.name}_{phrase.value}",
+                on_click=apply_filters,
+                args=(filters.without(phrase.name, phrase.value),),
+            )
+
+
+def filter_facts(filters: Filters, count: int, total: int) -> list[str]:
+    """What the list shows, in words, for paper."""
+    sentence = ""
+    for phrase in filter_phrases(filters):
+        joint = phrase.conjunction if phrase.conjunction in ("", ",") else f" {phrase.conjunction}"
+        sentence += f"{joint} {phrase.text}"
+    is_filtered = filters != filters.cleared()
+    accounts = f"{count:,} of {total:,} accounts" if is_filtered else f"{count:,} accounts"
+    return [accounts, sentence.strip()]
