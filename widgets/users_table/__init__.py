@@ -318,7 +318,6 @@ def users_table(
     linked = {"open": st.query_params.get_all(address) if address else []}
     open_ids = open_row_ids(st.session_state.get(key, linked), [r["id"] for r in rows])
     blocks = details(open_ids) if details and open_ids else {}
-
     data = {
         "caption": caption,
         "columns": list(columns),
@@ -330,8 +329,8 @@ def users_table(
         "address": address,
         "page": page,
     }
-    row_ids = [row["id"] for row in rows]
-    if (clicked := _draw(data, key, linked, columns, on_sort)) in row_ids and on_row:
+    clicked = _draw(data, key, linked, columns, on_sort)
+    if on_row and clicked in [r["id"] for r in rows]:
         on_row(clicked)
 
 
