@@ -270,6 +270,7 @@ def test_on_a_phone_an_account_takes_two_lines(app: Served, visit: Visit) -> Non
 def test_a_laptop_shows_twenty_rows_and_twelve_stops_before_them(app: Served, visit: Visit) -> None:
     reader = visit(f"{app.url}/users?integration=figma")
     reader.expect_count("60 of 69")
+    expect(reader.toggle("person00")).to_be_visible()
     rows = reader.page.locator("tr.row").evaluate_all(
         "(all) => all.map((e) => e.getBoundingClientRect().bottom)"
     )
