@@ -484,7 +484,9 @@ def test_hostile_roles_can_be_chosen(app: Served, visit: Visit) -> None:
 
 def test_hostile_names_are_harmless_on_health(app: Served, visit: Visit) -> None:
     reader = visit(f"{app.url}/?integration=okta")
-    expect(reader.page.get_by_text("Top failure reasons")).to_be_visible(timeout=PATIENCE)
+    expect(reader.page.get_by_role("table", name="Top failure reasons")).to_be_visible(
+        timeout=PATIENCE
+    )
     expect(reader.page.get_by_role("table", name="Integrations")).to_be_visible(timeout=PATIENCE)
     assert reader.page.evaluate(CREATED) == []
 
