@@ -171,7 +171,7 @@ def test_a_pull_with_fewer_users_than_the_server_counts_goes_on_hold(home: Home,
     with Server(answer).serving() as server:
         pull_to_inbox(home, asking(server.url))
     (held,) = load_inbox(store_of, home)
-    assert "counts 2 users (totalResults), and the file has 1" in held.reason  # type: ignore[union-attr]
+    assert "totalResults is 2, but the file has 1" in held.reason  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(

@@ -265,7 +265,7 @@ def test_removing_a_snapshot_asks_first_and_names_it(store: Engine, home: Home) 
 
 
 def test_rejected_rows_download_safe_for_spreadsheets(store: Engine, home: Home) -> None:
-    load_snapshot(store, home, *TEN, an_account("", email="=1+1"), an_account("A1", email="x@x.io"))
+    load_snapshot(store, home, *TEN, an_account("", email="=1+1"), an_account("a1", email="x@x.io"))
     text = rejected_text(store, home)
     heading, *rows = csv.reader(io.StringIO(text))
     assert heading == ["Line", "Reason", "Text"]
