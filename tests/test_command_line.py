@@ -467,7 +467,7 @@ def test_a_failed_rebuild_leaves_the_store_unchanged(
     run("load", a_snapshot_file(tmp_path), a_snapshot_file(tmp_path, integration="slack"))
     before = everything_in(home)
     broken = home.archive / "slack" / f"{STAMP}.ndjson"
-    broken.write_text("[]")
+    broken.write_text("broken")
     stray = home.archive / "figma" / "notes.txt"
     stray.touch()
     assert run("rebuild", "--accept-changed") == REFUSED

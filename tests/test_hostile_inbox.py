@@ -174,10 +174,12 @@ def test_a_folder_that_cannot_name_an_integration_is_no_obstacle(
 
 @settings(max_examples=50)
 @given(st.binary(min_size=1, max_size=255).map(os.fsdecode), st.sampled_from(["", ".csv.gz"]))
+@example("\0/", ".csv.gz")
 def test_a_shortened_name_is_unique_and_keeps_its_ending(name: str, ending: str) -> None:
     stored = storable_name(name + ending)
     assert len(stored.encode()) <= 200
     assert stored.endswith(ending)
+    assert not {*stored} & {"/", "\0"}
     assert storable_name(stored) == stored
     if stored != name + ending:
         assert storable_name(f"x{name}{ending}") != stored

@@ -997,9 +997,10 @@ def test_every_page_uses_the_chosen_time_zone_and_names_it_in_the_address(home: 
 
 
 def test_the_first_and_last_times_of_the_calendar_are_shown_in_every_zone(home: Home) -> None:
-    load_all(home, ADA._replace(last_updated="9999-12-30T23:59:59Z"))
+    load_all(home, ADA._replace(last_updated="9999-12-30T00:00:00Z"))
     (row,) = page("users.py", tz="Asia/Tokyo").table["rows"]
-    assert row["cells"]["last_updated"]["title"] == "9999-12-31 08:59:59 Asia/Tokyo"
+    assert row["cells"]["last_updated"]["title"] == "9999-12-30 09:00:00 Asia/Tokyo"
+    page("users.py", as_of="9999-12-31T23:59:59Z", tz="Asia/Tokyo")
     page("users.py", as_of="0001-01-01", tz="America/New_York")
 
 

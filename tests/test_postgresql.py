@@ -167,7 +167,7 @@ def test_a_rebuild_keeps_the_old_schema(team: Home, tmp_path: Path) -> None:
 
 def test_a_rebuild_needs_a_complete_archive(team: Home, tmp_path: Path) -> None:
     Deliveries(open_store(team.database_url), tmp_path).take(an_account())
-    with pytest.raises(RebuildFailed, match="lacks the files of 1 of its snapshots"):
+    with pytest.raises(RebuildFailed, match="figma at 2026-11-23 06:00:00 UTC is missing"):
         rebuild(team, lambda *_: None)
     assert loaded_days(team.database_url) == 1
 

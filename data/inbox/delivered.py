@@ -100,10 +100,10 @@ def remove_delivered(home: Home, path: Path) -> None:
 def storable_name(name: str) -> str:
     """A delivered file's name as every folder and database can hold it.
 
-    A name that is too long, or is not UTF-8, is shortened: it keeps its start and its ending, and a
-    hash of the whole name keeps it unique.
+    A name that is too long, is not UTF-8 or would name a folder is shortened: it keeps its start
+    and its ending, and a hash of the whole name keeps it unique.
     """
-    readable = printable(name)
+    readable = printable(name).replace("/", "\ufffd")
     if readable == name and len(name.encode()) <= MAX_NAME_BYTES:
         return name
     ending = "".join(Path(readable).suffixes[-2:]).encode()[-MAX_ENDING_BYTES:]
