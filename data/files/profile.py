@@ -48,7 +48,7 @@ KINDS: dict[str, Callable[[str], object]] = {
     "time": TIME.fullmatch,
     "digits": DIGITS.fullmatch,
     "number": NUMBER.fullmatch,
-    "list": LIST.fullmatch,
+    "list": lambda text: LIST.fullmatch(text) and not GUID.fullmatch(text),  # `{0b1d5c1e-…}`
     "truth": lambda text: text.casefold() in TRUTH_WORDS,
     "state": lambda text: heading_key(text) in STATE_KEYS,
     "status": lambda text: text.casefold() in ACCOUNT_STATUS_WORDS,
