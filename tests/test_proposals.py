@@ -141,7 +141,7 @@ def headings_of(proposal: Proposal) -> dict[str, str]:
     ],
 )
 def test_sure_columns_are_found(tmp_path: Path, content: str, columns: dict[str, str]):
-    proposal = propose(tmp_path, content)
+    proposal = propose(tmp_path, content, saved=ColumnMapping(read_as="table"))
     assert headings_of(proposal) == columns
     assert set(proposal.reasons) <= set(columns)
 

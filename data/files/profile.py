@@ -12,9 +12,9 @@ from sqlalchemy.sql.util import ClauseAdapter
 
 from data.files.headers import heading_key
 from data.files.relation import FileRows
-from data.files.text import trim_or_null
-from data.files.words import ACCOUNT_STATUS_WORDS, PLACEHOLDERS, TRUTH_WORDS
+from data.files.text import PLACEHOLDERS, trim_or_null
 from data.states import STATE_NAMES
+from data.values.words import word_meaning
 
 SAMPLE_ROWS = 1_000
 SAMPLE_CELLS = 50_000
@@ -40,6 +40,14 @@ DIGITS = re.compile(r"1\d{9}(?:\d{3}){0,3}(?:\.\d+)?|20\d{12}")
 NUMBER = re.compile(r"[-+]?\d[\d.,]*%?")
 LIST = re.compile(r".*[;\n].*|\[.*\]|\{.*\}|[^,]+(?:,[^,]+){2,}", re.DOTALL)
 
+TRUTH_WORDS = frozenset(
+    "true false yes no y n t f on off wahr falsch ja nein vrai faux oui non verdadero falso sí si"
+    " verdadeiro sim não nao はい いいえ x ✓ ✔ ✗ ✘ ×".split()
+)
+"""Yes and no. Digits are not among them, as an ID can be 1, too."""
+BLANK = {*PLACEHOLDERS, "nat"} - {"0"}
+"""Texts that stand for nothing; 0 can be a no."""
+
 STATE_KEYS = frozenset(map(heading_key, STATE_NAMES))
 
 KINDS: dict[str, Callable[[str], object]] = {
@@ -48,10 +56,10 @@ KINDS: dict[str, Callable[[str], object]] = {
     "time": TIME.fullmatch,
     "digits": DIGITS.fullmatch,
     "number": NUMBER.fullmatch,
-    "list": LIST.fullmatch,
+    "list": lambda text: LIST.fullmatch(text) and not GUID.fullmatch(text),  # `{0b1d5c1e-…}`
     "truth": lambda text: text.casefold() in TRUTH_WORDS,
     "state": lambda text: heading_key(text) in STATE_KEYS,
-    "status": lambda text: text.casefold() in ACCOUNT_STATUS_WORDS,
+    "status": lambda text: word_meaning("active_in_app", text) != "",
     "spaced": lambda text: " " in text,
 }
 """Kind → whether a text is of it. A text can be of several."""
@@ -112,7 +120,7 @@ def profile_columns(con: Connection, rows: FileRows) -> dict[str, Profile]:
     counted = select(cell.c.column, cell.c.text, func.count()).group_by(*cell.c)
     for column, text, count in con.execute(counted):
         row_count += count if column == 0 else 0
-        if text is not None and text.casefold() not in PLACEHOLDERS:
+        if text is not None and text.casefold() not in BLANK:
             counts[column][text] += count
     return {h: profile_of(texts, row_count) for h, texts in zip(headings, counts, strict=True)}
 

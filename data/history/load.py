@@ -10,7 +10,6 @@ import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection, func, select
 
 from data.files.errors import MostlyRejected, NoAccounts, OnHold, OtherContentLoaded
-from data.files.headers import match_columns
 from data.files.mapping import NO_MAPPING
 from data.files.naming import SnapshotFile
 from data.formatting import utc_now
@@ -288,7 +287,7 @@ def _snapshot_facts(
 ) -> dict[str, Any]:
     """Fields of LoadReport that only the file can tell."""
     read_result, counts = changes.read_result, changes.counts
-    has_states = "provisioning_state" in match_columns(read_result.headings)
+    has_states = "provisioning_state" in read_result.columns
     is_answer = read_result.source_info.can_be_page and not has_states
     page_notes = full_page_warnings(counts.rows_read) if is_answer else []
     return {
@@ -348,7 +347,7 @@ def _count_unreported_states(
     con: Connection, span: Span, columns: tuple[str, ...]
 ) -> dict[str, int]:
     """Source of the state → accounts, where the file does not report the state itself."""
-    if "state_source" not in columns:
+    if "provisioning_state" in columns and "state_source" not in columns:
         return {}
     return _counts_by(con, span.accounts_in_store().c.state_source)
 

@@ -53,7 +53,7 @@ class ReadResult(NamedTuple):
     broken_count: int  # records that could not be parsed
     outside_lines: tuple[tuple[int, str | None, str], ...]  # as in FileRows
     headings: tuple[str, ...]  # as in the file, repeated ones numbered
-    columns: tuple[str, ...]  # the columns of a snapshot that the rows have
+    columns: tuple[str, ...]  # the columns of a snapshot that the file has
     notes: tuple[str, ...]  # full sentences on how it was read, for a person to check
     remarks: tuple[str, ...]  # full sentences that are worth knowing
     copies: tuple[object, ...]  # temporary files that stand in for the file; deleted with this
@@ -83,7 +83,6 @@ def stage_rows(
         if not proposal.mapping.columns.get("username_in_app"):
             raise NoUsernameColumn(_no_username_message(name, rows, proposal, missing_headings))
         notes = [*input_file.notes, *source_info.warnings]
-        inferred = () if proposal.mapping.columns.get("provisioning_state") else INFERRED_STATE
         if missing_headings:
             shown = map(shorten, missing_headings[:MAX_HEADINGS_SHOWN])
             notes.append(MISSING_HEADINGS.format(", ".join(shown)))
@@ -94,7 +93,7 @@ def stage_rows(
             count_broken_records(workspace, rows),
             rows.outside_lines,
             tuple(rows.cells),
-            (*proposal.mapping.columns_with_headings(), *inferred),
+            tuple(proposal.mapping.columns_with_headings()),
             (*notes, *proposal.warnings()),
             (*source_info.remarks, *rows.remarks, *proposal.remarks()),
             input_file.copies,
@@ -115,9 +114,6 @@ def _row(rows: FileRows, mapping: ColumnMapping) -> sa.FromClause:
     columns = mapping.columns_with_headings()
     mapped_cells = {name: mapping.cell(name, rows.cells) for name in columns}
     mapped_cells["username_in_app"] = _null_if_headings(rows, mapping, mapped_cells)
-    if "provisioning_state" not in columns:
-        is_account = visible_or_null(mapped_cells["username_in_app"]).is_not(None)
-        mapped_cells |= {name: case((is_account, text)) for name, text in INFERRED_STATE.items()}
     used_headings = {heading for headings in columns.values() for heading in headings}
     other_headings = [
         h for h in rows.cells if h not in used_headings and not CREDENTIAL_PATTERN.search(h)
@@ -134,7 +130,10 @@ def _row(rows: FileRows, mapping: ColumnMapping) -> sa.FromClause:
         {name: cells.c[f"other_{n}"] for n, name in enumerate(attribute_names)},
         cells.c.further if further else None,
     )
-    values = {name: cells.c[name] for name in names} | {"attributes": attributes}
+    values = {column.name: column for column in cells.c} | {"attributes": attributes}
+    if "provisioning_state" not in columns:
+        is_account = _is_account(values)
+        values |= {name: case((is_account, text)) for name, text in INFERRED_STATE.items()}
     row = select(
         *(cells.c.own_id for _ in own_id), *(values[name].label(name) for name in RAW_COLUMNS)
     ).subquery("row")
@@ -178,12 +177,17 @@ def _raw_values(row: sa.FromClause) -> ColumnElement[Any]:
 
 def _account_id(row: sa.FromClause) -> ColumnElement[Any]:
     """The row's own ID, else its username in lower case; NULL if the row is no account."""
-    username = visible_or_null(row.c.username_in_app)
-    account_id, others = username_key(username), [row.c[name] for name in OTHER_COLUMNS]
+    account_id = username_key(visible_or_null(row.c.username_in_app))
     if "own_id" in row.c:
         account_id = func.coalesce(id_or_null(row.c.own_id), account_id)
-        others.append(row.c.own_id)
-    return case((is_footer(username, others), sa.null()), (username.is_not(None), account_id))
+    return case((_is_account(dict(row.c.items())), account_id))
+
+
+def _is_account(cells: Mapping[str, ColumnElement[Any]]) -> ColumnElement[bool]:
+    """Whether the row has a username, and is not a line about the list."""
+    username = visible_or_null(cells["username_in_app"])
+    others = [cells[name] for name in (*OTHER_COLUMNS, "own_id") if name in cells]
+    return case((is_footer(username, others), sa.false()), else_=username.is_not(None))
 
 
 def _fingerprint(row: sa.FromClause) -> ColumnElement[int]:

@@ -67,18 +67,21 @@ def reject_other_than_files(path: Path) -> None:
 
 
 def copy_delivered(home: Home, path: Path, target: Path) -> None:
-    """Copy a file of the inbox. Raises NotARegularFile or OSError."""
+    """Copy a file of the inbox, with its time. Raises NotARegularFile or OSError."""
     reject_other_than_files(path)
     with _open_folder(home, path) as folder:
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
         source = os.fdopen(os.open(path.name, flags, dir_fd=folder), "rb")
     with source, write_atomically(target) as partial:
-        if not stat.S_ISREG(os.fstat(source.fileno()).st_mode):
+        status = os.fstat(source.fileno())
+        if not stat.S_ISREG(status.st_mode):
             raise NotARegularFile(f"{printable(path.name)} is no regular file.")
         with partial.open("wb") as output:
             shutil.copyfileobj(source, output, 1 << 20)
             output.flush()
             os.fsync(output.fileno())  # the delivered file is removed next
+        # One that goes back to the inbox is complete, and does not wait until it is old enough.
+        os.utime(partial, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
 def take_delivered(home: Home, path: Path, target: Path) -> None:

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -25,19 +26,21 @@ ACTIVITY_WORDS: dict[bool | None, str] = {
         not active, non active, no longer active, not enabled, suspended, blocked, locked
         locked out, archived, terminated, deprovisioned, deleted, removed, revoked, expired, closed
         banned, offboarded
-        falsch, nein, inaktiv, nicht aktiv, deaktiviert, gesperrt, archiviert
+        falsch, nein, inaktiv, nicht aktiv, deaktiviert, gesperrt, archiviert, gelöscht, beendet
+        abgelaufen
         faux, non, inactif, non actif, désactivé, désactivée, bloqué, bloquée, suspendu, suspendue
+        archivé, supprimé
         falso, inactivo, inactiva, no activo, desactivado, desactivada, deshabilitado
-        deshabilitada, bloqueado, bloqueada, suspendido, suspendida
+        deshabilitada, bloqueado, bloqueada, suspendido, suspendida, archivado, eliminado
         não, inativo, inativa, não ativo, desativado, desativada, desabilitado, desabilitada
-        suspenso, suspensa
-        偽, いいえ, 無効, 非アクティブ, 停止
+        suspenso, suspensa, arquivado, excluído
+        偽, いいえ, 無効, 非アクティブ, 停止, 停止中, 削除済み
     """,
     None: """
         invited, pending, staged, pending invite, pending invitation, pending activation
-        invite sent, invitation sent, not set, no data, nat
+        invite sent, invitation sent, provisioned, not set, no data, nat
         eingeladen, ausstehend, invité, invitée, en attente, invitado, invitada, pendiente
-        convidado, convidada, pendente, 招待中, 保留中
+        convidado, convidada, pendente, 招待中, 招待済み, 保留, 保留中
     """,
 }
 """Yes, no, or neither, in English, German, French, Spanish, Portuguese and Japanese."""
@@ -49,9 +52,10 @@ def without_accents(word: str) -> str:
     return "".join(letter for letter in decomposed if unicodedata.category(letter) != "Mn")
 
 
-def activity_words(activity: bool | None) -> list[str]:
+@cache
+def activity_words(activity: bool | None) -> tuple[str, ...]:
     """The words of one meaning, without accents."""
-    return re.split(r"\s*[,\n]\s*", without_accents(ACTIVITY_WORDS[activity]).strip())
+    return tuple(re.split(r"\s*[,\n]\s*", without_accents(ACTIVITY_WORDS[activity]).strip()))
 
 
 def activity(text: ColumnElement[Any]) -> ColumnElement[Any]:
