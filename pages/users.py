@@ -13,7 +13,7 @@ from server.session import current_principal
 from widgets import status
 from widgets.address import requested_page
 from widgets.filters import apply_filters, requested_filters, show_past_banner
-from widgets.report import print_header, report_button
+from widgets.report import print_header
 from widgets.users.export_menu import show_export_menu
 from widgets.users.filter_bar import show_filter_bar, show_search
 from widgets.users.pager import requested_page_size, show_count, show_pages
@@ -33,7 +33,6 @@ with st.container(horizontal=True, vertical_alignment="center", key="head"):
         show_presets(filters)
         show_search(filters)
         show_export_menu(filters, st.query_params.get("sort") or default_sort)
-        report_button()
 
 if not integrations:
     status.show_no_snapshots()
@@ -60,9 +59,9 @@ def show_accounts(filters: Filters) -> None:
             several_integrations=len(filters.integration or integrations) > 1,
         )
         with notes:
-            print_header("Users", filter_facts(filters, page.count, page.total))
             show_ignored(filters, sort, page.page)
         with bar:
+            print_header("Users", filter_facts(filters, page.count, page.total))
             filter_area = st.container(key="filter_area", width="stretch")
             show_count(page, filters, size)
     show_pages(page, size)

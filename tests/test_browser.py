@@ -270,6 +270,7 @@ def test_on_a_phone_an_account_takes_two_lines(app: Served, visit: Visit) -> Non
 def test_a_laptop_shows_twenty_rows_and_twelve_stops_before_them(app: Served, visit: Visit) -> None:
     reader = visit(f"{app.url}/users?integration=figma")
     reader.expect_count("60 of 69")
+    expect(reader.toggle("person00")).to_be_visible()
     rows = reader.page.locator("tr.row").evaluate_all(
         "(all) => all.map((e) => e.getBoundingClientRect().bottom)"
     )
@@ -483,7 +484,9 @@ def test_hostile_roles_can_be_chosen(app: Served, visit: Visit) -> None:
 
 def test_hostile_names_are_harmless_on_health(app: Served, visit: Visit) -> None:
     reader = visit(f"{app.url}/?integration=okta")
-    expect(reader.page.get_by_text("Top failure reasons")).to_be_visible(timeout=PATIENCE)
+    expect(reader.page.get_by_role("table", name="Top failure reasons")).to_be_visible(
+        timeout=PATIENCE
+    )
     expect(reader.page.get_by_role("table", name="Integrations")).to_be_visible(timeout=PATIENCE)
     assert reader.page.evaluate(CREATED) == []
 

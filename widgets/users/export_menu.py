@@ -18,6 +18,7 @@ from server.session import current_principal
 from widgets import timezone
 from widgets.address import group_params
 from widgets.evidence import users_pack_address
+from widgets.report import report_button
 
 COLUMNS_KEY = "download_columns"
 
@@ -47,6 +48,7 @@ def show_export_menu(filters: Filters, sort: str) -> None:
             )
             _show_files(ListRequest(filters, sort, tuple(columns)))
         _show_links_to_list(filters, sort)
+        report_button()
 
 
 def _show_files(query: ListRequest) -> None:
