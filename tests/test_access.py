@@ -399,9 +399,11 @@ def test_every_page_checks_permissions(marked_home: Home, door: None, role: str 
         drawn = "".join(str(element.proto) for element in run.main if hasattr(element, "proto"))
         if role and act in ROLES[role].permissions:
             assert run.title[0].value == script.removesuffix(".py").capitalize()
-            if script in ("health.py", "users.py"):
+            if script == "users.py":
                 assert (MARK in drawn) is (role != "Manager")
             if script == "health.py":
+                assert MARK not in drawn, "reasons name nobody"
+                assert ("has no licence" in drawn) is (role != "Manager")
                 assert ("Click a row" in drawn) is (role != "Manager"), "they may not see Users"
         else:
             assert MARK not in drawn

@@ -303,8 +303,8 @@ def test_reasons_are_counted_by_code_then_by_text_most_first(
 ) -> None:
     failed = {"state": "Update failed"}
     snapshots.take(
-        an_account("1", code="E1", reason="User bob is locked", **failed),
-        an_account("2", code="E1", reason="User ada is locked", **failed),
+        an_account("1", code="E1", reason="The user is suspended", **failed),
+        an_account("2", code="E1", reason="The user is locked", **failed),
         an_account("3", code="E1", reason=None, state="Delete failed"),
         an_account("4", reason="Timeout", **failed),
         an_account("5", reason="Timeout", **failed),
@@ -317,7 +317,7 @@ def test_reasons_are_counted_by_code_then_by_text_most_first(
         ["Timeout", 2],
         ["No reason given", 1],
     ]
-    assert frame["template"].to_list()[:2] == ["User ada is locked", "Timeout"]
+    assert frame["template"].to_list()[:2] == ["The user is locked", "Timeout"]
     assert len(reasons(con, limit=1)) == 1
 
 

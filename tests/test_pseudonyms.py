@@ -13,7 +13,7 @@ from datetime import datetime
 import openpyxl
 import pytest
 from builders import TODAY, YESTERDAY, a_snapshot_file, an_account, content_of
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 from sqlalchemy import Engine, literal, select
@@ -221,6 +221,7 @@ def test_users_with_pseudonyms_cannot_take_actions_that_need_names(masked_home: 
     assert run.title[-1].value == "No access"
 
 
+@settings(deadline=None)
 @given(text=st.text(max_size=100), key=st.binary(min_size=32, max_size=32))
 def test_a_pseudonym_is_an_hmac(text: str, key: bytes) -> None:
     if "\0" in text:

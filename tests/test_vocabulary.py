@@ -36,7 +36,7 @@ from widgets.health.drill_down import address_of
 from widgets.health.health_data import HealthData
 from widgets.health.heatmap import failure_map_figure
 from widgets.health.marks import Mark, mark_from
-from widgets.users.sentence import PRESETS
+from widgets.users.presets import PRESETS
 
 DEFINITIONS = (Path(__file__).parent.parent / "docs" / "definitions.md").read_text(encoding="utf-8")
 FIRST = datetime(2026, 11, 20, 6)
