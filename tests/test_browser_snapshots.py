@@ -86,7 +86,7 @@ def test_a_newcomer_loads_foreign_files_and_sees_their_accounts(
 ) -> None:
     table, workbook = folder / "jira export (3).csv", folder / "asana users.xlsx"
     table.write_text(
-        "Login name,Given name,Surname,Enabled\nmira,Mira,Solberg,true\nteo,T,B,false\n"
+        "Login name,Given name,Surname,Enabled\nmira,Mira,Solberg,true\nteo,Teo,Brandt,false\n"
     )
     frame = pd.DataFrame({"User name": ["ada", "bob"], "Email": ["ada@x.io", "bob@x.io"]})
     frame.to_excel(workbook, index=False)
