@@ -237,10 +237,14 @@ def _with_integration_name(statement: sa.Select[Any], rows: sa.FromClause) -> sa
 def _with_order(
     statement: sa.Select[*tuple[Any, ...]], rows: sa.FromClause, sort: str, *, descending: bool
 ) -> sa.Select[*tuple[Any, ...]]:
-    """Empty values last either way; ties by account key, so that pages do not overlap."""
+    """Empty values last either way; ties by account key, so that pages do not overlap.
+
+    Accounts of one user, and those without a user, come by username.
+    """
     key = _sort_key(rows, sort)
     order = key.desc() if descending else key.asc()
-    return statement.order_by(order.nulls_last(), rows.c.account_key)
+    ties = [_sort_key(rows, "username_in_app")] if sort == "user" else []
+    return statement.order_by(order.nulls_last(), *ties, rows.c.account_key)
 
 
 def _sort_key(rows: sa.FromClause, sort: str) -> ColumnElement[Any]:
