@@ -463,7 +463,7 @@ def test_every_page_reports_archived_files_that_cannot_be_loaded(
 ) -> None:
     lose(stocked.root / "rollcall.duckdb")
     broken = next(stocked.archive.glob("*/2026-11-22*"))
-    broken.write_text("[]")
+    broken.write_text('[{"login": "bo')
     with an_app(stocked):
         until(lambda: store_status(stocked).is_open)
         assert listed(stocked) == ["bob"]
