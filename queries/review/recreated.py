@@ -50,7 +50,8 @@ def _removed_accounts(view: View) -> sa.FromClause:
     removal_times = select(removal.taken_at).where(
         removal.to_state.is_(None), view.is_past(removal.taken_at)
     )
-    number = func.row_number().over(partition_by=v.c.account_key, order_by=v.c.valid_to.desc())
+    keys = (v.c.integration_id, v.c.account_key)
+    number = func.row_number().over(partition_by=keys, order_by=v.c.valid_to.desc())
     ended = (
         select(v, number.label("number"))
         .where(
