@@ -154,14 +154,15 @@ def test_the_browser_of_a_manager_never_receives_a_name(enter: Enter, app: Serve
     received = b"".join(manager.sent)
     assert b"figma" in received, "what was sent can be read here"
     assert MARK.encode() not in received
-    owner = enter("owners")
-    has_drawn_health(owner.page)
+    owner = enter("owners", "/users")
+    toggle = owner.page.get_by_role("button", name=f"Details of {MARK}1")
+    expect(toggle.first).to_be_visible(timeout=PATIENCE)
     assert MARK.encode() in b"".join(owner.sent), "others do"
 
 
 def test_a_person_limited_to_one_integration_sees_no_other(enter: Enter, app: Served) -> None:
     person = enter("analysts", "/users?integration=slack", groups=["analysts", "figma-only"])
-    expect(person.page.get_by_text("3 accounts")).to_be_visible(timeout=PATIENCE)
+    expect(person.page.get_by_text("3 accounts", exact=True)).to_be_visible(timeout=PATIENCE)
     person.page.get_by_role("button", name=f"Details of {MARK}1").click()
     expect(person.page.get_by_text("Assigned roles")).to_be_visible()
     listed = person.context.request.get(f"{app.url}/export/users.csv?integration=slack").text()
