@@ -139,7 +139,8 @@ def check_failures(n: Numbers) -> None:
     reasons = n.health.reasons
     assert len(reasons) == 8 or reasons["accounts"].sum() == n.tile("Failed")
     headline = captions.failed_headline(n.health.verdict, n.health.failed_count)
-    assert headline.startswith(f"{n.tile('Failed'):,} failed account")
+    failed = n.tile("Failed")
+    assert headline.startswith(f"{failed:,} failed account" if failed else "No failed accounts")
 
 
 def check_ages(n: Numbers) -> None:
