@@ -383,6 +383,15 @@ def filter_phrases(filters: Filters) -> list[FilterPhrase]:
     return phrases
 
 
+def filter_sentence(filters: Filters) -> str:
+    """The filters in words: `Update failed in figma or slack, active`; empty without any."""
+    phrases = [
+        f"{'' if phrase.conjunction == ',' else ' '}{phrase.conjunction} {phrase.text}"
+        for phrase in filter_phrases(filters)
+    ]
+    return "".join(phrases).strip()
+
+
 def ignored_params(params: Params, filters: Filters) -> list[tuple[str, str]]:
     """The parameters of an address that its filters leave out: (name, value)."""
     applied_params = {(name, value.casefold()) for name, value in filters.params()}

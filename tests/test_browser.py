@@ -590,6 +590,9 @@ def test_a_list_prints_as_a_table_below_its_filters(
 ) -> None:
     reader = visit(f"{app.url}/users?integration=figma&state=Update+failed", scheme="dark")
     reader.expect_count("20 of 69")
+    expect(reader.toggle("person58")).to_be_visible()
+    expect(reader.page.locator(".print-only")).to_have_count(1)
+    reader.wait_until_drawn()
     reader.page.pdf(path=tmp_path / "users.pdf", format="A4")
     text = " ".join(p.extract_text() for p in PdfReader(tmp_path / "users.pdf").pages)
     for phrase in ("20 of 69 accounts", "Update failed in figma", "Last updated", "person58"):

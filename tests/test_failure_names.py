@@ -173,7 +173,7 @@ OTHERS = (
     "R-ada-1",
     "lovelace@ada.example",
 )
-"""The names of another account, of which some were only its former ones."""
+"""The names of another account; some are former ones."""
 
 
 @pytest.fixture(params=[PersonalData.HIDDEN, PersonalData.PSEUDONYMS])

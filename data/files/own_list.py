@@ -1,7 +1,7 @@
 """Lists of accounts that Rollcall wrote: their columns, and how they become accounts again.
 
 A list for people has the texts of the page. What these leave out is in further columns, so that the
-list loads as the same accounts. A list says what it is by its headings, all of which it has.
+list loads as the same accounts. A file is such a list if it has all of its headings.
 """
 
 import re

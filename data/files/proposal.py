@@ -31,8 +31,8 @@ WORD_COLUMNS = ("provisioning_state", "active_in_app")
 class Values(NamedTuple):
     """What the values of a column can be."""
 
-    never: tuple[str, ...] = ()  # kinds of which fewer than half are
-    mostly: tuple[str, ...] = ()  # kinds of which a share is; headings that are documented suffice
+    never: tuple[str, ...] = ()  # kinds; fewer than half of the values are of one of them
+    mostly: tuple[str, ...] = ()  # kinds; at least `share` is; not for documented headings
     share: float = 0.8
     filled: float = 0.0  # least share of rows with a value
     distinct: float = 0.0  # least share of values that differ, in more than three

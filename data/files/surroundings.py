@@ -1,7 +1,7 @@
 """What is around the rows of CSV text: titles and comments before the headings, totals after them.
 
 Text that only looks like a table of cells – Markdown, the output of a console, quotes after
-spaces – is written anew as CSV, line by line, so that every row stays on its line.
+spaces – is rewritten as CSV, line by line, so that every row stays on its line.
 """
 
 import csv

@@ -95,7 +95,7 @@ def take_delivered(home: Home, path: Path, target: Path) -> None:
 
 
 def remove_delivered(home: Home, path: Path) -> None:
-    """Remove a file of the inbox, of which there is a copy."""
+    """Remove a file from the inbox. Rollcall has its own copy."""
     with _open_folder(home, path) as folder:
         os.unlink(path.name, dir_fd=folder)
 

@@ -15,7 +15,7 @@ from data.schema import integration, snapshot
 
 
 class SnapshotKey(NamedTuple):
-    """A snapshot: of which integration, and when it was taken (naive UTC)."""
+    """A snapshot: its integration, and when it was taken (naive UTC)."""
 
     integration: str
     taken_at: datetime

@@ -23,7 +23,7 @@ PREFIX_BYTES = MEGABYTE // 4
 """Bytes at the beginning of a file that show what it is."""
 
 PREFIX_ROWS = 10
-"""Rows at the beginning of a CSV file, one of which has the headings."""
+"""Rows at the beginning of a CSV file that are searched for the headings."""
 
 HAS_DELIMITER = re.compile(f"[{DELIMITERS}]")
 WHITESPACE = re.compile(r"[ \t\r\n\ufeff]*")

@@ -26,7 +26,7 @@ MIN_DATE, MAX_DATE = "1900-03-01", "9999-12-31"
 
 PAPER_A4 = 9
 MAX_HEADER_TITLE = 100
-"""Characters; a header holds 255, of which its codes take some."""
+"""Characters; a header holds 255, including its codes."""
 
 ROLE_WIDTHS = (18, 24, 30, 24, 24, 28, 18, 14, 40, 24, 22)
 

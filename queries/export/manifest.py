@@ -13,7 +13,7 @@ from data.files.own_list import HEADINGS
 from data.formatting import file_stamp, iso_z, utc_now
 from data.schema import integration, snapshot
 from queries.export.listing import ALL_COLUMNS, Listing, ListRequest
-from queries.filters import Filters, filter_phrases
+from queries.filters import Filters, filter_phrases, filter_sentence
 from queries.users.accounts import count_accounts
 
 MAX_FILTERS_LENGTH = 80
@@ -123,11 +123,7 @@ def loads_as(request: ListRequest, integrations: Collection[str]) -> str:
 
 def _describe_filters(filters: Filters) -> str:
     """`Update failed in figma or slack, active, as of 2026-11-23 06:00:00 UTC`."""
-    phrases = [
-        f"{'' if phrase.conjunction == ',' else ' '}{phrase.conjunction} {phrase.text}"
-        for phrase in filter_phrases(filters)
-    ]
-    text = "".join(phrases).strip() or "All accounts"
+    text = filter_sentence(filters) or "All accounts"
     return f"{text}, as of {words_of(filters.as_of)}" if filters.as_of else text
 
 

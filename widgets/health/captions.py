@@ -42,11 +42,20 @@ def failed_headline(course: Verdict | None, failed: int) -> str:
     if course is None or not course.highest.failed:
         return accounts
     reference = course.reference
+    return f"{accounts}{change_words(course)}{reference.day:%-d %b} ({reference.failed:,})"
+
+
+def change_words(course: Verdict) -> str:
+    """What stands between the count and the day that it is compared with."""
     if course.direction == "steady":
-        return f"{accounts}, about as many as on {reference.day:%-d %b} ({reference.failed:,})"
-    change = failed - reference.failed
-    words = f"{abs(change):,} {'more' if change > 0 else 'fewer'}"
-    return f"{accounts}, {words} than on {reference.day:%-d %b} ({reference.failed:,})"
+        return ", about as many as on "
+    change = course.newest.failed - course.reference.failed
+    return f", {abs(change):,} {'more' if change > 0 else 'fewer'} than on "
+
+
+def reason_text(reason: str, template: str) -> str:
+    """A failure code with its text, if it has one."""
+    return reason if template == reason else f"{reason}: {template}"
 
 
 def rate_headline(failures: pd.DataFrame) -> str:

@@ -4,11 +4,7 @@ from datetime import date
 from typing import NamedTuple, NoReturn
 
 from data.access.roles import Permission
-from data.states import (
-    FAILED_STATES,
-    STATE_BY_NAME,
-    UNSETTLED_STATES,
-)
+from data.states import FAILED_STATES, STATE_BY_NAME, UNSETTLED_STATES
 from queries.filters import Filters
 from queries.health.backlog import age_bounds
 from queries.period import Period, day_end
@@ -20,10 +16,7 @@ from widgets.health.marks import Mark
 LINKED_PERMISSIONS = {Permission.USERS, Permission.CHANGES, Permission.SNAPSHOTS}
 """A reader without one of these can open no mark."""
 
-STATES_BY_KIND = {
-    "failed": FAILED_STATES,
-    "unsettled": UNSETTLED_STATES,
-}
+STATES_BY_KIND = {"failed": FAILED_STATES, "unsettled": UNSETTLED_STATES}
 
 
 class Address(NamedTuple):

@@ -125,7 +125,7 @@ def failure_reasons_card(data: HealthData) -> None:
             ut.row(
                 row["reason"],
                 row["reason"],
-                reason=ut.text(_reason_text(row["reason"], row["template"])),
+                reason=ut.text(captions.reason_text(row["reason"], row["template"])),
                 accounts=ut.number(row["accounts"]),
                 change=_change_cell(row["accounts"] - row["before"])
                 if data.has_trends
@@ -141,11 +141,6 @@ def failure_reasons_card(data: HealthData) -> None:
         ),
         frame=reasons,
     )
-
-
-def _reason_text(reason: str, template: str | None) -> str:
-    """A failure code with its text, if it has one."""
-    return reason if template in (None, reason) else f"{reason}: {template}"
 
 
 def _change_cell(change: int) -> ut.Cell:

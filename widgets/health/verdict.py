@@ -13,6 +13,7 @@ from queries.filters import Filters
 from queries.health.verdict import DayCount, Verdict, leader
 from widgets import timezone
 from widgets.address import group_params
+from widgets.health.captions import change_words, reason_text
 from widgets.health.drill_down import address_of, can_open_marks
 from widgets.health.health_data import HealthData
 from widgets.health.marks import Mark
@@ -68,7 +69,7 @@ def sentences(data: HealthData, course: Verdict | None) -> Iterator[Sentence]:
     if not course.highest.failed:
         yield [f"No account has failed since {course.first.day:%-d %b}."]
         return
-    yield [now, *_change(data, course), "."]
+    yield [now, change_words(course), *_day(data, course.reference), "."]
     yield [*_course(data, course), "."]
     if failed and (worst := leader(data.trends.failed_by_integration)):
         count = _accounts_link(data, f"{worst.failed:,}", Mark("failed", cell=worst.integration))
@@ -78,14 +79,6 @@ def sentences(data: HealthData, course: Verdict | None) -> Iterator[Sentence]:
             count,
             f" of {failed:,} ({worst.failed / failed:.0%}), more than any other{since}.",
         ]
-
-
-def _change(data: HealthData, course: Verdict) -> Sentence:
-    if course.direction == "steady":
-        return [", about as many as on ", *_day(data, course.reference)]
-    change = course.newest.failed - course.reference.failed
-    words = f", {abs(change):,} {'more' if change > 0 else 'fewer'} than on "
-    return [words, *_day(data, course.reference)]
 
 
 def _course(data: HealthData, course: Verdict) -> Sentence:
@@ -114,12 +107,12 @@ def main_reason(data: HealthData) -> Sentence:
         return []
     top = data.reasons.iloc[0]
     reason, count = str(top["reason"]), int(top["accounts"])
-    template = "" if top["template"] in (None, reason) else f": {top['template']}"
+    text = reason_text(reason, str(top["template"]))
     filters = Filters(
         integration=data.scope.integration, reason=(reason,), as_of=data.scope.as_of
     ).params()
     link = Link(f"{count:,}", group_params(filters))
-    return [f"Main reason: “{reason}{template}”, ", link, f" of {failed:,} ({count / failed:.0%})."]
+    return [f"Main reason: “{text}”, ", link, f" of {failed:,} ({count / failed:.0%})."]
 
 
 def _accounts_link(data: HealthData, text: str, mark: Mark) -> Link:

@@ -7,7 +7,7 @@ import streamlit as st
 
 from data.formatting import count_of
 from data.states import FAILED_STATES, OPEN_STATES
-from queries.filters import FilterPhrase, Filters, filter_phrases
+from queries.filters import FilterPhrase, Filters, filter_sentence
 from widgets.account_panel import DELETED_BUT_ACTIVE
 from widgets.filters import apply_filters
 from widgets.labels import escape_label, screen_reader_text
@@ -51,10 +51,6 @@ def suggest_fewer_filters(filters: Filters, counts: Sequence[tuple[FilterPhrase,
 
 def filter_facts(filters: Filters, count: int, total: int) -> list[str]:
     """What the list shows, in words, for paper."""
-    sentence = ""
-    for phrase in filter_phrases(filters):
-        joint = phrase.conjunction if phrase.conjunction in ("", ",") else f" {phrase.conjunction}"
-        sentence += f"{joint} {phrase.text}"
     is_filtered = filters != filters.cleared()
     accounts = f"{count:,} of {total:,} accounts" if is_filtered else f"{count:,} accounts"
-    return [accounts, sentence.strip()]
+    return [accounts, filter_sentence(filters)]
