@@ -92,7 +92,7 @@ def test_the_evidence_pack_is_one_click_and_the_archive_proves_it(
     findings = downloaded(review(app, visit).page)
     assert main(["verify", str(findings)]) == 0
     users = visit(f"{app.url}/users?match=unmatched").page
-    users.get_by_role("button", name="Download options").click()
+    users.get_by_role("button", name="Export", exact=True).click()
     listed = downloaded(users)
     assert listed.name.startswith("evidence-users-unmatched")
     assert main(["verify", str(listed)]) == 0

@@ -363,6 +363,7 @@ def test_a_file_that_fails_unexpectedly_remains_and_the_others_are_loaded(
     assert isinstance(loaded, LoadResult)
     assert [trouble.reason for trouble in load_failures.values()] == [failed.reason]
     monkeypatch.setattr(inbox, "load", load)
+    monkeypatch.setattr(inbox.time, "monotonic", lambda: failed.failed_at)
     assert look(store, home) == [], "it was tried again at once"
     monkeypatch.setattr(inbox.time, "monotonic", lambda: failed.failed_at + failed.retry_seconds)
     assert len(look(store, home)) == 1
