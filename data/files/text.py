@@ -43,24 +43,21 @@ MANGLED_NUMBER = r"\d(?:[.,]\d+)?[eE]\+\d{2,3}"
 
 def trim_or_null(text: ColumnElement[Any]) -> ColumnElement[Any]:
     """The text without white space around it; NULL where nothing is left."""
-    is_trimmed = and_(
-        _starts_with_visible_ascii(text), func.array_extract(text, -1).between("!", "~")
-    )
-    return case((is_trimmed, text), else_=func.nullif(func.trim(text, WHITESPACE), ""))
+    return case((_is_trimmed(text), text), else_=func.nullif(func.trim(text, WHITESPACE), ""))
 
 
 def visible_or_null(text: ColumnElement[Any]) -> ColumnElement[Any]:
     """The text as `trim_or_null` gives it; NULL also where no character is visible."""
-    trimmed = trim_or_null(text)
-    return case(
-        (_starts_with_visible_ascii(trimmed), trimmed),
-        (func.trim(trimmed, INVISIBLE) != "", trimmed),
-    )
+    is_visible = func.trim(text, INVISIBLE) != ""
+    return case((_is_trimmed(text), text), (is_visible, func.trim(text, WHITESPACE)))
 
 
-def _starts_with_visible_ascii(text: ColumnElement[Any]) -> ColumnElement[bool]:
-    """True for nearly all texts, and far cheaper than a trim."""
-    return and_(text >= "!", text < "\x7f")
+def _is_trimmed(text: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Whether the text begins and ends with visible ASCII: nearly always, and cheaper to see.
+
+    What occurs often in a condition is repeated in the SQL: nested, it takes long to plan.
+    """
+    return and_(text >= "!", text < "\x7f", func.array_extract(text, -1).between("!", "~"))
 
 
 def username_key(username: ColumnElement[Any]) -> ColumnElement[Any]:
@@ -82,7 +79,8 @@ def id_key(text: ColumnElement[Any]) -> ColumnElement[Any]:
 
 def id_or_null(text: ColumnElement[Any]) -> ColumnElement[Any]:
     """The ID in a cell as `id_key` gives it; NULL where the cell says that there is none."""
-    return id_key(meaningful_or_null(visible_or_null(text)))
+    visible = visible_or_null(text)
+    return case((_is_meaningful(visible), id_key(visible)))
 
 
 def is_mangled(text: ColumnElement[Any]) -> ColumnElement[bool]:
@@ -94,10 +92,14 @@ def is_mangled(text: ColumnElement[Any]) -> ColumnElement[bool]:
 
 def meaningful_or_null(trimmed: ColumnElement[Any]) -> ColumnElement[Any]:
     """A text without white space around it; NULL for a placeholder such as N/A or NULL."""
+    return case((_is_meaningful(trimmed), trimmed))
+
+
+def _is_meaningful(trimmed: ColumnElement[Any]) -> ColumnElement[bool]:
     longest = max(len(word.encode()) for word in PLACEHOLDERS)
     return case(  # DuckDB evaluates CASE only as far as needed, and most texts are long
-        (func.strlen(trimmed) > longest, func.nullif(trimmed, ZERO_GUID)),
-        (~is_one_of(PLACEHOLDERS, func.lower(trimmed)), trimmed),
+        (func.strlen(trimmed) > longest, trimmed != ZERO_GUID),
+        else_=~is_one_of(PLACEHOLDERS, func.lower(trimmed)),
     )
 
 
