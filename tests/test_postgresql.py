@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import test_history
-import test_pages
+import viewing
 from builders import (
     TODAY,
     YESTERDAY,
@@ -358,11 +358,11 @@ def test_histories_are_the_same_as_in_duckdb(
     settings(test_history.some, max_examples=3, database=None)(given(**drawn)(invariant))()
 
 
-@pytest.mark.parametrize("name", sorted(test_pages.OF_ACCOUNTS))
+@pytest.mark.parametrize("name", sorted(viewing.OF_ACCOUNTS))
 def test_every_page_reads_from_the_server(team: Home, name: str) -> None:
-    test_pages.load_all(team, test_pages.ADA, test_pages.BOB, taken_at=test_pages.YESTERDAY)
-    test_pages.load_all(team, test_pages.ADA, test_pages.CY, taken_at=test_pages.TODAY)
-    shown = test_pages.page(name)
+    viewing.load_all(team, viewing.ADA, viewing.BOB, taken_at=viewing.YESTERDAY)
+    viewing.load_all(team, viewing.ADA, viewing.CY, taken_at=viewing.TODAY)
+    shown = viewing.page(name)
     assert "No snapshots yet" not in [s.value for s in shown.run.subheader]
     assert shown.run.title
     if name in ("users.py", "health.py", "changes.py", "snapshots.py"):
@@ -370,10 +370,10 @@ def test_every_page_reads_from_the_server(team: Home, name: str) -> None:
 
 
 def test_the_list_is_filtered_searched_and_sorted_on_the_server(team: Home) -> None:
-    test_pages.load_all(team, *test_pages.accounts(3), test_pages.BOB)
-    assert test_pages.users(q="BOB").usernames == ["bob"]
-    assert test_pages.users(state="Update failed").usernames == ["bob"]
-    assert len(test_pages.users(sort="-user").usernames) == 4
+    viewing.load_all(team, *viewing.accounts(3), viewing.BOB)
+    assert viewing.users(q="BOB").usernames == ["bob"]
+    assert viewing.users(state="Update failed").usernames == ["bob"]
+    assert len(viewing.users(sort="-user").usernames) == 4
 
 
 # ---- errors --------------------------------------------------------------------------------------
@@ -383,13 +383,13 @@ def test_an_unreachable_node_of_a_cluster_is_reported(
     team: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Played: the server says what it does where another one does not answer."""
-    test_pages.load_all(team, test_pages.ADA)
+    viewing.load_all(team, viewing.ADA)
     away = "DO $$ BEGIN RAISE EXCEPTION 'no way to node 2' USING ERRCODE = '08006'; END $$"
 
     def ask(con: Connection, *_: object, **__: object) -> None:
         con.execute(text(away))
 
     monkeypatch.setattr("queries.users.accounts.count_accounts", ask)
-    run = test_pages.page("users.py").run
+    run = viewing.page("users.py").run
     (message,) = [error.value for error in run.error]
     assert "cannot be reached. PostgreSQL reports: “no way to node 2" in message
