@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 from builders import Deliveries
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.internal.conjecture import engine as hypothesis_engine
 from sqlalchemy import Connection, Engine
 from streamlit.runtime.pages_manager import PagesManager
 
@@ -16,6 +18,17 @@ from data.home import Home, current_home
 from data.store.engine import close_stores, open_store
 
 pytest_plugins = ["browsing", "servers"]
+
+settings.register_profile(
+    "suite",
+    settings.get_profile("default"),
+    max_examples=50,
+    deadline=None,  # the machine's pace is not what is tested
+    suppress_health_check=[HealthCheck.too_slow],
+    phases=[phase for phase in Phase if phase != Phase.explain],
+)
+settings.load_profile("suite")
+hypothesis_engine.MAX_SHRINKING_SECONDS = 30  # not 5 minutes, for which it has no setting
 
 
 def pytest_xdist_auto_num_workers() -> int:

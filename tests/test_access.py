@@ -15,6 +15,7 @@ from uuid import UUID
 
 import pytest
 from builders import TODAY, YESTERDAY, an_account
+from patience import PATIENCE
 from signing_in import CLIENT, SECRET
 from signing_in import ROLES as GROUPS
 from sqlalchemy import Engine, insert, select, text
@@ -392,7 +393,7 @@ def test_every_page_checks_permissions(marked_home: Home, door: None, role: str 
     """Each page alone, without the navigation that would not offer it."""
     group = {name: group for group, name in GROUPS.items()}.get(role or "")
     for script, act in SCRIPTS.items():
-        run = AppTest.from_file(PAGES / script, default_timeout=60)
+        run = AppTest.from_file(PAGES / script, default_timeout=PATIENCE)
         run.user = claims(*filter(None, [group]))
         run.run()
         assert not run.exception
@@ -418,7 +419,7 @@ def test_forged_rows_of_a_browser_open_nothing_invisible(
     """Neither accounts of another integration, nor those of the same person there."""
     rules = replace(DOOR.role_mapping, integrations={"analysts": ["figma"]})
     monkeypatch.setattr(session, "auth_config", lambda: replace(DOOR, role_mapping=rules))
-    run = AppTest.from_file(PAGES / "users.py", default_timeout=60)
+    run = AppTest.from_file(PAGES / "users.py", default_timeout=PATIENCE)
     run.user = claims("analysts")
     run.session_state["users"] = {"open": [*map(str, range(20)), "x", ""], "sort": "search"}
     assert not run.run().exception
@@ -431,7 +432,7 @@ def test_addresses_of_chart_downloads_cannot_be_guessed(marked_home: Home, door:
     """Streamlit gives what is made when clicked to whoever knows its address."""
 
     def addresses() -> set[str]:
-        run = AppTest.from_file(PAGES / "health.py", default_timeout=60)
+        run = AppTest.from_file(PAGES / "health.py", default_timeout=PATIENCE)
         run.user = claims("managers")
         return {button.proto.deferred_file_id for button in run.run().get("download_button")}
 

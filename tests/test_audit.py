@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from builders import TODAY, YESTERDAY, a_snapshot_file, an_account, content_of
+from patience import PATIENCE
 from sqlalchemy import Engine, delete, func, select, update
 from starlette.testclient import TestClient
 from streamlit.testing.v1 import AppTest
@@ -167,7 +168,7 @@ def test_a_download_is_recorded_with_its_rows_and_snapshots(
 def test_the_page_shows_events_and_escapes_their_texts(home: Home, engine: Engine) -> None:
     record_event(home, "**eve** <b>x</b>", Event.SETTING_CHANGED, setting="a", percent=20)
     flush_pending(engine, home)
-    run = AppTest.from_file(PAGE, default_timeout=60)
+    run = AppTest.from_file(PAGE, default_timeout=PATIENCE)
     run.query_params["tz"] = "Asia/Tokyo"
     run.run()
     assert not run.exception
@@ -185,7 +186,7 @@ def test_an_owner_ends_the_sessions_of_a_person(
     ended: list[str] = []
     monkeypatch.setattr("widgets.audit.current_principal", lambda: Principal("olga", ("Owner",)))
     monkeypatch.setattr("widgets.audit.end_sessions", ended.append)
-    run = AppTest.from_file(PAGE, default_timeout=60).run()
+    run = AppTest.from_file(PAGE, default_timeout=PATIENCE).run()
     run.text_input(key="end_sessions_of").input(" kim@x.io ")
     next(b for b in run.button if b.label == "End sessions").click().run()
     assert not run.exception

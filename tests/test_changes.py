@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from builders import TODAY, YESTERDAY, Deliveries, an_account, an_unmatched_account, content_of
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from openpyxl import load_workbook
 from pyarrow import parquet
@@ -159,7 +159,7 @@ JOINED_AND_CHANGED = {
 NEW_TO_ROLLCALL = {"figma": {0: {"ada": Listed()}}, "okta": {1: {"bob": Listed()}}}
 
 
-@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=5)
 @given(histories=HISTORIES, since=st.integers(-1, 5), until=st.integers(-1, 5))
 @example(histories=CAME_AND_WENT, since=1, until=2)
 @example(histories=CHANGED_BACK, since=0, until=2)

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from builders import TODAY, YESTERDAY, Deliveries, an_account, an_unmatched_account
 from dropped_files import HOSTILE
+from patience import PATIENCE
 from streamlit.testing.v1 import AppTest
 
 from data.home import Home
@@ -31,7 +32,7 @@ def delivered(home: Home, tmp_path: Path) -> Deliveries:
 
 
 def changes(**params: Any) -> AppTest:
-    run = AppTest.from_file(PAGE, default_timeout=30)
+    run = AppTest.from_file(PAGE, default_timeout=PATIENCE)
     for name, value in params.items():
         run.query_params[name.rstrip("_")] = value
     run.run()

@@ -25,6 +25,7 @@ import pytest
 from browsing import PATIENCE as PATIENCE_MS
 from browsing import Visit, served
 from builders import TODAY, YESTERDAY, a_snapshot_file, an_account, usernames
+from patience import PATIENCE, wait_until
 from playwright.sync_api import expect
 from sqlalchemy import func, insert, select, text, update
 from streamlit.testing.v1 import AppTest
@@ -51,14 +52,6 @@ SECONDS_OF_KILLS = 15
 """In the suite; by hand, hours are possible."""
 
 SNAPSHOTS = 12
-PATIENCE = 20  # seconds until something must have come about
-
-
-def until(condition: Callable[[], object]) -> None:
-    give_up = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < give_up, "it did not come about"
-        time.sleep(0.02)
 
 
 # ---- kill -9 ------------------------------------------------------------------------------------
@@ -247,7 +240,7 @@ FULL_DISK = """if True:
             return count_accounts(con, Filters())
 
     def until(condition):
-        give_up = time.monotonic() + 40
+        give_up = time.monotonic() + 90
         while not condition():
             assert time.monotonic() < give_up, store_status(home)
             time.sleep(0.02)
@@ -279,7 +272,7 @@ def test_a_full_disk_is_reported_and_loading_continues_with_free_space(
         cwd=Path(rollcall.__file__).parent,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=4 * PATIENCE,
         check=False,
     )
     assert ended.returncode == 0, ended.stderr
@@ -396,7 +389,7 @@ def test_the_app_rebuilds_a_damaged_store_and_keeps_the_damaged_file(
     damage(file)
     damaged = file.read_bytes()
     with an_app(stocked):
-        until(lambda: store_status(stocked).is_open)
+        wait_until(lambda: store_status(stocked).is_open)
         assert listed(stocked) == ["bob"]
         assert listed(stocked, as_of=YESTERDAY) == ["ada"]
     [aside] = stocked.root.glob("rollcall.duckdb.damaged-*")
@@ -413,7 +406,7 @@ def test_a_deleted_store_is_loaded_again_from_the_archive(
 ) -> None:
     lose(stocked.root / "rollcall.duckdb")
     with an_app(stocked):
-        until(lambda: store_status(stocked).is_open)
+        wait_until(lambda: store_status(stocked).is_open)
         assert listed(stocked, as_of=YESTERDAY) == ["ada"]
     assert "lacks snapshots of the archive" in statuses[1].message
 
@@ -423,16 +416,16 @@ def test_damage_that_a_query_finds_is_repaired_while_the_app_runs(
 ) -> None:
     spoil_a_block(stocked.root / "rollcall.duckdb")
     with an_app(stocked):
-        until(lambda: store_status(stocked).is_open or statuses[-1].phase == "rebuilding")
+        wait_until(lambda: store_status(stocked).is_open or statuses[-1].phase == "rebuilding")
         with suppress(StoreError):
             listed(stocked)
-        until(lambda: list(stocked.root.glob("*.damaged-*")) and store_status(stocked).is_open)
+        wait_until(lambda: list(stocked.root.glob("*.damaged-*")) and store_status(stocked).is_open)
         assert listed(stocked, as_of=YESTERDAY) == ["ada"]
 
 
 def test_a_page_reports_a_damaged_store(stocked: Home) -> None:
     spoil_a_block(stocked.root / "rollcall.duckdb")
-    shown = AppTest.from_file(ROOT / "pages" / "navigation.py", default_timeout=20).run()
+    shown = AppTest.from_file(ROOT / "pages" / "navigation.py", default_timeout=PATIENCE).run()
     assert not shown.exception
     assert [title.value for title in shown.title] == ["Cannot open the store"]
     assert "rollcall.duckdb is damaged" in shown.text[0].value
@@ -453,7 +446,7 @@ def test_snapshots_lost_with_a_damaged_log_are_loaded_again_from_the_archive(
     damage(copy / "rollcall.duckdb.wal")
     revived = Home(copy)
     with an_app(revived):
-        until(lambda: store_status(revived).is_open)
+        wait_until(lambda: store_status(revived).is_open)
         assert listed(revived) == ["dee"]
         assert listed(revived, as_of=TODAY) == ["bob"]
 
@@ -465,7 +458,7 @@ def test_every_page_reports_archived_files_that_cannot_be_loaded(
     broken = next(stocked.archive.glob("*/2026-11-22*"))
     broken.write_text('[{"login": "bo')
     with an_app(stocked):
-        until(lambda: store_status(stocked).is_open)
+        wait_until(lambda: store_status(stocked).is_open)
         assert listed(stocked) == ["bob"]
         assert "1 file of the archive cannot be loaded" in store_status(stocked).message
         assert str(broken) in store_status(stocked).message
@@ -500,7 +493,7 @@ def test_a_store_of_another_version_is_rebuilt_with_its_records(
     change(stocked)
     close_stores()
     with an_app(stocked):
-        until(lambda: store_status(stocked).is_open)
+        wait_until(lambda: store_status(stocked).is_open)
         assert listed(stocked, as_of=YESTERDAY) == ["ada"]
         with open_store(stocked.database_url).connect() as con:
             assert con.scalars(select(integration.c.deletion_limit)).all() == [0.5]
@@ -515,7 +508,7 @@ def test_snapshots_that_the_archive_lacks_are_not_lost_silently(
     without_a_number(stocked)
     close_stores()
     with an_app(stocked):
-        until(lambda: store_status(stocked).phase == "failed")
+        wait_until(lambda: store_status(stocked).phase == "failed")
     assert "The file of figma at 2026-11-23 06:00:00 UTC is missing." in statuses[-1].message
     assert "rollcall rebuild --accept-changed" in statuses[-1].message
     assert not list(stocked.root.glob("*.outdated-*"))
@@ -559,14 +552,14 @@ def test_a_second_app_names_the_first_and_takes_over(
     stocked: Home, other_app: subprocess.Popen[str], end: signal.Signals | None
 ) -> None:
     with an_app(stocked):
-        until(lambda: store_status(stocked).phase == "in use")
+        wait_until(lambda: store_status(stocked).phase == "in use")
         how = store_status(stocked)
         assert how.address == "http://first:1"
         assert f"Another Rollcall (process {other_app.pid})" in how.message
         with pytest.raises(StoreError, match="Another Rollcall"):
             active_store(stocked)
         other_app.send_signal(end) if end else other_app.communicate("")
-        until(lambda: store_status(stocked).is_open)
+        wait_until(lambda: store_status(stocked).is_open)
         assert listed(stocked) == ["bob"]
         assert json.loads((stocked.root / "serving.json").read_text())["address"] == "http://here"
     assert not (stocked.root / "serving.json").exists()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE
 from streamlit.testing.v1 import AppTest
 
 from data.states import FAILED_STATES
@@ -23,7 +24,7 @@ DEFINITIONS, GLOSSARY = (
 
 
 def test_the_page_shows_the_definitions_and_the_glossary() -> None:
-    shown = AppTest.from_file(ROOT / "pages" / "definitions.py").run()
+    shown = AppTest.from_file(ROOT / "pages" / "definitions.py", default_timeout=PATIENCE).run()
     assert not shown.exception
     assert [title.value for title in shown.title] == ["Definitions"]
     assert [text.value for text in shown.markdown] == [DEFINITIONS.strip(), GLOSSARY.strip()]

@@ -17,6 +17,7 @@ import anyio
 import pytest
 import uvicorn
 from builders import TODAY, YESTERDAY, a_snapshot_file, an_account
+from patience import PATIENCE
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.responses import FileResponse
@@ -208,7 +209,7 @@ def test_many_downloads_wait_in_a_fair_queue_and_the_probe_does_not(
             at_once += 1
             most = max(most, at_once)
         started.release()
-        assert may_end.wait(20)
+        assert may_end.wait(PATIENCE)
         with lock:
             at_once -= 1
         path.write_bytes(b"x" * 1_000_000)
@@ -217,8 +218,8 @@ def test_many_downloads_wait_in_a_fair_queue_and_the_probe_does_not(
     readers = [http.client.HTTPConnection(server) for _ in range(16)]
     for reader in readers:
         reader.request("GET", "/export/users.csv")
-    assert all(started.acquire(timeout=20) for _ in range(MAX_DOWNLOADS))
-    with urllib.request.urlopen(f"http://{server}/readyz", timeout=5) as answer:
+    assert all(started.acquire(timeout=PATIENCE) for _ in range(MAX_DOWNLOADS))
+    with urllib.request.urlopen(f"http://{server}/readyz", timeout=PATIENCE) as answer:
         assert answer.status == 200
     may_end.set()
     answers = [reader.getresponse() for reader in readers]
@@ -239,14 +240,14 @@ def test_a_download_that_waits_too_long_gets_a_sentence(
 
     def write(_: Listing, path: Path) -> None:
         started.release()
-        assert may_end.wait(20)
+        assert may_end.wait(PATIENCE)
         path.touch()
 
     monkeypatch.setitem(FORMATS, "csv", FORMATS["csv"]._replace(write=write))
     readers = [http.client.HTTPConnection(server) for _ in range(MAX_DOWNLOADS)]
     for reader in readers:
         reader.request("GET", "/export/users.csv")
-    assert all(started.acquire(timeout=20) for _ in readers)
+    assert all(started.acquire(timeout=PATIENCE) for _ in readers)
     assert error_response(server, "csv") == (503, BUSY_MESSAGE)
     may_end.set()
     for reader in readers:

@@ -290,7 +290,7 @@ ODD_BYTES = st.binary(max_size=12)
 @given(path=ODD_BYTES, query=ODD_BYTES, value=ODD_BYTES, name=st.sampled_from(
     ["cookie", "host", "origin", "authorization", "accept", "x-forwarded-for"]
 ), method=st.sampled_from(["GET", "HEAD", "POST", "OPTIONS", "\u20ac"]))  # fmt: skip
-@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, suppress_health_check=list(HealthCheck))
 def test_no_bytes_of_a_stranger_make_an_error(
     client: Client, path: bytes, query: bytes, name: str, value: bytes, method: str
 ) -> None:
@@ -381,7 +381,7 @@ def test_a_text_frame_ends_a_session_without_an_error(client: Client) -> None:
 
 def test_a_session_ends_with_its_token(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gate, "GRACE_SECONDS", 0.1)
-    owner = client(**cookie("owners", exp=time.time() + 0.5))
+    owner = client(**cookie("owners", exp=time.time() + 2))
     with owner.websocket_connect(stream_of(owner), headers={"Origin": ORIGIN}) as socket:
         assert socket.receive_text() == "a session"
         with pytest.raises(WebSocketDisconnect):

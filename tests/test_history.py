@@ -94,7 +94,6 @@ histories = st.lists(st.lists(rows, max_size=5), min_size=1, max_size=4)
 
 # Failures are not shrunk, which would take minutes of loading.
 some = settings(
-    deadline=None,
     max_examples=6,
     phases=(Phase.explicit, Phase.reuse, Phase.generate),
 )

@@ -76,7 +76,7 @@ NAMES = st.one_of(
 )
 
 
-@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, suppress_health_check=list(HealthCheck))
 @given(name=NAMES)
 @example("../secrets")
 @example("/srv/x/victim")

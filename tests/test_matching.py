@@ -11,6 +11,7 @@ from zipfile import ZipFile
 
 import pytest
 from builders import TODAY, Deliveries, an_account, an_unmatched_account, content_of, usernames
+from patience import PATIENCE
 from pyarrow import parquet
 from sqlalchemy import Connection, select
 from streamlit.testing.v1 import AppTest
@@ -254,7 +255,7 @@ def test_a_rebuild_copies_overrides_and_okta_is_recognized_as_a_directory(
 
 
 def page(name: str = "matching", **params: str) -> AppTest:
-    run = AppTest.from_file(PAGE.with_name(f"{name}.py"), default_timeout=30)
+    run = AppTest.from_file(PAGE.with_name(f"{name}.py"), default_timeout=PATIENCE)
     run.query_params.update(params)
     run.run()
     assert not run.exception, [error.message for error in run.exception]

@@ -12,15 +12,15 @@ import shutil
 import subprocess
 import sys
 import tarfile
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from browsing import ROOT, Served, served
 from builders import TODAY, YESTERDAY, a_snapshot_file, an_account
+from patience import PATIENCE, wait_until
 from prometheus_client.parser import text_string_to_metric_families
 from servers import Server
 from sqlalchemy import Connection, func, insert, select
@@ -88,15 +88,9 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         yield app
 
 
-def wait_until(is_so: Callable[[], bool]) -> None:
-    give_up = time.monotonic() + 60
-    while not is_so():
-        assert time.monotonic() < give_up
-        time.sleep(0.1)
-
-
 def answer(app: Served, path: str) -> str:
-    with urllib.request.urlopen(f"{app.url}{path}", timeout=30) as response:  # noqa: S310 - our own
+    address = f"{app.url}{path}"
+    with urllib.request.urlopen(address, timeout=PATIENCE) as response:  # noqa: S310 - our own
         return response.read().decode()
 
 
@@ -135,7 +129,7 @@ def test_metrics_measure_pages(home: Home) -> None:
         return sum(s.value for s in samples if s.name == "rollcall_page_seconds_count")
 
     before = drawn()
-    run = AppTest.from_file(ROOT / "pages" / "navigation.py", default_timeout=60).run()
+    run = AppTest.from_file(ROOT / "pages" / "navigation.py", default_timeout=PATIENCE).run()
     assert not run.exception
     assert drawn() == before + 1
 
@@ -160,7 +154,9 @@ def test_a_public_address_needs_sign_in(tmp_path: Path) -> None:
     everywhere = {"STREAMLIT_SERVER_ADDRESS": "0.0.0.0"}  # noqa: S104
     environment = os.environ | {"ROLLCALL_HOME": str(tmp_path), **everywhere}
     command = [sys.executable, str(ROOT / "app.py")]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=PATIENCE
+    )
     assert done.returncode == os.EX_CONFIG
     assert "does not serve 0.0.0.0 without sign-in" in done.stderr
 

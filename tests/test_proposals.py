@@ -256,7 +256,7 @@ def tables(draw: st.DrawFn) -> tuple[list[list[str]], dict[str, str]]:
 
 
 @given(tables(), st.randoms(use_true_random=False))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_no_value_is_taken_for_what_it_is_not_in_any_order(
     tmp_path_factory: pytest.TempPathFactory,
     table: tuple[list[list[str]], dict[str, str]],
@@ -287,7 +287,7 @@ def test_the_sample_of_a_long_table_depends_on_no_order(tmp_path: Path):
 
 
 @given(st.dictionaries(st.text(max_size=30), st.integers(1, 3), max_size=20))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_any_text_can_be_profiled(texts: dict[str, int]):
     profile = profile_of(texts, 100)
     assert profile.filled == sum(texts.values())

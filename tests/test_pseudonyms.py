@@ -13,8 +13,9 @@ from datetime import datetime
 import openpyxl
 import pytest
 from builders import TODAY, YESTERDAY, a_snapshot_file, an_account, content_of
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from patience import PATIENCE
 from pyarrow import parquet
 from sqlalchemy import Engine, literal, select
 from streamlit.testing.v1 import AppTest
@@ -174,7 +175,7 @@ def test_no_download_contains_a_name(masked: Engine, form: str) -> None:
 
 @pytest.mark.parametrize("script", [script for script in SCRIPTS if script != "audit.py"])
 def test_no_page_contains_a_name(masked_home: Home, script: str) -> None:
-    run = AppTest.from_file(PAGES / script, default_timeout=60)
+    run = AppTest.from_file(PAGES / script, default_timeout=PATIENCE)
     if script == "users.py":
         run.session_state["users"] = {"open": ["1", "2", "3", "4"]}
     if script == "review.py":
@@ -194,7 +195,7 @@ def test_loading_and_what_a_file_says_need_names(masked_home: Home) -> None:
     path.write_text("Zelda Zumthor,zz@x.io\n1,2\n")
     os.utime(path, (0, 0))
     load_inbox(open_store(masked_home.database_url), masked_home)
-    run = AppTest.from_file(PAGES / "snapshots.py", default_timeout=60).run()
+    run = AppTest.from_file(PAGES / "snapshots.py", default_timeout=PATIENCE).run()
     assert "Only people who see names can load files" in run.info[0].value
     assert not [b for b in run.button if str(b.key).startswith(("dismiss_", "load_"))]
     assert not run.get("file_uploader")
@@ -207,7 +208,7 @@ def test_no_status_of_the_store_quotes_a_file_to_who_sees_pseudonyms(
 ) -> None:
     set_store_status(masked_home, StoreStatus("open", "Zelda.csv has no headings: “Zelda”."))
     try:
-        run = AppTest.from_file(PAGES / "navigation.py", default_timeout=60).run()
+        run = AppTest.from_file(PAGES / "navigation.py", default_timeout=PATIENCE).run()
         drawn = str(run.main)
     finally:
         set_store_status(masked_home, StoreStatus("open"))
@@ -217,11 +218,10 @@ def test_no_status_of_the_store_quotes_a_file_to_who_sees_pseudonyms(
 
 
 def test_users_with_pseudonyms_cannot_take_actions_that_need_names(masked_home: Home) -> None:
-    run = AppTest.from_file(PAGES / "audit.py", default_timeout=60).run()
+    run = AppTest.from_file(PAGES / "audit.py", default_timeout=PATIENCE).run()
     assert run.title[-1].value == "No access"
 
 
-@settings(deadline=None)
 @given(text=st.text(max_size=100), key=st.binary(min_size=32, max_size=32))
 def test_a_pseudonym_is_an_hmac(text: str, key: bytes) -> None:
     if "\0" in text:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from builders import Account, a_snapshot_file, an_account, an_unmatched_account
 from dropped_files import HOSTILE
+from patience import PATIENCE
 from sqlalchemy import Engine
 from streamlit.testing.v1 import AppTest
 
@@ -49,7 +50,7 @@ def deleted(store: Engine, home: Home) -> None:
 
 
 def page(**params: Any) -> AppTest:
-    run = AppTest.from_file(PAGE, default_timeout=60)
+    run = AppTest.from_file(PAGE, default_timeout=PATIENCE)
     for name, value in params.items():
         run.query_params[name] = value
     return ran(run.run())

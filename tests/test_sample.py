@@ -90,7 +90,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 # ---- lives --------------------------------------------------------------------------------------
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(number=st.integers(0, 7), seed=st.integers(0, 2**32), accounts=st.integers(1, 250))
 def test_an_account_only_takes_allowed_steps(number: int, seed: int, accounts: int) -> None:
     forbidden = [
@@ -129,7 +129,7 @@ def test_a_deleted_account_is_removed_after_ten_to_thirty_days_and_few_return() 
     assert 0 < came_back < len(days_deleted) / 4
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(number=st.integers(0, 5), seed=st.integers(0, 2**32))
 def test_all_eleven_states_are_there_on_every_day_from_150_accounts_on(
     number: int, seed: int

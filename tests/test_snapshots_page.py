@@ -15,6 +15,7 @@ from urllib.parse import parse_qs
 
 import pytest
 from builders import TODAY, YESTERDAY, Account, a_snapshot_file, an_account, usernames
+from patience import PATIENCE
 from sqlalchemy import Engine
 from streamlit.testing.v1 import AppTest
 
@@ -70,7 +71,7 @@ def file_on_hold(store: Engine, home: Home) -> None:
 
 
 def page(**params: Any) -> AppTest:
-    run = AppTest.from_file(PAGE, default_timeout=30)
+    run = AppTest.from_file(PAGE, default_timeout=PATIENCE)
     for param, value in params.items():
         run.query_params[param] = value
     run.run()
@@ -617,7 +618,7 @@ def test_a_file_on_hold_marks_its_day_until_it_is_loaded(store: Engine, home: Ho
 def test_health_counts_the_files_on_hold_of_an_integration(store: Engine, home: Home) -> None:
     def files_of_integrations() -> dict[str, str] | None:
         """None without the column."""
-        run = AppTest.from_file(PAGE.with_name("health.py"), default_timeout=30).run()
+        run = AppTest.from_file(PAGE.with_name("health.py"), default_timeout=PATIENCE).run()
         assert not run.exception, [error.message for error in run.exception]
         tables = [json.loads(component.proto.json) for component in run.get("bidi_component")]
         columns_of = [[column["key"] for column in one.get("columns", ())] for one in tables]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from builders import TODAY, YESTERDAY, Deliveries, an_account, an_unmatched_account, usernames
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, Row
 
@@ -72,7 +72,6 @@ views = given(
 )
 
 
-@settings(deadline=None)  # the machine's pace is not what is tested
 @views
 def test_pages_neither_overlap_nor_miss_an_account(
     crowd: Connection, sort: str, descending: bool, filters: Filters
@@ -83,7 +82,6 @@ def test_pages_neither_overlap_nor_miss_an_account(
     assert all(len(page) == PAGE_SIZE for page in pages[:-1])
 
 
-@settings(deadline=None)
 @views
 def test_pages_far_behind_follow_the_same_order(
     crowd: Connection, sort: str, descending: bool, filters: Filters

@@ -24,7 +24,7 @@ from data.schema import RAW_COLUMNS
 from data.values.column_reading import ColumnReading, column_reading, row_marks
 from data.values.words import ACTIVITY_WORDS, activity_words, word_meaning
 
-SOME = settings(deadline=None, max_examples=25)
+SOME = settings(max_examples=25)
 AT_SIX = datetime(2026, 11, 23, 6)
 DAY = datetime(2026, 11, 23)
 

@@ -96,7 +96,7 @@ STATES = st.sampled_from(["Onboarded", "Update failed", "Delete failed", "Update
 
 
 @given(history=st.lists(st.lists(STATES, min_size=6, max_size=6), min_size=1, max_size=5))
-@settings(max_examples=3, deadline=None)
+@settings(max_examples=3)
 def test_every_number_opens_exactly_as_many_accounts(
     a_store_to_read: type[Deliveries], history: list[list[str]]
 ) -> None:

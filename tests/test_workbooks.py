@@ -399,9 +399,7 @@ def as_csv(rows: Rows) -> bytes:
 
 
 @given(table=TABLE)
-@settings(
-    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=8, suppress_health_check=list(HealthCheck))
 def test_a_table_is_the_same_in_every_format(tmp_path: Path, table: list[tuple[str, str, str]]):
     rows = [("Username", "Team", "Note"), *table]
     written: dict[str, Callable[[Rows], bytes]] = {
