@@ -228,15 +228,17 @@ account_current = sa.Table(
     sa.Column("is_matched", sa.Boolean, nullable=False),  # has a user name or email
 )
 
-# One row per account in its integration's newest snapshot: the fingerprint of its raw row. It is a
-# cache that lets the next load skip unchanged rows, and can be emptied at any time. If a new DuckDB
-# version computes other fingerprints, one load treats all rows as changed.
+# One row per account in its integration's newest snapshot: the fingerprint of its raw row, and what
+# the row shows of its columns. It is a cache that lets the next load skip unchanged rows, and can
+# be emptied at any time. If a new DuckDB version computes other fingerprints, one load treats all
+# rows as changed.
 row_fingerprint = sa.Table(
     "row_fingerprint",
     metadata,
     sa.Column("integration_id", sa.Integer, nullable=False),
     sa.Column("account_key", sa.BigInteger, nullable=False),
     sa.Column("fingerprint", sa.BigInteger, nullable=False),
+    sa.Column("marks", sa.Integer, nullable=False),  # data.values.column_reading
 )
 
 # One row per snapshot and state.

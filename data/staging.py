@@ -39,13 +39,14 @@ def _account_columns() -> list[sa.Column]:
     ]
 
 
-# One row per account in the store at the file's moment, with the fingerprint of its raw row if the
-# store has it.
+# One row per account in the store at the file's moment, with the fingerprint and the marks of its
+# raw row if the store has them.
 stage_known = _table(
     "stage_known",
     workspace_metadata,
     sa.Column("account_key", sa.BigInteger, nullable=False),
     sa.Column("fingerprint", sa.BigInteger),
+    sa.Column("marks", sa.Integer),
 )
 
 # One row per account that the store has ever had, and that is on a changed row of the file.
@@ -57,7 +58,7 @@ stage_known_id = _table(
 )
 
 # One row per record of the file, in its order. A record with a known fingerprint has neither
-# account_id nor raw_values.
+# account_id nor raw_values, and its marks are 0.
 stage_row = _table(
     "stage_row",
     workspace_metadata,
@@ -106,6 +107,7 @@ stage_changed = _table(
     sa.Column("account_id", sa.String),
     *(sa.Column(name, sa.String) for name in RAW_COLUMNS),
     sa.Column("fingerprint", sa.BigInteger),
+    sa.Column("marks", sa.Integer),
 )
 
 # One row per account ID on a changed row; only used where the store is not the workspace.
@@ -123,6 +125,7 @@ stage_change = _table(
     *_account_columns(),
     sa.Column("is_listed", sa.Boolean, nullable=False),
     sa.Column("fingerprint", sa.BigInteger),
+    sa.Column("marks", sa.Integer),
 )
 
 # One row per listed account of `stage_changed`, normalized.
@@ -140,7 +143,7 @@ stage_delta = _table(
     "stage_delta",
     staging_metadata,
     *_account_columns(),
-    sa.Column("account_id", sa.String),  # NULL for an account that was in the store before
+    sa.Column("account_id", sa.String),  # NULL where a snapshot is removed
     sa.Column("is_listed", sa.Boolean, nullable=False),
     *_columns_of(*tracked_columns(), *derived_columns(), account_current.c.content_hash),
 )

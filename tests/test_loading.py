@@ -28,6 +28,7 @@ from data.files import errors
 from data.files.formats import READERS
 from data.files.naming import SnapshotFile, parse_file_moment, parse_moment
 from data.history.load import LoadResult, load
+from data.history.load_report import load_report
 from data.history.remove import remove_snapshot
 from data.schema import (
     account,
@@ -487,3 +488,18 @@ def test_a_load_that_fails_half_way_changes_nothing(store: Engine, tmp_path: Pat
     event.remove(store, "before_cursor_execute", fail)
     assert (sizes(store), accounts(store)) == before
     assert isinstance(deliver(store, tmp_path, CSV, taken_at=TUESDAY), LoadResult)
+
+
+def test_unchanged_rows_still_say_how_the_column_is_read(store: Engine, tmp_path: Path):
+    head = "Username in app,App access,Last updated\n"
+    rows = ['ada,"A,B",2026-11-01\n', "bob,A;B,2026-11-02 09:00\n", "cy,C,\n"]
+    days = [rows, [*rows, "di,D,\n"], [rows[0], rows[2]], [rows[0], rows[2], 'di,"D,E",\n']]
+    read = []
+    for day, content in enumerate(days):
+        taken_at = MONDAY + timedelta(days=day)
+        deliver(store, tmp_path, head + "".join(content), taken_at=taken_at, confirmed=True)
+        with store.connect() as con:
+            remarks = load_report(con, "figma", taken_at).remarks()
+        read.append((accounts(store)["ada"]["roles"], [r for r in remarks if "zone" in r]))
+    two, one = (f"{n} without a time zone, read as UTC." for n in ("2 times", "1 time"))
+    assert read == [(["A,B"], [two])] * 2 + [(["A", "B"], [one])] * 2

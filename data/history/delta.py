@@ -27,13 +27,13 @@ from data.staging import (
 )
 from data.store.engine import store_key
 from data.store.transfer import recreate_table
-from data.values.column_reading import ColumnReading, column_reading
+from data.values.column_reading import WITHOUT_OFFSET, ColumnReading, column_reading
 
 
 class Baseline(NamedTuple):
     """The accounts that a file is compared with, in the workspace."""
 
-    rows: sa.FromClause  # account_key, fingerprint; one row per account
+    rows: sa.FromClause  # account_key, fingerprint, marks; one row per account
     is_plain: bool  # all have a fingerprint, and each is one row of the newest snapshot
     reading: ColumnReading  # by which the accounts with these fingerprints were read
 
@@ -45,9 +45,8 @@ def stage_baseline(session: LoadSession) -> Baseline:
     is_plain = has_fingerprints and _is_plain(session.con, span.integration_id)
     rows = accounts_without_fingerprint(span)
     if has_fingerprints:
-        rows = select(row_fingerprint.c.account_key, row_fingerprint.c.fingerprint).where(
-            row_fingerprint.c.integration_id == span.integration_id
-        )
+        columns = (row_fingerprint.c[column.name] for column in stage_known.c)
+        rows = select(*columns).where(row_fingerprint.c.integration_id == span.integration_id)
     reading = _newest_reading(session.con, span.integration_id)
     return Baseline(session.materialize(rows, stage_known), is_plain, reading)
 
@@ -84,9 +83,12 @@ def _is_plain(con: Connection, integration_id: int) -> bool:
 
 
 def accounts_without_fingerprint(span: Span) -> sa.Select[*tuple[Any, ...]]:
-    """The accounts of the span: [account_key, fingerprint], where the fingerprint is NULL."""
+    """The accounts of the span: [account_key, fingerprint, marks], where the last two are NULL."""
     accounts = span.accounts_in_store()
-    return select(accounts.c.account_key, sa.cast(sa.null(), sa.BigInteger).label("fingerprint"))
+    no_fingerprint = sa.cast(sa.null(), sa.BigInteger).label("fingerprint")
+    return select(
+        accounts.c.account_key, no_fingerprint, sa.cast(sa.null(), sa.Integer).label("marks")
+    )
 
 
 def find_changed_rows_if_valid(
@@ -114,11 +116,13 @@ def _compare_if_valid(
     has_repeats = counts.with_account != counts.accounts
     if has_other_rows or has_repeats or counts.mangled is not None:
         return None
-    if column_reading(counts.marks) != baseline.reading:
-        return None
     known_fingerprints = select(stage_row.c.fingerprint).where(stage_row.c.is_known)
     is_missing = baseline.rows.c.fingerprint.not_in(known_fingerprints)
     insert_rows(workspace, stage_missing, select(baseline.rows).where(is_missing))
+    known_marks, known_without_offset = _marks_of_known_rows(workspace, baseline)
+    marks = counts.marks | known_marks
+    if column_reading(marks) != baseline.reading:
+        return None
     find_changed_rows(session, stage_missing)
     all_count, missing_count, changed_count, changed_missing_count = workspace.execute(
         select(
@@ -132,7 +136,17 @@ def _compare_if_valid(
     has_known_and_changed_row = changed_count != changed_missing_count
     if has_duplicate or has_known_and_changed_row:
         return None
-    return Validated(counts.rows, counts.rows, 0, counts.without_offset, counts.marks)
+    without_offset = counts.without_offset + known_without_offset
+    return Validated(counts.rows, counts.rows, 0, without_offset, marks)
+
+
+def _marks_of_known_rows(workspace: Connection, baseline: Baseline) -> tuple[int, int]:
+    """The union of the marks of known rows, and the number of those with a time without offset."""
+    rows, missing_keys = baseline.rows.c, select(stage_missing.c.account_key)
+    union = func.coalesce(func.bit_or(rows.marks), 0)
+    without_offset = func.count().filter(rows.marks.bitwise_and(WITHOUT_OFFSET) > 0)
+    counts = select(union, without_offset).where(rows.account_key.not_in(missing_keys))
+    return tuple(workspace.execute(counts).one())
 
 
 def _with_changed_row(baseline_rows: sa.FromClause) -> sa.FromClause:
@@ -155,7 +169,13 @@ def find_changed_rows(
     other, so the order comes from a keyed hash: it says nothing about the file, whose order, such
     as that of names, would tell who is behind a pseudonym.
     """
-    columns = [stage_row.c.account_id, *raw_columns().values(), stage_row.c.fingerprint]
+    row_columns = stage_row.c
+    columns = [
+        row_columns.account_id,
+        *raw_columns().values(),
+        row_columns.fingerprint,
+        row_columns.marks,
+    ]
     unknown = select(ROW_POSITION.label("position"), *columns).where(~stage_row.c.is_known)
     unknown, new, ids = unknown.subquery("unknown"), _new_keys(session), _stage_known_ids(session)
     account_key = func.coalesce(ids.c.account_key, new.c.account_key).label("account_key")
@@ -220,5 +240,5 @@ def store_fingerprints(con: Connection, integration_id: int, changed_rows: sa.Fr
             fingerprints.c.account_key.in_(changed_keys),
         )
     )
-    listed = select(changed.integration_id, changed.account_key, changed.fingerprint)
+    listed = select(*(changed[column.name] for column in fingerprints.c))
     insert_rows(con, fingerprints, listed.where(changed.is_listed))

@@ -225,7 +225,8 @@ def _mostly_rejected_message(session: LoadSession, counts: Validated, row_noun: 
 
 def _changed_keys(span: Span) -> sa.Select[*tuple[Any, ...]]:
     rows = stage_changed.c
-    return select(_integration_id(span), rows.account_key, rows.is_listed, rows.fingerprint)
+    columns = (rows.account_key, rows.is_listed, rows.fingerprint, rows.marks)
+    return select(_integration_id(span), *columns)
 
 
 def _normalized_rows(span: Span, reading: ColumnReading) -> sa.Select[*tuple[Any, ...]]:

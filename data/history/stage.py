@@ -157,18 +157,23 @@ def _without_known_values(
     rows: sa.FromClause, known_fingerprints: sa.FromClause | None
 ) -> sa.Select[*tuple[Any, ...]]:
     """The rows of `stage_row`; those with a known fingerprint have no account ID and no values."""
-    marks = row_marks(rows.c.roles, rows.c.last_updated).label("marks")
     if known_fingerprints is None:
-        account_id, values = _account_id(rows), _raw_values(rows)
-        return select(account_id, values, marks, rows.c.fingerprint, sa.false())
+        return select(
+            _account_id(rows), _raw_values(rows), _marks(rows), rows.c.fingerprint, sa.false()
+        )
     # As a value, it is looked up row by row while the file is read. As a condition it would be a
     # join, for which DuckDB first reads the file, of unknown length, into memory.
     is_known = rows.c.fingerprint.in_(select(known_fingerprints.c.fingerprint))
-    row = select(*rows.c, marks, is_known.label("is_known")).subquery("checked")
+    row = select(*rows.c, is_known.label("is_known")).subquery("checked")
     account_id, values = (
         case((~row.c.is_known, value(row))) for value in (_account_id, _raw_values)
     )
-    return select(account_id, values, row.c.marks, row.c.fingerprint, row.c.is_known)
+    marks = case((~row.c.is_known, _marks(row)), else_=0)
+    return select(account_id, values, marks, row.c.fingerprint, row.c.is_known)
+
+
+def _marks(row: sa.FromClause) -> ColumnElement[int]:
+    return row_marks(row.c.roles, row.c.last_updated)
 
 
 def _raw_values(row: sa.FromClause) -> ColumnElement[Any]:

@@ -20,8 +20,7 @@ def search_text(accounts: sa.FromClause) -> ColumnElement[str]:
     addresses, and account IDs often usernames.
     """
     c = accounts.c
-    ids = account.alias()  # the query around this one can read the table too
-    account_id = select(ids.c.account_id).where(is_same_account(ids, accounts)).scalar_subquery()
+    account_id = c.account_id if "account_id" in c else _account_id(accounts)
     texts = (
         c.user_name,
         c.user_email,
@@ -31,6 +30,11 @@ def search_text(accounts: sa.FromClause) -> ColumnElement[str]:
         func.array_to_string(c.roles, " "),
     )
     return search_normalized(func.concat_ws(" ", *texts))
+
+
+def _account_id(accounts: sa.FromClause) -> ColumnElement[str]:
+    ids = account.alias()  # the query around this one can read the table too
+    return select(ids.c.account_id).where(is_same_account(ids, accounts)).scalar_subquery()
 
 
 def search_key(text: str) -> str:
