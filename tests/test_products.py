@@ -37,6 +37,28 @@ ATLASSIAN = (
     "Name,Email,Status,Billable,SAML single sign-on,Two-step verification\n"
     "Mira,mira@x.io,deactivated,yes,no,no\n"
 )
+GITLAB_INVITED = (
+    "Username,Name,Email,Access granted,Access expires,Max role,Source\n"
+    ",,mira@x.io,2026-01-01,,Guest,Direct member\n"
+)
+MICROSOFT = (
+    "Block credential,DirSyncEnabled,Display name,Licenses,Object Id,State,User principal name\n"
+    f"True,,Mira,Office 365 E3+Power BI Pro,{GUID},WA,mira@x.io\n"
+)
+SERVICENOW = (
+    'user_name,email,active,locked_out,sys_id,roles\nmira,mira@x.io,true,true,62826b,"admin,itil"\n'
+)
+JUMPCLOUD = (
+    "username,email,state,suspended,account_locked,totp_enabled\n"
+    "mira,mira@x.io,SUSPENDED,true,false,true\n"
+)
+ZENDESK = {
+    "users": [
+        {"id": 7, "url": "https://acme.zendesk.com/api/v2/users/7.json", "email": "mira@x.io",
+         "role": "agent", "active": True, "suspended": True}
+    ],
+    "next_page": None, "count": 1,
+}  # fmt: skip
 SALESFORCE = (
     "ID,USERNAME,NAME,ISACTIVE,PROFILEID,USERROLEID\n005A,mira@x.io.acme,Mira,false,00eA,00E1\n"
 )
@@ -106,6 +128,18 @@ def read(folder: Path, content: Any) -> tuple[str, dict[str, Any]]:
         (ZOOM, "Zoom users", "mira@x.io", None, None, ["Engineering"]),
         (AWS, "AWS IAM users", "mira", "arn:aws:iam::1:user/mira", None, []),
         (GITLAB, "GitLab users", "mira", None, None, ["Owner on acme/app"]),
+        (GITLAB_INVITED, "GitLab users", "mira@x.io", None, None, ["Guest"]),
+        (
+            MICROSOFT,
+            "Microsoft 365 users",
+            "mira@x.io",
+            GUID,
+            False,
+            ["Office 365 E3", "Power BI Pro"],
+        ),
+        (SERVICENOW, "ServiceNow users", "mira", "62826b", False, ["admin", "itil"]),
+        (JUMPCLOUD, "JumpCloud users", "mira", None, False, []),
+        (ZENDESK, "Zendesk users", "mira@x.io", 7, False, ["agent"]),
         (ATLASSIAN, "Atlassian managed accounts", "mira@x.io", None, "deactivated", []),
         (SALESFORCE, "Salesforce users", "mira@x.io.acme", "005A", "false", []),
         (KEYCLOAK, "Keycloak users", "mira", "k1", False, ["admin", "user"]),

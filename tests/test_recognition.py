@@ -80,6 +80,7 @@ SAMPLES = {
     "/services/data/.*": "/services/data/v58.0/sobjects/User/005",
     "https://[^/]+/(api/v3/)?users/[^/]+": "https://api.github.com/users/mira",
     "arn:aws[a-z-]*:iam::.*": "arn:aws:iam::1:user/mira",
+    r"https://[^/]+/api/v2/(end_)?users/\d+.json": "https://acme.zendesk.com/api/v2/users/1.json",
     "STAGED|PROVISIONED|ACTIVE|RECOVERY|PASSWORD_EXPIRED|LOCKED_OUT|SUSPENDED|DEPROVISIONED": (
         "ACTIVE"
     ),

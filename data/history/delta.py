@@ -146,7 +146,8 @@ def _marks_of_known_rows(workspace: Connection, baseline: Baseline) -> tuple[int
     union = func.coalesce(func.bit_or(rows.marks), 0)
     without_offset = func.count().filter(rows.marks.bitwise_and(WITHOUT_OFFSET) > 0)
     counts = select(union, without_offset).where(rows.account_key.not_in(missing_keys))
-    return tuple(workspace.execute(counts).one())
+    marks, count = workspace.execute(counts).one()
+    return marks, count
 
 
 def _with_changed_row(baseline_rows: sa.FromClause) -> sa.FromClause:

@@ -5,6 +5,7 @@ docs/sources.md.
 """
 
 from data.sources.product import DELETED, Product, Proof, RoleField
+from data.sources.workplace import WORKPLACE_PRODUCTS
 
 LAST_SIGN_IN = "Last sign-in"
 
@@ -207,8 +208,9 @@ PRODUCTS = (
             Proof(("username", "state", "access_level", "web_url")),
             Proof(("username", "state", "avatar_url", "web_url", "is_admin")),
             Proof(("Username", "Membership source", "Membership type", "Access granted")),
+            Proof(("Username", "Access granted", "Access expires", "Max role", "Source")),
         ),
-        username="username",
+        username=("username", "email"),  # who is invited by email has no username yet
         account_id="id",
         user_name="name",
         user_email=("email", "public_email"),
@@ -227,6 +229,7 @@ PRODUCTS = (
             ),
             RoleField("is_admin", "Role", "Administrator"),
             RoleField("Role", resource="Path"),
+            RoleField("Max role"),
         ),
         active="state",
         active_words={
@@ -241,20 +244,30 @@ PRODUCTS = (
             "Two-factor authentication": "two_factor_enabled",
             "External": "external",
             "Created": "created_at",
+            "Access until": ("Access expiration", "Access expired", "Access expires"),
+            "Last activity": ("last_activity_on", "Last activity"),
             LAST_SIGN_IN: ("current_sign_in_at", "last_sign_in_at"),
         },
     ),
     Product(
         key="keycloak",
         name="Keycloak users",
-        proofs=(Proof(("username", "emailVerified", "requiredActions", "notBefore")),),
+        proofs=(
+            Proof(("username", "emailVerified", "requiredActions", "notBefore")),
+            Proof(("username", "emailVerified", "enabled", "createdTimestamp")),  # brief
+        ),
         username="username",
         account_id="id",
         user_name="firstName + lastName",
         user_email="email",
         roles=(RoleField("realmRoles"),),
         active="enabled",
-        attributes={"Groups": "groups", "Created": "createdTimestamp"},
+        attributes={
+            "Groups": "groups",
+            "Client roles": "clientRoles",
+            "Service account of": "serviceAccountClientId",
+            "Created": "createdTimestamp",
+        },
     ),
     Product(
         key="datadog",
@@ -344,7 +357,8 @@ PRODUCTS = (
         user_email=("Emails[Primary=True].Value", "Emails.Value"),
         upstream_id="ExternalIds.Id",
         active="UserStatus",
-        attributes={"Title": "Title", "User type": "UserType"},
+        last_updated="UpdatedAt",
+        attributes={"Title": "Title", "User type": "UserType", "Created": "CreatedAt"},
     ),
     Product(
         key="zoom",
@@ -425,4 +439,5 @@ PRODUCTS = (
         last_updated="modified_at",
         attributes={"Title": "job_title", "Created": "created_at", "Status": "status"},
     ),
+    *WORKPLACE_PRODUCTS,
 )
