@@ -170,13 +170,8 @@ def find_changed_rows(
     other, so the order comes from a keyed hash: it says nothing about the file, whose order, such
     as that of names, would tell who is behind a pseudonym.
     """
-    row_columns = stage_row.c
-    columns = [
-        row_columns.account_id,
-        *raw_columns().values(),
-        row_columns.fingerprint,
-        row_columns.marks,
-    ]
+    values = raw_columns().values()
+    columns = [stage_row.c.account_id, *values, stage_row.c.fingerprint, stage_row.c.marks]
     unknown = select(ROW_POSITION.label("position"), *columns).where(~stage_row.c.is_known)
     unknown, new, ids = unknown.subquery("unknown"), _new_keys(session), _stage_known_ids(session)
     account_key = func.coalesce(ids.c.account_key, new.c.account_key).label("account_key")
