@@ -117,6 +117,16 @@ def derived_columns() -> list[sa.Column]:
 
 
 DERIVED_COLUMNS = tuple(column.name for column in derived_columns())
+
+
+def clue_columns() -> list[sa.Column]:
+    """What an account has in common with its person: numbers, which name nobody.
+
+    They are clues.email_clue and clues.id_clue of SLOW_CHANGING_COLUMNS.
+    """
+    return [sa.Column("email_clue", sa.BigInteger), sa.Column("id_clue", sa.BigInteger)]
+
+
 FAILURE_COLUMNS = ("failure_text", "failure_reason")
 
 # One row per integration and `failure_text` of its versions: what is shown for it, in which no
@@ -137,6 +147,7 @@ integration = sa.Table(
     sa.Column("integration_id", sa.Integer, nullable=False),
     sa.Column("name", sa.String, nullable=False),
     sa.Column("deletion_limit", sa.Float),  # share of accounts; NULL: the default
+    sa.Column("is_directory", sa.Boolean),  # a person's word; NULL: what its files are decides
 )
 
 # One row per loaded snapshot: one integration at one moment, from one file.
@@ -211,6 +222,7 @@ account_profile = sa.Table(
     sa.Column("integration_id", sa.Integer, nullable=False),
     sa.Column("content_since", SnapshotTime, nullable=False),
     *tracked_columns(*SLOW_CHANGING_COLUMNS),
+    *clue_columns(),
 )
 
 # One row per account in its integration's newest snapshot: a copy of the open versions, so that
@@ -226,6 +238,29 @@ account_current = sa.Table(
     sa.Column("search", sa.String, nullable=False),  # search_text.search_text: all that is searched
     sa.Column("content_hash", sa.BigInteger, nullable=False),  # since.content_hash
     sa.Column("is_matched", sa.Boolean, nullable=False),  # has a user name or email
+    *clue_columns(),
+)
+
+# One row per account of a directory that was ever listed, and that is a person. Accounts of one
+# person have one `person_key`: the smallest `account_key` of them.
+person = sa.Table(
+    "person",
+    metadata,
+    sa.Column("integration_id", sa.Integer, nullable=False),
+    sa.Column("account_key", sa.BigInteger, nullable=False),
+    sa.Column("person_key", sa.BigInteger, nullable=False),
+    sa.Column("is_from_provider", sa.Boolean, nullable=False),  # an identity provider lists it
+)
+
+# One row per account of `person` and email or ID that it ever had.
+person_clue = sa.Table(
+    "person_clue",
+    metadata,
+    sa.Column("integration_id", sa.Integer, nullable=False),
+    sa.Column("account_key", sa.BigInteger, nullable=False),
+    sa.Column("kind", sa.String, nullable=False),  # email, account, upstream or employee
+    sa.Column("clue", sa.BigInteger, nullable=False),  # as in the columns of accounts
+    sa.Column("since", SnapshotTime, nullable=False),  # the first snapshot that shows it
 )
 
 # One row per account in its integration's newest snapshot: the fingerprint of its raw row, and what

@@ -3,8 +3,8 @@
 import streamlit as st
 
 from data.access.roles import Permission
-from data.records.matches import read_directories
-from queries.matching import MATCH_KINDS, likely_people_lists, match_candidates
+from data.people.directories import directory_names
+from queries.matching import MATCH_KINDS, match_candidates
 from queries.users.accounts import integration_names
 from server.authorize import is_sample, store_connection
 from widgets import matching, status
@@ -17,7 +17,7 @@ NO_DIRECTORY_IN_SAMPLE = (
 
 with store_connection(Permission.MATCH) as con:
     integrations = integration_names(con)
-    directories, likely_directories = read_directories(con), likely_people_lists(con)
+    directories = directory_names(con)
 
 st.title("Matching")
 ignore_as_of()
@@ -28,7 +28,7 @@ if not integrations:
 if is_sample():
     st.text(NO_DIRECTORY_IN_SAMPLE)
     st.stop()
-matching.choose_directories(integrations, directories, likely_directories)
+matching.choose_directories(integrations, directories)
 if not directories:
     st.stop()
 

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection, and_, case, func, select
 
 from data.files.text import id_key
-from data.records.matches import read_directories
+from data.people.directories import directory_names
 from data.schema import (
     account,
     account_current,
@@ -19,7 +19,6 @@ from data.schema import (
     is_same_account,
     is_unmatched,
     match_override,
-    snapshot,
 )
 from data.store.dialect import json_text
 
@@ -29,22 +28,12 @@ MATCH_KINDS: tuple[MatchKind, ...] = get_args(MatchKind)
 MAX_SHOWN = 500
 """Accounts of one kind that are listed; more are only counted."""
 
-PEOPLE_SOURCES = ("Read as Okta users", "Read as Microsoft Entra users")
-
 
 class MatchCandidates(NamedTuple):
     """Unmatched accounts and their suggested or decided owners."""
 
     counts: dict[str, int]  # kind → accounts
     rows: Sequence[sa.Row[Any]]  # of the selected kind
-
-
-def likely_people_lists(con: Connection) -> list[str]:
-    """Integrations that list people, by the format of their files."""
-    is_people = sa.or_(*(snapshot.c.facts.contains(source) for source in PEOPLE_SOURCES))
-    joined = snapshot.join(integration, integration.c.integration_id == snapshot.c.integration_id)
-    query = select(integration.c.name).select_from(joined).where(is_people)
-    return list(con.scalars(query.distinct().order_by(integration.c.name)))
 
 
 def match_candidates(con: Connection, kind: MatchKind) -> MatchCandidates:
@@ -55,7 +44,7 @@ def match_candidates(con: Connection, kind: MatchKind) -> MatchCandidates:
     person_id, user_name, user_email, decided_by, decided_at, evidence]. `by_id` and `by_email` are
     the number of people with the upstream ID and with the email.
     """
-    candidates = _candidates_query(read_directories(con)).subquery("candidates")
+    candidates = _candidates_query(directory_names(con)).subquery("candidates")
     query = select(candidates.c.kind, func.count()).group_by(candidates.c.kind)
     counts = {row[0]: row[1] for row in con.execute(query)}
     order = (func.lower(candidates.c.integration), func.lower(candidates.c.username_in_app))

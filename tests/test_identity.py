@@ -23,8 +23,8 @@ from data.history.reject import NOT_AN_ACCOUNT
 from data.home import Home
 from data.inbox.inbox import Quarantined, load_inbox, put_into_inbox
 from data.inbox.reread import keep_history
+from data.people.directories import save_directories
 from data.records.exceptions import FindingKey, RiskException, add_exceptions
-from data.records.matches import save_directories
 from data.schema import account, account_current, exception, is_same_account, rejected_row
 from data.service.rebuild import rebuild
 from data.store.engine import open_store
@@ -200,7 +200,7 @@ def test_an_upstream_guid_finds_its_person_in_any_spelling(
     snapshots.take(an_account("mira.s", account_id=guid, user="Mira"), integration="people")
     spelled = {"upstream_id": f"{{{guid.upper()}}}", "user": None, "email": None}
     snapshots.take(an_account("mira", **spelled), integration="app")
-    save_directories(store, ["people"])
+    save_directories(store, {"people": True})
     with store.connect() as con:
         [row] = match_candidates(con, "suggested").rows
     assert (row.username_in_app, row.user_name, row.by_id) == ("mira", "Mira", 1)

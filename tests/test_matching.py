@@ -21,11 +21,10 @@ from data.files.naming import SnapshotFile
 from data.history.remove import remove_snapshot
 from data.home import Home
 from data.inbox.inbox import load_inbox, put_into_inbox
+from data.people.directories import directory_names, save_directories
 from data.records.decisions import InvalidInput
 from data.records.matches import (
     MatchOverride,
-    read_directories,
-    save_directories,
     save_match_overrides,
     withdraw_match_overrides,
 )
@@ -40,7 +39,6 @@ from queries.matching import (
     MatchCandidates,
     MatchKind,
     evidence_text,
-    likely_people_lists,
     match_candidates,
 )
 from queries.owners import overrides_by_account
@@ -75,7 +73,7 @@ ACCOUNTS = [
 def loaded(snapshots: Deliveries) -> Deliveries:
     snapshots.take(*PEOPLE, integration="okta")
     snapshots.take(*ACCOUNTS)
-    save_directories(snapshots.store, ["okta"])
+    save_directories(snapshots.store, {"okta": True})
     return snapshots
 
 
@@ -117,7 +115,7 @@ def test_ambiguous_accounts_and_those_without_a_candidate_say_why(
 
 def test_without_a_directory_there_are_no_candidates(snapshots: Deliveries, con: Connection):
     snapshots.take(*ACCOUNTS)
-    assert read_directories(con) == ()
+    assert directory_names(con) == ()
     assert match_candidates(con, "suggested") == MatchCandidates({"nobody": 8}, [])
 
 
@@ -240,15 +238,17 @@ def test_a_rebuild_copies_overrides_and_okta_is_recognized_as_a_directory(
     store = open_store(home.database_url)
     load_inbox(store, home)
     with store.connect() as con:
-        assert likely_people_lists(con) == ["okta"]
-        save_directories(store, likely_people_lists(con))
+        assert directory_names(con) == ("okta",)
+        save_directories(store, {"figma": True})
     save_match_overrides(
         store, [MatchOverride("figma", "ada", "x", "okta", "00u1", "Ada", "ada@x.io")], "Grace"
     )
     close_stores()
     rebuild(home, lambda *_: None)
     with open_store(home.database_url).connect() as con:
-        assert read_directories(con) == ("okta",)
+        assert directory_names(con) == ("figma", "okta")
+    save_directories(store := open_store(home.database_url), {"figma": False})
+    with store.connect() as con:
         (override,) = match_candidates(con, "decided").rows
         assert (override.account_id, override.user_name, override.evidence) == ("ada", "Ada", "x")
         assert unmatched(con) == set()
@@ -299,7 +299,7 @@ def test_the_time_of_an_override_is_shown_in_the_reader_s_time_zone(home: Home, 
     made = Deliveries(open_store(home.database_url), tmp_path)
     made.take(*PEOPLE, integration="okta")
     made.take(*ACCOUNTS[:1])
-    save_directories(made.store, ["okta"])
+    save_directories(made.store, {"okta": True})
     save_match_overrides(
         made.store, [MatchOverride("figma", "1", "It is.", "okta", "u1", "Ada", "a@x.io")], "Grace"
     )

@@ -27,8 +27,9 @@ from data.history.load_report import set_deletion_limit
 from data.history.preview import preview
 from data.history.remove import remove_snapshot
 from data.inbox.quarantine import record_quarantined
+from data.people.directories import save_directories
 from data.records.exceptions import FindingKey, RiskException, RuleSettings, add_exceptions
-from data.records.matches import MatchOverride, save_directories, save_match_overrides
+from data.records.matches import MatchOverride, save_match_overrides
 from data.sample.files import write_sample
 from data.schema import account, account_current, account_version, is_same_account
 from data.store.copy_protocol import copied_query
@@ -52,6 +53,7 @@ from queries.health.snapshots import adjacent_snapshots, newest_day, oldest_day,
 from queries.health.trends import trends
 from queries.matching import MATCH_KINDS as MATCHES
 from queries.matching import match_candidates
+from queries.people.accounts import owned_accounts
 from queries.period import Period
 from queries.rejected_rows import rejected_rows, write_rejected_csv
 from queries.review.duration import View
@@ -166,7 +168,7 @@ def both(
 def _say(engine: Engine, folder: Path) -> None:
     """Records of people, and quarantined files."""
     set_deletion_limit(engine, "odd", 0.5)
-    save_directories(engine, ["Figma"])
+    save_directories(engine, {"Figma": True})
     svc = MatchOverride("odd", "svc", "Its owner.", "Figma", "1", "Zoë Decided", None)
     save_match_overrides(engine, [svc], "Ada", decided_at=MIDDLE - timedelta(days=2))
     record_quarantined(
@@ -316,6 +318,15 @@ def change_questions() -> Iterator[tuple[str, Question]]:
             )
 
 
+def people_questions() -> Iterator[tuple[str, Question]]:
+    for as_of in (None, MIDDLE):
+        for grace in (None, 3):
+            yield (
+                f"owned {as_of} {grace}",
+                lambda con, at=as_of, days=grace: con.execute(owned_accounts(at, days)).all(),
+            )
+
+
 def review_questions() -> Iterator[tuple[str, Question]]:
     for number, view in enumerate(VIEWS):
         for rule in RULES:
@@ -367,6 +378,7 @@ QUESTIONS = {
     "lists": listed_questions,
     "trends": trend_questions,
     "changes": change_questions,
+    "people": people_questions,
     "review": review_questions,
     "snapshots": snapshot_questions,
 }

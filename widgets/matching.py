@@ -10,11 +10,11 @@ import streamlit as st
 
 from data.access.roles import Permission
 from data.formatting import count_of
+from data.people.directories import save_directories
 from data.records.audit_log import Event
 from data.records.decisions import InvalidInput
 from data.records.matches import (
     MatchOverride,
-    save_directories,
     save_match_overrides,
     withdraw_match_overrides,
 )
@@ -41,8 +41,8 @@ KIND_DESCRIPTIONS: dict[str, str] = {
 """Kind of account → what it means, and what to do."""
 
 DIRECTORIES_TEXT = (
-    "Select the integrations that list your people, such as Okta or Microsoft Entra ID. Rollcall "
-    "compares unmatched accounts with them."
+    "The integrations that list your people. Okta, Microsoft Entra ID and Google Workspace are "
+    "recognized; add a list of your own, such as one of HR."
 )
 NO_OWNER = "No owner"
 NONE_SELECTED = "Select accounts in the list to decide about them."
@@ -51,29 +51,25 @@ MAX_NAMES_LOGGED = 100
 """Accounts that one event of the audit log names."""
 
 
-def choose_directories(
-    integrations: Sequence[str], current: Sequence[str], likely: Sequence[str]
-) -> None:
+def choose_directories(integrations: Sequence[str], current: Sequence[str]) -> None:
     """Select the integrations that list people, as an identity provider does."""
-    current = [name for name in integrations if name in current]
     with st.expander("Directories", expanded=not current, key="directories"):
         st.text(DIRECTORIES_TEXT)
-        default = current or [name for name in integrations if name in likely]
-        chosen = st.multiselect("Directory integrations", integrations, default)
-        if sorted(chosen) != sorted(current):
+        chosen = st.multiselect("Directory integrations", integrations, list(current))
+        if changed := set(chosen) ^ set(current):
             st.button(
                 "Save directories",
                 type="primary",
                 key="save_directories",
                 on_click=_save_directories,
-                args=(chosen,),
+                args=({name: name in chosen for name in sorted(changed)},),
                 disabled=not current_principal().is_allowed_everywhere(Permission.CHANGE_SETTINGS),
             )
 
 
-def _save_directories(chosen: Sequence[str]) -> None:
-    save_directories(writable_store(Permission.CHANGE_SETTINGS), chosen)
-    record_action(Event.SETTING_CHANGED, setting="Directories", integrations=list(chosen))
+def _save_directories(words: dict[str, bool]) -> None:
+    save_directories(writable_store(Permission.CHANGE_SETTINGS), words)
+    record_action(Event.SETTING_CHANGED, setting="Directories", integrations=words)
 
 
 def choose_kind(kinds: Sequence[MatchKind]) -> MatchKind:

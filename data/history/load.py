@@ -32,6 +32,7 @@ from data.history.reject import Validated, validate
 from data.history.session import LoadSession, open_session
 from data.history.stage import ReadResult, stage_rows
 from data.history.versions import count_renumbered, stage_delta_rows, write_versions
+from data.people.directories import refresh_people
 from data.schema import (
     RAW_COLUMNS,
     TRACKED_COLUMNS,
@@ -280,6 +281,7 @@ def write_snapshot(session: LoadSession, changes: StagedChanges) -> int:
             facts=json.dumps(_snapshot_facts(con, span, changes, flagged), ensure_ascii=False),
         )
     )
+    refresh_people(con, span.integration_id)
     return flagged
 
 

@@ -11,6 +11,7 @@ from data.history.delta import accounts_without_fingerprint
 from data.history.load import delete_snapshot
 from data.history.rollups import delete_counts
 from data.history.versions import stage_delta_rows, write_versions
+from data.people.directories import refresh_people
 from data.records.matches import unlink_account_keys
 from data.schema import account, integration, row_fingerprint, snapshot
 from data.staging import stage_change
@@ -40,6 +41,7 @@ def remove_snapshot(engine: sa.Engine, integration_name: str, taken_at: datetime
         delete_snapshot(con, loaded)
         delete_counts(con, span.integration_id, taken_at)
         _delete_integration_without_snapshots(con, span.integration_id)
+        refresh_people(con)
     return True
 
 

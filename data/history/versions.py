@@ -29,6 +29,7 @@ from data.history.since import (
     recompute_since_columns,
     since_columns,
 )
+from data.people.clues import email_clue, id_clue
 from data.records.matches import link_account_keys
 from data.schema import (
     DERIVED_COLUMNS,
@@ -39,6 +40,7 @@ from data.schema import (
     account,
     account_current,
     account_profile,
+    clue_columns,
     insert_rows,
     is_same_account,
     is_valid_at,
@@ -160,7 +162,7 @@ def _append_versions(con: Connection, span: Span) -> None:
     is_open = and_(_is_touched(version, span), version.c.valid_to == OPEN_END)
     con.execute(sa.update(version).where(is_open).values(valid_to=span.taken_at))
     insert_rows(con, version, _versions_over(span, version.c.keys()))
-    profiles = _versions_over(span, account_profile.c.keys())
+    profiles = _versions_over(span, PROFILE_COLUMNS).add_columns(*_clues(stage_delta))
     has_new_profile = stage_delta.c.content_since == span.taken_at
     insert_rows(con, account_profile, profiles.where(has_new_profile))
 
@@ -183,12 +185,21 @@ def _rewrite_versions(con: Connection, span: Span) -> None:
         _merge_equal_neighbors(con, span, span.until)
     recompute_since_columns(con, span.integration_id)
     rows = stage_version.c
+    is_of_integration = rows.integration_id == span.integration_id
+    staged = select(*(rows[c.name] for c in version.c)).where(is_of_integration)
+    insert_rows(con, version, staged)
+    profiles = select(*(rows[name] for name in PROFILE_COLUMNS), *_clues(stage_version))
     starts_profile = rows.valid_from == rows.content_since
-    for table, condition in ((version, sa.true()), (account_profile, starts_profile)):
-        staged = select(*(rows[c.name] for c in table.c)).where(
-            rows.integration_id == span.integration_id, condition
-        )
-        insert_rows(con, table, staged)
+    insert_rows(con, account_profile, profiles.where(is_of_integration, starts_profile))
+
+
+CLUE_COLUMNS = tuple(column.name for column in clue_columns())
+PROFILE_COLUMNS = tuple(c.name for c in account_profile.c if c.name not in CLUE_COLUMNS)
+
+
+def _clues(accounts: sa.FromClause) -> list[ColumnElement[Any]]:
+    """CLUE_COLUMNS of the accounts."""
+    return [email_clue(accounts), id_clue(accounts)]
 
 
 def _close_versions_at(con: Connection, span: Span) -> None:
@@ -252,6 +263,8 @@ def _update_current(con: Connection, span: Span) -> None:
             stage_version.c.integration_id == span.integration_id,
             stage_version.c.valid_to == OPEN_END,
         )
-    open_versions = open_versions.add_columns(search_text(source), hash_column, is_matched(source))
-    columns += ["search", "content_hash", "is_matched"]
+    open_versions = open_versions.add_columns(
+        search_text(source), hash_column, is_matched(source), *_clues(source)
+    )
+    columns += ["search", "content_hash", "is_matched", *CLUE_COLUMNS]
     con.execute(sa.insert(account_current).from_select(columns, open_versions))

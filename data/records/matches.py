@@ -10,12 +10,8 @@ from sqlalchemy import Connection, select
 
 from data.formatting import utc_now
 from data.records.decisions import replace, required_text, withdraw
-from data.records.settings import read_setting, save_setting
 from data.schema import account, integration, match_override
 from data.store.engine import write_transaction
-
-DIRECTORIES_SETTING = "people"
-"""The setting with the integrations that list people, such as identity providers."""
 
 
 class MatchOverride(NamedTuple):
@@ -112,13 +108,3 @@ def _find_account_keys(
             rows.where(integration.c.name == name, account.c.account_id.in_(account_ids))
         )
     }
-
-
-def read_directories(con: Connection) -> tuple[str, ...]:
-    """The integrations that list people."""
-    return tuple(read_setting(con, DIRECTORIES_SETTING) or ())
-
-
-def save_directories(engine: sa.Engine, names: Sequence[str]) -> None:
-    """Set the integrations that list people."""
-    save_setting(engine, DIRECTORIES_SETTING, [*names])

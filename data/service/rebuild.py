@@ -24,6 +24,7 @@ from data.history.load import load
 from data.home import Home
 from data.inbox.actions import finish_interrupted
 from data.inbox.inbox import describe_load
+from data.people.directories import refresh_people
 from data.records.matches import link_account_keys, unlink_account_keys
 from data.schema import RECORD_TABLES, integration
 from data.service.archive_check import (
@@ -232,6 +233,7 @@ def _migrate_records(home: Home, new_engine: sa.Engine) -> None:
                     con.execute(sa.insert(table), rows)
             unlink_account_keys(con)
             link_account_keys(con)
+            refresh_people(con)
     except (StoreError, SQLAlchemyError) as error:
         log.warning("Settings, exceptions and the audit log could not be read: %s", error)
 

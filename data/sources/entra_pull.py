@@ -17,7 +17,8 @@ LOG_RETENTION_DAYS = 30
 """How long Microsoft keeps the log with a licence; without one it is a week."""
 
 USER_FIELDS = (
-    "id,displayName,mail,userPrincipalName,accountEnabled,department,jobTitle,employeeId,userType"
+    "id,displayName,mail,userPrincipalName,accountEnabled,department,jobTitle,employeeId,userType,"
+    "proxyAddresses,otherMails"
 )
 
 

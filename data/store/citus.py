@@ -14,7 +14,7 @@ from data.staging import staging_metadata
 DISTRIBUTION_COLUMN = "integration_id"
 """All rows of an integration are on one machine, so a load and most joins stay there."""
 
-REFERENCE_TABLES = {"integration", "snapshot", "layout"} | {
+REFERENCE_TABLES = {"integration", "snapshot", "layout", "person", "person_clue"} | {
     t.name
     for t in metadata.sorted_tables
     if not {DISTRIBUTION_COLUMN, "snapshot_id"} & set(t.c.keys())

@@ -230,6 +230,16 @@ json_text = _sql_function(
 )
 """The value of a key in a JSON object, as text: `json_text(attributes, "Email")`."""
 
+unnest_matches = _sql_function(
+    "unnest_matches",
+    sa.String(),
+    duckdb=lambda text, pattern: func.unnest(func.regexp_extract_all(text, pattern, 1)),
+    postgresql=lambda text, pattern: func.regexp_matches(
+        text, pattern, sa.literal("g"), type_=sa.ARRAY(sa.String)
+    )[1],
+)
+"""One row per match of a regular expression: its first group. `unnest_matches(text, pattern)`."""
+
 # ---- times and numbers ---------------------------------------------------------------------------
 
 format_minute = _sql_function(

@@ -26,7 +26,8 @@ NON_PERSONAL_COLUMNS = frozenset(
     "previous_job_since from_state "
     "to_state status accounts active unmatched entered left changed oldest rows_read accepted "
     "rejected flagged operation began attempt_began outcome jobs value integration "
-    "person_integration decided_at withdrawn_at".split()
+    "person_integration decided_at withdrawn_at is_directory email_clue id_clue person_key "
+    "is_from_provider kind clue since".split()
 )
 """Columns without personal data."""
 

@@ -1,0 +1,1 @@
+"""Directories, and who the people in them are."""

@@ -1,0 +1,1 @@
+"""Questions about people: who left, and whose an account is."""

@@ -1,0 +1,185 @@
+"""Whose each account is, how that is known, and which cell of the matrix the account is in."""
+
+from datetime import datetime
+from typing import Any, Literal, get_args
+
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement, and_, case, func, select
+
+from data.schema import (
+    account,
+    account_current,
+    account_profile,
+    account_version,
+    integration,
+    is_same_account,
+    is_unmatched,
+    is_valid_at,
+    match_override,
+    person,
+    person_clue,
+)
+from data.states import DELETE_STATES
+from queries.people.persons import Grace, PersonStatus, people_at
+from queries.scope import is_past
+
+Source = Literal["directory", "snapshot", "decision", "upstream ID", "email"]
+SOURCES: tuple[Source, ...] = get_args(Source)
+"""How the person of an account is known, the surest first."""
+
+AccountStatus = Literal["active", "inactive", "deleting", "deleted"]
+ACCOUNT_STATUSES: tuple[AccountStatus, ...] = get_args(AccountStatus)
+
+Owner = PersonStatus | Literal["nobody"]
+OWNERS: tuple[Owner, ...] = ("active", "disabled", "left", "unknown", "nobody")
+"""The rows of the matrix: the status of an account's person, or that nobody is known."""
+
+
+def account_status(rows: sa.FromClause) -> ColumnElement[str]:
+    """Whether an account is active, not active (or its activity is unknown), or going."""
+    c = rows.c
+    return case(
+        (c.provisioning_state == "Deleted", "deleted"),
+        (c.provisioning_state.in_(DELETE_STATES), "deleting"),
+        (c.active_in_app, "active"),
+        else_="inactive",
+    )
+
+
+def account_status_since(rows: sa.FromClause) -> ColumnElement[Any]:
+    """Since when: in its state or its deletion, or with the same activity."""
+    c = rows.c
+    return case(
+        (c.provisioning_state == "Deleted", c.state_since),
+        (c.provisioning_state.in_(DELETE_STATES), c.job_since),
+        else_=c.active_since,
+    )
+
+
+def owned_accounts(as_of: datetime | None, grace: Grace) -> sa.Select[*tuple[Any, ...]]:
+    """One row per account at the moment (None: now), with its person.
+
+    [integration_id, account_key, person_key, source, by_email, by_id, status, account_status,
+    owned_since, person_since, since]. `person_key` is NULL where nobody is known; `by_email` and
+    `by_id` say how many people have the account's email and upstream ID.
+    """
+    owners = account_people(as_of).subquery("owners")
+    people = people_at(as_of, grace).subquery("people")
+    c = owners.c
+    since = func.greatest(
+        func.coalesce(people.c.since, c.status_since), c.status_since, c.owned_since
+    )
+    return select(
+        *(c[name] for name in ("integration_id", "account_key", "person_key", "source")),
+        *(c[name] for name in ("by_email", "by_id", "account_status", "owned_since")),
+        func.coalesce(people.c.status, "nobody").label("status"),
+        people.c.since.label("person_since"),
+        since.label("since"),
+    ).select_from(owners.outerjoin(people, people.c.person_key == c.person_key))
+
+
+def account_people(as_of: datetime | None) -> sa.Select[*tuple[Any, ...]]:
+    """One row per account at the moment (None: now): whose it is, and how that is known.
+
+    [integration_id, account_key, person_key, source, by_email, by_id, account_status,
+    status_since, owned_since]
+    """
+    rows = _clued_accounts(as_of).subquery("rows")
+    ids, emails = _clue_owners(as_of, is_email=False), _clue_owners(as_of, is_email=True)
+    decided, own = _decided_people(as_of), person
+    by_email, by_id = _is_clear(emails, ids), _is_clear(ids, emails)
+    names_user = rows.c.user_email.is_not(None)
+    cases = (
+        (own.c.person_key.is_not(None), own.c.person_key, "directory"),
+        (and_(names_user, by_email), emails.c.person_key, "snapshot"),
+        (and_(is_unmatched(rows), decided.c.account_key.is_not(None)), decided.c.person_key,
+         "decision"),
+        (by_id, ids.c.person_key, "upstream ID"),
+        (by_email, emails.c.person_key, "email"),
+    )  # fmt: skip
+    owned_since = func.greatest(
+        rows.c.user_since, func.coalesce(decided.c.decided_at, rows.c.user_since)
+    )
+    return select(
+        rows.c.integration_id,
+        rows.c.account_key,
+        case(*((condition, key) for condition, key, _ in cases)).label("person_key"),
+        case(*((condition, source) for condition, _, source in cases)).label("source"),
+        func.coalesce(emails.c.people, 0).label("by_email"),
+        func.coalesce(ids.c.people, 0).label("by_id"),
+        account_status(rows).label("account_status"),
+        account_status_since(rows).label("status_since"),
+        owned_since.label("owned_since"),
+    ).select_from(
+        rows.outerjoin(ids, ids.c.clue == rows.c.id_clue)
+        .outerjoin(emails, emails.c.clue == rows.c.email_clue)
+        .outerjoin(own, is_same_account(own, rows))
+        .outerjoin(decided, decided.c.account_key == rows.c.account_key)
+    )
+
+
+def _is_clear(clue: sa.FromClause, other: sa.FromClause) -> ColumnElement[bool]:
+    """Whether one person has the clue, and the other clue is not somebody else's alone."""
+    agrees = clue.c.person_key == other.c.person_key
+    return and_(clue.c.people == 1, sa.or_(other.c.people.is_(None), other.c.people > 1, agrees))
+
+
+ACCOUNT_COLUMNS = (
+    *("integration_id", "account_key", "provisioning_state", "active_in_app"),
+    *("state_since", "job_since", "active_since", "user_since"),
+)
+
+
+def _clued_accounts(as_of: datetime | None) -> sa.Select[*tuple[Any, ...]]:
+    """One row per account at the moment, with its clues."""
+    clues = ("user_name", "user_email", "email_clue", "id_clue")
+    if as_of is None:
+        return select(*(account_current.c[name] for name in (*ACCOUNT_COLUMNS, *clues)))
+    v, p = account_version, account_profile
+    is_its = and_(is_same_account(p, v), p.c.content_since == v.c.content_since)
+    columns = (*(v.c[name] for name in ACCOUNT_COLUMNS), *(p.c[name] for name in clues))
+    return select(*columns).join_from(v, p, is_its).where(is_valid_at(v, as_of))
+
+
+def _clue_owners(as_of: datetime | None, *, is_email: bool) -> sa.FromClause:
+    """One row per clue that a person had by then: [clue, people, person_key] of one of them."""
+    kind = person_clue.c.kind == "email" if is_email else person_clue.c.kind != "email"
+    return (
+        select(
+            person_clue.c.clue,
+            func.count(person.c.person_key.distinct()).label("people"),
+            func.min(person.c.person_key).label("person_key"),
+        )
+        .join_from(person_clue, person, is_same_account(person, person_clue))
+        .where(kind, is_past(person_clue.c.since, as_of))
+        .group_by(person_clue.c.clue)
+        .subquery("emails" if is_email else "ids")
+    )
+
+
+def _decided_people(as_of: datetime | None) -> sa.FromClause:
+    """One row per account whose person was decided: [account_key, person_key, decided_at].
+
+    `person_key` is NULL where the decision is that it has none, or the person is not listed.
+    """
+    decision = match_override.c
+    is_withdrawn = and_(decision.withdrawn_at.is_not(None), is_past(decision.withdrawn_at, as_of))
+    people = (
+        select(integration.c.name, account.c.account_id, person.c.person_key)
+        .join_from(person, account, is_same_account(account, person))
+        .join(integration, integration.c.integration_id == person.c.integration_id)
+        .subquery("deciders")
+    )
+    names_person = and_(
+        people.c.name == decision.person_integration, people.c.account_id == decision.person_id
+    )
+    return (
+        select(decision.account_key, people.c.person_key, decision.decided_at)
+        .select_from(match_override.outerjoin(people, names_person))
+        .where(
+            decision.account_key.is_not(None),
+            is_past(decision.decided_at, as_of),
+            ~is_withdrawn,
+        )
+        .subquery("decided")
+    )

@@ -1,0 +1,123 @@
+"""The people of the directories at a moment: their status, and since when.
+
+Everything follows from the history of the directories' own accounts.
+"""
+
+from datetime import datetime, timedelta
+from typing import Any, Literal, get_args
+
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement, and_, case, func, select
+
+from data.schema import (
+    OPEN_END,
+    account_version,
+    is_same_account,
+    person,
+    snapshot,
+)
+from queries.scope import is_past
+
+PersonStatus = Literal["active", "unknown", "disabled", "left"]
+STATUSES: tuple[PersonStatus, ...] = get_args(PersonStatus)
+"""The best first: of a person with several accounts, the best one counts."""
+
+RANK = {status: rank for rank, status in enumerate(STATUSES)}
+PROVIDER_RANK = len(STATUSES)
+"""Added to the rank of an account that an identity provider lists: an HR list decides before it."""
+
+Grace = int | None
+"""Days after which a disabled person counts as left; None: never."""
+
+
+def people_at(as_of: datetime | None, grace: Grace) -> sa.Select[*tuple[Any, ...]]:
+    """One row per person whom a directory has listed by the moment (None: now).
+
+    [person_key, status, since]; `since` is naive UTC. A person whom an HR list has ever named has
+    the status of that list, others that of the identity providers.
+    """
+    entries = entries_at(as_of, grace).subquery("entries")
+    rank = case(*((entries.c.status == status, number) for status, number in RANK.items()))
+    list_rank = case((entries.c.is_from_provider, PROVIDER_RANK), else_=0)
+    ranked = select(entries, (rank + list_rank).label("rank")).cte("ranked")
+    best = select(ranked.c.person_key, func.min(ranked.c.rank).label("best"))
+    best = best.group_by(ranked.c.person_key).subquery("best")
+    is_same_person = best.c.person_key == ranked.c.person_key
+    placed = select(ranked, best.c.best).join_from(ranked, best, is_same_person).subquery("placed")
+
+    def has_status(*statuses: PersonStatus) -> ColumnElement[bool]:
+        ranks = [RANK[status] for status in statuses]
+        return placed.c.best.in_([*ranks, *(rank + PROVIDER_RANK for rank in ranks)])
+
+    is_deciding = placed.c.is_from_provider == (placed.c.best >= PROVIDER_RANK)
+    since = case(  # active since the first of the active accounts, gone since the last one is
+        (
+            has_status("active", "unknown"),
+            func.min(placed.c.since).filter(placed.c.rank == placed.c.best),
+        ),
+        else_=func.max(placed.c.since).filter(is_deciding),
+    )
+    status = case(*((has_status(status), status) for status in STATUSES))
+    return select(placed.c.person_key, status.label("status"), since.label("since")).group_by(
+        placed.c.person_key, placed.c.best
+    )
+
+
+def entries_at(as_of: datetime | None, grace: Grace) -> sa.Select[*tuple[Any, ...]]:
+    """One row per account of a directory that was ever listed by the moment, and is a person.
+
+    [integration_id, account_key, person_key, is_from_provider, status, since]
+    """
+    v, newest, last = account_version.c, _newest_snapshots(as_of), _last_versions(as_of)
+    is_last = and_(is_same_account(account_version, last), v.valid_from == last.c.valid_from)
+    is_listed = v.valid_to == OPEN_END if as_of is None else v.valid_to > as_of
+    is_deleted = v.provisioning_state == "Deleted"
+    # A deletion that was taken back is a new beginning, even if the activity stayed.
+    began = func.greatest(v.active_since, func.coalesce(last.c.deleted_until, v.active_since))
+    grace_ends = began + timedelta(days=grace or 0)
+    is_over = sa.false() if grace is None else grace_ends <= newest.c.at
+    statuses = (
+        (is_deleted, "left", v.state_since),
+        (~is_listed, "left", v.valid_to),
+        (v.active_in_app, "active", began),
+        (v.active_in_app.is_(None), "unknown", began),
+        (is_over, "left", grace_ends),
+        (sa.true(), "disabled", began),
+    )
+    return (
+        select(
+            *(last.c[column.name] for column in person.c),
+            case(*((condition, status) for condition, status, _ in statuses)).label("status"),
+            case(*((condition, since) for condition, _, since in statuses)).label("since"),
+        )
+        .join_from(last, account_version, is_last)
+        .join(newest, newest.c.integration_id == last.c.integration_id)
+    )
+
+
+def _last_versions(as_of: datetime | None) -> sa.FromClause:
+    """One row per account of `person`: [*person, valid_from, deleted_until] of its last version."""
+    v = account_version.c
+    deleted_until = func.max(v.valid_to).filter(v.provisioning_state == "Deleted")
+    return (
+        select(
+            *person.c,
+            func.max(v.valid_from).label("valid_from"),
+            deleted_until.label("deleted_until"),
+        )
+        .join_from(person, account_version, is_same_account(person, account_version))
+        .where(is_past(v.valid_from, as_of))
+        .group_by(*person.c)
+        .subquery("last")
+    )
+
+
+def _newest_snapshots(as_of: datetime | None) -> sa.FromClause:
+    """One row per integration: [integration_id, at]."""
+    taken_at = snapshot.c.taken_at
+    return (
+        select(snapshot.c.integration_id, func.max(taken_at).label("at"))
+        .where(is_past(taken_at, as_of))
+        .group_by(snapshot.c.integration_id)
+        .subquery("newest")
+    )
