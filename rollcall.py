@@ -33,8 +33,9 @@ from data.store.engine import close_stores, open_store
 from data.store.errors import StoreError, StoreInUse, StoreUnusable
 from data.store.pseudonyms import reveal
 from queries.evidence.proof import InvalidPack, verify
+from queries.export.columns import parse_columns
 from queries.export.formats import export_file
-from queries.export.listing import ListRequest, parse_columns
+from queries.export.listing import ListRequest
 from queries.filters import FILTERS, Filters
 
 

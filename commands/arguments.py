@@ -11,8 +11,8 @@ from data.files.mapping import NO_MAPPING, ColumnMapping, parse_mapping, read_ma
 from data.files.naming import EXPECTED_MOMENT, parse_moment
 from data.home import Home
 from data.sources import source_choices
+from queries.export.columns import LISTING_COLUMNS, UnknownColumns, parse_columns
 from queries.export.formats import FORMATS
-from queries.export.listing import LISTING_COLUMNS, UnknownColumns, parse_columns
 from queries.filters import FILTERS, Filter
 from queries.users.accounts import SORTS
 

@@ -14,6 +14,7 @@ from widgets import status
 from widgets.address import requested_page
 from widgets.filters import apply_filters, requested_filters, show_past_banner
 from widgets.report import print_header
+from widgets.users.columns import Columns, requested_columns, show_columns_menu
 from widgets.users.export_menu import show_export_menu
 from widgets.users.filter_bar import show_filter_bar, show_search
 from widgets.users.pager import requested_page_size, show_count, show_pages
@@ -23,6 +24,8 @@ from widgets.users.table import show_ignored, show_suggestions, show_table
 with store_connection(Permission.USERS) as con:
     integrations = integration_names(con)
     filters = drop_unknown_values(con, requested_filters())
+    several_integrations = len(filters.integration or integrations) > 1
+    columns = requested_columns(con, filters, several_integrations=several_integrations)
 
 # Pseudonyms have no meaningful order, and computing a million of them is slow.
 default_sort = "-last_updated" if current_principal().uses_pseudonyms else ""
@@ -32,7 +35,8 @@ with st.container(horizontal=True, vertical_alignment="center", key="head"):
     if integrations:
         show_presets(filters)
         show_search(filters)
-        show_export_menu(filters, st.query_params.get("sort") or default_sort)
+        show_columns_menu(filters, columns)
+        show_export_menu(filters, st.query_params.get("sort") or default_sort, columns)
 
 if not integrations:
     status.show_no_snapshots()
@@ -40,7 +44,7 @@ if not integrations:
 
 
 @st.fragment(key="list")
-def show_accounts(filters: Filters) -> None:
+def show_accounts(filters: Filters, columns: Columns) -> None:
     sort, size = st.query_params.get("sort") or default_sort, requested_page_size()
     order, descending = parse_sort(sort)
     bar = st.container(
@@ -51,15 +55,10 @@ def show_accounts(filters: Filters) -> None:
         page = account_page(
             con, filters, sort=order, descending=descending, page=requested_page(), size=size
         )
-        show_table(  # before the counts, which can take longer than the rows
-            page,
-            filters,
-            order,
-            descending=descending,
-            several_integrations=len(filters.integration or integrations) > 1,
-        )
+        # before the counts, which can take longer than the rows
+        show_table(page, filters, columns, order, descending=descending)
         with notes:
-            show_ignored(filters, sort, page.page)
+            show_ignored(filters, columns, sort, page.page)
         with bar:
             print_header("Users", filter_facts(filters, page.count, page.total))
             filter_area = st.container(key="filter_area", width="stretch")
@@ -72,4 +71,4 @@ def show_accounts(filters: Filters) -> None:
         show_filter_bar(filters)  # last: the counts of an open filter can take longer
 
 
-show_accounts(filters)
+show_accounts(filters, columns)

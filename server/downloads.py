@@ -21,8 +21,9 @@ from queries.evidence.accounts import accounts_listing, accounts_pack
 from queries.evidence.findings import Findings, findings_pack, select_rules
 from queries.evidence.pack import EvidencePack, write_pack
 from queries.export.changes import WRITERS, ChangesExport
+from queries.export.columns import UnknownColumns
 from queries.export.formats import FORMATS
-from queries.export.listing import Listing, ListRequest, UnknownColumns
+from queries.export.listing import Listing, ListRequest
 from queries.export.manifest import MANIFEST_FORMAT, ListManifest, build_manifest
 from queries.filters import Filters
 from queries.rejected_rows import count_rejected, write_rejected_csv

@@ -1,7 +1,6 @@
-"""One account: its row in the Users table, and the panel that the row opens."""
+"""The panel of one account, which its row opens."""
 
 import json
-from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -25,6 +24,7 @@ from widgets.account_history import (
     roles_since,
     state_since,
 )
+from widgets.account_row import DELETED_BUT_ACTIVE, Account, active_cell
 from widgets.state_marks import state_mark, tone_and_icon
 
 MAX_UNSEARCHABLE_ROLES = 20
@@ -45,66 +45,9 @@ STATE_SOURCE_LABELS = {
 }
 """Source of a state → its text, where the state is not reported by the source."""
 
-DELETED_BUT_ACTIVE = "Deleted but still active"
 CONTRADICTION = (
     f"{DELETED_BUT_ACTIVE}: the account is marked Deleted, and the app reports it active."
 )
-
-
-def table_columns(*, several_integrations: bool) -> list[ut.TableColumn]:
-    """The table's columns; Integration only if there are several."""
-    columns = [
-        ut.column("user", "User", width=1.9, place="title"),
-        ut.column("username_in_app", "Username in app", width=1.5, place="name"),
-        ut.column("integration", "Integration", width=0.95, place="app"),
-        ut.column("roles", "App access", width=1.8),
-        ut.column("active_in_app", "Active in app", width=0.85),
-        ut.column("upstream_user_id", "Upstream user ID", width=1.05),
-        ut.column("provisioning_state", "Provisioning state", width=1.35, place="state"),
-        ut.column("last_updated", "Last updated", width=1.2, suffix=timezone.current_zone()),
-    ]
-    return [c for c in columns if several_integrations or c["key"] != "integration"]
-
-
-def table_row(
-    account: sa.Row[Any],
-    override: sa.Row[Any] | None = None,
-    *,
-    wanted_roles: Collection[str] = (),
-) -> ut.TableRow:
-    """One row of the table; `override` is the owner that a person assigned.
-
-    The wanted roles come first and are marked. A row that contradicts itself looks like a warning.
-    """
-    is_contradiction = _is_deleted_but_active(account)
-    return ut.row(
-        str(account.account_key),
-        account.username_in_app,
-        user=_person_cell(account, override),
-        username_in_app=ut.identifier(account.username_in_app),
-        integration=ut.text(account.integration),
-        roles=ut.tags(account.roles, marked=wanted_roles),
-        active_in_app=_active_cell(account.active_in_app, is_contradiction=is_contradiction),
-        upstream_user_id=ut.identifier(account.upstream_user_id, is_code=True),
-        provisioning_state=_state_cell(account, is_contradiction=is_contradiction),
-        last_updated=ut.time(account.last_updated),
-    )
-
-
-def _is_deleted_but_active(account: sa.Row[Any]) -> bool:
-    return account.provisioning_state == "Deleted" and bool(account.active_in_app)
-
-
-def _state_cell(account: sa.Row[Any], *, is_contradiction: bool) -> ut.Cell:
-    """The state; its reason is a tooltip, and on a phone a second line."""
-    if is_contradiction:
-        return ut.mark(
-            "Deleted", "warn", "alert", title=DELETED_BUT_ACTIVE, note=DELETED_BUT_ACTIVE
-        )
-    tone, icon = tone_and_icon(account.provisioning_state)
-    reasons = (account.failure_code, account.state_reason) if tone == "bad" else ()
-    reason = " · ".join(filter(None, reasons))
-    return ut.mark(account.provisioning_state, tone, icon, title=reason, note=reason)
 
 
 def panel(
@@ -113,7 +56,7 @@ def panel(
     """The state and its reason, all roles, the person's other accounts, the history."""
     return [
         _state_block(details),
-        *([ut.note(CONTRADICTION, "warn")] if _is_deleted_but_active(details.account) else []),
+        *([ut.note(CONTRADICTION, "warn")] if Account(details.account).is_contradiction else []),
         *_override_blocks(override),
         *_unreadable_blocks(details.account),
         _roles_block(details),
@@ -122,24 +65,6 @@ def panel(
         *_attributes_blocks(details.account, override),
         ut.timeline("History", history_events(details.versions)),
     ]
-
-
-def _person_cell(account: sa.Row[Any], override: sa.Row[Any] | None = None) -> ut.Cell:
-    name, email = account.user_name, account.user_email
-    owner = override and override.person_integration and (override.user_name, override.user_email)
-    if override and owner == (name, email):
-        return ut.person(name or email, f"matched by {override.decided_by}")
-    if not name and not email:
-        return ut.quiet("Unmatched")
-    return ut.person(name or email, email if name and email else "")
-
-
-def _active_cell(active: bool | None, *, is_contradiction: bool = False) -> ut.Cell:
-    if active is None:
-        return ut.quiet("Unknown")
-    if is_contradiction:
-        return ut.mark("Yes", "warn", "alert", title=DELETED_BUT_ACTIVE)
-    return ut.mark("Yes", "good", "check") if active else ut.mark("No", "quiet", "dash")
 
 
 # ---- the state -----------------------------------------------------------------------------------
@@ -261,7 +186,7 @@ def _other_accounts_blocks(details: AccountDetails, as_of: datetime | None) -> l
                     ut.link(account.username_in_app, _account_address(account, as_of)),
                     ut.text(account.integration),
                     state_mark(account.provisioning_state),
-                    _active_cell(account.active_in_app),
+                    active_cell(account.active_in_app),
                     "Upstream user ID" if account.same_id else "Email",
                 ]
                 for account in accounts
@@ -285,7 +210,7 @@ def _account_facts(account: sa.Row[Any]) -> list[tuple[str, ut.Cell]]:
         ("Email", ut.copyable(ut.text(account.user_email))),
         ("Account ID", ut.copyable(ut.code(account.account_id))),
         ("Upstream user ID", ut.copyable(ut.code(account.upstream_user_id))),
-        ("Active in app", _active_cell(account.active_in_app)),
+        ("Active in app", active_cell(account.active_in_app)),
         ("Last updated", ut.time(account.last_updated)),
         ("Last change", _since_cell(account.valid_from, LAST_CHANGE)),
     ]

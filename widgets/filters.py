@@ -22,7 +22,7 @@ from widgets.labels import escape_label
 FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(2100, 12, 31)
 """The range of date pickers; an address can give any day."""
 
-LASTING_PARAMS = ("rows", "open")
+LASTING_PARAMS = ("rows", "open", "columns")
 """Parameters of the list that other filters leave as they are."""
 
 LAST_FILTERS_KEY = "_last_filters"
@@ -104,14 +104,14 @@ def choose_as_of(
 
 
 def show_ignored_params(
-    params: Sequence[tuple[str, str]], *, limit: int = 3, shown: str = ""
+    params: Sequence[tuple[str, str]], *, limit: int = 3, shown: str = "", kind: str = "filter"
 ) -> None:
     """A note on parameters of the address that have no effect, and on what is shown instead."""
     if params:
         labels = [escape_label(f"{name}={value}") for name, value in params[:limit]]
         more = f" and {len(params) - limit:,} more" if len(params) > limit else ""
-        noun = "a filter" if len(params) == 1 else "filters"
-        with st.container(key="ignored"):
+        noun = f"a {kind}" if len(params) == 1 else f"{kind}s"
+        with st.container(key=f"ignored_{kind}"):
             st.markdown(
                 f"This link contains {noun} Rollcall does not know: {', '.join(labels)}{more}."
                 f"{shown and f' {shown}'}"

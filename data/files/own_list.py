@@ -44,6 +44,14 @@ FURTHER_HEADINGS = {
 """Columns with JSON, where a list needs them: roles as objects, the texts of flagged values, and
 attributes that have no column of their own."""
 
+COMPUTED_HEADINGS = {
+    "state_since": "State since",
+    "open_since": "Open since",
+    "role_count": "Number of roles",
+}
+"""Columns that follow from the history or from other columns: a list has them where a person chose
+them, and a load leaves them out."""
+
 APOSTROPHES_HEADING = "Apostrophes added"
 """Marks the rows of a CSV with apostrophes that keep text from running as a formula."""
 
@@ -72,7 +80,11 @@ SHOWN_AS = {
 """Column → the text of a value in it that Rollcall could not read."""
 
 RESERVED_KEYS = {
-    *(heading_key(text) for pair in (HEADINGS | FURTHER_HEADINGS).items() for text in pair),
+    *(
+        heading_key(text)
+        for pair in (HEADINGS | FURTHER_HEADINGS | COMPUTED_HEADINGS).items()
+        for text in pair
+    ),
     *map(heading_key, ("user_text", APOSTROPHES_HEADING)),
 }
 
@@ -105,6 +117,9 @@ def restore_own_list(con: Connection, name: str, rows: FileRows) -> FileRows:
     columns = {n: cells.pop(plain[h]) for n, h in names.items() if plain.get(h) in cells}
     _reject_unloadable(con, name, rows.records, columns)
     columns.pop("integration", None)
+    for name, heading in COMPUTED_HEADINGS.items():
+        for key in (name, plain.get(heading, heading)):
+            cells.pop(key, None)
     further, restored = columns.pop("attributes", None), _restored_columns(columns)
     return rows._replace(
         cells=restored | cells,

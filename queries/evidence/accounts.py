@@ -27,8 +27,9 @@ from queries.evidence.pack import (
     snapshot_entries,
     to_json_value,
 )
+from queries.export.columns import ALL_COLUMNS
 from queries.export.formats import write_json, write_safe_csv
-from queries.export.listing import LISTING_COLUMNS, Listing, ListRequest
+from queries.export.listing import Listing, ListRequest
 from queries.export.manifest import build_manifest
 from queries.filters import Filters
 from queries.owners import OVERRIDE_COLUMNS, active_overrides
@@ -38,7 +39,7 @@ def accounts_listing(con: Connection, filters: Filters, now: datetime) -> Listin
     """The list of a pack: all columns, by account ID, at a fixed moment (naive UTC)."""
     newest = con.scalar(select(func.max(snapshot.c.taken_at))) or now
     fixed = replace(filters, as_of=filters.as_of or max(now, newest))
-    return Listing(con, ListRequest(fixed, sort="account_id", columns=tuple(LISTING_COLUMNS)))
+    return Listing(con, ListRequest(fixed, sort="account_id", columns=ALL_COLUMNS))
 
 
 def accounts_pack(listing: Listing, made_at: datetime) -> EvidencePack:

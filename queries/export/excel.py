@@ -12,6 +12,7 @@ from xlsxwriter.worksheet import Worksheet
 
 from data.files.naming import parse_moment
 from data.files.own_list import CUT_MARK, UTC_SUFFIX
+from queries.export.columns import TIME_COLUMNS
 from queries.export.listing import ROLE_HEADINGS, Listing
 from queries.export.manifest import SnapshotSource, build_manifest
 
@@ -64,7 +65,7 @@ def write_list_workbook(listing: Listing, path: Path) -> None:
 
 def utc_heading(name: str, heading: str) -> str:
     """The heading of a column, with the zone of its times, which cells of a sheet do not have."""
-    return f"{heading}{UTC_SUFFIX}" if name == "last_updated" else heading
+    return f"{heading}{UTC_SUFFIX}" if name in TIME_COLUMNS else heading
 
 
 def write_workbook(
@@ -114,6 +115,8 @@ class _Writer:
                 for column, value in enumerate(row):
                     if isinstance(value, str):
                         self._write_text(sheet, row_number, column, value)
+                    elif isinstance(value, int):
+                        sheet.write_number(row_number, column, value)
                     elif value is not None:
                         sheet.write_datetime(row_number, column, value, self.time_format)
         sheet.autofilter(0, 0, row_number, len(headings) - 1)

@@ -15,17 +15,19 @@ from sqlalchemy import Connection
 from data.files.own_list import APOSTROPHES_HEADING
 from data.store.output import write_csv, write_json_list, write_parquet
 from data.tempfiles import TemporaryFile, write_atomically
+from queries.export.columns import ALL_COLUMNS
 from queries.export.excel import write_list_workbook
-from queries.export.listing import ALL_COLUMNS, Listing, ListRequest
+from queries.export.listing import Listing, ListRequest
 from queries.export.manifest import build_manifest, snapshot_sources
 
 
 def write_safe_csv(listing: Listing, path: Path) -> None:
     """CSV for spreadsheets: an apostrophe keeps text that looks like a formula from running.
 
-    The last column marks the rows with apostrophes, so that Rollcall can take them off again.
+    The last column of a list to load marks the rows with apostrophes, so that Rollcall can take
+    them off again.
     """
-    _write_csv(listing, path, mark_heading=APOSTROPHES_HEADING)
+    _write_csv(listing, path, mark_heading=APOSTROPHES_HEADING if listing.is_complete else "")
 
 
 def write_raw_csv(listing: Listing, path: Path) -> None:

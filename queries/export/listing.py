@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection, case, func, select
 from sqlalchemy.dialects.postgresql import array
 
-from data.files.headers import heading_key
 from data.files.json import json_pointer
 from data.files.own_list import (
     FURTHER_HEADINGS,
@@ -28,69 +27,25 @@ from data.files.own_list import (
 from data.history.normalize import REPORTED
 from data.schema import account, integration, is_same_account
 from data.states import STATE_BY_NAME, UNRECOGNIZED
-from data.store.dialect import unnest_json_keys
 from data.store.output import iso_text
 from data.store.transfer import as_workspace, fetch_batches, scan
+from queries.export.columns import (
+    ALL_COLUMNS,
+    ATTRIBUTE_PREFIX,
+    COMPUTED,
+    LISTING_COLUMNS,
+    ListingColumn,
+    attribute_of,
+    column_of,
+    column_value,
+    columns_text,
+    parse_columns,
+)
 from queries.filters import Filters
-from queries.users.accounts import parse_sort, sorted_accounts
+from queries.users.accounts import attribute_names, parse_sort, sorted_accounts
 
 MAX_ATTRIBUTE_COLUMNS = 200
 """Attributes that get a column each. More share one column, as JSON objects."""
-
-
-class ListingColumn(NamedTuple):
-    """A column of the list."""
-
-    name: str  # in a snapshot file
-    heading: str  # on the page
-    width: int = 20  # in a spreadsheet, in characters
-
-
-WIDTHS = {
-    "user_name": 24,
-    "user_email": 30,
-    "username_in_app": 24,
-    "roles": 40,
-    "active_in_app": 12,
-    "upstream_user_id": 24,
-    "provisioning_state": 22,
-    "state_source": 14,
-    "state_reason": 40,
-    "failure_code": 14,
-    "last_updated": 22,
-    "account_id": 24,
-}
-"""Column → characters in a spreadsheet, where they are not 20."""
-
-LISTING_COLUMNS: dict[str, ListingColumn] = {
-    name: ListingColumn(name, heading, WIDTHS.get(name, 20))
-    for name, heading in (HEADINGS | FURTHER_HEADINGS).items()
-    if name not in ("role_details", "flags")
-}
-"""All columns to choose from. `attributes` stands for every further column of the snapshots."""
-
-ALL_COLUMNS = tuple(LISTING_COLUMNS)
-
-
-class UnknownColumns(ValueError):
-    """The request names a column that the list does not have."""
-
-
-def parse_columns(texts: Iterable[str]) -> tuple[str, ...]:
-    """The names of the columns in texts such as `user_email,App access`, in order, each once.
-
-    Accepts names and headings, ignoring case, spaces, underscores and dashes.
-    Raises UnknownColumns.
-    """
-    names = {
-        heading_key(word): c.name for c in LISTING_COLUMNS.values() for word in (c.heading, c.name)
-    }
-    requested = [word.strip() for text in texts for word in text.split(",") if word.strip()]
-    if unknown := [word for word in requested if heading_key(word) not in names]:
-        raise UnknownColumns(
-            f"No such column: {', '.join(unknown)}. Known: {', '.join(LISTING_COLUMNS)}."
-        )
-    return tuple(dict.fromkeys(names[heading_key(word)] for word in requested))
 
 
 @dataclass(frozen=True)
@@ -109,7 +64,7 @@ class ListRequest:
 
     def params(self) -> list[tuple[str, str]]:
         """The request as parameters of an address."""
-        pairs = [("sort", self.sort), ("columns", ",".join(self.columns))]
+        pairs = [("sort", self.sort), ("columns", columns_text(self.columns))]
         return [*self.filters.params(), *((name, value) for name, value in pairs if value)]
 
 
@@ -128,23 +83,32 @@ class Listing:
 
         All columns include those without which the list would not load as the same accounts.
         """
-        columns: list[ListingColumn] = []
-        for name in self.request.columns or ALL_COLUMNS:
-            columns += self._attribute_columns if name == "attributes" else [LISTING_COLUMNS[name]]
         if self.request.columns:
-            return columns
+            return _distinct_headings(self._expanded(self.request.columns))
+        columns = self._expanded(ALL_COLUMNS)
         rows = self._sorted_query().subquery("listed")
         counts = self.con.execute(select(*(func.count(rows.c[name]) for name in OPTIONAL_COLUMNS)))
         needed = [name for name, count in zip(OPTIONAL_COLUMNS, counts.one(), strict=True) if count]
         return columns + [ListingColumn(name, FURTHER_HEADINGS[name], 40) for name in needed]
 
+    def _expanded(self, names: Iterable[str]) -> list[ListingColumn]:
+        """The columns of these names; `attributes` are those of each attribute."""
+        columns: dict[str, ListingColumn] = {}
+        for name in names:
+            found = self._attribute_columns if name == "attributes" else [column_of(name)]
+            columns |= {column.name: column for column in found}
+        return list(columns.values())
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the list has all columns, so that it loads as the same accounts."""
+        columns = self.request.columns
+        return not columns or set(ALL_COLUMNS) - {"integration"} <= set(columns)
+
     @cached_property
     def attribute_names(self) -> Sequence[str]:
         """The attributes that any account of the list has, sorted."""
-        rows = self._sorted_query().subquery("listed")
-        keys = select(unnest_json_keys(rows.c.attributes).label("key"))
-        key = keys.where(rows.c.attributes.is_not(None)).subquery("keys").c.key
-        return sorted(self.con.scalars(select(key).distinct()))
+        return attribute_names(self.con, self.request.filters)
 
     @property
     def _attribute_columns(self) -> list[ListingColumn]:
@@ -169,7 +133,9 @@ class Listing:
         rows = self._sorted_rows(columns)
         texts = {"roles": join_roles(rows.c.roles), "active_in_app": _yes_or_no(rows)}
         texts["attributes"] = self._further_attributes(rows, columns)
-        values = [texts.get(c.name, _stored_value(rows, c)) for c in columns]
+        if not any(column.name == "user_email" for column in columns):
+            texts["user_name"] = func.coalesce(rows.c.user_name, rows.c.user_email)
+        values = [texts.get(c.name, column_value(rows, c.name)) for c in columns]
         return select(*(value.label(f"c{number}") for number, value in enumerate(values)))
 
     def typed_rows(self, columns: Sequence[ListingColumn]) -> sa.Select[Any]:
@@ -178,8 +144,8 @@ class Listing:
         values = {"attributes": self._further_attributes(rows, columns)}
         return select(
             *(
-                values.get(c.name, _stored_value(rows, c)).label(
-                    c.heading if _is_attribute(c) else c.name
+                values.get(c.name, column_value(rows, c.name)).label(
+                    c.heading if c.attribute else c.name
                 )
                 for c in columns
             )
@@ -191,9 +157,16 @@ class Listing:
         It holds unrecognized values as the file had them, and attributes beside the other keys.
         Loaded again, it gives the same account.
         """
-        rows = self._sorted_rows([LISTING_COLUMNS[name] for name in names])
-        values, column_names = _snapshot_values(rows), [n for n in names if n != "attributes"]
-        pairs = [part for name in column_names for part in (sa.literal(name), values[name])]
+        rows = self._sorted_rows([column_of(name) for name in names])
+        column_names = [name for name in names if name != "attributes"]
+        values = _snapshot_values(rows) | {
+            name: func.json_extract(sa.cast(rows.c.attributes, sa.JSON), json_pointer(attribute))
+            for name in names
+            if (attribute := attribute_of(name))
+        }
+        pairs = [
+            part for name in column_names for part in (sa.literal(_json_key(name)), values[name])
+        ]
         text: ColumnElement[Any] = sa.cast(func.json_object(*pairs), sa.String)
         if "attributes" in names and column_names:
             text = _merge_attributes(text, self._renamed_attributes(rows))
@@ -205,7 +178,7 @@ class Listing:
         self, rows: sa.FromClause, columns: Sequence[ListingColumn]
     ) -> ColumnElement[Any]:
         """The attributes without a column of their own, as a JSON object."""
-        names = [c.name.removeprefix(ATTRIBUTE_PREFIX) for c in columns if _is_attribute(c)]
+        names = [c.attribute for c in columns if c.attribute]
         if not names:
             return rows.c.attributes
         pairs = (part for name in names for part in (sa.literal(name), sa.null()))
@@ -270,7 +243,7 @@ class Listing:
         state = source.c.provisioning_state
         state_place = case(*((state == name, n) for n, name in enumerate(STATE_BY_NAME)))
         query = query.add_columns(
-            *(source.c[n] for n in ("integration_id", "role_details", "attributes", "flags")),
+            *(source.c[n] for n in ("integration_id", "role_details", "flags")),
             sa.cast(state_place, sa.SmallInteger).label("state_place"),
         )
         if not with_account_id:
@@ -279,9 +252,6 @@ class Listing:
             account, is_same_account(account, source)
         )
 
-
-ATTRIBUTE_PREFIX = "attributes/"
-"""Starts the internal name of an attribute's column, as an attribute can be named like a column."""
 
 ROLE_COLUMNS = ("integration", "user_name", "user_email", "username_in_app", "account_id")
 ROLE_HEADINGS = (
@@ -298,24 +268,27 @@ OPTIONAL_COLUMNS = ("role_details", "flags")
 """Columns that a list has where any of its accounts needs them."""
 
 
-def _is_attribute(column: ListingColumn) -> bool:
-    return column.name.startswith(ATTRIBUTE_PREFIX)
+def _json_key(name: str) -> str:
+    """The key of a column's value in an object of a snapshot file."""
+    return column_of(name).heading if attribute_of(name) else name
+
+
+def _distinct_headings(columns: Iterable[ListingColumn]) -> list[ListingColumn]:
+    """The columns, with a number after a heading that is there already, in any case."""
+    counts: dict[str, int] = {}
+    distinct: list[ListingColumn] = []
+    for column in columns:
+        key = column.heading.casefold()
+        counts[key] = counts.get(key, 0) + 1
+        number = f" ({counts[key]})" if counts[key] > 1 else ""
+        distinct.append(column._replace(heading=f"{column.heading}{number}"))
+    return distinct
 
 
 def _name_of(number: ColumnElement[Any], names: Mapping[int, str]) -> ColumnElement[Any]:
     """The name that belongs to a number."""
     position = func.list_position(sa.cast(array(list(names)), sa.ARRAY(sa.Integer)), number)
     return func.list_extract(sa.cast(array(list(names.values())), sa.ARRAY(sa.String)), position)
-
-
-def _stored_value(rows: sa.FromClause, column: ListingColumn) -> ColumnElement[Any]:
-    """The value in the store, which keeps no state source where it is the usual one."""
-    if column.name == "state_source":
-        return func.coalesce(rows.c.state_source, REPORTED)
-    if not _is_attribute(column):
-        return rows.c[column.name]
-    pointer = json_pointer(column.name.removeprefix(ATTRIBUTE_PREFIX))
-    return func.json_extract_string(rows.c.attributes, pointer)
 
 
 def _role_values(rows: sa.FromClause) -> list[ColumnElement[Any]]:
@@ -360,11 +333,14 @@ def _snapshot_values(rows: sa.FromClause) -> dict[str, ColumnElement[Any]]:
             iso_text(rows.c.last_updated), _raw_value(rows, "last_updated")
         ),
     }
-    return {
-        c.name: values.get(c.name, rows.c[c.name])
-        for c in LISTING_COLUMNS.values()
-        if c.name in rows.c
+    values |= {
+        name: iso_text(value) if isinstance(value.type, sa.DateTime) else value
+        for name in COMPUTED
+        if name not in values
+        for value in [column_value(rows, name)]
     }
+    stored = {name: rows.c[name] for name in LISTING_COLUMNS if name in rows.c}
+    return stored | values
 
 
 def _raw_value(rows: sa.FromClause, name: str) -> ColumnElement[Any]:

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, func, select
 
-from data.files.own_list import HEADINGS
 from data.formatting import file_stamp, iso_z, utc_now
 from data.schema import integration, snapshot
-from queries.export.listing import ALL_COLUMNS, Listing, ListRequest
+from queries.export.columns import LISTING_COLUMNS
+from queries.export.listing import Listing
 from queries.filters import Filters, filter_phrases, filter_sentence
 from queries.users.accounts import count_accounts
 
@@ -65,7 +65,7 @@ class ListManifest:
         """The manifest for people: a label and its text, the title first."""
         title = self.accounts if self.accounts[0].isupper() else f"Accounts {self.accounts}"
         column = self.sort.removeprefix("-")
-        heading = HEADINGS.get(column, HEADINGS["user_name"])
+        heading = LISTING_COLUMNS.get(column, LISTING_COLUMNS["user_name"]).heading
         return {
             "List": title,
             "As of": words_of(self.as_of) if self.as_of else "the newest snapshots",
@@ -105,18 +105,18 @@ def build_manifest(listing: Listing) -> ListManifest:
         made_at=utc_now().replace(microsecond=0),
         columns=[column.heading for column in listing.columns],
         rows=count_accounts(listing.con, request.filters),
-        loads_as=loads_as(request, {source.integration for source in snapshots}),
+        loads_as=loads_as(listing, {source.integration for source in snapshots}),
         snapshots=snapshots,
     )
 
 
-def loads_as(request: ListRequest, integrations: Collection[str]) -> str:
+def loads_as(listing: Listing, integrations: Collection[str]) -> str:
     """What becomes of the list where Rollcall loads it again, in a sentence."""
-    if request.columns and not set(ALL_COLUMNS) - {"integration"} <= set(request.columns):
+    if not listing.is_complete:
         return "Not for loading: it does not have all columns."
     if len(integrations) > 1:
         return "Not for loading: it lists several integrations."
-    if {name for name, _ in request.filters.params()} - {"integration", "as_of"}:
+    if {name for name, _ in listing.request.filters.params()} - {"integration", "as_of"}:
         return "Loads as the same accounts, but filters leave out others of the snapshot."
     return "Loads as the same accounts."
 

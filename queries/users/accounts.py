@@ -18,8 +18,10 @@ from data.schema import (
     is_valid_at,
 )
 from data.states import STATES
+from data.store.dialect import unnest_json_keys
 from data.store.transfer import fetch_batches
 from queries.cache import cached
+from queries.export.columns import column_value
 from queries.filters import Filters, account_rows, conditions
 from queries.lookup import lookup, lookup_versions
 from queries.owners import has_match_overrides, overrides_by_account, with_match_overrides
@@ -47,6 +49,9 @@ TABLE_COLUMNS = (
     "state_source",
     "state_reason",
     "failure_code",
+    "state_since",
+    "attempt_since",
+    "attributes",
 )
 
 SORTS = (
@@ -59,6 +64,12 @@ SORTS = (
     "provisioning_state",
     "last_updated",
     "account_id",
+    "user_email",
+    "state_reason",
+    "failure_code",
+    "state_since",
+    "open_since",
+    "role_count",
 )
 """Sort orders; states sort by lifecycle, roles by number, account IDs within an integration.
 
@@ -87,6 +98,11 @@ class AccountPage:
     """Account key → its match override, for accounts on the page that have one."""
     page: int
     """From 1; the first one where the requested page does not exist."""
+
+    @cached_property
+    def account_ids(self) -> dict[int, str]:
+        """Account key → account ID, for the accounts on the page."""
+        return account_ids(self.con, [row.account_key for row in self.rows])
 
     @cached_property
     def count(self) -> int:
@@ -213,6 +229,29 @@ def count_accounts(con: Connection, filters: Filters) -> int:
     return con.scalar(query) or 0
 
 
+@cached(32)
+def attribute_names(con: Connection, filters: Filters) -> Sequence[str]:
+    """The attributes that any account of the filtered list has, sorted."""
+    rows = account_rows(con, filters)
+    attributes = select(rows.c.attributes).where(
+        rows.c.attributes.is_not(None), *conditions(filters, rows)
+    )
+    listed = attributes.subquery("listed")
+    keys = select(unnest_json_keys(listed.c.attributes).label("key")).subquery("keys")
+    return sorted(con.scalars(select(keys.c.key).distinct()))
+
+
+def account_ids(con: Connection, account_keys: Sequence[int]) -> dict[int, str]:
+    """Account key → account ID, for few accounts."""
+
+    def has_account_key(rows: sa.FromClause) -> ColumnElement[bool]:
+        return rows.c.account_key.in_(account_keys)
+
+    query = select(account.c.account_key, account.c.account_id)
+    found = con.execute(query.where(lookup(account, has_account_key)))
+    return {row.account_key: row.account_id for row in found}
+
+
 def integration_names(con: Connection) -> list[str]:
     """All integrations by name, in any case."""
     return list(con.scalars(select(integration.c.name).order_by(func.lower(integration.c.name))))
@@ -220,7 +259,8 @@ def integration_names(con: Connection) -> list[str]:
 
 def _sortable_accounts(con: Connection, filters: Filters, sort: str) -> sa.FromClause:
     """The accounts with the columns that filters and order need."""
-    return account_rows(con, filters, all_columns=sort == "user" or sort in SLOW_CHANGING_COLUMNS)
+    is_slow_changing = sort in ("user", "role_count", *SLOW_CHANGING_COLUMNS)
+    return account_rows(con, filters, all_columns=is_slow_changing)
 
 
 def _table_columns(rows: sa.FromClause) -> list[ColumnElement[Any]]:
@@ -252,12 +292,15 @@ def _sort_key(rows: sa.FromClause, sort: str) -> ColumnElement[Any]:
         "user": lambda c: func.lower(func.coalesce(c.user_name, c.user_email)),
         "username_in_app": lambda c: func.lower(c.username_in_app),
         "integration": lambda _: _integration_position(rows),
-        "roles": lambda c: func.coalesce(func.array_length(c.roles, 1), 0),
+        "roles": lambda _: column_value(rows, "role_count"),
+        "role_count": lambda _: column_value(rows, "role_count"),
         "provisioning_state": lambda c: case(
             *((c.provisioning_state == s.name, position) for position, s in enumerate(STATES)),
             else_=len(STATES),
         ),
         "account_id": lambda _: _qualified_account_id(rows),
+        "user_email": lambda c: func.lower(c.user_email),
+        "open_since": lambda _: column_value(rows, "open_since"),
     }
     return keys[sort](rows.c) if sort in keys else rows.c.get(sort, rows.c.last_updated)
 

@@ -22,6 +22,7 @@ from server.authorize import is_sample, store_connection
 from server.session import current_principal
 from widgets import account_panel, timezone
 from widgets import users_table as ut
+from widgets.account_row import Account, default_columns, table_columns, table_row
 from widgets.address import address_params, requested_page, show_pagination, update_address
 from widgets.filters import choose_as_of, open_users, requested_moment
 from widgets.review.exceptions import exception_form, withdraw_form
@@ -232,10 +233,9 @@ def _findings_table(
     view: View, rows: Sequence[sa.Row[Any]], *, several: bool, shows_exceptions: bool
 ) -> None:
     hidden = (*HIDDEN_COLUMNS, *(HIDDEN_FOR_EXCEPTIONS if shows_exceptions else ()))
+    names = [n for n in default_columns(several_integrations=several) if n not in hidden]
     columns: list[ut.TableColumn] = [
-        {**column, "sortable": False, "place": None}
-        for column in account_panel.table_columns(several_integrations=several)
-        if column["key"] not in hidden
+        {**column, "sortable": False, "place": None} for column in table_columns(names)
     ]
     columns.append(SINCE_COLUMN)
     if shows_exceptions:
@@ -252,7 +252,7 @@ def _findings_table(
         }
 
     ut.users_table(
-        [_finding_row(row) for row in rows],
+        [_finding_row(row, names) for row in rows],
         columns=columns,
         details=panels,
         caption="Findings",
@@ -261,8 +261,8 @@ def _findings_table(
     )
 
 
-def _finding_row(row: sa.Row[Any]) -> ut.TableRow:
-    account_row = account_panel.table_row(row)
+def _finding_row(row: sa.Row[Any], names: Sequence[str]) -> ut.TableRow:
+    account_row = table_row(Account(row), names)
     finding_cells = {
         "since": ut.time(row.since),
         "detail": ut.text(row.detail),

@@ -8,8 +8,9 @@ from urllib.parse import urlencode
 import streamlit as st
 
 from data.access.roles import Permission
+from queries.export.columns import columns_text
 from queries.export.formats import FORMATS
-from queries.export.listing import LISTING_COLUMNS, ListRequest
+from queries.export.listing import ListRequest
 from queries.export.manifest import MANIFEST_FORMAT
 from queries.filters import Filters
 from queries.users.facets import snapshot_times
@@ -19,8 +20,10 @@ from widgets import timezone
 from widgets.address import group_params
 from widgets.evidence import users_pack_address
 from widgets.report import report_button
+from widgets.users.columns import Columns
 
-COLUMNS_KEY = "download_columns"
+CHOSEN = "Files have the {} chosen columns, in the order of the table."
+ALL = "Files have all columns. Choose columns to have only those."
 
 MANIFEST = ("Metadata (JSON)", "Filters, snapshots, row count.")
 EVIDENCE = (
@@ -32,22 +35,16 @@ EVIDENCE = (
 Params = Sequence[tuple[str, str]]
 
 
-def show_export_menu(filters: Filters, sort: str) -> None:
-    """A link per format with its columns, and links to the list itself.
+def show_export_menu(filters: Filters, sort: str, columns: Columns) -> None:
+    """A link per format, and links to the list itself.
 
     Links, not buttons: the file is streamed when it is asked for.
     """
     with st.popover("Export", icon=":material/download:", key="export"):
         if current_principal().is_allowed(Permission.DOWNLOAD):
-            columns = st.multiselect(
-                "Columns",
-                list(LISTING_COLUMNS),
-                key=COLUMNS_KEY,
-                placeholder="All columns",
-                format_func=lambda name: LISTING_COLUMNS[name].heading,
-            )
-            _show_files(ListRequest(filters, sort, tuple(columns)))
-        _show_links_to_list(filters, sort)
+            st.caption(CHOSEN.format(len(columns.chosen)) if columns.chosen else ALL)
+            _show_files(ListRequest(filters, sort, columns.chosen))
+        _show_links_to_list(filters, sort, columns)
         report_button()
 
 
@@ -67,11 +64,15 @@ def _show_files(query: ListRequest) -> None:
     st.html(f'<nav class="menu" aria-label="Download this list">{links}</nav>')
 
 
-def _show_links_to_list(filters: Filters, sort: str) -> None:
+def _show_links_to_list(filters: Filters, sort: str, columns: Columns) -> None:
     """Links to this view: what it shows now, or always what the latest snapshot shows."""
     with store_connection(Permission.USERS) as con:
         newest = filters.as_of or snapshot_times(con, newest_count=1)[0]
-    params = [("sort", sort), *(("open", id_) for id_ in st.query_params.get_all("open"))]
+    params = [
+        ("sort", sort),
+        ("columns", columns_text(columns.chosen)),
+        *((n, value) for n in ("rows", "page", "open") for value in st.query_params.get_all(n)),
+    ]
     zone = timezone.with_zone({})
     links = "".join(
         f'<a class="copy-link" href="{escape(f"?{urlencode(address, doseq=True)}")}">'

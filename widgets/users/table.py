@@ -11,8 +11,10 @@ from queries.users.accounts import PAGE_SIZES, SORTS, AccountPage, count_account
 from queries.users.detail import account_details
 from server.authorize import authorize, store_connection
 from widgets import account_panel
+from widgets.account_row import Account, table_columns, table_row
 from widgets.address import address_params, update_address
 from widgets.filters import show_ignored_params
+from widgets.users.columns import Columns
 from widgets.users.presets import suggest_fewer_filters
 from widgets.users_table import Block, TableRow, users_table
 
@@ -27,10 +29,10 @@ NO_ACCOUNTS = "No accounts."
 def show_table(
     page: AccountPage,
     filters: Filters,
+    columns: Columns,
     order: str,
     *,
     descending: bool,
-    several_integrations: bool,
 ) -> None:
     """One page of accounts. A fragment: opening a row draws nothing else."""
     authorize(Permission.USERS)
@@ -49,8 +51,8 @@ def show_table(
         }
 
     users_table(
-        _table_rows(page, filters),
-        columns=account_panel.table_columns(several_integrations=several_integrations),
+        _table_rows(page, filters, columns.shown),
+        columns=table_columns(columns.shown, is_chosen=bool(columns.chosen)),
         sort=order,
         descending=descending,
         details=panels,
@@ -63,18 +65,23 @@ def show_table(
     )
 
 
-def _table_rows(page: AccountPage, filters: Filters) -> list[TableRow]:
+def _table_rows(page: AccountPage, filters: Filters, names: Sequence[str]) -> list[TableRow]:
+    ids = page.account_ids if "account_id" in names else {}
     return [
-        account_panel.table_row(
-            row,
-            page.overrides.get(row.account_key),
-            wanted_roles=wanted_roles(filters, row.roles),
+        table_row(
+            Account(
+                row,
+                page.overrides.get(row.account_key),
+                wanted_roles(filters, row.roles),
+                ids.get(row.account_key),
+            ),
+            names,
         )
         for row in page.rows
     ]
 
 
-def show_ignored(filters: Filters, sort: str, page: int) -> None:
+def show_ignored(filters: Filters, columns: Columns, sort: str, page: int) -> None:
     """A note on parameters of the address that have no effect."""
     ignored = ignored_params(address_params(), filters)
     if sort and sort.removeprefix("-") not in SORTS:
@@ -87,6 +94,7 @@ def show_ignored(filters: Filters, sort: str, page: int) -> None:
         ignored.append(("rows", size))
     shows_all = filters == filters.cleared()
     show_ignored_params(ignored, shown="Showing all accounts." if shows_all else "")
+    show_ignored_params([("columns", name) for name in columns.ignored], kind="column")
 
 
 def show_suggestions(filters: Filters) -> None:

@@ -18,8 +18,9 @@ from widgets import timezone
 Tone = Literal["good", "bad", "ongoing", "awaiting", "quiet", "warn"]
 Icon = Literal["check", "cross", "clock", "spinner", "dash", "plus", "question", "alert"]
 
-Place = Literal["title", "app", "name", "state"]
-"""Where a column stands on a phone, in two lines: title and state, app and name."""
+Place = Literal["title", "app", "name", "state", "fact"]
+"""Where a column stands on a phone, in two lines: title and state, app and name. A fact has a line
+of its own."""
 
 MAX_TAGS = 40
 """Tags of a row that are sent; the row's details have the others."""

@@ -12,6 +12,10 @@ const LONG_TEXT = 300; // characters; longer text gets a scroll box
 const TAIL = 8; // characters behind an ellipsis in the middle
 const IS_CUTTABLE = /^[ -~]{12,}$/; // other scripts can join letters, or be written from the right
 const MORE_WIDTH = 36; // pixels for "+8"
+const LEAST_UNIT = 80; // pixels of a column of width 1; a table with less room than that scrolls,
+const SCROLLED_UNIT = 116; // and then has more
+const MIN_WIDTH = 0.4; // of a column that is made narrower
+const WIDTHS_KEY = "rollcall-widths"; // of the browser's storage: table -> column -> width
 const pen = document.createElement("canvas").getContext("2d"); // measures text
 const SVG = "http://www.w3.org/2000/svg";
 const ICONS = {
@@ -33,7 +37,7 @@ const NOTE_ICONS = { good: "check", bad: "cross", ongoing: "spinner", awaiting: 
 const ROW_HEIGHTS = { compact: "Compact rows", comfortable: "Comfortable rows" };
 const ROW_HEIGHT_KEY = "rollcall-rows"; // of the browser's storage
 const KEYS = [["j  ↓", "Next row"], ["k  ↑", "Previous row"], ["o  Enter", "Open or close the row"], ["Esc", "Close the row"],
-  ["/  Ctrl K", "Search"], ["?", "Show these keys"]];
+  ["Shift  ← →", "Make the column narrower or wider, on its heading"], ["/  Ctrl K", "Search"], ["?", "Show these keys"]];
 const views = new WeakMap(); // root element -> state that survives a redraw
 
 export default function draw(component) {
@@ -65,9 +69,13 @@ function createView(root, data) {
   view.head = el("thead", { role: "rowgroup" });
   view.body = el("tbody", { role: "rowgroup" });
   view.keys = keysDialog();
-  root.replaceChildren(view.sorter, el("table", { class: "main", role: "table" }, view.caption, view.widths, view.head, view.body), view.keys);
+  view.table = el("table", { class: "main", role: "table" }, view.caption, view.widths, view.head, view.body);
+  view.pane = el("div", { class: "pane" }, view.table);
+  root.replaceChildren(view.sorter, view.pane, view.keys);
   root.classList.toggle("comfortable", localStorage.getItem(ROW_HEIGHT_KEY) === "comfortable");
-  new ResizeObserver(() => fitCells(view)).observe(root);
+  new ResizeObserver(() => { if (view.shares) fitPane(view); fitCells(view); }).observe(root);
+  root.addEventListener("pointerdown", (event) => { if (event.target.matches(".resizer")) startResize(view, event); });
+  root.addEventListener("dblclick", (event) => { if (event.target.matches(".resizer")) forgetWidths(view); });
   document.addEventListener("keydown", function onKey(event) {
     if (root.isConnected) handlePageKey(view, root, event);
     else document.removeEventListener("keydown", onKey);
@@ -130,6 +138,7 @@ function keepInAddress(view) {
 
 // Escape closes the row and focuses it; in a search box with text it only clears the text.
 function handleKey(view, event) {
+  if (resizeByKey(view, event)) return;
   const entry = [...view.rows.values()].find(({ panel, row }) => panel.contains(event.target) || row.contains(event.target));
   if (event.key === "Escape" && entry && !event.target.value && view.open.has(entry.id)) {
     entry.toggle.focus();
@@ -141,7 +150,8 @@ function handleKey(view, event) {
 function handlePageKey(view, root, event) {
   const target = event.composedPath()[0];
   const isTyping = target.matches?.("input:not([type=radio]), textarea, select, [contenteditable]");
-  if (event.ctrlKey || event.metaKey || event.altKey || isTyping || document.querySelector("[role=dialog], [data-testid=stPopoverBody]") || view.keys.open) return;
+  const isInMenu = event.composedPath().some((element) => element.popover);
+  if (event.ctrlKey || event.metaKey || event.altKey || isTyping || isInMenu || document.querySelector("[role=dialog], [data-testid=stPopoverBody]") || view.keys.open) return;
   const entries = [...view.rows.values()].filter((entry) => entry.toggle.isConnected);
   const focused = entries.findIndex(({ row }) => row.contains(target));
   const entry = entries[focused] ?? entries.find(({ panel }) => panel.contains(target));
@@ -215,13 +225,11 @@ function drawHead(view) {
   if (view.drawn === drawn) return;
   view.drawn = drawn;
   view.caption.textContent = caption;
-  const total = columns.reduce((sum, column) => sum + (column.width ?? 1), 0);
   const hasDetails = opens === "details";
-  view.widths.replaceChildren(...(hasDetails ? [el("col", { class: "toggles" })] : []), ...columns.map((column) => {
-    const col = el("col");
-    col.style.width = `${(100 * (column.width ?? 1)) / total}%`;
-    return col;
-  }));
+  view.widths.replaceChildren(...(hasDetails ? [el("col", { class: "toggles" })] : []), ...columns.map(() => el("col")));
+  const kept = keptWidths(view);
+  view.shares = columns.map(({ key, width }) => kept[key] ?? width ?? 1);
+  applyWidths(view);
   view.head.replaceChildren(el("tr", { role: "row" },
     hasDetails && el("th", { scope: "col", role: "columnheader" }, el("span", { class: "unseen" }, "Details"), rowsMenu()),
     columns.map((column) => headCell(column, sort))));
@@ -244,12 +252,78 @@ function keysDialog() {
   return dialog;
 }
 
+// ---- widths ----------------------------------------------------------------------------------------
+
+// A column has a share of the table, which is at least as wide as the window: where all shares together
+// need more room, the table scrolls within its pane.
+function applyWidths(view) {
+  const total = view.shares.reduce((sum, share) => sum + share, 0);
+  [...view.widths.children].slice(-view.shares.length).forEach((col, index) => { col.style.width = `${(100 * view.shares[index]) / total}%`; });
+  fitPane(view, total);
+}
+
+function fitPane(view, total = view.shares.reduce((sum, share) => sum + share, 0)) {
+  const isList = getComputedStyle(view.body).display === "block"; // on a phone
+  const isScrolled = !isList && total * LEAST_UNIT > view.pane.clientWidth;
+  view.pane.classList.toggle("scrolls", isScrolled);
+  view.table.style.minWidth = isScrolled ? `${Math.round(total * SCROLLED_UNIT)}px` : "";
+}
+
+const allWidths = () => { try { return JSON.parse(localStorage.getItem(WIDTHS_KEY)) ?? {}; } catch { return {}; } };
+const keptWidths = (view) => Object.fromEntries(Object.entries(allWidths()[view.component.data.caption] ?? {}).filter(([, width]) => width >= MIN_WIDTH && width < 50));
+
+function keepWidths(view) {
+  const { caption, columns } = view.component.data;
+  const widths = { ...keptWidths(view), ...Object.fromEntries(columns.map(({ key }, index) => [key, view.shares[index]])) };
+  localStorage.setItem(WIDTHS_KEY, JSON.stringify({ ...allWidths(), [caption]: widths }));
+  fitCells(view);
+}
+
+function forgetWidths(view) {
+  const { caption, columns } = view.component.data;
+  localStorage.setItem(WIDTHS_KEY, JSON.stringify({ ...allWidths(), [caption]: {} }));
+  view.shares = columns.map(({ width }) => width ?? 1);
+  applyWidths(view);
+  fitCells(view);
+}
+
+// The room comes from the next column, or goes there. A table that scrolls becomes wider or narrower.
+function resize(view, index, change, before = [...view.shares]) {
+  const { shares } = view, isLast = index === shares.length - 1, isFree = isLast || view.pane.classList.contains("scrolls");
+  const most = isFree ? 50 - before[index] : before[index + 1] - MIN_WIDTH;
+  const step = Math.min(Math.max(change, MIN_WIDTH - before[index]), Math.max(most, 0));
+  shares[index] = before[index] + step;
+  if (!isFree) shares[index + 1] = before[index + 1] - step;
+  applyWidths(view);
+}
+
+function startResize(view, event) {
+  const cell = event.target.closest("th"), cells = [...cell.parentElement.children];
+  const index = cells.indexOf(cell) - (cells.length - view.shares.length);
+  const before = [...view.shares], start = event.clientX, perPixel = before[index] / cell.offsetWidth, ended = new AbortController();
+  event.preventDefault();
+  event.target.setPointerCapture(event.pointerId);
+  event.target.addEventListener("pointermove", ({ clientX }) => resize(view, index, (clientX - start) * perPixel, before), { signal: ended.signal });
+  for (const type of ["pointerup", "pointercancel"]) event.target.addEventListener(type, () => { ended.abort(); keepWidths(view); }, { signal: ended.signal });
+}
+
+function resizeByKey(view, event) {
+  const index = view.component.data.columns.findIndex(({ key }) => key === event.target.dataset?.sort);
+  const step = { ArrowLeft: -0.1, ArrowRight: 0.1 }[event.key];
+  if (!event.shiftKey || index < 0 || !step) return false;
+  event.preventDefault();
+  resize(view, index, step);
+  keepWidths(view);
+  return true;
+}
+
 function headCell({ key, label, sortable, numeric, suffix }, sort) {
   const direction = sort?.key === key ? (sort.descending ? "descending" : "ascending") : null;
   const inner = sortable
     ? el("button", { type: "button", id: `sort-${key}`, "data-sort": key }, el("span", {}, label, suffix && el("span", { class: "suffix" }, ` (${suffix})`)), icon(direction === "descending" ? "down" : "up"))
     : label;
-  return el("th", { scope: "col", role: "columnheader", class: numeric && "numeric", "aria-sort": direction }, inner);
+  return el("th", { scope: "col", role: "columnheader", class: numeric && "numeric", "aria-sort": direction }, inner,
+    el("span", { class: "resizer", "aria-hidden": "true", title: "Drag to change the width. Double-click: the usual widths." }));
 }
 
 // Replaces the header where rows are cards.
@@ -331,7 +405,7 @@ const copyButton = (text, label, attributes = {}) => el("button", { type: "butto
 const textSpan = (kind, text) => el("span", { class: kind, dir: "auto", title: text.length > 16 ? text : null }, text);
 
 function tableCell(isHeading, { label, numeric, place }, cell, rowLabel) {
-  const value = el("div", { class: "value" }, cellOf(cell));
+  const value = el("div", { class: "value", "data-label": place === "fact" ? label : null }, cellOf(cell));
   // A row is too narrow for visible buttons; with the keyboard the same text is copied in the panel.
   if (cell?.kind === "id") value.append(copyButton(cell.text, label, { tabindex: "-1" }));
   if (cell?.kind === "tags" && cell.items.length) value.firstChild.append(el("button", { type: "button", class: "more", hidden: true, "aria-expanded": "false", "data-of": `${label} of ${rowLabel}` }));
@@ -351,17 +425,19 @@ function fitCells(view) {
     .map((id) => [id, id.dataset.text, id.clientWidth, fontOf(getComputedStyle(id))]);
   for (const [id, text, width, font] of cut) {
     const start = startThatFits(text, width, font), end = text.length - TAIL;
+    if (!start) continue;
     id.replaceChildren(el("span", { class: "start" }, text.slice(0, start)), el("span", { class: "left-out" }, text.slice(start, end)), text.slice(end));
   }
 }
 
 const fontOf = ({ fontWeight, fontSize, fontFamily }) => `${fontWeight} ${fontSize} ${fontFamily}`;
 
-// How many letters fit before an ellipsis and the tail.
+// How many letters fit before an ellipsis and the tail; none in a cell that is too narrow for both.
 function startThatFits(text, width, font) {
   pen.font = font;
   const tail = pen.measureText(`…${text.slice(-TAIL)}`).width + 1;
-  let low = 1, high = text.length - TAIL - 1;
+  if (pen.measureText(text.slice(0, 2)).width + tail > width) return 0;
+  let low = 2, high = text.length - TAIL - 1;
   while (low < high) {
     const middle = Math.ceil((low + high) / 2);
     if (pen.measureText(text.slice(0, middle)).width + tail <= width) low = middle;
