@@ -98,6 +98,37 @@ def test_a_name_that_arrives_later_leaves_earlier_reasons_until_it_is_removed(
     assert reasons_of(con) == {"u": "E-409", "v": "Ask grace.h about it"}
 
 
+@pytest.mark.parametrize(
+    ("planted", "shown"),
+    [
+        ("Locked by Bergström", "Locked by …"),
+        ("locked by SØREN; ask Mbeki or thorne", "locked by …; ask … or …"),
+        ("Not at pc-søren.office.mail.example:8443/u?id=x, retry", "Not at … retry"),
+        ("www.mail.example/users/new did not answer", "… did not answer"),
+        ("Listed for nobody: pat.doe (Pat Doe), Doe", "Listed for nobody: … (…), …"),
+        ("SCIM: User already exists, Will retried", "SCIM: User already exists, … retried"),
+        ("User will be retried by the test user", "User will be retried by the test user"),
+    ],
+)
+def test_a_reason_has_no_word_and_no_host_of_another_account(
+    snapshots: Deliveries, con: Connection, planted: str, shown: str
+) -> None:
+    others = [
+        an_account("s", account_id="s", user="Bergström, Søren", email="s.b@mail.example"),
+        an_account("m", account_id="m", user="Ada Mbeki-Thorne", email=None),
+        an_account("w", account_id="w", user="Will User", email=None),
+        an_account("t", account_id="t", user="Test Account", email=None),
+    ]
+    failed = an_account("x", user=None, email=None, state="Update failed", reason=planted)
+    snapshots.take(failed, *others)
+    person = an_account("pat.doe", user="Pat Doe", email="pat@people.example")
+    snapshots.take(person, integration="directory", at=YESTERDAY)
+    assert reasons_of(con)["x"] == shown
+    remove_snapshot(snapshots.store, "directory", YESTERDAY)
+    con.rollback()
+    assert ("pat.doe" in reasons_of(con)["x"]) == ("pat.doe" in planted)
+
+
 NAMED = st.sampled_from(["ada", "ada.king", "Ada King", "king"])
 DAYS = st.tuples(st.integers(0, 3), st.lists(st.tuples(NAMED, NAMED, NAMED), max_size=3))
 
