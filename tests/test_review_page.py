@@ -19,7 +19,6 @@ from data.files.naming import SnapshotFile
 from data.history.load import load
 from data.home import Home
 from data.records.exceptions import RuleSettings, read_rule_settings
-from data.service.active_store import prepare_sample
 from data.store.engine import open_store
 from queries.review.findings import PAGE_SIZE
 from queries.review.rules import RULES
@@ -215,14 +214,17 @@ def test_text_from_the_data_is_never_markdown(store: Engine, home: Home) -> None
         assert not any(text in str(each.label) for each in (*run.button, *run.expander))
 
 
-def test_sample_data_has_findings_but_no_exceptions(
-    home: Home, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("ROLLCALL_NO_SAMPLE", "")
-    monkeypatch.setattr("data.service.active_store.SAMPLE_DAYS", 15)
-    prepare_sample(home)
-    run = page(rule="deleted_but_active")
-    assert listed(run)
-    assert "This is sample data: exceptions cannot be added." in texts(run)
-    assert not any(b.key == "exception_save" for b in run.button)
+@pytest.mark.usefixtures("sample")
+def test_an_exception_can_be_tried_with_the_sample() -> None:
+    run = page(rule="active_and_unmatched")
+    before = len(listed(run))
+    choose_first(run, "exception_accounts")
+    run = press(fill(run), "exception_save")
+    assert len(listed(run)) == before - 1
     assert not run.get("html") or "evidence.zip" not in str([h.proto for h in run.get("html")])
+
+
+def test_findings_that_failed_are_listed_with_their_reasons(store: Engine, home: Home) -> None:
+    take(store, home, an_account("ada", state="Delete failed", reason="Locked", code="E-1"))
+    row = table(page(rule="delete_failed_but_active"))["rows"][0]
+    assert "E-1 · Locked" in str(row["cells"]["provisioning_state"])

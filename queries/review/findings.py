@@ -34,6 +34,9 @@ ACCOUNT_COLUMNS = (
 )
 """The columns of a finding that come from its account."""
 
+REASON_COLUMNS = ("state_reason", "failure_code")
+"""The columns that tell on a page why an account failed; the evidence does without them."""
+
 EXCEPTION_COLUMNS = ("reason", "accepted_by", "accepted_at", "until")
 """The columns of a finding that come from its exception; empty for an open finding."""
 
@@ -71,7 +74,7 @@ def page_of_findings(
 ) -> Sequence[sa.Row[Any]]:
     """One row per open finding of the page (from 1), or per exception; the oldest first.
 
-    Columns as of `finding_rows`; the accounts are read for this page only.
+    Columns as of `finding_rows`, and REASON_COLUMNS; the accounts are read for this page only.
     """
     dated = _dated_findings(view, rule)
     is_shown = dated.c.reason.is_not(None) if with_exception else dated.c.reason.is_(None)
@@ -83,7 +86,8 @@ def page_of_findings(
         [tuple(row) for row in page_rows]
     )
     accounts = snapshot_accounts_by_key(view, [row.account_key for row in page_rows])
-    rows = _with_account_columns(view, page_values, accounts)
+    columns = (*ACCOUNT_COLUMNS, *REASON_COLUMNS)
+    rows = _with_account_columns(view, page_values, accounts, columns)
     return con.execute(select(rows).order_by(rows.c.since, rows.c.account_key)).all()
 
 
@@ -115,7 +119,10 @@ def finding_rows(view: View, rule: Rule) -> sa.FromClause:
 
 
 def _with_account_columns(
-    view: View, dated: sa.FromClause, accounts: sa.FromClause
+    view: View,
+    dated: sa.FromClause,
+    accounts: sa.FromClause,
+    columns: Sequence[str] = ACCOUNT_COLUMNS,
 ) -> sa.FromClause:
     newest = view.newest_snapshots()
     return (
@@ -126,7 +133,7 @@ def _with_account_columns(
             newest.c.at.label("snapshot_taken_at"),
             dated.c.since,
             dated.c.detail,
-            *(accounts.c[name] for name in ACCOUNT_COLUMNS),
+            *(accounts.c[name] for name in columns),
             *(dated.c[name] for name in EXCEPTION_COLUMNS),
         )
         .join_from(dated, accounts, accounts.c.account_key == dated.c.account_key)
