@@ -68,9 +68,10 @@ def is_regular_file(path: Path) -> bool:
 
 @dataclass(frozen=True)
 class Home:
-    """The folder of one installation."""
+    """The folder of one installation, or of the sample in it, which has a store of its own."""
 
     root: Path
+    is_sample: bool = False
 
     @property
     def inbox(self) -> Path:
@@ -100,12 +101,14 @@ class Home:
     @property
     def database_url(self) -> str:
         """The address of the store: ROLLCALL_DATABASE_URL, or a DuckDB file in the home."""
-        own_file = self.root / "rollcall.duckdb"
-        return os.environ.get("ROLLCALL_DATABASE_URL") or database_url(own_file)
+        own_store = database_url(self.root / "rollcall.duckdb")
+        if self.is_sample:
+            return own_store
+        return os.environ.get("ROLLCALL_DATABASE_URL") or own_store
 
     @property
     def sample(self) -> Path:
-        """The folder of the sample's store. Sample data never mixes with real data."""
+        """The folder of the sample's home. Sample data never mixes with real data."""
         return self.root / "sample"
 
     @property
@@ -133,10 +136,15 @@ def current_home() -> Home:
     """
     os.umask(PRIVATE_UMASK)
     home = Home(Path(os.environ.get("ROLLCALL_HOME") or CHECKOUT / "var").expanduser().resolve())
-    for folder in (home.inbox, home.archive, home.rejected):
-        folder.mkdir(parents=True, exist_ok=True)
+    create_folders(home)
     _make_private(home.root)
     return home
+
+
+def create_folders(home: Home) -> None:
+    """Create the folders in which people look for files."""
+    for folder in (home.inbox, home.archive, home.rejected):
+        folder.mkdir(parents=True, exist_ok=True)
 
 
 def make_home_private(home: Home) -> None:

@@ -69,6 +69,8 @@ elif status.show_store_status():
     timezone.keep_zone_in_address(page.url_path)
     show_account_menu(principal)
     sample_banner.show_sample_banner()
+    if page in (pages[Permission.AUDIT], *other_pages):  # the others say so themselves
+        sample_banner.show_empty_banner()
     rerun_when_loaded()
     with PAGE_SECONDS.labels(page.title).time():
         page.run()

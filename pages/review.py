@@ -8,7 +8,7 @@ from data.access.roles import Permission
 from data.records.exceptions import read_rule_settings
 from queries.evidence.findings import select_rules
 from queries.users.accounts import integration_names
-from server.authorize import is_sample, store_connection
+from server.authorize import store_connection
 from server.session import current_principal
 from widgets import evidence, status
 from widgets.address import update_address
@@ -61,9 +61,5 @@ if rule:
     st.stop()
 
 findings.rules_overview(view, rules)
-if (
-    view.as_of is None
-    and not is_sample()
-    and current_principal().is_allowed_everywhere(Permission.CHANGE_SETTINGS)
-):
+if view.as_of is None and current_principal().is_allowed_everywhere(Permission.CHANGE_SETTINGS):
     limits_form(limits)

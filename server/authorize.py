@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from data.access.roles import NotAllowed, Permission, Principal, Visibility
-from data.home import current_home
+from data.home import Home, current_home
 from data.records.audit_log import Event, record_denial, record_event
 from data.service import active_store
 from data.store.engine import open_store, restricted_engine
@@ -76,10 +76,22 @@ def record_action(event: Event, **details: Any) -> None:
     record_event(current_home(), current_principal().name, event, **details)
 
 
+def record_decision(event: Event, **details: Any) -> None:
+    """The same about accounts or files that readers see; those of the sample do not exist."""
+    sample = {"data": "the sample"} if is_sample() else {}
+    record_action(event, **details, **sample)
+
+
 def is_sample() -> bool:
     """Whether readers see the sample data."""
     with _explained_errors():
         return active_store.active_store(current_home()).is_sample
+
+
+def is_empty() -> bool:
+    """Whether there is nothing to read, not even the sample."""
+    with _explained_errors():
+        return active_store.is_empty(current_home())
 
 
 def is_sample_incomplete() -> bool:
@@ -185,14 +197,30 @@ def _can_retry(error: StoreError) -> bool:
 
 
 def writable_store(permission: Permission, integration: str | None = None) -> sa.Engine:
-    """The unrestricted store, to change one integration, or something that concerns all.
+    """The unrestricted store that readers see, to change one integration, or all of them.
 
     The latter needs a principal who sees all integrations.
     """
+    _authorize_change(permission, integration)
+    return active_store.active_store(current_home()).engine
+
+
+def writable_real_store(permission: Permission, integration: str | None = None) -> sa.Engine:
+    """The same for the store of real data, even while the sample is shown."""
+    _authorize_change(permission, integration)
+    return open_store(current_home().database_url)
+
+
+def _authorize_change(permission: Permission, integration: str | None) -> None:
     principal = authorize(permission, integration)
     if integration is None and not principal.is_allowed_everywhere(permission):
         _deny(principal, permission)
-    return open_store(current_home().database_url)
+
+
+def active_home() -> Home:
+    """The home with the files that readers see: the installation's, or the sample's."""
+    with _explained_errors():
+        return active_store.active_store(current_home()).home
 
 
 def can_load() -> bool:

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Engine
 from streamlit.runtime.pages_manager import PagesManager
 
 from data.home import Home, current_home
+from data.service.sample import prepare_sample
 from data.store.engine import close_stores, open_store
 
 pytest_plugins = ["browsing", "servers"]
@@ -80,6 +81,16 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
     monkeypatch.delenv("ROLLCALL_DATABASE_URL", raising=False)
     yield current_home()
     close_stores()
+
+
+@pytest.fixture
+def sample(home: Home, monkeypatch: pytest.MonkeyPatch) -> Home:
+    """The same, which shows a small sample."""
+    monkeypatch.delenv("ROLLCALL_NO_SAMPLE")
+    monkeypatch.setattr("data.service.active_store.SAMPLE_DAYS", 2)
+    monkeypatch.setattr("data.service.active_store.SAMPLE_INTEGRATIONS", 1)
+    prepare_sample(home)
+    return home
 
 
 @pytest.fixture(autouse=True)

@@ -10,19 +10,21 @@ from builders import a_snapshot_file
 from sqlalchemy import Engine, func, select
 
 from data.files.naming import SnapshotFile
-from data.history.load import load
+from data.history.load import LoadResult, load
 from data.home import Home
+from data.inbox.actions import requeue_file
+from data.inbox.inbox import load_inbox
+from data.records.exceptions import RuleSettings
 from data.schema import snapshot
 from data.service import active_store as module
-from data.service.active_store import (
-    ActiveStore,
-    active_store,
-    prepare_sample,
-    remove_sample,
-    restore_sample,
-    store_status,
-)
+from data.service import sample as sample_module
+from data.service.active_store import ActiveStore, active_store, store_status
+from data.service.sample import prepare_sample, remove_sample, restore_sample
 from data.store.engine import close_stores, open_store
+from queries.review.duration import View
+from queries.review.findings import count_findings
+from queries.review.rules import RULE_BY_NAME
+from queries.snapshots import quarantined_files
 
 DAYS, INTEGRATIONS = 2, 2
 
@@ -48,11 +50,11 @@ def restarted(home: Home) -> ActiveStore:
 
 
 def it_is(monkeypatch: pytest.MonkeyPatch, day: int) -> None:
-    monkeypatch.setattr(module, "_latest_sample_time", lambda: datetime(2026, 11, day, 6))
+    monkeypatch.setattr(module, "latest_sample_time", lambda: datetime(2026, 11, day, 6))
 
 
 def samples(home: Home) -> list[str]:
-    return sorted(path.name for path in home.sample.glob("*.duckdb"))
+    return sorted(path.name for path in home.sample.iterdir())
 
 
 def test_an_empty_store_shows_the_sample_once_it_is_ready(home: Home) -> None:
@@ -72,7 +74,7 @@ def test_a_real_snapshot_replaces_the_sample_at_once_and_for_good(
     prepare_sample(home)
     real = open_store(home.database_url)
     load(real, SnapshotFile.from_path(a_snapshot_file(tmp_path)))
-    assert active_store(home) == (real, False, 0)
+    assert active_store(home) == (real, home, 0)
     assert snapshots_in(real) == 1
     assert not restarted(home).is_sample
 
@@ -112,7 +114,7 @@ def test_removing_the_sample_stops_its_creation(
         loads.append(file)
         home.sample_removed.touch()
 
-    monkeypatch.setattr(module, "load", removed_meanwhile)
+    monkeypatch.setattr(sample_module, "load", removed_meanwhile)
     prepare_sample(home)
     assert len(loads) == 1
 
@@ -123,7 +125,7 @@ def test_real_data_stops_the_creation_of_the_sample(
     def real_meanwhile(*_: object, **__: object) -> None:
         load(open_store(home.database_url), SnapshotFile.from_path(a_snapshot_file(tmp_path)))
 
-    monkeypatch.setattr(module, "load", real_meanwhile)
+    monkeypatch.setattr(sample_module, "load", real_meanwhile)
     prepare_sample(home)
     assert snapshots_in(active_store(home).engine) == 1
 
@@ -136,7 +138,7 @@ def test_a_sample_of_yesterday_is_replaced_at_the_next_start(
     close_stores()
     it_is(monkeypatch, day=23)
     prepare_sample(home)
-    assert samples(home) == ["2026-11-23.duckdb"]
+    assert samples(home) == ["2026-11-23"]
     assert active_store(home).missing_snapshots == 0
     with active_store(home).engine.connect() as con:
         assert con.scalar(select(func.max(snapshot.c.taken_at))) == datetime(2026, 11, 23, 6)
@@ -149,7 +151,7 @@ def test_a_running_app_keeps_its_sample_when_the_day_ends(
     prepare_sample(home)
     it_is(monkeypatch, day=23)
     assert active_store(home).missing_snapshots == 0
-    assert samples(home) == ["2026-11-22.duckdb"]
+    assert samples(home) == ["2026-11-22"]
 
 
 class Killed(BaseException):
@@ -168,7 +170,7 @@ def half_made(home: Home, monkeypatch: pytest.MonkeyPatch) -> Home:
         load(engine, file, **how)
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, "load", killed_in_between)
+        patch.setattr(sample_module, "load", killed_in_between)
         with pytest.raises(Killed):
             prepare_sample(home)
     return home
@@ -179,6 +181,27 @@ def test_an_incomplete_sample_is_completed_at_the_next_start(half_made: Home) ->
     prepare_sample(half_made)
     assert active_store(half_made).missing_snapshots == 0
     assert snapshots_in(active_store(half_made).engine) == DAYS * INTEGRATIONS
+
+
+def test_the_sample_has_files_to_decide_on_and_an_exception(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SAMPLE_INTEGRATIONS", 4)
+    prepare_sample(home)
+    engine, sample, _ = active_store(home)
+    with engine.connect() as con:
+        files = {file.status: file for file in quarantined_files(con, 1)}
+        view = View(limits=RuleSettings())
+        counts = {name: count_findings(con, view, rule) for name, rule in RULE_BY_NAME.items()}
+    assert "would be deleted" in files["on hold"].reason
+    assert "expected a list of accounts" in files["rejected"].reason
+    assert {n: c.exceptions for n, c in counts.items() if c.exceptions} == {
+        "unmatched_and_privileged": 1
+    }
+    held = files["on hold"]
+    requeue_file(engine, sample, "on hold", held.integration, held.file_name, confirmed=True)
+    assert [type(outcome) for outcome in load_inbox(engine, sample)] == [LoadResult]
+    assert snapshots_in(engine) == 4 * DAYS + 1
 
 
 def test_the_sample_can_be_read_once_its_newest_day_is_loaded(
@@ -192,7 +215,7 @@ def test_the_sample_can_be_read_once_its_newest_day_is_loaded(
         load(engine, file, **how)
         seen.append(store_status(home).is_open)
 
-    monkeypatch.setattr(module, "load", load_and_look)
+    monkeypatch.setattr(sample_module, "load", load_and_look)
     prepare_sample(home)
     assert seen == [False, True, True, True]
 
@@ -211,15 +234,15 @@ def test_leftovers_of_a_killed_start_are_deleted(half_made: Home) -> None:
     left.touch()
     close_stores()
     prepare_sample(half_made)
-    assert [path.suffix for path in half_made.sample.iterdir() if path.is_dir()] == []
+    assert len(samples(half_made)) == 1
 
 
 def test_an_incomplete_sample_of_another_version_is_completed(
     half_made: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = module.write_sample
+    made = sample_module.write_sample
     monkeypatch.setattr(
-        module, "write_sample", lambda *args, **options: made(*args, **options, seed=2)
+        sample_module, "write_sample", lambda *args, **options: made(*args, **options, seed=2)
     )
     close_stores()
     prepare_sample(half_made)
@@ -231,6 +254,6 @@ def test_a_complete_sample_is_not_created_again(
 ) -> None:
     prepare_sample(home)
     close_stores()
-    monkeypatch.delattr(module, "write_sample")
+    monkeypatch.delattr(sample_module, "write_sample")
     prepare_sample(home)
     assert active_store(home).missing_snapshots == 0

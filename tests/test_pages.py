@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from dropped_files import HOSTILE, hostile_accounts
+from patience import PATIENCE
 from streamlit.testing.v1 import AppTest
+from streamlit.util import calc_hash
 from viewing import (
     ADA,
     BOB,
     CY,
     OF_ACCOUNTS,
+    PAGES,
     TODAY,
     YESTERDAY,
     load_all,
@@ -20,13 +21,8 @@ from viewing import (
     users,
 )
 
-from data.files.naming import SnapshotFile
-from data.history.load import load
 from data.home import Home
-from data.sample.files import sample_snapshots
-from data.service.active_store import _latest_sample_time, _sample_url, active_store
 from data.states import STATE_BY_NAME
-from data.store.engine import open_store
 from queries.users.accounts import SORTS
 from widgets.labels import MAX_LABEL_LENGTH
 
@@ -179,22 +175,7 @@ def test_hostile_names_can_be_searched_for_and_chosen_as_roles(home: Home) -> No
 # ---- the sample ----------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def small_sample(home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A home that shows a small sample."""
-    monkeypatch.delenv("ROLLCALL_NO_SAMPLE")
-    monkeypatch.setattr("data.service.active_store.SAMPLE_DAYS", 2)
-    monkeypatch.setattr("data.service.active_store.SAMPLE_INTEGRATIONS", 1)
-    engine = open_store(_sample_url(home))
-    made = sample_snapshots(
-        tmp_path / "made", accounts=20, days=2, integrations=1, until=_latest_sample_time()
-    )
-    for path in made:
-        load(engine, SnapshotFile.from_path(path))
-    assert active_store(home).missing_snapshots == 0
-
-
-def test_sample_data_is_labeled_and_can_be_removed(home: Home, small_sample: None) -> None:
+def test_sample_data_is_labeled_and_can_be_removed(sample: Home) -> None:
     shown = page("navigation.py")
     assert any("sample data" in m.value for m in shown.run.markdown)
     assert shown.run.get("plotly_chart")
@@ -206,8 +187,19 @@ def test_sample_data_is_labeled_and_can_be_removed(home: Home, small_sample: Non
     assert not any("sample data" in m.value for m in shown.run.markdown)
 
 
-def test_real_data_replaces_the_sample(home: Home, small_sample: None) -> None:
-    load_all(home, ADA)
+@pytest.mark.parametrize("name", [path.stem for path in PAGES.glob("*.py")])
+@pytest.mark.usefixtures("home")
+def test_an_empty_store_leads_to_the_upload_from_every_page(name: str) -> None:
+    run = AppTest.from_file(PAGES / "navigation.py", default_timeout=PATIENCE)
+    run._page_hash = calc_hash({"navigation": "", "health": ""}.get(name, name))
+    run.run()
+    assert not run.exception
+    links = [button.label for button in run.button] + [p.proto.label for p in run.get("page_link")]
+    assert "Upload a list" in links or run.file_uploader
+
+
+def test_real_data_replaces_the_sample(sample: Home) -> None:
+    load_all(sample, ADA)
     shown = page("navigation.py")
     assert not any("sample data" in m.value for m in shown.run.markdown)
     assert metric(shown, "Accounts") == "1"

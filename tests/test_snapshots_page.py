@@ -19,15 +19,11 @@ from patience import PATIENCE
 from sqlalchemy import Engine
 from streamlit.testing.v1 import AppTest
 
-from data.files.naming import SnapshotFile
 from data.formatting import utc_now
-from data.history.load import load
 from data.home import Home
 from data.inbox.actions import withdraw_snapshot
 from data.inbox.delivered import inbox_files
 from data.inbox.inbox import load_inbox
-from data.sample.files import sample_snapshots
-from data.service.active_store import _latest_sample_time, _sample_url
 from data.service.rebuild import rebuild
 from data.store.engine import open_store
 from data.store.errors import DiskFull
@@ -648,20 +644,6 @@ def test_an_empty_store_offers_the_upload() -> None:
     run = page()
     assert [s.value for s in run.subheader] == ["No snapshots yet"]
     assert run.file_uploader[0].label == "Upload account lists"
-
-
-@pytest.fixture
-def sample(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A home that shows a small sample."""
-    monkeypatch.delenv("ROLLCALL_NO_SAMPLE")
-    monkeypatch.setattr("data.service.active_store.SAMPLE_DAYS", 2)
-    monkeypatch.setattr("data.service.active_store.SAMPLE_INTEGRATIONS", 1)
-    engine = open_store(_sample_url(home))
-    made = sample_snapshots(
-        tmp_path / "made", accounts=20, days=2, integrations=1, until=_latest_sample_time()
-    )
-    for path in made:
-        load(engine, SnapshotFile.from_path(path))
 
 
 @pytest.mark.usefixtures("sample")

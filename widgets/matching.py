@@ -19,7 +19,7 @@ from data.records.matches import (
     withdraw_match_overrides,
 )
 from queries.matching import MAX_SHOWN, MatchCandidates, MatchKind, evidence_text
-from server.authorize import authorize, record_action, writable_store
+from server.authorize import authorize, record_decision, writable_store
 from server.session import current_principal
 from widgets import timezone
 from widgets.signer import name_input, remember_name
@@ -69,7 +69,7 @@ def choose_directories(integrations: Sequence[str], current: Sequence[str]) -> N
 
 def _save_directories(words: dict[str, bool]) -> None:
     save_directories(writable_store(Permission.CHANGE_SETTINGS), words)
-    record_action(Event.SETTING_CHANGED, setting="Directories", integrations=words)
+    record_decision(Event.SETTING_CHANGED, setting="Directories", integrations=words)
 
 
 def choose_kind(kinds: Sequence[MatchKind]) -> MatchKind:
@@ -174,7 +174,7 @@ def _run_action(
     event = Event.MATCH_OVERRIDE_WITHDRAWN if action is _withdraw else Event.MATCH_OVERRIDDEN
     accounts = [f"{row.integration}/{row.account_id}" for row in rows[:MAX_NAMES_LOGGED]]
     owner = "none" if action is _assign_nobody else ""
-    record_action(event, number=len(rows), accounts=accounts, owner=owner)
+    record_decision(event, number=len(rows), accounts=accounts, owner=owner)
 
 
 def _assign(rows: Sequence[sa.Row[Any]], author: str) -> None:

@@ -134,7 +134,8 @@ def load_inbox(
             except Exception as error:  # maybe not the file's fault; other files are waiting
                 outcome = _record_failure(file.path, error)
             outcomes.append(_count_outcome(outcome))
-        for path in set(load_failures).difference(inbox_files(home)):
+        own_failures = {path for path in load_failures if path.is_relative_to(home.inbox)}
+        for path in own_failures.difference(inbox_files(home)):
             load_failures.pop(path)
         if pending:
             progress(len(pending), len(pending))

@@ -52,10 +52,12 @@ def sample_snapshots(
     integrations: int = 6,
     seed: int = 1,
     until: datetime | None = None,
+    newest_days: int | None = None,
 ) -> Iterator[Path]:
     """Write `<integration>/<taken_at>.<ext>`, one per day; yield each path once it is complete.
 
-    The newest are taken at `until` (naive UTC). The same arguments give the same bytes.
+    The newest are taken at `until` (naive UTC). The same arguments give the same bytes. With
+    `newest_days`, the files of earlier days are not written.
     """
     until = until or latest_morning(utc_now())
     populations = [Population(i, accounts, days, until, seed) for i in range(integrations)]
@@ -64,7 +66,9 @@ def sample_snapshots(
         for days_ago in range(days - 1, -1, -1):
             for population in populations:
                 population.advance_day(days_ago)
-                yield _write_snapshot(con, population, directory, until - timedelta(days=days_ago))
+                if newest_days is None or days_ago < newest_days:
+                    taken_at = until - timedelta(days=days_ago)
+                    yield _write_snapshot(con, population, directory, taken_at)
 
 
 def _write_snapshot(

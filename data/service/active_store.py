@@ -1,25 +1,18 @@
 """Decides which store readers see: the sample's, until real data is loaded."""
 
-import logging
 import shutil
 from datetime import datetime
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Literal, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy import func, select
 
-from data.files.naming import SnapshotFile
 from data.formatting import utc_now
-from data.history.load import load
-from data.home import Home, database_url
-from data.sample.files import latest_morning, write_sample
+from data.home import Home, create_folders
+from data.sample.files import latest_morning
 from data.schema import snapshot, state_count
 from data.store.engine import close_store, open_store
 from data.store.errors import StoreError, StoreUnusable
-
-log = logging.getLogger("rollcall")
 
 SAMPLE_DAYS = 60
 """Enough to compare thirty days with the thirty before. Each takes half a second at the first
@@ -54,8 +47,13 @@ class ActiveStore(NamedTuple):
     """The store that readers see."""
 
     engine: sa.Engine
-    is_sample: bool
+    home: Home  # with the files of this store
     missing_snapshots: int = 0  # of the sample, which are still being loaded
+
+    @property
+    def is_sample(self) -> bool:
+        """Whether its data is invented."""
+        return self.home.is_sample
 
 
 _statuses: dict[Home, StoreStatus] = {}
@@ -91,47 +89,27 @@ def active_store(home: Home) -> ActiveStore:
         raise StoreUnavailable(status.message)
     store = open_store(home.database_url)
     if _count_snapshots(store) or not home.is_sample_enabled():
-        return ActiveStore(store, is_sample=False)
-    sample = _open_sample_store(home)
-    missing = max(_sample_size() - _count_snapshots(sample), 0)
-    return ActiveStore(sample, is_sample=True, missing_snapshots=missing)
+        return ActiveStore(store, home)
+    sample = _sample_home(home)
+    engine = _open_sample_store(sample)
+    return ActiveStore(engine, sample, max(_sample_size() - _count_snapshots(engine), 0))
 
 
-def _open_sample_store(home: Home) -> sa.Engine:
-    """A damaged or outdated sample is created again."""
-    url = _sample_url(home)
-    try:
-        return open_store(url)
-    except StoreUnusable:
-        close_store(url)
-        for path in home.sample.glob("*.duckdb*"):
-            path.unlink(missing_ok=True)
-        return open_store(_sample_url(home))
-
-
-def prepare_sample(home: Home) -> None:
-    """Load the sample that ends today, unless it is loaded or there is real data.
-
-    The newest snapshots come first, so that pages have something to show at once.
-    """
-    until = _latest_sample_time()
-    if not active_store(home).is_sample:
-        return
-    _drop_other_samples(home, until)
+def is_empty(home: Home) -> bool:
+    """Whether readers see neither real data nor the sample. Raises StoreError."""
     active = active_store(home)
-    if not active.missing_snapshots:
-        return
-    with TemporaryDirectory(dir=home.sample) as folder:
-        paths = write_sample(
-            Path(folder), days=SAMPLE_DAYS, integrations=SAMPLE_INTEGRATIONS, until=until
-        )
-        for path in reversed(paths):
-            if not active_store(home).is_sample:
-                return
-            # An earlier start may have loaded it; that of another version is replaced.
-            load(active.engine, SnapshotFile.from_path(path), replace=True, confirmed=True)
-            path.unlink()
-    log.info("The sample data is loaded.")
+    return not active.is_sample and not _count_snapshots(active.engine)
+
+
+def _open_sample_store(sample: Home) -> sa.Engine:
+    """A damaged or outdated sample is created again."""
+    try:
+        return open_store(sample.database_url)
+    except StoreUnusable:
+        close_store(sample.database_url)
+        shutil.rmtree(sample.root)
+        create_folders(sample)
+        return open_store(sample.database_url)
 
 
 def _sample_size() -> int:
@@ -139,34 +117,17 @@ def _sample_size() -> int:
     return SAMPLE_DAYS * SAMPLE_INTEGRATIONS
 
 
-def remove_sample(home: Home) -> None:
-    """Show the empty store instead of the sample, from now on."""
-    home.sample_removed.touch()
-    shutil.rmtree(home.sample, ignore_errors=True)
+def _sample_home(home: Home) -> Home:
+    """The home of the existing sample. It stays when the app runs past midnight."""
+    existing = max(home.sample.glob("*/rollcall.duckdb"), default=None)
+    if existing:
+        return Home(existing.parent, is_sample=True)
+    sample = Home(home.sample / f"{latest_sample_time():%Y-%m-%d}", is_sample=True)
+    create_folders(sample)
+    return sample
 
 
-def restore_sample(home: Home) -> None:
-    """Show the sample again while there is no real data; it is created once more."""
-    home.sample_removed.unlink(missing_ok=True)
-
-
-def _drop_other_samples(home: Home, until: datetime) -> None:
-    """Delete the samples of other days, and the files that a killed process has left."""
-    for path in home.sample.glob("*"):
-        if path.is_dir():
-            shutil.rmtree(path)
-        elif path.name.split(".")[0] != f"{until:%Y-%m-%d}":
-            path.unlink(missing_ok=True)
-
-
-def _sample_url(home: Home) -> str:
-    """The existing sample. It stays when the app runs past midnight."""
-    home.sample.mkdir(parents=True, exist_ok=True)
-    existing = max(home.sample.glob("*.duckdb"), default=None)
-    return database_url(existing or home.sample / f"{_latest_sample_time():%Y-%m-%d}.duckdb")
-
-
-def _latest_sample_time() -> datetime:
+def latest_sample_time() -> datetime:
     """The time of the sample's newest snapshot: the latest 06:00 UTC."""
     return latest_morning(utc_now())
 

@@ -16,12 +16,12 @@ from data.records.audit_log import flush_pending
 from data.service.active_store import (
     StoreStatus,
     active_store,
-    prepare_sample,
     set_store_status,
 )
 from data.service.backup import make_requested_copy
 from data.service.instance import register_instance, running_instance, unregister_instance
 from data.service.rebuild import load_missing, open_or_rebuild
+from data.service.sample import prepare_sample
 from data.store.engine import restrict_file_access
 from data.store.errors import DiskFull, StoreError, StoreInUse
 
@@ -97,6 +97,7 @@ class _Keeper:
         with suppress(DiskFull):  # the events stay in their file until there is space
             flush_pending(engine, self.home)
         load_inbox(engine, self.home)
+        self._load_sample_inbox()
         make_requested_copy(engine, self.home)
 
     def _report_progress(self, done: int, total: int, message: str) -> None:
@@ -104,6 +105,12 @@ class _Keeper:
             register_instance(self.home, self.address)
             self.problem = message
         set_store_status(self.home, StoreStatus("rebuilding", self.problem, done, total))
+
+    def _load_sample_inbox(self) -> None:
+        """Load what a person has confirmed; nothing else gets there."""
+        active = active_store(self.home)
+        if active.is_sample:
+            load_inbox(active.engine, active.home)
 
     def _ensure_sample(self) -> None:
         """Create the sample in a thread, again if an earlier one did not finish."""

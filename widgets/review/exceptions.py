@@ -22,7 +22,7 @@ from data.records.exceptions import (
 from queries.review.duration import View
 from queries.review.findings import MAX_EXCEPTIONS_AT_ONCE, open_findings
 from queries.review.rules import Rule
-from server.authorize import authorize, record_action, store_connection, writable_store
+from server.authorize import authorize, record_decision, store_connection, writable_store
 from widgets.labels import escape_label
 from widgets.signer import name_input, remember_name
 
@@ -141,7 +141,7 @@ def _findings(rule: Rule, rows: Sequence[sa.Row[Any]]) -> Findings:
 def _record(event: Event, findings: Findings, **details: str) -> None:
     """One event of the audit log for all of the findings, which are of one rule."""
     accounts = [f"{finding.integration}/{finding.account_id}" for finding, _ in findings]
-    record_action(
+    record_decision(
         event,
         rule=findings[0][0].rule,
         findings=len(accounts),

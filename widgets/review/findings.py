@@ -18,7 +18,7 @@ from queries.review.rules import RULE_BY_NAME, SEVERITIES, Rule
 from queries.users.accounts import integration_names
 from queries.users.detail import account_details
 from queries.users.facets import snapshot_times
-from server.authorize import is_sample, store_connection
+from server.authorize import store_connection
 from server.session import current_principal
 from widgets import account_panel, timezone
 from widgets import users_table as ut
@@ -36,7 +36,6 @@ BADGES: dict[str, tuple[str, str, Any]] = {
 
 NO_FINDINGS = "No open findings."
 NO_EXCEPTIONS = "This rule has no exceptions."
-SAMPLE_NOTE = "This is sample data: exceptions cannot be added."
 PSEUDONYMS_NOTE = "Exceptions are added by people who see names instead of pseudonyms."
 
 # ---- the address ---------------------------------------------------------------------------------
@@ -195,9 +194,7 @@ def _rule_findings(view: View, rule: Rule) -> None:
     show_pagination(page, total, PAGE_SIZE)
     if view.as_of is not None:
         return
-    if is_sample():
-        st.text(SAMPLE_NOTE)
-    elif not current_principal().is_allowed(Permission.ADD_EXCEPTIONS):
+    if not current_principal().is_allowed(Permission.ADD_EXCEPTIONS):
         st.text(PSEUDONYMS_NOTE)
     elif shows_exceptions:
         withdraw_form(rule, rows)

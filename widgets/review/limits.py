@@ -5,7 +5,7 @@ import streamlit as st
 from data.access.roles import Permission
 from data.records.audit_log import Event
 from data.records.exceptions import MAX_DAYS, RuleSettings, clean_patterns, save_rule_settings
-from server.authorize import record_action, writable_store
+from server.authorize import record_decision, writable_store
 
 PATTERNS_LABEL = "Privileged roles: one pattern per line; * is any text, ? is one character"
 DAY_LABELS = {
@@ -33,6 +33,6 @@ def limits_form(limits: RuleSettings) -> None:
         if st.button("Save", key="limits_save"):
             settings = RuleSettings(clean_patterns(patterns.splitlines()), **days)
             save_rule_settings(writable_store(Permission.CHANGE_SETTINGS), settings)
-            record_action(Event.SETTING_CHANGED, setting="Rule settings", **settings.to_dict())
+            record_decision(Event.SETTING_CHANGED, setting="Rule settings", **settings.to_dict())
             st.toast("Saved. All rules use the new settings.")
             st.rerun()

@@ -18,7 +18,12 @@ from data.states import STATE_BY_NAME
 from data.store.errors import StoreError
 from queries.cache import store_revision
 from queries.snapshots import deletion_limits
-from server.authorize import real_connection, writable_store
+from server.authorize import (
+    real_connection,
+    store_connection,
+    writable_real_store,
+    writable_store,
+)
 from widgets import timezone
 
 ACTIVITY = {True: "Yes", False: "No", None: ""}
@@ -45,25 +50,33 @@ def _cached_preview(
     integration: str,
     revision: Any,  # noqa: ARG001 - of the store, for the cache
     _preview: Callable[[sa.Engine], Preview],
+    *,
+    is_upload: bool,
 ) -> Preview | str:
+    open_store = writable_real_store if is_upload else writable_store
     try:
-        return _preview(writable_store(Permission.LOAD_FILES, integration))
+        return _preview(open_store(Permission.LOAD_FILES, integration))
     except SnapshotRejected as error:
         return str(error)
 
 
 def preview_or_error(
-    cache_key: str, integration: str, preview: Callable[[sa.Engine], Preview]
+    cache_key: str,
+    integration: str,
+    preview: Callable[[sa.Engine], Preview],
+    *,
+    is_upload: bool = False,
 ) -> Preview | str:
     """What loading a file would change, or why it cannot be loaded.
 
     The answer is kept until something else is loaded. `cache_key` identifies the file and the way
-    to read it.
+    to read it. An upload replaces the sample, so it is compared with real data only.
     """
+    connection = real_connection if is_upload else store_connection
     try:
-        with real_connection(Permission.LOAD_FILES) as con:
+        with connection(Permission.LOAD_FILES) as con:
             revision = store_revision(con), deletion_limits(con).get(integration)
-        return _cached_preview(cache_key, integration, revision, preview)
+        return _cached_preview(cache_key, integration, revision, preview, is_upload=is_upload)
     except (StoreError, OSError) as error:
         return f"The preview is not available. {error}"
 

@@ -13,7 +13,7 @@ from data.files.mapping import read_mapping
 from data.files.naming import REPLACE_PREFIX, SnapshotFile, parse_file_moment, strip_prefixes
 from data.history.load_report import KEEP_HISTORY
 from data.history.preview import Preview, preview
-from data.home import Home, current_home
+from data.home import Home
 from data.inbox.actions import dismiss_file, requeue_file
 from data.inbox.inbox import load_failures, put_into_inbox
 from data.inbox.quarantine import MISPLACED_FOLDER, QuarantineStatus, find_quarantined_path
@@ -21,7 +21,7 @@ from data.inbox.reread import keep_history
 from data.inbox.upload import printable_name
 from data.records.audit_log import Event
 from queries.snapshots import FILES_PAGE_SIZE, count_quarantined, quarantined_files
-from server.authorize import real_connection, record_action, writable_store
+from server.authorize import active_home, record_decision, store_connection, writable_store
 from server.session import current_principal
 from widgets import timezone
 from widgets.confirmation import show_confirmation
@@ -42,7 +42,7 @@ ALREADY_HANDLED = "Someone else has already handled this file."
 
 def show_quarantine() -> None:
     """One card per file; nothing if there are none."""
-    with real_connection(Permission.LOAD_FILES) as con:
+    with store_connection(Permission.LOAD_FILES) as con:
         counts = count_quarantined(con)
         pages = -(-sum(counts.values()) // FILES_PAGE_SIZE)
         page = min(int(st.session_state.get("quarantine_page") or 1), max(1, pages))
@@ -106,7 +106,7 @@ def _file_title(file: sa.Row[Any]) -> str:
 def _show_preview(file: sa.Row[Any], key: str) -> Preview | None:
     """What loading the file would change, or why it cannot be loaded. The file does not move."""
     try:
-        path = find_quarantined_path(current_home(), file.status, file.integration, file.file_name)
+        path = find_quarantined_path(active_home(), file.status, file.integration, file.file_name)
     except FileNotFoundError as error:
         st.text(str(error))
         return None
@@ -124,7 +124,7 @@ def _show_preview(file: sa.Row[Any], key: str) -> Preview | None:
 
 
 def _preview(engine: sa.Engine, file: SnapshotFile) -> Preview:
-    mapping = read_mapping(current_home(), file.integration)
+    mapping = read_mapping(active_home(), file.integration)
     return preview(engine, SnapshotFile(file.path, file.integration, file.taken_at, mapping))
 
 
@@ -167,7 +167,7 @@ def _ask_to_load(file: sa.Row[Any], replaced_file: str) -> None:
     st.text(file.reason)
     action, decision = partial(requeue_file, confirmed=True), "load anyway"
     if replaced_file:
-        st.text(f"It replaces {replaced_file}, which moves to {current_home().removed}.")
+        st.text(f"It replaces {replaced_file}, which moves to {active_home().removed}.")
         action, decision = _replace_loaded, f"replace {replaced_file}"
     st.text(LOAD_EFFECT)
     show_confirmation("Load file", "load", _run_action, (action, file, decision))
@@ -183,7 +183,7 @@ def _ask_to_keep_history(file: sa.Row[Any]) -> None:
 @st.dialog("Dismiss this file?")
 def _ask_to_dismiss(file: sa.Row[Any]) -> None:
     st.text(_file_title(file))
-    st.text(DISMISS_EFFECT.format(folder=current_home().removed))
+    st.text(DISMISS_EFFECT.format(folder=active_home().removed))
     show_confirmation("Dismiss file", "dismiss", _run_action, (dismiss_file, file, "dismiss"))
 
 
@@ -191,12 +191,12 @@ def _run_action(action: Callable[..., None], file: sa.Row[Any], decision: str) -
     """Move the file, unless someone else has done so in the meantime."""
     place = file.status, file.integration, file.file_name
     try:
-        action(writable_store(Permission.LOAD_FILES, file.integration), current_home(), *place)
+        action(writable_store(Permission.LOAD_FILES, file.integration), active_home(), *place)
     except FileNotFoundError:
         st.toast(ALREADY_HANDLED)
         return
     details = {"integration": file.integration, "file": file.file_name, "status": file.status}
-    record_action(Event.FILE_DECIDED, decision=decision, **details)
+    record_decision(Event.FILE_DECIDED, decision=decision, **details)
 
 
 def _replace_loaded(

@@ -46,7 +46,7 @@ from data.records.audit_log import Event
 from data.sources import source_choices
 from data.sources.delivery import Inspection
 from queries.snapshots import FileOutcome, find_outcome
-from server.authorize import authorize, is_sample, real_connection, record_action
+from server.authorize import active_home, authorize, is_sample, real_connection, record_action
 from server.session import current_principal
 from widgets import timezone
 from widgets.labels import escape_label
@@ -146,6 +146,7 @@ def _show_outcome(
         f"{identified.upload.id} {name} {identified.taken_at} {mapping}",
         name,
         partial(preview_upload, home=current_home(), identified=identified, mapping=mapping),
+        is_upload=True,
     )
     if isinstance(preview, str):
         return _stop(badge_area, badges.REJECTED, preview)
@@ -419,7 +420,8 @@ def _upload_progress() -> UploadProgress:
         ]
     queued_files = [
         printable(f"{path.parent.name}/{strip_prefixes(path.name)}")
-        for path in inbox_files(current_home())
+        for home in {current_home(), active_home()}
+        for path in inbox_files(home)
         if path not in load_failures
         and current_principal().is_allowed(Permission.LOAD_FILES, path.parent.name)
     ]
