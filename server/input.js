@@ -84,6 +84,25 @@ globalThis.rollcallInput ??= (() => {
     setTimeout(() => Object.assign(layout, { title, margin, paper_bgcolor, font }));
   }, true);
 
+  // Charts below the fold are drawn when they come near, or once the browser is idle, so that printing by
+  // the browser's own menu finds them. Streamlit draws no chart without a width, and look/health.css gives
+  // it none before.
+  const IDLE_AFTER = 3000; // milliseconds without a new chart
+  const frames = (state) => document.querySelectorAll(`[data-testid=stFullScreenFrame]:not([data-${state}])`);
+  const drawAll = () => frames("near").forEach((frame) => frame.toggleAttribute("data-near", true));
+  const nearness = new IntersectionObserver(
+    (entries) => entries.forEach(({ target, isIntersecting }) => isIntersecting && target.toggleAttribute("data-near", true)),
+    { rootMargin: "200px", scrollMargin: "200px" },
+  );
+  let idle;
+  new MutationObserver(() => {
+    const added = frames("awaited");
+    if (!added.length) return;
+    for (const frame of added) frame.toggleAttribute("data-awaited", true), nearness.observe(frame);
+    clearTimeout(idle);
+    idle = setTimeout(() => (globalThis.requestIdleCallback ?? setTimeout)(drawAll), IDLE_AFTER);
+  }).observe(document.body, { childList: true, subtree: true });
+
   // Paper. Charts have a width in pixels, so they would be cut at the edge of the card. Report shows the
   // page in the width of the paper, and prints once the charts are drawn again. Printing by the browser's
   // own menu cannot wait: there each chart is scaled to its card.
@@ -105,9 +124,11 @@ globalThis.rollcallInput ??= (() => {
     if (!event.target.closest(".st-key-report button")) return;
     event.stopPropagation();
     page.classList.add("print");
+    drawAll();
     const started = performance.now();
     (function printWhenDrawn() {
-      if (charts().every(isFitting) || performance.now() - started > MAX_WAIT) requestAnimationFrame(() => print());
+      const isDrawn = [...frames("drawn")].every((frame) => frame.querySelector("svg.main-svg, canvas")) && charts().every(isFitting);
+      if (isDrawn || performance.now() - started > MAX_WAIT) requestAnimationFrame(() => print());
       else requestAnimationFrame(printWhenDrawn);
     })();
   }, true);

@@ -145,6 +145,7 @@ def draw(chart: Chart, data: HealthData) -> None:
         event: Any = st.plotly_chart(
             figure.update_layout(meta=_picture_text(chart, data)),
             key=f"{chart.key}_{slug(chosen)}",
+            height=figure.layout.height,  # the place of a chart that is not drawn yet
             theme="streamlit",
             config=PLOTLY_CONFIG | {"toImageButtonOptions": _picture(chart, figure)},
             on_select="rerun" if can_open else "ignore",
