@@ -224,6 +224,9 @@ def _config(file: Path | None) -> dict[str, Any]:
         "default_block_size": str(BLOCK_SIZE),
         "temp_directory": f"{file}.tmp" if file else str(temporary_folder()),
         "max_temp_directory_size": os.environ.get("ROLLCALL_TEMP_LIMIT") or MAX_SPILL,
+        # Rows that are looked up by number, as those of a long page. From one more on, DuckDB reads
+        # the whole table, which takes three times as long.
+        "dynamic_or_filter_threshold": "200",
     }
 
 
