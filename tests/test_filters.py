@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, get_args
@@ -12,6 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Connection
 
+from data.files.naming import SnapshotFile
+from data.history.load import load
 from data.states import OPEN_STATES, STATE_BY_NAME, STATE_NAMES
 from queries.filters import (
     FILTERS as ALL,
@@ -236,6 +239,10 @@ def guests(a_store_to_read: Callable[[], Deliveries]) -> Iterator[Connection]:
         ),
         *(an_unmatched_account(name, upstream_id=None) for name in odd),
     )
+    scim = snapshots.folder / f"{TODAY:%Y-%m-%dT%H-%M-%SZ}.json"
+    babs = {"id": "9f", "userName": "bj", "displayName": "Babs Jensen", "emails": ["b@j.io"]}
+    scim.write_text(json.dumps({"totalResults": 1, "Resources": [babs]}))
+    load(snapshots.store, SnapshotFile(scim, "scim", TODAY))
     with snapshots.store.connect() as con:
         yield con
 
@@ -284,6 +291,14 @@ def test_a_search_also_finds_account_ids_and_roles_with_commas_between_words(
     assert usernames(guests, q=text, as_of=as_of) == ["cy"]
 
 
+@pytest.mark.parametrize("as_of", [None, TODAY])
+@pytest.mark.parametrize("text", ["jensen, babs", "B@J.io", "jensen bj"])
+def test_a_search_finds_what_an_app_calls_an_account_without_a_user(
+    guests: Connection, text: str, as_of: Any
+) -> None:
+    assert usernames(guests, q=text, as_of=as_of) == ["bj"]
+
+
 @pytest.mark.parametrize("text", ["failed", "quota"])
 def test_a_search_does_not_look_at_states_or_reasons(guests: Connection, text: str) -> None:
     assert usernames(guests, q=text) == []
@@ -326,7 +341,7 @@ def test_values_of_an_address_count_in_any_case(office: Connection) -> None:
 )
 def test_a_search_text_means_only_itself(guests: Connection, text: str, found: list[str]) -> None:
     assert usernames(guests, q=text) == found
-    assert count_accounts(guests, Filters()) == 8
+    assert count_accounts(guests, Filters()) == 9
 
 
 @pytest.mark.parametrize("name", ["integration", "role", "state"])

@@ -4,29 +4,37 @@ import unicodedata
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, case, func, select
 
-from data.schema import account, is_same_account
-from data.store.dialect import occurs_in, search_normalized
+from data.schema import account, is_same_account, is_unmatched
+from data.store.dialect import json_text, occurs_in, search_normalized
 
 SEARCH_COLUMNS = ("user_name", "user_email", "username_in_app", "upstream_user_id")
 """The texts of an account that a search covers, besides its roles and its account ID."""
+
+NAME_ATTRIBUTES = ("Name", "Display name", "Email")
+"""What some sources, as SCIM, say of an account's user without naming a user."""
 
 
 def search_text(accounts: sa.FromClause) -> ColumnElement[str]:
     """The normalized text of all that a search covers, one per account.
 
+    It has the attributes that name a user where nothing else does, as a row shows them then.
     Every search reads all of it, so what a text repeats is left out: usernames are often email
     addresses, and account IDs often usernames.
     """
     c = accounts.c
     account_id = c.account_id if "account_id" in c else _account_id(accounts)
+    named = (
+        case((is_unmatched(accounts), json_text(c.attributes, name))) for name in NAME_ATTRIBUTES
+    )
     texts = (
         c.user_name,
         c.user_email,
         func.nullif(func.lower(c.username_in_app), func.lower(c.user_email)),
         c.upstream_user_id,
         func.nullif(func.lower(account_id), func.lower(c.username_in_app)),
+        *(func.nullif(func.lower(text), func.lower(c.username_in_app)) for text in named),
         func.array_to_string(c.roles, " "),
     )
     return search_normalized(func.concat_ws(" ", *texts))
