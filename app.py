@@ -38,7 +38,8 @@ async def lifespan(_: st.App) -> AsyncIterator[None]:
 
 
 ROOT = Path(__file__).parent
-LOOK = [ROOT / "widgets" / "look" / name for name in ("page.css", "print.css")]
+LOOK = sorted((ROOT / "widgets" / "look").glob("*.css"), key=lambda path: path.stem == "print")
+"""The styles of all pages; those for paper count last."""
 
 app = st.App(
     ROOT / "pages" / "navigation.py",

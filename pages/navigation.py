@@ -16,6 +16,7 @@ from server.session import current_principal
 from widgets import sample_banner, status, timezone
 from widgets.account_menu import show_account_menu
 from widgets.live import rerun_when_loaded
+from widgets.search_button import show_search_button
 
 LOOK = Path(__file__).parent.parent / "widgets" / "look"
 
@@ -68,6 +69,7 @@ if not principal.has_any_role:
 elif status.show_store_status():
     timezone.keep_zone_in_address(page.url_path)
     show_account_menu(principal)
+    show_search_button()
     sample_banner.show_sample_banner()
     if page in (pages[Permission.AUDIT], *other_pages):  # the others say so themselves
         sample_banner.show_empty_banner()

@@ -21,7 +21,9 @@ HEADERS = {
 
 
 KEEP_COOKIE_SCRIPT = "document.cookie = document.getElementById('cookie-to-keep').dataset.cookie"
-INPUT_SCRIPT = Path(__file__).with_name("input.js").read_text(encoding="utf-8")
+INPUT_SCRIPT = "".join(
+    Path(__file__).with_name(name).read_text(encoding="utf-8") for name in ("input.js", "search.js")
+)
 """Rollcall's own inline scripts. They never change, so the policy allows them by their hashes."""
 
 

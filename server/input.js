@@ -132,16 +132,6 @@ globalThis.rollcallInput ??= (() => {
       else requestAnimationFrame(printWhenDrawn);
     })();
   }, true);
-  // "/" and Ctrl K lead to the search box of the page, except where somebody types.
-  document.addEventListener("keydown", (event) => {
-    const isSearch = (event.key === "k" && (event.ctrlKey || event.metaKey)) ||
-      (event.key === "/" && !event.composedPath()[0].matches("input, textarea, select, [contenteditable]"));
-    const box = isSearch && document.querySelector(".st-key-q input");
-    if (!box) return;
-    event.preventDefault();
-    box.focus();
-    box.select();
-  });
   // A link that copies itself.
   document.addEventListener("click", (event) => {
     const link = event.target.closest("a.copy-link");

@@ -26,6 +26,7 @@ from server.downloads import (
 from server.gate import METRICS_PATH
 from server.metrics import send_metrics
 from server.queues import MAX_DOWNLOADS, RETRY_SECONDS, download_place
+from server.search import send_search
 
 
 async def healthz(_: Request) -> Response:
@@ -112,6 +113,7 @@ ROUTES = [
     Route(METRICS_PATH, send_metrics),
     Route("/health", redirect_to_first_page),
     Route("/last-change", send_last_change),
+    Route("/search", send_search),
     Route("/export/users.evidence.zip", download(send_users_pack)),
     Route("/export/users.{form:path}", download(send_users)),
     Route("/export/evidence.zip", download(send_findings)),
