@@ -1,7 +1,6 @@
 """What changed between two moments: as text, as counts, and the accounts."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import streamlit as st
 
@@ -17,8 +16,6 @@ from widgets.changes import accounts, overview, window_bar
 from widgets.changes.sentences import changes_text, window_text
 from widgets.filters import choose_integrations, show_ignored_params
 from widgets.report import print_header, report_button
-
-CSS_FILE = Path(__file__).parent.parent / "widgets" / "look" / "changes.css"
 
 with st.container(horizontal=True, vertical_alignment="center"):
     st.title("Changes")
@@ -49,12 +46,12 @@ if not window_bar.is_comparable(snapshots):
     st.stop()
 
 print_header("Changes", [window_text(window, snapshots)])
-st.code(changes_text(window, summary, snapshots), language=None, wrap_lines=True)
+with st.container(key="in_words"):
+    st.code(changes_text(window, summary, snapshots), language=None, wrap_lines=True)
 if summary.is_empty:
     overview.snapshots_expander(snapshots)
     st.stop()
 
-st.html(CSS_FILE)
 overview.change_tiles(window, summary, selection)
 if selection:
     st.button(

@@ -1,7 +1,5 @@
 """How provisioning is going, and whether it gets better."""
 
-from pathlib import Path
-
 import streamlit as st
 
 from data.access.roles import Permission
@@ -24,8 +22,6 @@ from widgets.health.period import (
 from widgets.health.tiles import tiles
 from widgets.health.verdict import show_verdict
 from widgets.report import print_header, report_button
-
-HEALTH_CSS = Path(__file__).parent.parent / "widgets" / "look" / "health.css"
 
 zone = timezone.current_zone()
 
@@ -56,7 +52,6 @@ with store_connection(Permission.HEALTH) as con:
     period_days_picker(scope)
 
     data = HealthData(con, scope, scope.as_of or utc_now())
-    st.html(HEALTH_CSS)
     print_header("Health", scope_facts(data))
     show_main_reason = show_verdict(data)
     tiles(data)

@@ -1,7 +1,5 @@
 """Who still has access but should not: the findings of each rule, and the exceptions."""
 
-from pathlib import Path
-
 import streamlit as st
 
 from data.access.roles import Permission
@@ -17,13 +15,10 @@ from widgets.report import print_header, report_button
 from widgets.review import findings
 from widgets.review.limits import limits_form
 
-CSS_FILE = Path(__file__).parent.parent / "widgets" / "look" / "review.css"
-
 with store_connection(Permission.REVIEW) as con:
     integrations = integration_names(con)
     limits = read_rule_settings(con)
 
-st.html(CSS_FILE)
 st.title("Review")
 if not integrations:
     status.show_no_snapshots()

@@ -71,7 +71,7 @@ left, right = st.columns([4, 1])
 with left:
     chosen = choose_integrations(integrations)
 with right:
-    timezone.choose_zone()
+    timezone.choose_zone(has_label=False)
 show_past_banner(
     requested_moment(), lambda: update_address(as_of=None, page=None), "Snapshots taken by then."
 )

@@ -641,6 +641,31 @@ def test_a_cell_of_the_heatmap_opens_its_failed_accounts(app: Served, visit: Vis
 # ---- layout ------------------------------------------------------------------------------------
 
 
+WATCH_SHIFTS = """addEventListener("load", () => { document.body.dataset.shift = 0; });
+new PerformanceObserver((list) => { for (const { value, hadRecentInput } of list.getEntries())
+  if (!hadRecentInput) document.body.dataset.shift = Number(document.body.dataset.shift) + value;
+}).observe({ type: "layout-shift", buffered: true });"""
+
+
+def test_ctrl_k_searches_from_every_page_and_pages_stand_still(app: Served, visit: Visit) -> None:
+    """A shift below 0.1 is what browsers call good."""
+    reader = visit(app.url)
+    page = reader.page
+    page.add_init_script(WATCH_SHIFTS)
+    for path in ("users", "snapshots", "review", "changes", "health"):
+        page.goto(f"{app.url}/{path}")
+        reader.wait_until_drawn()
+        assert float(page.locator("body").get_attribute("data-shift") or 0) < 0.1, path
+    page.keyboard.press("Control+k")
+    page.keyboard.type("02, person", delay=30)
+    best = page.get_by_role("listbox").get_by_role("option", selected=True)
+    expect(best).to_contain_text("Person 02")
+    page.keyboard.press("Enter")
+    expect(reader.toggle("person02")).to_have_attribute("aria-expanded", "true")
+    page.go_back()
+    expect(page.get_by_role("heading", name="Health", exact=True)).to_be_visible()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [420, 1440])
 def test_no_page_is_wider_than_its_window(

@@ -22,4 +22,5 @@ def print_header(title: str, facts: Sequence[str]) -> None:
     """On paper only: what the page shows, its snapshots, and when it was printed."""
     printed = f"Printed {timezone.format_with_zone(utc_now())}"
     parts = " · ".join(escape(fact) for fact in (*filter(None, facts), printed))
-    st.html(f'<div class="print-only"><strong>{escape(title)}</strong> · {parts}</div>')
+    with st.container(key="print_header"):
+        st.html(f'<div class="print-only"><strong>{escape(title)}</strong> · {parts}</div>')

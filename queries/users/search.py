@@ -65,8 +65,8 @@ def group_by_person(accounts: Sequence[Any]) -> list[FoundPerson]:
     """The accounts by person, in the order of each person's first account."""
     groups: list[list[Any]] = []
     group_by_key: dict[tuple[str, str], list[Any]] = {}
-    for account in accounts:
-        keys = _person_keys(account)
+    for row in accounts:
+        keys = _person_keys(row)
         known = [group_by_key[key] for key in keys if key in group_by_key]
         group = known[0] if known else []
         if not known:
@@ -76,19 +76,19 @@ def group_by_person(accounts: Sequence[Any]) -> list[FoundPerson]:
                 group += other
                 groups.remove(other)
                 keys += [key for key, value in group_by_key.items() if value is other]
-        group.append(account)
+        group.append(row)
         group_by_key |= dict.fromkeys(keys, group)
     return [_found_person(group) for group in groups]
 
 
-def _person_keys(account: Any) -> list[tuple[str, str]]:
-    keys = [("id", account.person_id), ("email", (account.user_email or "").lower())]
+def _person_keys(row: Any) -> list[tuple[str, str]]:
+    keys = [("id", row.person_id), ("email", (row.user_email or "").lower())]
     return [key for key in keys if key[1]]
 
 
 def _found_person(accounts: list[Any]) -> FoundPerson:
-    names = [account.user_name for account in accounts if account.user_name]
-    emails = [account.user_email for account in accounts if account.user_email]
+    names = [row.user_name for row in accounts if row.user_name]
+    emails = [row.user_email for row in accounts if row.user_email]
     return FoundPerson(next(iter(names), ""), next(iter(emails), ""), accounts)
 
 

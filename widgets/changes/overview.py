@@ -27,7 +27,7 @@ SNAPSHOTS_HELP = "Compares the latest snapshot before each date; changes in betw
 
 def change_tiles(window: Window, summary: ChangeSummary, selected: ChangeFilter | None) -> None:
     """The number of accounts per kind of change; each tile opens its list."""
-    with st.grid(5, min_column_width=150, gap="small"):
+    with st.grid(5, min_column_width=150, gap="small", key="counts"):
         for name, kind in CHANGE_KINDS.items():
             _tile(kind.label, summary.counts[name], window, ChangeFilter(name), selected)
             if name == "moved":

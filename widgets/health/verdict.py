@@ -49,6 +49,8 @@ def show_verdict(data: HealthData) -> Callable[[], None]:
         for number, sentence in enumerate(sentences(data, course)):
             _draw_sentence(sentence, number)
         last = st.container(key="main_reason") if data.failed_count else None
+        if last:
+            last.empty()  # a container with nothing in it has no room
 
     def show_main_reason() -> None:
         sentence = main_reason(data)

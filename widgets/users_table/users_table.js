@@ -49,6 +49,7 @@ export default function draw(component) {
   const restore = saveFocus(root);
   drawHead(view);
   drawRows(view);
+  component.parentElement.getRootNode().host?.closest("[data-testid=stElementContainer]")?.toggleAttribute("data-drawn", true);
   fitCells(view);
   restore();
   showHead(view, root);
