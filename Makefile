@@ -11,7 +11,7 @@ run: .venv/runtime ## set up and serve Rollcall on http://127.0.0.1:8501 (PORT=9
 	@PORT=$(PORT) exec .venv/bin/python app.py
 
 test: .venv/development browser server proxy lint ## set up, including a browser; check the code and run all tests
-	.venv/bin/python -m pytest --numprocesses auto --dist loadfile
+	.venv/bin/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 lint: .venv/development ## check format, code, types and import direction
 	.venv/bin/ruff format --check

@@ -37,6 +37,18 @@ def pytest_xdist_auto_num_workers() -> int:
     return 1 + (os.cpu_count() or 1)
 
 
+LONGEST = """
+postgresql browser history parity crashes accessibility sign_in browser_snapshots review fuzz
+sources snapshots_page changes browser_changes operations command_line pull proxy
+""".split()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first: with one of them at the end, the other workers would wait."""
+    place = {f"test_{name}.py": number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.name, len(place)))
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Engine]:
     """An empty store in a DuckDB file of its own."""
