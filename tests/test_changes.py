@@ -143,7 +143,9 @@ LISTED = st.builds(
 DAYS = st.integers(0, 4)
 LISTS = st.dictionaries(st.sampled_from(["ada", "bob", "cy", "dot"]), LISTED, min_size=1)
 HISTORIES = st.dictionaries(
-    st.sampled_from(["figma", "okta"]), st.dictionaries(DAYS, LISTS, min_size=1), min_size=1
+    st.sampled_from(["figma", "okta"]),
+    st.dictionaries(DAYS, LISTS, min_size=1, max_size=3),
+    min_size=1,
 )
 CAME_AND_WENT = {"figma": {0: {"ada": Listed()}, 1: {"bob": Listed()}, 2: {"ada": Listed()}}}
 CHANGED_BACK = {
@@ -159,7 +161,7 @@ JOINED_AND_CHANGED = {
 NEW_TO_ROLLCALL = {"figma": {0: {"ada": Listed()}}, "okta": {1: {"bob": Listed()}}}
 
 
-@settings(max_examples=5)
+@settings(max_examples=3)
 @given(histories=HISTORIES, since=st.integers(-1, 5), until=st.integers(-1, 5))
 @example(histories=CAME_AND_WENT, since=1, until=2)
 @example(histories=CHANGED_BACK, since=0, until=2)

@@ -158,7 +158,7 @@ def loaded(make: Callable[[], Deliveries], people: list[Person]) -> Deliveries:
 
 
 @settings(max_examples=4, suppress_health_check=list(HealthCheck))
-@given(people=PEOPLE, wanted=st.lists(FILTERS, min_size=8, max_size=8))
+@given(people=PEOPLE, wanted=st.lists(FILTERS, min_size=5, max_size=5))
 def test_lists_counts_and_downloads_equal_a_count_by_hand(
     a_store_to_read: Callable[[], Deliveries], people: list[Person], wanted: list[Filters]
 ) -> None:
