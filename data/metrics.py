@@ -14,7 +14,7 @@ FILES_TOTAL = Counter(
 ROWS_TOTAL = Counter(
     "rollcall_rows",
     "Rows of loaded files: accepted or rejected. Flagged rows are among the accepted.",
-    ["integration", "verdict"],
+    ["integration", "outcome"],
     registry=registry,
 )
 LOAD_SECONDS = Histogram(

@@ -84,12 +84,6 @@ def parse_file_moment(name: str) -> datetime | None:
     return _matched_moment(match) if match and name[match.end() :][:1] in ("", ".") else None
 
 
-def names_zone(text: str) -> bool:
-    """Whether a text that `parse_moment` reads ends in `Z` or an offset."""
-    match = MOMENT_PATTERN.fullmatch(text.strip())
-    return bool(match and (match["sign"] or text.strip()[-1] in "Zz"))
-
-
 def _matched_moment(match: re.Match[str]) -> datetime | None:
     offset = timedelta(
         hours=int(match["zone_hour"] or 0), minutes=int(match["zone_minute"] or 0)

@@ -304,8 +304,8 @@ def _count_outcome(outcome: Outcome) -> Outcome:
         name = outcome.file.integration
         FILES_TOTAL.labels(name, "known" if outcome.already_loaded else "loaded").inc()
         if not outcome.already_loaded:
-            for verdict in ("accepted", "rejected", "flagged"):
-                ROWS_TOTAL.labels(name, verdict).inc(getattr(outcome, verdict))
+            for fate in ("accepted", "rejected", "flagged"):
+                ROWS_TOTAL.labels(name, fate).inc(getattr(outcome, fate))
         return outcome
     status = outcome.status if isinstance(outcome, Quarantined) else "postponed"
     FILES_TOTAL.labels(printable(outcome.path.parent.name), status).inc()

@@ -2,9 +2,8 @@
 
 import hashlib
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -15,9 +14,10 @@ import sqlalchemy as sa
 from data.files.errors import SnapshotRejected
 from data.files.mapping import read_mapping
 from data.files.naming import SnapshotFile
-from data.formatting import file_stamp
 from data.history.load import load
+from data.history.session import sha256_of
 from data.home import Home, database_url
+from data.service.archive_check import SnapshotKey, archive_key, archived_files
 from data.store.engine import close_store, open_store
 from queries.evidence.accounts import ACCOUNTS
 from queries.evidence.findings import FINDINGS
@@ -126,32 +126,23 @@ def _sha256(content: bytes) -> str:
 
 # ---- its snapshots -------------------------------------------------------------------------------
 
-SnapshotKey = tuple[str, datetime]
-
 
 def _snapshot_files(pack: PackFiles, home: Home) -> dict[SnapshotKey, Path | str]:
-    """Integration and moment → the snapshot's file in the archive, or why there is none."""
+    """The snapshot's file in the archive, or why there is none."""
+    archived: dict[SnapshotKey | None, list[Path]] = defaultdict(list)
+    for path in archived_files(home):
+        archived[archive_key(path)].append(path)
     paths: dict[SnapshotKey, Path | str] = {}
     for entry in pack.read_json("snapshots.json"):
-        key = name, taken_at = entry["integration"], parse_time(entry["taken_at"])
+        key = SnapshotKey(entry["integration"], parse_time(entry["taken_at"]))
+        matches = (path for path in archived[key] if sha256_of(path) == entry["sha256"])
+        problem = f"The archive has no snapshot of {key}."
+        if archived[key]:
+            problem = f"The archive’s snapshot of {key} has another hash than in the pack."
         if key in paths:
-            paths[key] = f"The pack names the snapshot of {name} at {taken_at} twice."
-        else:
-            paths[key] = _find_in_archive(home, name, taken_at, entry["sha256"])
+            problem, matches = f"The pack names the snapshot of {key} twice.", iter(())
+        paths[key] = next(matches, problem)
     return paths
-
-
-def _find_in_archive(home: Home, name: str, taken_at: datetime, sha256: str) -> Path | str:
-    folders = [p for p in home.archive.iterdir() if p.name == name] if home.archive.is_dir() else []
-    files = [path for folder in folders for path in folder.glob(f"{file_stamp(taken_at)}.*")]
-    for path in files:
-        with path.open("rb") as raw:
-            if hashlib.file_digest(raw, "sha256").hexdigest() == sha256:
-                return path
-    label = f"{name} at {taken_at:%Y-%m-%d %H:%M:%S} UTC"
-    if files:
-        return f"The archive’s snapshot of {label} has another hash than in the pack."
-    return f"The archive has no snapshot of {label}."
 
 
 # ---- its rows ------------------------------------------------------------------------------------
