@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from streamlit.runtime.pages_manager import PagesManager
 
 from data.home import Home, current_home
 from data.service.sample import prepare_sample
-from data.store.engine import close_stores, open_store
+from data.store.engine import close_store, close_stores, open_store
 
 pytest_plugins = ["browsing", "servers"]
 
@@ -49,10 +50,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: place.get(item.path.name, len(place)))
 
 
+@pytest.fixture(scope="session")
+def new_store(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Engine]:
+    """Makes an empty store in a folder: a copy, as it takes long to create the tables."""
+    empty = tmp_path_factory.mktemp("empty") / "store.duckdb"
+    open_store(f"duckdb:///{empty}")
+    close_store(f"duckdb:///{empty}")
+
+    def make(folder: Path) -> Engine:
+        return open_store(f"duckdb:///{shutil.copy(empty, folder)}")
+
+    return make
+
+
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Engine]:
+def store(tmp_path: Path, new_store: Callable[[Path], Engine]) -> Iterator[Engine]:
     """An empty store in a DuckDB file of its own."""
-    engine = open_store(f"duckdb:///{tmp_path}/store.duckdb")
+    engine = new_store(tmp_path)
     yield engine
     engine.dispose()
 
@@ -71,13 +85,15 @@ def snapshots(store: Engine, tmp_path: Path) -> Deliveries:
 
 
 @pytest.fixture(scope="module")
-def a_store_to_read(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Deliveries]]:
+def a_store_to_read(
+    tmp_path_factory: pytest.TempPathFactory, new_store: Callable[[Path], Engine]
+) -> Iterator[Callable[[], Deliveries]]:
     """Makes stores that several tests share, because they only read them."""
     opened: list[Engine] = []
 
     def make() -> Deliveries:
         folder = tmp_path_factory.mktemp("store")
-        opened.append(open_store(f"duckdb:///{folder}/store.duckdb"))
+        opened.append(new_store(folder))
         return Deliveries(opened[-1], folder / "delivered")
 
     yield make
