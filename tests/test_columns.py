@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from builders import TODAY, YESTERDAY, Deliveries, a_snapshot_file, an_account, content_of
 from hypothesis import given
 from hypothesis import strategies as st
+from patience import PATIENCE
 from sqlalchemy import Connection
 from streamlit.testing.v1 import AppTest
 
@@ -168,7 +169,7 @@ def users(home: Home, columns: str) -> tuple[AppTest, dict[str, Any], dict[str, 
     account = an_account("ada", account_id="A-1", **{"Team, unit": "Nurses"})
     path = a_snapshot_file(home.inbox, [account])
     load(open_store(home.database_url), SnapshotFile(path, "figma", TODAY))
-    run = AppTest.from_file(PAGE, default_timeout=20)
+    run = AppTest.from_file(PAGE, default_timeout=PATIENCE)
     run.query_params["columns"] = columns
     run.run()
     assert not run.exception
