@@ -263,6 +263,16 @@ person_clue = sa.Table(
     sa.Column("since", SnapshotTime, nullable=False),  # the first snapshot that shows it
 )
 
+# One row per account whose last sign-in its integration's newest snapshot has. It changes daily,
+# so it is no part of the history: each load of a newest snapshot brings it up to date.
+last_sign_in = sa.Table(
+    "last_sign_in",
+    metadata,
+    sa.Column("integration_id", sa.Integer, nullable=False),
+    sa.Column("account_key", sa.BigInteger, nullable=False),
+    sa.Column("signed_in_at", SnapshotTime),  # to the second; NULL: never
+)
+
 # One row per account in its integration's newest snapshot: the fingerprint of its raw row, and what
 # the row shows of its columns. It is a cache that lets the next load skip unchanged rows, and can
 # be emptied at any time. If a new DuckDB version computes other fingerprints, one load treats all

@@ -57,6 +57,14 @@ stage_known_id = _table(
     sa.Column("account_id", sa.String, nullable=False),
 )
 
+# One row per account whose last sign-in the store has.
+stage_known_sign_in = _table(
+    "stage_known_sign_in",
+    workspace_metadata,
+    sa.Column("account_key", sa.BigInteger, nullable=False),
+    sa.Column("signed_in_at", SnapshotTime),
+)
+
 # One row per record of the file, in its order. A record with a known fingerprint has neither
 # account_id nor raw_values, and its marks are 0.
 stage_row = _table(
@@ -69,6 +77,7 @@ stage_row = _table(
     sa.Column("marks", sa.Integer, nullable=False),  # what it shows of a column: column_reading
     sa.Column("fingerprint", sa.BigInteger),
     sa.Column("is_known", sa.Boolean, nullable=False),
+    sa.Column("last_sign_in", sa.String),  # as delivered; in no fingerprint
 )
 
 # One row per row of `stage_known` with a fingerprint that no record of the file has.
@@ -110,6 +119,15 @@ stage_changed = _table(
     sa.Column("marks", sa.Integer),
 )
 
+# One row per account with a text for its last sign-in: when it was, if the text says it.
+stage_reported_sign_in = _table(
+    "stage_reported_sign_in",
+    workspace_metadata,
+    sa.Column("account_key", sa.BigInteger, nullable=False),
+    sa.Column("is_reported", sa.Boolean, nullable=False),
+    sa.Column("signed_in_at", SnapshotTime),  # NULL where reported: never
+)
+
 # One row per account ID on a changed row; only used where the store is not the workspace.
 stage_id = _table(
     "stage_id",
@@ -126,6 +144,15 @@ stage_change = _table(
     sa.Column("is_listed", sa.Boolean, nullable=False),
     sa.Column("fingerprint", sa.BigInteger),
     sa.Column("marks", sa.Integer),
+)
+
+# One row per account whose last sign-in is to change: the new one, or that the file lacks it.
+stage_sign_in = _table(
+    "stage_sign_in",
+    staging_metadata,
+    *_account_columns(),
+    sa.Column("is_reported", sa.Boolean, nullable=False),
+    sa.Column("signed_in_at", SnapshotTime),  # NULL: never
 )
 
 # One row per listed account of `stage_changed`, normalized.

@@ -23,6 +23,7 @@ from data.store.pseudonyms import match_pseudonym
 from data.store.search_text import contains_normalized, search_key, search_text
 from queries.owners import has_match_overrides, matches_search, with_match_overrides
 from queries.scope import Params, Scope, in_integrations, parse_texts
+from queries.sign_ins import matches_sign_in, parse_sign_ins, sign_in_kind, sign_in_text
 
 ActiveFilter = Literal["yes", "no", "unknown"]
 MatchFilter = Literal["matched", "unmatched"]
@@ -48,6 +49,7 @@ class Filters(Scope):
     waiting: timedelta | None = None  # open for longer than
     waiting_upto: timedelta | None = None
     reason: tuple[str, ...] = ()  # failure codes and templates of failure texts
+    last_sign_in: tuple[str, ...] = ()  # never, unknown, before:DAY, from:DAY; see parse_sign_ins
 
     @classmethod
     def from_params(cls, params: Params) -> Filters:
@@ -321,6 +323,17 @@ FILTERS: tuple[Filter, ...] = (
         lambda reason: f"“{reason}”",
         "with failure reason",
         group_by=lambda rows: rows.c.failure_reason,
+    ),
+    Filter(
+        "last_sign_in",
+        "Last sign-in",
+        parse_sign_ins,
+        list,
+        lambda rows, values, _: matches_sign_in(rows, values),
+        sign_in_text,
+        choices=("never", "unknown"),
+        choice_text=lambda value: value.replace(":", " ").capitalize(),
+        group_by=sign_in_kind,
     ),
 )
 FILTER_BY_NAME = {filter_.name: filter_ for filter_ in FILTERS}

@@ -17,7 +17,7 @@ from data.records.exceptions import read_rule_settings
 from queries.audit import write_events
 from queries.changes.diff import CHANGE_KINDS, ChangeFilter
 from queries.changes.window import snapshot_moments, window_from_params
-from queries.evidence.accounts import accounts_listing, accounts_pack
+from queries.evidence.accounts import accounts_listing, accounts_pack, is_provable
 from queries.evidence.findings import Findings, findings_pack, select_rules
 from queries.evidence.pack import EvidencePack, write_pack
 from queries.export.changes import WRITERS, ChangesExport
@@ -36,6 +36,11 @@ from server.file_response import attachment_headers, send_file, stop_if_disconne
 from server.session import current_principal
 
 SAMPLE_NOT_PROVABLE = "Sample data has no archive, so there is no evidence for it."
+
+SIGN_INS_NOT_PROVABLE = (
+    "Last sign-ins are as of the newest snapshot, so no snapshot of the past proves this list. "
+    "Remove the filter “Last sign-in”, or the moment."
+)
 
 
 def send_audit(request: Request) -> Response:
@@ -130,6 +135,8 @@ def send_users_pack(request: Request) -> Response:
     authorize(Permission.EXPORT_EVIDENCE)
     if is_sample():
         return PlainTextResponse(SAMPLE_NOT_PROVABLE, 404)
+    if not is_provable(filters):
+        return PlainTextResponse(SIGN_INS_NOT_PROVABLE, 400)
     with store_connection(Permission.USERS) as con:
         integrations, now = _visible_integrations(con, filters.integration), utc_now()
         listing = accounts_listing(con, replace(filters, integration=integrations), now)

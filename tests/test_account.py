@@ -236,7 +236,7 @@ def a_version(names: frozenset[str], state: str, start: datetime, end: datetime)
         **nothing
         | {"username_in_app": "ada", "account_id": "ada", "integration": "figma"}
         | {"roles": sorted(names), "provisioning_state": state}
-        | {"valid_from": start, "valid_to": end, "number": 1}
+        | {"valid_from": start, "valid_to": end, "number": 1, "last_sign_in": None}
     )
 
 

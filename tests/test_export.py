@@ -59,6 +59,7 @@ HEADINGS = [
     "Reason",
     "Failure code",
     "Last updated",
+    "Last sign-in",
     "Account ID",
 ]
 FORMULAS = [
@@ -301,7 +302,14 @@ def test_an_empty_list_is_a_file_of_headings(con: Connection, form: str) -> None
 @pytest.mark.parametrize("form", ["csv", "raw.csv"])
 def test_csv_has_the_texts_of_the_page(snapshots: Deliveries, con: Connection, form: str) -> None:
     snapshots.take(
-        an_account("a", roles=["Editor", "Admin"], active="no", state="Update failed", code="E1"),
+        an_account(
+            "a",
+            roles=["Editor", "Admin"],
+            active="no",
+            state="Update failed",
+            code="E1",
+            last_sign_in="never",
+        ),
         an_unmatched_account("b", roles=[], active="", upstream_id=None, last_updated=None),
     )
     first, second = csv_rows(file_of(con, form, columns=ALL_COLUMNS[:-2]))
@@ -319,6 +327,7 @@ def test_csv_has_the_texts_of_the_page(snapshots: Deliveries, con: Connection, f
         "Reason": "",
         "Failure code": "E1",
         "Last updated": "2026-11-20T10:00:00Z",
+        "Last sign-in": "Never",
     }
     assert {heading for heading, text in second.items() if text} == {
         "Integration",
@@ -417,7 +426,7 @@ def test_a_file_has_the_chosen_columns_in_the_chosen_order(
 def test_each_attribute_has_its_own_column(
     snapshots: Deliveries, con: Connection, form: str
 ) -> None:
-    odd = {"=Team": "=1+1", "a/b~c": "x", "Last login": "never"}
+    odd = {"=Team": "=1+1", "a/b~c": "x", "Last course": "never"}
     snapshots.take(an_account("ada", **odd), an_account("bob", Seat="7"))
     content = file_of(con, form)
     names = sorted([*odd, "Seat"])
@@ -438,7 +447,7 @@ def test_each_attribute_has_its_own_column(
     mark = "'" if form == "csv" else ""
     assert found == {
         f"{mark}=Team": [f"{mark}=1+1", None],
-        "Last login": ["never", None],
+        "Last course": ["never", None],
         "Seat": [None, "7"],
         "a/b~c": ["x", None],
     }

@@ -44,6 +44,9 @@ FILTERS = st.builds(
     updated_from=st.none() | st.dates(),
     updated_to=st.none() | st.dates(),
     waiting=st.none() | st.integers(1, 9999).map(lambda hours: timedelta(hours=hours)),
+    last_sign_in=st.lists(
+        st.sampled_from(["never", "unknown", "before:2026-09-01", "from:2026-11-01"]), unique=True
+    ).map(tuple),
     as_of=st.none() | st.datetimes().map(lambda moment: moment.replace(microsecond=0)),
 )
 
@@ -84,12 +87,13 @@ def test_filters_read_as_a_sentence() -> None:
         updated_from=date(2026, 1, 1),
         updated_to=date(2026, 2, 1),
         waiting=timedelta(days=3),
+        last_sign_in=("never", "before:2026-09-01"),
     )
     texts = " ".join(f"{part.conjunction} {part.text}".strip() for part in filter_phrases(wanted))
     assert texts.replace(" ,", ",") == (
         "“ada”, Update failed or Delete failed with role Admin in Figma or Slack, not active, "
         "unmatched, last updated from 2026-01-01, last updated to 2026-02-01, "
-        "open longer than 3 days"
+        "open longer than 3 days, never signed in or last sign-in before 2026-09-01"
     )
     assert [part.text for part in filter_phrases(Filters(waiting=timedelta(hours=1)))] == [
         "open longer than 1 hour"
@@ -129,6 +133,8 @@ def test_an_address_of_no_filters_is_empty() -> None:
         ("updated_from", "2026-02-30"),
         ("updated_to", "2026-01-01T00:00:00Z"),
         ("waiting", "3"),
+        ("last_sign_in", "before:2026-02-30"),
+        ("last_sign_in", "known"),
         ("waiting", "0d"),
         ("waiting", "-3d"),
         ("waiting", "99999d"),

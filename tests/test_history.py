@@ -13,13 +13,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from account_model import accounts_of
+from account_model import account_ids, accounts_of
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, delete, select
 
 from data.files.naming import SnapshotFile
-from data.history.load import LoadResult, load
+from data.history.load import LoadResult, load, refresh_sign_ins
 from data.history.remove import remove_snapshot
 from data.history.since import PREVIOUS_COLUMNS
 from data.home import Home, current_home
@@ -36,6 +36,7 @@ from data.schema import (
     is_same_account,
     job_end,
     join_profile,
+    last_sign_in,
     rejected_row,
     row_fingerprint,
     snapshot,
@@ -73,7 +74,15 @@ TIMES = {
     "2026-01-01 02:00+02:00": datetime(2026, 1, 1),
     "soon": None,
 }
-"""Text in a file → its value, worked out by hand."""
+SIGN_INS = {
+    "2026-01-01T08:00:00Z": datetime(2026, 1, 1, 8),
+    "2026-01-02 09:30:00": datetime(2026, 1, 2, 9, 30),
+    "Never": None,
+    "1970-01-01T00:00:00Z": None,
+    "": "unknown",
+    "soon": "unknown",
+}
+"""Text in a file → its value, worked out by hand. None is never."""
 
 UNREADABLE = {"active_in_app": "perhaps", "provisioning_state": "Odd", "last_updated": "soon"}
 
@@ -88,6 +97,7 @@ rows = st.fixed_dictionaries(
         "active_in_app": st.sampled_from(list(ACTIVE)),
         "provisioning_state": st.sampled_from(list(STATES)),
         "last_updated": st.sampled_from(list(TIMES)),
+        "last_sign_in": st.sampled_from(list(SIGN_INS)),
     }
 )
 histories = st.lists(st.lists(rows, max_size=5), min_size=1, max_size=4)
@@ -163,6 +173,11 @@ def contents(engine: Engine) -> dict[str, Any]:
             "versions": rows_of(versions),
             "profiles": rows_of(profiles),
             "current": rows_of(current),
+            "sign_ins": rows_of(
+                select(names.c.account_id, last_sign_in.c.signed_in_at).join_from(
+                    last_sign_in, names, names.c.account_key == last_sign_in.c.account_key
+                )
+            ),
             "counts": rows_of(select(*state_count.c)),
             "changes": rows_of(select(*state_change.c)),
             "ended": rows_of(select(*job_end.c)),
@@ -207,7 +222,10 @@ def test_removing_a_snapshot_undoes_its_load(
         out = data.draw(st.sampled_from(files))
         load_all(engine, files)
         assert remove_snapshot(engine, "app", out.taken_at)
-        assert contents(engine) == in_order([file for file in files if file is not out])
+        rest = [file for file in files if file is not out]
+        for file in rest[-1:]:
+            refresh_sign_ins(engine, file)
+        assert contents(engine) == in_order(rest)
 
 
 @some
@@ -368,6 +386,28 @@ def check_accounts(engine: Engine, history: History) -> None:
     """The store has the accepted rows of every snapshot."""
     for file, records in zip(history.files, history.rows, strict=True):
         assert stored_accounts(engine, file.taken_at) == expected_accounts(records)
+    assert stored_sign_ins(engine) == expected_sign_ins(history.rows[-1])
+
+
+def expected_sign_ins(records: list[dict[str, Any]]) -> dict[str, datetime | None]:
+    """Account ID → the latest of its last sign-ins; None for never. Those unknown are left out."""
+    listed = [row for row in records if row["username_in_app"]]
+    reported: dict[str, datetime | None] = {}
+    for row, account_id in zip(listed, account_ids(listed), strict=True):
+        signed_in_at = SIGN_INS[row.get("last_sign_in") or ""]
+        if signed_in_at != "unknown":
+            reported[account_id] = max(
+                filter(None, (reported.get(account_id), signed_in_at)), default=None
+            )
+    return reported
+
+
+def stored_sign_ins(engine: Engine) -> dict[str, datetime | None]:
+    query = select(account.c.account_id, last_sign_in.c.signed_in_at).join_from(
+        last_sign_in, account, is_same_account(account, last_sign_in)
+    )
+    with engine.connect() as con:
+        return {row[0]: row[1] for row in con.execute(query)}
 
 
 @some

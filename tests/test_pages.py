@@ -38,6 +38,7 @@ ONE_VALUE_EACH = [
     ("updated_from", "2026-01-01"),
     ("updated_to", "9999-12-31"),
     ("waiting", "9999d"),
+    ("last_sign_in", "before:2026-01-01"),
     ("page", "2"),
     *(("sort", name) for name in SORTS),
 ]

@@ -169,6 +169,6 @@ def test_a_product_s_export_is_read_as_its_own(
 
 
 def test_a_value_that_says_nothing_is_none(tmp_path: Path):
-    assert "Last sign-in" not in read(tmp_path, AWS)[1]
-    assert read(tmp_path, GOOGLE)[1]["Last sign-in"] == "2026/11/20 08:14:05"
+    assert read(tmp_path, AWS)[1]["last_sign_in"] is None
+    assert read(tmp_path, GOOGLE)[1]["last_sign_in"] == "2026/11/20 08:14:05"
     assert read(tmp_path, IDENTITY_STORE)[1]["user_email"] == "mira@x.io"

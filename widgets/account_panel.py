@@ -24,7 +24,7 @@ from widgets.account_history import (
     roles_since,
     state_since,
 )
-from widgets.account_row import DELETED_BUT_ACTIVE, Account, active_cell
+from widgets.account_row import DELETED_BUT_ACTIVE, Account, active_cell, sign_in_cell
 from widgets.state_marks import state_mark, tone_and_icon
 
 MAX_UNSEARCHABLE_ROLES = 20
@@ -36,6 +36,8 @@ LAST_CHANGE = "on or before {}"
 IN_EVERY_SNAPSHOT = "In every snapshot since {}; the file does not say since when."
 UNREADABLE = "Could not read “{}”: “{}”"
 UNKNOWN_STATE = "The state in the file, “{}”, is not one Rollcall knows."
+
+SIGN_IN_NOW = "Last sign-in, as of the newest snapshot"
 
 ROLE_COLUMNS = {"type": "Type", "description": "Description", "via": "Via", "since": "Since"}
 
@@ -61,7 +63,7 @@ def panel(
         *_unreadable_blocks(details.account),
         _roles_block(details),
         *_other_accounts_blocks(details, as_of),
-        ut.facts(_account_facts(details.account)),
+        ut.facts(_account_facts(details.account, as_of)),
         *_attributes_blocks(details.account, override),
         ut.timeline("History", history_events(details.versions)),
     ]
@@ -202,7 +204,7 @@ def _account_address(account: sa.Row[Any], as_of: datetime | None) -> str:
     return f"?{urlencode(filters.params())}"
 
 
-def _account_facts(account: sa.Row[Any]) -> list[tuple[str, ut.Cell]]:
+def _account_facts(account: sa.Row[Any], as_of: datetime | None) -> list[tuple[str, ut.Cell]]:
     """With what a row cuts off, or leaves out on a phone."""
     return [
         ("Integration", ut.text(account.integration)),
@@ -212,6 +214,7 @@ def _account_facts(account: sa.Row[Any]) -> list[tuple[str, ut.Cell]]:
         ("Upstream user ID", ut.copyable(ut.code(account.upstream_user_id))),
         ("Active in app", active_cell(account.active_in_app)),
         ("Last updated", ut.time(account.last_updated)),
+        (SIGN_IN_NOW if as_of else "Last sign-in", sign_in_cell(account.last_sign_in)),
         ("Last change", _since_cell(account.valid_from, LAST_CHANGE)),
     ]
 

@@ -1,12 +1,14 @@
 """One account as a row of a table: a declaration per column."""
 
 from collections.abc import Callable, Collection, Sequence
+from datetime import datetime
 from functools import partial
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
 from queries.export.columns import attribute_of, column_of
+from queries.sign_ins import NEVER, NEVER_TEXT
 from queries.users.accounts import SORTS
 from widgets import timezone
 from widgets import users_table as ut
@@ -83,6 +85,11 @@ def _user_cell(account: Account, *, with_email: bool = True) -> ut.Cell:
     return ut.person(name or email, email if name and email and with_email else "")
 
 
+def sign_in_cell(moment: datetime | None) -> ut.Cell:
+    """The time, Never, or a dash where it is unknown."""
+    return ut.text(NEVER_TEXT) if moment == NEVER else ut.time(moment)
+
+
 def _attribute_cell(name: str, account: Account) -> ut.Cell:
     """A list as chips, anything else as text."""
     text = json_text(parse_json(account.row.attributes, dict).get(name))
@@ -120,6 +127,7 @@ COLUMNS: dict[str, AccountColumn] = {
     ),
     "provisioning_state": AccountColumn(_state_cell, 1.35, "state"),
     "last_updated": AccountColumn(_time("last_updated"), 1.2, is_time=True),
+    "last_sign_in": AccountColumn(lambda a: sign_in_cell(a.row.last_sign_in), 1.2, is_time=True),
     "user_email": AccountColumn(lambda a: ut.identifier(a.row.user_email), 1.5),
     "state_reason": AccountColumn(_text("state_reason"), 2),
     "failure_code": AccountColumn(lambda a: ut.identifier(a.row.failure_code, is_code=True)),

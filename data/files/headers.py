@@ -24,6 +24,7 @@ OWN_HEADINGS: dict[str, tuple[str, ...]] = {
     "state_reason": ("statereason", "reason"),
     "failure_code": ("failurecode",),
     "last_updated": ("lastupdated", "lastupdated(utc)"),
+    "last_sign_in": ("lastsignin", "lastsignin(utc)"),
 }
 """Column of a snapshot → the keys of its name and of its heading on the page."""
 
@@ -36,6 +37,7 @@ DOCUMENTED_HEADINGS: dict[str, tuple[str, ...]] = {
     "state_reason": ("error", "failurereason"),
     "failure_code": ("errorcode",),
     "last_updated": ("updatedat",),
+    "last_sign_in": ("lastlogin",),
 }
 """Further headings that docs/own-data.md promises: only values of another kind contradict them."""
 
@@ -114,6 +116,26 @@ SYNONYMS: dict[str, str] = {
         mis à jour, mis à jour le, dernière mise à jour, modifié le, dernière modification
         actualizado, última actualización, fecha de modificación, última modificación
         atualizado em, última atualização, data de modificação, 更新日, 更新日時, 最終更新日時""",
+    "last_sign_in": """
+        last sign in at, last sign in date, last sign in time, last sign in date time
+        last signed in, last sign on, last log in, last login at, last login date, last login time
+        last login date time, last logged in, last logged in at, last logon, last logon date
+        last logon time, last successful login, last successful sign in, last success login
+        last authentication, last authenticated, last active, last active at, last active date
+        last active time, last activity, last activity at, last activity date, last activity time
+        last seen, last seen at, last seen on, last access, last accessed, last accessed at
+        last access date, last access time, last used, last used at, last visit
+        letzte anmeldung, letzter login, letztes login, letzte anmeldung am, zuletzt angemeldet
+        zuletzt angemeldet am, zuletzt aktiv, zuletzt aktiv am, letzte aktivität, letzter zugriff
+        zuletzt gesehen
+        dernière connexion, date de dernière connexion, dernière connexion le, dernier accès
+        dernière activité, dernière ouverture de session
+        último inicio de sesión, última conexión, último acceso, fecha de último acceso
+        fecha del último acceso, última actividad
+        último login, data do último login, último acesso, data do último acesso, última atividade
+        último início de sessão, última conexão
+        最終ログイン, 最終ログイン日, 最終ログイン日時, 最終サインイン, 最終サインイン日時
+        最終アクセス, 最終アクセス日時, 最終アクティビティ, 最終利用日""",
 }
 """Column, or part of one → further headings, best first.
 
@@ -160,6 +182,7 @@ COLUMN_TITLES = {
     "roles": "App access",
     "upstream_user_id": "Upstream user ID",
     "state_reason": "Reason",
+    "last_sign_in": "Last sign-in",
 }
 """Column → what a person reads, where that is not its name."""
 

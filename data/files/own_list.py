@@ -32,6 +32,7 @@ HEADINGS = {
     "state_reason": "Reason",
     "failure_code": "Failure code",
     "last_updated": "Last updated",
+    "last_sign_in": "Last sign-in",
     "account_id": "Account ID",
 }
 """Column of a snapshot file → its heading in a list for people."""

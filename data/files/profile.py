@@ -14,6 +14,7 @@ from data.files.headers import heading_key
 from data.files.relation import FileRows
 from data.files.text import PLACEHOLDERS, trim_or_null
 from data.states import STATE_NAMES
+from data.values.times import NEVER_SIGNED_IN
 from data.values.words import word_meaning
 
 SAMPLE_ROWS = 1_000
@@ -37,6 +38,7 @@ TIME = re.compile(
 """Dates and times in any spelling."""
 DIGITS = re.compile(r"1\d{9}(?:\d{3}){0,3}(?:\.\d+)?|20\d{12}")
 """Times without punctuation: Unix times from 2001 on, `20261120081405`. IDs can look so, too."""
+NEVER = re.compile(NEVER_SIGNED_IN)
 NUMBER = re.compile(r"[-+]?\d[\d.,]*%?")
 LIST = re.compile(r".*[;\n].*|\[.*\]|\{.*\}|[^,]+(?:,[^,]+){2,}", re.DOTALL)
 
@@ -56,6 +58,7 @@ KINDS: dict[str, Callable[[str], object]] = {
     "time": TIME.fullmatch,
     "digits": DIGITS.fullmatch,
     "number": NUMBER.fullmatch,
+    "signed in": lambda text: TIME.fullmatch(text) or NEVER.fullmatch(text.lower()),
     "list": lambda text: LIST.fullmatch(text) and not GUID.fullmatch(text),  # `{0b1d5c1e-…}`
     "truth": lambda text: text.casefold() in TRUTH_WORDS,
     "state": lambda text: heading_key(text) in STATE_KEYS,

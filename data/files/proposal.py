@@ -61,6 +61,7 @@ VALUES: dict[str, Values] = {
     "state_reason": Values(("time", "truth", "email")),
     "failure_code": Values(("time", "truth", "email")),
     "last_updated": Values(("truth", "email", "guid", "state"), ("time", "digits")),
+    "last_sign_in": Values(("truth", "email", "guid", "state"), ("time", "digits", "signed in")),
 }
 """Column, or part of one → its values. In the order in which headings are given out."""
 

@@ -72,6 +72,15 @@ def find_snapshot(con: Connection, integration_name: str, taken_at: datetime) ->
     ).first()
 
 
+def newest_moment(con: Connection, integration_name: str) -> datetime | None:
+    """When the newest snapshot of the integration was taken (naive UTC); None without any."""
+    return con.scalar(
+        select(func.max(snapshot.c.taken_at))
+        .join(integration, integration.c.integration_id == snapshot.c.integration_id)
+        .where(integration.c.name == integration_name)
+    )
+
+
 def find_span(
     con: Connection, integration_name: str, taken_at: datetime, *, had_snapshot: bool
 ) -> Span:

@@ -30,6 +30,7 @@ from data.history.load_report import (
 from data.history.normalize import normalize
 from data.history.reject import Validated, validate
 from data.history.session import LoadSession, open_session
+from data.history.sign_ins import stage_sign_ins, write_sign_ins
 from data.history.stage import ReadResult, stage_rows
 from data.history.versions import count_renumbered, stage_delta_rows, write_versions
 from data.people.directories import refresh_people
@@ -95,6 +96,18 @@ def load(
     return LoadResult(file, *changes.counts[:3], flagged)
 
 
+def refresh_sign_ins(engine: sa.Engine, file: SnapshotFile) -> None:
+    """Read the last sign-ins of an integration from its newest snapshot again, which is loaded.
+
+    Where a snapshot after it was removed, the store has no others.
+    """
+    with open_session(engine, file, confirmed=True) as session:
+        if session.is_identical and session.span.is_newest:
+            stage_changes(session, read_all=True)
+            with session.transaction():
+                write_sign_ins(session.con, session.span.integration_id)
+
+
 def _already_loaded(file: SnapshotFile, loaded: sa.Row[Any]) -> LoadResult:
     counts = (loaded.rows_read, loaded.accepted, loaded.rejected, loaded.flagged)
     return LoadResult(file, *counts, already_loaded=True)
@@ -119,6 +132,7 @@ class StagedChanges(NamedTuple):
     changed_keys: sa.FromClause  # in the store, like `stage_change`
     sha256: Future[str]
     renumbered: int  # new accounts with the username of a removed one
+    unread_sign_ins: int  # accounts
 
 
 def stage_changes(session: LoadSession, *, read_all: bool = False) -> StagedChanges:
@@ -136,12 +150,13 @@ def stage_changes(session: LoadSession, *, read_all: bool = False) -> StagedChan
     sha256 = session.hash_file()
     with session.transaction():
         span = session.span
+        unread_sign_ins = stage_sign_ins(session, read_result.columns, counts, baseline.rows)
         changed_keys = session.materialize_in_store(_changed_keys(span), stage_change)
         rows = _normalized_rows(span, column_reading(counts.marks))
         normalized = session.materialize_in_store(rows, stage_normalized)
         stage_delta_rows(session.con, span, normalized, changed_keys)
         renumbered = count_renumbered(session.con, span)
-    return StagedChanges(read_result, counts, changed_keys, sha256, renumbered)
+    return StagedChanges(read_result, counts, changed_keys, sha256, renumbered, unread_sign_ins)
 
 
 def _stage_changed_rows(
@@ -257,6 +272,7 @@ def write_snapshot(session: LoadSession, changes: StagedChanges) -> int:
     write_versions(con, span)
     if span.is_newest:
         store_fingerprints(con, span.integration_id, changes.changed_keys)
+        write_sign_ins(con, span.integration_id)
     if session.loaded_snapshot:
         delete_snapshot(con, session.loaded_snapshot)
     flagged = _count_flagged(con, span)
@@ -292,6 +308,9 @@ def _snapshot_facts(
     read_result, counts = changes.read_result, changes.counts
     has_states = "provisioning_state" in read_result.columns
     is_answer = read_result.source_info.can_be_page and not has_states
+    flags = _count_flags_by_column(con, span) if flagged else {}
+    if changes.unread_sign_ins:  # they are no part of the accounts' content, so nothing flags them
+        flags["last_sign_in"] = changes.unread_sign_ins
     page_notes = full_page_warnings(counts.rows_read) if is_answer else []
     return {
         "headings": read_result.headings,
@@ -306,7 +325,7 @@ def _snapshot_facts(
         "shared_ids": counts.repeats.shared_ids,
         "without_offset": counts.without_offset,
         "marks": counts.marks,
-        "flags": _count_flags_by_column(con, span) if flagged else {},
+        "flags": flags,
     }
 
 

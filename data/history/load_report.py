@@ -14,7 +14,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection, and_, func, select
 
-from data.files.headers import heading_key
+from data.files.headers import column_title, heading_key
 from data.formatting import count_of
 from data.schema import integration, snapshot, state_change, state_count
 from data.states import DELETE_STATES, UNRECOGNIZED
@@ -200,7 +200,7 @@ class LoadReport:
         states = self.flags.get("provisioning_state", 0)
         without_state = self.states.get(UNRECOGNIZED.name, 0) - states
         others = {
-            f"Could not read “{column.replace('_', ' ').capitalize()}” of": accounts
+            f"Could not read “{column_title(column)}” of": accounts
             for column, accounts in self.flags.items()
             if column != "provisioning_state"
         }

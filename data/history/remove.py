@@ -10,6 +10,7 @@ from data.history.as_of import Span, find_snapshot, find_span, previous_accounts
 from data.history.delta import accounts_without_fingerprint
 from data.history.load import delete_snapshot
 from data.history.rollups import delete_counts
+from data.history.sign_ins import delete_sign_ins
 from data.history.versions import stage_delta_rows, write_versions
 from data.people.directories import refresh_people
 from data.records.matches import unlink_account_keys
@@ -22,6 +23,8 @@ from data.store.transfer import staging_tables
 def remove_snapshot(engine: sa.Engine, integration_name: str, taken_at: datetime) -> bool:
     """Remove a snapshot: until the next one, the accounts are those of the one before.
 
+    The last sign-ins are those of the newest snapshot. If it goes, they are unknown until
+    `refresh_sign_ins` reads those of the snapshot before.
     Returns False if no such snapshot is loaded.
     """
     with write_connection(engine) as con, staging_tables(con), con.begin():
@@ -38,6 +41,8 @@ def remove_snapshot(engine: sa.Engine, integration_name: str, taken_at: datetime
                 row_fingerprint.c.integration_id == span.integration_id
             )
         )
+        if span.is_newest:
+            delete_sign_ins(con, span.integration_id)
         delete_snapshot(con, loaded)
         delete_counts(con, span.integration_id, taken_at)
         _delete_integration_without_snapshots(con, span.integration_id)

@@ -152,6 +152,7 @@ def _merged_rows(role_separator: str) -> sa.Select[*tuple[Any, ...]]:
             group.marks,
             fingerprint,
             sa.false(),
+            group.last_sign_in,
             group.kept_values,
             group.has_more_roles,
             group.exact_repeats,
@@ -166,12 +167,14 @@ def _groups(rows: sa.Subquery, role_separator: str) -> sa.Subquery:
     c = rows.c
     agree = and_(*(func.count(c[name].distinct()) <= 1 for name in VALUE_COLUMNS))
     fingerprints = func.list_sort(func.list_distinct(func.list(c.fingerprint)))
+    sign_ins = func.list_sort(func.list_distinct(func.list(c.last_sign_in)))
     names = [name for name in RAW_COLUMNS if name not in ("roles", "attributes")]
     return (
         select(
             c.account_id,
             func.min(c.position).label("position"),
             func.bit_or(c.marks).label("marks"),
+            func.nullif(func.array_to_string(sign_ins, "\n"), "").label("last_sign_in"),
             sa.type_coerce(fingerprints, sa.ARRAY(sa.BigInteger)).label("fingerprints"),
             func.min(c.raw_values).label("kept_values"),
             (func.count(func.coalesce(c.roles, "").distinct()) > 1).label("has_more_roles"),

@@ -110,7 +110,10 @@ def _read_rows(workspace: Connection, file: OpenedFile) -> tuple[InputFile, File
 
 
 def _row(rows: FileRows, mapping: ColumnMapping) -> sa.FromClause:
-    """One row per record: own_id where the file has account IDs, *RAW_COLUMNS, fingerprint."""
+    """One row per record: own_id if the file has IDs, *RAW_COLUMNS, last_sign_in, fingerprint.
+
+    The last sign-in changes daily. It is not in the fingerprint, so it does not change the account.
+    """
     columns = mapping.columns_with_headings()
     mapped_cells = {name: mapping.cell(name, rows.cells) for name in columns}
     mapped_cells["username_in_app"] = _null_if_headings(rows, mapping, mapped_cells)
@@ -124,7 +127,12 @@ def _row(rows: FileRows, mapping: ColumnMapping) -> sa.FromClause:
     known = [mapped_cells.get(name, null_text).label(name) for name in names]
     own_id = [mapped_cells["account_id"].label("own_id")] if "account_id" in mapped_cells else []
     further = [] if rows.further_attributes is None else [rows.further_attributes.label("further")]
-    cells = select(*own_id, *known, *others, *further).select_from(rows.records).subquery("cells")
+    sign_in = mapped_cells.get("last_sign_in", null_text).label("last_sign_in")
+    cells = (
+        select(*own_id, *known, *others, *further, sign_in)
+        .select_from(rows.records)
+        .subquery("cells")
+    )
     attribute_names = [rows.attribute_names.get(heading, heading) for heading in other_headings]
     attributes = _attributes(
         {name: cells.c[f"other_{n}"] for n, name in enumerate(attribute_names)},
@@ -134,10 +142,13 @@ def _row(rows: FileRows, mapping: ColumnMapping) -> sa.FromClause:
     if "provisioning_state" not in columns:
         is_account = _is_account(values)
         values |= {name: case((is_account, text)) for name, text in INFERRED_STATE.items()}
-    row = select(
-        *(cells.c.own_id for _ in own_id), *(values[name].label(name) for name in RAW_COLUMNS)
-    ).subquery("row")
-    return select(*row.c, _fingerprint(row).label("fingerprint")).subquery("fingerprinted")
+    tracked = [
+        *(c for c in cells.c if c.name == "own_id"),
+        *(values[n].label(n) for n in RAW_COLUMNS),
+    ]
+    row = select(*tracked, cells.c.last_sign_in).subquery("row")
+    fingerprint = _fingerprint(*(c for c in row.c if c.name != "last_sign_in"))
+    return select(*row.c, fingerprint.label("fingerprint")).subquery("fingerprinted")
 
 
 def _null_if_headings(
@@ -158,9 +169,8 @@ def _without_known_values(
 ) -> sa.Select[*tuple[Any, ...]]:
     """The rows of `stage_row`; those with a known fingerprint have no account ID and no values."""
     if known_fingerprints is None:
-        return select(
-            _account_id(rows), _raw_values(rows), _marks(rows), rows.c.fingerprint, sa.false()
-        )
+        values = _account_id(rows), _raw_values(rows), _marks(rows)
+        return select(*values, rows.c.fingerprint, sa.false(), rows.c.last_sign_in)
     # As a value, it is looked up row by row while the file is read. As a condition it would be a
     # join, for which DuckDB first reads the file, of unknown length, into memory.
     is_known = rows.c.fingerprint.in_(select(known_fingerprints.c.fingerprint))
@@ -169,7 +179,8 @@ def _without_known_values(
         case((~row.c.is_known, value(row))) for value in (_account_id, _raw_values)
     )
     marks = case((~row.c.is_known, _marks(row)), else_=0)
-    return select(account_id, values, marks, row.c.fingerprint, row.c.is_known)
+    others = [row.c[name] for name in ("fingerprint", "is_known", "last_sign_in")]
+    return select(account_id, values, marks, *others)
 
 
 def _marks(row: sa.FromClause) -> ColumnElement[int]:
@@ -195,9 +206,9 @@ def _is_account(cells: Mapping[str, ColumnElement[Any]]) -> ColumnElement[bool]:
     return case((is_footer(username, others), sa.false()), else_=username.is_not(None))
 
 
-def _fingerprint(row: sa.FromClause) -> ColumnElement[int]:
+def _fingerprint(*values: ColumnElement[Any]) -> ColumnElement[int]:
     """63 bits that differ where the texts do; comparing them takes a third of the time."""
-    return sa.cast(func.hash(*row.c).op(">>")(1), sa.BigInteger)
+    return sa.cast(func.hash(*values).op(">>")(1), sa.BigInteger)
 
 
 def _attributes(

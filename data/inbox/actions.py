@@ -15,8 +15,12 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
-from data.files.naming import CONFIRMED_PREFIX
+from data.files.errors import SnapshotRejected
+from data.files.mapping import read_mapping
+from data.files.naming import CONFIRMED_PREFIX, SnapshotFile
 from data.formatting import file_stamp
+from data.history.as_of import newest_moment
+from data.history.load import refresh_sign_ins
 from data.history.remove import remove_snapshot
 from data.home import Home, safe_name
 from data.inbox.delivered import make_inbox_folder
@@ -133,8 +137,26 @@ def _drop_record(engine: sa.Engine, home: Home, action: _Action) -> bool:
     return True
 
 
-def _remove_from_store(engine: sa.Engine, _: Home, action: _Action) -> bool:
-    return remove_snapshot(engine, action.integration, datetime.fromisoformat(action.name))
+def _remove_from_store(engine: sa.Engine, home: Home, action: _Action) -> bool:
+    taken_at = datetime.fromisoformat(action.name)
+    is_removed = remove_snapshot(engine, action.integration, taken_at)
+    with engine.connect() as con:
+        newest = newest_moment(con, action.integration)
+    if newest and newest < taken_at:
+        _refresh_sign_ins(engine, home, action.integration, newest)
+    return is_removed
+
+
+def _refresh_sign_ins(
+    engine: sa.Engine, home: Home, integration_name: str, taken_at: datetime
+) -> None:
+    """The last sign-ins are those of the newest snapshot, so its file is read again."""
+    for path in (home.archive / integration_name).glob(f"{file_stamp(taken_at)}.*"):
+        try:
+            mapping = read_mapping(home, integration_name)
+            refresh_sign_ins(engine, SnapshotFile(path, integration_name, taken_at, mapping))
+        except (SnapshotRejected, OSError):
+            log.warning("The last sign-ins of %s cannot be read again.", integration_name)
 
 
 def _move_archived(_: sa.Engine, home: Home, action: _Action) -> bool:

@@ -21,6 +21,7 @@ CREATE OR REPLACE TEMP VIEW cells AS SELECT
     upstream_user_id AS "Upstream user ID",
     provisioning_state AS "Provisioning state",
     strftime(last_updated, '%Y-%m-%dT%H:%M:%SZ') AS "Last updated",
+    last_sign_in AS "Last sign-in",
     state_reason AS "Reason",
     failure_code AS "Failure code"
 FROM accounts

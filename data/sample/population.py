@@ -48,6 +48,7 @@ class Population:
         self._create_accounts(max(1, round(accounts * SIZE_FACTORS[number % len(SIZE_FACTORS)])))
         self._create_identities()
         self._assign_roles()
+        self._assign_sign_in_habits(np.random.default_rng([seed, number, 1]))
         for days_ago in range(self.days - 1, days - 1, -1):
             self.advance_day(days_ago)
 
@@ -107,8 +108,15 @@ class Population:
         age = rng.integers(0, 300, role.size) * is_initial
         self.role_since = np.repeat(self.changed_at.astype("M8[D]"), self.max_role_count) - age
 
+    def _assign_sign_in_habits(self, rng: np.random.Generator) -> None:
+        """Days between two sign-ins of each account, and seconds before the snapshot; 0: never."""
+        self.sign_in_interval = rng.choice([1, 1, 1, 2, 3, 7, 30, 400, 0], self.size)
+        self.sign_in_age = rng.integers(1, 86_400, self.size)
+        self.has_sign_ins = self.number % 3 < 2
+
     def advance_day(self, days_ago: int) -> None:
         """Let every account take at most one step."""
+        self.days_ago = days_ago
         now, before = self.until - days_ago * DAY, self.state.copy()
         chance, odds = self.wave.chance_and_odds(days_ago)
         is_slow = IS_UNSETTLED[before] & (not self.wave.is_recovering(days_ago))
@@ -176,8 +184,19 @@ class Population:
             "state_reason": self._reasons(present, is_failed),
             "failure_code": codes.take(pa.array(self.reason[present], mask=~is_failed)),
             "last_updated": self.changed_at[present].astype("M8[us]"),
+            "last_sign_in": self._sign_ins(present),
         }
         return pa.table(columns)
+
+    def _sign_ins(self, present: np.ndarray) -> pa.Array:
+        """The last sign-ins as text; unknown where the app does not report them."""
+        if not self.has_sign_ins:
+            return pa.nulls(present.size, pa.string())
+        interval = self.sign_in_interval[present]
+        days = (self.days - self.days_ago + present) % np.maximum(interval, 1)
+        age = self.days_ago * DAY + days * DAY + self.sign_in_age[present].astype("m8[s]")
+        texts = np.datetime_as_string(self.until - age, unit="s", timezone="UTC")
+        return pa.array(np.where(interval > 0, texts.astype(object), "Never"), pa.string())
 
     def _reasons(self, present: np.ndarray, is_failed: np.ndarray) -> pa.Array:
         reasons = np.full(present.size, None, object)

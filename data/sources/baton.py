@@ -109,7 +109,6 @@ def _map_template_user(user: Row, roles: list[Row]) -> Row:
         "Email": user.get("email"),
         "Display name": user.get("display_name"),
         "Account type": user.get("type"),
-        "Last sign-in": user.get("last_login"),
     }
     return make_account(
         profile.get("login") or user.get("name"),
@@ -118,6 +117,7 @@ def _map_template_user(user: Row, roles: list[Row]) -> Row:
         active=IS_ACTIVE.get(status, user.get("status")),
         state="Deleted" if status == "deleted" else "Onboarded",
         state_source="inferred",
+        last_sign_in=user.get("last_login"),
         attributes=attributes,
     )
 
@@ -184,12 +184,12 @@ def _map_resource_user(resource: Row, trait: Row, roles: list[Row]) -> Row:
         state="Deleted" if status_name == "deleted" else "Onboarded",
         state_source="inferred",
         reason=status.get("details"),
+        last_sign_in=trait.get("lastLogin"),
         attributes={
             "Email": email,
             "Display name": resource.get("displayName") or join_names(profile.get("name")),
             "Account type": trait.get("accountType"),
             "Created": trait.get("createdAt"),
-            "Last sign-in": trait.get("lastLogin"),
             "Employee IDs": trait.get("employeeIds"),
         },
     )

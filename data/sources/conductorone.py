@@ -28,7 +28,6 @@ ATTRIBUTE_LABELS = {
     "usertype": "User type",
     "managerid": "Manager ID",
     "accountowner": "Account owner",
-    "lastlogin": "Last sign-in",
 }
 
 RolesByOwner = dict[tuple[str, str], list[Row]]
@@ -77,6 +76,7 @@ def _map_account(row: Mapping[str, str], roles_by_owner: RolesByOwner) -> Row:
         roles=roles,
         active=row.get("userstatus"),
         state_source="inferred",
+        last_sign_in=row.get("lastlogin"),
         attributes={label: row.get(column) for column, label in ATTRIBUTE_LABELS.items()},
     )
 

@@ -7,8 +7,6 @@ docs/sources.md.
 from data.sources.product import DELETED, Product, Proof, RoleField
 from data.sources.workplace import WORKPLACE_PRODUCTS
 
-LAST_SIGN_IN = "Last sign-in"
-
 PRODUCTS = (
     Product(
         key="okta-users",
@@ -30,6 +28,8 @@ PRODUCTS = (
         active="status",
         active_words={"suspended": False, "deprovisioned": DELETED, "staged": False, "*": True},
         last_updated="lastUpdated",
+        last_sign_in="lastLogin",
+        is_never_if_empty=True,
         attributes={
             "Okta status": "status",
             "Department": "profile.department",
@@ -37,7 +37,6 @@ PRODUCTS = (
             "Employee number": "profile.employeeNumber",
             "User type": "profile.userType",
             "Secondary email": "profile.secondEmail",
-            LAST_SIGN_IN: "lastLogin",
         },
     ),
     Product(
@@ -55,6 +54,7 @@ PRODUCTS = (
         upstream_id=("id", "objectId"),
         active="accountEnabled",
         deleted="deletedDateTime",
+        last_sign_in="signInActivity.lastSignInDateTime",
         attributes={
             "Title": "jobTitle",
             "Department": "department",
@@ -65,7 +65,6 @@ PRODUCTS = (
             "Other emails": "otherMails",
             "Created": "createdDateTime",
             "Deleted at": "deletedDateTime",
-            LAST_SIGN_IN: "signInActivity.lastSignInDateTime",
         },
     ),
     Product(
@@ -95,6 +94,7 @@ PRODUCTS = (
         inactive=("suspended", "archived"),
         deleted="deletionTime",
         reason="suspensionReason",
+        last_sign_in=("lastLoginTime", "Last Sign In [READ ONLY]"),
         attributes={
             "Organizational unit": ("orgUnitPath", "Org Unit Path [Required]"),
             "Status": "Status [READ ONLY]",
@@ -102,7 +102,6 @@ PRODUCTS = (
             "Deleted at": "deletionTime",
             "Aliases": ("aliases", "emails.address"),
             "Employee ID": "Employee ID",
-            LAST_SIGN_IN: ("lastLoginTime", "Last Sign In [READ ONLY]"),
         },
         other_lists={
             "something else of Google Workspace, not users": (
@@ -136,10 +135,10 @@ PRODUCTS = (
             "removed": DELETED,
         },
         last_updated="attributes.updatedAt",
+        last_sign_in="attributes.lastActivity",
         attributes={
             "Guest": "attributes.isGuest",
             "Created": "attributes.createdAt",
-            "Last activity": "attributes.lastActivity",
         },
     ),
     Product(
@@ -198,11 +197,11 @@ PRODUCTS = (
         account_id="id",
         user_name="name",
         roles=(RoleField("role"), RoleField("site_admin", "Role", "Site admin")),
+        last_sign_in="last_active",
         attributes={
             "Type": "type",
             "Two-factor authentication": "tfa_enabled",
             "SAML name ID": "saml_name_id",
-            "Last active": "last_active",
         },
     ),
     Product(
@@ -244,13 +243,13 @@ PRODUCTS = (
             "banned": False,
             "blocked_pending_approval": False,
         },
+        last_sign_in=("current_sign_in_at", "last_sign_in_at", "last_activity_on", "Last activity"),
+        is_never_if_empty=True,
         attributes={
             "Two-factor authentication": "two_factor_enabled",
             "External": "external",
             "Created": "created_at",
             "Access until": ("Access expiration", "Access expired", "Access expires"),
-            "Last activity": ("last_activity_on", "Last activity"),
-            LAST_SIGN_IN: ("current_sign_in_at", "last_sign_in_at"),
         },
     ),
     Product(
@@ -287,12 +286,12 @@ PRODUCTS = (
         active="attributes.status",
         active_words={"active": True, "disabled": False, "pending": None},
         last_updated="attributes.modified_at",
+        last_sign_in="attributes.last_login_time",
         attributes={
             "Title": "attributes.title",
             "Service account": "attributes.service_account",
             "Status": "attributes.status",
             "Created": "attributes.created_at",
-            LAST_SIGN_IN: "attributes.last_login_time",
         },
     ),
     Product(
@@ -308,7 +307,8 @@ PRODUCTS = (
         user_email="email",
         roles=(RoleField("role"), RoleField("isAdmin", "Role", "Grafana admin")),
         inactive=("isDisabled",),
-        attributes={"Signs in with": "authLabels", "Last active": "lastSeenAt"},
+        last_sign_in="lastSeenAt",
+        attributes={"Signs in with": "authLabels"},
     ),
     Product(
         key="snowflake",
@@ -320,6 +320,8 @@ PRODUCTS = (
         user_email="email",
         inactive=("disabled",),
         deleted="deleted_on",
+        last_sign_in="last_success_login",
+        is_never_if_empty=True,
         attributes={
             "Name": "name",
             "Type": "type",
@@ -327,7 +329,6 @@ PRODUCTS = (
             "Comment": "comment",
             "Created": "created_on",
             "Deleted at": "deleted_on",
-            LAST_SIGN_IN: "last_success_login",
         },
         remark="Roles are unknown: Snowflake lists grants elsewhere.",
     ),
@@ -340,6 +341,7 @@ PRODUCTS = (
         ),
         username=("user", "UserName"),
         account_id=("UserId", "arn"),
+        last_sign_in=("password_last_used", "PasswordLastUsed"),
         attributes={
             "ARN": "arn",
             "Console access": "password_enabled",
@@ -347,7 +349,6 @@ PRODUCTS = (
             "Access key 1 active": "access_key_1_active",
             "Access key 2 active": "access_key_2_active",
             "Created": ("user_creation_time", "CreateDate"),
-            LAST_SIGN_IN: ("password_last_used", "PasswordLastUsed"),
         },
         remark="Roles are unknown: AWS lists policies and groups elsewhere.",
     ),
@@ -378,13 +379,13 @@ PRODUCTS = (
         roles=(RoleField("User Groups", "Group", separator=","),),
         active="status",
         active_words={"active": True, "deactivated": False, "inactive": False, "pending": None},
+        last_sign_in=("Last Login(UTC)", "last_login_time"),
         attributes={
             "Department": ("Department", "dept"),
             "Title": "Job Title",
             "User type": ("User Type", "type"),
             "Status": "status",
             "Created": ("Creation Date", "created_at"),
-            LAST_SIGN_IN: ("Last Login(UTC)", "last_login_time"),
         },
     ),
     Product(
@@ -396,10 +397,10 @@ PRODUCTS = (
         user_name="Name",
         user_email="Email",
         active="Status",
+        last_sign_in="Last active",
         attributes={
             "Billable": "Billable",
             "Two-factor authentication": "Two-step verification",
-            "Last active": "Last active",
         },
     ),
     Product(
@@ -420,13 +421,14 @@ PRODUCTS = (
         roles=(RoleField("Profile.Name", "Profile"), RoleField("UserRole.Name")),
         active="IsActive",
         last_updated="LastModifiedDate",
+        last_sign_in="LastLoginDate",
+        is_never_if_empty=True,
         attributes={
             "Title": "Title",
             "Department": "Department",
             "User type": "UserType",
             "Profile ID": "ProfileId",
             "Created": "CreatedDate",
-            LAST_SIGN_IN: "LastLoginDate",
         },
     ),
     Product(

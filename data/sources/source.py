@@ -18,7 +18,11 @@ StateSource = Literal["reported", "inferred", "default"]
 """Whether the source reports the state of an account, Rollcall infers it from other facts, or it is
 the usual state of an app without provisioning."""
 
-ROW_COLUMNS = ("account_id", *(name for name in RAW_COLUMNS if name != "attributes"))
+ROW_COLUMNS = (
+    "account_id",
+    *(name for name in RAW_COLUMNS if name != "attributes"),
+    "last_sign_in",
+)
 
 
 @dataclass
@@ -68,6 +72,7 @@ def make_account(
     reason: Any = None,
     code: Any = None,
     last_updated: Any = None,
+    last_sign_in: Any = None,
     attributes: Mapping[str, Any] | None = None,
 ) -> Row:
     """One account as a row. `name` and `email` are those of the person, not of the account.
@@ -90,6 +95,7 @@ def make_account(
             "state_reason": reason,
             "failure_code": code,
             "last_updated": last_updated,
+            "last_sign_in": last_sign_in,
         }
     )
 

@@ -38,7 +38,8 @@ WORKPLACE_PRODUCTS = (
         active="active",
         inactive=("suspended",),
         last_updated="updated_at",
-        attributes={"Created": "created_at", "Last sign-in": "last_login_at"},
+        last_sign_in="last_login_at",
+        attributes={"Created": "created_at"},
     ),
     Product(
         key="servicenow",
@@ -55,11 +56,11 @@ WORKPLACE_PRODUCTS = (
         active="active",
         inactive=("locked_out",),
         last_updated="sys_updated_on",
+        last_sign_in="last_login_time",
         attributes={
             "Title": "title",
             "Department": ("department.name", "department.display_value", "department"),
             "Created": "sys_created_on",
-            "Last sign-in": "last_login_time",
         },
     ),
     Product(

@@ -20,8 +20,8 @@ from data.store.pseudonyms import MASKS
 
 NON_PERSONAL_COLUMNS = frozenset(
     "integration_id account_key snapshot_id name deletion_limit valid_from valid_to taken_at "
-    "loaded_at quarantined_at last_updated provisioning_state state_source active_in_app "
-    "state_since "
+    "loaded_at quarantined_at last_updated signed_in_at provisioning_state state_source "
+    "active_in_app state_since "
     "attempt_since job_since active_since user_since content_since previous_state "
     "previous_job_since from_state "
     "to_state status accounts active unmatched entered left changed oldest rows_read accepted "
@@ -89,7 +89,13 @@ PSEUDONYM_MASKS: ColumnMasks = {
 MASKS_BY_MODE = {PersonalData.HIDDEN: HIDING_MASKS, PersonalData.PSEUDONYMS: PSEUDONYM_MASKS}
 
 HIDDEN_TABLES = {
-    PersonalData.HIDDEN: {"rejected_row", "exception", "row_fingerprint", "audit_event"},
+    PersonalData.HIDDEN: {
+        "rejected_row",
+        "exception",
+        "row_fingerprint",
+        "last_sign_in",
+        "audit_event",
+    },
     PersonalData.PSEUDONYMS: {"rejected_row", "row_fingerprint", "audit_event"},
 }
 """Tables without any visible row."""

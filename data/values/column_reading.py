@@ -62,7 +62,7 @@ def reading_remarks(marks: int) -> list[str]:
 
 def row_marks(roles: ColumnElement[Any], last_updated: ColumnElement[Any]) -> ColumnElement[int]:
     """The marks of one row, from two of its texts."""
-    return _role_marks(roles) + _time_marks(last_updated)
+    return _role_marks(roles) + time_marks(last_updated)
 
 
 def _role_marks(text: ColumnElement[Any]) -> ColumnElement[int]:
@@ -87,7 +87,8 @@ def _strongest_separator(text: ColumnElement[Any]) -> ColumnElement[int]:
     )
 
 
-def _time_marks(text: ColumnElement[Any]) -> ColumnElement[int]:
+def time_marks(text: ColumnElement[Any]) -> ColumnElement[int]:
+    """The marks of a text that is a time: its order of day and month, and a missing offset."""
     trimmed = func.trim(text, WHITESPACE)
     order = case(
         (func.regexp_matches(trimmed, times.DAY_LEADS), DAY_LEADS),

@@ -109,6 +109,13 @@ NEVER = (
 )
 """Texts for a time that never was, in lower case."""
 
+NEVER_SIGNED_IN = (
+    r"(?:never|nie|niemals|noch nie|jamais|nunca|not yet|has not|no login|no sign-?in)\b.*"
+    r"|0(?:\.0)?|(?:0000-00-00|0001-01-01|1601-01-01|1970-01-01).*|未ログイン|なし"
+)
+"""Texts of a last sign-in for a person who never signed in, in lower case: products write the zero
+of their clocks, too."""
+
 HAS_DATE = (
     r"(?i)^(?:\d{4}\D\d|(?:19|20)\d{6}(?:T?\d{4}(?:\d\d)?(?:\D|$)|$)"
     r"|\d\d?[-/. ]+(?:[a-z]{3}|\d\d?[-/.])|(?:[a-z]{2,10}[., ]+){0,2}\d\d?[a-z,]* .*\d{4})"

@@ -34,12 +34,22 @@ from queries.export.manifest import build_manifest
 from queries.filters import Filters
 from queries.owners import OVERRIDE_COLUMNS, active_overrides
 
+PACK_COLUMNS = tuple(name for name in ALL_COLUMNS if name != "last_sign_in")
+
+
+def is_provable(filters: Filters) -> bool:
+    """Whether the snapshots up to the moment of the filters decide which accounts are listed."""
+    return not (filters.as_of and filters.last_sign_in)
+
 
 def accounts_listing(con: Connection, filters: Filters, now: datetime) -> Listing:
-    """The list of a pack: all columns, by account ID, at a fixed moment (naive UTC)."""
+    """The list of a pack: all columns, by account ID, at a fixed moment (naive UTC).
+
+    The last sign-in is not in it: it is as of the newest snapshot, not of the moment.
+    """
     newest = con.scalar(select(func.max(snapshot.c.taken_at))) or now
     fixed = replace(filters, as_of=filters.as_of or max(now, newest))
-    return Listing(con, ListRequest(fixed, sort="account_id", columns=ALL_COLUMNS))
+    return Listing(con, ListRequest(fixed, sort="account_id", columns=PACK_COLUMNS))
 
 
 def accounts_pack(listing: Listing, made_at: datetime) -> EvidencePack:

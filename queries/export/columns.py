@@ -13,6 +13,8 @@ from data.files.json import json_pointer
 from data.files.own_list import COMPUTED_HEADINGS, FURTHER_HEADINGS, HEADINGS, attribute_heading
 from data.history.normalize import REPORTED
 from data.states import OPEN_STATES
+from data.store.output import iso_text
+from queries.sign_ins import NEVER, NEVER_TEXT
 
 ATTRIBUTE_PREFIX = "attributes/"
 """Starts the name of an attribute's column, as an attribute can be named like a column."""
@@ -43,6 +45,7 @@ WIDTHS = {
     "state_reason": 40,
     "failure_code": 14,
     "last_updated": 22,
+    "last_sign_in": 22,
     "account_id": 24,
 }
 """Column → characters in a spreadsheet, where they are not 20."""
@@ -57,7 +60,7 @@ LISTING_COLUMNS: dict[str, ListingColumn] = {
 ALL_COLUMNS = tuple(name for name in LISTING_COLUMNS if name not in COMPUTED_HEADINGS)
 """The columns of a list for which none are chosen: it loads as the same accounts."""
 
-TIME_COLUMNS = ("last_updated", "state_since", "open_since")
+TIME_COLUMNS = ("last_updated", "last_sign_in", "state_since", "open_since")
 """The columns with times in UTC."""
 
 
@@ -131,6 +134,10 @@ COMPUTED: dict[str, Callable[[sa.FromClause], ColumnElement[object]]] = {
     "state_since": lambda rows: sa.cast(rows.c.state_since, sa.DateTime),
     "open_since": lambda rows: case(
         (rows.c.provisioning_state.in_(OPEN_STATES), sa.cast(rows.c.attempt_since, sa.DateTime))
+    ),
+    # a column of times cannot hold `Never`
+    "last_sign_in": lambda rows: case(
+        (rows.c.last_sign_in == NEVER, NEVER_TEXT), else_=iso_text(rows.c.last_sign_in)
     ),
     "role_count": lambda rows: func.coalesce(func.array_length(rows.c.roles, 1), 0),
 }

@@ -11,7 +11,7 @@ import xlsxwriter
 from xlsxwriter.worksheet import Worksheet
 
 from data.files.naming import parse_moment
-from data.files.own_list import CUT_MARK, UTC_SUFFIX
+from data.files.own_list import CUT_MARK, HEADINGS, UTC_SUFFIX
 from queries.export.columns import TIME_COLUMNS
 from queries.export.listing import ROLE_HEADINGS, Listing
 from queries.export.manifest import SnapshotSource, build_manifest
@@ -51,12 +51,16 @@ class Sheet(NamedTuple):
     times: Collection[str] = ()  # headings of columns with texts that can be times
 
 
+SIGN_IN_HEADING = (f"{HEADINGS['last_sign_in']}{UTC_SUFFIX}",)
+"""The heading over texts that are times or `Never`."""
+
+
 def write_list_workbook(listing: Listing, path: Path) -> None:
     """Write the list as an Excel file; a second sheet has one row per account and role."""
     headings = [utc_heading(c.name, c.heading) for c in listing.columns]
     widths = [column.width for column in listing.columns]
     account_rows = listing.batches(listing.text_rows(listing.columns))
-    accounts = Sheet("Accounts", headings, widths, account_rows)
+    accounts = Sheet("Accounts", headings, widths, account_rows, times=SIGN_IN_HEADING)
     role_rows = listing.batches(listing.role_rows())
     roles = Sheet("Roles", ROLE_HEADINGS, ROLE_WIDTHS, role_rows, times=ROLE_HEADINGS[-1:])
     manifest = build_manifest(listing)

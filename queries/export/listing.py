@@ -219,8 +219,10 @@ class Listing:
         DuckDB skips the columns that nobody uses. States and integrations are numbers until the
         sort is done, as it holds its rows in memory.
         """
-        with_account_id = any(column.name == "account_id" for column in columns)
-        query = self._sorted_query(with_account_id=with_account_id)
+        names = {column.name for column in columns}
+        query = self._sorted_query(
+            with_account_id="account_id" in names, with_sign_in="last_sign_in" in names
+        )
         rows = scan(self.con, query, self.workspace, "sorted")
         replacements = {
             "integration": _name_of(rows.c.integration_id, self._integration_names),
@@ -236,10 +238,20 @@ class Listing:
         """Number → name."""
         return {row.integration_id: row.name for row in self.con.execute(select(integration))}
 
-    def _sorted_query(self, *, with_account_id: bool = False) -> sa.Select[Any]:
+    def _sorted_query(
+        self, *, with_account_id: bool = False, with_sign_in: bool = False
+    ) -> sa.Select[Any]:
         sort, descending = parse_sort(self.request.sort)
-        query = sorted_accounts(self.con, self.request.filters, sort=sort, descending=descending)
+        query = sorted_accounts(
+            self.con,
+            self.request.filters,
+            sort=sort,
+            descending=descending,
+            with_sign_in=with_sign_in,
+        )
         source = query.selected_columns.account_key.table
+        if with_sign_in:
+            query = query.add_columns(source.c.last_sign_in)
         state = source.c.provisioning_state
         state_place = case(*((state == name, n) for n, name in enumerate(STATE_BY_NAME)))
         query = query.add_columns(
@@ -336,7 +348,7 @@ def _snapshot_values(rows: sa.FromClause) -> dict[str, ColumnElement[Any]]:
     values |= {
         name: iso_text(value) if isinstance(value.type, sa.DateTime) else value
         for name in COMPUTED
-        if name not in values
+        if name not in values and (name != "last_sign_in" or name in rows.c)
         for value in [column_value(rows, name)]
     }
     stored = {name: rows.c[name] for name in LISTING_COLUMNS if name in rows.c}

@@ -27,6 +27,7 @@ from queries.lookup import lookup, lookup_versions
 from queries.owners import has_match_overrides, overrides_by_account, with_match_overrides
 from queries.paging import cut_page
 from queries.scope import Scope
+from queries.sign_ins import with_sign_ins
 
 PAGE_SIZES = (50, 100, 200)
 PAGE_SIZE = PAGE_SIZES[0]
@@ -70,6 +71,7 @@ SORTS = (
     "state_since",
     "open_since",
     "role_count",
+    "last_sign_in",
 )
 """Sort orders; states sort by lifecycle, roles by number, account IDs within an integration.
 
@@ -145,8 +147,9 @@ def page_of_accounts(
     size: int = PAGE_SIZE,
 ) -> Sequence[sa.Row[Any]]:
     """One row per account on the page (from 1), with the integration's name."""
-    rows = _page_rows(con, filters, sort, page, size, descending=descending)
-    query = _with_integration_name(select(*_table_columns(rows)), rows)
+    rows = with_sign_ins(_page_rows(con, filters, sort, page, size, descending=descending))
+    columns: list[ColumnElement[Any]] = [*_table_columns(rows), rows.c.last_sign_in]
+    query = _with_integration_name(select(*columns), rows)
     return con.execute(_with_order(query, rows, sort, descending=descending)).all()
 
 
@@ -165,7 +168,7 @@ def _page_rows(
         return accounts_by_key(con, filters, account_keys[start : start + size].tolist())
     rows = _sortable_accounts(con, filters, sort)
     is_one_table = (
-        sort != "account_id"
+        sort not in ("account_id", "last_sign_in")
         and size <= PAGE_SIZE
         and filters.as_of is None
         and not has_match_overrides(con)
@@ -213,10 +216,17 @@ def _sorted_account_keys(
 
 
 def sorted_accounts(
-    con: Connection, filters: Filters, *, sort: str, descending: bool
+    con: Connection,
+    filters: Filters,
+    *,
+    sort: str,
+    descending: bool,
+    with_sign_in: bool = False,
 ) -> sa.Select[*tuple[Any, ...]]:
     """One row per account of the filtered list, in the order shown."""
     rows = account_rows(con, filters)
+    if with_sign_in or sort == "last_sign_in":
+        rows = with_sign_ins(rows)
     query = select(*_table_columns(rows)).where(*conditions(filters, rows))
     return _with_order(_with_integration_name(query, rows), rows, sort, descending=descending)
 
@@ -260,7 +270,8 @@ def integration_names(con: Connection) -> list[str]:
 def _sortable_accounts(con: Connection, filters: Filters, sort: str) -> sa.FromClause:
     """The accounts with the columns that filters and order need."""
     is_slow_changing = sort in ("user", "role_count", *SLOW_CHANGING_COLUMNS)
-    return account_rows(con, filters, all_columns=is_slow_changing)
+    rows = account_rows(con, filters, all_columns=is_slow_changing)
+    return with_sign_ins(rows) if sort == "last_sign_in" else rows
 
 
 def _table_columns(rows: sa.FromClause) -> list[ColumnElement[Any]]:

@@ -11,6 +11,7 @@ from data.schema import OPEN_END, account, integration, is_same_account
 from queries.cache import cached
 from queries.filters import Filters, account_rows
 from queries.lookup import lookup_versions
+from queries.sign_ins import with_sign_ins
 from queries.users.accounts import accounts_by_key
 
 MAX_VERSIONS = 1_000
@@ -56,7 +57,7 @@ def _cached_details(
 
 def find_account(con: Connection, point_in_time: Filters, account_key: int) -> sa.Row[Any] | None:
     """The account with all columns, its integration and its account ID."""
-    rows = accounts_by_key(con, point_in_time, [account_key])
+    rows = with_sign_ins(accounts_by_key(con, point_in_time, [account_key]))
     return con.execute(
         select(rows, integration.c.name.label("integration"), account.c.account_id)
         .join_from(rows, integration, integration.c.integration_id == rows.c.integration_id)

@@ -59,7 +59,7 @@ def _count_by_value(con: Connection, filters: Filters, filter_: Filter) -> list[
     rows, other_filters = _without_filter(con, filters, filter_)
     assert filter_.group_by  # noqa: S101 - the caller has checked it
     value = filter_.group_by(rows)
-    query = select(value, func.count()).where(other_filters).group_by(value)
+    query = select(value, func.count()).select_from(rows).where(other_filters).group_by(value)
     counts = {row[0]: row[1] for row in con.execute(query)}
     selected = filters.values(filter_.name)
     return [

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 import streamlit as st
 
 from data.access.roles import Permission
+from queries.evidence.accounts import is_provable
 from queries.export.columns import columns_text
 from queries.export.formats import FORMATS
 from queries.export.listing import ListRequest
@@ -54,7 +55,7 @@ def _show_files(query: ListRequest) -> None:
         for extension, format_ in FORMATS.items()
     ]
     files.append((_export_address("users", MANIFEST_FORMAT, query.params()), *MANIFEST))
-    if can_download_evidence():
+    if can_download_evidence() and is_provable(query.filters):
         files.append((escape(users_pack_address(query.filters)), *EVIDENCE))
     links = "".join(
         f'<a href="{address}" download><strong>{escape(label)}</strong> '

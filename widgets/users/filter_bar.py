@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import date
 from typing import Any, NamedTuple
 
 import streamlit as st
@@ -12,6 +13,7 @@ from data.access.roles import Permission
 from data.states import OPERATIONS, STATE_BY_NAME, Phase, state_names
 from data.store.search_text import search_key
 from queries.filters import FILTER_BY_NAME, MAX_SEARCH_LENGTH, Filter, Filters, duration_text
+from queries.sign_ins import parse_sign_ins, sign_in_day
 from queries.users.facets import Choice, list_choices, reason_texts, snapshot_times
 from server.authorize import authorize, store_connection
 from server.session import current_principal
@@ -269,17 +271,37 @@ def _show_days(filters: Filters, _: str) -> None:
         apply_filters(replace(filters, **{name: st.session_state[name]}))
 
     for name, label in (("updated_from", "From (UTC)"), ("updated_to", "To (UTC)")):
-        day = getattr(filters, name)
-        st.session_state[name] = day and min(max(day, FIRST_DAY), LAST_DAY)
-        st.date_input(
-            label,
-            key=name,
-            format="YYYY-MM-DD",
-            min_value=FIRST_DAY,
-            max_value=LAST_DAY,
-            on_change=apply_day,
-            args=(name,),
-        )
+        _show_day(name, label, getattr(filters, name), apply_day, name)
+
+
+def _show_sign_ins(filters: Filters, name: str) -> None:
+    """Never, unknown, before a day, from a day: any of them."""
+    _show_choices(filters, name)
+    values = filters.values(name)
+
+    def apply_day(kind: str) -> None:
+        day = st.session_state[f"{name}_{kind}"]
+        others = [value for value in values if not value.startswith(f"{kind}:")]
+        wanted = parse_sign_ins([*others, *([f"{kind}:{day}"] if day else [])])
+        apply_filters(replace(filters, last_sign_in=wanted))
+
+    for kind, label in (("before", "Before (UTC day)"), ("from", "From (UTC day)")):
+        _show_day(f"{name}_{kind}", label, sign_in_day(values, kind), apply_day, kind)
+
+
+def _show_day(
+    key: str, label: str, day: date | None, apply: Callable[[str], None], name: str
+) -> None:
+    st.session_state[key] = day and min(max(day, FIRST_DAY), LAST_DAY)
+    st.date_input(
+        label,
+        key=key,
+        format="YYYY-MM-DD",
+        min_value=FIRST_DAY,
+        max_value=LAST_DAY,
+        on_change=apply,
+        args=(name,),
+    )
 
 
 def _show_moments(filters: Filters, _: str) -> None:
@@ -336,6 +358,7 @@ CONTROLS: dict[str, Control] = {
     "updated_from": Control("Last updated", _show_days, _days_text),
     "waiting": Control("Open longer than", _show_choices, _open_text),
     "reason": Control("Failure reason", _show_choices, _values_text("reason")),
+    "last_sign_in": Control("Last sign-in", _show_sign_ins, _values_text("last_sign_in")),
     "as_of": Control("As of", _show_moments, lambda _: ""),  # a banner shows it
 }
 """Filter → its control, in the order of the menu."""
