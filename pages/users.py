@@ -21,6 +21,8 @@ from widgets.users.pager import requested_page_size, show_count, show_pages
 from widgets.users.presets import filter_facts, show_presets
 from widgets.users.table import show_ignored, show_suggestions, show_table
 
+SIGN_INS_ARE_NOW = "Last sign-ins are as of the newest snapshot."
+
 with store_connection(Permission.USERS) as con:
     integrations = integration_names(con)
     filters = drop_unknown_values(con, requested_filters())
@@ -67,7 +69,9 @@ def show_accounts(filters: Filters, columns: Columns) -> None:
     if not page.count:
         show_suggestions(filters)
     with filter_area:
-        show_past_banner(filters.as_of, lambda: apply_filters(replace(filters, as_of=None)))
+        shows_sign_ins = "last_sign_in" in (order, *columns.shown) or filters.last_sign_in
+        note = SIGN_INS_ARE_NOW if shows_sign_ins else ""
+        show_past_banner(filters.as_of, lambda: apply_filters(replace(filters, as_of=None)), note)
         show_filter_bar(filters)  # last: the counts of an open filter can take longer
 
 
