@@ -612,7 +612,7 @@ def test_a_chart_can_be_downloaded_as_data_and_picture(app: Served, visit: Visit
         card.locator(".modebar-btn").click()
     assert picture.value.path().read_bytes().startswith(b"\x89PNG")
     card.get_by_text("Table", exact=True).click()
-    expect(card.get_by_test_id("stDataFrame")).to_be_visible()
+    expect(card.get_by_role("table")).to_be_visible()
 
 
 def _frames_sent(reader: Reader) -> list[object]:

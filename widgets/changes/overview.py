@@ -1,27 +1,31 @@
 """The overview of the Changes page: tiles, state changes, roles, other changes and snapshots."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import pandas as pd
 import streamlit as st
 
 from data.formatting import count_of
-from data.states import FAILED_STATES, STATE_BY_NAME
+from data.states import FAILED_STATES
 from queries.changes.diff import CHANGE_KINDS, VALUE_CHANGES, ChangeFilter
 from queries.changes.summary import ChangeSummary
 from queries.changes.window import Window
 from widgets import timezone
+from widgets import users_table as ut
 from widgets.changes.flow_figure import state_transitions_figure
 from widgets.changes.window_bar import open_changes
 from widgets.figure_theme import PLOTLY_CONFIG
+from widgets.state_marks import state_mark
 
 MAX_ROLES_SHOWN = 100
-"""Roles in the table of them, those that changed most."""
+"""Rows in the table of roles, those of most accounts."""
 
-TRANSITIONS_HELP = "Earlier state (left) to later state (right). Click a cell to list its accounts."
-ROLES_HELP = "Accounts listed at both moments. Click a cell to list them."
-VALUES_HELP = "Other fields that changed."
+SIDES = ("before", "after")
+
+TRANSITIONS_HELP = "Earlier state (left) to later state (right). Click a row to list its accounts."
+ROLES_HELP = "Accounts listed at both moments. Click a row to list them."
+VALUES_HELP = "Other fields that changed. Click a row to list its accounts."
 SNAPSHOTS_HELP = "Compares the latest snapshot before each date; changes in between are not shown."
 
 
@@ -57,7 +61,7 @@ def _tile(
 
 
 def transitions_card(window: Window, summary: ChangeSummary) -> None:
-    """The state changes as flows, and as a table with cells that open their accounts."""
+    """The state changes as flows, and as a table, most accounts first."""
     transitions = summary.transitions
     failed = f", {summary.newly_failed:,} newly failed" if summary.newly_failed else ""
     largest = "; ".join(
@@ -75,124 +79,133 @@ def transitions_card(window: Window, summary: ChangeSummary) -> None:
             config=PLOTLY_CONFIG,
             alt=f"Flows from state before to state after. The largest: {largest or 'none'}.",
         )
-        if not transitions.empty:
-            _transitions_table(window, _transition_matrix(transitions))
-
-
-def _transitions_table(window: Window, matrix: pd.DataFrame) -> None:
-    def open_cell(row: int, column: str) -> None:
-        if column in matrix.columns:
-            before = str(matrix.index[row])
-            open_changes(window, ChangeFilter("moved", before=(before,), after=(column,)))
-
-    _cell_table(
-        matrix,
-        "matrix",
-        open_cell,
-        alt="Accounts by state before, one row each, and state after, one column each",
-        column_config={
-            "before": st.column_config.TextColumn("Before ↓  After →", pinned=True),
-            **{name: _number_column(name) for name in matrix.columns},
-        },
-    )
-
-
-def _transition_matrix(transitions: pd.DataFrame) -> pd.DataFrame:
-    """One row per state before, one column per state after, in lifecycle order; empty for none."""
-    wide = transitions.pivot(index="before", columns="after", values="accounts").astype("Int64")
-    rows, columns = ([n for n in STATE_BY_NAME if n in set(side)] for side in (wide.index, wide))
-    return wide.reindex(index=rows, columns=columns)
+        rows = [
+            ChangeRow(
+                (state_mark(before), state_mark(after)),
+                int(accounts),
+                ChangeFilter("moved", before=(before,), after=(after,)),
+            )
+            for before, after, accounts in transitions.itertuples(index=False)
+        ]
+        _counts_table("matrix", "State changes", ("Before", "After"), rows, window)
 
 
 def roles_card(window: Window, summary: ChangeSummary) -> None:
-    """The number of accounts that gained and lost each role; a cell opens its accounts."""
-    roles = summary.roles.head(MAX_ROLES_SHOWN)
-
-    def open_cell(row: int, column: str) -> None:
-        if column in ("gained", "lost"):
-            open_changes(window, ChangeFilter(column, role=str(roles.iloc[row]["role"])))
-
+    """The number of accounts that gained and lost each role; a row opens its accounts."""
+    changes = [
+        ChangeRow((ut.text(role), ut.text(label)), count, ChangeFilter(kind, role=role))
+        for role, gained, lost in summary.roles.itertuples(index=False)
+        for kind, label, count in (("gained", "Gained", int(gained)), ("lost", "Lost", int(lost)))
+        if count
+    ]
+    rows = sorted(changes, key=lambda row: -row.accounts)
     with st.container(border=True, key="card_roles"):
         st.subheader("Roles gained and lost", anchor=False)
         st.caption(ROLES_HELP)
-        if roles.empty:
+        if not rows:
             st.text("No account gained or lost a role.")
             return
-        _cell_table(
-            roles,
-            "roles",
-            open_cell,
-            hide_index=True,
-            alt="One row per role: the accounts that gained and lost it",
-            column_config={
-                "role": st.column_config.TextColumn("Role", width="medium"),
-                "gained": _number_column("Gained"),
-                "lost": _number_column("Lost"),
-            },
-        )
-        if (more := len(summary.roles) - len(roles)) > 0:
-            st.text(f"{count_of(more, 'more role')} in the lists of accounts")
+        _counts_table("roles", "Roles", ("Role", "Change"), rows[:MAX_ROLES_SHOWN], window)
+        if (more := len(rows) - MAX_ROLES_SHOWN) > 0:
+            st.text(f"{count_of(more, 'more change')} in the lists of accounts")
 
 
-def _cell_table(
-    data: pd.DataFrame, key: str, on_cell: Callable[[int, str], None], **options: Any
+class ChangeRow(NamedTuple):
+    """A change, the accounts with it, and the list that shows them."""
+
+    cells: Sequence[ut.Cell]
+    accounts: int
+    opens: ChangeFilter
+
+
+@st.fragment
+def _counts_table(
+    key: str, caption: str, headings: Sequence[str], rows: Sequence[ChangeRow], window: Window
 ) -> None:
-    """A table with selectable cells."""
+    """Changes with their accounts, as given; each row opens its accounts."""
+    names = [f"c{number}" for number in range(len(headings))]
 
-    def open_selected() -> None:
-        if cells := st.session_state[key]["selection"]["cells"]:
-            on_cell(*cells[0])
+    def open_row(number: str) -> None:
+        open_changes(window, rows[int(number)].opens)
+        st.rerun()
 
-    st.dataframe(
-        data,
-        key=key,
-        on_select=open_selected,
-        selection_mode="single-cell",
-        placeholder="",
-        **options,
-    )
-
-
-def _number_column(label: str) -> Any:
-    return st.column_config.NumberColumn(label, format="localized")
+    with st.container(key=f"boxed_{key}"):
+        ut.users_table(
+            [
+                ut.row(
+                    str(number),
+                    " ".join(cell.get("text", "") for cell in row.cells),
+                    accounts=ut.number(row.accounts),
+                    **dict(zip(names, row.cells, strict=True)),
+                )
+                for number, row in enumerate(rows)
+            ],
+            columns=[
+                *(
+                    ut.column(name, label, sortable=False, width=2)
+                    for name, label in zip(names, headings, strict=True)
+                ),
+                ut.column("accounts", "Accounts", sortable=False, numeric=True),
+            ],
+            caption=caption,
+            empty="No changes.",
+            key=key,
+            on_row=open_row,
+        )
 
 
 def values_card(window: Window, summary: ChangeSummary) -> None:
     """The number of accounts per other change; each row opens its accounts."""
-    counts = {name: count for name, count in summary.value_changes.items() if count}
+    rows = [
+        ChangeRow((ut.text(VALUE_CHANGES[name].label),), count, ChangeFilter("other", value=name))
+        for name, count in sorted(summary.value_changes.items(), key=lambda item: -item[1])
+        if count
+    ]
     with st.container(border=True, key="card_values"):
         st.subheader("Other changes", anchor=False)
         st.caption(VALUES_HELP)
-        if not counts:
+        if rows:
+            _counts_table("values", "Other changes", ("Field",), rows, window)
+        else:
             st.text("No other changes.")
-        for name, count in counts.items():
-            st.button(
-                f"{VALUE_CHANGES[name].label} :gray[{count:,}]",
-                key=f"value_{name}",
-                type="tertiary",
-                on_click=open_changes,
-                args=(window, ChangeFilter("other", value=name)),
-            )
 
 
 def snapshots_expander(snapshots: pd.DataFrame) -> None:
     """The snapshots that are compared."""
-    columns = {"integration": st.column_config.TextColumn("Integration", pinned=True)}
-    for side in ("before", "after"):
-        columns[f"taken_{side}"] = st.column_config.DatetimeColumn(
-            f"Snapshot {side} ({timezone.current_zone()})", format="YYYY-MM-DD HH:mm"
-        )
-        columns[f"accounts_{side}"] = _number_column(f"Accounts {side}")
-    local_times = {
-        name: snapshots[name].map(timezone.to_reader_time, na_action="ignore")
-        for name in ("taken_before", "taken_after")
-    }
     with st.expander("Compared snapshots", key="sources"):
         st.caption(SNAPSHOTS_HELP)
-        st.dataframe(
-            snapshots.assign(**local_times),
+        ut.users_table(
+            [
+                ut.row(
+                    row["integration"],
+                    row["integration"],
+                    integration=ut.text(row["integration"]),
+                    **{f"taken_{side}": _moment(row[f"taken_{side}"]) for side in SIDES},
+                    **{f"accounts_{side}": _count(row[f"accounts_{side}"]) for side in SIDES},
+                )
+                for row in snapshots.to_dict("records")
+            ],
+            columns=[
+                ut.column("integration", "Integration", sortable=False, width=1.5),
+                *(column for side in SIDES for column in _side_columns(side)),
+            ],
+            caption="Compared snapshots",
+            empty="No snapshots.",
             key="compared",
-            hide_index=True,
-            alt="One row per integration: the snapshots compared and their accounts",
-            column_config=columns,
         )
+
+
+def _side_columns(side: str) -> list[ut.TableColumn]:
+    taken = f"Snapshot {side} ({timezone.current_zone()})"
+    return [
+        ut.column(f"taken_{side}", taken, sortable=False, width=1.5),
+        ut.column(f"accounts_{side}", f"Accounts {side}", sortable=False, numeric=True),
+    ]
+
+
+def _moment(value: Any) -> ut.Cell:
+    return ut.quiet() if pd.isna(value) else ut.time(value)
+
+
+def _count(value: Any) -> ut.Cell:
+    return ut.quiet() if pd.isna(value) else ut.number(value)

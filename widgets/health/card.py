@@ -10,6 +10,7 @@ from data.records.audit_log import Event, record_event
 from data.store.output import escape_formula
 from queries.export.manifest import slug
 from server.session import current_principal
+from widgets.frame_table import frame_table
 from widgets.labels import escape_label
 
 MAX_HEADLINE_LENGTH = 200
@@ -48,8 +49,7 @@ def data_controls(
         )
         choose()
     if is_open:
-        alt = f"{title}: the numbers"
-        st.dataframe(table, hide_index=True, height=280, alt=alt, lazy=False)
+        frame_table(table, f"{title}: the numbers", f"numbers_{key}")
 
 
 def _recorded_csv(actor: str, title: str, table: pd.DataFrame) -> bytes:

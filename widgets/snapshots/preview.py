@@ -25,6 +25,7 @@ from server.authorize import (
     writable_store,
 )
 from widgets import timezone
+from widgets.frame_table import frame_table
 
 ACTIVITY = {True: "Yes", False: "No", None: ""}
 
@@ -156,7 +157,7 @@ def _show_states(report: LoadReport, key: str) -> None:
         if report.states.get(name) or (before and before.states.get(name))
     ]
     caption = "Accounts by provisioning state, before and after"
-    _show_frame(pd.DataFrame(rows), f"states_{key}", caption)
+    frame_table(pd.DataFrame(rows), caption, f"states_{key}")
 
 
 def _show_accounts(accounts: Sequence[Mapping[str, Any]], key: str) -> None:
@@ -165,17 +166,13 @@ def _show_accounts(accounts: Sequence[Mapping[str, Any]], key: str) -> None:
     frame = pd.DataFrame(rows, columns=[*SHOWN])
     empty = [name for name in SHOWN if not any(row[name] for row in rows)]
     frame = frame.drop(columns=empty).rename(columns=column_title)
-    _show_frame(frame, f"rows_{key}", "The first accounts")
+    frame_table(frame, "The first accounts", f"rows_{key}")
     if empty and rows:
         st.caption(f"No values for {', '.join(map(column_title, empty))}.")
 
 
 def _show_first(frame: pd.DataFrame, total: int, key: str) -> None:
     """The first rows of a total."""
-    _show_frame(frame, key, f"The first {len(frame):,} of {total:,} rows")
+    frame_table(frame, f"The first {len(frame):,} of {total:,} rows", key)
     if len(frame) < total:
         st.text(f"The first {len(frame):,} of {total:,}.")
-
-
-def _show_frame(frame: pd.DataFrame, key: str, alt: str) -> None:
-    st.dataframe(frame, hide_index=True, key=key, alt=alt, height="auto")

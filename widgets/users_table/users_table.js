@@ -44,6 +44,7 @@ export default function draw(component) {
   const root = component.parentElement.querySelector(".users-table");
   const view = views.get(root) ?? createView(root, component.data);
   root.classList.toggle("many", component.data.columns.length > 7);
+  root.classList.toggle("few", component.data.columns.length < 5 && component.data.opens !== "details");
   root.classList.toggle("listed", component.data.columns.some((column) => column.place));
   view.component = component;
   const restore = saveFocus(root);
