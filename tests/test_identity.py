@@ -16,8 +16,9 @@ from sqlalchemy import Connection, Engine, select
 from data.files.errors import MangledIds
 from data.files.naming import SnapshotFile
 from data.files.surroundings import FOOTER_LINE, TOTAL_LINE
+from data.history.confirmation import KEEP_HISTORY
 from data.history.load import LoadResult, load
-from data.history.load_report import KEEP_HISTORY, load_report
+from data.history.load_report import load_report
 from data.history.preview import preview
 from data.history.reject import NOT_AN_ACCOUNT
 from data.home import Home

@@ -43,14 +43,14 @@ GITLAB_INVITED = (
 )
 MICROSOFT = (
     "Block credential,DirSyncEnabled,Display name,Licenses,Object Id,State,User principal name\n"
-    f"True,,Mira,Office 365 E3+Power BI Pro,{GUID},WA,mira@x.io\n"
+    f"True,,Mira,Office 365 E3+Unlicensed+Power BI Pro,{GUID},WA,mira@x.io\n"
 )
 SERVICENOW = (
     'user_name,email,active,locked_out,sys_id,roles\nmira,mira@x.io,true,true,62826b,"admin,itil"\n'
 )
 JUMPCLOUD = (
     "username,email,state,suspended,account_locked,totp_enabled\n"
-    "mira,mira@x.io,SUSPENDED,true,false,true\n"
+    "mira,mira@x.io,STAGED,false,false,true\n"
 )
 ZENDESK = {
     "users": [
@@ -138,7 +138,7 @@ def read(folder: Path, content: Any) -> tuple[str, dict[str, Any]]:
             ["Office 365 E3", "Power BI Pro"],
         ),
         (SERVICENOW, "ServiceNow users", "mira", "62826b", False, ["admin", "itil"]),
-        (JUMPCLOUD, "JumpCloud users", "mira", None, False, []),
+        (JUMPCLOUD, "JumpCloud users", "mira", None, None, []),
         (ZENDESK, "Zendesk users", "mira@x.io", 7, False, ["agent"]),
         (ATLASSIAN, "Atlassian managed accounts", "mira@x.io", None, "deactivated", []),
         (SALESFORCE, "Salesforce users", "mira@x.io.acme", "005A", "false", []),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from datetime import timedelta
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
-from data.files.errors import NoUsernameColumn
+from data.files.errors import NoUsernameColumn, OnHold
 from data.files.headers import SYNONYMS
 from data.files.mapping import NO_MAPPING, ColumnMapping, parse_mapping
 from data.files.naming import SnapshotFile
 from data.files.profile import SAMPLE_ROWS, profile_of
 from data.files.proposal import Proposal
-from data.history.load import load
+from data.history.load import LoadResult, load
 from data.history.load_report import load_report
 from data.sources.delivery import inspect_file
 
@@ -197,13 +198,46 @@ def test_what_is_unsure_is_not_read_and_named(store: Engine, tmp_path: Path):
         "login,billing-active,Email,Work email,2sv Enrolled\nmira,1,m@x.io,m@y.io,True\n"
         "teo,0,t@x.io,t@y.io,False\n"
     )
-    deliver(store, tmp_path, content)
+    with pytest.raises(OnHold, match=r"“billing-active”.*Map columns.*rollcall check"):
+        deliver(store, tmp_path, content)
+    assert not accounts(store)
+    deliver(store, tmp_path, content, confirmed=True)
     assert accounts(store)["teo"]["active_in_app"] is None
     assert accounts(store)["teo"]["roles"] == []
     with store.connect() as con:
         report = load_report(con, "figma", MONDAY)
     assert [w for w in report.warnings() if "billing-active" in w]
     assert "“Work email” also looks like User email, and is not used." in report.remarks()
+
+
+def test_a_person_is_asked_once_about_what_is_unsure(store: Engine, tmp_path: Path):
+    def load_on(day: int, content: str, **how: Any) -> LoadResult:
+        return deliver(store, tmp_path, content, taken_at=MONDAY + timedelta(days=day), **how)
+
+    content = "login,Org role,Email\nmira,Owner,m@x.io\nteo,Member,t@x.io\n"
+    load_on(0, content, confirmed=True)
+    assert load_on(1, content.replace("Owner", "Guest")).accepted == 2
+    with pytest.raises(OnHold, match="“Employee number”"):
+        load_on(2, content.replace("Email", "Employee number").replace("@x.io", "1"))
+    (tmp_path / "accounts.csv").write_text(content)
+    roles = SnapshotFile(
+        tmp_path / "accounts.csv",
+        "other",
+        MONDAY,
+        parse_mapping('[columns]\nroles = "Org role"'),
+    )
+    load(store, roles)
+
+
+def test_two_columns_that_say_otherwise_about_activity_are_told(store: Engine, tmp_path: Path):
+    content = "login,active,suspended\nmira,true,false\nteo,true,true\nida,false,true\n"
+    deliver(store, tmp_path, content)
+    with store.connect() as con:
+        warnings = load_report(con, "figma", MONDAY).warnings()
+    assert warnings == [
+        "“suspended” says yes in 1 row in which “active” says that the account is active. "
+        "Map columns."
+    ]
 
 
 def test_a_saved_mapping_wins_over_what_the_values_say(store: Engine, tmp_path: Path):

@@ -98,7 +98,8 @@ SYNONYMS: dict[str, str] = {
         有効, 状態, ステータス, アカウント状態""",
     "inactive": """
         disabled, is disabled, account disabled, suspended, is suspended, deactivated, blocked
-        is blocked, block sign in, inactive, is inactive, archived, is archived, is deleted, deleted
+        is blocked, block sign in, block credential, sign in blocked, inactive, is inactive
+        archived, is archived, is deleted, deleted, locked, is locked, locked out, account locked
         gesperrt, deaktiviert, inaktiv, archiviert, désactivé, suspendu, bloqué, inactif
         desactivado, suspendido, bloqueado, inactivo, desativado, suspenso, bloqueado, inativo
         無効, 停止""",
@@ -161,8 +162,8 @@ UNSURE_IN_BRACKETS = ("active_in_app", "inactive", "provisioning_state")
 
 OTHER_SUBJECTS = frozenset(
     "manager supervisor owner creator created creation approver author sponsor by last age 2sv 2fa"
-    " tfa mfa two factor sso webhook verified recovery backup secondary alternative authentication"
-    " country public".split()
+    " tfa mfa totp two factor dir sso webhook verified recovery backup secondary alternative"
+    " authentication country public".split()
 )
 """Words in a heading of something else: the manager's email, the last login."""
 

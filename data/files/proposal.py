@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, and_, func, select
 
 from data.files.headers import (
     COLUMN_OF_PART,
@@ -23,6 +23,9 @@ from data.files.headers import (
 from data.files.mapping import NO_MAPPING, ColumnMapping
 from data.files.profile import Profile, count_words, profile_columns
 from data.files.relation import FileRows, shorten
+from data.files.text import is_one_of, trim_or_null
+from data.formatting import count_of
+from data.values.words import activity
 
 WORD_COLUMNS = ("provisioning_state", "active_in_app")
 """The columns with words of the file's own."""
@@ -96,15 +99,26 @@ class Proposal:
     reasons: Mapping[str, str] = field(default_factory=dict)  # column found by its values → why
     unsure: Mapping[str, Guess] = field(default_factory=dict)  # column → what could be it
     look_alikes: Mapping[str, str] = field(default_factory=dict)  # unused heading → column
+    contradictions: Mapping[str, int] = field(default_factory=dict)
+    """Unused heading that says who is not active → rows in which the used one says otherwise."""
     words: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """State and activity columns → the file's own words, with the number of their rows."""
 
     def warnings(self) -> list[str]:
-        """Sentences on columns that wait for a person."""
+        """Sentences on columns that contradict each other."""
+        active = quote_headings(self.mapping.columns.get("active_in_app", ()))
         return [
-            f"{column_title(name)} is not read; it could be {guess.sentence()}. Map columns."
-            for name, guess in self.unsure.items()
+            f"{quote_headings([heading])} says yes in {count_of(rows, 'row')} in which {active} "
+            "says that the account is active. Map columns."
+            for heading, rows in self.contradictions.items()
         ]
+
+    def unsure_sentences(self) -> dict[str, str]:
+        """Column that waits for a person → what could be it."""
+        return {
+            name: f"{column_title(name)} is not read; it could be {guess.sentence()}."
+            for name, guess in self.unsure.items()
+        }
 
     def remarks(self) -> list[str]:
         """Sentences on columns that were found by their values, and on what looks like them."""
@@ -149,11 +163,30 @@ def propose_mapping(
     else:
         profiles = profile_columns(con, rows)
         proposal = _Proposer(saved, columns, profiles, free).propose(headings)
+        proposal = replace(proposal, contradictions=_contradictions(con, rows, proposal))
     if not with_words:
         return proposal
     found = {name: proposal.mapping.columns.get(name, ()) for name in WORD_COLUMNS}
     words = {name: count_words(con, rows, h[0]) for name, h in found.items() if h}
     return replace(proposal, words=words)
+
+
+def _contradictions(con: Connection, rows: FileRows, proposal: Proposal) -> dict[str, int]:
+    """The rows of the whole file that are active, and suspended, locked or the like."""
+    look_alikes = [h for h in proposal.look_alikes if "inactive" in ranks_of(h)]
+    if not look_alikes or not proposal.mapping.columns.get("active_in_app"):
+        return {}
+    cells = {"active": proposal.mapping.cell("active_in_app", rows.cells)}
+    cells |= {f"other_{n}": rows.cells[h] for n, h in enumerate(look_alikes)}
+    texts = (trim_or_null(cell).label(name) for name, cell in cells.items())
+    cell = select(*texts).select_from(rows.records).subquery("cell")
+    is_active, *others = cell.c
+    contradict = (
+        func.count().filter(and_(activity(is_active), is_one_of(YES, func.lower(other))))
+        for other in others
+    )
+    counts = con.execute(select(*contradict).select_from(cell)).one()
+    return {h: count for h, count in zip(look_alikes, counts, strict=True) if count}
 
 
 def _can_be_others(headings: Iterable[str], columns: Mapping[str, object]) -> bool:

@@ -36,6 +36,7 @@ class Baseline(NamedTuple):
     rows: sa.FromClause  # account_key, fingerprint, marks; one row per account
     is_plain: bool  # all have a fingerprint, and each is one row of the newest snapshot
     reading: ColumnReading  # by which the accounts with these fingerprints were read
+    unsure: frozenset[str]  # columns that a person has left out of the newest snapshot
 
 
 def stage_baseline(session: LoadSession) -> Baseline:
@@ -47,19 +48,21 @@ def stage_baseline(session: LoadSession) -> Baseline:
     if has_fingerprints:
         columns = (row_fingerprint.c[column.name] for column in stage_known.c)
         rows = select(*columns).where(row_fingerprint.c.integration_id == span.integration_id)
-    reading = _newest_reading(session.con, span.integration_id)
-    return Baseline(session.materialize(rows, stage_known), is_plain, reading)
+    facts = _newest_facts(session.con, span.integration_id)
+    reading = column_reading(facts.get("marks", 0))  # all fingerprints are of its rows
+    unsure = frozenset(facts.get("unsure", ()))
+    return Baseline(session.materialize(rows, stage_known), is_plain, reading, unsure)
 
 
-def _newest_reading(con: Connection, integration_id: int) -> ColumnReading:
-    """How the texts of the newest snapshot were read; all fingerprints are of its rows."""
+def _newest_facts(con: Connection, integration_id: int) -> dict[str, Any]:
+    """How the newest snapshot was read."""
     facts = con.scalar(
         select(snapshot.c.facts)
         .where(snapshot.c.integration_id == integration_id)
         .order_by(snapshot.c.taken_at.desc())
         .limit(1)
     )
-    return column_reading(json.loads(facts or "{}").get("marks", 0))
+    return json.loads(facts or "{}")
 
 
 def _has_all_fingerprints(con: Connection, integration_id: int) -> bool:

@@ -14,6 +14,7 @@ from data.files.mapping import NO_MAPPING
 from data.files.naming import SnapshotFile
 from data.formatting import utc_now
 from data.history.as_of import Span, previous_accounts
+from data.history.confirmation import incomplete_message, unsure_message
 from data.history.delta import (
     Baseline,
     find_changed_rows,
@@ -24,7 +25,6 @@ from data.history.delta import (
 from data.history.load_report import (
     MIN_MASS_DELETION,
     exceeds_deletion_limit,
-    incomplete_message,
     load_report,
 )
 from data.history.normalize import normalize
@@ -133,6 +133,7 @@ class StagedChanges(NamedTuple):
     sha256: Future[str]
     renumbered: int  # new accounts with the username of a removed one
     unread_sign_ins: int  # accounts
+    unsure_reason: str  # why a person has to decide on columns
 
 
 def stage_changes(session: LoadSession, *, read_all: bool = False) -> StagedChanges:
@@ -156,14 +157,23 @@ def stage_changes(session: LoadSession, *, read_all: bool = False) -> StagedChan
         normalized = session.materialize_in_store(rows, stage_normalized)
         stage_delta_rows(session.con, span, normalized, changed_keys)
         renumbered = count_renumbered(session.con, span)
-    return StagedChanges(read_result, counts, changed_keys, sha256, renumbered, unread_sign_ins)
+    unsure_reason = unsure_message(read_result.unsure, baseline.unsure)
+    return StagedChanges(
+        read_result,
+        counts,
+        changed_keys,
+        sha256,
+        renumbered,
+        unread_sign_ins,
+        unsure_reason,
+    )
 
 
 def _stage_changed_rows(
     session: LoadSession, baseline: Baseline
 ) -> tuple[ReadResult, Validated] | None:
     """Fill `stage_changed` from the rows without a known fingerprint; None: read all rows."""
-    read_result = _stage_file(session, baseline.rows)
+    read_result = _stage_file(session, baseline, baseline.rows)
     with session.transaction():
         counts = find_changed_rows_if_valid(session, read_result, baseline)
         if counts:
@@ -174,7 +184,7 @@ def _stage_changed_rows(
 
 def _stage_all_rows(session: LoadSession, baseline: Baseline) -> tuple[ReadResult, Validated]:
     """Fill `stage_changed` from all rows, and `stage_rejected` with those that are no account."""
-    read_result = _stage_file(session, None)
+    read_result = _stage_file(session, baseline, None)
     with session.transaction():
         counts = validate(session.workspace, read_result, session.file.name)
         _reject_implausible(session, counts, read_result.row_noun)
@@ -185,14 +195,18 @@ def _stage_all_rows(session: LoadSession, baseline: Baseline) -> tuple[ReadResul
     return read_result, counts
 
 
-def _stage_file(session: LoadSession, known_fingerprints: sa.FromClause | None) -> ReadResult:
+def _stage_file(
+    session: LoadSession, baseline: Baseline, known_fingerprints: sa.FromClause | None
+) -> ReadResult:
     file, opened_file = session.file, session.opened_file.result()
     with session.workspace.begin():
         mapping = file.mapping or NO_MAPPING
         read_result = stage_rows(session.workspace, opened_file, mapping, known_fingerprints)
     reason = read_result.source_info.incomplete_reason
+    reason = incomplete_message(reason) if reason else ""
+    reason = reason or unsure_message(read_result.unsure, baseline.unsure)
     if reason and not session.confirmed:
-        raise OnHold(f"{file.name} is on hold: {incomplete_message(reason)}")
+        raise OnHold(f"{file.name} is on hold: {reason}")
     return read_result
 
 
@@ -319,6 +333,8 @@ def _snapshot_facts(
         "notes": [*read_result.notes, *page_notes],
         "source_remarks": read_result.remarks,
         "incomplete_reason": read_result.source_info.incomplete_reason,
+        "unsure": [*read_result.unsure],
+        "unsure_reason": changes.unsure_reason,
         "unreported_states": _count_unreported_states(con, span, read_result.columns),
         "exact_duplicates": counts.repeats.exact,
         "conflicting": counts.repeats.conflicting,

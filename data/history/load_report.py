@@ -16,6 +16,11 @@ from sqlalchemy import ColumnElement, Connection, and_, func, select
 
 from data.files.headers import column_title, heading_key
 from data.formatting import count_of
+from data.history.confirmation import (
+    incomplete_message,
+    mass_deletion_message,
+    other_ids_message,
+)
 from data.schema import integration, snapshot, state_change, state_count
 from data.states import DELETE_STATES, UNRECOGNIZED
 from data.store.engine import write_transaction
@@ -29,9 +34,6 @@ MIN_MASS_DELETION = 2
 
 RENUMBERED_SHARE = 0.8
 """Of the removed accounts: if so many are listed under another ID, the IDs have changed."""
-
-KEEP_HISTORY = "Keep their history?"
-"""The question of a file whose accounts have other IDs than before."""
 
 MAX_STATE_SHIFT = 0.1
 """Share of the accounts with another state than before that makes a report's quality Check."""
@@ -101,6 +103,8 @@ class LoadReport:
     flags: dict[str, int] = field(default_factory=dict)  # column → accounts with unreadable text
     source_remarks: Sequence[str] = ()  # sentences from the source, if it is another product
     incomplete_reason: str = ""  # why the file cannot be the whole list
+    unsure: Sequence[str] = ()  # columns that are not read, though the file can have them
+    unsure_reason: str = ""  # why a person has to decide on them; empty where one has
     unreported_states: dict[str, int] = field(default_factory=dict)  # inferred, default → accounts
 
     @property
@@ -137,6 +141,8 @@ class LoadReport:
         """Why a person has to confirm the file before it is loaded; empty if nobody has to."""
         if self.incomplete_reason:
             return incomplete_message(self.incomplete_reason)
+        if self.unsure_reason:
+            return self.unsure_reason
         if self.has_other_ids:
             return other_ids_message(self)
         return mass_deletion_message(self) if self.is_mass_deletion else ""
@@ -233,33 +239,6 @@ UNREPORTED_STATE_MESSAGES = {
     "inferred": "State inferred for {}, as the source does not report it.",
     "default": "State set to Onboarded for {}, as the source does not provision them.",
 }
-
-
-def incomplete_message(reason: str) -> str:
-    """Why a file cannot be the whole list."""
-    return f"The list is incomplete: {reason}. Accounts missing from it would count as removed."
-
-
-def other_ids_message(report: LoadReport) -> str:
-    """How many accounts seem to be the same as before under another ID, and what to do."""
-    accounts = report.previous.accounts if report.previous else 0
-    return (
-        f"{report.renumbered:,} of {count_of(accounts, 'account')} have another account ID than "
-        f"before, but the same username. {KEEP_HISTORY} Then identify the accounts of this "
-        "integration by username. Otherwise they count as removed and added."
-    )
-
-
-def mass_deletion_message(report: LoadReport) -> str:
-    """How many accounts a file deletes, and how many it may."""
-    accounts = report.previous.accounts if report.previous else 0
-    parts = [f"{report.removed:,} no longer listed"] if report.removed else []
-    parts += [f"{report.being_deleted:,} now being deleted"] if report.being_deleted else []
-    deletions = report.removed + report.being_deleted
-    return (
-        f"{deletions:,} of {count_of(accounts, 'account')} ({report.deletion_share:.0%}) would be "
-        f"deleted: {', '.join(parts)}. The limit is {report.deletion_limit:.0%}."
-    )
 
 
 # ---- the mass-deletion guard ---------------------------------------------------------------------

@@ -56,6 +56,7 @@ class ReadResult(NamedTuple):
     columns: tuple[str, ...]  # the columns of a snapshot that the file has
     notes: tuple[str, ...]  # full sentences on how it was read, for a person to check
     remarks: tuple[str, ...]  # full sentences that are worth knowing
+    unsure: dict[str, str]  # column that is not read → what could be it
     copies: tuple[object, ...]  # temporary files that stand in for the file; deleted with this
     source_info: SourceReport  # on how it was read; on the source, if it is another product
     row_noun: str  # what the number of a rejected row counts
@@ -94,8 +95,9 @@ def stage_rows(
             rows.outside_lines,
             tuple(rows.cells),
             tuple(proposal.mapping.columns_with_headings()),
-            (*notes, *proposal.warnings()),
+            (*notes, *proposal.unsure_sentences().values(), *proposal.warnings()),
             (*source_info.remarks, *rows.remarks, *proposal.remarks()),
+            proposal.unsure_sentences(),
             input_file.copies,
             source_info,
             file.reader.row_noun,

@@ -200,15 +200,15 @@ class Product:
 
     def _activity(self, record: Row) -> tuple[Any, bool]:
         """Whether the account is active, and whether it is deleted."""
-        active = _first(record, self.active)
-        if self.active_words and active is not None:
-            meaning = self.active_words.get("*", active)
-            active = self.active_words.get(str(active).casefold(), meaning)
+        active = said = _first(record, self.active)
+        if self.active_words and said is not None:
+            meaning = self.active_words.get("*", said)
+            active = self.active_words.get(str(said).casefold(), meaning)
         is_deleted = active == DELETED or _first(record, self.deleted) is not None
         flags = [flag for name in self.inactive if (flag := _first(record, name)) is not None]
         if active == DELETED or any(map(_is_yes, flags)):
             return False, is_deleted
-        return True if flags and active is None else active, is_deleted
+        return True if flags and said is None else active, is_deleted
 
 
 def _find_any(proofs: tuple[Proof, ...], prefix: Prefix) -> str:
@@ -327,8 +327,7 @@ def _roles(record: Row, spec: RoleField) -> Iterator[Row]:
             names = [spec.name] * _is_yes(value)
         elif isinstance(value, dict):
             names = as_list(_first(_folded(value), NAME_KEYS))
-        elif spec.separator:
-            names = split_names(value, spec.separator)
         else:
-            names = [spec.words.get(str(value).casefold(), value)]
+            parts = split_names(value, spec.separator) if spec.separator else [value]
+            names = [spec.words.get(str(part).casefold(), part) for part in parts]
         yield from (make_resource_role(name, resource, spec.kind, "") for name in names if name)

@@ -44,11 +44,9 @@ def choose_mapping(
     if "username_in_app" not in chosen:
         st.text(USERNAME_NEEDED)
         return None
-    unmapped = {name: () for name in proposed.columns if name not in chosen}
+    unmapped = {n: () for n in (*proposed.columns, *proposal.unsure) if n not in chosen}
     mapping = replace(proposed, columns=chosen | unmapped)
-    if mapping.columns_with_headings() == proposed.columns_with_headings():
-        mapping = proposed
-    else:
+    if mapping.columns_with_headings() != proposed.columns_with_headings():
         words = words_of(mapping)
     states, active = _choose_meanings(mapping, words, key)
     return replace(mapping, states=states, active=active)

@@ -11,7 +11,7 @@ import streamlit as st
 from data.access.roles import Permission
 from data.files.mapping import read_mapping
 from data.files.naming import REPLACE_PREFIX, SnapshotFile, parse_file_moment, strip_prefixes
-from data.history.load_report import KEEP_HISTORY
+from data.history.confirmation import KEEP_HISTORY
 from data.history.preview import Preview, preview
 from data.home import Home
 from data.inbox.actions import dismiss_file, requeue_file

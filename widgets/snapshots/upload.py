@@ -25,7 +25,7 @@ from data.files.formats import READERS
 from data.files.mapping import NO_MAPPING, ColumnMapping, read_mapping
 from data.files.naming import strip_prefixes
 from data.formatting import count_of, file_stamp, iso_z, utc_now
-from data.history.load_report import KEEP_HISTORY
+from data.history.confirmation import KEEP_HISTORY
 from data.history.preview import Preview
 from data.home import current_home, printable, safe_name
 from data.inbox.delivered import inbox_files
@@ -151,6 +151,8 @@ def _show_outcome(
     if isinstance(preview, str):
         return _stop(badge_area, badges.REJECTED, preview)
     badge = _status_badge(preview) if details.is_named else badges.NEEDS_DETAILS
+    if badge is badges.OK and details.found.proposal and details.found.proposal.unsure:
+        badge = badges.CHECK
     badge.show(badge_area)
     if preview.already_loaded:
         return None
@@ -317,7 +319,8 @@ def _choose_reading(details: Details) -> ColumnMapping | None:
 
     key = f"{upload.key}_{found.recognition.key}_{found.sheet}_{name}"
     mapping = choose_mapping(found.proposal, key, count_words)
-    is_proposed = mapping and is_same_reading(mapping, found.proposal.mapping)
+    is_decided = not found.proposal.unsure
+    is_proposed = is_decided and mapping and is_same_reading(mapping, found.proposal.mapping)
     return details.chosen if is_proposed else mapping
 
 
