@@ -157,3 +157,20 @@ def test_the_command_saves_its_mapping(
     (tmp_path / "m.toml").write_text("[colums]")
     assert rollcall.main(["load", f"{tmp_path}/a.csv", *how]) == commands.EXIT_REJECTED
     assert "has a section [colums]" in capsys.readouterr().err
+
+
+def test_each_column_of_roles_is_parted_by_its_own_separator(store: Engine, tmp_path: Path):
+    mapping = parse_mapping('[columns]\nroles = ["Role", "Groups", "Teams"]\n')
+    path = tmp_path / "a.csv"
+    path.write_text(
+        'login,Role,Groups,Teams\nmira,"R, D",A;B,"x, y"\nteo,Admin,,\nida,,"[""A;B""]",Admin\n'
+        "ada,N/A,C,System.String[]\n"
+    )
+    load(store, SnapshotFile(path, "figma", MONDAY, mapping))
+    assert {name: account["roles"] for name, account in accounts(store).items()} == {
+        "mira": ["A", "B", "D", "R", "x", "y"],
+        "teo": ["Admin"],
+        "ida": ["A;B", "Admin"],
+        "ada": [],
+    }
+    assert json.loads(accounts(store)["ada"]["flags"]) == {"roles": "System.String[]"}

@@ -417,6 +417,13 @@ def test_accounts_with_one_upstream_id_are_found_since_both_have_it(
     assert detail(con, "shared_upstream_id") == "3 accounts: 00u1"
 
 
+def test_a_guid_in_another_spelling_is_the_same_upstream_id(con: Connection, live: Lives) -> None:
+    guid = "0b1d5c1e-0001-4a6e-9a51-00000000000a"
+    ids = {"a": guid, "b": f"{{{guid.upper()}}}", "c": "Ab", "d": "ab"}
+    live([an_account(name, upstream_id=upstream_id) for name, upstream_id in ids.items()])
+    assert found(con, "shared_upstream_id") == {"a": day(0), "b": day(0)}
+
+
 def test_an_id_that_moves_on_at_once_remains_shared(live: Lives, con: Connection) -> None:
     a, b, c = (an_account(name) for name in "abc")
     live([a, b], [a, c])

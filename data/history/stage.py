@@ -31,7 +31,8 @@ from data.schema import RAW_COLUMNS, insert_rows
 from data.sources.delivery import OpenedFile, wrap_read_errors
 from data.sources.source import SourceReport
 from data.staging import stage_row
-from data.values.column_reading import row_marks
+from data.values.column_reading import column_reading, role_marks, row_marks
+from data.values.roles import role_items
 
 OTHER_COLUMNS = sorted(RAW_COLUMNS[1:], key=("user_email", "roles").__contains__, reverse=True)
 """All raw columns but the username, those first that nearly every account has."""
@@ -87,7 +88,7 @@ def stage_rows(
         if missing_headings:
             shown = map(shorten, missing_headings[:MAX_HEADINGS_SHOWN])
             notes.append(MISSING_HEADINGS.format(", ".join(shown)))
-        row = _row(rows, proposal.mapping)
+        row = _row(rows, proposal.mapping, _parted_roles(workspace, rows, proposal.mapping))
         insert_rows(workspace, stage_row, _without_known_values(row, known_fingerprints))
         return ReadResult(
             rows.locate_records,
@@ -111,13 +112,33 @@ def _read_rows(workspace: Connection, file: OpenedFile) -> tuple[InputFile, File
     return input_file, restore_own_list(workspace, file.name, rows) if is_table else rows
 
 
-def _row(rows: FileRows, mapping: ColumnMapping) -> sa.FromClause:
+def _parted_roles(
+    workspace: Connection, rows: FileRows, mapping: ColumnMapping
+) -> dict[str, ColumnElement[Any]]:
+    """Roles of several columns as one JSON list: each column has a separator of its own."""
+    headings = mapping.columns.get("roles", ())
+    if len(headings) < 2:
+        return {}
+    cells = [trim_or_null(rows.cells[heading]) for heading in headings]
+    marks = select(*(func.bit_or(role_marks(cell)) for cell in cells)).select_from(rows.records)
+    lists = [
+        role_items(cell, column_reading(mark or 0).role_separator)
+        for cell, mark in zip(cells, workspace.execute(marks).one(), strict=True)
+    ]
+    unreadable = (case((items.is_(None), c)) for c, items in zip(cells, lists, strict=True))
+    united = sa.cast(func.to_json(func.flatten(array(lists))), sa.String)
+    return {"roles": func.coalesce(*unreadable, united)}
+
+
+def _row(
+    rows: FileRows, mapping: ColumnMapping, parted_roles: dict[str, ColumnElement[Any]]
+) -> sa.FromClause:
     """One row per record: own_id if the file has IDs, *RAW_COLUMNS, last_sign_in, fingerprint.
 
     The last sign-in changes daily. It is not in the fingerprint, so it does not change the account.
     """
     columns = mapping.columns_with_headings()
-    mapped_cells = {name: mapping.cell(name, rows.cells) for name in columns}
+    mapped_cells = {name: mapping.cell(name, rows.cells) for name in columns} | parted_roles
     mapped_cells["username_in_app"] = _null_if_headings(rows, mapping, mapped_cells)
     used_headings = {heading for headings in columns.values() for heading in headings}
     other_headings = [

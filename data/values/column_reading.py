@@ -62,10 +62,10 @@ def reading_remarks(marks: int) -> list[str]:
 
 def row_marks(roles: ColumnElement[Any], last_updated: ColumnElement[Any]) -> ColumnElement[int]:
     """The marks of one row, from two of its texts."""
-    return _role_marks(roles) + time_marks(last_updated)
+    return role_marks(roles) + time_marks(last_updated)
 
 
-def _role_marks(text: ColumnElement[Any]) -> ColumnElement[int]:
+def role_marks(text: ColumnElement[Any]) -> ColumnElement[int]:
     """The mark of the strongest separator in a text, outside of lists and brackets."""
     has_brackets = sa.or_(*(func.contains(text, bracket) for bracket in ")]}"))
     return case(  # DuckDB evaluates CASE only as far as needed

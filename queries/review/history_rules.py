@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy import ColumnElement, and_, case, func, select
 
 from data.history.since import state_operation
+from data.people.clues import id_clue
 from data.schema import (
     account_profile,
     account_version,
@@ -301,23 +302,23 @@ def _role_held_until(view: View, last_roles: sa.FromClause) -> sa.FromClause:
 
 # ---- one upstream ID on several accounts ---------------------------------------------------------
 
-ID_KEYS = ("integration_id", "upstream_user_id")
+ID_KEYS = ("integration_id", "id_clue")
+"""The clue is the same for a GUID in any case, with and without braces."""
 
 
 def shared_upstream_ids(view: View) -> RuleResult:
     """Accounts with an upstream ID that another one has; since both have it."""
-    accounts, candidates = view.accounts(), view.accounts()
+    accounts, candidates = _with_clue(view.accounts()), _with_clue(view.accounts())
     keys = _columns(accounts, ID_KEYS)
     shared = (
         select(*keys, func.count().label("accounts"))
-        .where(accounts.c.upstream_user_id.is_not(None))
+        .where(accounts.c.id_clue.is_not(None))
         .group_by(*keys)
         .having(func.count() > 1)
         .subquery("shared")
     )
-    matching = select(candidates.c.account_key, *shared.c).join_from(
-        candidates, shared, _is_same_id(candidates, shared)
-    )
+    columns = (candidates.c.account_key, candidates.c.upstream_user_id, *shared.c)
+    matching = select(*columns).join_from(candidates, shared, _is_same_id(candidates, shared))
 
     def details(among: sa.FromClause | None) -> Findings:
         selected = matching.cte("matching")
@@ -337,6 +338,12 @@ def shared_upstream_ids(view: View) -> RuleResult:
     return RuleResult(select(matching.subquery().c.account_key), details)
 
 
+def _with_clue(rows: sa.FromClause) -> sa.FromClause:
+    """The rows with `id_clue`, which only current accounts have."""
+    clue = id_clue(rows).label("id_clue")
+    return rows if "id_clue" in rows.c else select(rows, clue).subquery("with_clue")
+
+
 def _columns(rows: sa.FromClause, names: tuple[str, ...]) -> list[ColumnElement[Any]]:
     return [rows.c[name] for name in names]
 
@@ -348,7 +355,7 @@ def _is_same_id(left: sa.FromClause, right: sa.FromClause) -> ColumnElement[bool
 def _id_versions(view: View, accounts: sa.FromClause) -> sa.FromClause:
     """One row per version with one of the IDs: [account_key, *ID_KEYS, valid_from, valid_to]."""
     ids = select(*_columns(accounts, ID_KEYS)).distinct().subquery("ids")
-    v = join_profile(account_version)
+    v = _with_clue(join_profile(account_version))
     return (
         select(v.c.account_key, *ids.c, v.c.valid_from, v.c.valid_to)
         .join_from(v, ids, _is_same_id(v, ids))
