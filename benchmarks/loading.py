@@ -40,8 +40,17 @@ def loads(folder: Path, accounts: int, rounds: int) -> list[str]:
             later.append((load_on(day, path), parse(path)))
     return [
         _row(f"{accounts:,} accounts, first load", first),
+        _row(f"{accounts:,} accounts, first load of a foreign CSV", foreign(folder, made)),
         _row(f"{accounts:,} accounts, {CHANGED:.0%} changed", later),
     ]
+
+
+def foreign(folder: Path, made: Accounts) -> list[tuple[Cost, Cost]]:
+    """A load of the accounts with headings and words of another product, and the parse of it."""
+    path = made.write_foreign(folder / "foreign.csv")
+    with a_store(folder, f"foreign-{len(made.columns['User'])}") as (engine, _):
+        cost = cost_of(lambda: load(engine, SnapshotFile(path, "app", START)))
+    return [(cost, parse(path))]
 
 
 def _row(what: str, pairs: list[tuple[Cost, Cost]]) -> str:

@@ -65,6 +65,24 @@ class Accounts:
         csv.write_csv(pa.table(self.columns), path)
         return path
 
+    def write_foreign(self, path: Path) -> Path:
+        """The same accounts as another product exports them: its headings, names and words."""
+        columns = self.columns
+        users = [user.rstrip(">").partition(" <") for user in columns["User"]]
+        status = {"Yes": "active", "No": "suspended", "": ""}
+        foreign = {
+            "Login name": columns["Username in app"],
+            "Employee": [name for name, _, _ in users],
+            "Email address": [email for _, _, email in users],
+            "Group memberships": columns["App access"],
+            "Account status": [status[text] for text in columns["Active in app"]],
+            "External user ID": columns["Upstream user ID"],
+            "Modified at": columns["Last updated"],
+            "Department": [user[:7] for user in columns["User"]],
+        }
+        csv.write_csv(pa.table(foreign), path)
+        return path
+
     def _some_time(self) -> str:
         return f"{START - timedelta(seconds=self.chance.randrange(20_000_000)):%Y-%m-%dT%H:%M:%SZ}"
 
