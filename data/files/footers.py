@@ -1,4 +1,4 @@
-"""Recognizes lines around a list that reports and spreadsheets pad to the width of its rows."""
+"""What lines around a list say, and those that are padded to the width of its rows."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -8,14 +8,18 @@ from sqlalchemy import ColumnElement, case, func
 
 TOTALS = (
     r"(?:grand |sub)?totals?", "sum", "count", "summe", "(?:ins)?gesamt", "anzahl", "somme",
-    "totaux", "suma", "totales", "soma", "totais", "合計", "総計",
+    "totaux", "nombre total", "suma", "totales", "soma", "totais", "合計", "総計",
 )  # fmt: skip
 """First words of a line of totals, in English, German, French, Spanish, Portuguese, Japanese."""
 
+COUNTED = "(?:(?:row|record|user|account|member|result|item|zeile|ligne|fila|linha)n?s?|entries)"
+"""What a line counts, as in “2 rows”."""
+
 NOTES = (
-    r"(?:report |file |list )?(?:generated|exported|created|printed|downloaded) (?:by|on|at|from)",
+    r"(?:report |file |list )?(?:generated|exported|created|printed|downloaded)"
+    r"(?: (?:by|on|at|from)\b|:| \d)",
     r"end of (?:the )?(?:report|file|list|export)", r"this (?:report|file|document|export) ",
-    r"page \d+ (?:of|/) \d+", r"\(?\d+ (?:rows?|records?|users?|accounts?|members?|entries)\b",
+    r"page \d+\b", rf"\(?\d+ {COUNTED}\b",
     "copyright ", "©", "confidential(?:ity)? ", "strictly confidential", "company confidential",
     "internal use only", "for internal use", "vertraulich ", "erstellt (?:am|von) ", "stand: ",
     "confidentiel ", "généré (?:le|par) ", "confidencial ", "generado (?:el|por) ",

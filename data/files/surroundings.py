@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from data.files.encoding import InputFile, read_chunks, read_tail, write_copy
 from data.files.errors import NoUsernameColumn
+from data.files.footers import COUNTED, FOOTER_PATTERN, TOTALS
 from data.files.headers import ranks_of
 from data.files.record_lines import guess_delimiter
 from data.files.relation import MAX_LINE_SIZE
@@ -36,19 +37,10 @@ DIVIDER = re.compile(r"[\s|+:=-]*(?:-{3,}|={3,}|:-+:?|\|\s*-+)[\s|+:=-]*")
 SPACED_QUOTE = re.compile(r'[^"]*"[^"]*"[,;|\t] +"')
 """`"a", "b"`, which is not CSV."""
 
-COUNTED = r"(?:row|record|user|result|item|entries|zeile|ligne|fila|linha)n?s?"
-TOTAL = re.compile(
-    rf"(?:grand |sub)?totals?\b.*|\(?\d+ {COUNTED}\b.*"
-    r"|(?:gesamt|summe|insgesamt|anzahl|somme|nombre total|suma|soma|合計)\b.*",
-    re.IGNORECASE | re.DOTALL,
-)
+TOTAL = re.compile(rf"(?is)(?:{'|'.join(TOTALS)})\b.*|\(?\d+ {COUNTED}\b.*")
 """The first cell of a line that counts the rows."""
 
-FOOTER = re.compile(
-    r"(?:report |list |file )?(?:generated|exported|created|printed)\b.*|confidential\b.*|©.*"
-    r"|copyright\b.*|page \d+.*|end of (?:report|file|list)\b.*|\S+(?:\s+\S+){2,}",
-    re.IGNORECASE | re.DOTALL,
-)
+FOOTER = re.compile(rf"{FOOTER_PATTERN}|\S+(?:\s+\S+){{2,}}")
 """The only cell of a line that is about the file. No username has three words."""
 
 EMPTY_LINE = "The row is empty."
