@@ -210,7 +210,7 @@ def test_what_is_unsure_is_not_read_and_named(store: Engine, tmp_path: Path):
     assert "“Work email” also looks like User email, and is not used." in report.remarks()
 
 
-def test_a_person_is_asked_once_about_what_is_unsure(store: Engine, tmp_path: Path):
+def test_what_is_unsure_waits_for_a_person_once(store: Engine, tmp_path: Path):
     def load_on(day: int, content: str, **how: Any) -> LoadResult:
         return deliver(store, tmp_path, content, taken_at=MONDAY + timedelta(days=day), **how)
 
@@ -229,7 +229,9 @@ def test_a_person_is_asked_once_about_what_is_unsure(store: Engine, tmp_path: Pa
     load(store, roles)
 
 
-def test_two_columns_that_say_otherwise_about_activity_are_told(store: Engine, tmp_path: Path):
+def test_columns_that_contradict_each_other_about_activity_make_the_quality_check(
+    store: Engine, tmp_path: Path
+):
     content = "login,active,suspended\nmira,true,false\nteo,true,true\nida,false,true\n"
     deliver(store, tmp_path, content)
     with store.connect() as con:

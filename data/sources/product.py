@@ -200,15 +200,15 @@ class Product:
 
     def _activity(self, record: Row) -> tuple[Any, bool]:
         """Whether the account is active, and whether it is deleted."""
-        active = said = _first(record, self.active)
-        if self.active_words and said is not None:
-            meaning = self.active_words.get("*", said)
-            active = self.active_words.get(str(said).casefold(), meaning)
+        active = stated = _first(record, self.active)
+        if self.active_words and stated is not None:
+            meaning = self.active_words.get("*", stated)
+            active = self.active_words.get(str(stated).casefold(), meaning)
         is_deleted = active == DELETED or _first(record, self.deleted) is not None
         flags = [flag for name in self.inactive if (flag := _first(record, name)) is not None]
         if active == DELETED or any(map(_is_yes, flags)):
             return False, is_deleted
-        return True if flags and said is None else active, is_deleted
+        return True if flags and stated is None else active, is_deleted
 
 
 def _find_any(proofs: tuple[Proof, ...], prefix: Prefix) -> str:

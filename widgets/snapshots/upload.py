@@ -150,9 +150,7 @@ def _show_outcome(
     )
     if isinstance(preview, str):
         return _stop(badge_area, badges.REJECTED, preview)
-    badge = _status_badge(preview) if details.is_named else badges.NEEDS_DETAILS
-    if badge is badges.OK and details.found.proposal and details.found.proposal.unsure:
-        badge = badges.CHECK
+    badge = _status_badge(preview, details) if details.is_named else badges.NEEDS_DETAILS
     badge.show(badge_area)
     if preview.already_loaded:
         return None
@@ -170,7 +168,7 @@ def _stop(badge_area: Any, badge: badges.Badge, message: str = "") -> None:
         st.text(message)
 
 
-def _status_badge(preview: Preview) -> badges.Badge:
+def _status_badge(preview: Preview, details: "Details") -> badges.Badge:
     """What a person should know first about an upload."""
     if preview.already_loaded:
         return badges.ALREADY_LOADED
@@ -178,7 +176,8 @@ def _status_badge(preview: Preview) -> badges.Badge:
         return badges.NEEDS_CONFIRMATION
     if preview.replaced_file:
         return badges.REPLACES_FILE
-    return badges.OK if preview.load_report.quality == "ok" else badges.CHECK
+    is_unsure = details.found.proposal and details.found.proposal.unsure
+    return badges.CHECK if is_unsure or preview.load_report.quality == "check" else badges.OK
 
 
 # ---- what a person decides -----------------------------------------------------------------------
@@ -310,17 +309,16 @@ def _choose_reading(details: Details) -> ColumnMapping | None:
         if details.is_named:
             raise NotAListOfAccounts(f"You cannot load files of {name}.")
         return None
-    if not found.proposal:
+    if not (proposal := found.proposal):
         return details.chosen
 
     def count_words(mapping: ColumnMapping) -> Words:
-        proposal = _inspect(upload, mapping).proposal
-        return proposal.words if proposal else {}
+        chosen = _inspect(upload, mapping).proposal
+        return chosen.words if chosen else {}
 
     key = f"{upload.key}_{found.recognition.key}_{found.sheet}_{name}"
-    mapping = choose_mapping(found.proposal, key, count_words)
-    is_decided = not found.proposal.unsure
-    is_proposed = is_decided and mapping and is_same_reading(mapping, found.proposal.mapping)
+    mapping = choose_mapping(proposal, key, count_words)
+    is_proposed = mapping and not proposal.unsure and is_same_reading(mapping, proposal.mapping)
     return details.chosen if is_proposed else mapping
 
 
