@@ -47,6 +47,10 @@ WAY_ON = (
 MISSING_HEADINGS = "The mapping names headings that the file does not have: {}."
 
 
+Cells = dict[str, ColumnElement[Any]]
+"""Column of a snapshot → its cell."""
+
+
 class ReadResult(NamedTuple):
     """The facts about a file that `stage_row` does not hold."""
 
@@ -112,9 +116,7 @@ def _read_rows(workspace: Connection, file: OpenedFile) -> tuple[InputFile, File
     return input_file, restore_own_list(workspace, file.name, rows) if is_table else rows
 
 
-def _parted_roles(
-    workspace: Connection, rows: FileRows, mapping: ColumnMapping
-) -> dict[str, ColumnElement[Any]]:
+def _parted_roles(workspace: Connection, rows: FileRows, mapping: ColumnMapping) -> Cells:
     """Roles of several columns as one JSON list: each column has a separator of its own."""
     headings = mapping.columns.get("roles", ())
     if len(headings) < 2:
@@ -130,9 +132,7 @@ def _parted_roles(
     return {"roles": func.coalesce(*unreadable, united)}
 
 
-def _row(
-    rows: FileRows, mapping: ColumnMapping, parted_roles: dict[str, ColumnElement[Any]]
-) -> sa.FromClause:
+def _row(rows: FileRows, mapping: ColumnMapping, parted_roles: Cells) -> sa.FromClause:
     """One row per record: own_id if the file has IDs, *RAW_COLUMNS, last_sign_in, fingerprint.
 
     The last sign-in changes daily. It is not in the fingerprint, so it does not change the account.
