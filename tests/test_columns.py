@@ -39,6 +39,7 @@ from queries.export.listing import Listing, ListRequest
 from queries.export.manifest import build_manifest
 from queries.filters import Filters
 from queries.users.accounts import attribute_names, page_of_accounts
+from widgets.account_row import account_link
 from widgets.columns_menu import chosen_names
 
 ATTRIBUTES = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=12)
@@ -164,13 +165,16 @@ def test_every_further_column_sorts(con: Connection, sort: str, first: str) -> N
 PAGE = Path(__file__).parent.parent / "pages" / "users.py"
 
 
-def users(home: Home, columns: str) -> tuple[AppTest, dict[str, Any], dict[str, Any]]:
+def users(
+    home: Home, columns: str, **params: str
+) -> tuple[AppTest, dict[str, Any], dict[str, Any]]:
     """The page of one account; what its menu and its table get."""
     account = an_account("ada", account_id="A-1", **{"Team, unit": "Nurses"})
     path = a_snapshot_file(home.inbox, [account])
     load(open_store(home.database_url), SnapshotFile(path, "figma", TODAY))
     run = AppTest.from_file(PAGE, default_timeout=PATIENCE)
-    run.query_params["columns"] = columns
+    for name, value in ({"columns": columns} | params).items():
+        run.query_params[name] = value
     run.run()
     assert not run.exception
     menu, table = (json.loads(c.proto.json) for c in run.get("bidi_component"))
@@ -188,6 +192,17 @@ def test_an_address_gives_the_columns_of_the_table_the_menu_and_the_files(home: 
     assert urlencode({"columns": text}) in unescape(files)
     note = next(m.value for m in run.markdown if m.value.startswith("This link")).replace("\\", "")
     assert "columns Rollcall does not know: columns=shoe, columns=attributes/Shoe." in note
+
+
+def test_a_link_to_an_open_row_names_its_account_and_not_its_number_in_the_store(
+    home: Home,
+) -> None:
+    _, _, table = users(home, "", open=account_link("figma", "A-1"))
+    (row,) = table["rows"]
+    assert list(table["details"]) == [row["id"]]
+    assert row["link"] == account_link("figma", "A-1") != row["id"]
+    _, _, table = users(home, "", open=row["id"])
+    assert not table["details"]
 
 
 def test_without_known_columns_the_table_has_the_usual_ones(home: Home) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from functools import partial
+from hashlib import sha256
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -20,6 +21,9 @@ DELETED_BUT_ACTIVE = "Deleted but still active"
 MAX_ATTRIBUTE_LENGTH = 300
 """Characters of an attribute in a row; the panel has all."""
 
+LINK_LENGTH = 12
+"""Hexadecimal digits that tell the accounts of one page apart."""
+
 SORT_KEYS = {"user_name": "user"}
 """Column → its key in the table and in `sort=`, where that is not its name."""
 
@@ -33,7 +37,6 @@ class Account(NamedTuple):
     wanted_roles: Collection[str] = ()
     """They come first and are marked."""
     account_id: str | None = None
-    """Only where its column is shown."""
 
     @property
     def is_contradiction(self) -> bool:
@@ -168,11 +171,19 @@ def table_columns(names: Sequence[str], *, is_chosen: bool = False) -> list[ut.T
 
 
 def table_row(account: Account, names: Sequence[str]) -> ut.TableRow:
-    """One row of the table, with a cell per name."""
+    """One row of the table, with a cell per name. With the account ID, an address can name it."""
     cells = {SORT_KEYS.get(name, name): _column(name).cell(account) for name in names}
     if "user_name" in names and "user_email" in names:
         cells["user"] = _user_cell(account, with_email=False)
-    return ut.row(str(account.row.account_key), account.row.username_in_app, **cells)
+    row = ut.row(str(account.row.account_key), account.row.username_in_app, **cells)
+    if account.account_id is not None:
+        row["link"] = account_link(account.row.integration, account.account_id)
+    return row
+
+
+def account_link(integration: str, account_id: str) -> str:
+    """What stands for an account in an address, in this store and in any rebuilt one."""
+    return sha256(f"{integration}\x1f{account_id}".encode()).hexdigest()[:LINK_LENGTH]
 
 
 def _column(name: str) -> AccountColumn:

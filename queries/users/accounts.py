@@ -104,7 +104,7 @@ class AccountPage:
     @cached_property
     def account_ids(self) -> dict[int, str]:
         """Account key → account ID, for the accounts on the page."""
-        return account_ids(self.con, [row.account_key for row in self.rows])
+        return account_ids(self.con, tuple(row.account_key for row in self.rows))
 
     @cached_property
     def count(self) -> int:
@@ -251,7 +251,8 @@ def attribute_names(con: Connection, filters: Filters) -> Sequence[str]:
     return sorted(con.scalars(select(keys.c.key).distinct()))
 
 
-def account_ids(con: Connection, account_keys: Sequence[int]) -> dict[int, str]:
+@cached(64)
+def account_ids(con: Connection, account_keys: tuple[int, ...]) -> dict[int, str]:
     """Account key → account ID, for few accounts."""
 
     def has_account_key(rows: sa.FromClause) -> ColumnElement[bool]:

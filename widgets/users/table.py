@@ -66,14 +66,13 @@ def show_table(
 
 
 def _table_rows(page: AccountPage, filters: Filters, names: Sequence[str]) -> list[TableRow]:
-    ids = page.account_ids if "account_id" in names else {}
     return [
         table_row(
             Account(
                 row,
                 page.overrides.get(row.account_key),
                 wanted_roles(filters, row.roles),
-                ids.get(row.account_key),
+                page.account_ids.get(row.account_key),
             ),
             names,
         )

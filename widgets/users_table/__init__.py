@@ -80,6 +80,8 @@ class TableRow(TypedDict):
     id: str
     label: str
     cells: Mapping[str, Cell]
+    link: NotRequired[str]
+    """What stands for the row in an address, where its ID holds for one store only."""
 
 
 class TimelineEvent(TypedDict):
@@ -316,7 +318,7 @@ def users_table(
 
     `address` names the parameter that keeps the open rows; another `page` leads to its first row.
     """
-    linked = {"open": st.query_params.get_all(address) if address else []}
+    linked = {"open": _linked_rows(rows, address)}
     open_ids = open_row_ids(st.session_state.get(key, linked), [r["id"] for r in rows])
     blocks = details(open_ids) if details and open_ids else {}
     data = {
@@ -370,6 +372,12 @@ def _component() -> ComponentRenderer:
         css="users_table.css",
         js="users_table.js",
     )
+
+
+def _linked_rows(rows: Sequence[TableRow], address: str) -> list[str]:
+    """The rows that the address has open."""
+    links = st.query_params.get_all(address) if address else []
+    return [r["id"] for r in rows if r.get("link", r["id"]) in links]
 
 
 def open_row_ids(state: object, row_ids: Sequence[str]) -> list[str]:

@@ -134,7 +134,7 @@ function keepInAddress(view) {
   if (!address) return;
   const url = new URL(location.href);
   url.searchParams.delete(address);
-  for (const id of [...view.open].filter((id) => view.rows.has(id)).slice(-MAX_ADDRESS_ROWS)) url.searchParams.append(address, id);
+  for (const { link } of [...view.open].map((id) => view.rows.get(id)).filter(Boolean).slice(-MAX_ADDRESS_ROWS)) url.searchParams.append(address, link);
   history.replaceState(history.state, "", url);
 }
 
@@ -354,6 +354,7 @@ function drawRow(view, row, columns) {
   const entry = view.rows.get(row.id) ?? { id: row.id, serial: ++view.serial };
   if (entry.drawn === drawn) return entry;
   entry.drawn = drawn;
+  entry.link = row.link ?? row.id;
   const hasDetails = opens === "details";
   entry.toggle = el("button", { type: "button", class: "toggle", id: `toggle-${entry.serial}`, "aria-expanded": "false",
     "aria-controls": `panel-${entry.serial}`, "aria-label": `Details of ${row.label}` }, icon("open"));
