@@ -33,7 +33,7 @@ with store_connection(Permission.USERS) as con:
 default_sort = "-last_updated" if current_principal().uses_pseudonyms else ""
 
 with st.container(horizontal=True, vertical_alignment="center", key="head"):
-    st.title("Users", width="content")
+    st.title("Users", width="content", anchor=False)
     if integrations:
         show_presets(filters)
         show_search(filters)

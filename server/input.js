@@ -42,33 +42,48 @@ globalThis.rollcallInput ??= (() => {
     .toggleAttribute("data-opened", true) && document.querySelector(".st-key-go a").click())
     .observe(document.body, { childList: true, subtree: true });
 
-  // Back returns to where the reader was on the page. Streamlit scrolls an element of its own, so the
-  // browser does not keep the place.
+  // Back, Forward and a reload return to where the reader was on the page. Streamlit scrolls an element
+  // of its own, so the browser does not keep the place.
   const MAX_WAIT = 8000; // milliseconds until the page is as long as it was
   const main = () => document.querySelector("[data-testid=stMain]");
-  const placeKey = () => `rollcall-place ${location.href}`;
-  document.addEventListener("click", (event) => {
-    if (event.target.closest("a")) sessionStorage.setItem(placeKey(), String(main()?.scrollTop ?? 0));
-  }, true);
-  const pushState = history.pushState.bind(history);
+  let shown = location.href, isRestoring = false;
+  const placeKey = () => `rollcall-place ${shown}`;
+  const keepPlace = () => { if (!isRestoring) sessionStorage.setItem(placeKey(), String(main()?.scrollTop ?? 0)); };
+  const [pushState, replaceState] = [history.pushState, history.replaceState].map((change) => change.bind(history));
+  history.replaceState = (...entry) => {
+    replaceState(...entry);
+    shown = location.href;
+  };
   history.pushState = (...entry) => {
     // Letters of one search are one step back.
     const [from, to] = [location.search, new URL(entry[2], location.href).search].map((text) => new URLSearchParams(text));
     const isSearching = from.get("q") && to.get("q") && document.activeElement?.closest(".st-key-q");
-    if (isSearching) history.replaceState(...entry);
-    else pushState(...entry);
+    if (isSearching) return history.replaceState(...entry);
+    if (new URL(entry[2], location.href).pathname === location.pathname) keepPlace(); // else the click kept it
+    pushState(...entry);
+    shown = location.href;
   };
-  addEventListener("popstate", () => {
+  function returnToPlace() {
     const place = Number(sessionStorage.getItem(placeKey())), started = performance.now();
     const hasMoved = new AbortController();
     for (const type of ["wheel", "touchstart", "keydown", "mousedown"]) addEventListener(type, () => hasMoved.abort(), { capture: true, signal: hasMoved.signal });
+    isRestoring = true;
     (function restore() {
-      if (hasMoved.signal.aborted || performance.now() - started > MAX_WAIT) return hasMoved.abort();
+      isRestoring = !hasMoved.signal.aborted && performance.now() - started < MAX_WAIT;
+      if (!isRestoring) return hasMoved.abort();
       const area = main();
       if (area && area.scrollHeight - area.clientHeight >= place) area.scrollTop = place;
       requestAnimationFrame(restore);
     })();
+  }
+  document.addEventListener("click", (event) => { if (event.target.closest("a")) keepPlace(); }, true);
+  addEventListener("pagehide", keepPlace);
+  addEventListener("popstate", () => {
+    keepPlace();
+    shown = location.href;
+    returnToPlace();
   });
+  if (performance.getEntriesByType("navigation")[0]?.type !== "navigate") returnToPlace();
   // The picture of a chart has its title, filter and date, which stand beside it on the page, and the
   // color behind it. Plotly copies the layout at the click.
   const TITLE_HEIGHT = 52; // pixels, as in widgets/health/charts.py
@@ -131,6 +146,22 @@ globalThis.rollcallInput ??= (() => {
       if (isDrawn || performance.now() - started > MAX_WAIT) requestAnimationFrame(() => print());
       else requestAnimationFrame(printWhenDrawn);
     })();
+  }, true);
+  // The pages, the presets and the banner are one stop each for Tab: arrow keys move within them.
+  const GROUPS = "[data-testid=stTopNav], .st-key-presets, .st-key-sample";
+  document.addEventListener("keydown", (event) => {
+    const group = event.target.closest?.(GROUPS), step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (!group || (event.key !== "Tab" && !step)) return;
+    const items = [...group.querySelectorAll("a[href], button")].filter((item) => !item.disabled && item.checkVisibility());
+    const others = items.filter((item) => item !== event.target);
+    if (step) {
+      event.preventDefault();
+      items.at((items.indexOf(event.target) + step) % items.length)?.focus();
+    } else {
+      const before = others.map((item) => [item, item.getAttribute("tabindex")]);
+      for (const [item] of before) item.tabIndex = -1;
+      setTimeout(() => { for (const [item, value] of before) value === null ? item.removeAttribute("tabindex") : item.setAttribute("tabindex", value); });
+    }
   }, true);
   // A link that copies itself.
   document.addEventListener("click", (event) => {
