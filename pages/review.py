@@ -19,7 +19,10 @@ with store_connection(Permission.REVIEW) as con:
     integrations = integration_names(con)
     limits = read_rule_settings(con)
 
-st.title("Review")
+with st.container(horizontal=True, vertical_alignment="center"):
+    st.title("Review")
+    if integrations:
+        report_button()
 if not integrations:
     status.show_no_snapshots()
     st.stop()
@@ -48,7 +51,6 @@ with st.container(horizontal=True, vertical_alignment="center", key="review_head
             kwargs={"rule": None, "page": None, "accepted": None},
         )
     evidence.show_findings_download(view, rules)
-    report_button()
 print_header("Review", findings.view_facts(view, rules))
 
 if rule:

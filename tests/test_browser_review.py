@@ -58,7 +58,7 @@ def press(reader: Reader, label: str) -> None:
 def test_a_rule_opens_by_keyboard_and_back_returns(app: Served, visit: Visit) -> None:
     reader = review(app, visit)
     says(reader, re.compile(r"^\d+ findings · \d+ of 13 rules"))
-    reader.page.get_by_role("button", name=RULE, exact=True).press("Enter")
+    reader.page.get_by_role("button", name=f"Open {RULE}").press("Enter")
     lists_both(reader)
     assert reader.params() == {"rule": ["deleted_but_active"]}
     expect(reader.row("bob")).to_contain_text(HOSTILE_NAME)

@@ -18,10 +18,17 @@ from streamlit.testing.v1 import AppTest
 from data.files.naming import SnapshotFile
 from data.history.load import load
 from data.home import Home
-from data.records.exceptions import RuleSettings, read_rule_settings
+from data.records.exceptions import (
+    FindingKey,
+    RiskException,
+    RuleSettings,
+    add_exceptions,
+    read_rule_settings,
+)
 from data.store.engine import open_store
-from queries.review.findings import PAGE_SIZE
-from queries.review.rules import RULES
+from queries.review.duration import View
+from queries.review.findings import PAGE_SIZE, count_findings, summarize_rule
+from queries.review.rules import RULE_BY_NAME, RULES
 
 PAGE = Path(__file__).parent.parent / "pages" / "review.py"
 MONDAY = datetime(2026, 1, 5, 6)
@@ -76,16 +83,33 @@ def listed(run: AppTest) -> list[str]:
     return sorted(row["label"] for row in table(run)["rows"])
 
 
-def test_every_rule_is_shown_with_its_description_severity_and_count(deleted: None) -> None:
+def test_a_row_per_rule_says_what_is_open_new_and_oldest(deleted: None) -> None:
     run = page()
-    words = texts(run)
-    assert [b.label for b in run.button if str(b.key).startswith("open_")] == [
-        rule.title for rule in RULES
-    ]
-    for rule in RULES:
-        assert rule.describe(RuleSettings()) in words
-    assert f"2 findings · 1 of {len(RULES)} rules" in words
-    assert "**2**" in words
+    rows = {row["id"]: row["cells"] for row in table(run)["rows"]}
+    assert {name: cells["meaning"]["text"] for name, cells in rows.items()} == {
+        rule.name: rule.describe(RuleSettings()) for rule in RULES
+    }
+    assert next(iter(rows)) == "deleted_but_active", "what has findings comes first"
+    found = rows["deleted_but_active"]
+    shown = {name: found[name]["text"] for name in ("severity", "open", "new", "oldest")}
+    assert shown == {"severity": "High", "open": "2", "new": "2", "oldest": "2026-01-06"}
+    assert rows["came_back"]["open"]["text"] == "0"
+    assert f"2 findings · 1 of {len(RULES)} rules" in texts(run)
+
+
+def test_an_old_finding_is_not_new_and_one_with_an_exception_is_not_open(
+    deleted: None, store: Engine, home: Home
+) -> None:
+    take(store, home, an_account("cy", state="Deleted"), an_account("bob", state="Deleted"),
+         days=20, of="slack")  # fmt: skip
+    finding = FindingKey("deleted_but_active", "figma", "ada"), MONDAY + timedelta(days=1)
+    add_exceptions(store, [finding], RiskException("Known", "Grace"))
+    with store.connect() as con:
+        rule = RULE_BY_NAME["deleted_but_active"]
+        summary = summarize_rule(con, View(), rule)
+        count = count_findings(con, View(), rule)
+    assert summary == (2, 1, 1, MONDAY + timedelta(days=1))
+    assert summary[:2] == count
 
 
 def test_a_page_without_findings_says_so(store: Engine, home: Home) -> None:
@@ -112,9 +136,8 @@ def test_an_invalid_address_selects_nothing(deleted: None, value: str) -> None:
     assert f"2 findings · 1 of {len(RULES)} rules" in texts(run)
 
 
-def test_a_rule_opens_its_accounts_and_since_when_each_is_found(deleted: None) -> None:
-    run = press(page(), "open_deleted_but_active")
-    assert run.query_params["rule"] == "deleted_but_active"
+def test_a_rule_lists_its_accounts_and_since_when_each_is_found(deleted: None) -> None:
+    run = page(rule="deleted_but_active")
     assert listed(run) == ["ada", "bob"]
     since = [row["cells"]["since"]["text"] for row in table(run)["rows"]]
     assert since == ["2026-01-06 06:00"] * 2

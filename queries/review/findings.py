@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -18,6 +18,9 @@ from queries.users.accounts import snapshot_accounts_by_key
 
 PAGE_SIZE = 50
 """Findings on a page."""
+
+NEW_DAYS = 7
+"""Days in which a finding is new."""
 
 MAX_EXCEPTIONS_AT_ONCE = 10_000
 """Findings that one exception can cover."""
@@ -48,18 +51,61 @@ class FindingCount(NamedTuple):
     exceptions: int
 
 
+class RuleSummary(NamedTuple):
+    """The findings of a rule in numbers; of the open ones, also when they were found."""
+
+    open: int
+    exceptions: int
+    new: int  # found in the NEW_DAYS up to the newest snapshot
+    oldest: datetime | None  # since when the first of them has been found
+
+
 def count_findings(con: Connection, view: View, rule: Rule) -> FindingCount:
     """The number of findings. Their details are computed only for accounts with an exception."""
-    undated_view = replace(view, evaluated_at=datetime(1, 1, 1))  # exceptions change no rule
-    total = _count_all(con, undated_view, rule)
-    has_exceptions = sa.exists().where(
-        exception.c.rule == rule.name, is_in_force(view.records_until())
-    )
-    if not total or not con.scalar(select(has_exceptions)):
+    total = _count_all(con, _without_exceptions(view), rule)
+    if not total or not _has_exceptions(con, view, rule):
         return FindingCount(total, 0)
     excepted = _excepted_accounts(view, rule).subquery("excepted")
     exceptions = con.scalar(select(func.count()).select_from(excepted)) or 0
     return FindingCount(total - exceptions, exceptions)
+
+
+def summarize_rule(con: Connection, view: View, rule: Rule) -> RuleSummary:
+    """The summary of a rule. Without exceptions it is kept until the next load."""
+    if _has_exceptions(con, view, rule):
+        return _summarize(con, view, rule)
+    return _summarize_all(con, _without_exceptions(view), rule)
+
+
+def _without_exceptions(view: View) -> View:
+    """The view at a moment without exceptions: they change no rule, and the cache can keep it."""
+    return replace(view, evaluated_at=datetime(1, 1, 1))
+
+
+def _has_exceptions(con: Connection, view: View, rule: Rule) -> bool:
+    is_of_rule = exception.c.rule == rule.name
+    has_exceptions = sa.exists().where(is_of_rule, is_in_force(view.records_until()))
+    return bool(con.scalar(select(has_exceptions)))
+
+
+@cached(256)
+def _summarize_all(con: Connection, view: View, rule: Rule) -> RuleSummary:
+    return _summarize(con, view, rule)
+
+
+def _summarize(con: Connection, view: View, rule: Rule) -> RuleSummary:
+    newest = con.scalar(select(func.max(view.newest_snapshots().c.at)))
+    if newest is None:
+        return RuleSummary(0, 0, 0, None)
+    found = _dated_findings(view, rule).c
+    is_open, is_new = found.reason.is_(None), found.since > newest - timedelta(days=NEW_DAYS)
+    numbers = select(
+        func.count().filter(is_open),
+        func.count().filter(~is_open),
+        func.count().filter(is_open, is_new),
+        func.min(found.since).filter(is_open),
+    )
+    return RuleSummary(*con.execute(numbers).one())
 
 
 @cached(256)

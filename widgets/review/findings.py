@@ -1,6 +1,6 @@
 """The Review page: rules with their counts, and the findings of one rule."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -13,12 +13,19 @@ from data.formatting import count_of, iso_z, plural
 from data.records.exceptions import RuleSettings
 from queries.filters import Filters
 from queries.review.duration import View
-from queries.review.findings import PAGE_SIZE, FindingCount, count_findings, page_of_findings
+from queries.review.findings import (
+    PAGE_SIZE,
+    FindingCount,
+    RuleSummary,
+    count_findings,
+    page_of_findings,
+    summarize_rule,
+)
 from queries.review.rules import RULE_BY_NAME, SEVERITIES, Rule
 from queries.users.accounts import integration_names
 from queries.users.detail import account_details
 from queries.users.facets import snapshot_times
-from server.authorize import store_connection
+from server.authorize import authorize, store_connection
 from server.session import current_principal
 from widgets import account_panel, timezone
 from widgets import users_table as ut
@@ -33,6 +40,23 @@ BADGES: dict[str, tuple[str, str, Any]] = {
     "low": ("Low", ":material/info:", "blue"),
 }
 """Severity → its label, icon and color."""
+
+SEVERITY_MARKS: dict[str, tuple[ut.Tone, ut.Icon]] = {
+    "high": ("bad", "alert"),
+    "medium": ("warn", "alert"),
+    "low": ("quiet", "question"),
+}
+"""Severity → how the table marks it."""
+
+RULE_COLUMNS = [
+    ut.column("severity", "Severity", sortable=False, width=1.1),
+    ut.column("rule", "Rule", sortable=False, width=2.4),
+    ut.column("meaning", "Finds", sortable=False, width=3.4),
+    ut.column("open", "Open", sortable=False, numeric=True, width=0.7),
+    ut.column("new", "New this week", sortable=False, numeric=True, width=0.9),
+    ut.column("oldest", "Oldest", sortable=False, width=0.9),
+    ut.column("exceptions", "Exceptions", sortable=False, numeric=True, width=0.8),
+]
 
 NO_FINDINGS = "No open findings."
 NO_EXCEPTIONS = "This rule has no exceptions."
@@ -97,50 +121,63 @@ def moment_picker(view: View) -> None:
 
 
 def rules_overview(view: View, rules: Sequence[Rule]) -> None:
-    """All rules by severity; the counts appear one by one."""
-    summary, placeholders = st.empty(), {}
-    for severity in SEVERITIES:
-        severity_rules = [rule for rule in rules if rule.severity == severity]
-        if severity_rules:
-            with st.container(border=True, key=f"severity_{severity}"):
-                label, icon, color = BADGES[severity]
-                st.badge(label, icon=icon, color=color)
-                placeholders |= {rule: _rule_line(rule, view.limits) for rule in severity_rules}
-    summary.text("Counting …")
+    """A row per rule, those with findings first; a row opens the rule."""
+    head = st.empty()
+    head.text("Counting …")
     with store_connection(Permission.REVIEW) as con:
-        counts = {
-            rule: _show_count(placeholder, count_findings(con, view, rule))
-            for rule, placeholder in placeholders.items()
-        }
-    summary.text(summary_text(counts))
+        summaries = {rule: summarize_rule(con, view, rule) for rule in rules}
+    head.text(summary_text(summaries))
+    _rules_table(view, summaries)
 
 
-def _rule_line(rule: Rule, limits: RuleSettings) -> Any:
-    """Draws one rule; returns the placeholder of its count."""
-    with st.container(horizontal=True, vertical_alignment="top", key=f"rule_{rule.name}"):
-        with st.container(width="content", key=f"count_{rule.name}"):
-            placeholder = st.empty()
-            placeholder.text("…")
-        with st.container(gap=None, width="stretch"):
-            st.button(
-                rule.title,
-                key=f"open_{rule.name}",
-                type="tertiary",
-                on_click=update_address,
-                kwargs={"rule": rule.name, "page": None, "accepted": None},
-            )
-            st.text(rule.describe(limits))
-    return placeholder
+@st.fragment
+def _rules_table(view: View, summaries: dict[Rule, RuleSummary]) -> None:
+    authorize(Permission.REVIEW)
+    ut.users_table(
+        [_rule_row(rule, view.limits, summaries[rule]) for rule in _worst_first(summaries)],
+        columns=RULE_COLUMNS,
+        caption="Rules",
+        empty=NO_FINDINGS,
+        key="rules",
+        on_row=_open_rule,
+    )
 
 
-def _show_count(placeholder: Any, count: FindingCount) -> FindingCount:
-    number = f"**{count.open:,}**" if count.open else ":gray[0]"
-    exceptions = count_of(count.exceptions, "exception")
-    placeholder.markdown(number + (f"  \n:small[+{exceptions}]" if count.exceptions else ""))
-    return count
+def _worst_first(summaries: dict[Rule, RuleSummary]) -> list[Rule]:
+    """By severity and number of findings; rules without any come last."""
+    return sorted(
+        summaries,
+        key=lambda rule: (
+            not summaries[rule].open,
+            SEVERITIES.index(rule.severity),
+            -summaries[rule].open,
+        ),
+    )
 
 
-def summary_text(counts: dict[Rule, FindingCount]) -> str:
+def _rule_row(rule: Rule, limits: RuleSettings, summary: RuleSummary) -> ut.TableRow:
+    label, _, _ = BADGES[rule.severity]
+    tone, icon = SEVERITY_MARKS[rule.severity] if summary.open else ("quiet", "dash")
+    oldest = summary.oldest
+    return ut.row(
+        rule.name,
+        rule.title,
+        severity=ut.mark(label, tone, icon),
+        rule=ut.text(rule.title),
+        meaning=ut.text(rule.describe(limits)),
+        open=ut.number(summary.open),
+        new=ut.number(summary.new),
+        oldest=ut.time(oldest, f"{timezone.format_moment(oldest):.10}") if oldest else ut.quiet(),
+        exceptions=ut.number(summary.exceptions),
+    )
+
+
+def _open_rule(name: str) -> None:
+    update_address(rule=name, page=None, accepted=None)
+    st.rerun()
+
+
+def summary_text(counts: Mapping[Rule, RuleSummary]) -> str:
     """`31 findings · 4 of 12 rules · 2 exceptions`."""
     open_count = sum(count.open for count in counts.values())
     rule_count = sum(count.open > 0 for count in counts.values())
