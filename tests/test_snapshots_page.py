@@ -18,6 +18,7 @@ from builders import TODAY, YESTERDAY, Account, a_snapshot_file, an_account, use
 from patience import PATIENCE
 from sqlalchemy import Engine
 from streamlit.testing.v1 import AppTest
+from xlsxwriter import Workbook
 
 from data.formatting import utc_now
 from data.home import Home
@@ -529,6 +530,33 @@ def test_a_file_can_be_read_as_something_else(store: Engine, home: Home) -> None
     assert 'read_as = "table"' in (home.root / "mappings" / "slack.toml").read_text()
     load_files_of_inbox(store, home)
     assert loaded_usernames(store) == ["ada"]
+
+
+def test_another_sheet_of_a_workbook_can_be_chosen(store: Engine, home: Home) -> None:
+    sheets = {"Users": [("login",), ("ada",)], "Old users": [("login",), ("bob",)]}
+    with io.BytesIO() as sink:
+        with Workbook(sink) as book:
+            for name, rows in sheets.items():
+                sheet = book.add_worksheet(name)
+                for number, row in enumerate(rows):
+                    sheet.write_row(number, 0, row)
+        content = sink.getvalue()
+    run = page()
+    run.file_uploader[0].set_value([("figma.xlsx", content, "")]).run()
+    choose(run, "Sheet", "Old users")
+    load_button(run).click().run()
+    load_files_of_inbox(store, home)
+    assert loaded_usernames(store) == ["bob"]
+
+
+def test_a_card_asks_about_unsure_columns_and_keeps_the_answer(store: Engine, home: Home) -> None:
+    content = "login,Org role\nada,Owner\nbob,Member\n"
+    run = upload(page(), ("figma.csv", content))
+    assert "App access could be “Org role”" in page_text(run)
+    load_button(run).click().run()
+    load_files_of_inbox(store, home)
+    assert loaded_usernames(store) == ["ada", "bob"]
+    assert "roles = []" in (home.root / "mappings" / "figma.toml").read_text()
 
 
 def test_a_loaded_upload_links_to_its_accounts(store: Engine, home: Home) -> None:
