@@ -13,7 +13,7 @@ from server.authorize import store_connection
 from widgets import status
 from widgets.address import address_params
 from widgets.changes import accounts, overview, window_bar
-from widgets.changes.sentences import changes_text, window_text
+from widgets.changes.sentences import window_text
 from widgets.filters import choose_integrations, show_ignored_params
 from widgets.report import print_header, report_button
 
@@ -46,8 +46,7 @@ if not window_bar.is_comparable(snapshots):
     st.stop()
 
 print_header("Changes", [window_text(window, snapshots)])
-with st.container(key="in_words"):
-    st.code(changes_text(window, summary, snapshots), language=None, wrap_lines=True)
+overview.show_summary(window, summary, snapshots)
 if summary.is_empty:
     overview.snapshots_expander(snapshots)
     st.stop()

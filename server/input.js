@@ -142,7 +142,9 @@ globalThis.rollcallInput ??= (() => {
     drawAll();
     const started = performance.now();
     (function printWhenDrawn() {
-      const isDrawn = [...frames("drawn")].every((frame) => frame.querySelector("svg.main-svg, canvas")) && charts().every(isFitting);
+      const isDrawn = !document.querySelector("[data-testid=stSkeleton]") &&
+        [...document.querySelectorAll("[data-testid=stFullScreenFrame]")].every((frame) => frame.querySelector("svg.main-svg, canvas")) &&
+        charts().every(isFitting);
       if (isDrawn || performance.now() - started > MAX_WAIT) requestAnimationFrame(() => print());
       else requestAnimationFrame(printWhenDrawn);
     })();
@@ -163,12 +165,12 @@ globalThis.rollcallInput ??= (() => {
       setTimeout(() => { for (const [item, value] of before) value === null ? item.removeAttribute("tabindex") : item.setAttribute("tabindex", value); });
     }
   }, true);
-  // A link that copies itself.
+  // A link that copies itself, and a button that copies a text.
   document.addEventListener("click", (event) => {
-    const link = event.target.closest("a.copy-link");
-    if (!link || event.ctrlKey || event.metaKey || !navigator.clipboard) return;
+    const copier = event.target.closest("a.copy-link, .copy-text");
+    if (!copier || event.ctrlKey || event.metaKey || !navigator.clipboard) return;
     event.preventDefault();
-    navigator.clipboard.writeText(link.href).then(() => link.toggleAttribute("data-copied", true));
+    navigator.clipboard.writeText(copier.dataset.copy ?? copier.href).then(() => copier.toggleAttribute("data-copied", true));
   });
   // A filter that was chosen from a menu opens by itself.
   for (const type of ["pointerup", "keydown"]) document.addEventListener(type, (event) => {

@@ -71,6 +71,14 @@ def health(page: Page) -> None:
     expect(page.get_by_role("figure").last).to_be_visible(timeout=PATIENCE)
 
 
+def summary(page: Page) -> None:
+    expect(page.get_by_role("button", name="Copy")).to_be_visible(timeout=PATIENCE)
+
+
+def rules(page: Page) -> None:
+    expect(page.get_by_role("table", name="Rules")).to_be_visible(timeout=PATIENCE)
+
+
 def closed(page: Page) -> None:
     expect(page.get_by_role("button", name="Details of nobody")).to_be_visible(timeout=PATIENCE)
 
@@ -90,6 +98,8 @@ def empty_result(page: Page) -> None:
 
 VIEWS: dict[str, tuple[str, Callable[[Page], None]]] = {
     "health": ("/", health),
+    "changes": ("/changes", summary),
+    "review": ("/review", rules),
     "users": ("/users?integration=figma", closed),
     "a panel": ("/users?integration=figma", opened),
     "a filtered list": ("/users?active=unknown&integration=figma", closed),

@@ -578,11 +578,35 @@ def test_health_prints_whole_on_paper(
     expect(figure.locator("svg.main-svg").first).to_be_visible(timeout=PATIENCE)
     page.pdf(path=tmp_path / "health.pdf", format="A4")
     text = " ".join(p.extract_text() for p in PdfReader(tmp_path / "health.pdf").pages)
-    words = "figma|3 Dec 2025 – 1 Jan 2026|Newest snapshot|20 failed|1 Jan|Unmatched|(UTC)|Deleted"
+    words = "figma|3 Dec 2025 – 1 Jan 2026|Newest snapshot|20 failed|1 Jan|Deleted"
+    words += "|Share of|Open jobs|Accounts|Active|Unmatched|Failed per day|Age|(UTC)|First seen"
     for phrase in words.split("|"):
         assert phrase in text, phrase
     for control in ("Report", "CSV", "30 days", "Previous snapshot"):
         assert control not in text
+
+
+PRINTED = {
+    "changes": "Changes|(UTC)|before|after|Added|Newly failed|Other changes",
+    "review": "Review|All integrations|Severity|Rule|Finds|New this week|Oldest|Exceptions|Job",
+}
+
+
+@pytest.mark.parametrize("name", PRINTED)
+def test_a_page_of_lists_prints_every_column(
+    app: Served, visit: Visit, tmp_path: Path, name: str
+) -> None:
+    reader = visit(f"{app.url}/{name}", scheme="dark")
+    last = {"changes": reader.page.get_by_text("Other changes").first}
+    table = reader.page.get_by_role("table", name="Rules")
+    expect(last.get(name, table)).to_be_visible(timeout=PATIENCE)
+    reader.wait_until_drawn()
+    reader.page.pdf(path=tmp_path / "page.pdf", format="A4")
+    text = " ".join(p.extract_text() for p in PdfReader(tmp_path / "page.pdf").pages)
+    for phrase in PRINTED[name].split("|"):
+        assert phrase in text, phrase
+    for control in ("Report", "Copy", "Mark as reviewed", "Rule settings", "As of"):
+        assert control not in text, control
 
 
 def test_a_list_prints_as_a_table_below_its_filters(

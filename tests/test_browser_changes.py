@@ -47,7 +47,7 @@ def tile(reader: Reader, label: str) -> None:
 
 
 def tells(reader: Reader, words: str) -> None:
-    expect(reader.page.get_by_test_id("stCode")).to_contain_text(words, timeout=PATIENCE)
+    expect(reader.page.locator(".st-key-in_words")).to_contain_text(words, timeout=PATIENCE)
 
 
 def test_from_the_words_to_the_accounts_and_back(app: Served, visit: Visit) -> None:

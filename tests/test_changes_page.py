@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +43,11 @@ def changes(**params: Any) -> AppTest:
 
 
 def words(run: AppTest) -> str:
-    return run.code[0].value
+    """What the button copies."""
+    (copied,) = re.findall(
+        'data-copy="(.*?)"', "".join(h.proto.body for h in run.get("html")), re.DOTALL
+    )
+    return unescape(copied)
 
 
 def texts(run: AppTest) -> str:
@@ -199,6 +205,21 @@ def test_moments_in_the_wrong_order_are_swapped_with_a_note(a_busy_day: Deliveri
     assert "swapped" in texts(run)
 
 
+def test_the_numbers_of_the_summary_are_bold_and_nothing_else_is_markup(
+    delivered: Deliveries,
+) -> None:
+    delivered.take(an_account("ada", roles=["A"]), at=YESTERDAY)
+    delivered.take(an_account("ada", roles=["A", "**B** [x](y)"]), an_account("bob", roles=["A"]))
+    assert words(changes()).endswith(
+        "1 account added, 1 gained the role **B** [x](y).\n1 account before, 2 after."
+    )
+    shown = next(m.value for m in changes().markdown if "added" in m.value)
+    assert shown.endswith(
+        "**1** account added\\, **1** gained the role \\*\\*B\\*\\* \\[x\\]\\(y\\)\\.  \n"
+        "**1** account before\\, **2** after\\."
+    )
+
+
 def test_presets_reach_back_as_far_as_the_snapshots(delivered: Deliveries) -> None:
     for days in (8, 1, 0):  # the newest is of a Monday
         delivered.take(an_account(), at=TODAY - days * DAY)
@@ -211,7 +232,7 @@ def test_presets_reach_back_as_far_as_the_snapshots(delivered: Deliveries) -> No
         "7 days",
     ]
     press(run, "since_Since Friday, 20 Nov")
-    assert address(run)["from"] == "2026-11-20T23:59:59Z"
+    assert address(run)["from"] == "2026-11-20T00:00:00Z"
 
 
 def test_a_reviewed_window_offers_the_changes_since(a_busy_day: Deliveries) -> None:

@@ -1,6 +1,7 @@
 """The overview of the Changes page: tiles, state changes, roles, other changes and snapshots."""
 
 from collections.abc import Sequence
+from html import escape
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -14,6 +15,7 @@ from queries.changes.window import Window
 from widgets import timezone
 from widgets import users_table as ut
 from widgets.changes.flow_figure import state_transitions_figure
+from widgets.changes.sentences import changes_markdown, changes_text
 from widgets.changes.window_bar import open_changes
 from widgets.figure_theme import PLOTLY_CONFIG
 from widgets.state_marks import state_mark
@@ -27,6 +29,15 @@ TRANSITIONS_HELP = "Earlier state (left) to later state (right). Click a row to 
 ROLES_HELP = "Accounts listed at both moments. Click a row to list them."
 VALUES_HELP = "Other fields that changed. Click a row to list its accounts."
 SNAPSHOTS_HELP = "Compares the latest snapshot before each date; changes in between are not shown."
+
+
+def show_summary(window: Window, summary: ChangeSummary, snapshots: pd.DataFrame) -> None:
+    """The changes in sentences, to read and to copy."""
+    text = escape(changes_text(window, summary, snapshots))
+    with st.container(border=True, key="in_words"):
+        st.markdown(changes_markdown(window, summary, snapshots))
+        button = f'<button type="button" class="copy-text" data-copy="{text}">Copy</button>'
+        st.html(button, width="content")
 
 
 def change_tiles(window: Window, summary: ChangeSummary, selected: ChangeFilter | None) -> None:

@@ -5,11 +5,12 @@ from datetime import datetime
 
 import pandas as pd
 
-from data.formatting import count_of
+from data.formatting import count_of, plural
 from queries.changes.diff import VALUE_CHANGES
 from queries.changes.summary import ChangeSummary
 from queries.changes.window import Window
 from widgets import timezone
+from widgets.labels import MARKDOWN_CHARACTERS
 
 MAX_ROLES = 3
 """Roles that the text names; for more it gives their number."""
@@ -18,13 +19,30 @@ MAX_INTEGRATIONS = 5
 """Integrations that the text names."""
 
 
+BOLD_START, BOLD_END = "\x02", "\x03"
+"""Around a number that stands out."""
+
+
 def changes_text(window: Window, summary: ChangeSummary, snapshots: pd.DataFrame) -> str:
     """The changes, the totals, and the integrations that were not compared: one line each."""
+    marked = _marked_text(window, summary, snapshots)
+    return marked.replace(BOLD_START, "").replace(BOLD_END, "")
+
+
+def changes_markdown(window: Window, summary: ChangeSummary, snapshots: pd.DataFrame) -> str:
+    """The same with bold numbers; no other markup is active."""
+    lines = _marked_text(window, summary, snapshots).split("\n")
+    escaped = "  \n".join(MARKDOWN_CHARACTERS.sub(r"\\\g<0>", line) for line in lines)
+    return escaped.replace(BOLD_START, "**").replace(BOLD_END, "**")
+
+
+def _marked_text(window: Window, summary: ChangeSummary, snapshots: pd.DataFrame) -> str:
     lines = [window_text(window, snapshots) + f": {_summary_text(summary)}."]
     comparable = snapshots[snapshots["taken_before"].notna()]
     if len(comparable):
         before, after = comparable["accounts_before"].sum(), comparable["accounts_after"].sum()
-        lines.append(f"{count_of(before, 'account')} before, {after:,.0f} after.")
+        noun = plural(before, "account")
+        lines.append(f"{_bold(before)} {noun} before, {_bold(after)} after.")
     new = snapshots[snapshots["taken_before"].isna()]
     if len(new):
         names = [
@@ -53,7 +71,7 @@ def moment_text(moment: datetime) -> str:
 
 def _summary_text(summary: ChangeSummary) -> str:
     counts, status_changes = summary.counts, summary.status_changes
-    failed = f" ({summary.newly_failed:,} newly failed)" if summary.newly_failed else ""
+    failed = f" ({_bold(summary.newly_failed)} newly failed)" if summary.newly_failed else ""
     values = ", ".join(
         f"{VALUE_CHANGES[name].label} {n:,}" for name, n in summary.value_changes.items() if n
     )
@@ -74,7 +92,12 @@ def _summary_text(summary: ChangeSummary) -> str:
     if not nonzero:
         return "nothing changed"
     (count, text), *rest = nonzero
-    return ", ".join([f"{count_of(count, 'account')} {text}", *(f"{n:,} {t}" for n, t in rest)])
+    first = f"{_bold(count)} {plural(count, 'account')} {text}"
+    return ", ".join([first, *(f"{_bold(n)} {t}" for n, t in rest)])
+
+
+def _bold(count: float) -> str:
+    return f"{BOLD_START}{count:,.0f}{BOLD_END}"
 
 
 def _role_parts(summary: ChangeSummary) -> Iterator[tuple[int, str]]:
@@ -98,7 +121,7 @@ def _role_rows(roles: pd.DataFrame) -> Iterator[tuple[str, int, int]]:
 
 def _role_part(gained: int, lost: int, roles: str) -> tuple[int, str]:
     if gained and lost:
-        return gained, f"gained and {lost:,} lost {roles}"
+        return gained, f"gained and {_bold(lost)} lost {roles}"
     return (gained, f"gained {roles}") if gained else (lost, f"lost {roles}")
 
 

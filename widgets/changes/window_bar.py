@@ -92,15 +92,15 @@ def _preset_moments(moments: SnapshotMoments) -> dict[str, datetime]:
     """Label → the earlier moment, for windows that reach back to a snapshot.
 
     Days count back from the newest snapshot and have names, so that labels stay true if nothing
-    was loaded for a while. A day stands for its end.
+    was loaded for a while. A day stands for its start.
     """
     today = timezone.to_reader_time(moments.newest).date()
     yesterday = today - timedelta(days=1)
     friday = today - timedelta(days=(today.weekday() - FRIDAY - 1) % 7 + 1)
     presets = {"Last two snapshots": moments.previous} if moments.previous else {}
     for day in (yesterday, friday):
-        day_end = datetime.combine(day, time(23, 59, 59))
-        presets[f"Since {day:%A, %-d %b}"] = timezone.from_reader_time(day_end)
+        day_start = timezone.from_reader_time(datetime.combine(day, time.min))
+        presets[f"Since {day:%A, %-d %b}"] = day_start
     for days in (7, 30):
         presets[f"{days} days"] = moments.newest - timedelta(days=days)
     if reviewed_until := _reviewed_until():
