@@ -69,7 +69,7 @@ def tiles(data: HealthData) -> None:
     """All tiles, side by side."""
     days = data.days
     since = f"since {days[0]:%-d %b}" if len(days) > 1 else ""
-    with st.grid(min_column_width=150, gap="small", key="tiles"):
+    with st.grid(min_column_width=175, gap="small", key="tiles"):
         for label in TILE_COUNTS:
             course = _counts(data, label)
             filters = Filters(
