@@ -24,7 +24,7 @@ def show_sample_banner() -> None:
     if not is_sample():
         return
     with _banner():
-        more = " Its history is still being loaded." if is_sample_incomplete() else ""
+        more = " Its history is loading." if is_sample_incomplete() else ""
         text = f":material/science: You are looking at sample data.{more}"
         st.markdown(text, width="content")
         _link_to_upload("Upload your own")
