@@ -11,6 +11,7 @@ import pytest
 from browsing import PATIENCE, ColorScheme, Reader, Served, Visit, served
 from dropped_files import Delivered, deliver, hostile_accounts
 from playwright.sync_api import expect
+from pypdf import PdfReader
 
 from data.home import Home
 
@@ -48,6 +49,27 @@ def tile(reader: Reader, label: str) -> None:
 
 def tells(reader: Reader, words: str) -> None:
     expect(reader.page.locator(".st-key-in_words")).to_contain_text(words, timeout=PATIENCE)
+
+
+def test_changes_print_whole_on_paper(app: Served, visit: Visit, tmp_path: Path) -> None:
+    reader = visit(f"{app.url}/changes?integration=figma&{BETWEEN}", scheme="dark")
+    tells(reader, "1 account added")
+    expect(reader.page.get_by_role("heading", name="Other changes")).to_be_visible(timeout=PATIENCE)
+    reader.wait_until_drawn()
+    reader.page.pdf(path=tmp_path / "changes.pdf", format="A4")
+    text = " ".join(p.extract_text() for p in PdfReader(tmp_path / "changes.pdf").pages)
+    for phrase in (
+        "Changes",
+        "figma",
+        "UTC",
+        "Newly failed",
+        "before",
+        "Accounts",
+        "Other changes",
+    ):
+        assert phrase in text, phrase
+    for control in ("Report", "Copy", "Mark as reviewed"):
+        assert control not in text, control
 
 
 def test_from_the_words_to_the_accounts_and_back(app: Served, visit: Visit) -> None:
