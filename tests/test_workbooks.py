@@ -296,6 +296,19 @@ def test_a_file_that_a_browser_has_unpacked_already_is_read(store: Engine, tmp_p
 # ---- web pages and the XML of Excel 2003 --------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("encoding", "name"),
+    [("windows-1251", "Мира"), ("Shift_JIS", "田中"), ("iso-8859-2", "Łucja"), ("big5", "王小明")],
+)
+def test_a_web_page_in_the_encoding_that_it_names_is_read(tmp_path: Path, encoding: str, name: str):
+    page = (
+        f'<meta http-equiv=Content-Type content="text/html; charset={encoding}">'
+        f"<table><tr><th>login</th><th>User</th></tr><tr><td>a</td><td>{name}</td></tr></table>"
+    )
+    (tmp_path / "a.xls").write_bytes(page.encode(encoding))
+    assert name in open_file(tmp_path / "a.xls").input_file.path.read_text()
+
+
 def test_of_a_web_page_the_list_is_read(tmp_path: Path):
     page = (
         "<html><head><style>td {}</style></head><body><table><tr><td>Menu<td>Home<td>Help</tr>"

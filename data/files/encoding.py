@@ -51,6 +51,13 @@ NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 NOT_WINDOWS_1252 = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f\x81\x8d\x8f\x90\x9d]")
 """Bytes that no text in Windows-1252 has: control characters and five unassigned ones."""
 
+DECLARED_ENCODING = re.compile(
+    rb"<[^>]*\b(?:charset|encoding)\s*=\s*[\"']?"
+    rb"(windows-125\d|iso-8859-\d\d?|koi8-[ru]|shift_jis|euc-jp|iso-2022-jp|gb\d+|gbk|big5|euc-kr)\b",
+    re.IGNORECASE,
+)
+"""What a web page or XML says of itself."""
+
 WINDOWS_1252_NOTE = (
     "The file is not UTF-8; it was read as Windows-1252 (Latin-1): check names with accents."
 )
@@ -273,6 +280,9 @@ def _detect_encoding(file: InputFile) -> tuple[str, tuple[str, ...]]:
             return encoding, (NO_BYTE_ORDER_MARK_NOTE.format(encoding=encoding.upper()),)
     if (byte := _first_invalid_byte(file.path)) is None:
         return "utf-8", ()
+    if head.lstrip().startswith(b"<") and (declared := DECLARED_ENCODING.search(head)):
+        name = declared[1].decode().lower()
+        return "cp1252" if name == "iso-8859-1" else name, ()
     if _is_mostly_utf8(file.path):  # Windows-1252 would turn its characters into gibberish
         raise UnreadableFile(PARTLY_UTF8.format(name=file.name, byte=byte))
     if _any_chunk(file, NOT_WINDOWS_1252.search):
