@@ -26,6 +26,7 @@ st.set_page_config(page_icon=str(LOOK / "icon.svg"), layout="wide")
 PAGES = {
     Permission.HEALTH: ("health.py", "Health", ":material/monitor_heart:"),
     Permission.USERS: ("users.py", "Users", ":material/group:"),
+    Permission.PEOPLE: ("people.py", "People", ":material/badge:"),
     Permission.CHANGES: ("changes.py", "Changes", ":material/compare_arrows:"),
     Permission.REVIEW: ("review.py", "Review", ":material/fact_check:"),
     Permission.MATCH: ("matching.py", "Matching", ":material/person_search:"),

@@ -11,7 +11,8 @@ import cachetools
 import sqlalchemy as sa
 from sqlalchemy import Connection, func, select
 
-from data.schema import match_override, quarantined_file, snapshot
+from data.schema import match_override, person, quarantined_file, setting, snapshot
+from data.store.dialect import digest_of
 
 Query = TypeVar("Query", bound=Callable[..., object])
 
@@ -55,9 +56,9 @@ def _minute_if_relative(*args: object) -> int:
 
 
 def store_revision(con: Connection) -> tuple[int | datetime | None, ...]:
-    """A value that changes with every load, quarantined file and match override.
+    """A value that changes with every load, quarantined file, match override and setting.
 
-    It consists of counts and of the latest times (naive UTC).
+    It consists of counts, sums and of the latest times (naive UTC).
     """
     loaded = select(func.count(), func.max(snapshot.c.loaded_at)).select_from(snapshot)
     quarantined = select(func.count(), func.max(quarantined_file.c.quarantined_at)).select_from(
@@ -65,6 +66,7 @@ def store_revision(con: Connection) -> tuple[int | datetime | None, ...]:
     )
     moments = (func.max(match_override.c.decided_at), func.max(match_override.c.withdrawn_at))
     overrides = select(func.count(), *moments).select_from(match_override)
-    return tuple(
-        value for query in (loaded, quarantined, overrides) for value in con.execute(query).one()
-    )
+    people = select(func.count(), func.sum(person.c.person_key)).select_from(person)
+    settings = select(func.sum(digest_of(setting.c.value)))
+    queries = (loaded, quarantined, overrides, people, settings)
+    return tuple(value for query in queries for value in con.execute(query).one())

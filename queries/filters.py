@@ -22,6 +22,17 @@ from data.store.dialect import has_role, is_one_of
 from data.store.pseudonyms import match_pseudonym
 from data.store.search_text import contains_normalized, search_key, search_text
 from queries.owners import has_match_overrides, matches_search, with_match_overrides
+from queries.people.accounts import (
+    ACCOUNT_STATUSES,
+    ACCOUNT_TEXTS,
+    OWNERS,
+    PERSON_PHRASES,
+    PERSON_TEXTS,
+    AccountStatus,
+    Owner,
+    account_status,
+    with_person_status,
+)
 from queries.scope import Params, Scope, in_integrations, parse_texts
 from queries.sign_ins import matches_sign_in, parse_sign_ins, sign_in_kind, sign_in_text
 
@@ -44,6 +55,8 @@ class Filters(Scope):
     role: tuple[str, ...] = ()
     active: ActiveFilter | None = None
     match: MatchFilter | None = None
+    person: Owner | None = None
+    account: AccountStatus | None = None
     updated_from: date | None = None  # UTC days, both included
     updated_to: date | None = None
     waiting: timedelta | None = None  # open for longer than
@@ -110,6 +123,8 @@ class Filter:
     """The value that a row has, where it has exactly one."""
     is_slow_changing: bool = False
     """Whether the condition reads slow-changing columns."""
+    reads_person: bool = False
+    """Whether the condition reads `person_status`."""
 
 
 # ---- addresses -----------------------------------------------------------------------------------
@@ -286,6 +301,28 @@ FILTERS: tuple[Filter, ...] = (
         is_slow_changing=True,
     ),
     Filter(
+        "person",
+        "Person",
+        *_one_of(OWNERS),
+        lambda rows, status, _: rows.c.person_status == status,
+        PERSON_PHRASES.__getitem__,
+        "of",
+        choices=OWNERS,
+        choice_text=PERSON_TEXTS.__getitem__,
+        group_by=lambda rows: rows.c.person_status,
+        reads_person=True,
+    ),
+    Filter(
+        "account",
+        "Account",
+        *_one_of(ACCOUNT_STATUSES),
+        lambda rows, status, _: account_status(rows) == status,
+        lambda status: f"account {ACCOUNT_TEXTS[status].lower()}",
+        choices=ACCOUNT_STATUSES,
+        choice_text=ACCOUNT_TEXTS.__getitem__,
+        group_by=account_status,
+    ),
+    Filter(
         "updated_from",
         "Last updated from",
         *DAY,
@@ -341,17 +378,21 @@ PARAMS = (*FILTER_BY_NAME, "as_of")
 """The parameters of an address that filter."""
 
 
-def account_rows(con: Connection, filters: Filters, *, all_columns: bool = True) -> sa.FromClause:
+def account_rows(
+    con: Connection, filters: Filters, *, all_columns: bool = True, shown: Filter | None = None
+) -> sa.FromClause:
     """One row per account at the moment of the filters, before any other filter.
 
     With the user from the snapshot or from a match override. Without `all_columns`, slow-changing
-    columns are there only if a filter reads them: for the past that is faster.
+    columns are there only if a filter reads them: for the past that is faster. The rows have all
+    that `shown` reads, too.
     """
-    needs_all_columns = any(f.is_slow_changing and getattr(filters, f.name) for f in FILTERS)
-    all_columns = all_columns or needs_all_columns or has_match_overrides(con)
-    return with_match_overrides(
-        con, accounts_as_of(filters.as_of, all_columns=all_columns), filters.as_of
-    )
+    used = [f for f in FILTERS if f is shown or getattr(filters, f.name)]
+    all_columns = all_columns or any(f.is_slow_changing for f in used) or has_match_overrides(con)
+    snapshot_rows = accounts_as_of(filters.as_of, all_columns=all_columns)
+    rows = with_match_overrides(con, snapshot_rows, filters.as_of)
+    reads_person = any(f.reads_person for f in used)
+    return with_person_status(con, rows, filters.as_of) if reads_person else rows
 
 
 def accounts_as_of(as_of: datetime | None, *, all_columns: bool = True) -> sa.FromClause:

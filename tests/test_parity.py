@@ -54,11 +54,13 @@ from queries.health.trends import trends
 from queries.matching import MATCH_KINDS as MATCHES
 from queries.matching import match_candidates
 from queries.people.accounts import owned_accounts
+from queries.people.cells import count_people, matrix_cells
 from queries.period import Period
 from queries.rejected_rows import rejected_rows, write_rejected_csv
 from queries.review.duration import View
 from queries.review.findings import all_findings, count_findings, page_of_findings
 from queries.review.rules import RULE_BY_NAME, RULES
+from queries.scope import Scope
 from queries.snapshots import (
     count_quarantined,
     count_snapshots,
@@ -322,7 +324,11 @@ def people_questions() -> Iterator[tuple[str, Question]]:
         for grace in (None, 3):
             yield (
                 f"owned {as_of} {grace}",
-                lambda con, at=as_of, days=grace: con.execute(owned_accounts(at, days)).all(),
+                lambda con, at=as_of, days=grace: (
+                    con.execute(owned_accounts(at, days)).all(),
+                    matrix_cells(con, Scope(as_of=at), days),
+                    count_people(con, at, days),
+                ),
             )
 
 

@@ -13,6 +13,7 @@ class Permission(StrEnum):
 
     HEALTH = "see Health"
     USERS = "see Users"
+    PEOPLE = "see People"
     CHANGES = "see Changes"
     REVIEW = "see Review"
     MATCH = "match accounts with people"
@@ -46,9 +47,11 @@ ROLES: dict[str, RolePermissions] = {
     "Super Admin": RolePermissions(frozenset(Permission) - {Permission.AUDIT}),
     "Admin": RolePermissions(frozenset(Permission) - {Permission.AUDIT}),
     "Analyst": RolePermissions(
-        frozenset({Permission.USERS, Permission.CHANGES, Permission.DOWNLOAD})
+        frozenset({Permission.USERS, Permission.PEOPLE, Permission.CHANGES, Permission.DOWNLOAD})
     ),
-    "Manager": RolePermissions(frozenset({Permission.HEALTH}), PersonalData.HIDDEN),
+    "Manager": RolePermissions(
+        frozenset({Permission.HEALTH, Permission.PEOPLE}), PersonalData.HIDDEN
+    ),
 }
 """Role → its permissions."""
 

@@ -4,8 +4,9 @@ from datetime import datetime
 from typing import Any, Literal, get_args
 
 import sqlalchemy as sa
-from sqlalchemy import ColumnElement, and_, case, func, select
+from sqlalchemy import ColumnElement, Connection, and_, case, func, select
 
+from data.records.exceptions import read_rule_settings
 from data.schema import (
     account,
     account_current,
@@ -33,6 +34,27 @@ ACCOUNT_STATUSES: tuple[AccountStatus, ...] = get_args(AccountStatus)
 Owner = PersonStatus | Literal["nobody"]
 OWNERS: tuple[Owner, ...] = ("active", "disabled", "left", "unknown", "nobody")
 """The rows of the matrix: the status of an account's person, or that nobody is known."""
+
+PERSON_TEXTS: dict[str, str] = {
+    "active": "Active",
+    "disabled": "Disabled",
+    "left": "Left",
+    "unknown": "Status unknown",
+    "nobody": "Nobody known",
+}
+PERSON_PHRASES = {
+    "active": "people who are active",
+    "disabled": "people who are disabled",
+    "left": "people who left",
+    "unknown": "people of unknown status",
+    "nobody": "nobody known",
+}
+ACCOUNT_TEXTS: dict[str, str] = {
+    "active": "Active",
+    "inactive": "Not active or unknown",
+    "deleting": "Being deleted",
+    "deleted": "Deleted",
+}
 
 
 def account_status(rows: sa.FromClause) -> ColumnElement[str]:
@@ -76,6 +98,18 @@ def owned_accounts(as_of: datetime | None, grace: Grace) -> sa.Select[*tuple[Any
         people.c.since.label("person_since"),
         since.label("since"),
     ).select_from(owners.outerjoin(people, people.c.person_key == c.person_key))
+
+
+def with_person_status(
+    con: Connection, rows: sa.FromClause, as_of: datetime | None
+) -> sa.FromClause:
+    """The same rows of accounts with `person_status`, one of OWNERS."""
+    owned = owned_accounts(as_of, read_rule_settings(con).grace_days).subquery("owned")
+    return (
+        select(*rows.c, owned.c.status.label("person_status"))
+        .join_from(rows, owned, is_same_account(rows, owned))
+        .subquery("of_people")
+    )
 
 
 def account_people(as_of: datetime | None) -> sa.Select[*tuple[Any, ...]]:

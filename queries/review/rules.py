@@ -14,6 +14,7 @@ from typing import Literal, get_args
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, and_, func
 
+from data.formatting import count_of
 from data.records.exceptions import RuleSettings
 from data.schema import is_unmatched
 from data.store.dialect import regex_matches
@@ -34,6 +35,7 @@ from queries.review.history_rules import (
     unchanged_by_update,
     unexplained_transitions,
 )
+from queries.review.people_rules import active_accounts_of, roles_gained_after_leave
 from queries.review.recreated import recreated_accounts
 
 Severity = Literal["high", "medium", "low"]
@@ -54,8 +56,14 @@ class Rule:
 
     def describe(self, settings: RuleSettings) -> str:
         """The description with the settings in it."""
-        privileged = ", ".join(settings.privileged) or "no pattern"
-        return self.description.format(**asdict(settings) | {"privileged": privileged})
+        days = settings.grace_days
+        texts = {
+            "privileged": ", ".join(settings.privileged) or "no pattern",
+            "grace_text": "Disabled people do not count as left."
+            if days is None
+            else f"Disabled people count as left after {count_of(days, 'day')}.",
+        }
+        return self.description.format(**asdict(settings) | texts)
 
 
 RULE_BY_NAME: dict[str, Rule] = {}
@@ -97,6 +105,27 @@ def delete_awaiting_but_active(view: View) -> RuleResult:
     since_columns = ("state_since", "active_since")
     is_found = _is_active_in_state("Delete awaiting")
     return lasting_condition(view, is_found, span, ("state_since",), since_columns)
+
+
+@rule("Person left, account active", "high", Filters(person="left", account="active"))
+def person_left(view: View) -> RuleResult:
+    """The person left: no directory lists them, or all call them Deleted. The account is active.
+
+    {grace_text}
+    """
+    return precomputed(active_accounts_of(view, "left"))
+
+
+@rule("Left, and a role gained since", "high")
+def gained_after_leave(view: View) -> RuleResult:
+    """The account gained a role after its person left, and still has it."""
+    return precomputed(roles_gained_after_leave(view))
+
+
+@rule("Person disabled, account active", "medium", Filters(person="disabled", account="active"))
+def person_disabled(view: View) -> RuleResult:
+    """A directory lists the person as not active, and the account is active."""
+    return precomputed(active_accounts_of(view, "disabled"))
 
 
 @rule("Reappeared after deletion", "high")

@@ -171,6 +171,7 @@ def _page_rows(
         sort not in ("account_id", "last_sign_in")
         and size <= PAGE_SIZE
         and filters.as_of is None
+        and not filters.person
         and not has_match_overrides(con)
     )
     columns = (

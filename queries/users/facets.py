@@ -51,7 +51,7 @@ def _without_filter(
     con: Connection, filters: Filters, filter_: Filter
 ) -> tuple[sa.FromClause, Any]:
     """The accounts, and the condition of all filters but one."""
-    rows = account_rows(con, filters, all_columns=filter_.is_slow_changing)
+    rows = account_rows(con, filters, all_columns=False, shown=filter_)
     return rows, and_(sa.true(), *conditions(filters.without(filter_.name), rows))
 
 

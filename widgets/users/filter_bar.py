@@ -355,6 +355,8 @@ CONTROLS: dict[str, Control] = {
     "integration": Control("Integration", _show_choices, _values_text("integration")),
     "active": Control("Active in app", _show_choices, _values_text("active")),
     "match": Control("User", _show_choices, _values_text("match")),
+    "person": Control("Person", _show_choices, _values_text("person")),
+    "account": Control("Account", _show_choices, _values_text("account")),
     "updated_from": Control("Last updated", _show_days, _days_text),
     "waiting": Control("Open longer than", _show_choices, _open_text),
     "reason": Control("Failure reason", _show_choices, _values_text("reason")),

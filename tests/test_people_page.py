@@ -1,0 +1,149 @@
+"""The People page, the rules about people, and the filters that open their accounts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from builders import TODAY, YESTERDAY, Deliveries, an_account, an_unmatched_account, usernames
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Connection
+from streamlit.testing.v1 import AppTest
+
+from data.access.roles import PersonalData, Visibility
+from data.home import Home
+from data.people.directories import save_directories
+from data.store.engine import open_store, restricted_engine
+from queries.filters import Filters
+from queries.people.accounts import ACCOUNT_STATUSES, OWNERS
+from queries.people.cells import matrix_cells
+from queries.review.duration import View
+from queries.review.findings import page_of_findings
+from queries.review.rules import RULE_BY_NAME
+from queries.scope import Scope
+from queries.users.accounts import count_accounts
+
+PAGE = Path(__file__).parent.parent / "pages" / "people.py"
+
+
+def employee(name: str, **facts: Any) -> dict[str, Any]:
+    return an_account(f"{name}@x.io", user=name, email=f"{name}@x.io", upstream_id=name, **facts)
+
+
+def an_office(snapshots: Deliveries) -> None:
+    """Ada stays, Bob is disabled today, Cyd leaves today, and nobody knows the robot."""
+    ada, bob, cyd = map(employee, ("ada", "bob", "cyd"))
+    snapshots.take(ada, bob, cyd, integration="hr", at=YESTERDAY)
+    accounts = [
+        an_unmatched_account("ADA@x.io", upstream_id=None),
+        an_account("b", email="Bob@x.io", upstream_id=None),
+        an_unmatched_account("c", upstream_id="cyd", roles=["Editor"]),
+        an_unmatched_account("robot", upstream_id=None, active=""),
+    ]
+    snapshots.take(*accounts, at=YESTERDAY)
+    accounts[2] = {**accounts[2], "roles": ["Editor", "Admin"]}
+    snapshots.take(*accounts, at=TODAY)
+    snapshots.take(ada, {**bob, "active_in_app": "no"}, integration="hr", at=TODAY)
+    save_directories(snapshots.store, {"hr": True})
+
+
+def found(con: Connection, name: str, **view: Any) -> dict[str, Any]:
+    rows = page_of_findings(con, View(**view), RULE_BY_NAME[name], 1)
+    return {row.username_in_app: (row.since, row.detail) for row in rows}
+
+
+def test_accounts_of_people_who_left_or_are_disabled_are_found(
+    snapshots: Deliveries, con: Connection
+) -> None:
+    an_office(snapshots)
+    left = "Left 2026-11-23 06:00; active 0 days later"
+    assert found(con, "person_left") == {"c": (TODAY, left)}
+    assert found(con, "person_left", as_of=YESTERDAY) == {}
+    disabled = "Disabled 2026-11-23 06:00; active 0 days later"
+    assert found(con, "person_disabled") == {"b": (TODAY, disabled)}
+
+
+def test_filters_open_what_a_cell_counts(snapshots: Deliveries, con: Connection) -> None:
+    an_office(snapshots)
+    figma = {"integration": ("figma",)}
+    assert usernames(con, person="left") == ["c"]
+    assert usernames(con, person="disabled", account="active") == ["b"]
+    assert usernames(con, person="nobody", **figma) == ["robot"]
+    assert usernames(con, person="active", as_of=YESTERDAY, **figma) == ["ADA@x.io", "b", "c"]
+
+
+CHOICES = st.lists(
+    st.tuples(
+        st.sampled_from(["ada", "bob", "cyd", "dan", "svc"]),
+        st.sampled_from(["email", "id", "name"]),
+        st.sampled_from(["yes", "no", ""]),
+        st.sampled_from(["Onboarded", "Delete failed", "Deleted", "Update failed"]),
+    ),
+    max_size=8,
+)
+
+
+@given(
+    apps=st.lists(CHOICES, min_size=1, max_size=2),
+    staff=st.lists(st.sets(st.sampled_from(["ada", "bob", "cyd"])), min_size=1, max_size=3),
+)
+@settings(max_examples=12)
+def test_every_account_is_in_one_cell_and_each_cell_opens_its_accounts(
+    apps: list[Any], staff: list[set[str]], tmp_path_factory: Any
+) -> None:
+    folder = tmp_path_factory.mktemp("cells")
+    store = open_store(f"duckdb:///{folder}/store.duckdb")
+    made = Deliveries(store, folder)
+    for day, names in enumerate(staff):
+        made.take(*map(employee, sorted(names)), integration="hr", at=TODAY.replace(day=day + 1))
+    for number, chosen in enumerate(apps):
+        accounts = []
+        for index, (name, way, active, state) in enumerate(chosen):
+            facts = {"account_id": str(index), "active": active, "state": state}
+            email = f"{name}@X.io" if way == "email" else None
+            user = name if way == "name" else None
+            upstream = name if way == "id" else None
+            accounts.append(an_account(f"u{index}", user=user, email=email,
+                                       upstream_id=upstream, **facts))  # fmt: skip
+        made.take(*accounts, integration=f"app{number}", at=TODAY)
+    save_directories(store, {"hr": True})
+    with store.connect() as con:
+        for as_of in (None, TODAY.replace(day=2)):
+            cells = matrix_cells(con, Scope(as_of=as_of), None)
+            assert sum(cell.accounts for cell in cells) == count_accounts(con, Filters(as_of=as_of))
+            for cell in cells:
+                filters = Filters(
+                    integration=(cell.integration,),
+                    person=cell.person,
+                    account=cell.account,
+                    as_of=as_of,
+                )
+                assert count_accounts(con, filters) == cell.accounts
+
+
+def test_readers_without_names_get_the_same_counts(home: Home, tmp_path: Path) -> None:
+    store = open_store(home.database_url)
+    an_office(Deliveries(store, tmp_path))
+    with store.connect() as con:
+        expected = matrix_cells(con, Scope(), None)
+    for personal in PersonalData:
+        with restricted_engine(store, Visibility(None, personal)).connect() as con:
+            assert matrix_cells(con, Scope(), None) == expected
+    with restricted_engine(store, Visibility(("figma",))).connect() as con:
+        assert {cell.person for cell in matrix_cells(con, Scope(), None)} == {"nobody"}
+
+
+def test_the_page_says_who_left_and_links_each_count(home: Home, tmp_path: Path) -> None:
+    store = open_store(home.database_url)
+    an_office(Deliveries(store, tmp_path))
+    page = AppTest.from_file(PAGE, default_timeout=60).run()
+    assert not page.exception
+    assert page.subheader[0].value.startswith("1 active account of people who left, the oldest")
+    assert page.text[0].value == "3 people: 1 active, 1 disabled, 1 left."
+    drawn = "".join(element.proto.body for element in page.get("html"))
+    assert "users?person=left&amp;account=active&amp;integration=figma" in drawn.replace(
+        "integration=figma&amp;person=left&amp;account=active",
+        "person=left&amp;account=active&amp;integration=figma",
+    )
+    assert len(ACCOUNT_STATUSES) * (len(OWNERS) - 1) * 2 == drawn.count("<td")
