@@ -51,6 +51,7 @@ PAGES = Path(__file__).parent.parent / "pages"
 SCRIPTS = {
     "health.py": Permission.HEALTH,
     "users.py": Permission.USERS,
+    "people.py": Permission.PEOPLE,
     "changes.py": Permission.CHANGES,
     "review.py": Permission.REVIEW,
     "matching.py": Permission.MATCH,
@@ -137,10 +138,11 @@ def test_the_table_defines_the_permissions() -> None:
     )
     assert ROLES["Analyst"].permissions == {
         Permission.USERS,
+        Permission.PEOPLE,
         Permission.CHANGES,
         Permission.DOWNLOAD,
     }
-    assert ROLES["Manager"].permissions == {Permission.HEALTH}
+    assert ROLES["Manager"].permissions == {Permission.HEALTH, Permission.PEOPLE}
     hidden = [name for name, role in ROLES.items() if role.personal_data is PersonalData.HIDDEN]
     assert hidden == ["Manager"]
 

@@ -29,6 +29,7 @@ from queries.filters import (
     ignored_params,
     wanted_roles,
 )
+from queries.people.accounts import ACCOUNT_STATUSES, OWNERS
 from queries.users.accounts import count_accounts
 
 WORDS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=20)
@@ -40,6 +41,8 @@ FILTERS = st.builds(
     role=NAMES,
     active=st.none() | st.sampled_from(get_args(ActiveFilter)),
     match=st.none() | st.sampled_from(get_args(MatchFilter)),
+    person=st.none() | st.sampled_from(OWNERS),
+    account=st.none() | st.sampled_from(ACCOUNT_STATUSES),
     q=WORDS.map(str.strip),
     updated_from=st.none() | st.dates(),
     updated_to=st.none() | st.dates(),
@@ -122,6 +125,8 @@ def test_an_address_of_no_filters_is_empty() -> None:
         ("state", "Update failed'; DROP TABLE account --"),
         ("active", "maybe"),
         ("match", "both"),
+        ("person", "gone"),
+        ("account", "lost"),
         ("as_of", "yesterday"),
         ("as_of", "2026-13-45"),
         ("as_of", "2026-11-23T06:00:00Z; DROP TABLE account"),
@@ -202,6 +207,8 @@ def office(a_store_to_read: Callable[[], Deliveries]) -> Iterator[Connection]:
         ({"active": "no"}, ["bob"]),
         ({"active": "unknown"}, ["ada", "cy"]),
         ({"match": "unmatched"}, ["bot"]),
+        ({"person": "nobody", "match": "unmatched"}, ["bot"]),
+        ({"person": "left"}, []),
         ({"match": "matched"}, ["ada", "ada", "bob", "cy"]),
         ({"state": ("Update failed",), "match": "unmatched"}, ["bot"]),
         ({"state": ("Update failed",), "match": "matched"}, ["cy"]),

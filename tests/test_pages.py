@@ -23,6 +23,7 @@ from viewing import (
 
 from data.home import Home
 from data.states import STATE_BY_NAME
+from queries.people.accounts import ACCOUNT_STATUSES, OWNERS
 from queries.users.accounts import SORTS
 from widgets.labels import MAX_LABEL_LENGTH
 
@@ -31,6 +32,8 @@ ONE_VALUE_EACH = [
     *(("state", name) for name in STATE_BY_NAME),
     *(("active", value) for value in ("yes", "no", "unknown")),
     *(("match", value) for value in ("matched", "unmatched")),
+    *(("person", value) for value in OWNERS),
+    *(("account", value) for value in ACCOUNT_STATUSES),
     ("integration", "figma"),
     ("role", "Editor"),
     ("q", "ada"),

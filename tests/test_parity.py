@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import io
-import json
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -15,7 +14,7 @@ from zipfile import ZipFile
 import pandas as pd
 import pyarrow as pa
 import pytest
-from builders import an_account, an_unmatched_account, content_of
+from builders import a_snapshot_file, an_account, an_unmatched_account, content_of
 from clusters import breaches
 from pyarrow import parquet
 from servers import Server
@@ -119,6 +118,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[SnapshotFile]:
     placed = [SnapshotFile.from_path(path) for path in made]
     for day in range(0, DAYS, 2):
         listed = [{**row, "provisioning_state": _state_of(row, day)} for row in ODD[day // 2 :]]
+        listed += [an_unmatched_account(f"of {name}", upstream_id=name) for name in ("p1", "p2")]
         if day % 4:
             listed += ODD[:1]
             listed = [{**row, "roles": [*row["roles"], "Later"]} for row in listed]
@@ -127,11 +127,22 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[SnapshotFile]:
         if day != 4:
             listed.append(an_account("AGAIN", account_id=f"again {day > 4}", upstream_id=None))
         at = START + timedelta(days=day, hours=1)
-        path = folder / "odd" / f"{at:%Y-%m-%dT%H-%M-%SZ}.ndjson"
-        path.parent.mkdir(exist_ok=True)
-        path.write_text("".join(json.dumps(row) + "\n" for row in listed), encoding="utf-8")
-        placed.append(SnapshotFile(path, "odd", at))
+        placed.append(
+            SnapshotFile(a_snapshot_file(folder, listed, integration="odd", at=at), "odd", at)
+        )
+        people = [_employee("p1", "no" if day > 2 else "yes"), _employee("p3")]
+        people += [_employee("p2")] if day < 4 else []
+        placed.append(
+            SnapshotFile(a_snapshot_file(folder, people, integration="hr", at=at), "hr", at)
+        )
     return placed
+
+
+def _employee(name: str, active: str = "yes") -> dict[str, Any]:
+    aliases = f"SMTP:{name}@x.io {name}@y.io"
+    return an_account(
+        name, user=name, email=f"{name}@x.io", upstream_id=name, active=active, Aliases=aliases
+    )
 
 
 def _state_of(row: dict[str, Any], day: int) -> str:
@@ -169,7 +180,7 @@ def both(
 def _say(engine: Engine, folder: Path) -> None:
     """Records of people, and quarantined files."""
     set_deletion_limit(engine, "odd", 0.5)
-    save_directories(engine, {"Figma": True})
+    save_directories(engine, {"Figma": True, "hr": True})
     svc = MatchOverride("odd", "svc", "Its owner.", "Figma", "1", "Zoë Decided", None)
     save_match_overrides(engine, [svc], "Ada", decided_at=MIDDLE - timedelta(days=2))
     record_quarantined(

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 from builders import TODAY, YESTERDAY, Deliveries, an_account, an_unmatched_account, usernames
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 from streamlit.testing.v1 import AppTest
 
 from data.access.roles import PersonalData, Visibility
 from data.home import Home
 from data.people.directories import save_directories
-from data.store.engine import open_store, restricted_engine
+from data.records.exceptions import read_rule_settings
+from data.schema import account_current
+from data.store.engine import close_store, open_store, restricted_engine
+from queries.evidence.accounts import accounts_listing, accounts_pack
+from queries.evidence.findings import Findings, findings_pack
+from queries.evidence.pack import write_pack
+from queries.evidence.proof import verify
 from queries.filters import Filters
 from queries.people.accounts import ACCOUNT_STATUSES, OWNERS
 from queries.people.cells import matrix_cells
+from queries.people.owner import account_owner
 from queries.review.duration import View
 from queries.review.findings import page_of_findings
 from queries.review.rules import RULE_BY_NAME
@@ -73,6 +83,21 @@ def test_filters_open_what_a_cell_counts(snapshots: Deliveries, con: Connection)
     assert usernames(con, person="active", as_of=YESTERDAY, **figma) == ["ADA@x.io", "b", "c"]
 
 
+def test_a_pack_proves_who_left_from_the_directory_too(home: Home, tmp_path: Path) -> None:
+    folder = home.root / "archive"
+    an_office(Deliveries(open_store(home.database_url), folder))
+    path = tmp_path / "pack.zip"
+    with open_store(home.database_url).connect() as con:
+        view = View(integration=("figma",), limits=read_rule_settings(con))
+        rules = [RULE_BY_NAME[name] for name in ("person_left", "gained_after_leave")]
+        write_pack(findings_pack(Findings(con, view, rules)), path)
+        listed = accounts_listing(con, Filters(person="left"), TODAY)
+        write_pack(accounts_pack(listed, TODAY), tmp_path / "list.zip")
+    assert len(json.loads(ZipFile(path).read("findings.json"))) == 1
+    assert verify(path, home, lambda *_: None) == []
+    assert verify(tmp_path / "list.zip", home, lambda *_: None) == []
+
+
 CHOICES = st.lists(
     st.tuples(
         st.sampled_from(["ada", "bob", "cyd", "dan", "svc"]),
@@ -88,13 +113,13 @@ CHOICES = st.lists(
     apps=st.lists(CHOICES, min_size=1, max_size=2),
     staff=st.lists(st.sets(st.sampled_from(["ada", "bob", "cyd"])), min_size=1, max_size=3),
 )
-@settings(max_examples=12)
+@settings(max_examples=6)
 def test_every_account_is_in_one_cell_and_each_cell_opens_its_accounts(
     apps: list[Any], staff: list[set[str]], tmp_path_factory: Any
 ) -> None:
     folder = tmp_path_factory.mktemp("cells")
-    store = open_store(f"duckdb:///{folder}/store.duckdb")
-    made = Deliveries(store, folder)
+    url = f"duckdb:///{folder}/store.duckdb"
+    made = Deliveries(store := open_store(url), folder)
     for day, names in enumerate(staff):
         made.take(*map(employee, sorted(names)), integration="hr", at=TODAY.replace(day=day + 1))
     for number, chosen in enumerate(apps):
@@ -120,6 +145,7 @@ def test_every_account_is_in_one_cell_and_each_cell_opens_its_accounts(
                     as_of=as_of,
                 )
                 assert count_accounts(con, filters) == cell.accounts
+    close_store(url)
 
 
 def test_readers_without_names_get_the_same_counts(home: Home, tmp_path: Path) -> None:
@@ -147,3 +173,44 @@ def test_the_page_says_who_left_and_links_each_count(home: Home, tmp_path: Path)
         "person=left&amp;account=active&amp;integration=figma",
     )
     assert len(ACCOUNT_STATUSES) * (len(OWNERS) - 1) * 2 == drawn.count("<td")
+
+
+def test_the_panel_explains_how_a_person_is_known_or_why_nobody_is(
+    snapshots: Deliveries, con: Connection
+) -> None:
+    an_office(snapshots)
+    snapshots.take(
+        an_unmatched_account("mixed", upstream_id="ada", Email="bob@x.io"),
+        an_account("d", email="ADA@x.io", upstream_id="other"),
+        integration="slack",
+    )
+    keys = {row.username_in_app: row.account_key for row in con.execute(select(account_current))}
+    owners = {name: account_owner(con, None, key) for name, key in keys.items()}
+    assert {name: owner.explanation for name, owner in owners.items() if owner} == {
+        "ada@x.io": "The account is in the directory",
+        "bob@x.io": "The account is in the directory",
+        "ADA@x.io": "Only this person has the email",
+        "b": "The snapshot names the user",
+        "c": "Only this person has the upstream user ID",
+        "robot": "Nobody in the directories has its upstream user ID or email",
+        "mixed": "Upstream user ID and email belong to different people",
+        "d": "The snapshot names the user",
+    }
+    (owner,) = [owner for name, owner in owners.items() if owner and name == "c"]
+    assert (owner.directory and owner.directory.user_name, owner.owned.status) == ("cyd", "left")
+
+
+def test_a_role_gained_after_the_leave_is_found_while_it_is_held(
+    snapshots: Deliveries, con: Connection
+) -> None:
+    an_office(snapshots)
+    c = an_unmatched_account("c", upstream_id="cyd", roles=["Editor", "Admin"])
+    later = [TODAY + timedelta(days=days) for days in (2, 4)]
+    assert found(con, "gained_after_leave") == {}
+    snapshots.take({**c, "roles": ["Admin", "Owner", "Root"]}, at=later[0])
+    con.rollback()
+    words = "Left 2026-11-23 06:00; after 2 days gained Owner, Root"
+    assert found(con, "gained_after_leave") == {"c": (later[0], words)}
+    snapshots.take(c, at=later[1])
+    con.rollback()
+    assert found(con, "gained_after_leave") == {}

@@ -13,6 +13,8 @@ from data.files.text import WHITESPACE
 from data.states import STATE_BY_NAME
 from queries.filters import MAX_SEARCH_LENGTH, Filters
 from queries.owners import MATCHED_BY
+from queries.people.accounts import PERSON_TEXTS
+from queries.people.owner import AccountOwner
 from queries.users.detail import AccountDetails
 from widgets import timezone
 from widgets import users_table as ut
@@ -60,6 +62,7 @@ def panel(
         _state_block(details),
         *([ut.note(CONTRADICTION, "warn")] if Account(details.account).is_contradiction else []),
         *_override_blocks(override),
+        *_owner_blocks(details.owner),
         *_unreadable_blocks(details.account),
         _roles_block(details),
         *_other_accounts_blocks(details, as_of),
@@ -106,6 +109,20 @@ def _override_blocks(override: sa.Row[Any] | None) -> list[ut.Block]:
             ),
         )
     ]
+
+
+def _owner_blocks(owner: AccountOwner | None) -> list[ut.Block]:
+    """The person in the directories, how that is known, or why nobody is."""
+    if owner is None:
+        return []
+    status, listed = PERSON_TEXTS[owner.owned.status], owner.directory
+    facts = [("Person", ut.text(status)), ("Known by", ut.text(owner.explanation))]
+    if listed is None:
+        return [ut.facts(facts, caption="Directory")]
+    since = timezone.format_day(owner.owned.person_since)
+    facts[0] = ("Person", ut.person(listed.user_name or listed.user_email, listed.user_email or ""))
+    facts.insert(1, ("Status", ut.text(f"{status} since {since}")))
+    return [ut.facts([*facts, ("Listed in", ut.text(listed.integration))], caption="Directory")]
 
 
 def _unreadable_blocks(account: sa.Row[Any]) -> list[ut.Block]:

@@ -10,29 +10,30 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-import sqlalchemy as sa
 from sqlalchemy import Connection, func, select
 
-from data.records.matches import link_account_keys
-from data.schema import match_override, snapshot
+from data.schema import snapshot
 from data.states import STATES
-from data.store.engine import write_transaction
 from queries.evidence.pack import (
     EvidenceKind,
     EvidencePack,
-    ReadJson,
     json_bytes,
     parse_time,
-    row_to_json,
     snapshot_entries,
     to_json_value,
+)
+from queries.evidence.people import (
+    OVERRIDES_FILE,
+    overrides_json,
+    people_members,
+    restore_people,
+    with_directories,
 )
 from queries.export.columns import ALL_COLUMNS
 from queries.export.formats import write_json, write_safe_csv
 from queries.export.listing import Listing, ListRequest
 from queries.export.manifest import build_manifest
 from queries.filters import Filters
-from queries.owners import OVERRIDE_COLUMNS, active_overrides
 
 PACK_COLUMNS = tuple(name for name in ALL_COLUMNS if name != "last_sign_in")
 
@@ -55,8 +56,12 @@ def accounts_listing(con: Connection, filters: Filters, now: datetime) -> Listin
 def accounts_pack(listing: Listing, made_at: datetime) -> EvidencePack:
     """The pack of a list of accounts."""
     con, filters, manifest = listing.con, listing.request.filters, build_manifest(listing)
-    overrides = active_overrides(con, filters.integration, filters.as_of)
-    snapshots = snapshot_entries(con, filters.integration, filters.as_of)
+    moment, names = filters.as_of, filters.integration
+    people = {OVERRIDES_FILE: overrides_json(con, names, moment)}
+    if filters.person:
+        people = people_members(con, names, moment)
+        names = with_directories(con, names)
+    snapshots = snapshot_entries(con, names, moment)
     params = replace(filters, as_of=None).params()
     return EvidencePack(
         kind="accounts",
@@ -66,7 +71,7 @@ def accounts_pack(listing: Listing, made_at: datetime) -> EvidencePack:
             "README.txt": README.format(accounts=manifest.accounts, states=_state_texts()).encode(),
             "states.json": json_bytes(STATE_DEFINITIONS),
             "snapshots.json": json_bytes(snapshots),
-            "match_overrides.json": json_bytes([row_to_json(row) for row in overrides]),
+            **people,
             ACCOUNTS.rows_file: partial(write_json, listing),
             "accounts.csv": partial(write_safe_csv, listing),
         },
@@ -85,22 +90,11 @@ def _from_manifest(con: Connection, manifest: Mapping[str, Any]) -> EvidencePack
     return accounts_pack(accounts_listing(con, filters, made_at), made_at)
 
 
-def _restore_records(engine: sa.Engine, read_json: ReadJson) -> None:
-    rows = [
-        {name: row[name] for name in OVERRIDE_COLUMNS}
-        | {"decided_at": parse_time(row["decided_at"])}
-        for row in read_json("match_overrides.json")
-    ]
-    with write_transaction(engine) as con:
-        con.execute(sa.insert(match_override), rows) if rows else None
-        link_account_keys(con)
-
-
 ACCOUNTS = EvidenceKind(
     rows_file="accounts.json",
     row_noun="account",
     key_columns=("integration", "account_id"),
-    restore_records=_restore_records,
+    restore_records=restore_people,
     from_manifest=_from_manifest,
 )
 
@@ -117,6 +111,7 @@ accounts.csv, accounts.json  One row per account, by integration and account ID,
                              The CSV is safe to open in a spreadsheet.
 snapshots.json               The snapshots that the rows follow from, with their hashes.
 match_overrides.json         The owners that people assigned to accounts without a user.
+people.json                  If the rows depend on people: the directories and the grace period.
 states.json                  The definitions of the provisioning states.
 manifest.json                The filters, the row count and the SHA-256 of every file in the pack.
 

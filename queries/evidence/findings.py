@@ -30,6 +30,7 @@ from queries.evidence.pack import (
     snapshot_entries,
     to_json_value,
 )
+from queries.evidence.people import people_members, restore_people, with_directories
 from queries.review.duration import View
 from queries.review.findings import (
     ACCOUNT_COLUMNS,
@@ -97,6 +98,10 @@ def findings_pack(findings: Findings) -> EvidencePack:
     """The pack of some findings."""
     con, view, rules = findings.con, findings.view, findings.rules
     definitions = [_definition(rule, view) for rule in rules]
+    names, people = view.integration, {}
+    if any(rule.reads_people for rule in rules):
+        people = people_members(con, names, view.as_of)
+        names = with_directories(con, names)
     return EvidencePack(
         kind="findings",
         file_name=_file_name(view, rules),
@@ -104,8 +109,9 @@ def findings_pack(findings: Findings) -> EvidencePack:
         members={
             "README.txt": _readme(view, definitions).encode(),
             "rules.json": json_bytes(definitions),
-            "snapshots.json": json_bytes(snapshot_entries(con, view.integration, view.as_of)),
+            "snapshots.json": json_bytes(snapshot_entries(con, names, view.as_of)),
             "exceptions.json": json_bytes(_exceptions(con, view, rules)),
+            **people,
             FINDINGS.rows_file: findings.write_json,
             "findings.csv": findings.write_csv,
         },
@@ -145,6 +151,7 @@ def _restore_records(engine: sa.Engine, read_json: ReadJson) -> None:
     ]
     with engine.begin() as con:
         con.execute(sa.insert(exception), rows) if rows else None
+    restore_people(engine, read_json)
 
 
 def _parse_value(name: str, value: Any) -> Any:
@@ -215,6 +222,7 @@ findings.csv, findings.json  One row per finding: the account, since when, and i
                              spreadsheet.
 snapshots.json               The snapshots that the findings follow from, with their hashes.
 rules.json                   The descriptions of the rules, with their settings.
+people.json                  If a rule is about people: the directories and the grace period.
 exceptions.json              All exceptions of these rules, withdrawn or not.
 manifest.json                The filters and the SHA-256 of every file in the pack.
 

@@ -53,6 +53,8 @@ class Rule:
     find: Callable[[View], RuleResult]
     users: Filters | None = None
     """Filters that show the same accounts on the Users page."""
+    reads_people: bool = False
+    """Whether the findings depend on the people of the directories."""
 
     def describe(self, settings: RuleSettings) -> str:
         """The description with the settings in it."""
@@ -70,14 +72,18 @@ RULE_BY_NAME: dict[str, Rule] = {}
 
 
 def rule(
-    title: str, severity: Severity, users: Filters | None = None
+    title: str,
+    severity: Severity,
+    users: Filters | None = None,
+    *,
+    reads_people: bool = False,
 ) -> Callable[[Callable[[View], RuleResult]], Callable[[View], RuleResult]]:
     """Register a function as a rule; its docstring is the description."""
 
     def register(find: Callable[[View], RuleResult]) -> Callable[[View], RuleResult]:
         description = " ".join(inspect.cleandoc(find.__doc__ or "").split())
         name = find.__name__
-        RULE_BY_NAME[name] = Rule(name, title, severity, description, find, users)
+        RULE_BY_NAME[name] = Rule(name, title, severity, description, find, users, reads_people)
         return find
 
     return register
@@ -107,7 +113,12 @@ def delete_awaiting_but_active(view: View) -> RuleResult:
     return lasting_condition(view, is_found, span, ("state_since",), since_columns)
 
 
-@rule("Person left, account active", "high", Filters(person="left", account="active"))
+@rule(
+    "Person left, account active",
+    "high",
+    Filters(person="left", account="active"),
+    reads_people=True,
+)
 def person_left(view: View) -> RuleResult:
     """The person left: no directory lists them, or all call them Deleted. The account is active.
 
@@ -116,13 +127,18 @@ def person_left(view: View) -> RuleResult:
     return precomputed(active_accounts_of(view, "left"))
 
 
-@rule("Left, and a role gained since", "high")
+@rule("Left, and a role gained since", "high", reads_people=True)
 def gained_after_leave(view: View) -> RuleResult:
     """The account gained a role after its person left, and still has it."""
     return precomputed(roles_gained_after_leave(view))
 
 
-@rule("Person disabled, account active", "medium", Filters(person="disabled", account="active"))
+@rule(
+    "Person disabled, account active",
+    "medium",
+    Filters(person="disabled", account="active"),
+    reads_people=True,
+)
 def person_disabled(view: View) -> RuleResult:
     """A directory lists the person as not active, and the account is active."""
     return precomputed(active_accounts_of(view, "disabled"))

@@ -11,6 +11,7 @@ from data.schema import OPEN_END, account, integration, is_same_account
 from queries.cache import cached
 from queries.filters import Filters, account_rows
 from queries.lookup import lookup_versions
+from queries.people.owner import AccountOwner, account_owner
 from queries.sign_ins import with_sign_ins
 from queries.users.accounts import accounts_by_key
 
@@ -30,6 +31,8 @@ class AccountDetails(NamedTuple):
     """See `account_history`."""
     other_accounts: Sequence[Any]
     """See `find_other_accounts`."""
+    owner: AccountOwner | None = None
+    """The person in the directories, if there are any."""
 
 
 def account_details(
@@ -52,6 +55,7 @@ def _cached_details(
         account_row,
         account_history(con, point_in_time, account_key),
         find_other_accounts(con, point_in_time, account_row),
+        account_owner(con, point_in_time.as_of, account_key),
     )
 
 

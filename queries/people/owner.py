@@ -1,0 +1,78 @@
+"""The person of one account, how that is known, or why nobody is."""
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, select
+
+from data.records.exceptions import read_rule_settings
+from data.schema import account, account_profile, integration, is_same_account, person
+from queries.cache import cached
+from queries.people.accounts import Source, owned_accounts
+from queries.scope import is_past
+
+SOURCE_TEXTS: dict[str, str] = {
+    "directory": "The account is in the directory",
+    "snapshot": "The snapshot names the user",
+    "decision": "Decided on Matching",
+    "upstream ID": "Only this person has the upstream user ID",
+    "email": "Only this person has the email",
+}
+"""Source → how the person of an account is known."""
+
+
+class AccountOwner(NamedTuple):
+    """What the directories say of an account's person."""
+
+    owned: sa.Row[Any]
+    """See `owned_accounts`."""
+    directory: sa.Row[Any] | None
+    """[integration, account_id, user_name, user_email] of the person, as last listed."""
+
+    @property
+    def explanation(self) -> str:
+        """How the person is known, or why nobody is."""
+        source: Source | None = self.owned.source
+        by_id, by_email = self.owned.by_id, self.owned.by_email
+        if self.directory:
+            return SOURCE_TEXTS[source or "directory"]
+        if source == "decision":
+            return "Decided on Matching: no owner who is in a directory"
+        if by_id == by_email == 1:
+            return "Upstream user ID and email belong to different people"
+        if by_id > 1 or by_email > 1:
+            clue = "upstream user ID" if by_id > 1 else "email"
+            return f"{max(by_id, by_email):,} people have the {clue}"
+        return "Nobody in the directories has its upstream user ID or email"
+
+
+@cached(200)
+def account_owner(con: Connection, as_of: datetime | None, account_key: int) -> AccountOwner | None:
+    """The person of an account at the moment; None if there is no directory."""
+    if not con.scalar(select(sa.exists().select_from(person))):
+        return None
+    grace = read_rule_settings(con).grace_days
+    owned = owned_accounts(as_of, grace).subquery("owned")
+    row = con.execute(select(owned).where(owned.c.account_key == account_key)).first()
+    return row and AccountOwner(row, _last_listed(con, as_of, row.person_key))
+
+
+def _last_listed(
+    con: Connection, as_of: datetime | None, person_key: int | None
+) -> sa.Row[Any] | None:
+    profile = account_profile
+    query = (
+        select(
+            integration.c.name.label("integration"),
+            account.c.account_id,
+            profile.c.user_name,
+            profile.c.user_email,
+        )
+        .join_from(person, profile, is_same_account(profile, person))
+        .join(account, is_same_account(account, person))
+        .join(integration, integration.c.integration_id == person.c.integration_id)
+        .where(person.c.person_key == person_key, is_past(profile.c.content_since, as_of))
+        .order_by(profile.c.content_since.desc(), account.c.account_key)
+    )
+    return con.execute(query.limit(1)).first() if person_key is not None else None
