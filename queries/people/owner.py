@@ -55,14 +55,14 @@ def account_owner(con: Connection, as_of: datetime | None, account_key: int) -> 
     grace = read_rule_settings(con).grace_days
     owned = owned_accounts(as_of, grace).subquery("owned")
     row = con.execute(select(owned).where(owned.c.account_key == account_key)).first()
-    return row and AccountOwner(row, _last_listed(con, as_of, row.person_key))
+    return AccountOwner(row, _last_listed(con, as_of, row.person_key)) if row else None
 
 
 def _last_listed(
     con: Connection, as_of: datetime | None, person_key: int | None
 ) -> sa.Row[Any] | None:
     profile = account_profile
-    query = (
+    query: sa.Select[Any] = (
         select(
             integration.c.name.label("integration"),
             account.c.account_id,
