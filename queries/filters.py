@@ -22,17 +22,7 @@ from data.store.dialect import has_role, is_one_of
 from data.store.pseudonyms import match_pseudonym
 from data.store.search_text import contains_normalized, search_key, search_text
 from queries.owners import has_match_overrides, matches_search, with_match_overrides
-from queries.people.accounts import (
-    ACCOUNT_STATUSES,
-    ACCOUNT_TEXTS,
-    OWNERS,
-    PERSON_PHRASES,
-    PERSON_TEXTS,
-    AccountStatus,
-    Owner,
-    account_status,
-    with_person_status,
-)
+from queries.people import accounts as people
 from queries.scope import Params, Scope, in_integrations, parse_texts
 from queries.sign_ins import matches_sign_in, parse_sign_ins, sign_in_kind, sign_in_text
 
@@ -55,8 +45,8 @@ class Filters(Scope):
     role: tuple[str, ...] = ()
     active: ActiveFilter | None = None
     match: MatchFilter | None = None
-    person: Owner | None = None
-    account: AccountStatus | None = None
+    person: people.Owner | None = None
+    account: people.AccountStatus | None = None
     updated_from: date | None = None  # UTC days, both included
     updated_to: date | None = None
     waiting: timedelta | None = None  # open for longer than
@@ -121,10 +111,8 @@ class Filter:
     """A choice in the filter's menu."""
     group_by: Callable[[sa.FromClause], ColumnElement[Any]] | None = None
     """The value that a row has, where it has exactly one."""
-    is_slow_changing: bool = False
-    """Whether the condition reads slow-changing columns."""
-    reads_person: bool = False
-    """Whether the condition reads `person_status`."""
+    is_slow_changing: bool = False  # whether the condition reads slow-changing columns
+    reads_person: bool = False  # whether it reads `person_status`
 
 
 # ---- addresses -----------------------------------------------------------------------------------
@@ -303,24 +291,24 @@ FILTERS: tuple[Filter, ...] = (
     Filter(
         "person",
         "Person",
-        *_one_of(OWNERS),
+        *_one_of(people.OWNERS),
         lambda rows, status, _: rows.c.person_status == status,
-        PERSON_PHRASES.__getitem__,
+        people.PERSON_PHRASES.__getitem__,
         "of",
-        choices=OWNERS,
-        choice_text=PERSON_TEXTS.__getitem__,
+        choices=people.OWNERS,
+        choice_text=people.PERSON_TEXTS.__getitem__,
         group_by=lambda rows: rows.c.person_status,
         reads_person=True,
     ),
     Filter(
         "account",
         "Account",
-        *_one_of(ACCOUNT_STATUSES),
-        lambda rows, status, _: account_status(rows) == status,
-        lambda status: f"account {ACCOUNT_TEXTS[status].lower()}",
-        choices=ACCOUNT_STATUSES,
-        choice_text=ACCOUNT_TEXTS.__getitem__,
-        group_by=account_status,
+        *_one_of(people.ACCOUNT_STATUSES),
+        lambda rows, status, _: people.account_status(rows) == status,
+        lambda status: f"account {people.ACCOUNT_TEXTS[status].lower()}",
+        choices=people.ACCOUNT_STATUSES,
+        choice_text=people.ACCOUNT_TEXTS.__getitem__,
+        group_by=people.account_status,
     ),
     Filter(
         "updated_from",
@@ -383,16 +371,15 @@ def account_rows(
 ) -> sa.FromClause:
     """One row per account at the moment of the filters, before any other filter.
 
-    With the user from the snapshot or from a match override. Without `all_columns`, slow-changing
-    columns are there only if a filter reads them: for the past that is faster. The rows have all
-    that `shown` reads, too.
+    With the user from the snapshot or from a match override, and all that the filters and `shown`
+    read. Without `all_columns`, other slow-changing columns are left out: faster for the past.
     """
     used = [f for f in FILTERS if f is shown or getattr(filters, f.name)]
     all_columns = all_columns or any(f.is_slow_changing for f in used) or has_match_overrides(con)
-    snapshot_rows = accounts_as_of(filters.as_of, all_columns=all_columns)
-    rows = with_match_overrides(con, snapshot_rows, filters.as_of)
+    as_of = filters.as_of
+    rows = with_match_overrides(con, accounts_as_of(as_of, all_columns=all_columns), as_of)
     reads_person = any(f.reads_person for f in used)
-    return with_person_status(con, rows, filters.as_of) if reads_person else rows
+    return people.with_person_status(con, rows, as_of) if reads_person else rows
 
 
 def accounts_as_of(as_of: datetime | None, *, all_columns: bool = True) -> sa.FromClause:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
@@ -214,3 +214,27 @@ def test_a_role_gained_after_the_leave_is_found_while_it_is_held(
     snapshots.take({**c, "roles": ["Admin"]}, at=later[1])
     con.rollback()
     assert found(con, "gained_after_leave") == {}
+
+
+def test_privileged_accounts_that_nobody_uses_are_found(
+    snapshots: Deliveries, con: Connection
+) -> None:
+    def taken(days: int) -> datetime:
+        return TODAY + timedelta(days=days)
+
+    accounts = [
+        an_account("idle", roles=["Admin"], **{"Last sign-in": f"{taken(-60):%F}T06:00:00Z"}),
+        an_account("plain", **{"Last sign-in": f"{taken(-60):%F}T06:00:00Z"}),
+        an_account("busy", roles=["Admin"], **{"Last sign-in": f"{taken(-1):%F}T06:00:00Z"}),
+        an_account("unused", **{"Last sign-in": "Never"}),
+        an_account("unknown"),
+    ]
+    for days in (0, 50, 100):
+        snapshots.take(*accounts, at=taken(days))
+    con.rollback()
+    idle = {name: since for name, (since, _) in found(con, "idle_and_privileged").items()}
+    assert idle == {"idle": taken(50), "busy": taken(100)}
+    assert found(con, "never_signed_in") == {
+        "unused": (taken(100), "First listed 2026-11-23 06:00")
+    }
+    assert found(con, "idle_and_privileged", as_of=taken(10)) == {}

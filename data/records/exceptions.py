@@ -33,6 +33,7 @@ class RuleSettings:
     delete_awaiting_days: int = 7
     inactive_days: int = 90
     unchanged_days: int = 30
+    sign_in_days: int = 90
     grace_days: int | None = None
     """Days after which a disabled person counts as left; None: never."""
 

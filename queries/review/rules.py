@@ -37,6 +37,7 @@ from queries.review.history_rules import (
 )
 from queries.review.people_rules import active_accounts_of, roles_gained_after_leave
 from queries.review.recreated import recreated_accounts
+from queries.review.sign_in_rules import idle_accounts, never_used_accounts
 
 Severity = Literal["high", "medium", "low"]
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
@@ -142,6 +143,18 @@ def gained_after_leave(view: View) -> RuleResult:
 def person_disabled(view: View) -> RuleResult:
     """A directory lists the person as not active, and the account is active."""
     return precomputed(active_accounts_of(view, "disabled"))
+
+
+@rule("No sign-in, with a privileged role", "medium")
+def idle_and_privileged(view: View) -> RuleResult:
+    """No sign-in for {sign_in_days} days, active, and a privileged role ({privileged})."""
+    return idle_accounts(view, lambda rows: _has_role_like(rows, view.limits.privileged))
+
+
+@rule("Never signed in", "low")
+def never_signed_in(view: View) -> RuleResult:
+    """Active, listed for more than {sign_in_days} days, and nobody has ever signed in."""
+    return never_used_accounts(view)
 
 
 @rule("Reappeared after deletion", "high")

@@ -12,6 +12,7 @@ DAY_LABELS = {
     "delete_awaiting_days": "Delete awaiting, at most (days)",
     "inactive_days": "Onboarded but inactive, at most (days)",
     "unchanged_days": "Updates that changed nothing: look back (days)",
+    "sign_in_days": "No sign-in, at most (days)",
     "grace_days": "Disabled counts as left after (days; empty: never)",
 }
 """Field of RuleSettings → its label."""
