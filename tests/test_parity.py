@@ -96,6 +96,8 @@ ODD = [
     an_account("leaver2", state="Delete failed", reason="User 4 of 2026-03-01 not found"),
     an_account("emptied", user=" ", email="", reason=" ", team=""),
     an_account("last", roles=["Sole"], state="Delete awaiting"),
+    an_account("stale", roles=["Root"], **{"Last sign-in": "2025-01-01T00:00:00Z"}),
+    an_account("unused", **{"Last sign-in": "Never"}),
 ]
 """Text that databases treat in ways of their own, and what rules look for."""
 
@@ -235,7 +237,10 @@ LISTS = [
 ]
 APRIL = datetime(2026, 4, 1)
 VIEWS = [
-    View(evaluated_at=APRIL, limits=RuleSettings(inactive_days=3, delete_awaiting_days=1)),
+    View(
+        evaluated_at=APRIL,
+        limits=RuleSettings(inactive_days=3, delete_awaiting_days=1, sign_in_days=2),
+    ),
     View(
         as_of=MIDDLE,
         evaluated_at=APRIL,

@@ -62,7 +62,7 @@ def _last_listed(
     con: Connection, as_of: datetime | None, person_key: int | None
 ) -> sa.Row[Any] | None:
     profile = account_profile
-    query: sa.Select[Any] = (
+    query: sa.Select[*tuple[Any, ...]] = (
         select(
             integration.c.name.label("integration"),
             account.c.account_id,
