@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from builders import Account, an_account
 
@@ -97,7 +98,7 @@ class World:
         email, okta_id = human.emails[month], human.okta_ids[month]
         spelled = email.upper() if r.random() < 0.2 else email
         facts = {"account_id": account_id, "active": "yes" if is_active else "no"}
-        nobody = {"user": None, "email": None}
+        nobody: dict[str, Any] = {"user": None, "email": None}
         handle = f"{human.name.split()[0].lower()}{r.randrange(10**6)}"
         way = r.random()
         if way < 0.5:

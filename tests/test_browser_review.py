@@ -57,13 +57,13 @@ def press(reader: Reader, label: str) -> None:
 
 def test_a_rule_opens_by_keyboard_and_back_returns(app: Served, visit: Visit) -> None:
     reader = review(app, visit)
-    says(reader, re.compile(r"^\d+ findings · \d+ of 13 rules"))
+    says(reader, re.compile(r"^\d+ findings · \d+ of 18 rules"))
     reader.page.get_by_role("button", name=f"Open {RULE}").press("Enter")
     lists_both(reader)
     assert reader.params() == {"rule": ["deleted_but_active"]}
     expect(reader.row("bob")).to_contain_text(HOSTILE_NAME)
     reader.page.go_back()
-    says(reader, re.compile(r"^\d+ findings · \d+ of 13 rules"))
+    says(reader, re.compile(r"^\d+ findings · \d+ of 18 rules"))
 
 
 def test_a_rule_that_filters_can_say_opens_in_users(app: Served, visit: Visit) -> None:
@@ -128,7 +128,7 @@ def test_the_page_has_nothing_that_some_cannot_use(
     app: Served, visit: Visit, width: int, scheme: ColorScheme
 ) -> None:
     reader = review(app, visit, width=width, scheme=scheme)
-    says(reader, re.compile(r"^\d+ findings · \d+ of 13 rules"))
+    says(reader, re.compile(r"^\d+ findings · \d+ of 18 rules"))
     assert violations(reader.page) == []
     reader = review(app, visit, "?rule=deleted_but_active", width=width, scheme=scheme)
     lists_both(reader)

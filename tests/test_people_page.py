@@ -76,7 +76,7 @@ def test_accounts_of_people_who_left_or_are_disabled_are_found(
 
 def test_filters_open_what_a_cell_counts(snapshots: Deliveries, con: Connection) -> None:
     an_office(snapshots)
-    figma = {"integration": ("figma",)}
+    figma: dict[str, Any] = {"integration": ("figma",)}
     assert usernames(con, person="left") == ["c"]
     assert usernames(con, person="disabled", account="active") == ["b"]
     assert usernames(con, person="nobody", **figma) == ["robot"]
