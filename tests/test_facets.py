@@ -197,6 +197,7 @@ def check_download(con: Connection, people: dict[int, Person], filters: Filters)
             "state_reason": None,
             "failure_code": None,
             "last_updated": person.updated,
+            "last_sign_in": None,
             "account_id": f"u{n}",
         }
         for n, person in people.items()
