@@ -21,6 +21,7 @@ from data.states import OPEN_STATES, STATE_BY_NAME
 from data.store.dialect import has_role, is_one_of
 from data.store.pseudonyms import match_pseudonym
 from data.store.search_text import contains_normalized, search_key, search_text
+from queries.export import columns
 from queries.owners import has_match_overrides, matches_search, with_match_overrides
 from queries.people import accounts as people
 from queries.scope import Params, Scope, in_integrations, parse_texts
@@ -53,6 +54,8 @@ class Filters(Scope):
     waiting_upto: timedelta | None = None
     reason: tuple[str, ...] = ()  # failure codes and templates of failure texts
     last_sign_in: tuple[str, ...] = ()  # never, unknown, before:DAY, from:DAY; see parse_sign_ins
+    empty: tuple[str, ...] = ()  # names of columns, as in queries/export/columns.py
+    not_empty: tuple[str, ...] = ()
 
     @classmethod
     def from_params(cls, params: Params) -> Filters:
@@ -164,6 +167,7 @@ def _one_of(allowed: Sequence[str]) -> tuple[Parse, Serialize]:
 
 
 TEXTS = parse_texts, list[str]
+COLUMNS = columns.parse_emptiable, columns.serialize_columns
 DAY = _parse_day, _serialize_optional
 DURATION = _parse_duration, _serialize_duration
 
@@ -359,6 +363,28 @@ FILTERS: tuple[Filter, ...] = (
         choices=("never", "unknown"),
         choice_text=lambda value: value.replace(":", " ").capitalize(),
         group_by=sign_in_kind,
+    ),
+    Filter(
+        "empty",
+        "Is empty",
+        *COLUMNS,
+        lambda rows, names, _: columns.has_empty_column(rows, names),
+        columns.column_text,
+        "without",
+        choices=columns.EMPTIABLE_COLUMNS,
+        choice_text=columns.column_text,
+        is_slow_changing=True,
+    ),
+    Filter(
+        "not_empty",
+        "Is not empty",
+        *COLUMNS,
+        lambda rows, names, _: columns.has_filled_column(rows, names),
+        columns.column_text,
+        "with",
+        choices=columns.EMPTIABLE_COLUMNS,
+        choice_text=columns.column_text,
+        is_slow_changing=True,
     ),
 )
 FILTER_BY_NAME = {filter_.name: filter_ for filter_ in FILTERS}

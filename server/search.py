@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse, Response
 from data.access.roles import Permission
 from data.states import STATE_BY_NAME
 from queries.filters import Filters
+from queries.users.accounts import account_link
 from queries.users.search import FoundPerson, find_people, matched_texts
 from server.authorize import store_connection
 
@@ -56,7 +57,7 @@ def _account(row: Any, filters: Filters) -> dict[str, Any]:
         "state": state.name,
         "phase": state.phase if state.operation else state.name,
         "matched": matched_texts(row, filters.q),
-        "address": _users_address(only, open=row.account_key),
+        "address": _users_address(only, open=account_link(row.app, row.account_id)),
     }
 
 

@@ -38,8 +38,7 @@ from queries.export.formats import FORMATS, export_file
 from queries.export.listing import Listing, ListRequest
 from queries.export.manifest import build_manifest
 from queries.filters import Filters
-from queries.users.accounts import attribute_names, page_of_accounts
-from widgets.account_row import account_link
+from queries.users.accounts import account_link, attribute_names, page_of_accounts
 from widgets.columns_menu import chosen_names
 
 ATTRIBUTES = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=12)

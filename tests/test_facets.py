@@ -275,7 +275,7 @@ def test_a_duration_of_the_address_is_offered_too(
 def test_an_empty_store_offers_nothing_and_counts_nothing(con: Connection) -> None:
     for name in ("role", "integration"):
         assert offered(con, name, "x") == []
-    for name in ("state", "active", "match", "waiting"):
+    for name in ("state", "active", "match", "waiting", "empty", "not_empty"):
         assert {count for _, count in offered(con, name)} == {0}
     assert snapshot_times(con) == []
 
@@ -285,6 +285,7 @@ def test_roles_and_integrations_that_never_existed_are_dropped(
 ) -> None:
     wanted = Filters(role=("Nope", "Old", "Admin"), integration=("nope", "Figma"), q="x")
     known = Filters(role=("Old", "Admin"), integration=("Figma",), q="x")
+    assert drop_unknown_values(two_days, Filters(role=("aDMIN", "Admin"))).role == ("Admin",)
     assert drop_unknown_values(two_days, wanted) == known
     assert drop_unknown_values(two_days, replace(wanted, as_of=YESTERDAY)) == replace(
         known, as_of=YESTERDAY

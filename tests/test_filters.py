@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from data.files.naming import SnapshotFile
 from data.history.load import load
 from data.states import OPEN_STATES, STATE_BY_NAME, STATE_NAMES
+from queries.export.columns import EMPTIABLE_COLUMNS
 from queries.filters import (
     FILTERS as ALL,
 )
@@ -34,6 +35,7 @@ from queries.users.accounts import count_accounts
 
 WORDS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=20)
 NAMES = st.lists(WORDS.filter(str.strip), max_size=3, unique=True).map(tuple)
+COLUMNS = st.sampled_from([*EMPTIABLE_COLUMNS, "attributes/Team, unit"])
 FILTERS = st.builds(
     Filters,
     integration=NAMES,
@@ -50,6 +52,8 @@ FILTERS = st.builds(
     last_sign_in=st.lists(
         st.sampled_from(["never", "unknown", "before:2026-09-01", "from:2026-11-01"]), unique=True
     ).map(tuple),
+    empty=st.lists(COLUMNS, max_size=2, unique=True).map(tuple),
+    not_empty=st.lists(COLUMNS, max_size=2, unique=True).map(tuple),
     as_of=st.none() | st.datetimes().map(lambda moment: moment.replace(microsecond=0)),
 )
 
@@ -91,12 +95,15 @@ def test_filters_read_as_a_sentence() -> None:
         updated_to=date(2026, 2, 1),
         waiting=timedelta(days=3),
         last_sign_in=("never", "before:2026-09-01"),
+        empty=("user_email", "roles"),
+        not_empty=("attributes/Team, unit",),
     )
     texts = " ".join(f"{part.conjunction} {part.text}".strip() for part in filter_phrases(wanted))
     assert texts.replace(" ,", ",") == (
         "“ada”, Update failed or Delete failed with role Admin in Figma or Slack, not active, "
         "unmatched, last updated from 2026-01-01, last updated to 2026-02-01, "
-        "open longer than 3 days, never signed in or last sign-in before 2026-09-01"
+        "open longer than 3 days, never signed in or last sign-in before 2026-09-01 "
+        "without Email or App access with Team, unit"
     )
     assert [part.text for part in filter_phrases(Filters(waiting=timedelta(hours=1)))] == [
         "open longer than 1 hour"
@@ -146,6 +153,8 @@ def test_an_address_of_no_filters_is_empty() -> None:
         ("waiting", "٣d"),
         ("page", "-1"),
         ("constructor", "x"),
+        ("empty", "no such"),
+        ("not_empty", "username_in_app"),
     ],
 )
 def test_an_invalid_value_in_an_address_is_left_out(name: str, value: str) -> None:
@@ -214,6 +223,11 @@ def office(a_store_to_read: Callable[[], Deliveries]) -> Iterator[Connection]:
         ({"state": ("Update failed",), "match": "matched"}, ["cy"]),
         ({"active": "yes", "role": ("Admin",), "integration": ("figma",), "q": "ADA"}, ["ada"]),
         ({"active": "no", "match": "unmatched"}, []),
+        ({"empty": ("user_name",)}, ["bot"]),
+        ({"empty": ("active_in_app", "user_name")}, ["ada", "bot", "cy"]),
+        ({"not_empty": ("active_in_app",), "empty": ("user_name",)}, ["bot"]),
+        ({"empty": ("attributes/Team",)}, ["ada", "ada", "bob", "bot", "cy"]),
+        ({"not_empty": ("attributes/Team",)}, []),
     ],
 )
 def test_every_filter_narrows_the_list_alone_and_with_others(
@@ -221,6 +235,16 @@ def test_every_filter_narrows_the_list_alone_and_with_others(
 ) -> None:
     assert usernames(office, **wanted) == found
     assert count_accounts(office, Filters(**wanted)) == len(found)
+
+
+@pytest.mark.parametrize("as_of", [None, TODAY])
+@pytest.mark.parametrize("name", [*EMPTIABLE_COLUMNS, "attributes/Team"])
+def test_each_account_has_a_value_in_a_column_or_none(
+    office: Connection, name: str, as_of: datetime | None
+) -> None:
+    parts = [Filters(empty=(name,), as_of=as_of), Filters(not_empty=(name,), as_of=as_of)]
+    counts = [count_accounts(office, part) for part in parts]
+    assert sum(counts) == count_accounts(office, Filters(as_of=as_of))
 
 
 def test_matches_and_activities_partition_the_list(office: Connection) -> None:

@@ -42,6 +42,8 @@ ONE_VALUE_EACH = [
     ("updated_to", "9999-12-31"),
     ("waiting", "9999d"),
     ("last_sign_in", "before:2026-01-01"),
+    ("empty", "Upstream user ID"),
+    ("not_empty", "attributes/Team"),
     ("page", "2"),
     *(("sort", name) for name in SORTS),
 ]

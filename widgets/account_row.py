@@ -3,14 +3,14 @@
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from functools import partial
-from hashlib import sha256
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
+from data.store.search_text import NAME_ATTRIBUTES
 from queries.export.columns import attribute_of, column_of
 from queries.sign_ins import NEVER, NEVER_TEXT
-from queries.users.accounts import SORTS
+from queries.users.accounts import SORTS, account_link
 from widgets import timezone
 from widgets import users_table as ut
 from widgets.account_history import json_text, parse_json
@@ -20,9 +20,6 @@ DELETED_BUT_ACTIVE = "Deleted but still active"
 
 MAX_ATTRIBUTE_LENGTH = 300
 """Characters of an attribute in a row; the panel has all."""
-
-LINK_LENGTH = 12
-"""Hexadecimal digits that tell the accounts of one page apart."""
 
 SORT_KEYS = {"user_name": "user"}
 """Column → its key in the table and in `sort=`, where that is not its name."""
@@ -77,14 +74,19 @@ def _state_cell(account: Account) -> ut.Cell:
 
 
 def _user_cell(account: Account, *, with_email: bool = True) -> ut.Cell:
-    """The name, or the email of a person without one; else the email stands beside the name."""
+    """The name, or the email of a person without one; else the email stands beside the name.
+
+    Without a user, the name that the app has for the account.
+    """
     row, override = account.row, account.override
     name, email = row.user_name, row.user_email
     owner = override and override.person_integration and (override.user_name, override.user_email)
     if override and owner == (name, email):
         return ut.person(name or email, f"matched by {override.decided_by}")
     if not name and not email:
-        return ut.quiet("Unmatched")
+        attributes = parse_json(row.attributes, dict)
+        named = (json_text(attributes[key]) for key in NAME_ATTRIBUTES if attributes.get(key))
+        return ut.quiet("Unmatched", subtitle=next(named, ""))
     return ut.person(name or email, email if name and email and with_email else "")
 
 
@@ -179,11 +181,6 @@ def table_row(account: Account, names: Sequence[str]) -> ut.TableRow:
     if account.account_id is not None:
         row["link"] = account_link(account.row.integration, account.account_id)
     return row
-
-
-def account_link(integration: str, account_id: str) -> str:
-    """What stands for an account in an address, in this store and in any rebuilt one."""
-    return sha256(f"{integration}\x1f{account_id}".encode()).hexdigest()[:LINK_LENGTH]
 
 
 def _column(name: str) -> AccountColumn:

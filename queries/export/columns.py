@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import sqlalchemy as sa
@@ -12,8 +12,10 @@ from data.files.headers import heading_key
 from data.files.json import json_pointer
 from data.files.own_list import COMPUTED_HEADINGS, FURTHER_HEADINGS, HEADINGS, attribute_heading
 from data.history.normalize import REPORTED
+from data.schema import is_unmatched
 from data.states import OPEN_STATES
 from data.store.output import iso_text
+from queries.scope import parse_texts
 from queries.sign_ins import NEVER, NEVER_TEXT
 
 ATTRIBUTE_PREFIX = "attributes/"
@@ -142,6 +144,55 @@ COMPUTED: dict[str, Callable[[sa.FromClause], ColumnElement[object]]] = {
     "role_count": lambda rows: func.coalesce(func.array_length(rows.c.roles, 1), 0),
 }
 """Column → its value from a row of accounts, where that is no column of the row."""
+
+
+EMPTIABLE_COLUMNS = (
+    "user_name",
+    "user_email",
+    "roles",
+    "active_in_app",
+    "upstream_user_id",
+    "last_updated",
+    "open_since",
+    "state_reason",
+    "failure_code",
+)
+"""The columns that can be empty, beside one for each attribute."""
+
+
+def parse_emptiable(values: Sequence[str]) -> tuple[str, ...]:
+    """The columns of an address that can be empty; anything else is left out."""
+    names, _ = split_columns(parse_texts(values))
+    return tuple(name for name in names if name in EMPTIABLE_COLUMNS or attribute_of(name))
+
+
+def serialize_columns(names: Sequence[str]) -> list[str]:
+    """The same columns as values of an address."""
+    return [columns_text([name]) for name in names]
+
+
+def column_text(value: str) -> str:
+    """A column as an address has it → its heading."""
+    return " ".join(column_of(name).heading for name in split_columns([value])[0])
+
+
+def has_empty_column(rows: sa.FromClause, names: Sequence[str]) -> ColumnElement[bool]:
+    """Whether any of the columns is empty."""
+    return sa.or_(*(is_empty(rows, name) for name in names))
+
+
+def has_filled_column(rows: sa.FromClause, names: Sequence[str]) -> ColumnElement[bool]:
+    """Whether any of the columns has a value."""
+    return sa.or_(*(~is_empty(rows, name) for name in names))
+
+
+def is_empty(rows: sa.FromClause, name: str) -> ColumnElement[bool]:
+    """Whether the table shows nothing in a column; User is empty for an unmatched account."""
+    if name == "user_name":
+        return is_unmatched(rows)
+    if name == "roles":
+        return column_value(rows, "role_count") == 0
+    return func.coalesce(sa.cast(column_value(rows, name), sa.String), "") == ""
 
 
 def column_value(rows: sa.FromClause, name: str) -> ColumnElement[object]:

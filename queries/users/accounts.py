@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import sha256
 from typing import Any
 
 import numpy
@@ -36,6 +37,9 @@ PAGE_SIZE = PAGE_SIZES[0]
 DEEP_OFFSET = 100 * PAGE_SIZE
 """Rows before a page from which on the order of the whole list is cached. With a million accounts
 that costs a quarter of a second once, and a hundredth for every further page."""
+
+LINK_LENGTH = 12
+"""Hexadecimal digits that tell the accounts of one page apart."""
 
 TABLE_COLUMNS = (
     "account_key",
@@ -262,6 +266,11 @@ def account_ids(con: Connection, account_keys: tuple[int, ...]) -> dict[int, str
     query = select(account.c.account_key, account.c.account_id)
     found = con.execute(query.where(lookup(account, has_account_key)))
     return {row.account_key: row.account_id for row in found}
+
+
+def account_link(integration: str, account_id: str) -> str:
+    """What stands for an account in an address, in this store and in any rebuilt one."""
+    return sha256(f"{integration}\x1f{account_id}".encode()).hexdigest()[:LINK_LENGTH]
 
 
 def integration_names(con: Connection) -> list[str]:

@@ -1,6 +1,6 @@
 """The choices of each filter with their counts, under all the other filters."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -70,12 +70,13 @@ def _count_by_value(con: Connection, filters: Filters, filter_: Filter) -> list[
 
 
 def _count_by_condition(con: Connection, filters: Filters, filter_: Filter) -> list[Choice]:
-    """Choices that overlap, those of the address among them, the smallest first."""
+    """Choices that overlap, those of the address among them; durations from short to long."""
     rows, other_filters = _without_filter(con, filters, filter_)
     values = {
         text: filter_.parse([text]) for text in (*filter_.choices, *filters.values(filter_.name))
     }
-    values = dict(sorted(values.items(), key=lambda item: item[1]))
+    if not isinstance(getattr(filters, filter_.name), tuple):
+        values = dict(sorted(values.items(), key=lambda item: item[1]))
     totals = [
         func.count().filter(filter_.condition(rows, value, filters.as_of))
         for value in values.values()
@@ -166,19 +167,32 @@ def reason_texts(con: Connection, reasons: Sequence[str]) -> dict[str, str]:
 def drop_unknown_values(con: Connection, filters: Filters) -> Filters:
     """The filters without integrations and roles that the store has never held.
 
-    An integration counts in any case. A role that no account has any more stays: its empty list is
-    an answer.
+    Both count in any case. A role that no account has any more stays: its empty list is an answer.
     """
     wanted = [name.lower() for name in filters.integration]
     query = select(integration.c.name).where(func.lower(integration.c.name).in_(wanted))
     known_integrations = {n.lower(): n for n in con.scalars(query)} if wanted else {}
     unassigned_roles = [role for role in filters.role if not _is_role_assigned(con, filters, role)]
     unknown_roles = set(unassigned_roles) - _ever_assigned_roles(con, unassigned_roles)
+    spellings = _roles_in_any_case(con, filters, unknown_roles)
+    roles = [spellings.get(role, role) for role in filters.role]
     return replace(
         filters,
         integration=tuple(known_integrations[n] for n in wanted if n in known_integrations),
-        role=tuple(role for role in filters.role if role not in unknown_roles),
+        role=tuple(dict.fromkeys(role for role in roles if role not in unknown_roles)),
     )
+
+
+def _roles_in_any_case(con: Connection, filters: Filters, roles: Set[str]) -> dict[str, str]:
+    """Role as an address has it → as accounts have it, where that differs in case alone."""
+    if not roles:
+        return {}
+    rows = account_rows(con, filters)
+    assigned = select(func.unnest(rows.c.roles).label("role")).subquery("assigned").c.role
+    wanted = {role.lower(): role for role in roles}
+    query = select(func.min(assigned)).where(func.lower(assigned).in_(wanted))
+    found = con.scalars(query.group_by(func.lower(assigned)))
+    return {wanted[role.lower()]: role for role in found}
 
 
 def _is_role_assigned(con: Connection, filters: Filters, role: str) -> bool:

@@ -361,6 +361,8 @@ CONTROLS: dict[str, Control] = {
     "waiting": Control("Open longer than", _show_choices, _open_text),
     "reason": Control("Failure reason", _show_choices, _values_text("reason")),
     "last_sign_in": Control("Last sign-in", _show_sign_ins, _values_text("last_sign_in")),
+    "empty": Control("Is empty", _show_choices, _values_text("empty")),
+    "not_empty": Control("Is not empty", _show_choices, _values_text("not_empty")),
     "as_of": Control("As of", _show_moments, lambda _: ""),  # a banner shows it
 }
 """Filter → its control, in the order of the menu."""

@@ -147,8 +147,9 @@ def person(title: str, subtitle: str = "") -> Cell:
     return {"kind": "person", "title": title, "subtitle": subtitle}
 
 
-def quiet(text: str = "–") -> Cell:
-    return {"kind": "quiet", "text": text}
+def quiet(text: str = "–", *, subtitle: str = "") -> Cell:
+    cell: Cell = {"kind": "quiet", "text": text}
+    return {**cell, "subtitle": subtitle} if subtitle else cell
 
 
 def text(text: str | None) -> Cell:

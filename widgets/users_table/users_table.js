@@ -100,7 +100,9 @@ function createView(root, data) {
 function handleClick(view, event) {
   const control = event.target.closest("a, button, input, select, label");
   if (control?.dataset.sort) return view.component.setTriggerValue("sort", control.dataset.sort);
+  if (control?.matches(".copy-rows")) control.dataset.text = visibleRows(control);
   if (control?.matches(".copy")) return copyText(control);
+  if (control?.dataset.order) return orderRows(control.closest("th"));
   if (control?.matches(".more")) return showAllTags(control);
   if (control && !control.matches(".toggle, .opener")) return;
   const row = event.target.closest("tr.row");
@@ -204,6 +206,20 @@ function handleFold(view, details) {
   view.unfolded.add(details.id);
   details.fill?.();
   delete details.fill;
+}
+
+const rowsOf = (element) => [...element.closest(".block").querySelectorAll(":scope tbody tr")];
+const visibleRows = (button) => rowsOf(button).filter((row) => !row.hidden)
+  .map((row) => [...row.children].map((cell) => cell.textContent).join("\t")).join("\n");
+
+// A list of a panel, by one of its columns; a second press reverses it.
+function orderRows(heading) {
+  const sign = heading.ariaSort === "ascending" ? -1 : 1, column = heading.cellIndex;
+  for (const other of heading.parentElement.children) other.removeAttribute("aria-sort");
+  heading.ariaSort = sign > 0 ? "ascending" : "descending";
+  const textOf = (row) => row.children[column].textContent;
+  const rows = rowsOf(heading).sort((one, other) => sign * textOf(one).localeCompare(textOf(other), undefined, { numeric: true }));
+  rows[0].parentElement.append(...rows);
 }
 
 function handleSearch(view, input) {
@@ -389,12 +405,12 @@ function drawPanel(view, entry) {
 
 const CELLS = {
   text: ({ text }) => textSpan("text", text),
-  quiet: ({ text }) => textSpan("text muted", text),
+  quiet: ({ text, subtitle }) => [textSpan("text muted", text), subtitle && secondLine(subtitle)],
   code: ({ text }) => textSpan("text code", text),
   id: ({ text, code }) => el("span", { class: code ? "id code" : "id", dir: "auto", title: text, "data-text": text }, text),
   lines: ({ text }) => el("pre", { class: "code lines", dir: "auto", tabindex: text.split("\n").length > 9 || text.length > LONG_TEXT ? "0" : null }, text),
   link: ({ text, href }) => el("a", { class: "text", dir: "auto", href: href.startsWith("?") ? href : null }, text),
-  person: ({ title, subtitle }) => [textSpan("text title", title), subtitle && el("span", { class: "line muted id", dir: "auto", title: subtitle, "data-text": subtitle }, subtitle)],
+  person: ({ title, subtitle }) => [textSpan("text title", title), subtitle && secondLine(subtitle)],
   tags: ({ items, more = 0, marked = 0 }) => items.length ? el("span", { class: "tags", "data-more": more }, items.map((text, index) => tag(text, index < marked)),
     more > 0 && el("span", { class: "rest" }, `and ${more.toLocaleString("en")} more`)) : [],
   mark: ({ text, tone, icon: name, title, note }) => [el("span", { class: `mark ${tone}`, title }, icon(name), el("span", { dir: "auto" }, text)), note && el("span", { class: "line muted reason", dir: "auto" }, note)],
@@ -402,6 +418,7 @@ const CELLS = {
   course: ({ values, title }) => curve(values, title),
   time: ({ iso, text, title }) => el("time", { datetime: iso, title }, text.split(" ").flatMap((word) => [" ", el("span", { class: "word" }, word)]).slice(1)),
 };
+const secondLine = (text) => el("span", { class: "line muted id", dir: "auto", title: text, "data-text": text }, text);
 const cellOf = (cell) => typeof cell === "string" ? CELLS.text({ text: cell }) : (cell && CELLS[cell.kind]?.(cell)) || [];
 const tag = (text, isMarked) => el(isMarked === true ? "mark" : "span", { class: isMarked === true ? "tag hit" : "tag", dir: "auto", title: text }, text);
 const copyButton = (text, label, attributes = {}) => el("button", { type: "button", class: "copy", title: "Copy", "aria-label": `Copy ${label}`, "data-text": text, ...attributes }, icon("copy"));
@@ -485,11 +502,12 @@ const BLOCKS = {
           el("ol", { role: "list" }, rest.map((moment, index) => drawMoment(moment, `${id}-r${index}`))))));
   },
   table: ({ caption, columns, rows, searchable }, id) => el("div", { class: "block" }, blockName(caption, id,
-      searchable && [el("output", { "aria-live": "polite" }), el("input", { type: "search", id: `search-${id}`, placeholder: "Search",
-        "aria-label": `Search ${caption}`, autocomplete: "off", spellcheck: "false", maxlength: 200 })]),
+      [rows.length > 1 && copyButton("", caption, { class: "copy copy-rows" }), searchable && [el("output", { "aria-live": "polite" }), el("input", { type: "search", id: `search-${id}`, placeholder: "Search",
+        "aria-label": `Search ${caption}`, autocomplete: "off", spellcheck: "false", maxlength: 200 })]]),
     rows.length > 0 && el("div", { class: "scroll", id: `scroll-${id}`, ...scrollAttributes(rows.length > 6, `name-${id}`) },
       el("table", { role: "table", "aria-labelledby": `name-${id}` },
-        el("thead", { role: "rowgroup" }, el("tr", { role: "row" }, columns.map((name) => el("th", { scope: "col", role: "columnheader" }, name)))),
+        el("thead", { role: "rowgroup" }, el("tr", { role: "row" }, columns.map((name, index) => el("th", { scope: "col", role: "columnheader" },
+          rows.length > 1 && name ? el("button", { type: "button", "data-order": String(index), title: "Sort" }, name) : name)))),
         el("tbody", { role: "rowgroup" }, rows.map((row) => el("tr", { role: "row" }, row.map((cell, index) => innerCell(index === 0, columns[index], cell)))))))),
 };
 // Few elements per cell: there can be thousands.
