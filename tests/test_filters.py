@@ -17,6 +17,7 @@ from data.files.naming import SnapshotFile
 from data.history.load import load
 from data.states import OPEN_STATES, STATE_BY_NAME, STATE_NAMES
 from queries.export.columns import EMPTIABLE_COLUMNS
+from queries.filter_sentence import filter_phrases, ignored_params
 from queries.filters import (
     FILTERS as ALL,
 )
@@ -26,8 +27,6 @@ from queries.filters import (
     ActiveFilter,
     Filters,
     MatchFilter,
-    filter_phrases,
-    ignored_params,
     wanted_roles,
 )
 from queries.people.accounts import ACCOUNT_STATUSES, OWNERS

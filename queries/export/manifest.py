@@ -13,7 +13,8 @@ from data.formatting import file_stamp, iso_z, utc_now
 from data.schema import integration, snapshot
 from queries.export.columns import LISTING_COLUMNS
 from queries.export.listing import Listing
-from queries.filters import Filters, filter_phrases, filter_sentence
+from queries.filter_sentence import filter_phrases, filter_sentence
+from queries.filters import Filters
 from queries.users.accounts import count_accounts
 
 MAX_FILTERS_LENGTH = 80

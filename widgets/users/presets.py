@@ -7,7 +7,8 @@ import streamlit as st
 
 from data.formatting import count_of
 from data.states import FAILED_STATES, OPEN_STATES
-from queries.filters import FilterPhrase, Filters, filter_sentence
+from queries.filter_sentence import FilterPhrase, filter_sentence
+from queries.filters import Filters
 from widgets.account_row import DELETED_BUT_ACTIVE
 from widgets.filters import apply_filters
 from widgets.labels import escape_label, screen_reader_text

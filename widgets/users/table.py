@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import streamlit as st
 
 from data.access.roles import Permission
-from queries.filters import Filters, filter_phrases, ignored_params, wanted_roles
+from queries.filter_sentence import filter_phrases, ignored_params
+from queries.filters import Filters, wanted_roles
 from queries.owners import overrides_by_account
 from queries.users.accounts import PAGE_SIZES, SORTS, AccountPage, count_accounts
 from queries.users.detail import account_details
