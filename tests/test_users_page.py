@@ -237,12 +237,12 @@ def test_a_list_that_shrinks_below_its_page_is_still_drawn(home: Home) -> None:
 
 def test_a_link_opens_the_rows_that_were_open(home: Home) -> None:
     load_all(home, ADA, BOB)
-    first, second = (row["id"] for row in users().table["rows"])
-    shown = users(open=[second, "999", "x"])
-    assert list(shown.table["details"]) == [second]
+    first, second = users().table["rows"]
+    shown = users(open=[second["link"], "999", "x"])
+    assert list(shown.table["details"]) == [second["id"]]
     shown.run.text_input(key="q").set_value("b").run()
-    assert shown.address == {"q": "b", "open": [second, "999", "x"]}
-    assert first not in shown.table["details"]
+    assert shown.address == {"q": "b", "open": [second["link"], "999", "x"]}
+    assert first["id"] not in shown.table["details"]
 
 
 def test_a_link_can_be_copied_as_of_now_and_as_of_the_latest_snapshot(home: Home) -> None:
