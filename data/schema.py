@@ -73,16 +73,12 @@ def tracked_columns(*names: str) -> list[sa.Column]:
         sa.Column("username_in_app", sa.String, nullable=False),
         sa.Column("user_name", sa.String),
         sa.Column("user_email", sa.String),
-        sa.Column(
-            "roles", sa.ARRAY(sa.String), nullable=False
-        ),  # names, sorted, without duplicates
+        sa.Column("roles", sa.ARRAY(sa.String), nullable=False),  # different names, sorted
         sa.Column("role_details", sa.String),  # JSON array of objects; NULL if roles are only names
         sa.Column("active_in_app", sa.Boolean),  # NULL: unknown
         sa.Column("upstream_user_id", sa.String),
         sa.Column("provisioning_state", sa.String, nullable=False),
-        sa.Column(
-            "state_source", sa.String
-        ),  # inferred or default; NULL: the source reports the state
+        sa.Column("state_source", sa.String),  # inferred or default; NULL: the source reports it
         sa.Column("state_reason", sa.String),
         sa.Column("failure_code", sa.String),
         sa.Column("last_updated", sa.DateTime),
@@ -107,12 +103,8 @@ def derived_columns() -> list[sa.Column]:
         sa.Column("active_since", SnapshotTime, nullable=False),  # with the same `active_in_app`
         sa.Column("user_since", SnapshotTime, nullable=False),  # with the same user, or with none
         sa.Column("content_since", SnapshotTime, nullable=False),  # with the same content hash
-        sa.Column(
-            "previous_state", sa.String
-        ),  # the state before; NULL: the account was not listed
-        sa.Column(
-            "previous_job_since", SnapshotTime
-        ),  # `job_since` before this job or settled state
+        sa.Column("previous_state", sa.String),  # NULL: the account was not listed
+        sa.Column("previous_job_since", SnapshotTime),  # `job_since` before this job or state
     ]
 
 
@@ -163,9 +155,7 @@ snapshot = sa.Table(
     sa.Column("rows_read", sa.BigInteger, nullable=False),
     sa.Column("accepted", sa.BigInteger, nullable=False),
     sa.Column("rejected", sa.BigInteger, nullable=False),
-    sa.Column(
-        "flagged", sa.BigInteger, nullable=False
-    ),  # accepted, with a value that could not be read
+    sa.Column("flagged", sa.BigInteger, nullable=False),  # accepted, with an unreadable value
     sa.Column("facts", sa.String, nullable=False),  # JSON object: load_report.LoadReport
 )
 
@@ -296,9 +286,7 @@ state_count = sa.Table(
     sa.Column("accounts", sa.BigInteger, nullable=False),
     sa.Column("active", sa.BigInteger, nullable=False),
     sa.Column("unmatched", sa.BigInteger, nullable=False),
-    sa.Column(
-        "entered", sa.BigInteger, nullable=False
-    ),  # entered the state since the previous snapshot
+    sa.Column("entered", sa.BigInteger, nullable=False),  # since the previous snapshot
     sa.Column("left", sa.BigInteger, nullable=False),  # left the state or were removed
     sa.Column("changed", sa.BigInteger, nullable=False),  # were listed before, with other content
     sa.Column("oldest", SnapshotTime),  # earliest `state_since`; NULL: settled, or no accounts
@@ -326,11 +314,20 @@ job_end = sa.Table(
     sa.Column("operation", sa.String, nullable=False),
     sa.Column("began", SnapshotTime, nullable=False),
     sa.Column("attempt_began", SnapshotTime),  # NULL: the job had failed
-    sa.Column(
-        "outcome", sa.String, nullable=False
-    ),  # settled, failed, or other (removed, other operation)
+    sa.Column("outcome", sa.String, nullable=False),  # settled, failed, other (such as removed)
     sa.Column("jobs", sa.BigInteger, nullable=False),
 )
+
+
+def decision_columns(verb: str) -> list[sa.Column]:
+    """Who decided and when, such as `accepted_by`, and who withdrew the decision and when."""
+    return [
+        sa.Column(f"{verb}_by", sa.String, nullable=False),
+        sa.Column(f"{verb}_at", sa.DateTime, nullable=False),
+        sa.Column("withdrawn_by", sa.String),
+        sa.Column("withdrawn_at", sa.DateTime),
+    ]
+
 
 # One row per exception: a finding that a person accepts, as it was in the snapshot of
 # `snapshot_taken_at`. It ends when the finding does. Withdrawn and expired rows stay, as evidence.
@@ -342,11 +339,8 @@ exception = sa.Table(
     sa.Column("rule", sa.String, nullable=False),
     sa.Column("snapshot_taken_at", SnapshotTime, nullable=False),
     sa.Column("reason", sa.String, nullable=False),
-    sa.Column("accepted_by", sa.String, nullable=False),
-    sa.Column("accepted_at", sa.DateTime, nullable=False),
+    *decision_columns("accepted"),
     sa.Column("until", sa.Date),  # the last UTC day; NULL: until the finding ends
-    sa.Column("withdrawn_by", sa.String),
-    sa.Column("withdrawn_at", sa.DateTime),
 )
 
 # One row per event of the audit log: append-only.
@@ -375,10 +369,30 @@ match_override = sa.Table(
     sa.Column("user_name", sa.String),
     sa.Column("user_email", sa.String),
     sa.Column("evidence", sa.String, nullable=False),
-    sa.Column("decided_by", sa.String, nullable=False),
-    sa.Column("decided_at", sa.DateTime, nullable=False),
-    sa.Column("withdrawn_by", sa.String),
-    sa.Column("withdrawn_at", sa.DateTime),
+    *decision_columns("decided"),
+)
+
+# One row per note on an account, which it names as a match override does; the newest counts.
+note = sa.Table(
+    "note",
+    metadata,
+    sa.Column("integration", sa.String, nullable=False),
+    sa.Column("account_id", sa.String, nullable=False),
+    sa.Column("account_key", sa.BigInteger),  # NULL: no snapshot lists the account
+    sa.Column("text", sa.String, nullable=False),
+    *decision_columns("written"),
+    sa.Column("until", sa.Date),  # the last UTC day; NULL: until it is removed
+)
+
+# One row per view that a person saved: a name for an address of Users.
+saved_view = sa.Table(
+    "saved_view",
+    metadata,
+    sa.Column("name", sa.String, nullable=False),
+    sa.Column("owner", sa.String),  # who sees it; NULL: everybody
+    sa.Column("integrations", sa.ARRAY(sa.String)),  # all that it can show; NULL: any
+    sa.Column("address", sa.String, nullable=False),  # the parameters: state=Deleted&active=yes
+    *decision_columns("saved"),
 )
 
 # One row per setting that a person has changed.
@@ -389,7 +403,15 @@ setting = sa.Table(
     sa.Column("value", sa.String, nullable=False),  # JSON
 )
 
-RECORD_TABLES = (quarantined_file, exception, match_override, setting, audit_event)
+RECORD_TABLES = (
+    quarantined_file,
+    exception,
+    match_override,
+    note,
+    saved_view,
+    setting,
+    audit_event,
+)
 """Actions and decisions of people, which no snapshot file contains. A rebuild copies them, and
 `integration.deletion_limit`."""
 

@@ -20,6 +20,7 @@ from widgets.users.filter_bar import show_filter_bar, show_search
 from widgets.users.pager import requested_page_size, show_count, show_pages
 from widgets.users.presets import filter_facts, show_presets
 from widgets.users.table import show_ignored, show_suggestions, show_table
+from widgets.users.views import show_views_menu
 
 SIGN_INS_ARE_NOW = "Last sign-ins are as of the newest snapshot."
 
@@ -36,6 +37,7 @@ with st.container(horizontal=True, vertical_alignment="center", key="head"):
     st.title("Users", width="content", anchor=False)
     if integrations:
         show_presets(filters)
+        show_views_menu(filters)
         show_search(filters)
         show_columns_menu(filters, columns)
         show_export_menu(filters, st.query_params.get("sort") or default_sort, columns)

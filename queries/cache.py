@@ -11,7 +11,8 @@ import cachetools
 import sqlalchemy as sa
 from sqlalchemy import Connection, func, select
 
-from data.schema import match_override, person, quarantined_file, setting, snapshot
+from data.records.decisions import MATCH_OVERRIDES, NOTES
+from data.schema import person, quarantined_file, setting, snapshot
 from data.store.dialect import digest_of
 
 Query = TypeVar("Query", bound=Callable[..., object])
@@ -56,7 +57,7 @@ def _minute_if_relative(*args: object) -> int:
 
 
 def store_revision(con: Connection) -> tuple[int | datetime | None, ...]:
-    """A value that changes with every load, quarantined file, match override and setting.
+    """A value that changes with every load, quarantined file, match override, note and setting.
 
     It consists of counts, sums and of the latest times (naive UTC).
     """
@@ -64,9 +65,11 @@ def store_revision(con: Connection) -> tuple[int | datetime | None, ...]:
     quarantined = select(func.count(), func.max(quarantined_file.c.quarantined_at)).select_from(
         quarantined_file
     )
-    moments = (func.max(match_override.c.decided_at), func.max(match_override.c.withdrawn_at))
-    overrides = select(func.count(), *moments).select_from(match_override)
+    decided = (
+        select(func.count(), func.max(kind.made_at), func.max(kind.table.c.withdrawn_at))
+        for kind in (MATCH_OVERRIDES, NOTES)
+    )
     people = select(func.count(), func.sum(person.c.person_key)).select_from(person)
     settings = select(func.sum(digest_of(setting.c.value)))
-    queries = (loaded, quarantined, overrides, people, settings)
+    queries = (loaded, quarantined, *decided, people, settings)
     return tuple(value for query in queries for value in con.execute(query).one())

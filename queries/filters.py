@@ -6,7 +6,6 @@ entry in widgets/users/filter_bar.py.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
@@ -22,9 +21,10 @@ from data.store.dialect import has_role, is_one_of
 from data.store.pseudonyms import match_pseudonym
 from data.store.search_text import contains_normalized, search_key, search_text
 from queries.export import columns
+from queries.notes import NoteFilter, has_note
 from queries.owners import has_match_overrides, matches_search, with_match_overrides
 from queries.people import accounts as people
-from queries.scope import Params, Scope, in_integrations, parse_texts
+from queries.scope import DURATION, Params, Scope, in_integrations, parse_texts
 from queries.sign_ins import matches_sign_in, parse_sign_ins, sign_in_kind, sign_in_text
 
 ActiveFilter = Literal["yes", "no", "unknown"]
@@ -56,6 +56,7 @@ class Filters(Scope):
     last_sign_in: tuple[str, ...] = ()  # never, unknown, before:DAY, from:DAY; see parse_sign_ins
     empty: tuple[str, ...] = ()  # names of columns, as in queries/export/columns.py
     not_empty: tuple[str, ...] = ()
+    note: NoteFilter | None = None
 
     @classmethod
     def from_params(cls, params: Params) -> Filters:
@@ -140,20 +141,6 @@ def _parse_day(values: Sequence[str]) -> date | None:
         return None
 
 
-def _parse_duration(values: Sequence[str]) -> timedelta | None:
-    match = re.fullmatch(r"([0-9]{1,4})([hd])", next(iter(values), ""))
-    if not match or not int(match[1]):
-        return None
-    return timedelta(**{{"h": "hours", "d": "days"}[match[2]]: int(match[1])})
-
-
-def _serialize_duration(duration: timedelta | None) -> list[str]:
-    if duration is None:
-        return []
-    hours = int(duration.total_seconds()) // 3600
-    return [f"{hours}h" if hours % 24 else f"{hours // 24}d"]
-
-
 def _serialize_optional(value: Any) -> list[str]:
     return [str(value)] if value else []
 
@@ -169,7 +156,6 @@ def _one_of(allowed: Sequence[str]) -> tuple[Parse, Serialize]:
 TEXTS = parse_texts, list[str]
 COLUMNS = columns.parse_emptiable, columns.serialize_columns
 DAY = _parse_day, _serialize_optional
-DURATION = _parse_duration, _serialize_duration
 
 
 # ---- conditions ----------------------------------------------------------------------------------
@@ -385,6 +371,15 @@ FILTERS: tuple[Filter, ...] = (
         choices=columns.EMPTIABLE_COLUMNS,
         choice_text=columns.column_text,
         is_slow_changing=True,
+    ),
+    Filter(
+        "note",
+        "Note",
+        *_one_of(get_args(NoteFilter)),
+        has_note,
+        {"yes": "with a note", "no": "without a note"}.__getitem__,
+        choices=get_args(NoteFilter),
+        choice_text=str.capitalize,
     ),
 )
 FILTER_BY_NAME = {filter_.name: filter_ for filter_ in FILTERS}

@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Connection, and_, case, func, select
 
 from data.files.text import id_key
 from data.people.directories import directory_names
+from data.records.decisions import MATCH_OVERRIDES
 from data.schema import (
     account,
     account_current,
@@ -199,5 +200,5 @@ def _count_people(
 
 def _overrides() -> sa.FromClause:
     """One row per account with an override in force now."""
-    in_force = match_override.c.withdrawn_at.is_(None)
+    in_force = MATCH_OVERRIDES.is_in_force()
     return select(match_override).where(in_force).subquery("overrides")

@@ -11,24 +11,17 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection, and_, case, func, select
 
+from data.records.decisions import MATCH_OVERRIDES
 from data.schema import is_unmatched, match_override
 from data.store.dialect import is_in_query, search_normalized
 from data.store.search_text import contains_normalized
 from queries.cache import cached
-from queries.scope import in_integrations, is_past
 
 SNAPSHOT_SEARCH = "snapshot_search"
 """The search text from the snapshots, without overrides: it has an index."""
 
 MATCHED_BY = "Matched by"
 """The attribute that names the person who decided the override."""
-
-OVERRIDE_COLUMNS = tuple(
-    c.name
-    for c in match_override.c
-    if c.name not in ("account_key", "withdrawn_by", "withdrawn_at")
-)
-"""The columns of an override that is in force which another store can use."""
 
 
 @cached(8)
@@ -114,46 +107,14 @@ def is_matched_by_override(rows: sa.FromClause, as_of: datetime | None) -> Colum
     )
 
 
-def active_overrides(
-    con: Connection, integrations: Sequence[str], as_of: datetime | None
-) -> Sequence[sa.RowMapping]:
-    """One row per account with an override in force: [*OVERRIDE_COLUMNS].
-
-    By integration and account ID; of all integrations where none is named.
-    """
-    columns = match_override.c
-    query = (
-        select(*(columns[name] for name in OVERRIDE_COLUMNS))
-        .where(_is_in_force(as_of), in_integrations(match_override, integrations))
-        .order_by(columns.integration, columns.account_id)
-    )
-    return con.execute(query).mappings().all()
-
-
-def overrides_by_account(
-    con: Connection, account_keys: Sequence[int], as_of: datetime | None = None
-) -> dict[int, sa.Row[Any]]:
-    """Account key → the override in force at the moment, also one that says it has no owner."""
-    query = select(match_override).where(
-        _is_in_force(as_of), match_override.c.account_key.in_(account_keys)
-    )
-    return {row.account_key: row for row in con.execute(query)} if account_keys else {}
-
-
 def _owner_overrides(as_of: datetime | None) -> sa.FromClause:
     """One row per account in this store that is assigned to a person."""
     has_account = match_override.c.account_key.is_not(None)
     return (
         select(match_override)
-        .where(_is_in_force(as_of), has_account, ~is_unmatched(match_override))
+        .where(MATCH_OVERRIDES.is_in_force(as_of), has_account, ~is_unmatched(match_override))
         .subquery("overrides")
     )
-
-
-def _is_in_force(as_of: datetime | None) -> ColumnElement[bool]:
-    withdrawn_at = match_override.c.withdrawn_at
-    is_withdrawn = and_(withdrawn_at.is_not(None), is_past(withdrawn_at, as_of))
-    return and_(is_past(match_override.c.decided_at, as_of), ~is_withdrawn)
 
 
 def _with_matched_by(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -87,3 +88,23 @@ def parse_texts(values: Sequence[str]) -> tuple[str, ...]:
         value for value in values[:MAX_VALUES_PER_PARAM] if value.strip() and "\0" not in value
     )
     return tuple(dict.fromkeys(valid))
+
+
+def parse_duration(values: Sequence[str]) -> timedelta | None:
+    """`3d` or `12h` in an address as a duration; None for anything else."""
+    match = re.fullmatch(r"([0-9]{1,4})([hd])", next(iter(values), ""))
+    if not match or not int(match[1]):
+        return None
+    return timedelta(**{{"h": "hours", "d": "days"}[match[2]]: int(match[1])})
+
+
+def serialize_duration(duration: timedelta | None) -> list[str]:
+    """A duration as an address has it."""
+    if duration is None:
+        return []
+    hours = int(duration.total_seconds()) // 3600
+    return [f"{hours}h" if hours % 24 else f"{hours // 24}d"]
+
+
+DURATION = parse_duration, serialize_duration
+"""How an address gives a duration, and how it is written."""

@@ -39,6 +39,8 @@ from data.history.load import load
 from data.home import Home, current_home
 from data.records.exceptions import FindingKey, RiskException, add_exceptions
 from data.records.matches import MatchOverride, save_match_overrides
+from data.records.notes import NamedAccount, save_note
+from data.records.views import SavedView, read_views, save_view
 from data.schema import integration, metadata, quarantined_file
 from data.store.engine import close_stores, open_store, restricted_engine
 from queries.filters import Filters
@@ -103,6 +105,10 @@ def marked(root: Path, engine: Engine) -> None:
     save_match_overrides(
         engine, [MatchOverride("slack", f"{MARK}-id-1", MARK, "slack", MARK, MARK, MARK)], MARK
     )
+    save_note(engine, [NamedAccount("slack", f"{MARK}-id-1")], f"{MARK} slack", MARK)
+    for owner, integrations in ((None, None), (MARK, ("slack",)), (None, ("figma", "slack"))):
+        view = SavedView(f"{MARK} {integrations}", owner, f"q={MARK}", integrations)
+        save_view(engine, view, MARK)
     with engine.begin() as con:
         held = {"integration": "slack", "file_name": f"{MARK}.csv", "status": "on hold"}
         con.execute(insert(quarantined_file).values(**held, reason=MARK, quarantined_at=TODAY))
@@ -141,6 +147,7 @@ def test_the_table_defines_the_permissions() -> None:
         Permission.PEOPLE,
         Permission.CHANGES,
         Permission.DOWNLOAD,
+        Permission.SAVE_VIEWS,
     }
     assert ROLES["Manager"].permissions == {Permission.HEALTH, Permission.PEOPLE}
     hidden = [name for name, role in ROLES.items() if role.personal_data is PersonalData.HIDDEN]
@@ -363,6 +370,9 @@ def test_restricted_visibility_shows_nothing_of_other_integrations(marked_home: 
             with figma.connect() as con:
                 ids = set(con.scalars(select(table.c.integration_id)))
             assert ids == ({1, 2} - {slack} if everything[table.name] else set()), table.name
+    save_view(engine, SavedView("Ours", None, "state=Deleted", ("figma",)), "ada@x.io")
+    with figma.connect() as con:
+        assert [view.name for view in read_views(con, MARK)] == ["Ours"]
     rows = everything_seen(restricted_engine(engine, Visibility(())))
     assert not any(rows[t.name] for t in metadata.sorted_tables if t.name != "setting")
 

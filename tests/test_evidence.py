@@ -20,6 +20,7 @@ from sqlalchemy import Engine, func, select
 
 from data.formatting import utc_now
 from data.home import Home
+from data.records.decisions import EXCEPTIONS, MATCH_OVERRIDES
 from data.records.exceptions import (
     FindingKey,
     RiskException,
@@ -27,10 +28,8 @@ from data.records.exceptions import (
     add_exceptions,
     read_rule_settings,
     save_rule_settings,
-    withdraw_exception,
 )
 from data.records.matches import MatchOverride, save_match_overrides
-from data.records.matches import withdraw_match_overrides as withdraw_match
 from data.schema import exception
 from data.service.rebuild import rebuild
 from data.store.engine import close_stores, open_store
@@ -165,7 +164,7 @@ def test_the_archive_verifies_a_pack(
 ) -> None:
     engine = store_of(archived)
     add_exceptions(engine, [(BAD, day(1))], RiskException("First", "Ada"))
-    withdraw_exception(engine, BAD, "Ada")
+    EXCEPTIONS.withdraw(engine, [BAD._asdict()], "Ada")
     add_exceptions(engine, [(BAD, day(2))], FINE)
     assert verified(pack(archived, tmp_path / "e.zip")) == 0
     assert "every row follows from the snapshots" in capsys.readouterr().out
@@ -475,7 +474,7 @@ def test_a_list_is_verified_with_its_match_overrides(archived: Home, tmp_path: P
     theirs = MatchOverride("figma", "=cmd()", "Hers.", "okta", "00u1", "Ada Lovelace", None)
     save_match_overrides(engine, [theirs], "Grace")
     path = list_pack(archived, tmp_path / "list.zip", Filters(q="lovelace", match="matched"))
-    withdraw_match(engine, [("figma", "=cmd()")], "Hal")
+    MATCH_OVERRIDES.withdraw(engine, [{"integration": "figma", "account_id": "=cmd()"}], "Hal")
     files = read(path)
     assert "=cmd()" in [row["username_in_app"] for row in json.loads(files["accounts.json"])]
     assert verified(path) == 0

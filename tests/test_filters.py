@@ -29,6 +29,7 @@ from queries.filters import (
     MatchFilter,
     wanted_roles,
 )
+from queries.notes import NoteFilter
 from queries.people.accounts import ACCOUNT_STATUSES, OWNERS
 from queries.users.accounts import count_accounts
 
@@ -47,6 +48,7 @@ FILTERS = st.builds(
     q=WORDS.map(str.strip),
     updated_from=st.none() | st.dates(),
     updated_to=st.none() | st.dates(),
+    note=st.none() | st.sampled_from(get_args(NoteFilter)),
     waiting=st.none() | st.integers(1, 9999).map(lambda hours: timedelta(hours=hours)),
     last_sign_in=st.lists(
         st.sampled_from(["never", "unknown", "before:2026-09-01", "from:2026-11-01"]), unique=True
@@ -96,13 +98,14 @@ def test_filters_read_as_a_sentence() -> None:
         last_sign_in=("never", "before:2026-09-01"),
         empty=("user_email", "roles"),
         not_empty=("attributes/Team, unit",),
+        note="no",
     )
     texts = " ".join(f"{part.conjunction} {part.text}".strip() for part in filter_phrases(wanted))
     assert texts.replace(" ,", ",") == (
         "“ada”, Update failed or Delete failed with role Admin in Figma or Slack, not active, "
         "unmatched, last updated from 2026-01-01, last updated to 2026-02-01, "
         "open longer than 3 days, never signed in or last sign-in before 2026-09-01 "
-        "without Email or App access with Team, unit"
+        "without Email or App access with Team, unit, without a note"
     )
     assert [part.text for part in filter_phrases(Filters(waiting=timedelta(hours=1)))] == [
         "open longer than 1 hour"
@@ -133,6 +136,7 @@ def test_an_address_of_no_filters_is_empty() -> None:
         ("match", "both"),
         ("person", "gone"),
         ("account", "lost"),
+        ("note", "some"),
         ("as_of", "yesterday"),
         ("as_of", "2026-13-45"),
         ("as_of", "2026-11-23T06:00:00Z; DROP TABLE account"),
@@ -247,7 +251,11 @@ def test_each_account_has_a_value_in_a_column_or_none(
 
 
 def test_matches_and_activities_partition_the_list(office: Connection) -> None:
-    for name, values in (("match", get_args(MatchFilter)), ("active", get_args(ActiveFilter))):
+    for name, values in (
+        ("match", get_args(MatchFilter)),
+        ("active", get_args(ActiveFilter)),
+        ("note", get_args(NoteFilter)),
+    ):
         parts = [count_accounts(office, Filters(**{name: value})) for value in values]
         assert sum(parts) == count_accounts(office, Filters())
 

@@ -22,11 +22,10 @@ from data.history.remove import remove_snapshot
 from data.home import Home
 from data.inbox.inbox import load_inbox, put_into_inbox
 from data.people.directories import directory_names, save_directories
-from data.records.decisions import InvalidInput
+from data.records.decisions import MATCH_OVERRIDES, InvalidInput, decisions_by_account
 from data.records.matches import (
     MatchOverride,
     save_match_overrides,
-    withdraw_match_overrides,
 )
 from data.schema import account, account_version
 from data.service.rebuild import rebuild
@@ -41,7 +40,6 @@ from queries.matching import (
     evidence_text,
     match_candidates,
 )
-from queries.owners import overrides_by_account
 from queries.users.accounts import count_accounts, page_of_accounts
 from queries.users.detail import account_details
 from queries.users.facets import list_choices
@@ -134,9 +132,11 @@ def test_an_override_holds_until_it_is_withdrawn_or_replaced(loaded: Deliveries,
     }
     assert set(candidates(con, "suggested")) == {"3"}
     keys = [row.account_key for row in match_candidates(con, "decided").rows]
-    assert {row.decided_by for row in overrides_by_account(con, keys).values()} == {"Grace"}
+    assert {
+        row.decided_by for row in decisions_by_account(con, MATCH_OVERRIDES, keys).values()
+    } == {"Grace"}
     save_match_overrides(loaded.store, [nobody._replace(account_id="1")], "Hal")
-    withdraw_match_overrides(loaded.store, [("figma", "2")], "Hal")
+    MATCH_OVERRIDES.withdraw(loaded.store, [{"integration": "figma", "account_id": "2"}], "Hal")
     con.rollback()
     assert {name: row[0] for name, row in candidates(con, "decided").items()} == {"1": None}
     assert set(candidates(con, "suggested")) == {"2", "3"}
@@ -186,9 +186,8 @@ def test_an_override_applies_to_every_query_and_changes_no_history(
         assert all(each in content for each in (b"Lady Byron", b"Matched by", b"Grace")), form
     (key,) = con.scalars(select(account.c.account_key).where(account.c.account_id == "8"))
     assert account_details(con, Filters(), [key])[key].account.user_name == "Lady Byron"
-    withdraw_match_overrides(
-        loaded.store, [("figma", "8")], "Hal", withdrawn_at=MONDAY + timedelta(hours=1)
-    )
+    account_8 = {"integration": "figma", "account_id": "8"}
+    MATCH_OVERRIDES.withdraw(loaded.store, [account_8], "Hal", MONDAY + timedelta(hours=1))
     assert unmatched(con) == before
     assert unmatched(con, as_of=MONDAY) == before - {"a8"}
     assert con.execute(select(account_version)).all() == history

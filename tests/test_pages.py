@@ -34,6 +34,7 @@ ONE_VALUE_EACH = [
     *(("match", value) for value in ("matched", "unmatched")),
     *(("person", value) for value in OWNERS),
     *(("account", value) for value in ACCOUNT_STATUSES),
+    *(("note", value) for value in ("yes", "no")),
     ("integration", "figma"),
     ("role", "Editor"),
     ("q", "ada"),

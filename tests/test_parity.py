@@ -29,6 +29,7 @@ from data.inbox.quarantine import record_quarantined
 from data.people.directories import save_directories
 from data.records.exceptions import FindingKey, RiskException, RuleSettings, add_exceptions
 from data.records.matches import MatchOverride, save_match_overrides
+from data.records.notes import NamedAccount, save_note
 from data.sample.files import write_sample
 from data.schema import account, account_current, account_version, is_same_account
 from data.store.copy_protocol import copied_query
@@ -185,6 +186,7 @@ def _say(engine: Engine, folder: Path) -> None:
     save_directories(engine, {"Figma": True, "hr": True})
     svc = MatchOverride("odd", "svc", "Its owner.", "Figma", "1", "Zoë Decided", None)
     save_match_overrides(engine, [svc], "Ada", decided_at=MIDDLE - timedelta(days=2))
+    save_note(engine, [NamedAccount("odd", "a_b")], "=1+1\nof Zoë", "Ada", written_at=MIDDLE)
     record_quarantined(
         engine, folder / "odd" / "2026-03-14T06-00-00Z.csv", "on hold", "Too many leave."
     )
@@ -207,6 +209,8 @@ SOME = [
     Filters(q="decided", match="matched"),
     Filters(q="ANGSTRÖM zoë", as_of=MIDDLE),
     Filters(q="100%"),
+    Filters(note="yes"),
+    Filters(note="no", as_of=MIDDLE),
     Filters(q="a_b"),
     Filters(q="back \\ slash"),
     Filters(q="οδοσ"),
@@ -282,8 +286,8 @@ def listed_questions() -> Iterator[tuple[str, Question]]:
         yield (
             f"columns {filters.params()}",
             lambda con, f=filters: fetched(
-                Listing(con, ListRequest(f, columns=("roles", "attributes"))),
-                lambda one: one.json_rows(["roles"]),
+                Listing(con, ListRequest(f, columns=("roles", "attributes", "note"))),
+                lambda one: one.json_rows(["roles", "note"]),
             ),
         )
         yield f"accounts {filters.params()}", lambda con, f=filters: histories(con, f)

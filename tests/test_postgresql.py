@@ -35,6 +35,7 @@ from sqlalchemy import (
     column,
     create_engine,
     func,
+    insert,
     inspect,
     select,
     table,
@@ -49,7 +50,8 @@ from data.history.load import LoadResult, load
 from data.home import Home, current_home
 from data.inbox.inbox import Outcome, load_inbox, put_into_inbox
 from data.records.matches import MatchOverride, save_match_overrides
-from data.schema import account_current, account_version, metadata, snapshot
+from data.records.notes import NamedAccount, save_note
+from data.schema import account_current, account_version, metadata, saved_view, snapshot
 from data.service.rebuild import RebuildFailed, rebuild
 from data.staging import staging_metadata
 from data.store.citus import ClusterError, distribute
@@ -280,6 +282,11 @@ def test_restricted_views_show_the_same_as_in_duckdb(
         for name in ("figma", "slack"):
             path = a_snapshot_file(tmp_path, people, integration=name)
             load(engine, SnapshotFile(path, name, TODAY), confirmed=True)
+        accounts = [NamedAccount(name, "zoe") for name in ("figma", "slack")]
+        save_note(engine, accounts, "Zoe Lovelace is away", "zoe@x.io", written_at=TODAY)
+        with engine.begin() as con:
+            views = [("All", None), ("Ours", ["figma"]), ("Both", ["figma", "slack"]), ("None", [])]
+            con.execute(insert(saved_view), [a_view(*view) for view in views])
     only = [table for table in metadata.sorted_tables if table.name != "row_fingerprint"]
     for personal in PersonalData:
         for integrations in (("figma",), None):
@@ -291,6 +298,11 @@ def test_restricted_views_show_the_same_as_in_duckdb(
             assert found[0] == found[1]
             if personal is not PersonalData.SHOWN:
                 assert not re.search("zoe|lovelace", str(found[0]).casefold())
+
+
+def a_view(name: str, integrations: list[str] | None) -> dict[str, Any]:
+    view = {"name": name, "integrations": integrations, "address": "q=zoe"}
+    return view | {"saved_by": "zoe@x.io", "saved_at": TODAY}
 
 
 def _but_for_times(row: Row[Any]) -> str:

@@ -29,6 +29,8 @@ from data.home import Home, current_home
 from data.inbox.inbox import load_inbox
 from data.records.exceptions import FindingKey, RiskException, add_exceptions
 from data.records.matches import MatchOverride, save_match_overrides
+from data.records.notes import NamedAccount, save_note
+from data.records.views import SavedView, save_view
 from data.schema import account, account_current, metadata
 from data.service.active_store import StoreStatus, set_store_status
 from data.store.adapter import ADAPTERS
@@ -36,7 +38,7 @@ from data.store.engine import close_stores, open_store, restricted_engine
 from data.store.pseudonyms import VALUE_COLUMNS, key_statements, keyed_digest, read_or_create_key
 from data.store.search_text import SEARCH_COLUMNS
 from queries.export.formats import FORMATS
-from queries.export.listing import Listing, ListRequest
+from queries.export.listing import LISTING_COLUMNS, Listing, ListRequest
 from queries.filters import Filters
 from queries.review.rules import RULES
 from queries.users.accounts import SORTS, count_accounts, sorted_accounts
@@ -82,6 +84,9 @@ def masked_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
         add_exceptions(engine, [(finding, TODAY)], RiskException("Zelda may", "zz@x.io"))
         theirs = ("Zelda’s.", "figma", "zz-account-figma", "Zelda the Other")
         save_match_overrides(engine, [MatchOverride("slack", "bob", *theirs)], "zz@x.io")
+        everywhere = [NamedAccount(name, f"zz-account-{name}") for name in ("figma", "slack")]
+        save_note(engine, everywhere, "Zelda is on leave", "zz@x.io")
+        save_view(engine, SavedView("Zelda", None, "q=Zelda", ("figma", "slack")), "zz@x.io")
         yield current_home()
         close_stores()
 
@@ -102,6 +107,7 @@ def test_no_table_contains_a_name(masked: Engine) -> None:
         assert count_accounts(con, Filters()) == 4
         assert count_accounts(con, Filters(match="unmatched")) == 1, "one was decided"
         assert count_accounts(con, Filters(role=("Admin",))) == 2
+        assert count_accounts(con, Filters(note="yes")) == 0, "who may not read them has none"
 
 
 def test_accounts_of_one_person_are_still_found(masked: Engine) -> None:
@@ -161,7 +167,8 @@ def _inversions(numbers: list[int]) -> int:
 @pytest.mark.parametrize("form", FORMATS)
 def test_no_download_contains_a_name(masked: Engine, form: str) -> None:
     with masked.connect() as con:
-        content = content_of(FORMATS[form].write, Listing(con, ListRequest(Filters())))
+        request = ListRequest(Filters(), columns=tuple(LISTING_COLUMNS))
+        content = content_of(FORMATS[form].write, Listing(con, request))
     if form == "xlsx":
         book = openpyxl.load_workbook(io.BytesIO(content))
         text = str([[cell.value for row in sheet for cell in row] for sheet in book])

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine
 
 from data.files.naming import SnapshotFile
 from data.history.load import load
-from data.records.decisions import InvalidInput
+from data.records.decisions import EXCEPTIONS, InvalidInput
 from data.records.exceptions import (
     FindingKey,
     RiskException,
@@ -24,7 +24,6 @@ from data.records.exceptions import (
     add_exceptions,
     read_rule_settings,
     save_rule_settings,
-    withdraw_exception,
 )
 from data.states import STATE_NAMES, UNRECOGNIZED
 from data.store.engine import open_store
@@ -579,7 +578,7 @@ def test_a_withdrawn_acceptance_counts_no_more_but_did_then(
     bad = an_account("bad", state="Deleted")
     live(bad, bad, bad, bad)
     add_exceptions(store, [(BAD, day(0))], FINE, accepted_at=day(1))
-    withdraw_exception(store, BAD, "Ada", withdrawn_at=day(3))
+    EXCEPTIONS.withdraw(store, [BAD._asdict()], "Ada", day(3))
     assert found(con, BAD.rule) == {"bad": day(0)}
     assert found(con, BAD.rule, as_of=day(2)) == {}
     assert found(con, BAD.rule, as_of=day(0)) == {"bad": day(0)}

@@ -34,6 +34,7 @@ class Account(NamedTuple):
     wanted_roles: Collection[str] = ()
     """They come first and are marked."""
     account_id: str | None = None
+    note: sa.Row[Any] | None = None
 
     @property
     def is_contradiction(self) -> bool:
@@ -141,6 +142,7 @@ COLUMNS: dict[str, AccountColumn] = {
     "open_since": AccountColumn(_open_since_cell, 1.2, is_time=True),
     "role_count": AccountColumn(lambda a: ut.number(len(a.row.roles)), 0.8, numeric=True),
     "account_id": AccountColumn(lambda a: ut.identifier(a.account_id, is_code=True), 1.2),
+    "note": AccountColumn(lambda a: ut.text(a.note and a.note.text), 2),
 }
 """The columns of the list that the table can show, beside one for each attribute."""
 

@@ -12,11 +12,10 @@ from data.access.roles import Permission
 from data.formatting import count_of
 from data.people.directories import save_directories
 from data.records.audit_log import Event
-from data.records.decisions import InvalidInput
+from data.records.decisions import MATCH_OVERRIDES, InvalidInput
 from data.records.matches import (
     MatchOverride,
     save_match_overrides,
-    withdraw_match_overrides,
 )
 from queries.matching import MAX_SHOWN, MatchCandidates, MatchKind, evidence_text
 from server.authorize import authorize, record_decision, writable_store
@@ -204,8 +203,8 @@ def _assign_nobody(rows: Sequence[sa.Row[Any]], author: str) -> None:
 
 
 def _withdraw(rows: Sequence[sa.Row[Any]], author: str) -> None:
-    accounts = [(row.integration, row.account_id) for row in rows]
-    withdraw_match_overrides(_store(rows), accounts, author)
+    accounts = [{"integration": row.integration, "account_id": row.account_id} for row in rows]
+    MATCH_OVERRIDES.withdraw(_store(rows), accounts, author)
 
 
 def _store(rows: Sequence[sa.Row[Any]]) -> sa.Engine:

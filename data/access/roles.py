@@ -24,6 +24,9 @@ class Permission(StrEnum):
     REMOVE_SNAPSHOTS = "remove snapshots"
     ADD_EXCEPTIONS = "add exceptions"
     EXPORT_EVIDENCE = "export evidence"
+    WRITE_NOTES = "write notes"
+    SAVE_VIEWS = "save views"
+    SHARE_VIEWS = "save views for everybody"
     CHANGE_SETTINGS = "change settings"
 
 
@@ -47,7 +50,15 @@ ROLES: dict[str, RolePermissions] = {
     "Super Admin": RolePermissions(frozenset(Permission) - {Permission.AUDIT}),
     "Admin": RolePermissions(frozenset(Permission) - {Permission.AUDIT}),
     "Analyst": RolePermissions(
-        frozenset({Permission.USERS, Permission.PEOPLE, Permission.CHANGES, Permission.DOWNLOAD})
+        frozenset(
+            {
+                Permission.USERS,
+                Permission.PEOPLE,
+                Permission.CHANGES,
+                Permission.DOWNLOAD,
+                Permission.SAVE_VIEWS,
+            }
+        )
     ),
     "Manager": RolePermissions(
         frozenset({Permission.HEALTH, Permission.PEOPLE}), PersonalData.HIDDEN
@@ -62,12 +73,16 @@ PERMISSIONS_NEEDING_NAMES = frozenset(
         Permission.EXPORT_EVIDENCE,
         Permission.LOAD_FILES,
         Permission.MATCH,
+        Permission.SAVE_VIEWS,
+        Permission.SHARE_VIEWS,
+        Permission.WRITE_NOTES,
     }
 )
 """Permissions that a person who sees pseudonyms does not have.
 
 Whoever loads a file with a guess would find the pseudonym of the guess in the lists. Errors of
-files and servers quote names, and are for those who load files.
+files and servers quote names, and are for those who load files. Notes, and the names and addresses
+of views, are what people typed.
 """
 
 

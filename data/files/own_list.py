@@ -49,9 +49,10 @@ COMPUTED_HEADINGS = {
     "state_since": "State since",
     "open_since": "Open since",
     "role_count": "Number of roles",
+    "note": "Note",
 }
-"""Columns that follow from the history or from other columns: a list has them where a person chose
-them, and a load leaves them out."""
+"""Columns that follow from the history or from other columns, or that people write: a list has them
+where a person chose them, and a load leaves them out."""
 
 APOSTROPHES_HEADING = "Apostrophes added"
 """Marks the rows of a CSV with apostrophes that keep text from running as a formula."""
@@ -80,12 +81,11 @@ SHOWN_AS = {
 }
 """Column → the text of a value in it that Rollcall could not read."""
 
+LIST_HEADINGS = HEADINGS | FURTHER_HEADINGS | COMPUTED_HEADINGS
+"""All columns that a list can have."""
+
 RESERVED_KEYS = {
-    *(
-        heading_key(text)
-        for pair in (HEADINGS | FURTHER_HEADINGS | COMPUTED_HEADINGS).items()
-        for text in pair
-    ),
+    *(heading_key(text) for pair in LIST_HEADINGS.items() for text in pair),
     *map(heading_key, ("user_text", APOSTROPHES_HEADING)),
 }
 

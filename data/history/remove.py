@@ -13,7 +13,7 @@ from data.history.rollups import delete_counts
 from data.history.sign_ins import delete_sign_ins
 from data.history.versions import stage_delta_rows, write_versions
 from data.people.directories import refresh_people
-from data.records.matches import unlink_account_keys
+from data.records.decisions import unlink_account_keys
 from data.schema import account, integration, row_fingerprint, snapshot
 from data.staging import stage_change
 from data.store.engine import write_connection

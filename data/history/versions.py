@@ -30,7 +30,7 @@ from data.history.since import (
     since_columns,
 )
 from data.people.clues import email_clue, id_clue
-from data.records.matches import link_account_keys
+from data.records.decisions import link_account_keys
 from data.schema import (
     DERIVED_COLUMNS,
     FAILURE_COLUMNS,

@@ -21,9 +21,9 @@ from data.home import Home
 from data.inbox.actions import requeue_file
 from data.inbox.quarantine import QuarantineStatus, find_quarantined_path
 from data.schema import (
+    RECORD_TABLES,
     account,
     account_current,
-    exception,
     integration,
     is_same_account,
     match_override,
@@ -34,8 +34,11 @@ from data.store.engine import write_transaction
 log = logging.getLogger("rollcall")
 
 ACCOUNT_REFERENCES = (
-    (exception.c.integration, exception.c.account_id),
-    (match_override.c.integration, match_override.c.account_id),
+    *(
+        (table.c.integration, table.c.account_id)
+        for table in RECORD_TABLES
+        if {"integration", "account_id"} <= set(table.c.keys())
+    ),
     (match_override.c.person_integration, match_override.c.person_id),
 )
 """Where records of people name accounts: by integration and account ID."""
@@ -109,7 +112,7 @@ def _limit_and_moments(con: Connection, integration_name: str) -> tuple[float | 
 
 
 def _rename_in_records(engine: sa.Engine, integration_name: str, usernames: dict[str, str]) -> None:
-    """Exceptions and owners stay with their accounts."""
+    """Exceptions, owners and notes stay with their accounts."""
     with write_transaction(engine) as con:
         for name, account_id in ACCOUNT_REFERENCES:
             is_named = name == integration_name

@@ -54,6 +54,11 @@ class Event(StrEnum):
     EXCEPTION_WITHDRAWN = "withdrew an exception"
     MATCH_OVERRIDDEN = "assigned an owner"
     MATCH_OVERRIDE_WITHDRAWN = "withdrew an owner"
+    NOTE_WRITTEN = "wrote a note"
+    NOTE_REMOVED = "removed a note"
+    VIEW_SAVED = "saved a view"
+    VIEW_RENAMED = "renamed a view"
+    VIEW_DELETED = "deleted a view"
     SETTING_CHANGED = "changed a setting"
     REVEALED = "revealed pseudonyms"
 

@@ -8,13 +8,10 @@ from datetime import date, datetime
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy import ColumnElement, Connection, and_
+from sqlalchemy import Connection
 
-from data.formatting import utc_now
-from data.records.decisions import InvalidInput, replace, required_text, withdraw
+from data.records.decisions import EXCEPTIONS, required_text
 from data.records.settings import read_setting, save_setting
-from data.schema import exception
-from data.store.engine import write_transaction
 
 MAX_REASON_LENGTH = 1_000
 """Characters of a reason."""
@@ -99,45 +96,14 @@ def add_exceptions(
     Replaces earlier exceptions for the same findings. `accepted_at`: naive UTC; default: now.
     Raises InvalidInput.
     """
-    accepted_at = accepted_at or utc_now()
     reason = required_text(risk_exception.reason, "reason", MAX_REASON_LENGTH)
-    accepted_by = required_text(risk_exception.accepted_by, "name")
-    until = risk_exception.until
-    if until and until < accepted_at.date():
-        raise InvalidInput(f"{until} has passed.")
     rows = [
         {
             **finding._asdict(),
             "snapshot_taken_at": snapshot_taken_at,
             "reason": reason,
-            "accepted_by": accepted_by,
-            "accepted_at": accepted_at,
-            "until": until,
+            "until": risk_exception.until,
         }
         for finding, snapshot_taken_at in findings
     ]
-    with write_transaction(engine) as con:
-        replace(con, exception, FindingKey._fields, rows, accepted_by, accepted_at)
-
-
-def withdraw_exception(
-    engine: sa.Engine,
-    finding: FindingKey,
-    withdrawn_by: str,
-    *,
-    withdrawn_at: datetime | None = None,
-) -> None:
-    """Withdraw the exception for a finding. Raises InvalidInput."""
-    actor = required_text(withdrawn_by, "name")
-    with write_transaction(engine) as con:
-        withdraw(con, exception, [finding._asdict()], actor, withdrawn_at or utc_now())
-
-
-def is_in_force(moment: datetime) -> ColumnElement[bool]:
-    """Whether an exception is in force at a moment (naive UTC), if its finding still is."""
-    columns = exception.c
-    return and_(
-        columns.accepted_at <= moment,
-        columns.until.is_(None) | (columns.until >= moment.date()),
-        columns.withdrawn_at.is_(None) | (columns.withdrawn_at > moment),
-    )
+    EXCEPTIONS.save(engine, rows, risk_exception.accepted_by, accepted_at)

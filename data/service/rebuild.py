@@ -25,7 +25,7 @@ from data.home import Home
 from data.inbox.actions import finish_interrupted
 from data.inbox.inbox import describe_load
 from data.people.directories import refresh_people
-from data.records.matches import link_account_keys, unlink_account_keys
+from data.records.decisions import link_account_keys, unlink_account_keys
 from data.schema import RECORD_TABLES, integration
 from data.service.archive_check import (
     archive_key,

@@ -142,6 +142,12 @@ has_role = _sql_function(
 )
 """Whether an account has a role: `has_role(accounts.c.roles, name)`."""
 
+
+def has_only(texts: ColumnElement[Any], allowed: Sequence[str]) -> ColumnElement[bool]:
+    """Whether all texts of a list are allowed; NULL for no list."""
+    return texts.op("<@", return_type=sa.Boolean())(sa.cast(array(allowed), sa.ARRAY(sa.String)))
+
+
 _is_one_of = _sql_function(
     "is_one_of",
     sa.Boolean(),

@@ -15,7 +15,7 @@ from sqlalchemy.dialects.postgresql import array
 from data.access.roles import PersonalData, Visibility
 from data.schema import integration, metadata, setting, snapshot
 from data.states import NO_REASON
-from data.store.dialect import regex_matches
+from data.store.dialect import has_only, regex_matches
 from data.store.pseudonyms import MASKS
 
 NON_PERSONAL_COLUMNS = frozenset(
@@ -88,15 +88,10 @@ PSEUDONYM_MASKS: ColumnMasks = {
 
 MASKS_BY_MODE = {PersonalData.HIDDEN: HIDING_MASKS, PersonalData.PSEUDONYMS: PSEUDONYM_MASKS}
 
+FREE_TEXT_TABLES = {"rejected_row", "row_fingerprint", "audit_event", "note", "saved_view"}
 HIDDEN_TABLES = {
-    PersonalData.HIDDEN: {
-        "rejected_row",
-        "exception",
-        "row_fingerprint",
-        "last_sign_in",
-        "audit_event",
-    },
-    PersonalData.PSEUDONYMS: {"rejected_row", "row_fingerprint", "audit_event"},
+    PersonalData.HIDDEN: {*FREE_TEXT_TABLES, "exception", "last_sign_in"},
+    PersonalData.PSEUDONYMS: FREE_TEXT_TABLES,
 }
 """Tables without any visible row."""
 
@@ -149,6 +144,8 @@ def _row_condition(
         return table.c.name.in_(visibility.integrations)
     if "integration_id" in table.c:
         return table.c.integration_id.in_(ids)
+    if "integrations" in table.c:
+        return has_only(table.c.integrations, visibility.integrations)
     if "integration" in table.c:
         return table.c.integration.in_(visibility.integrations)
     if "snapshot_id" in table.c:

@@ -1,7 +1,7 @@
 """A list of accounts as evidence: what a reader filtered on the Users page.
 
-Every row follows from the pack's snapshots, its filters, and its match overrides. “Now” is the
-moment of the request, so a filter by how long accounts wait always gives the same answer.
+Every row follows from the pack's snapshots, filters, match overrides and notes. “Now” is the moment
+of the request, so a filter by how long accounts wait always gives the same answer.
 """
 
 from collections.abc import Mapping
@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
+from data.records.decisions import MATCH_OVERRIDES, NOTES
 from data.schema import snapshot
 from data.states import STATES
 from queries.evidence.pack import (
@@ -23,8 +24,9 @@ from queries.evidence.pack import (
     to_json_value,
 )
 from queries.evidence.people import (
+    NOTES_FILE,
     OVERRIDES_FILE,
-    overrides_json,
+    decisions_json,
     people_members,
     restore_people,
     with_directories,
@@ -57,9 +59,11 @@ def accounts_pack(listing: Listing, made_at: datetime) -> EvidencePack:
     """The pack of a list of accounts."""
     con, filters, manifest = listing.con, listing.request.filters, build_manifest(listing)
     moment, names = filters.as_of, filters.integration
-    people = {OVERRIDES_FILE: overrides_json(con, names, moment)}
+    records = {OVERRIDES_FILE: decisions_json(con, MATCH_OVERRIDES, names, moment)}
+    if filters.note:
+        records[NOTES_FILE] = decisions_json(con, NOTES, names, moment)
     if filters.person:
-        people = people_members(con, names, moment)
+        records |= people_members(con, names, moment)
         names = with_directories(con, names)
     snapshots = snapshot_entries(con, names, moment)
     params = replace(filters, as_of=None).params()
@@ -71,7 +75,7 @@ def accounts_pack(listing: Listing, made_at: datetime) -> EvidencePack:
             "README.txt": README.format(accounts=manifest.accounts, states=_state_texts()).encode(),
             "states.json": json_bytes(STATE_DEFINITIONS),
             "snapshots.json": json_bytes(snapshots),
-            **people,
+            **records,
             ACCOUNTS.rows_file: partial(write_json, listing),
             "accounts.csv": partial(write_safe_csv, listing),
         },
@@ -112,14 +116,15 @@ accounts.csv, accounts.json  One row per account, by integration and account ID,
 snapshots.json               The snapshots that the rows follow from, with their hashes.
 match_overrides.json         The owners that people assigned to accounts without a user.
 people.json                  If the rows depend on people: the directories and the grace period.
+notes.json                   If the rows depend on notes: those in force.
 states.json                  The definitions of the provisioning states.
 manifest.json                The filters, the row count and the SHA-256 of every file in the pack.
 
 To verify the pack on a machine with the archive:  rollcall verify PACK
 
 That proves that every row follows from the snapshots and that none is missing. It cannot prove the
-snapshots themselves, which are what the integrations reported, nor the match overrides, which are
-as they were recorded. All times are UTC.
+snapshots themselves, which are what the integrations reported, nor the match overrides and notes,
+which are as they were recorded. All times are UTC.
 
 The provisioning states
 

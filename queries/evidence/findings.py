@@ -9,7 +9,6 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from queries.evidence.pack import (
     ReadJson,
     json_bytes,
     parse_time,
+    row_from_json,
     row_to_json,
     snapshot_entries,
     to_json_value,
@@ -145,20 +145,10 @@ def _from_manifest(con: Connection, manifest: Mapping[str, Any]) -> EvidencePack
 
 
 def _restore_records(engine: sa.Engine, read_json: ReadJson) -> None:
-    rows = [
-        {name: _parse_value(name, value) for name, value in row.items()}
-        for row in read_json("exceptions.json")
-    ]
+    rows = [row_from_json(exception, row) for row in read_json("exceptions.json")]
     with engine.begin() as con:
         con.execute(sa.insert(exception), rows) if rows else None
     restore_people(engine, read_json)
-
-
-def _parse_value(name: str, value: Any) -> Any:
-    """A value of an exception, from JSON."""
-    if name in ("snapshot_taken_at", "accepted_at", "withdrawn_at"):
-        return parse_time(value)
-    return date.fromisoformat(value) if name == "until" and value else value
 
 
 FINDINGS = EvidenceKind(

@@ -120,6 +120,17 @@ def row_to_json(row: Mapping[Any, Any]) -> dict[str, Any]:
     return {name: to_json_value(value) for name, value in row.items()}
 
 
+def row_from_json(table: sa.Table, row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of a table from JSON values."""
+    python_types = {name: table.c[name].type.python_type for name in row}
+    return {
+        name: python_types[name].fromisoformat(value.removesuffix("Z"))
+        if value and issubclass(python_types[name], date)
+        else value
+        for name, value in row.items()
+    }
+
+
 def to_json_value(value: Any) -> Any:
     """The value for JSON; moments are naive UTC."""
     if isinstance(value, datetime):

@@ -9,14 +9,15 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, select
 
 from data.people.directories import directory_names, save_directories
+from data.records.decisions import MATCH_OVERRIDES, NOTES, Decisions, link_account_keys
 from data.records.exceptions import read_rule_settings, save_rule_settings
-from data.records.matches import link_account_keys
-from data.schema import integration, match_override
+from data.schema import integration
 from data.store.engine import write_transaction
-from queries.evidence.pack import ReadJson, json_bytes, parse_time, row_to_json
-from queries.owners import OVERRIDE_COLUMNS, active_overrides
+from queries.evidence.pack import ReadJson, json_bytes, row_from_json, row_to_json
+from queries.scope import in_integrations
 
 PEOPLE_FILE, OVERRIDES_FILE = "people.json", "match_overrides.json"
+NOTES_FILE = "notes.json"
 
 
 def with_directories(con: Connection, integrations: Sequence[str]) -> tuple[str, ...]:
@@ -37,26 +38,30 @@ def people_members(
                 "grace_days": read_rule_settings(con).grace_days,
             }
         ),
-        OVERRIDES_FILE: overrides_json(con, integrations, as_of),
+        OVERRIDES_FILE: decisions_json(con, MATCH_OVERRIDES, integrations, as_of),
     }
 
 
-def overrides_json(con: Connection, integrations: Sequence[str], as_of: datetime | None) -> bytes:
-    """The match overrides in force."""
-    rows = active_overrides(con, integrations, as_of)
-    return json_bytes([row_to_json(row) for row in rows])
+def decisions_json(
+    con: Connection, kind: Decisions, integrations: Sequence[str], as_of: datetime | None
+) -> bytes:
+    """The decisions in force, with the columns that mean something in another store."""
+    columns = kind.table.c
+    left_out = ("account_key", "withdrawn_by", "withdrawn_at")
+    query = (
+        select(*(column for column in columns if column.name not in left_out))
+        .where(kind.is_in_force(as_of), in_integrations(kind.table, integrations))
+        .order_by(columns.integration, columns.account_id)
+    )
+    return json_bytes([row_to_json(row) for row in con.execute(query).mappings()])
 
 
 def restore_people(engine: sa.Engine, read_json: ReadJson) -> None:
     """Put what a pack has of these files into a store that holds its snapshots."""
-    with suppress(KeyError):
-        overrides = [
-            {name: row[name] for name in OVERRIDE_COLUMNS}
-            | {"decided_at": parse_time(row["decided_at"])}
-            for row in read_json(OVERRIDES_FILE)
-        ]
-        with write_transaction(engine) as con:
-            con.execute(sa.insert(match_override), overrides) if overrides else None
+    for file, kind in ((OVERRIDES_FILE, MATCH_OVERRIDES), (NOTES_FILE, NOTES)):
+        with suppress(KeyError), write_transaction(engine) as con:
+            rows = [row_from_json(kind.table, row) for row in read_json(file)]
+            con.execute(sa.insert(kind.table), rows) if rows else None
             link_account_keys(con)
     with suppress(KeyError):
         records = read_json(PEOPLE_FILE)

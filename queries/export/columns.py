@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, case, func
 
 from data.files.headers import heading_key
 from data.files.json import json_pointer
-from data.files.own_list import COMPUTED_HEADINGS, FURTHER_HEADINGS, HEADINGS, attribute_heading
+from data.files.own_list import COMPUTED_HEADINGS, LIST_HEADINGS, attribute_heading
 from data.history.normalize import REPORTED
 from data.schema import is_unmatched
 from data.states import OPEN_STATES
@@ -49,12 +49,13 @@ WIDTHS = {
     "last_updated": 22,
     "last_sign_in": 22,
     "account_id": 24,
+    "note": 40,
 }
 """Column → characters in a spreadsheet, where they are not 20."""
 
 LISTING_COLUMNS: dict[str, ListingColumn] = {
     name: ListingColumn(name, heading, WIDTHS.get(name, 20))
-    for name, heading in (HEADINGS | FURTHER_HEADINGS | COMPUTED_HEADINGS).items()
+    for name, heading in LIST_HEADINGS.items()
     if name not in ("role_details", "flags")
 }
 """All columns to choose from. `attributes` stands for every further column of the snapshots."""

@@ -6,7 +6,7 @@ count and its snapshots agree even while a load happens.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -42,6 +42,7 @@ from queries.export.columns import (
     parse_columns,
 )
 from queries.filters import Filters
+from queries.notes import notes_in_force
 from queries.users.accounts import attribute_names, parse_sort, sorted_accounts
 
 MAX_ATTRIBUTE_COLUMNS = 200
@@ -219,10 +220,7 @@ class Listing:
         DuckDB skips the columns that nobody uses. States and integrations are numbers until the
         sort is done, as it holds its rows in memory.
         """
-        names = {column.name for column in columns}
-        query = self._sorted_query(
-            with_account_id="account_id" in names, with_sign_in="last_sign_in" in names
-        )
+        query = self._sorted_query({column.name for column in columns})
         rows = scan(self.con, query, self.workspace, "sorted")
         replacements = {
             "integration": _name_of(rows.c.integration_id, self._integration_names),
@@ -238,19 +236,18 @@ class Listing:
         """Number → name."""
         return {row.integration_id: row.name for row in self.con.execute(select(integration))}
 
-    def _sorted_query(
-        self, *, with_account_id: bool = False, with_sign_in: bool = False
-    ) -> sa.Select[Any]:
+    def _sorted_query(self, names: Collection[str] = ()) -> sa.Select[Any]:
+        """The list in its order; of the columns in other tables, those that are named."""
         sort, descending = parse_sort(self.request.sort)
         query = sorted_accounts(
             self.con,
             self.request.filters,
             sort=sort,
             descending=descending,
-            with_sign_in=with_sign_in,
+            with_sign_in="last_sign_in" in names,
         )
         source = query.selected_columns.account_key.table
-        if with_sign_in:
+        if "last_sign_in" in names:
             query = query.add_columns(source.c.last_sign_in)
         state = source.c.provisioning_state
         state_place = case(*((state == name, n) for n, name in enumerate(STATE_BY_NAME)))
@@ -258,11 +255,14 @@ class Listing:
             *(source.c[n] for n in ("integration_id", "role_details", "flags")),
             sa.cast(state_place, sa.SmallInteger).label("state_place"),
         )
-        if not with_account_id:
-            return query
-        return query.add_columns(account.c.account_id).join(
-            account, is_same_account(account, source)
-        )
+        if "account_id" in names:
+            is_same = is_same_account(account, source)
+            query = query.add_columns(account.c.account_id).join(account, is_same)
+        if "note" in names:
+            notes = notes_in_force(self.request.filters.as_of)
+            is_noted = notes.c.account_key == source.c.account_key
+            query = query.add_columns(notes.c.text.label("note")).outerjoin(notes, is_noted)
+        return query
 
 
 ROLE_COLUMNS = ("integration", "user_name", "user_email", "username_in_app", "account_id")

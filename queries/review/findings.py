@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection, and_, func, select
 
-from data.records.exceptions import FindingKey, is_in_force
+from data.records.decisions import EXCEPTIONS
+from data.records.exceptions import FindingKey
 from data.schema import account, exception, integration, is_same_account
 from queries.cache import cached
 from queries.paging import cut_page
@@ -84,7 +85,7 @@ def _without_exceptions(view: View) -> View:
 
 def _has_exceptions(con: Connection, view: View, rule: Rule) -> bool:
     is_of_rule = exception.c.rule == rule.name
-    has_exceptions = sa.exists().where(is_of_rule, is_in_force(view.records_until()))
+    has_exceptions = sa.exists().where(is_of_rule, EXCEPTIONS.is_in_force(view.records_until()))
     return bool(con.scalar(select(has_exceptions)))
 
 
@@ -224,7 +225,7 @@ def _exceptions_in_force(view: View, rule: Rule) -> sa.Select[*tuple[Any, ...]]:
         )
         .join_from(exception, integration, integration.c.name == columns.integration)
         .join(account, is_its_account)
-        .where(columns.rule == rule.name, is_in_force(view.records_until()))
+        .where(columns.rule == rule.name, EXCEPTIONS.is_in_force(view.records_until()))
     )
 
 

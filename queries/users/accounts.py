@@ -10,6 +10,7 @@ import numpy
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection, case, func, select
 
+from data.records.decisions import MATCH_OVERRIDES, NOTES, decisions_by_account
 from data.schema import (
     SLOW_CHANGING_COLUMNS,
     account,
@@ -25,7 +26,7 @@ from queries.cache import cached
 from queries.export.columns import column_value
 from queries.filters import Filters, account_rows, conditions
 from queries.lookup import lookup, lookup_versions
-from queries.owners import has_match_overrides, overrides_by_account, with_match_overrides
+from queries.owners import has_match_overrides, with_match_overrides
 from queries.paging import cut_page
 from queries.scope import Scope
 from queries.sign_ins import with_sign_ins
@@ -102,6 +103,8 @@ class AccountPage:
     """One per account, see `page_of_accounts`."""
     overrides: dict[int, sa.Row[Any]]
     """Account key → its match override, for accounts on the page that have one."""
+    notes: dict[int, sa.Row[Any]]
+    """Account key → its note, the same."""
     page: int
     """From 1; the first one where the requested page does not exist."""
 
@@ -130,14 +133,17 @@ def account_page(
     page: int,
     size: int = PAGE_SIZE,
 ) -> AccountPage:
-    """A page of the list with its counts and the owners that people assigned."""
+    """A page of the list with its counts, the owners that people assigned, and their notes."""
     order = {"sort": sort, "descending": descending, "size": size}
     rows = page_of_accounts(con, filters, page=page, **order)
     if not rows and page > 1:
         page = 1
         rows = page_of_accounts(con, filters, page=page, **order)
-    overrides = overrides_by_account(con, [row.account_key for row in rows], filters.as_of)
-    return AccountPage(con, filters, rows, overrides, page)
+    keys = [row.account_key for row in rows]
+    overrides, notes = (
+        decisions_by_account(con, kind, keys, filters.as_of) for kind in (MATCH_OVERRIDES, NOTES)
+    )
+    return AccountPage(con, filters, rows, overrides, notes, page)
 
 
 @cached(64)

@@ -11,13 +11,12 @@ import streamlit as st
 from data.access.roles import Permission
 from data.formatting import count_of, utc_now
 from data.records.audit_log import Event
-from data.records.decisions import InvalidInput
+from data.records.decisions import EXCEPTIONS, InvalidInput
 from data.records.exceptions import (
     MAX_REASON_LENGTH,
     FindingKey,
     RiskException,
     add_exceptions,
-    withdraw_exception,
 )
 from queries.review.duration import View
 from queries.review.findings import MAX_EXCEPTIONS_AT_ONCE, open_findings
@@ -99,7 +98,7 @@ def withdraw_form(rule: Rule, rows: Sequence[sa.Row[Any]]) -> None:
         with _invalid_input_shown():
             for finding, _ in findings:
                 store = writable_store(Permission.ADD_EXCEPTIONS, finding.integration)
-                withdraw_exception(store, finding, name)
+                EXCEPTIONS.withdraw(store, [finding._asdict()], name)
             remember_name(name)
             _record(Event.EXCEPTION_WITHDRAWN, findings)
             st.toast("Withdrawn. The findings are open again.")

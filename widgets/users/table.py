@@ -1,13 +1,14 @@
 """The table of accounts, and the notes around it."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import streamlit as st
 
 from data.access.roles import Permission
+from data.records.decisions import MATCH_OVERRIDES, NOTES, decisions_by_account
 from queries.filter_sentence import filter_phrases, ignored_params
 from queries.filters import Filters, wanted_roles
-from queries.owners import overrides_by_account
 from queries.users.accounts import PAGE_SIZES, SORTS, AccountPage, count_accounts
 from queries.users.detail import account_details
 from server.authorize import authorize, store_connection
@@ -16,6 +17,7 @@ from widgets.account_row import Account, table_columns, table_row
 from widgets.address import address_params, update_address
 from widgets.filters import show_ignored_params
 from widgets.users.columns import Columns
+from widgets.users.notes import can_write_notes, note_blocks, note_dialog, note_text
 from widgets.users.presets import suggest_fewer_filters
 from widgets.users_table import Block, TableRow, users_table
 
@@ -42,22 +44,17 @@ def show_table(
         update_address(sort=f"-{key}" if key == order and not descending else key, page=None)
         st.rerun("list")
 
-    def panels(ids: Sequence[str]) -> dict[str, list[Block]]:
-        with store_connection(Permission.USERS) as con:
-            details = account_details(con, filters, [int(id_) for id_ in ids])
-            owners = overrides_by_account(con, list(details), filters.as_of)
-        return {
-            str(key): account_panel.panel(account, as_of=filters.as_of, override=owners.get(key))
-            for key, account in details.items()
-        }
+    def act(_: str, id_: str) -> None:
+        note_dialog(int(id_))
 
     users_table(
         _table_rows(page, filters, columns.shown),
         columns=table_columns(columns.shown, is_chosen=bool(columns.chosen)),
         sort=order,
         descending=descending,
-        details=panels,
+        details=partial(_panels, filters),
         on_sort=sort_by,
+        on_action=act,
         caption="Users",
         empty=NO_ACCOUNTS if filters == filters.cleared() else NO_MATCHES,
         key="users",
@@ -66,19 +63,41 @@ def show_table(
     )
 
 
+def _panels(filters: Filters, ids: Sequence[str]) -> dict[str, list[Block]]:
+    """The details of the open rows."""
+    with store_connection(Permission.USERS) as con:
+        details = account_details(con, filters, [int(id_) for id_ in ids])
+        owners, notes = (
+            decisions_by_account(con, kind, list(details), filters.as_of)
+            for kind in (MATCH_OVERRIDES, NOTES)
+        )
+    can_write = filters.as_of is None and can_write_notes()
+    return {
+        str(key): [
+            *account_panel.panel(account, as_of=filters.as_of, override=owners.get(key)),
+            *note_blocks(notes.get(key), can_write=can_write),
+        ]
+        for key, account in details.items()
+    }
+
+
 def _table_rows(page: AccountPage, filters: Filters, names: Sequence[str]) -> list[TableRow]:
-    return [
+    rows = [
         table_row(
             Account(
                 row,
                 page.overrides.get(row.account_key),
                 wanted_roles(filters, row.roles),
                 page.account_ids.get(row.account_key),
+                page.notes.get(row.account_key),
             ),
             names,
         )
         for row in page.rows
     ]
+    for key, note in page.notes.items():
+        next(row for row in rows if row["id"] == str(key))["hint"] = note_text(note)
+    return rows
 
 
 def show_ignored(filters: Filters, columns: Columns, sort: str, page: int) -> None:

@@ -16,7 +16,7 @@ from streamlit.components.v2.types import ComponentRenderer
 from widgets import timezone
 
 Tone = Literal["good", "bad", "ongoing", "awaiting", "quiet", "warn"]
-Icon = Literal["check", "cross", "clock", "spinner", "dash", "plus", "question", "alert"]
+Icon = Literal["check", "cross", "clock", "spinner", "dash", "plus", "question", "alert", "memo"]
 
 Place = Literal["title", "app", "name", "state", "fact"]
 """Where a column stands on a phone, in two lines: title and state, app and name. A fact has a line
@@ -82,6 +82,8 @@ class TableRow(TypedDict):
     cells: Mapping[str, Cell]
     link: NotRequired[str]
     """What stands for the row in an address, where its ID holds for one store only."""
+    hint: NotRequired[str]
+    """A text that a mark in the first cell shows on hover and focus."""
 
 
 class TimelineEvent(TypedDict):
@@ -111,6 +113,7 @@ class Block(TypedDict):
     tone: NotRequired[Tone]
     mark: NotRequired[Cell | None]
     since: NotRequired[Cell | None]
+    actions: NotRequired[list[tuple[str, str]]]
 
 
 def column(
@@ -256,8 +259,12 @@ def note(
     mark: Cell | None = None,
     since: Cell | None = None,
     facts: Sequence[tuple[str, Cell]] = (),
+    actions: Sequence[tuple[str, str]] = (),
 ) -> Block:
-    """A sentence; above it a mark and a time, below it more facts."""
+    """A sentence; above it a mark and a time, below it more facts, and buttons.
+
+    `actions` are names and labels of the buttons.
+    """
     return {
         "kind": "note",
         "text": text,
@@ -265,6 +272,7 @@ def note(
         "mark": mark,
         "since": since,
         "items": list(facts),
+        "actions": list(actions),
     }
 
 
@@ -308,34 +316,45 @@ def users_table(
     descending: bool = False,
     on_sort: Callable[[str], None] = lambda _: None,
     on_row: Callable[[str], None] | None = None,
+    on_action: Callable[[str, str], None] = lambda *_: None,
     address: str = "",
     page: str = "",
 ) -> None:
-    """Draw one page of rows.
+    """Draw one page of rows; call it in a fragment: opening a row then reruns only that.
 
-    `details` gets the IDs of the open rows, `on_sort` the key of a clicked column. Without details
-    rows do not open; `on_row` gets the ID of a clicked one. Call it inside a fragment: opening a
-    row or sorting then reruns only the fragment.
-
-    `address` names the parameter that keeps the open rows; another `page` leads to its first row.
+    `details` gets the IDs of the open rows; without it, rows do not open. `on_sort` gets the key of
+    a clicked column, `on_row` the ID of a clicked row, `on_action` name and row of a button.
+    `address` names the parameter that keeps open rows; another `page` leads to its first row.
     """
     linked = {"open": _linked_rows(rows, address)}
-    open_ids = open_row_ids(st.session_state.get(key, linked), [r["id"] for r in rows])
-    blocks = details(open_ids) if details and open_ids else {}
+    blocks = _open_details(st.session_state.get(key, linked), rows, details)
     data = {
         "caption": caption,
         "columns": list(columns),
-        "sort": {"key": sort, "descending": descending} if sort else None,
         "rows": list(rows),
-        "details": {id: blocks.get(id, []) for id in open_ids},
-        "empty": empty,
+        "sort": {"key": sort, "descending": descending} if sort else None,
+        "details": blocks,
         "opens": "details" if details else "page" if on_row else "nothing",
+        "empty": empty,
         "address": address,
         "page": page,
     }
-    clicked = _draw(data, key, linked, columns, on_sort)
-    if on_row and clicked in [r["id"] for r in rows]:
-        on_row(clicked)
+    state = _draw(data, key, linked, columns, on_sort)
+    if on_row and (row_id := state.get("row")) in [r["id"] for r in rows]:
+        on_row(row_id)
+    if pressed := pressed_action(state, blocks):
+        on_action(*pressed)
+
+
+def _open_details(
+    state: object,
+    rows: Sequence[TableRow],
+    details: Callable[[Sequence[str]], Mapping[str, list[Block]]] | None,
+) -> dict[str, list[Block]]:
+    """The details of the open rows."""
+    open_ids = open_row_ids(state, [r["id"] for r in rows])
+    blocks = details(open_ids) if details and open_ids else {}
+    return {id: blocks.get(id, []) for id in open_ids}
 
 
 def _draw(
@@ -345,22 +364,22 @@ def _draw(
     columns: Sequence[TableColumn],
     on_sort: Callable[[str], None],
 ) -> Any:
-    """Draw the component, and pass on a clicked heading; returns what it reports as the row."""
+    """Draw the component, and pass on a clicked heading; returns what it reports."""
 
     def handle_sort() -> None:
         chosen = sort_key(st.session_state.get(key), columns)
         if chosen is not None:
             on_sort(chosen)
 
-    state = _component()(
+    return _component()(
         key=key,
         data=data,
         default=default,
         on_open_change=lambda: None,
         on_sort_change=handle_sort,
         on_row_change=lambda: None,
+        on_action_change=lambda: None,
     )
-    return state.get("row")
 
 
 @cache
@@ -387,6 +406,16 @@ def open_row_ids(state: object, row_ids: Sequence[str]) -> list[str]:
     ids = reported if isinstance(reported, list) else []
     open_ids = {id for id in ids if isinstance(id, str)}
     return [id for id in row_ids if id in open_ids][:MAX_OPEN_ROWS]
+
+
+def pressed_action(state: object, blocks: Mapping[str, list[Block]]) -> tuple[str, str] | None:
+    """The name of the pressed button and the ID of its row, if the row's details have it."""
+    pressed = state.get("action") if isinstance(state, Mapping) else None
+    for id, details in blocks.items():
+        for name, _ in (action for block in details for action in block.get("actions", ())):
+            if pressed == [name, id]:
+                return name, id
+    return None
 
 
 def sort_key(state: object, columns: Sequence[TableColumn]) -> str | None:

@@ -31,6 +31,7 @@ const ICONS = {
   up: "M8 13V3.5M4 7l4-4 4 4",
   down: "M8 3v9.5M4 9l4 4 4-4",
   rows: "M2.5 4.5h11M2.5 8h11M2.5 11.5h11",
+  memo: "M2.75 2.75h10.5v7l-3.5 3.5h-7zM13.25 9.75h-3.5v3.5M5.25 5.75h5.5M5.25 8.25h2.5",
   copy: "M6 5.5h7.25v8.25H6zM10 3.25V2.25H2.75v8.25H4",
 };
 const NOTE_ICONS = { good: "check", bad: "cross", ongoing: "spinner", awaiting: "clock", warn: "alert", quiet: "dash" };
@@ -104,6 +105,7 @@ function handleClick(view, event) {
   if (control?.matches(".copy")) return copyText(control);
   if (control?.dataset.order) return orderRows(control.closest("th"));
   if (control?.matches(".more")) return showAllTags(control);
+  if (control?.matches(".action")) return view.component.setTriggerValue("action", [control.dataset.action, rowOf(view, control).id]);
   if (control && !control.matches(".toggle, .opener")) return;
   const row = event.target.closest("tr.row");
   if (row && (control || !isSelecting(view, event))) openRow(view, row.dataset.id);
@@ -140,10 +142,12 @@ function keepInAddress(view) {
   history.replaceState(history.state, "", url);
 }
 
+const rowOf = (view, element) => [...view.rows.values()].find(({ panel, row }) => panel.contains(element) || row.contains(element));
+
 // Escape closes the row and focuses it; in a search box with text it only clears the text.
 function handleKey(view, event) {
   if (resizeByKey(view, event)) return;
-  const entry = [...view.rows.values()].find(({ panel, row }) => panel.contains(event.target) || row.contains(event.target));
+  const entry = rowOf(view, event.target);
   if (event.key === "Escape" && entry && !event.target.value && view.open.has(entry.id)) {
     entry.toggle.focus();
     toggle(view, entry.id);
@@ -376,6 +380,7 @@ function drawRow(view, row, columns) {
     "aria-controls": `panel-${entry.serial}`, "aria-label": `Details of ${row.label}` }, icon("open"));
   const cells = columns.map((column, index) => tableCell(index === 0, column, row.cells[column.key], row.label));
   if (opens === "page") cells[0].replaceChildren(el("button", { type: "button", class: "opener", "aria-label": `Open ${row.label}` }, [...cells[0].childNodes]));
+  if (row.hint) cells[0].querySelector(".value").append(hint(row.hint));
   entry.row = el("tr", { role: "row", class: opens === "nothing" ? "row still" : "row", "data-id": row.id },
     hasDetails && el("td", { role: "cell", class: "toggles" }, entry.toggle), cells);
   entry.panel ??= el("tr", { role: "row", class: "panel", id: `panel-${entry.serial}` }, el("td", { role: "cell" }));
@@ -422,6 +427,9 @@ const secondLine = (text) => el("span", { class: "line muted id", dir: "auto", t
 const cellOf = (cell) => typeof cell === "string" ? CELLS.text({ text: cell }) : (cell && CELLS[cell.kind]?.(cell)) || [];
 const tag = (text, isMarked) => el(isMarked === true ? "mark" : "span", { class: isMarked === true ? "tag hit" : "tag", dir: "auto", title: text }, text);
 const copyButton = (text, label, attributes = {}) => el("button", { type: "button", class: "copy", title: "Copy", "aria-label": `Copy ${label}`, "data-text": text, ...attributes }, icon("copy"));
+const action = ([name, label]) => el("button", { type: "button", class: "action", "data-action": name }, label);
+// A mark in a row whose text shows on hover and focus; a tooltip of the browser would not show on focus.
+const hint = (text) => el("button", { type: "button", class: "remark", "aria-label": `Note: ${text}` }, icon("memo"), el("span", { class: "tip", dir: "auto", "aria-hidden": "true" }, text));
 const textSpan = (kind, text) => el("span", { class: kind, dir: "auto", title: text.length > 16 ? text : null }, text);
 
 function tableCell(isHeading, { label, numeric, place }, cell, rowLabel) {
@@ -489,9 +497,9 @@ function fitTags(boxes) {
 
 const BLOCKS = {
   facts: ({ caption, items }, id) => el("div", { class: "block" }, caption && blockName(caption, id), list(items)),
-  note: ({ text, tone, mark, since, items }) => el("div", { class: `note ${tone}` },
-    mark ? el("p", { class: "about" }, cellOf(mark), cellOf(since)) : icon(NOTE_ICONS[tone]),
-    el("div", {}, el("p", { dir: "auto" }, text), items.length > 0 && list(items))),
+  note: ({ text, tone, mark, since, items, actions = [] }) => text ? el("div", { class: `note ${tone}` },
+    mark ? el("p", { class: "about" }, cellOf(mark), cellOf(since), actions.map(action)) : icon(NOTE_ICONS[tone]),
+    el("div", {}, el("p", { class: "words", dir: "auto" }, text), items.length > 0 && list(items))) : el("p", { class: "actions" }, actions.map(action)),
   timeline: ({ caption, items }, id) => {
     const moments = byMoment(items);
     const first = moments.slice(0, FIRST_MOMENTS), rest = moments.slice(FIRST_MOMENTS);
