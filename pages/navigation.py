@@ -61,7 +61,8 @@ if not principal.has_any_role:
     ]
 elif not principal.is_allowed(Permission.HEALTH):
     other_pages.append(st.Page(first_page, title="Rollcall", default=True, visibility="hidden"))
-page = st.navigation([*pages.values(), *other_pages], position="top")
+person = st.Page("person.py", title="Person", visibility="hidden")
+page = st.navigation([*pages.values(), person, *other_pages], position="top")
 st.set_page_config(page_title=f"{page.title} · Rollcall")
 st.logo(str(LOOK / "logo.svg"), size="medium")
 

@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse, Response
 from data.access.roles import Permission
 from data.states import STATE_BY_NAME
 from queries.filters import Filters
+from queries.people.dossier import person_params
 from queries.users.accounts import account_link
 from queries.users.search import FoundPerson, find_people, matched_texts
 from server.authorize import store_connection
@@ -33,9 +34,7 @@ def send_search(request: Request) -> Response:
 def person_address(person: FoundPerson) -> str:
     """Where all accounts of a person are shown."""
     account = person.accounts[0]
-    return _users_address(
-        Filters(q=person.email or account.upstream_user_id or account.username_in_app)
-    )
+    return f"person?{urlencode(person_params(account.app, account.account_id))}"
 
 
 def _person(person: FoundPerson, filters: Filters) -> dict[str, Any]:

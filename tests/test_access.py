@@ -54,6 +54,7 @@ SCRIPTS = {
     "health.py": Permission.HEALTH,
     "users.py": Permission.USERS,
     "people.py": Permission.PEOPLE,
+    "person.py": Permission.USERS,
     "changes.py": Permission.CHANGES,
     "review.py": Permission.REVIEW,
     "matching.py": Permission.MATCH,

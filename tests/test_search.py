@@ -19,6 +19,7 @@ from data.history.load import load
 from data.home import Home
 from data.store.engine import open_store
 from queries.users import search
+from queries.users.accounts import account_link
 from queries.users.search import find_people, group_by_person, matched_texts
 from server.gate import Gate
 from server.routes import ROUTES
@@ -99,7 +100,8 @@ def test_the_search_answers_with_addresses_that_open_the_accounts(home: Home) ->
     answer = client.get("/search", params={"q": "ada"}).json()
     (person,) = answer["people"]
     assert (person["name"], person["count"], answer["accounts"]) == ("Ada", 2, 2)
-    assert person["address"] == "users?q=ada%40x.io"
+    link = account_link("figma & co", "ada")
+    assert person["address"] == f"person?integration=figma+%26+co&account={link}"
     assert person["accounts"][1]["address"].startswith(
         "users?q=root+%3Cb%3E&integration=figma+%26+co&open="
     )

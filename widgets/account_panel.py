@@ -27,6 +27,7 @@ from widgets.account_history import (
     state_since,
 )
 from widgets.account_row import DELETED_BUT_ACTIVE, Account, active_cell, sign_in_cell
+from widgets.people.address import person_address
 from widgets.state_marks import state_mark, tone_and_icon
 
 MAX_UNSEARCHABLE_ROLES = 20
@@ -62,7 +63,7 @@ def panel(
         _state_block(details),
         *([ut.note(CONTRADICTION, "warn")] if Account(details.account).is_contradiction else []),
         *_override_blocks(override),
-        *_owner_blocks(details.owner),
+        *_owner_blocks(details.owner, as_of),
         *_unreadable_blocks(details.account),
         _roles_block(details),
         *_other_accounts_blocks(details, as_of),
@@ -111,7 +112,7 @@ def _override_blocks(override: sa.Row[Any] | None) -> list[ut.Block]:
     ]
 
 
-def _owner_blocks(owner: AccountOwner | None) -> list[ut.Block]:
+def _owner_blocks(owner: AccountOwner | None, as_of: datetime | None) -> list[ut.Block]:
     """The person in the directories, how that is known, or why nobody is."""
     if owner is None:
         return []
@@ -120,7 +121,9 @@ def _owner_blocks(owner: AccountOwner | None) -> list[ut.Block]:
     if listed is None:
         return [ut.facts(facts, caption="Directory")]
     since = timezone.format_day(owner.owned.person_since)
-    facts[0] = ("Person", ut.person(listed.user_name or listed.user_email, listed.user_email or ""))
+    address = person_address(listed.integration, listed.account_id, as_of)
+    person = " · ".join(filter(None, (listed.user_name, listed.user_email)))
+    facts[0] = ("Person", ut.link(person or listed.account_id, address))
     facts.insert(1, ("Status", ut.text(f"{status} since {since}")))
     return [ut.facts([*facts, ("Listed in", ut.text(listed.integration))], caption="Directory")]
 

@@ -42,6 +42,7 @@ class Event(StrEnum):
     ACCESS_DENIED = "was denied access"
     SIGNED_OUT = "signed out"
     SESSIONS_ENDED = "ended sessions"
+    PERSON_OPENED = "opened a person"
     DOWNLOADED = "downloaded"
     FILE_DELIVERED = "delivered a file"
     PULL_REQUESTED = "requested a pull"

@@ -26,7 +26,7 @@ class AccountDetails(NamedTuple):
     """The details of one account at a moment."""
 
     account: sa.Row[Any]
-    """See `find_account`."""
+    """See `find_accounts`."""
     versions: Sequence[sa.Row[Any]]
     """See `account_history`."""
     other_accounts: Sequence[Any]
@@ -48,9 +48,10 @@ def account_details(
 def _cached_details(
     con: Connection, point_in_time: Filters, account_key: int
 ) -> AccountDetails | None:
-    account_row = find_account(con, point_in_time, account_key)
-    if account_row is None:
+    rows = find_accounts(con, point_in_time, [account_key])
+    if not rows:
         return None
+    (account_row,) = rows
     return AccountDetails(
         account_row,
         account_history(con, point_in_time, account_key),
@@ -59,15 +60,18 @@ def _cached_details(
     )
 
 
-def find_account(con: Connection, point_in_time: Filters, account_key: int) -> sa.Row[Any] | None:
-    """The account with all columns, its integration and its account ID."""
-    rows = with_sign_ins(accounts_by_key(con, point_in_time, [account_key]))
+def find_accounts(
+    con: Connection, point_in_time: Filters, account_keys: Sequence[int]
+) -> Sequence[sa.Row[Any]]:
+    """One row per account with all columns, its integration and its account ID, by integration."""
+    rows = with_sign_ins(accounts_by_key(con, point_in_time, account_keys))
     return con.execute(
         select(rows, integration.c.name.label("integration"), account.c.account_id)
         .join_from(rows, integration, integration.c.integration_id == rows.c.integration_id)
         .join(account, is_same_account(account, rows))
-        .where(account.c.account_key == account_key)
-    ).first()
+        .where(account.c.account_key.in_(account_keys))
+        .order_by(func.lower(integration.c.name), rows.c.username_in_app, rows.c.account_key)
+    ).all()
 
 
 def account_history(

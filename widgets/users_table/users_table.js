@@ -414,7 +414,7 @@ const CELLS = {
   code: ({ text }) => textSpan("text code", text),
   id: ({ text, code }) => el("span", { class: code ? "id code" : "id", dir: "auto", title: text, "data-text": text }, text),
   lines: ({ text }) => el("pre", { class: "code lines", dir: "auto", tabindex: text.split("\n").length > 9 || text.length > LONG_TEXT ? "0" : null }, text),
-  link: ({ text, href }) => el("a", { class: "text", dir: "auto", href: href.startsWith("?") ? href : null }, text),
+  link: ({ text, href }) => el("a", { class: "text", dir: "auto", href: /^[a-z]*\?/.test(href) ? href : null }, text),
   person: ({ title, subtitle }) => [textSpan("text title", title), subtitle && secondLine(subtitle)],
   tags: ({ items, more = 0, marked = 0 }) => items.length ? el("span", { class: "tags", "data-more": more }, items.map((text, index) => tag(text, index < marked)),
     more > 0 && el("span", { class: "rest" }, `and ${more.toLocaleString("en")} more`)) : [],
