@@ -10,6 +10,7 @@ from pathlib import Path
 from commands import (
     EXIT_OK,
     EXIT_REJECTED,
+    EXIT_USAGE,
     actor,
     arguments,
     error_text,
@@ -32,6 +33,7 @@ from data.store.copy import copy_store, find_different_tables
 from data.store.engine import close_stores, open_store
 from data.store.errors import StoreError, StoreInUse, StoreUnusable
 from data.store.pseudonyms import reveal
+from queries.during import EXCLUDED_BY_PERIOD
 from queries.evidence.proof import InvalidPack, verify
 from queries.export.columns import parse_columns
 from queries.export.formats import export_file
@@ -60,6 +62,12 @@ def export(args: argparse.Namespace) -> int:
     """Write the filtered list to a file."""
     params = {filter_.name: getattr(args, filter_.name) for filter_ in FILTERS}
     filters = replace(Filters.from_params(params), as_of=args.as_of)
+    excluded = [name for name in EXCLUDED_BY_PERIOD if getattr(filters, name)]
+    if args.during and excluded:
+        option = excluded[0].replace("_", "-")
+        message = f"--during excludes --{option}: a period has no one moment."
+        return fail(message, EXIT_USAGE)
+    filters = filters.with_period(args.during)
     list_request = ListRequest(filters, args.sort, parse_columns(args.columns))
     with open_store(current_home().database_url).connect() as con:
         rows = export_file(con, list_request, args.output, args.format, with_manifest=args.about)

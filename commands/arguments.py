@@ -11,6 +11,7 @@ from data.files.mapping import NO_MAPPING, ColumnMapping, parse_mapping, read_ma
 from data.files.naming import EXPECTED_MOMENT, parse_moment
 from data.home import Home
 from data.sources import source_choices
+from queries.during import EXPECTED_DURING, During, parse_during
 from queries.export.columns import LISTING_COLUMNS, UnknownColumns, parse_columns
 from queries.export.formats import FORMATS
 from queries.filters import FILTERS, Filter
@@ -22,6 +23,13 @@ def moment_value(text: str) -> datetime:
     if moment is None:
         raise argparse.ArgumentTypeError(f"“{text}” is not a time; expected {EXPECTED_MOMENT}")
     return moment
+
+
+def period_value(text: str) -> During:
+    during = parse_during([text])
+    if during is None:
+        raise argparse.ArgumentTypeError(f"“{text}” is no period; expected {EXPECTED_DURING}")
+    return during
 
 
 def text_value(text: str) -> str:
@@ -144,6 +152,12 @@ EXPORT = [
     _argument("--output", type=Path, required=True, metavar="FILE"),
     *map(_filter, FILTERS),
     _argument("--as-of", type=moment_value, metavar="TIME", help="the list at a time, in UTC"),
+    _argument(
+        "--during",
+        type=period_value,
+        metavar="FROM/TO",
+        help="everyone listed at any time in a period, both UTC days or times included",
+    ),
     _argument(
         "--sort",
         choices=[order for name in SORTS for order in (name, f"-{name}")],

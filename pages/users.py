@@ -1,7 +1,5 @@
 """Who has an account, with which roles, in which state."""
 
-from dataclasses import replace
-
 import streamlit as st
 
 from data.access.roles import Permission
@@ -12,17 +10,15 @@ from server.authorize import store_connection
 from server.session import current_principal
 from widgets import status
 from widgets.address import requested_page
-from widgets.filters import apply_filters, requested_filters, show_past_banner
+from widgets.filters import requested_filters
 from widgets.report import print_header
 from widgets.users.columns import Columns, requested_columns, show_columns_menu
 from widgets.users.export_menu import show_export_menu
 from widgets.users.filter_bar import show_filter_bar, show_search
 from widgets.users.pager import requested_page_size, show_count, show_pages
 from widgets.users.presets import filter_facts, show_presets
-from widgets.users.table import show_ignored, show_suggestions, show_table
+from widgets.users.table import show_ignored, show_moment, show_suggestions, show_table
 from widgets.users.views import show_views_menu
-
-SIGN_INS_ARE_NOW = "Last sign-ins are as of the newest snapshot."
 
 with store_connection(Permission.USERS) as con:
     integrations = integration_names(con)
@@ -71,9 +67,7 @@ def show_accounts(filters: Filters, columns: Columns) -> None:
     if not page.count:
         show_suggestions(filters)
     with filter_area:
-        shows_sign_ins = "last_sign_in" in (order, *columns.shown) or filters.last_sign_in
-        note = SIGN_INS_ARE_NOW if shows_sign_ins else ""
-        show_past_banner(filters.as_of, lambda: apply_filters(replace(filters, as_of=None)), note)
+        show_moment(filters, columns, order)
         show_filter_bar(filters)  # last: the counts of an open filter can take longer
 
 

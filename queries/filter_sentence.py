@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from queries.during import EXCLUDED_BY_PERIOD
 from queries.filters import FILTERS, PARAMS, Filters
 from queries.scope import Params
 
@@ -52,4 +53,11 @@ def ignored_params(params: Params, filters: Filters) -> list[tuple[str, str]]:
         for name in PARAMS
         for value in params.get(name, ())
         if value.strip() and not is_applied(name, value)
+        if not (filters.during and name in EXCLUDED_BY_PERIOD)
     ]
+
+
+def excluded_params(params: Params, filters: Filters) -> list[str]:
+    """The labels of the parameters of an address that its period excludes."""
+    excluded = EXCLUDED_BY_PERIOD if filters.during else {}
+    return [label for name, label in excluded.items() if any(params.get(name, ()))]

@@ -20,11 +20,13 @@ from data.states import OPEN_STATES, STATE_BY_NAME
 from data.store.dialect import has_role, is_one_of
 from data.store.pseudonyms import match_pseudonym
 from data.store.search_text import contains_normalized, search_key, search_text
+from queries.during import EXCLUDED_BY_PERIOD, During, latest_versions, parse_during
 from queries.export import columns
+from queries.filter_values import DAY, TEXTS, Parse, Serialize, one_of, serialize_optional
 from queries.notes import NoteFilter, has_note
 from queries.owners import has_match_overrides, matches_search, with_match_overrides
 from queries.people import accounts as people
-from queries.scope import DURATION, Params, Scope, in_integrations, parse_texts
+from queries.scope import DURATION, Params, Scope, in_integrations
 from queries.sign_ins import matches_sign_in, parse_sign_ins, sign_in_kind, sign_in_text
 
 ActiveFilter = Literal["yes", "no", "unknown"]
@@ -53,6 +55,7 @@ class Filters(Scope):
     waiting: timedelta | None = None  # open for longer than
     waiting_upto: timedelta | None = None
     reason: tuple[str, ...] = ()  # failure codes and templates of failure texts
+    during: During | None = None  # instead of a moment: at any time in the period
     last_sign_in: tuple[str, ...] = ()  # never, unknown, before:DAY, from:DAY; see parse_sign_ins
     empty: tuple[str, ...] = ()  # names of columns, as in queries/export/columns.py
     not_empty: tuple[str, ...] = ()
@@ -62,16 +65,30 @@ class Filters(Scope):
     def from_params(cls, params: Params) -> Filters:
         """The filters in an address; values that are not valid are left out."""
         values = {f.name: f.parse(params.get(f.name, ())) for f in FILTERS}
-        return cls(**values, as_of=Scope.from_params(params).as_of)
+        filters = cls(**values, as_of=Scope.from_params(params).as_of)
+        during = parse_during(params.get("during", ()))
+        return filters.with_period(during) if during else filters
+
+    def with_period(self, during: During | None) -> Filters:
+        """The same filters in a period, without those that a period excludes."""
+        empty = Filters()
+        excluded = {name: getattr(empty, name) for name in EXCLUDED_BY_PERIOD if during}
+        return replace(self, during=during, **excluded)
+
+    @property
+    def moment(self) -> datetime | None:
+        """The moment as of which accounts are shown; with a period, its end. None for now."""
+        return self.during.end if self.during else self.as_of
 
     def params(self) -> list[tuple[str, str]]:
         """The filters as parameters of an address."""
         pairs = [(f.name, value) for f in FILTERS for value in self.values(f.name)]
-        return [*pairs, *Scope(as_of=self.as_of).params()]
+        period = [("during", self.during.param())] if self.during else []
+        return [*pairs, *period, *Scope(as_of=self.as_of).params()]
 
     def cleared(self) -> Filters:
-        """All accounts at the same moment."""
-        return Filters(as_of=self.as_of)
+        """All accounts at the same moment, or in the same period."""
+        return Filters(as_of=self.as_of, during=self.during)
 
     def without(self, name: str, value: str | None = None) -> Filters:
         """All but one filter, or all but one of its values as an address has it."""
@@ -88,10 +105,6 @@ class Filters(Scope):
         return FILTER_BY_NAME[name].serialize(getattr(self, name))
 
 
-Parse = Callable[[Sequence[str]], Any]
-"""Values in an address → the filter's value; values that are not valid are left out."""
-Serialize = Callable[[Any], list[str]]
-"""The filter's value → its values in an address; none where the filter is not set."""
 Condition = Callable[[sa.FromClause, Any, datetime | None], ColumnElement[bool]]
 """(rows of accounts, the filter's value, the moment or None for now) → which rows it keeps."""
 
@@ -134,28 +147,7 @@ def _parse_search(values: Sequence[str]) -> str:
     return next(iter(values), "").replace("\0", "")[:MAX_SEARCH_LENGTH].strip()
 
 
-def _parse_day(values: Sequence[str]) -> date | None:
-    try:
-        return datetime.strptime(next(iter(values), ""), "%Y-%m-%d").date()
-    except ValueError:
-        return None
-
-
-def _serialize_optional(value: Any) -> list[str]:
-    return [str(value)] if value else []
-
-
-def _one_of(allowed: Sequence[str]) -> tuple[Parse, Serialize]:
-    keys = {value.casefold(): value for value in allowed}
-    return (
-        lambda values: next((keys[v.casefold()] for v in values if v.casefold() in keys), None),
-        _serialize_optional,
-    )
-
-
-TEXTS = parse_texts, list[str]
 COLUMNS = columns.parse_emptiable, columns.serialize_columns
-DAY = _parse_day, _serialize_optional
 
 
 # ---- conditions ----------------------------------------------------------------------------------
@@ -227,7 +219,7 @@ FILTERS: tuple[Filter, ...] = (
         "q",
         "Search",
         _parse_search,
-        _serialize_optional,
+        serialize_optional,
         _matches_search,
         lambda text: f"“{text}”",
         is_slow_changing=True,
@@ -259,7 +251,7 @@ FILTERS: tuple[Filter, ...] = (
     Filter(
         "active",
         "Active in app",
-        *_one_of(get_args(ActiveFilter)),
+        *one_of(get_args(ActiveFilter)),
         _has_activity,
         ACTIVE_TEXTS.__getitem__,
         choices=get_args(ActiveFilter),
@@ -271,7 +263,7 @@ FILTERS: tuple[Filter, ...] = (
     Filter(
         "match",
         "User",
-        *_one_of(get_args(MatchFilter)),
+        *one_of(get_args(MatchFilter)),
         _has_match,
         choices=get_args(MatchFilter),
         choice_text=str.capitalize,
@@ -281,7 +273,7 @@ FILTERS: tuple[Filter, ...] = (
     Filter(
         "person",
         "Person",
-        *_one_of(people.OWNERS),
+        *one_of(people.OWNERS),
         lambda rows, status, _: rows.c.person_status == status,
         people.PERSON_PHRASES.__getitem__,
         "of",
@@ -293,7 +285,7 @@ FILTERS: tuple[Filter, ...] = (
     Filter(
         "account",
         "Account",
-        *_one_of(people.ACCOUNT_STATUSES),
+        *one_of(people.ACCOUNT_STATUSES),
         lambda rows, status, _: people.account_status(rows) == status,
         lambda status: f"account {people.ACCOUNT_TEXTS[status].lower()}",
         choices=people.ACCOUNT_STATUSES,
@@ -375,7 +367,7 @@ FILTERS: tuple[Filter, ...] = (
     Filter(
         "note",
         "Note",
-        *_one_of(get_args(NoteFilter)),
+        *one_of(get_args(NoteFilter)),
         has_note,
         {"yes": "with a note", "no": "without a note"}.__getitem__,
         choices=get_args(NoteFilter),
@@ -383,7 +375,7 @@ FILTERS: tuple[Filter, ...] = (
     ),
 )
 FILTER_BY_NAME = {filter_.name: filter_ for filter_ in FILTERS}
-PARAMS = (*FILTER_BY_NAME, "as_of")
+PARAMS = (*FILTER_BY_NAME, "during", "as_of")
 """The parameters of an address that filter."""
 
 
@@ -395,12 +387,43 @@ def account_rows(
     With the user from the snapshot or from a match override, and all that the filters and `shown`
     read. Without `all_columns`, other slow-changing columns are left out: faster for the past.
     """
+    if filters.during:
+        return latest_versions(
+            filters.during,
+            account_version,
+            lambda times: _matching_versions(con, filters, times, all_columns=all_columns),
+        )
     used = [f for f in FILTERS if f is shown or getattr(filters, f.name)]
     all_columns = all_columns or any(f.is_slow_changing for f in used) or has_match_overrides(con)
     as_of = filters.as_of
     rows = with_match_overrides(con, accounts_as_of(as_of, all_columns=all_columns), as_of)
     reads_person = any(f.reads_person for f in used)
     return people.with_person_status(con, rows, as_of) if reads_person else rows
+
+
+def versions_during(
+    con: Connection, filters: Filters, *, all_columns: bool = True
+) -> sa.FromClause:
+    """One row per version in the period of the filters that meets them all."""
+    assert filters.during  # noqa: S101 - the caller has checked it
+    times = filters.during.overlaps(account_version)
+    return _matching_versions(con, filters, times, all_columns=all_columns)
+
+
+def _matching_versions(
+    con: Connection, filters: Filters, times: ColumnElement[bool], *, all_columns: bool
+) -> sa.FromClause:
+    """The versions with these times that meet the filters."""
+    rows: sa.FromClause = select(account_version).where(times).subquery("versions")
+    if all_columns or _needs_all_columns(con, filters):
+        rows = join_profile(rows)
+    rows = with_match_overrides(con, rows, filters.moment)
+    return select(rows).where(*conditions(filters, rows)).subquery("matching")
+
+
+def _needs_all_columns(con: Connection, filters: Filters) -> bool:
+    reads_slow_changing = any(f.is_slow_changing and getattr(filters, f.name) for f in FILTERS)
+    return reads_slow_changing or has_match_overrides(con)
 
 
 def accounts_as_of(as_of: datetime | None, *, all_columns: bool = True) -> sa.FromClause:
@@ -414,7 +437,7 @@ def accounts_as_of(as_of: datetime | None, *, all_columns: bool = True) -> sa.Fr
 def conditions(filters: Filters, rows: sa.FromClause) -> list[ColumnElement[bool]]:
     """The conditions on rows of accounts, one for each filter that is set."""
     return [
-        filter_.condition(rows, getattr(filters, filter_.name), filters.as_of)
+        filter_.condition(rows, getattr(filters, filter_.name), filters.moment)
         for filter_ in FILTERS
         if getattr(filters, filter_.name)
     ]

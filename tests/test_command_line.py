@@ -179,6 +179,7 @@ def test_load_skips_files_that_are_still_being_written(home: Home, tmp_path: Pat
         ["export"],
         ["export", "--output", "x", "--format", "docx"],
         ["export", "--output", "x", "--as-of", "long ago"],
+        ["export", "--output", "x", "--during", "2026-03-01"],
         ["export", "--output", "x", "--state", "Sleeping"],
         ["export", "--output", "x", "--active", "maybe"],
         ["export", "--output", "x", "--sort", "password"],
@@ -371,6 +372,7 @@ def stocked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         (["--q", "BOB@"], ["bob"]),
         (["--as-of", "2026-11-22T12:00:00Z"], ["old"]),
         (["--as-of", "2020-01-01"], []),
+        (["--during", "2026-11-22/2026-11-22"], ["old"]),
         (["--state", "Onboarded", "--active", "yes", "--q", "e"], ["dee"]),
     ],
 )

@@ -39,6 +39,7 @@ from queries.changes.accounts import count_changes, page_of_changes
 from queries.changes.diff import CHANGE_KINDS, VALUE_CHANGES, ChangeFilter
 from queries.changes.summary import summarize_changes
 from queries.changes.window import Window, compared_snapshots, snapshot_moments
+from queries.during import During
 from queries.evidence.findings import Findings, findings_pack
 from queries.evidence.pack import write_pack
 from queries.export.changes import WRITERS, ChangesExport
@@ -202,6 +203,7 @@ def _say(engine: Engine, folder: Path) -> None:
 
 Question = Callable[[Connection], Any]
 NOW, THEN = Filters(), Filters(as_of=MIDDLE)
+PERIOD = Filters(during=During(START + timedelta(days=2), MIDDLE), active="yes")
 SOME = [
     NOW,
     THEN,
@@ -222,6 +224,8 @@ SOME = [
     Filters(match="unmatched", updated_from=date(2026, 1, 1), updated_to=date(2026, 3, 10)),
     Filters(waiting=timedelta(days=1), as_of=END),
     Filters(waiting=timedelta(hours=7), as_of=MIDDLE),
+    PERIOD,
+    Filters(last_sign_in=("never", "before:2026-03-19")),
 ]
 SCOPES = [
     Period(START.date(), END.date()),
@@ -267,7 +271,7 @@ def listed_questions() -> Iterator[tuple[str, Question]]:
                     f"choices of {name} {words}",
                     lambda con, f=filters, n=name: list_choices(con, f, n, "e" if f.q else ""),
                 )
-    for filters in (NOW, THEN, SOME[2]):
+    for filters in (NOW, THEN, PERIOD, SOME[2]):
         for sort in SORTS:
             for descending in (False, True):
                 yield (

@@ -35,6 +35,8 @@ class Account(NamedTuple):
     """They come first and are marked."""
     account_id: str | None = None
     note: sa.Row[Any] | None = None
+    stretches: Sequence[tuple[datetime, datetime | None]] = ()
+    """When it met the filters in their period."""
 
     @property
     def is_contradiction(self) -> bool:
@@ -96,6 +98,16 @@ def sign_in_cell(moment: datetime | None) -> ut.Cell:
     return ut.text(NEVER_TEXT) if moment == NEVER else ut.time(moment)
 
 
+def _stretches_cell(account: Account) -> ut.Cell:
+    """The times in the period; the last one can last beyond it."""
+    days = timezone.format_day
+    texts = [
+        f"{days(start)} – {days(end)}" if end else f"from {days(start)}"
+        for start, end in account.stretches
+    ]
+    return ut.text(", ".join(texts))
+
+
 def _attribute_cell(name: str, account: Account) -> ut.Cell:
     """A list as chips, anything else as text."""
     text = json_text(parse_json(account.row.attributes, dict).get(name))
@@ -134,6 +146,7 @@ COLUMNS: dict[str, AccountColumn] = {
     "provisioning_state": AccountColumn(_state_cell, 1.35, "state"),
     "last_updated": AccountColumn(_time("last_updated"), 1.2, is_time=True),
     "last_sign_in": AccountColumn(lambda a: sign_in_cell(a.row.last_sign_in), 1.2, is_time=True),
+    "stretches": AccountColumn(_stretches_cell, 1.6, "fact"),
     "user_email": AccountColumn(lambda a: ut.identifier(a.row.user_email), 1.5),
     "state_reason": AccountColumn(_text("state_reason"), 2),
     "failure_code": AccountColumn(lambda a: ut.identifier(a.row.failure_code, is_code=True)),
@@ -149,9 +162,10 @@ COLUMNS: dict[str, AccountColumn] = {
 DEFAULT_COLUMNS = tuple(COLUMNS)[:8]
 
 
-def default_columns(*, several_integrations: bool) -> tuple[str, ...]:
+def default_columns(*, several_integrations: bool, in_period: bool = False) -> tuple[str, ...]:
     """The columns without a choice; Integration only if there are several."""
-    return tuple(n for n in DEFAULT_COLUMNS if several_integrations or n != "integration")
+    names = (n for n in DEFAULT_COLUMNS if several_integrations or n != "integration")
+    return (*names, "stretches") if in_period else tuple(names)
 
 
 def table_columns(names: Sequence[str], *, is_chosen: bool = False) -> list[ut.TableColumn]:

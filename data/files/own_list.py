@@ -49,6 +49,7 @@ COMPUTED_HEADINGS = {
     "state_since": "State since",
     "open_since": "Open since",
     "role_count": "Number of roles",
+    "stretches": "In the period",
     "note": "Note",
 }
 """Columns that follow from the history or from other columns, or that people write: a list has them

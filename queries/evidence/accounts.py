@@ -41,8 +41,11 @@ PACK_COLUMNS = tuple(name for name in ALL_COLUMNS if name != "last_sign_in")
 
 
 def is_provable(filters: Filters) -> bool:
-    """Whether the snapshots up to the moment of the filters decide which accounts are listed."""
-    return not (filters.as_of and filters.last_sign_in)
+    """Whether the snapshots up to the moment of the filters decide which accounts are listed.
+
+    A period has no one moment.
+    """
+    return not (filters.during or (filters.as_of and filters.last_sign_in))
 
 
 def accounts_listing(con: Connection, filters: Filters, now: datetime) -> Listing:

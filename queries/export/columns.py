@@ -139,6 +139,9 @@ COMPUTED: dict[str, Callable[[sa.FromClause], ColumnElement[object]]] = {
         (rows.c.provisioning_state.in_(OPEN_STATES), sa.cast(rows.c.attempt_since, sa.DateTime))
     ),
     # a column of times cannot hold `Never`
+    "stretches": lambda rows: (
+        rows.c.stretches if "stretches" in rows.c else sa.cast(sa.null(), sa.String)
+    ),
     "last_sign_in": lambda rows: case(
         (rows.c.last_sign_in == NEVER, NEVER_TEXT), else_=iso_text(rows.c.last_sign_in)
     ),

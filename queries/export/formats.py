@@ -46,7 +46,7 @@ def write_json(listing: Listing, path: Path) -> None:
     An account names its integration only where the list has several.
     """
     filters = listing.request.filters
-    is_mixed = len(snapshot_sources(listing.con, filters.integration, filters.as_of)) > 1
+    is_mixed = len(snapshot_sources(listing.con, filters.integration, filters.moment)) > 1
     columns = [name for name in ALL_COLUMNS if is_mixed or name != "integration"]
     rows = listing.json_rows(listing.request.columns or columns)
     write_json_list(listing.workspace, rows, path)

@@ -86,7 +86,8 @@ class Listing:
         """
         if self.request.columns:
             return _distinct_headings(self._expanded(self.request.columns))
-        columns = self._expanded(ALL_COLUMNS)
+        names = (*ALL_COLUMNS, "stretches") if self.request.filters.during else ALL_COLUMNS
+        columns = self._expanded(names)
         rows = self._sorted_query().subquery("listed")
         counts = self.con.execute(select(*(func.count(rows.c[name]) for name in OPTIONAL_COLUMNS)))
         needed = [name for name, count in zip(OPTIONAL_COLUMNS, counts.one(), strict=True) if count]
@@ -244,11 +245,11 @@ class Listing:
             self.request.filters,
             sort=sort,
             descending=descending,
-            with_sign_in="last_sign_in" in names,
+            further=names,
         )
         source = query.selected_columns.account_key.table
-        if "last_sign_in" in names:
-            query = query.add_columns(source.c.last_sign_in)
+        further = [name for name in ("last_sign_in", "stretches") if name in names]
+        query = query.add_columns(*(source.c[name] for name in further if name in source.c))
         state = source.c.provisioning_state
         state_place = case(*((state == name, n) for n, name in enumerate(STATE_BY_NAME)))
         query = query.add_columns(
@@ -259,7 +260,7 @@ class Listing:
             is_same = is_same_account(account, source)
             query = query.add_columns(account.c.account_id).join(account, is_same)
         if "note" in names:
-            notes = notes_in_force(self.request.filters.as_of)
+            notes = notes_in_force(self.request.filters.moment)
             is_noted = notes.c.account_key == source.c.account_key
             query = query.add_columns(notes.c.text.label("note")).outerjoin(notes, is_noted)
         return query

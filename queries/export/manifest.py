@@ -67,9 +67,11 @@ class ListManifest:
         title = self.accounts if self.accounts[0].isupper() else f"Accounts {self.accounts}"
         column = self.sort.removeprefix("-")
         heading = LISTING_COLUMNS.get(column, LISTING_COLUMNS["user_name"]).heading
+        moment = words_of(self.as_of) if self.as_of else "the newest snapshots"
+        period = self.filters.get("during")
         return {
             "List": title,
-            "As of": words_of(self.as_of) if self.as_of else "the newest snapshots",
+            **({"Period": f"{period[0]} (UTC)"} if period else {"As of": moment}),
             "Sorted by": f"{heading}, descending" if column != self.sort else heading,
             "Accounts": f"{self.rows:,}",
             "Columns": ", ".join(self.columns),
@@ -93,7 +95,7 @@ def words_of(moment: datetime) -> str:
 def build_manifest(listing: Listing) -> ListManifest:
     """The description of the list, from the same moment of the store."""
     request = listing.request
-    snapshots = snapshot_sources(listing.con, request.filters.integration, request.filters.as_of)
+    snapshots = snapshot_sources(listing.con, request.filters.integration, request.filters.moment)
     params: dict[str, list[str]] = {}
     for name, value in request.filters.params():
         params.setdefault(name, []).append(value)
@@ -115,6 +117,8 @@ def loads_as(listing: Listing, integrations: Collection[str]) -> str:
     """What becomes of the list where Rollcall loads it again, in a sentence."""
     if not listing.is_complete:
         return "Not for loading: it does not have all columns."
+    if listing.request.filters.during:
+        return "Not for loading: it lists the accounts of a period, not of one moment."
     if len(integrations) > 1:
         return "Not for loading: it lists several integrations."
     if {name for name, _ in listing.request.filters.params()} - {"integration", "as_of"}:
@@ -125,6 +129,8 @@ def loads_as(listing: Listing, integrations: Collection[str]) -> str:
 def _describe_filters(filters: Filters) -> str:
     """`Update failed in figma or slack, active, as of 2026-11-23 06:00:00 UTC`."""
     text = filter_sentence(filters) or "All accounts"
+    if filters.during:
+        return f"{text}, at any time {filters.during.text()}"
     return f"{text}, as of {words_of(filters.as_of)}" if filters.as_of else text
 
 
@@ -154,6 +160,8 @@ def snapshot_sources(
 def _file_name_words(filters: Filters) -> list[str]:
     """The filters in words, the integration first; the moment goes to the end of the name."""
     words_by_filter: dict[str, list[str]] = {"integration": []}
+    if filters.during:
+        words_by_filter["during"] = [filters.during.text()]
     for phrase in filter_phrases(filters):
         words_by_filter.setdefault(phrase.name, []).append(phrase.text)
     return [

@@ -1,7 +1,8 @@
 """The list of accounts: its pages, its count, and the whole of it in order."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from hashlib import sha256
 from typing import Any
@@ -23,8 +24,9 @@ from data.states import STATES
 from data.store.dialect import unnest_json_keys
 from data.store.transfer import fetch_batches
 from queries.cache import cached
+from queries.during import stretches, with_stretches
 from queries.export.columns import column_value
-from queries.filters import Filters, account_rows, conditions
+from queries.filters import Filters, account_rows, conditions, versions_during
 from queries.lookup import lookup, lookup_versions
 from queries.owners import has_match_overrides, with_match_overrides
 from queries.paging import cut_page
@@ -114,6 +116,11 @@ class AccountPage:
         return account_ids(self.con, tuple(row.account_key for row in self.rows))
 
     @cached_property
+    def stretches(self) -> dict[int, list[tuple[datetime, datetime | None]]]:
+        """Account key → its stretches in the period of the filters; none without a period."""
+        return stretches_by_key(self.con, self.filters, [row.account_key for row in self.rows])
+
+    @cached_property
     def count(self) -> int:
         """Accounts that match the filters."""
         return count_accounts(self.con, self.filters)
@@ -141,7 +148,7 @@ def account_page(
         rows = page_of_accounts(con, filters, page=page, **order)
     keys = [row.account_key for row in rows]
     overrides, notes = (
-        decisions_by_account(con, kind, keys, filters.as_of) for kind in (MATCH_OVERRIDES, NOTES)
+        decisions_by_account(con, kind, keys, filters.moment) for kind in (MATCH_OVERRIDES, NOTES)
     )
     return AccountPage(con, filters, rows, overrides, notes, page)
 
@@ -180,7 +187,7 @@ def _page_rows(
     is_one_table = (
         sort not in ("account_id", "last_sign_in")
         and size <= PAGE_SIZE
-        and filters.as_of is None
+        and filters.moment is None
         and not filters.person
         and not has_match_overrides(con)
     )
@@ -199,8 +206,47 @@ def _page_rows(
 def accounts_by_key(
     con: Connection, filters: Filters, account_keys: Sequence[int]
 ) -> sa.FromClause:
-    """One row per account with one of these few keys, at the moment of the filters."""
+    """One row per account with one of these few keys, at the moment of the filters.
+
+    In a period, it is the latest version that meets the filters.
+    """
+    if filters.during:
+        versions = versions_by_key(con, filters, account_keys)
+        position = func.row_number().over(
+            partition_by=(versions.c.integration_id, versions.c.account_key),
+            order_by=versions.c.valid_from.desc(),
+        )
+        ranked = select(versions, position.label("position")).subquery("ranked")
+        return (
+            select(*(ranked.c[c.name] for c in versions.c)).where(ranked.c.position == 1).subquery()
+        )
     return with_match_overrides(con, snapshot_accounts_by_key(filters, account_keys), filters.as_of)
+
+
+def versions_by_key(
+    con: Connection, filters: Filters, account_keys: Sequence[int]
+) -> sa.FromClause:
+    """The versions of few accounts in the period of the filters that meet them all."""
+    during = filters.during
+    assert during  # noqa: S101 - the caller has checked it
+    found = lookup_versions(lambda rows: rows.c.account_key.in_(account_keys), during.overlaps)
+    rows = with_match_overrides(con, found, filters.moment)
+    return select(rows).where(*conditions(filters, rows)).subquery("matching")
+
+
+def stretches_by_key(
+    con: Connection, filters: Filters, account_keys: Sequence[int]
+) -> dict[int, list[tuple[datetime, datetime | None]]]:
+    """Account key → its stretches in the period of the filters; none without a period.
+
+    Naive UTC; without an end, a stretch lasts beyond the period.
+    """
+    found: dict[int, list[tuple[datetime, datetime | None]]] = {}
+    if filters.during and account_keys:
+        versions = versions_by_key(con, filters, account_keys)
+        for _, key, start, end in con.execute(stretches(filters.during, versions)):
+            found.setdefault(key, []).append((start, end))
+    return found
 
 
 def snapshot_accounts_by_key(scope: Scope, account_keys: Sequence[int]) -> sa.FromClause:
@@ -232,12 +278,18 @@ def sorted_accounts(
     *,
     sort: str,
     descending: bool,
-    with_sign_in: bool = False,
+    further: Collection[str] = (),
 ) -> sa.Select[*tuple[Any, ...]]:
-    """One row per account of the filtered list, in the order shown."""
+    """One row per account of the filtered list, in the order shown.
+
+    `further` names columns of other tables that the rows have too.
+    """
     rows = account_rows(con, filters)
-    if with_sign_in or sort == "last_sign_in":
+    if "last_sign_in" in (sort, *further):
         rows = with_sign_ins(rows)
+    if filters.during and "stretches" in further:
+        versions = versions_during(con, filters, all_columns=False)
+        rows = with_stretches(filters.during, rows, versions)
     query = select(*_table_columns(rows)).where(*conditions(filters, rows))
     return _with_order(_with_integration_name(query, rows), rows, sort, descending=descending)
 

@@ -9,11 +9,12 @@ from sqlalchemy import ColumnElement, Connection, case, func, select
 from data.files.text import id_key
 from data.schema import OPEN_END, account, integration, is_same_account
 from queries.cache import cached
+from queries.during import SECOND
 from queries.filters import Filters, account_rows
 from queries.lookup import lookup_versions
 from queries.people.owner import AccountOwner, account_owner
 from queries.sign_ins import with_sign_ins
-from queries.users.accounts import accounts_by_key
+from queries.users.accounts import accounts_by_key, stretches_by_key
 
 MAX_VERSIONS = 1_000
 """Versions of one account that are fetched; older ones are only counted."""
@@ -38,9 +39,19 @@ class AccountDetails(NamedTuple):
 def account_details(
     con: Connection, filters: Filters, account_keys: Sequence[int]
 ) -> dict[int, AccountDetails]:
-    """Account key → details, for the accounts that are listed at the moment of the filters."""
-    point_in_time = Filters(as_of=filters.as_of)
-    details_by_key = {key: _cached_details(con, point_in_time, key) for key in account_keys}
+    """Account key → details, for the accounts that are listed at the moment of the filters.
+
+    In a period, an account is as it is at the end of its last stretch.
+    """
+    last_moments = {
+        key: end - SECOND if end else filters.moment
+        for key, found in stretches_by_key(con, filters, account_keys).items()
+        for _, end in found[-1:]
+    }
+    details_by_key = {
+        key: _cached_details(con, Filters(as_of=last_moments.get(key, filters.as_of)), key)
+        for key in account_keys
+    }
     return {key: details for key, details in details_by_key.items() if details}
 
 

@@ -14,7 +14,15 @@ from data.states import UNRECOGNIZED
 from data.store.dialect import has_role
 from data.store.restricted_views import REASON_NOT_SHOWN
 from data.store.search_text import contains
-from queries.filters import FILTER_BY_NAME, Filter, Filters, account_rows, conditions
+from queries.during import EXCLUDED_BY_PERIOD
+from queries.filters import (
+    FILTER_BY_NAME,
+    Filter,
+    Filters,
+    account_rows,
+    conditions,
+    versions_during,
+)
 
 MAX_CHOICES = 30
 """Choices of an open list that are shown; a search brings the others."""
@@ -37,9 +45,12 @@ class Choices(NamedTuple):
 def list_choices(con: Connection, filters: Filters, name: str, search: str = "") -> Choices:
     """The choices of a filter: fixed ones in their own order, else the most frequent first.
 
-    A search narrows an open list; the selected values stay in it.
+    A search narrows an open list; the selected values stay in it. A filter that the period excludes
+    has none.
     """
     filter_ = FILTER_BY_NAME[name]
+    if filters.during and name in EXCLUDED_BY_PERIOD:
+        return Choices([])
     if filter_.choices:
         count = _count_by_value if filter_.group_by else _count_by_condition
         return Choices(count(con, filters, filter_))
@@ -51,15 +62,31 @@ def _without_filter(
     con: Connection, filters: Filters, filter_: Filter
 ) -> tuple[sa.FromClause, Any]:
     """The accounts, and the condition of all filters but one."""
-    rows = account_rows(con, filters, all_columns=False, shown=filter_)
-    return rows, and_(sa.true(), *conditions(filters.without(filter_.name), rows))
+    remaining = filters.without(filter_.name)
+    rows = _counted_rows(con, filters, shown=filter_)
+    return rows, and_(sa.true(), *conditions(remaining, rows))
+
+
+def _counted_rows(
+    con: Connection, filters: Filters, *, all_columns: bool = False, shown: Filter | None = None
+) -> sa.FromClause:
+    """One row per account; in a period per version, as an account counts for each of its values."""
+    if filters.during:
+        return versions_during(con, filters.cleared(), all_columns=True)
+    return account_rows(con, filters, all_columns=all_columns, shown=shown)
+
+
+def _count(filters: Filters, rows: sa.FromClause) -> Any:
+    """The number of accounts of a group."""
+    return func.count(rows.c.account_key.distinct()) if filters.during else func.count()
 
 
 def _count_by_value(con: Connection, filters: Filters, filter_: Filter) -> list[Choice]:
     rows, other_filters = _without_filter(con, filters, filter_)
     assert filter_.group_by  # noqa: S101 - the caller has checked it
     value = filter_.group_by(rows)
-    query = select(value, func.count()).select_from(rows).where(other_filters).group_by(value)
+    query = select(value, _count(filters, rows)).select_from(rows)
+    query = query.where(other_filters).group_by(value)
     counts = {row[0]: row[1] for row in con.execute(query)}
     selected = filters.values(filter_.name)
     return [
@@ -78,7 +105,7 @@ def _count_by_condition(con: Connection, filters: Filters, filter_: Filter) -> l
     if not isinstance(getattr(filters, filter_.name), tuple):
         values = dict(sorted(values.items(), key=lambda item: item[1]))
     totals = [
-        func.count().filter(filter_.condition(rows, value, filters.as_of))
+        _count(filters, rows).filter(filter_.condition(rows, value, filters.moment))
         for value in values.values()
     ]
     counts = con.execute(select(*totals).select_from(rows).where(other_filters)).one()
@@ -93,7 +120,7 @@ def _count_groups(
     assert filter_.group_by  # noqa: S101 - an open list without it is in OPEN_LISTS
     value = filter_.group_by(rows)
     return (
-        select(value.label("value"), func.count().filter(other_filters).label("accounts"))
+        select(value.label("value"), _count(filters, rows).filter(other_filters).label("accounts"))
         .where(value.is_not(None))
         .group_by(value)
     )
@@ -103,9 +130,11 @@ def _count_roles(con: Connection, filters: Filters, filter_: Filter) -> sa.Selec
     """One row per role that any account has: [value, accounts]."""
     rows, other_filters = _without_filter(con, filters, filter_)
     roles = select(
-        func.unnest(rows.c.roles).label("value"), other_filters.label("is_counted")
+        rows.c.account_key,
+        func.unnest(rows.c.roles).label("value"),
+        other_filters.label("is_counted"),
     ).subquery("assigned")
-    count = func.count().filter(roles.c.is_counted)
+    count = _count(filters, roles).filter(roles.c.is_counted)
     return select(roles.c.value, count.label("accounts")).group_by(roles.c.value)
 
 
@@ -115,7 +144,7 @@ def _count_integrations(
     """One row per integration: [value, accounts]."""
     rows, other_filters = _without_filter(con, filters, filter_)
     counts = (
-        select(rows.c.integration_id, func.count().label("accounts"))
+        select(rows.c.integration_id, _count(filters, rows).label("accounts"))
         .where(other_filters)
         .group_by(rows.c.integration_id)
         .subquery("counts")
@@ -187,7 +216,7 @@ def _roles_in_any_case(con: Connection, filters: Filters, roles: Set[str]) -> di
     """Role as an address has it → as accounts have it, where that differs in case alone."""
     if not roles:
         return {}
-    rows = account_rows(con, filters)
+    rows = _counted_rows(con, filters, all_columns=True)
     assigned = select(func.unnest(rows.c.roles).label("role")).subquery("assigned").c.role
     wanted = {role.lower(): role for role in roles}
     query = select(func.min(assigned)).where(func.lower(assigned).in_(wanted))
@@ -196,7 +225,7 @@ def _roles_in_any_case(con: Connection, filters: Filters, roles: Set[str]) -> di
 
 
 def _is_role_assigned(con: Connection, filters: Filters, role: str) -> bool:
-    rows = account_rows(con, filters)
+    rows = _counted_rows(con, filters, all_columns=True)
     query = select(rows.c.account_key).where(has_role(rows.c.roles, role)).limit(1)
     return con.scalar(query) is not None
 

@@ -40,11 +40,13 @@ class Columns(NamedTuple):
 
 def requested_columns(con: Connection, filters: Filters, *, several_integrations: bool) -> Columns:
     """The columns of the address. Names that nothing has, and all beyond the most, are ignored."""
-    usual = default_columns(several_integrations=several_integrations)
+    usual = default_columns(
+        several_integrations=several_integrations, in_period=filters.during is not None
+    )
     names, ignored = split_columns(st.query_params.get_all("columns"))
     asks_for_attributes = any(map(attribute_of, names))
     attributes = attribute_names(con, filters.cleared()) if asks_for_attributes else ()
-    known = [n for n in names if n in COLUMNS or attribute_of(n) in attributes]
+    known = [n for n in names if n in possible_columns(filters) or attribute_of(n) in attributes]
     ignored += [n for n in names if n not in known[:MAX_COLUMNS]]
     return Columns(tuple(known[:MAX_COLUMNS]) or usual, usual, tuple(ignored))
 
@@ -59,7 +61,7 @@ def show_columns_menu(filters: Filters, columns: Columns) -> None:
             names = filter(is_shown_name, attribute_names(con, filters))
             attributes += [f"{ATTRIBUTE_PREFIX}{name}" for name in names]
     groups = [
-        ColumnGroup("More columns", _labels(COLUMNS)),
+        ColumnGroup("More columns", _labels(possible_columns(filters))),
         ColumnGroup("From the snapshots", _labels(attributes)),
     ]
 
@@ -69,6 +71,11 @@ def show_columns_menu(filters: Filters, columns: Columns) -> None:
         st.rerun()
 
     columns_menu(groups, columns.shown, choose, is_default=not columns.chosen, key=MENU_KEY)
+
+
+def possible_columns(filters: Filters) -> list[str]:
+    """The columns beside those of the snapshots; without a period, no times in it."""
+    return [name for name in COLUMNS if filters.during or name != "stretches"]
 
 
 def is_shown_name(name: str) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from html import escape
 from urllib.parse import urlencode
 
@@ -66,7 +67,10 @@ def _show_files(query: ListRequest) -> None:
 
 
 def _show_links_to_list(filters: Filters, sort: str, columns: Columns) -> None:
-    """Links to this view: what it shows now, or always what the latest snapshot shows."""
+    """Links to this view: what it shows now, or always what the latest snapshot shows.
+
+    A period is in both, so one is enough.
+    """
     with store_connection(Permission.USERS) as con:
         newest = filters.as_of or snapshot_times(con, newest_count=1)[0]
     params = [
@@ -75,13 +79,16 @@ def _show_links_to_list(filters: Filters, sort: str, columns: Columns) -> None:
         *((n, value) for n in ("rows", "page", "open") for value in st.query_params.get_all(n)),
     ]
     zone = timezone.with_zone({})
+    meanings: list[tuple[str, datetime | None]] = [
+        ("Shows the latest data whenever it is opened.", None),
+        (f"Always as of {timezone.format_with_zone(newest)}.", newest),
+    ]
+    if filters.during:
+        meanings = [("Shows this period whenever it is opened.", None)]
     links = "".join(
         f'<a class="copy-link" href="{escape(f"?{urlencode(address, doseq=True)}")}">'
         f"<strong>Copy link</strong> <span>{escape(meaning)}</span></a>"
-        for meaning, moment in (
-            ("Shows the latest data whenever it is opened.", None),
-            (f"Always as of {timezone.format_with_zone(newest)}.", newest),
-        )
+        for meaning, moment in meanings
         for address in [
             group_params([p for p in (*replace(filters, as_of=moment).params(), *params) if p[1]])
             | zone

@@ -12,6 +12,7 @@ import streamlit as st
 from data.access.roles import Permission
 from data.states import OPERATIONS, STATE_BY_NAME, Phase, state_names
 from data.store.search_text import search_key
+from queries.during import EXCLUDED_BY_PERIOD, parse_during
 from queries.filters import FILTER_BY_NAME, MAX_SEARCH_LENGTH, Filter, Filters, duration_text
 from queries.sign_ins import parse_sign_ins, sign_in_day
 from queries.users.facets import Choice, list_choices, reason_texts, snapshot_times
@@ -21,6 +22,10 @@ from widgets.filters import FIRST_DAY, LAST_DAY, LAST_FILTERS_KEY, apply_filters
 from widgets.labels import escape_label, screen_reader_text
 
 PHASES: tuple[Phase, ...] = ("failed", "awaiting", "ongoing")
+PERIOD_HINT = (
+    "Everyone who met the filters at any time in it. A period has no one moment, so it excludes: "
+    f"{', '.join(EXCLUDED_BY_PERIOD.values())}."
+)
 MAX_EMPTY_CHOICES = 3
 """More choices without an account fold into a button."""
 
@@ -64,7 +69,8 @@ def show_filter_bar(filters: Filters) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="filters"):
         shown = [name for name, control in CONTROLS.items() if control.text(filters)]
         adding = st.session_state.get(ADDING_KEY)
-        _show_menu([name for name in CONTROLS if name not in (*shown, adding)])
+        excluded = EXCLUDED_BY_PERIOD.keys() - {"as_of"} if filters.during else ()
+        _show_menu([name for name in CONTROLS if name not in (*shown, *excluded, adding)])
         for name in CONTROLS:
             if name in shown or name == adding:
                 _show_filter(name, filters)
@@ -304,11 +310,29 @@ def _show_day(
     )
 
 
+def _show_period(filters: Filters, _: str) -> None:
+    """Both days of the period; the first choice is a period of one day."""
+    st.caption(PERIOD_HINT)
+    during = filters.during
+    days = {"from": during and during.start.date(), "to": during and during.end.date()}
+
+    def apply_day(which: str) -> None:
+        day = st.session_state[f"during_{which}"]
+        first, last = days["from"] or day, days["to"] or day
+        first, last = (day, max(day, last)) if which == "from" else (min(first, day), day)
+        apply_filters(filters.with_period(parse_during([f"{first}/{last}"])))
+
+    for which, label in (("from", "From (UTC day)"), ("to", "To (UTC day)")):
+        _show_day(f"during_{which}", label, days[which], apply_day, which)
+
+
 def _show_moments(filters: Filters, _: str) -> None:
     with store_connection(Permission.USERS) as con:
         moments = snapshot_times(con)
     choose_as_of(
-        filters.as_of, moments, lambda moment: apply_filters(replace(filters, as_of=moment))
+        filters.as_of,
+        moments,
+        lambda moment: apply_filters(replace(filters, as_of=moment, during=None)),
     )
 
 
@@ -363,6 +387,7 @@ CONTROLS: dict[str, Control] = {
     "last_sign_in": Control("Last sign-in", _show_sign_ins, _values_text("last_sign_in")),
     "empty": Control("Is empty", _show_choices, _values_text("empty")),
     "not_empty": Control("Is not empty", _show_choices, _values_text("not_empty")),
+    "during": Control("Period", _show_period, lambda f: f.during.text() if f.during else ""),
     "as_of": Control("As of", _show_moments, lambda _: ""),  # a banner shows it
 }
 """Filter → its control, in the order of the menu."""

@@ -26,7 +26,7 @@ def show_presets(filters: Filters) -> None:
     """One button per preset; the one that is shown is marked."""
     with st.container(horizontal=True, gap="small", key="presets"):
         for name, (preset, sort) in PRESETS.items():
-            preset_filters = replace(preset, as_of=filters.as_of)
+            preset_filters = replace(preset, as_of=filters.as_of, during=filters.during)
             is_active = filters == preset_filters
             st.button(
                 f"{screen_reader_text('Shown:')} {name}" if is_active else name,
@@ -54,4 +54,5 @@ def filter_facts(filters: Filters, count: int, total: int) -> list[str]:
     """What the list shows, in words, for paper."""
     is_filtered = filters != filters.cleared()
     accounts = f"{count:,} of {total:,} accounts" if is_filtered else f"{count:,} accounts"
-    return [accounts, filter_sentence(filters)]
+    period = [f"At any time {filters.during.text()}"] if filters.during else []
+    return [accounts, filter_sentence(filters), *period]

@@ -1,13 +1,14 @@
 """The table of accounts, and the notes around it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 import streamlit as st
 
 from data.access.roles import Permission
 from data.records.decisions import MATCH_OVERRIDES, NOTES, decisions_by_account
-from queries.filter_sentence import filter_phrases, ignored_params
+from queries.filter_sentence import excluded_params, filter_phrases, ignored_params
 from queries.filters import Filters, wanted_roles
 from queries.users.accounts import PAGE_SIZES, SORTS, AccountPage, count_accounts
 from queries.users.detail import account_details
@@ -15,7 +16,7 @@ from server.authorize import authorize, store_connection
 from widgets import account_panel
 from widgets.account_row import Account, table_columns, table_row
 from widgets.address import address_params, update_address
-from widgets.filters import show_ignored_params
+from widgets.filters import apply_filters, show_ignored_params, show_past_banner
 from widgets.users.columns import Columns
 from widgets.users.notes import can_write_notes, note_blocks, note_dialog, note_text
 from widgets.users.presets import suggest_fewer_filters
@@ -26,6 +27,7 @@ MAX_SUGGESTIONS = 8
 
 NO_MATCHES = "No accounts match. Remove a filter:"
 NO_ACCOUNTS = "No accounts."
+SIGN_INS_ARE_NOW = "Last sign-ins are as of the newest snapshot."
 
 
 @st.fragment
@@ -68,13 +70,13 @@ def _panels(filters: Filters, ids: Sequence[str]) -> dict[str, list[Block]]:
     with store_connection(Permission.USERS) as con:
         details = account_details(con, filters, [int(id_) for id_ in ids])
         owners, notes = (
-            decisions_by_account(con, kind, list(details), filters.as_of)
+            decisions_by_account(con, kind, list(details), filters.moment)
             for kind in (MATCH_OVERRIDES, NOTES)
         )
-    can_write = filters.as_of is None and can_write_notes()
+    can_write = filters.moment is None and can_write_notes()
     return {
         str(key): [
-            *account_panel.panel(account, as_of=filters.as_of, override=owners.get(key)),
+            *account_panel.panel(account, as_of=filters.moment, override=owners.get(key)),
             *note_blocks(notes.get(key), can_write=can_write),
         ]
         for key, account in details.items()
@@ -90,6 +92,7 @@ def _table_rows(page: AccountPage, filters: Filters, names: Sequence[str]) -> li
                 wanted_roles(filters, row.roles),
                 page.account_ids.get(row.account_key),
                 page.notes.get(row.account_key),
+                page.stretches.get(row.account_key, ()),
             ),
             names,
         )
@@ -113,7 +116,19 @@ def show_ignored(filters: Filters, columns: Columns, sort: str, page: int) -> No
         ignored.append(("rows", size))
     shows_all = filters == filters.cleared()
     show_ignored_params(ignored, shown="Showing all accounts." if shows_all else "")
+    if excluded := excluded_params(address_params(), filters):
+        with st.container(key="ignored_by_period"):
+            st.markdown(f"A period has no one moment, so it excludes {' and '.join(excluded)}.")
     show_ignored_params([("columns", name) for name in columns.ignored], kind="column")
+
+
+def show_moment(filters: Filters, columns: Columns, order: str) -> None:
+    """For a view of the past: its moment, the way back to now, and what is as of now even so."""
+    shows_sign_ins = "last_sign_in" in (order, *columns.shown) or filters.last_sign_in
+    note = SIGN_INS_ARE_NOW if shows_sign_ins else ""
+    show_past_banner(filters.as_of, lambda: apply_filters(replace(filters, as_of=None)), note)
+    if filters.during and note:
+        st.text(note)
 
 
 def show_suggestions(filters: Filters) -> None:

@@ -1,0 +1,189 @@
+"""Had access at any time in a period: the list and its stretches equal the files."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+from builders import TODAY, Deliveries, a_snapshot_file, an_account, content_of
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from patience import PATIENCE
+from sqlalchemy import Engine
+from streamlit.testing.v1 import AppTest
+
+from data.files.naming import SnapshotFile
+from data.history.load import load
+from data.home import Home
+from data.store.engine import open_store
+from queries.during import During, parse_during
+from queries.evidence.accounts import is_provable
+from queries.export.formats import write_raw_csv
+from queries.export.listing import Listing, ListRequest
+from queries.filter_sentence import excluded_params, ignored_params
+from queries.filters import Filters
+from queries.users.accounts import count_accounts, page_of_accounts, stretches_by_key
+from queries.users.detail import account_details
+from queries.users.facets import drop_unknown_values, list_choices
+
+PAGE = Path(__file__).parent.parent / "pages" / "users.py"
+DAYS = [TODAY + timedelta(days=n) for n in range(4)]
+MOMENTS = [day + timedelta(hours=h) for day in DAYS for h in (-1, 0, 1)]
+
+Life = tuple[str | None, ...]
+"""What an account is on each day: active, inactive, or not listed."""
+
+lives = st.tuples(*[st.sampled_from([None, None, "yes", "no"])] * len(DAYS))
+periods = st.tuples(st.sampled_from(MOMENTS), st.sampled_from(MOMENTS)).map(sorted)
+
+numbers = count()
+
+
+@contextmanager
+def a_store() -> Iterator[Engine]:
+    engine = open_store(f"duckdb:///:memory:during{next(numbers)}")
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def deliver(engine: Engine, folder: str, people: list[Life]) -> None:
+    snapshots = Deliveries(engine, Path(folder))
+    for number, day in enumerate(DAYS):
+        listed = [(n, life[number]) for n, life in enumerate(people)]
+        accounts = [an_account(f"u{n}", active=active) for n, active in listed if active]
+        # an account that is always listed, so that no file is empty
+        snapshots.take(an_account("all", active="yes"), *accounts, at=day)
+
+
+def expected_stretches(life: Life, during: During, active: str | None) -> list[tuple[Any, Any]]:
+    """The stretches, from the files alone: each holds until the next."""
+    found: list[tuple[datetime, datetime | None]] = []
+    for number, start in enumerate(DAYS):
+        end = DAYS[number + 1] if number + 1 < len(DAYS) else None
+        is_wanted = life[number] is not None and active in (None, life[number])
+        if not is_wanted or start > during.end or (end and end <= during.start):
+            continue
+        last = end if end and end <= during.end else None
+        if found and found[-1][1] == start:
+            found[-1] = (found[-1][0], last)
+        else:
+            found.append((max(start, during.start), last))
+    return found
+
+
+@settings(deadline=None, max_examples=5)
+@given(
+    people=st.lists(lives, min_size=1, max_size=4), ends=st.lists(periods, min_size=6, max_size=6)
+)
+def test_the_list_of_a_period_equals_the_files(
+    people: list[Life], ends: list[list[datetime]]
+) -> None:
+    everyone = {f"u{n}": life for n, life in enumerate(people)} | {"all": ("yes",) * len(DAYS)}
+    with TemporaryDirectory() as folder, a_store() as engine, engine.connect() as con:
+        deliver(engine, folder, people)
+        for start, end in ends:
+            during = During(start, end)
+            for active in (None, "yes"):
+                wanted = {
+                    name: found
+                    for name, life in everyone.items()
+                    if (found := expected_stretches(life, during, active))
+                }
+                filters = Filters(during=during, active=active)
+                rows = page_of_accounts(con, filters, sort="user", descending=False, page=1)
+                names = {row.account_key: row.username_in_app for row in rows}
+                found = stretches_by_key(con, filters, list(names))
+                assert {names[key]: value for key, value in found.items()} == wanted
+                assert len(rows) == count_accounts(con, filters) == len(wanted)
+                choices = dict(list_choices(con, Filters(during=during), "active").shown)
+            assert choices["yes"] == len(wanted)
+            assert count_accounts(con, Filters(during=during, account="active")) == len(wanted)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2026-03-01/2026-03-31", (datetime(2026, 3, 1), datetime(2026, 3, 31, 23, 59, 59))),
+        ("2026-03-01T06:00:00Z/2026-03-01T07:00:00Z",
+         (datetime(2026, 3, 1, 6), datetime(2026, 3, 1, 7))),
+        ("2026-03-31/2026-03-01", None),
+        ("2026-03-01", None),
+        ("/", None),
+        ("2026-02-30/2026-03-01", None),
+    ],
+)  # fmt: skip
+def test_a_period_has_two_ends_in_order(
+    text: str, expected: tuple[datetime, datetime] | None
+) -> None:
+    during = parse_during([text])
+    assert during == expected
+    if during:
+        assert during.param() == text
+
+
+def test_a_period_excludes_a_moment_and_says_so() -> None:
+    excluded = {"as_of": ["2026-03-05"], "waiting": ["3d"], "person": ["left"]}
+    params = excluded | {"during": ["2026-03-01/2026-03-31"]}
+    filters = Filters.from_params(params)
+    assert filters == Filters(during=parse_during(params["during"]))
+    assert excluded_params(params, filters) == ["As of", "Open longer than", "Person"]
+    assert ignored_params(params, filters) == []
+    assert not is_provable(filters)
+
+
+def test_a_role_counts_in_a_period_in_which_anyone_had_it(snapshots: Deliveries) -> None:
+    snapshots.take(an_account("ada", roles=["Admin"]), an_account("bob"), at=DAYS[0])
+    snapshots.take(an_account("ada", roles=["Viewer"]), an_account("bob"), at=DAYS[1])
+    filters = Filters(during=During(DAYS[0], DAYS[1]), role=("admin",))
+    with snapshots.store.connect() as con:
+        filters = drop_unknown_values(con, filters)
+        choices = dict(list_choices(con, filters, "role").shown)
+        assert list_choices(con, filters, "person").shown == []
+    assert filters.role == ("Admin",)
+    assert (choices["Admin"], choices["Viewer"]) == (1, 1)
+
+
+def test_the_page_of_a_period_says_what_it_excludes_and_shows_the_stretches(home: Home) -> None:
+    for day in DAYS[:2]:
+        path = a_snapshot_file(home.inbox, [an_account("ada")])
+        load(open_store(home.database_url), SnapshotFile(path, "figma", day))
+    run = AppTest.from_file(PAGE, default_timeout=PATIENCE)
+    run.query_params["during"] = f"{DAYS[0]:%Y-%m-%d}/{DAYS[0]:%Y-%m-%d}"
+    run.query_params["person"] = "left"
+    run.run()
+    assert not run.exception
+    assert "A period has no one moment, so it excludes Person." in [m.value for m in run.markdown]
+    _, table = (json.loads(c.proto.json) for c in run.get("bidi_component"))
+    assert table["columns"][-1]["label"] == "In the period"
+    assert table["rows"][0]["cells"]["stretches"]["text"] == "from 23 Nov 2026"
+
+
+def test_a_download_of_a_period_has_the_stretches(snapshots: Deliveries) -> None:
+    deliver(snapshots.store, str(snapshots.folder), [("yes", None, "yes", None)])
+    during = During(DAYS[0] + timedelta(hours=1), DAYS[3])
+    with snapshots.store.connect() as con:
+        listing = Listing(con, ListRequest(Filters(during=during)))
+        content = content_of(write_raw_csv, listing).decode()
+        [key] = [
+            row.account_key
+            for row in page_of_accounts(
+                con, Filters(during=during, q="u0"), sort="user", descending=False, page=1
+            )
+        ]
+        details = account_details(con, Filters(during=during), [key])
+    rows = {row["Username in app"]: row for row in csv.DictReader(content.splitlines())}
+    assert rows["u0"]["In the period"] == (
+        "2026-11-23T07:00:00Z/2026-11-24T06:00:00Z; 2026-11-25T06:00:00Z/2026-11-26T06:00:00Z"
+    )
+    assert rows["all"]["In the period"] == "2026-11-23T07:00:00Z/"
+    assert details[key].account.username_in_app == "u0"
