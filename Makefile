@@ -30,6 +30,9 @@ format: .venv/development ## format the code and sort its imports
 bench: .venv/development ## run the benchmarks into benchmarks/RESULTS.md (PARTS=browsing: one part; PARTS=--quick: a tenth of all)
 	.venv/bin/python -m benchmarks $(PARTS)
 
+simulate: .venv/development ## simulate days at random (SEED=7 repeats them, DAYS=1000, LIVES=10)
+	@PYTHONPATH=tests .venv/bin/python -m simulation $${SEED:+--seed $(SEED)} $${DAYS:+--days $(DAYS)} $${LIVES:+--lives $(LIVES)}
+
 requirements: .venv/development ## pin the packages of pyproject.toml (UPGRADE=1: take the newest versions)
 	$(COMPILE) --output-file requirements.txt
 	$(COMPILE) --output-file requirements-dev.txt --extra dev --constraint requirements.txt

@@ -1,0 +1,71 @@
+"""Plants each fault of faults.toml in a copy of the product, and lets the simulator look for it."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+ROOT = Path(__file__).parent.parent.parent
+FOLDERS = ("data", "queries")
+SECONDS = 110
+"""Of looking for one fault, so that all of them take less than an hour on two cores."""
+
+
+class Fault(NamedTuple):
+    """A text of a file and what takes its place."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+
+
+def planted_faults() -> list[Fault]:
+    """All faults of faults.toml."""
+    with Path(__file__).with_name("faults.toml").open("rb") as file:
+        return [Fault(**each) for each in tomllib.load(file)["fault"]]
+
+
+def find(fault: Fault) -> str:
+    """How the simulator finds the fault, in one line; empty if it does not."""
+    with TemporaryDirectory() as folder:
+        for name in FOLDERS:
+            shutil.copytree(ROOT / name, Path(folder, name))
+        path = Path(folder, fault.file)
+        path.write_text(path.read_text().replace(fault.old, fault.new))
+        start = time.monotonic()
+        for seed in range(1, 100):
+            seconds = SECONDS - (time.monotonic() - start)
+            if seconds <= 0:
+                return ""
+            if words := _look(Path(folder), seed, seconds):
+                return f"after {time.monotonic() - start:.0f} s: {words}"
+    return ""
+
+
+def _look(folder: Path, seed: int, seconds: float) -> str:
+    """The first line of the disagreement; empty without one."""
+    command = [sys.executable, "-m", "simulation", "--seed", str(seed), "--days", "60"]
+    environment = {**os.environ, "PYTHONPATH": f"{folder}:{ROOT / 'tests'}"}
+    try:
+        done = subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=seconds, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return ""
+    lines = [line for line in done.stderr.splitlines() if "Disagreement: " in line]
+    return lines[-1].partition("Disagreement: ")[2] if done.returncode else ""
+
+
+if __name__ == "__main__":
+    wanted = sys.argv[1:]
+    faults = [f for f in planted_faults() if not wanted or any(word in f.name for word in wanted)]
+    results = {fault.name: find(fault) for fault in faults}
+    for name, words in results.items():
+        print(f"| {name} | {words or 'NOT FOUND'} |")
+    print(f"{sum(map(bool, results.values()))} of {len(results)} faults were found.")

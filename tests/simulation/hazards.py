@@ -1,0 +1,71 @@
+"""What can go wrong between any two statements: a kill, a full disk, a lost connection."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import sqlalchemy as sa
+from sqlalchemy import event
+
+FILE_STEPS = ((os, "rename"), (os, "replace"), (os, "unlink"), (shutil, "copyfile"))
+Hazard = Literal["kill", "full disk"]
+
+
+class Killed(BaseException):
+    """The process is dead: no `except Exception` and no `finally` of it can do anything."""
+
+
+class Hazards:
+    """Counts the statements and file steps of the product, and ends one of them."""
+
+    def __init__(self) -> None:
+        self.hazard: Hazard | None = None
+        self.steps_left = 0
+        self.is_dead = False
+        self.is_hit = False
+
+    @contextmanager
+    def installed(self) -> Iterator[None]:
+        """Watch all engines, and the functions that move files."""
+        originals = [(module, name, getattr(module, name)) for module, name in FILE_STEPS]
+        event.listen(sa.Engine, "before_cursor_execute", self._before_statement)
+        event.listen(sa.Engine, "commit", self._before_statement)
+        for module, name, original in originals:
+            setattr(module, name, self._watched(original))
+        try:
+            yield
+        finally:
+            event.remove(sa.Engine, "before_cursor_execute", self._before_statement)
+            event.remove(sa.Engine, "commit", self._before_statement)
+            for module, name, original in originals:
+                setattr(module, name, original)
+
+    def plan(self, hazard: Hazard | None, steps: int = 0) -> None:
+        """Let it happen after so many steps; None: let nothing happen."""
+        self.hazard, self.steps_left, self.is_dead, self.is_hit = hazard, steps, False, False
+
+    def _before_statement(self, *_: Any) -> None:
+        self._step(is_file=False)
+
+    def _watched(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        def step(*arguments: Any, **options: Any) -> Any:
+            self._step(is_file=True)
+            return original(*arguments, **options)
+
+        return step
+
+    def _step(self, *, is_file: bool) -> None:
+        if self.is_dead:
+            raise Killed
+        self.steps_left -= 1
+        if self.hazard == "kill" and self.steps_left < 0:
+            self.is_dead = self.is_hit = True
+            raise Killed
+        if self.hazard == "full disk" and self.steps_left < 0 and is_file:
+            self.hazard, self.is_hit = None, True
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -1,0 +1,431 @@
+"""Random days: each step happens to Rollcall and to the model, which must agree after it."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import math
+import os
+import random
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta, tzinfo
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+from unittest import mock
+
+from data import formatting
+from data.files.naming import SnapshotFile
+from data.home import Home
+from data.inbox.actions import dismiss_file, requeue_file, withdraw_snapshot
+from data.inbox.inbox import load_failures, load_inbox, put_into_inbox
+from data.records.matches import MatchOverride, save_match_overrides
+from data.service.rebuild import load_missing, open_or_rebuild, rebuild
+from data.store.engine import close_store
+from data.store.errors import StoreError
+from simulation.checks import (
+    Disagreement,
+    Inquiry,
+    Snapshot,
+    agree,
+    any_inquiry,
+    check_changes,
+    check_everything,
+    check_inquiry,
+    loaded_snapshots,
+)
+from simulation.hazards import Hazard, Hazards, Killed
+from simulation.model import Accounts, Model, Owner
+from simulation.world import PEOPLE, File, World
+
+MAX_STEPS = 80
+"""A hazard is planned before one of so many statements; a delivery has about as many."""
+
+
+HAZARDS: tuple[Hazard | None, ...] = ("kill", "full disk", *[None] * 12)
+
+
+class Step(NamedTuple):
+    """Something that happens."""
+
+    words: str
+    act: Callable[[], object]  # to Rollcall; taken again after a kill, it changes nothing more
+    then: Callable[[], object]  # to the model
+
+
+class Held(NamedTuple):
+    """A file on hold."""
+
+    accounts: Accounts
+    counts: tuple[int, int, int]
+    name: str  # in the folder of its integration
+
+
+class Clock(datetime):
+    """The product's clock, which the simulator sets."""
+
+    moment = datetime(2026, 1, 1)
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> datetime:
+        """The moment; each question takes a microsecond."""
+        cls.moment += timedelta(microseconds=1)
+        return cls.moment.replace(tzinfo=UTC).astimezone(tz)
+
+
+class Life:
+    """One Rollcall, its world and its model, from one seed."""
+
+    def __init__(self, seed: int, root: Path, hazards: Hazards) -> None:
+        self.chance, self.hazards = random.Random(seed), hazards
+        self.world, self.model = World(self.chance), Model()
+        self.home, self.drafts = Home(root / "home"), root / "drafts"
+        for folder in (self.home.inbox, self.drafts):
+            folder.mkdir(parents=True)
+        self.loaded: dict[Snapshot, tuple[File, tuple[int, int, int]]] = {}
+        self.held: dict[Snapshot, Held] = {}
+        self.inquiries: list[Inquiry] = []
+        self.story: list[str] = []
+        self.days = 0
+        self.engine = open_or_rebuild(self.home, _unwatched)
+
+    # ---- days ------------------------------------------------------------------------------------
+
+    def live_a_day(self) -> None:
+        """A delivery and something else; then questions about all that is known."""
+        self.days += 1
+        self.world.pass_time()
+        app = self.chance.choice(sorted(self.world.apps))
+        self.world.live(app)
+        kinds, weights = zip(*KINDS.items(), strict=True)
+        for plan in (deliver, *self.chance.choices(kinds, weights)):
+            if step := plan(self, app):
+                self._live_through(step)
+        # What was asked yesterday is asked again: an answer that was kept must not outlive a load.
+        self.inquiries = [*self.inquiries[-1:], any_inquiry(self.chance, self.model)]
+        for inquiry in self.inquiries:
+            check_inquiry(self.engine, self.model, inquiry)
+        check_changes(self.engine, self.model, self.chance)
+
+    def _live_through(self, step: Step) -> None:
+        """Take the step. After a kill, the store is as before or as after; it is then finished."""
+        jump = timedelta(days=self.chance.choice((0, 0, 0, 0, -400, 400)))
+        Clock.moment = self.world.now + jump
+        hazard = self.chance.choice(HAZARDS)
+        self.story.append(f"{self.world.now} {step.words}{f', {hazard}' if hazard else ''}")
+        before = {key: counts for key, (_, counts) in self.loaded.items()}
+        with mock.patch.object(formatting, "datetime", Clock):
+            is_finished = self._try(step, hazard)
+            after_kill = None if is_finished else self.restart()
+            if not is_finished:
+                load_failures.clear()
+                step.act()
+        step.then()
+        after = {key: counts for key, (_, counts) in self.loaded.items()}
+        if after_kill not in (None, before, after):
+            agree("snapshots after a restart", after_kill, after)
+        agree("snapshots", loaded_snapshots(self.engine), after)
+        agree("the inbox", [path for path in self.home.inbox.rglob("*") if path.is_file()], [])
+        agree("the archive", _contents(self.home.archive), self._archived())
+        check_everything(self.engine, self.model, self.chance)
+
+    def _try(self, step: Step, hazard: Hazard | None) -> bool:
+        """Whether the step came to its end."""
+        self.hazards.plan(hazard, self.chance.randint(0, MAX_STEPS))
+        try:
+            step.act()
+        except Killed:
+            return False
+        except (OSError, StoreError):
+            if hazard is None:
+                raise
+            return False
+        finally:
+            is_hit = self.hazards.is_hit
+            self.hazards.plan(None)
+        return not is_hit
+
+    def restart(self) -> dict[Snapshot, tuple[int, int, int]]:
+        """What a new process does, and the snapshots that it finds."""
+        close_store(self.home.database_url)
+        load_failures.clear()
+        self.engine = open_or_rebuild(self.home, _unwatched)
+        agree("the archive loads", load_missing(self.engine, self.home, _unwatched), [])
+        load_inbox(self.engine, self.home)
+        return loaded_snapshots(self.engine)
+
+    def _archived(self) -> set[tuple[str, bytes]]:
+        return {(integration, file.content) for (integration, _), (file, _) in self.loaded.items()}
+
+    # ---- files -----------------------------------------------------------------------------------
+
+    def send(
+        self, app: str, at: datetime, file: File, words: str, *, replace: bool = False
+    ) -> Step:
+        """The step of a file that comes by the inbox."""
+        counts = len(file.accounts), file.rejected, file.merged
+        is_held = self.model.must_be_confirmed(app, at, file.accounts)
+
+        def act() -> None:
+            draft = self.drafts / f"{at:%Y-%m-%dT%H-%M-%SZ}.{file.ending}"
+            draft.write_bytes(file.content)
+            put_into_inbox(self.home, SnapshotFile(draft, app, at), replace=replace)
+            load_inbox(self.engine, self.home)
+
+        def then() -> None:
+            if is_held:
+                name = f"{'replace~' if replace else ''}{at:%Y-%m-%dT%H-%M-%SZ}.{file.ending}"
+                self.held[app, at] = Held(file.accounts, counts, name)
+                agree(f"{app}/{name} is on hold", (self.home.on_hold / app / name).exists(), True)
+            else:
+                self.take(app, at, file, counts)
+
+        return Step(f"{words} of {app} at {at}{', held' if is_held else ''}", act, then)
+
+    def take(self, app: str, at: datetime, file: File, counts: tuple[int, int, int]) -> None:
+        """A file is loaded; files on hold for the same moment make way."""
+        self.model.take(app, at, file.accounts)
+        self.loaded[app, at] = file, counts
+        self.held.pop((app, at), None)
+
+    def any_loaded(self) -> Snapshot | None:
+        """One of the snapshots."""
+        return self.chance.choice(sorted(self.loaded)) if self.loaded else None
+
+
+def _unwatched(*_: object) -> None:
+    """Progress that nobody watches."""
+
+
+def _nothing() -> None:
+    """The model does not change."""
+
+
+def _contents(folder: Path) -> set[tuple[str, bytes]]:
+    return {(path.parent.name, path.read_bytes()) for path in folder.rglob("*") if path.is_file()}
+
+
+# ---- kinds of steps ------------------------------------------------------------------------------
+
+
+def deliver(life: Life, app: str) -> Step:
+    """The list of today, or half of it."""
+    is_short = life.chance.random() < 0.1
+    accounts = life.world.shrink(app) if is_short else life.world.apps[app]
+    file = life.world.file(accounts)
+    return life.send(app, life.world.now, file, "a short list" if is_short else "a list")
+
+
+def deliver_late(life: Life, app: str) -> Step | None:
+    """A list of an earlier moment arrives."""
+    moments = life.model.moments(app)
+    if not moments:
+        return None
+    seconds = int((life.world.now - moments[0]).total_seconds()) + 90_000
+    at = life.world.now - timedelta(seconds=life.chance.randint(1, seconds))
+    if (app, at) in life.loaded or (app, at) in life.held:
+        return None
+    return life.send(app, at, _changed_list(life, app, at), "a late list")
+
+
+def deliver_again(life: Life, app: str) -> Step | None:
+    """A file that is loaded already."""
+    if not (chosen := life.any_loaded()):
+        return None
+    step = life.send(*chosen, life.loaded[chosen][0], "the same list")
+    return step._replace(then=_nothing)
+
+
+def replace(life: Life, app: str) -> Step | None:
+    """Another list of a moment that is loaded."""
+    if not (chosen := life.any_loaded()):
+        return None
+    file = _changed_list(life, *chosen)
+    return life.send(*chosen, file, "another list", replace=True)
+
+
+def _changed_list(life: Life, app: str, at: datetime) -> File:
+    accounts = dict(life.model.previous(app, at) or life.world.apps[app])
+    life.world.apps["past"] = accounts
+    life.world.live("past", share=0.3)
+    return life.world.file(life.world.apps.pop("past"))
+
+
+def remove(life: Life, app: str) -> Step | None:
+    """A person removes a snapshot."""
+    if not (chosen := life.any_loaded()):
+        return None
+
+    def then() -> None:
+        life.model.remove(*chosen)
+        del life.loaded[chosen]
+
+    act = lambda: withdraw_snapshot(life.engine, life.home, *chosen)  # noqa: E731
+    return Step(f"{chosen[0]} at {chosen[1]} is removed", act, then)
+
+
+def confirm(life: Life, app: str) -> Step | None:
+    """A person loads a file that is on hold."""
+    if not life.held:
+        return None
+    (integration, at), held = life.chance.choice(sorted(life.held.items()))
+    path = life.home.on_hold / integration / held.name
+    file = File(path.read_bytes(), path.suffix[1:], held.accounts, *held.counts[1:])
+
+    def act() -> None:
+        with suppress(FileNotFoundError):
+            requeue_file(life.engine, life.home, "on hold", integration, held.name, confirmed=True)
+        load_inbox(life.engine, life.home)
+
+    return Step(
+        f"{integration}/{held.name} is confirmed",
+        act,
+        lambda: life.take(integration, at, file, held.counts),
+    )
+
+
+def dismiss(life: Life, app: str) -> Step | None:
+    """A person rejects a file that is on hold."""
+    if not life.held:
+        return None
+    (integration, at), held = life.chance.choice(sorted(life.held.items()))
+
+    def act() -> None:
+        with suppress(FileNotFoundError):
+            dismiss_file(life.engine, life.home, "on hold", integration, held.name)
+
+    return Step(
+        f"{integration}/{held.name} is dismissed", act, lambda: life.held.pop((integration, at))
+    )
+
+
+def tear(life: Life, app: str) -> Step:
+    """A file that was cut off in the middle."""
+    file = life.world.file(life.world.apps[app])
+    records = json.dumps([{"username_in_app": name, "x": "y" * 50} for name in file.accounts])
+    whole = life.chance.choice(
+        ((records.encode(), "json"), (gzip.compress(file.content), "csv.gz"))
+    )
+    content = whole[0][: len(whole[0]) * 2 // 3]
+    return _send_nonsense(
+        life, app, whole[1], lambda path: path.write_bytes(content), "a torn file"
+    )
+
+
+def link(life: Life, app: str) -> Step:
+    """A link to a file outside of the home."""
+    outside = life.drafts / "outside.csv"
+    outside.write_text("Username in app\nmallory\n")
+    return _send_nonsense(life, app, "csv", lambda path: path.symlink_to(outside), "a link")
+
+
+def _send_nonsense(
+    life: Life, app: str, ending: str, write: Callable[[Path], object], words: str
+) -> Step:
+    path = life.home.inbox / app / f"{life.world.now:%Y-%m-%dT%H-%M-%S}Z.{ending}"
+    if (app, life.world.now) in life.loaded:  # today's list has come
+        path = path.with_name(f"{life.world.now + timedelta(hours=1):%Y-%m-%dT%H-%M-%S}Z.{ending}")
+
+    def act() -> None:
+        if not path.is_symlink() and not path.exists() and not _is_rejected(life, path):
+            path.parent.mkdir(exist_ok=True)
+            write(path)
+            with suppress(NotImplementedError):
+                _make_old(path)
+        load_inbox(life.engine, life.home)
+
+    def then() -> None:
+        agree(f"{words} is rejected", _is_rejected(life, path), True)
+
+    return Step(f"{words} of {app}", act, then)
+
+
+def _is_rejected(life: Life, path: Path) -> bool:
+    target = life.home.rejected / path.parent.name / f"{path.name}.reason.txt"
+    return target.exists() and not path.is_symlink() and not path.exists()
+
+
+def _make_old(path: Path) -> None:
+    os.utime(path, (0, 0), follow_symlinks=False)
+
+
+def name_owner(life: Life, app: str) -> Step | None:
+    """A person names the owner of an account that has none."""
+    unmatched = [key for key, f in life.model.accounts().items() if not f.is_matched]
+    if not unmatched:
+        return None
+    key = life.chance.choice(sorted(unmatched))
+    name, email, upstream = life.chance.choice(PEOPLE)
+    override = MatchOverride(*key, "They said so.", "people", upstream, name, email)
+    at = life.world.now
+
+    def act() -> None:
+        save_match_overrides(life.engine, [override], "Grace", decided_at=at)
+
+    def then() -> None:
+        life.model.owners[key] = Owner(key, name, email, at)
+
+    return Step(f"{name} owns {key}", act, then)
+
+
+def restart(life: Life, app: str) -> Step:
+    """The process ends, and another one begins."""
+    return Step("a restart", life.restart, _nothing)
+
+
+def build_again(life: Life, app: str) -> Step:
+    """The store is rebuilt from the archive."""
+
+    def act() -> None:
+        close_store(life.home.database_url)
+        try:
+            rebuild(life.home, _unwatched)
+        finally:
+            if not life.hazards.is_dead:
+                life.engine = open_or_rebuild(life.home, _unwatched)
+
+    return Step("a rebuild", act, _nothing)
+
+
+KINDS: dict[Callable[[Life, str], Step | None], int] = {
+    deliver_late: 8,
+    deliver_again: 4,
+    replace: 8,
+    remove: 5,
+    confirm: 8,
+    dismiss: 3,
+    tear: 3,
+    link: 2,
+    name_owner: 5,
+    restart: 3,
+    build_again: 1,
+}
+"""Kind of step → how often it happens, beside the others."""
+
+
+def simulate(seed: int, days: int, seconds: float = math.inf) -> int:
+    """Live so many days, or as many as there is time for. Returns how many days that were.
+
+    Raises Disagreement, with the seed and what happened last.
+    """
+    end, hazards = time.monotonic() + seconds, Hazards()
+    with (
+        TemporaryDirectory() as root,
+        mock.patch.dict(os.environ, ROLLCALL_HOME=f"{root}/home"),
+        hazards.installed(),
+    ):
+        life = Life(seed, Path(root), hazards)
+        try:
+            while life.days < days and time.monotonic() < end:
+                life.live_a_day()
+        except Exception as error:
+            story = "\n  ".join(life.story[-12:])
+            raise Disagreement(
+                f"{error}\nSeed {seed}, day {life.days}. What happened last:\n  {story}"
+            ) from error
+        finally:
+            hazards.plan(None)
+            close_store(life.home.database_url)
+    return life.days
