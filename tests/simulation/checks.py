@@ -102,8 +102,11 @@ FACTS = (
 
 
 def _facts(row: Any) -> Facts:
-    values = {name: row[column] for name, column in zip(Facts._fields, FACTS, strict=True)}
-    return Facts(**values | {"roles": tuple(values["roles"])})
+    values: dict[str, Any] = {
+        name: row[column] for name, column in zip(Facts._fields, FACTS, strict=True)
+    }
+    values["roles"] = tuple(values["roles"])
+    return Facts(**values)
 
 
 def _check_counts(con: Connection, model: Model) -> None:
