@@ -31,7 +31,7 @@ bench: .venv/development ## run the benchmarks into benchmarks/RESULTS.md (PARTS
 	.venv/bin/python -m benchmarks $(PARTS)
 
 simulate: .venv/development ## simulate days at random (SEED=7 repeats them, DAYS=1000, LIVES=10)
-	@PYTHONPATH=tests .venv/bin/python -m simulation $${SEED:+--seed $(SEED)} $${DAYS:+--days $(DAYS)} $${LIVES:+--lives $(LIVES)}
+	@PYTHONPATH=tests .venv/bin/python -m simulation $${SEED:+--seed $(SEED)} $${DAYS:+--days $(DAYS)} $${LIVES:+--lives $(LIVES)} $${DATABASE:+--database $(DATABASE)}
 
 requirements: .venv/development ## pin the packages of pyproject.toml (UPGRADE=1: take the newest versions)
 	$(COMPILE) --output-file requirements.txt

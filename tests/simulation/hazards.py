@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
 
+import psycopg
 import sqlalchemy as sa
-from sqlalchemy import event
+from sqlalchemy import Connection, event
 
 FILE_STEPS = ((os, "rename"), (os, "replace"), (os, "unlink"), (shutil, "copyfile"))
-Hazard = Literal["kill", "full disk"]
+Hazard = Literal["kill", "full disk", "lost connection"]
 
 
 class Killed(BaseException):
@@ -49,8 +50,11 @@ class Hazards:
         """Let it happen after so many steps; None: let nothing happen."""
         self.hazard, self.steps_left, self.is_dead, self.is_hit = hazard, steps, False, False
 
-    def _before_statement(self, *_: Any) -> None:
+    def _before_statement(self, con: Connection, *_: Any) -> None:
         self._step(is_file=False)
+        if self.hazard == "lost connection" and self.steps_left < 0:
+            self.hazard, self.is_hit = None, True
+            _end_connection(con)
 
     def _watched(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def step(*arguments: Any, **options: Any) -> Any:
@@ -69,3 +73,11 @@ class Hazards:
         if self.hazard == "full disk" and self.steps_left < 0 and is_file:
             self.hazard, self.is_hit = None, True
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _end_connection(con: Connection) -> None:
+    """What the server does as it goes down."""
+    address = con.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+    driver: Any = con.connection.driver_connection
+    with psycopg.connect(address, autocommit=True) as other:
+        other.execute("SELECT pg_terminate_backend(%s)", [driver.info.backend_pid])

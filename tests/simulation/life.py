@@ -44,7 +44,9 @@ MAX_STEPS = 80
 """A hazard is planned before one of so many statements; a delivery has about as many."""
 
 
-HAZARDS: tuple[Hazard | None, ...] = ("kill", "full disk", *[None] * 12)
+HAZARDS: tuple[Hazard, ...] = ("kill", "full disk")
+SERVER_HAZARDS: tuple[Hazard, ...] = (*HAZARDS, "lost connection")
+HAZARD_SHARE = 0.15  # of the steps
 
 
 class Step(NamedTuple):
@@ -90,6 +92,9 @@ class Life:
         self.story: list[str] = []
         self.days = 0
         self.engine = open_or_rebuild(self.home, _unwatched)
+        is_server = self.engine.dialect.name == "postgresql"
+        self.possible = SERVER_HAZARDS if is_server else HAZARDS
+        agree("the database is empty", loaded_snapshots(self.engine), {})
 
     # ---- days ------------------------------------------------------------------------------------
 
@@ -113,7 +118,7 @@ class Life:
         """Take the step. After a kill, the store is as before or as after; it is then finished."""
         jump = timedelta(days=self.chance.choice((0, 0, 0, 0, -400, 400)))
         Clock.moment = self.world.now + jump
-        hazard = self.chance.choice(HAZARDS)
+        hazard = self.chance.choice(self.possible) if self.chance.random() < HAZARD_SHARE else None
         self.story.append(f"{self.world.now} {step.words}{f', {hazard}' if hazard else ''}")
         before = {key: counts for key, (_, counts) in self.loaded.items()}
         with mock.patch.object(formatting, "datetime", Clock):
@@ -405,15 +410,17 @@ KINDS: dict[Callable[[Life, str], Step | None], int] = {
 """Kind of step → how often it happens, beside the others."""
 
 
-def simulate(seed: int, days: int, seconds: float = math.inf) -> int:
+def simulate(seed: int, days: int, seconds: float = math.inf, *, database: str = "") -> int:
     """Live so many days, or as many as there is time for. Returns how many days that were.
+
+    In an empty PostgreSQL database, or in a DuckDB file of its own.
 
     Raises Disagreement, with the seed and what happened last.
     """
     end, hazards = time.monotonic() + seconds, Hazards()
     with (
         TemporaryDirectory() as root,
-        mock.patch.dict(os.environ, ROLLCALL_HOME=f"{root}/home"),
+        mock.patch.dict(os.environ, ROLLCALL_HOME=f"{root}/home", ROLLCALL_DATABASE_URL=database),
         hazards.installed(),
     ):
         life = Life(seed, Path(root), hazards)
