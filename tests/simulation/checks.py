@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -18,7 +18,7 @@ from data.store.engine import restricted_engine
 from queries.changes.summary import summarize_changes
 from queries.changes.window import Window
 from queries.filters import Filters, account_rows
-from queries.users.accounts import SORTS, account_page, count_accounts, sorted_accounts
+from queries.users.accounts import account_page, count_accounts, sorted_accounts
 from queries.users.facets import list_choices
 from simulation.model import LIFECYCLE, Facts, Key, Model, Question
 from simulation.world import CODES, PEOPLE, ROLES, START
@@ -176,7 +176,7 @@ def any_inquiry(chance: random.Random, model: Model) -> Inquiry:
     question, reader = any_question(chance, model), chance.choice(READERS)
     if reader.sees_pseudonyms:  # a name cannot be searched, and reasons are hidden
         question = replace(question, words=(), failures=())
-    return Inquiry(question, reader, chance.choice(SORTS), chance.random() < 0.5)
+    return Inquiry(question, reader, chance.choice(list(RANKS)), chance.random() < 0.5)
 
 
 def check_inquiry(engine: sa.Engine, model: Model, inquiry: Inquiry) -> None:
@@ -256,7 +256,7 @@ def check_list(con: Connection, inquiry: Inquiry, expected: dict[Key, Facts]) ->
     said = Counter((row.integration, row.username_in_app) for row in listed)
     agree(str(question), said, Counter((key[0], facts.username) for key, facts in expected.items()))
     by_username = {(key[0], facts.username): (key, facts) for key, facts in expected.items()}
-    ranks = [_rank(sort, *by_username[row.integration, row.username_in_app]) for row in listed]
+    ranks = [RANKS[sort](*by_username[row.integration, row.username_in_app]) for row in listed]
     filled = [rank for rank in ranks if rank is not None]
     agree(f"order by {sort}", filled, sorted(filled, reverse=descending))
     agree(f"empty values by {sort}", ranks[len(filled) :], [None] * (len(ranks) - len(filled)))
@@ -269,19 +269,21 @@ def check_list(con: Connection, inquiry: Inquiry, expected: dict[Key, Facts]) ->
     agree(f"pages by {sort} of {question}", pages, [row.account_key for row in listed])
 
 
-def _rank(sort: str, key: Key, facts: Facts) -> Any:
-    person = facts.name or facts.email
-    return {
-        "user": person and person.lower(),
-        "username_in_app": facts.username.lower(),
-        "integration": key[0],
-        "roles": len(facts.roles),
-        "active_in_app": facts.active,
-        "upstream_user_id": facts.upstream,
-        "provisioning_state": LIFECYCLE.index(facts.state),
-        "last_updated": facts.updated,
-        "account_id": key,
-    }[sort]
+RANKS: dict[str, Callable[[Key, Facts], Any]] = {
+    "user": lambda _, facts: (facts.name or facts.email or "").lower() or None,
+    "username_in_app": lambda _, facts: facts.username.lower(),
+    "integration": lambda key, _: key[0],
+    "roles": lambda _, facts: len(facts.roles),
+    "active_in_app": lambda _, facts: facts.active,
+    "upstream_user_id": lambda _, facts: facts.upstream,
+    "provisioning_state": lambda _, facts: LIFECYCLE.index(facts.state),
+    "last_updated": lambda _, facts: facts.updated,
+    "account_id": lambda key, _: key,
+    "user_email": lambda _, facts: facts.email,
+    "state_reason": lambda _, facts: facts.reason,
+    "failure_code": lambda _, facts: facts.code,
+}
+"""Order of a list → what rises in it; None comes last either way."""
 
 
 def check_hidden(con: Connection, question: Question, expected: dict[Key, Facts]) -> None:
