@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from simulation.faults import ROOT, planted_faults
+from simulation.defects import ROOT, planted_defects
 from simulation.life import simulate
 
 SECONDS = 60
@@ -16,6 +16,6 @@ def test_random_days_leave_the_store_as_the_model_says() -> None:
     assert simulate(int(time.time()), days=1_000, seconds=SECONDS) > 0
 
 
-def test_each_planted_fault_still_has_a_place() -> None:
-    for fault in planted_faults():
-        assert Path(ROOT, fault.file).read_text().count(fault.old) == 1, fault.name
+def test_each_planted_defect_still_has_a_place() -> None:
+    for defect in planted_defects():
+        assert Path(ROOT, defect.file).read_text().count(defect.old) == 1, defect.name

@@ -37,16 +37,16 @@ class Disagreement(AssertionError):
     """Rollcall says something else than the model."""
 
 
-def agree(what: str, said: object, expected: object) -> None:
+def agree(what: str, answer: object, expected: object) -> None:
     """Raises Disagreement, with what differs."""
-    if said == expected:
+    if answer == expected:
         return
-    if isinstance(said, dict) and isinstance(expected, dict):
-        said, expected = (
+    if isinstance(answer, dict) and isinstance(expected, dict):
+        answer, expected = (
             {key: value for key, value in each.items() if key not in other or other[key] != value}
-            for each, other in ((said, expected), (expected, said))
+            for each, other in ((answer, expected), (expected, answer))
         )
-    raise Disagreement(f"{what}\n  Rollcall: {said}\n  expected: {expected}")
+    raise Disagreement(f"{what}\n  Rollcall: {answer}\n  expected: {expected}")
 
 
 # ---- after each step -----------------------------------------------------------------------------
@@ -87,12 +87,12 @@ def _check_accounts(con: Connection, model: Model, as_of: datetime | None) -> No
         .join(integration, integration.c.integration_id == rows.c.integration_id)
     )
     found = list(con.execute(query).mappings())
-    said = {(row["integration"], row["account_id"]): _facts(row) for row in found}
-    agree(f"accounts as of {as_of}", said, model.accounts(as_of))
-    agree(f"rows as of {as_of}", len(found), len(said))
+    answer = {(row["integration"], row["account_id"]): _facts(row) for row in found}
+    agree(f"accounts as of {as_of}", answer, model.accounts(as_of))
+    agree(f"rows as of {as_of}", len(found), len(answer))
     for column, value in SINCE.items():
-        said = {(row["integration"], row["account_id"]): row[column] for row in found}
-        agree(f"{column} as of {as_of}", said, {k: model.since(k, as_of, value) for k in said})
+        answer = {(row["integration"], row["account_id"]): row[column] for row in found}
+        agree(f"{column} as of {as_of}", answer, {k: model.since(k, as_of, value) for k in answer})
 
 
 FACTS = (
@@ -111,7 +111,7 @@ def _facts(row: Any) -> Facts:
 
 def _check_counts(con: Connection, model: Model) -> None:
     names = dict(con.execute(select(integration.c.integration_id, integration.c.name)).all())
-    said: dict[Any, Any] = {
+    answer: dict[Any, Any] = {
         (names[row.integration_id], row.taken_at, row.provisioning_state): (
             row.accounts, row.active, row.unmatched, row.entered, row.left, row.changed,
         )
@@ -123,8 +123,8 @@ def _check_counts(con: Connection, model: Model) -> None:
         for each in taken
         for state, counts in model.state_counts(*each).items()
     }
-    agree("counts by state", said, expected)
-    said = {
+    agree("counts by state", answer, expected)
+    answer = {
         (names[row.integration_id], row.taken_at, row.from_state, row.to_state): row.accounts
         for row in con.execute(select(state_change))
     }
@@ -133,7 +133,7 @@ def _check_counts(con: Connection, model: Model) -> None:
         for each in taken
         for pair, count in model.state_changes(*each).items()
     }
-    agree("changes of state", said, expected)
+    agree("changes of state", answer, expected)
 
 
 # ---- random questions ----------------------------------------------------------------------------
@@ -190,9 +190,9 @@ def check_inquiry(engine: sa.Engine, model: Model, inquiry: Inquiry) -> None:
             check_list(con, inquiry, expected)
             check_parts(con, question, expected)
         whole = reader.visible(model.ask(replace(question, states=())))
-        said = list_choices(con, filters_of(question), "state").shown
+        answer = list_choices(con, filters_of(question), "state").shown
         counts = dict(Counter(facts.state for facts in whole.values()))
-        agree(f"choices of {question}", {c.value: c.accounts for c in said if c.accounts}, counts)
+        agree(f"choices of {question}", {c.value: c.accounts for c in answer if c.accounts}, counts)
 
 
 def check_changes(engine: sa.Engine, model: Model, chance: random.Random) -> None:
@@ -201,9 +201,9 @@ def check_changes(engine: sa.Engine, model: Model, chance: random.Random) -> Non
     since, until = sorted(chance.choices(moments, k=2)) if moments else (START, START)
     with engine.connect() as con:
         summary = summarize_changes(con, Window(since, until)).counts
-    said = {name: count for name, count in summary.items() if name != "other" and count}
+    answer = {name: count for name, count in summary.items() if name != "other" and count}
     expected = {name: count for name, count in model.changes(since, until).items() if count}
-    agree(f"changes from {since} to {until}", said, expected)
+    agree(f"changes from {since} to {until}", answer, expected)
 
 
 def any_question(chance: random.Random, model: Model) -> Question:
@@ -253,8 +253,10 @@ def check_list(con: Connection, inquiry: Inquiry, expected: dict[Key, Facts]) ->
     filters = filters_of(question)
     order = {"sort": sort, "descending": descending}
     listed = con.execute(sorted_accounts(con, filters, **order)).all()
-    said = Counter((row.integration, row.username_in_app) for row in listed)
-    agree(str(question), said, Counter((key[0], facts.username) for key, facts in expected.items()))
+    answer = Counter((row.integration, row.username_in_app) for row in listed)
+    agree(
+        str(question), answer, Counter((key[0], facts.username) for key, facts in expected.items())
+    )
     by_username = {(key[0], facts.username): (key, facts) for key, facts in expected.items()}
     ranks = [RANKS[sort](*by_username[row.integration, row.username_in_app]) for row in listed]
     filled = [rank for rank in ranks if rank is not None]

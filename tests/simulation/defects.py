@@ -1,4 +1,4 @@
-"""Plants each fault of faults.toml in a copy of the product, and lets the simulator look for it."""
+"""Plants each defect of defects.toml in a copy of the product; the simulator looks for it."""
 
 import os
 import shutil
@@ -13,10 +13,10 @@ from typing import NamedTuple
 ROOT = Path(__file__).parent.parent.parent
 FOLDERS = ("data", "queries")
 SECONDS = 110
-"""Of looking for one fault, so that all of them take less than an hour on two cores."""
+"""Of looking for one defect, so that all of them take less than an hour on two cores."""
 
 
-class Fault(NamedTuple):
+class Defect(NamedTuple):
     """A text of a file and what takes its place."""
 
     name: str
@@ -25,19 +25,19 @@ class Fault(NamedTuple):
     new: str
 
 
-def planted_faults() -> list[Fault]:
-    """All faults of faults.toml."""
-    with Path(__file__).with_name("faults.toml").open("rb") as file:
-        return [Fault(**each) for each in tomllib.load(file)["fault"]]
+def planted_defects() -> list[Defect]:
+    """All defects of defects.toml."""
+    with Path(__file__).with_name("defects.toml").open("rb") as file:
+        return [Defect(**each) for each in tomllib.load(file)["defect"]]
 
 
-def find(fault: Fault) -> str:
-    """How the simulator finds the fault, in one line; empty if it does not."""
+def find(defect: Defect) -> str:
+    """How the simulator finds the defect, in one line; empty if it does not."""
     with TemporaryDirectory() as folder:
         for name in FOLDERS:
             shutil.copytree(ROOT / name, Path(folder, name))
-        path = Path(folder, fault.file)
-        path.write_text(path.read_text().replace(fault.old, fault.new))
+        path = Path(folder, defect.file)
+        path.write_text(path.read_text().replace(defect.old, defect.new))
         start = time.monotonic()
         for seed in range(1, 100):
             seconds = SECONDS - (time.monotonic() - start)
@@ -64,8 +64,8 @@ def _look(folder: Path, seed: int, seconds: float) -> str:
 
 if __name__ == "__main__":
     wanted = sys.argv[1:]
-    faults = [f for f in planted_faults() if not wanted or any(word in f.name for word in wanted)]
-    results = {fault.name: find(fault) for fault in faults}
+    defects = [f for f in planted_defects() if not wanted or any(word in f.name for word in wanted)]
+    results = {defect.name: find(defect) for defect in defects}
     for name, words in results.items():
         print(f"| {name} | {words or 'NOT FOUND'} |")
-    print(f"{sum(map(bool, results.values()))} of {len(results)} faults were found.")
+    print(f"{sum(map(bool, results.values()))} of {len(results)} defects were found.")
