@@ -24,10 +24,11 @@ pytestmark = pytest.mark.browser
 MARK = "zzmarkzz"
 PAGES_OF = {
     "owners": [
-        *("Health", "Users", "Changes", "Review", "Matching", "Snapshots", "Audit", "Definitions")
+        *("Health", "Users", "People", "Changes", "Review", "Matching", "Snapshots"),
+        *("Audit", "Definitions"),
     ],
-    "analysts": ["Users", "Changes", "Definitions"],
-    "managers": ["Health", "Definitions"],
+    "analysts": ["Users", "People", "Changes", "Definitions"],
+    "managers": ["Health", "People", "Definitions"],
 }
 EXPORTS = {
     "export/users.csv": {"owners", "analysts"},
@@ -135,7 +136,7 @@ def is_shut_out(page: Page) -> None:
 def test_each_role_gets_its_pages_and_its_downloads(enter: Enter, app: Served, group: str) -> None:
     person = enter(group)
     sees_pages(person.page, *PAGES_OF[group])
-    for path in ("users", "changes", "review", "matching", "snapshots", "audit"):
+    for path in ("users", "people", "changes", "review", "matching", "snapshots", "audit"):
         person.page.goto(f"{app.url}/{path}")
         title = path.capitalize() if path.capitalize() in PAGES_OF[group] else "No access"
         expect(person.page.get_by_role("heading", name=title, level=1)).to_be_visible()

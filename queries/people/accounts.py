@@ -6,6 +6,7 @@ from typing import Any, Literal, get_args
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection, and_, case, func, select
 
+from data.records.decisions import MATCH_OVERRIDES
 from data.records.exceptions import read_rule_settings
 from data.schema import (
     account,
@@ -197,7 +198,6 @@ def _decided_people(as_of: datetime | None) -> sa.FromClause:
     `person_key` is NULL where the decision is that it has none, or the person is not listed.
     """
     decision = match_override.c
-    is_withdrawn = and_(decision.withdrawn_at.is_not(None), is_past(decision.withdrawn_at, as_of))
     people = (
         select(integration.c.name, account.c.account_id, person.c.person_key)
         .join_from(person, account, is_same_account(account, person))
@@ -210,10 +210,6 @@ def _decided_people(as_of: datetime | None) -> sa.FromClause:
     return (
         select(decision.account_key, people.c.person_key, decision.decided_at)
         .select_from(match_override.outerjoin(people, names_person))
-        .where(
-            decision.account_key.is_not(None),
-            is_past(decision.decided_at, as_of),
-            ~is_withdrawn,
-        )
+        .where(decision.account_key.is_not(None), MATCH_OVERRIDES.is_in_force(as_of))
         .subquery("decided")
     )

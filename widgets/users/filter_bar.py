@@ -385,6 +385,7 @@ CONTROLS: dict[str, Control] = {
     "waiting": Control("Open longer than", _show_choices, _open_text),
     "reason": Control("Failure reason", _show_choices, _values_text("reason")),
     "last_sign_in": Control("Last sign-in", _show_sign_ins, _values_text("last_sign_in")),
+    "note": Control("Note", _show_choices, _values_text("note")),
     "empty": Control("Is empty", _show_choices, _values_text("empty")),
     "not_empty": Control("Is not empty", _show_choices, _values_text("not_empty")),
     "during": Control("Period", _show_period, lambda f: f.during.text() if f.during else ""),
