@@ -282,7 +282,7 @@ def test_a_laptop_shows_twenty_rows_and_twelve_stops_before_them(app: Served, vi
         reader.page.keyboard.press("Tab")
         stops += 1
         assert stops <= 13, "the table is not the thirteenth stop"
-    reader.page.get_by_role("link", name="Changes").focus()
+    reader.page.get_by_role("link", name="People").focus()
     reader.page.keyboard.press("ArrowLeft")
     expect(reader.page.get_by_role("link", name="Users", exact=True)).to_be_focused()
 

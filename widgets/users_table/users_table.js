@@ -366,6 +366,15 @@ function drawRows(view) {
   for (const entry of entries.values()) drawPanel(view, entry);
   const emptyRow = el("tr", { role: "row" }, el("td", { role: "cell", class: "empty", colspan: columns.length + (opens === "details") }, empty));
   setChildren(view.body, entries.size ? [...entries.values()].flatMap((entry) => [entry.row, entry.panel]) : [emptyRow]);
+  letPaneBeReached(view);
+}
+
+// What scrolls must be reached by keyboard: by a link or button in it, or by itself.
+function letPaneBeReached({ pane }) {
+  const isReached = [...pane.querySelectorAll("a[href], button")].some((each) => each.checkVisibility());
+  const needsFocus = getComputedStyle(pane).overflowY !== "visible" && !isReached;
+  if (needsFocus) pane.tabIndex = 0;
+  else pane.removeAttribute("tabindex");
 }
 
 function drawRow(view, row, columns) {
