@@ -167,7 +167,7 @@ def reveal_pseudonyms(args: argparse.Namespace) -> int:
 def sample(args: argparse.Namespace) -> int:
     """Write sample snapshots."""
     counts = {name: getattr(args, name) for name in ("accounts", "days", "integrations", "seed")}
-    paths = write_sample(args.directory, **counts)
+    paths = write_sample(args.directory, **counts, has_directory=True)
     print(f"{args.directory}: {count_of(len(paths), 'snapshot')}.")
     return EXIT_OK
 

@@ -27,6 +27,7 @@ from queries.review.rules import RULE_BY_NAME
 from queries.snapshots import quarantined_files
 
 DAYS, INTEGRATIONS = 2, 2
+SIZE = DAYS * INTEGRATIONS + 1  # and the directory of the newest day
 
 
 @pytest.fixture
@@ -59,12 +60,12 @@ def samples(home: Home) -> list[str]:
 
 def test_an_empty_store_shows_the_sample_once_it_is_ready(home: Home) -> None:
     assert active_store(home).is_sample
-    assert active_store(home).missing_snapshots == DAYS * INTEGRATIONS
+    assert active_store(home).missing_snapshots == SIZE
     assert not store_status(home).is_open
     prepare_sample(home)
     seen = active_store(home)
     assert (seen.is_sample, seen.missing_snapshots) == (True, 0)
-    assert snapshots_in(seen.engine) == DAYS * INTEGRATIONS
+    assert snapshots_in(seen.engine) == SIZE
     assert snapshots_in(open_store(home.database_url)) == 0
 
 
@@ -177,10 +178,10 @@ def half_made(home: Home, monkeypatch: pytest.MonkeyPatch) -> Home:
 
 
 def test_an_incomplete_sample_is_completed_at_the_next_start(half_made: Home) -> None:
-    assert restarted(half_made).missing_snapshots == DAYS * INTEGRATIONS - 3
+    assert restarted(half_made).missing_snapshots == SIZE - 3
     prepare_sample(half_made)
     assert active_store(half_made).missing_snapshots == 0
-    assert snapshots_in(active_store(half_made).engine) == DAYS * INTEGRATIONS
+    assert snapshots_in(active_store(half_made).engine) == SIZE
 
 
 def test_the_sample_has_files_to_decide_on_and_an_exception(
@@ -201,7 +202,7 @@ def test_the_sample_has_files_to_decide_on_and_an_exception(
     held = files["on hold"]
     requeue_file(engine, sample, "on hold", held.integration, held.file_name, confirmed=True)
     assert [type(outcome) for outcome in load_inbox(engine, sample)] == [LoadResult]
-    assert snapshots_in(engine) == 4 * DAYS + 1
+    assert snapshots_in(engine) == 4 * DAYS + 1 + 1
 
 
 def test_the_sample_can_be_read_once_its_newest_day_is_loaded(
@@ -211,13 +212,13 @@ def test_the_sample_can_be_read_once_its_newest_day_is_loaded(
     seen: list[bool] = []
 
     def load_and_look(engine: Engine, file: SnapshotFile, **how: bool) -> None:
-        assert file.taken_at.day == (23 if len(seen) < INTEGRATIONS else 22)
+        assert file.taken_at.day == (23 if len(seen) <= INTEGRATIONS else 22)
         load(engine, file, **how)
         seen.append(store_status(home).is_open)
 
     monkeypatch.setattr(sample_module, "load", load_and_look)
     prepare_sample(home)
-    assert seen == [False, True, True, True]
+    assert seen == [False, False, True, True, True]
 
 
 def test_a_removed_sample_can_be_restored(home: Home) -> None:
@@ -225,7 +226,7 @@ def test_a_removed_sample_can_be_restored(home: Home) -> None:
     remove_sample(home)
     restore_sample(home)
     prepare_sample(home)
-    assert snapshots_in(active_store(home).engine) == DAYS * INTEGRATIONS
+    assert snapshots_in(active_store(home).engine) == SIZE
 
 
 def test_leftovers_of_a_killed_start_are_deleted(half_made: Home) -> None:

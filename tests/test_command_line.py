@@ -545,7 +545,7 @@ def test_sample_writes_snapshots_that_load(
 ) -> None:
     options = ("--accounts", 20, "--days", 2, "--integrations", 3, "--seed", 5)
     assert run("sample", tmp_path / "made", *options) == DONE
-    assert capsys.readouterr().out == f"{tmp_path / 'made'}: 6 snapshots.\n"
+    assert capsys.readouterr().out == f"{tmp_path / 'made'}: 7 snapshots.\n"
     paths = [path for path in (tmp_path / "made").rglob("*") if path.is_file()]
     assert run("load", *paths) == DONE
     assert len(listed(home)) >= 30

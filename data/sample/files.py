@@ -1,5 +1,6 @@
 """Writes the sample as snapshot files, in all formats."""
 
+import json
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime, timedelta
@@ -9,6 +10,7 @@ from typing import Any
 import duckdb
 
 from data.formatting import file_stamp, utc_now
+from data.sample.directory import INTERVAL, NAME, Directory
 from data.sample.population import Population
 from data.tempfiles import write_atomically
 
@@ -54,22 +56,30 @@ def sample_snapshots(
     seed: int = 1,
     until: datetime | None = None,
     newest_days: int | None = None,
+    has_directory: bool = False,
 ) -> Iterator[Path]:
     """Write `<integration>/<taken_at>.<ext>`, one per day; yield each path once it is complete.
 
-    The newest are taken at `until` (naive UTC). The same arguments give the same bytes. With
+    With `has_directory`, a file of Okta's users, who use the accounts, ends every seventh day. The
+    newest are taken at `until` (naive UTC). The same arguments give the same bytes. With
     `newest_days`, the files of earlier days are not written.
     """
     until = until or latest_morning(utc_now())
     populations = [Population(i, accounts, days, until, seed) for i in range(integrations)]
+    provider = Directory(populations, until) if has_directory else None
     # With several threads, the order of rows could change the bytes.
     with closing(duckdb.connect(config={"threads": 1})) as con:
         for days_ago in range(days - 1, -1, -1):
+            is_written = newest_days is None or days_ago < newest_days
+            taken_at = until - timedelta(days=days_ago)
             for population in populations:
                 population.advance_day(days_ago)
-                if newest_days is None or days_ago < newest_days:
-                    taken_at = until - timedelta(days=days_ago)
+                if is_written:
                     yield _write_snapshot(con, population, directory, taken_at)
+            if provider and days_ago % INTERVAL == 0:
+                provider.advance_to(days_ago)
+                if is_written:
+                    yield _write_people(provider, directory, taken_at)
 
 
 def _write_snapshot(
@@ -82,6 +92,14 @@ def _write_snapshot(
     con.execute(CREATE_CELLS)
     with write_atomically(path) as partial:
         con.execute(statement, {"path": str(partial)})
+    return path
+
+
+def _write_people(provider: Directory, directory: Path, taken_at: datetime) -> Path:
+    path = directory / NAME / f"{file_stamp(taken_at)}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with write_atomically(path) as partial:
+        partial.write_text(json.dumps([*provider.users((provider.until - taken_at).days)]), "utf-8")
     return path
 
 

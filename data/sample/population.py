@@ -75,9 +75,9 @@ class Population:
         person = np.argsort(ranks, kind="stable")[:size]
         second_accounts = np.flatnonzero(rng.random(size) < 0.008)[1:]  # of the previous person
         person[second_accounts] = person[second_accounts - 1]
-        is_service = rng.random(size) < 0.05
-        self.identity = _identities(self.slug, person, second_accounts, is_service)
-        self.is_matched = ~is_service
+        self.person, self.is_service = person, rng.random(size) < 0.05
+        self.identity = _identities(self.slug, person, second_accounts, self.is_service)
+        self.is_matched = ~self.is_service
         self.speed = np.where(rng.random(size) < 0.10, 0.05, 1)  # some jobs take weeks
         self.deleted_duration = rng.integers(10, 31, size) * DAY
         self.noise = rng.random(size)  # makes accounts in the same state differ
@@ -244,22 +244,33 @@ def _to_text(numbers: np.ndarray) -> np.ndarray:
     return numbers.astype(str).astype(object)
 
 
+def personal_columns(person: np.ndarray) -> dict[str, np.ndarray]:
+    """The handle, name, email and ID that each of the persons has everywhere."""
+    handle = _numbered_names(words.HANDLES, person)
+    return {
+        "handle": handle,
+        "name": words.NAMES[person % len(words.NAMES)],
+        "email": handle + "@" + np.array(words.DOMAINS, object)[person % len(words.DOMAINS)],
+        "id": "00u" + _to_text(1_000_003 + person * 7919),
+    }
+
+
 def _identities(
     slug: str, person: np.ndarray, second_accounts: np.ndarray, is_service: np.ndarray
 ) -> pa.Table:
     """The unchanging columns of the accounts, and of the persons that they can be matched with."""
-    handle = _numbered_names(words.HANDLES, person)
-    username = handle + words.USERNAME_ENDINGS.get(slug, "@northwind.example")
+    personal = personal_columns(person)
+    username = personal["handle"] + words.USERNAME_ENDINGS.get(slug, "@northwind.example")
     username[second_accounts] = "admin-" + username[second_accounts]
     service_names = np.array(words.SERVICE_ACCOUNTS, object)
     username[is_service] = _numbered_names(service_names, np.arange(is_service.sum()))
-    upstream = "00u" + _to_text(1_000_003 + person * 7919)
+    upstream = personal["id"]
     upstream[person % 29 == 0] = None
     columns = {
         "account_id": f"{slug}-" + _to_text(100_001 + np.arange(person.size)),
         "username": username,
-        "name": words.NAMES[person % len(words.NAMES)],
-        "email": handle + "@" + np.array(words.DOMAINS, object)[person % len(words.DOMAINS)],
+        "name": personal["name"],
+        "email": personal["email"],
         "upstream_user_id": upstream,
     }
     return pa.table(columns)

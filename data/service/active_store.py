@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 
 from data.formatting import utc_now
 from data.home import Home, create_folders
+from data.sample.directory import count_directory_files
 from data.sample.files import latest_morning
 from data.schema import snapshot, state_count
 from data.store.engine import close_store, open_store
@@ -19,7 +20,7 @@ SAMPLE_DAYS = 60
 start."""
 
 SAMPLE_INTEGRATIONS = 5
-
+"""Apps; the directory of their people is one more."""
 
 StorePhase = Literal["open", "opening", "in use", "rebuilding", "making the sample", "failed"]
 
@@ -76,9 +77,10 @@ def store_status(home: Home) -> StoreStatus:
     except StoreError as error:
         return StoreStatus("failed", str(error))
     loaded = _sample_size() - active.missing_snapshots
-    if loaded < SAMPLE_INTEGRATIONS:  # the newest day; its history follows while pages are read
+    newest_day = SAMPLE_INTEGRATIONS + 1  # with the directory; history follows while pages are read
+    if loaded < newest_day:
         message = "Creating sample data. This happens once."
-        return StoreStatus("making the sample", message, loaded, SAMPLE_INTEGRATIONS)
+        return StoreStatus("making the sample", message, loaded, newest_day)
     return status
 
 
@@ -114,7 +116,7 @@ def _open_sample_store(sample: Home) -> sa.Engine:
 
 def _sample_size() -> int:
     """The number of its snapshots."""
-    return SAMPLE_DAYS * SAMPLE_INTEGRATIONS
+    return SAMPLE_DAYS * SAMPLE_INTEGRATIONS + count_directory_files(SAMPLE_DAYS)
 
 
 def _sample_home(home: Home) -> Home:

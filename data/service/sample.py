@@ -53,23 +53,30 @@ def prepare_sample(home: Home) -> None:
                 integrations=active.SAMPLE_INTEGRATIONS,
                 until=until,
                 newest_days=RECENT_DAYS if is_recent else None,
+                has_directory=True,
             )
-            recent = paths[-RECENT_DAYS * active.SAMPLE_INTEGRATIONS :]
-            if not _load_newest_first(home, recent if is_recent else paths[: -len(recent)]):
+            files = [SnapshotFile.from_path(path) for path in paths]
+            if not _load_newest_first(
+                home, [f for f in files if _is_recent(f, until) == is_recent]
+            ):
                 return
             if is_recent:
-                _add_decisions(home, recent[0].parent.parent, until)
+                _add_decisions(home, Path(folder), until)
     log.info("The sample data is loaded.")
 
 
-def _load_newest_first(home: Home, paths: list[Path]) -> bool:
+def _is_recent(file: SnapshotFile, until: datetime) -> bool:
+    return file.taken_at > until - timedelta(days=RECENT_DAYS)
+
+
+def _load_newest_first(home: Home, files: list[SnapshotFile]) -> bool:
     """False where the sample is no longer shown."""
-    for path in reversed(paths):
+    for file in reversed(files):
         seen = active_store(home)
         if not seen.is_sample:
             return False
         # An earlier start may have loaded it; that of another version is replaced.
-        load(seen.engine, SnapshotFile.from_path(path), replace=True, confirmed=True)
+        load(seen.engine, file, replace=True, confirmed=True)
     return True
 
 
