@@ -6,14 +6,9 @@ from data.access.roles import Permission
 from data.people.directories import directory_names
 from queries.matching import MATCH_KINDS, match_candidates
 from queries.users.accounts import integration_names
-from server.authorize import is_sample, store_connection
+from server.authorize import store_connection
 from widgets import matching, status
 from widgets.filters import ignore_as_of
-
-NO_DIRECTORY_IN_SAMPLE = (
-    "Load a directory (Okta, Entra ID) and Rollcall suggests owners for unmatched accounts. "
-    "The sample has none."
-)
 
 with store_connection(Permission.MATCH) as con:
     integrations = integration_names(con)
@@ -25,9 +20,6 @@ if not integrations:
     status.show_no_snapshots()
     st.stop()
 
-if is_sample():
-    st.text(NO_DIRECTORY_IN_SAMPLE)
-    st.stop()
 matching.choose_directories(integrations, directories)
 if not directories:
     st.stop()

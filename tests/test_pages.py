@@ -194,6 +194,13 @@ def test_sample_data_is_labeled_and_can_be_removed(sample: Home) -> None:
     assert not any("sample data" in m.value for m in shown.run.markdown)
 
 
+@pytest.mark.usefixtures("sample")
+def test_the_sample_has_a_directory_to_match_with() -> None:
+    run = page("matching.py").run
+    assert not run.exception
+    assert "Okta" in str([*run.multiselect, *run.text, *run.markdown, *run.caption])
+
+
 @pytest.mark.parametrize("name", [path.stem for path in PAGES.glob("*.py")])
 @pytest.mark.usefixtures("home")
 def test_an_empty_store_leads_to_the_upload_from_every_page(name: str) -> None:
