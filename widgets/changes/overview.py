@@ -7,11 +7,13 @@ from typing import Any, NamedTuple
 import pandas as pd
 import streamlit as st
 
+from data.access.roles import Permission
 from data.formatting import count_of
 from data.states import FAILED_STATES
 from queries.changes.diff import CHANGE_KINDS, VALUE_CHANGES, ChangeFilter
 from queries.changes.summary import ChangeSummary
 from queries.changes.window import Window
+from server.authorize import authorize
 from widgets import timezone
 from widgets import users_table as ut
 from widgets.changes.flow_figure import state_transitions_figure
@@ -134,6 +136,7 @@ def _counts_table(
     key: str, caption: str, headings: Sequence[str], rows: Sequence[ChangeRow], window: Window
 ) -> None:
     """Changes with their accounts, as given; each row opens its accounts."""
+    authorize(Permission.CHANGES)
     names = [f"c{number}" for number in range(len(headings))]
 
     def open_row(number: str) -> None:
