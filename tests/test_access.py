@@ -44,7 +44,7 @@ from data.records.views import SavedView, read_views, save_view
 from data.schema import integration, metadata, quarantined_file
 from data.store.engine import close_stores, open_store, restricted_engine
 from queries.filters import Filters
-from queries.users.accounts import count_accounts, page_of_accounts
+from queries.users.accounts import account_link, count_accounts, page_of_accounts
 from server import session
 from server.authorize import authorize
 from server.session import AuthConfig
@@ -434,9 +434,12 @@ def test_forged_rows_of_a_browser_open_nothing_invisible(
     monkeypatch.setattr(session, "auth_config", lambda: replace(DOOR, role_mapping=rules))
     run = AppTest.from_file(PAGES / "users.py", default_timeout=PATIENCE)
     run.user = claims("analysts")
-    run.session_state["users"] = {"open": [*map(str, range(20)), "x", ""], "sort": "search"}
+    everybody = [account_link(n, f"{MARK}-id-{i}") for n in ("figma", "slack") for i in range(3)]
+    forged = [*map(str, range(20)), *everybody, "x", ""]
+    run.session_state["users"] = {"open": forged, "sort": "search"}
     assert not run.run().exception
-    drawn = str(run.get("bidi_component")[0].proto)
+    tables = [c.proto for c in run.get("bidi_component") if "users_table" in c.proto.component_name]
+    drawn = str(tables)
     assert drawn.count("Assigned roles") == 3
     assert "slack" not in drawn
 

@@ -673,7 +673,7 @@ def test_a_cell_of_the_heatmap_opens_its_failed_accounts(app: Served, visit: Vis
     figure = reader.page.get_by_role("figure", name=re.compile("^Failures by integration"))
     cell = figure.locator(".scatterlayer .point").last
     expect(cell).to_be_attached(timeout=PATIENCE)
-    reader.page.mouse.click(*reader.center_of(cell))
+    reader.page.mouse.click(*reader.hover(cell, "20 of 60 accounts failed"))
     reader.expect_count("20 of 69")
     assert reader.params()["integration"] == ["figma"]
     states = {"Provisioning failed", "Update failed", "Delete failed"}

@@ -678,9 +678,9 @@ def test_an_empty_store_offers_the_upload() -> None:
 
 
 @pytest.mark.usefixtures("sample")
-def test_the_sample_is_labeled_and_cannot_be_changed() -> None:
+def test_the_sample_is_labeled_and_keeps_its_snapshots() -> None:
     run = page()
-    assert "2 snapshots · newest first · sample data" in page_text(run)
+    assert "3 snapshots · newest first · sample data" in page_text(run)
     assert not run.number_input
     link = table(run)["rows"][0]["cells"]["taken_at"]["href"]
     params = {name: values[0] for name, values in parse_qs(link[1:]).items()}
