@@ -84,6 +84,7 @@ def headings_of(proposal: Proposal) -> dict[str, str]:
                 "user_name": "First Name + Last Name",
                 "user_email": "Email",
                 "active_in_app": "Status",
+                "last_sign_in": "Last Login",
             },
         ),
         (

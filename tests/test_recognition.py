@@ -431,7 +431,7 @@ def test_a_choice_on_the_command_line_is_saved_for_the_integration(
     mapping = tmp_path / "m.toml"
     mapping.write_text('[columns]\nstate_reason = "status"\n')
     how = ["--integration", "figma", "--taken-at", "2026-11-23"]
-    saved = [*how, "--mapping", str(mapping), "--as", "table"]
+    saved = [*how, "--mapping", str(mapping), "--as", "table", "--confirm"]
     assert rollcall.main(["load", str(path), *saved]) == commands.EXIT_OK
     assert rollcall.main(["load", str(path), *how, "--as", "slack"]) == commands.EXIT_OK
     assert read_mapping(home, "figma") == ColumnMapping(

@@ -124,7 +124,7 @@ def test_an_empty_store_says_what_to_do(home: Home) -> None:
 
 def test_the_address_chooses_integration_severity_rule_and_moment(deleted: None) -> None:
     assert f"1 finding · 1 of {len(RULES)} rules" in texts(page(integration="slack"))
-    assert "2 findings · 1 of 5 rules" in texts(page(severity="high"))
+    assert "2 findings · 1 of 7 rules" in texts(page(severity="high"))
     assert listed(page(rule="deleted_but_active", integration="figma")) == ["ada"]
     monday = texts(page(as_of="2026-01-05T12:00:00Z"))
     assert "No open findings." in monday

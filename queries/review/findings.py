@@ -38,8 +38,8 @@ ACCOUNT_COLUMNS = (
 )
 """The columns of a finding that come from its account."""
 
-REASON_COLUMNS = ("state_reason", "failure_code")
-"""The columns that tell on a page why an account failed; the evidence does without them."""
+REASON_COLUMNS = ("state_reason", "failure_code", "attributes")
+"""The further columns that a page shows of an account; the evidence does without them."""
 
 EXCEPTION_COLUMNS = ("reason", "accepted_by", "accepted_at", "until")
 """The columns of a finding that come from its exception; empty for an open finding."""
