@@ -209,14 +209,14 @@ def join_roles(names: ColumnElement[Any]) -> ColumnElement[Any]:
     """The names with semicolons between them, or a JSON list where that would be ambiguous.
 
     It is ambiguous where a name holds a semicolon or a line break, starts or ends with white space,
-    or is the only one and holds a comma. Splitting the text and comparing is simpler, but takes
-    longer than the rest of a download.
+    or is the only one and holds a comma or a bar. Splitting the text and comparing is simpler, but
+    takes longer than the rest of a download.
     """
     joined = func.array_to_string(names, ";")
     semicolons = func.len(joined) - func.len(func.replace(joined, ";", ""))
     ambiguous = sa.or_(
         semicolons >= func.len(names),
-        and_(semicolons == 0, func.contains(joined, ",")),
+        and_(semicolons == 0, func.regexp_matches(joined, "[,|]")),
         func.regexp_matches(joined, r"^[\[{\s;]|\s;|;[\s;]|[\s;]$|\n"),
     )
     return case(

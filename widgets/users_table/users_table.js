@@ -289,6 +289,7 @@ function fitPane(view, total = view.shares.reduce((sum, share) => sum + share, 0
   const isScrolled = !isList && total * LEAST_UNIT > view.pane.clientWidth;
   view.pane.classList.toggle("scrolls", isScrolled);
   view.table.style.minWidth = isScrolled ? `${Math.round(total * SCROLLED_UNIT)}px` : "";
+  letPaneBeReached(view);
 }
 
 const allWidths = () => { try { return JSON.parse(localStorage.getItem(WIDTHS_KEY)) ?? {}; } catch { return {}; } };
