@@ -174,7 +174,11 @@ def test_safe_csv_puts_an_apostrophe_before_what_a_spreadsheet_takes_for_a_formu
     texts: Connection, heading: str
 ) -> None:
     found = column(texts, "csv", heading, integration=("odd",))
-    assert found[: len(FORMULAS)] == [f"'{text}" for text in FORMULAS]
+    in_list = [heading == "App access" and "|" in text for text in FORMULAS]  # a bar can part roles
+    assert found[: len(FORMULAS)] == [
+        json.dumps([text]) if listed else f"'{text}"
+        for text, listed in zip(FORMULAS, in_list, strict=True)
+    ]
 
 
 def test_safe_csv_escapes_usernames_and_integrations_too(texts: Connection) -> None:
