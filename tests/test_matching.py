@@ -225,13 +225,14 @@ def test_without_personal_data_the_counts_are_the_same(home: Home, tmp_path: Pat
 def test_a_rebuild_copies_overrides_and_okta_is_recognized_as_a_directory(
     home: Home, tmp_path: Path
 ):
+    """By its format, not by what a heading says."""
     users = tmp_path / "users.json"
     users.write_text(
         '[{"id": "00u1", "status": "ACTIVE", "created": "2026-01-01T00:00:00Z",'
         ' "profile": {"login": "ada@x.io", "firstName": "Ada", "email": "ada@x.io"}}]'
     )
     own = tmp_path / "own.csv"
-    own.write_text("login,externalId\nada,00u1\n")
+    own.write_text("login,externalId,Read as Okta users\nada,00u1,yes\n")
     for path, name in ((users, "okta"), (own, "figma")):
         put_into_inbox(home, SnapshotFile(path, name, TODAY))
     store = open_store(home.database_url)

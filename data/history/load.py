@@ -331,6 +331,7 @@ def _snapshot_facts(
         "row_noun": read_result.row_noun,
         "sheets": read_result.source_info.sheets,
         "notes": [*read_result.notes, *page_notes],
+        "source": read_result.source_info.source,
         "source_remarks": read_result.remarks,
         "incomplete_reason": read_result.source_info.incomplete_reason,
         "unsure": [*read_result.unsure],

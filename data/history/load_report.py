@@ -101,6 +101,7 @@ class LoadReport:
     without_offset: int = 0  # rows with a time without a UTC offset
     marks: int = 0  # of its rows, which decide how texts are read: data.values.column_reading
     flags: dict[str, int] = field(default_factory=dict)  # column → accounts with unreadable text
+    source: str = ""  # its name, if the file is another product's
     source_remarks: Sequence[str] = ()  # sentences from the source, if it is another product
     incomplete_reason: str = ""  # why the file cannot be the whole list
     unsure: Sequence[str] = ()  # columns that are not read, though the file can have them

@@ -7,21 +7,18 @@ from sqlalchemy import ColumnElement, Connection, case, func, select
 
 from data.people.identify import identify_people
 from data.schema import integration, snapshot
+from data.store.dialect import json_text
 from data.store.engine import write_transaction
 
-PROVIDER_FILES = (
-    "Read as Okta users",
-    "Read as Microsoft Entra users",
-    "Read as Google Workspace users",
-)
-"""What load reports say of the files of identity providers: all that they list is people."""
+PROVIDERS = ("Okta users", "Microsoft Entra users", "Google Workspace users")
+"""The sources that are identity providers, by name: all that they list is people."""
 
 
 def _is_provider() -> ColumnElement[bool]:
     """Whether the files of the integration are an identity provider's."""
-    is_its_file = sa.or_(*(snapshot.c.facts.contains(text) for text in PROVIDER_FILES))
+    source = json_text(snapshot.c.facts, sa.literal("source"))
     is_its_own = snapshot.c.integration_id == integration.c.integration_id
-    return sa.exists().where(is_its_own, is_its_file)
+    return sa.exists().where(is_its_own, source.in_(PROVIDERS))
 
 
 def _is_directory() -> ColumnElement[bool]:
@@ -47,7 +44,7 @@ def save_directories(engine: sa.Engine, words: Mapping[str, bool]) -> None:
 
 
 def refresh_people(con: Connection, integration_id: int | None = None) -> None:
-    """Find out anew who the people of all directories are.
+    """Work out again who the people of all directories are.
 
     With an integration, only if that is a directory.
     """
