@@ -212,7 +212,7 @@ def test_charts_mark_the_day_of_a_file_on_hold_until_it_is_loaded(
         re.compile(r"not counted: 2 Jan 2026 \(chat on hold\)"), timeout=PATIENCE
     )
     mark = mix.locator(".scatterlayer .trace").last.locator(".point")
-    health.page.mouse.click(*health.hover(mark, "1 file on hold"))
+    health.page.mouse.click(*health.hover(mark, "chat on hold"))
     expect(health.page.get_by_role("heading", name="Needs a decision")).to_be_visible()
     press(reader, "Load anyway")
     press(reader, "Load file")

@@ -140,7 +140,7 @@ def _check_counts(con: Connection, model: Model) -> None:
 
 
 class Reader(NamedTuple):
-    """Who asks: of which integrations (None: all), and whether names are pseudonyms."""
+    """A reader: the visible integrations (None: all), and whether names are pseudonyms."""
 
     integrations: tuple[str, ...] | None = None
     sees_pseudonyms: bool = False
@@ -163,7 +163,7 @@ READERS = (
 
 
 class Inquiry(NamedTuple):
-    """A question, who asks it, and in which order the list is to be."""
+    """A question, its reader, and the order of the list."""
 
     question: Question
     reader: Reader
@@ -211,9 +211,9 @@ def any_question(chance: random.Random, model: Model) -> Question:
     moments = model.all_moments()
 
     def sometimes(values: Iterable[Any], count: int = 2) -> tuple[Any, ...]:
-        if chance.random() < 0.75:
+        if chance.random() < 0.75 or not (choices := [*values]):
             return ()
-        return tuple(dict.fromkeys(chance.choices([*values], k=chance.randint(1, count))))
+        return tuple(dict.fromkeys(chance.choices(choices, k=chance.randint(1, count))))
 
     day = chance.choice(moments).date() if moments else None
     words = [word for name, email, upstream in PEOPLE for word in (*name.split(), email, upstream)]

@@ -107,7 +107,7 @@ class Model:
         is_renumbered = len(removed) > len(before) / 2 and other_ids >= max(2, 0.8 * len(removed))
         return is_mass_deletion or is_renumbered
 
-    # ---- what is known ---------------------------------------------------------------------------
+    # ---- the state of things ---------------------------------------------------------------------
 
     def moments(self, integration: str, until: datetime | None = None) -> list[datetime]:
         """When its snapshots were taken, up to a moment, the first one first."""
