@@ -1,12 +1,10 @@
 """Who left and still has access: people of the directories against the accounts of every app."""
 
-from datetime import datetime
 from pathlib import Path
 
 import streamlit as st
 
 from data.access.roles import Permission
-from data.formatting import iso_z
 from data.records.exceptions import read_rule_settings
 from queries.people.cells import count_people, matrix_cells
 from queries.scope import Scope
@@ -14,17 +12,12 @@ from queries.users.accounts import integration_names
 from queries.users.facets import snapshot_times
 from server.authorize import store_connection
 from widgets import status, timezone
-from widgets.address import update_address
+from widgets.address import go_to_moment
 from widgets.filters import choose_as_of, choose_integrations, requested_moment, show_past_banner
 from widgets.people import matrix
 from widgets.report import print_header, report_button
 
 CSS_FILE = Path(__file__).parent.parent / "widgets" / "look" / "people.css"
-
-
-def choose_moment(moment: datetime | None) -> None:
-    """Show another moment."""
-    update_address(as_of=iso_z(moment) if moment else None)
 
 
 with st.container(horizontal=True, vertical_alignment="center"):
@@ -41,12 +34,12 @@ with store_connection(Permission.PEOPLE) as con:
         chosen = choose_integrations(integrations)
         scope = Scope(integration=tuple(chosen), as_of=requested_moment())
         with st.popover("As of", icon=":material/history:", key="as_of"):
-            choose_as_of(scope.as_of, snapshot_times(con), choose_moment)
+            choose_as_of(scope.as_of, snapshot_times(con), go_to_moment)
     grace = read_rule_settings(con).grace_days
     people = count_people(con, scope.as_of, grace)
     cells = matrix_cells(con, scope, grace)
 
-show_past_banner(scope.as_of, lambda: choose_moment(None))
+show_past_banner(scope.as_of, lambda: go_to_moment(None))
 as_of = f"As of {timezone.format_with_zone(scope.as_of)}" if scope.as_of else ""
 print_header("People", [", ".join(chosen) or "All integrations", as_of])
 st.subheader(matrix.headline(cells), anchor=False)

@@ -86,13 +86,19 @@ def latest_versions(
     has_ended = and_(times.c.valid_to > during.start, times.c.valid_to <= during.end)
     at_end, ended = versions(holds_at_end), versions(has_ended)
     has_later = sa.exists().where(is_same_account(at_end.alias("later"), ended))
+    return sa.union_all(select(at_end), latest_of_each(ended, ~has_later)).subquery("accounts")
+
+
+def latest_of_each(
+    versions: sa.FromClause, *conditions: ColumnElement[bool]
+) -> sa.Select[*tuple[Any, ...]]:
+    """One row per account: the latest of its versions that meet the conditions."""
     position = func.row_number().over(
-        partition_by=(ended.c.integration_id, ended.c.account_key),
-        order_by=ended.c.valid_from.desc(),
+        partition_by=(versions.c.integration_id, versions.c.account_key),
+        order_by=versions.c.valid_from.desc(),
     )
-    gone = select(ended, position.label("position")).where(~has_later).subquery("gone")
-    newest = select(*(gone.c[c.name] for c in ended.c)).where(gone.c.position == 1)
-    return sa.union_all(select(at_end), newest).subquery("accounts")
+    ranked = select(versions, position.label("position")).where(*conditions).subquery("ranked")
+    return select(*(ranked.c[c.name] for c in versions.c)).where(ranked.c.position == 1)
 
 
 def stretches(during: During, versions: sa.FromClause) -> sa.Select[*tuple[Any, ...]]:

@@ -77,7 +77,7 @@ class Filters(Scope):
 
     @property
     def moment(self) -> datetime | None:
-        """The moment as of which accounts are shown; with a period, its end. None for now."""
+        """The moment of the list; with a period, its end. None for now."""
         return self.during.end if self.during else self.as_of
 
     def params(self) -> list[tuple[str, str]]:
@@ -393,8 +393,8 @@ def account_rows(
             account_version,
             lambda times: _matching_versions(con, filters, times, all_columns=all_columns),
         )
-    used = [f for f in FILTERS if f is shown or getattr(filters, f.name)]
-    all_columns = all_columns or any(f.is_slow_changing for f in used) or has_match_overrides(con)
+    used = _used_filters(filters, shown)
+    all_columns = all_columns or _needs_all_columns(con, used)
     as_of = filters.as_of
     rows = with_match_overrides(con, accounts_as_of(as_of, all_columns=all_columns), as_of)
     reads_person = any(f.reads_person for f in used)
@@ -415,15 +415,19 @@ def _matching_versions(
 ) -> sa.FromClause:
     """The versions with these times that meet the filters."""
     rows: sa.FromClause = select(account_version).where(times).subquery("versions")
-    if all_columns or _needs_all_columns(con, filters):
+    if all_columns or _needs_all_columns(con, _used_filters(filters)):
         rows = join_profile(rows)
     rows = with_match_overrides(con, rows, filters.moment)
     return select(rows).where(*conditions(filters, rows)).subquery("matching")
 
 
-def _needs_all_columns(con: Connection, filters: Filters) -> bool:
-    reads_slow_changing = any(f.is_slow_changing and getattr(filters, f.name) for f in FILTERS)
-    return reads_slow_changing or has_match_overrides(con)
+def _used_filters(filters: Filters, shown: Filter | None = None) -> list[Filter]:
+    """The filters that are set, and the one whose choices are shown."""
+    return [f for f in FILTERS if f is shown or getattr(filters, f.name)]
+
+
+def _needs_all_columns(con: Connection, used: Sequence[Filter]) -> bool:
+    return any(f.is_slow_changing for f in used) or has_match_overrides(con)
 
 
 def accounts_as_of(as_of: datetime | None, *, all_columns: bool = True) -> sa.FromClause:
@@ -438,6 +442,5 @@ def conditions(filters: Filters, rows: sa.FromClause) -> list[ColumnElement[bool
     """The conditions on rows of accounts, one for each filter that is set."""
     return [
         filter_.condition(rows, getattr(filters, filter_.name), filters.moment)
-        for filter_ in FILTERS
-        if getattr(filters, filter_.name)
+        for filter_ in _used_filters(filters)
     ]

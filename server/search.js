@@ -75,7 +75,7 @@ globalThis.rollcallSearch ??= (() => {
       if (event.ctrlKey || event.metaKey || event.shiftKey) return;
       event.preventDefault();
       dialog.close();
-      // Streamlit follows an address as it does after Back: without loading itself anew.
+      // Streamlit opens an address as it does after Back: without a reload.
       history.pushState(null, "", new URL(address, location.href));
       dispatchEvent(new PopStateEvent("popstate"));
     });

@@ -18,6 +18,8 @@ from widgets.state_marks import tone_and_icon
 
 DELETED_BUT_ACTIVE = "Deleted but still active"
 
+SIGN_INS_ARE_NOW = "Last sign-ins are as of the newest snapshot."
+
 MAX_ATTRIBUTE_LENGTH = 300
 """Characters of an attribute in a row; the panel has all."""
 

@@ -6,11 +6,13 @@ one entry, to which Back returns.
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import NoReturn
 
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
+from data.formatting import iso_z
 from queries.paging import page_count
 
 
@@ -48,6 +50,11 @@ def write_address(params: Mapping[str, Sequence[str]]) -> None:
     """Replace all parameters of the address after a press."""
     if is_user_action():
         st.query_params.from_dict({name: v for name, v in params.items() if any(v)})
+
+
+def go_to_moment(moment: datetime | None, **params: None) -> None:
+    """Show the page as of another moment (naive UTC; None: now), without these parameters."""
+    update_address(as_of=iso_z(moment) if moment else None, **params)
 
 
 def group_params(params: Sequence[tuple[str, str]]) -> dict[str, list[str]]:

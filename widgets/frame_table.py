@@ -49,12 +49,11 @@ def frame_table(frame: pd.DataFrame, caption: str, key: str) -> None:
 
 def _cell(value: Any) -> ut.Cell:
     """Times to the minute, days without a time, shares and other numbers with few digits."""
-    if isinstance(value, datetime):
-        is_day = value == value.replace(hour=0, minute=0, second=0, microsecond=0)
-        return ut.text("" if pd.isna(value) else f"{value:%Y-%m-%d}" if is_day else
-                       timezone.format_moment(value))  # fmt: skip
     if not isinstance(value, str | list) and pd.isna(value):
         return ut.quiet()
+    if isinstance(value, datetime):
+        is_day = value == value.replace(hour=0, minute=0, second=0, microsecond=0)
+        return ut.text(f"{value:%Y-%m-%d}" if is_day else timezone.format_moment(value))
     if isinstance(value, bool):
         return ut.text("Yes" if value else "No")
     if isinstance(value, Integral):

@@ -6,11 +6,12 @@ store are UTC.
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from urllib.parse import urlencode
 
 import streamlit as st
 
 from queries.period import time_zones, to_local, to_utc, zone_or_utc
-from widgets.address import address_params, is_user_action, write_address
+from widgets.address import address_params, group_params, is_user_action, write_address
 
 ZONE_KEY = "_zone"
 AMENDED_KEY = "_amended"
@@ -33,6 +34,11 @@ def with_zone(params: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
     """The parameters of an address, with the zone unless it is UTC."""
     other_params = {name: list(values) for name, values in params.items() if name != "tz"}
     return other_params if current_zone() == "UTC" else other_params | {"tz": [current_zone()]}
+
+
+def query_with_zone(params: Sequence[tuple[str, str]]) -> str:
+    """The query of an address, with the zone unless it is UTC."""
+    return urlencode(with_zone(group_params(params)), doseq=True)
 
 
 def keep_zone_in_address(page: str) -> None:

@@ -88,7 +88,7 @@ def _insert_groups(con: Connection, entries: sa.Select[*tuple[Any, ...]]) -> Non
 COLUMN_TYPES = (pa.int32(), pa.int64(), pa.int64(), pa.bool_())
 """Of the columns of `person`."""
 
-# ---- what is known of the accounts ---------------------------------------------------------------
+# ---- the accounts of directories -----------------------------------------------------------------
 
 
 def _read(con: Connection, rows: sa.Select[*tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:

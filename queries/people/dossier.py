@@ -5,27 +5,24 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, select
 
 from data.records.exceptions import read_rule_settings
 from data.schema import (
     OPEN_END,
     account,
-    account_profile,
     account_version,
     integration,
-    is_same_account,
     person,
 )
-from data.store.dialect import hex_of, sha256_of, utf8_bytes
 from queries.cache import cached
 from queries.filters import Filters
 from queries.lookup import lookup
 from queries.people.accounts import account_people
 from queries.people.owner import SOURCE_TEXTS
-from queries.people.persons import entries_at, people_at
+from queries.people.persons import entries_at, people_at, with_profiles
 from queries.scope import Scope, is_past
-from queries.users.accounts import LINK_LENGTH, account_link
+from queries.users.accounts import account_link, account_link_column
 from queries.users.detail import find_accounts, find_other_accounts
 
 
@@ -133,12 +130,10 @@ def find_dossier(con: Connection, app: str, link: str, as_of: datetime | None) -
 
 
 def _named_account(con: Connection, app: str, link: str) -> sa.Row[Any] | None:
-    text = func.concat(integration.c.name, "\x1f", account.c.account_id)
-    digest = func.left(hex_of(sha256_of(utf8_bytes(text))), LINK_LENGTH)
     query: sa.Select[*tuple[Any, ...]] = (
         select(account.c.account_key, account.c.account_id, integration.c.name.label("integration"))
         .join_from(account, integration, integration.c.integration_id == account.c.integration_id)
-        .where(integration.c.name == app, digest == link)
+        .where(integration.c.name == app, account_link_column() == link)
     )
     return con.execute(query).first()
 
@@ -174,22 +169,10 @@ def _entries(
     upstream_user_id]
     """
     entries = entries_at(as_of, grace).subquery("entries")
-    profile = account_profile
-    rows = con.execute(
-        select(
-            *(entries.c[name] for name in ("account_key", "is_from_provider", "status", "since")),
-            integration.c.name.label("integration"),
-            account.c.account_id,
-            *(profile.c[name] for name in ("user_name", "user_email", "upstream_user_id")),
-        )
-        .join_from(entries, profile, is_same_account(profile, entries))
-        .join(account, is_same_account(account, entries))
-        .join(integration, integration.c.integration_id == entries.c.integration_id)
-        .where(entries.c.person_key == person_key, is_past(profile.c.content_since, as_of))
-        .order_by(profile.c.content_since.desc(), entries.c.account_key)
-    )
+    columns = (entries.c[name] for name in ("account_key", "is_from_provider", "status", "since"))
+    rows = with_profiles(entries, as_of, *columns).where(entries.c.person_key == person_key)
     newest: dict[int, sa.Row[Any]] = {}
-    for row in rows:
+    for row in con.execute(rows):
         newest.setdefault(row.account_key, row)
     return list(newest.values())
 

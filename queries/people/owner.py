@@ -7,10 +7,10 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, select
 
 from data.records.exceptions import read_rule_settings
-from data.schema import account, account_profile, integration, is_same_account, person
+from data.schema import person
 from queries.cache import cached
 from queries.people.accounts import Source, owned_accounts
-from queries.scope import is_past
+from queries.people.persons import with_profiles
 
 SOURCE_TEXTS: dict[str, str] = {
     "directory": "The account is in the directory",
@@ -28,7 +28,7 @@ class AccountOwner(NamedTuple):
     owned: sa.Row[Any]
     """See `owned_accounts`."""
     directory: sa.Row[Any] | None
-    """[integration, account_id, user_name, user_email] of the person, as last listed."""
+    """The newest profile of the person, see `with_profiles`."""
 
     @property
     def explanation(self) -> str:
@@ -61,18 +61,7 @@ def account_owner(con: Connection, as_of: datetime | None, account_key: int) -> 
 def _last_listed(
     con: Connection, as_of: datetime | None, person_key: int | None
 ) -> sa.Row[Any] | None:
-    profile = account_profile
-    query: sa.Select[*tuple[Any, ...]] = (
-        select(
-            integration.c.name.label("integration"),
-            account.c.account_id,
-            profile.c.user_name,
-            profile.c.user_email,
-        )
-        .join_from(person, profile, is_same_account(profile, person))
-        .join(account, is_same_account(account, person))
-        .join(integration, integration.c.integration_id == person.c.integration_id)
-        .where(person.c.person_key == person_key, is_past(profile.c.content_since, as_of))
-        .order_by(profile.c.content_since.desc(), account.c.account_key)
-    )
-    return con.execute(query.limit(1)).first() if person_key is not None else None
+    if person_key is None:
+        return None
+    query = with_profiles(person, as_of).where(person.c.person_key == person_key)
+    return con.execute(query.limit(1)).first()

@@ -11,7 +11,10 @@ from sqlalchemy import ColumnElement, and_, case, func, select
 
 from data.schema import (
     OPEN_END,
+    account,
+    account_profile,
     account_version,
+    integration,
     is_same_account,
     person,
     snapshot,
@@ -92,6 +95,29 @@ def entries_at(as_of: datetime | None, grace: Grace) -> sa.Select[*tuple[Any, ..
         )
         .join_from(last, account_version, is_last)
         .join(newest, newest.c.integration_id == last.c.integration_id)
+    )
+
+
+def with_profiles(
+    entries: sa.FromClause, as_of: datetime | None, *columns: ColumnElement[Any]
+) -> sa.Select[*tuple[Any, ...]]:
+    """One row per profile that an account of a directory had by then, the newest first.
+
+    [*columns, integration, account_id, user_name, user_email, upstream_user_id]
+    """
+    profile = account_profile
+    return (
+        select(
+            *columns,
+            integration.c.name.label("integration"),
+            account.c.account_id,
+            *(profile.c[name] for name in ("user_name", "user_email", "upstream_user_id")),
+        )
+        .join_from(entries, profile, is_same_account(profile, entries))
+        .join(account, is_same_account(account, entries))
+        .join(integration, integration.c.integration_id == entries.c.integration_id)
+        .where(is_past(profile.c.content_since, as_of))
+        .order_by(profile.c.content_since.desc(), entries.c.account_key)
     )
 
 

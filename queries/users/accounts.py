@@ -21,10 +21,10 @@ from data.schema import (
     is_valid_at,
 )
 from data.states import STATES
-from data.store.dialect import unnest_json_keys
+from data.store.dialect import hex_of, sha256_of, unnest_json_keys, utf8_bytes
 from data.store.transfer import fetch_batches
 from queries.cache import cached
-from queries.during import stretches, with_stretches
+from queries.during import latest_of_each, stretches, with_stretches
 from queries.export.columns import column_value
 from queries.filters import Filters, account_rows, conditions, versions_during
 from queries.lookup import lookup, lookup_versions
@@ -211,15 +211,7 @@ def accounts_by_key(
     In a period, it is the latest version that meets the filters.
     """
     if filters.during:
-        versions = versions_by_key(con, filters, account_keys)
-        position = func.row_number().over(
-            partition_by=(versions.c.integration_id, versions.c.account_key),
-            order_by=versions.c.valid_from.desc(),
-        )
-        ranked = select(versions, position.label("position")).subquery("ranked")
-        return (
-            select(*(ranked.c[c.name] for c in versions.c)).where(ranked.c.position == 1).subquery()
-        )
+        return latest_of_each(versions_by_key(con, filters, account_keys)).subquery()
     return with_match_overrides(con, snapshot_accounts_by_key(filters, account_keys), filters.as_of)
 
 
@@ -329,6 +321,12 @@ def account_ids(con: Connection, account_keys: tuple[int, ...]) -> dict[int, str
 def account_link(integration: str, account_id: str) -> str:
     """What stands for an account in an address, in this store and in any rebuilt one."""
     return sha256(f"{integration}\x1f{account_id}".encode()).hexdigest()[:LINK_LENGTH]
+
+
+def account_link_column() -> ColumnElement[str]:
+    """`account_link` in a query of `integration` and `account`."""
+    text = func.concat(integration.c.name, "\x1f", account.c.account_id)
+    return func.left(hex_of(sha256_of(utf8_bytes(text))), LINK_LENGTH)
 
 
 def integration_names(con: Connection) -> list[str]:

@@ -1,7 +1,6 @@
 """The parts of the person page: head, directories, accounts and time axis."""
 
 from datetime import datetime
-from urllib.parse import urlencode
 
 import streamlit as st
 
@@ -12,14 +11,12 @@ from queries.people.dossier import Dossier, Entry, PersonAccount
 from queries.users.accounts import account_link
 from widgets import timezone
 from widgets import users_table as ut
-from widgets.account_row import Account, table_columns, table_row
-from widgets.address import group_params
+from widgets.account_row import SIGN_INS_ARE_NOW, Account, table_columns, table_row
 from widgets.figure_theme import PLOTLY_CONFIG
 from widgets.people.timeline import stretch_text, timeline_figure
 
 NOBODY_KNOWN = "No directory lists this person: accounts with one upstream user ID or email."
 NO_ACCOUNTS = "No accounts at this moment."
-SIGN_INS_ARE_NOW = "Last sign-ins are as of the newest snapshot."
 
 ACCOUNT_COLUMNS = (
     *("integration", "username_in_app", "provisioning_state", "active_in_app"),
@@ -102,7 +99,7 @@ def _account_row(owned: PersonAccount, as_of: datetime | None) -> ut.TableRow:
         as_of=as_of,
     )
     link = ("open", account_link(account.integration, account.account_id))
-    query = urlencode(timezone.with_zone(group_params([*filters.params(), link])), doseq=True)
+    query = timezone.query_with_zone([*filters.params(), link])
     cells = table_row(Account(account), ACCOUNT_COLUMNS)["cells"]
     username = ut.link(account.username_in_app, f"users?{query}")
     known_by = ut.text(owned.known_by)

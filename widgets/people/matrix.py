@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from html import escape
 from itertools import groupby
-from urllib.parse import urlencode
 
 import streamlit as st
 
@@ -88,11 +87,7 @@ def _cell_html(cell: MatrixCell | None, scope: Scope) -> str:
             account=cell.account,
             as_of=scope.as_of,
         )
-        query = urlencode(timezone.with_zone(_grouped(filters)), doseq=True)
+        query = timezone.query_with_zone(filters.params())
         number = f'<a href="users?{escape(query)}" target="_self">{number}</a>'
     since = timezone.format_day(cell.since)
     return f'<td class="{tone}">{number}<small>since {since}</small></td>'
-
-
-def _grouped(filters: Filters) -> dict[str, list[str]]:
-    return {name: [value] for name, value in filters.params()}

@@ -98,8 +98,8 @@ def _kind(state: str) -> str:
 
 def _trace(kind: str, bars: Sequence[Bar], until: datetime) -> go.Bar:
     color, pattern = STYLES[kind]
-    starts, ends = ([timezone.to_reader_time(moment) for moment in moments] for moments in (
-        [bar.start for bar in bars], [bar.end or until for bar in bars]))  # fmt: skip
+    starts = [timezone.to_reader_time(bar.start) for bar in bars]
+    ends = [timezone.to_reader_time(bar.end or until) for bar in bars]
     return go.Bar(
         name=kind,
         orientation="h",

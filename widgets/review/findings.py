@@ -9,7 +9,7 @@ import sqlalchemy as sa
 import streamlit as st
 
 from data.access.roles import Permission
-from data.formatting import count_of, iso_z, plural
+from data.formatting import count_of, plural
 from data.records.exceptions import RuleSettings
 from queries.filters import Filters
 from queries.review.duration import View
@@ -30,7 +30,13 @@ from server.session import current_principal
 from widgets import account_panel, timezone
 from widgets import users_table as ut
 from widgets.account_row import Account, default_columns, table_columns, table_row
-from widgets.address import address_params, requested_page, show_pagination, update_address
+from widgets.address import (
+    address_params,
+    go_to_moment,
+    requested_page,
+    show_pagination,
+    update_address,
+)
 from widgets.filters import choose_as_of, open_users, requested_moment
 from widgets.review.exceptions import exception_form, withdraw_form
 
@@ -111,7 +117,7 @@ def moment_picker(view: View) -> None:
         moments = snapshot_times(con)
 
     def choose(moment: datetime | None) -> None:
-        update_address(as_of=iso_z(moment) if moment else None, page=None)
+        go_to_moment(moment, page=None)
 
     with st.popover("As of", icon=":material/history:", key="as_of"):
         choose_as_of(view.as_of, moments, choose)

@@ -14,7 +14,7 @@ from queries.users.accounts import PAGE_SIZES, SORTS, AccountPage, count_account
 from queries.users.detail import account_details
 from server.authorize import authorize, store_connection
 from widgets import account_panel
-from widgets.account_row import Account, table_columns, table_row
+from widgets.account_row import SIGN_INS_ARE_NOW, Account, table_columns, table_row
 from widgets.address import address_params, update_address
 from widgets.filters import apply_filters, show_ignored_params, show_past_banner
 from widgets.users.columns import Columns
@@ -27,7 +27,6 @@ MAX_SUGGESTIONS = 8
 
 NO_MATCHES = "No accounts match. Remove a filter:"
 NO_ACCOUNTS = "No accounts."
-SIGN_INS_ARE_NOW = "Last sign-ins are as of the newest snapshot."
 
 
 @st.fragment
