@@ -51,21 +51,29 @@ def find(defect: Defect) -> str:
 def _look(folder: Path, seed: int, seconds: float) -> str:
     """The first line of the disagreement; empty without one."""
     command = [sys.executable, "-m", "simulation", "--seed", str(seed), "--days", "60"]
-    environment = {**os.environ, "PYTHONPATH": f"{folder}:{ROOT / 'tests'}"}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "tests")}
     try:
         done = subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=seconds, check=False
+            command,
+            cwd=folder,  # where Python looks for modules first
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         return ""
     lines = [line for line in done.stderr.splitlines() if "Disagreement: " in line]
-    return lines[-1].partition("Disagreement: ")[2] if done.returncode else ""
+    return lines[-1].partition("Disagreement: ")[2] if lines else ""
 
 
 if __name__ == "__main__":
     wanted = sys.argv[1:]
     defects = [f for f in planted_defects() if not wanted or any(word in f.name for word in wanted)]
-    results = {defect.name: find(defect) for defect in defects}
-    for name, words in results.items():
-        print(f"| {name} | {words or 'NOT FOUND'} |")
-    print(f"{sum(map(bool, results.values()))} of {len(results)} defects were found.")
+    found = 0
+    for defect in defects:
+        words = find(defect)
+        print(f"| {defect.name} | {words or 'NOT FOUND'} |", flush=True)
+        found += bool(words)
+    print(f"{found} of {len(defects)} defects were found.")
