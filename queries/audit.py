@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, and_, func, select
 
 from data.formatting import iso_z
 from data.records.audit_log import first_invalid_number
-from data.schema import audit_event
+from data.records.tables import audit_event
 from data.store.search_text import contains
 from queries.filters import MAX_SEARCH_WORDS
 

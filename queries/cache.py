@@ -12,7 +12,8 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, func, select
 
 from data.records.decisions import MATCH_OVERRIDES, NOTES
-from data.schema import person, quarantined_file, setting, snapshot
+from data.records.tables import quarantined_file, setting
+from data.schema import person, snapshot
 from data.store.dialect import digest_of
 
 Query = TypeVar("Query", bound=Callable[..., object])

@@ -13,14 +13,8 @@ from sqlalchemy import ColumnElement, Connection, and_, case, func, select
 from data.files.text import id_key
 from data.people.directories import directory_names
 from data.records.decisions import MATCH_OVERRIDES
-from data.schema import (
-    account,
-    account_current,
-    integration,
-    is_same_account,
-    is_unmatched,
-    match_override,
-)
+from data.records.tables import match_override
+from data.schema import account, account_current, integration, is_same_account, is_unmatched
 from data.store.dialect import json_text
 
 MatchKind = Literal["suggested", "doubtful", "nobody", "decided"]

@@ -8,7 +8,8 @@ from sqlalchemy import ColumnElement, Connection, select
 
 from data.records.decisions import NOTES
 from data.records.notes import NamedAccount
-from data.schema import account, integration, note
+from data.records.tables import note
+from data.schema import account, integration
 
 NoteFilter = Literal["yes", "no"]
 

@@ -12,7 +12,8 @@ import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection, and_, case, func, select
 
 from data.records.decisions import MATCH_OVERRIDES
-from data.schema import is_unmatched, match_override
+from data.records.tables import match_override
+from data.schema import is_unmatched
 from data.store.dialect import is_in_query, search_normalized
 from data.store.search_text import contains_normalized
 from queries.cache import cached

@@ -9,7 +9,8 @@ from sqlalchemy import ColumnElement, Connection, case, func, select
 
 from data.formatting import count_of, iso_z
 from data.history.load_report import DEFAULT_DELETION_LIMIT, LoadReport, load_reports
-from data.schema import integration, quarantined_file, snapshot
+from data.records.tables import quarantined_file
+from data.schema import integration, snapshot
 from queries.scope import in_integrations
 
 PAGE_SIZE = 25

@@ -40,8 +40,9 @@ from data.home import Home, current_home
 from data.records.exceptions import FindingKey, RiskException, add_exceptions
 from data.records.matches import MatchOverride, save_match_overrides
 from data.records.notes import NamedAccount, save_note
+from data.records.tables import quarantined_file
 from data.records.views import SavedView, read_views, save_view
-from data.schema import integration, metadata, quarantined_file
+from data.schema import integration, metadata
 from data.store.engine import close_stores, open_store, restricted_engine
 from queries.filters import Filters
 from queries.users.accounts import account_link, count_accounts, page_of_accounts

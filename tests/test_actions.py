@@ -17,7 +17,8 @@ from sqlalchemy import Engine, select
 from data.home import Home
 from data.inbox.actions import dismiss_file, requeue_file, withdraw_snapshot
 from data.inbox.inbox import load_inbox
-from data.schema import quarantined_file, snapshot
+from data.records.tables import quarantined_file
+from data.schema import snapshot
 from data.service.rebuild import load_missing
 from data.store.engine import close_store, open_store
 

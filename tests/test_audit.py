@@ -21,7 +21,7 @@ from data.files.naming import SnapshotFile
 from data.history.load import load
 from data.home import Home
 from data.records.audit_log import Event, flush_pending, record_denial, record_event
-from data.schema import audit_event
+from data.records.tables import audit_event
 from data.store.engine import close_stores, open_store
 from queries.audit import count_events, find_broken_event, page_of_events, write_events
 

@@ -35,7 +35,8 @@ from data.files.naming import SnapshotFile
 from data.history.load import load
 from data.home import Home
 from data.inbox.inbox import load_inbox
-from data.schema import integration, quarantined_file, snapshot, state_count
+from data.records.tables import quarantined_file
+from data.schema import integration, snapshot, state_count
 from data.service import active_store as current_module
 from data.service import keeper
 from data.service.active_store import StoreStatus, active_store, store_status

@@ -30,7 +30,7 @@ from data.records.exceptions import (
     save_rule_settings,
 )
 from data.records.matches import MatchOverride, save_match_overrides
-from data.schema import exception
+from data.records.tables import exception
 from data.service.rebuild import rebuild
 from data.store.engine import close_stores, open_store
 from queries.evidence.accounts import accounts_listing, accounts_pack

@@ -24,7 +24,7 @@ from data.inbox.delivered import storable_name
 from data.inbox.inbox import LoadFailure, Quarantined, load_failures, load_inbox, put_into_inbox
 from data.inbox.pull import latest_taken_at
 from data.inbox.quarantine import REASON_SUFFIX, find_quarantined_path, target_path
-from data.schema import quarantined_file
+from data.records.tables import quarantined_file
 from data.service.active_store import store_status
 from data.service.keeper import _Keeper
 from data.sources.http import PullFailed

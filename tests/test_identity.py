@@ -26,7 +26,8 @@ from data.inbox.inbox import Quarantined, load_inbox, put_into_inbox
 from data.inbox.reread import keep_history
 from data.people.directories import save_directories
 from data.records.exceptions import FindingKey, RiskException, add_exceptions
-from data.schema import account, account_current, exception, is_same_account, rejected_row
+from data.records.tables import exception
+from data.schema import account, account_current, is_same_account, rejected_row
 from data.service.rebuild import rebuild
 from data.store.engine import open_store
 from queries.changes.accounts import page_of_changes

@@ -22,8 +22,9 @@ from data.history.load import load
 from data.home import Home
 from data.records.decisions import NOTES, InvalidInput, decisions_by_account
 from data.records.notes import MAX_NOTE_LENGTH, NamedAccount, save_note
+from data.records.tables import note
 from data.records.views import SavedView, delete_view, read_views, rename_view, save_view
-from data.schema import account, account_current, note
+from data.schema import account, account_current
 from data.service.rebuild import open_or_rebuild
 from data.store.engine import close_store, open_store
 from queries.export.formats import FORMATS

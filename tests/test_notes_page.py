@@ -12,7 +12,7 @@ from data.access.roles import LOCAL, Permission
 from data.home import Home
 from data.records.audit_log import flush_pending
 from data.records.notes import NamedAccount, save_note
-from data.schema import audit_event
+from data.records.tables import audit_event
 from data.store.engine import open_store
 from server import session
 

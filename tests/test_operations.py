@@ -33,16 +33,9 @@ from data.access.claims import ConfigError
 from data.home import Home
 from data.inbox.inbox import load_inbox
 from data.records.notes import NamedAccount, save_note
+from data.records.tables import RECORD_TABLES, exception, setting
 from data.records.views import SavedView, save_view
-from data.schema import (
-    RECORD_TABLES,
-    account,
-    account_current,
-    account_version,
-    exception,
-    integration,
-    setting,
-)
+from data.schema import account, account_current, account_version, integration
 from data.service.active_store import StoreStatus, set_store_status
 from data.service.backup import write_backup
 from data.service.rebuild import rebuild

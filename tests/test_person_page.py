@@ -17,7 +17,7 @@ from data.access.roles import Principal
 from data.home import Home
 from data.people.directories import save_directories
 from data.records.audit_log import flush_pending
-from data.schema import audit_event
+from data.records.tables import audit_event
 from data.store.engine import close_store, open_store
 from queries.users.accounts import account_link
 from server import authorize

@@ -51,7 +51,8 @@ from data.home import Home, current_home
 from data.inbox.inbox import Outcome, load_inbox, put_into_inbox
 from data.records.matches import MatchOverride, save_match_overrides
 from data.records.notes import NamedAccount, save_note
-from data.schema import account_current, account_version, metadata, saved_view, snapshot
+from data.records.tables import saved_view
+from data.schema import account_current, account_version, metadata, snapshot
 from data.service.rebuild import RebuildFailed, rebuild
 from data.staging import staging_metadata
 from data.store.citus import ClusterError, distribute

@@ -16,7 +16,7 @@ from data.history.load import LoadResult
 from data.home import Home
 from data.inbox.actions import dismiss_file, requeue_file, withdraw_snapshot
 from data.inbox.inbox import STABLE_SECONDS, Quarantined, load_inbox
-from data.schema import quarantined_file
+from data.records.tables import quarantined_file
 from data.store.engine import open_store
 
 STAMP = f"{TODAY:%Y-%m-%dT%H-%M-%SZ}"

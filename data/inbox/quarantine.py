@@ -18,7 +18,7 @@ from data.files.naming import SnapshotFile, parse_file_moment, parse_moment, spl
 from data.formatting import file_stamp, utc_now
 from data.home import Home, is_regular_file, is_safe_name, printable, safe_name
 from data.inbox.delivered import storable_name, take_delivered
-from data.schema import quarantined_file
+from data.records.tables import quarantined_file
 from data.store.engine import write_transaction
 
 log = logging.getLogger("rollcall")

@@ -20,15 +20,8 @@ from data.history.remove import remove_snapshot
 from data.home import Home
 from data.inbox.actions import requeue_file
 from data.inbox.quarantine import QuarantineStatus, find_quarantined_path
-from data.schema import (
-    RECORD_TABLES,
-    account,
-    account_current,
-    integration,
-    is_same_account,
-    match_override,
-    snapshot,
-)
+from data.records.tables import RECORD_TABLES, match_override
+from data.schema import account, account_current, integration, is_same_account, snapshot
 from data.store.engine import write_transaction
 
 log = logging.getLogger("rollcall")

@@ -21,7 +21,7 @@ from sqlalchemy import select
 
 from data.formatting import utc_now
 from data.home import Home
-from data.schema import audit_event
+from data.records.tables import audit_event
 from data.store.engine import write_transaction
 
 log = logging.getLogger("rollcall")

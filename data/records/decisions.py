@@ -14,7 +14,8 @@ import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection, and_, select
 
 from data.formatting import utc_now
-from data.schema import account, exception, integration, match_override, note, saved_view
+from data.records.tables import exception, match_override, note, saved_view
+from data.schema import account, integration
 from data.store.engine import write_transaction
 
 MAX_NAME_LENGTH = 200

@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, select
 
-from data.schema import setting
+from data.records.tables import setting
 from data.store.engine import write_transaction
 
 

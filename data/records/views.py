@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, func, select
 
 from data.records.decisions import SAVED_VIEWS, InvalidInput, required_text
-from data.schema import saved_view
+from data.records.tables import saved_view
 
 MAX_VIEW_NAME_LENGTH = 60
 """Characters of the name of a view."""

@@ -21,7 +21,8 @@ from data.home import Home, database_url, is_regular_file
 from data.inbox.actions import finish_interrupted
 from data.records.audit_log import flush_pending
 from data.records.decisions import unlink_account_keys
-from data.schema import RECORD_TABLES, integration
+from data.records.tables import RECORD_TABLES
+from data.schema import integration
 from data.service.archive_check import (
     archive_key,
     archived_files,

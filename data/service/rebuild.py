@@ -26,7 +26,8 @@ from data.inbox.actions import finish_interrupted
 from data.inbox.inbox import describe_load
 from data.people.directories import refresh_people
 from data.records.decisions import link_account_keys, unlink_account_keys
-from data.schema import RECORD_TABLES, integration
+from data.records.tables import RECORD_TABLES
+from data.schema import integration
 from data.service.archive_check import (
     archive_key,
     archived_files,

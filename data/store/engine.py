@@ -15,6 +15,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from data.access.roles import FULL_VISIBILITY, PersonalData, Visibility
 from data.home import current_home
+from data.records import tables  # noqa: F401 - they are tables of the store, too
 from data.schema import metadata
 from data.store import duckdb, postgresql  # noqa: F401 - postgresql adds its adapter
 from data.store.adapter import DatabaseAdapter, adapter_for, adapter_of

@@ -13,7 +13,8 @@ from sqlalchemy import ColumnElement, case, select
 from sqlalchemy.dialects.postgresql import array
 
 from data.access.roles import PersonalData, Visibility
-from data.schema import integration, metadata, setting, snapshot
+from data.records.tables import setting
+from data.schema import integration, metadata, snapshot
 from data.states import NO_REASON
 from data.store.dialect import has_only, regex_matches
 from data.store.pseudonyms import MASKS

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, select
 
 from data.formatting import file_stamp
 from data.records.exceptions import RuleSettings
-from data.schema import exception
+from data.records.tables import exception
 from data.store.output import BYTE_ORDER_MARK, escape_formula
 from queries.evidence.pack import (
     EvidenceKind,

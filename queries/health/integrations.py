@@ -9,7 +9,8 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, func, select
 
 from data.inbox.quarantine import MISPLACED_FOLDER
-from data.schema import integration, quarantined_file, snapshot, state_count
+from data.records.tables import quarantined_file
+from data.schema import integration, snapshot, state_count
 from data.states import FAILED_STATES, OPEN_STATES
 from queries.health.snapshots import (
     account_totals,

@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Connection, and_, case, func, select
 
 from data.records.decisions import MATCH_OVERRIDES
 from data.records.exceptions import read_rule_settings
+from data.records.tables import match_override
 from data.schema import (
     account,
     account_current,
@@ -17,7 +18,6 @@ from data.schema import (
     is_same_account,
     is_unmatched,
     is_valid_at,
-    match_override,
     person,
     person_clue,
 )

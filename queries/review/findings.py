@@ -10,7 +10,8 @@ from sqlalchemy import ColumnElement, Connection, and_, func, select
 
 from data.records.decisions import EXCEPTIONS
 from data.records.exceptions import FindingKey
-from data.schema import account, exception, integration, is_same_account
+from data.records.tables import exception
+from data.schema import account, integration, is_same_account
 from queries.cache import cached
 from queries.paging import cut_page
 from queries.review.duration import View

@@ -1,0 +1,118 @@
+"""The tables of records: actions and decisions of people, which no snapshot file contains.
+
+They refer to integrations and accounts by name, which stays valid when a store is rebuilt.
+"""
+
+import sqlalchemy as sa
+
+from data.schema import SnapshotTime, metadata
+
+# One row per file that is on hold for a person to confirm, or rejected. It is in the folder of
+# that name, as <integration>/<file_name>.
+quarantined_file = sa.Table(
+    "quarantined_file",
+    metadata,
+    sa.Column("integration", sa.String, nullable=False),
+    sa.Column("file_name", sa.String, nullable=False),
+    sa.Column("status", sa.String, nullable=False),  # on hold or rejected
+    sa.Column("reason", sa.String, nullable=False),
+    sa.Column("quarantined_at", sa.DateTime, nullable=False),
+    sa.Column("taken_at", SnapshotTime),  # NULL if the file name has no time
+)
+
+
+def decision_columns(verb: str) -> list[sa.Column]:
+    """Who decided and when, such as `accepted_by`, and who withdrew the decision and when."""
+    return [
+        sa.Column(f"{verb}_by", sa.String, nullable=False),
+        sa.Column(f"{verb}_at", sa.DateTime, nullable=False),
+        sa.Column("withdrawn_by", sa.String),
+        sa.Column("withdrawn_at", sa.DateTime),
+    ]
+
+
+# One row per exception: a finding that a person accepts, as it was in the snapshot of
+# `snapshot_taken_at`. It ends when the finding does. Withdrawn and expired rows stay, as evidence.
+exception = sa.Table(
+    "exception",
+    metadata,
+    sa.Column("integration", sa.String, nullable=False),
+    sa.Column("account_id", sa.String, nullable=False),
+    sa.Column("rule", sa.String, nullable=False),
+    sa.Column("snapshot_taken_at", SnapshotTime, nullable=False),
+    sa.Column("reason", sa.String, nullable=False),
+    *decision_columns("accepted"),
+    sa.Column("until", sa.Date),  # the last UTC day; NULL: until the finding ends
+)
+
+# One row per event of the audit log: append-only.
+audit_event = sa.Table(
+    "audit_event",
+    metadata,
+    sa.Column("number", sa.BigInteger, nullable=False),  # from 1, without a gap
+    sa.Column("event_id", sa.String, nullable=False),
+    sa.Column("occurred_at", sa.DateTime, nullable=False),
+    sa.Column("actor", sa.String, nullable=False),
+    sa.Column("action", sa.String, nullable=False),  # audit_log.Event
+    sa.Column("details", sa.String, nullable=False),  # JSON object
+    sa.Column("checksum", sa.String, nullable=False),  # audit_log.event_checksum
+)
+
+# One row per decision of a person on an account's owner: a person of a directory, or nobody. The
+# newest that is not withdrawn counts. It refers to names, which stay valid when a store is rebuilt.
+match_override = sa.Table(
+    "match_override",
+    metadata,
+    sa.Column("integration", sa.String, nullable=False),
+    sa.Column("account_id", sa.String, nullable=False),
+    sa.Column("account_key", sa.BigInteger),  # NULL: no snapshot lists the account
+    sa.Column("person_integration", sa.String),  # which lists the person; NULL: no owner
+    sa.Column("person_id", sa.String),  # the account ID in it
+    sa.Column("user_name", sa.String),
+    sa.Column("user_email", sa.String),
+    sa.Column("evidence", sa.String, nullable=False),
+    *decision_columns("decided"),
+)
+
+# One row per note on an account, which it names as a match override does; the newest counts.
+note = sa.Table(
+    "note",
+    metadata,
+    sa.Column("integration", sa.String, nullable=False),
+    sa.Column("account_id", sa.String, nullable=False),
+    sa.Column("account_key", sa.BigInteger),  # NULL: no snapshot lists the account
+    sa.Column("text", sa.String, nullable=False),
+    *decision_columns("written"),
+    sa.Column("until", sa.Date),  # the last UTC day; NULL: until it is removed
+)
+
+# One row per view that a person saved: a name for an address of Users.
+saved_view = sa.Table(
+    "saved_view",
+    metadata,
+    sa.Column("name", sa.String, nullable=False),
+    sa.Column("owner", sa.String),  # who sees it; NULL: everybody
+    sa.Column("integrations", sa.ARRAY(sa.String)),  # all that it can show; NULL: any
+    sa.Column("address", sa.String, nullable=False),  # the parameters: state=Deleted&active=yes
+    *decision_columns("saved"),
+)
+
+# One row per setting that a person has changed.
+setting = sa.Table(
+    "setting",
+    metadata,
+    sa.Column("name", sa.String, nullable=False),
+    sa.Column("value", sa.String, nullable=False),  # JSON
+)
+
+RECORD_TABLES = (
+    quarantined_file,
+    exception,
+    match_override,
+    note,
+    saved_view,
+    setting,
+    audit_event,
+)
+"""Actions and decisions of people, which no snapshot file contains. A rebuild copies them, and
+`integration.deletion_limit`."""
