@@ -15,6 +15,7 @@ from server.authorize import show_access_denied
 from server.session import current_principal
 from widgets import sample_banner, status, timezone
 from widgets.account_menu import show_account_menu
+from widgets.confirmation import show_message
 from widgets.live import rerun_when_loaded
 from widgets.search_button import show_search_button
 
@@ -48,9 +49,7 @@ def page_of(permission: Permission) -> st.Page:
 
 def first_page() -> None:
     """The first page without access to Health."""
-    st.switch_page(
-        next(page for permission, page in pages.items() if principal.is_allowed(permission))
-    )
+    st.switch_page(next(page for name, page in pages.items() if principal.is_allowed(name)))
 
 
 pages = {permission: page_of(permission) for permission in PAGES}
@@ -72,6 +71,7 @@ elif status.show_store_status():
     timezone.keep_zone_in_address(page.url_path)
     show_account_menu(principal)
     show_search_button()
+    show_message()
     sample_banner.show_sample_banner()
     if page in (pages[Permission.AUDIT], *other_pages):  # the others say so themselves
         sample_banner.show_empty_banner()

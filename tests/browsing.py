@@ -55,6 +55,9 @@ PATIENCE = 1000 * patience.PATIENCE
 
 ColorScheme = Literal["light", "dark"]
 
+DRAWN_IN_A_CALLBACK = "within a callback, displaying elements is not officially supported"
+"""Streamlit logs this where a page can break: see `widgets.confirmation.decide`."""
+
 PROBE = re.compile(r"/\w+/_stcore/(health|host-config)$")
 """Streamlit first looks for its own endpoints below the path of a page, and gets a 404 there."""
 
@@ -91,7 +94,9 @@ def served(root: Path, port: int = 0, **more: str) -> Iterator[Served]:
         url = f"http://127.0.0.1:{port}"
         wait_for_answer(f"{url}/healthz", process)
         yield Served(url, Home(root), process)
-        assert "Traceback" not in (root / "log.txt").read_text()
+        logged = (root / "log.txt").read_text()
+        assert "Traceback" not in logged
+        assert DRAWN_IN_A_CALLBACK not in logged
     finally:
         if process.poll() is None:
             process.kill()

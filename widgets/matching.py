@@ -12,7 +12,7 @@ from data.access.roles import Permission
 from data.formatting import count_of
 from data.people.directories import save_directories
 from data.records.audit_log import Event
-from data.records.decisions import MATCH_OVERRIDES, InvalidInput
+from data.records.decisions import MATCH_OVERRIDES
 from data.records.matches import (
     MatchOverride,
     save_match_overrides,
@@ -21,6 +21,7 @@ from queries.matching import MAX_SHOWN, MatchCandidates, MatchKind, evidence_tex
 from server.authorize import authorize, record_decision, writable_store
 from server.session import current_principal
 from widgets import timezone
+from widgets.confirmation import decide
 from widgets.signer import name_input, remember_name
 
 KIND_LABELS: dict[str, str] = {
@@ -153,8 +154,8 @@ def _show_decisions(rows: Sequence[sa.Row[Any]], kind: MatchKind) -> None:
                 f"{label} ({count_of(len(rows), 'account')})",
                 key=f"decide_{label}",
                 disabled=not author.strip(),
-                on_click=_run_action,
-                args=(action, rows, author),
+                on_click=decide,
+                args=(_run_action, action, rows, author),
             )
 
 
@@ -164,11 +165,7 @@ def _run_action(
     """Decide about the rows, if the reader may decide for each of their integrations."""
     for row in rows:
         authorize(Permission.MATCH, row.integration)
-    try:
-        action(rows, author)
-    except InvalidInput as error:
-        st.toast(str(error))
-        return
+    action(rows, author)
     remember_name(author)
     event = Event.MATCH_OVERRIDE_WITHDRAWN if action is _withdraw else Event.MATCH_OVERRIDDEN
     accounts = [f"{row.integration}/{row.account_id}" for row in rows[:MAX_NAMES_LOGGED]]

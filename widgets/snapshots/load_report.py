@@ -252,13 +252,13 @@ def _ask_to_remove(report: LoadReport) -> None:
     show_confirmation("Remove", "remove", _remove_snapshot, (report,))
 
 
-def _remove_snapshot(report: LoadReport) -> None:
+def _remove_snapshot(report: LoadReport) -> str:
     store = writable_store(Permission.REMOVE_SNAPSHOTS, report.integration)
     withdraw_snapshot(store, current_home(), report.integration, report.taken_at)
     params = snapshot_params(report.integration, report.taken_at)
     record_action(Event.REMOVED, **params, sha256=report.sha256, accounts=report.accepted)
     st.query_params.clear()
-    st.toast("The snapshot was removed.")
+    return "The snapshot was removed."
 
 
 def show_deletion_limits(chosen: Sequence[str]) -> None:

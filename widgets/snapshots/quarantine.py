@@ -24,7 +24,7 @@ from queries.snapshots import FILES_PAGE_SIZE, count_quarantined, quarantined_fi
 from server.authorize import active_home, record_decision, store_connection, writable_store
 from server.session import current_principal
 from widgets import timezone
-from widgets.confirmation import show_confirmation
+from widgets.confirmation import decide, show_confirmation
 from widgets.snapshots import badges
 from widgets.snapshots.preview import needs_confirmation, preview_or_error, show_preview
 
@@ -153,8 +153,8 @@ def _show_actions(file: sa.Row[Any], result: Preview | None, key: str) -> None:
             "Try again",
             icon=":material/refresh:",
             key=f"retry_{key}",
-            on_click=_run_action,
-            args=(partial(requeue_file, confirmed=False), file, "try again"),
+            on_click=decide,
+            args=(_run_action, partial(requeue_file, confirmed=False), file, "try again"),
         )
     if st.button("Dismiss", icon=":material/close:", key=f"dismiss_{key}"):
         _ask_to_dismiss(file)
@@ -187,16 +187,16 @@ def _ask_to_dismiss(file: sa.Row[Any]) -> None:
     show_confirmation("Dismiss file", "dismiss", _run_action, (dismiss_file, file, "dismiss"))
 
 
-def _run_action(action: Callable[..., None], file: sa.Row[Any], decision: str) -> None:
+def _run_action(action: Callable[..., None], file: sa.Row[Any], decision: str) -> str | None:
     """Move the file, unless someone else has done so in the meantime."""
     place = file.status, file.integration, file.file_name
     try:
         action(writable_store(Permission.LOAD_FILES, file.integration), active_home(), *place)
     except FileNotFoundError:
-        st.toast(ALREADY_HANDLED)
-        return
+        return ALREADY_HANDLED
     details = {"integration": file.integration, "file": file.file_name, "status": file.status}
     record_decision(Event.FILE_DECIDED, decision=decision, **details)
+    return None
 
 
 def _replace_loaded(

@@ -132,7 +132,7 @@ def _ask_to_delete(view: SavedView) -> None:
 
 def _delete(view: SavedView) -> None:
     author = current_principal().name
-    _run(Event.VIEW_DELETED, view, partial(delete_view, view=view, author=author), is_callback=True)
+    _record_change(Event.VIEW_DELETED, view, partial(delete_view, view=view, author=author))
 
 
 def _can_share() -> bool:
@@ -140,24 +140,25 @@ def _can_share() -> bool:
 
 
 def _run(
-    event: Event,
-    view: SavedView,
-    change: Callable[[sa.Engine], None],
-    *,
-    is_callback: bool = False,
-    **details: str,
+    event: Event, view: SavedView, change: Callable[[sa.Engine], None], **details: str
+) -> None:
+    """Change a view, or say why not."""
+    try:
+        _record_change(event, view, change, **details)
+    except InvalidInput as error:
+        st.warning(escape_label(str(error), 200), icon=":material/edit:")
+        return
+    st.rerun()
+
+
+def _record_change(
+    event: Event, view: SavedView, change: Callable[[sa.Engine], None], **details: str
 ) -> None:
     """Change a view, and record it in the audit log."""
     is_shared = view.owner is None
     permission = Permission.SHARE_VIEWS if is_shared else Permission.SAVE_VIEWS
     principal = authorize(permission)
     scope = principal.integrations
-    try:
-        change(writable_store(permission, scope[0] if scope else None))
-    except InvalidInput as error:
-        st.warning(escape_label(str(error), 200), icon=":material/edit:")
-        return
+    change(writable_store(permission, scope[0] if scope else None))
     owner = "everybody" if is_shared else principal.name
     record_action(event, view=view.name, address=view.address, owner=owner, **details)
-    if not is_callback:
-        st.rerun()
