@@ -7,6 +7,7 @@ import re
 import struct
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -45,6 +46,18 @@ ROOT = Path(rollcall.__file__).parent
 def setting(store: Engine, name: str) -> object:
     with store.connect() as con:
         return con.scalar(select(func.current_setting(name)))
+
+
+def test_a_statement_is_compiled_once_for_every_store(
+    store: Engine, tmp_path: Path, new_store: Callable[[Path], Engine]
+) -> None:
+    """So a store that is reopened is as fast as before, and a role's views are from the start."""
+    (tmp_path / "other").mkdir()
+    other = new_store(tmp_path / "other")
+    other.dialect.statement_compiler = None  # type: ignore[assignment] # compiles no more
+    counted = select(func.count()).select_from(snapshot)
+    with store.connect() as con, other.connect() as other_con:
+        assert con.scalar(counted) == other_con.scalar(counted) == 0
 
 
 # ---- what DuckDB may do -------------------------------------------------------------------------

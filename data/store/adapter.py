@@ -9,10 +9,30 @@ import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy import Connection
 from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.util import LRUCache
 
 from data.store.errors import StoreError, StoreUnreachable
 
 Rows = sa.Select[*tuple[Any, ...]]
+
+
+class _CompiledStatements(LRUCache[Any, Any]):
+    """The SQL of statements, by statement and kind of database."""
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        """The same for each engine of a kind: the key of SQLAlchemy begins with its dialect."""
+        dialect, *statement = key
+        return super().get((type(dialect), *statement), default)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        dialect, *statement = key
+        super().__setitem__((type(dialect), *statement), value)
+
+
+SHARED_OPTIONS = {"compiled_cache": _CompiledStatements(1500)}
+"""Execution options of every engine. A store that is reopened, and the restricted views of each
+role, have engines of their own, and SQLAlchemy would compile every statement again for each. For a
+small snapshot that takes as long as the load itself."""
 
 
 class Replacement(NamedTuple):

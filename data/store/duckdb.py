@@ -18,7 +18,7 @@ from data.formatting import file_stamp, utc_now
 from data.home import database_url
 from data.schema import metadata
 from data.staging import staging_metadata
-from data.store.adapter import ADAPTERS, DatabaseAdapter, Replacement, Rows
+from data.store.adapter import ADAPTERS, SHARED_OPTIONS, DatabaseAdapter, Replacement, Rows
 from data.store.errors import (
     DiskFull,
     OutOfMemory,
@@ -82,7 +82,13 @@ class DuckDBAdapter(DatabaseAdapter):
         # A connection costs next to nothing, and there is always one for the probe.
         unlimited = {"max_overflow": -1} if file else {}
         config = {"config": _config(file)}
-        engine = create_engine(url, connect_args=config, hide_parameters=True, **unlimited)
+        engine = create_engine(
+            url,
+            connect_args=config,
+            hide_parameters=True,
+            execution_options=SHARED_OPTIONS,
+            **unlimited,
+        )
         event.listen(engine, "connect", _apply_settings)
         _track_connections(engine, _connections_in_use.setdefault(url, {}))
         return engine

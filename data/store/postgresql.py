@@ -41,7 +41,7 @@ from data.schema import (
     state_count,
 )
 from data.staging import staging_metadata
-from data.store.adapter import ADAPTERS, DatabaseAdapter, Replacement, Rows
+from data.store.adapter import ADAPTERS, SHARED_OPTIONS, DatabaseAdapter, Replacement, Rows
 from data.store.citus import distribute_like
 from data.store.copy_protocol import read_copied, write_copied
 from data.store.dialect import CODE_POINT_COLLATION
@@ -137,6 +137,7 @@ class PostgreSQLAdapter(DatabaseAdapter):
             url,
             connect_args=timeout,
             isolation_level="REPEATABLE READ",
+            execution_options=SHARED_OPTIONS,
             hide_parameters=True,  # parameters contain names of people
             pool_pre_ping=True,  # the server may have been restarted
             pool_size=MAX_CONNECTIONS // 4,
