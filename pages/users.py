@@ -56,7 +56,7 @@ def show_accounts(filters: Filters, columns: Columns) -> None:
             con, filters, sort=order, descending=descending, page=requested_page(), size=size
         )
         # before the counts, which can take longer than the rows
-        show_table(page, filters, columns, order, descending=descending)
+        show_table(page, filters, columns, sort)
         with notes:
             show_ignored(filters, columns, sort, page.page)
         with bar:

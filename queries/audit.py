@@ -12,7 +12,7 @@ from data.formatting import iso_z
 from data.records.audit_log import first_invalid_number
 from data.records.tables import audit_event
 from data.store.search_text import contains
-from queries.filters import MAX_SEARCH_WORDS
+from queries.filter_conditions import MAX_SEARCH_WORDS
 
 PAGE_SIZE = 50
 BATCH_SIZE = 1_000

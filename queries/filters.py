@@ -9,34 +9,38 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import sqlalchemy as sa
-from sqlalchemy import ColumnElement, Connection, and_, case, select
+from sqlalchemy import ColumnElement, Connection, case, select
 
-from data.formatting import count_of, utc_now
+from data.formatting import count_of
 from data.schema import account_current, account_version, is_unmatched, is_valid_at, join_profile
-from data.states import OPEN_STATES, STATE_BY_NAME
+from data.states import STATE_BY_NAME
 from data.store.dialect import has_role, is_one_of
-from data.store.pseudonyms import match_pseudonym
-from data.store.search_text import contains_normalized, search_key, search_text
+from data.store.search_text import search_key
+from queries.account_links import has_link, parse_links, serialize_links
 from queries.during import EXCLUDED_BY_PERIOD, During, latest_versions, parse_during
 from queries.export import columns
+from queries.filter_conditions import (
+    ActiveFilter,
+    Condition,
+    MatchFilter,
+    has_activity,
+    has_match,
+    is_open,
+    matches_search,
+    search_words,
+)
 from queries.filter_values import DAY, TEXTS, Parse, Serialize, one_of, serialize_optional
 from queries.notes import NoteFilter, has_note
-from queries.owners import has_match_overrides, matches_search, with_match_overrides
+from queries.owners import has_match_overrides, with_match_overrides
 from queries.people import accounts as people
 from queries.scope import DURATION, Params, Scope, in_integrations
 from queries.sign_ins import matches_sign_in, parse_sign_ins, sign_in_kind, sign_in_text
 
-ActiveFilter = Literal["yes", "no", "unknown"]
-MatchFilter = Literal["matched", "unmatched"]
-
 MAX_SEARCH_LENGTH = 200
 """Characters of a search text; the rest is cut off."""
-
-MAX_SEARCH_WORDS = 8
-"""Words that a search looks for one by one; the rest counts as one text."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,7 @@ class Filters(Scope):
     empty: tuple[str, ...] = ()  # names of columns, as in queries/export/columns.py
     not_empty: tuple[str, ...] = ()
     note: NoteFilter | None = None
+    marked: tuple[str, ...] = ()  # links of accounts, as in queries/account_links.py
 
     @classmethod
     def from_params(cls, params: Params) -> Filters:
@@ -105,10 +110,6 @@ class Filters(Scope):
         return FILTER_BY_NAME[name].serialize(getattr(self, name))
 
 
-Condition = Callable[[sa.FromClause, Any, datetime | None], ColumnElement[bool]]
-"""(rows of accounts, the filter's value, the moment or None for now) → which rows it keeps."""
-
-
 @dataclass(frozen=True)
 class Filter:
     """One filter: a field of `Filters` and a parameter of the address, both of this name."""
@@ -150,23 +151,12 @@ def _parse_search(values: Sequence[str]) -> str:
 COLUMNS = columns.parse_emptiable, columns.serialize_columns
 
 
-# ---- conditions ----------------------------------------------------------------------------------
+# ---- texts ---------------------------------------------------------------------------------------
 
 
-def _matches_search(rows: sa.FromClause, text: str, as_of: datetime | None) -> ColumnElement[bool]:
-    """Each word occurs in any of the columns, or the text is a pseudonym."""
-    words = search_words(text)
-    if "search" in rows.c:
-        condition = matches_search(rows, text, words, as_of)
-    else:
-        condition = and_(*(contains_normalized(search_text(rows), word) for word in words))
-    pseudonym_condition = match_pseudonym(rows, text)
-    return condition if pseudonym_condition is None else sa.or_(condition, pseudonym_condition)
-
-
-def search_words(text: str) -> list[str]:
-    """The words to look for, without the comma of `Xu, Quentin`."""
-    return [word.strip(",;") or word for word in text.split(None, MAX_SEARCH_WORDS)]
+def duration_text(value: str) -> str:
+    """A duration as an address has it → `1 hour`, `3 days`."""
+    return count_of(int(value[:-1]), {"h": "hour", "d": "day"}[value[-1]])
 
 
 def wanted_roles(filters: Filters, roles: Sequence[str]) -> set[str]:
@@ -174,39 +164,6 @@ def wanted_roles(filters: Filters, roles: Sequence[str]) -> set[str]:
     words = [key for word in search_words(filters.q) if len(key := search_key(word)) > 2]
     by_search = {role for role in roles if any(word in search_key(role) for word in words)}
     return by_search | set(filters.role).intersection(roles)
-
-
-def _has_activity(rows: sa.FromClause, value: ActiveFilter, _: Any) -> ColumnElement[bool]:
-    return rows.c.active_in_app.is_({"yes": True, "no": False, "unknown": None}[value])
-
-
-def _has_match(rows: sa.FromClause, value: MatchFilter, _: Any) -> ColumnElement[bool]:
-    return is_unmatched(rows) if value == "unmatched" else ~is_unmatched(rows)
-
-
-def _is_open(is_longer: bool) -> Condition:
-    """Open for longer than a duration, or up to it."""
-
-    def condition(
-        rows: sa.FromClause, duration: timedelta, as_of: datetime | None
-    ) -> ColumnElement[bool]:
-        end = as_of or utc_now()
-        start = end - min(duration, end - datetime(1, 1, 1))
-        since = rows.c.state_since
-        return and_(
-            rows.c.provisioning_state.in_(OPEN_STATES),
-            since < start if is_longer else since >= start,
-        )
-
-    return condition
-
-
-# ---- texts ---------------------------------------------------------------------------------------
-
-
-def duration_text(value: str) -> str:
-    """A duration as an address has it → `1 hour`, `3 days`."""
-    return count_of(int(value[:-1]), {"h": "hour", "d": "day"}[value[-1]])
 
 
 ACTIVE_TEXTS = {"yes": "active", "no": "not active", "unknown": "activity unknown"}
@@ -220,7 +177,7 @@ FILTERS: tuple[Filter, ...] = (
         "Search",
         _parse_search,
         serialize_optional,
-        _matches_search,
+        matches_search,
         lambda text: f"“{text}”",
         is_slow_changing=True,
     ),
@@ -252,7 +209,7 @@ FILTERS: tuple[Filter, ...] = (
         "active",
         "Active in app",
         *one_of(get_args(ActiveFilter)),
-        _has_activity,
+        has_activity,
         ACTIVE_TEXTS.__getitem__,
         choices=get_args(ActiveFilter),
         choice_text=str.capitalize,
@@ -264,7 +221,7 @@ FILTERS: tuple[Filter, ...] = (
         "match",
         "User",
         *one_of(get_args(MatchFilter)),
-        _has_match,
+        has_match,
         choices=get_args(MatchFilter),
         choice_text=str.capitalize,
         group_by=lambda rows: case((is_unmatched(rows), "unmatched"), else_="matched"),
@@ -310,7 +267,7 @@ FILTERS: tuple[Filter, ...] = (
         "waiting",
         "Open longer than",
         *DURATION,
-        _is_open(is_longer=True),
+        is_open(is_longer=True),
         lambda duration: f"open longer than {duration_text(duration)}",
         choices=("1h", "1d", "3d", "7d", "30d"),
         choice_text=duration_text,
@@ -319,7 +276,7 @@ FILTERS: tuple[Filter, ...] = (
         "waiting_upto",
         "Open up to",
         *DURATION,
-        _is_open(is_longer=False),
+        is_open(is_longer=False),
         lambda duration: f"open up to {duration_text(duration)}",
     ),
     Filter(
@@ -372,6 +329,14 @@ FILTERS: tuple[Filter, ...] = (
         {"yes": "with a note", "no": "without a note"}.__getitem__,
         choices=get_args(NoteFilter),
         choice_text=str.capitalize,
+    ),
+    Filter(
+        "marked",
+        "Marked",
+        parse_links,
+        serialize_links,
+        lambda rows, links, _: has_link(rows, links),
+        lambda links: f"marked ({len(parse_links([links])):,})",
     ),
 )
 FILTER_BY_NAME = {filter_.name: filter_ for filter_ in FILTERS}

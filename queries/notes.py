@@ -1,5 +1,6 @@
 """The notes on accounts, for lists."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Literal
 
@@ -21,15 +22,15 @@ def notes_in_force(as_of: datetime | None) -> sa.FromClause:
     return query.where(NOTES.is_in_force(as_of), is_linked).subquery("notes")
 
 
-def named_account(con: Connection, account_key: int) -> NamedAccount | None:
-    """The names of an account that the reader can see."""
+def named_accounts(con: Connection, account_keys: Sequence[int]) -> list[NamedAccount]:
+    """The names of those of the accounts that the reader can see, in the order of the names."""
     query = (
         select(integration.c.name, account.c.account_id)
         .join_from(account, integration, integration.c.integration_id == account.c.integration_id)
-        .where(account.c.account_key == account_key)
+        .where(account.c.account_key.in_(account_keys))
+        .order_by(integration.c.name, account.c.account_id)
     )
-    row = con.execute(query).first()
-    return NamedAccount(*row) if row else None
+    return [NamedAccount(*row) for row in con.execute(query)] if account_keys else []
 
 
 def has_note(rows: sa.FromClause, value: NoteFilter, as_of: Any) -> ColumnElement[bool]:

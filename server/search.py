@@ -8,9 +8,9 @@ from starlette.responses import JSONResponse, Response
 
 from data.access.roles import Permission
 from data.states import STATE_BY_NAME
+from queries.account_links import account_link
 from queries.filters import Filters
 from queries.people.dossier import person_params
-from queries.users.accounts import account_link
 from queries.users.search import FoundPerson, find_people, matched_texts
 from server.authorize import store_connection
 

@@ -44,8 +44,9 @@ from data.records.tables import quarantined_file
 from data.records.views import SavedView, read_views, save_view
 from data.schema import integration, metadata
 from data.store.engine import close_stores, open_store, restricted_engine
+from queries.account_links import account_link
 from queries.filters import Filters
-from queries.users.accounts import account_link, count_accounts, page_of_accounts
+from queries.users.accounts import count_accounts, page_of_accounts
 from server import session
 from server.authorize import authorize
 from server.session import AuthConfig

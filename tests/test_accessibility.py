@@ -84,12 +84,14 @@ def closed(page: Page) -> None:
 
 
 def opened(page: Page) -> None:
-    """Two open accounts, with all of the history unfolded."""
+    """Two open accounts, with all of the history unfolded, and one that is marked."""
     for name in ("ada", "p4"):
         page.get_by_role("button", name=f"Details of {name}", exact=True).click(timeout=PATIENCE)
     expect(page.get_by_text("Other accounts of the same person (1)")).to_be_visible()
     page.get_by_text(re.compile("^Show .* earlier$")).click()
     expect(page.get_by_text("First seen", exact=True)).to_have_count(2)
+    page.get_by_role("checkbox", name="Mark ada", exact=True).check()
+    expect(page.get_by_role("region", name="Marked rows")).to_contain_text("1 marked")
 
 
 def empty_result(page: Page) -> None:

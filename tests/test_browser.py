@@ -17,6 +17,7 @@ from browsing import PATIENCE, ColorScheme, Reader, Served, Visit, served
 from dropped_files import HOSTILE, Delivered, deliver, hostile_accounts
 from openpyxl.cell import Cell
 from playwright.sync_api import (
+    Locator,
     Page,
     WebSocket,
     expect,
@@ -411,6 +412,54 @@ def test_the_next_page_shows_the_remaining_accounts(app: Served, visit: Visit) -
     assert reader.params()["page"] == ["2"]
     other = visit(reader.page.url)
     expect(other.toggle("person59")).to_be_visible(timeout=PATIENCE)
+
+
+# ---- users: marked rows --------------------------------------------------------------------------
+
+
+def test_marked_rows_are_copied_downloaded_noted_and_cleared(app: Served, visit: Visit) -> None:
+    """By box, shift and keyboard; marks survive a page and an order, and no other filter."""
+    reader = visit(f"{app.url}/users?integration=figma&sort=username_in_app")
+    page, bar = reader.page, reader.page.get_by_role("region", name="Marked rows")
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+
+    def box(username: str) -> Locator:
+        return page.get_by_role("checkbox", name=f"Mark {username}", exact=True)
+
+    def copied(what: str) -> list[str]:
+        bar.get_by_role("button", name="Copy").click()
+        page.get_by_role("button", name=what, exact=True).click()
+        expect(bar).to_contain_text("Copied")
+        text: str = page.locator("body").evaluate("() => navigator.clipboard.readText()")
+        return text.split("\n")
+
+    box("person03").click(timeout=PATIENCE)
+    box("person01").click(modifiers=["Shift"])
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    page.keyboard.press("x")  # unmarks person03
+    page.get_by_role("button", name="Next accounts").click()
+    box("person50").click(timeout=PATIENCE)
+    expect(bar).to_contain_text("3 marked")
+    assert copied("Emails") == ["p01@x.io", "p02@x.io", "p50@x.io"]
+    page.keyboard.press("m")
+    expect(bar.get_by_role("button", name="Copy")).to_be_focused()
+    bar.get_by_role("button", name="Download").click()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="CSV", exact=True).click()
+    rows = csv.DictReader(io.StringIO(download.value.path().read_text("utf-8-sig")))
+    assert [row["Username in app"] for row in rows] == ["person01", "person02", "person50"]
+    page.get_by_role("checkbox", name="Mark all rows of this page").click()
+    bar.get_by_role("button", name="Select all 60 that match").click()
+    expect(bar).to_contain_text("60 marked")
+    assert len(copied("Usernames")) == 60
+    reader.choose("Active in app", "no")
+    expect(bar).to_contain_text("Marks cleared (60): the list has changed.")
+    box("person01").focus()
+    page.keyboard.press("x")
+    expect(bar).to_contain_text("1 marked")
+    page.keyboard.press("Escape")
+    expect(bar).to_be_hidden()
 
 
 # ---- users: downloads --------------------------------------------------------------------------

@@ -27,6 +27,7 @@ from data.history.load import load
 from data.home import Home
 from data.schema import account_current
 from data.store.engine import open_store
+from queries.account_links import account_link
 from queries.export.columns import (
     LISTING_COLUMNS,
     UnknownColumns,
@@ -38,7 +39,7 @@ from queries.export.formats import FORMATS, export_file
 from queries.export.listing import Listing, ListRequest
 from queries.export.manifest import build_manifest
 from queries.filters import Filters
-from queries.users.accounts import account_link, attribute_names, page_of_accounts
+from queries.users.accounts import attribute_names, page_of_accounts
 from widgets.columns_menu import chosen_names
 
 ATTRIBUTES = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=12)

@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from data.files.naming import SnapshotFile
 from data.history.load import load
 from data.states import OPEN_STATES, STATE_BY_NAME, STATE_NAMES
+from queries.account_links import account_link
 from queries.export.columns import EMPTIABLE_COLUMNS
 from queries.filter_sentence import filter_phrases, ignored_params
 from queries.filters import (
@@ -49,6 +50,7 @@ FILTERS = st.builds(
     updated_from=st.none() | st.dates(),
     updated_to=st.none() | st.dates(),
     note=st.none() | st.sampled_from(get_args(NoteFilter)),
+    marked=st.lists(st.text("0123456789abcdef", min_size=12, max_size=12), unique=True).map(tuple),
     waiting=st.none() | st.integers(1, 9999).map(lambda hours: timedelta(hours=hours)),
     last_sign_in=st.lists(
         st.sampled_from(["never", "unknown", "before:2026-09-01", "from:2026-11-01"]), unique=True
@@ -99,13 +101,14 @@ def test_filters_read_as_a_sentence() -> None:
         empty=("user_email", "roles"),
         not_empty=("attributes/Team, unit",),
         note="no",
+        marked=("0123456789ab", "abcdefabcdef"),
     )
     texts = " ".join(f"{part.conjunction} {part.text}".strip() for part in filter_phrases(wanted))
     assert texts.replace(" ,", ",") == (
         "“ada”, Update failed or Delete failed with role Admin in Figma or Slack, not active, "
         "unmatched, last updated from 2026-01-01, last updated to 2026-02-01, "
         "open longer than 3 days, never signed in or last sign-in before 2026-09-01 "
-        "without Email or App access with Team, unit, without a note"
+        "without Email or App access with Team, unit, without a note, marked (2)"
     )
     assert [part.text for part in filter_phrases(Filters(waiting=timedelta(hours=1)))] == [
         "open longer than 1 hour"
@@ -137,6 +140,8 @@ def test_an_address_of_no_filters_is_empty() -> None:
         ("person", "gone"),
         ("account", "lost"),
         ("note", "some"),
+        ("marked", "ada"),
+        ("marked", "0123456789abc"),
         ("as_of", "yesterday"),
         ("as_of", "2026-13-45"),
         ("as_of", "2026-11-23T06:00:00Z; DROP TABLE account"),
@@ -231,6 +236,8 @@ def office(a_store_to_read: Callable[[], Deliveries]) -> Iterator[Connection]:
         ({"not_empty": ("active_in_app",), "empty": ("user_name",)}, ["bot"]),
         ({"empty": ("attributes/Team",)}, ["ada", "ada", "bob", "bot", "cy"]),
         ({"not_empty": ("attributes/Team",)}, []),
+        ({"marked": (account_link("slack", "ada"), account_link("figma", "cy"))}, ["ada", "cy"]),
+        ({"marked": (account_link("slack", "ada"),), "integration": ("figma",)}, []),
     ],
 )
 def test_every_filter_narrows_the_list_alone_and_with_others(

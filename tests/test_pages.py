@@ -45,6 +45,7 @@ ONE_VALUE_EACH = [
     ("last_sign_in", "before:2026-01-01"),
     ("empty", "Upstream user ID"),
     ("not_empty", "attributes/Team"),
+    ("marked", "0123456789ab"),
     ("page", "2"),
     *(("sort", name) for name in SORTS),
 ]

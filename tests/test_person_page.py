@@ -19,7 +19,7 @@ from data.people.directories import save_directories
 from data.records.audit_log import flush_pending
 from data.records.tables import audit_event
 from data.store.engine import close_store, open_store
-from queries.users.accounts import account_link
+from queries.account_links import account_link
 from server import authorize
 
 LATER = TODAY + timedelta(days=9)

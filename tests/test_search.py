@@ -18,8 +18,8 @@ from data.files.naming import SnapshotFile
 from data.history.load import load
 from data.home import Home
 from data.store.engine import open_store
+from queries.account_links import account_link
 from queries.users import search
-from queries.users.accounts import account_link
 from queries.users.search import find_people, group_by_person, matched_texts
 from server.gate import Gate
 from server.routes import ROUTES

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from data.store.search_text import NAME_ATTRIBUTES
+from queries.account_links import account_link
 from queries.export.columns import attribute_of, column_of
 from queries.sign_ins import NEVER, NEVER_TEXT
-from queries.users.accounts import SORTS, account_link
+from queries.users.accounts import SORTS
 from widgets import timezone
 from widgets import users_table as ut
 from widgets.account_history import json_text, parse_json
@@ -22,6 +23,13 @@ SIGN_INS_ARE_NOW = "Last sign-ins are as of the newest snapshot."
 
 MAX_ATTRIBUTE_LENGTH = 300
 """Characters of an attribute in a row; the panel has all."""
+
+COPIED_TEXTS = {
+    "username_in_app": "Usernames",
+    "user_email": "Emails",
+    "account_id": "Account IDs",
+}
+"""Columns of which the texts of marked rows can be copied."""
 
 SORT_KEYS = {"user_name": "user"}
 """Column → its key in the table and in `sort=`, where that is not its name."""
@@ -198,6 +206,8 @@ def table_row(account: Account, names: Sequence[str]) -> ut.TableRow:
     row = ut.row(str(account.row.account_key), account.row.username_in_app, **cells)
     if account.account_id is not None:
         row["link"] = account_link(account.row.integration, account.account_id)
+    known = {"account_id": account.account_id}
+    row["texts"] = {n: known.get(n) or getattr(account.row, n, None) for n in COPIED_TEXTS}
     return row
 
 

@@ -11,7 +11,7 @@ import streamlit as st
 from data.access.roles import Permission
 from data.formatting import count_of
 from data.people.directories import save_directories
-from data.records.audit_log import Event
+from data.records.audit_log import MAX_NAMES_LOGGED, Event
 from data.records.decisions import MATCH_OVERRIDES
 from data.records.matches import (
     MatchOverride,
@@ -46,9 +46,6 @@ DIRECTORIES_TEXT = (
 )
 NO_OWNER = "No owner"
 NONE_SELECTED = "Select accounts in the list to decide about them."
-
-MAX_NAMES_LOGGED = 100
-"""Accounts that one event of the audit log names."""
 
 
 def choose_directories(integrations: Sequence[str], current: Sequence[str]) -> None:

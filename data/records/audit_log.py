@@ -29,6 +29,9 @@ log = logging.getLogger("rollcall")
 MAX_TEXT_LENGTH = 2_000
 """Characters of one detail; longer texts are truncated."""
 
+MAX_NAMES_LOGGED = 100
+"""Accounts that one event names; it has the number of all."""
+
 MAX_DENIALS = 1_000
 """Denials that are remembered, so that repeated ones are not recorded."""
 

@@ -15,6 +15,7 @@ from data.schema import (
     integration,
     person,
 )
+from queries.account_links import account_link, account_link_column
 from queries.cache import cached
 from queries.filters import Filters
 from queries.lookup import lookup
@@ -22,7 +23,6 @@ from queries.people.accounts import account_people
 from queries.people.owner import SOURCE_TEXTS
 from queries.people.persons import entries_at, people_at, with_profiles
 from queries.scope import Scope, is_past
-from queries.users.accounts import account_link, account_link_column
 from queries.users.detail import find_accounts, find_other_accounts
 
 

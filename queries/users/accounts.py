@@ -4,7 +4,6 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from hashlib import sha256
 from typing import Any
 
 import numpy
@@ -21,7 +20,7 @@ from data.schema import (
     is_valid_at,
 )
 from data.states import STATES
-from data.store.dialect import hex_of, sha256_of, unnest_json_keys, utf8_bytes
+from data.store.dialect import unnest_json_keys
 from data.store.transfer import fetch_batches
 from queries.cache import cached
 from queries.during import latest_of_each, stretches, with_stretches
@@ -40,9 +39,6 @@ PAGE_SIZE = PAGE_SIZES[0]
 DEEP_OFFSET = 100 * PAGE_SIZE
 """Rows before a page from which on the order of the whole list is cached. With a million accounts
 that costs a quarter of a second once, and a hundredth for every further page."""
-
-LINK_LENGTH = 12
-"""Hexadecimal digits that tell the accounts of one page apart."""
 
 TABLE_COLUMNS = (
     "account_key",
@@ -124,6 +120,11 @@ class AccountPage:
     def count(self) -> int:
         """Accounts that match the filters."""
         return count_accounts(self.con, self.filters)
+
+    @property
+    def known_count(self) -> int | None:
+        """The same, if it has been read."""
+        return self.__dict__.get("count")
 
     @cached_property
     def total(self) -> int:
@@ -294,6 +295,13 @@ def count_accounts(con: Connection, filters: Filters) -> int:
     return con.scalar(query) or 0
 
 
+def matching_account_keys(con: Connection, filters: Filters, limit: int) -> tuple[int, ...]:
+    """The account keys of the filtered list, in no order."""
+    rows = account_rows(con, filters, all_columns=False)
+    query = select(rows.c.account_key).where(*conditions(filters, rows)).limit(limit)
+    return tuple(con.scalars(query))
+
+
 @cached(32)
 def attribute_names(con: Connection, filters: Filters) -> Sequence[str]:
     """The attributes that any account of the filtered list has, sorted."""
@@ -316,17 +324,6 @@ def account_ids(con: Connection, account_keys: tuple[int, ...]) -> dict[int, str
     query = select(account.c.account_key, account.c.account_id)
     found = con.execute(query.where(lookup(account, has_account_key)))
     return {row.account_key: row.account_id for row in found}
-
-
-def account_link(integration: str, account_id: str) -> str:
-    """What stands for an account in an address, in this store and in any rebuilt one."""
-    return sha256(f"{integration}\x1f{account_id}".encode()).hexdigest()[:LINK_LENGTH]
-
-
-def account_link_column() -> ColumnElement[str]:
-    """`account_link` in a query of `integration` and `account`."""
-    text = func.concat(integration.c.name, "\x1f", account.c.account_id)
-    return func.left(hex_of(sha256_of(utf8_bytes(text))), LINK_LENGTH)
 
 
 def integration_names(con: Connection) -> list[str]:

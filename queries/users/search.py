@@ -11,7 +11,8 @@ from data.schema import account, integration, is_same_account
 from data.store.dialect import occurs_in, search_normalized
 from data.store.search_text import search_key
 from queries.cache import cached
-from queries.filters import Filters, account_rows, conditions, search_words
+from queries.filter_conditions import search_words
+from queries.filters import Filters, account_rows, conditions
 from queries.users.accounts import accounts_by_key, count_accounts
 
 MAX_FOUND = 60

@@ -5,10 +5,10 @@ from datetime import datetime
 import streamlit as st
 
 from data.formatting import count_of
+from queries.account_links import account_link
 from queries.filters import MAX_SEARCH_LENGTH, Filters
 from queries.people.accounts import PERSON_TEXTS
 from queries.people.dossier import Dossier, Entry, PersonAccount
-from queries.users.accounts import account_link
 from widgets import timezone
 from widgets import users_table as ut
 from widgets.account_row import SIGN_INS_ARE_NOW, Account, table_columns, table_row

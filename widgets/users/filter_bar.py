@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import streamlit as st
 
 from data.access.roles import Permission
+from data.formatting import count_of
 from data.states import OPERATIONS, STATE_BY_NAME, Phase, state_names
 from data.store.search_text import search_key
 from queries.during import EXCLUDED_BY_PERIOD, parse_during
@@ -70,7 +71,7 @@ def show_filter_bar(filters: Filters) -> None:
         shown = [name for name, control in CONTROLS.items() if control.text(filters)]
         adding = st.session_state.get(ADDING_KEY)
         excluded = EXCLUDED_BY_PERIOD.keys() - {"as_of"} if filters.during else ()
-        _show_menu([name for name in CONTROLS if name not in (*shown, *excluded, adding)])
+        _show_menu([name for name in CONTROLS if name not in (*shown, *excluded, adding, "marked")])
         for name in CONTROLS:
             if name in shown or name == adding:
                 _show_filter(name, filters)
@@ -336,6 +337,10 @@ def _show_moments(filters: Filters, _: str) -> None:
     )
 
 
+def _show_marked(filters: Filters, _: str) -> None:
+    st.text(f"The link names {count_of(len(filters.marked), 'account')} that somebody marked.")
+
+
 # ---- the filters ---------------------------------------------------------------------------------
 
 
@@ -388,6 +393,7 @@ CONTROLS: dict[str, Control] = {
     "note": Control("Note", _show_choices, _values_text("note")),
     "empty": Control("Is empty", _show_choices, _values_text("empty")),
     "not_empty": Control("Is not empty", _show_choices, _values_text("not_empty")),
+    "marked": Control("Marked", _show_marked, lambda f: f"{len(f.marked)}" if f.marked else ""),
     "during": Control("Period", _show_period, lambda f: f.during.text() if f.during else ""),
     "as_of": Control("As of", _show_moments, lambda _: ""),  # a banner shows it
 }

@@ -10,7 +10,7 @@ from data.access.roles import Permission
 from data.records.decisions import MATCH_OVERRIDES, NOTES, decisions_by_account
 from queries.filter_sentence import excluded_params, filter_phrases, ignored_params
 from queries.filters import Filters, wanted_roles
-from queries.users.accounts import PAGE_SIZES, SORTS, AccountPage, count_accounts
+from queries.users.accounts import PAGE_SIZES, SORTS, AccountPage, count_accounts, parse_sort
 from queries.users.detail import account_details
 from server.authorize import authorize, store_connection
 from widgets import account_panel
@@ -18,6 +18,7 @@ from widgets.account_row import SIGN_INS_ARE_NOW, Account, table_columns, table_
 from widgets.address import address_params, update_address
 from widgets.filters import apply_filters, show_ignored_params, show_past_banner
 from widgets.users.columns import Columns
+from widgets.users.marked import account_marks
 from widgets.users.notes import can_write_notes, note_blocks, note_dialog, note_text
 from widgets.users.presets import suggest_fewer_filters
 from widgets.users_table import Block, TableRow, users_table
@@ -34,19 +35,18 @@ def show_table(
     page: AccountPage,
     filters: Filters,
     columns: Columns,
-    order: str,
-    *,
-    descending: bool,
+    sort: str,
 ) -> None:
     """One page of accounts. A fragment: opening a row draws nothing else."""
     authorize(Permission.USERS)
+    order, descending = parse_sort(sort)
 
     def sort_by(key: str) -> None:
         update_address(sort=f"-{key}" if key == order and not descending else key, page=None)
         st.rerun("list")
 
     def act(_: str, id_: str) -> None:
-        note_dialog(int(id_))
+        note_dialog((int(id_),))
 
     users_table(
         _table_rows(page, filters, columns.shown),
@@ -59,6 +59,7 @@ def show_table(
         caption="Users",
         empty=NO_ACCOUNTS if filters == filters.cleared() else NO_MATCHES,
         key="users",
+        marks=account_marks(page, filters, sort, columns),
         address="open",
         page=str(page.page),
     )

@@ -15,6 +15,7 @@ from streamlit.components.v2 import component
 from streamlit.components.v2.types import ComponentRenderer
 
 from widgets import timezone
+from widgets.users_table.marks import Marks
 
 Tone = Literal["good", "bad", "ongoing", "awaiting", "quiet", "warn"]
 Icon = Literal["check", "cross", "clock", "spinner", "dash", "plus", "question", "alert", "memo"]
@@ -85,6 +86,8 @@ class TableRow(TypedDict):
     """What stands for the row in an address, where its ID holds for one store only."""
     hint: NotRequired[str]
     """A text that a mark in the first cell shows on hover and focus."""
+    texts: NotRequired[Mapping[str, str | None]]
+    """What can be copied of the row, where rows can be marked."""
 
 
 class TimelineEvent(TypedDict):
@@ -320,12 +323,12 @@ def users_table(
     on_action: Callable[[str, str], None] = lambda *_: None,
     address: str = "",
     page: str = "",
+    marks: Marks | None = None,
 ) -> None:
     """Draw one page of rows; call it in a fragment: opening a row then reruns only that.
 
-    `details` gets the IDs of the open rows; without it, rows do not open. `on_sort` gets the key of
-    a clicked column, `on_row` the ID of a clicked row, `on_action` name and row of a button.
-    `address` names the parameter that keeps open rows; another `page` leads to its first row.
+    `details` gets the IDs of open rows, `on_sort` the key of a clicked column, `on_row` the ID of a
+    clicked row. `address` names the parameter for open rows; another `page` leads to its first row.
     """
     linked = {"open": _linked_rows(rows, address)}
     blocks = _open_details(st.session_state.get(key, linked), rows, details)
@@ -333,18 +336,31 @@ def users_table(
         "caption": caption,
         "columns": list(columns),
         "rows": list(rows),
-        "sort": {"key": sort, "descending": descending} if sort else None,
+        "sort": sort and {"key": sort, "descending": descending},
         "details": blocks,
         "opens": "details" if details else "page" if on_row else "nothing",
         "empty": empty,
         "address": address,
         "page": page,
+        "marks": marks and marks.data(),
     }
     state = _draw(data, key, linked, columns, on_sort)
     if on_row and (row_id := state.get("row")) in [r["id"] for r in rows]:
         on_row(row_id)
+    _run_actions(state, blocks, on_action, marks)
+
+
+def _run_actions(
+    state: Any,
+    blocks: Mapping[str, list[Block]],
+    on_action: Callable[[str, str], None],
+    marks: Marks | None,
+) -> None:
+    """Run what a pressed button of a row, or of the marked rows, stands for."""
     if pressed := pressed_action(state, blocks):
         on_action(*pressed)
+    if marks:
+        marks.react(state)
 
 
 def _open_details(
@@ -380,6 +396,8 @@ def _draw(
         on_sort_change=handle_sort,
         on_row_change=lambda: None,
         on_action_change=lambda: None,
+        on_marked_change=lambda: None,
+        on_total_change=lambda: None,
     )
 
 

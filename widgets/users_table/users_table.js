@@ -1,7 +1,10 @@
 // Draws one page of rows as a semantic table; each row opens a panel below it.
 // __init__.py defines the shapes of the data. This file does not know what the rows mean.
-// All data becomes text nodes or inert attributes; nothing is parsed as HTML.
+// All data becomes text nodes or inert attributes; nothing is parsed as HTML (dom.js).
 // Unchanged rows and panels keep their DOM nodes, and with them focus, input and scroll position.
+
+import { SVG, el, icon, putOnClipboard, setChildren } from "./dom.js";
+import { clickBox, createMarks, drawMarks, headBox, keysOfMarks, markByKey, rowBox } from "./marks.js";
 
 const MAX_OPEN_ROWS = 200;
 const MAX_ADDRESS_ROWS = 20; // open rows that an address keeps
@@ -17,23 +20,6 @@ const SCROLLED_UNIT = 116; // and then has more
 const MIN_WIDTH = 0.4; // of a column that is made narrower
 const WIDTHS_KEY = "rollcall-widths"; // of the browser's storage: table -> column -> width
 const pen = document.createElement("canvas").getContext("2d"); // measures text
-const SVG = "http://www.w3.org/2000/svg";
-const ICONS = {
-  check: "M8 1.75a6.25 6.25 0 1 1 0 12.5 6.25 6.25 0 0 1 0-12.5M5.25 8.25l2 2 3.5-4.25",
-  cross: "M5.4 1.75h5.2l3.65 3.65v5.2l-3.65 3.65H5.4L1.75 10.6V5.4zM6 6l4 4m0-4-4 4",
-  clock: "M8 1.75a6.25 6.25 0 1 1 0 12.5 6.25 6.25 0 0 1 0-12.5M8 4.5V8l2.25 1.5",
-  spinner: "M13.9 6A6.25 6.25 0 0 0 2.6 4.9M2.1 10a6.25 6.25 0 0 0 11.3 1.1M2.5 1.75V5h3.25M13.5 14.25V11h-3.25",
-  dash: "M4 8h8",
-  plus: "M4 8h8M8 4v8",
-  question: "M5.5 5.75a2.5 2.5 0 1 1 3.6 2.25C8.3 8.4 8 8.8 8 9.6M8 12.5v.01",
-  alert: "M8 2 1.75 13.5h12.5zM8 6.5v3M8 11.5v.01",
-  open: "m6 3.5 4.5 4.5L6 12.5",
-  up: "M8 13V3.5M4 7l4-4 4 4",
-  down: "M8 3v9.5M4 9l4 4 4-4",
-  rows: "M2.5 4.5h11M2.5 8h11M2.5 11.5h11",
-  memo: "M2.75 2.75h10.5v7l-3.5 3.5h-7zM13.25 9.75h-3.5v3.5M5.25 5.75h5.5M5.25 8.25h2.5",
-  copy: "M6 5.5h7.25v8.25H6zM10 3.25V2.25H2.75v8.25H4",
-};
 const NOTE_ICONS = { good: "check", bad: "cross", ongoing: "spinner", awaiting: "clock", warn: "alert", quiet: "dash" };
 const ROW_HEIGHTS = { compact: "Compact rows", comfortable: "Comfortable rows" };
 const ROW_HEIGHT_KEY = "rollcall-rows"; // of the browser's storage
@@ -46,11 +32,14 @@ export default function draw(component) {
   const view = views.get(root) ?? createView(root, component.data);
   root.classList.toggle("many", component.data.columns.length > 7);
   root.classList.toggle("few", component.data.columns.length < 5 && component.data.opens !== "details");
+  root.classList.toggle("markable", Boolean(component.data.marks));
+  root.classList.toggle("opening", component.data.opens === "details");
   root.classList.toggle("listed", component.data.columns.some((column) => column.place));
   view.component = component;
   const restore = saveFocus(root);
   drawHead(view);
   drawRows(view);
+  drawMarks(view);
   component.parentElement.getRootNode().host?.closest("[data-testid=stElementContainer]")?.toggleAttribute("data-drawn", true);
   fitCells(view);
   restore();
@@ -71,10 +60,11 @@ function createView(root, data) {
   view.widths = el("colgroup");
   view.head = el("thead", { role: "rowgroup" });
   view.body = el("tbody", { role: "rowgroup" });
-  view.keys = keysDialog();
+  view.keys = keysDialog([...KEYS, ...(data.marks ? keysOfMarks : [])]);
   view.table = el("table", { class: "main", role: "table" }, view.caption, view.widths, view.head, view.body);
   view.pane = el("div", { class: "pane" }, view.table);
-  root.replaceChildren(view.sorter, view.pane, view.keys);
+  createMarks(view, (ids) => openRows(view, ids));
+  root.replaceChildren(view.sorter, view.pane, view.bar, view.said, view.keys);
   root.classList.toggle("comfortable", localStorage.getItem(ROW_HEIGHT_KEY) === "comfortable");
   new ResizeObserver(() => { if (view.shares) fitPane(view); fitCells(view); }).observe(root);
   root.addEventListener("pointerdown", (event) => { if (event.target.matches(".resizer")) startResize(view, event); });
@@ -83,7 +73,8 @@ function createView(root, data) {
     if (root.isConnected) handlePageKey(view, root, event);
     else document.removeEventListener("keydown", onKey);
   });
-  root.addEventListener("pointerdown", (event) => { view.pointerDown = [event.clientX, event.clientY]; });
+  root.addEventListener("pointerdown", (event) => { view.pointerDown = [event.clientX, event.clientY]; view.isShift = event.shiftKey; });
+  root.addEventListener("mousedown", (event) => { if (event.shiftKey && event.target.closest(".mark-area")) event.preventDefault(); }); // selects no text
   root.addEventListener("click", (event) => handleClick(view, event));
   root.addEventListener("keydown", (event) => handleKey(view, event));
   root.addEventListener("toggle", (event) => handleFold(view, event.target), true); // capture: toggle does not bubble
@@ -103,6 +94,7 @@ function handleClick(view, event) {
   if (control?.dataset.sort) return view.component.setTriggerValue("sort", control.dataset.sort);
   if (control?.matches(".copy-rows")) control.dataset.text = visibleRows(control);
   if (control?.matches(".copy")) return copyText(control);
+  if (control?.matches(".mark-box")) return clickBox(view, rowOf(view, control), event.shiftKey || view.isShift);
   if (control?.dataset.order) return orderRows(control.closest("th"));
   if (control?.matches(".more")) return showAllTags(control);
   if (control?.matches(".action")) return view.component.setTriggerValue("action", [control.dataset.action, rowOf(view, control).id]);
@@ -124,9 +116,14 @@ function openRow(view, id) {
 }
 
 function toggle(view, id) {
-  if (!view.open.delete(id)) view.open.add(id);
+  if (view.open.delete(id)) openRows(view, [], id);
+  else openRows(view, [id]);
+}
+
+function openRows(view, ids, closed) {
+  for (const id of ids) view.open.add(id);
   for (const oldest of view.open) if (view.open.size > MAX_OPEN_ROWS) view.open.delete(oldest);
-  drawPanel(view, view.rows.get(id));
+  for (const id of [...ids, closed]) if (view.rows.has(id)) drawPanel(view, view.rows.get(id));
   view.component.setStateValue("open", [...view.open]);
   keepInAddress(view);
 }
@@ -151,29 +148,33 @@ function handleKey(view, event) {
   if (event.key === "Escape" && entry && !event.target.value && view.open.has(entry.id)) {
     entry.toggle.focus();
     toggle(view, entry.id);
+    event.preventDefault(); // so that it does nothing else
   }
 }
 
 // Keys for the whole page, except where somebody types or a dialog is open.
 function handlePageKey(view, root, event) {
   const target = event.composedPath()[0];
-  const isTyping = target.matches?.("input:not([type=radio]), textarea, select, [contenteditable]");
+  const isTyping = target.matches?.("input:not([type=radio], [type=checkbox]), textarea, select, [contenteditable]");
   const isInMenu = event.composedPath().some((element) => element.popover);
-  if (event.ctrlKey || event.metaKey || event.altKey || isTyping || isInMenu || document.querySelector("[role=dialog], [data-testid=stPopoverBody]") || view.keys.open) return;
-  const entries = [...view.rows.values()].filter((entry) => entry.toggle.isConnected);
+  if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || isTyping || isInMenu || document.querySelector("[role=dialog], [data-testid=stPopoverBody]") || view.keys.open) return;
+  const entries = [...view.rows.values()].filter(buttonOf);
   const focused = entries.findIndex(({ row }) => row.contains(target));
   const entry = entries[focused] ?? entries.find(({ panel }) => panel.contains(target));
   const step = { j: 1, k: -1, ...(focused >= 0 && { ArrowDown: 1, ArrowUp: -1 }) }[event.key];
   if (event.key === "?") view.keys.showModal();
   else if (event.key === "o" && entry) openRow(view, entry.id);
-  else if (step && entries.length) focusRow(entries[entry ? entries.indexOf(entry) + step : firstVisible(entries)]);
+  else if (markByKey(view, event, entry)) event.preventDefault();
+  else if (step && entries.length) focusRow(entries[entry ? entries.indexOf(entry) + step : firstVisible(entries)], target.matches?.(".mark-box"));
   else return;
   event.preventDefault();
 }
 
+// What of a row gets the focus.
+const buttonOf = ({ toggle, box }) => (toggle.isConnected ? toggle : box);
 const firstVisible = (entries) => Math.max(0, entries.findIndex(({ row }) => row.getBoundingClientRect().top > 100));
-function focusRow(entry) {
-  entry?.toggle.focus({ preventScroll: true });
+function focusRow(entry, onBox) {
+  if (entry) (onBox ? entry.box : buttonOf(entry)).focus({ preventScroll: true });
   entry?.row.scrollIntoView({ block: "nearest" });
 }
 
@@ -183,17 +184,9 @@ function setRowHeight(view, root, height) {
   fitCells(view);
 }
 
-// Without a secure connection browsers give no clipboard; the old command still copies a selection.
 async function copyText(button) {
-  const text = button.dataset.text;
-  try { await navigator.clipboard.writeText(text); } catch {
-    const area = Object.assign(document.createElement("textarea"), { value: text });
-    document.body.append(area);
-    area.select();
-    document.execCommand("copy");
-    area.remove();
-    button.focus();
-  }
+  await putOnClipboard(button.dataset.text);
+  if (button.getRootNode().activeElement !== button) button.focus();
   button.replaceChildren(icon("check"), el("span", { class: "unseen", role: "status" }, "Copied"));
   setTimeout(() => button.replaceChildren(icon("copy")), 1500);
 }
@@ -241,19 +234,22 @@ const searchKey = (text) => text.normalize("NFD").replace(/\p{M}/gu, "").toLower
 
 // ---- the table -----------------------------------------------------------------------------------------------------
 
+// The boxes that mark rows, and the buttons that open them.
+const hasToolColumn = ({ component: { data } }) => data.opens === "details" || Boolean(data.marks);
+
 function drawHead(view) {
-  const { caption, columns, sort, opens } = view.component.data;
-  const drawn = JSON.stringify([caption, columns, sort, opens]);
+  const { caption, columns, sort, opens, marks } = view.component.data;
+  const drawn = JSON.stringify([caption, columns, sort, opens, Boolean(marks)]);
   if (view.drawn === drawn) return;
   view.drawn = drawn;
   view.caption.textContent = caption;
-  const hasDetails = opens === "details";
-  view.widths.replaceChildren(...(hasDetails ? [el("col", { class: "toggles" })] : []), ...columns.map(() => el("col")));
+  const hasTools = hasToolColumn(view);
+  view.widths.replaceChildren(...(hasTools ? [el("col", { class: "toggles" })] : []), ...columns.map(() => el("col")));
   const kept = keptWidths(view);
   view.shares = columns.map(({ key, width }) => kept[key] ?? width ?? 1);
   applyWidths(view);
   view.head.replaceChildren(el("tr", { role: "row" },
-    hasDetails && el("th", { scope: "col", role: "columnheader" }, el("span", { class: "unseen" }, "Details"), rowsMenu()),
+    hasTools && el("th", { scope: "col", role: "columnheader" }, el("span", { class: "unseen" }, "Details"), el("div", { class: "tools" }, marks && headBox(view), rowsMenu())),
     columns.map((column) => headCell(column, sort))));
   view.sorter.replaceChildren(...sortControl(columns.filter((column) => column.sortable), sort));
 }
@@ -265,10 +261,10 @@ function rowsMenu() {
     Object.entries(ROW_HEIGHTS).map(([value, label]) => el("option", { value, selected: value === height }, label))));
 }
 
-function keysDialog() {
+function keysDialog(keys) {
   const close = el("button", { type: "button", class: "close", autofocus: true }, "Close");
   const dialog = el("dialog", { "aria-label": "Keyboard shortcuts" }, el("p", { class: "title" }, "Keyboard shortcuts"),
-    el("dl", {}, KEYS.map(([keys, meaning]) => el("div", {}, el("dt", {}, keys.split("  ").map((key) => el("kbd", {}, key))), el("dd", {}, meaning)))), close);
+    el("dl", {}, keys.map(([keys, meaning]) => el("div", {}, el("dt", {}, keys.split("  ").map((key) => el("kbd", {}, key))), el("dd", {}, meaning)))), close);
   close.addEventListener("click", () => dialog.close());
   dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
   return dialog;
@@ -361,11 +357,11 @@ function sortControl(columns, sort) {
 }
 
 function drawRows(view) {
-  const { rows, columns, empty, opens } = view.component.data;
+  const { rows, columns, empty } = view.component.data;
   const entries = new Map(rows.map((row) => [row.id, drawRow(view, row, columns)]));
   view.rows = entries;
   for (const entry of entries.values()) drawPanel(view, entry);
-  const emptyRow = el("tr", { role: "row" }, el("td", { role: "cell", class: "empty", colspan: columns.length + (opens === "details") }, empty));
+  const emptyRow = el("tr", { role: "row" }, el("td", { role: "cell", class: "empty", colspan: columns.length + hasToolColumn(view) }, empty));
   setChildren(view.body, entries.size ? [...entries.values()].flatMap((entry) => [entry.row, entry.panel]) : [emptyRow]);
   letPaneBeReached(view);
 }
@@ -379,20 +375,19 @@ function letPaneBeReached({ pane }) {
 }
 
 function drawRow(view, row, columns) {
-  const { opens } = view.component.data;
-  const drawn = JSON.stringify([row, columns, opens]);
+  const { opens, marks } = view.component.data;
+  const drawn = JSON.stringify([row, columns, opens, Boolean(marks)]);
   const entry = view.rows.get(row.id) ?? { id: row.id, serial: ++view.serial };
   if (entry.drawn === drawn) return entry;
   entry.drawn = drawn;
-  entry.link = row.link ?? row.id;
-  const hasDetails = opens === "details";
+  Object.assign(entry, { link: row.link ?? row.id, texts: row.texts, box: null });
   entry.toggle = el("button", { type: "button", class: "toggle", id: `toggle-${entry.serial}`, "aria-expanded": "false",
     "aria-controls": `panel-${entry.serial}`, "aria-label": `Details of ${row.label}` }, icon("open"));
   const cells = columns.map((column, index) => tableCell(index === 0, column, row.cells[column.key], row.label));
   if (opens === "page") cells[0].replaceChildren(el("button", { type: "button", class: "opener", "aria-label": `Open ${row.label}` }, [...cells[0].childNodes]));
   if (row.hint) cells[0].querySelector(".value").append(hint(row.hint));
   entry.row = el("tr", { role: "row", class: opens === "nothing" ? "row still" : "row", "data-id": row.id },
-    hasDetails && el("td", { role: "cell", class: "toggles" }, entry.toggle), cells);
+    hasToolColumn(view) && el("td", { role: "cell", class: "toggles" }, el("div", { class: "tools" }, marks && rowBox(entry, row.label), opens === "details" && entry.toggle)), cells);
   entry.panel ??= el("tr", { role: "row", class: "panel", id: `panel-${entry.serial}` }, el("td", { role: "cell" }));
   entry.panel.firstChild.colSpan = columns.length + 1;
   return entry;
@@ -584,21 +579,7 @@ function drawEvent({ title, tone, icon: name, text, change, tags }, id) {
 const loading = () => el("div", { class: "loading", role: "status" }, el("span", { class: "unseen" }, "Loading…"),
   el("i", {}), el("i", {}), el("i", {}));
 
-// ---- DOM helpers ---------------------------------------------------------------------------------------------------
-
-function el(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) if (value != null && value !== false) element.setAttribute(name, value === true ? "" : value);
-  element.append(...children.flat(2).filter(Boolean)); // strings become text nodes
-  return element;
-}
-
-function icon(name) {
-  const svg = document.createElementNS(SVG, "svg");
-  for (const [key, value] of Object.entries({ viewBox: "0 0 16 16", class: `icon ${name}`, "aria-hidden": "true" })) svg.setAttribute(key, value);
-  svg.appendChild(document.createElementNS(SVG, "path")).setAttribute("d", ICONS[name] ?? ICONS.question);
-  return svg;
-}
+// ---- curves, focus -------------------------------------------------------------------------------------------------
 
 // A curve from zero to the largest value; null is a gap.
 function curve(values, title) {
@@ -609,13 +590,6 @@ function curve(values, title) {
   for (const [key, value] of Object.entries({ viewBox: "0 0 100 20", class: "course", preserveAspectRatio: "none", role: "img", "aria-label": title })) svg.setAttribute(key, value);
   svg.appendChild(document.createElementNS(SVG, "path")).setAttribute("d", path);
   return svg;
-}
-
-// Makes these nodes the parent's children, in order, with few moves.
-function setChildren(parent, nodes) {
-  const kept = new Set(nodes);
-  for (const child of [...parent.children]) if (!kept.has(child)) child.remove();
-  nodes.forEach((node, index) => { if (parent.children[index] !== node) parent.insertBefore(node, parent.children[index] ?? null); });
 }
 
 // Saves focus, caret and scroll positions; the returned function restores them.
