@@ -59,6 +59,29 @@ ZENDESK = {
     ],
     "next_page": None, "count": 1,
 }  # fmt: skip
+ZENDESK_DELETED = {"users": [ZENDESK["users"][0] | {"active": False}], "next_page": None}
+SHOWN_AND_STORED = {  # ServiceNow, asked with sysparm_display_value=all
+    "result": [
+        {
+            name: {"display_value": f"shown: {value}", "value": value}
+            for name, value in {
+                "user_name": "mira", "sys_id": "62826b", "locked_out": "false", "active": "true",
+                "roles": "admin,itil",
+            }.items()
+        }
+    ],
+    "total": 1,
+}  # fmt: skip
+SLACK_API = {
+    "ok": True,
+    "members": [
+        {
+            "id": "U07AAAA0001", "team_id": "T1", "name": "mira", "deleted": True,
+            "profile": {"real_name": "Mira", "email": "mira@x.io"}, "is_admin": True,
+        }
+    ],
+    "response_metadata": {"next_cursor": ""},
+}  # fmt: skip
 SALESFORCE = (
     "ID,USERNAME,NAME,ISACTIVE,PROFILEID,USERROLEID\n005A,mira@x.io.acme,Mira,false,00eA,00E1\n"
 )
@@ -140,6 +163,9 @@ def read(folder: Path, content: Any) -> tuple[str, dict[str, Any]]:
         (SERVICENOW, "ServiceNow users", "mira", "62826b", False, ["admin", "itil"]),
         (JUMPCLOUD, "JumpCloud users", "mira", None, None, []),
         (ZENDESK, "Zendesk users", "mira@x.io", 7, False, ["agent"]),
+        (ZENDESK_DELETED, "Zendesk users", "mira@x.io", 7, False, ["agent"]),
+        (SHOWN_AND_STORED, "ServiceNow users", "mira", "62826b", "true", ["admin", "itil"]),
+        (SLACK_API, "Slack member list", "mira", "U07AAAA0001", False, ["Admin"]),
         (ATLASSIAN, "Atlassian managed accounts", "mira@x.io", None, "deactivated", []),
         (SALESFORCE, "Salesforce users", "mira@x.io.acme", "005A", "false", []),
         (KEYCLOAK, "Keycloak users", "mira", "k1", False, ["admin", "user"]),
@@ -163,7 +189,7 @@ def test_a_product_s_export_is_read_as_its_own(
     assert name == source
     assert (row["username_in_app"], row["account_id"]) == (username, account_id)
     assert (row["active_in_app"], [role["name"] for role in row["roles"]]) == (active, roles)
-    is_deleted = content is SNOWFLAKE
+    is_deleted = content in (SNOWFLAKE, ZENDESK_DELETED)
     assert row["provisioning_state"] == ("Deleted" if is_deleted else "Onboarded")
     assert row["state_source"] == ("reported" if is_deleted else "inferred")
 

@@ -79,6 +79,7 @@ SAMPLES = {
     "User": "User",
     "/services/data/.*": "/services/data/v58.0/sobjects/User/005",
     "https://[^/]+/(api/v3/)?users/[^/]+": "https://api.github.com/users/mira",
+    "[UW][A-Z0-9]+": "U07AAAA0001",
     "arn:aws[a-z-]*:iam::.*": "arn:aws:iam::1:user/mira",
     r"https://[^/]+/api/v2/(end_)?users/\d+.json": "https://acme.zendesk.com/api/v2/users/1.json",
     "STAGED|PROVISIONED|ACTIVE|RECOVERY|PASSWORD_EXPIRED|LOCKED_OUT|SUSPENDED|DEPROVISIONED": (
@@ -360,6 +361,17 @@ def test_the_list_in_an_envelope_is_found(key: str):
         assert make_page(found).records == users
     two = {key: users, "accounts": users, "ok": True}
     assert not make_page(two).is_list
+
+
+def test_a_list_within_several_objects_is_found_with_what_they_say(store: Engine, tmp_path: Path):
+    nodes = {"nodes": [{"login": "ada"}], "pageInfo": {"hasNextPage": True}}
+    assert make_page({"data": {"team": {"users": nodes}}}).records == nodes["nodes"]
+    assert "hasNextPage" in missing({"data": {"team": {"users": nodes}}}).incomplete_reason
+    odata = {"d": {"results": [{"login": "ada"}], "__next": "https://x.io?skip=1"}}
+    assert "d.__next" in missing(odata).incomplete_reason
+    edges = {"data": {"team": {"edges": [{"node": {"login": "ada"}}], "more": 0}}}
+    with pytest.raises(NotAListOfAccounts, match=r"If “data\.team\.edges” is the complete list"):
+        loaded(store, tmp_path, edges)
 
 
 def test_the_envelope_of_a_table_of_one_s_own_is_opened(store: Engine, tmp_path: Path):

@@ -1,6 +1,6 @@
 """Files and APIs of other products: detected by content, and mapped to the rows of a snapshot.
 
-A source is a declaration in `products.py`, or one module here and one line in SOURCES. See
+A source is a declaration in `products/`, or one module here and one line in SOURCES. See
 docs/sources.md.
 """
 

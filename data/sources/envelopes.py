@@ -14,6 +14,8 @@ from data.sources.pages import PageCounter, make_page
 from data.sources.source import SourceReport
 
 EXPECTED_LIST = "a list of accounts: [{…}, {…}]"
+MAX_DEPTH = 4
+"""Objects around a list that are looked into for it."""
 UNWRAPPED_NOTE = "The file is a JSON object; the accounts are the list under “{key}”, its only key."
 UNSTATED_NOTE = (
     "The file is a JSON object with a list, and does not say whether that is complete. Check that "
@@ -52,8 +54,17 @@ def _no_list_message(file: InputFile, payload: dict[str, Any]) -> str:
     if payload.get("type") == "object" and isinstance(payload.get("properties"), dict):
         return f"{file.name} is a JSON Schema, which describes data. Expected {EXPECTED_LIST}."
     keys = ", ".join(map(shorten, list(payload)[:MAX_HEADINGS_SHOWN])) or "none"
-    list_keys = [key for key, value in payload.items() if isinstance(value, list)]
+    paths = list(_list_paths(payload))
     advice = ""
-    if len(list_keys) == 1:
-        advice = f" If “{shorten(list_keys[0])}” is the complete list, deliver that list alone."
+    if len(paths) == 1:
+        advice = f" If “{shorten(paths[0])}” is the complete list, deliver that list alone."
     return f"{file.name} is one JSON object; expected {EXPECTED_LIST}. Its keys: {keys}.{advice}"
+
+
+def _list_paths(value: dict[str, Any], depth: int = MAX_DEPTH) -> Iterator[str]:
+    """Where lists are within an object: `data.users.edges`."""
+    for key, item in value.items():
+        if isinstance(item, list):
+            yield key
+        elif isinstance(item, dict) and depth:
+            yield from (f"{key}.{path}" for path in _list_paths(item, depth - 1))

@@ -16,13 +16,13 @@ from data.sources.source import Row, SourceReport, as_dict
 
 LIST_KEYS = frozenset(
     "accounts contents content data elements employees entries identities items list members "
-    "memberships people persons principals records resources result results rows seats users "
+    "memberships nodes people persons principals records resources result results rows seats users "
     "value values".split()
 )
 """Keys of lists that can be lists of accounts."""
 
 CONTAINER_KEYS = frozenset(
-    "body cursor cursors data embedded links meta metadata page pageinfo pages paging pagination "
+    "body cursor cursors d data embedded links meta metadata page pageinfo pages paging pagination "
     "response responsemetadata result".split()
 )
 """Keys of objects in an envelope that describe the list, or contain it."""
@@ -32,8 +32,9 @@ TOTAL_KEYS = frozenset(
     "totalrecords totalresults totalrows totalsize totalusers".split()
 )
 NEXT_KEYS = frozenset(
-    "next nextcursor nextlink nextmarker nextoffset nextpage nextpagelink nextpagetoken "
-    "nextpageurl nextrecordsurl nexttoken nexturl odatanextlink".split()
+    "continuationtoken next nextcontinuationtoken nextcursor nextkey nextlink nextmarker "
+    "nextoffset nextpage nextpagelink nextpagetoken nextpageurl nextrecordsurl nexttoken nexturl "
+    "odatanextlink paginationtoken".split()
 )
 MORE_KEYS = frozenset(
     "hasmore hasmoreitems hasmoreresults hasnext hasnextpage istruncated more moreresults "
@@ -122,8 +123,8 @@ def find_list(envelope: Row, key: str = "") -> list[Any] | None:
         or (len(envelope) == 1 and isinstance(v, list))
     ]
     if not lists:
-        nested = (v for k, v in envelope.items() if normalize_name(k) in CONTAINER_KEYS)
-        lists = [found for v in map(as_dict, nested) if (found := find_list(v)) is not None]
+        nested = (v for k, v in envelope.items() if _is_container(k, v, envelope))
+        lists = [found for v in nested if (found := find_list(v)) is not None]
     return lists[0] if len(lists) == 1 else None
 
 
@@ -217,13 +218,19 @@ def _is_records(value: Any) -> bool:
     return isinstance(value, list) and (not value or any(isinstance(v, dict) for v in value))
 
 
+def _is_container(key: str, value: Any, envelope: Row) -> bool:
+    """Whether an object in an envelope can contain the list, or describe it."""
+    is_named = normalize_name(key) in CONTAINER_KEYS | LIST_KEYS or len(envelope) == 1
+    return isinstance(value, dict) and is_named
+
+
 def _statements(envelope: Row, path: str = "") -> Iterator[tuple[str, str, Any]]:
     """Key with its path, normalized key, and value, for what an envelope says about its list."""
     for key, value in envelope.items():
         name, full_key = normalize_name(key), f"{path}{key}"
         if name in NEXT_KEYS and isinstance(value, dict):
             yield full_key, name, any(value.values())
-        elif isinstance(value, dict) and name in CONTAINER_KEYS:
+        elif _is_container(key, value, envelope):
             yield from _statements(value, f"{full_key}.")
         elif isinstance(value, list) and name == "links":
             yield from ((full_key, "next", True) for v in value if as_dict(v).get("rel") == "next")

@@ -171,7 +171,7 @@ class Product:
 
     def map_record(self, record: Row) -> Row:
         """A record, with folded keys, as a row."""
-        get = partial(_first, record)
+        get = partial(_scalar, record)
         active, is_deleted = self._activity(record)
         return make_account(
             get(self.username),
@@ -200,12 +200,12 @@ class Product:
 
     def _activity(self, record: Row) -> tuple[Any, bool]:
         """Whether the account is active, and whether it is deleted."""
-        active = stated = _first(record, self.active)
+        active = stated = _scalar(record, self.active)
         if self.active_words and stated is not None:
             meaning = self.active_words.get("*", stated)
             active = self.active_words.get(str(stated).casefold(), meaning)
         is_deleted = active == DELETED or _first(record, self.deleted) is not None
-        flags = [flag for name in self.inactive if (flag := _first(record, name)) is not None]
+        flags = [flag for name in self.inactive if (flag := _scalar(record, name)) is not None]
         if active == DELETED or any(map(_is_yes, flags)):
             return False, is_deleted
         return True if flags and stated is None else active, is_deleted
@@ -314,6 +314,12 @@ def _all(record: Row, spec: Field) -> Any:
 def _first(record: Row, spec: Field) -> Any:
     found = _all(record, spec)
     return found[0] if isinstance(found, list) else found
+
+
+def _scalar(record: Row, spec: Field) -> Any:
+    """The first value; of an object its `value`, as where an API gives the text to show, too."""
+    found = _first(record, spec)
+    return found.get("value") if isinstance(found, dict) else found
 
 
 def _is_yes(value: Any) -> bool:

@@ -1,0 +1,87 @@
+"""Messages, meetings, documents and projects of a workplace."""
+
+from data.sources.product import Product, Proof, RoleField
+
+WORKPLACE_PRODUCTS = (
+    Product(
+        key="slack",
+        name="Slack member list",
+        proofs=(
+            Proof(("userid", "billing-active", "has-2fa")),
+            Proof(("team_id", "deleted", "profile.real_name"), {"id": "[UW][A-Z0-9]+"}),
+        ),
+        username=("username", "name"),
+        account_id=("userid", "id"),
+        user_name=("fullname", "profile.real_name"),
+        user_email=("email", "profile.email"),
+        roles=(
+            RoleField("status", words={"deactivated": ""}),
+            RoleField("is_owner", name="Owner"),
+            RoleField("is_admin", name="Admin"),
+            RoleField("is_restricted", name="Guest"),
+            RoleField("is_bot", name="Bot"),
+        ),
+        active="status",
+        active_words={"deactivated": False, "*": True},
+        inactive=("deleted",),
+        last_updated="updated",
+        attributes={
+            "Display name": "displayname",
+            "Two-factor authentication": "has-2fa",
+            "Billing active": "billing-active",
+            "Guest until": "expiration-timestamp",
+        },
+    ),
+    Product(
+        key="zoom",
+        name="Zoom users",
+        proofs=(
+            Proof(("Email", "IM Groups", "Last Login(UTC)", "Last Client Version")),
+            Proof(("email", "pmi", "role_id", "timezone", "verified")),
+        ),
+        username="email",
+        account_id="id",
+        user_name="first_name + last_name",
+        user_email="email",
+        roles=(RoleField("User Groups", "Group", separator=","),),
+        active="status",
+        active_words={"active": True, "deactivated": False, "inactive": False, "pending": None},
+        last_sign_in=("Last Login(UTC)", "last_login_time"),
+        attributes={
+            "Department": ("Department", "dept"),
+            "Title": "Job Title",
+            "User type": ("User Type", "type"),
+            "Status": "status",
+            "Created": ("Creation Date", "created_at"),
+        },
+    ),
+    Product(
+        key="atlassian",
+        name="Atlassian managed accounts",
+        proofs=(Proof(("Email", "Billable", "SAML single sign-on", "Two-step verification")),),
+        username="Email",
+        account_id="Atlassian ID",
+        user_name="Name",
+        user_email="Email",
+        active="Status",
+        last_sign_in="Last active",
+        attributes={
+            "Billable": "Billable",
+            "Two-factor authentication": "Two-step verification",
+        },
+    ),
+    Product(
+        key="box",
+        name="Box users",
+        proofs=(Proof(("id", "login", "space_amount"), {"type": "user"}),),
+        username="login",
+        account_id="id",
+        user_name="name",
+        user_email="login",
+        roles=(RoleField("role"),),
+        active="status",
+        active_words={"inactive": False, "*": True},
+        last_updated="modified_at",
+        attributes={"Title": "job_title", "Created": "created_at", "Status": "status"},
+    ),
+)
