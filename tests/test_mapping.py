@@ -159,6 +159,32 @@ def test_the_command_saves_its_mapping(
     assert "has a section [colums]" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("yes", "no"), [("X", ""), ("ja", "nein"), ("1", "0"), ("✓", "-")])
+def test_a_column_named_like_a_role_says_who_has_it(
+    store: Engine, tmp_path: Path, yes: str, no: str
+):
+    mapping = parse_mapping('[columns]\nroles = ["Admin", "Billing; EU", "Gruppe"]\n')
+    path = tmp_path / "a.csv"
+    path.write_text(
+        f"login,Admin,Billing; EU,Gruppe\nmira,{yes},{yes},Staff\nteo,{no},{yes},\nida,{no},{no},\n"
+    )
+    load(store, SnapshotFile(path, "figma", MONDAY, mapping))
+    assert {name: account["roles"] for name, account in accounts(store).items()} == {
+        "mira": ["Admin", "Billing; EU", "Staff"],
+        "teo": ["Billing; EU"],
+        "ida": [],
+    }
+
+
+def test_what_is_no_mark_in_a_column_named_like_a_role_is_a_role(store: Engine, tmp_path: Path):
+    path = tmp_path / "a.csv"
+    path.write_text("login,Level,Role\nmira,1,Yes\nteo,2,\nida,x,\n")
+    mapping = parse_mapping('[columns]\nroles = ["Level", "Role"]\n')
+    load(store, SnapshotFile(path, "figma", MONDAY, mapping))
+    found = [accounts(store)[name]["roles"] for name in ("mira", "teo", "ida")]
+    assert found == [["1", "Yes"], ["2"], ["Level"]]
+
+
 def test_each_column_of_roles_is_parted_by_its_own_separator(store: Engine, tmp_path: Path):
     mapping = parse_mapping('[columns]\nroles = ["Role", "Groups", "Teams"]\n')
     path = tmp_path / "a.csv"

@@ -211,6 +211,34 @@ def test_what_is_unsure_is_not_read_and_named(store: Engine, tmp_path: Path):
     assert "“Work email” also looks like User email, and is not used." in report.remarks()
 
 
+@pytest.mark.parametrize(
+    ("content", "column", "headings"),
+    [
+        ("login,Admin,Editor\nmira,X,\nteo,,X\n", "roles", ("Admin", "Editor")),
+        ("login;Buchhaltung;Lager\nmira;ja;nein\nteo;nein;nein\n", "roles",
+         ("Buchhaltung", "Lager")),
+        ("login,isAdmin\nmira,true\nteo,false\n", "roles", ("isAdmin",)),
+        ("login,Account type\nmira,Full\nteo,Viewer\n", "roles", ("Account type",)),
+        ("login,Benutzergruppe\nmira,Leitung\nteo,Leitung\n", "roles", ("Benutzergruppe",)),
+        ("login,Status\nmira,A\nteo,I\nida,A\n", "active_in_app", ("Status",)),
+    ],
+)  # fmt: skip
+def test_access_and_status_under_other_names_wait_for_a_person(
+    tmp_path: Path, content: str, column: str, headings: tuple[str, ...]
+):
+    proposal = propose(tmp_path, content)
+    assert {name: guess.headings for name, guess in proposal.unsure.items()} == {column: headings}
+    assert column not in headings_of(proposal)
+
+
+def test_marks_that_say_nothing_of_access_are_attributes(tmp_path: Path):
+    content = "login,Roles,Newsletter,2FA enrolled\nmira,Admin,X,yes\nteo,Guest,,no\n"
+    assert not propose(tmp_path, content).unsure
+    assert not propose(tmp_path, content.replace("Roles", "Email verified")).unsure
+    proposal = propose(tmp_path, content.replace("Newsletter", "Super admin"))
+    assert proposal.look_alikes == {"Super admin": "roles"}
+
+
 def test_what_is_unsure_waits_for_a_person_once(store: Engine, tmp_path: Path):
     def load_on(day: int, content: str, **how: Any) -> LoadResult:
         return deliver(store, tmp_path, content, taken_at=MONDAY + timedelta(days=day), **how)
@@ -305,7 +333,7 @@ def test_no_value_is_taken_for_what_it_is_not_in_any_order(
     for name, headings in proposal.mapping.columns.items():
         for heading in headings:
             kind = kinds.get(heading, "name")
-            assert kind != "date" or name == "last_updated"
+            assert kind != "date" or name in ("last_updated", "last_sign_in")
             assert (name == "provisioning_state") <= (kind == "blank")
             assert name != "user_email" or kind in ("email", "blank")
             assert name != "active_in_app" or kind in ("status", "blank")

@@ -48,6 +48,8 @@ NUL_ESCAPE = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 
 LINE_BREAK = re.compile(rb"\r\n|\n|\r")
 NOT_ASCII = re.compile(r"[^\x00-\x7f]")
+SHIFT_JIS_KANA = re.compile(rb"(?:\x82[\x9f-\xf1]|\x83[\x40-\x7e\x80-\x96]){2}")
+"""Two letters as Excel saves them in Japan; in Windows-1252, the bytes are quotes and ƒ."""
 NOT_WINDOWS_1252 = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f\x81\x8d\x8f\x90\x9d]")
 """Bytes that no text in Windows-1252 has: control characters and five unassigned ones."""
 
@@ -61,6 +63,7 @@ DECLARED_ENCODING = re.compile(
 WINDOWS_1252_NOTE = (
     "The file is not UTF-8; it was read as Windows-1252 (Latin-1): check names with accents."
 )
+SHIFT_JIS_NOTE = "The file is not UTF-8; it was read as Shift JIS: check that names look right."
 NO_BYTE_ORDER_MARK_NOTE = (
     "The file has no byte order mark; it was read as {encoding}: check that names look right."
 )
@@ -285,6 +288,8 @@ def _detect_encoding(file: InputFile) -> tuple[str, tuple[str, ...]]:
         return "cp1252" if name == "iso-8859-1" else name, ()
     if _is_mostly_utf8(file.path):  # Windows-1252 would turn its characters into gibberish
         raise UnreadableFile(PARTLY_UTF8.format(name=file.name, byte=byte))
+    if _any_chunk(file, SHIFT_JIS_KANA.search) and _can_decode(file.path, "cp932"):
+        return "cp932", (SHIFT_JIS_NOTE,)
     if _any_chunk(file, NOT_WINDOWS_1252.search):
         raise UnreadableFile(NOT_UTF8.format(name=file.name))
     return "cp1252", (WINDOWS_1252_NOTE,)
@@ -302,6 +307,15 @@ def _first_invalid_byte(path: Path) -> int | None:
             return offset - pending_bytes + error.start + 1
         offset += len(chunk)
     return None
+
+
+def _can_decode(path: Path, encoding: str) -> bool:
+    try:
+        for _ in _decoded_chunks(path, encoding):
+            pass
+    except UnicodeError:
+        return False
+    return True
 
 
 def _is_mostly_utf8(path: Path) -> bool:

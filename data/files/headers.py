@@ -75,7 +75,7 @@ SYNONYMS: dict[str, str] = {
     "short_name": "name, nom, nombre, nome, person, employee, mitarbeiter, mitarbeiterin",
     "user_email": """
         email address, e mail, mail, mail address, primary email, user email, work email
-        business email, company email, contact email, email id
+        business email, company email, contact email, email id, email work
         e mail adresse, mailadresse, courriel, adresse email, adresse e mail, adresse de courriel
         correo electrónico, correo, dirección de correo electrónico, correo electronico
         endereço de email, endereço de e mail, correio eletrônico
@@ -119,7 +119,10 @@ SYNONYMS: dict[str, str] = {
         atualizado em, última atualização, data de modificação, 更新日, 更新日時, 最終更新日時""",
     "last_sign_in": """
         last sign in at, last sign in date, last sign in time, last sign in date time
-        last signed in, last sign on, last log in, last login at, last login date, last login time
+        last signed in, last signed in at, last signed in on, last connection
+        last connection date, last connected, last connected at, last login timestamp
+        last logon timestamp, last sign in timestamp, last sign on, last log in, last login at
+        last login date, last login time
         last login date time, last logged in, last logged in at, last logon, last logon date
         last logon time, last successful login, last successful sign in, last success login
         last authentication, last authenticated, last active, last active at, last active date
@@ -148,8 +151,12 @@ PARTIAL_HEADINGS: dict[str, str] = {
     "username_in_app": "username, user name, login, logon, upn, benutzername, identifiant, usuario",
     "user_email": "email, mail, courriel, correo",
     "user_name": "full name, display name, fullname",
-    "roles": "role, roles, group, groups, permission, permissions, license, licenses, profile"
-    ", access level, user type, rolle, gruppe, lizenz, berechtigung, rôle, rol, grupo",
+    "roles": "role, roles, group, groups, permission, permissions, privilege, privileges, license"
+    ", licenses, profile, access level, access type, user type, account type, member type, seat"
+    ", seats, rolle, rollen, gruppe, gruppen, lizenz, berechtigung, rechte, zugriff, kontotyp"
+    ", benutzertyp, benutzergruppe, benutzergruppen, benutzerrollen, profil, rôle, licence"
+    ", type de compte, rol, grupo, licencia, tipo de cuenta, licença, tipo de conta, ライセンス",
+    "role_mark": "admin, administrator, superuser, staff, moderator",
     "active_in_app": "active, enabled, status, suspended, disabled, locked, aktiv, gesperrt, actif",
     "upstream_user_id": "external id, employee id, employee number, personalnummer, name id, sso",
     "provisioning_state": "provisioning, sync",
@@ -159,6 +166,9 @@ PARTIAL_HEADINGS: dict[str, str] = {
 
 UNSURE_IN_BRACKETS = ("active_in_app", "inactive", "provisioning_state")
 """`Block sign in [accountEnabled]` means the opposite of what the brackets say."""
+
+PLACES = ("state", "estado")
+"""Headings that can be those of a part of a country."""
 
 OTHER_SUBJECTS = frozenset(
     "manager supervisor owner creator created creation approver author sponsor by last age 2sv 2fa"
@@ -175,6 +185,7 @@ COLUMN_OF_PART = {
     "family_name": "user_name",
     "short_name": "user_name",
     "inactive": "active_in_app",
+    "role_mark": "roles",
 }
 
 COLUMN_TITLES = {
@@ -237,7 +248,7 @@ def specific_key(heading: str) -> str:
 def heading_words(heading: str) -> str:
     """The words of a heading, without case, accents, punctuation and remarks in brackets."""
     bare = re.sub(r"[(\[{][^)\]}]*[)\]}]", " ", heading)
-    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", bare if bare.strip() else heading)
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", bare if bare.strip() else heading)
     plain = "".join(
         character if character.isalnum() else " "
         for character in unicodedata.normalize("NFKD", spaced.casefold())
@@ -261,15 +272,24 @@ def ranks_of(heading: str) -> dict[str, int]:
 
 def partial_columns(heading: str) -> list[str]:
     """The columns that a part of the heading names; none where it is about something else."""
-    words = heading_words(heading)
-    if OTHER_SUBJECTS.intersection(words.split()):
+    if is_about_others(heading):
         return []
-    padded = f" {words} "
+    padded = f" {heading_words(heading)} "
     return [
         name
         for name, parts in _partial_words().items()
         if any(f" {part} " in padded for part in parts)
     ]
+
+
+def is_about_others(heading: str) -> bool:
+    """Whether the heading names something else than the account and its access."""
+    return not OTHER_SUBJECTS.isdisjoint(heading_words(heading).split())
+
+
+def is_place(heading: str) -> bool:
+    """Whether the heading can be that of a part of a country."""
+    return heading_words(heading) in PLACES
 
 
 def is_documented(name: str, heading: str) -> bool:

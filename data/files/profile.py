@@ -15,7 +15,7 @@ from data.files.relation import FileRows
 from data.files.text import PLACEHOLDERS, trim_or_null
 from data.states import STATE_NAMES
 from data.values.times import NEVER_SIGNED_IN
-from data.values.words import word_meaning
+from data.values.words import NO, YES, word_meaning
 
 SAMPLE_ROWS = 1_000
 SAMPLE_CELLS = 50_000
@@ -47,6 +47,8 @@ TRUTH_WORDS = frozenset(
     " verdadeiro sim não nao はい いいえ x ✓ ✔ ✗ ✘ ×".split()
 )
 """Yes and no. Digits are not among them, as an ID can be 1, too."""
+MARKS = TRUTH_WORDS | {*YES, *NO}
+"""Texts that say whether a row has what the heading names."""
 BLANK = {*PLACEHOLDERS, "nat"} - {"0"}
 """Texts that stand for nothing; 0 can be a no."""
 
@@ -61,6 +63,7 @@ KINDS: dict[str, Callable[[str], object]] = {
     "signed in": lambda text: TIME.fullmatch(text) or NEVER.fullmatch(text.lower()),
     "list": lambda text: LIST.fullmatch(text) and not GUID.fullmatch(text),  # `{0b1d5c1e-…}`
     "truth": lambda text: text.casefold() in TRUTH_WORDS,
+    "mark": lambda text: text.casefold() in MARKS,
     "state": lambda text: heading_key(text) in STATE_KEYS,
     "status": lambda text: word_meaning("active_in_app", text) != "",
     "spaced": lambda text: " " in text,

@@ -15,7 +15,9 @@ from data.files.headers import (
     CREDENTIAL_PATTERN,
     OWN_HEADINGS,
     column_title,
+    is_about_others,
     is_documented,
+    is_place,
     own_columns,
     partial_columns,
     ranks_of,
@@ -23,9 +25,9 @@ from data.files.headers import (
 from data.files.mapping import NO_MAPPING, ColumnMapping
 from data.files.profile import Profile, count_words, profile_columns
 from data.files.relation import FileRows, shorten
-from data.files.text import is_one_of, trim_or_null
+from data.files.text import is_word, trim_or_null
 from data.formatting import count_of
-from data.values.words import activity
+from data.values.words import NO, YES, activity
 
 WORD_COLUMNS = ("provisioning_state", "active_in_app")
 """The columns with words of the file's own."""
@@ -42,6 +44,7 @@ class Values(NamedTuple):
 
 
 NO_NAME = ("time", "truth", "list", "state")
+NO_STATUS = ("time", "email", "guid", "state")
 NO_PERSON = ("time", "truth", "number", "email", "guid", "state")
 
 VALUES: dict[str, Values] = {
@@ -60,6 +63,7 @@ VALUES: dict[str, Values] = {
     "active_in_app": Values(("time", "email", "guid"), ("status",)),
     "inactive": Values(("time", "email", "guid"), ("truth", "number")),
     "roles": Values(("time", "truth", "number", "email", "guid", "state")),
+    "role_mark": Values((), ("mark",)),
     "state_source": Values(),
     "state_reason": Values(("time", "truth", "email")),
     "failure_code": Values(("time", "truth", "email")),
@@ -68,10 +72,11 @@ VALUES: dict[str, Values] = {
 }
 """Column, or part of one → its values. In the order in which headings are given out."""
 
-YES = ("true", "yes", "y", "1", "1.0", "x", "✓", "wahr", "ja", "vrai", "oui", "sí", "sim", "はい")
-NO = ("false", "no", "n", "0", "0.0", "falsch", "nein", "faux", "non", "não", "いいえ")
 INVERTED = dict.fromkeys(YES, "no") | dict.fromkeys(NO, "yes")
 """The active values of a column that says who is disabled."""
+
+MAX_STATUSES = 12
+"""Different words for the status of an account; with more, the column is something else."""
 
 MAX_QUOTED = 3  # headings in a sentence
 MOSTLY = 0.8
@@ -131,15 +136,18 @@ class Proposal:
         for heading, name in self.look_alikes.items():
             others.setdefault(name, []).append(heading)
         return found + [
-            f"{quote_headings(headings)} also looks like {column_title(name)}, and is not used."
+            f"{quote_headings([heading])} also looks like {column_title(name)}, and is not used."
             for name, headings in others.items()
+            for heading in headings
         ]
 
 
 def quote_headings(headings: Iterable[str]) -> str:
     """`“First name” and “Last name”`, short."""
     quoted = [f"“{shorten(heading)}”" for heading in headings]
-    return " and ".join(quoted[:MAX_QUOTED]) + ", …" * (len(quoted) > MAX_QUOTED)
+    if len(quoted) > MAX_QUOTED:
+        return ", ".join([*quoted[:MAX_QUOTED], "…"])
+    return " and ".join(filter(None, [", ".join(quoted[:-1]), *quoted[-1:]]))
 
 
 def propose_mapping(
@@ -182,7 +190,7 @@ def _contradictions(con: Connection, rows: FileRows, proposal: Proposal) -> dict
     cell = select(*texts).select_from(rows.records).subquery("cell")
     is_active, *others = cell.c
     contradict = (
-        func.count().filter(and_(activity(is_active), is_one_of(YES, func.lower(other))))
+        func.count().filter(and_(activity(is_active), is_word(func.lower(other), YES)))
         for other in others
     )
     counts = con.execute(select(*contradict).select_from(cell)).one()
@@ -191,8 +199,10 @@ def _contradictions(con: Connection, rows: FileRows, proposal: Proposal) -> dict
 
 def _can_be_others(headings: Iterable[str], columns: Mapping[str, object]) -> bool:
     """Whether a heading is a name of a column that has none yet."""
-    names = (name for heading in headings for name in ranks_of(heading))
-    return any(COLUMN_OF_PART.get(name, name) not in columns for name in names)
+    found = [*headings]
+    names = [name for h in found for name in (*ranks_of(h), *partial_columns(h))]
+    can_be_roles = "roles" not in columns and bool(found)  # any heading can be a role's name
+    return can_be_roles or any(COLUMN_OF_PART.get(name, name) not in columns for name in names)
 
 
 class _Proposer:
@@ -287,10 +297,13 @@ class _Proposer:
         """What can be a column that the file seems to lack, and what looks like one it has."""
         unsure: dict[str, Guess] = {}
         look_alikes: dict[str, str] = {}
+        marked = [h for h in self.free if self._can_mark_a_role(h)]
         if "username_in_app" not in self.columns and (ids := self.columns.get("account_id")):
             unsure["username_in_app"] = Guess(ids, self.profiles[ids[0]].describe())
         for heading in self.free:
             names = self._possible_columns(heading)
+            if not names and "roles" not in self.columns and len(marked) > 1 and heading in marked:
+                names = ["roles"]
             missing = [name for name in names if name not in self.columns]
             for name in dict.fromkeys(missing):
                 known = unsure.get(name, Guess((), self.profiles[heading].describe()))
@@ -299,13 +312,26 @@ class _Proposer:
                 look_alikes[heading] = names[0]
         return unsure, look_alikes
 
+    def _can_mark_a_role(self, heading: str) -> bool:
+        """Whether the column can say who has the role that it is named like: an access matrix."""
+        is_mark = self.profiles[heading].share("mark") >= MOSTLY
+        return is_mark and not (self.ranks[heading] or is_about_others(heading))
+
+    def _can_be_a_status(self, heading: str) -> bool:
+        """Whether few different words, some of them unknown, can be those for activity."""
+        profile = self.profiles[heading]
+        least = 0.3 if is_place(heading) else 0.0
+        is_coded = profile.distinct <= MAX_STATUSES and profile.share(*NO_STATUS) < 0.5
+        return least <= profile.share("status") < MOSTLY and (is_coded or least > 0)
+
     def _possible_columns(self, heading: str) -> list[str]:
         profile = self.profiles[heading]
         if not profile.filled:
             return []
         names = [COLUMN_OF_PART.get(n, n) for n in self.ranks[heading] if self._fits(n, heading)]
-        names += [n for n in partial_columns(heading) if self._fits(n, heading)]
-        if "active_in_app" in self.ranks[heading] and 0.3 <= profile.share("status") < MOSTLY:
+        partial = (n for n in partial_columns(heading) if self._fits(n, heading))
+        names += [COLUMN_OF_PART.get(n, n) for n in partial]
+        if "active_in_app" in self.ranks[heading] and self._can_be_a_status(heading):
             names.append("active_in_app")
         if not names and "username_in_app" not in self.columns and self._fits("handle", heading):
             is_different = profile.distinct == profile.filled == profile.rows

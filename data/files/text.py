@@ -99,18 +99,18 @@ def _is_meaningful(trimmed: ColumnElement[Any]) -> ColumnElement[bool]:
     longest = max(len(word.encode()) for word in PLACEHOLDERS)
     return case(  # DuckDB evaluates CASE only as far as needed, and most texts are long
         (func.strlen(trimmed) > longest, trimmed != ZERO_GUID),
-        else_=~is_one_of(PLACEHOLDERS, func.lower(trimmed)),
+        else_=~is_word(func.lower(trimmed), PLACEHOLDERS),
     )
 
 
 def person_or_null(trimmed: ColumnElement[Any]) -> ColumnElement[Any]:
     """The same for the name of a person, who can be called Null."""
-    return case((is_one_of(NAMES_OF_PEOPLE, trimmed), trimmed), else_=meaningful_or_null(trimmed))
+    return case((is_word(trimmed, NAMES_OF_PEOPLE), trimmed), else_=meaningful_or_null(trimmed))
 
 
-def is_one_of(choices: Iterable[str], text: ColumnElement[Any]) -> ColumnElement[bool]:
+def is_word(text: ColumnElement[Any], words: Iterable[str]) -> ColumnElement[bool]:
     """Like IN, which DuckDB turns into a join that takes far longer to plan."""
-    return func.list_contains(text_list(choices), text)
+    return func.list_contains(text_list(words), text)
 
 
 def text_list(texts: Iterable[str]) -> ColumnElement[Any]:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy import ColumnElement, and_, case, func, select
 from sqlalchemy.dialects.postgresql import array
 
-from data.files.text import WHITESPACE, is_one_of, meaningful_or_null, person_or_null, trim_or_null
+from data.files.text import WHITESPACE, is_word, meaningful_or_null, person_or_null, trim_or_null
 from data.history.stage import json_object
 from data.schema import RAW_COLUMNS, TRACKED_COLUMNS
 from data.states import STATE_NAMES, UNRECOGNIZED
@@ -107,7 +107,7 @@ def _state(text: Value) -> Value:
 def _state_source(text: Value) -> Value:
     """`inferred` or `default`; NULL where the source reports the state."""
     lower_text = func.lower(text)
-    return case((is_one_of(NOT_REPORTED, lower_text), lower_text))
+    return case((is_word(lower_text, NOT_REPORTED), lower_text))
 
 
 def _flags(cell: Cells) -> Value:
@@ -116,7 +116,7 @@ def _flags(cell: Cells) -> Value:
     no_moment = ~func.regexp_full_match(func.lower(cell["last_updated"]), NEVER)
     unrecognized = {  # DuckDB evaluates CASE only as far as needed, but every part of AND
         "provisioning_state": cell["state"] == UNRECOGNIZED.name,
-        "state_source": ~is_one_of((REPORTED, *NOT_REPORTED), func.lower(cell["state_source"])),
+        "state_source": ~is_word(func.lower(cell["state_source"]), (REPORTED, *NOT_REPORTED)),
         "active_in_app": case((cell["active"].is_(None), no_activity)),
         "last_updated": case((cell["moment"].is_(None), no_moment)),
         "roles": cell["has_unread_roles"],

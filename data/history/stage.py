@@ -15,7 +15,7 @@ from data.files.csv import count_broken_records
 from data.files.encoding import InputFile
 from data.files.errors import NoUsernameColumn
 from data.files.footers import is_footer
-from data.files.headers import CREDENTIAL_PATTERN
+from data.files.headers import CREDENTIAL_PATTERN, ranks_of
 from data.files.mapping import NO_MAPPING, ColumnMapping
 from data.files.own_list import restore_own_list
 from data.files.proposal import Proposal, propose_mapping
@@ -32,7 +32,7 @@ from data.sources.delivery import OpenedFile, wrap_read_errors
 from data.sources.source import SourceReport
 from data.staging import stage_row
 from data.values.column_reading import column_reading, role_marks, row_marks
-from data.values.roles import role_items
+from data.values.roles import has_only_marks, marked_role, role_items
 
 OTHER_COLUMNS = sorted(RAW_COLUMNS[1:], key=("user_email", "roles").__contains__, reverse=True)
 """All raw columns but the username, those first that nearly every account has."""
@@ -117,19 +117,31 @@ def _read_rows(workspace: Connection, file: OpenedFile) -> tuple[InputFile, File
 
 
 def _parted_roles(workspace: Connection, rows: FileRows, mapping: ColumnMapping) -> Cells:
-    """Roles of several columns as one JSON list: each column has a separator of its own."""
+    """Roles of several columns as one JSON list: each column has a separator of its own.
+
+    A column of an access matrix is one, too: it is named like a role, and says who has it.
+    """
     headings = mapping.columns.get("roles", ())
-    if len(headings) < 2:
+    can_be_matrix = any("roles" not in ranks_of(heading) for heading in headings)
+    if len(headings) < 2 and not can_be_matrix:
         return {}
     cells = [trim_or_null(rows.cells[heading]) for heading in headings]
-    marks = select(*(func.bit_or(role_marks(cell)) for cell in cells)).select_from(rows.records)
-    lists = [
-        role_items(cell, column_reading(mark or 0).role_separator)
-        for cell, mark in zip(cells, workspace.execute(marks).one(), strict=True)
-    ]
+    facts = (f(cell) for f in (_separator_marks, has_only_marks) for cell in cells)
+    found = workspace.execute(select(*facts).select_from(rows.records)).one()
+    lists = []
+    for heading, cell, marks, is_matrix in zip(
+        headings, cells, found[: len(cells)], found[len(cells) :], strict=True
+    ):
+        items = role_items(cell, column_reading(marks).role_separator)
+        is_role_list = "roles" in ranks_of(heading)
+        lists.append(items if is_role_list else marked_role(heading, cell, items, digits=is_matrix))
     unreadable = (case((items.is_(None), c)) for c, items in zip(cells, lists, strict=True))
     united = sa.cast(func.to_json(func.flatten(array(lists))), sa.String)
     return {"roles": func.coalesce(*unreadable, united)}
+
+
+def _separator_marks(cell: ColumnElement[Any]) -> ColumnElement[int]:
+    return func.coalesce(func.bit_or(role_marks(cell)), 0)
 
 
 def _row(rows: FileRows, mapping: ColumnMapping, parted_roles: Cells) -> sa.FromClause:

@@ -6,8 +6,9 @@ import sqlalchemy as sa
 from sqlalchemy import ColumnElement, and_, case, func, select
 from sqlalchemy.dialects.postgresql import array
 
-from data.files.text import meaningful_or_null, trim_or_null
+from data.files.text import is_word, meaningful_or_null, trim_or_null
 from data.store.dialect import LAMBDA_ITEM, sql_lambda
+from data.values.words import NO, YES
 
 Value = ColumnElement[Any]
 
@@ -72,6 +73,25 @@ def role_items(text: Value, separator: str) -> Value:
         (is_text, func.list_transform(names, sql_lambda(sa.cast(func.to_json(NAME), sa.JSON)))),
         else_=list_items(role_list),
     )
+
+
+def marked_role(heading: str, text: Value, items: Value, *, digits: bool) -> Value:
+    """The roles in a cell of a column that is named like a role.
+
+    The heading where the cell says yes, none where it says no, else `items`. `digits`: whether 1
+    and 0 say so, too.
+    """
+    is_yes, is_no = (
+        is_word(func.lower(text), [word for word in words if digits or not word[0].isdigit()])
+        for words in (YES, NO)
+    )
+    role = array([sa.cast(func.to_json(heading), sa.JSON)])
+    return case((is_yes, role), (is_no, sa.cast(array([]), sa.ARRAY(sa.JSON))), else_=items)
+
+
+def has_only_marks(text: Value) -> Value:
+    """Whether all texts of a column say yes or no."""
+    return func.coalesce(func.bool_and(is_word(func.lower(text), (*YES, *NO))), sa.false())
 
 
 def role_details(role_list: Value) -> Value:

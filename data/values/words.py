@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, case, func
 
-from data.files.text import PLACEHOLDERS, is_one_of
+from data.files.text import PLACEHOLDERS, is_word
 from data.states import STATE_NAMES
 
 ACTIVITY_WORDS: dict[bool | None, str] = {
@@ -46,6 +46,17 @@ ACTIVITY_WORDS: dict[bool | None, str] = {
 """Yes, no, or neither, in English, German, French, Spanish, Portuguese and Japanese."""
 
 
+YES = (
+    *("true", "yes", "y", "1", "1.0", "x", "✓", "✔", "✅", "☑", "○", "◯", "●"),
+    *("wahr", "ja", "vrai", "oui", "sí", "si", "sim", "はい"),
+)
+NO = (
+    *("false", "no", "n", "0", "0.0", "✗", "✘", "❌", "☒", "☐"),
+    *("falsch", "nein", "faux", "non", "não", "nao", "いいえ"),
+)
+"""The marks in a column that says yes or no to its own heading, in lower case."""
+
+
 def without_accents(word: str) -> str:
     """The word as DuckDB's `strip_accents` gives it."""
     decomposed = unicodedata.normalize("NFD", word)
@@ -62,13 +73,13 @@ def activity(text: ColumnElement[Any]) -> ColumnElement[Any]:
     """Yes, no, or NULL for any other text."""
     word = _word(text)
     return case(
-        *((is_one_of(activity_words(value), word), sa.literal(value)) for value in (True, False))
+        *((is_word(word, activity_words(value)), sa.literal(value)) for value in (True, False))
     )
 
 
 def is_known_to_be_unknown(text: ColumnElement[Any]) -> ColumnElement[bool]:
     """Whether the text says that there is neither a yes nor a no."""
-    return is_one_of((*activity_words(None), *PLACEHOLDERS), _word(text))
+    return is_word(_word(text), (*activity_words(None), *PLACEHOLDERS))
 
 
 def _word(text: ColumnElement[Any]) -> ColumnElement[Any]:
