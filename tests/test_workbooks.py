@@ -27,6 +27,7 @@ from data.files.errors import SnapshotRejected, TooLarge
 from data.files.formats import prepare_file
 from data.files.mapping import ColumnMapping
 from data.files.naming import SnapshotFile
+from data.files.sheets import FROM_COPY
 from data.history.preview import preview
 from data.home import Home
 from data.sources.delivery import OpenedFile, open_file
@@ -75,9 +76,9 @@ def opened(folder: Path, content: bytes | str, name: str = "a.xlsx", sheet: str 
 
 
 def rows_of(file: OpenedFile) -> list[list[str]]:
-    """The copy that the database reads."""
+    """The cells of the copy that the database reads."""
     with file.input_file.path.open(encoding="utf-8", newline="") as copy:
-        return list(csv.reader(copy))
+        return [[cell.translate(FROM_COPY) for cell in row] for row in csv.reader(copy)]
 
 
 # ---- values -------------------------------------------------------------------------------------
@@ -318,7 +319,7 @@ def test_of_a_web_page_the_list_is_read(tmp_path: Path):
     )
     file = opened(tmp_path, page, "a.xls")
     assert rows_of(file) == [
-        ["Username", "Facts", ""], ["Username", "Team", "Note"], ["mi\xadra", "A\vB & C", ""],
+        ["Username", "Facts", ""], ["Username", "Team", "Note"], ["mi\xadra", "A\nB & C", ""],
     ]  # fmt: skip
 
 
@@ -342,7 +343,7 @@ def test_the_xml_of_excel_2003_is_read(tmp_path: Path):
         f"{sheet}</Table></Worksheet></Workbook>"
     )
     file = opened(tmp_path, content, "a.xls")
-    assert rows_of(file) == [["Username", "", "Active"], [], [], ["mira\vx", "12345", "true"]]
+    assert rows_of(file) == [["Username", "", "Active"], [], [], ["mira\nx", "12345", "true"]]
     assert "Read sheet “Users” of 2." in file.source_info.remarks
     assert rows_of(opened(tmp_path, content, "a.xls", sheet="Notes")) == [["x"]]
 

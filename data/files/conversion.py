@@ -13,10 +13,12 @@ from data.files.csv import read_csv
 from data.files.encoding import MEGABYTE, TOO_LARGE, InputFile, max_unpacked_mb
 from data.files.errors import NotAListOfAccounts, TooLarge, UnreadableFile
 from data.files.relation import FileRows, shorten
-from data.files.sheets import LINE_BREAK
+from data.files.sheets import CARRIAGE_RETURN, FROM_COPY, LINE_BREAK
 from data.formatting import count_of
 from data.home import CHECKOUT
 from data.tempfiles import TemporaryFile, temporary_folder
+
+COPY_BREAKS = (LINE_BREAK + CARRIAGE_RETURN, "\n\r")
 
 MAX_SECONDS = 300
 """Of the program that reads a workbook; on a busy machine, its time is not its processor time."""
@@ -123,7 +125,7 @@ def read_sheet(con: Connection, input_file: InputFile) -> tuple[InputFile, FileR
     """The copy of a sheet; a line of it is a row of the sheet."""
     input_file, rows = read_csv(con, input_file)
     cells = {
-        " ".join(heading.split(LINE_BREAK)): func.replace(cell, LINE_BREAK, "\n")
+        " ".join(heading.translate(FROM_COPY).split()): func.translate(cell, *COPY_BREAKS)
         for heading, cell in rows.cells.items()
     }
     return input_file, rows._replace(cells=cells)

@@ -117,7 +117,8 @@ def restore_own_list(con: Connection, name: str, rows: FileRows) -> FileRows:
     if names is None:
         return rows._replace(cells=cells)
     columns = {n: cells.pop(plain[h]) for n, h in names.items() if plain.get(h) in cells}
-    _reject_unloadable(con, name, rows.records, columns)
+    is_spreadsheet = any(heading.endswith(UTC_SUFFIX) for heading in plain.values())
+    _reject_unloadable(con, name, rows.records, columns, is_spreadsheet=is_spreadsheet)
     columns.pop("integration", None)
     for name, heading in COMPUTED_HEADINGS.items():
         for key in (name, plain.get(heading, heading)):
@@ -151,12 +152,15 @@ def _without_apostrophes(cells: Cells) -> Cells:
     }
 
 
-def _reject_unloadable(con: Connection, name: str, records: sa.FromClause, columns: Cells) -> None:
-    """Only lists that name integrations can hold several, or come from a spreadsheet."""
-    if "integration" not in columns:
+def _reject_unloadable(
+    con: Connection, name: str, records: sa.FromClause, columns: Cells, *, is_spreadsheet: bool
+) -> None:
+    """Only lists that name integrations can hold several; only those of spreadsheets are cut."""
+    if "integration" not in columns and not is_spreadsheet:
         return
     is_cut = sa.or_(*(func.suffix(cell, CUT_MARK) for cell in columns.values()))
-    integration, any_cut = columns["integration"], func.bool_or(is_cut)
+    integration = columns.get("integration", sa.literal_column("CAST('' AS VARCHAR)"))
+    any_cut = func.bool_or(is_cut)
     query = select(integration, any_cut).select_from(records).group_by(integration).limit(100)
     found = con.execute(query).all()
     if len(found) > 1:

@@ -1,7 +1,6 @@
 """Copies one sheet of a workbook as CSV. Runs in the process of `converter.py`."""
 
 import csv
-import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -33,8 +32,11 @@ that no other character can be taken for the delimiter."""
 ENCRYPTED_PACKAGE = "EncryptedPackage".encode("utf-16-le")
 """Since 2007, a workbook with a password is in a part of this name, in a file like older ones."""
 
-LINE_BREAK = "\v"
-"""A line break within a cell of the copy. So a line of the copy is a row of the sheet."""
+LINE_BREAK, CARRIAGE_RETURN = "\ufdd0", "\ufdd1"
+"""Line breaks within a cell of the copy, as code points that are no characters. So a line of the
+copy is a row of the sheet."""
+TO_COPY = str.maketrans({"\n": LINE_BREAK, "\r": CARRIAGE_RETURN, "\0": "\ufffd"})
+FROM_COPY = str.maketrans({LINE_BREAK: "\n", CARRIAGE_RETURN: "\r"})
 
 
 @dataclass
@@ -162,9 +164,7 @@ def _duration_text(value: timedelta) -> str:
 
 
 def _cell_text(value: str) -> str:
-    if value.isprintable():
-        return value
-    return re.sub(r"\r\n|\n|\r", LINE_BREAK, value).replace("\0", "\ufffd")
+    return value if value.isprintable() else value.translate(TO_COPY)
 
 
 TEXT_OF: dict[type, Callable[[Any], str]] = {

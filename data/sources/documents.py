@@ -14,7 +14,7 @@ from data.files.encoding import MEGABYTE, InputFile, TextFormat, read_head
 from data.files.errors import TooLarge, UnreadableFile
 from data.files.json import json_error_place
 from data.files.record_lines import DELIMITERS, guess_delimiter
-from data.files.sheets import LINE_BREAK
+from data.files.sheets import FROM_COPY
 
 MAX_DOCUMENT_MB = 256
 """Of a JSON document that is parsed at once, which takes about five times its size of memory."""
@@ -129,7 +129,7 @@ class Document:
             for cells in reader:
                 has_started = has_started or any(cells)
                 if has_started:
-                    yield line, [cell.strip().replace(LINE_BREAK, "\n") for cell in cells]
+                    yield line, [cell.translate(FROM_COPY).strip() for cell in cells]
                 line = reader.line_num + 1
 
 

@@ -7,7 +7,7 @@ from data.files.encoding import InputFile
 from data.files.errors import NotAListOfAccounts
 from data.files.headers import heading_key
 from data.files.relation import shorten
-from data.files.sheets import LINE_BREAK, write_csv
+from data.files.sheets import TO_COPY, write_csv
 from data.sources.documents import Document
 from data.tempfiles import TemporaryFile
 
@@ -59,4 +59,4 @@ def _joined_rows(documents: Sequence[Document]) -> Iterator[list[str]]:
         for _, cells in records:
             if any(cells):
                 row = [cells[n] for n in order] if len(cells) == len(order) else cells
-                yield [cell.replace("\n", LINE_BREAK) for cell in row]
+                yield [cell.translate(TO_COPY) for cell in row]

@@ -185,8 +185,8 @@ def _cell_values(column: pa.Array, may_be_time: bool) -> list[Any]:
 
 
 def _cell_time(text: str) -> datetime | str:
-    """The time in `2026-11-23 06:00:00.000000`, or its ISO text."""
-    if MIN_DATE <= text < MAX_DATE:
+    """The time in `2026-11-23 06:00:00.000000`, or its ISO text where Excel cannot hold it."""
+    if MIN_DATE <= text < MAX_DATE and text.endswith("000"):  # it has milliseconds
         return datetime.fromisoformat(text)
     return f"{text.replace(' ', 'T').removesuffix('.000000')}Z"
 
