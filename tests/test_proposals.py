@@ -271,6 +271,17 @@ def test_columns_that_contradict_each_other_about_activity_make_the_quality_chec
     ]
 
 
+def test_accounts_with_a_date_of_their_end_are_worth_a_look(store: Engine, tmp_path: Path):
+    deliver(
+        store, tmp_path, "login,active,Enabled,deletedAt\nmira,yes,yes,\nteo,yes,no,2026-10-01\n"
+    )
+    with store.connect() as con:
+        contradiction, end = load_report(con, "figma", MONDAY).warnings()
+    assert contradiction.startswith("“Enabled” says no in 1 row in which “active” says")
+    assert end.startswith("“deletedAt” has dates. Accounts with one may be deleted or disabled")
+    assert not propose(tmp_path, "login,active,deletedAt\nmira,yes,\n").ends
+
+
 def test_a_saved_mapping_wins_over_what_the_values_say(store: Engine, tmp_path: Path):
     mapping = parse_mapping(
         '[columns]\nusername_in_app = "Login"\nuser_name = ["First", "Last"]\nuser_email = []\n'

@@ -170,6 +170,12 @@ UNSURE_IN_BRACKETS = ("active_in_app", "inactive", "provisioning_state")
 PLACES = ("state", "estado")
 """Headings that can be those of a part of a country."""
 
+END = re.compile(
+    r"(?:deleted|deactivated|disabled|suspended|blocked|terminated|removed|archived|offboarded)"
+    r" (?:at|on|date|time|datetime|timestamp)|(?:deletion|deactivation|termination) (?:date|time)"
+)
+"""Headings over times from which on an account is no longer active."""
+
 OTHER_SUBJECTS = frozenset(
     "manager supervisor owner creator created creation approver author sponsor by last age 2sv 2fa"
     " tfa mfa totp two factor dir sso webhook verified recovery backup secondary alternative"
@@ -290,6 +296,11 @@ def is_about_others(heading: str) -> bool:
 def is_place(heading: str) -> bool:
     """Whether the heading can be that of a part of a country."""
     return heading_words(heading) in PLACES
+
+
+def is_end(heading: str) -> bool:
+    """Whether the heading is that of times from which on an account is no longer active."""
+    return END.fullmatch(heading_words(heading)) is not None
 
 
 def is_documented(name: str, heading: str) -> bool:

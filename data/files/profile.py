@@ -75,7 +75,7 @@ LABELS = {
     "guid": "GUIDs",
     "time": "dates or times",
     "state": "provisioning states",
-    "truth": "yes and no",
+    "mark": "yes and no",
     "status": "words for an account’s status",
     "number": "numbers",
     "list": "lists",

@@ -17,6 +17,7 @@ from data.files.headers import (
     column_title,
     is_about_others,
     is_documented,
+    is_end,
     is_place,
     own_columns,
     partial_columns,
@@ -75,6 +76,8 @@ VALUES: dict[str, Values] = {
 INVERTED = dict.fromkeys(YES, "no") | dict.fromkeys(NO, "yes")
 """The active values of a column that says who is disabled."""
 
+ENDED = "{heading} has dates. Accounts with one may be deleted or disabled; check them."
+
 MAX_STATUSES = 12
 """Different words for the status of an account; with more, the column is something else."""
 
@@ -105,18 +108,21 @@ class Proposal:
     unsure: Mapping[str, Guess] = field(default_factory=dict)  # column → what could be it
     look_alikes: Mapping[str, str] = field(default_factory=dict)  # unused heading → column
     contradictions: Mapping[str, int] = field(default_factory=dict)
-    """Unused heading that says who is not active → rows in which the used one says otherwise."""
+    """Unused heading that says who is active or not → rows in which the used one says otherwise."""
+    ends: tuple[str, ...] = ()  # unused headings that say when an account was deleted or disabled
     words: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """State and activity columns → the file's own words, with the number of their rows."""
 
     def warnings(self) -> list[str]:
         """Sentences on columns that contradict each other."""
         active = quote_headings(self.mapping.columns.get("active_in_app", ()))
-        return [
-            f"{quote_headings([heading])} says yes in {count_of(rows, 'row')} in which {active} "
-            "says that the account is active. Map columns."
+        contradictions = [
+            f"{quote_headings([heading])} says {'yes' if says_inactive(heading) else 'no'} in "
+            f"{count_of(rows, 'row')} in which {active} says that the account is active. "
+            "Map columns."
             for heading, rows in self.contradictions.items()
         ]
+        return contradictions + [ENDED.format(heading=quote_headings([h])) for h in self.ends]
 
     def unsure_sentences(self) -> dict[str, str]:
         """Column that waits for a person → what could be it."""
@@ -181,7 +187,7 @@ def propose_mapping(
 
 def _contradictions(con: Connection, rows: FileRows, proposal: Proposal) -> dict[str, int]:
     """The rows of the whole file that are active, and suspended, locked or the like."""
-    look_alikes = [h for h in proposal.look_alikes if "inactive" in ranks_of(h)]
+    look_alikes = [h for h in proposal.look_alikes if "active_in_app" in _ranked_columns(h)]
     if not look_alikes or not proposal.mapping.columns.get("active_in_app"):
         return {}
     cells = {"active": proposal.mapping.cell("active_in_app", rows.cells)}
@@ -190,11 +196,22 @@ def _contradictions(con: Connection, rows: FileRows, proposal: Proposal) -> dict
     cell = select(*texts).select_from(rows.records).subquery("cell")
     is_active, *others = cell.c
     contradict = (
-        func.count().filter(and_(activity(is_active), is_word(func.lower(other), YES)))
-        for other in others
+        func.count().filter(
+            and_(activity(is_active), is_word(func.lower(other), YES if says_inactive(h) else NO))
+        )
+        for h, other in zip(look_alikes, others, strict=True)
     )
     counts = con.execute(select(*contradict).select_from(cell)).one()
     return {h: count for h, count in zip(look_alikes, counts, strict=True) if count}
+
+
+def says_inactive(heading: str) -> bool:
+    """Whether yes under the heading means that the account is not active."""
+    return "inactive" in ranks_of(heading)
+
+
+def _ranked_columns(heading: str) -> set[str]:
+    return {COLUMN_OF_PART.get(name, name) for name in ranks_of(heading)}
 
 
 def _can_be_others(headings: Iterable[str], columns: Mapping[str, object]) -> bool:
@@ -202,7 +219,9 @@ def _can_be_others(headings: Iterable[str], columns: Mapping[str, object]) -> bo
     found = [*headings]
     names = [name for h in found for name in (*ranks_of(h), *partial_columns(h))]
     can_be_roles = "roles" not in columns and bool(found)  # any heading can be a role's name
-    return can_be_roles or any(COLUMN_OF_PART.get(name, name) not in columns for name in names)
+    if can_be_roles or any(map(is_end, found)):
+        return True
+    return any(COLUMN_OF_PART.get(name, name) not in columns for name in names)
 
 
 class _Proposer:
@@ -235,7 +254,8 @@ class _Proposer:
         unsure, look_alikes = self._find_unused()
         columns = {name: self.columns[name] for name in OWN_HEADINGS if name in self.columns}
         mapping = self.saved.with_columns(columns, self.active)
-        return Proposal(headings, mapping, self.reasons, unsure, look_alikes)
+        ends = [h for h in self.free if is_end(h) and self.profiles[h].share("time", "digits") > 0]
+        return Proposal(headings, mapping, self.reasons, unsure, look_alikes, ends=tuple(ends))
 
     def _candidates(self, name: str) -> list[str]:
         """Free headings that are names of the column, with values that can be its; best first."""
