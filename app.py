@@ -14,7 +14,9 @@ from streamlit.web.bootstrap import load_config_options
 
 from data.access.claims import ConfigError
 from data.home import current_home
+from data.inbox.pull import secrets_path
 from data.service.keeper import run_keeper
+from data.service.retention import read_retention
 from server.first_page import FirstPage
 from server.gate import Gate
 from server.logs import configure_logging
@@ -62,6 +64,7 @@ if __name__ == "__main__":
         current_home()
         options = options_from_environment()
         load_config_options(options)
+        read_retention(secrets_path())
         if exposed := exposure_error(st.get_option("server.address")):
             exit_misconfigured(exposed)
     except ConfigError as error:

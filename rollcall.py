@@ -19,14 +19,17 @@ from commands import (
 )
 from commands.check import check_files
 from commands.load import load_files, pull_all
+from data.access.claims import ConfigError
 from data.files.errors import SnapshotRejected
 from data.formatting import count_of
 from data.home import current_home, database_url
+from data.inbox.pull import secrets_path
 from data.records.audit_log import Event, record_event
 from data.sample.files import write_sample
 from data.service.backup import write_backup
 from data.service.instance import running_instance
 from data.service.rebuild import rebuild
+from data.service.retention import delete_expired, find_expired, read_retention
 from data.sources.http import PullFailed
 from data.store.citus import ClusterError, distribute
 from data.store.copy import copy_store, find_different_tables
@@ -40,6 +43,9 @@ from queries.export.formats import export_file
 from queries.export.listing import ListRequest
 from queries.filters import FILTERS, Filters
 
+KNOWN_ERRORS = (SnapshotRejected, PullFailed, StoreError, ClusterError, ConfigError, OSError)
+"""Errors whose message is enough."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Exit code 0: done, 1: a file was rejected or failed, 2: wrong usage."""
@@ -52,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return fail(f"{error}{location} Stop it, then try again.")
     except StoreUnusable as error:
         return fail(f"{error} To rebuild it from the archive: rollcall rebuild.")
-    except (SnapshotRejected, PullFailed, StoreError, ClusterError, OSError) as error:
+    except KNOWN_ERRORS as error:
         return fail(error_text(error))
     finally:
         close_stores()
@@ -93,6 +99,15 @@ def backup(args: argparse.Namespace) -> int:
     for problem in problems:
         fail(f"The archive is not as it was loaded: {problem}")
     return EXIT_REJECTED if problems else EXIT_OK
+
+
+def retention(args: argparse.Namespace) -> int:
+    """Delete what is older than [retention] in the secrets file allows, as the app does daily."""
+    home = current_home()
+    limits, engine = read_retention(secrets_path()), open_store(home.database_url)
+    act = find_expired if args.dry_run else delete_expired
+    print(f"{'Would be deleted' if args.dry_run else 'Deleted'}: {act(engine, home, limits)}.")
+    return EXIT_OK
 
 
 def init(args: argparse.Namespace) -> int:
@@ -181,6 +196,7 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], list[arguments.Ar
     "reveal": (reveal_pseudonyms, [arguments.PSEUDONYMS, arguments.JSON]),
     "rebuild": (rebuild_from_archive, [arguments.ACCEPT_CHANGED]),
     "backup": (backup, [arguments.ARCHIVE]),
+    "retention": (retention, [arguments.DRY_RUN]),
     "sample": (sample, arguments.SAMPLE),
     "init": (init, [arguments.DISTRIBUTED]),
     "copy": (copy, arguments.STORES),

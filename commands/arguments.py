@@ -183,6 +183,7 @@ PSEUDONYMS = _argument("pseudonyms", nargs="+", metavar="PSEUDONYM")
 ACCEPT_CHANGED = _flag(
     "--accept-changed", "also from files that are not as they were loaded, and without lost ones"
 )
+DRY_RUN = _flag("--dry-run", "show what would be deleted, and delete nothing")
 ARCHIVE = _argument("file", type=Path, metavar="FILE", help="compressed if it ends in .gz")
 SAMPLE = [
     _argument("directory", type=Path, metavar="DIR"),

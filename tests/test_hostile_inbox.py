@@ -26,7 +26,7 @@ from data.inbox.pull import latest_taken_at
 from data.inbox.quarantine import REASON_SUFFIX, find_quarantined_path, target_path
 from data.records.tables import quarantined_file
 from data.service.active_store import store_status
-from data.service.keeper import _Keeper
+from data.service.keeper import Keeper
 from data.sources.http import PullFailed
 from data.sources.settings import read_pull_configs
 from data.store.engine import open_store
@@ -201,7 +201,7 @@ def test_a_file_that_cannot_be_filed_closes_nothing(
     failure, loaded = look(store, home)
     assert isinstance(failure, LoadFailure)
     assert isinstance(loaded, LoadResult)
-    keeper = _Keeper(home, "http://here")
+    keeper = Keeper(home, "http://here")
     keeper.run_once()
     keeper.run_once()
     status = store_status(home)

@@ -40,7 +40,7 @@ def is_matched(accounts: sa.FromClause) -> ColumnElement[bool]:
 
 
 class Span(NamedTuple):
-    """The time for which a snapshot holds: [taken_at, until)."""
+    """The time for which a snapshot holds, or several that are removed: [taken_at, until)."""
 
     integration_id: int
     taken_at: datetime

@@ -29,6 +29,7 @@ from data.history.load_report import (
 )
 from data.history.normalize import normalize
 from data.history.reject import Validated, validate
+from data.history.rollups import delete_retained_changes
 from data.history.session import LoadSession, open_session
 from data.history.sign_ins import stage_sign_ins, write_sign_ins
 from data.history.stage import ReadResult, stage_rows
@@ -289,6 +290,7 @@ def write_snapshot(session: LoadSession, changes: StagedChanges) -> int:
         write_sign_ins(con, span.integration_id)
     if session.loaded_snapshot:
         delete_snapshot(con, session.loaded_snapshot)
+        delete_retained_changes(con, span.integration_id, span.taken_at)
     flagged = _count_flagged(con, span)
     snapshot_id = con.scalar(select(func.coalesce(func.max(snapshot.c.snapshot_id), 0) + 1))
     if counts.rejected or counts.repeats.conflicting:

@@ -8,10 +8,12 @@ from sqlalchemy import ColumnElement, Connection, and_, case, func, select
 
 from data.history.as_of import accounts_at, is_matched, version
 from data.history.since import attempt_key, job_key, state_operation
+from data.records.tables import retained_change
 from data.schema import (
     OPEN_END,
     SnapshotTime,
     insert_rows,
+    integration,
     is_same_account,
     job_end,
     state_change,
@@ -156,6 +158,17 @@ def delete_counts(con: Connection, integration_id: int, moment: datetime) -> Non
                 rollup.c.integration_id == integration_id, rollup.c.taken_at == moment
             )
         )
+
+
+def delete_retained_changes(con: Connection, integration_id: int, moment: datetime) -> None:
+    """Delete the changes to a snapshot that is replaced or removed, which retention has kept."""
+    name = select(integration.c.name).where(integration.c.integration_id == integration_id)
+    retained = retained_change.c
+    con.execute(
+        sa.delete(retained_change).where(
+            retained.integration == name.scalar_subquery(), retained.taken_at == moment
+        )
+    )
 
 
 def _version_states(

@@ -210,9 +210,11 @@ def _close_versions_at(con: Connection, span: Span) -> None:
     if not span.is_newest:
         until = sa.literal(span.until, SnapshotTime)
         remainder = select(*(until if c.name == "valid_from" else c for c in rows))
-        insert_rows(con, stage_version, remainder.where(is_running, rows.valid_to > span.until))
-    if span.had_snapshot:  # only then can a version start at this moment
-        con.execute(sa.delete(stage_version).where(is_running, rows.valid_from == moment))
+        goes_on = and_(rows.valid_from < span.until, rows.valid_to > span.until)
+        insert_rows(con, stage_version, remainder.where(is_of_integration, goes_on))
+    if span.had_snapshot:  # only then can a version start in the span
+        starts_within = and_(rows.valid_from >= moment, rows.valid_from < span.until)
+        con.execute(sa.delete(stage_version).where(is_of_integration, starts_within))
     con.execute(sa.update(stage_version).where(is_running).values(valid_to=moment))
 
 

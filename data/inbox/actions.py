@@ -17,11 +17,11 @@ import sqlalchemy as sa
 
 from data.files.errors import SnapshotRejected
 from data.files.mapping import read_mapping
-from data.files.naming import CONFIRMED_PREFIX, SnapshotFile
+from data.files.naming import CONFIRMED_PREFIX, SnapshotFile, parse_file_moment
 from data.formatting import file_stamp
 from data.history.as_of import newest_moment
 from data.history.load import refresh_sign_ins
-from data.history.remove import remove_snapshot
+from data.history.remove import remove_older, remove_snapshot
 from data.home import Home, safe_name
 from data.inbox.delivered import make_inbox_folder
 from data.inbox.quarantine import (
@@ -42,7 +42,7 @@ class _Action(NamedTuple):
 
     kind: str
     integration: str
-    name: str  # of the quarantined file; the time of a snapshot
+    name: str  # of the quarantined file; the time of a snapshot, or of the first to stay
     status: QuarantineStatus = "on hold"
     confirmed: bool = False
 
@@ -71,7 +71,20 @@ def withdraw_snapshot(engine: sa.Engine, home: Home, integration: str, taken_at:
     """Remove a loaded snapshot and move its file to `removed`. False where there is none."""
     action = _Action("withdraw", safe_name(integration), taken_at.isoformat())
     with home.exclusive_lock("loading"):
+        return bool(_act(engine, home, action))
+
+
+def delete_older_snapshots(engine: sa.Engine, home: Home, integration: str, first: datetime) -> int:
+    """Remove the snapshots before the first to stay, and delete their files; returns how many."""
+    action = _Action("retire", safe_name(integration), first.isoformat())
+    with home.exclusive_lock("loading"):
         return _act(engine, home, action)
+
+
+def older_files(home: Home, integration: str, first: datetime) -> list[Path]:
+    """The archived files of the snapshots before the first to stay."""
+    paths = (home.archive / integration).glob("*")
+    return [path for path in paths if (parse_file_moment(path.name) or first) < first]
 
 
 def finish_interrupted(engine: sa.Engine, home: Home) -> None:
@@ -98,7 +111,7 @@ def _act_on_quarantined(engine: sa.Engine, home: Home, action: _Action) -> None:
         _act(engine, home, action)
 
 
-def _act(engine: sa.Engine, home: Home, action: _Action) -> bool:
+def _act(engine: sa.Engine, home: Home, action: _Action) -> int:
     """Take both steps. Returns what the first one does."""
     finish_interrupted(engine, home)
     first_step, second_step = _STEPS[action.kind]
@@ -166,12 +179,23 @@ def _move_archived(_: sa.Engine, home: Home, action: _Action) -> bool:
     return True
 
 
-_Step = Callable[[sa.Engine, Home, _Action], bool]
+def _remove_older(engine: sa.Engine, _: Home, action: _Action) -> int:
+    return remove_older(engine, action.integration, datetime.fromisoformat(action.name))
+
+
+def _delete_older_files(_: sa.Engine, home: Home, action: _Action) -> bool:
+    for path in older_files(home, action.integration, datetime.fromisoformat(action.name)):
+        path.unlink()
+    return True
+
+
+_Step = Callable[[sa.Engine, Home, _Action], int]
 
 _STEPS: dict[str, tuple[_Step, _Step]] = {
     "requeue": (_move_to_inbox, _drop_record),
     "dismiss": (_move_to_removed, _drop_record),
     "withdraw": (_remove_from_store, _move_archived),
+    "retire": (_remove_older, _delete_older_files),
 }
 
 

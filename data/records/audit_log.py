@@ -2,6 +2,7 @@
 
 An event is first written to a file, which does not need the store, and later moved to the store.
 There each event has a checksum over itself and the event before, which reveals changes and gaps.
+Only retention deletes events: the oldest ones.
 """
 
 import hashlib
@@ -17,7 +18,7 @@ from threading import Lock
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import select
+from sqlalchemy import Connection, func, select
 
 from data.formatting import utc_now
 from data.home import Home
@@ -65,6 +66,7 @@ class Event(StrEnum):
     VIEW_DELETED = "deleted a view"
     SETTING_CHANGED = "changed a setting"
     REVEALED = "revealed pseudonyms"
+    RETENTION_APPLIED = "deleted what is too old"
 
 
 _write_lock = Lock()
@@ -75,6 +77,16 @@ def record_event(home: Home, actor: str, action: Event, **details: Any) -> None:
 
     If the file cannot be written, as on a full disk, the program log gets the action only.
     """
+    line = _line(actor, action, details)
+    try:
+        path = _pending_path(home)
+        with _write_lock, path.open("a", encoding="utf-8", errors="replace") as file:
+            file.write(f"\n{line}\n")  # the last line could be incomplete
+    except OSError as error:
+        log.error("Could not write to the audit log (%s): %s.", error.strerror, action)
+
+
+def _line(actor: str, action: Event, details: Mapping[str, Any]) -> str:
     event = {
         "event_id": uuid.uuid4().hex,
         "occurred_at": utc_now().isoformat(),
@@ -82,13 +94,7 @@ def record_event(home: Home, actor: str, action: Event, **details: Any) -> None:
         "action": action.value,
         "details": {name: _truncate(value) for name, value in details.items() if _has_value(value)},
     }
-    line = json.dumps(event, ensure_ascii=False, default=str)
-    try:
-        path = _pending_path(home)
-        with _write_lock, path.open("a", encoding="utf-8", errors="replace") as file:
-            file.write(f"\n{line}\n")  # the last line could be incomplete
-    except OSError as error:
-        log.error("Could not write to the audit log (%s): %s.", error.strerror, action)
+    return json.dumps(event, ensure_ascii=False, default=str)
 
 
 _recent_denials: dict[tuple[str, str], float] = {}
@@ -124,24 +130,63 @@ def _flush_locked(engine: sa.Engine, home: Home) -> int:
     if not flushing_path.exists():
         return 0
     text = flushing_path.read_text(encoding="utf-8", errors="replace")
-    events = list(_parse_events(text.splitlines()))
     with write_transaction(engine) as con:
-        ids = [event["event_id"] for event in events]
-        existing_ids = set(
-            con.scalars(select(audit_event.c.event_id).where(audit_event.c.event_id.in_(ids)))
-        )
-        newest = select(audit_event.c.number, audit_event.c.checksum)
-        newest = newest.order_by(audit_event.c.number.desc()).limit(1)
-        number, checksum = (con.execute(newest).first() or (0, INITIAL_CHECKSUM))[:2]
-        rows = []
-        for event in events:
-            if event["event_id"] not in existing_ids:
-                number, checksum = number + 1, event_checksum(checksum, number + 1, event)
-                rows.append({**event, "number": number, "checksum": checksum})
-        if rows:
-            con.execute(sa.insert(audit_event), rows)
+        count = _append(con, text.splitlines())
     flushing_path.unlink()
+    return count
+
+
+def _append(con: Connection, lines: Iterable[str]) -> int:
+    """Store the events of the lines that are not stored yet; returns their number."""
+    events = list(_parse_events(lines))
+    ids = [event["event_id"] for event in events]
+    existing_ids = set(
+        con.scalars(select(audit_event.c.event_id).where(audit_event.c.event_id.in_(ids)))
+    )
+    newest = select(audit_event.c.number, audit_event.c.checksum)
+    newest = newest.order_by(audit_event.c.number.desc()).limit(1)
+    number, checksum = (con.execute(newest).first() or (0, INITIAL_CHECKSUM))[:2]
+    rows = []
+    for event in events:
+        if event["event_id"] not in existing_ids:
+            number, checksum = number + 1, event_checksum(checksum, number + 1, event)
+            rows.append({**event, "number": number, "checksum": checksum})
+    if rows:
+        con.execute(sa.insert(audit_event), rows)
     return len(rows)
+
+
+def count_older_events(con: Connection, cutoff: datetime) -> int:
+    """The events at the start of the log that are all older than the cutoff."""
+    return _older_events(con, cutoff)[0]
+
+
+def _older_events(con: Connection, cutoff: datetime) -> tuple[int, int]:
+    """How many events at the start of the log are older, and the number of the last of them."""
+    number = audit_event.c.number
+    newer = select(func.min(number)).where(audit_event.c.occurred_at >= cutoff)
+    first_newer = con.scalar(newer) or (con.scalar(select(func.max(number))) or 0) + 1
+    count = con.scalar(select(func.count()).select_from(audit_event).where(number < first_newer))
+    return count or 0, first_newer - 1
+
+
+def delete_older_events(engine: sa.Engine, home: Home, cutoff: datetime) -> int:
+    """Delete the events before the cutoff; an event says how many. Returns their number.
+
+    It also has the last checksum that goes, so that the rest of the chain can still be verified.
+    """
+    with home.exclusive_lock("audit-log"):
+        _flush_locked(engine, home)
+        with write_transaction(engine) as con:
+            count, last = _older_events(con, cutoff)
+            if count:
+                checksum = con.scalar(
+                    select(audit_event.c.checksum).where(audit_event.c.number == last)
+                )
+                details = {"events": count, "last_number": last, "checksum": checksum}
+                _append(con, [_line("Retention", Event.RETENTION_APPLIED, details)])
+                con.execute(sa.delete(audit_event).where(audit_event.c.number <= last))
+    return count
 
 
 def event_checksum(previous_checksum: str, number: int, event: Mapping[Any, Any]) -> str:
@@ -152,13 +197,31 @@ def event_checksum(previous_checksum: str, number: int, event: Mapping[Any, Any]
 
 
 def first_invalid_number(events: Iterable[Mapping[Any, Any]]) -> int | None:
-    """The first number at which the checksum chain is broken; takes all events, oldest first."""
-    checksum = INITIAL_CHECKSUM
-    for number, event in enumerate(events, start=1):
-        checksum = event_checksum(checksum, number, event)
-        if (event["number"], event["checksum"]) != (number, checksum):
-            return number
-    return None
+    """The first number at which the checksum chain is broken; takes all events, oldest first.
+
+    Where retention has deleted the events before the first one, a later event has the checksum
+    that goes before it.
+    """
+    number, checksum, unproven = 0, INITIAL_CHECKSUM, None
+    for event in events:
+        if number == 0 and event["number"] > 1:
+            unproven, number, checksum = event, event["number"], event["checksum"]
+        else:
+            number, checksum = number + 1, event_checksum(checksum, number + 1, event)
+            if (event["number"], event["checksum"]) != (number, checksum):
+                return number
+        if unproven and _proves_start(event, unproven):
+            unproven = None
+    return unproven["number"] if unproven else None
+
+
+def _proves_start(event: Mapping[Any, Any], first: Mapping[Any, Any]) -> bool:
+    """Whether an event records that all events before the first one were deleted."""
+    if event["action"] != Event.RETENTION_APPLIED:
+        return False
+    deleted, number = json.loads(event["details"]), first["number"]
+    is_before = deleted.get("last_number") == number - 1
+    return is_before and event_checksum(deleted["checksum"], number, first) == first["checksum"]
 
 
 def _parse_events(lines: Iterable[str]) -> Iterator[dict[str, Any]]:

@@ -105,6 +105,31 @@ setting = sa.Table(
     sa.Column("value", sa.String, nullable=False),  # JSON
 )
 
+# One row per snapshot that retention has removed and state: its counts, as in `state_count`.
+retained_count = sa.Table(
+    "retained_count",
+    metadata,
+    sa.Column("integration", sa.String, nullable=False),
+    sa.Column("taken_at", SnapshotTime, nullable=False),
+    sa.Column("provisioning_state", sa.String, nullable=False),
+    sa.Column("accounts", sa.BigInteger, nullable=False),
+    sa.Column("active", sa.BigInteger, nullable=False),
+    sa.Column("unmatched", sa.BigInteger, nullable=False),
+    sa.Column("oldest", SnapshotTime),
+)
+
+# The same as in `state_change`, and of the first snapshot that stays: the store has nothing to
+# compare it with.
+retained_change = sa.Table(
+    "retained_change",
+    metadata,
+    sa.Column("integration", sa.String, nullable=False),
+    sa.Column("taken_at", SnapshotTime, nullable=False),
+    sa.Column("from_state", sa.String),
+    sa.Column("to_state", sa.String),
+    sa.Column("accounts", sa.BigInteger, nullable=False),
+)
+
 RECORD_TABLES = (
     quarantined_file,
     exception,
@@ -113,6 +138,8 @@ RECORD_TABLES = (
     saved_view,
     setting,
     audit_event,
+    retained_count,
+    retained_change,
 )
-"""Actions and decisions of people, which no snapshot file contains. A rebuild copies them, and
-`integration.deletion_limit`."""
+"""Actions and decisions of people, and counts, which no snapshot file contains. A rebuild copies
+them, and `integration.deletion_limit`."""

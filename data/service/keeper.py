@@ -1,6 +1,7 @@
 """Keeps the store of a home open, complete and up to date with the inbox."""
 
 import logging
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -8,9 +9,11 @@ from threading import Event, Thread
 
 import sqlalchemy as sa
 
+from data.access.claims import ConfigError
 from data.formatting import count_of
 from data.home import Home, make_home_private
 from data.inbox.inbox import INBOX_POLL_SECONDS, load_failures, load_inbox
+from data.inbox.pull import secrets_path
 from data.inbox.schedule import run_scheduler
 from data.records.audit_log import flush_pending
 from data.service.active_store import (
@@ -21,6 +24,7 @@ from data.service.active_store import (
 from data.service.backup import make_requested_copy
 from data.service.instance import register_instance, running_instance, unregister_instance
 from data.service.rebuild import load_missing, open_or_rebuild
+from data.service.retention import delete_expired, read_retention
 from data.service.sample import prepare_sample
 from data.store.engine import restrict_file_access
 from data.store.errors import DiskFull, StoreError, StoreInUse
@@ -29,6 +33,9 @@ log = logging.getLogger("rollcall")
 
 SHUTDOWN_TIMEOUT = 5.0
 """Seconds for a pull to stop. A pull that is killed leaves nothing behind."""
+
+RETENTION_SECONDS = 24 * 3600
+"""Seconds between two looks at what is too old; the first one is at the start."""
 
 
 @contextmanager
@@ -53,7 +60,7 @@ def run_keeper(home: Home, address: str) -> Iterator[None]:
 
 def _keep_until_stopped(home: Home, address: str, stop: Event) -> None:
     """Report every error and try again: another process may end, a disk may get space."""
-    keeper = _Keeper(home, address)
+    keeper = Keeper(home, address)
     while not stop.is_set():
         try:
             keeper.run_once()
@@ -74,12 +81,15 @@ def _keep_until_stopped(home: Home, address: str, stop: Event) -> None:
 
 
 @dataclass
-class _Keeper:
+class Keeper:
+    """The one thread that writes into the store."""
+
     home: Home
     address: str
     engine: sa.Engine | None = None
     problem: str = ""
     sample_thread: Thread | None = None
+    retention_due: float = 0
 
     def run_once(self) -> None:
         """Open and complete the store, then load the inbox."""
@@ -99,6 +109,17 @@ class _Keeper:
         load_inbox(engine, self.home)
         self._load_sample_inbox()
         make_requested_copy(engine, self.home)
+        self._apply_retention(engine)
+
+    def _apply_retention(self, engine: sa.Engine) -> None:
+        """The start has checked the settings; a wrong one that somebody writes later is logged."""
+        if time.monotonic() < self.retention_due:
+            return
+        self.retention_due = time.monotonic() + RETENTION_SECONDS
+        try:
+            delete_expired(engine, self.home, read_retention(secrets_path()))
+        except ConfigError as error:
+            log.error("Nothing is deleted: %s", error)
 
     def _report_progress(self, done: int, total: int, message: str) -> None:
         if not done:

@@ -10,8 +10,9 @@ from sqlalchemy import Connection, func, select
 
 from data.inbox.quarantine import MISPLACED_FOLDER
 from data.records.tables import quarantined_file
-from data.schema import integration, snapshot, state_count
+from data.schema import integration, snapshot
 from data.states import FAILED_STATES, OPEN_STATES
+from queries.health.counts import counts
 from queries.health.snapshots import (
     account_totals,
     join_counts,
@@ -38,7 +39,7 @@ def integrations_as_of(con: Connection, scope: Period) -> pd.DataFrame:
     `usual_interval` is the median time between its last snapshots, NaT with fewer than three.
     """
     newest = newest_snapshots(scope.integration, scope.as_of).subquery("newest")
-    accounts = state_count.c.accounts
+    accounts = counts.c.accounts
     frame = read_frame(
         con,
         select(
@@ -85,7 +86,7 @@ def stale_integrations(integrations: pd.DataFrame, now: datetime) -> pd.Series:
 
 def daily_failed_by_integration(con: Connection, scope: Period) -> pd.DataFrame:
     """One row per integration and day: [integration, day, failed, accounts] at the day's end."""
-    snapshots, accounts = shown_snapshots(scope), state_count.c.accounts
+    snapshots, accounts = shown_snapshots(scope), counts.c.accounts
     return read_frame(
         con,
         select(

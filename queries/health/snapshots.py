@@ -11,13 +11,14 @@ import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection, and_, func, select
 
-from data.schema import integration, snapshot, state_count
+from data.schema import integration, snapshot
 from queries.filters import accounts_as_of
+from queries.health.counts import counts, moments
 from queries.owners import has_match_overrides, is_matched_by_override
 from queries.period import Period, day_column, local_date
 from queries.scope import in_integrations, is_past
 
-integration_id, taken_at = snapshot.c.integration_id, snapshot.c.taken_at
+taken_at = snapshot.c.taken_at
 
 
 def snapshot_span(
@@ -38,9 +39,10 @@ def newest_day(
 
 
 def oldest_day(con: Connection, integrations: Sequence[str], zone: str = "UTC") -> date | None:
-    """The day of the first snapshot; None without any."""
-    span = snapshot_span(con, integrations)
-    return local_date(span[0], zone) if span else None
+    """The day of the first counts, also of snapshots that retention has removed; None without."""
+    is_included = snapshots_until(integrations, None, moments)
+    first = con.scalar(select(func.min(moments.c.taken_at)).where(is_included))
+    return local_date(first, zone) if first else None
 
 
 def snapshot_times(con: Connection, scope: Period) -> list[datetime]:
@@ -68,31 +70,37 @@ def adjacent_snapshots(
 # ---- parts of queries ----------------------------------------------------------------------------
 
 
-def snapshots_until(integrations: Sequence[str], as_of: datetime | None) -> ColumnElement[bool]:
+def snapshots_until(
+    integrations: Sequence[str], as_of: datetime | None, rows: sa.FromClause = snapshot
+) -> ColumnElement[bool]:
     """Whether a snapshot is of the integrations and was taken by the moment."""
-    return and_(in_integrations(snapshot, integrations), is_past(taken_at, as_of))
+    return and_(in_integrations(rows, integrations), is_past(rows.c.taken_at, as_of))
 
 
-def newest_snapshots(integrations: Sequence[str], as_of: datetime | None) -> sa.Select[Any, Any]:
+def newest_snapshots(
+    integrations: Sequence[str], as_of: datetime | None, rows: sa.FromClause = snapshot
+) -> sa.Select[Any, Any]:
     """One row per integration: its last snapshot by the moment [integration_id, taken_at]."""
     return (
-        select(integration_id, func.max(taken_at).label("taken_at"))
-        .where(snapshots_until(integrations, as_of))
-        .group_by(integration_id)
+        select(rows.c.integration_id, func.max(rows.c.taken_at).label("taken_at"))
+        .where(snapshots_until(integrations, as_of, rows))
+        .group_by(rows.c.integration_id)
     )
 
 
 def shown_snapshots(scope: Period) -> sa.FromClause:
     """One row per day and integration: the snapshot that the day shows.
 
-    [day, integration_id, taken_at]; only days on which some integration has a snapshot.
+    [day, integration_id, taken_at]; only days on which some integration has a snapshot, or had one
+    that retention has removed.
     """
+    taken_at = moments.c.taken_at
     day = day_column(taken_at, scope.zone)
-    before_scope = newest_snapshots(scope.integration, scope.previous.as_of).add_columns(
+    before_scope = newest_snapshots(scope.integration, scope.previous.as_of, moments).add_columns(
         day_column(func.max(taken_at), scope.zone).label("day")
     )
     in_scope = (
-        newest_snapshots(scope.integration, scope.as_of)
+        newest_snapshots(scope.integration, scope.as_of, moments)
         .add_columns(day.label("day"))
         .where(taken_at >= scope.start)
         .group_by(day)
@@ -115,24 +123,24 @@ def shown_snapshots(scope: Period) -> sa.FromClause:
 
 def _snapshot_days(scope: Period) -> sa.FromClause:
     """One row per day of the scope on which a snapshot was taken."""
-    day = day_column(taken_at, scope.zone).label("day")
-    is_included = snapshots_until(scope.integration, scope.as_of)
-    in_days = select(day).where(is_included, taken_at >= scope.start, day <= scope.last)
+    day = day_column(moments.c.taken_at, scope.zone).label("day")
+    is_included = snapshots_until(scope.integration, scope.as_of, moments)
+    in_days = select(day).where(is_included, moments.c.taken_at >= scope.start, day <= scope.last)
     return in_days.distinct().subquery("days")
 
 
 # ---- counts, from the rollups --------------------------------------------------------------------
 
-state = state_count.c.provisioning_state
+state = counts.c.provisioning_state
 
 
 def join_counts(snapshots: sa.FromClause, *, outer: bool = False) -> sa.FromClause:
     """The snapshots [integration_id, taken_at] with their counts by state."""
     is_counted = and_(
-        state_count.c.integration_id == snapshots.c.integration_id,
-        state_count.c.taken_at == snapshots.c.taken_at,
+        counts.c.integration_id == snapshots.c.integration_id,
+        counts.c.taken_at == snapshots.c.taken_at,
     )
-    return snapshots.join(state_count, is_counted, isouter=outer)
+    return snapshots.join(counts, is_counted, isouter=outer)
 
 
 def total(
@@ -146,8 +154,7 @@ def total(
 
 def account_totals() -> list[ColumnElement[Any]]:
     """[accounts, active, unmatched]."""
-    counts = state_count.c
-    return [total(counts[name]).label(name) for name in ("accounts", "active", "unmatched")]
+    return [total(counts.c[name]).label(name) for name in ("accounts", "active", "unmatched")]
 
 
 def subtract_matched(
@@ -162,13 +169,13 @@ def subtract_matched(
         return frame
     rows = accounts_as_of(as_of)
     key = {"state": rows.c.provisioning_state, "integration": integration.c.name}[key_column]
-    counts = con.execute(
+    overrides = con.execute(
         select(key, func.count())
         .join_from(rows, integration, integration.c.integration_id == rows.c.integration_id)
         .where(in_integrations(rows, integrations), is_matched_by_override(rows, as_of))
         .group_by(key)
     )
-    matched = frame[key_column].map({row[0]: row[1] for row in counts}).fillna(0).astype(int)
+    matched = frame[key_column].map({row[0]: row[1] for row in overrides}).fillna(0).astype(int)
     return frame.assign(unmatched=frame["unmatched"] - matched)
 
 

@@ -13,9 +13,9 @@ import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy import Connection, and_, func, select
 
-from data.schema import snapshot, state_change, state_count
 from data.states import FAILED_STATES, OPEN_STATES, OPERATIONS, STATE_BY_NAME, STATES, state_names
 from queries.cache import cached
+from queries.health.counts import changes, counts
 from queries.health.integrations import daily_failed_by_integration, integrations_as_of
 from queries.health.snapshots import (
     account_totals,
@@ -86,10 +86,10 @@ def states_as_of(
     return subtract_matched(con, frame, "state", integrations, as_of)
 
 
-def _by_state(counts: Any, *keys: Any) -> sa.Select[*tuple[Any, ...]]:
+def _by_state(joined: Any, *keys: Any) -> sa.Select[*tuple[Any, ...]]:
     """One row per state and key, in order."""
-    oldest = func.min(state_count.c.oldest).label("oldest")
-    query = select(*keys, state.label("state"), *account_totals(), oldest).select_from(counts)
+    oldest = func.min(counts.c.oldest).label("oldest")
+    query = select(*keys, state.label("state"), *account_totals(), oldest).select_from(joined)
     return query.group_by(*keys, state).order_by(*keys, state)
 
 
@@ -149,32 +149,25 @@ def failure_rates(con: Connection, scope: Period) -> pd.DataFrame:
 
 def _daily_transitions(con: Connection, scope: Period) -> pd.DataFrame:
     """One row per day with transitions, which is the index: ["update new", "update settled", …]."""
-    changes = state_change.c
-    first_taken_at = func.min(snapshot.c.taken_at).label("taken_at")
-    first = select(snapshot.c.integration_id, first_taken_at).group_by(snapshot.c.integration_id)
-    first = first.subquery("first")
-    day = day_column(changes.taken_at, scope.zone)
+    change = changes.c
+    day = day_column(change.taken_at, scope.zone)
     columns = []
     for name in OPERATIONS:
         failed = state_names(phase="failed", operation=name)
-        in_operation = changes.from_state.in_([s.name for s in STATES if s.operation == name])
-        settles = and_(in_operation, changes.to_state.in_(state_names(phase="settled")))
+        in_operation = change.from_state.in_([s.name for s in STATES if s.operation == name])
+        settles = and_(in_operation, change.to_state.in_(state_names(phase="settled")))
         for measure, condition in (
-            ("new", changes.to_state.in_(failed)),
+            ("new", change.to_state.in_(failed)),
             ("settled", settles),
-            ("resolved", changes.from_state.in_(failed)),
+            ("resolved", change.from_state.in_(failed)),
         ):
-            columns.append(total(changes.accounts, condition).label(f"{name} {measure}"))
-    is_after_first = and_(
-        first.c.integration_id == changes.integration_id, changes.taken_at > first.c.taken_at
-    )
+            columns.append(total(change.accounts, condition).label(f"{name} {measure}"))
     query = (
         select(day.label("day"), *columns)
-        .join_from(state_change, first, is_after_first)
         .where(
-            scope.includes(state_change),
-            changes.taken_at >= scope.start,
-            scope.is_past(changes.taken_at),
+            scope.includes(changes),
+            change.taken_at >= scope.start,
+            scope.is_past(change.taken_at),
             day <= scope.last,
         )
         .group_by(day)
