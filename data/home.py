@@ -95,7 +95,7 @@ class Home:
 
     @property
     def removed(self) -> Path:
-        """Files that a person removed or replaced. Nothing is ever deleted."""
+        """Files that a person removed or replaced. Only retention deletes them."""
         return self.root / "removed"
 
     @property

@@ -20,7 +20,7 @@ from sqlalchemy import Engine, delete, select
 
 from data.files.naming import SnapshotFile
 from data.history.load import LoadResult, load, refresh_sign_ins
-from data.history.remove import remove_snapshot
+from data.history.remove import remove_older, remove_snapshot
 from data.history.since import PREVIOUS_COLUMNS
 from data.home import Home, current_home
 from data.inbox.actions import withdraw_snapshot
@@ -46,6 +46,9 @@ from data.schema import (
 from data.service.rebuild import rebuild
 from data.states import STATE_BY_NAME, STATE_NAMES
 from data.store.engine import close_store, open_store
+from queries.health.integrations import daily_failed_by_integration
+from queries.health.trends import daily_failures, daily_states
+from queries.period import Period
 
 START = datetime(2026, 1, 1)
 
@@ -226,6 +229,41 @@ def test_removing_a_snapshot_undoes_its_load(
         for file in rest[-1:]:
             refresh_sign_ins(engine, file)
         assert contents(engine) == in_order(rest)
+
+
+def day_counts(engine: Engine, moments: list[datetime]) -> list[Any]:
+    """What Health shows per day."""
+    scope = Period(moments[0].date(), moments[-1].date())
+    with engine.connect() as con:
+        states = daily_states(con, scope)
+        failures = daily_failures(con, scope, states)
+        by_integration = daily_failed_by_integration(con, scope)
+    states = states.loc[states["accounts"] > 0, ["day", "state", "accounts", "active", "unmatched"]]
+    return [frame.to_dict("records") for frame in (states, failures, by_integration)]
+
+
+@settings(some, max_examples=3)
+@given(histories, st.data())
+def test_removing_older_snapshots_leaves_the_rest_and_the_counts_of_all_days(
+    days: list[list[dict[str, Any]]], data: st.DataObject
+) -> None:
+    with TemporaryDirectory() as folder, a_store() as engine:
+        files = History(Path(folder), days).files
+        moments = [file.taken_at for file in files]
+        load_all(engine, files)
+        before = [stored_accounts(engine, moment) for moment in moments]
+        counts, removed = day_counts(engine, moments), 0
+        for first in sorted(data.draw(st.sets(st.sampled_from(range(len(days))), max_size=2))):
+            assert remove_older(engine, "app", moments[first]) == first - removed
+            removed = first
+        rest = moments[removed:]
+        assert [stored_accounts(engine, moment) for moment in rest] == before[removed:]
+        assert contents(engine) == in_order(files[removed:])
+        assert day_counts(engine, moments) == counts
+        with engine.connect() as con:
+            versions = select(account_version.c.account_key)
+            is_left = account.c.account_key.not_in(versions)
+            assert not con.scalars(select(account.c.account_id).where(is_left)).all()
 
 
 @some

@@ -67,9 +67,9 @@ def remove_older(engine: sa.Engine, integration_name: str, first: datetime) -> i
     Returns their number: 0 where the first to stay is not loaded.
     """
     with write_connection(engine) as con, staging_tables(con), con.begin():
-        if not (stays := find_snapshot(con, integration_name, first)):
+        if not (first_left := find_snapshot(con, integration_name, first)):
             return 0
-        integration_id = stays.integration_id
+        integration_id = first_left.integration_id
         is_older = snapshot.c.integration_id == integration_id, snapshot.c.taken_at < first
         older = con.execute(select(snapshot).where(*is_older).order_by(snapshot.c.taken_at)).all()
         if not older:

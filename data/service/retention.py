@@ -96,7 +96,7 @@ def find_expired(
         snapshots = _old_snapshots(con, _cutoff(now, retention.snapshot_days))
         events = count_older_events(con, _cutoff(now, retention.audit_days))
     files = _expired_files(home, _cutoff(now, retention.removed_file_days))
-    return Expired({old.name: old.count for old in snapshots if old.count}, files, events)
+    return Expired({old.name: old.older for old in snapshots if old.older}, files, events)
 
 
 def delete_expired(
@@ -110,10 +110,10 @@ def delete_expired(
     expired = find_expired(engine, home, retention, now)
     with engine.connect() as con:
         snapshots = _old_snapshots(con, _cutoff(now, retention.snapshot_days))
-    for name, first, count in snapshots:
-        if count or older_files(home, name, first):
+    for name, first, older in snapshots:
+        if older or older_files(home, name, first):
             delete_older_snapshots(engine, home, name, first)
-            _record(home, integration=name, snapshots=count, before=first.isoformat())
+            _record(home, integration=name, snapshots=older, before=first.isoformat())
     for path in expired.files:
         path.unlink(missing_ok=True)
     if expired.files:
@@ -135,7 +135,7 @@ class _OldSnapshots(NamedTuple):
 
     name: str
     first: datetime
-    count: int
+    older: int
 
 
 def _old_snapshots(con: Connection, cutoff: datetime) -> list[_OldSnapshots]:
@@ -143,8 +143,8 @@ def _old_snapshots(con: Connection, cutoff: datetime) -> list[_OldSnapshots]:
     taken_at = snapshot.c.taken_at
     newest = func.max(taken_at)
     first = func.coalesce(func.min(taken_at).filter(taken_at >= cutoff), newest)
-    count = func.count().filter(taken_at < cutoff) - case((newest < cutoff, 1), else_=0)
-    query = select(integration.c.name, first, count).join_from(
+    older = func.count().filter(taken_at < cutoff) - case((newest < cutoff, 1), else_=0)
+    query = select(integration.c.name, first, older).join_from(
         snapshot, integration, integration.c.integration_id == snapshot.c.integration_id
     )
     return [_OldSnapshots(*row) for row in con.execute(query.group_by(integration.c.name))]

@@ -1,9 +1,11 @@
 """The counts of snapshots: of those in the store, and of those that retention has removed."""
 
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select
 
 from data.records.tables import retained_change, retained_count
 from data.schema import (
@@ -12,6 +14,7 @@ from data.schema import (
     state_change,
     state_count,
 )
+from queries.scope import in_integrations
 
 first_snapshot = (
     select(snapshot.c.integration_id, func.min(snapshot.c.taken_at).label("taken_at"))
@@ -55,8 +58,19 @@ changes = sa.union_all(
 ).subquery("changes")
 """One row per snapshot and change of state. The first snapshot of all has none."""
 
+_removed_moments = _retained(retained_count, "taken_at").where(_is_removed)
+
 moments = sa.union(
-    select(snapshot.c.integration_id, snapshot.c.taken_at),
-    _retained(retained_count, "taken_at").where(_is_removed),
+    select(snapshot.c.integration_id, snapshot.c.taken_at), _removed_moments
 ).subquery("moments")
 """One row per snapshot."""
+
+
+def has_only_counts(con: Connection, integrations: Sequence[str], moment: datetime) -> bool:
+    """Whether retention has removed the snapshot that an integration shows at the moment."""
+    shown = _removed_moments.where(
+        retained_count.c.taken_at <= moment,
+        first_snapshot.c.taken_at > moment,
+        in_integrations(integration, integrations),
+    )
+    return con.execute(shown.limit(1)).first() is not None

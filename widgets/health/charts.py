@@ -157,7 +157,7 @@ def draw(chart: Chart, data: HealthData) -> None:
         )
     points = event.selection.points if can_open else []
     if points and points[0].get("customdata"):
-        open_mark(mark_from(points[0]["customdata"]), data.scope)
+        open_mark(mark_from(points[0]["customdata"]), data)
 
 
 def _picture_text(chart: Chart, data: HealthData) -> dict[str, str]:

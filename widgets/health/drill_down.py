@@ -1,7 +1,9 @@
 """From a mark of a chart to the page that shows what it counts."""
 
 from datetime import date
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
+
+import streamlit as st
 
 from data.access.roles import Permission
 from data.states import FAILED_STATES, STATE_BY_NAME, UNSETTLED_STATES
@@ -11,6 +13,7 @@ from queries.period import Period, day_end
 from server.session import current_principal
 from widgets import timezone
 from widgets.address import go_to, group_params
+from widgets.health.health_data import HealthData
 from widgets.health.marks import Mark
 
 LINKED_PERMISSIONS = {Permission.USERS, Permission.CHANGES, Permission.SNAPSHOTS}
@@ -31,9 +34,13 @@ def can_open_marks() -> bool:
     return current_principal().permissions >= LINKED_PERMISSIONS
 
 
-def open_mark(mark: Mark, scope: Period) -> NoReturn:
+def open_mark(mark: Mark, data: HealthData) -> None:
     """Show what a mark counts."""
-    page, params = address_of(mark, scope)
+    moment = _filters(mark, data.scope).as_of
+    if mark.day and moment and data.has_only_counts(moment):
+        st.caption("Retention has deleted the snapshots of this day. Only their counts are left.")
+        return
+    page, params = address_of(mark, data.scope)
     go_to(page, timezone.with_zone(params))
 
 

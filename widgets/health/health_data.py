@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from data.states import FAILED_STATES
 from queries.health.backlog import backlog, open_jobs_by_start
+from queries.health.counts import has_only_counts
 from queries.health.durations import Durations, duration_trend, durations
 from queries.health.failure_reasons import failure_reasons
 from queries.health.integrations import quarantined_files_by_day
@@ -59,6 +60,10 @@ class HealthData:
         """As `backlog`, now."""
         open_jobs = open_jobs_by_start(self._con, self.scope.integration, self.scope.as_of)
         return backlog(open_jobs, self.now)
+
+    def has_only_counts(self, moment: datetime) -> bool:
+        """As `has_only_counts`, of the scope."""
+        return has_only_counts(self._con, self.scope.integration, moment)
 
     @cached_property
     def durations(self) -> dict[str, Durations]:
