@@ -23,6 +23,13 @@ lint: .venv/development ## check format, code, types and import direction
 audit: .venv/development ## check the pinned packages for known vulnerabilities
 	@.venv/bin/python .ci/audit
 
+sbom: .venv/development ## list the components of the app and of the image as CycloneDX in build/sbom
+	@SOURCE_DATE_EPOCH=$(EPOCH) .venv/bin/python .ci/sbom build/sbom
+
+wheel: .venv/development ## build the wheel into build/wheel; the same files give the same bytes
+	@rm -rf build/lib build/wheel
+	@umask 022 && SOURCE_DATE_EPOCH=$(EPOCH) .venv/bin/python -c "$(BUILD_WHEEL)"
+
 format: .venv/development ## format the code and sort its imports
 	.venv/bin/ruff check --select I --fix
 	.venv/bin/ruff format
@@ -44,6 +51,10 @@ clean: ## remove the environment and the caches, but not the data in var/
 COMPILE = .venv/bin/uv pip compile pyproject.toml --group build --quiet $${UPGRADE:+--upgrade} \
 	--universal --python-version 3.11 --generate-hashes --no-annotate \
 	--custom-compile-command "make requirements"
+
+# The time of the last commit stands for all times in what is built.
+EPOCH = $${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct 2>/dev/null || echo 315532800)}
+BUILD_WHEEL = from setuptools import build_meta as b; b.build_wheel('build/wheel')
 
 # Stamp files in .venv record what is installed, so that nothing is installed twice.
 # Build isolation is off, because it would download a setuptools without a hash to check.
@@ -120,4 +131,4 @@ proxy:
 			--no-install-recommends nginx-light </dev/null || true; \
 	fi
 
-.PHONY: help run test lint audit format bench requirements clean browser server proxy
+.PHONY: help run test lint audit sbom wheel format bench requirements clean browser server proxy

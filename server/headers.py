@@ -41,7 +41,7 @@ def content_policy() -> str:
         f"default-src 'self'; script-src 'self' {sources}; style-src 'self' 'unsafe-inline'; "
         "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; "
         "worker-src 'self' blob:; frame-src 'self'; frame-ancestors 'none'; object-src 'none'; "
-        "base-uri 'self'; form-action 'self'"
+        "base-uri 'none'; form-action 'self'"
     )
 
 
@@ -59,7 +59,7 @@ def with_headers(send: Send, *, is_asset: bool, origin: str) -> Send:
             if origin and "Access-Control-Allow-Credentials" in headers:
                 headers["Access-Control-Allow-Origin"] = origin  # Streamlit names localhost
             if origin.startswith("https://"):
-                headers["Strict-Transport-Security"] = "max-age=31536000"
+                headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
                 _make_cookies_secure(headers)
         await send(message)
 

@@ -400,9 +400,11 @@ def test_every_response_has_security_headers(client: Client) -> None:
         assert answer.headers["cache-control"] == "no-store"
         assert answer.headers["x-frame-options"] == "DENY"
         assert answer.headers["x-content-type-options"] == "nosniff"
-        assert answer.headers["strict-transport-security"]
+        assert answer.headers["strict-transport-security"].endswith("; includeSubDomains")
+        assert answer.headers["referrer-policy"] == "same-origin"
         policy = answer.headers["content-security-policy"]
-        assert "frame-ancestors 'none'" in policy
+        for closed in ("frame-ancestors", "object-src", "base-uri"):
+            assert f"{closed} 'none'" in policy
         assert "unsafe-eval" not in policy
         for sent in answer.headers.get_list("set-cookie"):
             assert sent.endswith("; Secure")
