@@ -59,3 +59,39 @@ def test_the_bills_of_materials_list_every_pinned_package_and_are_reproducible(
     names = Counter(c["name"] for c in image["components"])
     assert names["numpy"] == 1, "of two pinned versions, the one for the image's Python"
     assert not names["colorama"], "only for Windows"
+
+
+# ---- docs/asvs.md --------------------------------------------------------------------------------
+
+CHAPTERS = [27, 11, 19, 10, 9, 35, 18, 7, 7, 29, 14, 9, 13, 9, 13, 16, 7]
+"""Requirements of ASVS 5.0.0 at levels 1 and 2, by chapter."""
+VERDICTS = ("met", "not applicable", "open")
+ASVS = (ROOT / "docs" / "asvs.md").read_text(encoding="utf-8")
+ROWS = re.findall(r"^\| V(\d+)\.(\d+)\.(\d+) \| (.+) \| \*\*(.+?)\*\* \| (.+) \|$", ASVS, re.M)
+
+
+def test_every_requirement_of_asvs_is_listed_once_in_order_with_a_verdict() -> None:
+    numbers = [tuple(map(int, row[:3])) for row in ROWS]
+    assert numbers == sorted(set(numbers))
+    assert Counter(chapter for chapter, _, _ in numbers) == dict(enumerate(CHAPTERS, start=1))
+    assert {verdict for *_, verdict, _ in ROWS} == set(VERDICTS)
+    assert ASVS.count("\n| V") == len(ROWS) + len(CHAPTERS), "every row has this form"
+
+
+def test_the_counts_of_asvs_are_those_of_its_rows() -> None:
+    verdicts = Counter((row[0], row[4]) for row in ROWS)
+    counts = re.findall(r"^\| V(\d+) .+ \| (\d+) \| (\d+) \| (\d+) \| (\d+) \|$", ASVS, re.M)
+    for chapter, total, *by_verdict in counts:
+        assert [int(count) for count in by_verdict] == [verdicts[chapter, v] for v in VERDICTS]
+        assert sum(map(int, by_verdict)) == int(total) == CHAPTERS[int(chapter) - 1]
+    sums = [sum(int(row[n]) for row in counts) for n in range(1, 5)]
+    assert f"| together | {' | '.join(map(str, sums))} |" in ASVS
+
+
+def test_every_test_and_file_that_asvs_names_exists() -> None:
+    for *number, _, verdict, because in ROWS:
+        named = re.findall(r"`([\w.]+(?:/[\w.-]+)+)(?:::(\w+))?`", because)
+        assert named or verdict != "met", number
+        for path, test in named:
+            text = (ROOT / path).read_text(encoding="utf-8")
+            assert not test or f"def {test}(" in text, (path, test)
