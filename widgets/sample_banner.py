@@ -24,9 +24,9 @@ def show_sample_banner() -> None:
     if not is_sample():
         return
     with _banner():
-        more = " Its history is loading." if is_sample_incomplete() else ""
-        text = f":material/science: You are looking at sample data.{more}"
-        st.markdown(text, width="content")
+        is_loading = is_sample_incomplete()
+        text = "Sample data; its history is loading." if is_loading else "This is sample data."
+        st.markdown(f":material/science: {text}", width="content")
         _link_to_upload("Upload your own")
         if current_principal().is_allowed_everywhere(Permission.REMOVE_SNAPSHOTS):
             st.button("Remove", type="tertiary", key="remove_sample", on_click=_ask_to_remove)

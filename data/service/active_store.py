@@ -77,10 +77,9 @@ def store_status(home: Home) -> StoreStatus:
     except StoreError as error:
         return StoreStatus("failed", str(error))
     loaded = _sample_size() - active.missing_snapshots
-    newest_day = SAMPLE_INTEGRATIONS + 1  # with the directory; history follows while pages are read
-    if loaded < newest_day:
+    if loaded < SAMPLE_INTEGRATIONS:  # people and history follow while pages are read
         message = "Creating sample data. This happens once."
-        return StoreStatus("making the sample", message, loaded, newest_day)
+        return StoreStatus("making the sample", message, loaded, SAMPLE_INTEGRATIONS)
     return status
 
 

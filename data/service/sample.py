@@ -12,6 +12,7 @@ from data.history.load import load
 from data.home import Home
 from data.inbox.inbox import load_inbox, put_into_inbox
 from data.records.exceptions import FindingKey, RiskException, add_exceptions
+from data.sample.directory import NAME
 from data.sample.files import write_sample
 from data.service import active_store as active
 from data.service.active_store import active_store
@@ -70,8 +71,8 @@ def _is_recent(file: SnapshotFile, until: datetime) -> bool:
 
 
 def _load_newest_first(home: Home, files: list[SnapshotFile]) -> bool:
-    """False where the sample is no longer shown."""
-    for file in reversed(files):
+    """False where the sample is no longer shown. Of a day, the apps come before the people."""
+    for file in sorted(files, key=lambda f: (f.taken_at, f.integration != NAME), reverse=True):
         seen = active_store(home)
         if not seen.is_sample:
             return False
