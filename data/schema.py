@@ -146,7 +146,7 @@ integration = sa.Table(
 snapshot = sa.Table(
     "snapshot",
     metadata,
-    sa.Column("snapshot_id", sa.BigInteger, nullable=False),
+    sa.Column("snapshot_id", sa.BigInteger, nullable=False),  # random: of one load, never of two
     sa.Column("integration_id", sa.Integer, nullable=False),
     sa.Column("taken_at", SnapshotTime, nullable=False),
     sa.Column("loaded_at", sa.DateTime, nullable=False),

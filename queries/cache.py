@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Hashable
-from datetime import datetime
 from threading import Lock
 from typing import TypeVar, cast
 from weakref import WeakKeyDictionary
@@ -57,17 +56,18 @@ def _minute_if_relative(*args: object) -> int:
     return int(time.monotonic() // 60) if depends_on_now else 0
 
 
-def store_revision(con: Connection) -> tuple[int | datetime | None, ...]:
+def store_revision(con: Connection) -> tuple[int | None, ...]:
     """A value that changes with every load, quarantined file, match override, note and setting.
 
-    It consists of counts, sums and of the latest times (naive UTC).
+    It consists of counts and sums of numbers that do not occur twice. The latest time would be the
+    same after a change while the clock is behind.
     """
-    loaded = select(func.count(), func.max(snapshot.c.loaded_at)).select_from(snapshot)
-    quarantined = select(func.count(), func.max(quarantined_file.c.quarantined_at)).select_from(
-        quarantined_file
-    )
-    decided = (
-        select(func.count(), func.max(kind.made_at), func.max(kind.table.c.withdrawn_at))
+    loaded = select(func.sum(snapshot.c.snapshot_id))
+    file = quarantined_file.c
+    moved = func.concat(file.integration, "/", file.file_name, file.status, file.quarantined_at)
+    quarantined = select(func.sum(digest_of(moved)))
+    decided = (  # none is ever deleted
+        select(func.count(), func.count(kind.table.c.withdrawn_at)).select_from(kind.table)
         for kind in (MATCH_OVERRIDES, NOTES)
     )
     people = select(func.count(), func.sum(person.c.person_key)).select_from(person)

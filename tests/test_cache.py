@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
 
-from builders import TODAY, YESTERDAY, Deliveries, an_account
+import pytest
+from builders import TODAY, YESTERDAY, Deliveries, a_snapshot_file, an_account
 from sqlalchemy import Connection, Engine
 
+from data.files.naming import SnapshotFile
+from data.history.load import load
+from data.history.remove import remove_snapshot
+from data.inbox.quarantine import record_quarantined
+from data.records.decisions import NOTES
+from data.records.notes import NamedAccount, save_note
 from queries.cache import cached
 from queries.filters import Filters
 
@@ -41,6 +50,44 @@ def test_loading_and_removing_a_snapshot_expire_results(
         with store.connect() as con:
             query(con, "a")
     assert calls == ["a", "a", "a"]
+
+
+def test_a_change_expires_results_while_the_clock_is_behind(
+    store: Engine, snapshots: Deliveries, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long_ago = datetime(2001, 1, 1)
+    first, second = (NamedAccount("figma", name) for name in ("ada", "bob"))
+    folder = tmp_path / "figma"
+    for day in (YESTERDAY, TODAY):
+        snapshots.take(an_account(), at=day)
+    record_quarantined(store, folder / "a.csv", "rejected", "It is empty.")
+    save_note(store, [first, second], "Checked.", "Ada")
+    NOTES.withdraw(store, [first._asdict()], "Ada")
+    for module in ("data.history.load", "data.inbox.quarantine"):
+        monkeypatch.setattr(f"{module}.utc_now", lambda: long_ago)
+    record_quarantined(store, folder / "b.csv", "rejected", "It is empty.")
+
+    def replace_old() -> None:
+        path = a_snapshot_file(tmp_path, [an_account(active_in_app=False)], at=YESTERDAY)
+        load(store, SnapshotFile(path, "figma", YESTERDAY), replace=True, confirmed=True)
+
+    def remove_and_load() -> None:
+        remove_snapshot(store, "figma", YESTERDAY)
+        snapshots.take(an_account(roles=["Owner"]), at=YESTERDAY)
+
+    changes: tuple[Callable[[], object], ...] = (
+        replace_old,
+        remove_and_load,
+        lambda: record_quarantined(store, folder / "b.csv", "on hold", "It is short."),
+        lambda: NOTES.withdraw(store, [second._asdict()], "Ada", at=long_ago),
+    )
+    for change in changes:
+        calls, query = counting()
+        for act in (lambda: None, change):
+            act()
+            with store.connect() as con:
+                query(con, "a")
+        assert len(calls) == 2, change
 
 
 def test_a_reader_of_an_old_state_gets_no_newer_result(

@@ -1,6 +1,7 @@
 """Loads one snapshot file into the store, in one transaction."""
 
 import json
+import secrets
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import cache
@@ -292,7 +293,7 @@ def write_snapshot(session: LoadSession, changes: StagedChanges) -> int:
         delete_snapshot(con, session.loaded_snapshot)
         delete_retained_changes(con, span.integration_id, span.taken_at)
     flagged = _count_flagged(con, span)
-    snapshot_id = con.scalar(select(func.coalesce(func.max(snapshot.c.snapshot_id), 0) + 1))
+    snapshot_id = secrets.randbits(62)  # no other load has it, whatever was removed in between
     if counts.rejected or counts.repeats.conflicting:
         rows = select(
             sa.literal(snapshot_id, sa.BigInteger).label("snapshot_id"), *stage_rejected.c
