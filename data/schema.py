@@ -276,7 +276,7 @@ state_count = sa.Table(
     sa.Column("entered", sa.BigInteger, nullable=False),  # since the previous snapshot
     sa.Column("left", sa.BigInteger, nullable=False),  # left the state or were removed
     sa.Column("changed", sa.BigInteger, nullable=False),  # were listed before, with other content
-    sa.Column("oldest", SnapshotTime),  # earliest `state_since`; NULL: settled, or no accounts
+    sa.Column("oldest", SnapshotTime),  # earliest `attempt_since`; NULL: settled, or none
 )
 
 # One row per snapshot and change of state; NULL stands for accounts that are not listed.

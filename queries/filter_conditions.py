@@ -58,7 +58,7 @@ def is_open(is_longer: bool) -> Condition:
     ) -> ColumnElement[bool]:
         end = as_of or utc_now()
         start = end - min(duration, end - datetime(1, 1, 1))
-        since = rows.c.state_since
+        since = rows.c.attempt_since
         return and_(
             rows.c.provisioning_state.in_(OPEN_STATES),
             since < start if is_longer else since >= start,

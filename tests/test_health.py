@@ -324,7 +324,7 @@ def test_reasons_are_counted_by_code_then_by_text_most_first(
 # ---- the oldest wait ----------------------------------------------------------------------------
 
 
-def test_the_oldest_wait_began_when_the_account_came_into_its_state(
+def test_the_oldest_wait_began_when_its_job_opened(
     snapshots: Deliveries, con: Connection
 ) -> None:
     for day, state, reason in (
@@ -336,12 +336,12 @@ def test_the_oldest_wait_began_when_the_account_came_into_its_state(
     assert oldest(con) == TUESDAY
 
 
-def test_a_wait_ends_where_the_next_step_begins(snapshots: Deliveries, con: Connection) -> None:
+def test_a_wait_ends_where_the_job_fails_and_lasts_from_step_to_step(snapshots: Deliveries, con: Connection) -> None:
     for day, state in zip(
         days, ("Update awaiting", "Update failed", "Update awaiting", "Update ongoing"), strict=True
     ):
         snapshots.take(*in_states(state), at=day)
-    assert oldest(con) == THURSDAY
+    assert oldest(con) == WEDNESDAY
 
 
 def test_an_account_that_waits_since_the_first_snapshot_waits_since_then(

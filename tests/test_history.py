@@ -581,7 +581,7 @@ def check_since_columns(engine: Engine, history: History) -> None:
         oldest_by_state: dict[str, Any] = {}
         for name, state in states.items():
             if OPERATION[state]:
-                since = expected[name]["state_since"]
+                since = expected[name]["attempt_since"]
                 oldest_by_state[state] = min(since, oldest_by_state.get(state, since))
         assert {row[0]: row[1] for row in oldest} == oldest_by_state
 

@@ -83,14 +83,15 @@ def delete_job_ends(con: Connection, integration_id: int, since: datetime) -> No
 def recompute_oldest(con: Connection, integration_id: int, since: datetime) -> None:
     """Update `state_count.oldest` of the integration's snapshots from a moment on.
 
-    Of the periods in a state that start at the same moment, only the longest is looked at: it
+    Of the periods in a state that start at the same moments, only the longest is looked at: it
     covers every snapshot that any of them covers, and there are few of these.
     """
     state = version.c.provisioning_state
+    keys = state, version.c.state_since, version.c.attempt_since
     periods = (
-        select(state, version.c.state_since, func.max(version.c.valid_to).label("until"))
+        select(*keys, func.max(version.c.valid_to).label("until"))
         .where(version.c.integration_id == integration_id, state.in_(UNSETTLED_STATES))
-        .group_by(state, version.c.state_since)
+        .group_by(*keys)
         .subquery("periods")
     )
     counts = state_count.alias("counts")
@@ -101,7 +102,7 @@ def recompute_oldest(con: Connection, integration_id: int, since: datetime) -> N
     )
     key = (counts.c.taken_at, counts.c.provisioning_state)
     oldest = (
-        select(*key, func.min(periods.c.state_since).label("oldest"))
+        select(*key, func.min(periods.c.attempt_since).label("oldest"))
         .select_from(counts.outerjoin(periods, is_within))
         .where(counts.c.integration_id == integration_id, counts.c.taken_at >= since)
         .group_by(*key)
@@ -188,7 +189,7 @@ def _account_counts(accounts: sa.FromClause) -> sa.Select[Any]:
         accounts=func.count(),
         active=func.count().filter(accounts.c.active_in_app),
         unmatched=func.count().filter(~is_matched(accounts)),
-        oldest=case((is_unsettled, func.min(accounts.c.state_since))),
+        oldest=case((is_unsettled, func.min(accounts.c.attempt_since))),
     ).group_by(state)
 
 

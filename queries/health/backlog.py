@@ -1,4 +1,4 @@
-"""How long open jobs have been in their state."""
+"""How long jobs have been open."""
 
 from datetime import datetime, timedelta
 
@@ -33,10 +33,10 @@ def age_bounds(age: str) -> tuple[timedelta | None, timedelta | None]:
 def open_jobs_by_start(
     con: Connection, integrations: tuple[str, ...], as_of: datetime | None
 ) -> pd.DataFrame:
-    """One row per state and its start: [state, since, accounts] at the moment."""
+    """One row per state and start of the job: [state, since, accounts] at the moment."""
     filters = Filters(integration=integrations, state=OPEN_STATES, as_of=as_of)
     rows = accounts_as_of(as_of, all_columns=False)
-    state, since = rows.c.provisioning_state.label("state"), rows.c.state_since.label("since")
+    state, since = rows.c.provisioning_state.label("state"), rows.c.attempt_since.label("since")
     return read_frame(
         con,
         select(state, since, func.count().label("accounts"))

@@ -67,8 +67,8 @@ def trends(con: Connection, scope: Period) -> Trends:
 def daily_states(con: Connection, scope: Period) -> pd.DataFrame:
     """One row per day and state: [day, state, accounts, active, unmatched, oldest] at its end.
 
-    `oldest` is when the account that has been in the state longest entered it (naive UTC), NaT for
-    settled states.
+    `oldest` is when the oldest of its open jobs opened, or failed (naive UTC); NaT for settled
+    states.
     """
     snapshots = shown_snapshots(scope)
     return read_frame(con, _by_state(join_counts(snapshots), snapshots.c.day))
@@ -94,7 +94,7 @@ def _by_state(joined: Any, *keys: Any) -> sa.Select[*tuple[Any, ...]]:
 
 
 def oldest_open_since(states: pd.DataFrame) -> datetime | None:
-    """When the oldest open job entered its state (naive UTC); None without open jobs."""
+    """When the oldest open job opened (naive UTC); None without open jobs."""
     oldest = states.loc[states["state"].isin(OPEN_STATES), "oldest"].min()
     return None if pd.isna(oldest) else oldest
 

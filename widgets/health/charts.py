@@ -74,7 +74,7 @@ FAILURE_RATE = Chart(
 BACKLOG = Chart(
     "backlog",
     "Age of open jobs",
-    "Time in the current state.",
+    "Time since the job opened, awaiting and ongoing together.",
     headline=lambda data: captions.backlog_headline(data.backlog),
     figures={"Age": lambda data: figures.backlog_figure(data.backlog)},
     frame=lambda data: data.backlog,
