@@ -332,7 +332,7 @@ def test_loading_without_fingerprints_gives_the_same_store(
                 row_fingerprint, account, is_same_account(account, row_fingerprint)
             )
             with engine.connect() as con:
-                rejected = con.execute(select(rejected_row)).all()
+                rejected = con.execute(select(*rejected_row.c[1:])).all()
                 fingerprints = con.execute(named).all()
             outcomes.append((contents(engine), sorted(map(str, [*rejected, *fingerprints]))))
     assert outcomes[0] == outcomes[1]
