@@ -101,7 +101,7 @@ def state_at(person: Person, at: datetime) -> str | None:
 
 
 def waits_since(person: Person, at: datetime) -> datetime:
-    """The first day of the unbroken row of days, up to the moment, with the open job of the last."""
+    """The first day of the unbroken row of days, up to the moment, with its job open."""
     since, job = at, (state_at(person, at) or "").split()[0]
     for day, state in zip(DAYS[::-1], person.states[::-1], strict=True):
         if day <= at and not (state in OPEN_STATES and state.startswith(job)):

@@ -324,9 +324,7 @@ def test_reasons_are_counted_by_code_then_by_text_most_first(
 # ---- the oldest wait ----------------------------------------------------------------------------
 
 
-def test_the_oldest_wait_began_when_its_job_opened(
-    snapshots: Deliveries, con: Connection
-) -> None:
+def test_the_oldest_wait_began_when_its_job_opened(snapshots: Deliveries, con: Connection) -> None:
     for day, state, reason in (
         (MONDAY, "Onboarded", None),
         (TUESDAY, "Update awaiting", "in the queue"),
@@ -336,7 +334,7 @@ def test_the_oldest_wait_began_when_its_job_opened(
     assert oldest(con) == TUESDAY
 
 
-def test_a_wait_ends_where_the_job_fails_and_lasts_from_step_to_step(snapshots: Deliveries, con: Connection) -> None:
+def test_a_wait_goes_on_in_the_next_step_of_its_job(snapshots: Deliveries, con: Connection) -> None:
     for day, state in zip(
         days, ("Update awaiting", "Update failed", "Update awaiting", "Update ongoing"), strict=True
     ):
