@@ -13,7 +13,7 @@ import pytest
 from browsing import PATIENCE, ColorScheme, Reader, Served, Visit, served
 from dropped_files import NEW_YEAR, Delivered, deliver
 from playwright.sync_api import Locator, expect
-from test_accessibility import violations
+from test_accessibility import LOOKS, violations
 
 pytestmark = pytest.mark.browser
 
@@ -223,8 +223,7 @@ def test_charts_mark_the_day_of_a_file_on_hold_until_it_is_loaded(
     expect(mix).not_to_have_accessible_name(re.compile("not counted"))
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [420, 1440])
+@pytest.mark.parametrize(("width", "scheme"), LOOKS)
 def test_the_page_is_accessible(
     app: Served, visit: Visit, folder: Path, width: int, scheme: ColorScheme
 ) -> None:

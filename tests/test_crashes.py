@@ -349,14 +349,22 @@ def spoil_the_end(log: Path) -> None:
     log.write_bytes(log.read_bytes()[:-300] + b"spoilt" * 50)
 
 
-@pytest.fixture
-def stocked(home: Home, tmp_path: Path) -> Home:
-    """A home with two snapshots, whose store is closed."""
+@pytest.fixture(scope="module")
+def stock(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a home with two snapshots."""
+    home = Home(tmp_path_factory.mktemp("stock"))
     for at, who in ((YESTERDAY, "ada"), (TODAY, "bob")):
         path = a_snapshot_file(home.inbox, [an_account(who)], at=at)
         os.utime(path, (0, 0))
     load_inbox(open_store(home.database_url), home)
     close_stores()
+    return home.root
+
+
+@pytest.fixture
+def stocked(home: Home, stock: Path) -> Home:
+    """A home with two snapshots, whose store is closed."""
+    shutil.copytree(stock, home.root, dirs_exist_ok=True)
     return home
 
 
