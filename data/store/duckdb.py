@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -177,19 +178,9 @@ class DuckDBAdapter(DatabaseAdapter):
             for leftover in leftovers:
                 leftover.unlink(missing_ok=True)
 
-    @contextmanager
-    def staging_tables(self, con: Connection) -> Iterator[None]:
+    def staging_tables(self, con: Connection) -> AbstractContextManager[None]:
         """Temporary tables, dropped after the load."""
-        with con.begin():
-            for table in staging_metadata.tables.values():
-                con.execute(CreateTable(table))
-        try:
-            yield
-        finally:
-            con.rollback()
-            with con.begin():
-                for table in staging_metadata.tables.values():
-                    con.execute(DropTable(table))
+        return temporary_tables(con, staging_metadata)
 
     def read_batches(self, con: Connection, rows: Rows, batch_size: int) -> pa.RecordBatchReader:
         """As DuckDB streams them."""
@@ -202,6 +193,35 @@ class DuckDBAdapter(DatabaseAdapter):
 
 
 ADAPTERS["duckdb"] = DuckDBAdapter()
+
+# ---- temporary tables ----------------------------------------------------------------------------
+
+
+@contextmanager
+def temporary_tables(con: Connection, metadata: sa.MetaData) -> Iterator[None]:
+    """These tables, empty, for the length of the block."""
+    create, drop = _scripts(metadata, type(con.dialect))
+    with con.begin():
+        con.exec_driver_sql(create)
+    try:
+        yield
+    finally:
+        con.rollback()
+        with con.begin():
+            con.exec_driver_sql(drop)
+
+
+@cache
+def _scripts(metadata: sa.MetaData, dialect: type[sa.Dialect]) -> tuple[str, str]:
+    """What creates and drops all tables: DuckDB needs half as long for one script."""
+    create, drop = (
+        ";".join(
+            str(statement(table).compile(dialect=dialect())) for table in metadata.sorted_tables
+        )
+        for statement in (CreateTable, DropTable)
+    )
+    return create, drop
+
 
 # ---- connections ---------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from sqlalchemy.schema import CreateTable, DropTable
 
 from data.staging import workspace_metadata
 from data.store.adapter import Rows, adapter_of
+from data.store.duckdb import temporary_tables
 from data.store.engine import create_unchecked_engine
 
 BATCH_SIZE = 20_000
@@ -30,17 +31,11 @@ STATISTICS_THRESHOLD = 500
 @contextmanager
 def open_workspace(store: Connection) -> Iterator[Connection]:
     """The connection that reads a file, with empty workspace tables for the length of the block."""
-    with shared_workspace(store) as workspace:
-        with workspace.begin():
-            for workspace_table in workspace_metadata.tables.values():
-                workspace.execute(CreateTable(workspace_table))
-        try:
-            yield workspace
-        finally:
-            workspace.rollback()
-            with workspace.begin():
-                for workspace_table in workspace_metadata.tables.values():
-                    workspace.execute(DropTable(workspace_table))
+    with (
+        shared_workspace(store) as workspace,
+        temporary_tables(workspace, workspace_metadata),
+    ):
+        yield workspace
 
 
 def staging_tables(store: Connection) -> AbstractContextManager[None]:
