@@ -264,6 +264,8 @@ def listed_questions() -> Iterator[tuple[str, Question]]:
         words = str(filters.params())
         yield f"count {words}", lambda con, f=filters: count_accounts(con, f)
         yield f"heard of {words}", lambda con, f=filters: drop_unknown_values(con, f)
+    for filters in (NOW, THEN, PERIOD, SOME[2]):
+        words = str(filters.params())
         for each in FILTERS:
             if each.group_by or each.name in ("waiting", "role", "integration"):
                 name = each.name
@@ -271,9 +273,8 @@ def listed_questions() -> Iterator[tuple[str, Question]]:
                     f"choices of {name} {words}",
                     lambda con, f=filters, n=name: list_choices(con, f, n, "e" if f.q else ""),
                 )
-    for filters in (NOW, THEN, PERIOD, SOME[2]):
         for sort in SORTS:
-            for descending in (False, True):
+            for descending in (False, True) if filters is NOW else (True,):
                 yield (
                     f"page by {sort} {descending} {filters.params()}",
                     lambda con, f=filters, s=sort, d=descending: in_order(con, f, s, d),
