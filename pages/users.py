@@ -16,7 +16,7 @@ from widgets.users.columns import Columns, requested_columns, show_columns_menu
 from widgets.users.export_menu import show_export_menu
 from widgets.users.filter_bar import show_filter_bar, show_search
 from widgets.users.pager import requested_page_size, show_count, show_pages
-from widgets.users.presets import filter_facts, show_presets
+from widgets.users.presets import filter_facts, preset_counts, show_presets
 from widgets.users.table import show_ignored, show_moment, show_suggestions, show_table
 from widgets.users.views import show_views_menu
 
@@ -25,6 +25,7 @@ with store_connection(Permission.USERS) as con:
     filters = drop_unknown_values(con, requested_filters())
     several_integrations = len(filters.integration or integrations) > 1
     columns = requested_columns(con, filters, several_integrations=several_integrations)
+    counts = preset_counts(con, filters)
 
 # Pseudonyms have no meaningful order, and computing a million of them is slow.
 default_sort = "-last_updated" if current_principal().uses_pseudonyms else ""
@@ -32,7 +33,7 @@ default_sort = "-last_updated" if current_principal().uses_pseudonyms else ""
 with st.container(horizontal=True, vertical_alignment="center", key="head"):
     st.title("Users", width="content", anchor=False)
     if integrations:
-        show_presets(filters)
+        show_presets(filters, counts)
         show_views_menu(filters)
         show_search(filters)
         show_columns_menu(filters, columns)

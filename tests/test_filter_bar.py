@@ -39,7 +39,9 @@ def test_a_preset_replaces_the_filters(home: Home, preset: str, usernames: list[
         Delivered(username="zoe", state="Deleted"),
     )
     shown = users(q="nobody")
-    shown.run.button(key=f"preset_{preset}").click().run()
+    button = shown.run.button(key=f"preset_{preset}")
+    assert button.label == f"{preset} **{len(usernames)}**", "what a press shows is counted"
+    button.click().run()
     assert not shown.run.exception
     assert shown.usernames == usernames
     assert "q" not in shown.address
@@ -179,10 +181,11 @@ def test_failure_codes_are_offered_with_their_words(home: Home) -> None:
 def test_the_current_preset_is_marked(home: Home) -> None:
     load_all(home, ADA, BOB)
     shown = users()
-    assert in_plain_words(shown.run.button(key="preset_Failed").label) == "Failed"
+    assert in_plain_words(shown.run.button(key="preset_Failed").label) == "Failed **1**"
     shown.run.button(key="preset_Failed").click().run()
     labels = [in_plain_words(shown.run.button(key=f"preset_{name}").label) for name in PRESETS]
-    assert labels == ["Shown: Failed", "Longest open", "Unmatched", "Deleted but still active"]
+    counts = " 1, Longest open 0, Unmatched 0, Deleted but still active 0"
+    assert ", ".join(labels).replace("*", "") == f"Shown: Failed{counts}"
 
 
 def test_of_many_roles_the_most_frequent_are_offered_with_a_search(home: Home) -> None:

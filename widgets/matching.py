@@ -1,10 +1,8 @@
 """Owners that Rollcall suggests for unmatched accounts, and the decisions about them."""
 
-import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import pandas as pd
 import sqlalchemy as sa
 import streamlit as st
 
@@ -17,12 +15,17 @@ from data.records.matches import (
     MatchOverride,
     save_match_overrides,
 )
+from queries.account_links import account_link
 from queries.matching import MAX_SHOWN, MatchCandidates, MatchKind, evidence_text
 from server.authorize import authorize, record_decision, writable_store
 from server.session import current_principal
 from widgets import timezone
+from widgets import users_table as ut
+from widgets.account_row import COPIED_TEXTS
+from widgets.address import update_address
 from widgets.confirmation import decide
 from widgets.signer import name_input, remember_name
+from widgets.users_table.marks import Marked, Marks
 
 KIND_LABELS: dict[str, str] = {
     "suggested": "Suggested",
@@ -45,7 +48,22 @@ DIRECTORIES_TEXT = (
     "recognized; add a list of your own, such as one of HR."
 )
 NO_OWNER = "No owner"
-NONE_SELECTED = "Select accounts in the list to decide about them."
+
+MAX_NAMES_SHOWN = 8
+"""Accounts that a dialog names; it has the number of all."""
+
+COLUMNS: dict[str, tuple[str, float, ut.Place | None]] = {
+    "username_in_app": ("Username in app", 1.4, "title"),
+    "integration": ("Integration", 0.9, "app"),
+    "person": ("Person", 1.8, "name"),
+    "directory": ("Directory", 0.9, None),
+    "evidence": ("Evidence", 2.4, "fact"),
+    "upstream_user_id": ("Upstream user ID", 1, None),
+    "email": ("Email", 1.3, None),
+    "decided_by": ("Decided by", 1, None),
+    "decided_at": ("Decided at", 1.3, None),
+}
+"""Column → its heading, width and place on a phone."""
 
 
 def choose_directories(integrations: Sequence[str], current: Sequence[str]) -> None:
@@ -83,7 +101,7 @@ def choose_kind(kinds: Sequence[MatchKind]) -> MatchKind:
 
 
 def show_matches(result: MatchCandidates, kind: MatchKind) -> None:
-    """The accounts of one kind with their evidence, and the buttons to decide."""
+    """The accounts of one kind with their evidence; marked ones can be decided about."""
     counts = [
         f"{result.counts.get(name, 0):,} {label.lower()}" for name, label in KIND_LABELS.items()
     ]
@@ -92,68 +110,98 @@ def show_matches(result: MatchCandidates, kind: MatchKind) -> None:
     if not result.rows:
         st.text("No accounts.")
         return
-    can_decide = kind in ("suggested", "decided")
-    table = st.dataframe(
-        pd.DataFrame(_table_row(row, kind) for row in result.rows),
-        hide_index=True,
-        key=f"accounts_{kind}_{_list_hash(result.rows)}",
-        alt=f"Unmatched accounts: {KIND_LABELS[kind]}",
-        on_select="rerun" if can_decide else "ignore",
-        selection_mode="multi-row",
-    )
+    _show_table(result.rows, kind)
     if len(result.rows) < result.counts[kind]:
         st.text(f"The first {MAX_SHOWN:,} of {result.counts[kind]:,}.")
-    if can_decide:
-        selected = table.selection.rows  # pyright: ignore[reportAttributeAccessIssue]
-        _show_decisions([result.rows[index] for index in selected], kind)
 
 
-def _list_hash(rows: Sequence[sa.Row[Any]]) -> str:
-    """Identifies a list: Streamlit remembers selected positions, which belong to one list only."""
-    identifiers = repr([(row.integration, row.account_id, row.person_id) for row in rows])
-    return hashlib.sha256(identifiers.encode(errors="replace")).hexdigest()[:12]
+@st.fragment
+def _show_table(rows: Sequence[sa.Row[Any]], kind: MatchKind) -> None:
+    authorize(Permission.MATCH)
+    by_id = {account_link(row.integration, row.account_id): row for row in rows}
+    texts = {id: _texts(row, kind) for id, row in by_id.items()}
+    sort = st.query_params.get("sort", "")
+    order, descending = sort.removeprefix("-"), sort.startswith("-")
+    ids = sorted(texts, key=lambda id: texts[id].get(order, "").casefold(), reverse=descending)
+
+    def sort_by(key: str) -> None:
+        update_address(sort=f"-{key}" if key == order and not descending else key)
+
+    def ask(label: str, marked: Marked) -> None:
+        _decide_dialog(label, [row for id, row in by_id.items() if id in marked])
+
+    ut.users_table(
+        [_table_row(id, by_id[id], texts[id]) for id in ids],
+        columns=[
+            ut.column(name, heading, width=width, place=place)
+            for name, (heading, width, place) in COLUMNS.items()
+            if name in texts[ids[0]]
+        ],
+        details=lambda opened: {id: [_facts(by_id[id], texts[id])] for id in opened},
+        caption=f"Unmatched accounts: {KIND_LABELS[kind]}",
+        empty="No accounts.",
+        key="matches",
+        sort=order,
+        descending=descending,
+        on_sort=sort_by,
+        marks=Marks(
+            scope=f"{kind} {hash(frozenset((id, row.person_id) for id, row in by_id.items()))}",
+            most=MAX_SHOWN,
+            actions=[(label, label) for label in ACTIONS.get(kind, {})],
+            on_action=ask,
+            total=len(rows),
+            copies=[(label, name) for name, label in COPIED_TEXTS.items()],
+        ),
+    )
 
 
-def _table_row(row: sa.Row[Any], kind: MatchKind) -> dict[str, str]:
-    person = " · ".join(filter(None, (row.user_name, row.user_email)))
-    cells = {
-        "Username in app": row.username_in_app,
-        "Integration": row.integration,
-        "Upstream user ID": row.upstream_user_id or "",
-        "Email": row.email or "",
-    }
+def _person(row: sa.Row[Any]) -> str:
+    """The suggested or decided owner."""
+    return " · ".join(filter(None, (row.user_name, row.user_email))) or NO_OWNER
+
+
+def _texts(row: sa.Row[Any], kind: MatchKind) -> dict[str, str]:
+    """Column → its text; only the columns of this kind."""
+    texts = {name: getattr(row, name) or "" for name in ("username_in_app", "integration")}
     if kind in ("suggested", "decided"):
-        cells |= {"Person": person or NO_OWNER, "Directory": row.person_integration or ""}
-    cells["Evidence"] = row.evidence if kind == "decided" else evidence_text(row)
+        texts |= {"person": _person(row), "directory": row.person_integration or ""}
+    texts["evidence"] = row.evidence if kind == "decided" else evidence_text(row)
+    texts |= {"upstream_user_id": row.upstream_user_id or "", "email": row.email or ""}
     if kind == "decided":
         decided_at = timezone.format_with_zone(row.decided_at)
-        cells |= {"Decided by": row.decided_by, "Decided at": decided_at}
-    return cells
+        texts |= {"decided_by": row.decided_by, "decided_at": decided_at}
+    return texts
+
+
+def _table_row(id: str, row: sa.Row[Any], texts: Mapping[str, str]) -> ut.TableRow:
+    cells = {name: ut.text(text) for name, text in texts.items()}
+    cells["username_in_app"] = ut.person(texts["username_in_app"])
+    known = {"user_email": row.email, "account_id": row.account_id, **texts}
+    copied = {name: known[name] for name in COPIED_TEXTS}
+    return {**ut.row(id, row.username_in_app, **cells), "texts": copied}
+
+
+def _facts(row: sa.Row[Any], texts: Mapping[str, str]) -> ut.Block:
+    """All of a row, which is cut in the table."""
+    values = [(COLUMNS[name][0], ut.text(text)) for name, text in texts.items()]
+    return ut.facts([("Account ID", ut.copyable(ut.text(row.account_id))), *values])
 
 
 # ---- decisions -----------------------------------------------------------------------------------
 
 
-def _show_decisions(rows: Sequence[sa.Row[Any]], kind: MatchKind) -> None:
-    """A button per decision about the selected rows."""
-    if not rows:
-        st.text(NONE_SELECTED)
-        return
+@st.dialog("Decide")
+def _decide_dialog(label: str, rows: Sequence[sa.Row[Any]]) -> None:
+    """Confirm a decision about the marked accounts, under a name."""
+    st.text(f"{label}: {count_of(len(rows), 'account')}.")
+    named = [f"{row.username_in_app} – {_person(row)}" for row in rows[:MAX_NAMES_SHOWN]]
+    more = [f"and {len(rows) - len(named):,} more"] if len(rows) > len(named) else []
+    st.text("\n".join([*named, *more]))
     author = name_input()
-    actions = (
-        {"Assign to this person": _assign, NO_OWNER: _assign_nobody}
-        if kind == "suggested"
-        else {"Withdraw": _withdraw}
-    )
-    with st.container(horizontal=True, vertical_alignment="center"):
-        for label, action in actions.items():
-            st.button(
-                f"{label} ({count_of(len(rows), 'account')})",
-                key=f"decide_{label}",
-                disabled=not author.strip(),
-                on_click=decide,
-                args=(_run_action, action, rows, author),
-            )
+    action = {**ACTIONS["suggested"], **ACTIONS["decided"]}[label]
+    if st.button(label, type="primary", key="decide", disabled=not rows):
+        decide(_run_action, action, rows, author)
+        st.rerun()
 
 
 def _run_action(
@@ -203,3 +251,10 @@ def _withdraw(rows: Sequence[sa.Row[Any]], author: str) -> None:
 
 def _store(rows: Sequence[sa.Row[Any]]) -> sa.Engine:
     return writable_store(Permission.MATCH, rows[0].integration)
+
+
+ACTIONS: dict[str, dict[str, Callable[[Sequence[sa.Row[Any]], str], None]]] = {
+    "suggested": {"Assign to this person": _assign, NO_OWNER: _assign_nobody},
+    "decided": {"Withdraw": _withdraw},
+}
+"""Kind of account → the decisions about it."""

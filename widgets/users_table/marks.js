@@ -47,7 +47,7 @@ export function clickBox(view, entry, isRange) {
 export function markByKey(view, event, entry) {
   if (!options(view)) return false;
   if (event.key.toLowerCase() === "x" && entry) markRow(view, entry, event.shiftKey);
-  else if (event.key === "m" && !view.bar.hidden) view.bar.querySelector("button").focus();
+  else if (event.key === "m" && !view.bar.hidden) [...view.bar.querySelectorAll("button:enabled")].find((each) => each.checkVisibility()).focus();
   else if (event.key === "Escape" && !view.open.size && !view.bar.hidden && !view.bar.querySelector(":popover-open")) clearMarks(view);
   else return false;
   return true;
@@ -134,6 +134,7 @@ function drawBar(view) {
   bar.replaceChildren(
     el("p", {}, marked > 0 && el("strong", {}, `${number(marked)} marked`), marks.note && el("span", { class: "said" }, marks.note)),
     ...(offersAll && marks.total ? [button("mark-all", `Select all ${number(marks.total)} that match`, () => markAll(view), { class: "link" })] : []),
+    ...(marked && !view.headBox.checked ? [button("mark-whole-page", "Whole page", () => setMarks(view, [...view.rows.values()], true), { class: "link narrow" })] : []),
     ...(marked ? barActions(view, data) : []),
     button("clear-marks", marked ? "Clear" : "Close", () => clearMarks(view)),
   );
