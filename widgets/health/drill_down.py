@@ -36,12 +36,17 @@ def can_open_marks() -> bool:
 
 def open_mark(mark: Mark, data: HealthData) -> None:
     """Show what a mark counts."""
-    moment = _filters(mark, data.scope).as_of
-    if mark.day and moment and data.has_only_counts(moment):
+    if has_only_counts(mark, data):
         st.caption("Retention has deleted the snapshots of this day. Only their counts are left.")
         return
     page, params = address_of(mark, data.scope)
     go_to(page, timezone.with_zone(params))
+
+
+def has_only_counts(mark: Mark, data: HealthData) -> bool:
+    """Whether retention has deleted the snapshots of the day, so that there is no list to open."""
+    moment = _filters(mark, data.scope).as_of
+    return bool(mark.day and moment and data.has_only_counts(moment))
 
 
 def address_of(mark: Mark, scope: Period) -> Address:

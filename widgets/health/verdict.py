@@ -14,7 +14,7 @@ from queries.health.verdict import DayCount, Verdict, leader
 from widgets import timezone
 from widgets.address import group_params
 from widgets.health.captions import change_words, reason_text
-from widgets.health.drill_down import address_of, can_open_marks
+from widgets.health.drill_down import address_of, can_open_marks, has_only_counts
 from widgets.health.health_data import HealthData
 from widgets.health.marks import Mark
 from widgets.labels import escape_label
@@ -117,8 +117,8 @@ def main_reason(data: HealthData) -> Sentence:
     return [f"Main reason: “{text}”, ", link, f" of {failed:,} ({count / failed:.0%})."]
 
 
-def _accounts_link(data: HealthData, text: str, mark: Mark) -> Link:
-    return Link(text, address_of(mark, data.scope).params)
+def _accounts_link(data: HealthData, text: str, mark: Mark) -> Link | str:
+    return text if has_only_counts(mark, data) else Link(text, address_of(mark, data.scope).params)
 
 
 def _draw_sentence(sentence: Sentence, number: int) -> None:
