@@ -36,6 +36,7 @@ from queries.filter_values import DAY, TEXTS, Parse, Serialize, one_of, serializ
 from queries.notes import NoteFilter, has_note
 from queries.owners import has_match_overrides, with_match_overrides
 from queries.people import accounts as people
+from queries.people.named_person import NamedPerson, is_theirs, parse_named_person
 from queries.scope import DURATION, Params, Scope, in_integrations
 from queries.sign_ins import matches_sign_in, parse_sign_ins, sign_in_kind, sign_in_text
 
@@ -54,6 +55,7 @@ class Filters(Scope):
     match: MatchFilter | None = None
     person: people.Owner | None = None
     account: people.AccountStatus | None = None
+    of_person: NamedPerson | None = None
     updated_from: date | None = None  # UTC days, both included
     updated_to: date | None = None
     waiting: timedelta | None = None  # open for longer than
@@ -248,6 +250,16 @@ FILTERS: tuple[Filter, ...] = (
         choices=people.ACCOUNT_STATUSES,
         choice_text=people.ACCOUNT_TEXTS.__getitem__,
         group_by=people.account_status,
+    ),
+    Filter(
+        "of_person",
+        "Accounts of",
+        parse_named_person,
+        serialize_optional,
+        is_theirs,
+        lambda _: "one person",
+        "of",
+        choice_text=lambda _: "one person",
     ),
     Filter(
         "updated_from",

@@ -32,6 +32,7 @@ from queries.filters import (
 )
 from queries.notes import NoteFilter
 from queries.people.accounts import ACCOUNT_STATUSES, OWNERS
+from queries.people.named_person import NamedPerson
 from queries.users.accounts import count_accounts
 
 WORDS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=20)
@@ -46,6 +47,7 @@ FILTERS = st.builds(
     match=st.none() | st.sampled_from(get_args(MatchFilter)),
     person=st.none() | st.sampled_from(OWNERS),
     account=st.none() | st.sampled_from(ACCOUNT_STATUSES),
+    of_person=st.none() | st.builds(NamedPerson, WORDS, st.just("0123456789ab")),
     q=WORDS.map(str.strip),
     updated_from=st.none() | st.dates(),
     updated_to=st.none() | st.dates(),

@@ -35,6 +35,7 @@ ONE_VALUE_EACH = [
     *(("person", value) for value in OWNERS),
     *(("account", value) for value in ACCOUNT_STATUSES),
     *(("note", value) for value in ("yes", "no")),
+    ("of_person", "hr/0123456789ab"),
     ("integration", "figma"),
     ("role", "Editor"),
     ("q", "ada"),

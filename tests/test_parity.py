@@ -27,7 +27,13 @@ from data.history.preview import preview
 from data.history.remove import remove_snapshot
 from data.inbox.quarantine import record_quarantined
 from data.people.directories import save_directories
-from data.records.exceptions import FindingKey, RiskException, RuleSettings, add_exceptions
+from data.records.exceptions import (
+    FindingKey,
+    RiskException,
+    RuleSettings,
+    add_exceptions,
+    exempt_person,
+)
 from data.records.matches import MatchOverride, save_match_overrides
 from data.records.notes import NamedAccount, save_note
 from data.sample.files import write_sample
@@ -56,6 +62,8 @@ from queries.matching import MATCH_KINDS as MATCHES
 from queries.matching import match_candidates
 from queries.people.accounts import owned_accounts
 from queries.people.cells import count_people, matrix_cells
+from queries.people.dossier import find_dossier
+from queries.people.named_person import named_by
 from queries.period import Period
 from queries.rejected_rows import rejected_rows, write_rejected_csv
 from queries.review.duration import View
@@ -198,6 +206,8 @@ def _say(engine: Engine, folder: Path) -> None:
     found = [
         (FindingKey(rule.name, r.integration, r.account_id), r.snapshot_taken_at) for r in rows[:2]
     ]
+    leave = RiskException("on leave", "Ada", date(2030, 1, 1))
+    exempt_person(engine, "hr", "p2", leave, accepted_at=MIDDLE)
     add_exceptions(engine, found, RiskException("known", "Ada"), accepted_at=END)
 
 
@@ -226,6 +236,9 @@ SOME = [
     Filters(waiting=timedelta(hours=7), as_of=MIDDLE),
     PERIOD,
     Filters(last_sign_in=("never", "before:2026-03-19")),
+    Filters(of_person=named_by("hr", "p1")),
+    Filters(of_person=named_by("odd", "of p2"), during=PERIOD.during),
+    Filters(of_person=named_by("odd", "o'brien"), as_of=MIDDLE),
 ]
 SCOPES = [
     Period(START.date(), END.date()),
@@ -296,6 +309,8 @@ def listed_questions() -> Iterator[tuple[str, Question]]:
             ),
         )
         yield f"accounts {filters.params()}", lambda con, f=filters: histories(con, f)
+    for filters in SOME[-3:]:
+        yield f"person {filters.params()}", lambda con, f=filters: find_dossier(con, f)
     yield "moments", snapshot_times
     yield "integrations", integration_names
 

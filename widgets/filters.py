@@ -6,6 +6,7 @@ from typing import NoReturn
 
 import streamlit as st
 
+from queries.during import During, parse_during
 from queries.filters import Filters
 from queries.scope import moment_param
 from widgets import timezone
@@ -101,6 +102,36 @@ def choose_as_of(
                 label, key=f"as_of_{label}", type="tertiary", on_click=on_choose, args=(moment,)
             )
     timezone.choose_zone()
+
+
+def choose_day(
+    key: str, label: str, day: date | None, apply: Callable[[str], None], name: str
+) -> None:
+    """A day; a press calls `apply` with the name, and the day is in the session under the key."""
+    st.session_state[key] = day and min(max(day, FIRST_DAY), LAST_DAY)
+    st.date_input(
+        label,
+        key=key,
+        format="YYYY-MM-DD",
+        min_value=FIRST_DAY,
+        max_value=LAST_DAY,
+        on_change=apply,
+        args=(name,),
+    )
+
+
+def choose_period(during: During | None, on_choose: Callable[[During | None], None]) -> None:
+    """Both days of a period; the first choice is a period of one day."""
+    days = {"from": during and during.start.date(), "to": during and during.end.date()}
+
+    def apply_day(which: str) -> None:
+        day = st.session_state[f"during_{which}"]
+        first, last = days["from"] or day, days["to"] or day
+        first, last = (day, max(day, last)) if which == "from" else (min(first, day), day)
+        on_choose(parse_during([f"{first}/{last}"]))
+
+    for which, label in (("from", "From (UTC day)"), ("to", "To (UTC day)")):
+        choose_day(f"during_{which}", label, days[which], apply_day, which)
 
 
 def show_ignored_params(

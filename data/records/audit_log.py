@@ -57,6 +57,8 @@ class Event(StrEnum):
     RESTORED = "loaded again"
     EXCEPTION_ADDED = "added an exception"
     EXCEPTION_WITHDRAWN = "withdrew an exception"
+    PERSON_EXEMPTED = "exempted a person"
+    EXEMPTION_WITHDRAWN = "withdrew an exemption"
     MATCH_OVERRIDDEN = "assigned an owner"
     MATCH_OVERRIDE_WITHDRAWN = "withdrew an owner"
     NOTE_WRITTEN = "wrote a note"

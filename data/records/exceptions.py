@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from data.records.decisions import EXCEPTIONS, required_text
+from data.formatting import utc_now
+from data.records.decisions import EXCEPTIONS, InvalidInput, required_text
 from data.records.settings import read_setting, save_setting
 
 MAX_REASON_LENGTH = 1_000
@@ -68,6 +69,10 @@ def save_rule_settings(engine: sa.Engine, settings: RuleSettings) -> None:
     save_setting(engine, "review", settings.to_dict())
 
 
+PERSON_RULE = "person"
+"""In place of a rule: the exception is of a person, whom an account of a directory names."""
+
+
 class FindingKey(NamedTuple):
     """What identifies a finding: a rule, and an account by its names."""
 
@@ -107,3 +112,22 @@ def add_exceptions(
         for finding, snapshot_taken_at in findings
     ]
     EXCEPTIONS.save(engine, rows, risk_exception.accepted_by, accepted_at)
+
+
+def exempt_person(
+    engine: sa.Engine,
+    integration: str,
+    account_id: str,
+    exemption: RiskException,
+    *,
+    accepted_at: datetime | None = None,
+) -> None:
+    """Exempt the person of a directory's account from the rules about people, up to the last day.
+
+    `accepted_at`: naive UTC; default: now. Raises InvalidInput.
+    """
+    if exemption.until is None:
+        raise InvalidInput("The last day is missing.")
+    at = accepted_at or utc_now()
+    key = FindingKey(PERSON_RULE, integration, account_id)
+    add_exceptions(engine, [(key, at)], exemption, accepted_at=at)

@@ -4,10 +4,11 @@ Every row follows from the pack's snapshots, filters, match overrides and notes.
 of the request, so a filter by how long accounts wait always gives the same answer.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, func, select
@@ -36,6 +37,9 @@ from queries.export.formats import write_json, write_safe_csv
 from queries.export.listing import Listing, ListRequest
 from queries.export.manifest import build_manifest
 from queries.filters import Filters
+from queries.people.history import history_of, write_history_csv, write_history_json
+
+ROWS_FILE, HISTORY_FILE = "accounts.json", "history.json"
 
 PACK_COLUMNS = tuple(name for name in ALL_COLUMNS if name != "last_sign_in")
 
@@ -65,7 +69,7 @@ def accounts_pack(listing: Listing, made_at: datetime) -> EvidencePack:
     records = {OVERRIDES_FILE: decisions_json(con, MATCH_OVERRIDES, names, moment)}
     if filters.note:
         records[NOTES_FILE] = decisions_json(con, NOTES, names, moment)
-    if filters.person:
+    if filters.person or filters.of_person:
         records |= people_members(con, names, moment)
         names = with_directories(con, names)
     snapshots = snapshot_entries(con, names, moment)
@@ -79,8 +83,9 @@ def accounts_pack(listing: Listing, made_at: datetime) -> EvidencePack:
             "states.json": json_bytes(STATE_DEFINITIONS),
             "snapshots.json": json_bytes(snapshots),
             **records,
-            ACCOUNTS.rows_file: partial(write_json, listing),
+            ROWS_FILE: partial(write_json, listing),
             "accounts.csv": partial(write_safe_csv, listing),
+            **_history_members(con, filters),
         },
         manifest_fields=lambda: {
             "as_of": to_json_value(filters.as_of),
@@ -91,6 +96,17 @@ def accounts_pack(listing: Listing, made_at: datetime) -> EvidencePack:
     )
 
 
+def _history_members(con: Connection, filters: Filters) -> dict[str, Callable[[Path], None]]:
+    """For the accounts of one person: all their versions up to the moment."""
+    if not filters.of_person:
+        return {}
+    rows = history_of(con, filters)
+    return {
+        HISTORY_FILE: partial(write_history_json, rows),
+        "history.csv": partial(write_history_csv, rows),
+    }
+
+
 def _from_manifest(con: Connection, manifest: Mapping[str, Any]) -> EvidencePack:
     filters = replace(Filters.from_params(manifest["filter"]), as_of=parse_time(manifest["as_of"]))
     made_at = parse_time(manifest["made_at"])
@@ -98,9 +114,11 @@ def _from_manifest(con: Connection, manifest: Mapping[str, Any]) -> EvidencePack
 
 
 ACCOUNTS = EvidenceKind(
-    rows_file="accounts.json",
+    rows_files={
+        ROWS_FILE: ("integration", "account_id"),
+        HISTORY_FILE: ("from", "integration", "account_id"),
+    },
     row_noun="account",
-    key_columns=("integration", "account_id"),
     restore_records=restore_people,
     from_manifest=_from_manifest,
 )
@@ -117,6 +135,8 @@ README = """Accounts in Rollcall: {accounts}.
 accounts.csv, accounts.json  One row per account, by integration and account ID, with all columns.
                              The CSV is safe to open in a spreadsheet.
 snapshots.json               The snapshots that the rows follow from, with their hashes.
+history.csv, history.json    If the list is of one person: every version of these accounts up to
+                             the moment, with the roles.
 match_overrides.json         The owners that people assigned to accounts without a user.
 people.json                  If the rows depend on people: the directories and the grace period.
 notes.json                   If the rows depend on notes: those in force.

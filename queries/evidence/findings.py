@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, select
 
 from data.formatting import file_stamp
-from data.records.exceptions import RuleSettings
+from data.records.exceptions import PERSON_RULE, RuleSettings
 from data.records.tables import exception
 from data.store.output import BYTE_ORDER_MARK, escape_formula
 from queries.evidence.pack import (
@@ -36,8 +36,12 @@ from queries.review.findings import (
     ACCOUNT_COLUMNS,
     EXCEPTION_COLUMNS,
     all_findings,
+    exception_rules,
 )
 from queries.review.rules import RULE_BY_NAME, RULES, Rule
+from queries.scope import in_integrations
+
+ROWS_FILE = "findings.json"
 
 BATCH_SIZE = 1_000
 """Findings to fetch at a time."""
@@ -112,7 +116,7 @@ def findings_pack(findings: Findings) -> EvidencePack:
             "snapshots.json": json_bytes(snapshot_entries(con, names, view.as_of)),
             "exceptions.json": json_bytes(_exceptions(con, view, rules)),
             **people,
-            FINDINGS.rows_file: findings.write_json,
+            ROWS_FILE: findings.write_json,
             "findings.csv": findings.write_csv,
         },
         manifest_fields=lambda: {
@@ -152,9 +156,8 @@ def _restore_records(engine: sa.Engine, read_json: ReadJson) -> None:
 
 
 FINDINGS = EvidenceKind(
-    rows_file="findings.json",
+    rows_files={ROWS_FILE: ("rule", "integration", "account_id")},
     row_noun="finding",
-    key_columns=("rule", "integration", "account_id"),
     restore_records=_restore_records,
     from_manifest=_from_manifest,
 )
@@ -178,11 +181,13 @@ def _definition(rule: Rule, view: View) -> dict[str, str]:
 def _exceptions(con: Connection, view: View, rules: Sequence[Rule]) -> list[dict[str, Any]]:
     """One entry per exception of the rules by then, withdrawn or not, in the order of recording."""
     columns = exception.c
+    directories = with_directories(con, view.integration)
     rows = con.execute(
         select(exception)
         .where(
-            view.includes(exception),
-            columns.rule.in_([rule.name for rule in rules]),
+            in_integrations(exception, directories),
+            view.includes(exception) | (columns.rule == PERSON_RULE),
+            columns.rule.in_(exception_rules(rules)),
             columns.accepted_at <= view.records_until(),
         )
         .order_by(columns.accepted_at, columns.integration, columns.rule, columns.account_id)

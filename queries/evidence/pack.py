@@ -51,9 +51,9 @@ class EvidencePack(NamedTuple):
 class EvidenceKind(NamedTuple):
     """How `rollcall verify` makes a pack of this kind again."""
 
-    rows_file: str  # holds the rows as a JSON list
+    rows_files: Mapping[str, tuple[str, ...]]
+    """File with rows as a JSON list → the columns that identify a row."""
     row_noun: str
-    key_columns: tuple[str, ...]  # identify a row
     restore_records: Callable[[sa.Engine, ReadJson], None]
     """Puts the pack's human decisions into an empty store, as no snapshot has them."""
     from_manifest: Callable[[Connection, Mapping[str, Any]], EvidencePack]

@@ -175,14 +175,13 @@ def _rebuild_pack(kind: EvidenceKind, engine: sa.Engine, pack: PackFiles, path: 
 
 
 def _compare(kind: EvidenceKind, expected: PackFiles, actual: PackFiles) -> list[str]:
-    problems, rows_file = [], kind.rows_file
+    problems = []
     for name in expected.manifest["files"]:
         if expected.files[name] != actual.files.get(name):
             problems.append(f"{name} does not follow from the snapshots.")
-    if expected.files[rows_file] != actual.files[rows_file]:
-        problems += _row_differences(
-            kind, expected.read_json(rows_file), actual.read_json(rows_file)
-        )
+    for name in kind.rows_files:
+        if name in expected.files and expected.files[name] != actual.files.get(name):
+            problems += _row_differences(kind, name, expected, actual)
     for name in sorted({*expected.manifest, *actual.manifest} - {"rollcall", "files"}):
         if expected.manifest.get(name) != actual.manifest.get(name):
             problems.append(f"“{name}” in the manifest does not follow from the snapshots.")
@@ -190,10 +189,16 @@ def _compare(kind: EvidenceKind, expected: PackFiles, actual: PackFiles) -> list
 
 
 def _row_differences(
-    kind: EvidenceKind, expected: list[dict[str, Any]], actual: list[dict[str, Any]]
+    kind: EvidenceKind, name: str, expected: PackFiles, actual: PackFiles
 ) -> list[str]:
-    """The rows that the pack has too many, too few or with other values."""
-    expected_rows, actual_rows = _by_key(kind, expected), _by_key(kind, actual)
+    """The rows of a file that the pack has too many, too few or with other values."""
+    expected_rows, actual_rows = (
+        {
+            tuple(row[column] for column in kind.rows_files[name]): row
+            for row in pack.read_json(name)
+        }
+        for pack in (expected, actual)
+    )
     problems = []
     for key in dict.fromkeys([*actual_rows, *expected_rows]):
         label, row = _row_label(key), expected_rows.get(key)
@@ -207,15 +212,9 @@ def _row_differences(
     return _truncate(problems)
 
 
-def _by_key(
-    kind: EvidenceKind, rows: list[dict[str, Any]]
-) -> dict[tuple[str, ...], dict[str, Any]]:
-    return {tuple(row[name] for name in kind.key_columns): row for row in rows}
-
-
 def _row_label(key: tuple[str, ...]) -> str:
-    *rule, integration, account_id = key
-    return ", ".join([*rule, f"account {account_id} of {integration}"])
+    *others, integration, account_id = key  # a rule, or the start of a version
+    return ", ".join([*others, f"account {account_id} of {integration}"])
 
 
 def _truncate(problems: list[str]) -> list[str]:

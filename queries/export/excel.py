@@ -15,6 +15,7 @@ from data.files.own_list import CUT_MARK, HEADINGS, UTC_SUFFIX
 from queries.export.columns import TIME_COLUMNS
 from queries.export.listing import ROLE_HEADINGS, Listing
 from queries.export.manifest import SnapshotSource, build_manifest
+from queries.people.history import HISTORY_HEADINGS, history_of, history_texts
 
 MAX_SHEET_ROWS = 1_048_575
 """Rows of an Excel sheet below its headings. More rows continue on another sheet."""
@@ -30,6 +31,8 @@ MAX_HEADER_TITLE = 100
 """Characters; a header holds 255, including its codes."""
 
 ROLE_WIDTHS = (18, 24, 30, 24, 24, 28, 18, 14, 40, 24, 22)
+
+HISTORY_WIDTHS = (18, 24, 24, 30, 22, 22, 22, 14, 40)
 
 OPTIONS = {
     "constant_memory": True,
@@ -68,7 +71,18 @@ def write_list_workbook(listing: Listing, path: Path) -> None:
     account_rows = listing.batches(listing.text_rows(listing.columns))
     accounts = Sheet("Accounts", headings, widths, account_rows, times=SIGN_IN_HEADING)
     roles = Sheet("Roles", ROLE_HEADINGS, ROLE_WIDTHS, role_rows(), times=ROLE_HEADINGS[-1:])
-    write_workbook(path, (accounts, roles), manifest.facts(), manifest.snapshots)
+    sheets = (accounts, roles, *_history_sheets(listing))
+    write_workbook(path, sheets, manifest.facts(), manifest.snapshots)
+
+
+def _history_sheets(listing: Listing) -> Iterator[Sheet]:
+    """For the accounts of one person, a sheet with all their versions."""
+    if listing.request.filters.of_person:
+        rows = map(history_texts, history_of(listing.con, listing.request.filters))
+        headings = [*HISTORY_HEADINGS.values()]
+        batch = pa.RecordBatch.from_pylist([dict(zip(headings, row, strict=True)) for row in rows])
+        times = (HISTORY_HEADINGS["from"], HISTORY_HEADINGS["to"])
+        yield Sheet("History", headings, HISTORY_WIDTHS, iter([batch]), times)
 
 
 def utc_heading(name: str, heading: str) -> str:

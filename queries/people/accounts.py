@@ -22,8 +22,15 @@ from data.schema import (
     person_clue,
 )
 from data.states import DELETE_STATES
+from queries.lookup import RowCondition, lookup
 from queries.people.persons import Grace, PersonStatus, people_at
 from queries.scope import is_past
+
+AccountKeys = sa.Select[*tuple[Any, ...]] | sa.CompoundSelect[*tuple[Any, ...]]
+"""A select of the `account_key` of few accounts."""
+
+PersonKeys = sa.Select[*tuple[Any, ...]]
+"""A select of the `person_key` of few people."""
 
 Source = Literal["directory", "snapshot", "decision", "upstream ID", "email"]
 SOURCES: tuple[Source, ...] = get_args(Source)
@@ -116,11 +123,45 @@ def with_person_status(
 def account_people(as_of: datetime | None) -> sa.Select[*tuple[Any, ...]]:
     """One row per account at the moment (None: now): whose it is, and how that is known.
 
-    [integration_id, account_key, person_key, source, by_email, by_id, account_status,
+    [integration_id, account_key, valid_from, person_key, source, by_email, by_id, account_status,
     status_since, owned_since]
     """
-    rows = _clued_accounts(as_of).subquery("rows")
-    ids, emails = _clue_owners(as_of, is_email=False), _clue_owners(as_of, is_email=True)
+    return owners_of_rows(_clued_accounts(as_of).subquery("rows"), as_of)
+
+
+def versions_of(
+    people: PersonKeys, as_of: datetime | None, times: RowCondition
+) -> sa.Select[*tuple[Any, ...]]:
+    """One row per version of these few people's accounts with such times, as known at the moment.
+
+    [account_key, valid_from, person_key, source]. Only accounts that ever shared a clue with them
+    are looked at, so it does not matter how many others there are.
+    """
+    possible = _possible_accounts(people)
+    rows = clued_versions(possible, times).cte()
+    owners = owners_of_rows(rows, as_of, is_few=True).subquery("owners")
+    columns = (owners.c[name] for name in ("account_key", "valid_from", "person_key", "source"))
+    return select(*columns).where(owners.c.person_key.in_(people))
+
+
+def _possible_accounts(people: PersonKeys) -> AccountKeys:
+    """Keys of accounts that could be theirs: in a directory, by a clue, or by a decision."""
+    own = select(person.c.account_key).where(person.c.person_key.in_(people))
+    clues = select(person_clue.c.clue).where(person_clue.c.account_key.in_(own))
+    p = account_profile.c
+    decided = _decided_people(None, is_in_force=False)
+    return sa.union(
+        own,
+        *(select(p.account_key).where(clue.in_(clues)) for clue in (p.email_clue, p.id_clue)),
+        select(decided.c.account_key).where(decided.c.person_key.in_(people)),
+    )
+
+
+def owners_of_rows(
+    rows: sa.FromClause, as_of: datetime | None, *, is_few: bool = False
+) -> sa.Select[*tuple[Any, ...]]:
+    """The rows, each with its person."""
+    ids, emails = (_clue_owners(as_of, rows if is_few else None, is_email=e) for e in (False, True))
     decided, own = _decided_people(as_of), person
     by_email, by_id = _is_clear(emails, ids), _is_clear(ids, emails)
     names_user = rows.c.user_email.is_not(None)
@@ -138,6 +179,7 @@ def account_people(as_of: datetime | None) -> sa.Select[*tuple[Any, ...]]:
     return select(
         rows.c.integration_id,
         rows.c.account_key,
+        rows.c.valid_from,
         case(*((condition, key) for condition, key, _ in cases)).label("person_key"),
         case(*((condition, source) for condition, _, source in cases)).label("source"),
         func.coalesce(emails.c.people, 0).label("by_email"),
@@ -161,24 +203,43 @@ def _is_clear(clue: sa.FromClause, other: sa.FromClause) -> ColumnElement[bool]:
 
 ACCOUNT_COLUMNS = (
     *("integration_id", "account_key", "provisioning_state", "active_in_app"),
-    *("state_since", "job_since", "active_since", "user_since"),
+    *("state_since", "job_since", "active_since", "user_since", "valid_from"),
 )
+
+
+CLUE_COLUMNS = ("user_name", "user_email", "email_clue", "id_clue")
 
 
 def _clued_accounts(as_of: datetime | None) -> sa.Select[*tuple[Any, ...]]:
     """One row per account at the moment, with its clues."""
-    clues = ("user_name", "user_email", "email_clue", "id_clue")
     if as_of is None:
-        return select(*(account_current.c[name] for name in (*ACCOUNT_COLUMNS, *clues)))
-    v, p = account_version, account_profile
+        return select(*(account_current.c[name] for name in (*ACCOUNT_COLUMNS, *CLUE_COLUMNS)))
+    return _with_clues(account_version).where(is_valid_at(account_version, as_of))
+
+
+def clued_versions(keys: AccountKeys, times: RowCondition) -> sa.Select[Any]:
+    """One row per version of few accounts, with its clues."""
+    found = lookup(account_version, lambda rows: and_(rows.c.account_key.in_(keys), times(rows)))
+    return _with_clues(select(account_version).where(found).subquery("found"))
+
+
+def _with_clues(versions: sa.FromClause) -> sa.Select[*tuple[Any, ...]]:
+    v, p = versions, account_profile
     is_its = and_(is_same_account(p, v), p.c.content_since == v.c.content_since)
-    columns = (*(v.c[name] for name in ACCOUNT_COLUMNS), *(p.c[name] for name in clues))
-    return select(*columns).join_from(v, p, is_its).where(is_valid_at(v, as_of))
+    columns = (*(v.c[name] for name in ACCOUNT_COLUMNS), *(p.c[name] for name in CLUE_COLUMNS))
+    return select(*columns).join_from(v, p, is_its)
 
 
-def _clue_owners(as_of: datetime | None, *, is_email: bool) -> sa.FromClause:
-    """One row per clue that a person had by then: [clue, people, person_key] of one of them."""
+def _clue_owners(
+    as_of: datetime | None, among: sa.FromClause | None, *, is_email: bool
+) -> sa.FromClause:
+    """One row per clue that a person had by then: [clue, people, person_key] of one of them.
+
+    Of all clues, or of those among the rows of few accounts.
+    """
     kind = person_clue.c.kind == "email" if is_email else person_clue.c.kind != "email"
+    name = "email_clue" if is_email else "id_clue"
+    is_among = sa.true() if among is None else person_clue.c.clue.in_(select(among.c[name]))
     return (
         select(
             person_clue.c.clue,
@@ -186,16 +247,17 @@ def _clue_owners(as_of: datetime | None, *, is_email: bool) -> sa.FromClause:
             func.min(person.c.person_key).label("person_key"),
         )
         .join_from(person_clue, person, is_same_account(person, person_clue))
-        .where(kind, is_past(person_clue.c.since, as_of))
+        .where(kind, is_among, is_past(person_clue.c.since, as_of))
         .group_by(person_clue.c.clue)
         .subquery("emails" if is_email else "ids")
     )
 
 
-def _decided_people(as_of: datetime | None) -> sa.FromClause:
+def _decided_people(as_of: datetime | None, *, is_in_force: bool = True) -> sa.FromClause:
     """One row per account whose person was decided: [account_key, person_key, decided_at].
 
-    `person_key` is NULL where the decision is that it has none, or the person is not listed.
+    Also of decisions that are over, unless `is_in_force`. `person_key` is NULL where the decision
+    is that it has none, or the person is not listed.
     """
     decision = match_override.c
     people = (
@@ -210,6 +272,9 @@ def _decided_people(as_of: datetime | None) -> sa.FromClause:
     return (
         select(decision.account_key, people.c.person_key, decision.decided_at)
         .select_from(match_override.outerjoin(people, names_person))
-        .where(decision.account_key.is_not(None), MATCH_OVERRIDES.is_in_force(as_of))
+        .where(
+            decision.account_key.is_not(None),
+            MATCH_OVERRIDES.is_in_force(as_of) if is_in_force else sa.true(),
+        )
         .subquery("decided")
     )

@@ -8,22 +8,17 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, select
 
 from data.records.exceptions import read_rule_settings
-from data.schema import (
-    OPEN_END,
-    account,
-    account_version,
-    integration,
-    person,
-)
-from queries.account_links import account_link, account_link_column
+from data.schema import OPEN_END, account, integration
+from queries.account_links import account_link
 from queries.cache import cached
 from queries.filters import Filters
-from queries.lookup import lookup
-from queries.people.accounts import account_people
+from queries.lookup import lookup_versions
+from queries.people.named_person import NamedPerson, accounts_of, at_moment, person_of
 from queries.people.owner import SOURCE_TEXTS
 from queries.people.persons import entries_at, people_at, with_profiles
 from queries.scope import Scope, is_past
-from queries.users.detail import find_accounts, find_other_accounts
+from queries.users.accounts import stretches_by_key
+from queries.users.detail import find_accounts
 
 
 class Stretch(NamedTuple):
@@ -59,20 +54,35 @@ class Entry(NamedTuple):
         return merged
 
 
+class RoleChange(NamedTuple):
+    """The roles that an account gained and lost with one snapshot."""
+
+    at: datetime
+    gained: Sequence[str]
+    lost: Sequence[str]
+
+
 class PersonAccount(NamedTuple):
-    """An account of the person that is listed at the moment."""
+    """An account of the person that is listed at the moment, or at any time in the period."""
 
     account: sa.Row[Any]
     """See `find_accounts`."""
     known_by: str
     stretches: Sequence[Stretch]
+    role_changes: Sequence[RoleChange]
+    in_period: Sequence[tuple[datetime, datetime | None]] = ()
+    """Its stretches in the period of the filters; none without one."""
 
 
 class Dossier(NamedTuple):
     """A person at a moment. Without a directory, the accounts with one upstream ID or email."""
 
+    filters: Filters
+    """They list the same accounts on Users."""
     named: sa.Row[Any]
     """[integration, account_id] of the account that the address names."""
+    person_key: int | None
+    """Of this store; None if no directory has the person."""
     status: sa.Row[Any] | None
     """[status, since]; None if no directory has the person."""
     entries: Sequence[Entry]
@@ -103,61 +113,45 @@ def person_params(
 
 
 @cached(50)
-def find_dossier(con: Connection, app: str, link: str, as_of: datetime | None) -> Dossier | None:
-    """The person of an account, named by its integration and `account_link`; None if unknown."""
-    named = _named_account(con, app, link)
-    if named is None:
+def find_dossier(con: Connection, filters: Filters) -> Dossier | None:
+    """The person whom the filters name, at their moment or in their period; None if unknown."""
+    who, moment = filters.of_person, filters.moment
+    named = _named_account(con, who) if who else None
+    if who is None or named is None:
         return None
-    person_key, known_by = _person_and_accounts(con, named.account_key, as_of)
-    rows = find_accounts(con, Filters(as_of=as_of), list(known_by))
+    person_key = con.scalar(person_of(who, moment))
+    times = filters.during.overlaps if filters.during else at_moment(filters.as_of)
+    found = con.execute(accounts_of(who, moment, times).order_by("valid_from"))
+    known_by = {row.account_key: SOURCE_TEXTS[row.source] for row in found}
+    rows = find_accounts(con, filters, list(known_by))
     entries, status = [], None
     if person_key is not None:
         grace = read_rule_settings(con).grace_days
-        entries = _entries(con, person_key, as_of, grace)
-        people = people_at(as_of, grace).subquery("people")
+        entries = _entries(con, person_key, moment, grace)
+        people = people_at(moment, grace).subquery("people")
         status = con.execute(select(people).where(people.c.person_key == person_key)).first()
     keys = {*known_by, *(row.account_key for row in entries)}
-    stretches = _stretches(con, sorted(keys), as_of)
+    stretches, changes = _history(con, sorted(keys), moment)
+    in_period = stretches_by_key(con, filters, list(known_by))
     return Dossier(
+        filters,
         named,
+        person_key,
         status,
         [Entry(row, stretches.get(row.account_key, [])) for row in entries],
         [
-            PersonAccount(row, known_by[row.account_key], stretches.get(row.account_key, []))
+            PersonAccount(row, known_by[row.account_key], stretches.get(row.account_key, []),
+                          changes.get(row.account_key, []), in_period.get(row.account_key, ()))
             for row in rows
         ],
+    )  # fmt: skip
+
+
+def _named_account(con: Connection, who: NamedPerson) -> sa.Row[Any] | None:
+    query = select(account, integration.c.name.label("integration")).join_from(
+        account, integration, integration.c.integration_id == account.c.integration_id
     )
-
-
-def _named_account(con: Connection, app: str, link: str) -> sa.Row[Any] | None:
-    query: sa.Select[*tuple[Any, ...]] = (
-        select(account.c.account_key, account.c.account_id, integration.c.name.label("integration"))
-        .join_from(account, integration, integration.c.integration_id == account.c.integration_id)
-        .where(integration.c.name == app, account_link_column() == link)
-    )
-    return con.execute(query).first()
-
-
-def _person_and_accounts(
-    con: Connection, account_key: int, as_of: datetime | None
-) -> tuple[int | None, dict[int, str]]:
-    """The person of an account, and account key → how it is known to be the person's."""
-    owners = account_people(as_of).subquery("owners")
-    own = select(person.c.person_key).where(person.c.account_key == account_key)
-    owned = select(owners.c.person_key).where(owners.c.account_key == account_key)
-    person_key = con.scalar(own)
-    if person_key is None:
-        person_key = con.scalar(owned)
-    if person_key is not None:
-        found = select(owners).where(owners.c.person_key == person_key)
-        return person_key, {row.account_key: SOURCE_TEXTS[row.source] for row in con.execute(found)}
-    point_in_time = Filters(as_of=as_of)
-    known_by: dict[int, str] = {}
-    for row in find_accounts(con, point_in_time, [account_key]):
-        known_by[account_key] = "Named by this address"
-        for other in find_other_accounts(con, point_in_time, row):
-            known_by[other.account_key] = "Upstream user ID" if other.same_id else "Email"
-    return None, known_by
+    return con.execute(query.where(account.c.account_key.in_(who.account_keys()))).first()
 
 
 def _entries(
@@ -177,25 +171,34 @@ def _entries(
     return list(newest.values())
 
 
-def _stretches(
+def _history(
     con: Connection, account_keys: list[int], as_of: datetime | None
-) -> dict[int, list[Stretch]]:
-    """Account key → its times by state and activity, the oldest first, as known at the moment."""
-    v = account_version.c
-    listed = lookup(account_version, lambda rows: rows.c.account_key.in_(account_keys))
+) -> tuple[dict[int, list[Stretch]], dict[int, list[RoleChange]]]:
+    """Account key → its times by state and activity, and its changes of roles, the oldest first.
+
+    Both as known at the moment.
+    """
+    v = lookup_versions(
+        lambda rows: rows.c.account_key.in_(account_keys),
+        lambda rows: is_past(rows.c.valid_from, as_of),
+    ).c
     columns = (v.account_key, v.valid_from, v.valid_to, v.provisioning_state, v.active_in_app)
-    versions = con.execute(
-        select(*columns)
-        .where(listed, is_past(v.valid_from, as_of))
-        .order_by(v.account_key, v.valid_from)
-    )
-    by_key: dict[int, list[Stretch]] = {}
+    versions = con.execute(select(*columns, v.roles).order_by(v.account_key, v.valid_from))
+    times: dict[int, list[Stretch]] = {}
+    changes: dict[int, list[RoleChange]] = {}
+    roles: dict[int, set[str]] = {}
     for row in versions:
+        key, now = row.account_key, set(row.roles)
+        before = roles.get(key, now)
+        if before != now:
+            change = RoleChange(row.valid_from, sorted(now - before), sorted(before - now))
+            changes.setdefault(key, []).append(change)
+        roles[key] = now
         is_open = row.valid_to == OPEN_END or (as_of is not None and row.valid_to > as_of)
         end = None if is_open else row.valid_to
         stretch = Stretch(row.provisioning_state, row.active_in_app, row.valid_from, end)
-        own = by_key.setdefault(row.account_key, [])
+        own = times.setdefault(key, [])
         if own and (*own[-1][:2], own[-1].end) == (*stretch[:2], stretch.start):
             stretch = stretch._replace(start=own.pop().start)
         own.append(stretch)
-    return by_key
+    return times, changes

@@ -18,8 +18,11 @@ SOURCE_TEXTS: dict[str, str] = {
     "decision": "Decided on Matching",
     "upstream ID": "Only this person has the upstream user ID",
     "email": "Only this person has the email",
+    "named": "Named by this address",
+    "same ID": "Upstream user ID",
+    "same email": "Email",
 }
-"""Source → how the person of an account is known."""
+"""Source → how the person of an account is known; the last three without a directory."""
 
 
 class AccountOwner(NamedTuple):

@@ -9,13 +9,14 @@ import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection, and_, func, select
 
 from data.records.decisions import EXCEPTIONS
-from data.records.exceptions import FindingKey
+from data.records.exceptions import PERSON_RULE, FindingKey, read_rule_settings
 from data.records.tables import exception
-from data.schema import account, integration, is_same_account
+from data.schema import OPEN_END, SnapshotTime, account, integration, is_same_account
 from queries.cache import cached
 from queries.paging import cut_page
+from queries.people.exemptions import EXEMPTION_COLUMNS, exempt_accounts
 from queries.review.duration import View
-from queries.review.rules import Rule
+from queries.review.rules import RULES, Rule
 from queries.users.accounts import snapshot_accounts_by_key
 
 PAGE_SIZE = 50
@@ -42,8 +43,11 @@ ACCOUNT_COLUMNS = (
 REASON_COLUMNS = ("state_reason", "failure_code", "attributes")
 """The further columns that a page shows of an account; the evidence does without them."""
 
-EXCEPTION_COLUMNS = ("reason", "accepted_by", "accepted_at", "until")
-"""The columns of a finding that come from its exception; empty for an open finding."""
+EXCEPTION_COLUMNS = (*EXEMPTION_COLUMNS, "exception_of")
+"""The columns of a finding that come from its exception; empty for an open finding.
+
+`exception_of` is finding or person.
+"""
 
 
 class FindingCount(NamedTuple):
@@ -85,9 +89,15 @@ def _without_exceptions(view: View) -> View:
 
 
 def _has_exceptions(con: Connection, view: View, rule: Rule) -> bool:
-    is_of_rule = exception.c.rule == rule.name
+    is_of_rule = exception.c.rule.in_(exception_rules([rule]))
     has_exceptions = sa.exists().where(is_of_rule, EXCEPTIONS.is_in_force(view.records_until()))
     return bool(con.scalar(select(has_exceptions)))
+
+
+def exception_rules(rules: Sequence[Rule]) -> list[str]:
+    """The `rule` of exceptions that can cover findings of these rules."""
+    reads_people = any(rule.reads_people for rule in rules)
+    return [*(rule.name for rule in rules), *([PERSON_RULE] if reads_people else [])]
 
 
 @cached(256)
@@ -137,6 +147,32 @@ def page_of_findings(
     columns = (*ACCOUNT_COLUMNS, *REASON_COLUMNS)
     rows = _with_account_columns(view, page_values, accounts, columns)
     return con.execute(select(rows).order_by(rows.c.since, rows.c.account_key)).all()
+
+
+class FoundOn(NamedTuple):
+    """A finding on an account; with a reason, it has an exception."""
+
+    rule: str
+    title: str
+    account_key: int
+    since: datetime
+    detail: str | None
+    reason: str | None
+
+
+def findings_of(
+    con: Connection, as_of: datetime | None, account_keys: tuple[int, ...]
+) -> list[FoundOn]:
+    """The findings of all rules on few accounts at the moment (None: now), the oldest first."""
+    view = View(as_of=as_of, limits=read_rule_settings(con))
+    found: list[FoundOn] = []
+    for rule in RULES if account_keys else ():
+        rows = _dated_findings(view, rule, account_keys)
+        found += [
+            FoundOn(rule.name, rule.title, row.account_key, row.since, row.detail, row.reason)
+            for row in con.execute(select(rows))
+        ]
+    return sorted(found, key=lambda finding: finding.since)
 
 
 def open_findings(con: Connection, view: View, rule: Rule) -> list[tuple[FindingKey, datetime]]:
@@ -192,9 +228,18 @@ def _with_account_columns(
     )
 
 
-def _dated_findings(view: View, rule: Rule) -> sa.FromClause:
-    """One row per finding: [account_key, since, detail, *EXCEPTION_COLUMNS]."""
-    results = rule.find(view).details(None).subquery("results")
+def _dated_findings(
+    view: View, rule: Rule, account_keys: Sequence[int] | None = None
+) -> sa.FromClause:
+    """One row per finding: [account_key, since, detail, *EXCEPTION_COLUMNS].
+
+    Of all accounts, or of these.
+    """
+    among = None
+    if account_keys is not None:
+        among = select(account.c.account_key).where(account.c.account_key.in_(account_keys))
+        among = among.subquery("among")
+    results = rule.find(view).details(among).subquery("results")
     exceptions = _exceptions_in_force(view, rule).subquery("exceptions")
     return (
         select(results, *(exceptions.c[name] for name in EXCEPTION_COLUMNS))
@@ -212,7 +257,25 @@ def _is_covered(results: sa.FromClause, exceptions: sa.FromClause) -> ColumnElem
 
 
 def _exceptions_in_force(view: View, rule: Rule) -> sa.Select[*tuple[Any, ...]]:
-    """One row per account with an exception in force: [account_key, .., *EXCEPTION_COLUMNS]."""
+    """One row per account with an exception in force: [account_key, .., *EXCEPTION_COLUMNS].
+
+    That its person is exempt precedes an exception of its own, and covers every finding.
+    """
+    own = _own_exceptions(view, rule)
+    if not rule.reads_people:
+        return own
+    exempt = exempt_accounts(view.as_of, view.records_until()).cte()
+    of_people = select(
+        exempt.c.account_key,
+        sa.literal(OPEN_END, SnapshotTime).label("snapshot_taken_at"),
+        *(exempt.c[name] for name in EXEMPTION_COLUMNS),
+        sa.literal("person", sa.String).label("exception_of"),
+    )
+    others = own.where(account.c.account_key.not_in(select(exempt.c.account_key)))
+    return select(sa.union_all(of_people, others).subquery("either"))
+
+
+def _own_exceptions(view: View, rule: Rule) -> sa.Select[*tuple[Any, ...]]:
     columns = exception.c
     is_its_account = and_(
         account.c.integration_id == integration.c.integration_id,
@@ -222,7 +285,8 @@ def _exceptions_in_force(view: View, rule: Rule) -> sa.Select[*tuple[Any, ...]]:
         select(
             account.c.account_key,
             columns.snapshot_taken_at,
-            *(columns[name] for name in EXCEPTION_COLUMNS),
+            *(columns[name] for name in EXEMPTION_COLUMNS),
+            sa.literal("finding", sa.String).label("exception_of"),
         )
         .join_from(exception, integration, integration.c.name == columns.integration)
         .join(account, is_its_account)

@@ -190,6 +190,7 @@ def _page_rows(
         and size <= PAGE_SIZE
         and filters.moment is None
         and not filters.person
+        and not filters.of_person
         and not has_match_overrides(con)
     )
     columns = (

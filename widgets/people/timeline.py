@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 
 from data.states import STATE_BY_NAME, UNRECOGNIZED
 from queries.people.dossier import Dossier, Stretch
+from queries.review.findings import FoundOn
 from widgets import timezone
 from widgets.figure_theme import DAY_TICKS, PATTERNS, PHASE_COLORS, display_name, new_figure
 
@@ -27,6 +28,24 @@ class Bar(NamedTuple):
     end: datetime | None
 
 
+class Mark(NamedTuple):
+    """Something on a row that happened at a moment."""
+
+    row: int
+    kind: str
+    text: str
+    at: datetime
+
+
+MARK_STYLES = {
+    "Role gained": ("#2B6CB0", "triangle-up"),
+    "Role lost": ("#6B7280", "triangle-down"),
+    "Finding": ("#B4232C", "diamond"),
+}
+"""Kind of mark → its color and symbol."""
+
+MAX_MARK_TEXT = 80
+
 STYLES: dict[str, tuple[str, str]] = {
     "Person active": (PERSON_COLOR, ""),
     "Onboarded": ("#808790", ""),
@@ -39,13 +58,22 @@ STYLES: dict[str, tuple[str, str]] = {
 """Kind of bar → its color and pattern."""
 
 
-def timeline_figure(dossier: Dossier, until: datetime) -> go.Figure:
-    """A row for the person's active times, and one per account; open stretches end at `until`."""
+def timeline_figure(dossier: Dossier, found: Sequence[FoundOn], until: datetime) -> go.Figure:
+    """A row for the person's active times, and one per account; open stretches end at `until`.
+
+    Marks on the rows show changes of roles, and since when each finding has held.
+    """
     labels, bars = _rows(dossier)
-    traces = [
+    traces: list[go.Bar | go.Scatter] = [
         _trace(kind, [bar for bar in bars if bar.kind == kind], until)
         for kind in STYLES
         if any(bar.kind == kind for bar in bars)
+    ]
+    marks = [*_role_marks(dossier), *_finding_marks(dossier, found)]
+    traces += [
+        _mark_trace(kind, [mark for mark in marks if mark.kind == kind])
+        for kind in MARK_STYLES
+        if any(mark.kind == kind for mark in marks)
     ]
     ticks = {"tickvals": [*range(len(labels))], "ticktext": labels}
     axis = {"range": [len(labels) - 0.5, -0.5], "showgrid": False}
@@ -56,7 +84,61 @@ def timeline_figure(dossier: Dossier, until: datetime) -> go.Figure:
         height=EDGES + ROW_HEIGHT * len(labels),
         bargap=0.3,
         yaxis=ticks | axis,
-        xaxis={"type": "date", "showspikes": False} | DAY_TICKS,
+        xaxis={"type": "date", "showspikes": False, "range": _range(dossier)} | DAY_TICKS,
+    )
+
+
+def _range(dossier: Dossier) -> list[str] | None:
+    """The ends of the axis in a period; else whatever is drawn."""
+    during = dossier.filters.during
+    if during is None:
+        return None
+    return [timezone.to_reader_time(at).isoformat() for at in (during.start, during.end)]
+
+
+def _first_row(dossier: Dossier) -> int:
+    """The row of the first account."""
+    return 1 if dossier.entries else 0
+
+
+def _role_marks(dossier: Dossier) -> Iterator[Mark]:
+    for row, owned in enumerate(dossier.accounts[: MAX_ROWS - 1], _first_row(dossier)):
+        for change in owned.role_changes:
+            for kind, roles in (("Role gained", change.gained), ("Role lost", change.lost)):
+                if roles:
+                    yield Mark(row, kind, f"{kind}: {', '.join(roles)}", change.at)
+
+
+def _finding_marks(dossier: Dossier, found: Sequence[FoundOn]) -> Iterator[Mark]:
+    row_of = {
+        owned.account.account_key: row
+        for row, owned in enumerate(dossier.accounts[: MAX_ROWS - 1], _first_row(dossier))
+    }
+    for finding in found:
+        if finding.account_key in row_of:
+            row = row_of[finding.account_key]
+            yield Mark(row, "Finding", f"Found: {finding.title}", finding.since)
+
+
+def _mark_trace(kind: str, marks: Sequence[Mark]) -> go.Scatter:
+    color, symbol = MARK_STYLES[kind]
+    days = [timezone.format_day(mark.at) for mark in marks]
+    return go.Scatter(
+        name=kind,
+        mode="markers",
+        x=[timezone.to_reader_time(mark.at).isoformat() for mark in marks],
+        y=[mark.row for mark in marks],
+        hovertext=[
+            f"{display_name(mark.text, MAX_MARK_TEXT)}, {day}"
+            for mark, day in zip(marks, days, strict=True)
+        ],
+        hoverinfo="text",
+        marker={
+            "color": color,
+            "symbol": symbol,
+            "size": 10,
+            "line": {"width": 1, "color": "white"},
+        },
     )
 
 

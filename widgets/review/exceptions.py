@@ -33,6 +33,7 @@ EXCEPTION_HELP = (
     "it is resolved and comes back, it is open again."
 )
 NO_ACCOUNTS = "Choose accounts first."
+OF_PEOPLE = "These people are exempt. Open the page of a person to withdraw that."
 
 Findings = Sequence[tuple[FindingKey, datetime]]
 """Findings, each with the moment of the snapshot that shows it."""
@@ -88,6 +89,10 @@ def _add_exceptions(findings: Findings, exception: RiskException) -> None:
 
 def withdraw_form(rule: Rule, rows: Sequence[sa.Row[Any]]) -> None:
     """Withdraw the exceptions of some findings on the page."""
+    rows = [row for row in rows if row.exception_of == "finding"]
+    if not rows:
+        st.text(OF_PEOPLE)
+        return
     with st.expander("Withdraw exceptions", icon=":material/undo:", key="withdraw_exceptions"):
         findings, name = _findings(rule, _account_picker(rows, "withdraw")), name_input()
         if not st.button("Withdraw", type="primary", key="withdraw_now"):

@@ -64,6 +64,7 @@ RULE_COLUMNS = [
     ut.column("exceptions", "Exceptions", sortable=False, numeric=True, width=0.8),
 ]
 
+EXEMPT = "Person exempt: "
 NO_FINDINGS = "No open findings."
 NO_EXCEPTIONS = "This rule has no exceptions."
 PSEUDONYMS_NOTE = "Exceptions are added by people who see names instead of pseudonyms."
@@ -306,7 +307,7 @@ def _finding_row(row: sa.Row[Any], names: Sequence[str]) -> ut.TableRow:
     finding_cells = {
         "since": ut.time(row.since),
         "detail": ut.text(row.detail),
-        "reason": ut.text(row.reason),
+        "reason": ut.text(EXEMPT * (row.exception_of == "person") + (row.reason or "")),
         "by": ut.text(row.accepted_by),
         "until": ut.text(f"{row.until:%Y-%m-%d}" if row.until else "until it is resolved"),
     }

@@ -45,12 +45,13 @@ def show_export_menu(filters: Filters, sort: str, columns: Columns) -> None:
     with st.popover("Export", icon=":material/download:", key="export"):
         if current_principal().is_allowed(Permission.DOWNLOAD):
             st.caption(CHOSEN.format(len(columns.chosen)) if columns.chosen else ALL)
-            _show_files(ListRequest(filters, sort, columns.chosen))
+            show_files(ListRequest(filters, sort, columns.chosen))
         _show_links_to_list(filters, sort, columns)
         report_button()
 
 
-def _show_files(query: ListRequest) -> None:
+def show_files(query: ListRequest) -> None:
+    """A link per format of the list, and to its evidence where there can be any."""
     files = [
         (_export_address("users", extension, query.params()), format_.label, format_.description)
         for extension, format_ in FORMATS.items()

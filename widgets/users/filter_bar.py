@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import date
+from html import escape
 from typing import Any, NamedTuple
 
 import streamlit as st
@@ -13,14 +13,21 @@ from data.access.roles import Permission
 from data.formatting import count_of
 from data.states import OPERATIONS, STATE_BY_NAME, Phase, state_names
 from data.store.search_text import search_key
-from queries.during import EXCLUDED_BY_PERIOD, parse_during
+from queries.during import EXCLUDED_BY_PERIOD
 from queries.filters import FILTER_BY_NAME, MAX_SEARCH_LENGTH, Filter, Filters, duration_text
 from queries.sign_ins import parse_sign_ins, sign_in_day
 from queries.users.facets import Choice, list_choices, reason_texts, snapshot_times
 from server.authorize import authorize, store_connection
 from server.session import current_principal
-from widgets.filters import FIRST_DAY, LAST_DAY, LAST_FILTERS_KEY, apply_filters, choose_as_of
+from widgets.filters import (
+    LAST_FILTERS_KEY,
+    apply_filters,
+    choose_as_of,
+    choose_day,
+    choose_period,
+)
 from widgets.labels import escape_label, screen_reader_text
+from widgets.people.address import page_of_person
 
 PHASES: tuple[Phase, ...] = ("failed", "awaiting", "ongoing")
 PERIOD_HINT = (
@@ -29,6 +36,9 @@ PERIOD_HINT = (
 )
 MAX_EMPTY_CHOICES = 3
 """More choices without an account fold into a button."""
+
+SET_ELSEWHERE = ("marked", "of_person")
+"""Filters that are not in the menu: the rows and the page of a person set them."""
 
 ADDING_KEY = "adding_filter"
 """The filter that was chosen from the menu and has no value yet."""
@@ -71,7 +81,8 @@ def show_filter_bar(filters: Filters) -> None:
         shown = [name for name, control in CONTROLS.items() if control.text(filters)]
         adding = st.session_state.get(ADDING_KEY)
         excluded = EXCLUDED_BY_PERIOD.keys() - {"as_of"} if filters.during else ()
-        _show_menu([name for name in CONTROLS if name not in (*shown, *excluded, adding, "marked")])
+        hidden = (*shown, *excluded, adding, *SET_ELSEWHERE)
+        _show_menu([name for name in CONTROLS if name not in hidden])
         for name in CONTROLS:
             if name in shown or name == adding:
                 _show_filter(name, filters)
@@ -278,7 +289,7 @@ def _show_days(filters: Filters, _: str) -> None:
         apply_filters(replace(filters, **{name: st.session_state[name]}))
 
     for name, label in (("updated_from", "From (UTC)"), ("updated_to", "To (UTC)")):
-        _show_day(name, label, getattr(filters, name), apply_day, name)
+        choose_day(name, label, getattr(filters, name), apply_day, name)
 
 
 def _show_sign_ins(filters: Filters, name: str) -> None:
@@ -293,38 +304,19 @@ def _show_sign_ins(filters: Filters, name: str) -> None:
         apply_filters(replace(filters, last_sign_in=wanted))
 
     for kind, label in (("before", "Before (UTC day)"), ("from", "From (UTC day)")):
-        _show_day(f"{name}_{kind}", label, sign_in_day(values, kind), apply_day, kind)
-
-
-def _show_day(
-    key: str, label: str, day: date | None, apply: Callable[[str], None], name: str
-) -> None:
-    st.session_state[key] = day and min(max(day, FIRST_DAY), LAST_DAY)
-    st.date_input(
-        label,
-        key=key,
-        format="YYYY-MM-DD",
-        min_value=FIRST_DAY,
-        max_value=LAST_DAY,
-        on_change=apply,
-        args=(name,),
-    )
+        choose_day(f"{name}_{kind}", label, sign_in_day(values, kind), apply_day, kind)
 
 
 def _show_period(filters: Filters, _: str) -> None:
-    """Both days of the period; the first choice is a period of one day."""
     st.caption(PERIOD_HINT)
-    during = filters.during
-    days = {"from": during and during.start.date(), "to": during and during.end.date()}
+    choose_period(filters.during, lambda during: apply_filters(filters.with_period(during)))
 
-    def apply_day(which: str) -> None:
-        day = st.session_state[f"during_{which}"]
-        first, last = days["from"] or day, days["to"] or day
-        first, last = (day, max(day, last)) if which == "from" else (min(first, day), day)
-        apply_filters(filters.with_period(parse_during([f"{first}/{last}"])))
 
-    for which, label in (("from", "From (UTC day)"), ("to", "To (UTC day)")):
-        _show_day(f"during_{which}", label, days[which], apply_day, which)
+def _show_person(filters: Filters, _: str) -> None:
+    """The way back to the person's page."""
+    if filters.of_person:
+        link = f'<a href="{escape(page_of_person(filters))}" target="_self">Page of the person</a>'
+        st.html(link)
 
 
 def _show_moments(filters: Filters, _: str) -> None:
@@ -385,6 +377,7 @@ CONTROLS: dict[str, Control] = {
     "active": Control("Active in app", _show_choices, _values_text("active")),
     "match": Control("User", _show_choices, _values_text("match")),
     "person": Control("Person", _show_choices, _values_text("person")),
+    "of_person": Control("Accounts of", _show_person, _values_text("of_person")),
     "account": Control("Account", _show_choices, _values_text("account")),
     "updated_from": Control("Last updated", _show_days, _days_text),
     "waiting": Control("Open longer than", _show_choices, _open_text),
