@@ -242,8 +242,8 @@ def test_an_exempt_person_has_no_open_findings_until_the_last_day(office: Home) 
             assert count_findings(con, View(evaluated_at=YESTERDAY), rule).open
             assert count_findings(con, View(evaluated_at=LATER), rule).open == 0
             assert count_findings(con, View(evaluated_at=LATER + timedelta(30)), rule).open
-        kept = page_of_findings(con, View(evaluated_at=LATER), LEFT, 1, with_exception=True)
-        assert {(row.username_in_app, row.reason, row.exception_of) for row in kept} == {
+        excepted = page_of_findings(con, View(evaluated_at=LATER), LEFT, 1, with_exception=True)
+        assert {(row.username_in_app, row.reason, row.exception_of) for row in excepted} == {
             ("m.n", "parental leave", "person"),
             ("mn", "parental leave", "person"),
         }
@@ -265,9 +265,9 @@ def test_a_pack_of_findings_proves_that_a_person_is_exempt(office: Home, tmp_pat
         write_pack(findings_pack(Findings(con, view, [LEFT])), path)
     with ZipFile(path) as pack:
         (row,) = json.loads(pack.read("findings.json"))
-        (kept,) = json.loads(pack.read("exceptions.json"))
+        (recorded,) = json.loads(pack.read("exceptions.json"))
     assert (row["account_id"], row["exception_of"]) == ("m.n", "person")
-    assert (kept["integration"], kept["account_id"]) == ("hr", "mira")
+    assert (recorded["integration"], recorded["account_id"]) == ("hr", "mira")
     assert verify(path, office, lambda *_: None) == []
 
 

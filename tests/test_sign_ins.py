@@ -71,7 +71,7 @@ def test_a_heading_in_six_languages_names_the_last_sign_in(
         ({"id": "1", "created": "", "status": "ACTIVE", "lastLogin": "2026-11-20T08:14:05.000Z",
           "profile": {"login": "ada"}}, SIGNED_IN),
         ({"id": "1", "created": "", "status": "ACTIVE", "lastLogin": None,
-          "profile": {"login": "ada"}}, NEVER),
+          "profile": {"login": "ada"}}, None),
         ({"id": "1", "userPrincipalName": "ada", "displayName": "A", "mail": "",
           "signInActivity": {"lastSignInDateTime": "2026-11-20T08:14:05Z"}}, SIGNED_IN),
         ({"id": "1", "userPrincipalName": "ada", "displayName": "A", "mail": ""}, None),

@@ -123,7 +123,6 @@ class Product:
     reason: Field = ()
     last_updated: Field = ()
     last_sign_in: Field = ()
-    is_never_if_empty: bool = False  # whether a last sign-in without a value means never
     attributes: Mapping[str, Field] = field(default_factory=dict)  # label → field
     remark: str = ""
     other_lists: Mapping[str, tuple[Proof, ...]] = field(default_factory=dict)
@@ -185,18 +184,13 @@ class Product:
             state_source="reported" if is_deleted else "inferred",
             reason=get(self.reason),
             last_updated=get(self.last_updated),
-            last_sign_in=get(self.last_sign_in) or self._never(record),
+            last_sign_in=get(self.last_sign_in),
             attributes={
                 label: YES_NO.get(value, value) if isinstance(value, bool) else value
                 for label, spec in self.attributes.items()
                 if (value := _all(record, spec)) is not None
             },
         )
-
-    def _never(self, record: Row) -> str | None:
-        """`Never` where the product names no last sign-in and means that there was none."""
-        paths = _paths(self.last_sign_in) if self.is_never_if_empty else ()
-        return "Never" if any(path.key in record for path in paths) else None
 
     def _activity(self, record: Row) -> tuple[Any, bool]:
         """Whether the account is active, and whether it is deleted."""

@@ -13,7 +13,7 @@ from widgets import timezone
 from widgets.figure_theme import DAY_TICKS, PATTERNS, PHASE_COLORS, display_name, new_figure
 
 PERSON_COLOR = "#2F8F5B"
-ROW_HEIGHT, EDGES = 26, 70  # pixels
+ROW_HEIGHT, EDGES = 26, 100  # pixels
 MAX_ROWS = 60
 """Accounts that are drawn; the table has the others."""
 
@@ -185,6 +185,7 @@ def _trace(kind: str, bars: Sequence[Bar], until: datetime) -> go.Bar:
     return go.Bar(
         name=kind,
         orientation="h",
+        width=0.7,
         y=[bar.row for bar in bars],
         base=[start.isoformat() for start in starts],
         x=[(end - start).total_seconds() * 1000 for start, end in zip(starts, ends, strict=True)],

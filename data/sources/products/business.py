@@ -22,7 +22,6 @@ BUSINESS_PRODUCTS = (
         active="IsActive",
         last_updated="LastModifiedDate",
         last_sign_in="LastLoginDate",
-        is_never_if_empty=True,
         attributes={
             "Title": "Title",
             "Department": "Department",

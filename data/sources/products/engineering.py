@@ -61,7 +61,6 @@ ENGINEERING_PRODUCTS = (
             "blocked_pending_approval": False,
         },
         last_sign_in=("current_sign_in_at", "last_sign_in_at", "last_activity_on", "Last activity"),
-        is_never_if_empty=True,
         attributes={
             "Two-factor authentication": "two_factor_enabled",
             "External": "external",
@@ -118,7 +117,6 @@ ENGINEERING_PRODUCTS = (
         inactive=("disabled",),
         deleted="deleted_on",
         last_sign_in="last_success_login",
-        is_never_if_empty=True,
         attributes={
             "Name": "name",
             "Type": "type",

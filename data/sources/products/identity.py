@@ -24,7 +24,6 @@ IDENTITY_PRODUCTS = (
         active_words={"suspended": False, "deprovisioned": DELETED, "staged": False, "*": True},
         last_updated="lastUpdated",
         last_sign_in="lastLogin",
-        is_never_if_empty=True,
         attributes={
             "Okta status": "status",
             "Department": "profile.department",
