@@ -26,24 +26,26 @@ def exempt_people(at: datetime | None) -> sa.Select[*tuple[Any, ...]]:
         account.c.integration_id == integration.c.integration_id,
         account.c.account_id == columns.account_id,
     )
-    number = func.row_number().over(
-        partition_by=person.c.person_key, order_by=(columns.accepted_at.desc(), columns.account_id)
-    )
-    found = (
+    c = (
         select(
             person.c.person_key,
             columns.integration,
             columns.account_id,
             *(columns[name] for name in EXEMPTION_COLUMNS),
-            number.label("number"),
         )
         .join_from(exception, integration, integration.c.name == columns.integration)
         .join(account, is_its_account)
         .join(person, is_same_account(person, account))
         .where(columns.rule == PERSON_RULE, EXCEPTIONS.is_in_force(at))
-        .subquery("exemptions")
+        .cte()
+        .c
     )
-    return select(*(c for c in found.c if c.name != "number")).where(found.c.number == 1)
+    newest = select(c.person_key, func.max(c.accepted_at).label("at")).group_by(c.person_key)
+    newest = newest.subquery("newest")
+    is_newest = sa.and_(newest.c.person_key == c.person_key, newest.c.at == c.accepted_at)
+    # A person has one at a time. Were there two, any of them would do: Citus has no such window.
+    texts = (func.min(column).label(column.name) for column in c if column is not c.person_key)
+    return select(c.person_key, *texts).where(is_newest).group_by(c.person_key)
 
 
 def exempt_accounts(as_of: datetime | None, at: datetime) -> sa.Select[*tuple[Any, ...]]:
