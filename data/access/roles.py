@@ -23,6 +23,7 @@ class Permission(StrEnum):
     LOAD_FILES = "load or reject files"
     REMOVE_SNAPSHOTS = "remove snapshots"
     ADD_EXCEPTIONS = "add exceptions"
+    REVIEW_ROUNDS = "take part in review rounds"
     EXPORT_EVIDENCE = "export evidence"
     WRITE_NOTES = "write notes"
     SAVE_VIEWS = "save views"
@@ -73,6 +74,7 @@ PERMISSIONS_NEEDING_NAMES = frozenset(
         Permission.EXPORT_EVIDENCE,
         Permission.LOAD_FILES,
         Permission.MATCH,
+        Permission.REVIEW_ROUNDS,
         Permission.SAVE_VIEWS,
         Permission.SHARE_VIEWS,
         Permission.WRITE_NOTES,
@@ -81,8 +83,8 @@ PERMISSIONS_NEEDING_NAMES = frozenset(
 """Permissions that a person who sees pseudonyms does not have.
 
 Whoever loads a file with a guess would find the pseudonym of the guess in the lists. Errors of
-files and servers quote names, and are for those who load files. Notes, and the names and addresses
-of views, are what people typed.
+files and servers quote names, and are for those who load files. Notes, review rounds, and the names
+and addresses of views, are what people typed.
 """
 
 

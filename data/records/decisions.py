@@ -5,7 +5,7 @@ store is rebuilt. A decision replaces the one before on the same subject; both s
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection, and_, select
 
 from data.formatting import utc_now
-from data.records.tables import exception, match_override, note, saved_view
+from data.records.tables import exception, match_override, note, review_decision, saved_view
 from data.schema import account, integration
 from data.store.engine import write_transaction
 
@@ -57,10 +57,13 @@ class Decisions:
         rows: Iterable[Mapping[str, Any]],
         author: str,
         at: datetime | None = None,
+        *,
+        check: Callable[[Connection], None] = lambda _: None,
     ) -> None:
         """Add decisions, and withdraw earlier ones on the same subjects.
 
-        Raises InvalidInput without an author, and where `until` has passed.
+        Raises InvalidInput without an author, and where `until` has passed. `check` can raise it
+        for what the transaction sees.
         """
         at, author = at or utc_now(), required_text(author, "name")
         added = [{**row, f"{self.verb}_by": author, f"{self.verb}_at": at} for row in rows]
@@ -68,6 +71,7 @@ class Decisions:
             if row.get("until") and row["until"] < at.date():
                 raise InvalidInput(f"{row['until']} has passed.")
         with write_transaction(engine) as con:
+            check(con)
             if "account_key" in self.table.c:
                 keys = _find_account_keys(con, (_account_of(row) for row in added))
                 added = [{**row, "account_key": keys.get(_account_of(row))} for row in added]
@@ -121,6 +125,7 @@ EXCEPTIONS = Decisions(exception, ("rule", *ACCOUNT), "accepted")
 MATCH_OVERRIDES = Decisions(match_override, ACCOUNT, "decided")
 NOTES = Decisions(note, ACCOUNT, "written")
 SAVED_VIEWS = Decisions(saved_view, ("owner", "name"), "saved")
+REVIEW_DECISIONS = Decisions(review_decision, ("round_id", *ACCOUNT, "role"), "decided")
 
 BY_ACCOUNT_KEY = (match_override, note)
 """Tables that also have the key of the account, because lists are joined with them."""

@@ -130,12 +130,75 @@ retained_change = sa.Table(
     sa.Column("accounts", sa.BigInteger, nullable=False),
 )
 
+# One row per review round: people decide on a list of accounts that was frozen at its start.
+review_round = sa.Table(
+    "review_round",
+    metadata,
+    sa.Column("round_id", sa.String, nullable=False),
+    sa.Column("name", sa.String, nullable=False),
+    sa.Column("is_by_role", sa.Boolean, nullable=False),  # each role is decided, not the account
+    sa.Column("population", sa.String, nullable=False),  # in words: what was frozen
+    sa.Column("address", sa.String, nullable=False),  # its parameters: of Users, or of a rule
+    sa.Column("frozen_at", sa.DateTime, nullable=False),  # the list is as of this moment
+    sa.Column("last_day", sa.Date, nullable=False),  # UTC
+    sa.Column("late_days", sa.Integer, nullable=False),  # after which what was revoked is late
+    sa.Column("deciders", sa.ARRAY(sa.String), nullable=False),  # empty: whoever may
+    sa.Column("started_by", sa.String, nullable=False),
+    sa.Column("started_at", sa.DateTime, nullable=False),
+    sa.Column("closed_by", sa.String),
+    sa.Column("closed_at", sa.DateTime),
+)
+
+# One row per round and snapshot that its list follows from.
+review_snapshot = sa.Table(
+    "review_snapshot",
+    metadata,
+    sa.Column("round_id", sa.String, nullable=False),
+    sa.Column("integration", sa.String, nullable=False),
+    sa.Column("taken_at", SnapshotTime, nullable=False),
+    sa.Column("sha256", sa.String, nullable=False),
+)
+
+# One row per account of a round, as it was; with `is_by_role`, one per account and role.
+review_item = sa.Table(
+    "review_item",
+    metadata,
+    sa.Column("round_id", sa.String, nullable=False),
+    sa.Column("integration", sa.String, nullable=False),
+    sa.Column("account_id", sa.String, nullable=False),
+    sa.Column("role", sa.String, nullable=False),  # empty: the account, or it has no roles
+    sa.Column("username_in_app", sa.String, nullable=False),
+    sa.Column("user_name", sa.String),
+    sa.Column("user_email", sa.String),
+    sa.Column("roles", sa.ARRAY(sa.String), nullable=False),
+    sa.Column("active_in_app", sa.Boolean),
+    sa.Column("upstream_user_id", sa.String),
+    sa.Column("provisioning_state", sa.String, nullable=False),
+)
+
+# One row per decision on an item of a round. The newest that is not withdrawn counts.
+review_decision = sa.Table(
+    "review_decision",
+    metadata,
+    sa.Column("round_id", sa.String, nullable=False),
+    sa.Column("integration", sa.String, nullable=False),
+    sa.Column("account_id", sa.String, nullable=False),
+    sa.Column("role", sa.String, nullable=False),
+    sa.Column("decision", sa.String, nullable=False),  # keep, revoke or unsure
+    sa.Column("note", sa.String, nullable=False),
+    *decision_columns("decided"),
+)
+
 RECORD_TABLES = (
     quarantined_file,
     exception,
     match_override,
     note,
     saved_view,
+    review_round,
+    review_snapshot,
+    review_item,
+    review_decision,
     setting,
     audit_event,
     retained_count,

@@ -145,7 +145,12 @@ has_role = _sql_function(
 
 def has_only(texts: ColumnElement[Any], allowed: Sequence[str]) -> ColumnElement[bool]:
     """Whether all texts of a list are allowed; NULL for no list."""
-    return texts.op("<@", return_type=sa.Boolean())(sa.cast(array(allowed), sa.ARRAY(sa.String)))
+    return is_part_of(texts, sa.cast(array(allowed), sa.ARRAY(sa.String)))
+
+
+def is_part_of(texts: ColumnElement[Any], others: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Whether all texts of a list are in another one; NULL if either is no list."""
+    return texts.op("<@", return_type=sa.Boolean())(others)
 
 
 _is_one_of = _sql_function(

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, case, select
 from sqlalchemy.dialects.postgresql import array
 
 from data.access.roles import PersonalData, Visibility
-from data.records.tables import setting
+from data.records.tables import review_item, review_round, setting
 from data.schema import integration, metadata, snapshot
 from data.states import NO_REASON
 from data.store.dialect import has_only, regex_matches
@@ -89,7 +89,11 @@ PSEUDONYM_MASKS: ColumnMasks = {
 
 MASKS_BY_MODE = {PersonalData.HIDDEN: HIDING_MASKS, PersonalData.PSEUDONYMS: PSEUDONYM_MASKS}
 
-FREE_TEXT_TABLES = {"rejected_row", "row_fingerprint", "audit_event", "note", "saved_view"}
+ROUND_TABLES = {"review_round", "review_snapshot", "review_item", "review_decision"}
+FREE_TEXT_TABLES = {
+    *("rejected_row", "row_fingerprint", "audit_event", "note", "saved_view"),
+    *ROUND_TABLES,
+}
 HIDDEN_TABLES = {
     PersonalData.HIDDEN: {*FREE_TEXT_TABLES, "exception", "last_sign_in"},
     PersonalData.PSEUDONYMS: FREE_TEXT_TABLES,
@@ -149,6 +153,11 @@ def _row_condition(
         return has_only(table.c.integrations, visibility.integrations)
     if "integration" in table.c:
         return table.c.integration.in_(visibility.integrations)
+    if table.name == review_round.name:  # of which the reader sees a part
+        items = tables[review_item.name].c
+        return table.c.round_id.in_(
+            select(items.round_id).where(items.integration.in_(visibility.integrations))
+        )
     if "snapshot_id" in table.c:
         snapshots = tables[snapshot.name].c
         return table.c.snapshot_id.in_(

@@ -1,0 +1,191 @@
+"""What became of the decisions of a round: only a snapshot after the decision proves anything.
+
+Nothing of it is stored. A snapshot that arrives late, is replaced or removed changes the outcomes
+as if it had always been so.
+"""
+
+from datetime import datetime, timedelta
+from typing import Any, Literal, get_args
+
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement, and_, case, func, select
+
+from data.records.decisions import REVIEW_DECISIONS
+from data.records.rounds import ItemKey
+from data.records.tables import review_decision, review_item
+from data.schema import (
+    OPEN_END,
+    SnapshotTime,
+    account,
+    account_version,
+    integration,
+    is_same_account,
+    join_profile,
+    snapshot,
+)
+from data.store.dialect import has_role, is_part_of
+from queries.rounds.lists import Round
+
+Outcome = Literal["undecided", "unsure", "kept", "changed", "open", "late", "came back", "done"]
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
+
+OUTCOME_TEXTS: dict[Outcome, str] = {
+    "undecided": "Nobody has decided yet.",
+    "unsure": "Somebody could not decide.",
+    "kept": "Kept, with no role that the round did not show.",
+    "changed": "Kept, but the account has a role now that the round did not show.",
+    "open": "Revoked, and no later snapshot shows it gone.",
+    "late": "Revoked, and the newest snapshot still shows it after the days that the round allows.",
+    "came back": "Revoked and gone in a snapshot, and there again in the newest.",
+    "done": "Revoked, and gone in the newest snapshot: not listed, deleted, not active, or without "
+    "the role.",
+}
+"""What each outcome means."""
+
+
+def item_outcomes(round_: Round, as_of: datetime | None = None) -> sa.FromClause:
+    """One row per item of a round: its columns, its decision, and what became of it.
+
+    [*review_item, decision, note, decided_by, decided_at, outcome, proved_at, account_key].
+    `proved_at` is when the snapshot was taken that proves that it is done, or came back. `as_of`
+    (naive UTC): by the decisions and snapshots of then; None: of now.
+    """
+    moment = sa.literal(as_of or OPEN_END, SnapshotTime)
+    items = _decided_items(round_, as_of)
+    presence = _presence(items, moment).subquery("presence")
+    tests = _snapshots_since(items, moment).subquery("tests")
+    roles_now = _roles_at(items, moment).subquery("now")
+    outcome, proved_at = _outcome(round_, items, presence, tests, roles_now)
+    return (
+        select(*items.c, outcome.label("outcome"), proved_at.label("proved_at"))
+        .select_from(
+            items.outerjoin(presence, _is_same_item(items, presence))
+            .outerjoin(tests, _is_same_item(items, tests))
+            .outerjoin(roles_now, roles_now.c.account_key == items.c.account_key)
+        )
+        .subquery("outcomes")
+    )
+
+
+def _decided_items(round_: Round, as_of: datetime | None) -> sa.FromClause:
+    """One row per item, with its account in this store and the decision in force."""
+    decision = review_decision.c
+    is_decided = and_(
+        decision.round_id == review_item.c.round_id,
+        *(decision[name] == review_item.c[name] for name in ItemKey._fields),
+        REVIEW_DECISIONS.is_in_force(as_of),
+    )
+    is_its_account = and_(
+        account.c.integration_id == integration.c.integration_id,
+        account.c.account_id == review_item.c.account_id,
+    )
+    return (
+        select(
+            *(column for column in review_item.c if column.name != "round_id"),
+            *(decision[name] for name in ("decision", "note", "decided_by", "decided_at")),
+            integration.c.integration_id,
+            account.c.account_key,
+        )
+        .select_from(
+            review_item.outerjoin(integration, integration.c.name == review_item.c.integration)
+            .outerjoin(account, is_its_account)
+            .outerjoin(review_decision, is_decided)
+        )
+        .where(review_item.c.round_id == round_.round_id)
+        .cte("items")
+    )
+
+
+def _is_same_item(left: sa.FromClause, right: sa.FromClause) -> ColumnElement[bool]:
+    return and_(*(left.c[name] == right.c[name] for name in ItemKey._fields))
+
+
+def _presence(items: sa.FromClause, moment: ColumnElement[Any]) -> sa.Select[Any]:
+    """One row per item that was ever there: [*key, began, ended], of its last stretch.
+
+    An account is there while it is listed, not deleted and not inactive; a role, while its account
+    is there and has it. A stretch that holds at the moment ends at OPEN_END.
+    """
+    versions = join_profile(account_version)
+    is_there = and_(
+        versions.c.valid_from <= moment,
+        versions.c.provisioning_state != "Deleted",
+        versions.c.active_in_app.is_distinct_from(False),
+        sa.or_(items.c.role == "", has_role(versions.c.roles, items.c.role)),
+    )
+    end = case((versions.c.valid_to > moment, OPEN_END), else_=versions.c.valid_to)
+    key = [items.c[name] for name in ItemKey._fields]
+    before = func.lag(end).over(partition_by=key, order_by=versions.c.valid_from)
+    there = (
+        select(
+            *key,
+            versions.c.valid_from,
+            end.label("ended"),
+            before.is_distinct_from(versions.c.valid_from).label("is_start"),
+        )
+        .join_from(items, versions, is_same_account(items, versions))
+        .where(is_there, items.c.decision == "revoke")
+        .subquery("there")
+    )
+    t = there.c
+    return select(
+        *(t[name] for name in ItemKey._fields),
+        func.max(t.valid_from).filter(t.is_start).label("began"),
+        func.max(t.ended).label("ended"),
+    ).group_by(*(t[name] for name in ItemKey._fields))
+
+
+def _snapshots_since(items: sa.FromClause, moment: ColumnElement[Any]) -> sa.Select[Any]:
+    """One row per item: [*key, first, newest] of the snapshots taken after its decision."""
+    key = [items.c[name] for name in ItemKey._fields]
+    is_later = and_(
+        snapshot.c.integration_id == items.c.integration_id,
+        snapshot.c.taken_at > items.c.decided_at,
+        snapshot.c.taken_at <= moment,
+    )
+    taken_at = snapshot.c.taken_at
+    return (
+        select(*key, func.min(taken_at).label("first"), func.max(taken_at).label("newest"))
+        .join_from(items, snapshot, is_later)
+        .group_by(*key)
+    )
+
+
+def _roles_at(items: sa.FromClause, moment: ColumnElement[Any]) -> sa.Select[Any]:
+    """One row per kept account that is listed at the moment: [account_key, roles]."""
+    versions = join_profile(account_version)
+    kept = select(items.c.account_key).where(items.c.decision == "keep")
+    return select(versions.c.account_key, versions.c.roles).where(
+        versions.c.account_key.in_(kept),
+        versions.c.valid_from <= moment,
+        versions.c.valid_to > moment,
+    )
+
+
+def _outcome(
+    round_: Round,
+    items: sa.FromClause,
+    presence: sa.FromClause,
+    tests: sa.FromClause,
+    roles_now: sa.FromClause,
+) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
+    """The outcome of an item, and when the snapshot was taken that proves it."""
+    first, began = tests.c.first, presence.c.began
+    is_there = func.coalesce(presence.c.ended == OPEN_END, sa.false())
+    due = items.c.decided_at + timedelta(days=round_.late_days)
+    has_new_role = ~is_part_of(roles_now.c.roles, items.c.roles)
+    outcome = case(
+        (items.c.decision.is_(None), "undecided"),
+        (items.c.decision == "unsure", "unsure"),
+        (and_(items.c.decision == "keep", func.coalesce(has_new_role, sa.false())), "changed"),
+        (items.c.decision == "keep", "kept"),
+        (first.is_(None), "open"),
+        (and_(is_there, began > first), "came back"),
+        (and_(is_there, tests.c.newest >= due), "late"),
+        (is_there, "open"),
+        else_="done",
+    )
+    ended = presence.c.ended
+    gone_at = case((ended > first, ended), else_=first)
+    proved_at = case((outcome == "done", gone_at), (outcome == "came back", began))
+    return outcome, proved_at
