@@ -21,7 +21,7 @@ from widgets.search_button import show_search_button
 
 LOOK = Path(__file__).parent.parent / "widgets" / "look"
 
-# Before the navigation: the tab would else fetch the icon of a page from another server.
+# First, as the tab would else fetch the icon of a page from another server.
 st.set_page_config(page_icon=str(LOOK / "icon.svg"), layout="wide")
 
 PAGES = {
@@ -55,13 +55,13 @@ def first_page() -> None:
 pages = {permission: page_of(permission) for permission in PAGES}
 other_pages = [st.Page("definitions.py", title="Definitions", icon=":material/menu_book:")]
 if not principal.has_any_role:
-    other_pages = [
-        st.Page(partial(show_access_denied, principal), title="Signed out", default=True)
-    ]
+    access_denied = partial(show_access_denied, principal)
+    other_pages = [st.Page(access_denied, title="Signed out", default=True)]
 elif not principal.is_allowed(Permission.HEALTH):
     other_pages.append(st.Page(first_page, title="Rollcall", default=True, visibility="hidden"))
-person = st.Page("person.py", title="Person", visibility="hidden")
-page = st.navigation([*pages.values(), person, *other_pages], position="top")
+hidden = {"person.py": "Person", "rounds.py": "Review rounds"}
+hidden_pages = [st.Page(name, title=title, visibility="hidden") for name, title in hidden.items()]
+page = st.navigation([*pages.values(), *hidden_pages, *other_pages], position="top")
 st.set_page_config(page_title=f"{page.title} · Rollcall")
 st.logo(str(LOOK / "logo.svg"), size="medium")
 

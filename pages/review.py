@@ -14,6 +14,7 @@ from widgets.filters import choose_integrations, show_past_banner
 from widgets.report import print_header, report_button
 from widgets.review import findings
 from widgets.review.limits import limits_form
+from widgets.rounds.start import rounds_link
 
 with store_connection(Permission.REVIEW) as con:
     integrations = integration_names(con)
@@ -22,6 +23,7 @@ with store_connection(Permission.REVIEW) as con:
 with st.container(horizontal=True, vertical_alignment="center"):
     st.title("Review")
     if integrations:
+        rounds_link()
         report_button()
 if not integrations:
     status.show_no_snapshots()

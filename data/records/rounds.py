@@ -169,7 +169,7 @@ def _check_items(con: Connection, round_id: str, items: Iterable[ItemKey], autho
         columns.round_id == round_id,
         columns.account_id.in_({item.account_id for item in wanted}),
     )
-    found = {ItemKey(*row[:3]): row for row in con.execute(query)}
+    found = {ItemKey(row.integration, row.account_id, row.role): row for row in con.execute(query)}
     if missing := wanted - found.keys():
         item = min(missing)
         raise InvalidInput(f"{item.account_id} in {item.integration} is not in this round.")

@@ -8,7 +8,14 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, func, select
 
 from data.records.decisions import REVIEW_DECISIONS
-from data.records.tables import review_decision, review_item, review_round, review_snapshot
+from data.records.tables import (
+    quarantined_file,
+    review_decision,
+    review_item,
+    review_round,
+    review_snapshot,
+)
+from queries.scope import in_integrations
 
 
 class Round(NamedTuple):
@@ -51,26 +58,29 @@ def read_rounds(con: Connection) -> list[tuple[Round, Progress]]:
         )
     )
     rounds = [Round(*row) for row in rows]
-    counts = {
-        table: dict(con.execute(query).all())  # type: ignore[arg-type]
-        for table, query in (
-            ("items", _count_by_round(review_item)),
-            ("decided", _count_by_round(review_decision, REVIEW_DECISIONS.is_in_force())),
-        )
-    }
+    items = _count_by_round(con, review_item)
+    decided = _count_by_round(con, review_decision, REVIEW_DECISIONS.is_in_force())
     return [
-        (each, Progress(*(counts[name].get(each.round_id, 0) for name in Progress._fields)))
+        (each, Progress(items.get(each.round_id, 0), decided.get(each.round_id, 0)))
         for each in rounds
     ]
 
 
-def round_snapshots(con: Connection, round_id: str) -> Sequence[sa.Row[tuple[str, datetime, str]]]:
+def round_snapshots(con: Connection, round_id: str) -> list[tuple[str, datetime, str]]:
     """[integration, taken_at, sha256] of the snapshots that a round was frozen from."""
     columns = review_snapshot.c
     query = select(columns.integration, columns.taken_at, columns.sha256)
-    return con.execute(
-        query.where(columns.round_id == round_id).order_by(columns.integration)
-    ).all()
+    query = query.where(columns.round_id == round_id).order_by(columns.integration)
+    return [(row.integration, row.taken_at, row.sha256) for row in con.execute(query)]
+
+
+def files_on_hold(con: Connection, integrations: Sequence[str]) -> dict[str, int]:
+    """Integration → files that wait for a person to confirm them; all if none is named."""
+    table = quarantined_file
+    query = select(table.c.integration, func.count()).where(
+        table.c.status == "on hold", in_integrations(table, integrations)
+    )
+    return {row[0]: row[1] for row in con.execute(query.group_by(table.c.integration))}
 
 
 def _columns() -> list[sa.Column]:
@@ -78,6 +88,7 @@ def _columns() -> list[sa.Column]:
 
 
 def _count_by_round(
-    table: sa.Table, *conditions: sa.ColumnElement[bool]
-) -> sa.Select[tuple[str, int]]:
-    return select(table.c.round_id, func.count()).where(*conditions).group_by(table.c.round_id)
+    con: Connection, table: sa.Table, *conditions: sa.ColumnElement[bool]
+) -> dict[str, int]:
+    query = select(table.c.round_id, func.count()).where(*conditions).group_by(table.c.round_id)
+    return {row[0]: row[1] for row in con.execute(query)}

@@ -5,7 +5,7 @@ as if it had always been so.
 """
 
 from datetime import datetime, timedelta
-from typing import Any, Literal, get_args
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, and_, case, func, select
@@ -26,10 +26,7 @@ from data.schema import (
 from data.store.dialect import has_role, is_part_of
 from queries.rounds.lists import Round
 
-Outcome = Literal["undecided", "unsure", "kept", "changed", "open", "late", "came back", "done"]
-OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
-
-OUTCOME_TEXTS: dict[Outcome, str] = {
+OUTCOMES = {
     "undecided": "Nobody has decided yet.",
     "unsure": "Somebody could not decide.",
     "kept": "Kept, with no role that the round did not show.",
@@ -40,7 +37,7 @@ OUTCOME_TEXTS: dict[Outcome, str] = {
     "done": "Revoked, and gone in the newest snapshot: not listed, deleted, not active, or without "
     "the role.",
 }
-"""What each outcome means."""
+"""Outcome → what it means, in the order in which pages show them."""
 
 
 def item_outcomes(round_: Round, as_of: datetime | None = None) -> sa.FromClause:
@@ -100,7 +97,7 @@ def _is_same_item(left: sa.FromClause, right: sa.FromClause) -> ColumnElement[bo
     return and_(*(left.c[name] == right.c[name] for name in ItemKey._fields))
 
 
-def _presence(items: sa.FromClause, moment: ColumnElement[Any]) -> sa.Select[Any]:
+def _presence(items: sa.FromClause, moment: ColumnElement[Any]) -> sa.Select[*tuple[Any, ...]]:
     """One row per item that was ever there: [*key, began, ended], of its last stretch.
 
     An account is there while it is listed, not deleted and not inactive; a role, while its account
@@ -135,7 +132,9 @@ def _presence(items: sa.FromClause, moment: ColumnElement[Any]) -> sa.Select[Any
     ).group_by(*(t[name] for name in ItemKey._fields))
 
 
-def _snapshots_since(items: sa.FromClause, moment: ColumnElement[Any]) -> sa.Select[Any]:
+def _snapshots_since(
+    items: sa.FromClause, moment: ColumnElement[Any]
+) -> sa.Select[*tuple[Any, ...]]:
     """One row per item: [*key, first, newest] of the snapshots taken after its decision."""
     key = [items.c[name] for name in ItemKey._fields]
     is_later = and_(
@@ -151,12 +150,12 @@ def _snapshots_since(items: sa.FromClause, moment: ColumnElement[Any]) -> sa.Sel
     )
 
 
-def _roles_at(items: sa.FromClause, moment: ColumnElement[Any]) -> sa.Select[Any]:
+def _roles_at(items: sa.FromClause, moment: ColumnElement[Any]) -> sa.Select[*tuple[Any, ...]]:
     """One row per kept account that is listed at the moment: [account_key, roles]."""
     versions = join_profile(account_version)
-    kept = select(items.c.account_key).where(items.c.decision == "keep")
+    accounts = select(items.c.account_key).where(items.c.decision == "keep")
     return select(versions.c.account_key, versions.c.roles).where(
-        versions.c.account_key.in_(kept),
+        versions.c.account_key.in_(accounts),
         versions.c.valid_from <= moment,
         versions.c.valid_to > moment,
     )

@@ -89,11 +89,9 @@ def _items(
     }
 
     def rows(role: sa.ColumnElement[Any], *only: sa.ColumnElement[bool]) -> sa.Select[Any]:
-        columns = values | {"role": role}
+        columns = {c.name: c for c in listed.c} | values | {"role": role}
         return (
-            select(
-                *(columns.get(c.name, listed.c.get(c.name)).label(c.name) for c in review_item.c)
-            )
+            select(*(columns[c.name].label(c.name) for c in review_item.c))
             .join_from(listed, account, is_same_account(account, listed))
             .join(integration, integration.c.integration_id == listed.c.integration_id)
             .where(*only)

@@ -39,6 +39,7 @@ from widgets.address import (
 )
 from widgets.filters import choose_as_of, open_users, requested_moment
 from widgets.review.exceptions import exception_form, withdraw_form
+from widgets.rounds.start import can_start_rounds, go_to_start
 
 BADGES: dict[str, tuple[str, str, Any]] = {
     "high": ("High", ":material/gpp_bad:", "red"),
@@ -268,6 +269,9 @@ def _rule_header(
             )
         if rule.users and st.button("Open in Users", key="users", type="tertiary"):
             open_users(replace(rule.users, integration=view.integration, as_of=view.as_of))
+        can_start = bool(count.open) and can_start_rounds()
+        if can_start and st.button("Start review round", key="round", type="tertiary"):
+            go_to_start(view, rule)
 
 
 def _findings_table(

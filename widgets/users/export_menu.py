@@ -22,6 +22,7 @@ from widgets import timezone
 from widgets.address import group_params
 from widgets.evidence import users_pack_address
 from widgets.report import report_button
+from widgets.rounds.start import can_start_rounds, start_address
 from widgets.users.columns import Columns
 
 CHOSEN = "Files have the {} chosen columns, in the order of the table."
@@ -33,6 +34,8 @@ EVIDENCE = (
     "For an auditor: this list with the hashes of its snapshots. “rollcall verify” proves every "
     "row from the archive.",
 )
+
+ROUND = "Freezes this list. People decide on each account, and later snapshots prove the outcome."
 
 Params = Sequence[tuple[str, str]]
 
@@ -95,6 +98,11 @@ def _show_links_to_list(filters: Filters, sort: str, columns: Columns) -> None:
             | zone
         ]
     )
+    if can_start_rounds() and not filters.during:
+        links += (
+            f'<a href="{escape(start_address(filters))}" target="_self">'
+            f"<strong>Start review round</strong> <span>{ROUND}</span></a>"
+        )
     st.html(f'<nav class="menu" aria-label="Links to this list">{links}</nav>')
 
 

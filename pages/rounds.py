@@ -1,0 +1,52 @@
+"""Review rounds: what people decide, and what the snapshots prove of it."""
+
+import streamlit as st
+
+from data.access.roles import Permission
+from queries.rounds.items import count_outcomes
+from queries.rounds.lists import find_round, read_rounds
+from server.authorize import store_connection
+from widgets import timezone
+from widgets.address import write_address
+from widgets.report import print_header, report_button
+from widgets.rounds import decide, start, summary
+from widgets.rounds.overview import show_rounds
+
+UNKNOWN = "This link names no review round that you can see."
+
+if start.NEW in st.query_params:
+    start.show_form()
+    st.stop()
+
+requested = st.query_params.get("round", "")
+with store_connection(Permission.REVIEW_ROUNDS) as con:
+    round_ = find_round(con, requested) if requested else None
+    counts = count_outcomes(con, round_) if round_ else {}
+    rounds = [] if requested else read_rounds(con)
+
+if requested and st.button(
+    "All rounds", icon=":material/arrow_back:", type="tertiary", key="all_rounds"
+):
+    write_address(timezone.with_zone({}))
+    st.rerun()
+
+with st.container(horizontal=True, vertical_alignment="center"):
+    st.title(summary.title_of(round_), anchor=False)
+    if round_ and counts:
+        summary.show_downloads(round_, counts)
+        if decide.can_close(round_) and st.button("Close round", key="close"):
+            decide.ask_to_close(round_, counts["undecided"])
+        report_button()
+
+if not requested:
+    show_rounds(rounds)
+    st.stop()
+if not round_:
+    st.text(UNKNOWN)
+    st.stop()
+
+print_header(round_.name, [round_.population, timezone.format_with_zone(round_.frozen_at)])
+summary.show_summary(round_, counts)
+summary.show_course(round_)
+shown = decide.outcome_picker(counts)
+decide.show_items(round_, shown, sum(counts[name] for name in shown or counts))

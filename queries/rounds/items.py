@@ -1,0 +1,71 @@
+"""The items of a review round: counts by outcome, a page of them, and all of them."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, func, select
+
+from data.formatting import utc_now
+from data.records.rounds import ItemKey
+from queries.paging import cut_page
+from queries.rounds.lists import Round
+from queries.rounds.outcomes import OUTCOMES, item_outcomes
+from queries.sign_ins import with_sign_ins
+
+PAGE_SIZE = 50
+"""Items on a page."""
+
+TO_DO: tuple[str, ...] = ("open", "late", "came back")
+"""The outcomes of what is revoked and still there."""
+
+MAX_DAYS = 30
+"""Days of the chart; of a longer round, as many days at equal distances."""
+
+
+def count_outcomes(con: Connection, round_: Round, as_of: datetime | None = None) -> dict[str, int]:
+    """Outcome → items, for every outcome in the order of OUTCOMES."""
+    outcome = item_outcomes(round_, as_of).c.outcome
+    rows = con.execute(select(outcome, func.count()).group_by(outcome))
+    counts: dict[str, int] = {row[0]: row[1] for row in rows}
+    return {name: counts.get(name, 0) for name in OUTCOMES}
+
+
+def outcomes_by_day(con: Connection, round_: Round) -> list[tuple[datetime, dict[str, int]]]:
+    """The counts at the end of each day (naive UTC) from the start of the round until now."""
+    now = utc_now()
+    days = (now - round_.started_at).days + 1
+    step = max(1, -(-days // MAX_DAYS))
+    moments = [round_.started_at + timedelta(days=n) for n in range(0, days, step)]
+    return [(moment, count_outcomes(con, round_, moment)) for moment in [*moments[1:], now]]
+
+
+def page_of_items(
+    con: Connection, round_: Round, outcomes: Sequence[str], page: int
+) -> Sequence[sa.Row[Any]]:
+    """One row per item of the page (from 1), as in `item_outcomes`, with its last sign-in."""
+    rows = with_sign_ins(item_outcomes(round_))
+    return con.execute(cut_page(_in_order(rows, outcomes), page, PAGE_SIZE)).all()
+
+
+def all_items(
+    con: Connection, round_: Round, outcomes: Sequence[str] = ()
+) -> Sequence[sa.Row[Any]]:
+    """The same for all items with one of these outcomes; none means all."""
+    return con.execute(_in_order(with_sign_ins(item_outcomes(round_)), outcomes)).all()
+
+
+def key_of(row: sa.Row[Any]) -> ItemKey:
+    """What a row of these is about."""
+    return ItemKey(row.integration, row.account_id, row.role)
+
+
+def _in_order(rows: sa.FromClause, outcomes: Sequence[str]) -> sa.Select[*tuple[Any, ...]]:
+    query = select(rows).order_by(
+        func.lower(rows.c.integration),
+        func.lower(rows.c.username_in_app),
+        rows.c.account_id,
+        rows.c.role,
+    )
+    return query.where(rows.c.outcome.in_(outcomes)) if outcomes else query

@@ -1,0 +1,137 @@
+"""The page of review rounds: from a list to decisions, their outcome, and files."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from builders import content_of
+from openpyxl import load_workbook
+from sqlalchemy import select
+from viewing import ADA, BOB, Page, load_all, page
+
+from data.access.roles import ROLES, Permission
+from data.home import Home
+from data.records.audit_log import flush_pending
+from data.records.tables import audit_event
+from data.store.engine import open_store
+from queries.rounds.files import RoundFile, write_round_csv, write_round_workbook
+from queries.rounds.lists import read_rounds
+
+HOSTILE = "=1+1 <b>x</b> *y*"
+
+
+def events(home: Home) -> list[str]:
+    flush_pending(open_store(home.database_url), home)
+    with open_store(home.database_url).connect() as con:
+        return list(con.scalars(select(audit_event.c.action)))
+
+
+def press(shown: Page, key: str) -> None:
+    shown.run.button(key=key).click().run()
+    assert not shown.run.exception, shown.run.exception
+
+
+def start(home: Home, **params: str) -> str:
+    """Start a round from the form; returns its ID."""
+    shown = page("rounds.py", new="yes", **params)
+    shown.run.text_input(key="round_name").set_value(HOSTILE)
+    shown.run.text_input(key="said_by").set_value("Grace")
+    press(shown, "round_start")
+    with open_store(home.database_url).connect() as con:
+        return read_rounds(con)[0][0].round_id
+
+
+def decide(shown: Page, decision: str, *usernames: str) -> None:
+    """Mark the accounts, or all, and decide on them."""
+    ids = [row["id"] for row in shown.table["rows"] if row["label"] in usernames]
+    shown.run.session_state["round_items"] = {"marked": [decision, ids or "all"]}
+    shown.run.run()
+    shown.run.text_area(key="round_note").set_value(f"Asked {HOSTILE}")
+    shown.run.text_input(key="said_by").set_value("Grace")
+    press(shown, "round_decide")
+
+
+def outcomes(shown: Page) -> dict[str, str]:
+    return {row["label"]: row["cells"]["outcome"]["text"] for row in shown.table["rows"]}
+
+
+def test_a_round_is_started_decided_proved_and_closed(home: Home) -> None:
+    load_all(home, ADA, BOB)
+    round_id = start(home, state="Onboarded")
+    decide(shown := page("rounds.py", round=round_id), "revoke", "ada")
+    assert outcomes(page("rounds.py", round=round_id)) == {"ada": "Open"}
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    load_all(home, BOB, taken_at=f"{tomorrow:%Y-%m-%dT%H-%M-%SZ}")
+    shown = page("rounds.py", round=round_id)
+    assert outcomes(shown) == {"ada": "Done"}
+    [row] = page("rounds.py").table["rows"]
+    assert (row["label"], row["cells"]["status"]["text"]) == (HOSTILE, "All decided")
+    press(shown, "close")
+    shown.run.text_input(key="said_by").set_value("Grace").run()
+    press(shown, "close_round_confirm")
+    assert not page("rounds.py", round=round_id).table["marks"]
+    assert events(home)[-3:] == [
+        "started a review round",
+        "decided in a review round",
+        "closed a review round",
+    ]
+
+
+def test_all_of_a_list_are_decided_at_once_and_other_marks_are_not_believed(home: Home) -> None:
+    load_all(home, ADA, BOB)
+    round_id = start(home)
+    shown = page("rounds.py", round=round_id)
+    shown.run.session_state["round_items"] = {"marked": ["keep", [json.dumps(["figma", "x", ""])]]}
+    shown.run.run()
+    shown.run.text_input(key="said_by").set_value("Grace")
+    press(shown, "round_decide")
+    assert "is not in this round" in shown.run.warning[0].value
+    decide(page("rounds.py", round=round_id), "keep")
+    assert outcomes(page("rounds.py", round=round_id)) == {"ada": "Kept", "bob": "Kept"}
+    assert page("rounds.py", round=round_id, show="done").table["rows"] == []
+
+
+def test_the_files_of_a_round_have_every_decision_and_run_no_formula(
+    home: Home, tmp_path: Path
+) -> None:
+    load_all(home, ADA, BOB)
+    round_id = start(home)
+    decide(page("rounds.py", round=round_id), "revoke", "ada")
+    with open_store(home.database_url).connect() as con:
+        [(round_, _)] = read_rounds(con)
+        everything = RoundFile.read(con, round_, ())
+        to_do = RoundFile.read(con, round_, ("open", "late", "came back"))
+    text = content_of(write_round_csv, everything).decode("utf-8-sig")
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert [(r["Username in app"], r["Decision"], r["Outcome"]) for r in rows] == [
+        ("ada", "revoke", "open"),
+        ("bob", "", "undecided"),
+    ]
+    assert [row[2] for row in to_do.rows] == ["ada"]
+    write_round_workbook(everything, path := tmp_path / "round.xlsx")
+    sheet = load_workbook(path)["Decisions"]
+    assert [cell.value for cell in sheet[2]][8:10] == ["revoke", f"Asked {HOSTILE}"]
+    ticket = page("rounds.py", round=round_id).run.code[0].value
+    assert "- ada (ada)" in ticket
+    assert "bob" not in ticket
+
+
+@pytest.mark.parametrize("role", sorted(ROLES))
+def test_only_who_sees_names_takes_part(role: str) -> None:
+    may = Permission.REVIEW_ROUNDS in ROLES[role].permissions
+    assert may is (role in ("Owner", "Super Admin", "Admin"))
+
+
+def test_who_sees_pseudonyms_is_not_offered_rounds(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load_all(home, ADA)
+    monkeypatch.setenv("ROLLCALL_PSEUDONYMS", "1")
+    assert "review round" not in str([html.value for html in page("users.py").run.get("html")])
+    denied = page("rounds.py", new="yes")
+    assert [title.value for title in denied.run.title] == ["No access"]

@@ -1,0 +1,274 @@
+"""One review round: its progress, what became of it, and the accounts to decide on."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+import streamlit as st
+
+from data.access.roles import Permission
+from data.formatting import count_of, iso_z
+from data.records.audit_log import Event
+from data.records.decisions import InvalidInput
+from data.records.rounds import (
+    DECISIONS,
+    MAX_DECISION_NOTE_LENGTH,
+    DecisionOn,
+    ItemKey,
+    close_round,
+    decide,
+)
+from queries.filters import Filters
+from queries.rounds.items import PAGE_SIZE, all_items, key_of, page_of_items
+from queries.rounds.lists import Round
+from queries.rounds.outcomes import OUTCOMES
+from queries.users.detail import account_details
+from server.authorize import authorize, record_decision, store_connection, writable_store
+from server.session import current_principal
+from widgets import account_panel, timezone
+from widgets import users_table as ut
+from widgets.account_row import sign_in_cell, table_columns
+from widgets.address import address_params, requested_page, show_pagination, update_address
+from widgets.confirmation import show_confirmation
+from widgets.labels import escape_label
+from widgets.people.address import person_address
+from widgets.signer import name_input, remember_name
+from widgets.state_marks import state_mark
+from widgets.users_table.marks import MAX_AT_ONCE, Marked, Marks
+
+OUTCOME_MARKS: dict[str, tuple[ut.Tone, ut.Icon]] = {
+    "undecided": ("quiet", "question"),
+    "unsure": ("awaiting", "question"),
+    "kept": ("good", "check"),
+    "changed": ("warn", "alert"),
+    "open": ("ongoing", "clock"),
+    "late": ("bad", "alert"),
+    "came back": ("bad", "alert"),
+    "done": ("good", "check"),
+}
+"""Outcome → how the table marks it."""
+
+BUTTONS = tuple((name, name.capitalize()) for name in DECISIONS)
+MAX_MARKED = 2_000
+MAX_LOGGED = 100
+"""Items that an event of the audit log names; for more it gives their number."""
+
+HOW_TO = (
+    "Mark accounts with x or their boxes, then choose Keep, Revoke or Unsure below. Enter opens an "
+    "account: its roles, history and person."
+)
+
+
+# ---- the filter of the list ----------------------------------------------------------------------
+
+
+def outcome_picker(counts: Mapping[str, int]) -> tuple[str, ...]:
+    """A selection of outcomes in the address; none means all."""
+    requested = address_params().get("show", [])
+    st.session_state["show"] = [name for name in OUTCOMES if name in requested]
+
+    def choose() -> None:
+        update_address(show=st.session_state["show"], page=None)
+
+    chosen = st.pills(
+        "Show",
+        [name for name in OUTCOMES if counts[name] or name in requested],
+        selection_mode="multi",
+        format_func=lambda name: f"{name.capitalize()} {counts[name]:,}",
+        key="show",
+        on_change=choose,
+        label_visibility="collapsed",
+    )
+    return tuple(chosen)
+
+
+# ---- the table -----------------------------------------------------------------------------------
+
+
+@st.fragment
+def show_items(round_: Round, shown: tuple[str, ...], total: int) -> None:
+    """One page of items, with marks to decide on many at once."""
+    authorize(Permission.REVIEW_ROUNDS)
+    page = requested_page(total, PAGE_SIZE)
+    with store_connection(Permission.REVIEW_ROUNDS) as con:
+        rows = page_of_items(con, round_, shown, page)
+    by_id = {_row_id(row): row for row in rows}
+
+    def act(decision: str, marked: Marked) -> None:
+        if decision in DECISIONS:
+            _ask(round_, decision, marked, shown)
+
+    marks = Marks(
+        scope=f"{round_.round_id} {' '.join(shown)}",
+        most=MAX_MARKED,
+        actions=BUTTONS,
+        on_action=act,
+        total=total,
+    )
+    ut.users_table(
+        [_row(round_, row) for row in rows],
+        columns=_columns(round_),
+        details=lambda ids: _panels([by_id[id_] for id_ in ids]),
+        marks=None if round_.closed_at else marks,
+        caption="Accounts of the round",
+        empty="Nothing here. Choose another outcome above.",
+        key="round_items",
+        page=str(page),
+    )
+    show_pagination(page, total, PAGE_SIZE)
+
+
+def _columns(round_: Round) -> list[ut.TableColumn]:
+    names = ("user_name", "username_in_app", "integration", "roles", "provisioning_state")
+    columns: list[ut.TableColumn] = [
+        {**column, "sortable": False} for column in table_columns(names)
+    ]
+    if round_.is_by_role:
+        columns.insert(3, ut.column("role", "Role", sortable=False, width=1.3, place="fact"))
+    return [
+        *columns,
+        ut.column("last_sign_in", "Last sign-in", sortable=False, width=1.1),
+        ut.column("outcome", "Outcome", sortable=False, width=1.1, place="fact"),
+        ut.column("by", "Decided by", sortable=False, width=1.2),
+        ut.column("note", "Note", sortable=False, width=1.4),
+    ]
+
+
+def _row_id(row: sa.Row[Any]) -> str:
+    return json.dumps(key_of(row))
+
+
+def _row(round_: Round, row: sa.Row[Any]) -> ut.TableRow:
+    tone, icon = OUTCOME_MARKS[row.outcome]
+    proof = f" {timezone.format_with_zone(row.proved_at)}." if row.proved_at else ""
+    marked = [row.role] if round_.is_by_role else []
+    return ut.row(
+        _row_id(row),
+        row.username_in_app,
+        user=ut.person(row.user_name or row.user_email or "–", row.user_email or ""),
+        username_in_app=ut.identifier(row.username_in_app),
+        integration=ut.text(row.integration),
+        role=ut.text(row.role or "No roles"),
+        roles=ut.tags(row.roles, marked=marked),
+        provisioning_state=state_mark(row.provisioning_state),
+        last_sign_in=sign_in_cell(row.last_sign_in),
+        outcome=ut.mark(
+            row.outcome.capitalize(), tone, icon, title=f"{OUTCOMES[row.outcome]}{proof}"
+        ),
+        by=ut.text(row.decided_by),
+        note=ut.text(row.note),
+    )
+
+
+def _panels(rows: Sequence[sa.Row[Any]]) -> dict[str, list[ut.Block]]:
+    """The account as the newest snapshot shows it, and what the round says of it."""
+    with store_connection(Permission.REVIEW_ROUNDS) as con:
+        details = account_details(con, Filters(), [row.account_key for row in rows])
+    return {
+        _row_id(row): [
+            ut.facts(_facts(row), caption="In this round"),
+            *(
+                account_panel.panel(found._replace(other_accounts=[]), as_of=None)
+                if (found := details.get(row.account_key))
+                else [ut.note("The newest snapshot does not list this account.", "quiet")]
+            ),
+        ]
+        for row in rows
+    }
+
+
+def _facts(row: sa.Row[Any]) -> list[tuple[str, ut.Cell]]:
+    tone, icon = OUTCOME_MARKS[row.outcome]
+    person = person_address(row.integration, row.account_id, None)
+    facts = [
+        ("Outcome", ut.mark(row.outcome.capitalize(), tone, icon)),
+        ("Meaning", ut.text(OUTCOMES[row.outcome])),
+        ("Person", ut.link("Open person", person)),
+    ]
+    if row.proved_at:
+        facts.append(("Snapshot that proves it", ut.time(row.proved_at)))
+    if row.decided_at:
+        decided = f"{row.decided_by}, {timezone.format_moment(row.decided_at)}"
+        facts.append(("Decided by", ut.time(row.decided_at, decided)))
+    return facts
+
+
+# ---- decisions -----------------------------------------------------------------------------------
+
+
+@st.dialog("Decide")
+def _ask(round_: Round, decision: str, marked: Marked, shown: tuple[str, ...]) -> None:
+    items = _items(round_, marked, shown)
+    noun = "role" if round_.is_by_role else "account"
+    st.markdown(f"**{decision.capitalize()}** {count_of(len(items), noun)}.")
+    if len(items) == MAX_AT_ONCE:
+        st.caption(f"{MAX_AT_ONCE:,} at once; decide on the others after that.")
+    note = st.text_area("Note", key="round_note", max_chars=MAX_DECISION_NOTE_LENGTH, height=80)
+    author = name_input()
+    if st.button(decision.capitalize(), type="primary", key="round_decide"):
+        _decide(round_, [DecisionOn(item, decision, note) for item in items], author)  # type: ignore[arg-type]
+
+
+def _items(round_: Round, marked: Marked, shown: tuple[str, ...]) -> list[ItemKey]:
+    """The marked items, or all of the list. The store checks that they are of the round."""
+    if marked == "all":
+        with store_connection(Permission.REVIEW_ROUNDS) as con:
+            return [key_of(row) for row in all_items(con, round_, shown)[:MAX_AT_ONCE]]
+    keys = [json.loads(text) for text in marked]
+    return [ItemKey(*map(str, key)) for key in keys if isinstance(key, list) and len(key) == 3]
+
+
+def _decide(round_: Round, decisions: Sequence[DecisionOn], author: str) -> None:
+    if not decisions:
+        return
+    names = {each.item.integration for each in decisions}
+    for name in names:
+        authorize(Permission.REVIEW_ROUNDS, name)
+    try:
+        store = writable_store(Permission.REVIEW_ROUNDS, min(names))
+        decide(store, round_.round_id, decisions, author)
+    except InvalidInput as error:
+        st.warning(escape_label(str(error), 300), icon=":material/edit:")
+        return
+    remember_name(author)
+    record_decision(
+        Event.ROUND_DECIDED,
+        round=round_.name,
+        id=round_.round_id,
+        decision=decisions[0].decision,
+        accounts=["/".join(filter(None, each.item)) for each in decisions[:MAX_LOGGED]],
+        count=len(decisions),
+        note=decisions[0].note,
+        by=author,
+    )
+    st.toast(f"Decided on {len(decisions):,}.")
+    st.rerun()
+
+
+# ---- closing -------------------------------------------------------------------------------------
+
+
+def can_close(round_: Round) -> bool:
+    """Whether the round is open, and the reader sees all of it."""
+    return not round_.closed_at and current_principal().is_allowed_everywhere(
+        Permission.REVIEW_ROUNDS
+    )
+
+
+@st.dialog("Close this round?")
+def ask_to_close(round_: Round, undecided: int) -> None:
+    """Nobody decides in it anymore; the snapshots go on to prove what becomes of it."""
+    if undecided:
+        st.text(f"{count_of(undecided, 'decision')} are missing. They stay undecided.")
+    st.text("A closed round does not change. Start a new one for what is left.")
+    author = name_input()
+    show_confirmation("Close round", "close_round", _close, (round_, author))
+
+
+def _close(round_: Round, author: str) -> str:
+    close_round(writable_store(Permission.REVIEW_ROUNDS), round_.round_id, author)
+    record_decision(
+        Event.ROUND_CLOSED, round=round_.name, id=round_.round_id, started=iso_z(round_.started_at)
+    )
+    return "The round is closed."

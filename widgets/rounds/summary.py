@@ -1,0 +1,134 @@
+"""What a review round is, how far it is, and what became of what was revoked."""
+
+from collections.abc import Mapping
+from html import escape
+from urllib.parse import urlencode
+
+import plotly.graph_objects as go
+import streamlit as st
+
+from data.access.roles import Permission
+from data.formatting import count_of
+from queries.rounds.items import TO_DO, all_items, outcomes_by_day
+from queries.rounds.lists import Round, round_snapshots
+from server.authorize import store_connection
+from server.session import current_principal
+from widgets import timezone
+from widgets.figure_theme import FIGURE, PHASE_COLORS, PLOTLY_CONFIG
+from widgets.labels import escape_label
+
+MAX_TICKET_LINES = 200
+"""Lines of the text for a ticket; the files have all."""
+
+COURSE: dict[str, tuple[str, str]] = {
+    "done": (PHASE_COLORS["settled"], ""),
+    "open": (PHASE_COLORS["ongoing"], "."),
+    "late": (PHASE_COLORS["awaiting"], "/"),
+    "came back": (PHASE_COLORS["failed"], "x"),
+}
+"""Outcome of what was revoked → color and pattern in the chart."""
+
+
+def title_of(round_: Round | None) -> str:
+    """The name of the round, or of the page."""
+    return escape_label(round_.name) if round_ else "Review rounds"
+
+
+def show_summary(round_: Round, counts: Mapping[str, int]) -> None:
+    """The frozen list in words, the progress, and the snapshots that it follows from."""
+    total, undecided = sum(counts.values()), counts["undecided"]
+    noun = "role" if round_.is_by_role else "account"
+    st.markdown(f"**{total - undecided:,} of {count_of(total, noun)}** decided{_parts(counts)}.")
+    st.progress((total - undecided) / max(1, total))
+    closed = (
+        f"Closed by {round_.closed_by} at {timezone.format_with_zone(round_.closed_at)}."
+        if round_.closed_at
+        else f"Last day: {round_.last_day} UTC."
+    )
+    deciders = f"Decided by {', '.join(round_.deciders)}. " if round_.deciders else ""
+    st.text(
+        f"{round_.population}, as of {timezone.format_with_zone(round_.frozen_at)}. Started by "
+        f"{round_.started_by}. {deciders}{closed} What is revoked is late after "
+        f"{count_of(round_.late_days, 'day')}."
+    )
+    with st.expander("Snapshots of this list", key="round_snapshots"):
+        with store_connection(Permission.REVIEW_ROUNDS) as con:
+            snapshots = round_snapshots(con, round_.round_id)
+        for name, taken_at, sha256 in snapshots:
+            st.text(f"{name} · {timezone.format_with_zone(taken_at, seconds=True)} · {sha256}")
+
+
+def _parts(counts: Mapping[str, int]) -> str:
+    """`: 12 done, 3 open, 40 kept`."""
+    parts = [f"{counts[name]:,} {name}" for name in counts if name != "undecided" and counts[name]]
+    return f": {', '.join(parts)}" if parts else ""
+
+
+def show_course(round_: Round) -> None:
+    """What was revoked, by day: open, done, late and came back."""
+    with store_connection(Permission.REVIEW_ROUNDS) as con:
+        course = outcomes_by_day(con, round_)
+    if len(course) < 2 or not any(counts[name] for _, counts in course for name in COURSE):
+        return
+    figure = go.Figure(layout=FIGURE)
+    days = [timezone.to_reader_time(moment) for moment, _ in course]
+    for name, (color, pattern) in COURSE.items():
+        figure.add_bar(
+            x=days,
+            y=[counts[name] for _, counts in course],
+            name=name.capitalize(),
+            marker={"color": color, "pattern": {"shape": pattern}},
+            hovertext=[f"{name.capitalize()}: {counts[name]:,}" for _, counts in course],
+        )
+    with st.container(border=True, key="round_course"):
+        st.markdown("**What was revoked**, at the end of each day")
+        st.plotly_chart(
+            figure,
+            key="round_chart",
+            height=figure.layout.height,
+            theme="streamlit",
+            config=PLOTLY_CONFIG,
+            alt="What was revoked, by day: done, open, late and came back.",
+        )
+
+
+def show_downloads(round_: Round, counts: Mapping[str, int]) -> None:
+    """Files of all decisions and of what is still to do, and a text for a ticket."""
+    with st.popover("Export", icon=":material/download:", key="round_export"):
+        if current_principal().is_allowed(Permission.DOWNLOAD):
+            links = "".join(
+                _link(round_, outcomes, form, label)
+                for outcomes, label in (((), "All decisions"), (TO_DO, "To do"))
+                for form in ("xlsx", "csv")
+            )
+            st.html(f'<nav class="menu" aria-label="Download this round">{links}</nav>')
+        if sum(counts[name] for name in TO_DO):
+            st.caption("For a ticket")
+            st.code(ticket_text(round_), language=None, height=240)
+
+
+def _link(round_: Round, outcomes: tuple[str, ...], form: str, label: str) -> str:
+    params = [("round", round_.round_id), *(("show", name) for name in outcomes)]
+    kind = {"xlsx": "Excel", "csv": "CSV"}[form]
+    return (
+        f'<a href="{escape(f"export/round.{form}?{urlencode(params)}")}" download>'
+        f"<strong>{label}</strong> <span>{kind}</span></a>"
+    )
+
+
+def ticket_text(round_: Round) -> str:
+    """What is still to do, by integration."""
+    with store_connection(Permission.REVIEW_ROUNDS) as con:
+        rows = all_items(con, round_, TO_DO)
+    lines = [f"{round_.name}: please remove this access."]
+    integration = None
+    for row in rows[:MAX_TICKET_LINES]:
+        if row.integration != integration:
+            integration = row.integration
+            lines += ["", f"{integration}:"]
+        role = f", role {row.role}" if row.role else ""
+        again = ", it came back" if row.outcome == "came back" else ""
+        lines.append(f"- {row.username_in_app} ({row.account_id}){role}{again}")
+    if len(rows) > MAX_TICKET_LINES:
+        lines.append(f"And {len(rows) - MAX_TICKET_LINES:,} more, in the file.")
+    return "\n".join(lines)
