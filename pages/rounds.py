@@ -11,6 +11,7 @@ from widgets.address import write_address
 from widgets.report import print_header, report_button
 from widgets.rounds import decide, start, summary
 from widgets.rounds.overview import show_rounds
+from widgets.rounds.worksheet import show_worksheet
 
 UNKNOWN = "This link names no review round that you can see."
 
@@ -48,5 +49,6 @@ if not round_:
 print_header(round_.name, [round_.population, timezone.format_with_zone(round_.frozen_at)])
 summary.show_summary(round_, counts)
 summary.show_course(round_)
+show_worksheet(round_)
 shown = decide.outcome_picker(counts)
 decide.show_items(round_, shown, sum(counts[name] for name in shown or counts))

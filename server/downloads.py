@@ -29,10 +29,10 @@ from queries.filters import Filters
 from queries.rejected_rows import count_rejected, write_rejected_csv
 from queries.review.duration import View
 from queries.review.findings import count_findings
-from queries.rounds.files import WRITERS as WRITERS_OF_ROUNDS
 from queries.rounds.files import RoundFile
 from queries.rounds.lists import find_round
 from queries.rounds.outcomes import OUTCOMES
+from queries.rounds.worksheet import ROUND_WRITERS
 from queries.snapshots import load_report_at, snapshot_params
 from queries.users.accounts import integration_names
 from server.authorize import authorize, is_sample, record_action, store_connection
@@ -169,19 +169,26 @@ def send_rejected(request: Request) -> Response:
 
 
 def send_round(request: Request) -> Response:
-    """`/export/round.<csv or xlsx>?round=<ID>&show=<outcome>…`: the items of a review round."""
+    """`/export/round.<csv or xlsx>?round=<ID>&show=<outcome>…`: the items of a review round.
+
+    `/export/round.worksheet.xlsx?round=<ID>` is to be filled in.
+    """
     authorize(Permission.DOWNLOAD)
     form, params = request.path_params["form"], _params(request)
     with store_connection(Permission.REVIEW_ROUNDS) as con:
         round_ = find_round(con, next(iter(params.get("round", ())), ""))
-        if round_ is None or form not in WRITERS_OF_ROUNDS:
-            return PlainTextResponse("No such review round, or format: csv, xlsx.", 404)
+        if round_ is None or form not in ROUND_WRITERS:
+            return PlainTextResponse(
+                f"No such review round, or format: {', '.join(ROUND_WRITERS)}.", 404
+            )
         outcomes = [name for name in OUTCOMES if name in params.get("show", ())]
         file = RoundFile.read(con, round_, outcomes)
     details = {"round": round_.name, "id": round_.round_id, "show": outcomes}
-    record_action(Event.DOWNLOADED, file=f"round.{form}", **details, rows=len(file.rows))
+    record_action(Event.DOWNLOADED, file=f"round.{form}", **details, rows=len(file.items))
     name = f"{slug(round_.name)}.{form}"
-    return send_file(name, FORMATS[form].media_type, partial(WRITERS_OF_ROUNDS[form], file))
+    return send_file(
+        name, FORMATS[form.split(".")[-1]].media_type, partial(ROUND_WRITERS[form], file)
+    )
 
 
 def _params(request: Request) -> dict[str, list[str]]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from builders import content_of
@@ -17,10 +19,13 @@ from viewing import ADA, BOB, Page, load_all, page
 from data.access.roles import ROLES, Permission
 from data.home import Home
 from data.records.audit_log import flush_pending
+from data.records.rounds import DecisionOn, ItemKey
+from data.records.rounds import decide as record_decisions
 from data.records.tables import audit_event
 from data.store.engine import open_store
 from queries.rounds.files import RoundFile, write_round_csv, write_round_workbook
-from queries.rounds.lists import read_rounds
+from queries.rounds.lists import Round, read_rounds
+from queries.rounds.worksheet import Worksheet, read_worksheet, write_worksheet
 
 HOSTILE = "=1+1 <b>x</b> *y*"
 
@@ -72,10 +77,10 @@ def test_a_round_is_started_decided_proved_and_closed(home: Home) -> None:
     [row] = page("rounds.py").table["rows"]
     assert (row["label"], row["cells"]["status"]["text"]) == (HOSTILE, "All decided")
     press(shown, "close")
-    shown.run.text_input(key="said_by").set_value("Grace").run()
+    shown.run.text_input(key="said_by").set_value("Grace")
     press(shown, "close_round_confirm")
     assert not page("rounds.py", round=round_id).table["marks"]
-    assert events(home)[-3:] == [
+    assert [event for event in events(home) if "round" in event] == [
         "started a review round",
         "decided in a review round",
         "closed a review round",
@@ -119,6 +124,103 @@ def test_the_files_of_a_round_have_every_decision_and_run_no_formula(
     ticket = page("rounds.py", round=round_id).run.code[0].value
     assert "- ada (ada)" in ticket
     assert "bob" not in ticket
+
+
+@pytest.fixture
+def worksheet(home: Home, tmp_path: Path) -> tuple[Round, Path]:
+    """The worksheet of a round over ada and bob."""
+    load_all(home, ADA, BOB)
+    start(home)
+    with open_store(home.database_url).connect() as con:
+        [(round_, _)] = read_rounds(con)
+        write_worksheet(RoundFile.read(con, round_, ()), tmp_path / "sheet.xlsx")
+    return round_, tmp_path / "sheet.xlsx"
+
+
+def edit(path: Path, change: Callable[[Any], None]) -> Path:
+    """The worksheet after a spreadsheet program has opened, changed and saved it."""
+    book = load_workbook(path)
+    change(book["Worksheet"])
+    book.save(path)
+    return path
+
+
+def read(home: Home, round_: Round, path: Path, author: str = "Grace") -> Worksheet:
+    with open_store(home.database_url).connect() as con:
+        return read_worksheet(con, round_, path, author)
+
+
+def test_a_worksheet_comes_back_in_any_order_with_hidden_columns_and_filters(
+    home: Home, worksheet: tuple[Round, Path]
+) -> None:
+    round_, path = worksheet
+
+    def fill_in(sheet: Any) -> None:
+        first, second = ([cell.value for cell in sheet[row]] for row in (2, 3))
+        for place, value in enumerate(second, start=1):
+            sheet.cell(2, place).value, sheet.cell(3, place).value = value, first[place - 1]
+        sheet.cell(2, 9).value, sheet.cell(3, 9).value = "Revoke", "keep "
+        sheet.cell(2, 10).value = f"Asked {HOSTILE}"
+        sheet.column_dimensions["B"].hidden = True
+        sheet.row_dimensions[3].hidden = True
+
+    taken = read(home, round_, edit(path, fill_in))
+    assert not taken.problems
+    assert set(taken.decisions) == {
+        DecisionOn(ItemKey("figma", "bob"), "revoke", f"Asked {HOSTILE}"),
+        DecisionOn(ItemKey("figma", "ada"), "keep", ""),
+    }
+
+
+def damage(column: int, value: object, row: int = 2) -> Callable[[Any], None]:
+    def change(sheet: Any) -> None:
+        sheet.cell(row, column).value = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda sheet: sheet.delete_rows(3), "bob of figma is missing."),
+        (lambda sheet: sheet.append([c.value for c in sheet[2]]), "Row 4 repeats row 2"),
+        (damage(5, "eve"), "Row 2: eve of figma is not in this round."),
+        (damage(7, "Viewer"), "Row 2, App access: “Admin; Editor” was changed into “Viewer”."),
+        (damage(9, "Maybe"), "Row 2, Decision: “Maybe” is not Keep, Revoke, Unsure."),
+        (damage(10, "why"), "Row 2 has a note, but no decision."),
+        (damage(1, "Name", row=1), "The first row of the sheet Worksheet is not its headings"),
+    ],
+)
+def test_a_damaged_worksheet_is_named_and_nothing_of_it_is_taken(
+    home: Home, worksheet: tuple[Round, Path], change: Callable[[Any], None], problem: str
+) -> None:
+    round_, path = worksheet
+    assert problem in " ".join(read(home, round_, edit(path, change)).problems)
+
+
+def test_two_worksheets_merge_and_their_contradictions_are_listed(
+    home: Home, worksheet: tuple[Round, Path]
+) -> None:
+    round_, path = worksheet
+    store = open_store(home.database_url)
+    record_decisions(store, round_.round_id, [DecisionOn(ItemKey("figma", "ada"), "keep")], "Hal")
+    edit(path, damage(9, "Revoke"))
+    edit(path, damage(9, "Revoke", row=3))
+    taken = read(home, round_, path)
+    assert taken.contradictions == ["ada in figma: Hal decided keep, this file says revoke."]
+    assert taken.contradicted == {ItemKey("figma", "ada")}
+    assert len(taken.decisions) == 2
+    assert read(home, round_, path, "bob@x.io").own == ["bob in figma"]
+
+
+def test_what_is_no_worksheet_of_the_round_is_refused(
+    home: Home, worksheet: tuple[Round, Path], tmp_path: Path
+) -> None:
+    round_, path = worksheet
+    (other := tmp_path / "other.xlsx").write_bytes(b"PK")
+    assert "not a worksheet" in read(home, round_, other).problems[0]
+    stranger = round_._replace(round_id="0")
+    assert "another review round" in read(home, stranger, path).problems[0]
 
 
 @pytest.mark.parametrize("role", sorted(ROLES))

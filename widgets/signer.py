@@ -20,6 +20,12 @@ def name_input() -> str:
     return st.text_input("Your name", last_name, key="said_by", max_chars=MAX_NAME_LENGTH) or ""
 
 
+def typed_name() -> str:
+    """The same name in a callback, which runs before the input is drawn again."""
+    user = current_principal()
+    return user.name if user.name != LOCAL.name else st.session_state.get("said_by", "")
+
+
 def remember_name(name: str) -> None:
     """Offer this name for the next decision."""
     st.session_state[REVIEWER_NAME_KEY] = name

@@ -55,7 +55,7 @@ class RoundFile(NamedTuple):
 
     round_: Round
     snapshots: Sequence[SnapshotSource]
-    rows: list[list[str]]
+    items: Sequence[sa.Row[Any]]
 
     @classmethod
     def read(cls, con: Connection, round_: Round, outcomes: Sequence[str]) -> "RoundFile":
@@ -65,8 +65,12 @@ class RoundFile(NamedTuple):
             SnapshotSource(name, taken_at, "", sha256)
             for name, taken_at, sha256 in round_snapshots(con, round_.round_id)
         ]
-        rows = [[column.value(item) for column in COLUMNS] for item in items]
-        return cls(round_, snapshots, rows)
+        return cls(round_, snapshots, items)
+
+    @property
+    def rows(self) -> list[list[str]]:
+        """The texts of COLUMNS, one list per item."""
+        return [[column.value(item) for column in COLUMNS] for item in self.items]
 
 
 def write_round_csv(file: RoundFile, path: Path) -> None:
@@ -79,7 +83,7 @@ def write_round_csv(file: RoundFile, path: Path) -> None:
 
 def write_round_workbook(file: RoundFile, path: Path) -> None:
     """Excel, with a last sheet about the round and the snapshots that it was frozen from."""
-    columns = zip(*file.rows, strict=True) if file.rows else [()] * len(COLUMNS)
+    columns = zip(*file.rows, strict=True) if file.items else [()] * len(COLUMNS)
     batch = pa.record_batch(
         [pa.array(list(texts), pa.string()) for texts in columns],
         names=[column.heading for column in COLUMNS],
@@ -99,7 +103,3 @@ def write_round_workbook(file: RoundFile, path: Path) -> None:
         "Last day": f"{file.round_.last_day}",
     }
     write_workbook(path, (sheet,), facts, file.snapshots)
-
-
-WRITERS = {"csv": write_round_csv, "xlsx": write_round_workbook}
-"""File name extension → its writer."""

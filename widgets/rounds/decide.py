@@ -8,7 +8,7 @@ import sqlalchemy as sa
 import streamlit as st
 
 from data.access.roles import Permission
-from data.formatting import count_of, iso_z
+from data.formatting import count_of
 from data.records.audit_log import Event
 from data.records.decisions import InvalidInput
 from data.records.rounds import (
@@ -33,7 +33,7 @@ from widgets.address import address_params, requested_page, show_pagination, upd
 from widgets.confirmation import show_confirmation
 from widgets.labels import escape_label
 from widgets.people.address import person_address
-from widgets.signer import name_input, remember_name
+from widgets.signer import name_input, remember_name, typed_name
 from widgets.state_marks import state_mark
 from widgets.users_table.marks import MAX_AT_ONCE, Marked, Marks
 
@@ -207,7 +207,7 @@ def _ask(round_: Round, decision: str, marked: Marked, shown: tuple[str, ...]) -
     note = st.text_area("Note", key="round_note", max_chars=MAX_DECISION_NOTE_LENGTH, height=80)
     author = name_input()
     if st.button(decision.capitalize(), type="primary", key="round_decide"):
-        _decide(round_, [DecisionOn(item, decision, note) for item in items], author)  # type: ignore[arg-type]
+        save_decisions(round_, [DecisionOn(item, decision, note) for item in items], author)  # type: ignore[arg-type]
 
 
 def _items(round_: Round, marked: Marked, shown: tuple[str, ...]) -> list[ItemKey]:
@@ -219,7 +219,8 @@ def _items(round_: Round, marked: Marked, shown: tuple[str, ...]) -> list[ItemKe
     return [ItemKey(*map(str, key)) for key in keys if isinstance(key, list) and len(key) == 3]
 
 
-def _decide(round_: Round, decisions: Sequence[DecisionOn], author: str) -> None:
+def save_decisions(round_: Round, decisions: Sequence[DecisionOn], author: str) -> None:
+    """Take decisions, and record them in the audit log."""
     if not decisions:
         return
     names = {each.item.integration for each in decisions}
@@ -236,7 +237,7 @@ def _decide(round_: Round, decisions: Sequence[DecisionOn], author: str) -> None
         Event.ROUND_DECIDED,
         round=round_.name,
         id=round_.round_id,
-        decision=decisions[0].decision,
+        decision=", ".join(sorted({each.decision for each in decisions})),
         accounts=["/".join(filter(None, each.item)) for each in decisions[:MAX_LOGGED]],
         count=len(decisions),
         note=decisions[0].note,
@@ -262,13 +263,14 @@ def ask_to_close(round_: Round, undecided: int) -> None:
     if undecided:
         st.text(f"{count_of(undecided, 'decision')} are missing. They stay undecided.")
     st.text("A closed round does not change. Start a new one for what is left.")
-    author = name_input()
-    show_confirmation("Close round", "close_round", _close, (round_, author))
+    name_input()
+    show_confirmation("Close round", "close_round", _close, (round_,))
 
 
-def _close(round_: Round, author: str) -> str:
+def _close(round_: Round) -> str:
+    author = typed_name()
     close_round(writable_store(Permission.REVIEW_ROUNDS), round_.round_id, author)
-    record_decision(
-        Event.ROUND_CLOSED, round=round_.name, id=round_.round_id, started=iso_z(round_.started_at)
-    )
+    remember_name(author)
+    details = {"round": round_.name, "id": round_.round_id, "by": author}
+    record_decision(Event.ROUND_CLOSED, **details)
     return "The round is closed."
