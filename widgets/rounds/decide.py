@@ -50,6 +50,9 @@ OUTCOME_MARKS: dict[str, tuple[ut.Tone, ut.Icon]] = {
 """Outcome → how the table marks it."""
 
 BUTTONS = tuple((name, name.capitalize()) for name in DECISIONS)
+DECIDED_KEY = "_round_decisions"
+"""How often the session has decided: the marks end with the decision."""
+
 MAX_MARKED = 2_000
 MAX_LOGGED = 100
 """Items that an event of the audit log names; for more it gives their number."""
@@ -100,7 +103,7 @@ def show_items(round_: Round, shown: tuple[str, ...], total: int) -> None:
             _ask(round_, decision, marked, shown)
 
     marks = Marks(
-        scope=f"{round_.round_id} {' '.join(shown)}",
+        scope=f"{round_.round_id} {' '.join(shown)} {st.session_state.get(DECIDED_KEY, 0)}",
         most=MAX_MARKED,
         actions=BUTTONS,
         on_action=act,
@@ -243,6 +246,7 @@ def save_decisions(round_: Round, decisions: Sequence[DecisionOn], author: str) 
         note=decisions[0].note,
         by=author,
     )
+    st.session_state[DECIDED_KEY] = st.session_state.get(DECIDED_KEY, 0) + 1
     st.toast(f"Decided on {len(decisions):,}.")
     st.rerun()
 

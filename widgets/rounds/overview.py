@@ -14,7 +14,7 @@ from widgets.address import update_address
 COLUMNS = [
     ut.column("name", "Round", sortable=False, width=2),
     ut.column("population", "Accounts", sortable=False, width=2.4),
-    ut.column("share", "", sortable=False, width=0.8),
+    ut.column("share", "Progress", sortable=False, width=0.8),
     ut.column("decided", "Decided", sortable=False, numeric=True, width=1),
     ut.column("last_day", "Last day (UTC)", sortable=False, width=1),
     ut.column("status", "Status", sortable=False, width=1),

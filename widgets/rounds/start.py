@@ -37,7 +37,7 @@ from server.authorize import (
 )
 from server.session import current_principal
 from widgets import timezone
-from widgets.address import address_params, go_to, group_params
+from widgets.address import address_params, go_to, group_params, write_address
 from widgets.labels import escape_label
 from widgets.signer import name_input, remember_name
 
@@ -195,4 +195,5 @@ def _start(new_round: NewRound, freeze: Freeze, integrations: Sequence[str], aut
         deciders=list(new_round.deciders),
         by=author,
     )
-    go_to("rounds.py", timezone.with_zone({"round": [round_id]}))
+    write_address(timezone.with_zone({"round": [round_id]}))
+    st.rerun()
