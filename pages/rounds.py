@@ -5,8 +5,9 @@ import streamlit as st
 from data.access.roles import Permission
 from queries.rounds.items import count_outcomes
 from queries.rounds.lists import find_round, read_rounds
+from queries.users.accounts import integration_names
 from server.authorize import store_connection
-from widgets import timezone
+from widgets import status, timezone
 from widgets.address import write_address
 from widgets.report import print_header, report_button
 from widgets.rounds import decide, start, summary
@@ -15,15 +16,20 @@ from widgets.rounds.worksheet import show_worksheet
 
 UNKNOWN = "This link names no review round that you can see."
 
-if start.NEW in st.query_params:
-    start.show_form()
-    st.stop()
-
 requested = st.query_params.get("round", "")
 with store_connection(Permission.REVIEW_ROUNDS) as con:
+    is_empty = not integration_names(con)
     round_ = find_round(con, requested) if requested else None
     counts = count_outcomes(con, round_) if round_ else {}
     rounds = [] if requested else read_rounds(con)
+
+if is_empty:
+    st.title(summary.title_of(None), anchor=False)
+    status.show_no_snapshots()
+    st.stop()
+if start.NEW in st.query_params:
+    start.show_form()
+    st.stop()
 
 if requested and st.button(
     "All rounds", icon=":material/arrow_back:", type="tertiary", key="all_rounds"

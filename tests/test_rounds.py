@@ -109,7 +109,7 @@ def expected_outcome(
     order=st.permutations(DAYS[1:]),
     is_by_role=st.booleans(),
 )
-@settings(max_examples=8)
+@settings(max_examples=6)
 def test_outcomes_are_what_the_snapshots_show_one_by_one(
     lives: list[list[Look]],
     decisions: list[tuple[str, int]],
@@ -169,7 +169,7 @@ def test_a_round_freezes_the_whole_list_with_its_snapshots(frozen: str, con: Con
     [(round_, progress)] = read_rounds(con)
     assert (round_.round_id, round_.population) == (frozen, "All accounts")
     assert progress == Progress(3, 0)
-    assert [row.integration for row in round_snapshots(con, frozen)] == ["figma", "slack"]
+    assert [name for name, *_ in round_snapshots(con, frozen)] == ["figma", "slack"]
     assert set(outcomes(con, frozen)) == {("ada", ""), ("bob", ""), ("eve", "")}
 
 
@@ -238,7 +238,7 @@ def test_restricted_people_see_their_part_of_a_round_and_pseudonyms_see_none(
     with restricted_engine(snapshots.store, Visibility(("slack",))).connect() as con:
         [(round_, progress)] = read_rounds(con)
         assert (round_.round_id, progress.items) == (frozen, 1)
-        assert [row.integration for row in round_snapshots(con, frozen)] == ["slack"]
+        assert [name for name, *_ in round_snapshots(con, frozen)] == ["slack"]
     with restricted_engine(snapshots.store, Visibility(("mail",))).connect() as con:
         assert read_rounds(con) == []
     for personal in (PersonalData.PSEUDONYMS, PersonalData.HIDDEN):

@@ -26,6 +26,9 @@ from data.schema import (
 from data.store.dialect import has_role, is_part_of
 from queries.rounds.lists import Round
 
+LAST_MOMENT = OPEN_END - timedelta(seconds=1)
+"""Open versions hold at it."""
+
 OUTCOMES = {
     "undecided": "Nobody has decided yet.",
     "unsure": "Somebody could not decide.",
@@ -47,7 +50,7 @@ def item_outcomes(round_: Round, as_of: datetime | None = None) -> sa.FromClause
     `proved_at` is when the snapshot was taken that proves that it is done, or came back. `as_of`
     (naive UTC): by the decisions and snapshots of then; None: of now.
     """
-    moment = sa.literal(as_of or OPEN_END, SnapshotTime)
+    moment = sa.literal(as_of or LAST_MOMENT, SnapshotTime)
     items = _decided_items(round_, as_of)
     presence = _presence(items, moment).subquery("presence")
     tests = _snapshots_since(items, moment).subquery("tests")
