@@ -24,6 +24,7 @@ from widgets import users_table as ut
 from widgets.account_row import COPIED_TEXTS
 from widgets.address import update_address
 from widgets.confirmation import decide
+from widgets.people.address import person_address
 from widgets.signer import name_input, remember_name
 from widgets.users_table.marks import Marked, Marks
 
@@ -184,6 +185,9 @@ def _table_row(id: str, row: sa.Row[Any], texts: Mapping[str, str]) -> ut.TableR
 def _facts(row: sa.Row[Any], texts: Mapping[str, str]) -> ut.Block:
     """All of a row, which is cut in the table."""
     values = [(COLUMNS[name][0], ut.text(text)) for name, text in texts.items()]
+    if row.person_id:
+        page = person_address(row.person_integration, row.person_id, None)
+        values.append(("History of the person", ut.link("Open person", page)))
     return ut.facts([("Account ID", ut.copyable(ut.text(row.account_id))), *values])
 
 

@@ -112,14 +112,19 @@ class Keeper:
         self._apply_retention(engine)
 
     def _apply_retention(self, engine: sa.Engine) -> None:
-        """The start has checked the settings; a wrong one that somebody writes later is logged."""
+        """Once a day; again soon where the disk is full.
+
+        The start has checked the settings; a wrong one that somebody writes later is logged.
+        """
         if time.monotonic() < self.retention_due:
             return
-        self.retention_due = time.monotonic() + RETENTION_SECONDS
         try:
             delete_expired(engine, self.home, read_retention(secrets_path()))
         except ConfigError as error:
             log.error("Nothing is deleted: %s", error)
+        except DiskFull:
+            return
+        self.retention_due = time.monotonic() + RETENTION_SECONDS
 
     def _report_progress(self, done: int, total: int, message: str) -> None:
         if not done:

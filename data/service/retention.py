@@ -118,7 +118,8 @@ def delete_expired(
         path.unlink(missing_ok=True)
     if expired.files:
         _record(home, files=len(expired.files))
-    delete_older_events(engine, home, _cutoff(now, retention.audit_days))
+    if retention.audit_days:
+        delete_older_events(engine, home, _cutoff(now, retention.audit_days))
     return expired
 
 
