@@ -66,11 +66,18 @@ moments = sa.union(
 """One row per snapshot."""
 
 
-def has_only_counts(con: Connection, integrations: Sequence[str], moment: datetime) -> bool:
-    """Whether retention has removed the snapshot that an integration shows at the moment."""
-    shown = _removed_moments.where(
-        retained_count.c.taken_at <= moment,
-        first_snapshot.c.taken_at > moment,
-        in_integrations(integration, integrations),
+def deleted_stretches(
+    con: Connection, integrations: Sequence[str]
+) -> list[tuple[datetime, datetime]]:
+    """One per integration with snapshots that retention has removed: [first removed, first kept).
+
+    In it there are counts, but no accounts to list. Naive UTC.
+    """
+    removed = func.min(retained_count.c.taken_at).label("removed")
+    query = (
+        _retained(retained_count)
+        .add_columns(removed, first_snapshot.c.taken_at)
+        .where(_is_removed, in_integrations(integration, integrations))
+        .group_by(integration.c.integration_id, first_snapshot.c.taken_at)
     )
-    return con.execute(shown.limit(1)).first() is not None
+    return [(row.removed, row.taken_at) for row in con.execute(query)]

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from data.states import FAILED_STATES
 from queries.health.backlog import backlog, open_jobs_by_start
-from queries.health.counts import has_only_counts
+from queries.health.counts import deleted_stretches
 from queries.health.durations import Durations, duration_trend, durations
 from queries.health.failure_reasons import failure_reasons
 from queries.health.integrations import quarantined_files_by_day
@@ -29,6 +29,7 @@ class HealthData:
     def __init__(self, con: Connection, scope: Period, now: datetime) -> None:
         self._con, self.scope, self.now = con, scope, now
         self.trends = trends(con, scope)
+        self._deleted = deleted_stretches(con, scope.integration)  # a click comes without `con`
         self.files = quarantined_files_by_day(con, scope.integration, scope.first, now.date())
 
     @cached_property
@@ -62,8 +63,8 @@ class HealthData:
         return backlog(open_jobs, self.now)
 
     def has_only_counts(self, moment: datetime) -> bool:
-        """As `has_only_counts`, of the scope."""
-        return has_only_counts(self._con, self.scope.integration, moment)
+        """Whether retention has deleted a snapshot that the scope shows at the moment."""
+        return any(start <= moment < end for start, end in self._deleted)
 
     @cached_property
     def durations(self) -> dict[str, Durations]:
