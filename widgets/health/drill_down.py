@@ -45,8 +45,10 @@ def open_mark(mark: Mark, data: HealthData) -> None:
 
 def has_only_counts(mark: Mark, data: HealthData) -> bool:
     """Whether retention has deleted the snapshots of the day, so that there is no list to open."""
+    if not mark.day or mark.kind == "quarantined":
+        return False
     moment = _filters(mark, data.scope).as_of
-    return bool(mark.day and moment and data.has_only_counts(moment))
+    return moment is not None and data.has_only_counts(moment)
 
 
 def address_of(mark: Mark, scope: Period) -> Address:
