@@ -87,6 +87,20 @@ def test_a_round_is_started_decided_proved_and_closed(home: Home) -> None:
     ]
 
 
+def test_the_panel_shows_findings_history_and_the_person(home: Home) -> None:
+    load_all(home, ADA._replace(state="Delete failed"), BOB)
+    shown = page("rounds.py", round=start(home))
+    shown.run.session_state["round_items"] = {"open": [json.dumps(["figma", "ada", ""])]}
+    shown.run.run()
+    assert not shown.run.exception
+    facts = {
+        name: cell.get("text") for name, cell in shown.table["details"].popitem()[1][0]["items"]
+    }
+    assert "Delete failed, still active" in facts["Findings now"]
+    assert facts["Outcome"] == "Undecided"
+    assert facts["Person"] == "Open person"
+
+
 def test_all_of_a_list_are_decided_at_once_and_other_marks_are_not_believed(home: Home) -> None:
     load_all(home, ADA, BOB)
     round_id = start(home)

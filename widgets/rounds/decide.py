@@ -20,6 +20,7 @@ from data.records.rounds import (
     decide,
 )
 from queries.filters import Filters
+from queries.review.findings import FoundOn, findings_of
 from queries.rounds.items import PAGE_SIZE, all_items, key_of, page_of_items
 from queries.rounds.lists import Round
 from queries.rounds.outcomes import OUTCOMES
@@ -167,13 +168,15 @@ def _row(round_: Round, row: sa.Row[Any]) -> ut.TableRow:
 def _panels(rows: Sequence[sa.Row[Any]]) -> dict[str, list[ut.Block]]:
     """The account as the newest snapshot shows it, and what the round says of it."""
     with store_connection(Permission.REVIEW_ROUNDS) as con:
-        details = account_details(con, Filters(), [row.account_key for row in rows])
+        keys = tuple(row.account_key for row in rows if row.account_key is not None)
+        details = account_details(con, Filters(), keys)
+        found = findings_of(con, None, keys)
     return {
         _row_id(row): [
-            ut.facts(_facts(row), caption="In this round"),
+            ut.facts(_facts(row, found), caption="In this round"),
             *(
-                account_panel.panel(found._replace(other_accounts=[]), as_of=None)
-                if (found := details.get(row.account_key))
+                account_panel.panel(account._replace(other_accounts=[]), as_of=None)
+                if (account := details.get(row.account_key))
                 else [ut.note("The newest snapshot does not list this account.", "quiet")]
             ),
         ]
@@ -181,7 +184,7 @@ def _panels(rows: Sequence[sa.Row[Any]]) -> dict[str, list[ut.Block]]:
     }
 
 
-def _facts(row: sa.Row[Any]) -> list[tuple[str, ut.Cell]]:
+def _facts(row: sa.Row[Any], found: Sequence[FoundOn]) -> list[tuple[str, ut.Cell]]:
     tone, icon = OUTCOME_MARKS[row.outcome]
     person = person_address(row.integration, row.account_id, None)
     facts = [
@@ -189,6 +192,12 @@ def _facts(row: sa.Row[Any]) -> list[tuple[str, ut.Cell]]:
         ("Meaning", ut.text(OUTCOMES[row.outcome])),
         ("Person", ut.link("Open person", person)),
     ]
+    findings = [
+        f"{each.title} (exception: {each.reason})" if each.reason else each.title
+        for each in found
+        if each.account_key == row.account_key
+    ]
+    facts.append(("Findings now", ut.lines("\n".join(findings)) if findings else ut.quiet("None")))
     if row.proved_at:
         facts.append(("Snapshot that proves it", ut.time(row.proved_at)))
     if row.decided_at:
