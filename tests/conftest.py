@@ -24,7 +24,7 @@ pytest_plugins = ["browsing", "servers"]
 settings.register_profile(
     "suite",
     settings.get_profile("default"),
-    max_examples=50,
+    max_examples=30,
     deadline=None,  # the machine's pace is not what is tested
     suppress_health_check=[HealthCheck.too_slow],
     phases=[phase for phase in Phase if phase != Phase.explain],

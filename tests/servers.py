@@ -24,8 +24,7 @@ from data.store.citus import distribute
 from data.store.engine import close_store, open_store
 
 SETTINGS = {
-    "fsync": "off",  # the server is gone with the tests
-    "synchronous_commit": "off",
+    "fsync": "off",  # the server is gone with the tests, but not always with its process
     "full_page_writes": "off",
     "autovacuum": "off",
     "max_connections": "200",

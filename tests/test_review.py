@@ -650,8 +650,9 @@ def test_a_past_moment_shows_the_findings_of_that_time(history: list[list[dict[s
         for number, accounts in enumerate(history):
             listed = [an_account(user=None, **facts) for facts in accounts]
             snapshots.take(*listed, at=day(number))
-            with store.connect() as con:
-                then[day(number)] = all_found(con, None)
+            if number in (len(history) // 2, len(history) - 2):
+                with store.connect() as con:
+                    then[day(number)] = all_found(con, None)
         with store.connect() as con:
             assert {at: all_found(con, at) for at in then} == then
         store.dispose()

@@ -54,7 +54,7 @@ def answers(paths: tuple[str, ...]) -> list[tuple[int, str]]:
 def test_a_server_that_is_away_is_a_sentence_everywhere(
     away_home: Home, machine: Machine, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    assert {code for code, _ in answers(("/readyz", *DOWNLOADS))} == {200}
+    assert [a for a in answers(("/readyz", *DOWNLOADS)) if a[0] != 200] == []
     machine.control("stop")
     try:
         for code, text in answers(DOWNLOADS):
@@ -73,7 +73,7 @@ def test_a_server_that_is_away_is_a_sentence_everywhere(
             assert out.err.count("\n") == 1, out.err
     finally:
         machine.control("start")
-    assert {code for code, _ in answers(("/readyz", *DOWNLOADS))} == {200}
+    assert [a for a in answers(("/readyz", *DOWNLOADS)) if a[0] != 200] == []
 
 
 @pytest.mark.parametrize("name", PAGES)
