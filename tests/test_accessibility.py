@@ -230,6 +230,7 @@ def test_a_long_history_is_folded_until_it_is_opened(app: Served, visit: Visit) 
 def test_a_filter_can_be_used_with_the_keyboard_alone(app: Served, visit: Visit) -> None:
     reader = visit(f"{app.url}/users?integration=slack")
     press, menu = reader.page.keyboard.press, reader.page.get_by_role("button", name="Filter")
+    reader.wait_until_drawn()  # a menu that is drawn again closes
     menu.first.focus()
     press("Enter")
     reader.page.get_by_role("menuitem", name="User", exact=True).focus()

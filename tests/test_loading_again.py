@@ -108,6 +108,7 @@ def test_odd_texts_and_roles_come_back_from_each_format(
         an_account("r1", roles=["Admin", "Editor"]),
         an_account("r2", roles=[]),
         an_account("r3", roles=["a;b", "c"]),
+        an_account("r3b", roles=[{"name": "0", "via": "sg"}, {"name": "c", "via": "sg"}]),
         an_account("r4", roles=["; x"]),
         an_account("r5", roles=["[1]", '["x"]', "=1"]),
         an_account("r6", roles=['O\'Brien "Q"', "a, b", "two\nlines"]),

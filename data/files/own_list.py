@@ -15,7 +15,7 @@ from sqlalchemy.dialects.postgresql import array
 from data.files.errors import NotAListOfAccounts
 from data.files.headers import heading_key
 from data.files.relation import FileRows, shorten
-from data.files.text import trim_or_null
+from data.files.text import meaningful_or_null, trim_or_null
 from data.states import UNRECOGNIZED
 from data.store.dialect import LAMBDA_ITEM, sql_lambda
 
@@ -203,7 +203,8 @@ def _has_names(details: ColumnElement[Any], text: ColumnElement[Any]) -> ColumnE
         (func.json_type(LAMBDA_ITEM) != "ARRAY", func.json_extract_string(LAMBDA_ITEM, "$")),
     )
     names = func.list_transform(items, sql_lambda(name))
-    names = func.list_transform(names, sql_lambda(trim_or_null(LAMBDA_ITEM)))
+    for cleaned in (trim_or_null, meaningful_or_null):  # as loading does: a role “0” is none
+        names = func.list_transform(names, sql_lambda(cleaned(LAMBDA_ITEM)))
     names = func.list_sort(func.list_distinct(names))
     texts = array([join_roles(names), sa.cast(func.to_json(names), sa.String)])
     return func.list_contains(texts, func.coalesce(text, ""))

@@ -33,7 +33,7 @@ def matrix_cells(con: Connection, scope: Scope, grace: Grace) -> Sequence[Matrix
         .join_from(owned, integration, integration.c.integration_id == owned.c.integration_id)
         .where(scope.includes(owned))
         .group_by(*keys)
-        .order_by(func.lower(integration.c.name))
+        .order_by(func.lower(integration.c.name), *keys)
     )
     return [MatrixCell(*row) for row in con.execute(query)]
 
