@@ -38,3 +38,9 @@ def signed(change: float, text: str = "") -> str:
     if not change:
         return "±0"
     return f"{'+' if change > 0 else MINUS}{text or f'{abs(change):,.0f}'}"
+
+
+def first_of(sentences: list[str], most: int) -> list[str]:
+    """As many of the sentences; for more, a last one gives their number."""
+    remaining = len(sentences) - most
+    return [*sentences[:most], f"And {remaining:,} more."] if remaining > 0 else sentences

@@ -9,11 +9,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, Connection, func, select
 
 from data.files.naming import parse_moment
 from data.formatting import iso_z
-from data.schema import integration
+from data.schema import integration, snapshot
 
 Params = Mapping[str, Sequence[str]]
 """The parameters of an address: name → values."""
@@ -108,3 +108,9 @@ def serialize_duration(duration: timedelta | None) -> list[str]:
 
 DURATION = parse_duration, serialize_duration
 """How an address gives a duration, and how it is written."""
+
+
+def now_or_newest(con: Connection, now: datetime) -> datetime:
+    """The moment of a list without one: no snapshot is later (naive UTC)."""
+    newest = con.scalar(select(func.max(snapshot.c.taken_at)))
+    return max(now, newest or now)

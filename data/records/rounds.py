@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -48,7 +48,7 @@ class Population(NamedTuple):
     address: str
     frozen_at: datetime  # naive UTC
     items: sa.Select[*tuple[Any, ...]]  # the columns of `review_item` in their order
-    snapshots: sa.Select[*tuple[Any, ...]]  # those of `review_snapshot`
+    snapshots: Sequence[Mapping[str, Any]]  # rows of `review_snapshot`
 
 
 class ItemKey(NamedTuple):
@@ -99,8 +99,8 @@ def start_round(
         }
         con.execute(sa.insert(review_round).values(values))
         insert_rows(con, review_item, population.items)
-        insert_rows(con, review_snapshot, population.snapshots)
         _check_size(con, round_id)
+        con.execute(sa.insert(review_snapshot), population.snapshots)
     return round_id
 
 

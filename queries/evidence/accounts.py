@@ -11,10 +11,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection
 
 from data.records.decisions import MATCH_OVERRIDES, NOTES
-from data.schema import snapshot
 from data.states import STATES
 from queries.evidence.pack import (
     EvidenceKind,
@@ -38,6 +37,7 @@ from queries.export.listing import Listing, ListRequest
 from queries.export.manifest import build_manifest
 from queries.filters import Filters
 from queries.people.history import history_of, write_history_csv, write_history_json
+from queries.scope import now_or_newest
 
 ROWS_FILE, HISTORY_FILE = "accounts.json", "history.json"
 
@@ -57,8 +57,7 @@ def accounts_listing(con: Connection, filters: Filters, now: datetime) -> Listin
 
     The last sign-in is not in it: it is as of the newest snapshot, not of the moment.
     """
-    newest = con.scalar(select(func.max(snapshot.c.taken_at))) or now
-    fixed = replace(filters, as_of=filters.as_of or max(now, newest))
+    fixed = replace(filters, as_of=filters.as_of or now_or_newest(con, now))
     return Listing(con, ListRequest(fixed, sort="account_id", columns=PACK_COLUMNS))
 
 

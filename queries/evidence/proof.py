@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from data.files.errors import SnapshotRejected
 from data.files.mapping import read_mapping
 from data.files.naming import SnapshotFile
+from data.formatting import first_of
 from data.history.load import load
 from data.history.session import sha256_of
 from data.home import Home, database_url
@@ -66,7 +67,7 @@ def verify(path: Path, home: Home, progress: Progress) -> list[str]:
         files = _snapshot_files(pack, home)
         missing = [problem for problem in files.values() if isinstance(problem, str)]
         if missing:
-            return problems + _truncate(missing)
+            return problems + first_of(missing, MAX_DIFFERENCES)
         return problems + _differences(pack, home, files, progress)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         return [*problems, f"A file of the pack has an unexpected content: {error!r}."]
@@ -209,14 +210,9 @@ def _row_differences(
         elif row != actual_rows[key]:
             columns = [name for name, value in row.items() if actual_rows[key].get(name) != value]
             problems.append(f"{label}: {', '.join(columns) or 'further columns'} differ.")
-    return _truncate(problems)
+    return first_of(problems, MAX_DIFFERENCES)
 
 
 def _row_label(key: tuple[str, ...]) -> str:
     *others, integration, account_id = key  # a rule, or the start of a version
     return ", ".join([*others, f"account {account_id} of {integration}"])
-
-
-def _truncate(problems: list[str]) -> list[str]:
-    remaining = len(problems) - MAX_DIFFERENCES
-    return [*problems[:MAX_DIFFERENCES], f"And {remaining:,} more."] if remaining > 0 else problems

@@ -13,6 +13,7 @@ import xlsxwriter
 from python_calamine import CalamineError, CalamineWorkbook
 from sqlalchemy import Connection
 
+from data.formatting import first_of
 from data.records.rounds import DECISIONS, Decision, DecisionOn, ItemKey, is_own_account
 from queries.export.excel import OPTIONS, truncate_cell
 from queries.rounds.files import COLUMNS, RoundFile, write_round_csv, write_round_workbook
@@ -128,7 +129,7 @@ def read_worksheet(con: Connection, round_: Round, path: Path, author: str) -> W
         [_contradiction(rows[key], changes[key][0]) for key in sorted(contradicted)],
         contradicted,
         [_label(rows[key]) for key in own],
-        _shorten(problems),
+        first_of(problems, MAX_PROBLEMS),
         len(rows) - len(answers),
     )
 
@@ -212,8 +213,3 @@ def _label(row: sa.Row[Any]) -> str:
 
 def _contradiction(row: sa.Row[Any], decision: str) -> str:
     return f"{_label(row)}: {row.decided_by} decided {row.decision}, this file says {decision}."
-
-
-def _shorten(problems: list[str]) -> list[str]:
-    remaining = len(problems) - MAX_PROBLEMS
-    return [*problems[:MAX_PROBLEMS], f"And {remaining:,} more."] if remaining > 0 else problems

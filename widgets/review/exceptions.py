@@ -10,7 +10,7 @@ import streamlit as st
 
 from data.access.roles import Permission
 from data.formatting import count_of, utc_now
-from data.records.audit_log import Event
+from data.records.audit_log import MAX_NAMES_LOGGED, Event
 from data.records.decisions import EXCEPTIONS, InvalidInput
 from data.records.exceptions import (
     MAX_REASON_LENGTH,
@@ -24,9 +24,6 @@ from queries.review.rules import Rule
 from server.authorize import authorize, record_decision, store_connection, writable_store
 from widgets.labels import escape_label
 from widgets.signer import name_input, remember_name
-
-MAX_LOGGED_ACCOUNTS = 100
-"""Accounts that an event of the audit log names; for more it gives their number."""
 
 EXCEPTION_HELP = (
     "A finding with an exception is no longer open. It stays in the evidence with your reason. If "
@@ -149,6 +146,6 @@ def _record(event: Event, findings: Findings, **details: str) -> None:
         event,
         rule=findings[0][0].rule,
         findings=len(accounts),
-        accounts=accounts[:MAX_LOGGED_ACCOUNTS],
+        accounts=accounts[:MAX_NAMES_LOGGED],
         **details,
     )
