@@ -54,7 +54,7 @@ if not round_:
 
 print_header(round_.name, [round_.population, timezone.format_with_zone(round_.frozen_at)])
 summary.show_summary(round_, counts)
-summary.show_course(round_)
+summary.show_course(round_, counts)
 show_worksheet(round_)
 shown = decide.outcome_picker(counts)
 decide.show_items(round_, shown, sum(counts[name] for name in shown or counts))

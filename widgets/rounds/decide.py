@@ -9,7 +9,7 @@ import streamlit as st
 
 from data.access.roles import Permission
 from data.formatting import count_of
-from data.records.audit_log import Event
+from data.records.audit_log import MAX_NAMES_LOGGED, Event
 from data.records.decisions import InvalidInput
 from data.records.rounds import (
     DECISIONS,
@@ -55,9 +55,6 @@ DECIDED_KEY = "_round_decisions"
 """How often the session has decided: the marks end with the decision."""
 
 MAX_MARKED = 2_000
-MAX_LOGGED = 100
-"""Items that an event of the audit log names; for more it gives their number."""
-
 HOW_TO = (
     "Mark accounts with x or their boxes, then choose Keep, Revoke or Unsure below. Enter opens an "
     "account: its roles, history and person."
@@ -250,7 +247,7 @@ def save_decisions(round_: Round, decisions: Sequence[DecisionOn], author: str) 
         round=round_.name,
         id=round_.round_id,
         decision=", ".join(sorted({each.decision for each in decisions})),
-        accounts=["/".join(filter(None, each.item)) for each in decisions[:MAX_LOGGED]],
+        accounts=["/".join(filter(None, each.item)) for each in decisions[:MAX_NAMES_LOGGED]],
         count=len(decisions),
         note=decisions[0].note,
         by=author,

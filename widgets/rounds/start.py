@@ -83,7 +83,7 @@ class _Candidate(NamedTuple):
     title: str
     accounts: int
     scope: Scope
-    freeze: Callable[[bool], Freeze]  # by role → what it freezes
+    freeze: Callable[..., Freeze]  # (is_by_role=) → what it freezes
 
 
 def show_form() -> None:
@@ -103,21 +103,13 @@ def _candidate() -> _Candidate:
             limits, found = read_rule_settings(con), Scope.from_params(params)
             named = found.integration or visible
             view = View(integration=named, as_of=found.as_of, limits=limits)
-            freeze = partial(_freeze_findings, view, rule)
+            freeze = partial(freeze_findings, view, rule)
             return _Candidate(rule.title, count_findings(con, view, rule).open, view, freeze)
         filters = Filters.from_params(params).with_period(None)
         filters = replace(filters, integration=filters.integration or visible)
         title = filter_sentence(filters) or ALL_ACCOUNTS
-        freeze = partial(_freeze_list, filters)
+        freeze = partial(freeze_list, filters)
         return _Candidate(title, count_accounts(con, filters), filters, freeze)
-
-
-def _freeze_list(filters: Filters, is_by_role: bool) -> Freeze:
-    return freeze_list(filters, is_by_role=is_by_role)
-
-
-def _freeze_findings(view: View, rule: Rule, is_by_role: bool) -> Freeze:
-    return freeze_findings(view, rule, is_by_role=is_by_role)
 
 
 def _show_fields(candidate: _Candidate) -> None:
@@ -158,7 +150,7 @@ def _show_fields(candidate: _Candidate) -> None:
         int(late_days),
         names,
     )
-    _start(new_round, freeze(new_round.is_by_role), integrations, author)
+    _start(new_round, freeze(is_by_role=new_round.is_by_role), integrations, author)
 
 
 def _show_warnings(integrations: Sequence[str]) -> None:

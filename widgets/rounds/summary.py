@@ -64,21 +64,23 @@ def _parts(counts: Mapping[str, int]) -> str:
     return f": {', '.join(parts)}" if parts else ""
 
 
-def show_course(round_: Round) -> None:
-    """What was revoked, by day: open, done, late and came back."""
+def show_course(round_: Round, counts: Mapping[str, int]) -> None:
+    """What was revoked, by day: open, done, late and came back; nothing if nothing is revoked."""
+    if not any(counts[name] for name in COURSE):
+        return
     with store_connection(Permission.REVIEW_ROUNDS) as con:
         course = outcomes_by_day(con, round_)
-    if len(course) < 2 or not any(counts[name] for _, counts in course for name in COURSE):
+    if len(course) < 2:
         return
     figure = go.Figure(layout=FIGURE)
     days = [timezone.to_reader_time(moment) for moment, _ in course]
     for name, (color, pattern) in COURSE.items():
         figure.add_bar(
             x=days,
-            y=[counts[name] for _, counts in course],
+            y=[then[name] for _, then in course],
             name=name.capitalize(),
             marker={"color": color, "pattern": {"shape": pattern}},
-            hovertext=[f"{name.capitalize()}: {counts[name]:,}" for _, counts in course],
+            hovertext=[f"{name.capitalize()}: {then[name]:,}" for _, then in course],
         )
     with st.container(border=True, key="round_course"):
         st.markdown("**What was revoked**, at the end of each day")

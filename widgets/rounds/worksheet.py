@@ -1,5 +1,6 @@
 """The worksheet of a round: download it, and take it back after a look at what it decides."""
 
+from collections import Counter
 from collections.abc import Sequence
 from html import escape
 from urllib.parse import urlencode
@@ -8,6 +9,7 @@ import streamlit as st
 
 from data.access.roles import Permission
 from data.formatting import count_of
+from data.records.rounds import DECISIONS
 from data.tempfiles import TemporaryFile
 from queries.rounds.lists import Round
 from queries.rounds.worksheet import Worksheet, read_worksheet
@@ -56,10 +58,8 @@ def _show_preview(round_: Round, read: Worksheet, author: str) -> None:
         st.error("Nothing of this worksheet was taken.", icon=":material/block:")
         _show_list(read.problems)
         return
-    counts = dict.fromkeys(("keep", "revoke", "unsure"), 0)
-    for each in read.decisions:
-        counts[each.decision] += 1
-    parts = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
+    counts = Counter(each.decision for each in read.decisions)
+    parts = ", ".join(f"{counts[name]:,} {name}" for name in DECISIONS if counts[name])
     st.markdown(
         f"**{count_of(len(read.decisions), 'new decision')}**{parts and f': {parts}'}. "
         f"{count_of(read.empty, 'row')} without a decision."
