@@ -29,7 +29,7 @@ COPIED_TEXTS = {
     "user_email": "Emails",
     "account_id": "Account IDs",
 }
-"""Columns of which the texts of marked rows can be copied."""
+"""The columns whose texts can be copied from marked rows."""
 
 SORT_KEYS = {"user_name": "user"}
 """Column → its key in the table and in `sort=`, where that is not its name."""

@@ -153,7 +153,7 @@ def _row_condition(
         return has_only(table.c.integrations, visibility.integrations)
     if "integration" in table.c:
         return table.c.integration.in_(visibility.integrations)
-    if table.name == review_round.name:  # of which the reader sees a part
+    if table.name == review_round.name:  # rounds that list an account the reader can see
         items = tables[review_item.name].c
         return table.c.round_id.in_(
             select(items.round_id).where(items.integration.in_(visibility.integrations))

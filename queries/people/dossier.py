@@ -115,13 +115,13 @@ def person_params(
 @cached(50)
 def find_dossier(con: Connection, filters: Filters) -> Dossier | None:
     """The person whom the filters name, at their moment or in their period; None if unknown."""
-    who, moment = filters.of_person, filters.moment
-    named = _named_account(con, who) if who else None
-    if who is None or named is None:
+    person, moment = filters.of_person, filters.moment
+    account_of_address = _named_account(con, person) if person else None
+    if person is None or account_of_address is None:
         return None
-    person_key = con.scalar(person_of(who, moment))
+    person_key = con.scalar(person_of(person, moment))
     times = filters.during.overlaps if filters.during else at_moment(filters.as_of)
-    found = con.execute(accounts_of(who, moment, times).order_by("valid_from"))
+    found = con.execute(accounts_of(person, moment, times).order_by("valid_from"))
     known_by = {row.account_key: SOURCE_TEXTS[row.source] for row in found}
     rows = find_accounts(con, filters, list(known_by))
     entries, status = [], None
@@ -135,7 +135,7 @@ def find_dossier(con: Connection, filters: Filters) -> Dossier | None:
     in_period = stretches_by_key(con, filters, list(known_by))
     return Dossier(
         filters,
-        named,
+        account_of_address,
         person_key,
         status,
         [Entry(row, stretches.get(row.account_key, [])) for row in entries],

@@ -36,7 +36,7 @@ OUTCOMES = {
     "changed": "Kept, but the account has a role now that the round did not show.",
     "open": "Revoked, and no later snapshot shows it gone.",
     "late": "Revoked, and the newest snapshot still shows it after the days that the round allows.",
-    "came back": "Revoked and gone in a snapshot, and there again in the newest.",
+    "came back": "Revoked, gone in a later snapshot, and back in the newest.",
     "done": "Revoked, and gone in the newest snapshot: not listed, deleted, not active, or without "
     "the role.",
 }
