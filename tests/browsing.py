@@ -223,9 +223,20 @@ class Reader:
         if (chip := self.page.get_by_test_id("stPopoverButton").and_(button)).count():
             chip.click()
         else:
-            self.page.get_by_role("button", name="Filter", exact=True).click()
-            self.page.get_by_role("menuitem", name=label, exact=True).click()
+            self.open_menu("Filter", label).click()
         return self.page.get_by_role("dialog", name=label, exact=True)
+
+    def open_menu(self, name: str, option: str) -> Locator:
+        """Open a menu with the keyboard; returns the option. A page that draws again closes it."""
+        button = self.page.get_by_role("button", name=name, exact=True)
+        item = self.page.get_by_role("menuitem", name=option, exact=True)
+        deadline = time.monotonic() + PATIENCE / 1000
+        while not item.is_visible():
+            assert time.monotonic() < deadline, f"the menu {name} has no {option}"
+            self.wait_until_drawn()
+            button.press("Enter")
+            self.page.wait_for_timeout(200)
+        return item
 
     def choose(self, label: str, *options: str) -> None:
         """Select choices of a filter. Each label ends in its count."""

@@ -229,12 +229,8 @@ def test_a_long_history_is_folded_until_it_is_opened(app: Served, visit: Visit) 
 
 def test_a_filter_can_be_used_with_the_keyboard_alone(app: Served, visit: Visit) -> None:
     reader = visit(f"{app.url}/users?integration=slack")
-    press, menu = reader.page.keyboard.press, reader.page.get_by_role("button", name="Filter")
-    reader.wait_until_drawn()  # a menu that is drawn again closes
-    menu.first.focus()
-    press("Enter")
-    reader.page.get_by_role("menuitem", name="User", exact=True).focus()
-    press("Enter")
+    press = reader.page.keyboard.press
+    reader.open_menu("Filter", "User").press("Enter")
     button = reader.page.get_by_role("button", name="User", exact=True).first
     dialog = reader.page.get_by_role("dialog", name="User", exact=True)
     expect(dialog).to_be_focused()
