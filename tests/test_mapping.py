@@ -185,6 +185,17 @@ def test_what_is_no_mark_in_a_column_named_like_a_role_is_a_role(store: Engine, 
     assert found == [["1", "Yes"], ["2"], ["Level"]]
 
 
+def test_a_mark_that_can_mean_yes_or_no_is_flagged(store: Engine, tmp_path: Path):
+    path = tmp_path / "a.csv"
+    path.write_text("login,Admin,Guest\nmira,×,x\nteo,,+\n")
+    mapping = parse_mapping('[columns]\nroles = ["Admin", "Guest"]\n')
+    load(store, SnapshotFile(path, "figma", MONDAY, mapping))
+    found = accounts(store)
+    assert [found[name]["roles"] for name in ("mira", "teo")] == [[], []]
+    flags = [json.loads(found[name]["flags"]) for name in ("mira", "teo")]
+    assert flags == [{"roles": "×"}, {"roles": "+"}]
+
+
 def test_each_column_of_roles_is_parted_by_its_own_separator(store: Engine, tmp_path: Path):
     mapping = parse_mapping('[columns]\nroles = ["Role", "Groups", "Teams"]\n')
     path = tmp_path / "a.csv"

@@ -100,6 +100,30 @@ def headings_of(proposal: Proposal) -> dict[str, str]:
             },
         ),
         (
+            "Gebruikersnaam,Voornaam,Achternaam,E-mailadres,Rollen,Actief,Laatste aanmelding\n"
+            "mira,Mira,Solberg,m@x.nl,Beheerder,Ja,2026-11-20\nteo,Teo,Brandt,t@x.nl,Lezer,Nee,\n",
+            {
+                "username_in_app": "Gebruikersnaam",
+                "user_name": "Voornaam + Achternaam",
+                "user_email": "E-mailadres",
+                "roles": "Rollen",
+                "active_in_app": "Actief",
+                "last_sign_in": "Laatste aanmelding",
+            },
+        ),
+        (
+            "Nome utente,Nome,Cognome,Indirizzo e-mail,Ruoli,Stato,Ultima modifica\n"
+            "mira,Mira,Rossi,m@x.it,Lettore,Attivo,2026-11-20\nteo,Teo,Bo,t@x.it,,Sospeso,\n",
+            {
+                "username_in_app": "Nome utente",
+                "user_name": "Nome + Cognome",
+                "user_email": "Indirizzo e-mail",
+                "roles": "Ruoli",
+                "active_in_app": "Stato",
+                "last_updated": "Ultima modifica",
+            },
+        ),
+        (
             "Prénom,Nom,Courriel,Statut\nMira,Solberg,m@x.fr,Actif\nTeo,Brandt,t@x.fr,Inactif\n",
             {
                 "username_in_app": "Courriel",

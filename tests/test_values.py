@@ -236,10 +236,12 @@ def test_a_form_names_the_meaning_with_which_a_word_is_read(
     assert word_meaning("provisioning_state", text) == ("Deleted" if is_state else "")
 
 
-def test_activity_is_read_in_six_languages():
+def test_activity_is_read_in_eight_languages():
     yes = ["true", "WAHR", "VRAI", "Ja", "Oui", "Sí", "Si\u0301", "Sim", "はい", "有効", "✓", "✔",
+           "Waar", "Actief", "Vero", "Sì", "attivo",
            "ACTIVATED", "live", "current", "Active (never signed in)", "1.0"]  # fmt: skip
     no = ["FALSCH", "FAUX", "Nein", "Não", "désactivé", "de\u0301sactive\u0301", "無効", "✗",
+          "Nee", "Geblokkeerd", "Sospeso", "Non attivo",
           "suspended", "LOCKED_OUT", "archived", "terminated", "deprovisioned", "0"]  # fmt: skip
     unknown = ["", "unknown", "N/A", "-", "?", "NaN", "invited", "Pending Invite"]
     texts = [*yes, *no, *unknown]
@@ -289,11 +291,24 @@ def test_other_words_for_activity_are_flagged():
         (['["Admin, EMEA", "Editor"]', '["Admin; EMEA"]', '{"name": "Admin"}'],
          [["Admin, EMEA", "Editor"], ["Admin; EMEA"], ["Admin"]]),
         (['["Editor", {"name": "Admin"}, 7, null, " "]'], [["7", "Admin", "Editor"]]),
+        (['[{"value": "a1", "display": "Admin"}, {"value": "Editor"}]', '[{"label": "Guest"}]'],
+         [["Admin", "Editor"], ["Guest"]]),
         (["None", "N/A;Admin", "-", "[]", "null;0"], [[], ["Admin"], [], [], []]),
     ],
 )  # fmt: skip
 def test_what_separates_roles_is_decided_for_the_column(texts: list[str], names: list[list[str]]):
     assert values_and_flags("roles", texts) == [(each, None) for each in names]
+
+
+def test_details_of_roles_have_a_name_whatever_their_file_calls_it():
+    text = (
+        '[{"value": "a1", "display": "Admin", "since": "2026"}, {"name": "Editor", "value": "x"}]'
+    )
+    [account] = read([{"roles": text}])
+    assert json.loads(account["role_details"]) == [
+        {"name": "Editor", "value": "x"},
+        {"value": "a1", "display": "Admin", "since": "2026", "name": "Admin"},
+    ]
 
 
 def test_roles_that_are_no_names_are_flagged():

@@ -8,9 +8,10 @@ from sqlalchemy import ColumnElement, case, func
 
 TOTALS = (
     r"(?:grand |sub)?totals?", "sum", "count", "summe", "(?:ins)?gesamt", "anzahl", "somme",
-    "totaux", "nombre total", "suma", "totales", "soma", "totais", "合計", "総計",
+    "totaux", "nombre total", "suma", "totales", "soma", "totais", "totaal", "aantal", "totale",
+    "somma", "合計", "総計",
 )  # fmt: skip
-"""First words of a line of totals, in English, German, French, Spanish, Portuguese, Japanese."""
+"""First words of a line of totals, in the languages of headings."""
 
 COUNTED = "(?:(?:row|record|user|account|member|result|item|zeile|ligne|fila|linha)n?s?|entries)"
 """What a line counts, as in “2 rows”."""

@@ -1,4 +1,4 @@
-"""What headings are called: Rollcall's own names, and those of others in six languages."""
+"""What headings are called: Rollcall's own names, and those of others in eight languages."""
 
 import re
 import unicodedata
@@ -49,15 +49,18 @@ SYNONYMS: dict[str, str] = {
         nom d'utilisateur, nom utilisateur, identifiant, identifiant de connexion
         nombre de usuario, nombre usuario, cuenta de usuario, inicio de sesión
         nome de usuário, nome do usuário, nome de utilizador, login do usuário
-        ユーザー名, ログイン名, ログインid, アカウント名""",
+        ユーザー名, ログイン名, ログインid, アカウント名
+        gebruikersnaam, inlognaam, aanmeldingsnaam, accountnaam, nome utente, nome account""",
     "handle": """
         user, user name, user id, userid
         benutzer, nutzer, anwender, benutzer id, utilisateur, usuario, usuário, utilizador
-        ユーザー, ユーザーid""",
+        ユーザー, ユーザーid
+        gebruiker, gebruikers id, utente, id utente""",
     "account_id": """
         user id, userid, object id, user guid, account guid, guid, uuid, uid, member id, unique id
         benutzer id, konto id, konto nummer, kontonummer, identifiant unique, id utilisateur
-        id de usuario, id usuario, id da conta, id do usuário, ユーザーid, アカウントid""",
+        id de usuario, id usuario, id da conta, id do usuário, ユーザーid, アカウントid
+        gebruikers id, account nummer, id utente, id account""",
     "upstream_user_id": """
         upstream id, external user id, idp user id, idp id, sso id, azure object id, okta id
         externe id, id externe, id externo, 外部id""",
@@ -65,21 +68,25 @@ SYNONYMS: dict[str, str] = {
         full name, fullname, display name, real name, user full name, employee name, member name
         vollständiger name, anzeigename, vor und nachname, nom complet, nom et prénom, nom affiché
         nombre completo, nombre y apellidos, nombre para mostrar, nome completo, nome de exibição
-        氏名, 表示名, 名前, フルネーム""",
+        氏名, 表示名, 名前, フルネーム
+        volledige naam, weergavenaam, nome completo, nome visualizzato, nome e cognome""",
     "given_name": """
         first name, given name, forename, vorname, prénom, nombre, nombres, primer nombre, nome
-        primeiro nome, 名""",
+        primeiro nome, 名
+        voornaam""",
     "family_name": """
         last name, family name, surname, nachname, familienname, nom de famille, nom, apellido
-        apellidos, primer apellido, sobrenome, apelido, último nome, 姓""",
-    "short_name": "name, nom, nombre, nome, person, employee, mitarbeiter, mitarbeiterin",
+        apellidos, primer apellido, sobrenome, apelido, último nome, 姓
+        achternaam, familienaam, cognome""",
+    "short_name": "name, nom, nombre, nome, naam, person, employee, mitarbeiter, mitarbeiterin",
     "user_email": """
         email address, e mail, mail, mail address, primary email, user email, work email
         business email, company email, contact email, email id, email work
         e mail adresse, mailadresse, courriel, adresse email, adresse e mail, adresse de courriel
         correo electrónico, correo, dirección de correo electrónico, correo electronico
         endereço de email, endereço de e mail, correio eletrônico
-        メールアドレス, メール, eメール""",
+        メールアドレス, メール, eメール
+        e mailadres, emailadres, indirizzo email, indirizzo e mail, posta elettronica""",
     "roles": """
         role, user role, user roles, role name, role names, app role, app roles, access role
         entitlement, permission, permissions, permission set, permission sets, assigned roles
@@ -87,7 +94,9 @@ SYNONYMS: dict[str, str] = {
         rolle, rollen, benutzerrolle, berechtigung, berechtigungen, gruppe, gruppen
         rôle, rôles, droits, autorisations, groupe, groupes
         rol, permiso, permisos, grupo, grupos, função, funções, papel, papéis, perfil
-        権限, ロール, 役割, グループ""",
+        権限, ロール, 役割, グループ
+        gebruikersrol, gebruikersrollen, rechten, machtigingen, groep, groepen
+        ruolo, ruoli, permessi, autorizzazioni, gruppo, gruppi""",
     "active_in_app": """
         is active, user active, account active, enabled, is enabled, account enabled, user enabled
         account status, user status, member status, login status, status, state, user state
@@ -95,19 +104,24 @@ SYNONYMS: dict[str, str] = {
         aktiv, ist aktiv, aktiviert, konto aktiv, kontostatus, benutzerstatus, zustand
         actif, est actif, activé, compte actif, statut, statut du compte, état
         activo, habilitado, estado, estado de la cuenta, ativo, situação, status da conta
-        有効, 状態, ステータス, アカウント状態""",
+        有効, 状態, ステータス, アカウント状態
+        actief, ingeschakeld, accountstatus, attivo, abilitato, stato, stato account""",
     "inactive": """
         disabled, is disabled, account disabled, suspended, is suspended, deactivated, blocked
         is blocked, block sign in, block credential, sign in blocked, inactive, is inactive
         archived, is archived, is deleted, deleted, locked, is locked, locked out, account locked
         gesperrt, deaktiviert, inaktiv, archiviert, désactivé, suspendu, bloqué, inactif
         desactivado, suspendido, bloqueado, inactivo, desativado, suspenso, bloqueado, inativo
-        無効, 停止""",
+        無効, 停止
+        uitgeschakeld, geblokkeerd, gedeactiveerd, disabilitato, disattivato, sospeso, bloccato""",
     "provisioning_state": """
         provisioning status, sync state, sync status, lifecycle state, state, status, job status
-        bereitstellungsstatus, zustand, statut, état, estado, situação, 状態, ステータス""",
-    "state_reason": "failure message, error message, fehlergrund, grund, fehler, motif, motivo",
-    "failure_code": "fehlercode, code d'erreur, código de error, código de erro",
+        bereitstellungsstatus, zustand, statut, état, estado, situação, 状態, ステータス
+        stato""",
+    "state_reason": "failure message, error message, fehlergrund, grund, fehler, motif, motivo"
+    ", reden, foutmelding, errore",
+    "failure_code": "fehlercode, code d'erreur, código de error, código de erro"
+    ", foutcode, codice errore",
     "last_updated": """
         last updated at, last update, updated, updated on, update time, date updated, modified
         modified at, modified on, last modified, last modified at, last modified date
@@ -116,7 +130,9 @@ SYNONYMS: dict[str, str] = {
         geändert am, zuletzt geändert, letzte änderung, änderungsdatum
         mis à jour, mis à jour le, dernière mise à jour, modifié le, dernière modification
         actualizado, última actualización, fecha de modificación, última modificación
-        atualizado em, última atualização, data de modificação, 更新日, 更新日時, 最終更新日時""",
+        atualizado em, última atualização, data de modificação, 更新日, 更新日時, 最終更新日時
+        bijgewerkt, bijgewerkt op, laatst bijgewerkt, gewijzigd, gewijzigd op, laatst gewijzigd
+        aggiornato, ultimo aggiornamento, modificato, ultima modifica, data modifica""",
     "last_sign_in": """
         last sign in at, last sign in date, last sign in time, last sign in date time
         last signed in, last signed in at, last signed in on, last connection
@@ -139,7 +155,9 @@ SYNONYMS: dict[str, str] = {
         último login, data do último login, último acesso, data do último acesso, última atividade
         último início de sessão, última conexão
         最終ログイン, 最終ログイン日, 最終ログイン日時, 最終サインイン, 最終サインイン日時
-        最終アクセス, 最終アクセス日時, 最終アクティビティ, 最終利用日""",
+        最終アクセス, 最終アクセス日時, 最終アクティビティ, 最終利用日
+        laatste aanmelding, laatst aangemeld, laatste login, laatste activiteit
+        ultimo accesso, data ultimo accesso, ultimo login, ultima attività""",
 }
 """Column, or part of one → further headings, best first.
 
@@ -167,7 +185,7 @@ PARTIAL_HEADINGS: dict[str, str] = {
 UNSURE_IN_BRACKETS = ("active_in_app", "inactive", "provisioning_state")
 """`Block sign in [accountEnabled]` means the opposite of what the brackets say."""
 
-PLACES = ("state", "estado")
+PLACES = ("state", "estado", "stato")
 """Headings that can be those of a part of a country."""
 
 END = re.compile(

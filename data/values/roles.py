@@ -32,6 +32,12 @@ DISTINGUISHED_NAME = (
 BRACKETS = r"\((?:[^()]|\([^()]*\))*\)|\[[^\[\]]*\]|\{[^{}]*\}"
 NEEDS_TOKENS = r"[(\[{\n=]"
 
+UNCLEAR_MARKS = ("×", "✕", "✖", "*", "+")
+"""Marks in an access matrix that mean yes to some people and no to others; no names of roles."""
+
+NAME_KEYS = ("name", "displayName", "display", "label", "value")
+"""Where an object has the name of its role: the first of these. SCIM writes display and value."""
+
 NO_ROLES = sa.cast(array([]), sa.ARRAY(sa.String))
 NAME: Value = sa.column(LAMBDA_ITEM.name, sa.String)
 OTHER_NAME: Value = sa.column("other_name", sa.String)
@@ -95,8 +101,17 @@ def has_only_marks(text: Value) -> Value:
 
 
 def role_details(role_list: Value) -> Value:
-    """The roles as one sorted JSON array, so that their order in the file makes no difference."""
-    items = func.list_sort(list_items(role_list))
+    """The roles as one sorted JSON array, so that their order in the file makes no difference.
+
+    Each object has a `name`, whatever its file calls it.
+    """
+    name = _object_name(LAMBDA_ITEM)
+    has_other_key = and_(
+        func.json_extract_string(LAMBDA_ITEM, "$.name").is_(None), name.is_not(None)
+    )
+    with_name = func.json_merge_patch(LAMBDA_ITEM, func.json_object("name", name))
+    named = case((has_other_key, with_name), else_=LAMBDA_ITEM)
+    items = func.list_sort(func.list_transform(list_items(role_list), sql_lambda(named)))
     has_objects = func.list_contains(func.json_type(role_list, "$[*]"), "OBJECT")
     return case(
         (and_(role_list.is_not(None), has_objects), sa.cast(func.to_json(items), sa.String))
@@ -124,10 +139,14 @@ def _item_names(role_list: Value) -> Value:
     """One name per item; NULL for an object without a name, and for a list."""
     kind = func.json_type(LAMBDA_ITEM)
     name = case(
-        (kind == "OBJECT", func.json_extract_string(LAMBDA_ITEM, "$.name")),
+        (kind == "OBJECT", _object_name(LAMBDA_ITEM)),
         (kind != "ARRAY", func.json_extract_string(LAMBDA_ITEM, "$")),
     )
     return func.list_transform(list_items(role_list), sql_lambda(name))
+
+
+def _object_name(item: Value) -> Value:
+    return func.coalesce(*(func.json_extract_string(item, f"$.{key}") for key in NAME_KEYS))
 
 
 def _has_unnamed_items(role_list: Value, names: Value) -> Value:
@@ -141,7 +160,7 @@ def _has_unnamed_items(role_list: Value, names: Value) -> Value:
 
 
 def _names_in_text(text: Value, separator: str) -> Value:
-    """The parts of a text; NULL where it is a broken list.
+    """The parts of a text; NULL where it is a broken list, or an unclear mark.
 
     A line break always separates names. Within brackets and distinguished names, nothing does.
     """
@@ -149,6 +168,7 @@ def _names_in_text(text: Value, separator: str) -> Value:
     token = rf"{DISTINGUISHED_NAME}|{part}" if separator == "," else part
     is_bracketed = func.regexp_matches(text, r"^@?[\[{]|^System\.|^Microsoft\.")
     return case(
+        (is_word(text, UNCLEAR_MARKS), None),
         (and_(is_bracketed, func.regexp_full_match(text, TYPE_NAME)), None),
         (and_(is_bracketed, func.regexp_full_match(text, TEXT_LIST)), _list_names(text)),
         (and_(is_bracketed, func.regexp_full_match(text, BROKEN_LIST)), None),

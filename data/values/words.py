@@ -19,6 +19,8 @@ ACTIVITY_WORDS: dict[bool | None, str] = {
         vrai, oui, actif, activé, activée
         verdadero, sí, activo, activa, activado, activada, habilitado, habilitada
         verdadeiro, sim, ativo, ativa, ativado, ativada
+        waar, actief, geactiveerd, ingeschakeld
+        vero, sì, attivo, attiva, attivato, attivata, abilitato, abilitata
         真, はい, 有効, アクティブ
     """,
     False: """
@@ -34,25 +36,29 @@ ACTIVITY_WORDS: dict[bool | None, str] = {
         deshabilitada, bloqueado, bloqueada, suspendido, suspendida, archivado, eliminado
         não, inativo, inativa, não ativo, desativado, desativada, desabilitado, desabilitada
         suspenso, suspensa, arquivado, excluído
+        onwaar, nee, inactief, niet actief, gedeactiveerd, uitgeschakeld, geblokkeerd, verwijderd
+        inattivo, inattiva, non attivo, non attiva, disattivato, disattivata, disabilitato
+        disabilitata, sospeso, sospesa, bloccato, bloccata, archiviato, eliminata
         偽, いいえ, 無効, 非アクティブ, 停止, 停止中, 削除済み
     """,
     None: """
         invited, pending, staged, pending invite, pending invitation, pending activation
         invite sent, invitation sent, provisioned, not set, no data, nat
         eingeladen, ausstehend, invité, invitée, en attente, invitado, invitada, pendiente
-        convidado, convidada, pendente, 招待中, 招待済み, 保留, 保留中
+        convidado, convidada, pendente, uitgenodigd, in behandeling, invitato, invitata, in attesa
+        招待中, 招待済み, 保留, 保留中
     """,
 }
-"""Yes, no, or neither, in English, German, French, Spanish, Portuguese and Japanese."""
+"""Yes, no, or neither, in the languages of headings."""
 
 
 YES = (
     *("true", "yes", "y", "1", "1.0", "x", "✓", "✔", "✅", "☑", "○", "◯", "●"),
-    *("wahr", "ja", "vrai", "oui", "sí", "si", "sim", "はい"),
+    *("wahr", "ja", "vrai", "oui", "sí", "si", "sim", "sì", "はい"),
 )
 NO = (
     *("false", "no", "n", "0", "0.0", "✗", "✘", "❌", "☒", "☐"),
-    *("falsch", "nein", "faux", "non", "não", "nao", "いいえ"),
+    *("falsch", "nein", "faux", "non", "não", "nao", "nee", "いいえ"),
 )
 """The marks in a column that says yes or no to its own heading, in lower case."""
 
