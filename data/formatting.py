@@ -40,6 +40,22 @@ def signed(change: float, text: str = "") -> str:
     return f"{'+' if change > 0 else MINUS}{text or f'{abs(change):,.0f}'}"
 
 
+def format_span(seconds: float, *, units: int = 2) -> str:
+    """A time span in its largest units: `26 min`, `5 h 26 min`, `2 days 4 h`, `59 days`."""
+    minutes = round(seconds / 60)
+    days = minutes / 1440
+    if minutes < 60:
+        return f"{minutes} min"
+    if days >= 10:
+        return f"{days:,.0f} days"
+    amounts = (
+        [(minutes // 60, "h"), (minutes % 60, "min")]
+        if days < 2
+        else [(int(days), "days"), (minutes % 1440 // 60, "h")]
+    )
+    return " ".join(f"{amount} {unit}" for amount, unit in amounts[:units] if amount)
+
+
 def first_of(sentences: list[str], most: int) -> list[str]:
     """As many of the sentences; for more, a last one gives their number."""
     remaining = len(sentences) - most

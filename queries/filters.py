@@ -14,11 +14,11 @@ from typing import Any, get_args
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection, case, select
 
-from data.formatting import count_of
 from data.schema import account_current, account_version, is_unmatched, is_valid_at, join_profile
 from data.states import STATE_BY_NAME
 from data.store.dialect import has_role, is_one_of
 from data.store.search_text import search_key
+from data.values.durations import duration_text
 from queries.account_links import has_link, parse_links, serialize_links
 from queries.during import EXCLUDED_BY_PERIOD, During, latest_versions, parse_during
 from queries.export import columns
@@ -154,11 +154,6 @@ COLUMNS = columns.parse_emptiable, columns.serialize_columns
 
 
 # ---- texts ---------------------------------------------------------------------------------------
-
-
-def duration_text(value: str) -> str:
-    """A duration as an address has it → `1 hour`, `3 days`."""
-    return count_of(int(value[:-1]), {"h": "hour", "d": "day"}[value[-1]])
 
 
 def wanted_roles(filters: Filters, roles: Sequence[str]) -> set[str]:

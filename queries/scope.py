@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,6 +13,7 @@ from sqlalchemy import ColumnElement, Connection, func, select
 from data.files.naming import parse_moment
 from data.formatting import iso_z
 from data.schema import integration, snapshot
+from data.values.durations import duration_key, parse_duration
 
 Params = Mapping[str, Sequence[str]]
 """The parameters of an address: name → values."""
@@ -90,23 +90,15 @@ def parse_texts(values: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(valid))
 
 
-def parse_duration(values: Sequence[str]) -> timedelta | None:
-    """`3d` or `12h` in an address as a duration; None for anything else."""
-    match = re.fullmatch(r"([0-9]{1,4})([hd])", next(iter(values), ""))
-    if not match or not int(match[1]):
-        return None
-    return timedelta(**{{"h": "hours", "d": "days"}[match[2]]: int(match[1])})
+def _parse_duration(values: Sequence[str]) -> timedelta | None:
+    return parse_duration(next(iter(values), ""))
 
 
-def serialize_duration(duration: timedelta | None) -> list[str]:
-    """A duration as an address has it."""
-    if duration is None:
-        return []
-    hours = int(duration.total_seconds()) // 3600
-    return [f"{hours}h" if hours % 24 else f"{hours // 24}d"]
+def _serialize_duration(duration: timedelta | None) -> list[str]:
+    return [duration_key(duration)] if duration else []
 
 
-DURATION = parse_duration, serialize_duration
+DURATION = _parse_duration, _serialize_duration
 """How an address gives a duration, and how it is written."""
 
 

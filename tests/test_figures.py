@@ -10,6 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
+from data.formatting import format_span
 from data.states import OPEN_STATES, OPERATIONS, STATE_BY_NAME
 from queries.health.durations import Durations, kaplan_meier
 from widgets import figure_theme
@@ -240,7 +241,7 @@ def test_times_to_complete_are_days_by_week_and_operation():
     ],
 )
 def test_a_time_span_is_written_in_its_two_largest_units(seconds: float, words: str):
-    assert figure_theme.format_span(seconds) == words
+    assert format_span(seconds) == words
 
 
 # Open jobs

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection
 
 from data.files.naming import SnapshotFile
+from data.formatting import format_span
 from data.history.load import load
 from data.sample.files import sample_snapshots
 from data.states import (
@@ -30,7 +31,6 @@ from queries.filters import Filters
 from queries.health.trends import oldest_open_since
 from queries.period import Period
 from queries.users.accounts import count_accounts
-from widgets.figure_theme import format_span
 from widgets.health import captions, figures, tiles
 from widgets.health.drill_down import address_of
 from widgets.health.health_data import HealthData

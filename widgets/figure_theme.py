@@ -105,22 +105,6 @@ def display_name(name: str, most: int = 24) -> str:
     return escape(line if len(line) <= most else f"{line[:most]}…", quote=False)
 
 
-def format_span(seconds: float, *, units: int = 2) -> str:
-    """A time span in its largest units: `26 min`, `5 h 26 min`, `2 days 4 h`, `59 days`."""
-    minutes = round(seconds / 60)
-    days = minutes / 1440
-    if minutes < 60:
-        return f"{minutes} min"
-    if days >= 10:
-        return f"{days:,.0f} days"
-    amounts = (
-        [(minutes // 60, "h"), (minutes % 60, "min")]
-        if days < 2
-        else [(int(days), "days"), (minutes % 1440 // 60, "h")]
-    )
-    return " ".join(f"{amount} {unit}" for amount, unit in amounts[:units] if amount)
-
-
 def account_count_text(count: float) -> str:
     """`1 account`, `2,000 accounts`."""
     return count_of(count, "account")

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from data.formatting import count_of, plural
+from data.formatting import count_of, format_span, plural
 from data.states import FAILED_STATES, OPERATIONS
 from queries.health.backlog import OLD_AGE
 from queries.health.durations import Durations
 from queries.health.verdict import Verdict
-from widgets.figure_theme import account_count_text, format_span
+from widgets.figure_theme import account_count_text
 from widgets.health.health_data import count_accounts
 from widgets.health.heatmap import MAX_MAP_ROWS
 

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from data.formatting import count_of
+from data.formatting import count_of, format_span
 from data.states import OPERATIONS, STATE_BY_NAME, Phase, state_names
 from queries.health.durations import Durations
 from queries.health.trends import RATE_DAYS
@@ -24,7 +24,6 @@ from widgets.figure_theme import (
     daily_figure,
     empty_figure,
     end_label,
-    format_span,
     iso_days,
     line_trace,
     new_figure,

@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from data.access.roles import Permission
-from data.formatting import signed
+from data.formatting import format_span, signed
 from data.states import STATE_BY_NAME, STATES, UNRECOGNIZED
 from queries.filters import Filters
 from queries.health.durations import Durations
@@ -15,7 +15,6 @@ from queries.health.integrations import stale_integrations
 from queries.period import to_local
 from server.authorize import authorize
 from widgets import users_table as ut
-from widgets.figure_theme import format_span
 from widgets.filters import open_users
 from widgets.health import captions
 from widgets.health.card import data_controls, heading

@@ -11,14 +11,14 @@ from urllib.parse import quote
 import pandas as pd
 import streamlit as st
 
-from data.formatting import signed
+from data.formatting import format_span, signed
 from data.states import FAILED_STATES, OPEN_STATES
 from queries.filters import Filters
 from queries.health.trends import oldest_open_since
 from queries.period import day_end
 from widgets import timezone
 from widgets.address import group_params
-from widgets.figure_theme import INK, format_span
+from widgets.figure_theme import INK
 from widgets.health.drill_down import can_open_marks
 from widgets.health.health_data import HealthData
 

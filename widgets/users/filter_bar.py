@@ -13,8 +13,9 @@ from data.access.roles import Permission
 from data.formatting import count_of
 from data.states import OPERATIONS, STATE_BY_NAME, Phase, state_names
 from data.store.search_text import search_key
+from data.values.durations import duration_text
 from queries.during import EXCLUDED_BY_PERIOD
-from queries.filters import FILTER_BY_NAME, MAX_SEARCH_LENGTH, Filter, Filters, duration_text
+from queries.filters import FILTER_BY_NAME, MAX_SEARCH_LENGTH, Filter, Filters
 from queries.sign_ins import parse_sign_ins, sign_in_day
 from queries.users.facets import Choice, list_choices, reason_texts, snapshot_times
 from server.authorize import authorize, store_connection

@@ -1,0 +1,1 @@
+"""Whether the objectives of data/objectives.py are kept."""
