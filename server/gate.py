@@ -26,6 +26,7 @@ from data.access.roles import ANONYMOUS, MONITOR, Permission, Principal
 from data.home import current_home
 from data.records.audit_log import Event, record_denial, record_event
 from server.activity import is_by_person
+from server.back_channel import BACK_CHANNEL_PATH
 from server.headers import with_headers
 from server.session import (
     AuthConfig,
@@ -35,6 +36,7 @@ from server.session import (
     is_signed_in,
     local_principal,
     principal_of,
+    replace_session,
     request_principal,
     session_ends_at,
     sign_out,
@@ -102,7 +104,7 @@ class Gate:
             is_asset = path_of(scope).startswith(ASSET_PATHS)
             send = with_headers(send, is_asset=is_asset, origin=self._origin)
             if self._auth_config and path_of(scope) == CALLBACK_PATH and scope["query_string"]:
-                send = _with_sign_in_audit(send, self._auth_config)
+                send = _with_sign_in_audit(send, self._auth_config, claims)
             response = self._gate_response(scope, headers, principal, claims)
             await (response or (self._assets if is_asset else self._app))(scope, receive, send)
 
@@ -165,6 +167,8 @@ class Gate:
             return PlainTextResponse("Not found.", 404)
         if self._auth_config is None or path.startswith(ASSET_PATHS):
             return None
+        if path == BACK_CHANNEL_PATH:
+            return None if scope["method"] == "POST" else PlainTextResponse("Use POST.", 405)
         if path == SIGN_OUT:
             return self._sign_out_response(scope, headers, claims)
         is_read = scope["method"] in ("GET", "HEAD")
@@ -284,8 +288,11 @@ async def _wait_for_session_end(claims: Claims) -> None:
     await asyncio.sleep(GRACE_SECONDS)
 
 
-def _with_sign_in_audit(send: Send, config: AuthConfig) -> Send:
-    """Record a sign-in, or its denial, when Streamlit answers the provider's callback."""
+def _with_sign_in_audit(send: Send, config: AuthConfig, before: Claims | None) -> Send:
+    """Record a sign-in, or its denial, when Streamlit answers the provider's callback.
+
+    `before`: of the session that the browser had.
+    """
 
     async def audited_send(message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -294,6 +301,8 @@ def _with_sign_in_audit(send: Send, config: AuthConfig) -> Send:
             claims = claims_of(Headers({"cookie": cookie_header}), config)
             principal = principal_of(claims) if claims else ANONYMOUS
             name, roles = principal.name, list(principal.roles)
+            if before and claims:
+                replace_session(before, claims)
             if roles:
                 record_event(current_home(), name, Event.SIGNED_IN, roles=roles)
             else:

@@ -15,6 +15,7 @@ from data.home import current_home
 from data.service.active_store import StoreUnavailable, store_status
 from data.store.errors import StoreBusy, StoreError, StoreUnreachable
 from server.authorize import denial_text, last_change, visible_reason
+from server.back_channel import BACK_CHANNEL_PATH, receive_logout
 from server.downloads import (
     send_audit,
     send_changes,
@@ -113,6 +114,7 @@ ROUTES = [
     Route("/readyz", readyz),
     Route(METRICS_PATH, send_metrics),
     Route("/health", redirect_to_first_page),
+    Route(BACK_CHANNEL_PATH, receive_logout, methods=["POST"]),
     Route("/last-change", send_last_change),
     Route("/search", send_search),
     Route("/export/users.evidence.zip", download(send_users_pack)),

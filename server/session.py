@@ -1,7 +1,7 @@
 """Turns a session or a request into a principal.
 
-The sign-in settings are read once, at the start: no change of the file gives anybody more access
-while the server runs.
+The sign-in settings are read at the start. A later change of the file takes access away within a
+minute, and gives nobody more while the server runs.
 """
 
 from __future__ import annotations
@@ -9,16 +9,19 @@ from __future__ import annotations
 import logging
 import os
 import time
+import tomllib
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import cache
 from ipaddress import ip_address
 from pathlib import Path
+from threading import Lock
 from typing import Any
 from urllib.parse import urlsplit
 
 import streamlit as st
+from cachetools import TTLCache, cached
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from data.access.claims import (
@@ -30,13 +33,16 @@ from data.access.claims import (
     issued_at,
     session_end,
 )
-from data.access.revoked_tokens import RevokedTokens
+from data.access.revoked_tokens import RevokedTokens, token_id
 from data.access.roles import ANONYMOUS, LOCAL, Principal
 from data.home import current_home
 from data.records.audit_log import Event, record_event
 from server.activity import Activity
 
 log = logging.getLogger("rollcall")
+
+REREAD_SECONDS = 30
+"""How long a change of [access] can take to count."""
 
 PROVIDER_KEYS = ("client_id", "client_secret", "server_metadata_url")
 
@@ -49,6 +55,7 @@ class AuthConfig:
     client_id: str
     cookie_secret: str
     role_mapping: RoleMapping
+    metadata_url: str  # of the provider
 
     @property
     def host(self) -> str:
@@ -71,7 +78,13 @@ class AuthConfig:
             raise ConfigError(REDIRECT_MESSAGE)
         origin = f"{redirect.scheme}://{redirect.netloc}"
         roles = RoleMapping.from_settings(access)
-        return cls(origin, settings["client_id"], settings["cookie_secret"], roles)
+        return cls(
+            origin,
+            settings["client_id"],
+            settings["cookie_secret"],
+            roles,
+            settings["server_metadata_url"],
+        )
 
 
 SHORT_SECRET_MESSAGE = (
@@ -87,10 +100,10 @@ REDIRECT_MESSAGE = (
 @cache
 def auth_config() -> AuthConfig | None:
     """The sign-in settings; None if sign-in is not set up. Raises ConfigError."""
-    files = [path for path in st.get_option("secrets.files") if Path(path).exists()]
+    files = _secrets_files()
     if not st.secrets.load_if_toml_exists():
         if files:
-            raise ConfigError(f"{', '.join(files)} cannot be read.")
+            raise ConfigError(f"{', '.join(map(str, files))} cannot be read.")
         return None
     settings = st.secrets.to_dict()
     if "auth" not in settings and "access" not in settings:
@@ -98,6 +111,23 @@ def auth_config() -> AuthConfig | None:
     if "auth" not in settings or "access" not in settings:
         raise ConfigError("Sign-in needs both sections, [auth] and [access], in secrets.toml.")
     return AuthConfig.from_settings(settings["auth"], settings["access"])
+
+
+def _secrets_files() -> list[Path]:
+    return [path for path in map(Path, st.get_option("secrets.files")) if path.exists()]
+
+
+@cached(TTLCache(maxsize=1, ttl=REREAD_SECONDS), lock=Lock())
+def current_role_mapping() -> RoleMapping | None:
+    """Section [access] as the file has it now; None if it cannot be read or is wrong."""
+    try:
+        settings: dict[str, Any] = {}
+        for path in _secrets_files():
+            settings |= tomllib.loads(path.read_text(encoding="utf-8"))
+        return RoleMapping.from_settings(settings["access"])
+    except (OSError, ValueError, KeyError, ConfigError) as error:
+        log.warning("Cannot use [access] as it is now, so that of the start counts: %s", error)
+        return None
 
 
 activity = Activity()
@@ -157,6 +187,8 @@ def principal_of(claims: Claims) -> Principal:
     if not config:
         return ANONYMOUS
     principal = config.role_mapping.to_principal(claims)
+    if current := current_role_mapping():
+        principal = principal.limited_to(current.to_principal(claims))
     principal = replace(principal, uses_pseudonyms=principal.uses_pseudonyms or is_pseudonymized())
     return principal if is_signed_in(claims) else Principal(principal.name)
 
@@ -176,6 +208,12 @@ def is_signed_in(claims: Claims) -> bool:
     if is_idle:  # for good, and in every process
         _revoke(claims)
     return not is_idle
+
+
+def replace_session(old: Claims, new: Claims) -> None:
+    """End the session that a new sign-in replaces, wherever a copy of its cookie is."""
+    if token_id(old) != token_id(new):
+        _revoke(old)
 
 
 def sign_out(claims: Claims) -> None:

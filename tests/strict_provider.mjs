@@ -10,8 +10,13 @@ const provider = new Provider(`http://localhost:${port}`, {
       client_secret: "nobody asks for it",
       redirect_uris: [redirect],
       post_logout_redirect_uris: [redirect],
+      backchannel_logout_uri: new URL("/auth/back-channel-logout", redirect).href,
+      backchannel_logout_session_required: true,
     },
   ],
+  features: { backchannelLogout: { enabled: true } },
+  // Its own dispatcher refuses addresses of this machine.
+  fetch: (url, { dispatcher, ...options }) => fetch(url, options),
   pkce: { required: () => true },
   conformIdTokenClaims: false,
   claims: { openid: ["sub"], email: ["email", "email_verified"], profile: ["groups"] },

@@ -68,7 +68,7 @@ NOW = 1_795_000_000
 MARK = "zzmarkzz"
 """Part of everything that a snapshot says of a person here."""
 
-DOOR = AuthConfig("http://127.0.0.1", CLIENT, SECRET, RoleMapping(claim="groups", roles=GROUPS))
+DOOR = AuthConfig("http://127.0.0.1", CLIENT, SECRET, RoleMapping(claim="groups", roles=GROUPS), "")
 
 
 def claims(*groups: str, **others: Any) -> dict[str, Any]:

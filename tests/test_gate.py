@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -13,6 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from itsdangerous import URLSafeTimedSerializer
+from joserfc import jwt
+from joserfc.jwk import KeySet, OctKey, RSAKey
 from signing_in import CLIENT, SECRET
 from signing_in import ROLES as GROUPS
 from starlette.applications import Starlette
@@ -28,8 +31,9 @@ from data.access.claims import RoleMapping
 from data.access.revoked_tokens import RevokedTokens
 from data.home import Home
 from data.service.active_store import StoreStatus, set_store_status
-from server import gate, session
+from server import back_channel, gate, session
 from server.activity import Activity, is_by_person
+from server.back_channel import BACK_CHANNEL_PATH, LOGOUT_EVENT, receive_logout
 from server.gate import Gate
 from server.headers import content_policy
 from server.routes import download
@@ -45,6 +49,7 @@ INNER = (
     "//export/users.csv /Healthz /healthz/ /metrics /last-change"
 ).split()
 TOKEN = "a token of the tests, and of nobody else"
+METADATA_URL = "https://id.example.com/.well-known/openid-configuration"
 Client = Callable[..., TestClient]
 
 
@@ -91,6 +96,7 @@ def client(home: Home, monkeypatch: pytest.MonkeyPatch) -> Client:
     routes = [
         WebSocketRoute("/{rest:path}", greet),
         Route("/while-open", download(behind_the_store)),
+        Route(BACK_CHANNEL_PATH, receive_logout, methods=["POST"]),
         Route("/{rest:path}", behind, methods=["GET", "PUT"]),
     ]
     gone = RevokedTokens(home.root / "gone")
@@ -100,10 +106,11 @@ def client(home: Home, monkeypatch: pytest.MonkeyPatch) -> Client:
     ) -> TestClient:
         contact = "<b>it@x.io</b>"
         rules = RoleMapping(claim="groups", roles=GROUPS, contact=contact, metrics_token=token)
-        door = AuthConfig(ORIGIN, CLIENT, SECRET, rules)
-        for module in (session, gate):
+        door = AuthConfig(ORIGIN, CLIENT, SECRET, rules, METADATA_URL)
+        for module in (session, gate, back_channel):
             monkeypatch.setattr(module, "auth_config", lambda: door if guarded else None)
-        monkeypatch.setattr(session, "revoked_tokens", lambda: gone)
+        for module in (session, back_channel):
+            monkeypatch.setattr(module, "revoked_tokens", lambda: gone)
         app = Starlette(routes=routes, middleware=[Middleware(Gate)])
         here = ("127.0.0.1", 50_000)
         return TestClient(app, base_url=base, cookies=cookies, follow_redirects=False, client=here)
@@ -362,6 +369,114 @@ def test_the_end_of_a_persons_sessions_counts_on_every_channel(
     assert not connects(owner)
     assert comes_through(other, "/users")
     assert comes_through(client(**cookie("owners", iat=time.time() + 1)), "/users"), "a new one"
+
+
+def test_a_change_of_the_settings_takes_access_away_and_gives_none(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secrets = tmp_path / "secrets.toml"
+    monkeypatch.setattr(session, "_secrets_files", lambda: [secrets])
+
+    def has_access(text: str, *groups: str) -> bool:
+        secrets.write_text(f'[access]\nclaim = "groups"\n{text}')
+        session.current_role_mapping.cache_clear()
+        return comes_through(client(**cookie(*groups)), "/users")
+
+    roles = 'roles = {owners = "Owner", kings = "Owner"}'
+    assert has_access(roles, "owners")
+    assert not has_access(roles, "kings"), "it had no role at the start"
+    assert not has_access('roles = {admins = "Admin"}', "owners")
+    assert has_access("roles = {", "owners"), "a file that cannot be read changes nothing"
+    session.current_role_mapping.cache_clear()
+
+
+def test_a_sign_in_ends_the_session_before_it(client: Client) -> None:
+    before, after = (
+        json.loads(URLSafeTimedSerializer(SECRET, salt="_streamlit_user").loads(value))
+        for value in (cookie("owners", nonce=nonce)["_streamlit_user"] for nonce in "ab")
+    )
+    client()
+    session.replace_session(before, before)
+    assert session.is_signed_in(before)
+    session.replace_session(before, after)
+    assert not session.is_signed_in(before)
+    assert session.is_signed_in(after)
+
+
+# ---- back-channel logout -------------------------------------------------------------------------
+
+KEY, OTHER_KEY = (RSAKey.generate_key(2048, {"kid": "1"}) for _ in range(2))
+
+
+@pytest.fixture
+def provider(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = KeySet([RSAKey.import_key(KEY.as_dict(private=False))])
+    monkeypatch.setattr(back_channel, "_provider", lambda _: back_channel._Provider("x", keys))
+
+
+def log_out(client: TestClient, key: Any = KEY, alg: str = "RS256", **claims: Any) -> int:
+    """The status of the answer to a logout token; the claims go over the usual ones."""
+    now = int(time.time()) + 1  # after the tokens, which have fractions of a second
+    usual = {"iss": "x", "aud": CLIENT, "iat": now, "exp": now + 60, "jti": "1"}
+    usual |= {"events": {LOGOUT_EVENT: {}}, "sub": "s"} | claims
+    present = {name: value for name, value in usual.items() if value is not None}
+    token = jwt.encode({"alg": alg, "kid": "1"}, present, key, algorithms=[alg])
+    return client.post(BACK_CHANNEL_PATH, data={"logout_token": token}).status_code
+
+
+@pytest.mark.usefixtures("provider")
+@pytest.mark.parametrize(
+    ("logout", "ended"),
+    [
+        ({}, {"plain", "phone", "desk"}),
+        ({"sid": "phone"}, {"plain", "phone"}),
+        ({"sid": "phone", "sub": None}, {"phone"}),
+        ({"sub": "someone else"}, set()),
+    ],
+)
+def test_the_provider_ends_one_session_or_all_of_a_person(
+    client: Client, logout: dict[str, Any], ended: set[str]
+) -> None:
+    tokens = {"plain": {}, "phone": {"sid": "phone"}, "desk": {"sid": "desk"}}
+    people = {
+        name: client(**cookie("owners", nonce=name, **token)) for name, token in tokens.items()
+    }
+    assert log_out(client(), **logout) == 200
+    assert {name for name, one in people.items() if not comes_through(one, "/users")} == ended
+    later = client(**cookie("owners", iat=time.time() + 5, sid="phone"))
+    assert comes_through(later, "/users"), "a new sign-in"
+
+
+@pytest.mark.usefixtures("provider")
+@pytest.mark.parametrize(
+    "logout",
+    [
+        {"key": OTHER_KEY},
+        {"key": OctKey.import_key("x" * 32), "alg": "HS256"},
+        {"iss": "another"},
+        {"aud": "another"},
+        {"events": {}},
+        {"nonce": "of an ID token"},
+        {"sub": None},
+        {"sub": 7},
+        {"sub": None, "sid": ["phone"]},
+        {"iat": 1_000},
+        {"iat": None},
+        {"exp": 1_000},
+    ],
+)
+def test_what_is_no_logout_token_ends_nothing(client: Client, logout: dict[str, Any]) -> None:
+    owner = client(**cookie("owners", sid="phone"))
+    assert log_out(client(), **logout) == 400
+    assert comes_through(owner, "/users")
+
+
+@pytest.mark.usefixtures("provider")
+def test_a_request_without_a_logout_token_is_refused(client: Client) -> None:
+    assert client().get(BACK_CHANNEL_PATH).status_code == 405
+    for body in ("", "logout_token=", "logout_token=a.b.c", "logout_token=a&logout_token=b"):
+        assert client().post(BACK_CHANNEL_PATH, content=body).status_code == 400
+    assert client().post(BACK_CHANNEL_PATH, content=b"x" * 70_000).status_code == 400
 
 
 def test_an_address_with_other_letters_is_not_found(client: Client) -> None:

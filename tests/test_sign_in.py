@@ -225,9 +225,10 @@ def test_a_tampered_cookie_opens_nothing(enter: Enter, app: Served) -> None:
         is_shut_out(person.page)
 
 
-def test_a_certified_provider_that_insists_on_pkce_signs_people_in_and_out(
+def test_a_certified_provider_signs_people_in_and_out_and_ends_their_sessions(
     browser: Browser, tmp_path: Path
 ) -> None:
+    """It insists on PKCE, and tells Rollcall by back-channel logout that a session has ended."""
     port = free_port()
     with (
         a_strict_provider(port) as provider,
@@ -235,14 +236,23 @@ def test_a_certified_provider_that_insists_on_pkce_signs_people_in_and_out(
     ):
         page = browser.new_context().new_page()
         page.set_default_timeout(PATIENCE)
-        page.goto(f"{app.url}/users")
-        page.get_by_role("link", name="Sign in").click()
-        page.locator("input[name=login]").fill("admins")
-        page.locator("input[name=password]").fill("any")
-        page.get_by_role("button", name="Sign-in").click()
-        page.get_by_role("button", name="Continue").click()
+
+        def sign_in_there() -> None:
+            page.goto(f"{app.url}/users")
+            page.get_by_role("link", name="Sign in").click()
+            page.locator("input[name=login]").fill("admins")
+            page.locator("input[name=password]").fill("any")
+            page.get_by_role("button", name="Sign-in").click()
+            page.get_by_role("button", name="Continue").click()
+            expect(page.get_by_text("No snapshots yet")).to_be_visible()
+
+        sign_in_there()
         sees_pages(page, *(title for title in PAGES_OF["owners"] if title != "Audit"))
-        expect(page.get_by_text("No snapshots yet")).to_be_visible()
+        elsewhere = page.context.new_page()
+        elsewhere.goto(f"{provider}/session/end")
+        elsewhere.get_by_role("button", name="Yes, sign me out").click()
+        expect(page.get_by_text("Your session has ended")).to_be_visible()
+        sign_in_there()
         page.get_by_role("button", name="Account", exact=True).click()
         expect(page.get_by_text("admins@x.io")).to_be_visible()
         page.get_by_role("button", name="Sign out").click()

@@ -17,6 +17,14 @@ from data.home import Home
 from data.tempfiles import write_atomically
 
 
+class ProviderSession(NamedTuple):
+    """What a provider ends: one session of a person, or all."""
+
+    issuer: str
+    subject: str | None
+    session_id: str | None
+
+
 class _End(NamedTuple):
     """What ends the tokens of one hash, in seconds since 1970."""
 
@@ -43,10 +51,25 @@ class RevokedTokens:
         """Revoke all tokens that the person, by the name in the audit log, has until now."""
         self._save(_person_id(person), _End(time.time(), expires_at))
 
+    def end_provider_sessions(
+        self, session: ProviderSession, *, issued_until: float, expires_at: float
+    ) -> None:
+        """Revoke the tokens of one session at the provider, or all of the person there.
+
+        A provider that names the session may not have named it in the tokens; then they end, too.
+        """
+        end = _End(issued_until, expires_at)
+        issuer, subject, session_id = session
+        if session_id:
+            self._save(_hash("session", issuer, session_id), end)
+        if subject:
+            kind = "unnamed session" if session_id else "subject"
+            self._save(_hash(kind, issuer, subject), end)
+
     def is_revoked(self, claims: Mapping[str, Any], person: str, issued_at: float) -> bool:
         """Whether the token of the person counts no more."""
         self._read()
-        ids = (token_id(claims), _person_id(person)) if self._ends else ()
+        ids = (token_id(claims), _person_id(person), *_provider_ids(claims)) if self._ends else ()
         ends = (self._ends.get(id_) for id_ in ids)
         return any(end is not None and issued_at <= end.issued_until for end in ends)
 
@@ -75,9 +98,19 @@ class RevokedTokens:
 
 def token_id(claims: Mapping[str, Any]) -> str:
     """A hash that identifies a token."""
-    identifying_claims = [claims.get(name) for name in ("iss", "sub", "iat", "auth_time", "nonce")]
-    return hashlib.sha256(json.dumps(identifying_claims, default=str).encode()).hexdigest()
+    return _hash(*(claims.get(name) for name in ("iss", "sub", "iat", "auth_time", "nonce")))
 
 
 def _person_id(person: str) -> str:
     return hashlib.sha256(f"person:{person.casefold()}".encode()).hexdigest()
+
+
+def _provider_ids(claims: Mapping[str, Any]) -> tuple[str, str]:
+    """The hashes of the person, and of the session, at the provider."""
+    issuer, subject, session = (claims.get(name) for name in ("iss", "sub", "sid"))
+    named = ("session", issuer, session) if session else ("unnamed session", issuer, subject)
+    return _hash("subject", issuer, subject), _hash(*named)
+
+
+def _hash(*parts: object) -> str:
+    return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()

@@ -130,6 +130,19 @@ class Principal:
         """Whether a role allows an action that affects every integration, such as a setting."""
         return self.integrations is None and self.is_allowed(permission)
 
+    def limited_to(self, other: "Principal") -> "Principal":
+        """The same person, with only what the other one may do and see, too."""
+        lists = [p.integrations for p in (self, other) if p.integrations is not None]
+        names = (
+            (name for name in lists[0] if all(name in list_ for list_ in lists)) if lists else ()
+        )
+        return Principal(
+            self.name,
+            tuple(role for role in self.roles if role in other.roles),
+            tuple(names) if lists else None,
+            self.uses_pseudonyms or other.uses_pseudonyms,
+        )
+
     @property
     def has_any_role(self) -> bool:
         """Whether the person may do anything."""
