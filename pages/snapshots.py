@@ -43,7 +43,9 @@ if requested:
     if st.button("All snapshots", icon=":material/arrow_back:", type="tertiary", key="all"):
         write_address(timezone.with_zone({}))
         st.rerun()
-    if report:
+    if not report:  # the list follows
+        st.text("This snapshot does not exist or was removed.")
+    else:
         load_report.show_actions(report, is_sample=sample)
         st.session_state.setdefault("snapshot", {"open": [load_report.row_id(report)]})
         load_report.show_table([report], key="snapshot")
@@ -51,9 +53,7 @@ if requested:
             with st.expander("Replace with another file", key="replace"):
                 upload.show_uploads(integrations, replaced=(report.integration, report.taken_at))
             upload.show_progress()
-    else:
-        st.text("This snapshot does not exist or was removed.")
-    st.stop()
+        st.stop()
 
 if can_load():
     quarantine.show_quarantine()

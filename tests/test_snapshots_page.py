@@ -245,11 +245,13 @@ def test_a_snapshot_has_an_address_of_its_own(store: Engine, home: Home) -> None
     assert 'href="users?as_of=2026-11-23T06%3A00%3A00Z&amp;integration=figma"' in links
 
 
-def test_an_address_without_a_snapshot_is_explained(store: Engine, home: Home) -> None:
+def test_an_address_without_a_snapshot_is_explained_above_the_list(
+    store: Engine, home: Home
+) -> None:
     load_snapshot(store, home, *TEN)
-    assert "This snapshot does not exist or was removed." in page_text(
-        page(integration="figma", taken_at="2020-01-01T06:00:00Z")
-    )
+    shown = page(integration="figma", taken_at="2020-01-01T06:00:00Z")
+    assert "This snapshot does not exist or was removed." in page_text(shown)
+    assert cells(shown, "taken_at") == ["2026-11-23 06:00"]
 
 
 def test_removing_a_snapshot_asks_first_and_names_it(store: Engine, home: Home) -> None:
