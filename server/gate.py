@@ -159,6 +159,8 @@ class Gate:
         path = path_of(scope)
         if claims and principal.has_any_role and path not in REFRESHED_PATHS:
             activity.note(claims)
+        if scope["method"] == "TRACE":
+            return PlainTextResponse("No such method.", 405)
         if path in PUBLIC_PATHS or principal is MONITOR:
             return None
         if rejection := self._host_rejection(scope, headers):

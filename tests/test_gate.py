@@ -479,6 +479,12 @@ def test_a_request_without_a_logout_token_is_refused(client: Client) -> None:
     assert client().post(BACK_CHANNEL_PATH, content=b"x" * 70_000).status_code == 400
 
 
+def test_no_request_is_sent_back(client: Client) -> None:
+    for somebody in (client(), client(**cookie("owners"))):
+        for path in ("/", "/healthz", "/users"):
+            assert somebody.request("TRACE", path).status_code == 405
+
+
 def test_an_address_with_other_letters_is_not_found(client: Client) -> None:
     for somebody in (client(), client(**cookie("owners"))):
         page = somebody.get("/%E2%82%AC", headers={"Accept": "text/html"})

@@ -81,8 +81,11 @@ def test_a_session_through_the_proxy(browser: Browser, tmp_path: Path) -> None:
         expect(page.get_by_text("No snapshots yet")).to_be_visible()
         assert sockets
         assert all(url.startswith(f"wss://localhost:{secure}/") for url in sockets)
-        cookies = [each for each in context.cookies() if each.get("name") == "_streamlit_user"]
-        assert [each.get("secure") for each in cookies] == [True]
+        cookies = {each.get("name"): each for each in context.cookies()}
+        assert "_streamlit_user" in cookies
+        for name, cookie in cookies.items():
+            assert (cookie.get("secure"), cookie.get("sameSite")) == (True, "Lax"), name
+            assert cookie.get("httpOnly") is (name != "_streamlit_xsrf"), "pages send that one back"
         context.close()
 
         assert status(f"{origin}/readyz") == 200
@@ -90,6 +93,7 @@ def test_a_session_through_the_proxy(browser: Browser, tmp_path: Path) -> None:
         assert status(f"{origin}/metrics", token=TOKEN) == 404, "not from outside"
         assert status(f"http://127.0.0.1:{app}/metrics", token=TOKEN) == 200
         assert status(f"http://127.0.0.1:{app}/metrics") == 421
+        assert status(f"http://127.0.0.1:{plain}/export/users.csv") == 403
 
 
 @pytest.mark.skipif(not NGINX, reason="nginx is not installed: nothing was tried with it")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from urllib.request import Request, urlopen
 import pytest
 from browsing import PATIENCE, Served, free_port
 from builders import TODAY, YESTERDAY, a_snapshot_file, an_account
+from patience import wait_until
 from playwright.sync_api import Browser, BrowserContext, Page, WebSocket, expect
 from signing_in import CLIENT, Provider, a_provider, a_strict_provider, guarded, sign_in
 
@@ -180,6 +182,15 @@ def test_people_without_a_role_see_whom_to_ask(enter: Enter, app: Served) -> Non
         expect(stranger.page.get_by_text("To get a role, ask it@x.io.")).to_be_visible()
         assert stranger.asks(f"{app.url}/export/users.csv") == 403
         assert stranger.asks(f"{app.url}/_stcore/health") == 403
+    owner = enter("owners")
+
+    def are_logged() -> bool:
+        audit = owner.context.request.get(f"{app.url}/export/audit.ndjson").text()
+        events = [json.loads(line) for line in audit.splitlines()]
+        wanted = {("nobody0@x.io", "was denied access"), ("owners3@x.io", "signed in")}
+        return wanted <= {(event["actor"], event["action"]) for event in events}
+
+    wait_until(are_logged)
 
 
 def test_a_token_for_another_app_opens_nothing(enter: Enter, app: Served) -> None:
