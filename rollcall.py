@@ -148,14 +148,16 @@ def _store_url(name: str) -> str:
 def verify_pack(args: argparse.Namespace) -> int:
     """Verify an evidence pack: load its snapshots from the archive and compare every row."""
     try:
-        mismatches = verify(args.pack, current_home(), _print_loaded)
+        verified = verify(args.pack, current_home(), _print_loaded, args.log)
     except InvalidPack as error:
         return fail(str(error))
-    for mismatch in mismatches:
-        fail(f"{args.pack.name}: {mismatch}")
-    if mismatches:
+    for problem in verified.problems:
+        fail(f"{args.pack.name}: {problem}")
+    if verified.problems:
         return fail(f"{args.pack.name} is not verified.")
     print(f"{args.pack.name} is verified: every row follows from the snapshots in the archive.")
+    for remark in verified.remarks:
+        print(remark)
     print("Exceptions and match overrides are as recorded; no snapshot can prove them.")
     return EXIT_OK
 
@@ -192,7 +194,7 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], list[arguments.Ar
     "check": (check_files, [*arguments.FILES, arguments.JSON]),
     "pull": (pull_all, [arguments.PULLS]),
     "export": (export, arguments.EXPORT),
-    "verify": (verify_pack, [arguments.PACK]),
+    "verify": (verify_pack, [arguments.PACK, arguments.LOG]),
     "reveal": (reveal_pseudonyms, [arguments.PSEUDONYMS, arguments.JSON]),
     "rebuild": (rebuild_from_archive, [arguments.ACCEPT_CHANGED]),
     "backup": (backup, [arguments.ARCHIVE]),

@@ -179,6 +179,12 @@ EXPORT = [
     ),
 ]
 PACK = _argument("pack", type=Path, metavar="PACK", help="a zip file from Review or Users")
+LOG = _argument(
+    "--log",
+    type=Path,
+    metavar="FILE",
+    help="the audit log as downloaded, for a pack of a review round where Rollcall is running",
+)
 PSEUDONYMS = _argument("pseudonyms", nargs="+", metavar="PSEUDONYM")
 ACCEPT_CHANGED = _flag(
     "--accept-changed", "also from files that are not as they were loaded, and without lost ones"

@@ -1,7 +1,8 @@
 """The audit log: a page of it, its integrity, and all of it as a file."""
 
 import json
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ def page_of_events(con: Connection, search_text: str, page: int) -> Sequence[sa.
 
 def find_broken_event(con: Connection) -> int | None:
     """The first event that was changed or follows a gap, by number; None if the log is intact."""
-    return first_invalid_number(_stream_events(con))
+    return first_invalid_number(stream_events(con))
 
 
 def write_events(con: Connection, path: Path, on_batch: Callable[[], None] = lambda: None) -> None:
@@ -46,15 +47,27 @@ def write_events(con: Connection, path: Path, on_batch: Callable[[], None] = lam
     `on_batch` runs before each batch of events and can raise to stop.
     """
     with path.open("w", encoding="utf-8") as file:
-        for number, event in enumerate(_stream_events(con)):
+        for number, event in enumerate(stream_events(con)):
             if number % BATCH_SIZE == 0:
                 on_batch()
-            occurred_at = iso_z(event["occurred_at"], "auto")
-            values = {"occurred_at": occurred_at, "details": json.loads(event["details"])}
-            file.write(f"{json.dumps(event | values, ensure_ascii=False)}\n")
+            file.write(f"{json.dumps(event_to_json(event), ensure_ascii=False)}\n")
 
 
-def _stream_events(con: Connection) -> Generator[dict[str, Any], None, None]:
+def event_to_json(event: Mapping[Any, Any]) -> dict[str, Any]:
+    """An event as JSON values, as it is in the file."""
+    occurred_at = iso_z(event["occurred_at"], "auto")
+    return {**event, "occurred_at": occurred_at, "details": json.loads(event["details"])}
+
+
+def event_from_json(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The event of these JSON values, as it is in the store, so that its checksum can be tested."""
+    occurred_at = datetime.fromisoformat(values["occurred_at"].removesuffix("Z"))
+    details = json.dumps(values["details"], ensure_ascii=False)
+    return {**values, "occurred_at": occurred_at, "details": details}
+
+
+def stream_events(con: Connection) -> Generator[dict[str, Any], None, None]:
+    """All events, oldest first."""
     stream = con.execution_options(stream_results=True)
     rows = stream.execute(select(audit_event).order_by(audit_event.c.number)).mappings()
     for batch in rows.partitions(BATCH_SIZE):

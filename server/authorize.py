@@ -228,6 +228,11 @@ def can_load() -> bool:
     return current_principal().is_allowed(Permission.LOAD_FILES)
 
 
-def can_download_evidence() -> bool:
-    """Whether the principal can export evidence, and there is an archive to prove it."""
-    return current_principal().is_allowed(Permission.EXPORT_EVIDENCE) and not is_sample()
+def can_download_evidence(*, everywhere: bool = False) -> bool:
+    """Whether the principal can export evidence, and there is an archive to prove it.
+
+    `everywhere`: of all integrations, as only somebody who sees all of them can.
+    """
+    principal = current_principal()
+    may = principal.is_allowed_everywhere if everywhere else principal.is_allowed
+    return may(Permission.EXPORT_EVIDENCE) and not is_sample()

@@ -12,7 +12,8 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from data.access.roles import Permission
 from data.files.naming import parse_moment
 from data.formatting import file_stamp, utc_now
-from data.records.audit_log import Event
+from data.home import current_home
+from data.records.audit_log import Event, flush_pending
 from data.records.exceptions import read_rule_settings
 from queries.audit import write_events
 from queries.changes.diff import CHANGE_KINDS, ChangeFilter
@@ -20,6 +21,7 @@ from queries.changes.window import snapshot_moments, window_from_params
 from queries.evidence.accounts import accounts_listing, accounts_pack, is_provable
 from queries.evidence.findings import Findings, findings_pack, select_rules
 from queries.evidence.pack import EvidencePack, write_pack
+from queries.evidence.rounds import round_pack
 from queries.export.changes import WRITERS, ChangesExport
 from queries.export.columns import UnknownColumns
 from queries.export.formats import FORMATS
@@ -30,12 +32,19 @@ from queries.rejected_rows import count_rejected, write_rejected_csv
 from queries.review.duration import View
 from queries.review.findings import count_findings
 from queries.rounds.files import RoundFile
+from queries.rounds.items import count_outcomes
 from queries.rounds.lists import find_round
 from queries.rounds.outcomes import OUTCOMES
 from queries.rounds.worksheet import ROUND_WRITERS
 from queries.snapshots import load_report_at, snapshot_params
 from queries.users.accounts import integration_names
-from server.authorize import authorize, is_sample, record_action, store_connection
+from server.authorize import (
+    authorize,
+    is_sample,
+    record_action,
+    store_connection,
+    writable_real_store,
+)
 from server.file_response import attachment_headers, send_file, stop_if_disconnected
 from server.session import current_principal
 
@@ -150,6 +159,20 @@ def send_users_pack(request: Request) -> Response:
         listing = accounts_listing(con, replace(filters, integration=integrations), now)
         details = _download_details(build_manifest(listing))
         return _send_pack(request, accounts_pack(listing, now), details)
+
+
+def send_round_pack(request: Request) -> Response:
+    """`/export/round.evidence.zip?round=<ID>`: a review round as evidence, all of it."""
+    store = writable_real_store(Permission.EXPORT_EVIDENCE)
+    if is_sample():
+        return PlainTextResponse(SAMPLE_NOT_PROVABLE, 404)
+    flush_pending(store, current_home())
+    with store_connection(Permission.REVIEW_ROUNDS) as con:
+        round_ = find_round(con, request.query_params.get("round", ""))
+        if round_ is None:
+            return PlainTextResponse("No such review round.", 404)
+        details = {"round": round_.name, "rows": sum(count_outcomes(con, round_).values())}
+        return _send_pack(request, round_pack(con, round_, utc_now()), details)
 
 
 def send_rejected(request: Request) -> Response:

@@ -22,6 +22,7 @@ from server.downloads import (
     send_findings,
     send_rejected,
     send_round,
+    send_round_pack,
     send_users,
     send_users_pack,
 )
@@ -121,6 +122,7 @@ ROUTES = [
     Route("/export/users.{form:path}", download(send_users)),
     Route("/export/evidence.zip", download(send_findings)),
     Route("/export/rejected.csv", download(send_rejected)),
+    Route("/export/round.evidence.zip", download(send_round_pack)),
     Route("/export/round.{form:path}", download(send_round)),
     Route("/export/changes.{form:path}", download(send_changes)),
     Route("/export/audit.ndjson", download(send_audit)),

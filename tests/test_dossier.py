@@ -206,14 +206,14 @@ def test_a_pack_proves_what_a_person_had_and_names_a_row_that_was_changed(
     office: Home, tmp_path: Path
 ) -> None:
     path = a_pack(office, tmp_path / "pack.zip", as_of=TODAY)
-    assert verify(path, office, lambda *_: None) == []
+    assert verify(path, office, lambda *_: None).problems == []
     accounts, history = (shutil.copy(path, tmp_path / f"{name}.zip") for name in ("one", "two"))
 
     def make_inactive(rows: list[dict[str, Any]]) -> None:
         rows[0]["active_in_app"] = False
 
     forge(Path(accounts), "accounts.json", make_inactive)
-    assert verify(Path(accounts), office, lambda *_: None) == [
+    assert verify(Path(accounts), office, lambda *_: None).problems == [
         "accounts.json does not follow from the snapshots.",
         "account m.n of figma: active_in_app differ.",
     ]
@@ -222,7 +222,7 @@ def test_a_pack_proves_what_a_person_had_and_names_a_row_that_was_changed(
         rows[-1]["roles"] = []
 
     forge(Path(history), "history.json", take_a_role)
-    assert verify(Path(history), office, lambda *_: None) == [
+    assert verify(Path(history), office, lambda *_: None).problems == [
         "history.json does not follow from the snapshots.",
         "2026-11-22T06:00:00Z, account mn of zoom: roles differ.",
     ]
@@ -268,7 +268,7 @@ def test_a_pack_of_findings_proves_that_a_person_is_exempt(office: Home, tmp_pat
         (recorded,) = json.loads(pack.read("exceptions.json"))
     assert (row["account_id"], row["exception_of"]) == ("m.n", "person")
     assert (recorded["integration"], recorded["account_id"]) == ("hr", "mira")
-    assert verify(path, office, lambda *_: None) == []
+    assert verify(path, office, lambda *_: None).problems == []
 
 
 def test_the_page_of_a_person_exempts_her_and_takes_it_back(office: Home) -> None:

@@ -99,6 +99,7 @@ def _add_review_round(engine: Engine) -> None:
         "is_by_role": False,
         "population": "All accounts",
         "address": "",
+        "settings": "{}",
         "frozen_at": TODAY,
         "last_day": DAY,
         "late_days": 14,

@@ -94,8 +94,8 @@ def test_a_pack_proves_who_left_from_the_directory_too(home: Home, tmp_path: Pat
         listed = accounts_listing(con, Filters(person="left"), TODAY)
         write_pack(accounts_pack(listed, TODAY), tmp_path / "list.zip")
     assert len(json.loads(ZipFile(path).read("findings.json"))) == 1
-    assert verify(path, home, lambda *_: None) == []
-    assert verify(tmp_path / "list.zip", home, lambda *_: None) == []
+    assert verify(path, home, lambda *_: None).problems == []
+    assert verify(tmp_path / "list.zip", home, lambda *_: None).problems == []
 
 
 CHOICES = st.lists(

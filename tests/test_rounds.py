@@ -23,7 +23,7 @@ from data.store.engine import open_store, restricted_engine
 from queries.filters import Filters
 from queries.review.duration import View
 from queries.review.rules import RULE_BY_NAME
-from queries.rounds.lists import Progress, find_round, read_rounds, round_snapshots
+from queries.rounds.lists import Progress, find_round, frozen_snapshots, read_rounds
 from queries.rounds.outcomes import item_outcomes
 from queries.rounds.population import freeze_findings, freeze_list
 
@@ -81,7 +81,11 @@ def expected_outcome(
     known = [(day, look) for day, look in zip(DAYS, lives, strict=True) if day <= until]
     if decision == "keep":
         now = known[-1][1]
-        return "changed" if now and not set(now[2]) <= set(lives[0][2]) else "kept", None  # type: ignore[index]
+        since = next(
+            day for n, (day, _) in enumerate(known) if all(look == now for _, look in known[n:])
+        )
+        is_changed = now is not None and not set(now[2]) <= set(lives[0][2])  # type: ignore[index]
+        return ("changed", since) if is_changed else ("kept", None)
     later = [(day, is_there(look, role)) for day, look in known if day > decided_at]
     if not later:
         return "open", None
@@ -95,7 +99,8 @@ def expected_outcome(
         return "done", since
     if len(turns) > 1:
         return "came back", since
-    return "late" if later[-1][0] >= decided_at + timedelta(days=2) else "open", None
+    late = [day for day, _ in later if day >= decided_at + timedelta(days=2)]
+    return ("late", late[0]) if late else ("open", None)
 
 
 @given(
@@ -169,7 +174,7 @@ def test_a_round_freezes_the_whole_list_with_its_snapshots(frozen: str, con: Con
     [(round_, progress)] = read_rounds(con)
     assert (round_.round_id, round_.population) == (frozen, "All accounts")
     assert progress == Progress(3, 0)
-    assert [name for name, *_ in round_snapshots(con, frozen)] == ["figma", "slack"]
+    assert [each.integration for each in frozen_snapshots(con, frozen)] == ["figma", "slack"]
     assert set(outcomes(con, frozen)) == {("ada", ""), ("bob", ""), ("eve", "")}
 
 
@@ -238,7 +243,7 @@ def test_restricted_people_see_their_part_of_a_round_and_pseudonyms_see_none(
     with restricted_engine(snapshots.store, Visibility(("slack",))).connect() as con:
         [(round_, progress)] = read_rounds(con)
         assert (round_.round_id, progress.items) == (frozen, 1)
-        assert [name for name, *_ in round_snapshots(con, frozen)] == ["slack"]
+        assert [each.integration for each in frozen_snapshots(con, frozen)] == ["slack"]
     with restricted_engine(snapshots.store, Visibility(("mail",))).connect() as con:
         assert read_rounds(con) == []
     for personal in (PersonalData.PSEUDONYMS, PersonalData.HIDDEN):

@@ -59,18 +59,19 @@ class Decisions:
         at: datetime | None = None,
         *,
         check: Callable[[Connection], None] = lambda _: None,
-    ) -> None:
-        """Add decisions, and withdraw earlier ones on the same subjects.
+    ) -> datetime:
+        """Add decisions, and withdraw earlier ones on the same subjects. Returns when.
 
         Raises InvalidInput without an author, and where `until` has passed. `check` can raise it
         for what the transaction sees.
         """
-        at, author = at or utc_now(), required_text(author, "name")
-        added = [{**row, f"{self.verb}_by": author, f"{self.verb}_at": at} for row in rows]
-        for row in added:
-            if row.get("until") and row["until"] < at.date():
-                raise InvalidInput(f"{row['until']} has passed.")
+        author = required_text(author, "name")
         with write_transaction(engine) as con:
+            at = at or utc_now()  # in its turn, so that the later decision is the one that counts
+            added = [{**row, f"{self.verb}_by": author, f"{self.verb}_at": at} for row in rows]
+            for row in added:
+                if row.get("until") and row["until"] < at.date():
+                    raise InvalidInput(f"{row['until']} has passed.")
             check(con)
             if "account_key" in self.table.c:
                 keys = _find_account_keys(con, (_account_of(row) for row in added))
@@ -78,6 +79,7 @@ class Decisions:
             self._withdraw(con, added, author, at)
             if added:
                 con.execute(sa.insert(self.table), added)
+        return at
 
     def withdraw(
         self,
@@ -97,8 +99,12 @@ class Decisions:
         """The store is asked once which of the subjects have a decision: of thousands, few do."""
         columns = [self.table.c[name] for name in self.subject]
         standing = self.table.c.withdrawn_at.is_(None)
-        decided = {tuple(row) for row in con.execute(select(*columns).where(standing))}
         wanted = {tuple(subject[name] for name in self.subject) for subject in subjects}
+        query = select(*columns).where(standing)
+        if "account_id" in self.subject:
+            place = self.subject.index("account_id")
+            query = query.where(columns[place].in_({subject[place] for subject in wanted}))
+        decided = {tuple(row) for row in con.execute(query)}
         for subject in decided & wanted:
             is_subject = (column == value for column, value in zip(columns, subject, strict=True))
             con.execute(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -11,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, func, select
 
 from data.formatting import utc_now
+from data.records.audit_log import MAX_NAMES_LOGGED
 from data.records.decisions import REVIEW_DECISIONS, InvalidInput, required_text
 from data.records.tables import review_item, review_round, review_snapshot
 from data.schema import insert_rows
@@ -46,9 +49,10 @@ class Population(NamedTuple):
 
     description: str  # in words
     address: str
+    settings: Mapping[str, Any]  # that the list follows from
     frozen_at: datetime  # naive UTC
     items: sa.Select[*tuple[Any, ...]]  # the columns of `review_item` in their order
-    snapshots: Sequence[Mapping[str, Any]]  # rows of `review_snapshot`
+    snapshots: sa.Select[*tuple[Any, ...]]  # the columns of `review_snapshot` in their order
 
 
 class ItemKey(NamedTuple):
@@ -93,15 +97,21 @@ def start_round(
             "round_id": round_id,
             "population": population.description,
             "address": population.address,
+            "settings": json.dumps(population.settings),
             "frozen_at": population.frozen_at,
             "started_by": author,
             "started_at": now,
         }
         con.execute(sa.insert(review_round).values(values))
-        insert_rows(con, review_item, population.items)
+        insert_population(con, population)
         _check_size(con, round_id)
-        con.execute(sa.insert(review_snapshot), population.snapshots)
     return round_id
+
+
+def insert_population(con: Connection, population: Population) -> None:
+    """Write what a round freezes."""
+    insert_rows(con, review_item, population.items)
+    insert_rows(con, review_snapshot, population.snapshots)
 
 
 def _check_size(con: Connection, round_id: str) -> None:
@@ -123,10 +133,10 @@ def decide(
     author: str,
     *,
     decided_at: datetime | None = None,
-) -> None:
+) -> datetime:
     """Decide on items of an open round; earlier decisions on them are replaced, and kept.
 
-    Raises InvalidInput.
+    Returns when. Raises InvalidInput.
     """
     author = required_text(author, "name")
     rows = [
@@ -134,7 +144,7 @@ def decide(
             "round_id": round_id,
             **each.item._asdict(),
             "decision": each.decision,
-            "note": each.note.replace("\0", "").strip()[:MAX_DECISION_NOTE_LENGTH],
+            "note": _clean_note(each.note),
         }
         for each in decisions
     ]
@@ -143,7 +153,42 @@ def decide(
         _check_may_decide(con, round_id, author)
         _check_items(con, round_id, (each.item for each in decisions), author)
 
-    REVIEW_DECISIONS.save(engine, rows, author, decided_at, check=check)
+    return REVIEW_DECISIONS.save(engine, rows, author, decided_at, check=check)
+
+
+def _clean_note(note: str) -> str:
+    return note.replace("\0", "").strip()[:MAX_DECISION_NOTE_LENGTH]
+
+
+def logged_decisions(decisions: Iterable[DecisionOn]) -> Iterator[dict[str, Any]]:
+    """The decisions as details of events of the audit log, which names every one of them."""
+    items: dict[tuple[str, str, str], list[ItemKey]] = defaultdict(list)
+    for each in decisions:
+        items[each.decision, each.item.integration, _clean_note(each.note)].append(each.item)
+    for (decision, name, note), found in items.items():
+        for start in range(0, len(found), MAX_NAMES_LOGGED):
+            batch = found[start : start + MAX_NAMES_LOGGED]
+            yield {
+                "decision": decision,
+                "integration": name,
+                "accounts": [item.account_id for item in batch],
+                "roles": [item.role for item in batch] if any(i.role for i in batch) else [],
+                "note": note,
+            }
+
+
+def decisions_in(details: Mapping[str, Any]) -> list[DecisionOn]:
+    """The decisions in the details of an event, as `logged_decisions` writes them."""
+    accounts: list[str] = details["accounts"]
+    roles: list[str] = details.get("roles") or [""] * len(accounts)
+    return [
+        DecisionOn(
+            ItemKey(details["integration"], account_id, role),
+            details["decision"],
+            details.get("note", ""),
+        )
+        for account_id, role in zip(accounts, roles, strict=True)
+    ]
 
 
 def _check_may_decide(con: Connection, round_id: str, author: str) -> None:
@@ -188,14 +233,16 @@ def is_own_account(author: str, *names: str | None) -> bool:
 
 def close_round(
     engine: sa.Engine, round_id: str, author: str, *, closed_at: datetime | None = None
-) -> None:
-    """Close a round: nobody decides in it anymore. Raises InvalidInput."""
+) -> datetime:
+    """Close a round: nobody decides in it anymore. Returns when. Raises InvalidInput."""
     author = required_text(author, "name")
     with write_transaction(engine) as con:
+        closed_at = closed_at or utc_now()
         closed = con.execute(
             sa.update(review_round)
             .where(review_round.c.round_id == round_id, review_round.c.closed_at.is_(None))
-            .values(closed_by=author, closed_at=closed_at or utc_now())
+            .values(closed_by=author, closed_at=closed_at)
         )
         if not closed.rowcount:
             raise InvalidInput("This round is closed already, or does not exist.")
+    return closed_at

@@ -139,6 +139,7 @@ review_round = sa.Table(
     sa.Column("is_by_role", sa.Boolean, nullable=False),  # each role is decided, not the account
     sa.Column("population", sa.String, nullable=False),  # in words: what was frozen
     sa.Column("address", sa.String, nullable=False),  # its parameters: of Users, or of a rule
+    sa.Column("settings", sa.String, nullable=False),  # that the list follows from; JSON object
     sa.Column("frozen_at", sa.DateTime, nullable=False),  # the list is as of this moment
     sa.Column("last_day", sa.Date, nullable=False),  # UTC
     sa.Column("late_days", sa.Integer, nullable=False),  # after which what was revoked is late
@@ -149,7 +150,7 @@ review_round = sa.Table(
     sa.Column("closed_at", sa.DateTime),
 )
 
-# One row per round and snapshot that its list follows from.
+# One row per round and snapshot that its list follows from, the older ones included.
 review_snapshot = sa.Table(
     "review_snapshot",
     metadata,

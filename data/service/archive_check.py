@@ -30,6 +30,11 @@ def archived_files(home: Home) -> list[Path]:
     return sorted(paths, key=lambda path: (path.name, path.parent.name))
 
 
+def removed_files(home: Home) -> list[Path]:
+    """The files of loaded snapshots that were replaced or removed."""
+    return [path for path in home.removed.glob("*/*") if is_regular_file(path)]
+
+
 def archive_key(path: Path) -> SnapshotKey | None:
     """The snapshot in the name of an archived file. None for any other file."""
     moment = parse_file_moment(path.name)

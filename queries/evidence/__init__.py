@@ -1,4 +1,4 @@
-"""Evidence packs: findings or a list of accounts, as a file that the archive can verify.
+"""Evidence packs: findings, a list of accounts or a review round, which the archive can verify.
 
-`pack` writes a pack, `findings` and `accounts` are the two kinds, `proof` verifies one.
+`pack` writes a pack, `findings`, `accounts` and `rounds` are its kinds, `proof` verifies one.
 """

@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from data.records.decisions import MATCH_OVERRIDES, NOTES
 from data.states import STATES
 from queries.evidence.pack import (
+    SNAPSHOTS_FILE,
     EvidenceKind,
     EvidencePack,
     json_bytes,
@@ -80,7 +81,7 @@ def accounts_pack(listing: Listing, made_at: datetime) -> EvidencePack:
         members={
             "README.txt": README.format(accounts=manifest.accounts, states=_state_texts()).encode(),
             "states.json": json_bytes(STATE_DEFINITIONS),
-            "snapshots.json": json_bytes(snapshots),
+            SNAPSHOTS_FILE: json_bytes(snapshots),
             **records,
             ROWS_FILE: partial(write_json, listing),
             "accounts.csv": partial(write_safe_csv, listing),
@@ -118,7 +119,7 @@ ACCOUNTS = EvidenceKind(
         HISTORY_FILE: ("from", "integration", "account_id"),
     },
     row_noun="account",
-    restore_records=restore_people,
+    stages={SNAPSHOTS_FILE: restore_people},
     from_manifest=_from_manifest,
 )
 

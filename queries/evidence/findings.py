@@ -5,9 +5,9 @@ recorded them: in the pack, and in the rows.
 """
 
 import csv
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from data.records.exceptions import PERSON_RULE, RuleSettings
 from data.records.tables import exception
 from data.store.output import BYTE_ORDER_MARK, escape_formula
 from queries.evidence.pack import (
+    SNAPSHOTS_FILE,
     EvidenceKind,
     EvidencePack,
     ReadJson,
@@ -29,6 +30,7 @@ from queries.evidence.pack import (
     row_to_json,
     snapshot_entries,
     to_json_value,
+    write_rows,
 )
 from queries.evidence.people import people_members, restore_people, with_directories
 from queries.review.duration import View
@@ -41,7 +43,7 @@ from queries.review.findings import (
 from queries.review.rules import RULE_BY_NAME, RULES, Rule
 from queries.scope import in_integrations
 
-ROWS_FILE = "findings.json"
+ROWS_FILE, EXCEPTIONS_FILE = "findings.json", "exceptions.json"
 
 BATCH_SIZE = 1_000
 """Findings to fetch at a time."""
@@ -83,11 +85,7 @@ class Findings:
 
     def write_json(self, path: Path) -> None:
         """Write a JSON list with one finding per line."""
-        lines = (json.dumps(row, ensure_ascii=False) for row in self.rows())
-        with path.open("w", encoding="utf-8") as file:
-            file.write("[\n" + next(lines, ""))
-            file.writelines(f",\n{line}" for line in lines)
-            file.write("\n]\n")
+        write_rows(self.rows(), path)
 
     def write_csv(self, path: Path) -> None:
         """Write a CSV in which no text is a formula in a spreadsheet."""
@@ -113,8 +111,8 @@ def findings_pack(findings: Findings) -> EvidencePack:
         members={
             "README.txt": _readme(view, definitions).encode(),
             "rules.json": json_bytes(definitions),
-            "snapshots.json": json_bytes(snapshot_entries(con, names, view.as_of)),
-            "exceptions.json": json_bytes(_exceptions(con, view, rules)),
+            SNAPSHOTS_FILE: json_bytes(snapshot_entries(con, names, view.as_of)),
+            EXCEPTIONS_FILE: json_bytes(exceptions_by_then(con, view, rules)),
             **people,
             ROWS_FILE: findings.write_json,
             "findings.csv": findings.write_csv,
@@ -149,16 +147,21 @@ def _from_manifest(con: Connection, manifest: Mapping[str, Any]) -> EvidencePack
 
 
 def _restore_records(engine: sa.Engine, read_json: ReadJson) -> None:
-    rows = [row_from_json(exception, row) for row in read_json("exceptions.json")]
-    with engine.begin() as con:
-        con.execute(sa.insert(exception), rows) if rows else None
+    restore_exceptions(engine, read_json)
     restore_people(engine, read_json)
+
+
+def restore_exceptions(engine: sa.Engine, read_json: ReadJson) -> None:
+    """Put what a pack has of exceptions into a store that holds its snapshots."""
+    with suppress(KeyError), engine.begin() as con:
+        rows = [row_from_json(exception, row) for row in read_json(EXCEPTIONS_FILE)]
+        con.execute(sa.insert(exception), rows) if rows else None
 
 
 FINDINGS = EvidenceKind(
     rows_files={ROWS_FILE: ("rule", "integration", "account_id")},
     row_noun="finding",
-    restore_records=_restore_records,
+    stages={SNAPSHOTS_FILE: _restore_records},
     from_manifest=_from_manifest,
 )
 
@@ -178,7 +181,7 @@ def _definition(rule: Rule, view: View) -> dict[str, str]:
     }
 
 
-def _exceptions(con: Connection, view: View, rules: Sequence[Rule]) -> list[dict[str, Any]]:
+def exceptions_by_then(con: Connection, view: View, rules: Sequence[Rule]) -> list[dict[str, Any]]:
     """One entry per exception of the rules by then, withdrawn or not, in the order of recording."""
     columns = exception.c
     directories = with_directories(con, view.integration)

@@ -6,7 +6,7 @@ Every row in it follows from the snapshots that it names by their hashes.
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -23,6 +23,7 @@ from queries.scope import in_integrations
 
 PACK_FORMAT = "rollcall evidence 2"
 MANIFEST_FILE, CHECKSUM_FILE = "manifest.json", "manifest.sha256"
+SNAPSHOTS_FILE = "snapshots.json"
 
 ReadJson = Callable[[str], Any]
 """File name → the JSON value of that file of a pack."""
@@ -54,10 +55,21 @@ class EvidenceKind(NamedTuple):
     rows_files: Mapping[str, tuple[str, ...]]
     """File with rows as a JSON list → the columns that identify a row."""
     row_noun: str
-    restore_records: Callable[[sa.Engine, ReadJson], None]
-    """Puts the pack's human decisions into an empty store, as no snapshot has them."""
+    stages: Mapping[str, Callable[[sa.Engine, ReadJson], None]]
+    """File that names snapshots → what puts the pack's human decisions into a store with exactly
+    these, as no snapshot has them. Where the pack is of two moments, the earlier one is first."""
     from_manifest: Callable[[Connection, Mapping[str, Any]], EvidencePack]
     """The pack that a manifest describes, from another store."""
+    remarks: Callable[[ReadJson], list[str]] = lambda _: []
+    """What else there is to say of a pack that is proved, in sentences."""
+    log_problems: (
+        Callable[[ReadJson, Mapping[str, Any], Iterable[dict[str, Any]]], list[str]] | None
+    ) = None
+    """Why these events of an audit log do not prove the pack, in sentences."""
+
+
+class NotProved(Exception):
+    """The pack contradicts itself; the message says where."""
 
 
 def write_pack(
@@ -89,6 +101,15 @@ def _add_member(
         with archive.open(entry, "w", force_zip64=True) as target:
             shutil.copyfileobj(source, target)
     return {"sha256": digest, "bytes": copy.path.stat().st_size}
+
+
+def write_rows(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
+    """Write a JSON list with one row per line."""
+    lines = (json.dumps(row, ensure_ascii=False) for row in rows)
+    with path.open("w", encoding="utf-8") as file:
+        file.write("[\n" + next(lines, ""))
+        file.writelines(f",\n{line}" for line in lines)
+        file.write("\n]\n")
 
 
 def snapshot_entries(

@@ -29,17 +29,22 @@ def people_members(
     con: Connection, integrations: Sequence[str], as_of: datetime | None
 ) -> dict[str, bytes]:
     """The files: the directories by a person's word, the grace period, and the match overrides."""
-    words = select(integration.c.name, integration.c.is_directory)
-    words = words.where(integration.c.is_directory.is_not(None)).order_by(integration.c.name)
     return {
         PEOPLE_FILE: json_bytes(
             {
-                "directories": {row[0]: row[1] for row in con.execute(words)},
+                "directories": directory_words(con),
                 "grace_days": read_rule_settings(con).grace_days,
             }
         ),
         OVERRIDES_FILE: decisions_json(con, MATCH_OVERRIDES, integrations, as_of),
     }
+
+
+def directory_words(con: Connection) -> dict[str, bool]:
+    """Integration → whether it is a directory, where a person has said so."""
+    words = select(integration.c.name, integration.c.is_directory)
+    words = words.where(integration.c.is_directory.is_not(None)).order_by(integration.c.name)
+    return {row[0]: row[1] for row in con.execute(words)}
 
 
 def decisions_json(

@@ -15,7 +15,7 @@ from data.store.output import escape_formula
 from queries.export.excel import Sheet, write_workbook
 from queries.export.manifest import SnapshotSource
 from queries.rounds.items import all_items
-from queries.rounds.lists import Round, round_snapshots
+from queries.rounds.lists import Round, frozen_snapshots
 
 ROLE_SEPARATOR = "; "
 
@@ -43,6 +43,7 @@ COLUMNS = (
     FileColumn(f"Decided at{UTC_SUFFIX}", 22, lambda row: _iso(row.decided_at)),
     FileColumn("Outcome", 14, lambda row: row.outcome),
     FileColumn(f"Proved by the snapshot of{UTC_SUFFIX}", 26, lambda row: _iso(row.proved_at)),
+    FileColumn("SHA-256 of that snapshot", 66, lambda row: row.proved_by or ""),
 )
 
 
@@ -62,8 +63,8 @@ class RoundFile(NamedTuple):
         """The items as the store has them now."""
         items = all_items(con, round_, outcomes)
         snapshots = [
-            SnapshotSource(name, taken_at, "", sha256)
-            for name, taken_at, sha256 in round_snapshots(con, round_.round_id)
+            SnapshotSource(each.integration, each.taken_at, "", each.sha256)
+            for each in frozen_snapshots(con, round_.round_id)
         ]
         return cls(round_, snapshots, items)
 

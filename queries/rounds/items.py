@@ -9,6 +9,7 @@ from sqlalchemy import Connection, func, select
 
 from data.formatting import utc_now
 from data.records.rounds import ItemKey
+from data.schema import snapshot
 from queries.paging import cut_page
 from queries.rounds.lists import Round
 from queries.rounds.outcomes import OUTCOMES, item_outcomes
@@ -52,8 +53,17 @@ def page_of_items(
 def all_items(
     con: Connection, round_: Round, outcomes: Sequence[str] = ()
 ) -> Sequence[sa.Row[Any]]:
-    """The same for all items with one of these outcomes; none means all."""
-    return con.execute(_in_order(with_sign_ins(item_outcomes(round_)), outcomes)).all()
+    """The same for all items with one of these outcomes; none means all, and `proved_by`.
+
+    That is the SHA-256 of the snapshot of `proved_at`.
+    """
+    rows = with_sign_ins(item_outcomes(round_))
+    is_proof = sa.and_(
+        snapshot.c.integration_id == rows.c.integration_id, snapshot.c.taken_at == rows.c.proved_at
+    )
+    proved = select(*rows.c, snapshot.c.sha256.label("proved_by"))
+    proved_rows = proved.select_from(rows.outerjoin(snapshot, is_proof)).subquery("proved")
+    return con.execute(_in_order(proved_rows, outcomes)).all()
 
 
 def key_of(row: sa.Row[Any]) -> ItemKey:

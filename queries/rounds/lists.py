@@ -5,7 +5,7 @@ from datetime import date, datetime
 from typing import NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, and_, case, func, select
 
 from data.records.decisions import REVIEW_DECISIONS
 from data.records.tables import (
@@ -15,6 +15,7 @@ from data.records.tables import (
     review_round,
     review_snapshot,
 )
+from data.schema import integration, snapshot
 from queries.scope import in_integrations
 
 
@@ -34,6 +35,15 @@ class Round(NamedTuple):
     started_at: datetime
     closed_by: str | None
     closed_at: datetime | None
+
+
+class FrozenSnapshot(NamedTuple):
+    """A snapshot that the list of a round follows from."""
+
+    integration: str
+    taken_at: datetime  # naive UTC
+    sha256: str
+    now: str  # loaded, replaced or removed
 
 
 class Progress(NamedTuple):
@@ -66,12 +76,41 @@ def read_rounds(con: Connection) -> list[tuple[Round, Progress]]:
     ]
 
 
-def round_snapshots(con: Connection, round_id: str) -> list[tuple[str, datetime, str]]:
-    """[integration, taken_at, sha256] of the snapshots that a round was frozen from."""
-    columns = review_snapshot.c
-    query = select(columns.integration, columns.taken_at, columns.sha256)
-    query = query.where(columns.round_id == round_id).order_by(columns.integration)
-    return [(row.integration, row.taken_at, row.sha256) for row in con.execute(query)]
+def frozen_snapshots(
+    con: Connection, round_id: str, *, with_older: bool = False
+) -> list[FrozenSnapshot]:
+    """The snapshots that a round was frozen from, by time: the newest of each integration.
+
+    And those that were replaced or removed since; `with_older`: all.
+    """
+    frozen = review_snapshot.c
+    ids = select(integration.c.name, snapshot.c.taken_at, snapshot.c.sha256)
+    its = ids.join_from(
+        snapshot, integration, integration.c.integration_id == snapshot.c.integration_id
+    ).subquery("its")
+    is_same = and_(its.c.name == frozen.integration, its.c.taken_at == frozen.taken_at)
+    now = case(
+        (its.c.sha256.is_(None), "removed"),
+        (its.c.sha256 == frozen.sha256, "loaded"),
+        else_="replaced",
+    )
+    rows = (
+        select(
+            frozen.integration,
+            frozen.taken_at,
+            frozen.sha256,
+            now.label("now"),
+            func.max(frozen.taken_at).over(partition_by=frozen.integration).label("newest"),
+        )
+        .select_from(review_snapshot.outerjoin(its, is_same))
+        .where(frozen.round_id == round_id)
+        .subquery("frozen")
+    ).c
+    query = select(*(rows[name] for name in FrozenSnapshot._fields))
+    if not with_older:
+        query = query.where(sa.or_(rows.taken_at == rows.newest, rows.now != "loaded"))
+    query = query.order_by(rows.taken_at, rows.integration)
+    return [FrozenSnapshot(*row) for row in con.execute(query)]
 
 
 def files_on_hold(con: Connection, integrations: Sequence[str]) -> dict[str, int]:

@@ -47,15 +47,15 @@ def item_outcomes(round_: Round, as_of: datetime | None = None) -> sa.FromClause
     """One row per item of a round: its columns, its decision, and what became of it.
 
     [*review_item, decision, note, decided_by, decided_at, outcome, proved_at, account_key].
-    `proved_at` is when the snapshot was taken that proves that it is done, or came back. `as_of`
-    (naive UTC): by the decisions and snapshots of then; None: of now.
+    `proved_at` is when the snapshot was taken that proves that it is done, late, changed or came
+    back. `as_of` (naive UTC): by the decisions and snapshots of then; None: of now.
     """
     moment = sa.literal(as_of or LAST_MOMENT, SnapshotTime)
     items = _decided_items(round_, as_of)
     presence = _presence(items, moment).subquery("presence")
-    tests = _snapshots_since(items, moment).subquery("tests")
+    tests = _snapshots_since(round_, items, moment).subquery("tests")
     roles_now = _roles_at(items, moment).subquery("now")
-    outcome, proved_at = _outcome(round_, items, presence, tests, roles_now)
+    outcome, proved_at = _outcome(items, presence, tests, roles_now)
     return (
         select(*items.c, outcome.label("outcome"), proved_at.label("proved_at"))
         .select_from(
@@ -136,9 +136,12 @@ def _presence(items: sa.FromClause, moment: ColumnElement[Any]) -> sa.Select[*tu
 
 
 def _snapshots_since(
-    items: sa.FromClause, moment: ColumnElement[Any]
+    round_: Round, items: sa.FromClause, moment: ColumnElement[Any]
 ) -> sa.Select[*tuple[Any, ...]]:
-    """One row per item: [*key, first, newest] of the snapshots taken after its decision."""
+    """One row per item: [*key, first, overdue] of the snapshots taken after its decision.
+
+    `overdue` is the first one that finds late what is still there.
+    """
     key = [items.c[name] for name in ItemKey._fields]
     is_later = and_(
         snapshot.c.integration_id == items.c.integration_id,
@@ -146,18 +149,21 @@ def _snapshots_since(
         snapshot.c.taken_at <= moment,
     )
     taken_at = snapshot.c.taken_at
+    is_overdue = taken_at >= items.c.decided_at + timedelta(days=round_.late_days)
+    overdue = func.min(taken_at).filter(is_overdue).label("overdue")
     return (
-        select(*key, func.min(taken_at).label("first"), func.max(taken_at).label("newest"))
+        select(*key, func.min(taken_at).label("first"), overdue)
         .join_from(items, snapshot, is_later)
         .group_by(*key)
     )
 
 
 def _roles_at(items: sa.FromClause, moment: ColumnElement[Any]) -> sa.Select[*tuple[Any, ...]]:
-    """One row per kept account that is listed at the moment: [account_key, roles]."""
+    """One row per kept account that is listed at the moment: [account_key, roles, since]."""
     versions = join_profile(account_version)
     accounts = select(items.c.account_key).where(items.c.decision == "keep")
-    return select(versions.c.account_key, versions.c.roles).where(
+    since = versions.c.valid_from.label("since")
+    return select(versions.c.account_key, versions.c.roles, since).where(
         versions.c.account_key.in_(accounts),
         versions.c.valid_from <= moment,
         versions.c.valid_to > moment,
@@ -165,7 +171,6 @@ def _roles_at(items: sa.FromClause, moment: ColumnElement[Any]) -> sa.Select[*tu
 
 
 def _outcome(
-    round_: Round,
     items: sa.FromClause,
     presence: sa.FromClause,
     tests: sa.FromClause,
@@ -174,7 +179,6 @@ def _outcome(
     """The outcome of an item, and when the snapshot was taken that proves it."""
     first, began = tests.c.first, presence.c.began
     is_there = func.coalesce(presence.c.ended == OPEN_END, sa.false())
-    due = items.c.decided_at + timedelta(days=round_.late_days)
     has_new_role = ~is_part_of(roles_now.c.roles, items.c.roles)
     outcome = case(
         (items.c.decision.is_(None), "undecided"),
@@ -183,11 +187,16 @@ def _outcome(
         (items.c.decision == "keep", "kept"),
         (first.is_(None), "open"),
         (and_(is_there, began > first), "came back"),
-        (and_(is_there, tests.c.newest >= due), "late"),
+        (and_(is_there, tests.c.overdue.is_not(None)), "late"),
         (is_there, "open"),
         else_="done",
     )
     ended = presence.c.ended
     gone_at = case((ended > first, ended), else_=first)
-    proved_at = case((outcome == "done", gone_at), (outcome == "came back", began))
+    proved_at = case(
+        (outcome == "done", gone_at),
+        (outcome == "late", tests.c.overdue),
+        (outcome == "came back", began),
+        (outcome == "changed", roles_now.c.since),
+    )
     return outcome, proved_at

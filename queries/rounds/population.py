@@ -1,47 +1,60 @@
 """What a review round freezes: the accounts of a filtered list, or those that a rule finds."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qs, urlencode
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, func, select
 
 from data.formatting import utc_now
+from data.records.decisions import InvalidInput
+from data.records.exceptions import RuleSettings, read_rule_settings
 from data.records.rounds import Population
-from data.records.tables import review_item, review_snapshot
-from data.schema import account, integration, is_same_account
+from data.records.tables import review_item
+from data.schema import account, integration, is_same_account, snapshot
+from queries.evidence.people import directory_words, with_directories
 from queries.export.columns import column_value
-from queries.export.manifest import snapshot_sources
 from queries.filter_sentence import filter_sentence
 from queries.filters import Filters, account_rows, conditions
 from queries.review.duration import View
 from queries.review.findings import finding_rows
-from queries.review.rules import Rule
-from queries.scope import now_or_newest
+from queries.review.rules import RULE_BY_NAME, Rule
+from queries.scope import Scope, in_integrations, now_or_newest
 
 Freeze = Callable[[Connection, str], Population]
 """(the connection that writes, the ID of the round) → what it freezes."""
 
 ALL_ACCOUNTS = "All accounts"
 
+SIGN_INS_OF_NOW = (
+    "Last sign-ins are as of the newest snapshot. Remove the filter “Last sign-in”, or the moment."
+)
 
-def freeze_list(filters: Filters, *, is_by_role: bool) -> Freeze:
-    """The accounts of a filtered list at its moment, or now. A period has no one moment."""
+
+def freeze_list(filters: Filters, *, is_by_role: bool, at: datetime | None = None) -> Freeze:
+    """The accounts of a filtered list at its moment, or `at` one (naive UTC), or now.
+
+    A period has no one moment.
+    """
 
     def freeze(con: Connection, round_id: str) -> Population:
-        moment = filters.as_of or now_or_newest(con, utc_now())
+        if filters.as_of and filters.last_sign_in:
+            raise InvalidInput(SIGN_INS_OF_NOW)
+        moment = filters.as_of or at or now_or_newest(con, utc_now())
         fixed = replace(filters, as_of=moment)
         rows = account_rows(con, fixed)
         listed = select(rows).where(*conditions(fixed, rows)).subquery("listed")
+        names, reads_people = filters.integration, bool(filters.person or filters.of_person)
         return Population(
             filter_sentence(filters) or ALL_ACCOUNTS,
             urlencode(replace(filters, as_of=None).params()),
+            _settings(con, read_rule_settings(con)),
             moment,
             _items(listed, round_id, is_by_role=is_by_role),
-            _snapshots(con, filters.integration, moment, round_id),
+            _snapshots(con, names, moment, round_id, reads_people=reads_people),
         )
 
     return freeze
@@ -60,12 +73,35 @@ def freeze_findings(view: View, rule: Rule, *, is_by_role: bool) -> Freeze:
         return Population(
             rule.title,
             urlencode([("rule", rule.name), *replace(view, as_of=None).params()]),
+            _settings(con, view.limits),
             moment,
             _items(listed, round_id, is_by_role=is_by_role),
-            _snapshots(con, view.integration, moment, round_id),
+            _snapshots(con, view.integration, moment, round_id, reads_people=rule.reads_people),
         )
 
     return freeze
+
+
+def freeze_again(
+    address: str, moment: datetime, limits: RuleSettings, *, is_by_role: bool
+) -> Freeze:
+    """What the address of a round freezes at a moment (naive UTC), in another store."""
+    params = parse_qs(address)
+    if rule := rule_in(address):
+        names = Scope.from_params(params).integration
+        view = View(integration=names, as_of=moment, limits=limits)
+        return freeze_findings(view, rule, is_by_role=is_by_role)
+    return freeze_list(Filters.from_params(params), is_by_role=is_by_role, at=moment)
+
+
+def rule_in(address: str) -> Rule | None:
+    """The rule whose findings a round of this address froze; None for a list."""
+    return RULE_BY_NAME.get("".join(parse_qs(address).get("rule", ())))
+
+
+def _settings(con: Connection, limits: RuleSettings) -> Mapping[str, Any]:
+    """The limits of rules, and what people said of integrations being directories."""
+    return {"limits": limits.to_dict(), "directories": directory_words(con)}
 
 
 def _items(
@@ -98,11 +134,17 @@ def _items(
 
 
 def _snapshots(
-    con: Connection, integrations: Sequence[str], moment: datetime, round_id: str
-) -> list[dict[str, Any]]:
-    """One row per integration: the snapshot that its accounts are listed in."""
-    names = [column.name for column in review_snapshot.c if column.name != "round_id"]
-    return [
-        {"round_id": round_id} | {name: getattr(source, name) for name in names}
-        for source in snapshot_sources(con, integrations, moment)
-    ]
+    con: Connection,
+    integrations: Sequence[str],
+    moment: datetime,
+    round_id: str,
+    *,
+    reads_people: bool,
+) -> sa.Select[*tuple[Any, ...]]:
+    """One row per snapshot up to the moment: since when something holds follows from all."""
+    names = with_directories(con, integrations) if reads_people else integrations
+    return (
+        select(sa.literal(round_id), integration.c.name, snapshot.c.taken_at, snapshot.c.sha256)
+        .join_from(snapshot, integration, integration.c.integration_id == snapshot.c.integration_id)
+        .where(in_integrations(snapshot, names), snapshot.c.taken_at <= moment)
+    )

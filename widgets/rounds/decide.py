@@ -9,7 +9,7 @@ import streamlit as st
 
 from data.access.roles import Permission
 from data.formatting import count_of
-from data.records.audit_log import MAX_NAMES_LOGGED, Event
+from data.records.audit_log import Event
 from data.records.decisions import InvalidInput
 from data.records.rounds import (
     DECISIONS,
@@ -18,6 +18,7 @@ from data.records.rounds import (
     ItemKey,
     close_round,
     decide,
+    logged_decisions,
 )
 from queries.filters import Filters
 from queries.review.findings import FoundOn, findings_of
@@ -237,21 +238,15 @@ def save_decisions(round_: Round, decisions: Sequence[DecisionOn], author: str) 
         authorize(Permission.REVIEW_ROUNDS, name)
     try:
         store = writable_store(Permission.REVIEW_ROUNDS, min(names))
-        decide(store, round_.round_id, decisions, author)
+        decided_at = decide(store, round_.round_id, decisions, author)
     except InvalidInput as error:
         st.warning(escape_label(str(error), 300), icon=":material/edit:")
         return
     remember_name(author)
-    record_decision(
-        Event.ROUND_DECIDED,
-        round=round_.name,
-        id=round_.round_id,
-        decision=", ".join(sorted({each.decision for each in decisions})),
-        accounts=["/".join(filter(None, each.item)) for each in decisions[:MAX_NAMES_LOGGED]],
-        count=len(decisions),
-        note=decisions[0].note,
-        by=author,
-    )
+    of_round = {"round": round_.name, "id": round_.round_id, "by": author}
+    for details in logged_decisions(decisions):
+        at = decided_at.isoformat()
+        record_decision(Event.ROUND_DECIDED, **details, **of_round, decided_at=at)
     st.session_state[DECIDED_KEY] = st.session_state.get(DECIDED_KEY, 0) + 1
     st.toast(f"Decided on {len(decisions):,}.")
     st.rerun()
@@ -279,8 +274,8 @@ def ask_to_close(round_: Round, undecided: int) -> None:
 
 def _close(round_: Round) -> str:
     author = typed_name()
-    close_round(writable_store(Permission.REVIEW_ROUNDS), round_.round_id, author)
+    closed_at = close_round(writable_store(Permission.REVIEW_ROUNDS), round_.round_id, author)
     remember_name(author)
     details = {"round": round_.name, "id": round_.round_id, "by": author}
-    record_decision(Event.ROUND_CLOSED, **details)
+    record_decision(Event.ROUND_CLOSED, **details, closed_at=closed_at.isoformat())
     return "The round is closed."

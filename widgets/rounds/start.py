@@ -19,6 +19,7 @@ from data.records.rounds import (
     NewRound,
     start_round,
 )
+from queries.evidence.rounds import start_hash
 from queries.filter_sentence import filter_sentence
 from queries.filters import Filters
 from queries.review.duration import View
@@ -171,14 +172,15 @@ def _start(new_round: NewRound, freeze: Freeze, integrations: Sequence[str], aut
         names = list(integrations) or integration_names(con)
     for name in names:
         authorize(Permission.REVIEW_ROUNDS, name)
+    store = writable_store(Permission.REVIEW_ROUNDS, names[0])
     try:
-        round_id = start_round(
-            writable_store(Permission.REVIEW_ROUNDS, names[0]), new_round, freeze, author
-        )
+        round_id = start_round(store, new_round, freeze, author)
     except InvalidInput as error:
         st.warning(escape_label(str(error), 300), icon=":material/edit:")
         return
     remember_name(author)
+    with store.connect() as con:
+        sha256 = start_hash(con, round_id)
     record_decision(
         Event.ROUND_STARTED,
         round=new_round.name,
@@ -186,6 +188,7 @@ def _start(new_round: NewRound, freeze: Freeze, integrations: Sequence[str], aut
         last_day=f"{new_round.last_day}",
         deciders=list(new_round.deciders),
         by=author,
+        sha256=sha256,
     )
     write_address(timezone.with_zone({"round": [round_id]}))
     st.rerun()

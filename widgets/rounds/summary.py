@@ -10,8 +10,8 @@ import streamlit as st
 from data.access.roles import Permission
 from data.formatting import count_of
 from queries.rounds.items import TO_DO, all_items, outcomes_by_day
-from queries.rounds.lists import Round, round_snapshots
-from server.authorize import store_connection
+from queries.rounds.lists import Round, frozen_snapshots
+from server.authorize import can_download_evidence, store_connection
 from server.session import current_principal
 from widgets import timezone
 from widgets.figure_theme import FIGURE, PHASE_COLORS, PLOTLY_CONFIG
@@ -53,9 +53,11 @@ def show_summary(round_: Round, counts: Mapping[str, int]) -> None:
     )
     with st.expander("Snapshots of this list", key="round_snapshots"):
         with store_connection(Permission.REVIEW_ROUNDS) as con:
-            snapshots = round_snapshots(con, round_.round_id)
-        for name, taken_at, sha256 in snapshots:
-            st.text(f"{name} · {timezone.format_with_zone(taken_at, seconds=True)} · {sha256}")
+            snapshots = frozen_snapshots(con, round_.round_id)
+        for name, taken_at, sha256, now in snapshots:
+            since = "" if now == "loaded" else f" · {now} since then"
+            moment = timezone.format_with_zone(taken_at, seconds=True)
+            st.text(f"{name} · {moment} · {sha256}{since}")
 
 
 def _parts(counts: Mapping[str, int]) -> str:
@@ -103,6 +105,9 @@ def show_downloads(round_: Round, counts: Mapping[str, int]) -> None:
                 for outcomes, label in (((), "All decisions"), (TO_DO, "To do"))
                 for form in ("xlsx", "csv")
             )
+            if can_download_evidence(everywhere=True):
+                address = f"export/round.evidence.zip?{urlencode({'round': round_.round_id})}"
+                links += _menu_link(address, "Evidence pack", "ZIP")
             st.html(f'<nav class="menu" aria-label="Download this round">{links}</nav>')
         if sum(counts[name] for name in TO_DO):
             st.caption("For a ticket")
@@ -112,10 +117,11 @@ def show_downloads(round_: Round, counts: Mapping[str, int]) -> None:
 def _link(round_: Round, outcomes: tuple[str, ...], form: str, label: str) -> str:
     params = [("round", round_.round_id), *(("show", name) for name in outcomes)]
     kind = {"xlsx": "Excel", "csv": "CSV"}[form]
-    return (
-        f'<a href="{escape(f"export/round.{form}?{urlencode(params)}")}" download>'
-        f"<strong>{label}</strong> <span>{kind}</span></a>"
-    )
+    return _menu_link(f"export/round.{form}?{urlencode(params)}", label, kind)
+
+
+def _menu_link(address: str, label: str, kind: str) -> str:
+    return f'<a href="{escape(address)}" download><strong>{label}</strong> <span>{kind}</span></a>'
 
 
 def ticket_text(round_: Round) -> str:
