@@ -120,7 +120,7 @@ def _round_id(home: Home) -> str:
         return read_rounds(con)[0][0].round_id
 
 
-def test_the_archive_and_the_log_prove_a_round_whose_history_changed(
+def test_the_archive_and_the_log_prove_a_round_after_its_history_changed(
     reviewed: Home, pack: Path, tmp_path: Path
 ) -> None:
     """The population by the frozen snapshots, replaced or not; the outcomes by all.
@@ -243,11 +243,11 @@ def test_a_decision_that_no_log_has_and_a_lost_frozen_file_are_named(
     assert "account a of figma: decision, note, decided_by, decided_at, outcome" in found
     assert "of the audit log is missing from the pack." in found
     (lost,) = (reviewed.removed / "figma").iterdir()
-    kept = shutil.move(lost, tmp_path / "kept")
+    moved = shutil.move(lost, tmp_path / "moved")
     try:
         assert problems(pack, reviewed) == [
             "The archive’s snapshot of figma at 2026-11-22 06:00:00 UTC has another hash than in "
             "frozen_snapshots.json."
         ]
     finally:
-        shutil.move(kept, lost)
+        shutil.move(moved, lost)

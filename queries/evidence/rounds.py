@@ -167,10 +167,10 @@ def _restore_frozen(engine: sa.Engine, read_json: ReadJson) -> None:
     restore_people(engine, read_json)
     restore_exceptions(engine, read_json)
     started = row_from_json(review_round, read_json(ROUND_FILE)["started"])
-    said = json.loads(started["settings"])
-    limits = RuleSettings.from_dict(said["limits"])
+    recorded = json.loads(started["settings"])
+    limits = RuleSettings.from_dict(recorded["limits"])
     save_rule_settings(engine, limits)
-    save_directories(engine, said["directories"])
+    save_directories(engine, recorded["directories"])
     by_role, moment = started["is_by_role"], started["frozen_at"]
     freeze = freeze_again(started["address"], moment, limits, is_by_role=by_role)
     with write_transaction(engine) as con:
