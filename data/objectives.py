@@ -1,7 +1,7 @@
 """Objectives: what provisioning has to keep to, for all integrations or for one.
 
 They are defined in objectives.toml beside the secrets file, and edited on Health; what is edited
-is kept in the records, and wins. queries/objectives/ measures them.
+is in the records, and wins. queries/objectives/ measures them.
 """
 
 from __future__ import annotations

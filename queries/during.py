@@ -28,6 +28,9 @@ EXCLUDED_BY_PERIOD = {
     "as_of": "As of",
     "waiting": "Open longer than",
     "waiting_upto": "Open up to",
+    "unsettled_for": "Unsettled for",
+    "failing_for": "Failing for",
+    "left_for": "Left for",
     "person": "Person",
 }
 """The parameters that need one moment → their labels."""

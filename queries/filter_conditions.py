@@ -13,6 +13,7 @@ from data.states import OPEN_STATES
 from data.store.pseudonyms import match_pseudonym
 from data.store.search_text import contains_normalized, search_text
 from queries import owners
+from queries.scope import newest_snapshots
 
 ActiveFilter = Literal["yes", "no", "unknown"]
 MatchFilter = Literal["matched", "unmatched"]
@@ -48,6 +49,27 @@ def has_activity(rows: sa.FromClause, value: ActiveFilter, _: Any) -> ColumnElem
 def has_match(rows: sa.FromClause, value: MatchFilter, _: Any) -> ColumnElement[bool]:
     """Whether an account has a user."""
     return is_unmatched(rows) if value == "unmatched" else ~is_unmatched(rows)
+
+
+def holds_for(column: str, *states: str) -> Condition:
+    """In one of the states, and since a moment for at least a duration.
+
+    It ends with the newest snapshot of the integration, which is the last to show the account.
+    """
+
+    def condition(
+        rows: sa.FromClause, duration: timedelta, as_of: datetime | None
+    ) -> ColumnElement[bool]:
+        newest = newest_snapshots(as_of)
+        return and_(
+            rows.c.provisioning_state.in_(states) if states else sa.true(),
+            sa.exists().where(
+                newest.c.integration_id == rows.c.integration_id,
+                rows.c[column] <= newest.c.at - duration,
+            ),
+        )
+
+    return condition
 
 
 def is_open(is_longer: bool) -> Condition:

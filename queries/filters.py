@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection, case, select
 
 from data.schema import account_current, account_version, is_unmatched, is_valid_at, join_profile
-from data.states import STATE_BY_NAME
+from data.states import FAILED_STATES, STATE_BY_NAME, UNSETTLED_STATES
 from data.store.dialect import has_role, is_one_of
 from data.store.search_text import search_key
 from data.values.durations import duration_text
@@ -28,6 +28,7 @@ from queries.filter_conditions import (
     MatchFilter,
     has_activity,
     has_match,
+    holds_for,
     is_open,
     matches_search,
     search_words,
@@ -60,6 +61,9 @@ class Filters(Scope):
     updated_to: date | None = None
     waiting: timedelta | None = None  # open for longer than
     waiting_upto: timedelta | None = None
+    unsettled_for: timedelta | None = None  # at least
+    failing_for: timedelta | None = None
+    left_for: timedelta | None = None  # the person left
     reason: tuple[str, ...] = ()  # failure codes and templates of failure texts
     during: During | None = None  # instead of a moment: at any time in the period
     last_sign_in: tuple[str, ...] = ()  # never, unknown, before:DAY, from:DAY; see parse_sign_ins
@@ -161,6 +165,13 @@ def wanted_roles(filters: Filters, roles: Sequence[str]) -> set[str]:
     words = [key for word in search_words(filters.q) if len(key := search_key(word)) > 2]
     by_search = {role for role in roles if any(word in search_key(role) for word in words)}
     return by_search | set(filters.role).intersection(roles)
+
+
+def _has_left(
+    rows: sa.FromClause, duration: timedelta, as_of: datetime | None
+) -> ColumnElement[bool]:
+    has_held = holds_for("person_since")(rows, duration, as_of)
+    return sa.and_(rows.c.person_status == "left", has_held)
 
 
 ACTIVE_TEXTS = {"yes": "active", "no": "not active", "unknown": "activity unknown"}
@@ -285,6 +296,23 @@ FILTERS: tuple[Filter, ...] = (
         *DURATION,
         is_open(is_longer=False),
         lambda duration: f"open up to {duration_text(duration)}",
+    ),
+    *(
+        Filter(
+            name,
+            f"{label} for at least",
+            *DURATION,
+            condition,
+            lambda duration, text=text: f"{text} for at least {duration_text(duration)}",
+            choices=("1d", "3d", "7d", "30d"),
+            choice_text=duration_text,
+            reads_person=name == "left_for",
+        )
+        for name, label, text, condition in (
+            ("unsettled_for", "Unsettled", "unsettled", holds_for("job_since", *UNSETTLED_STATES)),
+            ("failing_for", "Failing", "failing", holds_for("state_since", *FAILED_STATES)),
+            ("left_for", "Left", "person left", _has_left),
+        )
     ),
     Filter(
         "reason",

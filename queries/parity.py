@@ -1,12 +1,14 @@
 """Checks that two stores give the same results to the queries of all pages."""
 
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pandas as pd
 from sqlalchemy import Connection
 
+from data.objectives import Objective, Objectives
+from data.states import OPERATIONS
 from queries.changes.summary import summarize_changes
 from queries.changes.window import Window
 from queries.filters import FILTERS, Filters
@@ -14,15 +16,28 @@ from queries.health.durations import durations
 from queries.health.failure_reasons import failure_reasons
 from queries.health.snapshots import snapshot_span
 from queries.health.trends import states_as_of, trends
+from queries.objectives.results import measure
 from queries.period import Period
 from queries.review.duration import View
 from queries.review.findings import count_findings
 from queries.review.rules import RULES
+from queries.scope import Scope
 from queries.snapshots import page_of_snapshots
 from queries.users.accounts import SORTS, count_accounts, page_of_accounts
 from queries.users.facets import list_choices
 
 Check = Callable[[Connection], Any]
+
+EVERY_OBJECTIVE = Objectives(
+    {},
+    {
+        "": {
+            **{operation: Objective(90, timedelta(days=3)) for operation in OPERATIONS},
+            "failing": Objective(5),
+            "leavers": Objective(within=timedelta(days=1)),
+        }
+    },
+)
 
 
 def find_differences(first: Connection, second: Connection) -> list[str]:
@@ -70,6 +85,8 @@ def _checks_at(filters: Filters, last: datetime) -> Iterator[tuple[str, Check]]:
                 f"{filter_.label} {moment}",
                 lambda con, n=filter_.name: list_choices(con, filters, n),
             )
+    scope = Scope(as_of=filters.as_of)
+    yield f"objectives {moment}", lambda con: measure(con, scope, EVERY_OBJECTIVE, last)
     view = View(as_of=filters.as_of, evaluated_at=last)
     for rule in RULES:
         yield f"{rule.title} {moment}", lambda con, r=rule: count_findings(con, view, r)

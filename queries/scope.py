@@ -72,6 +72,17 @@ def is_past(moment: ColumnElement[Any], as_of: datetime | None) -> ColumnElement
     return sa.true() if as_of is None else moment <= as_of
 
 
+def newest_snapshots(as_of: datetime | None) -> sa.FromClause:
+    """One row per integration: [integration_id, at] of its newest snapshot by then (None: now)."""
+    taken_at = snapshot.c.taken_at
+    return (
+        select(snapshot.c.integration_id, func.max(taken_at).label("at"))
+        .where(is_past(taken_at, as_of))
+        .group_by(snapshot.c.integration_id)
+        .subquery("newest")
+    )
+
+
 def first_value(params: Params, name: str) -> str:
     """The first value of a parameter; empty without one."""
     return next(iter(params.get(name, ())), "")

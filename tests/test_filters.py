@@ -54,6 +54,9 @@ FILTERS = st.builds(
     note=st.none() | st.sampled_from(get_args(NoteFilter)),
     marked=st.lists(st.text("0123456789abcdef", min_size=12, max_size=12), unique=True).map(tuple),
     waiting=st.none() | st.integers(1, 9999).map(lambda hours: timedelta(hours=hours)),
+    unsettled_for=st.none() | st.integers(1, 9999).map(lambda hours: timedelta(hours=hours)),
+    failing_for=st.none() | st.integers(1, 9999).map(lambda days: timedelta(days=days)),
+    left_for=st.none() | st.integers(1, 9999).map(lambda days: timedelta(days=days)),
     last_sign_in=st.lists(
         st.sampled_from(["never", "unknown", "before:2026-09-01", "from:2026-11-01"]), unique=True
     ).map(tuple),
@@ -99,6 +102,9 @@ def test_filters_read_as_a_sentence() -> None:
         updated_from=date(2026, 1, 1),
         updated_to=date(2026, 2, 1),
         waiting=timedelta(days=3),
+        unsettled_for=timedelta(hours=4),
+        failing_for=timedelta(days=7),
+        left_for=timedelta(days=1),
         last_sign_in=("never", "before:2026-09-01"),
         empty=("user_email", "roles"),
         not_empty=("attributes/Team, unit",),
@@ -109,7 +115,8 @@ def test_filters_read_as_a_sentence() -> None:
     assert texts.replace(" ,", ",") == (
         "“ada”, Update failed or Delete failed with role Admin in Figma or Slack, not active, "
         "unmatched, last updated from 2026-01-01, last updated to 2026-02-01, "
-        "open longer than 3 days, never signed in or last sign-in before 2026-09-01 "
+        "open longer than 3 days, unsettled for at least 4 hours, failing for at least 7 days, "
+        "person left for at least 1 day, never signed in or last sign-in before 2026-09-01 "
         "without Email or App access with Team, unit, without a note, marked (2)"
     )
     assert [part.text for part in filter_phrases(Filters(waiting=timedelta(hours=1)))] == [
@@ -158,6 +165,9 @@ def test_an_address_of_no_filters_is_empty() -> None:
         ("last_sign_in", "before:2026-02-30"),
         ("last_sign_in", "known"),
         ("waiting", "0d"),
+        ("unsettled_for", "3m"),
+        ("failing_for", "3"),
+        ("left_for", "0d"),
         ("waiting", "-3d"),
         ("waiting", "99999d"),
         ("waiting", "٣d"),

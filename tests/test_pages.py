@@ -43,6 +43,7 @@ ONE_VALUE_EACH = [
     ("updated_from", "2026-01-01"),
     ("updated_to", "9999-12-31"),
     ("waiting", "9999d"),
+    *((name, "7d") for name in ("unsettled_for", "failing_for", "left_for")),
     ("last_sign_in", "before:2026-01-01"),
     ("empty", "Upstream user ID"),
     ("not_empty", "attributes/Team"),

@@ -60,6 +60,8 @@ from queries.health.snapshots import adjacent_snapshots, newest_day, oldest_day,
 from queries.health.trends import trends
 from queries.matching import MATCH_KINDS as MATCHES
 from queries.matching import match_candidates
+from queries.objectives.results import measure
+from queries.parity import EVERY_OBJECTIVE
 from queries.people.accounts import owned_accounts
 from queries.people.cells import count_people, matrix_cells
 from queries.people.dossier import find_dossier
@@ -234,6 +236,9 @@ SOME = [
     Filters(match="unmatched", updated_from=date(2026, 1, 1), updated_to=date(2026, 3, 10)),
     Filters(waiting=timedelta(days=1), as_of=END),
     Filters(waiting=timedelta(hours=7), as_of=MIDDLE),
+    Filters(unsettled_for=timedelta(days=1), as_of=MIDDLE),
+    Filters(failing_for=timedelta(days=2)),
+    Filters(left_for=timedelta(days=1)),
     PERIOD,
     Filters(last_sign_in=("never", "before:2026-03-19")),
     Filters(of_person=named_by("hr", "p1")),
@@ -323,6 +328,11 @@ def trend_questions() -> Iterator[tuple[str, Question]]:
         yield (
             f"waits {number}",
             lambda con, s=scope: open_jobs_by_start(con, s.integration, s.as_of),
+        )
+        at = Scope(integration=scope.integration, as_of=scope.as_of)
+        yield (
+            f"objectives {number}",
+            lambda con, s=at: measure(con, s, EVERY_OBJECTIVE, END + timedelta(days=9)),
         )
         yield f"integrations {number}", lambda con, s=scope: integrations_as_of(con, s)
         yield (

@@ -1,1 +1,1 @@
-"""Whether the objectives of data/objectives.py are kept."""
+"""Whether the objectives of data/objectives.py are met."""

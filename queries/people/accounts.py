@@ -111,10 +111,10 @@ def owned_accounts(as_of: datetime | None, grace: Grace) -> sa.Select[*tuple[Any
 def with_person_status(
     con: Connection, rows: sa.FromClause, as_of: datetime | None
 ) -> sa.FromClause:
-    """The same rows of accounts with `person_status`, one of OWNERS."""
+    """The same rows with `person_status`, one of OWNERS, and `person_since`, NULL without one."""
     owned = owned_accounts(as_of, read_rule_settings(con).grace_days).subquery("owned")
     return (
-        select(*rows.c, owned.c.status.label("person_status"))
+        select(*rows.c, owned.c.status.label("person_status"), owned.c.person_since)
         .join_from(rows, owned, is_same_account(rows, owned))
         .subquery("of_people")
     )

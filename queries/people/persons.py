@@ -17,9 +17,8 @@ from data.schema import (
     integration,
     is_same_account,
     person,
-    snapshot,
 )
-from queries.scope import is_past
+from queries.scope import is_past, newest_snapshots
 
 PersonStatus = Literal["active", "unknown", "disabled", "left"]
 STATUSES: tuple[PersonStatus, ...] = get_args(PersonStatus)
@@ -71,7 +70,7 @@ def entries_at(as_of: datetime | None, grace: Grace) -> sa.Select[*tuple[Any, ..
 
     [integration_id, account_key, person_key, is_from_provider, status, since]
     """
-    v, newest, last = account_version.c, _newest_snapshots(as_of), _last_versions(as_of)
+    v, newest, last = account_version.c, newest_snapshots(as_of), _last_versions(as_of)
     is_last = and_(is_same_account(account_version, last), v.valid_from == last.c.valid_from)
     is_listed = v.valid_to == OPEN_END if as_of is None else v.valid_to > as_of
     is_deleted = v.provisioning_state == "Deleted"
@@ -135,15 +134,4 @@ def _last_versions(as_of: datetime | None) -> sa.FromClause:
         .where(is_past(v.valid_from, as_of))
         .group_by(*person.c)
         .subquery("last")
-    )
-
-
-def _newest_snapshots(as_of: datetime | None) -> sa.FromClause:
-    """One row per integration: [integration_id, at]."""
-    taken_at = snapshot.c.taken_at
-    return (
-        select(snapshot.c.integration_id, func.max(taken_at).label("at"))
-        .where(is_past(taken_at, as_of))
-        .group_by(snapshot.c.integration_id)
-        .subquery("newest")
     )

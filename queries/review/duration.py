@@ -17,7 +17,7 @@ from data.records.exceptions import RuleSettings
 from data.schema import account_current, snapshot
 from queries.filters import accounts_as_of
 from queries.lookup import RowCondition, lookup_versions
-from queries.scope import Scope
+from queries.scope import Scope, newest_snapshots
 
 
 @dataclass(frozen=True)
@@ -41,13 +41,7 @@ class View(Scope):
 
     def newest_snapshots(self) -> sa.FromClause:
         """One row per integration: [integration_id, at] of its newest snapshot."""
-        taken_at = snapshot.c.taken_at
-        return (
-            select(snapshot.c.integration_id, func.max(taken_at).label("at"))
-            .where(self.is_past(taken_at))
-            .group_by(snapshot.c.integration_id)
-            .subquery("newest")
-        )
+        return newest_snapshots(self.as_of)
 
 
 @dataclass(frozen=True)

@@ -382,6 +382,10 @@ CONTROLS: dict[str, Control] = {
     "account": Control("Account", _show_choices, _values_text("account")),
     "updated_from": Control("Last updated", _show_days, _days_text),
     "waiting": Control("Open longer than", _show_choices, _open_text),
+    **{
+        name: Control(FILTER_BY_NAME[name].label, _show_choices, _values_text(name))
+        for name in ("unsettled_for", "failing_for", "left_for")
+    },
     "reason": Control("Failure reason", _show_choices, _values_text("reason")),
     "last_sign_in": Control("Last sign-in", _show_sign_ins, _values_text("last_sign_in")),
     "note": Control("Note", _show_choices, _values_text("note")),
