@@ -29,7 +29,7 @@ from data.store.engine import close_store, open_store
 from queries.changes.summary import summarize_changes
 from queries.changes.window import Window
 from queries.filters import Filters
-from queries.health.backlog import open_jobs_by_start
+from queries.health.backlog import backlog
 from queries.health.durations import durations
 from queries.health.failure_reasons import failure_reasons
 from queries.health.trends import trends
@@ -148,7 +148,7 @@ def questions(size: Size) -> Iterator[tuple[str, Callable[[Connection], object]]
         lambda con: (
             trends(con, scope),
             failure_reasons(con, scope),
-            open_jobs_by_start(con, (), None),
+            backlog(con, (), None, newest),
             durations(con, scope),
         ),
     )

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection
 
-from queries.health.backlog import backlog, open_jobs_by_start
+from queries.health.backlog import backlog
 from queries.health.durations import (
     Durations,
     count_jobs,
@@ -322,11 +322,17 @@ def test_each_week_has_the_times_of_the_jobs_that_started_in_it(
 # ---- what waits ----------------------------------------------------------------------------------
 
 
+def open_jobs(
+    con: Connection, now: datetime, *integrations: str, as_of: datetime | None = None
+) -> dict[tuple[str, str], int]:
+    """State and age → open jobs, where there are any."""
+    rows = backlog(con, integrations, as_of, now).to_numpy().tolist()
+    return {(state, age): accounts for state, age, accounts in rows if accounts}
+
+
 def test_the_backlog_is_counted_by_state_and_age(snapshots: Deliveries, con: Connection) -> None:
     take(snapshots, "a:u b:o c:o d:o e:D", "a:u b:D c:o d:o e:D", "a:u b:D c:P d:!u e:d")
-    found = backlog(open_jobs_by_start(con, (), None), day(2) + timedelta(hours=2))
-    ages = {(row[0], row[1]): row[2] for row in found.to_numpy().tolist() if row[2]}
-    assert ages == {
+    assert open_jobs(con, day(2) + timedelta(hours=2)) == {
         ("Update ongoing", "1–3 d"): 1,
         ("Delete awaiting", "1–3 d"): 1,
         ("Delete ongoing", "1–3 d"): 1,  # it was awaiting before
@@ -353,8 +359,7 @@ def test_an_age_is_longer_than_the_one_before_and_open_at_the_end(
     snapshots: Deliveries, con: Connection, waited: timedelta, age: str
 ) -> None:
     take(snapshots, "a:u")
-    found = backlog(open_jobs_by_start(con, (), None), day(0) + waited)
-    assert found.loc[found["accounts"] > 0, "age"].to_list() == [age]
+    assert open_jobs(con, day(0) + waited) == {("Update ongoing", age): 1}
 
 
 def test_the_oldest_wait_is_known_for_every_moment(snapshots: Deliveries, con: Connection) -> None:
@@ -366,15 +371,12 @@ def test_the_oldest_wait_is_known_for_every_moment(snapshots: Deliveries, con: C
 
 def test_open_jobs_are_those_known_at_the_moment(snapshots: Deliveries, con: Connection) -> None:
     take(snapshots, "a:o", "a:U", "a:U", "a:o")
-    assert open_jobs_by_start(con, (), day(2)).to_numpy().tolist() == [
-        ["Update awaiting", day(1), 1]
-    ]
-    assert open_jobs_by_start(con, (), day(3)).empty
-    assert open_jobs_by_start(con, ("slack",), day(2)).empty
+    assert open_jobs(con, day(2), as_of=day(2)) == {("Update awaiting", "1–24 h"): 1}
+    assert open_jobs(con, day(3), as_of=day(3)) == {}
+    assert open_jobs(con, day(2), "slack", as_of=day(2)) == {}
 
 
 def test_a_store_without_waits_has_an_empty_backlog(con: Connection) -> None:
-    found = backlog(open_jobs_by_start(con, (), None), day(0))
-    assert len(found) == 6 * 5
-    assert not found["accounts"].any()
+    assert len(backlog(con, (), None, day(0))) == 6 * 5
+    assert open_jobs(con, day(0)) == {}
     assert count_jobs(con, Period(date(2026, 1, 1), date(2026, 1, 2))) == []

@@ -13,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection
 
-from queries.health.backlog import open_jobs_by_start
 from queries.health.failure_reasons import failure_reasons
 from queries.health.integrations import (
     daily_failed_by_integration,
@@ -24,6 +23,7 @@ from queries.health.snapshots import adjacent_snapshots, newest_day, snapshot_sp
 from queries.health.trends import (
     daily_failures,
     daily_states,
+    daily_transitions,
     failure_rates,
     oldest_open_since,
     states_as_of,
@@ -51,7 +51,11 @@ def period(first: datetime, last: datetime) -> Period:
 
 
 def failures(con: Connection, scope: Period) -> pd.DataFrame:
-    return daily_failures(con, scope, daily_states(con, scope))
+    return daily_failures(daily_transitions(con, scope), scope, daily_states(con, scope))
+
+
+def rates_of(con: Connection, scope: Period) -> pd.DataFrame:
+    return failure_rates(daily_transitions(con, scope), scope)
 
 
 def oldest(con: Connection, *integrations: str, at: datetime | None = None) -> datetime | None:
@@ -231,14 +235,14 @@ def test_the_failure_rate_of_seven_days_is_failed_of_all_completed_jobs(
 ) -> None:
     snapshots.take(*in_states(*["Update ongoing"] * 4, "Delete ongoing"), at=MONDAY)
     snapshots.take(*in_states("Update failed", *["Onboarded"] * 3, "Deleted"), at=TUESDAY)
-    monday, tuesday = failure_rates(con, period(MONDAY, TUESDAY)).to_dict("records")
+    monday, tuesday = rates_of(con, period(MONDAY, TUESDAY)).to_dict("records")
     assert monday["completed"] == 0
     assert pd.isna(monday["rate"])
     assert (tuesday["new"], tuesday["completed"], tuesday["rate"]) == (1, 5, 0.2)
     week_later = MONDAY + timedelta(days=7)
-    *_, last = failure_rates(con, period(TUESDAY, week_later)).to_dict("records")
+    *_, last = rates_of(con, period(TUESDAY, week_later)).to_dict("records")
     assert last["rate"] == 0.2
-    after = failure_rates(con, period(week_later, week_later + timedelta(days=1)))
+    after = rates_of(con, period(week_later, week_later + timedelta(days=1)))
     assert after["rate"].isna().tolist() == [False, True]
 
 
@@ -248,7 +252,7 @@ def test_the_rate_before_is_that_of_the_same_day_of_the_period_before(
     snapshots.take(*in_states("Update ongoing", "Update ongoing"), at=MONDAY)
     snapshots.take(*in_states("Update failed", "Onboarded"), at=TUESDAY)
     later = [TUESDAY + timedelta(days=n) for n in (1, 2)]
-    rates = failure_rates(con, period(*later))
+    rates = rates_of(con, period(*later))
     assert rates["before"].fillna(-1).tolist() == [-1, 0.5]
 
 
@@ -390,10 +394,6 @@ FRAMES = {
         ["state", "accounts", "active", "unmatched", "oldest"],
     ),
     "failure_reasons": (reasons, ["reason", "template", "accounts", "before", "first_seen"]),
-    "waits": (
-        lambda con, scope: open_jobs_by_start(con, scope.integration, None),
-        ["state", "since", "accounts"],
-    ),
 }
 
 

@@ -47,7 +47,7 @@ from data.service.rebuild import rebuild
 from data.states import STATE_BY_NAME, STATE_NAMES
 from data.store.engine import close_store, open_store
 from queries.health.integrations import daily_failed_by_integration
-from queries.health.trends import daily_failures, daily_states
+from queries.health.trends import daily_failures, daily_states, daily_transitions
 from queries.period import Period
 
 START = datetime(2026, 1, 1)
@@ -236,7 +236,7 @@ def day_counts(engine: Engine, moments: list[datetime]) -> list[Any]:
     scope = Period(moments[0].date(), moments[-1].date())
     with engine.connect() as con:
         states = daily_states(con, scope)
-        failures = daily_failures(con, scope, states)
+        failures = daily_failures(daily_transitions(con, scope), scope, states)
         by_integration = daily_failed_by_integration(con, scope)
     states = states.loc[states["accounts"] > 0, ["day", "state", "accounts", "active", "unmatched"]]
     return [frame.to_dict("records") for frame in (states, failures, by_integration)]

@@ -52,7 +52,7 @@ from queries.export.changes import WRITERS, ChangesExport
 from queries.export.formats import FORMATS
 from queries.export.listing import Listing, ListRequest
 from queries.filters import FILTERS, Filters
-from queries.health.backlog import open_jobs_by_start
+from queries.health.backlog import backlog
 from queries.health.durations import durations
 from queries.health.failure_reasons import failure_reasons
 from queries.health.integrations import integrations_as_of, quarantined_files_by_day
@@ -327,7 +327,7 @@ def trend_questions() -> Iterator[tuple[str, Question]]:
         yield f"reasons {number}", lambda con, s=scope: failure_reasons(con, s)
         yield (
             f"waits {number}",
-            lambda con, s=scope: open_jobs_by_start(con, s.integration, s.as_of),
+            lambda con, s=scope: backlog(con, s.integration, s.as_of, s.as_of or END),
         )
         at = Scope(integration=scope.integration, as_of=scope.as_of)
         yield (

@@ -170,11 +170,12 @@ def daily_figure(
     """Traces over days. Days without a snapshot are shaded: `gaps`, or those without any value."""
     first, last = daily.index[0], daily.index[-1]
     start = min(first, last - 6 * DAY)  # a week at least: one day's column is no wall
-    figure = new_figure(traces, **layout)
-    figure.update_xaxes(range=[start - DAY / 2, last + DAY / 2], **DAY_TICKS)
     gaps = daily.index[daily.isna().all(axis=1)] if gaps is None else gaps
-    rank = 1 if "legend_traceorder" in layout else 2000
-    for index, day in enumerate(gaps):
-        edges = {"x0": day - DAY / 2, "x1": day + DAY / 2, "y0": 0, "y1": 1, "yref": "paper"}
-        figure.add_shape(**NO_SNAPSHOT, **edges, legendrank=rank, showlegend=index == 0)
-    return figure
+    shapes = [
+        NO_SNAPSHOT
+        | {"x0": day - DAY / 2, "x1": day + DAY / 2, "y0": 0, "y1": 1, "yref": "paper"}
+        | {"legendrank": 2000, "showlegend": index == 0}
+        for index, day in enumerate(gaps)
+    ]
+    axis = {"range": [start - DAY / 2, last + DAY / 2]} | DAY_TICKS
+    return new_figure(traces, shapes=shapes, xaxis=axis, **layout)

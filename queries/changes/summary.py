@@ -20,6 +20,7 @@ from queries.changes.diff import (
     returned_accounts,
 )
 from queries.changes.window import Window
+from queries.frames import read_frame
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,7 @@ NO_ROLES = pd.DataFrame({"role": [], "gained": [], "lost": []})
 @cached(32)
 def summarize_changes(con: Connection, window: Window) -> ChangeSummary:
     """The counts of all kinds of changes in the window."""
-    result = con.execute(_count_by_transition(window))
-    tally = pd.DataFrame(result.all(), columns=list(result.keys()))
+    tally = read_frame(con, _count_by_transition(window))
     is_added, is_removed = tally["before"].isna(), tally["after"].isna()
     added = int(tally.loc[is_added, "accounts"].sum())
     returned = _count_returned(con, window) if added else 0
@@ -153,10 +153,10 @@ def _changed_roles(con: Connection, window: Window) -> pd.DataFrame:
         .subquery("per_account")
     )
     gained, lost = (func.count().filter(per_account.c.step == n) for n in (1, -1))
-    result = con.execute(
+    return read_frame(
+        con,
         select(per_account.c.role, gained.label("gained"), lost.label("lost"))
         .where(per_account.c.step != 0)
         .group_by(per_account.c.role)
-        .order_by(func.count().desc(), func.lower(per_account.c.role), per_account.c.role)
+        .order_by(func.count().desc(), func.lower(per_account.c.role), per_account.c.role),
     )
-    return pd.DataFrame(result.all(), columns=list(result.keys()))

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, func, select
 
 from data.formatting import iso_z
 from data.schema import integration, snapshot
+from queries.frames import read_frame
 from queries.scope import Params, Scope, in_integrations, moment_param
 
 
@@ -78,7 +79,8 @@ def compared_snapshots(con: Connection, window: Window) -> pd.DataFrame:
     either moment. The before columns are empty for an integration that is new to Rollcall.
     """
     before, after = _last_snapshots(window.before), _last_snapshots(window.after)
-    result = con.execute(
+    return read_frame(
+        con,
         select(
             integration.c.name.label("integration"),
             before.c.taken_at.label("taken_before"),
@@ -88,9 +90,8 @@ def compared_snapshots(con: Connection, window: Window) -> pd.DataFrame:
         )
         .join_from(integration, after, after.c.integration_id == integration.c.integration_id)
         .outerjoin(before, before.c.integration_id == integration.c.integration_id)
-        .order_by(func.lower(integration.c.name))
+        .order_by(func.lower(integration.c.name)),
     )
-    return pd.DataFrame(result.all(), columns=list(result.keys()))
 
 
 def _last_snapshots(scope: Scope) -> sa.Subquery:

@@ -58,9 +58,9 @@ changes = sa.union_all(
 ).subquery("changes")
 """One row per snapshot and change of state. The first snapshot of all has none."""
 
-_removed_moments = _retained(retained_count, "taken_at").where(_is_removed)
+_removed_moments = _retained(retained_count, "taken_at").where(_is_removed).distinct()
 
-moments = sa.union(
+moments = sa.union_all(
     select(snapshot.c.integration_id, snapshot.c.taken_at), _removed_moments
 ).subquery("moments")
 """One row per snapshot."""

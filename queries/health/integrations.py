@@ -12,12 +12,12 @@ from data.inbox.quarantine import MISPLACED_FOLDER
 from data.records.tables import quarantined_file
 from data.schema import integration, snapshot
 from data.states import FAILED_STATES, OPEN_STATES
+from queries.frames import read_frame
 from queries.health.counts import counts
 from queries.health.snapshots import (
     account_totals,
     join_counts,
     newest_snapshots,
-    read_frame,
     shown_snapshots,
     state,
     subtract_matched,

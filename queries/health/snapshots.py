@@ -177,9 +177,3 @@ def subtract_matched(
     )
     matched = frame[key_column].map({row[0]: row[1] for row in overrides}).fillna(0).astype(int)
     return frame.assign(unmatched=frame["unmatched"] - matched)
-
-
-def read_frame(con: Connection, query: sa.Select[*tuple[Any, ...]]) -> pd.DataFrame:
-    """The rows of a query."""
-    rows = con.execute(query)
-    return pd.DataFrame(rows.all(), columns=list(rows.keys()))

@@ -5,8 +5,7 @@ a zero. docs/definitions.md defines every number.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -15,20 +14,20 @@ from sqlalchemy import Connection, and_, func, select
 
 from data.states import FAILED_STATES, OPEN_STATES, OPERATIONS, STATE_BY_NAME, STATES, state_names
 from queries.cache import cached
+from queries.frames import read_frame
 from queries.health.counts import changes, counts
 from queries.health.integrations import daily_failed_by_integration, integrations_as_of
 from queries.health.snapshots import (
     account_totals,
     join_counts,
     newest_snapshots,
-    read_frame,
     shown_snapshots,
     snapshot_times,
     state,
     subtract_matched,
     total,
 )
-from queries.period import Period, day_column
+from queries.period import Period, day_column, day_start
 
 RATE_DAYS = 7
 """Days that a failure rate covers: on one day, few jobs complete."""
@@ -52,14 +51,14 @@ class Trends(NamedTuple):
 @cached(16)
 def trends(con: Connection, scope: Period) -> Trends:
     """The counts of the scope."""
-    states = daily_states(con, scope)
+    states, transitions = daily_states(con, scope), daily_transitions(con, scope)
     return Trends(
         states,
-        daily_failures(con, scope, states),
+        daily_failures(transitions, scope, states),
         daily_failed_by_integration(con, scope),
         integrations_as_of(con, scope),
         states_as_of(con, scope.integration, scope.as_of),
-        failure_rates(con, scope),
+        failure_rates(transitions, scope),
         snapshot_times(con, scope),
     )
 
@@ -99,16 +98,17 @@ def oldest_open_since(states: pd.DataFrame) -> datetime | None:
     return None if pd.isna(oldest) else oldest
 
 
-def daily_failures(con: Connection, scope: Period, states: pd.DataFrame) -> pd.DataFrame:
+def daily_failures(transitions: pd.DataFrame, scope: Period, states: pd.DataFrame) -> pd.DataFrame:
     """One row per day and operation: how its failures change.
 
-    [day, operation, failed, new, settled, resolved, existing]; `states` as of `daily_states`.
+    [day, operation, failed, new, settled, resolved, existing]; `transitions` as of
+    `daily_transitions`, `states` as of `daily_states`.
     `failed` accounts are in the failed state when the day ends. `new` entered it on the day and
     `resolved` left it, each transition counted; `settled` left any state of the operation for
     Onboarded or Deleted. An integration's first snapshot shows no transitions. `existing` =
     failed - new + resolved had failed when the day began, or in such a first snapshot.
     """
-    transitions = _daily_transitions(con, scope)
+    transitions = transitions[transitions.index >= scope.first]
     days = sorted({*states["day"], *transitions.index})
     index = pd.MultiIndex.from_product([days, OPERATIONS], names=["day", "operation"])
     transitions.columns = transitions.columns.str.split(" ", expand=True)
@@ -122,17 +122,15 @@ def daily_failures(con: Connection, scope: Period, states: pd.DataFrame) -> pd.D
     return frame.assign(existing=frame["failed"] - frame["new"] + frame["resolved"])
 
 
-def failure_rates(con: Connection, scope: Period) -> pd.DataFrame:
+def failure_rates(transitions: pd.DataFrame, scope: Period) -> pd.DataFrame:
     """One row per day of the scope: the failure rate of the seven days that end with it.
 
     [day, new, completed, rate, before]: `rate` = new / completed, where `completed` = new + settled
     jobs of all operations; NaN without any. `before` is the rate as many days earlier as the scope
-    has.
+    has. `transitions` as of `daily_transitions`.
     """
-    first = scope.previous.first - timedelta(days=RATE_DAYS - 1)
-    transitions = _daily_transitions(con, replace(scope, first=first))
     measures = {"new": ["new"], "completed": ["new", "settled"]}
-    days = pd.date_range(first, scope.last)
+    days = pd.date_range(_first_transitions(scope), scope.last)
     daily = pd.DataFrame(
         {
             name: transitions[[f"{o} {part}" for o in OPERATIONS for part in parts]].sum(axis=1)
@@ -147,8 +145,16 @@ def failure_rates(con: Connection, scope: Period) -> pd.DataFrame:
     return in_scope.astype({"new": int, "completed": int}).rename_axis("day").reset_index()
 
 
-def _daily_transitions(con: Connection, scope: Period) -> pd.DataFrame:
-    """One row per day with transitions, which is the index: ["update new", "update settled", …]."""
+def _first_transitions(scope: Period) -> date:
+    """The first day of the seven that end with the first day of the period before."""
+    return scope.previous.first - timedelta(days=RATE_DAYS - 1)
+
+
+def daily_transitions(con: Connection, scope: Period) -> pd.DataFrame:
+    """One row per day with transitions, which is the index: ["update new", "update settled", …].
+
+    Of the scope, and of the days before it that its failure rates cover.
+    """
     change = changes.c
     day = day_column(change.taken_at, scope.zone)
     columns = []
@@ -166,7 +172,7 @@ def _daily_transitions(con: Connection, scope: Period) -> pd.DataFrame:
         select(day.label("day"), *columns)
         .where(
             scope.includes(changes),
-            change.taken_at >= scope.start,
+            change.taken_at >= day_start(_first_transitions(scope), scope.zone),
             scope.is_past(change.taken_at),
             day <= scope.last,
         )

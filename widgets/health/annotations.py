@@ -26,11 +26,9 @@ def mark_quarantined(figure: go.Figure, files: pd.DataFrame) -> go.Figure:
         return figure.for_each_annotation(lambda note: note.update(text=f"{note.text}<br>{text}"))
     days = pd.to_datetime(pd.Series(sorted(set(files["day"]))))
     _extend_to(figure, days.iloc[-1])
-    rank = 0 if figure.layout.legend.traceorder == "reversed" else 3000
-    figure.add_trace(_day_marks(files, days).update(legendrank=rank))
-    overlaid_axis = "y2" if "yaxis2" in figure.layout else "y"
+    figure.add_trace(_day_marks(files, days).update(legendrank=3000))
     hidden = {"range": [0, 1], "visible": False, "fixedrange": True}
-    figure.update_layout(yaxis9={"overlaying": overlaid_axis, **hidden})
+    figure.update_layout(yaxis9={"overlaying": "y", **hidden})
     line = {"color": QUARANTINE_COLOR, "width": 1, "dash": "dot"}
     for day in days:
         position = {"x0": day, "x1": day, "y0": 0, "y1": 1, "yref": "paper", "layer": "below"}

@@ -111,12 +111,8 @@ def backlog_figure(backlog: pd.DataFrame) -> go.Figure:
     ]
     operations = backlog["state"].map(lambda name: STATE_BY_NAME[name].operation)
     totals = backlog.groupby([operations, "age"])["accounts"].sum()
-    figure = new_figure(bars, bargap=0.2, barmode="stack")
-    figure.update_layout(_side_by_side(len(OPERATIONS)))
-    for panel, operation in enumerate(OPERATIONS, start=1):
-        title = {"text": operation.capitalize(), "standoff": 6}
-        figure.update_xaxes({"title": title, "autotickangles": [0, 90]}, selector=panel - 1)
-    return figure.update_yaxes(count_axis(totals))
+    panels = _panel_axes(autotickangles=[0, 90])
+    return new_figure(bars, bargap=0.2, yaxis=count_axis(totals), **panels)
 
 
 def _age_bars(rows: pd.DataFrame, name: str, phase: Phase, panel: int) -> go.Bar:
@@ -134,16 +130,18 @@ def _age_bars(rows: pd.DataFrame, name: str, phase: Phase, panel: int) -> go.Bar
     )
 
 
-def _side_by_side(panels: int, gap: float = 0.04) -> dict[str, Any]:
-    """Axes of panels that share one y axis."""
-    width = (1 + gap) / panels
+def _panel_axes(gap: float = 0.04, **axis: Any) -> dict[str, Any]:
+    """The x axes of a panel per operation, side by side; all share one y axis."""
+    width = (1 + gap) / len(OPERATIONS)
     return {
         f"xaxis{number + 1}": {
             "domain": [number * width, min((number + 1) * width - gap, 1)],
             "anchor": "y",
             "tickfont": {"size": 10},
+            "title": {"text": operation.capitalize(), "standoff": 6},
         }
-        for number in range(panels)
+        | axis
+        for number, operation in enumerate(OPERATIONS)
     }
 
 
@@ -159,17 +157,12 @@ def duration_trend_figure(trend: pd.DataFrame) -> go.Figure:
         for panel, operation in enumerate(OPERATIONS, start=1)
         for measure in ("median", "percentile_90")
     ]
-    figure = new_figure(traces)
-    figure.update_layout(_side_by_side(len(OPERATIONS)))
     days = pd.to_datetime(trend["week"])
     margin = 4 * DAY
     edges = [days.min() - margin, days.max() + margin]
-    figure.update_xaxes(range=edges, nticks=2, tickformat="%-d %b", tickangle=0)
-    for panel, operation in enumerate(OPERATIONS, start=1):
-        figure.update_xaxes(
-            title={"text": operation.capitalize(), "standoff": 6}, selector=panel - 1
-        )
-    return figure.update_yaxes(rangemode="tozero", nticks=5, ticksuffix=" d")
+    panels = _panel_axes(range=edges, nticks=2, tickformat="%-d %b", tickangle=0)
+    axis = {"rangemode": "tozero", "nticks": 5, "ticksuffix": " d"}
+    return new_figure(traces, yaxis=axis, **panels)
 
 
 def _duration_line(rows: pd.DataFrame, operation: str, measure: str, panel: int) -> go.Scatter:
@@ -201,18 +194,14 @@ def durations_figure(durations: Mapping[str, Durations]) -> go.Figure:
         _survival_line(name, durations[name], panel)
         for panel, name in enumerate(OPERATIONS, start=1)
     ]
-    figure = new_figure(lines, showlegend=False)
-    figure.update_layout(_side_by_side(len(OPERATIONS)))
-    figure.update_xaxes(rangemode="tozero", nticks=4, ticksuffix=" d")
-    for panel, operation in enumerate(OPERATIONS, start=1):
-        figure.update_xaxes(
-            title={"text": operation.capitalize(), "standoff": 6}, selector=panel - 1
-        )
-    for share in (0.5, 0.9):
-        line = {"color": PHASE_COLORS["settled"], "width": 1, "dash": "dash"}
-        figure.add_shape(type="line", x0=0, x1=1, xref="paper", y0=share, y1=share, line=line)
-    ticks = [0, 0.25, 0.5, 0.75, 0.9]
-    return figure.update_yaxes(range=[0, 1.03], tickformat=".0%", tickvals=ticks)
+    panels = _panel_axes(rangemode="tozero", nticks=4, ticksuffix=" d")
+    axis = {"range": [0, 1.03], "tickformat": ".0%", "tickvals": [0, 0.25, 0.5, 0.75, 0.9]}
+    line = {"color": PHASE_COLORS["settled"], "width": 1, "dash": "dash"}
+    shapes = [
+        {"type": "line", "x0": 0, "x1": 1, "xref": "paper", "y0": share, "y1": share, "line": line}
+        for share in (0.5, 0.9)
+    ]
+    return new_figure(lines, showlegend=False, shapes=shapes, yaxis=axis, **panels)
 
 
 def _survival_line(name: str, durations: Durations, panel: int) -> go.Scatter:

@@ -8,7 +8,7 @@ import pandas as pd
 from sqlalchemy import Connection
 
 from data.states import FAILED_STATES
-from queries.health.backlog import backlog, open_jobs_by_start
+from queries.health.backlog import backlog
 from queries.health.counts import deleted_stretches
 from queries.health.durations import Durations, duration_trend, durations
 from queries.health.failure_reasons import failure_reasons
@@ -59,8 +59,7 @@ class HealthData:
     @cached_property
     def backlog(self) -> pd.DataFrame:
         """As `backlog`, now."""
-        open_jobs = open_jobs_by_start(self._con, self.scope.integration, self.scope.as_of)
-        return backlog(open_jobs, self.now)
+        return backlog(self._con, self.scope.integration, self.scope.as_of, self.now)
 
     def has_only_counts(self, moment: datetime) -> bool:
         """Whether retention has deleted a snapshot that the scope shows at the moment."""

@@ -25,7 +25,7 @@ class Mark:
 
 def customdata(marks: Iterable[Mark]) -> np.ndarray:
     """The marks of a trace as plotly carries them: an array, as it inspects each item of a list."""
-    return np.array([(m.kind, m.series, m.day, m.cell) for m in marks], dtype=object)
+    return np.array([(m.kind, m.series, m.day, m.cell) for m in marks])
 
 
 def mark_from(values: Iterable[Any]) -> Mark:

@@ -89,31 +89,30 @@ def tiles(data: HealthData) -> None:
 
 def tile_count(states: pd.DataFrame, label: str) -> int:
     """What a tile counts, in a frame with a row per state."""
+    return int(_counted(states, label).sum())
+
+
+def _counted(states: pd.DataFrame, label: str) -> pd.Series:
     column, names = TILE_COUNTS[label]
-    rows = states[states["state"].isin(names)] if names else states
-    return int(rows[column].sum())
+    return states.loc[states["state"].isin(names), column] if names else states[column]
 
 
 def _counts(data: HealthData, label: str) -> Course:
-    days = data.trends.states.groupby("day")
+    daily = _counted(data.trends.states.set_index("day"), label).groupby(level="day").sum()
     return Course(
         tile_count(data.trends.current_states, label),
-        [tile_count(days.get_group(day), label) for day in data.days],
+        daily.reindex(data.days, fill_value=0).tolist(),
     )
 
 
 def oldest_open_job(data: HealthData) -> Course:
     """Ages in hours."""
-    states, scope = data.trends.states, data.scope
-    daily = [
-        _hours_between(
-            min(day_end(day, scope.zone), data.now), oldest_open_since(states[states["day"] == day])
-        )
-        for day in data.days
-    ]
+    states, zone = data.trends.states, data.scope.zone
+    is_open = states["state"].isin(OPEN_STATES)
+    since = states[is_open].groupby("day")["oldest"].min().dropna()
     return Course(
         _hours_between(data.now, oldest_open_since(data.trends.current_states)),
-        daily,
+        [_hours_between(min(day_end(day, zone), data.now), since.get(day)) for day in data.days],
     )
 
 
