@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 
 from itsdangerous import BadData, URLSafeTimedSerializer
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import cookie_parser
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -26,6 +25,7 @@ from data.access.roles import ANONYMOUS, MONITOR, Permission, Principal
 from data.home import current_home
 from data.records.audit_log import Event, record_denial, record_event
 from server.activity import is_by_person
+from server.assets import CompressedAssets
 from server.back_channel import BACK_CHANNEL_PATH
 from server.headers import with_headers
 from server.session import (
@@ -84,7 +84,7 @@ class Gate:
         self._app, self._auth_config = app, auth_config()
         self._origin = self._auth_config.origin if self._auth_config else ""
         # Only the public files: in a compressed page, a stranger could guess secrets by its length.
-        self._assets = GZipMiddleware(app, compresslevel=6)
+        self._assets = CompressedAssets(app)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
