@@ -191,6 +191,13 @@ def test_a_page_has_its_name_and_look_before_any_script_runs() -> None:
     assert client.head("/users").headers["content-length"] == str(len(answer.content))
 
 
+def test_no_style_of_the_whole_page_depends_on_what_is_in_it() -> None:
+    for path in (ROOT / "widgets" / "look").glob("*.css"):
+        styles = path.read_text(encoding="utf-8")
+        costly = re.findall(r"(?:\.stApp|body|html[.\w]*|:root):has\(", styles)
+        assert not costly, f"{path.name}: the browser styles all elements anew at each change"
+
+
 def test_a_public_address_needs_sign_in(tmp_path: Path) -> None:
     everywhere = {"STREAMLIT_SERVER_ADDRESS": "0.0.0.0"}  # noqa: S104
     environment = os.environ | {"ROLLCALL_HOME": str(tmp_path), **everywhere}
