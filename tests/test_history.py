@@ -16,7 +16,7 @@ import pytest
 from account_model import account_ids, accounts_of
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine, delete, select
+from sqlalchemy import Engine, delete, select, update
 
 from data.files.naming import SnapshotFile
 from data.history.load import LoadResult, load, refresh_sign_ins
@@ -45,7 +45,7 @@ from data.schema import (
 )
 from data.service.rebuild import rebuild
 from data.states import STATE_BY_NAME, STATE_NAMES
-from data.store.engine import close_store, open_store
+from data.store.engine import close_store, open_store, schema_version
 from queries.health.integrations import daily_failed_by_integration
 from queries.health.trends import daily_failures, daily_states, daily_transitions
 from queries.period import Period
@@ -312,6 +312,18 @@ def test_rebuilding_the_store_from_the_archive_gives_the_same_store(
         assert len(before["snapshots"]) == len(days) - 1
 
 
+def test_the_fingerprints_of_another_store_say_nothing() -> None:
+    """Who knows one cannot make a row that counts as unchanged in another store."""
+    found: list[set[int]] = []
+    for _ in range(2):
+        with TemporaryDirectory() as folder, a_store() as engine:
+            load_all(engine, History(Path(folder), [[{"username_in_app": "ada"}]]).files)
+            with engine.connect() as con:
+                found.append(set(con.scalars(select(row_fingerprint.c.fingerprint))))
+    assert [len(each) for each in found] == [3, 3]
+    assert not found[0] & found[1]
+
+
 @settings(some, max_examples=8)
 @given(st.lists(rows, min_size=1, max_size=5), st.lists(rows, max_size=2), st.data())
 def test_loading_without_fingerprints_gives_the_same_store(
@@ -323,6 +335,8 @@ def test_loading_without_fingerprints_gives_the_same_store(
     for without_fingerprints in (False, True):
         with TemporaryDirectory() as folder, a_store() as engine:
             files = History(Path(folder), [first, second]).files
+            with engine.begin() as con:
+                con.execute(update(schema_version).values(key="the same key"))
             load_all(engine, files[:1])
             if without_fingerprints:
                 with engine.begin() as con:

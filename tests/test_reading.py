@@ -511,7 +511,7 @@ def read_and_validate(store: Engine, path: Path) -> tuple[ReadResult, Validated]
             for each in workspace_metadata.tables.values():
                 con.execute(CreateTable(each))
         with con.begin():
-            read = stage_rows(con, open_file(path))
+            read = stage_rows(con, open_file(path), key="")
         with con.begin():
             validated = validate(con, read, path.name)
         with con.begin():

@@ -25,7 +25,6 @@ from data.staging import (
     stage_missing,
     stage_row,
 )
-from data.store.engine import store_key
 from data.store.transfer import recreate_table
 from data.values.column_reading import WITHOUT_OFFSET, ColumnReading, column_reading
 
@@ -206,7 +205,7 @@ def find_changed_rows(
 
 def _new_keys(session: LoadSession) -> sa.Subquery:
     """One row per unknown row: [position, account_key]. Sorting whole rows takes far longer."""
-    keyed_id = func.concat(store_key(session.con), stage_row.c.account_id)
+    keyed_id = func.concat(session.store_key, stage_row.c.account_id)
     number = func.row_number().over(order_by=(func.sha256(keyed_id), ROW_POSITION))
     new_key = number + sa.literal(session.span.highest_key, sa.BigInteger)
     rows = select(ROW_POSITION.label("position"), new_key.label("account_key"))

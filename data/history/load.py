@@ -203,7 +203,9 @@ def _stage_file(
     file, opened_file = session.file, session.opened_file.result()
     with session.workspace.begin():
         mapping = file.mapping or NO_MAPPING
-        read_result = stage_rows(session.workspace, opened_file, mapping, known_fingerprints)
+        read_result = stage_rows(
+            session.workspace, opened_file, mapping, known_fingerprints, key=session.store_key
+        )
     reason = read_result.source_info.incomplete_reason
     reason = incomplete_message(reason) if reason else ""
     reason = reason or unsure_message(read_result.unsure, baseline.unsure)

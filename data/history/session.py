@@ -16,7 +16,7 @@ from data.files.naming import SnapshotFile
 from data.history.as_of import Span, find_snapshot, find_span
 from data.sources.delivery import OpenedFile, open_file
 from data.store import transfer
-from data.store.engine import write_connection
+from data.store.engine import store_key, write_connection
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class LoadSession:
     span: Span
     loaded_snapshot: sa.Row[Any] | None  # which the store has for the file's moment
     is_identical: bool  # whether that comes from the very same file
+    store_key: str
     opened_file: Future[OpenedFile]
     executor: Executor
 
@@ -75,6 +76,7 @@ def open_session(
             with con.begin():
                 loaded = find_snapshot(con, file.integration, file.taken_at)
                 span = find_span(con, file.integration, file.taken_at, had_snapshot=bool(loaded))
+                key = store_key(con)
             yield LoadSession(
                 con,
                 workspace,
@@ -83,6 +85,7 @@ def open_session(
                 span,
                 loaded,
                 loaded is not None and loaded.sha256 == sha256_of(file.path),
+                key,
                 opened_file,
                 executor,
             )
