@@ -18,6 +18,7 @@ from commands import (
     print_progress,
 )
 from commands.check import check_files
+from commands.letter import print_letter
 from commands.load import load_files, pull_all
 from data.access.claims import ConfigError
 from data.files.errors import SnapshotRejected
@@ -194,6 +195,7 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], list[arguments.Ar
     "check": (check_files, [*arguments.FILES, arguments.JSON]),
     "pull": (pull_all, [arguments.PULLS]),
     "export": (export, arguments.EXPORT),
+    "letter": (print_letter, arguments.LETTER),
     "verify": (verify_pack, [arguments.PACK, arguments.LOG]),
     "reveal": (reveal_pseudonyms, [arguments.PSEUDONYMS, arguments.JSON]),
     "rebuild": (rebuild_from_archive, [arguments.ACCEPT_CHANGED]),

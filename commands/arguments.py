@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from data.access.roles import ROLES
 from data.files.mapping import NO_MAPPING, ColumnMapping, parse_mapping, read_mapping
 from data.files.naming import EXPECTED_MOMENT, parse_moment
 from data.home import Home
@@ -177,6 +178,16 @@ EXPORT = [
         action="store_false",
         help="do not write FILE.about.json with the filters, the snapshots and the hash",
     ),
+]
+LETTER = [
+    _argument(
+        "--dry-run", action="store_true", required=True, help="print it; only the app sends letters"
+    ),
+    _argument("--as", dest="role", choices=ROLES, default="Owner", help="what this role may read"),
+    _list("--integration", text_value, "of these integrations only", "name"),
+    _argument("--since", type=moment_value, metavar="TIME", help="default: a day before the end"),
+    _argument("--until", type=moment_value, metavar="TIME", help="default: now"),
+    _flag("--html", "as a mail shows it"),
 ]
 PACK = _argument("pack", type=Path, metavar="PACK", help="a zip file from Review or Users")
 LOG = _argument(

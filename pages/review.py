@@ -50,7 +50,7 @@ with st.container(horizontal=True, vertical_alignment="center", key="review_head
             icon=":material/arrow_back:",
             type="tertiary",
             on_click=update_address,
-            kwargs={"rule": None, "page": None, "accepted": None},
+            kwargs={"rule": None, "page": None, "accepted": None, **findings.NOT_NARROWED},
         )
     evidence.show_findings_download(view, rules)
 print_header("Review", findings.view_facts(view, rules))

@@ -11,7 +11,7 @@ from data.formatting import count_of, iso_z
 from data.history.load_report import DEFAULT_DELETION_LIMIT, LoadReport, load_reports
 from data.records.tables import quarantined_file
 from data.schema import integration, snapshot
-from queries.scope import in_integrations
+from queries.scope import Params, first_value, in_integrations, parse_texts
 
 PAGE_SIZE = 25
 """Snapshots on one page of the list."""
@@ -102,17 +102,47 @@ def find_outcome(
     return FileOutcome(row.status, row.reason) if row else FileOutcome("not yet")
 
 
-def count_quarantined(con: Connection) -> dict[str, int]:
+class FileFilter(NamedTuple):
+    """Files that are on hold or rejected: of one status, of some integrations; empty: all."""
+
+    status: str = ""
+    integrations: tuple[str, ...] = ()
+
+    def includes(self) -> ColumnElement[bool]:
+        """Whether a row of `quarantined_file` is one of them."""
+        has_status = quarantined_file.c.status == self.status if self.status else sa.true()
+        return sa.and_(has_status, in_integrations(quarantined_file, self.integrations))
+
+    def params(self) -> list[tuple[str, str]]:
+        """As parameters of an address."""
+        return [("files", self.status), *(("integration", name) for name in self.integrations)]
+
+
+ALL_FILES = FileFilter()
+
+
+def file_filter_from_params(params: Params) -> FileFilter:
+    """The files in an address: `files` is their status; without one, all files."""
+    status = first_value(params, "files")
+    if status not in ("on hold", "rejected"):
+        return ALL_FILES
+    return FileFilter(status, parse_texts(params.get("integration", ())))
+
+
+def count_quarantined(con: Connection, chosen: FileFilter = ALL_FILES) -> dict[str, int]:
     """Status (on hold, rejected) → number of files."""
     query = select(quarantined_file.c.status, func.count()).group_by(quarantined_file.c.status)
-    return {row[0]: row[1] for row in con.execute(query)}
+    return {row[0]: row[1] for row in con.execute(query.where(chosen.includes()))}
 
 
-def quarantined_files(con: Connection, page: int) -> Sequence[sa.Row[Any]]:
+def quarantined_files(
+    con: Connection, page: int, chosen: FileFilter = ALL_FILES
+) -> Sequence[sa.Row[Any]]:
     """One row per file of one page: files on hold first, then the newest."""
     columns = quarantined_file.c
     return con.execute(
         select(quarantined_file)
+        .where(chosen.includes())
         .order_by(
             case((columns.status == "on hold", 0), else_=1),
             columns.quarantined_at.desc(),

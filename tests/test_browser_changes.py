@@ -75,10 +75,10 @@ def test_changes_print_whole_on_paper(app: Served, visit: Visit, tmp_path: Path)
 
 def test_from_the_words_to_the_accounts_and_back(app: Served, visit: Visit) -> None:
     reader = visit(f"{app.url}/changes?integration=figma&{BETWEEN}")
-    tells(reader, "1 account added, 1 removed, 1 changed state (1 newly failed), 1 gained the role")
+    tells(reader, "1 account added, 1 removed, 1 changed state, 1 newly failed, 1 gained the role")
     tile(reader, "Newly failed")
     reader.expect_rows(["ada"])
-    assert reader.params()["list"] == ["moved"]
+    assert reader.params()["list"] == ["failed"]
     reader.toggle("ada").click()
     differs = reader.page.get_by_role("table", name="What differs")
     expect(differs).to_contain_text("Update ongoing")

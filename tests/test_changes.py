@@ -97,6 +97,11 @@ def by_hand(histories: Histories, since: int, until: int) -> dict[str, Any]:
         before = {u for day, texts in history.items() if day <= since for u in texts}
         for username in sorted({*then, *now}):
             one = (name, username)
+            was_failed, has_failed = (
+                username in side and side[username].state in FAILED_STATES for side in (then, now)
+            )
+            if was_failed != has_failed:
+                found["failed" if has_failed else "resolved"].add(one)
             if username not in then:
                 found["back" if username in before else "joined"].add(one)
             elif username not in now:
@@ -221,15 +226,17 @@ def test_a_change_that_was_undone_is_no_change(snapshots: Deliveries, con: Conne
     assert not summarize_changes(con, SINCE_YESTERDAY).is_empty
 
 
-def test_newly_failed_are_those_that_changed_to_a_failed_state(
+def test_who_fails_anew_or_no_longer_counts_also_where_the_account_comes_or_goes(
     snapshots: Deliveries, con: Connection
 ) -> None:
-    before = [an_account("ada"), an_account("bob", state="Update failed"), an_account("cy")]
-    after = [an_account("ada", state="Update failed"), an_account("bob"), an_account("cy")]
-    snapshots.take(*before, at=YESTERDAY)
-    snapshots.take(*after, an_account("dot", state="Update failed"), at=TODAY)
-    assert summarize_changes(con, SINCE_YESTERDAY).newly_failed == 1
-    assert listed(con, SINCE_YESTERDAY, "moved", after=FAILED_STATES) == ["ada"]
+    failed = {"state": "Update failed"}
+    before = [an_account("ada"), an_account("bob", **failed), an_account("eve", **failed)]
+    after = [an_account("ada", **failed), an_account("bob"), an_account("dot", **failed)]
+    lasting = an_account("cy", state="Provisioning failed")
+    snapshots.take(*before, lasting, at=YESTERDAY)
+    snapshots.take(*after, {**lasting, "provisioning_state": "Delete failed"}, at=TODAY)
+    assert listed(con, SINCE_YESTERDAY, "failed") == ["ada", "dot"]
+    assert listed(con, SINCE_YESTERDAY, "resolved") == ["bob", "eve"]
 
 
 @pytest.mark.parametrize(

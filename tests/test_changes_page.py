@@ -83,7 +83,7 @@ def a_busy_day(delivered: Deliveries) -> Deliveries:
     """One account of each kind of change, and one without any; `back` was there before."""
     before = [
         an_account("still"),
-        an_account("gone"),
+        an_account("gone", state="Update failed"),
         an_account("moved"),
         an_account("roles", roles=["Admin", "Viewer"]),
         an_unmatched_account("match"),
@@ -114,8 +114,9 @@ def test_the_last_day_is_described_in_text_to_copy(
 ) -> None:
     assert words(changes()) == (
         "figma, 22 Nov 2026 06:00 → 23 Nov 2026 06:00 UTC: 1 account added, 1 returned, 1 removed, "
-        "1 changed state (1 newly failed), 1 lost the role Admin, 1 gained the role Editor, "
-        "1 matched with a user, 1 deactivated, 1 with other changes (Upstream user ID 1).\n"
+        "1 changed state, 1 newly failed, 1 no longer failed, 1 lost the role Admin, "
+        "1 gained the role Editor, 1 matched with a user, 1 deactivated, "
+        "1 with other changes (Upstream user ID 1).\n"
         "7 accounts before, 8 after."
     )
 
@@ -127,6 +128,7 @@ def test_every_tile_opens_the_accounts_that_it_counts(a_busy_day: Deliveries) ->
         "Removed": "gone",
         "Changed state": "moved",
         "Newly failed": "moved",
+        "No longer failed": "gone",
         "Gained a role": "roles",
         "Lost a role": "roles",
         "Match changed": "match",
@@ -145,8 +147,7 @@ def test_a_list_pins_its_moments_in_the_address_and_leads_back(a_busy_day: Deliv
     assert address(run) == {
         "from": "2026-11-22T06:00:00Z",
         "to": "2026-11-23T06:00:00Z",
-        "list": "moved",
-        "now": ["Provisioning failed", "Update failed", "Delete failed"],
+        "list": "failed",
     }
     assert "list" not in address(press(run, "all_changes"))
 

@@ -27,6 +27,7 @@ class PullStatus(NamedTuple):
     updated_at: datetime  # naive UTC
     has_failed: bool = False
     is_running: bool = False
+    failed_since: datetime | None = None  # since when each try that ended has failed; None: no
 
 
 pull_statuses: dict[str, PullStatus] = {}
@@ -72,7 +73,9 @@ def _run_pull(home: Home, config: PullConfig, stop: Event) -> None:
     requested_pulls.discard(name)
 
     def set_status(message: str, *, has_failed: bool = False) -> None:
-        pull_statuses[name] = PullStatus(message, utc_now(), has_failed, is_running=not has_failed)
+        now, previous = utc_now(), pull_statuses.get(name)
+        failed_since = (previous and previous.failed_since) or (now if has_failed else None)
+        pull_statuses[name] = PullStatus(message, now, has_failed, not has_failed, failed_since)
 
     set_status("starting")
     try:
@@ -90,5 +93,5 @@ def _run_pull(home: Home, config: PullConfig, stop: Event) -> None:
         set_status("Something went wrong. See the log.", has_failed=True)
         log.exception("The pull of %s failed.", name)
     else:
-        pull_statuses[name] = pull_statuses[name]._replace(is_running=False)
+        pull_statuses[name] = pull_statuses[name]._replace(is_running=False, failed_since=None)
         log.info("Pulled %s: %s.", name, pull_statuses[name].message)

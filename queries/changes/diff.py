@@ -25,7 +25,7 @@ from data.schema import (
     join_profile,
     snapshot,
 )
-from data.states import STATE_BY_NAME
+from data.states import FAILED_STATES, STATE_BY_NAME
 from data.store.dialect import has_role
 from queries.changes.window import Window
 from queries.lookup import RowCondition, lookup_versions
@@ -37,9 +37,10 @@ from queries.scope import Params, first_value, in_integrations
 def account_diff(window: Window, account_keys: Sequence[int] | None = None) -> sa.Subquery:
     """One row per account with another version after than before, or on one side only.
 
-    [account_key, integration_id; `before_…` and `after_…` of each tracked column; the columns of
-    `_diff_columns`]. A version that is valid at both moments is never read. Two versions can still
-    hold equal values, where something changed and changed back. Account keys limit it to a few.
+    [account_key, integration_id; `before_…` and `after_…` of each tracked column and the failure
+    reason; the columns of `_diff_columns`]. A version that is valid at both moments is never read.
+    Two versions can still hold equal values, where something changed and changed back. Account keys
+    limit it to a few.
     """
     before = _versions(
         window,
@@ -58,7 +59,7 @@ def account_diff(window: Window, account_keys: Sequence[int] | None = None) -> s
     values = [
         side.c[name].label(f"{prefix}_{name}")
         for prefix, side in (("before", before), ("after", after))
-        for name in TRACKED_COLUMNS
+        for name in (*TRACKED_COLUMNS, "failure_reason")
     ]
     flags = [flag.label(name) for name, flag in _diff_columns(before, after).items()]
     joined = before.outerjoin(after, is_same_account(before, after), full=True)
@@ -282,6 +283,15 @@ def _is_added(*, returned: bool) -> Callable[[Any, ChangeFilter, Window], Column
     return condition
 
 
+def _failed_only(side: str, other: str) -> Callable[..., ColumnElement[bool]]:
+    """In a failed state on one side and not on the other, where it may not be listed at all."""
+
+    def has_failed(c: Any, side: str) -> ColumnElement[bool]:
+        return func.coalesce(c[f"{side}_provisioning_state"].in_(FAILED_STATES), sa.false())
+
+    return lambda c, *_: and_(has_failed(c, side), sa.not_(has_failed(c, other)))
+
+
 def _role_differs(role: str | None, with_role: Any, without_role: Any) -> list[ColumnElement[bool]]:
     return (
         [] if role is None else [has_role(with_role, role), sa.not_(has_role(without_role, role))]
@@ -312,6 +322,18 @@ CHANGE_KINDS: dict[str, ChangeKind] = {
         "Changed state",
         "State differs between the two dates.",
         lambda c, *_: on_both_sides(c, c.differs_provisioning_state),
+        ("before", "after"),
+    ),
+    "failed": ChangeKind(
+        "Newly failed",
+        "In a failed state at the later moment, and at the earlier one not, or not listed.",
+        _failed_only("after", "before"),
+        ("before", "after"),
+    ),
+    "resolved": ChangeKind(
+        "No longer failed",
+        "In a failed state at the earlier moment, and at the later one not, or not listed.",
+        _failed_only("before", "after"),
         ("before", "after"),
     ),
     "gained": ChangeKind(
@@ -349,8 +371,8 @@ CHANGE_KINDS: dict[str, ChangeKind] = {
         ("value",),
     ),
 }
-"""The lists, by the parameter `list` of an address. All but the first three hold accounts that are
-listed at both moments."""
+"""The lists, by the parameter `list` of an address. From “Gained a role” on, they hold accounts
+that are listed at both moments."""
 
 
 def condition_of(window: Window, change_filter: ChangeFilter, c: Any) -> ColumnElement[bool]:

@@ -39,12 +39,6 @@ class ChangeSummary:
     """One row per role that any account gained or lost, most first: [role, gained, lost]."""
 
     @property
-    def newly_failed(self) -> int:
-        """Accounts that changed to a failed state."""
-        is_failed = self.transitions["after"].isin(FAILED_STATES)
-        return int(self.transitions.loc[is_failed, "accounts"].sum())
-
-    @property
     def is_empty(self) -> bool:
         """Whether no account differs."""
         return not any(self.counts.values())
@@ -58,19 +52,22 @@ def summarize_changes(con: Connection, window: Window) -> ChangeSummary:
     """The counts of all kinds of changes in the window."""
     tally = read_frame(con, _count_by_transition(window))
     is_added, is_removed = tally["before"].isna(), tally["after"].isna()
-    added = int(tally.loc[is_added, "accounts"].sum())
+    added = _sum(tally, is_added)
     returned = _count_returned(con, window) if added else 0
     totals = {
         str(name): int(n) for name, n in tally.drop(columns=["before", "after"]).sum().items()
     }
+    has_failed = {side: tally[side].isin(FAILED_STATES) for side in ("before", "after")}
     is_moved = ~is_added & ~is_removed & (tally["before"] != tally["after"])
     transitions = tally.loc[is_moved, ["before", "after", "accounts"]]
     transitions = transitions.astype({"accounts": int}).reset_index(drop=True)
     counts = {
         "joined": added - returned,
         "back": returned,
-        "gone": int(tally.loc[is_removed, "accounts"].sum()),
+        "gone": _sum(tally, is_removed),
         "moved": int(transitions["accounts"].sum()),
+        "failed": _sum(tally, has_failed["after"] & ~has_failed["before"]),
+        "resolved": _sum(tally, has_failed["before"] & ~has_failed["after"]),
         "gained": totals["gained"],
         "lost": totals["lost"],
         "match": totals["matched"] + totals["unmatched"],
@@ -84,6 +81,10 @@ def summarize_changes(con: Connection, window: Window) -> ChangeSummary:
         {name: totals[f"value_{name}"] for name in VALUE_CHANGES},
         _changed_roles(con, window) if totals["gained"] + totals["lost"] else NO_ROLES,
     )
+
+
+def _sum(tally: pd.DataFrame, condition: pd.Series) -> int:
+    return int(tally.loc[condition, "accounts"].sum())
 
 
 COUNTED_COLUMNS = (

@@ -72,6 +72,29 @@ def window_from_params(params: Params, moments: SnapshotMoments) -> Window:
     return Window(min(since, until), max(since, until), integrations)
 
 
+def known_windows(con: Connection, since: datetime, until: datetime) -> list[Window]:
+    """What changed from the state that was known at `since`: usually one window of everything.
+
+    An integration with a snapshot that was taken by then, but loaded later, is compared from the
+    snapshot that was known. Where none of its snapshots was loaded by then, as after a rebuild, no
+    snapshot counts as late.
+    """
+    taken_at, was_loaded = snapshot.c.taken_at, snapshot.c.loaded_at <= since
+    newest = select(
+        integration.c.name,
+        func.max(taken_at).filter(taken_at <= since, was_loaded).label("known"),
+        func.max(taken_at).filter(taken_at <= since).label("last"),
+    ).join_from(snapshot, integration, snapshot.c.integration_id == integration.c.integration_id)
+    rows = con.execute(newest.group_by(integration.c.name).order_by(func.lower(integration.c.name)))
+    names_by_start: dict[datetime, list[str]] = {}
+    for name, known, last in rows:
+        start = known if known and known < last else since
+        names_by_start.setdefault(start, []).append(name)
+    if list(names_by_start) == [since]:
+        return [Window(since, until)]
+    return [Window(start, until, tuple(names)) for start, names in names_by_start.items()]
+
+
 def compared_snapshots(con: Connection, window: Window) -> pd.DataFrame:
     """One row per integration with a snapshot by the later moment, by name.
 

@@ -24,6 +24,7 @@ from queries.health.snapshots import (
     total,
 )
 from queries.period import Period
+from queries.scope import Scope
 
 INTERVAL_WINDOW = 30
 """Times between snapshots, the last ones, whose median is the usual interval."""
@@ -32,7 +33,7 @@ STALE_AFTER_INTERVALS = 2
 """Usual intervals without a new snapshot after which an integration is stale."""
 
 
-def integrations_as_of(con: Connection, scope: Period) -> pd.DataFrame:
+def integrations_as_of(con: Connection, scope: Scope) -> pd.DataFrame:
     """One row per integration, by name: the counts of its newest snapshot.
 
     [integration, taken_at, accounts, active, unmatched, failed, open, usual_interval];
@@ -59,7 +60,7 @@ def integrations_as_of(con: Connection, scope: Period) -> pd.DataFrame:
     return frame.assign(usual_interval=pd.to_timedelta(seconds, unit="s"))
 
 
-def _usual_seconds(con: Connection, scope: Period) -> pd.Series:
+def _usual_seconds(con: Connection, scope: Scope) -> pd.Series:
     """Integration → the median seconds between its last snapshots, where it has at least three."""
     taken_at, key = snapshot.c.taken_at, snapshot.c.integration_id
     rank = func.row_number().over(partition_by=key, order_by=taken_at.desc()).label("rank")

@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Literal, get_args
 from urllib.parse import urlencode
 
+from data.formatting import iso_z
+
 Severity = Literal["alarm", "bad", "note", "good"]
-"""How bad an item is: provisioning is at a standstill, somebody should look, a fact, good news."""
+SEVERITIES: tuple[Severity, ...] = get_args(Severity)
+"""How bad an item is: an alarm, something that somebody should look at, a fact, good news."""
 
 MAX_LINES = 12
 """Items in a letter; a link opens the others."""
@@ -49,6 +52,12 @@ class Letter:
     since: datetime
     until: datetime
     items: tuple[Item, ...] = ()
+    zone: str = "UTC"
+    """IANA name of the time zone in which times are written."""
+
+    def params(self) -> tuple[tuple[str, str], ...]:
+        """The period as parameters of an address."""
+        return ("from", iso_z(self.since)), ("to", iso_z(self.until))
 
     @property
     def is_quiet(self) -> bool:
@@ -59,6 +68,11 @@ class Letter:
     def shown(self) -> tuple[Item, ...]:
         """The items that the letter has room for."""
         return self.items[:MAX_LINES]
+
+    @property
+    def remaining(self) -> int:
+        """The number of the other items."""
+        return len(self.items) - len(self.shown)
 
     @property
     def alarms(self) -> frozenset[str]:

@@ -1,32 +1,76 @@
-"""A letter as text, as HTML and as data."""
+"""A letter as text, as HTML and as data.
 
+Texts of items can quote the data. Nothing in them comes alive: no markup, no mention, no emoji
+code and no address, in a mail as in a chat.
+"""
+
+import re
+from datetime import datetime
 from html import escape
 from typing import Any
 
 from data.formatting import iso_z
-from queries.letter.letter import Item, Letter
+from queries.letter.letter import Item, Letter, Link
+from queries.letter.template import COLORS, DOCUMENT, FONT, LINK, ROW
+from queries.period import to_local
+
+ALL_IS_WELL = "All is well: nothing new fails, nothing is silent, nothing waits for you."
+
+MAX_SUBJECT_LENGTH = 120
+
+MARKS = {"alarm": "!", "bad": "•", "note": "•", "good": "✓"}
+"""Severity → what an item begins with, in text."""
+
+LOOK_ALIKES = str.maketrans(
+    "<>@*`~|[]\\", "\u2039\u203a\uff20\u2217\u02cb\u223c\u2223\uff3b\uff3d\uff3c"
+)
+"""What can be markup, or begin a mention, in a mail, Slack or Teams → what only looks like it."""
+
+WORD_JOINER = "\N{WORD JOINER}"
+"""Has no width, and keeps a text from being an emoji code or an address."""
 
 
 def letter_subject(letter: Letter) -> str:
     """One line: the worst of the letter in words."""
-    return "Rollcall: " + (", ".join(item.text for item in letter.items[:2]) or "all is well")
+    worst = ", ".join(_inert(item.text) for item in letter.items[:2]) or "all is well"
+    subject = f"Rollcall: {worst}"
+    cut = subject[:MAX_SUBJECT_LENGTH]
+    return subject if subject == cut else f"{cut}…"
 
 
 def letter_text(letter: Letter, base_url: str) -> str:
     """Plain text for a terminal, a mail or a chat: a line per item, its address below."""
-    return "\n".join(
-        f"{item.text}{item.detail}\n  {item.link.url(base_url) if item.link else ''}"
-        for item in letter.shown
-    )
+    lines = [f"Rollcall, {_period(letter)}", ""]
+    for item in letter.shown:
+        lines.append(f"{MARKS[item.severity]} {_inert(item.text + item.detail)}")
+        lines += [f"  {item.link.url(base_url)}"] if item.link else []
+    if not letter.items:
+        lines.append(ALL_IS_WELL)
+    if letter.remaining:
+        lines.append(f"and {letter.remaining:,} more: {_rest(letter).url(base_url)}")
+    return "\n".join(lines) + "\n"
 
 
 def letter_html(letter: Letter, base_url: str) -> str:
     """A whole HTML document for a mail; nothing in it comes from another server."""
-    return f"<!doctype html><pre>{escape(letter_text(letter, base_url))}</pre>"
+    rows = [
+        _row(item.severity, item.text, item.link, base_url, item.detail) for item in letter.shown
+    ]
+    if not letter.items:
+        rows.append(_row("good", ALL_IS_WELL, None, base_url))
+    if letter.remaining:
+        rows.append(_row("note", f"and {letter.remaining:,} more", _rest(letter), base_url))
+    return DOCUMENT.substitute(
+        font=FONT,
+        subject=escape(letter_subject(letter)),
+        period=escape(_period(letter)),
+        rows="".join(rows),
+        home=escape(Link("").url(base_url)),
+    )
 
 
 def letter_data(letter: Letter, base_url: str) -> dict[str, Any]:
-    """The letter as JSON has it; docs/letter.md describes it."""
+    """The letter as JSON has it; docs/letter.md describes it. It has all items."""
     return {
         "subject": letter_subject(letter),
         "since": iso_z(letter.since),
@@ -46,3 +90,32 @@ def _item_data(item: Item, base_url: str) -> dict[str, Any]:
         "integration": item.integration,
         "ongoing": item.is_ongoing,
     }
+
+
+def _row(severity: str, text: str, link: Link | None, base_url: str, detail: str = "") -> str:
+    text, detail = escape(_inert(text)), escape(_inert(detail))
+    url = escape(link.url(base_url)) if link else ""
+    head = LINK.substitute(url=url, text=text) if url else f"<b>{text}</b>"
+    return ROW.substitute(font=FONT, color=COLORS[severity], text=head + detail)
+
+
+def _rest(letter: Letter) -> Link:
+    """The page with the items for which the letter has no room."""
+    return Link("letter", (*letter.params(), ("rest", "yes")))
+
+
+def _period(letter: Letter) -> str:
+    """`29 Nov 07:30 → 30 Nov 07:30, Europe/Berlin`."""
+    since, until = (_moment(at, letter.zone) for at in (letter.since, letter.until))
+    return f"{since} → {until}, {letter.zone}"
+
+
+def _moment(moment: datetime, zone: str) -> str:
+    return f"{to_local(moment, zone):%-d %b %H:%M}"
+
+
+def _inert(text: str) -> str:
+    """The text with nothing in it that a mail program or a chat would make a link or a mention."""
+    text = text.translate(LOOK_ALIKES)
+    text = re.sub(r"(?<!\w)_|_(?!\w)", "\uff3f", text)
+    return re.sub(r"([.:])(?=\S)", rf"\1{WORD_JOINER}", text)

@@ -1,5 +1,6 @@
 """Writes a letter: what its reader may see, of what changed between two moments."""
 
+from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import datetime
@@ -7,7 +8,10 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from data.access.roles import Principal
-from queries.letter.letter import Item, Letter
+from data.store.engine import restricted_engine
+from queries.letter.kinds import KIND_BY_NAME, KINDS, Kind
+from queries.letter.letter import SEVERITIES, Item, Letter
+from queries.letter.reading import Reading, plain
 from queries.letter.schedule import Schedule, Sent, next_letter
 
 
@@ -31,6 +35,7 @@ def due_letter(
         alarms=tuple(item for item in alarms if item.key in due.begun),
         ended=due.ended,
         with_events=due.is_daily,
+        zone=schedule.zone,
     )
     if letter.is_quiet and not due.may_say_all_is_well:
         return None, replace(state, last_letter=sent.last_letter)
@@ -42,8 +47,8 @@ def current_alarms(engine: sa.Engine, reader: Principal, now: datetime) -> tuple
 
     `engine` is the unrestricted store; the reader's view of it is used. Raises StoreError.
     """
-    del engine, reader, now
-    return ()
+    with restricted_engine(engine, reader.visibility).connect() as con:
+        return _find(Reading(con, reader, now, now), lambda kind: kind.is_alarm)
 
 
 def write_letter(
@@ -55,11 +60,47 @@ def write_letter(
     alarms: tuple[Item, ...] | None = None,
     ended: AbstractSet[str] = frozenset(),
     with_events: bool = True,
+    zone: str = "UTC",
 ) -> Letter:
     """The letter of a range (naive UTC), as far as the reader may see it. Raises StoreError.
 
     `alarms` are those of `current_alarms` to name (None: all), `ended` the keys of those that
     ended. Without events, only alarms. `engine` is the unrestricted store.
     """
-    del engine, reader, alarms, ended, with_events
-    return Letter(since, until)
+    if alarms is None:
+        alarms = current_alarms(engine, reader, until)
+    events: tuple[Item, ...] = ()
+    if with_events:
+        with restricted_engine(engine, reader.visibility).connect() as con:
+            events = _find(Reading(con, reader, since, until), lambda kind: not kind.is_alarm)
+    over = (item for key in ended if (item := _over(reader, key)))
+    return Letter(since, until, tuple(sorted((*alarms, *events, *over), key=_order)), zone)
+
+
+def _find(reading: Reading, is_wanted: Callable[[Kind], bool]) -> tuple[Item, ...]:
+    return tuple(
+        item
+        for kind in KINDS
+        if is_wanted(kind) and _may_read(reading.reader, kind)
+        for item in kind.find(reading)
+    )
+
+
+def _may_read(reader: Principal, kind: Kind) -> bool:
+    return any(map(reader.is_allowed, kind.permissions))
+
+
+def _over(reader: Principal, key: str) -> Item | None:
+    """That an alarm has ended, for whoever may read it; its integration is in its key."""
+    name, _, integration = key.partition(":")
+    kind = KIND_BY_NAME.get(name)
+    is_visible = reader.integrations is None or integration in reader.integrations
+    if kind is None or not is_visible or not _may_read(reader, kind):
+        return None
+    return Item(name, key, "good", kind.over.format(plain(integration)), integration=integration)
+
+
+def _order(item: Item) -> tuple[int, int, int, str]:
+    """The worst first; of one kind, the most."""
+    severity, kind = SEVERITIES.index(item.severity), list(KIND_BY_NAME).index(item.kind)
+    return severity, kind, -(item.count or 0), item.key

@@ -41,7 +41,7 @@ def people_at(as_of: datetime | None, grace: Grace) -> sa.Select[*tuple[Any, ...
     entries = entries_at(as_of, grace).subquery("entries")
     rank = case(*((entries.c.status == status, number) for status, number in RANK.items()))
     list_rank = case((entries.c.is_from_provider, PROVIDER_RANK), else_=0)
-    ranked = select(entries, (rank + list_rank).label("rank")).cte("ranked")
+    ranked = select(entries, (rank + list_rank).label("rank")).cte()
     best = select(ranked.c.person_key, func.min(ranked.c.rank).label("best"))
     best = best.group_by(ranked.c.person_key).subquery("best")
     is_same_person = best.c.person_key == ranked.c.person_key

@@ -27,6 +27,15 @@ class View(Scope):
     limits: RuleSettings = field(default_factory=RuleSettings)
     evaluated_at: datetime = field(default_factory=utc_now)
     """Exceptions added or withdrawn by then count (naive UTC), unless `as_of` is set."""
+    found_after: datetime | None = None
+    """Only findings since a later moment; rules and their summaries do not read this."""
+    gone_by: datetime | None = None
+    """Only findings that the rule does not find at this later moment."""
+
+    @property
+    def is_narrowed(self) -> bool:
+        """Whether some of the findings are left out."""
+        return bool(self.found_after or self.gone_by)
 
     def accounts(self) -> sa.FromClause:
         """One row per account."""
@@ -103,7 +112,7 @@ def lasting_condition(
         )
         .join_from(accounts, newest, newest.c.integration_id == accounts.c.integration_id)
         .where(predicate(accounts), newest.c.at - span > began)
-        .cte("late")
+        .cte()
     )
 
     def details(among: sa.FromClause | None) -> sa.Select[*tuple[Any, ...]]:

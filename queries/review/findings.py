@@ -69,13 +69,24 @@ class RuleSummary(NamedTuple):
 
 
 def count_findings(con: Connection, view: View, rule: Rule) -> FindingCount:
-    """The number of findings. Their details are computed only for accounts with an exception."""
+    """The number of findings. Their details are computed only for accounts with an exception.
+
+    Where the view is narrowed, they are computed for all.
+    """
+    if view.is_narrowed:
+        return _count_narrowed(con, view, rule)
     total = _count_all(con, _without_exceptions(view), rule)
     if not total or not _has_exceptions(con, view, rule):
         return FindingCount(total, 0)
     excepted = _excepted_accounts(view, rule).subquery("excepted")
     exceptions = con.scalar(select(func.count()).select_from(excepted)) or 0
     return FindingCount(total - exceptions, exceptions)
+
+
+def _count_narrowed(con: Connection, view: View, rule: Rule) -> FindingCount:
+    is_open = _dated_findings(view, rule).c.reason.is_(None)
+    counts = select(func.count().filter(is_open), func.count().filter(~is_open))
+    return FindingCount(*con.execute(counts).one())
 
 
 def summarize_rule(con: Connection, view: View, rule: Rule) -> RuleSummary:
@@ -268,8 +279,19 @@ def _dated_findings(
     return (
         select(results, *(exceptions.c[name] for name in EXCEPTION_COLUMNS))
         .select_from(results.outerjoin(exceptions, _is_covered(results, exceptions)))
+        .where(*_narrowing(view, rule, results))
         .subquery("dated")
     )
+
+
+def _narrowing(view: View, rule: Rule, results: sa.FromClause) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if view.found_after:
+        conditions.append(results.c.since > view.found_after)
+    if view.gone_by:
+        later = rule.find(replace(view, as_of=view.gone_by)).accounts.subquery("later")
+        conditions.append(results.c.account_key.not_in(select(later.c.account_key)))
+    return conditions
 
 
 def _is_covered(results: sa.FromClause, exceptions: sa.FromClause) -> ColumnElement[bool]:

@@ -94,13 +94,13 @@ def _returned_keys(view: View) -> sa.FromClause:
         select(v.account_key)
         .where(v.provisioning_state == "Deleted", v.valid_to.in_(removal_times))
         .distinct()
-        .cte("removed")
+        .cte()
     )
     return (
         select(removed.c.account_key)
         .join_from(removed, accounts, accounts.c.account_key == removed.c.account_key)
         .where(accounts.c.provisioning_state != "Deleted")
-        .cte("returned")
+        .cte()
     )
 
 
@@ -141,7 +141,7 @@ def overdue_jobs(view: View) -> Findings:
             accounts.c.provisioning_state.in_(OPEN_STATES),
             newest.c.at - accounts.c.attempt_since > usual.c.span,
         )
-        .cte("late")
+        .cte()
     )
     limit = late.c.began + late.c.span
     reached = limit_reached_at(view, late, limit)
@@ -249,7 +249,7 @@ def _last_roles(view: View) -> sa.FromClause:
         select(leaving_roles)
         .outerjoin(remaining_roles, is_same_role)
         .where(remaining_roles.c.role.is_(None))
-        .cte("last")
+        .cte()
     )
 
 
@@ -321,10 +321,10 @@ def shared_upstream_ids(view: View) -> RuleResult:
     matching = select(*columns).join_from(candidates, shared, _is_same_id(candidates, shared))
 
     def details(among: sa.FromClause | None) -> Findings:
-        selected = matching.cte("matching")
+        selected = matching.cte()
         if among is not None:
             joined = selected.join(among, among.c.account_key == selected.c.account_key)
-            selected = select(selected).select_from(joined).cte("selected")
+            selected = select(selected).select_from(joined).cte()
         versions = _id_versions(view, selected)
         held, shared = _id_held_since(versions, selected), _id_shared_since(view, versions)
         detail = func.concat(selected.c.accounts, " accounts: ", selected.c.upstream_user_id)
@@ -360,7 +360,7 @@ def _id_versions(view: View, accounts: sa.FromClause) -> sa.FromClause:
         select(v.c.account_key, *ids.c, v.c.valid_from, v.c.valid_to)
         .join_from(v, ids, _is_same_id(v, ids))
         .where(view.is_past(v.c.valid_from))
-        .cte("id_versions")
+        .cte()
     )
 
 

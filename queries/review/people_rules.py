@@ -43,7 +43,7 @@ def active_accounts_of(view: View, status: Owner) -> Findings:
 def roles_gained_after_leave(view: View) -> Findings:
     """Accounts that hold a role which they gained after their person left; since the first."""
     owned = _owned(view)
-    left = select(owned).where(owned.c.status == "left").cte("of_left")
+    left = select(owned).where(owned.c.status == "left").cte()
     versions = lookup_versions(lambda rows: rows.c.account_key.in_(select(left.c.account_key)))
     v = versions.c
     roles = select(

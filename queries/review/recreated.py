@@ -24,7 +24,7 @@ def recreated_accounts(view: View) -> Findings:
         select(accounts.c.account_key, removed.c.account_id, removed.c.until)
         .join_from(accounts, removed, is_same_username)
         .where(accounts.c.provisioning_state != "Deleted")
-        .cte("recreated")
+        .cte()
     )
     v = account_version.c
     earlier = select(v.account_key).where(
@@ -70,5 +70,5 @@ def _removed_accounts(view: View) -> sa.FromClause:
             last.c.valid_to.label("until"),
         )
         .join_from(last, account, is_same_account(account, last))
-        .cte("removed_accounts")
+        .cte()
     )

@@ -67,7 +67,7 @@ def _late(view: View, rows: sa.Select[*tuple[Any, ...]], predicate: RowCondition
         select(begun)
         .join_from(begun, newest, newest.c.integration_id == begun.c.integration_id)
         .where(newest.c.at - span > begun.c.began)
-        .cte("late")
+        .cte()
     )
     limit: ColumnElement[Any] = late.c.began + span
     reached = limit_reached_at(view, late, limit)

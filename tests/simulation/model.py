@@ -197,6 +197,8 @@ class Model:
             if not self.moments(integration, since):
                 continue  # it is new to Rollcall, so nothing is compared
             before, after = (self.listed(integration, moment) for moment in (since, until))
+            counts["failed"] += len(_failed(after) - _failed(before))
+            counts["resolved"] += len(_failed(before) - _failed(after))
             counts["gone"] += len(before.keys() - after.keys())
             for key in after.keys() - before.keys():
                 is_back = self._was_listed(integration, key, after[key].username, since, until)
@@ -253,6 +255,10 @@ class Model:
         day = facts.updated.date() if facts.updated else None
         yield not ask.updated_from or (day is not None and day >= ask.updated_from)
         yield not ask.updated_to or (day is not None and day <= ask.updated_to)
+
+
+def _failed(accounts: dict[Key, Facts]) -> set[Key]:
+    return {key for key, facts in accounts.items() if facts.state.endswith(" failed")}
 
 
 @dataclass(frozen=True)

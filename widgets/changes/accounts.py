@@ -84,15 +84,14 @@ ROLE_COLUMNS = {
     "Gained": _extra_roles_cell("after", "before"),
     "Lost": _extra_roles_cell("before", "after"),
 }
+STATE_COLUMNS = {"State before": _state_cell("before"), "State after": _state_cell("after")}
 COLUMNS_BY_KIND: dict[str, dict[str, RowCell]] = {
     "joined": {"State after": _state_cell("after"), "App access after": _roles_cell("after")},
     "back": {"State after": _state_cell("after"), "App access after": _roles_cell("after")},
     "gone": {"State before": _state_cell("before"), "App access before": _roles_cell("before")},
-    "moved": {
-        "State before": _state_cell("before"),
-        "State after": _state_cell("after"),
-        "Reason after": lambda row: ut.text(row.after_state_reason),
-    },
+    "moved": STATE_COLUMNS | {"Reason after": lambda row: ut.text(row.after_state_reason)},
+    "failed": STATE_COLUMNS | {"Reason after": lambda row: ut.text(row.after_state_reason)},
+    "resolved": STATE_COLUMNS | {"Reason before": lambda row: ut.text(row.before_state_reason)},
     "gained": ROLE_COLUMNS,
     "lost": ROLE_COLUMNS,
     "match": {"User before": _person_cell("before"), "User after": _person_cell("after")},

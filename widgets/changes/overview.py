@@ -9,7 +9,6 @@ import streamlit as st
 
 from data.access.roles import Permission
 from data.formatting import count_of
-from data.states import FAILED_STATES
 from queries.changes.diff import CHANGE_KINDS, VALUE_CHANGES, ChangeFilter
 from queries.changes.summary import ChangeSummary
 from queries.changes.window import Window
@@ -44,12 +43,9 @@ def show_summary(window: Window, summary: ChangeSummary, snapshots: pd.DataFrame
 
 def change_tiles(window: Window, summary: ChangeSummary, selected: ChangeFilter | None) -> None:
     """The number of accounts per kind of change; each tile opens its list."""
-    with st.grid(5, min_column_width=150, gap="small", key="counts"):
+    with st.grid(6, min_column_width=150, gap="small", key="counts"):
         for name, kind in CHANGE_KINDS.items():
             _tile(kind.label, summary.counts[name], window, ChangeFilter(name), selected)
-            if name == "moved":
-                failed = ChangeFilter("moved", after=FAILED_STATES)
-                _tile("Newly failed", summary.newly_failed, window, failed, selected)
 
 
 def _tile(
@@ -76,14 +72,13 @@ def _tile(
 def transitions_card(window: Window, summary: ChangeSummary) -> None:
     """The state changes as flows, and as a table, most accounts first."""
     transitions = summary.transitions
-    failed = f", {summary.newly_failed:,} newly failed" if summary.newly_failed else ""
     largest = "; ".join(
         f"{row.before} to {row.after}: {row.accounts:,}"
         for row in transitions.head(10).itertuples()
     )
     with st.container(border=True, key="card_moves"):
         accounts = count_of(summary.counts["moved"], "account")
-        st.subheader(f"{accounts} changed state{failed}", anchor=False)
+        st.subheader(f"{accounts} changed state", anchor=False)
         st.caption(TRANSITIONS_HELP)
         st.plotly_chart(
             state_transitions_figure(transitions),

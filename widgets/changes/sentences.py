@@ -71,7 +71,6 @@ def moment_text(moment: datetime) -> str:
 
 def _summary_text(summary: ChangeSummary) -> str:
     counts, status_changes = summary.counts, summary.status_changes
-    failed = f" ({_bold(summary.newly_failed)} newly failed)" if summary.newly_failed else ""
     values = ", ".join(
         f"{VALUE_CHANGES[name].label} {n:,}" for name, n in summary.value_changes.items() if n
     )
@@ -79,7 +78,9 @@ def _summary_text(summary: ChangeSummary) -> str:
         (counts["joined"], "added"),
         (counts["back"], "returned"),
         (counts["gone"], "removed"),
-        (counts["moved"], f"changed state{failed}"),
+        (counts["moved"], "changed state"),
+        (counts["failed"], "newly failed"),
+        (counts["resolved"], "no longer failed"),
         *_role_parts(summary),
         (status_changes["matched"], "matched with a user"),
         (status_changes["unmatched"], "no longer matched"),

@@ -22,6 +22,7 @@ from queries.review.findings import (
     summarize_rule,
 )
 from queries.review.rules import RULE_BY_NAME, SEVERITIES, Rule
+from queries.scope import moment_param
 from queries.users.accounts import integration_names
 from queries.users.detail import account_details
 from queries.users.facets import snapshot_times
@@ -65,6 +66,9 @@ RULE_COLUMNS = [
     ut.column("exceptions", "Exceptions", sortable=False, numeric=True, width=0.8),
 ]
 
+NOT_NARROWED = {"found_after": None, "gone_by": None}
+"""Changes of the address that list all findings of a rule."""
+
 EXEMPT = "Person exempt: "
 NO_FINDINGS = "No open findings."
 NO_EXCEPTIONS = "This rule has no exceptions."
@@ -81,6 +85,13 @@ def selected_rule() -> Rule | None:
 def view_of(limits: RuleSettings, integrations: Sequence[str]) -> View:
     """The view of these integrations at the moment in the address."""
     return View(integration=tuple(integrations), as_of=requested_moment(), limits=limits)
+
+
+def narrowed(view: View) -> View:
+    """The view with only the findings that the address asks for: the new ones, or those gone."""
+    params = address_params()
+    moments = {name: moment_param(params, name) for name in ("found_after", "gone_by")}
+    return replace(view, **moments)
 
 
 def view_facts(view: View, rules: Sequence[Rule]) -> list[str]:
@@ -181,7 +192,7 @@ def _rule_row(rule: Rule, limits: RuleSettings, summary: RuleSummary) -> ut.Tabl
 
 
 def _open_rule(name: str) -> None:
-    update_address(rule=name, page=None, accepted=None)
+    update_address(rule=name, page=None, accepted=None, **NOT_NARROWED)
     st.rerun()
 
 
@@ -218,7 +229,7 @@ def rule_section(view: View, rule: Rule) -> None:
             st.subheader(rule.title, anchor=False, width="content")
             st.badge(label, icon=icon, color=color)
         st.text(rule.describe(view.limits))
-    _rule_findings(view, rule)
+    _rule_findings(narrowed(view), rule)
 
 
 @st.fragment
@@ -230,6 +241,8 @@ def _rule_findings(view: View, rule: Rule) -> None:
         page = requested_page(total, PAGE_SIZE)
         rows = page_of_findings(con, view, rule, page, with_exception=shows_exceptions)
         several = len(view.integration or integration_names(con)) > 1
+    if view.is_narrowed:
+        _show_narrowing(view)
     earliest = rows[0].since if rows and page == 1 and not shows_exceptions else None
     _rule_header(view, rule, count, earliest, shows_exceptions=shows_exceptions)
     if not total:
@@ -245,6 +258,21 @@ def _rule_findings(view: View, rule: Rule) -> None:
         withdraw_form(rule, rows)
     else:
         exception_form(view, rule, rows, total)
+
+
+def _show_narrowing(view: View) -> None:
+    """Which of the findings are listed, and a button that lists all."""
+    texts = {"Found since after": view.found_after, "No longer found at": view.gone_by}
+    parts = [f"{text} {timezone.format_with_zone(at)}" for text, at in texts.items() if at]
+    with st.container(horizontal=True, vertical_alignment="center", key="narrowed"):
+        st.text(f"{'; '.join(parts)}.", width="content")
+        st.button(
+            "All findings",
+            key="all_findings",
+            type="tertiary",
+            on_click=update_address,
+            kwargs={**NOT_NARROWED, "page": None},
+        )
 
 
 def _rule_header(
@@ -267,6 +295,8 @@ def _rule_header(
                 on_click=update_address,
                 kwargs={"accepted": None if shows_exceptions else "yes", "page": None},
             )
+        if view.is_narrowed:
+            return
         if rule.users and st.button("Open in Users", key="users", type="tertiary"):
             open_users(replace(rule.users, integration=view.integration, as_of=view.as_of))
         can_start = bool(count.open) and can_start_rounds()

@@ -20,10 +20,17 @@ from data.inbox.quarantine import MISPLACED_FOLDER, QuarantineStatus, find_quara
 from data.inbox.reread import keep_history
 from data.inbox.upload import printable_name
 from data.records.audit_log import Event
-from queries.snapshots import FILES_PAGE_SIZE, count_quarantined, quarantined_files
+from queries.snapshots import (
+    FILES_PAGE_SIZE,
+    FileFilter,
+    count_quarantined,
+    file_filter_from_params,
+    quarantined_files,
+)
 from server.authorize import active_home, record_decision, store_connection, writable_store
 from server.session import current_principal
 from widgets import timezone
+from widgets.address import address_params, update_address
 from widgets.confirmation import decide, show_confirmation
 from widgets.snapshots import badges
 from widgets.snapshots.preview import needs_confirmation, preview_or_error, show_preview
@@ -42,17 +49,18 @@ ALREADY_HANDLED = "Someone else has already handled this file."
 
 def show_quarantine() -> None:
     """One card per file; nothing if there are none."""
+    chosen = file_filter_from_params(address_params())
     with store_connection(Permission.LOAD_FILES) as con:
-        counts = count_quarantined(con)
+        counts = count_quarantined(con, chosen)
         pages = -(-sum(counts.values()) // FILES_PAGE_SIZE)
         page = min(int(st.session_state.get("quarantine_page") or 1), max(1, pages))
-        files = quarantined_files(con, page)
+        files = quarantined_files(con, page, chosen)
     failures = [
         failure
-        for failure in list(load_failures.values())
+        for failure in ([] if chosen.status else list(load_failures.values()))
         if current_principal().is_allowed(Permission.LOAD_FILES, failure.path.parent.name)
     ]
-    if not files and not failures:
+    if not files and not failures and not chosen.status:
         return
     st.subheader("Needs a decision", anchor=False)
     labels = [
@@ -60,6 +68,8 @@ def show_quarantine() -> None:
     ]
     if labels:
         st.caption(f"{', '.join(labels)}. {NOT_COUNTED}")
+    if chosen.status:
+        _show_choice(chosen)
     for failure in failures:
         with st.container(border=True):
             badges.RETRYING.show()
@@ -68,6 +78,20 @@ def show_quarantine() -> None:
         _show_card(file)
     if pages > 1:
         st.pagination(pages, key="quarantine_page")
+
+
+def _show_choice(chosen: FileFilter) -> None:
+    """Which of the files are listed, and a button that lists all."""
+    of = f" of {', '.join(chosen.integrations)}" if chosen.integrations else ""
+    with st.container(horizontal=True, vertical_alignment="center", key="chosen_files"):
+        st.text(f"Only files{of} that are {chosen.status}.", width="content")
+        st.button(
+            "All files",
+            key="all_files",
+            type="tertiary",
+            on_click=update_address,
+            kwargs={"files": None},
+        )
 
 
 def _show_card(file: sa.Row[Any]) -> None:
