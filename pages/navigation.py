@@ -59,7 +59,7 @@ if not principal.has_any_role:
     other_pages = [st.Page(access_denied, title="Signed out", default=True)]
 elif not principal.is_allowed(Permission.HEALTH):
     other_pages.append(st.Page(first_page, title="Rollcall", default=True, visibility="hidden"))
-hidden = {"person.py": "Person", "rounds.py": "Review rounds"}
+hidden = {"person.py": "Person", "rounds.py": "Review rounds", "letter.py": "Letter"}
 hidden_pages = [st.Page(name, title=title, visibility="hidden") for name, title in hidden.items()]
 page = st.navigation([*pages.values(), *hidden_pages, *other_pages], position="top")
 st.set_page_config(page_title=f"{page.title} · Rollcall")

@@ -60,6 +60,7 @@ SCRIPTS = {
     "changes.py": Permission.CHANGES,
     "review.py": Permission.REVIEW,
     "rounds.py": Permission.REVIEW_ROUNDS,
+    "letter.py": Permission.PEOPLE,
     "matching.py": Permission.MATCH,
     "snapshots.py": Permission.SNAPSHOTS,
     "audit.py": Permission.AUDIT,

@@ -226,7 +226,7 @@ def test_a_change_that_was_undone_is_no_change(snapshots: Deliveries, con: Conne
     assert not summarize_changes(con, SINCE_YESTERDAY).is_empty
 
 
-def test_who_fails_anew_or_no_longer_counts_also_where_the_account_comes_or_goes(
+def test_new_and_resolved_failures_count_accounts_that_come_and_go(
     snapshots: Deliveries, con: Connection
 ) -> None:
     failed = {"state": "Update failed"}

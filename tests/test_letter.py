@@ -37,7 +37,7 @@ from queries.letter.kinds import KINDS
 from queries.letter.letter import Item, Letter, Link
 from queries.letter.render import letter_data, letter_html, letter_subject, letter_text
 from queries.letter.schedule import Schedule, Sent
-from queries.letter.write import current_alarms, due_letter, write_letter
+from queries.letter.write import current_alarms, due_letter, read_items, write_letter
 from queries.people.cells import matrix_cells
 from queries.review.duration import View
 from queries.review.findings import count_findings
@@ -174,7 +174,7 @@ def test_a_letter_says_what_changed_the_worst_first_and_each_number_opens_its_li
         "1 new finding: Person left, account active",
         "2 files of figma are rejected; none of it is loaded",
         "12 accounts not decided on the last day: round “For Zaphod Beeblebrox”",
-        "1 failure resolved in figma, with “For …”",
+        "1 failure resolved in figma, with “For …: …”",
     ]
     assert len(letter.alarms) == 2
 
@@ -229,7 +229,7 @@ ONLY_FAILURES = [kind for kind in KINDS if kind.name in ("failed", "resolved")]
 
 @settings(max_examples=3)
 @given(days=st.lists(st.tuples(LISTS, LISTS, st.booleans()), min_size=2, max_size=3))
-def test_letters_tell_each_failure_once_also_of_snapshots_that_come_late(
+def test_each_failure_is_in_one_letter_also_where_a_snapshot_comes_late(
     days: list[tuple[dict[str, str], dict[str, str], bool]],
     new_store: Callable[[Path], Engine],
 ) -> None:
@@ -336,9 +336,9 @@ def test_text_from_the_data_is_inert_in_a_mail_and_in_a_chat() -> None:
     names = [*HOSTILE[:-1], "<!channel> @here <@U1>", "http://evil.example", "_a_ ~b~ *c* `d`"]
     letter = a_letter(*names)
     text, html = letter_text(letter, BASE), letter_html(letter, BASE)
-    said = "\n".join(line for line in text.splitlines() if not line.startswith("  http"))
+    words = "\n".join(line for line in text.splitlines() if not line.startswith("  http"))
     for live in ("<", ">", "@", "*", "`", "[x]", "://", ":smile:", "evil.example", "_a_"):
-        assert live not in said, live
+        assert live not in words, live
     tags = Tags()
     tags.feed(html)
     assert tags.names <= set("html head meta title style body table tr td div a b".split())
@@ -353,3 +353,13 @@ def test_a_letter_is_at_most_a_screen_and_opens_the_rest() -> None:
     assert "and 4 more" in letter_html(letter, BASE)
     assert text.startswith("Rollcall, 22 Nov 09:00 → 23 Nov 09:00, Europe/Berlin\n")
     assert letter_subject(letter) == "Rollcall: 1 new failure in app0, 1 new failure in app1"
+
+
+def test_the_page_lists_what_a_letter_had_no_room_for(a_busy_day: Engine) -> None:
+    letter = letter_of(a_busy_day)
+    keys = [item.key for item in letter.items[5:]]
+    with a_busy_day.connect() as con:
+        rest = read_items(con, OWNER, BEFORE, NOW, [*keys, "silent:hr", "silent:nobody"])
+    over = [item.text for item in rest if item not in letter.items]
+    assert over == ["hr sends snapshots again"]
+    assert [item for item in rest if item.key != "silent:hr"] == list(letter.items[5:])

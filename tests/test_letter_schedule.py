@@ -85,7 +85,7 @@ def test_without_alarms_at_once_they_are_in_the_daily_letter() -> None:
     assert (due.begun, due.is_daily) == ({"a"}, True)
 
 
-def test_all_is_well_may_be_said_a_week_after_the_last_letter_where_nothing_lasts() -> None:
+def test_all_is_well_is_for_a_week_after_the_last_letter_without_alarms() -> None:
     schedule = Schedule(time(7, 30), says_all_is_well=True)
     for alarms, expected in ((set(), True), ({"a"}, False)):
         sent = Sent(START, START - ALL_IS_WELL_AFTER, frozenset(alarms))
@@ -106,18 +106,16 @@ def test_all_is_well_may_be_said_a_week_after_the_last_letter_where_nothing_last
     ),
     sends_alarms=st.booleans(),
 )
-def test_no_alarm_is_in_two_letters_before_it_has_ended_and_each_that_lasts_is_in_one(
-    steps: Steps, sends_alarms: bool
-) -> None:
+def test_an_alarm_is_in_one_letter_until_it_has_ended(steps: Steps, sends_alarms: bool) -> None:
     schedule, sent, now = Schedule(time(7, 30), "Asia/Kolkata", sends_alarms), AT_START, START
     named: set[str] = set()
     absent_since: dict[str, datetime] = {}
-    lasts_since: dict[str, datetime] = {}
+    present_since: dict[str, datetime] = {}
     for pause, alarms in steps:
         now += pause
         for key in "abc":
-            (absent_since if key in alarms else lasts_since).pop(key, None)
-            (lasts_since if key in alarms else absent_since).setdefault(key, now)
+            (absent_since if key in alarms else present_since).pop(key, None)
+            (present_since if key in alarms else absent_since).setdefault(key, now)
         ended = {k for k in named - alarms if now - absent_since[k] >= SETTLE}
         named -= ended
         due, sent = next_letter(schedule, sent, alarms, now)
@@ -127,5 +125,5 @@ def test_no_alarm_is_in_two_letters_before_it_has_ended_and_each_that_lasts_is_i
             assert not due.ended & alarms
             named |= due.begun
         if sends_alarms:
-            assert {k for k in alarms if now - lasts_since[k] >= SETTLE} <= named
+            assert {k for k in alarms if now - present_since[k] >= SETTLE} <= named
         assert sent.alarms == named

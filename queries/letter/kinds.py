@@ -6,13 +6,16 @@ A number is that of the list which its link opens; no item has a number that not
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, time, timedelta
+from functools import partial
 from typing import NamedTuple
 
+import pandas as pd
 from sqlalchemy import func, select
 
 from data.access.roles import Permission
-from data.formatting import count_of, format_span, iso_z
+from data.formatting import count_of, format_span, iso_z, plural
 from data.inbox.quarantine import MISPLACED_FOLDER
+from data.objectives import KINDS as OBJECTIVE_KINDS
 from data.records.tables import quarantined_file
 from data.schema import failure_reason, integration
 from data.states import NO_REASON
@@ -59,21 +62,44 @@ class Kind(NamedTuple):
 
 
 def _silent(reading: Reading) -> Items:
-    """Integrations that are stale, as Health has them."""
+    """Integrations that are stale, as Health has them, or break their objective of snapshots."""
     integrations = integrations_as_of(reading.con, Scope(as_of=reading.until))
-    stale = integrations[stale_integrations(integrations, reading.until)]
-    columns = (stale[name] for name in ("integration", "taken_at", "usual_interval"))
+    late = [r.integration for r in reading.broken_objectives if r.kind == "snapshot"]
+    is_late = integrations["integration"].isin(late)
+    silent = integrations[stale_integrations(integrations, reading.until) | is_late]
+    columns = (silent[name] for name in ("integration", "taken_at", "usual_interval"))
     for name, taken_at, usual in zip(*columns, strict=True):
         age = reading.until - taken_at
+        rhythm = "" if pd.isna(usual) else format_span(usual.total_seconds(), units=1)
         yield Item(
             "silent",
             f"silent:{name}",
             "alarm",
             f"{plain(name)} has been silent for {format_span(age.total_seconds(), units=1)}",
-            f"; it usually sends a snapshot every {format_span(usual.total_seconds(), units=1)}",
+            f"; it usually sends a snapshot every {rhythm}" if rhythm else "",
             link=reading.link(Permission.SNAPSHOTS, "snapshots", ("integration", name))
             or reading.link(Permission.HEALTH, "health", ("integration", name)),
             integration=name,
+            is_ongoing=True,
+        )
+
+
+def _broken(objective: str, reading: Reading) -> Items:
+    """The integrations that break an objective, with the accounts behind it."""
+    for result in reading.broken_objectives:
+        if result.kind != objective:
+            continue
+        name, accounts = plain(result.integration), result.accounts
+        broken = f"{count_of(accounts, 'account')} of {name} {plural(accounts, 'breaks', 'break')}"
+        yield Item(
+            f"objective-{objective}",
+            f"objective-{objective}:{result.integration}",
+            "alarm",
+            f"{broken if accounts else f'{name} breaks'} an objective",
+            f": {result.target}; {result.found}",
+            accounts or None,
+            reading.link(Permission.USERS, "users", *result.filters.params()) if accounts else None,
+            result.integration,
             is_ongoing=True,
         )
 
@@ -310,6 +336,16 @@ def _round_item(reading: Reading, round_: Round, outcome: str, text: str, count:
 
 KINDS: tuple[Kind, ...] = (
     Kind("silent", _silent, (Permission.HEALTH, Permission.SNAPSHOTS), "{} sends snapshots again"),
+    *(
+        Kind(
+            f"objective-{kind.name}",
+            partial(_broken, kind.name),
+            (Permission.HEALTH,),
+            f"{{}} meets an objective again: {kind.title}",
+        )
+        for kind in OBJECTIVE_KINDS
+        if kind.name != "snapshot"  # that is being silent
+    ),
     Kind("pull", _failed_pulls, (Permission.LOAD_FILES,), "The pull of {} works again"),
     Kind(
         "hold",

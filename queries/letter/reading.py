@@ -13,6 +13,8 @@ from data.inbox.schedule import PullStatus, pull_statuses
 from data.records.exceptions import RuleSettings, read_rule_settings
 from queries.changes.window import Window, known_windows
 from queries.letter.letter import Link
+from queries.objectives.results import ObjectiveResult, objective_results
+from queries.scope import Scope
 
 MAX_NAME_LENGTH = 60
 """Characters of a text from the data, such as the name of an integration."""
@@ -40,6 +42,12 @@ class Reading:
     def rule_settings(self) -> RuleSettings:
         """The settings of the review rules."""
         return read_rule_settings(self.con)
+
+    @cached_property
+    def broken_objectives(self) -> Sequence[ObjectiveResult]:
+        """The objectives that are broken at the end."""
+        results = objective_results(self.con, Scope(as_of=self.until))
+        return [result for result in results if result.status == "broken"]
 
     def can(self, *permissions: Permission) -> bool:
         """Whether the reader has all of them."""

@@ -10,7 +10,7 @@ from html import escape
 from typing import Any
 
 from data.formatting import iso_z
-from queries.letter.letter import Item, Letter, Link
+from queries.letter.letter import MAX_LINES, Item, Letter, Link
 from queries.letter.template import COLORS, DOCUMENT, FONT, LINK, ROW
 from queries.period import to_local
 
@@ -101,7 +101,8 @@ def _row(severity: str, text: str, link: Link | None, base_url: str, detail: str
 
 def _rest(letter: Letter) -> Link:
     """The page with the items for which the letter has no room."""
-    return Link("letter", (*letter.params(), ("rest", "yes")))
+    keys = (("item", item.key) for item in letter.items[MAX_LINES:])
+    return Link("letter", (*letter.params(), *keys))
 
 
 def _period(letter: Letter) -> str:

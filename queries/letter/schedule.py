@@ -84,20 +84,10 @@ def next_letter(
 
     `alarms` are the keys of those that last now. Moments are naive UTC.
     """
-    since_when = dict(sent.changed)
-    changed = {key: min(since_when.get(key, now), now) for key in alarms ^ sent.alarms}
-    is_settled = {key for key, moment in changed.items() if now - moment >= SETTLE}
-    ended = is_settled - alarms
-    changed = {key: moment for key, moment in changed.items() if key not in ended}
-    state = replace(
-        sent,
-        alarms=sent.alarms - ended,
-        ended=sent.ended | ended,
-        changed=tuple(sorted(changed.items())),
-    )
+    state, settled = _observe(sent, alarms, now)
     begun = frozenset(alarms - state.alarms)
     is_daily = _is_daily_due(schedule, sent.since, now)
-    if not is_daily and not (schedule.sends_alarms and begun & is_settled):
+    if not is_daily and not (schedule.sends_alarms and begun & settled):
         return None, state
     due = Due(
         since=sent.since,
@@ -118,6 +108,22 @@ def next_letter(
         ended=frozenset() if is_daily else state.ended,
         changed=tuple((key, moment) for key, moment in state.changed if key not in begun),
     )
+
+
+def _observe(sent: Sent, alarms: AbstractSet[str], now: datetime) -> tuple[Sent, AbstractSet[str]]:
+    """The state with the alarms that ended, and the alarms whose beginning or end is settled."""
+    since_when = dict(sent.changed)
+    changed = {key: min(since_when.get(key, now), now) for key in alarms ^ sent.alarms}
+    settled = {key for key, moment in changed.items() if now - moment >= SETTLE}
+    ended = settled - alarms
+    open_changes = sorted((key, at) for key, at in changed.items() if key not in ended)
+    state = replace(
+        sent,
+        alarms=sent.alarms - ended,
+        ended=sent.ended | ended,
+        changed=tuple(open_changes),
+    )
+    return state, settled
 
 
 def _is_daily_due(schedule: Schedule, since: datetime, now: datetime) -> bool:

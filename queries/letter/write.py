@@ -1,11 +1,12 @@
 """Writes a letter: what its reader may see, of what changed between two moments."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import datetime
 
 import sqlalchemy as sa
+from sqlalchemy import Connection
 
 from data.access.roles import Principal
 from data.store.engine import restricted_engine
@@ -13,6 +14,7 @@ from queries.letter.kinds import KIND_BY_NAME, KINDS, Kind
 from queries.letter.letter import SEVERITIES, Item, Letter
 from queries.letter.reading import Reading, plain
 from queries.letter.schedule import Schedule, Sent, next_letter
+from queries.users.accounts import integration_names
 
 
 def due_letter(
@@ -75,6 +77,20 @@ def write_letter(
             events = _find(Reading(con, reader, since, until), lambda kind: not kind.is_alarm)
     over = (item for key in ended if (item := _over(reader, key)))
     return Letter(since, until, tuple(sorted((*alarms, *events, *over), key=_order)), zone)
+
+
+def read_items(
+    con: Connection, reader: Principal, since: datetime, until: datetime, keys: Sequence[str] = ()
+) -> list[Item]:
+    """The items of a range, and all alarms at its end, or those with these keys, the worst first.
+
+    `con` is restricted to what the reader may see.
+    """
+    items = _find(Reading(con, reader, since, until), lambda _: True)
+    found = [item for item in items if not keys or item.key in keys]
+    over = set(keys) & {f"{k.name}:{n}" for k in KINDS if k.over for n in integration_names(con)}
+    ended = (_over(reader, key) for key in over - {item.key for item in found})
+    return sorted((*found, *filter(None, ended)), key=_order)
 
 
 def _find(reading: Reading, is_wanted: Callable[[Kind], bool]) -> tuple[Item, ...]:
