@@ -44,7 +44,7 @@ class LogoutRejected(Exception):
     """The logout token is not valid. The message is for the provider’s administrators."""
 
 
-class _Provider(NamedTuple):
+class Provider(NamedTuple):
     issuer: str
     keys: KeySet
 
@@ -89,7 +89,7 @@ def _end_sessions(token: str, config: AuthConfig) -> None:
 def _valid_claims(token: str, config: AuthConfig) -> dict[str, Any]:
     """The claims of a logout token, checked as section 2.6 of the specification asks."""
     try:
-        provider = _provider(config.metadata_url)
+        provider = read_provider(config.metadata_url)
         claims = jwt.decode(token, provider.keys, algorithms=ALGORITHMS).claims
         jwt.JWTClaimsRegistry(
             leeway=CLOCK_LEEWAY_SECONDS,
@@ -113,9 +113,9 @@ def _valid_claims(token: str, config: AuthConfig) -> dict[str, Any]:
 
 
 @cached(TTLCache(maxsize=1, ttl=KEYS_FOR_SECONDS), lock=Lock())
-def _provider(metadata_url: str) -> _Provider:
+def read_provider(metadata_url: str) -> Provider:
     """Raises httpx2.HTTPError and ValueError."""
     with httpx2.Client(timeout=10, follow_redirects=False) as client:
         metadata = client.get(metadata_url).raise_for_status().json()
         keys = client.get(metadata["jwks_uri"]).raise_for_status().json()
-    return _Provider(metadata["issuer"], KeySet.import_key_set(keys))
+    return Provider(metadata["issuer"], KeySet.import_key_set(keys))

@@ -73,6 +73,9 @@ PROXY_HEADERS = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip"
 RECORDED_PATHS = ("/export/",)
 """Paths whose requests the audit log records. A HEAD request would be recorded, too."""
 
+POLL_SECONDS = 3.0
+"""Seconds after which an open connection is closed at the latest once its session has ended."""
+
 GRACE_SECONDS = 15
 """Seconds from the end of a session, which empties the page, to the end of its connection."""
 
@@ -284,9 +287,9 @@ def _only_bytes(receive: Receive, claims: Claims | None) -> Receive:
 
 
 async def _wait_for_session_end(claims: Claims) -> None:
-    """Wait until the token ends, and then until the page has shown it."""
-    while is_signed_in(claims):
-        await asyncio.sleep(min(3.0, max(0.1, session_ends_at(claims) - time.time())))
+    """Wait until the person has no access any more, and then until the page has shown it."""
+    while principal_of(claims).has_any_role:
+        await asyncio.sleep(min(POLL_SECONDS, max(0.1, session_ends_at(claims) - time.time())))
     await asyncio.sleep(GRACE_SECONDS)
 
 

@@ -27,8 +27,8 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 from streamlit.proto.BackMsg_pb2 import BackMsg
 
-from data.access.claims import RoleMapping
-from data.access.revoked_tokens import RevokedTokens
+from data.access.claims import Claims, RoleMapping
+from data.access.revoked_tokens import ProviderSession, RevokedTokens
 from data.home import Home
 from data.service.active_store import StoreStatus, set_store_status
 from server import back_channel, gate, session
@@ -354,21 +354,73 @@ def test_only_messages_of_a_reader_are_a_use_of_the_session() -> None:
     assert not is_by_person(b"\xff")
 
 
-def test_the_end_of_a_persons_sessions_counts_on_every_channel(
-    client: Client, monkeypatch: pytest.MonkeyPatch
+CHANNELS = [
+    *[("GET", path) for path in (
+        "/", "/users", "/export/users.csv", "/export/users.evidence.zip", "/export/evidence.zip",
+        "/export/audit.ndjson", "/last-change", "/search", "/media/x.csv", "/_stcore/host-config",
+        "/component/x/index.html", "/_stcore/bidi-components/x.js",
+    )],
+    ("PUT", "/_stcore/upload_file/s/f"),
+]  # fmt: skip
+"""With a new and an open connection, all ways to what is behind the gate."""
+
+
+class Idle(Activity):
+    def is_idle(self, claims: Claims, hours: float) -> bool:
+        return True
+
+
+def end_by_idleness() -> None:
+    session.activity = Idle()
+
+
+def take_the_role_away() -> None:
+    """As `[access]` does when somebody removes the role from it."""
+    session.current_role_mapping = lambda: RoleMapping(claim="groups", roles={"kings": "Owner"})
+
+
+ENDS: dict[str, Callable[[dict[str, Any]], object]] = {
+    "sign-out": lambda claims: session.sign_out(claims),
+    "an Owner": lambda _: session.end_sessions("Olga@x.io"),
+    "the provider, all sessions": lambda _: log_out_claims(sub="s"),
+    "the provider, this session": lambda _: log_out_claims(sub="s", sid="phone"),
+    "another sign-in": lambda claims: session.replace_session(claims, claims | {"nonce": "new"}),
+    "idleness": lambda _: end_by_idleness(),
+    "the settings": lambda _: take_the_role_away(),
+    "the token": lambda claims: time.sleep(max(0.0, claims["exp"] - time.time())),
+}
+
+
+def log_out_claims(**claims: str) -> None:
+    named = ProviderSession("x", claims.get("sub"), claims.get("sid"))
+    now = time.time()
+    session.revoked_tokens().end_provider_sessions(named, issued_until=now, expires_at=now + 600)
+
+
+@pytest.mark.parametrize("how", ENDS)
+def test_the_end_of_a_session_counts_on_every_channel(
+    client: Client, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    monkeypatch.setattr(gate, "GRACE_SECONDS", 0.1)
-    owner, other = client(**cookie("owners")), client(**cookie("owners", email="kim@x.io"))
+    monkeypatch.setattr(gate, "GRACE_SECONDS", 0.01)
+    monkeypatch.setattr(gate, "POLL_SECONDS", 0.05)
+    for name in ("current_role_mapping", "activity"):  # some ends replace them
+        monkeypatch.setattr(session, name, getattr(session, name))
+    lifetime = 1.5 if how == "the token" else 600
+    own = cookie("owners", sid="phone", exp=time.time() + lifetime)
+    owner, other = client(**own), client(**cookie("owners", sub="k", sid="k", email="kim@x.io"))
+    assert all(comes_through(owner, path, method=method) for method, path in CHANNELS)
     with owner.websocket_connect(stream_of(owner), headers={"Origin": ORIGIN}) as socket:
         assert socket.receive_text() == "a session"
-        session.end_sessions("Olga@x.io")
+        claims = URLSafeTimedSerializer(SECRET, salt="_streamlit_user").loads(
+            own["_streamlit_user"]
+        )
+        ENDS[how](json.loads(claims))
         with pytest.raises(WebSocketDisconnect):
             socket.receive_text()
-    for path in ("/users", "/export/users.csv", "/last-change", "/media/x.csv"):
-        assert not comes_through(owner, path)
+    for method, path in CHANNELS:
+        assert not comes_through(owner, path, method=method), path
     assert not connects(owner)
-    assert comes_through(other, "/users")
-    assert comes_through(client(**cookie("owners", iat=time.time() + 1)), "/users"), "a new one"
+    assert how in ("idleness", "the settings") or comes_through(other, "/users"), "nobody else"
 
 
 def test_a_change_of_the_settings_takes_access_away_and_gives_none(
@@ -411,7 +463,7 @@ KEY, OTHER_KEY = (RSAKey.generate_key(2048, {"kid": "1"}) for _ in range(2))
 @pytest.fixture
 def provider(monkeypatch: pytest.MonkeyPatch) -> None:
     keys = KeySet([RSAKey.import_key(KEY.as_dict(private=False))])
-    monkeypatch.setattr(back_channel, "_provider", lambda _: back_channel._Provider("x", keys))
+    monkeypatch.setattr(back_channel, "read_provider", lambda _: back_channel.Provider("x", keys))
 
 
 def log_out(client: TestClient, key: Any = KEY, alg: str = "RS256", **claims: Any) -> int:
@@ -496,15 +548,6 @@ def test_a_text_frame_ends_a_session_without_an_error(client: Client) -> None:
     with owner.websocket_connect(stream_of(owner), headers={"Origin": ORIGIN}) as socket:
         assert socket.receive_text() == "a session"
         socket.send_text("no bytes")
-        with pytest.raises(WebSocketDisconnect):
-            socket.receive_text()
-
-
-def test_a_session_ends_with_its_token(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gate, "GRACE_SECONDS", 0.1)
-    owner = client(**cookie("owners", exp=time.time() + 2))
-    with owner.websocket_connect(stream_of(owner), headers={"Origin": ORIGIN}) as socket:
-        assert socket.receive_text() == "a session"
         with pytest.raises(WebSocketDisconnect):
             socket.receive_text()
 
