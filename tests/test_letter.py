@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine
 
+import rollcall
 from data.access.roles import Principal
 from data.inbox import schedule
 from data.inbox.quarantine import record_quarantined
@@ -37,7 +38,13 @@ from queries.letter.kinds import KINDS
 from queries.letter.letter import Item, Letter, Link
 from queries.letter.render import letter_data, letter_html, letter_subject, letter_text
 from queries.letter.schedule import Schedule, Sent
-from queries.letter.write import current_alarms, due_letter, read_items, write_letter
+from queries.letter.write import (
+    current_alarms,
+    due_letter,
+    letter_while_closed,
+    read_items,
+    write_letter,
+)
 from queries.people.cells import matrix_cells
 from queries.review.duration import View
 from queries.review.findings import count_findings
@@ -53,6 +60,7 @@ DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 NOW, BEFORE = TODAY + 2 * HOUR, YESTERDAY + 2 * HOUR
 BASE = "https://rollcall.example.com"
 OWNER = Principal("", ("Owner",))
+MANAGER = Principal("", ("Manager",))
 
 
 @pytest.fixture(autouse=True)
@@ -182,7 +190,7 @@ def test_a_letter_says_what_changed_the_worst_first_and_each_number_opens_its_li
 WHO = {
     "Owner": OWNER,
     "Analyst": Principal("", ("Analyst",)),
-    "Manager": Principal("", ("Manager",)),
+    "Manager": MANAGER,
     "pseudonyms": Principal("", ("Owner",), uses_pseudonyms=True),
 }
 
@@ -301,9 +309,24 @@ def test_a_pull_that_fails_is_one_alarm_until_it_works(
         "The pull of figma fails: 401: <b>no</b>",
         "The pull of okta fails",
     }
-    assert not current_alarms(store, Principal("", ("Manager",)), NOW)
+    assert not current_alarms(store, MANAGER, NOW)
     letter = write_letter(store, OWNER, BEFORE, NOW, alarms=(), ended={"pull:figma", "pull:x"})
     assert texts(letter) == ["The pull of figma works again", "The pull of x works again"]
+
+
+def test_a_closed_store_is_one_alarm_whose_reason_is_for_those_who_load_files() -> None:
+    daily = Schedule(time(7, 30))
+    for reader, expected in (
+        (OWNER, "The store is closed: no space"),
+        (MANAGER, "The store is closed"),
+    ):
+        sent, found = Sent(BEFORE, BEFORE), []
+        for minutes in range(0, 2_000, 5):
+            now = NOW + timedelta(minutes=minutes)
+            letter, sent = letter_while_closed("no space", reader, daily, sent, now)
+            found += texts(letter) if letter else []
+        assert found == [expected]
+        assert sent.since == BEFORE  # the daily letter waits
 
 
 # ---- how it looks --------------------------------------------------------------------------------
@@ -363,3 +386,25 @@ def test_the_page_lists_what_a_letter_had_no_room_for(a_busy_day: Engine) -> Non
     over = [item.text for item in rest if item not in letter.items]
     assert over == ["hr sends snapshots again"]
     assert [item for item in rest if item.key != "silent:hr"] == list(letter.items[5:])
+
+
+def test_the_command_prints_the_letter_of_a_period_as_a_role_may_read_it(
+    a_busy_day: Engine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ROLLCALL_DATABASE_URL", str(a_busy_day.url))
+    monkeypatch.setattr(rollcall, "close_stores", lambda: None)
+    period = ("--since", BEFORE.isoformat(), "--until", NOW.isoformat())
+    command = ["letter", "--dry-run", "--as", "Manager", "--integration", "slack", *period]
+    assert rollcall.main(command) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "Rollcall: slack has been silent for 3 days"
+    assert lines[-2].startswith("! slack has been silent for 3 days; it usually")
+    assert lines[-1] == "  http://localhost:8501/health?integration=slack"
+    assert (
+        rollcall.main(["letter", "--dry-run", "--since", "2026-12-02", "--until", "2026-12-01"])
+        == 2
+    )
+    for wrong in (["letter"], ["letter", "--dry-run", "--as", "King"]):
+        with pytest.raises(SystemExit) as ended:
+            rollcall.main(wrong)
+        assert ended.value.code == 2

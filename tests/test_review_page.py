@@ -152,6 +152,20 @@ def test_accounts_come_a_page_at_a_time(store: Engine, home: Home) -> None:
     assert len(listed(page(rule="deleted_but_active", page="99"))) == 1
 
 
+def test_an_address_lists_only_findings_that_are_new_or_gone(
+    deleted: None, store: Engine, home: Home
+) -> None:
+    take(store, home, an_account("ada"), an_account("cy", state="Deleted"), days=2)
+    rule, monday = {"rule": "deleted_but_active"}, "2026-01-05T12:00:00Z"
+    tuesday, wednesday = (f"2026-01-0{day}T12:00:00Z" for day in (6, 7))
+    assert listed(page(**rule, found_after=monday)) == ["bob", "cy"]
+    new = page(**rule, found_after=tuesday)
+    assert listed(new) == ["cy"]
+    assert "Found since after 2026-01-06 12:00 UTC." in texts(new)
+    assert listed(page(**rule, as_of=tuesday, gone_by=wednesday)) == ["ada"]
+    assert listed(press(new, "all_findings")) == ["bob", "cy"]
+
+
 def choose_first(run: AppTest, key: str) -> None:
     of = run.multiselect(key=key)
     of.select(of.options[0])

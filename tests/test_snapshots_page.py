@@ -305,6 +305,18 @@ def test_a_file_on_hold_comes_first_with_a_preview_on_request() -> None:
 
 
 @pytest.mark.usefixtures("file_on_hold")
+def test_an_address_lists_the_files_of_one_status_and_integration() -> None:
+    for chosen, shown in (
+        ({"files": "on hold", "integration": "figma"}, True),
+        ({"files": "rejected"}, False),
+        ({"files": "on hold", "integration": "slack"}, False),
+    ):
+        run = page(**chosen)
+        assert ("1 on hold" in page_text(run)) == shown
+        assert "1 on hold" in page_text(press(run, "All files"))
+
+
+@pytest.mark.usefixtures("file_on_hold")
 def test_a_file_on_hold_is_loaded_only_after_confirmation(store: Engine, home: Home) -> None:
     dialog = press(page(), "Load anyway")
     assert len(loaded_usernames(store)) == 10

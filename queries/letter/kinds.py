@@ -12,7 +12,7 @@ from typing import NamedTuple
 import pandas as pd
 from sqlalchemy import func, select
 
-from data.access.roles import Permission
+from data.access.roles import Permission, Principal
 from data.formatting import count_of, format_span, iso_z, plural
 from data.inbox.quarantine import MISPLACED_FOLDER
 from data.objectives import KINDS as OBJECTIVE_KINDS
@@ -61,6 +61,13 @@ class Kind(NamedTuple):
 # ---- alarms --------------------------------------------------------------------------------------
 
 
+def closed_store(reason: str, reader: Principal) -> Item:
+    """That nobody can read the store. The reason can name files: it is for those who load them."""
+    may_read = reader.is_allowed_everywhere(Permission.LOAD_FILES)
+    detail = f": {plain(reason, 200)}" if may_read and reason else ""
+    return Item("store", "store:", "alarm", "The store is closed", detail, is_ongoing=True)
+
+
 def _silent(reading: Reading) -> Items:
     """Integrations that are stale, as Health has them, or break their objective of snapshots."""
     integrations = integrations_as_of(reading.con, Scope(as_of=reading.until))
@@ -96,7 +103,7 @@ def _broken(objective: str, reading: Reading) -> Items:
             f"objective-{objective}:{result.integration}",
             "alarm",
             f"{broken if accounts else f'{name} breaks'} an objective",
-            f": {result.target}; {result.found}",
+            f": {result.target}" + (f"; {result.found}" if result.spent is not None else ""),
             accounts or None,
             reading.link(Permission.USERS, "users", *result.filters.params()) if accounts else None,
             result.integration,
@@ -335,6 +342,12 @@ def _round_item(reading: Reading, round_: Round, outcome: str, text: str, count:
 # ---- all kinds -----------------------------------------------------------------------------------
 
 KINDS: tuple[Kind, ...] = (
+    Kind(  # whoever can read the store finds it open: see closed_store
+        "store",
+        lambda _: iter(()),
+        (Permission.HEALTH, Permission.SNAPSHOTS),
+        "The store is open again",
+    ),
     Kind("silent", _silent, (Permission.HEALTH, Permission.SNAPSHOTS), "{} sends snapshots again"),
     *(
         Kind(

@@ -16,6 +16,8 @@ from queries.period import to_local
 
 ALL_IS_WELL = "All is well: nothing new fails, nothing is silent, nothing waits for you."
 
+NOTE = "Each number opens its list, after sign-in."
+
 MAX_SUBJECT_LENGTH = 120
 
 MARKS = {"alarm": "!", "bad": "•", "note": "•", "good": "✓"}
@@ -65,6 +67,7 @@ def letter_html(letter: Letter, base_url: str) -> str:
         subject=escape(letter_subject(letter)),
         period=escape(_period(letter)),
         rows="".join(rows),
+        note=NOTE if any(item.link for item in letter.shown) else "",
         home=escape(Link("").url(base_url)),
     )
 

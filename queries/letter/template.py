@@ -62,7 +62,7 @@ Rollcall</div>
 <table role="presentation" width="100%" cellpadding="0" cellspacing="0" border="0">$rows</table>
 </td></tr>
 <tr><td class="inner quiet" style="padding:8px 28px 22px;$font;font-size:13px;line-height:20px;\
-color:#64748b">Each number opens its list, after sign-in.
+color:#64748b">$note
 <a class="link" href="$home" style="color:#1d4ed8;text-decoration:none">Open Rollcall</a>
 </td></tr></table>
 <!--[if mso]></td></tr></table><![endif]-->
