@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from sqlalchemy import Case, Delete, FromClause, Join, Over, Select, Table, Update
+from sqlalchemy.engine.default import StrCompileDialect
 from sqlalchemy.sql import operators
+from sqlalchemy.sql.compiler import StrSQLCompiler
 from sqlalchemy.sql.elements import BinaryExpression, CollationClause
 from sqlalchemy.sql.selectable import ScalarSelect, Subquery
 
@@ -16,6 +18,8 @@ from data.store.citus import DISTRIBUTION_COLUMN, REFERENCE_TABLES
 
 LARGE = {*metadata.tables, *staging_metadata.tables} - REFERENCE_TABLES - {"rejected_row"}
 """The tables that are spread over the machines by integration."""
+
+NO_STATEMENT = StrSQLCompiler(StrCompileDialect(), None)
 
 
 def breaches(statement: Any) -> list[str]:
@@ -36,7 +40,7 @@ def _parts(whole: Any) -> Iterator[Any]:
 
 def _breaches_of(part: Any) -> Iterator[str]:
     if isinstance(part, Select):
-        froms = part.get_final_froms()
+        froms = _froms(part)
         for join in (each for rows in froms for each in _joins(rows)):
             if _know_it(join.left, join.right) and not _meets_on_integration(join.onclause):
                 yield f"joined without the integration: {_short(join.onclause)}"
@@ -57,6 +61,11 @@ def _breaches_of(part: Any) -> Iterator[str]:
     )
     if changes and not _names_one_integration(part.whereclause):
         yield f"changes more than one integration: {_short(part.whereclause)}"
+
+
+def _froms(select: Select[Any]) -> list[FromClause]:
+    """As `get_final_froms` gives them, which writes all of the statement down first."""
+    return select._compile_state_factory(select, NO_STATEMENT)._get_display_froms()
 
 
 def _joins(rows: FromClause) -> Iterator[Join]:

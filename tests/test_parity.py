@@ -392,6 +392,7 @@ def review_questions() -> Iterator[tuple[str, Question]]:
                     con.execute(all_findings(v, r)).all(),
                 ),
             )
+        yield f"evidence {number}", lambda con, v=view: packed(con, v)
     for rule in RULES:
         for accepted in (False, True):
             yield (
@@ -400,7 +401,6 @@ def review_questions() -> Iterator[tuple[str, Question]]:
                     con, VIEWS[0], r, 1, with_exception=e
                 ),
             )
-        yield f"evidence {number}", lambda con, v=view: packed(con, v)
 
 
 def snapshot_questions() -> Iterator[tuple[str, Question]]:
