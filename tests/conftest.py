@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from builders import Deliveries
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.internal.conjecture import engine as hypothesis_engine
 from sqlalchemy import Connection, Engine
+from streamlit.components.v2 import manifest_scanner
 from streamlit.runtime.pages_manager import PagesManager
 
 from data.home import Home, current_home
@@ -31,6 +34,17 @@ settings.register_profile(
 )
 settings.load_profile("suite")
 hypothesis_engine.MAX_SHRINKING_SECONDS = 30  # not 5 minutes, for which it has no setting
+
+# Each AppTest reads the metadata of all installed packages, which takes longer than a page.
+manifest_scanner.scan_component_manifests = cache(manifest_scanner.scan_component_manifests)
+
+
+def pytest_collection_finish() -> None:
+    """Statements are trees of short-lived objects: with Python's own limits, a tenth of the time
+    goes into looking for cycles among all that is imported."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 def pytest_xdist_auto_num_workers() -> int:
