@@ -7,7 +7,8 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -76,6 +77,9 @@ class LoadFailure:
 
 
 Outcome = LoadResult | Quarantined | LoadFailure
+
+FileId = tuple[int, int]
+"""Device and inode."""
 
 load_failures: dict[Path, LoadFailure] = {}
 """Files that this process cannot load now, e.g. with a full disk. Every page shows them."""
@@ -159,12 +163,9 @@ class _PendingFile(NamedTuple):
 def _pending_files(home: Home) -> list[_PendingFile]:
     """The files that are complete, oldest first."""
     candidates = [path for path in inbox_files(home) if _is_stable(path) and not _is_paused(path)]
-    open_files = _files_open_for_writing() if candidates else set()
-    pending = [
-        _identify(home, path)
-        for path in candidates
-        if _file_id(path, follow_symlinks=False) not in open_files
-    ]
+    file_ids = {path: _file_id(path, follow_symlinks=False) for path in candidates}
+    open_files = _open_for_writing({each for each in file_ids.values() if each})
+    pending = [_identify(home, path) for path in candidates if file_ids[path] not in open_files]
     return sorted(pending, key=lambda file: file.sort_key)
 
 
@@ -199,21 +200,34 @@ def _is_stable(path: Path) -> bool:
         return True
 
 
-def _files_open_for_writing() -> set[tuple[int, int] | None]:
-    """The files that a process has open for writing, as far as Linux shows them in /proc."""
-    open_files = set()
-    for descriptor in Path("/proc").glob("[0-9]*/fd/*"):
-        try:
-            fdinfo = (descriptor.parent.parent / "fdinfo" / descriptor.name).read_text()
-        except OSError:  # another user's, or closed meanwhile
-            continue
-        if int(fdinfo.split("flags:", 1)[1].split()[0], 8) & (os.O_WRONLY | os.O_RDWR):
-            open_files.add(_file_id(descriptor, follow_symlinks=True))
-    return open_files - {None}
+def _open_for_writing(files: set[FileId]) -> set[FileId]:
+    """Those of the files that a process has open for writing, as far as Linux shows it in /proc."""
+    return {
+        file_id
+        for descriptor in _open_descriptors()
+        if (file_id := _file_id(descriptor, follow_symlinks=True)) in files
+        and _is_writing(descriptor)
+    }
 
 
-def _file_id(path: Path, *, follow_symlinks: bool) -> tuple[int, int] | None:
-    """Device and inode; None where the file no longer exists."""
+def _open_descriptors() -> Iterator[os.DirEntry[str]]:
+    with suppress(OSError):  # only Linux has it
+        for process in os.scandir("/proc"):
+            if process.name.isdigit():
+                with suppress(OSError):  # another user's, or ended meanwhile
+                    yield from os.scandir(f"{process.path}/fd")
+
+
+def _is_writing(descriptor: os.DirEntry[str]) -> bool:
+    try:
+        fdinfo = Path(descriptor.path.replace("/fd/", "/fdinfo/")).read_text()
+    except OSError:  # closed meanwhile
+        return False
+    return bool(int(fdinfo.split("flags:", 1)[1].split()[0], 8) & (os.O_WRONLY | os.O_RDWR))
+
+
+def _file_id(path: Path | os.DirEntry[str], *, follow_symlinks: bool) -> FileId | None:
+    """None where the file no longer exists."""
     try:
         status = path.stat(follow_symlinks=follow_symlinks)
     except OSError:

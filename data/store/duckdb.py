@@ -126,7 +126,7 @@ class DuckDBAdapter(DatabaseAdapter):
 
     def create_tables(self, con: Connection) -> None:
         """The staging tables are temporary, so they are not among them."""
-        metadata.create_all(con)
+        con.exec_driver_sql(_scripts(metadata, type(con.dialect))[0])
 
     def check_complete(self, con: Connection) -> None:
         """A file that was cut off opens, and fails at some later query.
