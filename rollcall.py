@@ -24,9 +24,9 @@ from data.access.claims import ConfigError
 from data.files.errors import SnapshotRejected
 from data.formatting import count_of
 from data.home import current_home, database_url
-from data.inbox.pull import secrets_path
 from data.records.audit_log import Event, record_event
 from data.sample.files import write_sample
+from data.secrets_file import secrets_path
 from data.service.backup import write_backup
 from data.service.instance import running_instance
 from data.service.rebuild import rebuild

@@ -19,9 +19,10 @@ from data.formatting import file_stamp
 from data.history.load import LoadResult
 from data.home import Home, current_home, safe_name
 from data.inbox.inbox import Outcome, Quarantined, describe_load, load_inbox, put_into_inbox
-from data.inbox.pull import configured_pulls, pull_to_inbox, secrets_path
+from data.inbox.pull import configured_pulls, pull_to_inbox
 from data.inbox.quarantine import reason_path
 from data.records.audit_log import Event, flush_pending, record_event
+from data.secrets_file import secrets_path
 from data.service.rebuild import load_missing, open_or_rebuild
 from data.sources.http import PullFailed
 from data.store.errors import StoreInUse

@@ -8,7 +8,6 @@ try continues from them.
 import fcntl
 import json
 import logging
-import os
 import shutil
 import time
 import zipfile
@@ -21,8 +20,9 @@ from typing import IO, Any
 
 from data.files.naming import SnapshotFile, parse_file_moment
 from data.formatting import file_stamp, utc_now
-from data.home import CHECKOUT, Home, safe_name
+from data.home import Home, safe_name
 from data.inbox.inbox import put_into_inbox
+from data.secrets_file import secrets_path
 from data.sources import PULLERS
 from data.sources.http import ApiClient, PullFailed, PullInterrupted
 from data.sources.resume import FilePageCache
@@ -139,12 +139,6 @@ def _pull_lock(
             else:
                 break
         yield
-
-
-def secrets_path() -> Path:
-    """The file with the sections `[pull.NAME]`: ROLLCALL_SECRETS, or the checkout's secrets."""
-    default = CHECKOUT / ".streamlit" / "secrets.toml"
-    return Path(os.environ.get("ROLLCALL_SECRETS") or default).expanduser()
 
 
 def configured_pulls() -> list[PullConfig]:

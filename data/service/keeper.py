@@ -13,9 +13,9 @@ from data.access.claims import ConfigError
 from data.formatting import count_of
 from data.home import Home, make_home_private
 from data.inbox.inbox import INBOX_POLL_SECONDS, load_failures, load_inbox
-from data.inbox.pull import secrets_path
 from data.inbox.schedule import run_scheduler
 from data.records.audit_log import flush_pending
+from data.secrets_file import secrets_path
 from data.service.active_store import (
     StoreStatus,
     active_store,

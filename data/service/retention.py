@@ -5,7 +5,6 @@ an integration stays, however old it is.
 """
 
 import logging
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
@@ -21,6 +20,7 @@ from data.home import Home
 from data.inbox.actions import delete_older_snapshots, older_files
 from data.records.audit_log import Event, count_older_events, delete_older_events, record_event
 from data.schema import integration, snapshot
+from data.secrets_file import read_secrets
 
 log = logging.getLogger("rollcall")
 
@@ -61,13 +61,7 @@ def read_retention(path: Path) -> Retention:
 
     Raises ConfigError.
     """
-    try:
-        settings = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return Retention()
-    except (OSError, ValueError) as error:  # the error's own text could quote a secret
-        raise ConfigError(f"{path} is not valid TOML, or cannot be read.") from error
-    return Retention.from_settings(settings.get("retention", {}))
+    return Retention.from_settings(read_secrets(path).get("retention", {}))
 
 
 class Expired(NamedTuple):

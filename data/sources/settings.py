@@ -1,16 +1,16 @@
 """The pulls that the secrets file configures."""
 
-import os
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from data.access.claims import ConfigError
 from data.files.headers import CREDENTIAL_PATTERN
 from data.home import is_safe_name
+from data.secrets_file import UnsetVariable, expand_variable, read_secrets
 from data.sources.http import PullFailed
 
 INTERVAL_PATTERN = re.compile(r"(\d+) ?(m|h|d)(?:in\w*|our\w*|ay\w*)?")
@@ -37,16 +37,13 @@ class PullConfig:
     def get(self, name: str, default: str = "") -> str:
         """A setting. Raises PullFailed where it names a variable that is not set."""
         raw_value = str(self.settings.get(name, default))
-        if not raw_value.startswith("$"):
-            return raw_value
-        variable = raw_value.strip("${}")
-        value = os.environ.get(variable)
-        if not value:
+        try:
+            return expand_variable(raw_value)
+        except UnsetVariable as error:
             raise PullFailed(
-                f"[pull.{self.integration}] “{name}” is ${variable}, which is not set in the "
+                f"[pull.{self.integration}] “{name}” is {error}, which is not set in the "
                 "environment."
-            )
-        return value
+            ) from None
 
 
 def read_pull_configs(path: Path) -> list[PullConfig]:
@@ -55,12 +52,9 @@ def read_pull_configs(path: Path) -> list[PullConfig]:
     Raises PullFailed where the file is not valid.
     """
     try:
-        secrets = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return []
-    except (OSError, ValueError) as error:  # the error's own text could quote a secret
-        raise PullFailed(f"{path} is not valid TOML, or cannot be read.") from error
-    sections = secrets.get("pull", {})
+        sections = read_secrets(path).get("pull", {})
+    except ConfigError as error:
+        raise PullFailed(str(error)) from error
     if not isinstance(sections, dict) or not all(isinstance(s, dict) for s in sections.values()):
         raise PullFailed(f"{path}: expected sections like [pull.figma].")
     return [_parse_section(name, section) for name, section in sections.items()]
