@@ -14,11 +14,12 @@ from streamlit.web.bootstrap import load_config_options
 
 from data.access.claims import ConfigError
 from data.home import current_home
-from data.inbox.pull import secrets_path
+from data.secrets_file import secrets_path
 from data.service.keeper import run_keeper
 from data.service.retention import read_retention
 from server.first_page import FirstPage
 from server.gate import Gate
+from server.letters import run_letters
 from server.logs import configure_logging
 from server.options import options_from_environment
 from server.routes import EXCEPTION_HANDLERS, ROUTES
@@ -35,7 +36,8 @@ async def lifespan(_: st.App) -> AsyncIterator[None]:
     if message := exposure_error(st.get_option("server.address")):
         raise RuntimeError(message)
     address = f"http://{st.get_option('server.address')}:{st.get_option('server.port')}"
-    with run_keeper(current_home(), address):
+    home = current_home()
+    with run_keeper(home, address), run_letters(home):
         yield
 
 

@@ -12,7 +12,7 @@ from server.authorize import can_load, is_sample, store_connection
 from widgets import status, timezone
 from widgets.address import requested_page, show_pagination, update_address, write_address
 from widgets.filters import choose_integrations, requested_moment, show_past_banner
-from widgets.snapshots import load_report, pulls, quarantine, upload
+from widgets.snapshots import letters, load_report, pulls, quarantine, upload
 
 LOADING_NEEDS_NAMES = "You see pseudonyms. Only people who see names can load files."
 
@@ -54,12 +54,12 @@ if requested:
                 upload.show_uploads(integrations, replaced=(report.integration, report.taken_at))
             upload.show_progress()
         st.stop()
-
 if can_load():
     quarantine.show_quarantine()
     upload.show_uploads(integrations)
     upload.show_progress()
     pulls.show_pulls()
+    letters.show_letters()
 else:
     st.info(LOADING_NEEDS_NAMES, icon=":material/visibility_off:")
 if is_empty:

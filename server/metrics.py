@@ -20,6 +20,7 @@ from data.home import current_home
 from data.inbox.delivered import inbox_files
 from data.metrics import registry
 from queries.metrics import newest_snapshots
+from queries.outbox import letter_counts
 from queries.snapshots import count_quarantined
 from server.authorize import authorize, real_connection, store_status
 
@@ -48,6 +49,7 @@ class _StoreCollector(Collector):
         yield GaugeMetricFamily("rollcall_files_in_inbox", "Files in the inbox.", file_count)
         if self._con:
             yield from _integration_metrics(self._con)
+            yield _letter_metric(self._con)
 
 
 def _integration_metrics(con: Connection) -> list[GaugeMetricFamily]:
@@ -67,6 +69,17 @@ def _integration_metrics(con: Connection) -> list[GaugeMetricFamily]:
     for status, count in counts.items():
         quarantined.add_metric([status], count)
     return [*by_name.values(), quarantined]
+
+
+def _letter_metric(con: Connection) -> GaugeMetricFamily:
+    letters = GaugeMetricFamily(
+        "rollcall_letters",
+        "Letters by status: queued, sending, failing, sent, perhaps sent or given up.",
+        labels=["status"],
+    )
+    for status, count in letter_counts(con).items():
+        letters.add_metric([status], count)
+    return letters
 
 
 INTEGRATION_GAUGES = {

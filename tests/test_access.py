@@ -144,7 +144,7 @@ def test_the_table_defines_the_permissions() -> None:
     assert ROLES["Owner"].permissions == set(Permission)
     assert (
         set(Permission) - ROLES["Super Admin"].permissions
-        == {Permission.AUDIT}
+        == {Permission.AUDIT, Permission.LETTERS}
         == set(Permission) - ROLES["Admin"].permissions
     )
     assert ROLES["Analyst"].permissions == {

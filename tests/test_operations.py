@@ -33,6 +33,7 @@ from data.access.claims import ConfigError
 from data.home import Home
 from data.inbox.inbox import load_inbox
 from data.records.notes import NamedAccount, save_note
+from data.records.outbox import NewLetter, add_letter, replace_progress
 from data.records.tables import (
     RECORD_TABLES,
     exception,
@@ -82,6 +83,8 @@ def a_home(root: Path) -> Home:
     save_view(engine, SavedView("Admins", None, "role=Admin", ("figma",)), "olga@x.io")
     save_view(engine, SavedView("Mine", "olga@x.io", "q=ada"), "olga@x.io")
     _add_review_round(engine)
+    replace_progress(engine, "ada", None, "{}")
+    add_letter(engine, NewLetter("ada", "Owner", "{}", TODAY, TODAY, ["x"]), "{}", TODAY)
     close_store(f"duckdb:///{root}/rollcall.duckdb")
     return home
 

@@ -26,7 +26,7 @@ MAX_HOURS = 24 * 30
 
 
 class ConfigError(Exception):
-    """A sign-in setting is wrong; the message names it and its section."""
+    """A setting is wrong; the message names it and its section."""
 
 
 @dataclass(frozen=True)
@@ -91,15 +91,15 @@ class RoleMapping:
         ]
         roles = tuple(role for role in ROLES if role in granted_roles)
         name = email or str(claims.get("email") or claims.get("sub") or "")
-        integrations = self._visible_integrations({*roles, *values, email})
+        integrations = self.visible_integrations({*roles, *values, email})
         return Principal(
             name[:MAX_NAME_LENGTH],
             roles,
             integrations,
-            uses_pseudonyms=self._uses_pseudonyms(roles),
+            uses_pseudonyms=self.uses_pseudonyms(roles),
         )
 
-    def _uses_pseudonyms(self, roles: Sequence[str]) -> bool:
+    def uses_pseudonyms(self, roles: Sequence[str]) -> bool:
         """Only if none of the person's roles shows names."""
         if isinstance(self.pseudonyms, bool):
             return self.pseudonyms
@@ -113,7 +113,7 @@ class RoleMapping:
         is_trusted = is_verified is True or is_verified == "true" or self.unverified_emails
         return comparable(email) if isinstance(email, str) and is_trusted else ""
 
-    def _visible_integrations(self, subjects: set[str]) -> tuple[str, ...] | None:
+    def visible_integrations(self, subjects: set[str]) -> tuple[str, ...] | None:
         """The integrations of all matching entries; None if no entry restricts the person."""
         names_by_subject = {
             comparable(key): names for key, names in (self.integrations or {}).items()

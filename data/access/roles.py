@@ -29,6 +29,7 @@ class Permission(StrEnum):
     SAVE_VIEWS = "save views"
     SHARE_VIEWS = "save views for everybody"
     CHANGE_SETTINGS = "change settings"
+    LETTERS = "see and test letters"
 
 
 class PersonalData(StrEnum):
@@ -46,10 +47,12 @@ class RolePermissions(NamedTuple):
     personal_data: PersonalData = PersonalData.SHOWN
 
 
+OWNERS_ONLY = frozenset({Permission.AUDIT, Permission.LETTERS})
+
 ROLES: dict[str, RolePermissions] = {
     "Owner": RolePermissions(frozenset(Permission)),
-    "Super Admin": RolePermissions(frozenset(Permission) - {Permission.AUDIT}),
-    "Admin": RolePermissions(frozenset(Permission) - {Permission.AUDIT}),
+    "Super Admin": RolePermissions(frozenset(Permission) - OWNERS_ONLY),
+    "Admin": RolePermissions(frozenset(Permission) - OWNERS_ONLY),
     "Analyst": RolePermissions(
         frozenset(
             {
@@ -72,6 +75,7 @@ PERMISSIONS_NEEDING_NAMES = frozenset(
         Permission.ADD_EXCEPTIONS,
         Permission.AUDIT,
         Permission.EXPORT_EVIDENCE,
+        Permission.LETTERS,
         Permission.LOAD_FILES,
         Permission.MATCH,
         Permission.REVIEW_ROUNDS,

@@ -71,6 +71,9 @@ class Event(StrEnum):
     ROUND_CLOSED = "closed a review round"
     SETTING_CHANGED = "changed a setting"
     REVEALED = "revealed pseudonyms"
+    LETTER_SENT = "sent a letter"
+    LETTER_NOT_SENT = "did not deliver a letter"
+    LETTER_TESTED = "requested a test letter"
     RETENTION_APPLIED = "deleted what is too old"
 
 

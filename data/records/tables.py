@@ -190,6 +190,35 @@ review_decision = sa.Table(
     *decision_columns("decided"),
 )
 
+# One row per recipient of letters: a section [letter.to.NAME] of the secrets file.
+letter_recipient = sa.Table(
+    "letter_recipient",
+    metadata,
+    sa.Column("recipient", sa.String, nullable=False),
+    sa.Column("progress", sa.String, nullable=False),  # JSON: what the letters have covered so far
+)
+
+# One row per letter to a recipient. Its content goes when it is sent or given up.
+letter = sa.Table(
+    "letter",
+    metadata,
+    sa.Column("letter_id", sa.String, nullable=False),  # of the Message-ID, or the webhook-id
+    sa.Column("recipient", sa.String, nullable=False),
+    sa.Column("audience", sa.String, nullable=False),  # a hash of role, integrations and channel
+    sa.Column("is_test", sa.Boolean, nullable=False),
+    sa.Column("status", sa.String, nullable=False),  # outbox.LetterStatus
+    sa.Column("queued_at", sa.DateTime, nullable=False),
+    sa.Column("since", sa.DateTime),  # the range that it covers; NULL: a test
+    sa.Column("until", sa.DateTime),
+    sa.Column("keys", sa.ARRAY(sa.String), nullable=False),  # what it reports
+    sa.Column("content", sa.String, nullable=False),  # JSON: outbox.Message
+    sa.Column("progress", sa.String, nullable=False),  # of the recipient, once it is sent
+    sa.Column("tries", sa.Integer, nullable=False),
+    sa.Column("next_try_at", sa.DateTime, nullable=False),  # while it is sent: when the try is lost
+    sa.Column("last_error", sa.String, nullable=False),  # in words, without secrets
+    sa.Column("ended_at", sa.DateTime),  # sent, given up, or perhaps sent
+)
+
 RECORD_TABLES = (
     quarantined_file,
     exception,
@@ -204,6 +233,8 @@ RECORD_TABLES = (
     audit_event,
     retained_count,
     retained_change,
+    letter_recipient,
+    letter,
 )
 """Actions and decisions of people, and counts, which no snapshot file contains. A rebuild copies
 them, and `integration.deletion_limit`."""

@@ -28,7 +28,7 @@ NON_PERSONAL_COLUMNS = frozenset(
     "to_state status accounts active unmatched entered left changed oldest rows_read accepted "
     "rejected flagged operation began attempt_began outcome jobs value integration "
     "person_integration decided_at withdrawn_at is_directory email_clue id_clue person_key "
-    "is_from_provider kind clue since".split()
+    "is_from_provider kind clue since is_test tries".split()
 )
 """Columns without personal data."""
 

@@ -82,6 +82,17 @@ def letter_data(letter: Letter, base_url: str) -> dict[str, Any]:
     }
 
 
+def letter_lines(letter: Letter, base_url: str) -> list[tuple[str, str]]:
+    """The lines of a chat message, each with the address that it opens, which can be empty."""
+    lines = [
+        (_inert(item.text + item.detail), item.link.url(base_url) if item.link else "")
+        for item in letter.shown
+    ]
+    if letter.remaining:
+        lines.append((f"and {letter.remaining:,} more", _rest(letter).url(base_url)))
+    return lines or [(ALL_IS_WELL, "")]
+
+
 def _item_data(item: Item, base_url: str) -> dict[str, Any]:
     return {
         "kind": item.kind,

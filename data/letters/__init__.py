@@ -1,0 +1,1 @@
+"""Letters: who gets them, how they are delivered, and what has been sent."""

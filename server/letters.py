@@ -1,0 +1,303 @@
+"""Sends the letters: what is due is written each half minute, and what waits is tried.
+
+One thread writes, and each try has a thread of its own. So a channel that is slow or dead holds up
+no other, and neither a load nor a page waits for any of them.
+"""
+
+import json
+import logging
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from html import escape
+from threading import Event as Signal
+from threading import Thread
+
+import sqlalchemy as sa
+
+from data.access.claims import ConfigError
+from data.access.roles import Principal
+from data.formatting import iso_z, utc_now
+from data.home import Home
+from data.letters.message import Message, NotDelivered
+from data.letters.recipients import Recipient, read_letter_settings
+from data.records.audit_log import Event, record_event
+from data.records.outbox import (
+    CLAIM,
+    ClaimedLetter,
+    LetterStatus,
+    NewLetter,
+    add_letter,
+    claim_letters,
+    is_waiting,
+    read_progress,
+    record_try,
+    replace_progress,
+)
+from data.secrets_file import secrets_path
+from data.service.active_store import active_store, store_status
+from data.store.engine import open_store, restricted_engine
+from data.store.errors import StoreError
+from queries.letter.letter import MAX_LINES, Item, Letter
+from queries.letter.render import (
+    letter_data,
+    letter_html,
+    letter_lines,
+    letter_subject,
+    letter_text,
+)
+from queries.letter.schedule import Schedule, Sent
+from queries.letter.write import due_letter, read_items
+from queries.outbox import LetterTry, recipient_standing
+from queries.period import to_local
+from server.session import auth_config, is_pseudonymized
+
+log = logging.getLogger("rollcall")
+
+POLL_SECONDS = 30.0
+SHUTDOWN_TIMEOUT = 5.0
+"""Seconds for a try to end. One that is killed is accounted for when its claim runs out."""
+
+RECORD_RETRY_SECONDS = 5.0
+"""Pause between two attempts to record an outcome, while the store is away."""
+
+wake_up = Signal()
+"""Set it when a letter was added, so that it is sent at once."""
+
+
+@contextmanager
+def run_letters(home: Home) -> Iterator[None]:
+    """Send letters for the length of the block."""
+    sender = LetterSender(home)
+    thread = Thread(target=sender.run, name="letters", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        sender.stop.set()
+        wake_up.set()
+        thread.join(SHUTDOWN_TIMEOUT)
+        for attempt in list(sender.attempts):
+            attempt.join(SHUTDOWN_TIMEOUT)
+
+
+@dataclass
+class LetterSender:
+    """Writes and sends the letters of one home."""
+
+    home: Home
+    stop: Signal = field(default_factory=Signal)
+    attempts: set[Thread] = field(default_factory=set)
+    problems: Mapping[str, str] = field(default_factory=dict)
+
+    def run(self) -> None:
+        """Until `stop` is set."""
+        while not self.stop.is_set():
+            wake_up.clear()
+            try:
+                self.run_once(utc_now())
+            except StoreError as error:  # the keeper reports it
+                log.debug("No letters: %s", error)
+            except Exception:
+                log.exception("The letters failed.")
+            wake_up.wait(POLL_SECONDS)
+
+    def run_once(self, now: datetime) -> None:
+        """Write what is due and begin to send what waits. `now`: naive UTC. Raises StoreError."""
+        recipients = self._read_recipients()
+        if not recipients or not store_status(self.home).is_open:
+            return
+        engine = open_store(self.home.database_url)
+        if not active_store(self.home).is_sample:
+            for recipient in recipients.values():
+                try:
+                    write_due_letter(engine, recipient, now)
+                except (StoreError, ConfigError) as error:
+                    log.debug("No letter for %s: %s", recipient.name, error)
+                except Exception:
+                    log.exception("The letter for %s cannot be written.", recipient.name)
+        audiences = {name: recipient.audience for name, recipient in recipients.items()}
+        repeatable = [name for name, one in recipients.items() if one.channel.is_repeatable]
+        for letter in claim_letters(engine, audiences, repeatable, now):
+            if letter.status == LetterStatus.SENDING:
+                self._begin_try(engine, recipients[letter.recipient], letter)
+            else:
+                record_outcome(self.home, recipients.get(letter.recipient), letter)
+
+    def _read_recipients(self) -> dict[str, Recipient]:
+        """The valid ones. A problem is logged once, until it changes."""
+        try:
+            settings = read_letter_settings(secrets_path())
+        except ConfigError as error:
+            recipients, problems = (), {"": str(error)}
+        else:
+            recipients, problems = settings.recipients, settings.problems
+        for name, problem in problems.items():
+            if self.problems.get(name) != problem:
+                log.error("Letters: %s", problem)
+        self.problems = problems
+        return {recipient.name: recipient for recipient in recipients}
+
+    def _begin_try(self, engine: sa.Engine, recipient: Recipient, letter: ClaimedLetter) -> None:
+        def send() -> None:
+            try:
+                self._try(engine, recipient, letter)
+            except Exception:
+                log.exception("A try to send a letter to %s failed.", recipient.name)
+            finally:
+                self.attempts.discard(attempt)
+
+        attempt = Thread(target=send, name="letter", daemon=True)
+        self.attempts.add(attempt)
+        attempt.start()
+
+    def _try(self, engine: sa.Engine, recipient: Recipient, letter: ClaimedLetter) -> None:
+        """Deliver a letter, and record how that went, also where the store is away meanwhile."""
+        failure, is_lost = "", False
+        try:
+            recipient.channel.deliver(letter.letter_id, Message.from_json(letter.content))
+        except NotDelivered as error:
+            failure = str(error)
+            is_lost = error.may_have_arrived and not recipient.channel.is_repeatable
+            log.warning("Letter to %s, try %d: %s", recipient.name, letter.tries, failure)
+        except Exception as error:  # a library's; the letter waits for the next try
+            failure = f"An error in Rollcall ({type(error).__name__})."
+            log.exception("A letter to %s cannot be sent.", recipient.name)
+        else:  # in the audit log first: after a kill in between, it is “perhaps sent” here only
+            record_outcome(self.home, recipient, letter._replace(status=LetterStatus.SENT))
+        deadline = time.monotonic() + CLAIM.total_seconds()
+        while True:
+            try:
+                status = record_try(
+                    engine, letter.letter_id, utc_now(), failure, may_have_arrived=is_lost
+                )
+                break
+            except StoreError:
+                if time.monotonic() > deadline or self.stop.wait(RECORD_RETRY_SECONDS):
+                    raise
+        if status in (LetterStatus.GIVEN_UP, LetterStatus.PERHAPS_SENT):
+            record_outcome(self.home, recipient, letter._replace(status=status, last_error=failure))
+
+
+def reader_of(recipient: Recipient) -> Principal:
+    """The recipient as a signed-in person of the role. Raises ConfigError."""
+    config = auth_config()
+    hides_names, integrations = is_pseudonymized(), recipient.integrations
+    if config:
+        hides_names = hides_names or config.role_mapping.uses_pseudonyms((recipient.role,))
+        integrations = integrations or config.role_mapping.visible_integrations({recipient.role})
+    return Principal(recipient.name, (recipient.role,), integrations, uses_pseudonyms=hides_names)
+
+
+def write_due_letter(engine: sa.Engine, recipient: Recipient, now: datetime) -> bool:
+    """Add the letter that is due to the outbox; returns whether. `now`: naive UTC.
+
+    The first look is the start: what was before is in no letter. Raises StoreError.
+    """
+    name = recipient.name
+    with engine.connect() as con:
+        progress, has_waiting = read_progress(con, name), is_waiting(con, name)
+        undelivered = recipient_standing(con, name).undelivered
+    if has_waiting:
+        return False
+    if progress is None:
+        replace_progress(engine, name, None, _to_json(Sent(now, now)))
+        return False
+    sent = Sent.from_data(json.loads(progress))
+    schedule = Schedule(recipient.at, recipient.zone, recipient.alarms, recipient.all_is_well)
+    reader = reader_of(recipient)
+    letter, sent_after = due_letter(engine, reader, schedule, sent, now)
+    if letter is None:
+        if sent_after != sent:
+            replace_progress(engine, name, progress, _to_json(sent_after))
+        return False
+    letter = with_lost(engine, reader, letter, undelivered)
+    new = NewLetter(
+        name,
+        recipient.audience,
+        render(letter, recipient.address).to_json(),
+        letter.since,
+        letter.until,
+        [item.key for item in letter.items],
+        _to_json(sent_after),
+    )
+    return add_letter(engine, new, progress, now)
+
+
+def _to_json(sent: Sent) -> str:
+    return json.dumps(sent.to_data())
+
+
+def with_lost(
+    engine: sa.Engine, reader: Principal, letter: Letter, undelivered: Sequence[LetterTry]
+) -> Letter:
+    """The letter, with what the one before it reports, where that one is perhaps missing.
+
+    What a letter that was given up reports is in it already: its range is not covered.
+    """
+    if not undelivered:
+        return letter
+    lost, items = undelivered[0], list(letter.items)
+    if lost.status == LetterStatus.PERHAPS_SENT and lost.since and lost.until and lost.keys:
+        known = {item.key for item in items}
+        with restricted_engine(engine, reader.visibility).connect() as con:
+            again = read_items(con, reader, lost.since, lost.until, lost.keys)
+        items += [item for item in again if item.key not in known]
+    queued_at = to_local(lost.queued_at, letter.zone)
+    note = Item(
+        kind="undelivered",
+        key=f"undelivered:{iso_z(lost.queued_at)}",
+        severity="note",
+        text=f"The letter of {queued_at:%-d %b %H:%M} {UNDELIVERED[lost.status]}",
+    )
+    items.insert(MAX_LINES - 1, note)
+    return replace(letter, items=tuple(items))
+
+
+UNDELIVERED = {
+    LetterStatus.GIVEN_UP: "could not be delivered; this one covers the same time",
+    LetterStatus.PERHAPS_SENT: "may not have arrived; this one repeats it",
+}
+
+
+def render(letter: Letter, address: str) -> Message:
+    """The letter in every form that a channel needs."""
+    text, html = letter_text(letter, address), letter_html(letter, address)
+    lines, data = letter_lines(letter, address), letter_data(letter, address)
+    return Message(letter_subject(letter), text, html, lines, data)
+
+
+def add_test_letter(engine: sa.Engine, recipient: Recipient) -> None:
+    """Add a letter without data to the outbox, and send it at once. It has one try."""
+    text = (
+        f"This is a test of the letters to “{recipient.name}” (role {recipient.role}). "
+        f"Rollcall: {recipient.address}"
+    )
+    html = f'<!doctype html><meta charset="utf-8"><p>{escape(text)}</p>'
+    subject, lines = "Rollcall: test letter", [(text, recipient.address)]
+    message = Message(subject, text, html, lines, {"subject": subject, "test": True, "items": []})
+    new = NewLetter(recipient.name, recipient.audience, message.to_json(), is_test=True)
+    add_letter(engine, new, None, utc_now())
+    wake_up.set()
+
+
+def record_outcome(home: Home, recipient: Recipient | None, letter: ClaimedLetter) -> None:
+    """Record in the audit log what went to whom, or did not."""
+    is_sent = letter.status == LetterStatus.SENT
+    details: dict[str, object] = {
+        "recipient": letter.recipient,
+        "letter": letter.letter_id,
+        "test": letter.is_test,
+        "items": len(letter.keys),
+        "since": letter.since and iso_z(letter.since),
+        "until": letter.until and iso_z(letter.until),
+    }
+    if recipient:
+        channel = recipient.channel
+        details |= {"role": recipient.role, "channel": channel.kind, "to": channel.target}
+    if not is_sent:
+        details |= {"status": letter.status.value, "reason": letter.last_error}
+    event = Event.LETTER_SENT if is_sent else Event.LETTER_NOT_SENT
+    record_event(home, "Letters", event, **details)
