@@ -12,31 +12,25 @@ from queries.users.accounts import integration_names
 from server.authorize import store_connection
 from server.session import current_principal
 from widgets import status, timezone
-from widgets.address import address_params, group_params
-from widgets.labels import escape_label
+from widgets.address import address_params
+from widgets.letter import show_items
 
 params = address_params()
 until = moment_param(params, "to") or utc_now()
 since = moment_param(params, "from") or until - DAY
+
+st.title("Letter")
+st.caption(f"{timezone.format_with_zone(since)} → {timezone.format_with_zone(until)}")
 with store_connection(Permission.PEOPLE) as con:  # which every role has
     is_empty = not integration_names(con)
     items = read_items(con, current_principal(), since, until, params.get("item", ()))
 
-st.title("Letter")
 if is_empty:
     status.show_no_snapshots()
     st.stop()
-st.caption(f"{timezone.format_with_zone(since)} → {timezone.format_with_zone(until)}")
 if not items:
     st.text("Nothing happened.")
-for number, item in enumerate(items):
-    with st.container(horizontal=True, gap=None, vertical_alignment="center", key=f"item_{number}"):
-        label = escape_label(item.text, 200)
-        if item.link:
-            query = timezone.with_zone(group_params(item.link.params))
-            st.page_link(f"{item.link.page}.py", label=label, query_params=query)
-        else:
-            st.markdown(label, width="content")
-        st.text(item.detail, width="content")
+    st.stop()
+show_items(items)
 if len(items) > MAX_LINES:
     st.caption(f"A letter has room for {MAX_LINES} of these.")

@@ -314,7 +314,7 @@ def test_a_pull_that_fails_is_one_alarm_until_it_works(
     assert texts(letter) == ["The pull of figma works again", "The pull of x works again"]
 
 
-def test_a_closed_store_is_one_alarm_whose_reason_is_for_those_who_load_files() -> None:
+def test_a_closed_store_is_one_alarm_with_a_reason_for_those_who_load_files() -> None:
     daily = Schedule(time(7, 30))
     for reader, expected in (
         (OWNER, "The store is closed: no space"),

@@ -161,7 +161,7 @@ def test_an_address_lists_only_findings_that_are_new_or_gone(
     assert listed(page(**rule, found_after=monday)) == ["bob", "cy"]
     new = page(**rule, found_after=tuesday)
     assert listed(new) == ["cy"]
-    assert "Found since after 2026-01-06 12:00 UTC." in texts(new)
+    assert "Found after 2026-01-06 12:00 UTC." in texts(new)
     assert listed(page(**rule, as_of=tuesday, gone_by=wednesday)) == ["ada"]
     assert listed(press(new, "all_findings")) == ["bob", "cy"]
 

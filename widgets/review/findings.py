@@ -262,7 +262,7 @@ def _rule_findings(view: View, rule: Rule) -> None:
 
 def _show_narrowing(view: View) -> None:
     """Which of the findings are listed, and a button that lists all."""
-    texts = {"Found since after": view.found_after, "No longer found at": view.gone_by}
+    texts = {"Found after": view.found_after, "No longer found at": view.gone_by}
     parts = [f"{text} {timezone.format_with_zone(at)}" for text, at in texts.items() if at]
     with st.container(horizontal=True, vertical_alignment="center", key="narrowed"):
         st.text(f"{'; '.join(parts)}.", width="content")
