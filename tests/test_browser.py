@@ -758,8 +758,7 @@ def test_ctrl_k_searches_from_every_page_and_pages_stand_still(app: Served, visi
     expect(page.get_by_role("heading", name="Health", exact=True)).to_be_visible()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [420, 1440])
+@pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (420, "dark")])
 def test_no_page_is_wider_than_its_window(
     app: Served, visit: Visit, width: int, scheme: ColorScheme
 ) -> None:
