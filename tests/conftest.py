@@ -33,6 +33,10 @@ settings.register_profile(
     phases=[phase for phase in Phase if phase != Phase.explain],
 )
 settings.load_profile("suite")
+
+FUZZ = int(os.environ.get("FUZZ", "1"))
+"""How many times as many examples a test draws. Nights have time for more than a change has."""
+
 hypothesis_engine.MAX_SHRINKING_SECONDS = 30  # not 5 minutes, for which it has no setting
 
 # Each AppTest reads the metadata of all installed packages, which takes longer than a page.
@@ -53,15 +57,23 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 LONGEST = """
-postgresql browser history parity crashes accessibility sign_in browser_snapshots review fuzz
-sources snapshots_page changes browser_changes operations command_line pull proxy
+browser history parity sign_in crashes browser_snapshots postgresql accessibility evidence review
+fuzz active_store dossier proxy sources snapshots_page changes browser_review browser_changes
+loading_again simulation facets rounds vocabulary operations command_line pull
 """.split()
+
+DRAWS = "_hypothesis_internal_use_settings"
+"""Where hypothesis keeps the settings of a test."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest files first: with one of them at the end, the other workers would wait."""
     place = {f"test_{name}.py": number for number, name in enumerate(LONGEST)}
     items.sort(key=lambda item: place.get(item.path.name, len(place)))
+    tests = {item.function for item in items if isinstance(item, pytest.Function)}
+    for test in tests:
+        if own := getattr(test, DRAWS, None):
+            setattr(test, DRAWS, settings(own, max_examples=FUZZ * own.max_examples))
 
 
 @pytest.fixture(scope="session")

@@ -49,10 +49,10 @@ from queries.users.accounts import count_accounts
 
 ROOT = Path(__file__).parent.parent
 DAY = timedelta(days=1)
-SECONDS_OF_KILLS = 6
+SECONDS_OF_KILLS = 4
 """In the suite; by hand, hours are possible."""
 
-SNAPSHOTS = 12
+SNAPSHOTS = 8
 
 
 # ---- kill -9 ------------------------------------------------------------------------------------

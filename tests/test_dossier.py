@@ -115,7 +115,7 @@ DAYS = [YESTERDAY + timedelta(days=n) for n in range(4)]
     last=st.integers(0, 3),
 )
 @example(emails=["mira@x.io", "jo@x.io", "mira@x.io", None], first=0, last=3)
-@settings(max_examples=8)
+@settings(max_examples=5)
 def test_a_person_has_an_account_while_its_email_is_hers(
     emails: list[str | None], first: int, last: int, tmp_path_factory: Any
 ) -> None:

@@ -290,7 +290,7 @@ def counted_by_hand(history: list[list[str]], first: int) -> list[tuple[str, flo
 
 
 @given(history=histories, first=st.integers(0, 4))
-@settings(max_examples=10, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, suppress_health_check=list(HealthCheck))
 def test_the_jobs_of_any_history_are_those_that_counting_finds(
     a_store_to_read: Callable[[], Deliveries], history: list[list[str]], first: int
 ) -> None:

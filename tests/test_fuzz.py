@@ -26,7 +26,7 @@ from data.history.load import LoadResult
 from data.store.engine import open_store
 
 TIMES = int(os.environ.get("FUZZ", "1"))
-"""How many times as many files: `FUZZ=50 .venv/bin/python -m pytest tests/test_fuzz.py`."""
+"""How many times as many files (`conftest.FUZZ`)."""
 SECONDS = 20  # of computing; none of these small files may take longer
 
 HEADINGS = ["Username in app", "id", "User", "Roles", "Active", "State", "Last updated", "Team"]
@@ -96,7 +96,7 @@ HOSTILE = [
 ]  # fmt: skip
 
 fuzz = settings(
-    max_examples=20 * TIMES,
+    max_examples=15,
     derandomize=TIMES == 1,  # the same each time, as a check of a change should be
     suppress_health_check=list(HealthCheck),
 )
@@ -148,7 +148,7 @@ def damaged(draw: st.DrawFn) -> tuple[str, bytes]:
 
 
 @given(file=damaged())
-@settings(fuzz, max_examples=30 * TIMES)
+@settings(fuzz, max_examples=24)
 def test_a_damaged_file_is_loaded_in_whole_rows_or_rejected(
     store: Engine, tmp_path: Path, file: tuple[str, bytes]
 ):
@@ -186,7 +186,7 @@ records = (
 
 
 @given(items=st.lists(records, max_size=5), as_lines=st.booleans(), ascii_only=st.booleans())
-@settings(fuzz, max_examples=20 * TIMES)
+@fuzz
 def test_any_json_is_loaded_in_whole_rows_or_rejected(
     store: Engine, tmp_path: Path, items: list[Any], as_lines: bool, ascii_only: bool
 ):
@@ -214,7 +214,7 @@ cells = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"
     blank_after=st.integers(0, 8),
     encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-be"]),
 )
-@settings(fuzz, max_examples=20 * TIMES)
+@fuzz
 def test_any_table_is_loaded_with_the_lines_of_rejected_rows(
     store: Engine,
     tmp_path: Path,

@@ -107,7 +107,7 @@ histories = st.lists(st.lists(rows, max_size=5), min_size=1, max_size=4)
 
 # Failures are not shrunk, which would take minutes of loading.
 some = settings(
-    max_examples=6,
+    max_examples=4,
     phases=(Phase.explicit, Phase.reuse, Phase.generate),
 )
 
@@ -324,7 +324,7 @@ def test_the_fingerprints_of_another_store_say_nothing() -> None:
     assert not found[0] & found[1]
 
 
-@settings(some, max_examples=8)
+@settings(some, max_examples=6)
 @given(st.lists(rows, min_size=1, max_size=5), st.lists(rows, max_size=2), st.data())
 def test_loading_without_fingerprints_gives_the_same_store(
     first: list[dict[str, Any]], new: list[dict[str, Any]], data: st.DataObject
@@ -636,7 +636,7 @@ def check_job_ends(engine: Engine, history: History) -> None:
 # ---- any history ---------------------------------------------------------------------------------
 
 
-@settings(some, max_examples=10)
+@settings(some, max_examples=7)
 @given(histories, st.data())
 def test_the_store_equals_its_files_after_any_history(
     days: list[list[dict[str, Any]]], data: st.DataObject

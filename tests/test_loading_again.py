@@ -65,7 +65,7 @@ def identity(facts: dict[str, Any]) -> str:
     return (facts["account_id"] or facts["username"]).strip(WHITESPACE + INVISIBLE).lower()
 
 
-@settings(max_examples=12)
+@settings(max_examples=8)
 @given(
     facts=st.lists(ANY_ACCOUNT, min_size=1, max_size=4, unique_by=identity),
     form=st.sampled_from(FORMS),

@@ -372,7 +372,7 @@ def test_histories_are_the_same_as_in_duckdb(
     """With few examples, as each makes stores."""
     monkeypatch.setattr(test_history, "a_store", postgresql.a_store)
     drawn = {name: DRAWN[name] for name in signature(invariant).parameters}
-    settings(test_history.some, max_examples=3, database=None)(given(**drawn)(invariant))()
+    settings(test_history.some, max_examples=2, database=None)(given(**drawn)(invariant))()
 
 
 @pytest.mark.parametrize("name", sorted(viewing.OF_ACCOUNTS))
