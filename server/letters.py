@@ -79,7 +79,7 @@ def run_letters(home: Home) -> Iterator[None]:
         sender.stop.set()
         wake_up.set()
         thread.join(SHUTDOWN_TIMEOUT)
-        for attempt in list(sender.attempts):
+        for attempt in list(sender.attempts.values()):
             attempt.join(SHUTDOWN_TIMEOUT)
 
 
@@ -89,7 +89,8 @@ class LetterSender:
 
     home: Home
     stop: Signal = field(default_factory=Signal)
-    attempts: set[Thread] = field(default_factory=set)
+    attempts: dict[str, Thread] = field(default_factory=dict)
+    """Recipient → the try that runs. There is one at a time, so that none pile up."""
     problems: Mapping[str, str] = field(default_factory=dict)
 
     def run(self) -> None:
@@ -107,7 +108,7 @@ class LetterSender:
     def run_once(self, now: datetime) -> None:
         """Write what is due and begin to send what waits. `now`: naive UTC. Raises StoreError."""
         recipients = self._read_recipients()
-        if not recipients or not store_status(self.home).is_open:
+        if not store_status(self.home).is_open:
             return
         engine = open_store(self.home.database_url)
         if not active_store(self.home).is_sample:
@@ -118,7 +119,7 @@ class LetterSender:
                     log.debug("No letter for %s: %s", recipient.name, error)
                 except Exception:
                     log.exception("The letter for %s cannot be written.", recipient.name)
-        audiences = {name: recipient.audience for name, recipient in recipients.items()}
+        audiences = {n: one.audience for n, one in recipients.items() if n not in self.attempts}
         repeatable = [name for name, one in recipients.items() if one.channel.is_repeatable]
         for letter in claim_letters(engine, audiences, repeatable, now):
             if letter.status == LetterStatus.SENDING:
@@ -147,10 +148,9 @@ class LetterSender:
             except Exception:
                 log.exception("A try to send a letter to %s failed.", recipient.name)
             finally:
-                self.attempts.discard(attempt)
+                self.attempts.pop(recipient.name, None)
 
-        attempt = Thread(target=send, name="letter", daemon=True)
-        self.attempts.add(attempt)
+        attempt = self.attempts[recipient.name] = Thread(target=send, name="letter", daemon=True)
         attempt.start()
 
     def _try(self, engine: sa.Engine, recipient: Recipient, letter: ClaimedLetter) -> None:

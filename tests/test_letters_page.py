@@ -34,7 +34,7 @@ def shown_texts(shown: Page) -> list[str]:
 def send(home: Home) -> None:
     sender = LetterSender(home)
     sender.run_once(utc_now())
-    for attempt in list(sender.attempts):
+    for attempt in list(sender.attempts.values()):
         attempt.join(PATIENCE)
 
 

@@ -30,6 +30,7 @@ from streamlit.testing.v1 import AppTest
 
 import app as web
 from data.access.claims import ConfigError
+from data.formatting import utc_now
 from data.home import Home
 from data.inbox.inbox import load_inbox
 from data.records.notes import NamedAccount, save_note
@@ -84,7 +85,8 @@ def a_home(root: Path) -> Home:
     save_view(engine, SavedView("Mine", "olga@x.io", "q=ada"), "olga@x.io")
     _add_review_round(engine)
     replace_progress(engine, "ada", None, "{}")
-    add_letter(engine, NewLetter("ada", "Owner", "{}", TODAY, TODAY, ["x"]), "{}", TODAY)
+    waiting = NewLetter("ada", "Owner", "{}", TODAY, TODAY, ["x"])
+    add_letter(engine, waiting, "{}", utc_now())
     close_store(f"duckdb:///{root}/rollcall.duckdb")
     return home
 
@@ -156,6 +158,7 @@ def test_metrics_count_files_rows_and_ages_without_personal_data(running: Served
     assert values["rollcall_newest_snapshot_timestamp_seconds", "figma"] == 1_795_413_600
     assert values["rollcall_files_quarantined", "rejected"] == 1
     assert values["rollcall_load_seconds_count", ""] == 3
+    assert values["rollcall_letters", "queued"] == 1
     assert values["rollcall_log_messages_total", "warning"] >= 1
     text = answer(running, "/metrics").lower()
     assert "ada" not in text.replace("metadata", "")

@@ -66,7 +66,7 @@ def secrets(home: Home, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     def begin_and_wait(sender: LetterSender, *arguments: Any) -> None:
         BEGIN_TRY(sender, *arguments)
-        for attempt in list(sender.attempts):
+        for attempt in list(sender.attempts.values()):
             attempt.join(PATIENCE)
 
     monkeypatch.setattr(LetterSender, "_begin_try", begin_and_wait)
@@ -283,7 +283,7 @@ SENDER = """if True:
     sys.stdin.readline()
     for now in sys.argv[1:]:
         sender.run_once(datetime.fromisoformat(now))
-        for attempt in list(sender.attempts):
+        for attempt in list(sender.attempts.values()):
             attempt.join()
 """
 
