@@ -82,6 +82,14 @@ def export(args: argparse.Namespace) -> int:
     return EXIT_OK
 
 
+def objectives(args: argparse.Namespace) -> int:
+    """Print whether each objective is met, the worst first; exit code 1 if one is broken."""
+    # it imports pandas, which takes a second that the other commands save
+    from commands.objectives import print_objectives
+
+    return print_objectives(args)
+
+
 def rebuild_from_archive(args: argparse.Namespace) -> int:
     """Rebuild the store from the archive, beside the old one, then exchange the two."""
     home = current_home()
@@ -196,6 +204,7 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], list[arguments.Ar
     "pull": (pull_all, [arguments.PULLS]),
     "export": (export, arguments.EXPORT),
     "letter": (print_letter, arguments.LETTER),
+    "objectives": (objectives, arguments.OBJECTIVES),
     "verify": (verify_pack, [arguments.PACK, arguments.LOG]),
     "reveal": (reveal_pseudonyms, [arguments.PSEUDONYMS, arguments.JSON]),
     "rebuild": (rebuild_from_archive, [arguments.ACCEPT_CHANGED]),

@@ -189,6 +189,11 @@ LETTER = [
     _argument("--until", type=moment_value, metavar="TIME", help="default: now"),
     _flag("--html", "as a mail shows it"),
 ]
+OBJECTIVES = [
+    JSON,
+    _list("--integration", text_value, "only these integrations", "name"),
+    _argument("--as-of", type=moment_value, metavar="TIME", help="as of a time, in UTC"),
+]
 PACK = _argument("pack", type=Path, metavar="PACK", help="a zip file from Review or Users")
 LOG = _argument(
     "--log",

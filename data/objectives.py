@@ -83,8 +83,13 @@ USUAL = Objective()
 
 DEFAULTS = {"failing_for": Objective(within=timedelta(days=7)), "snapshot": USUAL}
 
-Layer = Mapping[str, Mapping[str, Objective | None]]
-"""Integration, or empty for all → kind → its objective; None: turned off."""
+
+class Entry(NamedTuple):
+    """What a file or the records say of a kind."""
+
+    integration: str  # empty: all
+    kind: str
+    objective: Objective | None  # None: turned off
 
 
 class InvalidObjective(Exception):
@@ -95,18 +100,19 @@ class InvalidObjective(Exception):
 class Objectives:
     """All objectives, and what is wrong with their file."""
 
-    edited: Layer
-    file: Layer
+    edited: tuple[Entry, ...] = ()
+    file: tuple[Entry, ...] = ()
     problems: tuple[str, ...] = ()
 
     def of(self, integration: str) -> dict[str, Defined]:
         """Kind → the objective of an integration: its own before that for all."""
-        layers: tuple[tuple[Layer, Source], ...] = ((self.edited, "edited"), (self.file, "file"))
         found: dict[str, Defined] = {}
         for name in (integration, ""):
-            for layer, source in layers:
-                for kind, objective in layer.get(name, {}).items():
-                    found.setdefault(kind, Defined(objective, source))
+            own = {e.kind: Defined(e.objective, "file") for e in self.file if e.integration == name}
+            for entry in self.edited:
+                if entry.integration == name:
+                    own[entry.kind] = Defined(entry.objective, "edited")
+            found = own | found
         for kind, objective in DEFAULTS.items():
             found.setdefault(kind, Defined(objective, "default"))
         return {kind: found[kind] for kind in KIND_BY_NAME if kind in found}
@@ -139,19 +145,19 @@ def objectives_path() -> Path:
 def read_objectives(con: Connection, path: Path | None = None) -> Objectives:
     """All objectives. What is wrong in the file is left out, and told in `problems`."""
     file, problems = _read_file(path or objectives_path())
-    edited, _ = parse_layer(read_setting(con, SETTING) or {})
-    return Objectives(edited, file, tuple(problems))
+    edited, _ = parse_sections(read_setting(con, SETTING) or {})
+    return Objectives(tuple(edited), tuple(file), tuple(problems))
 
 
-def _read_file(path: Path) -> tuple[Layer, list[str]]:
+def _read_file(path: Path) -> tuple[list[Entry], list[str]]:
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
-        return {}, []
+        return [], []
     except OSError as error:
-        return {}, [f"{path.name} cannot be read: {error.strerror}."]
+        return [], [f"{path.name} cannot be read: {error.strerror}."]
     except ValueError as error:
-        return {}, [f"{path.name} is not valid TOML: {error}."]
+        return [], [f"{path.name} is not valid TOML: {error}."]
     unknown = sorted(set(document) - set(SECTIONS))
     problems = [
         f"[{name}]: expected [{ALL}], or [integration.NAME] with the name of one."
@@ -159,14 +165,13 @@ def _read_file(path: Path) -> tuple[Layer, list[str]]:
     ]
     own = document.get("integration", {})
     sections = {"": document.get(ALL, {}), **(own if isinstance(own, dict) else {"": own})}
-    layer, more = parse_layer(sections)
-    return layer, [f"{path.name}, {problem}" for problem in (*problems, *more)]
+    entries, more = parse_sections(sections)
+    return entries, [f"{path.name}, {problem}" for problem in (*problems, *more)]
 
 
-def parse_layer(sections: Mapping[str, Any]) -> tuple[Layer, list[str]]:
+def parse_sections(sections: Mapping[str, Any]) -> tuple[list[Entry], list[str]]:
     """The valid objectives of sections, by integration or empty for all, and what is wrong."""
-    layer: dict[str, dict[str, Objective | None]] = {}
-    problems = []
+    entries, problems = [], []
     for name, section in sections.items():
         place = f"[integration.{name}]" if name else f"[{ALL}]"
         if not isinstance(section, dict):
@@ -174,10 +179,10 @@ def parse_layer(sections: Mapping[str, Any]) -> tuple[Layer, list[str]]:
             continue
         for kind, value in section.items():
             try:
-                layer.setdefault(name, {})[kind] = parse_objective(kind, value)
+                entries.append(Entry(name, kind, parse_objective(kind, value)))
             except InvalidObjective as error:
                 problems.append(f"{place} {error}")
-    return layer, problems
+    return entries, problems
 
 
 def parse_objective(kind_name: str, value: Any) -> Objective | None:
@@ -187,6 +192,8 @@ def parse_objective(kind_name: str, value: Any) -> Objective | None:
         raise InvalidObjective(f"{kind_name}: expected one of {', '.join(KIND_BY_NAME)}.")
     if value is False:
         return None
+    if kind_name == "snapshot" and value == {}:
+        return USUAL
     if not isinstance(value, dict) or set(value) != set(kind.parts):
         example = ", ".join(f"{part} = {EXAMPLES[part]}" for part in kind.parts)
         raise InvalidObjective(f"{kind_name}: found {value!r}; expected {{ {example} }} or false.")

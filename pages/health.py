@@ -11,6 +11,7 @@ from widgets.filters import choose_integrations
 from widgets.health import tables
 from widgets.health.charts import FAILURE_MAP, draw, draw_charts
 from widgets.health.health_data import HealthData
+from widgets.health.objectives import objectives_card
 from widgets.health.period import (
     no_snapshots_note,
     period_days_picker,
@@ -54,6 +55,7 @@ with store_connection(Permission.HEALTH) as con:
     data = HealthData(con, scope, scope.as_of or utc_now())
     print_header("Health", scope_facts(data))
     show_main_reason = show_verdict(data)
+    objectives_card(data)
     tiles(data)
     with st.grid(2 if data.has_trends else 1, min_column_width=400, gap="small", key="charts"):
         draw_other_charts = draw_charts(data)

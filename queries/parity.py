@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 from sqlalchemy import Connection
 
-from data.objectives import Objective, Objectives
+from data.objectives import Entry, Objective, Objectives
 from data.states import OPERATIONS
 from queries.changes.summary import summarize_changes
 from queries.changes.window import Window
@@ -29,14 +29,11 @@ from queries.users.facets import list_choices
 Check = Callable[[Connection], Any]
 
 EVERY_OBJECTIVE = Objectives(
-    {},
-    {
-        "": {
-            **{operation: Objective(90, timedelta(days=3)) for operation in OPERATIONS},
-            "failing": Objective(5),
-            "leavers": Objective(within=timedelta(days=1)),
-        }
-    },
+    file=(
+        *(Entry("", operation, Objective(90, timedelta(days=3))) for operation in OPERATIONS),
+        Entry("", "failing", Objective(5)),
+        Entry("", "leavers", Objective(within=timedelta(days=1))),
+    ),
 )
 
 

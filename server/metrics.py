@@ -20,6 +20,7 @@ from data.home import current_home
 from data.inbox.delivered import inbox_files
 from data.metrics import registry
 from queries.metrics import newest_snapshots
+from queries.objectives.results import objective_results
 from queries.outbox import letter_counts
 from queries.snapshots import count_quarantined
 from server.authorize import authorize, real_connection, store_status
@@ -50,6 +51,7 @@ class _StoreCollector(Collector):
         if self._con:
             yield from _integration_metrics(self._con)
             yield _letter_metric(self._con)
+            yield from _objective_metrics(self._con)
 
 
 def _integration_metrics(con: Connection) -> list[GaugeMetricFamily]:
@@ -80,6 +82,26 @@ def _letter_metric(con: Connection) -> GaugeMetricFamily:
     for status, count in letter_counts(con).items():
         letters.add_metric([status], count)
     return letters
+
+
+def _objective_metrics(con: Connection) -> list[GaugeMetricFamily]:
+    labels = ["integration", "objective"]
+    met, spent, burn = (
+        GaugeMetricFamily(f"rollcall_objective_{name}", text, labels=[*labels, *more])
+        for name, text, more in (
+            ("met", "1 while the objective is met.", []),
+            ("budget_spent_ratio", "Share of the error budget of 30 days that is spent.", []),
+            ("burn_rate", "How many times too fast the budget is spent.", ["window"]),
+        )
+    )
+    for result in objective_results(con):
+        names = [result.integration, result.kind]
+        met.add_metric(names, result.is_met)
+        if result.budget:
+            spent.add_metric(names, result.budget.spent)
+            burn.add_metric([*names, "short"], result.budget.short_burn)
+            burn.add_metric([*names, "long"], result.budget.long_burn)
+    return [met, spent, burn]
 
 
 INTEGRATION_GAUGES = {

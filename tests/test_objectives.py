@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection
 
-from data.objectives import Objective, Objectives
+from data.objectives import Entry, Objective, Objectives
 from data.people.directories import save_directories
 from data.states import FAILED_STATES, OPERATIONS, STATE_BY_NAME, STATE_NAMES
 from queries.objectives.budget import BUDGET_PERIOD, Budget, budget
@@ -23,14 +23,15 @@ from queries.objectives.results import measure, objective_results
 from queries.scope import Scope
 from queries.users.accounts import count_accounts
 
-DEFAULT = Objectives({}, {})
+DEFAULT = Objectives()
 DAY = timedelta(days=1)
 START = TODAY - 40 * DAY
 
 
 def only(**objectives: Objective | None) -> Objectives:
     """These objectives for all integrations, and no default."""
-    return Objectives({}, {"": {"failing_for": None, "snapshot": None, **objectives}})
+    chosen = {"failing_for": None, "snapshot": None, **objectives}
+    return Objectives(file=tuple(Entry("", *each) for each in chosen.items()))
 
 
 def days(number: float) -> Objective:

@@ -74,9 +74,9 @@ def budget(
         return bad_count >= MIN_BAD and min(short_burn, burn(alert.intervals)) >= alert.rate
 
     spent, short_burn, long_burn = bad / total / allowed, burn(SHORT), burn(LONG)
-    lasts = None
+    remaining = None
     if long_burn > 1 and not is_exhausted(spent):
-        lasts = max(1 - spent, 0) / long_burn * BUDGET_PERIOD
+        remaining = max(1 - spent, 0) / long_burn * BUDGET_PERIOD
     moments = sorted({event.at for event in events})
     course = counts.spent(moments, BUDGET_PERIOD, allowed).tolist()
     return Budget(
@@ -86,7 +86,7 @@ def budget(
         short_burn,
         long_burn,
         any(map(is_alert, ALERTS)),
-        moment + lasts if lasts is not None else None,
+        moment + remaining if remaining is not None else None,
         _exhausted_since(moments, course, moment) if is_exhausted(spent) else None,
         tuple(
             share for at, share in zip(moments, course, strict=True) if at > moment - BUDGET_PERIOD

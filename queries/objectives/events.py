@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection, and_, case, func, select
 
 from data.history.since import state_operation
-from data.schema import account_current, integration, job_end, snapshot
+from data.schema import SnapshotTime, account_current, integration, job_end, snapshot
 from data.states import FAILED_STATES, UNSETTLED_STATES
 from queries.health.counts import counts
 from queries.health.snapshots import state, total
@@ -27,6 +27,8 @@ class Event(NamedTuple):
     at: datetime
     total: int
     bad: int
+    late_now: int = 0
+    """Of the bad ones, the jobs that have not settled."""
 
 
 Limits = Mapping[tuple[str, str], timedelta]
@@ -34,87 +36,104 @@ Limits = Mapping[tuple[str, str], timedelta]
 
 
 def job_events(con: Connection, scope: Scope, limits: Limits) -> list[Event]:
-    """One event per integration, operation, moment and outcome of jobs, in order.
+    """One event per integration, operation and moment of jobs, in order.
 
     A job is bad from its start + limit on, where a snapshot shows it unsettled then or later. It is
     good at the snapshot that shows it settled, where no snapshot has shown it late. Others do not
     count yet, or never.
     """
-    if not limits:
-        return []
     newest = newest_snapshots(scope.as_of)
-    job = sa.union_all(*_jobs(scope, newest)).subquery("job")
-    began: ColumnElement[Any] = job.c.began
-    deadline = began + _limit(job, limits)
+    oldest = con.scalar(select(func.min(newest.c.at)).where(scope.includes(newest)))
+    if not limits or oldest is None:
+        return []
+    ids = {row.name: row.integration_id for row in con.execute(select(integration))}
+    job = sa.union_all(*_jobs(scope, newest, oldest - LOOK_BACK)).subquery("job")
+    limit = _limit(job, limits, ids)
+    job = select(job, limit.label("within")).where(limit.is_not(None)).subquery("limited")
+    deadline = job.c.began + job.c.within
     is_late = job.c.last_open >= deadline
     at = case((is_late, deadline), else_=job.c.settled_at)
-    keys = integration.c.name, job.c.operation, at.label("at"), func.coalesce(is_late, sa.false())
-    jobs = sa.cast(func.sum(job.c.jobs), sa.BigInteger)
+    is_late_now = and_(is_late, job.c.is_open)
+    keys = integration.c.name, job.c.operation, at.label("at")
+    jobs = job.c.jobs
     query = (
-        select(*keys, jobs)
+        select(*keys, total(jobs), total(jobs, is_late), total(jobs, is_late_now))
         .join_from(job, integration, integration.c.integration_id == job.c.integration_id)
         .join(newest, newest.c.integration_id == job.c.integration_id)
-        .where(at > newest.c.at - LOOK_BACK, began.is_not(None), _limit(job, limits).is_not(None))
+        .where(sa.or_(at > newest.c.at - LOOK_BACK, is_late_now))
         .group_by(*keys)
         .order_by("at")
     )
-    return [
-        Event(name, kind, moment, count, count if late else 0)
-        for name, kind, moment, late, count in con.execute(query)
-    ]
+    return [Event(*row) for row in con.execute(query)]
 
 
-def _limit(job: sa.FromClause, limits: Limits) -> ColumnElement[Any]:
+def _limit(job: sa.FromClause, limits: Limits, ids: Mapping[str, int]) -> ColumnElement[Any]:
     """How long a job can take; NULL without a limit."""
-    names: dict[tuple[str, timedelta], list[str]] = defaultdict(list)
+    same_limit: dict[tuple[str, timedelta], list[int]] = defaultdict(list)
     for (name, operation), within in limits.items():
-        names[operation, within].append(name)
+        same_limit[operation, within].append(ids[name])
     return case(
         *(
             (
-                and_(job.c.operation == operation, integration.c.name.in_(same)),
+                and_(job.c.operation == operation, job.c.integration_id.in_(same)),
                 sa.literal(within, sa.Interval),
             )
-            for (operation, within), same in names.items()
+            for (operation, within), same in same_limit.items()
         )
     )
 
 
-def _jobs(scope: Scope, newest: sa.FromClause) -> list[sa.Select[*tuple[Any, ...]]]:
-    """Jobs: [integration_id, operation, began, last_open, settled_at, jobs].
+def _jobs(
+    scope: Scope, newest: sa.FromClause, since: datetime
+) -> list[sa.Select[*tuple[Any, ...]]]:
+    """Jobs: [integration_id, operation, began, last_open, settled_at, is_open, jobs].
 
     `last_open` is the last snapshot that shows them unsettled; `settled_at` is NULL where none
     shows them settled.
     """
-    ended, current = job_end.c, account_current.c
-    taken_at, key = snapshot.c.taken_at, snapshot.c.integration_id
+    still_open = [_open_jobs(scope, newest)]
+    if scope.as_of is not None:
+        ended = job_end.c
+        still_open.append(
+            _open(ended, ended.operation, ended.began, newest, ended.jobs)
+            .join_from(job_end, newest, newest.c.integration_id == ended.integration_id)
+            .where(_is_whole_job(scope), ended.taken_at > scope.as_of, ended.began <= newest.c.at)
+        )
+    return [_ended_jobs(scope, since), *still_open]
+
+
+def _is_whole_job(scope: Scope) -> ColumnElement[bool]:
+    """A failed attempt is a part of one."""
+    return and_(scope.includes(job_end), job_end.c.outcome != "failed")
+
+
+def _ended_jobs(scope: Scope, since: datetime) -> sa.Select[*tuple[Any, ...]]:
+    """Jobs that a snapshot shows ended, from then on."""
+    ended, taken_at, key = job_end.c, snapshot.c.taken_at, snapshot.c.integration_id
     before = func.lag(taken_at).over(partition_by=key, order_by=taken_at).label("before")
     seen = select(key, taken_at, before).where(scope.includes(snapshot)).subquery("seen")
     is_seen = and_(seen.c.integration_id == ended.integration_id, seen.c.taken_at == ended.taken_at)
-    is_its = newest.c.integration_id == ended.integration_id
-    never = sa.cast(sa.null(), ended.taken_at.type)
-    keys = ended.integration_id, ended.operation, ended.began
-    is_whole = and_(scope.includes(job_end), ended.outcome != "failed")
-    over = (
+    return (
         select(
-            *keys,
+            ended.integration_id,
+            ended.operation,
+            ended.began,
             seen.c.before.label("last_open"),
             case((ended.outcome == "settled", ended.taken_at)).label("settled_at"),
+            sa.false().label("is_open"),
             ended.jobs,
         )
         .join_from(job_end, seen, is_seen)
-        .join(newest, is_its)
-        .where(is_whole, scope.is_past(ended.taken_at), ended.taken_at > newest.c.at - LOOK_BACK)
+        .where(_is_whole_job(scope), scope.is_past(ended.taken_at), ended.taken_at > since)
     )
-    still_open = (
-        select(
-            current.integration_id,
-            state_operation(current.provisioning_state).label("operation"),
-            current.job_since.label("began"),
-            newest.c.at.label("last_open"),
-            never.label("settled_at"),
-            sa.literal(1).label("jobs"),
-        )
+
+
+def _open_jobs(scope: Scope, newest: sa.FromClause) -> sa.Select[*tuple[Any, ...]]:
+    """Jobs that have not ended by now, of the current accounts."""
+    current = account_current.c
+    operation = state_operation(current.provisioning_state)
+    return (
+        _open(current, operation, current.job_since, newest, sa.literal(1))
         .join_from(account_current, newest, newest.c.integration_id == current.integration_id)
         .where(
             scope.includes(account_current),
@@ -122,14 +141,17 @@ def _jobs(scope: Scope, newest: sa.FromClause) -> list[sa.Select[*tuple[Any, ...
             current.job_since <= newest.c.at,
         )
     )
-    if scope.as_of is None:
-        return [over, still_open]
-    over_later = (
-        select(*keys, newest.c.at.label("last_open"), never.label("settled_at"), ended.jobs)
-        .join_from(job_end, newest, is_its)
-        .where(is_whole, ended.taken_at > scope.as_of, ended.began <= newest.c.at)
-    )
-    return [over, over_later, still_open]
+
+
+def _open(
+    rows: Any,
+    operation: ColumnElement[Any],
+    began: ColumnElement[Any],
+    newest: sa.FromClause,
+    jobs: ColumnElement[int],
+) -> sa.Select[*tuple[Any, ...]]:
+    never = sa.cast(sa.null(), SnapshotTime)
+    return select(rows.integration_id, operation, began, newest.c.at, never, sa.true(), jobs)
 
 
 def failing_events(con: Connection, scope: Scope) -> list[Event]:

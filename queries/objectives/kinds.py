@@ -10,6 +10,8 @@ from sqlalchemy import ColumnElement, func
 from data.objectives import Objective, percent_text
 from data.states import FAILED_STATES, OPERATIONS, STATES
 
+BrokenSince = Callable[[sa.FromClause, timedelta], ColumnElement[Any]]
+
 
 class Measure(NamedTuple):
     """How a kind of objective is measured, and how that is said."""
@@ -18,7 +20,7 @@ class Measure(NamedTuple):
     """The accounts behind it now, with their number and noun as `{}`."""
     filters: Callable[[Objective], Mapping[str, Any]] = lambda _: {}
     """Filters that open these accounts."""
-    broken_since: Callable[[sa.FromClause, timedelta], ColumnElement[Any]] | None = None
+    broken_since: BrokenSince | None = None
     """For an objective that allows nothing: when each of these accounts broke it."""
     found: tuple[str, str] = ("", "")
     """The same: what there is while it is broken, and while it is met."""

@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 import pandas as pd
 import sqlalchemy as sa
-from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy import Connection, func, select
 
 from data.formatting import count_of, format_span, utc_now
 from data.objectives import (
@@ -26,11 +26,12 @@ from data.people.directories import directory_names
 from data.schema import integration, person
 from data.states import OPERATIONS
 from data.values.durations import duration_key, duration_text
+from queries.cache import cached
 from queries.filters import Filters, account_rows, conditions
 from queries.health.integrations import STALE_AFTER_INTERVALS, integrations_as_of
 from queries.objectives.budget import Budget, budget, is_exhausted, window_unit
 from queries.objectives.events import Event, failing_events, job_events
-from queries.objectives.kinds import MEASURES
+from queries.objectives.kinds import MEASURES, BrokenSince
 from queries.period import DAY, Period
 from queries.scope import Scope
 
@@ -38,6 +39,9 @@ Status = Literal["broken", "burning", "met"]
 STATUSES: tuple[Status, ...] = ("broken", "burning", "met")
 """The worst first. Burning: met, but at this rate the budget does not last."""
 
+
+BUDGETED = (*OPERATIONS, "failing")
+"""Kinds of objectives that allow a share; the others allow nothing."""
 
 TOLERANCE = 0.9
 """Snapshots that come every day do not come to the second."""
@@ -111,14 +115,19 @@ def measure(
     the age of snapshots. All else is measured up to the newest snapshot of each integration, so the
     same snapshots always give the same results.
     """
-    moment = scope.as_of or now or utc_now()
-    apps = _apps(con, scope, objectives or read_objectives(con))
-    results = [
-        *_snapshot_results(apps, scope, moment),
-        *_budget_results(con, apps, scope),
-        *_strict_results(con, apps, scope),
-    ]
-    return Measured(sorted(results, key=_badness), [*_unmeasured(apps)])
+    objectives = objectives or read_objectives(con)
+    apps, results = _up_to_snapshots(con, scope, objectives)
+    by_clock = _snapshot_results(apps, scope, scope.as_of or now or utc_now())
+    return Measured(sorted([*results, *by_clock], key=_badness), [*_unmeasured(apps)])
+
+
+@cached(16)
+def _up_to_snapshots(
+    con: Connection, scope: Scope, objectives: Objectives
+) -> tuple[list[_App], list[ObjectiveResult]]:
+    """The integrations, and all results that do not depend on the clock."""
+    apps = _apps(con, scope, objectives)
+    return apps, [*_budget_results(con, apps, scope), *_strict_results(con, apps, scope)]
 
 
 class _App(NamedTuple):
@@ -210,7 +219,7 @@ def _strict_results(con: Connection, apps: list[_App], scope: Scope) -> Iterator
         if kind == "leavers" and not con.scalar(select(sa.exists().select_from(person))):
             continue
         for objective, same in by_objective.items():
-            behind = _accounts_behind(con, kind, objective, scope)
+            behind = _accounts_behind(con, kind, objective, measure.broken_since, scope)
             for app in same:
                 accounts, since = behind.get(app.name, (0, None))
                 found = measure.found[0 if accounts else 1].format(_within_text(objective))
@@ -229,30 +238,27 @@ def _budget_results(con: Connection, apps: list[_App], scope: Scope) -> Iterator
     failing = failing_events(con, scope) if _by_objective(apps, "failing") else []
     for event in (*job_events(con, scope, limits), *failing):
         events[event.integration, event.kind].append(event)
-    for kind in (*OPERATIONS, "failing"):
-        for objective, same in _by_objective(apps, kind).items():
-            behind = {} if kind == "failing" else _accounts_behind(con, kind, objective, scope)
-            for app in same:
-                spent = _spent(app, kind, objective, events[app.name, kind])
-                if spent:
-                    found = _budget_found(kind, objective, spent)
-                    late = behind.get(app.name, (0, None))[0]
-                    accounts = app.failed if kind == "failing" else late
-                    yield _result(
-                        app,
-                        kind,
-                        scope,
-                        found,
-                        _budget_status(spent),
-                        accounts,
-                        broken_since=spent.exhausted_since,
-                        budget=spent,
-                        window=window_unit(app.interval or DAY),
-                    )
+    for app in apps:
+        for kind in BUDGETED:
+            happened = events[app.name, kind]
+            spent = _spent(app, kind, happened) if kind in app.objectives else None
+            if spent:
+                late = sum(event.late_now for event in happened)
+                yield _result(
+                    app,
+                    kind,
+                    scope,
+                    _budget_found(kind, app.objectives[kind], spent),
+                    _budget_status(spent),
+                    app.failed if kind == "failing" else late,
+                    broken_since=spent.exhausted_since,
+                    budget=spent,
+                    window=window_unit(app.interval or DAY),
+                )
 
 
-def _spent(app: _App, kind: str, objective: Objective, events: list[Event]) -> Budget | None:
-    percent = objective.percent or 0
+def _spent(app: _App, kind: str, events: list[Event]) -> Budget | None:
+    percent = app.objectives[kind].percent or 0
     allowed = (percent if kind == "failing" else 100 - percent) / 100
     return budget(events, allowed, app.taken_at, app.interval or DAY)
 
@@ -286,15 +292,12 @@ def _by_objective(apps: list[_App], kind: str) -> dict[Objective, list[_App]]:
 
 
 def _accounts_behind(
-    con: Connection, kind: str, objective: Objective, scope: Scope
+    con: Connection, kind: str, objective: Objective, broken_since: BrokenSince, scope: Scope
 ) -> dict[str, tuple[int, datetime | None]]:
     """Integration → its accounts that the filters of an objective open, and the first since."""
-    measure = MEASURES[kind]
     filters = _filters(kind, objective, scope.integration, scope)
     rows = account_rows(con, filters, all_columns=False)
-    since: ColumnElement[Any] = sa.null()
-    if measure.broken_since and objective.within:
-        since = func.min(measure.broken_since(rows, objective.within))
+    since = func.min(broken_since(rows, objective.within or DAY))
     query = (
         select(integration.c.name, func.count(), since)
         .join_from(rows, integration, integration.c.integration_id == rows.c.integration_id)

@@ -7,6 +7,7 @@ from functools import cached_property
 import pandas as pd
 from sqlalchemy import Connection
 
+from data.objectives import Objectives, read_objectives
 from data.states import FAILED_STATES
 from queries.health.backlog import backlog
 from queries.health.counts import deleted_stretches
@@ -15,7 +16,9 @@ from queries.health.failure_reasons import failure_reasons
 from queries.health.integrations import quarantined_files_by_day
 from queries.health.trends import trends
 from queries.health.verdict import Verdict, daily_failed, verdict
+from queries.objectives.results import Measured, measure
 from queries.period import Period
+from queries.scope import Scope
 
 
 def count_accounts(states: pd.DataFrame, names: Collection[str]) -> int:
@@ -79,6 +82,17 @@ class HealthData:
     def duration_trend(self) -> pd.DataFrame:
         """As `duration_trend`, of the scope."""
         return duration_trend(self._con, self.scope)
+
+    @cached_property
+    def objectives(self) -> Objectives:
+        """As defined now, for moments in the past, too."""
+        return read_objectives(self._con)
+
+    @cached_property
+    def measured(self) -> Measured:
+        """As `measure`, of the scope."""
+        scope = Scope(integration=self.scope.integration, as_of=self.scope.as_of)
+        return measure(self._con, scope, self.objectives, self.now)
 
     @cached_property
     def reasons(self) -> pd.DataFrame:

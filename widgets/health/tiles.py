@@ -18,7 +18,7 @@ from queries.health.trends import oldest_open_since
 from queries.period import day_end
 from widgets import timezone
 from widgets.address import group_params
-from widgets.figure_theme import INK
+from widgets.figure_theme import INK, PHASE_COLORS
 from widgets.health.drill_down import can_open_marks
 from widgets.health.health_data import HealthData
 
@@ -161,8 +161,14 @@ def _tile(
         st.html(curve_image(course.daily))
 
 
-def curve_image(values: Sequence[float | None], *, width: int = 120, height: int = 28) -> str:
-    """The values as a small curve from zero, an SVG image; None is a gap."""
+def curve_image(
+    values: Sequence[float | None],
+    *,
+    width: int = 120,
+    height: int = 28,
+    limit: float | None = None,
+) -> str:
+    """The values as a small curve from zero, an SVG image; None is a gap. A limit is dashed."""
     largest = max([1.0, *(value for value in values if value is not None)])
     step = width / max(len(values) - 1, 1)
     path, is_drawn = "", False
@@ -171,9 +177,15 @@ def curve_image(values: Sequence[float | None], *, width: int = 120, height: int
             y = height - 1 - value / largest * (height - 2)
             path += f"{'L' if is_drawn else 'M'}{number * step:.1f} {y:.1f}"
         is_drawn = value is not None
+    top = height - 1 - (limit or 0) / largest * (height - 2)
+    limit_line = (
+        f'<path d="M0 {top:.1f}H{width}" stroke="{PHASE_COLORS["failed"]}" stroke-dasharray="3 3" '
+        'vector-effect="non-scaling-stroke"/>'
+    )
     svg = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
         f'preserveAspectRatio="none"><path d="{path}" fill="none" stroke="{INK}" '
-        'stroke-width="1.5" vector-effect="non-scaling-stroke"/></svg>'
+        'stroke-width="1.5" vector-effect="non-scaling-stroke"/>'
+        f"{limit_line if limit else ''}</svg>"
     )
     return f'<img class="curve" alt="" src="data:image/svg+xml,{quote(svg)}">'

@@ -47,7 +47,7 @@ def show_verdict(data: HealthData) -> Callable[[], None]:
             label, icon, color = DIRECTION_LABELS[course.direction]
             st.badge(label, icon=icon, color=color)
         for number, sentence in enumerate(sentences(data, course)):
-            _draw_sentence(sentence, number)
+            draw_sentence(sentence, number)
         last = st.container(key="main_reason") if data.failed_count else None
         if last:
             last.empty()  # a container with nothing in it has no room
@@ -56,7 +56,7 @@ def show_verdict(data: HealthData) -> Callable[[], None]:
         sentence = main_reason(data)
         if last and sentence:
             with last:
-                _draw_sentence(sentence, 9)
+                draw_sentence(sentence, 9)
 
     return show_main_reason
 
@@ -121,7 +121,7 @@ def _accounts_link(data: HealthData, text: str, mark: Mark) -> Link | str:
     return text if has_only_counts(mark, data) else Link(text, address_of(mark, data.scope).params)
 
 
-def _draw_sentence(sentence: Sentence, number: int) -> None:
+def draw_sentence(sentence: Sentence, number: int | str) -> None:
     """The parts side by side, as the look has them: inline, as text flows."""
     can_open = can_open_marks()
     with st.container(horizontal=True, gap=None, key=f"verdict_{number}"):
