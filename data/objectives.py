@@ -213,7 +213,7 @@ def _parse_percent(value: Any) -> float | None:
 
 PARSERS: dict[str, Callable[[Any], Any]] = {"percent": _parse_percent, "within": parse_duration}
 EXPECTED: dict[str, str] = {
-    "percent": "a number between 0 and 100, which would leave no budget",
+    "percent": "a number above 0 and below 100",
     "within": EXPECTED_DURATION,
 }
 EXAMPLES: dict[str, str] = {"percent": "95", "within": '"4h"'}

@@ -342,4 +342,5 @@ def _within_text(objective: Objective) -> str:
 def _badness(result: ObjectiveResult) -> tuple[Any, ...]:
     spent = result.spent if result.spent is not None else (0 if result.is_met else math.inf)
     kinds = list(MEASURES)
-    return STATUSES.index(result.status), -spent, result.integration, kinds.index(result.kind)
+    worst = STATUSES.index(result.status), -spent, -result.accounts
+    return *worst, result.integration, kinds.index(result.kind)

@@ -32,12 +32,16 @@ def may_change_any() -> bool:
     return current_principal().is_allowed(Permission.CHANGE_SETTINGS)
 
 
+def may_change_all() -> bool:
+    """Whether the reader may change those of all integrations."""
+    return current_principal().is_allowed_everywhere(Permission.CHANGE_SETTINGS)
+
+
 def objective_settings(objectives: Objectives, integrations: Sequence[str]) -> None:
     """Change the objectives, for everybody and at once."""
     principal = current_principal()
-    is_everywhere = principal.is_allowed_everywhere(Permission.CHANGE_SETTINGS)
     names = [n for n in integrations if principal.is_allowed(Permission.CHANGE_SETTINGS, n)]
-    options = [*[""] * is_everywhere, *names]
+    options = [*[""] * may_change_all(), *names]
     if not options:
         return
     with st.expander("Objective settings", icon=":material/tune:", key="objective_settings"):
@@ -67,7 +71,9 @@ def _row(kind: Kind, defined: Defined | None, integration: str) -> Any:
     value: dict[str, Any] = {}
     if "percent" in kind.parts:
         share = objective.percent if objective else None
-        value["percent"] = percent.number_input("Percent", 0.0, 100.0, share, key=f"{key}_percent")
+        value["percent"] = percent.number_input(
+            "Percent", 0.0, 100.0, share, format="%g", key=f"{key}_percent"
+        )
     if "within" in kind.parts:
         duration = objective.within if objective else None
         value["within"] = within.text_input(

@@ -9,15 +9,16 @@ import streamlit as st
 from data.formatting import count_of, plural
 from queries.objectives.results import ObjectiveResult, Status
 from queries.objectives.words import behind_text, broken_text, budget_text, sentence, share_text
+from queries.period import to_local
 from widgets.address import group_params
-from widgets.frame_table import frame_table
+from widgets.health.card import data_controls
 from widgets.health.health_data import HealthData
-from widgets.health.objective_settings import may_change_any, objective_settings
+from widgets.health.objective_settings import may_change_all, may_change_any, objective_settings
 from widgets.health.tiles import curve_image
 from widgets.health.verdict import Link, Sentence, draw_sentence
 from widgets.labels import escape_label
 
-MAX_ROWS = 8
+MAX_ROWS = 5
 """Objectives that are drawn with their accounts; the table has all."""
 
 BADGES: dict[Status, tuple[str, str, Literal["red", "orange", "green"]]] = {
@@ -31,19 +32,23 @@ def objectives_card(data: HealthData) -> None:
     """The objectives that are broken or burn too fast, the worst first; the others in a table."""
     results, unmeasured = data.measured
     may_change = may_change_any()
-    problems = (*data.objectives.problems, *unmeasured) if may_change else ()
+    problems = [*data.objectives.problems] if may_change_all() else []
+    problems += unmeasured if may_change else []
     if not results and not problems:
         return
     with st.container(border=True, key="objectives", gap="small"):
-        st.caption("Objectives")
-        st.subheader(headline(results), anchor=False)
+        with st.container(gap=None, key="says_objectives"):
+            st.caption("Objectives")
+            st.subheader(headline(results), anchor=False)
         for problem in problems:
             st.warning(escape_label(problem, 400), icon=":material/warning:")
-        for number, result in enumerate([r for r in results if r.status != "met"][:MAX_ROWS]):
-            _draw_row(data, result, number)
-        with st.container(horizontal=True, gap="small", key="objective_details"):
-            if results and st.toggle("Table", key="objectives_table"):
-                frame_table(table(results), "Objectives", "objectives_numbers")
+        rows = alike([result for result in results if result.status != "met"])
+        for number, same in enumerate(rows[:MAX_ROWS]):
+            _draw_row(data, same, number)
+        if more := sum(map(len, rows[MAX_ROWS:])):
+            st.caption(f"{more:,} more are broken or burning; the table has all.")
+        if results:
+            data_controls("objectives", "Objectives", table(results))
         if may_change:
             objective_settings(data.objectives, [*data.trends.integrations["integration"]])
 
@@ -79,24 +84,43 @@ def table(results: Sequence[ObjectiveResult]) -> pd.DataFrame:
     )
 
 
-def _draw_row(data: HealthData, result: ObjectiveResult, number: int) -> None:
-    label, icon, color = BADGES[result.status]
+def alike(results: Sequence[ObjectiveResult]) -> list[list[ObjectiveResult]]:
+    """The results in order; what is found alike for several integrations is one row."""
+    rows: dict[object, list[ObjectiveResult]] = {}
+    for result in results:
+        key = (result.integration, result.kind) if result.budget else (result.kind, result.found)
+        rows.setdefault(key, []).append(result)
+    return list(rows.values())
+
+
+def _draw_row(data: HealthData, same: Sequence[ObjectiveResult], number: int) -> None:
+    worst = same[0]
+    label, icon, color = BADGES[worst.status]
     badge, text, course = st.columns([1, 7, 2], vertical_alignment="center", gap="small")
     badge.badge(label, icon=icon, color=color)
     with text:
-        draw_sentence(row_sentence(data, result), f"objective_{number}")
-    if result.budget:
-        course.html(curve_image(result.budget.course, limit=1))
+        draw_sentence(row_sentence(data, same), f"objective_{number}")
+    if worst.budget:
+        course.html(curve_image(worst.budget.course, limit=1))
 
 
-def row_sentence(data: HealthData, result: ObjectiveResult) -> Sentence:
-    """The objective in words; the number of accounts opens them."""
-    texts = [sentence(result), budget_text(result), broken_text(result, data.scope.zone)]
-    parts: Sentence = [f"{result.integration}: {' '.join(filter(None, texts))}"]
-    if not result.accounts:
-        return parts
+def row_sentence(data: HealthData, same: Sequence[ObjectiveResult]) -> Sentence:
+    """The objective in words; each number of accounts opens them."""
+    zone, worst = data.scope.zone, same[0]
+    if len(same) == 1:
+        texts = [sentence(worst), budget_text(worst), broken_text(worst, zone)]
+        text = f"{worst.integration}: {' '.join(filter(None, texts))}"
+        return [f"{text} ", *_behind(data, worst), "."] if worst.accounts else [text]
+    parts: Sentence = [f"{sentence(worst)} "]
+    for result in same:
+        since = to_local(result.broken_since or data.now, zone)
+        parts += [f"{result.integration}: ", *_behind(data, result), f" since {since:%-d %b}, "]
+    return [*parts[:-1], f"{str(parts[-1]).removesuffix(', ')}."]
+
+
+def _behind(data: HealthData, result: ObjectiveResult) -> Sentence:
+    """The accounts behind a result, as a link unless retention has deleted the list."""
     count, words = behind_text(result)
     as_of = result.filters.as_of
     has_list = as_of is None or not data.has_only_counts(as_of)
-    link = Link(count, group_params(result.filters.params())) if has_list else count
-    return [*parts, " ", link, f"{words}."]
+    return [Link(count, group_params(result.filters.params())) if has_list else count, words]
