@@ -44,7 +44,12 @@ from data.store.transfer import fetch_batches
 from queries.changes.accounts import count_changes, page_of_changes
 from queries.changes.diff import CHANGE_KINDS, VALUE_CHANGES, ChangeFilter
 from queries.changes.summary import summarize_changes
-from queries.changes.window import Window, compared_snapshots, snapshot_moments
+from queries.changes.window import (
+    Window,
+    compared_snapshots,
+    known_windows,
+    snapshot_moments,
+)
 from queries.during import During
 from queries.evidence.findings import Findings, findings_pack
 from queries.evidence.pack import write_pack
@@ -393,6 +398,9 @@ def review_questions() -> Iterator[tuple[str, Question]]:
                 ),
             )
         yield f"evidence {number}", lambda con, v=view: packed(con, v)
+    for view in (View(as_of=END, found_after=MIDDLE), View(as_of=MIDDLE, gone_by=END)):
+        for rule in RULES:
+            yield f"narrowed {rule.name}", lambda con, v=view, r=rule: count_findings(con, v, r)
     for rule in RULES:
         for accepted in (False, True):
             yield (
@@ -407,6 +415,7 @@ def snapshot_questions() -> Iterator[tuple[str, Question]]:
     for kind in MATCHES:
         yield f"matches {kind}", lambda con, k=kind: match_candidates(con, k)
     yield "limits", deletion_limits
+    yield "windows of a letter", lambda con: known_windows(con, MIDDLE, END)
     yield "set aside", lambda con: (count_quarantined(con), quarantined_files(con, 1))
     yield (
         "days aside",
