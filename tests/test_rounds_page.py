@@ -23,6 +23,9 @@ from data.records.rounds import DecisionOn, ItemKey
 from data.records.rounds import decide as record_decisions
 from data.records.tables import audit_event
 from data.store.engine import open_store
+from queries.review.duration import View
+from queries.review.findings import count_findings, page_of_findings
+from queries.review.rules import RULE_BY_NAME
 from queries.rounds.files import RoundFile, write_round_csv, write_round_workbook
 from queries.rounds.lists import Round, read_rounds
 from queries.rounds.worksheet import Worksheet, read_worksheet, write_worksheet
@@ -99,6 +102,31 @@ def test_the_panel_shows_findings_history_and_the_person(home: Home) -> None:
     assert "Delete failed, still active" in facts["Findings now"]
     assert facts["Outcome"] == "Undecided"
     assert facts["Person"] == "Open person"
+
+
+def test_keep_with_a_last_day_makes_an_exception_of_the_finding(home: Home) -> None:
+    load_all(home, ADA._replace(state="Deleted"), BOB)
+    round_id = start(home, rule="deleted_but_active")
+    last_day = datetime.now(UTC).date() + timedelta(days=30)
+    shown = page("rounds.py", round=round_id)
+    assert outcomes(shown) == {"ada": "Undecided"}
+    shown.run.session_state["round_items"] = {"marked": ["keep", "all"]}
+    shown.run.run()
+    shown.run.text_input(key="said_by").set_value("Grace")
+    shown.run.date_input(key="round_until").set_value(last_day)
+    press(shown, "round_decide")
+    assert "the reason of the exception is missing" in shown.run.warning[0].value
+    assert outcomes(page("rounds.py", round=round_id)) == {"ada": "Undecided"}
+    shown.run.text_area(key="round_note").set_value(HOSTILE)
+    press(shown, "round_decide")
+    [row] = page("rounds.py", round=round_id).table["rows"]
+    assert row["cells"]["exception"]["text"] == f"until {last_day}"
+    with open_store(home.database_url).connect() as con:
+        rule, view = RULE_BY_NAME["deleted_but_active"], View()
+        assert count_findings(con, view, rule) == (0, 1)
+        [found] = page_of_findings(con, view, rule, 1, with_exception=True)
+    assert (found.reason, found.accepted_by, found.until) == (HOSTILE, "Grace", last_day)
+    assert "added an exception" in events(home)
 
 
 def test_all_of_a_list_are_decided_at_once_and_other_marks_are_not_believed(home: Home) -> None:

@@ -1,6 +1,6 @@
 """The findings of a rule: their number, a page of them, and all of them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -210,12 +210,28 @@ def _found_accounts(con: Connection, view: View, rule: Rule) -> numpy.ndarray[An
         return batches.read_all()["account_key"].to_numpy()
 
 
-def open_findings(con: Connection, view: View, rule: Rule) -> list[tuple[FindingKey, datetime]]:
-    """Open findings, each with the snapshot that shows it; at most MAX_EXCEPTIONS_AT_ONCE."""
+def excepted_among(
+    con: Connection, view: View, rule: Rule, account_keys: Sequence[int]
+) -> dict[int, sa.Row[Any]]:
+    """Account key → the finding, for those of the accounts whose finding has an exception."""
+    rows = _dated_findings(view, rule, account_keys)
+    query = select(rows).where(rows.c.reason.is_not(None))
+    return {row.account_key: row for row in con.execute(query)} if account_keys else {}
+
+
+def open_findings(
+    con: Connection, view: View, rule: Rule, account_ids: Collection[str] | None = None
+) -> list[tuple[FindingKey, datetime]]:
+    """Open findings, each with the snapshot that shows it; at most MAX_EXCEPTIONS_AT_ONCE.
+
+    Of all accounts, or of those with one of these IDs.
+    """
     rows = finding_rows(view, rule)
     query = select(rows.c.integration, rows.c.account_id, rows.c.snapshot_taken_at).where(
         rows.c.reason.is_(None)
     )
+    if account_ids is not None:
+        query = query.where(rows.c.account_id.in_(account_ids))
     return [
         (FindingKey(rule.name, row.integration, row.account_id), row.snapshot_taken_at)
         for row in con.execute(query.limit(MAX_EXCEPTIONS_AT_ONCE))

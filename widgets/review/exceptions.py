@@ -73,15 +73,20 @@ def _add_exceptions(findings: Findings, exception: RiskException) -> None:
         st.warning(NO_ACCOUNTS, icon=":material/person_search:")
         return
     with _invalid_input_shown():
-        for finding, _ in findings:
-            authorize(Permission.ADD_EXCEPTIONS, finding.integration)
-        store = writable_store(Permission.ADD_EXCEPTIONS, findings[0][0].integration)
-        add_exceptions(store, findings, exception)
-        remember_name(exception.accepted_by)
-        until = {"until": f"{exception.until}"} if exception.until else {}
-        _record(Event.EXCEPTION_ADDED, findings, reason=exception.reason, **until)
+        save_exceptions(findings, exception)
         st.toast(f"Exception added for {count_of(len(findings), 'finding')}.")
         st.rerun()
+
+
+def save_exceptions(findings: Findings, exception: RiskException) -> None:
+    """Add an exception to each finding, and record it in the audit log. Raises InvalidInput."""
+    for finding, _ in findings:
+        authorize(Permission.ADD_EXCEPTIONS, finding.integration)
+    store = writable_store(Permission.ADD_EXCEPTIONS, findings[0][0].integration)
+    add_exceptions(store, findings, exception)
+    remember_name(exception.accepted_by)
+    until = {"until": f"{exception.until}"} if exception.until else {}
+    _record(Event.EXCEPTION_ADDED, findings, reason=exception.reason, **until)
 
 
 def withdraw_form(rule: Rule, rows: Sequence[sa.Row[Any]]) -> None:

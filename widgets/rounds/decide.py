@@ -2,15 +2,18 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any
 
 import sqlalchemy as sa
 import streamlit as st
+from sqlalchemy import Connection
 
 from data.access.roles import Permission
-from data.formatting import count_of
+from data.formatting import count_of, utc_now
 from data.records.audit_log import Event
-from data.records.decisions import InvalidInput
+from data.records.decisions import InvalidInput, required_text
+from data.records.exceptions import RiskException, read_rule_settings
 from data.records.rounds import (
     DECISIONS,
     MAX_DECISION_NOTE_LENGTH,
@@ -21,10 +24,12 @@ from data.records.rounds import (
     logged_decisions,
 )
 from queries.filters import Filters
-from queries.review.findings import FoundOn, findings_of
+from queries.review.duration import View
+from queries.review.findings import FoundOn, excepted_among, findings_of, open_findings
 from queries.rounds.items import PAGE_SIZE, all_items, key_of, page_of_items
 from queries.rounds.lists import Round
 from queries.rounds.outcomes import OUTCOMES
+from queries.rounds.population import rule_in
 from queries.users.detail import account_details
 from server.authorize import authorize, record_decision, store_connection, writable_store
 from server.session import current_principal
@@ -35,6 +40,7 @@ from widgets.address import address_params, requested_page, show_pagination, upd
 from widgets.confirmation import show_confirmation
 from widgets.labels import escape_label
 from widgets.people.address import person_address
+from widgets.review.exceptions import save_exceptions
 from widgets.signer import name_input, remember_name, typed_name
 from widgets.state_marks import state_mark
 from widgets.users_table.marks import MAX_AT_ONCE, Marked, Marks
@@ -95,6 +101,7 @@ def show_items(round_: Round, shown: tuple[str, ...], total: int) -> None:
     page = requested_page(total, PAGE_SIZE)
     with store_connection(Permission.REVIEW_ROUNDS) as con:
         rows = page_of_items(con, round_, shown, page)
+        excepted = _excepted(con, round_, rows)
     by_id = {_row_id(row): row for row in rows}
 
     def act(decision: str, marked: Marked) -> None:
@@ -109,7 +116,7 @@ def show_items(round_: Round, shown: tuple[str, ...], total: int) -> None:
         total=total,
     )
     ut.users_table(
-        [_row(round_, row) for row in rows],
+        [_row(round_, row, excepted.get(row.account_key)) for row in rows],
         columns=_columns(round_),
         details=lambda ids: _panels([by_id[id_] for id_ in ids]),
         marks=None if round_.closed_at else marks,
@@ -128,6 +135,8 @@ def _columns(round_: Round) -> list[ut.TableColumn]:
     ]
     if round_.is_by_role:
         columns.insert(3, ut.column("role", "Role", sortable=False, width=1.3, place="fact"))
+    if rule_in(round_.address):
+        columns.append(ut.column("exception", "Exception", sortable=False, width=1))
     return [
         *columns,
         ut.column("last_sign_in", "Last sign-in", sortable=False, width=1.1),
@@ -141,7 +150,17 @@ def _row_id(row: sa.Row[Any]) -> str:
     return json.dumps(key_of(row))
 
 
-def _row(round_: Round, row: sa.Row[Any]) -> ut.TableRow:
+def _excepted(
+    con: Connection, round_: Round, rows: Sequence[sa.Row[Any]]
+) -> dict[int, sa.Row[Any]]:
+    """Account key → the exception of the finding that the round is about."""
+    if not (rule := rule_in(round_.address)):
+        return {}
+    keys = [row.account_key for row in rows if row.account_key is not None]
+    return excepted_among(con, View(limits=read_rule_settings(con)), rule, keys)
+
+
+def _row(round_: Round, row: sa.Row[Any], exception: sa.Row[Any] | None) -> ut.TableRow:
     tone, icon = OUTCOME_MARKS[row.outcome]
     proof = f" {timezone.format_with_zone(row.proved_at)}." if row.proved_at else ""
     marked = [row.role] if round_.is_by_role else []
@@ -154,6 +173,7 @@ def _row(round_: Round, row: sa.Row[Any]) -> ut.TableRow:
         role=ut.text(row.role or "No roles"),
         roles=ut.tags(row.roles, marked=marked),
         provisioning_state=state_mark(row.provisioning_state),
+        exception=_exception_cell(exception),
         last_sign_in=sign_in_cell(row.last_sign_in),
         outcome=ut.mark(
             row.outcome.capitalize(), tone, icon, title=f"{OUTCOMES[row.outcome]}{proof}"
@@ -161,6 +181,13 @@ def _row(round_: Round, row: sa.Row[Any]) -> ut.TableRow:
         by=ut.text(row.decided_by),
         note=ut.text(row.note),
     )
+
+
+def _exception_cell(exception: sa.Row[Any] | None) -> ut.Cell:
+    if exception is None:
+        return ut.text("")
+    until = f"until {exception.until}" if exception.until else "until resolved"
+    return ut.mark(until, "quiet", "check", title=exception.reason)
 
 
 def _panels(rows: Sequence[sa.Row[Any]]) -> dict[str, list[ut.Block]]:
@@ -215,9 +242,26 @@ def _ask(round_: Round, decision: str, marked: Marked, shown: tuple[str, ...]) -
     if len(items) == MAX_AT_ONCE:
         st.caption(f"{MAX_AT_ONCE:,} at once; decide on the others after that.")
     note = st.text_area("Note", key="round_note", max_chars=MAX_DECISION_NOTE_LENGTH, height=80)
+    until = _last_day_input() if decision == "keep" and rule_in(round_.address) else None
     author = name_input()
     if st.button(decision.capitalize(), type="primary", key="round_decide"):
-        save_decisions(round_, [DecisionOn(item, decision, note) for item in items], author)  # type: ignore[arg-type]
+        decisions = [DecisionOn(item, decision, note) for item in items]  # type: ignore[arg-type]
+        save_decisions(round_, decisions, author, until)
+
+
+def _last_day_input() -> date | None:
+    """The last day of an exception for the finding, for those who may add one."""
+    if not current_principal().is_allowed(Permission.ADD_EXCEPTIONS):
+        return None
+    last_day = st.date_input(
+        "Exception until (UTC; empty: none)",
+        value=None,
+        min_value=utc_now().date(),
+        format="YYYY-MM-DD",
+        help="The finding is not open up to this day. The note is the reason.",
+        key="round_until",
+    )
+    return last_day if isinstance(last_day, date) else None
 
 
 def _items(round_: Round, marked: Marked, shown: tuple[str, ...]) -> list[ItemKey]:
@@ -229,14 +273,21 @@ def _items(round_: Round, marked: Marked, shown: tuple[str, ...]) -> list[ItemKe
     return [ItemKey(*map(str, key)) for key in keys if isinstance(key, list) and len(key) == 3]
 
 
-def save_decisions(round_: Round, decisions: Sequence[DecisionOn], author: str) -> None:
-    """Take decisions, and record them in the audit log."""
+def save_decisions(
+    round_: Round, decisions: Sequence[DecisionOn], author: str, until: date | None = None
+) -> None:
+    """Take decisions, and record them in the audit log.
+
+    With a last day, the findings of the round on these accounts get an exception.
+    """
     if not decisions:
         return
     names = {each.item.integration for each in decisions}
     for name in names:
         authorize(Permission.REVIEW_ROUNDS, name)
     try:
+        if until:
+            required_text(decisions[0].note, "note, which is the reason of the exception")
         store = writable_store(Permission.REVIEW_ROUNDS, min(names))
         decided_at = decide(store, round_.round_id, decisions, author)
     except InvalidInput as error:
@@ -247,9 +298,25 @@ def save_decisions(round_: Round, decisions: Sequence[DecisionOn], author: str) 
     for details in logged_decisions(decisions):
         at = decided_at.isoformat()
         record_decision(Event.ROUND_DECIDED, **details, **of_round, decided_at=at)
+    if until:
+        _add_exceptions(round_, decisions, RiskException(decisions[0].note, author, until))
     st.session_state[DECIDED_KEY] = st.session_state.get(DECIDED_KEY, 0) + 1
     st.toast(f"Decided on {len(decisions):,}.")
     st.rerun()
+
+
+def _add_exceptions(
+    round_: Round, decisions: Sequence[DecisionOn], exception: RiskException
+) -> None:
+    """For the findings that are still open; the others need none."""
+    accounts = {each.item[:2] for each in decisions}
+    if rule := rule_in(round_.address):
+        with store_connection(Permission.REVIEW_ROUNDS) as con:
+            view, ids = View(limits=read_rule_settings(con)), [name for _, name in accounts]
+            findings = open_findings(con, view, rule, ids)
+        findings = [found for found in findings if found[0][1:] in accounts]
+        if findings:
+            save_exceptions(findings, exception)
 
 
 # ---- closing -------------------------------------------------------------------------------------
