@@ -21,6 +21,8 @@ from queries.period import Period
 from queries.review.duration import View
 from queries.review.findings import count_findings
 from queries.review.rules import RULES
+from queries.rounds.files import RoundFile
+from queries.rounds.lists import read_rounds
 from queries.scope import Scope
 from queries.snapshots import page_of_snapshots
 from queries.users.accounts import SORTS, count_accounts, page_of_accounts
@@ -67,6 +69,8 @@ def _checks(con: Connection) -> Iterator[tuple[str, Check]]:
         yield f"trends {scope.as_of}", lambda con, s=scope: trends(con, s)
         yield f"durations {scope.as_of}", lambda con, s=scope: durations(con, s)
         yield f"reasons {scope.as_of}", lambda con, s=scope: failure_reasons(con, s)
+    for round_, _ in read_rounds(con):
+        yield f"round {round_.name}", lambda con, r=round_: RoundFile.read(con, r, ()).rows
     for since in (first, middle):
         window = Window(since, last)
         yield f"changes since {since}", lambda con, b=window: summarize_changes(con, b)

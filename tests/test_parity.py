@@ -36,6 +36,8 @@ from data.records.exceptions import (
 )
 from data.records.matches import MatchOverride, save_match_overrides
 from data.records.notes import NamedAccount, save_note
+from data.records.rounds import DECISIONS, DecisionOn, ItemKey, NewRound, decide, start_round
+from data.records.tables import review_item
 from data.sample.files import write_sample
 from data.schema import account, account_current, account_version, is_same_account
 from data.store.copy_protocol import copied_query
@@ -76,6 +78,9 @@ from queries.rejected_rows import rejected_rows, write_rejected_csv
 from queries.review.duration import View
 from queries.review.findings import all_findings, count_findings, page_of_findings
 from queries.review.rules import RULE_BY_NAME, RULES
+from queries.rounds.files import RoundFile
+from queries.rounds.lists import read_rounds
+from queries.rounds.population import freeze_list
 from queries.scope import Scope
 from queries.snapshots import (
     count_quarantined,
@@ -216,6 +221,19 @@ def _say(engine: Engine, folder: Path) -> None:
     leave = RiskException("on leave", "Ada", date(2030, 1, 1))
     exempt_person(engine, "hr", "p2", leave, accepted_at=MIDDLE)
     add_exceptions(engine, found, RiskException("known", "Ada"), accepted_at=END)
+    _review(engine)
+
+
+def _review(engine: Engine) -> None:
+    """A round on every role of the middle, with a decision on each."""
+    by_role = NewRound("By role", date(2030, 1, 1), is_by_role=True, late_days=1)
+    freeze = freeze_list(Filters(as_of=MIDDLE), is_by_role=True)
+    round_id = start_round(engine, by_role, freeze, "Grace", started_at=MIDDLE)
+    with engine.connect() as con:
+        rows = con.execute(select(*(review_item.c[name] for name in ItemKey._fields)))
+        keys = sorted(ItemKey(*row) for row in rows)
+    decisions = [DecisionOn(key, DECISIONS[n % 3]) for n, key in enumerate(keys)]
+    decide(engine, round_id, decisions, "Grace", decided_at=MIDDLE)
 
 
 Question = Callable[[Connection], Any]
@@ -409,6 +427,7 @@ def review_questions() -> Iterator[tuple[str, Question]]:
                     con, VIEWS[0], r, 1, with_exception=e
                 ),
             )
+    yield "rounds", lambda con: [RoundFile.read(con, each, ()).rows for each, _ in read_rounds(con)]
 
 
 def snapshot_questions() -> Iterator[tuple[str, Question]]:

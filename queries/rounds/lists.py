@@ -94,23 +94,19 @@ def frozen_snapshots(
         (its.c.sha256 == frozen.sha256, "loaded"),
         else_="replaced",
     )
-    rows = (
-        select(
-            frozen.integration,
-            frozen.taken_at,
-            frozen.sha256,
-            now.label("now"),
-            func.max(frozen.taken_at).over(partition_by=frozen.integration).label("newest"),
-        )
+    query = (
+        select(frozen.integration, frozen.taken_at, frozen.sha256, now.label("now"))
         .select_from(review_snapshot.outerjoin(its, is_same))
         .where(frozen.round_id == round_id)
-        .subquery("frozen")
-    ).c
-    query = select(*(rows[name] for name in FrozenSnapshot._fields))
-    if not with_older:
-        query = query.where(sa.or_(rows.taken_at == rows.newest, rows.now != "loaded"))
-    query = query.order_by(rows.taken_at, rows.integration)
-    return [FrozenSnapshot(*row) for row in con.execute(query)]
+        .order_by(frozen.taken_at, frozen.integration)
+    )
+    rows = [FrozenSnapshot(*row) for row in con.execute(query)]
+    newest = {row.integration: row.taken_at for row in rows}  # the last of each
+    return [
+        row
+        for row in rows
+        if with_older or row.now != "loaded" or row.taken_at == newest[row.integration]
+    ]
 
 
 def files_on_hold(con: Connection, integrations: Sequence[str]) -> dict[str, int]:

@@ -115,7 +115,9 @@ def _presence(items: sa.FromClause, moment: ColumnElement[Any]) -> sa.Select[*tu
     )
     end = case((versions.c.valid_to > moment, OPEN_END), else_=versions.c.valid_to)
     key = [items.c[name] for name in ItemKey._fields]
-    before = func.lag(end).over(partition_by=key, order_by=versions.c.valid_from)
+    before = func.lag(end).over(
+        partition_by=[versions.c.integration_id, *key], order_by=versions.c.valid_from
+    )
     there = (
         select(
             *key,
