@@ -192,52 +192,11 @@ def read(home: Home, round_: Round, path: Path, author: str = "Grace") -> Worksh
         return read_worksheet(con, round_, path, author)
 
 
-def test_a_worksheet_comes_back_in_any_order_with_hidden_columns_and_filters(
-    home: Home, worksheet: tuple[Round, Path]
-) -> None:
-    round_, path = worksheet
-
-    def fill_in(sheet: Any) -> None:
-        first, second = ([cell.value for cell in sheet[row]] for row in (2, 3))
-        for place, value in enumerate(second, start=1):
-            sheet.cell(2, place).value, sheet.cell(3, place).value = value, first[place - 1]
-        sheet.cell(2, 9).value, sheet.cell(3, 9).value = "Revoke", "keep "
-        sheet.cell(2, 10).value = f"Asked {HOSTILE}"
-        sheet.column_dimensions["B"].hidden = True
-        sheet.row_dimensions[3].hidden = True
-
-    taken = read(home, round_, edit(path, fill_in))
-    assert not taken.problems
-    assert set(taken.decisions) == {
-        DecisionOn(ItemKey("figma", "bob"), "revoke", f"Asked {HOSTILE}"),
-        DecisionOn(ItemKey("figma", "ada"), "keep", ""),
-    }
-
-
 def damage(column: int, value: object, row: int = 2) -> Callable[[Any], None]:
     def change(sheet: Any) -> None:
         sheet.cell(row, column).value = value
 
     return change
-
-
-@pytest.mark.parametrize(
-    ("change", "problem"),
-    [
-        (lambda sheet: sheet.delete_rows(3), "bob of figma is missing."),
-        (lambda sheet: sheet.append([c.value for c in sheet[2]]), "Row 4 repeats row 2"),
-        (damage(5, "eve"), "Row 2: eve of figma is not in this round."),
-        (damage(7, "Viewer"), "Row 2, App access: “Admin; Editor” was changed into “Viewer”."),
-        (damage(9, "Maybe"), "Row 2, Decision: “Maybe” is not Keep, Revoke, Unsure."),
-        (damage(10, "why"), "Row 2 has a note, but no decision."),
-        (damage(1, "Name", row=1), "The first row of the sheet Worksheet is not its headings"),
-    ],
-)
-def test_a_damaged_worksheet_is_named_and_nothing_of_it_is_taken(
-    home: Home, worksheet: tuple[Round, Path], change: Callable[[Any], None], problem: str
-) -> None:
-    round_, path = worksheet
-    assert problem in " ".join(read(home, round_, edit(path, change)).problems)
 
 
 def test_two_worksheets_merge_and_their_contradictions_are_listed(

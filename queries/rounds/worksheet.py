@@ -1,10 +1,13 @@
 """The worksheet of a review round: Excel, to be filled in by others and given back.
 
+A program can save it as an OpenDocument sheet, too.
+
 Only decision and note can be changed. What comes back is compared with the frozen list cell by
 cell; nothing is taken while any of it differs.
 """
 
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -137,7 +140,7 @@ def read_worksheet(con: Connection, round_: Round, path: Path, author: str) -> W
 def _read_cells(path: Path, round_: Round) -> list[list[str]]:
     """The cells below the headings. Raises ValueError for another file or round."""
     try:
-        book = CalamineWorkbook.from_path(path)
+        book = CalamineWorkbook.from_filelike(BytesIO(path.read_bytes()))
         about = book.get_sheet_by_name(ABOUT).to_python()
         cells = book.get_sheet_by_name(SHEET).to_python(skip_empty_area=False)
     except CalamineError as error:
@@ -155,10 +158,12 @@ def _read_cells(path: Path, round_: Round) -> list[list[str]]:
 
 
 def _text(value: object) -> str:
-    """A cell as text; a program can have made a number of an ID."""
+    """A cell as text; a program can have made a number of an ID, or a date of a name."""
     if isinstance(value, float) and value.is_integer():
         return f"{value:.0f}"
-    return f"{value}"
+    if isinstance(value, bool):
+        return f"{value}".upper()
+    return f"{value}".removesuffix(" 00:00:00")
 
 
 def _compare(
@@ -195,7 +200,7 @@ def _changed_cells(number: int, found: Sequence[str], expected: Sequence[str]) -
     return [
         f"Row {number}, {heading}: “{was}” was changed into “{now}”."
         for heading, now, was in zip(HEADINGS, found, expected, strict=False)
-        if now != was
+        if "".join(now.split()) != "".join(was.split())  # an OpenDocument file loses tabs
     ]
 
 

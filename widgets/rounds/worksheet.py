@@ -40,7 +40,7 @@ def show_worksheet(round_: Round) -> None:
             return
         file = st.file_uploader(
             "Filled-in worksheet",
-            type=["xlsx"],
+            type=["xlsx", "ods"],
             max_upload_size=MAX_MEGABYTES,
             key="worksheet_file",
         )
