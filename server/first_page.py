@@ -20,6 +20,9 @@ margin: 18vh 0 0; text-align: center">Rollcall</p></div>
 <style>:root { color-scheme: light dark; background: Canvas; }</style>"""
 """The name, which Streamlit replaces by the first page that it draws."""
 
+CHART_PAGES = ("", "health")
+PRELOAD = '<link rel="modulepreload" crossorigin fetchpriority="low" href="./static/js/{name}">'
+
 
 class FirstPage:
     """Middleware that sends this page for Streamlit's own; its address has no file, as `/users`."""
@@ -36,12 +39,22 @@ class FirstPage:
         page = file.read_text(encoding="utf-8").replace("<title>Streamlit", "<title>Rollcall")
         return page.replace(ROOT, STARTING).replace("</body>", end).encode()
 
+    @cached_property
+    def page_with_charts(self) -> bytes:
+        """The same. The browser loads the script of charts, the largest, before the first chart."""
+        scripts = Path(st.__file__).parent.glob("static/static/js/PlotlyChart.*.js")
+        links = "".join(PRELOAD.format(name=path.name) for path in scripts).encode()
+        return self.page.replace(b"</body>", links + b"</body>")
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         is_page = scope["type"] == "http" and scope["method"] in ("GET", "HEAD")
-        is_page = is_page and "." not in scope["path"].rpartition("/")[2]
-        await self._app(scope, receive, self._with_page(scope, send) if is_page else send)
+        name = scope["path"].rpartition("/")[2]
+        if is_page and "." not in name:
+            page = self.page_with_charts if name in CHART_PAGES else self.page
+            send = self._with_page(page, scope, send)
+        await self._app(scope, receive, send)
 
-    def _with_page(self, scope: Scope, send: Send) -> Send:
+    def _with_page(self, page: bytes, scope: Scope, send: Send) -> Send:
         is_replaced = False
 
         async def send_page(message: Message) -> None:
@@ -51,12 +64,12 @@ class FirstPage:
                 is_replaced = message["status"] == 200 and kind.startswith("text/html")
                 if is_replaced:
                     headers = MutableHeaders(scope=message)
-                    headers["content-length"] = str(len(self.page))
+                    headers["content-length"] = str(len(page))
                     del headers["content-encoding"]  # Streamlit's own page can be compressed
             elif is_replaced:
                 if message.get("more_body"):
                     return
-                message["body"] = self.page if scope["method"] == "GET" else b""
+                message["body"] = page if scope["method"] == "GET" else b""
             await send(message)
 
         return send_page

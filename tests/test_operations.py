@@ -181,9 +181,14 @@ def test_metrics_measure_pages(home: Home) -> None:
 
 def test_a_page_has_its_name_and_look_before_any_script_runs() -> None:
     client = TestClient(web.app, base_url="http://127.0.0.1", client=("127.0.0.1", 50_000))
-    answers = [client.get(path, headers={"accept-encoding": "gzip"}) for path in ("/", "/users")]
-    assert answers[0].text == answers[1].text
-    answer = answers[0]
+    paths = ("/", "/health", "/users")
+    answer, health, users = (client.get(p, headers={"accept-encoding": "gzip"}) for p in paths)
+    assert answer.text == health.text
+    (charts,) = re.findall(
+        r'<link rel="modulepreload"[^>]* href="\.([^"]*/Plotly[^"]+)">', answer.text
+    )
+    assert client.head(charts).status_code == 200, "Health draws charts"
+    assert charts not in users.text
     assert ">Rollcall</p></div>" in answer.text
     assert "--users-table-top" in answer.text
     for script in re.findall(r"<script>(.*?)</script>", answer.text, re.DOTALL):
@@ -194,7 +199,7 @@ def test_a_page_has_its_name_and_look_before_any_script_runs() -> None:
     first, again = (client.get(script) for _ in range(2))
     assert first.headers["content-encoding"] == "gzip"
     assert (again.headers, again.content) == (first.headers, first.content)
-    assert client.head("/users").headers["content-length"] == str(len(answer.content))
+    assert client.head("/users").headers["content-length"] == str(len(users.content))
 
 
 def test_no_style_of_the_whole_page_depends_on_what_is_in_it() -> None:
