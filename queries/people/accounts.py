@@ -23,14 +23,11 @@ from data.schema import (
 )
 from data.states import DELETE_STATES
 from queries.lookup import RowCondition, lookup
-from queries.people.persons import Grace, PersonStatus, people_at
+from queries.people.persons import Grace, PersonKeys, PersonStatus, people_at
 from queries.scope import is_past
 
 AccountKeys = sa.Select[*tuple[Any, ...]] | sa.CompoundSelect[*tuple[Any, ...]]
 """A select of the `account_key` of few accounts."""
-
-PersonKeys = sa.Select[*tuple[Any, ...]]
-"""A select of the `person_key` of few people."""
 
 Source = Literal["directory", "snapshot", "decision", "upstream ID", "email"]
 SOURCES: tuple[Source, ...] = get_args(Source)
@@ -86,15 +83,18 @@ def account_status_since(rows: sa.FromClause) -> ColumnElement[Any]:
     )
 
 
-def owned_accounts(as_of: datetime | None, grace: Grace) -> sa.Select[*tuple[Any, ...]]:
-    """One row per account at the moment (None: now), with its person.
+def owned_accounts(
+    as_of: datetime | None, grace: Grace, keys: AccountKeys | None = None
+) -> sa.Select[*tuple[Any, ...]]:
+    """One row per account at the moment (None: now), of all or of few accounts, with its person.
 
     [integration_id, account_key, person_key, source, by_email, by_id, status, account_status,
     owned_since, person_since, since]. `person_key` is NULL where nobody is known; `by_email` and
     `by_id` say how many people have the account's email and upstream ID.
     """
-    owners = account_people(as_of).subquery("owners")
-    people = people_at(as_of, grace).subquery("people")
+    owners = account_people(as_of, keys).cte("owners")
+    few_people = None if keys is None else select(owners.c.person_key)
+    people = people_at(as_of, grace, few_people).subquery("people")
     c = owners.c
     since = func.greatest(
         func.coalesce(people.c.since, c.status_since), c.status_since, c.owned_since
@@ -120,13 +120,21 @@ def with_person_status(
     )
 
 
-def account_people(as_of: datetime | None) -> sa.Select[*tuple[Any, ...]]:
+def account_people(
+    as_of: datetime | None, keys: AccountKeys | None = None
+) -> sa.Select[*tuple[Any, ...]]:
     """One row per account at the moment (None: now): whose it is, and how that is known.
+
+    Of all accounts, or of few.
 
     [integration_id, account_key, valid_from, person_key, source, by_email, by_id, account_status,
     status_since, owned_since]
     """
-    return owners_of_rows(_clued_accounts(as_of).subquery("rows"), as_of)
+    accounts = _clued_accounts(as_of)
+    if keys is not None:
+        (key,) = (column for column in accounts.selected_columns if column.name == "account_key")
+        accounts = accounts.where(key.in_(keys))
+    return owners_of_rows(accounts.cte("rows"), as_of, is_few=keys is not None)
 
 
 def versions_of(

@@ -119,9 +119,12 @@ def find_dossier(con: Connection, filters: Filters) -> Dossier | None:
     account_of_address = _named_account(con, person) if person else None
     if person is None or account_of_address is None:
         return None
-    person_key = con.scalar(person_of(person, moment))
+    key = select(account.c.account_key).where(
+        account.c.account_key == account_of_address.account_key
+    )
+    person_key = con.scalar(person_of(key, moment))
     times = filters.during.overlaps if filters.during else at_moment(filters.as_of)
-    found = con.execute(accounts_of(person, moment, times).order_by("valid_from"))
+    found = con.execute(accounts_of(key, moment, times).order_by("valid_from"))
     known_by = {row.account_key: SOURCE_TEXTS[row.source] for row in found}
     rows = find_accounts(con, filters, list(known_by))
     entries, status = [], None

@@ -44,7 +44,7 @@ def history_of(con: Connection, filters: Filters) -> list[dict[str, Any]]:
     """
     who, moment = filters.of_person, filters.moment
     assert who  # noqa: S101 - the caller has checked it
-    found = accounts_of(who, moment, lambda v: is_past(v.c.valid_from, moment)).cte()
+    found = accounts_of(who.account_keys(), moment, lambda v: is_past(v.c.valid_from, moment)).cte()
     keys = select(found.c.account_key)
     v = lookup_versions(lambda rows: rows.c.account_key.in_(keys))
     values: dict[str, Any] = {name: v.c[name] for name in HISTORY_HEADINGS if name in v.c}

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, select
 
 from data.records.exceptions import read_rule_settings
-from data.schema import person
+from data.schema import account, person
 from queries.cache import cached
 from queries.people.accounts import Source, owned_accounts
 from queries.people.persons import with_profiles
@@ -56,8 +56,8 @@ def account_owner(con: Connection, as_of: datetime | None, account_key: int) -> 
     if not con.scalar(select(sa.exists().select_from(person))):
         return None
     grace = read_rule_settings(con).grace_days
-    owned = owned_accounts(as_of, grace).subquery("owned")
-    row = con.execute(select(owned).where(owned.c.account_key == account_key)).first()
+    key = select(account.c.account_key).where(account.c.account_key == account_key)
+    row = con.execute(owned_accounts(as_of, grace, key)).first()
     return AccountOwner(row, _last_listed(con, as_of, row.person_key)) if row else None
 
 

@@ -32,13 +32,19 @@ Grace = int | None
 """Days after which a disabled person counts as left; None: never."""
 
 
-def people_at(as_of: datetime | None, grace: Grace) -> sa.Select[*tuple[Any, ...]]:
-    """One row per person whom a directory has listed by the moment (None: now).
+PersonKeys = sa.Select[*tuple[Any, ...]]
+"""A select of the `person_key` of few people."""
+
+
+def people_at(
+    as_of: datetime | None, grace: Grace, people: PersonKeys | None = None
+) -> sa.Select[*tuple[Any, ...]]:
+    """One row per person whom a directory has listed by the moment (None: now), of all or of few.
 
     [person_key, status, since]; `since` is naive UTC. A person whom an HR list has ever named has
     the status of that list, others that of the identity providers.
     """
-    entries = entries_at(as_of, grace).subquery("entries")
+    entries = entries_at(as_of, grace, people).subquery("entries")
     rank = case(*((entries.c.status == status, number) for status, number in RANK.items()))
     list_rank = case((entries.c.is_from_provider, PROVIDER_RANK), else_=0)
     ranked = select(entries, (rank + list_rank).label("rank")).cte()
@@ -65,12 +71,17 @@ def people_at(as_of: datetime | None, grace: Grace) -> sa.Select[*tuple[Any, ...
     )
 
 
-def entries_at(as_of: datetime | None, grace: Grace) -> sa.Select[*tuple[Any, ...]]:
+def entries_at(
+    as_of: datetime | None, grace: Grace, people: PersonKeys | None = None
+) -> sa.Select[*tuple[Any, ...]]:
     """One row per account of a directory that was ever listed by the moment, and is a person.
+
+    Of all people, or of few.
 
     [integration_id, account_key, person_key, is_from_provider, status, since]
     """
-    v, newest, last = account_version.c, newest_snapshots(as_of), _last_versions(as_of)
+    v, newest = account_version.c, newest_snapshots(as_of)
+    last = _last_versions(as_of, people)
     is_last = and_(is_same_account(account_version, last), v.valid_from == last.c.valid_from)
     is_listed = v.valid_to == OPEN_END if as_of is None else v.valid_to > as_of
     is_deleted = v.provisioning_state == "Deleted"
@@ -120,7 +131,7 @@ def with_profiles(
     )
 
 
-def _last_versions(as_of: datetime | None) -> sa.FromClause:
+def _last_versions(as_of: datetime | None, people: PersonKeys | None) -> sa.FromClause:
     """One row per account of `person`: [*person, valid_from, deleted_until] of its last version."""
     v = account_version.c
     deleted_until = func.max(v.valid_to).filter(v.provisioning_state == "Deleted")
@@ -131,7 +142,10 @@ def _last_versions(as_of: datetime | None) -> sa.FromClause:
             deleted_until.label("deleted_until"),
         )
         .join_from(person, account_version, is_same_account(person, account_version))
-        .where(is_past(v.valid_from, as_of))
+        .where(
+            is_past(v.valid_from, as_of),
+            sa.true() if people is None else person.c.person_key.in_(people),
+        )
         .group_by(*person.c)
         .subquery("last")
     )
