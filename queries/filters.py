@@ -388,11 +388,13 @@ def account_rows(
     read. Without `all_columns`, other slow-changing columns are left out: faster for the past.
     """
     if filters.during:
-        return latest_versions(
+        found = latest_versions(
             filters.during,
             account_version,
-            lambda times: _matching_versions(con, filters, times, all_columns=all_columns),
+            lambda times: _matching_versions(con, filters, times, all_columns=False),
         )
+        needs_profile = all_columns and "roles" not in found.c  # the filters may have read it
+        return join_profile(found) if needs_profile else found
     used = _used_filters(filters, shown)
     all_columns = all_columns or _needs_all_columns(con, used)
     as_of = filters.as_of

@@ -291,6 +291,9 @@ def sorted_accounts(
 @cached(256)
 def count_accounts(con: Connection, filters: Filters) -> int:
     """The number of accounts that match the filters."""
+    if filters.during:
+        versions = versions_during(con, filters, all_columns=False)
+        return con.scalar(select(func.count(versions.c.account_key.distinct()))) or 0
     rows = account_rows(con, filters, all_columns=False)
     query = select(func.count()).select_from(rows).where(*conditions(filters, rows))
     return con.scalar(query) or 0
