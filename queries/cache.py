@@ -56,21 +56,28 @@ def _minute_if_relative(*args: object) -> int:
     return int(time.monotonic() // 60) if depends_on_now else 0
 
 
+_file = quarantined_file.c
+_moved_file = func.concat(
+    _file.integration, "/", _file.file_name, _file.status, _file.quarantined_at
+)
+
+REVISION_QUERIES = (
+    select(func.sum(snapshot.c.snapshot_id)),
+    select(func.sum(digest_of(_moved_file))),
+    *(  # none is ever deleted
+        select(func.count(), func.count(kind.table.c.withdrawn_at)).select_from(kind.table)
+        for kind in (MATCH_OVERRIDES, NOTES)
+    ),
+    select(func.count(), func.sum(person.c.person_key)).select_from(person),
+    select(func.sum(digest_of(setting.c.value))),
+)
+"""Made once: each page asks them twice, and making them takes as long as running them."""
+
+
 def store_revision(con: Connection) -> tuple[int | None, ...]:
     """A value that changes with every load, quarantined file, match override, note and setting.
 
     It consists of counts and sums of numbers that do not occur twice. The latest time would be the
     same after a change while the clock is behind.
     """
-    loaded = select(func.sum(snapshot.c.snapshot_id))
-    file = quarantined_file.c
-    moved = func.concat(file.integration, "/", file.file_name, file.status, file.quarantined_at)
-    quarantined = select(func.sum(digest_of(moved)))
-    decided = (  # none is ever deleted
-        select(func.count(), func.count(kind.table.c.withdrawn_at)).select_from(kind.table)
-        for kind in (MATCH_OVERRIDES, NOTES)
-    )
-    people = select(func.count(), func.sum(person.c.person_key)).select_from(person)
-    settings = select(func.sum(digest_of(setting.c.value)))
-    queries = (loaded, quarantined, *decided, people, settings)
-    return tuple(value for query in queries for value in con.execute(query).one())
+    return tuple(value for query in REVISION_QUERIES for value in con.execute(query).one())
