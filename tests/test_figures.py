@@ -481,3 +481,15 @@ def test_the_newest_of_many_days_are_listed():
         "On hold or rejected, and not counted: 29 Nov 2026 (figma on hold), 28 Nov"
     )
     assert words.endswith(" and 2 more days.")
+
+
+@pytest.mark.parametrize(
+    ("counts", "words"),
+    [
+        ((1, 0), "The integration is up to date"),
+        ((6, 0, 1), "All up to date: 5 apps and 1 directory"),
+        ((6, 2, 2), "2 of 4 apps and 2 directories are stale"),
+    ],
+)
+def test_directories_are_no_apps(counts: tuple[int, ...], words: str) -> None:
+    assert captions.integrations_headline(*counts) == words

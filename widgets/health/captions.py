@@ -109,8 +109,14 @@ def reasons_headline(reasons: pd.DataFrame, failed: int, *, has_trends: bool = T
     return f"“{_short(top['reason'])}” causes {share} of failures{growth_text}"
 
 
-def integrations_headline(total: int, stale_count: int) -> str:
-    """Whether the numbers are up to date."""
+def integrations_headline(total: int, stale_count: int, directories: int = 0) -> str:
+    """Whether the numbers are up to date; directories, which list people, are no apps."""
+    if directories:
+        apps = count_of(total - directories, "app")
+        both = f"{apps} and {count_of(directories, 'directory', 'directories')}"
+        if not stale_count:
+            return f"All up to date: {both}"
+        return f"{stale_count:,} of {both} {plural(stale_count, 'is', 'are')} stale"
     if not stale_count:
         return (
             "The integration is up to date"

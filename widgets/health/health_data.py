@@ -8,6 +8,7 @@ import pandas as pd
 from sqlalchemy import Connection
 
 from data.objectives import Objectives, read_objectives
+from data.people.directories import directory_names
 from data.states import FAILED_STATES
 from queries.health.backlog import backlog
 from queries.health.counts import deleted_stretches
@@ -82,6 +83,11 @@ class HealthData:
     def duration_trend(self) -> pd.DataFrame:
         """As `duration_trend`, of the scope."""
         return duration_trend(self._con, self.scope)
+
+    @cached_property
+    def directories(self) -> tuple[str, ...]:
+        """As `directory_names`."""
+        return directory_names(self._con)
 
     @cached_property
     def objectives(self) -> Objectives:

@@ -158,7 +158,11 @@ def integrations_card(data: HealthData) -> None:
     _card(
         "integrations",
         "Integrations",
-        captions.integrations_headline(len(integrations), int(is_stale.sum())),
+        captions.integrations_headline(
+            len(integrations),
+            int(is_stale.sum()),
+            int(integrations["integration"].isin(data.directories).sum()),
+        ),
         INTEGRATIONS_CAPTION,
         columns=_integration_columns(data.scope.zone, has_files=has_files),
         rows=[_integration_row(row) for row in table.to_dict("records")],
