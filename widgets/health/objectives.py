@@ -96,7 +96,7 @@ def alike(results: Sequence[ObjectiveResult]) -> list[list[ObjectiveResult]]:
 def _draw_row(data: HealthData, same: Sequence[ObjectiveResult], number: int) -> None:
     worst = same[0]
     label, icon, color = BADGES[worst.status]
-    badge, text, course = st.columns([1, 7, 2], vertical_alignment="center", gap="small")
+    badge, text, course = st.columns([1.6, 8, 2], vertical_alignment="center", gap="small")
     badge.badge(label, icon=icon, color=color)
     with text:
         draw_sentence(row_sentence(data, same), f"objective_{number}")
