@@ -29,6 +29,7 @@ from queries.review.rules import RULE_BY_NAME
 from queries.rounds.files import RoundFile, write_round_csv, write_round_workbook
 from queries.rounds.lists import Round, read_rounds
 from queries.rounds.worksheet import Worksheet, read_worksheet, write_worksheet
+from widgets.users_table.marks import Marked, Marks
 
 HOSTILE = "=1+1 <b>x</b> *y*"
 
@@ -102,6 +103,27 @@ def test_the_panel_shows_findings_history_and_the_person(home: Home) -> None:
     assert "Delete failed, still active" in facts["Findings now"]
     assert facts["Outcome"] == "Undecided"
     assert facts["Person"] == "Open person"
+
+
+def test_a_key_acts_at_once_and_a_button_asks_first() -> None:
+    done: list[tuple[str, str, Marked]] = []
+    marks = Marks(
+        scope="",
+        most=2,
+        actions=(("keep", "Keep", "1"),),
+        on_action=lambda name, marked: done.append(("button", name, marked)),
+        on_key=lambda name, marked, number: done.append((number, name, marked)),
+    )
+    for pressed in (
+        ["keep", ["a"], "1"],
+        ["keep", "all"],
+        ["drop", ["a"], "2"],
+        ["keep", ["a", 1, "b", "c"], "3"],
+        ["keep"],
+        "keep",
+    ):
+        marks.react({"marked": pressed})
+    assert done == [("1", "keep", ["a"]), ("button", "keep", "all"), ("3", "keep", ["a", "b"])]
 
 
 def test_keep_with_a_last_day_makes_an_exception_of_the_finding(home: Home) -> None:

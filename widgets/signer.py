@@ -20,6 +20,12 @@ def name_input() -> str:
     return st.text_input("Your name", last_name, key="said_by", max_chars=MAX_NAME_LENGTH) or ""
 
 
+def known_name() -> str:
+    """The name under which the person decides without being asked; empty if nobody knows it."""
+    user = current_principal()
+    return user.name if user.name != LOCAL.name else st.session_state.get(REVIEWER_NAME_KEY, "")
+
+
 def typed_name() -> str:
     """The same name in a callback, which runs before the input is drawn again."""
     user = current_principal()

@@ -41,7 +41,7 @@ from widgets.confirmation import show_confirmation
 from widgets.labels import escape_label
 from widgets.people.address import person_address
 from widgets.review.exceptions import save_exceptions
-from widgets.signer import name_input, remember_name, typed_name
+from widgets.signer import known_name, name_input, remember_name, typed_name
 from widgets.state_marks import state_mark
 from widgets.users_table.marks import MAX_AT_ONCE, Marked, Marks
 
@@ -57,14 +57,18 @@ OUTCOME_MARKS: dict[str, tuple[ut.Tone, ut.Icon]] = {
 }
 """Outcome → how the table marks it."""
 
-BUTTONS = tuple((name, name.capitalize()) for name in DECISIONS)
+BUTTONS = tuple((name, name.capitalize(), f"{n}") for n, name in enumerate(DECISIONS, start=1))
+"""Name, label and key."""
 DECIDED_KEY = "_round_decisions"
 """How often the session has decided: the marks end with the decision."""
 
+ACTED_KEY = "_round_key"
+"""The number of the last decision by a key."""
+
 MAX_MARKED = 2_000
 HOW_TO = (
-    "Mark accounts with x or their boxes, then choose Keep, Revoke or Unsure below. Enter opens an "
-    "account: its roles, history and person."
+    "1 keeps, 2 revokes, 3 is unsure, for the account in focus or those marked with x. Enter opens "
+    "an account; ? shows all keys. The buttons below a marked list also take a note."
 )
 
 
@@ -104,28 +108,48 @@ def show_items(round_: Round, shown: tuple[str, ...], total: int) -> None:
         excepted = _excepted(con, round_, rows)
     by_id = {_row_id(row): row for row in rows}
 
-    def act(decision: str, marked: Marked) -> None:
-        if decision in DECISIONS:
-            _ask(round_, decision, marked, shown)
-
-    marks = Marks(
-        scope=f"{round_.round_id} {' '.join(shown)} {st.session_state.get(DECIDED_KEY, 0)}",
-        most=MAX_MARKED,
-        actions=BUTTONS,
-        on_action=act,
-        total=total,
-    )
+    if not round_.closed_at:
+        st.caption(HOW_TO)
     ut.users_table(
         [_row(round_, row, excepted.get(row.account_key)) for row in rows],
         columns=_columns(round_),
         details=lambda ids: _panels([by_id[id_] for id_ in ids]),
-        marks=None if round_.closed_at else marks,
+        marks=None if round_.closed_at else _marks(round_, shown, total),
         caption="Accounts of the round",
         empty="Nothing here. Choose another outcome above.",
         key="round_items",
         page=str(page),
     )
     show_pagination(page, total, PAGE_SIZE)
+
+
+def _marks(round_: Round, shown: tuple[str, ...], total: int) -> Marks:
+    """A button asks for a note; a key decides at once."""
+
+    def act(decision: str, marked: Marked) -> None:
+        if decision in DECISIONS:
+            _ask(round_, decision, marked, shown)
+
+    def act_at_once(decision: str, marked: Marked, number: str) -> None:
+        author = known_name()
+        if number == st.session_state.get(ACTED_KEY):
+            return None
+        st.session_state[ACTED_KEY] = number
+        if decision not in DECISIONS or not author:
+            return act(decision, marked)  # it asks for the name, once
+        items = _items(round_, marked, shown)
+        save_decisions(round_, [DecisionOn(item, decision) for item in items], author)
+        return None
+
+    return Marks(
+        scope=f"{round_.round_id} {' '.join(shown)} {st.session_state.get(DECIDED_KEY, 0)}",
+        most=MAX_MARKED,
+        actions=BUTTONS,
+        on_action=act,
+        on_key=act_at_once,
+        acted=st.session_state.get(ACTED_KEY, ""),
+        total=total,
+    )
 
 
 def _columns(round_: Round) -> list[ut.TableColumn]:

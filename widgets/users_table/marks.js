@@ -6,9 +6,10 @@ import { el, icon, putOnClipboard } from "./dom.js";
 
 export const keysOfMarks = [["x", "Mark the row"], ["Shift  x", "Mark all rows up to this one"], ["m", "What to do with the marked rows"], ["Esc", "Clear the marks, with no row open"]];
 const PLACES = 1000; // more than a page has rows
+const RESEND_MS = 6000;
 
 export function createMarks(view, openRows) {
-  view.marks = { scope: null, all: false, rows: new Map(), total: null, last: null, note: "" };
+  view.marks = { scope: null, all: false, rows: new Map(), total: null, last: null, note: "", waiting: [], sent: null };
   view.openRows = openRows;
   view.bar = el("div", { class: "bar-of-marks", role: "region", "aria-label": "Marked rows", hidden: true });
   view.said = el("p", { class: "unseen", role: "status" });
@@ -43,14 +44,41 @@ export function clickBox(view, entry, isRange) {
   }
 }
 
-// Returns whether the key was one of the marks.
+// The keys of actions, such as 1 for the first: for the list of keys.
+export const keysOfActions = ({ actions }) => actions.filter(([, , key]) => key).map(([, label, key]) => [key, `${label}: the marked rows or this one`]);
+
+// Returns whether the key was one of the marks; `next` if it also leads to the next row.
 export function markByKey(view, event, entry) {
   if (!options(view)) return false;
+  const action = options(view).actions.find(([, , key]) => key === event.key);
+  if (action) return actByKey(view, action[0], entry);
   if (event.key.toLowerCase() === "x" && entry) markRow(view, entry, event.shiftKey);
   else if (event.key === "m" && !view.bar.hidden) [...view.bar.querySelectorAll("button:enabled")].find((each) => each.checkVisibility()).focus();
   else if (event.key === "Escape" && !view.open.size && !view.bar.hidden && !view.bar.querySelector(":popover-open")) clearMarks(view);
   else return false;
   return true;
+}
+
+// An action on the marked rows, or on this one. Each waits until the server has done the one before, and is sent again
+// if it got lost on the way: its number makes sure that it is done once.
+function actByKey(view, name, entry) {
+  const { marks } = view, isOne = !count(view);
+  if (isOne && !entry) return true;
+  marks.waiting.push([name, marks.all ? "all" : isOne ? [entry.id] : [...marks.rows.keys()], `${Date.now()} ${Math.random()}`]);
+  sendNext(view);
+  return isOne ? "next" : true;
+}
+
+function sendNext(view) {
+  const { marks } = view;
+  if (marks.waiting[0]?.[2] === options(view).acted) marks.waiting.shift();
+  if (document.querySelector("[role=dialog]")) marks.waiting = []; // it asks about the first
+  const [next] = marks.waiting;
+  if (!next || marks.sent === next[2]) return;
+  marks.sent = next[2];
+  view.component.setTriggerValue("marked", next);
+  clearTimeout(marks.again);
+  marks.again = setTimeout(() => { marks.sent = null; sendNext(view); }, RESEND_MS);
 }
 
 function markRow(view, entry, isRange) {
@@ -104,6 +132,7 @@ export function drawMarks(view) {
   marks.total = data.total ?? marks.total;
   drawBoxes(view);
   drawBar(view);
+  sendNext(view);
 }
 
 function drawBoxes(view) {

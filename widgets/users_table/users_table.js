@@ -4,7 +4,7 @@
 // Unchanged rows and panels keep their DOM nodes, and with them focus, input and scroll position.
 
 import { SVG, el, icon, putOnClipboard, setChildren } from "./dom.js";
-import { clickBox, createMarks, drawMarks, headBox, keysOfMarks, markByKey, rowBox } from "./marks.js";
+import { clickBox, createMarks, drawMarks, headBox, keysOfActions, keysOfMarks, markByKey, rowBox } from "./marks.js";
 
 const MAX_OPEN_ROWS = 200;
 const MAX_ADDRESS_ROWS = 20; // open rows that an address keeps
@@ -29,7 +29,7 @@ const views = new WeakMap(); // root element -> state that survives a redraw
 
 export default function draw(component) {
   const root = component.parentElement.querySelector(".users-table");
-  const view = views.get(root) ?? createView(root, component.data);
+  const known = views.get(root), view = known ?? createView(root, component.data);
   root.classList.toggle("many", component.data.columns.length > 7);
   root.classList.toggle("few", component.data.columns.length < 5 && component.data.opens !== "details");
   root.classList.toggle("markable", Boolean(component.data.marks));
@@ -43,7 +43,15 @@ export default function draw(component) {
   component.parentElement.getRootNode().host?.closest("[data-testid=stElementContainer]")?.toggleAttribute("data-drawn", true);
   fitCells(view);
   restore();
+  if (!known) followFocus(view, root);
   showHead(view, root);
+}
+
+// The row that a key has led to keeps the focus where the page is drawn from scratch, as after a load.
+let led = null;
+function followFocus(view, root) {
+  if (led && !led.root.isConnected && document.activeElement === document.body) focusRow(view.rows.get(led.id));
+  led = led && { ...led, root };
 }
 
 // Turning a page leads to the head of the list.
@@ -60,7 +68,7 @@ function createView(root, data) {
   view.widths = el("colgroup");
   view.head = el("thead", { role: "rowgroup" });
   view.body = el("tbody", { role: "rowgroup" });
-  view.keys = keysDialog([...KEYS, ...(data.marks ? keysOfMarks : [])]);
+  view.keys = keysDialog([...KEYS, ...(data.marks ? [...keysOfMarks, ...keysOfActions(data.marks)] : [])]);
   view.table = el("table", { class: "main", role: "table" }, view.caption, view.widths, view.head, view.body);
   view.pane = el("div", { class: "pane" }, view.table);
   createMarks(view, (ids) => openRows(view, ids));
@@ -162,10 +170,16 @@ function handlePageKey(view, root, event) {
   const focused = entries.findIndex(({ row }) => row.contains(target));
   const entry = entries[focused] ?? entries.find(({ panel }) => panel.contains(target));
   const step = { j: 1, k: -1, ...(focused >= 0 && { ArrowDown: 1, ArrowUp: -1 }) }[event.key];
+  const next = entries[entries.indexOf(entry) + 1];
+  const leadTo = (row) => {
+    focusRow(row, target.matches?.(".mark-box"));
+    if (row) led = { root, id: row.id };
+  };
+  let done;
   if (event.key === "?") view.keys.showModal();
   else if (event.key === "o" && entry) openRow(view, entry.id);
-  else if (markByKey(view, event, entry)) event.preventDefault();
-  else if (step && entries.length) focusRow(entries[entry ? entries.indexOf(entry) + step : firstVisible(entries)], target.matches?.(".mark-box"));
+  else if ((done = markByKey(view, event, entry))) done === "next" && next && leadTo(next);
+  else if (step && entries.length) leadTo(entries[entry ? entries.indexOf(entry) + step : firstVisible(entries)]);
   else return;
   event.preventDefault();
 }
