@@ -92,7 +92,8 @@ def owned_accounts(
     owned_since, person_since, since]. `person_key` is NULL where nobody is known; `by_email` and
     `by_id` say how many people have the account's email and upstream ID.
     """
-    owners = account_people(as_of, keys).cte("owners")
+    found = account_people(as_of, keys)
+    owners = found.subquery("owners") if keys is None else found.cte()
     few_people = None if keys is None else select(owners.c.person_key)
     people = people_at(as_of, grace, few_people).subquery("people")
     c = owners.c
@@ -131,10 +132,10 @@ def account_people(
     status_since, owned_since]
     """
     accounts = _clued_accounts(as_of)
-    if keys is not None:
-        (key,) = (column for column in accounts.selected_columns if column.name == "account_key")
-        accounts = accounts.where(key.in_(keys))
-    return owners_of_rows(accounts.cte("rows"), as_of, is_few=keys is not None)
+    if keys is None:
+        return owners_of_rows(accounts.subquery("rows"), as_of)
+    few = accounts.where(accounts.selected_columns["account_key"].in_(keys))
+    return owners_of_rows(few.cte(), as_of, is_few=True)
 
 
 def versions_of(

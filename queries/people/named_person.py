@@ -113,7 +113,7 @@ def is_theirs(rows: sa.FromClause, who: NamedPerson, as_of: datetime | None) -> 
 
 def _found_once(keys: AccountKeys) -> AccountKeys:
     """The same, which a query that uses it several times works out once."""
-    found = keys.cte("named_account")
+    found = keys.cte()
     return select(found.c.account_key)
 
 
