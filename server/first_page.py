@@ -47,11 +47,11 @@ class FirstPage:
         return self.page.replace(b"</body>", links + b"</body>")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        is_page = scope["type"] == "http" and scope["method"] in ("GET", "HEAD")
-        name = scope["path"].rpartition("/")[2]
-        if is_page and "." not in name:
-            page = self.page_with_charts if name in CHART_PAGES else self.page
-            send = self._with_page(page, scope, send)
+        if scope["type"] == "http" and scope["method"] in ("GET", "HEAD"):
+            name = scope["path"].rpartition("/")[2]
+            if "." not in name:
+                page = self.page_with_charts if name in CHART_PAGES else self.page
+                send = self._with_page(page, scope, send)
         await self._app(scope, receive, send)
 
     def _with_page(self, page: bytes, scope: Scope, send: Send) -> Send:
