@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 from builders import TODAY, a_snapshot_file, an_account
 from sqlalchemy import Connection, Engine
-from viewing import ADA, BOB, load_all, page
+from viewing import ADA, BOB, in_plain_words, load_all, page
 
 import rollcall
+from data.files.naming import SnapshotFile
+from data.history.load import load
 from data.home import CHECKOUT, Home
 from data.objectives import (
     DEFAULTS,
@@ -182,6 +184,21 @@ def test_health_names_what_is_broken_and_changes_an_objective(home: Home) -> Non
         assert read_objectives(con).of("figma")["failing"] == Defined(Objective(20), "edited")
     run.button(key="objectives_reset").click().run()
     assert "The objective is met" in [s.value for s in run.subheader]
+
+
+def test_a_row_of_health_names_the_first_integrations_and_counts_the_others(home: Home) -> None:
+    engine = open_store(home.database_url)
+    failing = an_account(state="Update failed")
+    for name in "abcde":
+        for days in (9, 1):
+            at = TODAY - days * DAY
+            file = a_snapshot_file(home.inbox, [failing], integration=name, at=at)
+            load(engine, SnapshotFile(file, name, at))
+    texts = " ".join(each.value for each in page("health.py").run.markdown)
+    texts = in_plain_words(texts).replace("&nbsp;", " ")
+    assert ", c: " in texts
+    assert ", d: " not in texts
+    assert ", and 2 integrations more." in texts
 
 
 def test_a_wrong_objective_is_not_saved(home: Home) -> None:

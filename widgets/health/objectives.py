@@ -21,6 +21,9 @@ from widgets.labels import escape_label
 MAX_ROWS = 5
 """Objectives that are drawn with their accounts; the table has all."""
 
+MAX_NAMED = 3
+"""Integrations that a row names."""
+
 BADGES: dict[Status, tuple[str, str, Literal["red", "orange", "green"]]] = {
     "broken": ("Broken", ":material/error:", "red"),
     "burning": ("Burning", ":material/local_fire_department:", "orange"),
@@ -112,10 +115,12 @@ def row_sentence(data: HealthData, same: Sequence[ObjectiveResult]) -> Sentence:
         text = f"{worst.integration}: {' '.join(filter(None, texts))}"
         return [f"{text} ", *_behind(data, worst), "."] if worst.accounts else [text]
     parts: Sentence = [f"{sentence(worst)} "]
-    for result in same:
+    for number, result in enumerate(same[:MAX_NAMED]):
         since = to_local(result.broken_since or data.now, zone)
-        parts += [f"{result.integration}: ", *_behind(data, result), f" since {since:%-d %b}, "]
-    return [*parts[:-1], f"{str(parts[-1]).removesuffix(', ')}."]
+        name = f"{', ' if number else ''}{result.integration}: "
+        parts += [name, *_behind(data, result), f" since {since:%-d %b}"]
+    more = len(same) - MAX_NAMED
+    return [*parts, f", and {count_of(more, 'integration')} more." if more > 0 else "."]
 
 
 def _behind(data: HealthData, result: ObjectiveResult) -> Sentence:
