@@ -154,6 +154,40 @@ def test_outcomes_are_what_the_snapshots_show_one_by_one(
     assert [r.outcome for r in rows if r.account_id == "always"] == ["undecided"]
 
 
+@pytest.mark.parametrize(
+    ("days", "outcome"),
+    [
+        ([[], ["2"]], ("came back", DAYS[2])),
+        ([[], ["2"], []], ("done", DAYS[3])),
+        ([["2"], ["2"]], ("open", None)),
+        ([["1", "2"], ["2"]], ("open", None)),
+        ([[], []], ("done", DAYS[1])),
+    ],
+)
+def test_an_account_that_is_created_again_is_access_that_came_back(
+    snapshots: Deliveries,
+    con: Connection,
+    days: list[list[str]],
+    outcome: tuple[str, datetime | None],
+):
+    """The same username under another ID, in the days after the decision."""
+    namesake = an_account("ada", account_id="0")
+    snapshots.take(an_account("ada", account_id="1"), namesake, at=DAYS[0])
+    freeze = freeze_list(Filters(as_of=DAYS[0]), is_by_role=False)
+    new_round = QUARTER._replace(late_days=30)
+    round_id = start_round(snapshots.store, new_round, freeze, "Grace", started_at=DAYS[0])
+    item = ItemKey("figma", "1", "")
+    at = DAYS[0] + timedelta(hours=1)
+    decide(snapshots.store, round_id, [DecisionOn(item, "revoke")], "Grace", decided_at=at)
+    for day, ids in enumerate(days, start=1):
+        again = [an_account("Ada", account_id=id_) for id_ in ids]
+        snapshots.take(namesake, *again, at=DAYS[day])
+    round_ = find_round(con, round_id)
+    assert round_
+    rows = con.execute(select(item_outcomes(round_))).all()
+    assert [(r.outcome, r.proved_at) for r in rows if r.account_id == "1"] == [outcome]
+
+
 @pytest.fixture
 def frozen(snapshots: Deliveries) -> str:
     """A round over three accounts of two apps."""

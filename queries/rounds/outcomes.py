@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, and_, case, func, select
 
+from data.files.text import username_key
 from data.records.decisions import REVIEW_DECISIONS
 from data.records.rounds import ItemKey
 from data.records.tables import review_decision, review_item
@@ -52,7 +53,7 @@ def item_outcomes(round_: Round, as_of: datetime | None = None) -> sa.FromClause
     """
     moment = sa.literal(as_of or LAST_MOMENT, SnapshotTime)
     items = _decided_items(round_, as_of)
-    presence = _presence(items, moment).subquery("presence")
+    presence = _presence(_revoked_accounts(round_, items, moment), moment).subquery("presence")
     tests = _snapshots_since(round_, items, moment).subquery("tests")
     roles_now = _roles_at(items, moment).subquery("now")
     outcome, proved_at = _outcome(items, presence, tests, roles_now)
@@ -100,8 +101,39 @@ def _is_same_item(left: sa.FromClause, right: sa.FromClause) -> ColumnElement[bo
     return and_(*(left.c[name] == right.c[name] for name in ItemKey._fields))
 
 
+def _revoked_accounts(
+    round_: Round, items: sa.FromClause, moment: ColumnElement[Any]
+) -> sa.FromClause:
+    """One row per revoked item and account: [*key, integration_id, account_key].
+
+    Its own account, and each later one of the same username: with another account ID, access that
+    was revoked would come back unseen.
+    """
+    version, earlier = join_profile(account_version), account_version.alias("earlier").c
+    was_listed = select(earlier.account_key).where(
+        earlier.integration_id == version.c.integration_id,
+        earlier.account_key == version.c.account_key,
+        earlier.valid_from <= round_.frozen_at,
+    )
+    is_later = and_(
+        version.c.integration_id == items.c.integration_id,
+        username_key(version.c.username_in_app) == username_key(items.c.username_in_app),
+        version.c.valid_from > round_.frozen_at,
+        version.c.valid_from <= moment,
+    )
+    columns = [*(items.c[name] for name in ItemKey._fields), items.c.integration_id]
+    is_revoked = items.c.decision == "revoke"
+    later = (
+        select(*columns, version.c.account_key)
+        .join_from(items, version, is_later)
+        .where(is_revoked, ~was_listed.exists())
+    )
+    own = select(*columns, items.c.account_key).where(is_revoked)
+    return sa.union(own, later).subquery("revoked")
+
+
 def _presence(items: sa.FromClause, moment: ColumnElement[Any]) -> sa.Select[*tuple[Any, ...]]:
-    """One row per item that was ever there: [*key, began, ended], of its last stretch.
+    """One row per revoked item that was ever there: [*key, began, ended], of its last stretch.
 
     An account is there while it is listed, not deleted and not inactive; a role, while its account
     is there and has it. A stretch that holds at the moment ends at OPEN_END.
@@ -126,7 +158,7 @@ def _presence(items: sa.FromClause, moment: ColumnElement[Any]) -> sa.Select[*tu
             before.is_distinct_from(versions.c.valid_from).label("is_start"),
         )
         .join_from(items, versions, is_same_account(items, versions))
-        .where(is_there, items.c.decision == "revoke")
+        .where(is_there)
         .subquery("there")
     )
     t = there.c
