@@ -26,7 +26,7 @@ ACCOUNTS = [
     an_account("3.10", account_id="12345678901234567890", user=None, email=None, roles=[]),
     an_account(" lead", account_id="42", user="tab\there"),
 ]
-FILES = Path(__file__).parent / "formats"
+FILES = Path(__file__).parent / "workbooks"
 """Worksheets of this round that LibreOffice has sorted, filtered, filled in and saved."""
 
 DECISION, NOTE = 9, 10
