@@ -26,7 +26,6 @@ from data.store.engine import close_store, open_store
 SETTINGS = {
     "fsync": "off",  # the server is gone with the tests, but not always with its process
     "full_page_writes": "off",
-    "synchronous_commit": "off",
     "jit": "off",  # without statistics it compiles statements that take a millisecond
     "autovacuum": "off",
     "max_connections": "200",

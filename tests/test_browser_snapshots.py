@@ -238,6 +238,7 @@ def test_the_page_is_accessible(
     shows(reader, re.compile("5 of 5 rows are accounts"))
     upload(reader, file)
     shows(reader, "Load 2 accounts")
+    reader.wait_until_drawn()
     reader.toggle("axe at 2026-01-01 06:00").click()
     shows(reader, "SHA-256")
     assert violations(reader.page) == []
