@@ -1,5 +1,6 @@
 """Streamlit's own files, compressed: several times fewer bytes on the way."""
 
+import anyio
 from starlette.datastructures import Headers
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -25,20 +26,26 @@ class CompressedAssets:
         if not is_whole or "gzip" not in headers.get("accept-encoding", ""):
             await self._app(scope, receive, send)
             return
-        response = self._responses.get(path) or await self._compress(scope, receive)
+        response = self._responses.get(path) or await self._compress(scope)
         if response[0]["status"] == 200:
             self._responses[path] = response
         for message in response:
             await send(_copy(message))
 
-    async def _compress(self, scope: Scope, receive: Receive) -> list[Message]:
+    async def _compress(self, scope: Scope) -> list[Message]:
+        """The whole response, also where its first reader has gone: the others get it, too."""
         messages: list[Message] = []
 
         async def keep(message: Message) -> None:
             messages.append(_copy(message))
 
-        await self._app(scope, receive, keep)
+        await self._app(scope, _never_leaves, keep)
         return messages
+
+
+async def _never_leaves() -> Message:
+    await anyio.sleep_forever()
+    return {"type": "http.disconnect"}
 
 
 def _copy(message: Message) -> Message:

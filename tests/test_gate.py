@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import time
 from collections.abc import Callable
@@ -23,6 +24,7 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route, WebSocketRoute
+from starlette.staticfiles import StaticFiles
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 from streamlit.proto.BackMsg_pb2 import BackMsg
@@ -33,6 +35,7 @@ from data.home import Home
 from data.service.active_store import StoreStatus, set_store_status
 from server import back_channel, gate, session
 from server.activity import Activity, is_by_person
+from server.assets import CompressedAssets
 from server.back_channel import BACK_CHANNEL_PATH, LOGOUT_EVENT, receive_logout
 from server.gate import Gate
 from server.headers import content_policy
@@ -529,6 +532,30 @@ def test_a_request_without_a_logout_token_is_refused(client: Client) -> None:
     for body in ("", "logout_token=", "logout_token=a.b.c", "logout_token=a&logout_token=b"):
         assert client().post(BACK_CHANNEL_PATH, content=body).status_code == 400
     assert client().post(BACK_CHANNEL_PATH, content=b"x" * 70_000).status_code == 400
+
+
+def test_a_reader_who_leaves_cuts_no_file_for_the_others(tmp_path: Path) -> None:
+    (tmp_path / "a.js").write_text("text of a script; " * 50_000)
+    assets = CompressedAssets(StaticFiles(directory=tmp_path))
+
+    async def read(*, has_gone: bool) -> bytes:
+        scope = {"type": "http", "method": "GET", "path": "/a.js", "root_path": ""}
+        sent: list[Any] = []
+
+        async def receive() -> Any:
+            return {"type": "http.disconnect"} if has_gone else await anyio.sleep_forever()
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        await assets(scope | {"headers": [(b"accept-encoding", b"gzip")]}, receive, send)
+        return gzip.decompress(b"".join(message.get("body", b"") for message in sent))
+
+    async def read_twice() -> None:
+        await read(has_gone=True)
+        assert len(await read(has_gone=False)) == 900_000
+
+    anyio.run(read_twice)
 
 
 def test_no_request_is_sent_back(client: Client) -> None:
