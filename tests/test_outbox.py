@@ -180,9 +180,9 @@ def test_each_recipient_reads_what_their_role_may_see(
     snapshots = Deliveries(open_store(home.database_url), tmp_path)
     with a_receiver().serving() as receiver:
         configure(secrets, mailbox.port, ada=by_mail(), hook=by_webhook(receiver.url))
-        snapshots.take(an_account("ada"), an_account("bob"))
+        snapshots.take(an_account("lovelace"), an_account("bob"))
         clock(TODAY + timedelta(hours=2))
-        failed = an_account("ada", state="Update failed", reason="Grace Hopper has no license")
+        failed = an_account("lovelace", state="Update failed", reason="Grace Hopper has no license")
         snapshots.take(failed, an_account("bob"), at=TODAY + DAY)
         clock(TODAY + DAY + timedelta(minutes=80))
         assert not mailbox.mails
@@ -191,7 +191,9 @@ def test_each_recipient_reads_what_their_role_may_see(
         assert "https://rollcall.example.com/" in plain_text(mailbox)
         (request,) = receiver.requests
         assert "1 new failure" in request.body
-        assert not [name for name in ("ada", "Ada", "Grace") if name in request.body]
+        assert not [
+            name for name in ("lovelace", "Lovelace", "Grace", "x.io") if name in request.body
+        ]
 
 
 # ---- killed --------------------------------------------------------------------------------------
