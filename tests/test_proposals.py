@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine
 
 from data.files.errors import NoUsernameColumn, OnHold
-from data.files.headers import SYNONYMS
+from data.files.headers import SYNONYMS, own_columns
 from data.files.mapping import NO_MAPPING, ColumnMapping, parse_mapping
 from data.files.naming import SnapshotFile
 from data.files.profile import SAMPLE_ROWS, profile_of
@@ -339,7 +339,8 @@ VALUES = {
 }
 ANY_HEADING = st.sampled_from(
     [name.strip() for text in SYNONYMS.values() for name in text.replace("\n", ",").split(",")]
-).filter(bool)
+).filter(lambda heading: heading and not own_columns([heading]))
+"""Not Rollcall's own, which are read whatever is under them."""
 
 
 @st.composite
