@@ -16,8 +16,8 @@ from typing import Any, Literal, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from data.inbox.pull import secrets_path
 from data.records.settings import read_setting, save_setting
+from data.secrets_file import secrets_path
 from data.states import OPERATIONS
 from data.values.durations import (
     EXPECTED_DURATION,

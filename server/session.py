@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import os
 import time
-import tomllib
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
@@ -37,6 +36,7 @@ from data.access.revoked_tokens import RevokedTokens, token_id
 from data.access.roles import ANONYMOUS, LOCAL, Principal
 from data.home import current_home
 from data.records.audit_log import Event, record_event
+from data.secrets_file import read_secrets
 from server.activity import Activity
 
 log = logging.getLogger("rollcall")
@@ -123,9 +123,9 @@ def current_role_mapping() -> RoleMapping | None:
     try:
         settings: dict[str, Any] = {}
         for path in _secrets_files():
-            settings |= tomllib.loads(path.read_text(encoding="utf-8"))
+            settings |= read_secrets(path)
         return RoleMapping.from_settings(settings["access"])
-    except (OSError, ValueError, KeyError, ConfigError) as error:
+    except (KeyError, ConfigError) as error:
         log.warning("Cannot use [access] as it is now, so that of the start counts: %s", error)
         return None
 

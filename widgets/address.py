@@ -46,6 +46,15 @@ def update_address(**changes: str | Sequence[str] | None) -> None:
     write_address(params)
 
 
+def show_narrowing(text: str, label: str, key: str, changes: Mapping[str, None]) -> None:
+    """Which part of a list the address asks for, and a button that lists all of it."""
+    with st.container(horizontal=True, vertical_alignment="center", key=f"narrowed_{key}"):
+        st.text(text, width="content")
+        st.button(
+            label, key=f"all_{key}", type="tertiary", on_click=update_address, kwargs=dict(changes)
+        )
+
+
 def write_address(params: Mapping[str, Sequence[str]]) -> None:
     """Replace all parameters of the address after a press."""
     if is_user_action():

@@ -1,8 +1,11 @@
-"""The name under which a decision is recorded; the session remembers it."""
+"""Inputs of a decision: the name under which it is recorded, and its last day."""
+
+from datetime import date
 
 import streamlit as st
 
 from data.access.roles import LOCAL
+from data.formatting import utc_now
 from data.records.decisions import MAX_NAME_LENGTH
 from server.session import current_principal
 
@@ -35,3 +38,16 @@ def typed_name() -> str:
 def remember_name(name: str) -> None:
     """Offer this name for the next decision."""
     st.session_state[REVIEWER_NAME_KEY] = name
+
+
+def last_day_input(label: str, key: str, help_text: str | None = None) -> date | None:
+    """An input for the last day on which something holds (UTC), today or later; None if empty."""
+    last_day = st.date_input(
+        label,
+        value=None,
+        min_value=utc_now().date(),
+        format="YYYY-MM-DD",
+        help=help_text,
+        key=key,
+    )
+    return last_day if isinstance(last_day, date) else None

@@ -69,7 +69,7 @@ SYNONYMS: dict[str, str] = {
         vollständiger name, anzeigename, vor und nachname, nom complet, nom et prénom, nom affiché
         nombre completo, nombre y apellidos, nombre para mostrar, nome completo, nome de exibição
         氏名, 表示名, 名前, フルネーム
-        volledige naam, weergavenaam, nome completo, nome visualizzato, nome e cognome""",
+        volledige naam, weergavenaam, nome visualizzato, nome e cognome""",
     "given_name": """
         first name, given name, forename, vorname, prénom, nombre, nombres, primer nombre, nome
         primeiro nome, 名

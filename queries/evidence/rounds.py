@@ -20,7 +20,7 @@ from data.records.audit_log import Event, first_invalid_number
 from data.records.decisions import MATCH_OVERRIDES, NOTES, InvalidInput
 from data.records.exceptions import RuleSettings, save_rule_settings
 from data.records.rounds import close_round, decide, decisions_in, insert_population
-from data.records.tables import audit_event, review_round
+from data.records.tables import audit_event, review_item, review_round
 from data.store.engine import write_transaction
 from queries.audit import event_from_json, event_to_json
 from queries.evidence.findings import (
@@ -54,16 +54,7 @@ ROWS_FILE, ROUND_FILE, FROZEN_FILE = "decisions.json", "round.json", "frozen_sna
 EVENTS_FILE = "audit.json"
 
 ROW_COLUMNS = (
-    "integration",
-    "account_id",
-    "role",
-    "username_in_app",
-    "user_name",
-    "user_email",
-    "roles",
-    "active_in_app",
-    "upstream_user_id",
-    "provisioning_state",
+    *(column.name for column in review_item.c if column.name != "round_id"),
     "decision",
     "note",
     "decided_by",

@@ -15,6 +15,7 @@ from queries.export.columns import LISTING_COLUMNS
 from queries.export.listing import Listing
 from queries.filter_sentence import filter_phrases, filter_sentence
 from queries.filters import Filters
+from queries.scope import newest_snapshots
 from queries.users.accounts import count_accounts
 
 MAX_FILTERS_LENGTH = 80
@@ -138,17 +139,14 @@ def snapshot_sources(
     con: Connection, integrations: Sequence[str], as_of: datetime | None
 ) -> list[SnapshotSource]:
     """The latest snapshot of each integration by then; of all integrations if none is named."""
-    newest = select(snapshot.c.integration_id, func.max(snapshot.c.taken_at).label("taken_at"))
-    if as_of:
-        newest = newest.where(snapshot.c.taken_at <= as_of)
-    latest = newest.group_by(snapshot.c.integration_id).subquery("last")
+    latest = newest_snapshots(as_of)
     query = (
         select(integration.c.name, snapshot.c.taken_at, snapshot.c.file_name, snapshot.c.sha256)
         .join_from(snapshot, integration, integration.c.integration_id == snapshot.c.integration_id)
         .join(
             latest,
             (latest.c.integration_id == snapshot.c.integration_id)
-            & (latest.c.taken_at == snapshot.c.taken_at),
+            & (latest.c.at == snapshot.c.taken_at),
         )
         .order_by(func.lower(integration.c.name))
     )

@@ -6,9 +6,7 @@ from datetime import datetime, time, timedelta
 from typing import Any, NamedTuple
 
 from data.formatting import iso_z
-from queries.period import local_date, to_utc
-
-DAY = timedelta(days=1)
+from queries.period import DAY, local_date, to_utc
 
 SETTLE = timedelta(minutes=5)
 """How long an alarm lasts before a letter, so that one letter has all that begins together; and

@@ -32,7 +32,7 @@ from queries.health.integrations import STALE_AFTER_INTERVALS, integrations_as_o
 from queries.objectives.budget import Budget, budget, is_exhausted, window_unit
 from queries.objectives.events import Event, failing_events, job_events
 from queries.objectives.kinds import MEASURES, BrokenSince
-from queries.period import DAY, Period
+from queries.period import DAY
 from queries.scope import Scope
 
 Status = Literal["broken", "burning", "met"]
@@ -148,12 +148,10 @@ class _App(NamedTuple):
 
 
 def _apps(con: Connection, scope: Scope, objectives: Objectives) -> list[_App]:
-    day = (scope.as_of or utc_now()).date()
-    period = Period(day, day, integration=scope.integration, as_of=scope.as_of)
     directories = directory_names(con)
     return [
         _app(row, objectives, is_directory=row["integration"] in directories)
-        for row in integrations_as_of(con, period).to_dict("records")
+        for row in integrations_as_of(con, scope).to_dict("records")
     ]
 
 

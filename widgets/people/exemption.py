@@ -1,12 +1,10 @@
 """The exemption of a person from the rules about people: to see, to give and to withdraw."""
 
 from collections.abc import Callable
-from datetime import date
 
 import streamlit as st
 
 from data.access.roles import Permission
-from data.formatting import utc_now
 from data.records.audit_log import Event
 from data.records.decisions import EXCEPTIONS, InvalidInput
 from data.records.exceptions import (
@@ -21,7 +19,7 @@ from queries.people.exemptions import find_exemption
 from server.authorize import record_decision, store_connection, writable_store
 from server.session import current_principal
 from widgets.labels import escape_label
-from widgets.signer import name_input, remember_name
+from widgets.signer import last_day_input, name_input, remember_name
 
 HELP = (
     "Findings about people then have an exception on all accounts of this person, until the last "
@@ -53,15 +51,8 @@ def _exempt_form(person: FindingKey) -> None:
         st.caption(HELP)
         reason = st.text_area("Reason", key="exempt_reason", max_chars=MAX_REASON_LENGTH, height=80)
         name = name_input()
-        until = st.date_input(
-            "Last day (UTC)",
-            value=None,
-            min_value=utc_now().date(),
-            format="YYYY-MM-DD",
-            key="exempt_until",
-        )
+        last_day = last_day_input("Last day (UTC)", "exempt_until")
         if st.button("Exempt this person", type="primary", key="exempt_save"):
-            last_day = until if isinstance(until, date) else None
             _change(lambda: _exempt(person, RiskException(reason, name, last_day)))
 
 

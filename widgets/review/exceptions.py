@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 import streamlit as st
 
 from data.access.roles import Permission
-from data.formatting import count_of, utc_now
+from data.formatting import count_of
 from data.records.audit_log import MAX_NAMES_LOGGED, Event
 from data.records.decisions import EXCEPTIONS, InvalidInput
 from data.records.exceptions import (
@@ -23,7 +23,7 @@ from queries.review.findings import MAX_EXCEPTIONS_AT_ONCE, open_findings
 from queries.review.rules import Rule
 from server.authorize import authorize, record_decision, store_connection, writable_store
 from widgets.labels import escape_label
-from widgets.signer import name_input, remember_name
+from widgets.signer import last_day_input, name_input, remember_name
 
 EXCEPTION_HELP = (
     "A finding with an exception is no longer open. It stays in the evidence with your reason. If "
@@ -51,20 +51,14 @@ def exception_form(view: View, rule: Rule, rows: Sequence[sa.Row[Any]], total: i
         left, right = st.columns(2)
         with left:
             name = name_input()
-        until = right.date_input(
-            "Until (UTC; empty: until it is resolved)",
-            value=None,
-            min_value=utc_now().date(),
-            format="YYYY-MM-DD",
-            key="exception_until",
-        )
+        with right:
+            last_day = last_day_input("Until (UTC; empty: until it is resolved)", "exception_until")
         if not st.button("Add", type="primary", key="exception_save"):
             return
         findings = _findings(rule, selected)
         if applies_to_all:
             with store_connection(Permission.REVIEW) as con:
                 findings = open_findings(con, view, rule)
-        last_day = until if isinstance(until, date) else None
         _add_exceptions(findings, RiskException(reason, name, last_day))
 
 

@@ -35,6 +35,7 @@ from widgets.address import (
     address_params,
     go_to_moment,
     requested_page,
+    show_narrowing,
     show_pagination,
     update_address,
 )
@@ -264,15 +265,9 @@ def _show_narrowing(view: View) -> None:
     """Which of the findings are listed, and a button that lists all."""
     texts = {"Found after": view.found_after, "No longer found at": view.gone_by}
     parts = [f"{text} {timezone.format_with_zone(at)}" for text, at in texts.items() if at]
-    with st.container(horizontal=True, vertical_alignment="center", key="narrowed"):
-        st.text(f"{'; '.join(parts)}.", width="content")
-        st.button(
-            "All findings",
-            key="all_findings",
-            type="tertiary",
-            on_click=update_address,
-            kwargs={**NOT_NARROWED, "page": None},
-        )
+    show_narrowing(
+        f"{'; '.join(parts)}.", "All findings", "findings", {**NOT_NARROWED, "page": None}
+    )
 
 
 def _rule_header(

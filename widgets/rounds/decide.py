@@ -10,7 +10,7 @@ import streamlit as st
 from sqlalchemy import Connection
 
 from data.access.roles import Permission
-from data.formatting import count_of, utc_now
+from data.formatting import count_of
 from data.records.audit_log import Event
 from data.records.decisions import InvalidInput, required_text
 from data.records.exceptions import RiskException, read_rule_settings
@@ -41,7 +41,7 @@ from widgets.confirmation import show_confirmation
 from widgets.labels import escape_label
 from widgets.people.address import person_address
 from widgets.review.exceptions import save_exceptions
-from widgets.signer import known_name, name_input, remember_name, typed_name
+from widgets.signer import known_name, last_day_input, name_input, remember_name, typed_name
 from widgets.state_marks import state_mark
 from widgets.users_table.marks import MAX_AT_ONCE, Marked, Marks
 
@@ -277,15 +277,11 @@ def _last_day_input() -> date | None:
     """The last day of an exception for the finding, for those who may add one."""
     if not current_principal().is_allowed(Permission.ADD_EXCEPTIONS):
         return None
-    last_day = st.date_input(
+    return last_day_input(
         "Exception until (UTC; empty: none)",
-        value=None,
-        min_value=utc_now().date(),
-        format="YYYY-MM-DD",
-        help="The finding is not open up to this day. The note is the reason.",
-        key="round_until",
+        "round_until",
+        "The finding is not open up to this day. The note is the reason.",
     )
-    return last_day if isinstance(last_day, date) else None
 
 
 def _items(round_: Round, marked: Marked, shown: tuple[str, ...]) -> list[ItemKey]:

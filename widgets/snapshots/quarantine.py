@@ -30,7 +30,7 @@ from queries.snapshots import (
 from server.authorize import active_home, record_decision, store_connection, writable_store
 from server.session import current_principal
 from widgets import timezone
-from widgets.address import address_params, update_address
+from widgets.address import address_params, show_narrowing
 from widgets.confirmation import decide, show_confirmation
 from widgets.snapshots import badges
 from widgets.snapshots.preview import needs_confirmation, preview_or_error, show_preview
@@ -83,15 +83,9 @@ def show_quarantine() -> None:
 def _show_choice(chosen: FileFilter) -> None:
     """Which of the files are listed, and a button that lists all."""
     of = f" of {', '.join(chosen.integrations)}" if chosen.integrations else ""
-    with st.container(horizontal=True, vertical_alignment="center", key="chosen_files"):
-        st.text(f"Only files{of} that are {chosen.status}.", width="content")
-        st.button(
-            "All files",
-            key="all_files",
-            type="tertiary",
-            on_click=update_address,
-            kwargs={"files": None},
-        )
+    show_narrowing(
+        f"Only files{of} that are {chosen.status}.", "All files", "files", {"files": None}
+    )
 
 
 def _show_card(file: sa.Row[Any]) -> None:
