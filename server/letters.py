@@ -199,7 +199,6 @@ def write_due_letter(engine: sa.Engine, recipient: Recipient, now: datetime) -> 
     name = recipient.name
     with engine.connect() as con:
         progress, has_waiting = read_progress(con, name), is_waiting(con, name)
-        undelivered = recipient_standing(con, name).undelivered
     if has_waiting:
         return False
     if progress is None:
@@ -213,6 +212,8 @@ def write_due_letter(engine: sa.Engine, recipient: Recipient, now: datetime) -> 
         if sent_after != sent:
             replace_progress(engine, name, progress, _to_json(sent_after))
         return False
+    with engine.connect() as con:
+        undelivered = recipient_standing(con, name).undelivered
     letter = with_lost(engine, reader, letter, undelivered)
     new = NewLetter(
         name,
