@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -41,7 +41,6 @@ from queries.letter.schedule import Schedule, Sent
 from queries.letter.write import (
     current_alarms,
     due_letter,
-    letter_while_closed,
     read_items,
     write_letter,
 )
@@ -312,21 +311,6 @@ def test_a_pull_that_fails_is_one_alarm_until_it_works(
     assert not current_alarms(store, MANAGER, NOW)
     letter = write_letter(store, OWNER, BEFORE, NOW, alarms=(), ended={"pull:figma", "pull:x"})
     assert texts(letter) == ["The pull of figma works again", "The pull of x works again"]
-
-
-def test_a_closed_store_is_one_alarm_with_a_reason_for_those_who_load_files() -> None:
-    daily = Schedule(time(7, 30))
-    for reader, expected in (
-        (OWNER, "The store is closed: no space"),
-        (MANAGER, "The store is closed"),
-    ):
-        sent, found = Sent(BEFORE, BEFORE), []
-        for minutes in range(0, 2_000, 5):
-            now = NOW + timedelta(minutes=minutes)
-            letter, sent = letter_while_closed("no space", reader, daily, sent, now)
-            found += texts(letter) if letter else []
-        assert found == [expected]
-        assert sent.since == BEFORE  # the daily letter waits
 
 
 # ---- how it looks --------------------------------------------------------------------------------

@@ -206,7 +206,7 @@ def test_no_style_of_the_whole_page_depends_on_what_is_in_it() -> None:
     for path in (ROOT / "widgets" / "look").glob("*.css"):
         styles = path.read_text(encoding="utf-8")
         costly = re.findall(r"(?:\.stApp|body|html[.\w]*|:root):has\(", styles)
-        assert not costly, f"{path.name}: the browser styles all elements anew at each change"
+        assert not costly, f"{path.name}: each change makes the browser restyle the whole page"
 
 
 def test_a_public_address_needs_sign_in(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import pandas as pd
 from sqlalchemy import func, select
 
-from data.access.roles import Permission, Principal
+from data.access.roles import Permission
 from data.formatting import count_of, format_span, iso_z, plural
 from data.inbox.quarantine import MISPLACED_FOLDER
 from data.objectives import KINDS as OBJECTIVE_KINDS
@@ -50,7 +50,7 @@ class Kind(NamedTuple):
     permissions: tuple[Permission, ...]
     """Whoever has one of them may read it."""
     over: str = ""
-    """What is said when an alarm has ended; empty for events."""
+    """The sentence for an alarm that has ended. Events have none."""
 
     @property
     def is_alarm(self) -> bool:
@@ -59,13 +59,6 @@ class Kind(NamedTuple):
 
 
 # ---- alarms --------------------------------------------------------------------------------------
-
-
-def closed_store(reason: str, reader: Principal) -> Item:
-    """That nobody can read the store. The reason can name files: it is for those who load them."""
-    may_read = reader.is_allowed_everywhere(Permission.LOAD_FILES)
-    detail = f": {plain(reason, 200)}" if may_read and reason else ""
-    return Item("store", "store:", "alarm", "The store is closed", detail, is_ongoing=True)
 
 
 def _silent(reading: Reading) -> Items:
@@ -112,7 +105,7 @@ def _broken(objective: str, reading: Reading) -> Items:
 
 
 def _failed_pulls(reading: Reading) -> Items:
-    """Pulls of which each try fails; the reason is for those who load files, as on Snapshots."""
+    """Pulls that keep failing. Only people who load files see the reason, as on Snapshots."""
     for name, status in reading.pulls.items():
         if not status.failed_since or not reading.reader.is_allowed(Permission.LOAD_FILES, name):
             continue
@@ -342,12 +335,6 @@ def _round_item(reading: Reading, round_: Round, outcome: str, text: str, count:
 # ---- all kinds -----------------------------------------------------------------------------------
 
 KINDS: tuple[Kind, ...] = (
-    Kind(  # whoever can read the store finds it open: see closed_store
-        "store",
-        lambda _: iter(()),
-        (Permission.HEALTH, Permission.SNAPSHOTS),
-        "The store is open again",
-    ),
     Kind("silent", _silent, (Permission.HEALTH, Permission.SNAPSHOTS), "{} sends snapshots again"),
     *(
         Kind(

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from data.access.roles import Principal
 from data.store.engine import restricted_engine
-from queries.letter.kinds import KIND_BY_NAME, KINDS, Kind, closed_store
+from queries.letter.kinds import KIND_BY_NAME, KINDS, Kind
 from queries.letter.letter import SEVERITIES, Item, Letter
 from queries.letter.reading import Reading, plain
 from queries.letter.schedule import Schedule, Sent, next_letter
@@ -41,22 +41,6 @@ def due_letter(
     )
     if letter.is_quiet and not due.may_say_all_is_well:
         return None, replace(state, last_letter=sent.last_letter)
-    return letter, state
-
-
-def letter_while_closed(
-    reason: str, reader: Principal, schedule: Schedule, sent: Sent, now: datetime
-) -> tuple[Letter | None, Sent]:
-    """The letter to send now if the store cannot be read, and what has been sent once it is.
-
-    Nothing is known of other alarms, so they last. The daily letter waits.
-    """
-    item = closed_store(reason, reader)
-    if not _may_read(reader, KIND_BY_NAME[item.kind]):
-        return None, sent
-    alarms_only = replace(schedule, at=None)
-    due, state = next_letter(alarms_only, sent, sent.alarms | {item.key}, now)
-    letter = Letter(due.since, due.until, (item,), schedule.zone) if due else None
     return letter, state
 
 
@@ -126,9 +110,7 @@ def _over(reader: Principal, key: str) -> Item | None:
     """That an alarm has ended, for whoever may read it; its integration is in its key."""
     name, _, integration = key.partition(":")
     kind = KIND_BY_NAME.get(name)
-    is_visible = not integration or (
-        reader.integrations is None or integration in reader.integrations
-    )
+    is_visible = reader.integrations is None or integration in reader.integrations
     if kind is None or not is_visible or not _may_read(reader, kind):
         return None
     return Item(name, key, "good", kind.over.format(plain(integration)), integration=integration)
