@@ -19,7 +19,9 @@ Params = Mapping[str, Sequence[str]]
 """The parameters of an address: name → values."""
 
 MAX_VALUES_PER_PARAM = 50
-"""Values of one parameter that an address can give; the rest is ignored."""
+"""Values of one parameter that the address of a request can give; the rest is ignored.
+
+What Rollcall has written itself, such as the list that a round froze, can have more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,10 +97,7 @@ def moment_param(params: Params, name: str) -> datetime | None:
 
 def parse_texts(values: Sequence[str]) -> tuple[str, ...]:
     """The values that are not blank, each once."""
-    valid = (
-        value for value in values[:MAX_VALUES_PER_PARAM] if value.strip() and "\0" not in value
-    )
-    return tuple(dict.fromkeys(valid))
+    return tuple(dict.fromkeys(v for v in values if v.strip() and "\0" not in v))
 
 
 def _parse_duration(values: Sequence[str]) -> timedelta | None:

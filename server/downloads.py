@@ -36,6 +36,7 @@ from queries.rounds.items import count_outcomes
 from queries.rounds.lists import find_round
 from queries.rounds.outcomes import OUTCOMES
 from queries.rounds.worksheet import ROUND_WRITERS
+from queries.scope import MAX_VALUES_PER_PARAM
 from queries.snapshots import load_report_at, snapshot_params
 from queries.users.accounts import integration_names
 from server.authorize import (
@@ -216,7 +217,7 @@ def send_round(request: Request) -> Response:
 
 def _params(request: Request) -> dict[str, list[str]]:
     params = request.query_params
-    return {name: params.getlist(name) for name in params}
+    return {name: params.getlist(name)[:MAX_VALUES_PER_PARAM] for name in params}
 
 
 def _send_manifest(name: str, manifest: dict[str, Any]) -> Response:

@@ -132,7 +132,7 @@ class Gate:
         """Accept a session only from our own pages, and end it with the sign-in."""
         if (
             self._host_rejection(scope, headers)
-            or not _is_same_origin(headers, self._auth_config)
+            or not is_same_origin(headers, self._auth_config)
             or not principal.has_any_role
         ):
             await send({"type": "websocket.close", "code": 1008})
@@ -207,7 +207,7 @@ class Gate:
             return None if scope["method"] == "GET" else signed_out_page()
         if scope["method"] != "POST":
             return sign_out_page()
-        if not _is_same_origin(headers, self._auth_config):
+        if not is_same_origin(headers, self._auth_config):
             return PlainTextResponse("Sign out on a page of Rollcall.", 403)
         sign_out(claims)
         return signed_out_page()
@@ -322,7 +322,7 @@ def _has_valid_token(claims: Claims | None) -> bool:
     return claims is not None and is_signed_in(claims)
 
 
-def _is_same_origin(headers: Headers, config: AuthConfig | None) -> bool:
+def is_same_origin(headers: Headers, config: AuthConfig | None) -> bool:
     """Whether the request comes from our own page, by the browser's Origin header."""
     origin = headers.get("origin", "")
     return origin == config.origin if config else urlsplit(origin).netloc == headers.get("host", "")

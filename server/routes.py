@@ -1,4 +1,4 @@
-"""The routes beside Streamlit's own: health checks, metrics, the last change and the downloads."""
+"""The routes beside Streamlit's own: health checks, metrics, last change, downloads, decisions."""
 
 from collections.abc import Awaitable, Callable
 from functools import cache
@@ -16,6 +16,7 @@ from data.service.active_store import StoreUnavailable, store_status
 from data.store.errors import StoreBusy, StoreError, StoreUnreachable
 from server.authorize import denial_text, last_change, visible_reason
 from server.back_channel import BACK_CHANNEL_PATH, receive_logout
+from server.decisions import answer_decisions
 from server.downloads import (
     send_audit,
     send_changes,
@@ -26,10 +27,11 @@ from server.downloads import (
     send_users,
     send_users_pack,
 )
-from server.gate import METRICS_PATH
+from server.gate import METRICS_PATH, is_same_origin
 from server.metrics import send_metrics
 from server.queues import MAX_DOWNLOADS, RETRY_SECONDS, download_place
 from server.search import send_search
+from server.session import auth_config
 
 
 async def healthz(_: Request) -> Response:
@@ -81,6 +83,9 @@ def _limiter(name: str, places: int) -> anyio.CapacityLimiter:
     return anyio.CapacityLimiter(places)
 
 
+MAX_BODY_BYTES = 2_000_000
+"""Of a request with decisions: enough for some thousand accounts."""
+
 Endpoint = Callable[[Request], Response]
 
 
@@ -98,6 +103,24 @@ def download(endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
             return await answer_unavailable(request, error)
 
     return answer
+
+
+async def receive_decisions(request: Request) -> Response:
+    """One request at a time: of two decisions on one account, the one that came later counts."""
+    if not is_same_origin(request.headers, auth_config()):
+        return PlainTextResponse("Decide on a page of Rollcall.", 403)
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
+            return PlainTextResponse(f"More than {MAX_BODY_BYTES:,} bytes.", 413)
+
+    def answer(_: Request) -> Response:
+        return answer_decisions(body)
+
+    return await to_thread.run_sync(
+        _answer_if_open, answer, request, limiter=_limiter("decisions", 1)
+    )
 
 
 def _answer_if_open(endpoint: Endpoint, request: Request) -> Response:
@@ -118,6 +141,7 @@ ROUTES = [
     Route(BACK_CHANNEL_PATH, receive_logout, methods=["POST"]),
     Route("/last-change", send_last_change),
     Route("/search", send_search),
+    Route("/decide", receive_decisions, methods=["POST"]),
     Route("/export/users.evidence.zip", download(send_users_pack)),
     Route("/export/users.{form:path}", download(send_users)),
     Route("/export/evidence.zip", download(send_findings)),

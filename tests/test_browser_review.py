@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +12,7 @@ from pathlib import Path
 import pytest
 from browsing import PATIENCE, ColorScheme, Reader, Served, Visit, served
 from dropped_files import Delivered, deliver
+from patience import wait_until
 from playwright.sync_api import Page, expect
 from test_accessibility import violations
 
@@ -120,6 +124,38 @@ def test_an_exception_is_added_with_a_reason_and_a_name(app: Served, visit: Visi
     says(reader, "No open findings.")
     press(reader, "1 exception")
     expect(reader.row("bot")).to_contain_text("The build needs it")
+
+
+def test_no_decision_by_a_key_is_lost_when_the_page_is_left_at_once(
+    app: Served, visit: Visit
+) -> None:
+    people = [Delivered(f"P <p{n}@x.io>", f"p{n:02}") for n in range(42)]
+    deliver(app.home, people, integration="notion")
+    reader = visit(f"{app.url}/rounds?new=yes&integration=notion")
+    page = reader.page
+    page.get_by_label("Your name").fill("Grace")
+    page.get_by_label("Your name").press("Tab")
+    press(reader, "Start")
+    expect(reader.row("p00")).to_contain_text("Undecided")
+    reader.wait_until_drawn()
+    round_id = reader.params()["round"][0]
+    page.keyboard.press("j")
+    for number in range(40):
+        page.keyboard.press(f"{number % 3 + 1}")
+    expect(reader.row("p39")).to_contain_text("Keep")
+    page.goto(f"{app.url}/definitions")
+
+    def decided() -> list[str]:
+        answer = page.request.get(f"{app.url}/export/round.csv?round={round_id}")
+        rows = csv.DictReader(io.StringIO(answer.body().decode("utf-8-sig")))
+        return [row["Decision"] for row in rows]
+
+    wait_until(
+        lambda: decided() == [("keep", "revoke", "unsure")[n % 3] for n in range(40)] + 2 * [""]
+    )
+    log = page.request.get(f"{app.url}/export/audit.ndjson").text().splitlines()
+    taken = [event["details"] for event in map(json.loads, log) if "decided" in event["action"]]
+    assert [name for each in taken for name in each["accounts"]] == [f"p{n:02}" for n in range(40)]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

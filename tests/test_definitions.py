@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from queries.health.backlog import AGE_BUCKETS
 from queries.health.integrations import INTERVAL_WINDOW, STALE_AFTER_INTERVALS
 from queries.health.trends import RATE_DAYS
 from queries.health.verdict import MIN_CHANGE
+from queries.rounds.outcomes import OUTCOMES
 from widgets.health.figures import FEW_JOBS
 from widgets.health.heatmap import FULL_SHARE, MAX_DAY_COLUMNS
 from widgets.health.tiles import TILE_HELP
@@ -48,6 +50,12 @@ def test_the_numbers_in_it_are_those_of_the_code() -> None:
         assert words in DEFINITIONS
     ages = "up to an hour, longer than that and up to a day, up to 3 days, up to 7 days, longer"
     assert ages in DEFINITIONS
+
+
+def test_every_outcome_of_a_round_is_defined() -> None:
+    section = DEFINITIONS.split("## Review rounds")[1].split("\n## ")[0]
+    for name in ("population", *OUTCOMES):
+        assert re.search(rf"^\| [^|]*{name}[^|]* \| ", section, re.I | re.M), name
 
 
 def test_the_failed_states_are_named() -> None:

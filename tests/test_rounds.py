@@ -25,7 +25,8 @@ from queries.review.duration import View
 from queries.review.rules import RULE_BY_NAME
 from queries.rounds.lists import Progress, find_round, frozen_snapshots, read_rounds
 from queries.rounds.outcomes import item_outcomes
-from queries.rounds.population import freeze_findings, freeze_list
+from queries.rounds.population import freeze_again, freeze_findings, freeze_list
+from queries.scope import MAX_VALUES_PER_PARAM
 
 DAYS = [TODAY + timedelta(days=n) for n in range(7)]
 LAST_DAY = date(2099, 1, 1)
@@ -283,3 +284,15 @@ def test_restricted_people_see_their_part_of_a_round_and_pseudonyms_see_none(
     for personal in (PersonalData.PSEUDONYMS, PersonalData.HIDDEN):
         with restricted_engine(snapshots.store, Visibility(None, personal)).connect() as con:
             assert read_rounds(con) == []
+
+
+def test_a_round_over_more_integrations_than_a_link_can_name_is_frozen_again(
+    frozen: str, con: Connection
+):
+    """As of somebody who sees only those, and whose list names each of them."""
+    names = (*(f"app {n}" for n in range(MAX_VALUES_PER_PARAM)), "slack")
+    first = freeze_list(Filters(integration=names), is_by_role=False)(con, "1")
+    again = freeze_again(first.address, first.frozen_at, RuleSettings(), is_by_role=False)(con, "1")
+    items = con.execute(first.items).all()
+    assert [item.integration for item in items] == ["slack"]
+    assert con.execute(again.items).all() == items

@@ -14,8 +14,10 @@ import pytest
 from builders import content_of
 from openpyxl import load_workbook
 from sqlalchemy import select
+from starlette.testclient import TestClient
 from viewing import ADA, BOB, Page, load_all, page
 
+import app as web
 from data.access.roles import ROLES, Permission
 from data.home import Home
 from data.records.audit_log import flush_pending
@@ -105,25 +107,57 @@ def test_the_panel_shows_findings_history_and_the_person(home: Home) -> None:
     assert facts["Person"] == "Open person"
 
 
-def test_a_key_acts_at_once_and_a_button_asks_first() -> None:
-    done: list[tuple[str, str, Marked]] = []
+def test_a_key_decides_at_once_where_the_name_is_known_and_asks_otherwise(home: Home) -> None:
+    load_all(home, ADA, BOB)
+    shown = page("rounds.py", round=start(home))
+    assert shown.table["marks"]["keys"] is None
+    shown.run.session_state["_reviewer"] = "Grace"
+    keys = Page(shown.run.run()).table["marks"]["keys"]
+    post = TestClient(web.app, client=("127.0.0.1", 1), base_url="http://localhost").post
+    rows = {row["label"]: row["id"] for row in shown.table["rows"]}
+
+    def decide_by_keys(origin: str, *actions: tuple[str, str]) -> Any:
+        sent = [
+            {**keys["fields"], "id": f"{actions} {each}", "action": each, "rows": [rows[who]]}
+            for each, who in actions
+        ]
+        return post(f"/{keys['to']}", json=sent, headers={"Origin": origin})
+
+    assert decide_by_keys("http://evil.example", ("keep", "ada")).status_code == 403
+    assert decide_by_keys("http://localhost", ("drop", "ada")).status_code == 400
+    taken = decide_by_keys(
+        "http://localhost", ("keep", "ada"), ("revoke", "bob"), ("unsure", "bob")
+    )
+    assert taken.json() == ["", "", ""]
+    again = decide_by_keys(
+        "http://localhost", ("keep", "ada"), ("revoke", "bob"), ("unsure", "bob")
+    )
+    assert again.json() == taken.json()  # a page that is left can send them twice
+    round_id = keys["fields"]["round"]
+    assert outcomes(page("rounds.py", round=round_id)) == {"ada": "Kept", "bob": "Unsure"}
+    keys["fields"]["by"] = "ada@x.io"
+    own = decide_by_keys("http://localhost", ("revoke", "ada"), ("keep", "bob")).json()
+    assert ["is your own account" in each for each in own] == [True, False]
+    assert events(home).count("decided in a review round") == 4
+
+
+def test_a_list_is_only_decided_as_a_whole_after_a_question() -> None:
+    done: list[tuple[str, Marked]] = []
     marks = Marks(
         scope="",
         most=2,
         actions=(("keep", "Keep", "1"),),
-        on_action=lambda name, marked: done.append(("button", name, marked)),
-        on_key=lambda name, marked, number: done.append((number, name, marked)),
+        on_action=lambda name, marked: done.append((name, marked)),
     )
     for pressed in (
-        ["keep", ["a"], "1"],
         ["keep", "all"],
-        ["drop", ["a"], "2"],
-        ["keep", ["a", 1, "b", "c"], "3"],
+        ["drop", ["a"]],
+        ["keep", ["a", 1, "b", "c"]],
         ["keep"],
         "keep",
     ):
         marks.react({"marked": pressed})
-    assert done == [("1", "keep", ["a"]), ("button", "keep", "all"), ("3", "keep", ["a", "b"])]
+    assert done == [("keep", "all"), ("keep", ["a", "b"])]
 
 
 def test_keep_with_a_last_day_makes_an_exception_of_the_finding(home: Home) -> None:

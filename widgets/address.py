@@ -14,11 +14,12 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from data.formatting import iso_z
 from queries.paging import page_count
+from queries.scope import MAX_VALUES_PER_PARAM
 
 
 def address_params() -> dict[str, list[str]]:
-    """All parameters of the address."""
-    return {name: st.query_params.get_all(name) for name in st.query_params}
+    """All parameters of the address, with as many values as one can have."""
+    return {name: st.query_params.get_all(name)[:MAX_VALUES_PER_PARAM] for name in st.query_params}
 
 
 def requested_page(total: int | None = None, page_size: int = 1) -> int:

@@ -20,8 +20,6 @@ from data.records.rounds import (
     DecisionOn,
     ItemKey,
     close_round,
-    decide,
-    logged_decisions,
 )
 from queries.filters import Filters
 from queries.review.duration import View
@@ -32,6 +30,7 @@ from queries.rounds.outcomes import OUTCOMES
 from queries.rounds.population import rule_in
 from queries.users.detail import account_details
 from server.authorize import authorize, record_decision, store_connection, writable_store
+from server.decisions import take_decisions
 from server.session import current_principal
 from widgets import account_panel, timezone
 from widgets import users_table as ut
@@ -61,9 +60,6 @@ BUTTONS = tuple((name, name.capitalize(), f"{n}") for n, name in enumerate(DECIS
 """Name, label and key."""
 DECIDED_KEY = "_round_decisions"
 """How often the session has decided: the marks end with the decision."""
-
-ACTED_KEY = "_round_key"
-"""The number of the last decision by a key."""
 
 MAX_MARKED = 2_000
 HOW_TO = (
@@ -124,30 +120,20 @@ def show_items(round_: Round, shown: tuple[str, ...], total: int) -> None:
 
 
 def _marks(round_: Round, shown: tuple[str, ...], total: int) -> Marks:
-    """A button asks for a note; a key decides at once."""
+    """A button asks for a note; a key decides at once, where the name of the person is known."""
 
     def act(decision: str, marked: Marked) -> None:
         if decision in DECISIONS:
             _ask(round_, decision, marked, shown)
 
-    def act_at_once(decision: str, marked: Marked, number: str) -> None:
-        author = known_name()
-        if number == st.session_state.get(ACTED_KEY):
-            return None
-        st.session_state[ACTED_KEY] = number
-        if decision not in DECISIONS or not author:
-            return act(decision, marked)  # it asks for the name, once
-        items = _items(round_, marked, shown)
-        save_decisions(round_, [DecisionOn(item, decision) for item in items], author)
-        return None
-
+    fields = {"round": round_.round_id, "by": known_name()}
     return Marks(
         scope=f"{round_.round_id} {' '.join(shown)} {st.session_state.get(DECIDED_KEY, 0)}",
         most=MAX_MARKED,
         actions=BUTTONS,
         on_action=act,
-        on_key=act_at_once,
-        acted=st.session_state.get(ACTED_KEY, ""),
+        keys={"to": "decide", "fields": fields, "shown_in": "decision"} if fields["by"] else None,
+        on_done=st.rerun,
         total=total,
     )
 
@@ -164,8 +150,8 @@ def _columns(round_: Round) -> list[ut.TableColumn]:
     return [
         *columns,
         ut.column("last_sign_in", "Last sign-in", sortable=False, width=1.1),
+        ut.column("decision", "Decision", sortable=False, width=1.3, place="fact"),
         ut.column("outcome", "Outcome", sortable=False, width=1.1, place="fact"),
-        ut.column("by", "Decided by", sortable=False, width=1.2),
         ut.column("note", "Note", sortable=False, width=1.4),
     ]
 
@@ -199,12 +185,16 @@ def _row(round_: Round, row: sa.Row[Any], exception: sa.Row[Any] | None) -> ut.T
         provisioning_state=state_mark(row.provisioning_state),
         exception=_exception_cell(exception),
         last_sign_in=sign_in_cell(row.last_sign_in),
+        decision=_decision_cell(row),
         outcome=ut.mark(
             row.outcome.capitalize(), tone, icon, title=f"{OUTCOMES[row.outcome]}{proof}"
         ),
-        by=ut.text(row.decided_by),
         note=ut.text(row.note),
     )
+
+
+def _decision_cell(row: sa.Row[Any]) -> ut.Cell:
+    return ut.person(row.decision.capitalize(), row.decided_by) if row.decision else ut.quiet()
 
 
 def _exception_cell(exception: sa.Row[Any] | None) -> ut.Cell:
@@ -296,28 +286,20 @@ def _items(round_: Round, marked: Marked, shown: tuple[str, ...]) -> list[ItemKe
 def save_decisions(
     round_: Round, decisions: Sequence[DecisionOn], author: str, until: date | None = None
 ) -> None:
-    """Take decisions, and record them in the audit log.
+    """Take decisions, and draw the page again.
 
     With a last day, the findings of the round on these accounts get an exception.
     """
     if not decisions:
         return
-    names = {each.item.integration for each in decisions}
-    for name in names:
-        authorize(Permission.REVIEW_ROUNDS, name)
     try:
         if until:
             required_text(decisions[0].note, "note, which is the reason of the exception")
-        store = writable_store(Permission.REVIEW_ROUNDS, min(names))
-        decided_at = decide(store, round_.round_id, decisions, author)
+        take_decisions(round_.round_id, decisions, author)
     except InvalidInput as error:
         st.warning(escape_label(str(error), 300), icon=":material/edit:")
         return
     remember_name(author)
-    of_round = {"round": round_.name, "id": round_.round_id, "by": author}
-    for details in logged_decisions(decisions):
-        at = decided_at.isoformat()
-        record_decision(Event.ROUND_DECIDED, **details, **of_round, decided_at=at)
     if until:
         _add_exceptions(round_, decisions, RiskException(decisions[0].note, author, until))
     st.session_state[DECIDED_KEY] = st.session_state.get(DECIDED_KEY, 0) + 1

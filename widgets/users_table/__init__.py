@@ -398,6 +398,7 @@ def _draw(
         on_action_change=lambda: None,
         on_marked_change=lambda: None,
         on_total_change=lambda: None,
+        on_done_change=lambda: None,
     )
 
 

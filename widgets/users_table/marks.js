@@ -3,14 +3,14 @@
 // Rows of other pages are known by what the table was sent for them when they were marked.
 
 import { el, icon, putOnClipboard } from "./dom.js";
+import { actOn, drawUnsaved, saidOf } from "./keys.js";
 
 export const keysOfMarks = [["x", "Mark the row"], ["Shift  x", "Mark all rows up to this one"], ["m", "What to do with the marked rows"], ["Esc", "Clear the marks, with no row open"]];
 const PLACES = 1000; // more than a page has rows
-const RESEND_MS = 6000;
 
 export function createMarks(view, openRows) {
-  view.marks = { scope: null, all: false, rows: new Map(), total: null, last: null, note: "", waiting: [], sent: null };
-  view.openRows = openRows;
+  view.marks = { scope: null, all: false, rows: new Map(), total: null, last: null, note: "" };
+  Object.assign(view, { openRows, drawMarks, problems: [] });
   view.bar = el("div", { class: "bar-of-marks", role: "region", "aria-label": "Marked rows", hidden: true });
   view.said = el("p", { class: "unseen", role: "status" });
   view.bar.addEventListener("click", (event) => {
@@ -51,7 +51,7 @@ export const keysOfActions = ({ actions }) => actions.filter(([, , key]) => key)
 export function markByKey(view, event, entry) {
   if (!options(view)) return false;
   const action = options(view).actions.find(([, , key]) => key === event.key);
-  if (action) return actByKey(view, action[0], entry);
+  if (action) return actByKey(view, action, entry);
   if (event.key.toLowerCase() === "x" && entry) markRow(view, entry, event.shiftKey);
   else if (event.key === "m" && !view.bar.hidden) [...view.bar.querySelectorAll("button:enabled")].find((each) => each.checkVisibility()).focus();
   else if (event.key === "Escape" && !view.open.size && !view.bar.hidden && !view.bar.querySelector(":popover-open")) clearMarks(view);
@@ -59,26 +59,17 @@ export function markByKey(view, event, entry) {
   return true;
 }
 
-// An action on the marked rows, or on this one. Each waits until the server has done the one before, and is sent again
-// if it got lost on the way: its number makes sure that it is done once.
-function actByKey(view, name, entry) {
-  const { marks } = view, isOne = !count(view);
+// On the marked rows, or on this one. Without a name to decide under, and for a whole list, the server asks first.
+function actByKey(view, action, entry) {
+  const { marks } = view, { keys } = options(view), isOne = !count(view);
   if (isOne && !entry) return true;
-  marks.waiting.push([name, marks.all ? "all" : isOne ? [entry.id] : [...marks.rows.keys()], `${Date.now()} ${Math.random()}`]);
-  sendNext(view);
-  return isOne ? "next" : true;
-}
-
-function sendNext(view) {
-  const { marks } = view;
-  if (marks.waiting[0]?.[2] === options(view).acted) marks.waiting.shift();
-  if (document.querySelector("[role=dialog]")) marks.waiting = []; // it asks about the first
-  const [next] = marks.waiting;
-  if (!next || marks.sent === next[2]) return;
-  marks.sent = next[2];
-  view.component.setTriggerValue("marked", next);
-  clearTimeout(marks.again);
-  marks.again = setTimeout(() => { marks.sent = null; sendNext(view); }, RESEND_MS);
+  const rows = isOne ? [entry.id] : [...marks.rows.keys()];
+  if (!keys || marks.all) view.component.setTriggerValue("marked", [action[0], marks.all ? "all" : rows]);
+  else {
+    actOn(view, keys, action, rows);
+    if (!isOne) clearMarks(view);
+  }
+  return isOne && keys ? "next" : true;
 }
 
 function markRow(view, entry, isRange) {
@@ -114,6 +105,7 @@ function markAll(view) {
 export function clearMarks(view, note = "") {
   const hadFocus = view.bar.contains(view.bar.getRootNode().activeElement);
   view.marks.rows.clear();
+  view.problems = [];
   Object.assign(view.marks, { all: false, last: null, note });
   drawMarks(view);
   if (hadFocus) view.headBox.focus({ preventScroll: true });
@@ -131,8 +123,8 @@ export function drawMarks(view) {
   }
   marks.total = data.total ?? marks.total;
   drawBoxes(view);
+  drawUnsaved(view);
   drawBar(view);
-  sendNext(view);
 }
 
 function drawBoxes(view) {
@@ -157,11 +149,12 @@ function drawBar(view) {
     marks.asked = data;
     view.component.setTriggerValue("total", true);
   }
-  bar.hidden = !marked && !marks.note;
-  view.said.textContent = [marked > 0 && `${number(marked)} marked.`, marks.note].filter(Boolean).join(" ");
+  const note = [marks.note, saidOf(view)].filter(Boolean).join(" ");
+  bar.hidden = !marked && !note;
+  view.said.textContent = [marked > 0 && `${number(marked)} marked.`, note].filter(Boolean).join(" ");
   const focused = bar.getRootNode().activeElement?.id;
   bar.replaceChildren(
-    el("p", {}, marked > 0 && el("strong", {}, `${number(marked)} marked`), marks.note && el("span", { class: "said" }, marks.note)),
+    el("p", {}, marked > 0 && el("strong", {}, `${number(marked)} marked`), note && el("span", { class: "said" }, note)),
     ...(offersAll && marks.total ? [button("mark-all", `Select all ${number(marks.total)} that match`, () => markAll(view), { class: "link" })] : []),
     ...(marked && !view.headBox.checked ? [button("mark-whole-page", "Whole page", () => setMarks(view, [...view.rows.values()], true), { class: "link narrow" })] : []),
     ...(marked ? barActions(view, data) : []),

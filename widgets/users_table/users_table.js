@@ -71,6 +71,7 @@ function createView(root, data) {
   view.keys = keysDialog([...KEYS, ...(data.marks ? [...keysOfMarks, ...keysOfActions(data.marks)] : [])]);
   view.table = el("table", { class: "main", role: "table" }, view.caption, view.widths, view.head, view.body);
   view.pane = el("div", { class: "pane" }, view.table);
+  view.cellOf = cellOf;
   createMarks(view, (ids) => openRows(view, ids));
   root.replaceChildren(view.sorter, view.pane, view.bar, view.said, view.keys);
   root.classList.toggle("comfortable", localStorage.getItem(ROW_HEIGHT_KEY) === "comfortable");
