@@ -17,7 +17,8 @@ from sqlalchemy import text, update
 from benchmarks.made import START
 from data.history.rollups import count_job_ends
 from data.history.since import content_hash
-from data.schema import account_current
+from data.people.clues import email_clue, id_clue
+from data.schema import account_current, account_profile
 from data.store.engine import close_store, open_store
 
 SQL = Path(__file__).with_name("year.sql")
@@ -48,6 +49,9 @@ def make(url: str, accounts: int, integrations: int, days: int = DAYS) -> None:
             used = {name: value for name, value in values.items() if f":{name}" in statement}
             con.execute(text(statement).bindparams(**used))
         con.execute(update(account_current).values(content_hash=content_hash(account_current)))
+        for table in (account_profile, account_current):
+            clues = {"email_clue": email_clue(table), "id_clue": id_clue(table)}
+            con.execute(update(table).values(clues))
         for integration_id in range(1, integrations + 1):
             count_job_ends(con, integration_id, first)
     close_store(url)

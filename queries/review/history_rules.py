@@ -339,7 +339,7 @@ def shared_upstream_ids(view: View) -> RuleResult:
 
 
 def _with_clue(rows: sa.FromClause) -> sa.FromClause:
-    """The rows with `id_clue`, which only current accounts have."""
+    """The rows with `id_clue`. Rows of the past lack it."""
     clue = id_clue(rows).label("id_clue")
     return rows if "id_clue" in rows.c else select(rows, clue).subquery("with_clue")
 
@@ -355,10 +355,12 @@ def _is_same_id(left: sa.FromClause, right: sa.FromClause) -> ColumnElement[bool
 def _id_versions(view: View, accounts: sa.FromClause) -> sa.FromClause:
     """One row per version with one of the IDs: [account_key, *ID_KEYS, valid_from, valid_to]."""
     ids = select(*_columns(accounts, ID_KEYS)).distinct().subquery("ids")
-    v = _with_clue(join_profile(account_version))
+    p, v = account_profile, account_version
+    has_profile = and_(is_same_account(p, v), p.c.content_since == v.c.content_since)
     return (
         select(v.c.account_key, *ids.c, v.c.valid_from, v.c.valid_to)
-        .join_from(v, ids, _is_same_id(v, ids))
+        .join_from(v, p, has_profile)
+        .join(ids, _is_same_id(p, ids))
         .where(view.is_past(v.c.valid_from))
         .cte()
     )
