@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -142,6 +143,15 @@ def test_a_rule_lists_its_accounts_and_since_when_each_is_found(deleted: None) -
     since = [row["cells"]["since"]["text"] for row in table(run)["rows"]]
     assert since == ["2026-01-06 06:00"] * 2
     assert "**2** accounts, the earliest since 2026-01-06 06:00 UTC" in texts(run)
+
+
+def test_only_tables_reserve_the_height_of_a_window(deleted: None) -> None:
+    """A button with the key of a table would be as high."""
+    style = (PAGE.parent.parent / "widgets" / "look" / "page.css").read_text()
+    (rule,) = (line for line in style.splitlines() if "min-height: 100vh" in line)
+    buttons = [button.key for button in page(rule="deleted_but_active").button]
+    assert "open_users" in buttons
+    assert not {f"st-key-{key}" for key in buttons} & set(re.findall(r"st-key-\w+", rule))
 
 
 def test_accounts_come_a_page_at_a_time(store: Engine, home: Home) -> None:

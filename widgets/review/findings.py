@@ -292,7 +292,7 @@ def _rule_header(
             )
         if view.is_narrowed:
             return
-        if rule.users and st.button("Open in Users", key="users", type="tertiary"):
+        if rule.users and st.button("Open in Users", key="open_users", type="tertiary"):
             open_users(replace(rule.users, integration=view.integration, as_of=view.as_of))
         can_start = bool(count.open) and can_start_rounds()
         if can_start and st.button("Start review round", key="round", type="tertiary"):
