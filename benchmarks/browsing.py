@@ -164,7 +164,13 @@ def felt(url: str) -> list[str]:
 
 
 def _sorts(page: Page) -> list[Callable[[], None]]:
-    names = ("Username in app", "Last updated", "Provisioning state", "Upstream user ID", "User")
+    names = (
+        "Username in app",
+        "Last updated (UTC)",
+        "Provisioning state",
+        "Upstream user ID",
+        "User",
+    )
     return [
         page.locator("table thead").get_by_role("button", name=name, exact=True).click
         for name in names * 3
@@ -195,7 +201,8 @@ def _toggles(page: Page) -> list[Callable[[], None]]:
 
 def _choices(page: Page) -> list[Callable[[], None]]:
     """Each of the states is chosen besides those before."""
-    page.get_by_role("button", name="Provisioning state", exact=True).first.click()
+    page.get_by_role("button", name="Filter").first.click()
+    page.get_by_role("menuitem", name="Provisioning state", exact=True).click()
     page.wait_for_timeout(2_000)
     offered = page.get_by_role("dialog", name="Provisioning state", exact=True)
     return [

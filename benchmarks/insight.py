@@ -14,10 +14,11 @@ VISITS = 3
 ROUNDS = 2
 
 METRICS = "[class*=st-key-tile_] :is(a, [data-testid=stText])"
+SUMMARY = ".st-key-in_words"
 PAGES = {
     "Health": ("health", METRICS),
-    "Changes": ("changes", "[data-testid=stCode]"),
-    "Review": ("review", ".st-key-severity_high"),
+    "Changes": ("changes", SUMMARY),
+    "Review": ("review", ".st-key-rules"),
 }
 """Page → its address, and what is there when it says something."""
 
@@ -52,7 +53,7 @@ def _button(name: str) -> Callable[[Page], Any]:
     return lambda page: page.get_by_role("button", name=name, exact=True).first.click()
 
 
-def _period(name: str) -> Callable[[Page], Any]:
+def _text(name: str) -> Callable[[Page], Any]:
     return lambda page: page.get_by_text(name, exact=True).first.click()
 
 
@@ -61,13 +62,13 @@ ACTS: tuple[tuple[str, str, str, list[Callable[[Page], Any]]], ...] = (
         "Health: another period",
         "health",
         METRICS,
-        [*map(_period, ("7 days", "90 days", "30 days"))],
+        [*map(_text, ("7 days", "90 days", "30 days"))],
     ),
     ("Health: the day before", "health", METRICS, [*map(_button, ["Previous snapshot"] * 4)]),
     (
         "Changes: other moments",
         "changes",
-        "[data-testid=stCode]",
+        SUMMARY,
         [*map(_button, ("7 days", "Last two snapshots"))],
     ),
     (
@@ -75,10 +76,9 @@ ACTS: tuple[tuple[str, str, str, list[Callable[[Page], Any]]], ...] = (
         "review",
         "[data-testid=stMain]",
         [
-            *map(
-                _button,
-                ("Deleted but still active", "All rules", "Active and unmatched", "All rules"),
-            )
+            act
+            for rule in ("Deleted but still active", "Active and unmatched")
+            for act in (_text(rule), _button("All rules"))
         ],
     ),
 )
