@@ -39,19 +39,14 @@ from data.records.outbox import (
 from data.secrets_file import secrets_path
 from data.service.active_store import active_store, store_status
 from data.store.engine import open_store, restricted_engine
-from data.store.errors import StoreError
+from data.store.errors import DiskFull, StoreError
 from queries.letter.letter import MAX_LINES, Item, Letter
-from queries.letter.render import (
-    letter_data,
-    letter_html,
-    letter_lines,
-    letter_subject,
-    letter_text,
-)
+from queries.letter.render import render
 from queries.letter.schedule import Schedule, Sent
 from queries.letter.write import due_letter, read_items
 from queries.outbox import LetterTry, recipient_standing
 from queries.period import to_local
+from server.outage import Outage
 from server.session import auth_config, is_pseudonymized
 
 log = logging.getLogger("rollcall")
@@ -92,6 +87,10 @@ class LetterSender:
     attempts: dict[str, Thread] = field(default_factory=dict)
     """Recipient → the try that runs. There is one at a time, so that none pile up."""
     problems: Mapping[str, str] = field(default_factory=dict)
+    outage: Outage = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.outage = Outage(self.home)
 
     def run(self) -> None:
         """Until `stop` is set."""
@@ -107,18 +106,48 @@ class LetterSender:
 
     def run_once(self, now: datetime) -> None:
         """Write what is due and begin to send what waits. `now`: naive UTC. Raises StoreError."""
-        recipients = self._read_recipients()
-        if not store_status(self.home).is_open:
-            return
+        recipients, status = self._read_recipients(), store_status(self.home)
+        outage = status.outage
+        if status.is_open and not outage:
+            outage = self._send_from_store(recipients, now)
+        elif not outage:
+            self.outage.pause()
+        if outage:
+            can_read, everybody = status.is_open, recipients.values()
+            if outbox := self.outage.tell(outage, everybody, now, can_read=can_read):
+                self._send_due(outbox, recipients, now)
+
+    def _send_from_store(self, recipients: Mapping[str, Recipient], now: datetime) -> str:
+        """Returns why the store cannot be written; empty where it can. Raises StoreError."""
         engine = open_store(self.home.database_url)
-        if not active_store(self.home).is_sample:
-            for recipient in recipients.values():
-                try:
-                    write_due_letter(engine, recipient, now)
-                except (StoreError, ConfigError) as error:
-                    log.debug("No letter for %s: %s", recipient.name, error)
-                except Exception:
-                    log.exception("The letter for %s cannot be written.", recipient.name)
+        try:
+            self._write_due(engine, recipients, now)
+            self._send_due(engine, recipients, now)
+        except DiskFull as error:
+            return error.summary
+        for letter in self.outage.end(engine, now):
+            record_outcome(self.home, recipients.get(letter.recipient), letter)
+        return ""
+
+    def _write_due(
+        self, engine: sa.Engine, recipients: Mapping[str, Recipient], now: datetime
+    ) -> None:
+        """Raises DiskFull."""
+        if active_store(self.home).is_sample:
+            return
+        for recipient in recipients.values():
+            try:
+                write_due_letter(engine, recipient, now)
+            except DiskFull:
+                raise
+            except (StoreError, ConfigError) as error:
+                log.debug("No letter for %s: %s", recipient.name, error)
+            except Exception:
+                log.exception("The letter for %s cannot be written.", recipient.name)
+
+    def _send_due(
+        self, engine: sa.Engine, recipients: Mapping[str, Recipient], now: datetime
+    ) -> None:
         audiences = {n: one.audience for n, one in recipients.items() if n not in self.attempts}
         repeatable = [name for name, one in recipients.items() if one.channel.is_repeatable]
         for letter in claim_letters(engine, audiences, repeatable, now):
@@ -261,13 +290,6 @@ UNDELIVERED = {
     LetterStatus.GIVEN_UP: "could not be delivered; this one covers the same time",
     LetterStatus.PERHAPS_SENT: "may not have arrived; this one repeats it",
 }
-
-
-def render(letter: Letter, address: str) -> Message:
-    """The letter in every form that a channel needs."""
-    text, html = letter_text(letter, address), letter_html(letter, address)
-    lines, data = letter_lines(letter, address), letter_data(letter, address)
-    return Message(letter_subject(letter), text, html, lines, data)
 
 
 def add_test_letter(engine: sa.Engine, recipient: Recipient) -> None:

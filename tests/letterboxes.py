@@ -72,6 +72,18 @@ def a_mailbox(**options: Any) -> Iterator[Mailbox]:
         controller.stop()
 
 
+def plain_text(mailbox: Mailbox) -> str:
+    """The text of the only mail."""
+    (mail,) = mailbox.mails
+    return text_of(mail)
+
+
+def text_of(mail: EmailMessage) -> str:
+    body = mail.get_body(("plain",))
+    assert body
+    return body.get_content().replace("\N{WORD JOINER}", "")
+
+
 def a_receiver(status: int = 200) -> Server:
     """Verifies each signature, as the standard has it."""
 

@@ -27,6 +27,7 @@ from letterboxes import (
     by_webhook,
     configure,
     daily_letter,
+    plain_text,
 )
 from patience import PATIENCE, wait_until
 from servers import Server as Database
@@ -97,14 +98,6 @@ def mailbox() -> Iterator[Mailbox]:
 def standing(home: Home, name: str = "ada") -> RecipientStanding:
     with open_store(home.database_url).connect() as con:
         return recipient_standing(con, name)
-
-
-def plain_text(mailbox: Mailbox) -> str:
-    """The text of the only mail."""
-    (mail,) = mailbox.mails
-    body = mail.get_body(("plain",))
-    assert body
-    return body.get_content().replace("\N{WORD JOINER}", "")
 
 
 Look = Callable[[datetime], None]

@@ -36,7 +36,7 @@ from data.inbox.quarantine import QuarantineStatus, move_to_archive, quarantine_
 from data.inbox.reread import reread_by_username
 from data.metrics import FILES_TOTAL, LOAD_SECONDS, ROWS_TOTAL
 from data.records.audit_log import Event, record_event
-from data.store.errors import DISK_FULL_ERRORS, DiskFull, StoreError
+from data.store.errors import DiskFull, StoreError, is_full_disk
 from data.tempfiles import write_atomically
 
 log = logging.getLogger("rollcall")
@@ -74,6 +74,7 @@ class LoadFailure:
     reason: str
     retry_seconds: float  # seconds until it is tried again
     failed_at: float  # on the monotonic clock
+    is_disk_full: bool = False
 
 
 Outcome = LoadResult | Quarantined | LoadFailure
@@ -252,13 +253,14 @@ def _record_failure(path: Path, error: Exception) -> LoadFailure:
     if not previous or previous.reason != reason:
         is_explained = isinstance(error, (StoreError, OSError))  # the reason says all
         log.error("%s stays in the inbox.", name, exc_info=None if is_explained else error)
-    load_failures[path] = LoadFailure(path, reason, pause, time.monotonic())
+    is_full = is_full_disk(error)
+    load_failures[path] = LoadFailure(path, reason, pause, time.monotonic(), is_full)
     return load_failures[path]
 
 
 def _cause(path: Path, error: Exception) -> str:
     """The cause of a failure, on one line."""
-    if isinstance(error, OSError) and error.errno in DISK_FULL_ERRORS:
+    if isinstance(error, OSError) and is_full_disk(error):
         return str(DiskFull.of_folder(path.parent))
     if isinstance(error, OSError) and error.strerror:
         return printable(f"{error.filename or path.name}: {error.strerror}.")

@@ -105,6 +105,16 @@ def _set_progress(con: Connection, recipient: str, progress: str) -> None:
     con.execute(sa.insert(letter_recipient).values(recipient=recipient, progress=progress))
 
 
+def read_letters(con: Connection) -> list[ClaimedLetter]:
+    """All letters, the oldest first, with the status that they have."""
+    rows = con.execute(select(letter).order_by(letter.c.queued_at))
+    return [_claimed(row)._replace(status=LetterStatus(row.status)) for row in rows]
+
+
+def _claimed(row: Any) -> ClaimedLetter:
+    return ClaimedLetter(*(getattr(row, name) for name in ClaimedLetter._fields))
+
+
 # ---- add and claim -------------------------------------------------------------------------------
 
 
@@ -137,7 +147,7 @@ def claim_letters(
     claimed: list[ClaimedLetter] = []
     with write_transaction(engine) as con:
         for row in con.execute(select(letter).where(is_due).order_by(letter.c.queued_at)).all():
-            one = ClaimedLetter(*(getattr(row, name) for name in ClaimedLetter._fields))
+            one = _claimed(row)
             if outcome := _outcome_without_try(row, audiences, repeatable, now):
                 _end(con, row, *outcome, now)
                 claimed.append(one._replace(status=outcome[0], last_error=outcome[1]))

@@ -33,6 +33,7 @@ class StoreStatus(NamedTuple):
     done: int = 0
     total: int = 0  # 0: not known
     address: str = ""  # of another Rollcall that has the store open
+    outage: str = ""  # for letters: why nobody can use it, without names of files and people
 
     @property
     def is_open(self) -> bool:
@@ -75,7 +76,7 @@ def store_status(home: Home) -> StoreStatus:
         with active.engine.connect() as con:  # on a cluster, every machine has to answer
             con.execute(select(state_count.c.integration_id).limit(1)).first()
     except StoreError as error:
-        return StoreStatus("failed", str(error))
+        return StoreStatus("failed", str(error), outage=error.summary)
     loaded = _sample_size() - active.missing_snapshots
     if loaded < SAMPLE_INTEGRATIONS:  # people and history follow while pages are read
         message = "Creating sample data. This happens once."

@@ -27,7 +27,13 @@ from data.service.rebuild import load_missing, open_or_rebuild
 from data.service.retention import delete_expired, read_retention
 from data.service.sample import prepare_sample
 from data.store.engine import restrict_file_access
-from data.store.errors import DiskFull, StoreError, StoreInUse
+from data.store.errors import (
+    DiskFull,
+    StoreError,
+    StoreInUse,
+    StoreUnreachable,
+    is_full_disk,
+)
 
 log = logging.getLogger("rollcall")
 
@@ -43,7 +49,8 @@ def run_keeper(home: Home, address: str) -> Iterator[None]:
     """Run the keeper for the length of the block. `address` is the address of the app."""
     stop = Event()
     make_home_private(home)
-    set_store_status(home, StoreStatus("opening", "Opening the store …"))
+    opening = StoreStatus("opening", "Opening the store …", outage="It does not open.")
+    set_store_status(home, opening)
     keeper = Thread(target=_keep_until_stopped, args=(home, address, stop), name="keeper")
     puller = Thread(target=run_scheduler, args=(home, stop), name="puller", daemon=True)
     with restrict_file_access(home.root):
@@ -67,16 +74,18 @@ def _keep_until_stopped(home: Home, address: str, stop: Event) -> None:
         except StoreInUse as error:
             set_store_status(home, in_use_status(home, error))
         except StoreError as error:
-            set_store_status(home, StoreStatus("failed", str(error)))
+            set_store_status(home, StoreStatus("failed", str(error), outage=error.summary))
         except OSError as error:  # a read-only folder or a full disk
-            set_store_status(
-                home, StoreStatus("failed", f"{error.filename or home.root}: {error.strerror}.")
+            message, is_full = (
+                f"{error.filename or home.root}: {error.strerror}.",
+                is_full_disk(error),
             )
+            outage = (DiskFull if is_full else StoreUnreachable).summary
+            set_store_status(home, StoreStatus("failed", message, outage=outage))
         except Exception:
             log.exception("The keeper failed.")
-            set_store_status(
-                home, StoreStatus("failed", "Something went wrong. The log says what.")
-            )
+            message = "Something went wrong. The log says what."
+            set_store_status(home, StoreStatus("failed", message, outage=StoreError.summary))
         stop.wait(INBOX_POLL_SECONDS)
 
 
@@ -98,11 +107,10 @@ class Keeper:
             register_instance(self.home, self.address)
             errors = load_missing(engine, self.home, self._report_progress)
             self.engine, self.problem = engine, _describe_errors(errors)
-        stuck_reasons = [trouble.reason for trouble in load_failures.values()]
-        set_store_status(
-            self.home,
-            StoreStatus("open", " ".join(filter(None, (self.problem, *stuck_reasons[:1])))),
-        )
+        troubles = [*load_failures.values()]
+        message = " ".join(filter(None, (self.problem, *(t.reason for t in troubles[:1]))))
+        outage = DiskFull.summary if any(t.is_disk_full for t in troubles) else ""
+        set_store_status(self.home, StoreStatus("open", message, outage=outage))
         self._ensure_sample()
         with suppress(DiskFull):  # the events stay in their file until there is space
             flush_pending(engine, self.home)
@@ -170,7 +178,7 @@ def in_use_status(home: Home, error: StoreInUse) -> StoreStatus:
     message = (
         f"A command{process} is using the data in {home.root}. The data is shown when it ends."
     )
-    return StoreStatus("in use", message)
+    return StoreStatus("in use", message, outage=error.summary)
 
 
 def _describe_errors(errors: list[str]) -> str:

@@ -7,9 +7,14 @@ from pathlib import Path
 class StoreError(Exception):
     """The store cannot be used now. The message says why, and what to do."""
 
+    summary = "The log of Rollcall says why."
+    """The same for everybody: without the names of files, servers and people."""
+
 
 class StoreInUse(StoreError):
     """Another process has the store open. DuckDB allows only one."""
+
+    summary = "Another process uses its database. End that process, or wait for it."
 
     def __init__(self, message: str, pid: int | None = None) -> None:
         super().__init__(message)
@@ -19,6 +24,11 @@ class StoreInUse(StoreError):
 class StoreUnreachable(StoreError):
     """The store cannot be opened or created: the folder is read-only or the server is down."""
 
+    summary = (
+        "Its database cannot be reached. Check that the database server runs, or that Rollcall may "
+        "write to its folder."
+    )
+
 
 class StoreBusy(StoreError):
     """Too many people ask at once. The store itself is fine."""
@@ -27,9 +37,13 @@ class StoreBusy(StoreError):
 class StoreTooNew(StoreError):
     """A newer DuckDB made the file. The newer Rollcall can read it."""
 
+    summary = "A newer Rollcall made it. Start that version again."
+
 
 class DiskFull(StoreError):
     """The disk is full, or the file may not grow. Committed data is safe."""
+
+    summary = "The disk is full. Free some space; no loaded data is lost."
 
     @classmethod
     def of_folder(cls, folder: Path) -> "DiskFull":
@@ -43,8 +57,16 @@ class DiskFull(StoreError):
 DISK_FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
+def is_full_disk(error: BaseException) -> bool:
+    """Whether an error of the store or of a file means it."""
+    is_file_error = isinstance(error, OSError) and error.errno in DISK_FULL_ERRORS
+    return is_file_error or isinstance(error, DiskFull)
+
+
 class OutOfMemory(StoreError):
     """DuckDB reached its memory limit and could not spill. Committed data is safe."""
+
+    summary = "Its memory limit is too low. Set ROLLCALL_MEMORY_LIMIT higher."
 
 
 class StoreInterrupted(StoreError):

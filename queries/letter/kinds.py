@@ -25,9 +25,10 @@ from queries.changes.diff import ChangeFilter, account_diff, condition_of
 from queries.changes.window import Window
 from queries.filters import Filters
 from queries.health.integrations import integrations_as_of, stale_integrations
-from queries.letter.letter import Item, Severity
+from queries.letter.letter import Item, Link, Severity
 from queries.letter.reading import Reading, listing, plain
 from queries.people.cells import matrix_cells
+from queries.period import to_local
 from queries.review.duration import View
 from queries.review.findings import count_findings
 from queries.review.rules import RULES
@@ -59,6 +60,14 @@ class Kind(NamedTuple):
 
 
 # ---- alarms --------------------------------------------------------------------------------------
+
+
+def closed_store(since: datetime, zone: str, reason: str, *, can_read: bool) -> Item:
+    """That nobody can use the store, or load into it, since a moment (naive UTC)."""
+    state = "read-only" if can_read else "closed"
+    text = f"The store has been {state} since {to_local(since, zone):%-d %b %H:%M}"
+    detail = f". {reason} Other letters wait until then."
+    return Item("store", "store:", "alarm", text, detail, link=Link(""), is_ongoing=True)
 
 
 def _silent(reading: Reading) -> Items:
@@ -335,6 +344,12 @@ def _round_item(reading: Reading, round_: Round, outcome: str, text: str, count:
 # ---- all kinds -----------------------------------------------------------------------------------
 
 KINDS: tuple[Kind, ...] = (
+    Kind(  # whoever can read the store finds it open: see closed_store
+        "store",
+        lambda _: iter(()),
+        (Permission.HEALTH, Permission.USERS),
+        "The store is open again",
+    ),
     Kind("silent", _silent, (Permission.HEALTH, Permission.SNAPSHOTS), "{} sends snapshots again"),
     *(
         Kind(

@@ -10,6 +10,7 @@ from html import escape
 from typing import Any
 
 from data.formatting import iso_z
+from data.letters.message import Message
 from queries.letter.letter import MAX_LINES, Item, Letter, Link
 from queries.letter.template import COLORS, DOCUMENT, FONT, LINK, ROW
 from queries.period import to_local
@@ -30,6 +31,13 @@ LOOK_ALIKES = str.maketrans(
 
 WORD_JOINER = "\N{WORD JOINER}"
 """Has no width, and keeps a text from being an emoji code or an address."""
+
+
+def render(letter: Letter, base_url: str) -> Message:
+    """The letter in every form that a channel needs."""
+    text, html = letter_text(letter, base_url), letter_html(letter, base_url)
+    lines, data = letter_lines(letter, base_url), letter_data(letter, base_url)
+    return Message(letter_subject(letter), text, html, lines, data)
 
 
 def letter_subject(letter: Letter) -> str:
@@ -67,7 +75,7 @@ def letter_html(letter: Letter, base_url: str) -> str:
         subject=escape(letter_subject(letter)),
         period=escape(_period(letter)),
         rows="".join(rows),
-        note=NOTE if any(item.link for item in letter.shown) else "",
+        note=NOTE if any(item.count for item in letter.shown) else "",
         home=escape(Link("").url(base_url)),
     )
 

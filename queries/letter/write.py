@@ -110,7 +110,9 @@ def _over(reader: Principal, key: str) -> Item | None:
     """That an alarm has ended, for whoever may read it; its integration is in its key."""
     name, _, integration = key.partition(":")
     kind = KIND_BY_NAME.get(name)
-    is_visible = reader.integrations is None or integration in reader.integrations
+    is_visible = not integration or (
+        reader.integrations is None or integration in reader.integrations
+    )
     if kind is None or not is_visible or not _may_read(reader, kind):
         return None
     return Item(name, key, "good", kind.over.format(plain(integration)), integration=integration)
