@@ -184,6 +184,7 @@ LETTER = [
         "--dry-run", action="store_true", required=True, help="print it; only the app sends letters"
     ),
     _argument("--as", dest="role", choices=ROLES, default="Owner", help="what this role may read"),
+    _argument("--to", metavar="NAME", help="what this recipient of the secrets file gets"),
     _list("--integration", text_value, "of these integrations only", "name"),
     _argument("--since", type=moment_value, metavar="TIME", help="default: a day before the end"),
     _argument("--until", type=moment_value, metavar="TIME", help="default: now"),

@@ -13,10 +13,12 @@ class UnsetVariable(Exception):
     """A setting names a variable that the environment lacks. The message is its name: `$NAME`."""
 
 
+OWN_FILE = CHECKOUT / ".streamlit" / "secrets.toml"
+
+
 def secrets_path() -> Path:
     """The file: ROLLCALL_SECRETS, or the checkout's secrets."""
-    default = CHECKOUT / ".streamlit" / "secrets.toml"
-    return Path(os.environ.get("ROLLCALL_SECRETS") or default).expanduser()
+    return Path(os.environ.get("ROLLCALL_SECRETS") or OWN_FILE).expanduser()
 
 
 def read_secrets(path: Path) -> dict[str, Any]:
@@ -27,6 +29,11 @@ def read_secrets(path: Path) -> dict[str, Any]:
         return {}
     except (OSError, ValueError) as error:  # the error's own text could quote a secret
         raise ConfigError(f"{path} is not valid TOML, or cannot be read.") from error
+
+
+def read_access() -> dict[str, Any]:
+    """Section [access]; that of ROLLCALL_SECRETS replaces the checkout's. Raises ConfigError."""
+    return (read_secrets(OWN_FILE) | read_secrets(secrets_path())).get("access", {})
 
 
 def expand_variable(value: str) -> str:

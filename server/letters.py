@@ -17,7 +17,7 @@ from threading import Thread
 
 import sqlalchemy as sa
 
-from data.access.claims import ConfigError
+from data.access.claims import ConfigError, is_pseudonymized
 from data.access.roles import Principal
 from data.formatting import iso_z, utc_now
 from data.home import Home
@@ -47,7 +47,7 @@ from queries.letter.write import due_letter, read_items
 from queries.outbox import LetterTry, recipient_standing
 from queries.period import to_local
 from server.outage import Outage
-from server.session import auth_config, is_pseudonymized
+from server.session import auth_config, current_role_mapping
 
 log = logging.getLogger("rollcall")
 
@@ -114,7 +114,7 @@ class LetterSender:
             self.outage.pause()
         if outage:
             can_read, everybody = status.is_open, recipients.values()
-            if outbox := self.outage.tell(outage, everybody, now, can_read=can_read):
+            if outbox := self.outage.report(outage, everybody, now, can_read=can_read):
                 self._send_due(outbox, recipients, now)
 
     def _send_from_store(self, recipients: Mapping[str, Recipient], now: datetime) -> str:
@@ -212,12 +212,12 @@ class LetterSender:
 
 def reader_of(recipient: Recipient) -> Principal:
     """The recipient as a signed-in person of the role. Raises ConfigError."""
-    config = auth_config()
-    hides_names, integrations = is_pseudonymized(), recipient.integrations
-    if config:
-        hides_names = hides_names or config.role_mapping.uses_pseudonyms((recipient.role,))
-        integrations = integrations or config.role_mapping.visible_integrations({recipient.role})
-    return Principal(recipient.name, (recipient.role,), integrations, uses_pseudonyms=hides_names)
+    role, integrations = recipient.role, recipient.integrations
+    reader = Principal(recipient.name, (role,), integrations)
+    if config := auth_config():
+        for mapping in filter(None, (config.role_mapping, current_role_mapping())):
+            reader = reader.limited_to(mapping.to_reader(role, integrations))
+    return replace(reader, uses_pseudonyms=reader.uses_pseudonyms or is_pseudonymized())
 
 
 def write_due_letter(engine: sa.Engine, recipient: Recipient, now: datetime) -> bool:

@@ -56,7 +56,7 @@ class Outage:
         """The store is neither open nor closed: a rebuild takes its time."""
         self.since = self.over_since = None
 
-    def tell(
+    def report(
         self, reason: str, recipients: Collection[Recipient], now: datetime, *, can_read: bool
     ) -> sa.Engine | None:
         """Add a letter for each recipient of alarms who has not been told; returns the outbox.

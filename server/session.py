@@ -7,7 +7,6 @@ minute, and gives nobody more while the server runs.
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Mapping
 from contextvars import ContextVar
@@ -29,6 +28,7 @@ from data.access.claims import (
     ConfigError,
     RoleMapping,
     are_valid_claims,
+    is_pseudonymized,
     issued_at,
     session_end,
 )
@@ -145,11 +145,6 @@ def is_loopback(host: str) -> bool:
         return ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def is_pseudonymized() -> bool:
-    """Whether ROLLCALL_PSEUDONYMS shows pseudonyms to everybody."""
-    return os.environ.get("ROLLCALL_PSEUDONYMS", "") not in ("", "0")
 
 
 def exposure_error(address: str | None) -> str:

@@ -17,6 +17,7 @@ from builders import TODAY, YESTERDAY, Account, Deliveries, an_account, an_unmat
 from dropped_files import HOSTILE
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from letterboxes import by_mail, configure
 from sqlalchemy import Connection, Engine
 
 import rollcall
@@ -311,6 +312,47 @@ def test_a_pull_that_fails_is_one_alarm_until_it_works(
     assert not current_alarms(store, MANAGER, NOW)
     letter = write_letter(store, OWNER, BEFORE, NOW, alarms=(), ended={"pull:figma", "pull:x"})
     assert texts(letter) == ["The pull of figma works again", "The pull of x works again"]
+
+
+ACCESS = """
+[access]
+pseudonyms = ["Analyst"]
+[access.people]
+"ada@x.io" = "Owner"
+[access.integrations]
+Admin = ["hr"]
+[pull.okta]
+type = "okta"
+"""
+
+
+@pytest.mark.parametrize(
+    ("to", "line"),
+    [
+        (("--as", "Admin"), "Rollcall: 2 accounts not decided on the last day"),
+        (("--as", "Analyst"), "• 4 new failures in figma, most often “E42”"),
+        (("--to", "ada"), "  https://rollcall.example.com/snapshots?integration=slack"),
+    ],
+)
+def test_a_dry_run_shows_what_a_signed_in_person_of_the_role_may_read(
+    a_busy_day: Engine,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    to: tuple[str, str],
+    line: str,
+) -> None:
+    secrets = tmp_path / "secrets.toml"
+    configure(secrets, ada=f'{by_mail()}\nintegrations = ["slack"]')
+    secrets.write_text(secrets.read_text() + ACCESS)
+    monkeypatch.setenv("ROLLCALL_SECRETS", str(secrets))
+    monkeypatch.setenv("ROLLCALL_DATABASE_URL", str(a_busy_day.url))
+    monkeypatch.setattr(rollcall, "close_stores", lambda: None)
+    period = ("--since", BEFORE.isoformat(), "--until", NOW.isoformat())
+    assert rollcall.main(["letter", "--dry-run", *to, *period]) == 0
+    out, err = capsys.readouterr()
+    assert line in out.splitlines()
+    assert "Only the running app knows which pulls fail" in err
 
 
 # ---- how it looks --------------------------------------------------------------------------------

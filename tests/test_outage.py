@@ -81,7 +81,7 @@ def a_process(program: str, **more: str) -> Iterator[subprocess.Popen[str]]:
         process.kill()
 
 
-def test_a_server_tells_that_another_process_has_its_store(
+def test_a_server_reports_that_another_process_has_its_store(
     home: Home, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     secrets, port = home.root / "secrets.toml", free_port()
@@ -139,7 +139,7 @@ def subjects(mailbox: Mailbox) -> list[str]:
     return [str(mail["Subject"]).replace("\N{WORD JOINER}", "") for mail in mailbox.mails]
 
 
-def test_whoever_gets_alarms_is_told_once_and_the_next_daily_letter_says_that_it_is_over(
+def test_whoever_gets_alarms_reads_it_once_and_the_next_daily_letter_says_that_it_is_over(
     home: Home, secrets: Path, mailbox: Mailbox
 ) -> None:
     configure(secrets, mailbox.port, ada=by_mail("Manager"), bob=f"{by_mail()}\nalarms = false")
@@ -161,7 +161,7 @@ def test_whoever_gets_alarms_is_told_once_and_the_next_daily_letter_says_that_it
     assert not list(home.root.glob("outage*"))
 
 
-def test_a_store_that_closes_again_is_told_again_and_one_that_opens_for_a_moment_is_not(
+def test_a_store_that_closes_again_is_reported_and_one_that_opens_for_a_moment_is_not(
     home: Home, secrets: Path, mailbox: Mailbox
 ) -> None:
     configure(secrets, mailbox.port, ada=by_mail())
@@ -176,7 +176,7 @@ def test_a_store_that_closes_again_is_told_again_and_one_that_opens_for_a_moment
         assert len(mailbox.mails) == count
 
 
-def test_a_full_disk_is_told_and_the_outbox_is_in_memory(
+def test_on_a_full_disk_the_outbox_is_in_memory(
     home: Home, secrets: Path, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     configure(secrets, mailbox.port, ada=by_mail())
@@ -191,7 +191,7 @@ def test_a_full_disk_is_told_and_the_outbox_is_in_memory(
     assert "read-only since 25 Nov 04:30. The disk is full. Free some space" in plain_text(mailbox)
 
 
-def test_a_server_that_is_away_is_told_and_its_return(
+def test_a_letter_says_that_a_server_is_away_and_that_it_is_back(
     home: Home, secrets: Path, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     configure(secrets, mailbox.port, ada=by_mail())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -99,6 +100,15 @@ class RoleMapping:
             uses_pseudonyms=self.uses_pseudonyms(roles),
         )
 
+    def to_reader(self, role: str, integrations: tuple[str, ...] | None = None) -> Principal:
+        """Whoever reads a letter as this role. `integrations`: instead of those of the role."""
+        return Principal(
+            "",
+            (role,),
+            integrations or self.visible_integrations({role}),
+            uses_pseudonyms=self.uses_pseudonyms((role,)),
+        )
+
     def uses_pseudonyms(self, roles: Sequence[str]) -> bool:
         """Only if none of the person's roles shows names."""
         if isinstance(self.pseudonyms, bool):
@@ -124,6 +134,11 @@ class RoleMapping:
             if key in names_by_subject
         ]
         return tuple(sorted({name for names in lists for name in names})) if lists else None
+
+
+def is_pseudonymized() -> bool:
+    """Whether ROLLCALL_PSEUDONYMS shows pseudonyms to everybody."""
+    return os.environ.get("ROLLCALL_PSEUDONYMS", "") not in ("", "0")
 
 
 def comparable(text: str) -> str:
