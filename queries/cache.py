@@ -10,6 +10,7 @@ import cachetools
 import sqlalchemy as sa
 from sqlalchemy import Connection, func, select
 
+from data.formatting import utc_now
 from data.records.decisions import MATCH_OVERRIDES, NOTES
 from data.records.tables import quarantined_file, setting
 from data.schema import person, snapshot
@@ -29,8 +30,9 @@ def cached(max_entries: int) -> Callable[[Query], Query]:
 
 
 def _cache_key(con: Connection, *args: Hashable, **kwargs: Hashable) -> Hashable:
+    day = utc_now().date()  # a note ends with a day, and nothing else changes
     minute = _minute_if_relative(*args, *kwargs.values())
-    return con.engine, _current_revision(con), minute, args, tuple(kwargs.items())
+    return con.engine, _current_revision(con), day, minute, args, tuple(kwargs.items())
 
 
 _revision_by_transaction: WeakKeyDictionary[sa.Transaction, object] = WeakKeyDictionary()

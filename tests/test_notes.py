@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from builders import (
@@ -30,6 +31,7 @@ from data.store.engine import close_store, open_store
 from queries.export.formats import FORMATS
 from queries.export.listing import LISTING_COLUMNS, Listing, ListRequest
 from queries.filters import Filters
+from queries.users.accounts import count_accounts
 
 ADA, BOB = NamedAccount("figma", "ada"), NamedAccount("figma", "bob")
 
@@ -66,6 +68,20 @@ def test_a_note_ends_after_its_last_day(loaded: Deliveries) -> None:
     assert note_on(loaded, ADA, as_of=TODAY) == "Leaves"
     assert note_on(loaded, ADA, as_of=TODAY + timedelta(days=1)) is None
     assert note_on(loaded, ADA) is None
+
+
+def test_a_list_of_noted_accounts_loses_a_note_after_its_last_day(
+    loaded: Deliveries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where nothing is loaded in between: a result is not kept for longer than its day."""
+    save_note(loaded.store, [ADA], "Leaves", "Grace", TODAY.date(), written_at=YESTERDAY)
+    counts = []
+    for now in (TODAY, TODAY + timedelta(days=1)):
+        clock = SimpleNamespace(now=lambda zone, now=now: now.replace(tzinfo=zone))
+        monkeypatch.setattr("data.formatting.datetime", clock)
+        with loaded.store.connect() as con:
+            counts.append(count_accounts(con, Filters(note="yes")))
+    assert counts == [1, 0]
 
 
 @pytest.mark.parametrize(
