@@ -12,7 +12,6 @@ import anyio
 
 from data.store.errors import StoreBusy
 
-BUSY_MESSAGE = "Many people are using Rollcall at the moment. Try again in a minute."
 RETRY_SECONDS = 30
 """What a busy answer tells a program to wait."""
 
@@ -54,7 +53,7 @@ class FairQueue:
                 self._leave()
             else:
                 self.waiting.remove(turn)
-        raise StoreBusy(BUSY_MESSAGE)
+        raise StoreBusy
 
     def _leave(self) -> None:
         """Give the place to whoever waits longest."""
@@ -79,7 +78,7 @@ async def download_place(limiter: anyio.CapacityLimiter) -> AsyncIterator[None]:
     with anyio.move_on_after(DOWNLOAD_PATIENCE) as scope:
         await limiter.acquire_on_behalf_of(borrower)
     if scope.cancelled_caught:
-        raise StoreBusy(BUSY_MESSAGE)
+        raise StoreBusy
     try:
         yield
     finally:

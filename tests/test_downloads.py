@@ -33,7 +33,7 @@ from queries.export.formats import FORMATS
 from queries.export.listing import Listing
 from server.downloads import send_users
 from server.gate import Gate
-from server.queues import BUSY_MESSAGE, MAX_DOWNLOADS, FairQueue
+from server.queues import MAX_DOWNLOADS, FairQueue
 from server.routes import download as download_route
 from server.routes import readyz
 
@@ -248,7 +248,7 @@ def test_a_download_that_waits_too_long_gets_a_sentence(
     for reader in readers:
         reader.request("GET", "/export/users.csv")
     assert all(started.acquire(timeout=PATIENCE) for _ in readers)
-    assert error_response(server, "csv") == (503, BUSY_MESSAGE)
+    assert error_response(server, "csv") == (503, str(StoreBusy()))
     may_end.set()
     for reader in readers:
         assert reader.getresponse().read() == b""

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import timedelta
 from inspect import signature
 from pathlib import Path
@@ -44,7 +45,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import REGCLASS
 
-from data.access.roles import PersonalData, Visibility
+from data.access.roles import Permission, PersonalData, Visibility
 from data.files.naming import SnapshotFile
 from data.history.load import LoadResult, load
 from data.home import Home, current_home
@@ -64,11 +65,12 @@ from data.store.engine import (
     restricted_engine,
     schema_version,
 )
-from data.store.errors import StoreUnreachable
+from data.store.errors import StoreBusy, StoreUnreachable
 from queries.filters import Filters, account_rows, conditions
 from queries.parity import find_differences
 from queries.users.accounts import count_accounts
 from rollcall import main
+from server import authorize
 
 
 @pytest.fixture
@@ -133,6 +135,34 @@ def test_an_unreachable_server_is_reported_without_the_password() -> None:
     ) as error:
         open_store("postgresql+psycopg://ada:sesame@127.0.0.1:1/rollcall")
     assert "sesame" not in str(error.value)
+
+
+def test_a_hundred_pages_draw_at_once_without_a_wait_for_a_connection(
+    team: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They wait for their turn before they take one."""
+    open_store(team.database_url).pool._timeout = 0.01  # type: ignore[attr-defined]
+    monkeypatch.setattr(authorize, "_is_page", lambda: True)
+
+    def draw(_: int) -> int:
+        with authorize.store_connection(Permission.USERS) as con:
+            con.execute(select(func.pg_sleep(0.02)))
+            return count_accounts(con, Filters())
+
+    with ThreadPoolExecutor(100) as sessions:
+        assert list(sessions.map(draw, range(100))) == [0] * 100
+
+
+def test_who_gets_no_connection_gets_a_sentence(
+    postgresql: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("data.store.postgresql.MAX_CONNECTIONS", 4)
+    with postgresql.a_store() as engine, ExitStack() as others:
+        engine.pool._timeout = 0.01  # type: ignore[attr-defined]
+        for _ in range(4):
+            others.enter_context(engine.connect())
+        with pytest.raises(StoreBusy, match="Try again in a minute"):
+            engine.connect()
 
 
 def test_a_database_with_other_tables_is_left_alone(postgresql: Server) -> None:

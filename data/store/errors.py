@@ -33,6 +33,9 @@ class StoreUnreachable(StoreError):
 class StoreBusy(StoreError):
     """Too many people ask at once. The store itself is fine."""
 
+    def __init__(self) -> None:
+        super().__init__("Many people are using Rollcall at the moment. Try again in a minute.")
+
 
 class StoreTooNew(StoreError):
     """A newer DuckDB made the file. The newer Rollcall can read it."""

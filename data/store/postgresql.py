@@ -15,7 +15,7 @@ from sqlalchemy import Connection, create_engine, event, func, select
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection, QueuePool
 from sqlalchemy.schema import (
     DDL,
     CreateColumn,
@@ -45,7 +45,7 @@ from data.store.adapter import ADAPTERS, SHARED_OPTIONS, DatabaseAdapter, Replac
 from data.store.citus import distribute_like
 from data.store.copy_protocol import read_copied, write_copied
 from data.store.dialect import CODE_POINT_COLLATION
-from data.store.errors import StoreError, StoreUnreachable
+from data.store.errors import StoreBusy, StoreError, StoreUnreachable
 from data.store.server_errors import display_address, explain_server_error
 
 log = logging.getLogger("rollcall")
@@ -124,6 +124,17 @@ ENCODING_MESSAGE = (
 )
 
 
+class ConnectionPool(QueuePool):
+    """A pool that says in a sentence that all of its connections are in use."""
+
+    def connect(self) -> PoolProxiedConnection:
+        """Raises StoreBusy."""
+        try:
+            return super().connect()
+        except sa.exc.TimeoutError as error:
+            raise StoreBusy from error
+
+
 class PostgreSQLAdapter(DatabaseAdapter):
     """A schema of a PostgreSQL database. Citus can distribute it over a cluster."""
 
@@ -139,6 +150,7 @@ class PostgreSQLAdapter(DatabaseAdapter):
             isolation_level="REPEATABLE READ",
             execution_options=SHARED_OPTIONS,
             hide_parameters=True,  # parameters contain names of people
+            poolclass=ConnectionPool,
             pool_pre_ping=True,  # the server may have been restarted
             pool_size=MAX_CONNECTIONS // 4,
             max_overflow=MAX_CONNECTIONS - MAX_CONNECTIONS // 4,
