@@ -9,6 +9,7 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
+from unittest import mock
 from zipfile import ZipFile
 
 import pandas as pd
@@ -91,6 +92,7 @@ from queries.snapshots import (
     quarantined_files,
 )
 from queries.users.accounts import (
+    PAGE_SIZE,
     SORTS,
     count_accounts,
     integration_names,
@@ -557,9 +559,11 @@ def plain(con: Connection, answer: Any) -> Any:
 
 def in_order(con: Connection, filters: Filters, sort: str, descending: bool) -> Any:
     """The first page and a far one, which comes from the cached order of the whole list."""
-    pages = [
-        page_of_accounts(con, filters, sort=sort, descending=descending, page=n) for n in (1, 2)
-    ]
+    with mock.patch("queries.users.accounts.DEEP_OFFSET", PAGE_SIZE):
+        pages = [
+            page_of_accounts(con, filters, sort=sort, descending=descending, page=n) for n in (1, 2)
+        ]
+    assert pages[1], "there is no far page"
     names = [(row.integration, row.username_in_app) for page in pages for row in page]
     return str(names), count_accounts(con, filters)
 
