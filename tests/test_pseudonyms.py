@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hmac
 import io
 import json
@@ -9,6 +10,7 @@ import os
 import re
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Literal
 
 import openpyxl
 import pytest
@@ -18,11 +20,13 @@ from hypothesis import strategies as st
 from patience import PATIENCE
 from pyarrow import parquet
 from sqlalchemy import Engine, literal, select
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
 from streamlit.testing.v1 import AppTest
 from test_access import PAGES, SCRIPTS
 
 import rollcall as command
-from data.access.roles import ROLES, Permission, PersonalData, Principal, Visibility
+from data.access.roles import LOCAL, ROLES, Permission, PersonalData, Principal, Visibility
 from data.files.naming import SnapshotFile
 from data.history.load import load
 from data.home import Home, current_home
@@ -43,6 +47,8 @@ from queries.filters import Filters
 from queries.review.rules import RULES
 from queries.users.accounts import SORTS, count_accounts, sorted_accounts
 from queries.users.detail import account_details
+from server.routes import EXCEPTION_HANDLERS, ROUTES
+from server.session import request_principal
 
 SECRETS = ("Zelda", "Zumthor", "zz-login", "zz@x.io", "ZZ@x.io", "zz-upstream", "zz-account")
 MASKED = Visibility(personal_data=PersonalData.PSEUDONYMS)
@@ -209,19 +215,24 @@ def test_loading_and_what_a_file_says_need_names(masked_home: Home) -> None:
     assert names_nobody("".join(str(e.proto) for e in run.main if hasattr(e, "proto")))
 
 
-@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("status", ["open", "failed"])
 def test_no_status_of_the_store_quotes_a_file_to_who_sees_pseudonyms(
-    masked_home: Home, role: str
+    masked_home: Home, status: Literal["open", "failed"]
 ) -> None:
-    set_store_status(masked_home, StoreStatus("open", "Zelda.csv has no headings: “Zelda”."))
+    """Neither a page nor a download, in no role."""
+    principal = request_principal.set(dataclasses.replace(LOCAL, uses_pseudonyms=True))
+    set_store_status(masked_home, StoreStatus(status, "Zelda.csv has no headings: “Zelda”."))
     try:
         run = AppTest.from_file(PAGES / "navigation.py", default_timeout=PATIENCE).run()
-        drawn = str(run.main)
+        with TestClient(Starlette(routes=ROUTES, exception_handlers=EXCEPTION_HANDLERS)) as client:
+            answers = [client.get(path).text for path in ("/export/users.csv", "/readyz")]
     finally:
         set_store_status(masked_home, StoreStatus("open"))
-    principal = Principal("somebody", (role,), uses_pseudonyms=True)
-    assert not principal.is_allowed(Permission.LOAD_FILES)
-    assert names_nobody(drawn)
+        request_principal.reset(principal)
+    for role in ROLES:
+        reader = Principal("somebody", (role,), uses_pseudonyms=True)
+        assert not reader.is_allowed(Permission.LOAD_FILES)
+    assert names_nobody(f"{run.main} {answers}")
 
 
 def test_users_with_pseudonyms_cannot_take_actions_that_need_names(masked_home: Home) -> None:
