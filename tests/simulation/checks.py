@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any
+from unittest import mock
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, select
 
-from data.access.roles import PersonalData, Visibility
 from data.schema import account, integration, snapshot, state_change, state_count
-from data.store.engine import restricted_engine
 from queries.changes.summary import summarize_changes
 from queries.changes.window import Window
 from queries.filters import Filters, account_rows
-from queries.users.accounts import account_page, count_accounts, sorted_accounts
+from queries.review.duration import View
+from queries.review.findings import all_findings, count_findings
+from queries.review.rules import RULE_BY_NAME
+from queries.users.accounts import (
+    account_page,
+    count_accounts,
+    integration_names,
+    sorted_accounts,
+)
 from queries.users.facets import list_choices
-from simulation.model import LIFECYCLE, Facts, Key, Model, Question
-from simulation.world import CODES, PEOPLE, ROLES, START
+from simulation.facts import LIFECYCLE, Facts, Key
+from simulation.model import RULES, Model
+from simulation.questions import RANKS, Inquiry, Question, filters_of
+from simulation.world import PEOPLE, START
 
 SINCE = {
     "state_since": lambda facts: facts.state,
@@ -66,15 +75,13 @@ def loaded_snapshots(engine: sa.Engine) -> dict[Snapshot, tuple[int, int, int]]:
 
 
 def check_everything(engine: sa.Engine, model: Model, chance: random.Random) -> None:
-    """The accounts now and at three moments, with all columns, and the counts of all snapshots."""
-    moments = model.all_moments()
-    past = [
-        at + timedelta(seconds=chance.choice((-1, 0, 1)))
-        for at in chance.sample(moments, min(3, len(moments)))
-    ]
+    """The accounts now and at a moment, with all columns, the apps, and the counts of snapshots."""
+    moments = model.all_moments() or [START]
+    past = chance.choice(moments) + timedelta(seconds=chance.choice((-1, 0, 1)))
     with engine.connect() as con:
-        for as_of in (None, *past):
+        for as_of in (None, past):
             _check_accounts(con, model, as_of)
+        agree("integrations", integration_names(con), sorted(model.lists))
         _check_counts(con, model)
 
 
@@ -139,46 +146,6 @@ def _check_counts(con: Connection, model: Model) -> None:
 # ---- random questions ----------------------------------------------------------------------------
 
 
-class Reader(NamedTuple):
-    """A reader: the visible integrations (None: all), and whether names are pseudonyms."""
-
-    integrations: tuple[str, ...] | None = None
-    sees_pseudonyms: bool = False
-
-    def engine(self, engine: sa.Engine) -> sa.Engine:
-        """The engine for this reader."""
-        shown = PersonalData.PSEUDONYMS if self.sees_pseudonyms else PersonalData.SHOWN
-        return restricted_engine(engine, Visibility(self.integrations, shown))
-
-    def visible(self, accounts: dict[Key, Facts]) -> dict[Key, Facts]:
-        """The accounts that this reader sees."""
-        names = self.integrations
-        return {key: facts for key, facts in accounts.items() if not names or key[0] in names}
-
-
-READERS = (
-    Reader(), Reader(), Reader(("figma",)), Reader(("slack", "jira")),
-    Reader(sees_pseudonyms=True), Reader(("jira",), sees_pseudonyms=True),
-)  # fmt: skip
-
-
-class Inquiry(NamedTuple):
-    """A question, its reader, and the order of the list."""
-
-    question: Question
-    reader: Reader
-    sort: str
-    descending: bool
-
-
-def any_inquiry(chance: random.Random, model: Model) -> Inquiry:
-    """A question that anybody could ask."""
-    question, reader = any_question(chance, model), chance.choice(READERS)
-    if reader.sees_pseudonyms:  # a name cannot be searched, and reasons are hidden
-        question = replace(question, words=(), failures=())
-    return Inquiry(question, reader, chance.choice(list(RANKS)), chance.random() < 0.5)
-
-
 def check_inquiry(engine: sa.Engine, model: Model, inquiry: Inquiry) -> None:
     """A list, its count, its pages, its choices, and the parts of the whole."""
     question, reader = inquiry[:2]
@@ -187,12 +154,15 @@ def check_inquiry(engine: sa.Engine, model: Model, inquiry: Inquiry) -> None:
         if reader.sees_pseudonyms:
             check_hidden(con, question, expected)
         else:
-            check_list(con, inquiry, expected)
-            check_parts(con, question, expected)
-        whole = reader.visible(model.ask(replace(question, states=())))
+            check_list(con, model, inquiry, expected)
+            check_parts(con, model, inquiry)
         answer = list_choices(con, filters_of(question), "state").shown
-        counts = dict(Counter(facts.state for facts in whole.values()))
-        agree(f"choices of {question}", {c.value: c.accounts for c in answer if c.accounts}, counts)
+        choices = {choice.value: choice.accounts for choice in answer if choice.accounts}
+        counts = {
+            state: len(reader.visible(model.ask(replace(question, states=(state,)))))
+            for state in LIFECYCLE
+        }
+        agree(f"choices of {question}", choices, {s: count for s, count in counts.items() if count})
 
 
 def check_changes(engine: sa.Engine, model: Model, chance: random.Random) -> None:
@@ -206,48 +176,10 @@ def check_changes(engine: sa.Engine, model: Model, chance: random.Random) -> Non
     agree(f"changes from {since} to {until}", answer, expected)
 
 
-def any_question(chance: random.Random, model: Model) -> Question:
-    """Filters that keep some accounts, often."""
-    moments = model.all_moments()
-
-    def sometimes(values: Iterable[Any], count: int = 2) -> tuple[Any, ...]:
-        if chance.random() < 0.75 or not (choices := [*values]):
-            return ()
-        return tuple(dict.fromkeys(chance.choices(choices, k=chance.randint(1, count))))
-
-    day = chance.choice(moments).date() if moments else None
-    words = [word for name, email, upstream in PEOPLE for word in (*name.split(), email, upstream)]
-    return Question(
-        as_of=chance.choice((None, *moments)) if chance.random() < 0.6 else None,
-        words=sometimes((*words, "a-1", "a-2", "admin", "lead")),
-        integrations=sometimes(model.lists),
-        states=sometimes(LIFECYCLE, 4),
-        roles=sometimes(ROLES),
-        active=next(iter(sometimes(("yes", "no", "unknown"), 1)), ""),
-        match=next(iter(sometimes(("matched", "unmatched"), 1)), ""),
-        failures=sometimes((*(code for code in CODES if code), "No reason given")),
-        updated_from=day if chance.random() < 0.1 else None,
-        updated_to=day if chance.random() < 0.1 else None,
-    )
+PAGE_SIZE = 7  # the third page is far behind: it comes from the cached order
 
 
-def filters_of(question: Question) -> Filters:
-    """The same question, as Rollcall understands it."""
-    return Filters(
-        integration=question.integrations,
-        as_of=question.as_of,
-        q=" ".join(question.words),
-        state=question.states,
-        role=question.roles,
-        active=question.active or None,  # type: ignore[arg-type]
-        match=question.match or None,  # type: ignore[arg-type]
-        reason=question.failures,
-        updated_from=question.updated_from,
-        updated_to=question.updated_to,
-    )
-
-
-def check_list(con: Connection, inquiry: Inquiry, expected: dict[Key, Facts]) -> None:
+def check_list(con: Connection, model: Model, inquiry: Inquiry, expected: dict[Key, Facts]) -> None:
     """The list has the accounts, in order; its pages are its parts, and the count its length."""
     question, _, sort, descending = inquiry
     filters = filters_of(question)
@@ -263,29 +195,20 @@ def check_list(con: Connection, inquiry: Inquiry, expected: dict[Key, Facts]) ->
     agree(f"order by {sort}", filled, sorted(filled, reverse=descending))
     agree(f"empty values by {sort}", ranks[len(filled) :], [None] * (len(ranks) - len(filled)))
     agree(f"count of {question}", count_accounts(con, filters), len(expected))
-    pages = [
-        row.account_key
-        for page in range(1, 2 + len(listed) // 7)
-        for row in account_page(con, filters, **order, page=page, size=7).rows
-    ][: len(listed)]
-    agree(f"pages by {sort} of {question}", pages, [row.account_key for row in listed])
-
-
-RANKS: dict[str, Callable[[Key, Facts], Any]] = {
-    "user": lambda _, facts: (facts.name or facts.email or "").lower() or None,
-    "username_in_app": lambda _, facts: facts.username.lower(),
-    "integration": lambda key, _: key[0],
-    "roles": lambda _, facts: len(facts.roles),
-    "active_in_app": lambda _, facts: facts.active,
-    "upstream_user_id": lambda _, facts: facts.upstream,
-    "provisioning_state": lambda _, facts: LIFECYCLE.index(facts.state),
-    "last_updated": lambda _, facts: facts.updated,
-    "account_id": lambda key, _: key,
-    "user_email": lambda _, facts: facts.email,
-    "state_reason": lambda _, facts: facts.reason,
-    "failure_code": lambda _, facts: facts.code,
-}
-"""Order of a list → what rises in it; None comes last either way."""
+    keys = {row.account_key: by_username[row.integration, row.username_in_app][0] for row in listed}
+    stretches = model.stretches(question, *question.during) if question.during else {}
+    pages = max(1, math.ceil(len(listed) / PAGE_SIZE))
+    for number in {pages, min(2, pages)}:
+        with mock.patch("queries.users.accounts.DEEP_OFFSET", 2 * PAGE_SIZE):
+            page = account_page(con, filters, **order, page=number, size=PAGE_SIZE)
+        shown = [row.account_key for row in page.rows]
+        part = [row.account_key for row in listed[(number - 1) * PAGE_SIZE : number * PAGE_SIZE]]
+        agree(f"page {number} by {sort} of {question}", shown, part)
+        answer = {keys[key]: row.text for key, row in page.notes.items()}
+        notes = {keys[key]: model.decision("note", keys[key], filters.moment) for key in shown}
+        agree(f"notes of {question}", answer, {key: text for key, text in notes.items() if text})
+        answer = {keys[key]: parts for key, parts in page.stretches.items()}
+        agree(f"stretches of {question}", answer, {k: stretches[k] for k in answer})
 
 
 def check_hidden(con: Connection, question: Question, expected: dict[Key, Facts]) -> None:
@@ -300,10 +223,31 @@ def check_hidden(con: Connection, question: Question, expected: dict[Key, Facts]
             raise Disagreement(f"a name is shown in place of a pseudonym: {name}")
 
 
-def check_parts(con: Connection, question: Question, expected: dict[Key, Facts]) -> None:
-    """A filter, its opposite and unknown make the whole."""
-    for name, values in (("active", ("yes", "no", "unknown")), ("match", ("matched", "unmatched"))):
-        if not getattr(question, name):
-            filters = filters_of(question)
-            parts = [count_accounts(con, filters.with_value(name, value)) for value in values]
-            agree(f"parts by {name} of {question}", sum(parts), len(expected))
+PARTS = ("active", ("yes", "no", "unknown")), ("match", ("matched", "unmatched")), (
+    "note", ("yes", "no")
+)  # fmt: skip
+
+
+def check_parts(con: Connection, model: Model, inquiry: Inquiry) -> None:
+    """A filter, its opposite and unknown are what the model says, and so make the whole."""
+    question, reader = inquiry[:2]
+    name, values = PARTS[len(question.states) % len(PARTS)]
+    for value in values:
+        part = replace(question, **{name: value})
+        expected = len(reader.visible(model.ask(part)))
+        agree(f"count of {part}", count_accounts(con, filters_of(part)), expected)
+
+
+def check_findings(engine: sa.Engine, model: Model, chance: random.Random) -> None:
+    """The findings of a rule, now and at a moment: since when, and which have an exception."""
+    rule = chance.choice([*RULES])
+    with engine.connect() as con:
+        for as_of in (None, chance.choice(model.all_moments() or [START])):
+            view = View(as_of=as_of)
+            rows = con.execute(all_findings(view, RULE_BY_NAME[rule])).all()
+            answer = {(r.integration, r.account_id): (r.since, bool(r.reason)) for r in rows}
+            expected = model.findings(rule, as_of)
+            agree(f"findings of {rule} as of {as_of}", answer, expected)
+            covered = sum(is_covered for _, is_covered in expected.values())
+            count = count_findings(con, view, RULE_BY_NAME[rule])
+            agree(f"count of {rule} as of {as_of}", count, (len(expected) - covered, covered))

@@ -21,24 +21,29 @@ from data.files.naming import SnapshotFile
 from data.home import Home
 from data.inbox.actions import dismiss_file, requeue_file, withdraw_snapshot
 from data.inbox.inbox import load_failures, load_inbox, put_into_inbox
-from data.records.matches import MatchOverride, save_match_overrides
 from data.service.rebuild import load_missing, open_or_rebuild, rebuild
 from data.store.engine import close_store
 from data.store.errors import StoreError
 from simulation.checks import (
     Disagreement,
-    Inquiry,
     Snapshot,
     agree,
-    any_inquiry,
     check_changes,
     check_everything,
+    check_findings,
     check_inquiry,
     loaded_snapshots,
 )
+from simulation.decisions import DECISIONS
+from simulation.facts import Accounts
 from simulation.hazards import Hazard, Hazards, Killed
-from simulation.model import Accounts, Model, Owner
-from simulation.world import PEOPLE, File, World
+from simulation.model import Model
+from simulation.questions import Inquiry, any_inquiry
+from simulation.step import Step
+from simulation.world import APPS, File, World
+
+MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of its own is made in it
+"""A folder that waits for no disk: the hazards end a process, not its machine."""
 
 MAX_STEPS = 80
 """A hazard is planned before one of so many statements; a delivery has about as many."""
@@ -47,14 +52,7 @@ MAX_STEPS = 80
 HAZARDS: tuple[Hazard, ...] = ("kill", "full disk")
 SERVER_HAZARDS: tuple[Hazard, ...] = (*HAZARDS, "lost connection")
 HAZARD_SHARE = 0.15  # of the steps
-
-
-class Step(NamedTuple):
-    """Something that happens."""
-
-    words: str
-    act: Callable[[], object]  # to Rollcall; taken again after a kill, it changes nothing more
-    then: Callable[[], object]  # to the model
+QUIET_SHARE = 0.2  # of the days, which another one follows without a step
 
 
 class Held(NamedTuple):
@@ -102,7 +100,8 @@ class Life:
         """A delivery and something else; then questions about all that is known."""
         self.days += 1
         self.world.pass_time()
-        app = self.chance.choice(sorted(self.world.apps))
+        self.model.now = self.world.now
+        app = self.chance.choices(APPS, (4, 4, 4, 1))[0]  # one of them comes and goes
         self.world.live(app)
         kinds, weights = zip(*KINDS.items(), strict=True)
         for plan in (deliver, *self.chance.choices(kinds, weights)):
@@ -110,9 +109,18 @@ class Life:
                 self._live_through(step)
         # What was asked yesterday is asked again: an answer that was kept must not outlive a load.
         self.inquiries = [*self.inquiries[-1:], any_inquiry(self.chance, self.model)]
-        for inquiry in self.inquiries:
+        with mock.patch.object(formatting, "datetime", Clock):
+            self._ask(self.inquiries)
+            check_changes(self.engine, self.model, self.chance)
+            check_findings(self.engine, self.model, self.chance)
+            if self.chance.random() < QUIET_SHARE:  # nor a last day
+                self.world.pass_time()
+                self._ask(self.inquiries[-1:])
+
+    def _ask(self, inquiries: list[Inquiry]) -> None:
+        Clock.moment = self.model.now = self.world.now
+        for inquiry in inquiries:
             check_inquiry(self.engine, self.model, inquiry)
-        check_changes(self.engine, self.model, self.chance)
 
     def _live_through(self, step: Step) -> None:
         """Take the step. After a kill, the store is as before or as after; it is then finished."""
@@ -259,9 +267,12 @@ def _changed_list(life: Life, app: str, at: datetime) -> File:
 
 
 def remove(life: Life, app: str) -> Step | None:
-    """A person removes a snapshot."""
+    """A person removes a snapshot, often one of few of its app."""
     if not (chosen := life.any_loaded()):
         return None
+    if life.chance.random() < 0.5:
+        rarest = min(life.model.lists, key=lambda app: len(life.model.lists[app]))
+        chosen = rarest, life.model.moments(rarest)[0]
 
     def then() -> None:
         life.model.remove(*chosen)
@@ -356,25 +367,6 @@ def _make_old(path: Path) -> None:
     os.utime(path, (0, 0), follow_symlinks=False)
 
 
-def name_owner(life: Life, app: str) -> Step | None:
-    """A person names the owner of an account that has none."""
-    unmatched = [key for key, f in life.model.accounts().items() if not f.is_matched]
-    if not unmatched:
-        return None
-    key = life.chance.choice(sorted(unmatched))
-    name, email, upstream = life.chance.choice(PEOPLE)
-    override = MatchOverride(*key, "They said so.", "people", upstream, name, email)
-    at = life.world.now
-
-    def act() -> None:
-        save_match_overrides(life.engine, [override], "Grace", decided_at=at)
-
-    def then() -> None:
-        life.model.owners[key] = Owner(key, name, email, at)
-
-    return Step(f"{name} owns {key}", act, then)
-
-
 def restart(life: Life, app: str) -> Step:
     """The process ends, and another one begins."""
     return Step("a restart", life.restart, _nothing)
@@ -403,7 +395,7 @@ KINDS: dict[Callable[[Life, str], Step | None], int] = {
     dismiss: 3,
     tear: 3,
     link: 2,
-    name_owner: 5,
+    **DECISIONS,
     restart: 3,
     build_again: 1,
 }
@@ -419,7 +411,7 @@ def simulate(seed: int, days: int, seconds: float = math.inf, *, database: str =
     """
     end, hazards = time.monotonic() + seconds, Hazards()
     with (
-        TemporaryDirectory() as root,
+        TemporaryDirectory(dir=MEMORY if MEMORY.exists() else None) as root,
         mock.patch.dict(os.environ, ROLLCALL_HOME=f"{root}/home", ROLLCALL_DATABASE_URL=database),
         hazards.installed(),
     ):

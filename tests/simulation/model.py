@@ -1,6 +1,6 @@
 """The reference model: what Rollcall must say, in lists and dictionaries, without SQL.
 
-It shares no code with the product but the names of the eleven states.
+It shares no code with the product.
 """
 
 from __future__ import annotations
@@ -9,64 +9,40 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any, NamedTuple
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
-OPERATIONS = {"Provisioning": "provision", "Update": "update", "Delete": "delete"}
-LIFECYCLE = (
-    "Provisioning awaiting", "Provisioning ongoing", "Provisioning failed", "Onboarded",
-    "Update awaiting", "Update ongoing", "Update failed",
-    "Delete awaiting", "Delete ongoing", "Delete failed", "Deleted",
-)  # fmt: skip
+from simulation.facts import LIFECYCLE, Accounts, Facts, Key
+
+if TYPE_CHECKING:
+    from simulation.questions import Question
+
+RULES: dict[str, Callable[[Facts], bool]] = {
+    "deleted_but_active": lambda facts: facts.state == "Deleted" and facts.active is True,
+    "delete_failed_but_active": lambda f: f.state == "Delete failed" and f.active is True,
+    "active_and_unmatched": lambda facts: facts.active is True and not facts.is_matched,
+    "unmatched_and_privileged": lambda facts: (
+        not facts.is_matched and bool({"Admin", "Owner"} & {*facts.roles})
+    ),
+}
+START, END = datetime(2026, 1, 1), datetime(9999, 1, 1)
 DELETION_LIMIT = 0.2  # share of the accounts that a file can remove or start to delete
 
 
-class Facts(NamedTuple):
-    """One account in one snapshot, as its file says."""
+@dataclass
+class Decision:
+    """What a person decided, up to a last day, or until it is withdrawn."""
 
-    username: str
-    name: str | None = None
-    email: str | None = None
-    roles: tuple[str, ...] = ()  # sorted
-    active: bool | None = None
-    upstream: str | None = None
-    state: str = "Onboarded"
-    reason: str | None = None
-    code: str | None = None
-    updated: datetime | None = None
+    value: Any
+    made_at: datetime
+    until: date | None
+    withdrawn_at: datetime | None = None
 
-    @property
-    def operation(self) -> str | None:
-        """The operation of its job; None in a settled state."""
-        word, _, phase = self.state.partition(" ")
-        return OPERATIONS[word] if phase else None
-
-    @property
-    def phase(self) -> str:
-        """awaiting, ongoing, failed or settled."""
-        return self.state.partition(" ")[2] or "settled"
-
-    @property
-    def is_matched(self) -> bool:
-        """Whether the account has a person."""
-        return bool(self.name or self.email)
-
-    @property
-    def failure(self) -> str | None:
-        """The code of the failure, if it failed; the texts have no words that differ."""
-        return None if self.phase != "failed" else self.code or self.reason or "No reason given"
-
-
-Key = tuple[str, str]  # integration, account ID
-Accounts = dict[str, Facts]  # account ID → the account
-
-
-class Owner(NamedTuple):
-    """Whom a person named as the owner of an account; without a name, nobody."""
-
-    account: Key
-    name: str | None
-    email: str | None
-    decided_at: datetime
+    def is_in_force(self, moment: datetime) -> bool:
+        """Whether it counts at the moment."""
+        has_ended = self.until and self.until < moment.date()
+        is_withdrawn = self.withdrawn_at and self.withdrawn_at <= moment
+        return self.made_at <= moment and not has_ended and not is_withdrawn
 
 
 @dataclass
@@ -74,7 +50,8 @@ class Model:
     """All snapshots, and what people decided."""
 
     lists: dict[str, dict[datetime, Accounts]] = field(default_factory=dict)
-    owners: dict[Key, Owner] = field(default_factory=dict)
+    decisions: dict[tuple[str, Key], list[Decision]] = field(default_factory=dict)
+    now: datetime = START
 
     # ---- what happens ----------------------------------------------------------------------------
 
@@ -87,6 +64,14 @@ class Model:
         del self.lists[integration][at]
         if not self.lists[integration]:
             del self.lists[integration]
+
+    def decide(self, subject: tuple[str, Key], value: Any, until: date | None = None) -> None:
+        """A decision takes the place of the one before; None only ends that."""
+        decisions = self.decisions.setdefault(subject, [])
+        if decisions and decisions[-1].withdrawn_at is None:
+            decisions[-1].withdrawn_at = self.now
+        if value is not None:
+            decisions.append(Decision(value, self.now, until))
 
     def must_be_confirmed(self, integration: str, at: datetime, accounts: Accounts) -> bool:
         """Whether a file is on hold: it removes, or starts to delete, too many accounts."""
@@ -141,10 +126,25 @@ class Model:
         }
 
     def _with_owner(self, key: Key, facts: Facts, as_of: datetime | None) -> Facts:
-        owner = self.owners.get(key)
-        if facts.is_matched or not owner or (as_of and owner.decided_at > as_of):
-            return facts
-        return facts._replace(name=owner.name, email=owner.email)
+        owner = None if facts.is_matched else self.decision("owner", key, as_of)
+        return facts._replace(name=owner[0], email=owner[1]) if owner else facts
+
+    def decision(self, kind: str, key: Key, as_of: datetime | None = None) -> Any:
+        """What is in force at a moment; None without a decision."""
+        made = self.decisions.get((kind, key), [])
+        return next((each.value for each in made if each.is_in_force(as_of or self.now)), None)
+
+    def findings(self, rule: str, as_of: datetime | None = None) -> dict[Key, tuple[Any, bool]]:
+        """Account → since when the rule holds, and whether an exception covers that."""
+        found: dict[Key, tuple[Any, bool]] = {}
+        for integration in self.lists:
+            for account_id, facts in self.listed(integration, as_of).items():
+                if RULES[rule](facts):
+                    key = integration, account_id
+                    since = self.since(key, as_of, RULES[rule])
+                    accepted = self.decision(rule, key, as_of)
+                    found[key] = since, bool(accepted and accepted >= since)
+        return found
 
     def since(
         self, key: Key, as_of: datetime | None, value: Callable[[Facts], Any]
@@ -228,11 +228,37 @@ class Model:
     # ---- questions -------------------------------------------------------------------------------
 
     def ask(self, question: Question) -> dict[Key, Facts]:
-        """The accounts that a question is about."""
+        """The accounts that a question is about; in a period, as they were last."""
+        if question.during:
+            return {key: facts for key, facts, *_ in self._versions(question, *question.during)}
+        accounts = self.accounts(question.as_of).items()
+        return {key: facts for key, facts in accounts if all(self._keeps(question, key, facts))}
+
+    def _versions(
+        self, question: Question, start: datetime, end: datetime
+    ) -> Iterator[tuple[Key, Facts, datetime, datetime]]:
+        """What a question keeps of each snapshot of a period, and until when the snapshot holds."""
+        for integration in self.lists:
+            moments = [*self.moments(integration), END]
+            for at, next_at in pairwise(moments):
+                for account_id in self.lists[integration][at] if at <= end else ():
+                    key = integration, account_id
+                    facts = self._with_owner(key, self.lists[integration][at][account_id], end)
+                    if next_at > start and all(self._keeps(question, key, facts)):
+                        yield key, facts, at, next_at
+
+    def stretches(
+        self, question: Question, start: datetime, end: datetime
+    ) -> dict[Key, list[tuple[datetime, datetime | None]]]:
+        """The times in a period for which the question keeps an account; no end: beyond it."""
+        found: dict[Key, list[tuple[datetime, datetime]]] = {}
+        for key, _, at, next_at in self._versions(question, start, end):
+            parts = found.setdefault(key, [])
+            goes_on = parts and parts[-1][1] == at
+            parts.append((parts.pop()[0] if goes_on else max(at, start), next_at))
         return {
-            key: facts
-            for key, facts in self.accounts(question.as_of).items()
-            if all(self._keeps(question, key, facts))
+            key: [(began, until if until <= end else None) for began, until in parts]
+            for key, parts in found.items()
         }
 
     def _keeps(self, ask: Question, key: Key, facts: Facts) -> Iterator[bool]:
@@ -252,26 +278,13 @@ class Model:
         )
         yield ask.match == "" or facts.is_matched == (ask.match == "matched")
         yield not ask.failures or facts.failure in ask.failures
+        if ask.note:
+            moment = ask.during[1] if ask.during else ask.as_of
+            yield (self.decision("note", key, moment) is not None) == (ask.note == "yes")
         day = facts.updated.date() if facts.updated else None
         yield not ask.updated_from or (day is not None and day >= ask.updated_from)
         yield not ask.updated_to or (day is not None and day <= ask.updated_to)
 
 
-def _failed(accounts: dict[Key, Facts]) -> set[Key]:
+def _failed(accounts: Accounts) -> set[str]:
     return {key for key, facts in accounts.items() if facts.state.endswith(" failed")}
-
-
-@dataclass(frozen=True)
-class Question:
-    """Filters of accounts; empty ones keep all."""
-
-    as_of: datetime | None = None
-    words: tuple[str, ...] = ()
-    integrations: tuple[str, ...] = ()
-    states: tuple[str, ...] = ()
-    roles: tuple[str, ...] = ()
-    active: str = ""
-    match: str = ""
-    failures: tuple[str, ...] = ()
-    updated_from: date | None = None
-    updated_to: date | None = None

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from simulation.model import LIFECYCLE, Accounts, Facts
+from simulation.facts import LIFECYCLE, Accounts, Facts
 
 PEOPLE = [
     (f"{first} {last}", f"{first}.{last}@x.io".lower(), f"00u{number:03}")
@@ -19,6 +19,7 @@ PEOPLE = [
     )
 ]
 ROLES = ("Admin", "Editor", "Owner", "Viewer", "Team lead", "Billing")
+APPS = ("figma", "jira", "slack", "zoom")
 CODES = ("E401", "E429", None)
 REASONS = ("Quota reached", "License missing", None)
 START = datetime(2026, 3, 1, 6)
@@ -46,7 +47,7 @@ class File(NamedTuple):
 class World:
     """The accounts of some apps as they are now, behind Rollcall's back."""
 
-    def __init__(self, chance: random.Random, apps: Sequence[str] = ("figma", "slack", "jira")):
+    def __init__(self, chance: random.Random, apps: Sequence[str] = APPS):
         self.chance, self.now, self.number = chance, START, 0
         self.apps: dict[str, Accounts] = {app: {} for app in apps}
         for app in apps:
