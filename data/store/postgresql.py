@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, create_engine, event, func, select
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection, QueuePool
 from sqlalchemy.schema import (
@@ -131,7 +132,7 @@ class ConnectionPool(QueuePool):
         """Raises StoreBusy."""
         try:
             return super().connect()
-        except sa.exc.TimeoutError as error:
+        except PoolTimeoutError as error:
             raise StoreBusy from error
 
 

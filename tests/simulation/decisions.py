@@ -27,7 +27,8 @@ def name_owner(life: Life, app: str) -> Step | None:
     unmatched = [key for key, facts in life.model.accounts().items() if not facts.is_matched]
     if not unmatched:
         return None
-    key = life.chance.choice(sorted(unmatched))
+    app = life.chance.choice(sorted({key[0] for key in unmatched}))  # also a small one
+    key = life.chance.choice(sorted(key for key in unmatched if key[0] == app))
     name, email, upstream = life.chance.choice(PEOPLE)
     override = MatchOverride(*key, "They said so.", "people", upstream, name, email)
     at = life.world.now

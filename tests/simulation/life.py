@@ -101,7 +101,7 @@ class Life:
         self.days += 1
         self.world.pass_time()
         self.model.now = self.world.now
-        app = self.chance.choices(APPS, (4, 4, 4, 1))[0]  # one of them comes and goes
+        app = self.chance.choices([*APPS], [*APPS.values()])[0]  # the small one comes and goes
         self.world.live(app)
         kinds, weights = zip(*KINDS.items(), strict=True)
         for plan in (deliver, *self.chance.choices(kinds, weights)):

@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import random
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -19,7 +18,9 @@ PEOPLE = [
     )
 ]
 ROLES = ("Admin", "Editor", "Owner", "Viewer", "Team lead", "Billing")
-APPS = ("figma", "jira", "slack", "zoom")
+APPS = {"figma": 12, "jira": 12, "slack": 12, "zoom": 3}
+"""App → its first accounts; it keeps at least half of them."""
+
 CODES = ("E401", "E429", None)
 REASONS = ("Quota reached", "License missing", None)
 START = datetime(2026, 3, 1, 6)
@@ -47,11 +48,11 @@ class File(NamedTuple):
 class World:
     """The accounts of some apps as they are now, behind Rollcall's back."""
 
-    def __init__(self, chance: random.Random, apps: Sequence[str] = APPS):
+    def __init__(self, chance: random.Random):
         self.chance, self.now, self.number = chance, START, 0
-        self.apps: dict[str, Accounts] = {app: {} for app in apps}
-        for app in apps:
-            self.join(app, chance.randint(8, 16))
+        self.apps: dict[str, Accounts] = {app: {} for app in APPS}
+        for app, count in APPS.items():
+            self.join(app, count)
 
     def pass_time(self) -> None:
         """A day or less goes by, to the second."""
@@ -79,7 +80,7 @@ class World:
                 accounts[key] = self._changed(accounts[key])
         if chance.random() < 0.4:
             self.join(app, 1)
-        if chance.random() < 0.3 and len(accounts) > 6:
+        if chance.random() < 0.3 and len(accounts) > APPS.get(app, 12) / 2:
             del accounts[chance.choice(sorted(accounts))]
 
     def shrink(self, app: str) -> Accounts:
