@@ -28,7 +28,7 @@ with store_connection(Permission.CHANGES) as con:
         st.stop()
     integration_area, moment_area = st.columns([2, 3])
     with integration_area:
-        chosen = choose_integrations(integrations)
+        chosen = choose_integrations(integrations, is_labeled=True)
     defaults = snapshot_moments(con, chosen)
     if defaults is None:
         status.show_no_snapshots()

@@ -48,13 +48,12 @@ def match_candidates(con: Connection, kind: MatchKind) -> MatchCandidates:
 
 
 def evidence_text(row: sa.Row[Any]) -> str:
-    """The evidence for an account's kind, in a sentence."""
+    """The evidence for an account’s kind, in words."""
     by_id, by_email = row.by_id or 0, row.by_email or 0
     upstream, email = f"upstream ID {row.upstream_user_id}", f"email {row.email}"
     if row.kind == "suggested":
-        if by_id and by_email:
-            return f"The {upstream} and the {email} match."
-        return f"The {upstream if by_id else email} matches."
+        same = ["upstream ID"] * bool(by_id) + ["email"] * bool(by_email)
+        return f"Same {' and '.join(same)}"
     if by_id > 1:
         return f"{by_id:,} people have the {upstream}."
     if by_id:

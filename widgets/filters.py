@@ -62,8 +62,11 @@ def open_users(filters: Filters) -> NoReturn:
     go_to("users.py", timezone.with_zone(group_params(filters.params())))
 
 
-def choose_integrations(names: list[str]) -> list[str]:
-    """A selection of integrations in the address; none means all."""
+def choose_integrations(names: list[str], *, is_labeled: bool = False) -> list[str]:
+    """A selection of integrations in the address; none means all.
+
+    `is_labeled`: it stands in one row with fields that have labels.
+    """
     chosen = [name for name in st.query_params.get_all("integration") if name in names]
     st.session_state["integration"] = chosen
 
@@ -76,7 +79,7 @@ def choose_integrations(names: list[str]) -> list[str]:
         key="integration",
         placeholder="All integrations",
         on_change=apply_choice,
-        label_visibility="collapsed",
+        label_visibility="visible" if is_labeled else "collapsed",
     )
 
 

@@ -54,13 +54,13 @@ MAX_NAMES_SHOWN = 8
 """Accounts that a dialog names; it has the number of all."""
 
 COLUMNS: dict[str, tuple[str, float, ut.Place | None]] = {
-    "username_in_app": ("Username in app", 1.4, "title"),
+    "username_in_app": ("Username in app", 1.6, "title"),
     "integration": ("Integration", 0.9, "app"),
     "person": ("Person", 1.8, "name"),
     "directory": ("Directory", 0.9, None),
-    "evidence": ("Evidence", 2.4, "fact"),
+    "evidence": ("Evidence", 1.7, "fact"),
     "upstream_user_id": ("Upstream user ID", 1, None),
-    "email": ("Email", 1.3, None),
+    "email": ("Email", 1.8, None),
     "decided_by": ("Decided by", 1, None),
     "decided_at": ("Decided at", 1.3, None),
 }

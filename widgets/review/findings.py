@@ -211,12 +211,12 @@ def summary_text(counts: Mapping[Rule, RuleSummary]) -> str:
 
 # ---- one rule ------------------------------------------------------------------------------------
 
-SINCE_COLUMN = ut.column("since", "Found since", sortable=False, width=1.05)
-DETAIL_COLUMN = ut.column("detail", "Details", sortable=False, width=1.5)
+SINCE_COLUMN = ut.column("since", "Found since", sortable=False, width=1.05, place="fact")
+DETAIL_COLUMN = ut.column("detail", "Details", sortable=False, width=1.5, place="fact")
 EXCEPTION_COLUMNS = [
-    ut.column("reason", "Reason", sortable=False, width=1.6),
-    ut.column("by", "Added by", sortable=False, width=1.1),
-    ut.column("until", "Until", sortable=False, width=0.8),
+    ut.column("reason", "Reason", sortable=False, width=1.6, place="fact"),
+    ut.column("by", "Added by", sortable=False, width=1.1, place="fact"),
+    ut.column("until", "Until", sortable=False, width=0.8, place="fact"),
 ]
 HIDDEN_COLUMNS = ("upstream_user_id", "last_updated")
 HIDDEN_FOR_EXCEPTIONS = ("roles", "active_in_app")
@@ -305,7 +305,7 @@ def _findings_table(
     hidden = (*HIDDEN_COLUMNS, *(HIDDEN_FOR_EXCEPTIONS if shows_exceptions else ()))
     names = [n for n in default_columns(several_integrations=several) if n not in hidden]
     columns: list[ut.TableColumn] = [
-        {**column, "sortable": False, "place": None} for column in table_columns(names)
+        {**column, "sortable": False} for column in table_columns(names)
     ]
     columns.append(SINCE_COLUMN)
     if shows_exceptions:

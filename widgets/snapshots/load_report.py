@@ -35,6 +35,7 @@ COLUMN_WIDTHS = {
     "loaded_at": 1.25,
 }  # fmt: skip
 """Columns of the list, with their relative widths."""
+COUNTS = ("added", "changed", "removed", "rejected", "flagged")
 
 NO_ACTION_NEEDED = "No action needed."
 REMOVE_TEXT = (
@@ -92,7 +93,13 @@ def _table_columns() -> list[ut.TableColumn]:
     zone = timezone.current_zone()
     labels = {"taken_at": f"Taken at ({zone})", "loaded_at": f"Loaded at ({zone})"}
     return [
-        ut.column(key, labels.get(key, key.capitalize()), sortable=False, width=width)
+        ut.column(
+            key,
+            labels.get(key, key.capitalize()),
+            sortable=False,
+            width=width,
+            numeric=key in ("accounts", *COUNTS),
+        )
         for key, width in COLUMN_WIDTHS.items()
     ]
 
@@ -101,8 +108,7 @@ def _table_row(report: LoadReport) -> ut.TableRow:
     """One snapshot of the list; its moment links to its own address."""
     moment = timezone.format_moment(report.taken_at)
     query = urlencode(snapshot_params(report.integration, report.taken_at))
-    names = ("added", "changed", "removed", "rejected", "flagged")
-    counts = {name: _count_cell(getattr(report, name)) for name in names}
+    counts = {name: _count_cell(getattr(report, name)) for name in COUNTS}
     if not report.previous:
         counts["added"] = ut.quiet("first")
     return ut.row(
