@@ -122,7 +122,7 @@ def _owner_blocks(owner: AccountOwner | None, as_of: datetime | None) -> list[ut
         return [ut.facts(facts, caption="Directory")]
     since = timezone.format_day(owner.owned.person_since)
     address = person_address(listed.integration, listed.account_id, as_of)
-    person = " · ".join(filter(None, (listed.user_name, listed.user_email)))
+    person = listed.user_name or listed.user_email
     facts[0] = ("Person", ut.link(person or listed.account_id, address))
     facts.insert(1, ("Status", ut.text(f"{status} since {since}")))
     return [ut.facts([*facts, ("Listed in", ut.text(listed.integration))], caption="Directory")]
