@@ -21,7 +21,7 @@ with store_connection(Permission.REVIEW_ROUNDS) as con:
     is_empty = not integration_names(con)
     round_ = find_round(con, requested) if requested else None
     counts = count_outcomes(con, round_) if round_ else {}
-    rounds = [] if requested else read_rounds(con)
+    rounds = [] if requested else [(each, count_outcomes(con, each)) for each in read_rounds(con)]
 
 if is_empty:
     st.title(summary.title_of(None), anchor=False)

@@ -69,7 +69,7 @@ def _checks(con: Connection) -> Iterator[tuple[str, Check]]:
         yield f"trends {scope.as_of}", lambda con, s=scope: trends(con, s)
         yield f"durations {scope.as_of}", lambda con, s=scope: durations(con, s)
         yield f"reasons {scope.as_of}", lambda con, s=scope: failure_reasons(con, s)
-    for round_, _ in read_rounds(con):
+    for round_ in read_rounds(con):
         yield f"round {round_.name}", lambda con, r=round_: RoundFile.read(con, r, ()).rows
     for since in (first, middle):
         window = Window(since, last)

@@ -429,7 +429,7 @@ def review_questions() -> Iterator[tuple[str, Question]]:
                     con, VIEWS[0], r, 1, with_exception=e
                 ),
             )
-    yield "rounds", lambda con: [RoundFile.read(con, each, ()).rows for each, _ in read_rounds(con)]
+    yield "rounds", lambda con: [RoundFile.read(con, each, ()).rows for each in read_rounds(con)]
 
 
 def snapshot_questions() -> Iterator[tuple[str, Question]]:

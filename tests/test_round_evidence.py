@@ -117,7 +117,7 @@ def pack(reviewed: Home, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _round_id(home: Home) -> str:
     with open_store(home.database_url).connect() as con:
-        return read_rounds(con)[0][0].round_id
+        return read_rounds(con)[0].round_id
 
 
 def test_the_archive_and_the_log_prove_a_round_after_its_history_changed(

@@ -54,7 +54,7 @@ def start(home: Home, **params: str) -> str:
     shown.run.text_input(key="said_by").set_value("Grace")
     press(shown, "round_start")
     with open_store(home.database_url).connect() as con:
-        return read_rounds(con)[0][0].round_id
+        return read_rounds(con)[0].round_id
 
 
 def decide(shown: Page, decision: str, *usernames: str) -> None:
@@ -206,7 +206,7 @@ def test_the_files_of_a_round_have_every_decision_and_run_no_formula(
     round_id = start(home)
     decide(page("rounds.py", round=round_id), "revoke", "ada")
     with open_store(home.database_url).connect() as con:
-        [(round_, _)] = read_rounds(con)
+        [round_] = read_rounds(con)
         everything = RoundFile.read(con, round_, ())
         to_do = RoundFile.read(con, round_, ("open", "late", "came back"))
     text = content_of(write_round_csv, everything).decode("utf-8-sig")
@@ -230,7 +230,7 @@ def worksheet(home: Home, tmp_path: Path) -> tuple[Round, Path]:
     load_all(home, ADA, BOB)
     start(home)
     with open_store(home.database_url).connect() as con:
-        [(round_, _)] = read_rounds(con)
+        [round_] = read_rounds(con)
         write_worksheet(RoundFile.read(con, round_, ()), tmp_path / "sheet.xlsx")
     return round_, tmp_path / "sheet.xlsx"
 

@@ -116,6 +116,8 @@ def _read_pack(path: Path) -> tuple[PackFiles, list[str]]:
             files = {name: pack.read(name) for name in names}
     except (BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
         raise InvalidPack(f"{path.name} is not a readable zip file: {error}.") from error
+    except OSError as error:
+        raise InvalidPack(f"{path} cannot be read: {error.strerror}.") from error
     except Exception as error:  # zlib's own error, which is no public class of zipfile
         raise InvalidPack(f"{path.name} is damaged: {error}.") from error
     try:

@@ -310,18 +310,16 @@ def _findings(
 
 def _late_rounds(reading: Reading) -> Items:
     """Open rounds whose last day ended in the period, and what was revoked and is now late."""
-    for round_, progress in read_rounds(reading.con):
+    for round_ in read_rounds(reading.con):
         if round_.closed_at:
             continue
         ends_at = datetime.combine(round_.last_day + timedelta(days=1), time.min)
-        undecided = progress.items - progress.decided
-        if undecided and reading.since < ends_at <= reading.until:
+        counts = count_outcomes(reading.con, round_, reading.until)
+        if (undecided := counts["undecided"]) and reading.since < ends_at <= reading.until:
             noun = "role" if round_.is_by_role else "account"
             text = f"{count_of(undecided, noun)} not decided on the last day"
             yield _round_item(reading, round_, "undecided", text, undecided)
-        late, before = (
-            count_outcomes(reading.con, round_, at)["late"] for at in (reading.until, reading.since)
-        )
+        late, before = counts["late"], count_outcomes(reading.con, round_, reading.since)["late"]
         if late > before:
             text = f"{late:,} revoked, but still there after {count_of(round_.late_days, 'day')}"
             yield _round_item(reading, round_, "late", text, late)

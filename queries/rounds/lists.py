@@ -1,4 +1,4 @@
-"""The review rounds, and their progress."""
+"""The review rounds, and what they were frozen from."""
 
 from collections.abc import Sequence
 from datetime import date, datetime
@@ -7,11 +7,8 @@ from typing import NamedTuple
 import sqlalchemy as sa
 from sqlalchemy import Connection, and_, case, func, select
 
-from data.records.decisions import REVIEW_DECISIONS
 from data.records.tables import (
     quarantined_file,
-    review_decision,
-    review_item,
     review_round,
     review_snapshot,
 )
@@ -46,13 +43,6 @@ class FrozenSnapshot(NamedTuple):
     now: str  # loaded, replaced or removed
 
 
-class Progress(NamedTuple):
-    """The items of a round that the reader sees, and those that are decided."""
-
-    items: int
-    decided: int
-
-
 def find_round(con: Connection, round_id: str) -> Round | None:
     """The round of an ID, if the reader sees any of it."""
     query = select(*_columns()).where(review_round.c.round_id == round_id)
@@ -60,20 +50,14 @@ def find_round(con: Connection, round_id: str) -> Round | None:
     return Round(*row) if row else None
 
 
-def read_rounds(con: Connection) -> list[tuple[Round, Progress]]:
-    """All rounds with their progress: open ones first, then by their start, the newest first."""
+def read_rounds(con: Connection) -> list[Round]:
+    """All rounds: open ones first, then by their start, the newest first."""
     rows = con.execute(
         select(*_columns()).order_by(
             review_round.c.closed_at.is_not(None), review_round.c.started_at.desc()
         )
     )
-    rounds = [Round(*row) for row in rows]
-    items = _count_by_round(con, review_item)
-    decided = _count_by_round(con, review_decision, REVIEW_DECISIONS.is_in_force())
-    return [
-        (each, Progress(items.get(each.round_id, 0), decided.get(each.round_id, 0)))
-        for each in rounds
-    ]
+    return [Round(*row) for row in rows]
 
 
 def frozen_snapshots(
@@ -120,10 +104,3 @@ def files_on_hold(con: Connection, integrations: Sequence[str]) -> dict[str, int
 
 def _columns() -> list[sa.Column]:
     return [review_round.c[name] for name in Round._fields]
-
-
-def _count_by_round(
-    con: Connection, table: sa.Table, *conditions: sa.ColumnElement[bool]
-) -> dict[str, int]:
-    query = select(table.c.round_id, func.count()).where(*conditions).group_by(table.c.round_id)
-    return {row[0]: row[1] for row in con.execute(query)}

@@ -63,8 +63,9 @@ DECIDED_KEY = "_round_decisions"
 
 MAX_MARKED = 2_000
 HOW_TO = (
-    "1 keeps, 2 revokes, 3 is unsure, for the account in focus or those marked with x. Enter opens "
-    "an account; ? shows all keys. The buttons below a marked list also take a note."
+    "1 keeps, 2 revokes, 3 is unsure: the account in focus, or those marked with x. Enter opens an "
+    "account; ? shows all keys. The buttons below marked accounts also take a note. Select "
+    "Undecided to see what is left."
 )
 
 
@@ -146,10 +147,10 @@ def _columns(round_: Round) -> list[ut.TableColumn]:
     if round_.is_by_role:
         columns.insert(3, ut.column("role", "Role", sortable=False, width=1.3, place="fact"))
     if rule_in(round_.address):
-        columns.append(ut.column("exception", "Exception", sortable=False, width=1))
+        columns.append(ut.column("exception", "Exception", sortable=False, width=1.4))
     return [
         *columns,
-        ut.column("last_sign_in", "Last sign-in", sortable=False, width=1.1),
+        ut.column("last_sign_in", "Last sign-in", sortable=False, width=1.2),
         ut.column("decision", "Decision", sortable=False, width=1.3, place="fact"),
         ut.column("outcome", "Outcome", sortable=False, width=1.1, place="fact"),
         ut.column("note", "Note", sortable=False, width=1.4),
@@ -236,7 +237,7 @@ def _facts(row: sa.Row[Any], found: Sequence[FoundOn]) -> list[tuple[str, ut.Cel
         for each in found
         if each.account_key == row.account_key
     ]
-    facts.append(("Findings now", ut.lines("\n".join(findings)) if findings else ut.quiet("None")))
+    facts.append(("Findings now", ut.text("; ".join(findings)) if findings else ut.quiet("None")))
     if row.proved_at:
         facts.append(("Snapshot that proves it", ut.time(row.proved_at)))
     if row.decided_at:

@@ -1,21 +1,22 @@
 """The list of review rounds."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
 from data.access.roles import Permission
 from data.formatting import utc_now
-from queries.rounds.lists import Progress, Round
+from queries.rounds.items import TO_DO
+from queries.rounds.lists import Round
 from server.authorize import authorize
 from widgets import users_table as ut
 from widgets.address import update_address
 
 COLUMNS = [
     ut.column("name", "Round", sortable=False, width=2),
-    ut.column("population", "Accounts", sortable=False, width=2.4),
-    ut.column("share", "Progress", sortable=False, width=0.8),
-    ut.column("decided", "Decided", sortable=False, numeric=True, width=1),
+    ut.column("population", "Accounts", sortable=False, width=2),
+    ut.column("decided", "Decided", sortable=False, numeric=True, width=0.9),
+    ut.column("outcome", "Outcome", sortable=False, width=2.6),
     ut.column("last_day", "Last day (UTC)", sortable=False, width=1),
     ut.column("status", "Status", sortable=False, width=1),
     ut.column("started", "Started", sortable=False, width=1.1),
@@ -29,11 +30,11 @@ NO_ROUNDS = (
 
 
 @st.fragment
-def show_rounds(rounds: Sequence[tuple[Round, Progress]]) -> None:
-    """A row per round; a row opens it."""
+def show_rounds(rounds: Sequence[tuple[Round, Mapping[str, int]]]) -> None:
+    """A row per round, given with its items by outcome; a row opens it."""
     authorize(Permission.REVIEW_ROUNDS)
     ut.users_table(
-        [_row(round_, progress) for round_, progress in rounds],
+        [_row(round_, counts) for round_, counts in rounds],
         columns=COLUMNS,
         caption="Review rounds",
         empty=NO_ROUNDS,
@@ -42,27 +43,35 @@ def show_rounds(rounds: Sequence[tuple[Round, Progress]]) -> None:
     )
 
 
-def status_mark(round_: Round, progress: Progress) -> ut.Cell:
+def outcome_words(counts: Mapping[str, int]) -> str:
+    """`3 open, 12 kept`: the outcomes of what is decided, what is still to do first."""
+    names = [name for name in counts if name != "undecided" and counts[name]]
+    names.sort(key=lambda name: name not in TO_DO)
+    return ", ".join(f"{counts[name]:,} {name}" for name in names)
+
+
+def _status_mark(round_: Round, undecided: int) -> ut.Cell:
     """Closed, complete, late or open."""
     if round_.closed_at:
         return ut.mark("Closed", "quiet", "dash")
-    if progress.decided == progress.items:
+    if not undecided:
         return ut.mark("All decided", "good", "check")
     if round_.last_day < utc_now().date():
         return ut.mark("Late", "warn", "alert")
     return ut.mark("Open", "ongoing", "clock")
 
 
-def _row(round_: Round, progress: Progress) -> ut.TableRow:
+def _row(round_: Round, counts: Mapping[str, int]) -> ut.TableRow:
+    total, undecided = sum(counts.values()), counts["undecided"]
     return ut.row(
         round_.round_id,
         round_.name,
         name=ut.text(round_.name),
         population=ut.text(round_.population),
-        share=ut.bar(progress.decided / max(1, progress.items), "good"),
-        decided=ut.text(f"{progress.decided:,} of {progress.items:,}"),
+        decided=ut.text(f"{total - undecided:,} of {total:,}"),
+        outcome=ut.text(outcome_words(counts)),
         last_day=ut.text(f"{round_.last_day}"),
-        status=status_mark(round_, progress),
+        status=_status_mark(round_, undecided),
         started=ut.time(round_.started_at),
         by=ut.text(round_.started_by),
     )

@@ -120,8 +120,9 @@ def _show_fields(candidate: _Candidate) -> None:
     st.markdown(f"**{count_of(count, 'account')}** {moment}: {escape_label(title, 300)}")
     st.text(EXPLANATION)
     _show_warnings(integrations)
-    name = st.text_input("Name", f"Review of {utc_now():%B %Y}", max_chars=MAX_ROUND_NAME_LENGTH,
-                         key="round_name")  # fmt: skip
+    name = st.text_input(
+        "Name", _default_name(title), max_chars=MAX_ROUND_NAME_LENGTH, key="round_name"
+    )
     subject = st.radio("People decide on", (ACCOUNTS, ROLES), key="round_subject", horizontal=True)
     left, right = st.columns(2)
     today = utc_now().date()
@@ -152,6 +153,11 @@ def _show_fields(candidate: _Candidate) -> None:
         names,
     )
     _start(new_round, freeze(is_by_role=new_round.is_by_role), integrations, author)
+
+
+def _default_name(title: str) -> str:
+    month = f", {utc_now():%B %Y}"
+    return f"{title[: MAX_ROUND_NAME_LENGTH - len(month)]}{month}"
 
 
 def _show_warnings(integrations: Sequence[str]) -> None:

@@ -2,20 +2,22 @@
 
 from collections.abc import Mapping
 from html import escape
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 import plotly.graph_objects as go
 import streamlit as st
 
 from data.access.roles import Permission
-from data.formatting import count_of
+from data.formatting import count_of, iso_z
 from queries.rounds.items import TO_DO, all_items, outcomes_by_day
 from queries.rounds.lists import Round, frozen_snapshots
+from queries.rounds.population import rule_in
 from server.authorize import can_download_evidence, store_connection
 from server.session import current_principal
 from widgets import timezone
 from widgets.figure_theme import FIGURE, PHASE_COLORS, PLOTLY_CONFIG
 from widgets.labels import escape_label
+from widgets.rounds.overview import outcome_words
 
 MAX_TICKET_LINES = 200
 """Lines of the text for a ticket; the files have all."""
@@ -38,7 +40,9 @@ def show_summary(round_: Round, counts: Mapping[str, int]) -> None:
     """The frozen list in words, the progress, and the snapshots that it follows from."""
     total, undecided = sum(counts.values()), counts["undecided"]
     noun = "role" if round_.is_by_role else "account"
-    st.markdown(f"**{total - undecided:,} of {count_of(total, noun)}** decided{_parts(counts)}.")
+    parts = outcome_words(counts)
+    decided = f"**{total - undecided:,} of {count_of(total, noun)}** decided"
+    st.markdown(f"{decided}: {parts}." if parts else f"{decided}.")
     st.progress((total - undecided) / max(1, total))
     closed = (
         f"Closed by {round_.closed_by} at {timezone.format_with_zone(round_.closed_at)}."
@@ -52,6 +56,8 @@ def show_summary(round_: Round, counts: Mapping[str, int]) -> None:
         f"{count_of(round_.late_days, 'day')}."
     )
     with st.expander("Snapshots of this list", key="round_snapshots"):
+        link = f'<a href="{escape(list_address(round_))}" target="_self">Open this list</a>'
+        st.html(f'<nav class="downloads" aria-label="The frozen list">{link}</nav>')
         with store_connection(Permission.REVIEW_ROUNDS) as con:
             snapshots = frozen_snapshots(con, round_.round_id)
         for name, taken_at, sha256, now in snapshots:
@@ -60,10 +66,11 @@ def show_summary(round_: Round, counts: Mapping[str, int]) -> None:
             st.text(f"{name} · {moment} · {sha256}{since}")
 
 
-def _parts(counts: Mapping[str, int]) -> str:
-    """`: 12 done, 3 open, 40 kept`."""
-    parts = [f"{counts[name]:,} {name}" for name in counts if name != "undecided" and counts[name]]
-    return f": {', '.join(parts)}" if parts else ""
+def list_address(round_: Round) -> str:
+    """The list as of the moment at which the round froze it."""
+    page = "review" if rule_in(round_.address) else "users"
+    params = [*parse_qsl(round_.address), ("as_of", iso_z(round_.frozen_at))]
+    return f"{page}?{timezone.query_with_zone(params)}"
 
 
 def show_course(round_: Round, counts: Mapping[str, int]) -> None:

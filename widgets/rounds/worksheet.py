@@ -23,6 +23,8 @@ ABOUT = (
     "For people who do not use Rollcall: an Excel file with a choice per row. Everything else in "
     "it is locked, and nothing of it is taken until it fits this round."
 )
+NOT_TAKEN = "Nothing of this worksheet was taken. Correct it, and upload it again."
+NOTHING_NEW = "This worksheet has no decision that is not taken already."
 MAX_MEGABYTES = 50
 MAX_LISTED = 10
 TAKE_ANYWAY = "Replace the decisions of others"
@@ -55,8 +57,11 @@ def show_worksheet(round_: Round) -> None:
 
 def _show_preview(round_: Round, read: Worksheet, author: str) -> None:
     if read.problems:
-        st.error("Nothing of this worksheet was taken.", icon=":material/block:")
+        st.error(NOT_TAKEN, icon=":material/block:")
         _show_list(read.problems)
+        return
+    if not read.decisions and not read.own:
+        st.text(NOTHING_NEW)
         return
     counts = Counter(each.decision for each in read.decisions)
     parts = ", ".join(f"{counts[name]:,} {name}" for name in DECISIONS if counts[name])

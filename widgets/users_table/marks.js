@@ -16,7 +16,10 @@ export function createMarks(view, openRows) {
   view.bar.addEventListener("click", (event) => {
     const { column, label, action } = event.target.closest("button")?.dataset ?? {};
     if (column) copyMarked(view, column, label);
-    else if (action) view.component.setTriggerValue("marked", [action, view.marks.all ? "all" : [...view.marks.rows.keys()]]);
+    else if (action) {
+      view.marks.isUsed = true;
+      view.component.setTriggerValue("marked", [action, view.marks.all ? "all" : [...view.marks.rows.keys()]]);
+    }
     if (column || event.target.closest("a")) event.target.closest("[popover]").hidePopover();
   });
 }
@@ -86,7 +89,7 @@ function setMarks(view, entries, mark) {
     marks.all = false;
     for (const each of view.rows.values()) marks.rows.set(each.id, each);
   }
-  marks.note = "";
+  Object.assign(marks, { note: "", isUsed: false });
   for (const { id, link, texts } of entries) {
     if (!mark) marks.rows.delete(id);
     else if (marks.rows.size < most || marks.rows.has(id)) marks.rows.set(id, { link, texts });
@@ -106,7 +109,7 @@ export function clearMarks(view, note = "") {
   const hadFocus = view.bar.contains(view.bar.getRootNode().activeElement);
   view.marks.rows.clear();
   view.problems = [];
-  Object.assign(view.marks, { all: false, last: null, note });
+  Object.assign(view.marks, { all: false, last: null, isUsed: false, note });
   drawMarks(view);
   if (hadFocus) view.headBox.focus({ preventScroll: true });
 }
@@ -119,7 +122,7 @@ export function drawMarks(view) {
   if (marks.scope !== data.scope) {
     const dropped = count(view);
     Object.assign(marks, { scope: data.scope, total: null });
-    if (dropped) return clearMarks(view, `Marks cleared (${number(dropped)}): the list has changed.`);
+    if (dropped) return clearMarks(view, marks.isUsed ? "" : `Marks cleared (${number(dropped)}): the list has changed.`);
   }
   marks.total = data.total ?? marks.total;
   drawBoxes(view);

@@ -608,13 +608,16 @@ function curve(values, title) {
 }
 
 // Saves focus, caret and scroll positions; the returned function restores them.
+const isInSight = (element) => { const { top, bottom } = element.getBoundingClientRect(); return bottom > 0 && top < innerHeight; };
 function saveFocus(root) {
   const tree = root.getRootNode();
   const active = root.contains(tree.activeElement) ? tree.activeElement : null;
   const caret = active?.type === "search" ? [active.selectionStart, active.selectionEnd] : null;
   const scrolled = [...root.querySelectorAll(".scroll")].filter((box) => box.scrollTop).map((box) => [box.id, box.scrollTop]);
+  const wasInSight = active && isInSight(active);
   return () => {
     for (const [id, top] of scrolled) tree.getElementById(id)?.scrollTo(0, top);
+    if (wasInSight && active.isConnected && !isInSight(active)) active.closest("tr")?.scrollIntoView({ block: "nearest" });
     if (!active || tree.activeElement === active) return;
     const target = tree.getElementById(active.id) ?? root;
     target.focus({ preventScroll: true });
