@@ -30,7 +30,12 @@ from queries.export.formats import write_raw_csv
 from queries.export.listing import Listing, ListRequest
 from queries.filter_sentence import excluded_params, ignored_params
 from queries.filters import Filters
-from queries.users.accounts import count_accounts, page_of_accounts, stretches_by_key
+from queries.users.accounts import (
+    count_accounts,
+    page_of_accounts,
+    sorted_accounts,
+    stretches_by_key,
+)
 from queries.users.detail import account_details
 from queries.users.facets import drop_unknown_values, list_choices
 
@@ -108,6 +113,45 @@ def test_the_list_of_a_period_equals_the_files(
                 choices = dict(list_choices(con, Filters(during=during), "active").shown)
             assert choices["yes"] == len(wanted)
             assert count_accounts(con, Filters(during=during, account="active")) == len(wanted)
+
+
+@settings(deadline=None, max_examples=2)
+@given(
+    days=st.lists(
+        st.lists(
+            st.sampled_from([None, ("Ada", "no", "1"), ("ada", "yes", "2"), ("Bo", "yes", "3")]),
+            min_size=5,
+            max_size=5,
+        ),
+        min_size=len(DAYS),
+        max_size=len(DAYS),
+    ),
+    period=periods,
+    active=st.sampled_from([None, "yes"]),
+)
+def test_the_first_pages_of_a_period_are_those_of_the_whole_list(
+    days: list[list[Any]], period: list[datetime], active: str | None
+) -> None:
+    """They are found among a few of the first versions or profiles; names change meanwhile."""
+    filters = Filters(during=During(*period), active=active)
+    with TemporaryDirectory() as folder, a_store() as engine, engine.connect() as con:
+        snapshots = Deliveries(engine, Path(folder))
+        for day, looks in zip(DAYS, days, strict=True):
+            listed = [
+                an_account(f"u{n}", user=look[0], active=look[1], upstream_id=look[2])
+                for n, look in enumerate(looks)
+                if look
+            ]
+            snapshots.take(an_account("all"), *listed, at=day)
+        for sort in ("user", "upstream_user_id", "active_in_app"):
+            order = {"sort": sort, "descending": sort == "user"}
+            whole = [row.account_key for row in con.execute(sorted_accounts(con, filters, **order))]
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr("queries.users.accounts.CANDIDATES", (1, 2))
+                pages = [
+                    page_of_accounts(con, filters, page=page, size=2, **order) for page in (1, 2, 3)
+                ]
+            assert [row.account_key for page in pages for row in page] == whole, sort
 
 
 @pytest.mark.parametrize(

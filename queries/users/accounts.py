@@ -15,6 +15,7 @@ from data.schema import (
     SLOW_CHANGING_COLUMNS,
     account,
     account_current,
+    account_profile,
     integration,
     is_same_account,
     is_valid_at,
@@ -25,7 +26,7 @@ from data.store.transfer import fetch_batches
 from queries.cache import cached
 from queries.during import latest_of_each, stretches, with_stretches
 from queries.export.columns import column_value
-from queries.filters import Filters, account_rows, conditions, versions_during
+from queries.filters import FILTERS, Filters, account_rows, conditions, versions_during
 from queries.lookup import lookup, lookup_versions
 from queries.owners import has_match_overrides, with_match_overrides
 from queries.paging import cut_page
@@ -80,6 +81,15 @@ SORTS = (
 
 The order by account ID is the same in every store that holds the same snapshots.
 """
+
+
+PROFILE_SORTS = ("user", "username_in_app", "user_email", "upstream_user_id", "roles", "role_count")
+VERSION_SORTS = ("last_updated", "active_in_app", "provisioning_state", "state_since")
+"""Sort orders by the columns of one table."""
+
+CANDIDATES = (4, 32)
+MAX_CANDIDATES = 10_000
+"""How many times as many versions as accounts are looked at, before all are, and at most."""
 
 
 def parse_sort(sort: str) -> tuple[str, bool]:
@@ -184,6 +194,8 @@ def _page_rows(
     if start >= DEEP_OFFSET:
         account_keys = _sorted_account_keys(con, filters, sort, descending)
         return accounts_by_key(con, filters, account_keys[start : start + size].tolist())
+    if keys := _first_keys_in_period(con, filters, sort, start + size, descending=descending):
+        return accounts_by_key(con, filters, keys[start : start + size])
     rows = _sortable_accounts(con, filters, sort)
     is_one_table = (
         sort not in ("account_id", "last_sign_in")
@@ -203,6 +215,34 @@ def _page_rows(
     if is_one_table:
         return query.subquery("shown")
     return accounts_by_key(con, filters, con.scalars(query).all())
+
+
+def _first_keys_in_period(
+    con: Connection, filters: Filters, sort: str, wanted: int, *, descending: bool
+) -> list[int] | None:
+    """The first account keys of the list of a period, without comparing all versions in it.
+
+    An account has the place of its latest version, so the list is a part of all versions in order,
+    or of all profiles. The latest of the first ones are found by key. None where few are.
+    """
+    used = [f for f in FILTERS if getattr(filters, f.name)]
+    is_by_profile = sort in PROFILE_SORTS and not any(f.is_slow_changing for f in used)
+    if not filters.during or not (is_by_profile or sort in VERSION_SORTS):
+        return None
+    if has_match_overrides(con):
+        return None
+    rows = account_profile if is_by_profile else versions_during(con, filters, all_columns=False)
+    moment = "content_since" if is_by_profile else "valid_from"
+    query = select(rows.c.account_key, rows.c[moment]).where(filters.includes(rows))
+    query = _with_order(query, rows, sort, descending=descending)
+    for limit in (wanted * times for times in CANDIDATES if wanted * times <= MAX_CANDIDATES):
+        first = con.execute(query.limit(limit)).all()
+        latest = accounts_by_key(con, filters, [*{row[0] for row in first}])
+        newest = {tuple(row) for row in con.execute(select(latest.c.account_key, latest.c[moment]))}
+        keys = [row[0] for row in first if tuple(row) in newest]
+        if len(keys) >= wanted or len(first) < limit:
+            return keys
+    return None
 
 
 def accounts_by_key(
@@ -379,6 +419,7 @@ def _sort_key(rows: sa.FromClause, sort: str) -> ColumnElement[Any]:
         ),
         "account_id": lambda _: _qualified_account_id(rows),
         "user_email": lambda c: func.lower(c.user_email),
+        "upstream_user_id": lambda c: c.upstream_user_id,
         "open_since": lambda _: column_value(rows, "open_since"),
     }
     return keys[sort](rows.c) if sort in keys else rows.c.get(sort, rows.c.last_updated)
