@@ -80,8 +80,14 @@ def test_a_round_is_started_decided_proved_and_closed(home: Home) -> None:
     load_all(home, BOB, taken_at=f"{tomorrow:%Y-%m-%dT%H-%M-%SZ}")
     shown = page("rounds.py", round=round_id)
     assert outcomes(shown) == {"ada": "Done"}
+    links = "".join(html.proto.body for html in shown.run.get("html"))
+    assert "users?state=Onboarded&amp;as_of=" in links
     [row] = page("rounds.py").table["rows"]
     assert (row["label"], row["cells"]["status"]["text"]) == (HOSTILE, "All decided")
+    assert (row["cells"]["decided"]["text"], row["cells"]["outcome"]["text"]) == (
+        "1 of 1",
+        "1 done",
+    )
     press(shown, "close")
     shown.run.text_input(key="said_by").set_value("Grace")
     press(shown, "close_round_confirm")
