@@ -55,7 +55,7 @@ with store_connection(Permission.HEALTH) as con:
     data = HealthData(con, scope, scope.as_of or utc_now())
     print_header("Health", scope_facts(data))
     show_main_reason = show_verdict(data)
-    objectives_card(data)
+    objectives_area = st.container()
     tiles(data)
     with st.grid(2 if data.has_trends else 1, min_column_width=400, gap="small", key="charts"):
         draw_other_charts = draw_charts(data)
@@ -67,6 +67,8 @@ with store_connection(Permission.HEALTH) as con:
         draw(FAILURE_MAP, data)
 
     # These read the history, which can take a moment after a load.
+    with objectives_area:
+        objectives_card(data)
     with reasons_area:
         tables.failure_reasons_card(data)
     show_main_reason()

@@ -8,6 +8,7 @@ from itertools import count, pairwise
 from statistics import median
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 from builders import TODAY, Deliveries, an_account
 from hypothesis import HealthCheck, given, settings
@@ -18,7 +19,7 @@ from data.objectives import Entry, Objective, Objectives
 from data.people.directories import save_directories
 from data.states import FAILED_STATES, OPERATIONS, STATE_BY_NAME, STATE_NAMES
 from queries.objectives.budget import BUDGET_PERIOD, Budget, budget
-from queries.objectives.events import Event
+from queries.objectives.events import Events, seconds_of
 from queries.objectives.results import measure, objective_results
 from queries.scope import Scope
 from queries.users.accounts import count_accounts
@@ -226,17 +227,15 @@ def check_budgets(
 # ---- burn rates ----------------------------------------------------------------------------------
 
 
-def daily(*shares: float, per_day: int = 100) -> list[Event]:
+def daily(*shares: float, per_day: int = 100) -> Events:
     """Events of one snapshot a day, with these shares of bad ones."""
-    return [
-        Event("figma", "failing", START + day * DAY, per_day, round(share * per_day))
-        for day, share in enumerate(shares)
-    ]
+    at = [seconds_of(START + day * DAY) for day in range(len(shares))]
+    bad = [round(share * per_day) for share in shares]
+    return Events(*map(np.array, (at, [per_day] * len(shares), bad, bad)))
 
 
 def measured(*shares: float, **options: Any) -> Budget:
-    events = daily(*shares, **options)
-    found = budget(events, 0.05, events[-1].at, DAY)
+    found = budget(daily(*shares, **options), 0.05, START + (len(shares) - 1) * DAY, DAY)
     assert found
     return found
 

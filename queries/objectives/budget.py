@@ -4,13 +4,12 @@ An objective such as “95% of jobs” allows 5% of them to be bad: that is its 
 SLOs” in Google's Site Reliability Workbook, chapter 5. docs/definitions.md has the formulas.
 """
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import numpy as np
 
-from queries.objectives.events import Event
+from queries.objectives.events import EPOCH, Events, seconds_of
 
 BUDGET_PERIOD = timedelta(days=30)
 
@@ -33,6 +32,8 @@ ALERTS = (Alert(3, 4), Alert(LONG, 2))
 
 EPSILON = 1e-9
 
+SECOND = timedelta(seconds=1)
+
 MIN_BAD = 3
 """Fewer bad events in the long window are no alert: one of ten jobs would be."""
 
@@ -53,44 +54,36 @@ class Budget(NamedTuple):
     """`spent` at each event of the last 30 days."""
 
 
-def budget(
-    events: Sequence[Event], allowed: float, moment: datetime, interval: timedelta
-) -> Budget | None:
-    """The budget of one objective from its events in order; None where nothing has happened.
+def budget(events: Events, allowed: float, moment: datetime, interval: timedelta) -> Budget | None:
+    """The budget of one objective; None where nothing has happened.
 
     `allowed`: the share that can be bad; `interval`: the usual one between snapshots.
     """
-    counts = _Counts(events)
-    total, bad = counts.within([moment], BUDGET_PERIOD)[0].tolist()
+    counts, end, unit = _Counts(events), seconds_of(moment), window_unit(interval)
+    intervals = SHORT, LONG, *(alert.intervals for alert in ALERTS)
+    windows = [BUDGET_PERIOD, *(min(number * unit, BUDGET_PERIOD) for number in intervals)]
+    found = counts.within(end, np.array([window // SECOND for window in windows]))
+    (total, bad), _, _, *in_alerts = found.tolist()
     if not total:
         return None
-    unit = window_unit(interval)
-
-    def burn(intervals: int) -> float:
-        return counts.spent([moment], min(intervals * unit, BUDGET_PERIOD), allowed)[0].item()
-
-    def is_alert(alert: Alert) -> bool:
-        bad_count = counts.within([moment], alert.intervals * unit)[0, 1]
-        return bad_count >= MIN_BAD and min(short_burn, burn(alert.intervals)) >= alert.rate
-
-    spent, short_burn, long_burn = bad / total / allowed, burn(SHORT), burn(LONG)
+    spent, short_burn, long_burn, *rates = _shares(found, allowed).tolist()
     remaining = None
     if long_burn > 1 and not is_exhausted(spent):
         remaining = max(1 - spent, 0) / long_burn * BUDGET_PERIOD
-    moments = sorted({event.at for event in events})
-    course = counts.spent(moments, BUDGET_PERIOD, allowed).tolist()
+    course = _shares(counts.within(events.at, BUDGET_PERIOD // SECOND), allowed)
     return Budget(
         total,
         bad,
         spent,
         short_burn,
         long_burn,
-        any(map(is_alert, ALERTS)),
-        moment + remaining if remaining is not None else None,
-        _exhausted_since(moments, course, moment) if is_exhausted(spent) else None,
-        tuple(
-            share for at, share in zip(moments, course, strict=True) if at > moment - BUDGET_PERIOD
+        any(
+            bad >= MIN_BAD and min(short_burn, rate) >= alert.rate
+            for alert, rate, (_, bad) in zip(ALERTS, rates, in_alerts, strict=True)
         ),
+        moment + remaining if remaining is not None else None,
+        _exhausted_since(events, course, moment) if is_exhausted(spent) else None,
+        tuple(course[events.at > end - BUDGET_PERIOD // SECOND].tolist()),
     )
 
 
@@ -104,35 +97,29 @@ def is_exhausted(spent: float) -> bool:
     return spent > 1 + EPSILON
 
 
-def _exhausted_since(
-    moments: Sequence[datetime], course: Sequence[float], moment: datetime
-) -> datetime:
+def _exhausted_since(events: Events, course: np.ndarray, moment: datetime) -> datetime:
     """The first of the moments, up to now, from which more than the budget was spent."""
-    since = moment
-    for at, spent in zip(reversed(moments), reversed(course), strict=True):
-        if not is_exhausted(spent):
-            break
-        since = at
-    return since
+    within = np.flatnonzero(course <= 1 + EPSILON)
+    first = within[-1] + 1 if len(within) else 0
+    return EPOCH + int(events.at[first]) * SECOND if first < len(course) else moment
+
+
+def _shares(found: np.ndarray, allowed: float) -> np.ndarray:
+    """Of [total, bad], the share of what is allowed; 0 where nothing has happened."""
+    total, bad = found.T
+    return bad / np.maximum(total, 1) / allowed
 
 
 class _Counts:
     """Sums of events over windows."""
 
-    def __init__(self, events: Sequence[Event]) -> None:
-        self._at = np.array([event.at for event in events], dtype="datetime64[s]")
-        self._sums = np.cumsum([(0, 0), *((event.total, event.bad) for event in events)], axis=0)
+    def __init__(self, events: Events) -> None:
+        self._at = events.at
+        self._sums = np.zeros((len(events.at) + 1, 2), dtype=np.int64)
+        np.cumsum(np.stack((events.total, events.bad), axis=1), axis=0, out=self._sums[1:])
 
-    def within(self, ends: Sequence[datetime], window: timedelta) -> np.ndarray:
-        """[total, bad] of each window: (end - window, end]."""
-        until = np.array(ends, dtype="datetime64[s]")
-        first, last = (
-            np.searchsorted(self._at, edges, side="right")
-            for edges in (until - np.timedelta64(window), until)
-        )
+    def within(self, ends: int | np.ndarray, windows: int | np.ndarray) -> np.ndarray:
+        """[total, bad] of each window: (end - window, end]. In seconds."""
+        first = np.searchsorted(self._at, ends - windows, side="right")
+        last = np.searchsorted(self._at, ends, side="right")
         return self._sums[last] - self._sums[first]
-
-    def spent(self, ends: Sequence[datetime], window: timedelta, allowed: float) -> np.ndarray:
-        """The share of what is allowed in each window; 0 where nothing has happened."""
-        total, bad = self.within(ends, window).T
-        return bad / np.maximum(total, 1) / allowed

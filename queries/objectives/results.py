@@ -30,7 +30,7 @@ from queries.cache import cached
 from queries.filters import Filters, account_rows, conditions
 from queries.health.integrations import STALE_AFTER_INTERVALS, integrations_as_of
 from queries.objectives.budget import Budget, budget, is_exhausted, window_unit
-from queries.objectives.events import Event, failing_events, job_events
+from queries.objectives.events import Events, failing_events, job_events
 from queries.objectives.kinds import MEASURES, BrokenSince
 from queries.period import DAY
 from queries.scope import Scope
@@ -232,16 +232,15 @@ def _budget_results(con: Connection, apps: list[_App], scope: Scope) -> Iterator
         for kind in OPERATIONS
         if (within := app.within(kind))
     }
-    events: dict[tuple[str, str], list[Event]] = defaultdict(list)
-    failing = failing_events(con, scope) if _by_objective(apps, "failing") else []
-    for event in (*job_events(con, scope, limits), *failing):
-        events[event.integration, event.kind].append(event)
+    events = job_events(con, scope, limits)
+    if _by_objective(apps, "failing"):
+        events |= failing_events(con, scope)
     for app in apps:
         for kind in BUDGETED:
-            happened = events[app.name, kind]
-            spent = _spent(app, kind, happened) if kind in app.objectives else None
-            if spent:
-                late = sum(event.late_now for event in happened)
+            happened = events.get((app.name, kind)) if kind in app.objectives else None
+            spent = _spent(app, kind, happened) if happened else None
+            if happened and spent:
+                late = int(happened.late_now.sum())
                 yield _result(
                     app,
                     kind,
@@ -255,7 +254,7 @@ def _budget_results(con: Connection, apps: list[_App], scope: Scope) -> Iterator
                 )
 
 
-def _spent(app: _App, kind: str, events: list[Event]) -> Budget | None:
+def _spent(app: _App, kind: str, events: Events) -> Budget | None:
     percent = app.objectives[kind].percent or 0
     allowed = (percent if kind == "failing" else 100 - percent) / 100
     return budget(events, allowed, app.taken_at, app.interval or DAY)
