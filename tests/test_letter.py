@@ -176,12 +176,12 @@ def test_a_letter_says_what_changed_the_worst_first_and_each_number_opens_its_li
     check_numbers(a_busy_day, letter)
     assert texts(letter) == [
         "slack has been silent for 3 days; it usually sends a snapshot every 24 h",
-        "1 file of figma is on hold; no account of it counts yet",
+        "1 file of figma is on hold; review needed",
         "4 new failures in figma, most often “E42: Seat limit reached”",
         "1 new finding: Deleted but still active",
         "1 new finding: Person left, account active",
-        "2 files of figma are rejected; none of it is loaded",
-        "12 accounts not decided on the last day: round “For Zaphod Beeblebrox”",
+        "2 files of figma are rejected; not loaded",
+        "12 accounts still undecided after the last day: round “For Zaphod Beeblebrox”",
         "1 failure resolved in figma, with “For …: …”",
     ]
     assert len(letter.alarms) == 2
@@ -219,7 +219,7 @@ def test_a_reader_of_one_integration_reads_of_no_other(a_busy_day: Engine) -> No
     letter = letter_of(a_busy_day, Principal("", ("Owner",), ("slack",)))
     assert [item.text for item in letter.items] == [
         "slack has been silent for 3 days",
-        "1 account not decided on the last day",
+        "1 account still undecided after the last day",
     ]
 
 
@@ -329,7 +329,7 @@ type = "okta"
 @pytest.mark.parametrize(
     ("to", "line"),
     [
-        (("--as", "Admin"), "Rollcall: 2 accounts not decided on the last day"),
+        (("--as", "Admin"), "Rollcall: 2 accounts still undecided after the last day"),
         (("--as", "Analyst"), "• 4 new failures in figma, most often “E42”"),
         (("--to", "ada"), "  https://rollcall.example.com/snapshots?integration=slack"),
     ],

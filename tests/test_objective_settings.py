@@ -8,10 +8,14 @@ from pathlib import Path
 
 import pytest
 from builders import TODAY, a_snapshot_file, an_account
+from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import Connection, Engine
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
 from viewing import ADA, BOB, in_plain_words, load_all, page
 
 import rollcall
+from data.access.roles import LOCAL
 from data.files.naming import SnapshotFile
 from data.history.load import load
 from data.home import CHECKOUT, Home
@@ -29,6 +33,8 @@ from data.objectives import (
 )
 from data.service.rebuild import rebuild
 from data.store.engine import open_store
+from server.routes import ROUTES
+from server.session import request_principal
 
 DAY = timedelta(days=1)
 
@@ -162,6 +168,41 @@ def test_the_exit_code_says_whether_one_is_broken(
     assert run("--integration", "slack") == 2
     assert "expected one of figma" in capsys.readouterr().err
     assert run("--as-of", "soon") == 2
+
+
+def test_metrics_are_what_the_command_prints(
+    home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for days, states in (
+        (2, ["Onboarded"] * 9),
+        (1, ["Onboarded"] * 9),
+        (0, ["Update failed"] * 9),
+    ):
+        rows = [an_account(f"a{number}", state=state) for number, state in enumerate(states)]
+        file = a_snapshot_file(tmp_path, rows, at=TODAY - days * DAY)
+        assert rollcall.main(["load", str(file)]) == 0
+    save_objectives(open_store(home.database_url), "", {"failing": Objective(20)})
+    request_principal.set(LOCAL)
+    with TestClient(Starlette(routes=ROUTES)) as client:
+        families = [*text_string_to_metric_families(client.get("/metrics").text)]
+    values = {
+        (sample.name.removeprefix("rollcall_objective_"), *sample.labels.values()): sample.value
+        for family in families
+        for sample in family.samples
+    }
+    capsys.readouterr()
+    run("--json")
+    printed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {result["objective"] for result in printed} == {"failing", "failing_for", "snapshot"}
+    for result in printed:
+        of = result["integration"], result["objective"]
+        assert values["met", *of] == (result["status"] != "broken")
+        for name, printed_as in (
+            (("budget_spent_ratio", *of), "budget_spent"),
+            (("burn_rate", *of, "short"), "burn_short"),
+            (("burn_rate", *of, "long"), "burn_long"),
+        ):
+            assert values.get(name) == pytest.approx(result[printed_as], abs=1e-4)
 
 
 # ---- on Health -----------------------------------------------------------------------------------

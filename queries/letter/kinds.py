@@ -66,7 +66,7 @@ def closed_store(since: datetime, zone: str, reason: str, *, can_read: bool) -> 
     """That nobody can use the store, or load into it, since a moment (naive UTC)."""
     state = "read-only" if can_read else "closed"
     text = f"The store has been {state} since {to_local(since, zone):%-d %b %H:%M}"
-    detail = f". {reason} Other letters wait until then."
+    detail = f". {reason} All other letters wait."
     return Item("store", "store:", "alarm", text, detail, link=Link(""), is_ongoing=True)
 
 
@@ -131,11 +131,11 @@ def _failed_pulls(reading: Reading) -> Items:
 
 
 def _on_hold(reading: Reading) -> Items:
-    yield from _quarantined(reading, "hold", "on hold", "alarm", "no account of it counts yet")
+    yield from _quarantined(reading, "hold", "on hold", "alarm", "review needed")
 
 
 def _rejected(reading: Reading) -> Items:
-    yield from _quarantined(reading, "rejected", "rejected", "bad", "none of it is loaded")
+    yield from _quarantined(reading, "rejected", "rejected", "bad", "not loaded")
 
 
 def _quarantined(
@@ -317,7 +317,7 @@ def _late_rounds(reading: Reading) -> Items:
         counts = count_outcomes(reading.con, round_, reading.until)
         if (undecided := counts["undecided"]) and reading.since < ends_at <= reading.until:
             noun = "role" if round_.is_by_role else "account"
-            text = f"{count_of(undecided, noun)} not decided on the last day"
+            text = f"{count_of(undecided, noun)} still undecided after the last day"
             yield _round_item(reading, round_, "undecided", text, undecided)
         late, before = counts["late"], count_outcomes(reading.con, round_, reading.since)["late"]
         if late > before:

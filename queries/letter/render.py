@@ -15,7 +15,7 @@ from queries.letter.letter import MAX_LINES, Item, Letter, Link
 from queries.letter.template import COLORS, DOCUMENT, FONT, LINK, ROW
 from queries.period import to_local
 
-ALL_IS_WELL = "All is well: nothing new fails, nothing is silent, nothing waits for you."
+ALL_IS_WELL = "All is well: no new failures, nothing silent, nothing waiting for you."
 
 NOTE = "Each number opens its list, after sign-in."
 
