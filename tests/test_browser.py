@@ -743,11 +743,11 @@ def test_ctrl_k_searches_from_every_page_and_pages_stand_still(app: Served, visi
     """A shift below 0.1 is what browsers call good."""
     reader = visit(app.url)
     page = reader.page
-    page.add_init_script(WATCH_SHIFTS)
-    for path in ("users", "snapshots", "review", "changes", "health"):
-        page.goto(f"{app.url}/{path}")
-        reader.wait_until_drawn()
-        assert float(page.locator("body").get_attribute("data-shift") or 0) < 0.1, path
+    with page.add_init_script(WATCH_SHIFTS):
+        for path in ("users", "snapshots", "review", "changes", "health"):
+            page.goto(f"{app.url}/{path}")
+            reader.wait_until_drawn()
+            assert float(page.locator("body").get_attribute("data-shift") or 0) < 0.1, path
     page.keyboard.press("Control+k")
     page.keyboard.type("02, person", delay=30)
     best = page.get_by_role("listbox").get_by_role("option", selected=True)
