@@ -14,6 +14,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Literal
 from urllib.parse import parse_qs, urlsplit
@@ -31,6 +32,7 @@ from playwright.sync_api import (
     expect,
     sync_playwright,
 )
+from thorough import or_at_night
 
 from data.home import Home
 
@@ -56,6 +58,11 @@ PATIENCE = 1000 * patience.PATIENCE
 
 ColorScheme = Literal["light", "dark"]
 
+LOOKS: list[tuple[int, ColorScheme]] = or_at_night(
+    [(1440, "light"), (420, "dark")], product((1440, 420), ("light", "dark"))
+)
+"""Each width and each scheme once: colors do not depend on the width, nor sizes on the scheme."""
+
 DRAWN_IN_A_CALLBACK = "within a callback, displaying elements is not officially supported"
 """Streamlit logs this where a page can break: see `widgets.confirmation.decide`."""
 
@@ -79,7 +86,10 @@ class Served:
 
 @contextmanager
 def served(root: Path, port: int = 0, **more: str) -> Iterator[Served]:
-    """Run `python app.py` with `more` in its environment, for the length of the block."""
+    """Run `python app.py` with `more` in its environment, for the length of the block.
+
+    What is in the inbox is loaded before: each file would have the pages drawn again.
+    """
     port = port or free_port()
     environment = os.environ | {
         "PORT": str(port),
@@ -94,6 +104,7 @@ def served(root: Path, port: int = 0, **more: str) -> Iterator[Served]:
     try:
         url = f"http://127.0.0.1:{port}"
         wait_for_answer(f"{url}/healthz", process)
+        wait_until(lambda: not any(Home(root).inbox.rglob("*.csv")))
         yield Served(url, Home(root), process)
         logged = (root / "log.txt").read_text()
         assert "Traceback" not in logged
@@ -132,6 +143,11 @@ def browser() -> Iterator[Browser]:
         chromium = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
         yield chromium
         chromium.close()
+
+
+def new_context(browser: Browser) -> BrowserContext:
+    """Cookies of its own; no animations, which are costly to draw without a graphics card."""
+    return browser.new_context(reduced_motion="reduce")
 
 
 TOO_WIDE = """() => Math.max(...[...document.querySelectorAll("html, main")]
@@ -283,8 +299,7 @@ class Browsing:
 
 @pytest.fixture(scope="module")
 def browsing(browser: Browser) -> Browsing:
-    """Without animations, which a browser without a graphics card draws at a high cost."""
-    return Browsing(browser.new_context(reduced_motion="reduce"))
+    return Browsing(new_context(browser))
 
 
 Visit = Callable[..., Reader]
@@ -298,7 +313,7 @@ def visit(browser: Browser, browsing: Browsing) -> Iterator[Visit]:
     def open_(
         url: str, *, afresh: bool = False, width: int = 1440, scheme: ColorScheme = "light"
     ) -> Reader:
-        reader = Reader(browser.new_context().new_page()) if afresh else browsing.reader()
+        reader = Reader(new_context(browser).new_page()) if afresh else browsing.reader()
         reader.page.set_viewport_size({"width": width, "height": 900})
         reader.page.emulate_media(color_scheme=scheme)
         readers.append((reader, urlsplit(url).netloc))

@@ -17,6 +17,7 @@ from hypothesis.internal.conjecture import engine as hypothesis_engine
 from sqlalchemy import Connection, Engine
 from streamlit.components.v2 import manifest_scanner
 from streamlit.runtime.pages_manager import PagesManager
+from thorough import FUZZ
 
 from data.home import Home, current_home
 from data.service.sample import prepare_sample
@@ -33,9 +34,6 @@ settings.register_profile(
     phases=[phase for phase in Phase if phase != Phase.explain],
 )
 settings.load_profile("suite")
-
-FUZZ = int(os.environ.get("FUZZ", "1"))
-"""How many times as many examples a test draws. Nights have time for more than a change has."""
 
 hypothesis_engine.MAX_SHRINKING_SECONDS = 30  # not 5 minutes, for which it has no setting
 

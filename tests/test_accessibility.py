@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from browsing import PATIENCE, ColorScheme, Reader, Served, Visit, served
+from browsing import LOOKS, PATIENCE, ColorScheme, Reader, Served, Visit, served
 from dropped_files import HOSTILE, Delivered, deliver, hostile_accounts
 from playwright.sync_api import Locator, Page, expect
 
@@ -19,9 +19,6 @@ pytestmark = pytest.mark.browser
 
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 OPTIONS = {"runOnly": {"type": "tag", "values": WCAG}, "resultTypes": ["violations"]}
-
-LOOKS: list[tuple[int, ColorScheme]] = [(1440, "light"), (420, "dark")]
-"""Each width and each scheme once: colors do not depend on the width, nor sizes on the scheme."""
 
 ROLES = [
     {"name": f"Role {n:03}", "description": "May do it", "via": "sg-it", "since": "2025-11-01"}
@@ -57,7 +54,7 @@ def empty_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """Accounts in many states; ada has a long history and a second account."""
     root = tmp_path_factory.mktemp("home")
-    for day in range(1, 25):
+    for day in range(1, 11):
         before = ADA._replace(state=("Update awaiting", "Update ongoing")[day % 2], reason="")
         deliver(Home(root), [before, *ACCOUNTS[1:]], taken_at=f"2025-12-{day:02}T06-00-00Z")
     deliver(Home(root), ACCOUNTS)
@@ -79,12 +76,9 @@ def rules(page: Page) -> None:
     expect(page.get_by_role("table", name="Rules")).to_be_visible(timeout=PATIENCE)
 
 
-def closed(page: Page) -> None:
-    expect(page.get_by_role("button", name="Details of nobody")).to_be_visible(timeout=PATIENCE)
-
-
 def opened(page: Page) -> None:
-    """Two open accounts, with all of the history unfolded, and one that is marked."""
+    """Two open accounts among closed ones, with all history unfolded, and one that is marked."""
+    expect(page.get_by_role("button", name="Details of nobody")).to_be_visible(timeout=PATIENCE)
     for name in ("ada", "p4"):
         page.get_by_role("button", name=f"Details of {name}", exact=True).click(timeout=PATIENCE)
     expect(page.get_by_text("Other accounts of the same person (1)")).to_be_visible()
@@ -102,21 +96,13 @@ VIEWS: dict[str, tuple[str, Callable[[Page], None]]] = {
     "health": ("/", health),
     "changes": ("/changes", summary),
     "review": ("/review", rules),
-    "users": ("/users?integration=figma", closed),
     "a panel": ("/users?integration=figma", opened),
-    "a filtered list": ("/users?active=unknown&integration=figma", closed),
     "an empty result": ("/users?q=no+such+account", empty_result),
 }
 
 
-@pytest.mark.parametrize(
-    ("view", "width", "scheme"),
-    [
-        *((view, width, scheme) for view in VIEWS for width, scheme in LOOKS),
-        ("a panel", 1440, "dark"),
-        ("a panel", 420, "light"),
-    ],
-)
+@pytest.mark.parametrize(("width", "scheme"), LOOKS)
+@pytest.mark.parametrize("view", VIEWS)
 def test_every_view_is_accessible(
     app: Served, visit: Visit, view: str, width: int, scheme: ColorScheme
 ) -> None:
@@ -221,9 +207,9 @@ def test_a_long_history_is_folded_until_it_is_opened(app: Served, visit: Visit) 
     moments = history.get_by_role("list").get_by_role("listitem")
     expect(moments).to_have_count(8)
     expect(history.get_by_text("First seen", exact=True)).to_have_count(0)
-    history.get_by_text("Show 17 earlier").focus()
+    history.get_by_text("Show 3 earlier").focus()
     reader.page.keyboard.press("Enter")
-    expect(moments).to_have_count(25)
+    expect(moments).to_have_count(11)
     expect(history.get_by_text("First seen", exact=True)).to_be_visible()
 
 
@@ -267,15 +253,14 @@ def test_the_headings_remain_visible_below_the_navigation(app: Served, visit: Vi
     assert heading.evaluate(on_top, [box["x"] + 20, box["y"] + box["height"] / 2])
 
 
-@pytest.mark.parametrize("width", [420, 720, 2560])
-def test_no_name_makes_the_page_wider_than_the_window(
-    app: Served, visit: Visit, width: int
-) -> None:
+def test_no_name_makes_the_page_wider_than_the_window(app: Served, visit: Visit) -> None:
     """720 is a window of 1,440 at twice the size."""
-    reader = visit(f"{app.url}/users?integration=okta", width=width)
+    reader = visit(f"{app.url}/users?integration=okta", width=420)
     for number, text in enumerate(HOSTILE):
         panel(reader, f"{text}{number}")
-    reader.expect_no_overflow()
+    for width in (420, 720, 2560):
+        reader.page.set_viewport_size({"width": width, "height": 900})
+        reader.expect_no_overflow()
 
 
 EXPOSED = """(root) => {

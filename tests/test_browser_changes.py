@@ -102,7 +102,7 @@ def test_a_row_of_the_moves_opens_its_accounts(app: Served, visit: Visit) -> Non
 
 
 def test_a_browser_remembers_up_to_when_its_reader_has_reviewed(app: Served, visit: Visit) -> None:
-    reader = visit(f"{app.url}/changes?integration=figma&to=2026-11-21T06:00:00Z", afresh=True)
+    reader = visit(f"{app.url}/changes?integration=figma&to=2026-11-21T06:00:00Z")
     reviewed = reader.page.get_by_role("button", name="Mark as reviewed")
     reviewed.click(timeout=PATIENCE)
     since = reader.page.get_by_role("button", name="Since my last review")

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browsing import PATIENCE, ColorScheme, Reader, Served, Visit, served
+from browsing import LOOKS, PATIENCE, ColorScheme, Reader, Served, Visit, served
 from dropped_files import Delivered, deliver
 from patience import wait_until
 from playwright.sync_api import Page, expect
@@ -158,8 +158,7 @@ def test_no_decision_by_a_key_is_lost_when_the_page_is_left_at_once(
     assert [name for each in taken for name in each["accounts"]] == [f"p{n:02}" for n in range(40)]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [420, 1440])
+@pytest.mark.parametrize(("width", "scheme"), LOOKS)
 def test_the_page_has_nothing_that_some_cannot_use(
     app: Served, visit: Visit, width: int, scheme: ColorScheme
 ) -> None:

@@ -10,10 +10,10 @@ from urllib.request import urlopen
 
 import pandas as pd
 import pytest
-from browsing import PATIENCE, ColorScheme, Reader, Served, Visit, served
+from browsing import LOOKS, PATIENCE, ColorScheme, Reader, Served, Visit, served
 from dropped_files import NEW_YEAR, Delivered, deliver
 from playwright.sync_api import Locator, expect
-from test_accessibility import LOOKS, violations
+from test_accessibility import violations
 
 pytestmark = pytest.mark.browser
 

@@ -6,7 +6,6 @@ import csv
 import gzip
 import io
 import json
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,13 +19,12 @@ from deliveries import MONDAY, TUESDAY, deliver, rejections, sizes
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine
+from thorough import FUZZ
 
 from data.files.errors import SnapshotRejected
 from data.history.load import LoadResult
 from data.store.engine import open_store
 
-TIMES = int(os.environ.get("FUZZ", "1"))
-"""How many times as many files (`conftest.FUZZ`)."""
 SECONDS = 20  # of computing; none of these small files may take longer
 
 HEADINGS = ["Username in app", "id", "User", "Roles", "Active", "State", "Last updated", "Team"]
@@ -97,7 +95,7 @@ HOSTILE = [
 
 fuzz = settings(
     max_examples=15,
-    derandomize=TIMES == 1,  # the same each time, as a check of a change should be
+    derandomize=FUZZ == 1,  # the same each time, as a check of a change should be
     suppress_health_check=list(HealthCheck),
 )
 

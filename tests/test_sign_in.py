@@ -13,7 +13,7 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
-from browsing import PATIENCE, Served, free_port
+from browsing import PATIENCE, Served, free_port, new_context
 from builders import TODAY, YESTERDAY, a_snapshot_file, an_account
 from patience import wait_until
 from playwright.sync_api import Browser, BrowserContext, Page, WebSocket, expect
@@ -80,6 +80,16 @@ class Person:
     context: BrowserContext
     sent: list[bytes] = field(default_factory=list)
 
+    def leaves(self, app: Served) -> None:
+        """The next person starts without cookies, in a page that has compiled the scripts."""
+        for other in self.context.pages:
+            if other is not self.page:
+                other.close()
+        self.page.goto(f"{app.url}/healthz")
+        self.page.evaluate("localStorage.clear(); sessionStorage.clear()")
+        self.context.clear_cookies()
+        self.sent.clear()
+
     def listens(self, socket: WebSocket) -> None:
         socket.on("framereceived", lambda frame: self.sent.append(_bytes(frame)))
 
@@ -95,26 +105,38 @@ def _bytes(frame: str | bytes) -> bytes:
 Enter = Callable[..., Person]
 
 
-@pytest.fixture
-def enter(browser: Browser, app: Served, provider: Provider) -> Iterator[Enter]:
-    """Signs somebody in, in a browser of their own, at an address."""
-    contexts: list[BrowserContext] = []
+@pytest.fixture(scope="module")
+def free(browser: Browser) -> list[Person]:
+    """The browsers of people who have left."""
+    return []
 
-    def enter(group: str, at: str = "/", **claims: Any) -> Person:
-        sub = f"{group}{len(contexts)}"
-        user_claims = {"email": f"{sub}@x.io", "email_verified": True, "groups": [group]}
-        provider.says_of(sub, **user_claims | claims)
-        context = browser.new_context(viewport={"width": 1440, "height": 900})
-        contexts.append(context)
+
+@pytest.fixture
+def enter(browser: Browser, app: Served, provider: Provider, free: list[Person]) -> Iterator[Enter]:
+    """Signs somebody in, in a browser of their own, at an address."""
+    people: list[Person] = []
+
+    def somebody() -> Person:
+        context = new_context(browser)
         person = Person(context.new_page(), context)
+        person.page.set_viewport_size({"width": 1440, "height": 900})
         person.page.set_default_timeout(PATIENCE)
         person.page.on("websocket", person.listens)
+        return person
+
+    def enter(group: str, at: str = "/", **claims: Any) -> Person:
+        sub = f"{group}{len(people)}"
+        user_claims = {"email": f"{sub}@x.io", "email_verified": True, "groups": [group]}
+        provider.says_of(sub, **user_claims | claims)
+        person = free.pop() if free else somebody()
+        people.append(person)
         sign_in(person.page, app.url + at, sub)
         return person
 
     yield enter
-    for context in contexts:
-        context.close()
+    for person in people:
+        person.leaves(app)
+    free.extend(people)
 
 
 def sees_pages(page: Page, *titles: str) -> None:
@@ -182,7 +204,7 @@ def test_people_without_a_role_see_whom_to_ask(enter: Enter, app: Served) -> Non
         expect(stranger.page.get_by_text("To get a role, ask it@x.io.")).to_be_visible()
         assert stranger.asks(f"{app.url}/export/users.csv") == 403
         assert stranger.asks(f"{app.url}/_stcore/health") == 403
-    owner = enter("owners")
+    owner = enter("owners", "/definitions")
 
     def are_logged() -> bool:
         audit = owner.context.request.get(f"{app.url}/export/audit.ndjson").text()
