@@ -15,10 +15,11 @@ from pathlib import Path
 from sqlalchemy import text, update
 
 from benchmarks.made import START
+from data.history.as_of import Span
 from data.history.rollups import count_job_ends
 from data.history.since import content_hash
 from data.people.clues import email_clue, id_clue
-from data.schema import account_current, account_profile
+from data.schema import OPEN_END, account_current, account_profile
 from data.store.engine import close_store, open_store
 
 SQL = Path(__file__).with_name("year.sql")
@@ -53,7 +54,7 @@ def make(url: str, accounts: int, integrations: int, days: int = DAYS) -> None:
             clues = {"email_clue": email_clue(table), "id_clue": id_clue(table)}
             con.execute(update(table).values(clues))
         for integration_id in range(1, integrations + 1):
-            count_job_ends(con, integration_id, first)
+            count_job_ends(con, Span(integration_id, first, OPEN_END, False, 0))
     close_store(url)
 
 

@@ -308,7 +308,12 @@ job_end = sa.Table(
 
 def insert_rows(con: Connection, table: sa.Table, rows: sa.Select[*tuple[Any, ...]]) -> None:
     """Insert rows that have the table's columns in their order."""
-    con.execute(sa.insert(table).from_select([c.name for c in table.c], rows))
+    con.execute(insertion(table, rows))
+
+
+def insertion(table: sa.Table, rows: sa.Select[*tuple[Any, ...]]) -> sa.Insert:
+    """The statement that inserts rows with the table's columns in their order."""
+    return sa.insert(table).from_select([c.name for c in table.c], rows)
 
 
 def is_same_account(left: sa.FromClause, right: sa.FromClause) -> ColumnElement[bool]:
@@ -318,7 +323,9 @@ def is_same_account(left: sa.FromClause, right: sa.FromClause) -> ColumnElement[
     )
 
 
-def is_valid_at(versions: sa.FromClause, moment: datetime) -> ColumnElement[bool]:
+def is_valid_at(
+    versions: sa.FromClause, moment: datetime | ColumnElement[datetime]
+) -> ColumnElement[bool]:
     """Whether a version holds at the moment."""
     return and_(versions.c.valid_from <= moment, versions.c.valid_to > moment)
 

@@ -1,6 +1,8 @@
 """The accounts of an integration at a moment, and the span for which a snapshot holds."""
 
+from collections.abc import Callable
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -9,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, func, select
 from data.schema import (
     OPEN_END,
     TRACKED_COLUMNS,
+    SnapshotTime,
     account,
     account_current,
     account_version,
@@ -23,7 +26,9 @@ EARLIEST_MOMENT = datetime(1, 1, 1)
 version = account_version
 
 
-def accounts_at(integration_id: int, moment: datetime | None) -> sa.FromClause:
+def accounts_at(
+    integration_id: int | ColumnElement[int], moment: datetime | ColumnElement[datetime] | None
+) -> sa.FromClause:
     """One row per account of the integration at a moment; None means now."""
     if moment is None:
         rows = select(account_current).where(account_current.c.integration_id == integration_id)
@@ -37,6 +42,27 @@ def accounts_at(integration_id: int, moment: datetime | None) -> sa.FromClause:
 def is_matched(accounts: sa.FromClause) -> ColumnElement[bool]:
     """Whether an account has a user. Current accounts have a column for it, which is faster."""
     return accounts.c.is_matched if "is_matched" in accounts.c else ~is_unmatched(accounts)
+
+
+class SpanKind(NamedTuple):
+    """A span in a statement, where its values are parameters: `Span.execute`."""
+
+    is_newest: bool
+    had_snapshot: bool
+
+    integration_id = sa.bindparam("span_integration_id", type_=sa.Integer)
+    taken_at = sa.bindparam("span_taken_at", type_=SnapshotTime)
+    until = sa.bindparam("span_until", type_=SnapshotTime)
+    highest_key = sa.bindparam("span_highest_key", type_=sa.BigInteger)
+
+    @property
+    def is_append(self) -> bool:
+        """As in Span."""
+        return self.is_newest and not self.had_snapshot
+
+    def accounts_in_store(self) -> sa.FromClause:
+        """As in Span."""
+        return accounts_at(self.integration_id, None if self.is_newest else self.taken_at)
 
 
 class Span(NamedTuple):
@@ -58,9 +84,43 @@ class Span(NamedTuple):
         """Whether it extends the history, as nearly every snapshot does."""
         return self.is_newest and not self.had_snapshot
 
+    @property
+    def kind(self) -> SpanKind:
+        """What the statements of the span are built from."""
+        return SpanKind(self.is_newest, self.had_snapshot)
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The values of what is built from its kind."""
+        return {
+            "span_integration_id": self.integration_id,
+            "span_taken_at": self.taken_at,
+            "span_until": self.until,
+            "span_highest_key": self.highest_key,
+        }
+
     def accounts_in_store(self) -> sa.FromClause:
         """One row per account of the integration, as the store has it at the span's start."""
         return accounts_at(self.integration_id, None if self.is_newest else self.taken_at)
+
+    def execute(
+        self,
+        con: Connection,
+        build: Callable[..., sa.Executable],
+        *arguments: object,
+        **parameters: object,
+    ) -> sa.CursorResult[*tuple[Any, ...]]:
+        """Execute what `build` makes of the kind of the span and the arguments.
+
+        It is built once for all spans of a kind: a statement takes as long to build as to run on a
+        short list. `parameters` are the values of further parameters in it.
+        """
+        return con.execute(_built(build, self.kind, *arguments), self.parameters | parameters)
+
+
+@lru_cache(maxsize=64)
+def _built(build: Callable[..., sa.Executable], *arguments: object) -> sa.Executable:
+    return build(*arguments)
 
 
 def find_snapshot(con: Connection, integration_name: str, taken_at: datetime) -> sa.Row[Any] | None:

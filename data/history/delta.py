@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy import Connection, and_, func, select
 
-from data.history.as_of import Span
+from data.history.as_of import Span, SpanKind
 from data.history.reject import Validated, count_staged_rows
 from data.history.repeats import ROW_POSITION
 from data.history.session import LoadSession
 from data.history.stage import ReadResult
-from data.schema import account, account_current, insert_rows, row_fingerprint, snapshot
+from data.schema import account, account_current, insert_rows, insertion, row_fingerprint, snapshot
 from data.staging import (
     raw_columns,
     stage_changed,
@@ -41,27 +41,28 @@ class Baseline(NamedTuple):
 def stage_baseline(session: LoadSession) -> Baseline:
     """Fill `stage_known` with the accounts of the session's span."""
     span = session.span
+    newest = _newest_snapshot(session.con, span.integration_id)
     has_fingerprints = span.is_append and _has_all_fingerprints(session.con, span.integration_id)
-    is_plain = has_fingerprints and _is_plain(session.con, span.integration_id)
+    # Where a row was no account of its own, the next file will be alike, and all texts are needed.
+    is_plain = has_fingerprints and newest is not None and newest.rows_read == newest.accepted
     rows = accounts_without_fingerprint(span)
     if has_fingerprints:
         columns = (row_fingerprint.c[column.name] for column in stage_known.c)
         rows = select(*columns).where(row_fingerprint.c.integration_id == span.integration_id)
-    facts = _newest_facts(session.con, span.integration_id)
+    facts = json.loads(newest.facts) if newest else {}
     reading = column_reading(facts.get("marks", 0))  # all fingerprints are of its rows
     unsure = frozenset(facts.get("unsure", ()))
     return Baseline(session.materialize(rows, stage_known), is_plain, reading, unsure)
 
 
-def _newest_facts(con: Connection, integration_id: int) -> dict[str, Any]:
-    """How the newest snapshot was read."""
-    facts = con.scalar(
-        select(snapshot.c.facts)
+def _newest_snapshot(con: Connection, integration_id: int) -> sa.Row[*tuple[Any, ...]] | None:
+    """How the newest snapshot was read: [rows_read, accepted, facts]."""
+    return con.execute(
+        select(snapshot.c.rows_read, snapshot.c.accepted, snapshot.c.facts)
         .where(snapshot.c.integration_id == integration_id)
         .order_by(snapshot.c.taken_at.desc())
         .limit(1)
-    )
-    return json.loads(facts or "{}")
+    ).first()
 
 
 def _has_all_fingerprints(con: Connection, integration_id: int) -> bool:
@@ -71,17 +72,6 @@ def _has_all_fingerprints(con: Connection, integration_id: int) -> bool:
         for table in (row_fingerprint, account_current)
     )
     return bool(con.scalar(select(and_(fingerprint_count == account_count, account_count > 0))))
-
-
-def _is_plain(con: Connection, integration_id: int) -> bool:
-    """Whether every row of the newest snapshot was an account of its own.
-
-    Otherwise its next file will be alike, and all its texts are needed.
-    """
-    newest = select(snapshot.c.rows_read == snapshot.c.accepted).where(
-        snapshot.c.integration_id == integration_id
-    )
-    return bool(con.scalar(newest.order_by(snapshot.c.taken_at.desc()).limit(1)))
 
 
 def accounts_without_fingerprint(span: Span) -> sa.Select[*tuple[Any, ...]]:
@@ -228,15 +218,20 @@ def _stage_known_ids(session: LoadSession) -> sa.FromClause:
     return session.materialize(known_ids, stage_known_id)
 
 
-def store_fingerprints(con: Connection, integration_id: int, changed_rows: sa.FromClause) -> None:
+def store_fingerprints(con: Connection, span: Span, changed_rows: sa.FromClause) -> None:
     """Bring `row_fingerprint` up to date with the newest snapshot."""
-    changed, fingerprints = changed_rows.c, row_fingerprint
-    changed_keys = select(changed.account_key).where(changed.integration_id == integration_id)
-    con.execute(
-        sa.delete(fingerprints).where(
-            fingerprints.c.integration_id == integration_id,
-            fingerprints.c.account_key.in_(changed_keys),
-        )
+    span.execute(con, _outdated_fingerprints, changed_rows)
+    span.execute(con, _new_fingerprints, changed_rows)
+
+
+def _outdated_fingerprints(span: SpanKind, changed_rows: sa.FromClause) -> sa.Delete:
+    changed, outdated = changed_rows.c, row_fingerprint.c
+    changed_keys = select(changed.account_key).where(changed.integration_id == span.integration_id)
+    return sa.delete(row_fingerprint).where(
+        outdated.integration_id == span.integration_id, outdated.account_key.in_(changed_keys)
     )
-    listed = select(*(changed[column.name] for column in fingerprints.c))
-    insert_rows(con, fingerprints, listed.where(changed.is_listed))
+
+
+def _new_fingerprints(_: SpanKind, changed_rows: sa.FromClause) -> sa.Insert:
+    listed = select(*(changed_rows.c[column.name] for column in row_fingerprint.c))
+    return insertion(row_fingerprint, listed.where(changed_rows.c.is_listed))

@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, case, func, select
 
-from data.states import FAILED_STATES, NO_REASON
+from data.states import NO_REASON
 from data.store.dialect import regex_matches
 
 PLACEHOLDER = "…"
@@ -78,22 +78,20 @@ def _escape_regex(text: ColumnElement[Any]) -> ColumnElement[Any]:
 
 
 def with_failure_reason(rows: sa.FromClause) -> sa.Select[*tuple[Any, ...]]:
-    """The rows with `failure_text`, the code and the template of a failed account, and its reason.
+    """Failed accounts with `failure_text`, their code and template, and `failure_reason`.
 
     Neither names the account itself, so that accounts share their texts, and the names of all
     others are sought in few. Computed while loading: it takes too long for a million accounts. Each
     step is a query of its own, because DuckDB repeats what occurs twice within a CASE.
     """
-    is_failed = rows.c.provisioning_state.in_(FAILED_STATES)
-    template = case((is_failed, reason_template(rows.c.state_reason))).label("template")
+    template = reason_template(rows.c.state_reason).label("template")
     with_template = select(rows, template).subquery("with_template")
     code = without_names(with_template.c.failure_code, with_template)
     template = without_names(with_template.c.template, with_template)
     template = func.regexp_replace(template, *VARIABLE_PARTS[-1], "g")
-    is_failed = with_template.c.provisioning_state.in_(FAILED_STATES)
-    text = case((is_failed, func.concat(code, PART_SEPARATOR, template))).label("failure_text")
+    text = func.concat(code, PART_SEPARATOR, template).label("failure_text")
     columns = (with_template.c[column.name] for column in rows.c)
     with_text = select(*columns, text).subquery("with_text")
     parts = [func.split_part(with_text.c.failure_text, PART_SEPARATOR, n) for n in (1, 2)]
     reason = func.coalesce(*(func.nullif(part, "") for part in parts), NO_REASON)
-    return select(with_text, case((with_text.c.failure_text.is_not(None), reason)))
+    return select(with_text, reason.label("failure_reason"))

@@ -14,7 +14,7 @@ from data.files.errors import MostlyRejected, NoAccounts, OnHold, OtherContentLo
 from data.files.mapping import NO_MAPPING
 from data.files.naming import SnapshotFile
 from data.formatting import utc_now
-from data.history.as_of import Span, previous_accounts
+from data.history.as_of import Span, SpanKind, previous_accounts
 from data.history.confirmation import incomplete_message, unsure_message
 from data.history.delta import (
     Baseline,
@@ -154,8 +154,8 @@ def stage_changes(session: LoadSession, *, read_all: bool = False) -> StagedChan
     with session.transaction():
         span = session.span
         unread_sign_ins = stage_sign_ins(session, read_result.columns, counts, baseline.rows)
-        changed_keys = session.materialize_in_store(_changed_keys(span), stage_change)
-        rows = _normalized_rows(span, column_reading(counts.marks))
+        changed_keys = session.materialize_in_store(_changed_keys(), stage_change)
+        rows = _normalized_rows(column_reading(counts.marks))
         normalized = session.materialize_in_store(rows, stage_normalized)
         stage_delta_rows(session.con, span, normalized, changed_keys)
         renumbered = count_renumbered(session.con, span)
@@ -257,27 +257,21 @@ def _mostly_rejected_message(session: LoadSession, counts: Validated, row_noun: 
     return message
 
 
-def _changed_keys(span: Span) -> sa.Select[*tuple[Any, ...]]:
+@cache
+def _changed_keys() -> sa.Select[*tuple[Any, ...]]:
     rows = stage_changed.c
     columns = (rows.account_key, rows.is_listed, rows.fingerprint, rows.marks)
-    return select(_integration_id(span), *columns)
-
-
-def _normalized_rows(span: Span, reading: ColumnReading) -> sa.Select[*tuple[Any, ...]]:
-    rows = _normalized_changed_rows(reading).subquery("normalized")
-    columns = ("account_key", "account_id", *TRACKED_COLUMNS)
-    return select(_integration_id(span), *(rows.c[name] for name in columns))
+    return select(SpanKind.integration_id.label("integration_id"), *columns)
 
 
 @cache
-def _normalized_changed_rows(reading: ColumnReading) -> sa.Select[*tuple[Any, ...]]:
-    columns = [stage_changed.c[name] for name in ("account_key", "account_id", *RAW_COLUMNS)]
-    rows = select(*columns).where(stage_changed.c.is_listed).subquery("changed_rows")
-    return normalize(rows, reading)
-
-
-def _integration_id(span: Span) -> ColumnElement[int]:
-    return sa.literal(span.integration_id, sa.Integer).label("integration_id")
+def _normalized_rows(reading: ColumnReading) -> sa.Select[*tuple[Any, ...]]:
+    names = ("account_key", "account_id", *RAW_COLUMNS)
+    columns = [stage_changed.c[name] for name in names]
+    changed = select(*columns).where(stage_changed.c.is_listed).subquery("changed_rows")
+    rows = normalize(changed, reading).subquery("normalized")
+    columns = [rows.c[name] for name in ("account_key", "account_id", *TRACKED_COLUMNS)]
+    return select(SpanKind.integration_id.label("integration_id"), *columns)
 
 
 # ---- writing -------------------------------------------------------------------------------------
@@ -289,12 +283,12 @@ def write_snapshot(session: LoadSession, changes: StagedChanges) -> int:
     _add_integration_if_new(con, span.integration_id, session.file.integration)
     write_versions(con, span)
     if span.is_newest:
-        store_fingerprints(con, span.integration_id, changes.changed_keys)
+        store_fingerprints(con, span, changes.changed_keys)
         write_sign_ins(con, span.integration_id)
     if session.loaded_snapshot:
         delete_snapshot(con, session.loaded_snapshot)
         delete_retained_changes(con, span.integration_id, span.taken_at)
-    flagged = _count_flagged(con, span)
+    flagged = span.execute(con, _flagged_count).scalar_one()
     snapshot_id = secrets.randbits(62)  # no other load has it, whatever was removed in between
     if counts.rejected or counts.repeats.conflicting:
         rows = select(
@@ -375,9 +369,8 @@ def delete_snapshot(con: Connection, loaded: sa.Row[Any]) -> None:
         con.execute(sa.delete(table).where(table.c.snapshot_id == loaded.snapshot_id))
 
 
-def _count_flagged(con: Connection, span: Span) -> int:
-    accounts = span.accounts_in_store()
-    return con.scalar(select(func.count(accounts.c.flags))) or 0
+def _flagged_count(span: SpanKind) -> sa.Select[int]:
+    return select(func.count(span.accounts_in_store().c.flags))
 
 
 def _count_flags_by_column(con: Connection, span: Span) -> dict[str, int]:

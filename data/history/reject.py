@@ -3,7 +3,8 @@
 Rows that are no account move to `stage_rejected`, with line and reason.
 """
 
-from typing import NamedTuple
+from functools import cache
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, case, func, select
@@ -83,19 +84,21 @@ class StagedCounts(NamedTuple):
 
 def count_staged_rows(workspace: Connection) -> StagedCounts:
     """Count the rows of `stage_row` and their accounts."""
+    return StagedCounts(*workspace.execute(_staged_counts()).one())
+
+
+@cache
+def _staged_counts() -> sa.Select[*tuple[Any, ...]]:
     account_id = stage_row.c.account_id
-    counts = workspace.execute(
-        select(
-            func.count(),
-            func.count().filter(stage_row.c.is_known),
-            func.count(account_id),
-            func.count(account_id.distinct()),
-            func.count().filter(stage_row.c.marks.bitwise_and(WITHOUT_OFFSET) > 0),
-            func.coalesce(func.bit_or(stage_row.c.marks), 0),
-            func.min(ROW_POSITION).filter(is_mangled(account_id)),
-        ).select_from(stage_row)
-    )
-    return StagedCounts(*counts.one())
+    return select(
+        func.count(),
+        func.count().filter(stage_row.c.is_known),
+        func.count(account_id),
+        func.count(account_id.distinct()),
+        func.count().filter(stage_row.c.marks.bitwise_and(WITHOUT_OFFSET) > 0),
+        func.coalesce(func.bit_or(stage_row.c.marks), 0),
+        func.min(ROW_POSITION).filter(is_mangled(account_id)),
+    ).select_from(stage_row)
 
 
 def _mangled_message(

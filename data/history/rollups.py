@@ -6,13 +6,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection, and_, case, func, select
 
-from data.history.as_of import accounts_at, is_matched, version
+from data.history.as_of import Span, SpanKind, accounts_at, is_matched, version
 from data.history.since import attempt_key, job_key, state_operation
 from data.records.tables import retained_change
 from data.schema import (
     OPEN_END,
     SnapshotTime,
-    insert_rows,
+    insertion,
     integration,
     is_same_account,
     job_end,
@@ -22,11 +22,15 @@ from data.schema import (
 from data.states import FAILED_STATES, OPEN_STATES, UNSETTLED_STATES, state_names
 
 
-def count_job_ends(con: Connection, integration_id: int, since: datetime) -> None:
-    """Insert `job_end` of the integration's snapshots from a moment on."""
+def count_job_ends(con: Connection, span: Span) -> None:
+    """Insert `job_end` of the integration's snapshots from the start of the span on."""
+    span.execute(con, _job_ends)
+
+
+def _job_ends(span: SpanKind) -> sa.Insert:
     names = ("integration_id", "account_key", "valid_from", "provisioning_state")
     later_versions = select(*(version.c[name] for name in names)).where(
-        version.c.integration_id == integration_id, version.c.valid_from >= since
+        version.c.integration_id == span.integration_id, version.c.valid_from >= span.taken_at
     )
     after = later_versions.subquery("after")
     is_next = and_(is_same_account(after, version), after.c.valid_from == version.c.valid_to)
@@ -39,18 +43,18 @@ def count_job_ends(con: Connection, integration_id: int, since: datetime) -> Non
         _job_outcome(state, next_state),
     ]
     job_ends = (
-        select(sa.literal(integration_id, sa.Integer), *columns, func.count())
+        select(span.integration_id, *columns, func.count())
         .select_from(version.outerjoin(after, is_next))
         .where(
-            version.c.integration_id == integration_id,
-            version.c.valid_to >= since,
+            version.c.integration_id == span.integration_id,
+            version.c.valid_to >= span.taken_at,
             version.c.valid_to < OPEN_END,
             state.in_(UNSETTLED_STATES),
             _ends_job_or_attempt(state, next_state),
         )
         .group_by(*columns)
     )
-    insert_rows(con, job_end, job_ends)
+    return insertion(job_end, job_ends)
 
 
 def _job_outcome(state: ColumnElement[str], next_state: ColumnElement[str]) -> ColumnElement[str]:
@@ -124,22 +128,33 @@ COUNT_COLUMNS = ("accounts", "active", "unmatched", "entered", "left", "changed"
 """The counts in `state_count`."""
 
 
-def count_states(
-    con: Connection, integration_id: int, moment: datetime, *, newest: bool = False
-) -> None:
-    """Insert `state_change` and `state_count` of one snapshot, from the versions alone."""
-    key = [sa.literal(integration_id, sa.Integer), sa.literal(moment, SnapshotTime)]
-    ended = _version_states(integration_id, version.c.valid_to == moment, "ended")
-    began = _version_states(integration_id, version.c.valid_from == moment, "began")
+def count_states(con: Connection, span: Span, *, at_end: bool = False) -> None:
+    """Insert `state_change` and `state_count` of one snapshot, from the versions alone.
+
+    It is the one that the span starts with, or the one at its end.
+    """
+    span.execute(con, _state_changes, at_end)
+    span.execute(con, _state_counts, at_end)
+
+
+def _state_changes(span: SpanKind, at_end: bool) -> sa.Insert:
+    ended, began = _ended_and_began(span, at_end)
     changes = (
-        select(*key, ended.c.state, began.c.state, func.count())
+        select(span.integration_id, _moment(span, at_end), ended.c.state, began.c.state)
+        .add_columns(func.count())
         .select_from(ended.join(began, is_same_account(ended, began), full=True))
         .where(ended.c.state.is_distinct_from(began.c.state))
         .group_by(ended.c.state, began.c.state)
     )
-    insert_rows(con, state_change, changes)
+    return insertion(state_change, changes)
+
+
+def _state_counts(span: SpanKind, at_end: bool) -> sa.Insert:
+    key = [span.integration_id, _moment(span, at_end)]
+    ended, began = _ended_and_began(span, at_end)
+    is_newest = span.is_newest and not at_end
     counts = sa.union_all(
-        _account_counts(accounts_at(integration_id, None if newest else moment)),
+        _account_counts(accounts_at(key[0], None if is_newest else key[1])),
         _move_counts(key, entered=state_change.c.to_state),
         _move_counts(key, left=state_change.c.from_state),
         _count_row(began.c.state, changed=func.count())
@@ -148,7 +163,7 @@ def count_states(
     ).subquery("counts")
     sums = (func.sum(counts.c[name]) for name in COUNT_COLUMNS)
     totals = select(*key, counts.c.state, *sums, func.min(counts.c.oldest))
-    insert_rows(con, state_count, totals.group_by(counts.c.state))
+    return insertion(state_count, totals.group_by(counts.c.state))
 
 
 def delete_counts(con: Connection, integration_id: int, moment: datetime) -> None:
@@ -172,12 +187,20 @@ def delete_retained_changes(con: Connection, integration_id: int, moment: dateti
     )
 
 
-def _version_states(
-    integration_id: int, condition: ColumnElement[bool], name: str
-) -> sa.FromClause:
-    columns = version.c.integration_id, version.c.account_key, version.c.provisioning_state
-    rows = select(*columns[:2], columns[2].label("state"))
-    return rows.where(version.c.integration_id == integration_id, condition).subquery(name)
+def _moment(span: SpanKind, at_end: bool) -> ColumnElement[Any]:
+    return span.until if at_end else span.taken_at
+
+
+def _ended_and_began(span: SpanKind, at_end: bool) -> tuple[sa.FromClause, sa.FromClause]:
+    """The versions that end at the moment, and those that start there, each with its state."""
+    moment = _moment(span, at_end)
+    rows = select(
+        version.c.integration_id,
+        version.c.account_key,
+        version.c.provisioning_state.label("state"),
+    ).where(version.c.integration_id == span.integration_id)
+    ended, began = version.c.valid_to == moment, version.c.valid_from == moment
+    return rows.where(ended).subquery("ended"), rows.where(began).subquery("began")
 
 
 def _account_counts(accounts: sa.FromClause) -> sa.Select[Any]:

@@ -47,8 +47,13 @@ class LoadSession:
         return transfer.materialize(self.con, rows, self.workspace, target)
 
     def materialize_in_store(self, rows: transfer.Rows, target: sa.Table) -> sa.FromClause:
-        """Rows of the workspace, readable in the store."""
-        return transfer.materialize_in_store(self.workspace, rows, self.con, target)
+        """Rows of the workspace, readable in the store.
+
+        A statement that reads them has the parameters of the span, as the rows can have.
+        """
+        return transfer.materialize_in_store(
+            self.workspace, rows, self.con, target, self.span.parameters
+        )
 
     def copy_to_store(self, rows: transfer.Rows, target: sa.Table) -> None:
         """Insert rows of the workspace into a table of the store."""

@@ -36,7 +36,8 @@ def stage_sign_ins(
     Returns the number of accounts whose text could not be read. `columns` are those of the file,
     `baseline_rows` the accounts that it is compared with.
     """
-    if "last_sign_in" in columns:
+    is_reported = "last_sign_in" in columns
+    if is_reported:
         texts = _texts_by_account(baseline_rows, has_repeats=counts.rows_read > counts.accepted)
         insert_rows(
             session.workspace, stage_reported_sign_in, _reported(session.workspace, texts, counts)
@@ -47,6 +48,8 @@ def stage_sign_ins(
         )
         known_rows = session.materialize(known, stage_known_sign_in)
         session.copy_to_store(_changes(session.span.integration_id, known_rows), stage_sign_in)
+    if not is_reported:
+        return 0
     unread = (
         select(func.count())
         .select_from(stage_reported_sign_in)

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection, and_, func, select
 
 from data.files.text import username_key
-from data.history.as_of import Span, is_matched, version
+from data.history.as_of import Span, SpanKind, is_matched, version
 from data.history.failure_names import update_failure_reasons
 from data.history.failure_reasons import with_failure_reason
 from data.history.rollups import (
@@ -42,11 +42,13 @@ from data.schema import (
     account_profile,
     clue_columns,
     insert_rows,
+    insertion,
     is_same_account,
     is_valid_at,
     join_profile,
 )
 from data.staging import stage_delta, stage_merged, stage_version
+from data.states import FAILED_STATES
 from data.store.search_text import search_text
 from data.store.transfer import refresh_statistics
 
@@ -69,14 +71,14 @@ def _update_rollups(con: Connection, span: Span) -> None:
     integration_id = span.integration_id
     if span.had_snapshot:
         delete_counts(con, integration_id, span.taken_at)
-    count_states(con, integration_id, span.taken_at, newest=span.is_newest)
+    count_states(con, span)
     if not span.is_newest:
         delete_counts(con, integration_id, span.until)
-        count_states(con, integration_id, span.until)
+        count_states(con, span, at_end=True)
     if not span.is_append:
         delete_job_ends(con, integration_id, span.taken_at)
         recompute_oldest(con, integration_id, span.taken_at)
-    count_job_ends(con, integration_id, span.taken_at)
+    count_job_ends(con, span)
 
 
 def stage_delta_rows(
@@ -88,44 +90,64 @@ def stage_delta_rows(
     account_id, *TRACKED_COLUMNS. `changed_keys`, [integration_id, account_key, is_listed], says
     which accounts the snapshot does not list.
     """
-    before, integration_id = span.accounts_in_store(), sa.literal(span.integration_id, sa.Integer)
-    after = snapshot_accounts
+    span.execute(con, _new_or_changed, snapshot_accounts)
+    span.execute(con, _removed, changed_keys)
+    refresh_statistics(con, stage_delta)
+    if span.execute(con, _any_failed).first():  # what follows takes a tenth of a short list's load
+        span.execute(con, _failure_reasons)
+
+
+def _new_or_changed(span: SpanKind, snapshot_accounts: sa.FromClause) -> sa.Insert:
+    before, after = span.accounts_in_store(), snapshot_accounts
     if span.is_newest:
         after = select(*after.c, content_hash(after).label("content_hash")).subquery("after")
     columns = [c for c in after.c if c.name != "integration_id"]
-    derived = since_columns(after, before, sa.literal(span.taken_at, SnapshotTime))
+    derived = since_columns(after, before, span.taken_at)
     derived_names = [name for name in DERIVED_COLUMNS if name not in FAILURE_COLUMNS]
     labels = (column.label(name) for name, column in zip(derived_names, derived, strict=True))
-    keys = [integration_id.label("integration_id"), sa.true().label("is_listed")]
+    keys = [span.integration_id.label("integration_id"), sa.true().label("is_listed")]
     changed = (
         select(*keys, *columns, *labels)
         .select_from(after.outerjoin(before, is_same_account(before, after)))
         .where(sa.or_(before.c.account_key.is_(None), _differs(after, before)))
-        .subquery("changed")
     )
-    names = [*changed.c.keys(), *FAILURE_COLUMNS]
-    con.execute(sa.insert(stage_delta).from_select(names, with_failure_reason(changed)))
-    removed = select(integration_id, sa.false(), changed_keys.c.account_key)
-    con.execute(
-        sa.insert(stage_delta).from_select(
-            ["integration_id", "is_listed", "account_key"], removed.where(~changed_keys.c.is_listed)
-        )
+    return sa.insert(stage_delta).from_select(changed.selected_columns.keys(), changed)
+
+
+def _removed(span: SpanKind, changed_keys: sa.FromClause) -> sa.Insert:
+    removed = select(span.integration_id, sa.false(), changed_keys.c.account_key)
+    return sa.insert(stage_delta).from_select(
+        ["integration_id", "is_listed", "account_key"], removed.where(~changed_keys.c.is_listed)
     )
-    refresh_statistics(con, stage_delta)
+
+
+def _any_failed(span: SpanKind) -> sa.Select[int]:
+    return select(stage_delta.c.account_key).where(_is_failed(span)).limit(1)
+
+
+def _failure_reasons(span: SpanKind) -> sa.Update:
+    columns = (c for c in stage_delta.c if c.name not in FAILURE_COLUMNS)
+    failed = select(*columns).where(_is_failed(span)).subquery("failed")
+    explained = with_failure_reason(failed).subquery("explained")
+    is_same = is_same_account(stage_delta, explained)
+    reasons = {name: explained.c[name] for name in FAILURE_COLUMNS}
+    return sa.update(stage_delta).where(_is_failed(span), is_same).values(reasons)
+
+
+def _is_failed(span: SpanKind) -> ColumnElement[bool]:
+    delta = stage_delta.c
+    is_of_integration = delta.integration_id == span.integration_id
+    return and_(is_of_integration, delta.provisioning_state.in_(FAILED_STATES))
 
 
 def count_renumbered(con: Connection, span: Span) -> int:
     """The new accounts in `stage_delta` with the username of an account that it removes."""
+    removed_count, new_count = span.execute(con, _removed_and_new_counts).one()
+    if not removed_count or not new_count:
+        return 0
     before, delta = span.accounts_in_store(), stage_delta.c
     is_of_integration = delta.integration_id == span.integration_id
     is_removed, is_new = ~delta.is_listed, delta.account_key > span.highest_key
-    removed_count, new_count = con.execute(
-        select(func.count().filter(is_removed), func.count().filter(is_new)).where(
-            is_of_integration
-        )
-    ).one()
-    if not removed_count or not new_count:
-        return 0
     removed_names = (
         select(username_key(before.c.username_in_app))
         .join_from(stage_delta, before, is_same_account(before, stage_delta))
@@ -136,10 +158,21 @@ def count_renumbered(con: Connection, span: Span) -> int:
     return con.scalar(renumbered) or 0
 
 
+def _removed_and_new_counts(span: SpanKind) -> sa.Select[int, int]:
+    delta = stage_delta.c
+    is_removed, is_new = ~delta.is_listed, delta.account_key > span.highest_key
+    counts = select(func.count().filter(is_removed), func.count().filter(is_new))
+    return counts.where(delta.integration_id == span.integration_id)
+
+
 def _add_new_accounts(con: Connection, span: Span) -> None:
+    if span.execute(con, _new_accounts).rowcount:
+        link_account_keys(con)
+
+
+def _new_accounts(span: SpanKind) -> sa.Insert:
     rows = select(*(stage_delta.c[column.name] for column in account.c))
-    insert_rows(con, account, rows.where(stage_delta.c.account_key > span.highest_key))
-    link_account_keys(con)
+    return insertion(account, rows.where(stage_delta.c.account_key > span.highest_key))
 
 
 def _differs(before: sa.FromClause, after: sa.FromClause) -> ColumnElement[bool]:
@@ -150,7 +183,7 @@ def _differs(before: sa.FromClause, after: sa.FromClause) -> ColumnElement[bool]
     return sa.or_(*(a.is_distinct_from(b) for a, b in zip(*compared, strict=True)))
 
 
-def _is_touched(table: sa.FromClause, span: Span) -> ColumnElement[bool]:
+def _is_touched(table: sa.FromClause, span: Span | SpanKind) -> ColumnElement[bool]:
     """Whether a row belongs to an account in `stage_delta`."""
     delta = stage_delta.c
     keys = select(delta.account_key).where(delta.integration_id == span.integration_id)
@@ -159,12 +192,23 @@ def _is_touched(table: sa.FromClause, span: Span) -> ColumnElement[bool]:
 
 def _append_versions(con: Connection, span: Span) -> None:
     """Close the open versions of the touched accounts, and open new ones."""
+    for build in (_closed_versions, _new_versions, _new_profiles):
+        span.execute(con, build)
+
+
+def _closed_versions(span: SpanKind) -> sa.Update:
     is_open = and_(_is_touched(version, span), version.c.valid_to == OPEN_END)
-    con.execute(sa.update(version).where(is_open).values(valid_to=span.taken_at))
-    insert_rows(con, version, _versions_over(span, version.c.keys()))
+    return sa.update(version).where(is_open).values(valid_to=span.taken_at)
+
+
+def _new_versions(span: SpanKind) -> sa.Insert:
+    return insertion(version, _versions_over(span, version.c.keys()))
+
+
+def _new_profiles(span: SpanKind) -> sa.Insert:
     profiles = _versions_over(span, PROFILE_COLUMNS).add_columns(*_clues(stage_delta))
     has_new_profile = stage_delta.c.content_since == span.taken_at
-    insert_rows(con, account_profile, profiles.where(has_new_profile))
+    return insertion(account_profile, profiles.where(has_new_profile))
 
 
 def _rewrite_versions(con: Connection, span: Span) -> None:
@@ -178,7 +222,7 @@ def _rewrite_versions(con: Connection, span: Span) -> None:
     for table in (version, account_profile):
         con.execute(sa.delete(table).where(_is_touched(table, span)))
     _close_versions_at(con, span)
-    insert_rows(con, stage_version, _versions_over(span, stage_version.c.keys()))
+    span.execute(con, _staged_versions)
     if span.had_snapshot:
         _merge_equal_neighbors(con, span, span.taken_at)
     if not span.is_newest:
@@ -191,6 +235,10 @@ def _rewrite_versions(con: Connection, span: Span) -> None:
     profiles = select(*(rows[name] for name in PROFILE_COLUMNS), *_clues(stage_version))
     starts_profile = rows.valid_from == rows.content_since
     insert_rows(con, account_profile, profiles.where(is_of_integration, starts_profile))
+
+
+def _staged_versions(span: SpanKind) -> sa.Insert:
+    return insertion(stage_version, _versions_over(span, stage_version.c.keys()))
 
 
 CLUE_COLUMNS = tuple(column.name for column in clue_columns())
@@ -218,12 +266,10 @@ def _close_versions_at(con: Connection, span: Span) -> None:
     con.execute(sa.update(stage_version).where(is_running).values(valid_to=moment))
 
 
-def _versions_over(span: Span, columns: Iterable[str]) -> sa.Select[*tuple[Any, ...]]:
+def _versions_over(span: SpanKind, columns: Iterable[str]) -> sa.Select[*tuple[Any, ...]]:
     """One row per listed account of `stage_delta`: its version over the span."""
-    values = {c.name: c for c in stage_delta.c} | {
-        "valid_from": sa.literal(span.taken_at, SnapshotTime),
-        "valid_to": sa.literal(span.until, SnapshotTime),
-    }
+    values: dict[str, ColumnElement[Any]] = {c.name: c for c in stage_delta.c}
+    values |= {"valid_from": span.taken_at, "valid_to": span.until}
     return select(*(values[name] for name in columns)).where(stage_delta.c.is_listed)
 
 
@@ -254,7 +300,15 @@ def _merge_equal_neighbors(con: Connection, span: Span, moment: datetime) -> Non
 
 def _update_current(con: Connection, span: Span) -> None:
     """Bring `account_current` up to date for the touched accounts."""
-    con.execute(sa.delete(account_current).where(_is_touched(account_current, span)))
+    span.execute(con, _touched_accounts)
+    span.execute(con, _open_versions)
+
+
+def _touched_accounts(span: SpanKind) -> sa.Delete:
+    return sa.delete(account_current).where(_is_touched(account_current, span))
+
+
+def _open_versions(span: SpanKind) -> sa.Insert:
     columns = [c.name for c in account_current.c if c.name in stage_version.c]
     if span.is_append:  # the new versions are the open ones
         source, hash_column = stage_delta, stage_delta.c.content_hash
@@ -269,4 +323,4 @@ def _update_current(con: Connection, span: Span) -> None:
         search_text(source), hash_column, is_matched(source), *_clues(source)
     )
     columns += ["search", "content_hash", "is_matched", *CLUE_COLUMNS]
-    con.execute(sa.insert(account_current).from_select(columns, open_versions))
+    return sa.insert(account_current).from_select(columns, open_versions)

@@ -5,9 +5,9 @@ transfer is a subquery. Otherwise the workspace is in memory, and rows move in b
 """
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -107,14 +107,27 @@ def copy_to_store(workspace: Connection, rows: Rows, store: Connection, target: 
 
 
 def materialize_in_store(
-    workspace: Connection, rows: Rows, store: Connection, staging_table: sa.Table
+    workspace: Connection,
+    rows: Rows,
+    store: Connection,
+    staging_table: sa.Table,
+    parameters: Mapping[str, Any],
 ) -> sa.FromClause:
-    """Rows of the workspace for queries of the store; through the table where there are two."""
+    """Rows of the workspace for queries of the store; through the table where there are two.
+
+    `parameters` are those of the rows. A query needs them, too, if there is one database.
+    """
     if workspace is store:
-        return rows.subquery(staging_table.name)
-    copy_to_store(workspace, rows, store, staging_table)
+        return _subquery(rows, staging_table.name)
+    copy_to_store(workspace, rows.params(parameters), store, staging_table)
     refresh_statistics(store, staging_table)
     return staging_table
+
+
+@lru_cache(maxsize=64)
+def _subquery(rows: Rows, name: str) -> sa.Subquery:
+    """The same one for the same rows, so that a statement with it need not be built again."""
+    return rows.subquery(name)
 
 
 def refresh_statistics(
