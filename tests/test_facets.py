@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, get_args
@@ -208,9 +208,10 @@ def check_download(con: Connection, people: dict[int, Person], filters: Filters)
     assert rows == [delivered[name] for name in shown]
 
 
-@pytest.fixture
-def two_days(snapshots: Deliveries, con: Connection) -> Connection:
+@pytest.fixture(scope="module")
+def two_days(a_store_to_read: Callable[[], Deliveries]) -> Iterator[Connection]:
     """Of five accounts one loses a role, and one goes."""
+    snapshots = a_store_to_read()
     same = [an_account("bob", active="no"), an_unmatched_account("bot", roles=[]), an_account("cy")]
     old = an_account("ada", roles=["Admin", "Old"], state="Gibberish")
     snapshots.take(old, *same, an_account("eve"), integration="Figma", at=YESTERDAY)
@@ -221,7 +222,8 @@ def two_days(snapshots: Deliveries, con: Connection) -> Connection:
         at=TODAY,
     )
     snapshots.take(integration="Empty", at=TODAY)
-    return con
+    with snapshots.store.connect() as con:
+        yield con
 
 
 def offered(con: Connection, name: str, search: str = "", **wanted: Any) -> list[tuple[str, int]]:
