@@ -43,6 +43,8 @@ with st.container(horizontal=True, vertical_alignment="center"):
         summary.show_downloads(round_, counts)
         if decide.can_close(round_) and st.button("Close round", key="close"):
             decide.ask_to_close(round_, counts["undecided"])
+        if start.has_rest(round_, counts) and st.button("Start round for the rest", key="rest"):
+            start.go_to_rest(round_)
         report_button()
 
 if not requested:

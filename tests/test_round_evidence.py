@@ -106,13 +106,17 @@ def pack(reviewed: Home, tmp_path_factory: pytest.TempPathFactory) -> Path:
     shown = page("rounds.py", round=_round_id(reviewed))
     links = "".join(html.proto.body for html in shown.run.get("html"))
     assert "Evidence pack" in links
+    path = tmp_path_factory.mktemp("pack") / "round.zip"
+    path.write_bytes(downloaded(_round_id(reviewed)))
+    return path
+
+
+def downloaded(round_id: str) -> bytes:
     answer = TestClient(web.app, client=("127.0.0.1", 1), base_url="http://localhost").get(
-        f"/export/round.evidence.zip?round={_round_id(reviewed)}"
+        f"/export/round.evidence.zip?round={round_id}"
     )
     assert answer.status_code == 200, answer.text
-    path = tmp_path_factory.mktemp("pack") / "round.zip"
-    path.write_bytes(answer.content)
-    return path
+    return answer.content
 
 
 def _round_id(home: Home) -> str:
@@ -163,6 +167,24 @@ def changed_cell(content: bytes) -> bytes:
     book["Decisions"]["I4"] = "revoke"
     book.save(saved := io.BytesIO())
     return saved.getvalue()
+
+
+def test_the_rest_of_a_round_is_proved_by_the_accounts_that_it_names(
+    home: Home, tmp_path: Path
+) -> None:
+    snapshots = Deliveries(open_store(home.database_url), home.archive)
+    snapshots.take(an_account("ada"), an_account("bob"))
+    first = start(home)
+    decide(page("rounds.py", round=first), "keep", "ada")
+    press(shown := page("rounds.py", round=first), "close")
+    shown.run.text_input(key="said_by").set_value("Grace")
+    press(shown, "close_round_confirm")
+    path = tmp_path / "rest.zip"
+    path.write_bytes(downloaded(start(home, round=first)))
+    assert problems(path, home) == []
+    files = read(path)
+    files["round.json"] = files["round.json"].replace(b"bob", b"ada")
+    assert problems(zipped(files, path), home)
 
 
 def test_a_changed_row_is_named_in_every_file(reviewed: Home, pack: Path, tmp_path: Path) -> None:

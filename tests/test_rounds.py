@@ -292,7 +292,7 @@ def test_a_round_over_more_integrations_than_a_link_can_name_is_frozen_again(
     """As of somebody who sees only those, and whose list names each of them."""
     names = (*(f"app {n}" for n in range(MAX_VALUES_PER_PARAM)), "slack")
     first = freeze_list(Filters(integration=names), is_by_role=False)(con, "1")
-    again = freeze_again(first.address, first.frozen_at, RuleSettings(), is_by_role=False)(con, "1")
+    again = freeze_again(first.address, first.frozen_at, {}, is_by_role=False)(con, "1")
     items = con.execute(first.items).all()
     assert [item.integration for item in items] == ["slack"]
     assert con.execute(again.items).all() == items

@@ -15,7 +15,7 @@ from builders import content_of
 from openpyxl import load_workbook
 from sqlalchemy import select
 from starlette.testclient import TestClient
-from viewing import ADA, BOB, Page, load_all, page
+from viewing import ADA, BOB, CY, Page, load_all, page
 
 import app as web
 from data.access.roles import ROLES, Permission
@@ -91,12 +91,32 @@ def test_a_round_is_started_decided_proved_and_closed(home: Home) -> None:
     press(shown, "close")
     shown.run.text_input(key="said_by").set_value("Grace")
     press(shown, "close_round_confirm")
-    assert not page("rounds.py", round=round_id).table["marks"]
+    closed = page("rounds.py", round=round_id)
+    assert not closed.table["marks"]
+    assert "rest" not in [button.key for button in closed.run.button]
     assert [event for event in events(home) if "round" in event] == [
         "started a review round",
         "decided in a review round",
         "closed a review round",
     ]
+
+
+def test_a_closed_round_leads_to_a_new_one_over_what_nobody_decided_for_sure(home: Home) -> None:
+    load_all(home, ADA, BOB, CY)
+    first = start(home)
+    shown = page("rounds.py", round=first)
+    for decision, name in {"keep": "ada", "unsure": "bob"}.items():
+        decide(shown, decision, name)
+        shown = page("rounds.py", round=first)
+    press(shown, "close")
+    shown.run.text_input(key="said_by").set_value("Grace")
+    press(shown, "close_round_confirm")
+    assert page("rounds.py", round=first).run.button(key="rest").label == "Start round for the rest"
+    second = start(home, round=first)
+    shown = page("rounds.py", round=second)
+    assert outcomes(shown) == {"bob": "Undecided", "cy": "Undecided"}
+    links = "".join(html.proto.body for html in shown.run.get("html"))
+    assert f"rounds?round={first}&amp;show=undecided&amp;show=unsure" in links
 
 
 def test_the_panel_shows_findings_history_and_the_person(home: Home) -> None:

@@ -159,11 +159,10 @@ def _restore_frozen(engine: sa.Engine, read_json: ReadJson) -> None:
     restore_exceptions(engine, read_json)
     started = row_from_json(review_round, read_json(ROUND_FILE)["started"])
     recorded = json.loads(started["settings"])
-    limits = RuleSettings.from_dict(recorded["limits"])
-    save_rule_settings(engine, limits)
+    save_rule_settings(engine, RuleSettings.from_dict(recorded["limits"]))
     save_directories(engine, recorded["directories"])
     by_role, moment = started["is_by_role"], started["frozen_at"]
-    freeze = freeze_again(started["address"], moment, limits, is_by_role=by_role)
+    freeze = freeze_again(started["address"], moment, recorded, is_by_role=by_role)
     with write_transaction(engine) as con:
         con.execute(sa.insert(review_round), started)
         insert_population(con, freeze(con, started["round_id"]))

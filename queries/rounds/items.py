@@ -18,6 +18,9 @@ from queries.sign_ins import with_sign_ins
 PAGE_SIZE = 50
 """Items on a page."""
 
+TO_DECIDE: tuple[str, ...] = ("undecided", "unsure")
+"""The outcomes of what nobody has decided for sure."""
+
 TO_DO: tuple[str, ...] = ("open", "late", "came back")
 """The outcomes of what is revoked and still there."""
 

@@ -27,7 +27,13 @@ from queries.scope import Scope, in_integrations, now_or_newest
 Freeze = Callable[[Connection, str], Population]
 """(the connection that writes, the ID of the round) → what it freezes."""
 
+AccountIds = Mapping[str, Sequence[str]]
+"""Integration → IDs of accounts."""
+
 ALL_ACCOUNTS = "All accounts"
+
+ACCOUNTS = "accounts"
+"""The setting of a round that freezes accounts by their IDs."""
 
 SIGN_INS_OF_NOW = (
     "Last sign-ins are as of the newest snapshot. Remove the filter “Last sign-in”, or the moment."
@@ -82,14 +88,54 @@ def freeze_findings(view: View, rule: Rule, *, is_by_role: bool) -> Freeze:
     return freeze
 
 
-def freeze_again(
-    address: str, moment: datetime, limits: RuleSettings, *, is_by_role: bool
+def freeze_accounts(
+    accounts: AccountIds, title: str, address: str, *, is_by_role: bool, at: datetime | None = None
 ) -> Freeze:
-    """What the address of a round freezes at a moment (naive UTC), in another store."""
+    """These accounts, as far as they are listed at a moment (naive UTC), or now."""
+
+    def freeze(con: Connection, round_id: str) -> Population:
+        moment = at or now_or_newest(con, utc_now())
+        rows = account_rows(con, Filters(as_of=moment))
+        listed = select(rows).where(rows.c.account_key.in_(_keys(accounts))).subquery("listed")
+        settings = {**_settings(con, read_rule_settings(con)), ACCOUNTS: accounts}
+        return Population(
+            title,
+            address,
+            settings,
+            moment,
+            _items(listed, round_id, is_by_role=is_by_role),
+            _snapshots(con, tuple(accounts), moment, round_id, reads_people=False),
+        )
+
+    return freeze
+
+
+def _keys(accounts: AccountIds) -> sa.Select[tuple[int]]:
+    """The keys of accounts."""
+    is_named = (
+        sa.and_(
+            integration.c.name == name,
+            account.c.account_id.in_(select(func.unnest(sa.literal([*ids], sa.ARRAY(sa.String))))),
+        )
+        for name, ids in accounts.items()
+    )
+    return (
+        select(account.c.account_key)
+        .join_from(account, integration, integration.c.integration_id == account.c.integration_id)
+        .where(sa.or_(sa.false(), *is_named))
+    )
+
+
+def freeze_again(
+    address: str, moment: datetime, settings: Mapping[str, Any], *, is_by_role: bool
+) -> Freeze:
+    """What the address and settings of a round freeze at a moment (naive UTC), in another store."""
     params = parse_qs(address)
+    if ACCOUNTS in settings:
+        return freeze_accounts(settings[ACCOUNTS], "", address, is_by_role=is_by_role, at=moment)
     if rule := rule_in(address):
-        names = Scope.from_params(params).integration
-        view = View(integration=names, as_of=moment, limits=limits)
+        names, limits = Scope.from_params(params).integration, settings["limits"]
+        view = View(integration=names, as_of=moment, limits=RuleSettings.from_dict(limits))
         return freeze_findings(view, rule, is_by_role=is_by_role)
     return freeze_list(Filters.from_params(params), is_by_role=is_by_role, at=moment)
 

@@ -337,7 +337,7 @@ def ask_to_close(round_: Round, undecided: int) -> None:
     """Nobody decides in it anymore; the snapshots go on to prove what becomes of it."""
     if undecided:
         st.text(f"{count_of(undecided, 'decision')} are missing. They stay undecided.")
-    st.text("A closed round does not change. Start a new one for what is left.")
+    st.text("A closed round does not change. You can start a new one for the rest.")
     name_input()
     show_confirmation("Close round", "close_round", _close, (round_,))
 

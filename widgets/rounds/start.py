@@ -1,12 +1,14 @@
 """Starts a review round from a list of Users, or from what a rule finds."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 from functools import partial
 from typing import NamedTuple, NoReturn
+from urllib.parse import urlencode
 
 import streamlit as st
+from sqlalchemy import Connection
 
 from data.access.roles import Permission
 from data.formatting import count_of, utc_now
@@ -25,8 +27,16 @@ from queries.filters import Filters
 from queries.review.duration import View
 from queries.review.findings import count_findings
 from queries.review.rules import RULE_BY_NAME, Rule
-from queries.rounds.lists import files_on_hold
-from queries.rounds.population import ALL_ACCOUNTS, Freeze, freeze_findings, freeze_list
+from queries.rounds.items import TO_DECIDE, all_items
+from queries.rounds.lists import Round, files_on_hold, find_round
+from queries.rounds.population import (
+    ALL_ACCOUNTS,
+    Freeze,
+    freeze_accounts,
+    freeze_findings,
+    freeze_list,
+    rule_in,
+)
 from queries.scope import Scope
 from queries.users.accounts import count_accounts, integration_names
 from server.authorize import (
@@ -78,6 +88,16 @@ def go_to_start(view: View, rule: Rule) -> NoReturn:
     go_to("rounds.py", timezone.with_zone(group_params(params)))
 
 
+def has_rest(round_: Round, counts: Mapping[str, int]) -> bool:
+    """Whether a closed round has left something that nobody has decided for sure."""
+    return bool(round_.closed_at and sum(counts[name] for name in TO_DECIDE))
+
+
+def go_to_rest(round_: Round) -> NoReturn:
+    """Go to the form for a round over what nobody has decided for sure in a closed one."""
+    go_to("rounds.py", timezone.with_zone({"round": [round_.round_id], NEW: ["yes"]}))
+
+
 class _Candidate(NamedTuple):
     """What the address asks to freeze."""
 
@@ -100,6 +120,8 @@ def _candidate() -> _Candidate:
     params, visible = address_params(), tuple(current_principal().integrations or ())
     rule = RULE_BY_NAME.get(next(iter(params.get("rule", ())), ""))
     with store_connection(Permission.REVIEW_ROUNDS) as con:
+        if round_ := find_round(con, next(iter(params.get("round", ())), "")):
+            return _rest(con, round_)
         if rule:
             limits, found = read_rule_settings(con), Scope.from_params(params)
             named = found.integration or visible
@@ -111,6 +133,24 @@ def _candidate() -> _Candidate:
         title = filter_sentence(filters) or ALL_ACCOUNTS
         freeze = partial(freeze_list, filters)
         return _Candidate(title, count_accounts(con, filters), filters, freeze)
+
+
+def _rest(con: Connection, round_: Round) -> _Candidate:
+    """The accounts of a round on which nobody has decided, or not for sure."""
+    accounts: dict[str, list[str]] = {}
+    for row in all_items(con, round_, TO_DECIDE):
+        accounts.setdefault(row.integration, []).append(row.account_id)
+    accounts = {name: [*dict.fromkeys(ids)] for name, ids in accounts.items()}
+    rule = rule_in(round_.address)  # its findings can be excepted here, too
+    params = [
+        ("round", round_.round_id),
+        *(("show", name) for name in TO_DECIDE),
+        *([("rule", rule.name)] if rule else []),
+    ]
+    title, address = f"Rest of {round_.name}", urlencode(params)
+    freeze = partial(freeze_accounts, accounts, title, address)
+    count = sum(map(len, accounts.values()))
+    return _Candidate(title, count, Scope(integration=tuple(accounts)), freeze)
 
 
 def _show_fields(candidate: _Candidate) -> None:

@@ -67,9 +67,13 @@ def show_summary(round_: Round, counts: Mapping[str, int]) -> None:
 
 
 def list_address(round_: Round) -> str:
-    """The list as of the moment at which the round froze it."""
+    """The list as of the moment at which the round froze it; of a rest, the round before."""
+    params = parse_qsl(round_.address)
+    if "round" in dict(params):
+        params = [(name, value) for name, value in params if name != "rule"]
+        return f"rounds?{timezone.query_with_zone(params)}"
     page = "review" if rule_in(round_.address) else "users"
-    params = [*parse_qsl(round_.address), ("as_of", iso_z(round_.frozen_at))]
+    params.append(("as_of", iso_z(round_.frozen_at)))
     return f"{page}?{timezone.query_with_zone(params)}"
 
 
