@@ -129,6 +129,49 @@ IAM = {
          "CreateDate": "2024-01-01T00:00:00+00:00"}
     ]
 }  # fmt: skip
+GITLAB_PER_PATH = (
+    "Username,Email,Type,Path,Access Level,Last Activity\nmira,m@x.io,Group,acme,Owner,2026-11-20\n"
+)
+LICENSES = (
+    "github_com_login,github_com_name,license_type,github_com_member_roles,"
+    'github_com_enterprise_role\nmira-s,Mira,Enterprise,"acme:Owner, labs:Member",Owner\n'
+)
+JIRA = [
+    {"self": "https://acme.atlassian.net/rest/api/3/user?accountId=5b10", "accountId": "5b10",
+     "accountType": "atlassian", "emailAddress": "mira@x.io", "displayName": "Mira", "active": True}
+]  # fmt: skip
+ONELOGIN = [
+    {"id": 1, "username": "mira", "status": 2, "state": 1, "directory_id": 9,
+     "distinguished_name": None}
+]  # fmt: skip
+DUO = {
+    "stat": "OK", "metadata": {"total_objects": 1},
+    "response": [{"user_id": "DU1", "username": "mira", "realname": "Mira", "is_enrolled": True,
+                  "status": "bypass", "groups": [{"group_id": "G1", "name": "VPN"}]}],
+}  # fmt: skip
+COGNITO = {
+    "Users": [{"Username": "mira", "UserStatus": "CONFIRMED", "UserCreateDate": "2024-01-01",
+               "Enabled": False, "Attributes": [{"Name": "email", "Value": "mira@x.io"}]}]
+}  # fmt: skip
+DROPBOX = {
+    "members": [{"profile": {"team_member_id": "dbmid:1", "email": "mira@x.io",
+                             "status": {".tag": "suspended"}}, "role": {".tag": "team_admin"}}],
+    "has_more": False,
+}  # fmt: skip
+DOCUSIGN = {
+    "users": [{"userName": "Mira Solberg", "userId": GUID, "userStatus": "Closed",
+               "email": "mira@x.io", "permissionProfileName": "Viewer"}],
+    "totalSetSize": "1",
+}  # fmt: skip
+PAGERDUTY = {
+    "users": [{"id": "PX1", "email": "mira@x.io", "role": "admin", "teams": [],
+               "html_url": "https://acme.pagerduty.com/users/PX1"}],
+    "more": False,
+}  # fmt: skip
+SENTRY = [
+    {"id": "5", "email": "mira@x.io", "name": "Mira", "user": {"isActive": True},
+     "orgRole": "owner", "pending": False, "inviteStatus": "approved"}
+]  # fmt: skip
 
 
 def read(folder: Path, content: Any) -> tuple[str, dict[str, Any]]:
@@ -174,6 +217,23 @@ def read(folder: Path, content: Any) -> tuple[str, dict[str, Any]]:
         (SNOWFLAKE, "Snowflake users", "MIRA@X.IO", 7, False, []),
         (IDENTITY_STORE, "AWS Identity Store users", "mira", "u-1", "ENABLED", []),
         (IAM, "AWS IAM users", "mira", "AIDA1", None, []),
+        (GITLAB_PER_PATH, "GitLab users", "mira", None, None, ["Owner on acme"]),
+        (
+            LICENSES,
+            "GitHub Enterprise licenses",
+            "mira-s",
+            None,
+            None,
+            ["Enterprise owner", "acme:Owner", "labs:Member"],
+        ),
+        (JIRA, "Atlassian managed accounts", "mira@x.io", "5b10", True, []),
+        (ONELOGIN, "OneLogin users", "mira", 1, False, []),
+        (DUO, "Duo users", "mira", "DU1", True, ["VPN"]),
+        (COGNITO, "Amazon Cognito users", "mira", None, False, []),
+        (DROPBOX, "Dropbox team members", "mira@x.io", "dbmid:1", False, ["team_admin"]),
+        (DOCUSIGN, "DocuSign users", "mira@x.io", GUID, False, ["Viewer"]),
+        (PAGERDUTY, "PagerDuty users", "mira@x.io", "PX1", None, ["admin"]),
+        (SENTRY, "Sentry members", "mira@x.io", "5", True, ["owner"]),
     ],
 )
 def test_a_product_s_export_is_read_as_its_own(

@@ -81,6 +81,8 @@ SAMPLES = {
     "https://[^/]+/(api/v3/)?users/[^/]+": "https://api.github.com/users/mira",
     "[UW][A-Z0-9]+": "U07AAAA0001",
     "arn:aws[a-z-]*:iam::.*": "arn:aws:iam::1:user/mira",
+    ".*/user.*": "https://acme.atlassian.net/rest/api/3/user?accountId=5b10",
+    r"https://[^/]+/users/\w+": "https://acme.pagerduty.com/users/PX1",
     r"https://[^/]+/api/v2/(end_)?users/\d+.json": "https://acme.zendesk.com/api/v2/users/1.json",
     "STAGED|PROVISIONED|ACTIVE|RECOVERY|PASSWORD_EXPIRED|LOCKED_OUT|SUSPENDED|DEPROVISIONED": (
         "ACTIVE"

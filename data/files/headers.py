@@ -6,9 +6,12 @@ from collections.abc import Iterable
 from functools import cache
 
 CREDENTIAL_PATTERN = re.compile(
-    r"password|passwd|token|secret|credential|(?:api|private)[\s_-]?key", re.IGNORECASE
+    r"passwor[dt]|passwd|passphrase|passcode|(?:\b|_)(?:pass|pwd|pin)(?:\b|_)"
+    r"|token|secret|credential|(?:api|private|activation|recovery)[\s_-]?(?:key|code)"
+    r"|kennwort|mot de passe|contrase[nñ]a|senha|wachtwoord|パスワード",
+    re.IGNORECASE,
 )
-"""Headings of columns that are never stored."""
+"""Headings of columns that are never stored. DuckDB reads the pattern, too."""
 
 OWN_HEADINGS: dict[str, tuple[str, ...]] = {
     "username_in_app": ("usernameinapp",),
@@ -17,6 +20,7 @@ OWN_HEADINGS: dict[str, tuple[str, ...]] = {
     "user_name": ("user_name",),
     "user_email": ("useremail", "email"),
     "roles": ("roles", "appaccess"),
+    "role_resource": ("roleresource",),
     "active_in_app": ("activeinapp",),
     "upstream_user_id": ("upstreamuserid",),
     "provisioning_state": ("provisioningstate",),
@@ -43,8 +47,8 @@ DOCUMENTED_HEADINGS: dict[str, tuple[str, ...]] = {
 
 SYNONYMS: dict[str, str] = {
     "username_in_app": """
-        user principal name, upn, login name, log in name, logon name, logon, user login
-        sign in name, sam account name, account name, user account, login id, login email
+        sam account name, user principal name, upn, login name, log in name, logon name, logon
+        user login, sign in name, user account, login id, login email
         benutzername, anmeldename, benutzerkennung, kennung, anmeldung, kontoname, nutzername
         nom d'utilisateur, nom utilisateur, identifiant, identifiant de connexion
         nombre de usuario, nombre usuario, cuenta de usuario, inicio de sesión
@@ -56,8 +60,10 @@ SYNONYMS: dict[str, str] = {
         benutzer, nutzer, anwender, benutzer id, utilisateur, usuario, usuário, utilizador
         ユーザー, ユーザーid
         gebruiker, gebruikers id, utente, id utente""",
+    "login_name": "name",
     "account_id": """
-        user id, userid, object id, user guid, account guid, guid, uuid, uid, member id, unique id
+        user id, userid, object id, object guid, user guid, account guid, guid, uuid, uid
+        member id, unique id
         benutzer id, konto id, konto nummer, kontonummer, identifiant unique, id utilisateur
         id de usuario, id usuario, id da conta, id do usuário, ユーザーid, アカウントid
         gebruikers id, account nummer, id utente, id account""",
@@ -66,6 +72,7 @@ SYNONYMS: dict[str, str] = {
         externe id, id externe, id externo, 外部id""",
     "user_name": """
         full name, fullname, display name, real name, user full name, employee name, member name
+        common name, cn
         vollständiger name, anzeigename, vor und nachname, nom complet, nom et prénom, nom affiché
         nombre completo, nombre y apellidos, nombre para mostrar, nome completo, nome de exibição
         氏名, 表示名, 名前, フルネーム
@@ -75,13 +82,15 @@ SYNONYMS: dict[str, str] = {
         primeiro nome, 名
         voornaam""",
     "family_name": """
-        last name, family name, surname, nachname, familienname, nom de famille, nom, apellido
+        last name, family name, surname, sn, nachname, familienname, nom de famille, nom, apellido
         apellidos, primer apellido, sobrenome, apelido, último nome, 姓
         achternaam, familienaam, cognome""",
-    "short_name": "name, nom, nombre, nome, naam, person, employee, mitarbeiter, mitarbeiterin",
+    "short_name": "name, username, nom, nombre, nome, naam, person, employee, mitarbeiter"
+    ", mitarbeiterin",
     "user_email": """
         email address, e mail, mail, mail address, primary email, user email, work email
-        business email, company email, contact email, email id, email work
+        business email, company email, contact email, email id, email work, emails
+        user id email
         e mail adresse, mailadresse, courriel, adresse email, adresse e mail, adresse de courriel
         correo electrónico, correo, dirección de correo electrónico, correo electronico
         endereço de email, endereço de e mail, correio eletrônico
@@ -90,7 +99,9 @@ SYNONYMS: dict[str, str] = {
     "roles": """
         role, user role, user roles, role name, role names, app role, app roles, access role
         entitlement, permission, permissions, permission set, permission sets, assigned roles
-        security role, security roles, group, groups, user groups, group memberships, member of
+        security role, security roles, group, groups, group name, group names, user groups
+        group memberships, member of
+        mitglied von, membre de, miembro de, membro de, membro di, lid van
         rolle, rollen, benutzerrolle, berechtigung, berechtigungen, gruppe, gruppen
         rôle, rôles, droits, autorisations, groupe, groupes
         rol, permiso, permisos, grupo, grupos, função, funções, papel, papéis, perfil
@@ -112,6 +123,9 @@ SYNONYMS: dict[str, str] = {
         archived, is archived, is deleted, deleted, locked, is locked, locked out, account locked
         gesperrt, deaktiviert, inaktiv, archiviert, désactivé, suspendu, bloqué, inactif
         desactivado, suspendido, bloqueado, inactivo, desativado, suspenso, bloqueado, inativo
+        konto deaktiviert, konto gesperrt, benutzer gesperrt, compte désactivé, compte bloqué
+        cuenta desactivada, cuenta deshabilitada, cuenta bloqueada, conta desativada
+        conta bloqueada, account disabilitato, account bloccato, account geblokkeerd
         無効, 停止
         uitgeschakeld, geblokkeerd, gedeactiveerd, disabilitato, disattivato, sospeso, bloccato""",
     "provisioning_state": """
@@ -125,13 +139,16 @@ SYNONYMS: dict[str, str] = {
     "last_updated": """
         last updated at, last update, updated, updated on, update time, date updated, modified
         modified at, modified on, last modified, last modified at, last modified date
-        modification date, date modified, last changed, changed at, last change, change date
+        modification date, date modified, last changed, changed at, when changed, last change
+        change date
         aktualisiert, aktualisiert am, zuletzt aktualisiert, letzte aktualisierung, geändert
         geändert am, zuletzt geändert, letzte änderung, änderungsdatum
-        mis à jour, mis à jour le, dernière mise à jour, modifié le, dernière modification
+        date de modification, date de mise à jour, mis à jour, mis à jour le
+        dernière mise à jour, modifié le, dernière modification
         actualizado, última actualización, fecha de modificación, última modificación
         atualizado em, última atualização, data de modificação, 更新日, 更新日時, 最終更新日時
-        bijgewerkt, bijgewerkt op, laatst bijgewerkt, gewijzigd, gewijzigd op, laatst gewijzigd
+        wijzigingsdatum, bijgewerkt, bijgewerkt op, laatst bijgewerkt, gewijzigd, gewijzigd op
+        laatst gewijzigd
         aggiornato, ultimo aggiornamento, modificato, ultima modifica, data modifica""",
     "last_sign_in": """
         last sign in at, last sign in date, last sign in time, last sign in date time
@@ -143,7 +160,8 @@ SYNONYMS: dict[str, str] = {
         last logon time, last successful login, last successful sign in, last success login
         last authentication, last authenticated, last active, last active at, last active date
         last active time, last activity, last activity at, last activity date, last activity time
-        last seen, last seen at, last seen on, last access, last accessed, last accessed at
+        date last signed in, last seen, last seen at, last seen on, last access, last accessed
+        last accessed at
         last access date, last access time, last used, last used at, last visit
         letzte anmeldung, letzter login, letztes login, letzte anmeldung am, zuletzt angemeldet
         zuletzt angemeldet am, zuletzt aktiv, zuletzt aktiv am, letzte aktivität, letzter zugriff
@@ -161,13 +179,15 @@ SYNONYMS: dict[str, str] = {
 }
 """Column, or part of one → further headings, best first.
 
-`handle` is a username where the values are no names of people; `given_name` and `family_name` are
-the user together; `short_name` is the user where nothing better is; `inactive` says the opposite.
+`handle` is a username where the values are no names of people, and `login_name` where they look
+like one; `given_name` and `family_name` are the user together; `short_name` is the user where
+nothing better is; `inactive` says the opposite.
 """
 
 PARTIAL_HEADINGS: dict[str, str] = {
-    "username_in_app": "username, user name, login, logon, upn, benutzername, identifiant, usuario",
-    "user_email": "email, mail, courriel, correo",
+    "username_in_app": "username, user name, login, logon, upn, account name, principal name"
+    ", grantee name, benutzername, identifiant, usuario",
+    "user_email": "email, emails, mail, courriel, correo",
     "user_name": "full name, display name, fullname",
     "roles": "role, roles, group, groups, permission, permissions, privilege, privileges, license"
     ", licenses, profile, access level, access type, user type, account type, member type, seat"
@@ -175,7 +195,8 @@ PARTIAL_HEADINGS: dict[str, str] = {
     ", benutzertyp, benutzergruppe, benutzergruppen, benutzerrollen, profil, rôle, licence"
     ", type de compte, rol, grupo, licencia, tipo de cuenta, licença, tipo de conta, ライセンス",
     "role_mark": "admin, administrator, superuser, staff, moderator",
-    "active_in_app": "active, enabled, status, suspended, disabled, locked, aktiv, gesperrt, actif",
+    "active_in_app": "active, enabled, status, suspended, disabled, locked, aktiv, gesperrt, actif"
+    ", deaktiviert, statut, désactivé, bloqué, estado, bloqueado, stato, bloccato, geblokkeerd",
     "upstream_user_id": "external id, employee id, employee number, personalnummer, name id, sso",
     "provisioning_state": "provisioning, sync",
     "last_updated": "updated, modified, changed, geändert, aktualisiert, modifié",
@@ -187,6 +208,9 @@ UNSURE_IN_BRACKETS = ("active_in_app", "inactive", "provisioning_state")
 
 PLACES = ("state", "estado", "stato")
 """Headings that can be those of a part of a country."""
+
+CODED = re.compile(r"stat(?!e of)|etat|estado|zustand|situa|状態|ステータス")
+"""Headings of a status: a number below can be a code of the product, not yes or no."""
 
 END = re.compile(
     r"(?:deleted|deactivated|disabled|suspended|blocked|terminated|removed|archived|offboarded)"
@@ -204,6 +228,7 @@ OTHER_SUBJECTS = frozenset(
 
 COLUMN_OF_PART = {
     "handle": "username_in_app",
+    "login_name": "username_in_app",
     "email_login": "username_in_app",
     "given_name": "user_name",
     "family_name": "user_name",
@@ -314,6 +339,11 @@ def is_about_others(heading: str) -> bool:
 def is_place(heading: str) -> bool:
     """Whether the heading can be that of a part of a country."""
     return heading_words(heading) in PLACES
+
+
+def can_be_coded(heading: str) -> bool:
+    """Whether numbers under the heading can be codes of the product, and not yes and no."""
+    return CODED.search(heading_words(heading)) is not None
 
 
 def is_end(heading: str) -> bool:

@@ -14,8 +14,8 @@ from data.files.headers import heading_key
 from data.files.relation import FileRows
 from data.files.text import PLACEHOLDERS, trim_or_null
 from data.states import STATE_NAMES
-from data.values.times import NEVER_SIGNED_IN
-from data.values.words import NO, YES, word_meaning
+from data.values.times import MONTH_NUMBERS, NEVER_SIGNED_IN
+from data.values.words import NO, YES, without_accents, word_meaning
 
 SAMPLE_ROWS = 1_000
 SAMPLE_CELLS = 50_000
@@ -24,20 +24,20 @@ MAX_TEXT = 200  # characters of a cell that are looked at
 
 EMAIL = re.compile(r"[^\s@<>,;]+@[^\s@<>,;]+\.[^\s@<>,;]+")
 GUID = re.compile(r"\{?[0-9a-f]{8}(?:-?[0-9a-f]{4}){3}-?[0-9a-f]{12}\}?", re.IGNORECASE)
-MONTHS = (
-    r"jan|feb|mar|mär|mrz|apr|may|mai|jun|jul|aug|sep|oct|okt|nov|dec|dez|ene|abr|ago|set|out|dic"
-    r"|janv|févr|fevr|avr|juin|juil|août|déc|fev"
-)
+MONTHS = "|".join(MONTH_NUMBERS)
 TIME = re.compile(
     r"\d{4}[-/.]\d\d?[-/.]\d\d?(?!\d).*|\d\d?[-/.]\d\d?[-/.]\d{2}(?:\d\d)?(?!\d).*"
-    rf"|(?:[a-zé]+,? )?(?:{MONTHS})[a-zéû]*\.? \d.*"
-    rf"|(?:[a-zé]+,? )?\d\d?\.?[ -](?:{MONTHS})\S*[ -,]*\d.*"
+    rf"|(?:[a-z]+,? )?(?:{MONTHS})\.? \d.*"
+    rf"|(?:[a-z]+,? )?\d\d?(?:er|º|\.)?[ -](?:de )?(?:{MONTHS})\b.*\d.*"
     r"|\d{8}T\d{6}.*|\d{14}\.0Z|/Date\(.*|\d{4}年.*",
     re.IGNORECASE | re.DOTALL,
 )
-"""Dates and times in any spelling."""
-DIGITS = re.compile(r"1\d{9}(?:\d{3}){0,3}(?:\.\d+)?|20\d{12}")
-"""Times without punctuation: Unix times from 2001 on, `20261120081405`. IDs can look so, too."""
+"""Dates and times in any spelling, without accents."""
+DIGITS = re.compile(r"1\d{9}(?:\d{3}){0,3}(?:\.\d+)?|20\d{12}|13\d{16}")
+"""Times without punctuation: Unix times from 2001 on, `20261120081405`, and those of Windows. IDs
+can look so, too."""
+LOGIN = re.compile(r"[a-z]{2,}(?:[._-][a-z]+)*\d{0,2}|[A-Z]{3,}\d{0,2}")
+"""A short name as people sign in with: `mira.solberg`, `TBRANDT2`; no ID that a computer makes."""
 NEVER = re.compile(NEVER_SIGNED_IN)
 NUMBER = re.compile(r"[-+]?\d[\d.,]*%?")
 LIST = re.compile(r".*[;\n].*|\[.*\]|\{.*\}|[^,]+(?:,[^,]+){2,}", re.DOTALL)
@@ -52,15 +52,25 @@ MARKS = TRUTH_WORDS | {*YES, *NO}
 BLANK = {*PLACEHOLDERS, "nat"} - {"0"}
 """Texts that stand for nothing; 0 can be a no."""
 
+
+def is_time(text: str) -> object:
+    """Whether the text is a date or a time."""
+    return TIME.fullmatch(without_accents(text))
+
+
 STATE_KEYS = frozenset(map(heading_key, STATE_NAMES))
 
 KINDS: dict[str, Callable[[str], object]] = {
     "email": EMAIL.fullmatch,
     "guid": GUID.fullmatch,
-    "time": TIME.fullmatch,
+    "time": is_time,
     "digits": DIGITS.fullmatch,
     "number": NUMBER.fullmatch,
-    "signed in": lambda text: TIME.fullmatch(text) or NEVER.fullmatch(text.lower()),
+    "signed in": lambda text: (
+        is_time(text) or DIGITS.fullmatch(text) or NEVER.fullmatch(text.lower())
+    ),
+    "login": LOGIN.fullmatch,
+    "object": lambda text: text.startswith(('{"', "[{", '["')),
     "list": lambda text: LIST.fullmatch(text) and not GUID.fullmatch(text),  # `{0b1d5c1e-…}`
     "truth": lambda text: text.casefold() in TRUTH_WORDS,
     "mark": lambda text: text.casefold() in MARKS,

@@ -14,6 +14,7 @@ from data.files.headers import (
     COLUMN_OF_PART,
     CREDENTIAL_PATTERN,
     OWN_HEADINGS,
+    can_be_coded,
     column_title,
     is_about_others,
     is_documented,
@@ -24,8 +25,9 @@ from data.files.headers import (
     ranks_of,
 )
 from data.files.mapping import NO_MAPPING, ColumnMapping
-from data.files.profile import Profile, count_words, profile_columns
+from data.files.profile import LABELS, Profile, count_words, profile_columns
 from data.files.relation import FileRows, shorten
+from data.files.resources import find_resource
 from data.files.text import is_word, trim_or_null
 from data.formatting import count_of
 from data.values.words import NO, YES, activity
@@ -44,13 +46,14 @@ class Values(NamedTuple):
     distinct: float = 0.0  # least share of values that differ, in more than three
 
 
-NO_NAME = ("time", "truth", "list", "state")
+NO_NAME = ("time", "digits", "truth", "list", "state")
 NO_STATUS = ("time", "email", "guid", "state")
-NO_PERSON = ("time", "truth", "number", "email", "guid", "state")
+NO_PERSON = ("time", "truth", "number", "email", "guid", "state", "object")
 
 VALUES: dict[str, Values] = {
-    "username_in_app": Values(NO_NAME, filled=0.5),
+    "username_in_app": Values((*NO_NAME, "spaced"), filled=0.5),
     "handle": Values((*NO_NAME, "spaced", "number", "guid", "status"), filled=0.9, distinct=0.1),
+    "login_name": Values((), ("login",), filled=0.9, distinct=0.1),
     "email_login": Values(NO_NAME, ("email",), filled=0.9, distinct=0.1),
     "account_id": Values((*NO_NAME, "email", "spaced"), distinct=0.1),
     "upstream_user_id": Values((*NO_NAME, "spaced")),
@@ -58,8 +61,8 @@ VALUES: dict[str, Values] = {
     "given_name": Values(NO_PERSON),
     "family_name": Values(NO_PERSON),
     "short_name": Values((*NO_PERSON, "status", "list")),
-    "user_text": Values(("time", "truth", "number", "state")),
-    "user_email": Values(("time", "truth"), ("email",)),
+    "user_text": Values(("time", "truth", "number", "state", "object")),
+    "user_email": Values(("time", "truth", "object"), ("email",)),
     "provisioning_state": Values((), ("state",), share=0.5),
     "active_in_app": Values(("time", "email", "guid"), ("status",)),
     "inactive": Values(("time", "email", "guid"), ("truth", "number")),
@@ -75,6 +78,10 @@ VALUES: dict[str, Values] = {
 
 INVERTED = dict.fromkeys(YES, "no") | dict.fromkeys(NO, "yes")
 """The active values of a column that says who is disabled."""
+
+MISNAMED = "{heading} is not read as {column}: it has {kind}."
+SEVERAL = "accounts have a row for each"
+RESOURCE = f"{SEVERAL}, so roles say on which: Admin on Jira"
 
 ENDED = "{heading} has dates. Accounts with one may be deleted or disabled; check them."
 
@@ -109,6 +116,8 @@ class Proposal:
     look_alikes: Mapping[str, str] = field(default_factory=dict)  # unused heading → column
     contradictions: Mapping[str, int] = field(default_factory=dict)
     """Unused heading that says who is active or not → rows in which the used one says otherwise."""
+    misnamed: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """Unused heading → the column that it names, and what its values are instead."""
     ends: tuple[str, ...] = ()  # unused headings that say when an account was deleted or disabled
     words: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """State and activity columns → the file's own words, with the number of their rows."""
@@ -141,10 +150,14 @@ class Proposal:
         others: dict[str, list[str]] = {}
         for heading, name in self.look_alikes.items():
             others.setdefault(name, []).append(heading)
-        return found + [
-            f"{quote_headings([heading])} also looks like {column_title(name)}, and is not used."
+        found += [
+            f"{quote_headings([h])} also looks like {column_title(name)}, and is not used."
             for name, headings in others.items()
-            for heading in headings
+            for h in headings
+        ]
+        return found + [
+            MISNAMED.format(heading=quote_headings([h]), column=column_title(name), kind=kind)
+            for h, (name, kind) in self.misnamed.items()
         ]
 
 
@@ -178,6 +191,7 @@ def propose_mapping(
         profiles = profile_columns(con, rows)
         proposal = _Proposer(saved, columns, profiles, free).propose(headings)
         proposal = replace(proposal, contradictions=_contradictions(con, rows, proposal))
+    proposal = _with_resource(con, rows, proposal, saved)
     if not with_words:
         return proposal
     found = {name: proposal.mapping.columns.get(name, ()) for name in WORD_COLUMNS}
@@ -203,6 +217,32 @@ def _contradictions(con: Connection, rows: FileRows, proposal: Proposal) -> dict
     )
     counts = con.execute(select(*contradict).select_from(cell)).one()
     return {h: count for h, count in zip(look_alikes, counts, strict=True) if count}
+
+
+def _with_resource(
+    con: Connection, rows: FileRows, proposal: Proposal, saved: ColumnMapping
+) -> Proposal:
+    """Where an account has a row per application or project, its roles say on which one."""
+    columns = proposal.mapping.columns
+    if not columns.get("username_in_app") or "role_resource" in saved.columns:
+        return proposal
+    used = {heading for found in columns.values() for heading in found}
+    free = [h for h in rows.cells if h not in used]
+    names = (name for name in ("username_in_app", "account_id") if columns.get(name))
+    identity = [proposal.mapping.cell(name, rows.cells) for name in names]
+    if not (resource := find_resource(con, rows, identity, free)):
+        return proposal
+    if not columns.get("roles"):
+        unsure = {"roles": Guess((resource,), SEVERAL)} | dict(proposal.unsure)
+        return proposal if "roles" in saved.columns else replace(proposal, unsure=unsure)
+    found = {**columns, "role_resource": (resource,)}
+    look_alikes = {h: name for h, name in proposal.look_alikes.items() if h != resource}
+    return replace(
+        proposal,
+        mapping=proposal.mapping.with_columns(found),
+        reasons={**proposal.reasons, "role_resource": RESOURCE},
+        look_alikes=look_alikes,
+    )
 
 
 def says_inactive(heading: str) -> bool:
@@ -243,8 +283,9 @@ class _Proposer:
     def propose(self, headings: tuple[str, ...]) -> Proposal:
         """Give out the headings column by column: an earlier column has the first choice."""
         self._take("username_in_app", *self._candidates("username_in_app")[:1])
-        handles = [h for h in self._candidates("handle") if "account_id" not in self.ranks[h]]
+        handles = [h for h in self._candidates("handle") if not self._is_id(h)]
         self._take("handle", *handles[:1])
+        self._take("login_name", *self._candidates("login_name")[:1])
         for name in VALUES:
             if name == "user_name":
                 self._take_user_name()
@@ -252,10 +293,25 @@ class _Proposer:
                 self._take(name, *self._candidates(name)[:1])
         self._take_email_as_username()
         unsure, look_alikes = self._find_unused()
+        misnamed = self._find_misnamed(
+            {*look_alikes, *(h for g in unsure.values() for h in g.headings)}
+        )
         columns = {name: self.columns[name] for name in OWN_HEADINGS if name in self.columns}
         mapping = self.saved.with_columns(columns, self.active)
         ends = [h for h in self.free if is_end(h) and self.profiles[h].share("time", "digits") > 0]
-        return Proposal(headings, mapping, self.reasons, unsure, look_alikes, ends=tuple(ends))
+        found = {
+            "unsure": unsure,
+            "look_alikes": look_alikes,
+            "misnamed": misnamed,
+            "ends": tuple(ends),
+        }
+        return Proposal(headings, mapping, self.reasons, **found)
+
+    def _is_id(self, heading: str) -> bool:
+        """Whether a `User ID` is an ID that a computer has made."""
+        return (
+            "account_id" in self.ranks[heading] and self.profiles[heading].share("login") < MOSTLY
+        )
 
     def _candidates(self, name: str) -> list[str]:
         """Free headings that are names of the column, with values that can be its; best first."""
@@ -278,6 +334,8 @@ class _Proposer:
         if profile.filled < values.filled * profile.rows:
             return False
         if name == "provisioning_state" and profile.share("status") > profile.share("state"):
+            return False
+        if name == "active_in_app" and self._has_codes(heading):
             return False
         return not values.mostly or profile.share(*values.mostly) >= values.share
 
@@ -318,8 +376,11 @@ class _Proposer:
         unsure: dict[str, Guess] = {}
         look_alikes: dict[str, str] = {}
         marked = [h for h in self.free if self._can_mark_a_role(h)]
-        if "username_in_app" not in self.columns and (ids := self.columns.get("account_id")):
-            unsure["username_in_app"] = Guess(ids, self.profiles[ids[0]].describe())
+        if "username_in_app" not in self.columns:
+            known = ("user_email", "account_id", "user_name")
+            found = [h for name in known for h in self.columns.get(name, ())[:1]]
+            if found:
+                unsure["username_in_app"] = Guess(tuple(found), self.profiles[found[0]].describe())
         for heading in self.free:
             names = self._possible_columns(heading)
             if not names and "roles" not in self.columns and len(marked) > 1 and heading in marked:
@@ -332,6 +393,28 @@ class _Proposer:
                 look_alikes[heading] = names[0]
         return unsure, look_alikes
 
+    def _has_codes(self, heading: str) -> bool:
+        """Whether a status has numbers that are not 1 and 0."""
+        profile = self.profiles[heading]
+        is_truth = profile.distinct == 2 and profile.share("mark") == 1
+        return can_be_coded(heading) and profile.share("number") >= 0.5 and not is_truth
+
+    def _find_misnamed(self, known: set[str]) -> dict[str, tuple[str, str]]:
+        """Headings that are a name of a missing column, over values that cannot be its."""
+        found: dict[str, tuple[str, str]] = {}
+        for heading in self.free:
+            names = (COLUMN_OF_PART.get(name, name) for name in self.ranks[heading])
+            missing = [n for n in names if n not in self.columns and n != "provisioning_state"]
+            if missing and heading not in known and self.profiles[heading].filled:
+                found[heading] = missing[0], self._contrary(missing[0], heading)
+        return found
+
+    def _contrary(self, name: str, heading: str) -> str:
+        """What a person reads about values that cannot be those of the column."""
+        profile = self.profiles[heading]
+        kinds = (k for k in LABELS if k in VALUES[name].never and profile.share(k) >= 0.5)
+        return next((LABELS[kind] for kind in kinds), profile.describe())
+
     def _can_mark_a_role(self, heading: str) -> bool:
         """Whether the column can say who has the role that it is named like: an access matrix."""
         is_mark = self.profiles[heading].share("mark") >= MOSTLY
@@ -340,6 +423,8 @@ class _Proposer:
     def _can_be_a_status(self, heading: str) -> bool:
         """Whether few different words, some of them unknown, can be those for activity."""
         profile = self.profiles[heading]
+        if self._has_codes(heading):
+            return profile.distinct <= MAX_STATUSES
         least = 0.3 if is_place(heading) else 0.0
         is_coded = profile.distinct <= MAX_STATUSES and profile.share(*NO_STATUS) < 0.5
         return least <= profile.share("status") < MOSTLY and (is_coded or least > 0)

@@ -161,8 +161,9 @@ def _unboxed_lines(path: Path) -> Iterator[bytes]:
             if DIVIDER.fullmatch(line) or not inner:
                 yield b"\n"
                 continue
-            inner = inner.removeprefix("|")
-            inner = inner[:-1] if inner.endswith("|") and not inner.endswith("\\|") else inner
+            if inner.startswith("|"):  # the console of PostgreSQL draws no bars around its rows
+                inner = inner[1:]
+                inner = inner[:-1] if inner.endswith("|") and not inner.endswith("\\|") else inner
             cells = re.split(r"(?<!\\)\|", inner)
             yield _csv_line([cell.strip().replace("\\|", "|") for cell in cells])
 

@@ -15,9 +15,10 @@ from data.files.csv import count_broken_records
 from data.files.encoding import InputFile
 from data.files.errors import NoUsernameColumn
 from data.files.footers import is_footer
-from data.files.headers import CREDENTIAL_PATTERN, ranks_of
+from data.files.headers import CREDENTIAL_PATTERN, heading_key, ranks_of
 from data.files.mapping import NO_MAPPING, ColumnMapping
 from data.files.own_list import restore_own_list
+from data.files.profile import EMAIL
 from data.files.proposal import Proposal, propose_mapping
 from data.files.relation import (
     MAX_HEADINGS_SHOWN,
@@ -32,7 +33,7 @@ from data.sources.delivery import OpenedFile, wrap_read_errors
 from data.sources.source import SourceReport
 from data.staging import stage_row
 from data.values.column_reading import column_reading, role_marks, row_marks
-from data.values.roles import has_only_marks, marked_role, role_items
+from data.values.roles import has_only_marks, marked_role, role_items, roles_on
 
 OTHER_COLUMNS = sorted(RAW_COLUMNS[1:], key=("user_email", "roles").__contains__, reverse=True)
 """All raw columns but the username, those first that nearly every account has."""
@@ -43,6 +44,10 @@ INFERRED_STATE = {"provisioning_state": "Onboarded", "state_source": "inferred"}
 WAY_ON = (
     "Choose the column under “Map columns” when you upload the file on the Snapshots page, or give "
     "a mapping: rollcall load --mapping."
+)
+NO_HEADINGS = (
+    "{name} has no line of headings: its first line has the value “{value}”. Add a line above it "
+    "with the name of each column, such as Username, Name, Email, Role and Status."
 )
 MISSING_HEADINGS = "The mapping names headings that the file does not have: {}."
 
@@ -88,8 +93,8 @@ def stage_rows(
         input_file, rows = _read_rows(workspace, file)
         missing_headings = mapping.missing_headings(rows.cells)
         proposal = propose_mapping(workspace, rows, mapping)
-        if not proposal.mapping.columns.get("username_in_app"):
-            raise NoUsernameColumn(_no_username_message(name, rows, proposal, missing_headings))
+        if message := _no_username_message(name, rows, proposal, missing_headings):
+            raise NoUsernameColumn(message)
         notes = (*input_file.notes, *source_info.warnings, *_missing_sentences(missing_headings))
         row = _row(rows, proposal.mapping, _parted_roles(workspace, rows, proposal.mapping), key)
         insert_rows(workspace, stage_row, _without_known_values(row, known_fingerprints))
@@ -124,11 +129,13 @@ def _read_rows(workspace: Connection, file: OpenedFile) -> tuple[InputFile, File
 def _parted_roles(workspace: Connection, rows: FileRows, mapping: ColumnMapping) -> Cells:
     """Roles of several columns as one JSON list: each column has a separator of its own.
 
-    A column of an access matrix is one, too: it is named like a role, and says who has it.
+    A column of an access matrix is one, too: it is named like a role, and says who has it. Where a
+    column says what a role is on, the name of the role does, too.
     """
     headings = mapping.columns.get("roles", ())
+    resources = mapping.columns.get("role_resource", ())
     can_be_matrix = any("roles" not in ranks_of(heading) for heading in headings)
-    if len(headings) < 2 and not can_be_matrix:
+    if len(headings) < 2 and not can_be_matrix and not (headings and resources):
         return {}
     cells = [trim_or_null(rows.cells[heading]) for heading in headings]
     facts = (f(cell) for f in (_separator_marks, has_only_marks) for cell in cells)
@@ -141,7 +148,10 @@ def _parted_roles(workspace: Connection, rows: FileRows, mapping: ColumnMapping)
         is_role_list = "roles" in ranks_of(heading)
         lists.append(items if is_role_list else marked_role(heading, cell, items, digits=is_matrix))
     unreadable = (case((items.is_(None), c)) for c, items in zip(cells, lists, strict=True))
-    united = sa.cast(func.to_json(func.flatten(array(lists))), sa.String)
+    items = func.flatten(array(lists))
+    if resources:
+        items = roles_on(items, trim_or_null(rows.cells[resources[0]]))
+    united = sa.cast(func.to_json(items), sa.String)
     return {"roles": func.coalesce(*unreadable, united)}
 
 
@@ -200,8 +210,15 @@ def _null_if_headings(
     if other is None:
         return username
     other_text = rows.cells[other]  # only looked at where the username is its heading
-    is_heading = username == heading
-    return case((is_heading, case((other_text.is_distinct_from(other), username))), else_=username)
+    is_first = func.lower(func.left(username, 1)) == heading.strip()[:1].lower()
+    is_heading = case((is_first, _heading_key(username) == heading_key(heading)), else_=sa.false())
+    is_other = func.coalesce(_heading_key(other_text) == heading_key(other), sa.false())
+    return case((is_heading, case((~is_other, username))), else_=username)
+
+
+def _heading_key(text: ColumnElement[Any]) -> ColumnElement[Any]:
+    """As `heading_key`: some products write the headings twice, the second time for people."""
+    return func.lower(func.regexp_replace(text, r"[\s_\-]+", "", "g"))
 
 
 def _without_known_values(
@@ -291,6 +308,11 @@ def _null_if_secret(text: ColumnElement[Any]) -> ColumnElement[Any]:
 def _no_username_message(
     name: str, rows: FileRows, proposal: Proposal, missing_headings: list[str]
 ) -> str:
+    """Why the file lists nobody; empty where it has a column with usernames."""
+    if value := next(filter(EMAIL.fullmatch, rows.cells), ""):
+        return NO_HEADINGS.format(name=name, value=shorten(value))
+    if proposal.mapping.columns.get("username_in_app"):
+        return ""
     shown = [*map(shorten, rows.cells)]
     found = ", ".join(shown[:MAX_HEADINGS_SHOWN]) + ", …" * (len(shown) > MAX_HEADINGS_SHOWN)
     if missing_headings:

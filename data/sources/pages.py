@@ -16,8 +16,8 @@ from data.sources.source import Row, SourceReport, as_dict
 
 LIST_KEYS = frozenset(
     "accounts contents content data elements employees entries identities items list members "
-    "memberships nodes people persons principals records resources result results rows seats users "
-    "value values".split()
+    "memberships nodes people persons principals records resources response result results rows "
+    "seats users value values".split()
 )
 """Keys of lists that can be lists of accounts."""
 
@@ -29,12 +29,13 @@ CONTAINER_KEYS = frozenset(
 
 TOTAL_KEYS = frozenset(
     "count odatacount recordcount resultcount total totalcount totalelements totalitems "
-    "totalrecords totalresults totalrows totalsize totalusers".split()
+    "totalrecords totalresults totalrows totalsize totalusers totalavailable totalobjects "
+    "totalsetsize totalseats totalmembers totalentries totalhits totalmatches".split()
 )
 NEXT_KEYS = frozenset(
     "continuationtoken next nextcontinuationtoken nextcursor nextkey nextlink nextmarker "
-    "nextoffset nextpage nextpagelink nextpagetoken nextpageurl nextrecordsurl nexttoken nexturl "
-    "odatanextlink paginationtoken".split()
+    "nextoffset nextpage nextpagelink nextpagetoken nextpageurl nextrecordsurl nexttoken nexturi "
+    "nexturl odatanextlink paginationtoken".split()
 )
 MORE_KEYS = frozenset(
     "hasmore hasmoreitems hasmoreresults hasnext hasnextpage istruncated more moreresults "

@@ -35,7 +35,7 @@ NEEDS_TOKENS = r"[(\[{\n=]"
 UNCLEAR_MARKS = ("×", "✕", "✖", "*", "+")
 """Marks in an access matrix that mean yes to some people and no to others; no names of roles."""
 
-NAME_KEYS = ("name", "displayName", "display", "label", "value")
+NAME_KEYS = ("name", "displayName", "display", "label", "value", "role")
 """Where an object has the name of its role: the first of these. SCIM writes display and value."""
 
 NO_ROLES = sa.cast(array([]), sa.ARRAY(sa.String))
@@ -93,6 +93,14 @@ def marked_role(heading: str, text: Value, items: Value, *, digits: bool) -> Val
     )
     role = array([sa.cast(func.to_json(heading), sa.JSON)])
     return case((is_yes, role), (is_no, sa.cast(array([]), sa.ARRAY(sa.JSON))), else_=items)
+
+
+def roles_on(items: Value, resource: Value) -> Value:
+    """The roles with what they are on: `Admin on Billing`. Items are JSON, as in `role_items`."""
+    name = func.coalesce(_object_name(LAMBDA_ITEM), func.json_extract_string(LAMBDA_ITEM, "$"))
+    item = sa.cast(func.to_json(func.concat(name, " on ", resource)), sa.JSON)
+    on_resource = func.list_transform(items, sql_lambda(item))
+    return case((resource.is_(None), items), else_=on_resource)
 
 
 def has_only_marks(text: Value) -> Value:

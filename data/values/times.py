@@ -22,18 +22,18 @@ EARLIEST, LATEST = datetime(1970, 1, 2), datetime(9999, 12, 30)
 """Times outside stand for an unknown time: zero of Unix, Windows or .NET, `9999-12-31`."""
 
 MONTHS = (
-    "january jan januar jänner janvier janv enero ene janeiro",
-    "february feb februar février févr fév febrero fevereiro fev",
-    "march mar märz mrz mars marzo março",
-    "april apr avril avr abril abr",
-    "may mai mayo maio",
-    "june jun juni juin junio junho",
-    "july jul juli juillet juil julio julho",
-    "august aug août agosto ago",
-    "september sep sept septembre septiembre setembro set",
-    "october oct oktober okt octobre octubre outubro out",
+    "january jan januar jänner janvier janv enero ene janeiro gennaio gen januari",
+    "february feb februar février févr fév febrero fevereiro fev febbraio februari",
+    "march mar märz mrz mars marzo março maart mrt",
+    "april apr avril avr abril abr aprile",
+    "may mai mayo maio maggio mag mei",
+    "june jun juni juin junio junho giugno giu",
+    "july jul juli juillet juil julio julho luglio lug",
+    "august aug août agosto ago augustus",
+    "september sep sept septembre septiembre setembro set settembre",
+    "october oct oktober okt octobre octubre outubro out ottobre ott",
     "november nov novembre noviembre novembro",
-    "december dec dezember dez décembre déc diciembre dic dezembro",
+    "december dec dezember dez décembre déc diciembre dic dezembro dicembre",
 )
 MONTH_NUMBERS = {
     without_accents(word): number
@@ -46,6 +46,8 @@ WEEKDAYS = """
     mo di mi do fr sa so montag dienstag mittwoch donnerstag freitag samstag sonntag
     lun mar mer jeu ven sam dim lundi mardi mercredi jeudi vendredi samedi dimanche
     mie jue vie sab dom lunes martes miercoles jueves viernes sabado domingo
+    lunedi martedi mercoledi giovedi venerdi sabato domenica gio
+    maandag dinsdag woensdag donderdag vrijdag zaterdag zondag ma di wo za zo
     seg ter qua qui sex segunda-feira terca-feira quarta-feira quinta-feira sexta-feira
 """
 WEEKDAY = rf"^(?:{'|'.join(WEEKDAYS.split())})[.,]* "
@@ -105,13 +107,14 @@ ISO_DAYS = ("%G-w%V-%u", "%Y-%j")
 """`2026-W47-5` and `2026-324`, the fifth day of a week and the 324th of a year."""
 
 NEVER = (
-    r"(?:never|nie|jamais|nunca)\b.*|not (?:yet|set)\b.*|nat|unset|0000-00-00(?: 00:00(?::00)?)?"
+    r"(?:never|nie|jamais|nunca|nooit)\b.*|mai|not (?:yet|set)\b.*|nat|unset"
+    r"|0000-00-00(?: 00:00(?::00)?)?|00[./]00[./]0000"
 )
 """Texts for a time that never was, in lower case."""
 
 NEVER_SIGNED_IN = (
-    r"(?:never|nie|niemals|noch nie|jamais|nunca|not yet|has not|no login|no sign-?in)\b.*"
-    r"|0(?:\.0)?|(?:0000-00-00|0001-01-01|1601-01-01|1970-01-01).*|未ログイン|なし"
+    r"(?:never|nie|niemals|noch nie|jamais|nunca|nooit|not yet|has not|no login|no sign-?in)\b.*"
+    r"|mai|0(?:\.0)?|(?:00[./]00[./]0000|0000-00-00|0001-01-01|1601-01-01|1970-01-01).*|未ログイン|なし"
 )
 """Texts of a last sign-in for a person who never signed in, in lower case: products write the zero
 of their clocks, too."""
@@ -123,8 +126,20 @@ HAS_DATE = (
 HAS_OFFSET = r"(?i)(?:\d ?Z|UTC|GMT|[A-Z]/[A-Z]|[:T.]\d[\d.,]* ?[+\x{2212}-]\d)"
 
 MICROSECONDS = {10: 1_000_000, 13: 1_000, 16: 1, 19: sa.literal(0.001, sa.Numeric)}
-"""Digits before the point → microseconds per unit, for Unix times from 2001 to 2286. A number of
-another length can be a serial of Excel or Windows, and is flagged."""
+"""Digits before the point → microseconds per unit, for Unix times from 2001 to 2286. 18 digits are
+a time of Windows. A number of another length can be a serial of Excel, and is flagged."""
+
+
+JAPANESE_CLOCK = (
+    (r"時(\d)分", r"時0\1分"),
+    (r"分(\d)秒", r"分0\1秒"),
+    (r"時(\d\d)分(\d\d)秒$", r":\1:\2"),
+    (r"時(\d\d)分$", r":\1"),
+)
+"""Parts of `9時5分`, and the same as `9:05`."""
+
+WINDOWS_EPOCH = 11_644_473_600_000_000
+"""Microseconds from 1601, with which the clocks of Windows start, to 1970."""
 
 
 def with_moment(rows: sa.FromClause, column: str, *, day_first: bool | None) -> sa.FromClause:
@@ -160,7 +175,11 @@ def _time_key(text: Value) -> Value:
     spaced = func.regexp_replace(text, r"[\s\x{a0}\x{2009}\x{202f}]+", " ", "g")
     lower = func.strip_accents(func.lower(spaced))
     key = func.regexp_replace(lower, WEEKDAY, "")
-    return func.regexp_replace(key, r"^/date\((\d{13})(?:[+-]\d{4})?\)/$", r"\1")
+    key = func.regexp_replace(key, r"^/date\((\d{13})(?:[+-]\d{4})?\)/$", r"\1")
+    clock = key
+    for pattern, parts in JAPANESE_CLOCK:
+        clock = func.regexp_replace(clock, pattern, parts)
+    return case((func.contains(key, "時"), clock), else_=key)
 
 
 def _dated(key: Value, day_first: bool | None) -> Value:
@@ -244,14 +263,16 @@ def _zone_names() -> str:
 
 def _unix_time(text: Value) -> Value:
     number = sa.cast(text, sa.Numeric(30, 9))
+    windows_time = func.make_timestamp(sa.cast(number / 10 - WINDOWS_EPOCH, sa.BigInteger))
     return case(
+        (func.regexp_full_match(text, r"13\d{16}"), windows_time),
         *(
             (
                 func.regexp_full_match(text, rf"\d{{{digits}}}(\.\d+)?"),
                 func.make_timestamp(sa.cast(func.floor(number * factor), sa.BigInteger)),
             )
             for digits, factor in MICROSECONDS.items()
-        )
+        ),
     )
 
 

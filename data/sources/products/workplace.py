@@ -1,6 +1,6 @@
 """Messages, meetings, documents and projects of a workplace."""
 
-from data.sources.product import Product, Proof, RoleField
+from data.sources.product import DELETED, Product, Proof, RoleField
 
 WORKPLACE_PRODUCTS = (
     Product(
@@ -58,17 +58,49 @@ WORKPLACE_PRODUCTS = (
     Product(
         key="atlassian",
         name="Atlassian managed accounts",
-        proofs=(Proof(("Email", "Billable", "SAML single sign-on", "Two-step verification")),),
-        username="Email",
-        account_id="Atlassian ID",
-        user_name="Name",
-        user_email="Email",
-        active="Status",
+        proofs=(
+            Proof(("Email", "Billable", "SAML single sign-on", "Two-step verification")),
+            Proof(("accountId", "accountType", "displayName", "active"), {"self": ".*/user.*"}),
+        ),
+        username=("Email", "emailAddress", "displayName"),  # a person can hide the email
+        account_id=("Atlassian ID", "accountId"),
+        user_name=("Name", "displayName"),
+        user_email=("Email", "emailAddress"),
+        active=("Status", "active"),
         last_sign_in="Last active",
         attributes={
+            "Account type": "accountType",
             "Billable": "Billable",
             "Two-factor authentication": "Two-step verification",
         },
+    ),
+    Product(
+        key="dropbox",
+        name="Dropbox team members",
+        proofs=(Proof(("profile.team_member_id", "profile.email", "profile.status")),),
+        username="profile.email",
+        account_id="profile.team_member_id",
+        user_name="profile.name.display_name",
+        user_email="profile.email",
+        upstream_id="profile.external_id",
+        roles=(RoleField(("roles.name", "role..tag")),),
+        active="profile.status..tag",
+        active_words={"active": True, "suspended": False, "removed": DELETED, "invited": None},
+        attributes={"Joined": "profile.joined_on", "Membership": "profile.membership_type..tag"},
+    ),
+    Product(
+        key="docusign",
+        name="DocuSign users",
+        proofs=(Proof(("userName", "userId", "userStatus", "permissionProfileName")),),
+        username="email",
+        account_id="userId",
+        user_name="userName",
+        user_email="email",
+        roles=(RoleField("permissionProfileName"),),
+        active="userStatus",
+        active_words={"active": True, "closed": False, "disabled": False, "*": None},
+        last_sign_in="lastLogin",
+        attributes={"Title": "jobTitle", "Created": "createdDateTime"},
     ),
     Product(
         key="box",
