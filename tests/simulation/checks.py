@@ -240,7 +240,8 @@ def check_parts(con: Connection, model: Model, inquiry: Inquiry) -> None:
 
 def check_findings(engine: sa.Engine, model: Model, chance: random.Random) -> None:
     """The findings of a rule, now and at a moment: since when, and which have an exception."""
-    rule = chance.choice([*RULES])
+    accepted = [kind for kind, _ in model.decisions if kind in RULES]
+    rule = chance.choice(accepted or [*RULES])
     with engine.connect() as con:
         for as_of in (None, chance.choice(model.all_moments() or [START])):
             view = View(as_of=as_of)

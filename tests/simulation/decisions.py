@@ -89,8 +89,8 @@ def _any_last_day(life: Life) -> date | None:
 
 DECISIONS: dict[Callable[[Life, str], Step | None], int] = {
     name_owner: 5,
-    write_note: 4,
-    accept: 4,
-    withdraw: 3,
+    write_note: 7,
+    accept: 7,
+    withdraw: 4,
 }
 """Kind of step → how often it happens, beside the others."""

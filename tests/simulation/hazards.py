@@ -27,8 +27,7 @@ class Hazards:
     def __init__(self) -> None:
         self.hazard: Hazard | None = None
         self.steps_left = 0
-        self.is_dead = False
-        self.is_hit = False
+        self.is_at_file = self.is_dead = self.is_hit = False
 
     @contextmanager
     def installed(self) -> Iterator[None]:
@@ -51,9 +50,10 @@ class Hazards:
             for module, name, original in originals:
                 setattr(module, name, original)
 
-    def plan(self, hazard: Hazard | None, steps: int = 0) -> None:
-        """Let it happen after so many steps; None: let nothing happen."""
-        self.hazard, self.steps_left, self.is_dead, self.is_hit = hazard, steps, False, False
+    def plan(self, hazard: Hazard | None, steps: int = 0, *, is_at_file: bool = False) -> None:
+        """Let it happen after so many steps, or steps of files; None: let nothing happen."""
+        self.hazard, self.steps_left, self.is_at_file = hazard, steps, is_at_file
+        self.is_dead = self.is_hit = False
 
     def _before_statement(self, con: Connection, *_: Any) -> None:
         self._step(is_file=False)
@@ -71,7 +71,7 @@ class Hazards:
     def _step(self, *, is_file: bool) -> None:
         if self.is_dead:
             raise Killed
-        self.steps_left -= 1
+        self.steps_left -= is_file or not self.is_at_file
         if self.hazard == "kill" and self.steps_left < 0:
             self.is_dead = self.is_hit = True
             raise Killed

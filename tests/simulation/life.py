@@ -38,7 +38,7 @@ from simulation.decisions import DECISIONS
 from simulation.facts import Accounts
 from simulation.hazards import Hazard, Hazards, Killed
 from simulation.model import Model
-from simulation.questions import Inquiry, any_inquiry
+from simulation.questions import NOTED, Inquiry, any_inquiry
 from simulation.step import Step
 from simulation.world import APPS, File, World
 
@@ -48,11 +48,14 @@ MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of its own is made in it
 MAX_STEPS = 80
 """A hazard is planned before one of so many statements; a delivery has about as many."""
 
+MAX_FILE_STEPS = 4
+"""Or before one of so many steps of files, which are few between many statements."""
 
 HAZARDS: tuple[Hazard, ...] = ("kill", "full disk")
 SERVER_HAZARDS: tuple[Hazard, ...] = (*HAZARDS, "lost connection")
-HAZARD_SHARE = 0.15  # of the steps
-QUIET_SHARE = 0.2  # of the days, which another one follows without a step
+HAZARD_SHARE = 0.2  # of the steps
+QUIET_SHARE = 0.3  # of the days, which another one follows without a step
+EMPTY_SHARE = 0.06  # of the days, on which an app loses all of its snapshots
 
 
 class Held(NamedTuple):
@@ -104,7 +107,10 @@ class Life:
         app = self.chance.choices([*APPS], [*APPS.values()])[0]  # the small one comes and goes
         self.world.live(app)
         kinds, weights = zip(*KINDS.items(), strict=True)
-        for plan in (deliver, *self.chance.choices(kinds, weights)):
+        plans = [deliver, *self.chance.choices(kinds, weights)]
+        if self.chance.random() < EMPTY_SHARE:
+            plans += [remove_of_few] * min(map(len, self.model.lists.values()), default=0)
+        for plan in plans:
             if step := plan(self, app):
                 self._live_through(step)
         # What was asked yesterday is asked again: an answer that was kept must not outlive a load.
@@ -114,8 +120,9 @@ class Life:
             check_changes(self.engine, self.model, self.chance)
             check_findings(self.engine, self.model, self.chance)
             if self.chance.random() < QUIET_SHARE:  # nor a last day
+                self._ask([NOTED])
                 self.world.pass_time()
-                self._ask(self.inquiries[-1:])
+                self._ask([NOTED, *self.inquiries])
 
     def _ask(self, inquiries: list[Inquiry]) -> None:
         Clock.moment = self.model.now = self.world.now
@@ -141,12 +148,16 @@ class Life:
             agree("snapshots after a restart", after_kill, after)
         agree("snapshots", loaded_snapshots(self.engine), after)
         agree("the inbox", [path for path in self.home.inbox.rglob("*") if path.is_file()], [])
+        names = {(app, held.name) for (app, _), held in self.held.items()}
+        agree("files on hold", _names(self.home.on_hold), names)
         agree("the archive", _contents(self.home.archive), self._archived())
         check_everything(self.engine, self.model, self.chance)
 
     def _try(self, step: Step, hazard: Hazard | None) -> bool:
         """Whether the step came to its end."""
-        self.hazards.plan(hazard, self.chance.randint(0, MAX_STEPS))
+        is_at_file = self.chance.random() < 0.5
+        steps = self.chance.randint(0, MAX_FILE_STEPS if is_at_file else MAX_STEPS)
+        self.hazards.plan(hazard, steps, is_at_file=is_at_file)
         try:
             step.act()
         except Killed:
@@ -216,6 +227,11 @@ def _nothing() -> None:
     """The model does not change."""
 
 
+def _names(folder: Path) -> set[tuple[str, str]]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {(path.parent.name, path.name) for path in files if path.suffix != ".txt"}
+
+
 def _contents(folder: Path) -> set[tuple[str, bytes]]:
     return {(path.parent.name, path.read_bytes()) for path in folder.rglob("*") if path.is_file()}
 
@@ -267,13 +283,17 @@ def _changed_list(life: Life, app: str, at: datetime) -> File:
 
 
 def remove(life: Life, app: str) -> Step | None:
-    """A person removes a snapshot, often one of few of its app."""
-    if not (chosen := life.any_loaded()):
-        return None
-    if life.chance.random() < 0.5:
-        rarest = min(life.model.lists, key=lambda app: len(life.model.lists[app]))
-        chosen = rarest, life.model.moments(rarest)[0]
+    """A person removes a snapshot."""
+    return _removal(life, chosen) if (chosen := life.any_loaded()) else None
 
+
+def remove_of_few(life: Life, app: str) -> Step:
+    """A person removes a snapshot of the app that has the fewest."""
+    lists = life.model.lists
+    return _removal(life, min(life.loaded, key=lambda each: (len(lists[each[0]]), each)))
+
+
+def _removal(life: Life, chosen: Snapshot) -> Step:
     def then() -> None:
         life.model.remove(*chosen)
         del life.loaded[chosen]

@@ -100,8 +100,10 @@ class Model:
         return [at for at in taken if until is None or at <= until]
 
     def all_moments(self) -> list[datetime]:
-        """When any snapshot was taken, each moment once."""
-        return sorted({at for taken in self.lists.values() for at in taken})
+        """When a snapshot was taken or a decision made or withdrawn, each moment once."""
+        made = [each for decisions in self.decisions.values() for each in decisions]
+        decided = {at for each in made for at in (each.made_at, each.withdrawn_at) if at}
+        return sorted({at for taken in self.lists.values() for at in taken} | decided)
 
     def ever_listed(self, integration: str) -> set[str]:
         """The IDs of all accounts that any snapshot lists."""

@@ -69,6 +69,10 @@ class Inquiry(NamedTuple):
     descending: bool
 
 
+NOTED = Inquiry(Question(note="yes"), READERS[0], "user", descending=False)
+"""The accounts with a note, which ends with a day."""
+
+
 def any_inquiry(chance: random.Random, model: Model) -> Inquiry:
     """A question that anybody could ask."""
     question, reader = any_question(chance, model), chance.choice(READERS)
