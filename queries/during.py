@@ -95,8 +95,12 @@ def latest_versions(
 def latest_of_each(
     versions: sa.FromClause, *conditions: ColumnElement[bool]
 ) -> sa.Select[*tuple[Any, ...]]:
-    """One row per account: the latest of its versions that meet the conditions."""
-    position = func.row_number().over(
+    """One row per account: the latest of its versions that meet the conditions.
+
+    By rank, as no two begin at one moment: DuckDB turns a row number that is compared with 1 into
+    an aggregate, and then fails with an internal error where a note and a search narrow the rows.
+    """
+    position = func.rank().over(
         partition_by=(versions.c.integration_id, versions.c.account_key),
         order_by=versions.c.valid_from.desc(),
     )

@@ -23,6 +23,7 @@ from streamlit.testing.v1 import AppTest
 from data.files.naming import SnapshotFile
 from data.history.load import load
 from data.home import Home
+from data.records.notes import NamedAccount, save_note
 from data.store.engine import open_store
 from queries.during import During, parse_during
 from queries.evidence.accounts import is_provable
@@ -210,6 +211,21 @@ def test_the_page_of_a_period_says_what_it_excludes_and_shows_the_stretches(home
     _, table = (json.loads(c.proto.json) for c in run.get("bidi_component"))
     assert table["columns"][-1]["label"] == "In the period"
     assert table["rows"][0]["cells"]["stretches"]["text"] == "from 23 Nov 2026"
+
+
+def test_a_noted_account_is_searched_in_a_period(snapshots: Deliveries) -> None:
+    """DuckDB fails with an internal error where the latest version is the first by number."""
+    for day in DAYS:
+        accounts = (
+            an_account(f"ada{n}", account_id=f"A-{n}", active_in_app=(n + day.day) % 2 == 0)
+            for n in range(12)
+        )
+        snapshots.take(*accounts, at=day)
+    save_note(snapshots.store, [NamedAccount("figma", "A-3")], "Asked.", "Ada", written_at=DAYS[0])
+    filters = Filters(during=During(DAYS[0], DAYS[3]), note="yes", q="ada3")
+    with snapshots.store.connect() as con:
+        rows = page_of_accounts(con, filters, sort="user", descending=False, page=1)
+    assert [row.username_in_app for row in rows] == ["ada3"]
 
 
 def test_a_download_of_a_period_has_the_stretches(snapshots: Deliveries) -> None:

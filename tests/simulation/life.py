@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 import math
 import os
 import random
@@ -38,6 +36,7 @@ from simulation.decisions import DECISIONS
 from simulation.facts import Accounts
 from simulation.hazards import Hazard, Hazards, Killed
 from simulation.model import Model
+from simulation.nonsense import link, tear
 from simulation.questions import NOTED, Inquiry, any_inquiry
 from simulation.step import Step
 from simulation.world import APPS, File, World
@@ -48,12 +47,12 @@ MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of its own is made in it
 MAX_STEPS = 80
 """A hazard is planned before one of so many statements; a delivery has about as many."""
 
-MAX_FILE_STEPS = 4
+MAX_FILE_STEPS = 2
 """Or before one of so many steps of files, which are few between many statements."""
 
 HAZARDS: tuple[Hazard, ...] = ("kill", "full disk")
 SERVER_HAZARDS: tuple[Hazard, ...] = (*HAZARDS, "lost connection")
-HAZARD_SHARE = 0.2  # of the steps
+HAZARD_SHARE, RISKY_SHARE = 0.2, 0.6  # of the steps
 QUIET_SHARE = 0.3  # of the days, which another one follows without a step
 EMPTY_SHARE = 0.06  # of the days, on which an app loses all of its snapshots
 
@@ -92,7 +91,7 @@ class Life:
         self.inquiries: list[Inquiry] = []
         self.story: list[str] = []
         self.days = 0
-        self.engine = open_or_rebuild(self.home, _unwatched)
+        self.engine = open_or_rebuild(self.home, _nothing)
         is_server = self.engine.dialect.name == "postgresql"
         self.possible = SERVER_HAZARDS if is_server else HAZARDS
         agree("the database is empty", loaded_snapshots(self.engine), {})
@@ -133,7 +132,8 @@ class Life:
         """Take the step. After a kill, the store is as before or as after; it is then finished."""
         jump = timedelta(days=self.chance.choice((0, 0, 0, 0, -400, 400)))
         Clock.moment = self.world.now + jump
-        hazard = self.chance.choice(self.possible) if self.chance.random() < HAZARD_SHARE else None
+        share = RISKY_SHARE if step.is_risky else HAZARD_SHARE
+        hazard = self.chance.choice(self.possible) if self.chance.random() < share else None
         self.story.append(f"{self.world.now} {step.words}{f', {hazard}' if hazard else ''}")
         before = {key: counts for key, (_, counts) in self.loaded.items()}
         with mock.patch.object(formatting, "datetime", Clock):
@@ -175,8 +175,8 @@ class Life:
         """What a new process does, and the snapshots that it finds."""
         close_store(self.home.database_url)
         load_failures.clear()
-        self.engine = open_or_rebuild(self.home, _unwatched)
-        agree("the archive loads", load_missing(self.engine, self.home, _unwatched), [])
+        self.engine = open_or_rebuild(self.home, _nothing)
+        agree("the archive loads", load_missing(self.engine, self.home, _nothing), [])
         load_inbox(self.engine, self.home)
         return loaded_snapshots(self.engine)
 
@@ -219,12 +219,8 @@ class Life:
         return self.chance.choice(sorted(self.loaded)) if self.loaded else None
 
 
-def _unwatched(*_: object) -> None:
-    """Progress that nobody watches."""
-
-
-def _nothing() -> None:
-    """The model does not change."""
+def _nothing(*_: object) -> None:
+    """The model does not change, and nobody watches."""
 
 
 def _names(folder: Path) -> set[tuple[str, str]]:
@@ -275,6 +271,17 @@ def replace(life: Life, app: str) -> Step | None:
     return life.send(*chosen, file, "another list", replace=True)
 
 
+def supersede(life: Life, app: str) -> Step | None:
+    """A list that can be loaded arrives for a moment whose file is on hold."""
+    if not life.held:
+        return None
+    chosen = life.chance.choice(sorted(life.held))
+    file = _changed_list(life, *chosen)
+    if life.model.must_be_confirmed(*chosen, file.accounts):
+        return None
+    return life.send(*chosen, file, "a better list", replace=chosen in life.loaded)
+
+
 def _changed_list(life: Life, app: str, at: datetime) -> File:
     accounts = dict(life.model.previous(app, at) or life.world.apps[app])
     life.world.apps["past"] = accounts
@@ -299,7 +306,7 @@ def _removal(life: Life, chosen: Snapshot) -> Step:
         del life.loaded[chosen]
 
     act = lambda: withdraw_snapshot(life.engine, life.home, *chosen)  # noqa: E731
-    return Step(f"{chosen[0]} at {chosen[1]} is removed", act, then)
+    return Step(f"{chosen[0]} at {chosen[1]} is removed", act, then, is_risky=True)
 
 
 def confirm(life: Life, app: str) -> Step | None:
@@ -337,56 +344,6 @@ def dismiss(life: Life, app: str) -> Step | None:
     )
 
 
-def tear(life: Life, app: str) -> Step:
-    """A file that was cut off in the middle."""
-    file = life.world.file(life.world.apps[app])
-    records = json.dumps([{"username_in_app": name, "x": "y" * 50} for name in file.accounts])
-    whole = life.chance.choice(
-        ((records.encode(), "json"), (gzip.compress(file.content), "csv.gz"))
-    )
-    content = whole[0][: len(whole[0]) * 2 // 3]
-    return _send_nonsense(
-        life, app, whole[1], lambda path: path.write_bytes(content), "a torn file"
-    )
-
-
-def link(life: Life, app: str) -> Step:
-    """A link to a file outside of the home."""
-    outside = life.drafts / "outside.csv"
-    outside.write_text("Username in app\nmallory\n")
-    return _send_nonsense(life, app, "csv", lambda path: path.symlink_to(outside), "a link")
-
-
-def _send_nonsense(
-    life: Life, app: str, ending: str, write: Callable[[Path], object], words: str
-) -> Step:
-    path = life.home.inbox / app / f"{life.world.now:%Y-%m-%dT%H-%M-%S}Z.{ending}"
-    if (app, life.world.now) in life.loaded:  # today's list has come
-        path = path.with_name(f"{life.world.now + timedelta(hours=1):%Y-%m-%dT%H-%M-%S}Z.{ending}")
-
-    def act() -> None:
-        if not path.is_symlink() and not path.exists() and not _is_rejected(life, path):
-            path.parent.mkdir(exist_ok=True)
-            write(path)
-            with suppress(NotImplementedError):
-                _make_old(path)
-        load_inbox(life.engine, life.home)
-
-    def then() -> None:
-        agree(f"{words} is rejected", _is_rejected(life, path), True)
-
-    return Step(f"{words} of {app}", act, then)
-
-
-def _is_rejected(life: Life, path: Path) -> bool:
-    target = life.home.rejected / path.parent.name / f"{path.name}.reason.txt"
-    return target.exists() and not path.is_symlink() and not path.exists()
-
-
-def _make_old(path: Path) -> None:
-    os.utime(path, (0, 0), follow_symlinks=False)
-
-
 def restart(life: Life, app: str) -> Step:
     """The process ends, and another one begins."""
     return Step("a restart", life.restart, _nothing)
@@ -398,10 +355,10 @@ def build_again(life: Life, app: str) -> Step:
     def act() -> None:
         close_store(life.home.database_url)
         try:
-            rebuild(life.home, _unwatched)
+            rebuild(life.home, _nothing)
         finally:
             if not life.hazards.is_dead:
-                life.engine = open_or_rebuild(life.home, _unwatched)
+                life.engine = open_or_rebuild(life.home, _nothing)
 
     return Step("a rebuild", act, _nothing)
 
@@ -411,6 +368,7 @@ KINDS: dict[Callable[[Life, str], Step | None], int] = {
     deliver_again: 4,
     replace: 8,
     remove: 5,
+    supersede: 3,
     confirm: 8,
     dismiss: 3,
     tear: 3,

@@ -10,3 +10,4 @@ class Step(NamedTuple):
     words: str
     act: Callable[[], object]  # to Rollcall; taken again after a kill, it changes nothing more
     then: Callable[[], object]  # to the model
+    is_risky: bool = False  # it changes the store and then a file

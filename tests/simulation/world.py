@@ -117,10 +117,10 @@ class World:
 
     def _changed(self, facts: Facts) -> Facts:
         changing, chance = self._changing(), self.chance
-        if chance.random() < 0.5:
+        if chance.random() < (0.5 if facts.is_matched else 0.2):
             names = ("state", "code", "reason", "updated")
             return facts._replace(**{name: changing[name] for name in names})
-        if chance.random() < 0.2:
+        if chance.random() < (0.2 if facts.is_matched else 0.5):
             name, email, upstream = chance.choice((*PEOPLE, (None, None, None)))
             return facts._replace(name=name, email=email, upstream=upstream)
         if chance.random() < 0.1:
