@@ -55,8 +55,8 @@ with store_connection(Permission.HEALTH) as con:
     data = HealthData(con, scope, scope.as_of or utc_now())
     print_header("Health", scope_facts(data))
     show_main_reason = show_verdict(data)
-    objectives_area = st.container()
     tiles(data)
+    objectives_area = st.container(key="objectives_area")
     with st.grid(2 if data.has_trends else 1, min_column_width=400, gap="small", key="charts"):
         draw_other_charts = draw_charts(data)
     tables.integrations_card(data)

@@ -214,6 +214,7 @@ def test_health_names_what_is_broken_and_changes_an_objective(home: Home) -> Non
     block = shown.run.get_by_key("objectives")
     assert "The objective is met" in [each.value for each in block.subheader]
     run = shown.run
+    run.toggle(key="objective_settings").set_value(True).run()
     run.toggle(key="objective_failing_").set_value(True).run()
     run.number_input(key="objective_failing__percent").set_value(20.0)
     run.button(key="objectives_save").click().run()
@@ -237,14 +238,15 @@ def test_a_row_of_health_names_the_first_integrations_and_counts_the_others(home
             load(engine, SnapshotFile(file, name, at))
     texts = " ".join(each.value for each in page("health.py").run.markdown)
     texts = in_plain_words(texts).replace("&nbsp;", " ")
-    assert ", c: " in texts
-    assert ", d: " not in texts
+    assert ", c since " in texts
+    assert ", d since " not in texts
     assert ", and 2 integrations more." in texts
 
 
 def test_a_wrong_objective_is_not_saved(home: Home) -> None:
     load_all(home, ADA)
     run = page("health.py").run
+    run.toggle(key="objective_settings").set_value(True).run()
     run.text_input(key="objective_failing_for__within").set_value("soon")
     run.button(key="objectives_save").click().run()
     assert "expected hours or days" in run.error[0].value.replace("\\", "")

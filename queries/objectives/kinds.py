@@ -59,6 +59,6 @@ MEASURES: dict[str, Measure] = {
         lambda rows, within: func.greatest(rows.c.person_since + within, rows.c.active_since),
         ("accounts of leavers active after {}", "no leaver active after {}"),
     ),
-    "snapshot": Measure("{} as of then", is_of_directories=True),
+    "snapshot": Measure("{} listed then", is_of_directories=True),
 }
 """Kind of objective → how it is measured."""

@@ -23,6 +23,7 @@ from server.authorize import record_decision, writable_store
 from server.session import current_principal
 from widgets.labels import escape_label
 
+OPEN_KEY = "objective_settings"
 ALL_LABEL = "All integrations"
 SOURCES = {"default": "Default", "file": "From objectives.toml", "edited": "Edited here"}
 
@@ -37,6 +38,15 @@ def may_change_all() -> bool:
     return current_principal().is_allowed_everywhere(Permission.CHANGE_SETTINGS)
 
 
+def settings_switch() -> None:
+    """Shows the form below the block."""
+    st.toggle("Settings", key=OPEN_KEY)
+
+
+def are_settings_open() -> bool:
+    return bool(st.session_state.get(OPEN_KEY))
+
+
 def objective_settings(objectives: Objectives, integrations: Sequence[str]) -> None:
     """Change the objectives, for everybody and at once."""
     principal = current_principal()
@@ -44,7 +54,7 @@ def objective_settings(objectives: Objectives, integrations: Sequence[str]) -> N
     options = [*[""] * may_change_all(), *names]
     if not options:
         return
-    with st.expander("Objective settings", icon=":material/tune:", key="objective_settings"):
+    with st.container(key="objective_form", gap="small"):
         chosen = st.selectbox(
             "Objectives of",
             options,

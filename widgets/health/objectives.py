@@ -13,13 +13,21 @@ from queries.period import to_local
 from widgets.address import group_params
 from widgets.health.card import data_controls
 from widgets.health.health_data import HealthData
-from widgets.health.objective_settings import may_change_all, may_change_any, objective_settings
+from widgets.health.objective_settings import (
+    are_settings_open,
+    may_change_all,
+    may_change_any,
+    objective_settings,
+    settings_switch,
+)
 from widgets.health.tiles import curve_image
 from widgets.health.verdict import Link, Sentence, draw_sentence
 from widgets.labels import escape_label
 
 MAX_ROWS = 5
 """Objectives that are drawn with their accounts; the table has all."""
+
+COURSE_ALT = "The budget that is spent, by day. The dashed line is all of it."
 
 MAX_NAMED = 3
 """Integrations that a row names."""
@@ -50,10 +58,17 @@ def objectives_card(data: HealthData) -> None:
             _draw_row(data, same, number)
         if more := sum(map(len, rows[MAX_ROWS:])):
             st.caption(f"{more:,} more are broken or burning; the table has all.")
+        settings = settings_switch if may_change else no_switch
         if results:
-            data_controls("objectives", "Objectives", table(results))
-        if may_change:
+            data_controls("objectives", "Objectives", table(results), choose=settings)
+        else:
+            settings()
+        if may_change and are_settings_open():
             objective_settings(data.objectives, [*data.trends.integrations["integration"]])
+
+
+def no_switch() -> None:
+    """For readers who change nothing."""
 
 
 def headline(results: Sequence[ObjectiveResult]) -> str:
@@ -104,7 +119,8 @@ def _draw_row(data: HealthData, same: Sequence[ObjectiveResult], number: int) ->
     with text:
         draw_sentence(row_sentence(data, same), f"objective_{number}")
     if worst.budget:
-        course.html(curve_image(worst.budget.course, limit=1))
+        course.html(curve_image(worst.budget.course, limit=1, alt=COURSE_ALT))
+        course.caption("Budget spent in 30 days")
 
 
 def row_sentence(data: HealthData, same: Sequence[ObjectiveResult]) -> Sentence:
@@ -117,8 +133,8 @@ def row_sentence(data: HealthData, same: Sequence[ObjectiveResult]) -> Sentence:
     parts: Sentence = [f"{sentence(worst)} "]
     for number, result in enumerate(same[:MAX_NAMED]):
         since = to_local(result.broken_since or data.now, zone)
-        name = f"{', ' if number else ''}{result.integration}: "
-        parts += [name, *_behind(data, result), f" since {since:%-d %b}"]
+        name = f"{', ' if number else ''}{result.integration} since {since:%-d %b} ("
+        parts += [name, *_behind(data, result), ")"]
     more = len(same) - MAX_NAMED
     return [*parts, f", and {count_of(more, 'integration')} more." if more > 0 else "."]
 

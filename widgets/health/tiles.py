@@ -5,6 +5,7 @@ A number opens the accounts that it counts.
 
 from collections.abc import Sequence
 from datetime import datetime
+from html import escape
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -167,8 +168,12 @@ def curve_image(
     width: int = 120,
     height: int = 28,
     limit: float | None = None,
+    alt: str = "",
 ) -> str:
-    """The values as a small curve from zero, an SVG image; None is a gap. A limit is dashed."""
+    """The values as a small curve from zero, an SVG image; None is a gap. A limit is dashed.
+
+    `alt`: what it shows, where no text beside it says the same.
+    """
     largest = max([1.0, *(value for value in values if value is not None)])
     step = width / max(len(values) - 1, 1)
     path, is_drawn = "", False
@@ -188,4 +193,4 @@ def curve_image(
         'stroke-width="1.5" vector-effect="non-scaling-stroke"/>'
         f"{limit_line if limit else ''}</svg>"
     )
-    return f'<img class="curve" alt="" src="data:image/svg+xml,{quote(svg)}">'
+    return f'<img class="curve" alt="{escape(alt)}" src="data:image/svg+xml,{quote(svg)}">'
