@@ -263,29 +263,34 @@ def _to_json(sent: Sent) -> str:
 def with_lost(
     engine: sa.Engine, reader: Principal, letter: Letter, undelivered: Sequence[LetterTry]
 ) -> Letter:
-    """The letter, with what the one before it reports, where that one is perhaps missing.
+    """The letter, with what those before it report that are perhaps missing.
 
     What a letter that was given up reports is in it already: its range is not covered.
     """
     if not undelivered:
         return letter
-    lost, items = undelivered[0], list(letter.items)
-    if lost.status == LetterStatus.PERHAPS_SENT and lost.since and lost.until and lost.keys:
-        known = {item.key for item in items}
-        with restricted_engine(engine, reader.visibility).connect() as con:
-            again = read_items(con, reader, lost.since, lost.until, lost.keys)
-        items += [item for item in again if item.key not in known]
-    queued_at = to_local(lost.queued_at, letter.zone)
+    items = list(letter.items)
+    missing = [one for one in undelivered if one.status == LetterStatus.PERHAPS_SENT]
+    with restricted_engine(engine, reader.visibility).connect() as con:
+        for lost in missing:
+            if lost.since and lost.until and lost.keys:
+                alarms = {item.key for item in items if item.is_ongoing}
+                again = read_items(con, reader, lost.since, lost.until, lost.keys)
+                items += [i for i in again if i not in items and i.key not in alarms]
+    newest = undelivered[0]
+    queued_at = to_local(newest.queued_at, letter.zone)
+    text = f"The letter of {queued_at:%-d %b %H:%M} {UNDELIVERED[newest.status]}"
     note = Item(
         kind="undelivered",
-        key=f"undelivered:{iso_z(lost.queued_at)}",
+        key=f"undelivered:{iso_z(newest.queued_at)}",
         severity="note",
-        text=f"The letter of {queued_at:%-d %b %H:%M} {UNDELIVERED[lost.status]}",
+        text=SEVERAL_MISSING.format(len(missing)) if len(missing) > 1 else text,
     )
     items.insert(MAX_LINES - 1, note)
     return replace(letter, items=tuple(items))
 
 
+SEVERAL_MISSING = "The last {} letters may not have arrived; this one repeats them"
 UNDELIVERED = {
     LetterStatus.GIVEN_UP: "could not be delivered; this one covers the same time",
     LetterStatus.PERHAPS_SENT: "may not have arrived; this one repeats it",

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Event, Thread
@@ -46,7 +47,8 @@ from data.records.audit_log import flush_pending
 from data.records.outbox import CLAIM, LetterStatus
 from data.records.tables import audit_event, letter
 from data.store.engine import open_store, restricted_engine
-from queries.letter.letter import Item
+from queries.letter.letter import Item, Letter
+from queries.letter.schedule import Sent
 from queries.letter.write import due_letter
 from queries.outbox import RecipientStanding, letter_counts, recipient_standing
 from server import letters
@@ -380,14 +382,30 @@ def test_a_dead_channel_holds_up_no_other_and_no_load(
         assert len(receiver.requests) == len(mailbox.mails) == 1
 
 
-def test_a_letter_that_may_be_missing_is_repeated_by_the_next_one(
+def test_letters_that_may_be_missing_are_repeated_by_the_next_one(
     home: Home, secrets: Path, clock: Look, monkeypatch: pytest.MonkeyPatch, mailbox: Mailbox
 ) -> None:
+    """Also where they report another event of the same kind: each has its own range."""
+
     def read_again(*arguments: Any) -> tuple[Item, ...]:
-        assert arguments[2:] == (NIGHT, MORNING, ["24 Nov"])
-        return a_letter(NIGHT, MORNING, "24 Nov").items
+        _, _, since, until, keys = arguments
+        assert keys[0] == "failed:"
+        return of_one_kind(since, until, f"{until:%-d %b}").items
+
+    def of_one_kind(since: datetime, until: datetime, text: str) -> Letter:
+        found = a_letter(since, until, text)
+        return replace(found, items=tuple(replace(i, key="failed:") for i in found.items))
 
     monkeypatch.setattr(letters, "read_items", read_again)
+    daily = letters.due_letter
+
+    def due(*arguments: Any) -> tuple[Letter | None, Sent]:
+        found, sent = daily(*arguments)
+        if found:
+            found = of_one_kind(found.since, found.until, f"{found.until:%-d %b}")
+        return found, sent
+
+    monkeypatch.setattr(letters, "due_letter", due)
     configure(secrets, mailbox.port, ada=by_mail())
     clock(NIGHT)
 
@@ -397,14 +415,16 @@ def test_a_letter_that_may_be_missing_is_repeated_by_the_next_one(
     with monkeypatch.context() as patched:
         patched.setattr(Mail, "deliver", time_out)
         clock(MORNING)
-    clock(MORNING + DAY / 2)
+        clock(MORNING + DAY)
+    clock(MORNING + DAY * 3 / 2)
     assert not mailbox.mails
-    clock(MORNING + DAY)
+    clock(MORNING + 2 * DAY)
     lines = [line for line in plain_text(mailbox).splitlines() if line.startswith("•")]
     assert lines == [
+        "• 3 new failures: 26 Nov",
         "• 3 new failures: 25 Nov",
         "• 3 new failures: 24 Nov",
-        "• The letter of 24 Nov 06:30 may not have arrived; this one repeats it",
+        "• The last 2 letters may not have arrived; this one repeats them",
     ]
 
 
