@@ -54,12 +54,12 @@ with store_connection(Permission.HEALTH) as con:
 
     data = HealthData(con, scope, scope.as_of or utc_now())
     print_header("Health", scope_facts(data))
-    show_main_reason = show_verdict(data)
+    show_rest_of_verdict = show_verdict(data)
     tiles(data)
-    objectives_area = st.container(key="objectives_area")
     with st.grid(2 if data.has_trends else 1, min_column_width=400, gap="small", key="charts"):
         draw_other_charts = draw_charts(data)
     tables.integrations_card(data)
+    objectives_area = st.container(key="objectives_area")
     with st.grid(2, min_column_width=400, gap="small", key="tables"):
         tables.states_card(data)
         reasons_area = st.container()
@@ -71,5 +71,5 @@ with store_connection(Permission.HEALTH) as con:
         objectives_card(data)
     with reasons_area:
         tables.failure_reasons_card(data)
-    show_main_reason()
+    show_rest_of_verdict()
     draw_other_charts()

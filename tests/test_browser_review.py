@@ -135,6 +135,7 @@ def test_no_decision_by_a_key_is_lost_when_the_page_is_left_at_once(
     page = reader.page
     page.get_by_label("Your name").fill("Grace")
     page.get_by_label("Your name").press("Tab")
+    reader.wait_until_drawn()
     press(reader, "Start")
     expect(reader.row("p00")).to_contain_text("Undecided")
     reader.wait_until_drawn()
@@ -153,9 +154,13 @@ def test_no_decision_by_a_key_is_lost_when_the_page_is_left_at_once(
     wait_until(
         lambda: decided() == [("keep", "revoke", "unsure")[n % 3] for n in range(40)] + 2 * [""]
     )
-    log = page.request.get(f"{app.url}/export/audit.ndjson").text().splitlines()
-    taken = [event["details"] for event in map(json.loads, log) if "decided" in event["action"]]
-    assert [name for each in taken for name in each["accounts"]] == [f"p{n:02}" for n in range(40)]
+
+    def logged() -> list[str]:
+        log = page.request.get(f"{app.url}/export/audit.ndjson").text().splitlines()
+        taken = [event["details"] for event in map(json.loads, log) if "decided" in event["action"]]
+        return [name for each in taken for name in each["accounts"]]
+
+    wait_until(lambda: logged() == [f"p{n:02}" for n in range(40)])
 
 
 @pytest.mark.parametrize(("width", "scheme"), LOOKS)

@@ -240,13 +240,13 @@ REJECTED = [
         id="empty Parquet",
     ),
     pytest.param(
-        "a.csv", "Name,State\nada,Onboarded\n", errors.NoUsernameColumn,
-        "a.csv has no column for the username in app. Found: Name, State. Expected a heading like "
-        "“Username in app”, “userName” or “login”.",
+        "a.csv", "Name,State\nAda Lee,Onboarded\n", errors.NoUsernameColumn,
+        "a.csv has no column for the username in app. Found: Name, State. It could be “Name” "
+        "(text). Expected a heading like “Username in app”, “userName” or “login”.",
         id="header without a username",
     ),
     pytest.param(
-        "a.json", '[{"name": "ada"}]', errors.NoUsernameColumn,
+        "a.json", '[{"name": "Ada Lee"}]', errors.NoUsernameColumn,
         "a.json has no column for the username in app. Found: name.",
         id="JSON without a username",
     ),

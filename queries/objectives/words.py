@@ -1,10 +1,28 @@
 """Results of objectives in words, without names of people."""
 
-from data.formatting import count_of, format_span
+from collections.abc import Sequence
+
+from data.formatting import count_of, format_span, plural
 from queries.objectives.budget import LONG, is_exhausted
 from queries.objectives.kinds import MEASURES
-from queries.objectives.results import ObjectiveResult
+from queries.objectives.results import STATUSES, ObjectiveResult
 from queries.period import to_local
+
+
+def headline(results: Sequence[ObjectiveResult]) -> str:
+    """How many are broken, and how many burn."""
+    counts = {status: sum(r.status == status for r in results) for status in STATUSES}
+    broken, burning = counts["broken"], counts["burning"]
+    total = count_of(len(results), "objective")
+    if not results:
+        return "No objective can be measured"
+    if not broken and not burning:
+        return "The objective is met" if len(results) == 1 else f"All {total} are met"
+    verb = plural(broken, "is", "are")
+    burn = f"{burning:,} {plural(burning, 'burns', 'burn')} too fast"
+    if not broken:
+        return f"All {total} are met; {burn}"
+    return f"{broken:,} of {total} {verb} broken" + (f"; {burn}" if burning else "")
 
 
 def sentence(result: ObjectiveResult) -> str:

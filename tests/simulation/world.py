@@ -93,12 +93,12 @@ class World:
         keys = list(accounts)
         self.chance.shuffle(keys)
         rows = [(key, accounts[key]) for key in keys]
-        merged = self.chance.randint(0, 2) if rows else 0
-        rows += rows[:merged]
+        repeated = rows[: self.chance.randint(0, 2)]
+        rows += repeated
         rejected = min(self.chance.choice((0, 0, 1)), len(rows))
         write = self.chance.choice((_ndjson, _csv))
         content, ending = write(rows, rejected)
-        return File(content, ending, dict(accounts), rejected, merged)
+        return File(content, ending, dict(accounts), rejected, len(repeated))
 
     def _changing(self) -> dict[str, Any]:
         chance = self.chance

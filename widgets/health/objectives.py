@@ -6,9 +6,16 @@ from typing import Literal
 import pandas as pd
 import streamlit as st
 
-from data.formatting import count_of, plural
+from data.formatting import count_of
 from queries.objectives.results import ObjectiveResult, Status
-from queries.objectives.words import behind_text, broken_text, budget_text, sentence, share_text
+from queries.objectives.words import (
+    behind_text,
+    broken_text,
+    budget_text,
+    headline,
+    sentence,
+    share_text,
+)
 from queries.period import to_local
 from widgets.address import group_params
 from widgets.health.card import data_controls
@@ -69,22 +76,6 @@ def objectives_card(data: HealthData) -> None:
 
 def no_switch() -> None:
     """For readers who change nothing."""
-
-
-def headline(results: Sequence[ObjectiveResult]) -> str:
-    """How many are broken, and how many burn."""
-    counts = {status: sum(r.status == status for r in results) for status in BADGES}
-    broken, burning = counts["broken"], counts["burning"]
-    total = count_of(len(results), "objective")
-    if not results:
-        return "No objective can be measured"
-    if not broken and not burning:
-        return "The objective is met" if len(results) == 1 else f"All {total} are met"
-    verb = plural(broken, "is", "are")
-    burn = f"{burning:,} {plural(burning, 'burns', 'burn')} too fast"
-    if not broken:
-        return f"All {total} are met; {burn}"
-    return f"{broken:,} of {total} {verb} broken" + (f"; {burn}" if burning else "")
 
 
 def table(results: Sequence[ObjectiveResult]) -> pd.DataFrame:

@@ -11,6 +11,7 @@ import streamlit as st
 from data.formatting import count_of, signed
 from queries.filters import Filters
 from queries.health.verdict import DayCount, Verdict, leader
+from queries.objectives.words import headline
 from widgets import timezone
 from widgets.address import group_params
 from widgets.health.captions import change_words, reason_text
@@ -37,9 +38,9 @@ Sentence = list[str | Link]
 
 
 def show_verdict(data: HealthData) -> Callable[[], None]:
-    """The verdict on the accounts that have failed; returns what draws its last sentence.
+    """The verdict on the accounts that have failed; returns what draws its last sentences.
 
-    That one reads the history, which can take a moment after a load.
+    Those read the history, which can take a moment after a load.
     """
     course = data.verdict
     with st.container(border=True, key="verdict", gap="small"):
@@ -48,17 +49,21 @@ def show_verdict(data: HealthData) -> Callable[[], None]:
             st.badge(label, icon=icon, color=color)
         for number, sentence in enumerate(sentences(data, course)):
             draw_sentence(sentence, number)
-        last = st.container(key="main_reason") if data.failed_count else None
-        if last:
-            last.empty()  # a container with nothing in it has no room
+        reason_area = st.container(key="main_reason") if data.failed_count else None
+        objectives_area = st.container(key="objectives_line")
+        for area in filter(None, (reason_area, objectives_area)):
+            area.empty()  # a container with nothing in it has no room
 
-    def show_main_reason() -> None:
+    def show_rest() -> None:
+        results, _ = data.measured
+        with objectives_area:
+            st.text(f"{headline(results)}." if results else "")
         sentence = main_reason(data)
-        if last and sentence:
-            with last:
+        if reason_area and sentence:
+            with reason_area:
                 draw_sentence(sentence, 9)
 
-    return show_main_reason
+    return show_rest
 
 
 def sentences(data: HealthData, course: Verdict | None) -> Iterator[Sentence]:
