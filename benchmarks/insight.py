@@ -14,6 +14,7 @@ VISITS = 3
 ROUNDS = 2
 
 METRICS = "[class*=st-key-tile_] :is(a, [data-testid=stText])"
+TILES = "[class*=st-key-tile_]"
 SUMMARY = ".st-key-in_words"
 PAGES = {
     "Health": ("health", METRICS),
@@ -61,7 +62,7 @@ ACTS: tuple[tuple[str, str, str, list[Callable[[Page], Any]]], ...] = (
     (
         "Health: another period",
         "health",
-        METRICS,
+        TILES,
         [*map(_text, ("7 days", "90 days", "30 days"))],
     ),
     ("Health: the day before", "health", METRICS, [*map(_button, ["Previous snapshot"] * 4)]),

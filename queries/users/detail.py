@@ -155,7 +155,10 @@ def _is_same_person(rows: sa.FromClause, account_row: sa.Row[Any]) -> ColumnElem
 
 
 def _has_same_id(rows: sa.FromClause, account_row: sa.Row[Any]) -> ColumnElement[bool]:
+    """By the clue where the rows have it: reading every ID takes ten times as long."""
     upstream_id = account_row.upstream_user_id
+    if upstream_id and "id_clue" in rows.c:
+        return func.coalesce(rows.c.id_clue == account_row.id_clue, sa.false())
     return (
         func.coalesce(
             id_key(rows.c.upstream_user_id) == id_key(sa.literal(upstream_id)), sa.false()
