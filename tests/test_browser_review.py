@@ -133,6 +133,7 @@ def test_no_decision_by_a_key_is_lost_when_the_page_is_left_at_once(
     deliver(app.home, people, integration="notion")
     reader = visit(f"{app.url}/rounds?new=yes&integration=notion")
     page = reader.page
+    expect(page.get_by_text("42 accounts")).to_be_visible(timeout=PATIENCE)
     page.get_by_label("Your name").fill("Grace")
     page.get_by_label("Your name").press("Tab")
     reader.wait_until_drawn()

@@ -75,7 +75,7 @@ function createView(root, data) {
   createMarks(view, (ids) => openRows(view, ids));
   root.replaceChildren(view.sorter, view.pane, view.bar, view.said, view.keys);
   root.classList.toggle("comfortable", localStorage.getItem(ROW_HEIGHT_KEY) === "comfortable");
-  new ResizeObserver(() => { if (view.shares) fitPane(view); fitCells(view); }).observe(root);
+  new ResizeObserver(([{ contentRect }]) => fitWidth(view, contentRect.width)).observe(root);
   root.addEventListener("pointerdown", (event) => { if (event.target.matches(".resizer")) startResize(view, event); });
   root.addEventListener("dblclick", (event) => { if (event.target.matches(".resizer")) forgetWidths(view); });
   document.addEventListener("keydown", function onKey(event) {
@@ -286,6 +286,14 @@ function keysDialog(keys) {
 }
 
 // ---- widths ----------------------------------------------------------------------------------------
+
+// An opened row makes the table higher: then everything fits as before, and measuring takes long.
+function fitWidth(view, width) {
+  if (width === view.width) return;
+  view.width = width;
+  if (view.shares) fitPane(view);
+  fitCells(view);
+}
 
 // A column has a share of the table, which is at least as wide as the window: where all shares together
 // need more room, the table scrolls within its pane.
