@@ -330,14 +330,18 @@ def is_valid_at(
     return and_(versions.c.valid_from <= moment, versions.c.valid_to > moment)
 
 
-def join_profile(versions: sa.FromClause, profiles: sa.FromClause = account_profile) -> sa.Subquery:
-    """The versions with SLOW_CHANGING_COLUMNS of their profiles."""
-    condition = and_(
+def is_its_profile(profiles: sa.FromClause, versions: sa.FromClause) -> ColumnElement[bool]:
+    """Whether a profile has the slow-changing columns of a version."""
+    return and_(
         is_same_account(profiles, versions), profiles.c.content_since == versions.c.content_since
     )
+
+
+def join_profile(versions: sa.FromClause, profiles: sa.FromClause = account_profile) -> sa.Subquery:
+    """The versions with SLOW_CHANGING_COLUMNS of their profiles."""
     return (
         select(*versions.c, *(profiles.c[name] for name in SLOW_CHANGING_COLUMNS))
-        .join_from(versions, profiles, condition)
+        .join_from(versions, profiles, is_its_profile(profiles, versions))
         .subquery()
     )
 

@@ -1,9 +1,9 @@
 """The letter that the store is closed. It waits in an outbox beside the store.
 
 That is a small store in the home, made once the real one has been closed for a while. So claims,
-tries and their record are those of data/records/outbox.py: each recipient is told once, also after
-a restart. DuckDB lets one process of a home open it, and that one tells. If it cannot be written,
-as on a full disk, it is in memory: a second letter after a restart is better than none.
+tries and their record are those of data/records/outbox.py: each recipient gets one letter, also
+after a restart. DuckDB lets one process of a home open it, and that one sends. If it cannot be
+written, as on a full disk, it is in memory: a second letter after a restart is better than none.
 """
 
 import json

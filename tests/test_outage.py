@@ -1,4 +1,4 @@
-"""A store that is closed for long: each recipient of alarms is told once, and that it is over."""
+"""A store that is closed for long: each recipient of alarms gets one letter, and reads its end."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from data.schema import (
     account_profile,
     account_version,
     insert_rows,
-    is_same_account,
+    is_its_profile,
     person,
     person_clue,
 )
@@ -119,7 +119,7 @@ def _entries(directory_ids: list[int], provider_ids: list[int]) -> sa.FromClause
         .group_by(clue.account_key)
         .subquery("employees")
     )
-    is_last = and_(is_same_account(p, spans), p.c.content_since == spans.c.content_since)
+    is_last = is_its_profile(p, spans)
     return (
         select(
             spans.c.integration_id,

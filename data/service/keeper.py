@@ -76,11 +76,8 @@ def _keep_until_stopped(home: Home, address: str, stop: Event) -> None:
         except StoreError as error:
             set_store_status(home, StoreStatus("failed", str(error), outage=error.summary))
         except OSError as error:  # a read-only folder or a full disk
-            message, is_full = (
-                f"{error.filename or home.root}: {error.strerror}.",
-                is_full_disk(error),
-            )
-            outage = (DiskFull if is_full else StoreUnreachable).summary
+            message = f"{error.filename or home.root}: {error.strerror}."
+            outage = (DiskFull if is_full_disk(error) else StoreUnreachable).summary
             set_store_status(home, StoreStatus("failed", message, outage=outage))
         except Exception:
             log.exception("The keeper failed.")

@@ -15,6 +15,7 @@ from data.schema import (
     account_profile,
     account_version,
     integration,
+    is_its_profile,
     is_same_account,
     is_unmatched,
     is_valid_at,
@@ -234,9 +235,8 @@ def clued_versions(keys: AccountKeys, times: RowCondition) -> sa.Select[Any]:
 
 def _with_clues(versions: sa.FromClause) -> sa.Select[*tuple[Any, ...]]:
     v, p = versions, account_profile
-    is_its = and_(is_same_account(p, v), p.c.content_since == v.c.content_since)
     columns = (*(v.c[name] for name in ACCOUNT_COLUMNS), *(p.c[name] for name in CLUE_COLUMNS))
-    return select(*columns).join_from(v, p, is_its)
+    return select(*columns).join_from(v, p, is_its_profile(p, v))
 
 
 def _clue_owners(

@@ -14,6 +14,7 @@ from data.people.clues import id_clue
 from data.schema import (
     account_profile,
     account_version,
+    is_its_profile,
     is_same_account,
     job_end,
     join_profile,
@@ -285,13 +286,10 @@ def _role_held_until(view: View, last_roles: sa.FromClause) -> sa.FromClause:
         .where(has_role(profile.c.roles, roles.c.role))
         .subquery("holders")
     )
-    is_same_profile = and_(
-        is_same_account(holders, account_version), holders.c.content_since == v.content_since
-    )
     keys = (holders.c.integration_id, holders.c.role)
     return (
         select(*keys, func.max(v.valid_to).label("until"))
-        .join_from(account_version, holders, is_same_profile)
+        .join_from(account_version, holders, is_its_profile(holders, account_version))
         .where(
             view.is_past(v.valid_to), v.active_in_app, v.provisioning_state.not_in(DELETE_STATES)
         )
@@ -356,10 +354,9 @@ def _id_versions(view: View, accounts: sa.FromClause) -> sa.FromClause:
     """One row per version with one of the IDs: [account_key, *ID_KEYS, valid_from, valid_to]."""
     ids = select(*_columns(accounts, ID_KEYS)).distinct().subquery("ids")
     p, v = account_profile, account_version
-    has_profile = and_(is_same_account(p, v), p.c.content_since == v.c.content_since)
     return (
         select(v.c.account_key, *ids.c, v.c.valid_from, v.c.valid_to)
-        .join_from(v, p, has_profile)
+        .join_from(v, p, is_its_profile(p, v))
         .join(ids, _is_same_id(p, ids))
         .where(view.is_past(v.c.valid_from))
         .cte()

@@ -23,7 +23,7 @@ from server.authorize import record_decision, writable_store
 from server.session import current_principal
 from widgets.labels import escape_label
 
-OPEN_KEY = "objective_settings"
+SETTINGS_KEY = "objective_settings"
 ALL_LABEL = "All integrations"
 SOURCES = {"default": "Default", "file": "From objectives.toml", "edited": "Edited here"}
 
@@ -39,12 +39,9 @@ def may_change_all() -> bool:
 
 
 def settings_switch() -> None:
-    """Shows the form below the block."""
-    st.toggle("Settings", key=OPEN_KEY)
-
-
-def are_settings_open() -> bool:
-    return bool(st.session_state.get(OPEN_KEY))
+    """Shows the form below the block, to whoever may change something."""
+    if may_change_any():
+        st.toggle("Settings", key=SETTINGS_KEY)
 
 
 def objective_settings(objectives: Objectives, integrations: Sequence[str]) -> None:

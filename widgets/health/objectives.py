@@ -21,7 +21,7 @@ from widgets.address import group_params
 from widgets.health.card import data_controls
 from widgets.health.health_data import HealthData
 from widgets.health.objective_settings import (
-    are_settings_open,
+    SETTINGS_KEY,
     may_change_all,
     may_change_any,
     objective_settings,
@@ -65,17 +65,12 @@ def objectives_card(data: HealthData) -> None:
             _draw_row(data, same, number)
         if more := sum(map(len, rows[MAX_ROWS:])):
             st.caption(f"{more:,} more are broken or burning; the table has all.")
-        settings = settings_switch if may_change else no_switch
         if results:
-            data_controls("objectives", "Objectives", table(results), choose=settings)
+            data_controls("objectives", "Objectives", table(results), choose=settings_switch)
         else:
-            settings()
-        if may_change and are_settings_open():
+            settings_switch()
+        if st.session_state.get(SETTINGS_KEY):
             objective_settings(data.objectives, [*data.trends.integrations["integration"]])
-
-
-def no_switch() -> None:
-    """For readers who change nothing."""
 
 
 def table(results: Sequence[ObjectiveResult]) -> pd.DataFrame:
