@@ -35,6 +35,9 @@ settings.register_profile(
 )
 settings.load_profile("suite")
 
+if FUZZ == 1:  # small stores need a sixth less CPU; nights use all threads
+    os.environ.setdefault("ROLLCALL_THREADS", "1")
+
 hypothesis_engine.MAX_SHRINKING_SECONDS = 30  # not 5 minutes, for which it has no setting
 
 # Each AppTest reads the metadata of all installed packages, which takes longer than a page.

@@ -92,10 +92,12 @@ def test_memory_is_limited_and_duckdb_spills_beside_the_store(
     assert setting(store, "temp_directory") == f"{tmp_path}/store.duckdb.tmp"
 
 
-def test_the_memory_limit_can_be_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_and_threads_can_be_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ROLLCALL_MEMORY_LIMIT", "300MiB")
+    monkeypatch.setenv("ROLLCALL_THREADS", "3")
     store = open_store(f"duckdb:///{tmp_path}/small.duckdb")
     assert setting(store, "memory_limit") == "300.0 MiB"
+    assert setting(store, "threads") == 3
     close_stores()
 
 

@@ -235,7 +235,8 @@ def memory_limit() -> str:
 
 def _config(file: Path | None) -> dict[str, Any]:
     """DuckDB may use the store, and read files as `_apply_settings` allows; nothing else."""
-    return {
+    threads = os.environ.get("ROLLCALL_THREADS")
+    return ({"threads": threads} if threads else {}) | {
         # Fetch nothing from the network, and run no code from a user's home folder.
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
