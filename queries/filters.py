@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, Connection, case, select
 from data.schema import account_current, account_version, is_unmatched, is_valid_at, join_profile
 from data.states import FAILED_STATES, STATE_BY_NAME, UNSETTLED_STATES
 from data.store.dialect import has_role, is_one_of
-from data.store.search_text import search_key
+from data.store.search_text import search_key, with_search_text
 from data.values.durations import duration_text
 from queries.account_links import has_link, parse_links, serialize_links
 from queries.during import EXCLUDED_BY_PERIOD, During, latest_versions, parse_during
@@ -398,7 +398,10 @@ def account_rows(
     used = _used_filters(filters, shown)
     all_columns = all_columns or _needs_all_columns(con, used)
     as_of = filters.as_of
-    rows = with_match_overrides(con, accounts_as_of(as_of, all_columns=all_columns), as_of)
+    rows = accounts_as_of(as_of, all_columns=all_columns)
+    if filters.q and "search" not in rows.c:
+        rows = with_search_text(rows)
+    rows = with_match_overrides(con, rows, as_of)
     reads_person = any(f.reads_person for f in used)
     return people.with_person_status(con, rows, as_of) if reads_person else rows
 
@@ -419,6 +422,8 @@ def _matching_versions(
     rows: sa.FromClause = select(account_version).where(times).subquery("versions")
     if all_columns or _needs_all_columns(con, _used_filters(filters)):
         rows = join_profile(rows)
+    if filters.q:
+        rows = with_search_text(rows)
     rows = with_match_overrides(con, rows, filters.moment)
     return select(rows).where(*conditions(filters, rows)).subquery("matching")
 

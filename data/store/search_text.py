@@ -40,6 +40,16 @@ def search_text(accounts: sa.FromClause) -> ColumnElement[str]:
     return search_normalized(func.concat_ws(" ", *texts))
 
 
+def with_search_text(accounts: sa.FromClause) -> sa.FromClause:
+    """The same rows, one per account, with `search`: their account IDs are looked up once."""
+    with_id = select(*accounts.c, account.c.account_id)
+    rows = with_id.join_from(accounts, account, is_same_account(account, accounts)).subquery(
+        "named"
+    )
+    columns = [rows.c[column.name] for column in accounts.c]
+    return select(*columns, search_text(rows).label("search")).subquery("searched")
+
+
 def _account_id(accounts: sa.FromClause) -> ColumnElement[str]:
     ids = account.alias()  # the query around this one can read the table too
     return select(ids.c.account_id).where(is_same_account(ids, accounts)).scalar_subquery()
