@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from commands import EXIT_OK, EXIT_REJECTED, error_text
 from commands.arguments import requested_mapping
-from data.files.errors import NoUsernameColumn, SnapshotRejected
+from data.files.errors import SnapshotRejected
 from data.files.headers import column_title
 from data.files.mapping import NO_MAPPING, ColumnMapping
 from data.files.naming import SnapshotFile, parse_file_moment
@@ -68,9 +68,9 @@ def _check_file(engine: sa.Engine, path: Path, args: argparse.Namespace) -> dict
     try:
         mapping = requested_mapping(args, current_home(), integration) or NO_MAPPING
         previewed = preview(engine, SnapshotFile(path, integration, taken_at, mapping))
-    except NoUsernameColumn as error:
+    except SnapshotRejected as error:
         return {"error": error_text(error)} | _inspection(path, mapping)
-    except (SnapshotRejected, OSError) as error:
+    except OSError as error:
         return {"error": error_text(error)}
     load_report = previewed.load_report
     report: dict[str, Any] = {"quality": load_report.quality, "row_noun": load_report.row_noun}

@@ -172,12 +172,13 @@ def test_a_username_that_looks_like_nothing_is_a_username(
 
 
 @pytest.mark.parametrize("text", ["1.12345E+17", '"1,12345E+17"', "1E+20", "1.2e+007"])
+@pytest.mark.parametrize("heading", ["ID", "Upstream user ID"])
 def test_ids_that_a_spreadsheet_has_rounded_reject_the_file(
-    store: Engine, tmp_path: Path, text: str
+    store: Engine, tmp_path: Path, heading: str, text: str
 ) -> None:
-    deliver(store, tmp_path, "ID,Username\n112345678901234567,mira\n")
+    deliver(store, tmp_path, f"{heading},Username\n112345678901234567,mira\n")
     with pytest.raises(MangledIds, match=r"24\.csv .* line 3 has the ID 1.*; nothing was loaded"):
-        deliver(store, tmp_path, f"ID,Username\n7,mira\n{text},teo\n", at=DAYS[1])
+        deliver(store, tmp_path, f"{heading},Username\n7,mira\n{text},teo\n", at=DAYS[1])
 
 
 def test_usernames_and_ids_are_the_same_in_any_unicode_form(store: Engine, tmp_path: Path) -> None:

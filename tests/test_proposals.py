@@ -321,7 +321,7 @@ def test_own_headings_need_no_look_at_the_values(tmp_path: Path, monkeypatch: py
     def fails(*_: Any) -> None:
         raise AssertionError("The values were profiled.")
 
-    monkeypatch.setattr("data.files.proposal.profile_columns", fails)
+    monkeypatch.setattr("data.files.propose.profile_columns", fails)
     content = "Username in app,User,App access,Active in app,Provisioning state,Team\na,A,,,,B\n"
     assert headings_of(propose(tmp_path, content))["user_text"] == "User"
 

@@ -27,6 +27,7 @@ from data.files.errors import SnapshotRejected, TooLarge
 from data.files.formats import prepare_file
 from data.files.mapping import ColumnMapping
 from data.files.naming import SnapshotFile
+from data.files.number_formats import has_unread_formats
 from data.files.sheets import FROM_COPY
 from data.history.preview import preview
 from data.home import Home
@@ -119,6 +120,53 @@ def test_digits_that_excel_loses_are_reported_and_never_made_up(tmp_path: Path):
         "1 number with more than 15 digits, the first in row 3. Excel keeps 15 digits, so the last "
         "ones are lost. Export the column as text, or the list as CSV.",
     )
+
+
+def test_a_number_is_the_text_of_its_format(tmp_path: Path):
+    shown = [
+        ("00000", 123, "00123"),
+        ("00000", 1_234_567, "1234567"),
+        ("[$-409]00000;-00000", 123, "00123"),
+        (r"000\-00\-0000", 12_345_678, "012-34-5678"),
+        ('"EMP-"0000', 7, "EMP-0007"),
+        ("[<=999]000;00000", 12, "12"),
+        ("0", 12, "12"),
+        ("#,##0.00", 12, "12"),
+        ("00000", 1.5, "1.5"),
+    ]
+    sink = io.BytesIO()
+    with xlsxwriter.Workbook(sink, OPTIONS) as book:
+        sheet = book.add_worksheet("A & B")
+        sheet.write_row(2, 1, ["Username", "ID", "Plain"])
+        for row, (number_format, number, _) in enumerate(shown, 3):
+            sheet.write_row(row, 1, [f"u{row}", None, 7])
+            sheet.write_number(row, 2, number, book.add_format({"num_format": number_format}))
+    rows = rows_of(opened(tmp_path, sink.getvalue()))
+    assert [cells[1:] for cells in rows[3:]] == [[text, "7"] for _, _, text in shown]
+
+
+XLS_FORMAT = b"\x1e\x04\x0a\0\xa4\0%c\0\0%b"
+ODS_FORMAT = b'<number:number-style a="b"><number:number c:min-integer-digits="%d"/>'
+
+
+@pytest.mark.parametrize(
+    ("name", "part", "shown", "plain"),
+    [
+        ("a.xls", "", XLS_FORMAT % (5, b"00000"), XLS_FORMAT % (4, b"0.00")),
+        ("a.xlsb", "xl/styles.bin", b"\3\0\0\0" + b"0\0" * 3, b"\4\0\0\x000\0.\0" + b"0\0" * 2),
+        ("a.ods", "content.xml", ODS_FORMAT % 5, ODS_FORMAT % 1),
+    ],
+)
+def test_other_workbooks_say_that_zeros_before_numbers_are_not_read(
+    tmp_path: Path, name: str, part: str, shown: bytes, plain: bytes
+):
+    path = tmp_path / name
+    for content, expected in ((shown, True), (plain, False)):
+        path.write_bytes(content)
+        if part:
+            with zipfile.ZipFile(path, "w") as archive:
+                archive.writestr(part, content)
+        assert has_unread_formats(str(path)) == expected
 
 
 def test_a_merged_cell_has_its_value_in_each_row(tmp_path: Path):

@@ -60,6 +60,10 @@ LOSSY_NUMBERS = (
     "{count} with more than 15 digits, the first in row {row:,}. Excel keeps 15 digits, so the "
     "last ones are lost. Export the column as text, or the list as CSV."
 )
+UNREAD_FORMATS = (
+    "The workbook can show numbers with leading zeros, as in 00123, and they are read without. "
+    "Save it as .xlsx, where they are read, or format IDs as text."
+)
 FULL_SHEET = "the sheet is filled to the last row that Excel has, so accounts may be left out"
 
 
@@ -87,6 +91,8 @@ def copy_list(ending: str, file: InputFile, wanted: str) -> InputFile:
     if found["lossy_numbers"]:
         count = count_of(found["lossy_numbers"], "number")
         notes.append(LOSSY_NUMBERS.format(count=count, row=found["lossy_row"]))
+    if found["has_unread_formats"]:
+        notes.append(UNREAD_FORMATS)
     remarks = [SHEET_READ.format(sheet=sheet, count=len(sheets))] if sheets else []
     remarks += [MERGED_ROWS] * found["has_merged_rows"]
     return InputFile(

@@ -72,19 +72,19 @@ SYNONYMS: dict[str, str] = {
         externe id, id externe, id externo, 外部id""",
     "user_name": """
         full name, fullname, display name, real name, user full name, employee name, member name
-        common name, cn
+        common name, cn, name full name, name formatted
         vollständiger name, anzeigename, vor und nachname, nom complet, nom et prénom, nom affiché
         nombre completo, nombre y apellidos, nombre para mostrar, nome completo, nome de exibição
         氏名, 表示名, 名前, フルネーム
         volledige naam, weergavenaam, nome visualizzato, nome e cognome""",
     "given_name": """
-        first name, given name, forename, vorname, prénom, nombre, nombres, primer nombre, nome
-        primeiro nome, 名
+        first name, given name, forename, name given name
+        vorname, prénom, nombre, nombres, primer nombre, nome, primeiro nome, 名
         voornaam""",
     "family_name": """
-        last name, family name, surname, sn, nachname, familienname, nom de famille, nom, apellido
-        apellidos, primer apellido, sobrenome, apelido, último nome, 姓
-        achternaam, familienaam, cognome""",
+        last name, family name, surname, sn, name family name
+        nachname, familienname, nom de famille, nom, apellido, apellidos, primer apellido
+        sobrenome, apelido, último nome, 姓, achternaam, familienaam, cognome""",
     "short_name": "name, username, nom, nombre, nome, naam, person, employee, mitarbeiter"
     ", mitarbeiterin",
     "user_email": """
@@ -221,7 +221,8 @@ END = re.compile(
 OTHER_SUBJECTS = frozenset(
     "manager supervisor owner creator created creation approver author sponsor by last age 2sv 2fa"
     " tfa mfa totp two factor dir sso webhook verified recovery backup secondary alternative"
-    " authentication country public".split()
+    " authentication country public letzter letzte letztes zuletzt dernier derniere ultimo"
+    " ultima".split()
 )
 """Words in a heading of something else: the manager's email, the last login."""
 
@@ -329,6 +330,12 @@ def partial_columns(heading: str) -> list[str]:
         for name, parts in _partial_words().items()
         if any(f" {part} " in padded for part in parts)
     ]
+
+
+def names_a_fact(text: str) -> bool:
+    """Whether the text is a heading, and none that is a username, too, such as “user”."""
+    names = ranks_of(text)
+    return bool(names) and not names.keys() & {"username_in_app", "handle", "user_text"}
 
 
 def is_about_others(heading: str) -> bool:

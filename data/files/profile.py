@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, func, select
 from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.sql.util import ClauseAdapter
 
-from data.files.headers import heading_key
+from data.files.headers import heading_key, names_a_fact
 from data.files.relation import FileRows
 from data.files.text import PLACEHOLDERS, trim_or_null
 from data.states import STATE_NAMES
@@ -76,6 +76,7 @@ KINDS: dict[str, Callable[[str], object]] = {
     "mark": lambda text: text.casefold() in MARKS,
     "state": lambda text: heading_key(text) in STATE_KEYS,
     "status": lambda text: word_meaning("active_in_app", text) != "",
+    "heading": names_a_fact,  # of a table on its side
     "spaced": lambda text: " " in text,
 }
 """Kind → whether a text is of it. A text can be of several."""
@@ -89,6 +90,7 @@ LABELS = {
     "status": "words for an account’s status",
     "number": "numbers",
     "list": "lists",
+    "heading": "names of columns",
 }
 """Kind → what a person reads; the first that most values are of."""
 

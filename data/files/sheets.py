@@ -2,7 +2,7 @@
 
 import csv
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from itertools import islice
@@ -18,6 +18,7 @@ from python_calamine import (
 )
 
 from data.files.headers import match_columns
+from data.files.number_formats import formatted_cells, has_unread_formats, show_number
 
 MAX_EXACT = 10**15
 """Excel keeps 15 digits of a number; the others become zeros."""
@@ -51,6 +52,7 @@ class Summary:
     has_merged_rows: bool = False
     lossy_numbers: int = 0  # with more digits than Excel keeps
     lossy_row: int = 0  # the first of their rows
+    has_unread_formats: bool = False  # numbers can have zeros before them that are not read
     error: str = ""  # a key of ERRORS in conversion.py
     detail: str = ""
 
@@ -62,7 +64,9 @@ def copy_sheet(path: str, copy_path: str, name: str = "") -> Summary:
         with CalamineWorkbook.from_path(path) as workbook:
             sheet = _choose_sheet(workbook, name, summary)
             if sheet:
-                write_csv(copy_path, _text_rows(sheet, summary))
+                summary.has_unread_formats = has_unread_formats(path)
+                formats = formatted_cells(path, sheet.name)
+                write_csv(copy_path, _text_rows(sheet, summary, formats))
     except PasswordError:
         summary.error = "password"
     except CalamineError as error:
@@ -125,10 +129,13 @@ def account_score(rows: Iterable[Iterable[Any]]) -> tuple[int, int]:
 # ---- cells as text -------------------------------------------------------------------------------
 
 
-def _text_rows(sheet: CalamineSheet, summary: Summary) -> Iterator[list[str]]:
+def _text_rows(
+    sheet: CalamineSheet, summary: Summary, formats: Iterator[tuple[int, dict[int, str]]]
+) -> Iterator[list[str]]:
     """The rows from the top of the sheet. A merged cell has its value in each of its rows."""
     (last_row, _), (_, first_column) = sheet.end or (0, 0), sheet.start or (0, 0)
     summary.is_full = last_row + 1 in SHEET_ROWS
+    formatted_row, formatted = next(formats, (-1, {}))
     merged: dict[int, list[tuple[int, int]]] = defaultdict(list)
     for (top, left), (bottom, _) in sheet.merged_cell_ranges or ():
         if bottom > top and left >= first_column:
@@ -141,6 +148,10 @@ def _text_rows(sheet: CalamineSheet, summary: Summary) -> Iterator[list[str]]:
             if type(cell) is float and abs(cell) >= MAX_EXACT and cell.is_integer():
                 summary.lossy_numbers += 1
                 summary.lossy_row = summary.lossy_row or number + 1
+        while -1 < formatted_row <= number:
+            if formatted_row == number:
+                _show_numbers(texts, cells, formatted, first_column)
+            formatted_row, formatted = next(formats, (-1, {}))
         running = {column: ends for column, ends in running.items() if ends[0] >= number}
         for column, (_, text) in running.items():
             texts[column] = texts[column] or text
@@ -148,6 +159,16 @@ def _text_rows(sheet: CalamineSheet, summary: Summary) -> Iterator[list[str]]:
             if column < len(texts):
                 running[column] = bottom, texts[column]
         yield texts if any(texts) else []
+
+
+def _show_numbers(
+    texts: list[str], cells: Sequence[Any], formats: Mapping[int, str], first_column: int
+) -> None:
+    """Write whole numbers as their formats show them."""
+    for column, number_format in formats.items():
+        cell = cells[column - first_column]
+        if type(cell) in (float, int) and 0 <= cell < MAX_EXACT and cell == int(cell):
+            texts[column - first_column] = show_number(int(cell), number_format)
 
 
 def number_text(value: float) -> str:

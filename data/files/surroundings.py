@@ -97,7 +97,7 @@ def _fit_headings(headings: list[str], row: list[str]) -> list[str]:
 
 def _find_headings(probe: Sequence[str]) -> tuple[int | None, str]:
     """The line of the headings, counted from 0, and the delimiter that the file names."""
-    delimiter, candidates = "", []
+    delimiter, candidates = "", list[int]()
     for number, line in enumerate(probe):
         if named := DELIMITER_LINE.fullmatch(line.rstrip("\r\n")) if not candidates else None:
             delimiter = named[1]
@@ -105,17 +105,24 @@ def _find_headings(probe: Sequence[str]) -> tuple[int | None, str]:
             candidates.append(number)
     if not candidates:
         return None, delimiter
-    for number in candidates:
+    for number, below in zip(candidates, [*candidates[1:], candidates[-1]], strict=True):
         if _is_heading_line(probe, number, delimiter):
-            return number, delimiter
+            found = [_names_accounts(probe[n], delimiter) for n in (number, below)]
+            return below if found == [False, True] else number, delimiter
     return candidates[0], delimiter
+
+
+def _names_accounts(line: str, delimiter: str) -> bool:
+    """Whether the line has headings of accounts; the one above can have titles over several."""
+    ranks = [*filter(None, map(ranks_of, _texts(line, delimiter or guess_delimiter(line))))]
+    return len(ranks) > 1 and any({"username_in_app", "user_email"} & rank.keys() for rank in ranks)
 
 
 def _is_heading_line(probe: Sequence[str], number: int, delimiter: str) -> bool:
     """Whether most cells of the line have a text, as many as the lines below have cells."""
     line = probe[number]
     delimiter = delimiter or guess_delimiter(line)
-    texts = [cell for cell in map(str.strip, split_line(line, delimiter)) if cell]
+    texts = _texts(line, delimiter)
     is_known = texts and all(map(ranks_of, texts))
     if is_known or DIVIDER.fullmatch(line):
         return bool(is_known)
@@ -125,6 +132,11 @@ def _is_heading_line(probe: Sequence[str], number: int, delimiter: str) -> bool:
     widths = [width for width, count in counts.items() if width > 1 and count > 1]
     width = max(widths, key=lambda width: (counts[width], width), default=1)
     return len(texts) > width / 2
+
+
+def _texts(line: str, delimiter: str) -> list[str]:
+    """The cells of a line that have a text."""
+    return [cell for cell in map(str.strip, split_line(line, delimiter)) if cell]
 
 
 def split_line(line: str, delimiter: str) -> list[str]:

@@ -89,7 +89,7 @@ def count_staged_rows(workspace: Connection) -> StagedCounts:
 
 @cache
 def _staged_counts() -> sa.Select[*tuple[Any, ...]]:
-    account_id = stage_row.c.account_id
+    account_id, upstream_id = stage_row.c.account_id, raw_columns()["upstream_user_id"]
     return select(
         func.count(),
         func.count().filter(stage_row.c.is_known),
@@ -97,7 +97,7 @@ def _staged_counts() -> sa.Select[*tuple[Any, ...]]:
         func.count(account_id.distinct()),
         func.count().filter(stage_row.c.marks.bitwise_and(WITHOUT_OFFSET) > 0),
         func.coalesce(func.bit_or(stage_row.c.marks), 0),
-        func.min(ROW_POSITION).filter(is_mangled(account_id)),
+        func.min(ROW_POSITION).filter(sa.or_(is_mangled(account_id), is_mangled(upstream_id))),
     ).select_from(stage_row)
 
 
@@ -106,8 +106,9 @@ def _mangled_message(
 ) -> str:
     lines = read_result.locate_records(workspace).lines
     line = workspace.scalar(select(lines.c.line).where(lines.c.number == position)) or 0
-    is_mangled_row = ROW_POSITION.in_([position])
-    account_id = workspace.scalar(select(stage_row.c.account_id).where(is_mangled_row))
+    ids = stage_row.c.account_id, raw_columns()["upstream_user_id"]
+    mangled = case((is_mangled(ids[0]), ids[0]), else_=ids[1])
+    account_id = workspace.scalar(select(mangled).where(ROW_POSITION.in_([position])))
     place = f"{read_result.row_noun} {line}"
     return (
         f"{name} was saved by a spreadsheet that has rounded its IDs: {place} has "

@@ -13,13 +13,14 @@ from sqlalchemy.dialects.postgresql import array
 
 from data.files.csv import count_broken_records
 from data.files.encoding import InputFile
-from data.files.errors import NoUsernameColumn
+from data.files.errors import NotAListOfAccounts, NoUsernameColumn
 from data.files.footers import is_footer
 from data.files.headers import CREDENTIAL_PATTERN, heading_key, ranks_of
 from data.files.mapping import NO_MAPPING, ColumnMapping
 from data.files.own_list import restore_own_list
 from data.files.profile import EMAIL
-from data.files.proposal import Proposal, propose_mapping
+from data.files.proposal import Proposal
+from data.files.propose import propose_mapping
 from data.files.relation import (
     MAX_HEADINGS_SHOWN,
     FileRows,
@@ -44,6 +45,12 @@ INFERRED_STATE = {"provisioning_state": "Onboarded", "state_source": "inferred"}
 WAY_ON = (
     "Choose the column under “Map columns” when you upload the file on the Snapshots page, or give "
     "a mapping: rollcall load --mapping."
+)
+LOG_OF_EVENTS = (
+    "{name} looks like a log or a history, not a list of accounts: {reason}. Export the list of "
+    "users instead. If a row is a role of an account, or the time is when the account was last "
+    "used or changed, choose the column under “Map columns” when you upload the file on the "
+    "Snapshots page, or give a mapping: rollcall load --mapping."
 )
 NO_HEADINGS = (
     "{name} has no line of headings: its first line has the value “{value}”. Add a line above it "
@@ -93,8 +100,7 @@ def stage_rows(
         input_file, rows = _read_rows(workspace, file)
         missing_headings = mapping.missing_headings(rows.cells)
         proposal = propose_mapping(workspace, rows, mapping)
-        if message := _no_username_message(name, rows, proposal, missing_headings):
-            raise NoUsernameColumn(message)
+        _reject_other_tables(name, rows, proposal, missing_headings)
         notes = (*input_file.notes, *source_info.warnings, *_missing_sentences(missing_headings))
         row = _row(rows, proposal.mapping, _parted_roles(workspace, rows, proposal.mapping), key)
         insert_rows(workspace, stage_row, _without_known_values(row, known_fingerprints))
@@ -303,6 +309,15 @@ def _null_if_secret(text: ColumnElement[Any]) -> ColumnElement[Any]:
     """NULL for a list or an object that contains a credential."""
     secret_key_pattern = rf'^[{{[].*"[^"]*(?:{CREDENTIAL_PATTERN.pattern})[^"]*"\s*:'
     return case((~func.regexp_matches(text, secret_key_pattern, "is"), text))
+
+
+def _reject_other_tables(
+    name: str, rows: FileRows, proposal: Proposal, missing_headings: list[str]
+) -> None:
+    if proposal.events:
+        raise NotAListOfAccounts(LOG_OF_EVENTS.format(name=name, reason=proposal.events))
+    if message := _no_username_message(name, rows, proposal, missing_headings):
+        raise NoUsernameColumn(message)
 
 
 def _no_username_message(

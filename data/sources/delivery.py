@@ -31,7 +31,8 @@ from data.files.formats import (
     prepare_file,
 )
 from data.files.mapping import NO_MAPPING, ColumnMapping
-from data.files.proposal import Proposal, propose_mapping
+from data.files.proposal import Proposal
+from data.files.propose import propose_mapping
 from data.files.relation import reject_too_many_headings, shorten
 from data.files.sheets import account_score
 from data.sources import TABLE, Recognition, map_to_rows, recognize, write_rows

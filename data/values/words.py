@@ -34,6 +34,7 @@ ACTIVITY_WORDS: dict[bool | None, str] = {
         archivé, supprimé
         falso, inactivo, inactiva, no activo, desactivado, desactivada, deshabilitado
         deshabilitada, bloqueado, bloqueada, suspendido, suspendida, archivado, eliminado
+        baja, de baja, dado de baja, dada de baja
         não, inativo, inativa, não ativo, desativado, desativada, desabilitado, desabilitada
         suspenso, suspensa, arquivado, excluído
         onwaar, nee, inactief, niet actief, gedeactiveerd, uitgeschakeld, geblokkeerd, verwijderd

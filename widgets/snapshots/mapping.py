@@ -36,7 +36,8 @@ def choose_mapping(
     in the columns that a person has chosen.
     """
     proposed, words = proposal.mapping, proposal.words
-    is_unsure = bool(proposal.unsure) or not proposed.columns.get("username_in_app")
+    is_unsure = bool(proposal.unsure or proposal.events)
+    is_unsure = is_unsure or not proposed.columns.get("username_in_app")
     with st.expander("Map columns", expanded=is_unsure, key=f"mapping_{key}"):
         for name, guess in proposal.unsure.items():
             st.text(POSSIBLE.format(column=column_title(name), guess=guess.sentence()))
