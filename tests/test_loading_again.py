@@ -128,8 +128,18 @@ def test_roles_that_could_not_be_read_come_back_as_the_text_that_they_were(
     path = tmp_path / "list.csv"
     path.write_text("Username in app,App access\nada,System.String[]\n")
     load(store, SnapshotFile(path, "figma", TODAY))
-    load_again(store, tmp_path, "json")
-    assert contents(store, "json") == contents(store, "figma")
+    for form in FORMS:
+        load_again(store, tmp_path, form)
+        assert contents(store, form) == contents(store, "figma"), form
+
+
+def test_further_columns_of_a_log_do_not_make_a_log_of_a_list(
+    snapshots: Deliveries, tmp_path: Path
+) -> None:
+    facts = {"Action": "login", "Timestamp": "2026-11-20T08:15:00Z", "Full name": "Ada"}
+    snapshots.take(an_account("ada", **facts))
+    load_again(snapshots.store, tmp_path, "csv")
+    assert contents(snapshots.store, "csv") == contents(snapshots.store, "figma")
 
 
 def contents(store: Engine, name: str) -> dict[str, tuple[Any, ...]]:

@@ -573,6 +573,17 @@ def test_a_card_asks_about_unsure_columns_and_keeps_the_answer(store: Engine, ho
     assert "roles = []" in (home.root / "mappings" / "figma.toml").read_text()
 
 
+def test_a_card_asks_what_an_unknown_status_means(store: Engine, home: Home) -> None:
+    content = "login,Kontostatus\nada,aktiv\nbob,Elternzeit\ncy,gesperrt\ndan,Elternzeit\n"
+    run = upload(page(), ("figma.csv", content))
+    assert "Active in app could be “Kontostatus”" in page_text(run)
+    press(choose(run, "Elternzeit · 2 rows", "no"), "Load 4 accounts")
+    load_files_of_inbox(store, home)
+    assert '"elternzeit" = "no"' in (home.root / "mappings" / "figma.toml").read_text()
+    with store.connect() as con:
+        assert usernames(con, active="no") == ["bob", "cy", "dan"]
+
+
 def test_a_loaded_upload_links_to_its_accounts(store: Engine, home: Home) -> None:
     run = press(upload(page(), (f"Jira & co {STAMP}.csv", GOOD)), "Load 2 accounts")
     load_files_of_inbox(store, home)

@@ -190,8 +190,9 @@ def _restored_columns(columns: Cells) -> Cells:
         for name, shown in SHOWN_AS.items()
     }
     if len(columns) < column_count:
-        full = func.coalesce(flagged("roles"), details)
-        restored["roles"] = case((_has_names(full, columns["roles"]), full), else_=columns["roles"])
+        full, roles = func.coalesce(flagged("roles"), details), columns["roles"]
+        was_unread = and_(func.coalesce(roles, "").in_(("", "[]")), flagged("roles").is_not(None))
+        restored["roles"] = case((sa.or_(was_unread, _has_names(full, roles)), full), else_=roles)
     return columns | restored
 
 

@@ -20,6 +20,7 @@ class Guess:
 
     headings: tuple[str, ...]
     reason: str
+    is_likely: bool = False  # a form chooses the first heading until a person chooses another
 
     def sentence(self) -> str:
         """`“Kennung” (text, all different)`."""

@@ -69,7 +69,7 @@ def propose_mapping(
         proposal = _Proposer(saved, columns, profiles, free).propose(headings)
         proposal = replace(proposal, contradictions=_contradictions(con, rows, proposal))
     proposal = _with_resource(con, rows, proposal, saved)
-    if profiles:
+    if profiles and "provisioning_state" not in own:
         events = find_events(con, rows, proposal, profiles, [*used])
         proposal = replace(proposal, events=events)
     if not with_words:
@@ -255,18 +255,27 @@ class _Proposer:
             known = ("user_email", "account_id", "user_name")
             found = [h for name in known for h in self.columns.get(name, ())[:1]]
             if found:
-                unsure["username_in_app"] = Guess(tuple(found), self.profiles[found[0]].describe())
+                reason = self.profiles[found[0]].describe()
+                unsure["username_in_app"] = Guess(tuple(found), reason, is_likely=True)
         for heading in self.free:
             names = self._possible_columns(heading)
             if not names and "roles" not in self.columns and len(marked) > 1 and heading in marked:
                 names = ["roles"]
             missing = [name for name in names if name not in self.columns]
             for name in dict.fromkeys(missing):
-                known = unsure.get(name, Guess((), self.profiles[heading].describe()))
-                unsure[name] = Guess((*known.headings, heading), known.reason)
+                is_likely = name == "active_in_app" and self._is_a_status(heading)
+                known = unsure.get(name, Guess((), self.profiles[heading].describe(), is_likely))
+                unsure[name] = replace(known, headings=(*known.headings, heading))
             if names and not missing:
                 look_alikes[heading] = names[0]
         return unsure, look_alikes
+
+    def _is_a_status(self, heading: str) -> bool:
+        """Whether some of the words are known, and the others are no codes of numbers."""
+        is_named = "active_in_app" in self.ranks[heading] and not is_place(heading)
+        return (
+            is_named and not self._has_codes(heading) and self.profiles[heading].share("status") > 0
+        )
 
     def _has_codes(self, heading: str) -> bool:
         """Whether a status has numbers that are not 1 and 0."""

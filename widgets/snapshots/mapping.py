@@ -65,8 +65,9 @@ def is_same_reading(one: ColumnMapping, other: ColumnMapping) -> bool:
 def _choose_headings(proposal: Proposal, key: str) -> dict[str, tuple[str, ...]]:
     """Column → the headings that a person chose; the proposed ones are chosen at first."""
     headings, proposed = proposal.headings, proposal.mapping.columns
-    suggested = {name: guess.headings[:1] for name, guess in proposal.unsure.items()}
-    suggested = (suggested if not proposed.get("username_in_app") else {}) | dict(proposed)
+    is_unreadable = not proposed.get("username_in_app")
+    likely = {n: g.headings[:1] for n, g in proposal.unsure.items() if g.is_likely or is_unreadable}
+    suggested = {**likely, **proposed}
     chosen: dict[str, tuple[str, ...]] = {}
     areas = [area for _ in range(0, len(MAPPABLE_COLUMNS), 3) for area in st.columns(3)]
     for name, area in zip(MAPPABLE_COLUMNS, areas, strict=False):
