@@ -8,7 +8,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -32,6 +31,7 @@ from playwright.sync_api import (
     expect,
     sync_playwright,
 )
+from processes import Process
 from thorough import or_at_night
 
 from data.home import Home
@@ -76,7 +76,7 @@ class Served:
 
     url: str
     home: Home
-    process: subprocess.Popen[str]
+    process: Process
 
     def stop(self) -> int:
         """Stop the app as a service manager does; returns the exit code."""
@@ -98,10 +98,7 @@ def served(root: Path, port: int = 0, **more: str) -> Iterator[Served]:
         **more,
     }
     log = (root / "log.txt").open("w+")
-    process = subprocess.Popen(
-        [sys.executable, ROOT / "app.py"], env=environment, stdout=log, stderr=log, text=True
-    )
-    try:
+    with log, Process("app.py", env=environment, stdout=log, stderr=log) as process:
         url = f"http://127.0.0.1:{port}"
         wait_for_answer(f"{url}/healthz", process)
         wait_until(lambda: not any(Home(root).inbox.rglob("*.csv")))
@@ -109,11 +106,6 @@ def served(root: Path, port: int = 0, **more: str) -> Iterator[Served]:
         logged = (root / "log.txt").read_text()
         assert "Traceback" not in logged
         assert DRAWN_IN_A_CALLBACK not in logged
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
-        log.close()
 
 
 def free_port() -> int:
@@ -122,7 +114,7 @@ def free_port() -> int:
         return free.getsockname()[1]
 
 
-def wait_for_answer(url: str, process: subprocess.Popen[str]) -> None:
+def wait_for_answer(url: str, process: Process | subprocess.Popen[bytes]) -> None:
     def answers() -> bool:
         try:
             with urllib.request.urlopen(url, timeout=30):  # noqa: S310 - our own address

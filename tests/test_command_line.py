@@ -7,8 +7,6 @@ import gzip
 import json
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,11 +22,11 @@ from builders import (
     an_unmatched_account,
     usernames,
 )
+from processes import Process
 from pyarrow import parquet
 from sqlalchemy import select
 
 import commands.load
-import rollcall
 from data.formatting import count_of
 from data.home import Home
 from data.schema import account_version, integration, snapshot, state_change, state_count
@@ -570,21 +568,17 @@ APP = """if True:
 
 
 @pytest.fixture
-def app(home: Home) -> Iterator[subprocess.Popen[str]]:
+def app(home: Home) -> Iterator[Process]:
     """Another process that has the store open and watches the inbox."""
-    command = [sys.executable, "-c", APP]
-    root = Path(rollcall.__file__).parent
-    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout
+    with Process("-c", APP) as process:
         assert process.stdout.readline() == "ready\n"
         yield process
-        process.kill()
 
 
 def test_load_hands_files_over_to_the_running_app(
     home: Home,
     tmp_path: Path,
-    app: subprocess.Popen[str],
+    app: Process,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     good = a_snapshot_file(tmp_path, [an_account("ada")])
@@ -614,7 +608,7 @@ def test_load_hands_files_over_to_the_running_app(
 def test_load_takes_over_where_the_app_ends(
     home: Home,
     tmp_path: Path,
-    app: subprocess.Popen[str],
+    app: Process,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -634,7 +628,7 @@ def test_load_takes_over_where_the_app_ends(
 def test_load_gives_up_if_the_app_does_not_take_the_file(
     home: Home,
     tmp_path: Path,
-    app: subprocess.Popen[str],
+    app: Process,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:

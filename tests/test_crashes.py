@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import random
 import resource
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
-from multiprocessing.process import BaseProcess
 from pathlib import Path
+from subprocess import TimeoutExpired
 from threading import Event, Thread
-from types import ModuleType
 from typing import NamedTuple
 
 import pytest
@@ -27,6 +23,7 @@ from browsing import Visit, served
 from builders import TODAY, YESTERDAY, a_snapshot_file, an_account, usernames
 from patience import PATIENCE, wait_until
 from playwright.sync_api import expect
+from processes import Process, run
 from sqlalchemy import func, insert, select, text, update
 from streamlit.testing.v1 import AppTest
 
@@ -86,20 +83,13 @@ def a_history(folder: Path, seed: int) -> dict[Moment, tuple[Path, States]]:
     return written
 
 
-def load_in_a_process(root: Path, paths: list[Path], silent: Path) -> None:
-    """`rollcall load`, as its process runs it."""
-    os.environ |= {"ROLLCALL_HOME": str(root), "ROLLCALL_NO_SAMPLE": "1"}
-    with silent.open("a") as log:
-        sys.stdout = sys.stderr = log
-        sys.exit(rollcall.main(["load", *map(str, paths)]))
-
-
-def loading(home: Home, paths: list[Path]) -> BaseProcess:
-    """A process of its own that loads; forked from one that has imported everything already."""
-    context = multiprocessing.get_context("forkserver")
-    process = context.Process(target=load_in_a_process, args=(home.root, paths, home.root / "log"))
-    process.start()
-    return process
+@contextmanager
+def loading(home: Home, paths: list[Path]) -> Iterator[Process]:
+    with (
+        (home.root / "log").open("a") as log,
+        Process("rollcall.py", "load", *paths, stdout=log, stderr=log) as process,
+    ):
+        yield process
 
 
 def what_is_loaded(home: Home, history: dict[Moment, tuple[Path, States]]) -> set[Moment]:
@@ -147,10 +137,8 @@ def kill_while_loading(
             loaded: set[Moment] = set()
         paths = [path for moment, (path, _) in history.items() if moment not in loaded]
         chance.shuffle(paths)
-        process = loading(home, paths)
-        process.join(chance.uniform(0, longest))
-        process.kill()
-        process.join()
+        with loading(home, paths) as process, suppress(TimeoutExpired):
+            process.wait(chance.uniform(0, longest))
         loaded = what_is_loaded(home, history)
         seen.append(len(loaded))
         archived = {Moment(p.parent.name, moment_in(p)) for p in home.archive.glob("*/*")}
@@ -185,11 +173,10 @@ def moment_in(path: Path) -> datetime:
 
 def finish(home: Home, history: dict[Moment, tuple[Path, States]]) -> None:
     """What was interrupted is taken up again, and ends as if nothing had happened."""
-    process = loading(home, [path for path, _ in history.values()])
-    process.join()
-    written = home.root / "log"  # a process that was killed at once has not made it
-    log = written.read_text() if written.exists() else ""
-    assert process.exitcode == 0, log
+    with loading(home, [path for path, _ in history.values()]) as process:
+        process.wait()
+    log = (home.root / "log").read_text()
+    assert process.returncode == 0, log
     assert what_is_loaded(home, history) == set(history)
     assert len(list(home.archive.glob("*/*"))) == SNAPSHOTS
     left = [p.name for p in home.inbox.rglob("*") if p.is_file() and not p.name.endswith(".part")]
@@ -198,18 +185,8 @@ def finish(home: Home, history: dict[Moment, tuple[Path, States]]) -> None:
     assert "rebuilt" not in log
 
 
-@pytest.fixture
-def forked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Processes are forked from one that has imported what they need."""
-    here = Path(__file__).parent
-    monkeypatch.setenv("PYTHONPATH", f"{here.parent}{os.pathsep}{here}")
-    # AppTest leaves a page behind as `__main__`, which each process would begin by running.
-    monkeypatch.setitem(sys.modules, "__main__", ModuleType("__main__"))
-    multiprocessing.get_context("forkserver").set_forkserver_preload([Path(__file__).stem])
-
-
 def test_a_killed_load_leaves_each_snapshot_loaded_or_in_the_inbox(
-    home: Home, tmp_path: Path, forked: None
+    home: Home, tmp_path: Path
 ) -> None:
     seen = kill_while_loading(home, tmp_path / "delivered", random.Random(), SECONDS_OF_KILLS)
     assert set(seen) - {0, SNAPSHOTS}, "kills came in the middle"
@@ -268,14 +245,7 @@ def test_a_full_disk_is_reported_and_loading_continues_with_free_space(
         a_snapshot_file(tmp_path, [an_account(f"user{n:03}") for n in range(count)], at=at)
         for at, count in ((YESTERDAY, 300), (TODAY, 400))
     )
-    ended = subprocess.run(
-        [sys.executable, "-c", FULL_DISK, first, second],
-        cwd=Path(rollcall.__file__).parent,
-        capture_output=True,
-        text=True,
-        timeout=4 * PATIENCE,
-        check=False,
-    )
+    ended = run("-c", FULL_DISK, first, second, timeout=4 * PATIENCE)
     assert ended.returncode == 0, ended.stderr
     full = json.loads(ended.stdout)
     assert f"figma/{second.name} could not be loaded and stays in the inbox" in full["words"]
@@ -541,24 +511,16 @@ OTHER_APP = """if True:
 
 
 @pytest.fixture
-def other_app(stocked: Home) -> Iterator[subprocess.Popen[str]]:
+def other_app(stocked: Home) -> Iterator[Process]:
     """Another process that has the store of the home open."""
-    with subprocess.Popen(
-        [sys.executable, "-c", OTHER_APP],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout
+    with Process("-c", OTHER_APP) as process:
         assert process.stdout.readline() == "ready\n"
         yield process
-        process.kill()
 
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, None])
 def test_a_second_app_names_the_first_and_takes_over(
-    stocked: Home, other_app: subprocess.Popen[str], end: signal.Signals | None
+    stocked: Home, other_app: Process, end: signal.Signals | None
 ) -> None:
     with an_app(stocked):
         wait_until(lambda: store_status(stocked).phase == "in use")
@@ -567,7 +529,7 @@ def test_a_second_app_names_the_first_and_takes_over(
         assert f"Another Rollcall (process {other_app.pid})" in how.message
         with pytest.raises(StoreError, match="Another Rollcall"):
             active_store(stocked)
-        other_app.send_signal(end) if end else other_app.communicate("")
+        other_app.send_signal(end) if end else other_app.stdin.close()
         wait_until(lambda: store_status(stocked).is_open)
         assert listed(stocked) == ["bob"]
         assert json.loads((stocked.root / "serving.json").read_text())["address"] == "http://here"
@@ -575,7 +537,7 @@ def test_a_second_app_names_the_first_and_takes_over(
 
 
 def test_commands_name_the_app_that_has_the_store(
-    stocked: Home, other_app: subprocess.Popen[str], capsys: pytest.CaptureFixture[str]
+    stocked: Home, other_app: Process, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for command in (["rebuild"], ["export", "--output", str(stocked.root / "x.csv")]):
         assert rollcall.main(command) == 1

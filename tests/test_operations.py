@@ -22,6 +22,7 @@ import pytest
 from browsing import ROOT, Served, served
 from builders import TODAY, YESTERDAY, a_snapshot_file, an_account
 from patience import PATIENCE, wait_until
+from processes import run
 from prometheus_client.parser import text_string_to_metric_families
 from servers import Server
 from sqlalchemy import Connection, Engine, func, insert, select
@@ -57,7 +58,6 @@ from server.options import options_from_environment
 
 ADA = "Ada Lovelace"
 DAY = date(2100, 1, 1)
-ROLLCALL = [sys.executable, str(ROOT / "rollcall.py")]
 
 
 def a_home(root: Path) -> Home:
@@ -309,9 +309,7 @@ def test_a_restored_backup_has_everything(
     if not is_running:
         running.stop()
     monkeypatch.setenv("ROLLCALL_HOME", str(home.root))
-    made = subprocess.run(
-        [*ROLLCALL, "backup", str(tmp_path / "backup.tar.gz")], capture_output=True, text=True
-    )
+    made = run("rollcall.py", "backup", tmp_path / "backup.tar.gz")
     assert made.returncode == 0, made.stderr
     assert (tmp_path / "backup.tar.gz").stat().st_mode & 0o777 == 0o600
     assert not (home.root / ".backup").exists()

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -24,6 +21,7 @@ from letterboxes import (
     plain_text,
 )
 from patience import PATIENCE, wait_until
+from processes import Process
 from servers import a_machine
 
 from data.home import Home
@@ -67,30 +65,15 @@ SERVER = """if True:
 """
 
 
-@contextmanager
-def a_process(program: str, **more: str) -> Iterator[subprocess.Popen[str]]:
-    with subprocess.Popen(
-        [sys.executable, "-c", program],
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT)} | more,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        yield process
-        process.kill()
-
-
 def test_a_server_reports_that_another_process_has_its_store(
     home: Home, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     secrets, port = home.root / "secrets.toml", free_port()
     monkeypatch.setenv("ROLLCALL_SECRETS", str(secrets))
-    with a_process(LOCKED) as locked, a_receiver().serving() as receiver:
-        assert locked.stdout
+    with Process("-c", LOCKED) as locked, a_receiver().serving() as receiver:
         assert locked.stdout.readline() == "ready\n"
         configure(secrets, mailbox.port, ada=by_mail(), hook=by_webhook(receiver.url))
-        with a_process(SERVER, PORT=str(port)) as server:
+        with Process("-c", SERVER, env=os.environ | {"PORT": str(port)}) as server:
             wait_for_answer(f"http://127.0.0.1:{port}/healthz", server)
             wait_until(lambda: (home.root / "audit-log.pending").exists())
             wait_until(lambda: receiver.requests and mailbox.mails)

@@ -5,9 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
@@ -31,6 +28,7 @@ from letterboxes import (
     plain_text,
 )
 from patience import PATIENCE, wait_until
+from processes import Process
 from servers import Server as Database
 from serving_pages import Response, Server
 from sqlalchemy import select
@@ -285,22 +283,14 @@ SENDER = """if True:
 """
 
 
-def a_process(*moments: datetime) -> subprocess.Popen[str]:
+def a_process(*moments: datetime) -> Process:
     """Another Rollcall, which looks at these moments what is due, once it gets a line."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", SENDER, *(now.isoformat() for now in moments)],
-        env=os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout
+    process = Process("-c", SENDER, *(now.isoformat() for now in moments))
     assert process.stdout.readline() == "ready\n"
     return process
 
 
-def start(process: subprocess.Popen[str]) -> None:
-    assert process.stdin
+def start(process: Process) -> None:
     process.stdin.write("\n")
     process.stdin.flush()
 
@@ -315,7 +305,7 @@ def test_a_request_of_a_killed_process_is_repeated_with_the_same_id(
         with a_process(NIGHT, MORNING) as process:
             start(process)
             wait_until(lambda: receiver.requests)
-            process.send_signal(signal.SIGKILL)
+            process.kill()
         never.set()
         clock(MORNING + timedelta(minutes=1))
         assert len(receiver.requests) == 1, "the process could still be there"
