@@ -14,7 +14,7 @@ from typing import Any, get_args
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection, case, select
 
-from data.schema import account_current, account_version, is_unmatched, is_valid_at, join_profile
+from data.schema import account_version, is_unmatched, join_profile
 from data.states import FAILED_STATES, STATE_BY_NAME, UNSETTLED_STATES
 from data.store.dialect import has_role, is_one_of
 from data.store.search_text import search_key, with_search_text
@@ -38,7 +38,7 @@ from queries.notes import NoteFilter, has_note
 from queries.owners import has_match_overrides, with_match_overrides
 from queries.people import accounts as people
 from queries.people.named_person import NamedPerson, is_theirs, parse_named_person
-from queries.scope import DURATION, Params, Scope, in_integrations
+from queries.scope import DURATION, Params, Scope, accounts_as_of, in_integrations
 from queries.sign_ins import matches_sign_in, parse_sign_ins, sign_in_kind, sign_in_text
 
 MAX_SEARCH_LENGTH = 200
@@ -435,14 +435,6 @@ def _used_filters(filters: Filters, shown: Filter | None = None) -> list[Filter]
 
 def _needs_all_columns(con: Connection, used: Sequence[Filter]) -> bool:
     return any(f.is_slow_changing for f in used) or has_match_overrides(con)
-
-
-def accounts_as_of(as_of: datetime | None, *, all_columns: bool = True) -> sa.FromClause:
-    """One row per account at the moment (None: now), as the snapshots have it."""
-    if as_of is None:
-        return account_current
-    rows = select(account_version).where(is_valid_at(account_version, as_of)).subquery("accounts")
-    return join_profile(rows) if all_columns else rows
 
 
 def conditions(filters: Filters, rows: sa.FromClause) -> list[ColumnElement[bool]]:

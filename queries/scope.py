@@ -1,4 +1,4 @@
-"""The integrations that a question covers, and its moment."""
+"""The integrations that a question covers, its moment, and the accounts then."""
 
 from __future__ import annotations
 
@@ -12,7 +12,14 @@ from sqlalchemy import ColumnElement, Connection, func, select
 
 from data.files.naming import parse_moment
 from data.formatting import iso_z
-from data.schema import integration, snapshot
+from data.schema import (
+    account_current,
+    account_version,
+    integration,
+    is_valid_at,
+    join_profile,
+    snapshot,
+)
 from data.values.durations import duration_key, parse_duration
 
 Params = Mapping[str, Sequence[str]]
@@ -116,3 +123,11 @@ def now_or_newest(con: Connection, now: datetime) -> datetime:
     """The moment of a list without one: no snapshot is later (naive UTC)."""
     newest = con.scalar(select(func.max(snapshot.c.taken_at)))
     return max(now, newest or now)
+
+
+def accounts_as_of(as_of: datetime | None, *, all_columns: bool = True) -> sa.FromClause:
+    """One row per account at the moment (None: now), as the snapshots have it."""
+    if as_of is None:
+        return account_current
+    rows = select(account_version).where(is_valid_at(account_version, as_of)).subquery("accounts")
+    return join_profile(rows) if all_columns else rows

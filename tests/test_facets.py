@@ -34,9 +34,9 @@ from queries.filters import (
     ActiveFilter,
     Filters,
     MatchFilter,
-    accounts_as_of,
     conditions,
 )
+from queries.scope import accounts_as_of
 from queries.users.facets import MAX_CHOICES, drop_unknown_values, list_choices, snapshot_times
 
 INTEGRATIONS = ("figma", "slack", "okta")
@@ -304,7 +304,7 @@ def test_the_moments_offered_are_the_last_ones_and_the_first(
 
 
 def test_a_search_needs_no_extension_of_postgresql() -> None:
-    rows = accounts_as_of(Filters(as_of=TODAY))  # of now, what is searched is kept without accents
+    rows = accounts_as_of(TODAY)  # of now, what is searched is kept without accents
     statements = str(conditions(Filters(q="zoë"), rows)[0].compile(dialect=postgresql.dialect()))
     assert not {"strip_accents", "unaccent"} & set(re.findall(r"\w+", statements))
     assert statements.count("regexp_replace(normalize((lower(") == 2

@@ -7,8 +7,9 @@ from sqlalchemy import Connection, case, func, select
 
 from data.states import OPEN_STATES
 from queries.cache import cached
-from queries.filters import Filters, accounts_as_of, conditions
+from queries.filters import Filters, conditions
 from queries.frames import read_frame
+from queries.scope import accounts_as_of
 
 AGE_BUCKETS: tuple[tuple[str, timedelta], ...] = (
     ("≤ 1 h", timedelta()),

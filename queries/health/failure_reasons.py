@@ -6,9 +6,10 @@ from sqlalchemy import Connection, func, select
 
 from data.schema import account_version, failure_reason, is_valid_at
 from queries.cache import cached
-from queries.filters import Filters, accounts_as_of, conditions
+from queries.filters import Filters, conditions
 from queries.frames import read_frame
 from queries.period import Period
+from queries.scope import accounts_as_of
 
 
 @cached(16)

@@ -12,11 +12,10 @@ import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection, and_, func, select
 
 from data.schema import integration, snapshot
-from queries.filters import accounts_as_of
 from queries.health.counts import counts, moments
 from queries.owners import has_match_overrides, is_matched_by_override
 from queries.period import Period, day_column, local_date
-from queries.scope import in_integrations, is_past
+from queries.scope import accounts_as_of, in_integrations, is_past
 
 taken_at = snapshot.c.taken_at
 

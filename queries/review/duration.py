@@ -15,9 +15,8 @@ from sqlalchemy import ColumnElement, and_, func, select
 from data.formatting import utc_now
 from data.records.exceptions import RuleSettings
 from data.schema import account_current, snapshot
-from queries.filters import accounts_as_of
 from queries.lookup import RowCondition, lookup_versions
-from queries.scope import Scope, newest_snapshots
+from queries.scope import Scope, accounts_as_of, newest_snapshots
 
 
 @dataclass(frozen=True)
