@@ -321,6 +321,11 @@ def test_a_day_without_a_snapshot_is_an_empty_column_of_the_map():
     assert [math.isnan(share) for share in figure.data[0].z[0]] == [False, True, False]
 
 
+def test_no_day_is_named_twice_below_a_map_of_few_days():
+    figure = failure_map(cells(("a", DAYS[0], 1, 4), ("a", DAYS[2], 1, 4)))
+    assert figure.layout.xaxis.dtick == 24 * 60 * 60 * 1000
+
+
 def test_an_integration_without_accounts_has_no_share():
     figure = failure_map(cells(("a", DAYS[0], 0, 0)))
     assert math.isnan(figure.data[0].z[0][0])

@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 
 from data.formatting import count_of
 from widgets.figure_theme import (
+    DAY,
     DAY_TICKS,
     HEATMAP_SCALE,
     account_count_text,
@@ -66,9 +67,14 @@ def failure_map_figure(cells: pd.DataFrame, files: pd.DataFrame) -> go.Figure:
     return new_figure(
         [_heat(grid), _cell_marks(grid), *([_file_marks(grid, files)] if len(files) else [])],
         height=70 + 17 * max(len(labels), 5),
-        xaxis={"range": [first - half, last + half]} | DAY_TICKS,
+        xaxis={"range": [first - half, last + half]} | DAY_TICKS | _few_day_ticks(last - first),
         yaxis=rows | {"showgrid": False, "range": [-0.5, len(labels) - 0.5]},
     )
+
+
+def _few_day_ticks(span: pd.Timedelta) -> dict[str, int]:
+    """A tick per day, where plotly would have some at noon, with the same day below each."""
+    return {"dtick": round(DAY / pd.Timedelta(milliseconds=1))} if span < 6 * DAY else {}
 
 
 def _grid(cells: pd.DataFrame) -> _Grid:
