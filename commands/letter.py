@@ -13,13 +13,11 @@ from data.access.roles import Principal
 from data.formatting import utc_now
 from data.home import current_home
 from data.letters.recipients import read_letter_settings
-from data.secrets_file import read_access, read_secrets, secrets_path
+from data.secrets_file import read_access, secrets_path
 from data.service.instance import running_instance
 from data.store.engine import open_store
 
 DAY = timedelta(days=1)
-
-PULLS_UNKNOWN = "Only the running app knows which pulls fail; its page “letter” has them."
 
 
 class _Audience(NamedTuple):
@@ -59,8 +57,6 @@ def print_letter(args: argparse.Namespace) -> int:
     print(letter_subject(letter), letter_text(letter, address), sep="\n\n", end="")
     if letter.is_quiet:
         print("Nothing happened, so no letter would be sent.", file=sys.stderr)
-    if read_secrets(secrets_path()).get("pull"):
-        print(PULLS_UNKNOWN, file=sys.stderr)
     return EXIT_OK
 
 

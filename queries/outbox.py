@@ -1,6 +1,8 @@
 """What became of the letters: for Snapshots, for /metrics and for the next letter."""
 
+from collections.abc import Sequence
 from datetime import datetime
+from operator import attrgetter
 from typing import NamedTuple
 
 from sqlalchemy import Connection, and_, case, func, or_, select
@@ -39,13 +41,21 @@ class RecipientStanding(NamedTuple):
     last_test: LetterTry | None
 
 
-def recipient_standing(con: Connection, recipient: str) -> RecipientStanding:
-    """The standing of one recipient."""
+def recipient_tries(con: Connection, recipient: str) -> list[LetterTry]:
+    """The letters of one recipient, the newest first."""
     columns = [letter.c[name] for name in LetterTry._fields]
     newest_first = select(*columns).where(letter.c.recipient == recipient)
     newest_first = newest_first.order_by(letter.c.queued_at.desc()).limit(MAX_ROWS)
     rows = con.execute(newest_first)
-    tries = [LetterTry(LetterStatus(status), *others) for status, *others in rows]
+    return [LetterTry(LetterStatus(status), *others) for status, *others in rows]
+
+
+def recipient_standing(
+    con: Connection, recipient: str, elsewhere: Sequence[LetterTry] = ()
+) -> RecipientStanding:
+    """The standing of one recipient, with letters of another outbox."""
+    tries = [*recipient_tries(con, recipient), *elsewhere]
+    tries.sort(key=attrgetter("queued_at"), reverse=True)
     letters = [one for one in tries if not one.is_test]
     statuses = [one.status for one in letters]
     sent = statuses.index(LetterStatus.SENT) if LetterStatus.SENT in statuses else len(letters)

@@ -4,6 +4,7 @@ The gate admits requests with the token, and users with access to Health. No met
 personal data.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import nullcontext
 from datetime import UTC
@@ -24,6 +25,7 @@ from queries.objectives.results import objective_results
 from queries.outbox import letter_counts
 from queries.snapshots import count_quarantined
 from server.authorize import authorize, real_connection, store_status
+from server.outage import outage_letters
 
 
 def send_metrics(_: Request) -> Response:
@@ -50,8 +52,8 @@ class _StoreCollector(Collector):
         yield GaugeMetricFamily("rollcall_files_in_inbox", "Files in the inbox.", file_count)
         if self._con:
             yield from _integration_metrics(self._con)
-            yield _letter_metric(self._con)
             yield from _objective_metrics(self._con)
+        yield _letter_metric(self._con)
 
 
 def _integration_metrics(con: Connection) -> list[GaugeMetricFamily]:
@@ -73,13 +75,17 @@ def _integration_metrics(con: Connection) -> list[GaugeMetricFamily]:
     return [*by_name.values(), quarantined]
 
 
-def _letter_metric(con: Connection) -> GaugeMetricFamily:
+def _letter_metric(con: Connection | None) -> GaugeMetricFamily:
+    """Those in the store, and those that it is closed."""
     letters = GaugeMetricFamily(
         "rollcall_letters",
         "Letters by status: queued, sending, failing, sent, perhaps sent or given up.",
         labels=["status"],
     )
-    for status, count in letter_counts(con).items():
+    counts = Counter(letter_counts(con) if con else {})
+    if outage := outage_letters.get(current_home()):
+        counts.update(outage.counts)
+    for status, count in counts.items():
         letters.add_metric([status], count)
     return letters
 

@@ -8,10 +8,11 @@ written, as on a full disk, it is in memory: a second letter after a restart is 
 
 import json
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -23,10 +24,8 @@ from data.records.outbox import (
     NewLetter,
     add_letter,
     claim_letters,
-    is_waiting,
     read_letters,
-    read_progress,
-    replace_progress,
+    take_over_letter,
 )
 from data.store.engine import close_store, open_store
 from data.store.errors import StoreError, StoreInUse, StoreUnusable
@@ -34,6 +33,7 @@ from queries.letter.kinds import closed_store
 from queries.letter.letter import Letter
 from queries.letter.render import render
 from queries.letter.schedule import SETTLE, Sent
+from queries.outbox import LetterTry, letter_counts, recipient_tries
 
 log = logging.getLogger("rollcall")
 
@@ -41,6 +41,17 @@ FILE_NAME = "outage.duckdb"
 IN_MEMORY = "duckdb:///:memory:outage"
 COVERED = "covered"
 """The progress of a recipient in this outbox. In the one of the store it is JSON."""
+
+
+class OutageLetters(NamedTuple):
+    """The letters of an outage, as they were at the last look."""
+
+    counts: Mapping[str, int]  # by status, as `letter_counts`
+    tries: Mapping[str, Sequence[LetterTry]]  # by recipient
+
+
+outage_letters: dict[Home, OutageLetters] = {}
+"""For Snapshots and /metrics: of each home whose store is closed, or was a moment ago."""
 
 
 @dataclass
@@ -80,6 +91,10 @@ class Outage:
             add_letter(
                 engine, NewLetter(*whom, self.since, now, [item.key], progress=COVERED), None, now
             )
+        with engine.connect() as con:
+            names = [recipient.name for recipient in recipients]
+            tries = {name: recipient_tries(con, name) for name in names}
+            outage_letters[self.home] = OutageLetters(letter_counts(con), tries)
         return engine
 
     def end(self, store: sa.Engine, now: datetime) -> list[ClaimedLetter]:
@@ -96,14 +111,17 @@ class Outage:
             return []
         ended = claim_letters(engine, {}, (), now)  # those of a process that was killed
         with engine.connect() as con:
-            letters = read_letters(con)
-        is_sending = any(letter.status == LetterStatus.SENDING for letter in letters)
-        if is_sending or not all(_note_end(store, letter) for letter in letters):
+            rows = read_letters(con)
+        is_sending = any(row["status"] == LetterStatus.SENDING for row in rows)
+        late = [row for row in rows if row["status"] == LetterStatus.QUEUED]
+        for row in late:
+            reason = row["last_error"] or "The store was open again before."
+            row |= {"status": LetterStatus.GIVEN_UP, "last_error": reason, "ended_at": now}
+        if is_sending or not all(_take_over(store, row) for row in rows):
             return ended
         self._delete()
-        gone = {"status": LetterStatus.GIVEN_UP, "last_error": "The store was open again before."}
-        late = (letter for letter in letters if letter.status == LetterStatus.QUEUED)
-        return [*ended, *(letter._replace(**gone) for letter in late)]
+        fields = ClaimedLetter._fields
+        return [*ended, *(ClaimedLetter(*(row[name] for name in fields)) for row in late)]
 
     @property
     def _file(self) -> Path:
@@ -131,22 +149,19 @@ class Outage:
         return IN_MEMORY
 
     def _delete(self) -> None:
+        outage_letters.pop(self.home, None)
         close_store(self.url or database_url(self._file))
         self.url = ""
         for suffix in ("", ".wal"):
             Path(f"{self._file}{suffix}").unlink(missing_ok=True)
 
 
-def _note_end(store: sa.Engine, letter: ClaimedLetter) -> bool:
-    """Let the next daily letter to the recipient say that the store is open; returns whether."""
-    with store.connect() as con:
-        progress, has_waiting = (
-            read_progress(con, letter.recipient),
-            is_waiting(con, letter.recipient),
-        )
-    if progress is None or has_waiting:
-        return progress is None  # nothing was sent before, and nothing is to end
-    sent = Sent.from_data(json.loads(progress))
-    ended = replace(sent, ended=sent.ended.union(letter.keys))
-    replace_progress(store, letter.recipient, progress, json.dumps(ended.to_data()))
-    return True
+def _take_over(store: sa.Engine, row: dict[str, Any]) -> bool:
+    """Keep the letter in the store, and let the next daily one say that the store is open."""
+
+    def end(progress: str) -> str:
+        sent = Sent.from_data(json.loads(progress))
+        ended = replace(sent, ended=sent.ended.union(row["keys"]))
+        return json.dumps(ended.to_data())
+
+    return take_over_letter(store, row, end)

@@ -36,6 +36,7 @@ from data.home import Home
 from data.inbox.inbox import load_inbox
 from data.records.notes import NamedAccount, save_note
 from data.records.outbox import NewLetter, add_letter, replace_progress
+from data.records.pull_failures import record_pull
 from data.records.tables import (
     RECORD_TABLES,
     exception,
@@ -84,6 +85,7 @@ def a_home(root: Path) -> Home:
     save_view(engine, SavedView("Admins", None, "role=Admin", ("figma",)), "olga@x.io")
     save_view(engine, SavedView("Mine", "olga@x.io", "q=ada"), "olga@x.io")
     _add_review_round(engine)
+    record_pull(engine, "slack", "It does not answer.", TODAY)
     replace_progress(engine, "ada", None, "{}")
     waiting = NewLetter("ada", "Owner", "{}", TODAY, TODAY, ["x"])
     add_letter(engine, waiting, "{}", utc_now())

@@ -22,13 +22,21 @@ from letterboxes import (
 )
 from patience import PATIENCE, wait_until
 from processes import Process
+from prometheus_client.parser import text_string_to_metric_families
 from servers import a_machine
+from starlette.applications import Starlette
+from starlette.routing import Route
+from starlette.testclient import TestClient
+from viewing import page
 
+from data.access.roles import LOCAL
 from data.home import Home
 from data.service.active_store import StoreStatus, set_store_status
 from data.store.engine import close_stores
 from data.store.errors import StoreInUse, StoreUnreachable
 from server.letters import LetterSender
+from server.metrics import send_metrics
+from server.session import request_principal
 
 ROOT = Path(__file__).parent.parent
 DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
@@ -157,6 +165,39 @@ def test_a_store_that_closes_again_is_reported_and_one_that_opens_for_a_moment_i
         closed(home)
         clock.look(*minutes(60 * number + 1, 60 * number + 20))
         assert len(mailbox.mails) == count
+
+
+def letters_by_status() -> dict[str, float]:
+    """As /metrics has them."""
+    request_principal.set(LOCAL)
+    client = TestClient(Starlette(routes=[Route("/metrics", send_metrics)]))
+    families = text_string_to_metric_families(client.get("/metrics").text)
+    (letters,) = (family for family in families if family.name == "rollcall_letters")
+    return {s.labels["status"]: s.value for s in letters.samples if s.value}
+
+
+def test_one_that_does_not_arrive_is_seen_in_metrics_on_snapshots_and_in_the_next_letter(
+    home: Home, secrets: Path, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.letters.utc_now", lambda: NIGHT + 8 * MINUTE)
+    configure(secrets, mailbox.port, ada=by_mail())
+    clock = Clock(home)
+    clock.look(NIGHT)
+    mailbox.refusal = "451 later"
+    closed(home)
+    clock.look(*minutes(1, 8))
+    assert letters_by_status() == {"failing": 1}
+    opened(home)
+    texts = [text.value for text in page("snapshots.py").run.text]
+    assert [text for text in texts if "refuses the letter (451)" in text]
+    clock.look(*minutes(11, 20))
+    assert letters_by_status() == {"given up": 1}
+    mailbox.refusal = ""
+    clock.look(NIGHT + 4 * HOUR)
+    text = plain_text(mailbox)
+    assert "✓ The store is open again" in text
+    assert "• The letter of 24 Nov 04:36 could not be delivered" in text
+    assert letters_by_status() == {"given up": 1, "sent": 1}
 
 
 def test_on_a_full_disk_the_outbox_is_in_memory(

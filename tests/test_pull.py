@@ -35,6 +35,7 @@ from data.inbox import schedule
 from data.inbox.delivered import inbox_files
 from data.inbox.inbox import load_inbox
 from data.inbox.pull import latest_taken_at, pull_to_inbox
+from data.records.pull_failures import read_pull_failures
 from data.sources import http
 from data.sources.http import PullFailed, retry_delay
 from data.sources.resume import FilePageCache
@@ -541,7 +542,15 @@ def test_a_pull_is_due_after_its_interval_or_on_request(
     assert schedule.is_due(home, config, later + timedelta(minutes=15))
 
 
-def test_the_scheduler_pulls_and_shows_the_status(
+def failing_pulls(home: Home) -> list[str | None]:
+    """The messages of those that the store knows, after the keeper was there."""
+    engine = open_store(home.database_url)
+    schedule.record_ended_pulls(engine)
+    with engine.connect() as con:
+        return [failure.message for failure in read_pull_failures(con)]
+
+
+def test_the_scheduler_pulls_and_shows_the_status_also_after_a_restart(
     home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(schedule, "pull_statuses", {})
@@ -561,8 +570,15 @@ def test_the_scheduler_pulls_and_shows_the_status(
             f'[pull.figma]\nsource = "scim"\nurl = "{server.url}"\ntoken = "x"\nevery = "1d"\n'
         )
         schedule.run_scheduler(home, Stop())
-        assert schedule.pull_statuses.pop("figma").message.endswith("or has expired (401).")
+        failed = schedule.pull_statuses["figma"].message
+        assert failed.endswith("or has expired (401).")
+        assert failing_pulls(home) == [failed]
+        schedule.pull_statuses.clear()  # as a restart does
+        schedule.restore_failed_pulls(open_store(home.database_url))
+        restored = schedule.pull_statuses.pop("figma")
+        assert (restored.message, restored.has_failed) == (failed, True)
         ways.pop(0)
         schedule.run_scheduler(home, Stop())
+        assert failing_pulls(home) == []
     assert schedule.pull_statuses["figma"].message == "1 records in 1 pages"
     assert [path.parent.name for path in inbox_files(home)] == ["figma"]

@@ -5,11 +5,15 @@ from datetime import datetime, timedelta
 from threading import Event
 from typing import NamedTuple
 
+import sqlalchemy as sa
+
 from data.formatting import utc_now
 from data.home import Home
 from data.inbox.pull import PullInProgress, configured_pulls, latest_taken_at, pull_to_inbox
+from data.records.pull_failures import read_pull_failures, record_pull
 from data.sources.http import PullFailed
 from data.sources.settings import PullConfig
+from data.store.errors import StoreError
 
 log = logging.getLogger("rollcall")
 
@@ -27,11 +31,13 @@ class PullStatus(NamedTuple):
     updated_at: datetime  # naive UTC
     has_failed: bool = False
     is_running: bool = False
-    failed_since: datetime | None = None  # since when each try that ended has failed; None: no
 
 
 pull_statuses: dict[str, PullStatus] = {}
 """Integration → status of its last pull in this process. Every viewer sees it."""
+
+ended_pulls: dict[str, PullStatus] = {}
+"""Integration → how its last pull ended, until that is in the store."""
 
 requested_pulls: set[str] = set()
 """Integrations that a person wants to pull now."""
@@ -47,6 +53,26 @@ def run_scheduler(home: Home, stop: Event) -> None:
             continue
         for config in due:
             _run_pull(home, config, stop)
+
+
+def restore_failed_pulls(engine: sa.Engine) -> None:
+    """Take over the pulls that failed before the start. Raises StoreError."""
+    with engine.connect() as con:
+        for name, since, message in read_pull_failures(con):
+            pull_statuses.setdefault(name, PullStatus(message or "", since, has_failed=True))
+
+
+def record_ended_pulls(engine: sa.Engine) -> None:
+    """Record in the store which pulls fail. Raises StoreError; the next call repeats it."""
+    for name in list(ended_pulls):
+        status = ended_pulls.pop(name)
+        try:
+            record_pull(
+                engine, name, status.message if status.has_failed else None, status.updated_at
+            )
+        except StoreError:
+            ended_pulls.setdefault(name, status)
+            raise
 
 
 def is_due(home: Home, config: PullConfig, now: datetime) -> bool:
@@ -73,9 +99,10 @@ def _run_pull(home: Home, config: PullConfig, stop: Event) -> None:
     requested_pulls.discard(name)
 
     def set_status(message: str, *, has_failed: bool = False) -> None:
-        now, previous = utc_now(), pull_statuses.get(name)
-        failed_since = (previous and previous.failed_since) or (now if has_failed else None)
-        pull_statuses[name] = PullStatus(message, now, has_failed, not has_failed, failed_since)
+        status = PullStatus(message, utc_now(), has_failed, is_running=not has_failed)
+        pull_statuses[name] = status
+        if has_failed:
+            ended_pulls[name] = status
 
     set_status("starting")
     try:
@@ -93,5 +120,6 @@ def _run_pull(home: Home, config: PullConfig, stop: Event) -> None:
         set_status("Something went wrong. See the log.", has_failed=True)
         log.exception("The pull of %s failed.", name)
     else:
-        pull_statuses[name] = pull_statuses[name]._replace(is_running=False, failed_since=None)
+        status = pull_statuses[name]._replace(is_running=False)
+        pull_statuses[name] = ended_pulls[name] = status
         log.info("Pulled %s: %s.", name, pull_statuses[name].message)

@@ -12,7 +12,7 @@ Each step is one transaction, and all processes of a store take turns at it:
 """
 
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -105,14 +105,30 @@ def _set_progress(con: Connection, recipient: str, progress: str) -> None:
     con.execute(sa.insert(letter_recipient).values(recipient=recipient, progress=progress))
 
 
-def read_letters(con: Connection) -> list[ClaimedLetter]:
-    """All letters, the oldest first, with the status that they have."""
-    rows = con.execute(select(letter).order_by(letter.c.queued_at))
-    return [_claimed(row)._replace(status=LetterStatus(row.status)) for row in rows]
+def read_letters(con: Connection) -> list[dict[str, Any]]:
+    """All letters as rows, the oldest first."""
+    return [
+        dict(row) for row in con.execute(select(letter).order_by(letter.c.queued_at)).mappings()
+    ]
 
 
-def _claimed(row: Any) -> ClaimedLetter:
-    return ClaimedLetter(*(getattr(row, name) for name in ClaimedLetter._fields))
+def take_over_letter(
+    engine: sa.Engine, row: Mapping[str, Any], change: Callable[[str], str]
+) -> bool:
+    """Add a letter of another outbox that has ended, and change the progress of its recipient.
+
+    Once: where the letter is known, nothing happens. Returns False while another letter waits.
+    """
+    recipient = row["recipient"]
+    with write_transaction(engine) as con:
+        if con.scalar(select(func.count()).where(letter.c.letter_id == row["letter_id"])):
+            return True
+        if is_waiting(con, recipient):
+            return False
+        if (progress := read_progress(con, recipient)) is not None:
+            _set_progress(con, recipient, change(progress))
+        con.execute(sa.insert(letter).values({**row, "content": "", "progress": ""}))
+        return True
 
 
 # ---- add and claim -------------------------------------------------------------------------------
@@ -157,6 +173,10 @@ def claim_letters(
                 con.execute(_update(row.letter_id).values(values))
                 claimed.append(one)
     return claimed
+
+
+def _claimed(row: Any) -> ClaimedLetter:
+    return ClaimedLetter(*(getattr(row, name) for name in ClaimedLetter._fields))
 
 
 def _outcome_without_try(

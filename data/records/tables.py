@@ -190,6 +190,15 @@ review_decision = sa.Table(
     *decision_columns("decided"),
 )
 
+# One row per integration whose pulls fail: each that has ended since then.
+pull_failure = sa.Table(
+    "pull_failure",
+    metadata,
+    sa.Column("integration", sa.String, nullable=False),
+    sa.Column("since", sa.DateTime, nullable=False),
+    sa.Column("message", sa.String, nullable=False),  # of the last one; without secrets
+)
+
 # One row per recipient of letters: a section [letter.to.NAME] of the secrets file.
 letter_recipient = sa.Table(
     "letter_recipient",
@@ -233,6 +242,7 @@ RECORD_TABLES = (
     audit_event,
     retained_count,
     retained_change,
+    pull_failure,
     letter_recipient,
     letter,
 )

@@ -13,7 +13,7 @@ from data.access.claims import ConfigError
 from data.formatting import count_of
 from data.home import Home, make_home_private
 from data.inbox.inbox import INBOX_POLL_SECONDS, load_failures, load_inbox
-from data.inbox.schedule import run_scheduler
+from data.inbox.schedule import record_ended_pulls, restore_failed_pulls, run_scheduler
 from data.records.audit_log import flush_pending
 from data.secrets_file import secrets_path
 from data.service.active_store import (
@@ -103,6 +103,7 @@ class Keeper:
         if engine is not self.engine:
             register_instance(self.home, self.address)
             errors = load_missing(engine, self.home, self._report_progress)
+            restore_failed_pulls(engine)
             self.engine, self.problem = engine, _describe_errors(errors)
         troubles = [*load_failures.values()]
         message = " ".join(filter(None, (self.problem, *(t.reason for t in troubles[:1]))))
@@ -111,6 +112,7 @@ class Keeper:
         self._ensure_sample()
         with suppress(DiskFull):  # the events stay in their file until there is space
             flush_pending(engine, self.home)
+            record_ended_pulls(engine)
         load_inbox(engine, self.home)
         self._load_sample_inbox()
         make_requested_copy(engine, self.home)

@@ -73,7 +73,7 @@ def closed_store(since: datetime, zone: str, reason: str, *, can_read: bool) -> 
 def _silent(reading: Reading) -> Items:
     """Integrations that are stale, as Health has them, or break their objective of snapshots."""
     integrations = integrations_as_of(reading.con, Scope(as_of=reading.until))
-    late = [r.integration for r in reading.broken_objectives if r.kind == "snapshot"]
+    late = [r.integration for r in reading.missed_objectives if r.kind == "snapshot"]
     is_late = integrations["integration"].isin(late)
     silent = integrations[stale_integrations(integrations, reading.until) | is_late]
     columns = (silent[name] for name in ("integration", "taken_at", "usual_interval"))
@@ -93,19 +93,26 @@ def _silent(reading: Reading) -> Items:
         )
 
 
-def _broken(objective: str, reading: Reading) -> Items:
-    """The integrations that break an objective, with the accounts behind it."""
-    for result in reading.broken_objectives:
+def _missed(objective: str, reading: Reading) -> Items:
+    """The integrations that break an objective or soon will, with the accounts behind it."""
+    for result in reading.missed_objectives:
         if result.kind != objective:
             continue
         name, accounts = plain(result.integration), result.accounts
-        broken = f"{count_of(accounts, 'account')} of {name} {plural(accounts, 'breaks', 'break')}"
+        who = f"{count_of(accounts, 'account')} of {name}" if accounts else name
+        is_broken, gone = result.status == "broken", result.exhausted_at
+        words = ("breaks", "break") if is_broken else ("begins to break", "begin to break")
+        details = (
+            result.target,
+            result.found if result.spent is not None else "",
+            f"at this rate its budget is gone on {gone:%-d %b}" if gone else "",
+        )
         yield Item(
             f"objective-{objective}",
             f"objective-{objective}:{result.integration}",
             "alarm",
-            f"{broken if accounts else f'{name} breaks'} an objective",
-            f": {result.target}" + (f"; {result.found}" if result.spent is not None else ""),
+            f"{who} {plural(accounts or 1, *words)} an objective",
+            f": {'; '.join(filter(None, details))}",
             accounts or None,
             reading.link(Permission.USERS, "users", *result.filters.params()) if accounts else None,
             result.integration,
@@ -115,15 +122,13 @@ def _broken(objective: str, reading: Reading) -> Items:
 
 def _failed_pulls(reading: Reading) -> Items:
     """Pulls that keep failing. Only people who load files see the reason, as on Snapshots."""
-    for name, status in reading.pulls.items():
-        if not status.failed_since or not reading.reader.is_allowed(Permission.LOAD_FILES, name):
-            continue
+    for name, _, message in reading.failing_pulls:
         yield Item(
             "pull",
             f"pull:{name}",
             "alarm",
             f"The pull of {plain(name)} fails",
-            f": {plain(status.message, 120)}" if status.has_failed else "",
+            f": {plain(message, 120)}" if message else "",
             link=reading.link(Permission.SNAPSHOTS, "snapshots", ("integration", name)),
             integration=name,
             is_ongoing=True,
@@ -352,14 +357,14 @@ KINDS: tuple[Kind, ...] = (
     *(
         Kind(
             f"objective-{kind.name}",
-            partial(_broken, kind.name),
+            partial(_missed, kind.name),
             (Permission.HEALTH,),
             f"{{}} meets an objective again: {kind.title}",
         )
         for kind in OBJECTIVE_KINDS
         if kind.name != "snapshot"  # that is being silent
     ),
-    Kind("pull", _failed_pulls, (Permission.LOAD_FILES,), "The pull of {} works again"),
+    Kind("pull", _failed_pulls, (Permission.LOAD_FILES,), "The pull of {} no longer fails"),
     Kind(
         "hold",
         _on_hold,

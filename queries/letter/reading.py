@@ -1,7 +1,7 @@
 """What the items of a letter are read from: the store as its reader sees it, and the period."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
@@ -9,8 +9,10 @@ from sqlalchemy import Connection
 
 from data.access.roles import Permission, Principal
 from data.home import printable
-from data.inbox.schedule import PullStatus, pull_statuses
+from data.inbox.pull import configured_pulls
 from data.records.exceptions import RuleSettings, read_rule_settings
+from data.records.pull_failures import PullFailure, read_pull_failures
+from data.sources.http import PullFailed
 from queries.changes.window import Window, known_windows
 from queries.letter.letter import Link
 from queries.objectives.results import ObjectiveResult, objective_results
@@ -31,7 +33,6 @@ class Reading:
     reader: Principal
     since: datetime
     until: datetime
-    pulls: Mapping[str, PullStatus] = field(default_factory=lambda: dict(pull_statuses))
 
     @cached_property
     def windows(self) -> Sequence[Window]:
@@ -44,10 +45,25 @@ class Reading:
         return read_rule_settings(self.con)
 
     @cached_property
-    def broken_objectives(self) -> Sequence[ObjectiveResult]:
-        """The objectives that are broken at the end."""
+    def missed_objectives(self) -> Sequence[ObjectiveResult]:
+        """The objectives that are broken at the end, or will be at this rate."""
         results = objective_results(self.con, Scope(as_of=self.until))
-        return [result for result in results if result.status == "broken"]
+        return [result for result in results if result.status != "met"]
+
+    @cached_property
+    def failing_pulls(self) -> Sequence[PullFailure]:
+        """Of the pulls that are still configured, those that fail and that the reader starts."""
+        try:
+            configured = {pull.integration for pull in configured_pulls()}
+        except PullFailed:  # the file is being edited
+            configured = None
+        return [
+            failure
+            for failure in read_pull_failures(self.con)
+            if failure.since <= self.until
+            and self.reader.is_allowed(Permission.LOAD_FILES, failure.integration)
+            and (configured is None or failure.integration in configured)
+        ]
 
     def can(self, *permissions: Permission) -> bool:
         """Whether the reader has all of them."""

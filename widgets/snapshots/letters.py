@@ -4,6 +4,7 @@ import streamlit as st
 
 from data.access.claims import ConfigError
 from data.access.roles import Permission
+from data.home import current_home
 from data.letters.recipients import LetterSettings, Recipient, read_letter_settings
 from data.records.audit_log import Event
 from data.records.outbox import WAITING, LetterStatus
@@ -11,6 +12,7 @@ from data.secrets_file import secrets_path
 from queries.outbox import LetterTry, RecipientStanding, recipient_standing
 from server.authorize import authorize, real_connection, record_action, writable_real_store
 from server.letters import add_test_letter
+from server.outage import outage_letters
 from server.session import current_principal
 from widgets import timezone
 from widgets.confirmation import decide
@@ -50,8 +52,11 @@ def show_letters() -> None:
 
 
 def _read_standings(settings: LetterSettings) -> list[RecipientStanding]:
+    outage = outage_letters.get(current_home())
+    elsewhere = outage.tries if outage else {}
+    names = [recipient.name for recipient in settings.recipients]
     with real_connection(Permission.LETTERS) as con:
-        return [recipient_standing(con, recipient.name) for recipient in settings.recipients]
+        return [recipient_standing(con, name, elsewhere.get(name, ())) for name in names]
 
 
 def _show_list(settings: LetterSettings, *, was_testing: bool) -> None:
