@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from threading import Thread
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import requests
 import trustme
+from dropped_files import HOSTILE
 from letterboxes import (
     MORNING,
     PASSWORD,
@@ -26,13 +31,14 @@ from letterboxes import (
     by_mail,
     configure,
 )
-from serving_pages import Response
+from serving_pages import Request, Response, Server
 
 from data.letters import channels
 from data.letters.channels import Channel, Mail, Service, SmtpServer, Webhook
 from data.letters.message import NotDelivered
 from data.letters.recipients import read_letter_settings
-from server.letters import render
+from queries.letter.letter import MAX_LINES, Link
+from queries.letter.render import render
 
 SLACK = "https://hooks.slack.com/services/T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ"
 TEAMS = (
@@ -155,29 +161,88 @@ def test_a_webhook_gets_signed_json_and_no_redirect_is_followed() -> None:
         assert str(undelivered(Webhook(receiver.url, other))) == "127.0.0.1 answers with 401."
 
 
-def test_chats_get_links_and_no_markup_of_the_data(monkeypatch: pytest.MonkeyPatch) -> None:
-    sent: list[dict[str, Any]] = []
+@pytest.fixture
+def chat(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """Receives what goes to Slack and Teams, and answers as they do."""
+    real = requests.request
 
-    def post(*_: Any, data: str, **options: Any) -> requests.Response:
+    def to_receiver(method: str, url: str, **options: Any) -> requests.Response:
         assert options["allow_redirects"] is False
         assert options["timeout"] == (20, 20)
-        sent.append(json.loads(data))
-        response = requests.Response()
-        response.status_code, response._content = 200, b"ok"
+        address = urlsplit(url)
+        response = real(method, f"{receiver.url}{address.path}?{address.query}", **options)
+        response._content = b"ok"
         return response
 
-    monkeypatch.setattr(requests, "post", post)
-    monkeypatch.setattr(requests, "request", post)
+    with Server(lambda _: Response({})).serving() as receiver:
+        monkeypatch.setattr(requests, "request", to_receiver)
+        monkeypatch.setattr(requests, "post", partial(to_receiver, "POST"))
+        yield receiver
+
+
+HOSTILE_IN_CHATS = [
+    *HOSTILE[:-1],
+    "<!channel> <!here> @here @everyone <@U012AB3CD> <#C012AB3CD> <!subteam^S1>",
+    "<http://evil.example|here> [here](http://evil.example) ![](http://evil.example/x.png)",
+    "<at>everyone</at> &lt;at&gt;all&lt;/at&gt; {{DATE(2026-02-14T06:08:39Z, SHORT)}} ${x}",
+    "*b* _i_ ~s~ `c` **b** # h my_app http://a_b/ www.evil.example a@evil.example :tada:",
+]
+"""Names that would mention all people, lead elsewhere, or change how the letter looks."""
+
+
+def lines_of(request: Request) -> list[str]:
+    """The lines of a message, after a look at all else of it: as the service documents it."""
+    payload = json.loads(request.body)
+    (attachment,) = payload["attachments"]
+    if "hooks" not in request.path and "services" not in request.path:
+        assert payload.keys() == {"type", "attachments"}
+        assert payload["type"] == "message"
+        assert attachment["contentType"] == "application/vnd.microsoft.card.adaptive"
+        card = attachment["content"]
+        assert (card["type"], card["version"]) == ("AdaptiveCard", "1.4")
+        assert "entities" not in card["msteams"], "nobody is mentioned"
+        (attachment,) = card["body"]
+        assert (attachment["type"], attachment["wrap"]) == ("TextBlock", True)
+        assert len(request.body) < 28_000, "what Teams takes"
+    assert len(attachment["text"]) < 40_000, "what Slack takes"
+    return attachment["text"].splitlines()
+
+
+@pytest.mark.parametrize(
+    ("kind", "url", "line"),
+    [("slack", SLACK, r"- <({})\|([^<>|]*)>"), ("teams", TEAMS, r"- \[(.*)\]\(<({})>\)")],
+)
+def test_chats_get_a_link_a_line_and_no_markup_of_the_data(
+    chat: Server, kind: str, url: str, line: str
+) -> None:
+    letter = a_letter(MORNING, MORNING, *HOSTILE_IN_CHATS)
+    Service(kind, url).deliver("id1", render(letter, "https://rc.io"))
+    (request,) = chat.requests
+    assert request.path == urlsplit(url).path
+    subject, empty, *items = lines_of(request)
+    assert empty == ""
+    assert len(items) == len(HOSTILE_IN_CHATS)
+    link = re.compile(line.format(r"https://rc\.io/[^<>|]*"))
+    texts = [subject.strip("*"), *(" ".join(link.fullmatch(item).groups()) for item in items)]
+    for text in texts:
+        words = text.replace("https://rc.io/users?state=Update+failed", "")
+        words = re.sub(r"\\([()#!])", r"\1", words) if kind == "teams" else words
+        for live in ("<", ">", "@", "*", "_", "`", "~", "[x]", "://", ":smile:", ".example", "\\"):
+            assert live not in words, live
+
+
+@pytest.mark.usefixtures("chat")
+def test_a_letter_of_a_hundred_integrations_is_not_too_long_for_a_chat(chat: Server) -> None:
+    names = [("integration", f"an-integration-of-{n}") for n in range(100)]
+    few = a_letter(MORNING, MORNING, *(f"found:{n}" for n in range(1_000)))
+    many = replace(few, items=tuple(replace(i, link=Link("review", names)) for i in few.items))
     for kind, url in (("slack", SLACK), ("teams", TEAMS)):
-        Service(kind, url).deliver("id1", MESSAGE)
-    slack, teams = sent
-    text = slack["attachments"][0]["text"]
-    assert "<https://rc.io/users?state=Update+failed|3 new failures" in text
-    assert "‹at›b‹/at›" in text
-    (card,) = teams["attachments"][0]["content"]["body"]
-    assert "](<https://rc.io/users?state=Update+failed>)" in card["text"]
-    assert "http://evil" not in f"{text} {card['text']}"
-    assert "entities" not in teams["attachments"][0]["content"]["msteams"], "nobody is mentioned"
+        Service(kind, url).deliver("id1", render(many, "https://rc.io"))
+        _, _, *items, rest = lines_of(chat.requests[-1])
+        assert len(items) == MAX_LINES
+        assert all("https://rc.io/letter?from=" in item and "item=found" in item for item in items)
+        assert "see all" in rest
+        assert "item=" not in rest
 
 
 def test_a_failing_chat_says_why_without_its_address(

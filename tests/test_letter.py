@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
@@ -392,17 +393,24 @@ def a_letter(*names: str) -> Letter:
 
 
 class Tags(HTMLParser):
-    """The tags of a document, and the attributes of them that load or run something."""
+    """The tags of a document, their styles, and the attributes that load or run something."""
 
     def __init__(self) -> None:
         super().__init__()
         self.names: set[str] = set()
         self.addresses: list[str] = []
+        self.styles: list[tuple[str, str, str]] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.names.add(tag)
         self.addresses += [value or "" for name, value in attrs if name in ("href", "src")]
         assert not any(name.startswith("on") for name, _ in attrs)
+        style = dict(attrs).get("style") or ""
+        pairs = [pair.split(":", 1) for pair in style.split(";") if pair]
+        self.styles += [(tag, name.strip(), value) for name, value in pairs]
+        if tag == "table":
+            missing = {"width", "cellpadding", "cellspacing", "border"} - dict(attrs).keys()
+            assert not missing, "Word has other defaults"
 
 
 def test_text_from_the_data_is_inert_in_a_mail_and_in_a_chat() -> None:
@@ -416,6 +424,26 @@ def test_text_from_the_data_is_inert_in_a_mail_and_in_a_chat() -> None:
     tags.feed(html)
     assert tags.names <= set("html head meta title style body table tr td div a b".split())
     assert all(address.startswith(f"{BASE}/") for address in tags.addresses)
+
+
+DRAWN_BY_WORD = set(
+    "background border color font-family font-size font-weight height line-height margin padding "
+    "text-decoration".split()
+)
+ONLY_NICER = {"border-radius", "max-width"}
+"""Word ignores these; a table of 600 is around the letter."""
+
+
+def test_outlook_for_windows_draws_the_letter_too() -> None:
+    tags, html = Tags(), letter_html(a_letter(*(f"app{n}" for n in range(16))), BASE)
+    tags.feed(html)
+    assert {name for _, name, _ in tags.styles} <= DRAWN_BY_WORD | ONLY_NICER
+    assert {tag for tag, name, _ in tags.styles if name == "padding"} <= {"td", "body"}
+    colors = [value for _, name, value in tags.styles if name in ("color", "background")]
+    assert all(re.fullmatch("#[0-9a-f]{6}", color) for color in colors)
+    assert '<!--[if mso]><table role="presentation" width="600" ' in html
+    assert not re.search(r"<v:|url\(|flex|grid|float|position", html)
+    assert len(html) < 102_000, "Gmail cuts it off"
 
 
 def test_a_letter_is_at_most_a_screen_and_opens_the_rest() -> None:

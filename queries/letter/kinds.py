@@ -211,7 +211,7 @@ def _failures(
     params = (*window.params(), *change_filter.params())
     yield Item(
         change,
-        f"{change}:{'+'.join(window.integration)}",
+        f"{change}:{reading.name_of(window)}",
         severity,
         f"{count_of(count, words[0])}{words[1]} in {listing(names)}",
         detail,
@@ -274,13 +274,13 @@ def _count_leavers(reading: Reading, as_of: datetime) -> int:
 def _new_findings(reading: Reading) -> Items:
     for window in reading.windows:
         view = _view(reading, window, window.until, found_after=window.since)
-        yield from _findings(reading, view, "found", "new finding", bad=("high",))
+        yield from _findings(reading, window, view, "found", "new finding", bad=("high",))
 
 
 def _findings_gone(reading: Reading) -> Items:
     for window in reading.windows:
         view = _view(reading, window, window.since, gone_by=window.until)
-        yield from _findings(reading, view, "gone", "finding")
+        yield from _findings(reading, window, view, "gone", "finding")
 
 
 def _view(reading: Reading, window: Window, as_of: datetime, **narrowing: datetime) -> View:
@@ -289,7 +289,13 @@ def _view(reading: Reading, window: Window, as_of: datetime, **narrowing: dateti
 
 
 def _findings(
-    reading: Reading, view: View, kind: str, noun: str, *, bad: Sequence[str] = ()
+    reading: Reading,
+    window: Window,
+    view: View,
+    kind: str,
+    noun: str,
+    *,
+    bad: Sequence[str] = (),
 ) -> Items:
     """Open findings by rule, the severest rule first."""
     for rule in RULES:
@@ -301,7 +307,7 @@ def _findings(
         severity: Severity = "bad" if rule.severity in bad else "note"
         yield Item(
             kind,
-            f"{kind}:{rule.name}:{'+'.join(view.integration)}",
+            f"{kind}:{rule.name}:{reading.name_of(window)}",
             "good" if kind == "gone" else severity,
             count_of(count, noun) + (" gone" if kind == "gone" else ""),
             f": {rule.title}",

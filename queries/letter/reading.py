@@ -8,6 +8,7 @@ from functools import cached_property
 from sqlalchemy import Connection
 
 from data.access.roles import Permission, Principal
+from data.formatting import iso_z
 from data.home import printable
 from data.inbox.pull import configured_pulls
 from data.records.exceptions import RuleSettings, read_rule_settings
@@ -38,6 +39,10 @@ class Reading:
     def windows(self) -> Sequence[Window]:
         """The period, with what was loaded late; see `known_windows`."""
         return known_windows(self.con, self.since, self.until)
+
+    def name_of(self, window: Window) -> str:
+        """A name among the windows, short however many integrations it has."""
+        return "" if window.since == self.since else iso_z(window.since)
 
     @cached_property
     def rule_settings(self) -> RuleSettings:

@@ -5,6 +5,7 @@ code and no address, in a mail as in a chat.
 """
 
 import re
+from collections.abc import Sequence
 from datetime import datetime
 from html import escape
 from typing import Any
@@ -21,6 +22,9 @@ NOTE = "Each number opens its list, after sign-in."
 
 MAX_SUBJECT_LENGTH = 120
 
+MAX_URL_LENGTH = 1_500
+"""Characters. Windows cuts an address off after 2,083, and Teams takes 28 KB for a whole letter."""
+
 MARKS = {"alarm": "!", "bad": "•", "note": "•", "good": "✓"}
 """Severity → what an item begins with, in text."""
 
@@ -28,6 +32,9 @@ LOOK_ALIKES = str.maketrans(
     "<>@*`~|[]\\", "\u2039\u203a\uff20\u2217\u02cb\u223c\u2223\uff3b\uff3d\uff3c"
 )
 """What can be markup, or begin a mention, in a mail, Slack or Teams → what only looks like it."""
+
+LOW_MACRON = "\N{MODIFIER LETTER LOW MACRON}"
+"""Looks like `_`, which Apprise escapes for Slack as for Markdown, and so changes."""
 
 WORD_JOINER = "\N{WORD JOINER}"
 """Has no width, and keeps a text from being an emoji code or an address."""
@@ -53,23 +60,24 @@ def letter_text(letter: Letter, base_url: str) -> str:
     lines = [f"Rollcall, {_period(letter)}", ""]
     for item in letter.shown:
         lines.append(f"{MARKS[item.severity]} {_inert(item.text + item.detail)}")
-        lines += [f"  {item.link.url(base_url)}"] if item.link else []
+        lines += [f"  {url}"] if (url := _url(letter, item, base_url)) else []
     if not letter.items:
         lines.append(ALL_IS_WELL)
     if letter.remaining:
-        lines.append(f"and {letter.remaining:,} more: {_rest(letter).url(base_url)}")
+        lines.append(": ".join(_rest(letter, base_url)))
     return "\n".join(lines) + "\n"
 
 
 def letter_html(letter: Letter, base_url: str) -> str:
     """A whole HTML document for a mail; nothing in it comes from another server."""
     rows = [
-        _row(item.severity, item.text, item.link, base_url, item.detail) for item in letter.shown
+        _row(item.severity, item.text, _url(letter, item, base_url), item.detail)
+        for item in letter.shown
     ]
     if not letter.items:
-        rows.append(_row("good", ALL_IS_WELL, None, base_url))
+        rows.append(_row("good", ALL_IS_WELL, ""))
     if letter.remaining:
-        rows.append(_row("note", f"and {letter.remaining:,} more", _rest(letter), base_url))
+        rows.append(_row("note", *_rest(letter, base_url)))
     return DOCUMENT.substitute(
         font=FONT,
         subject=escape(letter_subject(letter)),
@@ -93,11 +101,11 @@ def letter_data(letter: Letter, base_url: str) -> dict[str, Any]:
 def letter_lines(letter: Letter, base_url: str) -> list[tuple[str, str]]:
     """The lines of a chat message, each with the address that it opens, which can be empty."""
     lines = [
-        (_inert(item.text + item.detail), item.link.url(base_url) if item.link else "")
+        (_inert(item.text + item.detail).replace("_", LOW_MACRON), _url(letter, item, base_url))
         for item in letter.shown
     ]
     if letter.remaining:
-        lines.append((f"and {letter.remaining:,} more", _rest(letter).url(base_url)))
+        lines.append(_rest(letter, base_url))
     return lines or [(ALL_IS_WELL, "")]
 
 
@@ -114,17 +122,28 @@ def _item_data(item: Item, base_url: str) -> dict[str, Any]:
     }
 
 
-def _row(severity: str, text: str, link: Link | None, base_url: str, detail: str = "") -> str:
-    text, detail = escape(_inert(text)), escape(_inert(detail))
-    url = escape(link.url(base_url)) if link else ""
+def _row(severity: str, text: str, url: str, detail: str = "") -> str:
+    text, detail, url = escape(_inert(text)), escape(_inert(detail)), escape(url)
     head = LINK.substitute(url=url, text=text) if url else f"<b>{text}</b>"
     return ROW.substitute(font=FONT, color=COLORS[severity], text=head + detail)
 
 
-def _rest(letter: Letter) -> Link:
-    """The page with the items for which the letter has no room."""
-    keys = (("item", item.key) for item in letter.items[MAX_LINES:])
-    return Link("letter", (*letter.params(), *keys))
+def _url(letter: Letter, item: Item, base_url: str) -> str:
+    """What the item opens, or the page with the item if that is too long; empty without a link."""
+    url = item.link.url(base_url) if item.link else ""
+    return url if len(url) <= MAX_URL_LENGTH else _page(letter, [item]).url(base_url)
+
+
+def _rest(letter: Letter, base_url: str) -> tuple[str, str]:
+    """The items for which the letter has no room: how many, and their page; or that of all."""
+    url = _page(letter, letter.items[MAX_LINES:]).url(base_url)
+    if len(url) > MAX_URL_LENGTH:
+        return "see all", _page(letter, ()).url(base_url)
+    return f"and {letter.remaining:,} more", url
+
+
+def _page(letter: Letter, items: Sequence[Item]) -> Link:
+    return Link("letter", (*letter.params(), *(("item", item.key) for item in items)))
 
 
 def _period(letter: Letter) -> str:
