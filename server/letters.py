@@ -14,6 +14,7 @@ from datetime import datetime
 from html import escape
 from threading import Event as Signal
 from threading import Thread
+from traceback import format_tb
 
 import sqlalchemy as sa
 
@@ -193,7 +194,8 @@ class LetterSender:
             log.warning("Letter to %s, try %d: %s", recipient.name, letter.tries, failure)
         except Exception as error:  # a library's; the letter waits for the next try
             failure = f"An error in Rollcall ({type(error).__name__})."
-            log.exception("A letter to %s cannot be sent.", recipient.name)
+            where = "".join(format_tb(error.__traceback__))  # its text can quote an address
+            log.error("Letter to %s: %s\n%s", recipient.name, failure, where)
         else:  # in the audit log first: after a kill in between, it is “perhaps sent” here only
             record_outcome(self.home, recipient, letter._replace(status=LetterStatus.SENT))
         deadline = time.monotonic() + CLAIM.total_seconds()

@@ -99,20 +99,17 @@ def test_a_wrong_password_is_reported_without_it() -> None:
 
 
 @contextmanager
-def a_port_that(behaves: str) -> Iterator[int]:
-    """Takes connections and says nothing; or takes a mail, and hangs up before its answer."""
-    replies = [b"220 hi", b"250 hi", b"250 ok", b"250 ok", b"354 go"]
+def a_port_that(*replies: str, then: str = "hangs up") -> Iterator[int]:
+    """Answers what it is sent with these replies, and then says nothing more, or hangs up."""
 
     def serve() -> None:
         connection, _ = server.accept()
         with connection, connection.makefile("rb") as lines:
-            if behaves == "hangs up":
-                for reply in replies:
-                    connection.sendall(reply + b"\r\n")
-                    lines.readline()
-            else:
-                connection.recv(1_000_000)
+            for reply in replies:
+                connection.sendall(f"{reply}\r\n".encode())
                 lines.readline()
+            if then == "says nothing":
+                lines.read()
 
     with socket.create_server(("127.0.0.1", 0)) as server:
         thread = Thread(target=serve)
@@ -129,20 +126,50 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("impatient")
 def test_a_server_that_says_nothing_ends_a_try() -> None:
     for make in (smtp, lambda port: Webhook(f"http://127.0.0.1:{port}", SECRET)):
-        with a_port_that("says nothing") as port:
+        with a_port_that(then="says nothing") as port:
             assert "does not answer in time" in str(undelivered(make(port)))
 
 
+GREETED = ("220 hi", "250 hi")
+
+
 @pytest.mark.usefixtures("impatient")
-def test_only_a_mail_without_an_answer_may_have_arrived() -> None:
-    with a_port_that("hangs up") as port:
-        assert undelivered(smtp(port)).may_have_arrived
-    assert not undelivered(smtp(port)).may_have_arrived, "the server is gone"
+@pytest.mark.parametrize(
+    ("replies", "then", "reason", "may_have_arrived"),
+    [
+        (["421 busy"], "hangs up", "refuses the letter (421).", False),
+        ([*GREETED, "550 no"], "hangs up", "refuses the letter (550).", False),
+        ([*GREETED, "250 ok", "450 later"], "hangs up", "refuses the letter (450).", False),
+        (
+            [*GREETED, "250 ok", "250 ok", "452 full"],
+            "hangs up",
+            "refuses the letter (452).",
+            False,
+        ),
+        ([*GREETED, "250 ok"], "hangs up", "ends the connection", False),
+        ([*GREETED, "250 ok", "250 ok", "354 go"], "hangs up", "ends the connection", True),
+        (
+            [*GREETED, "250 ok", "250 ok", "354 go"],
+            "says nothing",
+            "does not answer in time.",
+            True,
+        ),
+    ],
+)
+def test_only_a_mail_without_an_answer_may_have_arrived(
+    replies: list[str], then: str, reason: str, may_have_arrived: bool
+) -> None:
+    with a_port_that(*replies, then=then) as port:
+        error = undelivered(smtp(port))
+    assert reason in str(error)
+    assert error.may_have_arrived is may_have_arrived
+
+
+def test_a_refused_mail_has_not_arrived_and_its_reason_quotes_nobody() -> None:
     with a_mailbox() as mailbox:
         mailbox.refusal = "550 ada@x.io is not here"
         error = undelivered(smtp(mailbox.port))
-        assert str(error) == "localhost refuses the letter (550)."
-        assert not error.may_have_arrived
+    assert (str(error), error.may_have_arrived) == ("localhost refuses the letter (550).", False)
 
 
 def test_a_webhook_gets_signed_json_and_no_redirect_is_followed() -> None:
@@ -294,6 +321,7 @@ def test_a_failing_chat_says_why_without_its_address(
         ('role = "Owner"\nslack = "https://s3cr3t.io/x"', "slack: expected the address of an inc"),
         ('role = "Owner"\nwebhook = "http://x.io/s3cr3t"\nsecret = "x"', "webhook: expected an ht"),
         ('role = "Owner"\nwebhook = "https://x.io"\nsecret = "s3cr3t"', "secret: expected whsec_"),
+        ('role = "Owner"\nwebhook = "https://x.io:p/s3cr3t"\nsecret = "x"', "webhook: expected an"),
         ('role = "Owner"\nwebhook = "https://x.io"', "needs “secret” for a webhook"),
         ('role = "Owner"\nwebhook = "$NOT_SET"', "“webhook” is $NOT_SET, which is not set in the"),
     ],

@@ -57,6 +57,16 @@ def test_a_changed_clock_neither_skips_a_letter_nor_repeats_it(day: datetime, at
     assert found == [(day + n * DAY).date() for n in (-1, 0, 1)]
 
 
+def test_a_clock_that_was_ahead_holds_up_no_letter_and_one_set_back_repeats_none() -> None:
+    steps = [(400 * DAY, set()), (-400 * DAY, set()), *[(10 * MINUTE, set())] * 3 * 144]
+    ahead, *found = letters(HALF_PAST_SEVEN, steps)
+    assert ahead.until == START + 400 * DAY
+    assert [to_local(due.until, "Europe/Berlin").time() for due in found] == [time(7, 30)] * 3
+    hour = timedelta(hours=1)
+    back = [*[(10 * MINUTE, set())] * 144, (-6 * hour, set()), *[(10 * MINUTE, set())] * 160]
+    assert len(letters(HALF_PAST_SEVEN, back)) == 2
+
+
 def test_after_a_standstill_one_letter_has_everything_since_the_last() -> None:
     (due,) = letters(HALF_PAST_SEVEN, [(5 * DAY, set()), (MINUTE, set())])
     assert (due.since, due.until) == (START, START + 5 * DAY)

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from datetime import time
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
+
+import httpx2
 
 from data.access.claims import ConfigError
 from data.access.roles import ROLES
@@ -153,7 +154,7 @@ def _check_value(place: str, key: str, value: Any, setting: Setting) -> Any:
     except UnsetVariable as error:
         message = f"{place} “{key}” is {error}, which is not set in the environment."
         raise ConfigError(message) from None
-    except (AttributeError, KeyError, TypeError, ValueError):  # of what reads it
+    except (AttributeError, KeyError, TypeError, ValueError, httpx2.InvalidURL):  # of what reads it
         pass
     found = "" if key in SECRET_KEYS else f" = {value!r}"
     raise ConfigError(f"{place} {key}{found}: expected {expected}.")
@@ -169,9 +170,9 @@ def _is_bool(value: Any) -> bool:
 
 def _is_url(value: Any) -> bool:
     """https, or http on this machine."""
-    url = urlsplit(value)
-    is_local = url.scheme == "http" and url.hostname in LOOPBACK_HOSTS
-    return bool(url.hostname) and (url.scheme == "https" or is_local)
+    url = httpx2.URL(value)
+    is_local = url.scheme == "http" and url.host in LOOPBACK_HOSTS
+    return bool(url.host) and (url.port or 1) < 65_536 and (url.scheme == "https" or is_local)
 
 
 def _are_texts(value: Any) -> bool:
@@ -184,6 +185,7 @@ MAIL_PATTERN = re.compile(r"[!-~]+@[!-~]+")
 URL = (_is_url, "an https address")
 ZONE = (ZoneInfo, 'the name of a time zone, such as "Europe/Berlin"')
 TEXT = (_is_text, "a text")
+ASCII = (lambda value: _is_text(value) and value.isascii(), "letters, digits and signs of ASCII")
 BOOL = (_is_bool, "true or false")
 MAIL_ADDRESS = (
     lambda value: MAIL_PATTERN.fullmatch(value) and not set(value) & set('<>"(),:;\\'),
@@ -198,8 +200,8 @@ SMTP_SETTINGS: dict[str, Setting] = {
     "server": (_is_text, 'the name of a mail server, such as "smtp.example.com"'),
     "port": (lambda value: type(value) is int and 0 < value < 65_536, "a port number"),
     "security": (DEFAULT_PORTS.__contains__, f"one of {', '.join(DEFAULT_PORTS)}"),
-    "user": TEXT,
-    "password": TEXT,
+    "user": ASCII,
+    "password": ASCII,
     "from": MAIL_ADDRESS,
 }
 RECIPIENT_SETTINGS: dict[str, Setting] = {

@@ -82,6 +82,8 @@ def next_letter(
 
     `alarms` are the keys of those that last now. Moments are naive UTC.
     """
+    if sent.since - now > DAY:  # the clock was ahead, and has been set back
+        sent = replace(sent, since=now, last_letter=now)
     state, settled = _observe(sent, alarms, now)
     begun = frozenset(alarms - state.alarms)
     is_daily = _is_daily_due(schedule, sent.since, now)

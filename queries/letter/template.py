@@ -50,7 +50,8 @@ DOCUMENT = Template("""<!doctype html>
 <body class="ground" style="margin:0;padding:0;background:#f2f4f7">
 <table role="presentation" class="ground" width="100%" cellpadding="0" cellspacing="0" border="0"
  style="background:#f2f4f7"><tr><td class="outer" align="center" style="padding:28px 12px">
-<!--[if mso]><table role="presentation" width="600" cellpadding="0" cellspacing="0"><tr><td><![endif]-->
+<!--[if mso]><table role="presentation" width="600" cellpadding="0" cellspacing="0">
+<tr><td><![endif]-->
 <table role="presentation" class="card" width="100%" cellpadding="0" cellspacing="0" border="0"
  style="max-width:600px;background:#ffffff;border:1px solid #dfe3e8;border-radius:10px">
 <tr><td class="inner" style="padding:24px 28px 6px">
