@@ -92,6 +92,13 @@ def test_days_before_an_integration_was_loaded_are_not_compared() -> None:
     assert daily_failed(late) == course(25, 26, first=MONDAY + timedelta(days=1))
 
 
+def test_a_new_integration_without_failures_hides_no_trend() -> None:
+    days, directory = failed(slack=[50, 5, 6]), failed(okta=[0])
+    added = directory.assign(day=MONDAY + timedelta(days=2))
+    assert daily_failed(pd.concat([days, added])) == course(50, 5, 6)
+    assert daily_failed(added) == course(0, first=MONDAY + timedelta(days=2))
+
+
 STATES = st.sampled_from(["Onboarded", "Update failed", "Delete failed", "Update awaiting"])
 
 

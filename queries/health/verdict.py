@@ -90,13 +90,17 @@ def _direction(before: DayCount, after: DayCount) -> Direction:
 
 
 def daily_failed(by_integration: pd.DataFrame) -> list[DayCount]:
-    """The failed accounts per day, oldest first, from the day that has all the integrations.
+    """The failed accounts per day, oldest first, from the day that compares with the newest.
 
     One row of `by_integration` per integration and day [integration, day, failed, accounts]. Before
-    the first snapshot of an integration, its accounts are unknown, and no count compares with now.
+    the first snapshot of an integration, its accounts are unknown, and no count compares with now,
+    unless none of its accounts has failed on any day.
     """
-    complete_from = by_integration.groupby("integration")["day"].min().max()
-    totals = by_integration[by_integration["day"] >= complete_from].groupby("day")["failed"].sum()
+    courses = by_integration.groupby("integration").agg({"day": "min", "failed": "max"})
+    has_failed = courses["failed"] > 0
+    comparable_from = courses.loc[has_failed, "day"].max() if has_failed.any() else date.min
+    comparable = by_integration[by_integration["day"] >= comparable_from]
+    totals = comparable.groupby("day")["failed"].sum()
     return [DayCount(*row) for row in zip(totals.index, totals.astype(int), strict=True)]
 
 

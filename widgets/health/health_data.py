@@ -16,7 +16,7 @@ from queries.health.durations import Durations, duration_trend, durations
 from queries.health.failure_reasons import failure_reasons
 from queries.health.integrations import quarantined_files_by_day
 from queries.health.trends import trends
-from queries.health.verdict import Verdict, daily_failed, verdict
+from queries.health.verdict import DayCount, Verdict, daily_failed, verdict
 from queries.objectives.results import Measured, measure
 from queries.period import Period
 from queries.scope import Scope
@@ -38,8 +38,13 @@ class HealthData:
 
     @cached_property
     def verdict(self) -> Verdict | None:
-        """The course of the failed accounts; None before the second day with all integrations."""
-        return verdict(daily_failed(self.trends.failed_by_integration))
+        """The course of the failed accounts; None before the second day that compares."""
+        return verdict(self.daily_failed)
+
+    @cached_property
+    def daily_failed(self) -> list[DayCount]:
+        """As `daily_failed`, of the scope."""
+        return daily_failed(self.trends.failed_by_integration)
 
     @cached_property
     def days(self) -> list[date]:

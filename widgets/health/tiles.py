@@ -4,7 +4,7 @@ A number opens the accounts that it counts.
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from html import escape
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -68,21 +68,24 @@ class Course(NamedTuple):
 
 def tiles(data: HealthData) -> None:
     """All tiles, side by side."""
-    days = data.days
-    since = f"since {days[0]:%-d %b}" if len(days) > 1 else ""
     with st.grid(min_column_width=175, gap="small", key="tiles"):
         for label in TILE_COUNTS:
-            course = _counts(data, label)
+            days = [day.day for day in data.daily_failed] if label == "Failed" else data.days
+            course = _counts(data, label, days)
             filters = Filters(
                 **TILE_FILTERS[label], integration=data.scope.integration, as_of=data.scope.as_of
             )
-            _tile(label, f"{course.now:,}", course, since, filters)
+            _tile(label, f"{course.now:,}", course, _since(days), filters)
         for label, course in (
             ("Oldest open job", oldest_open_job(data)),
             ("Data age", data_age(data)),
         ):
             value = "–" if course.now is None else format_span(course.now * 3600)
-            _tile(label, value, course, since)
+            _tile(label, value, course, _since(data.days))
+
+
+def _since(days: Sequence[date]) -> str:
+    return f"since {days[0]:%-d %b}" if len(days) > 1 else ""
 
 
 # ---- numbers -------------------------------------------------------------------------------------
@@ -98,11 +101,11 @@ def _counted(states: pd.DataFrame, label: str) -> pd.Series:
     return states.loc[states["state"].isin(names), column] if names else states[column]
 
 
-def _counts(data: HealthData, label: str) -> Course:
+def _counts(data: HealthData, label: str, days: list[date]) -> Course:
     daily = _counted(data.trends.states.set_index("day"), label).groupby(level="day").sum()
     return Course(
         tile_count(data.trends.current_states, label),
-        daily.reindex(data.days, fill_value=0).tolist(),
+        daily.reindex(days, fill_value=0).tolist(),
     )
 
 

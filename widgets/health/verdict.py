@@ -71,7 +71,7 @@ def sentences(data: HealthData, course: Verdict | None) -> Iterator[Sentence]:
     failed = data.failed_count
     now = _accounts_link(data, count_of(failed, "failed account"), Mark("failed"))
     if course is None:
-        yield [now, ". Trends start with the second day on which every integration has a snapshot."]
+        yield [now, ". Trends start with the second day of every integration that has failures."]
         return
     if not course.highest.failed:
         yield [f"No account has failed since {course.first.day:%-d %b}."]
