@@ -422,8 +422,9 @@ def test_a_file_has_the_chosen_columns_in_the_chosen_order(
     elif form == "json":
         assert content == b'[\n{"account_id":"A-1","username_in_app":"ada"}\n]\n'
     else:
-        assert csv_headings(content) == ["Account ID", "Username in app"]
-        assert [list(row.values()) for row in csv_rows(content)] == [["A-1", "ada"]]
+        marks = ["Apostrophes added"] * (form == "csv")
+        assert csv_headings(content) == ["Account ID", "Username in app", *marks]
+        assert [[*row.values()][:2] for row in csv_rows(content)] == [["A-1", "ada"]]
 
 
 @pytest.mark.parametrize("form", list(FORMATS))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -81,11 +82,11 @@ def test_a_list_loads_again_as_the_same_accounts(facts: list[dict[str, Any]], fo
             close_stores()
 
 
-def load_again(store: Engine, folder: Path, form: str) -> None:
+def load_again(store: Engine, folder: Path, form: str, columns: Sequence[str] = ()) -> None:
     """Load the list of figma in the format, as an integration with the format's name."""
     path = folder / f"again.{form}"
     with store.connect() as con:
-        path.write_bytes(file_of(con, form, integration=("figma",)))
+        path.write_bytes(file_of(con, form, columns=columns, integration=("figma",)))
     load(store, SnapshotFile(path, form, TODAY))
 
 
@@ -133,6 +134,22 @@ def test_roles_that_could_not_be_read_come_back_as_the_text_that_they_were(
         assert contents(store, form) == contents(store, "figma"), form
 
 
+def test_a_list_of_some_columns_comes_back_with_these(
+    snapshots: Deliveries, tmp_path: Path
+) -> None:
+    snapshots.take(an_account("@ada", roles=["a, b", "c"], active="no"), an_account("bob"))
+    columns = ("username_in_app", "roles", "active_in_app", "provisioning_state", "user_email")
+    places = [TRACKED_COLUMNS.index(name) for name in columns]
+
+    def facts(name: str) -> set[tuple[str, ...]]:
+        listed = contents(snapshots.store, name).values()
+        return {tuple(str(values[place]) for place in places) for values in listed}
+
+    for form in FORMS:
+        load_again(snapshots.store, tmp_path, form, columns=columns)
+        assert facts(form) == facts("figma"), form
+
+
 def test_further_columns_of_a_log_do_not_make_a_log_of_a_list(
     snapshots: Deliveries, tmp_path: Path
 ) -> None:
@@ -166,13 +183,14 @@ def load_text(snapshots: Deliveries, path: Path, content: bytes) -> None:
     load(snapshots.store, SnapshotFile(path, "again", TODAY))
 
 
+@pytest.mark.parametrize("columns", [(), ("username_in_app", "integration", "roles")])
 @pytest.mark.parametrize("form", ["csv", "json", "parquet"])
 def test_a_list_of_several_integrations_is_not_loaded(
-    snapshots: Deliveries, con: Connection, tmp_path: Path, form: str
+    snapshots: Deliveries, con: Connection, tmp_path: Path, form: str, columns: tuple[str, ...]
 ) -> None:
     snapshots.take(an_account("ada"))
     snapshots.take(an_account("ada"), integration="slack")
-    content = file_of(con, form)
+    content = file_of(con, form, columns=columns)
     con.rollback()
     with pytest.raises(NotAListOfAccounts, match=r"accounts of several integrations: figma, slack"):
         load_text(snapshots, tmp_path / f"x.{form}", content)

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from deliveries import accounts, deliver
+from deliveries import MONDAY, accounts, deliver
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine
@@ -14,6 +14,7 @@ from test_proposals import as_csv, propose
 
 from data.files.errors import NotAListOfAccounts, NoUsernameColumn
 from data.files.mapping import ColumnMapping
+from data.history.load_report import load_report
 
 LOG = "looks like a log or a history"
 HOURS = st.integers(0, 23).map(lambda hour: f"2026-11-20T{hour:02}:15:00Z")
@@ -87,6 +88,14 @@ def test_a_table_on_its_side_lists_no_accounts(store: Engine, tmp_path: Path):
 def test_an_account_can_be_called_user_or_login(store: Engine, tmp_path: Path):
     deliver(store, tmp_path, "Username,Role\nuser,Admin\nlogin,Guest\nusername,Guest\n")
     assert set(accounts(store)) == {"user", "login", "username"}
+
+
+@pytest.mark.parametrize("heading", ["KIND", "Principal type", "objectClass"])
+def test_rows_of_groups_are_worth_a_look(store: Engine, tmp_path: Path, heading: str):
+    deliver(store, tmp_path, f"login,{heading}\nmira,User\nops,Security Group\n")
+    with store.connect() as con:
+        warnings = load_report(con, "figma", MONDAY).warnings()
+    assert f"“{heading}” says that some rows are groups, not accounts. Check them." in warnings
 
 
 def test_titles_over_several_columns_are_no_headings(store: Engine, tmp_path: Path):

@@ -304,6 +304,7 @@ def test_accounts_with_a_date_of_their_end_are_worth_a_look(store: Engine, tmp_p
     assert contradiction.startswith("“Enabled” says no in 1 row in which “active” says")
     assert end.startswith("“deletedAt” has dates. Accounts with one may be deleted or disabled")
     assert not propose(tmp_path, "login,active,deletedAt\nmira,yes,\n").ends
+    assert propose(tmp_path, "login,delete_at\nmira,0\nteo,1795162500000\n").ends
 
 
 def test_a_saved_mapping_wins_over_what_the_values_say(store: Engine, tmp_path: Path):

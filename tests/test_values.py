@@ -388,3 +388,10 @@ def test_the_first_decision_holds_for_rows_that_have_not_changed(store: Engine, 
         remarks = load_reports(con)[0].remarks()
     assert "Roles are separated by “;”. Part of a name: “,”." in remarks
     assert "Dates such as 03/04/2026 start with the day, as other dates show." in remarks
+
+
+def test_names_with_spaces_between_them_are_reported(store: Engine, tmp_path: Path) -> None:
+    deliver(store, tmp_path, "login,Roles\nada,system_user system_admin\nbob,Power user\n")
+    with store.connect() as con:
+        remarks = load_reports(con)[0].remarks()
+    assert "Roles are separated by “,”. Part of a name: spaces." in remarks

@@ -49,6 +49,9 @@ SYNONYMS: dict[str, str] = {
     "username_in_app": """
         sam account name, user principal name, upn, login name, log in name, logon name, logon
         user login, sign in name, user account, login id, login email
+        benutzerprinzipalname, nom d'utilisateur principal, nombre principal de usuario
+        nome principal do usuário, nome principal de utilizador, nome entità utente
+        ユーザープリンシパル名
         benutzername, anmeldename, benutzerkennung, kennung, anmeldung, kontoname, nutzername
         nom d'utilisateur, nom utilisateur, identifiant, identifiant de connexion
         nombre de usuario, nombre usuario, cuenta de usuario, inicio de sesión
@@ -74,6 +77,7 @@ SYNONYMS: dict[str, str] = {
         full name, fullname, display name, real name, user full name, employee name, member name
         common name, cn, name full name, name formatted
         vollständiger name, anzeigename, vor und nachname, nom complet, nom et prénom, nom affiché
+        nom d'affichage
         nombre completo, nombre y apellidos, nombre para mostrar, nome completo, nome de exibição
         氏名, 表示名, 名前, フルネーム
         volledige naam, weergavenaam, nome visualizzato, nome e cognome""",
@@ -109,9 +113,9 @@ SYNONYMS: dict[str, str] = {
         gebruikersrol, gebruikersrollen, rechten, machtigingen, groep, groepen
         ruolo, ruoli, permessi, autorizzazioni, gruppo, gruppi""",
     "active_in_app": """
-        is active, user active, account active, enabled, is enabled, account enabled, user enabled
-        account status, user status, member status, login status, status, state, user state
-        account state, activated
+        is active, user active, account active, enabled, enable, is enabled, account enabled
+        user enabled, account status, user status, member status, login status, status, state
+        user state, account state, activated
         aktiv, ist aktiv, aktiviert, konto aktiv, kontostatus, benutzerstatus, zustand
         actif, est actif, activé, compte actif, statut, statut du compte, état
         activo, habilitado, estado, estado de la cuenta, ativo, situação, status da conta
@@ -126,7 +130,9 @@ SYNONYMS: dict[str, str] = {
         konto deaktiviert, konto gesperrt, benutzer gesperrt, compte désactivé, compte bloqué
         cuenta desactivada, cuenta deshabilitada, cuenta bloqueada, conta desativada
         conta bloqueada, account disabilitato, account bloccato, account geblokkeerd
-        無効, 停止
+        anmeldung blockiert, bloquer les informations d'identification, bloquear credenciales
+        bloquear credencial, inicio de sesión bloqueado, entrada bloqueada, accesso bloccato
+        無効, 停止, サインインのブロック
         uitgeschakeld, geblokkeerd, gedeactiveerd, disabilitato, disattivato, sospeso, bloccato""",
     "provisioning_state": """
         provisioning status, sync state, sync status, lifecycle state, state, status, job status
@@ -156,7 +162,8 @@ SYNONYMS: dict[str, str] = {
         last connection date, last connected, last connected at, last login timestamp
         last logon timestamp, last sign in timestamp, last sign on, last log in, last login at
         last login date, last login time
-        last login date time, last logged in, last logged in at, last logon, last logon date
+        last login date time, last login on, last logged in, last logged in at, last logged in on
+        last logon, last logon date
         last logon time, last successful login, last successful sign in, last success login
         last authentication, last authenticated, last active, last active at, last active date
         last active time, last activity, last activity at, last activity date, last activity time
@@ -191,8 +198,9 @@ PARTIAL_HEADINGS: dict[str, str] = {
     "user_name": "full name, display name, fullname",
     "roles": "role, roles, group, groups, permission, permissions, privilege, privileges, license"
     ", licenses, profile, access level, access type, user type, account type, member type, seat"
-    ", seats, rolle, rollen, gruppe, gruppen, lizenz, berechtigung, rechte, zugriff, kontotyp"
-    ", benutzertyp, benutzergruppe, benutzergruppen, benutzerrollen, profil, rôle, licence"
+    ", seats, rolle, rollen, gruppe, gruppen, lizenz, lizenzen, berechtigung, rechte, zugriff"
+    ", kontotyp, benutzertyp, benutzergruppe, benutzergruppen, benutzerrollen, profil, rôle"
+    ", licence, licences"
     ", type de compte, rol, grupo, licencia, tipo de cuenta, licença, tipo de conta, ライセンス",
     "role_mark": "admin, administrator, superuser, staff, moderator",
     "active_in_app": "active, enabled, status, suspended, disabled, locked, aktiv, gesperrt, actif"
@@ -213,10 +221,16 @@ CODED = re.compile(r"stat(?!e of)|etat|estado|zustand|situa|状態|ステータ�
 """Headings of a status: a number below can be a code of the product, not yes or no."""
 
 END = re.compile(
-    r"(?:deleted|deactivated|disabled|suspended|blocked|terminated|removed|archived|offboarded)"
+    r"(?:deleted?|deactivated|disabled|suspended|blocked|terminated|removed|archived|offboarded)"
     r" (?:at|on|date|time|datetime|timestamp)|(?:deletion|deactivation|termination) (?:date|time)"
 )
 """Headings over times from which on an account is no longer active."""
+
+KIND_HEADINGS = frozenset(
+    "kind type typ tipo art principaltype objecttype membertype objectclass granteetype"
+    " identitytype subjecttype entitytype prinzipaltyp objekttyp mitgliedstyp".split()
+)
+"""Headings of what a row is: a user or a group."""
 
 OTHER_SUBJECTS = frozenset(
     "manager supervisor owner creator created creation approver author sponsor by last age 2sv 2fa"
@@ -226,6 +240,9 @@ OTHER_SUBJECTS = frozenset(
 )
 """Words in a heading of something else: the manager's email, the last login."""
 
+
+LIST_SHEET, FURTHER_SHEETS = "Accounts", ("Roles", "History", "About")
+"""The sheets of a list that Rollcall wrote; the further ones say more about its accounts."""
 
 COLUMN_OF_PART = {
     "handle": "username_in_app",
@@ -351,6 +368,11 @@ def is_place(heading: str) -> bool:
 def can_be_coded(heading: str) -> bool:
     """Whether numbers under the heading can be codes of the product, and not yes and no."""
     return CODED.search(heading_words(heading)) is not None
+
+
+def is_kind(heading: str) -> bool:
+    """Whether the column can say that a row is a group, and no user."""
+    return heading_words(heading).replace(" ", "") in KIND_HEADINGS
 
 
 def is_end(heading: str) -> bool:

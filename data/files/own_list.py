@@ -111,14 +111,19 @@ def restore_own_list(con: Connection, name: str, rows: FileRows) -> FileRows:
     cells = _without_apostrophes(rows.cells)
     plain = {heading.removesuffix(UTC_SUFFIX): heading for heading in cells}
     known = HEADINGS | FURTHER_HEADINGS
+    spellings = (known, {n: n for n in known})
     names = next(
-        (names for names in (known, {n: n for n in known}) if _is_complete(names, plain)), None
+        (n for n in spellings if {n["username_in_app"], n["integration"]} <= set(plain)), {}
     )
-    if names is None:
-        return rows._replace(cells=cells)
-    columns = {n: cells.pop(plain[h]) for n, h in names.items() if plain.get(h) in cells}
+    names = next((n for n in spellings if _is_complete(n, plain)), names)
+    columns = {n: cells[plain[h]] for n, h in names.items() if h in plain}
     is_spreadsheet = any(heading.endswith(UTC_SUFFIX) for heading in plain.values())
     _reject_unloadable(con, name, rows.records, columns, is_spreadsheet=is_spreadsheet)
+    if not (names and _is_complete(names, plain)):
+        return rows._replace(cells=cells)
+    cells = {
+        h: cell for h, cell in cells.items() if h not in {plain.get(h) for h in names.values()}
+    }
     columns.pop("integration", None)
     for name, heading in COMPUTED_HEADINGS.items():
         for key in (name, plain.get(heading, heading)):
@@ -156,7 +161,7 @@ def _reject_unloadable(
     con: Connection, name: str, records: sa.FromClause, columns: Cells, *, is_spreadsheet: bool
 ) -> None:
     """Only lists that name integrations can hold several; only those of spreadsheets are cut."""
-    if "integration" not in columns and not is_spreadsheet:
+    if "integration" not in columns and not (columns and is_spreadsheet):
         return
     is_cut = sa.or_(*(func.suffix(cell, CUT_MARK) for cell in columns.values()))
     integration = columns.get("integration", sa.literal_column("CAST('' AS VARCHAR)"))

@@ -58,6 +58,12 @@ def is_time(text: str) -> object:
     return TIME.fullmatch(without_accents(text))
 
 
+GROUP_WORDS = frozenset(
+    "group groups security_group securitygroup gruppe sicherheitsgruppe groupe grupo gruppo groep"
+    " グループ".split()
+)
+"""What a row is that lists no user."""
+
 STATE_KEYS = frozenset(map(heading_key, STATE_NAMES))
 
 KINDS: dict[str, Callable[[str], object]] = {
@@ -77,6 +83,7 @@ KINDS: dict[str, Callable[[str], object]] = {
     "state": lambda text: heading_key(text) in STATE_KEYS,
     "status": lambda text: word_meaning("active_in_app", text) != "",
     "heading": names_a_fact,  # of a table on its side
+    "group": lambda text: text.casefold().replace(" ", "_") in GROUP_WORDS,
     "spaced": lambda text: " " in text,
 }
 """Kind → whether a text is of it. A text can be of several."""

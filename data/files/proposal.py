@@ -9,6 +9,7 @@ from data.files.relation import shorten
 from data.formatting import count_of
 
 MISNAMED = "{heading} is not read as {column}: it has {kind}."
+GROUPS = "{heading} says that some rows are groups, not accounts. Check them."
 ENDED = "{heading} has dates. Accounts with one may be deleted or disabled; check them."
 
 MAX_QUOTED = 3  # headings in a sentence
@@ -42,6 +43,7 @@ class Proposal:
     """Unused heading → the column that it names, and what its values are instead."""
     ends: tuple[str, ...] = ()  # unused headings that say when an account was deleted or disabled
     events: str = ""  # why the rows are events, not accounts
+    kinds: tuple[str, ...] = ()  # headings that say that some rows are groups
     words: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """State and activity columns → the file's own words, with the number of their rows."""
 
@@ -54,7 +56,10 @@ class Proposal:
             "Map columns."
             for heading, rows in self.contradictions.items()
         ]
-        return contradictions + [ENDED.format(heading=quote_headings([h])) for h in self.ends]
+        ends = [ENDED.format(heading=quote_headings([h])) for h in self.ends]
+        return (
+            contradictions + ends + [GROUPS.format(heading=quote_headings([h])) for h in self.kinds]
+        )
 
     def unsure_sentences(self) -> dict[str, str]:
         """Column that waits for a person → what could be it."""

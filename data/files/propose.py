@@ -19,6 +19,7 @@ from data.files.headers import (
     is_about_others,
     is_documented,
     is_end,
+    is_kind,
     is_place,
     own_columns,
     partial_columns,
@@ -174,11 +175,13 @@ class _Proposer:
         columns = {name: self.columns[name] for name in OWN_HEADINGS if name in self.columns}
         mapping = self.saved.with_columns(columns, self.active)
         ends = [h for h in self.free if is_end(h) and self.profiles[h].share("time", "digits") > 0]
+        kinds = [h for h in headings if is_kind(h) and self.profiles[h].share("group") > 0]
         found = {
             "unsure": unsure,
             "look_alikes": look_alikes,
             "misnamed": misnamed,
             "ends": tuple(ends),
+            "kinds": tuple(kinds),
         }
         return Proposal(headings, mapping, self.reasons, **found)
 

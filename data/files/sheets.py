@@ -17,7 +17,7 @@ from python_calamine import (
     SheetVisibleEnum,
 )
 
-from data.files.headers import match_columns
+from data.files.headers import FURTHER_SHEETS, LIST_SHEET, match_columns
 from data.files.number_formats import formatted_cells, has_unread_formats, show_number
 
 MAX_EXACT = 10**15
@@ -87,13 +87,15 @@ def _error_key(path: str, message: str) -> str:
 
 def _choose_sheet(workbook: CalamineWorkbook, name: str, summary: Summary) -> CalamineSheet | None:
     best: tuple[tuple[int, ...], CalamineSheet] | None = None
+    own = FURTHER_SHEETS if {LIST_SHEET, "About"} <= {*workbook.sheet_names} else ()
     for metadata in workbook.sheets_metadata:
         sheet = workbook.get_sheet_by_name(metadata.name)
         if not sheet.height:
             continue
         summary.sheets.append(sheet.name)
         is_visible = metadata.visible == SheetVisibleEnum.Visible
-        score = (int(sheet.name == name), *_sheet_score(sheet, is_visible=is_visible))
+        is_list = int(sheet.name not in own)
+        score = (int(sheet.name == name), is_list, *_sheet_score(sheet, is_visible=is_visible))
         if not best or score > best[0]:
             best, summary.sheet, summary.is_hidden = (score, sheet), sheet.name, not is_visible
             summary.others = []

@@ -15,8 +15,11 @@ from data.values.roles import BRACKETS, TEXT_LIST
 
 SEPARATORS = (";", "\n", "|", ",")
 """The strongest first: a semicolon or a line break is hardly ever a part of a role's name."""
-UNUSED_SEPARATORS = ("+", " / ")
+UNUSED_SEPARATORS = ("+", " / ", " ")
 """They join names as often as they separate them, so they are never taken for separators."""
+
+SPACED_NAMES = r"\w*_\w*(?: \w*_\w*)+"
+"""Names that hold no spaces themselves: `system_user system_admin`."""
 
 LIST = rf"(?s)\s*(?:{TEXT_LIST}|\[\s*[\"'{{\[].*|\{{.*\}})\s*"
 
@@ -46,7 +49,7 @@ def reading_remarks(marks: int) -> list[str]:
     """Sentences on the decisions that a person could have taken in another way."""
     separator, day_first = column_reading(marks)
     others = [
-        f"“{other.strip()}”"
+        f"“{other.strip()}”".replace("“”", "spaces")
         for other, mark in SEPARATOR_MARKS.items()
         if marks & mark and other not in (separator, "\n")
     ]
@@ -78,11 +81,14 @@ def role_marks(text: ColumnElement[Any]) -> ColumnElement[int]:
 
 def _strongest_separator(text: ColumnElement[Any]) -> ColumnElement[int]:
     trimmed = func.trim(text, WHITESPACE)  # a line break at the end separates nothing
+    *signs, (space, space_mark) = SEPARATOR_MARKS.items()
+    has_spaces = case((func.regexp_full_match(trimmed, SPACED_NAMES), space_mark), else_=0)
     return case(
         *(
             (func.contains(trimmed if separator == "\n" else text, separator), mark)
-            for separator, mark in SEPARATOR_MARKS.items()
+            for separator, mark in signs
         ),
+        (func.contains(text, space), has_spaces),
         else_=0,
     )
 

@@ -10,6 +10,7 @@ import pyarrow.compute as pc  # its functions are made at import, unseen by type
 import xlsxwriter
 from xlsxwriter.worksheet import Worksheet
 
+from data.files.headers import LIST_SHEET
 from data.files.naming import parse_moment
 from data.files.own_list import CUT_MARK, HEADINGS, UTC_SUFFIX
 from queries.export.columns import TIME_COLUMNS
@@ -69,7 +70,7 @@ def write_list_workbook(listing: Listing, path: Path) -> None:
         yield from listing.batches(listing.role_rows())
 
     account_rows = listing.batches(listing.text_rows(listing.columns))
-    accounts = Sheet("Accounts", headings, widths, account_rows, times=SIGN_IN_HEADING)
+    accounts = Sheet(LIST_SHEET, headings, widths, account_rows, times=SIGN_IN_HEADING)
     roles = Sheet("Roles", ROLE_HEADINGS, ROLE_WIDTHS, role_rows(), times=ROLE_HEADINGS[-1:])
     sheets = (accounts, roles, *_history_sheets(listing))
     write_workbook(path, sheets, manifest.facts(), manifest.snapshots)

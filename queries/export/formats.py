@@ -24,10 +24,11 @@ from queries.export.manifest import build_manifest, snapshot_sources
 def write_safe_csv(listing: Listing, path: Path) -> None:
     """CSV for spreadsheets: an apostrophe keeps text that looks like a formula from running.
 
-    The last column of a list to load marks the rows with apostrophes, so that Rollcall can take
-    them off again.
+    The last column of a list with usernames marks the rows with apostrophes, so that Rollcall can
+    take them off again when it loads the list.
     """
-    _write_csv(listing, path, mark_heading=APOSTROPHES_HEADING if listing.is_complete else "")
+    can_be_loaded = any(column.name == "username_in_app" for column in listing.columns)
+    _write_csv(listing, path, mark_heading=APOSTROPHES_HEADING if can_be_loaded else "")
 
 
 def write_raw_csv(listing: Listing, path: Path) -> None:
