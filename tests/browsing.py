@@ -11,7 +11,7 @@ import subprocess
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
@@ -49,6 +49,8 @@ ARGUMENTS = [
     "--disable-gpu",
     "--disable-quic",
     "--no-first-run",
+    "--in-process-gpu",
+    "--process-per-site",  # a new page has the compiled scripts of the others
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
@@ -90,7 +92,7 @@ def served(root: Path, port: int = 0, **more: str) -> Iterator[Served]:
 
     What is in the inbox is loaded before: each file would have the pages drawn again.
     """
-    port = port or free_port()
+    port = port or usual_port()
     environment = os.environ | {
         "PORT": str(port),
         "ROLLCALL_HOME": str(root),
@@ -114,6 +116,21 @@ def free_port() -> int:
         return free.getsockname()[1]
 
 
+_usual: list[int] = []
+
+
+def usual_port() -> int:
+    """The same again if it is free: a browser has compiled the scripts of that address."""
+    with socket.socket() as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            tried.bind(("127.0.0.1", _usual[0] if _usual else 0))
+        except OSError:
+            return free_port()
+        _usual[:] = [tried.getsockname()[1]]
+        return _usual[0]
+
+
 def wait_for_answer(url: str, process: Process | subprocess.Popen[bytes]) -> None:
     def answers() -> bool:
         try:
@@ -126,15 +143,46 @@ def wait_for_answer(url: str, process: Process | subprocess.Popen[bytes]) -> Non
     wait_until(answers)
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    assert path, f"none of these is installed: {', '.join(BROWSERS)}"
-    expect.set_options(timeout=PATIENCE)
-    with sync_playwright() as playwright:
+@dataclass
+class Shared:
+    """The browser of all files that use one on end, and its pages."""
+
+    running: ExitStack
+    browser: Browser
+    browsing: Browsing
+
+
+_shared: list[Shared] = []
+"""At most one."""
+
+
+def shared() -> Shared:
+    """The browser; it starts with the first test that asks for it."""
+    if not _shared:
+        path = next(filter(None, map(shutil.which, BROWSERS)), None)
+        assert path, f"none of these is installed: {', '.join(BROWSERS)}"
+        expect.set_options(timeout=PATIENCE)
+        running = ExitStack()
+        playwright = running.enter_context(sync_playwright())
         chromium = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
-        yield chromium
-        chromium.close()
+        running.callback(chromium.close)
+        _shared.append(Shared(running, chromium, Browsing(new_context(chromium))))
+    return _shared[0]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Close the browser before a file that needs none: Playwright's loop occupies the thread."""
+    goes_on = nextitem and (
+        nextitem.path == item.path or "browser" in getattr(nextitem, "fixturenames", ())
+    )
+    if _shared and not goes_on:
+        _shared.pop().running.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Browser:
+    return shared().browser
 
 
 def new_context(browser: Browser) -> BrowserContext:
@@ -277,10 +325,10 @@ class Browsing:
         return self.free.pop() if self.free else Reader(self.context.new_page())
 
     def release(self, reader: Reader, host: str) -> None:
-        """Clear what a tab remembers; where the app has ended, the page ends, too."""
+        """Clear what the page remembers; where the app has ended, the page ends, too."""
         try:
             reader.page.goto(f"http://{host}/healthz")
-            reader.page.evaluate("sessionStorage.clear()")
+            reader.page.evaluate("sessionStorage.clear(); localStorage.clear()")
         except Error:
             reader.page.close()
             return
@@ -291,21 +339,19 @@ class Browsing:
 
 @pytest.fixture(scope="module")
 def browsing(browser: Browser) -> Browsing:
-    return Browsing(new_context(browser))
+    return shared().browsing
 
 
 Visit = Callable[..., Reader]
 
 
 @pytest.fixture
-def visit(browser: Browser, browsing: Browsing) -> Iterator[Visit]:
-    """Opens an address, `afresh` in a new browser; at the end there must be no errors."""
+def visit(browsing: Browsing) -> Iterator[Visit]:
+    """Opens an address; at the end there must be no errors."""
     readers: list[tuple[Reader, str]] = []
 
-    def open_(
-        url: str, *, afresh: bool = False, width: int = 1440, scheme: ColorScheme = "light"
-    ) -> Reader:
-        reader = Reader(new_context(browser).new_page()) if afresh else browsing.reader()
+    def open_(url: str, *, width: int = 1440, scheme: ColorScheme = "light") -> Reader:
+        reader = browsing.reader()
         reader.page.set_viewport_size({"width": width, "height": 900})
         reader.page.emulate_media(color_scheme=scheme)
         readers.append((reader, urlsplit(url).netloc))
@@ -315,9 +361,6 @@ def visit(browser: Browser, browsing: Browsing) -> Iterator[Visit]:
     yield open_
     reports = [(reader.hosts - {host}, [*reader.errors]) for reader, host in readers]
     for reader, host in readers:
-        if reader.page.context is browsing.context:
-            browsing.release(reader, host)
-        else:
-            reader.page.close()
+        browsing.release(reader, host)
     assert {host for hosts, _ in reports for host in hosts} == set(), "a request left the machine"
     assert [error for _, errors in reports for error in errors] == []

@@ -58,8 +58,8 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 LONGEST = """
-browser history parity sign_in crashes browser_snapshots postgresql accessibility evidence review
-fuzz active_store dossier proxy sources snapshots_page changes browser_review browser_changes
+browser sign_in browser_snapshots accessibility browser_review browser_changes crashes proxy
+history parity postgresql evidence review fuzz active_store dossier sources snapshots_page changes
 loading_again simulation facets rounds vocabulary operations command_line pull
 """.split()
 
@@ -68,7 +68,10 @@ DRAWS = "_hypothesis_internal_use_settings"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest files first: with one of them at the end, the other workers would wait."""
+    """The longest files first: with one of them at the end, the other workers would wait.
+
+    Those with a browser are next to each other, as they can share one.
+    """
     place = {f"test_{name}.py": number for number, name in enumerate(LONGEST)}
     items.sort(key=lambda item: place.get(item.path.name, len(place)))
     tests = {item.function for item in items if isinstance(item, pytest.Function)}

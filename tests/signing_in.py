@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browsing import ROOT, Served, free_port, served, wait_for_answer
+from browsing import ROOT, Served, free_port, served, usual_port, wait_for_answer
 from playwright.sync_api import Page
 
 CLIENT = "rollcall"
@@ -102,7 +102,7 @@ def guarded(
     **access: Any,
 ) -> Iterator[Served]:
     """The app with sign-in at a provider, its roles those of ROLES; `origin`: of a proxy."""
-    port = port or free_port()
+    port = port or usual_port()
     secrets = root / "settings" / "secrets.toml"
     secrets.parent.mkdir()
     auth = {

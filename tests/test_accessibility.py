@@ -72,10 +72,6 @@ def summary(page: Page) -> None:
     expect(page.get_by_role("button", name="Copy")).to_be_visible(timeout=PATIENCE)
 
 
-def rules(page: Page) -> None:
-    expect(page.get_by_role("table", name="Rules")).to_be_visible(timeout=PATIENCE)
-
-
 def opened(page: Page) -> None:
     """Two open accounts among closed ones, with all history unfolded, and one that is marked."""
     expect(page.get_by_role("button", name="Details of nobody")).to_be_visible(timeout=PATIENCE)
@@ -95,7 +91,6 @@ def empty_result(page: Page) -> None:
 VIEWS: dict[str, tuple[str, Callable[[Page], None]]] = {
     "health": ("/", health),
     "changes": ("/changes", summary),
-    "review": ("/review", rules),
     "a panel": ("/users?integration=figma", opened),
     "an empty result": ("/users?q=no+such+account", empty_result),
 }

@@ -90,17 +90,18 @@ def test_a_newcomer_loads_foreign_files_and_sees_their_accounts(
     )
     frame = pd.DataFrame({"User name": ["ada", "bob"], "Email": ["ada@x.io", "bob@x.io"]})
     frame.to_excel(workbook, index=False)
+    reader = snapshots(app, visit)
     for file, integration, users in (
         (table, "jira", ["mira", "teo"]),
         (workbook, "asana", ["ada", "bob"]),
     ):
-        reader = snapshots(app, visit)
         upload(reader, file)
         shows(reader, re.compile("Read as a table of your own"))
         press(reader, "Load 2 accounts")
         reader.page.get_by_role("link", name="View accounts").click(timeout=PATIENCE)
         reader.expect_rows(users)
         assert reader.params() == {"integration": [integration]}
+        reader.page.get_by_role("link", name="Snapshots").click()
 
 
 def test_a_rejected_upload_shows_the_reason(app: Served, visit: Visit, folder: Path) -> None:

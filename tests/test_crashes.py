@@ -18,11 +18,8 @@ from threading import Event, Thread
 from typing import NamedTuple
 
 import pytest
-from browsing import PATIENCE as PATIENCE_MS
-from browsing import Visit, served
 from builders import TODAY, YESTERDAY, a_snapshot_file, an_account, usernames
 from patience import PATIENCE, wait_until
-from playwright.sync_api import expect
 from processes import Process, run
 from sqlalchemy import func, insert, select, text, update
 from streamlit.testing.v1 import AppTest
@@ -200,7 +197,7 @@ FULL_DISK = """if True:
     from pathlib import Path
     from data.service.active_store import active_store, store_status
     from data.home import current_home
-    from data.service.keeper import run_keeper
+    from data.service import keeper
     from queries.filters import Filters
     from queries.users.accounts import count_accounts
 
@@ -223,7 +220,8 @@ FULL_DISK = """if True:
             assert time.monotonic() < give_up, store_status(home)
             time.sleep(0.02)
 
-    with run_keeper(home, "http://here"):
+    keeper.INBOX_POLL_SECONDS = 0.1
+    with keeper.run_keeper(home, "http://here"):
         deliver(first)
         until(lambda: store_status(home).is_open and accounts())
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, most))
@@ -586,20 +584,3 @@ def test_readers_see_complete_snapshots_and_do_not_wait_for_a_load(
     for reader in readers:
         reader.join()
     assert set(seen) == {(many, many), (many, 0)}
-
-
-@pytest.mark.browser
-def test_two_browsers_show_new_snapshots_without_a_reload(tmp_path: Path, visit: Visit) -> None:
-    with served(tmp_path) as app:
-        readers = [visit(f"{app.url}/users", afresh=True) for _ in range(2)]
-        for reader in readers:
-            expect(reader.page.get_by_text("No snapshots yet")).to_be_visible(timeout=PATIENCE_MS)
-            reader.page.evaluate("window.sameDocument = true")
-        for day, count in enumerate((10, 12, 15)):
-            rows = [an_account(f"user{n:02}") for n in range(count)]
-            a_snapshot_file(app.home.inbox, rows, at=TODAY + day * DAY)
-            for reader in readers:
-                reader.expect_count(str(count))
-        assert all(reader.page.evaluate("window.sameDocument") for reader in readers)
-        for reader in readers:
-            reader.page.close()  # before the server goes, which it still asks for news
