@@ -430,7 +430,7 @@ DRAWN_BY_WORD = set(
     "background border color font-family font-size font-weight height line-height margin padding "
     "text-decoration".split()
 )
-ONLY_NICER = {"border-radius", "max-width"}
+ONLY_NICER = {"border-radius", "max-width", "min-width", "word-break"}
 """Word ignores these; a table of 600 is around the letter."""
 
 
@@ -443,6 +443,7 @@ def test_outlook_for_windows_draws_the_letter_too() -> None:
     assert all(re.fullmatch("#[0-9a-f]{6}", color) for color in colors)
     assert '<!--[if mso]><table role="presentation" width="600" ' in html
     assert not re.search(r"<v:|url\(|flex|grid|float|position", html)
+    assert html.count("word-break") == html.count('class="text"'), "a phone shows long names whole"
     assert len(html) < 102_000, "Gmail cuts it off"
 
 

@@ -16,9 +16,10 @@ LINK = Template(
 )
 
 ROW = Template("""
-<tr><td width="5" bgcolor="$color" style="background:$color;border-radius:3px"></td>
+<tr><td width="5" bgcolor="$color" style="background:$color;border-radius:3px;min-width:5px">\
+</td>
 <td class="text" style="padding:5px 0 5px 14px;$font;font-size:15px;line-height:22px;\
-color:#1f2937">$text</td></tr>
+color:#1f2937;word-break:break-word">$text</td></tr>
 <tr><td colspan="2" height="8" style="height:8px;font-size:0;line-height:0">&nbsp;</td></tr>
 """)
 
