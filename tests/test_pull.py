@@ -36,6 +36,7 @@ from data.inbox.delivered import inbox_files
 from data.inbox.inbox import load_inbox
 from data.inbox.pull import latest_taken_at, pull_to_inbox
 from data.records.pull_failures import read_pull_failures
+from data.service.keeper import Keeper
 from data.sources import http
 from data.sources.http import PullFailed, retry_delay
 from data.sources.resume import FilePageCache
@@ -543,10 +544,9 @@ def test_a_pull_is_due_after_its_interval_or_on_request(
 
 
 def failing_pulls(home: Home) -> list[str | None]:
-    """The messages of those that the store knows, after the keeper was there."""
-    engine = open_store(home.database_url)
-    schedule.record_ended_pulls(engine)
-    with engine.connect() as con:
+    """The messages of those that the store knows, after a keeper was there."""
+    Keeper(home, "http://127.0.0.1:1").run_once()
+    with open_store(home.database_url).connect() as con:
         return [failure.message for failure in read_pull_failures(con)]
 
 
@@ -574,11 +574,11 @@ def test_the_scheduler_pulls_and_shows_the_status_also_after_a_restart(
         assert failed.endswith("or has expired (401).")
         assert failing_pulls(home) == [failed]
         schedule.pull_statuses.clear()  # as a restart does
-        schedule.restore_failed_pulls(open_store(home.database_url))
+        assert failing_pulls(home) == [failed]
         restored = schedule.pull_statuses.pop("figma")
         assert (restored.message, restored.has_failed) == (failed, True)
         ways.pop(0)
         schedule.run_scheduler(home, Stop())
-        assert failing_pulls(home) == []
     assert schedule.pull_statuses["figma"].message == "1 records in 1 pages"
     assert [path.parent.name for path in inbox_files(home)] == ["figma"]
+    assert failing_pulls(home) == []
