@@ -28,6 +28,7 @@ from playwright.sync_api import (
     Error,
     Locator,
     Page,
+    TimeoutError,
     expect,
     sync_playwright,
 )
@@ -253,17 +254,23 @@ class Reader:
         return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
     def hover(self, mark: Locator, text: str) -> tuple[float, float]:
-        """Point at a mark until its tooltip appears: before that, a click can miss it."""
-        tooltip = self.page.locator(".hoverlayer").get_by_text(text)
-        deadline = time.monotonic() + PATIENCE / 1000
+        """Point at a mark until its tooltip appears: before that, a click can miss it.
+
+        A busy machine draws it late, and anew after each move, so the pauses become longer.
+        """
+        tooltip = self.page.locator(".hoverlayer").get_by_text(text).first
+        pause = 100
         while True:
             x, y = self.center_of(mark)
             self.page.mouse.move(x - 1, y)
             self.page.mouse.move(x, y)
-            self.page.wait_for_timeout(100)
-            if tooltip.count():
+            try:
+                tooltip.wait_for(state="attached", timeout=pause)
+            except TimeoutError:
+                assert pause < PATIENCE, f"no tooltip shows {text}"
+                pause *= 2
+            else:
                 return x, y
-            assert time.monotonic() < deadline, f"no tooltip shows {text}"
 
     def expect_no_overflow(self) -> None:
         """Wait until nothing is wider than the window; charts need a moment to shrink."""
