@@ -19,16 +19,6 @@ from urllib.parse import parse_qs, urlsplit
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
-from scim2_models import Meta, Pagination, ScimProvider
-from scim2_server.memory import InMemoryStorage
-from scim2_server.service import ScimService
-from scim2_server.testserver.application import BearerTokenApplication
-from scim2_server.testserver.cli import ThreadingWSGIServer
-from scim2_server.utils import (
-    load_default_resource_types,
-    load_default_schemas,
-    load_default_service_provider_config,
-)
 
 TOKEN = "s3cret-t0ken"
 ROOT = Path(__file__).parent.parent
@@ -116,6 +106,18 @@ def _running(server: Any) -> Iterator[None]:
 @contextmanager
 def python_scim(users: int, *, by_cursor: bool = False) -> Iterator[str]:
     """scim2-server, with so many users and one group of two; its address."""
+    # here, because its import takes a second, which each process of tests would need
+    from scim2_models import Meta, Pagination, ScimProvider
+    from scim2_server.memory import InMemoryStorage
+    from scim2_server.service import ScimService
+    from scim2_server.testserver.application import BearerTokenApplication
+    from scim2_server.testserver.cli import ThreadingWSGIServer
+    from scim2_server.utils import (
+        load_default_resource_types,
+        load_default_schemas,
+        load_default_service_provider_config,
+    )
+
     config = load_default_service_provider_config()
     if by_cursor:
         config.pagination = Pagination(
