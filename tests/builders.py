@@ -9,10 +9,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from copies import load_once
 from sqlalchemy import Connection, Engine
 
 from data.files.naming import SnapshotFile
-from data.history.load import LoadResult, load
+from data.history.load import LoadResult
 from queries.filters import Filters
 from queries.users.accounts import sorted_accounts
 
@@ -82,7 +83,7 @@ class Deliveries:
         self, *accounts: Account, integration: str = "figma", at: datetime = TODAY
     ) -> LoadResult:
         path = a_snapshot_file(self.folder, accounts, integration=integration, at=at)
-        return load(self.store, SnapshotFile(path, integration, at), confirmed=True)
+        return load_once(self.store, SnapshotFile(path, integration, at), confirmed=True)
 
 
 def usernames(con: Connection, *, sort: str = "username_in_app", **filters: Any) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from builders import Deliveries
+from copies import load_once, unless_patched
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.internal.conjecture import engine as hypothesis_engine
 from sqlalchemy import Connection, Engine
@@ -21,6 +22,8 @@ from thorough import FUZZ
 
 from data.home import Home, current_home
 from data.service.sample import prepare_sample
+from data.store import engine
+from data.store.duckdb import database_file
 from data.store.engine import close_store, close_stores, open_store
 
 pytest_plugins = ["browsing", "servers"]
@@ -80,31 +83,46 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             setattr(test, DRAWS, settings(own, max_examples=FUZZ * own.max_examples))
 
 
-@pytest.fixture(scope="session")
-def new_store(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Engine]:
-    """Makes an empty store in a folder: a copy, as it takes long to create the tables."""
+@pytest.fixture(scope="session", autouse=True)
+def new_stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Engine]]:
+    """Each is a copy of the same empty one, so that the same snapshots make the same file of it."""
     empty = tmp_path_factory.mktemp("empty") / "store.duckdb"
     open_store(f"duckdb:///{empty}")
     close_store(f"duckdb:///{empty}")
+    opened = engine._open
 
-    def make(folder: Path) -> Engine:
-        return open_store(f"duckdb:///{shutil.copy(empty, folder)}")
+    def open_copy(url: str) -> Engine:
+        file = database_file(url)
+        if file and file.parent.is_dir() and not file.exists():
+            shutil.copyfile(empty, file)  # whom the file is open to is tested, too
+        return opened(url)
 
-    return make
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "_open", open_copy)
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def created_stores(new_stores: Callable[[str], Engine]) -> Iterator[None]:
+    """For tests of damage and full disks: no new store is a copy, as those have free blocks."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "_open", new_stores)
+        yield
 
 
 @pytest.fixture
-def store(tmp_path: Path, new_store: Callable[[Path], Engine]) -> Iterator[Engine]:
+def store(tmp_path: Path) -> Iterator[Engine]:
     """An empty store in a DuckDB file of its own."""
-    engine = new_store(tmp_path)
-    yield engine
-    engine.dispose()
+    opened = open_store(f"duckdb:///{tmp_path}/store.duckdb")
+    yield opened
+    opened.dispose()
 
 
 @pytest.fixture
 def con(store: Engine) -> Iterator[Connection]:
-    """A reader of the store."""
+    """A reader of the store, who connects once a test asks something."""
     with store.connect() as con:
+        con.invalidate()
         yield con
 
 
@@ -116,19 +134,19 @@ def snapshots(store: Engine, tmp_path: Path) -> Deliveries:
 
 @pytest.fixture(scope="module")
 def a_store_to_read(
-    tmp_path_factory: pytest.TempPathFactory, new_store: Callable[[Path], Engine]
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Callable[[], Deliveries]]:
     """Makes stores that several tests share, because they only read them."""
     opened: list[Engine] = []
 
     def make() -> Deliveries:
         folder = tmp_path_factory.mktemp("store")
-        opened.append(new_store(folder))
+        opened.append(open_store(f"duckdb:///{folder}/store.duckdb"))
         return Deliveries(opened[-1], folder / "delivered")
 
     yield make
-    for engine in opened:
-        engine.dispose()
+    for each in opened:
+        each.dispose()
 
 
 @pytest.fixture
@@ -147,8 +165,16 @@ def sample(home: Home, monkeypatch: pytest.MonkeyPatch) -> Home:
     monkeypatch.delenv("ROLLCALL_NO_SAMPLE")
     monkeypatch.setattr("data.service.active_store.SAMPLE_DAYS", 2)
     monkeypatch.setattr("data.service.active_store.SAMPLE_INTEGRATIONS", 1)
+    monkeypatch.setattr("data.service.sample.load", load_once)
     prepare_sample(home)
     return home
+
+
+@pytest.fixture(autouse=True)
+def loads_are_copied(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Where an earlier test delivered the same, unless this one replaces some of the code."""
+    with unless_patched(monkeypatch):
+        yield
 
 
 @pytest.fixture(autouse=True)

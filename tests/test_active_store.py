@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from builders import a_snapshot_file
+from copies import load_once
 from sqlalchemy import Engine, func, select
 
 from data.files.naming import SnapshotFile
@@ -36,6 +37,7 @@ def home(home: Home, monkeypatch: pytest.MonkeyPatch) -> Home:
     monkeypatch.delenv("ROLLCALL_NO_SAMPLE")
     monkeypatch.setattr(module, "SAMPLE_DAYS", DAYS)
     monkeypatch.setattr(module, "SAMPLE_INTEGRATIONS", INTEGRATIONS)
+    monkeypatch.setattr(sample_module, "load", load_once)
     return home
 
 
@@ -168,7 +170,7 @@ def half_made(home: Home, monkeypatch: pytest.MonkeyPatch) -> Home:
         if len(loads) == 3:
             raise Killed
         loads.append(file)
-        load(engine, file, **how)
+        load_once(engine, file, **how)
 
     with monkeypatch.context() as patch:
         patch.setattr(sample_module, "load", killed_in_between)
@@ -213,7 +215,7 @@ def test_the_sample_can_be_read_once_the_newest_day_of_its_apps_is_loaded(
 
     def load_and_look(engine: Engine, file: SnapshotFile, **how: bool) -> None:
         assert file.taken_at.day == (23 if len(seen) <= INTEGRATIONS else 22)
-        load(engine, file, **how)
+        load_once(engine, file, **how)
         seen.append(store_status(home).is_open)
 
     monkeypatch.setattr(sample_module, "load", load_and_look)

@@ -318,7 +318,7 @@ def spoil_the_end(log: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def stock(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def stock(created_stores: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a home with two snapshots."""
     home = Home(tmp_path_factory.mktemp("stock"))
     for at, who in ((YESTERDAY, "ada"), (TODAY, "bob")):

@@ -32,6 +32,7 @@ from data.records.rounds import NewRound, start_round
 from data.records.tables import quarantined_file
 from data.schema import integration, snapshot
 from data.states import FAILED_STATES
+from data.store.engine import open_store
 from queries.changes.accounts import count_changes
 from queries.changes.diff import ChangeFilter
 from queries.changes.window import SnapshotMoments, window_from_params
@@ -241,11 +242,10 @@ ONLY_FAILURES = [kind for kind in KINDS if kind.name in ("failed", "resolved")]
 @given(days=st.lists(st.tuples(LISTS, LISTS, st.booleans()), min_size=2, max_size=3))
 def test_each_failure_is_in_one_letter_also_where_a_snapshot_comes_late(
     days: list[tuple[dict[str, str], dict[str, str], bool]],
-    new_store: Callable[[Path], Engine],
 ) -> None:
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr(write, "KINDS", ONLY_FAILURES)
-        store = new_store(Path(folder))
+        store = open_store(f"duckdb:///{folder}/store.duckdb")
         deliveries = Deliveries(store, Path(folder) / "delivered")
         seen: dict[str, set[str]] = {}
         waiting: list[tuple[str, datetime, dict[str, str]]] = []

@@ -200,6 +200,7 @@ def test_one_that_does_not_arrive_is_seen_in_metrics_on_snapshots_and_in_the_nex
     assert letters_by_status() == {"given up": 1, "sent": 1}
 
 
+@pytest.mark.usefixtures("created_stores")
 def test_on_a_full_disk_the_outbox_is_in_memory(
     home: Home, secrets: Path, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 from builders import Account, a_snapshot_file, an_account, an_unmatched_account
+from copies import load_once
 from dropped_files import HOSTILE
 from patience import PATIENCE
 from sqlalchemy import Engine
 from streamlit.testing.v1 import AppTest
 
 from data.files.naming import SnapshotFile
-from data.history.load import load
 from data.home import Home
 from data.records.exceptions import (
     FindingKey,
@@ -45,7 +45,7 @@ def store(home: Home) -> Iterator[Engine]:
 def take(store: Engine, home: Home, *accounts: Account, days: int = 0, of: str = "figma") -> None:
     at = MONDAY + timedelta(days=days)
     path = a_snapshot_file(home.root / "delivered", accounts, integration=of, at=at)
-    load(store, SnapshotFile(path, of, at), confirmed=True)
+    load_once(store, SnapshotFile(path, of, at), confirmed=True)
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import re
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
@@ -15,6 +14,7 @@ from urllib.parse import parse_qs
 
 import pytest
 from builders import TODAY, YESTERDAY, Account, a_snapshot_file, an_account, usernames
+from copies import load_inbox_once
 from patience import PATIENCE
 from sqlalchemy import Engine
 from streamlit.testing.v1 import AppTest
@@ -24,7 +24,6 @@ from data.formatting import utc_now
 from data.home import Home
 from data.inbox.actions import withdraw_snapshot
 from data.inbox.delivered import inbox_files
-from data.inbox.inbox import load_inbox
 from data.service.rebuild import rebuild
 from data.store.engine import open_store
 from data.store.errors import DiskFull
@@ -48,9 +47,7 @@ def store(home: Home) -> Iterator[Engine]:
 
 def load_files_of_inbox(store: Engine, home: Home) -> None:
     """As the keeper does, some time after the files were written."""
-    for path in inbox_files(home):
-        os.utime(path, (0, 0))
-    load_inbox(store, home)
+    load_inbox_once(store, home)
 
 
 def load_snapshot(

@@ -7,7 +7,6 @@ import re
 import struct
 import subprocess
 import sys
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -48,12 +47,9 @@ def setting(store: Engine, name: str) -> object:
         return con.scalar(select(func.current_setting(name)))
 
 
-def test_a_statement_is_compiled_once_for_every_store(
-    store: Engine, tmp_path: Path, new_store: Callable[[Path], Engine]
-) -> None:
+def test_a_statement_is_compiled_once_for_every_store(store: Engine, tmp_path: Path) -> None:
     """So a store that is reopened is as fast as before, and a role's views are from the start."""
-    (tmp_path / "other").mkdir()
-    other = new_store(tmp_path / "other")
+    other = open_store(f"duckdb:///{tmp_path}/other.duckdb")
     other.dialect.statement_compiler = None  # type: ignore[assignment] # compiles no more
     counted = select(func.count()).select_from(snapshot)
     with store.connect() as con, other.connect() as other_con:
@@ -233,6 +229,7 @@ def test_a_store_that_only_looks_too_short_is_read_and_used(
         assert con.scalar(select(func.count()).select_from(snapshot)) == 1
 
 
+@pytest.mark.usefixtures("created_stores")
 def test_a_damaged_store_remains_damaged_until_it_is_closed(home: Home) -> None:
     file = home.root / "rollcall.duckdb"
     engine = open_store(home.database_url)

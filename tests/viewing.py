@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
+from copies import load_inbox_once
 from dropped_files import Delivered, deliver
 from patience import PATIENCE
 from streamlit.testing.v1 import AppTest
 
 from data.home import Home
-from data.inbox.inbox import Quarantined, load_inbox
-from data.store.duckdb import database_file
-from data.store.engine import close_store, open_store
+from data.inbox.inbox import Quarantined
+from data.store.engine import open_store
 
 PAGES = Path(__file__).parent.parent / "pages"
 OF_ACCOUNTS = {path.name for path in PAGES.glob("*.py")} - {"definitions.py", "audit.py"}
@@ -105,27 +102,11 @@ def users(**params: Any) -> Page:
     return page("users.py", **params)
 
 
-_copies_folder = TemporaryDirectory()
-_copies: dict[object, Path] = {}
-"""Homes after their first snapshot: loading the same into another takes ten times as long."""
-
-
 def load_all(home: Home, *accounts: Delivered, **delivery: str) -> None:
     """Deliver a snapshot, and load it."""
-    file = database_file(home.database_url)
-    first = (accounts, *sorted(delivery.items())) if file and not file.exists() else None
-    if first in _copies:
-        shutil.copytree(_copies[first], home.root, dirs_exist_ok=True)
-        return
-    path = deliver(home, accounts, **delivery)
-    os.utime(path, (0, 0))  # old enough to be complete
-    outcomes = load_inbox(open_store(home.database_url), home)
-    errors = [outcome.reason for outcome in outcomes if isinstance(outcome, Quarantined)]
-    assert not errors
-    if first:
-        close_store(home.database_url)
-        copy = Path(_copies_folder.name, str(len(_copies)))
-        _copies[first] = shutil.copytree(home.root, copy)
+    deliver(home, accounts, **delivery)
+    outcomes = load_inbox_once(open_store(home.database_url), home)
+    assert not [outcome.reason for outcome in outcomes if isinstance(outcome, Quarantined)]
 
 
 def accounts(count: int, **same: str) -> list[Delivered]:
