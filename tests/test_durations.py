@@ -267,7 +267,7 @@ def test_the_median_counts_what_still_runs(snapshots: Deliveries, con: Connectio
 # ---- any history ---------------------------------------------------------------------------------
 
 histories = st.lists(
-    st.lists(st.sampled_from([*STATES, ""]), min_size=3, max_size=3), min_size=1, max_size=8
+    st.lists(st.sampled_from([*STATES, ""]), min_size=9, max_size=9), min_size=1, max_size=8
 )
 
 
@@ -290,7 +290,7 @@ def counted_by_hand(history: list[list[str]], first: int) -> list[tuple[str, flo
 
 
 @given(history=histories, first=st.integers(0, 4))
-@settings(max_examples=8, suppress_health_check=list(HealthCheck))
+@settings(max_examples=3, suppress_health_check=list(HealthCheck))
 def test_the_jobs_of_any_history_are_those_that_counting_finds(
     a_store_to_read: Callable[[], Deliveries], history: list[list[str]], first: int
 ) -> None:

@@ -87,9 +87,9 @@ def expected_stretches(life: Life, during: During, active: str | None) -> list[t
     return found
 
 
-@settings(deadline=None, max_examples=5)
+@settings(deadline=None, max_examples=2)
 @given(
-    people=st.lists(lives, min_size=1, max_size=4), ends=st.lists(periods, min_size=6, max_size=6)
+    people=st.lists(lives, min_size=4, max_size=9), ends=st.lists(periods, min_size=6, max_size=6)
 )
 def test_the_list_of_a_period_equals_the_files(
     people: list[Life], ends: list[list[datetime]]

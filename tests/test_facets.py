@@ -157,7 +157,7 @@ def loaded(make: Callable[[], Deliveries], people: list[Person]) -> Deliveries:
     return snapshots
 
 
-@settings(max_examples=4, suppress_health_check=list(HealthCheck))
+@settings(max_examples=3, suppress_health_check=list(HealthCheck))
 @given(people=PEOPLE, wanted=st.lists(FILTERS, min_size=5, max_size=5))
 def test_lists_counts_and_downloads_equal_a_count_by_hand(
     a_store_to_read: Callable[[], Deliveries], people: list[Person], wanted: list[Filters]

@@ -133,7 +133,7 @@ NAMED = st.sampled_from(["ada", "ada.king", "Ada King", "king"])
 DAYS = st.tuples(st.integers(0, 3), st.lists(st.tuples(NAMED, NAMED, NAMED), max_size=3))
 
 
-@settings(max_examples=6)
+@settings(max_examples=4)
 @given(st.lists(DAYS, min_size=2, max_size=4))
 def test_no_order_of_loading_and_no_removal_makes_a_difference(
     history: list[tuple[int, list[tuple[str, str, str]]]],

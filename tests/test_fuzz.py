@@ -94,7 +94,7 @@ HOSTILE = [
 ]  # fmt: skip
 
 fuzz = settings(
-    max_examples=15,
+    max_examples=12,
     derandomize=FUZZ == 1,  # the same each time, as a check of a change should be
     suppress_health_check=list(HealthCheck),
 )
@@ -146,7 +146,7 @@ def damaged(draw: st.DrawFn) -> tuple[str, bytes]:
 
 
 @given(file=damaged())
-@settings(fuzz, max_examples=24)
+@settings(fuzz, max_examples=20)
 def test_a_damaged_file_is_loaded_in_whole_rows_or_rejected(
     store: Engine, tmp_path: Path, file: tuple[str, bytes]
 ):

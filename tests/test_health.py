@@ -483,7 +483,7 @@ deliveries = st.lists(
 
 
 @given(delivered=deliveries, zone=st.sampled_from(["UTC", "Europe/Berlin", "Pacific/Auckland"]))
-@settings(max_examples=6)
+@settings(max_examples=4)
 def test_any_day_is_what_carrying_forward_by_hand_gives(
     a_store_to_read: Callable[[], Deliveries],
     delivered: list[tuple[str, datetime, list[str]]],

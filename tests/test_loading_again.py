@@ -66,9 +66,9 @@ def identity(facts: dict[str, Any]) -> str:
     return (facts["account_id"] or facts["username"]).strip(WHITESPACE + INVISIBLE).lower()
 
 
-@settings(max_examples=8)
+@settings(max_examples=5)
 @given(
-    facts=st.lists(ANY_ACCOUNT, min_size=1, max_size=4, unique_by=identity),
+    facts=st.lists(ANY_ACCOUNT, min_size=1, max_size=8, unique_by=identity),
     form=st.sampled_from(FORMS),
 )
 def test_a_list_loads_again_as_the_same_accounts(facts: list[dict[str, Any]], form: str) -> None:

@@ -158,7 +158,7 @@ HISTORY = st.lists(st.none() | st.sampled_from(STATE_NAMES), min_size=6, max_siz
 
 
 @settings(
-    max_examples=3, suppress_health_check=[HealthCheck.function_scoped_fixture], database=None
+    max_examples=2, suppress_health_check=[HealthCheck.function_scoped_fixture], database=None
 )
 @given(
     st.lists(st.sampled_from([1, 1, 2, 3, 12]), min_size=4, max_size=5),

@@ -105,7 +105,8 @@ CHOICES = st.lists(
         st.sampled_from(["yes", "no", ""]),
         st.sampled_from(["Onboarded", "Delete failed", "Deleted", "Update failed"]),
     ),
-    max_size=8,
+    min_size=6,
+    max_size=12,
 )
 
 
@@ -113,7 +114,7 @@ CHOICES = st.lists(
     apps=st.lists(CHOICES, min_size=1, max_size=2),
     staff=st.lists(st.sets(st.sampled_from(["ada", "bob", "cyd"])), min_size=1, max_size=3),
 )
-@settings(max_examples=6)
+@settings(max_examples=3)
 def test_every_account_is_in_one_cell_and_each_cell_opens_its_accounts(
     apps: list[Any], staff: list[set[str]], tmp_path_factory: Any
 ) -> None:

@@ -106,17 +106,17 @@ def expected_outcome(
 
 
 @given(
-    lives=st.lists(st.lists(looks, min_size=7, max_size=7), min_size=8, max_size=8),
+    lives=st.lists(st.lists(looks, min_size=7, max_size=7), min_size=16, max_size=16),
     decisions=st.lists(
         st.tuples(st.sampled_from(["keep", "revoke", "revoke", "unsure"]), st.integers(0, 140)),
-        min_size=8,
-        max_size=8,
+        min_size=16,
+        max_size=16,
     ),
     as_of=st.sampled_from([None, *DAYS, DAYS[3] + timedelta(hours=3)]),
     order=st.permutations(DAYS[1:]),
     is_by_role=st.booleans(),
 )
-@settings(max_examples=6)
+@settings(max_examples=3)
 def test_outcomes_are_what_the_snapshots_show_one_by_one(
     lives: list[list[Look]],
     decisions: list[tuple[str, int]],

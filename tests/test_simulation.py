@@ -8,7 +8,7 @@ from pathlib import Path
 from simulation.defects import ROOT, planted_defects
 from simulation.life import simulate
 
-SECONDS = 20
+SECONDS = 10
 
 
 def test_random_days_leave_the_store_as_the_model_says() -> None:

@@ -190,7 +190,7 @@ histories = st.lists(st.lists(people, min_size=4, max_size=4), min_size=1, max_s
 
 
 @given(history=histories)
-@settings(max_examples=6)
+@settings(max_examples=4)
 def test_equal_labels_give_equal_numbers_in_any_history(
     a_store_to_read: Callable[[], Deliveries],
     history: list[list[tuple[str, str, bool]]],
