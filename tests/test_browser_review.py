@@ -6,14 +6,14 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from browsing import LOOKS, PATIENCE, ColorScheme, Reader, Served, Visit, served
 from dropped_files import Delivered, deliver
 from patience import wait_until
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 from test_accessibility import violations
 
 from rollcall import main
@@ -57,6 +57,16 @@ def lists_both(reader: Reader) -> None:
 def press(reader: Reader, label: str) -> None:
     reader.wait_until_drawn()
     reader.page.get_by_role("button", name=label, exact=True).click()
+
+
+def new_data_comes_with(page: Page, act: Callable[[], None]) -> None:
+    """Do something at the moment at which the page hears of new data."""
+    asked: list[Route] = []
+    page.route("**/last-change", lambda route: asked.append(route))
+    page.wait_for_event("request", lambda request: request.url.endswith("/last-change"))
+    act()
+    asked[0].fulfill(status=200, content_type="text/plain", body="another change")
+    page.unroute("**/last-change")
 
 
 def test_a_rule_opens_by_keyboard_and_back_returns(app: Served, visit: Visit) -> None:
@@ -162,6 +172,25 @@ def test_no_decision_by_a_key_is_lost_when_the_page_is_left_at_once(
         return [name for each in taken for name in each["accounts"]]
 
     wait_until(lambda: logged() == [f"p{n:02}" for n in range(19)])
+
+
+def test_new_data_waits_for_a_press_and_for_a_dialog(app: Served, visit: Visit) -> None:
+    reader = review(app, visit, "?rule=deleted_but_active")
+    page = reader.page
+    lists_both(reader)
+    reader.wait_until_drawn()
+    new_data_comes_with(page, lambda: press(reader, "Start review round"))
+    page.get_by_label("Your name").fill("Grace")
+    page.get_by_label("Your name").press("Tab")
+    press(reader, "Start")
+    says(reader, "0 of 2 accounts")
+    reader.wait_until_drawn()
+    reader.row("ada").get_by_role("checkbox").check()
+    press(reader, "Keep")
+    note = page.get_by_role("dialog").get_by_label("Note")
+    new_data_comes_with(page, lambda: note.fill("half a note"))
+    page.wait_for_event("request", lambda request: request.url.endswith("/last-change"))
+    expect(note).to_have_value("half a note")
 
 
 @pytest.mark.parametrize(("width", "scheme"), LOOKS)

@@ -60,7 +60,6 @@ STILL_LOADING = "The history is still being loaded. Wait until it is complete."
 NEW = "new"
 """The parameter of the address that asks for the form."""
 
-PRESSED_KEY = "starts_round"
 FORM_WIDTH = 640  # pixels
 ACCOUNTS, ROLES = "Accounts", "Each role of each account"
 
@@ -183,7 +182,7 @@ def _show_fields(candidate: _Candidate) -> None:
         max_chars=1_000,
     )
     author = name_input()
-    if not _is_start_pressed():
+    if not st.button("Start", type="primary", key="round_start"):
         return
     names = tuple(dict.fromkeys(filter(None, (n.strip() for n in deciders.split(",")))))
     new_round = NewRound(
@@ -194,16 +193,6 @@ def _show_fields(candidate: _Candidate) -> None:
         names,
     )
     _start(new_round, freeze(is_by_role=new_round.is_by_role), integrations, author)
-
-
-def _is_start_pressed() -> bool:
-    """New data can draw the page again before it comes to the button, which then says nothing."""
-
-    def remember() -> None:
-        st.session_state[PRESSED_KEY] = True
-
-    st.button("Start", type="primary", key="round_start", on_click=remember)
-    return st.session_state.pop(PRESSED_KEY, False)
 
 
 def _default_name(title: str) -> str:
