@@ -3,7 +3,7 @@
 import streamlit as st
 
 from data.access.roles import Permission
-from queries.rounds.items import count_outcomes
+from queries.rounds.items import count_by_round
 from queries.rounds.lists import find_round, read_rounds
 from queries.users.accounts import integration_names
 from server.authorize import store_connection
@@ -20,8 +20,9 @@ requested = st.query_params.get("round", "")
 with store_connection(Permission.REVIEW_ROUNDS) as con:
     is_empty = not integration_names(con)
     round_ = find_round(con, requested) if requested else None
-    counts = count_outcomes(con, round_) if round_ else {}
-    rounds = [] if requested else [(each, count_outcomes(con, each)) for each in read_rounds(con)]
+    rounds = [] if requested else read_rounds(con)
+    by_round = count_by_round(con, [round_] if round_ else rounds)
+    counts = by_round[round_.round_id] if round_ else {}
 
 if is_empty:
     st.title(summary.title_of(None), anchor=False)
@@ -48,7 +49,7 @@ with st.container(horizontal=True, vertical_alignment="center"):
         report_button()
 
 if not requested:
-    show_rounds(rounds)
+    show_rounds(rounds, by_round)
     st.stop()
 if not round_:
     st.text(UNKNOWN)

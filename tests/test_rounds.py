@@ -23,7 +23,7 @@ from data.store.engine import open_store, restricted_engine
 from queries.filters import Filters
 from queries.review.duration import View
 from queries.review.rules import RULE_BY_NAME
-from queries.rounds.items import count_outcomes
+from queries.rounds.items import count_by_round, count_outcomes
 from queries.rounds.lists import find_round, frozen_snapshots, read_rounds
 from queries.rounds.outcomes import item_outcomes
 from queries.rounds.population import freeze_again, freeze_findings, freeze_list
@@ -149,7 +149,7 @@ def test_outcomes_are_what_the_snapshots_show_one_by_one(
         with store.connect() as con:
             round_ = find_round(con, round_id)
             assert round_
-            rows = con.execute(select(item_outcomes(round_, as_of))).all()
+            rows = con.execute(select(item_outcomes([round_], as_of))).all()
     assert {(r.account_id, r.outcome, r.proved_at) for r in rows if r.account_id in made} == {
         (name, *expected_outcome(*facts, as_of)) for name, facts in made.items()
     }
@@ -186,7 +186,7 @@ def test_an_account_that_is_created_again_is_access_that_came_back(
         snapshots.take(namesake, *again, at=DAYS[day])
     round_ = find_round(con, round_id)
     assert round_
-    rows = con.execute(select(item_outcomes(round_))).all()
+    rows = con.execute(select(item_outcomes([round_]))).all()
     assert [(r.outcome, r.proved_at) for r in rows if r.account_id == "1"] == [outcome]
 
 
@@ -202,8 +202,27 @@ def outcomes(con: Connection, round_id: str) -> dict[tuple[str, str], str]:
     con.rollback()
     round_ = find_round(con, round_id)
     assert round_
-    rows = con.execute(select(item_outcomes(round_)))
+    rows = con.execute(select(item_outcomes([round_])))
     return {(row.account_id, row.role): row.outcome for row in rows}
+
+
+def test_rounds_over_the_same_account_have_their_own_outcomes(
+    snapshots: Deliveries, con: Connection
+):
+    """Each has its own days, its own moment and its own decision."""
+    snapshots.take(an_account("ada"), an_account("bob"), at=DAYS[0])
+    freeze, expected = freeze_list(Filters(), is_by_role=False), {}
+    for late_days, outcome in ((1, "late"), (30, "open")):
+        new_round = QUARTER._replace(late_days=late_days)
+        round_id = start_round(snapshots.store, new_round, freeze, "Grace", started_at=DAYS[0])
+        revoked = DecisionOn(ItemKey("figma", "ada"), "revoke")
+        decide(snapshots.store, round_id, [revoked], "Grace", decided_at=DAYS[0])
+        expected[round_id] = {outcome: 1, "undecided": 1}
+    snapshots.take(an_account("ada"), an_account("bob"), at=DAYS[2])
+    found = count_by_round(con, read_rounds(con))
+    assert {id_: {k: n for k, n in counts.items() if n} for id_, counts in found.items()} == (
+        expected
+    )
 
 
 def test_a_round_freezes_the_whole_list_with_its_snapshots(frozen: str, con: Connection):

@@ -48,7 +48,7 @@ from queries.review.duration import View
 from queries.rounds.files import RoundFile, write_round_csv, write_round_workbook
 from queries.rounds.items import count_outcomes
 from queries.rounds.lists import Round, find_round, frozen_snapshots
-from queries.rounds.population import freeze_again, rule_in
+from queries.rounds.population import DIRECTORIES, LIMITS, freeze_again, rule_in
 
 ROWS_FILE, ROUND_FILE, FROZEN_FILE = "decisions.json", "round.json", "frozen_snapshots.json"
 EVENTS_FILE = "audit.json"
@@ -159,8 +159,8 @@ def _restore_frozen(engine: sa.Engine, read_json: ReadJson) -> None:
     restore_exceptions(engine, read_json)
     started = row_from_json(review_round, read_json(ROUND_FILE)["started"])
     recorded = json.loads(started["settings"])
-    save_rule_settings(engine, RuleSettings.from_dict(recorded["limits"]))
-    save_directories(engine, recorded["directories"])
+    save_rule_settings(engine, RuleSettings.from_dict(recorded[LIMITS]))
+    save_directories(engine, recorded[DIRECTORIES])
     by_role, moment = started["is_by_role"], started["frozen_at"]
     freeze = freeze_again(started["address"], moment, recorded, is_by_role=by_role)
     with write_transaction(engine) as con:

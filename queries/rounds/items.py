@@ -30,10 +30,20 @@ MAX_DAYS = 30
 
 def count_outcomes(con: Connection, round_: Round, as_of: datetime | None = None) -> dict[str, int]:
     """Outcome → items, for every outcome in the order of OUTCOMES."""
-    outcome = item_outcomes(round_, as_of).c.outcome
-    rows = con.execute(select(outcome, func.count()).group_by(outcome))
-    counts: dict[str, int] = {row[0]: row[1] for row in rows}
-    return {name: counts.get(name, 0) for name in OUTCOMES}
+    return count_by_round(con, [round_], as_of)[round_.round_id]
+
+
+def count_by_round(
+    con: Connection, rounds: Sequence[Round], as_of: datetime | None = None
+) -> dict[str, dict[str, int]]:
+    """ID of the round → the same."""
+    item = item_outcomes(rounds, as_of).c
+    key = item.round_id, item.outcome
+    counts = {
+        (id_, name): n for id_, name, n in con.execute(select(*key, func.count()).group_by(*key))
+    }
+    ids = [each.round_id for each in rounds]
+    return {id_: {name: counts.get((id_, name), 0) for name in OUTCOMES} for id_ in ids}
 
 
 def outcomes_by_day(con: Connection, round_: Round) -> list[tuple[datetime, dict[str, int]]]:
@@ -49,7 +59,7 @@ def page_of_items(
     con: Connection, round_: Round, outcomes: Sequence[str], page: int
 ) -> Sequence[sa.Row[Any]]:
     """One row per item of the page (from 1), as in `item_outcomes`, with its last sign-in."""
-    rows = with_sign_ins(item_outcomes(round_))
+    rows = with_sign_ins(item_outcomes([round_]))
     return con.execute(cut_page(_in_order(rows, outcomes), page, PAGE_SIZE)).all()
 
 
@@ -60,7 +70,7 @@ def all_items(
 
     That is the SHA-256 of the snapshot of `proved_at`.
     """
-    rows = with_sign_ins(item_outcomes(round_))
+    rows = with_sign_ins(item_outcomes([round_]))
     is_proof = sa.and_(
         snapshot.c.integration_id == rows.c.integration_id, snapshot.c.taken_at == rows.c.proved_at
     )

@@ -4,6 +4,7 @@ Nothing of it is stored. A snapshot that arrives late, is replaced or removed ch
 as if it had always been so.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,7 +14,7 @@ from sqlalchemy import ColumnElement, and_, case, func, select
 from data.files.text import username_key
 from data.records.decisions import REVIEW_DECISIONS
 from data.records.rounds import ItemKey
-from data.records.tables import review_decision, review_item
+from data.records.tables import review_decision, review_item, review_round
 from data.schema import (
     OPEN_END,
     SnapshotTime,
@@ -27,6 +28,7 @@ from data.schema import (
 from data.store.dialect import has_role, is_part_of
 from queries.rounds.lists import Round
 
+DAY = timedelta(days=1)
 LAST_MOMENT = OPEN_END - timedelta(seconds=1)
 """Open versions hold at it."""
 
@@ -44,17 +46,21 @@ OUTCOMES = {
 """Outcome → what it means, in the order in which pages show them."""
 
 
-def item_outcomes(round_: Round, as_of: datetime | None = None) -> sa.FromClause:
-    """One row per item of a round: its columns, its decision, and what became of it.
+KEY = ("round_id", *ItemKey._fields)
+"""The columns that name an item."""
+
+
+def item_outcomes(rounds: Sequence[Round], as_of: datetime | None = None) -> sa.FromClause:
+    """One row per item of these rounds: its columns, its decision, and what became of it.
 
     [*review_item, decision, note, decided_by, decided_at, outcome, proved_at, account_key].
     `proved_at` is when the snapshot was taken that proves that it is done, late, changed or came
     back. `as_of` (naive UTC): by the decisions and snapshots of then; None: of now.
     """
     moment = sa.literal(as_of or LAST_MOMENT, SnapshotTime)
-    items = _decided_items(round_, as_of)
-    presence = _presence(_revoked_accounts(round_, items, moment), moment).subquery("presence")
-    tests = _snapshots_since(round_, items, moment).subquery("tests")
+    items = _decided_items(rounds, as_of)
+    presence = _presence(_revoked_accounts(items, moment), moment).subquery("presence")
+    tests = _snapshots_since(items, moment).subquery("tests")
     roles_now = _roles_at(items, moment).subquery("now")
     outcome, proved_at = _outcome(items, presence, tests, roles_now)
     return (
@@ -68,13 +74,11 @@ def item_outcomes(round_: Round, as_of: datetime | None = None) -> sa.FromClause
     )
 
 
-def _decided_items(round_: Round, as_of: datetime | None) -> sa.FromClause:
+def _decided_items(rounds: Sequence[Round], as_of: datetime | None) -> sa.FromClause:
     """One row per item, with its account in this store and the decision in force."""
     decision = review_decision.c
     is_decided = and_(
-        decision.round_id == review_item.c.round_id,
-        *(decision[name] == review_item.c[name] for name in ItemKey._fields),
-        REVIEW_DECISIONS.is_in_force(as_of),
+        _is_same_item(review_decision, review_item), REVIEW_DECISIONS.is_in_force(as_of)
     )
     is_its_account = and_(
         account.c.integration_id == integration.c.integration_id,
@@ -82,28 +86,33 @@ def _decided_items(round_: Round, as_of: datetime | None) -> sa.FromClause:
     )
     return (
         select(
-            *(column for column in review_item.c if column.name != "round_id"),
+            *review_item.c,
             *(decision[name] for name in ("decision", "note", "decided_by", "decided_at")),
             integration.c.integration_id,
             account.c.account_key,
+            review_round.c.frozen_at,
+            (decision.decided_at + review_round.c.late_days * sa.literal(DAY)).label("late_at"),
         )
         .select_from(
-            review_item.outerjoin(integration, integration.c.name == review_item.c.integration)
+            review_item.join(review_round, review_round.c.round_id == review_item.c.round_id)
+            .outerjoin(integration, integration.c.name == review_item.c.integration)
             .outerjoin(account, is_its_account)
             .outerjoin(review_decision, is_decided)
         )
-        .where(review_item.c.round_id == round_.round_id)
+        .where(review_item.c.round_id.in_(each.round_id for each in rounds))
         .cte("items")
     )
 
 
 def _is_same_item(left: sa.FromClause, right: sa.FromClause) -> ColumnElement[bool]:
-    return and_(*(left.c[name] == right.c[name] for name in ItemKey._fields))
+    return and_(*(left.c[name] == right.c[name] for name in KEY))
 
 
-def _revoked_accounts(
-    round_: Round, items: sa.FromClause, moment: ColumnElement[Any]
-) -> sa.FromClause:
+def _key(rows: sa.FromClause) -> list[ColumnElement[Any]]:
+    return [rows.c[name] for name in KEY]
+
+
+def _revoked_accounts(items: sa.FromClause, moment: ColumnElement[Any]) -> sa.FromClause:
     """One row per revoked item and account: [*key, integration_id, account_key].
 
     Its own account, and each later one of the same username: with another account ID, access that
@@ -113,15 +122,15 @@ def _revoked_accounts(
     was_listed = select(earlier.account_key).where(
         earlier.integration_id == version.c.integration_id,
         earlier.account_key == version.c.account_key,
-        earlier.valid_from <= round_.frozen_at,
+        earlier.valid_from <= items.c.frozen_at,
     )
     is_later = and_(
         version.c.integration_id == items.c.integration_id,
         username_key(version.c.username_in_app) == username_key(items.c.username_in_app),
-        version.c.valid_from > round_.frozen_at,
+        version.c.valid_from > items.c.frozen_at,
         version.c.valid_from <= moment,
     )
-    columns = [*(items.c[name] for name in ItemKey._fields), items.c.integration_id]
+    columns = [*_key(items), items.c.integration_id]
     is_revoked = items.c.decision == "revoke"
     later = (
         select(*columns, version.c.account_key)
@@ -146,7 +155,7 @@ def _presence(items: sa.FromClause, moment: ColumnElement[Any]) -> sa.Select[*tu
         sa.or_(items.c.role == "", has_role(versions.c.roles, items.c.role)),
     )
     end = case((versions.c.valid_to > moment, OPEN_END), else_=versions.c.valid_to)
-    key = [items.c[name] for name in ItemKey._fields]
+    key = _key(items)
     before = func.lag(end).over(
         partition_by=[versions.c.integration_id, *key], order_by=versions.c.valid_from
     )
@@ -161,30 +170,29 @@ def _presence(items: sa.FromClause, moment: ColumnElement[Any]) -> sa.Select[*tu
         .where(is_there)
         .subquery("there")
     )
-    t = there.c
+    t, key = there.c, _key(there)
     return select(
-        *(t[name] for name in ItemKey._fields),
+        *key,
         func.max(t.valid_from).filter(t.is_start).label("began"),
         func.max(t.ended).label("ended"),
-    ).group_by(*(t[name] for name in ItemKey._fields))
+    ).group_by(*key)
 
 
 def _snapshots_since(
-    round_: Round, items: sa.FromClause, moment: ColumnElement[Any]
+    items: sa.FromClause, moment: ColumnElement[Any]
 ) -> sa.Select[*tuple[Any, ...]]:
     """One row per item: [*key, first, overdue] of the snapshots taken after its decision.
 
     `overdue` is the first one that finds late what is still there.
     """
-    key = [items.c[name] for name in ItemKey._fields]
+    key = _key(items)
     is_later = and_(
         snapshot.c.integration_id == items.c.integration_id,
         snapshot.c.taken_at > items.c.decided_at,
         snapshot.c.taken_at <= moment,
     )
     taken_at = snapshot.c.taken_at
-    is_overdue = taken_at >= items.c.decided_at + timedelta(days=round_.late_days)
-    overdue = func.min(taken_at).filter(is_overdue).label("overdue")
+    overdue = func.min(taken_at).filter(taken_at >= items.c.late_at).label("overdue")
     return (
         select(*key, func.min(taken_at).label("first"), overdue)
         .join_from(items, snapshot, is_later)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlencode
 
 import sqlalchemy as sa
@@ -32,12 +32,24 @@ AccountIds = Mapping[str, Sequence[str]]
 
 ALL_ACCOUNTS = "All accounts"
 
-ACCOUNTS = "accounts"
-"""The setting of a round that freezes accounts by their IDs."""
+LIMITS, DIRECTORIES, ACCOUNTS = "limits", "directories", "accounts"
+"""Settings of a round: limits of rules, which integrations are directories, IDs of accounts."""
 
 SIGN_INS_OF_NOW = (
     "Last sign-ins are as of the newest snapshot. Remove the filter “Last sign-in”, or the moment."
 )
+
+
+class _Found(NamedTuple):
+    """The accounts to freeze, and what they follow from."""
+
+    title: str
+    address: str
+    moment: datetime
+    accounts: sa.FromClause
+    integrations: Sequence[str]  # none: all
+    settings: Mapping[str, Any]
+    reads_people: bool = False
 
 
 def freeze_list(filters: Filters, *, is_by_role: bool, at: datetime | None = None) -> Freeze:
@@ -46,46 +58,44 @@ def freeze_list(filters: Filters, *, is_by_role: bool, at: datetime | None = Non
     A period has no one moment.
     """
 
-    def freeze(con: Connection, round_id: str) -> Population:
+    def find(con: Connection) -> _Found:
         if filters.as_of and filters.last_sign_in:
             raise InvalidInput(SIGN_INS_OF_NOW)
         moment = filters.as_of or at or now_or_newest(con, utc_now())
         fixed = replace(filters, as_of=moment)
         rows = account_rows(con, fixed)
-        listed = select(rows).where(*conditions(fixed, rows)).subquery("listed")
-        names, reads_people = filters.integration, bool(filters.person or filters.of_person)
-        return Population(
+        return _Found(
             filter_sentence(filters) or ALL_ACCOUNTS,
             urlencode(replace(filters, as_of=None).params()),
-            _settings(con, read_rule_settings(con)),
             moment,
-            _items(listed, round_id, is_by_role=is_by_role),
-            _snapshots(con, names, moment, round_id, reads_people=reads_people),
+            select(rows).where(*conditions(fixed, rows)).subquery("listed"),
+            filters.integration,
+            {LIMITS: read_rule_settings(con).to_dict()},
+            reads_people=bool(filters.person or filters.of_person),
         )
 
-    return freeze
+    return _freeze(find, is_by_role=is_by_role)
 
 
 def freeze_findings(view: View, rule: Rule, *, is_by_role: bool) -> Freeze:
     """The accounts that a rule finds at the moment of a view, or now, without exceptions."""
 
-    def freeze(con: Connection, round_id: str) -> Population:
+    def find(con: Connection) -> _Found:
         moment = view.as_of or now_or_newest(con, utc_now())
         fixed = replace(view, as_of=moment)
-        found = finding_rows(fixed, rule)
+        found, rows = finding_rows(fixed, rule), fixed.accounts()
         keys = select(found.c.account_key).where(found.c.reason.is_(None))
-        rows = fixed.accounts()
-        listed = select(rows).where(rows.c.account_key.in_(keys)).subquery("listed")
-        return Population(
+        return _Found(
             rule.title,
             urlencode([("rule", rule.name), *replace(view, as_of=None).params()]),
-            _settings(con, view.limits),
             moment,
-            _items(listed, round_id, is_by_role=is_by_role),
-            _snapshots(con, view.integration, moment, round_id, reads_people=rule.reads_people),
+            select(rows).where(rows.c.account_key.in_(keys)).subquery("listed"),
+            view.integration,
+            {LIMITS: view.limits.to_dict()},
+            rule.reads_people,
         )
 
-    return freeze
+    return _freeze(find, is_by_role=is_by_role)
 
 
 def freeze_accounts(
@@ -93,18 +103,26 @@ def freeze_accounts(
 ) -> Freeze:
     """These accounts, as far as they are listed at a moment (naive UTC), or now."""
 
-    def freeze(con: Connection, round_id: str) -> Population:
+    def find(con: Connection) -> _Found:
         moment = at or now_or_newest(con, utc_now())
         rows = account_rows(con, Filters(as_of=moment))
         listed = select(rows).where(rows.c.account_key.in_(_keys(accounts))).subquery("listed")
-        settings = {**_settings(con, read_rule_settings(con)), ACCOUNTS: accounts}
+        settings = {LIMITS: read_rule_settings(con).to_dict(), ACCOUNTS: accounts}
+        return _Found(title, address, moment, listed, tuple(accounts), settings)
+
+    return _freeze(find, is_by_role=is_by_role)
+
+
+def _freeze(find: Callable[[Connection], _Found], *, is_by_role: bool) -> Freeze:
+    def freeze(con: Connection, round_id: str) -> Population:
+        found = find(con)
         return Population(
-            title,
-            address,
-            settings,
-            moment,
-            _items(listed, round_id, is_by_role=is_by_role),
-            _snapshots(con, tuple(accounts), moment, round_id, reads_people=False),
+            found.title,
+            found.address,
+            {DIRECTORIES: directory_words(con), **found.settings},
+            found.moment,
+            _items(found.accounts, round_id, is_by_role=is_by_role),
+            _snapshots(con, found, round_id),
         )
 
     return freeze
@@ -134,7 +152,7 @@ def freeze_again(
     if ACCOUNTS in settings:
         return freeze_accounts(settings[ACCOUNTS], "", address, is_by_role=is_by_role, at=moment)
     if rule := rule_in(address):
-        names, limits = Scope.from_params(params).integration, settings["limits"]
+        names, limits = Scope.from_params(params).integration, settings[LIMITS]
         view = View(integration=names, as_of=moment, limits=RuleSettings.from_dict(limits))
         return freeze_findings(view, rule, is_by_role=is_by_role)
     return freeze_list(Filters.from_params(params), is_by_role=is_by_role, at=moment)
@@ -143,11 +161,6 @@ def freeze_again(
 def rule_in(address: str) -> Rule | None:
     """The rule whose findings a round of this address froze; None for a list."""
     return RULE_BY_NAME.get("".join(parse_qs(address).get("rule", ())))
-
-
-def _settings(con: Connection, limits: RuleSettings) -> Mapping[str, Any]:
-    """The limits of rules, and what people said of integrations being directories."""
-    return {"limits": limits.to_dict(), "directories": directory_words(con)}
 
 
 def _items(
@@ -179,18 +192,13 @@ def _items(
     return select(both)
 
 
-def _snapshots(
-    con: Connection,
-    integrations: Sequence[str],
-    moment: datetime,
-    round_id: str,
-    *,
-    reads_people: bool,
-) -> sa.Select[*tuple[Any, ...]]:
+def _snapshots(con: Connection, found: _Found, round_id: str) -> sa.Select[*tuple[Any, ...]]:
     """One row per snapshot up to the moment: since when something holds follows from all."""
-    names = with_directories(con, integrations) if reads_people else integrations
+    names = found.integrations
+    if found.reads_people:
+        names = with_directories(con, names)
     return (
         select(sa.literal(round_id), integration.c.name, snapshot.c.taken_at, snapshot.c.sha256)
         .join_from(snapshot, integration, integration.c.integration_id == snapshot.c.integration_id)
-        .where(in_integrations(snapshot, names), snapshot.c.taken_at <= moment)
+        .where(in_integrations(snapshot, names), snapshot.c.taken_at <= found.moment)
     )

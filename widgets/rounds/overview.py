@@ -30,11 +30,11 @@ NO_ROUNDS = (
 
 
 @st.fragment
-def show_rounds(rounds: Sequence[tuple[Round, Mapping[str, int]]]) -> None:
-    """A row per round, given with its items by outcome; a row opens it."""
+def show_rounds(rounds: Sequence[Round], by_round: Mapping[str, Mapping[str, int]]) -> None:
+    """A row per round, with its items by outcome; a row opens it."""
     authorize(Permission.REVIEW_ROUNDS)
     ut.users_table(
-        [_row(round_, counts) for round_, counts in rounds],
+        [_row(each, by_round[each.round_id]) for each in rounds],
         columns=COLUMNS,
         caption="Review rounds",
         empty=NO_ROUNDS,

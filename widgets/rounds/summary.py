@@ -50,14 +50,15 @@ def show_summary(round_: Round, counts: Mapping[str, int]) -> None:
         else f"Last day: {round_.last_day} UTC."
     )
     deciders = f"Decided by {', '.join(round_.deciders)}. " if round_.deciders else ""
-    st.text(
-        f"{round_.population}, as of {timezone.format_with_zone(round_.frozen_at)}. Started by "
-        f"{round_.started_by}. {deciders}{closed} What is revoked is late after "
-        f"{count_of(round_.late_days, 'day')}."
+    st.html(
+        f'<a href="{escape(list_address(round_))}" target="_self">{escape(round_.population)}</a>, '
+        + escape(
+            f"as of {timezone.format_with_zone(round_.frozen_at)}. Started by {round_.started_by}. "
+            f"{deciders}{closed} What is revoked is late after "
+            f"{count_of(round_.late_days, 'day')}."
+        )
     )
     with st.expander("Snapshots of this list", key="round_snapshots"):
-        link = f'<a href="{escape(list_address(round_))}" target="_self">Open this list</a>'
-        st.html(f'<nav class="downloads" aria-label="The frozen list">{link}</nav>')
         with store_connection(Permission.REVIEW_ROUNDS) as con:
             snapshots = frozen_snapshots(con, round_.round_id)
         for name, taken_at, sha256, now in snapshots:
