@@ -61,11 +61,11 @@ def press(reader: Reader, label: str) -> None:
 
 def new_data_comes_with(page: Page, act: Callable[[], None]) -> None:
     """Do something at the moment at which the page hears of new data."""
-    asked: list[Route] = []
-    page.route("**/last-change", lambda route: asked.append(route))
+    held: list[Route] = []
+    page.route("**/last-change", lambda route: held.append(route))
     page.wait_for_event("request", lambda request: request.url.endswith("/last-change"))
     act()
-    asked[0].fulfill(status=200, content_type="text/plain", body="another change")
+    held[0].fulfill(status=200, content_type="text/plain", body="another change")
     page.unroute("**/last-change")
 
 
