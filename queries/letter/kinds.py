@@ -32,7 +32,7 @@ from queries.period import to_local
 from queries.review.duration import View
 from queries.review.findings import count_findings
 from queries.review.rules import RULES
-from queries.rounds.items import count_outcomes
+from queries.rounds.items import count_by_round
 from queries.rounds.lists import Round, read_rounds
 from queries.scope import Scope
 from queries.snapshots import FileFilter
@@ -321,17 +321,17 @@ def _findings(
 
 def _late_rounds(reading: Reading) -> Items:
     """Open rounds whose last day ended in the period, and what was revoked and is now late."""
-    for round_ in read_rounds(reading.con):
-        if round_.closed_at:
-            continue
+    rounds = [round_ for round_ in read_rounds(reading.con) if not round_.closed_at]
+    now = count_by_round(reading.con, rounds, reading.until)
+    before = count_by_round(reading.con, rounds, reading.since)
+    for round_ in rounds:
         ends_at = datetime.combine(round_.last_day + timedelta(days=1), time.min)
-        counts = count_outcomes(reading.con, round_, reading.until)
+        counts = now[round_.round_id]
         if (undecided := counts["undecided"]) and reading.since < ends_at <= reading.until:
             noun = "role" if round_.is_by_role else "account"
             text = f"{count_of(undecided, noun)} still undecided after the last day"
             yield _round_item(reading, round_, "undecided", text, undecided)
-        late, before = counts["late"], count_outcomes(reading.con, round_, reading.since)["late"]
-        if late > before:
+        if (late := counts["late"]) > before[round_.round_id]["late"]:
             text = f"{late:,} revoked, but still there after {count_of(round_.late_days, 'day')}"
             yield _round_item(reading, round_, "late", text, late)
 

@@ -1,7 +1,7 @@
 """The items of a review round: counts by outcome, a page of them, and all of them."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,6 +11,7 @@ from data.formatting import utc_now
 from data.records.rounds import ItemKey
 from data.schema import snapshot
 from queries.paging import cut_page
+from queries.period import day_end, to_local
 from queries.rounds.lists import Round
 from queries.rounds.outcomes import OUTCOMES, item_outcomes
 from queries.sign_ins import with_sign_ins
@@ -37,6 +38,8 @@ def count_by_round(
     con: Connection, rounds: Sequence[Round], as_of: datetime | None = None
 ) -> dict[str, dict[str, int]]:
     """ID of the round → the same."""
+    if not rounds:
+        return {}
     item = item_outcomes(rounds, as_of).c
     key = item.round_id, item.outcome
     counts = {
@@ -46,13 +49,14 @@ def count_by_round(
     return {id_: {name: counts.get((id_, name), 0) for name in OUTCOMES} for id_ in ids}
 
 
-def outcomes_by_day(con: Connection, round_: Round) -> list[tuple[datetime, dict[str, int]]]:
-    """The counts at the end of each day (naive UTC) from the start of the round until now."""
+def outcomes_by_day(con: Connection, round_: Round, zone: str) -> list[tuple[date, dict[str, int]]]:
+    """The counts at the end of each day in the zone, from the start of the round until now."""
     now = utc_now()
-    days = (now - round_.started_at).days + 1
-    step = max(1, -(-days // MAX_DAYS))
-    moments = [round_.started_at + timedelta(days=n) for n in range(0, days, step)]
-    return [(moment, count_outcomes(con, round_, moment)) for moment in [*moments[1:], now]]
+    first, last = (to_local(moment, zone).date() for moment in (round_.started_at, now))
+    length = (last - first).days
+    step = max(1, -(-(length + 1) // MAX_DAYS))
+    days = [last - timedelta(days=n) for n in range(length - length % step, -1, -step)]
+    return [(day, count_outcomes(con, round_, min(day_end(day, zone), now))) for day in days]
 
 
 def page_of_items(

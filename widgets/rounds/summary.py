@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from html import escape
 from urllib.parse import parse_qsl, urlencode
 
-import plotly.graph_objects as go
 import streamlit as st
 
 from data.access.roles import Permission
@@ -15,7 +14,7 @@ from queries.rounds.population import rule_in
 from server.authorize import can_download_evidence, store_connection
 from server.session import current_principal
 from widgets import timezone
-from widgets.figure_theme import FIGURE, PHASE_COLORS, PLOTLY_CONFIG
+from widgets.figure_theme import PHASE_COLORS, PLOTLY_CONFIG, new_figure
 from widgets.labels import escape_label
 from widgets.rounds.overview import outcome_words
 
@@ -83,14 +82,13 @@ def show_course(round_: Round, counts: Mapping[str, int]) -> None:
     if not any(counts[name] for name in COURSE):
         return
     with store_connection(Permission.REVIEW_ROUNDS) as con:
-        course = outcomes_by_day(con, round_)
+        course = outcomes_by_day(con, round_, timezone.current_zone())
     if len(course) < 2:
         return
-    figure = go.Figure(layout=FIGURE)
-    days = [timezone.to_reader_time(moment) for moment, _ in course]
+    figure = new_figure([], xaxis={"type": "category", "nticks": 8})
     for name, (color, pattern) in COURSE.items():
         figure.add_bar(
-            x=days,
+            x=[f"{day:%-d %b}" for day, _ in course],
             y=[then[name] for _, then in course],
             name=name.capitalize(),
             marker={"color": color, "pattern": {"shape": pattern}},
