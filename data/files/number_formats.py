@@ -9,7 +9,7 @@ from html import unescape
 from pathlib import Path
 from zipfile import ZipFile, is_zipfile
 
-FORMAT = re.compile(r'(?:0|[-+ ()]|\\.|"[^"]*")*0(?:0|[-+ ()]|\\.|"[^"]*")*')
+FORMAT = re.compile(r'(?:[-+ ()0]|\\.|"[^"]*")+')
 """A number format of zeros and texts between them; those of dates and shares have other signs."""
 PART = re.compile(r'0|\\(.)|"([^"]*)"|(.)')
 COLOR = re.compile(r"\[[^<>=\]]*\]")  # or the language of a format
@@ -59,9 +59,11 @@ def _groups(match: re.Match[bytes]) -> tuple[bytes, bytes]:
 
 def show_number(value: int, number_format: str) -> str:
     """The number in the format: `00123`, or `EMP-00123`."""
-    digits = str(value).zfill(number_format.count("0"))
-    rest, shown = len(digits) - number_format.count("0"), ""
-    for part in PART.finditer(number_format):
+    parts = list(PART.finditer(number_format))
+    places = sum(part[0] == "0" for part in parts)  # a zero in quotes is text
+    digits = str(value).zfill(places)
+    rest, shown = len(digits) - places, ""
+    for part in parts:
         if part[0] == "0":
             shown, digits, rest = shown + digits[: rest + 1], digits[rest + 1 :], 0
         else:
@@ -83,10 +85,14 @@ def _formats(styles: str) -> dict[bytes, str]:
     """Number of a style → its format, where that has zeros and texts alone."""
     codes = {tag.get("numFmtId"): tag.get("formatCode", "") for tag in _tags(styles, "numFmt")}
     plain = {key: COLOR.sub("", code.split(";")[0]) for key, code in codes.items()}
-    known = {key: code for key, code in plain.items() if FORMAT.fullmatch(code) and code != "0"}
+    known = {key: code for key, code in plain.items() if _shows_zeros(code) and code != "0"}
     _, _, cell_styles = styles.partition("cellXfs")
     numbers = (tag.get("numFmtId") for tag in _tags(cell_styles.partition("cellXfs>")[0], "xf"))
     return {b"%d" % n: known[key] for n, key in enumerate(numbers) if key in known}
+
+
+def _shows_zeros(code: str) -> bool:
+    return bool(FORMAT.fullmatch(code)) and any(part[0] == "0" for part in PART.finditer(code))
 
 
 def _sheet_part(workbook: ZipFile, sheet: str) -> str:
