@@ -288,9 +288,11 @@ function keysDialog(keys) {
 // ---- widths ----------------------------------------------------------------------------------------
 
 // An opened row makes the table higher: then everything fits as before, and measuring takes long.
+// What was measured before the stylesheet came is measured again.
 function fitWidth(view, width) {
-  if (width === view.width) return;
-  view.width = width;
+  const isStyled = getComputedStyle(view.pane).getPropertyValue("--row") !== "";
+  if (width === view.width && isStyled === view.isStyled) return;
+  Object.assign(view, { width, isStyled });
   if (view.shares) fitPane(view);
   fitCells(view);
 }
