@@ -70,8 +70,9 @@ DRAWN_IN_A_CALLBACK = "within a callback, displaying elements is not officially 
 """Streamlit logs this where a page can break: see `widgets.confirmation.decide`."""
 
 PROBE = re.compile(r"(/\w+/_stcore/(health|host-config)|/favicon\.ico)$")
-"""Streamlit first looks for its own endpoints below the path of a page, and gets a 404 there. The icon
-of a page without Streamlit is the browser's own request, which can outlive the app."""
+"""Streamlit first looks for its own endpoints below the path of a page, and gets a 404 there.
+
+The icon of a page without Streamlit is the browser's own request, which can outlive the app."""
 
 
 @dataclass
