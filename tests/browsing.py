@@ -247,6 +247,18 @@ class Reader:
         """Wait until the page is drawn: before that, clicks can get lost."""
         self.page.locator("[data-test-script-state=notRunning]").wait_for()
 
+    def look(self, width: int, scheme: ColorScheme) -> None:
+        """Take a window of this width, in a light or dark system."""
+        self.page.set_viewport_size({"width": width, "height": 900})
+        self.page.emulate_media(color_scheme=scheme)
+
+    def looks(self) -> Iterator[str]:
+        """Show the page in each look in turn."""
+        for width, scheme in LOOKS:
+            self.look(width, scheme)
+            self.wait_until_drawn()
+            yield f"{width} {scheme}"
+
     def center_of(self, mark: Locator) -> tuple[float, float]:
         """The middle of a mark; an overlay covers it, so only the mouse can click there."""
         self.wait_until_drawn()
@@ -361,8 +373,7 @@ def visit(browsing: Browsing) -> Iterator[Visit]:
 
     def open_(url: str, *, width: int = 1440, scheme: ColorScheme = "light") -> Reader:
         reader = browsing.reader()
-        reader.page.set_viewport_size({"width": width, "height": 900})
-        reader.page.emulate_media(color_scheme=scheme)
+        reader.look(width, scheme)
         readers.append((reader, urlsplit(url).netloc))
         reader.page.goto(url)
         return reader
