@@ -148,7 +148,7 @@ def wait_for_answer(url: str, process: Process | subprocess.Popen[bytes]) -> Non
 
 @dataclass
 class Shared:
-    """The browser of all files that use one on end, and its pages."""
+    """The browser that neighboring test files share, and its pages."""
 
     running: ExitStack
     browser: Browser
@@ -270,7 +270,7 @@ class Reader:
     def hover(self, mark: Locator, text: str) -> tuple[float, float]:
         """Point at a mark until its tooltip appears: before that, a click can miss it.
 
-        A busy machine draws it late, and anew after each move, so the pauses become longer.
+        A busy machine draws it late, and each move starts it again. So the pauses double.
         """
         tooltip = self.page.locator(".hoverlayer").get_by_text(text).first
         pause = 100

@@ -73,7 +73,7 @@ def once(store: Engine, root: Path, make: Callable[[], T], *what: Hashable) -> T
 
 
 def load_once(store: Engine, file: SnapshotFile, **how: bool) -> LoadResult:
-    """Load a snapshot into a store, of which the home is not looked at."""
+    """Load a snapshot into a store. Only its file is compared and copied, not its home."""
     root = database_file(store.url)
     if root is None:
         return load(store, file, **how)

@@ -71,7 +71,10 @@ def sentences(data: HealthData, course: Verdict | None) -> Iterator[Sentence]:
     failed = data.failed_count
     now = _accounts_link(data, count_of(failed, "failed account"), Mark("failed"))
     if course is None:
-        yield [now, ". Trends start with the second day of every integration that has failures."]
+        yield [
+            now,
+            ". Trends start once every integration with failures has snapshots of two days.",
+        ]
         return
     if not course.highest.failed:
         yield [f"No account has failed since {course.first.day:%-d %b}."]
