@@ -397,13 +397,10 @@ def account_rows(
         return join_profile(found) if needs_profile else found
     used = _used_filters(filters, shown)
     all_columns = all_columns or _needs_all_columns(con, used)
-    as_of = filters.as_of
-    rows = accounts_as_of(as_of, all_columns=all_columns)
-    if filters.q and "search" not in rows.c:
-        rows = with_search_text(rows)
-    rows = with_match_overrides(con, rows, as_of)
+    rows = accounts_as_of(filters.as_of, all_columns=all_columns)
+    rows = _with_owners_and_text(con, filters, rows)
     reads_person = any(f.reads_person for f in used)
-    return people.with_person_status(con, rows, as_of) if reads_person else rows
+    return people.with_person_status(con, rows, filters.as_of) if reads_person else rows
 
 
 def versions_during(
@@ -422,10 +419,15 @@ def _matching_versions(
     rows: sa.FromClause = select(account_version).where(times).subquery("versions")
     if all_columns or _needs_all_columns(con, _used_filters(filters)):
         rows = join_profile(rows)
-    if filters.q:
-        rows = with_search_text(rows)
-    rows = with_match_overrides(con, rows, filters.moment)
+    rows = _with_owners_and_text(con, filters, rows)
     return select(rows).where(*conditions(filters, rows)).subquery("matching")
+
+
+def _with_owners_and_text(con: Connection, filters: Filters, rows: sa.FromClause) -> sa.FromClause:
+    """The same rows, with the owners in force, and with the text that a search reads."""
+    if filters.q and "search" not in rows.c:
+        rows = with_search_text(rows)
+    return with_match_overrides(con, rows, filters.moment)
 
 
 def _used_filters(filters: Filters, shown: Filter | None = None) -> list[Filter]:

@@ -5,7 +5,7 @@ list loads as the same accounts. A file is such a list if it has all of its head
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import sqlalchemy as sa
@@ -112,18 +112,15 @@ def restore_own_list(con: Connection, name: str, rows: FileRows) -> FileRows:
     plain = {heading.removesuffix(UTC_SUFFIX): heading for heading in cells}
     known = HEADINGS | FURTHER_HEADINGS
     spellings = (known, {n: n for n in known})
-    names = next(
-        (n for n in spellings if {n["username_in_app"], n["integration"]} <= set(plain)), {}
-    )
-    names = next((n for n in spellings if _is_complete(n, plain)), names)
+    complete = next((names for names in spellings if _is_complete(names, plain)), None)
+    names = complete or next((names for names in spellings if _names_several(names, plain)), {})
     columns = {n: cells[plain[h]] for n, h in names.items() if h in plain}
     is_spreadsheet = any(heading.endswith(UTC_SUFFIX) for heading in plain.values())
     _reject_unloadable(con, name, rows.records, columns, is_spreadsheet=is_spreadsheet)
-    if not (names and _is_complete(names, plain)):
+    if complete is None:
         return rows._replace(cells=cells)
-    cells = {
-        h: cell for h, cell in cells.items() if h not in {plain.get(h) for h in names.values()}
-    }
+    used = {plain.get(heading) for heading in complete.values()}
+    cells = {heading: cell for heading, cell in cells.items() if heading not in used}
     columns.pop("integration", None)
     for name, heading in COMPUTED_HEADINGS.items():
         for key in (name, plain.get(heading, heading)):
@@ -134,6 +131,11 @@ def restore_own_list(con: Connection, name: str, rows: FileRows) -> FileRows:
         attribute_names={h: h.removesuffix(ATTRIBUTE_SUFFIX) for h in cells},
         further_attributes=further,
     )
+
+
+def _names_several(names: dict[str, str], headings: Collection[str]) -> bool:
+    """Whether a list with some of the columns can be of several integrations."""
+    return names["username_in_app"] in headings and names["integration"] in headings
 
 
 def _is_complete(names: dict[str, str], headings: Iterable[str]) -> bool:

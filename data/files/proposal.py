@@ -57,9 +57,8 @@ class Proposal:
             for heading, rows in self.contradictions.items()
         ]
         ends = [ENDED.format(heading=quote_headings([h])) for h in self.ends]
-        return (
-            contradictions + ends + [GROUPS.format(heading=quote_headings([h])) for h in self.kinds]
-        )
+        kinds = [GROUPS.format(heading=quote_headings([h])) for h in self.kinds]
+        return contradictions + ends + kinds
 
     def unsure_sentences(self) -> dict[str, str]:
         """Column that waits for a person → what could be it."""

@@ -266,19 +266,18 @@ class _Proposer:
                 names = ["roles"]
             missing = [name for name in names if name not in self.columns]
             for name in dict.fromkeys(missing):
-                is_likely = name == "active_in_app" and self._is_a_status(heading)
+                is_likely = name == "active_in_app" and self._has_known_statuses(heading)
                 known = unsure.get(name, Guess((), self.profiles[heading].describe(), is_likely))
                 unsure[name] = replace(known, headings=(*known.headings, heading))
             if names and not missing:
                 look_alikes[heading] = names[0]
         return unsure, look_alikes
 
-    def _is_a_status(self, heading: str) -> bool:
-        """Whether some of the words are known, and the others are no codes of numbers."""
+    def _has_known_statuses(self, heading: str) -> bool:
+        """Whether it is named like a status, and has words that are known instead of codes."""
         is_named = "active_in_app" in self.ranks[heading] and not is_place(heading)
-        return (
-            is_named and not self._has_codes(heading) and self.profiles[heading].share("status") > 0
-        )
+        has_words = self.profiles[heading].share("status") > 0
+        return is_named and has_words and not self._has_codes(heading)
 
     def _has_codes(self, heading: str) -> bool:
         """Whether a status has numbers that are not 1 and 0."""
