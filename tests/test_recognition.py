@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from deliveries import MONDAY, TUESDAY, account_ids, accounts, deliver, rejections
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 from test_sources import loaded, more_of, report_of, roles_of
@@ -54,7 +54,7 @@ def seat(path: str, value: Any, record: dict[str, Any]) -> None:
     record[last] = value
 
 
-def example(proof: Proof) -> Prefix:
+def file_with(proof: Proof) -> Prefix:
     """The beginning of a file with just the proof."""
     keys: dict[str, Any] = {}
     record: dict[str, Any] = {}
@@ -101,13 +101,13 @@ def claims(prefix: Prefix) -> set[str]:
 
 @pytest.mark.parametrize(("key", "proof"), PROOFS)
 def test_a_proof_is_of_one_product_and_nothing_of_it_can_be_missing(key: str, proof: Proof):
-    assert claims(example(proof)) == {key}
+    assert claims(file_with(proof)) == {key}
     parts = [*proof.names, *proof.values]
     for missing in parts:
         names = tuple(name for name in proof.names if name != missing)
         values = {name: pattern for name, pattern in proof.values.items() if name != missing}
         if names or values:
-            assert key not in claims(example(Proof(names, values)))
+            assert key not in claims(file_with(Proof(names, values)))
 
 
 LOOKALIKE_KEYS = (
@@ -123,6 +123,8 @@ LOOKALIKE_KEYS = (
     ),
     list_key=st.sampled_from(["users", "data", "members", "Users", "value", "result", ""]),
 )
+@example(record=dict.fromkeys(LOOKALIKE_KEYS, "user"), list_key="users")
+@example(record=dict.fromkeys(LOOKALIKE_KEYS, {"id": "u1"}), list_key="users")
 @settings(max_examples=50)
 def test_a_list_of_usual_keys_is_no_product_s(record: dict[str, Any], list_key: str):
     nested = {"type": "users", "id": "1", "attributes": record}

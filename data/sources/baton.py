@@ -30,7 +30,7 @@ IS_ACTIVE = {
 }
 
 
-TEMPLATE = Proof(("name", "display_name", "email", "status", "type", "profile"))
+TEMPLATE = Proof(("display_name", "email", "status", "type", "profile.userid", "profile.login"))
 RESOURCE = Proof(("resource.id.resourceType", "resource.displayName"))
 GRANT = Proof(("grant", "entitlement", "principal"))
 
