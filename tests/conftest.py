@@ -33,6 +33,7 @@ settings.register_profile(
     settings.get_profile("default"),
     max_examples=30,
     deadline=None,  # the machine's pace is not what is tested
+    derandomize=FUZZ == 1,  # the same each time, as a check of a change should be
     suppress_health_check=[HealthCheck.too_slow],
     phases=[phase for phase in Phase if phase != Phase.explain],
 )

@@ -19,7 +19,6 @@ from deliveries import MONDAY, TUESDAY, deliver, rejections, sizes
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine
-from thorough import FUZZ
 
 from data.files.errors import SnapshotRejected
 from data.history.load import LoadResult
@@ -93,11 +92,7 @@ HOSTILE = [
     b",,,,,,,,,,,,", b"\xf0\x9f\x98\x80",
 ]  # fmt: skip
 
-fuzz = settings(
-    max_examples=12,
-    derandomize=FUZZ == 1,  # the same each time, as a check of a change should be
-    suppress_health_check=list(HealthCheck),
-)
+fuzz = settings(max_examples=12, suppress_health_check=list(HealthCheck))
 
 
 @pytest.fixture(scope="module")

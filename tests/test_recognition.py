@@ -124,7 +124,7 @@ LOOKALIKE_KEYS = (
     list_key=st.sampled_from(["users", "data", "members", "Users", "value", "result", ""]),
 )
 @example(record=dict.fromkeys(LOOKALIKE_KEYS, "user"), list_key="users")
-@example(record=dict.fromkeys(LOOKALIKE_KEYS, {"id": "u1"}), list_key="users")
+@example(record={key: {"id": "u1"} for key in LOOKALIKE_KEYS}, list_key="users")
 @settings(max_examples=50)
 def test_a_list_of_usual_keys_is_no_product_s(record: dict[str, Any], list_key: str):
     nested = {"type": "users", "id": "1", "attributes": record}
