@@ -116,7 +116,7 @@ def test_the_last_day_is_described_in_text_to_copy(
         "figma, 22 Nov 2026 06:00 → 23 Nov 2026 06:00 UTC: 1 account added, 1 returned, 1 removed, "
         "1 changed state, 1 newly failed, 1 no longer failed, 1 lost the role Admin, "
         "1 gained the role Editor, 1 matched with a user, 1 deactivated, "
-        "1 with other changes (Upstream user ID 1).\n"
+        "1 with other changes (Upstream user ID: 1).\n"
         "7 accounts before, 8 after."
     )
 
@@ -155,7 +155,7 @@ def test_a_list_pins_its_moments_in_the_address_and_leads_back(a_busy_day: Deliv
 def test_many_changed_roles_are_summed_up(delivered: Deliveries) -> None:
     delivered.take(an_account(roles=["A", "B", "C"]), at=YESTERDAY)
     delivered.take(an_account(roles=["D", "E"]), at=TODAY)
-    expected = "1 account gained and 1 lost roles (A -1, B -1, C -1 and 2 more)."
+    expected = "1 account gained and 1 lost roles (A −1, B −1, C −1 and 2 more)."
     assert words(changes()).splitlines()[0].endswith(expected)
 
 

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import pandas as pd
 
-from data.formatting import count_of, plural
+from data.formatting import count_of, plural, signed
 from queries.changes.diff import VALUE_CHANGES
 from queries.changes.summary import ChangeSummary
 from queries.changes.window import Window
@@ -72,7 +72,7 @@ def moment_text(moment: datetime) -> str:
 def _summary_text(summary: ChangeSummary) -> str:
     counts, status_changes = summary.counts, summary.status_changes
     values = ", ".join(
-        f"{VALUE_CHANGES[name].label} {n:,}" for name, n in summary.value_changes.items() if n
+        f"{VALUE_CHANGES[name].label}: {n:,}" for name, n in summary.value_changes.items() if n
     )
     parts = [
         (counts["joined"], "added"),
@@ -109,7 +109,7 @@ def _role_parts(summary: ChangeSummary) -> Iterator[tuple[int, str]]:
             yield _role_part(gained, lost, f"the role {role}")
         return
     names = ", ".join(
-        role + "".join(f" {n:+,}" for n in (gained, -lost) if n)
+        role + "".join(f" {signed(n)}" for n in (gained, -lost) if n)
         for role, gained, lost in _role_rows(roles.head(MAX_ROLES))
     )
     text = f"roles ({names} and {len(roles) - MAX_ROLES:,} more)"
