@@ -578,7 +578,7 @@ def test_health_draws_every_chart_in_its_window_and_scheme(
     reader = visit(app.url, width=width, scheme=scheme)
     for title in CHART_TITLES:
         figure = reader.page.get_by_role("figure", name=re.compile(f"^{title}. "))
-        expect(figure.locator("svg.main-svg").first).to_be_visible(timeout=PATIENCE)
+        expect(figure.locator(".js-plotly-plot")).to_be_visible(timeout=PATIENCE)
     reader.expect_no_overflow()
     assert (_brightness(reader.page) > 128) == (scheme == "light")
 

@@ -162,6 +162,11 @@ def test_a_rate_of_few_jobs_is_hollow():
     assert set(solid.marker.symbol) == {"circle"}
 
 
+def test_streamlit_alone_decides_the_size_of_a_chart():
+    """A browser that measures the page late would otherwise show charts without height."""
+    assert not figure_theme.PLOTLY_CONFIG.get("responsive")
+
+
 def test_few_accounts_are_counted_in_whole_steps():
     assert figures.failed_figure(failed(1)).layout.yaxis.dtick == 1
     assert figures.failed_figure(failed(200)).layout.yaxis.dtick is None

@@ -31,11 +31,11 @@ NO_SNAPSHOT = {"name": "No snapshot", "fillcolor": "#80808030", "line_width": 0,
 DAY_TICKS = {"tickformat": "%-d %b\n%Y", "tickangle": 0, "nticks": 6}  # the year once below
 DAY_HOVER = "%{x|%-d %b %Y}: %{hovertext}<extra></extra>"
 
-# The picture can be downloaded; there is nothing to zoom or to draw.
+# The picture can be downloaded; there is nothing to zoom or to draw. Streamlit alone decides the
+# size. With Plotly's `responsive`, both would, and a slow browser would show charts without height.
 PLOTLY_CONFIG: dict[str, Any] = {
     "displayModeBar": True,
     "modeBarButtons": [["toImage"]],
-    "responsive": True,
     "doubleClick": False,
     "locale": "en",
 }
