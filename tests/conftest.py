@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -27,6 +28,10 @@ from data.store.duckdb import database_file
 from data.store.engine import close_store, close_stores, open_store
 
 pytest_plugins = ["browsing", "servers"]
+
+MEMORY = "/dev/shm"  # noqa: S108 - only the folder in which temporary folders are made
+if os.access(MEMORY, os.W_OK):  # a store waits for the disk at each commit
+    tempfile.tempdir = os.environ["TMPDIR"] = MEMORY
 
 settings.register_profile(
     "suite",
