@@ -460,7 +460,9 @@ const copyButton = (text, label, attributes = {}) => el("button", { type: "butto
 const action = ([name, label]) => el("button", { type: "button", class: "action", "data-action": name }, label);
 // A mark in a row whose text shows on hover and focus; a tooltip of the browser would not show on focus.
 const hint = (text) => el("button", { type: "button", class: "remark", "aria-label": `Note: ${text}` }, icon("memo"), el("span", { class: "tip", dir: "auto", "aria-hidden": "true" }, text));
-const textSpan = (kind, text) => el("span", { class: kind, dir: "auto", title: text.length > 16 ? text : null }, text);
+const textSpan = (kind, text) => el("span", { class: kind, dir: "auto", title: text.length > 16 ? text : null }, breakable(text));
+// A long address goes on in a new line before its “@”, not inside a word.
+const breakable = (text) => text.split(/(?=@)/).flatMap((part, index) => index ? [el("wbr"), part] : part);
 
 function tableCell(isHeading, { label, numeric, place }, cell, rowLabel) {
   const value = el("div", { class: "value", "data-label": place === "fact" ? label : null }, cellOf(cell));
