@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from html import escape
+from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import urlencode, urlsplit
 
@@ -18,6 +19,8 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from data.access.roles import NotAllowed, Permission, Principal, Visibility
 from data.home import Home, current_home
+from data.inbox.delivered import inbox_files
+from data.inbox.inbox import load_failures
 from data.records.audit_log import Event, record_denial, record_event
 from data.service import active_store
 from data.store.engine import open_store, restricted_engine
@@ -215,6 +218,17 @@ def _authorize_change(permission: Permission, integration: str | None) -> None:
     principal = authorize(permission, integration)
     if integration is None and not principal.is_allowed_everywhere(permission):
         _deny(principal, permission)
+
+
+def queued_files(permission: Permission) -> list[Path]:
+    """The files in the inboxes that are still to be loaded, of integrations that are visible."""
+    return [
+        path
+        for home in {current_home(), active_home()}
+        for path in inbox_files(home)
+        if path not in load_failures
+        and current_principal().is_allowed(permission, path.parent.name)
+    ]
 
 
 def active_home() -> Home:

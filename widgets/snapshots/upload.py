@@ -28,8 +28,6 @@ from data.formatting import count_of, file_stamp, iso_z, utc_now
 from data.history.confirmation import KEEP_HISTORY
 from data.history.preview import Preview
 from data.home import current_home, printable, safe_name
-from data.inbox.delivered import inbox_files
-from data.inbox.inbox import load_failures
 from data.inbox.upload import (
     ConfirmedUpload,
     DeliveredUpload,
@@ -46,7 +44,7 @@ from data.records.audit_log import Event
 from data.sources import source_choices
 from data.sources.delivery import Inspection
 from queries.snapshots import FileOutcome, find_outcome
-from server.authorize import active_home, authorize, is_sample, real_connection, record_action
+from server.authorize import authorize, is_sample, queued_files, real_connection, record_action
 from server.session import current_principal
 from widgets import timezone
 from widgets.labels import escape_label
@@ -419,14 +417,11 @@ def _upload_progress() -> UploadProgress:
             find_outcome(con, u.integration, u.taken_at, u.sha256, since=u.delivered_at)
             for u in uploads
         ]
-    queued_files = [
+    names = [
         printable(f"{path.parent.name}/{strip_prefixes(path.name)}")
-        for home in {current_home(), active_home()}
-        for path in inbox_files(home)
-        if path not in load_failures
-        and current_principal().is_allowed(Permission.LOAD_FILES, path.parent.name)
+        for path in queued_files(Permission.LOAD_FILES)
     ]
-    return UploadProgress(queued_files, [*zip(uploads, outcomes, strict=True)])
+    return UploadProgress(names, [*zip(uploads, outcomes, strict=True)])
 
 
 def _show_outcomes(progress: UploadProgress) -> None:
