@@ -94,9 +94,23 @@ def record_event(home: Home, actor: str, action: Event, **details: Any) -> None:
         log.error("Could not write to the audit log (%s): %s.", error.strerror, action)
 
 
-def _line(actor: str, action: Event, details: Mapping[str, Any]) -> str:
+def append_once(
+    con: Connection, actor: str, action: Event, key: str, events: Iterable[Mapping[str, Any]]
+) -> bool:
+    """Record events with these details in the transaction of what they record.
+
+    So both are there, or neither. False if the events of this key are there already.
+    """
+    lines = [
+        _line(actor, action, details, hashlib.sha256(f"{key} {number}".encode()).hexdigest()[:32])
+        for number, details in enumerate(events)
+    ]
+    return bool(_append(con, lines))
+
+
+def _line(actor: str, action: Event, details: Mapping[str, Any], event_id: str = "") -> str:
     event = {
-        "event_id": uuid.uuid4().hex,
+        "event_id": event_id or uuid.uuid4().hex,
         "occurred_at": utc_now().isoformat(),
         "actor": actor[:MAX_TEXT_LENGTH],
         "action": action.value,

@@ -58,12 +58,12 @@ class Decisions:
         author: str,
         at: datetime | None = None,
         *,
-        check: Callable[[Connection], None] = lambda _: None,
+        check: Callable[[Connection, datetime], None] = lambda *_: None,
     ) -> datetime:
         """Add decisions, and withdraw earlier ones on the same subjects. Returns when.
 
         Raises InvalidInput without an author, and where `until` has passed. `check` can raise it
-        for what the transaction sees.
+        for what the transaction sees at the moment of the decision.
         """
         author = required_text(author, "name")
         with write_transaction(engine) as con:
@@ -72,7 +72,7 @@ class Decisions:
             for row in added:
                 if row.get("until") and row["until"] < at.date():
                     raise InvalidInput(f"{row['until']} has passed.")
-            check(con)
+            check(con, at)
             if "account_key" in self.table.c:
                 keys = _find_account_keys(con, (_account_of(row) for row in added))
                 added = [{**row, "account_key": keys.get(_account_of(row))} for row in added]

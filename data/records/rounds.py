@@ -78,10 +78,11 @@ def start_round(
     author: str,
     *,
     started_at: datetime | None = None,
+    record: Callable[[Connection, str], None] = lambda *_: None,
 ) -> str:
     """Freeze the population of a new round. Returns its ID. Raises InvalidInput.
 
-    `freeze` gets the connection that writes, and the ID.
+    `freeze` gets the connection that writes, and the ID; so does `record`, at the end.
     """
     now, round_id = started_at or utc_now(), secrets.token_hex(6)
     name = required_text(new_round.name, "name of the round", MAX_ROUND_NAME_LENGTH)
@@ -105,6 +106,7 @@ def start_round(
         con.execute(sa.insert(review_round).values(values))
         insert_population(con, population)
         _check_size(con, round_id)
+        record(con, round_id)
     return round_id
 
 
@@ -133,10 +135,11 @@ def decide(
     author: str,
     *,
     decided_at: datetime | None = None,
-) -> datetime:
+    record: Callable[[Connection, datetime], None] = lambda *_: None,
+) -> None:
     """Decide on items of an open round; earlier decisions on them are replaced, and kept.
 
-    Returns when. Raises InvalidInput.
+    `record` writes to the audit log, in the same transaction. Raises InvalidInput.
     """
     author = required_text(author, "name")
     rows = [
@@ -149,11 +152,12 @@ def decide(
         for each in decisions
     ]
 
-    def check(con: Connection) -> None:
+    def check(con: Connection, at: datetime) -> None:
+        record(con, at)
         _check_may_decide(con, round_id, author)
         _check_items(con, round_id, (each.item for each in decisions), author)
 
-    return REVIEW_DECISIONS.save(engine, rows, author, decided_at, check=check)
+    REVIEW_DECISIONS.save(engine, rows, author, decided_at, check=check)
 
 
 def _clean_note(note: str) -> str:
@@ -197,7 +201,7 @@ def _check_may_decide(con: Connection, round_id: str, author: str) -> None:
         raise InvalidInput("This round does not exist.")
     if row.closed_at:
         raise InvalidInput(f"{row.closed_by} has closed this round. It does not change anymore.")
-    if row.deciders and author.casefold() not in {name.casefold() for name in row.deciders}:
+    if not is_decider(row.deciders, author):
         raise InvalidInput(f"Only {', '.join(row.deciders)} may decide in this round.")
 
 
@@ -226,15 +230,25 @@ def _check_items(con: Connection, round_id: str, items: Iterable[ItemKey], autho
         )
 
 
+def is_decider(deciders: Sequence[str], author: str) -> bool:
+    """Whether somebody is among those who decide; without any, everybody is."""
+    return not deciders or author.casefold() in {name.casefold() for name in deciders}
+
+
 def is_own_account(author: str, *names: str | None) -> bool:
     """Whether one of the names of an account is the author's."""
     return author.casefold() in {name.casefold() for name in names if name}
 
 
 def close_round(
-    engine: sa.Engine, round_id: str, author: str, *, closed_at: datetime | None = None
-) -> datetime:
-    """Close a round: nobody decides in it anymore. Returns when. Raises InvalidInput."""
+    engine: sa.Engine,
+    round_id: str,
+    author: str,
+    *,
+    closed_at: datetime | None = None,
+    record: Callable[[Connection, datetime], None] = lambda *_: None,
+) -> None:
+    """Close a round: nobody decides in it anymore; `record` as in `decide`. Raises InvalidInput."""
     author = required_text(author, "name")
     with write_transaction(engine) as con:
         closed_at = closed_at or utc_now()
@@ -245,4 +259,4 @@ def close_round(
         )
         if not closed.rowcount:
             raise InvalidInput("This round is closed already, or does not exist.")
-    return closed_at
+        record(con, closed_at)
