@@ -32,16 +32,17 @@ if start.NEW in st.query_params:
     start.show_form()
     st.stop()
 
-if requested and st.button(
-    "All rounds", icon=":material/arrow_back:", type="tertiary", key="all_rounds"
-):
-    write_address(timezone.with_zone({}))
-    st.rerun()
-
 with st.container(horizontal=True, vertical_alignment="center"):
+    if requested and st.button(
+        "All rounds", icon=":material/arrow_back:", type="tertiary", key="all_rounds"
+    ):
+        write_address(timezone.with_zone({}))
+        st.rerun()
     st.title(summary.title_of(round_), anchor=False)
     if round_ and counts:
         summary.show_downloads(round_, counts)
+        if st.button("Worksheet", icon=":material/table_view:", key="worksheet"):
+            show_worksheet(round_)
         if decide.can_close(round_) and st.button("Close round", key="close"):
             decide.ask_to_close(round_, counts["undecided"])
         if start.has_rest(round_, counts) and st.button("Start round for the rest", key="rest"):
@@ -58,6 +59,6 @@ if not round_:
 print_header(round_.name, [round_.population, timezone.format_with_zone(round_.frozen_at)])
 summary.show_summary(round_, counts)
 summary.show_course(round_, counts)
-show_worksheet(round_)
 shown = decide.outcome_picker(counts)
 decide.show_items(round_, shown, sum(counts[name] for name in shown or counts))
+summary.show_snapshots(round_)

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from builders import content_of
+from builders import TODAY, content_of
 from openpyxl import load_workbook
-from sqlalchemy import select
+from sqlalchemy import insert, select
 from starlette.testclient import TestClient
 from viewing import ADA, BOB, CY, Page, load_all, page
 
@@ -21,10 +21,11 @@ import app as web
 from data.access.roles import ROLES, Permission
 from data.home import Home
 from data.records.audit_log import flush_pending
+from data.records.decisions import InvalidInput
 from data.records.rounds import DecisionOn, ItemKey
 from data.records.rounds import decide as record_decisions
-from data.records.tables import audit_event
-from data.store.engine import open_store
+from data.records.tables import audit_event, quarantined_file
+from data.store.engine import open_store, write_transaction
 from queries.review.duration import View
 from queries.review.findings import count_findings, page_of_findings
 from queries.review.rules import RULE_BY_NAME
@@ -119,6 +120,20 @@ def test_a_closed_round_leads_to_a_new_one_over_what_nobody_decided_for_sure(hom
     assert f"rounds?round={first}&amp;show=undecided&amp;show=unsure" in links
 
 
+def test_the_form_says_which_files_the_list_does_not_have(home: Home) -> None:
+    load_all(home, ADA)
+    (home.inbox / "figma" / "2026-11-30T06-00-00Z.csv").touch()
+    with write_transaction(open_store(home.database_url)) as con:
+        held = {"integration": "figma", "file_name": "a.csv", "status": "on hold", "reason": ""}
+        con.execute(insert(quarantined_file).values(**held, quarantined_at=TODAY))
+    shown = page("rounds.py", new="yes")
+    assert [warning.value.split(". ")[0] for warning in shown.run.warning] == [
+        "1 file waiting: figma",
+        "1 file on hold: figma",
+    ]
+    assert not page("rounds.py", new="yes", integration="slack").run.warning
+
+
 def test_the_panel_shows_findings_history_and_the_person(home: Home) -> None:
     load_all(home, ADA._replace(state="Delete failed"), BOB)
     shown = page("rounds.py", round=start(home))
@@ -141,6 +156,8 @@ def test_a_key_decides_at_once_where_the_name_is_known_and_asks_otherwise(home: 
     keys = Page(shown.run.run()).table["marks"]["keys"]
     post = TestClient(web.app, client=("127.0.0.1", 1), base_url="http://localhost").post
     rows = {row["label"]: row["id"] for row in shown.table["rows"]}
+    cells = [row["cells"]["decision"] for row in shown.table["rows"]]
+    assert [(cell["kind"], cell["text"]) for cell in cells] == [("choice", "")] * 2
 
     def decide_by_keys(origin: str, *actions: tuple[str, str]) -> Any:
         sent = [
@@ -165,6 +182,25 @@ def test_a_key_decides_at_once_where_the_name_is_known_and_asks_otherwise(home: 
     own = decide_by_keys("http://localhost", ("revoke", "ada"), ("keep", "bob")).json()
     assert ["is your own account" in each for each in own] == [True, False]
     assert events(home).count("decided in a review round") == 4
+    shown.run.session_state["_reviewer"] = "ada@x.io"
+    cells = {r["label"]: r["cells"]["decision"] for r in Page(shown.run.run()).table["rows"]}
+    assert (cells["ada"]["kind"], cells["bob"]["kind"]) == ("person", "choice")
+    assert cells["bob"]["text"] == "keep"
+
+
+def test_a_decision_is_in_the_store_and_in_the_log_or_in_neither(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load_all(home, ADA, BOB)
+    shown = page("rounds.py", round=(round_id := start(home)))
+
+    def cut(*_: Any) -> None:
+        raise InvalidInput("The server ended here.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("server.decisions.append_once", cut)
+        decide(shown, "revoke", "ada")
+    assert set(outcomes(page("rounds.py", round=round_id)).values()) == {"Undecided"}
 
 
 def test_a_list_is_only_decided_as_a_whole_after_a_question() -> None:

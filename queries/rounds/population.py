@@ -57,6 +57,7 @@ def freeze_list(filters: Filters, *, is_by_role: bool, at: datetime | None = Non
 
     A period has no one moment.
     """
+    sentence = filter_sentence(filters)
 
     def find(con: Connection) -> _Found:
         if filters.as_of and filters.last_sign_in:
@@ -65,7 +66,7 @@ def freeze_list(filters: Filters, *, is_by_role: bool, at: datetime | None = Non
         fixed = replace(filters, as_of=moment)
         rows = account_rows(con, fixed)
         return _Found(
-            filter_sentence(filters) or ALL_ACCOUNTS,
+            f"{sentence[:1].upper()}{sentence[1:]}" or ALL_ACCOUNTS,
             urlencode(replace(filters, as_of=None).params()),
             moment,
             select(rows).where(*conditions(fixed, rows)).subquery("listed"),

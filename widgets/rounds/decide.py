@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -20,6 +20,8 @@ from data.records.rounds import (
     DecisionOn,
     ItemKey,
     close_round,
+    is_decider,
+    is_own_account,
 )
 from queries.filters import Filters
 from queries.review.duration import View
@@ -29,8 +31,8 @@ from queries.rounds.lists import Round
 from queries.rounds.outcomes import OUTCOMES
 from queries.rounds.population import rule_in
 from queries.users.detail import account_details
-from server.authorize import authorize, record_decision, store_connection, writable_store
-from server.decisions import take_decisions
+from server.authorize import authorize, store_connection, writable_store
+from server.decisions import record_in, take_decisions
 from server.session import current_principal
 from widgets import account_panel, timezone
 from widgets import users_table as ut
@@ -58,15 +60,17 @@ OUTCOME_MARKS: dict[str, tuple[ut.Tone, ut.Icon]] = {
 
 BUTTONS = tuple((name, name.capitalize(), f"{n}") for n, name in enumerate(DECISIONS, start=1))
 """Name, label and key."""
+CHOICES = [(name, label) for name, label, _ in BUTTONS]
+YOURS = "Your own account"
 DECIDED_KEY = "_round_decisions"
 """How often the session has decided: the marks end with the decision."""
 
 MAX_MARKED = 2_000
 HOW_TO = (
-    "1 keeps, 2 revokes, 3 is unsure: the account in focus, or those marked with x. Enter opens an "
-    "account; ? shows all keys. The buttons below marked accounts also take a note. Select "
-    "Undecided to see what is left."
+    "Mark rows to decide on several at once, or with a note. Keys: 1 keeps, 2 revokes, 3 is "
+    "unsure; ? shows all."
 )
+NOT_A_DECIDER = "Only {} may decide in this round."
 
 
 # ---- the filter of the list ----------------------------------------------------------------------
@@ -105,19 +109,28 @@ def show_items(round_: Round, shown: tuple[str, ...], total: int) -> None:
         excepted = _excepted(con, round_, rows)
     by_id = {_row_id(row): row for row in rows}
 
-    if not round_.closed_at:
+    decides = _may_decide(round_)
+    if decides:
         st.caption(HOW_TO)
+    elif not round_.closed_at:
+        st.caption(NOT_A_DECIDER.format(escape_label(", ".join(round_.deciders), 300)))
     ut.users_table(
         [_row(round_, row, excepted.get(row.account_key)) for row in rows],
         columns=_columns(round_),
         details=lambda ids: _panels([by_id[id_] for id_ in ids]),
-        marks=None if round_.closed_at else _marks(round_, shown, total),
+        marks=_marks(round_, shown, total) if decides else None,
         caption="Accounts of the round",
         empty="Nothing here. Choose another outcome above.",
         key="round_items",
         page=str(page),
     )
     show_pagination(page, total, PAGE_SIZE)
+
+
+def _may_decide(round_: Round) -> bool:
+    """Whether the reader can be one of those who decide; without sign-in, the store asks."""
+    name = known_name()
+    return not round_.closed_at and (not name or is_decider(round_.deciders, name))
 
 
 def _marks(round_: Round, shown: tuple[str, ...], total: int) -> Marks:
@@ -142,7 +155,7 @@ def _marks(round_: Round, shown: tuple[str, ...], total: int) -> Marks:
 def _columns(round_: Round) -> list[ut.TableColumn]:
     names = ("user_name", "username_in_app", "integration", "roles", "provisioning_state")
     columns: list[ut.TableColumn] = [
-        {**column, "sortable": False} for column in table_columns(names)
+        {**column, "sortable": False} for column in table_columns(names, is_chosen=True)
     ]
     if round_.is_by_role:
         columns.insert(3, ut.column("role", "Role", sortable=False, width=1.3, place="fact"))
@@ -150,10 +163,9 @@ def _columns(round_: Round) -> list[ut.TableColumn]:
         columns.append(ut.column("exception", "Exception", sortable=False, width=1.4))
     return [
         *columns,
-        ut.column("last_sign_in", "Last sign-in", sortable=False, width=1.2),
-        ut.column("decision", "Decision", sortable=False, width=1.3, place="fact"),
+        ut.column("last_sign_in", "Last sign-in", sortable=False, width=1.2, place="fact"),
+        ut.column("decision", "Decision", sortable=False, width=2.1, place="fact"),
         ut.column("outcome", "Outcome", sortable=False, width=1.1, place="fact"),
-        ut.column("note", "Note", sortable=False, width=1.4),
     ]
 
 
@@ -175,7 +187,7 @@ def _row(round_: Round, row: sa.Row[Any], exception: sa.Row[Any] | None) -> ut.T
     tone, icon = OUTCOME_MARKS[row.outcome]
     proof = f" {timezone.format_with_zone(row.proved_at)}." if row.proved_at else ""
     marked = [row.role] if round_.is_by_role else []
-    return ut.row(
+    drawn = ut.row(
         _row_id(row),
         row.username_in_app,
         user=ut.person(row.user_name or row.user_email or "–", row.user_email or ""),
@@ -186,16 +198,29 @@ def _row(round_: Round, row: sa.Row[Any], exception: sa.Row[Any] | None) -> ut.T
         provisioning_state=state_mark(row.provisioning_state),
         exception=_exception_cell(exception),
         last_sign_in=sign_in_cell(row.last_sign_in),
-        decision=_decision_cell(row),
+        decision=_decision_cell(round_, row),
         outcome=ut.mark(
             row.outcome.capitalize(), tone, icon, title=f"{OUTCOMES[row.outcome]}{proof}"
-        ),
-        note=ut.text(row.note),
+        )
+        if row.decision
+        else ut.quiet(row.outcome.capitalize()),
     )
+    return {**drawn, "hint": f"{row.note}\n– {row.decided_by}"} if row.note else drawn
 
 
-def _decision_cell(row: sa.Row[Any]) -> ut.Cell:
-    return ut.person(row.decision.capitalize(), row.decided_by) if row.decision else ut.quiet()
+def _decision_cell(round_: Round, row: sa.Row[Any]) -> ut.Cell:
+    """Buttons for those who may decide on it; else the decision."""
+    is_own = _is_own(row)
+    if _may_decide(round_) and not is_own:
+        at = f"{row.decided_by}, {timezone.format_moment(row.decided_at)}" if row.decision else ""
+        return ut.choice(CHOICES, row.decision, title=at)
+    if not row.decision:
+        return ut.quiet(YOURS if is_own else "–")
+    return ut.person(row.decision.capitalize(), row.decided_by)
+
+
+def _is_own(row: sa.Row[Any]) -> bool:
+    return is_own_account(known_name(), row.username_in_app, row.user_email, row.user_name)
 
 
 def _exception_cell(exception: sa.Row[Any] | None) -> ut.Cell:
@@ -276,10 +301,11 @@ def _last_day_input() -> date | None:
 
 
 def _items(round_: Round, marked: Marked, shown: tuple[str, ...]) -> list[ItemKey]:
-    """The marked items, or all of the list. The store checks that they are of the round."""
+    """The marked items, or all of the list but one's own. The store checks what they are."""
     if marked == "all":
         with store_connection(Permission.REVIEW_ROUNDS) as con:
-            return [key_of(row) for row in all_items(con, round_, shown)[:MAX_AT_ONCE]]
+            rows = all_items(con, round_, shown)
+        return [key_of(row) for row in rows if not _is_own(row)][:MAX_AT_ONCE]
     keys = [json.loads(text) for text in marked]
     return [ItemKey(*map(str, key)) for key in keys if isinstance(key, list) and len(key) == 3]
 
@@ -344,8 +370,11 @@ def ask_to_close(round_: Round, undecided: int) -> None:
 
 def _close(round_: Round) -> str:
     author = typed_name()
-    closed_at = close_round(writable_store(Permission.REVIEW_ROUNDS), round_.round_id, author)
-    remember_name(author)
     details = {"round": round_.name, "id": round_.round_id, "by": author}
-    record_decision(Event.ROUND_CLOSED, **details, closed_at=closed_at.isoformat())
+
+    def record(con: Connection, at: datetime) -> None:
+        record_in(con, Event.ROUND_CLOSED, details | {"closed_at": at.isoformat()})
+
+    close_round(writable_store(Permission.REVIEW_ROUNDS), round_.round_id, author, record=record)
+    remember_name(author)
     return "The round is closed."

@@ -13,10 +13,9 @@ from widgets import users_table as ut
 from widgets.address import update_address
 
 COLUMNS = [
-    ut.column("name", "Round", sortable=False, width=2),
-    ut.column("population", "Accounts", sortable=False, width=2),
-    ut.column("decided", "Decided", sortable=False, numeric=True, width=0.9),
-    ut.column("outcome", "Outcome", sortable=False, width=2.6),
+    ut.column("name", "Round", sortable=False, width=2.6),
+    ut.column("decided", "Decided", sortable=False, numeric=True, width=1),
+    ut.column("outcome", "Outcome", sortable=False, width=4.4),
     ut.column("last_day", "Last day (UTC)", sortable=False, width=1),
     ut.column("status", "Status", sortable=False, width=1),
     ut.column("started", "Started", sortable=False, width=1.1),
@@ -66,8 +65,7 @@ def _row(round_: Round, counts: Mapping[str, int]) -> ut.TableRow:
     return ut.row(
         round_.round_id,
         round_.name,
-        name=ut.text(round_.name),
-        population=ut.text(round_.population),
+        name=ut.person(round_.name, round_.population),
         decided=ut.text(f"{total - undecided:,} of {total:,}"),
         outcome=ut.text(outcome_words(counts)),
         last_day=ut.text(f"{round_.last_day}"),

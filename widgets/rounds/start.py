@@ -42,10 +42,11 @@ from queries.users.accounts import count_accounts, integration_names
 from server.authorize import (
     authorize,
     is_sample_incomplete,
-    record_decision,
+    queued_files,
     store_connection,
     writable_store,
 )
+from server.decisions import record_in
 from server.session import current_principal
 from widgets import timezone
 from widgets.address import address_params, go_to, group_params, write_address
@@ -56,7 +57,8 @@ EXPLANATION = (
     "The round freezes this list. People then decide on each account, and the snapshots that "
     "follow prove what became of it. Rollcall revokes nothing itself."
 )
-STILL_LOADING = "The history is still being loaded. Wait until it is complete."
+STILL_LOADING = "Snapshots are still being loaded, and this list changes. Wait until they are."
+ON_HOLD = "This list does not have what they contain. Decide on them on Snapshots first."
 NEW = "new"
 """The parameter of the address that asks for the form."""
 
@@ -196,21 +198,28 @@ def _show_fields(candidate: _Candidate) -> None:
 
 
 def _default_name(title: str) -> str:
-    month = f", {utc_now():%B %Y}"
+    month, title = f", {utc_now():%B %Y}", title.removeprefix("in ")
     return f"{title[: MAX_ROUND_NAME_LENGTH - len(month)]}{month}"
 
 
 def _show_warnings(integrations: Sequence[str]) -> None:
-    if is_sample_incomplete():
-        st.warning(STILL_LOADING, icon=":material/hourglass:")
+    waiting = [path.parent.name for path in queued_files(Permission.REVIEW_ROUNDS)]
+    waiting = [name for name in waiting if not integrations or name in integrations]
+    if waiting or is_sample_incomplete():
+        st.warning(_about_files(waiting, "waiting", STILL_LOADING), icon=":material/hourglass:")
     with store_connection(Permission.REVIEW_ROUNDS) as con:
         held = files_on_hold(con, integrations)
     if held:
-        st.warning(
-            f"{count_of(sum(held.values()), 'file')} on hold: {escape_label(', '.join(held), 200)}."
-            " The list does not have what is in them. Decide on them on Snapshots first.",
-            icon=":material/front_hand:",
-        )
+        names = [name for name, count in held.items() for _ in range(count)]
+        st.warning(_about_files(names, "on hold", ON_HOLD), icon=":material/front_hand:")
+    if (waiting or held) and current_principal().is_allowed(Permission.SNAPSHOTS):
+        st.page_link("snapshots.py", label="Snapshots", icon=":material/inventory_2:")
+
+
+def _about_files(integrations: Sequence[str], are: str, advice: str) -> str:
+    """`2 files on hold: figma, slack. …`; only the advice if there are none."""
+    names = escape_label(", ".join(dict.fromkeys(integrations)), 200)
+    return f"{count_of(len(integrations), 'file')} {are}: {names}. {advice}" if names else advice
 
 
 def _start(new_round: NewRound, freeze: Freeze, integrations: Sequence[str], author: str) -> None:
@@ -219,22 +228,23 @@ def _start(new_round: NewRound, freeze: Freeze, integrations: Sequence[str], aut
     for name in names:
         authorize(Permission.REVIEW_ROUNDS, name)
     store = writable_store(Permission.REVIEW_ROUNDS, names[0])
+
+    def record(con: Connection, round_id: str) -> None:
+        details = {
+            "round": new_round.name,
+            "id": round_id,
+            "last_day": f"{new_round.last_day}",
+            "deciders": list(new_round.deciders),
+            "by": author,
+            "sha256": start_hash(con, round_id),
+        }
+        record_in(con, Event.ROUND_STARTED, details)
+
     try:
-        round_id = start_round(store, new_round, freeze, author)
+        round_id = start_round(store, new_round, freeze, author, record=record)
     except InvalidInput as error:
         st.warning(escape_label(str(error), 300), icon=":material/edit:")
         return
     remember_name(author)
-    with store.connect() as con:
-        sha256 = start_hash(con, round_id)
-    record_decision(
-        Event.ROUND_STARTED,
-        round=new_round.name,
-        id=round_id,
-        last_day=f"{new_round.last_day}",
-        deciders=list(new_round.deciders),
-        by=author,
-        sha256=sha256,
-    )
     write_address(timezone.with_zone({"round": [round_id]}))
     st.rerun()

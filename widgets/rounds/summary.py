@@ -36,13 +36,13 @@ def title_of(round_: Round | None) -> str:
 
 
 def show_summary(round_: Round, counts: Mapping[str, int]) -> None:
-    """The frozen list in words, the progress, and the snapshots that it follows from."""
+    """The frozen list in words, and the progress."""
     total, undecided = sum(counts.values()), counts["undecided"]
     noun = "role" if round_.is_by_role else "account"
     parts = outcome_words(counts)
     decided = f"**{total - undecided:,} of {count_of(total, noun)}** decided"
-    st.markdown(f"{decided}: {parts}." if parts else f"{decided}.")
-    st.progress((total - undecided) / max(1, total))
+    sentence = f"{decided}: {parts}." if parts else f"{decided}."
+    st.progress((total - undecided) / max(1, total), text=sentence)
     closed = (
         f"Closed by {round_.closed_by} at {timezone.format_with_zone(round_.closed_at)}."
         if round_.closed_at
@@ -57,6 +57,10 @@ def show_summary(round_: Round, counts: Mapping[str, int]) -> None:
             f"{count_of(round_.late_days, 'day')}."
         )
     )
+
+
+def show_snapshots(round_: Round) -> None:
+    """The snapshots that the list follows from."""
     with st.expander("Snapshots of this list", key="round_snapshots"):
         with store_connection(Permission.REVIEW_ROUNDS) as con:
             snapshots = frozen_snapshots(con, round_.round_id)

@@ -30,29 +30,29 @@ MAX_LISTED = 10
 TAKE_ANYWAY = "Replace the decisions of others"
 
 
+@st.dialog("Worksheet", width="medium")
 def show_worksheet(round_: Round) -> None:
     """Links to the worksheet, and the upload of one that is filled in."""
-    with st.expander("Worksheet", icon=":material/table_view:", key="worksheet"):
-        st.text(ABOUT)
-        if current_principal().is_allowed(Permission.DOWNLOAD):
-            href = escape(f"export/round.worksheet.xlsx?{urlencode({'round': round_.round_id})}")
-            link = f'<a href="{href}" download>Download worksheet</a>'
-            st.html(f'<nav class="downloads" aria-label="Worksheet">{link}</nav>')
-        if round_.closed_at:
-            return
-        file = st.file_uploader(
-            "Filled-in worksheet",
-            type=["xlsx", "ods"],
-            max_upload_size=MAX_MEGABYTES,
-            key="worksheet_file",
-        )
-        if not file:
-            return
-        author, copy = name_input(), TemporaryFile()
-        copy.path.write_bytes(file.getvalue())
-        with store_connection(Permission.REVIEW_ROUNDS) as con:
-            read = read_worksheet(con, round_, copy.path, author)
-        _show_preview(round_, read, author)
+    st.text(ABOUT)
+    if current_principal().is_allowed(Permission.DOWNLOAD):
+        href = escape(f"export/round.worksheet.xlsx?{urlencode({'round': round_.round_id})}")
+        link = f'<a href="{href}" download>Download worksheet</a>'
+        st.html(f'<nav class="downloads" aria-label="Worksheet">{link}</nav>')
+    if round_.closed_at:
+        return
+    file = st.file_uploader(
+        "Filled-in worksheet",
+        type=["xlsx", "ods"],
+        max_upload_size=MAX_MEGABYTES,
+        key="worksheet_file",
+    )
+    if not file:
+        return
+    author, copy = name_input(), TemporaryFile()
+    copy.path.write_bytes(file.getvalue())
+    with store_connection(Permission.REVIEW_ROUNDS) as con:
+        read = read_worksheet(con, round_, copy.path, author)
+    _show_preview(round_, read, author)
 
 
 def _show_preview(round_: Round, read: Worksheet, author: str) -> None:

@@ -46,19 +46,9 @@ class Cell(TypedDict):
     """One value and how it is drawn; one function below makes each kind."""
 
     kind: Literal[
-        "person",
-        "quiet",
-        "text",
-        "code",
-        "id",
-        "lines",
-        "link",
-        "tags",
-        "mark",
-        "time",
-        "bar",
-        "course",
-    ]
+        "person", "quiet", "text", "code", "id", "lines", "link",
+        "tags", "mark", "time", "bar", "course", "choice",
+    ]  # fmt: skip
     text: NotRequired[str]
     title: NotRequired[str]
     subtitle: NotRequired[str]
@@ -74,6 +64,7 @@ class Cell(TypedDict):
     href: NotRequired[str]
     share: NotRequired[float]
     values: NotRequired[list[float | None]]
+    options: NotRequired[list[tuple[str, str]]]
 
 
 class TableRow(TypedDict):
@@ -222,6 +213,14 @@ def bar(share: float, tone: Tone) -> Cell:
 def course(values: Sequence[float | None], label: str) -> Cell:
     """A small curve from zero; None is a gap. `label` says the same in words."""
     return {"kind": "course", "values": list(values), "title": label}
+
+
+def choice(options: Sequence[tuple[str, str]], chosen: str | None, *, title: str = "") -> Cell:
+    """A button per name and label, which acts on its row as the key of the action of this name.
+
+    `title` says more about the chosen one.
+    """
+    return {"kind": "choice", "options": list(options), "text": chosen or "", "title": title}
 
 
 def time(moment: datetime | None, label: str = "", *, title: str = "") -> Cell:

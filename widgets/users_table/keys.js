@@ -4,6 +4,7 @@
 
 const RETRY_MS = 3000;
 const REDRAW_MS = 1500; // after the last action
+const MAX_TRIES = 4;
 const MAX_KEPT_BYTES = 60_000; // that browsers still send from a page that is left
 
 // Of all lists, as a list can be left while its actions are being saved.
@@ -42,9 +43,9 @@ async function post(isLeft = false) {
 function end(batch, problems) {
   isAway = false;
   forget(batch);
-  batch.forEach(({ view, rows, label }, index) => {
+  batch.forEach(({ view, rows, action, label }, index) => {
     if (problems[index]) view.problems.push(problems[index]);
-    for (const id of rows) showIn(view, id, ...(problems[index] ? ["Not saved", "bad", "alert"] : [label, "good", "check"]));
+    for (const id of rows) showIn(view, id, action, ...(problems[index] ? ["Not saved", "bad", "alert"] : [label, "good", "check"]));
   });
   draw(batch);
   for (const view of new Set(batch.map((each) => each.view))) drawAgain(view);
@@ -54,25 +55,34 @@ function end(batch, problems) {
 const forget = (batch) => { for (const each of batch) sent.splice(sent.indexOf(each), 1); };
 const draw = (batch) => { for (const view of new Set(batch.map((each) => each.view))) view.drawMarks(view); };
 
-// The server draws the page when nothing more comes for a while.
-function drawAgain(view) {
+// The server draws the page when nothing more comes for a while. A page that it has lost asks again.
+function drawAgain(view, tries = MAX_TRIES) {
+  const { component } = view;
   clearTimeout(view.drawsAgain);
   view.drawsAgain = setTimeout(() => {
-    if (unsaved(view).length) return;
-    if (view.table.isConnected) view.component.setTriggerValue("done", true);
-  }, REDRAW_MS);
+    if (unsaved(view).length || !view.table.isConnected || (tries < MAX_TRIES && view.component !== component)) return;
+    view.component.setTriggerValue("done", true);
+    if (tries > 1) drawAgain(view, tries - 1);
+  }, tries < MAX_TRIES ? RETRY_MS : REDRAW_MS);
 }
 
 export function drawUnsaved(view) {
-  for (const { rows, label } of unsaved(view)) for (const id of rows) showIn(view, id, `${label}…`, "ongoing", "spinner");
+  for (const { rows, action, label } of unsaved(view)) for (const id of rows) showIn(view, id, action, `${label}…`, "ongoing", "spinner");
 }
 
-function showIn(view, id, text, tone, icon) {
+function showIn(view, id, action, text, tone, icon) {
   const entry = view.rows.get(id), { columns, marks } = view.component.data;
   const place = columns.findIndex(({ key }) => key === marks?.keys?.shown_in);
   if (!entry || place < 0) return;
   entry.drawn = null; // the server's next drawing replaces it
-  entry.row.cells[place + 1].querySelector(".value").replaceChildren(...view.cellOf({ kind: "mark", text, tone, icon }).filter(Boolean));
+  const value = entry.row.cells[place + 1].querySelector(".value"), buttons = value.querySelectorAll("[data-choice]");
+  if (!buttons.length) value.replaceChildren(...view.cellOf({ kind: "mark", text, tone, icon }).filter(Boolean));
+  for (const button of buttons) {
+    const isChosen = button.dataset.choice === action;
+    button.setAttribute("aria-pressed", String(isChosen && tone !== "bad"));
+    button.toggleAttribute("data-saving", isChosen && tone === "ongoing");
+    button.title = isChosen ? text : "";
+  }
 }
 
 // What the bar says: how many are being saved, that the server does not answer, and why some were not taken.

@@ -65,14 +65,21 @@ export function markByKey(view, event, entry) {
 // On the marked rows, or on this one. Without a name to decide under, and for a whole list, the server asks first.
 function actByKey(view, action, entry) {
   const { marks } = view, { keys } = options(view), isOne = !count(view);
-  if (isOne && !entry) return true;
-  const rows = isOne ? [entry.id] : [...marks.rows.keys()];
-  if (!keys || marks.all) view.component.setTriggerValue("marked", [action[0], marks.all ? "all" : rows]);
+  if (isOne) return entry && actOnRow(view, action[0], entry) ? "next" : true;
+  if (!keys || marks.all) view.component.setTriggerValue("marked", [action[0], marks.all ? "all" : [...marks.rows.keys()]]);
   else {
-    actOn(view, keys, action, rows);
-    if (!isOne) clearMarks(view);
+    actOn(view, keys, action, [...marks.rows.keys()]);
+    clearMarks(view);
   }
-  return isOne && keys ? "next" : true;
+  return true;
+}
+
+// By a key or a button of the row, whatever is marked. Returns whether it is done at once.
+export function actOnRow(view, name, entry) {
+  const { keys, actions } = options(view);
+  if (keys) actOn(view, keys, actions.find(([each]) => each === name), [entry.id]);
+  else view.component.setTriggerValue("marked", [name, [entry.id]]);
+  return Boolean(keys);
 }
 
 function markRow(view, entry, isRange) {

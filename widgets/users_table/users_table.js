@@ -4,7 +4,7 @@
 // Unchanged rows and panels keep their DOM nodes, and with them focus, input and scroll position.
 
 import { SVG, el, icon, putOnClipboard, setChildren } from "./dom.js";
-import { clickBox, createMarks, drawMarks, headBox, keysOfActions, keysOfMarks, markByKey, rowBox } from "./marks.js";
+import { actOnRow, clickBox, createMarks, drawMarks, headBox, keysOfActions, keysOfMarks, markByKey, rowBox } from "./marks.js";
 
 const MAX_OPEN_ROWS = 200;
 const MAX_ADDRESS_ROWS = 20; // open rows that an address keeps
@@ -106,6 +106,7 @@ function handleClick(view, event) {
   if (control?.matches(".mark-box")) return clickBox(view, rowOf(view, control), event.shiftKey || view.isShift);
   if (control?.dataset.order) return orderRows(control.closest("th"));
   if (control?.matches(".more")) return showAllTags(control);
+  if (control?.dataset.choice) return actOnRow(view, control.dataset.choice, rowOf(view, control));
   if (control?.matches(".action")) return view.component.setTriggerValue("action", [control.dataset.action, rowOf(view, control).id]);
   if (control && !control.matches(".toggle, .opener")) return;
   const row = event.target.closest("tr.row");
@@ -413,6 +414,7 @@ function drawRow(view, row, columns) {
   if (row.hint) cells[0].querySelector(".value").append(hint(row.hint));
   entry.row = el("tr", { role: "row", class: opens === "nothing" ? "row still" : "row", "data-id": row.id },
     hasToolColumn(view) && el("td", { role: "cell", class: "toggles" }, el("div", { class: "tools" }, marks && rowBox(entry, row.label), opens === "details" && entry.toggle)), cells);
+  for (const button of entry.row.querySelectorAll("[data-choice]")) button.id = `choose-${entry.serial}-${button.dataset.choice}`;
   entry.panel ??= el("tr", { role: "row", class: "panel", id: `panel-${entry.serial}` }, el("td", { role: "cell" }));
   entry.panel.firstChild.colSpan = columns.length + 1;
   return entry;
@@ -451,6 +453,8 @@ const CELLS = {
   mark: ({ text, tone, icon: name, title, note }) => [el("span", { class: `mark ${tone}`, title }, icon(name), el("span", { dir: "auto" }, text)), note && el("span", { class: "line muted reason", dir: "auto" }, note)],
   bar: ({ share, tone }) => el("span", { class: `bar ${tone}`, "aria-hidden": "true" }, el("i", { style: `width: ${100 * share}%` })),
   course: ({ values, title }) => curve(values, title),
+  choice: ({ options, text, title }) => el("span", { class: "choice", role: "group" }, options.map(([name, label]) =>
+    el("button", { type: "button", "data-choice": name, "aria-pressed": String(name === text), title: name === text ? title : null }, label))),
   time: ({ iso, text, title }) => el("time", { datetime: iso, title }, text.split(" ").flatMap((word) => [" ", el("span", { class: "word" }, word)]).slice(1)),
 };
 const secondLine = (text) => el("span", { class: "line muted id", dir: "auto", title: text, "data-text": text }, text);
