@@ -282,7 +282,8 @@ def test_the_files_of_a_round_have_every_decision_and_run_no_formula(
     sheet = load_workbook(path)["Decisions"]
     assert [cell.value for cell in sheet[2]][8:10] == ["revoke", f"Asked {HOSTILE}"]
     ticket = page("rounds.py", round=round_id).run.code[0].value
-    assert "- ada (ada)" in ticket
+    assert f"- ada, Ada Lovelace: revoked by Grace on {datetime.now(UTC):%Y}" in ticket
+    assert f". Asked {HOSTILE}\n" in ticket
     assert "bob" not in ticket
 
 
@@ -327,8 +328,14 @@ def test_two_worksheets_merge_and_their_contradictions_are_listed(
     edit(path, damage(9, "Revoke", row=3))
     taken = read(home, round_, path)
     assert taken.contradictions == ["ada in figma: Hal decided keep, this file says revoke."]
+    assert read(home, round_, path, "Hal").contradictions == taken.contradictions  # an older file
     assert taken.contradicted == {ItemKey("figma", "ada")}
     assert len(taken.decisions) == 2
+    kept = DecisionOn(ItemKey("figma", "ada"), "revoke", "Asked")
+    record_decisions(store, round_.round_id, [kept], "Hal")
+    assert read(home, round_, path).contradictions == [
+        "ada in figma: Hal decided revoke with the note “Asked”, this file says revoke."
+    ]
     assert read(home, round_, path, "bob@x.io").own == ["bob in figma"]
 
 
@@ -339,7 +346,7 @@ def test_what_is_no_worksheet_of_the_round_is_refused(
     (other := tmp_path / "other.xlsx").write_bytes(b"PK")
     assert "not a worksheet" in read(home, round_, other).problems[0]
     stranger = round_._replace(round_id="0")
-    assert "another review round" in read(home, stranger, path).problems[0]
+    assert f"another review round, {HOSTILE}." in read(home, stranger, path).problems[0]
 
 
 @pytest.mark.parametrize("role", sorted(ROLES))

@@ -16,7 +16,6 @@ import xlsxwriter
 from python_calamine import CalamineError, CalamineWorkbook
 from sqlalchemy import Connection
 
-from data.formatting import first_of
 from data.records.rounds import DECISIONS, Decision, DecisionOn, ItemKey, is_own_account
 from queries.export.excel import OPTIONS, truncate_cell
 from queries.rounds.files import COLUMNS, RoundFile, write_round_csv, write_round_workbook
@@ -32,9 +31,6 @@ HEADINGS = [*(column.heading for column in FROZEN_COLUMNS), *ANSWERS]
 CHOICES = [name.capitalize() for name in DECISIONS]
 ALLOWED = {"autofilter": True, "sort": True, "format_columns": True, "format_rows": True}
 
-MAX_PROBLEMS = 20
-"""Problems that are named; for more, a sentence gives their number."""
-
 HOW_TO = (
     "Choose a decision in each row, and write a note if needed. You can hide columns and filter. "
     "Every other cell is locked."
@@ -45,7 +41,7 @@ class Worksheet(NamedTuple):
     """What a worksheet says, beside what is decided already."""
 
     decisions: list[DecisionOn]  # that change something
-    contradictions: list[str]  # decisions of others that it would replace, in sentences
+    contradictions: list[str]  # decisions that it would replace, in sentences
     contradicted: set[ItemKey]
     own: list[str]  # accounts of whoever takes it, on which somebody else has to decide
     problems: list[str]  # why nothing of it is taken, in sentences; else none
@@ -122,17 +118,13 @@ def read_worksheet(con: Connection, round_: Round, path: Path, author: str) -> W
         for key, answer in answers.items()
         if key not in own and answer != (rows[key].decision, rows[key].note or "")
     }
-    contradicted = {
-        key
-        for key, (decision, _) in changes.items()
-        if rows[key].decision not in (None, decision) and rows[key].decided_by != author
-    }
+    contradicted = {key for key in changes if rows[key].decision}
     return Worksheet(
         [DecisionOn(key, cast("Decision", text), note) for key, (text, note) in changes.items()],
-        [_contradiction(rows[key], changes[key][0]) for key in sorted(contradicted)],
+        [_contradiction(rows[key], *changes[key]) for key in sorted(contradicted)],
         contradicted,
         [_label(rows[key]) for key in own],
-        first_of(problems, MAX_PROBLEMS),
+        problems,
         len(rows) - len(answers),
     )
 
@@ -145,9 +137,10 @@ def _read_cells(path: Path, round_: Round) -> list[list[str]]:
         cells = book.get_sheet_by_name(SHEET).to_python(skip_empty_area=False)
     except CalamineError as error:
         raise ValueError(f"This file is not a worksheet of a review round: {error}.") from error
-    found = next((f"{row[1]}" for row in about if row[0] == "Round"), "")
-    if found != round_.round_id:
-        raise ValueError("This worksheet is of another review round. Open that round.")
+    facts = {f"{row[0]}": f"{row[1]}" for row in about if len(row) > 1}
+    if facts.get("Round") != round_.round_id:
+        name = facts.get("Review round", "without a name")
+        raise ValueError(f"This worksheet is of another review round, {name}. Open that round.")
     texts = [[_text(value) for value in row] for row in cells]
     if not texts or texts[0][: len(HEADINGS)] != HEADINGS:
         raise ValueError(
@@ -216,5 +209,11 @@ def _label(row: sa.Row[Any]) -> str:
     return f"{row.username_in_app} in {row.integration}"
 
 
-def _contradiction(row: sa.Row[Any], decision: str) -> str:
-    return f"{_label(row)}: {row.decided_by} decided {row.decision}, this file says {decision}."
+def _contradiction(row: sa.Row[Any], decision: str, note: str) -> str:
+    """With the notes only where nothing else differs."""
+    notes = (row.note or "", note) if row.decision == decision else ("", "")
+    said, says = (f" with the note “{text}”" if text else "" for text in notes)
+    return (
+        f"{_label(row)}: {row.decided_by} decided {row.decision}{said}, "
+        f"this file says {decision}{says}."
+    )

@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 from html import escape
+from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
+import sqlalchemy as sa
 import streamlit as st
 
 from data.access.roles import Permission
@@ -20,6 +22,9 @@ from widgets.rounds.overview import outcome_words
 
 MAX_TICKET_LINES = 200
 """Lines of the text for a ticket; the files have all."""
+NO_NEED_TO_CONFIRM = "Nobody has to report back: the next snapshot shows what is gone."
+TICKET_WORDS = {"late": "is late", "came back": "was gone and came back"}
+"""Outcome → what the text for a ticket adds."""
 
 COURSE: dict[str, tuple[str, str]] = {
     "done": (PHASE_COLORS["settled"], ""),
@@ -142,15 +147,27 @@ def ticket_text(round_: Round) -> str:
     """What is still to do, by integration."""
     with store_connection(Permission.REVIEW_ROUNDS) as con:
         rows = all_items(con, round_, TO_DO)
-    lines = [f"{round_.name}: please remove this access."]
+    count = count_of(len(rows), "role" if round_.is_by_role else "account")
+    lines = [f"{round_.name}: please remove this access ({count})."]
     integration = None
     for row in rows[:MAX_TICKET_LINES]:
         if row.integration != integration:
             integration = row.integration
             lines += ["", f"{integration}:"]
-        role = f", role {row.role}" if row.role else ""
-        again = ", it came back" if row.outcome == "came back" else ""
-        lines.append(f"- {row.username_in_app} ({row.account_id}){role}{again}")
+        lines.append(f"- {_ticket_line(row)}")
     if len(rows) > MAX_TICKET_LINES:
         lines.append(f"And {len(rows) - MAX_TICKET_LINES:,} more, in the file.")
-    return "\n".join(lines)
+    return "\n".join([*lines, "", NO_NEED_TO_CONFIRM])
+
+
+def _ticket_line(row: sa.Row[Any]) -> str:
+    """What to remove, why, and whom to ask."""
+    parts = [
+        f"role {row.role} of {row.username_in_app}" if row.role else row.username_in_app,
+        *([row.user_name or row.user_email] if row.user_name or row.user_email else []),
+        *([f"account ID {row.account_id}"] if row.account_id != row.username_in_app else []),
+    ]
+    again = "" if row.outcome == "open" else f" It {TICKET_WORDS[row.outcome]}."
+    note = f" {row.note}" if row.note else ""
+    decided = f"revoked by {row.decided_by} on {row.decided_at:%Y-%m-%d}"
+    return " ".join(f"{', '.join(parts)}: {decided}.{again}{note}".split())

@@ -27,7 +27,7 @@ NOT_TAKEN = "Nothing of this worksheet was taken. Correct it, and upload it agai
 NOTHING_NEW = "This worksheet has no decision that is not taken already."
 MAX_MEGABYTES = 50
 MAX_LISTED = 10
-TAKE_ANYWAY = "Replace the decisions of others"
+TAKE_ANYWAY = "Replace those decisions"
 
 
 @st.dialog("Worksheet", width="medium")
@@ -74,7 +74,7 @@ def _show_preview(round_: Round, read: Worksheet, author: str) -> None:
         _show_list(read.own)
     replaces = False
     if read.contradictions:
-        st.text("Others have decided otherwise:")
+        st.text("These are decided already, and differ:")
         _show_list(read.contradictions)
         replaces = st.checkbox(TAKE_ANYWAY, key="worksheet_replace")
     taken = [d for d in read.decisions if replaces or d.item not in read.contradicted]

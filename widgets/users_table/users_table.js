@@ -472,6 +472,7 @@ function tableCell(isHeading, { label, numeric, place }, cell, rowLabel) {
   const value = el("div", { class: "value", "data-label": place === "fact" ? label : null }, cellOf(cell));
   // A row is too narrow for visible buttons; with the keyboard the same text is copied in the panel.
   if (cell?.kind === "id") value.append(copyButton(cell.text, label, { tabindex: "-1" }));
+  if (cell?.kind === "choice") value.firstChild.setAttribute("aria-label", `${label} of ${rowLabel}`);
   if (cell?.kind === "tags" && cell.items.length) value.firstChild.append(el("button", { type: "button", class: "more", hidden: true, "aria-expanded": "false", "data-of": `${label} of ${rowLabel}` }));
   return el(isHeading ? "th" : "td", { scope: isHeading ? "row" : null, role: isHeading ? "rowheader" : "cell", class: numeric && "numeric", "data-label": label, "data-place": place },
     value);
